@@ -1,0 +1,56 @@
+/* Static quantization to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32 bias. The result
+ * is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (docs/quantization.md states it). */
+#ifndef SKIVE_QUANT_H
+#define SKIVE_QUANT_H
+
+#include <skive/data.h>
+#include <skive/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct skive_quantize_options {
+    size_t size;
+    const char *calibration; /* observers.inc: "minmax", "percentile", "mse", "entropy" */
+    double percentile;       /* of "percentile", default 99.99 */
+    int64_t samples;         /* calibration samples; default 1,000 */
+    int64_t batch;           /* samples a calibration run; default 1 */
+    bool per_channel;        /* weights; default true */
+    const char *const *skip; /* names of nodes left in float */
+    size_t n_skip;
+} skive_quantize_options;
+SKIVE_API skive_quantize_options skive_quantize_options_default(void);
+
+typedef struct skive_quantize_row {
+    char *name;           /* of the value (activation) or parameter */
+    bool is_parameter;
+    double lo, hi;        /* range seen (activation) */
+    double scale;         /* of the value; the largest of the channels of a parameter */
+    int zero_point;
+    double sqnr;          /* signal to quantization noise, dB, on calibration data or weights */
+} skive_quantize_row;
+typedef struct skive_quantize_report {
+    size_t n_rows;
+    skive_quantize_row *rows;
+    size_t n_quantized, n_refused; /* nodes */
+    char **refused;                /* "node: reason" */
+    int64_t samples;
+    double seconds;
+} skive_quantize_report;
+SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *report);
+
+/* Quantizes in place. `calibration` gives unlabelled samples (normally of the training set). BatchNormalization is folded
+ * first. On failure the graph is as it was. Errors: ARGUMENT, DATA, NUMERIC (NaN in an activation, naming it). */
+SKIVE_API skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
+                                      const skive_quantize_options *options, skive_quantize_report *report);
+
+/* The same with a callback that fills the graph's inputs for run `index` (returns ERR_NOT_FOUND when there is no more). */
+typedef skive_status (*skive_feed_fn)(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs);
+SKIVE_API skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
+                                           const skive_quantize_options *options, skive_quantize_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

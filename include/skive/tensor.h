@@ -1,0 +1,60 @@
+/* Tensors: an element type, a shape and dense row-major data. */
+#ifndef SKIVE_TENSOR_H
+#define SKIVE_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <skive/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SKIVE_MAX_RANK 8
+
+typedef enum skive_dtype {
+    SKIVE_DTYPE_NONE = 0,
+#define X(name, code, bits, text) SKIVE_##name = code,
+#include <skive/dtypes.inc>
+#undef X
+} skive_dtype;
+
+/* A dense row-major tensor. Rank 0 is a scalar; a dimension may be 0. 4-bit types hold two elements a byte, the first
+ * in the low half. A tensor made by skive_tensor_create owns its data; one filled in by hand borrows it. */
+typedef struct skive_tensor {
+    skive_dtype dtype;
+    int rank;
+    int64_t dims[SKIVE_MAX_RANK];
+    void *data;
+} skive_tensor;
+
+SKIVE_API const char *skive_dtype_name(skive_dtype dtype); /* "float32"; "none" when unknown */
+SKIVE_API int skive_dtype_bits(skive_dtype dtype);         /* 0 when unknown */
+SKIVE_API skive_dtype skive_dtype_find(const char *name);  /* SKIVE_DTYPE_NONE when unknown */
+
+/* Number of elements; -1 when a dimension is negative or the product overflows. */
+SKIVE_API int64_t skive_tensor_count(const skive_tensor *tensor);
+/* Bytes of the data, 4-bit types rounded up; 0 when the count is invalid. */
+SKIVE_API size_t skive_tensor_bytes(const skive_tensor *tensor);
+
+/* A zeroed tensor. Free with skive_tensor_free, which leaves *tensor empty. Errors: ARGUMENT, LIMIT, MEMORY. */
+SKIVE_API skive_status skive_tensor_create(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims,
+                                           skive_tensor *out);
+SKIVE_API skive_status skive_tensor_copy(skive_context *ctx, const skive_tensor *tensor, skive_tensor *out);
+SKIVE_API void skive_tensor_free(skive_context *ctx, skive_tensor *tensor);
+
+/* Element `index` in row-major order as a double (and back, rounding to nearest even and saturating integers). For
+ * tests and small tensors; not for hot loops. */
+SKIVE_API double skive_tensor_get(const skive_tensor *tensor, int64_t index);
+SKIVE_API void skive_tensor_set(skive_tensor *tensor, int64_t index, double value);
+
+/* NumPy .npy files, version 1 to 3, C order. Errors: IO, FORMAT, UNSUPPORTED (Fortran order, structured types). */
+SKIVE_API skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_tensor *out);
+SKIVE_API skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const skive_tensor *tensor);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

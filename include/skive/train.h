@@ -1,0 +1,68 @@
+/* Training: losses, optimizers, schedules and the loop. */
+#ifndef SKIVE_TRAIN_H
+#define SKIVE_TRAIN_H
+
+#include <skive/data.h>
+#include <skive/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Options of a training run; all names are looked up in the lists (losses.inc, optimizers.inc, schedules.inc). */
+typedef struct skive_train_options {
+    size_t size;
+    int epochs;
+    int64_t batch;
+    const char *loss;          /* "cross-entropy", "mse" */
+    double label_smoothing;
+    const char *optimizer;     /* "sgd", "adam", "adamw" */
+    double learning_rate;
+    double momentum;
+    bool nesterov;
+    double weight_decay;       /* not applied to biases and normalisation parameters unless decay_all */
+    bool decay_all;
+    const char *schedule;      /* "constant", "step", "cosine" */
+    double warmup_epochs;
+    double step_every, step_factor; /* of "step" */
+    double final_rate;         /* of "cosine": fraction of learning_rate at the end */
+    double clip_norm;          /* of the whole gradient; 0: off */
+    const char *augment;       /* transforms, "crop:4,flip"; NULL: none */
+    uint64_t seed;
+    bool keep_best;            /* parameters of the epoch with the best validation accuracy (needs a validation set) */
+    const char *checkpoint;    /* file written after each epoch and resumed from when it exists; NULL: none */
+} skive_train_options;
+SKIVE_API skive_train_options skive_train_options_default(void);
+
+typedef struct skive_epoch_report {
+    int epoch;
+    double loss, train_accuracy, validation_accuracy, learning_rate, seconds; /* accuracies NaN when not measured */
+} skive_epoch_report;
+
+typedef struct skive_train_report {
+    size_t n_epochs;
+    skive_epoch_report *epochs; /* freed by skive_train_report_free */
+    int best_epoch;
+    double seconds;
+    double samples_per_second;
+} skive_train_report;
+SKIVE_API void skive_train_report_free(skive_context *ctx, skive_train_report *report);
+
+/* Keeps chosen weights at zero: for each masked parameter one byte an element, 0 = pruned. Borrowed during a run. */
+typedef struct skive_mask {
+    const char *parameter; /* value name */
+    const uint8_t *keep;
+    int64_t count;
+} skive_mask;
+
+/* Trains `graph` in place on `train`; `validation` may be NULL. On failure the graph's parameters are as they were,
+ * except ERR_INTERRUPTED, after which they are those of the last finished epoch. `report` may be NULL.
+ * Errors: DATA (set does not fit the graph's input or classes), NUMERIC (loss became NaN), INTERRUPTED, UNSUPPORTED. */
+SKIVE_API skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *train,
+                                   skive_dataset *validation, const skive_train_options *options,
+                                   const skive_mask *masks, size_t n_masks, skive_train_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

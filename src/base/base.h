@@ -1,0 +1,149 @@
+/* What every room may use: errors, memory, checked sizes, random numbers, CPU level, log and progress. */
+#ifndef SKV_BASE_H
+#define SKV_BASE_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <skive/context.h>
+#include <skive/status.h>
+
+/* ---- errors ---- */
+
+/* Hands a failing status up at once. */
+#define SKV_TRY(expr)                                                                                                  \
+    do {                                                                                                               \
+        skive_status skv_try_status_ = (expr);                                                                         \
+        if (skv_try_status_ != SKIVE_OK) return skv_try_status_;                                                       \
+    } while (0)
+
+/* The same, to a function's one exit label; `status` is the function's status variable. */
+#define SKV_GO(status, label, expr)                                                                                    \
+    do {                                                                                                               \
+        (status) = (expr);                                                                                             \
+        if ((status) != SKIVE_OK) goto label;                                                                          \
+    } while (0)
+
+/* Sets the context's message and returns `code`. Usage: return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "%s: ...", name); */
+#define SKV_FAIL(ctx, code, ...) skv_fail((ctx), (code), __VA_ARGS__)
+skive_status skv_fail(skive_context *ctx, skive_status code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* As skv_fail, naming the node, value, file or option at fault as the subject. */
+skive_status skv_fail_at(skive_context *ctx, skive_status code, const char *subject, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Puts "<prefix>: " in front of the message that is there; returns `code`. */
+skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void skv_note(skive_context *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void skv_log(skive_context *ctx, skive_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- memory ---- all blocks are aligned to 64 bytes; size 0 gives a valid pointer ---- */
+
+skive_status skv_alloc(skive_context *ctx, size_t size, void *out_pointer);                 /* *out is void** of any type */
+skive_status skv_alloc_array(skive_context *ctx, size_t count, size_t size, void *out_pointer); /* zeroed, checked */
+/* Grows *pointer from old_count to new_count elements, moving it; the new part is zeroed. On failure nothing changes. */
+skive_status skv_grow(skive_context *ctx, void *pointer, size_t old_count, size_t new_count, size_t size);
+skive_status skv_strdup(skive_context *ctx, const char *text, char **out);
+skive_status skv_strdup_n(skive_context *ctx, const char *text, size_t length, char **out);
+/* A printf into a new string, freed by skv_free. */
+skive_status skv_asprintf(skive_context *ctx, char **out, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void skv_free(skive_context *ctx, void *pointer); /* NULL is accepted */
+
+/* Arena: many small pieces of one life. Zeroed memory, aligned to 16. */
+typedef struct skv_arena skv_arena;
+skive_status skv_arena_create(skive_context *ctx, skv_arena **out);
+void skv_arena_free(skv_arena *arena);
+skive_status skv_arena_alloc(skv_arena *arena, size_t size, void *out_pointer);
+skive_status skv_arena_array(skv_arena *arena, size_t count, size_t size, void *out_pointer);
+skive_status skv_arena_strdup(skv_arena *arena, const char *text, const char **out);
+skive_status skv_arena_strndup(skv_arena *arena, const char *text, size_t length, const char **out);
+size_t skv_arena_bytes(const skv_arena *arena);
+
+/* ---- checked sizes: true when the result fits ---- */
+
+static inline bool skv_mul_size(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
+static inline bool skv_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+static inline bool skv_mul_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out); }
+static inline bool skv_add_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_add_overflow(a, b, out); }
+static inline size_t skv_align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+/* ---- random numbers: Philox4x32-10 (Salmon et al., SC 2011); a pure function of (seed, stream, index) ---- */
+
+void skv_philox(uint64_t key, uint64_t counter_low, uint64_t counter_high, uint32_t out[4]);
+double skv_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index);           /* [0, 1) */
+double skv_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);            /* mean 0, variance 1 */
+uint64_t skv_rng_below(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n); /* 0 .. n-1, unbiased to 2^-64 */
+void skv_rng_shuffle(uint64_t seed, uint64_t stream, uint32_t *items, size_t n);  /* Fisher-Yates in place */
+uint64_t skv_hash64(const void *bytes, size_t n, uint64_t seed);
+
+/* ---- CPU ---- levels are cumulative */
+
+typedef enum skv_isa {
+    SKV_ISA_SCALAR,
+    SKV_ISA_AVX2, /* with FMA */
+    SKV_ISA_AVX512, /* F, BW, DQ, VL */
+    SKV_ISA_AVX512_VNNI,
+    SKV_ISA_AVX512_BF16,
+    SKV_ISA_AMX, /* int8 and bf16 tiles, permission obtained */
+    SKV_ISA_COUNT
+} skv_isa;
+skv_isa skv_cpu_isa(void); /* what the CPU has, capped by SKIVE_ISA (read once) */
+skv_isa skv_cpu_isa_hardware(void);
+bool skv_cpu_amx_hidden(void); /* AMX announced but CPUID leaf 0x1D is empty */
+const char *skv_isa_name(skv_isa isa);
+
+/* ---- threads ---- */
+int skv_threads(const skive_context *ctx); /* for num_threads(...) of an OpenMP region */
+
+/* ---- time and progress ---- */
+double skv_now(void); /* monotonic seconds */
+
+typedef struct skv_progress {
+    skive_context *ctx;
+    const char *what;
+    double total, started, last;
+} skv_progress;
+void skv_progress_start(skv_progress *p, skive_context *ctx, const char *what, double total);
+/* Reports at most ten times a second (always at the end). SKIVE_ERR_INTERRUPTED when the caller asked to stop. */
+skive_status skv_progress_at(skv_progress *p, double done, const char *detail_format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Has the caller asked to stop? Cheap enough for every step of a loop. */
+skive_status skv_check_interrupt(skive_context *ctx);
+
+/* ---- growing text ---- */
+typedef struct skv_text {
+    skive_context *ctx;
+    char *data; /* NUL-terminated once anything was added */
+    size_t length, capacity;
+    skive_status status; /* sticky */
+} skv_text;
+void skv_text_init(skv_text *t, skive_context *ctx);
+void skv_text_add(skv_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void skv_text_free(skv_text *t);
+
+/* ---- files ---- */
+
+/* Reads a whole file. *out is freed by skv_free. ERR_IO names the path. */
+skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, void **out, size_t *out_size);
+
+/* A read-only memory map, counted, so that parameters may point into it. */
+typedef struct skv_map skv_map;
+skive_status skv_map_open(skive_context *ctx, const char *path, skv_map **out);
+const unsigned char *skv_map_data(const skv_map *map);
+size_t skv_map_size(const skv_map *map);
+void skv_map_retain(skv_map *map);
+void skv_map_release(skv_map *map);
+
+/* Atomic writing: to a temporary name in the same folder, then fsync, rename, fsync of the folder. Until commit the
+ * old file stands; abort (or free after a failure) removes the temporary one. */
+typedef struct skv_writer skv_writer;
+skive_status skv_writer_open(skive_context *ctx, const char *path, skv_writer **out);
+skive_status skv_writer_write(skv_writer *w, const void *bytes, size_t n);
+skive_status skv_writer_commit(skv_writer *w); /* frees w whatever the outcome */
+void skv_writer_abort(skv_writer *w);          /* NULL is accepted */
+skive_status skv_file_write(skive_context *ctx, const char *path, const void *bytes, size_t n); /* all of the above */
+
+#endif

@@ -1,0 +1,202 @@
+/* The graph's inside: what methods, passes and the planner work on. See include/skive/graph.h for the outside. */
+#ifndef SKV_GRAPH_H
+#define SKV_GRAPH_H
+
+#include <skive/graph.h>
+
+#include "base/base.h"
+#include "tensor/storage.h"
+
+struct skv_op;
+
+typedef enum skv_attr_type {
+    SKV_ATTR_INT = 1,
+    SKV_ATTR_FLOAT,
+    SKV_ATTR_STRING,
+    SKV_ATTR_TENSOR,
+    SKV_ATTR_GRAPH,
+    SKV_ATTR_INTS,
+    SKV_ATTR_FLOATS,
+    SKV_ATTR_STRINGS,
+} skv_attr_type;
+
+typedef struct skv_attr {
+    const char *name;
+    skv_attr_type type;
+    int64_t i;
+    double f;
+    const char *s; /* a string may hold NULs: its length is `n` */
+    size_t n;      /* length of s, ints, floats, strings */
+    const int64_t *ints;
+    const double *floats;
+    const char *const *strings;
+    skv_storage *tensor; /* counted */
+    skive_graph *graph;  /* owned */
+} skv_attr;
+
+typedef struct skv_use {
+    skive_node *node;
+    int index; /* which input of the node */
+} skv_use;
+
+struct skive_value {
+    skive_graph *graph;
+    uint32_t id; /* index in graph->values */
+    const char *name;
+    skive_type type;
+    skive_node *producer;
+    int producer_index;
+    skv_storage *storage;   /* parameter's data, counted; NULL otherwise */
+    skive_value *outer;     /* in a subgraph: the value of an enclosing graph that this one stands for */
+    bool is_input;
+    bool trainable;
+    skv_use *uses; /* in no particular order */
+    uint32_t n_uses, uses_capacity;
+    int output_uses; /* how often it is listed as a graph output */
+};
+
+struct skive_node {
+    skive_graph *graph;
+    uint32_t id; /* index in graph->nodes */
+    const char *name, *op_type, *domain;
+    const struct skv_op *op; /* NULL: unknown to skive */
+    skive_value **inputs;
+    uint32_t n_inputs;
+    skive_value **outputs; /* an absent optional output is NULL */
+    uint32_t n_outputs;
+    skv_attr *attrs;
+    uint32_t n_attrs;
+};
+
+typedef struct skv_meta {
+    const char *key, *value;
+} skv_meta;
+
+struct skive_graph {
+    skive_context *ctx;
+    skv_arena *arena;
+    const char *name;
+    skive_graph *parent; /* of a subgraph */
+    int opset;           /* of the file it came from; 21 when built here */
+    skive_node **nodes;
+    uint32_t n_nodes, nodes_capacity;
+    skive_value **values;
+    uint32_t n_values, values_capacity;
+    skive_value **inputs;
+    uint32_t n_inputs, inputs_capacity;
+    skive_value **outputs;
+    uint32_t n_outputs, outputs_capacity;
+    skv_meta *meta;
+    uint32_t n_meta, meta_capacity;
+    uint32_t next_name;  /* for made-up names */
+    void *name_index;    /* hash from name to value */
+};
+
+#define SKV_DOMAIN "ai.skive" /* of ops that exist only inside: gradients, fused and integer forms */
+
+/* ---- building ---- */
+
+typedef struct skv_attr_init {
+    const char *name;
+    skv_attr_type type;
+    int64_t i;
+    double f;
+    const char *s;
+    const int64_t *ints;
+    size_t n;
+    const double *floats;
+} skv_attr_init;
+#define SKV_INT(name_, v) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_INT, .i = (v)})
+#define SKV_FLT(name_, v) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_FLOAT, .f = (v)})
+#define SKV_STR(name_, v) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_STRING, .s = (v)})
+#define SKV_INTS(name_, p, count) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_INTS, .ints = (p), .n = (count)})
+#define SKV_FLTS(name_, p, count) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_FLOATS, .floats = (p), .n = (count)})
+
+/* A value of unknown type, not yet produced by anything. `name` NULL makes one up. */
+skive_status skv_graph_new_value(skive_graph *g, const char *name, skive_value **out);
+/* A parameter that takes over one count of `storage` (on success only). */
+skive_status skv_graph_new_param(skive_graph *g, const char *name, skv_storage *storage, skive_value **out);
+/* A node whose outputs are given values without a producer (or NULL for absent). domain NULL: looked up in the op list,
+ * standard domain first. The op need not be known. */
+skive_status skv_graph_new_node(skive_graph *g, const char *op, const char *domain, const char *name,
+                                skive_value *const *inputs, size_t n_inputs, skive_value *const *outputs,
+                                size_t n_outputs, skive_node **out);
+/* A name not yet taken, made from `base`. Arena-owned. */
+skive_status skv_graph_unique_name(skive_graph *g, const char *base, const char **out);
+
+skive_status skv_node_set_attr(skive_node *n, const skv_attr_init *init); /* adds or replaces, copying */
+skive_status skv_node_set_tensor_attr(skive_node *n, const char *name, skv_storage *storage); /* retains */
+skive_status skv_node_set_graph_attr(skive_node *n, const char *name, skive_graph *sub);      /* takes over */
+void skv_node_remove_attr(skive_node *n, const char *name);
+const skv_attr *skv_node_attr(const skive_node *n, const char *name); /* NULL when absent */
+int64_t skv_attr_int(const skive_node *n, const char *name, int64_t fallback);
+double skv_attr_float(const skive_node *n, const char *name, double fallback);
+const char *skv_attr_string(const skive_node *n, const char *name, const char *fallback);
+const int64_t *skv_attr_ints(const skive_node *n, const char *name, size_t *count); /* NULL and 0 when absent */
+
+/* The builder: one call an expression, the first failure sticks and later calls do nothing and give NULL. */
+typedef struct skv_builder {
+    skive_graph *graph;
+    skive_status status;
+    const char *prefix; /* put before made-up names; NULL: none */
+} skv_builder;
+static inline skv_builder skv_build(skive_graph *g) { return (skv_builder){.graph = g, .status = SKIVE_OK, .prefix = NULL}; }
+
+/* Adds a node with one output (types inferred at once), e.g.
+ *     y = skv_emit(&b, "Conv", SKV_IN(x, w), SKV_ATTRS(SKV_INT("group", 2)));    z = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE); */
+typedef struct skv_in_list {
+    skive_value *const *values;
+    size_t n;
+} skv_in_list;
+typedef struct skv_attr_list {
+    const skv_attr_init *attrs;
+    size_t n;
+} skv_attr_list;
+#define SKV_IN(...)                                                                                                    \
+    ((skv_in_list){(skive_value *const[]){__VA_ARGS__}, sizeof((skive_value *const[]){__VA_ARGS__}) / sizeof(skive_value *)})
+#define SKV_ATTRS(...)                                                                                                 \
+    ((skv_attr_list){(const skv_attr_init[]){__VA_ARGS__}, sizeof((const skv_attr_init[]){__VA_ARGS__}) / sizeof(skv_attr_init)})
+#define SKV_NONE ((skv_attr_list){NULL, 0})
+skive_value *skv_emit(skv_builder *b, const char *op, skv_in_list in, skv_attr_list attrs);
+/* The same with several outputs; out[i] is filled. Returns the node or NULL. */
+skive_node *skv_emit_n(skv_builder *b, const char *op, skv_in_list in, skv_attr_list attrs, skive_value **out, size_t n_out);
+skive_value *skv_emit_param(skv_builder *b, const char *name, skv_storage *take); /* takes over, freed on failure */
+skive_value *skv_emit_scalar(skv_builder *b, skive_dtype dtype, double value);    /* rank-0 constant */
+skive_value *skv_emit_ints(skv_builder *b, const int64_t *values, size_t n);      /* rank-1 int64 constant */
+
+/* ---- editing: each is atomic ---- */
+
+skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value); /* value may be NULL; grows inputs */
+/* Every use of `from` (graph outputs too, if `outputs_too`) becomes a use of `to`. */
+skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool outputs_too);
+skive_status skv_graph_remove_node(skive_node *n);   /* its outputs must be unused; they go too */
+skive_status skv_graph_remove_value(skive_value *v); /* unused, without producer */
+skive_status skv_value_rename(skive_value *v, const char *name);
+skive_status skv_value_set_storage(skive_value *v, skv_storage *take); /* takes over on success; sets the type */
+skive_status skv_graph_remove_output(skive_graph *g, size_t index);
+/* Removes nodes whose outputs nobody uses, and parameters without uses. Returns the number removed. */
+size_t skv_graph_sweep(skive_graph *g);
+/* Copies all of `from` into `g`, names prefixed; map[i] is the copy of from->values[i] (array of from->n_values, from
+ * skv_alloc). Inputs of `from` named in `bind` become the bound values instead. Outputs are not added. */
+skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char *prefix, skive_value *const *bind_inputs,
+                             skive_value ***map);
+
+/* ---- walking ---- */
+
+/* Nodes in an order where producers come first; stable in insertion order. *out freed by skv_free. ERR_GRAPH names a
+ * node on a cycle. */
+skive_status skv_graph_topo(const skive_graph *g, skive_node ***out);
+
+static inline bool skv_value_is_param(const skive_value *v) { return v && v->storage; }
+static inline const skive_tensor *skv_value_tensor(const skive_value *v) {
+    return v && v->storage ? &v->storage->tensor : NULL;
+}
+static inline skive_value *skv_node_in(const skive_node *n, size_t i) { return i < n->n_inputs ? n->inputs[i] : NULL; }
+static inline bool skv_node_is(const skive_node *n, const char *op) { return n && __builtin_strcmp(n->op_type, op) == 0; }
+
+/* All dimensions known? Number of elements (unknown dimensions as 1). */
+bool skv_type_is_static(const skive_type *t);
+int64_t skv_type_count(const skive_type *t);
+size_t skv_type_text(const skive_type *t, char *buffer, size_t size); /* "float32[N,3,32,32]" */
+
+#endif

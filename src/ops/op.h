@@ -1,0 +1,146 @@
+/* The op record: everything skive knows of one operator, in one place.
+ *
+ * One file an op, ending in one `const skv_op skv_op_<name>`, and one line in ops.inc. From the list come the lookup, the
+ * schema checks, the reference kernel, the gradient, coupling, cost, the self tests and the generated table. A NULL
+ * member means "not supported" and gives a clear error when asked for. */
+#ifndef SKV_OP_H
+#define SKV_OP_H
+
+#include "graph/graph.h"
+
+#define SKV_OP_MAX_IO 16 /* inputs or outputs a callback may address by index; variadic ops allow more */
+
+typedef enum skv_attr_need { SKV_OPTIONAL, SKV_REQUIRED } skv_attr_need;
+typedef struct skv_attr_spec {
+    const char *name;
+    skv_attr_type type;
+    skv_attr_need need;
+} skv_attr_spec;
+
+/* ---- shape inference ---- dimensions may be unknown; out[i] starts as unknown type and rank ---- */
+typedef struct skv_infer {
+    skive_context *ctx;
+    const skive_node *node;
+    size_t n_in, n_out;
+    const skive_type *const *in;            /* [n_in] NULL: absent */
+    const skive_tensor *const *constant;    /* [n_in] NULL: not known now */
+    skive_type *out;                        /* [n_out] to fill */
+} skv_infer;
+/* Fails with the node's name in front. */
+#define SKV_INFER_FAIL(c, code, ...) skv_fail_at((c)->ctx, (code), (c)->node->name, __VA_ARGS__)
+
+/* ---- reference forward ---- all shapes known; outputs allocated. Floating ops compute in double and round once. ---- */
+typedef struct skv_eval {
+    skive_context *ctx;
+    const skive_node *node;
+    size_t n_in, n_out;
+    const skive_tensor *const *in; /* [n_in] NULL: absent */
+    skive_tensor *const *out;      /* [n_out] NULL: not wanted */
+    uint64_t step;                 /* run counter: the random stream of Dropout in training */
+} skv_eval;
+
+/* ---- gradient ---- adds nodes that compute d loss / d input from d loss / d output ---- */
+typedef struct skv_grad {
+    skv_builder *b;
+    skive_node *node;
+    skive_value *const *dout; /* [n_out] NULL: no gradient arrives */
+    const bool *need;         /* [n_in] is this input's gradient wanted? */
+    skive_value **din;        /* [n_in] to fill; NULL stays "zero" */
+} skv_grad;
+
+/* ---- channel coupling ---- says which index of an input axis goes with which of an output (or other input) axis ---- */
+typedef struct skv_couple skv_couple;
+typedef struct skv_slot { /* an axis of an input or output of the node at hand */
+    bool is_output;
+    int index, axis;
+} skv_slot;
+#define SKV_CIN(i, a) ((skv_slot){false, (i), (a)})
+#define SKV_COUT(i, a) ((skv_slot){true, (i), (a)})
+/* Channels a_first + k of slot a (k = 0..n-1) go together with channels b_first + k * b_repeat .. + b_repeat - 1 of b
+ * (b_repeat > 1: Flatten turning a channel into a run of features). */
+void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n, int64_t b_repeat);
+void skv_couple_same(skv_couple *c, skv_slot a, skv_slot b); /* whole axes of equal length */
+/* The channels of this axis cannot be removed. `why` is static text. */
+void skv_couple_fix(skv_couple *c, skv_slot a, const char *why);
+const skive_node *skv_couple_node(const skv_couple *c);
+const skive_type *skv_couple_type(const skv_couple *c, skv_slot a); /* NULL: absent */
+
+/* ---- value range ---- real interval the output lies in given the inputs'; infinite when unbounded ---- */
+typedef struct skv_range {
+    double lo, hi;
+} skv_range;
+
+/* ---- self-test cases ---- run by tests/test_ops.c over the list: forward against `expect`, gradient by differences ---- */
+typedef struct skv_case_in {
+    skive_dtype dtype;
+    int rank;
+    int64_t dims[6];
+    const double *values; /* NULL: random in [lo, hi] (default -1, 1) */
+    double lo, hi;
+    bool absent;   /* optional input left out */
+    bool constant; /* a parameter that is not differentiated (shapes, axes, statistics) */
+} skv_case_in;
+typedef struct skv_op_case {
+    const char *name;
+    const skv_attr_init *attrs;
+    size_t n_attrs;
+    const skv_case_in *in;
+    size_t n_in, n_out;
+    const double *expect; /* output 0 by hand, row-major; NULL: only shape and gradient are tested */
+    size_t n_expect;
+    const int64_t *expect_dims; /* NULL: not tested */
+    int expect_rank;
+    bool no_grad; /* not differentiable here (kinks, integers) */
+} skv_op_case;
+
+typedef struct skv_op {
+    const char *name;
+    const char *domain; /* "" or SKV_DOMAIN */
+    const char *brief;
+    int since;                 /* opset from which the canonical form held in the graph is valid */
+    int min_in, max_in, min_out, max_out; /* max -1: variadic */
+    const skv_attr_spec *attrs;
+    size_t n_attrs;
+    /* Brings a node in the form of opset `from` to the canonical form (attributes to inputs and so on). */
+    skive_status (*import)(skive_graph *g, skive_node *n, int from);
+    /* Least opset that has this very node (bf16 Relu, 4-bit Cast ...); NULL: `since`. */
+    int (*needs_opset)(const skive_node *n);
+    skive_status (*infer)(skv_infer *c);
+    skive_status (*run)(const skv_eval *c);
+    skive_status (*grad)(skv_grad *c);
+    void (*couple)(skv_couple *c);
+    skv_range (*range)(const skive_node *n, const skv_range *in); /* in[i] of input i */
+    void (*cost)(const skive_node *n, skive_cost *cost); /* adds macs and operations only */
+    const skv_op_case *cases;
+    size_t n_cases;
+    bool random; /* output depends on more than the inputs: never folded */
+    bool no_fold; /* never constant-folded (DequantizeLinear of weights stays what it is) */
+} skv_op;
+
+#define SKV_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SKV_LIST(array) .array = array, .n_##array = SKV_COUNT(array) /* .cases = cases, .n_cases = ... */
+
+const skv_op *skv_op_find(const char *name, const char *domain); /* domain NULL: standard first, then SKV_DOMAIN */
+size_t skv_op_count(void);
+const skv_op *skv_op_at(size_t index);
+
+/* Evaluates a node on tensors through its reference: allocates outputs (owned by the caller). */
+skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
+                             skive_tensor *out, size_t n_out);
+/* Infers one node's output types (declared ones kept where unknown) without touching the graph; in/constant as in
+ * skv_infer. Unknown op: out is left as declared. */
+skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_type *const *in,
+                          const skive_tensor *const *constant, skive_type *out);
+
+/* ---- shared by op files (src/ops/common_*.c) ---- */
+
+int64_t skv_axis(int64_t axis, int rank); /* negative counts from the end; -1 when out of range */
+/* NumPy broadcasting of types: unknown dimensions stay unknown unless the other is > 1. */
+skive_status skv_infer_broadcast(skv_infer *c, size_t n, skive_type *out);
+skive_status skv_infer_same(skv_infer *c); /* out[0] = in[0] */
+void skv_couple_elementwise(skv_couple *c); /* all inputs and output 0 go together axis by axis, broadcast axes skipped */
+/* dx summed over the axes along which `like` was broadcast, shaped as `like`. */
+skive_value *skv_grad_unbroadcast(skv_builder *b, skive_value *dx, skive_value *like);
+void skv_cost_per_element(const skive_node *n, skive_cost *cost); /* one operation an output element */
+
+#endif
