@@ -37,6 +37,8 @@ skive_status skv_fail_at(skive_context *ctx, skive_status code, const char *subj
 /* Puts "<prefix>: " in front of the message that is there; returns `code`. */
 skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* ERR_IO "<path>: cannot <action>: <reason of errno value>", the path being the subject. ENOMEM becomes ERR_MEMORY. */
+skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *action, int error);
 void skv_note(skive_context *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void skv_log(skive_context *ctx, skive_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

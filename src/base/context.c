@@ -1,0 +1,114 @@
+/* The context: making it, freeing it, and reading what it keeps. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+
+enum { MAX_THREADS = 1024 };
+
+static void *default_alloc(void *user, size_t size) {
+    (void)user;
+    return aligned_alloc(64, skv_align_up(size, 64));
+}
+
+static void default_free(void *user, void *pointer) {
+    (void)user;
+    free(pointer);
+}
+
+skive_context_options skive_context_options_default(void) {
+    return (skive_context_options){.size = sizeof(skive_context_options), .log_level = SKIVE_LOG_WARNING};
+}
+
+skive_status skive_context_create(const skive_context_options *options, skive_context **out) {
+    skive_context_options o = skive_context_options_default();
+    if (!out) return SKIVE_ERR_ARGUMENT;
+    *out = NULL;
+    if (options) { /* a caller built against another version may know fewer or more fields */
+        if (options->size < sizeof options->size) return SKIVE_ERR_ARGUMENT;
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    }
+    if (o.threads < 0 || o.threads > MAX_THREADS) return SKIVE_ERR_ARGUMENT;
+    if (!o.allocator.alloc) o.allocator = (skive_allocator){.alloc = default_alloc, .free = default_free, .user = NULL};
+    if (!o.allocator.free) return SKIVE_ERR_ARGUMENT;
+
+    skive_context *ctx = o.allocator.alloc(o.allocator.user, sizeof *ctx);
+    if (!ctx) return SKIVE_ERR_MEMORY;
+    memset(ctx, 0, sizeof *ctx);
+    ctx->allocator = o.allocator;
+    ctx->threads = o.threads ? o.threads : skv_default_threads();
+    ctx->seed = o.seed;
+    ctx->log_level = o.log_level;
+    ctx->log = o.log;
+    ctx->log_user = o.log_user;
+    ctx->progress = o.progress;
+    ctx->progress_user = o.progress_user;
+    ctx->job_left = -1.0;
+
+    const char *cap = getenv("SKIVE_ISA");
+    skv_isa level;
+    if (cap && *cap && !skv_isa_parse(cap, &level)) {
+        skv_log(ctx, SKIVE_LOG_WARNING, "SKIVE_ISA=%s is not a level and is ignored; use scalar, avx2, avx512, "
+                                        "avx512_vnni, avx512_bf16 or amx", cap);
+    }
+    *out = ctx;
+    return SKIVE_OK;
+}
+
+void skive_context_free(skive_context *ctx) {
+    if (!ctx) return;
+    skive_context_clear_notes(ctx);
+    skv_free(ctx, ctx->notes);
+    skive_allocator allocator = ctx->allocator;
+    allocator.free(allocator.user, ctx);
+}
+
+const char *skive_context_message(const skive_context *ctx) {
+    return ctx ? ctx->message : "";
+}
+
+const char *skive_context_subject(const skive_context *ctx) {
+    return ctx ? ctx->subject : "";
+}
+
+void skive_context_clear(skive_context *ctx) {
+    if (!ctx) return;
+    ctx->message[0] = '\0';
+    ctx->subject[0] = '\0';
+}
+
+size_t skive_context_note_count(const skive_context *ctx) {
+    return ctx ? ctx->note_count : 0;
+}
+
+const char *skive_context_note(const skive_context *ctx, size_t index) {
+    return ctx && index < ctx->note_count ? ctx->notes[index] : "";
+}
+
+void skive_context_clear_notes(skive_context *ctx) {
+    if (!ctx) return;
+    for (size_t i = 0; i < ctx->note_count; i++) skv_free(ctx, ctx->notes[i]);
+    ctx->note_count = 0;
+}
+
+int skive_context_threads(const skive_context *ctx) {
+    return ctx ? ctx->threads : 1;
+}
+
+skive_status skive_context_set_threads(skive_context *ctx, int threads) {
+    if (!ctx) return SKIVE_ERR_ARGUMENT;
+    if (threads < 0 || threads > MAX_THREADS) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "threads", "threads: %d is out of range; give 1 to %d, or 0 for all",
+                           threads, (int)MAX_THREADS);
+    }
+    ctx->threads = threads ? threads : skv_default_threads();
+    return SKIVE_OK;
+}
+
+uint64_t skive_context_seed(const skive_context *ctx) {
+    return ctx ? ctx->seed : 0;
+}
+
+void skive_context_set_seed(skive_context *ctx, uint64_t seed) {
+    if (ctx) ctx->seed = seed;
+}

@@ -1,0 +1,35 @@
+/* What a context is made of; for src/base and the tests only. */
+#ifndef SKV_BASE_CONTEXT_H
+#define SKV_BASE_CONTEXT_H
+
+#include "base/base.h"
+
+#define SKV_MESSAGE_SIZE 2048
+#define SKV_SUBJECT_SIZE 512
+#define SKV_NOTES_MAX 10000
+
+struct skive_context {
+    skive_allocator allocator;
+    int threads;
+    uint64_t seed;
+    skive_log_level log_level;
+    skive_log_fn log;
+    void *log_user;
+    skive_progress_fn progress;
+    void *progress_user;
+    /* Arrays, not pointers: a message must be possible when memory has run out. */
+    char message[SKV_MESSAGE_SIZE];
+    char subject[SKV_SUBJECT_SIZE];
+    char **notes;
+    size_t note_count, note_capacity;
+    /* The last progress report, repeated by skv_check_interrupt. */
+    char job[64], job_detail[192];
+    double job_done, job_total, job_left, job_time;
+};
+
+/* The allocator as it is, without a message on failure. */
+void *skv_raw_alloc(skive_context *ctx, size_t size);
+int skv_default_threads(void);
+bool skv_isa_parse(const char *name, skv_isa *out);
+
+#endif

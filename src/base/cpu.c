@@ -1,0 +1,107 @@
+/* What the CPU can do, as one level, and the cap of the environment variable SKIVE_ISA.
+ *
+ * A level counts only when the operating system saves its registers too (XGETBV); for AMX the process must ask the
+ * kernel for permission first. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/context.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+static const char *const names[SKV_ISA_COUNT] = {"scalar", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"};
+
+const char *skv_isa_name(skv_isa isa) {
+    return (int)isa >= 0 && isa < SKV_ISA_COUNT ? names[isa] : "unknown";
+}
+
+bool skv_isa_parse(const char *name, skv_isa *out) {
+    for (int i = 0; i < SKV_ISA_COUNT; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *out = (skv_isa)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+#if defined(__x86_64__)
+
+typedef struct cpuid_leaf {
+    unsigned eax, ebx, ecx, edx;
+} cpuid_leaf;
+
+static cpuid_leaf leaf(unsigned number, unsigned sub) {
+    cpuid_leaf r = {0, 0, 0, 0};
+    (void)__get_cpuid_count(number, sub, &r.eax, &r.ebx, &r.ecx, &r.edx); /* zero when there is no such leaf */
+    return r;
+}
+
+static bool all(unsigned word, unsigned bits) {
+    return (word & bits) == bits;
+}
+
+static uint64_t xcr0(void) {
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static bool amx_permission(void) {
+    enum { REQUEST_XCOMP = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+    return syscall(SYS_arch_prctl, REQUEST_XCOMP, TILE_DATA) == 0;
+}
+
+skv_isa skv_cpu_isa_hardware(void) {
+    cpuid_leaf one = leaf(1, 0), seven = leaf(7, 0), seven1 = leaf(7, 1);
+    if (!all(one.ecx, 1u << 27 | 1u << 28 | 1u << 12)) return SKV_ISA_SCALAR; /* OSXSAVE, AVX, FMA */
+    uint64_t saved = xcr0();
+    if ((saved & 0x6) != 0x6 || !all(seven.ebx, 1u << 5)) return SKV_ISA_SCALAR;
+    /* F, DQ, BW, VL; opmask and ZMM state */
+    if ((saved & 0xe0) != 0xe0 || !all(seven.ebx, 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31)) return SKV_ISA_AVX2;
+    if (!all(seven.ecx, 1u << 11)) return SKV_ISA_AVX512;
+    if (!all(seven1.eax, 1u << 5)) return SKV_ISA_AVX512_VNNI;
+    /* AMX-BF16, AMX-TILE, AMX-INT8; tile configuration and data state */
+    if (!all(seven.edx, 1u << 22 | 1u << 24 | 1u << 25) || (saved & 0x60000) != 0x60000 || !amx_permission()) {
+        return SKV_ISA_AVX512_BF16;
+    }
+    return SKV_ISA_AMX;
+}
+
+bool skv_cpu_amx_hidden(void) {
+    return all(leaf(7, 0).edx, 1u << 24) && leaf(0x1d, 0).eax == 0;
+}
+
+#else
+
+skv_isa skv_cpu_isa_hardware(void) {
+    return SKV_ISA_SCALAR;
+}
+
+bool skv_cpu_amx_hidden(void) {
+    return false;
+}
+
+#endif
+
+skv_isa skv_cpu_isa(void) {
+    /* Written once with a value that every thread would compute alike; CPUID is too slow to ask at each call. */
+    static atomic_int known = -1;
+    int level = atomic_load_explicit(&known, memory_order_relaxed);
+    if (level >= 0) return (skv_isa)level;
+    skv_isa isa = skv_cpu_isa_hardware(), cap;
+    const char *text = getenv("SKIVE_ISA");
+    if (text && skv_isa_parse(text, &cap) && cap < isa) isa = cap;
+    int none = -1;
+    if (!atomic_compare_exchange_strong(&known, &none, (int)isa)) isa = (skv_isa)none;
+    return isa;
+}
+
+const char *skive_cpu_isa_name(void) {
+    return skv_isa_name(skv_cpu_isa());
+}

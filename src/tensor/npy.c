@@ -1,0 +1,258 @@
+/* NumPy's .npy files (numpy.lib.format, versions 1.0 to 3.0).
+ *
+ * The header is the text of a Python dictionary; only what NumPy itself writes is accepted, in any order of keys. Types
+ * NumPy has not got are widened on saving: bfloat16 to float32, int4 and uint4 to 8 bits. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tensor/tensor.h"
+
+static const char magic[6] = {'\x93', 'N', 'U', 'M', 'P', 'Y'};
+
+typedef struct npy_type {
+    skive_dtype dtype;
+    const char *text; /* kind and bytes, after the byte order */
+} npy_type;
+
+static const npy_type types[] = {
+    {SKIVE_F16, "f2"}, {SKIVE_F32, "f4"}, {SKIVE_F64, "f8"}, {SKIVE_I8, "i1"},  {SKIVE_I16, "i2"}, {SKIVE_I32, "i4"},
+    {SKIVE_I64, "i8"}, {SKIVE_U8, "u1"},  {SKIVE_U16, "u2"}, {SKIVE_U32, "u4"}, {SKIVE_U64, "u8"}, {SKIVE_BOOL, "b1"},
+};
+
+typedef struct npy_header {
+    skive_context *ctx;
+    const char *path;
+    const char *at, *end; /* of the dictionary's text */
+    skive_dtype dtype;
+    bool swapped, fortran;
+    bool seen_descr, seen_order, seen_shape;
+    int rank;
+    int64_t dims[SKIVE_MAX_RANK];
+} npy_header;
+
+static skive_status damaged(npy_header *h, const char *what) {
+    return skv_fail_at(h->ctx, SKIVE_ERR_FORMAT, h->path, "%s: damaged .npy header: %s", h->path, what);
+}
+
+static void skip_space(npy_header *h) {
+    while (h->at < h->end && (*h->at == ' ' || *h->at == '\n' || *h->at == '\t')) h->at++;
+}
+
+static bool accept(npy_header *h, char c) {
+    skip_space(h);
+    if (h->at == h->end || *h->at != c) return false;
+    h->at++;
+    return true;
+}
+
+static bool accept_word(npy_header *h, const char *word) {
+    size_t n = strlen(word);
+    skip_space(h);
+    if ((size_t)(h->end - h->at) < n || memcmp(h->at, word, n) != 0) return false;
+    h->at += n;
+    return true;
+}
+
+/* A quoted string without escapes. */
+static bool accept_string(npy_header *h, char *out, size_t size) {
+    char quote = accept(h, '\'') ? '\'' : accept(h, '"') ? '"' : '\0';
+    size_t n = 0;
+    if (!quote) return false;
+    while (h->at < h->end && *h->at != quote) {
+        if (n + 1 >= size || *h->at == '\\') return false;
+        out[n++] = *h->at++;
+    }
+    out[n] = '\0';
+    if (h->at == h->end) return false;
+    h->at++;
+    return true;
+}
+
+static skive_status parse_descr(npy_header *h) {
+    char text[32];
+    skip_space(h);
+    if (h->at < h->end && *h->at == '[') {
+        return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path,
+                           "%s: a structured array; save one plain array per file", h->path);
+    }
+    if (!accept_string(h, text, sizeof text)) return damaged(h, "'descr' is not a string");
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (text[0] == '\0' || strcmp(text + 1, types[i].text) != 0 || !strchr("<>|=", text[0])) continue;
+        h->dtype = types[i].dtype;
+        bool big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+        h->swapped = text[0] == (big ? '<' : '>') && skive_dtype_bits(h->dtype) > 8;
+        return SKIVE_OK;
+    }
+    return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path, "%s: elements of type '%s' cannot be read; save it as "
+                       "numbers or bool", h->path, text);
+}
+
+static skive_status parse_shape(npy_header *h) {
+    if (!accept(h, '(')) return damaged(h, "'shape' is not a tuple");
+    while (!accept(h, ')')) {
+        int64_t dim = 0;
+        skip_space(h);
+        const char *first = h->at;
+        for (; h->at < h->end && *h->at >= '0' && *h->at <= '9'; h->at++) {
+            if (!skv_mul_i64(dim, 10, &dim) || !skv_add_i64(dim, *h->at - '0', &dim)) {
+                return damaged(h, "a dimension is too large");
+            }
+        }
+        if (h->at == first) return damaged(h, "'shape' holds something that is no whole number");
+        if (h->rank == SKIVE_MAX_RANK) {
+            return skv_fail_at(h->ctx, SKIVE_ERR_LIMIT, h->path, "%s: more than %d dimensions", h->path,
+                               SKIVE_MAX_RANK);
+        }
+        h->dims[h->rank++] = dim;
+        if (accept(h, ',')) continue;
+        if (!accept(h, ')')) return damaged(h, "'shape' is not closed");
+        break;
+    }
+    return SKIVE_OK;
+}
+
+static skive_status parse_dictionary(npy_header *h) {
+    char key[32];
+    if (!accept(h, '{')) return damaged(h, "no dictionary");
+    while (!accept(h, '}')) {
+        if (!accept_string(h, key, sizeof key) || !accept(h, ':')) return damaged(h, "a key was expected");
+        if (strcmp(key, "descr") == 0 && !h->seen_descr) {
+            SKV_TRY(parse_descr(h));
+            h->seen_descr = true;
+        } else if (strcmp(key, "fortran_order") == 0 && !h->seen_order) {
+            h->fortran = accept_word(h, "True");
+            if (!h->fortran && !accept_word(h, "False")) return damaged(h, "'fortran_order' is neither True nor False");
+            h->seen_order = true;
+        } else if (strcmp(key, "shape") == 0 && !h->seen_shape) {
+            SKV_TRY(parse_shape(h));
+            h->seen_shape = true;
+        } else {
+            return damaged(h, "an unknown or repeated key");
+        }
+        if (!accept(h, ',')) {
+            if (!accept(h, '}')) return damaged(h, "the dictionary is not closed");
+            break;
+        }
+    }
+    skip_space(h);
+    if (h->at != h->end) return damaged(h, "text after the dictionary");
+    if (!h->seen_descr || !h->seen_order || !h->seen_shape) return damaged(h, "a key is missing");
+    if (h->fortran && h->rank > 1) {
+        return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path,
+                           "%s: stored in Fortran order; save it with numpy.ascontiguousarray", h->path);
+    }
+    return SKIVE_OK;
+}
+
+static void swap_bytes(skive_tensor *t, size_t bytes) {
+    size_t width = skv_dtype_align(t->dtype);
+    unsigned char *p = t->data;
+    for (size_t i = 0; i < bytes; i += width) {
+        for (size_t a = i, b = i + width - 1; a < b; a++, b--) {
+            unsigned char c = p[a];
+            p[a] = p[b];
+            p[b] = c;
+        }
+    }
+}
+
+static skive_status parse(skive_context *ctx, const char *path, const skv_map *map, skive_tensor *out) {
+    const unsigned char *data = skv_map_data(map);
+    size_t size = skv_map_size(map), start, length, bytes;
+    if (size < 10 || memcmp(data, magic, sizeof magic) != 0) {
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a .npy file", path);
+    }
+    if (data[6] < 1 || data[6] > 3) {
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: .npy version %u.%u; versions 1 to 3 can be read", path,
+                           (unsigned)data[6], (unsigned)data[7]);
+    }
+    npy_header h = {.ctx = ctx, .path = path};
+    length = (size_t)data[8] | (size_t)data[9] << 8;
+    start = 10;
+    if (data[6] > 1) {
+        if (size < 12) return damaged(&h, "the file ends in it");
+        length |= (size_t)data[10] << 16 | (size_t)data[11] << 24;
+        start = 12;
+    }
+    if (length > size - start) return damaged(&h, "the file ends in it");
+    h.at = (const char *)data + start;
+    h.end = h.at + length;
+    SKV_TRY(parse_dictionary(&h));
+
+    char text[SKV_DIMS_TEXT];
+    int64_t count;
+    size_t have = size - start - length;
+    if (!skv_dims_count(h.rank, h.dims, &count) || !skv_dtype_bytes(h.dtype, count, &bytes)) {
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: shape %s is too large", path,
+                           skv_dims_text(h.rank, h.dims, text, sizeof text));
+    }
+    if (bytes != have) {
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: %s%s needs %zu bytes but the file holds %zu", path,
+                           skive_dtype_name(h.dtype), skv_dims_text(h.rank, h.dims, text, sizeof text), bytes, have);
+    }
+    SKV_TRY(skive_tensor_create(ctx, h.dtype, h.rank, h.dims, out));
+    if (bytes) memcpy(out->data, data + start + length, bytes);
+    if (h.swapped) swap_bytes(out, bytes);
+    return SKIVE_OK;
+}
+
+skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_tensor *out) {
+    skv_map *map;
+    if (!ctx || !path || !out) return SKIVE_ERR_ARGUMENT;
+    memset(out, 0, sizeof *out);
+    SKV_TRY(skv_map_open(ctx, path, &map));
+    skive_status status = parse(ctx, path, map, out);
+    skv_map_release(map);
+    return status;
+}
+
+static skive_status write_npy(skive_context *ctx, const char *path, const skive_tensor *t, const char *type) {
+    char shape[SKV_DIMS_TEXT], header[512];
+    size_t at = 0;
+    for (int i = 0; i < t->rank; i++) {
+        at += (size_t)snprintf(shape + at, sizeof shape - at, i ? ", %" PRId64 : "%" PRId64, t->dims[i]);
+    }
+    if (t->rank == 1) at += (size_t)snprintf(shape + at, sizeof shape - at, ",");
+    shape[at] = '\0';
+    const char *order = skive_dtype_bits(t->dtype) == 8                 ? "|"
+                        : __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "<"
+                                                                        : ">";
+    int length = snprintf(header + 10, sizeof header - 10, "{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }",
+                          order, type, shape);
+    size_t text = (size_t)length, whole = skv_align_up(10 + text + 1, 64);
+    memcpy(header, magic, sizeof magic);
+    header[6] = 1;
+    header[7] = 0;
+    header[8] = (char)((whole - 10) & 255u);
+    header[9] = (char)((whole - 10) >> 8);
+    memset(header + 10 + text, ' ', whole - 10 - text);
+    header[whole - 1] = '\n';
+
+    skv_writer *w;
+    SKV_TRY(skv_writer_open(ctx, path, &w));
+    skive_status status = skv_writer_write(w, header, whole);
+    if (status == SKIVE_OK) status = skv_writer_write(w, t->data, skive_tensor_bytes(t));
+    if (status == SKIVE_OK) return skv_writer_commit(w);
+    skv_writer_abort(w);
+    return status;
+}
+
+skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const skive_tensor *tensor) {
+    if (!ctx || !path || !tensor) return SKIVE_ERR_ARGUMENT;
+    if (skive_tensor_count(tensor) < 0 || !skv_dtype_valid(tensor->dtype)) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path, "%s: the tensor to save has no valid shape or type", path);
+    }
+    skive_dtype wide = tensor->dtype == SKIVE_BF16 ? SKIVE_F32
+                       : tensor->dtype == SKIVE_U4 ? SKIVE_U8
+                       : tensor->dtype == SKIVE_I4 ? SKIVE_I8
+                                                   : tensor->dtype;
+    skive_tensor converted = {.dtype = SKIVE_DTYPE_NONE};
+    if (wide != tensor->dtype) SKV_TRY(skv_tensor_convert(ctx, tensor, wide, &converted));
+    skive_status status = SKIVE_ERR_INTERNAL;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (types[i].dtype != wide) continue;
+        status = write_npy(ctx, path, wide == tensor->dtype ? tensor : &converted, types[i].text);
+    }
+    skive_tensor_free(ctx, &converted);
+    return status;
+}

@@ -1,0 +1,106 @@
+/* Making, copying and freeing tensors, and access to single elements. */
+#include "tensor/tensor.h"
+
+int64_t skive_tensor_count(const skive_tensor *tensor) {
+    int64_t count;
+    if (!tensor || tensor->rank < 0 || tensor->rank > SKIVE_MAX_RANK) return -1;
+    return skv_dims_count(tensor->rank, tensor->dims, &count) ? count : -1;
+}
+
+size_t skive_tensor_bytes(const skive_tensor *tensor) {
+    size_t bytes;
+    int64_t count = skive_tensor_count(tensor);
+    return count >= 0 && skv_dtype_bytes(tensor->dtype, count, &bytes) ? bytes : 0;
+}
+
+static skive_status create(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims, skive_tensor *out) {
+    char text[SKV_DIMS_TEXT];
+    int64_t count;
+    size_t bytes;
+    if (!skv_dtype_valid(dtype)) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%d is not an element type", (int)dtype);
+    if (rank < 0 || (rank > 0 && !dims)) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a tensor needs a shape");
+    if (rank > SKIVE_MAX_RANK) {
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a tensor of %d dimensions: at most %d are possible", rank,
+                        SKIVE_MAX_RANK);
+    }
+    for (int i = 0; i < rank; i++) {
+        if (dims[i] < 0) {
+            return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "shape %s has a negative dimension",
+                            skv_dims_text(rank, dims, text, sizeof text));
+        }
+    }
+    if (!skv_dims_count(rank, dims, &count) || !skv_dtype_bytes(dtype, count, &bytes) || bytes > PTRDIFF_MAX) {
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "shape %s has more elements than can be addressed",
+                        skv_dims_text(rank, dims, text, sizeof text));
+    }
+    SKV_TRY(skv_alloc_array(ctx, bytes, 1, &out->data));
+    out->dtype = dtype;
+    out->rank = rank;
+    for (int i = 0; i < rank; i++) out->dims[i] = dims[i];
+    return SKIVE_OK;
+}
+
+skive_status skive_tensor_create(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims,
+                                 skive_tensor *out) {
+    skive_tensor made; /* dims may lie inside *out */
+    if (!ctx || !out) return SKIVE_ERR_ARGUMENT;
+    memset(&made, 0, sizeof made);
+    skive_status status = create(ctx, dtype, rank, dims, &made);
+    *out = made; /* empty after a failure */
+    return status;
+}
+
+skive_status skive_tensor_copy(skive_context *ctx, const skive_tensor *tensor, skive_tensor *out) {
+    if (!ctx || !tensor || !out) return SKIVE_ERR_ARGUMENT;
+    skive_tensor copy; /* so that out may be the tensor itself's variable, and stays as it was on failure */
+    SKV_TRY(skive_tensor_create(ctx, tensor->dtype, tensor->rank, tensor->dims, &copy));
+    size_t bytes = skive_tensor_bytes(&copy);
+    if (bytes && !tensor->data) {
+        skive_tensor_free(ctx, &copy);
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a tensor to copy has no data");
+    }
+    if (bytes) memcpy(copy.data, tensor->data, bytes);
+    *out = copy;
+    return SKIVE_OK;
+}
+
+void skive_tensor_free(skive_context *ctx, skive_tensor *tensor) {
+    if (!ctx || !tensor) return;
+    skv_free(ctx, tensor->data);
+    memset(tensor, 0, sizeof *tensor);
+}
+
+double skive_tensor_get(const skive_tensor *tensor, int64_t index) {
+    if (index < 0 || index >= skive_tensor_count(tensor) || !tensor->data) return (double)NAN;
+    return skv_load_f64(tensor->dtype, tensor->data, (size_t)index);
+}
+
+void skive_tensor_set(skive_tensor *tensor, int64_t index, double value) {
+    if (index < 0 || index >= skive_tensor_count(tensor) || !tensor->data) return;
+    skv_store_f64(tensor->dtype, tensor->data, (size_t)index, value);
+}
+
+skive_tensor skv_tensor_view(skive_dtype dtype, int rank, const int64_t *dims, const void *data) {
+    skive_tensor t;
+    memset(&t, 0, sizeof t);
+    t.dtype = dtype;
+    t.rank = rank;
+    for (int i = 0; i < rank && i < SKIVE_MAX_RANK; i++) t.dims[i] = dims[i];
+    memcpy(&t.data, &data, sizeof data); /* a view of constant data is the caller's to leave unwritten */
+    return t;
+}
+
+bool skv_tensor_same_shape(const skive_tensor *a, const skive_tensor *b) {
+    return skv_dims_equal(a->rank, a->dims, b->rank, b->dims);
+}
+
+bool skv_tensor_same(const skive_tensor *a, const skive_tensor *b) {
+    if (a->dtype != b->dtype || !skv_tensor_same_shape(a, b)) return false;
+    size_t bytes = skive_tensor_bytes(a);
+    return bytes == 0 || memcmp(a->data, b->data, bytes) == 0;
+}
+
+void skv_tensor_fill(skive_tensor *tensor, double value) {
+    int64_t count = skive_tensor_count(tensor);
+    for (int64_t i = 0; i < count; i++) skv_store_f64(tensor->dtype, tensor->data, (size_t)i, value);
+}

@@ -1,0 +1,205 @@
+/* What every room may use of tensors: views, shape arithmetic, element access and conversion.
+ *
+ * Everything here works on dense row-major data. The element accessors switch on the type once per element, which is
+ * right for reference code; bulk work uses skv_to_f32 / skv_from_f32 or knows its type. */
+#ifndef SKV_TENSOR_H
+#define SKV_TENSOR_H
+
+#include <math.h>
+#include <string.h>
+
+#include <skive/tensor.h>
+
+#include "base/base.h"
+
+/* ---- shapes ---- */
+
+/* Product of the dimensions: false when one is negative or the product overflows. 1 for a scalar; 0 as soon as one
+ * dimension is 0. */
+bool skv_dims_count(int rank, const int64_t *dims, int64_t *out);
+/* Bytes of `count` elements, 4-bit types rounded up: false on overflow, unknown type or negative count. */
+bool skv_dtype_bytes(skive_dtype dtype, int64_t count, size_t *out);
+bool skv_dims_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b);
+/* Row-major strides in elements. Dimensions must have a valid count. */
+void skv_dims_strides(int rank, const int64_t *dims, int64_t *strides);
+
+/* "[2,3,4]", "[]" for a scalar. */
+#define SKV_DIMS_TEXT 192 /* enough for SKIVE_MAX_RANK dimensions of any size */
+const char *skv_dims_text(int rank, const int64_t *dims, char *buffer, size_t size);
+/* "float32[2,3,4]". */
+const char *skv_tensor_text(const skive_tensor *tensor, char *buffer, size_t size);
+
+/* ---- element types ---- */
+
+static inline bool skv_dtype_valid(skive_dtype dtype) { return skive_dtype_bits(dtype) != 0; }
+/* Bytes an element must be aligned to; 1 for 4-bit and unknown types. */
+size_t skv_dtype_align(skive_dtype dtype);
+bool skv_dtype_is_float(skive_dtype dtype);  /* float16, bfloat16, float32, float64 */
+bool skv_dtype_is_signed(skive_dtype dtype); /* floats and signed integers */
+/* Smallest and largest value of an integer type (bool: 0, 1); false for floats. */
+bool skv_dtype_int_range(skive_dtype dtype, int64_t *low, uint64_t *high);
+
+/* ---- tensors ---- */
+
+/* A tensor that borrows `data`. dims may be NULL when rank is 0. */
+skive_tensor skv_tensor_view(skive_dtype dtype, int rank, const int64_t *dims, const void *data);
+bool skv_tensor_same_shape(const skive_tensor *a, const skive_tensor *b);
+/* Same type, shape and bytes. */
+bool skv_tensor_same(const skive_tensor *a, const skive_tensor *b);
+/* Every element := value, rounded and saturated as by skive_tensor_set. */
+void skv_tensor_fill(skive_tensor *tensor, double value);
+/* The same shape in another element type: integers exactly where they fit, otherwise saturated; floats to integers
+ * round to nearest even and saturate, NaN gives 0. ERR_ARGUMENT, ERR_MEMORY. */
+skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, skive_dtype dtype, skive_tensor *out);
+/* Elements first .. first+n-1 of data as floats, and back (rounding to nearest even, saturating). */
+void skv_to_f32(skive_dtype dtype, const void *data, size_t first, size_t n, float *out);
+void skv_from_f32(skive_dtype dtype, void *data, size_t first, size_t n, const float *in);
+
+/* n 4-bit values, one a byte, into (n+1)/2 bytes, the first in the low half; the spare half is 0. Only the low 4 bits
+ * of each input count. */
+void skv_pack4(const void *values, size_t n, void *packed);
+void skv_unpack_i4(const void *packed, size_t n, int8_t *values);
+void skv_unpack_u4(const void *packed, size_t n, uint8_t *values);
+
+/* ---- half precision ---- all to nearest even; NaN stays NaN, overflow gives infinity */
+
+static inline uint32_t skv_f32_bits(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static inline float skv_bits_f32(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline float skv_bf16_to_f32(uint16_t half) { return skv_bits_f32((uint32_t)half << 16); }
+
+static inline uint16_t skv_f32_to_bf16(float value) {
+    uint32_t bits = skv_f32_bits(value);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((bits >> 16) | 0x40u);
+    return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+static inline float skv_f16_to_f32(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000u) << 16, exponent = (half >> 10) & 31u, fraction = half & 0x3ffu;
+    if (exponent == 31u) return skv_bits_f32(sign | 0x7f800000u | (fraction << 13) | (fraction ? 0x400000u : 0u));
+    if (exponent != 0u) return skv_bits_f32(sign | ((exponent + 112u) << 23) | (fraction << 13));
+    float small = (float)fraction * 0x1p-24f; /* subnormal or zero: exact */
+    return sign ? -small : small;
+}
+
+static inline uint16_t skv_f32_to_f16(float value) {
+    uint32_t bits = skv_f32_bits(value), sign = (bits >> 16) & 0x8000u, rest = bits & 0x7fffffffu;
+    if (rest > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | ((rest >> 13) & 0x3ffu));
+    if (rest >= 0x47800000u) return (uint16_t)(sign | 0x7c00u); /* 65536 and up */
+    if (rest < 0x33000000u) return (uint16_t)sign;              /* below half of the smallest subnormal */
+    if (rest < 0x38800000u) {                                   /* subnormal result */
+        uint32_t shift = 126u - (rest >> 23), fraction = (rest & 0x7fffffu) | 0x800000u;
+        uint32_t kept = fraction >> shift, lost = fraction & ((1u << shift) - 1u), half = 1u << (shift - 1u);
+        return (uint16_t)(sign | (kept + ((lost > half || (lost == half && (kept & 1u))) ? 1u : 0u)));
+    }
+    rest -= 112u << 23;
+    return (uint16_t)(sign | ((rest + 0xfffu + ((rest >> 13) & 1u)) >> 13)); /* may carry into infinity, rightly */
+}
+
+/* The float next to `value` towards zero with its last bit set when inexact ("round to odd"), so that rounding once
+ * more to a shorter type gives what rounding directly would have given. */
+static inline float skv_f64_to_f32_odd(double value) {
+    float near = (float)value;
+    if (isnan(value) || (double)near == value) return near;
+    uint32_t bits = skv_f32_bits(near);
+    if (fabs((double)near) > fabs(value)) bits--;
+    return skv_bits_f32(bits | 1u);
+}
+
+static inline uint16_t skv_f64_to_f16(double value) { return skv_f32_to_f16(skv_f64_to_f32_odd(value)); }
+static inline uint16_t skv_f64_to_bf16(double value) { return skv_f32_to_bf16(skv_f64_to_f32_odd(value)); }
+
+/* ---- element access ---- index in row-major order, unchecked */
+
+static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i) {
+    switch (dtype) {
+    case SKIVE_F32: return (double)((const float *)data)[i];
+    case SKIVE_F64: return ((const double *)data)[i];
+    case SKIVE_F16: return (double)skv_f16_to_f32(((const uint16_t *)data)[i]);
+    case SKIVE_BF16: return (double)skv_bf16_to_f32(((const uint16_t *)data)[i]);
+    case SKIVE_U8: return ((const uint8_t *)data)[i];
+    case SKIVE_I8: return ((const int8_t *)data)[i];
+    case SKIVE_U16: return ((const uint16_t *)data)[i];
+    case SKIVE_I16: return ((const int16_t *)data)[i];
+    case SKIVE_U32: return ((const uint32_t *)data)[i];
+    case SKIVE_I32: return ((const int32_t *)data)[i];
+    case SKIVE_U64: return (double)((const uint64_t *)data)[i];
+    case SKIVE_I64: return (double)((const int64_t *)data)[i];
+    case SKIVE_BOOL: return ((const uint8_t *)data)[i] != 0 ? 1.0 : 0.0;
+    case SKIVE_U4: return (((const uint8_t *)data)[i / 2] >> (i % 2 * 4)) & 15;
+    case SKIVE_I4: return ((((const uint8_t *)data)[i / 2] >> (i % 2 * 4) & 15) ^ 8) - 8;
+    case SKIVE_DTYPE_NONE: break;
+    }
+    return 0.0;
+}
+
+/* Nearest even, then into [low, high]; NaN gives 0 (or the nearer bound). */
+static inline int64_t skv_round_i64(double value, int64_t low, int64_t high) {
+    if (isnan(value)) value = 0.0;
+    double r = rint(value);
+    if (r <= (double)low) return low;
+    if (r >= (double)high) return high;
+    return (int64_t)r;
+}
+
+static inline uint64_t skv_round_u64(double value) {
+    double r = rint(value);
+    if (!(r > 0.0)) return 0;
+    if (r >= 0x1p64) return UINT64_MAX;
+    return (uint64_t)r;
+}
+
+static inline void skv_store_4bit(void *data, size_t i, unsigned value) {
+    uint8_t *byte = (uint8_t *)data + i / 2;
+    unsigned shift = (unsigned)(i % 2 * 4);
+    *byte = (uint8_t)((*byte & ~(15u << shift)) | ((value & 15u) << shift));
+}
+
+static inline void skv_store_f64(skive_dtype dtype, void *data, size_t i, double value) {
+    switch (dtype) {
+    case SKIVE_F32: ((float *)data)[i] = (float)value; return;
+    case SKIVE_F64: ((double *)data)[i] = value; return;
+    case SKIVE_F16: ((uint16_t *)data)[i] = skv_f64_to_f16(value); return;
+    case SKIVE_BF16: ((uint16_t *)data)[i] = skv_f64_to_bf16(value); return;
+    case SKIVE_U8: ((uint8_t *)data)[i] = (uint8_t)skv_round_i64(value, 0, UINT8_MAX); return;
+    case SKIVE_I8: ((int8_t *)data)[i] = (int8_t)skv_round_i64(value, INT8_MIN, INT8_MAX); return;
+    case SKIVE_U16: ((uint16_t *)data)[i] = (uint16_t)skv_round_i64(value, 0, UINT16_MAX); return;
+    case SKIVE_I16: ((int16_t *)data)[i] = (int16_t)skv_round_i64(value, INT16_MIN, INT16_MAX); return;
+    case SKIVE_U32: ((uint32_t *)data)[i] = (uint32_t)skv_round_i64(value, 0, UINT32_MAX); return;
+    case SKIVE_I32: ((int32_t *)data)[i] = (int32_t)skv_round_i64(value, INT32_MIN, INT32_MAX); return;
+    case SKIVE_U64: ((uint64_t *)data)[i] = skv_round_u64(value); return;
+    case SKIVE_I64: ((int64_t *)data)[i] = skv_round_i64(value, INT64_MIN, INT64_MAX); return;
+    case SKIVE_BOOL: ((uint8_t *)data)[i] = value != 0.0; return;
+    case SKIVE_U4: skv_store_4bit(data, i, (unsigned)skv_round_i64(value, 0, 15)); return;
+    case SKIVE_I4: skv_store_4bit(data, i, (unsigned)(int)skv_round_i64(value, -8, 7)); return;
+    case SKIVE_DTYPE_NONE: return;
+    }
+}
+
+/* Integers exactly, which a double cannot carry beyond 2^53: uint64 above INT64_MAX saturates, floats round to
+ * nearest even and saturate. */
+static inline int64_t skv_load_i64(skive_dtype dtype, const void *data, size_t i) {
+    if (dtype == SKIVE_I64) return ((const int64_t *)data)[i];
+    if (dtype == SKIVE_U64) {
+        uint64_t v = ((const uint64_t *)data)[i];
+        return v > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)v;
+    }
+    return skv_round_i64(skv_load_f64(dtype, data, i), INT64_MIN, INT64_MAX);
+}
+
+static inline void skv_store_i64(skive_dtype dtype, void *data, size_t i, int64_t value) {
+    if (dtype == SKIVE_I64) ((int64_t *)data)[i] = value;
+    else if (dtype == SKIVE_U64) ((uint64_t *)data)[i] = value < 0 ? 0 : (uint64_t)value;
+    else skv_store_f64(dtype, data, i, (double)value); /* other integers saturate long before 2^53 */
+}
+
+#endif
