@@ -46,6 +46,7 @@ typedef struct skv_kernel_node {
     size_t state_bytes;   /* of prepacked weights, for the report */
     size_t scratch_bytes; /* given, 64-aligned, to each run */
     uint32_t in_place;    /* bit i: output 0 may lie on input i (same bytes), if that is its last use */
+    int view_of;          /* i + 1: output 0 is the very memory of input i (both PLAIN), and nothing is run */
     bool skips_input_data[SKV_OP_MAX_IO]; /* reads only the shape of this input: its lifetime is not prolonged and
                                              the pointer given to run may be NULL */
     bool packs_input[SKV_OP_MAX_IO];      /* constant input was prepacked: its data is not read at run */

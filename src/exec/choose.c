@@ -1,0 +1,294 @@
+/* Kernel choice: in topological order each node gets the first kernel of the list that applies. Values are offered in
+ * the layout they were produced in; where a kernel wants another, a reorder step is put in, once for each layout. */
+#include "exec/plan.h"
+
+#include <string.h>
+
+typedef struct chooser {
+    skive_plan *plan;
+    skv_plan_place *places; /* by value id */
+    const char *const *keep;
+    size_t n_keep;
+} chooser;
+
+static skive_status new_slot(skive_plan *p, skv_slot_kind kind, size_t bytes, uint32_t *out) {
+    if (p->n_slots == p->slots_capacity) {
+        const uint32_t capacity = p->slots_capacity ? p->slots_capacity * 2 : 64;
+        SKV_TRY(skv_grow(p->ctx, &p->slots, p->n_slots, capacity, sizeof *p->slots));
+        p->slots_capacity = capacity;
+    }
+    const uint32_t id = p->n_slots++;
+    p->slots[id] = (skv_plan_slot){.kind = kind, .bytes = bytes, .first = p->n_steps, .last = p->n_steps, .alias = id};
+    *out = id;
+    return SKIVE_OK;
+}
+
+static skive_status new_value_slot(chooser *c, const skive_value *v, skv_layout layout, uint32_t *out) {
+    size_t bytes;
+    if (!skv_layout_bytes(&v->type, layout, &bytes)) {
+        return skv_fail_at(c->plan->ctx, SKIVE_ERR_LIMIT, v->name, "value '%s' is too large", v->name);
+    }
+    return new_slot(c->plan, SKV_SLOT_ARENA, bytes, out);
+}
+
+static skive_status new_step(skive_plan *p, const skive_node *node, size_t n_in, size_t n_out, skv_plan_step **out) {
+    if (p->n_steps == p->steps_capacity) {
+        const uint32_t capacity = p->steps_capacity ? p->steps_capacity * 2 : 64;
+        SKV_TRY(skv_grow(p->ctx, &p->steps, p->n_steps, capacity, sizeof *p->steps));
+        p->steps_capacity = capacity;
+    }
+    skv_plan_step s = {.node = node, .n_in = n_in, .n_out = n_out};
+    SKV_TRY(skv_arena_array(p->arena, n_in, sizeof(uint32_t), &s.in_slots));
+    SKV_TRY(skv_arena_array(p->arena, n_out, sizeof(uint32_t), &s.out_slots));
+    p->steps[p->n_steps] = s;
+    *out = &p->steps[p->n_steps++];
+    return SKIVE_OK;
+}
+
+/* The slot that holds `v` in `layout`, putting in a reorder when it does not stand so yet. */
+static skive_status bring(chooser *c, const skive_node *for_node, const skive_value *v, skv_layout layout,
+                          uint32_t *out) {
+    skive_plan *p = c->plan;
+    skv_plan_place *place = &c->places[v->id];
+    if (place->slot[layout] == SKV_NO_SLOT) {
+        const uint32_t source = place->slot[place->home];
+        if (source == SKV_NO_SLOT) {
+            return skv_fail_at(p->ctx, SKIVE_ERR_INTERNAL, v->name, "value '%s' is used before it is computed", v->name);
+        }
+        uint32_t slot;
+        skv_plan_step *s;
+        SKV_TRY(new_value_slot(c, v, layout, &slot));
+        SKV_TRY(new_step(p, for_node, 1, 1, &s));
+        s->is_reorder = true;
+        s->reorder_type = v->type;
+        s->from = place->home;
+        s->to = layout;
+        s->in_slots[0] = source;
+        s->out_slots[0] = slot;
+        place->slot[layout] = slot;
+    }
+    *out = place->slot[layout];
+    return SKIVE_OK;
+}
+
+/* The node as kernels see it, fresh for each candidate because prepare writes into it. */
+static skive_status describe(chooser *c, const skive_node *node, skv_kernel_node *k) {
+    skive_plan *p = c->plan;
+    *k = (skv_kernel_node){.ctx = p->ctx, .node = node, .n_in = node->n_inputs, .n_out = node->n_outputs,
+                           .threads = p->threads, .training = p->training};
+    SKV_TRY(skv_arena_array(p->arena, k->n_in, sizeof *k->in, &k->in));
+    SKV_TRY(skv_arena_array(p->arena, k->n_out, sizeof *k->out, &k->out));
+    return SKIVE_OK;
+}
+
+static void describe_values(chooser *c, skv_kernel_node *k) {
+    const skive_node *node = k->node;
+    k->state = NULL;
+    k->state_bytes = k->scratch_bytes = 0;
+    k->in_place = 0;
+    k->view_of = 0;
+    memset(k->skips_input_data, 0, sizeof k->skips_input_data);
+    memset(k->packs_input, 0, sizeof k->packs_input);
+    for (size_t i = 0; i < k->n_in; i++) {
+        const skive_value *v = node->inputs[i];
+        if (!v) {
+            k->in[i] = (skv_kernel_value){.absent = true};
+            continue;
+        }
+        const bool param = skv_value_is_param(v);
+        k->in[i] = (skv_kernel_value){
+            .type = v->type,
+            .layout = param ? SKV_PLAIN : c->places[v->id].home,
+            .is_parameter = param,
+            .constant = param && !(c->plan->training && v->trainable) ? skv_value_tensor(v) : NULL,
+        };
+    }
+    for (size_t i = 0; i < k->n_out; i++) {
+        const skive_value *v = node->outputs[i];
+        const bool wanted = v && (i == 0 || v->n_uses > 0 || v->output_uses > 0);
+        k->out[i] = wanted ? (skv_kernel_value){.type = v->type} : (skv_kernel_value){.absent = true};
+    }
+}
+
+/* Walks the kernel list; what declined is written to `text`. */
+static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
+    const skive_node *node = k->node;
+    const skv_isa isa = skv_cpu_isa();
+    for (size_t i = 0; i < skv_kernel_count(); i++) {
+        const skv_kernel *kernel = skv_kernel_at(i);
+        if (!skv_kernel_serves(kernel, node->op_type)) continue;
+        if (c->plan->reference && strcmp(kernel->name, "reference") != 0 && strcmp(kernel->name, "view") != 0) continue;
+        if (kernel->isa > isa) {
+            skv_text_add(text, "%s: needs %s, this CPU is used as %s\n", kernel->name, skv_isa_name(kernel->isa),
+                         skv_isa_name(isa));
+            continue;
+        }
+        skv_why why = {{0}};
+        describe_values(c, k);
+        k->kernel = kernel;
+        if (kernel->applicable && !kernel->applicable(k, &why)) {
+            skv_text_add(text, "%s: %s\n", kernel->name, why.text);
+            continue;
+        }
+        const skive_status status = kernel->prepare ? kernel->prepare(k) : SKIVE_OK;
+        if (status == SKIVE_OK) {
+            if (!kernel->prepare) {
+                for (size_t j = 0; j < k->n_in; j++) k->in[j].layout = SKV_PLAIN;
+            }
+            return SKIVE_OK;
+        }
+        k->kernel = NULL;
+        if (status != SKIVE_ERR_UNSUPPORTED) return status;
+        skv_text_add(text, "%s: %s\n", kernel->name, skive_context_message(c->plan->ctx));
+    }
+    return skv_fail_at(c->plan->ctx, SKIVE_ERR_UNSUPPORTED, node->name, "node '%s': no kernel runs this form of %s",
+                       node->name, node->op_type);
+}
+
+static skive_status describe_text(chooser *c, skv_plan_step *s, const skv_kernel_node *k) {
+    char type[160];
+    skv_type_text(&k->out[0].type, type, sizeof type);
+    SKV_TRY(skv_arena_strdup(c->plan->arena, type, &s->output_type));
+    s->layout_text = skv_layout_name(k->out[0].layout);
+    skive_cost cost = {0};
+    if (k->node->op && k->node->op->cost) k->node->op->cost(k->node, &cost);
+    s->macs = cost.macs;
+    return SKIVE_OK;
+}
+
+/* Registers inputs' slots (with reorders), then the step itself and its outputs. Takes over k's state. */
+static skive_status add_step(chooser *c, skv_kernel_node *k, skv_text *declined) {
+    skive_plan *p = c->plan;
+    const skive_node *node = k->node;
+    uint32_t *in = NULL;
+    skive_status status = SKIVE_OK;
+    skv_plan_step *s = NULL;
+    SKV_GO(status, done, skv_arena_array(p->arena, k->n_in, sizeof *in, &in));
+    for (size_t i = 0; i < k->n_in; i++) {
+        in[i] = SKV_NO_SLOT;
+        if (k->in[i].absent || (i < SKV_OP_MAX_IO && (k->skips_input_data[i] || k->packs_input[i]))) continue;
+        SKV_GO(status, done, bring(c, node, node->inputs[i], k->in[i].layout, &in[i]));
+    }
+    if (k->view_of) {
+        c->places[node->outputs[0]->id].slot[SKV_PLAIN] = in[k->view_of - 1];
+        c->places[node->outputs[0]->id].home = SKV_PLAIN;
+        goto done;
+    }
+    SKV_GO(status, done, new_step(p, node, k->n_in, k->n_out, &s));
+    s->kernel = *k;
+    k->kernel = NULL; /* its state belongs to the step now */
+    if (k->n_in) memcpy(s->in_slots, in, k->n_in * sizeof *in);
+    s->declined = declined->data;
+    declined->data = NULL;
+    SKV_GO(status, done, describe_text(c, s, &s->kernel));
+    p->packed_bytes += s->kernel.state_bytes;
+    for (size_t i = 0; i < s->kernel.n_out; i++) {
+        s->out_slots[i] = SKV_NO_SLOT;
+        if (s->kernel.out[i].absent) continue;
+        const skive_value *v = node->outputs[i];
+        const skv_layout layout = s->kernel.out[i].layout;
+        uint32_t slot;
+        SKV_GO(status, done, new_value_slot(c, v, layout, &slot));
+        p->slots[slot].first = p->slots[slot].last = p->n_steps - 1;
+        s->out_slots[i] = slot;
+        c->places[v->id].slot[layout] = slot;
+        c->places[v->id].home = layout;
+    }
+done:
+    if (k->kernel && k->kernel->destroy) k->kernel->destroy(p->ctx, k->state);
+    k->kernel = NULL;
+    return status;
+}
+
+static skive_status add_node(chooser *c, const skive_node *node) {
+    skv_kernel_node k;
+    skv_text declined;
+    skv_text_init(&declined, c->plan->ctx);
+    skive_status status = describe(c, node, &k);
+    if (status == SKIVE_OK) status = pick(c, &k, &declined);
+    if (status == SKIVE_OK) status = declined.status;
+    if (status == SKIVE_OK) {
+        status = add_step(c, &k, &declined);
+    } else if (k.kernel && k.kernel->destroy) {
+        k.kernel->destroy(c->plan->ctx, k.state);
+    }
+    skv_text_free(&declined);
+    return status;
+}
+
+/* Slots for graph inputs and parameters, before any step. */
+static skive_status place_sources(chooser *c) {
+    skive_plan *p = c->plan;
+    const skive_graph *g = p->graph;
+    for (size_t i = 0; i < g->n_values; i++) {
+        for (int l = 0; l < 4; l++) c->places[i].slot[l] = SKV_NO_SLOT;
+        const skive_value *v = g->values[i];
+        if (!v || !skv_value_is_param(v)) continue;
+        uint32_t slot;
+        SKV_TRY(new_slot(p, SKV_SLOT_PARAM, 0, &slot));
+        p->slots[slot].param = v->storage;
+        c->places[i].slot[SKV_PLAIN] = slot;
+    }
+    SKV_TRY(skv_arena_array(p->arena, g->n_inputs, sizeof(uint32_t), &p->input_slots));
+    SKV_TRY(skv_arena_array(p->arena, g->n_outputs, sizeof(uint32_t), &p->output_slots));
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        SKV_TRY(new_value_slot(c, g->inputs[i], SKV_PLAIN, &p->input_slots[i]));
+        p->slots[p->input_slots[i]].pinned = true;
+        c->places[g->inputs[i]->id].slot[SKV_PLAIN] = p->input_slots[i];
+    }
+    return SKIVE_OK;
+}
+
+/* Kept values are looked at dense and row-major, right after they exist. */
+static skive_status add_taps(chooser *c, const skive_node *node) {
+    skive_plan *p = c->plan;
+    for (size_t o = 0; o < node->n_outputs; o++) {
+        const skive_value *v = node->outputs[o];
+        for (size_t k = 0; v && k < c->n_keep; k++) {
+            if (strcmp(v->name, c->keep[k]) != 0) continue;
+            uint32_t slot;
+            SKV_TRY(bring(c, node, v, SKV_PLAIN, &slot));
+            p->taps[p->n_taps++] = (skv_plan_tap){(uint32_t)k, slot, p->n_steps ? p->n_steps - 1 : 0, v->type};
+        }
+    }
+    return SKIVE_OK;
+}
+
+static skive_status check_keep(chooser *c) {
+    skive_plan *p = c->plan;
+    SKV_TRY(skv_alloc_array(p->ctx, c->n_keep ? c->n_keep : 1, sizeof *p->taps, &p->taps));
+    for (size_t k = 0; k < c->n_keep; k++) {
+        const skive_value *v = skive_graph_find_value(p->graph, c->keep[k]);
+        if (!v) {
+            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->keep[k], "there is no value named '%s' to keep", c->keep[k]);
+        }
+        if (!v->producer) {
+            const uint32_t slot = c->places[v->id].slot[SKV_PLAIN];
+            p->taps[p->n_taps++] = (skv_plan_tap){(uint32_t)k, slot, 0, v->type};
+        }
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_plan_choose(skive_plan *p, const char *const *keep, size_t n_keep) {
+    chooser c = {.plan = p, .keep = keep, .n_keep = n_keep};
+    skive_node **order = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(p->ctx, p->graph->n_values + 1, sizeof *c.places, &c.places));
+    SKV_GO(status, done, place_sources(&c));
+    SKV_GO(status, done, check_keep(&c));
+    SKV_GO(status, done, skv_graph_topo(p->graph, &order));
+    for (size_t i = 0; i < p->graph->n_nodes; i++) {
+        SKV_GO(status, done, add_node(&c, order[i]));
+        SKV_GO(status, done, add_taps(&c, order[i]));
+    }
+    for (size_t i = 0; i < p->graph->n_outputs; i++) {
+        skive_value *v = p->graph->outputs[i];
+        SKV_GO(status, done, bring(&c, v->producer, v, SKV_PLAIN, &p->output_slots[i]));
+        p->slots[p->output_slots[i]].pinned = true;
+    }
+done:
+    skv_free(p->ctx, order);
+    skv_free(p->ctx, c.places);
+    return status;
+}

@@ -1,0 +1,215 @@
+/* Running a plan: the arena, the pointers of every step worked out once, and the loop over the steps. */
+#include <string.h>
+
+#include "exec/plan.h"
+
+struct skive_exec {
+    skive_context *ctx;
+    const skive_plan *plan;
+    unsigned char *arena;
+    const void **in; /* pointers of all steps one after another */
+    void **out;
+    uint32_t *in_first, *out_first; /* [step] */
+    uint64_t step;
+    skive_tap_fn tap;
+    void *tap_user;
+    double *seconds; /* [step], NULL until profiling was asked for */
+    size_t profiled_runs;
+    bool profiling;
+};
+
+static void *slot_pointer(const skive_exec *e, uint32_t slot) {
+    if (slot == SKV_NO_SLOT) return NULL;
+    const skv_plan_slot *s = &e->plan->slots[slot];
+    return s->kind == SKV_SLOT_PARAM ? s->param->tensor.data : e->arena + s->offset;
+}
+
+static skive_status lay_out_pointers(skive_exec *e) {
+    const skive_plan *p = e->plan;
+    size_t n_in = 0, n_out = 0;
+    SKV_TRY(skv_alloc_array(e->ctx, (size_t)p->n_steps + 1, sizeof *e->in_first, &e->in_first));
+    SKV_TRY(skv_alloc_array(e->ctx, (size_t)p->n_steps + 1, sizeof *e->out_first, &e->out_first));
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        e->in_first[i] = (uint32_t)n_in;
+        e->out_first[i] = (uint32_t)n_out;
+        n_in += p->steps[i].n_in;
+        n_out += p->steps[i].n_out;
+    }
+    SKV_TRY(skv_alloc_array(e->ctx, n_in + 1, sizeof *e->in, &e->in));
+    SKV_TRY(skv_alloc_array(e->ctx, n_out + 1, sizeof *e->out, &e->out));
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        const skv_plan_step *s = &p->steps[i];
+        for (size_t k = 0; k < s->n_in; k++) e->in[e->in_first[i] + k] = slot_pointer(e, s->in_slots[k]);
+        for (size_t k = 0; k < s->n_out; k++) e->out[e->out_first[i] + k] = slot_pointer(e, s->out_slots[k]);
+    }
+    return SKIVE_OK;
+}
+
+skive_status skive_exec_create(skive_context *ctx, const skive_plan *plan, skive_exec **out) {
+    skive_exec *e = NULL;
+    *out = NULL;
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *e, &e));
+    e->ctx = ctx;
+    e->plan = plan;
+    skive_status status = skv_alloc(ctx, plan->arena_bytes, &e->arena);
+    if (status == SKIVE_OK) status = lay_out_pointers(e);
+    if (status != SKIVE_OK) {
+        skive_exec_free(e);
+        return status;
+    }
+    /* Inputs nobody wrote read as zero, not as what the memory held before. */
+    for (size_t i = 0; i < plan->graph->n_inputs; i++) {
+        const skv_plan_slot *s = &plan->slots[plan->input_slots[i]];
+        memset(e->arena + s->offset, 0, s->bytes);
+    }
+    *out = e;
+    return SKIVE_OK;
+}
+
+void skive_exec_free(skive_exec *e) {
+    if (!e) return;
+    skv_free(e->ctx, e->arena);
+    skv_free(e->ctx, e->in);
+    skv_free(e->ctx, e->out);
+    skv_free(e->ctx, e->in_first);
+    skv_free(e->ctx, e->out_first);
+    skv_free(e->ctx, e->seconds);
+    skv_free(e->ctx, e);
+}
+
+static skive_tensor static_view(const skive_type *t, void *data) {
+    skive_tensor view = {.dtype = t->dtype, .rank = t->rank, .data = data};
+    for (int d = 0; d < t->rank; d++) view.dims[d] = t->dims[d].size;
+    return view;
+}
+
+skive_status skive_exec_input(skive_exec *e, size_t index, skive_tensor *view) {
+    const skive_plan *p = e->plan;
+    if (index >= p->graph->n_inputs) {
+        return SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "input %zu of a model with %u inputs", index, p->graph->n_inputs);
+    }
+    *view = static_view(&p->graph->inputs[index]->type, slot_pointer(e, p->input_slots[index]));
+    return SKIVE_OK;
+}
+
+skive_status skive_exec_output(skive_exec *e, size_t index, skive_tensor *view) {
+    const skive_plan *p = e->plan;
+    if (index >= p->graph->n_outputs) {
+        return SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "output %zu of a model with %u outputs", index, p->graph->n_outputs);
+    }
+    *view = static_view(&p->graph->outputs[index]->type, slot_pointer(e, p->output_slots[index]));
+    return SKIVE_OK;
+}
+
+void skive_exec_set_tap(skive_exec *e, skive_tap_fn tap, void *user) {
+    e->tap = tap;
+    e->tap_user = user;
+}
+
+static skive_status run_step(skive_exec *e, uint32_t i) {
+    const skive_plan *p = e->plan;
+    const skv_plan_step *s = &p->steps[i];
+    const void *const *in = e->in + e->in_first[i];
+    void *const *out = e->out + e->out_first[i];
+    if (s->is_reorder) {
+        skv_reorder(&s->reorder_type, s->from, in[0], s->to, out[0], p->threads);
+        return SKIVE_OK;
+    }
+    const skv_kernel_call call = {.ctx = e->ctx, .n = &s->kernel, .in = in, .out = out,
+                                  .scratch = e->arena + p->scratch_offset, .step = e->step};
+    const skive_status status = s->kernel.kernel->run(&call);
+    if (status == SKIVE_OK) return status;
+    return skv_fail_prefix(e->ctx, status, "node '%s' (%s)", s->node->name, s->node->op_type);
+}
+
+static skive_status show_taps(skive_exec *e, uint32_t step, uint32_t *next) {
+    const skive_plan *p = e->plan;
+    for (; *next < p->n_taps && p->taps[*next].step <= step; ++*next) {
+        const skv_plan_tap *t = &p->taps[*next];
+        const skive_tensor view = static_view(&t->type, slot_pointer(e, t->slot));
+        SKV_TRY(e->tap(e->tap_user, t->keep_index, &view));
+    }
+    return SKIVE_OK;
+}
+
+skive_status skive_exec_run(skive_exec *e) {
+    const skive_plan *p = e->plan;
+    uint32_t next_tap = 0;
+    double before = e->profiling ? skv_now() : 0;
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        SKV_TRY(run_step(e, i));
+        if (e->profiling) {
+            const double after = skv_now();
+            e->seconds[i] += after - before;
+            before = after;
+        }
+        if (e->tap) SKV_TRY(show_taps(e, i, &next_tap));
+    }
+    e->step++;
+    if (e->profiling) e->profiled_runs++;
+    return SKIVE_OK;
+}
+
+skive_status skive_exec_profile(skive_exec *e, bool on) {
+    if (on && !e->seconds) SKV_TRY(skv_alloc_array(e->ctx, (size_t)e->plan->n_steps + 1, sizeof(double), &e->seconds));
+    e->profiling = on;
+    return SKIVE_OK;
+}
+
+const double *skive_exec_profile_seconds(const skive_exec *e, size_t *runs) {
+    *runs = e->profiled_runs;
+    return e->seconds;
+}
+
+static skive_status copy_in(skive_context *ctx, skive_exec *e, const skive_tensor *inputs, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        skive_tensor place;
+        SKV_TRY(skive_exec_input(e, i, &place));
+        if (place.dtype != inputs[i].dtype || skive_tensor_bytes(&place) != skive_tensor_bytes(&inputs[i])) {
+            return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "input '%s' expects %s, got %s",
+                            e->plan->graph->inputs[i]->name, skive_dtype_name(place.dtype),
+                            skive_dtype_name(inputs[i].dtype));
+        }
+        memcpy(place.data, inputs[i].data, skive_tensor_bytes(&place));
+    }
+    return SKIVE_OK;
+}
+
+skive_status skive_graph_run(skive_context *ctx, const skive_graph *g, const skive_tensor *inputs, size_t n_inputs,
+                             skive_tensor *outputs, size_t n_outputs) {
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_shape_binding *shapes = NULL;
+    size_t done = 0;
+    skive_status status;
+    if (n_inputs != g->n_inputs || n_outputs != g->n_outputs) {
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the model has %u inputs and %u outputs; %zu and %zu were given",
+                        g->n_inputs, g->n_outputs, n_inputs, n_outputs);
+    }
+    for (size_t i = 0; i < n_outputs; i++) outputs[i] = (skive_tensor){.dtype = SKIVE_DTYPE_NONE};
+    SKV_TRY(skv_alloc_array(ctx, n_inputs + 1, sizeof *shapes, &shapes));
+    for (size_t i = 0; i < n_inputs; i++) {
+        shapes[i] = (skive_shape_binding){.input = g->inputs[i]->name, .rank = inputs[i].rank};
+        memcpy(shapes[i].dims, inputs[i].dims, sizeof shapes[i].dims);
+    }
+    skive_plan_options o = skive_plan_options_default();
+    o.shapes = shapes;
+    o.n_shapes = n_inputs;
+    SKV_GO(status, done, skive_plan_create(ctx, g, &o, &plan));
+    SKV_GO(status, done, skive_exec_create(ctx, plan, &exec));
+    SKV_GO(status, done, copy_in(ctx, exec, inputs, n_inputs));
+    SKV_GO(status, done, skive_exec_run(exec));
+    for (; done < n_outputs; done++) {
+        skive_tensor view;
+        SKV_GO(status, done, skive_exec_output(exec, done, &view));
+        SKV_GO(status, done, skive_tensor_copy(ctx, &view, &outputs[done]));
+    }
+done:
+    if (status != SKIVE_OK) {
+        for (size_t i = 0; i < done; i++) skive_tensor_free(ctx, &outputs[i]);
+    }
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+    skv_free(ctx, shapes);
+    return status;
+}

@@ -1,0 +1,131 @@
+/* Memory: from the steps follow the slots' lifetimes; what may be computed in place is put on its input; the rest is
+ * packed into one arena, largest first, each at the lowest offset where nothing alive at the same time lies (the
+ * greedy-by-size strategy of Pisarchyk & Lee, 2020). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/plan.h"
+
+enum { ALIGN = 64 };
+
+static uint32_t root(const skive_plan *p, uint32_t slot) {
+    while (p->slots[slot].alias != slot) slot = p->slots[slot].alias;
+    return slot;
+}
+
+static void touch(skive_plan *p, uint32_t slot, uint32_t step) {
+    if (slot == SKV_NO_SLOT) return;
+    skv_plan_slot *s = &p->slots[slot];
+    if (step < s->first) s->first = step;
+    if (step > s->last) s->last = step;
+}
+
+static void find_lifetimes(skive_plan *p) {
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        const skv_plan_step *s = &p->steps[i];
+        for (size_t k = 0; k < s->n_in; k++) touch(p, s->in_slots[k], i);
+        for (size_t k = 0; k < s->n_out; k++) touch(p, s->out_slots[k], i);
+    }
+    for (uint32_t i = 0; i < p->n_taps; i++) touch(p, p->taps[i].slot, p->taps[i].step);
+    for (uint32_t i = 0; i < p->n_slots; i++) {
+        if (p->slots[i].pinned) touch(p, i, p->n_steps);
+    }
+    /* What is written before a run must stand from its start, also over a second run. */
+    for (size_t i = 0; i < p->graph->n_inputs; i++) p->slots[p->input_slots[i]].first = 0;
+}
+
+static void share_in_place(skive_plan *p) {
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        const skv_plan_step *s = &p->steps[i];
+        if (s->is_reorder || !s->kernel.in_place || s->out_slots[0] == SKV_NO_SLOT) continue;
+        skv_plan_slot *out = &p->slots[s->out_slots[0]];
+        for (uint32_t k = 0; k < s->n_in && k < 32; k++) {
+            if (!(s->kernel.in_place >> k & 1u) || s->in_slots[k] == SKV_NO_SLOT) continue;
+            const uint32_t r = root(p, s->in_slots[k]);
+            skv_plan_slot *in = &p->slots[r];
+            if (in->kind != SKV_SLOT_ARENA || in->pinned || in->last != i || in->bytes != out->bytes) continue;
+            bool twice = false; /* another input on the same memory would be overwritten while being read */
+            for (uint32_t j = 0; j < s->n_in; j++) {
+                twice = twice || (j != k && s->in_slots[j] != SKV_NO_SLOT && root(p, s->in_slots[j]) == r);
+            }
+            if (twice) continue;
+            out->alias = r;
+            in->last = out->last;
+            in->pinned = out->pinned;
+            break;
+        }
+    }
+}
+
+typedef struct piece {
+    size_t bytes, offset;
+    uint32_t slot, first, last;
+} piece;
+
+static int larger_first(const void *a, const void *b) {
+    const piece *x = a, *y = b;
+    if (x->bytes != y->bytes) return x->bytes < y->bytes ? 1 : -1;
+    return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+static int lower_first(const void *a, const void *b) {
+    const piece *const *x = a, *const *y = b;
+    return (*x)->offset < (*y)->offset ? -1 : (*x)->offset > (*y)->offset;
+}
+
+/* Places pieces[n] among the ones before it; `alive` is room for pointers to those that overlap in time. */
+static bool place_one(piece *pieces, size_t n, const piece **alive, size_t *end) {
+    piece *me = &pieces[n];
+    size_t n_alive = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (pieces[i].first <= me->last && me->first <= pieces[i].last) alive[n_alive++] = &pieces[i];
+    }
+    qsort(alive, n_alive, sizeof *alive, lower_first);
+    size_t at = 0;
+    for (size_t i = 0; i < n_alive; i++) {
+        if (alive[i]->offset >= at + me->bytes) break;
+        const size_t after = alive[i]->offset + alive[i]->bytes;
+        if (after > at) at = after;
+    }
+    me->offset = at;
+    size_t top;
+    if (!skv_add_size(at, me->bytes, &top)) return false;
+    if (top > *end) *end = top;
+    return true;
+}
+
+skive_status skv_plan_lay_out(skive_plan *p) {
+    piece *pieces = NULL;
+    const piece **alive = NULL;
+    size_t n = 0, end = 0, scratch = 0;
+    skive_status status;
+    find_lifetimes(p);
+    share_in_place(p);
+    SKV_GO(status, done, skv_alloc_array(p->ctx, (size_t)p->n_slots + 1, sizeof *pieces, &pieces));
+    SKV_GO(status, done, skv_alloc_array(p->ctx, (size_t)p->n_slots + 1, sizeof *alive, &alive));
+    for (uint32_t i = 0; i < p->n_slots; i++) {
+        const skv_plan_slot *s = &p->slots[i];
+        if (s->kind != SKV_SLOT_ARENA || s->alias != i) continue;
+        pieces[n++] = (piece){.bytes = skv_align_up(s->bytes ? s->bytes : 1, ALIGN), .slot = i, .first = s->first, .last = s->last};
+    }
+    qsort(pieces, n, sizeof *pieces, larger_first);
+    for (size_t i = 0; i < n; i++) {
+        if (!place_one(pieces, i, alive, &end)) {
+            status = SKV_FAIL(p->ctx, SKIVE_ERR_LIMIT, "the model's activations do not fit into memory");
+            goto done;
+        }
+        p->slots[pieces[i].slot].offset = pieces[i].offset;
+    }
+    for (uint32_t i = 0; i < p->n_slots; i++) p->slots[i].offset = p->slots[root(p, i)].offset;
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        if (p->steps[i].kernel.scratch_bytes > scratch) scratch = p->steps[i].kernel.scratch_bytes;
+    }
+    p->scratch_offset = end;
+    if (!skv_add_size(end, skv_align_up(scratch, ALIGN), &p->arena_bytes)) {
+        status = SKV_FAIL(p->ctx, SKIVE_ERR_LIMIT, "the model's scratch memory does not fit");
+    }
+done:
+    skv_free(p->ctx, pieces);
+    skv_free(p->ctx, alive);
+    return status;
+}

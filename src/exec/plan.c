@@ -1,0 +1,158 @@
+/* From a graph to a plan: a private copy gets concrete shapes, the passes simplify and fuse it, then kernels are chosen
+ * and memory is laid out. */
+#include "exec/plan.h"
+
+#include <string.h>
+
+skive_plan_options skive_plan_options_default(void) {
+    return (skive_plan_options){.size = sizeof(skive_plan_options)};
+}
+
+/* Concrete dimensions for one graph input. */
+static skive_status bind_input(skive_context *ctx, skive_value *v, const skive_plan_options *o) {
+    const skive_shape_binding *b = NULL;
+    for (size_t i = 0; i < o->n_shapes; i++) {
+        if (strcmp(o->shapes[i].input, v->name) == 0) b = &o->shapes[i];
+    }
+    skive_type *t = &v->type;
+    if (b) {
+        if (t->rank >= 0 && t->rank != b->rank) {
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "input '%s' has rank %d, a shape of rank %d was given",
+                               v->name, t->rank, b->rank);
+        }
+        for (int d = 0; d < b->rank; d++) {
+            if (b->dims[d] < 0 || (t->rank >= 0 && t->dims[d].size >= 0 && t->dims[d].size != b->dims[d])) {
+                return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name,
+                                   "input '%s', dimension %d: the model has %lld, %lld was given", v->name, d,
+                                   t->rank >= 0 ? (long long)t->dims[d].size : -1LL, (long long)b->dims[d]);
+            }
+        }
+        *t = skive_type_make(t->dtype, b->rank, b->dims);
+    }
+    if (t->dtype == SKIVE_DTYPE_NONE || t->rank < 0) {
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "input '%s' has no known %s; give its shape", v->name,
+                           t->rank < 0 ? "shape" : "element type");
+    }
+    if (t->rank > 0 && t->dims[0].size < 0) t->dims[0] = (skive_dim){o->batch > 0 ? o->batch : 1, NULL};
+    for (int d = 0; d < t->rank; d++) {
+        if (t->dims[d].size < 0) {
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "input '%s', dimension %d (%s) is unknown; give its shape",
+                               v->name, d, t->dims[d].symbol ? t->dims[d].symbol : "unnamed");
+        }
+    }
+    return SKIVE_OK;
+}
+
+static skive_status bind_inputs(skive_context *ctx, skive_graph *g, const skive_plan_options *o) {
+    for (size_t i = 0; i < o->n_shapes; i++) {
+        const skive_value *v = skive_graph_find_value(g, o->shapes[i].input);
+        if (!v || !v->is_input) {
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, o->shapes[i].input, "the model has no input named '%s'",
+                               o->shapes[i].input);
+        }
+    }
+    for (size_t i = 0; i < g->n_inputs; i++) SKV_TRY(bind_input(ctx, g->inputs[i], o));
+    /* Declared types of inner values may name the old symbols; inference with the new inputs replaces them. */
+    for (size_t i = 0; i < g->n_values; i++) {
+        skive_value *v = g->values[i];
+        if (!v || !v->producer || !v->producer->op) continue;
+        for (int d = 0; d < v->type.rank; d++) v->type.dims[d] = (skive_dim){-1, NULL};
+    }
+    return SKIVE_OK;
+}
+
+static skive_status refuse_unsupported(skive_context *ctx, const skive_graph *g) {
+    char *missing = NULL;
+    SKV_TRY(skive_graph_unsupported(g, &missing));
+    skive_status status = SKIVE_OK;
+    if (missing && missing[0]) status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "unsupported operators: %s", missing);
+    skive_string_free(ctx, missing);
+    return status;
+}
+
+typedef struct keep_set {
+    const char *const *names;
+    size_t n;
+} keep_set;
+
+static bool is_kept(const void *user, const skive_value *v) {
+    const keep_set *k = user;
+    for (size_t i = 0; i < k->n; i++) {
+        if (strcmp(k->names[i], v->name) == 0) return true;
+    }
+    return false;
+}
+
+static skive_status all_static(skive_context *ctx, const skive_graph *g) {
+    for (size_t i = 0; i < g->n_values; i++) {
+        const skive_value *v = g->values[i];
+        if (!v || (!v->producer && !v->is_input) || (v->n_uses == 0 && v->output_uses == 0)) continue;
+        if (v->type.dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&v->type)) {
+            char text[160];
+            skv_type_text(&v->type, text, sizeof text);
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name,
+                               "the shape of '%s' (%s) depends on data; such models cannot be planned", v->name, text);
+        }
+    }
+    return SKIVE_OK;
+}
+
+static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
+    const keep_set keep = {o->keep, o->n_keep};
+    const skv_pass_env env = {.ctx = p->ctx, .keep = is_kept, .keep_user = &keep, .training = o->training};
+    unsigned when = SKV_PASS_CLEAN;
+    if (!o->no_fusion && !o->reference) when |= o->training ? SKV_PASS_TRAINING : SKV_PASS_INFERENCE | SKV_PASS_EXECUTE;
+    size_t changes = 0;
+    SKV_TRY(skive_graph_infer(p->graph));
+    SKV_TRY(skv_passes_run(&env, p->graph, when, &changes));
+    SKV_TRY(skive_graph_infer(p->graph));
+    return all_static(p->ctx, p->graph);
+}
+
+skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
+                               skive_plan **out) {
+    const skive_plan_options defaults = skive_plan_options_default();
+    const skive_plan_options *o = options ? options : &defaults;
+    skive_status status;
+    skive_plan *p = NULL;
+    skv_arena *arena = NULL;
+    *out = NULL;
+    SKV_TRY(refuse_unsupported(ctx, graph));
+    SKV_TRY(skv_arena_create(ctx, &arena));
+    status = skv_arena_alloc(arena, sizeof *p, &p);
+    if (status != SKIVE_OK) {
+        skv_arena_free(arena);
+        return status;
+    }
+    p->ctx = ctx;
+    p->arena = arena;
+    p->threads = o->threads > 0 ? o->threads : skv_threads(ctx);
+    p->training = o->training;
+    p->reference = o->reference;
+    SKV_GO(status, fail, skive_graph_copy(ctx, graph, &p->graph));
+    SKV_GO(status, fail, bind_inputs(ctx, p->graph, o));
+    SKV_GO(status, fail, simplify(p, o));
+    SKV_GO(status, fail, skv_plan_choose(p, o->keep, o->n_keep));
+    SKV_GO(status, fail, skv_plan_lay_out(p));
+    *out = p;
+    return SKIVE_OK;
+fail:
+    skive_plan_free(p);
+    return status;
+}
+
+void skive_plan_free(skive_plan *p) {
+    if (!p) return;
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        skv_plan_step *s = &p->steps[i];
+        if (!s->is_reorder && s->kernel.kernel && s->kernel.kernel->destroy) {
+            s->kernel.kernel->destroy(p->ctx, s->kernel.state);
+        }
+        skv_free(p->ctx, s->declined);
+    }
+    skv_free(p->ctx, p->steps);
+    skv_free(p->ctx, p->slots);
+    skv_free(p->ctx, p->taps);
+    skive_graph_free(p->graph);
+    skv_arena_free(p->arena); /* holds p itself */
+}

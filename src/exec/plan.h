@@ -1,0 +1,66 @@
+/* A plan's inside. Built by plan.c (graph), choose.c (kernels and layouts) and lifetime.c (arena); run by exec.c. */
+#ifndef SKV_PLAN_H
+#define SKV_PLAN_H
+
+#include <skive/exec.h>
+
+#include "kernels/kernel.h"
+#include "passes/pass.h"
+
+/* A piece of memory that holds one value in one layout. Views share the slot of what they view. */
+typedef enum skv_slot_kind { SKV_SLOT_ARENA, SKV_SLOT_PARAM } skv_slot_kind;
+typedef struct skv_plan_slot {
+    skv_slot_kind kind;
+    const skv_storage *param; /* SKV_SLOT_PARAM: read at each run, so that training sees new weights */
+    size_t bytes, offset;     /* offset in the arena */
+    uint32_t first, last;     /* steps between which it must stand */
+    bool pinned;              /* graph input or output: never shared with another value */
+    uint32_t alias;           /* slot it lies on (in place), or itself */
+} skv_plan_slot;
+
+typedef struct skv_plan_step {
+    const skive_node *node; /* the node computed, or whose input is reordered */
+    bool is_reorder;
+    skive_type reorder_type;
+    skv_layout from, to;
+    skv_kernel_node kernel; /* unused for a reorder */
+    uint32_t *in_slots, *out_slots; /* SKV_NO_SLOT: absent or not read */
+    size_t n_in, n_out;
+    char *declined;
+    const char *output_type, *layout_text;
+    int64_t macs;
+    uint32_t first_tap, n_taps; /* kept values complete after this step */
+} skv_plan_step;
+#define SKV_NO_SLOT UINT32_MAX
+
+typedef struct skv_plan_tap {
+    uint32_t keep_index, slot, step;
+    skive_type type;
+} skv_plan_tap;
+
+/* Where a value stands, in each layout it was brought to. */
+typedef struct skv_plan_place {
+    uint32_t slot[4]; /* by skv_layout; SKV_NO_SLOT */
+    skv_layout home;  /* as it was produced */
+} skv_plan_place;
+
+struct skive_plan {
+    skive_context *ctx;
+    skv_arena *arena;
+    skive_graph *graph; /* the plan's own, with all passes applied and concrete shapes */
+    int threads;
+    bool training, reference;
+    skv_plan_step *steps;
+    uint32_t n_steps, steps_capacity;
+    skv_plan_slot *slots;
+    uint32_t n_slots, slots_capacity;
+    skv_plan_tap *taps;
+    uint32_t n_taps;
+    uint32_t *input_slots, *output_slots; /* by graph input and output */
+    size_t arena_bytes, scratch_offset, packed_bytes;
+};
+
+skive_status skv_plan_choose(skive_plan *plan, const char *const *keep, size_t n_keep);
+skive_status skv_plan_lay_out(skive_plan *plan);
+
+#endif

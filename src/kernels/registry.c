@@ -1,0 +1,48 @@
+/* The list of kernels, and what all of them share. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernels/kernel.h"
+
+#define X(id) extern const skv_kernel skv_kernel_##id;
+#include "kernels/kernels.inc"
+#undef X
+
+static const skv_kernel *const all[] = {
+#define X(id) &skv_kernel_##id,
+#include "kernels/kernels.inc"
+#undef X
+};
+
+size_t skv_kernel_count(void) { return SKV_COUNT(all); }
+const skv_kernel *skv_kernel_at(size_t i) { return i < SKV_COUNT(all) ? all[i] : NULL; }
+
+bool skv_kernel_serves(const skv_kernel *k, const char *op) {
+    if (!k->ops) return true;
+    for (const char *const *name = k->ops; *name; name++) {
+        if (strcmp(*name, op) == 0) return true;
+    }
+    return false;
+}
+
+bool skv_decline(skv_why *why, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why->text, sizeof why->text, format, args);
+    va_end(args);
+    return false;
+}
+
+void skv_kernel_follow_layout(skv_kernel_node *n) {
+    skv_layout layout = SKV_PLAIN;
+    for (size_t i = 0; i < n->n_in; i++) {
+        if (n->in[i].absent || n->in[i].is_parameter) continue;
+        layout = n->in[i].layout;
+        break;
+    }
+    for (size_t i = 0; i < n->n_in; i++) {
+        if (!n->in[i].absent && !n->in[i].is_parameter) n->in[i].layout = layout;
+    }
+    for (size_t i = 0; i < n->n_out; i++) n->out[i].layout = layout;
+}
