@@ -1,0 +1,183 @@
+/* Data: sets of samples, their splits, normalisation, augmentation, and a loader that makes batches in the background.
+ *
+ * A data set is opened from a specification:
+ *
+ *     fashion-mnist[:DIR]                        the Debian package dataset-fashion-mnist; the environment variable
+ *                                                SKIVE_DATA_DIR replaces /usr/share/datasets
+ *     mnist:DIR                                  the four files of MNIST, plain or .gz
+ *     idx:IMAGES,LABELS[,TEST-IMAGES,TEST-LABELS]    any pair of IDX files of bytes, plain or .gz
+ *     npy:X,Y[,TEST-X,TEST-Y]                    NumPy files: X [n][c][h][w], [n][h][w], [n][features] or [n] of any
+ *                                                numeric type; Y [n] integers (class labels) or [n]... floats (targets)
+ *     folder:DIR                                 one sub-folder of PNG or JPEG files a class, in DIR or in DIR/train and
+ *                                                DIR/test; classes are numbered by name
+ *
+ * 8-bit samples (IDX, images, .npy of uint8) are given as value / 255, all others as they are.
+ *
+ * Where a specification gives no test set of its own, the "test" split is all the files it names, so that
+ * `idx:t10k-images.gz,t10k-labels.gz` evaluates just what it says; skive_dataset_info.separate_test tells. A folder with
+ * DIR/train and no DIR/test has no test split. */
+#ifndef SKIVE_DATA_H
+#define SKIVE_DATA_H
+
+#include <skive/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct skive_dataset skive_dataset;
+typedef struct skive_loader skive_loader;
+
+/* ---- data sets ---- */
+
+typedef enum skive_split {
+    SKIVE_SPLIT_TRAIN,      /* the training samples without the validation samples */
+    SKIVE_SPLIT_VALIDATION, /* carved out of the training samples by a permutation of (seed) */
+    SKIVE_SPLIT_TEST,       /* the test samples: never to be used to choose anything */
+    SKIVE_SPLIT_TRAIN_FULL  /* all training samples */
+} skive_split;
+
+SKIVE_API const char *skive_split_name(skive_split split); /* "train", "validation", "test", "train-full" */
+
+typedef struct skive_dataset_options {
+    size_t size;                /* sizeof(skive_dataset_options) */
+    skive_split split;          /* TRAIN */
+    double validation_fraction; /* of the training samples, 0 to below 1: 1/12, which is 5,000 of 60,000 */
+    uint64_t seed;              /* of the permutation and of `limit`: 1. Not the context's, so that the validation
+                                 * samples stay the same ones whatever else a run varies */
+    int64_t resize_h, resize_w; /* scale images to this (bilinear, antialiased when shrinking); 0: as they are */
+    size_t limit;               /* keep so many samples of the split, chosen by `seed`; 0: all */
+    int64_t classes;            /* number of classes; 0: known by the set, or the largest label + 1 */
+} skive_dataset_options;
+
+SKIVE_API skive_dataset_options skive_dataset_options_default(void);
+
+/* Opens the split of the data set that `spec` names. Images in folders stay on disk and are decoded when read; the rest
+ * is in memory in its own element type. `options` NULL means the defaults. Errors: NOT_FOUND (no such kind), ARGUMENT,
+ * DATA (a file is missing, is damaged, or disagrees with the others: the message names it), IO, MEMORY. */
+SKIVE_API skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skive_dataset_options *options,
+                                          skive_dataset **out);
+SKIVE_API void skive_dataset_free(skive_dataset *dataset);
+
+typedef struct skive_dataset_info {
+    const char *kind;      /* "fashion-mnist" */
+    const char *spec;      /* as given */
+    skive_split split;
+    size_t count;          /* samples in this split */
+    int rank;              /* of one sample: 3 (channels, height, width) or 1 (features) */
+    int64_t dims[3];
+    size_t sample_size;    /* floats in one sample */
+    bool labelled;         /* targets are class labels */
+    int64_t classes;       /* 0 when not labelled */
+    const char *const *class_names; /* [classes], or NULL */
+    int target_rank;       /* of one float target when not labelled; 0 is one number */
+    int64_t target_dims[SKIVE_MAX_RANK];
+    size_t target_size;    /* floats in one target; 0 when labelled */
+    bool separate_test;    /* the test split holds other samples than the training splits */
+} skive_dataset_info;
+
+/* Strings are borrowed and live as long as the data set. */
+SKIVE_API void skive_dataset_get_info(const skive_dataset *dataset, skive_dataset_info *out);
+
+/* Sample `index` of the split into x[sample_size], and its class into *label (-1 when not labelled). x and label may be
+ * NULL. May be called from many threads at once, each with a context of its own. Errors: ARGUMENT, DATA (an image is
+ * damaged), IO, MEMORY. */
+SKIVE_API skive_status skive_dataset_read(skive_context *ctx, const skive_dataset *dataset, size_t index, float *x,
+                                          int64_t *label);
+/* The float target of sample `index` into y[target_size]. Errors: ARGUMENT (out of range, or the set has labels). */
+SKIVE_API skive_status skive_dataset_read_target(skive_context *ctx, const skive_dataset *dataset, size_t index,
+                                                 float *y);
+/* The place of sample `index` in the files (or in the sorted list of images). */
+SKIVE_API size_t skive_dataset_origin(const skive_dataset *dataset, size_t index);
+
+/* The kinds there are, in the order of their list: for help texts. NULL past the end. */
+SKIVE_API size_t skive_dataset_kind_count(void);
+SKIVE_API const char *skive_dataset_kind_name(size_t index);
+SKIVE_API const char *skive_dataset_kind_syntax(size_t index);
+SKIVE_API const char *skive_dataset_kind_brief(size_t index);
+
+/* ---- normalisation ---- */
+
+#define SKIVE_MAX_CHANNELS 4
+
+/* x becomes (x - mean[c]) / std[c]. channels 0: nothing is done; 1: the one pair is for every channel (or feature). */
+typedef struct skive_normalization {
+    int channels;
+    float mean[SKIVE_MAX_CHANNELS];
+    float std[SKIVE_MAX_CHANNELS];
+} skive_normalization;
+
+/* Mean and standard deviation per channel over the split (use a training split). Feature vectors and images of more than
+ * SKIVE_MAX_CHANNELS channels get one pair. A channel that never varies gets std 1. Errors: as skive_dataset_read, and
+ * INTERRUPTED. */
+SKIVE_API skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *dataset,
+                                                skive_normalization *out);
+
+/* As text, "0.286;0.353" or "0.49,0.48,0.45;0.25,0.24,0.26" (means; deviations), in full precision, whatever the locale;
+ * "" for no channels. Errors of format: ARGUMENT (buffer too small: SKIVE_NORMALIZATION_TEXT is enough; values that
+ * are not finite; std not positive); of parse: ARGUMENT. */
+#define SKIVE_NORMALIZATION_TEXT 160
+SKIVE_API skive_status skive_normalization_format(skive_context *ctx, const skive_normalization *normalization,
+                                                  char *buffer, size_t size);
+SKIVE_API skive_status skive_normalization_parse(skive_context *ctx, const char *text, skive_normalization *out);
+
+/* (x - mean) / std in place over samples [n][channels][plane] (plane: height times width). */
+SKIVE_API void skive_normalization_apply(const skive_normalization *normalization, float *x, size_t n,
+                                         size_t channels, size_t plane);
+
+/* ---- transforms (augmentation) ----
+ *
+ * A list such as "crop:4,flip,rotate:10,cutout:8", done in that order before normalisation. What is done to a sample is
+ * a function of (seed, epoch, index of the sample, place in the list) alone. */
+
+SKIVE_API size_t skive_transform_count(void);
+SKIVE_API const char *skive_transform_name(size_t index); /* NULL past the end */
+SKIVE_API const char *skive_transform_syntax(size_t index);
+SKIVE_API const char *skive_transform_brief(size_t index);
+
+/* ---- loader ---- */
+
+typedef struct skive_loader_options {
+    size_t size;            /* sizeof(skive_loader_options) */
+    size_t batch;           /* samples in a batch: 128 */
+    bool shuffle;           /* a new order each epoch: true */
+    bool drop_last;         /* leave out the last batch when it is not full: false */
+    uint64_t seed;          /* of order and transforms; 0: the context's seed */
+    const char *transforms; /* NULL or "": none */
+    const skive_normalization *normalization; /* copied; NULL: none */
+    int prefetch;           /* batches made ahead: 4 */
+    int threads;            /* that make them, 0 to 64: 1. 0: they are made when asked for, by the caller */
+} skive_loader_options;
+
+SKIVE_API skive_loader_options skive_loader_options_default(void);
+
+/* One batch. Everything in it is borrowed until the next call of skive_loader_next, skive_loader_start_epoch or
+ * skive_loader_free. */
+typedef struct skive_batch {
+    skive_tensor x;        /* float32 [count][c][h][w] or [count][features] */
+    skive_tensor y;        /* int64 [count], or float32 [count][target dims] when not labelled */
+    const size_t *indices; /* [count] of the samples in the data set */
+    size_t count;          /* 0 at the end of the epoch */
+    bool end;              /* no batch was left */
+} skive_batch;
+
+/* Makes a loader over `dataset`, which must outlive it, as must the context. All memory for batches is allocated here.
+ * Order and contents of the batches depend on the options but never on `threads` and `prefetch`. Errors: ARGUMENT
+ * (names the option or the transform), MEMORY. */
+SKIVE_API skive_status skive_loader_create(skive_context *ctx, const skive_dataset *dataset,
+                                           const skive_loader_options *options, skive_loader **out);
+SKIVE_API void skive_loader_free(skive_loader *loader); /* at any time, NULL accepted */
+SKIVE_API size_t skive_loader_batches(const skive_loader *loader); /* in an epoch */
+
+/* Begins epoch `epoch` from its first batch, dropping what is left of the one before. Two epochs of the same number have
+ * the same contents. */
+SKIVE_API skive_status skive_loader_start_epoch(skive_loader *loader, uint64_t epoch);
+
+/* The next batch, or out->end. After an error the same error is given until an epoch is started. Errors: ARGUMENT (no
+ * epoch was started), DATA, IO (a file could not be read or is damaged: the message names it), MEMORY. */
+SKIVE_API skive_status skive_loader_next(skive_loader *loader, skive_batch *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
