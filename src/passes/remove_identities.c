@@ -1,0 +1,76 @@
+/* Nodes that hand their input on unchanged go: Identity, Dropout outside training, Reshape and Transpose to what is
+ * there already, Cast to the same type, Expand to the same shape, single-input Concat, Pad by nothing. */
+#include <string.h>
+
+#include "passes/pass.h"
+
+static bool same_static_type(const skive_value *a, const skive_value *b) {
+    const skive_type *x = &a->type, *y = &b->type;
+    if (x->dtype != y->dtype || x->rank != y->rank || !skv_type_is_static(x) || !skv_type_is_static(y)) return false;
+    for (int d = 0; d < x->rank; d++) {
+        if (x->dims[d].size != y->dims[d].size) return false;
+    }
+    return true;
+}
+
+static bool identity_transpose(const skive_node *n) {
+    size_t count;
+    const int64_t *perm = skv_attr_ints(n, "perm", &count);
+    if (!perm) return n->inputs[0]->type.rank >= 0 && n->inputs[0]->type.rank <= 1;
+    for (size_t i = 0; i < count; i++) {
+        if (perm[i] != (int64_t)i) return false;
+    }
+    return true;
+}
+
+static bool zero_pads(const skive_node *n) {
+    const skive_tensor *pads = skv_value_tensor(skv_node_in(n, 1));
+    if (!pads) return false;
+    for (int64_t i = 0; i < skive_tensor_count(pads); i++) {
+        if (skive_tensor_get(pads, i) != 0) return false;
+    }
+    return true;
+}
+
+static bool inert_dropout(const skive_node *n) {
+    if (n->n_outputs > 1 && n->outputs[1] && (n->outputs[1]->n_uses || n->outputs[1]->output_uses)) return false;
+    if (!skv_node_in(n, 2)) return true;
+    const skive_tensor *mode = skv_value_tensor(n->inputs[2]);
+    return mode && skive_tensor_get(mode, 0) == 0;
+}
+
+static bool is_identity(const skive_node *n) {
+    if (!n->op || n->domain[0] != '\0' || n->n_inputs == 0 || !n->inputs[0] || !n->outputs[0]) return false;
+    if (skv_node_is(n, "Identity")) return true;
+    if (skv_node_is(n, "Dropout")) return inert_dropout(n);
+    if (skv_node_is(n, "Transpose")) return identity_transpose(n);
+    if (skv_node_is(n, "Concat")) return n->n_inputs == 1;
+    if (skv_node_is(n, "Pad")) return zero_pads(n);
+    if (skv_node_is(n, "Reshape") || skv_node_is(n, "Flatten") || skv_node_is(n, "Cast") || skv_node_is(n, "Expand")) {
+        return same_static_type(n->inputs[0], n->outputs[0]);
+    }
+    return false;
+}
+
+static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    skive_node **order = NULL;
+    SKV_TRY(skv_graph_topo(g, &order));
+    const uint32_t n = g->n_nodes;
+    skive_status status = SKIVE_OK;
+    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
+        /* An output of the graph must keep its name, so its producer stays. */
+        if (!is_identity(order[i]) || skv_pass_keeps(env, order[i]->outputs[0])) continue;
+        status = skv_value_replace_uses(order[i]->outputs[0], order[i]->inputs[0], false);
+        if (status == SKIVE_OK) status = skv_graph_remove_node(order[i]);
+        ++*changes;
+    }
+    skv_free(env->ctx, order);
+    return status;
+}
+
+const skv_pass skv_pass_remove_identities = {
+    .name = "remove-identities",
+    .brief = "takes out nodes that change nothing",
+    .when = SKV_PASS_CLEAN,
+    .run = run,
+};

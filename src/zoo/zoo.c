@@ -1,0 +1,111 @@
+/* Looking an architecture up and building it. */
+#include "zoo/zoo.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define X(id) extern const skv_zoo skv_zoo_##id;
+#include "zoo/zoo.inc"
+#undef X
+
+static const skv_zoo *const all[] = {
+#define X(id) &skv_zoo_##id,
+#include "zoo/zoo.inc"
+#undef X
+};
+enum { COUNT = sizeof all / sizeof all[0], NAME_MAX_LENGTH = 32 };
+
+size_t skive_zoo_count(void) { return COUNT; }
+const char *skive_zoo_name(size_t i) { return i < COUNT ? all[i]->name : NULL; }
+const char *skive_zoo_brief(size_t i) { return i < COUNT ? all[i]->brief : NULL; }
+
+skive_zoo_options skive_zoo_options_default(void) {
+    return (skive_zoo_options){.size = sizeof(skive_zoo_options), .rank = 3, .dims = {1, 28, 28}, .classes = 10, .seed = 1};
+}
+
+static const skv_zoo *find(const char *spec) {
+    const size_t length = strcspn(spec, ":");
+    for (size_t i = 0; i < COUNT; i++) {
+        if (strlen(all[i]->name) == length && strncmp(all[i]->name, spec, length) == 0) return all[i];
+    }
+    return NULL;
+}
+
+static skive_status not_found(skive_context *ctx, const char *spec) {
+    skv_text names;
+    skv_text_init(&names, ctx);
+    for (size_t i = 0; i < COUNT; i++) skv_text_add(&names, "%s%s", i ? ", " : "", all[i]->name);
+    skive_status status = names.status;
+    if (status == SKIVE_OK) {
+        status = skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, spec, "no built-in network '%s'; there are: %s", spec, names.data);
+    }
+    skv_text_free(&names);
+    return status;
+}
+
+static skive_status parse_arg(skv_zoo_env *e, const skv_zoo *z, const char *spec) {
+    const char *colon = strchr(spec, ':');
+    e->arg = colon ? colon + 1 : "";
+    e->width = 1;
+    if (!colon) return SKIVE_OK;
+    if (!z->syntax) return skv_fail_at(e->ctx, SKIVE_ERR_ARGUMENT, spec, "network '%s' takes nothing after a colon", z->name);
+    if (!z->scales) return SKIVE_OK;
+    char *end;
+    e->width = strtod(e->arg, &end);
+    if (end == e->arg || *end || !(e->width > 0 && e->width <= 64)) {
+        return skv_fail_at(e->ctx, SKIVE_ERR_ARGUMENT, spec, "'%s' is not a width between 0 and 64 (%s:%s)", e->arg,
+                           z->name, z->syntax);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status check_options(skive_context *ctx, const skv_zoo *z, const skive_zoo_options *o) {
+    if (o->classes < 1 || o->rank < 1 || o->rank >= SKIVE_MAX_RANK) {
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a network needs at least 1 class and samples of rank 1 to %d",
+                        SKIVE_MAX_RANK - 1);
+    }
+    if (z->sample_rank && z->sample_rank != o->rank) {
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, z->name, "network '%s' needs samples of rank %d, the data has rank %d",
+                           z->name, z->sample_rank, o->rank);
+    }
+    for (int d = 0; d < o->rank; d++) {
+        if (o->dims[d] < 1) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "sample dimension %d is %lld", d, (long long)o->dims[d]);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status build(skv_zoo_env *e, const skv_zoo *z, skive_graph *g) {
+    skive_type type = skive_type_make(SKIVE_F32, 1, (const int64_t[]){-1});
+    skive_value *input, *logits;
+    type.rank = e->options->rank + 1;
+    type.dims[0] = (skive_dim){-1, "N"};
+    for (int d = 0; d < e->options->rank; d++) type.dims[d + 1] = (skive_dim){e->options->dims[d], NULL};
+    SKV_TRY(skive_graph_add_input(g, "input", &type, &input));
+    e->b = skv_build(g);
+    logits = z->build(e, input);
+    if (e->b.status != SKIVE_OK) {
+        return skv_fail_prefix(e->ctx, e->b.status, "network '%s' on samples of this size", z->name);
+    }
+    SKV_TRY(skv_value_rename(logits, "logits"));
+    SKV_TRY(skive_graph_add_output(g, logits));
+    return skive_graph_infer(g);
+}
+
+skive_status skive_zoo_build(skive_context *ctx, const char *spec, const skive_zoo_options *options, skive_graph **out) {
+    const skive_zoo_options defaults = skive_zoo_options_default();
+    skv_zoo_env e = {.ctx = ctx, .options = options ? options : &defaults};
+    const skv_zoo *z = find(spec);
+    skive_graph *g = NULL;
+    *out = NULL;
+    if (!z) return not_found(ctx, spec);
+    SKV_TRY(parse_arg(&e, z, spec));
+    SKV_TRY(check_options(ctx, z, e.options));
+    SKV_TRY(skive_graph_create(ctx, z->name, &g));
+    const skive_status status = build(&e, z, g);
+    if (status != SKIVE_OK) {
+        skive_graph_free(g);
+        return status;
+    }
+    *out = g;
+    return SKIVE_OK;
+}
