@@ -1,0 +1,29 @@
+"""Inference in onnxruntime with random inputs, all graph optimizations, inter-op 1.
+
+    python infer_ort.py MODEL.onnx --threads 1 [--batch 1]
+"""
+
+import argparse
+import sys
+
+import protocol
+
+protocol.limit_threads(protocol.threads_from_argv(sys.argv))
+
+import onnxruntime  # noqa: E402
+
+import ortmodel  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=1)
+    args = parser.parse_args()
+    session = ortmodel.open_session(args.model, args.threads)
+    feed = ortmodel.random_inputs(session, args.batch)
+    protocol.serve(lambda: session.run(None, feed), lambda: {"version": "onnxruntime " + onnxruntime.__version__})
+
+
+main()

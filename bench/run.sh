@@ -1,0 +1,165 @@
+#!/bin/sh
+# Measures skive against its peers, row by row, and writes bench/results/ (one JSON file a row and the table README.md).
+#   bench/run.sh [PATTERN ...]      only the rows whose name matches a shell pattern, e.g. 'train_*' 'infer_resnet50*'
+#   bench/run.sh --list             the rows' names
+# Environment: BUILD (build directory, default build), SKIVE_BENCH_MODELS (where the ONNX models are put, default
+# ${XDG_CACHE_HOME:-~/.cache}/skive/bench), ROUNDS (default 9), RESULTS (default bench/results), SKIVE_PEERS_VENV.
+# Exit status: 0 all asked rows measured (met or not: the table says), 1 a row could not be measured, 77 no peers.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/.." || exit 1
+build=${BUILD:-build}
+models=${SKIVE_BENCH_MODELS:-${XDG_CACHE_HOME:-$HOME/.cache}/skive/bench}
+results=${RESULTS:-bench/results}
+rounds=${ROUNDS:-9}
+list=0
+[ "${1:-}" = "--list" ] && { list=1; shift; }
+patterns=${*:-*}
+failed=0
+measured=0
+
+wanted() { # NAME
+    if [ $list = 1 ]; then
+        echo "$1"
+        return 1
+    fi
+    set -f
+    for p in $patterns; do
+        # shellcheck disable=SC2254
+        case $1 in $p) set +f; return 0 ;; esac
+    done
+    set +f
+    return 1
+}
+
+lack() { # ROW MESSAGE
+    echo "$1: $2" >&2
+    failed=1
+}
+
+row() { # NAME GOAL COUNT WHAT  ...interleave.py's options
+    name=$1 goal=$2 count=$3 what=$4
+    shift 4
+    python3 bench/interleave.py --row "$name" --goal "$goal" --count "$count" --rounds "$rounds" --what "$what" \
+        --out "$results" "$@" || { failed=1; return; }
+    measured=1
+}
+
+ours() { # PROGRAM: is it built?
+    [ -x "$build/$1" ] && return 0
+    lack "$name" "$build/$1 is not built (make build)"
+    return 1
+}
+
+if [ $list = 0 ]; then
+    peer_python=$(bench/peers/setup.sh) || exit 77
+    mkdir -p "$models" || exit 1
+fi
+peers=bench/peers
+
+model() { # NAME: exports the float model when it is not there
+    [ -f "$models/$1.onnx" ] || "$peer_python" $peers/make_models.py "$models" "$1" >&2 ||
+        { lack "$name" "cannot export $1"; return 1; }
+}
+
+once() { # OUTPUT COMMAND...: a quantizer run once to have its result
+    file=$1
+    shift
+    [ -f "$file" ] && return 0
+    echo "writing $file" >&2
+    printf 'run 1\nquit\n' | "$@" --out "$file.partial" >&2 && mv "$file.partial" "$file" && return 0
+    rm -f "$file.partial"
+    return 1
+}
+
+# Training step, batch 128, f32.
+for t in 1 2; do
+    for spec in resnet20:1.3:3 lenet5:1.8:10 mlp:1.15:50; do
+        net=${spec%%:*} rest=${spec#*:}
+        goal=${rest%%:*} count=${rest#*:}
+        name=train_${net}_t$t
+        wanted "$name" || continue
+        ours bench_train || continue
+        # both layouts of torch: the faster one counts
+        args="--net $net --batch 128 --threads $t"
+        if [ "$net" = mlp ]; then
+            row "$name" "$goal" "$count" "training step, $net, batch 128, $t thread(s)" \
+                --ours "$build/bench_train $args" --peer "torch:$peer_python $peers/train_step.py $args"
+        else
+            row "$name" "$goal" "$count" "training step, $net, batch 128, $t thread(s)" \
+                --ours "$build/bench_train $args" \
+                --peer "channels_last:$peer_python $peers/train_step.py $args --channels-last" \
+                --peer "contiguous:$peer_python $peers/train_step.py $args"
+        fi
+    done
+done
+
+# Inference, batch 1, one thread, f32.
+for net in resnet18 resnet50; do
+    name=infer_${net}_f32
+    wanted "$name" || continue
+    ours bench_infer && model $net || continue
+    row "$name" 1.0 10 "inference, $net f32, batch 1, 1 thread" \
+        --ours "$build/bench_infer $models/$net.onnx --threads 1" \
+        --peer "onnxruntime:$peer_python $peers/infer_ort.py $models/$net.onnx --threads 1"
+done
+
+# The INT8 rows need the three quantizers' results.
+int8_models() {
+    model resnet50 || return 1
+    once "$models/resnet50_ort.onnx" "$peer_python" $peers/quantize_ort.py "$models/resnet50.onnx" --images 100 ||
+        { lack "$name" "onnxruntime could not quantize resnet50"; return 1; }
+    once "$models/resnet50_nncf.onnx" "$peer_python" $peers/quantize_nncf.py "$models/resnet50.onnx" --images 100 ||
+        echo "$name: no NNCF model, only onnxruntime's is measured" >&2
+    ours bench_quantize || return 1
+    rm -f "$models/resnet50_skive.onnx" # always by the build under test
+    once "$models/resnet50_skive.onnx" "$build/bench_quantize" "$models/resnet50.onnx" --images 100 --threads 2 ||
+        { lack "$name" "skive could not quantize resnet50"; return 1; }
+}
+
+name=infer_resnet50_int8
+if wanted $name && ours bench_infer && int8_models; then
+    set -- --ours "$build/bench_infer $models/resnet50_skive.onnx --threads 1" \
+        --peer "ort-quantized:$peer_python $peers/infer_ort.py $models/resnet50_ort.onnx --threads 1"
+    [ -f "$models/resnet50_nncf.onnx" ] && set -- "$@" \
+        --peer "nncf-quantized:$peer_python $peers/infer_ort.py $models/resnet50_nncf.onnx --threads 1"
+    row $name 1.15 10 "inference, resnet50 INT8, batch 1, 1 thread" "$@"
+fi
+
+# Static quantization, two threads, min-max (each side on the same number of random images).
+name=quantize_resnet50
+if wanted $name && ours bench_quantize && model resnet50; then
+    q="--images 100 --threads 2"
+    set -- --ours "$build/bench_quantize $models/resnet50.onnx --out $models/q_skive.onnx --method minmax $q" \
+        --peer "onnxruntime:$peer_python $peers/quantize_ort.py $models/resnet50.onnx --out $models/q_ort.onnx $q"
+    "$peer_python" -c 'import nncf' 2>/dev/null && set -- "$@" \
+        --peer "nncf:$peer_python $peers/quantize_nncf.py $models/resnet50.onnx --out $models/q_nncf.onnx $q"
+    # wall <= 0.6 of onnxruntime's is a ratio of 1.67; the units are seconds long, one a round will do
+    row $name 1.67 1 "static quantization, resnet50, 100 images, min-max, 2 threads" --warmup 1 "$@"
+fi
+
+# From file to ready plan.
+name=session_resnet50_f32
+if wanted $name && ours bench_session && model resnet50; then
+    row $name 1.0 3 "file to ready plan, resnet50 f32" \
+        --ours "$build/bench_session $models/resnet50.onnx --threads 1" \
+        --peer "onnxruntime:$peer_python $peers/session_ort.py $models/resnet50.onnx --threads 1"
+fi
+name=session_resnet50_int8
+if wanted $name && ours bench_session && int8_models; then
+    row $name 1.0 3 "file to ready plan, resnet50 INT8" \
+        --ours "$build/bench_session $models/resnet50_skive.onnx --threads 1" \
+        --peer "onnxruntime:$peer_python $peers/session_ort.py $models/resnet50_ort.onnx --threads 1"
+fi
+
+# From process start to the first answer.
+name=first_answer_resnet50
+if wanted $name && ours bench_session && model resnet50; then
+    row $name 2.0 1 "process start to first answer, resnet50 f32" --whole --warmup 1 \
+        --ours "$build/bench_session $models/resnet50.onnx --threads 1 --first-answer" \
+        --peer "onnxruntime:$peer_python $peers/first_answer_ort.py $models/resnet50.onnx --threads 1"
+fi
+
+[ $list = 1 ] && exit 0
+[ $measured = 1 ] && { python3 bench/interleave.py --table "$results" || failed=1; }
+exit $failed
