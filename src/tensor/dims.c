@@ -23,7 +23,7 @@ bool skv_dtype_bytes(skive_dtype dtype, int64_t count, size_t *out) {
         *out = (size_t)count / 2 + (size_t)count % 2;
         return true;
     }
-    return skv_mul_size((size_t)count, (size_t)bits / 8, out);
+    return skv_mul_size((size_t)count, (size_t)bits / 8, out) && *out <= PTRDIFF_MAX;
 }
 
 bool skv_dims_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b) {

@@ -29,7 +29,7 @@ static skive_status create(skive_context *ctx, skive_dtype dtype, int rank, cons
                             skv_dims_text(rank, dims, text, sizeof text));
         }
     }
-    if (!skv_dims_count(rank, dims, &count) || !skv_dtype_bytes(dtype, count, &bytes) || bytes > PTRDIFF_MAX) {
+    if (!skv_dims_count(rank, dims, &count) || !skv_dtype_bytes(dtype, count, &bytes)) {
         return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "shape %s has more elements than can be addressed",
                         skv_dims_text(rank, dims, text, sizeof text));
     }
