@@ -98,8 +98,8 @@ int skive_context_threads(const skive_context *ctx) {
 skive_status skive_context_set_threads(skive_context *ctx, int threads) {
     if (!ctx) return SKIVE_ERR_ARGUMENT;
     if (threads < 0 || threads > MAX_THREADS) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "threads", "threads: %d is out of range; give 1 to %d, or 0 for all",
-                           threads, (int)MAX_THREADS);
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "threads",
+                           "threads: %d is out of range; give 1 to %d, or 0 for all", threads, (int)MAX_THREADS);
     }
     ctx->threads = threads ? threads : skv_default_threads();
     return SKIVE_OK;

@@ -8,8 +8,8 @@
 #include "base/context.h"
 
 static skive_status too_large(skive_context *ctx, const char *path, size_t limit) {
-    return skv_fail_at(ctx, SKIVE_ERR_LIMIT, path, "%s: larger than the limit of %zu bytes for a file of its kind", path,
-                       limit);
+    return skv_fail_at(ctx, SKIVE_ERR_LIMIT, path,
+                       "%s: larger than the limit of %zu bytes for a file of its kind", path, limit);
 }
 
 /* Reads until the end of the file. `guess` is what fstat said, and may be wrong or 0. */

@@ -163,8 +163,8 @@ static skive_status parse(skive_context *ctx, const char *path, const skv_map *m
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a .npy file", path);
     }
     if (data[6] < 1 || data[6] > 3) {
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: .npy version %u.%u; versions 1 to 3 can be read", path,
-                           (unsigned)data[6], (unsigned)data[7]);
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: .npy version %u.%u; versions 1 to 3 can be read",
+                           path, (unsigned)data[6], (unsigned)data[7]);
     }
     npy_header h = {.ctx = ctx, .path = path};
     length = (size_t)data[8] | (size_t)data[9] << 8;
