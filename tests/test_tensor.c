@@ -328,7 +328,7 @@ static void npy_headers_are_read_strictly(void **state) {
         {3, "{\"shape\": (6,), 'fortran_order': True, 'descr': '|u1'}", 6, SKIVE_OK, ""},
         {1, "{'descr': '<f8', 'fortran_order': False, 'shape': (), }", 8, SKIVE_OK, ""},
         {1, "{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3), }", 12, SKIVE_ERR_UNSUPPORTED, "Fortran"},
-        {1, "{'descr': [('a', '<i2')], 'fortran_order': False, 'shape': (2,), }", 4, SKIVE_ERR_UNSUPPORTED, "structured"},
+        {1, "{'descr': [('a', '<i2')], 'fortran_order': False, 'shape': (2,)}", 4, SKIVE_ERR_UNSUPPORTED, "structured"},
         {1, "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", 4, SKIVE_ERR_UNSUPPORTED, "'|O'"},
         {1, "{'descr': '<c8', 'fortran_order': False, 'shape': (2,), }", 16, SKIVE_ERR_UNSUPPORTED, "'<c8'"},
         {1, "{'descr': '', 'fortran_order': False, 'shape': (2,), }", 16, SKIVE_ERR_UNSUPPORTED, "''"},
