@@ -98,6 +98,9 @@ bool skv_cpu_amx_hidden(void); /* AMX announced but CPUID leaf 0x1D is empty */
 const char *skv_isa_name(skv_isa isa);
 
 /* ---- threads ---- */
+/* A context for one more thread: same allocator and seed, its own messages, one thread, no log and no progress. Freed by
+ * skive_context_free before `ctx` is. */
+skive_status skv_context_fork(skive_context *ctx, skive_context **out);
 int skv_threads(const skive_context *ctx); /* for num_threads(...) of an OpenMP region */
 
 /* ---- time and progress ---- */

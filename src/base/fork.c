@@ -1,0 +1,12 @@
+/* A context for a thread's own use, with the allocator of another: it keeps its own messages, and neither logs nor
+ * reports progress, since the callbacks may be called by one thread only. */
+#include "base/context.h"
+
+skive_status skv_context_fork(skive_context *ctx, skive_context **out) {
+    skive_context_options o = skive_context_options_default();
+    o.allocator = ctx->allocator;
+    o.threads = 1;
+    o.seed = ctx->seed;
+    skive_status status = skive_context_create(&o, out);
+    return status == SKIVE_OK ? SKIVE_OK : SKV_FAIL(ctx, status, "out of memory: a context for a thread was asked for");
+}

@@ -1,0 +1,162 @@
+/* The data room's inside: the records of data sets and transforms, and the readers they share.
+ *
+ * A kind of data set is a record that opens either its training or its test files; splits, limits and seeds are dealt
+ * with once for all kinds, in dataset.c. */
+#ifndef SKV_DATA_H
+#define SKV_DATA_H
+
+#include <skive/data.h>
+
+#include "base/base.h"
+
+/* ---- data sets ---- */
+
+enum { SKV_MAX_CLASSES = 1 << 20 };
+
+typedef struct skv_dataset_kind {
+    const char *name;   /* "idx" */
+    const char *syntax; /* "idx:IMAGES,LABELS" */
+    const char *brief;
+    bool needs_args;
+    /* Fills `ds` with all training samples, or with all test samples. `args` is what follows "name:", "" when nothing
+     * does. On failure the caller frees what was filled in. */
+    skive_status (*open)(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
+                         skive_dataset *ds);
+    /* Sample `index` of the files as floats; NULL when the samples are in `u8` or `x`. */
+    skive_status (*read)(skive_context *ctx, const skive_dataset *ds, size_t index, float *x);
+    void (*close)(skive_dataset *ds); /* frees `state`; may be NULL */
+} skv_dataset_kind;
+
+struct skive_dataset {
+    skive_context *ctx;
+    const skv_dataset_kind *kind;
+    char *spec;
+    skive_split split;
+    /* Filled in by the kind. */
+    size_t total;            /* samples in the files */
+    int rank;                /* 3 or 1 */
+    int64_t dims[3];         /* [c][h][w] or [features] */
+    size_t size;             /* product of dims */
+    const uint8_t *u8;       /* [total][size] 8-bit samples in memory, or NULL */
+    void *u8_block;          /* the allocation that holds them, or NULL */
+    skive_tensor x;          /* samples of another type in memory; it may also hold `u8` */
+    void *state;             /* anything else the kind keeps */
+    int32_t *labels;         /* [total], or NULL */
+    int64_t classes;
+    char **class_names;      /* [classes], or NULL */
+    float *targets;          /* [total][target_size], or NULL */
+    int target_rank;
+    int64_t target_dims[SKIVE_MAX_RANK];
+    size_t target_size;
+    bool separate_test;
+    /* Filled in by dataset.c. */
+    uint32_t *order;         /* [count] samples of the split; NULL: all, in order */
+    size_t count;
+};
+
+#define X(id) extern const skv_dataset_kind skv_dataset_##id;
+#include "data/datasets.inc"
+#undef X
+
+static inline size_t skv_dataset_at(const skive_dataset *ds, size_t index) {
+    return ds->order ? ds->order[index] : index;
+}
+
+/* ---- helpers of the kinds ---- */
+
+/* Reads a pair of IDX files into ds: u8, labels, total, dims. known_classes 0: any label. */
+skive_status skv_idx_open(skive_context *ctx, const char *images, const char *labels, int64_t known_classes,
+                          skive_dataset *ds);
+/* The four files of MNIST in `dir`, either part; sets 10 classes with these names. `advice` ends the message about a
+ * missing file. */
+skive_status skv_mnist_open(skive_context *ctx, const char *dir, bool test, const char *const names[10],
+                            const char *advice, skive_dataset *ds);
+/* Splits "A,B" or "A,B,C,D" and gives the pair to open. ERR_ARGUMENT names the syntax. */
+skive_status skv_pair_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, bool test, char **first,
+                           char **second, bool *separate);
+/* Checks labels[total] (of `path`) against `known` classes, or finds how many there are; sets ds->classes. */
+skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
+bool skv_path_exists(const char *path);
+bool skv_path_is_folder(const char *path);
+/* A number in the C locale, all of the text, finite. */
+bool skv_parse_number(const char *text, size_t length, double *out);
+
+/* ---- a plain or gzip file read from the front ---- */
+
+typedef struct skv_stream skv_stream;
+skive_status skv_stream_open(skive_context *ctx, const char *path, skv_stream **out);
+/* Exactly n bytes, or ERR_DATA. */
+skive_status skv_stream_read(skv_stream *s, void *out, size_t n);
+/* No byte may be left, and the checksum must be right; otherwise ERR_DATA. */
+skive_status skv_stream_finish(skv_stream *s);
+/* No more than this many bytes can still come: a bound to check sizes against before allocating. */
+size_t skv_stream_bound(const skv_stream *s);
+void skv_stream_free(skv_stream *s);
+
+/* ---- images ---- */
+
+enum { SKV_IMAGE_MAX_SIDE = 16384, SKV_IMAGE_MAX_BYTES = 256 << 20 };
+
+typedef struct skv_image {
+    int width, height, channels; /* 1 grey, 3 RGB */
+    uint8_t *pixels;             /* [height][width][channels], freed by skv_free */
+} skv_image;
+
+/* Decodes a PNG or JPEG held in memory. channels 0: as the file has it (grey or RGB; transparency is dropped); 1 or 3:
+ * converted. `path` is for messages. Errors: DATA (not an image, damaged, truncated, too large), MEMORY. */
+skive_status skv_image_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, int channels,
+                              skv_image *out);
+skive_status skv_png_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image *out);
+skive_status skv_jpeg_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, bool grey,
+                             skv_image *out);
+/* Checks a claimed size before anything is allocated for it. */
+skive_status skv_image_check(skive_context *ctx, const char *path, uint64_t width, uint64_t height, int channels);
+
+/* Scaling by a triangle filter that widens when shrinking. */
+typedef struct skv_resizer skv_resizer;
+skive_status skv_resizer_create(skive_context *ctx, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w,
+                                int channels, skv_resizer **out);
+void skv_resizer_run(skv_resizer *r, const uint8_t *in, uint8_t *out); /* [h][w][channels] */
+void skv_resizer_free(skv_resizer *r);
+
+/* ---- transforms ---- */
+
+typedef struct skv_transform {
+    const char *name;   /* "crop" */
+    const char *syntax; /* "crop:PIXELS" */
+    const char *brief;
+    double low, high, fallback; /* range of the amount; what it is when not given (NAN: must be given) */
+    bool whole;                 /* the amount is a whole number */
+    /* Reads in[c][h][w] and writes all of out, or returns false: the sample stays as it is. */
+    bool (*apply)(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out);
+} skv_transform;
+
+#define X(id) extern const skv_transform skv_transform_##id;
+#include "data/transforms.inc"
+#undef X
+
+enum { SKV_MAX_TRANSFORMS = 8 };
+
+typedef struct skv_transform_list {
+    int count;
+    struct {
+        const skv_transform *transform;
+        double amount;
+    } items[SKV_MAX_TRANSFORMS];
+} skv_transform_list;
+
+skive_status skv_transforms_parse(skive_context *ctx, const char *text, skv_transform_list *out);
+/* Transforms the sample in a; the result is in the buffer returned, a or b (both of the sample's size). */
+float *skv_transforms_run(const skv_transform_list *list, uint64_t seed, uint64_t epoch, uint64_t index,
+                          const int64_t dims[3], float *a, float *b);
+
+/* A whole number in 0 .. n-1 of 32 random bits. */
+static inline int64_t skv_pick(uint32_t random, int64_t n) {
+    return (int64_t)(((uint64_t)random * (uint64_t)n) >> 32);
+}
+
+/* ---- normalisation ---- */
+
+bool skv_normalization_valid(const skive_normalization *n);
+
+#endif

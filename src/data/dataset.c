@@ -1,0 +1,328 @@
+/* Opening a data set: finding its kind, carving the split out of its samples, and reading single samples. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "data/data.h"
+#include "tensor/tensor.h"
+
+static const skv_dataset_kind *const kinds[] = {
+#define X(id) &skv_dataset_##id,
+#include "data/datasets.inc"
+#undef X
+};
+
+enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
+
+/* Streams of the seed, so that the two permutations are independent. */
+enum { STREAM_VALIDATION = 1, STREAM_LIMIT = 2 };
+
+/* ---- the list ---- */
+
+size_t skive_dataset_kind_count(void) {
+    return KIND_COUNT;
+}
+
+const char *skive_dataset_kind_name(size_t index) {
+    return index < KIND_COUNT ? kinds[index]->name : NULL;
+}
+
+const char *skive_dataset_kind_syntax(size_t index) {
+    return index < KIND_COUNT ? kinds[index]->syntax : NULL;
+}
+
+const char *skive_dataset_kind_brief(size_t index) {
+    return index < KIND_COUNT ? kinds[index]->brief : NULL;
+}
+
+const char *skive_split_name(skive_split split) {
+    switch (split) {
+    case SKIVE_SPLIT_TRAIN: return "train";
+    case SKIVE_SPLIT_VALIDATION: return "validation";
+    case SKIVE_SPLIT_TEST: return "test";
+    case SKIVE_SPLIT_TRAIN_FULL: return "train-full";
+    }
+    return "unknown";
+}
+
+/* ---- helpers of the kinds ---- */
+
+bool skv_path_exists(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool skv_path_is_folder(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+skive_status skv_pair_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, bool test, char **first,
+                           char **second, bool *separate) {
+    const char *part[4] = {args};
+    size_t length[4] = {0};
+    int count = 1;
+    for (const char *c = args; *c; c++) {
+        if (*c != ',') {
+            length[count - 1]++;
+        } else if (count == 4) {
+            count = 5;
+            break;
+        } else {
+            part[count++] = c + 1;
+        }
+    }
+    bool good = count == 2 || count == 4;
+    for (int i = 0; i < count && i < 4; i++) good = good && length[i] > 0;
+    if (!good) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "data set '%s:%s': expected %s", kind->name, args,
+                           kind->syntax);
+    }
+    *separate = count == 4;
+    int at = *separate && test ? 2 : 0;
+    SKV_TRY(skv_strdup_n(ctx, part[at], length[at], first));
+    return skv_strdup_n(ctx, part[at + 1], length[at + 1], second);
+}
+
+skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds) {
+    int64_t largest = 0;
+    for (size_t i = 0; i < ds->total; i++) {
+        if (known && ds->labels[i] >= known) {
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                               "%s: label %" PRId32 " of sample %zu is out of range: there are %" PRId64
+                               " classes, numbered from 0", path, ds->labels[i], i, known);
+        }
+        if (ds->labels[i] > largest) largest = ds->labels[i];
+    }
+    ds->classes = known ? known : largest + 1;
+    return SKIVE_OK;
+}
+
+/* ---- opening ---- */
+
+skive_dataset_options skive_dataset_options_default(void) {
+    return (skive_dataset_options){.size = sizeof(skive_dataset_options), .split = SKIVE_SPLIT_TRAIN,
+                                   .validation_fraction = 1.0 / 12.0, .seed = 1};
+}
+
+static skive_status check_options(skive_context *ctx, const skive_dataset_options *given, skive_dataset_options *o) {
+    *o = skive_dataset_options_default();
+    if (given) {
+        if (given->size < sizeof given->size) {
+            return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_options.size is not set");
+        }
+        memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
+    }
+    if ((unsigned)o->split > SKIVE_SPLIT_TRAIN_FULL) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "split", "split %d does not exist", (int)o->split);
+    }
+    if (!(o->validation_fraction >= 0.0 && o->validation_fraction < 1.0)) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "validation_fraction",
+                           "validation fraction %g is out of range: give 0 to below 1", o->validation_fraction);
+    }
+    bool both = (o->resize_h == 0) == (o->resize_w == 0);
+    if (!both || o->resize_h < 0 || o->resize_w < 0 || o->resize_h > SKV_IMAGE_MAX_SIDE ||
+        o->resize_w > SKV_IMAGE_MAX_SIDE) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize",
+                           "resize to %" PRId64 "x%" PRId64 " is out of range: give width and height of 1 to %d",
+                           o->resize_w, o->resize_h, (int)SKV_IMAGE_MAX_SIDE);
+    }
+    if (o->classes < 0 || o->classes > SKV_MAX_CLASSES) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "classes", "%" PRId64 " classes: give 1 to %d, or 0 to count them",
+                           o->classes, (int)SKV_MAX_CLASSES);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status unknown_kind(skive_context *ctx, const char *spec) {
+    skv_text names;
+    skv_text_init(&names, ctx);
+    for (size_t i = 0; i < KIND_COUNT; i++) skv_text_add(&names, "%s%s", i ? ", " : "", kinds[i]->syntax);
+    skive_status status = names.status;
+    if (status == SKIVE_OK) {
+        status = skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, "data", "data set '%s': there is no such kind; known are %s",
+                             spec, names.data);
+    }
+    skv_text_free(&names);
+    return status;
+}
+
+/* Scales 8-bit samples held in memory, plane by plane. */
+static skive_status resize_in_memory(skive_context *ctx, int64_t h, int64_t w, skive_dataset *ds) {
+    if (ds->kind->read && !ds->u8 && !ds->x.data) return SKIVE_OK; /* scaled as they are read */
+    if (!ds->u8 || ds->rank != 3) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': only 8-bit images can be resized",
+                           ds->spec);
+    }
+    if (ds->dims[1] == h && ds->dims[2] == w) return SKIVE_OK;
+    skv_resizer *resizer = NULL;
+    uint8_t *scaled = NULL;
+    size_t from = (size_t)(ds->dims[1] * ds->dims[2]), to = (size_t)(h * w), bytes;
+    size_t planes = ds->total * (size_t)ds->dims[0];
+    if (!skv_mul_size(planes, to, &bytes)) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: resized it is too large", ds->spec);
+    if (ds->dims[1] > SKV_IMAGE_MAX_SIDE || ds->dims[2] > SKV_IMAGE_MAX_SIDE) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': its images are too large to resize",
+                           ds->spec);
+    }
+    SKV_TRY(skv_resizer_create(ctx, ds->dims[1], ds->dims[2], h, w, 1, &resizer));
+    skive_status status = skv_alloc(ctx, bytes, &scaled);
+    if (status == SKIVE_OK) {
+        for (size_t i = 0; i < planes; i++) skv_resizer_run(resizer, ds->u8 + i * from, scaled + i * to);
+        skv_free(ctx, ds->u8_block);
+        skive_tensor_free(ctx, &ds->x);
+        ds->u8 = scaled;
+        ds->u8_block = scaled;
+        ds->dims[1] = h;
+        ds->dims[2] = w;
+        ds->size = (size_t)ds->dims[0] * to;
+    }
+    skv_resizer_free(resizer);
+    return status;
+}
+
+static int by_number(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static skive_status identity(skive_context *ctx, size_t n, uint32_t **out) {
+    SKV_TRY(skv_alloc_array(ctx, n, sizeof **out, out));
+    for (size_t i = 0; i < n; i++) (*out)[i] = (uint32_t)i;
+    return SKIVE_OK;
+}
+
+/* Which samples of the files belong to the split. They stay in the order of the files. */
+static skive_status choose_samples(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds) {
+    size_t first = 0;
+    if (ds->total > UINT32_MAX) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: has more than 2^32 samples", ds->spec);
+    ds->count = ds->total;
+    bool carve = o->split == SKIVE_SPLIT_VALIDATION || (o->split == SKIVE_SPLIT_TRAIN && o->validation_fraction > 0.0);
+    if (carve) {
+        size_t held = (size_t)llround((double)ds->total * o->validation_fraction);
+        if (held == 0 && o->validation_fraction > 0.0) held = 1;
+        if (held == 0 || held >= ds->total) {
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, "validation_fraction",
+                               "%s: a fraction of %g of %zu samples leaves the %s split empty", ds->spec,
+                               o->validation_fraction, ds->total, skive_split_name(o->split));
+        }
+        SKV_TRY(identity(ctx, ds->total, &ds->order));
+        skv_rng_shuffle(o->seed, STREAM_VALIDATION, ds->order, ds->total);
+        if (o->split == SKIVE_SPLIT_TRAIN) first = held;
+        ds->count = o->split == SKIVE_SPLIT_TRAIN ? ds->total - held : held;
+        memmove(ds->order, ds->order + first, ds->count * sizeof *ds->order);
+        qsort(ds->order, ds->count, sizeof *ds->order, by_number);
+    }
+    if (o->limit && o->limit < ds->count) { /* a random choice: files are often sorted by class */
+        if (!ds->order) SKV_TRY(identity(ctx, ds->count, &ds->order));
+        skv_rng_shuffle(o->seed, STREAM_LIMIT, ds->order, ds->count);
+        ds->count = o->limit;
+        qsort(ds->order, ds->count, sizeof *ds->order, by_number);
+    }
+    return SKIVE_OK;
+}
+
+skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skive_dataset_options *options,
+                                skive_dataset **out) {
+    if (out) *out = NULL;
+    if (!ctx || !spec || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_open: an argument is NULL");
+    skive_dataset_options o;
+    SKV_TRY(check_options(ctx, options, &o));
+    const char *colon = strchr(spec, ':'), *args = colon ? colon + 1 : "";
+    size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
+    const skv_dataset_kind *kind = NULL;
+    for (size_t i = 0; i < KIND_COUNT && !kind; i++) {
+        if (strlen(kinds[i]->name) == length && strncmp(kinds[i]->name, spec, length) == 0) kind = kinds[i];
+    }
+    if (!kind) return unknown_kind(ctx, spec);
+    if (kind->needs_args && !*args) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "data set '%s': expected %s", spec, kind->syntax);
+    }
+    skive_dataset *ds = NULL;
+    skive_status status;
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *ds, &ds));
+    ds->ctx = ctx;
+    ds->kind = kind;
+    ds->split = o.split;
+    SKV_GO(status, fail, skv_strdup(ctx, spec, &ds->spec));
+    SKV_GO(status, fail, kind->open(ctx, args, o.split == SKIVE_SPLIT_TEST, &o, ds));
+    if (o.resize_h) SKV_GO(status, fail, resize_in_memory(ctx, o.resize_h, o.resize_w, ds));
+    SKV_GO(status, fail, choose_samples(ctx, &o, ds));
+    skv_log(ctx, SKIVE_LOG_INFO, "%s: %zu samples in the %s split", spec, ds->count, skive_split_name(o.split));
+    *out = ds;
+    return SKIVE_OK;
+fail:
+    skive_dataset_free(ds);
+    return status;
+}
+
+void skive_dataset_free(skive_dataset *ds) {
+    if (!ds) return;
+    skive_context *ctx = ds->ctx;
+    if (ds->kind->close) ds->kind->close(ds);
+    if (ds->class_names) {
+        for (int64_t i = 0; i < ds->classes; i++) skv_free(ctx, ds->class_names[i]);
+        skv_free(ctx, ds->class_names);
+    }
+    skv_free(ctx, ds->u8_block);
+    skive_tensor_free(ctx, &ds->x);
+    skv_free(ctx, ds->labels);
+    skv_free(ctx, ds->targets);
+    skv_free(ctx, ds->order);
+    skv_free(ctx, ds->spec);
+    skv_free(ctx, ds);
+}
+
+/* ---- reading ---- */
+
+void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
+    *out = (skive_dataset_info){
+        .kind = ds->kind->name,
+        .spec = ds->spec,
+        .split = ds->split,
+        .count = ds->count,
+        .rank = ds->rank,
+        .sample_size = ds->size,
+        .labelled = ds->labels != NULL,
+        .classes = ds->classes,
+        .class_names = (const char *const *)ds->class_names,
+        .target_rank = ds->target_rank,
+        .target_size = ds->target_size,
+        .separate_test = ds->separate_test,
+    };
+    memcpy(out->dims, ds->dims, sizeof out->dims);
+    memcpy(out->target_dims, ds->target_dims, sizeof out->target_dims);
+}
+
+static skive_status check_index(skive_context *ctx, const skive_dataset *ds, size_t index) {
+    if (index < ds->count) return SKIVE_OK;
+    return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s: sample %zu does not exist; the %s split has %zu", ds->spec, index,
+                    skive_split_name(ds->split), ds->count);
+}
+
+skive_status skive_dataset_read(skive_context *ctx, const skive_dataset *ds, size_t index, float *x, int64_t *label) {
+    if (!ctx || !ds) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_read: an argument is NULL");
+    SKV_TRY(check_index(ctx, ds, index));
+    size_t at = skv_dataset_at(ds, index);
+    if (label) *label = ds->labels ? ds->labels[at] : -1;
+    if (!x) return SKIVE_OK;
+    if (!ds->u8) return ds->kind->read(ctx, ds, at, x);
+    const uint8_t *from = ds->u8 + at * ds->size;
+    for (size_t i = 0; i < ds->size; i++) x[i] = (float)from[i] * (1.0f / 255.0f);
+    return SKIVE_OK;
+}
+
+skive_status skive_dataset_read_target(skive_context *ctx, const skive_dataset *ds, size_t index, float *y) {
+    if (!ctx || !ds || !y) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_read_target: an argument is NULL");
+    SKV_TRY(check_index(ctx, ds, index));
+    if (!ds->targets) {
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s: has class labels, not float targets", ds->spec);
+    }
+    memcpy(y, ds->targets + skv_dataset_at(ds, index) * ds->target_size, ds->target_size * sizeof *y);
+    return SKIVE_OK;
+}
+
+size_t skive_dataset_origin(const skive_dataset *ds, size_t index) {
+    return index < ds->count ? skv_dataset_at(ds, index) : SIZE_MAX;
+}

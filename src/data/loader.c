@@ -1,0 +1,403 @@
+/* The loader: threads in the background fill a ring of batches ahead of the caller.
+ *
+ * Batch number s of an epoch always goes to slot s % depth, and what it holds is a function of the options, the epoch
+ * and s alone, so neither the number of threads nor their timing shows in the data. A slot is free, being filled, or
+ * ready; the caller keeps the slot of the batch it was given last until it asks for the next. A failure is kept in its
+ * slot and reported when that batch's turn comes. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "data/data.h"
+
+enum { MAX_LOADER_THREADS = 64, MAX_PREFETCH = 4096, STREAM_ORDER = 16 };
+
+typedef enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_READY } slot_state;
+
+typedef struct slot {
+    slot_state state;
+    size_t count;
+    float *x;        /* [batch][sample] */
+    int64_t *labels; /* [batch], or NULL */
+    float *targets;  /* [batch][target], or NULL */
+    size_t *indices; /* [batch] */
+    skive_status status;
+    char message[1024], subject[512];
+} slot;
+
+typedef struct worker {
+    skive_loader *loader;
+    skive_context *ctx;
+    float *a, *b; /* two samples, to transform from one into the other */
+    pthread_t thread;
+} worker;
+
+struct skive_loader {
+    skive_context *ctx;
+    const skive_dataset *ds;
+    size_t batch, depth, batches, samples; /* samples of an epoch: less than the set's with drop_last */
+    bool shuffle;
+    uint64_t seed, transform_seed;
+    skv_transform_list transforms;
+    bool normalized;
+    float *scale, *shift; /* [channels of the sample]: x * scale + shift of a value in 0..1 */
+    size_t channels, plane;
+
+    slot *slots;     /* [depth] */
+    uint32_t *order; /* [ds->count]; written only while nothing is being filled */
+    worker *workers;
+    int worker_count, started; /* started: threads that run; 0: the caller fills */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work, ready;
+    bool has_mutex, has_work, has_ready;
+    /* Under the mutex. */
+    bool running, stop;
+    uint64_t epoch;
+    size_t next_fill, next_take, active;
+    slot *held;
+};
+
+skive_loader_options skive_loader_options_default(void) {
+    return (skive_loader_options){.size = sizeof(skive_loader_options), .batch = 128, .shuffle = true, .prefetch = 4,
+                                  .threads = 1};
+}
+
+/* ---- filling ---- */
+
+static void convert_u8(const uint8_t *restrict from, size_t n, float scale, float shift, float *restrict to) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) to[i] = (float)from[i] * scale + shift;
+}
+
+static void normalize(const float *restrict from, size_t n, float scale, float shift, float *restrict to) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) to[i] = from[i] * scale + shift;
+}
+
+static skive_status fill_sample(worker *w, size_t index, float *to) {
+    const skive_loader *l = w->loader;
+    const skive_dataset *ds = l->ds;
+    size_t at = skv_dataset_at(ds, index);
+    if (ds->u8 && l->transforms.count == 0) {
+        const uint8_t *from = ds->u8 + at * ds->size;
+        for (size_t c = 0; c < l->channels; c++) {
+            convert_u8(from + c * l->plane, l->plane, l->scale[c] * (1.0f / 255.0f), l->shift[c], to + c * l->plane);
+        }
+        return SKIVE_OK;
+    }
+    bool direct = l->transforms.count == 0 && !l->normalized;
+    float *sample = direct ? to : w->a;
+    SKV_TRY(skive_dataset_read(w->ctx, ds, index, sample, NULL));
+    if (direct) return SKIVE_OK;
+    sample = skv_transforms_run(&l->transforms, l->transform_seed, l->epoch, index, ds->dims, w->a, w->b);
+    for (size_t c = 0; c < l->channels; c++) {
+        normalize(sample + c * l->plane, l->plane, l->scale[c], l->shift[c], to + c * l->plane);
+    }
+    return SKIVE_OK;
+}
+
+static void fill(worker *w, size_t sequence, slot *s) {
+    const skive_loader *l = w->loader;
+    const skive_dataset *ds = l->ds;
+    size_t first = sequence * l->batch, left = l->samples - first;
+    s->count = left < l->batch ? left : l->batch;
+    s->status = SKIVE_OK;
+    for (size_t i = 0; i < s->count; i++) {
+        size_t index = l->order[first + i], at = skv_dataset_at(ds, index);
+        s->indices[i] = index;
+        if (s->labels) s->labels[i] = ds->labels[at];
+        else memcpy(s->targets + i * ds->target_size, ds->targets + at * ds->target_size,
+                    ds->target_size * sizeof(float));
+        s->status = fill_sample(w, index, s->x + i * ds->size);
+        if (s->status != SKIVE_OK) {
+            (void)snprintf(s->message, sizeof s->message, "%s", skive_context_message(w->ctx));
+            (void)snprintf(s->subject, sizeof s->subject, "%s", skive_context_subject(w->ctx));
+            return;
+        }
+    }
+}
+
+static void *work_loop(void *argument) {
+    worker *w = argument;
+    skive_loader *l = w->loader;
+    pthread_mutex_lock(&l->mutex);
+    for (;;) {
+        while (!l->stop && !(l->running && l->next_fill < l->batches &&
+                             l->slots[l->next_fill % l->depth].state == SLOT_FREE)) {
+            pthread_cond_wait(&l->work, &l->mutex);
+        }
+        if (l->stop) break;
+        size_t sequence = l->next_fill++;
+        slot *s = &l->slots[sequence % l->depth];
+        s->state = SLOT_FILLING;
+        l->active++;
+        pthread_mutex_unlock(&l->mutex);
+        fill(w, sequence, s);
+        pthread_mutex_lock(&l->mutex);
+        s->state = SLOT_READY;
+        l->active--;
+        pthread_cond_broadcast(&l->ready);
+    }
+    pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+/* ---- making ---- */
+
+static skive_status check_options(skive_context *ctx, const skive_loader_options *given, const skive_dataset *ds,
+                                  skive_loader_options *o) {
+    *o = skive_loader_options_default();
+    if (given) {
+        if (given->size < sizeof given->size) {
+            return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_loader_options.size is not set");
+        }
+        memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
+    }
+    if (o->batch == 0) return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "batch", "batch size 0: give at least 1");
+    if (o->threads < 0 || o->threads > MAX_LOADER_THREADS) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "threads", "%d loader threads: give 0 to %d", o->threads,
+                           (int)MAX_LOADER_THREADS);
+    }
+    if (o->prefetch < 1 || o->prefetch > MAX_PREFETCH) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "prefetch", "%d batches ahead: give 1 to %d", o->prefetch,
+                           (int)MAX_PREFETCH);
+    }
+    if (o->drop_last && o->batch > ds->count) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "batch",
+                           "batch size %zu is larger than the %zu samples, and incomplete batches are left out", o->batch,
+                           ds->count);
+    }
+    if (o->normalization) {
+        int channels = o->normalization->channels;
+        if (!skv_normalization_valid(o->normalization)) {
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "normalisation",
+                               "normalisation: means must be finite and deviations positive");
+        }
+        if (channels > 1 && (ds->rank != 3 || ds->dims[0] != channels)) {
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, "normalisation",
+                               "%s: its samples have %d channels but the normalisation has %d", ds->spec,
+                               ds->rank == 3 ? (int)ds->dims[0] : 1, channels);
+        }
+    }
+    return SKIVE_OK;
+}
+
+static skive_status make_scales(skive_loader *l, const skive_normalization *n) {
+    l->channels = l->ds->rank == 3 ? (size_t)l->ds->dims[0] : 1;
+    l->plane = l->ds->size / l->channels;
+    l->normalized = n && n->channels > 0;
+    SKV_TRY(skv_alloc_array(l->ctx, l->channels, sizeof(float), &l->scale));
+    SKV_TRY(skv_alloc_array(l->ctx, l->channels, sizeof(float), &l->shift));
+    for (size_t c = 0; c < l->channels; c++) {
+        size_t from = l->normalized && c < (size_t)n->channels ? c : 0;
+        l->scale[c] = l->normalized ? 1.0f / n->std[from] : 1.0f;
+        l->shift[c] = l->normalized ? -n->mean[from] / n->std[from] : 0.0f;
+    }
+    return SKIVE_OK;
+}
+
+static skive_status make_slots(skive_loader *l) {
+    const skive_dataset *ds = l->ds;
+    size_t floats, targets;
+    if (!skv_mul_size(l->batch, ds->size, &floats) || !skv_mul_size(l->batch, ds->target_size, &targets)) {
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "batch", "batch size %zu is too large", l->batch);
+    }
+    SKV_TRY(skv_alloc_array(l->ctx, l->depth, sizeof *l->slots, &l->slots));
+    for (size_t i = 0; i < l->depth; i++) {
+        slot *s = &l->slots[i];
+        SKV_TRY(skv_alloc_array(l->ctx, floats, sizeof *s->x, &s->x));
+        SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->indices, &s->indices));
+        if (ds->labels) SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->labels, &s->labels));
+        else SKV_TRY(skv_alloc_array(l->ctx, targets, sizeof *s->targets, &s->targets));
+    }
+    return SKIVE_OK;
+}
+
+/* Each worker has a context of its own, for its messages. */
+static skive_status make_workers(skive_loader *l, int threads) {
+    int count = threads ? threads : 1;
+    SKV_TRY(skv_alloc_array(l->ctx, (size_t)count, sizeof *l->workers, &l->workers));
+    l->worker_count = count;
+    for (int i = 0; i < count; i++) {
+        worker *w = &l->workers[i];
+        w->loader = l;
+        SKV_TRY(skv_context_fork(l->ctx, &w->ctx));
+        SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->a, &w->a));
+        SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->b, &w->b));
+    }
+    if (threads == 0) return SKIVE_OK;
+    l->has_mutex = pthread_mutex_init(&l->mutex, NULL) == 0;
+    l->has_work = pthread_cond_init(&l->work, NULL) == 0;
+    l->has_ready = pthread_cond_init(&l->ready, NULL) == 0;
+    bool good = l->has_mutex && l->has_work && l->has_ready;
+    sigset_t all, before; /* signals are for the caller's threads */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (good && l->started < count) {
+        worker *w = &l->workers[l->started];
+        good = pthread_create(&w->thread, NULL, work_loop, w) == 0;
+        if (good) l->started++;
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return good ? SKIVE_OK : SKV_FAIL(l->ctx, SKIVE_ERR_MEMORY, "a thread to load data could not be started");
+}
+
+skive_status skive_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
+                                 skive_loader **out) {
+    if (out) *out = NULL;
+    if (!ctx || !ds || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_loader_create: an argument is NULL");
+    skive_loader_options o;
+    skive_loader *l = NULL;
+    skive_status status;
+    SKV_TRY(check_options(ctx, options, ds, &o));
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *l, &l));
+    l->ctx = ctx;
+    l->ds = ds;
+    l->batch = o.batch < ds->count ? o.batch : ds->count;
+    l->batches = o.drop_last ? ds->count / l->batch : (ds->count - 1) / l->batch + 1;
+    l->samples = o.drop_last ? l->batches * l->batch : ds->count;
+    l->shuffle = o.shuffle;
+    l->seed = o.seed ? o.seed : skive_context_seed(ctx);
+    l->transform_seed = skv_hash64("transforms", 10, l->seed);
+    l->depth = o.threads ? (size_t)o.prefetch + 1 : 1; /* one more for the batch the caller holds */
+    if (l->depth > l->batches) l->depth = l->batches;
+    SKV_GO(status, fail, skv_transforms_parse(ctx, o.transforms, &l->transforms));
+    if (l->transforms.count && ds->rank != 3) {
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms", "%s: transforms need images, not feature vectors",
+                             ds->spec);
+        goto fail;
+    }
+    SKV_GO(status, fail, make_scales(l, o.normalization));
+    SKV_GO(status, fail, skv_alloc_array(ctx, ds->count, sizeof *l->order, &l->order));
+    SKV_GO(status, fail, make_slots(l));
+    SKV_GO(status, fail, make_workers(l, o.threads));
+    *out = l;
+    return SKIVE_OK;
+fail:
+    skive_loader_free(l);
+    return status;
+}
+
+void skive_loader_free(skive_loader *l) {
+    if (!l) return;
+    skive_context *ctx = l->ctx;
+    if (l->started) {
+        pthread_mutex_lock(&l->mutex);
+        l->stop = true;
+        pthread_cond_broadcast(&l->work);
+        pthread_mutex_unlock(&l->mutex);
+        for (int i = 0; i < l->started; i++) (void)pthread_join(l->workers[i].thread, NULL);
+    }
+    for (int i = 0; i < l->worker_count; i++) {
+        skv_free(ctx, l->workers[i].a);
+        skv_free(ctx, l->workers[i].b);
+        skive_context_free(l->workers[i].ctx);
+    }
+    skv_free(ctx, l->workers);
+    for (size_t i = 0; l->slots && i < l->depth; i++) {
+        skv_free(ctx, l->slots[i].x);
+        skv_free(ctx, l->slots[i].indices);
+        skv_free(ctx, l->slots[i].labels);
+        skv_free(ctx, l->slots[i].targets);
+    }
+    skv_free(ctx, l->slots);
+    if (l->has_mutex) (void)pthread_mutex_destroy(&l->mutex);
+    if (l->has_work) (void)pthread_cond_destroy(&l->work);
+    if (l->has_ready) (void)pthread_cond_destroy(&l->ready);
+    skv_free(ctx, l->order);
+    skv_free(ctx, l->scale);
+    skv_free(ctx, l->shift);
+    skv_free(ctx, l);
+}
+
+size_t skive_loader_batches(const skive_loader *l) {
+    return l->batches;
+}
+
+/* ---- the epoch ---- */
+
+static void lock(skive_loader *l) {
+    if (l->started) pthread_mutex_lock(&l->mutex);
+}
+
+static void unlock(skive_loader *l) {
+    if (l->started) pthread_mutex_unlock(&l->mutex);
+}
+
+skive_status skive_loader_start_epoch(skive_loader *l, uint64_t epoch) {
+    if (!l) return SKIVE_ERR_ARGUMENT;
+    lock(l);
+    l->running = false;
+    while (l->active > 0) pthread_cond_wait(&l->ready, &l->mutex);
+    for (size_t i = 0; i < l->depth; i++) l->slots[i].state = SLOT_FREE;
+    l->held = NULL;
+    l->next_fill = 0;
+    l->next_take = 0;
+    l->epoch = epoch;
+    /* No thread reads the order while running is false and none is active. */
+    for (size_t i = 0; i < l->ds->count; i++) l->order[i] = (uint32_t)i;
+    if (l->shuffle) skv_rng_shuffle(l->seed, STREAM_ORDER + epoch, l->order, l->ds->count);
+    l->running = true;
+    if (l->started) pthread_cond_broadcast(&l->work);
+    unlock(l);
+    return SKIVE_OK;
+}
+
+static void describe(const skive_loader *l, const slot *s, skive_batch *out) {
+    const skive_dataset *ds = l->ds;
+    out->count = s->count;
+    out->indices = s->indices;
+    out->x.dtype = SKIVE_F32;
+    out->x.data = s->x;
+    out->x.rank = ds->rank + 1;
+    out->x.dims[0] = (int64_t)s->count;
+    for (int i = 0; i < ds->rank; i++) out->x.dims[i + 1] = ds->dims[i];
+    out->y.dims[0] = (int64_t)s->count;
+    if (s->labels) {
+        out->y.dtype = SKIVE_I64;
+        out->y.data = s->labels;
+        out->y.rank = 1;
+    } else {
+        out->y.dtype = SKIVE_F32;
+        out->y.data = s->targets;
+        out->y.rank = ds->target_rank + 1;
+        for (int i = 0; i < ds->target_rank; i++) out->y.dims[i + 1] = ds->target_dims[i];
+    }
+}
+
+skive_status skive_loader_next(skive_loader *l, skive_batch *out) {
+    if (!l || !out) return SKIVE_ERR_ARGUMENT;
+    *out = (skive_batch){0};
+    lock(l);
+    if (!l->running) {
+        unlock(l);
+        return SKV_FAIL(l->ctx, SKIVE_ERR_ARGUMENT, "skive_loader_next: no epoch was started");
+    }
+    if (l->held) {
+        l->held->state = SLOT_FREE;
+        l->held = NULL;
+        if (l->started) pthread_cond_signal(&l->work);
+    }
+    if (l->next_take == l->batches) {
+        unlock(l);
+        out->end = true;
+        return SKIVE_OK;
+    }
+    slot *s = &l->slots[l->next_take % l->depth];
+    if (l->started) {
+        while (s->state != SLOT_READY) pthread_cond_wait(&l->ready, &l->mutex);
+    } else if (s->state == SLOT_FREE) {
+        fill(&l->workers[0], l->next_take, s);
+        s->state = SLOT_READY;
+    }
+    if (s->status == SKIVE_OK) {
+        l->held = s;
+        l->next_take++;
+    }
+    unlock(l);
+    if (s->status != SKIVE_OK) return skv_fail_at(l->ctx, s->status, s->subject, "%s", s->message);
+    describe(l, s, out);
+    return SKIVE_OK;
+}

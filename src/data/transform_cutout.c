@@ -1,0 +1,32 @@
+/* cutout: a square at a random place is set to zero (DeVries, Taylor: Improved regularization of convolutional neural
+ * networks with cutout, arXiv:1708.04552). Its centre lies in the image; what juts out is cut off. */
+#include <math.h>
+#include <string.h>
+
+#include "data/data.h"
+
+static bool cutout(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out) {
+    int64_t size = (int64_t)amount, h = dims[1], w = dims[2];
+    int64_t top = skv_pick(random[0], h) - size / 2, left = skv_pick(random[1], w) - size / 2;
+    int64_t bottom = top + size < h ? top + size : h, right = left + size < w ? left + size : w;
+    if (top < 0) top = 0;
+    if (left < 0) left = 0;
+    memcpy(out, in, (size_t)(dims[0] * h * w) * sizeof *out);
+    for (int64_t c = 0; c < dims[0]; c++) {
+        for (int64_t y = top; y < bottom; y++) {
+            for (int64_t x = left; x < right; x++) out[(c * h + y) * w + x] = 0.0f;
+        }
+    }
+    return true;
+}
+
+const skv_transform skv_transform_cutout = {
+    .name = "cutout",
+    .syntax = "cutout:PIXELS",
+    .brief = "blank a square of this side",
+    .low = 1,
+    .high = 1024,
+    .fallback = NAN,
+    .whole = true,
+    .apply = cutout,
+};

@@ -1,0 +1,21 @@
+/* flip: left and right exchanged, with a probability. */
+#include "data/data.h"
+
+static bool flip(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out) {
+    if ((double)random[0] * 0x1p-32 >= amount) return false;
+    int64_t w = dims[2];
+    for (int64_t i = 0; i < dims[0] * dims[1]; i++) {
+        for (int64_t x = 0; x < w; x++) out[i * w + x] = in[i * w + w - 1 - x];
+    }
+    return true;
+}
+
+const skv_transform skv_transform_flip = {
+    .name = "flip",
+    .syntax = "flip[:PROBABILITY]",
+    .brief = "mirror left to right, half of the time unless told otherwise",
+    .low = 0,
+    .high = 1,
+    .fallback = 0.5,
+    .apply = flip,
+};
