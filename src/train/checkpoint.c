@@ -1,0 +1,143 @@
+/* Checkpoints: after each epoch, everything the next one starts from, in one file written atomically. Little-endian:
+ * magic, version, key, epoch, best epoch, best value, step, then for each float32 parameter of the model and of the best
+ * model and each optimizer state its length and data; a hash of all that at the end. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "train/train.h"
+
+static const char magic[8] = {'S', 'K', 'V', 'C', 'K', 'P', 'T', '1'};
+
+typedef struct header {
+    char magic[8];
+    uint64_t key;
+    int32_t epoch, best_epoch;
+    double best;
+    int64_t step;
+} header;
+
+typedef struct sink {
+    skv_writer *writer; /* when saving */
+    const unsigned char *data; /* when loading */
+    size_t size, at;
+    uint64_t hash;
+} sink;
+
+static skive_status move(skive_context *ctx, sink *s, void *bytes, size_t n) {
+    if (s->writer) {
+        s->hash = skv_hash64(bytes, n, s->hash);
+        return skv_writer_write(s->writer, bytes, n);
+    }
+    if (n > s->size - s->at) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the checkpoint is truncated");
+    memcpy(bytes, s->data + s->at, n);
+    s->at += n;
+    s->hash = skv_hash64(bytes, n, s->hash);
+    return SKIVE_OK;
+}
+
+static skive_status move_array(skive_context *ctx, sink *s, void *data, uint64_t bytes) {
+    uint64_t stored = bytes;
+    SKV_TRY(move(ctx, s, &stored, sizeof stored));
+    if (stored != bytes) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the checkpoint is of another model");
+    return move(ctx, s, data, bytes);
+}
+
+static skive_status move_params(skive_context *ctx, sink *s, const skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        const skive_tensor *t = skv_value_tensor(g->values[i]);
+        if (t && t->dtype == SKIVE_F32) SKV_TRY(move_array(ctx, s, t->data, skive_tensor_bytes(t)));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status move_all(skive_context *ctx, sink *s, header *h, const skive_graph *model, const skive_graph *best,
+                             skv_trainer *t) {
+    SKV_TRY(move_params(ctx, s, model));
+    SKV_TRY(move_params(ctx, s, best));
+    for (size_t i = 0; i < skv_trainer_state_count(t); i++) {
+        int64_t n;
+        float *state = skv_trainer_state(t, i, &n);
+        SKV_TRY(move_array(ctx, s, state, (uint64_t)n * sizeof(float)));
+    }
+    *skv_trainer_step_number(t) = h->step;
+    return SKIVE_OK;
+}
+
+skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c, const skive_graph *model,
+                                 const skive_graph *best, skv_trainer *t) {
+    header h = {.key = c->key, .epoch = c->epoch, .best_epoch = c->best_epoch, .best = c->best,
+                .step = *skv_trainer_step_number(t)};
+    sink s = {0};
+    memcpy(h.magic, magic, sizeof magic);
+    SKV_TRY(skv_writer_open(ctx, path, &s.writer));
+    skive_status status = move(ctx, &s, &h, sizeof h);
+    if (status == SKIVE_OK) status = move_all(ctx, &s, &h, model, best, t);
+    if (status == SKIVE_OK) status = skv_writer_write(s.writer, &s.hash, sizeof s.hash);
+    if (status != SKIVE_OK) {
+        skv_writer_abort(s.writer);
+        return status;
+    }
+    return skv_writer_commit(s.writer);
+}
+
+static skive_status verify(skive_context *ctx, const char *path, const unsigned char *data, size_t size,
+                           const skv_checkpoint *c, header *h) {
+    if (size < sizeof *h + sizeof(uint64_t)) {
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint (too short); remove it to start afresh", path);
+    }
+    memcpy(h, data, sizeof *h);
+    if (memcmp(h->magic, magic, sizeof magic) != 0) {
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint; remove it to start afresh", path);
+    }
+    if (h->key != c->key) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path,
+                           "%s: checkpoint of a run with another model, data or options; remove it or name another", path);
+    }
+    return SKIVE_OK;
+}
+
+/* The hash is checked over the whole file before anything of the run is overwritten. */
+static skive_status check_hash(skive_context *ctx, const char *path, const unsigned char *data, size_t size) {
+    size_t at = sizeof(header);
+    uint64_t hash = skv_hash64(data, sizeof(header), 0), stored;
+    const size_t end = size - sizeof stored;
+    while (at < end) {
+        uint64_t n;
+        if (end - at < sizeof n) break;
+        memcpy(&n, data + at, sizeof n);
+        hash = skv_hash64(data + at, sizeof n, hash);
+        at += sizeof n;
+        if (n > end - at) break;
+        hash = skv_hash64(data + at, n, hash);
+        at += n;
+    }
+    memcpy(&stored, data + end, sizeof stored);
+    if (at == end && hash == stored) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: the checkpoint is damaged; remove it to start afresh", path);
+}
+
+skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skive_graph *model,
+                                 skive_graph *best, skv_trainer *t, bool *found) {
+    skv_map *map = NULL;
+    header h;
+    *found = false;
+    if (access(path, F_OK) != 0 && errno == ENOENT) return SKIVE_OK;
+    SKV_TRY(skv_map_open(ctx, path, &map));
+    const unsigned char *data = skv_map_data(map);
+    const size_t size = skv_map_size(map);
+    skive_status status = verify(ctx, path, data, size, c, &h);
+    if (status == SKIVE_OK) status = check_hash(ctx, path, data, size);
+    if (status == SKIVE_OK) {
+        sink s = {.data = data, .size = size - sizeof(uint64_t), .at = sizeof h};
+        status = move_all(ctx, &s, &h, model, best, t);
+    }
+    if (status == SKIVE_OK) {
+        c->epoch = h.epoch;
+        c->best_epoch = h.best_epoch;
+        c->best = h.best;
+        *found = true;
+    }
+    skv_map_release(map);
+    return status;
+}

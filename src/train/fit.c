@@ -1,0 +1,242 @@
+/* The training loop that training, fine-tuning and distillation share.
+ *
+ * Three graphs look at the same parameter storages: the trainer's (with loss and gradients), `current` (the model in its
+ * own form, for validation), and at the end the caller's. The caller's is only touched when an epoch is complete. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "train/train.h"
+
+typedef struct fit_state {
+    skive_context *ctx;
+    const skv_fit *fit;
+    const skive_train_options *o;
+    skive_graph *current, *best;
+    skv_trainer *trainer;
+    skive_loader *loader;
+    skive_dataset_info info;
+    int64_t batch;
+    size_t batches;
+    skv_checkpoint point;
+    skv_progress progress;
+    skive_train_report report;
+} fit_state;
+
+void skive_train_report_free(skive_context *ctx, skive_train_report *r) {
+    if (!r) return;
+    skv_free(ctx, r->epochs);
+    *r = (skive_train_report){0};
+}
+
+/* ---- the graph with its loss ---- */
+
+static skive_status check_fit(fit_state *s) {
+    const skive_graph *g = s->fit->model;
+    if (g->n_inputs != 1 || g->n_outputs < 1) {
+        return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "training needs a model with one input and an output; it has %u and %u",
+                        g->n_inputs, g->n_outputs);
+    }
+    const skive_type *t = &g->inputs[0]->type;
+    int64_t size = 1;
+    for (int d = 1; d < t->rank; d++) size *= t->dims[d].size < 0 ? 1 : t->dims[d].size;
+    if (t->rank != s->info.rank + 1 || size != (int64_t)s->info.sample_size) {
+        char text[160];
+        skv_type_text(t, text, sizeof text);
+        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: samples have %zu values of rank %d; the model takes %s",
+                           s->info.spec, s->info.sample_size, s->info.rank, text);
+    }
+    const skive_type *y = &g->outputs[0]->type;
+    if (s->info.labelled && y->rank == 2 && y->dims[1].size >= 0 && y->dims[1].size < s->info.classes) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has %lld classes; the model gives %lld scores",
+                           s->info.spec, (long long)s->info.classes, (long long)y->dims[1].size);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status add_labels(fit_state *s, skive_graph *g, skive_value **labels) {
+    skive_type t = {.dtype = SKIVE_I64, .rank = 1, .dims = {{-1, "N"}}};
+    if (!s->info.labelled) {
+        t.dtype = SKIVE_F32;
+        t.rank = s->info.target_rank + 1;
+        for (int d = 0; d < s->info.target_rank; d++) t.dims[d + 1] = (skive_dim){s->info.target_dims[d], NULL};
+    }
+    return skive_graph_add_input(g, "skive.labels", &t, labels);
+}
+
+static skive_status build_trainer(fit_state *s) {
+    skive_graph *g = NULL;
+    skv_stat_update *updates = NULL;
+    size_t n_updates = 0;
+    skive_value *labels = NULL;
+    skive_status status;
+    SKV_GO(status, done, skive_graph_copy(s->ctx, s->current, &g));
+    SKV_GO(status, done, skv_train_form(s->ctx, g, &updates, &n_updates));
+    SKV_GO(status, done, add_labels(s, g, &labels));
+    skv_builder b = skv_build(g);
+    skive_value *input = g->inputs[0], *logits = g->outputs[0];
+    skive_value *loss = s->fit->build_loss(s->fit->user, &b, input, logits, labels);
+    SKV_GO(status, done, b.status);
+    const skv_trainer_setup setup = {.graph = g, .input = input, .labels = labels, .loss = loss, .logits = logits,
+                                     .updates = updates, .n_updates = n_updates, .options = s->o,
+                                     .masks = s->fit->masks, .n_masks = s->fit->n_masks, .batch = s->batch};
+    SKV_GO(status, done, skv_trainer_create(s->ctx, &setup, &s->trainer));
+    g = NULL; /* the trainer's now */
+done:
+    skive_graph_free(g);
+    skv_free(s->ctx, updates);
+    return status;
+}
+
+/* ---- one epoch ---- */
+
+static skive_status validate(fit_state *s, double *accuracy) {
+    skive_eval_report r;
+    *accuracy = NAN;
+    if (!s->fit->validation || !s->info.labelled) return SKIVE_OK;
+    SKV_TRY(skive_evaluate(s->ctx, s->current, s->fit->validation, 0, &r));
+    *accuracy = r.accuracy;
+    skive_eval_report_free(s->ctx, &r);
+    return SKIVE_OK;
+}
+
+static skive_status one_batch(fit_state *s, const skive_batch *batch, double rate, double *loss, int64_t *correct) {
+    float *x = NULL;
+    void *labels = NULL;
+    skv_trainer_inputs(s->trainer, &x, &labels);
+    memcpy(x, batch->x.data, skive_tensor_bytes(&batch->x));
+    memcpy(labels, batch->y.data, skive_tensor_bytes(&batch->y));
+    return skv_trainer_step(s->trainer, rate, loss, correct);
+}
+
+static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) {
+    const skv_schedule *schedule = skv_schedule_find(s->o->schedule);
+    const double started = skv_now();
+    double loss_sum = 0, rate = 0;
+    int64_t right = 0, seen = 0;
+    SKV_TRY(skive_loader_start_epoch(s->loader, (uint64_t)epoch));
+    for (size_t i = 0; i < s->batches; i++) {
+        skive_batch batch;
+        double loss;
+        int64_t correct = 0;
+        SKV_TRY(skive_loader_next(s->loader, &batch));
+        if (batch.end) break;
+        rate = skv_schedule_rate(schedule, s->o, epoch + ((double)i + 1) / (double)s->batches);
+        SKV_TRY(one_batch(s, &batch, rate, &loss, &correct));
+        loss_sum += loss * (double)batch.count;
+        right += correct;
+        seen += (int64_t)batch.count;
+        SKV_TRY(skv_progress_at(&s->progress, (double)epoch * (double)s->batches + (double)i + 1,
+                                "epoch %d/%d  loss %.4f  accuracy %.2f %%", epoch + 1, s->o->epochs,
+                                loss_sum / (double)seen, 100.0 * (double)right / (double)seen));
+    }
+    row->epoch = epoch + 1;
+    row->loss = loss_sum / (double)(seen ? seen : 1);
+    row->train_accuracy = s->info.labelled ? (double)right / (double)(seen ? seen : 1) : NAN;
+    row->learning_rate = rate;
+    SKV_TRY(validate(s, &row->validation_accuracy));
+    row->seconds = skv_now() - started;
+    return SKIVE_OK;
+}
+
+/* ---- the run ---- */
+
+static uint64_t run_key(const fit_state *s) {
+    const skive_train_options *o = s->o;
+    const double numbers[] = {(double)o->epochs, (double)s->batch, o->learning_rate, o->momentum, o->weight_decay,
+                              o->label_smoothing, o->warmup_epochs, o->final_rate, o->clip_norm, (double)o->seed};
+    uint64_t key = skv_hash64(numbers, sizeof numbers, 1);
+    const char *const names[] = {o->loss, o->optimizer, o->schedule, o->augment, s->info.spec, s->fit->what};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i]) key = skv_hash64(names[i], strlen(names[i]), key);
+    }
+    for (uint32_t i = 0; i < s->current->n_values; i++) {
+        const skive_tensor *t = skv_value_tensor(s->current->values[i]);
+        if (t) key = skv_hash64(t->data, skive_tensor_bytes(t), key);
+    }
+    return key;
+}
+
+static skive_status set_up(fit_state *s) {
+    const skive_train_options *o = s->o;
+    SKV_TRY(skv_train_options_check(s->ctx, o));
+    skive_dataset_get_info(s->fit->train, &s->info);
+    SKV_TRY(check_fit(s));
+    s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
+    if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);
+    SKV_TRY(skive_graph_copy(s->ctx, s->fit->model, &s->current));
+    SKV_TRY(skv_params_unshare(s->current));
+    SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));
+    SKV_TRY(skv_params_unshare(s->best));
+    s->point.key = run_key(s);
+    SKV_TRY(build_trainer(s));
+    skive_normalization normalization;
+    SKV_TRY(skive_model_normalization(s->fit->model, &normalization));
+    skive_loader_options l = skive_loader_options_default();
+    l.batch = (size_t)s->batch;
+    l.drop_last = true;
+    l.seed = o->seed;
+    l.transforms = o->augment;
+    l.normalization = &normalization;
+    SKV_TRY(skive_loader_create(s->ctx, s->fit->train, &l, &s->loader));
+    s->batches = skive_loader_batches(s->loader);
+    return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
+}
+
+/* Keeps the parameters of the best epoch; without a validation set the last one counts as best. */
+static void keep_if_best(fit_state *s, const skive_epoch_report *row) {
+    const bool measured = s->o->keep_best && !isnan(row->validation_accuracy);
+    if (measured && s->point.best_epoch > 0 && row->validation_accuracy <= s->point.best) return;
+    s->point.best = measured ? row->validation_accuracy : 0;
+    s->point.best_epoch = row->epoch;
+    skv_params_copy_values(s->best, s->current);
+}
+
+static skive_status loop(fit_state *s) {
+    const double started = skv_now();
+    bool resumed = false;
+    if (s->o->checkpoint) {
+        SKV_TRY(skv_checkpoint_load(s->ctx, s->o->checkpoint, &s->point, s->current, s->best, s->trainer, &resumed));
+        if (resumed) skv_note(s->ctx, "resumed after epoch %d from %s", s->point.epoch, s->o->checkpoint);
+    }
+    skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)s->o->epochs * (double)s->batches);
+    for (int epoch = s->point.epoch; epoch < s->o->epochs; epoch++) {
+        skive_epoch_report *row = &s->report.epochs[s->report.n_epochs];
+        SKV_TRY(one_epoch(s, epoch, row));
+        s->report.n_epochs++;
+        keep_if_best(s, row);
+        s->point.epoch = epoch + 1;
+        s->report.best_epoch = s->point.best_epoch;
+        s->report.seconds = skv_now() - started;
+        s->report.samples_per_second = (double)s->report.n_epochs * (double)s->batches * (double)s->batch / s->report.seconds;
+        skv_log(s->ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %.4f  train %.2f %%  validation %.2f %%  rate %.5f  %.1f s",
+                s->fit->what, row->epoch, s->o->epochs, row->loss, 100 * row->train_accuracy,
+                100 * row->validation_accuracy, row->learning_rate, row->seconds);
+        if (s->o->checkpoint) {
+            SKV_TRY(skv_checkpoint_save(s->ctx, s->o->checkpoint, &s->point, s->current, s->best, s->trainer));
+        }
+    }
+    s->report.best_epoch = s->point.best_epoch;
+    return SKIVE_OK;
+}
+
+skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    fit_state s = {.ctx = ctx, .fit = fit, .o = fit->options};
+    skive_status status = set_up(&s);
+    if (status == SKIVE_OK) status = loop(&s);
+    /* An interrupted run keeps what its finished epochs reached. */
+    if (s.point.epoch > 0 && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
+        skv_params_assign(fit->model, s.best);
+    }
+    skive_loader_free(s.loader);
+    skv_trainer_free(s.trainer);
+    skive_graph_free(s.current);
+    skive_graph_free(s.best);
+    if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
+        *report = s.report;
+    } else {
+        skive_train_report_free(ctx, &s.report);
+        if (report) *report = (skive_train_report){0};
+    }
+    return status;
+}

@@ -1,0 +1,29 @@
+/* Soft labels (Hinton, Vinyals & Dean 2015): T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the batch.
+ * T^2 keeps the gradients' size the same whatever the temperature. */
+#include "train/train.h"
+
+static skive_value *log_softmax(skv_builder *b, skive_value *x) {
+    return skv_emit(b, "LogSoftmax", SKV_IN(x), SKV_ATTRS(SKV_INT("axis", -1)));
+}
+
+static skive_value *build(skv_builder *b, const skv_loss_args *a) {
+    if (b->status != SKIVE_OK) return NULL;
+    const skive_dtype dtype = a->logits->type.dtype;
+    const double t = a->temperature;
+    skive_value *cool = skv_emit_scalar(b, dtype, 1.0 / t);
+    skive_value *log_p = log_softmax(b, skv_emit(b, "Mul", SKV_IN(a->teacher, cool), SKV_NONE));
+    skive_value *log_q = log_softmax(b, skv_emit(b, "Mul", SKV_IN(a->logits, cool), SKV_NONE));
+    skive_value *p = skv_emit(b, "Exp", SKV_IN(log_p), SKV_NONE);
+    skive_value *terms = skv_emit(b, "Mul", SKV_IN(p, skv_emit(b, "Sub", SKV_IN(log_p, log_q), SKV_NONE)), SKV_NONE);
+    skive_value *sum = skv_emit(b, "ReduceSum", SKV_IN(terms, skv_emit_ints(b, (const int64_t[]){-1}, 1)),
+                                SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skive_value *mean = skv_emit(b, "ReduceMean", SKV_IN(sum), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    return skv_emit(b, "Mul", SKV_IN(mean, skv_emit_scalar(b, dtype, t * t)), SKV_NONE);
+}
+
+const skv_loss skv_loss_kl = {
+    .name = "kl",
+    .brief = "soft labels of a teacher at a temperature, times its square",
+    .needs_teacher = true,
+    .build = build,
+};

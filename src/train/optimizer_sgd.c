@@ -1,0 +1,30 @@
+/* Stochastic gradient descent with momentum (Polyak 1964) or Nesterov's form (Sutskever et al. 2013), weight decay as part
+ * of the gradient: v = m v + g;  w -= rate * v  (Nesterov: rate * (g + m v)). Pruned weights and their momentum stay 0. */
+#include "train/train.h"
+
+static void update(const skv_update *u) {
+    const float m = (float)u->options->momentum, rate = (float)u->rate, decay = (float)u->decay;
+    const float scale = (float)u->gradient_scale;
+    float *restrict w = u->weight, *restrict v = u->state[0];
+    const float *restrict grad = u->gradient;
+    const bool nesterov = u->options->nesterov;
+    const int64_t n = u->n;
+#pragma omp parallel for simd num_threads(u->threads) if (u->threads > 1 && n > 65536) schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        const float g = grad[i] * scale + decay * w[i];
+        v[i] = m * v[i] + g;
+        w[i] -= rate * (nesterov ? g + m * v[i] : v[i]);
+    }
+    if (!u->keep) return;
+    for (int64_t i = 0; i < n; i++) {
+        w[i] = u->keep[i] ? w[i] : 0.0f;
+        v[i] = u->keep[i] ? v[i] : 0.0f;
+    }
+}
+
+const skv_optimizer skv_optimizer_sgd = {
+    .name = "sgd",
+    .brief = "gradient descent with momentum, Nesterov on request",
+    .states = 1,
+    .update = update,
+};

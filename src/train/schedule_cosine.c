@@ -1,0 +1,13 @@
+/* Half a cosine from the full rate to final_rate of it (Loshchilov & Hutter 2017), after the warm-up. */
+#include <math.h>
+
+#include "train/train.h"
+
+static double factor(const skive_train_options *o, double epoch) {
+    const double pi = 3.14159265358979323846, length = o->epochs - o->warmup_epochs;
+    double at = length > 0 ? (epoch - o->warmup_epochs) / length : 1.0;
+    at = at < 0 ? 0 : at > 1 ? 1 : at;
+    return o->final_rate + (1.0 - o->final_rate) * 0.5 * (1.0 + cos(pi * at));
+}
+
+const skv_schedule skv_schedule_cosine = {.name = "cosine", .brief = "half a cosine down to the final rate", .factor = factor};

@@ -1,0 +1,144 @@
+/* Training's inside: the records of losses, optimizers and schedules, and the fit, on which training, pruning with
+ * fine-tuning and distillation are built. */
+#ifndef SKV_TRAIN_H
+#define SKV_TRAIN_H
+
+#include <skive/autodiff.h>
+#include <skive/eval.h>
+#include <skive/exec.h>
+#include <skive/train.h>
+
+#include "graph/graph.h"
+
+/* ---- losses ---- */
+
+typedef struct skv_loss_args {
+    skive_value *logits;  /* [n][classes] of the trained model */
+    skive_value *labels;  /* i64 [n] classes, or f32 targets */
+    skive_value *teacher; /* logits of a teacher; NULL when there is none */
+    double label_smoothing, temperature;
+} skv_loss_args;
+
+typedef struct skv_loss {
+    const char *name, *brief;
+    bool needs_teacher;
+    skive_value *(*build)(skv_builder *b, const skv_loss_args *args); /* a scalar, mean over the batch */
+} skv_loss;
+size_t skv_loss_count(void);
+const skv_loss *skv_loss_at(size_t i);
+const skv_loss *skv_loss_find(const char *name);
+
+/* ---- optimizers ---- */
+
+typedef struct skv_update {
+    float *weight;         /* [n] */
+    const float *gradient; /* [n] */
+    float *state[2];       /* [n] each, as many as the optimizer has; zero at the start */
+    const uint8_t *keep;   /* [n] or NULL: 0 = pruned, stays exactly zero */
+    int64_t n;
+    double rate, decay;    /* decay already zero where it does not apply */
+    double gradient_scale; /* of gradient clipping */
+    int64_t step;          /* from 1 */
+    const skive_train_options *options;
+    int threads;
+} skv_update;
+
+typedef struct skv_optimizer {
+    const char *name, *brief;
+    int states;
+    void (*update)(const skv_update *u);
+} skv_optimizer;
+size_t skv_optimizer_count(void);
+const skv_optimizer *skv_optimizer_at(size_t i);
+const skv_optimizer *skv_optimizer_find(const char *name);
+
+/* ---- schedules ---- */
+
+typedef struct skv_schedule {
+    const char *name, *brief;
+    /* Factor on the learning rate at `epoch` (fractional, of `epochs`), warm-up not counted. */
+    double (*factor)(const skive_train_options *o, double epoch);
+} skv_schedule;
+size_t skv_schedule_count(void);
+const skv_schedule *skv_schedule_at(size_t i);
+const skv_schedule *skv_schedule_find(const char *name);
+double skv_schedule_rate(const skv_schedule *s, const skive_train_options *o, double epoch); /* with warm-up */
+
+/* ---- the fit ---- */
+
+/* Builds the loss over the training graph. `input`, `logits`, `labels` are its values. A scalar, or NULL with the
+ * builder's status set. */
+typedef skive_value *(*skv_build_loss_fn)(void *user, skv_builder *b, skive_value *input, skive_value *logits,
+                                          skive_value *labels);
+
+typedef struct skv_fit {
+    skive_graph *model; /* trained in place */
+    skive_dataset *train, *validation; /* validation may be NULL */
+    const skive_train_options *options;
+    const skive_mask *masks;
+    size_t n_masks;
+    skv_build_loss_fn build_loss;
+    void *user;
+    const char *what; /* progress name: "train", "distill", "fine-tune" */
+} skv_fit;
+skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
+
+/* Checks names and ranges of options; ERR_ARGUMENT names the option. */
+skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o);
+
+/* Turns a copy of a model into its training form: BatchNormalization takes statistics of the batch (with the outputs its
+ * gradient needs), Dropout is live. updates lists (parameter, value that replaces it after each step); freed by skv_free. */
+typedef struct skv_stat_update {
+    skive_value *parameter, *next;
+} skv_stat_update;
+skive_status skv_train_form(skive_context *ctx, skive_graph *g, skv_stat_update **updates, size_t *n_updates);
+
+/* ---- the trainer: one step at a time ---- (the loop, the benchmark and the tests use it) */
+
+typedef struct skv_trainer skv_trainer;
+/* `g` in training form with its loss built; ownership is taken on success. Trainable parameters' storages are written in
+ * place. */
+typedef struct skv_trainer_setup {
+    skive_graph *graph;
+    skive_value *input, *labels, *loss, *logits;
+    const skv_stat_update *updates;
+    size_t n_updates;
+    const skive_train_options *options;
+    const skive_mask *masks;
+    size_t n_masks;
+    int64_t batch;
+} skv_trainer_setup;
+skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *setup, skv_trainer **out);
+void skv_trainer_free(skv_trainer *t);
+/* Places to write a batch into: [batch][sample], [batch]. */
+void skv_trainer_inputs(skv_trainer *t, float **x, void **labels);
+/* Forward, backward, update at `rate`. *loss is of the batch before the update; *correct counts right classes. */
+skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t *correct);
+/* State that a checkpoint keeps: optimizer state of all parameters, one after another, and the step. */
+size_t skv_trainer_state_count(const skv_trainer *t);
+float *skv_trainer_state(skv_trainer *t, size_t i, int64_t *n);
+int64_t *skv_trainer_step_number(skv_trainer *t);
+const skive_plan *skv_trainer_plan(const skv_trainer *t);
+
+/* ---- checkpoints ---- */
+
+typedef struct skv_checkpoint {
+    uint64_t key;     /* hash of model, data and options: a checkpoint of another run is refused */
+    int32_t epoch;    /* finished */
+    int32_t best_epoch;
+    double best;
+} skv_checkpoint;
+skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c, const skive_graph *model,
+                                 const skive_graph *best, skv_trainer *t);
+/* *found false when there is no file. Errors: IO, FORMAT (damaged), ARGUMENT (of another run). */
+skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skive_graph *model,
+                                 skive_graph *best, skv_trainer *t, bool *found);
+
+/* Every floating-point parameter gets a storage of its own, so that writing does not reach other graphs. */
+skive_status skv_params_unshare(skive_graph *g);
+/* to's parameters take over from's data by name; graphs of the same structure. Cannot fail. */
+void skv_params_assign(skive_graph *to, const skive_graph *from);
+/* Copies values of parameters by id between graphs that are copies of one another. */
+void skv_params_copy_values(skive_graph *to, const skive_graph *from);
+
+#endif

@@ -1,0 +1,232 @@
+/* One training problem, a step at a time: the gradient graph in a plan of its own, the optimizer's state, the masks. */
+#include <math.h>
+#include <string.h>
+
+#include "train/train.h"
+
+typedef struct trained {
+    skive_value *value;
+    skv_update update;
+    size_t output; /* of the plan: its gradient */
+} trained;
+
+struct skv_trainer {
+    skive_context *ctx;
+    skive_graph *graph;
+    skive_train_options options;
+    const skv_optimizer *optimizer;
+    skive_plan *plan;
+    skive_exec *exec;
+    trained *params;
+    size_t n_params;
+    skv_stat_update *stats;
+    size_t n_stats, first_stat_output;
+    size_t input_index, labels_index;
+    int64_t batch, classes, step;
+    bool labelled;
+};
+
+void skv_trainer_free(skv_trainer *t) {
+    if (!t) return;
+    for (size_t i = 0; i < t->n_params; i++) {
+        skv_free(t->ctx, t->params[i].update.state[0]);
+        skv_free(t->ctx, t->params[i].update.state[1]);
+    }
+    skive_exec_free(t->exec);
+    skive_plan_free(t->plan);
+    skv_free(t->ctx, t->params);
+    skv_free(t->ctx, t->stats);
+    skive_graph_free(t->graph);
+    skv_free(t->ctx, t);
+}
+
+static skive_status count_params(skv_trainer *t) {
+    size_t n = 0;
+    for (uint32_t i = 0; i < t->graph->n_values; i++) n += t->graph->values[i] && t->graph->values[i]->trainable;
+    if (n == 0) return SKV_FAIL(t->ctx, SKIVE_ERR_ARGUMENT, "the model has no trainable parameters");
+    return skv_alloc_array(t->ctx, n, sizeof *t->params, &t->params);
+}
+
+static const skive_mask *mask_of(const skv_trainer_setup *s, const skive_value *v) {
+    for (size_t i = 0; i < s->n_masks; i++) {
+        if (strcmp(s->masks[i].parameter, v->name) == 0) return &s->masks[i];
+    }
+    return NULL;
+}
+
+/* Biases, scales and shifts are rank 1; decay would pull them to zero without making the model simpler. */
+static double decay_of(const skive_train_options *o, const skive_value *v) {
+    return v->type.rank > 1 || o->decay_all ? o->weight_decay : 0.0;
+}
+
+static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_value *v) {
+    const skive_tensor *data = skv_value_tensor(v);
+    const int64_t n = skive_tensor_count(data);
+    const skive_mask *mask = mask_of(s, v);
+    if (!data || data->dtype != SKIVE_F32) {
+        return skv_fail_at(t->ctx, SKIVE_ERR_UNSUPPORTED, v->name, "parameter '%s' is not float32 and cannot be trained",
+                           v->name);
+    }
+    if (mask && mask->count != n) {
+        return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, v->name, "mask of '%s' has %lld elements, the parameter %lld",
+                           v->name, (long long)mask->count, (long long)n);
+    }
+    trained *p = &t->params[t->n_params++];
+    p->value = v;
+    p->update = (skv_update){.weight = data->data, .keep = mask ? mask->keep : NULL, .n = n,
+                             .decay = decay_of(&t->options, v), .options = &t->options, .threads = skv_threads(t->ctx)};
+    for (int i = 0; i < t->optimizer->states; i++) {
+        SKV_TRY(skv_alloc_array(t->ctx, (size_t)n, sizeof(float), &p->update.state[i]));
+    }
+    for (int64_t i = 0; mask && i < n; i++) {
+        if (!mask->keep[i]) p->update.weight[i] = 0.0f;
+    }
+    return SKIVE_OK;
+}
+
+/* Outputs of the training graph: loss, logits, gradients, statistics. */
+static skive_status set_outputs(skv_trainer *t, const skv_trainer_setup *s) {
+    skive_graph *g = t->graph;
+    skive_value **wrt = NULL, **gradients = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(t->ctx, t->n_params, sizeof *wrt, &wrt));
+    SKV_GO(status, done, skv_alloc_array(t->ctx, t->n_params, sizeof *gradients, &gradients));
+    for (size_t i = 0; i < t->n_params; i++) wrt[i] = t->params[i].value;
+    SKV_GO(status, done, skive_autodiff(g, s->loss, wrt, t->n_params, gradients));
+    while (g->n_outputs) SKV_GO(status, done, skv_graph_remove_output(g, g->n_outputs - 1));
+    SKV_GO(status, done, skive_graph_add_output(g, s->loss));
+    SKV_GO(status, done, skive_graph_add_output(g, s->logits));
+    for (size_t i = 0; i < t->n_params; i++) {
+        t->params[i].output = g->n_outputs;
+        SKV_GO(status, done, skive_graph_add_output(g, gradients[i]));
+    }
+    t->first_stat_output = g->n_outputs;
+    for (size_t i = 0; i < s->n_updates; i++) SKV_GO(status, done, skive_graph_add_output(g, s->updates[i].next));
+done:
+    skv_free(t->ctx, wrt);
+    skv_free(t->ctx, gradients);
+    return status;
+}
+
+static size_t input_index(const skive_graph *g, const skive_value *v) {
+    for (uint32_t i = 0; i < g->n_inputs; i++) {
+        if (g->inputs[i] == v) return i;
+    }
+    return 0;
+}
+
+static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
+    skive_graph *g = s->graph;
+    const uint32_t n_values = g->n_values;
+    SKV_TRY(count_params(t));
+    for (uint32_t i = 0; i < n_values; i++) {
+        if (g->values[i] && g->values[i]->trainable) SKV_TRY(add_param(t, s, g->values[i]));
+    }
+    SKV_TRY(skv_alloc_array(t->ctx, s->n_updates + 1, sizeof *t->stats, &t->stats));
+    t->n_stats = s->n_updates;
+    if (s->n_updates) memcpy(t->stats, s->updates, s->n_updates * sizeof *t->stats);
+    t->input_index = input_index(g, s->input);
+    t->labels_index = input_index(g, s->labels);
+    t->labelled = s->labels->type.dtype == SKIVE_I64;
+    t->classes = s->logits->type.rank == 2 ? s->logits->type.dims[1].size : 0;
+    SKV_TRY(set_outputs(t, s));
+    skive_plan_options o = skive_plan_options_default();
+    o.batch = s->batch;
+    o.training = true;
+    SKV_TRY(skive_plan_create(t->ctx, g, &o, &t->plan));
+    return skive_exec_create(t->ctx, t->plan, &t->exec);
+}
+
+skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *s, skv_trainer **out) {
+    skv_trainer *t = NULL;
+    *out = NULL;
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *t, &t));
+    t->ctx = ctx;
+    t->graph = s->graph;
+    t->options = *s->options;
+    t->optimizer = skv_optimizer_find(s->options->optimizer);
+    t->batch = s->batch;
+    const skive_status status = set_up(t, s);
+    if (status != SKIVE_OK) {
+        t->graph = NULL; /* still the caller's */
+        skv_trainer_free(t);
+        return status;
+    }
+    *out = t;
+    return SKIVE_OK;
+}
+
+void skv_trainer_inputs(skv_trainer *t, float **x, void **labels) {
+    skive_tensor view;
+    if (skive_exec_input(t->exec, t->input_index, &view) == SKIVE_OK) *x = view.data;
+    if (skive_exec_input(t->exec, t->labels_index, &view) == SKIVE_OK) *labels = view.data;
+}
+
+static const float *output_data(skv_trainer *t, size_t i) {
+    skive_tensor view;
+    return skive_exec_output(t->exec, i, &view) == SKIVE_OK ? view.data : NULL;
+}
+
+static double gradient_scale(skv_trainer *t) {
+    if (!(t->options.clip_norm > 0)) return 1.0;
+    double sum = 0;
+    for (size_t i = 0; i < t->n_params; i++) {
+        const float *g = output_data(t, t->params[i].output);
+        for (int64_t k = 0; k < t->params[i].update.n; k++) sum += (double)g[k] * (double)g[k];
+    }
+    const double norm = sqrt(sum);
+    return norm > t->options.clip_norm ? t->options.clip_norm / norm : 1.0;
+}
+
+static int64_t count_correct(skv_trainer *t) {
+    if (!t->labelled || t->classes < 1) return 0;
+    skive_tensor labels;
+    if (skive_exec_input(t->exec, t->labels_index, &labels) != SKIVE_OK) return 0;
+    const float *scores = output_data(t, 1);
+    const int64_t *y = labels.data;
+    int64_t right = 0;
+    for (int64_t i = 0; i < t->batch; i++) {
+        const float *row = scores + i * t->classes;
+        int64_t best = 0;
+        for (int64_t c = 1; c < t->classes; c++) best = row[c] > row[best] ? c : best;
+        right += best == y[i];
+    }
+    return right;
+}
+
+skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t *correct) {
+    SKV_TRY(skive_exec_run(t->exec));
+    *loss = (double)output_data(t, 0)[0];
+    if (correct) *correct = count_correct(t);
+    if (!isfinite(*loss)) {
+        return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC, "the loss became %g at step %lld; lower the learning rate (%g)", *loss,
+                        (long long)t->step + 1, rate);
+    }
+    t->step++;
+    const double scale = gradient_scale(t);
+    for (size_t i = 0; i < t->n_params; i++) {
+        skv_update *u = &t->params[i].update;
+        u->gradient = output_data(t, t->params[i].output);
+        u->rate = rate;
+        u->gradient_scale = scale;
+        u->step = t->step;
+        t->optimizer->update(u);
+    }
+    for (size_t i = 0; i < t->n_stats; i++) {
+        const skive_tensor *to = skv_value_tensor(t->stats[i].parameter);
+        memcpy(to->data, output_data(t, t->first_stat_output + i), skive_tensor_bytes(to));
+    }
+    return SKIVE_OK;
+}
+
+size_t skv_trainer_state_count(const skv_trainer *t) { return t->n_params * (size_t)t->optimizer->states; }
+
+float *skv_trainer_state(skv_trainer *t, size_t i, int64_t *n) {
+    const size_t states = (size_t)t->optimizer->states;
+    skv_update *u = &t->params[i / states].update;
+    *n = u->n;
+    return u->state[i % states];
+}
+
+int64_t *skv_trainer_step_number(skv_trainer *t) { return &t->step; }
+const skive_plan *skv_trainer_plan(const skv_trainer *t) { return t->plan; }
