@@ -1,0 +1,76 @@
+/* The activation of a fused node, and the arithmetic that defines skive's integer operators. */
+#ifndef SKV_OPS_COMMON_ACTIVATION_H
+#define SKV_OPS_COMMON_ACTIVATION_H
+
+#include "ops/common_nn.h"
+
+typedef enum skv_activation_kind {
+    SKV_ACT_NONE,
+    SKV_ACT_RELU,
+    SKV_ACT_LEAKY_RELU,
+    SKV_ACT_CLIP,
+    SKV_ACT_SIGMOID,
+    SKV_ACT_TANH,
+    SKV_ACT_HARD_SWISH,
+    SKV_ACT_HARD_SIGMOID,
+} skv_activation_kind;
+
+typedef struct skv_activation {
+    skv_activation_kind kind;
+    double alpha, beta; /* LeakyRelu: slope alpha. Clip: [alpha, beta]. HardSigmoid: alpha x + beta into [0, 1] */
+} skv_activation;
+
+/* Reads the string attribute `activation` and its numbers. The numbers are `activation_alpha` and `activation_beta`;
+ * on a node that is not a Gemm, whose alpha and beta mean something else, also plain `alpha` and `beta`. Absent ones
+ * have the activation's ONNX defaults. ERR_GRAPH naming the node on an unknown activation. */
+skive_status skv_activation_read(skive_context *ctx, const skive_node *node, skv_activation *out);
+double skv_activation_apply(const skv_activation *a, double x);
+skv_range skv_activation_range(const skive_node *node);
+
+/* ---- requantization: how an exact int32 becomes an output element ----
+ *
+ *     t = (float)v * multiplier            one rounding
+ *     t = min(max(t, clamp_lo - y_zero_point), clamp_hi - y_zero_point)
+ *     y = nearest_even(t) + y_zero_point
+ *
+ * With y_dtype "float": y = t as it is before the clamp. */
+typedef enum skv_q_output { SKV_Q_U8, SKV_Q_I8, SKV_Q_F32 } skv_q_output;
+
+typedef struct skv_requant {
+    skv_q_output output;
+    int32_t y_zero_point, clamp_lo, clamp_hi;
+} skv_requant;
+
+/* Reads y_dtype ("u8" default, "s8", "float"), y_zero_point, clamp_lo and clamp_hi (defaults: the type's whole range).
+ * ERR_GRAPH naming the node when they do not lie in the output's range. */
+skive_status skv_requant_read(skive_context *ctx, const skive_node *node, skv_requant *out);
+static inline skive_dtype skv_requant_dtype(const skv_requant *r) {
+    return r->output == SKV_Q_U8 ? SKIVE_U8 : r->output == SKV_Q_I8 ? SKIVE_I8 : SKIVE_F32;
+}
+static inline int32_t skv_requant_round(const skv_requant *r, float t) {
+    float lo = (float)(r->clamp_lo - r->y_zero_point), hi = (float)(r->clamp_hi - r->y_zero_point);
+    t = t > lo ? t : lo;
+    t = t < hi ? t : hi;
+    return (int32_t)rintf(t) + r->y_zero_point;
+}
+static inline void skv_requant_store(const skv_requant *r, int32_t v, float multiplier, void *y, int64_t i) {
+    float t = (float)v * multiplier;
+    switch (r->output) {
+    case SKV_Q_U8: ((uint8_t *)y)[i] = (uint8_t)skv_requant_round(r, t); return;
+    case SKV_Q_I8: ((int8_t *)y)[i] = (int8_t)skv_requant_round(r, t); return;
+    case SKV_Q_F32: ((float *)y)[i] = t; return;
+    }
+}
+
+/* An input's zero point, in u8's range. ERR_GRAPH otherwise. */
+skive_status skv_q_zero_point(skive_context *ctx, const skive_node *node, const char *name, int32_t *out);
+/* A float attribute that must be there, finite and > 0, as the float it stands for. */
+skive_status skv_q_scale(skive_context *ctx, const skive_node *node, const char *name, float *out);
+/* The floats attribute `multiplier`: n finite numbers >= 0. */
+skive_status skv_q_multipliers(skive_context *ctx, const skive_node *node, int64_t n, const double **out);
+/* Can no sum over `n` products of (u8 - x_zero_point) and the given s8 weights, plus bias, leave int32? Every partial
+ * sum is then in range too, in any order. ERR_LIMIT naming the node otherwise. */
+skive_status skv_q_check_sums(skive_context *ctx, const skive_node *node, int32_t x_zero_point, const int8_t *w,
+                              int64_t rows, int64_t n, const int32_t *bias);
+
+#endif

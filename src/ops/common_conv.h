@@ -1,0 +1,85 @@
+/* Spatial geometry of convolutions and pools, and their loops in double.
+ *
+ * One, two and three spatial axes are all treated as three: missing leading axes have size 1 and a window of 1. */
+#ifndef SKV_OPS_COMMON_CONV_H
+#define SKV_OPS_COMMON_CONV_H
+
+#include "ops/common_nn.h"
+
+#define SKV_SPATIAL 3
+
+typedef struct skv_geometry {
+    int spatial; /* how many axes there really are: the last `spatial` of each array */
+    /* in and out are -1 where unknown, and so are pads that follow from an unknown size (auto_pad) */
+    int64_t in[SKV_SPATIAL], kernel[SKV_SPATIAL], stride[SKV_SPATIAL], dilation[SKV_SPATIAL];
+    int64_t pad_lo[SKV_SPATIAL], pad_hi[SKV_SPATIAL], out[SKV_SPATIAL];
+} skv_geometry;
+
+/* Reads kernel_shape, strides, dilations, pads, auto_pad and ceil_mode of `node`. `dims` [rank] is the input's shape
+ * [n][c][spatial...], -1 unknown. `kernel` [rank - 2] is the window from the weight's shape (-1 unknown), or NULL: from
+ * kernel_shape, which must then be there. Every number is checked; with unknown sizes the rest is still checked.
+ * ERR_SHAPE names the node. */
+skive_status skv_conv_geometry(skive_context *ctx, const skive_node *node, int rank, const int64_t *dims,
+                               const int64_t *kernel, skv_geometry *out);
+
+/* Output positions [lo, hi) of one axis at which tap k of the window meets the input. */
+static inline void skv_tap_range(const skv_geometry *g, int axis, int64_t k, int64_t *lo, int64_t *hi) {
+    int64_t offset = k * g->dilation[axis] - g->pad_lo[axis], s = g->stride[axis], last = g->in[axis] - 1 - offset;
+    *lo = offset >= 0 ? 0 : (-offset + s - 1) / s;
+    *hi = last < 0 ? 0 : last / s + 1;
+    if (*hi > g->out[axis]) *hi = g->out[axis];
+    if (*lo > *hi) *lo = *hi;
+}
+
+/* Taps [lo, hi) of one axis that meet the input at output position o. */
+static inline void skv_window_range(const skv_geometry *g, int axis, int64_t o, int64_t *lo, int64_t *hi) {
+    int64_t start = o * g->stride[axis] - g->pad_lo[axis], d = g->dilation[axis], last = g->in[axis] - 1 - start;
+    *lo = start >= 0 ? 0 : (-start + d - 1) / d;
+    *hi = last < 0 ? 0 : last / d + 1;
+    if (*hi > g->kernel[axis]) *hi = g->kernel[axis];
+    if (*lo > *hi) *lo = *hi;
+}
+
+static inline int64_t skv_volume(const int64_t d[SKV_SPATIAL]) { return d[0] * d[1] * d[2]; }
+
+/* A whole convolution: x [n][c][in...], w [m][c / groups][kernel...], y [n][m][out...]. */
+typedef struct skv_conv_shape {
+    int64_t n, c, m, groups; /* n, c, m: -1 unknown */
+    skv_geometry g;
+} skv_conv_shape;
+
+/* From the shapes of x and w (-1 unknown) and the node's attributes. ERR_SHAPE names the node. */
+skive_status skv_conv_shape_make(skive_context *ctx, const skive_node *node, int x_rank, const int64_t *x_dims,
+                                 int w_rank, const int64_t *w_dims, skv_conv_shape *out);
+/* The same of the tensors of a run. */
+skive_status skv_conv_shape_of(const skv_eval *c, const skive_tensor *x, const skive_tensor *w, skv_conv_shape *out);
+/* Shape inference of a convolution of inputs x and w into output 0 (not its element type). */
+skive_status skv_infer_conv(skv_infer *c, size_t x, size_t w, skv_conv_shape *shape, bool *known);
+
+/* y = x conv w + bias (bias [m], may be NULL). */
+void skv_conv_forward(int threads, const skv_conv_shape *s, const double *x, const double *w, const double *bias,
+                      double *y);
+void skv_conv_backward_input(int threads, const skv_conv_shape *s, const double *dy, const double *w, double *dx);
+void skv_conv_backward_weight(int threads, const skv_conv_shape *s, const double *dy, const double *x, double *dw);
+
+/* Multiply-accumulates of a node whose output 0 is a convolution with weight `w`. */
+void skv_conv_cost(const skive_node *n, const skive_value *w, skive_cost *cost);
+/* The same of a gradient node, whose input 0 is the gradient of the convolution's output. */
+void skv_conv_grad_cost(const skive_node *n, const skive_value *w, skive_cost *cost);
+/* Has `dy` the shape of the convolution's output? ERR_SHAPE otherwise. */
+skive_status skv_conv_want_dy(const skv_eval *c, const skv_conv_shape *s, const skive_tensor *dy);
+
+/* The part of inference all pools share: output 0 gets input 0's type with pooled spatial sizes. */
+skive_status skv_infer_pool(skv_infer *c);
+/* Geometry of a pool over `x` at run time. */
+skive_status skv_pool_geometry(const skv_eval *c, const skive_tensor *x, skv_geometry *out);
+/* Batch and channels of input 0 go with those of output 0, spatial sizes stay. */
+/* Is `dy` shaped as the pool's output over x? ERR_SHAPE otherwise. */
+skive_status skv_pool_want_dy(const skv_eval *c, const skv_geometry *g, const skive_tensor *x, const skive_tensor *dy);
+void skv_couple_pool(skv_couple *c);
+void skv_pool_cost(const skive_node *n, skive_cost *cost); /* one operation a window element */
+
+/* How many input elements an average over output position o divides by. */
+int64_t skv_average_divisor(const skv_geometry *g, const int64_t o[SKV_SPATIAL], bool count_include_pad);
+
+#endif
