@@ -1,0 +1,145 @@
+/* From what the file says to the canonical graph: every node in its opset-21 form, no unused parameters, trainable ones
+ * marked, checked and inferred. */
+#include <stdio.h>
+#include <string.h>
+
+#include "onnx/onnx_import.h"
+#include "tensor/tensor.h"
+
+/* ---- canonical form ---- */
+
+/* The value that a captured one stands for. */
+static const skive_value *origin(const skive_value *v) {
+    while (v->outer) v = v->outer;
+    return v;
+}
+
+/* Types of one node's outputs, as far as they can be told now: some old forms can only be brought up knowing ranks. What
+ * fails here will fail, with its message, in the inference of the finished graph. */
+static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
+    const skive_type **in;
+    const skive_tensor **constant;
+    skive_type *types;
+    skv_arena *arena = im->source->arena;
+    SKV_TRY(skv_arena_array(arena, n->n_inputs, sizeof *in, &in));
+    SKV_TRY(skv_arena_array(arena, n->n_inputs, sizeof *constant, &constant));
+    SKV_TRY(skv_arena_array(arena, n->n_outputs, sizeof *types, &types));
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        if (!n->inputs[i]) continue;
+        in[i] = &n->inputs[i]->type;
+        constant[i] = skv_value_tensor(origin(n->inputs[i]));
+    }
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        types[i] = n->outputs[i] ? n->outputs[i]->type : (skive_type){.dtype = SKIVE_DTYPE_NONE, .rank = -1};
+    }
+    skive_status status = skv_op_infer(im->ctx, n, in, constant, types);
+    if (status == SKIVE_ERR_MEMORY) return status;
+    for (uint32_t i = 0; i < n->n_outputs && status == SKIVE_OK; i++) {
+        if (n->outputs[i]) n->outputs[i]->type = types[i];
+    }
+    return SKIVE_OK;
+}
+
+static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g);
+
+static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
+    int opset = im->opset;
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        if (n->attrs[i].type != SKV_ATTR_GRAPH) continue;
+        skive_graph *sub = n->attrs[i].graph;
+        for (uint32_t k = 0; k < sub->n_values; k++) {
+            if (sub->values[k]->outer) sub->values[k]->type = sub->values[k]->outer->type;
+        }
+        SKV_TRY(canonical_graph(im, sub));
+    }
+    if (!n->op || *n->domain) return SKIVE_OK;
+    if (opset < 7) {
+        SKV_TRY(skv_onnx_upgrade_legacy(im->source, n));
+        opset = 7;
+    }
+    skive_graph *g = n->graph;
+    if (n->op->import) SKV_TRY(n->op->import(g, n, opset));
+    bool replaced = n->id >= g->n_nodes || g->nodes[n->id] != n;
+    return opset < 13 && !replaced ? infer_node(im, n) : SKIVE_OK; /* old forms may need the ranks of their inputs */
+}
+
+static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g) {
+    skive_node **order;
+    size_t n = g->n_nodes;
+    skive_status status = SKIVE_OK;
+    SKV_TRY(skv_graph_topo(g, &order));
+    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = canonical_node(im, order[i]);
+    skv_free(im->ctx, order);
+    return status;
+}
+
+/* ---- parameters ---- */
+
+/* Learned: floating point, not a lone number, and used where the op has a gradient and its record does not call the input
+ * a constant (statistics, scales, bounds). */
+static bool is_learned(const skive_value *v) {
+    const skive_tensor *t = &v->storage->tensor;
+    if (!skv_dtype_is_float(t->dtype) || t->rank == 0) return false;
+    for (uint32_t i = 0; i < v->n_uses; i++) {
+        const skv_op *op = v->uses[i].node->op;
+        size_t input = (size_t)v->uses[i].index;
+        bool constant = !op || !op->grad;
+        for (size_t k = 0; !constant && k < op->n_cases; k++) {
+            constant = input < op->cases[k].n_in && op->cases[k].in[input].constant;
+        }
+        if (!constant) return true;
+    }
+    return false;
+}
+
+static void mark_captured(const skive_graph *g, bool *captured) {
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const skive_node *n = g->nodes[i];
+        for (uint32_t k = 0; k < n->n_attrs; k++) {
+            const skive_graph *sub = n->attrs[k].type == SKV_ATTR_GRAPH ? n->attrs[k].graph : NULL;
+            for (uint32_t v = 0; sub && v < sub->n_values; v++) {
+                if (sub->values[v]->outer) captured[sub->values[v]->outer->id] = true;
+            }
+        }
+    }
+}
+
+static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
+    bool *captured;
+    size_t dropped = 0;
+    char first[200] = "";
+    skive_status status = SKIVE_OK;
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
+            if (g->nodes[i]->attrs[k].type == SKV_ATTR_GRAPH) SKV_TRY(tidy_parameters(im, g->nodes[i]->attrs[k].graph));
+        }
+    }
+    SKV_TRY(skv_alloc_array(im->ctx, g->n_values, sizeof *captured, &captured));
+    mark_captured(g, captured);
+    for (uint32_t i = g->n_values; i-- > 0 && status == SKIVE_OK;) {
+        skive_value *v = g->values[i];
+        if (!v->storage) continue;
+        v->trainable = is_learned(v);
+        if (v->n_uses || v->output_uses || captured[i] || im->source->options.keep_unused) continue;
+        size_t room = sizeof first - strlen(first);
+        if (strlen(v->name) + 4 < room) {
+            (void)snprintf(first + strlen(first), room, "%s%s", *first ? ", " : "", v->name);
+        }
+        dropped++;
+        status = skv_graph_remove_value(v);
+    }
+    skv_free(im->ctx, captured);
+    if (dropped) {
+        skv_note(im->ctx, "%s: %zu unused parameter%s dropped: %s%s", im->source->label, dropped, dropped == 1 ? "" : "s", first,
+                 strlen(first) > 150 ? " ..." : "");
+    }
+    return status;
+}
+
+skive_status skv_onnx_finish(skv_onnx_importer *im, skive_graph *g) {
+    if (im->opset > SKV_ONNX_MAX_OPSET) im->opset = SKV_ONNX_MAX_OPSET;
+    SKV_TRY(canonical_graph(im, g));
+    SKV_TRY(tidy_parameters(im, g));
+    SKV_TRY(skive_graph_check(g));
+    return skive_graph_infer(g);
+}

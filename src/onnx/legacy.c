@@ -1,0 +1,55 @@
+/* Opset 6: what opset 7 changed. Broadcasting was asked for by an attribute, with the axis at which the second input is laid
+ * on the first; test mode was a flag. */
+#include <string.h>
+
+#include "onnx/onnx.h"
+
+static bool one_of(const char *op, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(op, names[i]) == 0) return true;
+    }
+    return false;
+}
+
+/* Input 1 [c] laid at axis 1 of input 0 [n][c][h][w] becomes [c][1][1], which broadcasts by itself. */
+static skive_status lay_at_axis(skive_node *n, int64_t axis) {
+    const skive_value *a = skv_node_in(n, 0);
+    skive_value *b = skv_node_in(n, 1);
+    skive_context *ctx = n->graph->ctx;
+    if (!a || !b || a->type.rank < 0 || b->type.rank < 0) {
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "node %s (%s): broadcasting at axis %lld (opset 6) needs the ranks of its inputs, which are not known",
+                           n->name, n->op_type, (long long)axis);
+    }
+    if (axis < 0) axis += a->type.rank;
+    int64_t missing = a->type.rank - axis - b->type.rank, axes[SKIVE_MAX_RANK];
+    if (axis < 0 || missing < 0 || missing + b->type.rank > SKIVE_MAX_RANK) {
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name, "node %s (%s): the second input does not fit at axis %lld", n->name,
+                           n->op_type, (long long)axis);
+    }
+    if (missing == 0) return SKIVE_OK;
+    for (int64_t i = 0; i < missing; i++) axes[i] = b->type.rank + i;
+    skv_builder build = skv_build(n->graph);
+    skive_value *list = skv_emit_ints(&build, axes, (size_t)missing);
+    skive_value *laid = skv_emit(&build, "Unsqueeze", SKV_IN(b, list), SKV_NONE);
+    SKV_TRY(build.status);
+    return skv_node_set_input(n, 1, laid);
+}
+
+skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n) {
+    static const char *const binary[] = {"Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Greater", "Less"};
+    (void)source;
+    if (one_of(n->op_type, binary, SKV_COUNT(binary))) {
+        if (skv_attr_int(n, "broadcast", 0) != 0 && skv_node_attr(n, "axis")) {
+            SKV_TRY(lay_at_axis(n, skv_attr_int(n, "axis", 0)));
+        }
+        skv_node_remove_attr(n, "axis");
+        skv_node_remove_attr(n, "broadcast");
+    } else if (skv_node_is(n, "Gemm")) {
+        skv_node_remove_attr(n, "broadcast");
+    } else if (skv_node_is(n, "BatchNormalization") || skv_node_is(n, "Dropout")) {
+        skv_node_remove_attr(n, "is_test"); /* these models are for inference */
+    }
+    skv_node_remove_attr(n, "consumed_inputs");
+    return SKIVE_OK;
+}

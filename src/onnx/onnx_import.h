@@ -1,0 +1,34 @@
+/* What the files of the importer share: import.c builds graphs, constant.c parameters, finish.c brings the result into
+ * canonical form. */
+#ifndef SKV_ONNX_IMPORT_H
+#define SKV_ONNX_IMPORT_H
+
+#include "onnx/onnx.h"
+
+typedef struct skv_onnx_importer {
+    skv_onnx_source *source;
+    skive_context *ctx;
+    int opset; /* of the standard domain; 0: the model names none */
+} skv_onnx_importer;
+
+/* ---- constant.c ---- */
+
+/* Declares value `name` of `g` as a parameter made from an initializer or from a Constant node. Data of a type skive does
+ * not have makes a value that comes from a node nobody can run, with a note, so that the rest can still be looked at. */
+skive_status skv_onnx_declare_initializer(skv_onnx_importer *im, skive_graph *g, const Onnx__TensorProto *tensor);
+skive_status skv_onnx_declare_sparse(skv_onnx_importer *im, skive_graph *g, const Onnx__SparseTensorProto *sparse);
+skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, const Onnx__NodeProto *node);
+/* ERR_FORMAT, ERR_GRAPH: empty or taken. */
+skive_status skv_onnx_check_new_name(skv_onnx_importer *im, skive_graph *g, const char *what, const char *name);
+
+/* ---- finish.c ---- */
+
+/* Brings every node of `g` and its subgraphs to canonical form, drops unused parameters, marks the trainable ones, checks
+ * and infers. */
+skive_status skv_onnx_finish(skv_onnx_importer *im, skive_graph *g);
+
+static inline bool skv_onnx_standard(const char *domain) {
+    return !domain || !*domain || __builtin_strcmp(domain, "ai.onnx") == 0;
+}
+
+#endif
