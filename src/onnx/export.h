@@ -1,0 +1,28 @@
+/* What the files of the exporter share: build.c makes a ModelProto whose weights point into the storages, export.c streams
+ * it out. */
+#ifndef SKV_ONNX_EXPORT_H
+#define SKV_ONNX_EXPORT_H
+
+#include "onnx/onnx.h"
+
+typedef struct skv_onnx_weight { /* an initializer, for moving it to external data */
+    Onnx__TensorProto *proto;
+    const skive_tensor *tensor;
+    uint64_t offset;
+} skv_onnx_weight;
+
+typedef struct skv_onnx_build {
+    skive_context *ctx;
+    skv_arena *arena; /* of everything below but the weights' bytes */
+    Onnx__ModelProto *model;
+    skv_onnx_weight *weights;
+    size_t n_weights, weights_capacity;
+    skive_tensor *inflated; /* dense copies of parameters in compressed forms */
+    size_t n_inflated, inflated_capacity;
+} skv_onnx_build;
+
+/* `opset` 0: the least. On failure skv_onnx_build_free must still be called. */
+skive_status skv_onnx_build_model(skv_onnx_build *b, const skive_graph *graph, int opset);
+void skv_onnx_build_free(skv_onnx_build *b);
+
+#endif
