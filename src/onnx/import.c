@@ -3,6 +3,7 @@
  * A graph is built in two sweeps: first every name is declared (initializers, inputs, constants, node outputs), then the
  * nodes are made and connected, so that the file's order does not matter. A name that a subgraph does not define is captured
  * from the graph around it, through all graphs between. */
+#include <stdio.h>
 #include <string.h>
 
 #include "onnx/onnx_import.h"
@@ -10,6 +11,8 @@
 typedef struct scope {
     struct scope *outer;
     skive_graph *g;
+    const char **node_names; /* hash of those given so far: files may give one name twice */
+    size_t mask;
 } scope;
 
 static skive_status import_graph(skv_onnx_importer *im, scope *outer, const Onnx__GraphProto *proto, skive_graph **out);
@@ -89,6 +92,30 @@ static skive_status declare_all(skv_onnx_importer *im, skive_graph *g, const Onn
 }
 
 /* ---- second sweep: nodes ---- */
+
+static bool add_node_name(scope *s, const char *name) {
+    size_t i = (size_t)skv_hash64(name, strlen(name), 0) & s->mask;
+    for (; s->node_names[i]; i = (i + 1) & s->mask) {
+        if (strcmp(s->node_names[i], name) == 0) return false;
+    }
+    s->node_names[i] = name;
+    return true;
+}
+
+/* Gives `n` the name the file has for it, with a number when it is taken. */
+static skive_status name_node(skv_onnx_importer *im, scope *s, skive_node *n, const char *wanted) {
+    const char *name = *wanted ? wanted : n->name;
+    size_t size = strlen(name) + 24;
+    char *text;
+    SKV_TRY(skv_arena_alloc(s->g->arena, size, &text));
+    memcpy(text, name, size - 23);
+    for (size_t k = 1; !add_node_name(s, text); k++) {
+        if (k > im->source->options.max_nodes) return SKV_FAIL(im->ctx, SKIVE_ERR_LIMIT, "too many nodes called %s", name);
+        (void)snprintf(text, size, "%s_%u", name, s->g->next_name++);
+    }
+    n->name = text;
+    return SKIVE_OK;
+}
 
 /* The value called `name` as seen from `s`; *out is NULL when nothing defines it. */
 static skive_status resolve(scope *s, const char *name, skive_value **out) {
@@ -173,15 +200,17 @@ static skive_status import_node(skv_onnx_importer *im, scope *s, const Onnx__Nod
         const char *output = skv_onnx_text(proto->output[i]);
         if (*output) values[n_in + i] = skive_graph_find_value(s->g, output);
     }
-    if (*name && skive_graph_find_node(s->g, name)) SKV_TRY(skv_graph_unique_name(s->g, name, &name));
-    SKV_TRY(skv_graph_new_node(s->g, op, domain, *name ? name : NULL, values, n_in, values + n_in, n_out, &node));
+    SKV_TRY(skv_graph_new_node(s->g, op, domain, NULL, values, n_in, values + n_in, n_out, &node));
+    SKV_TRY(name_node(im, s, node, name));
     return set_attributes(im, s, node, proto);
 }
 
 static skive_status import_graph(skv_onnx_importer *im, scope *outer, const Onnx__GraphProto *proto, skive_graph **out) {
-    scope s = {outer, NULL};
+    scope s = {.outer = outer, .mask = 15};
     skive_status status;
     *out = NULL;
+    while (s.mask < 2 * proto->n_node) s.mask = s.mask * 2 + 1;
+    SKV_TRY(skv_arena_array(im->source->arena, s.mask + 1, sizeof *s.node_names, &s.node_names));
     SKV_TRY(skive_graph_create(im->ctx, skv_onnx_text(proto->name), &s.g));
     s.g->parent = outer ? outer->g : NULL;
     s.g->opset = im->opset ? im->opset : SKV_ONNX_MAX_OPSET;
@@ -208,6 +237,8 @@ fail:
 
 /* ---- the model ---- */
 
+#define MAX_ENTRIES 10000 /* they are searched one by one */
+
 static skive_status read_opset(skv_onnx_importer *im, const Onnx__ModelProto *model) {
     for (size_t i = 0; i < model->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *o = model->opset_import[i];
@@ -232,6 +263,9 @@ skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, s
     skive_status status;
     *out = NULL;
     if (!model->graph) return skv_fail_at(im.ctx, SKIVE_ERR_FORMAT, source->label, "not an ONNX model: it holds no graph");
+    if (model->n_metadata_props > MAX_ENTRIES || model->n_functions > MAX_ENTRIES) {
+        return skv_fail_at(im.ctx, SKIVE_ERR_LIMIT, source->label, "more than %d metadata entries or functions", MAX_ENTRIES);
+    }
     SKV_TRY(read_opset(&im, model));
     SKV_TRY(skv_onnx_expand_functions(source, model));
     SKV_TRY(import_graph(&im, NULL, model->graph, &g));
