@@ -1,0 +1,39 @@
+/* Erf: y = 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return erf(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skive_status grad(skv_grad *c) {
+    if (!c->need[0]) return SKIVE_OK;
+    skive_value *x = c->node->inputs[0];
+    skive_value *bell = skv_g1(c->b, "Exp", skv_g1(c->b, "Neg", skv_g2(c->b, "Mul", x, x)));
+    skive_value *slope = skv_g2(c->b, "Mul", bell, skv_g_scalar(c->b, x, M_2_SQRTPI));
+    c->din[0] = skv_g2(c->b, "Mul", c->dout[0], slope);
+    return c->b->status;
+}
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    return skv_range_make(erf(in[0].lo), erf(in[0].hi));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1)}), .n_out = 1,
+     CASE_EXPECT(0, 0.8427007929497149, -0.8427007929497149)},
+    {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -2, .hi = 2}), .n_out = 1},
+};
+
+const skv_op skv_op_erf = {
+    .name = "Erf",
+    .brief = "Gauss error function",
+    SKV_UNARY_OP,
+    .since = 9,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = grad,
+    .range = range,
+    SKV_LIST(cases),
+};

@@ -1,0 +1,36 @@
+/* Exp: y = e^x. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return exp(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skive_status grad(skv_grad *c) {
+    if (!c->need[0]) return SKIVE_OK;
+    c->din[0] = skv_g2(c->b, "Mul", c->dout[0], c->node->outputs[0]);
+    return c->b->status;
+}
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    return skv_range_make(exp(in[0].lo), exp(in[0].hi));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1)}), .n_out = 1,
+     CASE_EXPECT(1, 2.718281828459045, 0.36787944117144233)},
+    {.name = "random", CASE_IN({CASE_F32(2, 3)}), .n_out = 1},
+};
+
+const skv_op skv_op_exp = {
+    .name = "Exp",
+    .brief = "e to the power of each element",
+    SKV_UNARY_OP,
+    .since = 6,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = grad,
+    .range = range,
+    SKV_LIST(cases),
+};

@@ -1,0 +1,28 @@
+/* Floor: y = the largest whole number not above x. Its gradient is zero. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return floor(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    return skv_range_make(floor(in[0].lo), floor(in[0].hi));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(1.5, -1.5, 2, -0.25)}), .n_out = 1, CASE_EXPECT(1, -2, 2, -1), .no_grad = true},
+};
+
+const skv_op skv_op_floor = {
+    .name = "Floor",
+    .brief = "largest whole number not above",
+    SKV_UNARY_OP,
+    .since = 6,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = skv_grad_zero,
+    .range = range,
+    SKV_LIST(cases),
+};

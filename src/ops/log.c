@@ -1,0 +1,37 @@
+/* Log: y = ln x. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return log(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skive_status grad(skv_grad *c) {
+    if (!c->need[0]) return SKIVE_OK;
+    c->din[0] = skv_g2(c->b, "Div", c->dout[0], c->node->inputs[0]);
+    return c->b->status;
+}
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    if (!(in[0].lo > 0)) return skv_range_make(-INFINITY, in[0].hi > 0 ? log(in[0].hi) : INFINITY);
+    return skv_range_make(log(in[0].lo), log(in[0].hi));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 0.5)}), .n_out = 1,
+     CASE_EXPECT(0, 0.6931471805599453, -0.6931471805599453)},
+    {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = 0.5, .hi = 3}), .n_out = 1},
+};
+
+const skv_op skv_op_log = {
+    .name = "Log",
+    .brief = "natural logarithm",
+    SKV_UNARY_OP,
+    .since = 6,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = grad,
+    .range = range,
+    SKV_LIST(cases),
+};

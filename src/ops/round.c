@@ -1,0 +1,29 @@
+/* Round: y = the nearest whole number, ties to the even one. Its gradient is zero. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return rint(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    return skv_range_make(rint(in[0].lo), rint(in[0].hi));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(6), CASE_VALUES(0.5, 1.5, 2.5, -0.5, -1.5, 0.75)}), .n_out = 1,
+     CASE_EXPECT(0, 2, 2, 0, -2, 1), .no_grad = true},
+};
+
+const skv_op skv_op_round = {
+    .name = "Round",
+    .brief = "nearest whole number, ties to even",
+    SKV_UNARY_OP,
+    .since = 11,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = skv_grad_zero,
+    .range = range,
+    SKV_LIST(cases),
+};

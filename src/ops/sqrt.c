@@ -1,0 +1,36 @@
+/* Sqrt: y = the square root of x. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return sqrt(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skive_status grad(skv_grad *c) {
+    if (!c->need[0]) return SKIVE_OK;
+    skive_value *half = skv_g2(c->b, "Mul", c->dout[0], skv_g_scalar(c->b, c->node->inputs[0], 0.5));
+    c->din[0] = skv_g2(c->b, "Div", half, c->node->outputs[0]);
+    return c->b->status;
+}
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    return skv_range_make(in[0].lo > 0 ? sqrt(in[0].lo) : 0, in[0].hi > 0 ? sqrt(in[0].hi) : 0);
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(4, 0.25, 0)}), .n_out = 1, CASE_EXPECT(2, 0.5, 0), .no_grad = true},
+    {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = 0.5, .hi = 3}), .n_out = 1},
+};
+
+const skv_op skv_op_sqrt = {
+    .name = "Sqrt",
+    .brief = "square root",
+    SKV_UNARY_OP,
+    .since = 6,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = grad,
+    .range = range,
+    SKV_LIST(cases),
+};

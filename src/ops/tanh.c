@@ -1,0 +1,38 @@
+/* Tanh: y = tanh x. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return tanh(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skive_status grad(skv_grad *c) {
+    if (!c->need[0]) return SKIVE_OK;
+    skive_value *y = c->node->outputs[0];
+    skive_value *slope = skv_g2(c->b, "Sub", skv_g_scalar(c->b, y, 1), skv_g2(c->b, "Mul", y, y));
+    c->din[0] = skv_g2(c->b, "Mul", c->dout[0], slope);
+    return c->b->status;
+}
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    return skv_range_make(tanh(in[0].lo), tanh(in[0].hi));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1)}), .n_out = 1,
+     CASE_EXPECT(0, 0.7615941559557649, -0.7615941559557649)},
+    {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -2, .hi = 2}), .n_out = 1},
+};
+
+const skv_op skv_op_tanh = {
+    .name = "Tanh",
+    .brief = "hyperbolic tangent",
+    SKV_UNARY_OP,
+    .since = 6,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = grad,
+    .range = range,
+    SKV_LIST(cases),
+};
