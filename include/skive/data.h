@@ -8,14 +8,14 @@
  *     idx:IMAGES,LABELS[,TEST-IMAGES,TEST-LABELS]    any pair of IDX files of bytes, plain or .gz
  *     npy:X,Y[,TEST-X,TEST-Y]                    NumPy files: X [n][c][h][w], [n][h][w], [n][features] or [n] of any
  *                                                numeric type; Y [n] integers (class labels) or [n]... floats (targets)
- *     folder:DIR                                 one sub-folder of PNG or JPEG files a class, in DIR or in DIR/train and
- *                                                DIR/test; classes are numbered by name
+ *     folder:DIR                                 one sub-folder of PNG or JPEG files a class, in DIR or in DIR/train
+ *                                                and DIR/test; classes are numbered by name
  *
  * 8-bit samples (IDX, images, .npy of uint8) are given as value / 255, all others as they are.
  *
  * Where a specification gives no test set of its own, the "test" split is all the files it names, so that
- * `idx:t10k-images.gz,t10k-labels.gz` evaluates just what it says; skive_dataset_info.separate_test tells. A folder with
- * DIR/train and no DIR/test has no test split. */
+ * `idx:t10k-images.gz,t10k-labels.gz` evaluates just what it says; skive_dataset_info.separate_test tells. A folder
+ * with DIR/train and no DIR/test has no test split. */
 #ifndef SKIVE_DATA_H
 #define SKIVE_DATA_H
 
@@ -107,15 +107,15 @@ typedef struct skive_normalization {
     float std[SKIVE_MAX_CHANNELS];
 } skive_normalization;
 
-/* Mean and standard deviation per channel over the split (use a training split). Feature vectors and images of more than
- * SKIVE_MAX_CHANNELS channels get one pair. A channel that never varies gets std 1. Errors: as skive_dataset_read, and
- * INTERRUPTED. */
+/* Mean and standard deviation per channel over the split (use a training split). Feature vectors and images of more
+ * than SKIVE_MAX_CHANNELS channels get one pair. A channel that never varies gets std 1. Errors: as skive_dataset_read,
+ * NUMERIC and INTERRUPTED. */
 SKIVE_API skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *dataset,
                                                 skive_normalization *out);
 
-/* As text, "0.286;0.353" or "0.49,0.48,0.45;0.25,0.24,0.26" (means; deviations), in full precision, whatever the locale;
- * "" for no channels. Errors of format: ARGUMENT (buffer too small: SKIVE_NORMALIZATION_TEXT is enough; values that
- * are not finite; std not positive); of parse: ARGUMENT. */
+/* As text, "0.286;0.353" or "0.49,0.48,0.45;0.25,0.24,0.26" (means; deviations), in full precision, whatever the
+ * locale; "" for no channels. Errors of format: ARGUMENT (buffer too small: SKIVE_NORMALIZATION_TEXT is enough;
+ * values that are not finite; std not positive); of parse: ARGUMENT. */
 #define SKIVE_NORMALIZATION_TEXT 160
 SKIVE_API skive_status skive_normalization_format(skive_context *ctx, const skive_normalization *normalization,
                                                   char *buffer, size_t size);
@@ -169,8 +169,8 @@ SKIVE_API skive_status skive_loader_create(skive_context *ctx, const skive_datas
 SKIVE_API void skive_loader_free(skive_loader *loader); /* at any time, NULL accepted */
 SKIVE_API size_t skive_loader_batches(const skive_loader *loader); /* in an epoch */
 
-/* Begins epoch `epoch` from its first batch, dropping what is left of the one before. Two epochs of the same number have
- * the same contents. */
+/* Begins epoch `epoch` from its first batch, dropping what is left of the one before. Two epochs of the same number
+ * have the same contents. */
 SKIVE_API skive_status skive_loader_start_epoch(skive_loader *loader, uint64_t epoch);
 
 /* The next batch, or out->end. After an error the same error is given until an epoch is started. Errors: ARGUMENT (no

@@ -161,7 +161,9 @@ static skive_status resize_in_memory(skive_context *ctx, int64_t h, int64_t w, s
     uint8_t *scaled = NULL;
     size_t from = (size_t)(ds->dims[1] * ds->dims[2]), to = (size_t)(h * w), bytes;
     size_t planes = ds->total * (size_t)ds->dims[0];
-    if (!skv_mul_size(planes, to, &bytes)) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: resized it is too large", ds->spec);
+    if (!skv_mul_size(planes, to, &bytes)) {
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: resized it is too large", ds->spec);
+    }
     if (ds->dims[1] > SKV_IMAGE_MAX_SIDE || ds->dims[2] > SKV_IMAGE_MAX_SIDE) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': its images are too large to resize",
                            ds->spec);

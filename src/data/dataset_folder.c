@@ -1,5 +1,5 @@
-/* folder: PNG and JPEG files in one sub-folder a class. Only the list of files is kept; images are decoded when they are
- * read. The first image decides the size and whether the set is grey or RGB. */
+/* folder: PNG and JPEG files in one sub-folder a class. Only the list of files is kept; images are decoded when they
+ * are read. The first image decides the size and whether the set is grey or RGB. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -155,8 +155,8 @@ done:
     return status;
 }
 
-/* The folder with the class folders of this part, and where the classes' names and numbers come from: the training part,
- * so that both parts number them alike. */
+/* The folder with the class folders of this part, and where the classes' names and numbers come from: the training
+ * part, so that both parts number them alike. */
 static skive_status choose_roots(skive_context *ctx, const char *dir, bool test, char **root, char **classes,
                                  bool *separate) {
     char *train_dir = NULL, *test_dir = NULL;

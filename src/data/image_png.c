@@ -1,6 +1,6 @@
 /* PNG through libpng. Its memory comes from the context; its errors come back by longjmp, so everything that must
- * survive one lives in a struct of the caller's frame. Gamma and colour profiles are ignored: the stored numbers are the
- * data. */
+ * survive one lives in a struct of the caller's frame. Gamma and colour profiles are ignored: the stored numbers are
+ * the data. */
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>

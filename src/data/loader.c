@@ -166,8 +166,8 @@ static skive_status check_options(skive_context *ctx, const skive_loader_options
     }
     if (o->drop_last && o->batch > ds->count) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "batch",
-                           "batch size %zu is larger than the %zu samples, and incomplete batches are left out", o->batch,
-                           ds->count);
+                           "batch size %zu is larger than the %zu samples, and incomplete batches are left out",
+                           o->batch, ds->count);
     }
     if (o->normalization) {
         int channels = o->normalization->channels;

@@ -98,7 +98,8 @@ skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *d
     for (int c = 0; c < channels; c++) finish(&s[c], x == NULL, &out->mean[c], &out->std[c]);
     if (!skv_normalization_valid(out)) {
         *out = (skive_normalization){0};
-        status = SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "%s: the samples are too large to have a mean and deviation", ds->spec);
+        status = SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "%s: the samples are too large to have a mean and deviation",
+                          ds->spec);
     }
 done:
     skv_free(ctx, s);

@@ -54,8 +54,9 @@ static skive_status parse_one(skive_context *ctx, const char *text, size_t lengt
     double amount = t->fallback;
     bool good = colon ? skv_parse_number(colon + 1, length - name_length - 1, &amount) : !isnan(amount);
     if (!good || amount < t->low || amount > t->high || (t->whole && floor(amount) != amount)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms", "transform '%.*s': expected %s with a %snumber of %g to %g",
-                           shown, text, t->syntax, t->whole ? "whole " : "", t->low, t->high);
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms",
+                           "transform '%.*s': expected %s with a %snumber of %g to %g", shown, text, t->syntax,
+                           t->whole ? "whole " : "", t->low, t->high);
     }
     if (list->count == SKV_MAX_TRANSFORMS) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms", "more than %d transforms", (int)SKV_MAX_TRANSFORMS);

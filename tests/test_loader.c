@@ -1,0 +1,476 @@
+/* Transforms and the loader: what they give, that it does not depend on threads, and that they survive a lack of
+ * memory. Ends with the real Fashion-MNIST, where it is installed. */
+#include "data_fixtures.h"
+
+/* ---- transforms ---- */
+
+static void transform_lists(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skv_transform_list list;
+    skv_test_ok(ctx, skv_transforms_parse(ctx, "crop:4,flip,rotate:10.5,cutout:8", &list));
+    assert_int_equal(list.count, 4);
+    assert_string_equal(list.items[2].transform->name, "rotate");
+    assert_true(list.items[2].amount == 10.5);
+    assert_true(list.items[1].amount == 0.5);
+    skv_test_ok(ctx, skv_transforms_parse(ctx, "", &list));
+    assert_int_equal(list.count, 0);
+    static const char *const bad[] = {"crop",       "crop:",     "crop:1.5", "crop:-1",  "blur:3",  "flip:2", "flip,",
+                                      ",flip",      "rotate:x",  "rotate:200", "cutout:0", "crop:4x", "crop:nan",
+                                      "flip,flip,flip,flip,flip,flip,flip,flip,flip"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        skv_test_fails(ctx, skv_transforms_parse(ctx, bad[i], &list), SKIVE_ERR_ARGUMENT, "transform");
+    }
+    for (size_t i = 0; i < skive_transform_count(); i++) {
+        const char *name = skive_transform_name(i);
+        assert_int_equal(strncmp(skive_transform_syntax(i), name, strlen(name)), 0);
+        assert_true(strlen(skive_transform_brief(i)) > 10);
+    }
+    skv_test_context_end(ctx);
+}
+
+enum { TH = 9, TW = 7, TC = 2, TN = TH * TW * TC };
+static const int64_t tdims[3] = {TC, TH, TW};
+
+static void fill_image(float *x) {
+    for (int i = 0; i < TN; i++) x[i] = (float)(i + 1);
+}
+
+static float source(const float *x, int64_t c, int64_t y, int64_t k) {
+    return y >= 0 && y < TH && k >= 0 && k < TW ? x[(c * TH + y) * TW + k] : 0.0f;
+}
+
+static void transform_effects(void **state) {
+    (void)state;
+    float in[TN], out[TN];
+    fill_image(in);
+    /* crop: every draw is one of the 25 shifts, and all of them occur */
+    int hits[25] = {0};
+    for (uint64_t i = 0; i < 600; i++) {
+        uint32_t random[4];
+        skv_philox(7, i, 0, random);
+        if (!skv_transform_crop.apply(2, random, tdims, in, out)) memcpy(out, in, sizeof in);
+        int found = -1;
+        for (int s = 0; s < 25 && found < 0; s++) {
+            bool same = true;
+            for (int64_t k = 0; k < TN && same; k++) {
+                same = out[k] == source(in, k / (TH * TW), k / TW % TH + s / 5 - 2, k % TW + s % 5 - 2);
+            }
+            if (same) found = s;
+        }
+        assert_true(found >= 0);
+        hits[found]++;
+    }
+    for (int s = 0; s < 25; s++) assert_true(hits[s] > 5);
+    uint32_t far[4] = {0, 0xffffffffu, 0, 0}; /* beyond the image: nothing of it is left */
+    assert_true(skv_transform_crop.apply(100, far, tdims, in, out));
+    for (int i = 0; i < TN; i++) assert_true(out[i] == 0.0f);
+
+    /* flip */
+    uint32_t low[4] = {0}, high[4] = {0xffffffffu, 0xffffffffu, 0, 0};
+    assert_false(skv_transform_flip.apply(0.5, high, tdims, in, out));
+    assert_false(skv_transform_flip.apply(0.0, low, tdims, in, out));
+    assert_true(skv_transform_flip.apply(1.0, high, tdims, in, out));
+    for (int64_t i = 0; i < TN; i++) assert_true(out[i] == in[i / TW * TW + TW - 1 - i % TW]);
+
+    /* rotate by -180 degrees: both axes reversed, up to rounding at the border */
+    assert_true(skv_transform_rotate.apply(180, low, tdims, in, out));
+    for (int64_t y = 1; y < TH - 1; y++) {
+        for (int64_t k = 1; k < TW - 1; k++) {
+            assert_true(fabsf(out[y * TW + k] - in[(TH - 1 - y) * TW + TW - 1 - k]) < 1e-3f);
+        }
+    }
+    uint32_t middle[4] = {0x80000000u, 0, 0, 0};
+    assert_false(skv_transform_rotate.apply(30, middle, tdims, in, out)); /* angle 0 */
+    /* by -90 degrees an odd square turns onto itself, one way round */
+    const int64_t square[3] = {1, 7, 7};
+    assert_true(skv_transform_rotate.apply(90, low, square, in, out));
+    for (int64_t y = 1; y < 6; y++) {
+        for (int64_t k = 1; k < 6; k++) assert_true(fabsf(out[y * 7 + k] - in[k * 7 + 6 - y]) < 1e-3f ||
+                                                    fabsf(out[y * 7 + k] - in[(6 - k) * 7 + y]) < 1e-3f);
+    }
+
+    /* cutout: a block of zeros of the size asked for, or less at the border; nothing else changes */
+    int whole = 0;
+    for (uint64_t i = 0; i < 200; i++) {
+        uint32_t random[4];
+        skv_philox(8, i, 0, random);
+        assert_true(skv_transform_cutout.apply(3, random, tdims, in, out));
+        int zeros = 0;
+        for (int k = 0; k < TN; k++) {
+            zeros += out[k] == 0.0f;
+            assert_true(out[k] == 0.0f || out[k] == in[k]);
+        }
+        assert_true(zeros >= TC * 4 && zeros <= TC * 9);
+        whole += zeros == TC * 9;
+    }
+    assert_true(whole > 50);
+}
+
+static void transforms_are_pure(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skv_transform_list list;
+    skv_test_ok(ctx, skv_transforms_parse(ctx, "crop:2,flip,rotate:20,cutout:3", &list));
+    float first[TN], a[TN], b[TN];
+    int differ = 0;
+    for (uint64_t k = 0; k < 40; k++) { /* seed, epoch and index each change the outcome; the same again does not */
+        for (int again = 0; again < 2; again++) {
+            fill_image(a);
+            float *r = skv_transforms_run(&list, 1 + k % 2, 5 + k / 2 % 2, 100 + k / 4, tdims, a, b);
+            if (again) assert_memory_equal(first, r, sizeof first);
+            else {
+                if (k) differ += memcmp(first, r, sizeof first) != 0;
+                memcpy(first, r, sizeof first);
+            }
+        }
+    }
+    assert_true(differ >= 37);
+    skv_test_context_end(ctx);
+}
+
+/* ---- loader ---- */
+
+typedef struct recording {
+    size_t batches, samples;
+    uint64_t hash;
+    size_t indices[MANY];
+} recording;
+
+/* One epoch: everything in it, condensed. */
+static void record(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *o, uint64_t epoch,
+                   recording *out) {
+    skive_loader *loader = NULL;
+    skv_test_ok(ctx, skive_loader_create(ctx, ds, o, &loader));
+    *out = (recording){0};
+    skv_test_ok(ctx, skive_loader_start_epoch(loader, epoch));
+    for (;;) {
+        skive_batch b;
+        skv_test_ok(ctx, skive_loader_next(loader, &b));
+        if (b.end) {
+            assert_int_equal(b.count, 0);
+            break;
+        }
+        assert_int_equal(b.x.dims[0], b.count);
+        assert_int_equal(b.y.dims[0], b.count);
+        out->hash = skv_hash64(b.x.data, skive_tensor_bytes(&b.x), out->hash);
+        out->hash = skv_hash64(b.y.data, skive_tensor_bytes(&b.y), out->hash);
+        for (size_t i = 0; i < b.count; i++) out->indices[out->samples++] = b.indices[i];
+        out->batches++;
+    }
+    assert_int_equal(out->batches, skive_loader_batches(loader));
+    skive_loader_free(loader);
+}
+
+static void loader_is_deterministic(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_dataset *ds = open_split(ctx, write_idx(MANY), SKIVE_SPLIT_TRAIN_FULL);
+    skive_normalization n = {1, {0.3f}, {0.5f}};
+    for (int augmented = 0; augmented < 2; augmented++) {
+        recording base, other;
+        skive_loader_options o = skive_loader_options_default();
+        o.batch = 17;
+        o.seed = 3;
+        o.normalization = &n;
+        o.transforms = augmented ? "crop:1,flip,rotate:15" : NULL;
+        o.threads = 0;
+        record(ctx, ds, &o, 4, &base);
+        assert_int_equal(base.samples, MANY);
+        int seen[MANY] = {0};
+        for (size_t i = 0; i < MANY; i++) seen[base.indices[i]]++;
+        for (size_t i = 0; i < MANY; i++) assert_int_equal(seen[i], 1);
+        static const int ways[][2] = {{1, 1}, {1, 4}, {2, 1}, {2, 5}, {5, 3}, {1, 100}};
+        for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
+            o.threads = ways[k][0];
+            o.prefetch = ways[k][1];
+            record(ctx, ds, &o, 4, &other);
+            assert_true(other.hash == base.hash);
+            assert_memory_equal(other.indices, base.indices, sizeof base.indices);
+        }
+        record(ctx, ds, &o, 5, &other);
+        assert_true(other.hash != base.hash); /* another epoch, another order */
+        o.seed = 4;
+        record(ctx, ds, &o, 4, &other);
+        assert_true(other.hash != base.hash);
+    }
+    skive_dataset_free(ds);
+    skv_test_context_end(ctx);
+}
+
+static void loader_contents(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_dataset *ds = open_split(ctx, write_idx(50), SKIVE_SPLIT_TEST);
+    skive_normalization n = {1, {0.25f}, {0.5f}};
+    skive_loader_options o = skive_loader_options_default();
+    skive_loader *loader = NULL;
+    skive_batch b;
+    o.batch = 16;
+    o.shuffle = false;
+    o.normalization = &n;
+    skv_test_ok(ctx, skive_loader_create(ctx, ds, &o, &loader));
+    assert_int_equal(skive_loader_batches(loader), 4);
+    skv_test_fails(ctx, skive_loader_next(loader, &b), SKIVE_ERR_ARGUMENT, "no epoch");
+    for (uint64_t epoch = 0; epoch < 3; epoch++) {
+        skv_test_ok(ctx, skive_loader_start_epoch(loader, epoch));
+        for (size_t first = 0; first < 50; first += 16) {
+            skv_test_ok(ctx, skive_loader_next(loader, &b));
+            assert_int_equal(b.count, first + 16 <= 50 ? 16 : 2);
+            assert_int_equal(b.x.rank, 4);
+            assert_int_equal(b.x.dims[1], 1);
+            assert_int_equal(b.x.dims[2], H);
+            assert_int_equal(b.x.dims[3], W);
+            for (size_t i = 0; i < b.count; i++) {
+                assert_int_equal(b.indices[i], first + i);
+                assert_int_equal(((int64_t *)b.y.data)[i], (first + i) % 10);
+                for (size_t k = 0; k < PIXELS; k++) {
+                    float expected = ((float)pixel(first + i, k) / 255.0f - 0.25f) / 0.5f;
+                    assert_true(fabsf(((float *)b.x.data)[i * PIXELS + k] - expected) < 1e-5f);
+                }
+            }
+        }
+        skv_test_ok(ctx, skive_loader_next(loader, &b));
+        assert_true(b.end);
+        skv_test_ok(ctx, skive_loader_next(loader, &b)); /* and it stays at the end */
+        assert_true(b.end);
+    }
+    skive_loader_free(loader);
+
+    o.drop_last = true;
+    skv_test_ok(ctx, skive_loader_create(ctx, ds, &o, &loader));
+    assert_int_equal(skive_loader_batches(loader), 3);
+    skive_loader_free(loader);
+    o.batch = 64;
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "larger than the 50 samples");
+    o.drop_last = false;
+    skv_test_ok(ctx, skive_loader_create(ctx, ds, &o, &loader));
+    assert_int_equal(skive_loader_batches(loader), 1);
+    skive_loader_free(loader);
+    o.batch = 0;
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "batch size 0");
+    o.batch = 4;
+    o.threads = 1000;
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "threads");
+    o.threads = 1;
+    o.prefetch = 0;
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "ahead");
+    o.prefetch = 2;
+    o.transforms = "blur";
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "'blur'");
+    o.transforms = NULL;
+    n.channels = 3;
+    n.std[1] = n.std[2] = 1.0f;
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_DATA, "normalisation has 3");
+    n.std[1] = -1.0f;
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "positive");
+    assert_null(loader);
+    skive_dataset_free(ds);
+    skv_test_context_end(ctx);
+}
+
+static void loader_cut_short(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_dataset *ds = open_split(ctx, write_idx(MANY), SKIVE_SPLIT_TEST);
+    skive_loader_options o = skive_loader_options_default();
+    o.batch = 3;
+    o.transforms = "rotate:30";
+    for (int threads = 0; threads <= 3; threads++) {
+        for (int taken = 0; taken < 6; taken++) {
+            skive_loader *loader = NULL;
+            skive_batch b;
+            o.threads = threads;
+            skv_test_ok(ctx, skive_loader_create(ctx, ds, &o, &loader));
+            for (uint64_t epoch = 0; epoch < 4; epoch++) { /* started anew in the middle, then freed in the middle */
+                if (taken == 0 && epoch == 0) continue;
+                skv_test_ok(ctx, skive_loader_start_epoch(loader, epoch));
+                for (int i = 0; i < taken; i++) skv_test_ok(ctx, skive_loader_next(loader, &b));
+            }
+            skive_loader_free(loader);
+        }
+    }
+    skive_dataset_free(ds);
+    skv_test_context_end(ctx);
+}
+
+static void loader_tells_of_damage(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    char spec[SKV_TEST_PATH + 16];
+    write_folder(at("hurt"), 2, 10);
+    (void)snprintf(spec, sizeof spec, "folder:%s", at("hurt"));
+    skive_dataset *ds = open_split(ctx, spec, SKIVE_SPLIT_TEST);
+    static unsigned char bytes[1 << 14];
+    size_t n = read_file(at("hurt/bee/03.jpg"), bytes, sizeof bytes);
+    skv_test_write_file(at("hurt/bee/03.jpg"), bytes, n / 2);
+    for (int threads = 0; threads <= 2; threads++) {
+        skive_loader_options o = skive_loader_options_default();
+        skive_loader *loader = NULL;
+        skive_batch b;
+        o.batch = 4;
+        o.shuffle = false;
+        o.threads = threads;
+        skv_test_ok(ctx, skive_loader_create(ctx, ds, &o, &loader));
+        for (uint64_t epoch = 0; epoch < 2; epoch++) {
+            skv_test_ok(ctx, skive_loader_start_epoch(loader, epoch));
+            for (int i = 0; i < 3; i++) skv_test_ok(ctx, skive_loader_next(loader, &b)); /* what comes before is good */
+            for (int i = 0; i < 2; i++) {
+                skv_test_fails(ctx, skive_loader_next(loader, &b), SKIVE_ERR_DATA, "hurt/bee/03.jpg");
+                assert_non_null(strstr(skive_context_subject(ctx), "03.jpg"));
+                assert_null(b.x.data);
+            }
+        }
+        skive_loader_free(loader);
+    }
+    skive_normalization statistics;
+    skv_test_fails(ctx, skive_dataset_statistics(ctx, ds, &statistics), SKIVE_ERR_DATA, "03.jpg");
+    skive_dataset_free(ds);
+    skv_test_context_end(ctx);
+}
+
+/* ---- memory ---- */
+
+typedef struct walk {
+    const char *spec;
+    int threads;
+    size_t resize;
+} walk;
+
+static skive_status use_everything(skive_context *ctx, void *user) {
+    const walk *w = user;
+    skive_dataset *ds = NULL;
+    skive_loader *loader = NULL;
+    skive_normalization n;
+    skive_dataset_options o = skive_dataset_options_default();
+    o.resize_h = o.resize_w = (int64_t)w->resize;
+    o.limit = 9;
+    skive_status status = skive_dataset_open(ctx, w->spec, &o, &ds);
+    if (status == SKIVE_OK) status = skive_dataset_statistics(ctx, ds, &n);
+    if (status == SKIVE_OK) {
+        skive_loader_options lo = skive_loader_options_default();
+        lo.batch = 4;
+        lo.prefetch = 2;
+        lo.threads = w->threads;
+        lo.normalization = &n;
+        lo.transforms = "crop:1,flip";
+        status = skive_loader_create(ctx, ds, &lo, &loader);
+    }
+    if (status == SKIVE_OK) status = skive_loader_start_epoch(loader, 0);
+    for (bool end = false; status == SKIVE_OK && !end;) {
+        skive_batch b;
+        status = skive_loader_next(loader, &b);
+        end = b.end;
+    }
+    skive_loader_free(loader);
+    skive_dataset_free(ds);
+    return status;
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    char spec[4 * SKV_TEST_PATH];
+    (void)write_idx(24);
+    write_gz(at("w.gz"), image_file, idx_images(image_file, 24));
+    (void)snprintf(spec, sizeof spec, "idx:%s,%s", at("w.gz"), at("labels.idx"));
+    for (int threads = 0; threads <= 2; threads++) {
+        walk w = {spec, threads, 0};
+        assert_true(skv_test_walk_allocations(use_everything, &w, 1) > 20);
+    }
+    walk scaled = {spec, 1, 12};
+    assert_true(skv_test_walk_allocations(use_everything, &scaled, 1) > 20);
+
+    write_folder(at("walk"), 2, 6);
+    unsigned char colour[8 * 6 * 3];
+    smooth(colour, 8, 6, 3, 1);
+    write_png_raw(at("walk/bee/00.PNG"), 8, 6, 8, PNG_COLOR_TYPE_RGB, true, colour, 24);
+    (void)snprintf(spec, sizeof spec, "folder:%s", at("walk"));
+    for (int threads = 0; threads <= 2; threads++) {
+        walk w = {spec, threads, threads == 1 ? 5 : 0};
+        assert_true(skv_test_walk_allocations(use_everything, &w, 1) > 50);
+    }
+    float values[2 * 24];
+    int64_t classes[24];
+    for (int i = 0; i < 24; i++) {
+        values[2 * i] = (float)i;
+        values[2 * i + 1] = 1.0f;
+        classes[i] = i % 3;
+    }
+    skive_context *ctx = skv_test_context();
+    skive_tensor x = {.dtype = SKIVE_F32, .rank = 4, .dims = {24, 1, 1, 2}, .data = values};
+    skive_tensor y = {.dtype = SKIVE_I64, .rank = 1, .dims = {24}, .data = classes};
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, at("wx.npy"), &x));
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, at("wy.npy"), &y));
+    skv_test_context_end(ctx);
+    (void)snprintf(spec, sizeof spec, "npy:%s,%s", at("wx.npy"), at("wy.npy"));
+    walk w = {spec, 1, 0};
+    assert_true(skv_test_walk_allocations(use_everything, &w, 1) > 20);
+}
+
+/* ---- the real set ---- */
+
+static void fashion_mnist(void **state) {
+    (void)state;
+    if (!skv_path_exists("/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz")) skip();
+    skive_context *ctx = skv_test_context();
+    static const struct {
+        skive_split split;
+        size_t count;
+    } parts[] = {{SKIVE_SPLIT_TRAIN, 55000}, {SKIVE_SPLIT_VALIDATION, 5000}, {SKIVE_SPLIT_TEST, 10000},
+                 {SKIVE_SPLIT_TRAIN_FULL, 60000}};
+    for (size_t p = 0; p < 4; p++) {
+        skive_dataset *ds = open_split(ctx, "fashion-mnist", parts[p].split);
+        skive_dataset_info info;
+        skive_dataset_get_info(ds, &info);
+        assert_int_equal(info.count, parts[p].count);
+        assert_int_equal(info.dims[1], 28);
+        assert_int_equal(info.dims[2], 28);
+        assert_int_equal(info.classes, 10);
+        assert_string_equal(info.class_names[9], "Ankle boot");
+        assert_true(info.separate_test);
+        if (parts[p].split == SKIVE_SPLIT_TEST) {
+            int64_t label;
+            skv_test_ok(ctx, skive_dataset_read(ctx, ds, 0, NULL, &label));
+            assert_int_equal(label, 9);
+        }
+        if (parts[p].split == SKIVE_SPLIT_TRAIN_FULL) { /* the figures everyone knows */
+            skive_normalization n;
+            skv_test_ok(ctx, skive_dataset_statistics(ctx, ds, &n));
+            assert_true(fabs((double)n.mean[0] - 0.2860406) < 1e-6);
+            assert_true(fabs((double)n.std[0] - 0.3530242) < 1e-6);
+            size_t per_class[10] = {0}, total = 0;
+            skive_loader_options o = skive_loader_options_default();
+            skive_loader *loader = NULL;
+            skive_batch b;
+            o.normalization = &n;
+            skv_test_ok(ctx, skive_loader_create(ctx, ds, &o, &loader));
+            skv_test_ok(ctx, skive_loader_start_epoch(loader, 0));
+            double sum = 0.0, begin = skv_now();
+            for (;;) {
+                skv_test_ok(ctx, skive_loader_next(loader, &b));
+                if (b.end) break;
+                total += b.count;
+                for (size_t i = 0; i < b.count; i++) per_class[((int64_t *)b.y.data)[i]]++;
+                sum += (double)((float *)b.x.data)[400];
+            }
+            print_message("loader: %.0f images/s on one thread\n", 60000.0 / (skv_now() - begin));
+            assert_int_equal(total, 60000);
+            assert_true(isfinite(sum));
+            for (int c = 0; c < 10; c++) assert_int_equal(per_class[c], 6000);
+            skive_loader_free(loader);
+        }
+        skive_dataset_free(ds);
+    }
+    skv_test_context_end(ctx);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
+        T(transform_lists), T(transform_effects), T(transforms_are_pure), T(loader_is_deterministic),
+        T(loader_contents), T(loader_cut_short), T(loader_tells_of_damage), T(every_allocation_may_fail),
+        T(fashion_mnist),
+#undef T
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
