@@ -3,6 +3,7 @@
 #ifndef SKV_OPS_COMMON_NN_H
 #define SKV_OPS_COMMON_NN_H
 
+#include "ops/cases.h"
 #include "ops/op.h"
 #include "tensor/tensor.h"
 
@@ -67,11 +68,11 @@ int64_t skv_add_sat(int64_t a, int64_t b);
 int64_t skv_dim_or_1(const skive_value *v, int axis); /* unknown: 1 */
 static inline skv_range skv_range_any(void) { return (skv_range){-INFINITY, INFINITY}; }
 
-/* ---- self-test cases ---- */
-#define CASE_IN(a) .in = (a), .n_in = SKV_COUNT(a)
-#define CASE_ATTRS(a) .attrs = (a), .n_attrs = SKV_COUNT(a)
-#define CASE_EXPECT(a) .expect = (a), .n_expect = SKV_COUNT(a)
-#define CASE_DIMS(a) .expect_dims = (a), .expect_rank = (int)SKV_COUNT(a)
+/* ---- self-test cases whose parts are arrays with a name (ops/cases.h has the forms for parts written in place) ---- */
+#define CASE_IN_OF(a) .in = (a), .n_in = SKV_COUNT(a)
+#define CASE_ATTRS_OF(a) .attrs = (a), .n_attrs = SKV_COUNT(a)
+#define CASE_EXPECT_OF(a) .expect = (a), .n_expect = SKV_COUNT(a)
+#define CASE_DIMS_OF(a) .expect_dims = (a), .expect_rank = (int)SKV_COUNT(a)
 #define A_INT(name_, v) {.name = (name_), .type = SKV_ATTR_INT, .i = (v)}
 #define A_FLT(name_, v) {.name = (name_), .type = SKV_ATTR_FLOAT, .f = (v)}
 #define A_STR(name_, v) {.name = (name_), .type = SKV_ATTR_STRING, .s = (v)}

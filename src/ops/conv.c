@@ -153,18 +153,18 @@ static const skv_case_in in_3d[] = {{.dtype = SKIVE_F32, .rank = 5, .dims = {1, 
 static const skv_attr_init at_3d[] = {A_INTS("kernel_shape", k222)};
 
 static const skv_op_case cases[] = {
-    {.name = "padded", CASE_ATTRS(at_padded), CASE_IN(in_ones), .n_out = 1, CASE_EXPECT(padded), CASE_DIMS(out55)},
-    {.name = "without padding", CASE_ATTRS(at_plain), CASE_IN(in_ones), .n_out = 1, CASE_EXPECT(unpadded),
-     CASE_DIMS(out33)},
-    {.name = "SAME_LOWER", CASE_ATTRS(at_lower), CASE_IN(in_ones), .n_out = 1, CASE_EXPECT(same_lower),
-     CASE_DIMS(out33)},
-    {.name = "strides, asymmetric padding", CASE_ATTRS(at_asym), CASE_IN(in_tall), .n_out = 1,
-     CASE_EXPECT(strided_asym), CASE_DIMS(out42)},
-    {.name = "1-d with bias", CASE_ATTRS(at_1d), CASE_IN(in_1d), .n_out = 1, CASE_EXPECT(y1d), CASE_DIMS(out12)},
-    {.name = "strides, dilations, bias", CASE_ATTRS(at_mixed), CASE_IN(in_random), .n_out = 1},
-    {.name = "groups", CASE_ATTRS(at_grouped), CASE_IN(in_grouped), .n_out = 1},
-    {.name = "depthwise", CASE_ATTRS(at_depth), CASE_IN(in_depth), .n_out = 1},
-    {.name = "3-d", CASE_ATTRS(at_3d), CASE_IN(in_3d), .n_out = 1},
+    {.name = "padded", CASE_ATTRS_OF(at_padded), CASE_IN_OF(in_ones), .n_out = 1, CASE_EXPECT_OF(padded), CASE_DIMS_OF(out55)},
+    {.name = "without padding", CASE_ATTRS_OF(at_plain), CASE_IN_OF(in_ones), .n_out = 1, CASE_EXPECT_OF(unpadded),
+     CASE_DIMS_OF(out33)},
+    {.name = "SAME_LOWER", CASE_ATTRS_OF(at_lower), CASE_IN_OF(in_ones), .n_out = 1, CASE_EXPECT_OF(same_lower),
+     CASE_DIMS_OF(out33)},
+    {.name = "strides, asymmetric padding", CASE_ATTRS_OF(at_asym), CASE_IN_OF(in_tall), .n_out = 1,
+     CASE_EXPECT_OF(strided_asym), CASE_DIMS_OF(out42)},
+    {.name = "1-d with bias", CASE_ATTRS_OF(at_1d), CASE_IN_OF(in_1d), .n_out = 1, CASE_EXPECT_OF(y1d), CASE_DIMS_OF(out12)},
+    {.name = "strides, dilations, bias", CASE_ATTRS_OF(at_mixed), CASE_IN_OF(in_random), .n_out = 1},
+    {.name = "groups", CASE_ATTRS_OF(at_grouped), CASE_IN_OF(in_grouped), .n_out = 1},
+    {.name = "depthwise", CASE_ATTRS_OF(at_depth), CASE_IN_OF(in_depth), .n_out = 1},
+    {.name = "3-d", CASE_ATTRS_OF(at_3d), CASE_IN_OF(in_3d), .n_out = 1},
 };
 
 const skv_op skv_op_conv = {

@@ -71,8 +71,8 @@ static const skv_case_in in_strided[] = {{.dtype = SKIVE_F32, .rank = 3, .dims =
                                          {.dtype = SKIVE_F32, .rank = 3, .dims = {1, 2, 4}, .values = x_s},
                                          {.dtype = SKIVE_F32, .rank = 3, .dims = {2, 1, 2}}};
 static const skv_op_case cases[] = {
-    {.name = "ones", CASE_IN(in), .n_out = 2, CASE_EXPECT(dw)},
-    {.name = "strides, groups, padding", CASE_ATTRS(at_strided), CASE_IN(in_strided), .n_out = 1, CASE_EXPECT(dw_s)},
+    {.name = "ones", CASE_IN_OF(in), .n_out = 2, CASE_EXPECT_OF(dw)},
+    {.name = "strides, groups, padding", CASE_ATTRS_OF(at_strided), CASE_IN_OF(in_strided), .n_out = 1, CASE_EXPECT_OF(dw_s)},
 };
 
 const skv_op skv_op_conv_grad_weight = {

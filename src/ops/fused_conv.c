@@ -86,14 +86,14 @@ static const skv_attr_init at_tanh[] = {A_STR("activation", "Tanh")};
 static const skv_attr_init at_swish[] = {A_STR("activation", "HardSwish")};
 static const skv_attr_init at_hard[] = {A_STR("activation", "HardSigmoid")};
 static const skv_op_case cases[] = {
-    {.name = "nothing after", CASE_IN(in_plain), .n_out = 1, CASE_EXPECT(none)},
-    {.name = "Relu", CASE_ATTRS(at_relu), CASE_IN(in), .n_out = 1, CASE_EXPECT(relu)},
-    {.name = "LeakyRelu", CASE_ATTRS(at_leaky), CASE_IN(in), .n_out = 1, CASE_EXPECT(leaky)},
-    {.name = "Clip", CASE_ATTRS(at_clip), CASE_IN(in), .n_out = 1, CASE_EXPECT(clip)},
-    {.name = "Sigmoid", CASE_ATTRS(at_sigmoid), CASE_IN(in), .n_out = 1, CASE_EXPECT(sigmoid)},
-    {.name = "Tanh", CASE_ATTRS(at_tanh), CASE_IN(in), .n_out = 1, CASE_EXPECT(hyperbolic)},
-    {.name = "HardSwish", CASE_ATTRS(at_swish), CASE_IN(in), .n_out = 1, CASE_EXPECT(hard_swish)},
-    {.name = "HardSigmoid", CASE_ATTRS(at_hard), CASE_IN(in), .n_out = 1, CASE_EXPECT(hard_sigmoid)},
+    {.name = "nothing after", CASE_IN_OF(in_plain), .n_out = 1, CASE_EXPECT_OF(none)},
+    {.name = "Relu", CASE_ATTRS_OF(at_relu), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(relu)},
+    {.name = "LeakyRelu", CASE_ATTRS_OF(at_leaky), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(leaky)},
+    {.name = "Clip", CASE_ATTRS_OF(at_clip), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(clip)},
+    {.name = "Sigmoid", CASE_ATTRS_OF(at_sigmoid), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(sigmoid)},
+    {.name = "Tanh", CASE_ATTRS_OF(at_tanh), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(hyperbolic)},
+    {.name = "HardSwish", CASE_ATTRS_OF(at_swish), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(hard_swish)},
+    {.name = "HardSigmoid", CASE_ATTRS_OF(at_hard), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(hard_sigmoid)},
 };
 
 const skv_op skv_op_fused_conv = {

@@ -1,0 +1,13 @@
+/* What Gemm and FusedGemm share: their sizes and the product in double. */
+#ifndef SKV_OPS_COMMON_GEMM_H
+#define SKV_OPS_COMMON_GEMM_H
+
+#include "ops/common_nn.h"
+
+/* Shape and type of output 0 from inputs A [m][k], B [k][n] and C (broadcast to [m][n]). */
+skive_status skv_infer_gemm(skv_infer *c);
+/* y = alpha a' b' + beta c, from inputs 0 to 2 of the run. */
+skive_status skv_gemm_run(const skv_eval *c, skv_result *y);
+void skv_gemm_cost(const skive_node *n, skive_cost *cost);
+
+#endif
