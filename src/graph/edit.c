@@ -1,0 +1,135 @@
+/* Edits. What can fail is done before anything changes. */
+#include <string.h>
+
+#include "graph/internal.h"
+
+skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value) {
+    if (value && value->graph != n->graph) {
+        return skv_fail_at(n->graph->ctx, SKIVE_ERR_ARGUMENT, n->name, "'%s' is of another graph", value->name);
+    }
+    if (value) SKV_TRY(skv_use_reserve(value, 1));
+    if (index >= n->n_inputs) {
+        skive_value **inputs = NULL;
+        SKV_TRY(skv_arena_array(n->graph->arena, index + 2, sizeof *inputs, &inputs));
+        if (n->n_inputs) memcpy(inputs, n->inputs, n->n_inputs * sizeof *inputs);
+        n->inputs = inputs;
+        n->n_inputs = (uint32_t)index + 1;
+    }
+    if (n->inputs[index]) skv_use_remove(n->inputs[index], n, (int)index);
+    n->inputs[index] = value;
+    if (value) skv_use_add(value, n, (int)index);
+    return SKIVE_OK;
+}
+
+skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool outputs_too) {
+    skive_graph *g = from->graph;
+    if (from == to) return SKIVE_OK;
+    SKV_TRY(skv_use_reserve(to, from->n_uses));
+    for (uint32_t i = 0; i < from->n_uses; i++) {
+        const skv_use use = from->uses[i];
+        use.node->inputs[use.index] = to;
+        skv_use_add(to, use.node, use.index);
+    }
+    from->n_uses = 0;
+    for (uint32_t i = 0; outputs_too && i < g->n_outputs; i++) {
+        if (g->outputs[i] != from) continue;
+        g->outputs[i] = to;
+        from->output_uses--;
+        to->output_uses++;
+    }
+    return SKIVE_OK;
+}
+
+/* Takes value `v` out of the tables; nothing refers to it any more. */
+static void unlink_value(skive_value *v) {
+    skive_graph *g = v->graph;
+    skv_names_remove(g->name_index, v);
+    skv_storage_release(v->storage);
+    skv_free(g->ctx, v->uses);
+    v->storage = NULL;
+    v->uses = NULL;
+    v->uses_capacity = v->n_uses = 0;
+    for (uint32_t i = v->id + 1; i < g->n_values; i++) {
+        g->values[i - 1] = g->values[i];
+        g->values[i - 1]->id = i - 1;
+    }
+    g->n_values--;
+}
+
+skive_status skv_graph_remove_value(skive_value *v) {
+    skive_graph *g = v->graph;
+    if (v->n_uses || v->output_uses || v->producer) {
+        return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, v->name, "value '%s' is still in use", v->name);
+    }
+    for (uint32_t i = 0; v->is_input && i < g->n_inputs; i++) {
+        if (g->inputs[i] != v) continue;
+        memmove(&g->inputs[i], &g->inputs[i + 1], (g->n_inputs - i - 1) * sizeof *g->inputs);
+        g->n_inputs--;
+        break;
+    }
+    unlink_value(v);
+    return SKIVE_OK;
+}
+
+skive_status skv_graph_remove_node(skive_node *n) {
+    skive_graph *g = n->graph;
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        const skive_value *v = n->outputs[i];
+        if (v && (v->n_uses || v->output_uses)) {
+            return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, n->name, "node '%s' cannot go: its output '%s' is used", n->name, v->name);
+        }
+    }
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        if (n->inputs[i]) skv_use_remove(n->inputs[i], n, (int)i);
+    }
+    for (uint32_t i = n->n_outputs; i-- > 0;) {
+        if (n->outputs[i]) unlink_value(n->outputs[i]);
+    }
+    for (uint32_t i = 0; i < n->n_attrs; i++) skv_attr_release(&n->attrs[i]);
+    n->n_attrs = 0;
+    for (uint32_t i = n->id + 1; i < g->n_nodes; i++) {
+        g->nodes[i - 1] = g->nodes[i];
+        g->nodes[i - 1]->id = i - 1;
+    }
+    g->n_nodes--;
+    return SKIVE_OK;
+}
+
+skive_status skv_value_rename(skive_value *v, const char *name) {
+    skive_graph *g = v->graph;
+    const char *copy = NULL;
+    const skive_value *other = skv_names_find(g->name_index, name);
+    if (other == v) return SKIVE_OK;
+    if (other) return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, name, "the name '%s' is taken by another value", name);
+    SKV_TRY(skv_arena_strdup(g->arena, name, &copy));
+    skv_names_remove(g->name_index, v);
+    v->name = copy;
+    skv_names_insert(g->name_index, v);
+    return SKIVE_OK;
+}
+
+skive_status skv_value_set_storage(skive_value *v, skv_storage *take) {
+    if (v->producer || v->is_input || v->outer) {
+        return skv_fail_at(v->graph->ctx, SKIVE_ERR_ARGUMENT, v->name, "'%s' is not a parameter", v->name);
+    }
+    skv_storage_release(v->storage);
+    v->storage = take;
+    v->type = skive_type_make(take->tensor.dtype, take->tensor.rank, take->tensor.dims);
+    return SKIVE_OK;
+}
+
+skive_status skive_value_set_data(skive_value *v, const skive_tensor *tensor) {
+    skv_storage *storage = NULL;
+    SKV_TRY(skv_storage_from_tensor(v->graph->ctx, tensor, &storage));
+    const skive_status status = skv_value_set_storage(v, storage);
+    if (status != SKIVE_OK) skv_storage_release(storage);
+    return status;
+}
+
+skive_status skv_graph_remove_output(skive_graph *g, size_t index) {
+    if (index >= g->n_outputs) return SKV_FAIL(g->ctx, SKIVE_ERR_ARGUMENT, "there is no output %zu", index);
+    g->outputs[index]->output_uses--;
+    memmove(&g->outputs[index], &g->outputs[index + 1], (g->n_outputs - index - 1) * sizeof *g->outputs);
+    g->n_outputs--;
+    return SKIVE_OK;
+}

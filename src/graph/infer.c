@@ -1,0 +1,118 @@
+/* Types of all values from the inputs and parameters. Small integer tensors that are known (shapes, axes) are carried
+ * along, so that a Reshape after shape arithmetic has a known result. Nothing is written until all went well. */
+#include <string.h>
+
+#include "graph/internal.h"
+#include "ops/op.h"
+
+enum { MAX_KNOWN = 64 }; /* elements of a tensor carried along */
+
+typedef struct inference {
+    skive_context *ctx;
+    skive_graph *graph;
+    skive_type *types;   /* by value id */
+    skive_tensor *known; /* by value id; data NULL: not known */
+} inference;
+
+static const skive_tensor *known_tensor(const inference *x, const skive_value *v) {
+    if (!v) return NULL;
+    if (v->storage) return &v->storage->tensor;
+    return x->known[v->id].data ? &x->known[v->id] : NULL;
+}
+
+static bool small_integers(const skive_type *t) {
+    return (t->dtype == SKIVE_I64 || t->dtype == SKIVE_I32 || t->dtype == SKIVE_BOOL) && skv_type_is_static(t) &&
+           skv_type_count(t) >= 0 && skv_type_count(t) <= MAX_KNOWN;
+}
+
+/* A tensor header with the shape but no data, for Shape. */
+static skive_tensor header(const skive_type *t) {
+    skive_tensor h = {.dtype = t->dtype, .rank = t->rank};
+    for (int d = 0; d < t->rank; d++) h.dims[d] = t->dims[d].size;
+    return h;
+}
+
+/* The value of a node of one small integer output whose inputs are all known. */
+static skive_status carry(inference *x, const skive_node *n) {
+    skive_tensor in[8], out = {0};
+    const skive_tensor *inputs[8];
+    if (n->n_outputs != 1 || !n->outputs[0] || n->n_inputs > 8 || !n->op || !n->op->run || n->op->random) return SKIVE_OK;
+    if (!small_integers(&x->types[n->outputs[0]->id])) return SKIVE_OK;
+    const bool shape = skv_node_is(n, "Shape") && n->n_inputs > 0 && n->inputs[0];
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        inputs[i] = known_tensor(x, n->inputs[i]);
+        if (shape && i == 0) {
+            const skive_type *t = &x->types[n->inputs[0]->id];
+            if (!skv_type_is_static(t)) return SKIVE_OK;
+            in[0] = header(t);
+            inputs[0] = &in[0];
+        }
+        if (n->inputs[i] && (!inputs[i] || skive_tensor_count(inputs[i]) > 4096)) {
+            if (!(shape && i == 0)) return SKIVE_OK;
+        }
+    }
+    SKV_TRY(skv_op_evaluate(x->ctx, n, inputs, n->n_inputs, &out, 1));
+    x->known[n->outputs[0]->id] = out;
+    return SKIVE_OK;
+}
+
+/* What inference leaves open is filled from the declared type. */
+static void fill_from_declared(skive_type *t, const skive_type *declared) {
+    if (t->dtype == SKIVE_DTYPE_NONE) t->dtype = declared->dtype;
+    if (t->rank < 0) {
+        const skive_dtype dtype = t->dtype;
+        *t = *declared;
+        t->dtype = dtype;
+        return;
+    }
+    if (declared->rank != t->rank) return;
+    for (int d = 0; d < t->rank; d++) {
+        if (t->dims[d].size >= 0 || t->dims[d].symbol) continue;
+        t->dims[d] = declared->dims[d];
+    }
+}
+
+static skive_status infer_node(inference *x, const skive_node *n) {
+    const skive_type **in = NULL;
+    const skive_tensor **constant = NULL;
+    skive_type *out = NULL;
+    skive_status status;
+    if (!n->op || !n->op->infer) return SKIVE_OK;
+    SKV_GO(status, done, skv_alloc_array(x->ctx, (size_t)n->n_inputs + 1, sizeof *in, &in));
+    SKV_GO(status, done, skv_alloc_array(x->ctx, (size_t)n->n_inputs + 1, sizeof *constant, &constant));
+    SKV_GO(status, done, skv_alloc_array(x->ctx, (size_t)n->n_outputs + 1, sizeof *out, &out));
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        in[i] = n->inputs[i] ? &x->types[n->inputs[i]->id] : NULL;
+        constant[i] = known_tensor(x, n->inputs[i]);
+    }
+    SKV_GO(status, done, skv_op_infer(x->ctx, n, in, constant, out));
+    for (uint32_t o = 0; o < n->n_outputs; o++) {
+        if (!n->outputs[o]) continue;
+        fill_from_declared(&out[o], &n->outputs[o]->type);
+        x->types[n->outputs[o]->id] = out[o];
+    }
+    status = carry(x, n);
+done:
+    skv_free(x->ctx, in);
+    skv_free(x->ctx, constant);
+    skv_free(x->ctx, out);
+    return status;
+}
+
+skive_status skive_graph_infer(skive_graph *g) {
+    inference x = {.ctx = g->ctx, .graph = g};
+    skive_node **order = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_graph_topo(g, &order));
+    SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *x.types, &x.types));
+    SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *x.known, &x.known));
+    for (uint32_t i = 0; i < g->n_values; i++) x.types[i] = g->values[i]->type;
+    for (uint32_t i = 0; i < g->n_nodes; i++) SKV_GO(status, done, infer_node(&x, order[i]));
+    for (uint32_t i = 0; i < g->n_values; i++) g->values[i]->type = x.types[i];
+done:
+    for (uint32_t i = 0; x.known && i < g->n_values; i++) skive_tensor_free(g->ctx, &x.known[i]);
+    skv_free(g->ctx, order);
+    skv_free(g->ctx, x.types);
+    skv_free(g->ctx, x.known);
+    return status;
+}

@@ -1,0 +1,31 @@
+/* What the files of this room share and nobody else needs. */
+#ifndef SKV_GRAPH_INTERNAL_H
+#define SKV_GRAPH_INTERNAL_H
+
+#include "graph/graph.h"
+
+/* Room for one more element in a growing array. */
+skive_status skv_reserve(skive_context *ctx, void *array, uint32_t count, uint32_t *capacity, size_t size);
+
+/* ---- names of values: an open-addressing hash ---- */
+skive_status skv_names_create(skive_context *ctx, void **out);
+void skv_names_free(skive_context *ctx, void *index);
+/* Room for one more name, so that the insertion after it cannot fail. */
+skive_status skv_names_reserve(skive_context *ctx, void *index);
+void skv_names_insert(void *index, skive_value *v);
+void skv_names_remove(void *index, const skive_value *v);
+skive_value *skv_names_find(const void *index, const char *name);
+
+/* ---- uses ---- */
+skive_status skv_use_reserve(skive_value *v, uint32_t more);
+void skv_use_add(skive_value *v, skive_node *n, int index); /* room was reserved */
+void skv_use_remove(skive_value *v, const skive_node *n, int index);
+
+/* Copies everything of attribute `from` for a node of graph g; subgraphs with captured values looked up in g. */
+skive_status skv_attr_copy(skive_graph *g, const skv_attr *from, skv_attr *to);
+void skv_attr_release(skv_attr *a);
+
+/* A copy under a parent: captured values are bound by name to the parent's. */
+skive_status skv_graph_copy_under(skive_context *ctx, const skive_graph *g, skive_graph *parent, skive_graph **out);
+
+#endif

@@ -1,0 +1,86 @@
+/* Calling an op's record for one node: types, and values through the reference. */
+#include <string.h>
+
+#include "ops/op.h"
+#include "tensor/tensor.h"
+
+skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_type *const *in,
+                          const skive_tensor *const *constant, skive_type *out) {
+    for (uint32_t i = 0; i < n->n_outputs; i++) out[i] = (skive_type){.rank = -1};
+    if (!n->op || !n->op->infer) {
+        for (uint32_t i = 0; i < n->n_outputs; i++) {
+            if (n->outputs[i]) out[i] = n->outputs[i]->type;
+        }
+        return SKIVE_OK;
+    }
+    if ((int)n->n_inputs < n->op->min_in) {
+        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': %s needs %d inputs", n->name, n->op_type, n->op->min_in);
+    }
+    for (int i = 0; i < n->op->min_in; i++) {
+        if (!in[i]) return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': input %d of %s is missing", n->name, i, n->op_type);
+    }
+    skv_infer c = {.ctx = ctx, .node = n, .n_in = n->n_inputs, .n_out = n->n_outputs, .in = in, .constant = constant, .out = out};
+    return n->op->infer(&c);
+}
+
+typedef struct call {
+    skive_type *in_types, *out_types;
+    const skive_type **in;
+    skive_tensor **out;
+} call;
+
+static skive_status allocate_call(skive_context *ctx, call *c, size_t n_in, size_t n_out) {
+    SKV_TRY(skv_alloc_array(ctx, n_in + 1, sizeof *c->in_types, &c->in_types));
+    SKV_TRY(skv_alloc_array(ctx, n_out + 1, sizeof *c->out_types, &c->out_types));
+    SKV_TRY(skv_alloc_array(ctx, n_in + 1, sizeof *c->in, &c->in));
+    return skv_alloc_array(ctx, n_out + 1, sizeof *c->out, &c->out);
+}
+
+static void free_call(skive_context *ctx, call *c) {
+    skv_free(ctx, c->in_types);
+    skv_free(ctx, c->out_types);
+    skv_free(ctx, c->in);
+    skv_free(ctx, c->out);
+}
+
+static skive_status allocate_outputs(skive_context *ctx, const skive_node *n, const skive_type *types, skive_tensor *out,
+                                     skive_tensor **wanted) {
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        int64_t dims[SKIVE_MAX_RANK];
+        if (!n->outputs[i]) continue;
+        if (types[i].dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&types[i])) {
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name, "node '%s': the shape of output %u of %s is not known",
+                               n->name, i, n->op_type);
+        }
+        for (int d = 0; d < types[i].rank; d++) dims[d] = types[i].dims[d].size;
+        SKV_TRY(skive_tensor_create(ctx, types[i].dtype, types[i].rank, dims, &out[i]));
+        wanted[i] = &out[i];
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
+                             skive_tensor *out, size_t n_out) {
+    call c = {0};
+    skive_status status;
+    if (!n->op || !n->op->run) {
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': there is no %s in skive", n->name, n->op_type);
+    }
+    for (size_t i = 0; i < n_out; i++) out[i] = (skive_tensor){0};
+    SKV_GO(status, done, allocate_call(ctx, &c, n_in, n_out));
+    for (size_t i = 0; i < n_in; i++) {
+        if (!in[i]) continue;
+        c.in_types[i] = skive_type_make(in[i]->dtype, in[i]->rank, in[i]->dims);
+        c.in[i] = &c.in_types[i];
+    }
+    SKV_GO(status, done, skv_op_infer(ctx, n, c.in, in, c.out_types));
+    SKV_GO(status, done, allocate_outputs(ctx, n, c.out_types, out, c.out));
+    const skv_eval e = {.ctx = ctx, .node = n, .n_in = n_in, .n_out = n_out, .in = in, .out = c.out};
+    status = n->op->run(&e);
+done:
+    if (status != SKIVE_OK) {
+        for (size_t i = 0; i < n_out; i++) skive_tensor_free(ctx, &out[i]);
+    }
+    free_call(ctx, &c);
+    return status;
+}
