@@ -66,13 +66,20 @@ skive_loader_options skive_loader_options_default(void) {
 
 /* ---- filling ---- */
 
+/* clang vectorizes these loops unasked, and warns when asked in a build where it cannot (sanitizers). */
+#ifdef __clang__
+#define VECTORIZE
+#else
+#define VECTORIZE _Pragma("omp simd")
+#endif
+
 static void convert_u8(const uint8_t *restrict from, size_t n, float scale, float shift, float *restrict to) {
-#pragma omp simd
+    VECTORIZE
     for (size_t i = 0; i < n; i++) to[i] = (float)from[i] * scale + shift;
 }
 
 static void normalize(const float *restrict from, size_t n, float scale, float shift, float *restrict to) {
-#pragma omp simd
+    VECTORIZE
     for (size_t i = 0; i < n; i++) to[i] = from[i] * scale + shift;
 }
 
