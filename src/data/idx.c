@@ -77,7 +77,7 @@ done:
 
 skive_status skv_idx_open(skive_context *ctx, const char *images, const char *labels, int64_t known_classes,
                           skive_dataset *ds) {
-    uint32_t dims[IDX_MAX_RANK], label_dims[IDX_MAX_RANK];
+    uint32_t dims[IDX_MAX_RANK] = {0}, label_dims[IDX_MAX_RANK] = {0};
     int rank, label_rank;
     size_t size;
     uint8_t *bytes = NULL;
