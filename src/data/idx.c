@@ -78,8 +78,8 @@ done:
 skive_status skv_idx_open(skive_context *ctx, const char *images, const char *labels, int64_t known_classes,
                           skive_dataset *ds) {
     uint32_t dims[IDX_MAX_RANK] = {0}, label_dims[IDX_MAX_RANK] = {0};
-    int rank, label_rank;
-    size_t size;
+    int rank = 0, label_rank = 0;
+    size_t size = 0;
     uint8_t *bytes = NULL;
     SKV_TRY(read_idx(ctx, images, "images", 2, IDX_MAX_RANK, &rank, dims, &bytes, &size));
     ds->u8 = bytes;
