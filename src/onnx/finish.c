@@ -14,6 +14,12 @@ static const skive_value *origin(const skive_value *v) {
     return v;
 }
 
+static void take_outer_types(skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        if (g->values[i]->outer) g->values[i]->type = g->values[i]->outer->type;
+    }
+}
+
 /* Types of one node's outputs, as far as they can be told now: some old forms can only be brought up knowing ranks. What
  * fails here will fail, with its message, in the inference of the finished graph. */
 static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
@@ -47,9 +53,7 @@ static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
     for (uint32_t i = 0; i < n->n_attrs; i++) {
         if (n->attrs[i].type != SKV_ATTR_GRAPH) continue;
         skive_graph *sub = n->attrs[i].graph;
-        for (uint32_t k = 0; k < sub->n_values; k++) {
-            if (sub->values[k]->outer) sub->values[k]->type = sub->values[k]->outer->type;
-        }
+        take_outer_types(sub);
         SKV_TRY(canonical_graph(im, sub));
     }
     if (!n->op || *n->domain) return SKIVE_OK;
@@ -136,10 +140,24 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
     return status;
 }
 
+/* ---- types ---- */
+
+static skive_status infer_all(skive_graph *g) {
+    SKV_TRY(skive_graph_infer(g));
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
+            if (g->nodes[i]->attrs[k].type != SKV_ATTR_GRAPH) continue;
+            take_outer_types(g->nodes[i]->attrs[k].graph);
+            SKV_TRY(infer_all(g->nodes[i]->attrs[k].graph));
+        }
+    }
+    return SKIVE_OK;
+}
+
 skive_status skv_onnx_finish(skv_onnx_importer *im, skive_graph *g) {
     if (im->opset > SKV_ONNX_MAX_OPSET) im->opset = SKV_ONNX_MAX_OPSET;
     SKV_TRY(canonical_graph(im, g));
     SKV_TRY(tidy_parameters(im, g));
     SKV_TRY(skive_graph_check(g));
-    return skive_graph_infer(g);
+    return infer_all(g);
 }

@@ -93,6 +93,9 @@ static skive_status declare_all(skv_onnx_importer *im, skive_graph *g, const Onn
 
 /* ---- second sweep: nodes ---- */
 
+#define MAX_PER_NODE 4096 /* inputs or outputs: the graph keeps them in arrays that are searched and copied */
+#define MAX_ATTRIBUTES 256
+
 static bool add_node_name(scope *s, const char *name) {
     size_t i = (size_t)skv_hash64(name, strlen(name), 0) & s->mask;
     for (; s->node_names[i]; i = (i + 1) & s->mask) {
@@ -186,6 +189,14 @@ static skive_status import_node(skv_onnx_importer *im, scope *s, const Onnx__Nod
     skive_node *node;
     if (!*name && n_out) name = skv_onnx_text(proto->output[0]); /* as good a name in messages */
     SKV_TRY(check_operator(im, proto, name));
+    if (n_in > MAX_PER_NODE || n_out > MAX_PER_NODE || proto->n_attribute > MAX_ATTRIBUTES) {
+        return skv_fail_at(im->ctx, SKIVE_ERR_LIMIT, name, "node %s (%s) has more than %d inputs or outputs or %d attributes", name,
+                           op, MAX_PER_NODE, MAX_ATTRIBUTES);
+    }
+    if (skv_arena_bytes(s->g->arena) > im->source->options.max_memory) {
+        return skv_fail_at(im->ctx, SKIVE_ERR_LIMIT, name, "the graph takes more than %zu bytes without its weights (option max_memory)",
+                           im->source->options.max_memory);
+    }
     SKV_TRY(skv_arena_array(im->source->arena, n_in + n_out, sizeof *values, &values));
     for (size_t i = 0; i < n_in; i++) {
         const char *input = skv_onnx_text(proto->input[i]);

@@ -2,6 +2,7 @@
  *
  * protobuf-c takes memory from an arena of the context, so that it can be bounded and goes in one piece, and sees only the
  * scanner's copy. Here too are the entry points that read. */
+#include <stdio.h>
 #include <string.h>
 
 #include "onnx/onnx.h"
@@ -84,11 +85,14 @@ static skive_status read_model(skv_onnx_source *source, skive_graph **out) {
     skive_status status = skv_onnx_source_open(source, SKV_ONNX_MODEL, &message);
     if (status == SKIVE_OK) status = skv_onnx_import(source, (Onnx__ModelProto *)(void *)message, out);
     skv_onnx_source_close(source);
-    if (status != SKIVE_OK) {
-        *out = NULL;
-        return skv_fail_prefix(source->ctx, status, "%s", source->label);
+    if (status == SKIVE_OK) return SKIVE_OK;
+    *out = NULL;
+    char subject[128]; /* what an op's inference says does not name the node: it stands apart */
+    (void)snprintf(subject, sizeof subject, "%s", skive_context_subject(source->ctx));
+    if (*subject && !strstr(skive_context_message(source->ctx), subject) && strcmp(subject, source->label) != 0) {
+        (void)skv_fail_prefix(source->ctx, status, "%s", subject);
     }
-    return SKIVE_OK;
+    return skv_fail_prefix(source->ctx, status, "%s", source->label);
 }
 
 skive_status skive_onnx_load(skive_context *ctx, const char *path, const skive_onnx_load_options *options,
