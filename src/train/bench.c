@@ -1,0 +1,70 @@
+/* Timing a plan. */
+#include <stdlib.h>
+
+#include "train/train.h"
+
+enum { MAX_RUNS = 100000, WARM_UP = 3 };
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static skive_status fill_inputs(skive_context *ctx, skive_exec *exec, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        skive_tensor t;
+        SKV_TRY(skive_exec_input(exec, i, &t));
+        if (t.dtype != SKIVE_F32) continue; /* integers: zero is a valid index, anything else may not be */
+        float *x = t.data;
+        for (int64_t k = 0; k < skive_tensor_count(&t); k++) x[k] = (float)skv_rng_normal(skive_context_seed(ctx), i, (uint64_t)k);
+    }
+    return SKIVE_OK;
+}
+
+static double percentile(const double *sorted, size_t n, double p) {
+    const size_t i = (size_t)(p * (double)(n - 1) + 0.5);
+    return sorted[i < n ? i : n - 1];
+}
+
+static skive_status measure(skive_context *ctx, skive_exec *exec, size_t min_runs, double min_seconds, double *times,
+                            size_t *n_out) {
+    size_t n = 0;
+    skv_progress progress;
+    for (int i = 0; i < WARM_UP; i++) SKV_TRY(skive_exec_run(exec));
+    skv_progress_start(&progress, ctx, "bench", min_seconds);
+    const double started = skv_now();
+    for (double now = started; n < MAX_RUNS && (n < min_runs || now - started < min_seconds);) {
+        SKV_TRY(skive_exec_run(exec));
+        const double after = skv_now();
+        times[n++] = after - now;
+        now = after;
+        SKV_TRY(skv_progress_at(&progress, now - started, "%zu runs", n));
+    }
+    *n_out = n;
+    return SKIVE_OK;
+}
+
+skive_status skive_bench(skive_context *ctx, const skive_plan *plan, int64_t batch, size_t min_runs, double min_seconds,
+                         skive_bench_report *out) {
+    skive_exec *exec = NULL;
+    double *times = NULL;
+    size_t n = 0;
+    skive_status status;
+    *out = (skive_bench_report){0};
+    if (min_runs < 1) min_runs = 1;
+    if (min_runs > MAX_RUNS) min_runs = MAX_RUNS;
+    SKV_GO(status, done, skive_exec_create(ctx, plan, &exec));
+    SKV_GO(status, done, fill_inputs(ctx, exec, skive_plan_input_count(plan)));
+    SKV_GO(status, done, skv_alloc_array(ctx, MAX_RUNS, sizeof *times, &times));
+    SKV_GO(status, done, measure(ctx, exec, min_runs, min_seconds, times, &n));
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += times[i];
+    qsort(times, n, sizeof *times, ascending);
+    *out = (skive_bench_report){.runs = n, .min = times[0], .p50 = percentile(times, n, 0.5), .p90 = percentile(times, n, 0.9),
+                                .p99 = percentile(times, n, 0.99), .mean = sum / (double)n, .max = times[n - 1]};
+    out->throughput = out->p50 > 0 ? (double)(batch > 0 ? batch : 1) / out->p50 : 0;
+done:
+    skive_exec_free(exec);
+    skv_free(ctx, times);
+    return status;
+}

@@ -1,0 +1,34 @@
+/* The model's input normalisation, kept as metadata, so that a model knows by itself what its input means. */
+#include <stdio.h>
+#include <string.h>
+
+#include "train/train.h"
+
+static const char key_mean[] = "skive.input.mean", key_std[] = "skive.input.std";
+
+skive_status skive_model_set_normalization(skive_graph *g, const skive_normalization *n) {
+    char text[SKIVE_NORMALIZATION_TEXT];
+    if (n->channels == 0) {
+        SKV_TRY(skive_graph_set_meta(g, key_mean, NULL));
+        return skive_graph_set_meta(g, key_std, NULL);
+    }
+    SKV_TRY(skive_normalization_format(g->ctx, n, text, sizeof text));
+    char *semicolon = strchr(text, ';');
+    if (!semicolon) return SKV_FAIL(g->ctx, SKIVE_ERR_INTERNAL, "normalisation text '%s'", text);
+    *semicolon = '\0';
+    SKV_TRY(skive_graph_set_meta(g, key_mean, text));
+    return skive_graph_set_meta(g, key_std, semicolon + 1);
+}
+
+skive_status skive_model_normalization(const skive_graph *g, skive_normalization *out) {
+    char text[2 * SKIVE_NORMALIZATION_TEXT];
+    const char *mean = skive_graph_meta(g, key_mean), *deviation = skive_graph_meta(g, key_std);
+    *out = (skive_normalization){0};
+    if (!mean && !deviation) return SKIVE_OK;
+    if (!mean || !deviation || strlen(mean) + strlen(deviation) + 2 > sizeof text) {
+        return skv_fail_at(g->ctx, SKIVE_ERR_FORMAT, key_mean, "the model's metadata has only one of %s and %s", key_mean,
+                           key_std);
+    }
+    snprintf(text, sizeof text, "%s;%s", mean, deviation);
+    return skive_normalization_parse(g->ctx, text, out);
+}
