@@ -21,14 +21,14 @@ skive_status skive_model_set_normalization(skive_graph *g, const skive_normaliza
 }
 
 skive_status skive_model_normalization(const skive_graph *g, skive_normalization *out) {
-    char text[2 * SKIVE_NORMALIZATION_TEXT];
+    char text[SKIVE_NORMALIZATION_TEXT + 2];
     const char *mean = skive_graph_meta(g, key_mean), *deviation = skive_graph_meta(g, key_std);
     *out = (skive_normalization){0};
     if (!mean && !deviation) return SKIVE_OK;
-    if (!mean || !deviation || strlen(mean) + strlen(deviation) + 2 > sizeof text) {
-        return skv_fail_at(g->ctx, SKIVE_ERR_FORMAT, key_mean, "the model's metadata has only one of %s and %s", key_mean,
+    const int length = mean && deviation ? snprintf(text, sizeof text, "%s;%s", mean, deviation) : -1;
+    if (length < 0 || (size_t)length >= sizeof text) {
+        return skv_fail_at(g->ctx, SKIVE_ERR_FORMAT, key_mean, "the model's metadata %s and %s do not make a normalisation", key_mean,
                            key_std);
     }
-    snprintf(text, sizeof text, "%s;%s", mean, deviation);
     return skive_normalization_parse(g->ctx, text, out);
 }
