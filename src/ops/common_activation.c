@@ -73,6 +73,11 @@ skv_range skv_activation_range(const skive_node *node) {
 /* ---- integer operators ---- */
 
 skive_status skv_requant_read(skive_context *ctx, const skive_node *node, skv_requant *out) {
+    return skv_requant_read_named(ctx, node, "y_zero_point", out);
+}
+
+skive_status skv_requant_read_named(skive_context *ctx, const skive_node *node, const char *zero_point,
+                                    skv_requant *out) {
     static const struct {
         const char *name;
         skv_q_output output;
@@ -82,13 +87,13 @@ skive_status skv_requant_read(skive_context *ctx, const skive_node *node, skv_re
     for (size_t i = 0; i < SKV_COUNT(types); i++) {
         if (strcmp(text, types[i].name) != 0) continue;
         out->output = types[i].output;
-        int64_t zp = skv_attr_int(node, "y_zero_point", 0), lo = skv_attr_int(node, "clamp_lo", types[i].lo),
+        int64_t zp = skv_attr_int(node, zero_point, 0), lo = skv_attr_int(node, "clamp_lo", types[i].lo),
                 hi = skv_attr_int(node, "clamp_hi", types[i].hi);
         *out = (skv_requant){types[i].output, 0, types[i].lo, types[i].hi};
         if (out->output == SKV_Q_F32) return SKIVE_OK; /* neither is read */
         if (zp < types[i].lo || zp > types[i].hi || lo < types[i].lo || hi > types[i].hi || lo > hi)
             return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name,
-                               "%s: y_zero_point %lld and clamp [%lld, %lld] must lie in [%d, %d]", node->op_type,
+                               "%s: the zero point %lld and clamp [%lld, %lld] must lie in [%d, %d]", node->op_type,
                                (long long)zp, (long long)lo, (long long)hi, types[i].lo, types[i].hi);
         out->y_zero_point = (int32_t)zp;
         out->clamp_lo = (int32_t)lo;

@@ -44,6 +44,9 @@ typedef struct skv_requant {
 /* Reads y_dtype ("u8" default, "s8", "float"), y_zero_point, clamp_lo and clamp_hi (defaults: the type's whole range).
  * ERR_GRAPH naming the node when they do not lie in the output's range. */
 skive_status skv_requant_read(skive_context *ctx, const skive_node *node, skv_requant *out);
+/* The same with another name for the attribute y_zero_point. */
+skive_status skv_requant_read_named(skive_context *ctx, const skive_node *node, const char *zero_point,
+                                    skv_requant *out);
 static inline skive_dtype skv_requant_dtype(const skv_requant *r) {
     return r->output == SKV_Q_U8 ? SKIVE_U8 : r->output == SKV_Q_I8 ? SKIVE_I8 : SKIVE_F32;
 }
@@ -64,6 +67,13 @@ static inline void skv_requant_store(const skv_requant *r, int32_t v, float mult
 
 /* An input's zero point, in u8's range. ERR_GRAPH otherwise. */
 skive_status skv_q_zero_point(skive_context *ctx, const skive_node *node, const char *name, int32_t *out);
+/* A QAdd node's numbers, checked (src/ops/q_add.c). */
+typedef struct skv_q_add {
+    int32_t a_zero_point, b_zero_point;
+    float a_multiplier, b_multiplier;
+    skv_requant y;
+} skv_q_add;
+skive_status skv_q_add_read(skive_context *ctx, const skive_node *node, skv_q_add *out);
 /* A float attribute that must be there, finite and > 0, as the float it stands for. */
 skive_status skv_q_scale(skive_context *ctx, const skive_node *node, const char *name, float *out);
 /* The floats attribute `multiplier`: n finite numbers >= 0. */

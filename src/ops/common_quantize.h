@@ -1,0 +1,24 @@
+/* What QuantizeLinear and DequantizeLinear share: which scale and zero point an element takes. */
+#ifndef SKV_OPS_COMMON_QUANTIZE_H
+#define SKV_OPS_COMMON_QUANTIZE_H
+
+#include "ops/common_nn.h"
+
+/* One scale (scalar or one element), one along `axis`, or one for each block of `block_size` elements along `axis`. */
+typedef struct skv_scale_map {
+    int64_t outer, length, inner; /* of x around axis; outer = 1, length = 1, inner = all for one scale */
+    int64_t block, blocks;        /* block 0: per axis; otherwise blocks = ceil(length / block) */
+} skv_scale_map;
+
+/* Shapes of scale (input 1) and zero point (input 2) against x (input 0). */
+skive_status skv_infer_scales(skv_infer *c);
+skive_status skv_scale_map_of(const skv_eval *c, const skive_tensor *x, const skive_tensor *scale, skv_scale_map *out);
+/* Index of the scale of element (o, i, q) of x seen as [outer][length][inner]. */
+static inline int64_t skv_scale_index(const skv_scale_map *m, int64_t o, int64_t i, int64_t q) {
+    return m->block ? (o * m->blocks + i / m->block) * m->inner + q : i;
+}
+bool skv_is_quantized_dtype(skive_dtype dtype); /* u8 s8 u16 s16 u4 s4 */
+void skv_couple_scales(skv_couple *c);
+int skv_quantize_needs_opset(const skive_node *n, skive_dtype integer, skive_dtype scale);
+
+#endif
