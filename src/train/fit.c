@@ -165,6 +165,7 @@ static skive_status set_up(fit_state *s) {
     s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);
     SKV_TRY(skive_graph_copy(s->ctx, s->fit->model, &s->current));
+    skv_params_mark_trainable(s->current);
     SKV_TRY(skv_params_unshare(s->current));
     SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));
     SKV_TRY(skv_params_unshare(s->best));

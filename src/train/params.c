@@ -43,3 +43,35 @@ void skv_params_copy_values(skive_graph *to, const skive_graph *from) {
         if (t) memcpy(v->storage->tensor.data, t->storage->tensor.data, skive_tensor_bytes(&v->storage->tensor));
     }
 }
+
+/* Inputs of an op that training may change. */
+typedef struct learned {
+    const char *op;
+    unsigned inputs; /* bit i: input i */
+} learned;
+static const learned learned_inputs[] = {
+    {"Conv", 1u << 1 | 1u << 2}, {"ConvTranspose", 1u << 1 | 1u << 2}, {"Gemm", 1u << 1 | 1u << 2},
+    {"MatMul", 1u << 0 | 1u << 1}, {"BatchNormalization", 1u << 1 | 1u << 2},
+    {"LayerNormalization", 1u << 1 | 1u << 2}, {"PRelu", 1u << 1}, {"Add", 1u << 0 | 1u << 1},
+};
+
+static bool is_learned(const skive_value *v) {
+    for (uint32_t i = 0; i < v->n_uses; i++) {
+        for (size_t k = 0; k < sizeof learned_inputs / sizeof learned_inputs[0]; k++) {
+            const learned *l = &learned_inputs[k];
+            if (!skv_node_is(v->uses[i].node, l->op) || !(l->inputs >> v->uses[i].index & 1u)) continue;
+            /* A single number added is part of a formula (an epsilon), not a bias. */
+            if (strcmp(l->op, "Add") != 0 || skv_type_count(&v->type) > 1) return true;
+        }
+    }
+    return false;
+}
+
+void skv_params_mark_trainable(skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        if (g->values[i]->trainable) return;
+    }
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        if (is_float_param(g->values[i])) g->values[i]->trainable = is_learned(g->values[i]);
+    }
+}

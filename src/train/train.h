@@ -136,6 +136,9 @@ skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_check
 
 /* Every floating-point parameter gets a storage of its own, so that writing does not reach other graphs. */
 skive_status skv_params_unshare(skive_graph *g);
+/* A model read from a file does not say what is trainable: unless something is marked, marks the float32 weights, biases
+ * and scales of the ops that have them. */
+void skv_params_mark_trainable(skive_graph *g);
 /* to's parameters take over from's data by name; graphs of the same structure. Cannot fail. */
 void skv_params_assign(skive_graph *to, const skive_graph *from);
 /* Copies values of parameters by id between graphs that are copies of one another. */
