@@ -1,0 +1,38 @@
+# The front door. Everything here is a thin wrapper round CMake and Ninja.
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+
+.PHONY: all deps build test demo bench proof lint clean install
+
+all: build
+
+deps:
+	@scripts/deps.sh
+
+$(BUILD)/build.ninja: CMakeLists.txt
+	@cmake --preset release -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
+
+build: deps $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS)
+
+test: deps
+	@scripts/test.sh
+
+demo: build
+	@scripts/demo.sh $(BUILD)/skive
+
+bench: build
+	@bench/run.sh
+
+proof: build
+	@scripts/proof.sh $(BUILD)
+
+lint: deps
+	@scripts/lint.sh
+
+install: build
+	@cmake --install $(BUILD)
+
+clean:
+	@rm -rf build build-* demo-out

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Everything that must hold: the tests with gcc and warnings as errors, the same under the sanitizers, a build with clang,
+# the formatting, and a user's program against the installed library. Ends with the figures of the full run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+started=$SECONDS
+say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - started)); }
+
+say "gcc, warnings are errors"
+cmake --preset ci >/dev/null
+cmake --build build-ci -j "$jobs"
+
+say "clang, warnings are errors"
+cmake --preset clang >/dev/null
+cmake --build build-clang -j "$jobs"
+
+say "formatting"
+scripts/format.sh --check
+
+say "installed library"
+tests/install/run.sh build-ci
+
+say "address and undefined-behaviour sanitizers"
+cmake --preset asan >/dev/null
+cmake --build build-asan -j "$jobs"
+OMP_NUM_THREADS=2 ctest --test-dir build-asan -j "$jobs" --output-on-failure --no-tests=error -LE release-only
+
+say "all tests"
+ctest --test-dir build-ci -j "$jobs" --output-on-failure --no-tests=error
