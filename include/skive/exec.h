@@ -32,6 +32,7 @@ typedef struct skive_plan_options {
     bool reference;  /* reference kernels only (for comparing) */
     const char *const *keep; /* names of values that must be computed as such, to be looked at through a tap */
     size_t n_keep;
+    bool keep_layout; /* kept values are shown in the kernel's own layout, flat: for those who only count elements */
 } skive_plan_options;
 SKIVE_API skive_plan_options skive_plan_options_default(void);
 
@@ -70,7 +71,9 @@ SKIVE_API skive_status skive_exec_output(skive_exec *exec, size_t index, skive_t
 /* Runs. Errors: INTERRUPTED, NUMERIC, MEMORY, whatever a kernel reports, naming the node. */
 SKIVE_API skive_status skive_exec_run(skive_exec *exec);
 
-/* Called after the step that computed a kept value (plan option `keep`), with dense row-major data. */
+/* Called after the step that computed a kept value (plan option `keep`), with dense row-major data. With the option
+ * `keep_layout` the tensor is flat, [elements stored], in the kernel's order; where channels were padded it holds more
+ * elements than the value has, all of the surplus zero. */
 typedef skive_status (*skive_tap_fn)(void *user, size_t keep_index, const skive_tensor *value);
 SKIVE_API void skive_exec_set_tap(skive_exec *exec, skive_tap_fn tap, void *user);
 

@@ -246,9 +246,15 @@ static skive_status add_taps(chooser *c, const skive_node *node) {
         const skive_value *v = node->outputs[o];
         for (size_t k = 0; v && k < c->n_keep; k++) {
             if (strcmp(v->name, c->keep[k]) != 0) continue;
+            const skv_layout layout = p->keep_layout ? c->places[v->id].home : SKV_PLAIN;
+            skive_type type = v->type;
             uint32_t slot;
-            SKV_TRY(bring(c, node, v, SKV_PLAIN, &slot));
-            p->taps[p->n_taps++] = (skv_plan_tap){(uint32_t)k, slot, p->n_steps ? p->n_steps - 1 : 0, v->type};
+            SKV_TRY(bring(c, node, v, layout, &slot));
+            if (p->keep_layout && p->slots[slot].kind == SKV_SLOT_ARENA) {
+                const int64_t stored = (int64_t)(p->slots[slot].bytes * 8) / skive_dtype_bits(type.dtype);
+                type = skive_type_make(type.dtype, 1, &stored);
+            }
+            p->taps[p->n_taps++] = (skv_plan_tap){(uint32_t)k, slot, p->n_steps ? p->n_steps - 1 : 0, type};
         }
     }
     return SKIVE_OK;

@@ -129,6 +129,7 @@ skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, con
     p->threads = o->threads > 0 ? o->threads : skv_threads(ctx);
     p->training = o->training;
     p->reference = o->reference;
+    p->keep_layout = o->keep_layout;
     SKV_GO(status, fail, skive_graph_copy(ctx, graph, &p->graph));
     SKV_GO(status, fail, bind_inputs(ctx, p->graph, o));
     SKV_GO(status, fail, simplify(p, o));

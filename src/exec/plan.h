@@ -49,7 +49,7 @@ struct skive_plan {
     skv_arena *arena;
     skive_graph *graph; /* the plan's own, with all passes applied and concrete shapes */
     int threads;
-    bool training, reference;
+    bool training, reference, keep_layout;
     skv_plan_step *steps;
     uint32_t n_steps, steps_capacity;
     skv_plan_slot *slots;

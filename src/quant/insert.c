@@ -1,0 +1,174 @@
+/* Writing the quantized graph: Q/DQ pairs at the points, integer weights and biases behind DequantizeLinear. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "quant/quant.h"
+
+static skive_value *scalar_f32(skv_builder *b, float x) { return skv_emit_scalar(b, SKIVE_F32, (double)x); }
+
+/* v -> QuantizeLinear -> DequantizeLinear, and everyone who read v reads the result. */
+static skive_status insert_pair(skv_builder *b, const skv_point *p) {
+    skive_value *v = p->value;
+    const uint32_t before = v->n_uses;
+    skive_value *scale = scalar_f32(b, p->grid.scale);
+    skive_value *zero = skv_emit_scalar(b, SKIVE_U8, p->grid.zero_point);
+    skive_value *q = skv_emit(b, "QuantizeLinear", SKV_IN(v, scale, zero), SKV_NONE);
+    skive_value *dq = skv_emit(b, "DequantizeLinear", SKV_IN(q, scale, zero), SKV_NONE);
+    SKV_TRY(b->status);
+    /* The uses there were before, last first because taking one out moves the last into its place. */
+    for (uint32_t i = before; i-- > 0;) {
+        const skv_use use = v->uses[i];
+        if (use.node != q->producer) SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, dq));
+    }
+    return SKIVE_OK;
+}
+
+/* Output channels of a weight: axis, their number, and how elements map to them. */
+typedef struct channels {
+    int axis;
+    int64_t n, inner;
+} channels;
+
+static channels channels_of(const skive_node *n, const skive_tensor *w) {
+    channels c = {.axis = 0, .inner = 1};
+    if (skv_node_is(n, "MatMul") || (skv_node_is(n, "Gemm") && skv_attr_int(n, "transB", 0) == 0)) c.axis = 1;
+    c.n = w->dims[c.axis];
+    for (int d = c.axis + 1; d < w->rank; d++) c.inner *= w->dims[d];
+    return c;
+}
+
+static void scales_of(const skive_tensor *w, const channels *c, bool per_channel, float *scale) {
+    const float *x = w->data;
+    const int64_t count = skive_tensor_count(w);
+    for (int64_t k = 0; k < c->n; k++) scale[k] = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t k = i / c->inner % c->n;
+        scale[k] = fabsf(x[i]) > scale[k] ? fabsf(x[i]) : scale[k];
+    }
+    float top = 0;
+    for (int64_t k = 0; k < c->n; k++) top = scale[k] > top ? scale[k] : top;
+    for (int64_t k = 0; k < c->n; k++) scale[k] = skv_affine_s8((double)(per_channel ? scale[k] : top)).scale;
+}
+
+static double quantize_weights(const skive_tensor *w, const channels *c, const float *scale, int8_t *q) {
+    const float *x = w->data;
+    const int64_t count = skive_tensor_count(w);
+    double power = 0, error = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const float s = scale[i / c->inner % c->n], r = rintf(x[i] / s);
+        q[i] = (int8_t)(r < -127 ? -127 : r > 127 ? 127 : r);
+        const double e = (double)x[i] - (double)s * q[i];
+        power += (double)x[i] * (double)x[i];
+        error += e * e;
+    }
+    return error > 0 ? 10 * log10(power / error) : INFINITY;
+}
+
+/* A weight quantized once, for all nodes that share it along the same axis. */
+static skive_status weight_pair(skv_builder *b, skive_node *n, bool per_channel, skive_quantize_report *report,
+                                const float **scales, int64_t *n_scales, channels *c) {
+    skive_context *ctx = b->graph->ctx;
+    skive_value *w = n->inputs[1];
+    const skive_tensor *t = skv_value_tensor(w);
+    skv_storage *q = NULL, *s = NULL;
+    char name[256];
+    *c = channels_of(n, t);
+    const int64_t count = per_channel ? c->n : 1;
+    SKV_TRY(skv_storage_create(ctx, SKIVE_I8, t->rank, t->dims, &q));
+    skive_status status = skv_storage_create(ctx, SKIVE_F32, per_channel ? 1 : 0, &c->n, &s);
+    if (status != SKIVE_OK) {
+        skv_storage_release(q);
+        return status;
+    }
+    float *all = NULL;
+    status = skv_arena_array(b->graph->arena, (size_t)c->n + 1, sizeof *all, &all);
+    if (status != SKIVE_OK) {
+        skv_storage_release(q);
+        skv_storage_release(s);
+        return status;
+    }
+    scales_of(t, c, per_channel, all);
+    memcpy(s->tensor.data, all, (size_t)count * sizeof *all);
+    float top = 0;
+    for (int64_t k = 0; k < c->n; k++) top = all[k] > top ? all[k] : top;
+    const skive_quantize_row row = {.is_parameter = true, .scale = (double)top, .lo = -127.0 * (double)top,
+                                    .hi = 127.0 * (double)top,
+                                    .sqnr = quantize_weights(t, c, all, q->tensor.data)};
+    status = skv_quant_add_row(ctx, report, &row, w->name);
+    if (status != SKIVE_OK) {
+        skv_storage_release(q);
+        skv_storage_release(s);
+        return status;
+    }
+    snprintf(name, sizeof name, "%.230s_quantized", w->name);
+    skive_value *integer = skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, q);
+    skive_value *scale = skv_emit_param(b, NULL, s);
+    skive_value *dq = per_channel ? skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_ATTRS(SKV_INT("axis", c->axis)))
+                                  : skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_NONE);
+    SKV_TRY(b->status);
+    *scales = all;
+    *n_scales = count;
+    return skv_node_set_input(n, 1, dq);
+}
+
+/* Bias in steps of input scale times weight scale, as the accumulator counts. */
+static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, const float *scales, int64_t n_scales) {
+    skive_context *ctx = b->graph->ctx;
+    const skive_tensor *t = skv_value_tensor(n->inputs[2]);
+    const int64_t count = skive_tensor_count(t);
+    skv_storage *q = NULL, *s = NULL;
+    char name[256];
+    int64_t clipped = 0;
+    SKV_TRY(skv_storage_create(ctx, SKIVE_I32, 1, &count, &q));
+    const skive_status status = skv_storage_create(ctx, SKIVE_F32, n_scales > 1 ? 1 : 0, &n_scales, &s);
+    if (status != SKIVE_OK) {
+        skv_storage_release(q);
+        return status;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const float step = input_scale * scales[n_scales > 1 ? i : 0];
+        const double r = rint((double)((const float *)t->data)[i] / (double)step), limit = 2147483647.0;
+        clipped += r > limit || r < -limit;
+        ((int32_t *)q->tensor.data)[i] = (int32_t)(r < -limit ? -limit : r > limit ? limit : r);
+    }
+    for (int64_t i = 0; i < n_scales; i++) ((float *)s->tensor.data)[i] = input_scale * scales[i];
+    if (clipped) {
+        skv_note(ctx, "node '%s': %lld biases are too large for their scale and were clipped", n->name, (long long)clipped);
+    }
+    snprintf(name, sizeof name, "%.230s_quantized", n->inputs[2]->name);
+    skive_value *integer = skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, q);
+    skive_value *scale = skv_emit_param(b, NULL, s);
+    skive_value *dq = n_scales > 1 ? skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_ATTRS(SKV_INT("axis", 0)))
+                                   : skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_NONE);
+    SKV_TRY(b->status);
+    return skv_node_set_input(n, 2, dq);
+}
+
+static const skv_point *point_of(const skv_points *p, const skive_value *v) {
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->items[i].value == v) return &p->items[i];
+    }
+    return NULL;
+}
+
+skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,
+                              const skv_points *points, skive_quantize_report *report) {
+    skv_builder b = skv_build(g);
+    const uint32_t n_nodes = g->n_nodes;
+    (void)ctx;
+    for (uint32_t i = 0; i < n_nodes; i++) {
+        skive_node *n = g->nodes[i];
+        const bool weighted = skv_node_is(n, "Conv") || skv_node_is(n, "Gemm") || skv_node_is(n, "MatMul");
+        const float *scales = NULL;
+        int64_t n_scales = 0;
+        channels c;
+        if (!chosen[i] || !weighted) continue;
+        const skv_point *input = point_of(points, n->inputs[0]);
+        SKV_TRY(weight_pair(&b, n, o->per_channel, report, &scales, &n_scales, &c));
+        if (skv_node_in(n, 2) && input) SKV_TRY(bias_pair(&b, n, input->grid.scale, scales, n_scales));
+    }
+    for (size_t i = 0; i < points->n; i++) SKV_TRY(insert_pair(&b, &points->items[i]));
+    skv_graph_sweep(g);
+    return skive_graph_infer(g);
+}

@@ -1,0 +1,73 @@
+/* The range whose quantized distribution differs least from the one seen, in Kullback-Leibler divergence (Migacz, "8-bit
+ * inference with TensorRT", 2017): for each candidate the values outside are counted into the outermost bins (P), the
+ * bins inside are merged into the grid's levels and spread again over those that held something (Q). One-sided data uses
+ * all levels on its side; two-sided data a symmetric window. */
+#include <math.h>
+
+#include "quant/quant.h"
+
+enum { BINS = SKV_HISTOGRAM_BINS, LEVELS = 256, STEP = 64 };
+
+/* Divergence when bins [first, last) are kept. */
+static double divergence(const skv_histogram *h, int64_t first, int64_t last) {
+    const int64_t n = last - first;
+    double outside_low = 0, outside_high = 0, total = 0, inside = 0, sum = 0;
+    for (int64_t b = 0; b < BINS; b++) {
+        const double c = (double)h->bins[b];
+        total += c;
+        if (b < first) outside_low += c;
+        else if (b >= last) outside_high += c;
+        else inside += c;
+    }
+    if (!(inside > 0)) return INFINITY;
+    for (int64_t level = 0; level < LEVELS; level++) {
+        const int64_t from = first + level * n / LEVELS, to = first + (level + 1) * n / LEVELS;
+        double mass = 0;
+        int64_t used = 0;
+        for (int64_t b = from; b < to; b++) {
+            mass += (double)h->bins[b];
+            used += h->bins[b] != 0;
+        }
+        if (used == 0) continue;
+        const double q = mass / (double)used / inside;
+        for (int64_t b = from; b < to; b++) {
+            double p = (double)h->bins[b];
+            if (p == 0) continue;
+            if (b == first) p += outside_low;
+            if (b == last - 1) p += outside_high;
+            p /= total;
+            sum += p * log(p / q);
+        }
+    }
+    /* Outliers that fall on an empty outermost bin have no counterpart in Q: a candidate that hides them is worse. */
+    if (outside_low > 0 && h->bins[first] == 0) sum += outside_low / total * log(total);
+    if (outside_high > 0 && h->bins[last - 1] == 0) sum += outside_high / total * log(total);
+    return sum;
+}
+
+static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
+    const int64_t middle = BINS / 2;
+    const double width = 2 * h->reach / BINS;
+    const bool positive = h->low >= 0, negative = h->high <= 0;
+    double best = INFINITY;
+    int64_t kept = middle;
+    (void)o;
+    for (int64_t half = LEVELS / 2; half <= middle; half += STEP) {
+        const int64_t first = positive ? middle : middle - half, last = negative ? middle : middle + half;
+        if (last - first < LEVELS) continue;
+        const double d = divergence(h, first, last);
+        if (d >= best) continue;
+        best = d;
+        kept = half;
+    }
+    const double reach = (double)kept * width;
+    *low = h->low > -reach ? h->low : -reach;
+    *high = h->high < reach ? h->high : reach;
+}
+
+const skv_observer skv_observer_entropy = {
+    .name = "entropy",
+    .brief = "least Kullback-Leibler divergence of the quantized distribution",
+    .needs_bins = true,
+    .choose = choose,
+};

@@ -1,0 +1,10 @@
+/* The whole range seen. */
+#include "quant/quant.h"
+
+static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
+    (void)o;
+    *low = h->low;
+    *high = h->high;
+}
+
+const skv_observer skv_observer_minmax = {.name = "minmax", .brief = "the whole range seen", .choose = choose};

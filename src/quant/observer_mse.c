@@ -1,0 +1,24 @@
+/* The range with the least mean squared error of the quantized values, among 100 scalings of the range seen. */
+#include "quant/quant.h"
+
+enum { CANDIDATES = 100 };
+
+static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
+    const double lo = h->low < 0 ? h->low : 0, hi = h->high > 0 ? h->high : 0;
+    double best = -1;
+    (void)o;
+    for (int i = CANDIDATES; i >= 20; i--) {
+        const double part = (double)i / CANDIDATES, error = skv_histogram_error(h, lo * part, hi * part, 256);
+        if (best >= 0 && error >= best) continue;
+        best = error;
+        *low = lo * part;
+        *high = hi * part;
+    }
+}
+
+const skv_observer skv_observer_mse = {
+    .name = "mse",
+    .brief = "least mean squared error of the quantized values",
+    .needs_bins = true,
+    .choose = choose,
+};

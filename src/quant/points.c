@@ -1,0 +1,95 @@
+/* Which nodes are quantized, and at which values the Q/DQ pairs go. */
+#include <string.h>
+
+#include "quant/quant.h"
+
+/* Hands integers through unchanged: its result keeps the grid of its input. */
+static bool passes_through(const skive_node *n) {
+    static const char *const ops[] = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        if (skv_node_is(n, ops[i])) return true;
+    }
+    return false;
+}
+
+static bool has_weights(const skive_node *n) {
+    return skv_node_is(n, "Conv") || skv_node_is(n, "Gemm") || skv_node_is(n, "MatMul");
+}
+
+static bool is_candidate(const skive_node *n) {
+    return n->domain[0] == '\0' && (has_weights(n) || skv_node_is(n, "Add") || skv_node_is(n, "GlobalAveragePool") ||
+                                    skv_node_is(n, "AveragePool"));
+}
+
+static bool computed_float(const skive_value *v) { return v && !v->storage && v->type.dtype == SKIVE_F32; }
+
+/* NULL when the node can be executed in integers. */
+static const char *why_not(const skive_node *n, const skive_quantize_options *o) {
+    for (size_t i = 0; i < o->n_skip; i++) {
+        if (strcmp(o->skip[i], n->name) == 0) return "named to be left in float";
+    }
+    if (!computed_float(skv_node_in(n, 0))) return "its first input is not a computed float value";
+    if (skv_node_is(n, "Add")) {
+        return computed_float(skv_node_in(n, 1)) ? NULL : "it adds a constant";
+    }
+    if (!has_weights(n)) return NULL;
+    const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2);
+    if (!skv_value_is_param(w) || w->type.dtype != SKIVE_F32) return "its weights are not a float parameter";
+    if (w->type.rank < 2) return "its weights have fewer than two dimensions";
+    if (b && (!skv_value_is_param(b) || b->type.dtype != SKIVE_F32)) return "its bias is not a float parameter";
+    if (skv_node_is(n, "MatMul") && w->type.rank != 2) return "its weights have more than two dimensions";
+    if (skv_node_is(n, "Gemm")) {
+        if (skv_attr_int(n, "transA", 0) != 0) return "its first input is transposed";
+        if (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1) return "its alpha or beta is not 1";
+        if (b && b->type.rank != 1) return "its bias is not a vector";
+    }
+    return NULL;
+}
+
+static skive_status refuse(skive_context *ctx, skive_quantize_report *r, const skive_node *n, const char *why) {
+    SKV_TRY(skv_grow(ctx, &r->refused, r->n_refused, r->n_refused + 1, sizeof *r->refused));
+    return skv_asprintf(ctx, &r->refused[r->n_refused++], "%s (%s): %s", n->name, n->op_type, why);
+}
+
+static size_t find_point(const skv_points *p, const skive_value *v) {
+    size_t i = 0;
+    while (i < p->n && p->items[i].value != v) i++;
+    return i;
+}
+
+/* The point of `v`, and of what it is handed through from. */
+static size_t add_point(skv_points *p, skive_value *v) {
+    const size_t found = find_point(p, v);
+    if (found < p->n) return found;
+    size_t source = p->n;
+    if (v->producer && passes_through(v->producer) && v->producer_index == 0 && computed_float(v->producer->inputs[0])) {
+        source = p->items[add_point(p, v->producer->inputs[0])].source;
+    }
+    const size_t at = p->n++;
+    p->items[at] = (skv_point){.value = v, .source = source == at ? at : source};
+    if (!(v->producer && passes_through(v->producer))) p->items[at].source = at;
+    return at;
+}
+
+skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, bool *chosen,
+                              skv_points *out, skive_quantize_report *report) {
+    skive_node **order = NULL;
+    *out = (skv_points){0};
+    SKV_TRY(skv_graph_topo(g, &order));
+    skive_status status = skv_alloc_array(ctx, (size_t)g->n_values + 1, sizeof *out->items, &out->items);
+    for (uint32_t i = 0; status == SKIVE_OK && i < g->n_nodes; i++) {
+        skive_node *n = order[i];
+        if (!is_candidate(n)) continue;
+        const char *why = why_not(n, o);
+        if (why) {
+            status = refuse(ctx, report, n, why);
+            continue;
+        }
+        chosen[n->id] = true;
+        report->n_quantized++;
+        add_point(out, n->inputs[0]);
+        if (skv_node_is(n, "Add")) add_point(out, n->inputs[1]);
+    }
+    skv_free(ctx, order);
+    return status;
+}
