@@ -1,0 +1,156 @@
+/* Arguments of a subcommand. */
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+const cli_option cli_common_options[] = {
+    {"threads", 't', "N", "threads to use (default: all the process may use)", false},
+    {"seed", 0, "N", "seed of every random choice (default 1)", false},
+    {"json", 0, NULL, "print the result as JSON", false},
+    {"quiet", 'q', NULL, "no progress and no notes", false},
+    {"verbose", 'v', NULL, "tell more on the way", false},
+    {"help", 'h', NULL, "this text", false},
+};
+const size_t cli_n_common_options = CLI_COUNT(cli_common_options);
+
+static skive_status mistake(const cli_command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static skive_status mistake(const cli_command *c, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "skive %s: ", c->name);
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "; see skive %s --help\n", c->name);
+    va_end(args);
+    return SKIVE_ERR_ARGUMENT;
+}
+
+skive_status cli_fail(const cli_args *a, skive_status status, const char *format, ...) {
+    va_list args;
+    skive_context_clear(a->ctx);
+    va_start(args, format);
+    fprintf(stderr, "skive %s: ", a->command->name);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return status;
+}
+
+static const cli_option *find_in(const cli_option *list, size_t n, const char *name, size_t length, char letter) {
+    for (size_t i = 0; i < n; i++) {
+        if (letter ? list[i].letter == letter : strlen(list[i].name) == length && memcmp(list[i].name, name, length) == 0) {
+            return &list[i];
+        }
+    }
+    return NULL;
+}
+
+static const cli_option *find(const cli_command *c, const char *name, size_t length, char letter) {
+    const cli_option *o = find_in(c->options, c->n_options, name, length, letter);
+    return o ? o : find_in(cli_common_options, cli_n_common_options, name, length, letter);
+}
+
+static skive_status add(cli_args *a, const cli_option *o, const char *text) {
+    for (size_t i = 0; i < a->n_values; i++) {
+        if (a->values[i].option == o && !o->many && o->arg) return mistake(a->command, "--%s is given twice", o->name);
+    }
+    a->values[a->n_values++] = (cli_value){o, text};
+    return SKIVE_OK;
+}
+
+/* One argument with dashes; *i moves on when the value is the next one. */
+static skive_status take_option(cli_args *a, int argc, char **argv, int *i) {
+    const char *word = argv[*i], *value = NULL;
+    const bool is_long = word[1] == '-';
+    const char *name = is_long ? word + 2 : word + 1;
+    const size_t length = is_long ? strcspn(name, "=") : 1;
+    const cli_option *o = find(a->command, name, length, is_long ? 0 : word[1]);
+    if (!o) return mistake(a->command, "no option '%s'", word);
+    if (is_long && name[length] == '=') value = name + length + 1;
+    if (!is_long && word[2]) value = word + 2;
+    if (!o->arg && value) return mistake(a->command, "--%s takes no value", o->name);
+    if (o->arg && !value) {
+        if (*i + 1 >= argc) return mistake(a->command, "--%s needs a value (%s)", o->name, o->arg);
+        value = argv[++*i];
+    }
+    return add(a, o, value);
+}
+
+skive_status cli_parse(const cli_command *c, int argc, char **argv, cli_args *out) {
+    bool options = true;
+    *out = (cli_args){.command = c};
+    out->positional = calloc((size_t)argc + 1, sizeof *out->positional);
+    out->values = calloc((size_t)argc + 1, sizeof *out->values);
+    if (!out->positional || !out->values) return SKIVE_ERR_MEMORY;
+    for (int i = 0; i < argc; i++) {
+        if (options && strcmp(argv[i], "--") == 0) {
+            options = false;
+        } else if (options && argv[i][0] == '-' && argv[i][1]) {
+            const skive_status status = take_option(out, argc, argv, &i);
+            if (status != SKIVE_OK) return status;
+        } else {
+            out->positional[out->n_positional++] = argv[i];
+        }
+    }
+    out->quiet = cli_has(out, "quiet");
+    out->json = cli_has(out, "json");
+    out->verbose = cli_has(out, "verbose");
+    if (cli_has(out, "help")) return SKIVE_OK;
+    if (out->n_positional < c->min_positional) return mistake(c, "%s is missing", c->positional);
+    if (c->max_positional >= 0 && out->n_positional > c->max_positional) {
+        return mistake(c, "one argument too many: '%s'", out->positional[c->max_positional]);
+    }
+    return SKIVE_OK;
+}
+
+void cli_args_free(cli_args *a) {
+    free(a->positional);
+    free(a->values);
+}
+
+size_t cli_count(const cli_args *a, const char *name) {
+    size_t n = 0;
+    for (size_t i = 0; i < a->n_values; i++) n += strcmp(a->values[i].option->name, name) == 0;
+    return n;
+}
+
+const char *cli_text_at(const cli_args *a, const char *name, size_t index) {
+    for (size_t i = 0; i < a->n_values; i++) {
+        if (strcmp(a->values[i].option->name, name) == 0 && index-- == 0) return a->values[i].text;
+    }
+    return NULL;
+}
+
+bool cli_has(const cli_args *a, const char *name) { return cli_count(a, name) > 0; }
+
+const char *cli_text(const cli_args *a, const char *name, const char *fallback) {
+    const size_t n = cli_count(a, name);
+    return n ? cli_text_at(a, name, n - 1) : fallback;
+}
+
+skive_status cli_number(const cli_args *a, const char *name, double *out) {
+    const char *text = cli_text(a, name, NULL);
+    char *end;
+    if (!text) return SKIVE_OK;
+    const double value = strtod(text, &end);
+    if (end == text || *end || !isfinite(value)) return mistake(a->command, "--%s: '%s' is not a number", name, text);
+    *out = value;
+    return SKIVE_OK;
+}
+
+skive_status cli_integer(const cli_args *a, const char *name, int64_t low, int64_t high, int64_t *out) {
+    const char *text = cli_text(a, name, NULL);
+    char *end;
+    if (!text) return SKIVE_OK;
+    errno = 0;
+    const long long value = strtoll(text, &end, 10);
+    if (end == text || *end || errno) return mistake(a->command, "--%s: '%s' is not a whole number", name, text);
+    if (value < low || value > high) {
+        return mistake(a->command, "--%s is %lld; it must lie between %lld and %lld", name, value, (long long)low, (long long)high);
+    }
+    *out = value;
+    return SKIVE_OK;
+}

@@ -1,0 +1,119 @@
+/* The command: records of subcommands, arguments, and what they share. */
+#ifndef CLI_H
+#define CLI_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include <skive/skive.h>
+
+/* ---- options ---- */
+
+typedef struct cli_option {
+    const char *name; /* without dashes */
+    char letter;      /* 0: none */
+    const char *arg;  /* NULL: a switch */
+    const char *help;
+    bool many;        /* may be given more than once */
+} cli_option;
+
+typedef struct cli_args cli_args;
+
+/* A subcommand: one file that ends in one record, and one line in commands.inc. */
+typedef struct cli_command {
+    const char *name, *brief;
+    const char *positional;  /* "MODEL"; how the arguments without dashes are called */
+    int min_positional, max_positional; /* max -1: any number */
+    const cli_option *options;
+    size_t n_options;
+    const char *details;     /* paragraphs for --help */
+    const char *examples;    /* lines */
+    skive_status (*run)(cli_args *a);
+} cli_command;
+
+size_t cli_command_count(void);
+const cli_command *cli_command_at(size_t i);
+const cli_command *cli_command_find(const char *name);
+
+typedef struct cli_value {
+    const cli_option *option;
+    const char *text; /* NULL for a switch */
+} cli_value;
+
+struct cli_args {
+    const cli_command *command;
+    skive_context *ctx;
+    const char **positional;
+    int n_positional;
+    cli_value *values;
+    size_t n_values;
+    bool quiet, json, verbose;
+};
+
+/* Options every subcommand takes: --threads --seed --quiet --verbose --json --help. */
+extern const cli_option cli_common_options[];
+extern const size_t cli_n_common_options;
+
+/* Parses; on a mistake prints one line and gives ERR_ARGUMENT. argv without the subcommand's name. */
+skive_status cli_parse(const cli_command *c, int argc, char **argv, cli_args *out);
+void cli_args_free(cli_args *a);
+bool cli_has(const cli_args *a, const char *name);
+const char *cli_text(const cli_args *a, const char *name, const char *fallback); /* the last one given */
+size_t cli_count(const cli_args *a, const char *name);
+const char *cli_text_at(const cli_args *a, const char *name, size_t index);
+/* Numbers; a text that is not one fails and names the option. *out keeps its value when the option is absent. */
+skive_status cli_number(const cli_args *a, const char *name, double *out);
+skive_status cli_integer(const cli_args *a, const char *name, int64_t low, int64_t high, int64_t *out);
+skive_status cli_fail(const cli_args *a, skive_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+void cli_print_help(FILE *f, const cli_command *c);
+void cli_print_overview(FILE *f);
+void cli_print_man(FILE *f);
+
+/* ---- console ---- */
+
+typedef struct cli_console {
+    bool quiet, verbose, terminal;
+    double last;
+    int width; /* of the progress line that stands there */
+} cli_console;
+void cli_console_options(cli_console *c, skive_context_options *o);
+void cli_console_clear(cli_console *c);
+void cli_install_interrupt(void); /* Ctrl-C asks the running job to stop; a second one ends the process */
+
+/* ---- tables ---- columns are as wide as they need; numbers to the right */
+typedef struct cli_table cli_table;
+cli_table *cli_table_new(const char *const *heads, size_t n); /* a head that starts with '<' is left-aligned */
+void cli_table_cell(cli_table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cli_table_rule(cli_table *t); /* a line before the next row */
+void cli_table_print(cli_table *t, FILE *f); /* and frees it */
+
+/* ---- shared ---- */
+
+skive_status cli_load(cli_args *a, const char *path, skive_graph **out);
+skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
+skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
+/* Options of training: epochs, batch, rate ... shared by train, distill and prune; prefix NULL or "finetune-". */
+extern const cli_option cli_train_options[];
+extern const size_t cli_n_train_options;
+skive_status cli_train_settings(cli_args *a, skive_train_options *o);
+json_t *cli_train_json(const skive_train_report *r);
+void cli_print_training(const cli_args *a, const skive_train_report *r);
+const char *cli_bytes(double bytes, char *buffer, size_t size);      /* "1.64 MiB" */
+const char *cli_thousands(int64_t n, char *buffer, size_t size);     /* "431,080" */
+const char *cli_seconds(double s, char *buffer, size_t size);        /* "1.23 ms" */
+int64_t cli_file_bytes(const char *path);                            /* -1 when there is none; counts external data */
+void cli_print_json(json_t *j);                                      /* to standard output, and frees it */
+/* All of a command's own options followed by another list. */
+#define CLI_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* "NAME=1,3,224,224" from --shape into bindings; *out and names are freed by cli_free_shapes. */
+typedef struct cli_shapes {
+    skive_shape_binding *items;
+    size_t n;
+} cli_shapes;
+skive_status cli_parse_shapes(cli_args *a, cli_shapes *out);
+void cli_free_shapes(cli_shapes *s);
+skive_status cli_plan(cli_args *a, const skive_graph *g, int64_t batch, int threads, skive_plan **out);
+
+#endif

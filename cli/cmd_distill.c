@@ -1,0 +1,104 @@
+/* skive distill: a student learns from a teacher. */
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"teacher", 0, "FILE", "the trained model to learn from (ONNX)", false},
+    {"student", 0, "NETWORK", "a built-in network or an ONNX file", false},
+    {"data", 'd', "SET", "data set (see skive --help)", false},
+    {"output", 'o', "FILE", "the student, as ONNX", false},
+    {"temperature", 'T', "T", "softens both outputs (default 4)", false},
+    {"alpha", 0, "A", "share of the teacher in the loss, 0 to 1 (default 0.7)", false},
+    {"epochs", 'e', "N", "passes over the training set (default 10)", false},
+    {"batch", 'b', "N", "samples in a step (default 128)", false},
+    {"lr", 0, "RATE", "learning rate (default 0.05; adam 0.001)", false},
+    {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
+    {"momentum", 0, "M", "of sgd (default 0.9)", false},
+    {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},
+    {"weight-decay", 0, "D", "pull of weights to zero (default 5e-4)", false},
+    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
+    {"warmup", 0, "EPOCHS", "linear warm-up (default 0.5)", false},
+    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
+    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
+    {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
+    {"limit", 0, "N", "use only N training samples", false},
+};
+
+static skive_status start_student(cli_args *a, const char *spec, const skive_graph *teacher, const skive_dataset *train,
+                                  skive_graph **out) {
+    skive_dataset_info info;
+    skive_normalization normalization;
+    skive_zoo_options o = skive_zoo_options_default();
+    const size_t n = strlen(spec);
+    if (strchr(spec, '/') || (n > 5 && strcmp(spec + n - 5, ".onnx") == 0)) return cli_load(a, spec, out);
+    skive_dataset_get_info(train, &info);
+    o.rank = info.rank;
+    for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
+    o.classes = info.classes;
+    o.seed = skive_context_seed(a->ctx);
+    skive_status status = skive_zoo_build(a->ctx, spec, &o, out);
+    /* The same input as the teacher's, so that nothing has to be converted. */
+    if (status == SKIVE_OK) status = skive_model_normalization(teacher, &normalization);
+    if (status == SKIVE_OK && normalization.channels == 0) status = skive_dataset_statistics(a->ctx, train, &normalization);
+    if (status == SKIVE_OK) status = skive_model_set_normalization(*out, &normalization);
+    return status;
+}
+
+static skive_status run(cli_args *a) {
+    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL);
+    const char *teacher_path = cli_text(a, "teacher", NULL), *spec = cli_text(a, "student", NULL);
+    skive_distill_options o = skive_distill_options_default();
+    skive_dataset *train = NULL, *validation = NULL;
+    skive_graph *teacher = NULL, *student = NULL;
+    skive_train_report report = {0};
+    int64_t epochs = 10;
+    char text[32];
+    if (!teacher_path || !spec || !data || !output) {
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is missing", !teacher_path ? "teacher" : !spec ? "student" : !data ? "data" : "output");
+    }
+    skive_status status = cli_integer(a, "epochs", 1, 1000000, &epochs);
+    if (status == SKIVE_OK) status = cli_number(a, "temperature", &o.temperature);
+    if (status == SKIVE_OK) status = cli_number(a, "alpha", &o.alpha);
+    if (status == SKIVE_OK) status = cli_train_settings(a, &o.train);
+    o.train.epochs = (int)epochs;
+    if (status == SKIVE_OK) status = cli_load(a, teacher_path, &teacher);
+    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
+    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
+    if (status == SKIVE_OK) status = start_student(a, spec, teacher, train, &student);
+    if (status == SKIVE_OK) status = skive_distill(a->ctx, student, teacher, train, validation, &o, &report);
+    if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
+        const skive_status saved = cli_save(a, student, output);
+        if (saved != SKIVE_OK) {
+            status = saved;
+        } else if (a->json) {
+            json_t *j = cli_train_json(&report);
+            json_object_set_new(j, "temperature", json_real(o.temperature));
+            json_object_set_new(j, "alpha", json_real(o.alpha));
+            json_object_set_new(j, "output", json_string(output));
+            json_object_set_new(j, "bytes", json_integer(cli_file_bytes(output)));
+            cli_print_json(j);
+        } else {
+            cli_print_training(a, &report);
+            printf("wrote %s (%s)\n", output, cli_bytes((double)cli_file_bytes(output), text, sizeof text));
+        }
+    }
+    skive_train_report_free(a->ctx, &report);
+    skive_graph_free(student);
+    skive_graph_free(teacher);
+    skive_dataset_free(validation);
+    skive_dataset_free(train);
+    return status;
+}
+
+const cli_command cli_command_distill = {
+    .name = "distill",
+    .brief = "train a small network to answer like a large one",
+    .positional = "",
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details = "The student learns from the labels and from the teacher's softened outputs:\n"
+               "loss = (1 - alpha) * cross-entropy + alpha * T^2 * KL(teacher/T || student/T)  (Hinton et al. 2015).",
+    .examples = "  skive distill --teacher teacher.onnx --student lenet5:0.5 --data fashion-mnist -T 4 --alpha 0.7 -o student.onnx",
+    .run = run,
+};

@@ -1,0 +1,74 @@
+/* skive explain: which kernel runs each node, and why the ones before it in the list declined. */
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"batch", 'b', "N", "samples a run (default 1)", false},
+    {"shape", 0, "INPUT=DIMS", "an input's dimensions, e.g. x=1,3,224,224; may be repeated", true},
+    {"no-fusion", 0, NULL, "plan the graph node by node", false},
+};
+
+static void print_step(const skive_plan_step *s) {
+    if (s->is_reorder) {
+        printf("  reorder to %s for %s\n", s->layout, s->node);
+        return;
+    }
+    printf("%s  %s  -> %s  [%s, %s]\n", s->node, s->op, s->output_type, s->kernel, s->layout);
+    for (const char *at = s->declined; *at;) {
+        const size_t n = strcspn(at, "\n");
+        printf("    declined  %.*s\n", (int)n, at);
+        at += n + (at[n] == '\n');
+    }
+}
+
+static json_t *step_json(const skive_plan_step *s) {
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "node", s->node, "op", s->op, "kernel", s->kernel, "layout", s->layout,
+                     "output", s->output_type, "reorder", s->is_reorder, "declined", s->declined);
+}
+
+static skive_status run(cli_args *a) {
+    skive_graph *g = NULL;
+    skive_plan *plan = NULL;
+    int64_t batch = 1;
+    skive_status status = cli_integer(a, "batch", 1, 1000000, &batch);
+    if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_plan(a, g, batch, 0, &plan);
+    if (status == SKIVE_OK) {
+        json_t *steps = json_array();
+        char x[32], y[32];
+        for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
+            skive_plan_step s;
+            skive_plan_step_get(plan, i, &s);
+            if (a->json) json_array_append_new(steps, step_json(&s));
+            else print_step(&s);
+        }
+        if (a->json) {
+            cli_print_json(json_pack("{s:s, s:I, s:I, s:O}", "isa", skive_cpu_isa_name(), "arena_bytes",
+                                     (json_int_t)skive_plan_arena_bytes(plan), "packed_bytes",
+                                     (json_int_t)skive_plan_packed_bytes(plan), "steps", steps));
+        } else {
+            printf("\n%s; activations and scratch %s, packed weights %s\n", skive_cpu_isa_name(),
+                   cli_bytes((double)skive_plan_arena_bytes(plan), x, sizeof x),
+                   cli_bytes((double)skive_plan_packed_bytes(plan), y, sizeof y));
+        }
+        json_decref(steps);
+    }
+    skive_plan_free(plan);
+    skive_graph_free(g);
+    return status;
+}
+
+const cli_command cli_command_explain = {
+    .name = "explain",
+    .brief = "show how each node would be run, and why not faster",
+    .positional = "MODEL",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details = "One line a step of the plan: node, operator (fused parts in one), type, kernel and memory layout; below it the\n"
+               "kernels that come before in the list and their reasons to decline.",
+    .examples = "  skive explain teacher.onnx",
+    .run = run,
+};

@@ -1,0 +1,132 @@
+/* skive prune: sets the least important weights to zero, fine-tuning the rest. */
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"sparsity", 's', "S", "fraction of the weights to remove, 0 to below 1 (default 0.9)", false},
+    {"output", 'o', "FILE", "the pruned model, as ONNX", false},
+    {"data", 'd', "SET", "data set for fine-tuning", false},
+    {"finetune", 0, "EPOCHS", "epochs of fine-tuning under the mask (default 0)", false},
+    {"criterion", 0, "NAME", "what makes a weight unimportant: magnitude (default)", false},
+    {"prune-schedule", 0, "NAME", "one-shot (default) or cubic", false},
+    {"steps", 0, "N", "steps of the cubic schedule (default 5)", false},
+    {"per-layer", 0, NULL, "the same sparsity in every layer instead of one threshold over all", false},
+    {"layer-floor", 0, "F", "least fraction of a layer that stays (default 0.005)", false},
+    {"skip", 0, "PARAMETER", "leave this parameter alone; may be repeated", true},
+    {"batch", 'b', "N", "samples in a step (default 128)", false},
+    {"lr", 0, "RATE", "learning rate of fine-tuning (default 0.01; adam 0.001)", false},
+    {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
+    {"momentum", 0, "M", "of sgd (default 0.9)", false},
+    {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},
+    {"weight-decay", 0, "D", "pull of weights to zero (default 5e-4)", false},
+    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
+    {"warmup", 0, "EPOCHS", "linear warm-up (default 0)", false},
+    {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
+    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
+    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
+    {"limit", 0, "N", "use only N training samples", false},
+};
+
+static void print_report(const skive_prune_report *r) {
+    static const char *const heads[] = {"<layer", "<parameter", "weights", "kept", "sparsity"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char count[32], kept[32];
+    for (size_t i = 0; i < r->n_layers; i++) {
+        const skive_prune_layer *l = &r->layers[i];
+        cli_table_cell(t, "%s", l->node);
+        cli_table_cell(t, "%s", l->parameter);
+        cli_table_cell(t, "%s", cli_thousands(l->count, count, sizeof count));
+        cli_table_cell(t, "%s", cli_thousands(l->kept, kept, sizeof kept));
+        if (l->refused) cli_table_cell(t, "refused: %s", l->refused);
+        else cli_table_cell(t, "%.2f %%", l->count ? 100.0 * (1.0 - (double)l->kept / (double)l->count) : 0.0);
+    }
+    cli_table_rule(t);
+    cli_table_cell(t, "all");
+    cli_table_cell(t, "%s", "");
+    cli_table_cell(t, "%s", cli_thousands(r->count, count, sizeof count));
+    cli_table_cell(t, "%s", cli_thousands(r->kept, kept, sizeof kept));
+    cli_table_cell(t, "%.2f %%", r->count ? 100.0 * (1.0 - (double)r->kept / (double)r->count) : 0.0);
+    cli_table_print(t, stdout);
+}
+
+static json_t *report_json(const skive_prune_report *r) {
+    json_t *layers = json_array();
+    for (size_t i = 0; i < r->n_layers; i++) {
+        const skive_prune_layer *l = &r->layers[i];
+        json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "node", l->node, "parameter", l->parameter, "weights",
+                                (json_int_t)l->count, "kept", (json_int_t)l->kept);
+        if (l->refused) json_object_set_new(row, "refused", json_string(l->refused));
+        json_array_append_new(layers, row);
+    }
+    return json_pack("{s:o, s:I, s:I, s:f, s:o}", "layers", layers, "weights", (json_int_t)r->count, "kept",
+                     (json_int_t)r->kept, "threshold", r->threshold, "training", cli_train_json(&r->training));
+}
+
+static skive_status settings(cli_args *a, skive_prune_options *o, const char **skip) {
+    int64_t epochs = 0, steps = o->steps;
+    skive_status status = cli_number(a, "sparsity", &o->sparsity);
+    if (status == SKIVE_OK) status = cli_number(a, "layer-floor", &o->layer_floor);
+    if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
+    if (status == SKIVE_OK) status = cli_integer(a, "steps", 1, 1000, &steps);
+    if (status == SKIVE_OK) status = cli_train_settings(a, &o->finetune);
+    o->finetune.epochs = (int)epochs;
+    o->steps = (int)steps;
+    o->criterion = cli_text(a, "criterion", o->criterion);
+    o->schedule = cli_text(a, "prune-schedule", o->schedule);
+    o->per_layer = cli_has(a, "per-layer");
+    o->n_skip = cli_count(a, "skip");
+    for (size_t i = 0; i < o->n_skip && i < 256; i++) skip[i] = cli_text_at(a, "skip", i);
+    o->skip = skip;
+    if (o->n_skip > 256) o->n_skip = 256;
+    return status;
+}
+
+static skive_status run(cli_args *a) {
+    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL), *skip[256];
+    skive_prune_options o = skive_prune_options_default();
+    skive_dataset *train = NULL, *validation = NULL;
+    skive_graph *g = NULL;
+    skive_prune_report report = {0};
+    char text[32];
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    skive_status status = settings(a, &o, skip);
+    if (status == SKIVE_OK && o.finetune.epochs > 0 && !data) {
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
+    }
+    if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
+    if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
+    if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
+    if (status == SKIVE_OK) status = cli_save(a, g, output);
+    if (status == SKIVE_OK && a->json) {
+        json_t *j = report_json(&report);
+        json_object_set_new(j, "output", json_string(output));
+        json_object_set_new(j, "bytes", json_integer(cli_file_bytes(output)));
+        cli_print_json(j);
+    } else if (status == SKIVE_OK) {
+        print_report(&report);
+        cli_print_training(a, &report.training);
+        printf("wrote %s (%s). Zeros take the same space in an ONNX file: it is not smaller.\n", output,
+               cli_bytes((double)cli_file_bytes(output), text, sizeof text));
+    }
+    skive_prune_report_free(a->ctx, &report);
+    skive_graph_free(g);
+    skive_dataset_free(validation);
+    skive_dataset_free(train);
+    return status;
+}
+
+const cli_command cli_command_prune = {
+    .name = "prune",
+    .brief = "set the least important weights to zero",
+    .positional = "MODEL",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details = "Weights of Conv, Gemm and MatMul with the smallest magnitude are set to zero, over all layers at once or layer by\n"
+               "layer, and stay zero while the others are fine-tuned. No layer is emptied.",
+    .examples = "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx",
+    .run = run,
+};

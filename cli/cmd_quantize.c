@@ -1,0 +1,107 @@
+/* skive quantize: static INT8. */
+#include <math.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"data", 'd', "SET", "data set whose training samples are used for calibration", false},
+    {"output", 'o', "FILE", "the INT8 model, as ONNX with QuantizeLinear/DequantizeLinear", false},
+    {"calibration", 0, "NAME", "minmax, percentile, mse or entropy (default entropy)", false},
+    {"percentile", 0, "P", "of the percentile method (default 99.99)", false},
+    {"samples", 0, "N", "calibration samples (default 1000)", false},
+    {"batch", 'b', "N", "samples a calibration run (default 1)", false},
+    {"per-tensor", 0, NULL, "one scale for a whole weight instead of one a channel", false},
+    {"skip", 0, "NODE", "leave this node in float; may be repeated", true},
+    {"table", 0, NULL, "list every value's range, scale and signal-to-noise ratio", false},
+};
+
+static void print_rows(const skive_quantize_report *r) {
+    static const char *const heads[] = {"<value", "<kind", "low", "high", "scale", "zero point", "SQNR dB"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const skive_quantize_row *row = &r->rows[i];
+        cli_table_cell(t, "%s", row->name);
+        cli_table_cell(t, "%s", row->is_parameter ? "weight s8" : "activation u8");
+        cli_table_cell(t, "%.5g", row->lo);
+        cli_table_cell(t, "%.5g", row->hi);
+        cli_table_cell(t, "%.6g", row->scale);
+        cli_table_cell(t, "%d", row->zero_point);
+        if (isnan(row->sqnr)) cli_table_cell(t, "%s", "-");
+        else cli_table_cell(t, "%.1f", row->sqnr);
+    }
+    cli_table_print(t, stdout);
+}
+
+static json_t *report_json(const skive_quantize_report *r) {
+    json_t *rows = json_array(), *refused = json_array();
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const skive_quantize_row *row = &r->rows[i];
+        json_t *j = json_pack("{s:s, s:b, s:f, s:f, s:f, s:i}", "name", row->name, "parameter", row->is_parameter, "low", row->lo,
+                              "high", row->hi, "scale", row->scale, "zero_point", row->zero_point);
+        if (isfinite(row->sqnr)) json_object_set_new(j, "sqnr_db", json_real(row->sqnr));
+        json_array_append_new(rows, j);
+    }
+    for (size_t i = 0; i < r->n_refused; i++) json_array_append_new(refused, json_string(r->refused[i]));
+    return json_pack("{s:o, s:I, s:o, s:I, s:f}", "values", rows, "quantized_nodes", (json_int_t)r->n_quantized, "refused",
+                     refused, "samples", (json_int_t)r->samples, "seconds", r->seconds);
+}
+
+static void print_report(const cli_args *a, const skive_quantize_report *r, int64_t before, int64_t after, const char *output) {
+    char x[32], y[32];
+    if (cli_has(a, "table")) print_rows(r);
+    printf("quantized %zu nodes with %lld calibration samples in %.1f s\n", r->n_quantized, (long long)r->samples, r->seconds);
+    for (size_t i = 0; i < r->n_refused; i++) printf("left in float: %s\n", r->refused[i]);
+    printf("wrote %s: %s, was %s (%.2fx)%s\n", output, cli_bytes((double)after, x, sizeof x), cli_bytes((double)before, y, sizeof y),
+           after > 0 ? (double)before / (double)after : 0.0, after >= before ? "; it is NOT smaller" : "");
+}
+
+static skive_status run(cli_args *a) {
+    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL), *skip[256];
+    skive_quantize_options o = skive_quantize_options_default();
+    skive_quantize_report report = {0};
+    skive_dataset *calibration = NULL;
+    skive_graph *g = NULL;
+    if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; calibration needs samples");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    skive_status status = cli_number(a, "percentile", &o.percentile);
+    if (status == SKIVE_OK) status = cli_integer(a, "samples", 1, INT64_MAX, &o.samples);
+    if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 100000, &o.batch);
+    o.calibration = cli_text(a, "calibration", o.calibration);
+    o.per_channel = !cli_has(a, "per-tensor");
+    o.n_skip = cli_count(a, "skip") < 256 ? cli_count(a, "skip") : 256;
+    for (size_t i = 0; i < o.n_skip; i++) skip[i] = cli_text_at(a, "skip", i);
+    o.skip = skip;
+    if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &calibration);
+    if (status == SKIVE_OK) status = skive_quantize(a->ctx, g, calibration, &o, &report);
+    if (status == SKIVE_OK) status = cli_save(a, g, output);
+    if (status == SKIVE_OK) {
+        const int64_t before = cli_file_bytes(a->positional[0]), after = cli_file_bytes(output);
+        if (a->json) {
+            json_t *j = report_json(&report);
+            json_object_set_new(j, "bytes_before", json_integer(before));
+            json_object_set_new(j, "bytes", json_integer(after));
+            cli_print_json(j);
+        } else {
+            print_report(a, &report, before, after, output);
+        }
+    }
+    skive_quantize_report_free(a->ctx, &report);
+    skive_dataset_free(calibration);
+    skive_graph_free(g);
+    return status;
+}
+
+const cli_command cli_command_quantize = {
+    .name = "quantize",
+    .brief = "turn weights and activations into 8-bit integers",
+    .positional = "MODEL",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details = "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, weights symmetric\n"
+               "s8 with a scale a channel, biases s32. The result is standard ONNX with QuantizeLinear and DequantizeLinear.",
+    .examples = "  skive quantize student.onnx --data fashion-mnist --calibration entropy -o int8.onnx",
+    .run = run,
+};

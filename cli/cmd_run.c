@@ -1,0 +1,146 @@
+/* skive run: any model on any inputs. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"input", 'i', "[NAME=]FILE.npy", "an input; without NAME in the model's order; may be repeated", true},
+    {"output", 'o', "[NAME=]FILE.npy", "where an output goes; without NAME in the model's order; may be repeated", true},
+    {"output-dir", 0, "DIR", "write every output to DIR/NAME.npy", false},
+    {"reference", 0, NULL, "use the reference kernels only", false},
+    {"no-fusion", 0, NULL, "run the graph node by node", false},
+};
+
+/* "NAME=FILE" or "FILE"; the index of the named value, or `position`. -1: no such name. */
+static int64_t which(const char *text, const char **file, size_t position, size_t n, const char *(*name_of)(const void *, size_t),
+                     const void *of) {
+    for (size_t i = 0; i < n; i++) {
+        const char *name = name_of(of, i);
+        const size_t length = strlen(name);
+        if (strncmp(text, name, length) == 0 && text[length] == '=') {
+            *file = text + length + 1;
+            return (int64_t)i;
+        }
+    }
+    *file = text;
+    if (strchr(text, '=') && !strchr(text, '/')) return -1;
+    return position < n ? (int64_t)position : -1;
+}
+
+static const char *input_name(const void *g, size_t i) { return skive_value_name(skive_graph_input(g, i)); }
+static const char *output_name(const void *g, size_t i) { return skive_value_name(skive_graph_output(g, i)); }
+
+static skive_status load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in) {
+    const size_t n = skive_graph_input_count(g);
+    for (size_t k = 0; k < cli_count(a, "input"); k++) {
+        const char *file;
+        const int64_t i = which(cli_text_at(a, "input", k), &file, k, n, input_name, g);
+        if (i < 0) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--input %s: the model has no such input", cli_text_at(a, "input", k));
+        if (in[i].data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "input '%s' is given twice", input_name(g, (size_t)i));
+        const skive_status status = skive_tensor_load_npy(a->ctx, file, &in[i]);
+        if (status != SKIVE_OK) return status;
+        const skive_dtype wanted = skive_value_type(skive_graph_input(g, (size_t)i))->dtype;
+        if (in[i].dtype != wanted) {
+            return cli_fail(a, SKIVE_ERR_SHAPE, "%s holds %s, input '%s' takes %s", file, skive_dtype_name(in[i].dtype),
+                            input_name(g, (size_t)i), skive_dtype_name(wanted));
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!in[i].data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "input '%s' is missing; give it with --input", input_name(g, i));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status make_plan(cli_args *a, const skive_graph *g, const skive_tensor *in, skive_plan **plan) {
+    const size_t n = skive_graph_input_count(g);
+    skive_plan_options o = skive_plan_options_default();
+    skive_shape_binding *shapes = calloc(n + 1, sizeof *shapes);
+    if (!shapes) return SKIVE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        shapes[i].input = input_name(g, i);
+        shapes[i].rank = in[i].rank;
+        memcpy(shapes[i].dims, in[i].dims, sizeof shapes[i].dims);
+    }
+    o.shapes = shapes;
+    o.n_shapes = n;
+    o.reference = cli_has(a, "reference");
+    o.no_fusion = cli_has(a, "no-fusion");
+    const skive_status status = skive_plan_create(a->ctx, g, &o, plan);
+    free(shapes);
+    return status;
+}
+
+static skive_status save_one(cli_args *a, skive_exec *exec, const skive_graph *g, size_t i, const char *path) {
+    skive_tensor t;
+    skive_status status = skive_exec_output(exec, i, &t);
+    if (status == SKIVE_OK) status = skive_tensor_save_npy(a->ctx, path, &t);
+    if (status == SKIVE_OK && !a->quiet) printf("%s -> %s\n", output_name(g, i), path);
+    return status;
+}
+
+static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_graph *g) {
+    const size_t n = skive_graph_output_count(g);
+    const char *dir = cli_text(a, "output-dir", NULL);
+    skive_status status = SKIVE_OK;
+    for (size_t k = 0; status == SKIVE_OK && k < cli_count(a, "output"); k++) {
+        const char *file;
+        const int64_t i = which(cli_text_at(a, "output", k), &file, k, n, output_name, g);
+        if (i < 0) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: the model has no such output", cli_text_at(a, "output", k));
+        status = save_one(a, exec, g, (size_t)i, file);
+    }
+    for (size_t i = 0; dir && status == SKIVE_OK && i < n; i++) {
+        char path[4096];
+        /* An output's name may hold slashes; the file's may not. */
+        int at = snprintf(path, sizeof path, "%s/", dir);
+        for (const char *c = output_name(g, i); *c && at < (int)sizeof path - 8; c++) path[at++] = *c == '/' || *c == ':' ? '_' : *c;
+        snprintf(path + at, sizeof path - (size_t)at, ".npy");
+        status = save_one(a, exec, g, i, path);
+    }
+    return status;
+}
+
+static skive_status run(cli_args *a) {
+    skive_graph *g = NULL;
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_tensor *in = NULL;
+    if (!cli_has(a, "output") && !cli_has(a, "output-dir")) {
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "say where the outputs go: --output FILE.npy or --output-dir DIR");
+    }
+    skive_status status = cli_load(a, a->positional[0], &g);
+    if (status != SKIVE_OK) return status;
+    const size_t n = skive_graph_input_count(g);
+    in = calloc(n + 1, sizeof *in);
+    if (!in) status = SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK) status = load_inputs(a, g, in);
+    if (status == SKIVE_OK) status = make_plan(a, g, in, &plan);
+    if (status == SKIVE_OK) status = skive_exec_create(a->ctx, plan, &exec);
+    for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
+        skive_tensor place;
+        status = skive_exec_input(exec, i, &place);
+        if (status == SKIVE_OK) memcpy(place.data, in[i].data, skive_tensor_bytes(&place));
+    }
+    if (status == SKIVE_OK) status = skive_exec_run(exec);
+    if (status == SKIVE_OK) status = save_outputs(a, exec, g);
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+    for (size_t i = 0; in && i < n; i++) skive_tensor_free(a->ctx, &in[i]);
+    free(in);
+    skive_graph_free(g);
+    return status;
+}
+
+const cli_command cli_command_run = {
+    .name = "run",
+    .brief = "run a model on NumPy files",
+    .positional = "MODEL",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .examples = "  skive run model.onnx --input x.npy -o y.npy\n"
+                "  skive run model.onnx --input ids=ids.npy --input mask=mask.npy --output-dir out",
+    .run = run,
+};

@@ -1,0 +1,108 @@
+/* skive train: a network from the zoo, or a model to go on with, on a data set. */
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"data", 'd', "SET", "data set (see skive --help)", false},
+    {"output", 'o', "FILE", "the trained model, as ONNX", false},
+    {"epochs", 'e', "N", "passes over the training set (default 10)", false},
+    {"no-validation", 0, NULL, "train on all training samples, keep the last epoch", false},
+    {"batch", 'b', "N", "samples in a step (default 128)", false},
+    {"lr", 0, "RATE", "learning rate (default 0.05; adam 0.001)", false},
+    {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
+    {"momentum", 0, "M", "of sgd (default 0.9)", false},
+    {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},
+    {"weight-decay", 0, "D", "pull of weights to zero (default 5e-4)", false},
+    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
+    {"warmup", 0, "EPOCHS", "linear warm-up (default 0.5)", false},
+    {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
+    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
+    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
+    {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
+    {"limit", 0, "N", "use only N training samples", false},
+};
+
+static bool is_file(const char *model) {
+    const size_t n = strlen(model);
+    return strchr(model, '/') || (n > 5 && strcmp(model + n - 5, ".onnx") == 0);
+}
+
+static skive_status start_model(cli_args *a, const skive_dataset *train, skive_graph **out) {
+    skive_dataset_info info;
+    skive_normalization normalization;
+    skive_zoo_options o = skive_zoo_options_default();
+    if (is_file(a->positional[0])) return cli_load(a, a->positional[0], out);
+    skive_dataset_get_info(train, &info);
+    o.rank = info.rank;
+    for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
+    o.classes = info.labelled ? info.classes : (int64_t)info.target_size;
+    o.seed = skive_context_seed(a->ctx);
+    skive_status status = skive_zoo_build(a->ctx, a->positional[0], &o, out);
+    if (status == SKIVE_OK) status = skive_dataset_statistics(a->ctx, train, &normalization);
+    if (status == SKIVE_OK) status = skive_model_set_normalization(*out, &normalization);
+    return status;
+}
+
+static skive_status run(cli_args *a) {
+    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL);
+    skive_train_options o = skive_train_options_default();
+    skive_dataset *train = NULL, *validation = NULL;
+    skive_graph *g = NULL;
+    skive_train_report report = {0};
+    int64_t epochs = 10;
+    char text[32];
+    if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to train on");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    skive_status status = cli_integer(a, "epochs", 1, 1000000, &epochs);
+    if (status == SKIVE_OK) status = cli_train_settings(a, &o);
+    const bool hold_out = !cli_has(a, "no-validation");
+    if (status == SKIVE_OK) status = cli_open_data(a, data, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, &train);
+    if (status == SKIVE_OK && hold_out) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
+    if (status == SKIVE_OK) status = start_model(a, train, &g);
+    if (status == SKIVE_OK) {
+        skive_dataset_info info;
+        skive_dataset_get_info(train, &info);
+        if (!info.labelled) o.loss = "mse";
+        o.epochs = (int)epochs;
+        status = skive_train(a->ctx, g, train, validation, &o, NULL, 0, &report);
+    }
+    /* An interrupted run is saved too: what it had learned is not lost. */
+    if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
+        const skive_status saved = cli_save(a, g, output);
+        if (saved != SKIVE_OK) {
+            status = saved;
+        } else if (a->json) {
+            json_t *j = cli_train_json(&report);
+            json_object_set_new(j, "output", json_string(output));
+            json_object_set_new(j, "bytes", json_integer(cli_file_bytes(output)));
+            cli_print_json(j);
+        } else {
+            cli_print_training(a, &report);
+            printf("wrote %s (%s)%s\n", output, cli_bytes((double)cli_file_bytes(output), text, sizeof text),
+                   status == SKIVE_ERR_INTERRUPTED ? ", as it was after the last finished epoch" : "");
+        }
+    }
+    skive_train_report_free(a->ctx, &report);
+    skive_graph_free(g);
+    skive_dataset_free(validation);
+    skive_dataset_free(train);
+    return status;
+}
+
+const cli_command cli_command_train = {
+    .name = "train",
+    .brief = "train a network on a data set",
+    .positional = "NETWORK",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details = "NETWORK is a built-in one (skive --help lists them; lenet5:0.5 is half as wide) or an ONNX file to go on\n"
+               "training. A twelfth of the training set is held out for validation, and the parameters of the epoch that did\n"
+               "best on it are kept; the test set is not touched. The input normalisation is stored with the model. Ctrl-C\n"
+               "stops after saving what the last finished epoch had reached.",
+    .examples = "  skive train lenet5 --data fashion-mnist --epochs 10 -o teacher.onnx\n"
+                "  skive train resnet20 --data folder:cifar10 --augment crop:4,flip --epochs 60 -o resnet20.onnx",
+    .run = run,
+};

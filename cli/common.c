@@ -1,0 +1,195 @@
+/* What several subcommands do: loading, saving, data, training options, numbers for people. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli.h"
+
+skive_status cli_load(cli_args *a, const char *path, skive_graph **out) { return skive_onnx_load(a->ctx, path, NULL, out); }
+
+skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) { return skive_onnx_save(a->ctx, g, path, NULL); }
+
+skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out) {
+    skive_dataset_options o = skive_dataset_options_default();
+    int64_t limit = 0;
+    skive_status status = cli_integer(a, "limit", 1, INT64_MAX, &limit);
+    if (status != SKIVE_OK) return status;
+    o.split = split;
+    o.limit = split == SKIVE_SPLIT_TRAIN || split == SKIVE_SPLIT_TEST ? (size_t)limit : 0;
+    return skive_dataset_open(a->ctx, spec, &o, out);
+}
+
+int64_t cli_file_bytes(const char *path) {
+    struct stat s;
+    char data[4096];
+    if (stat(path, &s) != 0) return -1;
+    int64_t bytes = s.st_size;
+    snprintf(data, sizeof data, "%.4000s.data", path);
+    if (stat(data, &s) == 0) bytes += s.st_size;
+    return bytes;
+}
+
+/* ---- numbers ---- */
+
+const char *cli_bytes(double bytes, char *buffer, size_t size) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t u = 0;
+    while (bytes >= 1024 && u + 1 < CLI_COUNT(units)) {
+        bytes /= 1024;
+        u++;
+    }
+    snprintf(buffer, size, u ? "%.2f %s" : "%.0f %s", bytes, units[u]);
+    return buffer;
+}
+
+const char *cli_thousands(int64_t n, char *buffer, size_t size) {
+    char digits[32];
+    const int length = snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n));
+    size_t at = 0;
+    if (n < 0 && at + 1 < size) buffer[at++] = '-';
+    for (int i = 0; i < length && at + 2 < size; i++) {
+        if (i > 0 && (length - i) % 3 == 0) buffer[at++] = ',';
+        buffer[at++] = digits[i];
+    }
+    buffer[at < size ? at : size - 1] = '\0';
+    return buffer;
+}
+
+const char *cli_seconds(double s, char *buffer, size_t size) {
+    if (s < 1e-3) snprintf(buffer, size, "%.1f us", s * 1e6);
+    else if (s < 1) snprintf(buffer, size, "%.2f ms", s * 1e3);
+    else snprintf(buffer, size, "%.2f s", s);
+    return buffer;
+}
+
+void cli_print_json(json_t *j) {
+    json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
+    fputc('\n', stdout);
+    json_decref(j);
+}
+
+/* ---- training ---- */
+
+const cli_option cli_train_options[] = {
+    {"batch", 'b', "N", "samples in a step (default 128)", false},
+    {"lr", 0, "RATE", "learning rate (default 0.05; fine-tuning 0.01; adam 0.001)", false},
+    {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
+    {"momentum", 0, "M", "of sgd (default 0.9)", false},
+    {"nesterov", 0, NULL, "Nesterov's momentum (the default)", false},
+    {"no-nesterov", 0, NULL, "plain momentum", false},
+    {"weight-decay", 0, "D", "pull of weights to zero (default 5e-4)", false},
+    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
+    {"warmup", 0, "EPOCHS", "linear warm-up (default 0.5)", false},
+    {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
+    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
+    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
+    {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
+    {"limit", 0, "N", "use only N samples of the set", false},
+};
+const size_t cli_n_train_options = CLI_COUNT(cli_train_options);
+
+skive_status cli_train_settings(cli_args *a, skive_train_options *o) {
+    const struct {
+        const char *name;
+        double *value;
+    } numbers[] = {{"lr", &o->learning_rate},    {"momentum", &o->momentum},
+                   {"weight-decay", &o->weight_decay}, {"warmup", &o->warmup_epochs},
+                   {"label-smoothing", &o->label_smoothing}, {"clip-norm", &o->clip_norm}};
+    skive_status status = cli_integer(a, "batch", 1, 1000000, &o->batch);
+    o->optimizer = cli_text(a, "optimizer", o->optimizer);
+    if (strncmp(o->optimizer, "adam", 4) == 0) o->learning_rate = 0.001;
+    for (size_t i = 0; status == SKIVE_OK && i < CLI_COUNT(numbers); i++) status = cli_number(a, numbers[i].name, numbers[i].value);
+    o->schedule = cli_text(a, "schedule", o->schedule);
+    o->augment = cli_text(a, "augment", o->augment);
+    o->checkpoint = cli_text(a, "checkpoint", NULL);
+    if (cli_has(a, "no-nesterov")) o->nesterov = false;
+    o->seed = skive_context_seed(a->ctx);
+    return status;
+}
+
+json_t *cli_train_json(const skive_train_report *r) {
+    json_t *epochs = json_array();
+    for (size_t i = 0; i < r->n_epochs; i++) {
+        const skive_epoch_report *e = &r->epochs[i];
+        json_t *row = json_pack("{s:i, s:f, s:f, s:f}", "epoch", e->epoch, "loss", e->loss, "learning_rate", e->learning_rate,
+                                "seconds", e->seconds);
+        if (!isnan(e->train_accuracy)) json_object_set_new(row, "train_accuracy", json_real(e->train_accuracy));
+        if (!isnan(e->validation_accuracy)) json_object_set_new(row, "validation_accuracy", json_real(e->validation_accuracy));
+        json_array_append_new(epochs, row);
+    }
+    return json_pack("{s:o, s:i, s:f, s:f}", "epochs", epochs, "best_epoch", r->best_epoch, "seconds", r->seconds,
+                     "samples_per_second", r->samples_per_second);
+}
+
+void cli_print_training(const cli_args *a, const skive_train_report *r) {
+    if (a->quiet || r->n_epochs == 0) return;
+    printf("trained %zu epochs in %.1f s (%.0f samples/s); ", r->n_epochs, r->seconds, r->samples_per_second);
+    double best = NAN;
+    for (size_t i = 0; i < r->n_epochs; i++) {
+        if (r->epochs[i].epoch == r->best_epoch) best = r->epochs[i].validation_accuracy;
+    }
+    if (isnan(best)) printf("the last epoch was kept\n");
+    else printf("epoch %d was best: validation accuracy %.2f %%\n", r->best_epoch, 100 * best);
+}
+
+/* ---- shapes and plans ---- */
+
+static bool parse_shape(const char *text, skive_shape_binding *b, char **name) {
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text) return false;
+    *name = strndup(text, (size_t)(equals - text));
+    b->input = *name;
+    for (const char *at = equals + 1;; at++) {
+        char *end;
+        const long long n = strtoll(at, &end, 10);
+        if (end == at || n < 0 || b->rank == SKIVE_MAX_RANK) return false;
+        b->dims[b->rank++] = n;
+        if (*end == '\0') return *name != NULL;
+        if (*end != ',' && *end != 'x') return false;
+        at = end;
+    }
+}
+
+skive_status cli_parse_shapes(cli_args *a, cli_shapes *out) {
+    const size_t n = cli_count(a, "shape");
+    *out = (cli_shapes){.items = calloc(n + 1, sizeof *out->items)};
+    if (!out->items) return SKIVE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        char *name = NULL;
+        const char *text = cli_text_at(a, "shape", i);
+        if (!parse_shape(text, &out->items[i], &name)) {
+            free(name);
+            cli_free_shapes(out);
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--shape: '%s' is not of the form INPUT=1,3,224,224", text);
+        }
+        out->n++;
+    }
+    return SKIVE_OK;
+}
+
+void cli_free_shapes(cli_shapes *s) {
+    for (size_t i = 0; i < s->n; i++) {
+        char *name;
+        memcpy(&name, &s->items[i].input, sizeof name); /* ours, though the binding says const */
+        free(name);
+    }
+    free(s->items);
+    *s = (cli_shapes){0};
+}
+
+skive_status cli_plan(cli_args *a, const skive_graph *g, int64_t batch, int threads, skive_plan **out) {
+    skive_plan_options o = skive_plan_options_default();
+    cli_shapes shapes;
+    skive_status status = cli_parse_shapes(a, &shapes);
+    if (status != SKIVE_OK) return status;
+    o.shapes = shapes.items;
+    o.n_shapes = shapes.n;
+    o.batch = batch;
+    o.threads = threads;
+    o.no_fusion = cli_has(a, "no-fusion");
+    o.reference = cli_has(a, "reference");
+    status = skive_plan_create(a->ctx, g, &o, out);
+    cli_free_shapes(&shapes);
+    return status;
+}

@@ -1,0 +1,72 @@
+/* The terminal: one progress line on standard error, log lines, Ctrl-C. */
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number) {
+    (void)signal_number;
+    interrupted = 1;
+}
+
+void cli_install_interrupt(void) {
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of writing, not an end */
+}
+
+void cli_console_clear(cli_console *c) {
+    if (c->width) fprintf(stderr, "\r%*s\r", c->width, "");
+    c->width = 0;
+}
+
+static void on_log(void *user, skive_log_level level, const char *line) {
+    cli_console *c = user;
+    (void)level;
+    cli_console_clear(c);
+    fprintf(stderr, "%s\n", line);
+}
+
+static const char *left_text(double s, char *buffer, size_t size) {
+    if (!(s >= 0)) return "";
+    if (s < 90) snprintf(buffer, size, "%.0f s left", ceil(s));
+    else snprintf(buffer, size, "%.0f min %02.0f s left", floor(s / 60), fmod(s, 60));
+    return buffer;
+}
+
+static int on_progress(void *user, const char *what, const char *detail, double done, double total, double seconds_left) {
+    cli_console *c = user;
+    char left[48], line[200];
+    if (interrupted) return 1;
+    if (c->quiet) return 0;
+    if (!c->terminal) {
+        /* In a file a line every ten seconds is enough. */
+        const double percent = total > 0 ? 100 * done / total : 0;
+        if (done < total && percent < c->last + 10 && percent >= c->last) return 0;
+        c->last = done < total ? percent : 0;
+        fprintf(stderr, "%s: %3.0f %%  %s  %s\n", what, percent, detail ? detail : "", left_text(seconds_left, left, sizeof left));
+        return 0;
+    }
+    const int n = snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what, total > 0 ? 100 * done / total : 0,
+                           detail ? detail : "", left_text(seconds_left, left, sizeof left));
+    const int width = n < 118 ? n : 118;
+    fprintf(stderr, "\r%-*.118s", c->width > width ? c->width : width, line);
+    c->width = width;
+    if (done >= total) cli_console_clear(c);
+    return 0;
+}
+
+void cli_console_options(cli_console *c, skive_context_options *o) {
+    c->terminal = isatty(STDERR_FILENO) == 1;
+    o->log = on_log;
+    o->log_user = c;
+    o->log_level = c->quiet ? SKIVE_LOG_ERROR : c->verbose ? SKIVE_LOG_DEBUG : SKIVE_LOG_INFO;
+    o->progress = on_progress; /* also how Ctrl-C reaches a running job */
+    o->progress_user = c;
+}

@@ -1,0 +1,96 @@
+/* Help texts and the manual page, from the records. */
+#include <ctype.h>
+#include <string.h>
+
+#include "cli.h"
+
+static void print_option(FILE *f, const cli_option *o) {
+    char left[64];
+    snprintf(left, sizeof left, "%s%c%s--%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ', o->letter ? ", " : "  ",
+             o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+    fprintf(f, "  %-28s %s\n", left, o->help);
+}
+
+void cli_print_help(FILE *f, const cli_command *c) {
+    fprintf(f, "skive %s: %s\n\nUsage: skive %s %s [options]\n", c->name, c->brief, c->name, c->positional);
+    if (c->details) fprintf(f, "\n%s\n", c->details);
+    if (c->n_options) fputs("\nOptions:\n", f);
+    for (size_t i = 0; i < c->n_options; i++) print_option(f, &c->options[i]);
+    fputs("\nOptions of every subcommand:\n", f);
+    for (size_t i = 0; i < cli_n_common_options; i++) print_option(f, &cli_common_options[i]);
+    if (c->examples) fprintf(f, "\nExamples:\n%s\n", c->examples);
+}
+
+static const struct {
+    skive_status status;
+} exits[] = {
+#define X(name, code, exit, brief) {SKIVE_##name},
+#include <skive/status.inc>
+#undef X
+};
+
+static void print_exits(FILE *f, const char *format) {
+    for (size_t i = 0; i < CLI_COUNT(exits); i++) {
+        fprintf(f, format, skive_status_exit(exits[i].status), skive_status_brief(exits[i].status));
+    }
+}
+
+void cli_print_overview(FILE *f) {
+    fputs("skive makes trained neural networks small and fast, and proves what that cost.\n\n"
+          "Usage: skive SUBCOMMAND ARGUMENTS [options]\n\nSubcommands:\n", f);
+    for (size_t i = 0; i < cli_command_count(); i++) fprintf(f, "  %-10s %s\n", cli_command_at(i)->name, cli_command_at(i)->brief);
+    fputs("\nskive SUBCOMMAND --help tells the rest. A model is an ONNX file.\n\nData sets (--data):\n", f);
+    for (size_t i = 0; i < skive_dataset_kind_count(); i++) {
+        fprintf(f, "  %-46s %s\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
+    }
+    fputs("\nBuilt-in networks:\n", f);
+    for (size_t i = 0; i < skive_zoo_count(); i++) fprintf(f, "  %-12s %s\n", skive_zoo_name(i), skive_zoo_brief(i));
+    fputs("\nExit status:\n", f);
+    print_exits(f, "  %3d  %s\n");
+}
+
+/* Text for troff: a leading dot or quote would be a request. */
+static void man_text(FILE *f, const char *text) {
+    for (const char *at = text; *at; at++) {
+        const bool line_start = at == text || at[-1] == '\n';
+        if (line_start && (*at == '.' || *at == '\'')) fputs("\\&", f);
+        if (*at == '\\') fputs("\\e", f);
+        else if (*at == '-') fputs("\\-", f);
+        else fputc(*at, f);
+    }
+    fputc('\n', f);
+}
+
+static void man_option(FILE *f, const cli_option *o) {
+    fputs(".TP\n", f);
+    if (o->letter) fprintf(f, "\\fB\\-%c\\fR, ", o->letter);
+    fprintf(f, "\\fB\\-\\-%s\\fR", o->name);
+    if (o->arg) fprintf(f, " \\fI%s\\fR", o->arg);
+    fputc('\n', f);
+    man_text(f, o->help);
+}
+
+static void man_command(FILE *f, const cli_command *c) {
+    fprintf(f, ".SS skive %s %s\n", c->name, c->positional);
+    man_text(f, c->brief);
+    if (c->details) {
+        fputs(".PP\n", f);
+        man_text(f, c->details);
+    }
+    for (size_t i = 0; i < c->n_options; i++) man_option(f, &c->options[i]);
+    if (!c->examples) return;
+    fputs(".PP\n.nf\n", f);
+    man_text(f, c->examples);
+    fputs(".fi\n", f);
+}
+
+void cli_print_man(FILE *f) {
+    fprintf(f, ".TH SKIVE 1 \"\" \"skive %s\" \"User commands\"\n.SH NAME\n", skive_version());
+    fputs("skive \\- makes trained neural networks small and fast\n.SH SYNOPSIS\n.B skive\n"
+          "\\fISUBCOMMAND\\fR \\fIARGUMENTS\\fR [\\fIoptions\\fR]\n.SH SUBCOMMANDS\n", f);
+    for (size_t i = 0; i < cli_command_count(); i++) man_command(f, cli_command_at(i));
+    fputs(".SH OPTIONS OF EVERY SUBCOMMAND\n", f);
+    for (size_t i = 0; i < cli_n_common_options; i++) man_option(f, &cli_common_options[i]);
+    fputs(".SH EXIT STATUS\n", f);
+    print_exits(f, ".TP\n%d\n%s\n");
+}

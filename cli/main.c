@@ -1,0 +1,104 @@
+/* skive: finds the subcommand, gives it a context, and turns its status into an exit status and one line of message. */
+#include <string.h>
+
+#include "cli.h"
+
+#define X(id) extern const cli_command cli_command_##id;
+#include "commands.inc"
+#undef X
+
+static const cli_command *const all[] = {
+#define X(id) &cli_command_##id,
+#include "commands.inc"
+#undef X
+};
+
+size_t cli_command_count(void) { return CLI_COUNT(all); }
+const cli_command *cli_command_at(size_t i) { return i < CLI_COUNT(all) ? all[i] : NULL; }
+
+const cli_command *cli_command_find(const char *name) {
+    for (size_t i = 0; i < CLI_COUNT(all); i++) {
+        if (strcmp(all[i]->name, name) == 0) return all[i];
+    }
+    return NULL;
+}
+
+static int fail(const char *what) {
+    fprintf(stderr, "skive: %s\n", what);
+    return skive_status_exit(SKIVE_ERR_ARGUMENT);
+}
+
+static skive_status make_context(cli_args *a, cli_console *console) {
+    skive_context_options o = skive_context_options_default();
+    int64_t threads = 0, seed = 1;
+    skive_status status = cli_integer(a, "threads", 1, 4096, &threads);
+    if (status == SKIVE_OK) status = cli_integer(a, "seed", 0, INT64_MAX, &seed);
+    if (status != SKIVE_OK) return status;
+    o.threads = (int)threads;
+    o.seed = (uint64_t)seed;
+    console->quiet = a->quiet;
+    console->verbose = a->verbose;
+    cli_console_options(console, &o);
+    status = skive_context_create(&o, &a->ctx);
+    if (status != SKIVE_OK) fprintf(stderr, "skive: %s\n", skive_status_brief(status));
+    return status;
+}
+
+static int run_command(const cli_command *c, int argc, char **argv) {
+    cli_args a;
+    cli_console console = {0};
+    skive_status status = cli_parse(c, argc, argv, &a);
+    if (status == SKIVE_OK && cli_has(&a, "help")) {
+        cli_print_help(stdout, c);
+        cli_args_free(&a);
+        return 0;
+    }
+    if (status == SKIVE_OK) status = make_context(&a, &console);
+    if (status == SKIVE_OK) {
+        cli_install_interrupt();
+        status = c->run(&a);
+        cli_console_clear(&console);
+        if (status != SKIVE_OK && skive_context_message(a.ctx)[0]) {
+            fprintf(stderr, "skive %s: %s\n", c->name, skive_context_message(a.ctx));
+        } else if (status != SKIVE_OK) {
+            fprintf(stderr, "skive %s: %s\n", c->name, skive_status_brief(status));
+        }
+        for (size_t i = 0; !a.quiet && i < skive_context_note_count(a.ctx); i++) {
+            fprintf(stderr, "note: %s\n", skive_context_note(a.ctx, i));
+        }
+        skive_context_free(a.ctx);
+    }
+    cli_args_free(&a);
+    if (fflush(stdout) != 0 && status == SKIVE_OK) {
+        fprintf(stderr, "skive %s: standard output cannot be written\n", c->name);
+        status = SKIVE_ERR_IO;
+    }
+    return skive_status_exit(status);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        cli_print_overview(stderr);
+        return skive_status_exit(SKIVE_ERR_ARGUMENT);
+    }
+    if (strcmp(argv[1], "--version") == 0) return printf("skive %s\n", skive_version()) < 0;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        if (argc > 2 && strcmp(argv[2], "--man") == 0) {
+            cli_print_man(stdout);
+        } else if (argc > 2) {
+            const cli_command *c = cli_command_find(argv[2]);
+            if (!c) return fail("no such subcommand; see skive --help");
+            cli_print_help(stdout, c);
+        } else {
+            cli_print_overview(stdout);
+        }
+        return 0;
+    }
+    const cli_command *c = cli_command_find(argv[1]);
+    if (!c) {
+        char text[160];
+        snprintf(text, sizeof text, "no subcommand '%.60s'; see skive --help", argv[1]);
+        return fail(text);
+    }
+    return run_command(c, argc - 2, argv + 2);
+}

@@ -1,0 +1,92 @@
+/* Tables on a terminal. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct cli_table {
+    size_t columns, n, capacity;
+    char **cells; /* row by row; NULL in the first column of a rule */
+};
+
+static void put(cli_table *t, char *text) {
+    if (t->n == t->capacity) {
+        t->capacity = t->capacity ? 2 * t->capacity : 64;
+        char **bigger = realloc(t->cells, t->capacity * sizeof *bigger);
+        if (!bigger) {
+            free(text);
+            return;
+        }
+        t->cells = bigger;
+    }
+    t->cells[t->n++] = text;
+}
+
+cli_table *cli_table_new(const char *const *heads, size_t n) {
+    cli_table *t = calloc(1, sizeof *t);
+    if (!t) return NULL;
+    t->columns = n;
+    for (size_t i = 0; i < n; i++) put(t, strdup(heads[i]));
+    return t;
+}
+
+void cli_table_cell(cli_table *t, const char *format, ...) {
+    char text[256];
+    va_list args;
+    if (!t) return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    put(t, strdup(text));
+}
+
+void cli_table_rule(cli_table *t) {
+    for (size_t i = 0; t && i < t->columns; i++) put(t, NULL);
+}
+
+/* Columns on the screen: bytes that start a character. */
+static size_t width_of(const char *text) {
+    size_t n = 0;
+    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+static void print_rule(FILE *f, const size_t *width, size_t columns) {
+    for (size_t c = 0; c < columns; c++) {
+        for (size_t i = 0; i < width[c]; i++) fputc('-', f);
+        fputs(c + 1 < columns ? "  " : "\n", f);
+    }
+}
+
+void cli_table_print(cli_table *t, FILE *f) {
+    if (!t) return;
+    size_t *width = calloc(t->columns, sizeof *width);
+    for (size_t i = 0; width && i < t->n; i++) {
+        const char *text = t->cells[i];
+        if (!text) continue;
+        if (i < t->columns && text[0] == '<') text++;
+        const size_t w = width_of(text);
+        if (w > width[i % t->columns]) width[i % t->columns] = w;
+    }
+    for (size_t row = 0; width && row < t->n / t->columns; row++) {
+        char **cells = t->cells + row * t->columns;
+        if (!cells[0]) {
+            print_rule(f, width, t->columns);
+            continue;
+        }
+        for (size_t c = 0; c < t->columns; c++) {
+            const bool left = t->cells[c] && t->cells[c][0] == '<';
+            const char *text = row == 0 && left ? cells[c] + 1 : cells[c];
+            const int pad = (int)(width[c] - width_of(text));
+            if (left) fprintf(f, "%s%*s", text, c + 1 < t->columns ? pad : 0, "");
+            else fprintf(f, "%*s%s", pad, "", text);
+            fputs(c + 1 < t->columns ? "  " : "\n", f);
+        }
+        if (row == 0) print_rule(f, width, t->columns);
+    }
+    for (size_t i = 0; i < t->n; i++) free(t->cells[i]);
+    free(t->cells);
+    free(width);
+    free(t);
+}
