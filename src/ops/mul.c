@@ -1,0 +1,49 @@
+/* Mul: y = a * b, broadcasting. Integers wrap. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double real(double a, double b) { return a * b; }
+static int64_t integer(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
+
+static skive_status run(const skv_eval *c) {
+    static const skv_binary op = {.f = real, .i = integer, .u = NULL};
+    return skv_binary_run(c, &op);
+}
+
+static skive_status grad(skv_grad *c) {
+    skive_value *a = c->node->inputs[0], *b = c->node->inputs[1], *dy = c->dout[0];
+    if (c->need[0]) c->din[0] = skv_grad_unbroadcast(c->b, skv_g2(c->b, "Mul", dy, b), a);
+    if (c->need[1]) c->din[1] = skv_grad_unbroadcast(c->b, skv_g2(c->b, "Mul", dy, a), b);
+    return c->b->status;
+}
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    double p = in[0].lo * in[1].lo, q = in[0].lo * in[1].hi, r = in[0].hi * in[1].lo, s = in[0].hi * in[1].hi;
+    if (isnan(p) || isnan(q) || isnan(r) || isnan(s)) return skv_range_make(-INFINITY, INFINITY);
+    return skv_range_make(fmin(fmin(p, q), fmin(r, s)), fmax(fmax(p, q), fmax(r, s)));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2), CASE_VALUES(10, 20)}), .n_out = 1,
+     CASE_EXPECT(10, 40, 30, 80)},
+    {.name = "int64", CASE_IN({CASE_I64(2), CASE_VALUES(3000000000, -5)}, {.dtype = SKIVE_I64, CASE_VALUES(3)}), .n_out = 1,
+     CASE_EXPECT(9000000000, -15), .no_grad = true},
+    {.name = "random", CASE_IN({CASE_F32(2, 3)}, {CASE_F32(2, 3)}), .n_out = 1, CASE_OUT(2, 3)},
+    {.name = "broadcast right", CASE_IN({CASE_F32(2, 3, 2)}, {CASE_F32(3, 1)}), .n_out = 1, CASE_OUT(2, 3, 2)},
+    {.name = "broadcast both", CASE_IN({CASE_F32(2, 1, 3)}, {CASE_F32(4, 1)}), .n_out = 1, CASE_OUT(2, 4, 3)},
+    {.name = "empty", CASE_IN({CASE_F32(0, 3)}, {CASE_F32(3)}), .n_out = 1, CASE_OUT(0, 3), .no_grad = true},
+};
+
+const skv_op skv_op_mul = {
+    .name = "Mul",
+    .brief = "a * b",
+    SKV_BINARY_OP,
+    .since = 7,
+    .needs_opset = skv_needs_arith,
+    .infer = skv_infer_arith,
+    .run = run,
+    .grad = grad,
+    .range = range,
+    SKV_LIST(cases),
+};
