@@ -63,6 +63,7 @@ static skive_status bad_list(skive_context *ctx, const skive_node *node, const c
 skive_status skv_infer_ints(skv_infer *c, size_t i, const char *what, int64_t *out, int limit, int *n) {
     *n = -1;
     if (i >= c->n_in || !c->in[i] || !c->constant[i]) return SKIVE_OK;
+    if (!c->constant[i]->data && skive_tensor_count(c->constant[i]) != 0) return SKIVE_OK; /* not kept dense */
     *n = skv_read_ints(c->constant[i], out, limit);
     return *n < 0 ? bad_list(c->ctx, c->node, what, c->constant[i], limit) : SKIVE_OK;
 }
@@ -186,6 +187,23 @@ void skv_couple_fix_all(skv_couple *c, const char *why) {
                 slot.axis = a;
                 skv_couple_fix(c, slot, why);
             }
+        }
+    }
+}
+
+void skv_couple_same_axes(skv_couple *c, int input) {
+    const skive_type *in = skv_couple_type(c, SKV_CIN(input, 0)), *out = skv_couple_type(c, SKV_COUT(0, 0));
+    if (!in || !out) return;
+    if (in->rank != out->rank || in->rank < 0) {
+        skv_couple_fix_all(c, "it meets a value of unknown shape");
+        return;
+    }
+    for (int a = 0; a < in->rank; a++) {
+        if (in->dims[a].size == out->dims[a].size && in->dims[a].size > 0) {
+            skv_couple_same(c, SKV_CIN(input, a), SKV_COUT(0, a));
+        } else if (in->dims[a].size >= 0 || out->dims[a].size >= 0) {
+            skv_couple_fix(c, SKV_CIN(input, a), "it meets a value of unknown size");
+            skv_couple_fix(c, SKV_COUT(0, a), "it meets a value of unknown size");
         }
     }
 }

@@ -56,6 +56,8 @@ skive_status skv_grad_zero(skv_grad *c);
 /* Coupling: a reshape of in 0 to out 0, matching runs of axes with equal products (channels that become runs of
  * features are coupled by repetition, inner axes of a merged run are fixed). */
 void skv_couple_reshape(skv_couple *c);
+/* Axis by axis, input i and output 0 of the same shape. */
+void skv_couple_same_axes(skv_couple *c, int input);
 /* Every axis of every input and output fixed. */
 void skv_couple_fix_all(skv_couple *c, const char *why);
 
