@@ -4,6 +4,12 @@
 #include "ops/op.h"
 #include "tensor/tensor.h"
 
+/* Records name the node as the subject of a failure; the message shall say it too. */
+static skive_status named(skive_context *ctx, const skive_node *n, skive_status status) {
+    if (status == SKIVE_OK || status == SKIVE_ERR_MEMORY || strstr(skive_context_message(ctx), n->name)) return status;
+    return skv_fail_prefix(ctx, status, "node '%s'", n->name);
+}
+
 skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_type *const *in,
                           const skive_tensor *const *constant, skive_type *out) {
     for (uint32_t i = 0; i < n->n_outputs; i++) out[i] = (skive_type){.rank = -1};
@@ -20,7 +26,7 @@ skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_t
         if (!in[i]) return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': input %d of %s is missing", n->name, i, n->op_type);
     }
     skv_infer c = {.ctx = ctx, .node = n, .n_in = n->n_inputs, .n_out = n->n_outputs, .in = in, .constant = constant, .out = out};
-    return n->op->infer(&c);
+    return named(ctx, n, n->op->infer(&c));
 }
 
 typedef struct call {
@@ -76,7 +82,7 @@ skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skiv
     SKV_GO(status, done, skv_op_infer(ctx, n, c.in, in, c.out_types));
     SKV_GO(status, done, allocate_outputs(ctx, n, c.out_types, out, c.out));
     const skv_eval e = {.ctx = ctx, .node = n, .n_in = n_in, .n_out = n_out, .in = in, .out = c.out};
-    status = n->op->run(&e);
+    status = named(ctx, n, n->op->run(&e));
 done:
     if (status != SKIVE_OK) {
         for (size_t i = 0; i < n_out; i++) skive_tensor_free(ctx, &out[i]);

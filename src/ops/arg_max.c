@@ -1,0 +1,70 @@
+/* ArgMax: index of the largest element along an axis; of equal ones the first, or the last on request. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}, {"keepdims", SKV_ATTR_INT, SKV_OPTIONAL}, {"select_last_index", SKV_ATTR_INT, SKV_OPTIONAL}};
+
+static skive_status infer(skv_infer *c) {
+    const skive_type *x = c->in[0];
+    skive_type *y = &c->out[0];
+    int axis;
+    SKV_TRY(skv_infer_want_numeric(c, 0));
+    y->dtype = SKIVE_I64;
+    if (x->rank < 0) return SKIVE_OK;
+    SKV_TRY(skv_infer_axis(c, "axis", skv_attr_int(c->node, "axis", 0), x->rank, &axis));
+    if (x->dims[axis].size == 0) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': nothing to choose from along an empty axis", c->node->name);
+    y->rank = 0;
+    for (int d = 0; d < x->rank; d++) {
+        if (d != axis) y->dims[y->rank++] = x->dims[d];
+        else if (skv_attr_int(c->node, "keepdims", 1)) y->dims[y->rank++] = skv_dim(1);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status run(const skv_eval *c) {
+    const skive_tensor *x = c->in[0];
+    const int axis = (int)skv_axis(skv_attr_int(c->node, "axis", 0), x->rank);
+    const bool last = skv_attr_int(c->node, "select_last_index", 0) != 0;
+    int64_t outer = 1, inner = 1, *y = c->out[0]->data;
+    for (int d = 0; d < axis; d++) outer *= x->dims[d];
+    for (int d = axis + 1; d < x->rank; d++) inner *= x->dims[d];
+    for (int64_t o = 0; o < outer; o++) {
+        for (int64_t i = 0; i < inner; i++) {
+            int64_t best = 0;
+            double top = skive_tensor_get(x, o * x->dims[axis] * inner + i);
+            for (int64_t k = 1; k < x->dims[axis]; k++) {
+                const double v = skive_tensor_get(x, (o * x->dims[axis] + k) * inner + i);
+                if (v > top || (last && v == top)) {
+                    best = k;
+                    top = v;
+                }
+            }
+            y[o * inner + i] = best;
+        }
+    }
+    return SKIVE_OK;
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("keepdims", 0)), CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 5, 5, 4, 2, 1)}), .n_out = 1,
+     CASE_EXPECT(1, 0), CASE_OUT(2), .no_grad = true},
+    {.name = "last of equals", CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("select_last_index", 1)), CASE_IN({CASE_F32(1, 3), CASE_VALUES(1, 5, 5)}), .n_out = 1,
+     CASE_EXPECT(2), CASE_OUT(1, 1), .no_grad = true},
+};
+
+const skv_op skv_op_arg_max = {
+    .name = "ArgMax",
+    .brief = "index of the largest element along an axis",
+    .domain = "",
+    .since = 13,
+    .min_in = 1,
+    .max_in = 1,
+    .min_out = 1,
+    .max_out = 1,
+    SKV_LIST(attrs),
+    .infer = infer,
+    .run = run,
+    .grad = skv_grad_zero,
+    .cost = skv_cost_per_element,
+    SKV_LIST(cases),
+};

@@ -1,0 +1,33 @@
+/* What the reductions share: axes (an input since opset 13 or 18, an attribute before), the walk, types, coupling. */
+#ifndef SKV_OPS_COMMON_REDUCE_H
+#define SKV_OPS_COMMON_REDUCE_H
+
+#include "ops/common_elementwise.h"
+
+extern const skv_attr_spec skv_reduce_attrs[2]; /* keepdims, noop_with_empty_axes */
+
+skive_status skv_reduce_infer(skv_infer *c);
+/* out = finish(fold of step over the elements of each cell, number of elements). Elements of 64-bit integers pass
+ * through double. */
+typedef struct skv_reducer {
+    double start;
+    double (*step)(double sum, double x);
+    double (*finish)(double sum, double n); /* NULL: the sum */
+} skv_reducer;
+skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r);
+void skv_reduce_couple(skv_couple *c);
+void skv_reduce_cost(const skive_node *n, skive_cost *cost);
+skive_status skv_reduce_import_13(skive_graph *g, skive_node *n, int from); /* axes became an input with 13 */
+skive_status skv_reduce_import_18(skive_graph *g, skive_node *n, int from);
+/* v, an output of the node (or its gradient), with the reduced axes back as size 1. */
+skive_value *skv_reduce_keep(skv_grad *c, skive_value *v);
+/* The same broadcast to the shape of input 0. */
+skive_value *skv_reduce_expand(skv_grad *c, skive_value *v);
+/* Axes reduced, as a mask, for the given rank; false when they are not known. */
+bool skv_reduce_axes(const skive_node *n, const skive_tensor *axes, int rank, uint32_t *mask);
+
+#define SKV_REDUCE_OP                                                                                                  \
+    .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .attrs = skv_reduce_attrs, .n_attrs = 2,       \
+    .infer = skv_reduce_infer, .couple = skv_reduce_couple, .cost = skv_reduce_cost
+
+#endif

@@ -1,0 +1,99 @@
+/* Gather: slices of x along `axis` by index; negative indices count from the end. */
+#include "ops/cases.h"
+#include "ops/common_shape.h"
+
+static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}};
+
+static skive_status infer(skv_infer *c) {
+    const skive_type *x = c->in[0], *index = c->in[1];
+    skive_type *y = &c->out[0];
+    int axis;
+    y->dtype = x->dtype;
+    if (index->dtype != SKIVE_DTYPE_NONE && index->dtype != SKIVE_I64 && index->dtype != SKIVE_I32) {
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices are %s, not integers", c->node->name, skive_dtype_name(index->dtype));
+    }
+    if (x->rank < 0 || index->rank < 0) return SKIVE_OK;
+    SKV_TRY(skv_infer_axis(c, "axis", skv_attr_int(c->node, "axis", 0), x->rank, &axis));
+    if (x->rank + index->rank - 1 > SKIVE_MAX_RANK) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the result has more than %d dimensions", c->node->name, SKIVE_MAX_RANK);
+    y->rank = 0;
+    for (int d = 0; d < axis; d++) y->dims[y->rank++] = x->dims[d];
+    for (int d = 0; d < index->rank; d++) y->dims[y->rank++] = index->dims[d];
+    for (int d = axis + 1; d < x->rank; d++) y->dims[y->rank++] = x->dims[d];
+    return skv_infer_limit(c, y);
+}
+
+static skive_status run(const skv_eval *c) {
+    const skive_tensor *x = c->in[0], *index = c->in[1];
+    const int axis = (int)skv_axis(skv_attr_int(c->node, "axis", 0), x->rank);
+    const int64_t n = skive_tensor_count(index), size = x->dims[axis];
+    int64_t outer = 1, inner = 1;
+    for (int d = 0; d < axis; d++) outer *= x->dims[d];
+    for (int d = axis + 1; d < x->rank; d++) inner *= x->dims[d];
+    for (int64_t k = 0; k < n; k++) {
+        int64_t i = index->dtype == SKIVE_I32 ? ((const int32_t *)index->data)[k] : ((const int64_t *)index->data)[k];
+        if (i < 0) i += size;
+        if (i < 0 || i >= size) {
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': an index is outside a dimension of %lld", c->node->name, (long long)size);
+        }
+        for (int64_t o = 0; o < outer; o++) {
+            const int64_t one = 1, to = (o * n + k) * inner, from = (o * size + i) * inner;
+            if (inner > 0) skv_copy_strided(x->dtype, 1, &inner, c->out[0]->data, to, &one, x->data, from, &one);
+        }
+    }
+    return SKIVE_OK;
+}
+
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node;
+    if (c->need[0]) {
+        c->din[0] = skv_emit(c->b, "GatherGrad", SKV_IN(c->dout[0], n->inputs[1], n->inputs[0]),
+                             SKV_ATTRS(SKV_INT("axis", skv_attr_int(n, "axis", 0))));
+    }
+    return c->b->status;
+}
+
+/* The gathered axis is picked by number; the others go through. */
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *index = skv_couple_type(c, SKV_CIN(1, 0));
+    const int axis = x && x->rank >= 0 ? (int)skv_axis(skv_attr_int(skv_couple_node(c), "axis", 0), x->rank) : -1;
+    if (axis < 0 || !index || index->rank < 0) {
+        skv_couple_fix_all(c, "Gather");
+        return;
+    }
+    for (int d = 0; d < x->rank; d++) {
+        if (d == axis) skv_couple_fix(c, SKV_CIN(0, d), "Gather");
+        else skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d < axis ? d : d + index->rank - 1));
+    }
+    for (int d = 0; d < index->rank; d++) skv_couple_fix(c, SKV_COUT(0, axis + d), "Gather");
+}
+
+static const skv_op_case cases[] = {
+    {.name = "rows", CASE_IN({CASE_F32(3, 2), CASE_VALUES(1, 2, 3, 4, 5, 6)}, {CASE_I64(2), CASE_VALUES(2, 0), .constant = true}), .n_out = 1,
+     CASE_EXPECT(5, 6, 1, 2), CASE_OUT(2, 2)},
+    {.name = "columns, from the end, twice", CASE_ATTRS(CASE_INT("axis", 1)), CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)},
+     {CASE_I64(2), CASE_VALUES(-1, -1), .constant = true}), .n_out = 1, CASE_EXPECT(3, 3, 6, 6), CASE_OUT(2, 2)},
+    {.name = "scalar index", CASE_IN({CASE_I64(3), CASE_VALUES(7, 8, 9)}, {CASE_SCALAR(SKIVE_I64, 1), .constant = true}), .n_out = 1,
+     CASE_EXPECT(8), .no_grad = true},
+};
+
+static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 13, 0); }
+
+const skv_op skv_op_gather = {
+    .name = "Gather",
+    .brief = "slices by index",
+    .domain = "",
+    .since = 11,
+    .min_in = 2,
+    .max_in = 2,
+    .min_out = 1,
+    .max_out = 1,
+    SKV_LIST(attrs),
+    .needs_opset = needs_opset,
+    .infer = infer,
+    .run = run,
+    .grad = grad,
+    .couple = couple,
+    .range = skv_range_first,
+    .cost = skv_cost_none,
+    SKV_LIST(cases),
+};

@@ -1,0 +1,54 @@
+/* GatherGrad(dY, indices, X) {axis}: slices of dY added up at their indices, in the shape of X. */
+#include "ops/cases.h"
+#include "ops/common_shape.h"
+
+static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}};
+
+static skive_status infer(skv_infer *c) {
+    c->out[0] = *c->in[2];
+    return SKIVE_OK;
+}
+
+static skive_status run(const skv_eval *c) {
+    const skive_tensor *dy = c->in[0], *index = c->in[1];
+    skive_tensor *dx = c->out[0];
+    const int axis = (int)skv_axis(skv_attr_int(c->node, "axis", 0), dx->rank);
+    const int64_t n = skive_tensor_count(index), size = dx->dims[axis];
+    int64_t outer = 1, inner = 1;
+    for (int d = 0; d < axis; d++) outer *= dx->dims[d];
+    for (int d = axis + 1; d < dx->rank; d++) inner *= dx->dims[d];
+    memset(dx->data, 0, skive_tensor_bytes(dx));
+    for (int64_t o = 0; o < outer; o++) {
+        for (int64_t k = 0; k < n; k++) {
+            int64_t i = (int64_t)skive_tensor_get(index, k);
+            if (i < 0) i += size;
+            if (i < 0 || i >= size) return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': an index is outside a dimension of %lld", c->node->name, (long long)size);
+            for (int64_t j = 0; j < inner; j++) {
+                const int64_t to = (o * size + i) * inner + j;
+                skive_tensor_set(dx, to, skive_tensor_get(dx, to) + skive_tensor_get(dy, (o * n + k) * inner + j));
+            }
+        }
+    }
+    return SKIVE_OK;
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand", CASE_IN({CASE_F32(3, 1), CASE_VALUES(1, 2, 4)}, {CASE_I64(3), CASE_VALUES(1, -1, 1), .constant = true}, {CASE_F32(3, 1)}),
+     .n_out = 1, CASE_EXPECT(0, 5, 2), .no_grad = true},
+};
+
+const skv_op skv_op_gather_grad = {
+    .name = "GatherGrad",
+    .brief = "gradient of Gather",
+    .domain = SKV_DOMAIN,
+    .since = 1,
+    .min_in = 3,
+    .max_in = 3,
+    .min_out = 1,
+    .max_out = 1,
+    SKV_LIST(attrs),
+    .infer = infer,
+    .run = run,
+    .cost = skv_cost_per_element,
+    SKV_LIST(cases),
+};
