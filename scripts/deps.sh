@@ -6,7 +6,7 @@ packages=(build-essential cmake ninja-build pkg-config ccache
     libdnnl-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libonnx-dev
     libjansson-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev
     libcmocka-dev libonnx-testdata dataset-fashion-mnist
-    clang clang-format clang-tidy libclang-rt-14-dev python3-venv)
+    clang clang-format clang-tidy libclang-rt-14-dev libomp-14-dev python3-venv)
 
 missing=()
 for package in "${packages[@]}"; do
