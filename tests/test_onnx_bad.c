@@ -560,7 +560,7 @@ static void walk_folder(const char *folder, int depth, tally *t) {
     while ((e = readdir(d))) {
         char path[1024];
         if (e->d_name[0] == '.') continue;
-        (void)snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int)sizeof path) continue;
         if (strcmp(e->d_name, "model.onnx") == 0) try_model(path, t);
         else if (depth < 2) walk_folder(path, depth + 1, t);
     }

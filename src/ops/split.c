@@ -18,7 +18,7 @@ static bool part_sizes(int64_t size, int n, const int64_t *given, int n_given, i
         return size < 0 || sum == size;
     }
     if (size < 0) return true;
-    const int64_t part = (size + n - 1) / n;
+    const int64_t part = size / n + (size % n != 0);
     for (int i = 0; i < n; i++) {
         sizes[i] = size - sum < part ? size - sum : part;
         sum += sizes[i];
