@@ -112,7 +112,9 @@ int8_models() {
     once "$models/resnet50_nncf.onnx" "$peer_python" $peers/quantize_nncf.py "$models/resnet50.onnx" --images 100 ||
         echo "$name: no NNCF model, only onnxruntime's is measured" >&2
     ours bench_quantize || return 1
-    rm -f "$models/resnet50_skive.onnx" # always by the build under test
+    # always by the build under test, once in this call of the script
+    [ -n "${fresh:-}" ] || rm -f "$models/resnet50_skive.onnx"
+    fresh=1
     once "$models/resnet50_skive.onnx" "$build/bench_quantize" "$models/resnet50.onnx" --images 100 --threads 2 ||
         { lack "$name" "skive could not quantize resnet50"; return 1; }
 }
@@ -137,6 +139,17 @@ if wanted $name && ours bench_quantize && model resnet50; then
     # wall <= 0.6 of onnxruntime's is a ratio of 1.67; the units are seconds long, one a round will do
     row $name 1.67 1 "static quantization, resnet50, 100 images, min-max, 2 threads" --warmup 1 "$@"
 fi
+
+# Every other calibrator within 1.3x of skive's own min-max.
+for method in percentile mse entropy; do
+    name=calibrate_$method
+    wanted "$name" || continue
+    ours bench_quantize && model resnet50 || continue
+    q="--images 100 --threads 2"
+    row "$name" 0.77 1 "static quantization, $method against skive's own min-max" --warmup 1 \
+        --ours "$build/bench_quantize $models/resnet50.onnx --out $models/q_$method.onnx --method $method $q" \
+        --peer "min-max:$build/bench_quantize $models/resnet50.onnx --out $models/q_skive.onnx --method minmax $q"
+done
 
 # From file to ready plan.
 name=session_resnet50_f32
