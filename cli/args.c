@@ -17,18 +17,19 @@ const cli_option cli_common_options[] = {
 };
 const size_t cli_n_common_options = CLI_COUNT(cli_common_options);
 
-static skive_status mistake(const cli_command *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static skive_status mistake(const cli_command *c, const char *format, ...) {
+static skive_status mistake(cli_args *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static skive_status mistake(cli_args *a, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "skive %s: ", c->name);
+    fprintf(stderr, "skive %s: ", a->command->name);
     vfprintf(stderr, format, args);
-    fprintf(stderr, "; see skive %s --help\n", c->name);
+    fprintf(stderr, "; see skive %s --help\n", a->command->name);
     va_end(args);
+    a->told = true;
     return SKIVE_ERR_ARGUMENT;
 }
 
-skive_status cli_fail(const cli_args *a, skive_status status, const char *format, ...) {
+skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...) {
     va_list args;
     skive_context_clear(a->ctx);
     va_start(args, format);
@@ -36,6 +37,7 @@ skive_status cli_fail(const cli_args *a, skive_status status, const char *format
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
+    a->told = true;
     return status;
 }
 
@@ -55,7 +57,7 @@ static const cli_option *find(const cli_command *c, const char *name, size_t len
 
 static skive_status add(cli_args *a, const cli_option *o, const char *text) {
     for (size_t i = 0; i < a->n_values; i++) {
-        if (a->values[i].option == o && !o->many && o->arg) return mistake(a->command, "--%s is given twice", o->name);
+        if (a->values[i].option == o && !o->many && o->arg) return mistake(a, "--%s is given twice", o->name);
     }
     a->values[a->n_values++] = (cli_value){o, text};
     return SKIVE_OK;
@@ -68,12 +70,12 @@ static skive_status take_option(cli_args *a, int argc, char **argv, int *i) {
     const char *name = is_long ? word + 2 : word + 1;
     const size_t length = is_long ? strcspn(name, "=") : 1;
     const cli_option *o = find(a->command, name, length, is_long ? 0 : word[1]);
-    if (!o) return mistake(a->command, "no option '%s'", word);
+    if (!o) return mistake(a, "no option '%s'", word);
     if (is_long && name[length] == '=') value = name + length + 1;
     if (!is_long && word[2]) value = word + 2;
-    if (!o->arg && value) return mistake(a->command, "--%s takes no value", o->name);
+    if (!o->arg && value) return mistake(a, "--%s takes no value", o->name);
     if (o->arg && !value) {
-        if (*i + 1 >= argc) return mistake(a->command, "--%s needs a value (%s)", o->name, o->arg);
+        if (*i + 1 >= argc) return mistake(a, "--%s needs a value (%s)", o->name, o->arg);
         value = argv[++*i];
     }
     return add(a, o, value);
@@ -99,9 +101,9 @@ skive_status cli_parse(const cli_command *c, int argc, char **argv, cli_args *ou
     out->json = cli_has(out, "json");
     out->verbose = cli_has(out, "verbose");
     if (cli_has(out, "help")) return SKIVE_OK;
-    if (out->n_positional < c->min_positional) return mistake(c, "%s is missing", c->positional);
+    if (out->n_positional < c->min_positional) return mistake(out, "%s is missing", c->positional);
     if (c->max_positional >= 0 && out->n_positional > c->max_positional) {
-        return mistake(c, "one argument too many: '%s'", out->positional[c->max_positional]);
+        return mistake(out, "one argument too many: '%s'", out->positional[c->max_positional]);
     }
     return SKIVE_OK;
 }
@@ -131,25 +133,25 @@ const char *cli_text(const cli_args *a, const char *name, const char *fallback) 
     return n ? cli_text_at(a, name, n - 1) : fallback;
 }
 
-skive_status cli_number(const cli_args *a, const char *name, double *out) {
+skive_status cli_number(cli_args *a, const char *name, double *out) {
     const char *text = cli_text(a, name, NULL);
     char *end;
     if (!text) return SKIVE_OK;
     const double value = strtod(text, &end);
-    if (end == text || *end || !isfinite(value)) return mistake(a->command, "--%s: '%s' is not a number", name, text);
+    if (end == text || *end || !isfinite(value)) return mistake(a, "--%s: '%s' is not a number", name, text);
     *out = value;
     return SKIVE_OK;
 }
 
-skive_status cli_integer(const cli_args *a, const char *name, int64_t low, int64_t high, int64_t *out) {
+skive_status cli_integer(cli_args *a, const char *name, int64_t low, int64_t high, int64_t *out) {
     const char *text = cli_text(a, name, NULL);
     char *end;
     if (!text) return SKIVE_OK;
     errno = 0;
     const long long value = strtoll(text, &end, 10);
-    if (end == text || *end || errno) return mistake(a->command, "--%s: '%s' is not a whole number", name, text);
+    if (end == text || *end || errno) return mistake(a, "--%s: '%s' is not a whole number", name, text);
     if (value < low || value > high) {
-        return mistake(a->command, "--%s is %lld; it must lie between %lld and %lld", name, value, (long long)low, (long long)high);
+        return mistake(a, "--%s is %lld; it must lie between %lld and %lld", name, value, (long long)low, (long long)high);
     }
     *out = value;
     return SKIVE_OK;

@@ -48,6 +48,7 @@ struct cli_args {
     cli_value *values;
     size_t n_values;
     bool quiet, json, verbose;
+    bool told; /* a mistake in the arguments was printed already */
 };
 
 /* Options every subcommand takes: --threads --seed --quiet --verbose --json --help. */
@@ -62,9 +63,9 @@ const char *cli_text(const cli_args *a, const char *name, const char *fallback);
 size_t cli_count(const cli_args *a, const char *name);
 const char *cli_text_at(const cli_args *a, const char *name, size_t index);
 /* Numbers; a text that is not one fails and names the option. *out keeps its value when the option is absent. */
-skive_status cli_number(const cli_args *a, const char *name, double *out);
-skive_status cli_integer(const cli_args *a, const char *name, int64_t low, int64_t high, int64_t *out);
-skive_status cli_fail(const cli_args *a, skive_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+skive_status cli_number(cli_args *a, const char *name, double *out);
+skive_status cli_integer(cli_args *a, const char *name, int64_t low, int64_t high, int64_t *out);
+skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 void cli_print_help(FILE *f, const cli_command *c);
 void cli_print_overview(FILE *f);

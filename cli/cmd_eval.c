@@ -12,7 +12,7 @@ static const cli_option options[] = {
     {"no-confusion", 0, NULL, "leave the confusion matrix out", false},
 };
 
-static skive_status split_of(const cli_args *a, skive_split *out) {
+static skive_status split_of(cli_args *a, skive_split *out) {
     const char *name = cli_text(a, "split", "test");
     static const skive_split all[] = {SKIVE_SPLIT_TEST, SKIVE_SPLIT_VALIDATION, SKIVE_SPLIT_TRAIN, SKIVE_SPLIT_TRAIN_FULL};
     for (size_t i = 0; i < CLI_COUNT(all); i++) {

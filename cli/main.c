@@ -58,9 +58,9 @@ static int run_command(const cli_command *c, int argc, char **argv) {
         cli_install_interrupt();
         status = c->run(&a);
         cli_console_clear(&console);
-        if (status != SKIVE_OK && skive_context_message(a.ctx)[0]) {
+        if (status != SKIVE_OK && !a.told && skive_context_message(a.ctx)[0]) {
             fprintf(stderr, "skive %s: %s\n", c->name, skive_context_message(a.ctx));
-        } else if (status != SKIVE_OK) {
+        } else if (status != SKIVE_OK && !a.told) {
             fprintf(stderr, "skive %s: %s\n", c->name, skive_status_brief(status));
         }
         for (size_t i = 0; !a.quiet && i < skive_context_note_count(a.ctx); i++) {

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Bad input of every kind: a message that names the place, the right exit status, and nothing lost or left behind.
+. "$(dirname "$0")/common.sh"
+make_data
+"$skive" train mlp:8 --data $data --epochs 1 --batch 32 -q -o model.onnx >/dev/null || exit 1
+
+# ---- options ----
+expect 2 'no subcommand' "$skive" frobnicate
+expect 2 'Usage' "$skive"
+expect 2 "no option '--frob'" "$skive" inspect --frob model.onnx
+one_line
+expect 2 'MODEL is missing' "$skive" inspect
+expect 2 'one argument too many' "$skive" inspect a.onnx b.onnx
+expect 2 '\-\-epochs.*not a whole number' "$skive" train mlp --data $data --epochs many -o x.onnx
+one_line
+expect 2 'sparsity is 1\.5' "$skive" prune model.onnx --sparsity 1.5 -o x.onnx
+one_line
+expect 2 'sparsity.*not a number' "$skive" prune model.onnx --sparsity lots -o x.onnx
+expect 2 'no calibration method' "$skive" quantize model.onnx --data $data --calibration astrology -o x.onnx
+expect 2 'no optimizer' "$skive" train mlp --data $data --optimizer magic -o x.onnx
+expect 2 'alpha is 3' "$skive" distill --teacher model.onnx --student mlp --data $data --alpha 3 -o x.onnx
+expect 2 'temperature' "$skive" distill --teacher model.onnx --student mlp --data $data -T 0 -o x.onnx
+expect 2 '\-\-finetune needs --data' "$skive" prune model.onnx --finetune 2 -o x.onnx
+expect 13 'no built-in network' "$skive" train alexandria --data $data -o x.onnx
+one_line
+absent x.onnx
+
+# ---- models ----
+expect 4 'nothere.onnx' "$skive" inspect nothere.onnx
+one_line
+echo 'this is not a model' >text.onnx
+expect 5 'text.onnx' "$skive" inspect text.onnx
+one_line
+: >empty.onnx
+expect 5 'empty.onnx' "$skive" inspect empty.onnx
+size=$(stat -c %s model.onnx)
+for at in 1 7 40 200 $((size / 2)) $((size - 1)); do
+    head -c "$at" model.onnx >cut.onnx
+    checks=$((checks + 1))
+    "$skive" inspect cut.onnx >out.txt 2>err.txt
+    got=$?
+    # A cut between two fields of the outermost message is a shorter model, which is then found incomplete.
+    if [ $got -ne 5 ] && [ $got -ne 7 ] && [ $got -ne 8 ] && [ $got -ne 12 ] && [ $got -ne 6 ]; then
+        echo "FAIL: cut at $at gave status $got"
+        cat err.txt
+        failures=$((failures + 1))
+    fi
+done
+expect 4 '' "$skive" inspect .
+
+# ---- data ----
+expect 9 'nothere' "$skive" eval model.onnx --data mnist:nothere
+one_line
+expect 13 "no.*kind|no data set" "$skive" eval model.onnx --data imagenet
+head -c 100 images.idx >short.idx
+expect 9 'short.idx' "$skive" eval model.onnx --data idx:short.idx,labels.idx
+one_line
+printf 'XXXX' | cat - images.idx >magic.idx
+expect 9 'magic.idx' "$skive" eval model.onnx --data idx:magic.idx,labels.idx
+one_line
+mkdir -p pictures/cat pictures/dog
+echo 'not a picture' >pictures/cat/one.png
+echo 'not a picture' >pictures/dog/one.png
+expect 9 'one.png' "$skive" eval model.onnx --data folder:pictures
+one_line
+"$skive" train mlp:4 --data npy:nothere.npy,y.npy -o x.onnx >/dev/null 2>&1 && { echo 'FAIL: missing npy'; failures=$((failures + 1)); }
+
+# ---- outputs ----
+cp model.onnx kept.onnx
+expect 4 'nofolder' "$skive" prune model.onnx --sparsity 0.5 -o nofolder/x.onnx
+one_line
+if [ "$(id -u)" -ne 0 ]; then
+    chmod a-w kept.onnx
+    expect 4 'kept.onnx' "$skive" prune model.onnx --sparsity 0.5 -o kept.onnx
+    chmod u+w kept.onnx
+fi
+# A full disk: the old file stands, nothing is left behind. A small tmpfs where that is possible, else a size limit.
+mkdir -p full
+if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=8k tmpfs full 2>/dev/null; then
+    echo old >full/model.onnx
+    "$skive" train mlp:64,64 --data $data --epochs 1 --batch 32 -q -o big.onnx >/dev/null 2>&1
+    expect 4 'No space left' "$skive" prune big.onnx --sparsity 0.5 -o full/model.onnx
+    one_line
+    expect 0 '^old$' cat full/model.onnx
+    expect 0 '^1$' sh -c 'ls -A full | wc -l'
+    umount full
+else
+    expect 4 'x.onnx' bash -c "ulimit -f 1; '$skive' prune model.onnx --sparsity 0.5 -o x.onnx"
+    absent x.onnx
+fi
+
+# ---- Ctrl-C while training: exit status 130, what the finished epochs reached is saved, nothing else is left ----
+"$skive" train mlp:64,64 --data $data --epochs 100000 --batch 8 -q -o stopped.onnx >out.txt 2>err.txt &
+pid=$!
+sleep 2
+kill -INT $pid
+wait $pid
+got=$?
+checks=$((checks + 1))
+if [ $got -ne 130 ]; then
+    echo "FAIL: interrupted training gave status $got"
+    cat err.txt
+    failures=$((failures + 1))
+fi
+expect 0 'accuracy' "$skive" eval stopped.onnx --data $data
+no_leftovers
+finish

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Every subcommand on a small real job, from training to comparison.
+. "$(dirname "$0")/common.sh"
+make_data
+
+expect 0 'wrote teacher.onnx' "$skive" train mlp:32,16 --data $data --epochs 6 --batch 32 -o teacher.onnx
+expect 0 'fc1 +Gemm' "$skive" inspect teacher.onnx
+expect 0 'graph mlp' "$skive" inspect --graph teacher.onnx
+expect 0 'accuracy +(9[0-9]|100)' "$skive" eval teacher.onnx --data $data
+expect 0 '"confusion"' "$skive" eval teacher.onnx --data $data --json
+expect 0 'wrote student.onnx' "$skive" distill --teacher teacher.onnx --student mlp:8 --data $data -T 4 --alpha 0.7 --epochs 6 --batch 32 -o student.onnx
+expect 0 'wrote pruned.onnx' "$skive" prune student.onnx --data $data --sparsity 0.5 --finetune 2 --batch 32 -o pruned.onnx
+expect 0 '50\.' "$skive" inspect pruned.onnx
+for method in minmax percentile mse entropy; do
+    expect 0 'quantized 2 nodes' "$skive" quantize student.onnx --data $data --calibration $method --samples 100 -o int8.onnx
+done
+expect 0 'weight s8' "$skive" quantize student.onnx --data $data --samples 50 --table -o int8.onnx
+expect 0 'latency +median' "$skive" bench int8.onnx --threads 1 --runs 5 --seconds 0.01
+expect 0 '"p50"' "$skive" bench teacher.onnx --runs 5 --seconds 0.01 --json
+expect 0 'Gemm' "$skive" explain teacher.onnx
+expect 0 'same class' "$skive" compare teacher.onnx student.onnx pruned.onnx int8.onnx --data $data --seconds 0.01 --report report.json
+expect 0 '"mcnemar_p"' cat report.json
+
+# run, by hand: one image through the teacher, by name and by position, the same.
+python3 - <<'P'
+import struct
+header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1, 8, 8), }"
+header += ' ' * (64 - (len(header) + 11) % 64) + '\n'
+open('x.npy', 'wb').write(b'\x93NUMPY\x01\x00' + struct.pack('<H', len(header)) + header.encode() +
+                          struct.pack('<128f', *[i / 128 for i in range(128)]))
+P
+if [ -e x.npy ]; then
+    expect 0 'logits -> y.npy' "$skive" run teacher.onnx --input x.npy -o y.npy
+    expect 0 'logits -> z.npy' "$skive" run teacher.onnx --input input=x.npy -o logits=z.npy --reference
+    expect 0 '' test -s y.npy -a -s z.npy
+fi
+
+# The same seed gives the same bits.
+expect 0 'wrote' "$skive" train mlp:8 --data $data --epochs 2 --batch 32 -q --seed 7 -o a.onnx
+expect 0 'wrote' "$skive" train mlp:8 --data $data --epochs 2 --batch 32 -q --seed 7 -o b.onnx
+expect 0 '' cmp a.onnx b.onnx
+expect 0 'wrote' "$skive" train mlp:8 --data $data --epochs 2 --batch 32 -q --seed 8 -o b.onnx
+expect 1 'differ' cmp a.onnx b.onnx
+
+# A stopped run goes on from its checkpoint to the same result.
+expect 0 'wrote' "$skive" train mlp:8 --data $data --epochs 4 --batch 32 -q -o whole.onnx
+expect 0 'wrote' "$skive" train mlp:8 --data $data --epochs 4 --batch 32 -q --checkpoint run.ckpt -o first.onnx
+expect 0 'resumed after epoch 4|wrote' "$skive" train mlp:8 --data $data --epochs 4 --batch 32 --checkpoint run.ckpt -o second.onnx
+expect 0 '' cmp whole.onnx first.onnx
+expect 0 '' cmp whole.onnx second.onnx
+
+# Help for people, for machines, for man.
+expect 0 'Usage: skive SUBCOMMAND' "$skive" --help
+expect 0 'Exit status' "$skive" --help
+for command in train inspect eval distill prune quantize run bench explain compare; do
+    expect 0 "Usage: skive $command" "$skive" $command --help
+    expect 0 "Usage: skive $command" "$skive" help $command
+done
+expect 0 '^\.TH SKIVE' "$skive" help --man
+expect 0 '^skive [0-9]' "$skive" --version
+no_leftovers
+finish
