@@ -3,7 +3,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 
-.PHONY: all deps build test demo bench proof lint clean install
+.PHONY: all deps build test demo bench proof docs lint clean install
 
 all: build
 
@@ -30,6 +30,9 @@ proof: build
 
 lint: deps
 	@scripts/lint.sh
+
+docs: build
+	@scripts/docs.sh $(BUILD)
 
 install: build
 	@cmake --install $(BUILD)

@@ -18,6 +18,9 @@ cmake --build build-clang -j "$jobs"
 say "formatting"
 scripts/format.sh --check
 
+say "generated pages"
+scripts/docs.sh build-ci --check
+
 say "installed library"
 tests/install/run.sh build-ci
 

@@ -1,0 +1,65 @@
+/* Writes docs/tables.md from the lists of records, so that the page cannot say what the library does not have. */
+#include <stdio.h>
+
+#include <skive/data.h>
+#include <skive/zoo.h>
+
+#include "kernels/kernel.h"
+#include "ops/op.h"
+#include "passes/pass.h"
+#include "prune/prune.h"
+#include "quant/quant.h"
+#include "train/train.h"
+
+static const char *yes(bool has) { return has ? "yes" : ""; }
+
+static void ops(void) {
+    printf("## Operators\n\n| op | domain | what | opset | gradient | coupling | range |\n|---|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < skv_op_count(); i++) {
+        const skv_op *o = skv_op_at(i);
+        printf("| %s | %s | %s | %d | %s | %s | %s |\n", o->name, o->domain[0] ? o->domain : "", o->brief ? o->brief : "", o->since,
+               yes(o->grad), yes(o->couple), yes(o->range));
+    }
+}
+
+static void kernels(void) {
+    printf("\n## Kernels, in order of choice\n\n| kernel | least level | what |\n|---|---|---|\n");
+    for (size_t i = 0; i < skv_kernel_count(); i++) {
+        const skv_kernel *k = skv_kernel_at(i);
+        printf("| %s | %s | %s |\n", k->name, skv_isa_name(k->isa), k->brief);
+    }
+}
+
+static void passes(void) {
+    printf("\n## Passes, in the order they run\n\n| pass | what | keeps standard ONNX |\n|---|---|---|\n");
+    for (size_t i = 0; i < skv_pass_count(); i++) {
+        const skv_pass *p = skv_pass_at(i);
+        printf("| %s | %s | %s |\n", p->name, p->brief, yes(p->when & (SKV_PASS_CLEAN | SKV_PASS_INFERENCE)));
+    }
+}
+
+#define LIST(title, count, at)                                                                                         \
+    do {                                                                                                               \
+        printf("\n## %s\n\n| name | what |\n|---|---|\n", title);                                                      \
+        for (size_t i_ = 0; i_ < count(); i_++) printf("| %s | %s |\n", at(i_)->name, at(i_)->brief);                  \
+    } while (0)
+
+int main(void) {
+    printf("# What there is\n\nMade by `make docs` from the lists of records.\n\n");
+    ops();
+    kernels();
+    passes();
+    LIST("Losses", skv_loss_count, skv_loss_at);
+    LIST("Optimizers", skv_optimizer_count, skv_optimizer_at);
+    LIST("Learning-rate schedules", skv_schedule_count, skv_schedule_at);
+    LIST("Pruning criteria", skv_criterion_count, skv_criterion_at);
+    LIST("Pruning schedules", skv_prune_schedule_count, skv_prune_schedule_at);
+    LIST("Calibration methods", skv_observer_count, skv_observer_at);
+    printf("\n## Data sets\n\n| specification | what |\n|---|---|\n");
+    for (size_t i = 0; i < skive_dataset_kind_count(); i++) printf("| `%s` | %s |\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
+    printf("\n## Transforms\n\n| transform | what |\n|---|---|\n");
+    for (size_t i = 0; i < skive_transform_count(); i++) printf("| `%s` | %s |\n", skive_transform_syntax(i), skive_transform_brief(i));
+    printf("\n## Built-in networks\n\n| network | what |\n|---|---|\n");
+    for (size_t i = 0; i < skive_zoo_count(); i++) printf("| %s | %s |\n", skive_zoo_name(i), skive_zoo_brief(i));
+    return 0;
+}
