@@ -1,0 +1,93 @@
+/* BatchNormalization behind Conv or Gemm, in inference form, goes into the weights: with s = scale / sqrt(variance + epsilon)
+ * the weights of output channel c are multiplied by s[c], and the bias becomes (bias - mean) * s + shift. */
+#include <math.h>
+#include <string.h>
+
+#include "passes/pass.h"
+
+/* Everything the folding reads must be constant and used nowhere else. */
+static bool foldable(const skv_pass_env *env, const skive_node *bn) {
+    if (!skv_node_is(bn, "BatchNormalization") || bn->n_inputs < 5 || skv_attr_int(bn, "training_mode", 0) != 0) return false;
+    const skive_value *x = bn->inputs[0];
+    const skive_node *n = x ? x->producer : NULL;
+    if (!n || n->domain[0] || !(skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) || x->n_uses != 1 || skv_pass_keeps(env, x)) return false;
+    if (skv_node_is(n, "Gemm") && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)) return false;
+    const skive_value *params[] = {n->inputs[1], skv_node_in(n, 2), bn->inputs[1], bn->inputs[2], bn->inputs[3], bn->inputs[4]};
+    for (size_t i = 0; i < SKV_COUNT(params); i++) {
+        if (!params[i]) {
+            if (i == 1) continue;
+            return false;
+        }
+        if (!params[i]->storage || params[i]->type.dtype != SKIVE_F32 || (env->training && params[i]->trainable)) return false;
+    }
+    const skive_value *b = params[1];
+    const int64_t channels = skive_tensor_count(skv_value_tensor(bn->inputs[1]));
+    return !b || skive_tensor_count(skv_value_tensor(b)) == channels;
+}
+
+static skive_status fold(skive_graph *g, skive_node *bn) {
+    skive_node *n = bn->inputs[0]->producer;
+    const skive_tensor *w = skv_value_tensor(n->inputs[1]), *b = skv_value_tensor(skv_node_in(n, 2));
+    const float *scale = skv_value_tensor(bn->inputs[1])->data, *shift = skv_value_tensor(bn->inputs[2])->data;
+    const float *mean = skv_value_tensor(bn->inputs[3])->data, *variance = skv_value_tensor(bn->inputs[4])->data;
+    const double epsilon = skv_attr_float(bn, "epsilon", 1e-5);
+    const bool by_row = skv_node_is(n, "Conv") || skv_attr_int(n, "transB", 0) != 0;
+    const int64_t channels = skive_tensor_count(skv_value_tensor(bn->inputs[1])), count = skive_tensor_count(w);
+    if (channels == 0 || w->dims[by_row ? 0 : 1] != channels) return SKIVE_OK;
+    skv_storage *new_w = NULL, *new_b = NULL;
+    skv_builder builder = skv_build(g);
+    SKV_TRY(skv_storage_create(g->ctx, SKIVE_F32, w->rank, w->dims, &new_w));
+    const skive_status status = skv_storage_create(g->ctx, SKIVE_F32, 1, &channels, &new_b);
+    if (status != SKIVE_OK) {
+        skv_storage_release(new_w);
+        return status;
+    }
+    float *to = new_w->tensor.data, *bias = new_b->tensor.data;
+    const float *from = w->data;
+    const int64_t run = by_row ? count / channels : 1;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t c = i / run % channels;
+        to[i] = (float)((double)from[i] * ((double)scale[c] / sqrt((double)variance[c] + epsilon)));
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        const double s = (double)scale[c] / sqrt((double)variance[c] + epsilon), old = b ? (double)((const float *)b->data)[c] : 0;
+        bias[c] = (float)((old - (double)mean[c]) * s + (double)shift[c]);
+    }
+    /* The weight keeps its name: that is what reports and skip lists know it by. */
+    const char *w_name = n->inputs[1]->n_uses == 1 ? n->inputs[1]->name : NULL;
+    skive_value *old_w = n->inputs[1], *fresh_w = skv_emit_param(&builder, NULL, new_w);
+    skive_value *fresh_b = skv_emit_param(&builder, NULL, new_b);
+    SKV_TRY(builder.status);
+    fresh_w->trainable = old_w->trainable;
+    fresh_b->trainable = old_w->trainable;
+    SKV_TRY(skv_node_set_input(n, 2, fresh_b));
+    SKV_TRY(skv_node_set_input(n, 1, fresh_w));
+    SKV_TRY(skv_value_replace_uses(bn->outputs[0], n->outputs[0], true));
+    SKV_TRY(skv_graph_remove_node(bn));
+    if (!w_name) return SKIVE_OK;
+    SKV_TRY(skv_graph_remove_value(old_w));
+    return skv_value_rename(fresh_w, w_name);
+}
+
+static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    skive_node **order = NULL;
+    SKV_TRY(skv_graph_topo(g, &order));
+    const uint32_t n = g->n_nodes;
+    skive_status status = SKIVE_OK;
+    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
+        if (!foldable(env, order[i]) || (env->keep && env->keep(env->keep_user, order[i]->outputs[0]))) continue;
+        const bool is_output = order[i]->outputs[0]->output_uses > 0;
+        if (is_output) continue; /* the model's output keeps its name and producer */
+        status = fold(g, order[i]);
+        ++*changes;
+    }
+    skv_free(env->ctx, order);
+    return status;
+}
+
+const skv_pass skv_pass_fold_batchnorm = {
+    .name = "fold-batchnorm",
+    .brief = "BatchNormalization into the weights before it",
+    .when = SKV_PASS_INFERENCE | SKV_PASS_TRAINING,
+    .run = run,
+};
