@@ -1,0 +1,177 @@
+/* Convolution forward in f32, with residual and activation: oneDNN's direct algorithm. */
+#include <string.h>
+
+#include "kernels/onednn/convolution.h"
+#include "ops/common_activation.h"
+
+typedef struct conv_state {
+    skv_dnnl_prim prim;
+    skv_dnnl_operand w;
+    size_t scratch_offset, bytes; /* of the output, for the residual */
+    bool has_bias, has_sum;
+    dnnl_memory_desc_t bias_md;
+} conv_state;
+
+static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    skv_dnnl_conv c;
+    if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
+    if (!skv_dnnl_f32(&n->in[0]) || !skv_dnnl_f32(&n->out[0])) return skv_decline(why, "not float32, or empty");
+    if (n->node->domain[0]) {
+        skv_activation a;
+        if (skv_activation_read(n->ctx, n->node, &a) != SKIVE_OK) return skv_decline(why, "its activation");
+        if (a.kind == SKV_ACT_HARD_SIGMOID) return skv_decline(why, "HardSigmoid is not fused");
+    }
+    return skv_dnnl_conv_read(n, &n->in[0].type, &n->in[1].type, &c, why);
+}
+
+static dnnl_status_t append_activation(dnnl_post_ops_t ops, const skv_activation *a) {
+    switch (a->kind) {
+    case SKV_ACT_RELU: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0);
+    case SKV_ACT_LEAKY_RELU: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, (float)a->alpha, 0);
+    case SKV_ACT_CLIP: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_clip, (float)a->alpha, (float)a->beta);
+    case SKV_ACT_SIGMOID: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_logistic, 0, 0);
+    case SKV_ACT_TANH: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_tanh, 0, 0);
+    case SKV_ACT_HARD_SWISH: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_hardswish, 0, 0);
+    case SKV_ACT_NONE:
+    case SKV_ACT_HARD_SIGMOID: break;
+    }
+    return dnnl_success;
+}
+
+static skive_status make_attr(skv_kernel_node *n, bool sum, dnnl_primitive_attr_t *attr) {
+    skv_activation a = {.kind = SKV_ACT_NONE};
+    dnnl_post_ops_t ops = NULL;
+    if (n->node->domain[0]) SKV_TRY(skv_activation_read(n->ctx, n->node, &a));
+    SKV_TRY(skv_dnnl_attr(n->ctx, attr));
+    dnnl_status_t s = dnnl_post_ops_create(&ops);
+    if (s == dnnl_success && sum) s = dnnl_post_ops_append_sum(ops, 1);
+    if (s == dnnl_success) s = append_activation(ops, &a);
+    if (s == dnnl_success) s = dnnl_primitive_attr_set_post_ops(*attr, ops);
+    if (ops) dnnl_post_ops_destroy(ops);
+    return skv_dnnl_status(n->ctx, s, "convolution attributes");
+}
+
+/* The best implementation for these layouts; *rank 0 when there is none. */
+static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, const_dnnl_primitive_attr_t attr, skv_layout x,
+                                skv_layout y, conv_state *st, dnnl_primitive_desc_t *out, int *rank) {
+    dnnl_memory_desc_t x_md, y_md, w_md;
+    dnnl_convolution_desc_t desc;
+    *out = NULL;
+    *rank = 0;
+    if (!skv_dnnl_md(&n->in[0].type, x, &x_md) || !skv_dnnl_md(&n->out[0].type, y, &y_md)) return SKIVE_OK;
+    if (!skv_dnnl_md_any(SKIVE_F32, c->w_rank, c->w_dims, &w_md)) return SKIVE_OK;
+    const dnnl_prop_kind_t kind = n->training ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_status_t s = dnnl_dilated_convolution_forward_desc_init(&desc, kind, dnnl_convolution_direct, &x_md, &w_md,
+                                                                 st->has_bias ? &st->bias_md : NULL, &y_md, c->strides,
+                                                                 c->dilates, c->pad_lo, c->pad_hi);
+    if (s == dnnl_success) s = dnnl_primitive_desc_create(out, &desc, attr, skv_dnnl_engine(), NULL);
+    if (s == dnnl_out_of_memory) return skv_dnnl_status(n->ctx, s, "convolution");
+    if (s == dnnl_success) *rank = skv_dnnl_rank(*out);
+    return SKIVE_OK;
+}
+
+static skive_status choose(skv_kernel_node *n, const skv_dnnl_conv *c, const_dnnl_primitive_attr_t attr, conv_state *st,
+                           dnnl_primitive_desc_t *best) {
+    skv_layout xs[3];
+    const size_t count = skv_dnnl_conv_layouts(c->s.c, n->in[0].layout, xs);
+    int best_rank = 0;
+    *best = NULL;
+    for (size_t i = 0; i < count && best_rank < 3; i++) {
+        const skv_layout ys[2] = {xs[i] == SKV_PLAIN ? skv_dnnl_blocked() : xs[i], SKV_PLAIN};
+        for (int k = 0; k < 2 && best_rank < 3; k++) {
+            dnnl_primitive_desc_t desc;
+            int rank;
+            SKV_TRY(try_layouts(n, c, attr, xs[i], ys[k], st, &desc, &rank));
+            if (rank > best_rank) {
+                if (*best) dnnl_primitive_desc_destroy(*best);
+                *best = desc;
+                best_rank = rank;
+                n->in[0].layout = xs[i];
+                n->out[0].layout = ys[k];
+            } else if (desc) {
+                dnnl_primitive_desc_destroy(desc);
+            }
+        }
+    }
+    return *best ? SKIVE_OK : SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "oneDNN has no such convolution");
+}
+
+static void destroy(skive_context *ctx, void *state) {
+    conv_state *st = state;
+    if (!st) return;
+    skv_dnnl_prim_free(&st->prim);
+    skv_dnnl_operand_free(ctx, &st->w);
+    skv_free(ctx, st);
+}
+
+static skive_status set_up(skv_kernel_node *n, conv_state *st) {
+    skv_dnnl_conv c;
+    skv_why why;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t desc = NULL;
+    dnnl_memory_desc_t w_plain;
+    skive_status status;
+    st->has_bias = has_input(n, 2);
+    st->has_sum = has_input(n, 3);
+    if (!skv_dnnl_conv_read(n, &n->in[0].type, &n->in[1].type, &c, &why)) return SKIVE_ERR_INTERNAL;
+    if (st->has_bias && !skv_dnnl_md_dims(SKIVE_F32, 1, &c.s.m, &st->bias_md)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its bias");
+    SKV_GO(status, done, make_attr(n, st->has_sum, &attr));
+    SKV_GO(status, done, choose(n, &c, attr, st, &desc));
+    SKV_GO(status, done, skv_dnnl_prim_from(n->ctx, desc, n->threads, "convolution", &st->prim));
+    if (!skv_dnnl_md_dims(SKIVE_F32, c.w_rank, c.w_dims, &w_plain)) {
+        status = SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its weights");
+        goto done;
+    }
+    SKV_GO(status, done, skv_dnnl_operand_prepare(n, 1, &w_plain, skv_dnnl_prim_md(&st->prim, dnnl_query_weights_md, 0), &st->w));
+    SKV_GO(status, done, skv_scratch_add(n, st->prim.scratch_bytes, &st->scratch_offset));
+    if (st->has_sum) {
+        n->in[3].layout = n->out[0].layout;
+        n->in_place = 1u << 3;
+        if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &st->bytes)) status = SKIVE_ERR_LIMIT;
+    }
+done:
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    conv_state *st = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    const skive_status status = set_up(n, st);
+    if (status != SKIVE_OK) {
+        destroy(n->ctx, st);
+        return status;
+    }
+    n->state = st;
+    return SKIVE_OK;
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const conv_state *st = c->n->state;
+    const void *w;
+    SKV_TRY(skv_dnnl_operand_get(c, 1, &st->w, &w));
+    if (st->has_sum && c->out[0] != c->in[3]) memcpy(c->out[0], c->in[3], st->bytes);
+    skv_dnnl_arg args[4] = {
+        {DNNL_ARG_SRC, skv_dnnl_prim_md(&st->prim, dnnl_query_src_md, 0), c->in[0]},
+        {DNNL_ARG_WEIGHTS, &st->w.wanted, w},
+        {DNNL_ARG_DST, skv_dnnl_prim_md(&st->prim, dnnl_query_dst_md, 0), c->out[0]},
+    };
+    size_t n = 3;
+    if (st->has_bias) args[n++] = (skv_dnnl_arg){DNNL_ARG_BIAS, &st->bias_md, c->in[2]};
+    return skv_dnnl_run(c->ctx, &st->prim, args, n, (char *)c->scratch + st->scratch_offset, "convolution");
+}
+
+static const char *const ops[] = {"FusedConv", "Conv", NULL};
+
+const skv_kernel skv_kernel_conv_f32_onednn = {
+    .name = "conv_f32_onednn",
+    .brief = "convolution, residual and activation in one, direct",
+    .ops = ops,
+    .isa = SKV_ISA_AVX2,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};

@@ -1,0 +1,183 @@
+/* Gradients of convolution in f32: oneDNN's direct backward algorithms, in the layouts the forward pass left. */
+#include <string.h>
+
+#include "kernels/onednn/convolution.h"
+
+typedef struct grad_state {
+    skv_dnnl_prim prim;
+    skv_dnnl_operand w;      /* of the input's gradient */
+    dnnl_memory_desc_t bias_md, dw_plain;
+    skv_dnnl_prim unpack;    /* of the weight's gradient, when it is not made plain */
+    size_t scratch_offset, dw_offset;
+    bool has_bias, unpacks;
+} grad_state;
+
+static bool by_weight(const skv_kernel_node *n) { return skv_node_is(n->node, "ConvGradWeight"); }
+/* dY, W, X or dY, X, W. */
+static size_t x_index(const skv_kernel_node *n) { return by_weight(n) ? 1 : 2; }
+static size_t w_index(const skv_kernel_node *n) { return by_weight(n) ? 2 : 1; }
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    skv_dnnl_conv c;
+    if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
+    for (size_t i = 0; i < 3; i++) {
+        if (!skv_dnnl_f32(&n->in[i])) return skv_decline(why, "not float32, or empty");
+    }
+    return skv_dnnl_conv_read(n, &n->in[x_index(n)].type, &n->in[w_index(n)].type, &c, why);
+}
+
+/* A forward descriptor is asked for as a hint. */
+static dnnl_status_t describe(const skv_kernel_node *n, const skv_dnnl_conv *c, const grad_state *st, skv_layout x, skv_layout y,
+                              const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
+    dnnl_memory_desc_t x_md, y_md, w_md;
+    dnnl_convolution_desc_t forward, backward;
+    dnnl_primitive_desc_t hint = NULL;
+    *out = NULL;
+    if (!skv_dnnl_md(&n->in[x_index(n)].type, x, &x_md) || !skv_dnnl_md(&n->in[0].type, y, &y_md) ||
+        !skv_dnnl_md_any(SKIVE_F32, c->w_rank, c->w_dims, &w_md)) {
+        return dnnl_unimplemented;
+    }
+    const dnnl_memory_desc_t *bias = st->has_bias ? &st->bias_md : NULL;
+    dnnl_status_t s = dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct, &x_md, &w_md,
+                                                                 bias, &y_md, c->strides, c->dilates, c->pad_lo, c->pad_hi);
+    if (s == dnnl_success) s = dnnl_primitive_desc_create(&hint, &forward, attr, skv_dnnl_engine(), NULL);
+    if (s == dnnl_success && by_weight(n)) {
+        s = dnnl_dilated_convolution_backward_weights_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, bias, &y_md, c->strides,
+                                                                c->dilates, c->pad_lo, c->pad_hi);
+    } else if (s == dnnl_success) {
+        s = dnnl_dilated_convolution_backward_data_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, &y_md, c->strides,
+                                                             c->dilates, c->pad_lo, c->pad_hi);
+    }
+    if (s == dnnl_success) s = dnnl_primitive_desc_create(out, &backward, attr, skv_dnnl_engine(), hint);
+    if (hint) dnnl_primitive_desc_destroy(hint);
+    return s;
+}
+
+static skive_status choose(skv_kernel_node *n, const skv_dnnl_conv *c, const grad_state *st, const_dnnl_primitive_attr_t attr,
+                           dnnl_primitive_desc_t *best) {
+    skv_layout xs[3];
+    const size_t count = skv_dnnl_conv_layouts(c->s.c, n->in[x_index(n)].layout, xs);
+    int best_rank = 0;
+    *best = NULL;
+    for (size_t i = 0; i < count && best_rank < 3; i++) {
+        const skv_layout ys[2] = {xs[i] == SKV_PLAIN ? skv_dnnl_blocked() : xs[i], SKV_PLAIN};
+        for (int k = 0; k < 2 && best_rank < 3; k++) {
+            dnnl_primitive_desc_t desc;
+            const dnnl_status_t s = describe(n, c, st, xs[i], ys[k], attr, &desc);
+            if (s == dnnl_out_of_memory) return skv_dnnl_status(n->ctx, s, "convolution gradient");
+            const int rank = s == dnnl_success ? skv_dnnl_rank(desc) : 0;
+            if (rank > best_rank) {
+                if (*best) dnnl_primitive_desc_destroy(*best);
+                *best = desc;
+                best_rank = rank;
+                if (by_weight(n)) n->in[1].layout = xs[i];
+                else n->out[0].layout = xs[i];
+                n->in[0].layout = ys[k];
+            } else if (desc) {
+                dnnl_primitive_desc_destroy(desc);
+            }
+        }
+    }
+    return *best ? SKIVE_OK : SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "oneDNN has no such convolution gradient");
+}
+
+static void destroy(skive_context *ctx, void *state) {
+    grad_state *st = state;
+    if (!st) return;
+    skv_dnnl_prim_free(&st->prim);
+    skv_dnnl_prim_free(&st->unpack);
+    skv_dnnl_operand_free(ctx, &st->w);
+    skv_free(ctx, st);
+}
+
+static skive_status set_up_weight(skv_kernel_node *n, grad_state *st) {
+    const dnnl_memory_desc_t *dw = skv_dnnl_prim_md(&st->prim, dnnl_query_diff_weights_md, 0);
+    n->skips_input_data[2] = true;
+    n->out[0].layout = SKV_PLAIN;
+    st->unpacks = !dnnl_memory_desc_equal(dw, &st->dw_plain);
+    if (!st->unpacks) return SKIVE_OK;
+    SKV_TRY(skv_dnnl_reorder_create(n->ctx, dw, &st->dw_plain, n->threads, &st->unpack));
+    SKV_TRY(skv_scratch_add(n, dnnl_memory_desc_get_size(dw), &st->dw_offset));
+    size_t at;
+    return skv_scratch_add(n, st->unpack.scratch_bytes, &at);
+}
+
+static skive_status set_up(skv_kernel_node *n, grad_state *st) {
+    skv_dnnl_conv c;
+    skv_why why;
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t desc = NULL;
+    skive_status status;
+    if (!skv_dnnl_conv_read(n, &n->in[x_index(n)].type, &n->in[w_index(n)].type, &c, &why)) return SKIVE_ERR_INTERNAL;
+    st->has_bias = by_weight(n) && n->n_out > 1 && !n->out[1].absent;
+    if (!skv_dnnl_md_dims(SKIVE_F32, 1, &c.s.m, &st->bias_md) || !skv_dnnl_md_dims(SKIVE_F32, c.w_rank, c.w_dims, &st->dw_plain)) {
+        return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its weights");
+    }
+    SKV_GO(status, done, skv_dnnl_attr(n->ctx, &attr));
+    SKV_GO(status, done, choose(n, &c, st, attr, &desc));
+    SKV_GO(status, done, skv_dnnl_prim_from(n->ctx, desc, n->threads, "convolution gradient", &st->prim));
+    if (by_weight(n)) {
+        SKV_GO(status, done, set_up_weight(n, st));
+    } else {
+        n->skips_input_data[2] = true;
+        SKV_GO(status, done, skv_dnnl_operand_prepare(n, 1, &st->dw_plain, skv_dnnl_prim_md(&st->prim, dnnl_query_weights_md, 0), &st->w));
+    }
+    status = skv_scratch_add(n, st->prim.scratch_bytes, &st->scratch_offset);
+done:
+    if (attr) dnnl_primitive_attr_destroy(attr);
+    return status;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    grad_state *st = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    const skive_status status = set_up(n, st);
+    if (status != SKIVE_OK) {
+        destroy(n->ctx, st);
+        return status;
+    }
+    n->state = st;
+    return SKIVE_OK;
+}
+
+static skive_status run_weight(const skv_kernel_call *c, const grad_state *st) {
+    const dnnl_memory_desc_t *dw_md = skv_dnnl_prim_md(&st->prim, dnnl_query_diff_weights_md, 0);
+    void *dw = st->unpacks ? (char *)c->scratch + st->dw_offset : c->out[0];
+    skv_dnnl_arg args[4] = {
+        {DNNL_ARG_SRC, skv_dnnl_prim_md(&st->prim, dnnl_query_src_md, 0), c->in[1]},
+        {DNNL_ARG_DIFF_DST, skv_dnnl_prim_md(&st->prim, dnnl_query_diff_dst_md, 0), c->in[0]},
+        {DNNL_ARG_DIFF_WEIGHTS, dw_md, dw},
+    };
+    size_t n = 3;
+    if (st->has_bias) args[n++] = (skv_dnnl_arg){DNNL_ARG_DIFF_BIAS, &st->bias_md, c->out[1]};
+    SKV_TRY(skv_dnnl_run(c->ctx, &st->prim, args, n, (char *)c->scratch + st->scratch_offset, "convolution gradient"));
+    if (!st->unpacks) return SKIVE_OK;
+    const skv_dnnl_arg move[2] = {{DNNL_ARG_FROM, dw_md, dw}, {DNNL_ARG_TO, &st->dw_plain, c->out[0]}};
+    return skv_dnnl_run(c->ctx, &st->unpack, move, 2, (char *)c->scratch + st->scratch_offset, "reorder");
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const grad_state *st = c->n->state;
+    const void *w;
+    if (by_weight(c->n)) return run_weight(c, st);
+    SKV_TRY(skv_dnnl_operand_get(c, 1, &st->w, &w));
+    const skv_dnnl_arg args[3] = {
+        {DNNL_ARG_DIFF_SRC, skv_dnnl_prim_md(&st->prim, dnnl_query_diff_src_md, 0), c->out[0]},
+        {DNNL_ARG_WEIGHTS, &st->w.wanted, w},
+        {DNNL_ARG_DIFF_DST, skv_dnnl_prim_md(&st->prim, dnnl_query_diff_dst_md, 0), c->in[0]},
+    };
+    return skv_dnnl_run(c->ctx, &st->prim, args, 3, (char *)c->scratch + st->scratch_offset, "convolution gradient");
+}
+
+static const char *const ops[] = {"ConvGradInput", "ConvGradWeight", NULL};
+
+const skv_kernel skv_kernel_conv_grad_f32_onednn = {
+    .name = "conv_grad_f32_onednn",
+    .brief = "gradients of convolution by input, weight and bias, direct",
+    .ops = ops,
+    .isa = SKV_ISA_AVX2,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};

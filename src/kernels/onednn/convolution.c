@@ -1,0 +1,42 @@
+/* What convolutions forward and backward share. */
+#include "kernels/onednn/convolution.h"
+
+bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out, skv_why *why) {
+    int64_t x_dims[SKIVE_MAX_RANK], w_dims[SKIVE_MAX_RANK];
+    if (x->rank < 3 || x->rank > 4) return skv_decline(why, "rank %d", x->rank);
+    if (x->dtype != SKIVE_F32 || w->dtype != SKIVE_F32) return skv_decline(why, "not float32");
+    for (int d = 0; d < x->rank; d++) x_dims[d] = x->dims[d].size;
+    for (int d = 0; d < w->rank; d++) w_dims[d] = w->dims[d].size;
+    *out = (skv_dnnl_conv){.spatial = x->rank - 2};
+    if (skv_conv_shape_make(n->ctx, n->node, x->rank, x_dims, w->rank, w_dims, &out->s) != SKIVE_OK) {
+        return skv_decline(why, "its shape");
+    }
+    const skv_conv_shape *s = &out->s;
+    if (s->groups > 1) out->w_dims[out->w_rank++] = s->groups;
+    out->w_dims[out->w_rank++] = s->m / s->groups;
+    out->w_dims[out->w_rank++] = s->c / s->groups;
+    for (int d = 0; d < out->spatial; d++) {
+        const int axis = SKV_SPATIAL - out->spatial + d;
+        out->w_dims[out->w_rank++] = s->g.kernel[axis];
+        out->strides[d] = s->g.stride[axis];
+        out->dilates[d] = s->g.dilation[axis] - 1;
+        out->pad_lo[d] = s->g.pad_lo[axis];
+        out->pad_hi[d] = s->g.pad_hi[axis];
+        if (s->g.out[axis] < 1) return skv_decline(why, "empty output");
+        if (out->pad_lo[d] < 0 || out->pad_hi[d] < 0) return skv_decline(why, "negative padding");
+    }
+    return true;
+}
+
+size_t skv_dnnl_conv_layouts(int64_t channels, skv_layout offered, skv_layout out[3]) {
+    size_t n = 0;
+    /* An image of few channels would be mostly padding in blocks. */
+    if (channels <= 4) {
+        out[n++] = SKV_PLAIN;
+        return n;
+    }
+    if (offered == SKV_NHWC) out[n++] = SKV_NHWC;
+    out[n++] = skv_dnnl_blocked();
+    out[n++] = SKV_PLAIN;
+    return n;
+}

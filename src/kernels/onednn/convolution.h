@@ -1,0 +1,20 @@
+/* What convolutions forward and backward share: dimensions and descriptors for oneDNN. */
+#ifndef SKV_ONEDNN_CONVOLUTION_H
+#define SKV_ONEDNN_CONVOLUTION_H
+
+#include "kernels/onednn/onednn.h"
+#include "ops/common_conv.h"
+
+typedef struct skv_dnnl_conv {
+    skv_conv_shape s;
+    int spatial, w_rank;
+    int64_t w_dims[6]; /* [g] m c k... */
+    dnnl_dims_t strides, dilates, pad_lo, pad_hi;
+} skv_dnnl_conv;
+
+/* From the types of x [n][c][...] and w. False (with a reason) when oneDNN is not asked for this form. */
+bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out, skv_why *why);
+/* Layouts worth trying for a value of `channels` channels that is offered as `offered`; n <= 3. */
+size_t skv_dnnl_conv_layouts(int64_t channels, skv_layout offered, skv_layout out[3]);
+
+#endif

@@ -1,0 +1,101 @@
+/* The oneDNN provider's core: what every kernel in this folder shares.
+ *
+ * oneDNN is called only from this folder. Rules kept here once for all: its instruction set is capped before any other
+ * call (by SKIVE_ISA, and where AMX is announced but hidden); scratchpads are always the caller's, so that a primitive
+ * may be run by many threads at once; primitives are immutable after creation; each thread has a stream of its own. */
+#ifndef SKV_ONEDNN_H
+#define SKV_ONEDNN_H
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "kernels/kernel.h"
+
+/* The one CPU engine of the process, made at the first call. NULL when oneDNN cannot give one. */
+dnnl_engine_t skv_dnnl_engine(void);
+
+/* A dnnl status as ours: out of memory MEMORY, unimplemented UNSUPPORTED (the planner tries the next kernel), else
+ * INTERNAL. `what` names the operation in the message ("convolution"). */
+skive_status skv_dnnl_status(skive_context *ctx, dnnl_status_t status, const char *what);
+
+/* ---- descriptors of values ---- */
+
+/* The descriptor of a static value in this layout (ranks 1 to 6, no dimension 0; ranks below 3 are always plain).
+ * f32, bf16, f16, s32, s8, u8. False when oneDNN cannot describe it. */
+bool skv_dnnl_md(const skive_type *type, skv_layout layout, dnnl_memory_desc_t *out);
+/* Plain row-major of explicit dimensions. */
+bool skv_dnnl_md_dims(skive_dtype dtype, int rank, const int64_t *dims, dnnl_memory_desc_t *out);
+/* The same dimensions with the order left to oneDNN (dnnl_format_tag_any). */
+bool skv_dnnl_md_any(skive_dtype dtype, int rank, const int64_t *dims, dnnl_memory_desc_t *out);
+/* nChw16c where AVX-512 is used, nChw8c with AVX2. */
+skv_layout skv_dnnl_blocked(void);
+/* Is the type f32, static and without an empty dimension? */
+bool skv_dnnl_f32(const skv_kernel_value *v);
+
+/* ---- primitives ---- */
+
+/* A primitive made ready: immutable, may be run by many threads at once. Zeroed means none. */
+typedef struct skv_dnnl_prim {
+    dnnl_primitive_t primitive;
+    dnnl_primitive_desc_t desc;
+    dnnl_memory_desc_t scratch_md;
+    size_t scratch_bytes; /* to be given, 64-aligned, to every run */
+    int threads;          /* that it was made for, and runs on */
+} skv_dnnl_prim;
+
+/* Attributes with the caller's scratchpad set; add post-ops as wanted. Freed by dnnl_primitive_attr_destroy. */
+skive_status skv_dnnl_attr(skive_context *ctx, dnnl_primitive_attr_t *out);
+
+/* The first implementation oneDNN has for the operation descriptor. attr NULL: only the caller's scratchpad. */
+skive_status skv_dnnl_prim_create(skive_context *ctx, const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
+                                  const_dnnl_primitive_desc_t hint, int threads, const char *what, skv_dnnl_prim *out);
+/* The same from a primitive descriptor made with the caller's-scratchpad attribute; takes it over in any case. */
+skive_status skv_dnnl_prim_from(skive_context *ctx, dnnl_primitive_desc_t desc, int threads, const char *what,
+                                skv_dnnl_prim *out);
+void skv_dnnl_prim_free(skv_dnnl_prim *p); /* a zeroed one is accepted */
+/* A descriptor the implementation chose: dnnl_query_src_md, _weights_md, _dst_md, _diff_src_md ... Borrowed from p. */
+const dnnl_memory_desc_t *skv_dnnl_prim_md(const skv_dnnl_prim *p, dnnl_query_t what, int index);
+/* "jit:avx512_core", "gemm:jit", "ref:any" ... Borrowed. */
+const char *skv_dnnl_impl(const_dnnl_primitive_desc_t desc);
+/* 0: none; 1: reference loops; 2: by way of a matrix product; 3: an implementation of its own. For comparing layouts. */
+int skv_dnnl_rank(const_dnnl_primitive_desc_t desc);
+
+typedef struct skv_dnnl_arg {
+    int arg; /* DNNL_ARG_SRC ... */
+    const dnnl_memory_desc_t *md;
+    const void *data; /* written to when it is an output */
+} skv_dnnl_arg;
+#define SKV_DNNL_MAX_ARGS 12
+
+/* Runs on the calling thread's stream with p->threads threads, and waits for the end. */
+skive_status skv_dnnl_run(skive_context *ctx, const skv_dnnl_prim *p, const skv_dnnl_arg *args, size_t n_args,
+                          void *scratch, const char *what);
+
+/* ---- rearranging ---- */
+
+/* A reorder from one descriptor to another, as a primitive (args DNNL_ARG_FROM, DNNL_ARG_TO). */
+skive_status skv_dnnl_reorder_create(skive_context *ctx, const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                                     int threads, skv_dnnl_prim *out);
+/* Copies `data` described by `from` into a fresh block described by `to`. *out is freed by skv_free; *bytes its size. */
+skive_status skv_dnnl_pack(skive_context *ctx, const dnnl_memory_desc_t *from, const void *data,
+                           const dnnl_memory_desc_t *to, int threads, void **out, size_t *bytes);
+
+/* An operand that is packed once when constant, and into scratch at every run otherwise. */
+typedef struct skv_dnnl_operand {
+    dnnl_memory_desc_t given, wanted;
+    void *packed;          /* constant: ready; freed by skv_dnnl_operand_free */
+    skv_dnnl_prim reorder; /* not constant and given != wanted */
+    size_t scratch_offset, scratch_bytes;
+} skv_dnnl_operand;
+
+/* Sets o up for input `index` of the node; scratch it needs is added to n->scratch_bytes (at a multiple of 64), packed
+ * bytes to n->state_bytes, n->packs_input is set for a packed constant. */
+skive_status skv_dnnl_operand_prepare(skv_kernel_node *n, size_t index, const dnnl_memory_desc_t *given,
+                                      const dnnl_memory_desc_t *wanted, skv_dnnl_operand *o);
+/* The pointer to hand to the primitive, described by o->wanted; reorders into scratch where needed. */
+skive_status skv_dnnl_operand_get(const skv_kernel_call *c, size_t index, const skv_dnnl_operand *o, const void **out);
+void skv_dnnl_operand_free(skive_context *ctx, skv_dnnl_operand *o);
+
+/* Adds `bytes` to n->scratch_bytes, 64-aligned, and gives the offset. ERR_LIMIT on overflow. */
+skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset);
+
+#endif

@@ -1,0 +1,115 @@
+/* Making, running and freeing primitives. */
+#include <omp.h>
+#include <string.h>
+
+#include "kernels/onednn/onednn.h"
+#include "kernels/onednn/stream.h"
+
+/* oneDNN takes the number of threads from the calling thread's OpenMP setting, at creation and at execution; both must
+ * see the same one. */
+static int set_threads(int threads) {
+    const int before = omp_get_max_threads();
+    if (before != threads) omp_set_num_threads(threads);
+    return before;
+}
+
+static void restore_threads(int before, int threads) {
+    if (before != threads) omp_set_num_threads(before);
+}
+
+skive_status skv_dnnl_attr(skive_context *ctx, dnnl_primitive_attr_t *out) {
+    *out = NULL;
+    if (!skv_dnnl_engine()) return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "oneDNN has no CPU engine here");
+    SKV_TRY(skv_dnnl_status(ctx, dnnl_primitive_attr_create(out), "attributes"));
+    const dnnl_status_t s = dnnl_primitive_attr_set_scratchpad_mode(*out, dnnl_scratchpad_mode_user);
+    if (s != dnnl_success) {
+        (void)dnnl_primitive_attr_destroy(*out);
+        *out = NULL;
+    }
+    return skv_dnnl_status(ctx, s, "attributes");
+}
+
+skive_status skv_dnnl_prim_from(skive_context *ctx, dnnl_primitive_desc_t desc, int threads, const char *what,
+                                skv_dnnl_prim *out) {
+    *out = (skv_dnnl_prim){.desc = desc, .threads = threads};
+    const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+    if (scratch) {
+        out->scratch_md = *scratch;
+        out->scratch_bytes = dnnl_memory_desc_get_size(scratch);
+    }
+    const int before = set_threads(threads);
+    const dnnl_status_t s = dnnl_primitive_create(&out->primitive, desc);
+    restore_threads(before, threads);
+    if (s != dnnl_success) {
+        out->primitive = NULL;
+        skv_dnnl_prim_free(out);
+    }
+    return skv_dnnl_status(ctx, s, what);
+}
+
+skive_status skv_dnnl_prim_create(skive_context *ctx, const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
+                                  const_dnnl_primitive_desc_t hint, int threads, const char *what, skv_dnnl_prim *out) {
+    dnnl_primitive_attr_t own = NULL;
+    dnnl_primitive_desc_t desc = NULL;
+    memset(out, 0, sizeof *out);
+    if (!attr) {
+        SKV_TRY(skv_dnnl_attr(ctx, &own));
+        attr = own;
+    }
+    const int before = set_threads(threads);
+    const dnnl_status_t s = dnnl_primitive_desc_create(&desc, op, attr, skv_dnnl_engine(), hint);
+    restore_threads(before, threads);
+    if (own) (void)dnnl_primitive_attr_destroy(own);
+    SKV_TRY(skv_dnnl_status(ctx, s, what));
+    return skv_dnnl_prim_from(ctx, desc, threads, what, out);
+}
+
+void skv_dnnl_prim_free(skv_dnnl_prim *p) {
+    if (p->primitive) (void)dnnl_primitive_destroy(p->primitive);
+    if (p->desc) (void)dnnl_primitive_desc_destroy(p->desc);
+    memset(p, 0, sizeof *p);
+}
+
+const dnnl_memory_desc_t *skv_dnnl_prim_md(const skv_dnnl_prim *p, dnnl_query_t what, int index) {
+    return dnnl_primitive_desc_query_md(p->desc, what, index);
+}
+
+const char *skv_dnnl_impl(const_dnnl_primitive_desc_t desc) {
+    const char *name = NULL;
+    if (dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) != dnnl_success || !name) return "";
+    return name;
+}
+
+int skv_dnnl_rank(const_dnnl_primitive_desc_t desc) {
+    if (!desc) return 0;
+    const char *name = skv_dnnl_impl(desc);
+    if (strstr(name, "ref") || strstr(name, "simple")) return 1;
+    return strstr(name, "gemm") && !strstr(name, "brgemm") ? 2 : 3;
+}
+
+skive_status skv_dnnl_run(skive_context *ctx, const skv_dnnl_prim *p, const skv_dnnl_arg *args, size_t n_args,
+                          void *scratch, const char *what) {
+    dnnl_exec_arg_t list[SKV_DNNL_MAX_ARGS + 1];
+    const dnnl_engine_t engine = skv_dnnl_engine();
+    const dnnl_stream_t stream = skv_dnnl_stream();
+    dnnl_status_t s = stream ? dnnl_success : dnnl_out_of_memory;
+    size_t n = 0;
+    for (size_t i = 0; i < n_args && i < SKV_DNNL_MAX_ARGS && s == dnnl_success; i++) {
+        void *data;
+        memcpy(&data, &args[i].data, sizeof data); /* dnnl_memory has no const form */
+        s = dnnl_memory_create(&list[n].memory, args[i].md, engine, data);
+        if (s == dnnl_success) list[n++].arg = args[i].arg;
+    }
+    if (s == dnnl_success && p->scratch_bytes) {
+        s = dnnl_memory_create(&list[n].memory, &p->scratch_md, engine, scratch);
+        if (s == dnnl_success) list[n++].arg = DNNL_ARG_SCRATCHPAD;
+    }
+    if (s == dnnl_success) {
+        const int before = set_threads(p->threads);
+        s = dnnl_primitive_execute(p->primitive, stream, (int)n, list);
+        if (s == dnnl_success) s = dnnl_stream_wait(stream);
+        restore_threads(before, p->threads);
+    }
+    for (size_t i = 0; i < n; i++) (void)dnnl_memory_destroy(list[i].memory);
+    return skv_dnnl_status(ctx, s, what);
+}
