@@ -12,7 +12,7 @@ static const cli_option options[] = {
     {"alpha", 0, "A", "share of the teacher in the loss, 0 to 1 (default 0.7)", false},
     {"epochs", 'e', "N", "passes over the training set (default 10)", false},
     {"batch", 'b', "N", "samples in a step (default 128)", false},
-    {"lr", 0, "RATE", "learning rate (default 0.05; adam 0.001)", false},
+    {"lr", 0, "RATE", "learning rate (default 0.02; adam 0.001)", false},
     {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
     {"momentum", 0, "M", "of sgd (default 0.9)", false},
     {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},

@@ -73,7 +73,7 @@ void cli_print_json(json_t *j) {
 
 const cli_option cli_train_options[] = {
     {"batch", 'b', "N", "samples in a step (default 128)", false},
-    {"lr", 0, "RATE", "learning rate (default 0.05; fine-tuning 0.01; adam 0.001)", false},
+    {"lr", 0, "RATE", "learning rate (default 0.02; fine-tuning 0.01; adam 0.001)", false},
     {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
     {"momentum", 0, "M", "of sgd (default 0.9)", false},
     {"nesterov", 0, NULL, "Nesterov's momentum (the default)", false},

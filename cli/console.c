@@ -47,13 +47,13 @@ static int on_progress(void *user, const char *what, const char *detail, double 
     if (c->quiet) return 0;
     if (!c->terminal) {
         /* In a file a line every ten seconds is enough. */
-        const double percent = total > 0 ? 100 * done / total : 0;
-        if (done < total && percent < c->last + 10 && percent >= c->last) return 0;
-        c->last = done < total ? percent : 0;
+        const double percent = total > 0 ? 100 * (done < total ? done / total : 1) : 0;
+        if (percent >= c->last && percent < c->last + 10 && !(done >= total && c->last < 100)) return 0;
+        c->last = percent;
         fprintf(stderr, "%s: %3.0f %%  %s  %s\n", what, percent, detail ? detail : "", left_text(seconds_left, left, sizeof left));
         return 0;
     }
-    const int n = snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what, total > 0 ? 100 * done / total : 0,
+    const int n = snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what, total > 0 ? 100 * (done < total ? done / total : 1) : 0,
                            detail ? detail : "", left_text(seconds_left, left, sizeof left));
     const int width = n < 118 ? n : 118;
     fprintf(stderr, "\r%-*.118s", c->width > width ? c->width : width, line);

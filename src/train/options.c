@@ -10,7 +10,7 @@ skive_train_options skive_train_options_default(void) {
         .batch = 128,
         .loss = "cross-entropy",
         .optimizer = "sgd",
-        .learning_rate = 0.05,
+        .learning_rate = 0.02,
         .momentum = 0.9,
         .nesterov = true,
         .weight_decay = 5e-4,

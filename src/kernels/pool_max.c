@@ -1,0 +1,141 @@
+/* Max pooling over two spatial axes in f32 and its gradient, in any layout. The gradient goes to the first largest element of
+ * a window, found again by comparing with the pooled value, so that the forward pass need not keep indices. */
+#include <math.h>
+#include <string.h>
+
+#include "kernels/channels.h"
+#include "ops/common_conv.h"
+
+typedef struct pool_state {
+    skv_channels x, y;
+    skv_geometry g;
+    int threads;
+} pool_state;
+
+static bool is_grad(const skv_kernel_node *n) { return skv_node_is(n->node, "MaxPoolGrad"); }
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    const skv_kernel_value *x = &n->in[is_grad(n) ? 1 : 0];
+    if (x->type.dtype != SKIVE_F32 || x->type.rank != 4) return skv_decline(why, "not float32 of rank 4");
+    if (n->n_out > 1 && !n->out[1].absent) return skv_decline(why, "indices are wanted");
+    for (int d = 0; d < 4; d++) {
+        if (x->type.dims[d].size < 1) return skv_decline(why, "empty");
+    }
+    return true;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    pool_state *st = NULL;
+    int64_t dims[4];
+    const size_t xi = is_grad(n) ? 1 : 0;
+    const skive_type *x = &n->in[xi].type, *y = is_grad(n) ? &n->in[2].type : &n->out[0].type;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    n->state = st;
+    for (int d = 0; d < 4; d++) dims[d] = x->dims[d].size;
+    SKV_TRY(skv_conv_geometry(n->ctx, n->node, 4, dims, NULL, &st->g));
+    const skv_layout layout = n->in[xi].layout;
+    for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = layout;
+    n->out[0].layout = layout;
+    st->x = skv_channels_of(x, layout);
+    st->y = skv_channels_of(y, layout);
+    st->threads = st->x.n * st->x.batch_step < 32768 ? 1 : n->threads;
+    return SKIVE_OK;
+}
+
+/* Rows lo..hi and columns of the window at output (oh, ow). */
+typedef struct window {
+    int64_t h0, h1, w0, w1, top, left;
+} window;
+
+static window window_at(const skv_geometry *g, int64_t oh, int64_t ow) {
+    window w;
+    skv_window_range(g, 1, oh, &w.h0, &w.h1);
+    skv_window_range(g, 2, ow, &w.w0, &w.w1);
+    w.top = oh * g->stride[1] - g->pad_lo[1];
+    w.left = ow * g->stride[2] - g->pad_lo[2];
+    return w;
+}
+
+static int64_t tap(const pool_state *st, const window *w, int64_t kh, int64_t kw) {
+    const skv_geometry *g = &st->g;
+    return ((w->top + kh * g->dilation[1]) * g->in[2] + w->left + kw * g->dilation[2]) * st->x.position_step;
+}
+
+static void pool_plane(const pool_state *st, const float *x, float *y) {
+    const skv_geometry *g = &st->g;
+    const int64_t lanes = st->x.lanes;
+    for (int64_t oh = 0; oh < g->out[1]; oh++) {
+        for (int64_t ow = 0; ow < g->out[2]; ow++) {
+            const window w = window_at(g, oh, ow);
+            float *to = y + (oh * g->out[2] + ow) * st->y.position_step;
+            for (int64_t c = 0; c < lanes; c++) to[c] = -INFINITY;
+            for (int64_t kh = w.h0; kh < w.h1; kh++) {
+                for (int64_t kw = w.w0; kw < w.w1; kw++) {
+                    const float *from = x + tap(st, &w, kh, kw);
+                    for (int64_t c = 0; c < lanes; c++) to[c] = from[c] > to[c] || isnan(from[c]) ? from[c] : to[c];
+                }
+            }
+        }
+    }
+}
+
+enum { LANES_AT_ONCE = 16 };
+
+/* Lanes in groups, each with a flag whether its window's largest was met already. */
+static void spread_plane(const pool_state *st, const float *dy, const float *x, const float *y, float *dx) {
+    const skv_geometry *g = &st->g;
+    memset(dx, 0, (size_t)(st->x.s * st->x.lanes) * sizeof *dx);
+    for (int64_t oh = 0; oh < g->out[1]; oh++) {
+        for (int64_t ow = 0; ow < g->out[2]; ow++) {
+            const window w = window_at(g, oh, ow);
+            const int64_t o = (oh * g->out[2] + ow) * st->y.position_step;
+            for (int64_t c0 = 0; c0 < st->x.lanes; c0 += LANES_AT_ONCE) {
+                const int64_t m = st->x.lanes - c0 < LANES_AT_ONCE ? st->x.lanes - c0 : LANES_AT_ONCE;
+                float open[LANES_AT_ONCE];
+                for (int64_t c = 0; c < m; c++) open[c] = 1.0f;
+                for (int64_t kh = w.h0; kh < w.h1; kh++) {
+                    for (int64_t kw = w.w0; kw < w.w1; kw++) {
+                        const int64_t at = tap(st, &w, kh, kw) + c0;
+                        for (int64_t c = 0; c < m; c++) {
+                            const float hit = x[at + c] == y[o + c0 + c] ? open[c] : 0.0f;
+                            dx[at + c] += hit * dy[o + c0 + c];
+                            open[c] -= hit;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const pool_state *st = c->n->state;
+    const int64_t planes = st->x.n * st->x.blocks;
+    const int threads = st->threads;
+    const bool grad = is_grad(c->n);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t p = 0; p < planes; p++) {
+        const int64_t xo = p * st->x.block_step, yo = p * st->y.block_step;
+        if (grad) {
+            spread_plane(st, (const float *)c->in[0] + yo, (const float *)c->in[1] + xo, (const float *)c->in[2] + yo, (float *)c->out[0] + xo);
+        } else {
+            pool_plane(st, (const float *)c->in[0] + xo, (float *)c->out[0] + yo);
+        }
+    }
+    return SKIVE_OK;
+}
+
+static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
+
+static const char *const ops[] = {"MaxPool", "MaxPoolGrad", NULL};
+
+const skv_kernel skv_kernel_pool_max_f32 = {
+    .name = "pool_max_f32",
+    .brief = "max pooling and its gradient, in any layout",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};
