@@ -72,7 +72,7 @@ static void pool_plane(const pool_state *st, const float *x, float *y) {
             for (int64_t kh = w.h0; kh < w.h1; kh++) {
                 for (int64_t kw = w.w0; kw < w.w1; kw++) {
                     const float *from = x + tap(st, &w, kh, kw);
-                    for (int64_t c = 0; c < lanes; c++) to[c] = from[c] > to[c] || isnan(from[c]) ? from[c] : to[c];
+                    for (int64_t c = 0; c < lanes; c++) to[c] = from[c] > to[c] ? from[c] : to[c];
                 }
             }
         }
