@@ -43,7 +43,8 @@ skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...)
 
 static const cli_option *find_in(const cli_option *list, size_t n, const char *name, size_t length, char letter) {
     for (size_t i = 0; i < n; i++) {
-        if (letter ? list[i].letter == letter : strlen(list[i].name) == length && memcmp(list[i].name, name, length) == 0) {
+        if (letter ? list[i].letter == letter
+                   : strlen(list[i].name) == length && memcmp(list[i].name, name, length) == 0) {
             return &list[i];
         }
     }
@@ -151,7 +152,8 @@ skive_status cli_integer(cli_args *a, const char *name, int64_t low, int64_t hig
     const long long value = strtoll(text, &end, 10);
     if (end == text || *end || errno) return mistake(a, "--%s: '%s' is not a whole number", name, text);
     if (value < low || value > high) {
-        return mistake(a, "--%s is %lld; it must lie between %lld and %lld", name, value, (long long)low, (long long)high);
+        return mistake(a, "--%s is %lld; it must lie between %lld and %lld", name, value, (long long)low,
+                       (long long)high);
     }
     *out = value;
     return SKIVE_OK;

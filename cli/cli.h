@@ -14,7 +14,7 @@ typedef struct cli_option {
     char letter;      /* 0: none */
     const char *arg;  /* NULL: a switch */
     const char *help;
-    bool many;        /* may be given more than once */
+    bool many; /* may be given more than once */
 } cli_option;
 
 typedef struct cli_args cli_args;
@@ -22,12 +22,12 @@ typedef struct cli_args cli_args;
 /* A subcommand: one file that ends in one record, and one line in commands.inc. */
 typedef struct cli_command {
     const char *name, *brief;
-    const char *positional;  /* "MODEL"; how the arguments without dashes are called */
+    const char *positional;             /* "MODEL"; how the arguments without dashes are called */
     int min_positional, max_positional; /* max -1: any number */
     const cli_option *options;
     size_t n_options;
-    const char *details;     /* paragraphs for --help */
-    const char *examples;    /* lines */
+    const char *details;  /* paragraphs for --help */
+    const char *examples; /* lines */
     skive_status (*run)(cli_args *a);
 } cli_command;
 
@@ -86,7 +86,7 @@ void cli_install_interrupt(void); /* Ctrl-C asks the running job to stop; a seco
 typedef struct cli_table cli_table;
 cli_table *cli_table_new(const char *const *heads, size_t n); /* a head that starts with '<' is left-aligned */
 void cli_table_cell(cli_table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void cli_table_rule(cli_table *t); /* a line before the next row */
+void cli_table_rule(cli_table *t);           /* a line before the next row */
 void cli_table_print(cli_table *t, FILE *f); /* and frees it */
 
 /* ---- shared ---- */
@@ -100,11 +100,11 @@ extern const size_t cli_n_train_options;
 skive_status cli_train_settings(cli_args *a, skive_train_options *o);
 json_t *cli_train_json(const skive_train_report *r);
 void cli_print_training(const cli_args *a, const skive_train_report *r);
-const char *cli_bytes(double bytes, char *buffer, size_t size);      /* "1.64 MiB" */
-const char *cli_thousands(int64_t n, char *buffer, size_t size);     /* "431,080" */
-const char *cli_seconds(double s, char *buffer, size_t size);        /* "1.23 ms" */
-int64_t cli_file_bytes(const char *path);                            /* -1 when there is none; counts external data */
-void cli_print_json(json_t *j);                                      /* to standard output, and frees it */
+const char *cli_bytes(double bytes, char *buffer, size_t size);  /* "1.64 MiB" */
+const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
+const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
+int64_t cli_file_bytes(const char *path);                        /* -1 when there is none; counts external data */
+void cli_print_json(json_t *j);                                  /* to standard output, and frees it */
 /* All of a command's own options followed by another list. */
 #define CLI_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -61,8 +61,10 @@ static void print_profile(const node_time *times, size_t n, double total) {
         cli_table_cell(t, "%s", times[i].step.kernel);
         cli_table_cell(t, "%s", cli_seconds(times[i].seconds, text, sizeof text));
         cli_table_cell(t, "%.1f %%", total > 0 ? 100 * times[i].seconds / total : 0);
-        if (times[i].step.macs) cli_table_cell(t, "%.1f", (double)times[i].step.macs / times[i].seconds * 1e-9);
-        else cli_table_cell(t, "%s", "-");
+        if (times[i].step.macs)
+            cli_table_cell(t, "%.1f", (double)times[i].step.macs / times[i].seconds * 1e-9);
+        else
+            cli_table_cell(t, "%s", "-");
     }
     cli_table_print(t, stdout);
 }
@@ -72,24 +74,26 @@ static void print_report(const cli_args *a, const skive_bench_report *r, const s
     printf("%s: batch %lld, %d thread%s, %s\n", a->positional[0], (long long)batch, skive_context_threads(a->ctx),
            skive_context_threads(a->ctx) == 1 ? "" : "s", skive_cpu_isa_name());
     printf("latency  median %s  90 %% %s  99 %% %s  min %s  max %s  (%zu runs)\n", cli_seconds(r->p50, x[0], 32),
-           cli_seconds(r->p90, x[1], 32), cli_seconds(r->p99, x[2], 32), cli_seconds(r->min, x[3], 32), cli_seconds(r->max, x[4], 32),
-           r->runs);
+           cli_seconds(r->p90, x[1], 32), cli_seconds(r->p99, x[2], 32), cli_seconds(r->min, x[3], 32),
+           cli_seconds(r->max, x[4], 32), r->runs);
     printf("throughput  %.1f samples/s\n", r->throughput);
     printf("memory  activations and scratch %s, packed weights %s\n\n",
-           cli_bytes((double)skive_plan_arena_bytes(plan), x[0], 32), cli_bytes((double)skive_plan_packed_bytes(plan), x[1], 32));
+           cli_bytes((double)skive_plan_arena_bytes(plan), x[0], 32),
+           cli_bytes((double)skive_plan_packed_bytes(plan), x[1], 32));
 }
 
 static json_t *report_json(const skive_bench_report *r, const skive_plan *plan, const node_time *times, size_t n) {
     json_t *nodes = json_array();
     for (size_t i = 0; i < n; i++) {
-        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:f, s:I}", "node", times[i].step.node, "op", times[i].step.op,
-                                               "kernel", times[i].step.kernel, "seconds", times[i].seconds, "macs",
-                                               (json_int_t)times[i].step.macs));
+        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:f, s:I}", "node", times[i].step.node, "op",
+                                               times[i].step.op, "kernel", times[i].step.kernel, "seconds",
+                                               times[i].seconds, "macs", (json_int_t)times[i].step.macs));
     }
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:s, s:o}", "runs", (json_int_t)r->runs, "min", r->min, "p50",
-                     r->p50, "p90", r->p90, "p99", r->p99, "mean", r->mean, "max", r->max, "samples_per_second", r->throughput,
-                     "arena_bytes", (json_int_t)skive_plan_arena_bytes(plan), "packed_bytes",
-                     (json_int_t)skive_plan_packed_bytes(plan), "isa", skive_cpu_isa_name(), "nodes", nodes);
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:s, s:o}", "runs", (json_int_t)r->runs, "min",
+                     r->min, "p50", r->p50, "p90", r->p90, "p99", r->p99, "mean", r->mean, "max", r->max,
+                     "samples_per_second", r->throughput, "arena_bytes", (json_int_t)skive_plan_arena_bytes(plan),
+                     "packed_bytes", (json_int_t)skive_plan_packed_bytes(plan), "isa", skive_cpu_isa_name(), "nodes",
+                     nodes);
 }
 
 static skive_status run(cli_args *a) {
@@ -131,7 +135,8 @@ const cli_command cli_command_bench = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "Inputs are random. The profile comes from separate runs, so that taking times does not slow the latency.",
+    .details =
+        "Inputs are random. The profile comes from separate runs, so that taking times does not slow the latency.",
     .examples = "  skive bench int8.onnx --threads 1\n  skive bench resnet50.onnx --shape input=1,3,224,224",
     .run = run,
 };

@@ -40,7 +40,8 @@ static void name_entry(entry *e, const char *names, size_t index) {
 
 enum { THROUGHPUT_BATCH = 100 };
 
-static skive_status time_one(cli_args *a, const skive_graph *g, int64_t batch, int threads, double seconds, skive_bench_report *out) {
+static skive_status time_one(cli_args *a, const skive_graph *g, int64_t batch, int threads, double seconds,
+                             skive_bench_report *out) {
     skive_plan_options o = skive_plan_options_default();
     skive_plan *plan = NULL;
     const skive_type *t = skive_value_type(skive_graph_input(g, 0));
@@ -92,7 +93,8 @@ static skive_status score_difference(cli_args *a, entry *first, entry *other, co
             if (status == SKIVE_OK) status = skive_exec_run(execs[k]);
             if (status == SKIVE_OK) status = skive_exec_output(execs[k], 0, &out[k]);
         }
-        for (int64_t c = 0; status == SKIVE_OK && c < skive_tensor_count(&out[0]) && c < skive_tensor_count(&out[1]); c++) {
+        for (int64_t c = 0; status == SKIVE_OK && c < skive_tensor_count(&out[0]) && c < skive_tensor_count(&out[1]);
+             c++) {
             const double d = fabs(skive_tensor_get(&out[0], c) - skive_tensor_get(&out[1], c));
             other->max_difference = d > other->max_difference ? d : other->max_difference;
             sum += d;
@@ -109,15 +111,18 @@ done:
 }
 
 static void print_table(const entry *e, size_t n) {
-    static const char *const heads[] = {"<model", "accuracy (95 %)", "to first (95 %)", "parameters", "non-zero", "MACs",
-                                        "bytes", "latency", "samples/s"};
+    static const char *const heads[] = {"<model", "accuracy (95 %)", "to first (95 %)", "parameters", "non-zero",
+                                        "MACs",   "bytes",           "latency",         "samples/s"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     char x[32];
     for (size_t i = 0; i < n; i++) {
         cli_table_cell(t, "%s", e[i].name);
         cli_table_cell(t, "%.2f [%.2f, %.2f]", 100 * e[i].eval.accuracy, 100 * e[i].eval.low, 100 * e[i].eval.high);
-        if (i == 0) cli_table_cell(t, "%s", "-");
-        else cli_table_cell(t, "%+.2f [%+.2f, %+.2f]", 100 * e[i].paired.difference, 100 * e[i].paired.low, 100 * e[i].paired.high);
+        if (i == 0)
+            cli_table_cell(t, "%s", "-");
+        else
+            cli_table_cell(t, "%+.2f [%+.2f, %+.2f]", 100 * e[i].paired.difference, 100 * e[i].paired.low,
+                           100 * e[i].paired.high);
         cli_table_cell(t, "%s", cli_thousands(e[i].cost.parameters, x, sizeof x));
         cli_table_cell(t, "%s", cli_thousands(e[i].cost.nonzeros, x, sizeof x));
         cli_table_cell(t, "%s", cli_thousands(e[i].cost.macs, x, sizeof x));
@@ -131,10 +136,12 @@ static void print_table(const entry *e, size_t n) {
 static void print_pairs(const entry *e, size_t n) {
     for (size_t i = 1; i < n; i++) {
         const skive_paired_report *p = &e[i].paired;
-        printf("%s against %s: right by both %lld, only the first %lld, only the second %lld, neither %lld; McNemar p = %.3g; "
+        printf("%s against %s: right by both %lld, only the first %lld, only the second %lld, neither %lld; McNemar p "
+               "= %.3g; "
                "same class for %lld of %lld; scores differ by %.3g on average, %.3g at most\n",
-               e[i].name, e[0].name, (long long)p->both, (long long)p->only_a, (long long)p->only_b, (long long)p->neither, p->p_value,
-               (long long)p->same_class, (long long)p->n, e[i].mean_difference, e[i].max_difference);
+               e[i].name, e[0].name, (long long)p->both, (long long)p->only_a, (long long)p->only_b,
+               (long long)p->neither, p->p_value, (long long)p->same_class, (long long)p->n, e[i].mean_difference,
+               e[i].max_difference);
     }
     for (size_t i = 1; i < n; i++) {
         if (e[i].bytes >= e[0].bytes) printf("%s is NOT smaller on disk than %s\n", e[i].name, e[0].name);
@@ -143,19 +150,20 @@ static void print_pairs(const entry *e, size_t n) {
 }
 
 static json_t *entry_json(const entry *e, bool first) {
-    json_t *j = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "name", e->name, "file", e->path,
-                          "n", (json_int_t)e->eval.n, "accuracy", e->eval.accuracy, "accuracy_low", e->eval.low, "accuracy_high",
-                          e->eval.high, "top5", e->eval.top5, "parameters", (json_int_t)e->cost.parameters, "nonzeros",
-                          (json_int_t)e->cost.nonzeros, "macs", (json_int_t)e->cost.macs, "bytes", (json_int_t)e->bytes,
-                          "latency_p50", e->latency.p50, "latency_p90", e->latency.p90, "samples_per_second",
-                          e->throughput.throughput);
+    json_t *j = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "name", e->name,
+                          "file", e->path, "n", (json_int_t)e->eval.n, "accuracy", e->eval.accuracy, "accuracy_low",
+                          e->eval.low, "accuracy_high", e->eval.high, "top5", e->eval.top5, "parameters",
+                          (json_int_t)e->cost.parameters, "nonzeros", (json_int_t)e->cost.nonzeros, "macs",
+                          (json_int_t)e->cost.macs, "bytes", (json_int_t)e->bytes, "latency_p50", e->latency.p50,
+                          "latency_p90", e->latency.p90, "samples_per_second", e->throughput.throughput);
     if (first) return j;
     const skive_paired_report *p = &e->paired;
     json_object_set_new(j, "to_first",
-                        json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "difference", p->difference, "low", p->low,
-                                  "high", p->high, "mcnemar_p", p->p_value, "both", (json_int_t)p->both, "only_first",
-                                  (json_int_t)p->only_a, "only_this", (json_int_t)p->only_b, "neither", (json_int_t)p->neither,
-                                  "same_class", (json_int_t)p->same_class, "mean_score_difference", e->mean_difference,
+                        json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "difference",
+                                  p->difference, "low", p->low, "high", p->high, "mcnemar_p", p->p_value, "both",
+                                  (json_int_t)p->both, "only_first", (json_int_t)p->only_a, "only_this",
+                                  (json_int_t)p->only_b, "neither", (json_int_t)p->neither, "same_class",
+                                  (json_int_t)p->same_class, "mean_score_difference", e->mean_difference,
                                   "max_score_difference", e->max_difference));
     return j;
 }
@@ -163,7 +171,8 @@ static json_t *entry_json(const entry *e, bool first) {
 static json_t *report_json(const entry *e, size_t n, const char *data) {
     json_t *models = json_array();
     for (size_t i = 0; i < n; i++) json_array_append_new(models, entry_json(&e[i], i == 0));
-    return json_pack("{s:s, s:s, s:s, s:o}", "data", data, "isa", skive_cpu_isa_name(), "skive", skive_version(), "models", models);
+    return json_pack("{s:s, s:s, s:s, s:o}", "data", data, "isa", skive_cpu_isa_name(), "skive", skive_version(),
+                     "models", models);
 }
 
 static skive_status write_report(cli_args *a, json_t *j, const char *path) {
@@ -217,8 +226,10 @@ const cli_command cli_command_compare = {
     .max_positional = -1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "Accuracy on the test samples with Wilson's interval; the difference to the first model on the same samples with\n"
-               "Newcombe's interval for paired proportions and McNemar's exact test; parameters, MACs, bytes on disk; latency at\n"
+    .details = "Accuracy on the test samples with Wilson's interval; the difference to the first model on the same "
+               "samples with\n"
+               "Newcombe's interval for paired proportions and McNemar's exact test; parameters, MACs, bytes on disk; "
+               "latency at\n"
                "batch 1 on one thread and throughput at batch 100 on all threads.",
     .examples = "  skive compare teacher.onnx int8.onnx --data fashion-mnist",
     .run = run,

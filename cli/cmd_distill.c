@@ -40,7 +40,8 @@ static skive_status start_student(cli_args *a, const char *spec, const skive_gra
     skive_status status = skive_zoo_build(a->ctx, spec, &o, out);
     /* The same input as the teacher's, so that nothing has to be converted. */
     if (status == SKIVE_OK) status = skive_model_normalization(teacher, &normalization);
-    if (status == SKIVE_OK && normalization.channels == 0) status = skive_dataset_statistics(a->ctx, train, &normalization);
+    if (status == SKIVE_OK && normalization.channels == 0)
+        status = skive_dataset_statistics(a->ctx, train, &normalization);
     if (status == SKIVE_OK) status = skive_model_set_normalization(*out, &normalization);
     return status;
 }
@@ -55,7 +56,11 @@ static skive_status run(cli_args *a) {
     int64_t epochs = 10;
     char text[32];
     if (!teacher_path || !spec || !data || !output) {
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is missing", !teacher_path ? "teacher" : !spec ? "student" : !data ? "data" : "output");
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is missing",
+                        !teacher_path ? "teacher"
+                        : !spec       ? "student"
+                        : !data       ? "data"
+                                      : "output");
     }
     skive_status status = cli_integer(a, "epochs", 1, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_number(a, "temperature", &o.temperature);
@@ -99,6 +104,7 @@ const cli_command cli_command_distill = {
     .n_options = CLI_COUNT(options),
     .details = "The student learns from the labels and from the teacher's softened outputs:\n"
                "loss = (1 - alpha) * cross-entropy + alpha * T^2 * KL(teacher/T || student/T)  (Hinton et al. 2015).",
-    .examples = "  skive distill --teacher teacher.onnx --student lenet5:0.5 --data fashion-mnist -T 4 --alpha 0.7 -o student.onnx",
+    .examples = "  skive distill --teacher teacher.onnx --student lenet5:0.5 --data fashion-mnist -T 4 --alpha 0.7 -o "
+                "student.onnx",
     .run = run,
 };

@@ -14,7 +14,8 @@ static const cli_option options[] = {
 
 static skive_status split_of(cli_args *a, skive_split *out) {
     const char *name = cli_text(a, "split", "test");
-    static const skive_split all[] = {SKIVE_SPLIT_TEST, SKIVE_SPLIT_VALIDATION, SKIVE_SPLIT_TRAIN, SKIVE_SPLIT_TRAIN_FULL};
+    static const skive_split all[] = {SKIVE_SPLIT_TEST, SKIVE_SPLIT_VALIDATION, SKIVE_SPLIT_TRAIN,
+                                      SKIVE_SPLIT_TRAIN_FULL};
     for (size_t i = 0; i < CLI_COUNT(all); i++) {
         if (strcmp(skive_split_name(all[i]), name) != 0) continue;
         *out = all[i];
@@ -24,14 +25,18 @@ static skive_status split_of(cli_args *a, skive_split *out) {
 }
 
 static const char *class_name(const skive_dataset_info *info, int64_t c, char *buffer, size_t size) {
-    if (info->class_names && c < info->classes) snprintf(buffer, size, "%s", info->class_names[c]);
-    else snprintf(buffer, size, "%lld", (long long)c);
+    if (info->class_names && c < info->classes)
+        snprintf(buffer, size, "%s", info->class_names[c]);
+    else
+        snprintf(buffer, size, "%lld", (long long)c);
     return buffer;
 }
 
 static void ratio_cell(cli_table *t, double x) {
-    if (isnan(x)) cli_table_cell(t, "%s", "-");
-    else cli_table_cell(t, "%.3f", x);
+    if (isnan(x))
+        cli_table_cell(t, "%s", "-");
+    else
+        cli_table_cell(t, "%.3f", x);
 }
 
 static void print_classes(const skive_eval_report *r, const skive_dataset_info *info) {
@@ -73,16 +78,18 @@ static json_t *report_json(const skive_eval_report *r, const skive_dataset_info 
     json_t *classes = json_array(), *confusion = json_array();
     char name[64];
     for (int64_t c = 0; c < r->classes; c++) {
-        json_array_append_new(classes, json_pack("{s:s, s:o, s:o, s:o}", "class", class_name(info, c, name, sizeof name), "precision",
-                                                 number_or_null(r->precision[c]), "recall", number_or_null(r->recall[c]), "f1",
-                                                 number_or_null(r->f1[c])));
+        json_array_append_new(classes,
+                              json_pack("{s:s, s:o, s:o, s:o}", "class", class_name(info, c, name, sizeof name),
+                                        "precision", number_or_null(r->precision[c]), "recall",
+                                        number_or_null(r->recall[c]), "f1", number_or_null(r->f1[c])));
         json_t *row = json_array();
-        for (int64_t k = 0; k < r->classes; k++) json_array_append_new(row, json_integer(r->confusion[c * r->classes + k]));
+        for (int64_t k = 0; k < r->classes; k++)
+            json_array_append_new(row, json_integer(r->confusion[c * r->classes + k]));
         json_array_append_new(confusion, row);
     }
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:f}", "n", (json_int_t)r->n, "accuracy", r->accuracy, "accuracy_low",
-                     r->low, "accuracy_high", r->high, "top5", r->top5, "cross_entropy", r->loss, "classes", classes, "confusion",
-                     confusion, "samples_per_second", r->samples_per_second);
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:f}", "n", (json_int_t)r->n, "accuracy", r->accuracy,
+                     "accuracy_low", r->low, "accuracy_high", r->high, "top5", r->top5, "cross_entropy", r->loss,
+                     "classes", classes, "confusion", confusion, "samples_per_second", r->samples_per_second);
 }
 
 static skive_status run(cli_args *a) {
@@ -105,7 +112,8 @@ static skive_status run(cli_args *a) {
             cli_print_json(report_json(&r, &info));
         } else {
             printf("%s on %lld samples of %s (%s)\n", a->positional[0], (long long)r.n, data, skive_split_name(split));
-            printf("accuracy       %.2f %%  (95 %% interval %.2f to %.2f)\n", 100 * r.accuracy, 100 * r.low, 100 * r.high);
+            printf("accuracy       %.2f %%  (95 %% interval %.2f to %.2f)\n", 100 * r.accuracy, 100 * r.low,
+                   100 * r.high);
             printf("top-5          %.2f %%\n", 100 * r.top5);
             printf("cross-entropy  %.4f\n", r.loss);
             printf("speed          %.0f samples/s, data included\n\n", r.samples_per_second);

@@ -23,8 +23,8 @@ static void print_step(const skive_plan_step *s) {
 }
 
 static json_t *step_json(const skive_plan_step *s) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "node", s->node, "op", s->op, "kernel", s->kernel, "layout", s->layout,
-                     "output", s->output_type, "reorder", s->is_reorder, "declined", s->declined);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "node", s->node, "op", s->op, "kernel", s->kernel, "layout",
+                     s->layout, "output", s->output_type, "reorder", s->is_reorder, "declined", s->declined);
 }
 
 static skive_status run(cli_args *a) {
@@ -40,8 +40,10 @@ static skive_status run(cli_args *a) {
         for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
             skive_plan_step s;
             skive_plan_step_get(plan, i, &s);
-            if (a->json) json_array_append_new(steps, step_json(&s));
-            else print_step(&s);
+            if (a->json)
+                json_array_append_new(steps, step_json(&s));
+            else
+                print_step(&s);
         }
         if (a->json) {
             cli_print_json(json_pack("{s:s, s:I, s:I, s:O}", "isa", skive_cpu_isa_name(), "arena_bytes",
@@ -67,7 +69,8 @@ const cli_command cli_command_explain = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "One line a step of the plan: node, operator (fused parts in one), type, kernel and memory layout; below it the\n"
+    .details = "One line a step of the plan: node, operator (fused parts in one), type, kernel and memory layout; "
+               "below it the\n"
                "kernels that come before in the list and their reasons to decline.",
     .examples = "  skive explain teacher.onnx",
     .run = run,

@@ -13,8 +13,10 @@ static const char *type_text(const skive_value *v, char *buffer, size_t size) {
     if (t->rank < 0) return buffer;
     for (int d = 0; d < t->rank && (size_t)at < size; d++) {
         const char *before = d ? "," : "[";
-        if (t->dims[d].size >= 0) at += snprintf(buffer + at, size - (size_t)at, "%s%lld", before, (long long)t->dims[d].size);
-        else at += snprintf(buffer + at, size - (size_t)at, "%s%s", before, t->dims[d].symbol ? t->dims[d].symbol : "?");
+        if (t->dims[d].size >= 0)
+            at += snprintf(buffer + at, size - (size_t)at, "%s%lld", before, (long long)t->dims[d].size);
+        else
+            at += snprintf(buffer + at, size - (size_t)at, "%s%s", before, t->dims[d].symbol ? t->dims[d].symbol : "?");
     }
     if ((size_t)at < size) snprintf(buffer + at, size - (size_t)at, "%s", t->rank ? "]" : "[]");
     return buffer;
@@ -34,7 +36,8 @@ static const char *parameter_dtype(const skive_node *n) {
     return name;
 }
 
-static void add_row(cli_table *t, const char *name, const char *op, const char *output, const char *dtype, const skive_cost *c) {
+static void add_row(cli_table *t, const char *name, const char *op, const char *output, const char *dtype,
+                    const skive_cost *c) {
     char a[32], b[32], d[32];
     cli_table_cell(t, "%s", name);
     cli_table_cell(t, "%s", op);
@@ -43,8 +46,10 @@ static void add_row(cli_table *t, const char *name, const char *op, const char *
     cli_table_cell(t, "%s", c->macs ? cli_thousands(c->macs, b, sizeof b) : "-");
     cli_table_cell(t, "%s", c->parameter_bytes ? cli_bytes((double)c->parameter_bytes, d, sizeof d) : "-");
     cli_table_cell(t, "%s", dtype);
-    if (c->parameters) cli_table_cell(t, "%.1f %%", 100.0 * (1.0 - (double)c->nonzeros / (double)c->parameters));
-    else cli_table_cell(t, "%s", "-");
+    if (c->parameters)
+        cli_table_cell(t, "%.1f %%", 100.0 * (1.0 - (double)c->nonzeros / (double)c->parameters));
+    else
+        cli_table_cell(t, "%s", "-");
 }
 
 static skive_status print_layers(const skive_graph *g) {
@@ -58,7 +63,8 @@ static skive_status print_layers(const skive_graph *g) {
         const skive_status status = skive_node_cost(n, &c);
         if (status != SKIVE_OK) return status;
         const skive_value *out = skive_node_output_count(n) ? skive_node_output(n, 0) : NULL;
-        add_row(t, skive_node_name(n), skive_node_op(n), out ? type_text(out, text, sizeof text) : "-", parameter_dtype(n), &c);
+        add_row(t, skive_node_name(n), skive_node_op(n), out ? type_text(out, text, sizeof text) : "-",
+                parameter_dtype(n), &c);
     }
     const skive_status status = skive_graph_cost(g, &total);
     if (status != SKIVE_OK) return status;
@@ -83,9 +89,9 @@ static void print_ends(const skive_graph *g) {
 }
 
 static json_t *cost_json(const skive_cost *c) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)c->parameters, "nonzeros", (json_int_t)c->nonzeros,
-                     "macs", (json_int_t)c->macs, "parameter_bytes", (json_int_t)c->parameter_bytes, "activation_bytes",
-                     (json_int_t)c->activation_bytes);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)c->parameters, "nonzeros",
+                     (json_int_t)c->nonzeros, "macs", (json_int_t)c->macs, "parameter_bytes",
+                     (json_int_t)c->parameter_bytes, "activation_bytes", (json_int_t)c->activation_bytes);
 }
 
 static skive_status print_as_json(const skive_graph *g, const char *path, const char *missing) {
@@ -105,8 +111,8 @@ static skive_status print_as_json(const skive_graph *g, const char *path, const 
     }
     const skive_status status = skive_graph_cost(g, &c);
     if (status != SKIVE_OK) return status;
-    cli_print_json(json_pack("{s:s, s:I, s:o, s:o, s:s}", "model", path, "file_bytes", (json_int_t)cli_file_bytes(path), "layers",
-                             layers, "total", cost_json(&c), "unsupported", missing));
+    cli_print_json(json_pack("{s:s, s:I, s:o, s:o, s:s}", "model", path, "file_bytes", (json_int_t)cli_file_bytes(path),
+                             "layers", layers, "total", cost_json(&c), "unsupported", missing));
     return SKIVE_OK;
 }
 
@@ -141,7 +147,8 @@ const cli_command cli_command_inspect = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "Dimensions that the model leaves open (the batch) count as 1. Operators skive cannot run are listed too.",
+    .details =
+        "Dimensions that the model leaves open (the batch) count as 1. Operators skive cannot run are listed too.",
     .examples = "  skive inspect teacher.onnx",
     .run = run,
 };

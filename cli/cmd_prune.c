@@ -38,8 +38,10 @@ static void print_report(const skive_prune_report *r) {
         cli_table_cell(t, "%s", l->parameter);
         cli_table_cell(t, "%s", cli_thousands(l->count, count, sizeof count));
         cli_table_cell(t, "%s", cli_thousands(l->kept, kept, sizeof kept));
-        if (l->refused) cli_table_cell(t, "refused: %s", l->refused);
-        else cli_table_cell(t, "%.2f %%", l->count ? 100.0 * (1.0 - (double)l->kept / (double)l->count) : 0.0);
+        if (l->refused)
+            cli_table_cell(t, "refused: %s", l->refused);
+        else
+            cli_table_cell(t, "%.2f %%", l->count ? 100.0 * (1.0 - (double)l->kept / (double)l->count) : 0.0);
     }
     cli_table_rule(t);
     cli_table_cell(t, "all");
@@ -125,7 +127,8 @@ const cli_command cli_command_prune = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "Weights of Conv, Gemm and MatMul with the smallest magnitude are set to zero, over all layers at once or layer by\n"
+    .details = "Weights of Conv, Gemm and MatMul with the smallest magnitude are set to zero, over all layers at once "
+               "or layer by\n"
                "layer, and stay zero while the others are fine-tuned. No layer is emptied.",
     .examples = "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx",
     .run = run,

@@ -26,8 +26,10 @@ static void print_rows(const skive_quantize_report *r) {
         cli_table_cell(t, "%.5g", row->hi);
         cli_table_cell(t, "%.6g", row->scale);
         cli_table_cell(t, "%d", row->zero_point);
-        if (isnan(row->sqnr)) cli_table_cell(t, "%s", "-");
-        else cli_table_cell(t, "%.1f", row->sqnr);
+        if (isnan(row->sqnr))
+            cli_table_cell(t, "%s", "-");
+        else
+            cli_table_cell(t, "%.1f", row->sqnr);
     }
     cli_table_print(t, stdout);
 }
@@ -36,23 +38,26 @@ static json_t *report_json(const skive_quantize_report *r) {
     json_t *rows = json_array(), *refused = json_array();
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_quantize_row *row = &r->rows[i];
-        json_t *j = json_pack("{s:s, s:b, s:f, s:f, s:f, s:i}", "name", row->name, "parameter", row->is_parameter, "low", row->lo,
-                              "high", row->hi, "scale", row->scale, "zero_point", row->zero_point);
+        json_t *j = json_pack("{s:s, s:b, s:f, s:f, s:f, s:i}", "name", row->name, "parameter", row->is_parameter,
+                              "low", row->lo, "high", row->hi, "scale", row->scale, "zero_point", row->zero_point);
         if (isfinite(row->sqnr)) json_object_set_new(j, "sqnr_db", json_real(row->sqnr));
         json_array_append_new(rows, j);
     }
     for (size_t i = 0; i < r->n_refused; i++) json_array_append_new(refused, json_string(r->refused[i]));
-    return json_pack("{s:o, s:I, s:o, s:I, s:f}", "values", rows, "quantized_nodes", (json_int_t)r->n_quantized, "refused",
-                     refused, "samples", (json_int_t)r->samples, "seconds", r->seconds);
+    return json_pack("{s:o, s:I, s:o, s:I, s:f}", "values", rows, "quantized_nodes", (json_int_t)r->n_quantized,
+                     "refused", refused, "samples", (json_int_t)r->samples, "seconds", r->seconds);
 }
 
-static void print_report(const cli_args *a, const skive_quantize_report *r, int64_t before, int64_t after, const char *output) {
+static void print_report(const cli_args *a, const skive_quantize_report *r, int64_t before, int64_t after,
+                         const char *output) {
     char x[32], y[32];
     if (cli_has(a, "table")) print_rows(r);
-    printf("quantized %zu nodes with %lld calibration samples in %.1f s\n", r->n_quantized, (long long)r->samples, r->seconds);
+    printf("quantized %zu nodes with %lld calibration samples in %.1f s\n", r->n_quantized, (long long)r->samples,
+           r->seconds);
     for (size_t i = 0; i < r->n_refused; i++) printf("left in float: %s\n", r->refused[i]);
-    printf("wrote %s: %s, was %s (%.2fx)%s\n", output, cli_bytes((double)after, x, sizeof x), cli_bytes((double)before, y, sizeof y),
-           after > 0 ? (double)before / (double)after : 0.0, after >= before ? "; it is NOT smaller" : "");
+    printf("wrote %s: %s, was %s (%.2fx)%s\n", output, cli_bytes((double)after, x, sizeof x),
+           cli_bytes((double)before, y, sizeof y), after > 0 ? (double)before / (double)after : 0.0,
+           after >= before ? "; it is NOT smaller" : "");
 }
 
 static skive_status run(cli_args *a) {
@@ -100,8 +105,10 @@ const cli_command cli_command_quantize = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, weights symmetric\n"
-               "s8 with a scale a channel, biases s32. The result is standard ONNX with QuantizeLinear and DequantizeLinear.",
+    .details =
+        "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, weights "
+        "symmetric\n"
+        "s8 with a scale a channel, biases s32. The result is standard ONNX with QuantizeLinear and DequantizeLinear.",
     .examples = "  skive quantize student.onnx --data fashion-mnist --calibration entropy -o int8.onnx",
     .run = run,
 };

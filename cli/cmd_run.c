@@ -7,15 +7,16 @@
 
 static const cli_option options[] = {
     {"input", 'i', "[NAME=]FILE.npy", "an input; without NAME in the model's order; may be repeated", true},
-    {"output", 'o', "[NAME=]FILE.npy", "where an output goes; without NAME in the model's order; may be repeated", true},
+    {"output", 'o', "[NAME=]FILE.npy", "where an output goes; without NAME in the model's order; may be repeated",
+     true},
     {"output-dir", 0, "DIR", "write every output to DIR/NAME.npy", false},
     {"reference", 0, NULL, "use the reference kernels only", false},
     {"no-fusion", 0, NULL, "run the graph node by node", false},
 };
 
 /* "NAME=FILE" or "FILE"; the index of the named value, or `position`. -1: no such name. */
-static int64_t which(const char *text, const char **file, size_t position, size_t n, const char *(*name_of)(const void *, size_t),
-                     const void *of) {
+static int64_t which(const char *text, const char **file, size_t position, size_t n,
+                     const char *(*name_of)(const void *, size_t), const void *of) {
     for (size_t i = 0; i < n; i++) {
         const char *name = name_of(of, i);
         const size_t length = strlen(name);
@@ -37,7 +38,9 @@ static skive_status load_inputs(cli_args *a, const skive_graph *g, skive_tensor 
     for (size_t k = 0; k < cli_count(a, "input"); k++) {
         const char *file;
         const int64_t i = which(cli_text_at(a, "input", k), &file, k, n, input_name, g);
-        if (i < 0) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--input %s: the model has no such input", cli_text_at(a, "input", k));
+        if (i < 0)
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--input %s: the model has no such input",
+                            cli_text_at(a, "input", k));
         if (in[i].data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "input '%s' is given twice", input_name(g, (size_t)i));
         const skive_status status = skive_tensor_load_npy(a->ctx, file, &in[i]);
         if (status != SKIVE_OK) return status;
@@ -48,7 +51,8 @@ static skive_status load_inputs(cli_args *a, const skive_graph *g, skive_tensor 
         }
     }
     for (size_t i = 0; i < n; i++) {
-        if (!in[i].data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "input '%s' is missing; give it with --input", input_name(g, i));
+        if (!in[i].data)
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "input '%s' is missing; give it with --input", input_name(g, i));
     }
     return SKIVE_OK;
 }
@@ -87,14 +91,17 @@ static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_grap
     for (size_t k = 0; status == SKIVE_OK && k < cli_count(a, "output"); k++) {
         const char *file;
         const int64_t i = which(cli_text_at(a, "output", k), &file, k, n, output_name, g);
-        if (i < 0) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: the model has no such output", cli_text_at(a, "output", k));
+        if (i < 0)
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: the model has no such output",
+                            cli_text_at(a, "output", k));
         status = save_one(a, exec, g, (size_t)i, file);
     }
     for (size_t i = 0; dir && status == SKIVE_OK && i < n; i++) {
         char path[4096];
         /* An output's name may hold slashes; the file's may not. */
         int at = snprintf(path, sizeof path, "%s/", dir);
-        for (const char *c = output_name(g, i); *c && at < (int)sizeof path - 8; c++) path[at++] = *c == '/' || *c == ':' ? '_' : *c;
+        for (const char *c = output_name(g, i); *c && at < (int)sizeof path - 8; c++)
+            path[at++] = *c == '/' || *c == ':' ? '_' : *c;
         snprintf(path + at, sizeof path - (size_t)at, ".npy");
         status = save_one(a, exec, g, i, path);
     }

@@ -57,7 +57,8 @@ static skive_status run(cli_args *a) {
     skive_status status = cli_integer(a, "epochs", 1, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o);
     const bool hold_out = !cli_has(a, "no-validation");
-    if (status == SKIVE_OK) status = cli_open_data(a, data, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, &train);
+    if (status == SKIVE_OK)
+        status = cli_open_data(a, data, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, &train);
     if (status == SKIVE_OK && hold_out) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
     if (status == SKIVE_OK) status = start_model(a, train, &g);
     if (status == SKIVE_OK) {
@@ -98,10 +99,11 @@ const cli_command cli_command_train = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "NETWORK is a built-in one (skive --help lists them; lenet5:0.5 is half as wide) or an ONNX file to go on\n"
-               "training. A twelfth of the training set is held out for validation, and the parameters of the epoch that did\n"
-               "best on it are kept; the test set is not touched. The input normalisation is stored with the model. Ctrl-C\n"
-               "stops after saving what the last finished epoch had reached.",
+    .details =
+        "NETWORK is a built-in one (skive --help lists them; lenet5:0.5 is half as wide) or an ONNX file to go on\n"
+        "training. A twelfth of the training set is held out for validation, and the parameters of the epoch that did\n"
+        "best on it are kept; the test set is not touched. The input normalisation is stored with the model. Ctrl-C\n"
+        "stops after saving what the last finished epoch had reached.",
     .examples = "  skive train lenet5 --data fashion-mnist --epochs 10 -o teacher.onnx\n"
                 "  skive train resnet20 --data folder:cifar10 --augment crop:4,flip --epochs 60 -o resnet20.onnx",
     .run = run,

@@ -6,9 +6,13 @@
 
 #include "cli.h"
 
-skive_status cli_load(cli_args *a, const char *path, skive_graph **out) { return skive_onnx_load(a->ctx, path, NULL, out); }
+skive_status cli_load(cli_args *a, const char *path, skive_graph **out) {
+    return skive_onnx_load(a->ctx, path, NULL, out);
+}
 
-skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) { return skive_onnx_save(a->ctx, g, path, NULL); }
+skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) {
+    return skive_onnx_save(a->ctx, g, path, NULL);
+}
 
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out) {
     skive_dataset_options o = skive_dataset_options_default();
@@ -57,9 +61,12 @@ const char *cli_thousands(int64_t n, char *buffer, size_t size) {
 }
 
 const char *cli_seconds(double s, char *buffer, size_t size) {
-    if (s < 1e-3) snprintf(buffer, size, "%.1f us", s * 1e6);
-    else if (s < 1) snprintf(buffer, size, "%.2f ms", s * 1e3);
-    else snprintf(buffer, size, "%.2f s", s);
+    if (s < 1e-3)
+        snprintf(buffer, size, "%.1f us", s * 1e6);
+    else if (s < 1)
+        snprintf(buffer, size, "%.2f ms", s * 1e3);
+    else
+        snprintf(buffer, size, "%.2f s", s);
     return buffer;
 }
 
@@ -93,13 +100,17 @@ skive_status cli_train_settings(cli_args *a, skive_train_options *o) {
     const struct {
         const char *name;
         double *value;
-    } numbers[] = {{"lr", &o->learning_rate},    {"momentum", &o->momentum},
-                   {"weight-decay", &o->weight_decay}, {"warmup", &o->warmup_epochs},
-                   {"label-smoothing", &o->label_smoothing}, {"clip-norm", &o->clip_norm}};
+    } numbers[] = {{"lr", &o->learning_rate},
+                   {"momentum", &o->momentum},
+                   {"weight-decay", &o->weight_decay},
+                   {"warmup", &o->warmup_epochs},
+                   {"label-smoothing", &o->label_smoothing},
+                   {"clip-norm", &o->clip_norm}};
     skive_status status = cli_integer(a, "batch", 1, 1000000, &o->batch);
     o->optimizer = cli_text(a, "optimizer", o->optimizer);
     if (strncmp(o->optimizer, "adam", 4) == 0) o->learning_rate = 0.001;
-    for (size_t i = 0; status == SKIVE_OK && i < CLI_COUNT(numbers); i++) status = cli_number(a, numbers[i].name, numbers[i].value);
+    for (size_t i = 0; status == SKIVE_OK && i < CLI_COUNT(numbers); i++)
+        status = cli_number(a, numbers[i].name, numbers[i].value);
     o->schedule = cli_text(a, "schedule", o->schedule);
     o->augment = cli_text(a, "augment", o->augment);
     o->checkpoint = cli_text(a, "checkpoint", NULL);
@@ -112,10 +123,11 @@ json_t *cli_train_json(const skive_train_report *r) {
     json_t *epochs = json_array();
     for (size_t i = 0; i < r->n_epochs; i++) {
         const skive_epoch_report *e = &r->epochs[i];
-        json_t *row = json_pack("{s:i, s:f, s:f, s:f}", "epoch", e->epoch, "loss", e->loss, "learning_rate", e->learning_rate,
-                                "seconds", e->seconds);
+        json_t *row = json_pack("{s:i, s:f, s:f, s:f}", "epoch", e->epoch, "loss", e->loss, "learning_rate",
+                                e->learning_rate, "seconds", e->seconds);
         if (!isnan(e->train_accuracy)) json_object_set_new(row, "train_accuracy", json_real(e->train_accuracy));
-        if (!isnan(e->validation_accuracy)) json_object_set_new(row, "validation_accuracy", json_real(e->validation_accuracy));
+        if (!isnan(e->validation_accuracy))
+            json_object_set_new(row, "validation_accuracy", json_real(e->validation_accuracy));
         json_array_append_new(epochs, row);
     }
     return json_pack("{s:o, s:i, s:f, s:f}", "epochs", epochs, "best_epoch", r->best_epoch, "seconds", r->seconds,
@@ -129,8 +141,10 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     for (size_t i = 0; i < r->n_epochs; i++) {
         if (r->epochs[i].epoch == r->best_epoch) best = r->epochs[i].validation_accuracy;
     }
-    if (isnan(best)) printf("the last epoch was kept\n");
-    else printf("epoch %d was best: validation accuracy %.2f %%\n", r->best_epoch, 100 * best);
+    if (isnan(best))
+        printf("the last epoch was kept\n");
+    else
+        printf("epoch %d was best: validation accuracy %.2f %%\n", r->best_epoch, 100 * best);
 }
 
 /* ---- shapes and plans ---- */

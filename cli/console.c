@@ -35,12 +35,15 @@ static void on_log(void *user, skive_log_level level, const char *line) {
 
 static const char *left_text(double s, char *buffer, size_t size) {
     if (!(s >= 0)) return "";
-    if (s < 90) snprintf(buffer, size, "%.0f s left", ceil(s));
-    else snprintf(buffer, size, "%.0f min %02.0f s left", floor(s / 60), fmod(s, 60));
+    if (s < 90)
+        snprintf(buffer, size, "%.0f s left", ceil(s));
+    else
+        snprintf(buffer, size, "%.0f min %02.0f s left", floor(s / 60), fmod(s, 60));
     return buffer;
 }
 
-static int on_progress(void *user, const char *what, const char *detail, double done, double total, double seconds_left) {
+static int on_progress(void *user, const char *what, const char *detail, double done, double total,
+                       double seconds_left) {
     cli_console *c = user;
     char left[48], line[200];
     if (interrupted) return 1;
@@ -50,11 +53,13 @@ static int on_progress(void *user, const char *what, const char *detail, double 
         const double percent = total > 0 ? 100 * (done < total ? done / total : 1) : 0;
         if (percent >= c->last && percent < c->last + 10 && !(done >= total && c->last < 100)) return 0;
         c->last = percent;
-        fprintf(stderr, "%s: %3.0f %%  %s  %s\n", what, percent, detail ? detail : "", left_text(seconds_left, left, sizeof left));
+        fprintf(stderr, "%s: %3.0f %%  %s  %s\n", what, percent, detail ? detail : "",
+                left_text(seconds_left, left, sizeof left));
         return 0;
     }
-    const int n = snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what, total > 0 ? 100 * (done < total ? done / total : 1) : 0,
-                           detail ? detail : "", left_text(seconds_left, left, sizeof left));
+    const int n = snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what,
+                           total > 0 ? 100 * (done < total ? done / total : 1) : 0, detail ? detail : "",
+                           left_text(seconds_left, left, sizeof left));
     const int width = n < 118 ? n : 118;
     fprintf(stderr, "\r%-*.118s", c->width > width ? c->width : width, line);
     c->width = width;

@@ -6,8 +6,8 @@
 
 static void print_option(FILE *f, const cli_option *o) {
     char left[64];
-    snprintf(left, sizeof left, "%s%c%s--%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ', o->letter ? ", " : "  ",
-             o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+    snprintf(left, sizeof left, "%s%c%s--%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ',
+             o->letter ? ", " : "  ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
     fprintf(f, "  %-28s %s\n", left, o->help);
 }
 
@@ -37,8 +37,10 @@ static void print_exits(FILE *f, const char *format) {
 
 void cli_print_overview(FILE *f) {
     fputs("skive makes trained neural networks small and fast, and proves what that cost.\n\n"
-          "Usage: skive SUBCOMMAND ARGUMENTS [options]\n\nSubcommands:\n", f);
-    for (size_t i = 0; i < cli_command_count(); i++) fprintf(f, "  %-10s %s\n", cli_command_at(i)->name, cli_command_at(i)->brief);
+          "Usage: skive SUBCOMMAND ARGUMENTS [options]\n\nSubcommands:\n",
+          f);
+    for (size_t i = 0; i < cli_command_count(); i++)
+        fprintf(f, "  %-10s %s\n", cli_command_at(i)->name, cli_command_at(i)->brief);
     fputs("\nskive SUBCOMMAND --help tells the rest. A model is an ONNX file.\n\nData sets (--data):\n", f);
     for (size_t i = 0; i < skive_dataset_kind_count(); i++) {
         fprintf(f, "  %-46s %s\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
@@ -54,9 +56,12 @@ static void man_text(FILE *f, const char *text) {
     for (const char *at = text; *at; at++) {
         const bool line_start = at == text || at[-1] == '\n';
         if (line_start && (*at == '.' || *at == '\'')) fputs("\\&", f);
-        if (*at == '\\') fputs("\\e", f);
-        else if (*at == '-') fputs("\\-", f);
-        else fputc(*at, f);
+        if (*at == '\\')
+            fputs("\\e", f);
+        else if (*at == '-')
+            fputs("\\-", f);
+        else
+            fputc(*at, f);
     }
     fputc('\n', f);
 }
@@ -87,7 +92,8 @@ static void man_command(FILE *f, const cli_command *c) {
 void cli_print_man(FILE *f) {
     fprintf(f, ".TH SKIVE 1 \"\" \"skive %s\" \"User commands\"\n.SH NAME\n", skive_version());
     fputs("skive \\- makes trained neural networks small and fast\n.SH SYNOPSIS\n.B skive\n"
-          "\\fISUBCOMMAND\\fR \\fIARGUMENTS\\fR [\\fIoptions\\fR]\n.SH SUBCOMMANDS\n", f);
+          "\\fISUBCOMMAND\\fR \\fIARGUMENTS\\fR [\\fIoptions\\fR]\n.SH SUBCOMMANDS\n",
+          f);
     for (size_t i = 0; i < cli_command_count(); i++) man_command(f, cli_command_at(i));
     fputs(".SH OPTIONS OF EVERY SUBCOMMAND\n", f);
     for (size_t i = 0; i < cli_n_common_options; i++) man_option(f, &cli_common_options[i]);

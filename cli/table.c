@@ -79,8 +79,10 @@ void cli_table_print(cli_table *t, FILE *f) {
             const bool left = t->cells[c] && t->cells[c][0] == '<';
             const char *text = row == 0 && left ? cells[c] + 1 : cells[c];
             const int pad = (int)(width[c] - width_of(text));
-            if (left) fprintf(f, "%s%*s", text, c + 1 < t->columns ? pad : 0, "");
-            else fprintf(f, "%*s%s", pad, "", text);
+            if (left)
+                fprintf(f, "%s%*s", text, c + 1 < t->columns ? pad : 0, "");
+            else
+                fprintf(f, "%*s%s", pad, "", text);
             fputs(c + 1 < t->columns ? "  " : "\n", f);
         }
         if (row == 0) print_rule(f, width, t->columns);

@@ -14,11 +14,12 @@
 static const char *yes(bool has) { return has ? "yes" : ""; }
 
 static void ops(void) {
-    printf("## Operators\n\n| op | domain | what | opset | gradient | coupling | range |\n|---|---|---|---|---|---|---|\n");
+    printf("## Operators\n\n| op | domain | what | opset | gradient | coupling | range "
+           "|\n|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < skv_op_count(); i++) {
         const skv_op *o = skv_op_at(i);
-        printf("| %s | %s | %s | %d | %s | %s | %s |\n", o->name, o->domain[0] ? o->domain : "", o->brief ? o->brief : "", o->since,
-               yes(o->grad), yes(o->couple), yes(o->range));
+        printf("| %s | %s | %s | %d | %s | %s | %s |\n", o->name, o->domain[0] ? o->domain : "",
+               o->brief ? o->brief : "", o->since, yes(o->grad), yes(o->couple), yes(o->range));
     }
 }
 
@@ -38,10 +39,10 @@ static void passes(void) {
     }
 }
 
-#define LIST(title, count, at)                                                                                         \
-    do {                                                                                                               \
-        printf("\n## %s\n\n| name | what |\n|---|---|\n", title);                                                      \
-        for (size_t i_ = 0; i_ < count(); i_++) printf("| %s | %s |\n", at(i_)->name, at(i_)->brief);                  \
+#define LIST(title, count, at)                                                                        \
+    do {                                                                                              \
+        printf("\n## %s\n\n| name | what |\n|---|---|\n", title);                                     \
+        for (size_t i_ = 0; i_ < count(); i_++) printf("| %s | %s |\n", at(i_)->name, at(i_)->brief); \
     } while (0)
 
 int main(void) {
@@ -56,9 +57,11 @@ int main(void) {
     LIST("Pruning schedules", skv_prune_schedule_count, skv_prune_schedule_at);
     LIST("Calibration methods", skv_observer_count, skv_observer_at);
     printf("\n## Data sets\n\n| specification | what |\n|---|---|\n");
-    for (size_t i = 0; i < skive_dataset_kind_count(); i++) printf("| `%s` | %s |\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
+    for (size_t i = 0; i < skive_dataset_kind_count(); i++)
+        printf("| `%s` | %s |\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
     printf("\n## Transforms\n\n| transform | what |\n|---|---|\n");
-    for (size_t i = 0; i < skive_transform_count(); i++) printf("| `%s` | %s |\n", skive_transform_syntax(i), skive_transform_brief(i));
+    for (size_t i = 0; i < skive_transform_count(); i++)
+        printf("| `%s` | %s |\n", skive_transform_syntax(i), skive_transform_brief(i));
     printf("\n## Built-in networks\n\n| network | what |\n|---|---|\n");
     for (size_t i = 0; i < skive_zoo_count(); i++) printf("| %s | %s |\n", skive_zoo_name(i), skive_zoo_brief(i));
     return 0;

@@ -51,9 +51,7 @@ static inline void put32(unsigned char *p, unsigned v) {
 
 enum { H = 5, W = 4, PIXELS = H * W };
 
-static inline unsigned char pixel(size_t i, size_t k) {
-    return (unsigned char)((i * 37 + k * 11 + (i * k) % 7) & 255);
-}
+static inline unsigned char pixel(size_t i, size_t k) { return (unsigned char)((i * 37 + k * 11 + (i * k) % 7) & 255); }
 
 /* An IDX file of n images (pixel(i, k)) in memory. */
 static inline size_t idx_images(unsigned char *out, unsigned n) {
@@ -126,7 +124,7 @@ static inline void write_png(const char *path, unsigned w, unsigned h, int forma
 
 /* PNG through the full interface, for the kinds the simple one does not write. */
 static inline void write_png_raw(const char *path, unsigned w, unsigned h, int depth, int colour, bool interlaced,
-                          const unsigned char *rows, size_t stride) {
+                                 const unsigned char *rows, size_t stride) {
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
@@ -148,7 +146,7 @@ static inline void write_png_raw(const char *path, unsigned w, unsigned h, int d
 }
 
 static inline void write_jpeg(const char *path, unsigned w, unsigned h, int channels, bool progressive,
-                       const unsigned char *pixels) {
+                              const unsigned char *pixels) {
     struct jpeg_compress_struct c;
     struct jpeg_error_mgr errors;
     FILE *f = fopen(path, "wb");
@@ -196,8 +194,10 @@ static inline void write_folder(const char *root, int classes, int each) {
         for (int i = 0; i < each; i++) {
             smooth(pixels, 8, 6, 1, (unsigned)(40 * c + 5 * i));
             (void)snprintf(path, sizeof path, "%s/%s/%02d.%s", root, names[c], i, i % 2 ? "jpg" : "PNG");
-            if (i % 2) write_jpeg(path, 8, 6, 1, false, pixels);
-            else write_png(path, 8, 6, PNG_FORMAT_GRAY, pixels);
+            if (i % 2)
+                write_jpeg(path, 8, 6, 1, false, pixels);
+            else
+                write_png(path, 8, 6, PNG_FORMAT_GRAY, pixels);
         }
     }
 }

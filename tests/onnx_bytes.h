@@ -40,9 +40,7 @@ static inline void put_bytes(bytes *b, unsigned field, const void *data, size_t 
     put_raw(b, data, n);
 }
 
-static inline void put_text(bytes *b, unsigned field, const char *text) {
-    put_bytes(b, field, text, strlen(text));
-}
+static inline void put_text(bytes *b, unsigned field, const char *text) { put_bytes(b, field, text, strlen(text)); }
 
 /* Appends `child` as a message and frees it. */
 static inline void put_message(bytes *b, unsigned field, bytes child) {
@@ -64,8 +62,10 @@ static inline bytes make_info(const char *name, int32_t dtype, int rank, const i
     bytes info = {0}, type = {0}, tensor = {0}, shape = {0};
     for (int i = 0; i < rank; i++) {
         bytes dim = {0};
-        if (dims[i] >= 0) put_int(&dim, 1, dims[i]);
-        else put_text(&dim, 2, "N");
+        if (dims[i] >= 0)
+            put_int(&dim, 1, dims[i]);
+        else
+            put_text(&dim, 2, "N");
         put_message(&shape, 1, dim);
     }
     put_int(&tensor, 1, dtype);
@@ -80,8 +80,10 @@ static inline bytes make_info(const char *name, int32_t dtype, int rank, const i
 static inline void put_names(bytes *b, unsigned field, const char *names) {
     while (*names) {
         size_t n = strcspn(names, " ");
-        if (n == 1 && *names == '-') put_bytes(b, field, "", 0);
-        else put_bytes(b, field, names, n);
+        if (n == 1 && *names == '-')
+            put_bytes(b, field, "", 0);
+        else
+            put_bytes(b, field, names, n);
         names += n;
         if (*names) names++;
     }

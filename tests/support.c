@@ -44,9 +44,7 @@ static void counting_free(void *user, void *pointer) {
     free(pointer);
 }
 
-static counters *counters_of(const skive_context *ctx) {
-    return ctx->allocator.user;
-}
+static counters *counters_of(const skive_context *ctx) { return ctx->allocator.user; }
 
 skive_context *skv_test_context_failing(long n) {
     counters *c = calloc(1, sizeof *c);
@@ -62,21 +60,13 @@ skive_context *skv_test_context_failing(long n) {
     return ctx;
 }
 
-skive_context *skv_test_context(void) {
-    return skv_test_context_failing(0);
-}
+skive_context *skv_test_context(void) { return skv_test_context_failing(0); }
 
-long skv_test_requests(const skive_context *ctx) {
-    return atomic_load(&counters_of(ctx)->requests);
-}
+long skv_test_requests(const skive_context *ctx) { return atomic_load(&counters_of(ctx)->requests); }
 
-long skv_test_live(const skive_context *ctx) {
-    return atomic_load(&counters_of(ctx)->live);
-}
+long skv_test_live(const skive_context *ctx) { return atomic_load(&counters_of(ctx)->live); }
 
-bool skv_test_failed(const skive_context *ctx) {
-    return atomic_load(&counters_of(ctx)->failed);
-}
+bool skv_test_failed(const skive_context *ctx) { return atomic_load(&counters_of(ctx)->failed); }
 
 void skv_test_context_end(skive_context *ctx) {
     counters *c = counters_of(ctx);
@@ -172,9 +162,7 @@ static int remove_entry(const char *path, const struct stat *st, int kind, struc
     return remove(path);
 }
 
-void skv_test_remove_dir(const char *path) {
-    assert_int_equal(nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0);
-}
+void skv_test_remove_dir(const char *path) { assert_int_equal(nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS), 0); }
 
 const char *skv_test_path(char buffer[SKV_TEST_PATH], const char *folder, const char *name) {
     int n = snprintf(buffer, SKV_TEST_PATH, "%s/%s", folder, name);

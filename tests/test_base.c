@@ -166,8 +166,10 @@ static void log_has_levels_and_warns_of_a_wrong_cap(void **state) {
     char *kept = cap ? strdup(cap) : NULL;
     setenv("SKIVE_ISA", "sse9", 1);
     assert_int_equal(skive_context_create(&o, &ctx), SKIVE_OK);
-    if (kept) setenv("SKIVE_ISA", kept, 1);
-    else unsetenv("SKIVE_ISA");
+    if (kept)
+        setenv("SKIVE_ISA", kept, 1);
+    else
+        unsetenv("SKIVE_ISA");
     free(kept);
     assert_int_equal(seen.lines, 1);
     assert_non_null(strstr(seen.last, "sse9"));
@@ -382,7 +384,7 @@ static void hash_gives_the_published_numbers(void **state) {
         size_t n;
         uint64_t seed, hash;
     } known[] = {
-        {0, 0x0, 0xef46db3751d8e999},  {1, 0x0, 0x1f25c8d0bc1f4bb6},  {3, 0x0, 0x31d2363f52e564c9},
+        {0, 0x0, 0xef46db3751d8e999}, {1, 0x0, 0x1f25c8d0bc1f4bb6},  {3, 0x0, 0x31d2363f52e564c9},
         {31, 0x7, 0xf026df0826e345a}, {32, 0x7, 0xd4beade7a0bc724e}, {100, 0xfedcba9876543210, 0xdf6e71b9983faed8},
     };
     unsigned char bytes[100];

@@ -525,9 +525,21 @@ static void normalization(void **state) {
     assert_int_equal(strncmp(text, "0.286", 5), 0);
     skv_test_ok(ctx, skive_normalization_parse(ctx, "", &back));
     assert_int_equal(back.channels, 0);
-    static const char *const bad[] = {"0.5",    "0.5;",    ";0.5",    "a;b",  "0.5;0",          "0.5;-1",
-                                      "1,2;3",  "1;2;3",   "nan;1",   "1;inf", "1,2,3,4,5;1,2,3,4,5", "1;2 ",
-                                      " 1;2",   "1,;1,1",  "0,5;1,1,1"};
+    static const char *const bad[] = {"0.5",
+                                      "0.5;",
+                                      ";0.5",
+                                      "a;b",
+                                      "0.5;0",
+                                      "0.5;-1",
+                                      "1,2;3",
+                                      "1;2;3",
+                                      "nan;1",
+                                      "1;inf",
+                                      "1,2,3,4,5;1,2,3,4,5",
+                                      "1;2 ",
+                                      " 1;2",
+                                      "1,;1,1",
+                                      "0,5;1,1,1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         skv_test_fails(ctx, skive_normalization_parse(ctx, bad[i], &back), SKIVE_ERR_ARGUMENT, "normalisation");
     }
@@ -539,8 +551,8 @@ static void normalization(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
-        T(idx_plain_and_gzip), T(idx_damage), T(gzip_damage), T(mnist_folder), T(specifications), T(splits), T(npy),
-        T(folder_plain), T(folder_parts), T(normalization),
+        T(idx_plain_and_gzip), T(idx_damage),   T(gzip_damage),   T(mnist_folder), T(specifications), T(splits), T(npy),
+        T(folder_plain),       T(folder_parts), T(normalization),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

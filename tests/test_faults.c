@@ -36,7 +36,8 @@ static void write_idx(const char *path, const unsigned char *header, size_t head
 }
 
 static int set_up(void **state) {
-    static const unsigned char images[] = {0, 0, 8, 3, 0, 0, 0, 24, 0, 0, 0, 12, 0, 0, 0, 12}, labels[] = {0, 0, 8, 1, 0, 0, 0, 24};
+    static const unsigned char images[] = {0, 0, 8, 3, 0, 0, 0, 24, 0, 0, 0, 12, 0, 0, 0, 12},
+                               labels[] = {0, 0, 8, 1, 0, 0, 0, 24};
     char x[SKV_TEST_PATH], y[SKV_TEST_PATH];
     skive_zoo_options o = skive_zoo_options_default();
     skive_context *ctx = skv_test_context();
@@ -230,8 +231,10 @@ static void saving(void **state) { (void)state, walk(save, 1); }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loading),    cmocka_unit_test(planning_and_running), cmocka_unit_test(training), cmocka_unit_test(distilling),
-        cmocka_unit_test(pruning),    cmocka_unit_test(quantizing),           cmocka_unit_test(evaluating), cmocka_unit_test(saving),
+        cmocka_unit_test(loading),    cmocka_unit_test(planning_and_running),
+        cmocka_unit_test(training),   cmocka_unit_test(distilling),
+        cmocka_unit_test(pruning),    cmocka_unit_test(quantizing),
+        cmocka_unit_test(evaluating), cmocka_unit_test(saving),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

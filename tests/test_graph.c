@@ -149,7 +149,8 @@ static void shape_arithmetic_is_followed(void **state) {
     /* The view(x.size(0), -1) of an exporter. */
     skive_value *shape = skv_emit(&b, "Shape", SKV_IN(x), SKV_NONE);
     skive_value *first = skv_emit(&b, "Gather", SKV_IN(shape, skv_emit_ints(&b, (const int64_t[]){0}, 1)), SKV_NONE);
-    skive_value *wanted = skv_emit(&b, "Concat", SKV_IN(first, skv_emit_ints(&b, (const int64_t[]){-1}, 1)), SKV_ATTRS(SKV_INT("axis", 0)));
+    skive_value *wanted = skv_emit(&b, "Concat", SKV_IN(first, skv_emit_ints(&b, (const int64_t[]){-1}, 1)),
+                                   SKV_ATTRS(SKV_INT("axis", 0)));
     skive_value *y = skv_emit(&b, "Reshape", SKV_IN(x, wanted), SKV_NONE);
     assert_int_equal(b.status, SKIVE_OK);
     assert_int_equal(skive_graph_add_output(g, y), SKIVE_OK);
@@ -190,7 +191,8 @@ static void missing_ops_are_listed_at_once(void **state) {
     const char *const names[] = {"Frobnicate", "Frobnicate", "Whirl"};
     for (int i = 0; i < 3; i++) {
         assert_int_equal(skv_graph_new_value(g, NULL, &out[i]), SKIVE_OK);
-        assert_int_equal(skv_graph_new_node(g, names[i], i == 2 ? "com.example" : "", NULL, &x, 1, &out[i], 1, NULL), SKIVE_OK);
+        assert_int_equal(skv_graph_new_node(g, names[i], i == 2 ? "com.example" : "", NULL, &x, 1, &out[i], 1, NULL),
+                         SKIVE_OK);
     }
     assert_int_equal(skive_graph_unsupported(g, &missing), SKIVE_OK);
     assert_string_equal(missing, "Frobnicate x2, Whirl (com.example) x1");
@@ -216,7 +218,8 @@ static void cost_of_lenet5(void **state) {
 
 /* ---- coupling ---- */
 
-static size_t slices_of(const skive_coupling *k, const skive_value *v, int axis, int64_t index, const skive_channel_slice **slices) {
+static size_t slices_of(const skive_coupling *k, const skive_value *v, int axis, int64_t index,
+                        const skive_channel_slice **slices) {
     for (size_t i = 0; i < skive_coupling_count(k); i++) {
         size_t n;
         int family;
@@ -323,7 +326,8 @@ static void coupling_through_concat(void **state) {
         assert_int_equal(skv_storage_create(ctx, SKIVE_F32, 4, shapes[i], &storage), SKIVE_OK);
         w[i] = skv_emit_param(&b, name, storage);
     }
-    skive_value *a = skv_emit(&b, "Conv", SKV_IN(x, w[0]), SKV_NONE), *c = skv_emit(&b, "Conv", SKV_IN(x, w[1]), SKV_NONE);
+    skive_value *a = skv_emit(&b, "Conv", SKV_IN(x, w[0]), SKV_NONE),
+                *c = skv_emit(&b, "Conv", SKV_IN(x, w[1]), SKV_NONE);
     skive_value *both = skv_emit(&b, "Concat", SKV_IN(a, c), SKV_ATTRS(SKV_INT("axis", 1)));
     skive_value *y = skv_emit(&b, "Conv", SKV_IN(both, w[2]), SKV_NONE);
     assert_int_equal(b.status, SKIVE_OK);

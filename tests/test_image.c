@@ -108,8 +108,10 @@ static void image_damage(void **state) {
         }
         for (size_t i = 0; i < n; i++) { /* any status, but no crash and no leak */
             bytes[i] ^= 0x55;
-            if (skv_image_decode(ctx, bytes, n, names[k], 0, &image) == SKIVE_OK) skv_free(ctx, image.pixels);
-            else assert_non_null(strstr(skive_context_message(ctx), names[k]));
+            if (skv_image_decode(ctx, bytes, n, names[k], 0, &image) == SKIVE_OK)
+                skv_free(ctx, image.pixels);
+            else
+                assert_non_null(strstr(skive_context_message(ctx), names[k]));
             bytes[i] ^= 0x55;
         }
     }
@@ -178,7 +180,10 @@ static void resizing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
-        T(png_kinds), T(jpeg_kinds), T(image_damage), T(resizing),
+        T(png_kinds),
+        T(jpeg_kinds),
+        T(image_damage),
+        T(resizing),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

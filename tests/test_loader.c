@@ -15,9 +15,13 @@ static void transform_lists(void **state) {
     assert_true(list.items[1].amount == 0.5);
     skv_test_ok(ctx, skv_transforms_parse(ctx, "", &list));
     assert_int_equal(list.count, 0);
-    static const char *const bad[] = {"crop",       "crop:",     "crop:1.5", "crop:-1",  "blur:3",  "flip:2", "flip,",
-                                      ",flip",      "rotate:x",  "rotate:200", "cutout:0", "crop:4x", "crop:nan",
-                                      "flip,flip,flip,flip,flip,flip,flip,flip,flip"};
+    static const char *const bad[] = {"crop",     "crop:",
+                                      "crop:1.5", "crop:-1",
+                                      "blur:3",   "flip:2",
+                                      "flip,",    ",flip",
+                                      "rotate:x", "rotate:200",
+                                      "cutout:0", "crop:4x",
+                                      "crop:nan", "flip,flip,flip,flip,flip,flip,flip,flip,flip"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         skv_test_fails(ctx, skv_transforms_parse(ctx, bad[i], &list), SKIVE_ERR_ARGUMENT, "transform");
     }
@@ -86,8 +90,9 @@ static void transform_effects(void **state) {
     const int64_t square[3] = {1, 7, 7};
     assert_true(skv_transform_rotate.apply(90, low, square, in, out));
     for (int64_t y = 1; y < 6; y++) {
-        for (int64_t k = 1; k < 6; k++) assert_true(fabsf(out[y * 7 + k] - in[k * 7 + 6 - y]) < 1e-3f ||
-                                                    fabsf(out[y * 7 + k] - in[(6 - k) * 7 + y]) < 1e-3f);
+        for (int64_t k = 1; k < 6; k++)
+            assert_true(fabsf(out[y * 7 + k] - in[k * 7 + 6 - y]) < 1e-3f ||
+                        fabsf(out[y * 7 + k] - in[(6 - k) * 7 + y]) < 1e-3f);
     }
 
     /* cutout: a block of zeros of the size asked for, or less at the border; nothing else changes */
@@ -118,7 +123,8 @@ static void transforms_are_pure(void **state) {
         for (int again = 0; again < 2; again++) {
             fill_image(a);
             float *r = skv_transforms_run(&list, 1 + k % 2, 5 + k / 2 % 2, 100 + k / 4, tdims, a, b);
-            if (again) assert_memory_equal(first, r, sizeof first);
+            if (again)
+                assert_memory_equal(first, r, sizeof first);
             else {
                 if (k) differ += memcmp(first, r, sizeof first) != 0;
                 memcpy(first, r, sizeof first);
@@ -416,7 +422,9 @@ static void fashion_mnist(void **state) {
     static const struct {
         skive_split split;
         size_t count;
-    } parts[] = {{SKIVE_SPLIT_TRAIN, 55000}, {SKIVE_SPLIT_VALIDATION, 5000}, {SKIVE_SPLIT_TEST, 10000},
+    } parts[] = {{SKIVE_SPLIT_TRAIN, 55000},
+                 {SKIVE_SPLIT_VALIDATION, 5000},
+                 {SKIVE_SPLIT_TEST, 10000},
                  {SKIVE_SPLIT_TRAIN_FULL, 60000}};
     for (size_t p = 0; p < 4; p++) {
         skive_dataset *ds = open_split(ctx, "fashion-mnist", parts[p].split);
@@ -467,9 +475,9 @@ static void fashion_mnist(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
-        T(transform_lists), T(transform_effects), T(transforms_are_pure), T(loader_is_deterministic),
-        T(loader_contents), T(loader_cut_short), T(loader_tells_of_damage), T(every_allocation_may_fail),
-        T(fashion_mnist),
+        T(transform_lists),         T(transform_effects),         T(transforms_are_pure),
+        T(loader_is_deterministic), T(loader_contents),           T(loader_cut_short),
+        T(loader_tells_of_damage),  T(every_allocation_may_fail), T(fashion_mnist),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

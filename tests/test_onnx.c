@@ -377,7 +377,8 @@ static void initializers_listed_as_inputs_are_parameters(void **state) {
         assert_non_null(skive_value_data(skive_graph_find_value(graph, "w")));
         assert_int_equal(skive_graph_find_value(graph, "unused") != NULL, keep);
         assert_int_equal(noted(ctx, "unused"), !keep);
-        const char *first = skive_node_name(skive_graph_node(graph, 0)), *second = skive_node_name(skive_graph_node(graph, 1));
+        const char *first = skive_node_name(skive_graph_node(graph, 0)),
+                   *second = skive_node_name(skive_graph_node(graph, 1));
         assert_string_equal(first, "same");
         assert_string_not_equal(first, second);
         skive_graph_free(graph);
@@ -489,7 +490,8 @@ static void local_functions_are_expanded(void **state) {
 static void unknown_operators_are_kept(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
-    bytes g = make_graph(), n = make_node("odd", "Frobnicate", "x - x", "y"), a = {0}, s = {0}, f = {0}, typed = {0}, type = {0};
+    bytes g = make_graph(), n = make_node("odd", "Frobnicate", "x - x", "y"), a = {0}, s = {0}, f = {0}, typed = {0},
+          type = {0};
     put_text(&n, 7, "com.example");
     put_text(&a, 1, "names");
     put_text(&a, 9, "one"), put_text(&a, 9, "two");
@@ -524,7 +526,8 @@ static void unknown_operators_are_kept(void **state) {
     const skive_node *node = skive_graph_node(back, 0);
     assert_int_equal(skive_node_input_count(node), 3);
     assert_null(skive_node_input(node, 1));
-    const skv_attr *names = skv_node_attr(node, "names"), *mode = skv_node_attr(node, "mode"), *scales = skv_node_attr(node, "scales");
+    const skv_attr *names = skv_node_attr(node, "names"), *mode = skv_node_attr(node, "mode"),
+                   *scales = skv_node_attr(node, "scales");
     assert_int_equal(names->n, 2);
     assert_string_equal(names->strings[1], "two");
     assert_int_equal(mode->n, 3);

@@ -62,8 +62,8 @@ static void graph_fails(bytes graph, skive_status expected, const char *part) {
 }
 
 static bool clean_refusal(skive_status status) {
-    return status == SKIVE_ERR_FORMAT || status == SKIVE_ERR_GRAPH || status == SKIVE_ERR_SHAPE || status == SKIVE_ERR_LIMIT ||
-           status == SKIVE_ERR_UNSUPPORTED || status == SKIVE_ERR_IO;
+    return status == SKIVE_ERR_FORMAT || status == SKIVE_ERR_GRAPH || status == SKIVE_ERR_SHAPE ||
+           status == SKIVE_ERR_LIMIT || status == SKIVE_ERR_UNSUPPORTED || status == SKIVE_ERR_IO;
 }
 
 /* ---- damage ---- */
@@ -120,8 +120,12 @@ static void flipped_bits(void **state) {
 
 static void not_onnx_at_all(void **state) {
     (void)state;
-    static const char *const files[] = {"", "hello, this is a text file\n", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "\0\0\0\0\0\0\0\0",
-                                        "\x08\x07", "<html></html>"};
+    static const char *const files[] = {"",
+                                        "hello, this is a text file\n",
+                                        "\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+                                        "\0\0\0\0\0\0\0\0",
+                                        "\x08\x07",
+                                        "<html></html>"};
     char dir[SKV_TEST_PATH], path[SKV_TEST_PATH];
     skive_context *ctx = skv_test_context();
     skive_graph *g;
@@ -164,10 +168,12 @@ static void nesting_bomb(void **state) {
         memcpy(block + at, head.data, head.n);
         free(head.data);
     }
-    skv_test_fails(ctx, skive_onnx_parse(ctx, block + at, room - at, NULL, NULL, &g), SKIVE_ERR_LIMIT, "nested deeper than 100");
+    skv_test_fails(ctx, skive_onnx_parse(ctx, block + at, room - at, NULL, NULL, &g), SKIVE_ERR_LIMIT,
+                   "nested deeper than 100");
     skive_onnx_load_options o = skive_onnx_load_options_default();
     o.max_depth = 1000;
-    skv_test_fails(ctx, skive_onnx_parse(ctx, block + at, room - at, NULL, &o, &g), SKIVE_ERR_LIMIT, "nested deeper than 1000");
+    skv_test_fails(ctx, skive_onnx_parse(ctx, block + at, room - at, NULL, &o, &g), SKIVE_ERR_LIMIT,
+                   "nested deeper than 1000");
     o.max_depth = 1001;
     skv_test_fails(ctx, skive_onnx_parse(ctx, block + at, room - at, NULL, &o, &g), SKIVE_ERR_ARGUMENT, "max_depth");
     free(block);
@@ -241,7 +247,8 @@ static void wrong_wire_types(void **state) {
         "\x3f\x3f",                                             /* wire type 7 */
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        skv_test_fails(ctx, skive_onnx_parse(ctx, files[i], strlen(files[i]), NULL, NULL, &g), SKIVE_ERR_FORMAT, "byte");
+        skv_test_fails(ctx, skive_onnx_parse(ctx, files[i], strlen(files[i]), NULL, NULL, &g), SKIVE_ERR_FORMAT,
+                       "byte");
     }
     skv_test_context_end(ctx);
     bytes graph = make_graph();
@@ -266,7 +273,8 @@ static bytes with_weight(bytes tensor) {
 
 static void tensors_that_do_not_fit(void **state) {
     (void)state;
-    graph_fails(with_weight(weight("w", 4, 15)), SKIVE_ERR_FORMAT, "initializer w: shape [4] of float32 needs 16 bytes, but the file has 15");
+    graph_fails(with_weight(weight("w", 4, 15)), SKIVE_ERR_FORMAT,
+                "initializer w: shape [4] of float32 needs 16 bytes, but the file has 15");
     graph_fails(with_weight(weight("w", 4, 20)), SKIVE_ERR_FORMAT, "16 bytes, but the file has 20");
     graph_fails(with_weight(weight("w", -1, 16)), SKIVE_ERR_FORMAT, "dimension 0 is -1");
     graph_fails(with_weight(weight("w", INT64_MAX, 16)), SKIVE_ERR_LIMIT, "overflows");
@@ -349,7 +357,8 @@ static void operator_set_versions(void **state) {
         bytes graph = make_graph();
         put_message(&graph, 1, make_node("r", "Relu", "x", "y"));
         bytes m = make_model(graph, versions[i]);
-        skv_test_fails(ctx, skive_onnx_parse(ctx, m.data, m.n, NULL, NULL, &g), SKIVE_ERR_UNSUPPORTED, "operator set version");
+        skv_test_fails(ctx, skive_onnx_parse(ctx, m.data, m.n, NULL, NULL, &g), SKIVE_ERR_UNSUPPORTED,
+                       "operator set version");
         free(m.data);
     }
     bytes graph = make_graph();
@@ -368,7 +377,8 @@ static void recursive_functions(void **state) {
     skive_context *ctx = skv_test_context();
     skive_graph *g;
     bytes graph = make_graph(), f = {0};
-    bytes call = make_node("call", "F", "x", "y"), inner = make_node("again", "F", "a", "r"), wide = make_node("w", "F", "a", "r2");
+    bytes call = make_node("call", "F", "x", "y"), inner = make_node("again", "F", "a", "r"),
+          wide = make_node("w", "F", "a", "r2");
     put_text(&call, 7, "my"), put_text(&inner, 7, "my"), put_text(&wide, 7, "my");
     put_text(&f, 1, "F"), put_text(&f, 4, "a"), put_text(&f, 5, "r"), put_text(&f, 10, "my");
     put_message(&f, 7, inner);
@@ -397,8 +407,8 @@ static bytes external_model(const char *location, const char *offset, const char
     return make_model(with_weight(t), 13);
 }
 
-static void external_fails(const char *path, const char *location, const char *offset, const char *length, skive_status expected,
-                           const char *part) {
+static void external_fails(const char *path, const char *location, const char *offset, const char *length,
+                           skive_status expected, const char *part) {
     skive_context *ctx = skv_test_context();
     skive_graph *g;
     bytes m = external_model(location, offset, length);
@@ -561,8 +571,10 @@ static void walk_folder(const char *folder, int depth, tally *t) {
         char path[1024];
         if (e->d_name[0] == '.') continue;
         if (snprintf(path, sizeof path, "%s/%s", folder, e->d_name) >= (int)sizeof path) continue;
-        if (strcmp(e->d_name, "model.onnx") == 0) try_model(path, t);
-        else if (depth < 2) walk_folder(path, depth + 1, t);
+        if (strcmp(e->d_name, "model.onnx") == 0)
+            try_model(path, t);
+        else if (depth < 2)
+            walk_folder(path, depth + 1, t);
     }
     (void)closedir(d);
 }
@@ -572,7 +584,8 @@ static void the_onnx_test_data(void **state) {
     tally t = {0, 0, 0};
     if (access(TEST_DATA, R_OK) != 0) skip();
     walk_folder(TEST_DATA, 0, &t);
-    print_message("ONNX test data: %zu models, %zu loaded, %zu written and read again\n", t.models, t.loaded, t.written);
+    print_message("ONNX test data: %zu models, %zu loaded, %zu written and read again\n", t.models, t.loaded,
+                  t.written);
     assert_true(t.models > 1000);
     assert_true(t.loaded * 100 >= t.models * 95);
     assert_true(t.written * 100 >= t.loaded * 90);
@@ -580,22 +593,14 @@ static void the_onnx_test_data(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(truncated_at_every_byte),
-        cmocka_unit_test(flipped_bits),
-        cmocka_unit_test(not_onnx_at_all),
-        cmocka_unit_test(nesting_bomb),
-        cmocka_unit_test(deep_but_allowed),
-        cmocka_unit_test(many_small_messages_are_bounded),
-        cmocka_unit_test(wrong_wire_types),
-        cmocka_unit_test(tensors_that_do_not_fit),
-        cmocka_unit_test(graphs_that_are_none),
-        cmocka_unit_test(operator_set_versions),
-        cmocka_unit_test(recursive_functions),
-        cmocka_unit_test(external_data_stays_in_its_folder),
-        cmocka_unit_test(every_allocation_may_fail),
-        cmocka_unit_test(every_allocation_may_fail_with_files),
-        cmocka_unit_test(unwritable_output),
-        cmocka_unit_test(the_onnx_test_data),
+        cmocka_unit_test(truncated_at_every_byte),   cmocka_unit_test(flipped_bits),
+        cmocka_unit_test(not_onnx_at_all),           cmocka_unit_test(nesting_bomb),
+        cmocka_unit_test(deep_but_allowed),          cmocka_unit_test(many_small_messages_are_bounded),
+        cmocka_unit_test(wrong_wire_types),          cmocka_unit_test(tensors_that_do_not_fit),
+        cmocka_unit_test(graphs_that_are_none),      cmocka_unit_test(operator_set_versions),
+        cmocka_unit_test(recursive_functions),       cmocka_unit_test(external_data_stays_in_its_folder),
+        cmocka_unit_test(every_allocation_may_fail), cmocka_unit_test(every_allocation_may_fail_with_files),
+        cmocka_unit_test(unwritable_output),         cmocka_unit_test(the_onnx_test_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

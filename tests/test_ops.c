@@ -17,7 +17,7 @@
 #include "tensor/tensor.h"
 
 #define MAX_IO SKV_OP_MAX_IO
-#define STEP 1e-5 /* of the central differences */
+#define STEP   1e-5 /* of the central differences */
 
 typedef enum shapes { SHAPES_KNOWN, SHAPES_SYMBOLIC, SHAPES_UNKNOWN } shapes;
 
@@ -344,8 +344,23 @@ static bool check_gradient(const skv_op *op, const skv_op_case *kase) {
 static uint64_t draw(uint64_t stream, uint64_t *at, uint64_t n) { return skv_rng_below(99, stream, (*at)++, n); }
 
 static int64_t hostile_number(uint64_t stream, uint64_t *at) {
-    static const int64_t numbers[] = {0,  1,  2,  3,  4,  7,  64, -1, -2, -3, INT32_MAX, (int64_t)INT32_MAX + 1,
-                                      (int64_t)1 << 40, (int64_t)1 << 62, INT64_MAX, INT64_MIN, INT64_MIN + 1};
+    static const int64_t numbers[] = {0,
+                                      1,
+                                      2,
+                                      3,
+                                      4,
+                                      7,
+                                      64,
+                                      -1,
+                                      -2,
+                                      -3,
+                                      INT32_MAX,
+                                      (int64_t)INT32_MAX + 1,
+                                      (int64_t)1 << 40,
+                                      (int64_t)1 << 62,
+                                      INT64_MAX,
+                                      INT64_MIN,
+                                      INT64_MIN + 1};
     return numbers[draw(stream, at, SKV_COUNT(numbers))];
 }
 
@@ -370,7 +385,7 @@ static bool spoil_attribute(bench *b, uint64_t stream, uint64_t *at) {
 
 /* Inference on spoiled types must answer OK or an error that names the node; nothing may break. */
 static void check_hostile(const skv_op *op, const skv_op_case *kase, uint64_t stream) {
-    static const skive_dtype dtypes[] = {SKIVE_DTYPE_NONE, SKIVE_F32, SKIVE_F64, SKIVE_U8, SKIVE_I8,
+    static const skive_dtype dtypes[] = {SKIVE_DTYPE_NONE, SKIVE_F32, SKIVE_F64,  SKIVE_U8, SKIVE_I8,
                                          SKIVE_I32,        SKIVE_I64, SKIVE_BOOL, SKIVE_I4, SKIVE_F16};
     uint64_t at = 0;
     if (!kase->n_in) return;
@@ -395,12 +410,14 @@ static void check_hostile(const skv_op *op, const skv_op_case *kase, uint64_t st
                 constant[i] = NULL;
             } else if (what == 1) {
                 int rank = (int)draw(stream, &at, SKIVE_MAX_RANK + 2) - 1;
-                for (int a = types[i].rank < 0 ? 0 : types[i].rank; a < rank; a++) types[i].dims[a] = (skive_dim){2, NULL};
+                for (int a = types[i].rank < 0 ? 0 : types[i].rank; a < rank; a++)
+                    types[i].dims[a] = (skive_dim){2, NULL};
                 types[i].rank = rank;
                 constant[i] = NULL;
             } else if (what == 2) {
                 (void)spoil_attribute(&b, stream, &at);
-            } else if (what == 3 && constant[i] && skive_tensor_count(&b.in[i]) > 0 && !skv_dtype_is_float(b.in[i].dtype)) {
+            } else if (what == 3 && constant[i] && skive_tensor_count(&b.in[i]) > 0 &&
+                       !skv_dtype_is_float(b.in[i].dtype)) {
                 int64_t e = (int64_t)draw(stream, &at, (uint64_t)skive_tensor_count(&b.in[i]));
                 skv_store_i64(b.in[i].dtype, b.in[i].data, (size_t)e, hostile_number(stream, &at));
             } else if (types[i].rank > 0) {
@@ -489,8 +506,8 @@ static int all_ops(void) {
     struct CMUnitTest *tests = calloc(n, sizeof *tests);
     if (!tests || n == 0) return 1;
     for (size_t i = 0; i < n; i++)
-        tests[i] = (struct CMUnitTest){.name = skv_op_at(i)->name, .test_func = test_op,
-                                       .initial_state = (void *)(uintptr_t)skv_op_at(i)};
+        tests[i] = (struct CMUnitTest){
+            .name = skv_op_at(i)->name, .test_func = test_op, .initial_state = (void *)(uintptr_t)skv_op_at(i)};
     int failed = _cmocka_run_group_tests("ops", tests, n, NULL, NULL);
     free(tests);
     return failed;

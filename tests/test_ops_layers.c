@@ -21,8 +21,8 @@ static skive_value *input(skive_graph *g, skive_dtype dtype, int rank, const int
     return v;
 }
 
-static skive_value *parameter(skive_graph *g, skive_dtype dtype, int rank, const int64_t *dims, uint64_t seed, double lo,
-                              double hi) {
+static skive_value *parameter(skive_graph *g, skive_dtype dtype, int rank, const int64_t *dims, uint64_t seed,
+                              double lo, double hi) {
     skive_tensor t = skv_test_random(g->ctx, dtype, rank, dims, seed, lo, hi);
     skive_value *v = NULL;
     skv_test_ok(g->ctx, skive_graph_add_parameter(g, NULL, &t, &v));
@@ -97,9 +97,9 @@ static void test_softmax_of_old_opsets(void **state) {
     check_old_softmax(2, (const int64_t[]){3, 4}, 1, true, 1);       /* the same */
     check_old_softmax(4, (const int64_t[]){2, 5, 1, 1}, 1, true, 1); /* the same along axis 1 */
     check_old_softmax(3, (const int64_t[]){2, 3, 4}, -1, true, 1);
-    check_old_softmax(3, (const int64_t[]){2, 3, 4}, 1, true, 4);    /* Flatten, Softmax, Shape, Reshape */
+    check_old_softmax(3, (const int64_t[]){2, 3, 4}, 1, true, 4); /* Flatten, Softmax, Shape, Reshape */
     check_old_softmax(3, (const int64_t[]){2, 3, 4}, 0, true, 4);
-    check_old_softmax(3, (const int64_t[]){2, 3, 4}, 1, false, 4);   /* the rank is not known */
+    check_old_softmax(3, (const int64_t[]){2, 3, 4}, 1, false, 4); /* the rank is not known */
 }
 
 static void test_dropout_of_old_opsets(void **state) {
@@ -251,14 +251,16 @@ static void test_integer_convolution(void **state) {
     skive_value *b = parameter(g, SKIVE_I32, 1, (const int64_t[]){M}, 2, -3000, 3000);
     const double multiplier[M] = {(double)0.011f, (double)0.0009765625f, 0.25, (double)0.0031f};
     skv_builder build = skv_build(g);
-    skive_value *y = skv_emit(&build, "QConv", SKV_IN(x, w, b),
-                              SKV_ATTRS(SKV_INT("group", G), SKV_INTS("pads", ((const int64_t[]){1, 1, 1, 1}), 4),
-                                        SKV_INTS("strides", ((const int64_t[]){1, 2}), 2),
-                                        SKV_FLTS("multiplier", multiplier, M), SKV_INT("x_zero_point", ZERO),
-                                        SKV_INT("y_zero_point", YZ), SKV_INT("clamp_lo", YZ), SKV_INT("clamp_hi", 240)));
+    skive_value *y =
+        skv_emit(&build, "QConv", SKV_IN(x, w, b),
+                 SKV_ATTRS(SKV_INT("group", G), SKV_INTS("pads", ((const int64_t[]){1, 1, 1, 1}), 4),
+                           SKV_INTS("strides", ((const int64_t[]){1, 2}), 2), SKV_FLTS("multiplier", multiplier, M),
+                           SKV_INT("x_zero_point", ZERO), SKV_INT("y_zero_point", YZ), SKV_INT("clamp_lo", YZ),
+                           SKV_INT("clamp_hi", 240)));
     skv_test_ok(ctx, build.status);
     skv_test_ok(ctx, skive_graph_add_output(g, y));
-    skive_tensor in = skv_test_random(ctx, SKIVE_U8, 4, (const int64_t[]){N, C, H, W}, 5, 0, 255), out = run_graph(g, &in);
+    skive_tensor in = skv_test_random(ctx, SKIVE_U8, 4, (const int64_t[]){N, C, H, W}, 5, 0, 255),
+                 out = run_graph(g, &in);
     const uint8_t *xs = in.data, *ys = out.data;
     const int8_t *ws = w->storage->tensor.data;
     const int32_t *bs = b->storage->tensor.data;
@@ -276,7 +278,8 @@ static void test_integer_convolution(void **state) {
                                 acc += (int64_t)(xs[((n * C + ic) * H + ih) * W + iw] - ZERO) *
                                        ws[((m * (C / G) + c) * K + kh) * K + kw];
                             }
-                    assert_int_equal(ys[((n * M + m) * OH + oh) * OW + ow], requantize(acc, multiplier[m], YZ, YZ, 240));
+                    assert_int_equal(ys[((n * M + m) * OH + oh) * OW + ow],
+                                     requantize(acc, multiplier[m], YZ, YZ, 240));
                 }
     skive_tensor_free(ctx, &in);
     skive_tensor_free(ctx, &out);
@@ -306,9 +309,12 @@ static void test_integer_sums_are_bounded(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_softmax_of_old_opsets),      cmocka_unit_test(test_dropout_of_old_opsets),
-        cmocka_unit_test(test_batch_normalization_of_old_opsets), cmocka_unit_test(test_coupling_of_convolutions),
-        cmocka_unit_test(test_integer_convolution),        cmocka_unit_test(test_integer_sums_are_bounded),
+        cmocka_unit_test(test_softmax_of_old_opsets),
+        cmocka_unit_test(test_dropout_of_old_opsets),
+        cmocka_unit_test(test_batch_normalization_of_old_opsets),
+        cmocka_unit_test(test_coupling_of_convolutions),
+        cmocka_unit_test(test_integer_convolution),
+        cmocka_unit_test(test_integer_sums_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,8 @@ static void global_mask_by_hand(void **state) {
     skive_context *ctx = skv_test_context();
     float a[] = {1, 9, 2, 8}, b[] = {3, 3, 3, 3, 7, 6};
     uint8_t keep_a[4], keep_b[6];
-    skv_prunable p[2] = {{.n = 4, .least = 1, .score = a, .keep = keep_a}, {.n = 6, .least = 1, .score = b, .keep = keep_b}};
+    skv_prunable p[2] = {{.n = 4, .least = 1, .score = a, .keep = keep_a},
+                         {.n = 6, .least = 1, .score = b, .keep = keep_b}};
     double threshold;
     (void)state;
     skv_test_ok(ctx, skv_mask_global(ctx, p, 2, 4, &threshold)); /* 1, 2 and the first two 3s */
@@ -43,7 +44,8 @@ static void floors_hold(void **state) {
     skive_context *ctx = skv_test_context();
     float a[10], b[10];
     uint8_t keep_a[10], keep_b[10];
-    skv_prunable p[2] = {{.n = 10, .least = 1, .score = a, .keep = keep_a}, {.n = 10, .least = 4, .score = b, .keep = keep_b}};
+    skv_prunable p[2] = {{.n = 10, .least = 1, .score = a, .keep = keep_a},
+                         {.n = 10, .least = 4, .score = b, .keep = keep_b}};
     double threshold;
     (void)state;
     for (int i = 0; i < 10; i++) {
@@ -68,7 +70,8 @@ static void random_masks_have_the_exact_count(void **state) {
         enum { N = 50 };
         float score[2][N];
         uint8_t keep[2][N];
-        skv_prunable p[2] = {{.n = N, .least = 1, .score = score[0], .keep = keep[0]}, {.n = N, .least = 1, .score = score[1], .keep = keep[1]}};
+        skv_prunable p[2] = {{.n = N, .least = 1, .score = score[0], .keep = keep[0]},
+                             {.n = N, .least = 1, .score = score[1], .keep = keep[1]}};
         double threshold;
         for (int l = 0; l < 2; l++) {
             /* Few different values, so that ties are the rule. */
@@ -148,7 +151,8 @@ static void zeros_survive_fine_tuning(void **state) {
     (void)state;
     skv_test_make_dir(folder);
     make_data(folder, spec);
-    skive_dataset *train = open_data(ctx, spec, SKIVE_SPLIT_TRAIN), *validation = open_data(ctx, spec, SKIVE_SPLIT_VALIDATION);
+    skive_dataset *train = open_data(ctx, spec, SKIVE_SPLIT_TRAIN),
+                  *validation = open_data(ctx, spec, SKIVE_SPLIT_VALIDATION);
     static const char *const schedules[] = {"one-shot", "cubic"};
     static const char *const optimizers[] = {"sgd", "adamw"};
     for (int k = 0; k < 4; k++) {
@@ -238,7 +242,8 @@ static void distillation_follows_the_teacher(void **state) {
     (void)state;
     skv_test_make_dir(folder);
     make_data(folder, spec);
-    skive_dataset *train = open_data(ctx, spec, SKIVE_SPLIT_TRAIN), *held_out = open_data(ctx, spec, SKIVE_SPLIT_VALIDATION);
+    skive_dataset *train = open_data(ctx, spec, SKIVE_SPLIT_TRAIN),
+                  *held_out = open_data(ctx, spec, SKIVE_SPLIT_VALIDATION);
     skive_graph *teacher = network(ctx, "mlp:32"), *student = network(ctx, "mlp:4");
     t.epochs = 15;
     t.batch = 25;

@@ -145,7 +145,8 @@ static skive_status feed(void *user, int64_t index, skive_tensor *inputs, size_t
     assert_int_equal(n, 1);
     if (index >= f->runs) return SKIVE_ERR_NOT_FOUND;
     float *x = inputs[0].data;
-    for (int64_t i = 0; i < skive_tensor_count(&inputs[0]); i++) x[i] = (float)skv_rng_normal(9, (uint64_t)index, (uint64_t)i);
+    for (int64_t i = 0; i < skive_tensor_count(&inputs[0]); i++)
+        x[i] = (float)skv_rng_normal(9, (uint64_t)index, (uint64_t)i);
     if (index == f->bad_run) x[3] = NAN;
     return SKIVE_OK;
 }

@@ -117,8 +117,10 @@ static void elements_round_and_saturate(void **state) {
         for (int64_t i = 0; i < N; i++) skive_tensor_set(&t, i, values[i]);
         for (int64_t i = 0; i < N; i++) { /* after all are written: neighbours in a byte must not disturb */
             double got = skive_tensor_get(&t, i), want = values[i];
-            if (all_dtypes[d] == SKIVE_BOOL) want = want != 0.0;
-            else if (whole) want = fmin(fmax(rint(want), (double)low), (double)high);
+            if (all_dtypes[d] == SKIVE_BOOL)
+                want = want != 0.0;
+            else if (whole)
+                want = fmin(fmax(rint(want), (double)low), (double)high);
             double rtol = all_dtypes[d] == SKIVE_BF16 ? 0x1p-8 : all_dtypes[d] == SKIVE_F16 ? 0x1p-11 : 0x1p-24;
             if (all_dtypes[d] == SKIVE_F16 && fabs(want) > 65520) want = copysign((double)INFINITY, want);
             if (!skv_test_close(got, want, rtol, 0)) {
@@ -156,8 +158,10 @@ static void halves_are_exact_and_round_to_even(void **state) {
             assert_true((double)f == v && !signbit(f) == !signbit(v));
             assert_int_equal(skv_f32_to_f16(f), h);
         }
-        if (isnan(b)) assert_true(isnan(skv_bf16_to_f32(skv_f32_to_bf16(b))));
-        else assert_int_equal(skv_f32_to_bf16(b), h);
+        if (isnan(b))
+            assert_true(isnan(skv_bf16_to_f32(skv_f32_to_bf16(b))));
+        else
+            assert_int_equal(skv_f32_to_bf16(b), h);
     }
     /* Between neighbours: half way goes to the even one, a little beside it to the nearer, also when the double is so
      * close to half way that a float cannot tell. */
@@ -336,12 +340,12 @@ static void npy_headers_are_read_strictly(void **state) {
         {1, "{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }", 11, SKIVE_ERR_FORMAT, "needs 12 bytes"},
         {1, "{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }", 13, SKIVE_ERR_FORMAT, "holds 13"},
         {1, "{'descr': '<i2', 'fortran_order': False, 'shape': (2, -3), }", 12, SKIVE_ERR_FORMAT, "whole number"},
-        {1, "{'descr': '<i2', 'fortran_order': False, 'shape': (99999999999999999999,), }", 9,
-         SKIVE_ERR_FORMAT, "large"},
-        {1, "{'descr': '<i8', 'fortran_order': False, 'shape': (4611686018427387904, 2), }", 8,
-         SKIVE_ERR_FORMAT, "large"},
-        {1, "{'descr': '<i2', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }", 2,
-         SKIVE_ERR_LIMIT, "dimensions"},
+        {1, "{'descr': '<i2', 'fortran_order': False, 'shape': (99999999999999999999,), }", 9, SKIVE_ERR_FORMAT,
+         "large"},
+        {1, "{'descr': '<i8', 'fortran_order': False, 'shape': (4611686018427387904, 2), }", 8, SKIVE_ERR_FORMAT,
+         "large"},
+        {1, "{'descr': '<i2', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }", 2, SKIVE_ERR_LIMIT,
+         "dimensions"},
         {1, "{'descr': '<i2', 'fortran_order': Maybe, 'shape': (2,), }", 4, SKIVE_ERR_FORMAT, "fortran_order"},
         {1, "{'descr': '<i2', 'shape': (2,), }", 4, SKIVE_ERR_FORMAT, "missing"},
         {1, "{'descr': '<i2', 'descr': '<i2', 'shape': (2,), }", 4, SKIVE_ERR_FORMAT, "repeated"},

@@ -37,12 +37,12 @@ typedef int (*skive_progress_fn)(void *user, const char *what, const char *detai
                                  double seconds_left);
 
 typedef struct skive_context_options {
-    size_t size;                /* sizeof(skive_context_options) */
-    skive_allocator allocator;  /* alloc NULL: the C library's */
-    int threads;                /* 0: as many as the process may use */
-    uint64_t seed;              /* of every random choice that has no seed of its own */
-    skive_log_level log_level;  /* what goes to `log` */
-    skive_log_fn log;           /* NULL: nothing is logged */
+    size_t size;               /* sizeof(skive_context_options) */
+    skive_allocator allocator; /* alloc NULL: the C library's */
+    int threads;               /* 0: as many as the process may use */
+    uint64_t seed;             /* of every random choice that has no seed of its own */
+    skive_log_level log_level; /* what goes to `log` */
+    skive_log_fn log;          /* NULL: nothing is logged */
     void *log_user;
     skive_progress_fn progress; /* NULL: none */
     void *progress_user;

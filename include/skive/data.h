@@ -60,20 +60,20 @@ SKIVE_API skive_status skive_dataset_open(skive_context *ctx, const char *spec, 
 SKIVE_API void skive_dataset_free(skive_dataset *dataset);
 
 typedef struct skive_dataset_info {
-    const char *kind;      /* "fashion-mnist" */
-    const char *spec;      /* as given */
+    const char *kind; /* "fashion-mnist" */
+    const char *spec; /* as given */
     skive_split split;
-    size_t count;          /* samples in this split */
-    int rank;              /* of one sample: 3 (channels, height, width) or 1 (features) */
+    size_t count; /* samples in this split */
+    int rank;     /* of one sample: 3 (channels, height, width) or 1 (features) */
     int64_t dims[3];
-    size_t sample_size;    /* floats in one sample */
-    bool labelled;         /* targets are class labels */
-    int64_t classes;       /* 0 when not labelled */
+    size_t sample_size;             /* floats in one sample */
+    bool labelled;                  /* targets are class labels */
+    int64_t classes;                /* 0 when not labelled */
     const char *const *class_names; /* [classes], or NULL */
-    int target_rank;       /* of one float target when not labelled; 0 is one number */
+    int target_rank;                /* of one float target when not labelled; 0 is one number */
     int64_t target_dims[SKIVE_MAX_RANK];
-    size_t target_size;    /* floats in one target; 0 when labelled */
-    bool separate_test;    /* the test split holds other samples than the training splits */
+    size_t target_size; /* floats in one target; 0 when labelled */
+    bool separate_test; /* the test split holds other samples than the training splits */
 } skive_dataset_info;
 
 /* Strings are borrowed and live as long as the data set. */
@@ -122,8 +122,8 @@ SKIVE_API skive_status skive_normalization_format(skive_context *ctx, const skiv
 SKIVE_API skive_status skive_normalization_parse(skive_context *ctx, const char *text, skive_normalization *out);
 
 /* (x - mean) / std in place over samples [n][channels][plane] (plane: height times width). */
-SKIVE_API void skive_normalization_apply(const skive_normalization *normalization, float *x, size_t n,
-                                         size_t channels, size_t plane);
+SKIVE_API void skive_normalization_apply(const skive_normalization *normalization, float *x, size_t n, size_t channels,
+                                         size_t plane);
 
 /* ---- transforms (augmentation) ----
  *
@@ -138,15 +138,15 @@ SKIVE_API const char *skive_transform_brief(size_t index);
 /* ---- loader ---- */
 
 typedef struct skive_loader_options {
-    size_t size;            /* sizeof(skive_loader_options) */
-    size_t batch;           /* samples in a batch: 128 */
-    bool shuffle;           /* a new order each epoch: true */
-    bool drop_last;         /* leave out the last batch when it is not full: false */
-    uint64_t seed;          /* of order and transforms; 0: the context's seed */
-    const char *transforms; /* NULL or "": none */
+    size_t size;                              /* sizeof(skive_loader_options) */
+    size_t batch;                             /* samples in a batch: 128 */
+    bool shuffle;                             /* a new order each epoch: true */
+    bool drop_last;                           /* leave out the last batch when it is not full: false */
+    uint64_t seed;                            /* of order and transforms; 0: the context's seed */
+    const char *transforms;                   /* NULL or "": none */
     const skive_normalization *normalization; /* copied; NULL: none */
-    int prefetch;           /* batches made ahead: 4 */
-    int threads;            /* that make them, 0 to 64: 1. 0: they are made when asked for, by the caller */
+    int prefetch;                             /* batches made ahead: 4 */
+    int threads; /* that make them, 0 to 64: 1. 0: they are made when asked for, by the caller */
 } skive_loader_options;
 
 SKIVE_API skive_loader_options skive_loader_options_default(void);
@@ -166,7 +166,7 @@ typedef struct skive_batch {
  * (names the option or the transform), MEMORY. */
 SKIVE_API skive_status skive_loader_create(skive_context *ctx, const skive_dataset *dataset,
                                            const skive_loader_options *options, skive_loader **out);
-SKIVE_API void skive_loader_free(skive_loader *loader); /* at any time, NULL accepted */
+SKIVE_API void skive_loader_free(skive_loader *loader);            /* at any time, NULL accepted */
 SKIVE_API size_t skive_loader_batches(const skive_loader *loader); /* in an epoch */
 
 /* Begins epoch `epoch` from its first batch, dropping what is left of the one before. Two epochs of the same number

@@ -15,9 +15,9 @@ typedef struct skive_eval_report {
     double top5;
     double loss; /* mean cross-entropy of softmax(output 0) */
     int64_t classes;
-    int64_t *confusion;  /* [true][predicted] */
-    int32_t *predicted;  /* [n] */
-    uint8_t *hit;        /* [n] predicted == label */
+    int64_t *confusion;              /* [true][predicted] */
+    int32_t *predicted;              /* [n] */
+    uint8_t *hit;                    /* [n] predicted == label */
     double *precision, *recall, *f1; /* [classes]; NaN when undefined */
     double seconds, samples_per_second;
 } skive_eval_report;
@@ -30,9 +30,9 @@ SKIVE_API void skive_eval_report_free(skive_context *ctx, skive_eval_report *rep
 
 typedef struct skive_paired_report {
     int64_t n, both, only_a, only_b, neither; /* right */
-    double difference, low, high; /* accuracy(b) - accuracy(a), 95 % (Newcombe 1998, method 10, paired) */
-    double p_value;               /* exact McNemar test (McNemar 1947) */
-    int64_t same_class;           /* predictions equal, right or wrong */
+    double difference, low, high;             /* accuracy(b) - accuracy(a), 95 % (Newcombe 1998, method 10, paired) */
+    double p_value;                           /* exact McNemar test (McNemar 1947) */
+    int64_t same_class;                       /* predictions equal, right or wrong */
 } skive_paired_report;
 /* Compares two evaluations of the same set in the same order. Errors: ARGUMENT when they differ in n. */
 SKIVE_API skive_status skive_compare_paired(skive_context *ctx, const skive_eval_report *a, const skive_eval_report *b,

@@ -119,10 +119,10 @@ SKIVE_API skive_status skive_graph_print(const skive_graph *graph, char **out);
 SKIVE_API void skive_string_free(skive_context *ctx, char *text);
 
 typedef struct skive_cost {
-    int64_t macs;           /* multiply-accumulates */
-    int64_t operations;     /* other element operations */
-    int64_t parameters;     /* elements of parameters (floating point and quantized weights, biases, norms) */
-    int64_t nonzeros;       /* of those, not zero (a quantized weight: not equal to its zero point) */
+    int64_t macs;       /* multiply-accumulates */
+    int64_t operations; /* other element operations */
+    int64_t parameters; /* elements of parameters (floating point and quantized weights, biases, norms) */
+    int64_t nonzeros;   /* of those, not zero (a quantized weight: not equal to its zero point) */
     int64_t parameter_bytes;
     int64_t activation_bytes; /* of the outputs */
 } skive_cost;

@@ -15,18 +15,19 @@ extern "C" {
 
 /* Limits against hostile files. A file beyond one of them is refused with SKIVE_ERR_LIMIT before memory is taken for it. */
 typedef struct skive_onnx_load_options {
-    size_t size;              /* sizeof(skive_onnx_load_options) */
-    int max_depth;            /* of messages inside messages, 1 to 1000; a subgraph takes three. Default 100 */
-    size_t max_nodes;         /* subgraphs and expanded functions included. Default 1,000,000 */
+    size_t size;               /* sizeof(skive_onnx_load_options) */
+    int max_depth;             /* of messages inside messages, 1 to 1000; a subgraph takes three. Default 100 */
+    size_t max_nodes;          /* subgraphs and expanded functions included. Default 1,000,000 */
     uint64_t max_tensor_bytes; /* of one tensor. Default 8 GiB */
-    size_t max_memory;        /* of everything decoded but the weights. Default 1 GiB */
-    bool keep_unused;         /* keep initializers that nothing uses. Default false: dropped, with a note */
+    size_t max_memory;         /* of everything decoded but the weights. Default 1 GiB */
+    bool keep_unused;          /* keep initializers that nothing uses. Default false: dropped, with a note */
 } skive_onnx_load_options;
 
 typedef struct skive_onnx_save_options {
-    size_t size;                 /* sizeof(skive_onnx_save_options) */
-    int opset;                   /* 0: the least that all nodes need (13 or more). Default 0 */
-    uint64_t external_threshold; /* bytes of the file beyond which weights of 1 KiB and more go to "<file>.data" beside it.
+    size_t size; /* sizeof(skive_onnx_save_options) */
+    int opset;   /* 0: the least that all nodes need (13 or more). Default 0 */
+    uint64_t
+        external_threshold; /* bytes of the file beyond which weights of 1 KiB and more go to "<file>.data" beside it.
                                   * Default 1.9e9: ONNX files end at 2 GB */
 } skive_onnx_save_options;
 

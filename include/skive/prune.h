@@ -11,15 +11,15 @@ extern "C" {
 
 typedef struct skive_prune_options {
     size_t size;
-    const char *criterion;    /* criteria.inc: "magnitude" */
-    const char *schedule;     /* "one-shot", "cubic" */
-    double sparsity;          /* fraction of the prunable weights set to zero, in [0, 1) */
-    bool per_layer;           /* the same fraction in each layer; otherwise one threshold over all */
-    double layer_floor;       /* least fraction of a layer's weights that stays, so that no layer empties; default 0.005 */
-    const char *const *skip;  /* names of parameters left alone */
+    const char *criterion; /* criteria.inc: "magnitude" */
+    const char *schedule;  /* "one-shot", "cubic" */
+    double sparsity;       /* fraction of the prunable weights set to zero, in [0, 1) */
+    bool per_layer;        /* the same fraction in each layer; otherwise one threshold over all */
+    double layer_floor;    /* least fraction of a layer's weights that stays, so that no layer empties; default 0.005 */
+    const char *const *skip; /* names of parameters left alone */
     size_t n_skip;
     skive_train_options finetune; /* epochs 0: none */
-    int steps;                /* of the gradual schedule */
+    int steps;                    /* of the gradual schedule */
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 

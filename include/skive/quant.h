@@ -23,12 +23,12 @@ typedef struct skive_quantize_options {
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 
 typedef struct skive_quantize_row {
-    char *name;           /* of the value (activation) or parameter */
+    char *name; /* of the value (activation) or parameter */
     bool is_parameter;
-    double lo, hi;        /* range seen (activation) */
-    double scale;         /* of the value; the largest of the channels of a parameter */
+    double lo, hi; /* range seen (activation) */
+    double scale;  /* of the value; the largest of the channels of a parameter */
     int zero_point;
-    double sqnr;          /* signal to quantization noise, dB, on calibration data or weights */
+    double sqnr; /* signal to quantization noise, dB, on calibration data or weights */
 } skive_quantize_row;
 typedef struct skive_quantize_report {
     size_t n_rows;

@@ -14,23 +14,23 @@ typedef struct skive_train_options {
     size_t size;
     int epochs;
     int64_t batch;
-    const char *loss;          /* "cross-entropy", "mse" */
+    const char *loss; /* "cross-entropy", "mse" */
     double label_smoothing;
-    const char *optimizer;     /* "sgd", "adam", "adamw" */
+    const char *optimizer; /* "sgd", "adam", "adamw" */
     double learning_rate;
     double momentum;
     bool nesterov;
-    double weight_decay;       /* not applied to biases and normalisation parameters unless decay_all */
+    double weight_decay; /* not applied to biases and normalisation parameters unless decay_all */
     bool decay_all;
-    const char *schedule;      /* "constant", "step", "cosine" */
+    const char *schedule; /* "constant", "step", "cosine" */
     double warmup_epochs;
     double step_every, step_factor; /* of "step" */
-    double final_rate;         /* of "cosine": fraction of learning_rate at the end */
-    double clip_norm;          /* of the whole gradient; 0: off */
-    const char *augment;       /* transforms, "crop:4,flip"; NULL: none */
+    double final_rate;              /* of "cosine": fraction of learning_rate at the end */
+    double clip_norm;               /* of the whole gradient; 0: off */
+    const char *augment;            /* transforms, "crop:4,flip"; NULL: none */
     uint64_t seed;
-    bool keep_best;            /* parameters of the epoch with the best validation accuracy (needs a validation set) */
-    const char *checkpoint;    /* file written after each epoch and resumed from when it exists; NULL: none */
+    bool keep_best;         /* parameters of the epoch with the best validation accuracy (needs a validation set) */
+    const char *checkpoint; /* file written after each epoch and resumed from when it exists; NULL: none */
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 

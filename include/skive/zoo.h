@@ -13,8 +13,8 @@ extern "C" {
  * Same seed, same bits. Errors: NOT_FOUND (lists the names), ARGUMENT, SHAPE (sample too small for the network). */
 typedef struct skive_zoo_options {
     size_t size;
-    int rank;                      /* of one sample, without the batch */
-    int64_t dims[SKIVE_MAX_RANK];  /* [c][h][w] or [features] */
+    int rank;                     /* of one sample, without the batch */
+    int64_t dims[SKIVE_MAX_RANK]; /* [c][h][w] or [features] */
     int64_t classes;
     uint64_t seed;
 } skive_zoo_options;

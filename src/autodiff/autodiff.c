@@ -125,7 +125,10 @@ static skive_status check_loss(skive_context *ctx, const skive_value *loss) {
 skive_status skive_autodiff(skive_graph *graph, skive_value *loss, skive_value *const *wrt, size_t n_wrt,
                             skive_value **gradients) {
     skive_context *ctx = graph->ctx;
-    reverse r = {.ctx = ctx, .graph = graph, .builder = skv_build(graph), .n_nodes = graph->n_nodes,
+    reverse r = {.ctx = ctx,
+                 .graph = graph,
+                 .builder = skv_build(graph),
+                 .n_nodes = graph->n_nodes,
                  .n_values = graph->n_values};
     skive_status status;
     SKV_TRY(check_loss(ctx, loss));

@@ -7,9 +7,7 @@
 
 #include "base/context.h"
 
-static void put(void *out_pointer, void *block) {
-    memcpy(out_pointer, &block, sizeof block);
-}
+static void put(void *out_pointer, void *block) { memcpy(out_pointer, &block, sizeof block); }
 
 static skive_status out_of_memory(skive_context *ctx, size_t size) {
     return SKV_FAIL(ctx, SKIVE_ERR_MEMORY, "out of memory: %zu bytes were asked for", size);
@@ -72,8 +70,10 @@ skive_status skv_asprintf(skive_context *ctx, char **out, const char *format, ..
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
     skive_status status = SKIVE_OK;
-    if (length < 0) status = SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "a text could not be formatted");
-    else status = skv_alloc(ctx, (size_t)length + 1, out);
+    if (length < 0)
+        status = SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "a text could not be formatted");
+    else
+        status = skv_alloc(ctx, (size_t)length + 1, out);
     if (status == SKIVE_OK) (void)vsnprintf(*out, (size_t)length + 1, format, again);
     va_end(again);
     return status;

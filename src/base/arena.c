@@ -97,6 +97,4 @@ skive_status skv_arena_strdup(skv_arena *arena, const char *text, const char **o
     return skv_arena_strndup(arena, text, strlen(text), out);
 }
 
-size_t skv_arena_bytes(const skv_arena *arena) {
-    return arena->bytes;
-}
+size_t skv_arena_bytes(const skv_arena *arena) { return arena->bytes; }

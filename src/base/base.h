@@ -14,17 +14,17 @@
 /* ---- errors ---- */
 
 /* Hands a failing status up at once. */
-#define SKV_TRY(expr)                                                                                                  \
-    do {                                                                                                               \
-        skive_status skv_try_status_ = (expr);                                                                         \
-        if (skv_try_status_ != SKIVE_OK) return skv_try_status_;                                                       \
+#define SKV_TRY(expr)                                            \
+    do {                                                         \
+        skive_status skv_try_status_ = (expr);                   \
+        if (skv_try_status_ != SKIVE_OK) return skv_try_status_; \
     } while (0)
 
 /* The same, to a function's one exit label; `status` is the function's status variable. */
-#define SKV_GO(status, label, expr)                                                                                    \
-    do {                                                                                                               \
-        (status) = (expr);                                                                                             \
-        if ((status) != SKIVE_OK) goto label;                                                                          \
+#define SKV_GO(status, label, expr)           \
+    do {                                      \
+        (status) = (expr);                    \
+        if ((status) != SKIVE_OK) goto label; \
     } while (0)
 
 /* Sets the context's message and returns `code`. Usage: return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "%s: ...", name); */
@@ -44,14 +44,15 @@ void skv_log(skive_context *ctx, skive_log_level level, const char *format, ...)
 
 /* ---- memory ---- all blocks are aligned to 64 bytes; size 0 gives a valid pointer ---- */
 
-skive_status skv_alloc(skive_context *ctx, size_t size, void *out_pointer);                 /* *out is void** of any type */
+skive_status skv_alloc(skive_context *ctx, size_t size, void *out_pointer); /* *out is void** of any type */
 skive_status skv_alloc_array(skive_context *ctx, size_t count, size_t size, void *out_pointer); /* zeroed, checked */
 /* Grows *pointer from old_count to new_count elements, moving it; the new part is zeroed. On failure nothing changes. */
 skive_status skv_grow(skive_context *ctx, void *pointer, size_t old_count, size_t new_count, size_t size);
 skive_status skv_strdup(skive_context *ctx, const char *text, char **out);
 skive_status skv_strdup_n(skive_context *ctx, const char *text, size_t length, char **out);
 /* A printf into a new string, freed by skv_free. */
-skive_status skv_asprintf(skive_context *ctx, char **out, const char *format, ...) __attribute__((format(printf, 3, 4)));
+skive_status skv_asprintf(skive_context *ctx, char **out, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void skv_free(skive_context *ctx, void *pointer); /* NULL is accepted */
 
 /* Arena: many small pieces of one life. Zeroed memory, aligned to 16. */
@@ -75,17 +76,17 @@ static inline size_t skv_align_up(size_t n, size_t to) { return (n + to - 1) / t
 /* ---- random numbers: Philox4x32-10 (Salmon et al., SC 2011); a pure function of (seed, stream, index) ---- */
 
 void skv_philox(uint64_t key, uint64_t counter_low, uint64_t counter_high, uint32_t out[4]);
-double skv_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index);           /* [0, 1) */
-double skv_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);            /* mean 0, variance 1 */
+double skv_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index);             /* [0, 1) */
+double skv_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);              /* mean 0, variance 1 */
 uint64_t skv_rng_below(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n); /* 0 .. n-1, unbiased to 2^-64 */
-void skv_rng_shuffle(uint64_t seed, uint64_t stream, uint32_t *items, size_t n);  /* Fisher-Yates in place */
+void skv_rng_shuffle(uint64_t seed, uint64_t stream, uint32_t *items, size_t n);    /* Fisher-Yates in place */
 uint64_t skv_hash64(const void *bytes, size_t n, uint64_t seed);
 
 /* ---- CPU ---- levels are cumulative */
 
 typedef enum skv_isa {
     SKV_ISA_SCALAR,
-    SKV_ISA_AVX2, /* with FMA */
+    SKV_ISA_AVX2,   /* with FMA */
     SKV_ISA_AVX512, /* F, BW, DQ, VL */
     SKV_ISA_AVX512_VNNI,
     SKV_ISA_AVX512_BF16,

@@ -48,8 +48,10 @@ skive_status skive_context_create(const skive_context_options *options, skive_co
     const char *cap = getenv("SKIVE_ISA");
     skv_isa level;
     if (cap && *cap && !skv_isa_parse(cap, &level)) {
-        skv_log(ctx, SKIVE_LOG_WARNING, "SKIVE_ISA=%s is not a level and is ignored; use scalar, avx2, avx512, "
-                                        "avx512_vnni, avx512_bf16 or amx", cap);
+        skv_log(ctx, SKIVE_LOG_WARNING,
+                "SKIVE_ISA=%s is not a level and is ignored; use scalar, avx2, avx512, "
+                "avx512_vnni, avx512_bf16 or amx",
+                cap);
     }
     *out = ctx;
     return SKIVE_OK;
@@ -63,13 +65,9 @@ void skive_context_free(skive_context *ctx) {
     allocator.free(allocator.user, ctx);
 }
 
-const char *skive_context_message(const skive_context *ctx) {
-    return ctx ? ctx->message : "";
-}
+const char *skive_context_message(const skive_context *ctx) { return ctx ? ctx->message : ""; }
 
-const char *skive_context_subject(const skive_context *ctx) {
-    return ctx ? ctx->subject : "";
-}
+const char *skive_context_subject(const skive_context *ctx) { return ctx ? ctx->subject : ""; }
 
 void skive_context_clear(skive_context *ctx) {
     if (!ctx) return;
@@ -77,9 +75,7 @@ void skive_context_clear(skive_context *ctx) {
     ctx->subject[0] = '\0';
 }
 
-size_t skive_context_note_count(const skive_context *ctx) {
-    return ctx ? ctx->note_count : 0;
-}
+size_t skive_context_note_count(const skive_context *ctx) { return ctx ? ctx->note_count : 0; }
 
 const char *skive_context_note(const skive_context *ctx, size_t index) {
     return ctx && index < ctx->note_count ? ctx->notes[index] : "";
@@ -91,9 +87,7 @@ void skive_context_clear_notes(skive_context *ctx) {
     ctx->note_count = 0;
 }
 
-int skive_context_threads(const skive_context *ctx) {
-    return ctx ? ctx->threads : 1;
-}
+int skive_context_threads(const skive_context *ctx) { return ctx ? ctx->threads : 1; }
 
 skive_status skive_context_set_threads(skive_context *ctx, int threads) {
     if (!ctx) return SKIVE_ERR_ARGUMENT;
@@ -105,9 +99,7 @@ skive_status skive_context_set_threads(skive_context *ctx, int threads) {
     return SKIVE_OK;
 }
 
-uint64_t skive_context_seed(const skive_context *ctx) {
-    return ctx ? ctx->seed : 0;
-}
+uint64_t skive_context_seed(const skive_context *ctx) { return ctx ? ctx->seed : 0; }
 
 void skive_context_set_seed(skive_context *ctx, uint64_t seed) {
     if (ctx) ctx->seed = seed;

@@ -6,7 +6,7 @@
 
 #define SKV_MESSAGE_SIZE 2048
 #define SKV_SUBJECT_SIZE 512
-#define SKV_NOTES_MAX 10000
+#define SKV_NOTES_MAX    10000
 
 struct skive_context {
     skive_allocator allocator;

@@ -16,9 +16,7 @@
 
 static const char *const names[SKV_ISA_COUNT] = {"scalar", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"};
 
-const char *skv_isa_name(skv_isa isa) {
-    return (int)isa >= 0 && isa < SKV_ISA_COUNT ? names[isa] : "unknown";
-}
+const char *skv_isa_name(skv_isa isa) { return (int)isa >= 0 && isa < SKV_ISA_COUNT ? names[isa] : "unknown"; }
 
 bool skv_isa_parse(const char *name, skv_isa *out) {
     for (int i = 0; i < SKV_ISA_COUNT; i++) {
@@ -42,9 +40,7 @@ static cpuid_leaf leaf(unsigned number, unsigned sub) {
     return r;
 }
 
-static bool all(unsigned word, unsigned bits) {
-    return (word & bits) == bits;
-}
+static bool all(unsigned word, unsigned bits) { return (word & bits) == bits; }
 
 static uint64_t xcr0(void) {
     unsigned low, high;
@@ -73,19 +69,13 @@ skv_isa skv_cpu_isa_hardware(void) {
     return SKV_ISA_AMX;
 }
 
-bool skv_cpu_amx_hidden(void) {
-    return all(leaf(7, 0).edx, 1u << 24) && leaf(0x1d, 0).eax == 0;
-}
+bool skv_cpu_amx_hidden(void) { return all(leaf(7, 0).edx, 1u << 24) && leaf(0x1d, 0).eax == 0; }
 
 #else
 
-skv_isa skv_cpu_isa_hardware(void) {
-    return SKV_ISA_SCALAR;
-}
+skv_isa skv_cpu_isa_hardware(void) { return SKV_ISA_SCALAR; }
 
-bool skv_cpu_amx_hidden(void) {
-    return false;
-}
+bool skv_cpu_amx_hidden(void) { return false; }
 
 #endif
 
@@ -102,6 +92,4 @@ skv_isa skv_cpu_isa(void) {
     return isa;
 }
 
-const char *skive_cpu_isa_name(void) {
-    return skv_isa_name(skv_cpu_isa());
-}
+const char *skive_cpu_isa_name(void) { return skv_isa_name(skv_cpu_isa()); }

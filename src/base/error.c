@@ -11,8 +11,10 @@
 
 static void one_line(char *text) {
     for (unsigned char *c = (unsigned char *)text; *c; c++) {
-        if (*c == '\n' || *c == '\t' || *c == '\r') *c = ' ';
-        else if (*c < 0x20 || *c == 0x7f) *c = '?';
+        if (*c == '\n' || *c == '\t' || *c == '\r')
+            *c = ' ';
+        else if (*c < 0x20 || *c == 0x7f)
+            *c = '?';
     }
 }
 
@@ -29,8 +31,10 @@ static void copy_text(char *to, size_t size, const char *from) {
 
 static void format_line(char *buffer, size_t size, const char *format, va_list args) {
     int length = vsnprintf(buffer, size, format, args);
-    if (length < 0) copy_text(buffer, size, "(a message that could not be formatted)");
-    else if ((size_t)length >= size) memcpy(buffer + size - 4, "...", 4);
+    if (length < 0)
+        copy_text(buffer, size, "(a message that could not be formatted)");
+    else if ((size_t)length >= size)
+        memcpy(buffer + size - 4, "...", 4);
     one_line(buffer);
 }
 

@@ -8,8 +8,8 @@
 #include "base/context.h"
 
 static skive_status too_large(skive_context *ctx, const char *path, size_t limit) {
-    return skv_fail_at(ctx, SKIVE_ERR_LIMIT, path,
-                       "%s: larger than the limit of %zu bytes for a file of its kind", path, limit);
+    return skv_fail_at(ctx, SKIVE_ERR_LIMIT, path, "%s: larger than the limit of %zu bytes for a file of its kind",
+                       path, limit);
 }
 
 /* Reads until the end of the file. `guess` is what fstat said, and may be wrong or 0. */
@@ -66,8 +66,10 @@ skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, v
         status = skv_fail_errno(ctx, path, "read", EISDIR);
     } else {
         size_t guess = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
-        if (limit && guess > limit) status = too_large(ctx, path, limit);
-        else status = read_all(ctx, path, fd, guess, limit, out, out_size);
+        if (limit && guess > limit)
+            status = too_large(ctx, path, limit);
+        else
+            status = read_all(ctx, path, fd, guess, limit, out, out_size);
     }
     (void)close(fd);
     return status;

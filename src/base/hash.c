@@ -6,9 +6,7 @@
 static const uint64_t P1 = 0x9E3779B185EBCA87u, P2 = 0xC2B2AE3D27D4EB4Fu, P3 = 0x165667B19E3779F9u,
                       P4 = 0x85EBCA77C2B2AE63u, P5 = 0x27D4EB2F165667C5u;
 
-static uint64_t rotate(uint64_t x, unsigned n) {
-    return x << n | x >> (64 - n);
-}
+static uint64_t rotate(uint64_t x, unsigned n) { return x << n | x >> (64 - n); }
 
 static uint64_t read64(const unsigned char *p) {
     uint64_t v;
@@ -28,13 +26,9 @@ static uint32_t read32(const unsigned char *p) {
     return v;
 }
 
-static uint64_t mix(uint64_t lane, uint64_t input) {
-    return rotate(lane + input * P2, 31) * P1;
-}
+static uint64_t mix(uint64_t lane, uint64_t input) { return rotate(lane + input * P2, 31) * P1; }
 
-static uint64_t merge(uint64_t hash, uint64_t lane) {
-    return (hash ^ mix(0, lane)) * P1 + P4;
-}
+static uint64_t merge(uint64_t hash, uint64_t lane) { return (hash ^ mix(0, lane)) * P1 + P4; }
 
 uint64_t skv_hash64(const void *bytes, size_t n, uint64_t seed) {
     const unsigned char *p = bytes;

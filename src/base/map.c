@@ -52,18 +52,16 @@ skive_status skv_map_open(skive_context *ctx, const char *path, skv_map **out) {
     map->data = map->copy;
 done:
     (void)close(fd);
-    if (status != SKIVE_OK) skv_free(ctx, map);
-    else *out = map;
+    if (status != SKIVE_OK)
+        skv_free(ctx, map);
+    else
+        *out = map;
     return status;
 }
 
-const unsigned char *skv_map_data(const skv_map *map) {
-    return map->data;
-}
+const unsigned char *skv_map_data(const skv_map *map) { return map->data; }
 
-size_t skv_map_size(const skv_map *map) {
-    return map->size;
-}
+size_t skv_map_size(const skv_map *map) { return map->size; }
 
 void skv_map_retain(skv_map *map) {
     if (map) atomic_fetch_add_explicit(&map->refs, 1, memory_order_relaxed);

@@ -23,14 +23,8 @@ static const status_row *find(skive_status status) {
     return internal;
 }
 
-const char *skive_status_name(skive_status status) {
-    return find(status)->name;
-}
+const char *skive_status_name(skive_status status) { return find(status)->name; }
 
-const char *skive_status_brief(skive_status status) {
-    return find(status)->brief;
-}
+const char *skive_status_brief(skive_status status) { return find(status)->brief; }
 
-int skive_status_exit(skive_status status) {
-    return find(status)->exit_status;
-}
+int skive_status_exit(skive_status status) { return find(status)->exit_status; }

@@ -15,6 +15,4 @@ int skv_default_threads(void) {
 #endif
 }
 
-int skv_threads(const skive_context *ctx) {
-    return skive_context_threads(ctx);
-}
+int skv_threads(const skive_context *ctx) { return skive_context_threads(ctx); }

@@ -5,6 +5,4 @@
 #define SKIVE_VERSION_STRING "0.1.0"
 #endif
 
-const char *skive_version(void) {
-    return SKIVE_VERSION_STRING;
-}
+const char *skive_version(void) { return SKIVE_VERSION_STRING; }

@@ -96,15 +96,20 @@ static skive_status open_target(skv_writer *w) {
         w->fd = open(w->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
         return w->fd >= 0 ? SKIVE_OK : skv_fail_errno(w->ctx, w->path, "write", errno);
     }
-    if (exists && lstat(w->path, &link) == 0 && S_ISLNK(link.st_mode)) SKV_TRY(resolve(w));
-    else SKV_TRY(skv_strdup(w->ctx, w->path, &w->target));
+    if (exists && lstat(w->path, &link) == 0 && S_ISLNK(link.st_mode))
+        SKV_TRY(resolve(w));
+    else
+        SKV_TRY(skv_strdup(w->ctx, w->path, &w->target));
 
     const char *slash = strrchr(w->target, '/');
     const char *base = slash ? slash + 1 : w->target;
     if (*base == '\0') return skv_fail_errno(w->ctx, w->path, "write", *w->target ? EISDIR : ENOENT);
-    if (!slash) SKV_TRY(skv_strdup(w->ctx, ".", &w->folder));
-    else if (slash == w->target) SKV_TRY(skv_strdup(w->ctx, "/.", &w->folder));
-    else SKV_TRY(skv_strdup_n(w->ctx, w->target, (size_t)(slash - w->target), &w->folder));
+    if (!slash)
+        SKV_TRY(skv_strdup(w->ctx, ".", &w->folder));
+    else if (slash == w->target)
+        SKV_TRY(skv_strdup(w->ctx, "/.", &w->folder));
+    else
+        SKV_TRY(skv_strdup_n(w->ctx, w->target, (size_t)(slash - w->target), &w->folder));
     return open_temporary(w, base, exists ? &st : NULL);
 }
 
@@ -157,9 +162,7 @@ skive_status skv_writer_write(skv_writer *w, const void *bytes, size_t n) {
 }
 
 /* Pipes and some file systems know no fsync and say so with EINVAL or ENOTSUP. */
-static bool sync_failed(int fd) {
-    return fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS;
-}
+static bool sync_failed(int fd) { return fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS; }
 
 static skive_status sync_folder(skv_writer *w) {
     int fd = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -33,24 +33,24 @@ struct skive_dataset {
     char *spec;
     skive_split split;
     /* Filled in by the kind. */
-    size_t total;            /* samples in the files */
-    int rank;                /* 3 or 1 */
-    int64_t dims[3];         /* [c][h][w] or [features] */
-    size_t size;             /* product of dims */
-    const uint8_t *u8;       /* [total][size] 8-bit samples in memory, or NULL */
-    void *u8_block;          /* the allocation that holds them, or NULL */
-    skive_tensor x;          /* samples of another type in memory; it may also hold `u8` */
-    void *state;             /* anything else the kind keeps */
-    int32_t *labels;         /* [total], or NULL */
+    size_t total;      /* samples in the files */
+    int rank;          /* 3 or 1 */
+    int64_t dims[3];   /* [c][h][w] or [features] */
+    size_t size;       /* product of dims */
+    const uint8_t *u8; /* [total][size] 8-bit samples in memory, or NULL */
+    void *u8_block;    /* the allocation that holds them, or NULL */
+    skive_tensor x;    /* samples of another type in memory; it may also hold `u8` */
+    void *state;       /* anything else the kind keeps */
+    int32_t *labels;   /* [total], or NULL */
     int64_t classes;
-    char **class_names;      /* [classes], or NULL */
-    float *targets;          /* [total][target_size], or NULL */
+    char **class_names; /* [classes], or NULL */
+    float *targets;     /* [total][target_size], or NULL */
     int target_rank;
     int64_t target_dims[SKIVE_MAX_RANK];
     size_t target_size;
     bool separate_test;
     /* Filled in by dataset.c. */
-    uint32_t *order;         /* [count] samples of the split; NULL: all, in order */
+    uint32_t *order; /* [count] samples of the split; NULL: all, in order */
     size_t count;
 };
 
@@ -151,9 +151,7 @@ float *skv_transforms_run(const skv_transform_list *list, uint64_t seed, uint64_
                           const int64_t dims[3], float *a, float *b);
 
 /* A whole number in 0 .. n-1 of 32 random bits. */
-static inline int64_t skv_pick(uint32_t random, int64_t n) {
-    return (int64_t)(((uint64_t)random * (uint64_t)n) >> 32);
-}
+static inline int64_t skv_pick(uint32_t random, int64_t n) { return (int64_t)(((uint64_t)random * (uint64_t)n) >> 32); }
 
 /* ---- normalisation ---- */
 

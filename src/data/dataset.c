@@ -21,21 +21,13 @@ enum { STREAM_VALIDATION = 1, STREAM_LIMIT = 2 };
 
 /* ---- the list ---- */
 
-size_t skive_dataset_kind_count(void) {
-    return KIND_COUNT;
-}
+size_t skive_dataset_kind_count(void) { return KIND_COUNT; }
 
-const char *skive_dataset_kind_name(size_t index) {
-    return index < KIND_COUNT ? kinds[index]->name : NULL;
-}
+const char *skive_dataset_kind_name(size_t index) { return index < KIND_COUNT ? kinds[index]->name : NULL; }
 
-const char *skive_dataset_kind_syntax(size_t index) {
-    return index < KIND_COUNT ? kinds[index]->syntax : NULL;
-}
+const char *skive_dataset_kind_syntax(size_t index) { return index < KIND_COUNT ? kinds[index]->syntax : NULL; }
 
-const char *skive_dataset_kind_brief(size_t index) {
-    return index < KIND_COUNT ? kinds[index]->brief : NULL;
-}
+const char *skive_dataset_kind_brief(size_t index) { return index < KIND_COUNT ? kinds[index]->brief : NULL; }
 
 const char *skive_split_name(skive_split split) {
     switch (split) {
@@ -92,7 +84,8 @@ skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t know
         if (known && ds->labels[i] >= known) {
             return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
                                "%s: label %" PRId32 " of sample %zu is out of range: there are %" PRId64
-                               " classes, numbered from 0", path, ds->labels[i], i, known);
+                               " classes, numbered from 0",
+                               path, ds->labels[i], i, known);
         }
         if (ds->labels[i] > largest) largest = ds->labels[i];
     }
@@ -103,8 +96,10 @@ skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t know
 /* ---- opening ---- */
 
 skive_dataset_options skive_dataset_options_default(void) {
-    return (skive_dataset_options){.size = sizeof(skive_dataset_options), .split = SKIVE_SPLIT_TRAIN,
-                                   .validation_fraction = 1.0 / 12.0, .seed = 1};
+    return (skive_dataset_options){.size = sizeof(skive_dataset_options),
+                                   .split = SKIVE_SPLIT_TRAIN,
+                                   .validation_fraction = 1.0 / 12.0,
+                                   .seed = 1};
 }
 
 static skive_status check_options(skive_context *ctx, const skive_dataset_options *given, skive_dataset_options *o) {

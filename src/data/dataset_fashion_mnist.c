@@ -7,8 +7,8 @@
 static const char advice[] = "install the Debian package dataset-fashion-mnist (apt install dataset-fashion-mnist), or "
                              "set SKIVE_DATA_DIR to the folder that holds fashion-mnist/";
 
-static skive_status open_fashion(skive_context *ctx, const char *args, bool test,
-                                 const skive_dataset_options *options, skive_dataset *ds) {
+static skive_status open_fashion(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
+                                 skive_dataset *ds) {
     static const char *const names[10] = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
                                           "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
     (void)options;

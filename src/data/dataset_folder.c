@@ -33,15 +33,15 @@ static skive_status names_add(skive_context *ctx, name_list *list, const char *p
         SKV_TRY(skv_grow(ctx, &list->names, list->count, more, sizeof *list->names));
         list->capacity = more;
     }
-    if (prefix) SKV_TRY(skv_asprintf(ctx, &list->names[list->count], "%s/%s", prefix, name));
-    else SKV_TRY(skv_strdup(ctx, name, &list->names[list->count]));
+    if (prefix)
+        SKV_TRY(skv_asprintf(ctx, &list->names[list->count], "%s/%s", prefix, name));
+    else
+        SKV_TRY(skv_strdup(ctx, name, &list->names[list->count]));
     list->count++;
     return SKIVE_OK;
 }
 
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
 static bool is_image_name(const char *name) {
     const char *dot = strrchr(name, '.');
@@ -139,12 +139,13 @@ static skive_status read_folder(skive_context *ctx, const skive_dataset *ds, siz
     if (!f->resize_h) {
         status = skv_fail_at(ctx, SKIVE_ERR_DATA, path,
                              "%s: is %dx%d pixels but the first image is %dx%d; give a size to scale all images to "
-                             "(resize)", path, image.width, image.height, (int)ds->dims[2], (int)ds->dims[1]);
+                             "(resize)",
+                             path, image.width, image.height, (int)ds->dims[2], (int)ds->dims[1]);
         goto done;
     }
     SKV_GO(status, done, skv_alloc(ctx, plane * (size_t)channels, &scaled));
-    SKV_GO(status, done, skv_resizer_create(ctx, image.height, image.width, ds->dims[1], ds->dims[2], channels,
-                                            &resizer));
+    SKV_GO(status, done,
+           skv_resizer_create(ctx, image.height, image.width, ds->dims[1], ds->dims[2], channels, &resizer));
     skv_resizer_run(resizer, image.pixels, scaled);
     unpack(scaled, (size_t)channels, plane, x);
 done:
@@ -263,8 +264,8 @@ static skive_status open_folder(skive_context *ctx, const char *args, bool test,
     }
     ds->total = f->files.count;
     if (ds->total == 0) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, f->root, "%s: there is no PNG or JPEG file in its class folders",
-                             f->root);
+        status =
+            skv_fail_at(ctx, SKIVE_ERR_DATA, f->root, "%s: there is no PNG or JPEG file in its class folders", f->root);
         goto done;
     }
     f->resize_h = options->resize_h;

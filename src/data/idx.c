@@ -99,9 +99,8 @@ skive_status skv_idx_open(skive_context *ctx, const char *images, const char *la
     SKV_TRY(read_idx(ctx, labels, "labels", 1, 1, &label_rank, label_dims, &values, &size));
     skive_status status = SKIVE_OK;
     if (label_dims[0] != dims[0]) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, labels,
-                             "%s: has %" PRIu32 " labels but %s has %" PRIu32 " images", labels, label_dims[0], images,
-                             dims[0]);
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, labels, "%s: has %" PRIu32 " labels but %s has %" PRIu32 " images",
+                             labels, label_dims[0], images, dims[0]);
         goto done;
     }
     SKV_GO(status, done, skv_alloc_array(ctx, ds->total, sizeof *ds->labels, &ds->labels));

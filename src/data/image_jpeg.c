@@ -45,9 +45,7 @@ static void on_message(j_common_ptr info, int level) {
     }
 }
 
-static void on_output(j_common_ptr info) {
-    (void)info; /* nothing is ever printed */
-}
+static void on_output(j_common_ptr info) { (void)info; /* nothing is ever printed */ }
 
 static void on_progress(j_common_ptr info) {
     job *j = (job *)(void *)info->err;

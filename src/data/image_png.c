@@ -66,8 +66,10 @@ static bool run(job *j) {
     bool rgb = (colour & PNG_COLOR_MASK_COLOR) != 0;
     j->status = skv_image_check(j->ctx, j->path, width, height, rgb ? 3 : 1);
     if (j->status != SKIVE_OK) return false;
-    if (colour == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(j->png);
-    else if (!rgb && depth < 8) png_set_expand_gray_1_2_4_to_8(j->png);
+    if (colour == PNG_COLOR_TYPE_PALETTE)
+        png_set_palette_to_rgb(j->png);
+    else if (!rgb && depth < 8)
+        png_set_expand_gray_1_2_4_to_8(j->png);
     if (depth == 16) png_set_scale_16(j->png);
     png_set_strip_alpha(j->png);
     (void)png_set_interlace_handling(j->png);
@@ -94,8 +96,10 @@ skive_status skv_png_decode(skive_context *ctx, const void *bytes, size_t n, con
     bool done = false;
     j.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, job_alloc, job_free);
     if (j.png) j.info = png_create_info_struct(j.png);
-    if (j.info) done = run(&j);
-    else j.status = SKIVE_ERR_MEMORY;
+    if (j.info)
+        done = run(&j);
+    else
+        j.status = SKIVE_ERR_MEMORY;
     if (j.png) png_destroy_read_struct(&j.png, j.info ? &j.info : NULL, NULL);
     skv_free(ctx, j.rows);
     if (done) return SKIVE_OK;

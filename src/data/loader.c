@@ -60,8 +60,8 @@ struct skive_loader {
 };
 
 skive_loader_options skive_loader_options_default(void) {
-    return (skive_loader_options){.size = sizeof(skive_loader_options), .batch = 128, .shuffle = true, .prefetch = 4,
-                                  .threads = 1};
+    return (skive_loader_options){
+        .size = sizeof(skive_loader_options), .batch = 128, .shuffle = true, .prefetch = 4, .threads = 1};
 }
 
 /* ---- filling ---- */
@@ -114,9 +114,11 @@ static void fill(worker *w, size_t sequence, slot *s) {
     for (size_t i = 0; i < s->count; i++) {
         size_t index = l->order[first + i], at = skv_dataset_at(ds, index);
         s->indices[i] = index;
-        if (s->labels) s->labels[i] = ds->labels[at];
-        else memcpy(s->targets + i * ds->target_size, ds->targets + at * ds->target_size,
-                    ds->target_size * sizeof(float));
+        if (s->labels)
+            s->labels[i] = ds->labels[at];
+        else
+            memcpy(s->targets + i * ds->target_size, ds->targets + at * ds->target_size,
+                   ds->target_size * sizeof(float));
         s->status = fill_sample(w, index, s->x + i * ds->size);
         if (s->status != SKIVE_OK) {
             (void)snprintf(s->message, sizeof s->message, "%s", skive_context_message(w->ctx));
@@ -131,8 +133,8 @@ static void *work_loop(void *argument) {
     skive_loader *l = w->loader;
     pthread_mutex_lock(&l->mutex);
     for (;;) {
-        while (!l->stop && !(l->running && l->next_fill < l->batches &&
-                             l->slots[l->next_fill % l->depth].state == SLOT_FREE)) {
+        while (!l->stop &&
+               !(l->running && l->next_fill < l->batches && l->slots[l->next_fill % l->depth].state == SLOT_FREE)) {
             pthread_cond_wait(&l->work, &l->mutex);
         }
         if (l->stop) break;
@@ -216,8 +218,10 @@ static skive_status make_slots(skive_loader *l) {
         slot *s = &l->slots[i];
         SKV_TRY(skv_alloc_array(l->ctx, floats, sizeof *s->x, &s->x));
         SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->indices, &s->indices));
-        if (ds->labels) SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->labels, &s->labels));
-        else SKV_TRY(skv_alloc_array(l->ctx, targets, sizeof *s->targets, &s->targets));
+        if (ds->labels)
+            SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->labels, &s->labels));
+        else
+            SKV_TRY(skv_alloc_array(l->ctx, targets, sizeof *s->targets, &s->targets));
     }
     return SKIVE_OK;
 }
@@ -319,9 +323,7 @@ void skive_loader_free(skive_loader *l) {
     skv_free(ctx, l);
 }
 
-size_t skive_loader_batches(const skive_loader *l) {
-    return l->batches;
-}
+size_t skive_loader_batches(const skive_loader *l) { return l->batches; }
 
 /* ---- the epoch ---- */
 

@@ -87,8 +87,10 @@ skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *d
         if (x) SKV_GO(status, done, ds->kind->read(ctx, ds, at, x));
         for (int c = 0; c < channels; c++) {
             size_t from = (size_t)c * plane;
-            if (x) add_floats(x + from, plane, &s[c]);
-            else count_bytes(ds->u8 + at * ds->size + from, plane, s[c].histogram);
+            if (x)
+                add_floats(x + from, plane, &s[c]);
+            else
+                count_bytes(ds->u8 + at * ds->size + from, plane, s[c].histogram);
         }
         if (i % 64 == 63 || i + 1 == ds->count) {
             SKV_GO(status, done, skv_progress_at(&progress, (double)(i + 1), "%zu samples", i + 1));
@@ -98,8 +100,8 @@ skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *d
     for (int c = 0; c < channels; c++) finish(&s[c], x == NULL, &out->mean[c], &out->std[c]);
     if (!skv_normalization_valid(out)) {
         *out = (skive_normalization){0};
-        status = SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "%s: the samples are too large to have a mean and deviation",
-                          ds->spec);
+        status =
+            SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "%s: the samples are too large to have a mean and deviation", ds->spec);
     }
 done:
     skv_free(ctx, s);
@@ -179,7 +181,8 @@ skive_status skive_normalization_parse(skive_context *ctx, const char *text, ski
         !skv_normalization_valid(&n)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "normalisation",
                            "normalisation '%s': expected as many means as positive deviations, up to %d of each, such "
-                           "as 0.286;0.353", text, SKIVE_MAX_CHANNELS);
+                           "as 0.286;0.353",
+                           text, SKIVE_MAX_CHANNELS);
     }
     *out = n;
     return SKIVE_OK;

@@ -95,8 +95,10 @@ static skive_status inflate_some(skv_stream *s, unsigned char *out, size_t n, si
         if (code == Z_STREAM_END) {
             feed(s);
             /* gzip files may be joined end to end */
-            if (s->z.avail_in >= 2 && s->z.next_in[0] == 0x1f && s->z.next_in[1] == 0x8b) (void)inflateReset(&s->z);
-            else s->ended = true;
+            if (s->z.avail_in >= 2 && s->z.next_in[0] == 0x1f && s->z.next_in[1] == 0x8b)
+                (void)inflateReset(&s->z);
+            else
+                s->ended = true;
         } else if (code == Z_BUF_ERROR && s->z.avail_in == 0) {
             feed(s);
             if (s->z.avail_in == 0) return too_short(s);

@@ -13,21 +13,13 @@ static const skv_transform *const transforms[] = {
 
 enum { TRANSFORM_COUNT = sizeof transforms / sizeof transforms[0] };
 
-size_t skive_transform_count(void) {
-    return TRANSFORM_COUNT;
-}
+size_t skive_transform_count(void) { return TRANSFORM_COUNT; }
 
-const char *skive_transform_name(size_t index) {
-    return index < TRANSFORM_COUNT ? transforms[index]->name : NULL;
-}
+const char *skive_transform_name(size_t index) { return index < TRANSFORM_COUNT ? transforms[index]->name : NULL; }
 
-const char *skive_transform_syntax(size_t index) {
-    return index < TRANSFORM_COUNT ? transforms[index]->syntax : NULL;
-}
+const char *skive_transform_syntax(size_t index) { return index < TRANSFORM_COUNT ? transforms[index]->syntax : NULL; }
 
-const char *skive_transform_brief(size_t index) {
-    return index < TRANSFORM_COUNT ? transforms[index]->brief : NULL;
-}
+const char *skive_transform_brief(size_t index) { return index < TRANSFORM_COUNT ? transforms[index]->brief : NULL; }
 
 static skive_status parse_one(skive_context *ctx, const char *text, size_t length, skv_transform_list *list) {
     const char *colon = memchr(text, ':', length);

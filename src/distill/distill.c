@@ -13,8 +13,8 @@ typedef struct distillation {
 } distillation;
 
 skive_distill_options skive_distill_options_default(void) {
-    return (skive_distill_options){.size = sizeof(skive_distill_options), .temperature = 4, .alpha = 0.7,
-                                   .train = skive_train_options_default()};
+    return (skive_distill_options){
+        .size = sizeof(skive_distill_options), .temperature = 4, .alpha = 0.7, .train = skive_train_options_default()};
 }
 
 /* A parameter [1][c][1]... (or [1][1]) of one number a channel. */
@@ -29,8 +29,12 @@ static skive_value *per_channel(skv_builder *b, const double *numbers, int chann
     return skv_emit_param(b, NULL, s);
 }
 
-static double mean_of(const skive_normalization *n, int c) { return n->channels ? (double)n->mean[n->channels > 1 ? c : 0] : 0; }
-static double std_of(const skive_normalization *n, int c) { return n->channels ? (double)n->std[n->channels > 1 ? c : 0] : 1; }
+static double mean_of(const skive_normalization *n, int c) {
+    return n->channels ? (double)n->mean[n->channels > 1 ? c : 0] : 0;
+}
+static double std_of(const skive_normalization *n, int c) {
+    return n->channels ? (double)n->std[n->channels > 1 ? c : 0] : 1;
+}
 
 /* The student's input as the teacher expects it: back to raw samples, then into the teacher's normalisation. */
 static skive_value *renormalize(skv_builder *b, const distillation *d, skive_value *input) {
@@ -62,17 +66,21 @@ static skive_value *add_teacher(skv_builder *b, const distillation *d, skive_val
     return logits;
 }
 
-static skive_value *build_loss(void *user, skv_builder *b, skive_value *input, skive_value *logits, skive_value *labels) {
+static skive_value *build_loss(void *user, skv_builder *b, skive_value *input, skive_value *logits,
+                               skive_value *labels) {
     const distillation *d = user;
     const double alpha = d->o->alpha;
-    skv_loss_args args = {.logits = logits, .labels = labels, .label_smoothing = d->o->train.label_smoothing,
+    skv_loss_args args = {.logits = logits,
+                          .labels = labels,
+                          .label_smoothing = d->o->train.label_smoothing,
                           .temperature = d->o->temperature};
     args.teacher = add_teacher(b, d, input);
     if (b->status != SKIVE_OK) return NULL;
     const skive_type *s = &logits->type, *t = &args.teacher->type;
     if (s->rank != 2 || t->rank != 2 || s->dims[1].size != t->dims[1].size) {
         b->status = SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "the teacher gives %lld scores, the student %lld",
-                             t->rank == 2 ? (long long)t->dims[1].size : -1LL, s->rank == 2 ? (long long)s->dims[1].size : -1LL);
+                             t->rank == 2 ? (long long)t->dims[1].size : -1LL,
+                             s->rank == 2 ? (long long)s->dims[1].size : -1LL);
         return NULL;
     }
     skive_value *soft = skv_loss_find("kl")->build(b, &args);
@@ -84,8 +92,8 @@ static skive_value *build_loss(void *user, skv_builder *b, skive_value *input, s
 
 static skive_status check(skive_context *ctx, const skive_distill_options *o, const skive_graph *teacher) {
     if (!(o->temperature > 0 && o->temperature <= 1000)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "temperature", "temperature is %g; it must lie above 0 and at most 1000",
-                           o->temperature);
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "temperature",
+                           "temperature is %g; it must lie above 0 and at most 1000", o->temperature);
     }
     if (!(o->alpha >= 0 && o->alpha <= 1)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "alpha", "alpha is %g; it must lie between 0 and 1", o->alpha);
@@ -98,14 +106,20 @@ static skive_status check(skive_context *ctx, const skive_distill_options *o, co
 }
 
 skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher, skive_dataset *train,
-                           skive_dataset *validation, const skive_distill_options *options, skive_train_report *report) {
+                           skive_dataset *validation, const skive_distill_options *options,
+                           skive_train_report *report) {
     const skive_distill_options o = options ? *options : skive_distill_options_default();
     distillation d = {.teacher = teacher, .o = &o};
     SKV_TRY(check(ctx, &o, teacher));
     SKV_TRY(skv_train_options_check(ctx, &o.train));
     SKV_TRY(skive_model_normalization(student, &d.student_input));
     SKV_TRY(skive_model_normalization(teacher, &d.teacher_input));
-    const skv_fit fit = {.model = student, .train = train, .validation = validation, .options = &o.train,
-                         .build_loss = build_loss, .user = &d, .what = "distill"};
+    const skv_fit fit = {.model = student,
+                         .train = train,
+                         .validation = validation,
+                         .options = &o.train,
+                         .build_loss = build_loss,
+                         .user = &d,
+                         .what = "distill"};
     return skv_fit_run(ctx, &fit, report);
 }

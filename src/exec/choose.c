@@ -53,7 +53,8 @@ static skive_status bring(chooser *c, const skive_node *for_node, const skive_va
     if (place->slot[layout] == SKV_NO_SLOT) {
         const uint32_t source = place->slot[place->home];
         if (source == SKV_NO_SLOT) {
-            return skv_fail_at(p->ctx, SKIVE_ERR_INTERNAL, v->name, "value '%s' is used before it is computed", v->name);
+            return skv_fail_at(p->ctx, SKIVE_ERR_INTERNAL, v->name, "value '%s' is used before it is computed",
+                               v->name);
         }
         uint32_t slot;
         skv_plan_step *s;
@@ -74,8 +75,12 @@ static skive_status bring(chooser *c, const skive_node *for_node, const skive_va
 /* The node as kernels see it, fresh for each candidate because prepare writes into it. */
 static skive_status describe(chooser *c, const skive_node *node, skv_kernel_node *k) {
     skive_plan *p = c->plan;
-    *k = (skv_kernel_node){.ctx = p->ctx, .node = node, .n_in = node->n_inputs, .n_out = node->n_outputs,
-                           .threads = p->threads, .training = p->training};
+    *k = (skv_kernel_node){.ctx = p->ctx,
+                           .node = node,
+                           .n_in = node->n_inputs,
+                           .n_out = node->n_outputs,
+                           .threads = p->threads,
+                           .training = p->training};
     SKV_TRY(skv_arena_array(p->arena, k->n_in, sizeof *k->in, &k->in));
     SKV_TRY(skv_arena_array(p->arena, k->n_out, sizeof *k->out, &k->out));
     return SKIVE_OK;
@@ -266,7 +271,8 @@ static skive_status check_keep(chooser *c) {
     for (size_t k = 0; k < c->n_keep; k++) {
         const skive_value *v = skive_graph_find_value(p->graph, c->keep[k]);
         if (!v) {
-            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->keep[k], "there is no value named '%s' to keep", c->keep[k]);
+            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->keep[k], "there is no value named '%s' to keep",
+                               c->keep[k]);
         }
         if (!v->producer) {
             const uint32_t slot = c->places[v->id].slot[SKV_PLAIN];

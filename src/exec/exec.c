@@ -95,7 +95,8 @@ skive_status skive_exec_input(skive_exec *e, size_t index, skive_tensor *view) {
 skive_status skive_exec_output(skive_exec *e, size_t index, skive_tensor *view) {
     const skive_plan *p = e->plan;
     if (index >= p->graph->n_outputs) {
-        return SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "output %zu of a model with %u outputs", index, p->graph->n_outputs);
+        return SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "output %zu of a model with %u outputs", index,
+                        p->graph->n_outputs);
     }
     *view = static_view(&p->graph->outputs[index]->type, slot_pointer(e, p->output_slots[index]));
     return SKIVE_OK;
@@ -115,8 +116,8 @@ static skive_status run_step(skive_exec *e, uint32_t i) {
         skv_reorder(&s->reorder_type, s->from, in[0], s->to, out[0], p->threads);
         return SKIVE_OK;
     }
-    const skv_kernel_call call = {.ctx = e->ctx, .n = &s->kernel, .in = in, .out = out,
-                                  .scratch = e->arena + p->scratch_offset, .step = e->step};
+    const skv_kernel_call call = {
+        .ctx = e->ctx, .n = &s->kernel, .in = in, .out = out, .scratch = e->arena + p->scratch_offset, .step = e->step};
     const skive_status status = s->kernel.kernel->run(&call);
     if (status == SKIVE_OK) return status;
     return skv_fail_prefix(e->ctx, status, "node '%s' (%s)", s->node->name, s->node->op_type);
@@ -166,9 +167,8 @@ static skive_status copy_in(skive_context *ctx, skive_exec *e, const skive_tenso
         skive_tensor place;
         SKV_TRY(skive_exec_input(e, i, &place));
         if (place.dtype != inputs[i].dtype || skive_tensor_bytes(&place) != skive_tensor_bytes(&inputs[i])) {
-            return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "input '%s' expects %s, got %s",
-                            e->plan->graph->inputs[i]->name, skive_dtype_name(place.dtype),
-                            skive_dtype_name(inputs[i].dtype));
+            return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "input '%s' expects %s, got %s", e->plan->graph->inputs[i]->name,
+                            skive_dtype_name(place.dtype), skive_dtype_name(inputs[i].dtype));
         }
         memcpy(place.data, inputs[i].data, skive_tensor_bytes(&place));
     }

@@ -106,7 +106,8 @@ skive_status skv_plan_lay_out(skive_plan *p) {
     for (uint32_t i = 0; i < p->n_slots; i++) {
         const skv_plan_slot *s = &p->slots[i];
         if (s->kind != SKV_SLOT_ARENA || s->alias != i) continue;
-        pieces[n++] = (piece){.bytes = skv_align_up(s->bytes ? s->bytes : 1, ALIGN), .slot = i, .first = s->first, .last = s->last};
+        pieces[n++] = (piece){
+            .bytes = skv_align_up(s->bytes ? s->bytes : 1, ALIGN), .slot = i, .first = s->first, .last = s->last};
     }
     qsort(pieces, n, sizeof *pieces, larger_first);
     for (size_t i = 0; i < n; i++) {

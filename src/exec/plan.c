@@ -4,9 +4,7 @@
 
 #include <string.h>
 
-skive_plan_options skive_plan_options_default(void) {
-    return (skive_plan_options){.size = sizeof(skive_plan_options)};
-}
+skive_plan_options skive_plan_options_default(void) { return (skive_plan_options){.size = sizeof(skive_plan_options)}; }
 
 /* Concrete dimensions for one graph input. */
 static skive_status bind_input(skive_context *ctx, skive_value *v, const skive_plan_options *o) {
@@ -36,8 +34,9 @@ static skive_status bind_input(skive_context *ctx, skive_value *v, const skive_p
     if (t->rank > 0 && t->dims[0].size < 0) t->dims[0] = (skive_dim){o->batch > 0 ? o->batch : 1, NULL};
     for (int d = 0; d < t->rank; d++) {
         if (t->dims[d].size < 0) {
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "input '%s', dimension %d (%s) is unknown; give its shape",
-                               v->name, d, t->dims[d].symbol ? t->dims[d].symbol : "unnamed");
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name,
+                               "input '%s', dimension %d (%s) is unknown; give its shape", v->name, d,
+                               t->dims[d].symbol ? t->dims[d].symbol : "unnamed");
         }
     }
     return SKIVE_OK;

@@ -23,7 +23,7 @@ typedef struct skv_plan_step {
     bool is_reorder;
     skive_type reorder_type;
     skv_layout from, to;
-    skv_kernel_node kernel; /* unused for a reorder */
+    skv_kernel_node kernel;         /* unused for a reorder */
     uint32_t *in_slots, *out_slots; /* SKV_NO_SLOT: absent or not read */
     size_t n_in, n_out;
     char *declined;

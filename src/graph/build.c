@@ -31,7 +31,8 @@ void skv_use_remove(skive_value *v, const skive_node *n, int index) {
 skive_status skv_graph_unique_name(skive_graph *g, const char *base, const char **out) {
     char name[256];
     if (!base || !base[0]) base = "v";
-    if (strlen(base) < sizeof name - 16 && !skv_names_find(g->name_index, base) && base[0] != '\0' && strcmp(base, "v") != 0) {
+    if (strlen(base) < sizeof name - 16 && !skv_names_find(g->name_index, base) && base[0] != '\0' &&
+        strcmp(base, "v") != 0) {
         return skv_arena_strdup(g->arena, base, out);
     }
     do {
@@ -87,7 +88,8 @@ skive_status skive_graph_add_input(skive_graph *g, const char *name, const skive
     return SKIVE_OK;
 }
 
-skive_status skive_graph_add_parameter(skive_graph *g, const char *name, const skive_tensor *tensor, skive_value **out) {
+skive_status skive_graph_add_parameter(skive_graph *g, const char *name, const skive_tensor *tensor,
+                                       skive_value **out) {
     skv_storage *storage = NULL;
     skive_value *v = NULL;
     SKV_TRY(skv_storage_from_tensor(g->ctx, tensor, &storage));

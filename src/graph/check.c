@@ -34,7 +34,8 @@ static skive_status check_attrs(const skive_graph *g, const skive_node *n) {
             return FAULT(g, n->name, "node '%s': %s needs the attribute '%s'", n->name, n->op_type, spec->name);
         }
         if (a && a->type != spec->type) {
-            return FAULT(g, n->name, "node '%s': attribute '%s' of %s has the wrong type", n->name, spec->name, n->op_type);
+            return FAULT(g, n->name, "node '%s': attribute '%s' of %s has the wrong type", n->name, spec->name,
+                         n->op_type);
         }
     }
     return SKIVE_OK;

@@ -20,7 +20,8 @@ static skive_status copy_node(skive_graph *g, const skive_node *from, const char
     SKV_TRY(skv_arena_array(g->arena, (size_t)from->n_outputs + 1, sizeof *outputs, &outputs));
     for (uint32_t i = 0; i < from->n_inputs; i++) inputs[i] = from->inputs[i] ? map[from->inputs[i]->id] : NULL;
     for (uint32_t i = 0; i < from->n_outputs; i++) outputs[i] = from->outputs[i] ? map[from->outputs[i]->id] : NULL;
-    SKV_TRY(skv_graph_new_node(g, from->op_type, from->domain, name, inputs, from->n_inputs, outputs, from->n_outputs, &n));
+    SKV_TRY(
+        skv_graph_new_node(g, from->op_type, from->domain, name, inputs, from->n_inputs, outputs, from->n_outputs, &n));
     SKV_TRY(skv_arena_array(g->arena, (size_t)from->n_attrs + 1, sizeof *n->attrs, &n->attrs));
     for (uint32_t a = 0; a < from->n_attrs; a++) {
         SKV_TRY(skv_attr_copy(g, &from->attrs[a], &n->attrs[a]));
@@ -51,7 +52,8 @@ static skive_status copy_contents(skive_graph *g, const skive_graph *from, skive
     }
     for (uint32_t i = 0; i < from->n_nodes; i++) SKV_TRY(copy_node(g, from->nodes[i], from->nodes[i]->name, map));
     for (uint32_t i = 0; i < from->n_outputs; i++) SKV_TRY(skive_graph_add_output(g, map[from->outputs[i]->id]));
-    for (uint32_t i = 0; i < from->n_meta; i++) SKV_TRY(skive_graph_set_meta(g, from->meta[i].key, from->meta[i].value));
+    for (uint32_t i = 0; i < from->n_meta; i++)
+        SKV_TRY(skive_graph_set_meta(g, from->meta[i].key, from->meta[i].value));
     g->opset = from->opset;
     g->next_name = from->next_name;
     return SKIVE_OK;
@@ -104,7 +106,8 @@ static skive_status merge(skive_graph *g, const skive_graph *from, const char *p
         const char *name = NULL;
         if (map[i]) continue;
         if (v->is_input) {
-            return skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, v->name, "input '%s' of the merged graph is not bound", v->name);
+            return skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, v->name, "input '%s' of the merged graph is not bound",
+                               v->name);
         }
         SKV_TRY(prefixed(g, prefix, v->name, &name));
         SKV_TRY(copy_value(g, v, name, &map[i]));
@@ -117,8 +120,8 @@ static skive_status merge(skive_graph *g, const skive_graph *from, const char *p
     return SKIVE_OK;
 }
 
-skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char *prefix, skive_value *const *bind_inputs,
-                             skive_value ***out) {
+skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char *prefix,
+                             skive_value *const *bind_inputs, skive_value ***out) {
     const uint32_t n_nodes = g->n_nodes, n_values = g->n_values;
     skive_value **map = NULL;
     *out = NULL;

@@ -91,7 +91,8 @@ const skive_type *skv_couple_type(const skv_couple *c, skv_slot s) {
     return v ? &v->type : NULL;
 }
 
-void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n, int64_t b_repeat) {
+void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n,
+                      int64_t b_repeat) {
     const slot *x = slot_of(c, value_of(c, a), a.axis), *y = slot_of(c, value_of(c, b), b.axis);
     if (!x || !y || n < 0 || b_repeat < 1) return;
     if (a_first < 0 || b_first < 0 || a_first + n > x->length || b_first + n * b_repeat > y->length) return;
@@ -234,7 +235,8 @@ skive_status skive_coupling_create(const skive_graph *g, skive_coupling **out) {
     k->ctx = g->ctx;
     k->graph = g;
     k->work = (skv_couple){.ctx = g->ctx, .graph = g};
-    SKV_GO(status, fail, skv_alloc_array(g->ctx, (size_t)g->n_values * SKIVE_MAX_RANK + 1, sizeof(slot), &k->work.slots));
+    SKV_GO(status, fail,
+           skv_alloc_array(g->ctx, (size_t)g->n_values * SKIVE_MAX_RANK + 1, sizeof(slot), &k->work.slots));
     for (size_t i = 0; i < (size_t)g->n_values * SKIVE_MAX_RANK; i++) k->work.slots[i].first = -1;
     SKV_GO(status, fail, relate(&k->work));
     SKV_GO(status, fail, collect(k));

@@ -76,7 +76,8 @@ skive_status skv_graph_remove_node(skive_node *n) {
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_value *v = n->outputs[i];
         if (v && (v->n_uses || v->output_uses)) {
-            return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, n->name, "node '%s' cannot go: its output '%s' is used", n->name, v->name);
+            return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, n->name, "node '%s' cannot go: its output '%s' is used",
+                               n->name, v->name);
         }
     }
     for (uint32_t i = 0; i < n->n_inputs; i++) {

@@ -86,7 +86,9 @@ size_t skive_graph_input_count(const skive_graph *g) { return g->n_inputs; }
 skive_value *skive_graph_input(const skive_graph *g, size_t i) { return i < g->n_inputs ? g->inputs[i] : NULL; }
 size_t skive_graph_output_count(const skive_graph *g) { return g->n_outputs; }
 skive_value *skive_graph_output(const skive_graph *g, size_t i) { return i < g->n_outputs ? g->outputs[i] : NULL; }
-skive_value *skive_graph_find_value(const skive_graph *g, const char *name) { return skv_names_find(g->name_index, name); }
+skive_value *skive_graph_find_value(const skive_graph *g, const char *name) {
+    return skv_names_find(g->name_index, name);
+}
 
 skive_node *skive_graph_find_node(const skive_graph *g, const char *name) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {

@@ -46,8 +46,8 @@ struct skive_value {
     skive_type type;
     skive_node *producer;
     int producer_index;
-    skv_storage *storage;   /* parameter's data, counted; NULL otherwise */
-    skive_value *outer;     /* in a subgraph: the value of an enclosing graph that this one stands for */
+    skv_storage *storage; /* parameter's data, counted; NULL otherwise */
+    skive_value *outer;   /* in a subgraph: the value of an enclosing graph that this one stands for */
     bool is_input;
     bool trainable;
     skv_use *uses; /* in no particular order */
@@ -88,8 +88,8 @@ struct skive_graph {
     uint32_t n_outputs, outputs_capacity;
     skv_meta *meta;
     uint32_t n_meta, meta_capacity;
-    uint32_t next_name;  /* for made-up names */
-    void *name_index;    /* hash from name to value */
+    uint32_t next_name; /* for made-up names */
+    void *name_index;   /* hash from name to value */
 };
 
 #define SKV_DOMAIN "ai.skive" /* of ops that exist only inside: gradients, fused and integer forms */
@@ -106,11 +106,12 @@ typedef struct skv_attr_init {
     size_t n;
     const double *floats;
 } skv_attr_init;
-#define SKV_INT(name_, v) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_INT, .i = (v)})
-#define SKV_FLT(name_, v) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_FLOAT, .f = (v)})
-#define SKV_STR(name_, v) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_STRING, .s = (v)})
+#define SKV_INT(name_, v)         ((skv_attr_init){.name = (name_), .type = SKV_ATTR_INT, .i = (v)})
+#define SKV_FLT(name_, v)         ((skv_attr_init){.name = (name_), .type = SKV_ATTR_FLOAT, .f = (v)})
+#define SKV_STR(name_, v)         ((skv_attr_init){.name = (name_), .type = SKV_ATTR_STRING, .s = (v)})
 #define SKV_INTS(name_, p, count) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_INTS, .ints = (p), .n = (count)})
-#define SKV_FLTS(name_, p, count) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_FLOATS, .floats = (p), .n = (count)})
+#define SKV_FLTS(name_, p, count) \
+    ((skv_attr_init){.name = (name_), .type = SKV_ATTR_FLOATS, .floats = (p), .n = (count)})
 
 /* A value of unknown type, not yet produced by anything. `name` NULL makes one up. */
 skive_status skv_graph_new_value(skive_graph *g, const char *name, skive_value **out);
@@ -140,7 +141,9 @@ typedef struct skv_builder {
     skive_status status;
     const char *prefix; /* put before made-up names; NULL: none */
 } skv_builder;
-static inline skv_builder skv_build(skive_graph *g) { return (skv_builder){.graph = g, .status = SKIVE_OK, .prefix = NULL}; }
+static inline skv_builder skv_build(skive_graph *g) {
+    return (skv_builder){.graph = g, .status = SKIVE_OK, .prefix = NULL};
+}
 
 /* Adds a node with one output (types inferred at once), e.g.
  *     y = skv_emit(&b, "Conv", SKV_IN(x, w), SKV_ATTRS(SKV_INT("group", 2)));    z = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE); */
@@ -152,14 +155,17 @@ typedef struct skv_attr_list {
     const skv_attr_init *attrs;
     size_t n;
 } skv_attr_list;
-#define SKV_IN(...)                                                                                                    \
-    ((skv_in_list){(skive_value *const[]){__VA_ARGS__}, sizeof((skive_value *const[]){__VA_ARGS__}) / sizeof(skive_value *)})
-#define SKV_ATTRS(...)                                                                                                 \
-    ((skv_attr_list){(const skv_attr_init[]){__VA_ARGS__}, sizeof((const skv_attr_init[]){__VA_ARGS__}) / sizeof(skv_attr_init)})
+#define SKV_IN(...)                                     \
+    ((skv_in_list){(skive_value *const[]){__VA_ARGS__}, \
+                   sizeof((skive_value *const[]){__VA_ARGS__}) / sizeof(skive_value *)})
+#define SKV_ATTRS(...)                                     \
+    ((skv_attr_list){(const skv_attr_init[]){__VA_ARGS__}, \
+                     sizeof((const skv_attr_init[]){__VA_ARGS__}) / sizeof(skv_attr_init)})
 #define SKV_NONE ((skv_attr_list){NULL, 0})
 skive_value *skv_emit(skv_builder *b, const char *op, skv_in_list in, skv_attr_list attrs);
 /* The same with several outputs; out[i] is filled. Returns the node or NULL. */
-skive_node *skv_emit_n(skv_builder *b, const char *op, skv_in_list in, skv_attr_list attrs, skive_value **out, size_t n_out);
+skive_node *skv_emit_n(skv_builder *b, const char *op, skv_in_list in, skv_attr_list attrs, skive_value **out,
+                       size_t n_out);
 skive_value *skv_emit_param(skv_builder *b, const char *name, skv_storage *take); /* takes over, freed on failure */
 skive_value *skv_emit_scalar(skv_builder *b, skive_dtype dtype, double value);    /* rank-0 constant */
 skive_value *skv_emit_ints(skv_builder *b, const int64_t *values, size_t n);      /* rank-1 int64 constant */
@@ -178,8 +184,8 @@ skive_status skv_graph_remove_output(skive_graph *g, size_t index);
 size_t skv_graph_sweep(skive_graph *g);
 /* Copies all of `from` into `g`, names prefixed; map[i] is the copy of from->values[i] (array of from->n_values, from
  * skv_alloc). Inputs of `from` named in `bind` become the bound values instead. Outputs are not added. */
-skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char *prefix, skive_value *const *bind_inputs,
-                             skive_value ***map);
+skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char *prefix,
+                             skive_value *const *bind_inputs, skive_value ***map);
 
 /* ---- walking ---- */
 
@@ -192,7 +198,9 @@ static inline const skive_tensor *skv_value_tensor(const skive_value *v) {
     return v && v->storage ? &v->storage->tensor : NULL;
 }
 static inline skive_value *skv_node_in(const skive_node *n, size_t i) { return i < n->n_inputs ? n->inputs[i] : NULL; }
-static inline bool skv_node_is(const skive_node *n, const char *op) { return n && __builtin_strcmp(n->op_type, op) == 0; }
+static inline bool skv_node_is(const skive_node *n, const char *op) {
+    return n && __builtin_strcmp(n->op_type, op) == 0;
+}
 
 /* All dimensions known? Number of elements (unknown dimensions as 1). */
 bool skv_type_is_static(const skive_type *t);

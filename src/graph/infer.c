@@ -36,7 +36,8 @@ static skive_tensor header(const skive_type *t) {
 static skive_status carry(inference *x, const skive_node *n) {
     skive_tensor in[8], out = {0};
     const skive_tensor *inputs[8];
-    if (n->n_outputs != 1 || !n->outputs[0] || n->n_inputs > 8 || !n->op || !n->op->run || n->op->random) return SKIVE_OK;
+    if (n->n_outputs != 1 || !n->outputs[0] || n->n_inputs > 8 || !n->op || !n->op->run || n->op->random)
+        return SKIVE_OK;
     if (!small_integers(&x->types[n->outputs[0]->id])) return SKIVE_OK;
     const bool shape = skv_node_is(n, "Shape") && n->n_inputs > 0 && n->inputs[0];
     for (uint32_t i = 0; i < n->n_inputs; i++) {

@@ -37,8 +37,10 @@ static void add_node(skv_text *t, const skive_node *n) {
     skv_text_add(t, "  ");
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         if (i) skv_text_add(t, ", ");
-        if (n->outputs[i]) add_type(t, n->outputs[i]);
-        else skv_text_add(t, "-");
+        if (n->outputs[i])
+            add_type(t, n->outputs[i]);
+        else
+            skv_text_add(t, "-");
     }
     skv_text_add(t, " = %s%s%s(", n->domain, n->domain[0] ? "." : "", n->op_type);
     for (uint32_t i = 0; i < n->n_inputs; i++) {

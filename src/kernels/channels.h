@@ -6,8 +6,8 @@
 #include "kernels/kernel.h"
 
 typedef struct skv_channels {
-    int64_t n, c, s;           /* batch, channels, positions */
-    int64_t blocks, lanes;     /* c in runs of lanes; the last run may be padding in part */
+    int64_t n, c, s;                               /* batch, channels, positions */
+    int64_t blocks, lanes;                         /* c in runs of lanes; the last run may be padding in part */
     int64_t batch_step, block_step, position_step; /* in elements */
 } skv_channels;
 

@@ -40,7 +40,8 @@ static skive_status prepare(skv_kernel_node *n) {
     eltwise_state *st = NULL;
     size_t bytes;
     skv_kernel_follow_layout(n);
-    if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &bytes)) return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too large");
+    if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &bytes))
+        return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too large");
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     st->count = (int64_t)(bytes / sizeof(float));
     st->threads = st->count < PARALLEL_FROM ? 1 : n->threads;

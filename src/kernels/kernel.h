@@ -68,10 +68,10 @@ typedef struct skv_why {
 bool skv_decline(skv_why *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 struct skv_kernel {
-    const char *name;       /* op-dtypes-form-isa: "conv_f32_onednn", "qconv_u8s8_avx512vnni" */
+    const char *name; /* op-dtypes-form-isa: "conv_f32_onednn", "qconv_u8s8_avx512vnni" */
     const char *brief;
-    const char *const *ops; /* names served, NULL at the end; NULL: every op */
-    skv_isa isa;            /* least level */
+    const char *const *ops;                                     /* names served, NULL at the end; NULL: every op */
+    skv_isa isa;                                                /* least level */
     bool (*applicable)(const skv_kernel_node *n, skv_why *why); /* layouts, types and attributes; no allocation */
     skive_status (*prepare)(skv_kernel_node *n);                /* NULL: nothing to prepare, all PLAIN */
     skive_status (*run)(const skv_kernel_call *c);

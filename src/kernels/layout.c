@@ -16,7 +16,8 @@ bool skv_layout_bytes(const skive_type *t, skv_layout l, size_t *bytes) {
     for (int d = 0; d < t->rank; d++) {
         int64_t size = t->dims[d].size;
         if (size < 0) return false;
-        if (d == 1 && block > 1 && (!skv_add_i64(size, block - 1, &size) || (size = size / block * block) < 0)) return false;
+        if (d == 1 && block > 1 && (!skv_add_i64(size, block - 1, &size) || (size = size / block * block) < 0))
+            return false;
         if (!skv_mul_size(n, (size_t)size, &n)) return false;
     }
     if (!skv_mul_size(n, (size_t)skive_dtype_bits(t->dtype), &n)) return false;
@@ -55,8 +56,10 @@ static int64_t channel_offset(skv_layout l, const stride *st, int64_t c) {
     static void move_##T(const extent *e, skv_layout from, const T *in, skv_layout to, T *out, int threads) {          \
         const stride a = stride_of(from, e), b = stride_of(to, e);                                                     \
         const int64_t tiles = (e->c + 15) / 16;                                                                        \
-        _Pragma("omp parallel for collapse(2) num_threads(threads) schedule(static) if (threads > 1)")                 \
-        for (int64_t n = 0; n < e->n; n++) {                                                                           \
+        _Pragma(                                                                                                       \
+            "omp parallel for collapse(2) num_threads(threads) schedule(static) if (threads > 1)") for (int64_t n = 0; \
+                                                                                                        n < e->n;      \
+                                                                                                        n++) {         \
             for (int64_t tile = 0; tile < tiles; tile++) {                                                             \
                 const int64_t c0 = tile * 16, c1 = c0 + 16 < e->c ? c0 + 16 : e->c;                                    \
                 for (int64_t s0 = 0; s0 < e->s; s0 += 64) {                                                            \

@@ -18,7 +18,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (!is_grad(n) && skv_attr_int(n->node, "training_mode", 0) == 0) return skv_decline(why, "not in training");
     if (x->dtype != SKIVE_F32 || x->rank < 2) return skv_decline(why, "not float32 of rank 2 or more");
     for (size_t i = 0; i < n->n_in; i++) {
-        if (n->in[i].absent || n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "an input is missing or not float32");
+        if (n->in[i].absent || n->in[i].type.dtype != SKIVE_F32)
+            return skv_decline(why, "an input is missing or not float32");
     }
     for (int d = 0; d < x->rank; d++) {
         if (x->dims[d].size < 1) return skv_decline(why, "empty");
@@ -77,7 +78,8 @@ static void sums(const group *k, const float *x, const float *dy, const double *
 }
 
 /* y = x * scale + shift for each lane, or dx = dy * scale + x * slope + shift. */
-static void apply(const group *k, const float *x, const float *dy, const float *scale, const float *slope, const float *shift, float *y) {
+static void apply(const group *k, const float *x, const float *dy, const float *scale, const float *slope,
+                  const float *shift, float *y) {
     for (int64_t n = 0; n < k->x->n; n++) {
         const int64_t base = n * k->x->batch_step + k->start;
         for (int64_t s = 0; s < k->x->s; s++) {
@@ -148,10 +150,15 @@ static skive_status run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t j = 0; j < jobs; j++) {
         const int64_t block = j / groups, lane = j % groups * SPAN, left = st->x.lanes - lane;
-        const group k = {.x = &st->x, .start = block * st->x.block_step + lane, .lane = lane, .m = left < SPAN ? left : SPAN,
+        const group k = {.x = &st->x,
+                         .start = block * st->x.block_step + lane,
+                         .lane = lane,
+                         .m = left < SPAN ? left : SPAN,
                          .channel = block * st->x.lanes + lane};
-        if (grad) backward(c, st, &k);
-        else forward(c, st, &k);
+        if (grad)
+            backward(c, st, &k);
+        else
+            forward(c, st, &k);
     }
     return SKIVE_OK;
 }

@@ -117,7 +117,8 @@ static skive_status run(const skv_kernel_call *c) {
     for (int64_t p = 0; p < planes; p++) {
         const int64_t xo = p * st->x.block_step, yo = p * st->y.block_step;
         if (grad) {
-            spread_plane(st, (const float *)c->in[0] + yo, (const float *)c->in[1] + xo, (const float *)c->in[2] + yo, (float *)c->out[0] + xo);
+            spread_plane(st, (const float *)c->in[0] + yo, (const float *)c->in[1] + xo, (const float *)c->in[2] + yo,
+                         (float *)c->out[0] + xo);
         } else {
             pool_plane(st, (const float *)c->in[0] + xo, (float *)c->out[0] + yo);
         }

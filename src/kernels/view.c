@@ -27,7 +27,8 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"Reshape", "ReshapeLike", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", NULL};
+static const char *const ops[] = {"Reshape",   "ReshapeLike", "Flatten", "Squeeze",
+                                  "Unsqueeze", "Identity",    "Dropout", NULL};
 
 const skv_kernel skv_kernel_view = {
     .name = "view",

@@ -22,8 +22,8 @@ static int type_of(const attribute *a) {
 static skive_status drop(skv_onnx_source *source, skive_node *n, const char *name, const char *kind) {
     const char *before = skv_attr_string(n, SKV_ONNX_DROPPED, "");
     char *text;
-    skv_note(source->ctx, "node %s (%s): attribute %s is %s, which is not kept; the node cannot be run or written", n->name,
-             n->op_type, name, kind);
+    skv_note(source->ctx, "node %s (%s): attribute %s is %s, which is not kept; the node cannot be run or written",
+             n->name, n->op_type, name, kind);
     SKV_TRY(skv_asprintf(source->ctx, &text, "%s%s%s", before, *before ? " " : "", name));
     skive_status status = skv_node_set_attr(n, &SKV_STR(SKV_ONNX_DROPPED, text));
     skv_free(source->ctx, text);
@@ -67,7 +67,8 @@ static skive_status set_tensor(skv_onnx_source *source, skive_node *n, const cha
 
 skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, const Onnx__AttributeProto *a) {
     const char *name = skv_onnx_text(a->name);
-    if (!*name) return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, n->name, "node %s: an attribute has no name", n->name);
+    if (!*name)
+        return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, n->name, "node %s: an attribute has no name", n->name);
     if (skv_node_attr(n, name) || strcmp(name, SKV_ONNX_DROPPED) == 0) {
         return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, n->name, "node %s: attribute %s occurs twice", n->name, name);
     }
@@ -94,7 +95,8 @@ skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, cons
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPHS: return drop(source, n, name, "a list of graphs");
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSORS: return drop(source, n, name, "a list of tensors");
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR: return drop(source, n, name, "a sparse tensor");
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSORS: return drop(source, n, name, "a list of sparse tensors");
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSORS:
+        return drop(source, n, name, "a list of sparse tensors");
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO: return drop(source, n, name, "a type");
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTOS: return drop(source, n, name, "a list of types");
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED: /* old writers: an empty list */

@@ -9,10 +9,10 @@
 #define MAX_SUBGRAPH_DEPTH 300 /* what the reader of the file can take is less */
 
 /* A zeroed message of the arena, initialised. */
-#define NEW(b, out, init)                                                                                              \
-    do {                                                                                                               \
-        SKV_TRY(skv_arena_alloc((b)->arena, sizeof *(out), &(out)));                                                   \
-        init(out);                                                                                                     \
+#define NEW(b, out, init)                                            \
+    do {                                                             \
+        SKV_TRY(skv_arena_alloc((b)->arena, sizeof *(out), &(out))); \
+        init(out);                                                   \
     } while (0)
 
 /* protobuf-c's structs have char * where they only read. */
@@ -215,8 +215,8 @@ static skive_status build_node(skv_onnx_build *b, const skive_node *n, int depth
     Onnx__NodeProto *proto;
     if (strcmp(n->domain, SKV_DOMAIN) == 0) {
         return skv_fail_at(b->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-                           "node %s (%s): this operator exists only inside skive and cannot be written to ONNX", n->name,
-                           n->op_type);
+                           "node %s (%s): this operator exists only inside skive and cannot be written to ONNX",
+                           n->name, n->op_type);
     }
     if (skv_node_attr(n, SKV_ONNX_DROPPED)) {
         return skv_fail_at(b->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
@@ -263,7 +263,8 @@ done:
 static skive_status build_graph(skv_onnx_build *b, const skive_graph *g, int depth, Onnx__GraphProto **out) {
     Onnx__GraphProto *proto;
     if (depth > MAX_SUBGRAPH_DEPTH) {
-        return SKV_FAIL(b->ctx, SKIVE_ERR_LIMIT, "subgraphs nested deeper than %d cannot be written", MAX_SUBGRAPH_DEPTH);
+        return SKV_FAIL(b->ctx, SKIVE_ERR_LIMIT, "subgraphs nested deeper than %d cannot be written",
+                        MAX_SUBGRAPH_DEPTH);
     }
     NEW(b, proto, onnx__graph_proto__init);
     proto->name = borrow(g->name && *g->name ? g->name : "graph");
@@ -271,7 +272,8 @@ static skive_status build_graph(skv_onnx_build *b, const skive_graph *g, int dep
     SKV_TRY(skv_arena_array(b->arena, g->n_inputs, sizeof *proto->input, &proto->input));
     for (uint32_t i = 0; i < g->n_inputs; i++) SKV_TRY(build_info(b, g->inputs[i], &proto->input[proto->n_input++]));
     SKV_TRY(skv_arena_array(b->arena, g->n_outputs, sizeof *proto->output, &proto->output));
-    for (uint32_t i = 0; i < g->n_outputs; i++) SKV_TRY(build_info(b, g->outputs[i], &proto->output[proto->n_output++]));
+    for (uint32_t i = 0; i < g->n_outputs; i++)
+        SKV_TRY(build_info(b, g->outputs[i], &proto->output[proto->n_output++]));
     size_t weights = 0, infos = 0;
     for (uint32_t i = 0; i < g->n_values; i++) {
         weights += g->values[i]->storage != NULL;
@@ -295,14 +297,16 @@ static skive_status choose_opset(skv_onnx_build *b, const skive_graph *g, int as
     int least = skv_onnx_least_opset(g, &what);
     const char *unknown = skv_onnx_unknown_standard(g);
     if (asked && (asked < least || asked > SKV_ONNX_MAX_OPSET)) {
-        return skv_fail_at(b->ctx, SKIVE_ERR_ARGUMENT, what, "opset %d cannot be written: %s%s needs %d, and %d is the newest",
-                           asked, *what ? "node " : "the exporter", what, least, SKV_ONNX_MAX_OPSET);
+        return skv_fail_at(b->ctx, SKIVE_ERR_ARGUMENT, what,
+                           "opset %d cannot be written: %s%s needs %d, and %d is the newest", asked,
+                           *what ? "node " : "the exporter", what, least, SKV_ONNX_MAX_OPSET);
     }
     *out = asked ? asked : least;
     if (!unknown) return SKIVE_OK;
     if (!asked && g->opset > *out) *out = g->opset > SKV_ONNX_MAX_OPSET ? SKV_ONNX_MAX_OPSET : g->opset;
     if (*out != g->opset) {
-        skv_note(b->ctx, "operator %s is not known to skive; it was read under opset %d and is written unchanged under %d",
+        skv_note(b->ctx,
+                 "operator %s is not known to skive; it was read under opset %d and is written unchanged under %d",
                  unknown, g->opset, *out);
     }
     return SKIVE_OK;
@@ -317,7 +321,8 @@ static skive_status add_domains(skv_onnx_build *b, const skive_graph *g) {
             if (n->attrs[k].type == SKV_ATTR_GRAPH) SKV_TRY(add_domains(b, n->attrs[k].graph));
         }
         bool there = !*n->domain;
-        for (size_t k = 1; k < m->n_opset_import && !there; k++) there = strcmp(m->opset_import[k]->domain, n->domain) == 0;
+        for (size_t k = 1; k < m->n_opset_import && !there; k++)
+            there = strcmp(m->opset_import[k]->domain, n->domain) == 0;
         if (there) continue;
         Onnx__OperatorSetIdProto **longer;
         SKV_TRY(skv_arena_array(b->arena, m->n_opset_import + 1, sizeof *longer, &longer));

@@ -64,7 +64,8 @@ skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, co
     skv_storage *storage = NULL;
     if (node->n_attribute != 1 || node->n_input != 0 || node->n_output != 1) {
         return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, skv_onnx_text(node->name),
-                           "node %s (Constant) must have one attribute, no input and one output", skv_onnx_text(node->name));
+                           "node %s (Constant) must have one attribute, no input and one output",
+                           skv_onnx_text(node->name));
     }
     SKV_TRY(skv_onnx_check_new_name(im, g, "constant", name));
     const Onnx__AttributeProto *a = node->attribute[0];

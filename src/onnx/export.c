@@ -6,8 +6,8 @@
 
 #include "onnx/export.h"
 
-#define MAX_IN_ONE ((size_t)INT32_MAX) /* protobuf's limit */
-#define EXTERNAL_LEAST 1024            /* bytes below which a weight stays in the model */
+#define MAX_IN_ONE     ((size_t)INT32_MAX) /* protobuf's limit */
+#define EXTERNAL_LEAST 1024                /* bytes below which a weight stays in the model */
 #define EXTERNAL_ALIGN 64
 
 skive_onnx_save_options skive_onnx_save_options_default(void) {
@@ -107,7 +107,8 @@ static skive_status save_built(skv_onnx_build *b, const char *path, uint64_t thr
         SKV_GO(status, done, write_weights(b, data));
     }
     if (protobuf_c_message_get_packed_size(&b->model->base) > MAX_IN_ONE) {
-        status = skv_fail_at(ctx, SKIVE_ERR_LIMIT, path, "%s: the model is larger than an ONNX file can be (2 GB)", path);
+        status =
+            skv_fail_at(ctx, SKIVE_ERR_LIMIT, path, "%s: the model is larger than an ONNX file can be (2 GB)", path);
         goto done;
     }
     SKV_GO(status, done, skv_writer_open(ctx, path, &model));
@@ -132,8 +133,10 @@ skive_status skive_onnx_save(skive_context *ctx, const skive_graph *graph, const
     skive_onnx_save_options o = take_options(options);
     skv_onnx_build b = {.ctx = ctx};
     skive_status status = skv_onnx_build_model(&b, graph, o.opset);
-    if (status == SKIVE_OK) status = save_built(&b, path, o.external_threshold);
-    else (void)skv_fail_prefix(ctx, status, "%s", path);
+    if (status == SKIVE_OK)
+        status = save_built(&b, path, o.external_threshold);
+    else
+        (void)skv_fail_prefix(ctx, status, "%s", path);
     skv_onnx_build_free(&b);
     return status;
 }
@@ -149,7 +152,8 @@ skive_status skive_onnx_serialize(skive_context *ctx, const skive_graph *graph, 
     SKV_GO(status, done, skv_onnx_build_model(&b, graph, o.opset));
     size_t size = protobuf_c_message_get_packed_size(&b.model->base);
     if (size > MAX_IN_ONE) {
-        status = SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "the model is larger than an ONNX file can be (2 GB); save it to a file");
+        status =
+            SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "the model is larger than an ONNX file can be (2 GB); save it to a file");
         goto done;
     }
     SKV_GO(status, done, skv_alloc(ctx, size, &bytes));
@@ -161,6 +165,4 @@ done:
     return status;
 }
 
-void skive_onnx_free_bytes(skive_context *ctx, void *bytes) {
-    skv_free(ctx, bytes);
-}
+void skive_onnx_free_bytes(skive_context *ctx, void *bytes) { skv_free(ctx, bytes); }

@@ -41,9 +41,10 @@ static skive_status open_map(skv_onnx_source *source, const char *name, const ch
         }
     }
     if (!stays_below(location)) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
-                           "initializer %s: external data at \"%s\": the path must be relative and stay in the model's folder",
-                           name, location);
+        return skv_fail_at(
+            ctx, SKIVE_ERR_FORMAT, name,
+            "initializer %s: external data at \"%s\": the path must be relative and stay in the model's folder", name,
+            location);
     }
     if (source->n_external == source->external_capacity) {
         size_t larger = source->external_capacity ? source->external_capacity * 2 : 4;
@@ -54,14 +55,15 @@ static skive_status open_map(skv_onnx_source *source, const char *name, const ch
     folder = realpath(source->base_dir, NULL);
     real = realpath(joined, NULL);
     if (!folder || !real) {
-        status = skv_fail_at(ctx, SKIVE_ERR_IO, name, "initializer %s: cannot open its external data %s: %s", name, joined,
-                             strerror_r(errno, reason, sizeof reason));
+        status = skv_fail_at(ctx, SKIVE_ERR_IO, name, "initializer %s: cannot open its external data %s: %s", name,
+                             joined, strerror_r(errno, reason, sizeof reason));
         goto done;
     }
     size_t length = strlen(folder);
     if (strncmp(real, folder, length) != 0 || (length > 1 && real[length] != '/')) {
-        status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
-                             "initializer %s: external data at \"%s\" is a link out of the model's folder", name, location);
+        status =
+            skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
+                        "initializer %s: external data at \"%s\" is a link out of the model's folder", name, location);
         goto done;
     }
     SKV_GO(status, done, skv_map_open(ctx, real, out));
@@ -73,8 +75,8 @@ done:
     return status;
 }
 
-skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, const Onnx__TensorProto *tensor, size_t bytes,
-                                    skv_map **map, size_t *offset) {
+skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, const Onnx__TensorProto *tensor,
+                                    size_t bytes, skv_map **map, size_t *offset) {
     skive_context *ctx = source->ctx;
     const char *location = NULL;
     uint64_t at = 0, length = bytes;
@@ -82,18 +84,22 @@ skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, c
         const char *key = skv_onnx_text(tensor->external_data[i]->key);
         const char *value = skv_onnx_text(tensor->external_data[i]->value);
         bool good = true;
-        if (strcmp(key, "location") == 0) location = value;
-        else if (strcmp(key, "offset") == 0) good = parse_u64(value, &at);
-        else if (strcmp(key, "length") == 0) good = parse_u64(value, &length);
+        if (strcmp(key, "location") == 0)
+            location = value;
+        else if (strcmp(key, "offset") == 0)
+            good = parse_u64(value, &at);
+        else if (strcmp(key, "length") == 0)
+            good = parse_u64(value, &length);
         if (!good) {
-            return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "initializer %s: external data: %s \"%s\" is not a number", name, key,
-                               value);
+            return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "initializer %s: external data: %s \"%s\" is not a number",
+                               name, key, value);
         }
     }
-    if (!location) return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "initializer %s: external data without a location", name);
+    if (!location)
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "initializer %s: external data without a location", name);
     if (!source->base_dir) {
-        return skv_fail_at(ctx, SKIVE_ERR_IO, name, "initializer %s: its data is in the file %s, but no folder was given", name,
-                           location);
+        return skv_fail_at(ctx, SKIVE_ERR_IO, name,
+                           "initializer %s: its data is in the file %s, but no folder was given", name, location);
     }
     if (length != bytes) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
@@ -103,9 +109,10 @@ skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, c
     SKV_TRY(open_map(source, name, location, map));
     size_t size = skv_map_size(*map);
     if (at > size || length > size - at) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
-                           "initializer %s: external data at byte %llu with %zu bytes lies beyond the end of %s (%zu bytes)",
-                           name, (unsigned long long)at, bytes, location, size);
+        return skv_fail_at(
+            ctx, SKIVE_ERR_FORMAT, name,
+            "initializer %s: external data at byte %llu with %zu bytes lies beyond the end of %s (%zu bytes)", name,
+            (unsigned long long)at, bytes, location, size);
     }
     *offset = (size_t)at;
     return SKIVE_OK;

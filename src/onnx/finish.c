@@ -134,8 +134,8 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
     }
     skv_free(im->ctx, captured);
     if (dropped) {
-        skv_note(im->ctx, "%s: %zu unused parameter%s dropped: %s%s", im->source->label, dropped, dropped == 1 ? "" : "s", first,
-                 strlen(first) > 150 ? " ..." : "");
+        skv_note(im->ctx, "%s: %zu unused parameter%s dropped: %s%s", im->source->label, dropped,
+                 dropped == 1 ? "" : "s", first, strlen(first) > 150 ? " ..." : "");
     }
     return status;
 }

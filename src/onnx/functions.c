@@ -30,10 +30,10 @@ static void *duplicate(expander *x, const void *from, size_t size) {
     if (size) memcpy(copy, from, size);
     return copy;
 }
-#define DUPLICATE(x, to, from, size)                                                                                   \
-    do {                                                                                                               \
-        (to) = duplicate((x), (from), (size));                                                                         \
-        if (!(to)) return SKIVE_ERR_MEMORY;                                                                            \
+#define DUPLICATE(x, to, from, size)           \
+    do {                                       \
+        (to) = duplicate((x), (from), (size)); \
+        if (!(to)) return SKIVE_ERR_MEMORY;    \
     } while (0)
 
 static const Onnx__FunctionProto *find_function(const expander *x, const Onnx__NodeProto *n) {
@@ -52,7 +52,8 @@ static skive_status rename_value(expander *x, const env *e, char **name) {
     const char *own = skv_onnx_text(*name), *with = NULL;
     if (!*own) return SKIVE_OK;
     for (size_t i = 0; i < e->function->n_output && !with; i++) {
-        if (strcmp(e->function->output[i], own) == 0 && i < e->call->n_output && *e->call->output[i]) with = e->call->output[i];
+        if (strcmp(e->function->output[i], own) == 0 && i < e->call->n_output && *e->call->output[i])
+            with = e->call->output[i];
     }
     for (size_t i = 0; i < e->function->n_input; i++) {
         if (strcmp(e->function->input[i], own) == 0) with = i < e->call->n_input ? e->call->input[i] : "";
@@ -78,7 +79,8 @@ static skive_status rename_list(expander *x, const env *e, char ***names, size_t
 }
 
 /* *out is NULL when the attribute refers to one the call does not give. */
-static skive_status copy_attribute(expander *x, const env *e, const Onnx__AttributeProto *from, Onnx__AttributeProto **out) {
+static skive_status copy_attribute(expander *x, const env *e, const Onnx__AttributeProto *from,
+                                   Onnx__AttributeProto **out) {
     *out = NULL;
     if (from->ref_attr_name && *from->ref_attr_name) {
         for (size_t i = 0; i < e->call->n_attribute; i++) {
@@ -94,7 +96,8 @@ static skive_status copy_attribute(expander *x, const env *e, const Onnx__Attrib
 
 static skive_status copy_node(expander *x, const env *e, const Onnx__NodeProto *from, Onnx__NodeProto **out) {
     Onnx__NodeProto *n;
-    if (++x->nodes > x->source->options.max_nodes || skv_arena_bytes(x->source->arena) > x->source->options.max_memory) {
+    if (++x->nodes > x->source->options.max_nodes ||
+        skv_arena_bytes(x->source->arena) > x->source->options.max_memory) {
         return skv_fail_at(x->source->ctx, SKIVE_ERR_LIMIT, skv_onnx_text(e->function->name),
                            "expanding function %s passes the limit of nodes or memory (options max_nodes, max_memory)",
                            skv_onnx_text(e->function->name));
@@ -133,7 +136,8 @@ static skive_status copy_graph(expander *x, const env *e, const Onnx__GraphProto
         DUPLICATE(x, g->initializer[i], from->initializer[i], sizeof **g->initializer);
         SKV_TRY(rename_value(x, e, &g->initializer[i]->name));
     }
-    DUPLICATE(x, g->sparse_initializer, from->sparse_initializer, g->n_sparse_initializer * sizeof *g->sparse_initializer);
+    DUPLICATE(x, g->sparse_initializer, from->sparse_initializer,
+              g->n_sparse_initializer * sizeof *g->sparse_initializer);
     for (size_t i = 0; i < g->n_sparse_initializer; i++) {
         DUPLICATE(x, g->sparse_initializer[i], from->sparse_initializer[i], sizeof **g->sparse_initializer);
         if (!g->sparse_initializer[i]->values) continue;
@@ -188,13 +192,14 @@ static skive_status pass_through(expander *x, const env *e, node_list *list) {
     return SKIVE_OK;
 }
 
-static skive_status expand_call(expander *x, const Onnx__FunctionProto *f, Onnx__NodeProto *call, int depth, node_list *list) {
+static skive_status expand_call(expander *x, const Onnx__FunctionProto *f, Onnx__NodeProto *call, int depth,
+                                node_list *list) {
     skive_context *ctx = x->source->ctx;
     char *prefix;
     const char *base = call->name && *call->name ? call->name : skv_onnx_text(f->name);
     if (depth >= MAX_CALL_DEPTH) {
-        return skv_fail_at(ctx, SKIVE_ERR_LIMIT, skv_onnx_text(f->name), "function %s: calls deeper than %d, or of itself",
-                           skv_onnx_text(f->name), MAX_CALL_DEPTH);
+        return skv_fail_at(ctx, SKIVE_ERR_LIMIT, skv_onnx_text(f->name),
+                           "function %s: calls deeper than %d, or of itself", skv_onnx_text(f->name), MAX_CALL_DEPTH);
     }
     SKV_TRY(skv_asprintf(ctx, &prefix, "%s.%zu", base, x->calls++));
     env e = {f, call, NULL};
@@ -235,8 +240,8 @@ static skive_status check_versions(expander *x, const Onnx__FunctionProto *f) {
             const Onnx__OperatorSetIdProto *other = x->model->opset_import[k];
             if (!skv_onnx_standard(other->domain) || other->version == own->version) continue;
             return skv_fail_at(x->source->ctx, SKIVE_ERR_UNSUPPORTED, skv_onnx_text(f->name),
-                               "function %s is written for operator set version %lld, the model for %lld", skv_onnx_text(f->name),
-                               (long long)own->version, (long long)other->version);
+                               "function %s is written for operator set version %lld, the model for %lld",
+                               skv_onnx_text(f->name), (long long)own->version, (long long)other->version);
         }
     }
     return SKIVE_OK;
@@ -248,8 +253,8 @@ skive_status skv_onnx_expand_functions(skv_onnx_source *source, Onnx__ModelProto
         const Onnx__FunctionProto *f = model->functions[i];
         for (size_t k = 0; k < f->n_input; k++) {
             if (*f->input[k]) continue;
-            return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, skv_onnx_text(f->name), "function %s: an input has no name",
-                               skv_onnx_text(f->name));
+            return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, skv_onnx_text(f->name),
+                               "function %s: an input has no name", skv_onnx_text(f->name));
         }
         SKV_TRY(check_versions(&x, f));
     }

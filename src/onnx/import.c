@@ -30,7 +30,8 @@ static skive_status read_type(skive_graph *g, const Onnx__TypeProto *proto, skiv
         out->dims[i] = (skive_dim){-1, NULL};
         if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE) {
             if (d->dim_value >= 0) out->dims[i].size = d->dim_value;
-        } else if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && d->dim_param && *d->dim_param) {
+        } else if (d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && d->dim_param &&
+                   *d->dim_param) {
             SKV_TRY(skv_arena_strdup(g->arena, d->dim_param, &out->dims[i].symbol));
         }
     }
@@ -71,7 +72,8 @@ static skive_status declare_outputs(skv_onnx_importer *im, skive_graph *g, const
         const char *name = skv_onnx_text(node->output[i]);
         if (!*name) continue;
         if (skive_graph_find_value(g, name)) {
-            return skv_fail_at(im->ctx, SKIVE_ERR_GRAPH, name, "node %s (%s): its output %s is already the name of another value",
+            return skv_fail_at(im->ctx, SKIVE_ERR_GRAPH, name,
+                               "node %s (%s): its output %s is already the name of another value",
                                skv_onnx_text(node->name), skv_onnx_text(node->op_type), name);
         }
         SKV_TRY(skv_graph_new_value(g, name, &v));
@@ -80,7 +82,8 @@ static skive_status declare_outputs(skv_onnx_importer *im, skive_graph *g, const
 }
 
 static skive_status declare_all(skv_onnx_importer *im, skive_graph *g, const Onnx__GraphProto *proto) {
-    for (size_t i = 0; i < proto->n_initializer; i++) SKV_TRY(skv_onnx_declare_initializer(im, g, proto->initializer[i]));
+    for (size_t i = 0; i < proto->n_initializer; i++)
+        SKV_TRY(skv_onnx_declare_initializer(im, g, proto->initializer[i]));
     for (size_t i = 0; i < proto->n_sparse_initializer; i++) {
         SKV_TRY(skv_onnx_declare_sparse(im, g, proto->sparse_initializer[i]));
     }
@@ -93,7 +96,7 @@ static skive_status declare_all(skv_onnx_importer *im, skive_graph *g, const Onn
 
 /* ---- second sweep: nodes ---- */
 
-#define MAX_PER_NODE 4096 /* inputs or outputs: the graph keeps them in arrays that are searched and copied */
+#define MAX_PER_NODE   4096 /* inputs or outputs: the graph keeps them in arrays that are searched and copied */
 #define MAX_ATTRIBUTES 256
 
 static bool add_node_name(scope *s, const char *name) {
@@ -113,7 +116,8 @@ static skive_status name_node(skv_onnx_importer *im, scope *s, skive_node *n, co
     SKV_TRY(skv_arena_alloc(s->g->arena, size, &text));
     memcpy(text, name, size - 23);
     for (size_t k = 1; !add_node_name(s, text); k++) {
-        if (k > im->source->options.max_nodes) return SKV_FAIL(im->ctx, SKIVE_ERR_LIMIT, "too many nodes called %s", name);
+        if (k > im->source->options.max_nodes)
+            return SKV_FAIL(im->ctx, SKIVE_ERR_LIMIT, "too many nodes called %s", name);
         (void)snprintf(text, size, "%s_%u", name, s->g->next_name++);
     }
     n->name = text;
@@ -153,8 +157,9 @@ static skive_status set_attributes(skv_onnx_importer *im, scope *s, skive_node *
         }
         skive_graph *sub;
         if (!*skv_onnx_text(a->name) || skv_node_attr(n, a->name)) {
-            return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, n->name, "node %s: subgraph attribute \"%s\" is doubled or has no name",
-                               n->name, skv_onnx_text(a->name));
+            return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, n->name,
+                               "node %s: subgraph attribute \"%s\" is doubled or has no name", n->name,
+                               skv_onnx_text(a->name));
         }
         SKV_TRY(import_graph(im, s, a->g, &sub));
         skive_status status = skv_node_set_graph_attr(n, a->name, sub);
@@ -170,13 +175,13 @@ static skive_status check_operator(skv_onnx_importer *im, const Onnx__NodeProto 
     const char *op = skv_onnx_text(proto->op_type), *domain = skv_onnx_text(proto->domain);
     if (!*op) return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name, "node %s has no operator", name);
     if (strcmp(domain, SKV_DOMAIN) == 0) {
-        return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name, "node %s (%s): operators of domain %s do not stand in files", name,
-                           op, domain);
+        return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name,
+                           "node %s (%s): operators of domain %s do not stand in files", name, op, domain);
     }
     if (skv_onnx_standard(domain) && im->opset == 0) {
-        return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name,
-                           "the model says no version of the standard operators (opset_import), which node %s (%s) needs", name,
-                           op);
+        return skv_fail_at(
+            im->ctx, SKIVE_ERR_FORMAT, name,
+            "the model says no version of the standard operators (opset_import), which node %s (%s) needs", name, op);
     }
     return SKIVE_OK;
 }
@@ -190,11 +195,13 @@ static skive_status import_node(skv_onnx_importer *im, scope *s, const Onnx__Nod
     if (!*name && n_out) name = skv_onnx_text(proto->output[0]); /* as good a name in messages */
     SKV_TRY(check_operator(im, proto, name));
     if (n_in > MAX_PER_NODE || n_out > MAX_PER_NODE || proto->n_attribute > MAX_ATTRIBUTES) {
-        return skv_fail_at(im->ctx, SKIVE_ERR_LIMIT, name, "node %s (%s) has more than %d inputs or outputs or %d attributes", name,
-                           op, MAX_PER_NODE, MAX_ATTRIBUTES);
+        return skv_fail_at(im->ctx, SKIVE_ERR_LIMIT, name,
+                           "node %s (%s) has more than %d inputs or outputs or %d attributes", name, op, MAX_PER_NODE,
+                           MAX_ATTRIBUTES);
     }
     if (skv_arena_bytes(s->g->arena) > im->source->options.max_memory) {
-        return skv_fail_at(im->ctx, SKIVE_ERR_LIMIT, name, "the graph takes more than %zu bytes without its weights (option max_memory)",
+        return skv_fail_at(im->ctx, SKIVE_ERR_LIMIT, name,
+                           "the graph takes more than %zu bytes without its weights (option max_memory)",
                            im->source->options.max_memory);
     }
     SKV_TRY(skv_arena_array(im->source->arena, n_in + n_out, sizeof *values, &values));
@@ -203,8 +210,8 @@ static skive_status import_node(skv_onnx_importer *im, scope *s, const Onnx__Nod
         if (!*input) continue;
         SKV_TRY(resolve(s, input, &values[i]));
         if (!values[i]) {
-            return skv_fail_at(im->ctx, SKIVE_ERR_GRAPH, name, "node %s (%s): its input %s is not defined anywhere", name, op,
-                               input);
+            return skv_fail_at(im->ctx, SKIVE_ERR_GRAPH, name, "node %s (%s): its input %s is not defined anywhere",
+                               name, op, input);
         }
     }
     for (size_t i = 0; i < n_out; i++) {
@@ -216,7 +223,8 @@ static skive_status import_node(skv_onnx_importer *im, scope *s, const Onnx__Nod
     return set_attributes(im, s, node, proto);
 }
 
-static skive_status import_graph(skv_onnx_importer *im, scope *outer, const Onnx__GraphProto *proto, skive_graph **out) {
+static skive_status import_graph(skv_onnx_importer *im, scope *outer, const Onnx__GraphProto *proto,
+                                 skive_graph **out) {
     scope s = {.outer = outer, .mask = 15};
     skive_status status;
     *out = NULL;
@@ -255,15 +263,16 @@ static skive_status read_opset(skv_onnx_importer *im, const Onnx__ModelProto *mo
         const Onnx__OperatorSetIdProto *o = model->opset_import[i];
         if (!skv_onnx_standard(o->domain)) continue;
         if (o->version < SKV_ONNX_MIN_OPSET || o->version > 1000) {
-            return SKV_FAIL(im->ctx, SKIVE_ERR_UNSUPPORTED,
-                            "operator set version %lld is not supported: 7 to 21 are; convert the model to one of these",
-                            (long long)o->version);
+            return SKV_FAIL(
+                im->ctx, SKIVE_ERR_UNSUPPORTED,
+                "operator set version %lld is not supported: 7 to 21 are; convert the model to one of these",
+                (long long)o->version);
         }
         im->opset = (int)o->version;
     }
     if (im->opset > SKV_ONNX_MAX_OPSET) {
-        skv_note(im->ctx, "%s: operator set version %d is newer than %d, the newest known; it is read as %d", im->source->label,
-                 im->opset, SKV_ONNX_MAX_OPSET, SKV_ONNX_MAX_OPSET);
+        skv_note(im->ctx, "%s: operator set version %d is newer than %d, the newest known; it is read as %d",
+                 im->source->label, im->opset, SKV_ONNX_MAX_OPSET, SKV_ONNX_MAX_OPSET);
     }
     return SKIVE_OK;
 }
@@ -273,9 +282,11 @@ skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, s
     skive_graph *g = NULL;
     skive_status status;
     *out = NULL;
-    if (!model->graph) return skv_fail_at(im.ctx, SKIVE_ERR_FORMAT, source->label, "not an ONNX model: it holds no graph");
+    if (!model->graph)
+        return skv_fail_at(im.ctx, SKIVE_ERR_FORMAT, source->label, "not an ONNX model: it holds no graph");
     if (model->n_metadata_props > MAX_ENTRIES || model->n_functions > MAX_ENTRIES) {
-        return skv_fail_at(im.ctx, SKIVE_ERR_LIMIT, source->label, "more than %d metadata entries or functions", MAX_ENTRIES);
+        return skv_fail_at(im.ctx, SKIVE_ERR_LIMIT, source->label, "more than %d metadata entries or functions",
+                           MAX_ENTRIES);
     }
     SKV_TRY(read_opset(&im, model));
     SKV_TRY(skv_onnx_expand_functions(source, model));

@@ -17,15 +17,16 @@ static skive_status lay_at_axis(skive_node *n, int64_t axis) {
     skive_value *b = skv_node_in(n, 1);
     skive_context *ctx = n->graph->ctx;
     if (!a || !b || a->type.rank < 0 || b->type.rank < 0) {
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-                           "node %s (%s): broadcasting at axis %lld (opset 6) needs the ranks of its inputs, which are not known",
-                           n->name, n->op_type, (long long)axis);
+        return skv_fail_at(
+            ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+            "node %s (%s): broadcasting at axis %lld (opset 6) needs the ranks of its inputs, which are not known",
+            n->name, n->op_type, (long long)axis);
     }
     if (axis < 0) axis += a->type.rank;
     int64_t missing = a->type.rank - axis - b->type.rank, axes[SKIVE_MAX_RANK];
     if (axis < 0 || missing < 0 || missing + b->type.rank > SKIVE_MAX_RANK) {
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name, "node %s (%s): the second input does not fit at axis %lld", n->name,
-                           n->op_type, (long long)axis);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name, "node %s (%s): the second input does not fit at axis %lld",
+                           n->name, n->op_type, (long long)axis);
     }
     if (missing == 0) return SKIVE_OK;
     for (int64_t i = 0; i < missing; i++) axes[i] = b->type.rank + i;
@@ -37,7 +38,8 @@ static skive_status lay_at_axis(skive_node *n, int64_t axis) {
 }
 
 skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n) {
-    static const char *const binary[] = {"Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Greater", "Less"};
+    static const char *const binary[] = {"Add", "Sub", "Mul",   "Div",     "Pow", "And",
+                                         "Or",  "Xor", "Equal", "Greater", "Less"};
     (void)source;
     if (one_of(n->op_type, binary, SKV_COUNT(binary))) {
         if (skv_attr_int(n, "broadcast", 0) != 0 && skv_node_attr(n, "axis")) {

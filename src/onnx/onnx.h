@@ -29,8 +29,8 @@ typedef struct skv_onnx_limits {
 typedef enum skv_onnx_root { SKV_ONNX_MODEL, SKV_ONNX_TENSOR } skv_onnx_root;
 
 /* Checks `bytes` and writes the copy to *out (freed by skv_free). ERR_FORMAT and ERR_LIMIT name `label` and the byte. */
-skive_status skv_onnx_scan(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes, size_t n,
-                           const skv_onnx_limits *limits, unsigned char **out, size_t *out_n);
+skive_status skv_onnx_scan(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes,
+                           size_t n, const skv_onnx_limits *limits, unsigned char **out, size_t *out_n);
 
 /* ---- the source of a model, and what is decoded from it ---- */
 
@@ -66,8 +66,8 @@ bool skv_onnx_dtype_known(int32_t data_type);
 const char *skv_onnx_dtype_text(int32_t data_type);
 /* A storage with the tensor's data, in the file's map where possible. `what` names it in messages ("initializer"). The
  * data type must be known. */
-skive_status skv_onnx_storage(skv_onnx_source *source, const char *what, const char *name, const Onnx__TensorProto *tensor,
-                              skv_storage **out);
+skive_status skv_onnx_storage(skv_onnx_source *source, const char *what, const char *name,
+                              const Onnx__TensorProto *tensor, skv_storage **out);
 /* Dense form of a sparse tensor. */
 skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const Onnx__SparseTensorProto *sparse,
                               skv_storage **out);
@@ -75,8 +75,8 @@ skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const O
 /* ---- external.c ---- */
 
 /* The file map and the range of a tensor's external data; `bytes` is what its shape needs. The map is borrowed. */
-skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, const Onnx__TensorProto *tensor, size_t bytes,
-                                    skv_map **map, size_t *offset);
+skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, const Onnx__TensorProto *tensor,
+                                    size_t bytes, skv_map **map, size_t *offset);
 
 /* ---- functions.c ---- */
 
@@ -98,7 +98,7 @@ skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, cons
 /* ---- import.c ---- */
 
 skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, skive_graph **out);
-#define SKV_ONNX_MIN_OPSET 6  /* 6 only as far as legacy.c knows it */
+#define SKV_ONNX_MIN_OPSET 6 /* 6 only as far as legacy.c knows it */
 #define SKV_ONNX_MAX_OPSET 21
 
 /* Name of a protobuf string that may be NULL. */

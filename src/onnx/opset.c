@@ -49,7 +49,8 @@ const char *skv_onnx_unknown_standard(const skive_graph *g) {
         const skive_node *n = g->nodes[i];
         if (!n->op && !*n->domain) return n->op_type;
         for (uint32_t k = 0; k < n->n_attrs; k++) {
-            const char *found = n->attrs[k].type == SKV_ATTR_GRAPH ? skv_onnx_unknown_standard(n->attrs[k].graph) : NULL;
+            const char *found =
+                n->attrs[k].type == SKV_ATTR_GRAPH ? skv_onnx_unknown_standard(n->attrs[k].graph) : NULL;
             if (found) return found;
         }
     }

@@ -159,7 +159,7 @@ typedef struct scan {
 } scan;
 
 #define LENGTH_BYTES 5
-#define MAX_COPY ((size_t)INT32_MAX)
+#define MAX_COPY     ((size_t)INT32_MAX)
 
 static skive_status put(scan *s, const void *bytes, size_t n) {
     if (n > s->capacity - s->out_n) {
@@ -168,8 +168,8 @@ static skive_status put(scan *s, const void *bytes, size_t n) {
         if (wanted > s->limit) wanted = s->limit;
         if (n > s->limit || s->out_n + n > wanted) {
             return skv_fail_at(s->ctx, SKIVE_ERR_LIMIT, s->label,
-                               "byte %zu: the model without its weights is larger than %zu bytes (option max_memory)", s->at,
-                               s->limit);
+                               "byte %zu: the model without its weights is larger than %zu bytes (option max_memory)",
+                               s->at, s->limit);
         }
         unsigned char *larger;
         SKV_TRY(skv_alloc(s->ctx, wanted, &larger));
@@ -220,8 +220,8 @@ static bool packed_varints_ok(const unsigned char *p, size_t n) {
 }
 
 static skive_status damaged(scan *s, size_t at, const frame *f, const char *what) {
-    return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label, "byte %zu: not an ONNX file, or a damaged one: %s in %s", at, what,
-                       schema[f->id].name);
+    return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label, "byte %zu: not an ONNX file, or a damaged one: %s in %s", at,
+                       what, schema[f->id].name);
 }
 
 /* A field that is not of kind message: copies its payload, replaces it by a reference, or drops it. */
@@ -293,11 +293,12 @@ static skive_status next_field(scan *s, frame *f, message_id *child, size_t *chi
     case 2:
         if (!varint(s, f->end, &value)) return damaged(s, start, f, "bad or truncated length");
         if (value > f->end - s->at) {
-            return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label,
-                               "byte %zu: not an ONNX file, or truncated: %s%s%s of %llu bytes runs past the end of what "
-                               "holds it by %llu",
-                               start, schema[f->id].name, d && d->name ? "." : "", d && d->name ? d->name : " field",
-                               (unsigned long long)value, (unsigned long long)(value - (f->end - s->at)));
+            return skv_fail_at(
+                s->ctx, SKIVE_ERR_FORMAT, s->label,
+                "byte %zu: not an ONNX file, or truncated: %s%s%s of %llu bytes runs past the end of what "
+                "holds it by %llu",
+                start, schema[f->id].name, d && d->name ? "." : "", d && d->name ? d->name : " field",
+                (unsigned long long)value, (unsigned long long)(value - (f->end - s->at)));
         }
         length = (size_t)value;
         if (d && (d->kind == ONE || d->kind == MANY)) {
@@ -337,20 +338,20 @@ static skive_status walk(scan *s, const skv_onnx_limits *limits, frame *stack, m
         SKV_TRY(next_field(s, f, &child, &child_end));
         if (child == MESSAGES) continue;
         if (child == NODE && ++nodes > limits->max_nodes) {
-            return skv_fail_at(s->ctx, SKIVE_ERR_LIMIT, s->label, "byte %zu: more than %zu nodes (option max_nodes)", s->at,
-                               limits->max_nodes);
+            return skv_fail_at(s->ctx, SKIVE_ERR_LIMIT, s->label, "byte %zu: more than %zu nodes (option max_nodes)",
+                               s->at, limits->max_nodes);
         }
         if (++depth >= limits->max_depth) {
-            return skv_fail_at(s->ctx, SKIVE_ERR_LIMIT, s->label, "byte %zu: nested deeper than %d messages (option max_depth)",
-                               s->at, limits->max_depth);
+            return skv_fail_at(s->ctx, SKIVE_ERR_LIMIT, s->label,
+                               "byte %zu: nested deeper than %d messages (option max_depth)", s->at, limits->max_depth);
         }
         stack[depth] = (frame){.id = child, .end = child_end, .out_len = s->out_n};
         SKV_TRY(put(s, no_length, sizeof no_length));
     }
 }
 
-skive_status skv_onnx_scan(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes, size_t n,
-                           const skv_onnx_limits *limits, unsigned char **out, size_t *out_n) {
+skive_status skv_onnx_scan(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes,
+                           size_t n, const skv_onnx_limits *limits, unsigned char **out, size_t *out_n) {
     scan s = {.ctx = ctx, .label = label, .in = bytes, .n = n, .capacity = n < 65536 ? 4096 : 1u << 18};
     s.limit = limits->max_memory < MAX_COPY ? limits->max_memory : MAX_COPY;
     frame *stack = NULL;

@@ -35,7 +35,8 @@ static void pb_free(void *user, void *pointer) {
     (void)pointer; /* goes with the arena */
 }
 
-static skive_status take_options(skive_context *ctx, const skive_onnx_load_options *given, skive_onnx_load_options *out) {
+static skive_status take_options(skive_context *ctx, const skive_onnx_load_options *given,
+                                 skive_onnx_load_options *out) {
     *out = skive_onnx_load_options_default();
     if (!given) return SKIVE_OK;
     memcpy(out, given, given->size < sizeof *out ? given->size : sizeof *out);
@@ -58,7 +59,8 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
     SKV_TRY(skv_arena_create(ctx, &source->arena));
     SKV_TRY(skv_onnx_scan(ctx, source->label, root, source->bytes, source->n, &limits, &copy, &copy_n));
     skive_context_clear(ctx); /* so that a message tells whether memory ran out below */
-    *out = protobuf_c_message_unpack(root == SKV_ONNX_MODEL ? &onnx__model_proto__descriptor : &onnx__tensor_proto__descriptor,
+    *out = protobuf_c_message_unpack(root == SKV_ONNX_MODEL ? &onnx__model_proto__descriptor
+                                                            : &onnx__tensor_proto__descriptor,
                                      &source->allocator, copy_n, copy);
     if (*out) {
         status = SKIVE_OK;
@@ -68,7 +70,8 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
     } else if (skive_context_message(ctx)[0]) {
         status = SKIVE_ERR_MEMORY;
     } else {
-        status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label, "not an ONNX file, or a damaged one: it cannot be decoded");
+        status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label,
+                             "not an ONNX file, or a damaged one: it cannot be decoded");
     }
     skv_free(ctx, copy);
     return status;
@@ -105,7 +108,8 @@ skive_status skive_onnx_load(skive_context *ctx, const char *path, const skive_o
     source.bytes = skv_map_data(source.map);
     source.n = skv_map_size(source.map);
     const char *slash = strrchr(path, '/');
-    skive_status status = slash ? skv_strdup_n(ctx, path, (size_t)(slash - path) + 1, &folder) : skv_strdup(ctx, ".", &folder);
+    skive_status status =
+        slash ? skv_strdup_n(ctx, path, (size_t)(slash - path) + 1, &folder) : skv_strdup(ctx, ".", &folder);
     source.base_dir = folder;
     if (status == SKIVE_OK) status = read_model(&source, out);
     skv_free(ctx, folder);

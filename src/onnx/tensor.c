@@ -4,14 +4,12 @@
 #include "onnx/onnx.h"
 #include "tensor/tensor.h"
 
-bool skv_onnx_dtype_known(int32_t data_type) {
-    return data_type > 0 && skive_dtype_bits((skive_dtype)data_type) != 0;
-}
+bool skv_onnx_dtype_known(int32_t data_type) { return data_type > 0 && skive_dtype_bits((skive_dtype)data_type) != 0; }
 
 const char *skv_onnx_dtype_text(int32_t data_type) {
-    static const char *const names[] = {[0] = "undefined",      [8] = "string",          [14] = "complex64",
-                                        [15] = "complex128",    [17] = "float8e4m3fn",   [18] = "float8e4m3fnuz",
-                                        [19] = "float8e5m2",    [20] = "float8e5m2fnuz", [23] = "float4e2m1"};
+    static const char *const names[] = {[0] = "undefined",   [8] = "string",          [14] = "complex64",
+                                        [15] = "complex128", [17] = "float8e4m3fn",   [18] = "float8e4m3fnuz",
+                                        [19] = "float8e5m2", [20] = "float8e5m2fnuz", [23] = "float4e2m1"};
     if (skv_onnx_dtype_known(data_type)) return skive_dtype_name((skive_dtype)data_type);
     if (data_type >= 0 && (size_t)data_type < SKV_COUNT(names) && names[data_type]) return names[data_type];
     return "an unknown type";
@@ -27,19 +25,20 @@ typedef struct shape {
     size_t bytes;
 } shape;
 
-static skive_status read_shape(skv_onnx_source *source, const char *what, const char *name, int32_t data_type, size_t rank,
-                               const int64_t *dims, shape *out) {
+static skive_status read_shape(skv_onnx_source *source, const char *what, const char *name, int32_t data_type,
+                               size_t rank, const int64_t *dims, shape *out) {
     skive_context *ctx = source->ctx;
     if (rank > SKIVE_MAX_RANK) {
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, name, "%s %s has %zu dimensions; at most %d are supported", what, name,
-                           rank, SKIVE_MAX_RANK);
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, name, "%s %s has %zu dimensions; at most %d are supported", what,
+                           name, rank, SKIVE_MAX_RANK);
     }
     out->dtype = (skive_dtype)data_type;
     out->rank = (int)rank;
     for (size_t i = 0; i < rank; i++) {
         out->dims[i] = dims[i];
         if (dims[i] < 0) {
-            return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "%s %s: dimension %zu is %lld", what, name, i, (long long)dims[i]);
+            return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "%s %s: dimension %zu is %lld", what, name, i,
+                               (long long)dims[i]);
         }
     }
     if (!skv_dims_count(out->rank, out->dims, &out->count) || !skv_dtype_bytes(out->dtype, out->count, &out->bytes)) {
@@ -48,8 +47,9 @@ static skive_status read_shape(skv_onnx_source *source, const char *what, const 
                            skv_dims_text(out->rank, out->dims, text, sizeof text));
     }
     if (out->bytes > source->options.max_tensor_bytes) {
-        return skv_fail_at(ctx, SKIVE_ERR_LIMIT, name, "%s %s has %zu bytes, more than the limit of %llu (option max_tensor_bytes)",
-                           what, name, out->bytes, (unsigned long long)source->options.max_tensor_bytes);
+        return skv_fail_at(ctx, SKIVE_ERR_LIMIT, name,
+                           "%s %s has %zu bytes, more than the limit of %llu (option max_tensor_bytes)", what, name,
+                           out->bytes, (unsigned long long)source->options.max_tensor_bytes);
     }
     return SKIVE_OK;
 }
@@ -57,8 +57,9 @@ static skive_status read_shape(skv_onnx_source *source, const char *what, const 
 static skive_status wrong_size(skv_onnx_source *source, const char *what, const char *name, const shape *s, size_t need,
                                size_t have, const char *unit) {
     char text[SKV_DIMS_TEXT];
-    return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name, "%s %s: shape %s of %s needs %zu %s, but the file has %zu", what,
-                       name, skv_dims_text(s->rank, s->dims, text, sizeof text), skive_dtype_name(s->dtype), need, unit, have);
+    return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name, "%s %s: shape %s of %s needs %zu %s, but the file has %zu",
+                       what, name, skv_dims_text(s->rank, s->dims, text, sizeof text), skive_dtype_name(s->dtype), need,
+                       unit, have);
 }
 
 /* ---- data ---- */
@@ -67,15 +68,18 @@ static skive_status wrong_size(skv_onnx_source *source, const char *what, const 
 static skive_status from_raw(skv_onnx_source *source, const char *what, const char *name, const shape *s,
                              const Onnx__TensorProto *t, skv_storage **out) {
     skv_onnx_ref ref;
-    if (t->raw_data.len != sizeof ref) return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name, "%s %s is damaged", what, name);
+    if (t->raw_data.len != sizeof ref)
+        return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name, "%s %s is damaged", what, name);
     memcpy(&ref, t->raw_data.data, sizeof ref);
-    bool fits = ref.field == 9 || (ref.field == 4 && s->dtype == SKIVE_F32) || (ref.field == 10 && s->dtype == SKIVE_F64);
+    bool fits =
+        ref.field == 9 || (ref.field == 4 && s->dtype == SKIVE_F32) || (ref.field == 10 && s->dtype == SKIVE_F64);
     if (!fits || t->n_float_data || t->n_double_data) {
         return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name, "%s %s: its data is not of its type %s", what, name,
                            skive_dtype_name(s->dtype));
     }
     if (ref.length != s->bytes) return wrong_size(source, what, name, s, s->bytes, (size_t)ref.length, "bytes");
-    if (source->map) return skv_storage_map(source->ctx, s->dtype, s->rank, s->dims, source->map, (size_t)ref.offset, out);
+    if (source->map)
+        return skv_storage_map(source->ctx, s->dtype, s->rank, s->dims, source->map, (size_t)ref.offset, out);
     skive_tensor view = skv_tensor_view(s->dtype, s->rank, s->dims, source->bytes + ref.offset);
     return skv_storage_from_tensor(source->ctx, &view, out);
 }
@@ -168,21 +172,24 @@ skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const O
     if (!sparse->values || !sparse->indices || sparse->indices->data_type != SKIVE_I64) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s lacks its values or its int64 indices", name);
     }
-    if (!skv_onnx_dtype_known(sparse->values->data_type) || skive_dtype_bits((skive_dtype)sparse->values->data_type) < 8) {
+    if (!skv_onnx_dtype_known(sparse->values->data_type) ||
+        skive_dtype_bits((skive_dtype)sparse->values->data_type) < 8) {
         return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, name, "sparse tensor %s: element type %s is not supported", name,
                            skv_onnx_dtype_text(sparse->values->data_type));
     }
     SKV_TRY(read_shape(source, "sparse tensor", name, sparse->values->data_type, sparse->n_dims, sparse->dims, &s));
     if (s.bytes > MAX_DENSIFIED) {
-        return skv_fail_at(ctx, SKIVE_ERR_LIMIT, name, "sparse tensor %s has %zu bytes when made dense; at most %zu are supported",
-                           name, s.bytes, MAX_DENSIFIED);
+        return skv_fail_at(ctx, SKIVE_ERR_LIMIT, name,
+                           "sparse tensor %s has %zu bytes when made dense; at most %zu are supported", name, s.bytes,
+                           MAX_DENSIFIED);
     }
     SKV_GO(status, done, skv_onnx_storage(source, "values of sparse tensor", name, sparse->values, &values));
     SKV_GO(status, done, skv_onnx_storage(source, "indices of sparse tensor", name, sparse->indices, &indices));
     const skive_tensor *v = &values->tensor, *at = &indices->tensor;
     bool linear = at->rank == 1, coordinates = at->rank == 2 && at->dims[1] == s.rank;
     if (v->rank != 1 || !(linear || coordinates) || at->dims[0] != v->dims[0]) {
-        status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s: the shapes of values and indices do not fit", name);
+        status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
+                             "sparse tensor %s: the shapes of values and indices do not fit", name);
         goto done;
     }
     SKV_GO(status, done, skv_storage_create(ctx, s.dtype, s.rank, s.dims, &dense));
@@ -190,8 +197,8 @@ skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const O
     for (int64_t k = 0; k < v->dims[0]; k++) {
         int64_t to = dense_index(&s, at, k);
         if (to < 0) {
-            status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s: index %lld lies outside its shape", name,
-                                 (long long)k);
+            status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s: index %lld lies outside its shape",
+                                 name, (long long)k);
             goto done;
         }
         memcpy((char *)dense->tensor.data + (size_t)to * width, (const char *)v->data + (size_t)k * width, width);

@@ -23,7 +23,11 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(4, -0.25, 0)}), .n_out = 1, CASE_EXPECT(4, 0.25, 0), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(4, -0.25, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(4, 0.25, 0),
+     .no_grad = true},
     {.name = "int64", CASE_IN({CASE_I64(2), CASE_VALUES(7, -9)}), .n_out = 1, CASE_EXPECT(7, 9), .no_grad = true},
     {.name = "positive", CASE_IN({CASE_F32(2, 3), .lo = 0.1, .hi = 1}), .n_out = 1},
     {.name = "negative", CASE_IN({CASE_F32(2, 3), .lo = -1, .hi = -0.1}), .n_out = 1},

@@ -2,7 +2,9 @@
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 
-static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}, {"keepdims", SKV_ATTR_INT, SKV_OPTIONAL}, {"select_last_index", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"keepdims", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"select_last_index", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = c->in[0];
@@ -12,11 +14,15 @@ static skive_status infer(skv_infer *c) {
     y->dtype = SKIVE_I64;
     if (x->rank < 0) return SKIVE_OK;
     SKV_TRY(skv_infer_axis(c, "axis", skv_attr_int(c->node, "axis", 0), x->rank, &axis));
-    if (x->dims[axis].size == 0) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': nothing to choose from along an empty axis", c->node->name);
+    if (x->dims[axis].size == 0)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': nothing to choose from along an empty axis",
+                              c->node->name);
     y->rank = 0;
     for (int d = 0; d < x->rank; d++) {
-        if (d != axis) y->dims[y->rank++] = x->dims[d];
-        else if (skv_attr_int(c->node, "keepdims", 1)) y->dims[y->rank++] = skv_dim(1);
+        if (d != axis)
+            y->dims[y->rank++] = x->dims[d];
+        else if (skv_attr_int(c->node, "keepdims", 1))
+            y->dims[y->rank++] = skv_dim(1);
     }
     return SKIVE_OK;
 }
@@ -46,10 +52,20 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("keepdims", 0)), CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 5, 5, 4, 2, 1)}), .n_out = 1,
-     CASE_EXPECT(1, 0), CASE_OUT(2), .no_grad = true},
-    {.name = "last of equals", CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("select_last_index", 1)), CASE_IN({CASE_F32(1, 3), CASE_VALUES(1, 5, 5)}), .n_out = 1,
-     CASE_EXPECT(2), CASE_OUT(1, 1), .no_grad = true},
+    {.name = "by hand",
+     CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("keepdims", 0)),
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 5, 5, 4, 2, 1)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 0),
+     CASE_OUT(2),
+     .no_grad = true},
+    {.name = "last of equals",
+     CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("select_last_index", 1)),
+     CASE_IN({CASE_F32(1, 3), CASE_VALUES(1, 5, 5)}),
+     .n_out = 1,
+     CASE_EXPECT(2),
+     CASE_OUT(1, 1),
+     .no_grad = true},
 };
 
 const skv_op skv_op_arg_max = {

@@ -3,9 +3,12 @@
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"ceil_mode", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},   {"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"ceil_mode", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
     {"count_include_pad", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
@@ -60,8 +63,8 @@ out:
 static skive_status grad(skv_grad *c) {
     skv_attr_init buffer[SKV_ATTRS_COPY];
     if (c->need[0])
-        c->din[0] = skv_emit(c->b, "AveragePoolGrad", SKV_IN(c->dout[0], c->node->inputs[0]),
-                             skv_attrs_copy(c->node, buffer));
+        c->din[0] =
+            skv_emit(c->b, "AveragePoolGrad", SKV_IN(c->dout[0], c->node->inputs[0]), skv_attrs_copy(c->node, buffer));
     return c->b->status;
 }
 
@@ -79,12 +82,12 @@ static int needs_opset(const skive_node *n) {
     return 11;
 }
 
-#define RAMP25                                                                                                         \
-    CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25)
+#define RAMP25 CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25)
 static const skv_op_case cases[] = {
     {.name = "pads", /* "averagepool_2d_precomputed_pads" of the ONNX specification */
      CASE_IN({CASE_F32(1, 1, 5, 5), RAMP25}),
-     CASE_ATTRS(CASE_INTS("kernel_shape", 5, 5), CASE_INTS("pads", 2, 2, 2, 2)), .n_out = 1,
+     CASE_ATTRS(CASE_INTS("kernel_shape", 5, 5), CASE_INTS("pads", 2, 2, 2, 2)),
+     .n_out = 1,
      CASE_EXPECT(7, 7.5, 8, 8.5, 9, 9.5, 10, 10.5, 11, 11.5, 12, 12.5, 13, 13.5, 14, 14.5, 15, 15.5, 16, 16.5, 17, 17.5,
                  18, 18.5, 19)},
     {.name = "count_include_pad", /* "averagepool_2d_precomputed_pads_count_include_pad" */
@@ -96,20 +99,25 @@ static const skv_op_case cases[] = {
     {.name = "SAME_UPPER", /* "averagepool_2d_precomputed_same_upper" */
      CASE_IN({CASE_F32(1, 1, 5, 5), RAMP25}),
      CASE_ATTRS(CASE_INTS("kernel_shape", 3, 3), CASE_INTS("strides", 2, 2), CASE_STR("auto_pad", "SAME_UPPER")),
-     .n_out = 1, CASE_EXPECT(4, 5.5, 7, 11.5, 13, 14.5, 19, 20.5, 22)},
+     .n_out = 1,
+     CASE_EXPECT(4, 5.5, 7, 11.5, 13, 14.5, 19, 20.5, 22)},
     {.name = "ceil_mode", /* "averagepool_2d_ceil" */
      CASE_IN({CASE_F32(1, 1, 4, 4), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)}),
-     CASE_ATTRS(CASE_INTS("kernel_shape", 3, 3), CASE_INTS("strides", 2, 2), CASE_INT("ceil_mode", 1)), .n_out = 1,
+     CASE_ATTRS(CASE_INTS("kernel_shape", 3, 3), CASE_INTS("strides", 2, 2), CASE_INT("ceil_mode", 1)),
+     .n_out = 1,
      CASE_EXPECT(6, 7.5, 12, 13.5)},
     {.name = "ceil_mode and count_include_pad", /* 0 1 2 and 3 4 with nothing beyond: 3 / 3 and 7 / 2 */
      CASE_IN({CASE_F32(1, 1, 4), CASE_VALUES(1, 2, 3, 4)}),
-     CASE_ATTRS(CASE_INTS("kernel_shape", 3), CASE_INTS("strides", 3), CASE_INTS("pads", 1, 0), CASE_INT("ceil_mode", 1),
-                CASE_INT("count_include_pad", 1)),
-     .n_out = 1, CASE_EXPECT(1, 3.5)},
-    {.name = "dilations, batch", CASE_IN({CASE_F32(2, 2, 5, 6)}),
+     CASE_ATTRS(CASE_INTS("kernel_shape", 3), CASE_INTS("strides", 3), CASE_INTS("pads", 1, 0),
+                CASE_INT("ceil_mode", 1), CASE_INT("count_include_pad", 1)),
+     .n_out = 1,
+     CASE_EXPECT(1, 3.5)},
+    {.name = "dilations, batch",
+     CASE_IN({CASE_F32(2, 2, 5, 6)}),
      CASE_ATTRS(CASE_INTS("kernel_shape", 2, 3), CASE_INTS("dilations", 2, 1), CASE_INTS("pads", 1, 1, 0, 1)),
      .n_out = 1},
-    {.name = "strides with padding counted", CASE_IN({CASE_F32(1, 3, 7)}),
+    {.name = "strides with padding counted",
+     CASE_IN({CASE_F32(1, 3, 7)}),
      CASE_ATTRS(CASE_INTS("kernel_shape", 3), CASE_INTS("strides", 2), CASE_INTS("pads", 1, 1),
                 CASE_INT("count_include_pad", 1)),
      .n_out = 1},

@@ -2,9 +2,12 @@
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"ceil_mode", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},   {"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"ceil_mode", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
     {"count_include_pad", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
@@ -68,15 +71,22 @@ out:
 static void cost(const skive_node *n, skive_cost *out) { skv_cost_per_element(n, out); }
 
 static const skv_op_case cases[] = {
-    {.name = "overlap", CASE_IN({CASE_F32(1, 1, 3), CASE_VALUES(2, 4, 6)}, {CASE_F32(1, 1, 4)}),
-     CASE_ATTRS(CASE_INTS("kernel_shape", 2)), .n_out = 1, CASE_EXPECT(1, 3, 5, 3)},
-    {.name = "padding left out", CASE_IN({CASE_F32(1, 1, 2), CASE_VALUES(2, 4)}, {CASE_F32(1, 1, 3)}),
-     CASE_ATTRS(CASE_INTS("kernel_shape", 2), CASE_INTS("strides", 2), CASE_INTS("pads", 1, 0)), .n_out = 1,
+    {.name = "overlap",
+     CASE_IN({CASE_F32(1, 1, 3), CASE_VALUES(2, 4, 6)}, {CASE_F32(1, 1, 4)}),
+     CASE_ATTRS(CASE_INTS("kernel_shape", 2)),
+     .n_out = 1,
+     CASE_EXPECT(1, 3, 5, 3)},
+    {.name = "padding left out",
+     CASE_IN({CASE_F32(1, 1, 2), CASE_VALUES(2, 4)}, {CASE_F32(1, 1, 3)}),
+     CASE_ATTRS(CASE_INTS("kernel_shape", 2), CASE_INTS("strides", 2), CASE_INTS("pads", 1, 0)),
+     .n_out = 1,
      CASE_EXPECT(2, 2, 2)},
-    {.name = "padding counted", CASE_IN({CASE_F32(1, 1, 2), CASE_VALUES(2, 4)}, {CASE_F32(1, 1, 3)}),
+    {.name = "padding counted",
+     CASE_IN({CASE_F32(1, 1, 2), CASE_VALUES(2, 4)}, {CASE_F32(1, 1, 3)}),
      CASE_ATTRS(CASE_INTS("kernel_shape", 2), CASE_INTS("strides", 2), CASE_INTS("pads", 1, 0),
                 CASE_INT("count_include_pad", 1)),
-     .n_out = 1, CASE_EXPECT(1, 2, 2)},
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 2)},
 };
 
 const skv_op skv_op_average_pool_grad = {

@@ -147,11 +147,11 @@ static skive_status grad_fixed(skv_grad *c) {
     }
     if (c->need[1]) c->din[1] = dscale;
     if (c->need[2]) c->din[2] = db;
-    if (c->need[3])
-        c->din[3] = skv_emit(b, "Neg", SKV_IN(skv_emit(b, "Mul", SKV_IN(db, gain), SKV_NONE)), SKV_NONE);
+    if (c->need[3]) c->din[3] = skv_emit(b, "Neg", SKV_IN(skv_emit(b, "Mul", SKV_IN(db, gain), SKV_NONE)), SKV_NONE);
     if (c->need[4]) { /* d/dvar of 1/root is -1 / (2 root^3) */
         skive_value *half = skv_emit_scalar(b, dtype, -0.5);
-        skive_value *slope = skv_emit(b, "Mul", SKV_IN(skv_emit(b, "Div", SKV_IN(gain, root), SKV_NONE), half), SKV_NONE);
+        skive_value *slope =
+            skv_emit(b, "Mul", SKV_IN(skv_emit(b, "Div", SKV_IN(gain, root), SKV_NONE), half), SKV_NONE);
         c->din[4] = skv_emit(b, "Mul", SKV_IN(dscale, slope), SKV_NONE);
     }
     return b->status;
@@ -190,10 +190,12 @@ static const skv_op_case cases[] = {
     {.name = "fixed statistics",
      CASE_IN({CASE_F32(1, 2, 1, 3), CASE_VALUES(-1, 0, 1, 2, 3, 4)}, {STATS(2), CASE_VALUES(1, 1.5)},
              {STATS(2), CASE_VALUES(0, 1)}, {STATS(2), CASE_VALUES(0, 3)}, {STATS(2), CASE_VALUES(1, 1.5)}),
-     CASE_ATTRS(CASE_FLT("epsilon", 0.0)), .n_out = 1,
+     CASE_ATTRS(CASE_FLT("epsilon", 0.0)),
+     .n_out = 1,
      CASE_EXPECT(-1, 0, 1, -0.22474487139158894, 1, 2.2247448713915889)},
     {.name = "fixed statistics, all differentiated",
-     CASE_IN({CASE_F32(2, 3, 2, 2)}, {STATS(3)}, {STATS(3)}, {STATS(3)}, {STATS(3), .lo = 0.5, .hi = 2}), .n_out = 1},
+     CASE_IN({CASE_F32(2, 3, 2, 2)}, {STATS(3)}, {STATS(3)}, {STATS(3)}, {STATS(3), .lo = 0.5, .hi = 2}),
+     .n_out = 1},
     {.name = "fixed statistics, rank 2",
      CASE_IN({CASE_F32(4, 3)}, {STATS(3)}, {STATS(3)}, {STATS(3), .constant = true},
              {STATS(3), .lo = 0.5, .hi = 2, .constant = true}),
@@ -202,11 +204,14 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_F32(2, 2, 1), CASE_VALUES(0, 10, 4, 10)}, {STATS(2), CASE_VALUES(3, 1)},
              {STATS(2), CASE_VALUES(1, -1)}, {STATS(2), CASE_VALUES(0, 0), .constant = true},
              {STATS(2), CASE_VALUES(1, 1), .constant = true}),
-     CASE_ATTRS(CASE_INT("training_mode", 1), CASE_FLT("epsilon", 5)), .n_out = 3, CASE_EXPECT(-1, -1, 3, -1)},
+     CASE_ATTRS(CASE_INT("training_mode", 1), CASE_FLT("epsilon", 5)),
+     .n_out = 3,
+     CASE_EXPECT(-1, -1, 3, -1)},
     {.name = "training",
      CASE_IN({CASE_F32(3, 2, 2, 2)}, {STATS(2)}, {STATS(2)}, {STATS(2), .constant = true},
              {STATS(2), .lo = 0.5, .hi = 2, .constant = true}),
-     CASE_ATTRS(CASE_INT("training_mode", 1)), .n_out = 5},
+     CASE_ATTRS(CASE_INT("training_mode", 1)),
+     .n_out = 5},
 };
 
 const skv_op skv_op_batch_normalization = {

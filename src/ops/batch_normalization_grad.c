@@ -62,11 +62,13 @@ static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(2, 1, 2), CASE_VALUES(1, 0, 0, 3)}, {CASE_F32(2, 1, 2), CASE_VALUES(1, 5, 1, 5)},
              {CASE_F32(1), CASE_VALUES(2)}, {CASE_F32(1), CASE_VALUES(3)}, {CASE_F32(1), CASE_VALUES(0.5)}),
-     .n_out = 3, CASE_EXPECT(0.5, -1.5, -0.5, 1.5)},
+     .n_out = 3,
+     CASE_EXPECT(0.5, -1.5, -0.5, 1.5)},
     {.name = "a constant batch", /* x' = 0: only the mean of dY is taken out */
      CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 6)}, {CASE_F32(2, 2), CASE_VALUES(7, 8, 7, 8)},
              {CASE_F32(2), CASE_VALUES(1, 2)}, {CASE_F32(2), CASE_VALUES(7, 8)}, {CASE_F32(2), CASE_VALUES(10, 10)}),
-     .n_out = 1, CASE_EXPECT(-10, -40, 10, 40)},
+     .n_out = 1,
+     CASE_EXPECT(-10, -40, 10, 40)},
 };
 
 const skv_op skv_op_batch_normalization_grad = {

@@ -8,7 +8,8 @@ static const skv_attr_spec attrs[] = {{"to", SKV_ATTR_INT, SKV_REQUIRED}, {"satu
 static skive_status infer(skv_infer *c) {
     int64_t to = skv_attr_int(c->node, "to", 0);
     if (to <= 0 || to > INT32_MAX || !skv_dtype_valid((skive_dtype)to))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "a cast to the element type of number %lld is not known", (long long)to);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "a cast to the element type of number %lld is not known",
+                              (long long)to);
     c->out[0] = *skv_infer_in(c, 0);
     c->out[0].dtype = (skive_dtype)to;
     return SKIVE_OK;
@@ -21,9 +22,12 @@ static void store_truncated(skive_dtype to, void *data, size_t i, double value) 
 
 static void store_integer(skive_dtype to, void *data, size_t i, skive_dtype from, int64_t bits) {
     bool big = from == SKIVE_U64 && bits < 0;
-    if (to == SKIVE_F32) ((float *)data)[i] = big ? (float)(uint64_t)bits : (float)bits; /* one rounding, not two */
-    else if (skv_dtype_is_float(to)) skv_store_f64(to, data, i, big ? (double)(uint64_t)bits : (double)bits);
-    else skv_store_wrap(to, data, i, bits);
+    if (to == SKIVE_F32)
+        ((float *)data)[i] = big ? (float)(uint64_t)bits : (float)bits; /* one rounding, not two */
+    else if (skv_dtype_is_float(to))
+        skv_store_f64(to, data, i, big ? (double)(uint64_t)bits : (double)bits);
+    else
+        skv_store_wrap(to, data, i, bits);
 }
 
 static skive_status run(const skv_eval *c) {
@@ -34,9 +38,12 @@ static skive_status run(const skv_eval *c) {
     size_t n = (size_t)skive_tensor_count(x);
     bool from_float = skv_dtype_is_float(x->dtype), to_float = skv_dtype_is_float(y->dtype);
     for (size_t i = 0; i < n; i++) {
-        if (!from_float) store_integer(y->dtype, y->data, i, x->dtype, skv_load_bits(x->dtype, x->data, i));
-        else if (to_float) skv_store_f64(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
-        else store_truncated(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
+        if (!from_float)
+            store_integer(y->dtype, y->data, i, x->dtype, skv_load_bits(x->dtype, x->data, i));
+        else if (to_float)
+            skv_store_f64(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
+        else
+            store_truncated(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
     }
     return SKIVE_OK;
 }
@@ -53,14 +60,30 @@ static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 9, 13, 21); }
 
 static const skv_op_case cases[] = {
-    {.name = "float to int64 truncates", CASE_IN({CASE_F32(4), CASE_VALUES(1.75, -1.75, 0.5, 3)}), .n_out = 1,
-     CASE_ATTRS(CASE_INT("to", SKIVE_I64)), CASE_EXPECT(1, -1, 0, 3), .no_grad = true},
-    {.name = "int64 to uint8 wraps", CASE_IN({CASE_I64(3), CASE_VALUES(256, -1, 7)}), .n_out = 1,
-     CASE_ATTRS(CASE_INT("to", SKIVE_U8)), CASE_EXPECT(0, 255, 7), .no_grad = true},
-    {.name = "to bool", CASE_IN({CASE_F32(3), CASE_VALUES(0.25, 0, -1)}), .n_out = 1, CASE_ATTRS(CASE_INT("to", SKIVE_BOOL)),
-     CASE_EXPECT(1, 0, 1), .no_grad = true},
-    {.name = "bool to float", CASE_IN({CASE_BOOL(2), CASE_VALUES(1, 0)}), .n_out = 1, CASE_ATTRS(CASE_INT("to", SKIVE_F32)),
-     CASE_EXPECT(1, 0), .no_grad = true},
+    {.name = "float to int64 truncates",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1.75, -1.75, 0.5, 3)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_I64)),
+     CASE_EXPECT(1, -1, 0, 3),
+     .no_grad = true},
+    {.name = "int64 to uint8 wraps",
+     CASE_IN({CASE_I64(3), CASE_VALUES(256, -1, 7)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_U8)),
+     CASE_EXPECT(0, 255, 7),
+     .no_grad = true},
+    {.name = "to bool",
+     CASE_IN({CASE_F32(3), CASE_VALUES(0.25, 0, -1)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_BOOL)),
+     CASE_EXPECT(1, 0, 1),
+     .no_grad = true},
+    {.name = "bool to float",
+     CASE_IN({CASE_BOOL(2), CASE_VALUES(1, 0)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("to", SKIVE_F32)),
+     CASE_EXPECT(1, 0),
+     .no_grad = true},
     {.name = "to double", CASE_IN({CASE_F32(2, 2)}), .n_out = 1, CASE_ATTRS(CASE_INT("to", SKIVE_F64)), CASE_OUT(2, 2)},
 };
 

@@ -69,9 +69,7 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static void couple(skv_couple *c) {
-    skv_couple_same_axes(c, 0);
-}
+static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
 
 static skv_range range(const skive_node *n, const skv_range *in) {
     double lo = in[0].lo, hi = in[0].hi;
@@ -95,12 +93,18 @@ static int needs_opset(const skive_node *n) {
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(4), CASE_VALUES(-2, 0.5, 3, 7)}, {CASE_SCALAR(SKIVE_F32, 0)}, {CASE_SCALAR(SKIVE_F32, 6)}),
-     .n_out = 1, CASE_EXPECT(0, 0.5, 3, 6)},
-    {.name = "high only", CASE_IN({CASE_F32(3), CASE_VALUES(-2, 0.5, 3)}, CASE_ABSENT, {CASE_SCALAR(SKIVE_F32, 1)}), .n_out = 1,
+     .n_out = 1,
+     CASE_EXPECT(0, 0.5, 3, 6)},
+    {.name = "high only",
+     CASE_IN({CASE_F32(3), CASE_VALUES(-2, 0.5, 3)}, CASE_ABSENT, {CASE_SCALAR(SKIVE_F32, 1)}),
+     .n_out = 1,
      CASE_EXPECT(-2, 0.5, 1)},
     {.name = "no bounds", CASE_IN({CASE_F32(2, 3)}), .n_out = 1, CASE_OUT(2, 3)},
-    {.name = "int64", CASE_IN({CASE_I64(3), CASE_VALUES(-2, 5, 3)}, {CASE_SCALAR(SKIVE_I64, 0)}, {CASE_SCALAR(SKIVE_I64, 4)}),
-     .n_out = 1, CASE_EXPECT(0, 4, 3), .no_grad = true},
+    {.name = "int64",
+     CASE_IN({CASE_I64(3), CASE_VALUES(-2, 5, 3)}, {CASE_SCALAR(SKIVE_I64, 0)}, {CASE_SCALAR(SKIVE_I64, 4)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 4, 3),
+     .no_grad = true},
 };
 
 const skv_op skv_op_clip = {

@@ -29,12 +29,17 @@ static void couple(skv_couple *c) {
 
 static const skv_op_case cases[] = {
     {.name = "by hand",
-     CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(4), CASE_VALUES(-1, 0.5, 6, 7)}, {CASE_SCALAR(SKIVE_F32, 0)},
-             {CASE_SCALAR(SKIVE_F32, 6)}),
-     .n_out = 1, CASE_EXPECT(0, 2, 3, 0), .no_grad = true},
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(4), CASE_VALUES(-1, 0.5, 6, 7)},
+             {CASE_SCALAR(SKIVE_F32, 0)}, {CASE_SCALAR(SKIVE_F32, 6)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 2, 3, 0),
+     .no_grad = true},
     {.name = "high only",
-     CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, {CASE_F32(2), CASE_VALUES(-9, 9)}, CASE_ABSENT, {CASE_SCALAR(SKIVE_F32, 6)}),
-     .n_out = 1, CASE_EXPECT(1, 0), .no_grad = true},
+     CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, {CASE_F32(2), CASE_VALUES(-9, 9)}, CASE_ABSENT,
+             {CASE_SCALAR(SKIVE_F32, 6)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 0),
+     .no_grad = true},
 };
 
 const skv_op skv_op_clip_grad = {

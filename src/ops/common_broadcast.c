@@ -158,10 +158,12 @@ void skv_couple_elementwise(skv_couple *c) {
         const skive_type *in = skv_couple_type(c, SKV_CIN(i, 0));
         for (int a = 0; in && a < in->rank; a++) {
             int o = out && out->rank >= in->rank ? a + out->rank - in->rank : -1;
-            if (o < 0) skv_couple_fix(c, SKV_CIN(i, a), "it meets a value of unknown shape");
+            if (o < 0)
+                skv_couple_fix(c, SKV_CIN(i, a), "it meets a value of unknown shape");
             else if (in->dims[a].size > 0 && in->dims[a].size == out->dims[o].size)
                 skv_couple_same(c, SKV_CIN(i, a), SKV_COUT(0, o));
-            else if (in->dims[a].size > 1) skv_couple_fix(c, SKV_CIN(i, a), "it meets a value of unknown size");
+            else if (in->dims[a].size > 1)
+                skv_couple_fix(c, SKV_CIN(i, a), "it meets a value of unknown size");
         }
     }
     /* an output axis nobody is known to give the size of */

@@ -77,7 +77,8 @@ skive_status skv_conv_geometry(skive_context *ctx, const skive_node *node, int r
     int spatial = rank - 2, first = SKV_SPATIAL - spatial;
     if (spatial < 1 || spatial > SKV_SPATIAL)
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
-                           "%s: the input has %d dimensions, expected 3 to 5 ([n][c][spatial...])", node->op_type, rank);
+                           "%s: the input has %d dimensions, expected 3 to 5 ([n][c][spatial...])", node->op_type,
+                           rank);
     skv_geometry g = {.spatial = spatial};
     for (int a = 0; a < SKV_SPATIAL; a++) {
         g.in[a] = g.kernel[a] = g.stride[a] = g.dilation[a] = g.out[a] = 1;

@@ -17,13 +17,12 @@ static bool tap_at(const skv_geometry *g, int64_t kd, int64_t kh, int64_t kw, ta
     return true;
 }
 
-#define FOR_ROWS(g, t, y_index, x_index)                                                                               \
-    for (int64_t od = (t).lo[0]; od < (t).hi[0]; od++)                                                                 \
-        for (int64_t oh = (t).lo[1],                                                                                   \
-                     y_index = (od * (g)->out[1] + oh) * (g)->out[2],                                                  \
-                     x_index = ((od * (g)->stride[0] + (t).offset[0]) * (g)->in[1] + oh * (g)->stride[1] +             \
-                                (t).offset[1]) *                                                                       \
-                               (g)->in[2];                                                                             \
+#define FOR_ROWS(g, t, y_index, x_index)                                                                              \
+    for (int64_t od = (t).lo[0]; od < (t).hi[0]; od++)                                                                \
+        for (int64_t oh = (t).lo[1], y_index = (od * (g)->out[1] + oh) * (g)->out[2],                                 \
+                     x_index =                                                                                        \
+                         ((od * (g)->stride[0] + (t).offset[0]) * (g)->in[1] + oh * (g)->stride[1] + (t).offset[1]) * \
+                         (g)->in[2];                                                                                  \
              oh < (t).hi[1]; oh++, y_index += (g)->out[2], x_index += (g)->stride[1] * (g)->in[2])
 
 static void forward_tap(const skv_geometry *g, const tap *t, double w, const double *x, double *y) {

@@ -10,8 +10,8 @@ static skive_status check_bias(skv_infer *c, int64_t m, int64_t n) {
     for (int a = 0; a < rank; a++) {
         int64_t have = skv_in_dim(c, 2, a), want = a == rank - 1 ? n : m;
         if (have >= 0 && have != 1 && want >= 0 && have != want)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: C has size %lld where the product has %lld", c->node->op_type,
-                                  (long long)have, (long long)want);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: C has size %lld where the product has %lld",
+                                  c->node->op_type, (long long)have, (long long)want);
     }
     return SKIVE_OK;
 }

@@ -114,8 +114,8 @@ skive_status skv_want_same_dtype(skv_infer *c, size_t i, size_t j) {
     const skive_type *a = skv_in_type(c, i), *b = skv_in_type(c, j);
     if (!a || !b || a->dtype == SKIVE_DTYPE_NONE || b->dtype == SKIVE_DTYPE_NONE || a->dtype == b->dtype)
         return SKIVE_OK;
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: inputs %zu and %zu differ in type: %s and %s", c->node->op_type, i, j,
-                          skive_dtype_name(a->dtype), skive_dtype_name(b->dtype));
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: inputs %zu and %zu differ in type: %s and %s", c->node->op_type, i,
+                          j, skive_dtype_name(a->dtype), skive_dtype_name(b->dtype));
 }
 
 skive_status skv_want_rank(skv_infer *c, size_t i, int low, int high) {

@@ -69,14 +69,19 @@ int64_t skv_dim_or_1(const skive_value *v, int axis); /* unknown: 1 */
 static inline skv_range skv_range_any(void) { return (skv_range){-INFINITY, INFINITY}; }
 
 /* ---- self-test cases whose parts are arrays with a name (ops/cases.h has the forms for parts written in place) ---- */
-#define CASE_IN_OF(a) .in = (a), .n_in = SKV_COUNT(a)
-#define CASE_ATTRS_OF(a) .attrs = (a), .n_attrs = SKV_COUNT(a)
+#define CASE_IN_OF(a)     .in = (a), .n_in = SKV_COUNT(a)
+#define CASE_ATTRS_OF(a)  .attrs = (a), .n_attrs = SKV_COUNT(a)
 #define CASE_EXPECT_OF(a) .expect = (a), .n_expect = SKV_COUNT(a)
-#define CASE_DIMS_OF(a) .expect_dims = (a), .expect_rank = (int)SKV_COUNT(a)
-#define A_INT(name_, v) {.name = (name_), .type = SKV_ATTR_INT, .i = (v)}
-#define A_FLT(name_, v) {.name = (name_), .type = SKV_ATTR_FLOAT, .f = (v)}
-#define A_STR(name_, v) {.name = (name_), .type = SKV_ATTR_STRING, .s = (v)}
-#define A_INTS(name_, a) {.name = (name_), .type = SKV_ATTR_INTS, .ints = (a), .n = SKV_COUNT(a)}
-#define A_FLTS(name_, a) {.name = (name_), .type = SKV_ATTR_FLOATS, .floats = (a), .n = SKV_COUNT(a)}
+#define CASE_DIMS_OF(a)   .expect_dims = (a), .expect_rank = (int)SKV_COUNT(a)
+#define A_INT(name_, v) \
+    { .name = (name_), .type = SKV_ATTR_INT, .i = (v) }
+#define A_FLT(name_, v) \
+    { .name = (name_), .type = SKV_ATTR_FLOAT, .f = (v) }
+#define A_STR(name_, v) \
+    { .name = (name_), .type = SKV_ATTR_STRING, .s = (v) }
+#define A_INTS(name_, a) \
+    { .name = (name_), .type = SKV_ATTR_INTS, .ints = (a), .n = SKV_COUNT(a) }
+#define A_FLTS(name_, a) \
+    { .name = (name_), .type = SKV_ATTR_FLOATS, .floats = (a), .n = SKV_COUNT(a) }
 
 #endif

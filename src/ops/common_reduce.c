@@ -1,7 +1,8 @@
 /* What the reductions share. */
 #include "ops/common_reduce.h"
 
-const skv_attr_spec skv_reduce_attrs[2] = {{"keepdims", SKV_ATTR_INT, SKV_OPTIONAL}, {"noop_with_empty_axes", SKV_ATTR_INT, SKV_OPTIONAL}};
+const skv_attr_spec skv_reduce_attrs[2] = {{"keepdims", SKV_ATTR_INT, SKV_OPTIONAL},
+                                           {"noop_with_empty_axes", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 bool skv_reduce_axes(const skive_node *n, const skive_tensor *axes, int rank, uint32_t *mask) {
     int64_t list[SKIVE_MAX_RANK];
@@ -29,12 +30,15 @@ skive_status skv_reduce_infer(skv_infer *c) {
         return SKIVE_OK;
     }
     if (!skv_reduce_axes(c->node, given ? c->constant[1] : NULL, x->rank, &mask)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d, or named twice", c->node->name, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d, or named twice",
+                              c->node->name, x->rank);
     }
     y->rank = 0;
     for (int d = 0; d < x->rank; d++) {
-        if (!(mask >> d & 1u)) y->dims[y->rank++] = x->dims[d];
-        else if (keep) y->dims[y->rank++] = skv_dim(1);
+        if (!(mask >> d & 1u))
+            y->dims[y->rank++] = x->dims[d];
+        else if (keep)
+            y->dims[y->rank++] = skv_dim(1);
     }
     return SKIVE_OK;
 }
@@ -75,7 +79,8 @@ void skv_reduce_couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
     const bool keep = skv_attr_int(n, "keepdims", 1) != 0;
     uint32_t mask;
-    if (!x || x->rank < 0 || (skv_node_in(n, 1) && !skv_node_constant(n, 1)) || !skv_reduce_axes(n, skv_node_constant(n, 1), x->rank, &mask)) {
+    if (!x || x->rank < 0 || (skv_node_in(n, 1) && !skv_node_constant(n, 1)) ||
+        !skv_reduce_axes(n, skv_node_constant(n, 1), x->rank, &mask)) {
         skv_couple_fix_all(c, "a reduction over computed axes");
         return;
     }
@@ -109,8 +114,10 @@ skive_value *skv_reduce_keep(skv_grad *c, skive_value *v) {
     int64_t axes[SKIVE_MAX_RANK];
     size_t count = 0;
     if (skv_attr_int(n, "keepdims", 1) != 0 || c->b->status != SKIVE_OK) return v;
-    if (rank < 0 || (skv_node_in(n, 1) && !skv_node_constant(n, 1)) || !skv_reduce_axes(n, skv_node_constant(n, 1), rank, &mask)) {
-        c->b->status = skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, n->name, "node '%s': the reduced axes are not known", n->name);
+    if (rank < 0 || (skv_node_in(n, 1) && !skv_node_constant(n, 1)) ||
+        !skv_reduce_axes(n, skv_node_constant(n, 1), rank, &mask)) {
+        c->b->status = skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, n->name,
+                                   "node '%s': the reduced axes are not known", n->name);
         return NULL;
     }
     for (int d = 0; d < rank; d++) {

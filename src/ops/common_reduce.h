@@ -26,8 +26,8 @@ skive_value *skv_reduce_expand(skv_grad *c, skive_value *v);
 /* Axes reduced, as a mask, for the given rank; false when they are not known. */
 bool skv_reduce_axes(const skive_node *n, const skive_tensor *axes, int rank, uint32_t *mask);
 
-#define SKV_REDUCE_OP                                                                                                  \
-    .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .attrs = skv_reduce_attrs, .n_attrs = 2,       \
+#define SKV_REDUCE_OP                                                                                            \
+    .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .attrs = skv_reduce_attrs, .n_attrs = 2, \
     .infer = skv_reduce_infer, .couple = skv_reduce_couple, .cost = skv_reduce_cost
 
 #endif

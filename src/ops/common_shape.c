@@ -40,7 +40,8 @@ int64_t skv_axis(int64_t axis, int rank) {
 skive_status skv_infer_axis(skv_infer *c, const char *what, int64_t axis, int rank, int *out) {
     int64_t at = skv_axis(axis, rank);
     if (at < 0)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s %lld is outside a tensor of rank %d", what, (long long)axis, rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s %lld is outside a tensor of rank %d", what, (long long)axis,
+                              rank);
     *out = (int)at;
     return SKIVE_OK;
 }
@@ -264,12 +265,16 @@ void skv_couple_reshape(skv_couple *c) {
             o = 1;
             int64_t ri = 1, ro = 1;
             bool rest = true;
-            for (int a = 1; a < in->rank; a++) rest = rest && in->dims[a].size > 0 && skv_mul_i64(ri, in->dims[a].size, &ri);
-            for (int a = 1; a < out->rank; a++) rest = rest && out->dims[a].size > 0 && skv_mul_i64(ro, out->dims[a].size, &ro);
+            for (int a = 1; a < in->rank; a++)
+                rest = rest && in->dims[a].size > 0 && skv_mul_i64(ri, in->dims[a].size, &ri);
+            for (int a = 1; a < out->rank; a++)
+                rest = rest && out->dims[a].size > 0 && skv_mul_i64(ro, out->dims[a].size, &ro);
             if (rest && ri == ro) continue;
         }
-        for (int a = i0; a < in->rank; a++) skv_couple_fix(c, SKV_CIN(0, a), "the sizes around a reshape are not known");
-        for (int a = o0; a < out->rank; a++) skv_couple_fix(c, SKV_COUT(0, a), "the sizes around a reshape are not known");
+        for (int a = i0; a < in->rank; a++)
+            skv_couple_fix(c, SKV_CIN(0, a), "the sizes around a reshape are not known");
+        for (int a = o0; a < out->rank; a++)
+            skv_couple_fix(c, SKV_COUT(0, a), "the sizes around a reshape are not known");
         return;
     }
 }

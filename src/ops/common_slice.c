@@ -47,11 +47,14 @@ skive_status skv_slice_read(const skv_eval *c, size_t first, const skive_tensor 
     int n[4];
     for (size_t i = 0; i < 4; i++) {
         n[i] = -1;
-        if (first + i < c->n_in && c->in[first + i]) SKV_TRY(skv_eval_ints(c, first + i, names[i], lists[i], SKIVE_MAX_RANK, &n[i]));
+        if (first + i < c->n_in && c->in[first + i])
+            SKV_TRY(skv_eval_ints(c, first + i, names[i], lists[i], SKIVE_MAX_RANK, &n[i]));
     }
     if (n[0] < 0 || n[1] != n[0] || (n[2] >= 0 && n[2] != n[0]) || (n[3] >= 0 && n[3] != n[0]) ||
-        !skv_slice_resolve(s, x->rank, x->dims, n[0], lists[0], lists[1], n[2] >= 0 ? lists[2] : NULL, n[3] >= 0 ? lists[3] : NULL)) {
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': starts, ends, axes and steps do not fit", c->node->name);
+        !skv_slice_resolve(s, x->rank, x->dims, n[0], lists[0], lists[1], n[2] >= 0 ? lists[2] : NULL,
+                           n[3] >= 0 ? lists[3] : NULL)) {
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': starts, ends, axes and steps do not fit",
+                           c->node->name);
     }
     return SKIVE_OK;
 }

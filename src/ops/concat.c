@@ -20,15 +20,20 @@ static skive_status infer(skv_infer *c) {
             y->dims[axis] = skv_dim_unknown();
             continue;
         }
-        if (x->rank != y->rank) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu has rank %d, the first %d", c->node->name, i, x->rank, y->rank);
+        if (x->rank != y->rank)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu has rank %d, the first %d", c->node->name,
+                                  i, x->rank, y->rank);
         for (int d = 0; d < y->rank; d++) {
             const int64_t a = y->dims[d].size, b = x->dims[d].size;
             if (d == axis) {
                 int64_t sum = -1;
-                if (a >= 0 && b >= 0 && !skv_add_i64(a, b, &sum)) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the result is too large", c->node->name);
+                if (a >= 0 && b >= 0 && !skv_add_i64(a, b, &sum))
+                    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the result is too large", c->node->name);
                 y->dims[d] = a >= 0 && b >= 0 ? skv_dim(sum) : skv_dim_unknown();
             } else if (a >= 0 && b >= 0 && a != b) {
-                return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d of input %zu is %lld, of the first %lld", c->node->name, d, i, (long long)b, (long long)a);
+                return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                                      "node '%s': dimension %d of input %zu is %lld, of the first %lld", c->node->name,
+                                      d, i, (long long)b, (long long)a);
             } else if (a < 0) {
                 y->dims[d] = b >= 0 ? x->dims[d] : y->dims[d];
             }
@@ -45,7 +50,8 @@ static skive_status run(const skv_eval *c) {
     for (size_t i = 0; i < c->n_in; i++) {
         const skive_tensor *x = c->in[i];
         skv_dims_strides(x->rank, x->dims, from);
-        if (skive_tensor_count(x) > 0) skv_copy_strided(y->dtype, y->rank, x->dims, y->data, at * strides[axis], strides, x->data, 0, from);
+        if (skive_tensor_count(x) > 0)
+            skv_copy_strided(y->dtype, y->rank, x->dims, y->data, at * strides[axis], strides, x->data, 0, from);
         at += x->dims[axis];
     }
     return SKIVE_OK;
@@ -60,11 +66,15 @@ static skive_status grad(skv_grad *c) {
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         const skive_type *t = &n->inputs[i]->type;
         if (axis < 0 || t->rank != rank || t->dims[axis].size < 0) {
-            return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, n->name, "node '%s': sizes along the axis are not known", n->name);
+            return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, n->name,
+                               "node '%s': sizes along the axis are not known", n->name);
         }
         const int64_t end = at + t->dims[axis].size;
         if (c->need[i]) {
-            c->din[i] = skv_emit(c->b, "Slice", SKV_IN(c->dout[0], skv_emit_ints(c->b, &at, 1), skv_emit_ints(c->b, &end, 1), skv_emit_ints(c->b, &axis, 1)), SKV_NONE);
+            c->din[i] = skv_emit(c->b, "Slice",
+                                 SKV_IN(c->dout[0], skv_emit_ints(c->b, &at, 1), skv_emit_ints(c->b, &end, 1),
+                                        skv_emit_ints(c->b, &axis, 1)),
+                                 SKV_NONE);
         }
         at = end;
     }
@@ -104,10 +114,23 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_ATTRS(CASE_INT("axis", 1)), CASE_IN({CASE_F32(2, 1), CASE_VALUES(1, 2)}, {CASE_F32(2, 2), CASE_VALUES(3, 4, 5, 6)}),
-     .n_out = 1, CASE_EXPECT(1, 3, 4, 2, 5, 6), CASE_OUT(2, 3)},
-    {.name = "three, last axis", CASE_ATTRS(CASE_INT("axis", -1)), CASE_IN({CASE_F32(2, 2)}, {CASE_F32(2, 1)}, {CASE_F32(2, 3)}), .n_out = 1, CASE_OUT(2, 6)},
-    {.name = "one empty", CASE_ATTRS(CASE_INT("axis", 0)), CASE_IN({CASE_I64(0), .constant = true}, {CASE_I64(2), CASE_VALUES(7, 8), .constant = true}), .n_out = 1, CASE_EXPECT(7, 8), .no_grad = true},
+    {.name = "by hand",
+     CASE_ATTRS(CASE_INT("axis", 1)),
+     CASE_IN({CASE_F32(2, 1), CASE_VALUES(1, 2)}, {CASE_F32(2, 2), CASE_VALUES(3, 4, 5, 6)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 3, 4, 2, 5, 6),
+     CASE_OUT(2, 3)},
+    {.name = "three, last axis",
+     CASE_ATTRS(CASE_INT("axis", -1)),
+     CASE_IN({CASE_F32(2, 2)}, {CASE_F32(2, 1)}, {CASE_F32(2, 3)}),
+     .n_out = 1,
+     CASE_OUT(2, 6)},
+    {.name = "one empty",
+     CASE_ATTRS(CASE_INT("axis", 0)),
+     CASE_IN({CASE_I64(0), .constant = true}, {CASE_I64(2), CASE_VALUES(7, 8), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(7, 8),
+     .no_grad = true},
 };
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 13, 0); }

@@ -4,7 +4,7 @@
 #include "ops/common_shape.h"
 
 static const skv_attr_spec attrs[] = {
-    {"value", SKV_ATTR_TENSOR, SKV_OPTIONAL},      {"value_float", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+    {"value", SKV_ATTR_TENSOR, SKV_OPTIONAL},        {"value_float", SKV_ATTR_FLOAT, SKV_OPTIONAL},
     {"value_floats", SKV_ATTR_FLOATS, SKV_OPTIONAL}, {"value_int", SKV_ATTR_INT, SKV_OPTIONAL},
     {"value_ints", SKV_ATTR_INTS, SKV_OPTIONAL},
 };
@@ -24,7 +24,9 @@ static skive_status infer(skv_infer *c) {
     if (!a) return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "a constant without a tensor, number or list of numbers");
     int64_t n = (int64_t)a->n;
     switch (a->type) {
-    case SKV_ATTR_TENSOR: c->out[0] = skive_type_make(a->tensor->tensor.dtype, a->tensor->tensor.rank, a->tensor->tensor.dims); break;
+    case SKV_ATTR_TENSOR:
+        c->out[0] = skive_type_make(a->tensor->tensor.dtype, a->tensor->tensor.rank, a->tensor->tensor.dims);
+        break;
     case SKV_ATTR_FLOAT: c->out[0] = skive_type_make(SKIVE_F32, 0, NULL); break;
     case SKV_ATTR_INT: c->out[0] = skive_type_make(SKIVE_I64, 0, NULL); break;
     case SKV_ATTR_FLOATS: c->out[0] = skive_type_make(SKIVE_F32, 1, &n); break;
@@ -47,7 +49,8 @@ static skive_status copy_tensor(const skv_eval *c, const skv_storage *from) {
     skive_status status = SKIVE_OK;
     if (t->dtype != c->out[0]->dtype || skive_tensor_bytes(t) != bytes)
         status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the constant differs from its declared shape");
-    else if (bytes) memcpy(c->out[0]->data, t->data, bytes);
+    else if (bytes)
+        memcpy(c->out[0]->data, t->data, bytes);
     skive_tensor_free(c->ctx, &inflated);
     return status;
 }
@@ -73,7 +76,12 @@ static int needs_opset(const skive_node *n) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "integers", .n_out = 1, CASE_ATTRS(CASE_INTS("value_ints", 3, -1)), CASE_EXPECT(3, -1), CASE_OUT(2), .no_grad = true},
+    {.name = "integers",
+     .n_out = 1,
+     CASE_ATTRS(CASE_INTS("value_ints", 3, -1)),
+     CASE_EXPECT(3, -1),
+     CASE_OUT(2),
+     .no_grad = true},
     {.name = "number", .n_out = 1, CASE_ATTRS(CASE_FLT("value_float", 0.5)), CASE_EXPECT(0.5), .no_grad = true},
 };
 

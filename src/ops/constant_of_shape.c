@@ -21,7 +21,8 @@ static skive_status infer(skv_infer *c) {
     c->out[0].rank = n >= 0 ? n : length > SKIVE_MAX_RANK ? -1 : (int)length;
     for (int d = 0; d < c->out[0].rank; d++) {
         c->out[0].dims[d] = n >= 0 ? skv_dim(dims[d]) : skv_dim_unknown();
-        if (n >= 0 && dims[d] < 0) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "dimension %d is %lld", d, (long long)dims[d]);
+        if (n >= 0 && dims[d] < 0)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "dimension %d is %lld", d, (long long)dims[d]);
     }
     return skv_infer_limit(c, &c->out[0]);
 }
@@ -41,7 +42,12 @@ static skive_status run(const skv_eval *c) {
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 9, 20, 21); }
 
 static const skv_op_case cases[] = {
-    {.name = "zeros", CASE_IN(CASE_LIST(2, 2, 3)), .n_out = 1, CASE_EXPECT(0, 0, 0, 0, 0, 0), CASE_OUT(2, 3), .no_grad = true},
+    {.name = "zeros",
+     CASE_IN(CASE_LIST(2, 2, 3)),
+     .n_out = 1,
+     CASE_EXPECT(0, 0, 0, 0, 0, 0),
+     CASE_OUT(2, 3),
+     .no_grad = true},
 };
 
 const skv_op skv_op_constant_of_shape = {

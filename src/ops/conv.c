@@ -4,9 +4,9 @@
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"group", SKV_ATTR_INT, SKV_OPTIONAL},        {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"group", SKV_ATTR_INT, SKV_OPTIONAL},       {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},       {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
 };
 
 static skive_status infer(skv_infer *c) {
@@ -110,7 +110,7 @@ static const double ramp25[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 
 static const double ones9[] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
 static const int64_t k3[] = {3}, k33[] = {3, 3}, one4[] = {1, 1, 1, 1}, two2[] = {2, 2}, k222[] = {2, 2, 2};
 static const int64_t out55[] = {1, 1, 5, 5}, out33[] = {1, 1, 3, 3}, asym[] = {1, 0, 1, 0};
-static const double padded[] = {12, 21, 27, 33, 24, 33, 54, 63, 72, 51,  63, 99, 108,
+static const double padded[] = {12,  21, 27, 33,  24,  33,  54,  63, 72,  51,  63,  99, 108,
                                 117, 81, 93, 144, 153, 162, 111, 72, 111, 117, 123, 84};
 static const double unpadded[] = {54, 63, 72, 99, 108, 117, 144, 153, 162};
 static const double same_lower[] = {12, 27, 24, 63, 108, 81, 72, 117, 84};
@@ -153,14 +153,36 @@ static const skv_case_in in_3d[] = {{.dtype = SKIVE_F32, .rank = 5, .dims = {1, 
 static const skv_attr_init at_3d[] = {A_INTS("kernel_shape", k222)};
 
 static const skv_op_case cases[] = {
-    {.name = "padded", CASE_ATTRS_OF(at_padded), CASE_IN_OF(in_ones), .n_out = 1, CASE_EXPECT_OF(padded), CASE_DIMS_OF(out55)},
-    {.name = "without padding", CASE_ATTRS_OF(at_plain), CASE_IN_OF(in_ones), .n_out = 1, CASE_EXPECT_OF(unpadded),
+    {.name = "padded",
+     CASE_ATTRS_OF(at_padded),
+     CASE_IN_OF(in_ones),
+     .n_out = 1,
+     CASE_EXPECT_OF(padded),
+     CASE_DIMS_OF(out55)},
+    {.name = "without padding",
+     CASE_ATTRS_OF(at_plain),
+     CASE_IN_OF(in_ones),
+     .n_out = 1,
+     CASE_EXPECT_OF(unpadded),
      CASE_DIMS_OF(out33)},
-    {.name = "SAME_LOWER", CASE_ATTRS_OF(at_lower), CASE_IN_OF(in_ones), .n_out = 1, CASE_EXPECT_OF(same_lower),
+    {.name = "SAME_LOWER",
+     CASE_ATTRS_OF(at_lower),
+     CASE_IN_OF(in_ones),
+     .n_out = 1,
+     CASE_EXPECT_OF(same_lower),
      CASE_DIMS_OF(out33)},
-    {.name = "strides, asymmetric padding", CASE_ATTRS_OF(at_asym), CASE_IN_OF(in_tall), .n_out = 1,
-     CASE_EXPECT_OF(strided_asym), CASE_DIMS_OF(out42)},
-    {.name = "1-d with bias", CASE_ATTRS_OF(at_1d), CASE_IN_OF(in_1d), .n_out = 1, CASE_EXPECT_OF(y1d), CASE_DIMS_OF(out12)},
+    {.name = "strides, asymmetric padding",
+     CASE_ATTRS_OF(at_asym),
+     CASE_IN_OF(in_tall),
+     .n_out = 1,
+     CASE_EXPECT_OF(strided_asym),
+     CASE_DIMS_OF(out42)},
+    {.name = "1-d with bias",
+     CASE_ATTRS_OF(at_1d),
+     CASE_IN_OF(in_1d),
+     .n_out = 1,
+     CASE_EXPECT_OF(y1d),
+     CASE_DIMS_OF(out12)},
     {.name = "strides, dilations, bias", CASE_ATTRS_OF(at_mixed), CASE_IN_OF(in_random), .n_out = 1},
     {.name = "groups", CASE_ATTRS_OF(at_grouped), CASE_IN_OF(in_grouped), .n_out = 1},
     {.name = "depthwise", CASE_ATTRS_OF(at_depth), CASE_IN_OF(in_depth), .n_out = 1},

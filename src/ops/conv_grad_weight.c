@@ -4,9 +4,9 @@
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"group", SKV_ATTR_INT, SKV_OPTIONAL},        {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"group", SKV_ATTR_INT, SKV_OPTIONAL},       {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},       {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
 };
 
 static skive_status infer(skv_infer *c) {
@@ -72,7 +72,11 @@ static const skv_case_in in_strided[] = {{.dtype = SKIVE_F32, .rank = 3, .dims =
                                          {.dtype = SKIVE_F32, .rank = 3, .dims = {2, 1, 2}}};
 static const skv_op_case cases[] = {
     {.name = "ones", CASE_IN_OF(in), .n_out = 2, CASE_EXPECT_OF(dw)},
-    {.name = "strides, groups, padding", CASE_ATTRS_OF(at_strided), CASE_IN_OF(in_strided), .n_out = 1, CASE_EXPECT_OF(dw_s)},
+    {.name = "strides, groups, padding",
+     CASE_ATTRS_OF(at_strided),
+     CASE_IN_OF(in_strided),
+     .n_out = 1,
+     CASE_EXPECT_OF(dw_s)},
 };
 
 const skv_op skv_op_conv_grad_weight = {

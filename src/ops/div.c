@@ -28,14 +28,29 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2), CASE_VALUES(2, 4)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2), CASE_VALUES(2, 4)}),
+     .n_out = 1,
      CASE_EXPECT(0.5, 0.5, 1.5, 1)},
-    {.name = "int64 truncates", CASE_IN({CASE_I64(2), CASE_VALUES(7, -7)}, {.dtype = SKIVE_I64, CASE_VALUES(2)}), .n_out = 1,
-     CASE_EXPECT(3, -3), .no_grad = true},
+    {.name = "int64 truncates",
+     CASE_IN({CASE_I64(2), CASE_VALUES(7, -7)}, {.dtype = SKIVE_I64, CASE_VALUES(2)}),
+     .n_out = 1,
+     CASE_EXPECT(3, -3),
+     .no_grad = true},
     {.name = "random", CASE_IN({CASE_F32(2, 3)}, {CASE_F32(2, 3), .lo = 0.5, .hi = 2}), .n_out = 1, CASE_OUT(2, 3)},
-    {.name = "broadcast right", CASE_IN({CASE_F32(2, 3, 2)}, {CASE_F32(3, 1), .lo = 0.5, .hi = 2}), .n_out = 1, CASE_OUT(2, 3, 2)},
-    {.name = "broadcast both", CASE_IN({CASE_F32(2, 1, 3)}, {CASE_F32(4, 1), .lo = 0.5, .hi = 2}), .n_out = 1, CASE_OUT(2, 4, 3)},
-    {.name = "empty", CASE_IN({CASE_F32(0, 3)}, {CASE_F32(3), .lo = 0.5, .hi = 2}), .n_out = 1, CASE_OUT(0, 3), .no_grad = true},
+    {.name = "broadcast right",
+     CASE_IN({CASE_F32(2, 3, 2)}, {CASE_F32(3, 1), .lo = 0.5, .hi = 2}),
+     .n_out = 1,
+     CASE_OUT(2, 3, 2)},
+    {.name = "broadcast both",
+     CASE_IN({CASE_F32(2, 1, 3)}, {CASE_F32(4, 1), .lo = 0.5, .hi = 2}),
+     .n_out = 1,
+     CASE_OUT(2, 4, 3)},
+    {.name = "empty",
+     CASE_IN({CASE_F32(0, 3)}, {CASE_F32(3), .lo = 0.5, .hi = 2}),
+     .n_out = 1,
+     CASE_OUT(0, 3),
+     .no_grad = true},
 };
 
 const skv_op skv_op_div = {

@@ -54,8 +54,8 @@ static skive_status run(const skv_eval *c) {
     scalar(r, r != NULL, 0.5, &ratio);
     scalar(t, t != NULL, 0.0, &training);
     if (!(ratio >= 0.0 && ratio < 1.0))
-        return skv_fail_at(c->ctx, SKIVE_ERR_ARGUMENT, c->node->name, "Dropout: the ratio is %g, expected 0 <= ratio < 1",
-                           ratio);
+        return skv_fail_at(c->ctx, SKIVE_ERR_ARGUMENT, c->node->name,
+                           "Dropout: the ratio is %g, expected 0 <= ratio < 1", ratio);
     skv_doubles x = {0};
     skv_result y = {0};
     skive_status status;
@@ -95,7 +95,8 @@ static skive_status grad(skv_grad *c) {
     SKV_TRY(skv_node_need_outputs(n, 2));
     skive_dtype dtype = n->inputs[0]->type.dtype;
     skive_value *kept = skv_emit(b, "Cast", SKV_IN(n->outputs[1]), SKV_ATTRS(SKV_INT("to", dtype)));
-    skive_value *scaled = skv_emit(b, "Mul", SKV_IN(c->dout[0], skv_emit_scalar(b, dtype, 1.0 / (1.0 - ratio))), SKV_NONE);
+    skive_value *scaled =
+        skv_emit(b, "Mul", SKV_IN(c->dout[0], skv_emit_scalar(b, dtype, 1.0 / (1.0 - ratio))), SKV_NONE);
     c->din[0] = skv_emit(b, "Mul", SKV_IN(scaled, kept), SKV_NONE);
     return b->status;
 }
@@ -122,13 +123,16 @@ static const skv_op_case cases[] = {
     {.name = "training, ratio 0",
      CASE_IN({CASE_F32(3), CASE_VALUES(1, -2, 3)}, {CASE_SCALAR(SKIVE_F32, 0), .constant = true},
              {CASE_SCALAR(SKIVE_BOOL, 1), .constant = true}),
-     .n_out = 1, CASE_EXPECT(1, -2, 3)},
+     .n_out = 1,
+     CASE_EXPECT(1, -2, 3)},
     {.name = "training",
      CASE_IN({CASE_F32(4, 8)}, {CASE_SCALAR(SKIVE_F32, 0.25), .constant = true},
              {CASE_SCALAR(SKIVE_BOOL, 1), .constant = true}),
-     CASE_ATTRS(CASE_INT("seed", 7)), .n_out = 2},
+     CASE_ATTRS(CASE_INT("seed", 7)),
+     .n_out = 2},
     {.name = "training, mask not asked for",
-     CASE_IN({CASE_F32(4, 8)}, CASE_ABSENT, {CASE_SCALAR(SKIVE_BOOL, 1), .constant = true}), .n_out = 1},
+     CASE_IN({CASE_F32(4, 8)}, CASE_ABSENT, {CASE_SCALAR(SKIVE_BOOL, 1), .constant = true}),
+     .n_out = 1},
 };
 
 const skv_op skv_op_dropout = {

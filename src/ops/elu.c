@@ -29,7 +29,10 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 6, 22, 0); }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(4, -1, 0.5)}), .n_out = 1, CASE_ATTRS(CASE_FLT("alpha", 2)),
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(4, -1, 0.5)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_FLT("alpha", 2)),
      CASE_EXPECT(4, -1.2642411176571153, 0.5)},
     {.name = "negative", CASE_IN({CASE_F32(2, 3), .lo = -2, .hi = -0.1}), .n_out = 1},
     {.name = "positive", CASE_IN({CASE_F32(2, 3), .lo = 0.1, .hi = 2}), .n_out = 1},

@@ -21,7 +21,9 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1)}),
+     .n_out = 1,
      CASE_EXPECT(0, 0.8427007929497149, -0.8427007929497149)},
     {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -2, .hi = 2}), .n_out = 1},
 };

@@ -20,12 +20,16 @@ skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_t
         return SKIVE_OK;
     }
     if ((int)n->n_inputs < n->op->min_in) {
-        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': %s needs %d inputs", n->name, n->op_type, n->op->min_in);
+        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': %s needs %d inputs", n->name, n->op_type,
+                           n->op->min_in);
     }
     for (int i = 0; i < n->op->min_in; i++) {
-        if (!in[i]) return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': input %d of %s is missing", n->name, i, n->op_type);
+        if (!in[i])
+            return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': input %d of %s is missing", n->name, i,
+                               n->op_type);
     }
-    skv_infer c = {.ctx = ctx, .node = n, .n_in = n->n_inputs, .n_out = n->n_outputs, .in = in, .constant = constant, .out = out};
+    skv_infer c = {
+        .ctx = ctx, .node = n, .n_in = n->n_inputs, .n_out = n->n_outputs, .in = in, .constant = constant, .out = out};
     return named(ctx, n, n->op->infer(&c));
 }
 
@@ -49,8 +53,8 @@ static void free_call(skive_context *ctx, call *c) {
     skv_free(ctx, c->out);
 }
 
-static skive_status allocate_outputs(skive_context *ctx, const skive_node *n, const skive_type *types, skive_tensor *out,
-                                     skive_tensor **wanted) {
+static skive_status allocate_outputs(skive_context *ctx, const skive_node *n, const skive_type *types,
+                                     skive_tensor *out, skive_tensor **wanted) {
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         int64_t dims[SKIVE_MAX_RANK];
         if (!n->outputs[i]) continue;
@@ -70,7 +74,8 @@ skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skiv
     call c = {0};
     skive_status status;
     if (!n->op || !n->op->run) {
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': there is no %s in skive", n->name, n->op_type);
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': there is no %s in skive", n->name,
+                           n->op_type);
     }
     for (size_t i = 0; i < n_out; i++) out[i] = (skive_tensor){0};
     SKV_GO(status, done, allocate_call(ctx, &c, n_in, n_out));

@@ -10,14 +10,18 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_ints(c, 1, "the shape", shape, SKIVE_MAX_RANK, &n));
     if (n < 0) {
         const int64_t length = skv_infer_list_length(c, 1);
-        if (length > SKIVE_MAX_RANK) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': rank %lld is over %d", c->node->name, (long long)length, SKIVE_MAX_RANK);
+        if (length > SKIVE_MAX_RANK)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': rank %lld is over %d", c->node->name,
+                                  (long long)length, SKIVE_MAX_RANK);
         if (length < 0 || c->in[0]->rank < 0) return SKIVE_OK;
         c->out[0].rank = length > c->in[0]->rank ? (int)length : c->in[0]->rank;
         for (int d = 0; d < c->out[0].rank; d++) c->out[0].dims[d] = skv_dim_unknown();
         return SKIVE_OK;
     }
     for (int d = 0; d < n; d++) {
-        if (shape[d] < 0) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %lld in the shape", c->node->name, (long long)shape[d]);
+        if (shape[d] < 0)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %lld in the shape", c->node->name,
+                                  (long long)shape[d]);
     }
     wanted = skive_type_make(c->in[0]->dtype, n, shape);
     const skive_type *types[] = {c->in[0], &wanted};
@@ -46,9 +50,17 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2, 1), CASE_VALUES(1, 2)}, CASE_LIST(2, 2, 3)), .n_out = 1, CASE_EXPECT(1, 1, 1, 2, 2, 2), CASE_OUT(2, 3)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2, 1), CASE_VALUES(1, 2)}, CASE_LIST(2, 2, 3)),
+     .n_out = 1,
+     CASE_EXPECT(1, 1, 1, 2, 2, 2),
+     CASE_OUT(2, 3)},
     {.name = "both ways", CASE_IN({CASE_F32(3, 1)}, CASE_LIST(3, 2, 1, 4)), .n_out = 1, CASE_OUT(2, 3, 4)},
-    {.name = "from a scalar", CASE_IN({CASE_SCALAR(SKIVE_F32, 7)}, CASE_LIST(1, 2)), .n_out = 1, CASE_EXPECT(7, 7), CASE_OUT(2)},
+    {.name = "from a scalar",
+     CASE_IN({CASE_SCALAR(SKIVE_F32, 7)}, CASE_LIST(1, 2)),
+     .n_out = 1,
+     CASE_EXPECT(7, 7),
+     CASE_OUT(2)},
 };
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 8, 13, 0); }

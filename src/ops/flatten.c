@@ -38,7 +38,11 @@ static skive_status infer(skv_infer *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(1, 2, 3, 4)}), .n_out = 1, CASE_EXPECT(1, 2, 3, 4), CASE_OUT(1, 4)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(1, 2, 3, 4)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3, 4),
+     CASE_OUT(1, 4)},
     {.name = "axis 0", CASE_ATTRS(CASE_INT("axis", 0)), CASE_IN({CASE_F32(2, 3)}), .n_out = 1, CASE_OUT(1, 6)},
     {.name = "axis -1", CASE_ATTRS(CASE_INT("axis", -1)), CASE_IN({CASE_F32(2, 3, 4)}), .n_out = 1, CASE_OUT(6, 4)},
 };

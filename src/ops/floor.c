@@ -12,8 +12,15 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(1.5, -1.5, 2, -0.25)}), .n_out = 1, CASE_EXPECT(1, -2, 2, -1), .no_grad = true},
-    {.name = "away from the steps", CASE_IN({CASE_F32(3), CASE_VALUES(1.5, -1.4, -0.25)}), .n_out = 1, CASE_EXPECT(1, -2, -1)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1.5, -1.5, 2, -0.25)}),
+     .n_out = 1,
+     CASE_EXPECT(1, -2, 2, -1),
+     .no_grad = true},
+    {.name = "away from the steps",
+     CASE_IN({CASE_F32(3), CASE_VALUES(1.5, -1.4, -0.25)}),
+     .n_out = 1,
+     CASE_EXPECT(1, -2, -1)},
 };
 
 const skv_op skv_op_floor = {

@@ -7,11 +7,16 @@
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"group", SKV_ATTR_INT, SKV_OPTIONAL},        {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"activation", SKV_ATTR_STRING, SKV_OPTIONAL}, {"alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL},
-    {"beta", SKV_ATTR_FLOAT, SKV_OPTIONAL},        {"activation_alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"group", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"activation", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+    {"beta", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+    {"activation_alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL},
     {"activation_beta", SKV_ATTR_FLOAT, SKV_OPTIONAL},
 };
 

@@ -10,11 +10,14 @@ static skive_status infer(skv_infer *c) {
     int axis;
     y->dtype = x->dtype;
     if (index->dtype != SKIVE_DTYPE_NONE && index->dtype != SKIVE_I64 && index->dtype != SKIVE_I32) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices are %s, not integers", c->node->name, skive_dtype_name(index->dtype));
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices are %s, not integers", c->node->name,
+                              skive_dtype_name(index->dtype));
     }
     if (x->rank < 0 || index->rank < 0) return SKIVE_OK;
     SKV_TRY(skv_infer_axis(c, "axis", skv_attr_int(c->node, "axis", 0), x->rank, &axis));
-    if (x->rank + index->rank - 1 > SKIVE_MAX_RANK) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the result has more than %d dimensions", c->node->name, SKIVE_MAX_RANK);
+    if (x->rank + index->rank - 1 > SKIVE_MAX_RANK)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the result has more than %d dimensions", c->node->name,
+                              SKIVE_MAX_RANK);
     y->rank = 0;
     for (int d = 0; d < axis; d++) y->dims[y->rank++] = x->dims[d];
     for (int d = 0; d < index->rank; d++) y->dims[y->rank++] = index->dims[d];
@@ -33,7 +36,8 @@ static skive_status run(const skv_eval *c) {
         int64_t i = index->dtype == SKIVE_I32 ? ((const int32_t *)index->data)[k] : ((const int64_t *)index->data)[k];
         if (i < 0) i += size;
         if (i < 0 || i >= size) {
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': an index is outside a dimension of %lld", c->node->name, (long long)size);
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                               "node '%s': an index is outside a dimension of %lld", c->node->name, (long long)size);
         }
         for (int64_t o = 0; o < outer; o++) {
             const int64_t one = 1, to = (o * n + k) * inner, from = (o * size + i) * inner;
@@ -61,19 +65,31 @@ static void couple(skv_couple *c) {
         return;
     }
     for (int d = 0; d < x->rank; d++) {
-        if (d == axis) skv_couple_fix(c, SKV_CIN(0, d), "Gather");
-        else skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d < axis ? d : d + index->rank - 1));
+        if (d == axis)
+            skv_couple_fix(c, SKV_CIN(0, d), "Gather");
+        else
+            skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d < axis ? d : d + index->rank - 1));
     }
     for (int d = 0; d < index->rank; d++) skv_couple_fix(c, SKV_COUT(0, axis + d), "Gather");
 }
 
 static const skv_op_case cases[] = {
-    {.name = "rows", CASE_IN({CASE_F32(3, 2), CASE_VALUES(1, 2, 3, 4, 5, 6)}, {CASE_I64(2), CASE_VALUES(2, 0), .constant = true}), .n_out = 1,
-     CASE_EXPECT(5, 6, 1, 2), CASE_OUT(2, 2)},
-    {.name = "columns, from the end, twice", CASE_ATTRS(CASE_INT("axis", 1)), CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)},
-     {CASE_I64(2), CASE_VALUES(-1, -1), .constant = true}), .n_out = 1, CASE_EXPECT(3, 3, 6, 6), CASE_OUT(2, 2)},
-    {.name = "scalar index", CASE_IN({CASE_I64(3), CASE_VALUES(7, 8, 9)}, {CASE_SCALAR(SKIVE_I64, 1), .constant = true}), .n_out = 1,
-     CASE_EXPECT(8), .no_grad = true},
+    {.name = "rows",
+     CASE_IN({CASE_F32(3, 2), CASE_VALUES(1, 2, 3, 4, 5, 6)}, {CASE_I64(2), CASE_VALUES(2, 0), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(5, 6, 1, 2),
+     CASE_OUT(2, 2)},
+    {.name = "columns, from the end, twice",
+     CASE_ATTRS(CASE_INT("axis", 1)),
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, {CASE_I64(2), CASE_VALUES(-1, -1), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(3, 3, 6, 6),
+     CASE_OUT(2, 2)},
+    {.name = "scalar index",
+     CASE_IN({CASE_I64(3), CASE_VALUES(7, 8, 9)}, {CASE_SCALAR(SKIVE_I64, 1), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(8),
+     .no_grad = true},
 };
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 13, 0); }

@@ -22,7 +22,10 @@ static skive_status run(const skv_eval *c) {
         for (int64_t k = 0; k < n; k++) {
             int64_t i = (int64_t)skive_tensor_get(index, k);
             if (i < 0) i += size;
-            if (i < 0 || i >= size) return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': an index is outside a dimension of %lld", c->node->name, (long long)size);
+            if (i < 0 || i >= size)
+                return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                                   "node '%s': an index is outside a dimension of %lld", c->node->name,
+                                   (long long)size);
             for (int64_t j = 0; j < inner; j++) {
                 const int64_t to = (o * size + i) * inner + j;
                 skive_tensor_set(dx, to, skive_tensor_get(dx, to) + skive_tensor_get(dy, (o * n + k) * inner + j));
@@ -33,8 +36,12 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3, 1), CASE_VALUES(1, 2, 4)}, {CASE_I64(3), CASE_VALUES(1, -1, 1), .constant = true}, {CASE_F32(3, 1)}),
-     .n_out = 1, CASE_EXPECT(0, 5, 2), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3, 1), CASE_VALUES(1, 2, 4)}, {CASE_I64(3), CASE_VALUES(1, -1, 1), .constant = true},
+             {CASE_F32(3, 1)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 5, 2),
+     .no_grad = true},
 };
 
 const skv_op skv_op_gather_grad = {

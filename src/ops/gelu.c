@@ -27,7 +27,8 @@ static skive_status run(const skv_eval *c) {
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
     const char *how = skv_attr_string(c->node, "approximate", "none");
-    c->din[0] = skv_emit(c->b, "GeluGrad", SKV_IN(c->dout[0], c->node->inputs[0]), SKV_ATTRS(SKV_STR("approximate", how)));
+    c->din[0] =
+        skv_emit(c->b, "GeluGrad", SKV_IN(c->dout[0], c->node->inputs[0]), SKV_ATTRS(SKV_STR("approximate", how)));
     return c->b->status;
 }
 
@@ -37,12 +38,20 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1)}),
+     .n_out = 1,
      CASE_EXPECT(0, 0.8413447460685429, -0.15865525393145707)},
-    {.name = "tanh by hand", CASE_IN({CASE_F32(2), CASE_VALUES(0, 1)}), .n_out = 1, CASE_ATTRS(CASE_STR("approximate", "tanh")),
+    {.name = "tanh by hand",
+     CASE_IN({CASE_F32(2), CASE_VALUES(0, 1)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_STR("approximate", "tanh")),
      CASE_EXPECT(0, 0.8411919906082768)},
     {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -3, .hi = 3}), .n_out = 1},
-    {.name = "tanh random", CASE_IN({CASE_F32(2, 3), .lo = -3, .hi = 3}), .n_out = 1, CASE_ATTRS(CASE_STR("approximate", "tanh"))},
+    {.name = "tanh random",
+     CASE_IN({CASE_F32(2, 3), .lo = -3, .hi = 3}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_STR("approximate", "tanh"))},
 };
 
 const skv_op skv_op_gelu = {

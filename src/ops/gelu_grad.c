@@ -23,8 +23,11 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, {CASE_F32(2), CASE_VALUES(0, 1)}), .n_out = 1,
-     CASE_EXPECT(0.5, 2.1666309411753726), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, {CASE_F32(2), CASE_VALUES(0, 1)}),
+     .n_out = 1,
+     CASE_EXPECT(0.5, 2.1666309411753726),
+     .no_grad = true},
 };
 
 const skv_op skv_op_gelu_grad = {

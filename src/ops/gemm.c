@@ -74,7 +74,12 @@ static const skv_attr_init at_tb[] = {A_INT("transB", 1)};
 static const skv_op_case cases[] = {
     {.name = "with C", CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(plain), CASE_DIMS_OF(out22)},
     {.name = "alpha and beta", CASE_ATTRS_OF(at_scaled), CASE_IN_OF(in), .n_out = 1, CASE_EXPECT_OF(scaled)},
-    {.name = "both transposed", CASE_ATTRS_OF(at_tt), CASE_IN_OF(in_tt), .n_out = 1, CASE_EXPECT_OF(no_bias), CASE_DIMS_OF(out22)},
+    {.name = "both transposed",
+     CASE_ATTRS_OF(at_tt),
+     CASE_IN_OF(in_tt),
+     .n_out = 1,
+     CASE_EXPECT_OF(no_bias),
+     CASE_DIMS_OF(out22)},
     {.name = "A transposed, C a column", CASE_ATTRS_OF(at_ta), CASE_IN_OF(in_ta), .n_out = 1},
     {.name = "B transposed, C a scalar", CASE_ATTRS_OF(at_tb), CASE_IN_OF(in_tb), .n_out = 1},
 };

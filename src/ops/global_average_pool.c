@@ -46,7 +46,8 @@ static skive_status grad(skv_grad *c) {
     }
     if (!known)
         return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, c->node->name,
-                           "GlobalAveragePool: the gradient needs known spatial sizes, at most %d of them", SKV_SPATIAL);
+                           "GlobalAveragePool: the gradient needs known spatial sizes, at most %d of them",
+                           SKV_SPATIAL);
     c->din[0] = skv_emit(c->b, "AveragePoolGrad", SKV_IN(c->dout[0], c->node->inputs[0]),
                          SKV_ATTRS(SKV_INTS("kernel_shape", window, (size_t)(x->rank - 2))));
     return c->b->status;
@@ -64,9 +65,13 @@ static void cost(const skive_node *n, skive_cost *out) {
 
 static const skv_op_case cases[] = {
     {.name = "precomputed", /* "globalaveragepool_precomputed" of the ONNX specification */
-     CASE_IN({CASE_F32(1, 1, 3, 3), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8, 9)}), .n_out = 1, CASE_EXPECT(5),
+     CASE_IN({CASE_F32(1, 1, 3, 3), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8, 9)}),
+     .n_out = 1,
+     CASE_EXPECT(5),
      CASE_OUT(1, 1, 1, 1)},
-    {.name = "two channels, one axis", CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(1, 2, 10, 30)}), .n_out = 1,
+    {.name = "two channels, one axis",
+     CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(1, 2, 10, 30)}),
+     .n_out = 1,
      CASE_EXPECT(1.5, 20)},
     {.name = "batch", CASE_IN({CASE_F32(2, 3, 3, 4)}), .n_out = 1},
 };

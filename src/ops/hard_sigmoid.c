@@ -18,8 +18,8 @@ static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
     skive_value *y = c->node->outputs[0];
     skive_value *zero = skv_g_scalar(c->b, y, 0);
-    skive_value *inside = skv_g2(c->b, "And", skv_g2(c->b, "Greater", y, zero),
-                                 skv_g2(c->b, "Less", y, skv_g_scalar(c->b, y, 1)));
+    skive_value *inside =
+        skv_g2(c->b, "And", skv_g2(c->b, "Greater", y, zero), skv_g2(c->b, "Less", y, skv_g_scalar(c->b, y, 1)));
     skive_value *alpha = skv_g_scalar(c->b, y, skv_attr_float(c->node, "alpha", 0.2));
     c->din[0] = skv_g3(c->b, "Where", inside, skv_g2(c->b, "Mul", c->dout[0], alpha), zero);
     return c->b->status;
@@ -34,9 +34,16 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 6, 22, 0); }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(0, 1, -5, 5)}), .n_out = 1, CASE_EXPECT(0.5, 0.7, 0, 1), .no_grad = true},
-    {.name = "mobilenet", CASE_IN({CASE_F32(3), CASE_VALUES(0, 1.5, -5)}), .n_out = 1,
-     CASE_ATTRS(CASE_FLT("alpha", 0.25), CASE_FLT("beta", 0.5)), CASE_EXPECT(0.5, 0.875, 0)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(0, 1, -5, 5)}),
+     .n_out = 1,
+     CASE_EXPECT(0.5, 0.7, 0, 1),
+     .no_grad = true},
+    {.name = "mobilenet",
+     CASE_IN({CASE_F32(3), CASE_VALUES(0, 1.5, -5)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_FLT("alpha", 0.25), CASE_FLT("beta", 0.5)),
+     CASE_EXPECT(0.5, 0.875, 0)},
     {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -2, .hi = 2}), .n_out = 1},
 };
 

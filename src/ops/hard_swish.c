@@ -19,7 +19,9 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(5), CASE_VALUES(0, 1, -1, 4, -4)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(5), CASE_VALUES(0, 1, -1, 4, -4)}),
+     .n_out = 1,
      CASE_EXPECT(0, 0.6666666666666666, -0.3333333333333333, 4, 0)},
     {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -2.5, .hi = 2.5}), .n_out = 1},
 };

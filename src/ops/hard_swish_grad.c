@@ -10,8 +10,11 @@ static double value(double g, double x, const double *p) {
 static skive_status run(const skv_eval *c) { return skv_pair_run(c, value, NULL); }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(4), CASE_VALUES(-4, 0, 1.5, 4)}), .n_out = 1,
-     CASE_EXPECT(0, 1, 3, 4), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(4), CASE_VALUES(-4, 0, 1.5, 4)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 1, 3, 4),
+     .no_grad = true},
 };
 
 const skv_op skv_op_hard_swish_grad = {

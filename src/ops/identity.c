@@ -12,7 +12,11 @@ static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 1, 13, 21); }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}), .n_out = 1, CASE_EXPECT(1, 2, 3, 4), CASE_OUT(2, 2)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3, 4),
+     CASE_OUT(2, 2)},
     {.name = "bool", CASE_IN({CASE_BOOL(3), CASE_VALUES(1, 0, 1)}), .n_out = 1, CASE_EXPECT(1, 0, 1), .no_grad = true},
 };
 

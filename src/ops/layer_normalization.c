@@ -98,7 +98,8 @@ static void couple(skv_couple *c) {
         for (int i = 1; i < 3; i++) {
             const skive_type *s = skv_couple_type(c, SKV_CIN(i, 0));
             int own = s ? a - (x->rank - s->rank) : -1;
-            if (own >= 0) skv_couple_fix(c, SKV_CIN(i, own), "LayerNormalization takes mean and variance over this axis");
+            if (own >= 0)
+                skv_couple_fix(c, SKV_CIN(i, own), "LayerNormalization takes mean and variance over this axis");
         }
     }
 }
@@ -111,12 +112,18 @@ static const skv_op_case cases[] = {
     {.name = "by hand", /* rows 1 3 and 2 6: mean 2 and 4, deviation 1 and 2 */
      CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 3, 2, 6)}, {CASE_F32(2), CASE_VALUES(10, 20)},
              {CASE_F32(2), CASE_VALUES(1, 2)}),
-     CASE_ATTRS(CASE_FLT("epsilon", 0)), .n_out = 3, CASE_EXPECT(-9, 22, -9, 22)},
-    {.name = "two axes", CASE_IN({CASE_F32(3, 2, 4)}, {CASE_F32(2, 4)}, {CASE_F32(2, 4)}),
-     CASE_ATTRS(CASE_INT("axis", 1)), .n_out = 3},
+     CASE_ATTRS(CASE_FLT("epsilon", 0)),
+     .n_out = 3,
+     CASE_EXPECT(-9, 22, -9, 22)},
+    {.name = "two axes",
+     CASE_IN({CASE_F32(3, 2, 4)}, {CASE_F32(2, 4)}, {CASE_F32(2, 4)}),
+     CASE_ATTRS(CASE_INT("axis", 1)),
+     .n_out = 3},
     {.name = "without bias", CASE_IN({CASE_F32(2, 3, 5)}, {CASE_F32(5)}), .n_out = 1},
-    {.name = "scale broadcast", CASE_IN({CASE_F32(2, 2, 3)}, {CASE_F32(3)}, {CASE_F32(2, 1)}),
-     CASE_ATTRS(CASE_INT("axis", -2)), .n_out = 1},
+    {.name = "scale broadcast",
+     CASE_IN({CASE_F32(2, 2, 3)}, {CASE_F32(3)}, {CASE_F32(2, 1)}),
+     CASE_ATTRS(CASE_INT("axis", -2)),
+     .n_out = 1},
 };
 
 const skv_op skv_op_layer_normalization = {

@@ -75,13 +75,15 @@ static const skv_op_case cases[] = {
     {.name = "two elements", /* always 0: a row of two has no freedom left */
      CASE_IN({CASE_F32(1, 2), CASE_VALUES(2, -1)}, {CASE_F32(1, 2), CASE_VALUES(1, 5)},
              {CASE_F32(2), CASE_VALUES(2, 2)}, {CASE_F32(1, 1), CASE_VALUES(3)}, {CASE_F32(1, 1), CASE_VALUES(0.5)}),
-     .n_out = 3, CASE_EXPECT(0, 0)},
+     .n_out = 3,
+     CASE_EXPECT(0, 0)},
     /* x' = -1 -1 1 1; g = dY = 1 0 0 2; mean(g) = 0.75, mean(g x') = 0.25 */
     {.name = "four elements",
      CASE_IN({CASE_F32(1, 4), CASE_VALUES(1, 0, 0, 2)}, {CASE_F32(1, 4), CASE_VALUES(1, 1, 3, 3)},
              {CASE_F32(4), CASE_VALUES(1, 1, 1, 1)}, {CASE_F32(1, 1), CASE_VALUES(2)},
              {CASE_F32(1, 1), CASE_VALUES(1)}),
-     .n_out = 2, CASE_EXPECT(0.5, -0.5, -1, 1)},
+     .n_out = 2,
+     CASE_EXPECT(0.5, -0.5, -1, 1)},
 };
 
 const skv_op skv_op_layer_normalization_grad = {

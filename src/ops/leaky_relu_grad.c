@@ -12,8 +12,12 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, {CASE_F32(3), CASE_VALUES(-1, 5, 0)}), .n_out = 1,
-     CASE_ATTRS(CASE_FLT("alpha", 0.5)), CASE_EXPECT(0.5, 2, 3), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, {CASE_F32(3), CASE_VALUES(-1, 5, 0)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_FLT("alpha", 0.5)),
+     CASE_EXPECT(0.5, 2, 3),
+     .no_grad = true},
 };
 
 const skv_op skv_op_leaky_relu_grad = {

@@ -15,10 +15,17 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 12, 16, 0); }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, {.dtype = SKIVE_F32, CASE_VALUES(2)}), .n_out = 1,
-     CASE_EXPECT(1, 1, 0), .no_grad = true},
-    {.name = "int64 beyond 2^53", CASE_IN({CASE_I64(3), CASE_VALUES(9007199254740990, 9007199254740992, 9007199254740994)},
-     {CASE_I64(1), CASE_VALUES(9007199254740992)}), .n_out = 1, CASE_EXPECT(1, 1, 0), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, {.dtype = SKIVE_F32, CASE_VALUES(2)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 1, 0),
+     .no_grad = true},
+    {.name = "int64 beyond 2^53",
+     CASE_IN({CASE_I64(3), CASE_VALUES(9007199254740990, 9007199254740992, 9007199254740994)},
+             {CASE_I64(1), CASE_VALUES(9007199254740992)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 1, 0),
+     .no_grad = true},
     {.name = "broadcast", CASE_IN({CASE_F32(2, 1)}, {CASE_F32(1, 3)}), .n_out = 1, CASE_OUT(2, 3), .no_grad = true},
 };
 

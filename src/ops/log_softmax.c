@@ -35,14 +35,18 @@ static void cost(const skive_node *n, skive_cost *out) {
 
 static const skv_op_case cases[] = {
     {.name = "example", /* "logsoftmax_example_1" of the ONNX specification */
-     CASE_IN({CASE_F32(1, 3), CASE_VALUES(-1, 0, 1)}), .n_out = 1,
+     CASE_IN({CASE_F32(1, 3), CASE_VALUES(-1, 0, 1)}),
+     .n_out = 1,
      CASE_EXPECT(-2.4076059644443806, -1.4076059644443804, -0.4076059644443804)},
     {.name = "large numbers",
-     CASE_IN({CASE_F32(2, 4), CASE_VALUES(0, 1, 2, 3, 10000, 10001, 10002, 10003)}), .n_out = 1,
+     CASE_IN({CASE_F32(2, 4), CASE_VALUES(0, 1, 2, 3, 10000, 10001, 10002, 10003)}),
+     .n_out = 1,
      CASE_EXPECT(-3.4401896985611953, -2.4401896985611953, -1.4401896985611953, -0.44018969856119533,
                  -3.4401896985611953, -2.4401896985611953, -1.4401896985611953, -0.44018969856119533),
      .no_grad = true},
-    {.name = "axis in the middle", CASE_IN({CASE_F32(2, 3, 4), .lo = -2, .hi = 2}), CASE_ATTRS(CASE_INT("axis", -2)),
+    {.name = "axis in the middle",
+     CASE_IN({CASE_F32(2, 3, 4), .lo = -2, .hi = 2}),
+     CASE_ATTRS(CASE_INT("axis", -2)),
      .n_out = 1},
     {.name = "last axis", CASE_IN({CASE_F32(3, 5), .lo = -2, .hi = 2}), .n_out = 1},
 };

@@ -21,10 +21,14 @@ static const skv_op_case cases[] = {
     {.name = "last axis", /* Y = log 1/2, log 1/4, log 1/4; the sum of dY is 4 */
      CASE_IN({CASE_F32(1, 3), CASE_VALUES(3, 1, 0)},
              {CASE_F32(1, 3), CASE_VALUES(-0.6931471805599453, -1.3862943611198906, -1.3862943611198906)}),
-     .n_out = 1, CASE_EXPECT(1, 0, -1)},
-    {.name = "axis 0", CASE_IN({CASE_F32(2, 1), CASE_VALUES(4, 0)},
-                               {CASE_F32(2, 1), CASE_VALUES(-0.6931471805599453, -0.6931471805599453)}),
-     CASE_ATTRS(CASE_INT("axis", 0)), .n_out = 1, CASE_EXPECT(2, -2)},
+     .n_out = 1,
+     CASE_EXPECT(1, 0, -1)},
+    {.name = "axis 0",
+     CASE_IN({CASE_F32(2, 1), CASE_VALUES(4, 0)},
+             {CASE_F32(2, 1), CASE_VALUES(-0.6931471805599453, -0.6931471805599453)}),
+     CASE_ATTRS(CASE_INT("axis", 0)),
+     .n_out = 1,
+     CASE_EXPECT(2, -2)},
 };
 
 const skv_op skv_op_log_softmax_grad = {

@@ -4,8 +4,8 @@
 
 /* The operands as matrices with batch axes in front. Sizes are -1 where unknown. */
 typedef struct product {
-    int rank;                       /* batch axes */
-    int64_t batch[SKIVE_MAX_RANK];  /* broadcast */
+    int rank;                                                 /* batch axes */
+    int64_t batch[SKIVE_MAX_RANK];                            /* broadcast */
     int64_t a_batch[SKIVE_MAX_RANK], b_batch[SKIVE_MAX_RANK]; /* aligned to the right, filled up with 1 */
     int64_t m, k, n;
     bool a_row, b_column; /* a vector */
@@ -44,8 +44,8 @@ static skive_status describe(skive_context *ctx, const skive_node *node, int a_r
 static skive_status infer(skv_infer *c) {
     for (size_t i = 0; i < 2; i++) {
         const skive_type *t = skv_in_type(c, i);
-        bool whole = t && (t->dtype == SKIVE_I32 || t->dtype == SKIVE_I64 || t->dtype == SKIVE_U32 ||
-                           t->dtype == SKIVE_U64);
+        bool whole =
+            t && (t->dtype == SKIVE_I32 || t->dtype == SKIVE_I64 || t->dtype == SKIVE_U32 || t->dtype == SKIVE_U64);
         if (!whole) SKV_TRY(skv_want_float(c, i));
     }
     SKV_TRY(skv_want_same_dtype(c, 0, 1));
@@ -161,8 +161,8 @@ static void couple(skv_couple *c) {
 static void cost(const skive_node *n, skive_cost *out) {
     const skive_value *a = skv_node_in(n, 0);
     if (!a || n->n_outputs < 1 || !n->outputs[0]) return;
-    out->macs = skv_add_sat(out->macs, skv_mul_sat(skv_dim_or_1(a, a->type.rank - 1),
-                                                   skv_type_count(&n->outputs[0]->type)));
+    out->macs =
+        skv_add_sat(out->macs, skv_mul_sat(skv_dim_or_1(a, a->type.rank - 1), skv_type_count(&n->outputs[0]->type)));
 }
 
 static const double a23[] = {1, 2, 3, 4, 5, 6}, b32[] = {7, 8, 9, 10, 11, 12}, y22[] = {58, 64, 139, 154};

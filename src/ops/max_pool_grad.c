@@ -2,9 +2,9 @@
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"ceil_mode", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},   {"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},   {"ceil_mode", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},    {"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},         {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
     {"storage_order", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
@@ -80,11 +80,15 @@ static const skv_op_case cases[] = {
     {.name = "a tie goes to the first",
      CASE_IN({CASE_F32(1, 1, 2), CASE_VALUES(10, 20)}, {CASE_F32(1, 1, 4), CASE_VALUES(5, 5, 1, 2)},
              {CASE_F32(1, 1, 2), CASE_VALUES(5, 2)}),
-     CASE_ATTRS(CASE_INTS("kernel_shape", 2), CASE_INTS("strides", 2)), .n_out = 1, CASE_EXPECT(10, 0, 0, 20)},
+     CASE_ATTRS(CASE_INTS("kernel_shape", 2), CASE_INTS("strides", 2)),
+     .n_out = 1,
+     CASE_EXPECT(10, 0, 0, 20)},
     {.name = "windows overlap, padding",
      CASE_IN({CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 9, 2, 3)},
              {CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 9, 2, 9)}),
-     CASE_ATTRS(CASE_INTS("kernel_shape", 2, 2), CASE_INTS("pads", 1, 1, 0, 0)), .n_out = 1, CASE_EXPECT(1, 6, 3, 0)},
+     CASE_ATTRS(CASE_INTS("kernel_shape", 2, 2), CASE_INTS("pads", 1, 1, 0, 0)),
+     .n_out = 1,
+     CASE_EXPECT(1, 6, 3, 0)},
 };
 
 const skv_op skv_op_max_pool_grad = {

@@ -38,13 +38,20 @@ static int needs_opset(const skive_node *n) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(1, 5, -3, 2)}, {CASE_F32(4), CASE_VALUES(2, 4, -4, 3)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 5, -3, 2)}, {CASE_F32(4), CASE_VALUES(2, 4, -4, 3)}),
+     .n_out = 1,
      CASE_EXPECT(1, 4, -4, 2)},
-    {.name = "three", CASE_IN({CASE_F32(2), CASE_VALUES(1, 5)}, {CASE_F32(2), CASE_VALUES(2, 4)}, {CASE_F32(1), CASE_VALUES(3)}),
-     .n_out = 1, CASE_EXPECT(1, 3)},
+    {.name = "three",
+     CASE_IN({CASE_F32(2), CASE_VALUES(1, 5)}, {CASE_F32(2), CASE_VALUES(2, 4)}, {CASE_F32(1), CASE_VALUES(3)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 3)},
     {.name = "one", CASE_IN({CASE_F32(2), CASE_VALUES(1, 5)}), .n_out = 1, CASE_EXPECT(1, 5)},
-    {.name = "int64", CASE_IN({CASE_I64(2), CASE_VALUES(1, -5)}, {CASE_I64(1), CASE_VALUES(0)}), .n_out = 1,
-     CASE_EXPECT(0, -5), .no_grad = true},
+    {.name = "int64",
+     CASE_IN({CASE_I64(2), CASE_VALUES(1, -5)}, {CASE_I64(1), CASE_VALUES(0)}),
+     .n_out = 1,
+     CASE_EXPECT(0, -5),
+     .no_grad = true},
     {.name = "broadcast", CASE_IN({CASE_F32(2, 3)}, {CASE_F32(2, 1)}), .n_out = 1, CASE_OUT(2, 3)},
 };
 

@@ -25,10 +25,15 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2), CASE_VALUES(10, 20)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2), CASE_VALUES(10, 20)}),
+     .n_out = 1,
      CASE_EXPECT(10, 40, 30, 80)},
-    {.name = "int64", CASE_IN({CASE_I64(2), CASE_VALUES(3000000000, -5)}, {.dtype = SKIVE_I64, CASE_VALUES(3)}), .n_out = 1,
-     CASE_EXPECT(9000000000, -15), .no_grad = true},
+    {.name = "int64",
+     CASE_IN({CASE_I64(2), CASE_VALUES(3000000000, -5)}, {.dtype = SKIVE_I64, CASE_VALUES(3)}),
+     .n_out = 1,
+     CASE_EXPECT(9000000000, -15),
+     .no_grad = true},
     {.name = "random", CASE_IN({CASE_F32(2, 3)}, {CASE_F32(2, 3)}), .n_out = 1, CASE_OUT(2, 3)},
     {.name = "broadcast right", CASE_IN({CASE_F32(2, 3, 2)}, {CASE_F32(3, 1)}), .n_out = 1, CASE_OUT(2, 3, 2)},
     {.name = "broadcast both", CASE_IN({CASE_F32(2, 1, 3)}, {CASE_F32(4, 1)}), .n_out = 1, CASE_OUT(2, 4, 3)},

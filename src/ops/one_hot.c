@@ -55,10 +55,15 @@ static const skv_op_case cases[] = {
     {.name = "last axis",
      CASE_IN({CASE_I64(3), CASE_VALUES(0, 2, 5)}, {CASE_SCALAR(SKIVE_I64, 3), .constant = true},
              {CASE_F32(2), CASE_VALUES(0, 1), .constant = true}),
-     .n_out = 1, CASE_EXPECT(1, 0, 0, 0, 0, 1, 0, 0, 0), CASE_OUT(3, 3)},
+     .n_out = 1,
+     CASE_EXPECT(1, 0, 0, 0, 0, 1, 0, 0, 0),
+     CASE_OUT(3, 3)},
     {.name = "axis 0, negative index",
      CASE_IN({CASE_I64(2), CASE_VALUES(-1, 0)}, CASE_LIST(1, 2), {CASE_F32(2), CASE_VALUES(-1, 4), .constant = true}),
-     CASE_ATTRS(CASE_INT("axis", 0)), .n_out = 1, CASE_EXPECT(-1, 4, 4, -1), CASE_OUT(2, 2)},
+     CASE_ATTRS(CASE_INT("axis", 0)),
+     .n_out = 1,
+     CASE_EXPECT(-1, 4, 4, -1),
+     CASE_OUT(2, 2)},
 };
 
 const skv_op skv_op_one_hot = {

@@ -22,9 +22,9 @@ typedef struct skv_infer {
     skive_context *ctx;
     const skive_node *node;
     size_t n_in, n_out;
-    const skive_type *const *in;            /* [n_in] NULL: absent */
-    const skive_tensor *const *constant;    /* [n_in] NULL: not known now */
-    skive_type *out;                        /* [n_out] to fill */
+    const skive_type *const *in;         /* [n_in] NULL: absent */
+    const skive_tensor *const *constant; /* [n_in] NULL: not known now */
+    skive_type *out;                     /* [n_out] to fill */
 } skv_infer;
 /* Fails with the node's name in front. */
 #define SKV_INFER_FAIL(c, code, ...) skv_fail_at((c)->ctx, (code), (c)->node->name, __VA_ARGS__)
@@ -54,11 +54,12 @@ typedef struct skv_slot { /* an axis of an input or output of the node at hand *
     bool is_output;
     int index, axis;
 } skv_slot;
-#define SKV_CIN(i, a) ((skv_slot){false, (i), (a)})
+#define SKV_CIN(i, a)  ((skv_slot){false, (i), (a)})
 #define SKV_COUT(i, a) ((skv_slot){true, (i), (a)})
 /* Channels a_first + k of slot a (k = 0..n-1) go together with channels b_first + k * b_repeat .. + b_repeat - 1 of b
  * (b_repeat > 1: Flatten turning a channel into a run of features). */
-void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n, int64_t b_repeat);
+void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n,
+                      int64_t b_repeat);
 void skv_couple_same(skv_couple *c, skv_slot a, skv_slot b); /* whole axes of equal length */
 /* The channels of this axis cannot be removed. `why` is static text. */
 void skv_couple_fix(skv_couple *c, skv_slot a, const char *why);
@@ -97,7 +98,7 @@ typedef struct skv_op {
     const char *name;
     const char *domain; /* "" or SKV_DOMAIN */
     const char *brief;
-    int since;                 /* opset from which the canonical form held in the graph is valid */
+    int since;                            /* opset from which the canonical form held in the graph is valid */
     int min_in, max_in, min_out, max_out; /* max -1: variadic */
     const skv_attr_spec *attrs;
     size_t n_attrs;
@@ -110,15 +111,15 @@ typedef struct skv_op {
     skive_status (*grad)(skv_grad *c);
     void (*couple)(skv_couple *c);
     skv_range (*range)(const skive_node *n, const skv_range *in); /* in[i] of input i */
-    void (*cost)(const skive_node *n, skive_cost *cost); /* adds macs and operations only */
+    void (*cost)(const skive_node *n, skive_cost *cost);          /* adds macs and operations only */
     const skv_op_case *cases;
     size_t n_cases;
-    bool random; /* output depends on more than the inputs: never folded */
+    bool random;  /* output depends on more than the inputs: never folded */
     bool no_fold; /* never constant-folded (DequantizeLinear of weights stays what it is) */
 } skv_op;
 
 #define SKV_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define SKV_LIST(array) .array = array, .n_##array = SKV_COUNT(array) /* .cases = cases, .n_cases = ... */
+#define SKV_LIST(array)  .array = array, .n_##array = SKV_COUNT(array) /* .cases = cases, .n_cases = ... */
 
 const skv_op *skv_op_find(const char *name, const char *domain); /* domain NULL: standard first, then SKV_DOMAIN */
 size_t skv_op_count(void);
@@ -138,7 +139,8 @@ int64_t skv_axis(int64_t axis, int rank); /* negative counts from the end; -1 wh
 /* NumPy broadcasting of types: unknown dimensions stay unknown unless the other is > 1. */
 skive_status skv_infer_broadcast(skv_infer *c, size_t n, skive_type *out);
 skive_status skv_infer_same(skv_infer *c); /* out[0] = in[0] */
-void skv_couple_elementwise(skv_couple *c); /* all inputs and output 0 go together axis by axis, broadcast axes skipped */
+void skv_couple_elementwise(
+    skv_couple *c); /* all inputs and output 0 go together axis by axis, broadcast axes skipped */
 /* dx summed over the axes along which `like` was broadcast, shaped as `like`. */
 skive_value *skv_grad_unbroadcast(skv_builder *b, skive_value *dx, skive_value *like);
 void skv_cost_per_element(const skive_node *n, skive_cost *cost); /* one operation an output element */

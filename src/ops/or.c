@@ -10,10 +10,16 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_BOOL(4), CASE_VALUES(1, 1, 0, 0)}, {CASE_BOOL(4), CASE_VALUES(1, 0, 1, 0)}), .n_out = 1,
-     CASE_EXPECT(1, 1, 1, 0), .no_grad = true},
-    {.name = "broadcast", CASE_IN({CASE_BOOL(2, 1), CASE_VALUES(1, 0)}, {CASE_BOOL(2), CASE_VALUES(1, 0)}), .n_out = 1,
-     CASE_EXPECT(1, 1, 1, 0), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_BOOL(4), CASE_VALUES(1, 1, 0, 0)}, {CASE_BOOL(4), CASE_VALUES(1, 0, 1, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 1, 1, 0),
+     .no_grad = true},
+    {.name = "broadcast",
+     CASE_IN({CASE_BOOL(2, 1), CASE_VALUES(1, 0)}, {CASE_BOOL(2), CASE_VALUES(1, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 1, 1, 0),
+     .no_grad = true},
 };
 
 const skv_op skv_op_or = {

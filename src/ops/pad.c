@@ -17,7 +17,8 @@ static pad_mode mode_of(const skive_node *n) {
 }
 
 /* Spreads the lists over all axes; false when they do not fit the rank. */
-static bool spread(int rank, const int64_t *pads, int n_pads, const int64_t *axes, int n_axes, int64_t *before, int64_t *after) {
+static bool spread(int rank, const int64_t *pads, int n_pads, const int64_t *axes, int n_axes, int64_t *before,
+                   int64_t *after) {
     const int n = n_axes >= 0 ? n_axes : rank;
     uint32_t mask;
     if (n_pads != 2 * n || (n_axes >= 0 && !skv_axes_mask(axes, n_axes, rank, &mask))) return false;
@@ -36,7 +37,9 @@ static skive_status infer(skv_infer *c) {
     int64_t pads[2 * SKIVE_MAX_RANK], axes[SKIVE_MAX_RANK], before[SKIVE_MAX_RANK], after[SKIVE_MAX_RANK];
     int n_pads, n_axes = -1;
     *y = *x;
-    if (mode_of(c->node) == PAD_UNKNOWN) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': no padding mode '%s'", c->node->name, skv_attr_string(c->node, "mode", ""));
+    if (mode_of(c->node) == PAD_UNKNOWN)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': no padding mode '%s'", c->node->name,
+                              skv_attr_string(c->node, "mode", ""));
     if (x->rank < 0) return SKIVE_OK;
     SKV_TRY(skv_infer_ints(c, 1, "the pads", pads, 2 * SKIVE_MAX_RANK, &n_pads));
     const bool named = c->n_in > 3 && c->in[3];
@@ -46,7 +49,8 @@ static skive_status infer(skv_infer *c) {
         return SKIVE_OK;
     }
     if (!spread(x->rank, pads, n_pads, axes, n_axes, before, after)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %d pads do not fit an input of rank %d", c->node->name, n_pads, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %d pads do not fit an input of rank %d", c->node->name,
+                              n_pads, x->rank);
     }
     for (int d = 0; d < x->rank; d++) {
         int64_t sum, size = x->dims[d].size;
@@ -56,10 +60,12 @@ static skive_status infer(skv_infer *c) {
             continue;
         }
         if (!skv_add_i64(before[d], after[d], &sum) || !skv_add_i64(sum, size, &sum) || sum < 0) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': pads of dimension %d leave no valid size", c->node->name, d);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': pads of dimension %d leave no valid size",
+                                  c->node->name, d);
         }
         if (mode_of(c->node) != PAD_CONSTANT && size == 0 && sum > 0) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d is empty and cannot be continued", c->node->name, d);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d is empty and cannot be continued",
+                                  c->node->name, d);
         }
         y->dims[d] = skv_dim(sum);
     }
@@ -101,8 +107,10 @@ static skive_status run(const skv_eval *c) {
             inside = s >= 0;
             at += s * strides[d];
         }
-        if (inside) skv_copy_element(y->dtype, y->data, (size_t)i, x->data, (size_t)at);
-        else if (fill) skv_copy_element(y->dtype, y->data, (size_t)i, fill->data, 0);
+        if (inside)
+            skv_copy_element(y->dtype, y->data, (size_t)i, x->data, (size_t)at);
+        else if (fill)
+            skv_copy_element(y->dtype, y->data, (size_t)i, fill->data, 0);
         for (int d = y->rank - 1; d >= 0 && ++index[d] == y->dims[d]; d--) index[d] = 0;
     }
     return SKIVE_OK;
@@ -113,12 +121,14 @@ static skive_status grad(skv_grad *c) {
     const skive_node *n = c->node;
     const skive_tensor *pads = skv_node_constant(n, 1), *axes = skv_node_constant(n, 3);
     const int rank = n->inputs[0]->type.rank;
-    int64_t list[2 * SKIVE_MAX_RANK], chosen[SKIVE_MAX_RANK], before[SKIVE_MAX_RANK], after[SKIVE_MAX_RANK], back[2 * SKIVE_MAX_RANK];
+    int64_t list[2 * SKIVE_MAX_RANK], chosen[SKIVE_MAX_RANK], before[SKIVE_MAX_RANK], after[SKIVE_MAX_RANK],
+        back[2 * SKIVE_MAX_RANK];
     if (!c->need[0]) return SKIVE_OK;
     const int n_pads = pads ? skv_read_ints(pads, list, 2 * SKIVE_MAX_RANK) : -1;
     const int n_axes = axes ? skv_read_ints(axes, chosen, SKIVE_MAX_RANK) : -1;
     if (mode_of(n) != PAD_CONSTANT || rank < 0 || !spread(rank, list, n_pads, chosen, n_axes, before, after)) {
-        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': only constant padding by known amounts has a gradient", n->name);
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "node '%s': only constant padding by known amounts has a gradient", n->name);
     }
     for (int d = 0; d < rank; d++) {
         back[d] = -before[d];
@@ -148,14 +158,30 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "constant", CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, CASE_LIST(2, 1, 2), {CASE_SCALAR(SKIVE_F32, 9), .constant = true}), .n_out = 1,
+    {.name = "constant",
+     CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, CASE_LIST(2, 1, 2), {CASE_SCALAR(SKIVE_F32, 9), .constant = true}),
+     .n_out = 1,
      CASE_EXPECT(9, 1, 2, 9, 9)},
-    {.name = "reflect", CASE_ATTRS(CASE_STR("mode", "reflect")), CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, CASE_LIST(2, 2, 1)), .n_out = 1,
-     CASE_EXPECT(3, 2, 1, 2, 3, 2), .no_grad = true},
-    {.name = "edge", CASE_ATTRS(CASE_STR("mode", "edge")), CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, CASE_LIST(2, 1, 2)), .n_out = 1,
-     CASE_EXPECT(1, 1, 2, 2, 2), .no_grad = true},
-    {.name = "taken away", CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, CASE_LIST(2, -1, -1)), .n_out = 1, CASE_EXPECT(2, 3)},
-    {.name = "axes", CASE_IN({CASE_F32(2, 2)}, CASE_LIST(2, 1, 1), CASE_ABSENT, CASE_LIST(1, -1)), .n_out = 1, CASE_OUT(2, 4)},
+    {.name = "reflect",
+     CASE_ATTRS(CASE_STR("mode", "reflect")),
+     CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, CASE_LIST(2, 2, 1)),
+     .n_out = 1,
+     CASE_EXPECT(3, 2, 1, 2, 3, 2),
+     .no_grad = true},
+    {.name = "edge",
+     CASE_ATTRS(CASE_STR("mode", "edge")),
+     CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, CASE_LIST(2, 1, 2)),
+     .n_out = 1,
+     CASE_EXPECT(1, 1, 2, 2, 2),
+     .no_grad = true},
+    {.name = "taken away",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, CASE_LIST(2, -1, -1)),
+     .n_out = 1,
+     CASE_EXPECT(2, 3)},
+    {.name = "axes",
+     CASE_IN({CASE_F32(2, 2)}, CASE_LIST(2, 1, 1), CASE_ABSENT, CASE_LIST(1, -1)),
+     .n_out = 1,
+     CASE_OUT(2, 4)},
 };
 
 static int needs_opset(const skive_node *n) { return skv_node_in(n, 3) ? 18 : skv_needs_for_dtype(n, 13, 13, 21); }

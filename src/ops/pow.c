@@ -63,7 +63,8 @@ static skive_status grad(skv_grad *c) {
         skive_value *positive = skv_g2(b, "Greater", x, zero);
         skive_value *slope = skv_g2(b, "Mul", y, skv_g1(b, "Log", skv_g3(b, "Where", positive, x, one)));
         skive_value *dp = skv_g2(b, "Mul", c->dout[0], slope);
-        if (p->type.dtype != x->type.dtype) dp = skv_emit(b, "Cast", SKV_IN(dp), SKV_ATTRS(SKV_INT("to", p->type.dtype)));
+        if (p->type.dtype != x->type.dtype)
+            dp = skv_emit(b, "Cast", SKV_IN(dp), SKV_ATTRS(SKV_INT("to", p->type.dtype)));
         c->din[1] = skv_grad_unbroadcast(b, dp, p);
     }
     return b->status;
@@ -76,14 +77,23 @@ static int needs_opset(const skive_node *n) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(1, -2, 3, 4)}, {.dtype = SKIVE_F32, CASE_VALUES(3), .constant = true}),
-     .n_out = 1, CASE_EXPECT(1, -8, 27, 64)},
-    {.name = "int64", CASE_IN({CASE_I64(3), CASE_VALUES(3, -2, 10)}, {CASE_I64(3), CASE_VALUES(4, 3, 0)}), .n_out = 1,
-     CASE_EXPECT(81, -8, 1), .no_grad = true},
-    {.name = "mixed types", CASE_IN({CASE_F32(2), CASE_VALUES(3, -2)}, {CASE_I64(1), CASE_VALUES(2), .constant = true}),
-     .n_out = 1, CASE_EXPECT(9, 4)},
-    {.name = "exponent 0 at 0", CASE_IN({CASE_F32(2), CASE_VALUES(0, 2)}, {CASE_F32(1), CASE_VALUES(0), .constant = true}),
-     .n_out = 1, CASE_EXPECT(1, 1)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, -2, 3, 4)}, {.dtype = SKIVE_F32, CASE_VALUES(3), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(1, -8, 27, 64)},
+    {.name = "int64",
+     CASE_IN({CASE_I64(3), CASE_VALUES(3, -2, 10)}, {CASE_I64(3), CASE_VALUES(4, 3, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(81, -8, 1),
+     .no_grad = true},
+    {.name = "mixed types",
+     CASE_IN({CASE_F32(2), CASE_VALUES(3, -2)}, {CASE_I64(1), CASE_VALUES(2), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(9, 4)},
+    {.name = "exponent 0 at 0",
+     CASE_IN({CASE_F32(2), CASE_VALUES(0, 2)}, {CASE_F32(1), CASE_VALUES(0), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(1, 1)},
     {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = 0.5, .hi = 2}, {CASE_F32(2, 1)}), .n_out = 1, CASE_OUT(2, 3)},
 };
 

@@ -37,9 +37,14 @@ static skive_status grad(skv_grad *c) {
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 9, 16, 0); }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2, 2), CASE_VALUES(-1, 2, -3, -4)}, {CASE_F32(2), CASE_VALUES(0.5, 0.25)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(-1, 2, -3, -4)}, {CASE_F32(2), CASE_VALUES(0.5, 0.25)}),
+     .n_out = 1,
      CASE_EXPECT(-0.5, 2, -1.5, -1)},
-    {.name = "random", CASE_IN({CASE_F32(2, 3, 2), .lo = -2, .hi = -0.1}, {CASE_F32(3, 1)}), .n_out = 1, CASE_OUT(2, 3, 2)},
+    {.name = "random",
+     CASE_IN({CASE_F32(2, 3, 2), .lo = -2, .hi = -0.1}, {CASE_F32(3, 1)}),
+     .n_out = 1,
+     CASE_OUT(2, 3, 2)},
 };
 
 const skv_op skv_op_prelu = {

@@ -11,10 +11,10 @@
 #include "ops/common_activation.h"
 
 static const skv_attr_spec attrs[] = {
-    {"a_scale", SKV_ATTR_FLOAT, SKV_REQUIRED}, {"a_zp", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"b_scale", SKV_ATTR_FLOAT, SKV_REQUIRED}, {"b_zp", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"y_scale", SKV_ATTR_FLOAT, SKV_REQUIRED}, {"y_zp", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},  {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"a_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},  {"a_zp", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"b_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},  {"b_zp", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"y_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},  {"y_zp", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},   {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
     {"y_dtype", SKV_ATTR_STRING, SKV_OPTIONAL},
 };
 
@@ -29,7 +29,8 @@ skive_status skv_q_add_read(skive_context *ctx, const skive_node *node, skv_q_ad
     out->a_multiplier = (float)((double)a / (double)y);
     out->b_multiplier = (float)((double)b / (double)y);
     if (out->y.output != SKV_Q_F32 && isfinite(out->a_multiplier) && isfinite(out->b_multiplier)) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "QAdd: the scales are too far apart or y_dtype is not an integer");
+    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name,
+                       "QAdd: the scales are too far apart or y_dtype is not an integer");
 }
 
 static skive_status infer(skv_infer *c) {
@@ -65,17 +66,20 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_TYPED(SKIVE_U8, 3), CASE_VALUES(8, 10, 15)}, {CASE_TYPED(SKIVE_U8, 3), CASE_VALUES(1, 2, 3)}),
      CASE_ATTRS(CASE_FLT("a_scale", 1), CASE_INT("a_zp", 10), CASE_FLT("b_scale", 0.25), CASE_FLT("y_scale", 0.5),
                 CASE_INT("y_zp", 128)),
-     .n_out = 1, CASE_EXPECT(124, 129, 140)},
+     .n_out = 1,
+     CASE_EXPECT(124, 129, 140)},
     {.name = "saturation and clamp",
      CASE_IN({CASE_TYPED(SKIVE_U8, 2, 1), CASE_VALUES(255, 0)}, {CASE_TYPED(SKIVE_U8, 2, 1), CASE_VALUES(255, 0)}),
      CASE_ATTRS(CASE_FLT("a_scale", 1), CASE_INT("a_zp", 100), CASE_FLT("b_scale", 1), CASE_INT("b_zp", 100),
                 CASE_FLT("y_scale", 1), CASE_INT("y_zp", 50), CASE_INT("clamp_lo", 50)),
-     .n_out = 1, CASE_EXPECT(255, 50)},
+     .n_out = 1,
+     CASE_EXPECT(255, 50)},
     {.name = "signed output",
      CASE_IN({CASE_TYPED(SKIVE_U8, 2), CASE_VALUES(0, 200)}, {CASE_TYPED(SKIVE_U8, 2), CASE_VALUES(0, 100)}),
      CASE_ATTRS(CASE_FLT("a_scale", 1), CASE_INT("a_zp", 100), CASE_FLT("b_scale", 1), CASE_INT("b_zp", 100),
                 CASE_FLT("y_scale", 2), CASE_INT("y_zp", 3), CASE_STR("y_dtype", "s8")),
-     .n_out = 1, CASE_EXPECT(-97, 53)},
+     .n_out = 1,
+     CASE_EXPECT(-97, 53)},
 };
 
 static void cost(const skive_node *n, skive_cost *out) { skv_cost_per_element(n, out); }

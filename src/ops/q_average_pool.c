@@ -9,12 +9,18 @@
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"ceil_mode", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},   {"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"x_zero_point", SKV_ATTR_INT, SKV_OPTIONAL}, {"multiplier", SKV_ATTR_FLOAT, SKV_REQUIRED},
-    {"y_dtype", SKV_ATTR_STRING, SKV_OPTIONAL},   {"y_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},     {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"ceil_mode", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"x_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"multiplier", SKV_ATTR_FLOAT, SKV_REQUIRED},
+    {"y_dtype", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"y_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
     {"count_include_pad", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
@@ -86,15 +92,18 @@ static skive_status run(const skv_eval *c) {
 
 static const skv_op_case cases[] = {
     /* x - 4 = 0 2 4 10: sums 2 6 14; times 0.25 = 0.5 1.5 3.5, to even 0 2 4; + 7 */
-    {.name = "by hand, ties to even", CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 4), CASE_VALUES(4, 6, 8, 14)}),
+    {.name = "by hand, ties to even",
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 4), CASE_VALUES(4, 6, 8, 14)}),
      CASE_ATTRS(CASE_INTS("kernel_shape", 2), CASE_INT("x_zero_point", 4), CASE_FLT("multiplier", 0.25),
                 CASE_INT("y_zero_point", 7)),
-     .n_out = 1, CASE_EXPECT(7, 9, 11)},
+     .n_out = 1,
+     CASE_EXPECT(7, 9, 11)},
     {.name = "padding counted", /* sums 6 10 of windows of four, scales equal: times 0.25 = 1.5 2.5, to even 2 2 */
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 2, 2), CASE_VALUES(1, 4, 5, 6)}),
      CASE_ATTRS(CASE_INTS("kernel_shape", 2, 2), CASE_INTS("strides", 1, 2), CASE_INTS("pads", 0, 1, 0, 1),
                 CASE_INT("count_include_pad", 1), CASE_FLT("multiplier", 0.25)),
-     .n_out = 1, CASE_EXPECT(2, 2)},
+     .n_out = 1,
+     CASE_EXPECT(2, 2)},
 };
 
 const skv_op skv_op_q_average_pool = {

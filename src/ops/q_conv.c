@@ -56,8 +56,7 @@ static void accumulate(const skv_conv_shape *s, const uint8_t *x, const int8_t *
                             int64_t xh = h * g->stride[1] + kh * g->dilation[1] - g->pad_lo[1];
                             int64_t row = (xd * g->in[1] + xh) * g->in[2] + kw * g->dilation[2] - g->pad_lo[2];
                             int32_t *to = plane + (d * g->out[1] + h) * g->out[2];
-                            for (int64_t o = lo[2]; o < hi[2]; o++)
-                                to[o] += (x[row + o * g->stride[2]] - zero) * *w;
+                            for (int64_t o = lo[2]; o < hi[2]; o++) to[o] += (x[row + o * g->stride[2]] - zero) * *w;
                         }
                     }
                 }
@@ -100,30 +99,39 @@ static skive_status run(const skv_eval *c) {
 
 static void cost(const skive_node *n, skive_cost *out) { skv_conv_cost(n, skv_node_in(n, 1), out); }
 
-#define M(...)                                                                                                         \
-    {.name = "multiplier", .type = SKV_ATTR_FLOATS, .floats = (const double[]){__VA_ARGS__},                           \
-     .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)}
+#define M(...)                                                                                  \
+    {                                                                                           \
+        .name = "multiplier", .type = SKV_ATTR_FLOATS, .floats = (const double[]){__VA_ARGS__}, \
+        .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)                             \
+    }
 static const skv_op_case cases[] = {
     /* x - 10 = -10 0 10 20; w = 1 2 per window of 2: -0 - 10 + 0 = -10, 20, 50; + 4 = -6 24 54; times 0.25 = -1.5 6
      * 13.5, to even -2 6 14; + 100 */
     {.name = "by hand, ties to even",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 4), CASE_VALUES(0, 10, 20, 30)}, {CASE_TYPED(SKIVE_I8, 1, 1, 2), CASE_VALUES(1, 2)},
-             {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(4)}),
-     CASE_ATTRS(CASE_INT("x_zero_point", 10), M(0.25), CASE_INT("y_zero_point", 100)), .n_out = 1,
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 4), CASE_VALUES(0, 10, 20, 30)},
+             {CASE_TYPED(SKIVE_I8, 1, 1, 2), CASE_VALUES(1, 2)}, {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(4)}),
+     CASE_ATTRS(CASE_INT("x_zero_point", 10), M(0.25), CASE_INT("y_zero_point", 100)),
+     .n_out = 1,
      CASE_EXPECT(98, 106, 114)},
     /* padding is the zero point's value, so it adds nothing; two filters, two multipliers, a Relu as clamp_lo = 100 */
     {.name = "padding, channels, clamp",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 2), CASE_VALUES(12, 13)}, {CASE_TYPED(SKIVE_I8, 2, 1, 2), CASE_VALUES(1, 1, -1, 1)}),
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 2), CASE_VALUES(12, 13)},
+             {CASE_TYPED(SKIVE_I8, 2, 1, 2), CASE_VALUES(1, 1, -1, 1)}),
      CASE_ATTRS(CASE_INT("x_zero_point", 10), M(1, 0.5), CASE_INT("y_zero_point", 100), CASE_INT("clamp_lo", 100),
                 CASE_INTS("pads", 1, 1)),
-     .n_out = 1, CASE_EXPECT(102, 105, 103, 101, 100, 100)}, /* second: 2 1 -3 halved: 1, 0.5 to 0, -1.5 clamped */
+     .n_out = 1,
+     CASE_EXPECT(102, 105, 103, 101, 100, 100)}, /* second: 2 1 -3 halved: 1, 0.5 to 0, -1.5 clamped */
     {.name = "saturation, groups",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2, 1), CASE_VALUES(255, 255)}, {CASE_TYPED(SKIVE_I8, 2, 1, 1), CASE_VALUES(127, -128)}),
-     CASE_ATTRS(M(1, 1), CASE_INT("group", 2), CASE_STR("y_dtype", "s8")), .n_out = 1, CASE_EXPECT(127, -128)},
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2, 1), CASE_VALUES(255, 255)},
+             {CASE_TYPED(SKIVE_I8, 2, 1, 1), CASE_VALUES(127, -128)}),
+     CASE_ATTRS(M(1, 1), CASE_INT("group", 2), CASE_STR("y_dtype", "s8")),
+     .n_out = 1,
+     CASE_EXPECT(127, -128)},
     {.name = "real output",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 1, 2), CASE_VALUES(1, 3)}, {CASE_TYPED(SKIVE_I8, 1, 1, 1, 2), CASE_VALUES(5, -7)},
-             {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(1)}),
-     CASE_ATTRS(CASE_INT("x_zero_point", 2), M(0.125), CASE_STR("y_dtype", "float")), .n_out = 1,
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 1, 2), CASE_VALUES(1, 3)},
+             {CASE_TYPED(SKIVE_I8, 1, 1, 1, 2), CASE_VALUES(5, -7)}, {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(1)}),
+     CASE_ATTRS(CASE_INT("x_zero_point", 2), M(0.125), CASE_STR("y_dtype", "float")),
+     .n_out = 1,
      CASE_EXPECT(-1.375)}, /* -5 - 7 + 1 = -11 */
 };
 

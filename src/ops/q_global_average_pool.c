@@ -62,11 +62,17 @@ static void cost(const skive_node *n, skive_cost *out) {
 
 static const skv_op_case cases[] = {
     /* sums of x - 2: 10 and 6; times 0.25 = 2.5 1.5, both to 2; + 1 */
-    {.name = "by hand, ties to even", CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2, 2, 2), CASE_VALUES(2, 4, 5, 7, 0, 2, 2, 10)}),
-     CASE_ATTRS(CASE_INT("x_zero_point", 2), CASE_FLT("multiplier", 0.25), CASE_INT("y_zero_point", 1)), .n_out = 1,
-     CASE_EXPECT(3, 3), CASE_OUT(1, 2, 1, 1)},
-    {.name = "clamp", CASE_IN({CASE_TYPED(SKIVE_U8, 2, 1, 2), CASE_VALUES(255, 255, 0, 0)}),
-     CASE_ATTRS(CASE_FLT("multiplier", 1), CASE_INT("clamp_lo", 3)), .n_out = 1, CASE_EXPECT(255, 3)},
+    {.name = "by hand, ties to even",
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2, 2, 2), CASE_VALUES(2, 4, 5, 7, 0, 2, 2, 10)}),
+     CASE_ATTRS(CASE_INT("x_zero_point", 2), CASE_FLT("multiplier", 0.25), CASE_INT("y_zero_point", 1)),
+     .n_out = 1,
+     CASE_EXPECT(3, 3),
+     CASE_OUT(1, 2, 1, 1)},
+    {.name = "clamp",
+     CASE_IN({CASE_TYPED(SKIVE_U8, 2, 1, 2), CASE_VALUES(255, 255, 0, 0)}),
+     CASE_ATTRS(CASE_FLT("multiplier", 1), CASE_INT("clamp_lo", 3)),
+     .n_out = 1,
+     CASE_EXPECT(255, 3)},
 };
 
 const skv_op skv_op_q_global_average_pool = {

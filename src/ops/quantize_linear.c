@@ -6,8 +6,10 @@
 #include "ops/common_quantize.h"
 
 static const skv_attr_spec attrs[] = {
-    {"axis", SKV_ATTR_INT, SKV_OPTIONAL},         {"block_size", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"output_dtype", SKV_ATTR_INT, SKV_OPTIONAL}, {"saturate", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"axis", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"block_size", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"output_dtype", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"saturate", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
 static skive_dtype result_type(const skive_node *n, const skive_type *zero_point) {
@@ -43,7 +45,8 @@ static skive_status run(const skv_eval *c) {
     if (!y) return SKIVE_OK;
     SKV_TRY(skv_scale_map_of(c, x, scale, &m));
     if (!skv_dtype_int_range(y->dtype, &low, &high))
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "QuantizeLinear: the output is not of an integer type");
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "QuantizeLinear: the output is not of an integer type");
     int64_t e = 0;
     for (int64_t o = 0; o < m.outer; o++) {
         for (int64_t i = 0; i < m.length; i++) {
@@ -80,29 +83,40 @@ static const skv_op_case cases[] = {
     {.name = "uint8", /* "quantizelinear" of the ONNX specification */
      CASE_IN({CASE_F32(6), CASE_VALUES(0, 2, 3, 1000, -254, -1000)}, {CASE_SCALAR(SKIVE_F32, 2)},
              {CASE_SCALAR(SKIVE_U8, 128)}),
-     .n_out = 1, CASE_EXPECT(128, 129, 130, 255, 1, 0)},
+     .n_out = 1,
+     CASE_EXPECT(128, 129, 130, 255, 1, 0)},
     {.name = "ties go to the even neighbour",
      CASE_IN({CASE_F32(6), CASE_VALUES(0.5, 1.5, 2.5, -0.5, -1.5, -2.5)}, {CASE_SCALAR(SKIVE_F32, 1)},
              {CASE_SCALAR(SKIVE_I8, 1)}),
-     .n_out = 1, CASE_EXPECT(1, 3, 3, 1, -1, -1)},
+     .n_out = 1,
+     CASE_EXPECT(1, 3, 3, 1, -1, -1)},
     {.name = "axis", /* "quantizelinear_axis" */
-     CASE_IN({CASE_F32(1, 3, 3, 2), CASE_VALUES(-162, 10, -100, 232, -20, -50, -76, 0, 0, 252, 32, -44, 245, -485, -960,
-                                                -270, -375, -470)},
+     CASE_IN({CASE_F32(1, 3, 3, 2),
+              CASE_VALUES(-162, 10, -100, 232, -20, -50, -76, 0, 0, 252, 32, -44, 245, -485, -960, -270, -375, -470)},
              {CASE_F32(3), CASE_VALUES(2, 4, 5)}, {CASE_TYPED(SKIVE_U8, 3), CASE_VALUES(84, 24, 196)}),
-     .n_out = 1, CASE_EXPECT(3, 89, 34, 200, 74, 59, 5, 24, 24, 87, 32, 13, 245, 99, 4, 142, 121, 102)},
+     .n_out = 1,
+     CASE_EXPECT(3, 89, 34, 200, 74, 59, 5, 24, 24, 87, 32, 13, 245, 99, 4, 142, 121, 102)},
     {.name = "int4 in blocks of 2",
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, -4, 9, 100, -100, 2)}, {CASE_F32(2, 2), CASE_VALUES(1, 3, 10, 0.5)},
              {CASE_TYPED(SKIVE_I4, 2, 2), CASE_VALUES(0, 1, 0, 1)}),
-     CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("block_size", 2)), .n_out = 1, CASE_EXPECT(1, -4, 4, 7, -8, 5)},
+     CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("block_size", 2)),
+     .n_out = 1,
+     CASE_EXPECT(1, -4, 4, 7, -8, 5)},
     {.name = "uint4, no zero point",
      CASE_IN({CASE_F32(3), CASE_VALUES(-1, 7, 40)}, {CASE_SCALAR(SKIVE_F32, 2)}),
-     CASE_ATTRS(CASE_INT("output_dtype", 21)), .n_out = 1, CASE_EXPECT(0, 4, 15)},
-    {.name = "int16", CASE_IN({CASE_F32(3), CASE_VALUES(-70000, 3, 70000)}, {CASE_F32(1), CASE_VALUES(1)},
-                              {CASE_TYPED(SKIVE_I16, 1), CASE_VALUES(5)}),
-     .n_out = 1, CASE_EXPECT(-32768, 8, 32767)},
-    {.name = "float16", CASE_IN({CASE_TYPED(SKIVE_F16, 2), CASE_VALUES(1.5, -3)}, {CASE_SCALAR(SKIVE_F16, 0.5)},
-                                {CASE_SCALAR(SKIVE_U8, 10)}),
-     .n_out = 1, CASE_EXPECT(13, 4)},
+     CASE_ATTRS(CASE_INT("output_dtype", 21)),
+     .n_out = 1,
+     CASE_EXPECT(0, 4, 15)},
+    {.name = "int16",
+     CASE_IN({CASE_F32(3), CASE_VALUES(-70000, 3, 70000)}, {CASE_F32(1), CASE_VALUES(1)},
+             {CASE_TYPED(SKIVE_I16, 1), CASE_VALUES(5)}),
+     .n_out = 1,
+     CASE_EXPECT(-32768, 8, 32767)},
+    {.name = "float16",
+     CASE_IN({CASE_TYPED(SKIVE_F16, 2), CASE_VALUES(1.5, -3)}, {CASE_SCALAR(SKIVE_F16, 0.5)},
+             {CASE_SCALAR(SKIVE_U8, 10)}),
+     .n_out = 1,
+     CASE_EXPECT(13, 4)},
 };
 
 const skv_op skv_op_quantize_linear = {

@@ -55,7 +55,8 @@ static skive_status run(const skv_eval *c) {
             double start = skv_load_f64(y->dtype, c->in[0]->data, 0), delta = skv_load_f64(y->dtype, c->in[2]->data, 0);
             skv_store_f64(y->dtype, y->data, (size_t)i, start + (double)i * delta);
         } else {
-            int64_t start = skv_load_bits(y->dtype, c->in[0]->data, 0), delta = skv_load_bits(y->dtype, c->in[2]->data, 0);
+            int64_t start = skv_load_bits(y->dtype, c->in[0]->data, 0),
+                    delta = skv_load_bits(y->dtype, c->in[2]->data, 0);
             skv_store_wrap(y->dtype, y->data, (size_t)i, (int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)delta));
         }
     }
@@ -63,14 +64,34 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "up", CASE_IN({.dtype = SKIVE_I64, CASE_VALUES(3), .constant = true}, {.dtype = SKIVE_I64, CASE_VALUES(9), .constant = true},
-     {.dtype = SKIVE_I64, CASE_VALUES(3), .constant = true}), .n_out = 1, CASE_EXPECT(3, 6), CASE_OUT(2), .no_grad = true},
-    {.name = "down", CASE_IN({CASE_SCALAR(SKIVE_I64, 10), .constant = true}, {CASE_SCALAR(SKIVE_I64, 4), .constant = true},
-     {CASE_SCALAR(SKIVE_I64, -2), .constant = true}), .n_out = 1, CASE_EXPECT(10, 8, 6), CASE_OUT(3), .no_grad = true},
-    {.name = "empty", CASE_IN({CASE_SCALAR(SKIVE_I64, 1), .constant = true}, {CASE_SCALAR(SKIVE_I64, 0), .constant = true},
-     {CASE_SCALAR(SKIVE_I64, 1), .constant = true}), .n_out = 1, CASE_OUT(0), .no_grad = true},
-    {.name = "float", CASE_IN({CASE_SCALAR(SKIVE_F32, 0), .constant = true}, {CASE_SCALAR(SKIVE_F32, 1), .constant = true},
-     {CASE_SCALAR(SKIVE_F32, 0.4), .constant = true}), .n_out = 1, CASE_EXPECT(0, 0.4, 0.8), CASE_OUT(3), .no_grad = true},
+    {.name = "up",
+     CASE_IN({.dtype = SKIVE_I64, CASE_VALUES(3), .constant = true},
+             {.dtype = SKIVE_I64, CASE_VALUES(9), .constant = true},
+             {.dtype = SKIVE_I64, CASE_VALUES(3), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(3, 6),
+     CASE_OUT(2),
+     .no_grad = true},
+    {.name = "down",
+     CASE_IN({CASE_SCALAR(SKIVE_I64, 10), .constant = true}, {CASE_SCALAR(SKIVE_I64, 4), .constant = true},
+             {CASE_SCALAR(SKIVE_I64, -2), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(10, 8, 6),
+     CASE_OUT(3),
+     .no_grad = true},
+    {.name = "empty",
+     CASE_IN({CASE_SCALAR(SKIVE_I64, 1), .constant = true}, {CASE_SCALAR(SKIVE_I64, 0), .constant = true},
+             {CASE_SCALAR(SKIVE_I64, 1), .constant = true}),
+     .n_out = 1,
+     CASE_OUT(0),
+     .no_grad = true},
+    {.name = "float",
+     CASE_IN({CASE_SCALAR(SKIVE_F32, 0), .constant = true}, {CASE_SCALAR(SKIVE_F32, 1), .constant = true},
+             {CASE_SCALAR(SKIVE_F32, 0.4), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(0, 0.4, 0.8),
+     CASE_OUT(3),
+     .no_grad = true},
 };
 
 const skv_op skv_op_range = {

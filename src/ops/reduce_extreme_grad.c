@@ -16,7 +16,8 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_walk_start(&w, c, x->rank, x->dims, c->in, 3));
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)skive_tensor_count(y), 1, &taken));
     for (int64_t i = 0; i < n; i++, skv_walk_next(&w)) {
-        const bool first = !taken[w.at[2]] && skive_tensor_get(x, (int64_t)w.at[1]) == skive_tensor_get(y, (int64_t)w.at[2]);
+        const bool first =
+            !taken[w.at[2]] && skive_tensor_get(x, (int64_t)w.at[1]) == skive_tensor_get(y, (int64_t)w.at[2]);
         if (first) taken[w.at[2]] = 1;
         skive_tensor_set(c->out[0], i, first ? skive_tensor_get(dy, (int64_t)w.at[0]) : 0.0);
     }
@@ -25,8 +26,12 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "a tie", CASE_IN({CASE_F32(2, 1), CASE_VALUES(10, 20)}, {CASE_F32(2, 3), CASE_VALUES(1, 5, 5, 7, 2, 1)}, {CASE_F32(2, 1), CASE_VALUES(5, 7)}),
-     .n_out = 1, CASE_EXPECT(0, 10, 0, 20, 0, 0), .no_grad = true},
+    {.name = "a tie",
+     CASE_IN({CASE_F32(2, 1), CASE_VALUES(10, 20)}, {CASE_F32(2, 3), CASE_VALUES(1, 5, 5, 7, 2, 1)},
+             {CASE_F32(2, 1), CASE_VALUES(5, 7)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 10, 0, 20, 0, 0),
+     .no_grad = true},
 };
 
 const skv_op skv_op_reduce_extreme_grad = {

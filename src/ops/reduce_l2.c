@@ -22,10 +22,20 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "last axis", CASE_ATTRS(CASE_INT("keepdims", 0)), CASE_IN({CASE_F32(2, 2), CASE_VALUES(3, 4, 5, 12)}, CASE_LIST(1, -1)), .n_out = 1,
-     CASE_EXPECT(5, 13), CASE_OUT(2)},
+    {.name = "last axis",
+     CASE_ATTRS(CASE_INT("keepdims", 0)),
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(3, 4, 5, 12)}, CASE_LIST(1, -1)),
+     .n_out = 1,
+     CASE_EXPECT(5, 13),
+     CASE_OUT(2)},
     {.name = "random", CASE_IN({CASE_F32(2, 3)}, CASE_LIST(1, 0)), .n_out = 1, CASE_OUT(1, 3)},
 };
 
-const skv_op skv_op_reduce_l2 = {.name = "ReduceL2", .brief = "Euclidean norm over axes", SKV_REDUCE_OP, .since = 18,
-                                 .import = skv_reduce_import_18, .run = run, .grad = grad, SKV_LIST(cases)};
+const skv_op skv_op_reduce_l2 = {.name = "ReduceL2",
+                                 .brief = "Euclidean norm over axes",
+                                 SKV_REDUCE_OP,
+                                 .since = 18,
+                                 .import = skv_reduce_import_18,
+                                 .run = run,
+                                 .grad = grad,
+                                 SKV_LIST(cases)};

@@ -12,15 +12,26 @@ static skive_status run(const skv_eval *c) {
 static skive_status grad(skv_grad *c) {
     skv_builder *b = c->b;
     if (!c->need[0]) return SKIVE_OK;
-    c->din[0] = skv_g3(b, "ReduceExtremeGrad", skv_reduce_keep(c, c->dout[0]), c->node->inputs[0], skv_reduce_keep(c, c->node->outputs[0]));
+    c->din[0] = skv_g3(b, "ReduceExtremeGrad", skv_reduce_keep(c, c->dout[0]), c->node->inputs[0],
+                       skv_reduce_keep(c, c->node->outputs[0]));
     return b->status;
 }
 
 static const skv_op_case cases[] = {
-    {.name = "last axis", CASE_ATTRS(CASE_INT("keepdims", 0)), CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 5, 3, 4, 2, 4.5)}, CASE_LIST(1, -1)), .n_out = 1,
-     CASE_EXPECT(5, 4.5), CASE_OUT(2)},
+    {.name = "last axis",
+     CASE_ATTRS(CASE_INT("keepdims", 0)),
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 5, 3, 4, 2, 4.5)}, CASE_LIST(1, -1)),
+     .n_out = 1,
+     CASE_EXPECT(5, 4.5),
+     CASE_OUT(2)},
     {.name = "random", CASE_IN({CASE_F32(2, 3, 2)}, CASE_LIST(1, 1)), .n_out = 1, CASE_OUT(2, 1, 2)},
 };
 
-const skv_op skv_op_reduce_max = {.name = "ReduceMax", .brief = "largest over axes", SKV_REDUCE_OP, .since = 18, .import = skv_reduce_import_18,
-                                  .run = run, .grad = grad, SKV_LIST(cases)};
+const skv_op skv_op_reduce_max = {.name = "ReduceMax",
+                                  .brief = "largest over axes",
+                                  SKV_REDUCE_OP,
+                                  .since = 18,
+                                  .import = skv_reduce_import_18,
+                                  .run = run,
+                                  .grad = grad,
+                                  SKV_LIST(cases)};

@@ -26,10 +26,17 @@ static int needs_opset(const skive_node *n) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(4, -0.25, 0)}), .n_out = 1, CASE_EXPECT(4, 0, 0), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(4, -0.25, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(4, 0, 0),
+     .no_grad = true},
     {.name = "int64", CASE_IN({CASE_I64(2), CASE_VALUES(7, -9)}), .n_out = 1, CASE_EXPECT(7, 0), .no_grad = true},
     {.name = "positive", CASE_IN({CASE_F32(2, 3), .lo = 0.1, .hi = 1}), .n_out = 1},
-    {.name = "both sides", CASE_IN({CASE_F32(4), CASE_VALUES(0.5, -0.5, 2, -3)}), .n_out = 1, CASE_EXPECT(0.5, 0, 2, 0)},
+    {.name = "both sides",
+     CASE_IN({CASE_F32(4), CASE_VALUES(0.5, -0.5, 2, -3)}),
+     .n_out = 1,
+     CASE_EXPECT(0.5, 0, 2, 0)},
 };
 
 const skv_op skv_op_relu = {

@@ -10,8 +10,11 @@ static double value(double g, double y, const double *p) {
 static skive_status run(const skv_eval *c) { return skv_pair_run(c, value, NULL); }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(4), CASE_VALUES(0, 5, 0, 1)}), .n_out = 1,
-     CASE_EXPECT(0, 2, 0, 4), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(4), CASE_VALUES(0, 5, 0, 1)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 2, 0, 4),
+     .no_grad = true},
 };
 
 const skv_op skv_op_relu_grad = {

@@ -11,8 +11,10 @@ static skive_status fill_open(skv_infer *c, const skive_type *x, skive_type *y, 
     int symbolic_in = 0, symbolic_out = 0;
     for (int d = 0; d < y->rank; d++) {
         if (d == open) continue;
-        if (y->dims[d].size < 0) symbolic_out++;
-        else if (!skv_mul_i64(known, y->dims[d].size, &known)) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the shape is too large", c->node->name);
+        if (y->dims[d].size < 0)
+            symbolic_out++;
+        else if (!skv_mul_i64(known, y->dims[d].size, &known))
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the shape is too large", c->node->name);
     }
     const skive_dim *symbol = NULL;
     for (int d = 0; d < x->rank; d++) {
@@ -26,8 +28,8 @@ static skive_status fill_open(skv_infer *c, const skive_type *x, skive_type *y, 
     if (x->rank < 0) return SKIVE_OK;
     if (symbolic_in == 0 && symbolic_out == 0) {
         if (open < 0 ? total != known : known == 0 || total % known != 0) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld elements do not fit the shape asked for", c->node->name,
-                                  (long long)total);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld elements do not fit the shape asked for",
+                                  c->node->name, (long long)total);
         }
         if (open >= 0) y->dims[open] = skv_dim(total / known);
     } else if (open >= 0 && symbolic_in == 1 && known == total && symbolic_out == 0) {
@@ -47,7 +49,9 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_ints(c, 1, "the shape", shape, SKIVE_MAX_RANK, &n));
     if (n < 0) {
         const int64_t length = skv_infer_list_length(c, 1);
-        if (length > SKIVE_MAX_RANK) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': rank %lld is over %d", c->node->name, (long long)length, SKIVE_MAX_RANK);
+        if (length > SKIVE_MAX_RANK)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': rank %lld is over %d", c->node->name,
+                                  (long long)length, SKIVE_MAX_RANK);
         y->rank = length >= 0 ? (int)length : -1;
         for (int d = 0; d < y->rank; d++) y->dims[d] = skv_dim_unknown();
         return SKIVE_OK;
@@ -57,14 +61,19 @@ static skive_status infer(skv_infer *c) {
     for (int d = 0; d < n; d++) {
         y->dims[d] = skv_dim(shape[d]);
         if (shape[d] == 0 && !zeros) {
-            if (x->rank >= 0 && d >= x->rank) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the shape copies dimension %d of an input of rank %d", c->node->name, d, x->rank);
+            if (x->rank >= 0 && d >= x->rank)
+                return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                                      "node '%s': the shape copies dimension %d of an input of rank %d", c->node->name,
+                                      d, x->rank);
             y->dims[d] = x->rank >= 0 ? x->dims[d] : skv_dim_unknown();
         } else if (shape[d] == -1) {
-            if (open >= 0) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the shape has more than one -1", c->node->name);
+            if (open >= 0)
+                return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the shape has more than one -1", c->node->name);
             open = d;
             y->dims[d] = skv_dim_unknown();
         } else if (shape[d] < 0) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %lld in the shape", c->node->name, (long long)shape[d]);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %lld in the shape", c->node->name,
+                                  (long long)shape[d]);
         }
     }
     SKV_TRY(fill_open(c, x, y, open));
@@ -72,12 +81,21 @@ static skive_status infer(skv_infer *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(2, 3, 2)), .n_out = 1,
-     CASE_EXPECT(1, 2, 3, 4, 5, 6), CASE_OUT(3, 2)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(2, 3, 2)),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3, 4, 5, 6),
+     CASE_OUT(3, 2)},
     {.name = "copied and open", CASE_IN({CASE_F32(2, 3, 4)}, CASE_LIST(2, 0, -1)), .n_out = 1, CASE_OUT(2, 12)},
-    {.name = "to a scalar", CASE_IN({CASE_F32(1, 1)}, {.dtype = SKIVE_I64, .rank = 1, .dims = {0}, .constant = true}), .n_out = 1},
-    {.name = "zero allowed", CASE_ATTRS(CASE_INT("allowzero", 1)), CASE_IN({CASE_F32(0, 3)}, CASE_LIST(2, 3, 0)), .n_out = 1,
-     CASE_OUT(3, 0), .no_grad = true},
+    {.name = "to a scalar",
+     CASE_IN({CASE_F32(1, 1)}, {.dtype = SKIVE_I64, .rank = 1, .dims = {0}, .constant = true}),
+     .n_out = 1},
+    {.name = "zero allowed",
+     CASE_ATTRS(CASE_INT("allowzero", 1)),
+     CASE_IN({CASE_F32(0, 3)}, CASE_LIST(2, 3, 0)),
+     .n_out = 1,
+     CASE_OUT(3, 0),
+     .no_grad = true},
 };
 
 static int needs_opset(const skive_node *n) {

@@ -5,7 +5,8 @@
 static skive_status infer(skv_infer *c) {
     c->out[0] = *c->in[1];
     c->out[0].dtype = c->in[0]->dtype;
-    if (skv_type_is_static(c->in[0]) && skv_type_is_static(c->in[1]) && skv_type_count(c->in[0]) != skv_type_count(c->in[1])) {
+    if (skv_type_is_static(c->in[0]) && skv_type_is_static(c->in[1]) &&
+        skv_type_count(c->in[0]) != skv_type_count(c->in[1])) {
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the numbers of elements differ", c->node->name);
     }
     return SKIVE_OK;
@@ -17,7 +18,11 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2, 2), .constant = true}), .n_out = 1, CASE_EXPECT(1, 2, 3, 4), CASE_OUT(2, 2)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2, 2), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3, 4),
+     CASE_OUT(2, 2)},
 };
 
 const skv_op skv_op_reshape_like = {

@@ -12,9 +12,15 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(6), CASE_VALUES(0.5, 1.5, 2.5, -0.5, -1.5, 0.75)}), .n_out = 1,
-     CASE_EXPECT(0, 2, 2, 0, -2, 1), .no_grad = true},
-    {.name = "away from the steps", CASE_IN({CASE_F32(3), CASE_VALUES(0.3, 1.7, -0.8)}), .n_out = 1, CASE_EXPECT(0, 2, -1)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(6), CASE_VALUES(0.5, 1.5, 2.5, -0.5, -1.5, 0.75)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 2, 2, 0, -2, 1),
+     .no_grad = true},
+    {.name = "away from the steps",
+     CASE_IN({CASE_F32(3), CASE_VALUES(0.3, 1.7, -0.8)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 2, -1)},
 };
 
 const skv_op skv_op_round = {

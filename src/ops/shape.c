@@ -39,10 +39,19 @@ static int needs_opset(const skive_node *n) {
 
 static const skv_op_case cases[] = {
     {.name = "all", CASE_IN({CASE_F32(2, 3, 4)}), .n_out = 1, CASE_EXPECT(2, 3, 4), CASE_OUT(3), .no_grad = true},
-    {.name = "part", CASE_IN({CASE_F32(2, 3, 4)}), .n_out = 1, CASE_ATTRS(CASE_INT("start", -2), CASE_INT("end", -1)),
-     CASE_EXPECT(3), CASE_OUT(1), .no_grad = true},
-    {.name = "beyond", CASE_IN({CASE_F32(2, 3)}), .n_out = 1, CASE_ATTRS(CASE_INT("start", -9), CASE_INT("end", 9)),
-     CASE_EXPECT(2, 3), .no_grad = true},
+    {.name = "part",
+     CASE_IN({CASE_F32(2, 3, 4)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("start", -2), CASE_INT("end", -1)),
+     CASE_EXPECT(3),
+     CASE_OUT(1),
+     .no_grad = true},
+    {.name = "beyond",
+     CASE_IN({CASE_F32(2, 3)}),
+     .n_out = 1,
+     CASE_ATTRS(CASE_INT("start", -9), CASE_INT("end", 9)),
+     CASE_EXPECT(2, 3),
+     .no_grad = true},
 };
 
 const skv_op skv_op_shape = {

@@ -24,7 +24,9 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(4), CASE_VALUES(0, 1, -1, -1000)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(0, 1, -1, -1000)}),
+     .n_out = 1,
      CASE_EXPECT(0.5, 0.7310585786300049, 0.2689414213699951, 0)},
     {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -3, .hi = 3}), .n_out = 1},
 };

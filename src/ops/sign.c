@@ -13,9 +13,20 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(4, -0.25, 0)}), .n_out = 1, CASE_EXPECT(1, -1, 0), .no_grad = true},
-    {.name = "int64", CASE_IN({CASE_I64(3), CASE_VALUES(7, -9, 0)}), .n_out = 1, CASE_EXPECT(1, -1, 0), .no_grad = true},
-    {.name = "away from the steps", CASE_IN({CASE_F32(3), CASE_VALUES(4, -0.25, 0.5)}), .n_out = 1, CASE_EXPECT(1, -1, 1)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(4, -0.25, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(1, -1, 0),
+     .no_grad = true},
+    {.name = "int64",
+     CASE_IN({CASE_I64(3), CASE_VALUES(7, -9, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(1, -1, 0),
+     .no_grad = true},
+    {.name = "away from the steps",
+     CASE_IN({CASE_F32(3), CASE_VALUES(4, -0.25, 0.5)}),
+     .n_out = 1,
+     CASE_EXPECT(1, -1, 1)},
 };
 
 const skv_op skv_op_sign = {

@@ -23,7 +23,8 @@ static skive_status infer(skv_infer *c) {
         return SKIVE_OK;
     }
     if (n[2] != n[1] || (n[3] >= 0 && n[3] != n[1]) || (n[4] >= 0 && n[4] != n[1]) ||
-        !skv_slice_resolve(&s, x->rank, dims, n[1], lists[1], lists[2], n[3] >= 0 ? lists[3] : NULL, n[4] >= 0 ? lists[4] : NULL)) {
+        !skv_slice_resolve(&s, x->rank, dims, n[1], lists[1], lists[2], n[3] >= 0 ? lists[3] : NULL,
+                           n[4] >= 0 ? lists[4] : NULL)) {
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': starts, ends, axes and steps do not fit", c->node->name);
     }
     for (int d = 0; d < x->rank; d++) {
@@ -60,7 +61,10 @@ static skive_status grad(skv_grad *c) {
 static bool sliced(const skive_node *n, int axis, int rank) {
     int64_t axes[SKIVE_MAX_RANK];
     const skive_tensor *t = skv_node_constant(n, 3);
-    if (!skv_node_in(n, 3)) return axis < (int)skive_tensor_count(skv_node_constant(n, 1) ? skv_node_constant(n, 1) : &(skive_tensor){.rank = 1, .dims = {SKIVE_MAX_RANK}});
+    if (!skv_node_in(n, 3))
+        return axis < (int)skive_tensor_count(skv_node_constant(n, 1)
+                                                  ? skv_node_constant(n, 1)
+                                                  : &(skive_tensor){.rank = 1, .dims = {SKIVE_MAX_RANK}});
     const int count = t ? skv_read_ints(t, axes, SKIVE_MAX_RANK) : -1;
     if (count < 0) return true;
     for (int i = 0; i < count; i++) {
@@ -89,14 +93,32 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2, 4), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)}, CASE_LIST(2, 1, 0), CASE_LIST(2, 2, 3), CASE_LIST(2, 0, 1), CASE_LIST(2, 1, 2)),
-     .n_out = 1, CASE_EXPECT(5, 7), CASE_OUT(1, 2)},
-    {.name = "to the end", CASE_IN({CASE_F32(2, 4), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)}, CASE_LIST(2, 0, 1), CASE_LIST(2, -1, 1000)), .n_out = 1,
-     CASE_EXPECT(2, 3, 4), CASE_OUT(1, 3)},
-    {.name = "backwards", CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, CASE_LIST(1, 3), CASE_LIST(1, -1000), CASE_LIST(1, 0), CASE_LIST(1, -2)), .n_out = 1,
-     CASE_EXPECT(4, 2), CASE_OUT(2)},
-    {.name = "nothing", CASE_IN({CASE_F32(3)}, CASE_LIST(1, 5), CASE_LIST(1, 9)), .n_out = 1, CASE_OUT(0), .no_grad = true},
-    {.name = "random", CASE_IN({CASE_F32(3, 4, 2)}, CASE_LIST(1, -3), CASE_LIST(1, -1), CASE_LIST(1, 1)), .n_out = 1, CASE_OUT(3, 2, 2)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2, 4), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)}, CASE_LIST(2, 1, 0), CASE_LIST(2, 2, 3),
+             CASE_LIST(2, 0, 1), CASE_LIST(2, 1, 2)),
+     .n_out = 1,
+     CASE_EXPECT(5, 7),
+     CASE_OUT(1, 2)},
+    {.name = "to the end",
+     CASE_IN({CASE_F32(2, 4), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)}, CASE_LIST(2, 0, 1), CASE_LIST(2, -1, 1000)),
+     .n_out = 1,
+     CASE_EXPECT(2, 3, 4),
+     CASE_OUT(1, 3)},
+    {.name = "backwards",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, CASE_LIST(1, 3), CASE_LIST(1, -1000), CASE_LIST(1, 0),
+             CASE_LIST(1, -2)),
+     .n_out = 1,
+     CASE_EXPECT(4, 2),
+     CASE_OUT(2)},
+    {.name = "nothing",
+     CASE_IN({CASE_F32(3)}, CASE_LIST(1, 5), CASE_LIST(1, 9)),
+     .n_out = 1,
+     CASE_OUT(0),
+     .no_grad = true},
+    {.name = "random",
+     CASE_IN({CASE_F32(3, 4, 2)}, CASE_LIST(1, -3), CASE_LIST(1, -1), CASE_LIST(1, 1)),
+     .n_out = 1,
+     CASE_OUT(3, 2, 2)},
 };
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 13, 0); }

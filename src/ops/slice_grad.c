@@ -26,8 +26,12 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2), CASE_VALUES(8, 9)}, {CASE_F32(4)}, CASE_LIST(1, 3), CASE_LIST(1, -9), CASE_LIST(1, 0), CASE_LIST(1, -2)),
-     .n_out = 1, CASE_EXPECT(0, 9, 0, 8), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2), CASE_VALUES(8, 9)}, {CASE_F32(4)}, CASE_LIST(1, 3), CASE_LIST(1, -9), CASE_LIST(1, 0),
+             CASE_LIST(1, -2)),
+     .n_out = 1,
+     CASE_EXPECT(0, 9, 0, 8),
+     .no_grad = true},
 };
 
 const skv_op skv_op_slice_grad = {

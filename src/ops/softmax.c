@@ -34,16 +34,23 @@ static void cost(const skive_node *n, skive_cost *out) {
 
 static const skv_op_case cases[] = {
     {.name = "example", /* "softmax_example" of the ONNX specification */
-     CASE_IN({CASE_F32(1, 3), CASE_VALUES(-1, 0, 1)}), .n_out = 1,
+     CASE_IN({CASE_F32(1, 3), CASE_VALUES(-1, 0, 1)}),
+     .n_out = 1,
      CASE_EXPECT(0.09003057317038046, 0.24472847105479764, 0.6652409557748218)},
     {.name = "large numbers", /* from the same place */
-     CASE_IN({CASE_F32(2, 4), CASE_VALUES(0, 1, 2, 3, 10000, 10001, 10002, 10003)}), .n_out = 1,
-     CASE_EXPECT(0.03205860328008499, 0.08714431874203257, 0.23688281808991013, 0.6439142598879722,
-                 0.03205860328008499, 0.08714431874203257, 0.23688281808991013, 0.6439142598879722),
+     CASE_IN({CASE_F32(2, 4), CASE_VALUES(0, 1, 2, 3, 10000, 10001, 10002, 10003)}),
+     .n_out = 1,
+     CASE_EXPECT(0.03205860328008499, 0.08714431874203257, 0.23688281808991013, 0.6439142598879722, 0.03205860328008499,
+                 0.08714431874203257, 0.23688281808991013, 0.6439142598879722),
      .no_grad = true},
-    {.name = "axis 0", CASE_IN({CASE_F32(2, 2), CASE_VALUES(0, 5, 0, 5)}), CASE_ATTRS(CASE_INT("axis", 0)), .n_out = 1,
+    {.name = "axis 0",
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(0, 5, 0, 5)}),
+     CASE_ATTRS(CASE_INT("axis", 0)),
+     .n_out = 1,
      CASE_EXPECT(0.5, 0.5, 0.5, 0.5)},
-    {.name = "axis in the middle", CASE_IN({CASE_F32(2, 3, 4), .lo = -2, .hi = 2}), CASE_ATTRS(CASE_INT("axis", 1)),
+    {.name = "axis in the middle",
+     CASE_IN({CASE_F32(2, 3, 4), .lo = -2, .hi = 2}),
+     CASE_ATTRS(CASE_INT("axis", 1)),
      .n_out = 1},
     {.name = "last axis", CASE_IN({CASE_F32(3, 5), .lo = -2, .hi = 2}), .n_out = 1},
 };

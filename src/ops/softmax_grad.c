@@ -19,10 +19,14 @@ static void cost(const skive_node *n, skive_cost *out) {
 
 static const skv_op_case cases[] = {
     {.name = "last axis", /* sum = 1.5 */
-     CASE_IN({CASE_F32(1, 3), CASE_VALUES(1, 2, 2)}, {CASE_F32(1, 3), CASE_VALUES(0.5, 0.25, 0.25)}), .n_out = 1,
+     CASE_IN({CASE_F32(1, 3), CASE_VALUES(1, 2, 2)}, {CASE_F32(1, 3), CASE_VALUES(0.5, 0.25, 0.25)}),
+     .n_out = 1,
      CASE_EXPECT(-0.25, 0.125, 0.125)},
-    {.name = "axis 0", CASE_IN({CASE_F32(2, 1), CASE_VALUES(4, 0)}, {CASE_F32(2, 1), CASE_VALUES(0.5, 0.5)}),
-     CASE_ATTRS(CASE_INT("axis", 0)), .n_out = 1, CASE_EXPECT(1, -1)},
+    {.name = "axis 0",
+     CASE_IN({CASE_F32(2, 1), CASE_VALUES(4, 0)}, {CASE_F32(2, 1), CASE_VALUES(0.5, 0.5)}),
+     CASE_ATTRS(CASE_INT("axis", 0)),
+     .n_out = 1,
+     CASE_EXPECT(1, -1)},
 };
 
 const skv_op skv_op_softmax_grad = {

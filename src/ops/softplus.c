@@ -18,7 +18,9 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1000)}), .n_out = 1,
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -1000)}),
+     .n_out = 1,
      CASE_EXPECT(0.6931471805599453, 1.3132616875182228, 0)},
     {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -3, .hi = 3}), .n_out = 1},
 };

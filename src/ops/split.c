@@ -3,7 +3,8 @@
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 
-static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}, {"num_outputs", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"num_outputs", SKV_ATTR_INT, SKV_OPTIONAL}};
 enum { MAX_PARTS = 1024 };
 
 /* Sizes of n parts of `size` elements: given[] or equal. False when they do not fit. */
@@ -39,7 +40,8 @@ static skive_status infer(skv_infer *c) {
     if (listed) SKV_TRY(skv_infer_ints(c, 1, "the sizes", given, MAX_PARTS, &n_given));
     const bool known = (n_given >= 0 || !listed) && (x->dims[axis].size >= 0 || n_given >= 0);
     if (known && !part_sizes(x->dims[axis].size, n, given, n_given, sizes)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the sizes of %d parts do not add up to %lld", c->node->name, n, (long long)x->dims[axis].size);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the sizes of %d parts do not add up to %lld",
+                              c->node->name, n, (long long)x->dims[axis].size);
     }
     for (int i = 0; i < n; i++) c->out[i].dims[axis] = known ? skv_dim(sizes[i]) : skv_dim_unknown();
     return SKIVE_OK;
@@ -77,9 +79,11 @@ static skive_status grad(skv_grad *c) {
         parts[i] = c->dout[i];
         if (parts[i]) continue;
         skive_value *shape = skv_emit(c->b, "Shape", SKV_IN(n->outputs[i]), SKV_NONE);
-        parts[i] = skv_emit(c->b, "Expand", SKV_IN(skv_emit_scalar(c->b, n->inputs[0]->type.dtype, 0), shape), SKV_NONE);
+        parts[i] =
+            skv_emit(c->b, "Expand", SKV_IN(skv_emit_scalar(c->b, n->inputs[0]->type.dtype, 0), shape), SKV_NONE);
     }
-    c->din[0] = skv_emit(c->b, "Concat", (skv_in_list){parts, n->n_outputs}, SKV_ATTRS(SKV_INT("axis", skv_attr_int(n, "axis", 0))));
+    c->din[0] = skv_emit(c->b, "Concat", (skv_in_list){parts, n->n_outputs},
+                         SKV_ATTRS(SKV_INT("axis", skv_attr_int(n, "axis", 0))));
     return c->b->status;
 }
 
@@ -108,10 +112,22 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "sizes", CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, CASE_LIST(2, 1, 3)), .n_out = 2, CASE_EXPECT(1), CASE_OUT(1)},
-    {.name = "equal", CASE_ATTRS(CASE_INT("axis", 1)), CASE_IN({CASE_F32(2, 4), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)}), .n_out = 2,
-     CASE_EXPECT(1, 2, 5, 6), CASE_OUT(2, 2)},
-    {.name = "smaller last", CASE_ATTRS(CASE_INT("num_outputs", 3)), CASE_IN({CASE_F32(7, 2)}), .n_out = 3, CASE_OUT(3, 2)},
+    {.name = "sizes",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, CASE_LIST(2, 1, 3)),
+     .n_out = 2,
+     CASE_EXPECT(1),
+     CASE_OUT(1)},
+    {.name = "equal",
+     CASE_ATTRS(CASE_INT("axis", 1)),
+     CASE_IN({CASE_F32(2, 4), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)}),
+     .n_out = 2,
+     CASE_EXPECT(1, 2, 5, 6),
+     CASE_OUT(2, 2)},
+    {.name = "smaller last",
+     CASE_ATTRS(CASE_INT("num_outputs", 3)),
+     CASE_IN({CASE_F32(7, 2)}),
+     .n_out = 3,
+     CASE_OUT(3, 2)},
 };
 
 static int needs_opset(const skive_node *n) { return skv_node_attr(n, "num_outputs") ? 18 : 13; }

@@ -19,7 +19,11 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(4, 0.25, 0)}), .n_out = 1, CASE_EXPECT(2, 0.5, 0), .no_grad = true},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(4, 0.25, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(2, 0.5, 0),
+     .no_grad = true},
     {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = 0.5, .hi = 3}), .n_out = 1},
 };
 

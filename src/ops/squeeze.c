@@ -13,7 +13,8 @@ static skive_status infer(skv_infer *c) {
         SKV_TRY(skv_infer_ints(c, 1, "the axes", axes, SKIVE_MAX_RANK, &n));
         if (n < 0) return SKIVE_OK;
         if (x->rank >= 0 && !skv_axes_mask(axes, n, x->rank, &mask)) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d, or named twice", c->node->name, x->rank);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d, or named twice",
+                                  c->node->name, x->rank);
         }
     }
     if (x->rank < 0) return SKIVE_OK;
@@ -21,7 +22,8 @@ static skive_status infer(skv_infer *c) {
     for (int d = 0; d < x->rank; d++) {
         const bool named = mask >> d & 1u;
         if (named && x->dims[d].size >= 0 && x->dims[d].size != 1) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d to be squeezed is %lld", c->node->name, d, (long long)x->dims[d].size);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d to be squeezed is %lld", c->node->name,
+                                  d, (long long)x->dims[d].size);
         }
         if (n == 0 && x->dims[d].size < 0) {
             y->rank = -1; /* whether it goes is not known */
@@ -37,7 +39,11 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "axis", CASE_IN({CASE_F32(1, 3, 1), CASE_VALUES(1, 2, 3)}, CASE_LIST(1, 0)), .n_out = 1, CASE_EXPECT(1, 2, 3), CASE_OUT(3, 1)},
+    {.name = "axis",
+     CASE_IN({CASE_F32(1, 3, 1), CASE_VALUES(1, 2, 3)}, CASE_LIST(1, 0)),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3),
+     CASE_OUT(3, 1)},
     {.name = "all", CASE_IN({CASE_F32(1, 3, 1)}), .n_out = 1, CASE_OUT(3)},
     {.name = "from the end", CASE_IN({CASE_F32(2, 3, 1)}, CASE_LIST(1, -1)), .n_out = 1, CASE_OUT(2, 3)},
 };

@@ -16,7 +16,8 @@ static skive_status run(const skv_eval *c) {
     const int64_t n = skive_tensor_count(x), m = skive_tensor_count(y);
     int64_t strides[SKIVE_MAX_RANK], step[SKIVE_MAX_RANK], index[SKIVE_MAX_RANK] = {0}, at = 0;
     double *sum = NULL;
-    if (y->rank > x->rank) return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': ranks do not fit", c->node->name);
+    if (y->rank > x->rank)
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': ranks do not fit", c->node->name);
     skv_dims_strides(y->rank, y->dims, strides);
     for (int d = 0; d < x->rank; d++) {
         const int k = d - (x->rank - y->rank);
@@ -41,9 +42,21 @@ static skive_status run(const skv_eval *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "bias", CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 10, 20, 30)}, {CASE_F32(3)}), .n_out = 1, CASE_EXPECT(11, 22, 33), .no_grad = true},
-    {.name = "kept dimension", CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 10, 20, 30)}, {CASE_F32(2, 1)}), .n_out = 1, CASE_EXPECT(6, 60), .no_grad = true},
-    {.name = "to a scalar", CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {.dtype = SKIVE_F32}), .n_out = 1, CASE_EXPECT(10), .no_grad = true},
+    {.name = "bias",
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 10, 20, 30)}, {CASE_F32(3)}),
+     .n_out = 1,
+     CASE_EXPECT(11, 22, 33),
+     .no_grad = true},
+    {.name = "kept dimension",
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 10, 20, 30)}, {CASE_F32(2, 1)}),
+     .n_out = 1,
+     CASE_EXPECT(6, 60),
+     .no_grad = true},
+    {.name = "to a scalar",
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {.dtype = SKIVE_F32}),
+     .n_out = 1,
+     CASE_EXPECT(10),
+     .no_grad = true},
 };
 
 const skv_op skv_op_sum_to = {

@@ -28,7 +28,8 @@ static skive_status infer(skv_infer *c) {
     c->out[0].dtype = x->dtype;
     if (x->rank < 0) return SKIVE_OK;
     if (!permutation(c->node, x->rank, perm)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': perm is not an order of %d dimensions", c->node->name, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': perm is not an order of %d dimensions", c->node->name,
+                              x->rank);
     }
     c->out[0].rank = x->rank;
     for (int d = 0; d < x->rank; d++) c->out[0].dims[d] = x->dims[perm[d]];
@@ -55,7 +56,8 @@ static skive_status grad(skv_grad *c) {
     int64_t back[SKIVE_MAX_RANK] = {0};
     if (!c->need[0]) return SKIVE_OK;
     if (rank < 0 || !permutation(c->node, rank, perm)) {
-        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the rank is not known", c->node->name);
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the rank is not known",
+                           c->node->name);
     }
     for (int d = 0; d < rank; d++) back[perm[d]] = d;
     c->din[0] = skv_emit(c->b, "Transpose", SKV_IN(c->dout[0]), SKV_ATTRS(SKV_INTS("perm", back, (size_t)rank)));
@@ -73,11 +75,22 @@ static void couple(skv_couple *c) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}), .n_out = 1, CASE_EXPECT(1, 4, 2, 5, 3, 6),
+    {.name = "by hand",
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 4, 2, 5, 3, 6),
      CASE_OUT(3, 2)},
-    {.name = "to channels last", CASE_ATTRS(CASE_INTS("perm", 0, 2, 3, 1)), CASE_IN({CASE_F32(1, 2, 3, 2)}), .n_out = 1,
+    {.name = "to channels last",
+     CASE_ATTRS(CASE_INTS("perm", 0, 2, 3, 1)),
+     CASE_IN({CASE_F32(1, 2, 3, 2)}),
+     .n_out = 1,
      CASE_OUT(1, 3, 2, 2)},
-    {.name = "int64", CASE_IN({CASE_I64(1, 2), CASE_VALUES(7, 8)}), .n_out = 1, CASE_EXPECT(7, 8), CASE_OUT(2, 1), .no_grad = true},
+    {.name = "int64",
+     CASE_IN({CASE_I64(1, 2), CASE_VALUES(7, 8)}),
+     .n_out = 1,
+     CASE_EXPECT(7, 8),
+     CASE_OUT(2, 1),
+     .no_grad = true},
 };
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 1, 13, 21); }

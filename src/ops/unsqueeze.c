@@ -13,7 +13,8 @@ static skive_status infer(skv_infer *c) {
     if (n < 0 || x->rank < 0) return SKIVE_OK;
     const int rank = x->rank + n;
     if (rank > SKIVE_MAX_RANK || !skv_axes_mask(axes, n, rank, &mask)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes that do not fit a result of rank %d", c->node->name, rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes that do not fit a result of rank %d", c->node->name,
+                              rank);
     }
     y->rank = rank;
     for (int d = 0, from = 0; d < rank; d++) y->dims[d] = mask >> d & 1u ? skv_dim(1) : x->dims[from++];
@@ -25,9 +26,17 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "by hand", CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, CASE_LIST(2, 0, 2)), .n_out = 1, CASE_EXPECT(1, 2, 3), CASE_OUT(1, 3, 1)},
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, CASE_LIST(2, 0, 2)),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3),
+     CASE_OUT(1, 3, 1)},
     {.name = "from the end", CASE_IN({CASE_F32(2, 3)}, CASE_LIST(1, -1)), .n_out = 1, CASE_OUT(2, 3, 1)},
-    {.name = "a scalar", CASE_IN({CASE_SCALAR(SKIVE_F32, 5)}, CASE_LIST(1, 0)), .n_out = 1, CASE_EXPECT(5), CASE_OUT(1)},
+    {.name = "a scalar",
+     CASE_IN({CASE_SCALAR(SKIVE_F32, 5)}, CASE_LIST(1, 0)),
+     .n_out = 1,
+     CASE_EXPECT(5),
+     CASE_OUT(1)},
 };
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 13, 0, 21); }

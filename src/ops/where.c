@@ -43,11 +43,19 @@ static int needs_opset(const skive_node *n) {
 
 static const skv_op_case cases[] = {
     {.name = "by hand",
-     CASE_IN({CASE_BOOL(2, 2), CASE_VALUES(1, 0, 1, 1)}, {CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2), CASE_VALUES(9, 8)}),
-     .n_out = 1, CASE_EXPECT(1, 8, 3, 4)},
-    {.name = "int64", CASE_IN({CASE_BOOL(2), CASE_VALUES(1, 0)}, {CASE_I64(1), CASE_VALUES(-1)}, {CASE_I64(2), CASE_VALUES(5, 6)}),
-     .n_out = 1, CASE_EXPECT(-1, 6), .no_grad = true},
-    {.name = "random", CASE_IN({CASE_BOOL(3), CASE_VALUES(1, 0, 1)}, {CASE_F32(2, 1)}, {CASE_F32(2, 3)}), .n_out = 1, CASE_OUT(2, 3)},
+     CASE_IN({CASE_BOOL(2, 2), CASE_VALUES(1, 0, 1, 1)}, {CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)},
+             {CASE_F32(2), CASE_VALUES(9, 8)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 8, 3, 4)},
+    {.name = "int64",
+     CASE_IN({CASE_BOOL(2), CASE_VALUES(1, 0)}, {CASE_I64(1), CASE_VALUES(-1)}, {CASE_I64(2), CASE_VALUES(5, 6)}),
+     .n_out = 1,
+     CASE_EXPECT(-1, 6),
+     .no_grad = true},
+    {.name = "random",
+     CASE_IN({CASE_BOOL(3), CASE_VALUES(1, 0, 1)}, {CASE_F32(2, 1)}, {CASE_F32(2, 3)}),
+     .n_out = 1,
+     CASE_OUT(2, 3)},
 };
 
 const skv_op skv_op_where = {

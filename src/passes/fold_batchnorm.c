@@ -7,18 +7,24 @@
 
 /* Everything the folding reads must be constant and used nowhere else. */
 static bool foldable(const skv_pass_env *env, const skive_node *bn) {
-    if (!skv_node_is(bn, "BatchNormalization") || bn->n_inputs < 5 || skv_attr_int(bn, "training_mode", 0) != 0) return false;
+    if (!skv_node_is(bn, "BatchNormalization") || bn->n_inputs < 5 || skv_attr_int(bn, "training_mode", 0) != 0)
+        return false;
     const skive_value *x = bn->inputs[0];
     const skive_node *n = x ? x->producer : NULL;
-    if (!n || n->domain[0] || !(skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) || x->n_uses != 1 || skv_pass_keeps(env, x)) return false;
-    if (skv_node_is(n, "Gemm") && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)) return false;
-    const skive_value *params[] = {n->inputs[1], skv_node_in(n, 2), bn->inputs[1], bn->inputs[2], bn->inputs[3], bn->inputs[4]};
+    if (!n || n->domain[0] || !(skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) || x->n_uses != 1 ||
+        skv_pass_keeps(env, x))
+        return false;
+    if (skv_node_is(n, "Gemm") && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1))
+        return false;
+    const skive_value *params[] = {n->inputs[1],  skv_node_in(n, 2), bn->inputs[1],
+                                   bn->inputs[2], bn->inputs[3],     bn->inputs[4]};
     for (size_t i = 0; i < SKV_COUNT(params); i++) {
         if (!params[i]) {
             if (i == 1) continue;
             return false;
         }
-        if (!params[i]->storage || params[i]->type.dtype != SKIVE_F32 || (env->training && params[i]->trainable)) return false;
+        if (!params[i]->storage || params[i]->type.dtype != SKIVE_F32 || (env->training && params[i]->trainable))
+            return false;
     }
     const skive_value *b = params[1];
     const int64_t channels = skive_tensor_count(skv_value_tensor(bn->inputs[1]));
@@ -50,7 +56,8 @@ static skive_status fold(skive_graph *g, skive_node *bn) {
         to[i] = (float)((double)from[i] * ((double)scale[c] / sqrt((double)variance[c] + epsilon)));
     }
     for (int64_t c = 0; c < channels; c++) {
-        const double s = (double)scale[c] / sqrt((double)variance[c] + epsilon), old = b ? (double)((const float *)b->data)[c] : 0;
+        const double s = (double)scale[c] / sqrt((double)variance[c] + epsilon),
+                     old = b ? (double)((const float *)b->data)[c] : 0;
         bias[c] = (float)((old - (double)mean[c]) * s + (double)shift[c]);
     }
     /* The weight keeps its name: that is what reports and skip lists know it by. */

@@ -6,7 +6,7 @@
 #include "ops/op.h"
 
 typedef enum skv_pass_when {
-    SKV_PASS_CLEAN = 1,     /* keeps the model what it is, smaller: constant folding, identities, dead nodes. Export-safe */
+    SKV_PASS_CLEAN = 1, /* keeps the model what it is, smaller: constant folding, identities, dead nodes. Export-safe */
     SKV_PASS_INFERENCE = 2, /* export-safe but fixes the statistics: BatchNormalization folded into weights */
     SKV_PASS_EXECUTE = 4,   /* leaves standard ONNX: fused and integer nodes; only in a plan's own copy, inference */
     SKV_PASS_TRAINING = 8,  /* the same, for a training plan */

@@ -7,4 +7,5 @@ static void score(const float *weight, int64_t n, float *out) {
     for (int64_t i = 0; i < n; i++) out[i] = fabsf(weight[i]);
 }
 
-const skv_criterion skv_criterion_magnitude = {.name = "magnitude", .brief = "absolute value of the weight", .score = score};
+const skv_criterion skv_criterion_magnitude = {
+    .name = "magnitude", .brief = "absolute value of the weight", .score = score};

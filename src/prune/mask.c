@@ -92,8 +92,10 @@ skive_status skv_mask_global(skive_context *ctx, skv_prunable *p, size_t n, int6
         int64_t left = drop, available = 0;
         again = false;
         for (size_t l = 0; l < n; l++) {
-            if (p[l].at_floor) left -= p[l].n - p[l].least;
-            else available += p[l].n;
+            if (p[l].at_floor)
+                left -= p[l].n - p[l].least;
+            else
+                available += p[l].n;
         }
         if (left <= 0 || available == 0) break;
         if (left > available) left = available;

@@ -17,8 +17,13 @@ typedef struct pruning {
 } pruning;
 
 skive_prune_options skive_prune_options_default(void) {
-    skive_prune_options o = {.size = sizeof o, .criterion = "magnitude", .schedule = "one-shot", .sparsity = 0.9,
-                             .layer_floor = 0.005, .finetune = skive_train_options_default(), .steps = 5};
+    skive_prune_options o = {.size = sizeof o,
+                             .criterion = "magnitude",
+                             .schedule = "one-shot",
+                             .sparsity = 0.9,
+                             .layer_floor = 0.005,
+                             .finetune = skive_train_options_default(),
+                             .steps = 5};
     o.finetune.epochs = 0;
     o.finetune.learning_rate = 0.01;
     o.finetune.warmup_epochs = 0;
@@ -44,13 +49,14 @@ static skive_status check(pruning *p) {
                            "sparsity is %g; it is the fraction of weights to remove, from 0 to below 1", o->sparsity);
     }
     if (!(o->layer_floor >= 0 && o->layer_floor <= 1)) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "layer floor", "the layer floor is %g; it must lie between 0 and 1",
-                           o->layer_floor);
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "layer floor",
+                           "the layer floor is %g; it must lie between 0 and 1", o->layer_floor);
     }
     p->criterion = skv_criterion_find(o->criterion);
     if (!p->criterion) return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "criterion", "no criterion '%s'", o->criterion);
     p->schedule = skv_prune_schedule_find(o->schedule);
-    if (!p->schedule) return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "schedule", "no pruning schedule '%s'", o->schedule);
+    if (!p->schedule)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "schedule", "no pruning schedule '%s'", o->schedule);
     if (!p->schedule->one_step && (o->steps < 1 || o->steps > 1000)) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "steps", "%d steps; they must be 1 to 1000", o->steps);
     }
@@ -104,7 +110,8 @@ static skive_status find_layers(pruning *p) {
         for (size_t k = 0; v && k < p->n; k++) seen = seen || p->layers[k].value == v;
         if (!seen) SKV_TRY(add_layer(p, g->nodes[i], v));
     }
-    if (p->n == 0) return SKV_FAIL(p->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no prunable weights (Conv, Gemm, MatMul)");
+    if (p->n == 0)
+        return SKV_FAIL(p->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no prunable weights (Conv, Gemm, MatMul)");
     return SKIVE_OK;
 }
 

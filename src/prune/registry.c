@@ -32,7 +32,9 @@ const skv_criterion *skv_criterion_find(const char *name) {
 }
 
 size_t skv_prune_schedule_count(void) { return sizeof schedules / sizeof schedules[0]; }
-const skv_prune_schedule *skv_prune_schedule_at(size_t i) { return i < skv_prune_schedule_count() ? schedules[i] : NULL; }
+const skv_prune_schedule *skv_prune_schedule_at(size_t i) {
+    return i < skv_prune_schedule_count() ? schedules[i] : NULL;
+}
 
 const skv_prune_schedule *skv_prune_schedule_find(const char *name) {
     for (size_t i = 0; name && i < skv_prune_schedule_count(); i++) {

@@ -92,7 +92,9 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, bool per_channel,
     memcpy(s->tensor.data, all, (size_t)count * sizeof *all);
     float top = 0;
     for (int64_t k = 0; k < c->n; k++) top = all[k] > top ? all[k] : top;
-    const skive_quantize_row row = {.is_parameter = true, .scale = (double)top, .lo = -127.0 * (double)top,
+    const skive_quantize_row row = {.is_parameter = true,
+                                    .scale = (double)top,
+                                    .lo = -127.0 * (double)top,
                                     .hi = 127.0 * (double)top,
                                     .sqnr = quantize_weights(t, c, all, q->tensor.data)};
     status = skv_quant_add_row(ctx, report, &row, w->name);
@@ -104,8 +106,9 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, bool per_channel,
     snprintf(name, sizeof name, "%.230s_quantized", w->name);
     skive_value *integer = skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, q);
     skive_value *scale = skv_emit_param(b, NULL, s);
-    skive_value *dq = per_channel ? skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_ATTRS(SKV_INT("axis", c->axis)))
-                                  : skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_NONE);
+    skive_value *dq = per_channel
+                          ? skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_ATTRS(SKV_INT("axis", c->axis)))
+                          : skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_NONE);
     SKV_TRY(b->status);
     *scales = all;
     *n_scales = count;
@@ -134,13 +137,15 @@ static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, 
     }
     for (int64_t i = 0; i < n_scales; i++) ((float *)s->tensor.data)[i] = input_scale * scales[i];
     if (clipped) {
-        skv_note(ctx, "node '%s': %lld biases are too large for their scale and were clipped", n->name, (long long)clipped);
+        skv_note(ctx, "node '%s': %lld biases are too large for their scale and were clipped", n->name,
+                 (long long)clipped);
     }
     snprintf(name, sizeof name, "%.230s_quantized", n->inputs[2]->name);
     skive_value *integer = skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, q);
     skive_value *scale = skv_emit_param(b, NULL, s);
-    skive_value *dq = n_scales > 1 ? skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_ATTRS(SKV_INT("axis", 0)))
-                                   : skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_NONE);
+    skive_value *dq = n_scales > 1
+                          ? skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_ATTRS(SKV_INT("axis", 0)))
+                          : skv_emit(b, "DequantizeLinear", SKV_IN(integer, scale), SKV_NONE);
     SKV_TRY(b->status);
     return skv_node_set_input(n, 2, dq);
 }

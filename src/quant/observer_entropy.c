@@ -15,9 +15,12 @@ static double divergence(const skv_histogram *h, int64_t first, int64_t last) {
     for (int64_t b = 0; b < BINS; b++) {
         const double c = (double)h->bins[b];
         total += c;
-        if (b < first) outside_low += c;
-        else if (b >= last) outside_high += c;
-        else inside += c;
+        if (b < first)
+            outside_low += c;
+        else if (b >= last)
+            outside_high += c;
+        else
+            inside += c;
     }
     if (!(inside > 0)) return INFINITY;
     for (int64_t level = 0; level < LEVELS; level++) {

@@ -40,7 +40,8 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
     if (skv_node_is(n, "MatMul") && w->type.rank != 2) return "its weights have more than two dimensions";
     if (skv_node_is(n, "Gemm")) {
         if (skv_attr_int(n, "transA", 0) != 0) return "its first input is transposed";
-        if (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1) return "its alpha or beta is not 1";
+        if (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)
+            return "its alpha or beta is not 1";
         if (b && b->type.rank != 1) return "its bias is not a vector";
     }
     return NULL;
@@ -62,7 +63,8 @@ static size_t add_point(skv_points *p, skive_value *v) {
     const size_t found = find_point(p, v);
     if (found < p->n) return found;
     size_t source = p->n;
-    if (v->producer && passes_through(v->producer) && v->producer_index == 0 && computed_float(v->producer->inputs[0])) {
+    if (v->producer && passes_through(v->producer) && v->producer_index == 0 &&
+        computed_float(v->producer->inputs[0])) {
         source = p->items[add_point(p, v->producer->inputs[0])].source;
     }
     const size_t at = p->n++;

@@ -23,8 +23,12 @@ typedef struct quantization {
 } quantization;
 
 skive_quantize_options skive_quantize_options_default(void) {
-    return (skive_quantize_options){.size = sizeof(skive_quantize_options), .calibration = "entropy", .percentile = 99.99,
-                                    .samples = 1000, .batch = 1, .per_channel = true};
+    return (skive_quantize_options){.size = sizeof(skive_quantize_options),
+                                    .calibration = "entropy",
+                                    .percentile = 99.99,
+                                    .samples = 1000,
+                                    .batch = 1,
+                                    .per_channel = true};
 }
 
 void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *r) {
@@ -52,11 +56,12 @@ static skive_status check(quantization *q) {
         return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "calibration", "no calibration method '%s'", o->calibration);
     }
     if (!(o->percentile > 50 && o->percentile <= 100)) {
-        return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "percentile", "the percentile is %g; it must lie above 50 and at most 100",
-                           o->percentile);
+        return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "percentile",
+                           "the percentile is %g; it must lie above 50 and at most 100", o->percentile);
     }
     if (o->samples < 1 || o->batch < 1) {
-        return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "samples", "calibration needs at least 1 sample and a batch of 1");
+        return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "samples",
+                           "calibration needs at least 1 sample and a batch of 1");
     }
     return SKIVE_OK;
 }
@@ -175,7 +180,7 @@ done:
 }
 
 static skive_status choose_grids(quantization *q) {
-    double (*range)[2] = NULL;
+    double(*range)[2] = NULL;
     SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *range, &range));
     const int threads = q->threads;
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
@@ -188,8 +193,8 @@ static skive_status choose_grids(quantization *q) {
         skv_point *p = &q->points.items[q->kept[k]];
         p->grid = skv_affine_u8(range[k][0], range[k][1]);
         const double scale = (double)p->grid.scale, low = -scale * p->grid.zero_point;
-        skive_quantize_row row = {.lo = p->seen.low, .hi = p->seen.high, .scale = scale, .zero_point = p->grid.zero_point,
-                                  .sqnr = NAN};
+        skive_quantize_row row = {
+            .lo = p->seen.low, .hi = p->seen.high, .scale = scale, .zero_point = p->grid.zero_point, .sqnr = NAN};
         if (p->seen.bins && p->seen.reach > 0) {
             const double error = skv_histogram_error(&p->seen, low, low + 255 * scale, 256);
             row.sqnr = error > 0 ? 10 * log10(skv_histogram_power(&p->seen) / error) : INFINITY;
@@ -261,8 +266,9 @@ static skive_status check_data(skive_context *ctx, const skive_graph *g, const s
     int64_t size = t->rank > 0 ? 1 : 0;
     for (int d = 1; d < t->rank; d++) size *= t->dims[d].size;
     if (g->n_inputs == 1 && t->dtype == SKIVE_F32 && size == (int64_t)info->sample_size) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec, "%s: a sample has %zu values; the model's input '%s' takes %lld",
-                       info->spec, info->sample_size, g->inputs[0]->name, (long long)size);
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec,
+                       "%s: a sample has %zu values; the model's input '%s' takes %lld", info->spec, info->sample_size,
+                       g->inputs[0]->name, (long long)size);
 }
 
 skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,

@@ -56,9 +56,12 @@ skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, 
     SKV_TRY(skive_tensor_create(ctx, dtype, tensor->rank, tensor->dims, out));
     size_t n = (size_t)skive_tensor_count(out);
     bool from_float = skv_dtype_is_float(tensor->dtype), to_float = skv_dtype_is_float(dtype);
-    if (dtype == SKIVE_F32) skv_to_f32(tensor->dtype, tensor->data, 0, n, out->data);
-    else if (tensor->dtype == SKIVE_F32) skv_from_f32(dtype, out->data, 0, n, tensor->data);
-    else if (!from_float && !to_float && dtype != SKIVE_BOOL) convert_ints(tensor, out, n);
+    if (dtype == SKIVE_F32)
+        skv_to_f32(tensor->dtype, tensor->data, 0, n, out->data);
+    else if (tensor->dtype == SKIVE_F32)
+        skv_from_f32(dtype, out->data, 0, n, tensor->data);
+    else if (!from_float && !to_float && dtype != SKIVE_BOOL)
+        convert_ints(tensor, out, n);
     else {
         for (size_t i = 0; i < n; i++) {
             skv_store_f64(dtype, out->data, i, skv_load_f64(tensor->dtype, tensor->data, i));

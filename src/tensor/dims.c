@@ -9,8 +9,10 @@ bool skv_dims_count(int rank, const int64_t *dims, int64_t *out) {
     int64_t count = 1;
     for (int i = 0; i < rank; i++) {
         if (dims[i] < 0) return false;
-        if (dims[i] == 0) zero = true;
-        else if (fits) fits = skv_mul_i64(count, dims[i], &count);
+        if (dims[i] == 0)
+            zero = true;
+        else if (fits)
+            fits = skv_mul_i64(count, dims[i], &count);
     }
     *out = zero ? 0 : count;
     return zero || fits;

@@ -5,7 +5,9 @@
 
 const char *skive_dtype_name(skive_dtype dtype) {
     switch (dtype) {
-#define X(name, code, bits, text) case SKIVE_##name: return text;
+#define X(name, code, bits, text) \
+    case SKIVE_##name:            \
+        return text;
 #include <skive/dtypes.inc>
 #undef X
     case SKIVE_DTYPE_NONE: break;
@@ -15,7 +17,9 @@ const char *skive_dtype_name(skive_dtype dtype) {
 
 int skive_dtype_bits(skive_dtype dtype) {
     switch (dtype) {
-#define X(name, code, bits, text) case SKIVE_##name: return bits;
+#define X(name, code, bits, text) \
+    case SKIVE_##name:            \
+        return bits;
 #include <skive/dtypes.inc>
 #undef X
     case SKIVE_DTYPE_NONE: break;
@@ -25,7 +29,7 @@ int skive_dtype_bits(skive_dtype dtype) {
 
 skive_dtype skive_dtype_find(const char *name) {
     if (!name) return SKIVE_DTYPE_NONE;
-#define X(id, code, bits, text)                                                                                        \
+#define X(id, code, bits, text) \
     if (strcmp(name, text) == 0) return SKIVE_##id;
 #include <skive/dtypes.inc>
 #undef X

@@ -16,6 +16,4 @@ const skv_form *skv_form_find(const char *name) {
     return NULL;
 }
 
-const skv_form *skv_form_at(size_t index) {
-    return index < sizeof forms / sizeof forms[0] ? forms[index] : NULL;
-}
+const skv_form *skv_form_at(size_t index) { return index < sizeof forms / sizeof forms[0] ? forms[index] : NULL; }

@@ -83,8 +83,10 @@ static skive_status parse_descr(npy_header *h) {
         h->swapped = text[0] == (big ? '<' : '>') && skive_dtype_bits(h->dtype) > 8;
         return SKIVE_OK;
     }
-    return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path, "%s: elements of type '%s' cannot be read; save it as "
-                       "numbers or bool", h->path, text);
+    return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path,
+                       "%s: elements of type '%s' cannot be read; save it as "
+                       "numbers or bool",
+                       h->path, text);
 }
 
 static skive_status parse_shape(npy_header *h) {
@@ -214,9 +216,7 @@ static skive_status write_npy(skive_context *ctx, const char *path, const skive_
     }
     if (t->rank == 1) at += (size_t)snprintf(shape + at, sizeof shape - at, ",");
     shape[at] = '\0';
-    const char *order = skive_dtype_bits(t->dtype) == 8                 ? "|"
-                        : __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "<"
-                                                                        : ">";
+    const char *order = skive_dtype_bits(t->dtype) == 8 ? "|" : __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "<" : ">";
     int length = snprintf(header + 10, sizeof header - 10, "{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }",
                           order, type, shape);
     size_t text = (size_t)length, whole = skv_align_up(10 + text + 1, 64);

@@ -37,7 +37,7 @@ struct skv_storage {
 
 /* Each gives one reference. ERR_ARGUMENT, ERR_LIMIT, ERR_MEMORY. */
 skive_status skv_storage_create(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims,
-                                skv_storage **out); /* zeroed */
+                                skv_storage **out);                                                      /* zeroed */
 skive_status skv_storage_from_tensor(skive_context *ctx, const skive_tensor *tensor, skv_storage **out); /* copies */
 /* Moves: *tensor must own its data and is left empty on success, untouched on failure. */
 skive_status skv_storage_take(skive_context *ctx, skive_tensor *tensor, skv_storage **out);

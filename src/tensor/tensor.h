@@ -198,9 +198,12 @@ static inline int64_t skv_load_i64(skive_dtype dtype, const void *data, size_t i
 }
 
 static inline void skv_store_i64(skive_dtype dtype, void *data, size_t i, int64_t value) {
-    if (dtype == SKIVE_I64) ((int64_t *)data)[i] = value;
-    else if (dtype == SKIVE_U64) ((uint64_t *)data)[i] = value < 0 ? 0 : (uint64_t)value;
-    else skv_store_f64(dtype, data, i, (double)value); /* other integers saturate long before 2^53 */
+    if (dtype == SKIVE_I64)
+        ((int64_t *)data)[i] = value;
+    else if (dtype == SKIVE_U64)
+        ((uint64_t *)data)[i] = value < 0 ? 0 : (uint64_t)value;
+    else
+        skv_store_f64(dtype, data, i, (double)value); /* other integers saturate long before 2^53 */
 }
 
 #endif

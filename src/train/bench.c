@@ -16,7 +16,8 @@ static skive_status fill_inputs(skive_context *ctx, skive_exec *exec, size_t n) 
         SKV_TRY(skive_exec_input(exec, i, &t));
         if (t.dtype != SKIVE_F32) continue; /* integers: zero is a valid index, anything else may not be */
         float *x = t.data;
-        for (int64_t k = 0; k < skive_tensor_count(&t); k++) x[k] = (float)skv_rng_normal(skive_context_seed(ctx), i, (uint64_t)k);
+        for (int64_t k = 0; k < skive_tensor_count(&t); k++)
+            x[k] = (float)skv_rng_normal(skive_context_seed(ctx), i, (uint64_t)k);
     }
     return SKIVE_OK;
 }
@@ -60,8 +61,13 @@ skive_status skive_bench(skive_context *ctx, const skive_plan *plan, int64_t bat
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += times[i];
     qsort(times, n, sizeof *times, ascending);
-    *out = (skive_bench_report){.runs = n, .min = times[0], .p50 = percentile(times, n, 0.5), .p90 = percentile(times, n, 0.9),
-                                .p99 = percentile(times, n, 0.99), .mean = sum / (double)n, .max = times[n - 1]};
+    *out = (skive_bench_report){.runs = n,
+                                .min = times[0],
+                                .p50 = percentile(times, n, 0.5),
+                                .p90 = percentile(times, n, 0.9),
+                                .p99 = percentile(times, n, 0.99),
+                                .mean = sum / (double)n,
+                                .max = times[n - 1]};
     out->throughput = out->p50 > 0 ? (double)(batch > 0 ? batch : 1) / out->p50 : 0;
 done:
     skive_exec_free(exec);

@@ -18,7 +18,7 @@ typedef struct header {
 } header;
 
 typedef struct sink {
-    skv_writer *writer; /* when saving */
+    skv_writer *writer;        /* when saving */
     const unsigned char *data; /* when loading */
     size_t size, at;
     uint64_t hash;
@@ -64,9 +64,12 @@ static skive_status move_all(skive_context *ctx, sink *s, header *h, const skive
     return SKIVE_OK;
 }
 
-skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c, const skive_graph *model,
-                                 const skive_graph *best, skv_trainer *t) {
-    header h = {.key = c->key, .epoch = c->epoch, .best_epoch = c->best_epoch, .best = c->best,
+skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c,
+                                 const skive_graph *model, const skive_graph *best, skv_trainer *t) {
+    header h = {.key = c->key,
+                .epoch = c->epoch,
+                .best_epoch = c->best_epoch,
+                .best = c->best,
                 .step = *skv_trainer_step_number(t)};
     sink s = {0};
     memcpy(h.magic, magic, sizeof magic);
@@ -84,7 +87,8 @@ skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv
 static skive_status verify(skive_context *ctx, const char *path, const unsigned char *data, size_t size,
                            const skv_checkpoint *c, header *h) {
     if (size < sizeof *h + sizeof(uint64_t)) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint (too short); remove it to start afresh", path);
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint (too short); remove it to start afresh",
+                           path);
     }
     memcpy(h, data, sizeof *h);
     if (memcmp(h->magic, magic, sizeof magic) != 0) {
@@ -92,7 +96,8 @@ static skive_status verify(skive_context *ctx, const char *path, const unsigned 
     }
     if (h->key != c->key) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path,
-                           "%s: checkpoint of a run with another model, data or options; remove it or name another", path);
+                           "%s: checkpoint of a run with another model, data or options; remove it or name another",
+                           path);
     }
     return SKIVE_OK;
 }

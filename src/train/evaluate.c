@@ -33,7 +33,8 @@ static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch
     skive_plan_options o = skive_plan_options_default();
     skive_tensor in, out;
     if (g->n_inputs != 1 || g->n_outputs < 1) {
-        return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "evaluation needs a model with one input; this one has %u", g->n_inputs);
+        return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "evaluation needs a model with one input; this one has %u",
+                        g->n_inputs);
     }
     const int64_t fixed = g->inputs[0]->type.rank > 0 ? g->inputs[0]->type.dims[0].size : -1;
     e->batch = fixed >= 0 ? fixed : batch > 0 ? batch : DEFAULT_BATCH;
@@ -50,8 +51,9 @@ static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch
     }
     e->r->classes = out.rank == 2 ? out.dims[1] : 0;
     if (out.dtype != SKIVE_F32 || out.rank != 2 || e->r->classes < e->info.classes) {
-        return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->info.spec, "%s has %lld classes; output '%s' is not scores for them",
-                           e->info.spec, (long long)e->info.classes, g->outputs[0]->name);
+        return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->info.spec,
+                           "%s has %lld classes; output '%s' is not scores for them", e->info.spec,
+                           (long long)e->info.classes, g->outputs[0]->name);
     }
     return SKIVE_OK;
 }
@@ -108,7 +110,8 @@ static skive_status run(evaluation *e) {
             score(e, (const float *)out.data + (int64_t)i * e->r->classes, labels[i], batch.indices[i]);
         }
         done += (int64_t)batch.count;
-        SKV_TRY(skv_progress_at(&progress, (double)done, "accuracy %.2f %%", 100.0 * (double)e->r->correct / (double)done));
+        SKV_TRY(
+            skv_progress_at(&progress, (double)done, "accuracy %.2f %%", 100.0 * (double)e->r->correct / (double)done));
     }
     e->r->seconds = skv_now() - started;
     return SKIVE_OK;
@@ -171,8 +174,8 @@ skive_status skive_compare_paired(skive_context *ctx, const skive_eval_report *a
                                   skive_paired_report *out) {
     skive_paired_report r = {.n = a->n};
     if (a->n != b->n) {
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "evaluations of %lld and %lld samples cannot be paired", (long long)a->n,
-                        (long long)b->n);
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "evaluations of %lld and %lld samples cannot be paired",
+                        (long long)a->n, (long long)b->n);
     }
     for (int64_t i = 0; i < a->n; i++) {
         r.both += a->hit[i] && b->hit[i];

@@ -34,8 +34,9 @@ void skive_train_report_free(skive_context *ctx, skive_train_report *r) {
 static skive_status check_fit(fit_state *s) {
     const skive_graph *g = s->fit->model;
     if (g->n_inputs != 1 || g->n_outputs < 1) {
-        return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "training needs a model with one input and an output; it has %u and %u",
-                        g->n_inputs, g->n_outputs);
+        return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT,
+                        "training needs a model with one input and an output; it has %u and %u", g->n_inputs,
+                        g->n_outputs);
     }
     const skive_type *t = &g->inputs[0]->type;
     int64_t size = 1;
@@ -43,8 +44,9 @@ static skive_status check_fit(fit_state *s) {
     if (t->rank != s->info.rank + 1 || size != (int64_t)s->info.sample_size) {
         char text[160];
         skv_type_text(t, text, sizeof text);
-        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: samples have %zu values of rank %d; the model takes %s",
-                           s->info.spec, s->info.sample_size, s->info.rank, text);
+        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec,
+                           "%s: samples have %zu values of rank %d; the model takes %s", s->info.spec,
+                           s->info.sample_size, s->info.rank, text);
     }
     const skive_type *y = &g->outputs[0]->type;
     if (s->info.labelled && y->rank == 2 && y->dims[1].size >= 0 && y->dims[1].size < s->info.classes) {
@@ -77,9 +79,17 @@ static skive_status build_trainer(fit_state *s) {
     skive_value *input = g->inputs[0], *logits = g->outputs[0];
     skive_value *loss = s->fit->build_loss(s->fit->user, &b, input, logits, labels);
     SKV_GO(status, done, b.status);
-    const skv_trainer_setup setup = {.graph = g, .input = input, .labels = labels, .loss = loss, .logits = logits,
-                                     .updates = updates, .n_updates = n_updates, .options = s->o,
-                                     .masks = s->fit->masks, .n_masks = s->fit->n_masks, .batch = s->batch};
+    const skv_trainer_setup setup = {.graph = g,
+                                     .input = input,
+                                     .labels = labels,
+                                     .loss = loss,
+                                     .logits = logits,
+                                     .updates = updates,
+                                     .n_updates = n_updates,
+                                     .options = s->o,
+                                     .masks = s->fit->masks,
+                                     .n_masks = s->fit->n_masks,
+                                     .batch = s->batch};
     SKV_GO(status, done, skv_trainer_create(s->ctx, &setup, &s->trainer));
     g = NULL; /* the trainer's now */
 done:
@@ -143,8 +153,8 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
 
 static uint64_t run_key(const fit_state *s) {
     const skive_train_options *o = s->o;
-    const double numbers[] = {(double)o->epochs, (double)s->batch, o->learning_rate, o->momentum, o->weight_decay,
-                              o->label_smoothing, o->warmup_epochs, o->final_rate, o->clip_norm, (double)o->seed};
+    const double numbers[] = {(double)o->epochs,  (double)s->batch, o->learning_rate, o->momentum,  o->weight_decay,
+                              o->label_smoothing, o->warmup_epochs, o->final_rate,    o->clip_norm, (double)o->seed};
     uint64_t key = skv_hash64(numbers, sizeof numbers, 1);
     const char *const names[] = {o->loss, o->optimizer, o->schedule, o->augment, s->info.spec, s->fit->what};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -209,10 +219,12 @@ static skive_status loop(fit_state *s) {
         s->point.epoch = epoch + 1;
         s->report.best_epoch = s->point.best_epoch;
         s->report.seconds = skv_now() - started;
-        s->report.samples_per_second = (double)s->report.n_epochs * (double)s->batches * (double)s->batch / s->report.seconds;
-        skv_log(s->ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %.4f  train %.2f %%  validation %.2f %%  rate %.5f  %.1f s",
-                s->fit->what, row->epoch, s->o->epochs, row->loss, 100 * row->train_accuracy,
-                100 * row->validation_accuracy, row->learning_rate, row->seconds);
+        s->report.samples_per_second =
+            (double)s->report.n_epochs * (double)s->batches * (double)s->batch / s->report.seconds;
+        skv_log(s->ctx, SKIVE_LOG_INFO,
+                "%s epoch %d/%d  loss %.4f  train %.2f %%  validation %.2f %%  rate %.5f  %.1f s", s->fit->what,
+                row->epoch, s->o->epochs, row->loss, 100 * row->train_accuracy, 100 * row->validation_accuracy,
+                row->learning_rate, row->seconds);
         if (s->o->checkpoint) {
             SKV_TRY(skv_checkpoint_save(s->ctx, s->o->checkpoint, &s->point, s->current, s->best, s->trainer));
         }

@@ -22,9 +22,10 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *depth = skv_emit_scalar(b, SKIVE_I64, (double)classes);
     skive_value *target = skv_emit(b, "OneHot", SKV_IN(a->labels, depth, values), SKV_ATTRS(SKV_INT("axis", -1)));
     skive_value *logp = skv_emit(b, "LogSoftmax", SKV_IN(a->logits), SKV_ATTRS(SKV_INT("axis", -1)));
-    skive_value *sum = skv_emit(b, "ReduceSum", SKV_IN(skv_emit(b, "Mul", SKV_IN(target, logp), SKV_NONE),
-                                                       skv_emit_ints(b, (const int64_t[]){-1}, 1)),
-                                SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skive_value *sum =
+        skv_emit(b, "ReduceSum",
+                 SKV_IN(skv_emit(b, "Mul", SKV_IN(target, logp), SKV_NONE), skv_emit_ints(b, (const int64_t[]){-1}, 1)),
+                 SKV_ATTRS(SKV_INT("keepdims", 0)));
     skive_value *mean = skv_emit(b, "ReduceMean", SKV_IN(sum), SKV_ATTRS(SKV_INT("keepdims", 0)));
     return skv_emit(b, "Neg", SKV_IN(mean), SKV_NONE);
 }

@@ -27,8 +27,8 @@ skive_status skive_model_normalization(const skive_graph *g, skive_normalization
     if (!mean && !deviation) return SKIVE_OK;
     const int length = mean && deviation ? snprintf(text, sizeof text, "%s;%s", mean, deviation) : -1;
     if (length < 0 || (size_t)length >= sizeof text) {
-        return skv_fail_at(g->ctx, SKIVE_ERR_FORMAT, key_mean, "the model's metadata %s and %s do not make a normalisation", key_mean,
-                           key_std);
+        return skv_fail_at(g->ctx, SKIVE_ERR_FORMAT, key_mean,
+                           "the model's metadata %s and %s do not make a normalisation", key_mean, key_std);
     }
     return skive_normalization_parse(g->ctx, text, out);
 }

@@ -3,9 +3,7 @@
 
 #include "train/train.h"
 
-static bool is_float_param(const skive_value *v) {
-    return v && v->storage && v->type.dtype == SKIVE_F32;
-}
+static bool is_float_param(const skive_value *v) { return v && v->storage && v->type.dtype == SKIVE_F32; }
 
 skive_status skv_params_unshare(skive_graph *g) {
     for (uint32_t i = 0; i < g->n_values; i++) {
@@ -50,9 +48,14 @@ typedef struct learned {
     unsigned inputs; /* bit i: input i */
 } learned;
 static const learned learned_inputs[] = {
-    {"Conv", 1u << 1 | 1u << 2}, {"ConvTranspose", 1u << 1 | 1u << 2}, {"Gemm", 1u << 1 | 1u << 2},
-    {"MatMul", 1u << 0 | 1u << 1}, {"BatchNormalization", 1u << 1 | 1u << 2},
-    {"LayerNormalization", 1u << 1 | 1u << 2}, {"PRelu", 1u << 1}, {"Add", 1u << 0 | 1u << 1},
+    {"Conv", 1u << 1 | 1u << 2},
+    {"ConvTranspose", 1u << 1 | 1u << 2},
+    {"Gemm", 1u << 1 | 1u << 2},
+    {"MatMul", 1u << 0 | 1u << 1},
+    {"BatchNormalization", 1u << 1 | 1u << 2},
+    {"LayerNormalization", 1u << 1 | 1u << 2},
+    {"PRelu", 1u << 1},
+    {"Add", 1u << 0 | 1u << 1},
 };
 
 static bool is_learned(const skive_value *v) {

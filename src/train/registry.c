@@ -30,14 +30,14 @@ static const skv_schedule *const schedules[] = {
 };
 
 /* Count, access by index and by name of one list. */
-#define LOOKUP(kind, list)                                                                                             \
-    size_t skv_##kind##_count(void) { return sizeof list / sizeof list[0]; }                                           \
-    const skv_##kind *skv_##kind##_at(size_t i) { return i < sizeof list / sizeof list[0] ? list[i] : NULL; }          \
-    const skv_##kind *skv_##kind##_find(const char *name) {                                                            \
-        for (size_t i = 0; name && i < sizeof list / sizeof list[0]; i++) {                                            \
-            if (strcmp(list[i]->name, name) == 0) return list[i];                                                      \
-        }                                                                                                              \
-        return NULL;                                                                                                   \
+#define LOOKUP(kind, list)                                                                                    \
+    size_t skv_##kind##_count(void) { return sizeof list / sizeof list[0]; }                                  \
+    const skv_##kind *skv_##kind##_at(size_t i) { return i < sizeof list / sizeof list[0] ? list[i] : NULL; } \
+    const skv_##kind *skv_##kind##_find(const char *name) {                                                   \
+        for (size_t i = 0; name && i < sizeof list / sizeof list[0]; i++) {                                   \
+            if (strcmp(list[i]->name, name) == 0) return list[i];                                             \
+        }                                                                                                     \
+        return NULL;                                                                                          \
     }
 LOOKUP(loss, losses)
 LOOKUP(optimizer, optimizers)

@@ -10,4 +10,5 @@ static double factor(const skive_train_options *o, double epoch) {
     return o->final_rate + (1.0 - o->final_rate) * 0.5 * (1.0 + cos(pi * at));
 }
 
-const skv_schedule skv_schedule_cosine = {.name = "cosine", .brief = "half a cosine down to the final rate", .factor = factor};
+const skv_schedule skv_schedule_cosine = {
+    .name = "cosine", .brief = "half a cosine down to the final rate", .factor = factor};

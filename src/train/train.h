@@ -72,7 +72,7 @@ typedef skive_value *(*skv_build_loss_fn)(void *user, skv_builder *b, skive_valu
                                           skive_value *labels);
 
 typedef struct skv_fit {
-    skive_graph *model; /* trained in place */
+    skive_graph *model;                /* trained in place */
     skive_dataset *train, *validation; /* validation may be NULL */
     const skive_train_options *options;
     const skive_mask *masks;
@@ -119,17 +119,18 @@ size_t skv_trainer_state_count(const skv_trainer *t);
 float *skv_trainer_state(skv_trainer *t, size_t i, int64_t *n);
 int64_t *skv_trainer_step_number(skv_trainer *t);
 const skive_plan *skv_trainer_plan(const skv_trainer *t);
+skive_exec *skv_trainer_exec(skv_trainer *t); /* for profiling */
 
 /* ---- checkpoints ---- */
 
 typedef struct skv_checkpoint {
-    uint64_t key;     /* hash of model, data and options: a checkpoint of another run is refused */
-    int32_t epoch;    /* finished */
+    uint64_t key;  /* hash of model, data and options: a checkpoint of another run is refused */
+    int32_t epoch; /* finished */
     int32_t best_epoch;
     double best;
 } skv_checkpoint;
-skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c, const skive_graph *model,
-                                 const skive_graph *best, skv_trainer *t);
+skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c,
+                                 const skive_graph *model, const skive_graph *best, skv_trainer *t);
 /* *found false when there is no file. Errors: IO, FORMAT (damaged), ARGUMENT (of another run). */
 skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skive_graph *model,
                                  skive_graph *best, skv_trainer *t, bool *found);

@@ -64,8 +64,8 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
     const int64_t n = skive_tensor_count(data);
     const skive_mask *mask = mask_of(s, v);
     if (!data || data->dtype != SKIVE_F32) {
-        return skv_fail_at(t->ctx, SKIVE_ERR_UNSUPPORTED, v->name, "parameter '%s' is not float32 and cannot be trained",
-                           v->name);
+        return skv_fail_at(t->ctx, SKIVE_ERR_UNSUPPORTED, v->name,
+                           "parameter '%s' is not float32 and cannot be trained", v->name);
     }
     if (mask && mask->count != n) {
         return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, v->name, "mask of '%s' has %lld elements, the parameter %lld",
@@ -73,8 +73,12 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
     }
     trained *p = &t->params[t->n_params++];
     p->value = v;
-    p->update = (skv_update){.weight = data->data, .keep = mask ? mask->keep : NULL, .n = n,
-                             .decay = decay_of(&t->options, v), .options = &t->options, .threads = skv_threads(t->ctx)};
+    p->update = (skv_update){.weight = data->data,
+                             .keep = mask ? mask->keep : NULL,
+                             .n = n,
+                             .decay = decay_of(&t->options, v),
+                             .options = &t->options,
+                             .threads = skv_threads(t->ctx)};
     for (int i = 0; i < t->optimizer->states; i++) {
         SKV_TRY(skv_alloc_array(t->ctx, (size_t)n, sizeof(float), &p->update.state[i]));
     }
@@ -199,8 +203,8 @@ skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t
     *loss = (double)output_data(t, 0)[0];
     if (correct) *correct = count_correct(t);
     if (!isfinite(*loss)) {
-        return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC, "the loss became %g at step %lld; lower the learning rate (%g)", *loss,
-                        (long long)t->step + 1, rate);
+        return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC, "the loss became %g at step %lld; lower the learning rate (%g)",
+                        *loss, (long long)t->step + 1, rate);
     }
     t->step++;
     const double scale = gradient_scale(t);
@@ -230,3 +234,4 @@ float *skv_trainer_state(skv_trainer *t, size_t i, int64_t *n) {
 
 int64_t *skv_trainer_step_number(skv_trainer *t) { return &t->step; }
 const skive_plan *skv_trainer_plan(const skv_trainer *t) { return t->plan; }
+skive_exec *skv_trainer_exec(skv_trainer *t) { return t->exec; }

@@ -51,7 +51,8 @@ static skive_value *emit(skv_zoo_env *e, const char *layer, const char *op, skv_
 
 skive_value *skv_zoo_conv2d(skv_zoo_env *e, const char *name, skive_value *x, skv_zoo_conv c) {
     const int64_t groups = c.groups > 0 ? c.groups : 1, in = skv_zoo_channels(x) / groups;
-    const int64_t kernel[] = {c.kernel, c.kernel}, strides[] = {c.stride, c.stride}, pads[] = {c.pad, c.pad, c.pad, c.pad};
+    const int64_t kernel[] = {c.kernel, c.kernel}, strides[] = {c.stride, c.stride},
+                  pads[] = {c.pad, c.pad, c.pad, c.pad};
     skive_value *w = param(e, name, "weight", 4, (const int64_t[]){c.out, in, c.kernel, c.kernel}, FILL_HE,
                            in * c.kernel * c.kernel, true);
     skive_value *b = c.bias ? param(e, name, "bias", 1, &c.out, FILL_ZERO, 0, true) : NULL;

@@ -2,9 +2,11 @@
 #include "zoo/zoo.h"
 
 static skive_value *build(skv_zoo_env *e, skive_value *x) {
-    x = skv_zoo_conv2d(e, "conv1", x, (skv_zoo_conv){.out = skv_zoo_scaled(e, 20), .kernel = 5, .stride = 1, .bias = true});
+    x = skv_zoo_conv2d(e, "conv1", x,
+                       (skv_zoo_conv){.out = skv_zoo_scaled(e, 20), .kernel = 5, .stride = 1, .bias = true});
     x = skv_zoo_maxpool(e, x, 2, 2, 0);
-    x = skv_zoo_conv2d(e, "conv2", x, (skv_zoo_conv){.out = skv_zoo_scaled(e, 50), .kernel = 5, .stride = 1, .bias = true});
+    x = skv_zoo_conv2d(e, "conv2", x,
+                       (skv_zoo_conv){.out = skv_zoo_scaled(e, 50), .kernel = 5, .stride = 1, .bias = true});
     x = skv_zoo_maxpool(e, x, 2, 2, 0);
     x = skv_zoo_flatten(e, x);
     x = skv_zoo_relu(e, skv_zoo_linear(e, "fc1", x, skv_zoo_scaled(e, 500)));

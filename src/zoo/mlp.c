@@ -13,7 +13,8 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
         char *end;
         const long width = strtol(at, &end, 10);
         if (end == at || width < 1 || width > 1000000 || (*end && *end != ',')) {
-            e->b.status = SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "'%s' is not a list of layer widths (mlp:300,100)", e->arg);
+            e->b.status =
+                SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "'%s' is not a list of layer widths (mlp:300,100)", e->arg);
             return NULL;
         }
         snprintf(name, sizeof name, "fc%d", layer++);

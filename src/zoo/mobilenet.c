@@ -10,13 +10,16 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
                   {512, 1}, {512, 1}, {512, 1}, {512, 1}, {1024, 2}, {1024, 1}};
     char name[32];
     const int64_t first_stride = e->options->dims[1] < 64 ? 1 : 2;
-    x = skv_zoo_conv_bn_relu(e, "conv1", x, (skv_zoo_conv){.out = skv_zoo_scaled(e, 32), .kernel = 3, .stride = first_stride, .pad = 1});
+    x = skv_zoo_conv_bn_relu(
+        e, "conv1", x, (skv_zoo_conv){.out = skv_zoo_scaled(e, 32), .kernel = 3, .stride = first_stride, .pad = 1});
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         const int64_t in = skv_zoo_channels(x);
         snprintf(name, sizeof name, "block%zu.depthwise", i + 1);
-        x = skv_zoo_conv_bn_relu(e, name, x, (skv_zoo_conv){.out = in, .kernel = 3, .stride = layers[i].stride, .pad = 1, .groups = in});
+        x = skv_zoo_conv_bn_relu(
+            e, name, x, (skv_zoo_conv){.out = in, .kernel = 3, .stride = layers[i].stride, .pad = 1, .groups = in});
         snprintf(name, sizeof name, "block%zu.pointwise", i + 1);
-        x = skv_zoo_conv_bn_relu(e, name, x, (skv_zoo_conv){.out = skv_zoo_scaled(e, layers[i].out), .kernel = 1, .stride = 1});
+        x = skv_zoo_conv_bn_relu(e, name, x,
+                                 (skv_zoo_conv){.out = skv_zoo_scaled(e, layers[i].out), .kernel = 1, .stride = 1});
     }
     return skv_zoo_linear(e, "fc", skv_zoo_global_pool(e, x), e->options->classes);
 }

@@ -17,7 +17,8 @@ skive_value *skv_zoo_resnet_join(skv_zoo_env *e, const char *name, skive_value *
 
 skive_value *skv_zoo_resnet_stages(skv_zoo_env *e, skive_value *x, const int blocks[4], skv_zoo_block_fn block) {
     char name[32];
-    x = skv_zoo_conv_bn_relu(e, "conv1", x, (skv_zoo_conv){.out = skv_zoo_scaled(e, 64), .kernel = 7, .stride = 2, .pad = 3});
+    x = skv_zoo_conv_bn_relu(e, "conv1", x,
+                             (skv_zoo_conv){.out = skv_zoo_scaled(e, 64), .kernel = 7, .stride = 2, .pad = 3});
     x = skv_zoo_maxpool(e, x, 3, 2, 1);
     for (int s = 0; s < 4; s++) {
         for (int k = 0; k < blocks[s]; k++) {

@@ -6,7 +6,8 @@
 static skive_value *basic(skv_zoo_env *e, const char *name, skive_value *x, int64_t channels, int64_t stride) {
     char part[64];
     snprintf(part, sizeof part, "%s.conv1", name);
-    skive_value *y = skv_zoo_conv_bn_relu(e, part, x, (skv_zoo_conv){.out = channels, .kernel = 3, .stride = stride, .pad = 1});
+    skive_value *y =
+        skv_zoo_conv_bn_relu(e, part, x, (skv_zoo_conv){.out = channels, .kernel = 3, .stride = stride, .pad = 1});
     snprintf(part, sizeof part, "%s.conv2", name);
     y = skv_zoo_conv2d(e, part, y, (skv_zoo_conv){.out = channels, .kernel = 3, .stride = 1, .pad = 1});
     snprintf(part, sizeof part, "%s.conv2.bn", name);

@@ -8,7 +8,8 @@ static skive_value *block(skv_zoo_env *e, const char *name, skive_value *x, int6
     char part[64];
     skive_value *shortcut = x;
     snprintf(part, sizeof part, "%s.conv1", name);
-    skive_value *y = skv_zoo_conv_bn_relu(e, part, x, (skv_zoo_conv){.out = out, .kernel = 3, .stride = stride, .pad = 1});
+    skive_value *y =
+        skv_zoo_conv_bn_relu(e, part, x, (skv_zoo_conv){.out = out, .kernel = 3, .stride = stride, .pad = 1});
     snprintf(part, sizeof part, "%s.conv2", name);
     y = skv_zoo_conv2d(e, part, y, (skv_zoo_conv){.out = out, .kernel = 3, .stride = 1, .pad = 1});
     snprintf(part, sizeof part, "%s.conv2.bn", name);
@@ -24,7 +25,8 @@ static skive_value *block(skv_zoo_env *e, const char *name, skive_value *x, int6
 
 static skive_value *build(skv_zoo_env *e, skive_value *x) {
     char name[32];
-    x = skv_zoo_conv_bn_relu(e, "conv1", x, (skv_zoo_conv){.out = skv_zoo_scaled(e, 16), .kernel = 3, .stride = 1, .pad = 1});
+    x = skv_zoo_conv_bn_relu(e, "conv1", x,
+                             (skv_zoo_conv){.out = skv_zoo_scaled(e, 16), .kernel = 3, .stride = 1, .pad = 1});
     for (int s = 0; s < 3; s++) {
         for (int k = 0; k < 3; k++) {
             snprintf(name, sizeof name, "stage%d.block%d", s + 1, k + 1);

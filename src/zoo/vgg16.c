@@ -12,7 +12,9 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
     for (int s = 0; s < 5; s++) {
         for (int k = 0; k < stages[s].convs; k++) {
             snprintf(name, sizeof name, "stage%d.conv%d", s + 1, k + 1);
-            x = skv_zoo_conv_bn_relu(e, name, x, (skv_zoo_conv){.out = skv_zoo_scaled(e, stages[s].channels), .kernel = 3, .stride = 1, .pad = 1});
+            x = skv_zoo_conv_bn_relu(
+                e, name, x,
+                (skv_zoo_conv){.out = skv_zoo_scaled(e, stages[s].channels), .kernel = 3, .stride = 1, .pad = 1});
         }
         x = skv_zoo_maxpool(e, x, 2, 2, 0);
     }

@@ -10,7 +10,8 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
         for (int k = 0; k < 2; k++) {
             if (s == 0 && k == 1) continue; /* at full resolution one is enough */
             snprintf(name, sizeof name, "stage%d.conv%d", s + 1, k + 1);
-            x = skv_zoo_conv_bn_relu(e, name, x, (skv_zoo_conv){.out = skv_zoo_scaled(e, stages[s]), .kernel = 3, .stride = 1, .pad = 1});
+            x = skv_zoo_conv_bn_relu(
+                e, name, x, (skv_zoo_conv){.out = skv_zoo_scaled(e, stages[s]), .kernel = 3, .stride = 1, .pad = 1});
         }
         x = skv_zoo_maxpool(e, x, 2, 2, 0);
     }

@@ -20,7 +20,8 @@ const char *skive_zoo_name(size_t i) { return i < COUNT ? all[i]->name : NULL; }
 const char *skive_zoo_brief(size_t i) { return i < COUNT ? all[i]->brief : NULL; }
 
 skive_zoo_options skive_zoo_options_default(void) {
-    return (skive_zoo_options){.size = sizeof(skive_zoo_options), .rank = 3, .dims = {1, 28, 28}, .classes = 10, .seed = 1};
+    return (skive_zoo_options){
+        .size = sizeof(skive_zoo_options), .rank = 3, .dims = {1, 28, 28}, .classes = 10, .seed = 1};
 }
 
 static const skv_zoo *find(const char *spec) {
@@ -37,7 +38,8 @@ static skive_status not_found(skive_context *ctx, const char *spec) {
     for (size_t i = 0; i < COUNT; i++) skv_text_add(&names, "%s%s", i ? ", " : "", all[i]->name);
     skive_status status = names.status;
     if (status == SKIVE_OK) {
-        status = skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, spec, "no built-in network '%s'; there are: %s", spec, names.data);
+        status =
+            skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, spec, "no built-in network '%s'; there are: %s", spec, names.data);
     }
     skv_text_free(&names);
     return status;
@@ -48,7 +50,8 @@ static skive_status parse_arg(skv_zoo_env *e, const skv_zoo *z, const char *spec
     e->arg = colon ? colon + 1 : "";
     e->width = 1;
     if (!colon) return SKIVE_OK;
-    if (!z->syntax) return skv_fail_at(e->ctx, SKIVE_ERR_ARGUMENT, spec, "network '%s' takes nothing after a colon", z->name);
+    if (!z->syntax)
+        return skv_fail_at(e->ctx, SKIVE_ERR_ARGUMENT, spec, "network '%s' takes nothing after a colon", z->name);
     if (!z->scales) return SKIVE_OK;
     char *end;
     e->width = strtod(e->arg, &end);
@@ -69,7 +72,8 @@ static skive_status check_options(skive_context *ctx, const skv_zoo *z, const sk
                            z->name, z->sample_rank, o->rank);
     }
     for (int d = 0; d < o->rank; d++) {
-        if (o->dims[d] < 1) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "sample dimension %d is %lld", d, (long long)o->dims[d]);
+        if (o->dims[d] < 1)
+            return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "sample dimension %d is %lld", d, (long long)o->dims[d]);
     }
     return SKIVE_OK;
 }
@@ -91,7 +95,8 @@ static skive_status build(skv_zoo_env *e, const skv_zoo *z, skive_graph *g) {
     return skive_graph_infer(g);
 }
 
-skive_status skive_zoo_build(skive_context *ctx, const char *spec, const skive_zoo_options *options, skive_graph **out) {
+skive_status skive_zoo_build(skive_context *ctx, const char *spec, const skive_zoo_options *options,
+                             skive_graph **out) {
     const skive_zoo_options defaults = skive_zoo_options_default();
     skv_zoo_env e = {.ctx = ctx, .options = options ? options : &defaults};
     const skv_zoo *z = find(spec);

@@ -17,9 +17,9 @@ typedef struct skv_zoo_env {
 
 typedef struct skv_zoo {
     const char *name, *brief;
-    const char *syntax; /* of the arg; NULL: takes none */
-    bool scales;        /* the arg is a width multiplier */
-    int sample_rank;    /* 3: images [c][h][w]; 0: any, flattened */
+    const char *syntax;                                        /* of the arg; NULL: takes none */
+    bool scales;                                               /* the arg is a width multiplier */
+    int sample_rank;                                           /* 3: images [c][h][w]; 0: any, flattened */
     skive_value *(*build)(skv_zoo_env *e, skive_value *input); /* gives the logits */
 } skv_zoo;
 

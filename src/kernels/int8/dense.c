@@ -23,8 +23,8 @@ static int64_t part(int64_t total, int64_t n, int64_t i) { return total / n * i 
 static position position_of(const skv_q8_dense *d, const uint8_t *x, int64_t row) {
     const skv_geometry *g = &d->s.g;
     const int64_t out = skv_volume(g->out), at = row % out;
-    return (position){x + row / out * skv_volume(g->in) * d->s.c, at / g->out[2] / g->out[1], at / g->out[2] % g->out[1],
-                      at % g->out[2]};
+    return (position){x + row / out * skv_volume(g->in) * d->s.c, at / g->out[2] / g->out[1],
+                      at / g->out[2] % g->out[1], at % g->out[2]};
 }
 
 static void step(const skv_q8_dense *d, position *p) {
@@ -57,8 +57,8 @@ static void gather(const skv_q8_dense *d, const position *p, int64_t channel, vo
             if (!inside || hi <= lo) continue;
             const uint8_t *line = p->image + (id * g->in[1] + ih) * g->in[2] * d->s.c + channel;
             if (g->dilation[2] == 1 && d->s.groups == 1) {
-                d->gemm->copy(row, at + (size_t)(lo * d->per_in), line + (w0 + lo) * d->s.c, (size_t)((hi - lo) * d->s.c),
-                              d->x_zero);
+                d->gemm->copy(row, at + (size_t)(lo * d->per_in), line + (w0 + lo) * d->s.c,
+                              (size_t)((hi - lo) * d->s.c), d->x_zero);
                 continue;
             }
             for (int64_t kw = lo; kw < hi; kw++)
@@ -102,7 +102,8 @@ static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_
     position p = position_of(d, x, b->first);
     const int64_t channel = group * d->per_in;
     for (size_t t = 0; t < b->tiles; t++) {
-        const size_t rows = (size_t)(part(b->rows, (int64_t)b->tiles, (int64_t)t + 1) - part(b->rows, (int64_t)b->tiles, (int64_t)t));
+        const size_t rows =
+            (size_t)(part(b->rows, (int64_t)b->tiles, (int64_t)t + 1) - part(b->rows, (int64_t)b->tiles, (int64_t)t));
         const void **to = a + t * tile_pointers;
         if (!d->gathers) {
             point(d, &p, channel, rows, to);
@@ -120,7 +121,8 @@ static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_
         tile.b = d->b + index * d->panel_bytes;
         tile.init = d->init + index * gemm->nr;
         tile.multiplier = d->multiplier + index * gemm->nr;
-        char *column = y + ((size_t)b->first * (size_t)d->s.m + (size_t)(group * d->per_out) + panel * gemm->nr) * d->item;
+        char *column =
+            y + ((size_t)b->first * (size_t)d->s.m + (size_t)(group * d->per_out) + panel * gemm->nr) * d->item;
         for (size_t t = 0; t < b->tiles; t++) {
             const int64_t from = part(b->rows, (int64_t)b->tiles, (int64_t)t);
             tile.rows = (size_t)(part(b->rows, (int64_t)b->tiles, (int64_t)t + 1) - from);
@@ -135,7 +137,8 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
     const skv_q8_dense *d = c->n->state;
     const int threads = c->n->threads;
     const int64_t mr = (int64_t)d->gemm->mr, tiles = (d->rows + mr - 1) / mr;
-    const int64_t blocks = (tiles + (int64_t)d->block_tiles - 1) / (int64_t)d->block_tiles, pairs = blocks * d->s.groups;
+    const int64_t blocks = (tiles + (int64_t)d->block_tiles - 1) / (int64_t)d->block_tiles,
+                  pairs = blocks * d->s.groups;
     /* With few blocks the panels are shared out among the threads too. */
     int64_t chunks = pairs >= 2 * threads ? 1 : threads;
     if (chunks > (int64_t)d->panels) chunks = (int64_t)d->panels;
@@ -145,7 +148,8 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
         const int64_t pair = i / chunks, chunk = i % chunks, at = pair % blocks;
         /* blocks begin at whole tiles' boundaries of the even division, so none has more than block_tiles */
         const int64_t t0 = part(tiles, blocks, at), t1 = part(tiles, blocks, at + 1);
-        const block b = {part(d->rows, tiles, t0), part(d->rows, tiles, t1) - part(d->rows, tiles, t0), (size_t)(t1 - t0)};
+        const block b = {part(d->rows, tiles, t0), part(d->rows, tiles, t1) - part(d->rows, tiles, t0),
+                         (size_t)(t1 - t0)};
         run_part(d, &b, pair / blocks, (size_t)part((int64_t)d->panels, chunks, chunk),
                  (size_t)part((int64_t)d->panels, chunks, chunk + 1), c->in[0], c->out[0],
                  (char *)c->scratch + (size_t)omp_get_thread_num() * per_thread);

@@ -96,7 +96,8 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, skv_q_zero_point(n->ctx, n->node, "x_zero_point", &d->x_zero));
     SKV_GO(status, fail, skv_q_multipliers(n->ctx, n->node, s->m, &multiplier));
     SKV_GO(status, fail, size_up(n, d));
-    SKV_GO(status, fail, skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
+    SKV_GO(status, fail,
+           skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
     d->out = skv_q8_out_of(&r);
     d->item = d->out.real ? sizeof(float) : 1;
     const size_t panels = (size_t)s->groups * d->panels;

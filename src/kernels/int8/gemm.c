@@ -15,8 +15,11 @@ static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
         SKV_TRY(skv_q8_conv_shape(n, &s));
         n->in[0].layout = n->out[0].layout = SKV_NHWC;
     } else {
-        s = (skv_conv_shape){.n = n->in[0].type.dims[0].size, .c = n->in[0].type.dims[1].size,
-                             .m = n->in[1].type.dims[0].size, .groups = 1, .g = {.spatial = 1}};
+        s = (skv_conv_shape){.n = n->in[0].type.dims[0].size,
+                             .c = n->in[0].type.dims[1].size,
+                             .m = n->in[1].type.dims[0].size,
+                             .groups = 1,
+                             .g = {.spatial = 1}};
         for (int a = 0; a < SKV_SPATIAL; a++)
             s.g.in[a] = s.g.out[a] = s.g.kernel[a] = s.g.stride[a] = s.g.dilation[a] = 1;
     }
@@ -25,17 +28,17 @@ static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
 
 static const char *const ops[] = {"QConv", "QGemm", NULL};
 
-#define RECORD(id, level, text)                                                                                        \
-    static skive_status prepare_##id(skv_kernel_node *n) { return prepare(n, skv_q8_gemm_##id()); }                    \
-    const skv_kernel skv_kernel_int8_gemm_##id = {                                                                     \
-        .name = "qgemm_u8s8_" #id,                                                                                     \
-        .brief = text,                                                                                                 \
-        .ops = ops,                                                                                                    \
-        .isa = level,                                                                                                  \
-        .applicable = applicable,                                                                                      \
-        .prepare = prepare_##id,                                                                                       \
-        .run = skv_q8_dense_run,                                                                                       \
-        .destroy = skv_q8_dense_destroy,                                                                               \
+#define RECORD(id, level, text)                                                                     \
+    static skive_status prepare_##id(skv_kernel_node *n) { return prepare(n, skv_q8_gemm_##id()); } \
+    const skv_kernel skv_kernel_int8_gemm_##id = {                                                  \
+        .name = "qgemm_u8s8_" #id,                                                                  \
+        .brief = text,                                                                              \
+        .ops = ops,                                                                                 \
+        .isa = level,                                                                               \
+        .applicable = applicable,                                                                   \
+        .prepare = prepare_##id,                                                                    \
+        .run = skv_q8_dense_run,                                                                    \
+        .destroy = skv_q8_dense_destroy,                                                            \
     }
 #if defined(__x86_64__)
 RECORD(vnni, SKV_ISA_AVX512_VNNI, "integer convolution and product, tiles of 14 x 32 with vpdpbusd");

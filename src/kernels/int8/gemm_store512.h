@@ -5,8 +5,8 @@
 #ifndef SKV_GEMM_STORE512_H
 #define SKV_GEMM_STORE512_H
 
-static inline __attribute__((always_inline)) __m512i narrow16(__m512i a0, __m512i a1, __m512 m0, __m512 m1, __m512 limit,
-                                                              __m512i zero) {
+static inline __attribute__((always_inline)) __m512i narrow16(__m512i a0, __m512i a1, __m512 m0, __m512 m1,
+                                                              __m512 limit, __m512i zero) {
     const __m512 t0 = _mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(a0), m0), limit);
     const __m512 t1 = _mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(a1), m1), limit);
     return _mm512_adds_epi16(_mm512_packs_epi32(_mm512_cvtps_epi32(t0), _mm512_cvtps_epi32(t1)), zero);

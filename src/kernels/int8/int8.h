@@ -17,22 +17,22 @@
 
 /* From exact int32 to an output element. int8 outputs are computed as uint8 ones that are 128 higher, then flipped. */
 typedef struct skv_q8_out {
-    bool real;     /* float32 output: the product only */
-    float limit;   /* clamp_hi - y_zero_point: t beyond it would not fit int32 */
-    int32_t zero;  /* y_zero_point */
+    bool real;    /* float32 output: the product only */
+    float limit;  /* clamp_hi - y_zero_point: t beyond it would not fit int32 */
+    int32_t zero; /* y_zero_point */
     uint8_t lo, hi, flip;
 } skv_q8_out;
 skv_q8_out skv_q8_out_of(const skv_requant *r);
 
 typedef struct skv_q8_tile {
-    size_t rows, columns; /* <= mr, <= nr */
-    size_t taps, groups;  /* k = taps * groups * k_group */
-    const void *const *a; /* [taps][rows]: groups * k_group numbers each */
-    const void *b;        /* the panel */
-    const int32_t *init;      /* [nr] in panel order */
-    const float *multiplier;  /* [nr] in panel order */
-    void *y;                  /* first element of the first row */
-    size_t y_stride;          /* bytes from row to row */
+    size_t rows, columns;    /* <= mr, <= nr */
+    size_t taps, groups;     /* k = taps * groups * k_group */
+    const void *const *a;    /* [taps][rows]: groups * k_group numbers each */
+    const void *b;           /* the panel */
+    const int32_t *init;     /* [nr] in panel order */
+    const float *multiplier; /* [nr] in panel order */
+    void *y;                 /* first element of the first row */
+    size_t y_stride;         /* bytes from row to row */
     const skv_q8_out *out;
 } skv_q8_tile;
 

@@ -54,8 +54,8 @@ static skive_status make_attr(skv_kernel_node *n, bool sum, dnnl_primitive_attr_
 }
 
 /* The best implementation for these layouts; *rank 0 when there is none. */
-static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, const_dnnl_primitive_attr_t attr, skv_layout x,
-                                skv_layout y, conv_state *st, dnnl_primitive_desc_t *out, int *rank) {
+static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, const_dnnl_primitive_attr_t attr,
+                                skv_layout x, skv_layout y, conv_state *st, dnnl_primitive_desc_t *out, int *rank) {
     dnnl_memory_desc_t x_md, y_md, w_md;
     dnnl_convolution_desc_t desc;
     *out = NULL;
@@ -116,7 +116,8 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
     st->has_bias = has_input(n, 2);
     st->has_sum = has_input(n, 3);
     if (!skv_dnnl_conv_read(n, &n->in[0].type, &n->in[1].type, &c, &why)) return SKIVE_ERR_INTERNAL;
-    if (st->has_bias && !skv_dnnl_md_dims(SKIVE_F32, 1, &c.s.m, &st->bias_md)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its bias");
+    if (st->has_bias && !skv_dnnl_md_dims(SKIVE_F32, 1, &c.s.m, &st->bias_md))
+        return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its bias");
     SKV_GO(status, done, make_attr(n, st->has_sum, &attr));
     SKV_GO(status, done, choose(n, &c, attr, st, &desc));
     SKV_GO(status, done, skv_dnnl_prim_from(n->ctx, desc, n->threads, "convolution", &st->prim));
@@ -124,7 +125,8 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
         status = SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its weights");
         goto done;
     }
-    SKV_GO(status, done, skv_dnnl_operand_prepare(n, 1, &w_plain, skv_dnnl_prim_md(&st->prim, dnnl_query_weights_md, 0), &st->w));
+    SKV_GO(status, done,
+           skv_dnnl_operand_prepare(n, 1, &w_plain, skv_dnnl_prim_md(&st->prim, dnnl_query_weights_md, 0), &st->w));
     SKV_GO(status, done, skv_scratch_add(n, st->prim.scratch_bytes, &st->scratch_offset));
     if (st->has_sum) {
         n->in[3].layout = n->out[0].layout;

@@ -5,9 +5,9 @@
 
 typedef struct grad_state {
     skv_dnnl_prim prim;
-    skv_dnnl_operand w;      /* of the input's gradient */
+    skv_dnnl_operand w; /* of the input's gradient */
     dnnl_memory_desc_t bias_md, dw_plain;
-    skv_dnnl_prim unpack;    /* of the weight's gradient, when it is not made plain */
+    skv_dnnl_prim unpack; /* of the weight's gradient, when it is not made plain */
     size_t scratch_offset, dw_offset;
     bool has_bias, unpacks;
 } grad_state;
@@ -27,8 +27,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 }
 
 /* A forward descriptor is asked for as a hint. */
-static dnnl_status_t describe(const skv_kernel_node *n, const skv_dnnl_conv *c, const grad_state *st, skv_layout x, skv_layout y,
-                              const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
+static dnnl_status_t describe(const skv_kernel_node *n, const skv_dnnl_conv *c, const grad_state *st, skv_layout x,
+                              skv_layout y, const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
     dnnl_memory_desc_t x_md, y_md, w_md;
     dnnl_convolution_desc_t forward, backward;
     dnnl_primitive_desc_t hint = NULL;
@@ -38,23 +38,24 @@ static dnnl_status_t describe(const skv_kernel_node *n, const skv_dnnl_conv *c, 
         return dnnl_unimplemented;
     }
     const dnnl_memory_desc_t *bias = st->has_bias ? &st->bias_md : NULL;
-    dnnl_status_t s = dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct, &x_md, &w_md,
-                                                                 bias, &y_md, c->strides, c->dilates, c->pad_lo, c->pad_hi);
+    dnnl_status_t s =
+        dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct, &x_md,
+                                                   &w_md, bias, &y_md, c->strides, c->dilates, c->pad_lo, c->pad_hi);
     if (s == dnnl_success) s = dnnl_primitive_desc_create(&hint, &forward, attr, skv_dnnl_engine(), NULL);
     if (s == dnnl_success && by_weight(n)) {
-        s = dnnl_dilated_convolution_backward_weights_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, bias, &y_md, c->strides,
-                                                                c->dilates, c->pad_lo, c->pad_hi);
+        s = dnnl_dilated_convolution_backward_weights_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, bias,
+                                                                &y_md, c->strides, c->dilates, c->pad_lo, c->pad_hi);
     } else if (s == dnnl_success) {
-        s = dnnl_dilated_convolution_backward_data_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, &y_md, c->strides,
-                                                             c->dilates, c->pad_lo, c->pad_hi);
+        s = dnnl_dilated_convolution_backward_data_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, &y_md,
+                                                             c->strides, c->dilates, c->pad_lo, c->pad_hi);
     }
     if (s == dnnl_success) s = dnnl_primitive_desc_create(out, &backward, attr, skv_dnnl_engine(), hint);
     if (hint) dnnl_primitive_desc_destroy(hint);
     return s;
 }
 
-static skive_status choose(skv_kernel_node *n, const skv_dnnl_conv *c, const grad_state *st, const_dnnl_primitive_attr_t attr,
-                           dnnl_primitive_desc_t *best) {
+static skive_status choose(skv_kernel_node *n, const skv_dnnl_conv *c, const grad_state *st,
+                           const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *best) {
     skv_layout xs[3];
     const size_t count = skv_dnnl_conv_layouts(c->s.c, n->in[x_index(n)].layout, xs);
     int best_rank = 0;
@@ -70,8 +71,10 @@ static skive_status choose(skv_kernel_node *n, const skv_dnnl_conv *c, const gra
                 if (*best) dnnl_primitive_desc_destroy(*best);
                 *best = desc;
                 best_rank = rank;
-                if (by_weight(n)) n->in[1].layout = xs[i];
-                else n->out[0].layout = xs[i];
+                if (by_weight(n))
+                    n->in[1].layout = xs[i];
+                else
+                    n->out[0].layout = xs[i];
                 n->in[0].layout = ys[k];
             } else if (desc) {
                 dnnl_primitive_desc_destroy(desc);
@@ -110,7 +113,8 @@ static skive_status set_up(skv_kernel_node *n, grad_state *st) {
     skive_status status;
     if (!skv_dnnl_conv_read(n, &n->in[x_index(n)].type, &n->in[w_index(n)].type, &c, &why)) return SKIVE_ERR_INTERNAL;
     st->has_bias = by_weight(n) && n->n_out > 1 && !n->out[1].absent;
-    if (!skv_dnnl_md_dims(SKIVE_F32, 1, &c.s.m, &st->bias_md) || !skv_dnnl_md_dims(SKIVE_F32, c.w_rank, c.w_dims, &st->dw_plain)) {
+    if (!skv_dnnl_md_dims(SKIVE_F32, 1, &c.s.m, &st->bias_md) ||
+        !skv_dnnl_md_dims(SKIVE_F32, c.w_rank, c.w_dims, &st->dw_plain)) {
         return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its weights");
     }
     SKV_GO(status, done, skv_dnnl_attr(n->ctx, &attr));
@@ -120,7 +124,9 @@ static skive_status set_up(skv_kernel_node *n, grad_state *st) {
         SKV_GO(status, done, set_up_weight(n, st));
     } else {
         n->skips_input_data[2] = true;
-        SKV_GO(status, done, skv_dnnl_operand_prepare(n, 1, &st->dw_plain, skv_dnnl_prim_md(&st->prim, dnnl_query_weights_md, 0), &st->w));
+        SKV_GO(status, done,
+               skv_dnnl_operand_prepare(n, 1, &st->dw_plain, skv_dnnl_prim_md(&st->prim, dnnl_query_weights_md, 0),
+                                        &st->w));
     }
     status = skv_scratch_add(n, st->prim.scratch_bytes, &st->scratch_offset);
 done:

@@ -1,7 +1,8 @@
 /* What convolutions forward and backward share. */
 #include "kernels/onednn/convolution.h"
 
-bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out, skv_why *why) {
+bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out,
+                        skv_why *why) {
     int64_t x_dims[SKIVE_MAX_RANK], w_dims[SKIVE_MAX_RANK];
     if (x->rank < 3 || x->rank > 4) return skv_decline(why, "rank %d", x->rank);
     if (x->dtype != SKIVE_F32 || w->dtype != SKIVE_F32) return skv_decline(why, "not float32");

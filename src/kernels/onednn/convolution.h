@@ -13,7 +13,8 @@ typedef struct skv_dnnl_conv {
 } skv_dnnl_conv;
 
 /* From the types of x [n][c][...] and w. False (with a reason) when oneDNN is not asked for this form. */
-bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out, skv_why *why);
+bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out,
+                        skv_why *why);
 /* Layouts worth trying for a value of `channels` channels that is offered as `offered`; n <= 3. */
 size_t skv_dnnl_conv_layouts(int64_t channels, skv_layout offered, skv_layout out[3]);
 

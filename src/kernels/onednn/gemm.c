@@ -21,10 +21,12 @@ static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in &
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
     for (size_t i = 0; i < n->n_in; i++) {
-        if (!n->in[i].absent && !skv_dnnl_f32(&n->in[i])) return skv_decline(why, "input %zu is not float32, or empty", i);
+        if (!n->in[i].absent && !skv_dnnl_f32(&n->in[i]))
+            return skv_decline(why, "input %zu is not float32, or empty", i);
     }
     if (n->in[0].type.rank < 2 || n->in[1].type.rank != 2) return skv_decline(why, "not a product of two matrices");
-    if (!skv_node_is(n->node, "MatMul") && n->in[0].type.rank != 2) return skv_decline(why, "not a product of two matrices");
+    if (!skv_node_is(n->node, "MatMul") && n->in[0].type.rank != 2)
+        return skv_decline(why, "not a product of two matrices");
     if (!skv_dnnl_f32(&n->out[0])) return skv_decline(why, "empty output");
     return true;
 }
@@ -50,7 +52,8 @@ static skive_status prepare(skv_kernel_node *n) {
     st->has_bias = has_input(n, 2) && st->beta != 0;
     if (st->has_bias) {
         const skive_type *c = &n->in[2].type;
-        const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1].size : 1, rows = c->rank > 1 ? c->dims[c->rank - 2].size : 1;
+        const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1].size : 1,
+                      rows = c->rank > 1 ? c->dims[c->rank - 2].size : 1;
         st->bias_column = columns > 1 ? 1 : 0;
         st->bias_row = rows > 1 ? columns : 0;
     }
@@ -81,9 +84,9 @@ static skive_status run(const skv_kernel_call *c) {
     if (st->has_bias) write_bias(st, c->in[2], y);
     const int before = omp_get_max_threads();
     omp_set_num_threads(c->n->threads);
-    const dnnl_status_t s = dnnl_sgemm(st->trans_a ? 'T' : 'N', st->trans_b ? 'T' : 'N', st->m, st->n, st->k, st->alpha, c->in[0],
-                                       st->trans_a ? st->m : st->k, c->in[1], st->trans_b ? st->k : st->n, st->has_bias ? 1.0f : 0.0f,
-                                       y, st->n);
+    const dnnl_status_t s = dnnl_sgemm(st->trans_a ? 'T' : 'N', st->trans_b ? 'T' : 'N', st->m, st->n, st->k, st->alpha,
+                                       c->in[0], st->trans_a ? st->m : st->k, c->in[1], st->trans_b ? st->k : st->n,
+                                       st->has_bias ? 1.0f : 0.0f, y, st->n);
     omp_set_num_threads(before);
     SKV_TRY(skv_dnnl_status(c->ctx, s, "matrix product"));
     finish(st, st->residual ? c->in[st->residual] : NULL, y);
