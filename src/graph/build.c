@@ -140,11 +140,20 @@ static skive_status check_values(skive_graph *g, const char *op, skive_value *co
     return SKIVE_OK;
 }
 
+/* Room for the uses of all inputs. A value may stand in several places, so each is counted at once, and taken back. */
 static skive_status reserve_uses(skive_value *const *inputs, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (inputs[i]) SKV_TRY(skv_use_reserve(inputs[i], (uint32_t)n)); /* one value may stand in several places */
+    skive_status status = SKIVE_OK;
+    size_t counted = 0;
+    for (; counted < n; counted++) {
+        if (!inputs[counted]) continue;
+        status = skv_use_reserve(inputs[counted], 1);
+        if (status != SKIVE_OK) break;
+        inputs[counted]->n_uses++;
     }
-    return SKIVE_OK;
+    while (counted-- > 0) {
+        if (inputs[counted]) inputs[counted]->n_uses--;
+    }
+    return status;
 }
 
 skive_status skv_graph_new_node(skive_graph *g, const char *op, const char *domain, const char *name,
