@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# clang-format and clang-tidy over the whole tree.
+# clang-format and clang-tidy over the whole tree, and whether the generated pages are up to date.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/format.sh --check
 cmake --preset clang >/dev/null
 cmake --build build-clang -j "$(nproc)"
+scripts/docs.sh build-clang --check
 git ls-files -z 'src/*.c' 'cli/*.c' | xargs -0 -n 8 -P "$(nproc)" clang-tidy -p build-clang --quiet

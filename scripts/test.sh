@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold: the tests with gcc and warnings as errors, the same under the sanitizers, a build with clang,
-# the formatting, and a user's program against the installed library. Ends with the figures of the full run.
+# and a user's program against the installed library. Ends with the figures of the full run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -14,12 +14,6 @@ cmake --build build-ci -j "$jobs"
 say "clang, warnings are errors"
 cmake --preset clang >/dev/null
 cmake --build build-clang -j "$jobs"
-
-say "formatting"
-scripts/format.sh --check
-
-say "generated pages"
-scripts/docs.sh build-ci --check
 
 say "installed library"
 tests/install/run.sh build-ci
