@@ -27,6 +27,16 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
+/* Order of two elements: -1, 0, 1; NaN is below everything it stands after. */
+static int compare(const skive_tensor *x, size_t i, size_t j) {
+    if (skv_dtype_is_float(x->dtype)) {
+        const double a = skv_load_f64(x->dtype, x->data, i), b = skv_load_f64(x->dtype, x->data, j);
+        return a > b ? 1 : a == b ? 0 : -1;
+    }
+    const int64_t a = skv_load_bits(x->dtype, x->data, i), b = skv_load_bits(x->dtype, x->data, j);
+    return a == b ? 0 : (x->dtype == SKIVE_U64 ? (uint64_t)a > (uint64_t)b : a > b) ? 1 : -1;
+}
+
 static skive_status run(const skv_eval *c) {
     const skive_tensor *x = c->in[0];
     const int axis = (int)skv_axis(skv_attr_int(c->node, "axis", 0), x->rank);
@@ -37,13 +47,10 @@ static skive_status run(const skv_eval *c) {
     for (int64_t o = 0; o < outer; o++) {
         for (int64_t i = 0; i < inner; i++) {
             int64_t best = 0;
-            double top = skive_tensor_get(x, o * x->dims[axis] * inner + i);
+            const size_t first = (size_t)(o * x->dims[axis] * inner + i);
             for (int64_t k = 1; k < x->dims[axis]; k++) {
-                const double v = skive_tensor_get(x, (o * x->dims[axis] + k) * inner + i);
-                if (v > top || (last && v == top)) {
-                    best = k;
-                    top = v;
-                }
+                const int order = compare(x, first + (size_t)(k * inner), first + (size_t)(best * inner));
+                if (order > 0 || (last && order == 0)) best = k;
             }
             y[o * inner + i] = best;
         }

@@ -12,12 +12,11 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
 }
 
 static skive_status infer(skv_infer *c) {
-    static const char *const names[] = {"", "low", "high"};
     SKV_TRY(skv_infer_want_numeric(c, 0));
     for (size_t i = 1; i < c->n_in; i++) {
         const skive_type *t = skv_infer_in(c, i);
         bool one = t->rank <= 0 || (t->rank == 1 && (t->dims[0].size == 1 || t->dims[0].size < 0));
-        if (!one) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "the %s bound is not a scalar", names[i]);
+        if (!one) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "the %s bound is not a scalar", i == 1 ? "low" : "high");
         SKV_TRY(skv_infer_one_type(c, 0, i));
     }
     return skv_infer_same(c);

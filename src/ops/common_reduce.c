@@ -43,13 +43,36 @@ skive_status skv_reduce_infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
+/* A sum being folded. */
+typedef union cell {
+    double real;
+    int64_t whole;
+} cell;
+
+/* uint64 in the order of int64. */
+static int64_t ordered_bits(const skv_reducer *r, skive_dtype t, int64_t bits) {
+    return r->ordered && t == SKIVE_U64 ? (int64_t)((uint64_t)bits ^ (1ull << 63)) : bits;
+}
+
+static void store_cell(const skv_reducer *r, const skive_tensor *y, int64_t i, bool whole, cell sum, int64_t n) {
+    if (!whole) {
+        skv_store_f64(y->dtype, y->data, (size_t)i, r->finish ? r->finish(sum.real, (double)n) : sum.real);
+        return;
+    }
+    const int64_t v = ordered_bits(r, y->dtype, r->whole_finish ? r->whole_finish(sum.whole, n) : sum.whole);
+    if (r->ordered && y->dtype != SKIVE_U64)
+        skv_store_i64(y->dtype, y->data, (size_t)i, v); /* the start of an empty cell is the type's own limit */
+    else
+        skv_store_wrap(y->dtype, y->data, (size_t)i, v);
+}
+
 skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r) {
-    const skive_tensor *x = c->in[0];
-    skive_tensor *y = c->out[0];
+    const skive_tensor *x = c->in[0], *y = c->out[0];
     const int64_t n = skive_tensor_count(x), m = skive_tensor_count(y);
+    const bool whole = r->whole && !skv_dtype_is_float(x->dtype);
     int64_t step[SKIVE_MAX_RANK], index[SKIVE_MAX_RANK] = {0}, at = 0, stride = 1;
     uint32_t mask;
-    double *sum = NULL;
+    cell *sum = NULL;
     if (!skv_reduce_axes(c->node, c->n_in > 1 ? c->in[1] : NULL, x->rank, &mask)) {
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': axes do not fit", c->node->name);
     }
@@ -57,10 +80,23 @@ skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r) {
         step[d] = mask >> d & 1u ? 0 : stride;
         if (step[d]) stride *= x->dims[d];
     }
+    if (stride != m || x->dtype != y->dtype) {
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the result is not the planned one",
+                           c->node->name);
+    }
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)m, sizeof *sum, &sum));
-    for (int64_t i = 0; i < m; i++) sum[i] = r->start;
+    for (int64_t i = 0; i < m; i++) {
+        if (whole)
+            sum[i].whole = r->whole_start;
+        else
+            sum[i].real = r->start;
+    }
     for (int64_t i = 0; i < n; i++) {
-        sum[at] = r->step(sum[at], skive_tensor_get(x, i));
+        if (whole)
+            sum[at].whole =
+                r->whole(sum[at].whole, ordered_bits(r, x->dtype, skv_load_bits(x->dtype, x->data, (size_t)i)));
+        else
+            sum[at].real = r->step(sum[at].real, skv_load_f64(x->dtype, x->data, (size_t)i));
         for (int d = x->rank - 1; d >= 0; d--) {
             at += step[d];
             if (++index[d] < x->dims[d]) break;
@@ -68,8 +104,7 @@ skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r) {
             index[d] = 0;
         }
     }
-    const double cell = m > 0 ? (double)n / (double)m : 0;
-    for (int64_t i = 0; i < m; i++) skive_tensor_set(y, i, r->finish ? r->finish(sum[i], cell) : sum[i]);
+    for (int64_t i = 0; i < m; i++) store_cell(r, y, i, whole, sum[i], m > 0 ? n / m : 0);
     skv_free(c->ctx, sum);
     return SKIVE_OK;
 }

@@ -7,12 +7,16 @@
 extern const skv_attr_spec skv_reduce_attrs[2]; /* keepdims, noop_with_empty_axes */
 
 skive_status skv_reduce_infer(skv_infer *c);
-/* out = finish(fold of step over the elements of each cell, number of elements). Elements of 64-bit integers pass
- * through double. */
+/* out = finish(fold of step over the elements of each cell, number of elements). Floats are folded in double and rounded
+ * once; integers by `whole` exactly, a sum modulo its width. */
 typedef struct skv_reducer {
     double start;
     double (*step)(double sum, double x);
     double (*finish)(double sum, double n); /* NULL: the sum */
+    int64_t whole_start;
+    int64_t (*whole)(int64_t sum, int64_t x);        /* NULL: integers pass through double, too */
+    int64_t (*whole_finish)(int64_t sum, int64_t n); /* NULL: the sum */
+    bool ordered;                                    /* a largest or smallest: uint64 is compared as such */
 } skv_reducer;
 skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r);
 void skv_reduce_couple(skv_couple *c);

@@ -9,30 +9,37 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
+/* Sums are kept in double and rounded once. */
 static skive_status run(const skv_eval *c) {
-    const skive_tensor *dy = c->in[0], *index = c->in[1];
-    skive_tensor *dx = c->out[0];
+    const skive_tensor *dy = c->in[0], *index = c->in[1], *dx = c->out[0];
     const int axis = (int)skv_axis(skv_attr_int(c->node, "axis", 0), dx->rank);
-    const int64_t n = skive_tensor_count(index), size = dx->dims[axis];
+    const int64_t n = skive_tensor_count(index), size = axis < 0 ? 0 : dx->dims[axis], total = skive_tensor_count(dx);
     int64_t outer = 1, inner = 1;
+    double *sum = NULL;
+    skive_status status = SKIVE_OK;
     for (int d = 0; d < axis; d++) outer *= dx->dims[d];
     for (int d = axis + 1; d < dx->rank; d++) inner *= dx->dims[d];
-    memset(dx->data, 0, skive_tensor_bytes(dx));
-    for (int64_t o = 0; o < outer; o++) {
-        for (int64_t k = 0; k < n; k++) {
-            int64_t i = (int64_t)skive_tensor_get(index, k);
-            if (i < 0) i += size;
-            if (i < 0 || i >= size)
-                return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                                   "node '%s': an index is outside a dimension of %lld", c->node->name,
-                                   (long long)size);
-            for (int64_t j = 0; j < inner; j++) {
-                const int64_t to = (o * size + i) * inner + j;
-                skive_tensor_set(dx, to, skive_tensor_get(dx, to) + skive_tensor_get(dy, (o * n + k) * inner + j));
-            }
+    if (axis < 0 || skive_tensor_count(dy) != outer * n * inner) {
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "node '%s': the gradient is not of the gathered shape", c->node->name);
+    }
+    SKV_TRY(skv_alloc_array(c->ctx, (size_t)total, sizeof *sum, &sum));
+    for (int64_t k = 0; k < n && status == SKIVE_OK; k++) {
+        int64_t i = skv_load_i64(index->dtype, index->data, (size_t)k);
+        if (i < 0) i += size;
+        if (i < 0 || i >= size) {
+            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                                 "node '%s': an index is outside a dimension of %lld", c->node->name, (long long)size);
+            continue;
+        }
+        for (int64_t o = 0; o < outer; o++) {
+            for (int64_t j = 0; j < inner; j++)
+                sum[(o * size + i) * inner + j] += skv_load_f64(dy->dtype, dy->data, (size_t)((o * n + k) * inner + j));
         }
     }
-    return SKIVE_OK;
+    for (int64_t i = 0; i < total && status == SKIVE_OK; i++) skv_store_f64(dx->dtype, dx->data, (size_t)i, sum[i]);
+    skv_free(c->ctx, sum);
+    return status;
 }
 
 static const skv_op_case cases[] = {

@@ -16,7 +16,11 @@ static skive_status run(const skv_eval *c) {
 static skive_status grad(skv_grad *c) {
     skive_value *x = c->node->inputs[0];
     if (!c->need[0]) return SKIVE_OK;
-    skive_value *unit = skv_g2(c->b, "Div", x, skv_reduce_keep(c, c->node->outputs[0]));
+    /* at the origin, where there is no gradient, 0 is taken: x / 1 */
+    skive_value *norm = skv_reduce_keep(c, c->node->outputs[0]);
+    skive_value *zero = skv_g2(c->b, "Equal", norm, skv_g_scalar(c->b, x, 0));
+    norm = skv_g3(c->b, "Where", zero, skv_g_scalar(c->b, x, 1), norm);
+    skive_value *unit = skv_g2(c->b, "Div", x, norm);
     c->din[0] = skv_g2(c->b, "Mul", unit, skv_reduce_keep(c, c->dout[0]));
     return c->b->status;
 }

@@ -4,8 +4,11 @@
 
 static double step(double best, double x) { return x > best || isnan(x) ? x : best; }
 
+static int64_t whole(int64_t best, int64_t x) { return x > best ? x : best; }
+
 static skive_status run(const skv_eval *c) {
-    static const skv_reducer r = {.start = -INFINITY, .step = step, .finish = NULL};
+    static const skv_reducer r = {
+        .start = -INFINITY, .step = step, .finish = NULL, .whole_start = INT64_MIN, .whole = whole, .ordered = true};
     return skv_reduce_run(c, &r);
 }
 
@@ -18,6 +21,12 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
+    {.name = "int64 beyond 2^53",
+     CASE_ATTRS(CASE_INT("keepdims", 0)),
+     CASE_IN({CASE_I64(3), CASE_VALUES(9007199254740992, 9007199254740994, -3)}),
+     .n_out = 1,
+     CASE_EXPECT(9007199254740994),
+     .no_grad = true},
     {.name = "last axis",
      CASE_ATTRS(CASE_INT("keepdims", 0)),
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 5, 3, 4, 2, 4.5)}, CASE_LIST(1, -1)),

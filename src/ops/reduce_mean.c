@@ -5,8 +5,12 @@
 static double step(double sum, double x) { return sum + x; }
 static double finish(double sum, double n) { return sum / n; }
 
+static int64_t whole(int64_t sum, int64_t x) { return (int64_t)((uint64_t)sum + (uint64_t)x); }
+static int64_t whole_finish(int64_t sum, int64_t n) { return n > 0 ? sum / n : 0; }
+
 static skive_status run(const skv_eval *c) {
-    static const skv_reducer r = {.start = 0, .step = step, .finish = finish};
+    static const skv_reducer r = {
+        .start = 0, .step = step, .finish = finish, .whole = whole, .whole_finish = whole_finish};
     return skv_reduce_run(c, &r);
 }
 
@@ -26,6 +30,12 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
+    {.name = "int64 truncates",
+     CASE_ATTRS(CASE_INT("keepdims", 0)),
+     CASE_IN({CASE_I64(3), CASE_VALUES(1, 2, 2)}),
+     .n_out = 1,
+     CASE_EXPECT(1),
+     .no_grad = true},
     {.name = "last axis",
      CASE_ATTRS(CASE_INT("keepdims", 0)),
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(1, -1)),

@@ -4,8 +4,10 @@
 
 static double step(double sum, double x) { return sum + x; }
 
+static int64_t whole(int64_t sum, int64_t x) { return (int64_t)((uint64_t)sum + (uint64_t)x); }
+
 static skive_status run(const skv_eval *c) {
-    static const skv_reducer r = {.start = 0, .step = step, .finish = NULL};
+    static const skv_reducer r = {.start = 0, .step = step, .finish = NULL, .whole = whole};
     return skv_reduce_run(c, &r);
 }
 
@@ -15,6 +17,12 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
+    {.name = "int64 beyond 2^53",
+     CASE_ATTRS(CASE_INT("keepdims", 0)),
+     CASE_IN({CASE_I64(3), CASE_VALUES(9007199254740992, 1, 1)}),
+     .n_out = 1,
+     CASE_EXPECT(9007199254740994),
+     .no_grad = true},
     {.name = "last axis",
      CASE_ATTRS(CASE_INT("keepdims", 0)),
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(1, -1)),

@@ -32,6 +32,7 @@ static skive_status infer(skv_infer *c) {
     int64_t given[MAX_PARTS], sizes[MAX_PARTS];
     int n_given = -1, axis;
     const int n = (int)c->n_out;
+    if (n < 1) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': a split without parts", c->node->name);
     if (n > MAX_PARTS) return SKV_INFER_FAIL(c, SKIVE_ERR_LIMIT, "node '%s': %d parts are too many", c->node->name, n);
     for (int i = 0; i < n; i++) c->out[i] = *x;
     if (x->rank < 0) return SKIVE_OK;
@@ -108,6 +109,8 @@ static void couple(skv_couple *c) {
 
 static skive_status import(skive_graph *g, skive_node *n, int from) {
     if (from < 13) SKV_TRY(skv_import_ints(g, n, "split", 1));
+    /* Before 18 parts without sizes were equal; since then their number must be said. */
+    if (from < 18 && !skv_node_in(n, 1)) return skv_node_set_attr(n, &SKV_INT("num_outputs", n->n_outputs));
     return SKIVE_OK;
 }
 
