@@ -66,7 +66,7 @@ static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, cons
     dnnl_status_t s = dnnl_dilated_convolution_forward_desc_init(&desc, kind, dnnl_convolution_direct, &x_md, &w_md,
                                                                  st->has_bias ? &st->bias_md : NULL, &y_md, c->strides,
                                                                  c->dilates, c->pad_lo, c->pad_hi);
-    if (s == dnnl_success) s = dnnl_primitive_desc_create(out, &desc, attr, skv_dnnl_engine(), NULL);
+    if (s == dnnl_success) s = skv_dnnl_desc_create(&desc, attr, NULL, n->threads, out);
     if (s == dnnl_out_of_memory) return skv_dnnl_status(n->ctx, s, "convolution");
     if (s == dnnl_success) *rank = skv_dnnl_rank(*out);
     return SKIVE_OK;

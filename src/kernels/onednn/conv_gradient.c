@@ -41,7 +41,7 @@ static dnnl_status_t describe(const skv_kernel_node *n, const skv_dnnl_conv *c, 
     dnnl_status_t s =
         dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct, &x_md,
                                                    &w_md, bias, &y_md, c->strides, c->dilates, c->pad_lo, c->pad_hi);
-    if (s == dnnl_success) s = dnnl_primitive_desc_create(&hint, &forward, attr, skv_dnnl_engine(), NULL);
+    if (s == dnnl_success) s = skv_dnnl_desc_create(&forward, attr, NULL, n->threads, &hint);
     if (s == dnnl_success && by_weight(n)) {
         s = dnnl_dilated_convolution_backward_weights_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, bias,
                                                                 &y_md, c->strides, c->dilates, c->pad_lo, c->pad_hi);
@@ -49,7 +49,7 @@ static dnnl_status_t describe(const skv_kernel_node *n, const skv_dnnl_conv *c, 
         s = dnnl_dilated_convolution_backward_data_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, &y_md,
                                                              c->strides, c->dilates, c->pad_lo, c->pad_hi);
     }
-    if (s == dnnl_success) s = dnnl_primitive_desc_create(out, &backward, attr, skv_dnnl_engine(), hint);
+    if (s == dnnl_success) s = skv_dnnl_desc_create(&backward, attr, hint, n->threads, out);
     if (hint) dnnl_primitive_desc_destroy(hint);
     return s;
 }

@@ -45,6 +45,10 @@ typedef struct skv_dnnl_prim {
 /* Attributes with the caller's scratchpad set; add post-ops as wanted. Freed by dnnl_primitive_attr_destroy. */
 skive_status skv_dnnl_attr(skive_context *ctx, dnnl_primitive_attr_t *out);
 
+/* A descriptor made for this number of threads: oneDNN fixes the division of work here, so this and not
+ * dnnl_primitive_desc_create must be called. *out NULL on failure. */
+dnnl_status_t skv_dnnl_desc_create(const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
+                                   const_dnnl_primitive_desc_t hint, int threads, dnnl_primitive_desc_t *out);
 /* The first implementation oneDNN has for the operation descriptor. attr NULL: only the caller's scratchpad. */
 skive_status skv_dnnl_prim_create(skive_context *ctx, const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
                                   const_dnnl_primitive_desc_t hint, int threads, const char *what, skv_dnnl_prim *out);

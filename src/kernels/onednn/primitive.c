@@ -29,6 +29,16 @@ skive_status skv_dnnl_attr(skive_context *ctx, dnnl_primitive_attr_t *out) {
     return skv_dnnl_status(ctx, s, "attributes");
 }
 
+dnnl_status_t skv_dnnl_desc_create(const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
+                                   const_dnnl_primitive_desc_t hint, int threads, dnnl_primitive_desc_t *out) {
+    *out = NULL;
+    const int before = set_threads(threads);
+    const dnnl_status_t s = dnnl_primitive_desc_create(out, op, attr, skv_dnnl_engine(), hint);
+    restore_threads(before, threads);
+    if (s != dnnl_success) *out = NULL;
+    return s;
+}
+
 skive_status skv_dnnl_prim_from(skive_context *ctx, dnnl_primitive_desc_t desc, int threads, const char *what,
                                 skv_dnnl_prim *out) {
     *out = (skv_dnnl_prim){.desc = desc, .threads = threads};
@@ -56,9 +66,7 @@ skive_status skv_dnnl_prim_create(skive_context *ctx, const_dnnl_op_desc_t op, c
         SKV_TRY(skv_dnnl_attr(ctx, &own));
         attr = own;
     }
-    const int before = set_threads(threads);
-    const dnnl_status_t s = dnnl_primitive_desc_create(&desc, op, attr, skv_dnnl_engine(), hint);
-    restore_threads(before, threads);
+    const dnnl_status_t s = skv_dnnl_desc_create(op, attr, hint, threads, &desc);
     if (own) (void)dnnl_primitive_attr_destroy(own);
     SKV_TRY(skv_dnnl_status(ctx, s, what));
     return skv_dnnl_prim_from(ctx, desc, threads, what, out);
