@@ -78,8 +78,10 @@ skive_status skv_q_add_read(skive_context *ctx, const skive_node *node, skv_q_ad
 skive_status skv_q_scale(skive_context *ctx, const skive_node *node, const char *name, float *out);
 /* The floats attribute `multiplier`: n finite numbers >= 0. */
 skive_status skv_q_multipliers(skive_context *ctx, const skive_node *node, int64_t n, const double **out);
-/* Can no sum over `n` products of (u8 - x_zero_point) and the given s8 weights, plus bias, leave int32? Every partial
- * sum is then in range too, in any order. ERR_LIMIT naming the node otherwise. */
+/* Can no sum over `n` products of (u8 - x_zero_point) and the given s8 weights [rows][n], plus bias (NULL: none), leave
+ * int32? Every partial sum is then in range too, in any order. *row, unless NULL, is the first for which it can. */
+bool skv_q_sums_fit(int32_t x_zero_point, const int8_t *w, int64_t rows, int64_t n, const int32_t *bias, int64_t *row);
+/* ERR_LIMIT naming the node when it can. */
 skive_status skv_q_check_sums(skive_context *ctx, const skive_node *node, int32_t x_zero_point, const int8_t *w,
                               int64_t rows, int64_t n, const int32_t *bias);
 

@@ -1,0 +1,48 @@
+/* The records of QConv and QGemm by dense tiles, one an instruction set. Input and output of a convolution stand as
+ * [n][spatial...][c]. */
+#include "kernels/int8/dense.h"
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    const skive_type *x = &n->in[0].type;
+    if (skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "the output is empty");
+    if (skv_node_is(n->node, "QConv") && (x->rank < 3 || x->rank > 5)) return skv_decline(why, "rank %d", x->rank);
+    return skv_q8_constant_weights(n, why);
+}
+
+static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
+    skv_conv_shape s;
+    if (skv_node_is(n->node, "QConv")) {
+        SKV_TRY(skv_q8_conv_shape(n, &s));
+        n->in[0].layout = n->out[0].layout = SKV_NHWC;
+    } else {
+        s = (skv_conv_shape){.n = n->in[0].type.dims[0].size,
+                             .c = n->in[0].type.dims[1].size,
+                             .m = n->in[1].type.dims[0].size,
+                             .groups = 1,
+                             .g = {.spatial = 1}};
+        for (int a = 0; a < SKV_SPATIAL; a++)
+            s.g.in[a] = s.g.out[a] = s.g.kernel[a] = s.g.stride[a] = s.g.dilation[a] = 1;
+    }
+    return skv_q8_dense_prepare(n, gemm, &s);
+}
+
+static const char *const ops[] = {"QConv", "QGemm", NULL};
+
+#define RECORD(id, level, text)                                                                     \
+    static skive_status prepare_##id(skv_kernel_node *n) { return prepare(n, skv_q8_gemm_##id()); } \
+    const skv_kernel skv_kernel_int8_gemm_##id = {                                                  \
+        .name = "qgemm_u8s8_" #id,                                                                  \
+        .brief = text,                                                                              \
+        .ops = ops,                                                                                 \
+        .isa = level,                                                                               \
+        .applicable = applicable,                                                                   \
+        .prepare = prepare_##id,                                                                    \
+        .run = skv_q8_dense_run,                                                                    \
+        .destroy = skv_q8_dense_destroy,                                                            \
+    }
+#if defined(__x86_64__)
+RECORD(vnni, SKV_ISA_AVX512_VNNI, "integer convolution and product, tiles of 14 x 32 with vpdpbusd");
+RECORD(avx512, SKV_ISA_AVX512, "integer convolution and product, tiles of 12 x 32 in 16 bits");
+RECORD(avx2, SKV_ISA_AVX2, "integer convolution and product, tiles of 6 x 16 in 16 bits");
+#endif
+RECORD(scalar, SKV_ISA_SCALAR, "integer convolution and product in plain C");

@@ -1,0 +1,113 @@
+/* Tiles of 6 positions by 16 channels on 256-bit registers: 16-bit numbers and vpmaddwd, which is exact. */
+#if defined(__AVX2__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/int8/int8.h"
+
+enum { MR = 6, NR = 16 };
+
+static inline __attribute__((always_inline)) __m256i narrow16(const __m256i *a, __m256 m0, __m256 m1, __m256 limit,
+                                                              __m256i zero) {
+    const __m256 t0 = _mm256_min_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(a[0]), m0), limit);
+    const __m256 t1 = _mm256_min_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(a[1]), m1), limit);
+    return _mm256_adds_epi16(_mm256_packs_epi32(_mm256_cvtps_epi32(t0), _mm256_cvtps_epi32(t1)), zero);
+}
+
+static inline void put(void *to, __m128i v, size_t n) {
+    if (n >= 16) {
+        _mm_storeu_si128(to, v);
+        return;
+    }
+    uint8_t bytes[16];
+    _mm_storeu_si128((void *)bytes, v);
+    memcpy(to, bytes, n);
+}
+
+/* See gemm_store512.h for why this order of clamps is exact. */
+static inline __attribute__((always_inline)) void store_bytes(const skv_q8_tile *t, const int rows, __m256i (*acc)[2]) {
+    const __m256 m0 = _mm256_loadu_ps(t->multiplier), m1 = _mm256_loadu_ps(t->multiplier + 8);
+    const __m256 limit = _mm256_set1_ps(t->out->limit);
+    const __m256i zero = _mm256_set1_epi16((short)t->out->zero);
+    const __m256i lo = _mm256_set1_epi8((char)t->out->lo), hi = _mm256_set1_epi8((char)t->out->hi);
+    const __m256i flip = _mm256_set1_epi8((char)t->out->flip);
+    uint8_t *y = t->y;
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r += 2) {
+        const __m256i p = narrow16(acc[r], m0, m1, limit, zero);
+        const __m256i q = r + 1 < rows ? narrow16(acc[r + 1], m0, m1, limit, zero) : p;
+        __m256i v = _mm256_packus_epi16(p, q);
+        v = _mm256_xor_si256(_mm256_min_epu8(_mm256_max_epu8(v, lo), hi), flip);
+        v = _mm256_permute4x64_epi64(v, 0xd8);
+        put(y + (size_t)r * t->y_stride, _mm256_castsi256_si128(v), t->columns);
+        if (r + 1 < rows) put(y + (size_t)(r + 1) * t->y_stride, _mm256_extracti128_si256(v, 1), t->columns);
+    }
+}
+
+static inline __attribute__((always_inline)) void store_real(const skv_q8_tile *t, const int rows, __m256i (*acc)[2]) {
+    const __m256 m0 = _mm256_loadu_ps(t->multiplier), m1 = _mm256_loadu_ps(t->multiplier + 8);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+        const __m256 t0 = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[r][0]), m0);
+        const __m256 t1 = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[r][1]), m1);
+        float row[NR];
+        _mm256_storeu_ps(row, _mm256_permute2f128_ps(t0, t1, 0x20));
+        _mm256_storeu_ps(row + 8, _mm256_permute2f128_ps(t0, t1, 0x31));
+        memcpy((char *)t->y + (size_t)r * t->y_stride, row, (t->columns < NR ? t->columns : NR) * sizeof *row);
+    }
+}
+
+static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, const int rows) {
+    __m256i acc[MR][2];
+    const __m256i i0 = _mm256_loadu_si256((const void *)t->init), i1 = _mm256_loadu_si256((const void *)(t->init + 8));
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = i0;
+        acc[r][1] = i1;
+    }
+    const int16_t *b = t->b;
+    const void *const *a = t->a;
+    for (size_t tap = 0; tap < t->taps; tap++, a += rows) {
+        for (size_t g = 0; g < t->groups; g++, b += 2 * NR) {
+            const __m256i b0 = _mm256_loadu_si256((const void *)b), b1 = _mm256_loadu_si256((const void *)(b + NR));
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) {
+                int32_t pair;
+                memcpy(&pair, (const int16_t *)a[r] + 2 * g, sizeof pair);
+                const __m256i v = _mm256_set1_epi32(pair);
+                acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(v, b0));
+                acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(v, b1));
+            }
+        }
+    }
+    if (t->out->real) {
+        store_real(t, rows, acc);
+    } else {
+        store_bytes(t, rows, acc);
+    }
+}
+
+#define CASE(n) \
+    static __attribute__((noinline)) void tile_##n(const skv_q8_tile *t) { body(t, n); }
+CASE(1)
+CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+
+    static void tile(const skv_q8_tile *t) {
+    static void (*const by_rows[])(const skv_q8_tile *) = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
+    by_rows[t->rows - 1](t);
+}
+
+static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero) {
+    int16_t *to = (int16_t *)row + at;
+    const __m256i z = _mm256_set1_epi16((short)zero);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        const __m256i v = _mm256_cvtepu8_epi16(_mm_loadu_si128((const void *)(x + i)));
+        _mm256_storeu_si256((void *)(to + i), _mm256_sub_epi16(v, z));
+    }
+    for (; i < n; i++) to[i] = (int16_t)(x[i] - zero);
+}
+
+static const skv_q8_gemm gemm = {.mr = MR, .nr = NR, .k_group = 2, .wide = true, .tile = tile, .copy = copy};
+const skv_q8_gemm *skv_q8_gemm_avx2(void) { return &gemm; }
+#endif

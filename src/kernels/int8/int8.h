@@ -1,0 +1,95 @@
+/* Integer kernels: what the drivers (plain C) and the inner loops (one file an instruction set) agree on.
+ *
+ * A convolution or product is cut into tiles of `mr` output positions by `nr` output channels. The weights of nr channels
+ * stand in one panel, read from front to back: for each group of k_group steps of k, k_group numbers of each of the nr
+ * columns, the columns in the order skv_q8_column gives, so that the narrowing of the results leaves them in place.
+ *
+ * With bytes (k_group 4) a tile computes init + sum of x * w, x being the stored bytes: init holds bias minus x_zero_point
+ * times the sum of the weights, and padding is read from a row filled with the zero point. These sums may leave int32 on
+ * the way; they wrap, and the end is right because the true sum fits (skv_q_check_sums). With 16-bit numbers (k_group 2)
+ * x - x_zero_point is what is gathered, padding is 0 and init is the bias. */
+#ifndef SKV_INT8_H
+#define SKV_INT8_H
+
+#include "kernels/kernel.h"
+#include "ops/common_activation.h"
+#include "ops/common_conv.h"
+
+/* From exact int32 to an output element. int8 outputs are computed as uint8 ones that are 128 higher, then flipped. */
+typedef struct skv_q8_out {
+    bool real;    /* float32 output: the product only */
+    float limit;  /* clamp_hi - y_zero_point: t beyond it would not fit int32 */
+    int32_t zero; /* y_zero_point */
+    uint8_t lo, hi, flip;
+} skv_q8_out;
+skv_q8_out skv_q8_out_of(const skv_requant *r);
+
+typedef struct skv_q8_tile {
+    size_t rows, columns;    /* <= mr, <= nr */
+    size_t taps, groups;     /* k = taps * groups * k_group */
+    const void *const *a;    /* [taps][rows]: groups * k_group numbers each */
+    const void *b;           /* the panel */
+    const int32_t *init;     /* [nr] in panel order */
+    const float *multiplier; /* [nr] in panel order */
+    void *y;                 /* first element of the first row */
+    size_t y_stride;         /* bytes from row to row */
+    const skv_q8_out *out;
+} skv_q8_tile;
+
+typedef struct skv_q8_gemm {
+    size_t mr, nr, k_group;
+    bool wide; /* 16-bit numbers */
+    void (*tile)(const skv_q8_tile *t);
+    /* n bytes of x to the position `at` of a gathered row: as they are, or widened less the zero point */
+    void (*copy)(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero);
+} skv_q8_gemm;
+/* Column of the panel's position p: groups of eight columns are split over the halves of the panel. */
+static inline size_t skv_q8_column(size_t p, size_t nr) {
+    const size_t half = nr / 2, q = p % half;
+    return nr < 16 ? p : q / 4 * 8 + p / half * 4 + q % 4;
+}
+const skv_q8_gemm *skv_q8_gemm_scalar(void);
+#if defined(__x86_64__)
+const skv_q8_gemm *skv_q8_gemm_avx2(void);
+const skv_q8_gemm *skv_q8_gemm_avx512(void);
+const skv_q8_gemm *skv_q8_gemm_vnni(void);
+#endif
+
+/* ---- loops along channels or elements ---- */
+
+typedef struct skv_q8_loops {
+    /* y may be a or b */
+    void (*add)(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const skv_q_add *q);
+    /* best[c] = max(best[c], x[c]) */
+    void (*max)(const uint8_t *x, uint8_t *best, size_t n);
+    /* sum[c] += x[c] */
+    void (*sum)(const uint8_t *x, int32_t *sum, size_t n);
+    /* sum[c] = init[c] + sum over taps of x[tap][c] * w[tap][c]; w's rows are w_stride numbers apart */
+    void (*depthwise)(const uint8_t *const *x, size_t taps, const int16_t *w, size_t w_stride, const int32_t *init,
+                      int32_t *sum, size_t n);
+    /* elements from sums; multiplier[c * step] */
+    void (*requant)(const int32_t *sum, const float *multiplier, size_t step, void *y, size_t n, const skv_requant *r);
+    /* nearest_even(x / scale) + zero into [lo, hi], the low byte stored; a NaN gives the zero point */
+    void (*quantize)(const float *x, float scale, int32_t zero, int32_t lo, int32_t hi, uint8_t *y, size_t n);
+    void (*dequantize_u8)(const uint8_t *x, float scale, int32_t zero, float *y, size_t n);
+    void (*dequantize_s8)(const int8_t *x, float scale, int32_t zero, float *y, size_t n);
+} skv_q8_loops;
+extern const skv_q8_loops skv_q8_loops_scalar;
+#if defined(__x86_64__)
+extern const skv_q8_loops skv_q8_loops_avx2, skv_q8_loops_avx512;
+#endif
+const skv_q8_loops *skv_q8_loops_of(skv_isa isa);
+
+/* ---- shared by the drivers ---- */
+
+/* x is uint8 or whatever `dtype`; the value must have rank 3 to 5 where a layout is wanted */
+bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why);
+static inline const skive_tensor *skv_q8_bias(const skv_kernel_node *n) {
+    return n->n_in > 2 && !n->in[2].absent ? n->in[2].constant : NULL;
+}
+/* Geometry of a QConv from the types in the node. */
+skive_status skv_q8_conv_shape(const skv_kernel_node *n, skv_conv_shape *out);
+/* A node's first input as a shape-only tensor. */
+skive_tensor skv_q8_header(const skv_kernel_value *v);
+
+#endif

@@ -1,0 +1,119 @@
+/* The loops of struct skv_q8_loops in plain C. Each loops_<isa>.c compiles this text with its instructions; float steps
+ * are rounded one by one (no contraction), so that every copy gives the same bits. LOOPS names the table. */
+#ifndef SKV_INT8_LOOPS_BODY_H
+#define SKV_INT8_LOOPS_BODY_H
+
+#include <math.h>
+
+#include "kernels/int8/int8.h"
+
+/* Channels whose sums of a depthwise window stay in registers. */
+enum { DEPTHWISE_LANES = 32 };
+
+typedef struct limits {
+    float lo, hi;
+    int32_t zero;
+} limits;
+
+static inline limits limits_of(const skv_requant *r) {
+    return (limits){(float)(r->clamp_lo - r->y_zero_point), (float)(r->clamp_hi - r->y_zero_point), r->y_zero_point};
+}
+
+/* The low byte of nearest_even(t) + zero. */
+static inline uint8_t round_byte(float t, limits l) {
+    t = t > l.lo ? t : l.lo;
+    t = t < l.hi ? t : l.hi;
+    return (uint8_t)((int32_t)rintf(t) + l.zero);
+}
+
+static void add(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const skv_q_add *q) {
+    const limits l = limits_of(&q->y);
+    const int32_t az = q->a_zero_point, bz = q->b_zero_point;
+    const float am = q->a_multiplier, bm = q->b_multiplier;
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        const float p = (float)(a[i] - az) * am, r = (float)(b[i] - bz) * bm;
+        y[i] = round_byte(p + r, l);
+    }
+}
+
+static void max(const uint8_t *x, uint8_t *best, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) best[i] = x[i] > best[i] ? x[i] : best[i];
+}
+
+static void sum(const uint8_t *x, int32_t *total, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) total[i] += x[i];
+}
+
+/* The running sums wrap where the true ones would not; see int8.h. */
+static inline __attribute__((always_inline)) void depthwise_lanes(const uint8_t *const *x, size_t taps,
+                                                                  const int16_t *w, size_t w_stride,
+                                                                  const int32_t *init, int32_t *total, size_t at,
+                                                                  size_t lanes) {
+    uint32_t acc[DEPTHWISE_LANES];
+    for (size_t l = 0; l < lanes; l++) acc[l] = (uint32_t)init[at + l];
+    for (size_t t = 0; t < taps; t++) {
+        const uint8_t *from = x[t] + at;
+        const int16_t *row = w + t * w_stride + at;
+        for (size_t l = 0; l < lanes; l++) acc[l] += (uint32_t)(from[l] * row[l]);
+    }
+    for (size_t l = 0; l < lanes; l++) total[at + l] = (int32_t)acc[l];
+}
+
+static void depthwise(const uint8_t *const *x, size_t taps, const int16_t *w, size_t w_stride, const int32_t *init,
+                      int32_t *total, size_t n) {
+    size_t i = 0;
+    for (; i + DEPTHWISE_LANES <= n; i += DEPTHWISE_LANES)
+        depthwise_lanes(x, taps, w, w_stride, init, total, i, DEPTHWISE_LANES);
+    if (i < n) depthwise_lanes(x, taps, w, w_stride, init, total, i, n - i);
+}
+
+static void requant(const int32_t *total, const float *multiplier, size_t step, void *y, size_t n,
+                    const skv_requant *r) {
+    const limits l = limits_of(r);
+    const float first = multiplier[0];
+    if (r->output == SKV_Q_F32) {
+        float *real = y;
+        for (size_t i = 0; i < n; i++) real[i] = (float)total[i] * multiplier[i * step];
+    } else if (step == 0) {
+        uint8_t *bytes = y;
+#pragma omp simd
+        for (size_t i = 0; i < n; i++) bytes[i] = round_byte((float)total[i] * first, l);
+    } else {
+        uint8_t *bytes = y;
+#pragma omp simd
+        for (size_t i = 0; i < n; i++) bytes[i] = round_byte((float)total[i] * multiplier[i], l);
+    }
+}
+
+static void quantize(const float *x, float scale, int32_t zero, int32_t lo, int32_t hi, uint8_t *y, size_t n) {
+    const limits l = {(float)(lo - zero), (float)(hi - zero), zero};
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        const float t = x[i] / scale;
+        y[i] = round_byte(t == t ? t : 0.0f, l); /* NaN: the zero point */
+    }
+}
+
+static void dequantize_u8(const uint8_t *x, float scale, int32_t zero, float *y, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) y[i] = (float)(x[i] - zero) * scale;
+}
+
+static void dequantize_s8(const int8_t *x, float scale, int32_t zero, float *y, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) y[i] = (float)(x[i] - zero) * scale;
+}
+
+const skv_q8_loops LOOPS = {.add = add,
+                            .max = max,
+                            .sum = sum,
+                            .depthwise = depthwise,
+                            .requant = requant,
+                            .quantize = quantize,
+                            .dequantize_u8 = dequantize_u8,
+                            .dequantize_s8 = dequantize_s8};
+
+#endif

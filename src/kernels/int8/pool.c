@@ -1,0 +1,142 @@
+/* Pooling of bytes: the largest of a window, the mean of a window or of the whole plane. Channels lie innermost, so that
+ * the loops run along them. */
+#include <omp.h>
+
+#include "kernels/channels.h"
+#include "kernels/int8/int8.h"
+
+typedef struct pool_state {
+    const skv_q8_loops *loops;
+    skv_geometry g;
+    int64_t n, c;
+    bool largest;
+    skv_requant r;
+    size_t item, sum_bytes;
+    float multiplier;
+    int32_t x_zero;
+    int threads;
+} pool_state;
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    const skive_type *x = &n->in[0].type;
+    if (x->dtype != SKIVE_U8) return skv_decline(why, "not uint8");
+    if (x->rank < 3 || x->rank > 5) return skv_decline(why, "rank %d", x->rank);
+    if (n->n_out > 1 && !n->out[1].absent) return skv_decline(why, "indices are wanted");
+    if (skv_type_count(x) == 0 || skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "empty");
+    return true;
+}
+
+static skive_status read_average(skv_kernel_node *n, pool_state *st) {
+    SKV_TRY(skv_requant_read(n->ctx, n->node, &st->r));
+    SKV_TRY(skv_q_zero_point(n->ctx, n->node, "x_zero_point", &st->x_zero));
+    SKV_TRY(skv_q_scale(n->ctx, n->node, "multiplier", &st->multiplier));
+    st->item = st->r.output == SKV_Q_F32 ? sizeof(float) : 1;
+    st->sum_bytes = skv_align_up((size_t)st->c * sizeof(int32_t), 64);
+    n->scratch_bytes = st->sum_bytes * (size_t)n->threads;
+    return SKIVE_OK;
+}
+
+/* The whole plane as one window. */
+static skv_geometry plane_of(int rank, const int64_t *dims) {
+    skv_geometry g = {.spatial = rank - 2};
+    for (int a = 0; a < SKV_SPATIAL; a++) {
+        const int d = rank - SKV_SPATIAL + a;
+        g.in[a] = g.kernel[a] = d >= 2 ? dims[d] : 1;
+        g.stride[a] = g.dilation[a] = g.out[a] = 1;
+    }
+    return g;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    pool_state *st = NULL;
+    int64_t dims[SKIVE_MAX_RANK];
+    const skive_type *x = &n->in[0].type;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    n->state = st;
+    for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d].size;
+    st->loops = skv_q8_loops_of(skv_cpu_isa());
+    st->n = dims[0];
+    st->c = dims[1];
+    st->item = 1;
+    st->largest = skv_node_is(n->node, "MaxPool");
+    if (skv_node_is(n->node, "QGlobalAveragePool"))
+        st->g = plane_of(x->rank, dims);
+    else
+        SKV_TRY(skv_conv_geometry(n->ctx, n->node, x->rank, dims, NULL, &st->g));
+    if (!st->largest) SKV_TRY(read_average(n, st));
+    n->in[0].layout = n->out[0].layout = SKV_NHWC;
+    st->threads = skv_type_count(x) < 32768 ? 1 : n->threads;
+    return SKIVE_OK;
+}
+
+typedef struct window {
+    int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], origin[SKV_SPATIAL], inside;
+} window;
+
+static window window_at(const skv_geometry *g, int64_t od, int64_t oh, int64_t ow) {
+    const int64_t o[SKV_SPATIAL] = {od, oh, ow};
+    window w = {.inside = 1};
+    for (int a = 0; a < SKV_SPATIAL; a++) {
+        skv_window_range(g, a, o[a], &w.lo[a], &w.hi[a]);
+        w.origin[a] = o[a] * g->stride[a] - g->pad_lo[a];
+        w.inside *= w.hi[a] - w.lo[a];
+    }
+    return w;
+}
+
+static void pool_window(const pool_state *st, const uint8_t *image, const window *w, int32_t *sum, void *y) {
+    const skv_geometry *g = &st->g;
+    const size_t c = (size_t)st->c;
+    if (st->largest)
+        memset(y, 0, c);
+    else /* what lies inside counts without the zero point; see the op's definition */
+        for (size_t i = 0; i < c; i++) sum[i] = (int32_t)-(st->x_zero * w->inside);
+    for (int64_t kd = w->lo[0]; kd < w->hi[0]; kd++) {
+        for (int64_t kh = w->lo[1]; kh < w->hi[1]; kh++) {
+            const int64_t row = (w->origin[0] + kd * g->dilation[0]) * g->in[1] + w->origin[1] + kh * g->dilation[1];
+            for (int64_t kw = w->lo[2]; kw < w->hi[2]; kw++) {
+                const uint8_t *from = image + (row * g->in[2] + w->origin[2] + kw * g->dilation[2]) * st->c;
+                if (st->largest)
+                    st->loops->max(from, y, c);
+                else
+                    st->loops->sum(from, sum, c);
+            }
+        }
+    }
+    if (!st->largest) st->loops->requant(sum, &st->multiplier, 0, y, c, &st->r);
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const pool_state *st = c->n->state;
+    const skv_geometry *g = &st->g;
+    const uint8_t *x = c->in[0];
+    char *y = c->out[0];
+    const int threads = st->threads;
+    const int64_t lines = st->n * g->out[0] * g->out[1];
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t line = 0; line < lines; line++) {
+        int32_t *sum = (int32_t *)(void *)((char *)c->scratch + (size_t)omp_get_thread_num() * st->sum_bytes);
+        const uint8_t *image = x + line / g->out[1] / g->out[0] * skv_volume(g->in) * st->c;
+        char *to = y + (size_t)(line * g->out[2] * st->c) * st->item;
+        for (int64_t ow = 0; ow < g->out[2]; ow++, to += (size_t)st->c * st->item) {
+            const window w = window_at(g, line / g->out[1] % g->out[0], line % g->out[1], ow);
+            pool_window(st, image, &w, sum, to);
+        }
+    }
+    return SKIVE_OK;
+}
+
+static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
+
+static const char *const ops[] = {"MaxPool", "QAveragePool", "QGlobalAveragePool", NULL};
+
+const skv_kernel skv_kernel_int8_pool = {
+    .name = "pool_u8",
+    .brief = "largest and mean of windows of 8-bit integers, along the channels",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};

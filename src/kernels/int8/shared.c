@@ -1,0 +1,40 @@
+/* What the drivers of the integer kernels share. */
+#include "kernels/int8/int8.h"
+
+skv_q8_out skv_q8_out_of(const skv_requant *r) {
+    const int32_t shift = r->output == SKV_Q_I8 ? 128 : 0;
+    return (skv_q8_out){
+        .real = r->output == SKV_Q_F32,
+        .limit = (float)(r->clamp_hi - r->y_zero_point),
+        .zero = r->y_zero_point + shift,
+        .lo = (uint8_t)(r->clamp_lo + shift),
+        .hi = (uint8_t)(r->clamp_hi + shift),
+        .flip = (uint8_t)shift,
+    };
+}
+
+bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why) {
+    if (!n->in[1].constant) return skv_decline(why, "the weights are not constant");
+    if (n->n_in > 2 && !n->in[2].absent && !n->in[2].constant) return skv_decline(why, "the bias is not constant");
+    return true;
+}
+
+skive_tensor skv_q8_header(const skv_kernel_value *v) {
+    skive_tensor t = {.dtype = v->type.dtype, .rank = v->type.rank};
+    for (int d = 0; d < t.rank; d++) t.dims[d] = v->type.dims[d].size;
+    return t;
+}
+
+skive_status skv_q8_conv_shape(const skv_kernel_node *n, skv_conv_shape *out) {
+    const skive_tensor x = skv_q8_header(&n->in[0]), w = skv_q8_header(&n->in[1]);
+    return skv_conv_shape_make(n->ctx, n->node, x.rank, x.dims, w.rank, w.dims, out);
+}
+
+const skv_q8_loops *skv_q8_loops_of(skv_isa isa) {
+#if defined(__x86_64__)
+    if (isa >= SKV_ISA_AVX512) return &skv_q8_loops_avx512;
+    if (isa >= SKV_ISA_AVX2) return &skv_q8_loops_avx2;
+#endif
+    (void)isa;
+    return &skv_q8_loops_scalar;
+}
