@@ -205,6 +205,7 @@ static inline bool skv_node_is(const skive_node *n, const char *op) {
 /* All dimensions known? Number of elements (unknown dimensions as 1). */
 bool skv_type_is_static(const skive_type *t);
 int64_t skv_type_count(const skive_type *t);
+bool skv_type_same_static(const skive_type *a, const skive_type *b);  /* equal, all dimensions known */
 size_t skv_type_text(const skive_type *t, char *buffer, size_t size); /* "float32[N,3,32,32]" */
 
 #endif

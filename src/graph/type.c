@@ -26,6 +26,14 @@ int64_t skv_type_count(const skive_type *t) {
     return n;
 }
 
+bool skv_type_same_static(const skive_type *a, const skive_type *b) {
+    if (a->dtype != b->dtype || a->rank != b->rank || !skv_type_is_static(a) || !skv_type_is_static(b)) return false;
+    for (int d = 0; d < a->rank; d++) {
+        if (a->dims[d].size != b->dims[d].size) return false;
+    }
+    return true;
+}
+
 size_t skv_type_text(const skive_type *t, char *buffer, size_t size) {
     if (size == 0) return 0;
     int at = snprintf(buffer, size, "%s", skive_dtype_name(t->dtype));

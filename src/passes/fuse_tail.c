@@ -2,7 +2,7 @@
  * The fused node computes the tail while its result is still in registers. */
 #include <string.h>
 
-#include "passes/pass.h"
+#include "passes/fuse.h"
 
 /* Conv or Gemm, alone or fused with a sum only: more may be put in. */
 static bool is_head(const skive_node *n) {
@@ -18,45 +18,25 @@ static skive_node *hidden_head(const skv_pass_env *env, const skive_value *v) {
     return v->n_uses == 1 && !skv_pass_keeps(env, v) ? v->producer : NULL;
 }
 
-static bool same_static_shape(const skive_type *a, const skive_type *b) {
-    if (a->dtype != b->dtype || a->rank != b->rank || !skv_type_is_static(a) || !skv_type_is_static(b)) return false;
-    for (int d = 0; d < a->rank; d++) {
-        if (a->dims[d].size != b->dims[d].size) return false;
-    }
-    return true;
-}
-
-/* Puts a fused node in the place of `head` and `tail`; its result takes the name of the tail's. */
+/* Puts a fused node in the place of `head` and `tail`. */
 static skive_status fuse(skive_graph *g, skive_node *head, skive_node *tail, skive_value *residual,
                          const skv_attr_init *extra, size_t n_extra) {
-    const char *op = skv_node_is(head, "Conv") || skv_node_is(head, "FusedConv") ? "FusedConv" : "FusedGemm";
-    skive_value *inputs[4] = {head->inputs[0], head->inputs[1], skv_node_in(head, 2), skv_node_in(head, 3)},
-                *out = NULL;
-    skive_value *old = tail->outputs[0];
-    const char *name = old->name, *node_name = head->name;
-    skive_node *fused = NULL;
+    skive_value *inputs[4] = {head->inputs[0], head->inputs[1], skv_node_in(head, 2), skv_node_in(head, 3)};
     if (residual) inputs[3] = residual;
-    SKV_TRY(skv_graph_new_value(g, NULL, &out));
-    out->type = old->type;
-    SKV_TRY(skv_graph_new_node(g, op, SKV_DOMAIN, NULL, inputs, inputs[3] ? 4 : inputs[2] ? 3 : 2, &out, 1, &fused));
-    for (uint32_t i = 0; i < head->n_attrs; i++) {
-        const skv_attr *a = &head->attrs[i];
-        const skv_attr_init copy = {.name = a->name,
-                                    .type = a->type,
-                                    .i = a->i,
-                                    .f = a->f,
-                                    .s = a->s,
-                                    .ints = a->ints,
-                                    .n = a->n,
-                                    .floats = a->floats};
-        SKV_TRY(skv_node_set_attr(fused, &copy));
-    }
-    for (size_t i = 0; i < n_extra; i++) SKV_TRY(skv_node_set_attr(fused, &extra[i]));
-    SKV_TRY(skv_value_replace_uses(old, out, true));
-    SKV_TRY(skv_graph_remove_node(tail));
-    SKV_TRY(skv_graph_remove_node(head));
-    fused->name = node_name;
-    return skv_value_rename(out, name);
+    const skv_fusion f = {
+        .chain = (skive_node *const[]){head, tail},
+        .n_chain = 2,
+        .op = skv_node_is(head, "Conv") || skv_node_is(head, "FusedConv") ? "FusedConv" : "FusedGemm",
+        .domain = SKV_DOMAIN,
+        .inputs = inputs,
+        .n_inputs = inputs[3]   ? 4
+                    : inputs[2] ? 3
+                                : 2,
+        .attrs = extra,
+        .n_attrs = n_extra,
+        .keep_attrs = true,
+    };
+    return skv_fuse(g, &f);
 }
 
 /* The sum of a head's result and another computed value. */
@@ -66,20 +46,11 @@ static skive_status fuse_sum(const skv_pass_env *env, skive_graph *g, skive_node
         skive_node *head = hidden_head(env, n->inputs[i]);
         skive_value *other = n->inputs[1 - i];
         if (!head || skv_node_in(head, 3) || !other || other->storage || other == n->inputs[i]) continue;
-        if (!same_static_shape(&other->type, &n->inputs[i]->type)) continue;
+        if (!skv_type_same_static(&other->type, &n->inputs[i]->type)) continue;
         *done = true;
         return fuse(g, head, n, other, NULL, 0);
     }
     return SKIVE_OK;
-}
-
-/* A bound of Clip as a number; absent ones are infinite. False when it is computed. */
-static bool bound(const skive_node *n, size_t i, double fallback, double *out) {
-    *out = fallback;
-    if (!skv_node_in(n, i)) return true;
-    const skive_tensor *t = skv_value_tensor(n->inputs[i]);
-    if (t) *out = skive_tensor_get(t, 0);
-    return t != NULL;
 }
 
 static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
@@ -97,7 +68,7 @@ static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, ski
         extra[n_extra++] = SKV_FLT("activation_alpha", skv_attr_float(n, "alpha", 0.01));
     } else if (skv_node_is(n, "Clip")) {
         double lo, hi;
-        if (!bound(n, 1, -3.402823466e38, &lo) || !bound(n, 2, 3.402823466e38, &hi)) return SKIVE_OK;
+        if (!skv_clip_bound(n, 1, -3.402823466e38, &lo) || !skv_clip_bound(n, 2, 3.402823466e38, &hi)) return SKIVE_OK;
         extra[n_extra++] = SKV_STR("activation", "Clip");
         extra[n_extra++] = SKV_FLT("activation_alpha", lo);
         extra[n_extra++] = SKV_FLT("activation_beta", hi);

@@ -4,15 +4,6 @@
 
 #include "passes/pass.h"
 
-static bool same_static_type(const skive_value *a, const skive_value *b) {
-    const skive_type *x = &a->type, *y = &b->type;
-    if (x->dtype != y->dtype || x->rank != y->rank || !skv_type_is_static(x) || !skv_type_is_static(y)) return false;
-    for (int d = 0; d < x->rank; d++) {
-        if (x->dims[d].size != y->dims[d].size) return false;
-    }
-    return true;
-}
-
 static bool identity_transpose(const skive_node *n) {
     size_t count;
     const int64_t *perm = skv_attr_ints(n, "perm", &count);
@@ -47,7 +38,7 @@ static bool is_identity(const skive_node *n) {
     if (skv_node_is(n, "Concat")) return n->n_inputs == 1;
     if (skv_node_is(n, "Pad")) return zero_pads(n);
     if (skv_node_is(n, "Reshape") || skv_node_is(n, "Flatten") || skv_node_is(n, "Cast") || skv_node_is(n, "Expand")) {
-        return same_static_type(n->inputs[0], n->outputs[0]);
+        return skv_type_same_static(&n->inputs[0]->type, &n->outputs[0]->type);
     }
     return false;
 }

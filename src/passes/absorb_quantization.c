@@ -1,0 +1,283 @@
+/* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8 weights, Add,
+ * AveragePool and GlobalAveragePool, with Relu or Clip behind them as limits of the output; without a QuantizeLinear behind
+ * it, products and means give float32. MaxPool and what moves elements runs on the integers as they are. The arithmetic of
+ * the integer nodes is in src/ops/q_conv.c. */
+#include <math.h>
+
+#include "ops/common_activation.h"
+#include "passes/fuse.h"
+#include "passes/quantized.h"
+
+/* What follows a node up to its QuantizeLinear. */
+typedef struct tail {
+    skive_node *chain[3]; /* the node itself, the activation if any, QuantizeLinear */
+    size_t n;             /* 1: the result stays float */
+    skv_q_grid y;
+    int64_t lo, hi; /* limits the activation sets */
+} tail;
+
+/* The integer that the real number x becomes. */
+static int64_t on_grid(const skv_q_grid *g, double x) {
+    if (x == -INFINITY) return 0;
+    if (x == INFINITY) return 255;
+    const double q = rint((double)((float)x / g->scale)) + g->zero_point;
+    return q < 0 ? 0 : q > 255 ? 255 : (int64_t)q;
+}
+
+static tail tail_of(const skv_pass_env *env, skive_node *head) {
+    tail t = {.chain = {head}, .n = 1, .lo = 0, .hi = 255};
+    double lo = -INFINITY, hi = INFINITY;
+    size_t n = 1;
+    skive_node *next = skv_only_reader(env, head->outputs[0]);
+    if (next && next->domain[0] == '\0' && (skv_node_is(next, "Relu") || skv_node_is(next, "Clip"))) {
+        if (skv_node_is(next, "Relu")) {
+            lo = 0;
+        } else if (!skv_clip_bound(next, 1, -INFINITY, &lo) || !skv_clip_bound(next, 2, INFINITY, &hi) || !(lo <= hi)) {
+            return t;
+        }
+        t.chain[n++] = next;
+        next = skv_only_reader(env, next->outputs[0]);
+    }
+    if (!next || !skv_quantizes(next, &t.y)) return t;
+    t.chain[n++] = next;
+    t.n = n;
+    t.lo = on_grid(&t.y, lo);
+    t.hi = on_grid(&t.y, hi);
+    return t;
+}
+
+enum { OUTPUT_ATTRS = 4 };
+
+/* y_dtype, y_zero_point and the limits. */
+static size_t output_attrs(const tail *t, const char *zero_point, skv_attr_init *to) {
+    if (t->n == 1) {
+        to[0] = SKV_STR("y_dtype", "float");
+        return 1;
+    }
+    to[0] = SKV_STR("y_dtype", "u8");
+    to[1] = SKV_INT(zero_point, t->y.zero_point);
+    to[2] = SKV_INT("clamp_lo", t->lo);
+    to[3] = SKV_INT("clamp_hi", t->hi);
+    return OUTPUT_ATTRS;
+}
+
+/* ---- products ---- */
+
+typedef struct product {
+    skive_value *x;
+    skv_q_grid x_grid;
+    skv_q_weights w;
+    const skive_value *ready; /* weights that need no rearranging */
+    skv_storage *rows, *bias;
+    double *multiplier; /* [m] */
+} product;
+
+static bool is_product(const skive_node *n) {
+    if (skv_node_is(n, "Conv")) return true;
+    if (!skv_node_is(n, "Gemm") && !skv_node_is(n, "MatMul")) return false;
+    if (n->inputs[0]->type.rank != 2) return false;
+    return skv_attr_int(n, "transA", 0) == 0 && skv_attr_float(n, "alpha", 1) == 1 && skv_attr_float(n, "beta", 1) == 1;
+}
+
+/* Weights, bias and multipliers; *fits is false when the node has to stay in float. */
+static skive_status prepare_product(skive_context *ctx, const skive_node *n, const tail *t, product *p, bool *fits) {
+    const int64_t dims[2] = {p->w.m, p->w.k};
+    const int8_t *rows = p->w.q->data;
+    SKV_TRY(skv_storage_create(ctx, SKIVE_I32, 1, &p->w.m, &p->bias));
+    SKV_TRY(skv_alloc_array(ctx, (size_t)p->w.m, sizeof *p->multiplier, &p->multiplier));
+    *fits = skv_quantized_bias(n, p->x_grid.scale, &p->w, p->bias->tensor.data);
+    if (!*fits) return SKIVE_OK;
+    if (!skv_q_weights_ready(&p->w)) {
+        const bool conv = skv_node_is(n, "Conv");
+        SKV_TRY(skv_storage_create(ctx, SKIVE_I8, conv ? p->w.q->rank : 2, conv ? p->w.q->dims : dims, &p->rows));
+        skv_q_weight_rows(&p->w, p->rows->tensor.data);
+        rows = p->rows->tensor.data;
+    }
+    for (int64_t m = 0; m < p->w.m; m++) {
+        const double step = (double)p->x_grid.scale * skv_q_weight_scale(&p->w, m);
+        p->multiplier[m] = (double)(float)(t->n > 1 ? step / (double)t->y.scale : step);
+        *fits = *fits && isfinite(p->multiplier[m]);
+    }
+    *fits = *fits && skv_q_sums_fit(p->x_grid.zero_point, rows, p->w.m, p->w.k, p->bias->tensor.data, NULL);
+    return SKIVE_OK;
+}
+
+static skive_status put_product(skive_graph *g, const skive_node *n, const tail *t, product *p) {
+    const bool conv = skv_node_is(n, "Conv");
+    skv_builder b = skv_build(g);
+    skv_attr_init attrs[2 + OUTPUT_ATTRS] = {SKV_INT("x_zero_point", p->x_grid.zero_point),
+                                             SKV_FLTS("multiplier", p->multiplier, (size_t)p->w.m)};
+    skive_value *w = p->w.value;
+    if (p->rows) {
+        w = skv_emit_param(&b, NULL, p->rows);
+        p->rows = NULL;
+    }
+    skive_value *bias = skv_emit_param(&b, NULL, p->bias);
+    p->bias = NULL;
+    SKV_TRY(b.status);
+    const skv_fusion f = {.chain = t->chain,
+                          .n_chain = t->n,
+                          .op = conv ? "QConv" : "QGemm",
+                          .domain = SKV_DOMAIN,
+                          .inputs = (skive_value *const[]){p->x, w, bias},
+                          .n_inputs = 3,
+                          .attrs = attrs,
+                          .n_attrs = 2 + output_attrs(t, "y_zero_point", attrs + 2),
+                          .keep_attrs = conv};
+    return skv_fuse(g, &f);
+}
+
+static skive_status absorb_product(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    product p = {0};
+    p.x = skv_dequantized(n->inputs[0], &p.x_grid);
+    if (!p.x || !is_product(n) || !skv_quantized_weights(n, &p.w)) return SKIVE_OK;
+    const tail t = tail_of(env, n);
+    bool fits = false;
+    skive_status status = prepare_product(env->ctx, n, &t, &p, &fits);
+    if (status == SKIVE_OK && fits) {
+        status = put_product(g, n, &t, &p);
+        *done = true;
+    }
+    skv_storage_release(p.rows);
+    skv_storage_release(p.bias);
+    skv_free(env->ctx, p.multiplier);
+    return status;
+}
+
+/* ---- sums and means ---- */
+
+static skive_status absorb_add(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    skv_q_grid a, b;
+    skive_value *x = skv_dequantized(n->inputs[0], &a), *y = skv_dequantized(n->inputs[1], &b);
+    if (!x || !y || !skv_type_same_static(&x->type, &y->type)) return SKIVE_OK;
+    const tail t = tail_of(env, n);
+    if (t.n == 1 || !isfinite((float)((double)a.scale / (double)t.y.scale)) ||
+        !isfinite((float)((double)b.scale / (double)t.y.scale)))
+        return SKIVE_OK;
+    skv_attr_init attrs[5 + OUTPUT_ATTRS] = {
+        SKV_FLT("a_scale", (double)a.scale), SKV_INT("a_zp", a.zero_point),           SKV_FLT("b_scale", (double)b.scale),
+        SKV_INT("b_zp", b.zero_point),       SKV_FLT("y_scale", (double)t.y.scale),
+    };
+    const skv_fusion f = {.chain = t.chain,
+                          .n_chain = t.n,
+                          .op = "QAdd",
+                          .domain = SKV_DOMAIN,
+                          .inputs = (skive_value *const[]){x, y},
+                          .n_inputs = 2,
+                          .attrs = attrs,
+                          .n_attrs = 5 + output_attrs(&t, "y_zp", attrs + 5)};
+    *done = true;
+    return skv_fuse(g, &f);
+}
+
+/* Elements that every window of AveragePool has, 0 when they differ or are too many. */
+static int64_t window_count(const skive_node *n) {
+    size_t count = 0, n_pads = 0;
+    const int64_t *kernel = skv_attr_ints(n, "kernel_shape", &count), *pads = skv_attr_ints(n, "pads", &n_pads);
+    bool padded = strcmp(skv_attr_string(n, "auto_pad", "NOTSET"), "NOTSET") != 0;
+    int64_t total = 1;
+    for (size_t i = 0; i < n_pads; i++) padded = padded || pads[i] != 0;
+    if (skv_attr_int(n, "ceil_mode", 0) != 0 || (padded && skv_attr_int(n, "count_include_pad", 0) == 0)) return 0;
+    for (size_t i = 0; i < count; i++) total = skv_mul_sat(total, kernel[i]);
+    return total > INT32_MAX / 255 ? 0 : total;
+}
+
+static int64_t plane_count(const skive_type *t) {
+    int64_t total = 1;
+    if (!skv_type_is_static(t) || t->rank < 3) return 0;
+    for (int d = 2; d < t->rank; d++) total = skv_mul_sat(total, t->dims[d].size);
+    return total > INT32_MAX / 255 ? 0 : total;
+}
+
+static skive_status absorb_mean(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    const bool global = skv_node_is(n, "GlobalAveragePool");
+    skv_q_grid grid;
+    skive_value *x = skv_dequantized(n->inputs[0], &grid);
+    if (!x) return SKIVE_OK;
+    const int64_t count = global ? plane_count(&x->type) : window_count(n);
+    const tail t = tail_of(env, n);
+    const double step = count ? (double)grid.scale / (double)count : 0;
+    const float multiplier = (float)(t.n > 1 ? step / (double)t.y.scale : step);
+    if (!(multiplier > 0) || !isfinite(multiplier)) return SKIVE_OK;
+    skv_attr_init attrs[2 + OUTPUT_ATTRS] = {SKV_INT("x_zero_point", grid.zero_point),
+                                             SKV_FLT("multiplier", (double)multiplier)};
+    const skv_fusion f = {.chain = t.chain,
+                          .n_chain = t.n,
+                          .op = global ? "QGlobalAveragePool" : "QAveragePool",
+                          .domain = SKV_DOMAIN,
+                          .inputs = &x,
+                          .n_inputs = 1,
+                          .attrs = attrs,
+                          .n_attrs = 2 + output_attrs(&t, "y_zero_point", attrs + 2),
+                          .keep_attrs = !global};
+    *done = true;
+    return skv_fuse(g, &f);
+}
+
+/* ---- what hands integers through ---- */
+
+static bool same_grid(const skv_q_grid *a, const skv_q_grid *b) {
+    return a->scale == b->scale && a->zero_point == b->zero_point;
+}
+
+static bool moves_elements(const skive_node *n) {
+    static const char *const ops[] = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"};
+    for (size_t i = 0; i < SKV_COUNT(ops); i++) {
+        if (skv_node_is(n, ops[i])) return n->n_outputs == 1;
+    }
+    return false;
+}
+
+static skive_status absorb_move(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    skv_q_grid before, after;
+    skive_value *x = skv_dequantized(n->inputs[0], &before), *inputs[2] = {x, skv_node_in(n, 1)};
+    skive_node *q = x ? skv_only_reader(env, n->outputs[0]) : NULL;
+    if (!q || n->n_inputs > 2 || !skv_quantizes(q, &after) || !same_grid(&before, &after)) return SKIVE_OK;
+    const skv_fusion f = {.chain = (skive_node *const[]){n, q},
+                          .n_chain = 2,
+                          .op = n->op_type,
+                          .domain = "",
+                          .inputs = inputs,
+                          .n_inputs = n->n_inputs,
+                          .keep_attrs = true};
+    *done = true;
+    return skv_fuse(g, &f);
+}
+
+/* QuantizeLinear of what was just brought from the same grid gives the integers back. */
+static skive_status absorb_round_trip(const skv_pass_env *env, skive_node *n, bool *done) {
+    skv_q_grid before, after;
+    skive_value *x = skv_dequantized(n->inputs[0], &before);
+    if (!x || !skv_quantizes(n, &after) || !same_grid(&before, &after) || skv_pass_keeps(env, n->outputs[0]))
+        return SKIVE_OK;
+    *done = true;
+    SKV_TRY(skv_value_replace_uses(n->outputs[0], x, false));
+    return skv_graph_remove_node(n);
+}
+
+static skive_status absorb(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
+    if (n->domain[0] || !n->op || n->n_inputs == 0 || !n->inputs[0]) return SKIVE_OK;
+    if (skv_node_is(n, "QuantizeLinear")) return absorb_round_trip(env, n, done);
+    if (skv_node_is(n, "Add")) return absorb_add(env, g, n, done);
+    if (skv_node_is(n, "AveragePool") || skv_node_is(n, "GlobalAveragePool")) return absorb_mean(env, g, n, done);
+    if (moves_elements(n)) return absorb_move(env, g, n, done);
+    return absorb_product(env, g, n, done);
+}
+
+static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    /* A node that takes the place of others stands at the end of the list; those before it are as they were. */
+    for (uint32_t i = 0; i < g->n_nodes;) {
+        bool done = false;
+        SKV_TRY(absorb(env, g, g->nodes[i], &done));
+        *changes += done;
+        if (!done) i++;
+    }
+    return SKIVE_OK;
+}
+
+const skv_pass skv_pass_absorb_quantization = {
+    .name = "absorb-quantization",
+    .brief = "nodes between DequantizeLinear and QuantizeLinear into integer ones",
+    .when = SKV_PASS_EXECUTE,
+    .run = run,
+};

@@ -1,0 +1,27 @@
+/* Several nodes in a row become one. */
+#ifndef SKV_FUSE_H
+#define SKV_FUSE_H
+
+#include "passes/pass.h"
+
+/* chain[0] feeds chain[1] and so on, each through its first output and nobody else reads what lies between. In their place
+ * comes one node `op` of skive's own domain with the given inputs and attributes, after all attributes of chain[0] if
+ * `keep_attrs`. It has the name of chain[0], and its result the name and type of the last one's. */
+typedef struct skv_fusion {
+    skive_node *const *chain;
+    size_t n_chain;
+    const char *op, *domain;
+    skive_value *const *inputs;
+    size_t n_inputs;
+    const skv_attr_init *attrs;
+    size_t n_attrs;
+    bool keep_attrs;
+} skv_fusion;
+skive_status skv_fuse(skive_graph *g, const skv_fusion *f);
+
+/* The one node that reads `v`, as its input 0; NULL when there are others or `v` must keep existing. */
+skive_node *skv_only_reader(const skv_pass_env *env, const skive_value *v);
+/* Input i of a Clip as a number, `fallback` when absent; false when it is computed. */
+bool skv_clip_bound(const skive_node *clip, size_t i, double fallback, double *out);
+
+#endif

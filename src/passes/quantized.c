@@ -1,0 +1,125 @@
+/* Recognising the quantized form of a node; see quantized.h. */
+#include "passes/quantized.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_standard(const skive_node *n, const char *op) { return n && n->domain[0] == '\0' && skv_node_is(n, op); }
+
+static bool usable_scale(float s) { return s > 0 && isfinite(s); }
+
+/* The constant scale and zero point of a node that has one of each. */
+static bool read_grid(const skive_node *n, skv_q_grid *grid) {
+    const skive_tensor *scale = skv_value_tensor(skv_node_in(n, 1)), *zero = skv_value_tensor(skv_node_in(n, 2));
+    if (!scale || scale->dtype != SKIVE_F32 || skive_tensor_count(scale) != 1) return false;
+    if (skv_node_in(n, 2) && (!zero || skive_tensor_count(zero) != 1)) return false;
+    grid->scale = *(const float *)scale->data;
+    grid->zero_point = zero ? (int32_t)skive_tensor_get(zero, 0) : 0;
+    return usable_scale(grid->scale);
+}
+
+bool skv_quantizes(const skive_node *n, skv_q_grid *grid) {
+    return is_standard(n, "QuantizeLinear") && n->inputs[0] && n->inputs[0]->type.dtype == SKIVE_F32 &&
+           n->outputs[0]->type.dtype == SKIVE_U8 && read_grid(n, grid);
+}
+
+skive_value *skv_dequantized(const skive_value *v, skv_q_grid *grid) {
+    const skive_node *n = v ? v->producer : NULL;
+    if (!is_standard(n, "DequantizeLinear") || v->type.dtype != SKIVE_F32) return NULL;
+    skive_value *q = n->inputs[0];
+    return q && !q->storage && q->type.dtype == SKIVE_U8 && read_grid(n, grid) ? q : NULL;
+}
+
+static bool read_zero_point(const skive_node *n, int *out) {
+    const skive_tensor *zero = skv_value_tensor(skv_node_in(n, 2));
+    *out = 0;
+    if (!skv_node_in(n, 2)) return true;
+    if (!zero || skive_tensor_count(zero) == 0) return false;
+    *out = (int)skive_tensor_get(zero, 0);
+    for (int64_t i = 1; i < skive_tensor_count(zero); i++) {
+        if ((int)skive_tensor_get(zero, i) != *out) return false;
+    }
+    return true;
+}
+
+static bool fits_int8(const skv_q_weights *w) {
+    const int64_t count = skive_tensor_count(w->q);
+    if (w->q->dtype == SKIVE_I8 && w->zero_point == 0) return true;
+    for (int64_t i = 0; i < count; i++) {
+        const int v =
+            w->q->dtype == SKIVE_I8 ? ((const int8_t *)w->q->data)[i] : (int)((const uint8_t *)w->q->data)[i];
+        if (v - w->zero_point < INT8_MIN || v - w->zero_point > INT8_MAX) return false;
+    }
+    return true;
+}
+
+bool skv_quantized_weights(const skive_node *n, skv_q_weights *w) {
+    const skive_value *v = skv_node_in(n, 1);
+    const skive_node *dq = v ? v->producer : NULL;
+    if (!is_standard(dq, "DequantizeLinear") || skv_attr_int(dq, "block_size", 0) != 0) return false;
+    const skive_tensor *scale = skv_value_tensor(skv_node_in(dq, 1));
+    *w = (skv_q_weights){.value = dq->inputs[0], .q = skv_value_tensor(dq->inputs[0])};
+    if (!w->q || (w->q->dtype != SKIVE_I8 && w->q->dtype != SKIVE_U8) || w->q->rank < 2) return false;
+    w->columns = skv_node_is(n, "MatMul") || (skv_node_is(n, "Gemm") && skv_attr_int(n, "transB", 0) == 0);
+    if (w->columns && w->q->rank != 2) return false;
+    const int axis = w->columns ? 1 : 0;
+    w->m = w->q->dims[axis];
+    w->k = w->m ? skive_tensor_count(w->q) / w->m : 0;
+    if (w->m < 1 || w->k < 1 || !scale || scale->dtype != SKIVE_F32 || !read_zero_point(dq, &w->zero_point))
+        return false;
+    w->scale = scale->data;
+    w->n_scales = skive_tensor_count(scale);
+    int64_t along = skv_attr_int(dq, "axis", 1);
+    if (along < 0) along += w->q->rank;
+    if (w->n_scales != 1 && (along != axis || w->n_scales != w->m)) return false;
+    for (int64_t i = 0; i < w->n_scales; i++) {
+        if (!usable_scale(w->scale[i])) return false;
+    }
+    return fits_int8(w);
+}
+
+void skv_q_weight_rows(const skv_q_weights *w, int8_t *rows) {
+    for (int64_t m = 0; m < w->m; m++) {
+        for (int64_t k = 0; k < w->k; k++) {
+            const int64_t from = w->columns ? k * w->m + m : m * w->k + k;
+            const int v = w->q->dtype == SKIVE_I8 ? ((const int8_t *)w->q->data)[from]
+                                                  : (int)((const uint8_t *)w->q->data)[from];
+            rows[m * w->k + k] = (int8_t)(v - w->zero_point);
+        }
+    }
+}
+
+bool skv_quantized_bias(const skive_node *n, float x_scale, const skv_q_weights *w, int32_t *bias) {
+    const skive_value *v = skv_node_in(n, 2);
+    memset(bias, 0, (size_t)w->m * sizeof *bias);
+    if (!v) return true;
+    const skive_tensor *real = skv_value_tensor(v), *integer = NULL, *scale = NULL;
+    if (!real) {
+        const skive_node *dq = v->producer;
+        int zero = 1;
+        if (!is_standard(dq, "DequantizeLinear") || !read_zero_point(dq, &zero) || zero != 0) return false;
+        integer = skv_value_tensor(dq->inputs[0]);
+        scale = skv_value_tensor(skv_node_in(dq, 1));
+        if (!integer || integer->dtype != SKIVE_I32 || !scale || scale->dtype != SKIVE_F32) return false;
+        if (skive_tensor_count(scale) != 1 && skive_tensor_count(scale) != w->m) return false;
+    } else if (real->dtype != SKIVE_F32) {
+        return false;
+    }
+    if (skive_tensor_count(real ? real : integer) != w->m) return false;
+    for (int64_t m = 0; m < w->m; m++) {
+        const double step = (double)x_scale * skv_q_weight_scale(w, m);
+        double b;
+        if (real) {
+            b = rint((double)((const float *)real->data)[m] / step);
+        } else {
+            const double q = ((const int32_t *)integer->data)[m];
+            const double ratio =
+                (double)((const float *)scale->data)[skive_tensor_count(scale) > 1 ? m : 0] / step;
+            /* The file's scale is the product rounded to float32: the same step. */
+            b = fabs(ratio - 1) < 1e-6 ? q : rint(q * ratio);
+        }
+        if (!(b >= -2147483647.0 && b <= 2147483647.0)) return false;
+        bias[m] = (int32_t)b;
+    }
+    return true;
+}
