@@ -134,6 +134,32 @@ static void observers_handle_an_outlier(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* What a ReLU leaves: nine zeros in ten. They are exact on any grid, so the range must be the one chosen without them. */
+static void zeros_do_not_narrow_the_range(void **state) {
+    skive_context *ctx = skv_test_context();
+    const skive_quantize_options o = skive_quantize_options_default();
+    enum { N = 100000, TIMES = 10 };
+    float *x = calloc((size_t)N * TIMES, sizeof *x);
+    (void)state;
+    assert_non_null(x);
+    for (int i = 0; i < N; i++) x[i] = fabsf((float)skv_rng_normal(5, 0, (uint64_t)i));
+    for (size_t i = 0; i < skv_observer_count(); i++) {
+        double low, high[2];
+        for (int zeros = 0; zeros < 2; zeros++) {
+            skv_histogram h;
+            skv_test_ok(ctx, skv_histogram_create(ctx, true, &h));
+            assert_true(skv_histogram_add(&h, x, zeros ? (size_t)N * TIMES : N, 0));
+            skv_observer_at(i)->choose(&h, &o, &low, &high[zeros]);
+            assert_true(skv_histogram_error(&h, low, high[zeros], 256) * 1000 < skv_histogram_power(&h));
+            skv_histogram_free(ctx, &h);
+        }
+        /* A percentile counts all values, zeros too. */
+        if (strcmp(skv_observer_at(i)->name, "percentile") != 0) assert_true(fabs(high[1] - high[0]) <= 0.1 * high[0]);
+    }
+    free(x);
+    skv_test_context_end(ctx);
+}
+
 /* ---- the whole ---- */
 
 typedef struct feed_state {
@@ -281,6 +307,7 @@ int main(void) {
         cmocka_unit_test(histogram_parts_merge_exactly),
         cmocka_unit_test(histogram_refuses_nan),
         cmocka_unit_test(observers_handle_an_outlier),
+        cmocka_unit_test(zeros_do_not_narrow_the_range),
         cmocka_unit_test(quantized_model_answers_alike),
         cmocka_unit_test(a_skipped_node_stays_float),
         cmocka_unit_test(failures_leave_the_graph),

@@ -1,7 +1,8 @@
 /* The range whose quantized distribution differs least from the one seen, in Kullback-Leibler divergence (Migacz, "8-bit
  * inference with TensorRT", 2017): for each candidate the values outside are counted into the outermost bins (P), the
  * bins inside are merged into the grid's levels and spread again over those that held something (Q). One-sided data uses
- * all levels on its side; two-sided data a symmetric window. */
+ * all levels on its side; two-sided data a symmetric window. Zero has a level of its own on every grid: what ReLU makes of
+ * most values costs nothing whatever the range, and counted in it would drag the range towards zero. */
 #include <math.h>
 
 #include "quant/quant.h"
@@ -9,11 +10,11 @@
 enum { BINS = SKV_HISTOGRAM_BINS, LEVELS = 256, STEP = 64 };
 
 /* Divergence when bins [first, last) are kept. */
-static double divergence(const skv_histogram *h, int64_t first, int64_t last) {
+static double divergence(const double *bins, int64_t first, int64_t last) {
     const int64_t n = last - first;
     double outside_low = 0, outside_high = 0, total = 0, inside = 0, sum = 0;
     for (int64_t b = 0; b < BINS; b++) {
-        const double c = (double)h->bins[b];
+        const double c = bins[b];
         total += c;
         if (b < first)
             outside_low += c;
@@ -28,14 +29,14 @@ static double divergence(const skv_histogram *h, int64_t first, int64_t last) {
         double mass = 0;
         int64_t used = 0;
         for (int64_t b = from; b < to; b++) {
-            mass += (double)h->bins[b];
-            used += h->bins[b] != 0;
+            mass += bins[b];
+            used += bins[b] > 0;
         }
         if (used == 0) continue;
         const double q = mass / (double)used / inside;
         for (int64_t b = from; b < to; b++) {
-            double p = (double)h->bins[b];
-            if (p == 0) continue;
+            double p = bins[b];
+            if (!(p > 0)) continue;
             if (b == first) p += outside_low;
             if (b == last - 1) p += outside_high;
             p /= total;
@@ -43,22 +44,31 @@ static double divergence(const skv_histogram *h, int64_t first, int64_t last) {
         }
     }
     /* Outliers that fall on an empty outermost bin have no counterpart in Q: a candidate that hides them is worse. */
-    if (outside_low > 0 && h->bins[first] == 0) sum += outside_low / total * log(total);
-    if (outside_high > 0 && h->bins[last - 1] == 0) sum += outside_high / total * log(total);
+    if (outside_low > 0 && !(bins[first] > 0)) sum += outside_low / total * log(total);
+    if (outside_high > 0 && !(bins[last - 1] > 0)) sum += outside_high / total * log(total);
     return sum;
+}
+
+/* The counts, with as many values in the bin that begins at zero as beside it. */
+static void without_zeros(const skv_histogram *h, double *bins) {
+    const int64_t middle = BINS / 2;
+    for (int64_t b = 0; b < BINS; b++) bins[b] = (double)h->bins[b];
+    const double beside = h->low < 0 ? (bins[middle - 1] + bins[middle + 1]) / 2 : bins[middle + 1];
+    if (bins[middle] > beside) bins[middle] = beside;
 }
 
 static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
     const int64_t middle = BINS / 2;
     const double width = 2 * h->reach / BINS;
     const bool positive = h->low >= 0, negative = h->high <= 0;
-    double best = INFINITY;
+    double best = INFINITY, bins[BINS];
     int64_t kept = middle;
     (void)o;
+    without_zeros(h, bins);
     for (int64_t half = LEVELS / 2; half <= middle; half += STEP) {
         const int64_t first = positive ? middle : middle - half, last = negative ? middle : middle + half;
         if (last - first < LEVELS) continue;
-        const double d = divergence(h, first, last);
+        const double d = divergence(bins, first, last);
         if (d >= best) continue;
         best = d;
         kept = half;
