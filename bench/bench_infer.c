@@ -86,9 +86,9 @@ static skive_status show_profile(bench *b) {
     qsort(rows, n, sizeof *rows, slowest_first);
     for (size_t i = 0; i < n; i++) {
         const skive_plan_step *s = &rows[i].step;
-        printf("%9.1f us  %-18s %-22s %-8s %6.1f GMAC/s  %s %s\n", rows[i].seconds * 1e6, s->is_reorder ? "reorder" : s->op,
-               s->kernel ? s->kernel : "", s->layout ? s->layout : "", (double)s->macs / rows[i].seconds * 1e-9,
-               s->output_type ? s->output_type : "", s->node);
+        printf("%9.1f us  %-18s %-22s %-8s %6.1f GMAC/s  %s %s\n", rows[i].seconds * 1e6,
+               s->is_reorder ? "reorder" : s->op, s->kernel ? s->kernel : "", s->layout ? s->layout : "",
+               (double)s->macs / rows[i].seconds * 1e-9, s->output_type ? s->output_type : "", s->node);
     }
     printf("run %.1f us, arena %.1f MB, packed weights %.1f MB\n", all / b->profile * 1e6,
            (double)skive_plan_arena_bytes(b->plan) * 1e-6, (double)skive_plan_packed_bytes(b->plan) * 1e-6);
@@ -104,10 +104,14 @@ static bool read_arguments(int argc, char **argv, bench *b) {
             continue;
         }
         if (i + 1 == argc) return false;
-        if (strcmp(argv[i], "--threads") == 0) b->threads = atoi(argv[++i]);
-        else if (strcmp(argv[i], "--batch") == 0) b->batch = atol(argv[++i]);
-        else if (strcmp(argv[i], "--profile") == 0) b->profile = atoi(argv[++i]);
-        else return false;
+        if (strcmp(argv[i], "--threads") == 0)
+            b->threads = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--batch") == 0)
+            b->batch = atol(argv[++i]);
+        else if (strcmp(argv[i], "--profile") == 0)
+            b->profile = atoi(argv[++i]);
+        else
+            return false;
     }
     return b->model && b->threads > 0 && b->batch > 0;
 }

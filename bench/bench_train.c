@@ -29,7 +29,8 @@ typedef struct known_net {
     int64_t dims[3];
 } known_net;
 static const known_net nets[] = {
-    {"resnet20", 3, {3, 32, 32}}, {"lenet5", 3, {1, 28, 28}}, {"mlp", 1, {784}}, {"vgg-small", 3, {3, 32, 32}}, {"mobilenet", 3, {3, 32, 32}},
+    {"resnet20", 3, {3, 32, 32}},  {"lenet5", 3, {1, 28, 28}},    {"mlp", 1, {784}},
+    {"vgg-small", 3, {3, 32, 32}}, {"mobilenet", 3, {3, 32, 32}},
 };
 
 static skive_status build_trainer(bench *b, const known_net *net) {
@@ -128,12 +129,12 @@ static skive_status show_profile(bench *b) {
     qsort(rows, n, sizeof *rows, by_seconds);
     for (size_t i = 0; i < n; i++) {
         const skive_plan_step *s = &rows[i].step;
-        printf("%9.1f us  %-24s %-24s %-8s %7.1f GMAC/s  %s %s\n", rows[i].seconds * 1e6, s->is_reorder ? "reorder" : s->op,
-               s->kernel ? s->kernel : "", s->layout ? s->layout : "", (double)s->macs / rows[i].seconds * 1e-9,
-               s->output_type ? s->output_type : "", s->node);
+        printf("%9.1f us  %-24s %-24s %-8s %7.1f GMAC/s  %s %s\n", rows[i].seconds * 1e6,
+               s->is_reorder ? "reorder" : s->op, s->kernel ? s->kernel : "", s->layout ? s->layout : "",
+               (double)s->macs / rows[i].seconds * 1e-9, s->output_type ? s->output_type : "", s->node);
     }
-    printf("step %.1f us, plan %.1f us, rest (optimizer, copies) %.1f us, arena %.1f MB\n", all / b->profile * 1e6, inside * 1e6,
-           all / b->profile * 1e6 - inside * 1e6, (double)skive_plan_arena_bytes(plan) * 1e-6);
+    printf("step %.1f us, plan %.1f us, rest (optimizer, copies) %.1f us, arena %.1f MB\n", all / b->profile * 1e6,
+           inside * 1e6, all / b->profile * 1e6 - inside * 1e6, (double)skive_plan_arena_bytes(plan) * 1e-6);
     skv_free(b->ctx, rows);
     return SKIVE_OK;
 }
@@ -167,7 +168,8 @@ static skive_status serve(bench *b) {
         }
         struct rusage usage = {0};
         getrusage(RUSAGE_SELF, &usage);
-        printf("],\"peak_rss_bytes\":%ld,\"loss\":%.9g,\"version\":\"skive %s\"}\n", usage.ru_maxrss * 1024L, b->loss, skive_version());
+        printf("],\"peak_rss_bytes\":%ld,\"loss\":%.9g,\"version\":\"skive %s\"}\n", usage.ru_maxrss * 1024L, b->loss,
+               skive_version());
         fflush(stdout);
     }
     return SKIVE_OK;
@@ -175,11 +177,16 @@ static skive_status serve(bench *b) {
 
 static bool read_arguments(int argc, char **argv, bench *b) {
     for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--net") == 0) b->net = argv[i + 1];
-        else if (strcmp(argv[i], "--batch") == 0) b->batch = atol(argv[i + 1]);
-        else if (strcmp(argv[i], "--threads") == 0) b->threads = atoi(argv[i + 1]);
-        else if (strcmp(argv[i], "--profile") == 0) b->profile = atoi(argv[i + 1]);
-        else return false;
+        if (strcmp(argv[i], "--net") == 0)
+            b->net = argv[i + 1];
+        else if (strcmp(argv[i], "--batch") == 0)
+            b->batch = atol(argv[i + 1]);
+        else if (strcmp(argv[i], "--threads") == 0)
+            b->threads = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--profile") == 0)
+            b->profile = atoi(argv[i + 1]);
+        else
+            return false;
     }
     return argc % 2 == 1 && b->net && b->batch > 0 && b->threads > 0;
 }

@@ -1,0 +1,514 @@
+/* Integer execution: every kernel gives the bits of the scalar reference, on random and adversarial shapes and numbers, at
+ * the level SKIVE_ISA names (CTest runs this program once a level); Q/DQ graphs are brought to integer form. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <skive/exec.h>
+#include <skive/quant.h>
+#include <skive/zoo.h>
+
+#include "graph/graph.h"
+#include "passes/pass.h"
+#include "support.h"
+
+#include <cmocka.h>
+
+/* A small stream of random choices. */
+typedef struct dice {
+    uint64_t seed, at;
+} dice;
+
+static int64_t roll(dice *d, int64_t low, int64_t high) {
+    return low + (int64_t)skv_rng_below(d->seed, 77, d->at++, (uint64_t)(high - low + 1));
+}
+
+static bool coin(dice *d, int percent) { return roll(d, 1, 100) <= percent; }
+
+static skive_value *parameter(skive_context *ctx, skv_builder *b, skive_tensor *t) {
+    skv_storage *s = NULL;
+    skv_test_ok(ctx, skv_storage_from_tensor(ctx, t, &s));
+    skive_tensor_free(ctx, t);
+    return skv_emit_param(b, NULL, s);
+}
+
+/* Numbers of one of several kinds: anything, the extremes only, or one of them throughout. */
+static skive_tensor integers(skive_context *ctx, dice *d, skive_dtype dtype, int rank, const int64_t *dims, double low,
+                             double high) {
+    skive_tensor t = skv_test_random(ctx, dtype, rank, dims, (uint64_t)roll(d, 1, 1 << 30), low, high + 1);
+    const int64_t kind = roll(d, 0, 5);
+    for (int64_t i = 0; kind < 2 && i < skive_tensor_count(&t); i++) {
+        const double v = kind == 0 && roll(d, 0, 1) ? low : high;
+        if (dtype == SKIVE_U8)
+            ((uint8_t *)t.data)[i] = (uint8_t)v;
+        else
+            ((int8_t *)t.data)[i] = (int8_t)v;
+    }
+    return t;
+}
+
+/* All outputs on `x`, by the reference alone or by the kernels of choice on two threads. */
+static void evaluate(skive_context *ctx, const skive_graph *g, const skive_tensor *x, size_t n_x, bool reference,
+                     skive_tensor *out) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_tensor view;
+    o.reference = reference;
+    o.threads = reference ? 1 : 2;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    for (size_t i = 0; !reference && i < skive_plan_step_count(plan); i++) {
+        skive_plan_step step;
+        skive_plan_step_get(plan, i, &step);
+        if (step.op[0] == 'Q' && strcmp(step.kernel, "reference") == 0) fail_msg("%s runs on the reference", step.op);
+    }
+    skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+    for (size_t i = 0; i < n_x; i++) {
+        skv_test_ok(ctx, skive_exec_input(exec, i, &view));
+        assert_int_equal(skive_tensor_bytes(&view), skive_tensor_bytes(&x[i]));
+        memcpy(view.data, x[i].data, skive_tensor_bytes(&view));
+    }
+    skv_test_ok(ctx, skive_exec_run(exec));
+    for (size_t i = 0; i < g->n_outputs; i++) {
+        skv_test_ok(ctx, skive_exec_output(exec, i, &view));
+        skv_test_ok(ctx, skive_tensor_copy(ctx, &view, &out[i]));
+    }
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+}
+
+static void same_bits(skive_context *ctx, skive_graph *g, const skive_tensor *x, size_t n_x, const char *what) {
+    skive_tensor fast, slow;
+    evaluate(ctx, g, x, n_x, false, &fast);
+    evaluate(ctx, g, x, n_x, true, &slow);
+    const size_t bytes = skive_tensor_bytes(&slow);
+    assert_int_equal(skive_tensor_bytes(&fast), bytes);
+    for (size_t i = 0; i < bytes; i++) {
+        const unsigned char a = ((unsigned char *)fast.data)[i], b = ((unsigned char *)slow.data)[i];
+        if (a != b) fail_msg("%s: byte %zu of %zu is %u, the reference gives %u", what, i, bytes, a, b);
+    }
+    skive_tensor_free(ctx, &fast);
+    skive_tensor_free(ctx, &slow);
+}
+
+static skive_graph *graph_of(skive_context *ctx, const skive_tensor *x, size_t n, skive_value **in) {
+    static const char *const names[] = {"a", "b"};
+    skive_graph *g = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "test", &g));
+    for (size_t i = 0; i < n; i++) {
+        const skive_type t = skive_type_make(x[i].dtype, x[i].rank, x[i].dims);
+        skv_test_ok(ctx, skive_graph_add_input(g, names[i], &t, &in[i]));
+    }
+    return g;
+}
+
+static void finish(skive_context *ctx, skive_graph *g, skv_builder *b, skive_value *y) {
+    skv_test_ok(ctx, b->status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+}
+
+/* The output's type, zero point and limits; multipliers that keep most results inside, some that saturate, and powers of
+ * two, which make ties. */
+static size_t output_attrs(dice *d, skv_attr_init *to) {
+    const int64_t kind = roll(d, 0, 3);
+    const int64_t low = kind == 2 ? -128 : 0, high = low + 255;
+    to[0] = SKV_STR("y_dtype", kind == 3 ? "float" : kind == 2 ? "s8" : "u8");
+    if (kind == 3) return 1;
+    const int64_t lo = coin(d, 40) ? roll(d, low, high) : low;
+    to[1] = SKV_INT("y_zero_point", coin(d, 30) ? (coin(d, 50) ? low : high) : roll(d, low, high));
+    to[2] = SKV_INT("clamp_lo", lo);
+    to[3] = SKV_INT("clamp_hi", coin(d, 40) ? roll(d, lo, high) : high);
+    return 4;
+}
+
+static void fill_multipliers(dice *d, int64_t terms, double *m, int64_t n) {
+    const int64_t kind = roll(d, 0, 3);
+    for (int64_t i = 0; i < n; i++) {
+        const double usual = 1.0 / (80.0 * sqrt((double)terms)) * (1 + (double)roll(d, 0, 1000) / 500);
+        m[i] = kind == 0 ? 0.5 : kind == 1 && coin(d, 20) ? 1e6 : kind == 2 && coin(d, 20) ? 0 : (double)(float)usual;
+    }
+}
+
+static skive_value *bias_of(skive_context *ctx, dice *d, skv_builder *b, int64_t m, int64_t terms) {
+    if (coin(d, 25)) return NULL;
+    const double reach = coin(d, 10) ? 1e9 : 40.0 * (double)terms;
+    skive_tensor t = skv_test_random(ctx, SKIVE_I32, 1, &m, (uint64_t)roll(d, 1, 1 << 30), -reach, reach);
+    return parameter(ctx, b, &t);
+}
+
+static void convolution(skive_context *ctx, uint64_t seed) {
+    dice d = {seed, 0};
+    char what[64];
+    (void)snprintf(what, sizeof what, "QConv, seed %llu", (unsigned long long)seed);
+    const int spatial = coin(&d, 80) ? 2 : coin(&d, 60) ? 1 : 3, rank = spatial + 2;
+    const bool depthwise = coin(&d, 25);
+    const int64_t groups = depthwise ? roll(&d, 2, 70) : coin(&d, 80) ? 1 : roll(&d, 2, 4);
+    const int64_t per_in = depthwise ? 1 : coin(&d, 50) ? roll(&d, 1, 9) : 4 * roll(&d, 1, 20);
+    const int64_t per_out = depthwise && coin(&d, 80) ? 1 : coin(&d, 50) ? roll(&d, 1, 40) : 16 * roll(&d, 1, 5);
+    int64_t x_dims[5] = {roll(&d, 1, 3), groups * per_in}, w_dims[5] = {groups * per_out, per_in};
+    int64_t strides[3], dilations[3], pads[6], terms = per_in;
+    for (int a = 0; a < spatial; a++) {
+        const int64_t kernel = coin(&d, 35) ? 1 : roll(&d, 1, spatial == 3 ? 3 : 5);
+        dilations[a] = coin(&d, 80) ? 1 : 2;
+        strides[a] = coin(&d, 70) ? 1 : roll(&d, 2, 3);
+        pads[a] = coin(&d, 50) ? 0 : roll(&d, 0, 3);
+        pads[spatial + a] = coin(&d, 50) ? pads[a] : roll(&d, 0, 2);
+        const int64_t reach = (kernel - 1) * dilations[a] + 1;
+        x_dims[2 + a] = roll(&d, 1, spatial == 3 ? 6 : 14);
+        if (x_dims[2 + a] + pads[a] + pads[spatial + a] < reach) x_dims[2 + a] = reach;
+        w_dims[2 + a] = kernel;
+        terms *= kernel;
+    }
+    skive_tensor x = integers(ctx, &d, SKIVE_U8, rank, x_dims, 0, 255);
+    skive_tensor w = integers(ctx, &d, SKIVE_I8, rank, w_dims, -128, 127);
+    skive_value *in[1];
+    skive_graph *g = graph_of(ctx, &x, 1, in);
+    skv_builder b = skv_build(g);
+    double *multiplier = calloc((size_t)w_dims[0], sizeof *multiplier);
+    assert_non_null(multiplier);
+    fill_multipliers(&d, terms, multiplier, w_dims[0]);
+    skv_attr_init attrs[10] = {SKV_INTS("strides", strides, (size_t)spatial),
+                               SKV_INTS("dilations", dilations, (size_t)spatial),
+                               SKV_INTS("pads", pads, 2 * (size_t)spatial),
+                               SKV_INT("group", groups),
+                               SKV_INT("x_zero_point", coin(&d, 30) ? 255 * roll(&d, 0, 1) : roll(&d, 0, 255)),
+                               SKV_FLTS("multiplier", multiplier, (size_t)w_dims[0])};
+    const size_t n_attrs = 6 + output_attrs(&d, attrs + 6);
+    skive_value *weights = parameter(ctx, &b, &w), *bias = bias_of(ctx, &d, &b, w_dims[0], terms);
+    skive_value *y = skv_emit(&b, "QConv", bias ? SKV_IN(in[0], weights, bias) : SKV_IN(in[0], weights),
+                              (skv_attr_list){attrs, n_attrs});
+    finish(ctx, g, &b, y);
+    same_bits(ctx, g, &x, 1, what);
+    free(multiplier);
+    skive_tensor_free(ctx, &x);
+    skive_graph_free(g);
+}
+
+static void product(skive_context *ctx, uint64_t seed) {
+    dice d = {seed, 0};
+    char what[64];
+    (void)snprintf(what, sizeof what, "QGemm, seed %llu", (unsigned long long)seed);
+    const int64_t m = coin(&d, 40) ? 1 : roll(&d, 1, 40), k = roll(&d, 1, 300), n = roll(&d, 1, 90);
+    skive_tensor x = integers(ctx, &d, SKIVE_U8, 2, (const int64_t[]){m, k}, 0, 255);
+    skive_tensor w = integers(ctx, &d, SKIVE_I8, 2, (const int64_t[]){n, k}, -128, 127);
+    skive_value *in[1];
+    skive_graph *g = graph_of(ctx, &x, 1, in);
+    skv_builder b = skv_build(g);
+    double multiplier[90];
+    fill_multipliers(&d, k, multiplier, n);
+    skv_attr_init attrs[6] = {SKV_INT("x_zero_point", roll(&d, 0, 255)), SKV_FLTS("multiplier", multiplier, (size_t)n)};
+    const size_t n_attrs = 2 + output_attrs(&d, attrs + 2);
+    skive_value *weights = parameter(ctx, &b, &w), *bias = bias_of(ctx, &d, &b, n, k);
+    skive_value *y = skv_emit(&b, "QGemm", bias ? SKV_IN(in[0], weights, bias) : SKV_IN(in[0], weights),
+                              (skv_attr_list){attrs, n_attrs});
+    finish(ctx, g, &b, y);
+    same_bits(ctx, g, &x, 1, what);
+    skive_tensor_free(ctx, &x);
+    skive_graph_free(g);
+}
+
+enum { CONVOLUTIONS = 400, PRODUCTS = 150, OTHERS = 60 };
+
+static void convolutions(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (uint64_t seed = 1; seed <= CONVOLUTIONS; seed++) convolution(ctx, seed);
+    skv_test_context_end(ctx);
+}
+
+static void products(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (uint64_t seed = 1; seed <= PRODUCTS; seed++) product(ctx, seed);
+    skv_test_context_end(ctx);
+}
+
+static void sums(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (uint64_t seed = 1; seed <= OTHERS; seed++) {
+        dice d = {seed, 0};
+        const int64_t dims[4] = {roll(&d, 1, 2), roll(&d, 1, 40), roll(&d, 1, 9), roll(&d, 1, 60)};
+        skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, 4, dims, 0, 255), integers(ctx, &d, SKIVE_U8, 4, dims, 0, 255)};
+        skive_value *in[2];
+        skive_graph *g = graph_of(ctx, x, 2, in);
+        skv_builder b = skv_build(g);
+        const double scale = coin(&d, 30) ? 0.5 : (double)roll(&d, 1, 3000) / 1000;
+        skv_attr_init attrs[9] = {SKV_FLT("a_scale", scale),
+                                  SKV_FLT("b_scale", coin(&d, 10) ? 1e5 : (double)roll(&d, 1, 3000) / 1000),
+                                  SKV_FLT("y_scale", 1),
+                                  SKV_INT("a_zp", roll(&d, 0, 255)),
+                                  SKV_INT("b_zp", roll(&d, 0, 255)),
+                                  SKV_INT("y_zp", roll(&d, 0, 127)),
+                                  SKV_INT("clamp_lo", roll(&d, 0, 60)),
+                                  SKV_INT("clamp_hi", roll(&d, 60, 127)),
+                                  SKV_STR("y_dtype", coin(&d, 50) ? "u8" : "s8")};
+        finish(ctx, g, &b, skv_emit(&b, "QAdd", SKV_IN(in[0], in[1]), (skv_attr_list){attrs, 9}));
+        same_bits(ctx, g, x, 2, "QAdd");
+        skive_tensor_free(ctx, &x[0]);
+        skive_tensor_free(ctx, &x[1]);
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void pools(void **state) {
+    static const char *const ops[] = {"MaxPool", "QAveragePool", "QGlobalAveragePool"};
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3 * OTHERS; seed++) {
+        dice d = {seed, 0};
+        const char *op = ops[seed % 3];
+        const int spatial = (int)roll(&d, 1, 3);
+        int64_t dims[5] = {roll(&d, 1, 3), roll(&d, 1, 80)}, kernel[3], strides[3], pads[6], window = 1;
+        for (int a = 0; a < spatial; a++) {
+            kernel[a] = roll(&d, 1, 3);
+            strides[a] = roll(&d, 1, 3);
+            pads[a] = pads[spatial + a] = coin(&d, 50) ? 0 : roll(&d, 0, kernel[a] - 1);
+            dims[2 + a] = roll(&d, kernel[a], 9);
+            window *= kernel[a];
+        }
+        skive_tensor x = integers(ctx, &d, SKIVE_U8, spatial + 2, dims, 0, 255);
+        skive_value *in[1];
+        skive_graph *g = graph_of(ctx, &x, 1, in);
+        skv_builder b = skv_build(g);
+        skv_attr_init attrs[10] = {SKV_INTS("kernel_shape", kernel, (size_t)spatial),
+                                   SKV_INTS("strides", strides, (size_t)spatial),
+                                   SKV_INTS("pads", pads, 2 * (size_t)spatial), SKV_INT("count_include_pad", 1)};
+        const skv_attr_init mean[2] = {SKV_FLT("multiplier", coin(&d, 30) ? 0.5 : (double)(float)(1.3 / (double)window)),
+                                       SKV_INT("x_zero_point", roll(&d, 0, 255))};
+        skv_attr_list list = {attrs, 3};
+        if (seed % 3) {
+            memcpy(attrs + 4, mean, sizeof mean);
+            const size_t n = output_attrs(&d, attrs + 6);
+            list = seed % 3 == 1 ? (skv_attr_list){attrs, 6 + n} : (skv_attr_list){attrs + 4, 2 + n};
+        }
+        finish(ctx, g, &b, skv_emit(&b, op, SKV_IN(in[0]), list));
+        same_bits(ctx, g, &x, 1, op);
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void quantizing(void **state) {
+    skive_context *ctx = skv_test_context();
+    static const float special[] = {NAN,  INFINITY, -INFINITY, 0.0f,    -0.0f,   0.25f,   -0.25f, 0.75f,
+                                    1e9f, -1e9f,    3e38f,     -3e38f,  1e-40f,  63.75f,  -63.75f, 64.25f};
+    (void)state;
+    for (uint64_t seed = 1; seed <= OTHERS; seed++) {
+        dice d = {seed, 0};
+        const skive_dtype dtype = coin(&d, 50) ? SKIVE_U8 : SKIVE_I8;
+        const int64_t dims[3] = {2, roll(&d, 1, 30), roll(&d, 1, 300)};
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 3, dims, seed, -100, 100);
+        for (size_t i = 0; i < sizeof special / sizeof *special && (int64_t)i < skive_tensor_count(&x); i++)
+            ((float *)x.data)[i] = special[i];
+        skive_value *in[1];
+        skive_graph *g = graph_of(ctx, &x, 1, in);
+        skv_builder b = skv_build(g);
+        skive_value *scale = skv_emit_scalar(&b, SKIVE_F32, coin(&d, 50) ? 0.5 : (double)roll(&d, 1, 2000) / 1000);
+        skive_value *zero = skv_emit_scalar(&b, dtype, (double)roll(&d, dtype == SKIVE_U8 ? 0 : -128, 127));
+        skive_value *y = skv_emit(&b, "QuantizeLinear", SKV_IN(in[0], scale, zero), SKV_NONE);
+        if (coin(&d, 50)) y = skv_emit(&b, "DequantizeLinear", SKV_IN(y, scale, zero), SKV_NONE);
+        finish(ctx, g, &b, y);
+        same_bits(ctx, g, &x, 1, "QuantizeLinear, DequantizeLinear");
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
+/* ---- whole networks ---- */
+
+static skive_status feed(void *user, int64_t index, skive_tensor *inputs, size_t n) {
+    (void)n;
+    if (index >= *(int64_t *)user) return SKIVE_ERR_NOT_FOUND;
+    float *x = inputs[0].data;
+    for (int64_t i = 0; i < skive_tensor_count(&inputs[0]); i++)
+        x[i] = (float)skv_rng_normal(9, (uint64_t)index, (uint64_t)i);
+    return SKIVE_OK;
+}
+
+static skive_graph *quantized(skive_context *ctx, const char *spec, int64_t channels, int64_t size) {
+    skive_graph *g = NULL;
+    skive_zoo_options o = skive_zoo_options_default();
+    skive_quantize_options q = skive_quantize_options_default();
+    int64_t runs = 4;
+    o.dims[0] = channels;
+    o.dims[1] = o.dims[2] = size;
+    q.calibration = "minmax";
+    skv_test_ok(ctx, skive_zoo_build(ctx, spec, &o, &g));
+    skv_test_ok(ctx, skive_quantize_feed(ctx, g, feed, &runs, &q, NULL));
+    return g;
+}
+
+static void absorb(skive_context *ctx, skive_graph *g) {
+    const skv_pass_env env = {.ctx = ctx};
+    size_t changes;
+    skv_test_ok(ctx, skive_graph_infer(g));
+    skv_test_ok(ctx, skv_passes_run(&env, g, SKV_PASS_CLEAN | SKV_PASS_EXECUTE, &changes));
+    skv_test_ok(ctx, skive_graph_infer(g));
+}
+
+static size_t count_ops(const skive_graph *g, const char *op) {
+    size_t n = 0;
+    for (uint32_t i = 0; i < g->n_nodes; i++) n += skv_node_is(g->nodes[i], op);
+    return n;
+}
+
+static void fix_batch(skive_graph *g, int64_t n) { g->inputs[0]->type.dims[0] = (skive_dim){n, NULL}; }
+
+/* The integer form holds one QuantizeLinear, for the input, and its kernels give the bits of the reference. */
+static void networks_run_in_integers(void **state) {
+    static const struct {
+        const char *spec;
+        int64_t channels, size;
+    } nets[] = {{"lenet5", 1, 28},       {"vgg-small:0.3", 3, 20},   {"resnet20:0.5", 3, 16},
+                {"resnet50:0.1", 3, 40}, {"mobilenetv2:0.3", 3, 32}, {"mlp:30,20", 1, 12}};
+    (void)state;
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = quantized(ctx, nets[i].spec, nets[i].channels, nets[i].size);
+        fix_batch(g, 2);
+        absorb(ctx, g);
+        assert_int_equal(count_ops(g, "QuantizeLinear"), 1);
+        assert_int_equal(count_ops(g, "DequantizeLinear"), 0);
+        assert_int_equal(count_ops(g, "Conv") + count_ops(g, "Gemm") + count_ops(g, "Relu") + count_ops(g, "Add"), 0);
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 4,
+                                         (const int64_t[]){2, nets[i].channels, nets[i].size, nets[i].size}, 3, -2, 2);
+        same_bits(ctx, g, &x, 1, nets[i].spec);
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
+/* The Q/DQ file run node by node in float and its integer form agree to the grids' steps. */
+static void integer_form_means_the_same(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = quantized(ctx, "resnet20:0.5", 3, 16);
+    skive_tensor x = skv_test_random(ctx, SKIVE_F32, 4, (const int64_t[]){1, 3, 16, 16}, 3, -2, 2), out[2];
+    (void)state;
+    for (int reference = 0; reference < 2; reference++) evaluate(ctx, g, &x, 1, reference, &out[reference]);
+    double power = 0, error = 0;
+    for (int64_t i = 0; i < skive_tensor_count(&out[0]); i++) {
+        const double a = skive_tensor_get(&out[0], i), b = skive_tensor_get(&out[1], i);
+        power += b * b;
+        error += (a - b) * (a - b);
+    }
+    assert_true(power > 0 && error < 1e-3 * power);
+    for (int k = 0; k < 2; k++) skive_tensor_free(ctx, &out[k]);
+    skive_tensor_free(ctx, &x);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* ---- single patterns ---- */
+
+typedef struct pattern {
+    bool wide_weights; /* uint8 around a zero point, columns first */
+    bool overflow;     /* sums that would leave int32 */
+    bool seen;         /* the float result is an output of the graph too */
+    bool clip;         /* Clip to [-1, 1.5] */
+    bool other_grid;   /* the bias comes on a grid of its own */
+} pattern;
+
+/* x -> Q -> DQ -> Gemm(DQ weights, bias) -> [Clip] -> Q -> DQ */
+static skive_graph *gemm_pattern(skive_context *ctx, const pattern *p) {
+    const int64_t k = p->overflow ? 120000 : 12, n = 5;
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const skive_type t = skive_type_make(SKIVE_F32, 2, (const int64_t[]){3, k});
+    skv_test_ok(ctx, skive_graph_create(ctx, "test", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &t, &x));
+    skv_builder b = skv_build(g);
+    const int64_t w_dims[2] = {p->wide_weights ? k : n, p->wide_weights ? n : k};
+    skive_tensor w = skv_test_random(ctx, p->wide_weights ? SKIVE_U8 : SKIVE_I8, 2, w_dims, 4, p->wide_weights ? 3 : -100,
+                                     p->wide_weights ? 250 : 100);
+    for (int64_t i = 0; p->overflow && i < n * k; i++) ((int8_t *)w.data)[i] = 127;
+    skive_tensor s = skv_test_random(ctx, SKIVE_F32, 1, &n, 5, 0.01, 0.02);
+    skive_tensor bias = skv_test_random(ctx, SKIVE_F32, 1, &n, 6, -2, 2);
+    skive_value *sx = skv_emit_scalar(&b, SKIVE_F32, 0.03125), *zx = skv_emit_scalar(&b, SKIVE_U8, 100);
+    skive_value *sy = skv_emit_scalar(&b, SKIVE_F32, 0.0625), *zy = skv_emit_scalar(&b, SKIVE_U8, 90);
+    skive_value *q = skv_emit(&b, "QuantizeLinear", SKV_IN(x, sx, zx), SKV_NONE);
+    skive_value *dq = skv_emit(&b, "DequantizeLinear", SKV_IN(q, sx, zx), SKV_NONE);
+    skive_value *wq = parameter(ctx, &b, &w), *ws = parameter(ctx, &b, &s), *wz = NULL;
+    if (p->wide_weights) {
+        skive_tensor zero = skv_test_random(ctx, SKIVE_U8, 1, &n, 1, 127, 127.5);
+        wz = parameter(ctx, &b, &zero);
+    }
+    skive_value *wf = skv_emit(&b, "DequantizeLinear", wz ? SKV_IN(wq, ws, wz) : SKV_IN(wq, ws),
+                               SKV_ATTRS(SKV_INT("axis", p->wide_weights ? 1 : 0)));
+    skive_value *c = parameter(ctx, &b, &bias);
+    if (p->other_grid) {
+        skive_tensor steps = skv_test_random(ctx, SKIVE_I32, 1, &n, 7, -900, 900);
+        c = skv_emit(&b, "DequantizeLinear", SKV_IN(parameter(ctx, &b, &steps), skv_emit_scalar(&b, SKIVE_F32, 0.002)),
+                     SKV_NONE);
+    }
+    skive_value *y = skv_emit(&b, "Gemm", SKV_IN(dq, wf, c), SKV_ATTRS(SKV_INT("transB", p->wide_weights ? 0 : 1)));
+    if (p->seen) skv_test_ok(ctx, skive_graph_add_output(g, y));
+    if (p->clip)
+        y = skv_emit(&b, "Clip", SKV_IN(y, skv_emit_scalar(&b, SKIVE_F32, -1), skv_emit_scalar(&b, SKIVE_F32, 1.5)),
+                     SKV_NONE);
+    y = skv_emit(&b, "QuantizeLinear", SKV_IN(y, sy, zy), SKV_NONE);
+    y = skv_emit(&b, "DequantizeLinear", SKV_IN(y, sy, zy), SKV_NONE);
+    finish(ctx, g, &b, y);
+    return g;
+}
+
+static void patterns_are_absorbed(void **state) {
+    static const struct {
+        pattern p;
+        size_t products, clips, quantizers;
+        bool real;
+    } cases[] = {
+        {{0}, 1, 0, 1, false},
+        {{.wide_weights = true}, 1, 0, 1, false},
+        {{.clip = true}, 1, 0, 1, false},
+        {{.other_grid = true}, 1, 0, 1, false},
+        {{.seen = true}, 1, 0, 2, true},
+        {{.seen = true, .clip = true}, 1, 1, 2, true},
+        {{.overflow = true}, 0, 0, 2, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = gemm_pattern(ctx, &cases[i].p);
+        const size_t last = g->n_outputs - 1;
+        const int64_t k = g->inputs[0]->type.dims[1].size;
+        skive_tensor x = skv_test_random(ctx, SKIVE_F32, 2, (const int64_t[]){3, k}, 8, -3, 4), before[2], after[2];
+        evaluate(ctx, g, &x, 1, true, before);
+        absorb(ctx, g);
+        assert_int_equal(count_ops(g, "QGemm"), cases[i].products);
+        assert_int_equal(count_ops(g, "Clip"), cases[i].clips);
+        assert_int_equal(count_ops(g, "QuantizeLinear"), cases[i].quantizers);
+        if (cases[i].real) assert_int_equal(g->outputs[0]->type.dtype, SKIVE_F32);
+        evaluate(ctx, g, &x, 1, false, after);
+        /* one step of the output's grid at most, which rounding in float may cost */
+        skv_test_tensors(&after[last], &before[last], 0, 0.0626);
+        for (size_t k2 = 0; k2 <= last; k2++) {
+            skive_tensor_free(ctx, &before[k2]);
+            skive_tensor_free(ctx, &after[k2]);
+        }
+        skive_tensor_free(ctx, &x);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(convolutions),
+        cmocka_unit_test(products),
+        cmocka_unit_test(sums),
+        cmocka_unit_test(pools),
+        cmocka_unit_test(quantizing),
+        cmocka_unit_test(networks_run_in_integers),
+        cmocka_unit_test(integer_form_means_the_same),
+        cmocka_unit_test(patterns_are_absorbed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
