@@ -232,7 +232,8 @@ static void sums(void **state) {
     for (uint64_t seed = 1; seed <= OTHERS; seed++) {
         dice d = {seed, 0};
         const int64_t dims[4] = {roll(&d, 1, 2), roll(&d, 1, 40), roll(&d, 1, 9), roll(&d, 1, 60)};
-        skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, 4, dims, 0, 255), integers(ctx, &d, SKIVE_U8, 4, dims, 0, 255)};
+        skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, 4, dims, 0, 255),
+                             integers(ctx, &d, SKIVE_U8, 4, dims, 0, 255)};
         skive_value *in[2];
         skive_graph *g = graph_of(ctx, x, 2, in);
         skv_builder b = skv_build(g);
@@ -278,8 +279,9 @@ static void pools(void **state) {
         skv_attr_init attrs[10] = {SKV_INTS("kernel_shape", kernel, (size_t)spatial),
                                    SKV_INTS("strides", strides, (size_t)spatial),
                                    SKV_INTS("pads", pads, 2 * (size_t)spatial), SKV_INT("count_include_pad", 1)};
-        const skv_attr_init mean[2] = {SKV_FLT("multiplier", coin(&d, 30) ? 0.5 : (double)(float)(1.3 / (double)window)),
-                                       SKV_INT("x_zero_point", roll(&d, 0, 255))};
+        const skv_attr_init mean[2] = {
+            SKV_FLT("multiplier", coin(&d, 30) ? 0.5 : (double)(float)(1.3 / (double)window)),
+            SKV_INT("x_zero_point", roll(&d, 0, 255))};
         skv_attr_list list = {attrs, 3};
         if (seed % 3) {
             memcpy(attrs + 4, mean, sizeof mean);
@@ -296,8 +298,8 @@ static void pools(void **state) {
 
 static void quantizing(void **state) {
     skive_context *ctx = skv_test_context();
-    static const float special[] = {NAN,  INFINITY, -INFINITY, 0.0f,    -0.0f,   0.25f,   -0.25f, 0.75f,
-                                    1e9f, -1e9f,    3e38f,     -3e38f,  1e-40f,  63.75f,  -63.75f, 64.25f};
+    static const float special[] = {NAN,  INFINITY, -INFINITY, 0.0f,   -0.0f,  0.25f,  -0.25f,  0.75f,
+                                    1e9f, -1e9f,    3e38f,     -3e38f, 1e-40f, 63.75f, -63.75f, 64.25f};
     (void)state;
     for (uint64_t seed = 1; seed <= OTHERS; seed++) {
         dice d = {seed, 0};
@@ -426,8 +428,8 @@ static skive_graph *gemm_pattern(skive_context *ctx, const pattern *p) {
     skv_test_ok(ctx, skive_graph_add_input(g, "x", &t, &x));
     skv_builder b = skv_build(g);
     const int64_t w_dims[2] = {p->wide_weights ? k : n, p->wide_weights ? n : k};
-    skive_tensor w = skv_test_random(ctx, p->wide_weights ? SKIVE_U8 : SKIVE_I8, 2, w_dims, 4, p->wide_weights ? 3 : -100,
-                                     p->wide_weights ? 250 : 100);
+    skive_tensor w = skv_test_random(ctx, p->wide_weights ? SKIVE_U8 : SKIVE_I8, 2, w_dims, 4,
+                                     p->wide_weights ? 3 : -100, p->wide_weights ? 250 : 100);
     for (int64_t i = 0; p->overflow && i < n * k; i++) ((int8_t *)w.data)[i] = 127;
     skive_tensor s = skv_test_random(ctx, SKIVE_F32, 1, &n, 5, 0.01, 0.02);
     skive_tensor bias = skv_test_random(ctx, SKIVE_F32, 1, &n, 6, -2, 2);

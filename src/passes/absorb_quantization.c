@@ -155,7 +155,7 @@ static skive_status absorb_add(const skv_pass_env *env, skive_graph *g, skive_no
         !isfinite((float)((double)b.scale / (double)t.y.scale)))
         return SKIVE_OK;
     skv_attr_init attrs[5 + OUTPUT_ATTRS] = {
-        SKV_FLT("a_scale", (double)a.scale), SKV_INT("a_zp", a.zero_point),           SKV_FLT("b_scale", (double)b.scale),
+        SKV_FLT("a_scale", (double)a.scale), SKV_INT("a_zp", a.zero_point),         SKV_FLT("b_scale", (double)b.scale),
         SKV_INT("b_zp", b.zero_point),       SKV_FLT("y_scale", (double)t.y.scale),
     };
     const skv_fusion f = {.chain = t.chain,

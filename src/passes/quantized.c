@@ -46,8 +46,7 @@ static bool fits_int8(const skv_q_weights *w) {
     const int64_t count = skive_tensor_count(w->q);
     if (w->q->dtype == SKIVE_I8 && w->zero_point == 0) return true;
     for (int64_t i = 0; i < count; i++) {
-        const int v =
-            w->q->dtype == SKIVE_I8 ? ((const int8_t *)w->q->data)[i] : (int)((const uint8_t *)w->q->data)[i];
+        const int v = w->q->dtype == SKIVE_I8 ? ((const int8_t *)w->q->data)[i] : (int)((const uint8_t *)w->q->data)[i];
         if (v - w->zero_point < INT8_MIN || v - w->zero_point > INT8_MAX) return false;
     }
     return true;
@@ -82,8 +81,8 @@ void skv_q_weight_rows(const skv_q_weights *w, int8_t *rows) {
     for (int64_t m = 0; m < w->m; m++) {
         for (int64_t k = 0; k < w->k; k++) {
             const int64_t from = w->columns ? k * w->m + m : m * w->k + k;
-            const int v = w->q->dtype == SKIVE_I8 ? ((const int8_t *)w->q->data)[from]
-                                                  : (int)((const uint8_t *)w->q->data)[from];
+            const int v =
+                w->q->dtype == SKIVE_I8 ? ((const int8_t *)w->q->data)[from] : (int)((const uint8_t *)w->q->data)[from];
             rows[m * w->k + k] = (int8_t)(v - w->zero_point);
         }
     }
@@ -113,8 +112,7 @@ bool skv_quantized_bias(const skive_node *n, float x_scale, const skv_q_weights 
             b = rint((double)((const float *)real->data)[m] / step);
         } else {
             const double q = ((const int32_t *)integer->data)[m];
-            const double ratio =
-                (double)((const float *)scale->data)[skive_tensor_count(scale) > 1 ? m : 0] / step;
+            const double ratio = (double)((const float *)scale->data)[skive_tensor_count(scale) > 1 ? m : 0] / step;
             /* The file's scale is the product rounded to float32: the same step. */
             b = fabs(ratio - 1) < 1e-6 ? q : rint(q * ratio);
         }

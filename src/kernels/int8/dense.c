@@ -1,8 +1,9 @@
 /* Running a dense integer convolution or product: the implicit product over [n][spatial...][c].
  *
  * Output positions are handled in blocks of tiles. For each block the places where the window's taps lie are worked out
- * once (pointers into the input, or to a row of the zero point outside of it), or the rows are gathered; then every panel
- * of weights goes over the block. The panel stays in the second-level cache while the block's tiles pass over it. */
+ * once (pointers into the input or its padded copy, or to a row of the zero point outside of it), or the rows are gathered;
+ * then every panel of weights goes over the block. The panel stays in the second-level cache while the block's tiles pass
+ * over it. */
 #include "kernels/int8/dense.h"
 
 #include <omp.h>
@@ -21,14 +22,14 @@ typedef struct block {
 static int64_t part(int64_t total, int64_t n, int64_t i) { return total / n * i + (i < total % n ? i : total % n); }
 
 static position position_of(const skv_q8_dense *d, const uint8_t *x, int64_t row) {
-    const skv_geometry *g = &d->s.g;
+    const skv_geometry *g = &d->at;
     const int64_t out = skv_volume(g->out), at = row % out;
     return (position){x + row / out * skv_volume(g->in) * d->s.c, at / g->out[2] / g->out[1],
                       at / g->out[2] % g->out[1], at % g->out[2]};
 }
 
 static void step(const skv_q8_dense *d, position *p) {
-    const skv_geometry *g = &d->s.g;
+    const skv_geometry *g = &d->at;
     if (++p->w < g->out[2]) return;
     p->w = 0;
     if (++p->h < g->out[1]) return;
@@ -36,6 +37,23 @@ static void step(const skv_q8_dense *d, position *p) {
     if (++p->d < g->out[0]) return;
     p->d = 0;
     p->image += skv_volume(g->in) * d->s.c;
+}
+
+/* The padded copy of line `line` of all lines of the batch, counted with padding. */
+static void copy_line(const skv_q8_dense *d, const uint8_t *x, int64_t line, uint8_t *copy) {
+    const skv_geometry *g = &d->s.g, *to = &d->at;
+    const int64_t h = line % to->in[1] - g->pad_lo[1], z = line / to->in[1] % to->in[0] - g->pad_lo[0];
+    const int64_t image = line / to->in[1] / to->in[0];
+    const size_t c = (size_t)d->s.c, low = (size_t)g->pad_lo[2] * c, inside = (size_t)g->in[2] * c;
+    const size_t all = (size_t)to->in[2] * c;
+    copy += (size_t)line * all;
+    if (h < 0 || h >= g->in[1] || z < 0 || z >= g->in[0]) {
+        memset(copy, d->x_zero, all);
+        return;
+    }
+    memset(copy, d->x_zero, low);
+    memcpy(copy + low, x + (size_t)((image * g->in[0] + z) * g->in[1] + h) * inside, inside);
+    memset(copy + low + inside, d->x_zero, all - low - inside);
 }
 
 /* One row of k numbers: taps outside, channels inside, padding as zero. */
@@ -70,25 +88,39 @@ static void gather(const skv_q8_dense *d, const position *p, int64_t channel, vo
     if (at < padded) memset((char *)row + at * number, 0, (padded - at) * number);
 }
 
+/* The taps of a window of which a part lies outside, `stride` pointers apart. */
+static void point_at_edge(const skv_q8_dense *d, const position *p, int64_t channel, size_t stride, const void **to) {
+    const skv_geometry *g = &d->at;
+    const int64_t d0 = p->d * g->stride[0] - g->pad_lo[0], h0 = p->h * g->stride[1] - g->pad_lo[1];
+    const int64_t w0 = p->w * g->stride[2] - g->pad_lo[2];
+    for (int64_t kd = 0; kd < g->kernel[0]; kd++) {
+        const int64_t id = d0 + kd * g->dilation[0];
+        for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
+            const int64_t ih = h0 + kh * g->dilation[1];
+            const bool inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
+            const int64_t line = (id * g->in[1] + ih) * g->in[2];
+            for (int64_t kw = 0; kw < g->kernel[2]; kw++, to += stride) {
+                const int64_t iw = w0 + kw * g->dilation[2];
+                *to = inside && iw >= 0 && iw < g->in[2] ? p->image + (line + iw) * d->s.c + channel : d->padding;
+            }
+        }
+    }
+}
+
 /* Pointers of one tile, [taps][rows]. */
 static void point(const skv_q8_dense *d, position *p, int64_t channel, size_t rows, const void **a) {
-    const skv_geometry *g = &d->s.g;
+    const skv_geometry *g = &d->at;
+    int64_t last[SKV_SPATIAL]; /* where a window may begin and still lie inside */
+    for (int k = 0; k < SKV_SPATIAL; k++) last[k] = g->in[k] - (g->kernel[k] - 1) * g->dilation[k] - 1;
     for (size_t r = 0; r < rows; r++, step(d, p)) {
         const int64_t d0 = p->d * g->stride[0] - g->pad_lo[0], h0 = p->h * g->stride[1] - g->pad_lo[1];
         const int64_t w0 = p->w * g->stride[2] - g->pad_lo[2];
-        const void **to = a + r;
-        for (int64_t kd = 0; kd < g->kernel[0]; kd++) {
-            const int64_t id = d0 + kd * g->dilation[0];
-            for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
-                const int64_t ih = h0 + kh * g->dilation[1];
-                const bool inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
-                const int64_t line = (id * g->in[1] + ih) * g->in[2];
-                for (int64_t kw = 0; kw < g->kernel[2]; kw++, to += rows) {
-                    const int64_t iw = w0 + kw * g->dilation[2];
-                    *to = inside && iw >= 0 && iw < g->in[2] ? p->image + (line + iw) * d->s.c + channel : d->padding;
-                }
-            }
+        if (d0 < 0 || h0 < 0 || w0 < 0 || d0 > last[0] || h0 > last[1] || w0 > last[2]) {
+            point_at_edge(d, p, channel, rows, a + r);
+            continue;
         }
+        const uint8_t *first = p->image + ((d0 * g->in[1] + h0) * g->in[2] + w0) * d->s.c + channel;
+        for (size_t t = 0; t < d->taps; t++) a[t * rows + r] = first + d->offset[t];
     }
 }
 
@@ -105,7 +137,7 @@ static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_
         const size_t rows =
             (size_t)(part(b->rows, (int64_t)b->tiles, (int64_t)t + 1) - part(b->rows, (int64_t)b->tiles, (int64_t)t));
         const void **to = a + t * tile_pointers;
-        if (!d->gathers) {
+        if (d->reading != SKV_Q8_GATHERED) {
             point(d, &p, channel, rows, to);
             continue;
         }
@@ -143,6 +175,14 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
     int64_t chunks = pairs >= 2 * threads ? 1 : threads;
     if (chunks > (int64_t)d->panels) chunks = (int64_t)d->panels;
     const size_t per_thread = d->pointer_bytes + d->gathered_bytes;
+    const uint8_t *x = c->in[0];
+    char *scratch = (char *)c->scratch + d->copy_bytes;
+    if (d->reading == SKV_Q8_LINES) {
+        const int64_t lines = d->s.n * d->at.in[0] * d->at.in[1];
+        x = c->scratch;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t i = 0; i < lines; i++) copy_line(d, c->in[0], i, c->scratch);
+    }
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < pairs * chunks; i++) {
         const int64_t pair = i / chunks, chunk = i % chunks, at = pair % blocks;
@@ -151,8 +191,8 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
         const block b = {part(d->rows, tiles, t0), part(d->rows, tiles, t1) - part(d->rows, tiles, t0),
                          (size_t)(t1 - t0)};
         run_part(d, &b, pair / blocks, (size_t)part((int64_t)d->panels, chunks, chunk),
-                 (size_t)part((int64_t)d->panels, chunks, chunk + 1), c->in[0], c->out[0],
-                 (char *)c->scratch + (size_t)omp_get_thread_num() * per_thread);
+                 (size_t)part((int64_t)d->panels, chunks, chunk + 1), x, c->out[0],
+                 scratch + (size_t)omp_get_thread_num() * per_thread);
     }
     return SKIVE_OK;
 }

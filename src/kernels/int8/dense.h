@@ -4,15 +4,25 @@
 
 #include "kernels/int8/int8.h"
 
+/* How the numbers under a window are found. */
+typedef enum skv_q8_reading {
+    SKV_Q8_IN_PLACE, /* a tap is the channels of one pixel */
+    SKV_Q8_LINES,    /* a tap is a line of the window, channels and all, in a copy of the input with its padding */
+    SKV_Q8_GATHERED, /* one tap: the whole window copied together */
+} skv_q8_reading;
+
 typedef struct skv_q8_dense {
     const skv_q8_gemm *gemm;
     skv_conv_shape s;        /* a product is a convolution of n rows, each one position */
     int64_t per_in, per_out; /* channels of a group in and out */
-    bool gathers;            /* rows are copied together; otherwise the input is read in place, tap by tap */
-    size_t taps, groups;     /* as in skv_q8_tile */
+    skv_q8_reading reading;
+    skv_geometry at;     /* s.g, or that of the copy */
+    int64_t *offset;     /* [taps] from the window's first element, when all of it lies inside */
+    size_t taps, groups; /* as in skv_q8_tile */
     size_t k, panels, panel_bytes;
     int64_t rows;                         /* n * output positions */
     size_t block_tiles;                   /* tiles handled at once */
+    size_t copy_bytes;                    /* of the padded copy, before the threads' scratch */
     size_t pointer_bytes, gathered_bytes; /* of one thread's scratch */
     size_t item;                          /* bytes of an output element */
     int32_t x_zero;

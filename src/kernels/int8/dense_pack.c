@@ -10,28 +10,37 @@ void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_free(ctx, d->init);
     skv_free(ctx, d->multiplier);
     skv_free(ctx, d->padding);
+    skv_free(ctx, d->offset);
     skv_free(ctx, d);
 }
 
-/* One output channel's weights [per_in][taps] into its column: steps of k are taps outside, channels inside. */
-static void pack_bytes(const int8_t *w, int64_t per_in, int64_t taps, size_t nr, int8_t *column) {
-    const size_t group = nr * 4;
-    if (taps == 1) {
-        int64_t i = 0;
-        for (; i + 4 <= per_in; i += 4, column += group) memcpy(column, w + i, 4);
-        for (int j = 0; i < per_in; i++, j++) column[j] = w[i];
+/* One output channel's weights [per_in][window] into its column: window outside, channels inside, each tap's run filled up
+ * with zeros to whole groups. */
+static void pack_bytes(const skv_q8_dense *d, const int8_t *w, int8_t *column) {
+    const size_t group = d->gemm->nr * 4, run = d->k / d->taps, padded = d->groups * 4;
+    const int64_t window = skv_volume(d->s.g.kernel);
+    size_t first = 0, at = 0;
+    if (window == 1) {
+        for (; at + 4 <= d->k; at += 4, column += group) memcpy(column, w + at, 4);
+        for (size_t j = 0; at < d->k; at++, j++) column[j] = w[at];
         return;
     }
-    size_t k = 0;
-    for (int64_t t = 0; t < taps; t++)
-        for (int64_t i = 0; i < per_in; i++, k++) column[k / 4 * group + k % 4] = w[i * taps + t];
+    for (int64_t t = 0; t < window; t++) {
+        for (int64_t i = 0; i < d->per_in; i++) {
+            column[(first + at) / 4 * group + (first + at) % 4] = w[i * window + t];
+            if (++at < run) continue;
+            at = 0;
+            first += padded;
+        }
+    }
 }
 
-static void pack_wide(const int8_t *w, int64_t per_in, int64_t taps, size_t nr, int16_t *column) {
-    const size_t group = nr * 2;
+static void pack_wide(const skv_q8_dense *d, const int8_t *w, int16_t *column) {
+    const size_t group = d->gemm->nr * 2;
+    const int64_t window = skv_volume(d->s.g.kernel);
     size_t k = 0;
-    for (int64_t t = 0; t < taps; t++)
-        for (int64_t i = 0; i < per_in; i++, k++) column[k / 2 * group + k % 2] = w[i * taps + t];
+    for (int64_t t = 0; t < window; t++)
+        for (int64_t i = 0; i < d->per_in; i++, k++) column[k / 2 * group + k % 2] = w[i * window + t];
 }
 
 static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bias, const double *multiplier,
@@ -46,9 +55,9 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
         const int8_t *from = w + m * row;
         int32_t sum = 0;
         if (d->gemm->wide) {
-            pack_wide(from, d->per_in, taps, nr, (int16_t *)(void *)b + p * 2);
+            pack_wide(d, from, (int16_t *)(void *)b + p * 2);
         } else {
-            pack_bytes(from, d->per_in, taps, nr, (int8_t *)b + p * 4);
+            pack_bytes(d, from, (int8_t *)b + p * 4);
             for (int64_t i = 0; i < row; i++) sum += from[i];
         }
         /* Wraps where the true sums would not: see int8.h. */
@@ -57,28 +66,70 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
     }
 }
 
+/* The input's copy for SKV_Q8_LINES: its geometry, in which no window leaves it and one tap is a line. */
+static skive_status size_copy(skv_kernel_node *n, skv_q8_dense *d) {
+    size_t bytes = (size_t)d->s.n;
+    bool fits = true;
+    for (int a = 0; a < SKV_SPATIAL; a++) {
+        d->at.in[a] += d->at.pad_lo[a] + d->at.pad_hi[a];
+        d->at.pad_lo[a] = d->at.pad_hi[a] = 0;
+        fits = fits && skv_mul_size(bytes, (size_t)d->at.in[a], &bytes);
+    }
+    d->at.kernel[SKV_SPATIAL - 1] = 1;
+    fits = fits && skv_mul_size(bytes, (size_t)d->s.c, &bytes) && bytes < SIZE_MAX / 2;
+    if (!fits) return skv_fail_at(n->ctx, SKIVE_ERR_LIMIT, n->node->name, "QConv: the input is too large");
+    d->copy_bytes = skv_align_up(bytes + d->gemm->k_group, 64); /* the last run reads on to a whole group */
+    return SKIVE_OK;
+}
+
+static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
+    const skv_geometry *g = &d->s.g;
+    d->at = *g;
+    d->reading = SKV_Q8_IN_PLACE;
+    if (!d->gemm->wide && (size_t)d->per_in % d->gemm->k_group == 0) return SKIVE_OK;
+    d->reading = SKV_Q8_GATHERED;
+    if (d->gemm->wide || d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1 || skv_node_is(n->node, "QGemm"))
+        return SKIVE_OK;
+    d->reading = SKV_Q8_LINES;
+    return size_copy(n, d);
+}
+
 static skive_status size_up(skv_kernel_node *n, skv_q8_dense *d) {
     const skv_q8_gemm *gemm = d->gemm;
-    const int64_t taps = skv_volume(d->s.g.kernel);
     const size_t number = gemm->wide ? 2 : 1;
     d->per_in = d->s.c / d->s.groups;
     d->per_out = d->s.m / d->s.groups;
-    d->k = (size_t)(d->per_in * taps);
+    d->k = (size_t)(d->per_in * skv_volume(d->s.g.kernel));
     d->rows = d->s.n * skv_volume(d->s.g.out);
-    d->gathers = gemm->wide || (size_t)d->per_in % gemm->k_group != 0;
-    d->taps = d->gathers ? 1 : (size_t)taps;
-    d->groups = ((d->gathers ? d->k : (size_t)d->per_in) + gemm->k_group - 1) / gemm->k_group;
+    SKV_TRY(choose_reading(n, d));
+    d->taps = d->reading == SKV_Q8_GATHERED ? 1 : (size_t)skv_volume(d->at.kernel);
+    d->groups = (d->k / d->taps + gemm->k_group - 1) / gemm->k_group;
     const size_t row_bytes = d->groups * gemm->k_group * number;
     d->panels = ((size_t)d->per_out + gemm->nr - 1) / gemm->nr;
     if (!skv_mul_size(row_bytes * d->taps, gemm->nr, &d->panel_bytes))
         return skv_fail_at(n->ctx, SKIVE_ERR_LIMIT, n->node->name, "%s: the weights are too large", n->node->op_type);
+    const bool gathers = d->reading == SKV_Q8_GATHERED;
     const size_t tile_pointers = d->taps * gemm->mr * sizeof(void *), tile_gathered = gemm->mr * row_bytes;
     size_t tiles = POINTER_LIMIT / tile_pointers;
-    if (d->gathers && GATHER_LIMIT / tile_gathered < tiles) tiles = GATHER_LIMIT / tile_gathered;
+    if (gathers && GATHER_LIMIT / tile_gathered < tiles) tiles = GATHER_LIMIT / tile_gathered;
     d->block_tiles = tiles < 1 ? 1 : tiles > BLOCK_TILES ? BLOCK_TILES : tiles;
     d->pointer_bytes = skv_align_up(d->block_tiles * tile_pointers, 64);
-    d->gathered_bytes = d->gathers ? skv_align_up(d->block_tiles * tile_gathered, 64) : 0;
-    n->scratch_bytes = (d->pointer_bytes + d->gathered_bytes) * (size_t)n->threads;
+    d->gathered_bytes = gathers ? skv_align_up(d->block_tiles * tile_gathered, 64) : 0;
+    n->scratch_bytes = d->copy_bytes + (d->pointer_bytes + d->gathered_bytes) * (size_t)n->threads;
+    return SKIVE_OK;
+}
+
+static skive_status make_offsets(skive_context *ctx, skv_q8_dense *d) {
+    const skv_geometry *g = &d->at;
+    if (d->reading == SKV_Q8_GATHERED) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, d->taps, sizeof *d->offset, &d->offset));
+    int64_t *to = d->offset;
+    for (int64_t kd = 0; kd < g->kernel[0]; kd++) {
+        for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
+            const int64_t line = (kd * g->dilation[0] * g->in[1] + kh * g->dilation[1]) * g->in[2];
+            for (int64_t kw = 0; kw < g->kernel[2]; kw++) *to++ = (line + kw * g->dilation[2]) * d->s.c;
+        }
+    }
     return SKIVE_OK;
 }
 
@@ -96,6 +147,7 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, skv_q_zero_point(n->ctx, n->node, "x_zero_point", &d->x_zero));
     SKV_GO(status, fail, skv_q_multipliers(n->ctx, n->node, s->m, &multiplier));
     SKV_GO(status, fail, size_up(n, d));
+    SKV_GO(status, fail, make_offsets(n->ctx, d));
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
     d->out = skv_q8_out_of(&r);

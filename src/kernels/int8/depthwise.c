@@ -10,12 +10,12 @@ typedef struct depthwise_state {
     const skv_q8_loops *loops;
     skv_conv_shape s;
     skv_requant r;
-    size_t item;         /* bytes of an output element */
-    size_t sum_bytes;    /* of one thread's sums */
-    int16_t *w;          /* [taps][c] */
-    int32_t *init;       /* [c]: bias - x_zero_point * sum of the weights */
-    float *multiplier;   /* [c] */
-    uint8_t *padding;    /* [c] of the zero point */
+    size_t item;       /* bytes of an output element */
+    size_t sum_bytes;  /* of one thread's sums */
+    int16_t *w;        /* [taps][c] */
+    int32_t *init;     /* [c]: bias - x_zero_point * sum of the weights */
+    float *multiplier; /* [c] */
+    uint8_t *padding;  /* [c] of the zero point */
 } depthwise_state;
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -23,8 +23,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (x->rank < 3 || x->rank > 5) return skv_decline(why, "rank %d", x->rank);
     if (skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "the output is empty");
     const int64_t groups = skv_attr_int(n->node, "group", 1);
-    if (groups < 2 || groups != x->dims[1].size || groups != w->dims[0].size)
-        return skv_decline(why, "not depthwise");
+    if (groups < 2 || groups != x->dims[1].size || groups != w->dims[0].size) return skv_decline(why, "not depthwise");
     int64_t taps = 1;
     for (int d = 2; d < w->rank; d++) taps *= w->dims[d].size;
     if (taps > MAX_TAPS) return skv_decline(why, "a window of %lld", (long long)taps);
@@ -101,9 +100,8 @@ static void point(const depthwise_state *d, const uint8_t *image, int64_t od, in
             const bool inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
             for (int64_t kw = 0; kw < g->kernel[2]; kw++) {
                 const int64_t iw = ow * g->stride[2] - g->pad_lo[2] + kw * g->dilation[2];
-                *taps++ = inside && iw >= 0 && iw < g->in[2]
-                              ? image + ((id * g->in[1] + ih) * g->in[2] + iw) * d->s.c
-                              : d->padding;
+                *taps++ = inside && iw >= 0 && iw < g->in[2] ? image + ((id * g->in[1] + ih) * g->in[2] + iw) * d->s.c
+                                                             : d->padding;
             }
         }
     }

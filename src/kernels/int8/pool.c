@@ -90,7 +90,7 @@ static void pool_window(const pool_state *st, const uint8_t *image, const window
     if (st->largest)
         memset(y, 0, c);
     else /* what lies inside counts without the zero point; see the op's definition */
-        for (size_t i = 0; i < c; i++) sum[i] = (int32_t)-(st->x_zero * w->inside);
+        for (size_t i = 0; i < c; i++) sum[i] = (int32_t) - (st->x_zero * w->inside);
     for (int64_t kd = w->lo[0]; kd < w->hi[0]; kd++) {
         for (int64_t kh = w->lo[1]; kh < w->hi[1]; kh++) {
             const int64_t row = (w->origin[0] + kd * g->dilation[0]) * g->in[1] + w->origin[1] + kh * g->dilation[1];
