@@ -162,28 +162,51 @@ static void convolution(skive_context *ctx, uint64_t seed) {
         w_dims[2 + a] = kernel;
         terms *= kernel;
     }
-    skive_tensor x = integers(ctx, &d, SKIVE_U8, rank, x_dims, 0, 255);
+    const bool adds = coin(&d, 30);
+    skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, rank, x_dims, 0, 255)};
     skive_tensor w = integers(ctx, &d, SKIVE_I8, rank, w_dims, -128, 127);
-    skive_value *in[1];
-    skive_graph *g = graph_of(ctx, &x, 1, in);
+    int64_t y_dims[5] = {x_dims[0], w_dims[0]};
+    for (int a = 0; a < spatial; a++) {
+        const int64_t reach = (w_dims[2 + a] - 1) * dilations[a] + 1;
+        y_dims[2 + a] = (x_dims[2 + a] + pads[a] + pads[spatial + a] - reach) / strides[a] + 1;
+    }
+    if (adds) x[1] = integers(ctx, &d, SKIVE_U8, rank, y_dims, 0, 255);
+    skive_value *in[2];
+    skive_graph *g = graph_of(ctx, x, adds ? 2 : 1, in);
     skv_builder b = skv_build(g);
     double *multiplier = calloc((size_t)w_dims[0], sizeof *multiplier);
     assert_non_null(multiplier);
     fill_multipliers(&d, terms, multiplier, w_dims[0]);
-    skv_attr_init attrs[10] = {SKV_INTS("strides", strides, (size_t)spatial),
+    skv_attr_init attrs[16] = {SKV_INTS("strides", strides, (size_t)spatial),
                                SKV_INTS("dilations", dilations, (size_t)spatial),
                                SKV_INTS("pads", pads, 2 * (size_t)spatial),
                                SKV_INT("group", groups),
                                SKV_INT("x_zero_point", coin(&d, 30) ? 255 * roll(&d, 0, 1) : roll(&d, 0, 255)),
                                SKV_FLTS("multiplier", multiplier, (size_t)w_dims[0])};
-    const size_t n_attrs = 6 + output_attrs(&d, attrs + 6);
-    skive_value *weights = parameter(ctx, &b, &w), *bias = bias_of(ctx, &d, &b, w_dims[0], terms);
-    skive_value *y = skv_emit(&b, "QConv", bias ? SKV_IN(in[0], weights, bias) : SKV_IN(in[0], weights),
-                              (skv_attr_list){attrs, n_attrs});
+    size_t n_attrs = 6 + output_attrs(&d, attrs + 6);
+    skive_value *weights = parameter(ctx, &b, &w), *bias = bias_of(ctx, &d, &b, w_dims[0], terms), *y;
+    if (adds) {
+        attrs[6] = SKV_STR("y_dtype", "u8");
+        attrs[7] = SKV_INT("y_zero_point", roll(&d, 0, 255));
+        attrs[8] = SKV_INT("clamp_lo", coin(&d, 50) ? roll(&d, 0, 120) : 0);
+        attrs[9] = SKV_FLT("y_scale", (double)roll(&d, 1, 3000) / 1000);
+        attrs[10] = SKV_FLT("other_scale", coin(&d, 10) ? 1e5 : (double)roll(&d, 1, 3000) / 1000);
+        attrs[11] = SKV_INT("other_zp", roll(&d, 0, 255));
+        attrs[12] = SKV_FLT("sum_scale", coin(&d, 50) ? 1 : 0.7);
+        attrs[13] = SKV_INT("sum_zp", roll(&d, 0, 255));
+        attrs[14] = SKV_INT("sum_lo", coin(&d, 50) ? roll(&d, 0, 200) : 0);
+        attrs[15] = SKV_INT("sum_hi", coin(&d, 50) ? roll(&d, 200, 255) : 255);
+        n_attrs = 16;
+        y = skv_emit(&b, "QConvAdd", SKV_IN(in[0], weights, bias, in[1]), (skv_attr_list){attrs, n_attrs});
+    } else {
+        y = skv_emit(&b, "QConv", bias ? SKV_IN(in[0], weights, bias) : SKV_IN(in[0], weights),
+                     (skv_attr_list){attrs, n_attrs});
+    }
     finish(ctx, g, &b, y);
-    same_bits(ctx, g, &x, 1, what);
+    same_bits(ctx, g, x, adds ? 2 : 1, what);
     free(multiplier);
-    skive_tensor_free(ctx, &x);
+    skive_tensor_free(ctx, &x[0]);
+    if (adds) skive_tensor_free(ctx, &x[1]);
     skive_graph_free(g);
 }
 
@@ -378,6 +401,8 @@ static void networks_run_in_integers(void **state) {
         absorb(ctx, g);
         assert_int_equal(count_ops(g, "QuantizeLinear"), 1);
         assert_int_equal(count_ops(g, "DequantizeLinear"), 0);
+        assert_int_equal(count_ops(g, "QAdd"), 0);
+        assert_int_equal(count_ops(g, "QConvAdd") > 0, strstr(nets[i].spec, "resnet") || strstr(nets[i].spec, "v2"));
         assert_int_equal(count_ops(g, "Conv") + count_ops(g, "Gemm") + count_ops(g, "Relu") + count_ops(g, "Add"), 0);
         skive_tensor x = skv_test_random(ctx, SKIVE_F32, 4,
                                          (const int64_t[]){2, nets[i].channels, nets[i].size, nets[i].size}, 3, -2, 2);

@@ -48,5 +48,10 @@
         .name = (name_), .type = SKV_ATTR_INTS, .ints = (const int64_t[]){__VA_ARGS__}, \
         .n = sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)                   \
     }
+#define CASE_FLTS(name_, ...)                                                              \
+    {                                                                                      \
+        .name = (name_), .type = SKV_ATTR_FLOATS, .floats = (const double[]){__VA_ARGS__}, \
+        .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)                        \
+    }
 
 #endif

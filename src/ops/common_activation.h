@@ -74,6 +74,16 @@ typedef struct skv_q_add {
     skv_requant y;
 } skv_q_add;
 skive_status skv_q_add_read(skive_context *ctx, const skive_node *node, skv_q_add *out);
+/* The element of the sum. */
+static inline int32_t skv_q_add_one(const skv_q_add *q, int32_t a, int32_t b) {
+    const float p = (float)(a - q->a_zero_point) * q->a_multiplier, r = (float)(b - q->b_zero_point) * q->b_multiplier;
+    return skv_requant_round(&q->y, p + r);
+}
+/* The sum in a QConvAdd node, `a` being the convolution's result (src/ops/q_conv_add.c). */
+skive_status skv_q_conv_add_read(skive_context *ctx, const skive_node *node, skv_q_add *out);
+/* QConv's record, for the op that adds to it. */
+skive_status skv_q_conv_infer(skv_infer *c);
+skive_status skv_q_conv_run(const skv_eval *c);
 /* A float attribute that must be there, finite and > 0, as the float it stands for. */
 skive_status skv_q_scale(skive_context *ctx, const skive_node *node, const char *name, float *out);
 /* The floats attribute `multiplier`: n finite numbers >= 0. */

@@ -51,12 +51,7 @@ static skive_status run(const skv_eval *c) {
     const uint8_t *a = c->in[0]->data, *b = c->in[1]->data;
     uint8_t *y = c->out[0]->data;
     int64_t count = skive_tensor_count(c->out[0]);
-    for (int64_t i = 0; i < count; i++) {
-        float left = (float)(a[i] - q.a_zero_point) * q.a_multiplier;
-        float right = (float)(b[i] - q.b_zero_point) * q.b_multiplier;
-        float t = left + right;
-        y[i] = (uint8_t)skv_requant_round(&q.y, t); /* int8: the same bits */
-    }
+    for (int64_t i = 0; i < count; i++) y[i] = (uint8_t)skv_q_add_one(&q, a[i], b[i]); /* int8: the same bits */
     return SKIVE_OK;
 }
 

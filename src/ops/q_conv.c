@@ -23,7 +23,7 @@ static const skv_attr_spec attrs[] = {
     {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},     {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
-static skive_status infer(skv_infer *c) {
+skive_status skv_q_conv_infer(skv_infer *c) {
     skv_requant r;
     skv_conv_shape s;
     bool known;
@@ -65,7 +65,7 @@ static void accumulate(const skv_conv_shape *s, const uint8_t *x, const int8_t *
     }
 }
 
-static skive_status run(const skv_eval *c) {
+skive_status skv_q_conv_run(const skv_eval *c) {
     skv_requant r;
     skv_conv_shape s;
     int32_t zero, *acc = NULL;
@@ -99,38 +99,33 @@ static skive_status run(const skv_eval *c) {
 
 static void cost(const skive_node *n, skive_cost *out) { skv_conv_cost(n, skv_node_in(n, 1), out); }
 
-#define M(...)                                                                                  \
-    {                                                                                           \
-        .name = "multiplier", .type = SKV_ATTR_FLOATS, .floats = (const double[]){__VA_ARGS__}, \
-        .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)                             \
-    }
 static const skv_op_case cases[] = {
     /* x - 10 = -10 0 10 20; w = 1 2 per window of 2: -0 - 10 + 0 = -10, 20, 50; + 4 = -6 24 54; times 0.25 = -1.5 6
      * 13.5, to even -2 6 14; + 100 */
     {.name = "by hand, ties to even",
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 4), CASE_VALUES(0, 10, 20, 30)},
              {CASE_TYPED(SKIVE_I8, 1, 1, 2), CASE_VALUES(1, 2)}, {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(4)}),
-     CASE_ATTRS(CASE_INT("x_zero_point", 10), M(0.25), CASE_INT("y_zero_point", 100)),
+     CASE_ATTRS(CASE_INT("x_zero_point", 10), CASE_FLTS("multiplier", 0.25), CASE_INT("y_zero_point", 100)),
      .n_out = 1,
      CASE_EXPECT(98, 106, 114)},
     /* padding is the zero point's value, so it adds nothing; two filters, two multipliers, a Relu as clamp_lo = 100 */
     {.name = "padding, channels, clamp",
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 2), CASE_VALUES(12, 13)},
              {CASE_TYPED(SKIVE_I8, 2, 1, 2), CASE_VALUES(1, 1, -1, 1)}),
-     CASE_ATTRS(CASE_INT("x_zero_point", 10), M(1, 0.5), CASE_INT("y_zero_point", 100), CASE_INT("clamp_lo", 100),
-                CASE_INTS("pads", 1, 1)),
+     CASE_ATTRS(CASE_INT("x_zero_point", 10), CASE_FLTS("multiplier", 1, 0.5), CASE_INT("y_zero_point", 100),
+                CASE_INT("clamp_lo", 100), CASE_INTS("pads", 1, 1)),
      .n_out = 1,
      CASE_EXPECT(102, 105, 103, 101, 100, 100)}, /* second: 2 1 -3 halved: 1, 0.5 to 0, -1.5 clamped */
     {.name = "saturation, groups",
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2, 1), CASE_VALUES(255, 255)},
              {CASE_TYPED(SKIVE_I8, 2, 1, 1), CASE_VALUES(127, -128)}),
-     CASE_ATTRS(M(1, 1), CASE_INT("group", 2), CASE_STR("y_dtype", "s8")),
+     CASE_ATTRS(CASE_FLTS("multiplier", 1, 1), CASE_INT("group", 2), CASE_STR("y_dtype", "s8")),
      .n_out = 1,
      CASE_EXPECT(127, -128)},
     {.name = "real output",
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 1, 2), CASE_VALUES(1, 3)},
              {CASE_TYPED(SKIVE_I8, 1, 1, 1, 2), CASE_VALUES(5, -7)}, {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(1)}),
-     CASE_ATTRS(CASE_INT("x_zero_point", 2), M(0.125), CASE_STR("y_dtype", "float")),
+     CASE_ATTRS(CASE_INT("x_zero_point", 2), CASE_FLTS("multiplier", 0.125), CASE_STR("y_dtype", "float")),
      .n_out = 1,
      CASE_EXPECT(-1.375)}, /* -5 - 7 + 1 = -11 */
 };
@@ -145,8 +140,8 @@ const skv_op skv_op_q_conv = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
-    .infer = infer,
-    .run = run,
+    .infer = skv_q_conv_infer,
+    .run = skv_q_conv_run,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -62,27 +62,22 @@ static void cost(const skive_node *n, skive_cost *out) {
                                 skv_mul_sat(skv_dim_or_1(skv_node_in(n, 0), 1), skv_type_count(&n->outputs[0]->type)));
 }
 
-#define M(...)                                                                                  \
-    {                                                                                           \
-        .name = "multiplier", .type = SKV_ATTR_FLOATS, .floats = (const double[]){__VA_ARGS__}, \
-        .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)                             \
-    }
 static const skv_op_case cases[] = {
     /* x - 2 = 1 -2, 3 0; w = 4 1, -1 5: 2 -11, 12 -3; + bias 1 0: 3 -11, 13 -3; times 0.5 and 1: 1.5 -11, 6.5 -3 */
     {.name = "by hand",
      CASE_IN({CASE_TYPED(SKIVE_U8, 2, 2), CASE_VALUES(3, 0, 5, 2)},
              {CASE_TYPED(SKIVE_I8, 2, 2), CASE_VALUES(4, 1, -1, 5)}, {CASE_TYPED(SKIVE_I32, 2), CASE_VALUES(1, 0)}),
-     CASE_ATTRS(CASE_INT("x_zero_point", 2), M(0.5, 1), CASE_INT("y_zero_point", 10)),
+     CASE_ATTRS(CASE_INT("x_zero_point", 2), CASE_FLTS("multiplier", 0.5, 1), CASE_INT("y_zero_point", 10)),
      .n_out = 1,
      CASE_EXPECT(12, 0, 16, 7)},
     {.name = "signed output, clamp",
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1), CASE_VALUES(200)}, {CASE_TYPED(SKIVE_I8, 3, 1), CASE_VALUES(-1, 1, 0)}),
-     CASE_ATTRS(M(1, 0.25, 1), CASE_STR("y_dtype", "s8"), CASE_INT("clamp_hi", 40)),
+     CASE_ATTRS(CASE_FLTS("multiplier", 1, 0.25, 1), CASE_STR("y_dtype", "s8"), CASE_INT("clamp_hi", 40)),
      .n_out = 1,
      CASE_EXPECT(-128, 40, 0)},
     {.name = "real output",
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2), CASE_VALUES(255, 0)}, {CASE_TYPED(SKIVE_I8, 1, 2), CASE_VALUES(127, 127)}),
-     CASE_ATTRS(CASE_INT("x_zero_point", 128), M(0.5), CASE_STR("y_dtype", "float")),
+     CASE_ATTRS(CASE_INT("x_zero_point", 128), CASE_FLTS("multiplier", 0.5), CASE_STR("y_dtype", "float")),
      .n_out = 1,
      CASE_EXPECT(-63.5)},
 };

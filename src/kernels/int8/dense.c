@@ -125,7 +125,7 @@ static void point(const skv_q8_dense *d, position *p, int64_t channel, size_t ro
 }
 
 static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_t panel_from, size_t panel_to,
-                     const uint8_t *x, char *y, char *scratch) {
+                     const uint8_t *x, const uint8_t *other, char *y, char *scratch) {
     const skv_q8_gemm *gemm = d->gemm;
     const size_t number = gemm->wide ? 2 : 1, row_bytes = d->groups * gemm->k_group * number;
     const size_t tile_pointers = d->taps * gemm->mr;
@@ -153,13 +153,14 @@ static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_
         tile.b = d->b + index * d->panel_bytes;
         tile.init = d->init + index * gemm->nr;
         tile.multiplier = d->multiplier + index * gemm->nr;
-        char *column =
-            y + ((size_t)b->first * (size_t)d->s.m + (size_t)(group * d->per_out) + panel * gemm->nr) * d->item;
+        const size_t column =
+            ((size_t)b->first * (size_t)d->s.m + (size_t)(group * d->per_out) + panel * gemm->nr) * d->item;
         for (size_t t = 0; t < b->tiles; t++) {
             const int64_t from = part(b->rows, (int64_t)b->tiles, (int64_t)t);
             tile.rows = (size_t)(part(b->rows, (int64_t)b->tiles, (int64_t)t + 1) - from);
             tile.a = a + t * tile_pointers;
-            tile.y = column + (size_t)from * tile.y_stride;
+            tile.y = y + column + (size_t)from * tile.y_stride;
+            if (other) tile.other = other + column + (size_t)from * tile.y_stride;
             gemm->tile(&tile);
         }
     }
@@ -175,7 +176,7 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
     int64_t chunks = pairs >= 2 * threads ? 1 : threads;
     if (chunks > (int64_t)d->panels) chunks = (int64_t)d->panels;
     const size_t per_thread = d->pointer_bytes + d->gathered_bytes;
-    const uint8_t *x = c->in[0];
+    const uint8_t *x = c->in[0], *other = d->out.adds ? c->in[SKV_Q8_OTHER] : NULL;
     char *scratch = (char *)c->scratch + d->copy_bytes;
     if (d->reading == SKV_Q8_LINES) {
         const int64_t lines = d->s.n * d->at.in[0] * d->at.in[1];
@@ -191,7 +192,7 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
         const block b = {part(d->rows, tiles, t0), part(d->rows, tiles, t1) - part(d->rows, tiles, t0),
                          (size_t)(t1 - t0)};
         run_part(d, &b, pair / blocks, (size_t)part((int64_t)d->panels, chunks, chunk),
-                 (size_t)part((int64_t)d->panels, chunks, chunk + 1), x, c->out[0],
+                 (size_t)part((int64_t)d->panels, chunks, chunk + 1), x, other, c->out[0],
                  scratch + (size_t)omp_get_thread_num() * per_thread);
     }
     return SKIVE_OK;

@@ -4,6 +4,8 @@
 
 #include "kernels/int8/int8.h"
 
+enum { SKV_Q8_OTHER = 3 }; /* input of QConvAdd that is added */
+
 /* How the numbers under a window are found. */
 typedef enum skv_q8_reading {
     SKV_Q8_IN_PLACE, /* a tap is the channels of one pixel */

@@ -133,6 +133,23 @@ static skive_status make_offsets(skive_context *ctx, skv_q8_dense *d) {
     return SKIVE_OK;
 }
 
+static skive_status read_output(skv_kernel_node *n, skv_q8_dense *d, const skv_requant *r, const double *multiplier) {
+    float largest = 0;
+    skv_q_add q;
+    for (int64_t m = 0; m < d->s.m; m++) largest = (float)multiplier[m] > largest ? (float)multiplier[m] : largest;
+    d->out = skv_q8_out_of(r, largest);
+    if (!skv_node_is(n->node, "QConvAdd")) return SKIVE_OK;
+    SKV_TRY(skv_q_conv_add_read(n->ctx, n->node, &q));
+    d->out = skv_q8_out_of(&q.y, largest);
+    d->out.adds = true;
+    d->out.sum = (skv_q8_sum){.lo = (float)(r->clamp_lo - r->y_zero_point),
+                              .hi = (float)(r->clamp_hi - r->y_zero_point),
+                              .mine = q.a_multiplier,
+                              .theirs = q.b_multiplier,
+                              .zero = q.b_zero_point};
+    return SKIVE_OK;
+}
+
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s) {
     skv_requant r;
     skv_q8_dense *d = NULL;
@@ -150,7 +167,7 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, make_offsets(n->ctx, d));
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
-    d->out = skv_q8_out_of(&r);
+    SKV_GO(status, fail, read_output(n, d, &r, multiplier));
     d->item = d->out.real ? sizeof(float) : 1;
     const size_t panels = (size_t)s->groups * d->panels;
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, d->panel_bytes, &d->b));

@@ -1,19 +1,23 @@
-/* The records of QConv and QGemm by dense tiles, one an instruction set. Input and output of a convolution stand as
+/* The records of QConv, QConvAdd and QGemm by dense tiles, one an instruction set. Input and output of a convolution stand as
  * [n][spatial...][c]. */
 #include "kernels/int8/dense.h"
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type;
     if (skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "the output is empty");
-    if (skv_node_is(n->node, "QConv") && (x->rank < 3 || x->rank > 5)) return skv_decline(why, "rank %d", x->rank);
+    if (!skv_node_is(n->node, "QGemm") && (x->rank < 3 || x->rank > 5)) return skv_decline(why, "rank %d", x->rank);
     return skv_q8_constant_weights(n, why);
 }
 
 static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
     skv_conv_shape s;
-    if (skv_node_is(n->node, "QConv")) {
+    if (!skv_node_is(n->node, "QGemm")) {
         SKV_TRY(skv_q8_conv_shape(n, &s));
         n->in[0].layout = n->out[0].layout = SKV_NHWC;
+        if (n->n_in > SKV_Q8_OTHER) {
+            n->in[SKV_Q8_OTHER].layout = SKV_NHWC;
+            n->in_place = 1u << SKV_Q8_OTHER; /* an element is read before it is written, by the same thread */
+        }
     } else {
         s = (skv_conv_shape){.n = n->in[0].type.dims[0].size,
                              .c = n->in[0].type.dims[1].size,
@@ -26,7 +30,7 @@ static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
     return skv_q8_dense_prepare(n, gemm, &s);
 }
 
-static const char *const ops[] = {"QConv", "QGemm", NULL};
+static const char *const ops[] = {"QConv", "QConvAdd", "QGemm", NULL};
 
 #define RECORD(id, level, text)                                                                     \
     static skive_status prepare_##id(skv_kernel_node *n) { return prepare(n, skv_q8_gemm_##id()); } \

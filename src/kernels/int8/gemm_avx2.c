@@ -24,23 +24,67 @@ static inline void put(void *to, __m128i v, size_t n) {
     memcpy(to, bytes, n);
 }
 
-/* See gemm_store512.h for why this order of clamps is exact. */
+static inline __m128i get(const uint8_t *from, size_t n) {
+    uint8_t bytes[16] = {0};
+    if (n >= 16) return _mm_loadu_si128((const void *)from);
+    memcpy(bytes, from, n);
+    return _mm_loadu_si128((const void *)bytes);
+}
+
+/* See gemm_store512.h for these, and for why this order of clamps is exact. */
+static inline __attribute__((always_inline)) __m256 add_other(__m256i a, __m256 m, __m128i other,
+                                                              const skv_q8_sum *sum) {
+    __m256 t = _mm256_mul_ps(_mm256_cvtepi32_ps(a), m);
+    t = _mm256_min_ps(_mm256_max_ps(t, _mm256_set1_ps(sum->lo)), _mm256_set1_ps(sum->hi));
+    t = _mm256_round_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m256 o = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(other), _mm256_set1_epi32(sum->zero)));
+    return _mm256_add_ps(_mm256_mul_ps(t, _mm256_set1_ps(sum->mine)), _mm256_mul_ps(o, _mm256_set1_ps(sum->theirs)));
+}
+
+static inline __attribute__((always_inline)) __m256i narrow16_sum(const __m256i *a, __m256 m0, __m256 m1,
+                                                                  const uint8_t *other, size_t n, const skv_q8_out *out,
+                                                                  __m256i zero) {
+    const __m256 limit = _mm256_set1_ps(out->limit);
+    const __m128i bytes = _mm_shuffle_epi32(get(other, n), 0xd8);
+    const __m256 t0 = add_other(a[0], m0, bytes, &out->sum),
+                 t1 = add_other(a[1], m1, _mm_srli_si128(bytes, 8), &out->sum);
+    return _mm256_adds_epi16(
+        _mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_min_ps(t0, limit)), _mm256_cvtps_epi32(_mm256_min_ps(t1, limit))),
+        zero);
+}
+
+static inline __attribute__((always_inline)) void put_rows(const skv_q8_tile *t, const int rows, const int r, __m256i p,
+                                                           __m256i q) {
+    const __m256i lo = _mm256_set1_epi8((char)t->out->lo), hi = _mm256_set1_epi8((char)t->out->hi);
+    const __m256i flip = _mm256_set1_epi8((char)t->out->flip);
+    uint8_t *y = (uint8_t *)t->y + (size_t)r * t->y_stride;
+    __m256i v = _mm256_packus_epi16(p, q);
+    v = _mm256_xor_si256(_mm256_min_epu8(_mm256_max_epu8(v, lo), hi), flip);
+    v = _mm256_permute4x64_epi64(v, 0xd8);
+    put(y, _mm256_castsi256_si128(v), t->columns);
+    if (r + 1 < rows) put(y + t->y_stride, _mm256_extracti128_si256(v, 1), t->columns);
+}
+
 static inline __attribute__((always_inline)) void store_bytes(const skv_q8_tile *t, const int rows, __m256i (*acc)[2]) {
     const __m256 m0 = _mm256_loadu_ps(t->multiplier), m1 = _mm256_loadu_ps(t->multiplier + 8);
     const __m256 limit = _mm256_set1_ps(t->out->limit);
     const __m256i zero = _mm256_set1_epi16((short)t->out->zero);
-    const __m256i lo = _mm256_set1_epi8((char)t->out->lo), hi = _mm256_set1_epi8((char)t->out->hi);
-    const __m256i flip = _mm256_set1_epi8((char)t->out->flip);
-    uint8_t *y = t->y;
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r += 2) {
-        const __m256i p = narrow16(acc[r], m0, m1, limit, zero);
-        const __m256i q = r + 1 < rows ? narrow16(acc[r + 1], m0, m1, limit, zero) : p;
-        __m256i v = _mm256_packus_epi16(p, q);
-        v = _mm256_xor_si256(_mm256_min_epu8(_mm256_max_epu8(v, lo), hi), flip);
-        v = _mm256_permute4x64_epi64(v, 0xd8);
-        put(y + (size_t)r * t->y_stride, _mm256_castsi256_si128(v), t->columns);
-        if (r + 1 < rows) put(y + (size_t)(r + 1) * t->y_stride, _mm256_extracti128_si256(v, 1), t->columns);
+        const int next = r + 1 < rows ? r + 1 : r;
+        put_rows(t, rows, r, narrow16(acc[r], m0, m1, limit, zero), narrow16(acc[next], m0, m1, limit, zero));
+    }
+}
+
+static inline __attribute__((always_inline)) void store_sum(const skv_q8_tile *t, const int rows, __m256i (*acc)[2]) {
+    const __m256 m0 = _mm256_loadu_ps(t->multiplier), m1 = _mm256_loadu_ps(t->multiplier + 8);
+    const __m256i zero = _mm256_set1_epi16((short)t->out->zero);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r += 2) {
+        const int next = r + 1 < rows ? r + 1 : r;
+        const uint8_t *other = t->other + (size_t)r * t->y_stride;
+        put_rows(t, rows, r, narrow16_sum(acc[r], m0, m1, other, t->columns, t->out, zero),
+                 narrow16_sum(acc[next], m0, m1, other + (size_t)(next - r) * t->y_stride, t->columns, t->out, zero));
     }
 }
 
@@ -55,6 +99,15 @@ static inline __attribute__((always_inline)) void store_real(const skv_q8_tile *
         _mm256_storeu_ps(row + 8, _mm256_permute2f128_ps(t0, t1, 0x31));
         memcpy((char *)t->y + (size_t)r * t->y_stride, row, (t->columns < NR ? t->columns : NR) * sizeof *row);
     }
+}
+
+static inline __attribute__((always_inline)) void store(const skv_q8_tile *t, const int rows, __m256i (*acc)[2]) {
+    if (t->out->real)
+        store_real(t, rows, acc);
+    else if (t->out->adds)
+        store_sum(t, rows, acc);
+    else
+        store_bytes(t, rows, acc);
 }
 
 static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, const int rows) {
@@ -80,18 +133,17 @@ static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, con
             }
         }
     }
-    if (t->out->real) {
-        store_real(t, rows, acc);
-    } else {
-        store_bytes(t, rows, acc);
-    }
+    store(t, rows, acc);
 }
 
 #define CASE(n) \
     static __attribute__((noinline)) void tile_##n(const skv_q8_tile *t) { body(t, n); }
 CASE(1)
 CASE(2)
-CASE(3) CASE(4) CASE(5) CASE(6)
+CASE(3)
+CASE(4)
+CASE(5)
+CASE(6)
 
     static void tile(const skv_q8_tile *t) {
     static void (*const by_rows[])(const skv_q8_tile *) = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};

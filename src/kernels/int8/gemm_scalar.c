@@ -3,13 +3,21 @@
 
 enum { MR = 4, NR = 4 };
 
-static void store(const skv_q8_tile *t, size_t row, const int32_t *sum) {
+static void store(const skv_q8_tile *t, size_t row, const int32_t *acc) {
     char *y = (char *)t->y + row * t->y_stride;
     for (size_t c = 0; c < t->columns; c++) {
-        float v = (float)sum[c] * t->multiplier[c];
+        float v = (float)acc[c] * t->multiplier[c];
         if (t->out->real) {
             ((float *)(void *)y)[c] = v;
             continue;
+        }
+        if (t->out->adds) {
+            const skv_q8_sum *sum = &t->out->sum;
+            const uint8_t other = t->other[row * t->y_stride + c];
+            v = v > sum->lo ? v : sum->lo;
+            v = v < sum->hi ? v : sum->hi;
+            const float mine = rintf(v) * sum->mine, theirs = (float)(other - sum->zero) * sum->theirs;
+            v = mine + theirs;
         }
         const float lo = (float)((int32_t)t->out->lo - t->out->zero);
         v = v > lo ? v : lo;

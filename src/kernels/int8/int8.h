@@ -15,14 +15,25 @@
 #include "ops/common_activation.h"
 #include "ops/common_conv.h"
 
+/* Another tensor of bytes added to the result (QConvAdd). */
+typedef struct skv_q8_sum {
+    float lo, hi;       /* limits of the convolution's own result, less its zero point */
+    float mine, theirs; /* multipliers of the two */
+    int32_t zero;       /* of the other */
+} skv_q8_sum;
+
 /* From exact int32 to an output element. int8 outputs are computed as uint8 ones that are 128 higher, then flipped. */
 typedef struct skv_q8_out {
     bool real;    /* float32 output: the product only */
-    float limit;  /* clamp_hi - y_zero_point: t beyond it would not fit int32 */
+    bool adds;    /* `sum` comes in between */
+    bool whole;   /* uint8 without limits, and no t leaves int32 */
+    float limit;  /* clamp_hi - y_zero_point: t beyond it may not fit int32 */
     int32_t zero; /* y_zero_point */
     uint8_t lo, hi, flip;
+    skv_q8_sum sum;
 } skv_q8_out;
-skv_q8_out skv_q8_out_of(const skv_requant *r);
+/* `largest`: of the multipliers */
+skv_q8_out skv_q8_out_of(const skv_requant *r, float largest);
 
 typedef struct skv_q8_tile {
     size_t rows, columns;    /* <= mr, <= nr */
@@ -33,6 +44,7 @@ typedef struct skv_q8_tile {
     const float *multiplier; /* [nr] in panel order */
     void *y;                 /* first element of the first row */
     size_t y_stride;         /* bytes from row to row */
+    const uint8_t *other;    /* what is added, bytes as far apart as y's; may be y */
     const skv_q8_out *out;
 } skv_q8_tile;
 

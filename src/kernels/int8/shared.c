@@ -1,10 +1,12 @@
 /* What the drivers of the integer kernels share. */
 #include "kernels/int8/int8.h"
 
-skv_q8_out skv_q8_out_of(const skv_requant *r) {
+skv_q8_out skv_q8_out_of(const skv_requant *r, float largest) {
     const int32_t shift = r->output == SKV_Q_I8 ? 128 : 0;
     return (skv_q8_out){
         .real = r->output == SKV_Q_F32,
+        /* sums are int32, so a multiplier below 1 keeps them there, rounding included */
+        .whole = r->output == SKV_Q_U8 && r->clamp_lo == 0 && r->clamp_hi == 255 && largest < 0.99f,
         .limit = (float)(r->clamp_hi - r->y_zero_point),
         .zero = r->y_zero_point + shift,
         .lo = (uint8_t)(r->clamp_lo + shift),
