@@ -190,6 +190,7 @@ static void convolution(skive_context *ctx, uint64_t seed) {
         attrs[7] = SKV_INT("y_zero_point", roll(&d, 0, 255));
         attrs[8] = SKV_INT("clamp_lo", coin(&d, 50) ? roll(&d, 0, 120) : 0);
         attrs[9] = SKV_FLT("y_scale", (double)roll(&d, 1, 3000) / 1000);
+        for (int64_t i = 0; i < w_dims[0]; i++) multiplier[i] = multiplier[i] < 0.9 ? multiplier[i] : 0.9;
         attrs[10] = SKV_FLT("other_scale", coin(&d, 10) ? 1e5 : (double)roll(&d, 1, 3000) / 1000);
         attrs[11] = SKV_INT("other_zp", roll(&d, 0, 255));
         attrs[12] = SKV_FLT("sum_scale", coin(&d, 50) ? 1 : 0.7);

@@ -79,7 +79,9 @@ static inline int32_t skv_q_add_one(const skv_q_add *q, int32_t a, int32_t b) {
     const float p = (float)(a - q->a_zero_point) * q->a_multiplier, r = (float)(b - q->b_zero_point) * q->b_multiplier;
     return skv_requant_round(&q->y, p + r);
 }
-/* The sum in a QConvAdd node, `a` being the convolution's result (src/ops/q_conv_add.c). */
+/* Do these numbers keep a QConvAdd inside int32? */
+bool skv_q_conv_add_fits(const double *multiplier, size_t n, double y_scale, double other_scale, double sum_scale);
+/* The sum in a QConvAdd node, whose multipliers were checked, `a` being the convolution's result (src/ops/q_conv_add.c). */
 skive_status skv_q_conv_add_read(skive_context *ctx, const skive_node *node, skv_q_add *out);
 /* QConv's record, for the op that adds to it. */
 skive_status skv_q_conv_infer(skv_infer *c);

@@ -1,7 +1,8 @@
 /* QConvAdd(x, w, bias?, other): QConv (src/ops/q_conv.c) with uint8 output, then QAdd (src/ops/q_add.c) of its result and
  * `other`, uint8 of the same shape; the same bits as the two nodes give. QConv's attributes, y_zero_point and the limits
  * being those of its own result, and of the sum: y_scale (the scale of QConv's result), other_scale, other_zp, sum_scale,
- * sum_zp, sum_lo, sum_hi. */
+ * sum_zp, sum_lo, sum_hi. So that no number on the way leaves int32, the multipliers are below 1 and the scales at most a
+ * factor of 2^20 apart. */
 #include "ops/common_activation.h"
 #include "ops/common_conv.h"
 
@@ -20,6 +21,13 @@ static const skv_attr_spec attrs[] = {
     {"sum_hi", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
+bool skv_q_conv_add_fits(const double *multiplier, size_t n, double y_scale, double other_scale, double sum_scale) {
+    const double most = 1 << 20;
+    bool fits = y_scale < sum_scale * most && other_scale < sum_scale * most;
+    for (size_t i = 0; i < n; i++) fits = fits && multiplier[i] < 0.999;
+    return fits;
+}
+
 skive_status skv_q_conv_add_read(skive_context *ctx, const skive_node *node, skv_q_add *out) {
     skv_requant r;
     float y, other, sum;
@@ -28,6 +36,7 @@ skive_status skv_q_conv_add_read(skive_context *ctx, const skive_node *node, skv
     SKV_TRY(skv_q_scale(ctx, node, "other_scale", &other));
     SKV_TRY(skv_q_scale(ctx, node, "sum_scale", &sum));
     SKV_TRY(skv_q_zero_point(ctx, node, "other_zp", &out->b_zero_point));
+    const skv_attr *m = skv_node_attr(node, "multiplier");
     const int64_t zero = skv_attr_int(node, "sum_zp", 0), lo = skv_attr_int(node, "sum_lo", 0),
                   hi = skv_attr_int(node, "sum_hi", 255);
     out->a_zero_point = r.y_zero_point;
@@ -35,10 +44,11 @@ skive_status skv_q_conv_add_read(skive_context *ctx, const skive_node *node, skv
     out->b_multiplier = (float)((double)other / (double)sum);
     out->y = (skv_requant){SKV_Q_U8, (int32_t)zero, (int32_t)lo, (int32_t)hi};
     if (r.output == SKV_Q_U8 && zero >= 0 && zero <= 255 && lo >= 0 && lo <= hi && hi <= 255 &&
-        isfinite(out->a_multiplier) && isfinite(out->b_multiplier))
+        skv_q_conv_add_fits(m->floats, m->n, (double)y, (double)other, (double)sum))
         return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name,
-                       "QConvAdd: the scales are too far apart, a number of the sum is not in 0 to 255, or y_dtype is not u8");
+                       "QConvAdd: the scales are too far apart, a multiplier is not below 1, a number of the "
+                       "sum is not in 0 to 255, or y_dtype is not u8");
 }
 
 static skive_status infer(skv_infer *c) {
@@ -89,9 +99,9 @@ static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 3), CASE_VALUES(10, 20, 30)}, {CASE_TYPED(SKIVE_I8, 1, 1, 1), CASE_VALUES(2)},
              {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(2)}, {CASE_TYPED(SKIVE_U8, 1, 1, 3), CASE_VALUES(0, 1, 9)}),
-     CASE_ATTRS(CASE_FLTS("multiplier", 0.25),
-                CASE_INT("y_zero_point", 3), CASE_INT("clamp_hi", 15), CASE_FLT("y_scale", 0.5), CASE_FLT("other_scale", 2),
-                CASE_INT("other_zp", 1), CASE_FLT("sum_scale", 1), CASE_INT("sum_zp", 7), CASE_INT("sum_hi", 27)),
+     CASE_ATTRS(CASE_FLTS("multiplier", 0.25), CASE_INT("y_zero_point", 3), CASE_INT("clamp_hi", 15),
+                CASE_FLT("y_scale", 0.5), CASE_FLT("other_scale", 2), CASE_INT("other_zp", 1), CASE_FLT("sum_scale", 1),
+                CASE_INT("sum_zp", 7), CASE_INT("sum_hi", 27)),
      .n_out = 1,
      CASE_EXPECT(8, 12, 27)},
 };

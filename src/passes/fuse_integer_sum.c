@@ -3,18 +3,24 @@
 #include "ops/common_activation.h"
 #include "passes/fuse.h"
 
+static const char *const scales[] = {"a_scale", "b_scale"}, *const zero_points[] = {"a_zp", "b_zp"}; /* of each side */
+
 /* A QConv whose only reader is `add`, on the grid that `add` reads it on. */
-static skive_node *head_of(const skv_pass_env *env, const skive_node *add, size_t side, const char *zero_point) {
+static skive_node *head_of(const skv_pass_env *env, const skive_node *add, size_t side) {
     const skive_value *v = add->inputs[side];
     skive_node *n = v ? v->producer : NULL;
     if (!skv_node_is(n, "QConv") || v->n_uses != 1 || skv_pass_keeps(env, v) || v->type.dtype != SKIVE_U8) return NULL;
     /* depthwise convolutions have a kernel of their own */
     if (skv_attr_int(n, "group", 1) != 1 || add->inputs[1 - side] == v) return NULL;
-    return skv_attr_int(n, "y_zero_point", 0) == skv_attr_int(add, zero_point, 0) ? n : NULL;
+    if (skv_attr_int(n, "y_zero_point", 0) != skv_attr_int(add, zero_points[side], 0)) return NULL;
+    const skv_attr *m = skv_node_attr(n, "multiplier");
+    return skv_q_conv_add_fits(m->floats, m->n, skv_attr_float(add, scales[side], 0),
+                               skv_attr_float(add, scales[1 - side], 0), skv_attr_float(add, "y_scale", 0))
+               ? n
+               : NULL;
 }
 
 static skive_status fuse(skive_graph *g, skive_node *conv, skive_node *add, size_t side) {
-    static const char *const scales[] = {"a_scale", "b_scale"}, *const zero_points[] = {"a_zp", "b_zp"};
     const skv_attr_init attrs[] = {
         SKV_FLT("y_scale", skv_attr_float(add, scales[side], 0)),
         SKV_FLT("other_scale", skv_attr_float(add, scales[1 - side], 0)),
@@ -43,10 +49,10 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
         skive_node *n = g->nodes[i];
         if (!skv_node_is(n, "QAdd") || n->outputs[0]->type.dtype != SKIVE_U8) continue;
         size_t side = 0;
-        skive_node *conv = head_of(env, n, 0, "a_zp");
+        skive_node *conv = head_of(env, n, 0);
         if (!conv) {
             side = 1;
-            conv = head_of(env, n, 1, "b_zp");
+            conv = head_of(env, n, 1);
         }
         if (!conv) continue;
         SKV_TRY(fuse(g, conv, n, side));

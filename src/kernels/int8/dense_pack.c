@@ -142,8 +142,8 @@ static skive_status read_output(skv_kernel_node *n, skv_q8_dense *d, const skv_r
     SKV_TRY(skv_q_conv_add_read(n->ctx, n->node, &q));
     d->out = skv_q8_out_of(&q.y, largest);
     d->out.adds = true;
-    d->out.sum = (skv_q8_sum){.lo = (float)(r->clamp_lo - r->y_zero_point),
-                              .hi = (float)(r->clamp_hi - r->y_zero_point),
+    d->out.sum = (skv_q8_sum){.least = r->clamp_lo - r->y_zero_point,
+                              .most = r->clamp_hi - r->y_zero_point,
                               .mine = q.a_multiplier,
                               .theirs = q.b_multiplier,
                               .zero = q.b_zero_point};

@@ -32,25 +32,23 @@ static inline __m128i get(const uint8_t *from, size_t n) {
 }
 
 /* See gemm_store512.h for these, and for why this order of clamps is exact. */
-static inline __attribute__((always_inline)) __m256 add_other(__m256i a, __m256 m, __m128i other,
-                                                              const skv_q8_sum *sum) {
-    __m256 t = _mm256_mul_ps(_mm256_cvtepi32_ps(a), m);
-    t = _mm256_min_ps(_mm256_max_ps(t, _mm256_set1_ps(sum->lo)), _mm256_set1_ps(sum->hi));
-    t = _mm256_round_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m256 o = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(other), _mm256_set1_epi32(sum->zero)));
-    return _mm256_add_ps(_mm256_mul_ps(t, _mm256_set1_ps(sum->mine)), _mm256_mul_ps(o, _mm256_set1_ps(sum->theirs)));
+static inline __attribute__((always_inline)) __m256i add_other(__m256i a, __m256 m, __m128i other,
+                                                               const skv_q8_sum *sum) {
+    const __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(a), m));
+    const __m256 mine = _mm256_cvtepi32_ps(
+        _mm256_min_epi32(_mm256_max_epi32(v, _mm256_set1_epi32(sum->least)), _mm256_set1_epi32(sum->most)));
+    const __m256 theirs =
+        _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_cvtepu8_epi32(other), _mm256_set1_epi32(sum->zero)));
+    return _mm256_cvtps_epi32(_mm256_add_ps(_mm256_mul_ps(mine, _mm256_set1_ps(sum->mine)),
+                                            _mm256_mul_ps(theirs, _mm256_set1_ps(sum->theirs))));
 }
 
 static inline __attribute__((always_inline)) __m256i narrow16_sum(const __m256i *a, __m256 m0, __m256 m1,
-                                                                  const uint8_t *other, size_t n, const skv_q8_out *out,
+                                                                  const uint8_t *other, size_t n, const skv_q8_sum *sum,
                                                                   __m256i zero) {
-    const __m256 limit = _mm256_set1_ps(out->limit);
     const __m128i bytes = _mm_shuffle_epi32(get(other, n), 0xd8);
-    const __m256 t0 = add_other(a[0], m0, bytes, &out->sum),
-                 t1 = add_other(a[1], m1, _mm_srli_si128(bytes, 8), &out->sum);
-    return _mm256_adds_epi16(
-        _mm256_packs_epi32(_mm256_cvtps_epi32(_mm256_min_ps(t0, limit)), _mm256_cvtps_epi32(_mm256_min_ps(t1, limit))),
-        zero);
+    const __m256i v0 = add_other(a[0], m0, bytes, sum), v1 = add_other(a[1], m1, _mm_srli_si128(bytes, 8), sum);
+    return _mm256_adds_epi16(_mm256_packs_epi32(v0, v1), zero);
 }
 
 static inline __attribute__((always_inline)) void put_rows(const skv_q8_tile *t, const int rows, const int r, __m256i p,
@@ -83,8 +81,9 @@ static inline __attribute__((always_inline)) void store_sum(const skv_q8_tile *t
     for (int r = 0; r < rows; r += 2) {
         const int next = r + 1 < rows ? r + 1 : r;
         const uint8_t *other = t->other + (size_t)r * t->y_stride;
-        put_rows(t, rows, r, narrow16_sum(acc[r], m0, m1, other, t->columns, t->out, zero),
-                 narrow16_sum(acc[next], m0, m1, other + (size_t)(next - r) * t->y_stride, t->columns, t->out, zero));
+        put_rows(
+            t, rows, r, narrow16_sum(acc[r], m0, m1, other, t->columns, &t->out->sum, zero),
+            narrow16_sum(acc[next], m0, m1, other + (size_t)(next - r) * t->y_stride, t->columns, &t->out->sum, zero));
     }
 }
 
@@ -145,7 +144,7 @@ CASE(4)
 CASE(5)
 CASE(6)
 
-    static void tile(const skv_q8_tile *t) {
+static void tile(const skv_q8_tile *t) {
     static void (*const by_rows[])(const skv_q8_tile *) = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
     by_rows[t->rows - 1](t);
 }

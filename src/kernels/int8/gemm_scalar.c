@@ -14,9 +14,8 @@ static void store(const skv_q8_tile *t, size_t row, const int32_t *acc) {
         if (t->out->adds) {
             const skv_q8_sum *sum = &t->out->sum;
             const uint8_t other = t->other[row * t->y_stride + c];
-            v = v > sum->lo ? v : sum->lo;
-            v = v < sum->hi ? v : sum->hi;
-            const float mine = rintf(v) * sum->mine, theirs = (float)(other - sum->zero) * sum->theirs;
+            const int32_t r = (int32_t)rintf(v), own = r < sum->least ? sum->least : r > sum->most ? sum->most : r;
+            const float mine = (float)own * sum->mine, theirs = (float)(other - sum->zero) * sum->theirs;
             v = mine + theirs;
         }
         const float lo = (float)((int32_t)t->out->lo - t->out->zero);

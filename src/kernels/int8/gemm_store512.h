@@ -77,17 +77,16 @@ static __attribute__((noinline)) void store_bytes(const skv_q8_tile *t, int rows
 }
 
 typedef struct addition {
-    __m512 lo, hi, mine, theirs;
-    __m512i zero;
+    __m512 mine, theirs;
+    __m512i least, most, zero;
 } addition;
 
-/* The result rounded on its own grid, then the sum in float. */
-static inline __attribute__((always_inline)) __m512 add_other(__m512i a, __m512 m, __m128i other, const addition *s) {
-    __m512 t = _mm512_mul_ps(_mm512_cvtepi32_ps(a), m);
-    t = _mm512_min_ps(_mm512_max_ps(t, s->lo), s->hi);
-    t = _mm512_roundscale_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    const __m512 o = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(other), s->zero));
-    return _mm512_add_ps(_mm512_mul_ps(t, s->mine), _mm512_mul_ps(o, s->theirs));
+/* The result rounded and limited on its own grid, then the sum; all of them fit int32 (skv_q8_out.bounded). */
+static inline __attribute__((always_inline)) __m512i add_other(__m512i a, __m512 m, __m128i other, const addition *s) {
+    const __m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(a), m));
+    const __m512 mine = _mm512_cvtepi32_ps(_mm512_min_epi32(_mm512_max_epi32(v, s->least), s->most));
+    const __m512 theirs = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(other), s->zero));
+    return _mm512_cvtps_epi32(_mm512_add_ps(_mm512_mul_ps(mine, s->mine), _mm512_mul_ps(theirs, s->theirs)));
 }
 
 static inline __attribute__((always_inline)) __m512i narrow16_sum(const __m512i *a, const ending *e, const addition *s,
@@ -95,18 +94,16 @@ static inline __attribute__((always_inline)) __m512i narrow16_sum(const __m512i 
     /* bytes four by four into the panel's order of columns */
     const __m256i bytes = e->part ? _mm256_maskz_loadu_epi8(e->mask, other) : _mm256_loadu_si256((const void *)other);
     const __m256i turned = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
-    const __m512 t0 = add_other(a[0], e->m0, _mm256_castsi256_si128(turned), s);
-    const __m512 t1 = add_other(a[1], e->m1, _mm256_extracti128_si256(turned, 1), s);
-    return _mm512_adds_epi16(_mm512_packs_epi32(_mm512_cvtps_epi32(_mm512_min_ps(t0, e->limit)),
-                                                _mm512_cvtps_epi32(_mm512_min_ps(t1, e->limit))),
-                             e->zero);
+    const __m512i v0 = add_other(a[0], e->m0, _mm256_castsi256_si128(turned), s);
+    const __m512i v1 = add_other(a[1], e->m1, _mm256_extracti128_si256(turned, 1), s);
+    return _mm512_adds_epi16(_mm512_packs_epi32(v0, v1), e->zero);
 }
 
 static __attribute__((noinline)) void store_sum(const skv_q8_tile *t, int rows, const __m512i (*acc)[2]) {
     const ending e = ending_of(t);
     const skv_q8_sum *sum = &t->out->sum;
-    const addition s = {_mm512_set1_ps(sum->lo), _mm512_set1_ps(sum->hi), _mm512_set1_ps(sum->mine),
-                        _mm512_set1_ps(sum->theirs), _mm512_set1_epi32(sum->zero)};
+    const addition s = {_mm512_set1_ps(sum->mine), _mm512_set1_ps(sum->theirs), _mm512_set1_epi32(sum->least),
+                        _mm512_set1_epi32(sum->most), _mm512_set1_epi32(sum->zero)};
     for (int r = 0; r < rows; r += 2) {
         const int next = r + 1 < rows ? r + 1 : r;
         const uint8_t *other = t->other + (size_t)r * t->y_stride;

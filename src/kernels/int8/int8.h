@@ -17,9 +17,9 @@
 
 /* Another tensor of bytes added to the result (QConvAdd). */
 typedef struct skv_q8_sum {
-    float lo, hi;       /* limits of the convolution's own result, less its zero point */
-    float mine, theirs; /* multipliers of the two */
-    int32_t zero;       /* of the other */
+    int32_t least, most; /* limits of the convolution's own result, less its zero point */
+    float mine, theirs;  /* multipliers of the two */
+    int32_t zero;        /* of the other */
 } skv_q8_sum;
 
 /* From exact int32 to an output element. int8 outputs are computed as uint8 ones that are 128 higher, then flipped. */
