@@ -527,6 +527,43 @@ static void patterns_are_absorbed(void **state) {
     }
 }
 
+/* A channel without weights, as trained depthwise networks have, and with a bias: the quantizer gives it a scale in which
+ * the bias can be counted, so that the node still runs in integers and the channel still answers its bias. */
+static void channel_without_weights_keeps_its_bias(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    int64_t runs = 3;
+    skive_quantize_options q = skive_quantize_options_default();
+    const skive_type t = skive_type_make(SKIVE_F32, 4, (const int64_t[]){1, 3, 5, 5});
+    (void)state;
+    skv_test_ok(ctx, skive_graph_create(ctx, "test", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &t, &x));
+    skv_builder b = skv_build(g);
+    skive_tensor w = skv_test_random(ctx, SKIVE_F32, 4, (const int64_t[]){4, 3, 3, 3}, 4, -1, 1);
+    skive_tensor bias = skv_test_random(ctx, SKIVE_F32, 1, (const int64_t[]){4}, 6, -2, 2);
+    for (int i = 27; i < 54; i++) ((float *)w.data)[i] = i == 30 ? 1e-30f : 0;
+    ((float *)bias.data)[1] = 3.0f;
+    finish(ctx, g, &b, skv_emit(&b, "Conv", SKV_IN(x, parameter(ctx, &b, &w), parameter(ctx, &b, &bias)), SKV_NONE));
+    for (int per_channel = 0; per_channel < 2; per_channel++) {
+        skive_graph *copy = NULL;
+        skv_test_ok(ctx, skive_graph_copy(ctx, g, &copy));
+        q.per_channel = per_channel;
+        runs = 3;
+        skv_test_ok(ctx, skive_quantize_feed(ctx, copy, feed, &runs, &q, NULL));
+        absorb(ctx, copy);
+        assert_int_equal(count_ops(copy, "QConv"), 1);
+        skive_tensor in = skv_test_random(ctx, SKIVE_F32, 4, (const int64_t[]){1, 3, 5, 5}, 3, -2, 2), out;
+        evaluate(ctx, copy, &in, 1, false, &out);
+        for (int i = 9; i < 18; i++) assert_true(fabs(skive_tensor_get(&out, i) - 3.0) < 0.02);
+        skive_tensor_free(ctx, &in);
+        skive_tensor_free(ctx, &out);
+        skive_graph_free(copy);
+    }
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions),
@@ -537,6 +574,7 @@ int main(void) {
         cmocka_unit_test(networks_run_in_integers),
         cmocka_unit_test(integer_form_means_the_same),
         cmocka_unit_test(patterns_are_absorbed),
+        cmocka_unit_test(channel_without_weights_keeps_its_bias),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

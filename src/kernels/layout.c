@@ -73,6 +73,21 @@ static int64_t channel_offset(skv_layout l, const stride *st, int64_t c) {
             }                                                                                                          \
         }                                                                                                              \
     }
+/* Images of three colours, which nearly every vision model is given, position by position. */
+#define MOVE_RGB(T)                                                       \
+    static void move_rgb_##T(const extent *e, const T *in, T *out) {      \
+        for (int64_t n = 0; n < e->n; n++, out += 3 * e->s) {             \
+            const T *r = in + n * 3 * e->s, *g = r + e->s, *b = g + e->s; \
+            for (int64_t s = 0; s < e->s; s++) {                          \
+                out[3 * s] = r[s];                                        \
+                out[3 * s + 1] = g[s];                                    \
+                out[3 * s + 2] = b[s];                                    \
+            }                                                             \
+        }                                                                 \
+    }
+MOVE_RGB(uint8_t)
+MOVE_RGB(uint32_t)
+
 MOVE(uint8_t)
 MOVE(uint16_t)
 MOVE(uint32_t)
@@ -93,18 +108,27 @@ static void zero_padding(const extent *e, skv_layout l, size_t item, void *out) 
 
 void skv_reorder(const skive_type *t, skv_layout from, const void *in, skv_layout to, void *out, int threads) {
     size_t bytes = 0;
-    if (from == to || t->rank < 3) {
+    const bool one_channel = t->rank >= 3 && t->dims[1].size == 1 && block_of(from) == 1 && block_of(to) == 1;
+    if (from == to || t->rank < 3 || one_channel) {
         if (skv_layout_bytes(t, from, &bytes)) memcpy(out, in, bytes);
         return;
     }
     extent e = {t->dims[0].size, t->dims[1].size, 1};
     for (int d = 2; d < t->rank; d++) e.s *= t->dims[d].size;
+    const int bits = skive_dtype_bits(t->dtype);
+    if (e.c == 3 && from == SKV_PLAIN && to == SKV_NHWC && (bits == 8 || bits == 32)) {
+        if (bits == 8)
+            move_rgb_uint8_t(&e, in, out);
+        else
+            move_rgb_uint32_t(&e, in, out);
+        return;
+    }
     if (e.n * e.c * e.s < 32768) threads = 1; /* starting threads would take longer than the work */
-    switch (skive_dtype_bits(t->dtype)) {
+    switch (bits) {
     case 8: move_uint8_t(&e, from, in, to, out, threads); break;
     case 16: move_uint16_t(&e, from, in, to, out, threads); break;
     case 32: move_uint32_t(&e, from, in, to, out, threads); break;
     default: move_uint64_t(&e, from, in, to, out, threads); break;
     }
-    zero_padding(&e, to, (size_t)skive_dtype_bits(t->dtype) / 8, out);
+    zero_padding(&e, to, (size_t)bits / 8, out);
 }

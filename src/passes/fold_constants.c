@@ -16,7 +16,7 @@ static bool known_shape(const skive_node *n) {
 }
 
 static bool foldable(const skv_pass_env *env, const skive_node *n) {
-    if (!n->op || !n->op->run || n->op->random || n->op->no_fold || n->n_outputs > SKV_OP_MAX_IO) return false;
+    if (!n->op || !n->op->run || n->op->random || n->n_outputs > SKV_OP_MAX_IO) return false;
     if (known_shape(n)) return true;
     size_t in_bytes = 0;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
@@ -78,13 +78,13 @@ static bool kept(const skv_pass_env *env, const skive_node *n) {
     return false;
 }
 
-static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+static skive_status fold_all(const skv_pass_env *env, skive_graph *g, bool even_no_fold, size_t *changes) {
     skive_node **order = NULL;
     SKV_TRY(skv_graph_topo(g, &order));
     const uint32_t n = g->n_nodes;
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
-        if (kept(env, order[i]) || !foldable(env, order[i])) continue;
+        if (kept(env, order[i]) || !foldable(env, order[i]) || (order[i]->op->no_fold && !even_no_fold)) continue;
         status = fold(env, g, order[i]);
         ++*changes;
     }
@@ -92,9 +92,25 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     return status;
 }
 
+static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    return fold_all(env, g, false, changes);
+}
+
 const skv_pass skv_pass_fold_constants = {
     .name = "fold-constants",
     .brief = "computes nodes whose inputs are all known",
     .when = SKV_PASS_CLEAN,
     .run = run,
+};
+
+/* Quantized weights that no integer node took are needed as floats: made once, not at every run. */
+static skive_status run_dequantized(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    return fold_all(env, g, true, changes);
+}
+
+const skv_pass skv_pass_fold_dequantized = {
+    .name = "fold-dequantized",
+    .brief = "weights that stay quantized in a file, into floats",
+    .when = SKV_PASS_EXECUTE,
+    .run = run_dequantized,
 };

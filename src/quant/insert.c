@@ -51,6 +51,19 @@ static void scales_of(const skive_tensor *w, const channels *c, bool per_channel
     for (int64_t k = 0; k < c->n; k++) scale[k] = skv_affine_s8((double)(per_channel ? scale[k] : top)).scale;
 }
 
+/* Wider where the bias, counted in steps of input scale times weight scale, would else leave int32: channels of next to no
+ * weight, which trained depthwise networks have. A quarter of the range is left to the products. */
+static void widen_for_bias(const skive_tensor *bias, float input_scale, int64_t n, bool per_channel, float *scale) {
+    const double most = 1 << 29;
+    double least = 0;
+    for (int64_t k = 0; k < n; k++) {
+        const double need = fabs((double)((const float *)bias->data)[k]) / ((double)input_scale * most);
+        least = need > least ? need : least;
+        if (per_channel && need > (double)scale[k]) scale[k] = (float)need;
+    }
+    for (int64_t k = 0; !per_channel && k < n; k++) scale[k] = least > (double)scale[k] ? (float)least : scale[k];
+}
+
 static double quantize_weights(const skive_tensor *w, const channels *c, const float *scale, int8_t *q) {
     const float *x = w->data;
     const int64_t count = skive_tensor_count(w);
@@ -66,15 +79,16 @@ static double quantize_weights(const skive_tensor *w, const channels *c, const f
 }
 
 /* A weight quantized once, for all nodes that share it along the same axis. */
-static skive_status weight_pair(skv_builder *b, skive_node *n, bool per_channel, skive_quantize_report *report,
-                                const float **scales, int64_t *n_scales, channels *c) {
+static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *input, bool per_channel,
+                                skive_quantize_report *report, const float **scales, int64_t *n_scales) {
     skive_context *ctx = b->graph->ctx;
     skive_value *w = n->inputs[1];
     const skive_tensor *t = skv_value_tensor(w);
     skv_storage *q = NULL, *s = NULL;
     char name[256];
-    *c = channels_of(n, t);
+    const channels of = channels_of(n, t), *c = &of;
     const int64_t count = per_channel ? c->n : 1;
+    const skive_tensor *bias = skv_value_tensor(skv_node_in(n, 2));
     SKV_TRY(skv_storage_create(ctx, SKIVE_I8, t->rank, t->dims, &q));
     skive_status status = skv_storage_create(ctx, SKIVE_F32, per_channel ? 1 : 0, &c->n, &s);
     if (status != SKIVE_OK) {
@@ -89,6 +103,8 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, bool per_channel,
         return status;
     }
     scales_of(t, c, per_channel, all);
+    if (bias && input && skive_tensor_count(bias) == c->n)
+        widen_for_bias(bias, input->grid.scale, c->n, per_channel, all);
     memcpy(s->tensor.data, all, (size_t)count * sizeof *all);
     float top = 0;
     for (int64_t k = 0; k < c->n; k++) top = all[k] > top ? all[k] : top;
@@ -167,10 +183,9 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
         const bool weighted = skv_node_is(n, "Conv") || skv_node_is(n, "Gemm") || skv_node_is(n, "MatMul");
         const float *scales = NULL;
         int64_t n_scales = 0;
-        channels c;
         if (!chosen[i] || !weighted) continue;
         const skv_point *input = point_of(points, n->inputs[0]);
-        SKV_TRY(weight_pair(&b, n, o->per_channel, report, &scales, &n_scales, &c));
+        SKV_TRY(weight_pair(&b, n, input, o->per_channel, report, &scales, &n_scales));
         if (skv_node_in(n, 2) && input) SKV_TRY(bias_pair(&b, n, input->grid.scale, scales, n_scales));
     }
     for (size_t i = 0; i < points->n; i++) SKV_TRY(insert_pair(&b, &points->items[i]));

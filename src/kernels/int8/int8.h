@@ -72,8 +72,8 @@ const skv_q8_gemm *skv_q8_gemm_vnni(void);
 typedef struct skv_q8_loops {
     /* y may be a or b */
     void (*add)(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const skv_q_add *q);
-    /* best[c] = max(best[c], x[c]) */
-    void (*max)(const uint8_t *x, uint8_t *best, size_t n);
+    /* y[c] = the largest of x[tap][c], one tap at least; y may be one of them */
+    void (*max)(const uint8_t *const *x, size_t taps, uint8_t *y, size_t n);
     /* sum[c] += x[c] */
     void (*sum)(const uint8_t *x, int32_t *sum, size_t n);
     /* sum[c] = init[c] + sum over taps of x[tap][c] * w[tap][c]; w's rows are w_stride numbers apart */

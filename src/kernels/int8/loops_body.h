@@ -7,9 +7,6 @@
 
 #include "kernels/int8/int8.h"
 
-/* Channels whose sums of a depthwise window stay in registers. */
-enum { DEPTHWISE_LANES = 32 };
-
 typedef struct limits {
     float lo, hi;
     int32_t zero;
@@ -37,9 +34,24 @@ static void add(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const 
     }
 }
 
-static void max(const uint8_t *x, uint8_t *best, size_t n) {
-#pragma omp simd
-    for (size_t i = 0; i < n; i++) best[i] = x[i] > best[i] ? x[i] : best[i];
+typedef uint8_t lanes __attribute__((vector_size(64), aligned(1), may_alias));
+enum { LANES = 64 };
+
+static void max(const uint8_t *const *x, size_t taps, uint8_t *y, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        lanes best = *(const lanes *)(x[0] + i);
+        for (size_t t = 1; t < taps; t++) {
+            const lanes v = *(const lanes *)(x[t] + i), more = (lanes)(v > best);
+            best = (v & more) | (best & ~more);
+        }
+        *(lanes *)(y + i) = best;
+    }
+    for (; i < n; i++) {
+        uint8_t best = x[0][i];
+        for (size_t t = 1; t < taps; t++) best = x[t][i] > best ? x[t][i] : best;
+        y[i] = best;
+    }
 }
 
 static void sum(const uint8_t *x, int32_t *total, size_t n) {
@@ -48,26 +60,24 @@ static void sum(const uint8_t *x, int32_t *total, size_t n) {
 }
 
 /* The running sums wrap where the true ones would not; see int8.h. */
-static inline __attribute__((always_inline)) void depthwise_lanes(const uint8_t *const *x, size_t taps,
-                                                                  const int16_t *w, size_t w_stride,
-                                                                  const int32_t *init, int32_t *total, size_t at,
-                                                                  size_t lanes) {
-    uint32_t acc[DEPTHWISE_LANES];
-    for (size_t l = 0; l < lanes; l++) acc[l] = (uint32_t)init[at + l];
-    for (size_t t = 0; t < taps; t++) {
-        const uint8_t *from = x[t] + at;
-        const int16_t *row = w + t * w_stride + at;
-        for (size_t l = 0; l < lanes; l++) acc[l] += (uint32_t)(from[l] * row[l]);
+static inline __attribute__((always_inline)) void add_taps(const uint8_t *const *x, const int taps, const int16_t *w,
+                                                           size_t w_stride, uint32_t *restrict total, size_t n) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        uint32_t v = total[i];
+#pragma GCC unroll 9
+        for (int t = 0; t < taps; t++) v += (uint32_t)(x[t][i] * w[(size_t)t * w_stride + i]);
+        total[i] = v;
     }
-    for (size_t l = 0; l < lanes; l++) total[at + l] = (int32_t)acc[l];
 }
 
 static void depthwise(const uint8_t *const *x, size_t taps, const int16_t *w, size_t w_stride, const int32_t *init,
                       int32_t *total, size_t n) {
-    size_t i = 0;
-    for (; i + DEPTHWISE_LANES <= n; i += DEPTHWISE_LANES)
-        depthwise_lanes(x, taps, w, w_stride, init, total, i, DEPTHWISE_LANES);
-    if (i < n) depthwise_lanes(x, taps, w, w_stride, init, total, i, n - i);
+    size_t t = 0;
+    memcpy(total, init, n * sizeof *total);
+    for (; t + 9 <= taps; t += 9) add_taps(x + t, 9, w + t * w_stride, w_stride, (uint32_t *)total, n);
+    for (; t + 3 <= taps; t += 3) add_taps(x + t, 3, w + t * w_stride, w_stride, (uint32_t *)total, n);
+    for (; t < taps; t++) add_taps(x + t, 1, w + t * w_stride, w_stride, (uint32_t *)total, n);
 }
 
 static void requant(const int32_t *total, const float *multiplier, size_t step, void *y, size_t n,

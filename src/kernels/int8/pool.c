@@ -5,6 +5,8 @@
 #include "kernels/channels.h"
 #include "kernels/int8/int8.h"
 
+enum { MAX_TAPS = 64 };
+
 typedef struct pool_state {
     const skv_q8_loops *loops;
     skv_geometry g;
@@ -84,26 +86,48 @@ static window window_at(const skv_geometry *g, int64_t od, int64_t oh, int64_t o
     return w;
 }
 
-static void pool_window(const pool_state *st, const uint8_t *image, const window *w, int32_t *sum, void *y) {
+/* Where the window's elements at kd, kh begin, and one step along the last axis. */
+static const uint8_t *line_of(const pool_state *st, const uint8_t *image, const window *w, int64_t kd, int64_t kh) {
     const skv_geometry *g = &st->g;
-    const size_t c = (size_t)st->c;
-    if (st->largest)
-        memset(y, 0, c);
-    else /* what lies inside counts without the zero point; see the op's definition */
-        for (size_t i = 0; i < c; i++) sum[i] = (int32_t) - (st->x_zero * w->inside);
+    const int64_t row = (w->origin[0] + kd * g->dilation[0]) * g->in[1] + w->origin[1] + kh * g->dilation[1];
+    return image + (row * g->in[2] + w->origin[2]) * st->c;
+}
+
+static void largest_of(const pool_state *st, const uint8_t *image, const window *w, uint8_t *y) {
+    const int64_t step = st->g.dilation[2] * st->c;
+    const uint8_t *taps[MAX_TAPS];
+    size_t n = 0;
     for (int64_t kd = w->lo[0]; kd < w->hi[0]; kd++) {
         for (int64_t kh = w->lo[1]; kh < w->hi[1]; kh++) {
-            const int64_t row = (w->origin[0] + kd * g->dilation[0]) * g->in[1] + w->origin[1] + kh * g->dilation[1];
+            const uint8_t *line = line_of(st, image, w, kd, kh);
             for (int64_t kw = w->lo[2]; kw < w->hi[2]; kw++) {
-                const uint8_t *from = image + (row * g->in[2] + w->origin[2] + kw * g->dilation[2]) * st->c;
-                if (st->largest)
-                    st->loops->max(from, y, c);
-                else
-                    st->loops->sum(from, sum, c);
+                if (n == MAX_TAPS) {
+                    st->loops->max(taps, n, y, (size_t)st->c);
+                    taps[0] = y;
+                    n = 1;
+                }
+                taps[n++] = line + kw * step;
             }
         }
     }
-    if (!st->largest) st->loops->requant(sum, &st->multiplier, 0, y, c, &st->r);
+    if (n)
+        st->loops->max(taps, n, y, (size_t)st->c);
+    else
+        memset(y, 0, (size_t)st->c);
+}
+
+static void mean_of(const pool_state *st, const uint8_t *image, const window *w, int32_t *sum, void *y) {
+    const int64_t step = st->g.dilation[2] * st->c;
+    const size_t c = (size_t)st->c;
+    /* what lies inside counts without the zero point; see the op's definition */
+    for (size_t i = 0; i < c; i++) sum[i] = (int32_t) - (st->x_zero * w->inside);
+    for (int64_t kd = w->lo[0]; kd < w->hi[0]; kd++) {
+        for (int64_t kh = w->lo[1]; kh < w->hi[1]; kh++) {
+            const uint8_t *line = line_of(st, image, w, kd, kh);
+            for (int64_t kw = w->lo[2]; kw < w->hi[2]; kw++) st->loops->sum(line + kw * step, sum, c);
+        }
+    }
+    st->loops->requant(sum, &st->multiplier, 0, y, c, &st->r);
 }
 
 static skive_status run(const skv_kernel_call *c) {
@@ -120,7 +144,10 @@ static skive_status run(const skv_kernel_call *c) {
         char *to = y + (size_t)(line * g->out[2] * st->c) * st->item;
         for (int64_t ow = 0; ow < g->out[2]; ow++, to += (size_t)st->c * st->item) {
             const window w = window_at(g, line / g->out[1] % g->out[0], line % g->out[1], ow);
-            pool_window(st, image, &w, sum, to);
+            if (st->largest)
+                largest_of(st, image, &w, (uint8_t *)to);
+            else
+                mean_of(st, image, &w, sum, to);
         }
     }
     return SKIVE_OK;
