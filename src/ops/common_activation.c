@@ -136,9 +136,11 @@ skive_status skv_q_multipliers(skive_context *ctx, const skive_node *node, int64
 bool skv_q_sums_fit(int32_t x_zero_point, const int8_t *w, int64_t rows, int64_t n, const int32_t *bias, int64_t *row) {
     const int64_t reach = x_zero_point > 255 - x_zero_point ? x_zero_point : 255 - x_zero_point;
     for (int64_t r = 0; r < rows; r++) {
+        const int64_t most = bias ? (bias[r] < 0 ? -(int64_t)bias[r] : bias[r]) : 0;
+        if (n <= INT32_MAX / 256 / reach && n * 128 * reach + most <= INT32_MAX)
+            continue; /* whatever the weights are */
         int64_t sum = 0;
         for (int64_t i = 0; i < n; i++) sum += w[r * n + i] < 0 ? -w[r * n + i] : w[r * n + i];
-        const int64_t most = bias ? (bias[r] < 0 ? -(int64_t)bias[r] : bias[r]) : 0;
         if (sum > INT32_MAX / reach || sum * reach + most > INT32_MAX) {
             if (row) *row = r;
             return false;

@@ -78,13 +78,22 @@ static bool kept(const skv_pass_env *env, const skive_node *n) {
     return false;
 }
 
+/* What an earlier pass took the readers from is swept later; computing it would be in vain. */
+static bool is_read(const skive_node *n) {
+    for (uint32_t o = 0; o < n->n_outputs; o++) {
+        if (n->outputs[o] && (n->outputs[o]->n_uses || n->outputs[o]->output_uses)) return true;
+    }
+    return false;
+}
+
 static skive_status fold_all(const skv_pass_env *env, skive_graph *g, bool even_no_fold, size_t *changes) {
     skive_node **order = NULL;
     SKV_TRY(skv_graph_topo(g, &order));
     const uint32_t n = g->n_nodes;
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
-        if (kept(env, order[i]) || !foldable(env, order[i]) || (order[i]->op->no_fold && !even_no_fold)) continue;
+        if (!is_read(order[i]) || kept(env, order[i]) || !foldable(env, order[i])) continue;
+        if (order[i]->op->no_fold && !even_no_fold) continue;
         status = fold(env, g, order[i]);
         ++*changes;
     }

@@ -48,7 +48,8 @@ CASE(7)
 CASE(8)
 CASE(9)
 CASE(10)
-CASE(11) CASE(12)
+CASE(11)
+CASE(12)
 
     static void tile(const skv_q8_tile *t) {
     static void (*const by_rows[])(const skv_q8_tile *) = {tile_1, tile_2, tile_3, tile_4,  tile_5,  tile_6,

@@ -56,7 +56,8 @@ CASE(6)
 CASE(7)
 CASE(8)
 CASE(9)
-CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
+CASE(10)
+CASE(11) CASE(12) CASE(13) CASE(14)
 
     static void tile(const skv_q8_tile *t) {
     static void (*const by_rows[])(const skv_q8_tile *) = {tile_1, tile_2, tile_3,  tile_4,  tile_5,  tile_6,  tile_7,
