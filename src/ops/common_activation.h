@@ -83,7 +83,16 @@ static inline int32_t skv_q_add_one(const skv_q_add *q, int32_t a, int32_t b) {
 bool skv_q_conv_add_fits(const double *multiplier, size_t n, double y_scale, double other_scale, double sum_scale);
 /* The sum in a QConvAdd node, whose multipliers were checked, `a` being the convolution's result (src/ops/q_conv_add.c). */
 skive_status skv_q_conv_add_read(skive_context *ctx, const skive_node *node, skv_q_add *out);
-/* QConv's record, for the op that adds to it. */
+/* QConv's attributes and functions, for its own record and that of the op that adds to it. */
+#define SKV_Q_CONV_ATTRS                                                                             \
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},         \
+        {"group", SKV_ATTR_INT, SKV_OPTIONAL}, {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},        \
+        {"pads", SKV_ATTR_INTS, SKV_OPTIONAL}, {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},             \
+        {"x_zero_point", SKV_ATTR_INT, SKV_OPTIONAL}, {"multiplier", SKV_ATTR_FLOATS, SKV_REQUIRED}, \
+        {"y_dtype", SKV_ATTR_STRING, SKV_OPTIONAL}, {"y_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},    \
+        {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL}, {                                                  \
+        "clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL                                                       \
+    }
 skive_status skv_q_conv_infer(skv_infer *c);
 skive_status skv_q_conv_run(const skv_eval *c);
 /* A float attribute that must be there, finite and > 0, as the float it stands for. */

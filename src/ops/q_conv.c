@@ -14,14 +14,7 @@
 #include "ops/common_activation.h"
 #include "ops/common_conv.h"
 
-static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"group", SKV_ATTR_INT, SKV_OPTIONAL},        {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"x_zero_point", SKV_ATTR_INT, SKV_OPTIONAL}, {"multiplier", SKV_ATTR_FLOATS, SKV_REQUIRED},
-    {"y_dtype", SKV_ATTR_STRING, SKV_OPTIONAL},   {"y_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},     {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
-};
+static const skv_attr_spec attrs[] = {SKV_Q_CONV_ATTRS};
 
 skive_status skv_q_conv_infer(skv_infer *c) {
     skv_requant r;

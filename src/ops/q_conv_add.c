@@ -9,15 +9,13 @@
 enum { OTHER = 3 };
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},  {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"group", SKV_ATTR_INT, SKV_OPTIONAL},        {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
-    {"x_zero_point", SKV_ATTR_INT, SKV_OPTIONAL}, {"multiplier", SKV_ATTR_FLOATS, SKV_REQUIRED},
-    {"y_dtype", SKV_ATTR_STRING, SKV_OPTIONAL},   {"y_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},     {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"y_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},    {"other_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},
-    {"other_zp", SKV_ATTR_INT, SKV_OPTIONAL},     {"sum_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},
-    {"sum_zp", SKV_ATTR_INT, SKV_OPTIONAL},       {"sum_lo", SKV_ATTR_INT, SKV_OPTIONAL},
+    SKV_Q_CONV_ATTRS,
+    {"y_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},
+    {"other_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},
+    {"other_zp", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"sum_scale", SKV_ATTR_FLOAT, SKV_REQUIRED},
+    {"sum_zp", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"sum_lo", SKV_ATTR_INT, SKV_OPTIONAL},
     {"sum_hi", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 

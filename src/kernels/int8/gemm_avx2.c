@@ -6,6 +6,21 @@
 #include "kernels/int8/int8.h"
 
 enum { MR = 6, NR = 16 };
+#define ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+
+typedef __m256i vector;
+
+static inline vector load_vector(const void *p) { return _mm256_loadu_si256(p); }
+
+static inline vector broadcast4(const void *p) {
+    int32_t v;
+    memcpy(&v, p, sizeof v);
+    return _mm256_set1_epi32(v);
+}
+
+static inline vector multiply_add(vector acc, vector x, vector w) {
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(x, w));
+}
 
 static inline __attribute__((always_inline)) __m256i narrow16(const __m256i *a, __m256 m0, __m256 m1, __m256 limit,
                                                               __m256i zero) {
@@ -109,45 +124,7 @@ static inline __attribute__((always_inline)) void store(const skv_q8_tile *t, co
         store_bytes(t, rows, acc);
 }
 
-static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, const int rows) {
-    __m256i acc[MR][2];
-    const __m256i i0 = _mm256_loadu_si256((const void *)t->init), i1 = _mm256_loadu_si256((const void *)(t->init + 8));
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-        acc[r][0] = i0;
-        acc[r][1] = i1;
-    }
-    const int16_t *b = t->b;
-    const void *const *a = t->a;
-    for (size_t tap = 0; tap < t->taps; tap++, a += rows) {
-        for (size_t g = 0; g < t->groups; g++, b += 2 * NR) {
-            const __m256i b0 = _mm256_loadu_si256((const void *)b), b1 = _mm256_loadu_si256((const void *)(b + NR));
-#pragma GCC unroll 6
-            for (int r = 0; r < rows; r++) {
-                int32_t pair;
-                memcpy(&pair, (const int16_t *)a[r] + 2 * g, sizeof pair);
-                const __m256i v = _mm256_set1_epi32(pair);
-                acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(v, b0));
-                acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(v, b1));
-            }
-        }
-    }
-    store(t, rows, acc);
-}
-
-#define CASE(n) \
-    static __attribute__((noinline)) void tile_##n(const skv_q8_tile *t) { body(t, n); }
-CASE(1)
-CASE(2)
-CASE(3)
-CASE(4)
-CASE(5)
-CASE(6)
-
-static void tile(const skv_q8_tile *t) {
-    static void (*const by_rows[])(const skv_q8_tile *) = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
-    by_rows[t->rows - 1](t);
-}
+#include "kernels/int8/gemm_tile.h"
 
 static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero) {
     int16_t *to = (int16_t *)row + at;

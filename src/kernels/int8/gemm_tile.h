@@ -1,0 +1,48 @@
+/* The products of a tile, the same for every instruction set. Before it stand: MR, NR; ROWS(X), X(1) to X(MR); the type
+ * `vector` of NR / 2 int32, with load_vector, broadcast4 (four bytes at an address to all of its int32) and multiply_add
+ * (a step of k_group products added to each int32); store, the tile's end. */
+#ifndef SKV_GEMM_TILE_H
+#define SKV_GEMM_TILE_H
+
+enum { STEP_BYTES = 4 }; /* k_group numbers */
+
+static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, const int rows) {
+    vector acc[MR][2];
+    const vector i0 = load_vector(t->init), i1 = load_vector(t->init + NR / 2);
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++) {
+        acc[r][0] = i0;
+        acc[r][1] = i1;
+    }
+    const char *b = t->b;
+    const void *const *a = t->a;
+    const size_t bytes = t->groups * STEP_BYTES;
+    for (size_t tap = 0; tap < t->taps; tap++, a += rows) {
+        const char *x[MR];
+#pragma GCC unroll 14
+        for (int r = 0; r < rows; r++) x[r] = a[r];
+        for (size_t k = 0; k < bytes; k += STEP_BYTES, b += STEP_BYTES * NR) {
+            const vector b0 = load_vector(b), b1 = load_vector(b + STEP_BYTES * NR / 2);
+#pragma GCC unroll 14
+            for (int r = 0; r < rows; r++) {
+                const vector v = broadcast4(x[r] + k);
+                acc[r][0] = multiply_add(acc[r][0], v, b0);
+                acc[r][1] = multiply_add(acc[r][1], v, b1);
+            }
+        }
+    }
+    store(t, rows, acc);
+}
+
+#define TILE_OF(n) \
+    static __attribute__((noinline)) void tile_##n(const skv_q8_tile *t) { body(t, n); }
+#define ENTRY_OF(n) tile_##n,
+
+ROWS(TILE_OF)
+
+static void tile(const skv_q8_tile *t) {
+    static void (*const by_rows[])(const skv_q8_tile *) = {ROWS(ENTRY_OF)};
+    by_rows[t->rows - 1](t);
+}
+
+#endif
