@@ -1,16 +1,46 @@
 /* Mean squared error against float targets, or against one-hot classes when the labels are classes. */
 #include "train/train.h"
 
+/* Elements of one sample, -1 when not known. */
+static int64_t sample_count(const skive_type *t) {
+    int64_t n = t->rank > 0 ? 1 : -1;
+    for (int d = 1; d < t->rank && n >= 0; d++) {
+        if (t->dims[d].size < 0 || !skv_mul_i64(n, t->dims[d].size, &n)) n = -1;
+    }
+    return n;
+}
+
+/* Targets in the shape of the outputs: [N] and [N, 1] mean the same and must not be broadcast to [N, N]. */
+static skive_value *match(skv_builder *b, const skv_loss_args *a) {
+    const int64_t given = sample_count(&a->labels->type), wanted = sample_count(&a->logits->type);
+    if (given != wanted || given < 0) {
+        char x[160], y[160];
+        skv_type_text(&a->logits->type, x, sizeof x);
+        skv_type_text(&a->labels->type, y, sizeof y);
+        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, a->logits->name,
+                                "mse: the model gives %s, the targets are %s", x, y);
+        return NULL;
+    }
+    return a->labels->type.rank == a->logits->type.rank
+               ? a->labels
+               : skv_emit(b, "ReshapeLike", SKV_IN(a->labels, a->logits), SKV_NONE);
+}
+
 static skive_value *target_of(skv_builder *b, const skv_loss_args *a) {
     const skive_dtype dtype = a->logits->type.dtype;
-    if (a->labels->type.dtype != SKIVE_I64) return a->labels;
+    if (a->labels->type.dtype != SKIVE_I64) return match(b, a);
+    if (a->logits->type.rank != 2 || a->logits->type.dims[1].size < 1) {
+        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, a->logits->name,
+                                "mse on classes needs scores [N, classes], '%s' is not", a->logits->name);
+        return NULL;
+    }
     const int64_t two = 2;
     skv_storage *pair = NULL;
     b->status = skv_storage_create(b->graph->ctx, dtype, 1, &two, &pair);
     if (b->status != SKIVE_OK) return NULL;
     skive_tensor_set(&pair->tensor, 1, 1.0);
     skive_value *values = skv_emit_param(b, NULL, pair);
-    const int64_t classes = a->logits->type.dims[a->logits->type.rank - 1].size;
+    const int64_t classes = a->logits->type.dims[1].size;
     return skv_emit(b, "OneHot", SKV_IN(a->labels, skv_emit_scalar(b, SKIVE_I64, (double)classes), values),
                     SKV_ATTRS(SKV_INT("axis", -1)));
 }

@@ -5,8 +5,8 @@
 
 static double factor(const skive_train_options *o, double epoch) {
     const double pi = 3.14159265358979323846, length = o->epochs - o->warmup_epochs;
-    double at = length > 0 ? (epoch - o->warmup_epochs) / length : 1.0;
-    at = at < 0 ? 0 : at > 1 ? 1 : at;
+    if (epoch <= o->warmup_epochs) return 1.0; /* also where the warm-up is longer than the run */
+    const double at = length > 0 && epoch < o->epochs ? (epoch - o->warmup_epochs) / length : 1.0;
     return o->final_rate + (1.0 - o->final_rate) * 0.5 * (1.0 + cos(pi * at));
 }
 

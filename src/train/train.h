@@ -56,7 +56,7 @@ const skv_optimizer *skv_optimizer_find(const char *name);
 
 typedef struct skv_schedule {
     const char *name, *brief;
-    /* Factor on the learning rate at `epoch` (fractional, of `epochs`), warm-up not counted. */
+    /* Factor on the learning rate, warm-up not counted, of the batch at whose end `epoch` epochs (fractional) are done. */
     double (*factor)(const skive_train_options *o, double epoch);
 } skv_schedule;
 size_t skv_schedule_count(void);
@@ -80,6 +80,7 @@ typedef struct skv_fit {
     skv_build_loss_fn build_loss;
     void *user;
     const char *what; /* progress name: "train", "distill", "fine-tune" */
+    uint64_t key;     /* hash of whatever else decides the result (the teacher): part of a checkpoint's key */
 } skv_fit;
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
 
