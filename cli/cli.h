@@ -94,9 +94,7 @@ void cli_table_print(cli_table *t, FILE *f); /* and frees it */
 skive_status cli_load(cli_args *a, const char *path, skive_graph **out);
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
-/* Options of training: epochs, batch, rate ... shared by train, distill and prune; prefix NULL or "finetune-". */
-extern const cli_option cli_train_options[];
-extern const size_t cli_n_train_options;
+/* Reads the options of training that train, distill and prune have in common: batch, rate, optimizer ... */
 skive_status cli_train_settings(cli_args *a, skive_train_options *o);
 json_t *cli_train_json(const skive_train_report *r);
 void cli_print_training(const cli_args *a, const skive_train_report *r);

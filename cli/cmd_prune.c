@@ -25,6 +25,8 @@ static const cli_option options[] = {
     {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
     {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
     {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
+    {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from; cubic: FILE.1, FILE.2 ...",
+     false},
     {"limit", 0, "N", "use only N training samples", false},
 };
 
@@ -65,6 +67,8 @@ static json_t *report_json(const skive_prune_report *r) {
                      (json_int_t)r->kept, "threshold", r->threshold, "training", cli_train_json(&r->training));
 }
 
+enum { MAX_SKIP = 256 };
+
 static skive_status settings(cli_args *a, skive_prune_options *o, const char **skip) {
     int64_t epochs = 0, steps = o->steps;
     skive_status status = cli_number(a, "sparsity", &o->sparsity);
@@ -78,14 +82,15 @@ static skive_status settings(cli_args *a, skive_prune_options *o, const char **s
     o->schedule = cli_text(a, "prune-schedule", o->schedule);
     o->per_layer = cli_has(a, "per-layer");
     o->n_skip = cli_count(a, "skip");
-    for (size_t i = 0; i < o->n_skip && i < 256; i++) skip[i] = cli_text_at(a, "skip", i);
+    if (status == SKIVE_OK && o->n_skip > MAX_SKIP)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
+    for (size_t i = 0; i < o->n_skip && i < MAX_SKIP; i++) skip[i] = cli_text_at(a, "skip", i);
     o->skip = skip;
-    if (o->n_skip > 256) o->n_skip = 256;
     return status;
 }
 
 static skive_status run(cli_args *a) {
-    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL), *skip[256];
+    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL), *skip[MAX_SKIP];
     skive_prune_options o = skive_prune_options_default();
     skive_dataset *train = NULL, *validation = NULL;
     skive_graph *g = NULL;
@@ -100,13 +105,16 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
-    if (status == SKIVE_OK) status = cli_save(a, g, output);
-    if (status == SKIVE_OK && a->json) {
+    /* An interrupted run is saved too: what it had tuned is not lost. */
+    const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0);
+    const skive_status saved = reached ? cli_save(a, g, output) : status;
+    if (reached && saved != SKIVE_OK) status = saved;
+    if (saved == SKIVE_OK && a->json) {
         json_t *j = report_json(&report);
         json_object_set_new(j, "output", json_string(output));
         json_object_set_new(j, "bytes", json_integer(cli_file_bytes(output)));
         cli_print_json(j);
-    } else if (status == SKIVE_OK) {
+    } else if (saved == SKIVE_OK) {
         print_report(&report);
         cli_print_training(a, &report.training);
         printf("wrote %s (%s). Zeros take the same space in an ONNX file: it is not smaller.\n", output,

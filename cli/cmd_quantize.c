@@ -60,8 +60,10 @@ static void print_report(const cli_args *a, const skive_quantize_report *r, int6
            after >= before ? "; it is NOT smaller" : "");
 }
 
+enum { MAX_SKIP = 256 };
+
 static skive_status run(cli_args *a) {
-    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL), *skip[256];
+    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL), *skip[MAX_SKIP];
     skive_quantize_options o = skive_quantize_options_default();
     skive_quantize_report report = {0};
     skive_dataset *calibration = NULL;
@@ -73,8 +75,10 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 100000, &o.batch);
     o.calibration = cli_text(a, "calibration", o.calibration);
     o.per_channel = !cli_has(a, "per-tensor");
-    o.n_skip = cli_count(a, "skip") < 256 ? cli_count(a, "skip") : 256;
-    for (size_t i = 0; i < o.n_skip; i++) skip[i] = cli_text_at(a, "skip", i);
+    o.n_skip = cli_count(a, "skip");
+    if (status == SKIVE_OK && o.n_skip > MAX_SKIP)
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
+    for (size_t i = 0; i < o.n_skip && i < MAX_SKIP; i++) skip[i] = cli_text_at(a, "skip", i);
     o.skip = skip;
     if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &calibration);

@@ -78,24 +78,6 @@ void cli_print_json(json_t *j) {
 
 /* ---- training ---- */
 
-const cli_option cli_train_options[] = {
-    {"batch", 'b', "N", "samples in a step (default 128)", false},
-    {"lr", 0, "RATE", "learning rate (default 0.02; fine-tuning 0.01; adam 0.001)", false},
-    {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
-    {"momentum", 0, "M", "of sgd (default 0.9)", false},
-    {"nesterov", 0, NULL, "Nesterov's momentum (the default)", false},
-    {"no-nesterov", 0, NULL, "plain momentum", false},
-    {"weight-decay", 0, "D", "pull of weights to zero (default 5e-4)", false},
-    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
-    {"warmup", 0, "EPOCHS", "linear warm-up (default 0.5)", false},
-    {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
-    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
-    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
-    {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
-    {"limit", 0, "N", "use only N samples of the set", false},
-};
-const size_t cli_n_train_options = CLI_COUNT(cli_train_options);
-
 skive_status cli_train_settings(cli_args *a, skive_train_options *o) {
     const struct {
         const char *name;

@@ -105,6 +105,17 @@ static skive_status check(skive_context *ctx, const skive_distill_options *o, co
     return SKIVE_OK;
 }
 
+/* What decides the result besides the student, the data and the training options. */
+static uint64_t key_of(const distillation *d) {
+    const double numbers[] = {d->o->temperature, d->o->alpha};
+    uint64_t key = skv_hash64(numbers, sizeof numbers, 1);
+    for (uint32_t i = 0; i < d->teacher->n_values; i++) {
+        const skive_tensor *t = skv_value_tensor(d->teacher->values[i]);
+        if (t) key = skv_hash64(t->data, skive_tensor_bytes(t), key);
+    }
+    return key;
+}
+
 skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher, skive_dataset *train,
                            skive_dataset *validation, const skive_distill_options *options,
                            skive_train_report *report) {
@@ -120,6 +131,7 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
                          .options = &o.train,
                          .build_loss = build_loss,
                          .user = &d,
-                         .what = "distill"};
+                         .what = "distill",
+                         .key = o.train.checkpoint ? key_of(&d) : 0};
     return skv_fit_run(ctx, &fit, report);
 }

@@ -162,6 +162,8 @@ const double *skive_exec_profile_seconds(const skive_exec *e, size_t *runs) {
     return e->seconds;
 }
 
+void skv_exec_set_step(skive_exec *e, uint64_t step) { e->step = step; }
+
 static skive_status copy_in(skive_context *ctx, skive_exec *e, const skive_tensor *inputs, size_t n) {
     for (size_t i = 0; i < n; i++) {
         skive_tensor place;

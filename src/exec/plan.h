@@ -62,5 +62,7 @@ struct skive_plan {
 
 skive_status skv_plan_choose(skive_plan *plan, const char *const *keep, size_t n_keep);
 skive_status skv_plan_lay_out(skive_plan *plan);
+/* The number of the next run, which random ops draw from: a resumed training goes on with the stream it stopped in. */
+void skv_exec_set_step(skive_exec *exec, uint64_t step);
 
 #endif

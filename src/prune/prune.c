@@ -2,6 +2,7 @@
 #include "prune/prune.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct pruning {
@@ -13,6 +14,7 @@ typedef struct pruning {
     skv_prunable *layers;
     skive_mask *masks;
     size_t n;
+    bool tuned; /* an epoch of fine-tuning is done */
     skive_prune_report report;
 } pruning;
 
@@ -145,15 +147,35 @@ static skive_status mask_to(pruning *p, double sparsity) {
 /* Epochs of step k of n, so that they add up. */
 static int epochs_of(int epochs, int k, int n) { return epochs * (k + 1) / n - epochs * k / n; }
 
+/* Each step of a gradual schedule is a training run of its own, with a checkpoint of its own: FILE.1, FILE.2 ... */
+static skive_status checkpoint_of(const pruning *p, int k, int steps, char *buffer, size_t size, const char **out) {
+    *out = p->o->finetune.checkpoint;
+    if (!*out || steps == 1) return SKIVE_OK;
+    const int n = snprintf(buffer, size, "%s.%d", *out, k + 1);
+    if (n < 0 || (size_t)n >= size)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "checkpoint", "the checkpoint's name is too long");
+    *out = buffer;
+    return SKIVE_OK;
+}
+
 static skive_status prune_and_tune(pruning *p, skive_dataset *train, skive_dataset *validation) {
     const int steps = p->schedule->one_step ? 1 : p->o->steps;
     for (int k = 0; k < steps; k++) {
         skive_train_options o = p->o->finetune;
+        char path[4096];
+        SKV_TRY(checkpoint_of(p, k, steps, path, sizeof path, &o.checkpoint));
         SKV_TRY(mask_to(p, p->schedule->sparsity(p->o->sparsity, (double)(k + 1) / steps)));
         o.epochs = epochs_of(p->o->finetune.epochs, k, steps);
         if (o.epochs < 1) continue;
         skive_train_report_free(p->ctx, &p->report.training);
-        SKV_TRY(skive_train(p->ctx, p->work, train, validation, &o, p->masks, p->n, &p->report.training));
+        const skive_status status =
+            skive_train(p->ctx, p->work, train, validation, &o, p->masks, p->n, &p->report.training);
+        p->tuned = p->tuned || p->report.training.n_epochs > 0;
+        if (status == SKIVE_ERR_INTERRUPTED && p->tuned)
+            skv_note(p->ctx,
+                     "fine-tuning was stopped in step %d of %d; the weights are those of the last finished epoch",
+                     k + 1, steps);
+        SKV_TRY(status);
     }
     return SKIVE_OK;
 }
@@ -188,6 +210,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     const skive_prune_options defaults = skive_prune_options_default();
     pruning p = {.ctx = ctx, .o = options ? options : &defaults};
     skive_status status;
+    if (report) *report = (skive_prune_report){0};
     SKV_GO(status, done, check(&p));
     if (p.o->finetune.epochs > 0 && !train) {
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
@@ -195,9 +218,15 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     }
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &p.work));
     SKV_GO(status, done, find_layers(&p));
-    SKV_GO(status, done, prune_and_tune(&p, train, validation));
+    status = prune_and_tune(&p, train, validation);
+    const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p.tuned);
+    if (!reached) goto done;
     count_kept(&p);
     commit(&p, graph);
+    if (report) {
+        *report = p.report;
+        p.report = (skive_prune_report){0};
+    }
 done:
     for (size_t i = 0; i < p.n; i++) {
         skv_free(ctx, p.layers[i].score);
@@ -206,11 +235,6 @@ done:
     skv_free(ctx, p.layers);
     skv_free(ctx, p.masks);
     skive_graph_free(p.work);
-    if (status == SKIVE_OK && report) {
-        *report = p.report;
-    } else {
-        skive_prune_report_free(ctx, &p.report);
-        if (report) *report = (skive_prune_report){0};
-    }
+    skive_prune_report_free(ctx, &p.report);
     return status;
 }

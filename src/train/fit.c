@@ -151,14 +151,25 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
 
 /* ---- the run ---- */
 
+static size_t validation_count(const fit_state *s) {
+    skive_dataset_info info = {0};
+    if (s->fit->validation) skive_dataset_get_info(s->fit->validation, &info);
+    return info.count;
+}
+
 static uint64_t run_key(const fit_state *s) {
     const skive_train_options *o = s->o;
-    const double numbers[] = {(double)o->epochs,  (double)s->batch, o->learning_rate, o->momentum,  o->weight_decay,
-                              o->label_smoothing, o->warmup_epochs, o->final_rate,    o->clip_norm, (double)o->seed};
-    uint64_t key = skv_hash64(numbers, sizeof numbers, 1);
+    const double numbers[] = {o->epochs,          (double)s->batch, o->learning_rate, o->momentum,   o->weight_decay,
+                              o->label_smoothing, o->warmup_epochs, o->final_rate,    o->step_every, o->step_factor,
+                              o->clip_norm,       o->nesterov,      o->decay_all,     o->keep_best};
+    const uint64_t whole[] = {o->seed, s->fit->key, s->info.count, validation_count(s)};
+    uint64_t key = skv_hash64(whole, sizeof whole, skv_hash64(numbers, sizeof numbers, 1));
     const char *const names[] = {o->loss, o->optimizer, o->schedule, o->augment, s->info.spec, s->fit->what};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (names[i]) key = skv_hash64(names[i], strlen(names[i]), key);
+    }
+    for (size_t i = 0; i < s->fit->n_masks; i++) {
+        key = skv_hash64(s->fit->masks[i].keep, (size_t)s->fit->masks[i].count, key);
     }
     for (uint32_t i = 0; i < s->current->n_values; i++) {
         const skive_tensor *t = skv_value_tensor(s->current->values[i]);

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "exec/plan.h"
 #include "train/train.h"
 
 typedef struct trained {
@@ -61,7 +62,7 @@ static double decay_of(const skive_train_options *o, const skive_value *v) {
 
 static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_value *v) {
     const skive_tensor *data = skv_value_tensor(v);
-    const int64_t n = skive_tensor_count(data);
+    const int64_t n = data ? skive_tensor_count(data) : 0;
     const skive_mask *mask = mask_of(s, v);
     if (!data || data->dtype != SKIVE_F32) {
         return skv_fail_at(t->ctx, SKIVE_ERR_UNSUPPORTED, v->name,
@@ -119,10 +120,22 @@ static size_t input_index(const skive_graph *g, const skive_value *v) {
     return 0;
 }
 
+/* A mask that nothing heeds would let pruned weights grow back unseen. */
+static skive_status check_masks(const skv_trainer *t, const skv_trainer_setup *s) {
+    for (size_t i = 0; i < s->n_masks; i++) {
+        const skive_value *v = skive_graph_find_value(t->graph, s->masks[i].parameter);
+        if (v && v->storage) continue;
+        return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, s->masks[i].parameter,
+                           "a mask is for '%s', which is not a parameter of the model", s->masks[i].parameter);
+    }
+    return SKIVE_OK;
+}
+
 static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     skive_graph *g = s->graph;
     const uint32_t n_values = g->n_values;
     SKV_TRY(count_params(t));
+    SKV_TRY(check_masks(t, s));
     for (uint32_t i = 0; i < n_values; i++) {
         if (g->values[i] && g->values[i]->trainable) SKV_TRY(add_param(t, s, g->values[i]));
     }
@@ -199,12 +212,21 @@ static int64_t count_correct(skv_trainer *t) {
 }
 
 skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t *correct) {
+    skv_exec_set_step(t->exec, (uint64_t)t->step);
     SKV_TRY(skive_exec_run(t->exec));
     *loss = (double)output_data(t, 0)[0];
     if (correct) *correct = count_correct(t);
     if (!isfinite(*loss)) {
-        return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC, "the loss became %g at step %lld; lower the learning rate (%g)",
-                        *loss, (long long)t->step + 1, rate);
+        const char *number = isnan(*loss) ? "not a number" : "infinite";
+        if (t->step == 0) {
+            return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC,
+                            "the loss is %s at the first step, before anything was learned; look for such numbers in "
+                            "the data and the model's weights",
+                            number);
+        }
+        return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC,
+                        "the loss became %s at step %lld; lower the learning rate (it is %g there)", number,
+                        (long long)t->step + 1, rate);
     }
     t->step++;
     const double scale = gradient_scale(t);
