@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold: the tests with gcc and warnings as errors, the same under the sanitizers, a build with clang,
-# and a user's program against the installed library. Ends with the figures of the full run.
+# Everything that must hold: the tests with gcc and warnings as errors, the same under the sanitizers (threads: the test that is
+# about them), a build with clang, and a user's program against the installed library. Ends with the figures of the full run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -22,6 +22,11 @@ say "address and undefined-behaviour sanitizers"
 cmake --preset asan >/dev/null
 cmake --build build-asan -j "$jobs"
 OMP_NUM_THREADS=2 ctest --test-dir build-asan -j "$jobs" --output-on-failure --no-tests=error -LE release-only
+
+say "thread sanitizer: one plan, many threads"
+cmake --preset tsan >/dev/null
+cmake --build build-tsan -j "$jobs" --target test_threads
+OMP_NUM_THREADS=1 build-tsan/test_threads
 
 say "all tests"
 ctest --test-dir build-ci -j "$jobs" --output-on-failure --no-tests=error

@@ -1,6 +1,5 @@
-/* Plans and passes on whole networks: the fast plan against the reference, fusion, folding, memory, taps, threads. */
+/* Plans and passes on whole networks: the fast plan against the reference, fusion, folding, memory, taps. */
 #include <math.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -209,68 +208,12 @@ static void kept_values_are_shown(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* ---- one plan, many threads ---- */
-
-typedef struct worker {
-    const skive_plan *plan;
-    pthread_t thread;
-    float scores[10];
-    int seed;
-} worker;
-
-static void *work(void *user) {
-    worker *w = user;
-    skive_context_options o = skive_context_options_default();
-    skive_context *ctx = NULL;
-    skive_exec *exec = NULL;
-    skive_tensor view;
-    o.threads = 1;
-    if (skive_context_create(&o, &ctx) != SKIVE_OK || skive_exec_create(ctx, w->plan, &exec) != SKIVE_OK) return NULL;
-    for (int round = 0; round < 20; round++) {
-        if (skive_exec_input(exec, 0, &view) != SKIVE_OK) return NULL;
-        for (int64_t i = 0; i < skive_tensor_count(&view); i++) {
-            ((float *)view.data)[i] = (float)skv_rng_normal((uint64_t)w->seed, 0, (uint64_t)i);
-        }
-        if (skive_exec_run(exec) != SKIVE_OK || skive_exec_output(exec, 0, &view) != SKIVE_OK) return NULL;
-    }
-    memcpy(w->scores, view.data, sizeof w->scores);
-    skive_exec_free(exec);
-    skive_context_free(ctx);
-    return w;
-}
-
-static void threads_share_a_plan(void **state) {
-    skive_context *ctx = skv_test_context();
-    skive_graph *g = network(ctx, "resnet20", 3, 32);
-    worker alone[4], together[4];
-    skive_plan_options o = skive_plan_options_default();
-    skive_plan *plan = NULL;
-    (void)state;
-    o.threads = 1;
-    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
-    for (int i = 0; i < 4; i++) {
-        alone[i] = together[i] = (worker){.plan = plan, .seed = i};
-        assert_non_null(work(&alone[i]));
-    }
-    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&together[i].thread, NULL, work, &together[i]), 0);
-    for (int i = 0; i < 4; i++) {
-        void *result;
-        assert_int_equal(pthread_join(together[i].thread, &result), 0);
-        assert_non_null(result);
-        assert_memory_equal(together[i].scores, alone[i].scores, sizeof alone[i].scores);
-    }
-    skive_plan_free(plan);
-    skive_graph_free(g);
-    skv_test_context_end(ctx);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fast_plans_agree_with_the_reference),
         cmocka_unit_test(memory_does_not_overlap),
         cmocka_unit_test(unknown_dimensions_are_asked_for),
         cmocka_unit_test(kept_values_are_shown),
-        cmocka_unit_test(threads_share_a_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
