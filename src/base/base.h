@@ -111,6 +111,7 @@ typedef struct skv_progress {
     skive_context *ctx;
     const char *what;
     double total, started, last;
+    double done_before; /* by an earlier run that this one goes on from: says nothing about the speed now */
 } skv_progress;
 void skv_progress_start(skv_progress *p, skive_context *ctx, const char *what, double total);
 /* Reports at most ten times a second (always at the end). SKIVE_ERR_INTERRUPTED when the caller asked to stop. */

@@ -30,6 +30,7 @@ void skv_progress_start(skv_progress *p, skive_context *ctx, const char *what, d
     p->ctx = ctx;
     p->what = what;
     p->total = total;
+    p->done_before = 0.0;
     p->started = skv_now();
     p->last = -1.0; /* the first call reports */
 }
@@ -52,7 +53,8 @@ skive_status skv_progress_at(skv_progress *p, double done, const char *detail_fo
     ctx->job_done = done;
     ctx->job_total = p->total;
     ctx->job_left = end ? 0.0 : -1.0;
-    if (!end && p->total > 0.0 && done > 0.0) ctx->job_left = (now - p->started) / done * (p->total - done);
+    const double here = done - p->done_before;
+    if (!end && p->total > 0.0 && here > 0.0) ctx->job_left = (now - p->started) / here * (p->total - done);
     return report(ctx, now);
 }
 

@@ -222,6 +222,7 @@ static skive_status loop(fit_state *s) {
         if (resumed) skv_note(s->ctx, "resumed after epoch %d from %s", s->point.epoch, s->o->checkpoint);
     }
     skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)s->o->epochs * (double)s->batches);
+    s->progress.done_before = (double)s->point.epoch * (double)s->batches;
     for (int epoch = s->point.epoch; epoch < s->o->epochs; epoch++) {
         skive_epoch_report *row = &s->report.epochs[s->report.n_epochs];
         SKV_TRY(one_epoch(s, epoch, row));
