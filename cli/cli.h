@@ -75,8 +75,11 @@ void cli_print_man(FILE *f);
 
 typedef struct cli_console {
     bool quiet, verbose, terminal;
-    double last;
     int width; /* of the progress line that stands there */
+    /* Where standard error is no terminal: the job at hand, its lines so far and when the last was printed. */
+    char job[64];
+    int lines;
+    double last;
 } cli_console;
 void cli_console_options(cli_console *c, skive_context_options *o);
 void cli_console_clear(cli_console *c);
@@ -92,17 +95,27 @@ void cli_table_print(cli_table *t, FILE *f); /* and frees it */
 /* ---- shared ---- */
 
 skive_status cli_load(cli_args *a, const char *path, skive_graph **out);
+/* The same for a command that runs the model: one with operators skive lacks is refused, naming all of them. */
+skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out);
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
+/* Before long work: can a file of this name be written? */
+skive_status cli_check_output(cli_args *a, const char *path);
+/* After long work: where the file cannot be written after all, the model goes to the folder for temporary files. */
+skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
 /* Reads the options of training that train, distill and prune have in common: batch, rate, optimizer ... */
 skive_status cli_train_settings(cli_args *a, skive_train_options *o);
 json_t *cli_train_json(const skive_train_report *r);
 void cli_print_training(const cli_args *a, const skive_train_report *r);
-const char *cli_bytes(double bytes, char *buffer, size_t size);  /* "1.64 MiB" */
+const char *cli_bytes(double bytes, char *buffer, size_t size); /* "1.64 MiB" */
+/* Names in tables: the end of one that does not fit. */
+enum { CLI_SHORT = 41 };
+const char *cli_short(const char *name, char *buffer, size_t size);
 const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
 int64_t cli_file_bytes(const char *path);                        /* -1 when there is none; counts external data */
 void cli_print_json(json_t *j);                                  /* to standard output, and frees it */
+skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* the whole file or none */
 /* All of a command's own options followed by another list. */
 #define CLI_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -54,9 +54,9 @@ static skive_status profile(cli_args *a, const skive_plan *plan, node_time **out
 static void print_profile(const node_time *times, size_t n, double total) {
     static const char *const heads[] = {"<node", "<op", "<kernel", "time", "share", "GMAC/s"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    char text[32];
+    char text[32], name[CLI_SHORT];
     for (size_t i = 0; i < n; i++) {
-        cli_table_cell(t, "%s", times[i].step.node);
+        cli_table_cell(t, "%s", cli_short(times[i].step.node, name, sizeof name));
         cli_table_cell(t, "%s", times[i].step.op);
         cli_table_cell(t, "%s", times[i].step.kernel);
         cli_table_cell(t, "%s", cli_seconds(times[i].seconds, text, sizeof text));
@@ -107,7 +107,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "runs", 1, 100000, &runs);
     if (status == SKIVE_OK) status = cli_integer(a, "top", 0, 1000000, &top);
     if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
-    if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_plan(a, g, batch, 0, &plan);
     if (status == SKIVE_OK) status = skive_bench(a->ctx, plan, batch, (size_t)runs, seconds, &r);
     if (status == SKIVE_OK) status = profile(a, plan, &times, &total);

@@ -55,7 +55,7 @@ static skive_status time_one(cli_args *a, const skive_graph *g, int64_t batch, i
 }
 
 static skive_status measure(cli_args *a, entry *e, skive_dataset *set, double seconds) {
-    skive_status status = cli_load(a, e->path, &e->graph);
+    skive_status status = cli_load_to_run(a, e->path, &e->graph);
     if (status == SKIVE_OK) status = skive_graph_cost(e->graph, &e->cost);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, e->graph, set, 0, &e->eval);
     if (status == SKIVE_OK) status = time_one(a, e->graph, 1, 1, seconds, &e->latency);
@@ -175,11 +175,6 @@ static json_t *report_json(const entry *e, size_t n, const char *data) {
                      "models", models);
 }
 
-static skive_status write_report(cli_args *a, json_t *j, const char *path) {
-    if (json_dump_file(j, path, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0) return SKIVE_OK;
-    return cli_fail(a, SKIVE_ERR_IO, "%s: cannot be written", path);
-}
-
 static skive_status run(cli_args *a) {
     const char *data = cli_text(a, "data", NULL);
     const size_t n = (size_t)a->n_positional;
@@ -188,7 +183,8 @@ static skive_status run(cli_args *a) {
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to compare on");
     entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
-    skive_status status = cli_number(a, "seconds", &seconds);
+    skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
+    if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, &set);
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
         e[i].path = a->positional[i];
@@ -199,7 +195,7 @@ static skive_status run(cli_args *a) {
     }
     if (status == SKIVE_OK) {
         json_t *j = report_json(e, n, data);
-        if (cli_has(a, "report")) status = write_report(a, j, cli_text(a, "report", NULL));
+        if (cli_has(a, "report")) status = cli_write_json(a, j, cli_text(a, "report", NULL));
         if (a->json) {
             cli_print_json(json_incref(j));
         } else {

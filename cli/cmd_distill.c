@@ -31,7 +31,7 @@ static skive_status start_student(cli_args *a, const char *spec, const skive_gra
     skive_normalization normalization;
     skive_zoo_options o = skive_zoo_options_default();
     const size_t n = strlen(spec);
-    if (strchr(spec, '/') || (n > 5 && strcmp(spec + n - 5, ".onnx") == 0)) return cli_load(a, spec, out);
+    if (strchr(spec, '/') || (n > 5 && strcmp(spec + n - 5, ".onnx") == 0)) return cli_load_to_run(a, spec, out);
     skive_dataset_get_info(train, &info);
     o.rank = info.rank;
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
@@ -62,18 +62,20 @@ static skive_status run(cli_args *a) {
                         : !data       ? "data"
                                       : "output");
     }
-    skive_status status = cli_integer(a, "epochs", 1, 1000000, &epochs);
+    skive_status status = cli_check_output(a, output);
+    if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
+    if (status == SKIVE_OK) status = cli_integer(a, "epochs", 1, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_number(a, "temperature", &o.temperature);
     if (status == SKIVE_OK) status = cli_number(a, "alpha", &o.alpha);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o.train);
     o.train.epochs = (int)epochs;
-    if (status == SKIVE_OK) status = cli_load(a, teacher_path, &teacher);
+    if (status == SKIVE_OK) status = cli_load_to_run(a, teacher_path, &teacher);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
     if (status == SKIVE_OK) status = start_student(a, spec, teacher, train, &student);
     if (status == SKIVE_OK) status = skive_distill(a->ctx, student, teacher, train, validation, &o, &report);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
-        const skive_status saved = cli_save(a, student, output);
+        const skive_status saved = cli_save_trained(a, student, output);
         if (saved != SKIVE_OK) {
             status = saved;
         } else if (a->json) {
@@ -89,6 +91,8 @@ static skive_status run(cli_args *a) {
                    status == SKIVE_ERR_INTERRUPTED ? ", as it was after the last finished epoch" : "");
         }
     }
+    if (status == SKIVE_ERR_INTERRUPTED && report.n_epochs == 0)
+        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
     skive_train_report_free(a->ctx, &report);
     skive_graph_free(student);
     skive_graph_free(teacher);

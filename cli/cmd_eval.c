@@ -6,7 +6,7 @@
 
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set (see skive --help)", false},
-    {"split", 0, "NAME", "test (default), validation or train", false},
+    {"split", 0, "NAME", "test (default), validation, train, or train-full (train and validation)", false},
     {"batch", 'b', "N", "samples a run (default 100)", false},
     {"limit", 0, "N", "use only N samples", false},
     {"no-confusion", 0, NULL, "leave the confusion matrix out", false},
@@ -102,7 +102,7 @@ static skive_status run(cli_args *a) {
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to evaluate on");
     skive_status status = split_of(a, &split);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
-    if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, &set);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);
     if (status == SKIVE_OK) {
@@ -112,6 +112,8 @@ static skive_status run(cli_args *a) {
             cli_print_json(report_json(&r, &info));
         } else {
             printf("%s on %lld samples of %s (%s)\n", a->positional[0], (long long)r.n, data, skive_split_name(split));
+            if (split == SKIVE_SPLIT_TEST && !info.separate_test)
+                printf("the set has no test samples of its own: these may be ones the model was trained on\n");
             printf("accuracy       %.2f %%  (95 %% interval %.2f to %.2f)\n", 100 * r.accuracy, 100 * r.low,
                    100 * r.high);
             printf("top-5          %.2f %%\n", 100 * r.top5);

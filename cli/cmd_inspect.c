@@ -7,71 +7,90 @@ static const cli_option options[] = {
     {"graph", 'g', NULL, "print the graph itself, one node a line", false},
 };
 
+/* Exporters name some dimensions by whole formulas; those are in the listing of --graph. */
+static const char *symbol_of(const skive_dim *d) { return d->symbol && strlen(d->symbol) <= 16 ? d->symbol : "?"; }
+
 static const char *type_text(const skive_value *v, char *buffer, size_t size) {
     const skive_type *t = skive_value_type(v);
-    int at = snprintf(buffer, size, "%s", skive_dtype_name(t->dtype));
+    int at = snprintf(buffer, size, "%s", t->dtype == SKIVE_DTYPE_NONE ? "?" : skive_dtype_name(t->dtype));
     if (t->rank < 0) return buffer;
     for (int d = 0; d < t->rank && (size_t)at < size; d++) {
         const char *before = d ? "," : "[";
         if (t->dims[d].size >= 0)
             at += snprintf(buffer + at, size - (size_t)at, "%s%lld", before, (long long)t->dims[d].size);
         else
-            at += snprintf(buffer + at, size - (size_t)at, "%s%s", before, t->dims[d].symbol ? t->dims[d].symbol : "?");
+            at += snprintf(buffer + at, size - (size_t)at, "%s%s", before, symbol_of(&t->dims[d]));
     }
     if ((size_t)at < size) snprintf(buffer + at, size - (size_t)at, "%s", t->rank ? "]" : "[]");
     return buffer;
 }
 
-/* Element type of the node's largest parameter. */
-static const char *parameter_dtype(const skive_node *n) {
-    const char *name = "-";
+/* The node's largest parameter, NULL when it has none. */
+static const skive_value *weight_of(const skive_node *n) {
+    const skive_value *largest = NULL;
     int64_t most = 0;
     for (size_t i = 0; i < skive_node_input_count(n); i++) {
         const skive_value *v = skive_node_input(n, i);
         const skive_tensor *t = v ? skive_value_data(v) : NULL;
         if (!t || skive_tensor_count(t) <= most) continue;
         most = skive_tensor_count(t);
-        name = skive_dtype_name(t->dtype);
+        largest = v;
     }
-    return name;
+    return largest;
 }
 
-static void add_row(cli_table *t, const char *name, const char *op, const char *output, const char *dtype,
+static void add_row(cli_table *t, const char *name, const char *op, const char *output, const char *weight,
                     const skive_cost *c) {
     char a[32], b[32], d[32];
     cli_table_cell(t, "%s", name);
     cli_table_cell(t, "%s", op);
     cli_table_cell(t, "%s", output);
+    cli_table_cell(t, "%s", weight);
     cli_table_cell(t, "%s", c->parameters ? cli_thousands(c->parameters, a, sizeof a) : "-");
     cli_table_cell(t, "%s", c->macs ? cli_thousands(c->macs, b, sizeof b) : "-");
     cli_table_cell(t, "%s", c->parameter_bytes ? cli_bytes((double)c->parameter_bytes, d, sizeof d) : "-");
-    cli_table_cell(t, "%s", dtype);
     if (c->parameters)
         cli_table_cell(t, "%.1f %%", 100.0 * (1.0 - (double)c->nonzeros / (double)c->parameters));
     else
         cli_table_cell(t, "%s", "-");
 }
 
-static skive_status print_layers(const skive_graph *g) {
-    static const char *const heads[] = {"<layer", "<op", "<output", "parameters", "MACs", "bytes", "<dtype", "zeros"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    skive_cost total;
-    char text[192];
+/* The layers of a graph, those of its subgraphs below the node that holds them. */
+static skive_status add_layers(cli_table *t, const skive_graph *g, int depth) {
+    char name[CLI_SHORT], cell[CLI_SHORT + 64], output[192], weight[192];
     for (size_t i = 0; i < skive_graph_node_count(g); i++) {
         const skive_node *n = skive_graph_node(g, i);
         skive_cost c;
-        const skive_status status = skive_node_cost(n, &c);
+        skive_status status = skive_node_cost(n, &c);
         if (status != SKIVE_OK) return status;
-        const skive_value *out = skive_node_output_count(n) ? skive_node_output(n, 0) : NULL;
-        add_row(t, skive_node_name(n), skive_node_op(n), out ? type_text(out, text, sizeof text) : "-",
-                parameter_dtype(n), &c);
+        const skive_value *out = skive_node_output_count(n) ? skive_node_output(n, 0) : NULL, *w = weight_of(n);
+        snprintf(cell, sizeof cell, "%*s%s", 2 * (depth < 30 ? depth : 30), "",
+                 cli_short(skive_node_name(n), name, sizeof name));
+        add_row(t, cell, skive_node_op(n), out ? type_text(out, output, sizeof output) : "-",
+                w ? type_text(w, weight, sizeof weight) : "-", &c);
+        for (size_t k = 0; k < skive_node_subgraph_count(n); k++) {
+            const char *attribute = "";
+            const skive_graph *sub = skive_node_subgraph(n, k, &attribute);
+            snprintf(cell, sizeof cell, "%*s%.40s:", 2 * (depth < 30 ? depth : 30) + 1, "", attribute);
+            add_row(t, cell, "", "", "", &(skive_cost){0});
+            status = add_layers(t, sub, depth + 1);
+            if (status != SKIVE_OK) return status;
+        }
     }
-    const skive_status status = skive_graph_cost(g, &total);
-    if (status != SKIVE_OK) return status;
+    return SKIVE_OK;
+}
+
+static skive_status print_layers(const skive_graph *g) {
+    static const char *const heads[] = {"<layer", "<op", "<output", "<weight", "parameters", "MACs", "bytes", "zeros"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    skive_cost total;
+    skive_status status = add_layers(t, g, 0);
+    if (status == SKIVE_OK) status = skive_graph_cost(g, &total);
+    if (status != SKIVE_OK) total = (skive_cost){0};
     cli_table_rule(t);
     add_row(t, "total", "", "", "", &total);
     cli_table_print(t, stdout);
-    return SKIVE_OK;
+    return status;
 }
 
 static void print_ends(const skive_graph *g) {
@@ -89,30 +108,57 @@ static void print_ends(const skive_graph *g) {
 }
 
 static json_t *cost_json(const skive_cost *c) {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)c->parameters, "nonzeros",
-                     (json_int_t)c->nonzeros, "macs", (json_int_t)c->macs, "parameter_bytes",
-                     (json_int_t)c->parameter_bytes, "activation_bytes", (json_int_t)c->activation_bytes);
+    json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)c->parameters, "nonzeros",
+                          (json_int_t)c->nonzeros, "macs", (json_int_t)c->macs, "parameter_bytes",
+                          (json_int_t)c->parameter_bytes, "activation_bytes", (json_int_t)c->activation_bytes);
+    if (c->parameters) json_object_set_new(j, "sparsity", json_real(1.0 - (double)c->nonzeros / (double)c->parameters));
+    return j;
 }
 
-static skive_status print_as_json(const skive_graph *g, const char *path, const char *missing) {
+static json_t *types_json(const skive_node *n, size_t count, skive_value *(*get)(const skive_node *, size_t)) {
+    json_t *list = json_array();
+    char text[192];
+    for (size_t i = 0; i < count; i++) {
+        const skive_value *v = get(n, i);
+        json_array_append_new(list, v ? json_string(type_text(v, text, sizeof text)) : json_null());
+    }
+    return list;
+}
+
+static json_t *layers_json(const skive_graph *g) {
     json_t *layers = json_array();
     char text[192];
-    skive_cost c;
     for (size_t i = 0; i < skive_graph_node_count(g); i++) {
         const skive_node *n = skive_graph_node(g, i);
-        const skive_value *out = skive_node_output_count(n) ? skive_node_output(n, 0) : NULL;
-        const skive_status status = skive_node_cost(n, &c);
-        if (status != SKIVE_OK) return status;
+        const skive_value *w = weight_of(n);
+        skive_cost c;
+        (void)skive_node_cost(n, &c);
         json_t *row = cost_json(&c);
         json_object_set_new(row, "name", json_string(skive_node_name(n)));
         json_object_set_new(row, "op", json_string(skive_node_op(n)));
-        json_object_set_new(row, "output", json_string(out ? type_text(out, text, sizeof text) : ""));
+        if (skive_node_domain(n)[0]) json_object_set_new(row, "domain", json_string(skive_node_domain(n)));
+        json_object_set_new(row, "inputs", types_json(n, skive_node_input_count(n), skive_node_input));
+        json_object_set_new(row, "outputs", types_json(n, skive_node_output_count(n), skive_node_output));
+        if (w) {
+            json_object_set_new(row, "weight", json_string(type_text(w, text, sizeof text)));
+            json_object_set_new(row, "dtype", json_string(skive_dtype_name(skive_value_type(w)->dtype)));
+        }
+        for (size_t k = 0; k < skive_node_subgraph_count(n); k++) {
+            const char *attribute = "";
+            json_t *sub = layers_json(skive_node_subgraph(n, k, &attribute));
+            json_object_set_new(row, attribute, sub);
+        }
         json_array_append_new(layers, row);
     }
+    return layers;
+}
+
+static skive_status print_as_json(const skive_graph *g, const char *path, const char *missing) {
+    skive_cost c;
     const skive_status status = skive_graph_cost(g, &c);
     if (status != SKIVE_OK) return status;
     cli_print_json(json_pack("{s:s, s:I, s:o, s:o, s:s}", "model", path, "file_bytes", (json_int_t)cli_file_bytes(path),
-                             "layers", layers, "total", cost_json(&c), "unsupported", missing));
+                             "layers", layers_json(g), "total", cost_json(&c), "unsupported", missing));
     return SKIVE_OK;
 }
 
@@ -148,7 +194,10 @@ const cli_command cli_command_inspect = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Dimensions that the model leaves open (the batch) count as 1. Operators skive cannot run are listed too.",
+        "One line a layer: its operator, the type and shape of its output and of its largest weight, how many\n"
+        "parameters it has, the multiply-accumulates (MACs) of one run, the bytes of its parameters and how many of\n"
+        "them are zero. Dimensions that the model leaves open (the batch) count as 1. Operators skive cannot run are\n"
+        "listed too, and named below the table.",
     .examples = "  skive inspect teacher.onnx",
     .run = run,
 };

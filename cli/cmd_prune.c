@@ -101,13 +101,15 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && o.finetune.epochs > 0 && !data) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
     }
-    if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_check_output(a, output);
+    if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
+    if (status == SKIVE_OK) status = (o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
     /* An interrupted run is saved too: what it had tuned is not lost. */
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0);
-    const skive_status saved = reached ? cli_save(a, g, output) : status;
+    const skive_status saved = reached ? cli_save_trained(a, g, output) : status;
     if (reached && saved != SKIVE_OK) status = saved;
     if (saved == SKIVE_OK && a->json) {
         json_t *j = report_json(&report);
@@ -120,6 +122,8 @@ static skive_status run(cli_args *a) {
         printf("wrote %s (%s). Zeros take the same space in an ONNX file: it is not smaller.\n", output,
                cli_bytes((double)cli_file_bytes(output), text, sizeof text));
     }
+    if (status == SKIVE_ERR_INTERRUPTED && !reached)
+        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
     skive_prune_report_free(a->ctx, &report);
     skive_graph_free(g);
     skive_dataset_free(validation);

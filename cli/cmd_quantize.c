@@ -80,7 +80,8 @@ static skive_status run(cli_args *a) {
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
     for (size_t i = 0; i < o.n_skip && i < MAX_SKIP; i++) skip[i] = cli_text_at(a, "skip", i);
     o.skip = skip;
-    if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_check_output(a, output);
+    if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &calibration);
     if (status == SKIVE_OK) status = skive_quantize(a->ctx, g, calibration, &o, &report);
     if (status == SKIVE_OK) status = cli_save(a, g, output);
@@ -112,7 +113,11 @@ const cli_command cli_command_quantize = {
     .details =
         "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, weights "
         "symmetric\n"
-        "s8 with a scale a channel, biases s32. The result is standard ONNX with QuantizeLinear and DequantizeLinear.",
+        "s8 with a scale a channel, biases s32. The result is standard ONNX with QuantizeLinear and DequantizeLinear.\n"
+        "Calibration chooses the range of each activation: minmax takes all that was seen, percentile cuts off the "
+        "rare "
+        "ends,\n"
+        "mse makes the squared rounding error smallest, entropy the loss of information (Kullback-Leibler).",
     .examples = "  skive quantize student.onnx --data fashion-mnist --calibration entropy -o int8.onnx",
     .run = run,
 };

@@ -116,7 +116,7 @@ static skive_status run(cli_args *a) {
     if (!cli_has(a, "output") && !cli_has(a, "output-dir")) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "say where the outputs go: --output FILE.npy or --output-dir DIR");
     }
-    skive_status status = cli_load(a, a->positional[0], &g);
+    skive_status status = cli_load_to_run(a, a->positional[0], &g);
     if (status != SKIVE_OK) return status;
     const size_t n = skive_graph_input_count(g);
     in = calloc(n + 1, sizeof *in);
@@ -147,6 +147,10 @@ const cli_command cli_command_run = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
+    .details =
+        "Inputs and outputs are NumPy files of the element type and shape the model states (skive inspect tells). "
+        "Dimensions\n"
+        "the model leaves open take those of the input. No normalisation is applied.",
     .examples = "  skive run model.onnx --input x.npy -o y.npy\n"
                 "  skive run model.onnx --input ids=ids.npy --input mask=mask.npy --output-dir out",
     .run = run,

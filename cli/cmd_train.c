@@ -32,7 +32,7 @@ static skive_status start_model(cli_args *a, const skive_dataset *train, skive_g
     skive_dataset_info info;
     skive_normalization normalization;
     skive_zoo_options o = skive_zoo_options_default();
-    if (is_file(a->positional[0])) return cli_load(a, a->positional[0], out);
+    if (is_file(a->positional[0])) return cli_load_to_run(a, a->positional[0], out);
     skive_dataset_get_info(train, &info);
     o.rank = info.rank;
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
@@ -54,7 +54,9 @@ static skive_status run(cli_args *a) {
     char text[32];
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to train on");
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
-    skive_status status = cli_integer(a, "epochs", 1, 1000000, &epochs);
+    skive_status status = cli_check_output(a, output);
+    if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
+    if (status == SKIVE_OK) status = cli_integer(a, "epochs", 1, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o);
     const bool hold_out = !cli_has(a, "no-validation");
     if (status == SKIVE_OK)
@@ -70,7 +72,7 @@ static skive_status run(cli_args *a) {
     }
     /* An interrupted run is saved too: what it had learned is not lost. */
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
-        const skive_status saved = cli_save(a, g, output);
+        const skive_status saved = cli_save_trained(a, g, output);
         if (saved != SKIVE_OK) {
             status = saved;
         } else if (a->json) {
@@ -84,6 +86,8 @@ static skive_status run(cli_args *a) {
                    status == SKIVE_ERR_INTERRUPTED ? ", as it was after the last finished epoch" : "");
         }
     }
+    if (status == SKIVE_ERR_INTERRUPTED && report.n_epochs == 0)
+        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
     skive_train_report_free(a->ctx, &report);
     skive_graph_free(g);
     skive_dataset_free(validation);

@@ -1,8 +1,10 @@
 /* What several subcommands do: loading, saving, data, training options, numbers for people. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -10,8 +12,51 @@ skive_status cli_load(cli_args *a, const char *path, skive_graph **out) {
     return skive_onnx_load(a->ctx, path, NULL, out);
 }
 
+skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
+    char *missing = NULL;
+    skive_status status = cli_load(a, path, out);
+    if (status == SKIVE_OK) status = skive_graph_unsupported(*out, &missing);
+    if (status == SKIVE_OK && missing[0])
+        status = cli_fail(a, SKIVE_ERR_UNSUPPORTED, "%s: cannot be run: unsupported operators: %s", path, missing);
+    skive_string_free(a->ctx, missing);
+    return status;
+}
+
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) {
     return skive_onnx_save(a->ctx, g, path, NULL);
+}
+
+skive_status cli_check_output(cli_args *a, const char *path) {
+    char folder[4096];
+    struct stat s;
+    const char *slash = strrchr(path, '/');
+    if (!*path) return cli_fail(a, SKIVE_ERR_ARGUMENT, "an output has an empty name");
+    if (stat(path, &s) == 0) {
+        if (S_ISDIR(s.st_mode)) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: it is a folder", path);
+        if (access(path, W_OK) != 0) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+        if (!S_ISREG(s.st_mode)) return SKIVE_OK; /* a pipe or device: nothing is made beside it */
+    }
+    if (slash && (size_t)(slash - path) >= sizeof folder)
+        return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: the name is too long", path);
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    if (!folder[0]) snprintf(folder, sizeof folder, "/");
+    if (stat(folder, &s) != 0)
+        return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: there is no folder %s", path, folder);
+    if (access(folder, W_OK | X_OK) != 0)
+        return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write into its folder: %s", path, strerror(errno));
+    return SKIVE_OK;
+}
+
+skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path) {
+    char why[512], elsewhere[4096];
+    const char *slash = strrchr(path, '/'), *folder = getenv("TMPDIR");
+    const skive_status status = cli_save(a, g, path);
+    if (status != SKIVE_ERR_IO) return status;
+    snprintf(why, sizeof why, "%s", skive_context_message(a->ctx));
+    snprintf(elsewhere, sizeof elsewhere, "%.3000s/skive-%ld-%.200s", folder && *folder ? folder : "/tmp",
+             (long)getpid(), slash ? slash + 1 : path);
+    if (cli_save(a, g, elsewhere) != SKIVE_OK) return cli_fail(a, status, "%s", why);
+    return cli_fail(a, status, "%s; the model was saved as %s instead", why, elsewhere);
 }
 
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out) {
@@ -47,6 +92,15 @@ const char *cli_bytes(double bytes, char *buffer, size_t size) {
     return buffer;
 }
 
+const char *cli_short(const char *name, char *buffer, size_t size) {
+    const size_t n = strlen(name);
+    if (n < size)
+        snprintf(buffer, size, "%s", name);
+    else
+        snprintf(buffer, size, "...%s", name + n - (size - 4));
+    return buffer;
+}
+
 const char *cli_thousands(int64_t n, char *buffer, size_t size) {
     char digits[32];
     const int length = snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n));
@@ -74,6 +128,31 @@ void cli_print_json(json_t *j) {
     json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     fputc('\n', stdout);
     json_decref(j);
+}
+
+/* Written beside its place and renamed, so that there is never half a report. */
+skive_status cli_write_json(cli_args *a, const json_t *j, const char *path) {
+    char fresh[4096];
+    struct stat s;
+    const bool beside = stat(path, &s) != 0 || S_ISREG(s.st_mode);
+    const int n = snprintf(fresh, sizeof fresh, beside ? "%s.%ld.tmp" : "%s", path, (long)getpid());
+    if (n < 0 || (size_t)n >= sizeof fresh) return cli_fail(a, SKIVE_ERR_IO, "%s: the name is too long", path);
+    FILE *f = fopen(fresh, "w");
+    if (!f) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    bool good = json_dumpf(j, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 && fputc('\n', f) != EOF;
+    good = fflush(f) == 0 && good;
+    int error = errno;
+    if (fclose(f) != 0 && good) {
+        error = errno;
+        good = false;
+    }
+    if (good && beside && rename(fresh, path) != 0) {
+        error = errno;
+        good = false;
+    }
+    if (good) return SKIVE_OK;
+    if (beside) (void)unlink(fresh);
+    return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: %s", path, strerror(error));
 }
 
 /* ---- training ---- */
@@ -118,7 +197,8 @@ json_t *cli_train_json(const skive_train_report *r) {
 
 void cli_print_training(const cli_args *a, const skive_train_report *r) {
     if (a->quiet || r->n_epochs == 0) return;
-    printf("trained %zu epochs in %.1f s (%.0f samples/s); ", r->n_epochs, r->seconds, r->samples_per_second);
+    printf("trained %zu epoch%s in %.1f s (%.0f samples/s); ", r->n_epochs, r->n_epochs == 1 ? "" : "s", r->seconds,
+           r->samples_per_second);
     double best = NAN;
     for (size_t i = 0; i < r->n_epochs; i++) {
         if (r->epochs[i].epoch == r->best_epoch) best = r->epochs[i].validation_accuracy;

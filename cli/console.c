@@ -2,6 +2,7 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -42,24 +43,39 @@ static const char *left_text(double s, char *buffer, size_t size) {
     return buffer;
 }
 
+static double seconds_now(void) {
+    struct timespec t;
+    return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + 1e-9 * (double)t.tv_nsec : 0;
+}
+
+/* In a file a job that lasts gets a line soon after it began, and then one every ten seconds. */
+static bool line_is_due(cli_console *c, const char *what) {
+    const double now = seconds_now();
+    if (strcmp(c->job, what) != 0) {
+        snprintf(c->job, sizeof c->job, "%s", what);
+        c->last = now;
+        c->lines = 0;
+    }
+    if (now - c->last < (c->lines ? 10 : 2)) return false;
+    c->last = now;
+    c->lines++;
+    return true;
+}
+
 static int on_progress(void *user, const char *what, const char *detail, double done, double total,
                        double seconds_left) {
     cli_console *c = user;
     char left[48], line[200];
     if (interrupted) return 1;
     if (c->quiet) return 0;
-    if (!c->terminal) {
-        /* In a file a line every ten seconds is enough. */
-        const double percent = total > 0 ? 100 * (done < total ? done / total : 1) : 0;
-        if (percent >= c->last && percent < c->last + 10 && !(done >= total && c->last < 100)) return 0;
-        c->last = percent;
-        fprintf(stderr, "%s: %3.0f %%  %s  %s\n", what, percent, detail ? detail : "",
-                left_text(seconds_left, left, sizeof left));
-        return 0;
-    }
+    if (!c->terminal && !line_is_due(c, what)) return 0;
     const int n = snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what,
                            total > 0 ? 100 * (done < total ? done / total : 1) : 0, detail ? detail : "",
                            left_text(seconds_left, left, sizeof left));
+    if (!c->terminal) {
+        fprintf(stderr, "%s\n", line);
+        return 0;
+    }
     const int width = n < 118 ? n : 118;
     fprintf(stderr, "\r%-*.118s", c->width > width ? c->width : width, line);
     c->width = width;

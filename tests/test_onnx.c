@@ -433,6 +433,20 @@ static void subgraphs_capture_and_return(void **state) {
     const skive_value *w = skive_graph_find_value(then_branch->graph, "w");
     assert_non_null(w);
     assert_ptr_equal(w->outer, skive_graph_find_value(graph, "w"));
+    const char *attribute = NULL;
+    assert_int_equal(skive_node_subgraph_count(skive_graph_node(graph, 0)), 2);
+    assert_ptr_equal(skive_node_subgraph(skive_graph_node(graph, 0), 0, &attribute), then_branch->graph);
+    assert_string_equal(attribute, "then_branch");
+    assert_null(skive_node_subgraph(skive_graph_node(graph, 0), 2, NULL));
+    /* What branches hold is listed, and counted once. */
+    char *listing;
+    skive_cost cost;
+    skv_test_ok(ctx, skive_graph_print(graph, &listing));
+    assert_non_null(strstr(listing, "then_branch: graph middle"));
+    assert_non_null(strstr(listing, "= Add(x, w)"));
+    skive_string_free(ctx, listing);
+    skv_test_ok(ctx, skive_graph_cost(graph, &cost));
+    assert_int_equal(cost.parameters, 4);
     void *out;
     size_t n;
     skv_test_ok(ctx, skive_onnx_serialize(ctx, graph, NULL, &out, &n));

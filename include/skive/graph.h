@@ -75,6 +75,9 @@ SKIVE_API size_t skive_node_input_count(const skive_node *node);
 SKIVE_API skive_value *skive_node_input(const skive_node *node, size_t index); /* NULL: absent optional input */
 SKIVE_API size_t skive_node_output_count(const skive_node *node);
 SKIVE_API skive_value *skive_node_output(const skive_node *node, size_t index);
+/* Graphs that a node holds as attributes (the branches of If, the body of Loop), borrowed; `attribute` may be NULL. */
+SKIVE_API size_t skive_node_subgraph_count(const skive_node *node);
+SKIVE_API const skive_graph *skive_node_subgraph(const skive_node *node, size_t index, const char **attribute);
 
 /* Metadata of the model (ONNX metadata_props). `value` NULL removes the key. */
 SKIVE_API const char *skive_graph_meta(const skive_graph *graph, const char *key); /* NULL when absent */
@@ -127,8 +130,9 @@ typedef struct skive_cost {
     int64_t activation_bytes; /* of the outputs */
 } skive_cost;
 
-/* Cost of one node or of the whole graph, unknown dimensions counted as 1. A parameter used twice counts once in the
- * graph's sum. */
+/* Cost of one node by itself or of the whole graph, unknown dimensions counted as 1. A parameter used twice counts once in
+ * the graph's sum. Subgraphs are part of the graph's sum: all their parameters, and the work of the dearest one of a node
+ * (an If runs one branch; a loop's body counts once). */
 SKIVE_API skive_status skive_node_cost(const skive_node *node, skive_cost *out);
 SKIVE_API skive_status skive_graph_cost(const skive_graph *graph, skive_cost *out);
 

@@ -23,7 +23,7 @@ static skive_status report(skive_context *ctx, double now) {
     if (ctx->progress(ctx->progress_user, job, ctx->job_detail, ctx->job_done, ctx->job_total, ctx->job_left) == 0) {
         return SKIVE_OK;
     }
-    return SKV_FAIL(ctx, SKIVE_ERR_INTERRUPTED, "%s: interrupted", job);
+    return SKV_FAIL(ctx, SKIVE_ERR_INTERRUPTED, "interrupted during %s", job);
 }
 
 void skv_progress_start(skv_progress *p, skive_context *ctx, const char *what, double total) {

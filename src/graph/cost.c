@@ -100,9 +100,32 @@ skive_status skive_node_cost(const skive_node *n, skive_cost *out) {
     return SKIVE_OK;
 }
 
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Reading bounds how deep subgraphs nest. */
+static void add_subgraphs(const skive_node *n, skive_cost *c) {
+    skive_cost most = {0};
+    for (size_t i = 0; i < skive_node_subgraph_count(n); i++) {
+        skive_cost one;
+        (void)skive_graph_cost(skive_node_subgraph(n, i, NULL), &one);
+        c->parameters += one.parameters;
+        c->nonzeros += one.nonzeros;
+        c->parameter_bytes += one.parameter_bytes;
+        most.macs = larger(most.macs, one.macs);
+        most.operations = larger(most.operations, one.operations);
+        most.activation_bytes = larger(most.activation_bytes, one.activation_bytes);
+    }
+    c->macs += most.macs;
+    c->operations += most.operations;
+    c->activation_bytes += most.activation_bytes;
+}
+
 skive_status skive_graph_cost(const skive_graph *g, skive_cost *out) {
     *out = (skive_cost){0};
-    for (uint32_t i = 0; i < g->n_nodes; i++) add_node(g->nodes[i], out);
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        add_node(g->nodes[i], out);
+        add_subgraphs(g->nodes[i], out);
+    }
     for (uint32_t i = 0; i < g->n_values; i++) add_parameter(g->values[i], out);
     return SKIVE_OK;
 }

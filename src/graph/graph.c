@@ -116,6 +116,21 @@ const char *skive_node_op(const skive_node *n) { return n->op_type; }
 const char *skive_node_domain(const skive_node *n) { return n->domain; }
 size_t skive_node_input_count(const skive_node *n) { return n->n_inputs; }
 skive_value *skive_node_input(const skive_node *n, size_t i) { return skv_node_in(n, i); }
+size_t skive_node_subgraph_count(const skive_node *n) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < n->n_attrs; i++) count += n->attrs[i].graph != NULL;
+    return count;
+}
+
+const skive_graph *skive_node_subgraph(const skive_node *n, size_t index, const char **attribute) {
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        if (!n->attrs[i].graph || index-- > 0) continue;
+        if (attribute) *attribute = n->attrs[i].name;
+        return n->attrs[i].graph;
+    }
+    return NULL;
+}
+
 size_t skive_node_output_count(const skive_node *n) { return n->n_outputs; }
 skive_value *skive_node_output(const skive_node *n, size_t i) { return i < n->n_outputs ? n->outputs[i] : NULL; }
 void skive_string_free(skive_context *ctx, char *text) { skv_free(ctx, text); }

@@ -33,8 +33,12 @@ static void add_attr(skv_text *t, const skv_attr *a) {
     }
 }
 
-static void add_node(skv_text *t, const skive_node *n) {
-    skv_text_add(t, "  ");
+static skive_status add_graph(skv_text *t, const skive_graph *g, int depth);
+
+static void indent(skv_text *t, int depth) { skv_text_add(t, "%*s", 2 * depth, ""); }
+
+static skive_status add_node(skv_text *t, const skive_node *n, int depth) {
+    indent(t, depth);
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         if (i) skv_text_add(t, ", ");
         if (n->outputs[i])
@@ -52,31 +56,46 @@ static void add_node(skv_text *t, const skive_node *n) {
         add_attr(t, &n->attrs[i]);
     }
     skv_text_add(t, "%s  # %s\n", n->n_attrs ? "}" : "", n->name);
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        if (!n->attrs[i].graph) continue;
+        indent(t, depth + 1);
+        skv_text_add(t, "%s: ", n->attrs[i].name);
+        SKV_TRY(add_graph(t, n->attrs[i].graph, depth + 1));
+    }
+    return SKIVE_OK;
+}
+
+/* Reading bounds how deep subgraphs nest. */
+static skive_status add_graph(skv_text *t, const skive_graph *g, int depth) {
+    skive_node **order = NULL;
+    skive_status status = skv_graph_topo(g, &order);
+    skv_text_add(t, "graph %s (", g->name);
+    for (uint32_t i = 0; i < g->n_inputs; i++) {
+        if (i) skv_text_add(t, ", ");
+        add_type(t, g->inputs[i]);
+    }
+    skv_text_add(t, ")\n");
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        if (!g->values[i]->storage) continue;
+        indent(t, depth + 1);
+        skv_text_add(t, "parameter ");
+        add_type(t, g->values[i]);
+        skv_text_add(t, "%s\n", g->values[i]->trainable ? " trainable" : "");
+    }
+    for (uint32_t i = 0; status == SKIVE_OK && i < g->n_nodes; i++) status = add_node(t, order[i], depth + 1);
+    indent(t, depth + 1);
+    skv_text_add(t, "return ");
+    for (uint32_t i = 0; i < g->n_outputs; i++) skv_text_add(t, "%s%s", i ? ", " : "", g->outputs[i]->name);
+    skv_text_add(t, "\n");
+    skv_free(g->ctx, order);
+    return status;
 }
 
 skive_status skive_graph_print(const skive_graph *g, char **out) {
-    skive_node **order = NULL;
     skv_text t;
     *out = NULL;
     skv_text_init(&t, g->ctx);
-    skive_status status = skv_graph_topo(g, &order);
-    skv_text_add(&t, "graph %s (", g->name);
-    for (uint32_t i = 0; i < g->n_inputs; i++) {
-        if (i) skv_text_add(&t, ", ");
-        add_type(&t, g->inputs[i]);
-    }
-    skv_text_add(&t, ")\n");
-    for (uint32_t i = 0; i < g->n_values; i++) {
-        if (!g->values[i]->storage) continue;
-        skv_text_add(&t, "  parameter ");
-        add_type(&t, g->values[i]);
-        skv_text_add(&t, "%s\n", g->values[i]->trainable ? " trainable" : "");
-    }
-    for (uint32_t i = 0; status == SKIVE_OK && i < g->n_nodes; i++) add_node(&t, order[i]);
-    skv_text_add(&t, "  return ");
-    for (uint32_t i = 0; i < g->n_outputs; i++) skv_text_add(&t, "%s%s", i ? ", " : "", g->outputs[i]->name);
-    skv_text_add(&t, "\n");
-    skv_free(g->ctx, order);
+    skive_status status = add_graph(&t, g, 0);
     if (status == SKIVE_OK) status = t.status;
     if (status == SKIVE_OK) {
         *out = t.data;

@@ -1,6 +1,7 @@
 # Shared by the tests of the command. The first argument is the skive to test.
 set -u
 skive=$(realpath "$1")
+here=$(realpath "$(dirname "$0")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -92,4 +93,13 @@ perl_data() {
         }
         open my $f, ">", "images.idx"; binmode $f; print $f pack("NNNN", 0x803, $n, 8, 8), $im; close $f;
         open $f, ">", "labels.idx"; binmode $f; print $f pack("NN", 0x801, $n), $la; close $f;'
+}
+
+# Enough samples for an epoch to last, made of copies of the small set.
+make_long_data() {
+    perl -e '
+        local $/; open my $f, "<", "images.idx"; binmode $f; my $im = substr <$f>, 16;
+        open $f, "<", "labels.idx"; binmode $f; my $la = substr <$f>, 8;
+        open $f, ">", "long.idx"; binmode $f; print $f pack("NNNN", 0x803, 60000, 8, 8), $im x 100; close $f;
+        open $f, ">", "long_labels.idx"; binmode $f; print $f pack("NN", 0x801, 60000), $la x 100; close $f;'
 }

@@ -66,6 +66,18 @@ one_line
 "$skive" train mlp:4 --data npy:nothere.npy,y.npy -o x.onnx >/dev/null 2>&1 && { echo 'FAIL: missing npy'; failures=$((failures + 1)); }
 
 # ---- outputs ----
+# Found out before the work, not after it: these would train for hours.
+for command in "train mlp:8" "distill --teacher model.onnx --student mlp:4"; do
+    expect 4 'nofolder/x.onnx: cannot write: there is no folder nofolder' timeout 60 "$skive" $command --data $data --epochs 1000000 -o nofolder/x.onnx
+    one_line
+    expect 4 'nofolder/c: cannot write' timeout 60 "$skive" $command --data $data --epochs 1000000 --checkpoint nofolder/c -o x.onnx
+    expect 4 'pictures: cannot write: it is a folder' timeout 60 "$skive" $command --data $data --epochs 1000000 -o pictures
+done
+expect 4 'nofolder' timeout 60 "$skive" prune model.onnx --data $data --finetune 1000000 -o nofolder/x.onnx
+expect 4 'nofolder' "$skive" quantize model.onnx --data $data -o nofolder/x.onnx
+expect 4 'nofolder' "$skive" compare model.onnx model.onnx --data $data --report nofolder/r.json
+one_line
+expect 4 'standard output cannot be written' sh -c "'$skive' inspect model.onnx >/dev/full"
 cp model.onnx kept.onnx
 expect 4 'nofolder' "$skive" prune model.onnx --sparsity 0.5 -o nofolder/x.onnx
 one_line
@@ -82,6 +94,17 @@ if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=8k tmpfs full 2>/dev/null; the
     expect 4 'No space left' "$skive" prune big.onnx --sparsity 0.5 -o full/model.onnx
     one_line
     expect 0 '^old$' cat full/model.onnx
+    expect 0 '^1$' sh -c 'ls -A full | wc -l'
+    # What took long to make is put where there is room.
+    TMPDIR=$work expect 4 'No space left.*; the model was saved as .*/skive-[0-9]+-model.onnx instead' \
+        "$skive" train mlp:64,64 --data $data --epochs 1 --batch 32 -q -o full/model.onnx
+    one_line
+    expect 0 'accuracy' "$skive" eval skive-*-model.onnx --data $data
+    expect 0 '^old$' cat full/model.onnx
+    head -c 7500 /dev/zero >full/model.onnx
+    expect 4 'r.json: cannot write: No space left' "$skive" compare model.onnx model.onnx --data $data --seconds 0.01 --report full/r.json
+    expect 4 'c: cannot write: No space left' "$skive" train mlp:64,64 --data $data --epochs 1 --batch 32 -q --checkpoint full/c -o x.onnx
+    absent x.onnx
     expect 0 '^1$' sh -c 'ls -A full | wc -l'
     umount full
 else
@@ -103,5 +126,38 @@ if [ $got -ne 130 ]; then
     failures=$((failures + 1))
 fi
 expect 0 'accuracy' "$skive" eval stopped.onnx --data $data
+
+# stop NAME STATUS PATTERN COMMAND...: the command is stopped by Ctrl-C once NAME appears on its standard error.
+stop() {
+    local name=$1 pattern=$2 pid got
+    shift 2
+    checks=$((checks + 1))
+    "$@" >out.txt 2>err.txt &
+    pid=$!
+    for _ in $(seq 200); do
+        grep -q -- "$name" err.txt && break
+        sleep 0.05
+    done
+    kill -INT $pid
+    wait $pid
+    got=$?
+    if [ $got -ne 130 ] || ! cat out.txt err.txt | grep -qE -- "$pattern"; then
+        echo "FAIL: stopped with status $got and nothing like /$pattern/: $*"
+        cat out.txt err.txt
+        failures=$((failures + 1))
+    fi
+}
+# Fine-tuning keeps what its epochs reached, under the mask.
+stop 'fine-tune epoch 2/' 'wrote tuned.onnx' "$skive" prune model.onnx --data $data --sparsity 0.5 --finetune 100000 --batch 8 -o tuned.onnx
+one_line
+expect 0 ' 50\.[0-9] %$' "$skive" inspect tuned.onnx
+stop 'distill epoch 2/' 'wrote taught.onnx' "$skive" distill --teacher model.onnx --student mlp:16 --data $data --epochs 100000 --batch 8 -o taught.onnx
+one_line
+# Before anything is finished there is nothing to save, and the one who pressed the keys is told so. One epoch takes minutes.
+make_long_data
+stop 'train:.*epoch 1/' 'interrupted before an epoch was finished; early.onnx was not written' \
+    "$skive" train mlp:512,512 --data idx:long.idx,long_labels.idx --batch 1 --epochs 2 -o early.onnx
+one_line
+absent early.onnx
 no_leftovers
 finish
