@@ -19,6 +19,10 @@ skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
     if (status == SKIVE_OK && missing[0])
         status = cli_fail(a, SKIVE_ERR_UNSUPPORTED, "%s: cannot be run: unsupported operators: %s", path, missing);
     skive_string_free(a->ctx, missing);
+    if (status != SKIVE_OK) {
+        skive_graph_free(*out);
+        *out = NULL;
+    }
     return status;
 }
 
