@@ -72,7 +72,7 @@ static void print_confusion(const skive_eval_report *r, const skive_dataset_info
     cli_table_print(t, stdout);
 }
 
-static json_t *number_or_null(double x) { return isnan(x) ? json_null() : json_real(x); }
+static json_t *number_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static json_t *report_json(const skive_eval_report *r, const skive_dataset_info *info) {
     json_t *classes = json_array(), *confusion = json_array();
@@ -87,9 +87,10 @@ static json_t *report_json(const skive_eval_report *r, const skive_dataset_info 
             json_array_append_new(row, json_integer(r->confusion[c * r->classes + k]));
         json_array_append_new(confusion, row);
     }
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:f}", "n", (json_int_t)r->n, "accuracy", r->accuracy,
-                     "accuracy_low", r->low, "accuracy_high", r->high, "top5", r->top5, "cross_entropy", r->loss,
-                     "classes", classes, "confusion", confusion, "samples_per_second", r->samples_per_second);
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:f}", "n", (json_int_t)r->n, "accuracy", r->accuracy,
+                     "accuracy_low", r->low, "accuracy_high", r->high, "top5", r->top5, "cross_entropy",
+                     number_or_null(r->loss), "classes", classes, "confusion", confusion, "samples_per_second",
+                     r->samples_per_second);
 }
 
 static skive_status run(cli_args *a) {

@@ -663,6 +663,26 @@ static void a_loss_that_is_no_number_is_told(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Scores that are no numbers are not counted as answers, and weights that are none are not ranked. */
+static void broken_models_are_not_measured(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *test = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+    skive_graph *g = small_cnn(ctx, false);
+    const skive_prune_options o = skive_prune_options_default();
+    skive_eval_report r;
+    float bias[CLASSES] = {0, NAN, 0}, weight[36] = {0, INFINITY};
+    const skive_tensor b = {.dtype = SKIVE_F32, .rank = 1, .dims = {CLASSES}, .data = bias};
+    const skive_tensor w = {.dtype = SKIVE_F32, .rank = 4, .dims = {4, 1, 3, 3}, .data = weight};
+    (void)state;
+    skv_test_ok(ctx, skive_value_set_data(skive_graph_find_value(g, "fc.bias"), &b));
+    skv_test_fails(ctx, skive_evaluate(ctx, g, test, 0, &r), SKIVE_ERR_NUMERIC, "gives NaN for sample 0");
+    skv_test_ok(ctx, skive_value_set_data(skive_graph_find_value(g, "conv.weight"), &w));
+    skv_test_fails(ctx, skive_prune(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_NUMERIC, "conv.weight");
+    skive_graph_free(g);
+    skive_dataset_free(test);
+    skv_test_context_end(ctx);
+}
+
 /* Samples never trained on and never chosen by are classified right afterwards. */
 static void what_was_learned_holds_for_new_samples(void **state) {
     (void)state;
@@ -709,6 +729,7 @@ int main(void) {
         cmocka_unit_test(foreign_and_damaged_checkpoints_are_refused),
         cmocka_unit_test(interrupted_pruning_keeps_what_it_has),
         cmocka_unit_test(a_loss_that_is_no_number_is_told),
+        cmocka_unit_test(broken_models_are_not_measured),
         cmocka_unit_test(what_was_learned_holds_for_new_samples),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -23,7 +23,7 @@ typedef struct skive_eval_report {
 } skive_eval_report;
 
 /* Runs the classifier over the whole set. Normalisation is the model's own (metadata). Output 0 is scores [n][classes].
- * Errors: DATA when set and model do not fit, and as skive_plan_create. Free with skive_eval_report_free. */
+ * Errors: DATA when set and model do not fit; NUMERIC when a score is NaN, naming the sample; as skive_plan_create. Free with skive_eval_report_free. */
 SKIVE_API skive_status skive_evaluate(skive_context *ctx, const skive_graph *graph, skive_dataset *dataset,
                                       int64_t batch, skive_eval_report *out);
 SKIVE_API void skive_eval_report_free(skive_context *ctx, skive_eval_report *report);

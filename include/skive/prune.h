@@ -38,7 +38,7 @@ typedef struct skive_prune_report {
 SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *report);
 
 /* Prunes weights of Conv, Gemm and MatMul in place. `train` may be NULL when nothing is trained. On failure the graph is
- * as it was, except ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are as that epoch left them. Errors: ARGUMENT (sparsity outside [0, 1), unknown name), DATA, as skive_train. */
+ * as it was, except ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are as that epoch left them. Errors: ARGUMENT (sparsity outside [0, 1), unknown name), NUMERIC (weights that are NaN or infinite), DATA, as skive_train. */
 SKIVE_API skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_prune_options *options,
                                    skive_prune_report *report);

@@ -96,6 +96,11 @@ static skive_status add_layer(pruning *p, const skive_node *n, skive_value *v) {
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, sizeof *l->score, &l->score));
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, 1, &l->keep));
     SKV_TRY(skv_storage_make_unique(p->ctx, &v->storage));
+    const float *w = v->storage->tensor.data;
+    for (int64_t i = 0; i < l->n; i++) {
+        if (isfinite(w[i])) continue;
+        return skv_fail_at(p->ctx, SKIVE_ERR_NUMERIC, v->name, "parameter '%s' holds NaN or infinity", v->name);
+    }
     p->report.count += l->n;
     return SKIVE_OK;
 }

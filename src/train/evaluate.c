@@ -77,6 +77,13 @@ static double log_sum_exp(const float *row, int64_t k) {
     return top + log(sum);
 }
 
+static bool has_nan(const float *row, int64_t k) {
+    for (int64_t c = 0; c < k; c++) {
+        if (isnan(row[c])) return true;
+    }
+    return false;
+}
+
 static void score(evaluation *e, const float *row, int64_t label, size_t index) {
     skive_eval_report *r = e->r;
     int64_t best = 0, above = 0;
@@ -107,7 +114,13 @@ static skive_status run(evaluation *e) {
         SKV_TRY(skive_exec_run(e->exec));
         const int64_t *labels = batch.y.data;
         for (size_t i = 0; i < batch.count; i++) {
-            score(e, (const float *)out.data + (int64_t)i * e->r->classes, labels[i], batch.indices[i]);
+            const float *row = (const float *)out.data + (int64_t)i * e->r->classes;
+            /* Which class comes first among such scores means nothing; counted as any, it would look like an answer. */
+            if (has_nan(row, e->r->classes)) {
+                return skv_fail_at(e->ctx, SKIVE_ERR_NUMERIC, e->info.spec, "the model gives NaN for sample %zu of %s",
+                                   batch.indices[i], e->info.spec);
+            }
+            score(e, row, labels[i], batch.indices[i]);
         }
         done += (int64_t)batch.count;
         SKV_TRY(
