@@ -102,7 +102,9 @@ skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
 skive_status cli_check_output(cli_args *a, const char *path);
 /* After long work: where the file cannot be written after all, the model goes to the folder for temporary files. */
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
+/* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. */
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
+skive_status cli_open_validation(cli_args *a, const char *spec, skive_dataset **out);
 /* Reads the options of training that train, distill and prune have in common: batch, rate, optimizer ... */
 skive_status cli_train_settings(cli_args *a, skive_train_options *o);
 json_t *cli_train_json(const skive_train_report *r);

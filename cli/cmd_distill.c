@@ -33,6 +33,7 @@ static skive_status start_student(cli_args *a, const char *spec, const skive_gra
     const size_t n = strlen(spec);
     if (strchr(spec, '/') || (n > 5 && strcmp(spec + n - 5, ".onnx") == 0)) return cli_load_to_run(a, spec, out);
     skive_dataset_get_info(train, &info);
+    if (!info.labelled) return cli_fail(a, SKIVE_ERR_DATA, "%s has no class labels to distil with", info.spec);
     o.rank = info.rank;
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
     o.classes = info.classes;
@@ -71,7 +72,7 @@ static skive_status run(cli_args *a) {
     o.train.epochs = (int)epochs;
     if (status == SKIVE_OK) status = cli_load_to_run(a, teacher_path, &teacher);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
-    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
+    if (status == SKIVE_OK) status = cli_open_validation(a, data, &validation);
     if (status == SKIVE_OK) status = start_student(a, spec, teacher, train, &student);
     if (status == SKIVE_OK) status = skive_distill(a->ctx, student, teacher, train, validation, &o, &report);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {

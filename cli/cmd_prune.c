@@ -105,7 +105,12 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = (o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
-    if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
+    if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &validation);
+    if (status == SKIVE_OK && train) {
+        skive_dataset_info info;
+        skive_dataset_get_info(train, &info);
+        if (!info.labelled) o.finetune.loss = "mse";
+    }
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
     /* An interrupted run is saved too: what it had tuned is not lost. */
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0);

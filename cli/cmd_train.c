@@ -61,7 +61,7 @@ static skive_status run(cli_args *a) {
     const bool hold_out = !cli_has(a, "no-validation");
     if (status == SKIVE_OK)
         status = cli_open_data(a, data, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, &train);
-    if (status == SKIVE_OK && hold_out) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, &validation);
+    if (status == SKIVE_OK && hold_out) status = cli_open_validation(a, data, &validation);
     if (status == SKIVE_OK) status = start_model(a, train, &g);
     if (status == SKIVE_OK) {
         skive_dataset_info info;

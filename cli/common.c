@@ -69,7 +69,13 @@ skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, ski
     skive_status status = cli_integer(a, "limit", 1, INT64_MAX, &limit);
     if (status != SKIVE_OK) return status;
     o.split = split;
-    o.limit = split == SKIVE_SPLIT_TRAIN || split == SKIVE_SPLIT_TEST ? (size_t)limit : 0;
+    o.limit = (size_t)limit;
+    return skive_dataset_open(a->ctx, spec, &o, out);
+}
+
+skive_status cli_open_validation(cli_args *a, const char *spec, skive_dataset **out) {
+    skive_dataset_options o = skive_dataset_options_default();
+    o.split = SKIVE_SPLIT_VALIDATION;
     return skive_dataset_open(a->ctx, spec, &o, out);
 }
 

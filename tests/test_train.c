@@ -153,6 +153,13 @@ static void regression_by_hand(void **state) {
         skive_graph_free(before);
         skive_graph_free(g);
     }
+    /* Numbers are not classes. */
+    skive_graph *scores_of_classes = linear(ctx, CLASSES, 61);
+    o.loss = "cross-entropy";
+    skv_test_fails(ctx, skive_train(ctx, scores_of_classes, set, NULL, &o, NULL, 0, NULL), SKIVE_ERR_DATA,
+                   "no class labels");
+    o.loss = "mse";
+    skive_graph_free(scores_of_classes);
     skive_dataset_free(set);
     /* Two targets a sample do not fit one output. */
     double pairs[2 * N] = {0};

@@ -38,6 +38,10 @@ static skive_status check_fit(fit_state *s) {
                         "training needs a model with one input and an output; it has %u and %u", g->n_inputs,
                         g->n_outputs);
     }
+    if (!s->info.labelled && skv_loss_find(s->o->loss)->needs_classes) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has no class labels, which the loss '%s' needs",
+                           s->info.spec, s->o->loss);
+    }
     const skive_type *t = &g->inputs[0]->type;
     int64_t size = 1;
     for (int d = 1; d < t->rank; d++) size *= t->dims[d].size < 0 ? 1 : t->dims[d].size;
@@ -214,6 +218,15 @@ static void keep_if_best(fit_state *s, const skive_epoch_report *row) {
     skv_params_copy_values(s->best, s->current);
 }
 
+static void log_epoch(const fit_state *s, const skive_epoch_report *row) {
+    char train[48] = "", validation[48] = "";
+    if (!isnan(row->train_accuracy)) snprintf(train, sizeof train, "  train %.2f %%", 100 * row->train_accuracy);
+    if (!isnan(row->validation_accuracy))
+        snprintf(validation, sizeof validation, "  validation %.2f %%", 100 * row->validation_accuracy);
+    skv_log(s->ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %.4f%s%s  rate %.5f  %.1f s", s->fit->what, row->epoch,
+            s->o->epochs, row->loss, train, validation, row->learning_rate, row->seconds);
+}
+
 static skive_status loop(fit_state *s) {
     const double started = skv_now();
     bool resumed = false;
@@ -233,10 +246,7 @@ static skive_status loop(fit_state *s) {
         s->report.seconds = skv_now() - started;
         s->report.samples_per_second =
             (double)s->report.n_epochs * (double)s->batches * (double)s->batch / s->report.seconds;
-        skv_log(s->ctx, SKIVE_LOG_INFO,
-                "%s epoch %d/%d  loss %.4f  train %.2f %%  validation %.2f %%  rate %.5f  %.1f s", s->fit->what,
-                row->epoch, s->o->epochs, row->loss, 100 * row->train_accuracy, 100 * row->validation_accuracy,
-                row->learning_rate, row->seconds);
+        log_epoch(s, row);
         if (s->o->checkpoint) {
             SKV_TRY(skv_checkpoint_save(s->ctx, s->o->checkpoint, &s->point, s->current, s->best, s->trainer));
         }

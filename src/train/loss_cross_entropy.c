@@ -32,6 +32,7 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
 
 const skv_loss skv_loss_cross_entropy = {
     .name = "cross-entropy",
+    .needs_classes = true,
     .brief = "softmax cross-entropy with class labels",
     .build = build,
 };

@@ -21,7 +21,7 @@ typedef struct skv_loss_args {
 
 typedef struct skv_loss {
     const char *name, *brief;
-    bool needs_teacher;
+    bool needs_teacher, needs_classes;                                /* a teacher's scores; labels that are classes */
     skive_value *(*build)(skv_builder *b, const skv_loss_args *args); /* a scalar, mean over the batch */
 } skv_loss;
 size_t skv_loss_count(void);

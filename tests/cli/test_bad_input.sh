@@ -55,6 +55,12 @@ expect 13 "no.*kind|no data set" "$skive" eval model.onnx --data imagenet
 head -c 100 images.idx >short.idx
 expect 9 'short.idx' "$skive" eval model.onnx --data idx:short.idx,labels.idx
 one_line
+head -c 100 labels.idx >few.idx
+expect 9 'few.idx' "$skive" eval model.onnx --data idx:images.idx,few.idx
+one_line
+perl -e 'print pack("NN", 0x801, 599), "\0" x 599' >other.idx
+expect 9 '599.*600|600.*599' "$skive" eval model.onnx --data idx:images.idx,other.idx
+one_line
 printf 'XXXX' | cat - images.idx >magic.idx
 expect 9 'magic.idx' "$skive" eval model.onnx --data idx:magic.idx,labels.idx
 one_line
@@ -88,7 +94,9 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 # A full disk: the old file stands, nothing is left behind. A small tmpfs where that is possible, else a size limit.
 mkdir -p full
+disk='a limit on the size of files'
 if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=8k tmpfs full 2>/dev/null; then
+    disk='a small tmpfs'
     echo old >full/model.onnx
     "$skive" train mlp:64,64 --data $data --epochs 1 --batch 32 -q -o big.onnx >/dev/null 2>&1
     expect 4 'No space left' "$skive" prune big.onnx --sparsity 0.5 -o full/model.onnx
@@ -111,6 +119,7 @@ else
     expect 4 'x.onnx' bash -c "ulimit -f 1; '$skive' prune model.onnx --sparsity 0.5 -o x.onnx"
     absent x.onnx
 fi
+echo "full disk: $disk"
 
 # ---- Ctrl-C while training: exit status 130, what the finished epochs reached is saved, nothing else is left ----
 "$skive" train mlp:64,64 --data $data --epochs 100000 --batch 8 -q -o stopped.onnx >out.txt 2>err.txt &

@@ -35,6 +35,11 @@ if [ -e x.npy ]; then
     expect 0 '' test -s y.npy -a -s z.npy
 fi
 
+# Every split can be limited; a set without test samples of its own says so.
+expect 0 'on 20 samples .*validation' "$skive" eval teacher.onnx --data $data --split validation --limit 20
+expect 0 'no test samples of its own' "$skive" eval teacher.onnx --data $data --limit 30
+expect 0 'idx: 40 samples in the train-full|40 samples' "$skive" train mlp:8 --data $data --no-validation --limit 40 --epochs 1 --batch 32 -o few.onnx
+
 # The same seed gives the same bits.
 expect 0 'wrote' "$skive" train mlp:8 --data $data --epochs 2 --batch 32 -q --seed 7 -o a.onnx
 expect 0 'wrote' "$skive" train mlp:8 --data $data --epochs 2 --batch 32 -q --seed 7 -o b.onnx
