@@ -127,7 +127,7 @@ static skive_status run(cli_args *a) {
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
         skive_tensor place;
         status = skive_exec_input(exec, i, &place);
-        if (status == SKIVE_OK) memcpy(place.data, in[i].data, skive_tensor_bytes(&place));
+        if (status == SKIVE_OK && in[i].data) memcpy(place.data, in[i].data, skive_tensor_bytes(&place));
     }
     if (status == SKIVE_OK) status = skive_exec_run(exec);
     if (status == SKIVE_OK) status = save_outputs(a, exec, g);

@@ -7,27 +7,38 @@
 
 struct cli_table {
     size_t columns, n, capacity;
+    bool failed;  /* memory ran out: cells are missing, and the table is not printed */
     char **cells; /* row by row; NULL in the first column of a rule */
 };
 
 static void put(cli_table *t, char *text) {
     if (t->n == t->capacity) {
-        t->capacity = t->capacity ? 2 * t->capacity : 64;
-        char **bigger = realloc(t->cells, t->capacity * sizeof *bigger);
+        const size_t capacity = t->capacity ? 2 * t->capacity : 64;
+        char **bigger = realloc(t->cells, capacity * sizeof *bigger);
         if (!bigger) {
+            t->failed = true;
             free(text);
             return;
         }
         t->cells = bigger;
+        t->capacity = capacity;
     }
     t->cells[t->n++] = text;
+}
+
+static void put_copy(cli_table *t, const char *text) {
+    char *copy = strdup(text);
+    if (copy)
+        put(t, copy);
+    else
+        t->failed = true;
 }
 
 cli_table *cli_table_new(const char *const *heads, size_t n) {
     cli_table *t = calloc(1, sizeof *t);
     if (!t) return NULL;
     t->columns = n;
-    for (size_t i = 0; i < n; i++) put(t, strdup(heads[i]));
+    for (size_t i = 0; i < n; i++) put_copy(t, heads[i]);
     return t;
 }
 
@@ -38,7 +49,7 @@ void cli_table_cell(cli_table *t, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    put(t, strdup(text));
+    put_copy(t, text);
 }
 
 void cli_table_rule(cli_table *t) {
@@ -61,7 +72,7 @@ static void print_rule(FILE *f, const size_t *width, size_t columns) {
 
 void cli_table_print(cli_table *t, FILE *f) {
     if (!t) return;
-    size_t *width = calloc(t->columns, sizeof *width);
+    size_t *width = t->failed ? NULL : calloc(t->columns, sizeof *width);
     for (size_t i = 0; width && i < t->n; i++) {
         const char *text = t->cells[i];
         if (!text) continue;
@@ -77,7 +88,7 @@ void cli_table_print(cli_table *t, FILE *f) {
         }
         for (size_t c = 0; c < t->columns; c++) {
             const bool left = t->cells[c] && t->cells[c][0] == '<';
-            const char *text = row == 0 && left ? cells[c] + 1 : cells[c];
+            const char *text = !cells[c] ? "" : row == 0 && left ? cells[c] + 1 : cells[c];
             const int pad = (int)(width[c] - width_of(text));
             if (left)
                 fprintf(f, "%s%*s", text, c + 1 < t->columns ? pad : 0, "");

@@ -6,4 +6,4 @@ scripts/format.sh --check
 cmake --preset clang >/dev/null
 cmake --build build-clang -j "$(nproc)"
 scripts/docs.sh build-clang --check
-git ls-files -z 'src/*.c' 'cli/*.c' | xargs -0 -n 8 -P "$(nproc)" clang-tidy -p build-clang --quiet
+git ls-files -z 'src/*.c' 'cli/*.c' | xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build-clang --quiet

@@ -39,6 +39,14 @@ skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *
     __attribute__((format(printf, 3, 4)));
 /* ERR_IO "<path>: cannot <action>: <reason of errno value>", the path being the subject. ENOMEM becomes ERR_MEMORY. */
 skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *action, int error);
+#ifdef __clang_analyzer__
+/* The analyzer sees one file at a time and has to be told that a failure is never SKIVE_OK. */
+#define skv_fail(ctx, code, ...)             ((void)(skv_fail)((ctx), (code), __VA_ARGS__), (code))
+#define skv_fail_at(ctx, code, subject, ...) ((void)(skv_fail_at)((ctx), (code), (subject), __VA_ARGS__), (code))
+#define skv_fail_prefix(ctx, code, ...)      ((void)(skv_fail_prefix)((ctx), (code), __VA_ARGS__), (code))
+#define skv_fail_errno(ctx, path, action, error) \
+    ((void)(skv_fail_errno)((ctx), (path), (action), (error)), SKIVE_ERR_IO)
+#endif
 void skv_note(skive_context *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void skv_log(skive_context *ctx, skive_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

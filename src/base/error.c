@@ -38,7 +38,7 @@ static void format_line(char *buffer, size_t size, const char *format, va_list a
     one_line(buffer);
 }
 
-skive_status skv_fail(skive_context *ctx, skive_status code, const char *format, ...) {
+skive_status(skv_fail)(skive_context *ctx, skive_status code, const char *format, ...) {
     if (!ctx) return code;
     char line[SKV_MESSAGE_SIZE];
     va_list args;
@@ -50,7 +50,7 @@ skive_status skv_fail(skive_context *ctx, skive_status code, const char *format,
     return code;
 }
 
-skive_status skv_fail_at(skive_context *ctx, skive_status code, const char *subject, const char *format, ...) {
+skive_status(skv_fail_at)(skive_context *ctx, skive_status code, const char *subject, const char *format, ...) {
     if (!ctx) return code;
     char line[SKV_MESSAGE_SIZE], name[SKV_SUBJECT_SIZE];
     va_list args;
@@ -64,7 +64,7 @@ skive_status skv_fail_at(skive_context *ctx, skive_status code, const char *subj
     return code;
 }
 
-skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *format, ...) {
+skive_status(skv_fail_prefix)(skive_context *ctx, skive_status code, const char *format, ...) {
     if (!ctx) return code;
     char prefix[SKV_MESSAGE_SIZE], line[2 * SKV_MESSAGE_SIZE + 2];
     va_list args;
@@ -76,7 +76,7 @@ skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *
     return code;
 }
 
-skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *action, int error) {
+skive_status(skv_fail_errno)(skive_context *ctx, const char *path, const char *action, int error) {
     char buffer[128];
     const char *reason = strerror_r(error, buffer, sizeof buffer);
     return skv_fail_at(ctx, error == ENOMEM ? SKIVE_ERR_MEMORY : SKIVE_ERR_IO, path, "%s: cannot %s: %s", path, action,

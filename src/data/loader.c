@@ -196,13 +196,14 @@ static skive_status check_options(skive_context *ctx, const skive_loader_options
 static skive_status make_scales(skive_loader *l, const skive_normalization *n) {
     l->channels = l->ds->rank == 3 ? (size_t)l->ds->dims[0] : 1;
     l->plane = l->ds->size / l->channels;
-    l->normalized = n && n->channels > 0;
+    const bool normalized = n && n->channels > 0;
+    l->normalized = normalized;
     SKV_TRY(skv_alloc_array(l->ctx, l->channels, sizeof(float), &l->scale));
     SKV_TRY(skv_alloc_array(l->ctx, l->channels, sizeof(float), &l->shift));
     for (size_t c = 0; c < l->channels; c++) {
-        size_t from = l->normalized && c < (size_t)n->channels ? c : 0;
-        l->scale[c] = l->normalized ? 1.0f / n->std[from] : 1.0f;
-        l->shift[c] = l->normalized ? -n->mean[from] / n->std[from] : 0.0f;
+        size_t from = normalized && c < (size_t)n->channels ? c : 0;
+        l->scale[c] = normalized ? 1.0f / n->std[from] : 1.0f;
+        l->shift[c] = normalized ? -n->mean[from] / n->std[from] : 0.0f;
     }
     return SKIVE_OK;
 }

@@ -89,7 +89,7 @@ skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *d
             size_t from = (size_t)c * plane;
             if (x)
                 add_floats(x + from, plane, &s[c]);
-            else
+            else if (ds->u8)
                 count_bytes(ds->u8 + at * ds->size + from, plane, s[c].histogram);
         }
         if (i % 64 == 63 || i + 1 == ds->count) {

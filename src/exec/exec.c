@@ -172,7 +172,7 @@ static skive_status copy_in(skive_context *ctx, skive_exec *e, const skive_tenso
             return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "input '%s' expects %s, got %s", e->plan->graph->inputs[i]->name,
                             skive_dtype_name(place.dtype), skive_dtype_name(inputs[i].dtype));
         }
-        memcpy(place.data, inputs[i].data, skive_tensor_bytes(&place));
+        if (place.data) memcpy(place.data, inputs[i].data, skive_tensor_bytes(&place));
     }
     return SKIVE_OK;
 }

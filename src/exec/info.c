@@ -28,7 +28,7 @@ void skive_plan_step_get(const skive_plan *p, size_t i, skive_plan_step *out) {
         out->layout = skv_layout_name(s->to);
         return;
     }
-    out->op = s->node->op_type;
+    out->op = s->node ? s->node->op_type : "";
     out->kernel = s->kernel.kernel->name;
     out->layout = s->layout_text;
     out->declined = s->declined ? s->declined : "";

@@ -32,8 +32,7 @@ static skive_status read_shape(skv_onnx_source *source, const char *what, const 
         return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, name, "%s %s has %zu dimensions; at most %d are supported", what,
                            name, rank, SKIVE_MAX_RANK);
     }
-    out->dtype = (skive_dtype)data_type;
-    out->rank = (int)rank;
+    *out = (shape){.dtype = (skive_dtype)data_type, .rank = (int)rank};
     for (size_t i = 0; i < rank; i++) {
         out->dims[i] = dims[i];
         if (dims[i] < 0) {

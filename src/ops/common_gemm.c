@@ -50,7 +50,7 @@ skive_status skv_gemm_run(const skv_eval *c, skv_result *y) {
     skv_gemm_f64(skv_threads(c->ctx), at, bt, m, n, k, a.p, b.p, y->p);
     if (alpha != 1.0)
         for (size_t i = 0; i < y->n; i++) y->p[i] *= alpha;
-    if (bias.p && beta != 0.0) {
+    if (tc && bias.p && beta != 0.0) {
         int64_t row = tc->rank == 2 && tc->dims[0] != 1 ? tc->dims[1] : 0;
         int64_t column = tc->rank > 0 && tc->dims[tc->rank - 1] != 1 ? 1 : 0;
         for (int64_t i = 0; i < m; i++)

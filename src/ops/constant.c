@@ -49,7 +49,7 @@ static skive_status copy_tensor(const skv_eval *c, const skv_storage *from) {
     skive_status status = SKIVE_OK;
     if (t->dtype != c->out[0]->dtype || skive_tensor_bytes(t) != bytes)
         status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the constant differs from its declared shape");
-    else if (bytes)
+    else if (bytes && t->data)
         memcpy(c->out[0]->data, t->data, bytes);
     skive_tensor_free(c->ctx, &inflated);
     return status;

@@ -34,7 +34,7 @@ static skive_status run(const skv_eval *c) {
     SKV_GO(status, out, skv_doubles_read(c->ctx, c->n_in > 3 ? c->in[3] : NULL, &z));
     SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &y));
     if (y.p) SKV_GO(status, out, skv_gemm_run(c, &y));
-    for (size_t i = 0; i < y.n; i++) y.p[i] = skv_activation_apply(&act, y.p[i] + (z.p ? z.p[i] : 0.0));
+    for (size_t i = 0; y.p && i < y.n; i++) y.p[i] = skv_activation_apply(&act, y.p[i] + (z.p ? z.p[i] : 0.0));
     skv_result_store(&y);
 out:
     skv_doubles_free(c->ctx, &z);

@@ -57,7 +57,8 @@ static skive_status run(const skv_eval *c) {
         if (!out[0].p) continue;
         double *to = out[0].p + r * rows.inner;
         for (int64_t i = 0; i < rows.inner; i++)
-            to[i] = (from[i] - mean) * inverse * scale.p[rows.scale_of[i]] + (b.p ? b.p[bias_rows.scale_of[i]] : 0.0);
+            to[i] = (from[i] - mean) * inverse * scale.p[rows.scale_of[i]] +
+                    (bias && b.p ? b.p[bias_rows.scale_of[i]] : 0.0);
     }
     for (size_t i = 0; i < 3; i++) skv_result_store(&out[i]);
 done:

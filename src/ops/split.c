@@ -51,7 +51,8 @@ static skive_status infer(skv_infer *c) {
 static skive_status run(const skv_eval *c) {
     const skive_tensor *x = c->in[0];
     const int64_t axis = skv_axis(skv_attr_int(c->node, "axis", 0), x->rank);
-    int64_t given[MAX_PARTS], sizes[MAX_PARTS], from[SKIVE_MAX_RANK], to[SKIVE_MAX_RANK], dims[SKIVE_MAX_RANK], at = 0;
+    int64_t given[MAX_PARTS], sizes[MAX_PARTS] = {0}, from[SKIVE_MAX_RANK], to[SKIVE_MAX_RANK], dims[SKIVE_MAX_RANK],
+                              at = 0;
     int n_given = -1;
     if (c->n_in > 1 && c->in[1]) SKV_TRY(skv_eval_ints(c, 1, "the sizes", given, MAX_PARTS, &n_given));
     if (!part_sizes(x->dims[axis], (int)c->n_out, given, n_given, sizes)) {

@@ -14,7 +14,7 @@ static skive_status run(const skv_eval *c) {
     const skive_tensor *x = c->in[0];
     skive_tensor *y = c->out[0];
     const int64_t n = skive_tensor_count(x), m = skive_tensor_count(y);
-    int64_t strides[SKIVE_MAX_RANK], step[SKIVE_MAX_RANK], index[SKIVE_MAX_RANK] = {0}, at = 0;
+    int64_t strides[SKIVE_MAX_RANK], step[SKIVE_MAX_RANK] = {0}, index[SKIVE_MAX_RANK] = {0}, at = 0;
     double *sum = NULL;
     if (y->rank > x->rank)
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': ranks do not fit", c->node->name);
