@@ -143,6 +143,7 @@ static void whole_gradient_in_double(void **state) {
     const double h = 1e-5;
     double largest = 0;
     (void)state;
+    skv_test_ok(ctx, skive_context_set_threads(ctx, 1));
     build(ctx, &n, SKIVE_F64);
     skive_exec *exec = start(ctx, n.graph, true, &plan);
     skv_test_ok(ctx, skive_exec_run(exec));
