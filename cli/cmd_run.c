@@ -76,15 +76,25 @@ static skive_status make_plan(cli_args *a, const skive_graph *g, const skive_ten
     return status;
 }
 
-static skive_status save_one(cli_args *a, skive_exec *exec, const skive_graph *g, size_t i, const char *path) {
+static json_t *output_json(const char *name, const char *path, const skive_tensor *t) {
+    json_t *shape = json_array();
+    for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer(t->dims[d]));
+    return json_pack("{s:s, s:s, s:s, s:o}", "output", name, "file", path, "dtype", skive_dtype_name(t->dtype), "shape",
+                     shape);
+}
+
+/* `rows`: what --json prints in the end. */
+static skive_status save_one(cli_args *a, skive_exec *exec, const skive_graph *g, size_t i, const char *path,
+                             json_t *rows) {
     skive_tensor t;
     skive_status status = skive_exec_output(exec, i, &t);
     if (status == SKIVE_OK) status = skive_tensor_save_npy(a->ctx, path, &t);
-    if (status == SKIVE_OK && !a->quiet) printf("%s -> %s\n", output_name(g, i), path);
+    if (status == SKIVE_OK && !a->quiet && !a->json) printf("%s -> %s\n", output_name(g, i), path);
+    if (status == SKIVE_OK) json_array_append_new(rows, output_json(output_name(g, i), path, &t));
     return status;
 }
 
-static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_graph *g) {
+static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_graph *g, json_t *rows) {
     const size_t n = skive_graph_output_count(g);
     const char *dir = cli_text(a, "output-dir", NULL);
     skive_status status = SKIVE_OK;
@@ -94,7 +104,7 @@ static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_grap
         if (i < 0)
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: the model has no such output",
                             cli_text_at(a, "output", k));
-        status = save_one(a, exec, g, (size_t)i, file);
+        status = save_one(a, exec, g, (size_t)i, file, rows);
     }
     for (size_t i = 0; dir && status == SKIVE_OK && i < n; i++) {
         char path[4096];
@@ -103,7 +113,7 @@ static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_grap
         for (const char *c = output_name(g, i); *c && at < (int)sizeof path - 8; c++)
             path[at++] = *c == '/' || *c == ':' ? '_' : *c;
         snprintf(path + at, sizeof path - (size_t)at, ".npy");
-        status = save_one(a, exec, g, i, path);
+        status = save_one(a, exec, g, i, path, rows);
     }
     return status;
 }
@@ -130,7 +140,10 @@ static skive_status run(cli_args *a) {
         if (status == SKIVE_OK && in[i].data) memcpy(place.data, in[i].data, skive_tensor_bytes(&place));
     }
     if (status == SKIVE_OK) status = skive_exec_run(exec);
-    if (status == SKIVE_OK) status = save_outputs(a, exec, g);
+    json_t *rows = json_array();
+    if (status == SKIVE_OK) status = save_outputs(a, exec, g, rows);
+    if (status == SKIVE_OK && a->json) cli_print_json(json_incref(rows));
+    json_decref(rows);
     skive_exec_free(exec);
     skive_plan_free(plan);
     for (size_t i = 0; in && i < n; i++) skive_tensor_free(a->ctx, &in[i]);

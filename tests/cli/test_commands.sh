@@ -33,6 +33,8 @@ if [ -e x.npy ]; then
     expect 0 'logits -> y.npy' "$skive" run teacher.onnx --input x.npy -o y.npy
     expect 0 'logits -> z.npy' "$skive" run teacher.onnx --input input=x.npy -o logits=z.npy --reference
     expect 0 '' test -s y.npy -a -s z.npy
+    expect 0 '"file": "./logits.npy"' "$skive" run teacher.onnx --input x.npy --output-dir . --json
+    expect 0 '' cmp y.npy logits.npy
 fi
 
 # Every split can be limited; a set without test samples of its own says so.
