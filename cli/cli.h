@@ -116,7 +116,8 @@ const char *cli_short(const char *name, char *buffer, size_t size);
 const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
 int64_t cli_file_bytes(const char *path);                        /* -1 when there is none; counts external data */
-void cli_print_json(json_t *j);                                  /* to standard output, and frees it */
+json_t *cli_json_text(const char *text); /* a name from a file or folder: what is not UTF-8 becomes '?' */
+void cli_print_json(json_t *j);          /* to standard output, and frees it */
 skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* the whole file or none */
 /* All of a command's own options followed by another list. */
 #define CLI_COUNT(a) (sizeof(a) / sizeof((a)[0]))

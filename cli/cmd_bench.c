@@ -85,9 +85,9 @@ static void print_report(const cli_args *a, const skive_bench_report *r, const s
 static json_t *report_json(const skive_bench_report *r, const skive_plan *plan, const node_time *times, size_t n) {
     json_t *nodes = json_array();
     for (size_t i = 0; i < n; i++) {
-        json_array_append_new(nodes, json_pack("{s:s, s:s, s:s, s:f, s:I}", "node", times[i].step.node, "op",
-                                               times[i].step.op, "kernel", times[i].step.kernel, "seconds",
-                                               times[i].seconds, "macs", (json_int_t)times[i].step.macs));
+        json_array_append_new(nodes, json_pack("{s:o, s:o, s:s, s:f, s:I}", "node", cli_json_text(times[i].step.node),
+                                               "op", cli_json_text(times[i].step.op), "kernel", times[i].step.kernel,
+                                               "seconds", times[i].seconds, "macs", (json_int_t)times[i].step.macs));
     }
     return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:s, s:o}", "runs", (json_int_t)r->runs, "min",
                      r->min, "p50", r->p50, "p90", r->p90, "p99", r->p99, "mean", r->mean, "max", r->max,

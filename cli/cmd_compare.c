@@ -150,12 +150,12 @@ static void print_pairs(const entry *e, size_t n) {
 }
 
 static json_t *entry_json(const entry *e, bool first) {
-    json_t *j = json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "name", e->name,
-                          "file", e->path, "n", (json_int_t)e->eval.n, "accuracy", e->eval.accuracy, "accuracy_low",
-                          e->eval.low, "accuracy_high", e->eval.high, "top5", e->eval.top5, "parameters",
-                          (json_int_t)e->cost.parameters, "nonzeros", (json_int_t)e->cost.nonzeros, "macs",
-                          (json_int_t)e->cost.macs, "bytes", (json_int_t)e->bytes, "latency_p50", e->latency.p50,
-                          "latency_p90", e->latency.p90, "samples_per_second", e->throughput.throughput);
+    json_t *j = json_pack(
+        "{s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "name", cli_json_text(e->name),
+        "file", cli_json_text(e->path), "n", (json_int_t)e->eval.n, "accuracy", e->eval.accuracy, "accuracy_low",
+        e->eval.low, "accuracy_high", e->eval.high, "top5", e->eval.top5, "parameters", (json_int_t)e->cost.parameters,
+        "nonzeros", (json_int_t)e->cost.nonzeros, "macs", (json_int_t)e->cost.macs, "bytes", (json_int_t)e->bytes,
+        "latency_p50", e->latency.p50, "latency_p90", e->latency.p90, "samples_per_second", e->throughput.throughput);
     if (first) return j;
     const skive_paired_report *p = &e->paired;
     json_object_set_new(j, "to_first",
@@ -171,8 +171,8 @@ static json_t *entry_json(const entry *e, bool first) {
 static json_t *report_json(const entry *e, size_t n, const char *data) {
     json_t *models = json_array();
     for (size_t i = 0; i < n; i++) json_array_append_new(models, entry_json(&e[i], i == 0));
-    return json_pack("{s:s, s:s, s:s, s:o}", "data", data, "isa", skive_cpu_isa_name(), "skive", skive_version(),
-                     "models", models);
+    return json_pack("{s:o, s:s, s:s, s:o}", "data", cli_json_text(data), "isa", skive_cpu_isa_name(), "skive",
+                     skive_version(), "models", models);
 }
 
 static skive_status run(cli_args *a) {

@@ -78,10 +78,10 @@ static json_t *report_json(const skive_eval_report *r, const skive_dataset_info 
     json_t *classes = json_array(), *confusion = json_array();
     char name[64];
     for (int64_t c = 0; c < r->classes; c++) {
-        json_array_append_new(classes,
-                              json_pack("{s:s, s:o, s:o, s:o}", "class", class_name(info, c, name, sizeof name),
-                                        "precision", number_or_null(r->precision[c]), "recall",
-                                        number_or_null(r->recall[c]), "f1", number_or_null(r->f1[c])));
+        json_array_append_new(classes, json_pack("{s:o, s:o, s:o, s:o}", "class",
+                                                 cli_json_text(class_name(info, c, name, sizeof name)), "precision",
+                                                 number_or_null(r->precision[c]), "recall",
+                                                 number_or_null(r->recall[c]), "f1", number_or_null(r->f1[c])));
         json_t *row = json_array();
         for (int64_t k = 0; k < r->classes; k++)
             json_array_append_new(row, json_integer(r->confusion[c * r->classes + k]));

@@ -23,8 +23,9 @@ static void print_step(const skive_plan_step *s) {
 }
 
 static json_t *step_json(const skive_plan_step *s) {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:s}", "node", s->node, "op", s->op, "kernel", s->kernel, "layout",
-                     s->layout, "output", s->output_type, "reorder", s->is_reorder, "declined", s->declined);
+    return json_pack("{s:o, s:o, s:s, s:s, s:o, s:b, s:s}", "node", cli_json_text(s->node), "op", cli_json_text(s->op),
+                     "kernel", s->kernel, "layout", s->layout, "output", cli_json_text(s->output_type), "reorder",
+                     s->is_reorder, "declined", s->declined);
 }
 
 static skive_status run(cli_args *a) {

@@ -120,7 +120,7 @@ static json_t *types_json(const skive_node *n, size_t count, skive_value *(*get)
     char text[192];
     for (size_t i = 0; i < count; i++) {
         const skive_value *v = get(n, i);
-        json_array_append_new(list, v ? json_string(type_text(v, text, sizeof text)) : json_null());
+        json_array_append_new(list, v ? cli_json_text(type_text(v, text, sizeof text)) : json_null());
     }
     return list;
 }
@@ -134,14 +134,14 @@ static json_t *layers_json(const skive_graph *g) {
         skive_cost c;
         (void)skive_node_cost(n, &c);
         json_t *row = cost_json(&c);
-        json_object_set_new(row, "name", json_string(skive_node_name(n)));
-        json_object_set_new(row, "op", json_string(skive_node_op(n)));
-        if (skive_node_domain(n)[0]) json_object_set_new(row, "domain", json_string(skive_node_domain(n)));
+        json_object_set_new(row, "name", cli_json_text(skive_node_name(n)));
+        json_object_set_new(row, "op", cli_json_text(skive_node_op(n)));
+        if (skive_node_domain(n)[0]) json_object_set_new(row, "domain", cli_json_text(skive_node_domain(n)));
         json_object_set_new(row, "inputs", types_json(n, skive_node_input_count(n), skive_node_input));
         json_object_set_new(row, "outputs", types_json(n, skive_node_output_count(n), skive_node_output));
         if (w) {
-            json_object_set_new(row, "weight", json_string(type_text(w, text, sizeof text)));
-            json_object_set_new(row, "dtype", json_string(skive_dtype_name(skive_value_type(w)->dtype)));
+            json_object_set_new(row, "weight", cli_json_text(type_text(w, text, sizeof text)));
+            json_object_set_new(row, "dtype", cli_json_text(skive_dtype_name(skive_value_type(w)->dtype)));
         }
         for (size_t k = 0; k < skive_node_subgraph_count(n); k++) {
             const char *attribute = "";
@@ -157,8 +157,9 @@ static skive_status print_as_json(const skive_graph *g, const char *path, const 
     skive_cost c;
     const skive_status status = skive_graph_cost(g, &c);
     if (status != SKIVE_OK) return status;
-    cli_print_json(json_pack("{s:s, s:I, s:o, s:o, s:s}", "model", path, "file_bytes", (json_int_t)cli_file_bytes(path),
-                             "layers", layers_json(g), "total", cost_json(&c), "unsupported", missing));
+    cli_print_json(json_pack("{s:o, s:I, s:o, s:o, s:o}", "model", cli_json_text(path), "file_bytes",
+                             (json_int_t)cli_file_bytes(path), "layers", layers_json(g), "total", cost_json(&c),
+                             "unsupported", cli_json_text(missing)));
     return SKIVE_OK;
 }
 

@@ -58,9 +58,10 @@ static json_t *report_json(const skive_prune_report *r) {
     json_t *layers = json_array();
     for (size_t i = 0; i < r->n_layers; i++) {
         const skive_prune_layer *l = &r->layers[i];
-        json_t *row = json_pack("{s:s, s:s, s:I, s:I}", "node", l->node, "parameter", l->parameter, "weights",
-                                (json_int_t)l->count, "kept", (json_int_t)l->kept);
-        if (l->refused) json_object_set_new(row, "refused", json_string(l->refused));
+        json_t *row =
+            json_pack("{s:o, s:o, s:I, s:I}", "node", cli_json_text(l->node), "parameter", cli_json_text(l->parameter),
+                      "weights", (json_int_t)l->count, "kept", (json_int_t)l->kept);
+        if (l->refused) json_object_set_new(row, "refused", cli_json_text(l->refused));
         json_array_append_new(layers, row);
     }
     return json_pack("{s:o, s:I, s:I, s:f, s:o}", "layers", layers, "weights", (json_int_t)r->count, "kept",
@@ -118,7 +119,7 @@ static skive_status run(cli_args *a) {
     if (reached && saved != SKIVE_OK) status = saved;
     if (saved == SKIVE_OK && a->json) {
         json_t *j = report_json(&report);
-        json_object_set_new(j, "output", json_string(output));
+        json_object_set_new(j, "output", cli_json_text(output));
         json_object_set_new(j, "bytes", json_integer(cli_file_bytes(output)));
         cli_print_json(j);
     } else if (saved == SKIVE_OK) {

@@ -38,12 +38,13 @@ static json_t *report_json(const skive_quantize_report *r) {
     json_t *rows = json_array(), *refused = json_array();
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_quantize_row *row = &r->rows[i];
-        json_t *j = json_pack("{s:s, s:b, s:f, s:f, s:f, s:i}", "name", row->name, "parameter", row->is_parameter,
-                              "low", row->lo, "high", row->hi, "scale", row->scale, "zero_point", row->zero_point);
+        json_t *j = json_pack("{s:o, s:b, s:f, s:f, s:f, s:i}", "name", cli_json_text(row->name), "parameter",
+                              row->is_parameter, "low", row->lo, "high", row->hi, "scale", row->scale, "zero_point",
+                              row->zero_point);
         if (isfinite(row->sqnr)) json_object_set_new(j, "sqnr_db", json_real(row->sqnr));
         json_array_append_new(rows, j);
     }
-    for (size_t i = 0; i < r->n_refused; i++) json_array_append_new(refused, json_string(r->refused[i]));
+    for (size_t i = 0; i < r->n_refused; i++) json_array_append_new(refused, cli_json_text(r->refused[i]));
     return json_pack("{s:o, s:I, s:o, s:I, s:f}", "values", rows, "quantized_nodes", (json_int_t)r->n_quantized,
                      "refused", refused, "samples", (json_int_t)r->samples, "seconds", r->seconds);
 }

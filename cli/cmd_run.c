@@ -79,8 +79,8 @@ static skive_status make_plan(cli_args *a, const skive_graph *g, const skive_ten
 static json_t *output_json(const char *name, const char *path, const skive_tensor *t) {
     json_t *shape = json_array();
     for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer(t->dims[d]));
-    return json_pack("{s:s, s:s, s:s, s:o}", "output", name, "file", path, "dtype", skive_dtype_name(t->dtype), "shape",
-                     shape);
+    return json_pack("{s:o, s:o, s:s, s:o}", "output", cli_json_text(name), "file", cli_json_text(path), "dtype",
+                     skive_dtype_name(t->dtype), "shape", shape);
 }
 
 /* `rows`: what --json prints in the end. */

@@ -77,7 +77,7 @@ static skive_status run(cli_args *a) {
             status = saved;
         } else if (a->json) {
             json_t *j = cli_train_json(&report);
-            json_object_set_new(j, "output", json_string(output));
+            json_object_set_new(j, "output", cli_json_text(output));
             json_object_set_new(j, "bytes", json_integer(cli_file_bytes(output)));
             cli_print_json(j);
         } else {

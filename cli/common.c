@@ -134,6 +134,17 @@ const char *cli_seconds(double s, char *buffer, size_t size) {
     return buffer;
 }
 
+json_t *cli_json_text(const char *text) {
+    json_t *j = json_string(text);
+    char *copy = j ? NULL : strdup(text);
+    for (char *at = copy; at && *at; at++) {
+        if ((unsigned char)*at >= 0x80) *at = '?';
+    }
+    if (copy) j = json_string(copy);
+    free(copy);
+    return j;
+}
+
 void cli_print_json(json_t *j) {
     json_dumpf(j, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
     fputc('\n', stdout);

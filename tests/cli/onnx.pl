@@ -51,6 +51,7 @@ model('twice.onnx', [node('Relu', ['x'], ['y'], 'one'), node('Relu', ['x'], ['y'
 model('shapes.onnx', [node('Conv', ['x', 'w'], ['y'], 'filter')], [tensor('w', [4], $four)]);
 model('unknown.onnx', [node('Frob', ['x'], ['a'], 'first', 'com.example'), node('Relu', ['a'], ['b'], 'second'),
                        node('Blub', ['b'], ['c'], 'third'), node('Frob', ['c'], ['y'], 'fourth', 'com.example')]);
+model('bytes.onnx', [node('Add', ['x', 'w'], ['y'], "s\xffm")], [tensor('w', [4], $four)]);
 my $inner = bytes(2, 'g');
 for (1 .. 2000) {
     $inner = bytes(1, node('If', ['x'], ['y'], 'n', '', bytes(5, bytes(1, 'then_branch') . bytes(6, $inner) . number(20, 5))));

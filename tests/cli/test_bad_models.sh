@@ -7,6 +7,11 @@ perl "$here/onnx.pl" || exit 1
 expect 0 'sum +Add +float32\[1,4\] +float32\[4\] +4 ' "$skive" inspect good.onnx
 expect 0 'y -> y.npy' "$skive" run good.onnx --input x=x.npy -o y.npy
 
+# Names are bytes; JSON is text.
+for command in inspect explain "bench --seconds 0.01"; do
+    expect 0 '"s\?m"' "$skive" $command bytes.onnx --json
+done
+
 # MODEL STATUS PATTERN
 bad() {
     for command in "inspect" "run --input x.npy -o z.npy" "prune -o z.onnx"; do
