@@ -115,7 +115,8 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
     /* An interrupted run is saved too: what it had tuned is not lost. */
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0);
-    const skive_status saved = reached ? cli_save_trained(a, g, output) : status;
+    const bool tuned = o.finetune.epochs > 0;
+    const skive_status saved = !reached ? status : tuned ? cli_save_trained(a, g, output) : cli_save(a, g, output);
     if (reached && saved != SKIVE_OK) status = saved;
     if (saved == SKIVE_OK && a->json) {
         json_t *j = report_json(&report);
