@@ -49,6 +49,9 @@ skive_status skv_dnnl_attr(skive_context *ctx, dnnl_primitive_attr_t *out);
  * dnnl_primitive_desc_create must be called. *out NULL on failure. */
 dnnl_status_t skv_dnnl_desc_create(const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
                                    const_dnnl_primitive_desc_t hint, int threads, dnnl_primitive_desc_t *out);
+/* The same for a reorder. */
+dnnl_status_t skv_dnnl_reorder_desc(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                                    const_dnnl_primitive_attr_t attr, int threads, dnnl_primitive_desc_t *out);
 /* The first implementation oneDNN has for the operation descriptor. attr NULL: only the caller's scratchpad. */
 skive_status skv_dnnl_prim_create(skive_context *ctx, const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
                                   const_dnnl_primitive_desc_t hint, int threads, const char *what, skv_dnnl_prim *out);

@@ -1,7 +1,7 @@
 /* Rearranging operands into the order a primitive wants: once for constants, at every run for what may change. */
 #include <string.h>
 
-#include "kernels/onednn/onednn.h"
+#include "kernels/onednn/winograd_pack.h"
 
 skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset) {
     enum { ALIGN = 64 };
@@ -21,8 +21,7 @@ skive_status skv_dnnl_reorder_create(skive_context *ctx, const dnnl_memory_desc_
     dnnl_primitive_desc_t desc = NULL;
     memset(out, 0, sizeof *out);
     SKV_TRY(skv_dnnl_attr(ctx, &attr));
-    const dnnl_engine_t engine = skv_dnnl_engine();
-    const dnnl_status_t s = dnnl_reorder_primitive_desc_create(&desc, from, engine, to, engine, attr);
+    const dnnl_status_t s = skv_dnnl_reorder_desc(from, to, attr, threads, &desc);
     (void)dnnl_primitive_attr_destroy(attr);
     SKV_TRY(skv_dnnl_status(ctx, s, "reorder"));
     return skv_dnnl_prim_from(ctx, desc, threads, "reorder", out);
@@ -34,6 +33,11 @@ skive_status skv_dnnl_pack(skive_context *ctx, const dnnl_memory_desc_t *from, c
     void *packed = NULL, *scratch = NULL;
     *out = NULL;
     *bytes = dnnl_memory_desc_get_size(to);
+    if (skv_dnnl_winograd_known(from, to)) {
+        SKV_TRY(skv_alloc(ctx, *bytes, out));
+        skv_dnnl_winograd_pack(data, to, threads, *out);
+        return SKIVE_OK;
+    }
     SKV_TRY(skv_dnnl_reorder_create(ctx, from, to, threads, &reorder));
     skive_status status;
     SKV_GO(status, done, skv_alloc(ctx, *bytes, &packed));

@@ -39,6 +39,15 @@ dnnl_status_t skv_dnnl_desc_create(const_dnnl_op_desc_t op, const_dnnl_primitive
     return s;
 }
 
+dnnl_status_t skv_dnnl_reorder_desc(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
+                                    const_dnnl_primitive_attr_t attr, int threads, dnnl_primitive_desc_t *out) {
+    const dnnl_engine_t engine = skv_dnnl_engine();
+    const int before = set_threads(threads);
+    const dnnl_status_t s = dnnl_reorder_primitive_desc_create(out, from, engine, to, engine, attr);
+    restore_threads(before, threads);
+    return s;
+}
+
 skive_status skv_dnnl_prim_from(skive_context *ctx, dnnl_primitive_desc_t desc, int threads, const char *what,
                                 skv_dnnl_prim *out) {
     *out = (skv_dnnl_prim){.desc = desc, .threads = threads};
