@@ -17,8 +17,9 @@ typedef struct form {
     int64_t in, out, side;
 } form;
 /* Of every layout the library chooses among: by channels, and by size. */
-static const form forms[] = {{64, 64, 56},   {64, 64, 14},   {64, 128, 56}, {128, 128, 28}, {128, 64, 28}, {128, 256, 14},
-                             {256, 256, 14}, {256, 128, 15}, {96, 64, 20},  {256, 256, 28}, {512, 512, 14}};
+static const form forms[] = {{64, 64, 56},  {64, 64, 14},   {64, 128, 56},  {128, 128, 28},
+                             {128, 64, 28}, {128, 256, 14}, {256, 256, 14}, {256, 128, 15},
+                             {96, 64, 20},  {256, 256, 28}, {512, 512, 14}};
 enum { N_FORMS = sizeof forms / sizeof forms[0] };
 
 /* The descriptor the Winograd kernel wants its weights in; false where there is no such kernel. */

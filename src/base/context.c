@@ -1,14 +1,21 @@
 /* The context: making it, freeing it, and reading what it keeps. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/context.h"
 
 enum { MAX_THREADS = 1024 };
 
+/* Large blocks (weights, arenas) are asked for in huge pages: taking 200 MB in small ones costs more than filling them. */
 static void *default_alloc(void *user, size_t size) {
+    enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
     (void)user;
-    return aligned_alloc(64, skv_align_up(size, 64));
+    if (size < HUGE_PAGE) return aligned_alloc(ALIGN, skv_align_up(size, ALIGN));
+    void *block = aligned_alloc(HUGE_PAGE, skv_align_up(size, ALIGN));
+    /* Only what fills huge pages whole, so that no more memory is taken than was asked for. A refusal does not matter. */
+    if (block) (void)madvise(block, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return block;
 }
 
 static void default_free(void *user, void *pointer) {

@@ -13,7 +13,8 @@ size_t skive_tensor_bytes(const skive_tensor *tensor) {
     return count >= 0 && skv_dtype_bytes(tensor->dtype, count, &bytes) ? bytes : 0;
 }
 
-static skive_status create(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims, skive_tensor *out) {
+static skive_status create(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims, bool zeroed,
+                           skive_tensor *out) {
     char text[SKV_DIMS_TEXT];
     int64_t count;
     size_t bytes;
@@ -33,7 +34,7 @@ static skive_status create(skive_context *ctx, skive_dtype dtype, int rank, cons
         return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "shape %s has more elements than can be addressed",
                         skv_dims_text(rank, dims, text, sizeof text));
     }
-    SKV_TRY(skv_alloc_array(ctx, bytes, 1, &out->data));
+    SKV_TRY(zeroed ? skv_alloc_array(ctx, bytes, 1, &out->data) : skv_alloc(ctx, bytes, &out->data));
     out->dtype = dtype;
     out->rank = rank;
     for (int i = 0; i < rank; i++) out->dims[i] = dims[i];
@@ -45,7 +46,7 @@ skive_status skive_tensor_create(skive_context *ctx, skive_dtype dtype, int rank
     skive_tensor made; /* dims may lie inside *out */
     if (!ctx || !out) return SKIVE_ERR_ARGUMENT;
     memset(&made, 0, sizeof made);
-    skive_status status = create(ctx, dtype, rank, dims, &made);
+    skive_status status = create(ctx, dtype, rank, dims, true, &made);
     *out = made; /* empty after a failure */
     return status;
 }
@@ -53,7 +54,8 @@ skive_status skive_tensor_create(skive_context *ctx, skive_dtype dtype, int rank
 skive_status skive_tensor_copy(skive_context *ctx, const skive_tensor *tensor, skive_tensor *out) {
     if (!ctx || !tensor || !out) return SKIVE_ERR_ARGUMENT;
     skive_tensor copy; /* so that out may be the tensor itself's variable, and stays as it was on failure */
-    SKV_TRY(skive_tensor_create(ctx, tensor->dtype, tensor->rank, tensor->dims, &copy));
+    memset(&copy, 0, sizeof copy);
+    SKV_TRY(create(ctx, tensor->dtype, tensor->rank, tensor->dims, false, &copy));
     size_t bytes = skive_tensor_bytes(&copy);
     if (bytes && !tensor->data) {
         skive_tensor_free(ctx, &copy);

@@ -20,10 +20,10 @@ static const float g2[4][3] = {{1, 0, 0}, {0.5f, 0.5f, 0.5f}, {0.5f, -0.5f, 0.5f
 #define NB (1 / (2 * B2 * (B2 - A2)))
 static const float g4[6][3] = {
     {(float)(1 / (A2 * B2)), 0, 0},
-    {(float)NA, (float)(NA * 5 / 8), (float)(NA * A2)},
-    {(float)NA, (float)(-NA * 5 / 8), (float)(NA * A2)},
-    {(float)NB, (float)(NB * 1.5), (float)(NB * B2)},
-    {(float)NB, (float)(-NB * 1.5), (float)(NB * B2)},
+    {(float)NA, (float)(NA * 5 / 8), (float)(NA *A2)},
+    {(float)NA, (float)(-NA * 5 / 8), (float)(NA *A2)},
+    {(float)NB, (float)(NB * 1.5), (float)(NB *B2)},
+    {(float)NB, (float)(-NB * 1.5), (float)(NB *B2)},
     {0, 0, 1},
 };
 
@@ -71,8 +71,7 @@ static void transform(const float (*g)[3], int alpha, const float (*taps)[LANES]
     for (int h = 0; h < 3; h++) {
         for (int j = 0; j < alpha; j++) {
             for (int l = 0; l < LANES; l++) {
-                rows[h][j][l] =
-                    taps[3 * h][l] * g[j][0] + taps[3 * h + 1][l] * g[j][1] + taps[3 * h + 2][l] * g[j][2];
+                rows[h][j][l] = taps[3 * h][l] * g[j][0] + taps[3 * h + 1][l] * g[j][1] + taps[3 * h + 2][l] * g[j][2];
             }
         }
     }
