@@ -63,6 +63,10 @@ typedef struct skv_points {
 /* Nodes to quantize get true in `chosen` (by node id); refused ones go to the report. */
 skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, bool *chosen,
                               skv_points *out, skive_quantize_report *report);
+/* Runs the graph on what `feed` gives and fills `seen` of every point that is its own source. */
+skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
+                                 const skv_observer *observer, skive_feed_fn feed, void *user, skv_points *points,
+                                 int64_t *samples);
 /* Inserts the pairs and turns weights and biases of chosen nodes into integers. */
 skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,
                               const skv_points *points, skive_quantize_report *report);

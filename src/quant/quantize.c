@@ -14,11 +14,6 @@ typedef struct quantization {
     skive_graph *work;
     bool *chosen; /* by node id */
     skv_points points;
-    const char **keep; /* names of the points that are their own source */
-    size_t *kept;      /* their indices */
-    size_t n_keep;
-    skv_histogram *parts; /* [threads]: a thread's share of a tensor */
-    int threads;
     skive_quantize_report report;
 } quantization;
 
@@ -89,108 +84,19 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     return SKIVE_OK;
 }
 
-static skive_status make_histograms(quantization *q) {
-    const bool bins = q->observer->needs_bins;
-    SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *q->keep, &q->keep));
-    SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *q->kept, &q->kept));
-    for (size_t i = 0; i < q->points.n; i++) {
-        if (q->points.items[i].source != i) continue;
-        SKV_TRY(skv_histogram_create(q->ctx, bins, &q->points.items[i].seen));
-        q->keep[q->n_keep] = q->points.items[i].value->name;
-        q->kept[q->n_keep++] = i;
-    }
-    q->threads = skv_threads(q->ctx);
-    SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->threads, sizeof *q->parts, &q->parts));
-    for (int t = 0; t < q->threads; t++) SKV_TRY(skv_histogram_create(q->ctx, bins, &q->parts[t]));
-    return SKIVE_OK;
-}
-
-enum { PARALLEL_FROM = 1 << 15 };
-
-/* A large tensor is cut among the threads; merging their counts is exact, so the number of threads changes nothing. */
-static bool add_in_parts(quantization *q, skv_histogram *seen, const float *x, size_t n, size_t padding) {
-    const int threads = q->threads;
-    bool fine = true;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(&& : fine)
-    for (int k = 0; k < threads; k++) {
-        const size_t first = n * (size_t)k / (size_t)threads, last = n * (size_t)(k + 1) / (size_t)threads;
-        skv_histogram *part = &q->parts[k];
-        uint64_t *bins = part->bins;
-        *part = (skv_histogram){.bins = bins};
-        if (bins) memset(bins, 0, SKV_HISTOGRAM_BINS * sizeof *bins);
-        fine = skv_histogram_add(part, x + first, last - first, 0) && fine;
-    }
-    if (!fine) return false;
-    for (int k = 0; k < threads; k++) skv_histogram_merge(seen, &q->parts[k]);
-    skv_histogram_forget_zeros(seen, padding);
-    return true;
-}
-
-static skive_status observe(void *user, size_t index, const skive_tensor *t) {
-    quantization *q = user;
-    skv_point *p = &q->points.items[q->kept[index]];
-    const size_t n = (size_t)skive_tensor_count(t);
-    /* The plan's batch is o->batch; what is stored beyond the value's own elements is padding. */
-    int64_t real = skv_type_count(&p->value->type);
-    if (p->value->type.rank > 0 && p->value->type.dims[0].size < 0) real *= q->o->batch;
-    const size_t padding = real >= 0 && (size_t)real < n ? n - (size_t)real : 0;
-    const bool small = q->threads == 1 || n < PARALLEL_FROM;
-    if (small ? skv_histogram_add(&p->seen, t->data, n, padding) : add_in_parts(q, &p->seen, t->data, n, padding)) {
-        return SKIVE_OK;
-    }
-    return skv_fail_at(q->ctx, SKIVE_ERR_NUMERIC, p->value->name, "value '%s' held NaN or infinity during calibration",
-                       p->value->name);
-}
-
-static skive_status run_calibration(quantization *q, skive_feed_fn feed, void *user) {
-    skive_plan_options o = skive_plan_options_default();
-    skive_plan *plan = NULL;
-    skive_exec *exec = NULL;
-    skive_tensor *inputs = NULL;
-    skv_progress progress;
-    skive_status status;
-    const int64_t runs = (q->o->samples + q->o->batch - 1) / q->o->batch;
-    o.keep = q->keep;
-    o.n_keep = q->n_keep;
-    o.batch = q->o->batch;
-    o.keep_layout = true;
-    SKV_GO(status, done, skive_plan_create(q->ctx, q->work, &o, &plan));
-    SKV_GO(status, done, skive_exec_create(q->ctx, plan, &exec));
-    SKV_GO(status, done, skv_alloc_array(q->ctx, (size_t)q->work->n_inputs + 1, sizeof *inputs, &inputs));
-    for (uint32_t i = 0; i < q->work->n_inputs; i++) SKV_GO(status, done, skive_exec_input(exec, i, &inputs[i]));
-    skive_exec_set_tap(exec, observe, q);
-    skv_progress_start(&progress, q->ctx, "calibrate", (double)runs);
-    for (int64_t i = 0; i < runs; i++) {
-        status = feed(user, i, inputs, q->work->n_inputs);
-        if (status == SKIVE_ERR_NOT_FOUND) {
-            status = SKIVE_OK;
-            break;
-        }
-        if (status != SKIVE_OK) goto done;
-        SKV_GO(status, done, skive_exec_run(exec));
-        q->report.samples += q->o->batch;
-        SKV_GO(status, done, skv_progress_at(&progress, (double)i + 1, "%s", q->observer->name));
-    }
-    if (q->report.samples == 0) status = SKV_FAIL(q->ctx, SKIVE_ERR_DATA, "there are no calibration samples");
-done:
-    skv_free(q->ctx, inputs);
-    skive_exec_free(exec);
-    skive_plan_free(plan);
-    return status;
-}
-
 static skive_status choose_grids(quantization *q) {
     double(*range)[2] = NULL;
     SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *range, &range));
-    const int threads = q->threads;
+    const int threads = skv_threads(q->ctx);
 #pragma omp parallel for num_threads(threads) schedule(dynamic)
-    for (size_t k = 0; k < q->n_keep; k++) {
-        const skv_histogram *h = &q->points.items[q->kept[k]].seen;
-        if (h->reach > 0) q->observer->choose(h, q->o, &range[k][0], &range[k][1]);
+    for (size_t k = 0; k < q->points.n; k++) {
+        const skv_point *p = &q->points.items[k];
+        if (p->source == k && p->seen.reach > 0) q->observer->choose(&p->seen, q->o, &range[k][0], &range[k][1]);
     }
     skive_status status = SKIVE_OK;
-    for (size_t k = 0; status == SKIVE_OK && k < q->n_keep; k++) {
-        skv_point *p = &q->points.items[q->kept[k]];
+    for (size_t k = 0; status == SKIVE_OK && k < q->points.n; k++) {
+        skv_point *p = &q->points.items[k];
+        if (p->source != k) continue;
         p->grid = skv_affine_u8(range[k][0], range[k][1]);
         const double scale = (double)p->grid.scale, low = -scale * p->grid.zero_point;
         skive_quantize_row row = {
@@ -208,11 +114,7 @@ static skive_status choose_grids(quantization *q) {
 
 static void clean_up(quantization *q) {
     for (size_t i = 0; i < q->points.n; i++) skv_histogram_free(q->ctx, &q->points.items[i].seen);
-    for (int t = 0; q->parts && t < q->threads; t++) skv_histogram_free(q->ctx, &q->parts[t]);
-    skv_free(q->ctx, q->parts);
     skv_free(q->ctx, q->points.items);
-    skv_free(q->ctx, q->keep);
-    skv_free(q->ctx, q->kept);
     skv_free(q->ctx, q->chosen);
     skive_graph_free(q->work);
 }
@@ -225,8 +127,7 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     skive_status status;
     SKV_GO(status, done, check(&q));
     SKV_GO(status, done, prepare_graph(&q, graph));
-    SKV_GO(status, done, make_histograms(&q));
-    SKV_GO(status, done, run_calibration(&q, feed, user));
+    SKV_GO(status, done, skv_quant_calibrate(ctx, q.work, q.o, q.observer, feed, user, &q.points, &q.report.samples));
     SKV_GO(status, done, choose_grids(&q));
     SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.points, &q.report));
     skive_graph_take(graph, q.work);
