@@ -156,8 +156,7 @@ static skive_status open_workers(calibration *c, int64_t runs) {
 static skive_status feed_workers(calibration *c, skive_feed_fn feed, void *user, int64_t first, int64_t runs,
                                  size_t *fed) {
     for (*fed = 0; *fed < c->n_workers && first + (int64_t)*fed < runs; ++*fed) {
-        const skive_status status =
-            feed(user, first + (int64_t)*fed, c->workers[*fed].inputs, c->graph->n_inputs);
+        const skive_status status = feed(user, first + (int64_t)*fed, c->workers[*fed].inputs, c->graph->n_inputs);
         if (status != SKIVE_OK) return status;
     }
     return SKIVE_OK;

@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "quant/quant.h"
+#include "quant/scan.h"
 
-enum { BINS = SKV_HISTOGRAM_BINS, CHUNK = 1024 };
+enum { BINS = SKV_HISTOGRAM_BINS, CHUNK = 1024, TABLES = 4, LEAST = -100 };
 
 skive_status skv_histogram_create(skive_context *ctx, bool with_bins, skv_histogram *h) {
     *h = (skv_histogram){0};
@@ -30,61 +31,42 @@ static void double_reach(skv_histogram *h) {
     memcpy(h->bins + BINS / 4, merged, sizeof merged);
 }
 
-static void reach_out(skv_histogram *h, double magnitude) {
-    if (magnitude == 0) return;
+static void reach_out(skv_histogram *h, double reach) {
+    if (reach == 0) return;
     if (h->reach == 0) {
-        /* A power of two, so that histograms of different threads merge exactly. What was seen so far is zeros. */
-        h->reach = exp2(ceil(log2(magnitude)));
-        if (h->bins && h->count) h->bins[BINS / 2] = h->count;
+        h->reach = reach;
+        if (h->bins && h->count) h->bins[BINS / 2] = h->count; /* what was seen so far is zeros */
     }
-    while (h->reach < magnitude) double_reach(h);
+    while (h->reach < reach) double_reach(h);
 }
 
-/* Smallest and largest; a NaN or infinity makes both NaN. Sixteen lanes, so that the compiler vectorises. */
-static void range_of(const float *x, size_t n, float *low, float *high) {
-    float lo[16], hi[16], bad[16] = {0};
-    for (int k = 0; k < 16; k++) {
-        lo[k] = hi[k] = x[0];
-    }
-    size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        for (int k = 0; k < 16; k++) {
-            const float v = x[i + (size_t)k];
-            lo[k] = v < lo[k] ? v : lo[k];
-            hi[k] = v > hi[k] ? v : hi[k];
-            bad[k] += v * 0.0f; /* NaN and infinity leave NaN behind */
-        }
-    }
-    for (; i < n; i++) {
-        lo[0] = x[i] < lo[0] ? x[i] : lo[0];
-        hi[0] = x[i] > hi[0] ? x[i] : hi[0];
-        bad[0] += x[i] * 0.0f;
-    }
-    for (int k = 1; k < 16; k++) {
-        lo[0] = lo[k] < lo[0] ? lo[k] : lo[0];
-        hi[0] = hi[k] > hi[0] ? hi[k] : hi[0];
-        bad[0] += bad[k];
-    }
-    *low = lo[0] + bad[0];
-    *high = hi[0] + bad[0];
+/* A power of two above the magnitude: bins of different reach lie whole in each other, and merging is exact. */
+static double reach_for(double magnitude) {
+    int exponent;
+    if (magnitude == 0) return 0;
+    (void)frexp(magnitude, &exponent);
+    return ldexp(1, exponent < LEAST ? LEAST : exponent);
 }
 
-/* Bin numbers are worked out for a chunk at a time, which vectorises; two count tables keep equal neighbours from waiting
- * for each other. */
-static void count(skv_histogram *h, const float *x, size_t n) {
-    const float scale = (float)(BINS / (2 * h->reach)), shift = BINS / 2;
-    uint32_t tables[2][BINS];
+/* Bin numbers are worked out for a chunk at a time, which vectorises; several count tables keep equal neighbours (half of
+ * what comes out of a ReLU is zero) from waiting for each other. */
+static void count(skv_histogram *h, const skv_scan *scan, const float *x, size_t n) {
+    const float scale = (float)(BINS / (2 * h->reach));
+    uint32_t tables[TABLES][BINS];
     int32_t at[CHUNK];
     memset(tables, 0, sizeof tables);
     for (size_t first = 0; first < n; first += CHUNK) {
         const size_t m = n - first < CHUNK ? n - first : CHUNK;
-        for (size_t i = 0; i < m; i++) {
-            const int32_t bin = (int32_t)(x[first + i] * scale + shift);
-            at[i] = bin < 0 ? 0 : bin > BINS - 1 ? BINS - 1 : bin;
+        scan->bins(x + first, m, scale, BINS / 2, at);
+        size_t i = 0;
+        for (; i + TABLES <= m; i += TABLES) {
+            for (size_t t = 0; t < TABLES; t++) tables[t][at[i + t]]++;
         }
-        for (size_t i = 0; i < m; i++) tables[i & 1][at[i]]++;
+        for (; i < m; i++) tables[0][at[i]]++;
     }
-    for (int b = 0; b < BINS; b++) h->bins[b] += (uint64_t)tables[0][b] + tables[1][b];
+    for (int b = 0; b < BINS; b++) {
+        for (int t = 0; t < TABLES; t++) h->bins[b] += tables[t][b];
+    }
 }
 
 void skv_histogram_forget_zeros(skv_histogram *h, size_t zeros) {
@@ -93,17 +75,17 @@ void skv_histogram_forget_zeros(skv_histogram *h, size_t zeros) {
 }
 
 bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t padding) {
+    const skv_scan *scan = skv_scan_of(skv_cpu_isa());
     float low, high;
     if (n == 0) return true;
-    range_of(x, n, &low, &high);
-    if (!isfinite(low) || !isfinite(high)) return false;
+    if (!scan->range(x, n, &low, &high)) return false;
     h->low = h->any ? fmin(h->low, (double)low) : (double)low;
     h->high = h->any ? fmax(h->high, (double)high) : (double)high;
     h->any = true;
-    reach_out(h, fmax(fabs((double)low), fabs((double)high)));
+    reach_out(h, reach_for(fmax(fabs((double)low), fabs((double)high))));
     for (size_t first = 0; h->bins && h->reach > 0 && first < n; first += UINT32_MAX / 2) {
         const size_t left = n - first;
-        count(h, x + first, left < UINT32_MAX / 2 ? left : UINT32_MAX / 2);
+        count(h, scan, x + first, left < UINT32_MAX / 2 ? left : UINT32_MAX / 2);
     }
     h->count += n;
     skv_histogram_forget_zeros(h, padding);

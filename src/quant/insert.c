@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "quant/quant.h"
+#include "quant/scan.h"
 
 static skive_value *scalar_f32(skv_builder *b, float x) { return skv_emit_scalar(b, SKIVE_F32, (double)x); }
 
@@ -24,27 +25,27 @@ static skive_status insert_pair(skv_builder *b, const skv_point *p) {
     return SKIVE_OK;
 }
 
-/* Output channels of a weight: axis, their number, and how elements map to them. */
+/* Output channels of a weight, seen as [outer][n][inner]. */
 typedef struct channels {
     int axis;
-    int64_t n, inner;
+    int64_t outer, n, inner;
 } channels;
 
 static channels channels_of(const skive_node *n, const skive_tensor *w) {
-    channels c = {.axis = 0, .inner = 1};
+    channels c = {.axis = 0, .outer = 1, .inner = 1};
     if (skv_node_is(n, "MatMul") || (skv_node_is(n, "Gemm") && skv_attr_int(n, "transB", 0) == 0)) c.axis = 1;
     c.n = w->dims[c.axis];
+    for (int d = 0; d < c.axis; d++) c.outer *= w->dims[d];
     for (int d = c.axis + 1; d < w->rank; d++) c.inner *= w->dims[d];
     return c;
 }
 
 static void scales_of(const skive_tensor *w, const channels *c, bool per_channel, float *scale) {
+    const skv_scan *scan = skv_scan_of(skv_cpu_isa());
     const float *x = w->data;
-    const int64_t count = skive_tensor_count(w);
     for (int64_t k = 0; k < c->n; k++) scale[k] = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t k = i / c->inner % c->n;
-        scale[k] = fabsf(x[i]) > scale[k] ? fabsf(x[i]) : scale[k];
+    for (int64_t o = 0; o < c->outer; o++) {
+        for (int64_t k = 0; k < c->n; k++, x += c->inner) scale[k] = scan->magnitude(x, (size_t)c->inner, scale[k]);
     }
     float top = 0;
     for (int64_t k = 0; k < c->n; k++) top = scale[k] > top ? scale[k] : top;
@@ -65,15 +66,19 @@ static void widen_for_bias(const skive_tensor *bias, float input_scale, int64_t 
 }
 
 static double quantize_weights(const skive_tensor *w, const channels *c, const float *scale, int8_t *q) {
+    const skv_scan *scan = skv_scan_of(skv_cpu_isa());
     const float *x = w->data;
-    const int64_t count = skive_tensor_count(w);
     double power = 0, error = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const float s = scale[i / c->inner % c->n], r = rintf(x[i] / s);
-        q[i] = (int8_t)(r < -127 ? -127 : r > 127 ? 127 : r);
-        const double e = (double)x[i] - (double)s * q[i];
-        power += (double)x[i] * (double)x[i];
-        error += e * e;
+    for (int64_t o = 0; o < c->outer; o++) {
+        if (c->inner == 1) { /* the channels lie side by side */
+            scan->quantize(x, (size_t)c->n, scale, 1, q, &power, &error);
+            x += c->n;
+            q += c->n;
+            continue;
+        }
+        for (int64_t k = 0; k < c->n; k++, x += c->inner, q += c->inner) {
+            scan->quantize(x, (size_t)c->inner, &scale[k], 0, q, &power, &error);
+        }
     }
     return error > 0 ? 10 * log10(power / error) : INFINITY;
 }

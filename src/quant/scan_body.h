@@ -1,0 +1,79 @@
+/* The loops of struct skv_scan in plain C. Each scan_<isa>.c compiles this text with its instructions. What is summed is
+ * summed in LANES parts whatever the register width, so that every copy gives the same bits. SCAN names the table. */
+#ifndef SKV_QUANT_SCAN_BODY_H
+#define SKV_QUANT_SCAN_BODY_H
+
+#include "quant/scan.h"
+
+enum { LANES = 8 };
+
+static bool range(const float *x, size_t n, float *low, float *high) {
+    float lo = x[0], hi = x[0], bad = 0;
+#pragma omp simd reduction(min : lo) reduction(max : hi) reduction(+ : bad)
+    for (size_t i = 0; i < n; i++) {
+        lo = x[i] < lo ? x[i] : lo;
+        hi = x[i] > hi ? x[i] : hi;
+        bad += x[i] * 0.0f; /* NaN and infinity leave NaN behind */
+    }
+    *low = lo;
+    *high = hi;
+    return bad >= 0;
+}
+
+static void bins(const float *x, size_t n, float scale, int32_t shift, int32_t *at) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        const float t = x[i] * scale;
+        const int32_t whole = (int32_t)t;
+        at[i] = whole - (t < (float)whole) + shift;
+    }
+}
+
+static float magnitude(const float *x, size_t n, float top) {
+#pragma omp simd reduction(max : top)
+    for (size_t i = 0; i < n; i++) {
+        const float m = x[i] < 0 ? -x[i] : x[i];
+        top = m > top ? m : top;
+    }
+    return top;
+}
+
+/* Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even; the limits are integers, so it does not
+ * matter that they are applied first. */
+static inline float quantized(float x, float scale) {
+    const float magic = 12582912.0f;
+    float r = x / scale;
+    r = r > -127.0f ? r : -127.0f;
+    r = r < 127.0f ? r : 127.0f;
+    return (r + magic) - magic;
+}
+
+static void quantize(const float *x, size_t n, const float *scale, size_t step, int8_t *q, double *power,
+                     double *error) {
+    double p[LANES] = {0}, e[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t k = 0; k < LANES; k++) {
+            const float s = scale[step ? i + k : 0], r = quantized(x[i + k], s);
+            const double d = (double)x[i + k] - (double)s * (double)r;
+            q[i + k] = (int8_t)r;
+            p[k] += (double)x[i + k] * (double)x[i + k];
+            e[k] += d * d;
+        }
+    }
+    for (; i < n; i++) {
+        const float s = scale[step ? i : 0], r = quantized(x[i], s);
+        const double d = (double)x[i] - (double)s * (double)r;
+        q[i] = (int8_t)r;
+        p[0] += (double)x[i] * (double)x[i];
+        e[0] += d * d;
+    }
+    for (size_t k = 0; k < LANES; k++) {
+        *power += p[k];
+        *error += e[k];
+    }
+}
+
+const skv_scan SCAN = {.range = range, .bins = bins, .magnitude = magnitude, .quantize = quantize};
+
+#endif
