@@ -12,7 +12,8 @@ typedef struct skv_scan {
     /* The largest magnitude of x[n] and `top`. */
     float (*magnitude)(const float *x, size_t n, float top);
     /* q[i] = nearest_even(x[i] / scale[i * step]) within -127..127; adds to the sums of x^2 and of the squared errors. */
-    void (*quantize)(const float *x, size_t n, const float *scale, size_t step, int8_t *q, double *power, double *error);
+    void (*quantize)(const float *x, size_t n, const float *scale, size_t step, int8_t *q, double *power,
+                     double *error);
 } skv_scan;
 extern const skv_scan skv_scan_scalar;
 #if defined(__x86_64__)
