@@ -10,6 +10,7 @@
 #include <skive/zoo.h>
 
 #include "quant/quant.h"
+#include "quant/scan.h"
 #include "support.h"
 
 #include <cmocka.h>
@@ -228,6 +229,104 @@ static void quantized_model_answers_alike(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Samples are shared out among the threads; what was seen, and so the grids, must not depend on how. */
+static void threads_change_nothing(void **state) {
+    (void)state;
+    skive_quantize_report first = {0};
+    skive_context *ctx = skv_test_context();
+    for (int threads = 1; threads <= 4; threads++) {
+        skive_graph *g = network(ctx);
+        skive_quantize_options o = skive_quantize_options_default();
+        skive_quantize_report r;
+        feed_state f = {7, -1}; /* the last round is not full, and the data ends before the samples asked for */
+        o.samples = 9;
+        skv_test_ok(ctx, skive_context_set_threads(ctx, threads));
+        skv_test_ok(ctx, skive_quantize_feed(ctx, g, feed, &f, &o, &r));
+        assert_int_equal(r.samples, 7);
+        skive_graph_free(g);
+        if (threads == 1) {
+            first = r;
+            continue;
+        }
+        assert_int_equal(r.n_rows, first.n_rows);
+        for (size_t i = 0; i < r.n_rows; i++) {
+            const skive_quantize_row *a = &r.rows[i], *b = &first.rows[i];
+            assert_string_equal(a->name, b->name);
+            assert_int_equal(a->zero_point, b->zero_point);
+            assert_memory_equal(&a->scale, &b->scale, sizeof a->scale);
+            assert_memory_equal(&a->lo, &b->lo, sizeof a->lo);
+            assert_memory_equal(&a->hi, &b->hi, sizeof a->hi);
+            assert_memory_equal(&a->sqnr, &b->sqnr, sizeof a->sqnr);
+        }
+        skive_quantize_report_free(ctx, &r);
+    }
+    skive_quantize_report_free(ctx, &first);
+    skv_test_context_end(ctx);
+}
+
+/* A fault in any worker's run is told with the value's name, whichever worker it was. */
+static void faults_of_every_worker_are_told(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    skv_test_ok(ctx, skive_context_set_threads(ctx, 3));
+    for (int bad = 0; bad < 4; bad++) {
+        skive_graph *g = network(ctx);
+        skive_quantize_options o = skive_quantize_options_default();
+        feed_state f = {6, bad};
+        o.samples = 6;
+        skv_test_fails(ctx, skive_quantize_feed(ctx, g, feed, &f, &o, NULL), SKIVE_ERR_NUMERIC, "NaN");
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void check_scan(const skv_scan *scan, const float *x, size_t n) {
+    enum { N = 1003 };
+    const skv_scan *plain = &skv_scan_scalar;
+    float low[2], high[2], scale[N];
+    int32_t at[2][N];
+    int8_t q[2][N];
+    double power[2] = {0}, error[2] = {0};
+    assert_true(plain->range(x, n, &low[0], &high[0]) && scan->range(x, n, &low[1], &high[1]));
+    assert_true(low[0] == low[1] && high[0] == high[1]);
+    assert_true(plain->magnitude(x, n, 0.25f) == scan->magnitude(x, n, 0.25f));
+    plain->bins(x, n, 512, 4096, at[0]);
+    scan->bins(x, n, 512, 4096, at[1]);
+    assert_memory_equal(at[0], at[1], n * sizeof at[0][0]);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(at[0][i], (int32_t)floor((double)x[i] * 512) + 4096);
+        scale[i] = 0.01f + 0.0001f * (float)i;
+    }
+    for (size_t step = 0; step < 2; step++) {
+        plain->quantize(x, n, scale, step, q[0], &power[0], &error[0]);
+        scan->quantize(x, n, scale, step, q[1], &power[1], &error[1]);
+        assert_memory_equal(q[0], q[1], n);
+        assert_memory_equal(&power[0], &power[1], sizeof power[0]);
+        assert_memory_equal(&error[0], &error[1], sizeof error[0]);
+        for (size_t i = 0; i < n; i++) {
+            const float r = rintf(x[i] / scale[step ? i : 0]);
+            assert_int_equal(q[0][i], (int8_t)(r < -127 ? -127 : r > 127 ? 127 : r));
+        }
+    }
+}
+
+static void loops_of_every_level_agree(void **state) {
+    enum { N = 1003 };
+    float x[N];
+    (void)state;
+    for (int i = 0; i < N; i++) x[i] = (float)skv_rng_normal(11, 0, (uint64_t)i) * (i % 3 ? 1.0f : 0.0f);
+    x[5] = 0.015f; /* half a step of 0.01, and of 0.03 */
+    for (int level = SKV_ISA_SCALAR; level <= (int)skv_cpu_isa_hardware(); level++) {
+        const skv_scan *scan = skv_scan_of((skv_isa)level);
+        for (size_t n = 1; n <= N; n += n < 70 ? 1 : 311) check_scan(scan, x, n);
+        for (int i = 0; i < 40; i++) {
+            float low, high, bad[40] = {0};
+            bad[i] = i % 2 ? NAN : -INFINITY;
+            assert_false(scan->range(bad, 40, &low, &high));
+        }
+    }
+}
+
 static void a_skipped_node_stays_float(void **state) {
     skive_context *ctx = skv_test_context();
     skive_graph *g = network(ctx);
@@ -305,6 +404,9 @@ int main(void) {
         cmocka_unit_test(observers_handle_an_outlier),
         cmocka_unit_test(zeros_do_not_narrow_the_range),
         cmocka_unit_test(quantized_model_answers_alike),
+        cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(faults_of_every_worker_are_told),
+        cmocka_unit_test(loops_of_every_level_agree),
         cmocka_unit_test(a_skipped_node_stays_float),
         cmocka_unit_test(failures_leave_the_graph),
         cmocka_unit_test(every_allocation_may_fail),
