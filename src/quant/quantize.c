@@ -87,8 +87,7 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
 static skive_status choose_grids(quantization *q) {
     double(*range)[2] = NULL;
     SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *range, &range));
-    const int threads = skv_threads(q->ctx);
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
+#pragma omp parallel for num_threads(skv_threads(q->ctx)) schedule(dynamic)
     for (size_t k = 0; k < q->points.n; k++) {
         const skv_point *p = &q->points.items[k];
         if (p->source == k && p->seen.reach > 0) q->observer->choose(&p->seen, q->o, &range[k][0], &range[k][1]);

@@ -61,7 +61,7 @@ skive_status skive_tensor_copy(skive_context *ctx, const skive_tensor *tensor, s
         skive_tensor_free(ctx, &copy);
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a tensor to copy has no data");
     }
-    if (bytes) memcpy(copy.data, tensor->data, bytes);
+    if (bytes && copy.data) memcpy(copy.data, tensor->data, bytes);
     *out = copy;
     return SKIVE_OK;
 }

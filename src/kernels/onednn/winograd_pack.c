@@ -33,9 +33,11 @@ typedef struct place {
     size_t first, step;
 } place;
 
+static size_t points_of(const dnnl_wino_desc_t *d) { return (size_t)d->alpha * (size_t)d->alpha; }
+
 static place place_of(const dnnl_wino_desc_t *d, size_t u, size_t ob, size_t ib) {
     const size_t nb_oc = (size_t)d->oc / LANES, nb_ic = (size_t)d->ic / LANES, ic = (size_t)d->ic;
-    const size_t oc2 = (size_t)d->oc2_block, ic2 = (size_t)d->ic2_block, points = (size_t)(d->alpha * d->alpha);
+    const size_t oc2 = (size_t)d->oc2_block, ic2 = (size_t)d->ic2_block, points = points_of(d);
     switch (d->wino_format) {
     case dnnl_wino_wei_aaOio: return (place){((u * nb_oc + ob) * ic + ib * LANES) * LANES, LANES};
     case dnnl_wino_wei_aaOBiOo:
@@ -98,7 +100,7 @@ static void pack_block(const dnnl_wino_desc_t *d, const float *w, size_t ob, siz
         }
         transform(d->alpha == 4 ? g2 : g4, d->alpha, (const float(*)[LANES])taps, buffer + i * LANES);
     }
-    for (size_t u = 0; u < (size_t)(d->alpha * d->alpha); u++) {
+    for (size_t u = 0; u < points_of(d); u++) {
         const place p = place_of(d, u, ob, ib);
         const float *from = buffer + u * CHUNK;
         if (p.step == LANES) {
