@@ -61,27 +61,65 @@ static int64_t tap(const pool_state *st, const window *w, int64_t kh, int64_t kw
     return ((w->top + kh * g->dilation[1]) * g->in[2] + w->left + kw * g->dilation[2]) * st->x.position_step;
 }
 
-static void pool_plane(const pool_state *st, const float *x, float *y) {
-    const skv_geometry *g = &st->g;
-    const int64_t lanes = st->x.lanes;
-    for (int64_t oh = 0; oh < g->out[1]; oh++) {
-        for (int64_t ow = 0; ow < g->out[2]; ow++) {
-            const window w = window_at(g, oh, ow);
-            float *to = y + (oh * g->out[2] + ow) * st->y.position_step;
-            for (int64_t c = 0; c < lanes; c++) to[c] = -INFINITY;
-            for (int64_t kh = w.h0; kh < w.h1; kh++) {
-                for (int64_t kw = w.w0; kw < w.w1; kw++) {
-                    const float *from = x + tap(st, &w, kh, kw);
-                    for (int64_t c = 0; c < lanes; c++) to[c] = from[c] > to[c] ? from[c] : to[c];
-                }
+enum { LANES_AT_ONCE = 16 };
+
+/* m lanes of one window, each with a flag whether its largest was met already. Inlined with a constant m, so that the lanes
+ * become vectors. */
+static inline __attribute__((always_inline)) void spread_window(const pool_state *st, const window *w, int64_t m,
+                                                                const float *dy, const float *x, const float *y,
+                                                                float *dx) {
+    float open[LANES_AT_ONCE];
+    for (int64_t c = 0; c < m; c++) open[c] = 1.0f;
+    for (int64_t kh = w->h0; kh < w->h1; kh++) {
+        for (int64_t kw = w->w0; kw < w->w1; kw++) {
+            const int64_t at = tap(st, w, kh, kw);
+#pragma omp simd
+            for (int64_t c = 0; c < m; c++) {
+                const float hit = (float)(x[at + c] == y[c]) * open[c]; /* a choice would become a branch */
+                dx[at + c] += hit * dy[c];
+                open[c] -= hit;
             }
         }
     }
 }
 
-enum { LANES_AT_ONCE = 16 };
+/* The largest of one window in m lanes. */
+static inline __attribute__((always_inline)) void pool_window(const pool_state *st, const window *w, int64_t m,
+                                                              const float *x, float *y) {
+    float top[LANES_AT_ONCE];
+    for (int64_t c = 0; c < m; c++) top[c] = -INFINITY;
+    for (int64_t kh = w->h0; kh < w->h1; kh++) {
+        for (int64_t kw = w->w0; kw < w->w1; kw++) {
+            const float *from = x + tap(st, w, kh, kw);
+#pragma omp simd
+            for (int64_t c = 0; c < m; c++) {
+                const float v = from[c], before = top[c];
+                top[c] = v > before ? v : before;
+            }
+        }
+    }
+    for (int64_t c = 0; c < m; c++) y[c] = top[c];
+}
 
-/* Lanes in groups, each with a flag whether its window's largest was met already. */
+static void pool_plane(const pool_state *st, const float *x, float *y) {
+    const skv_geometry *g = &st->g;
+    for (int64_t oh = 0; oh < g->out[1]; oh++) {
+        for (int64_t ow = 0; ow < g->out[2]; ow++) {
+            const window w = window_at(g, oh, ow);
+            float *to = y + (oh * g->out[2] + ow) * st->y.position_step;
+            for (int64_t c = 0; c < st->x.lanes; c += LANES_AT_ONCE) {
+                const int64_t m = st->x.lanes - c;
+                if (m >= LANES_AT_ONCE)
+                    pool_window(st, &w, LANES_AT_ONCE, x + c, to + c);
+                else if (m == 8)
+                    pool_window(st, &w, 8, x + c, to + c);
+                else
+                    pool_window(st, &w, m, x + c, to + c);
+            }
+        }
+    }
+}
+
 static void spread_plane(const pool_state *st, const float *dy, const float *x, const float *y, float *dx) {
     const skv_geometry *g = &st->g;
     memset(dx, 0, (size_t)(st->x.s * st->x.lanes) * sizeof *dx);
@@ -89,20 +127,14 @@ static void spread_plane(const pool_state *st, const float *dy, const float *x, 
         for (int64_t ow = 0; ow < g->out[2]; ow++) {
             const window w = window_at(g, oh, ow);
             const int64_t o = (oh * g->out[2] + ow) * st->y.position_step;
-            for (int64_t c0 = 0; c0 < st->x.lanes; c0 += LANES_AT_ONCE) {
-                const int64_t m = st->x.lanes - c0 < LANES_AT_ONCE ? st->x.lanes - c0 : LANES_AT_ONCE;
-                float open[LANES_AT_ONCE];
-                for (int64_t c = 0; c < m; c++) open[c] = 1.0f;
-                for (int64_t kh = w.h0; kh < w.h1; kh++) {
-                    for (int64_t kw = w.w0; kw < w.w1; kw++) {
-                        const int64_t at = tap(st, &w, kh, kw) + c0;
-                        for (int64_t c = 0; c < m; c++) {
-                            const float hit = x[at + c] == y[o + c0 + c] ? open[c] : 0.0f;
-                            dx[at + c] += hit * dy[o + c0 + c];
-                            open[c] -= hit;
-                        }
-                    }
-                }
+            for (int64_t c = 0; c < st->x.lanes; c += LANES_AT_ONCE) {
+                const int64_t m = st->x.lanes - c;
+                if (m >= LANES_AT_ONCE)
+                    spread_window(st, &w, LANES_AT_ONCE, dy + o + c, x + c, y + o + c, dx + c);
+                else if (m == 8)
+                    spread_window(st, &w, 8, dy + o + c, x + c, y + o + c, dx + c);
+                else
+                    spread_window(st, &w, m, dy + o + c, x + c, y + o + c, dx + c);
             }
         }
     }

@@ -1,0 +1,66 @@
+/* SumTo of a f32 matrix's rows: the gradient of a bias. Sums are kept in double, column by column in the order of the rows. */
+#include "kernels/kernel.h"
+
+enum { SPAN = 64 }; /* columns summed at once */
+
+typedef struct sum_state {
+    int64_t rows, columns;
+} sum_state;
+
+/* The result's dimensions are the last ones of x, so that all before them are summed. */
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    const skive_type *x = &n->in[0].type, *y = &n->out[0].type;
+    if (x->dtype != SKIVE_F32) return skv_decline(why, "not float32");
+    if (y->rank > x->rank) return skv_decline(why, "ranks do not fit");
+    for (int d = 0; d < y->rank; d++) {
+        if (y->dims[d].size != x->dims[x->rank - y->rank + d].size) return skv_decline(why, "not only leading axes");
+    }
+    return true;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    const skive_type *x = &n->in[0].type, *y = &n->out[0].type;
+    sum_state *st = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    st->rows = st->columns = 1;
+    for (int d = 0; d < x->rank; d++) *(d < x->rank - y->rank ? &st->rows : &st->columns) *= x->dims[d].size;
+    n->state = st;
+    n->in[0].layout = SKV_PLAIN;
+    n->in[1].layout = n->in[1].is_parameter ? SKV_PLAIN : n->in[1].layout;
+    n->skips_input_data[1] = true;
+    return SKIVE_OK;
+}
+
+static inline __attribute__((always_inline)) void sum(const sum_state *st, int64_t m, const float *x, float *y) {
+    double total[SPAN] = {0};
+    for (int64_t r = 0; r < st->rows; r++) {
+        const float *row = x + r * st->columns;
+        for (int64_t c = 0; c < m; c++) total[c] += (double)row[c];
+    }
+    for (int64_t c = 0; c < m; c++) y[c] = (float)total[c];
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const sum_state *st = c->n->state;
+    const float *x = c->in[0];
+    float *y = c->out[0];
+    int64_t at = 0;
+    for (; at + SPAN <= st->columns; at += SPAN) sum(st, SPAN, x + at, y + at);
+    if (at < st->columns) sum(st, st->columns - at, x + at, y + at);
+    return SKIVE_OK;
+}
+
+static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
+
+static const char *const ops[] = {"SumTo", NULL};
+
+const skv_kernel skv_kernel_sum_to_f32 = {
+    .name = "sum_to_f32",
+    .brief = "sums over leading axes",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};
