@@ -1,0 +1,45 @@
+/* Winograd's minimal filtering F(2x2, r x r) (Lavin & Gray, 2016) for training, r = 3 or 5, on activations in blocks of 16
+ * channels. A tile of t x t inputs, t = r + 1, gives 2x2 outputs by t * t products instead of 4 r r.
+ *
+ * With B, G, A the transforms of the interpolation points 0, 1, -1 (r = 3) and 0, 1, -1, 2, -2 (r = 5) and infinity:
+ *     forward             Y = A'[(G w G') * (B'x B)]A, summed over the input's channels
+ *     gradient by input   the same on dY with the window turned round and channels exchanged
+ *     gradient by weight  dw = A'[sum over tiles of (G dy G') * (B'x B)]A, of tiles of 2x2 gradients and r x r results
+ * where B depends on t alone, and G and A on what stands in the place of window and result. */
+#ifndef SKV_KERNEL_WINOGRAD_H
+#define SKV_KERNEL_WINOGRAD_H
+
+#include "kernels/kernel.h"
+#include "ops/common_conv.h"
+
+enum {
+    SKV_WINO_LANES = 16,
+    SKV_WINO_ROWS = 24,   /* tiles multiplied at once; a unit of work is a multiple */
+    SKV_WINO_SIDE = 6,    /* largest t */
+    SKV_WINO_POINTS = 36, /* largest t * t */
+};
+
+typedef struct skv_wino {
+    int r, t, points;
+    int64_t n, ci, co;        /* channels read and made; for the weight's gradient those of x and dy */
+    int64_t ci_b, co_b;       /* in blocks of 16 */
+    int64_t h, w, oh, ow;     /* of what is read in t x t tiles, and of what stands in 2x2 tiles */
+    int64_t top, left;        /* padding */
+    int64_t rows, columns;    /* of tiles */
+    int64_t tiles, unit;      /* in all; in a unit of work */
+    int64_t v_step, m_step;   /* between points of transformed tiles, in floats */
+    int64_t u_floats;         /* of transformed weights: [point][co_b][ci][16], or [point][ci_b * 16][co_b * 16] */
+    int64_t w_out, w_in;      /* steps of the window's plain weights by made and by read channel */
+    bool turned, relu;        /* the window is read backwards; y = max(y, 0) */
+    int threads;
+    size_t u_at, thread_at, thread_bytes, m_at; /* in the scratch; m_at within a thread's part */
+} skv_wino;
+
+/* Does the node's convolution suit? `s` is the forward convolution's shape. */
+bool skv_wino_suits(const skv_kernel_node *n, const skv_conv_shape *s, skv_why *why);
+/* Fills all but the scratch's places. */
+void skv_wino_plan(const skv_conv_shape *s, bool by_input, int threads, skv_wino *out);
+/* The convolution's shape from the node's values. */
+bool skv_wino_shape(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_conv_shape *s, skv_why *why);
+
+#endif
