@@ -1,17 +1,26 @@
-/* BatchNormalization in training and its gradient, f32, in any layout. Sums run over rows in float and over rows of the batch in
- * double, always in the same order, so that the number of threads changes nothing. */
+/* BatchNormalization in training and its gradient, f32, in any layout, with the sum and the Relu behind it when they are
+ * fused. The batch is summed in pieces that depend on its size alone, in float over a sample and in double over samples, so
+ * that the number of threads changes nothing. */
 #include <math.h>
 #include <string.h>
 
 #include "kernels/channels.h"
+#include "kernels/norm_batch.h"
+
+enum { SPAN = SKV_NORM_SPAN, PIECES = 16 };
 
 typedef struct norm_state {
     skv_channels x;
     double epsilon, momentum;
+    const skv_norm_loops *loops;
+    int64_t groups, channels, pieces; /* runs of SPAN lanes in a block; channels with padding; of the batch */
     int threads;
+    bool relu;
 } norm_state;
 
-static bool is_grad(const skv_kernel_node *n) { return skv_node_is(n->node, "BatchNormalizationGrad"); }
+static bool is_grad(const skv_kernel_node *n) {
+    return skv_node_is(n->node, "BatchNormalizationGrad") || skv_node_is(n->node, "FusedBatchNormGrad");
+}
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[is_grad(n) ? 1 : 0].type;
@@ -27,149 +36,176 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return true;
 }
 
-enum { SPAN = 64 }; /* lanes of channels-last data worked on at once */
-
 static skive_status prepare(skv_kernel_node *n) {
     norm_state *st = NULL;
     const size_t xi = is_grad(n) ? 1 : 0;
+    const skv_isa isa = skv_cpu_isa();
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     const skv_layout layout = n->in[xi].layout;
-    if (is_grad(n)) n->in[0].layout = layout;
-    n->out[0].layout = layout;
+    n->in[0].layout = n->in[xi].layout = n->out[0].layout = layout;
+    if (n->n_in > 5) n->in[5].layout = layout;
+    if (is_grad(n) && n->n_out > 3) n->out[3].layout = layout;
     st->x = skv_channels_of(&n->in[xi].type, layout);
     st->epsilon = skv_attr_float(n->node, "epsilon", 1e-5);
     st->momentum = skv_attr_float(n->node, "momentum", 0.9);
+    st->relu = *skv_attr_string(n->node, "activation", "");
+    st->loops = isa >= SKV_ISA_AVX512 ? &skv_norm_loops_avx512
+                : isa >= SKV_ISA_AVX2 ? &skv_norm_loops_avx2
+                                      : &skv_norm_loops_scalar;
+    st->groups = (st->x.lanes + SPAN - 1) / SPAN;
+    st->channels = st->x.blocks * st->x.lanes;
+    st->pieces = st->x.n < PIECES ? st->x.n : PIECES;
     st->threads = st->x.n * st->x.batch_step < 32768 ? 1 : n->threads;
-    n->in_place = 1u;
+    n->in_place = is_grad(n) ? 3u : 1u | 1u << 5;
+    /* Two sums of each piece, and three numbers of each channel. */
+    size_t sums, numbers;
+    if (!skv_mul_size((size_t)st->channels, 2 * PIECES * sizeof(double), &sums) ||
+        !skv_mul_size((size_t)st->channels, 3 * sizeof(float), &numbers) ||
+        !skv_add_size(sums, numbers, &n->scratch_bytes)) {
+        return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too many channels");
+    }
     return SKIVE_OK;
 }
 
-/* One group of lanes of one block: lanes [lane, lane + m). */
-typedef struct group {
-    const skv_channels *x;
-    int64_t start, lane, m, channel;
-} group;
+typedef struct norm_job {
+    const skv_kernel_call *c;
+    const norm_state *st;
+    double *sums;     /* [piece][2][channels] */
+    float *a, *b, *d; /* [channels] factors of the second pass; before it, the pivot or the mean stands in a */
+} norm_job;
 
-/* Sums over the batch for each lane of a group: of x, of (x - a)^2 when a is given, of dy, or of dy * (x - a). */
-static void sums(const group *k, const float *x, const float *dy, const double *a, double *total) {
-    float mean[SPAN];
-    for (int64_t c = 0; c < k->m; c++) {
-        total[c] = 0;
-        mean[c] = a ? (float)a[c] : 0.0f;
-    }
-    for (int64_t n = 0; n < k->x->n; n++) {
-        float row[SPAN] = {0};
-        const int64_t base = n * k->x->batch_step + k->start;
-        for (int64_t s = 0; s < k->x->s; s++) {
-            const int64_t at = base + s * k->x->position_step;
-            if (dy && a) {
-                for (int64_t c = 0; c < k->m; c++) row[c] += dy[at + c] * (x[at + c] - mean[c]);
-            } else if (dy) {
-                for (int64_t c = 0; c < k->m; c++) row[c] += dy[at + c];
-            } else if (a) {
-                for (int64_t c = 0; c < k->m; c++) row[c] += (x[at + c] - mean[c]) * (x[at + c] - mean[c]);
-            } else {
-                for (int64_t c = 0; c < k->m; c++) row[c] += x[at + c];
-            }
-        }
-        for (int64_t c = 0; c < k->m; c++) total[c] += (double)row[c];
-    }
+static const float *input(const skv_kernel_call *c, size_t i) { return i < c->n->n_in ? c->in[i] : NULL; }
+static float *output(const skv_kernel_call *c, size_t i) { return i < c->n->n_out ? c->out[i] : NULL; }
+
+/* The i-th run of lanes: where it starts within a sample, its first channel. */
+static skv_norm_row run_of_lanes(const norm_state *st, int64_t i, int64_t *start, int64_t *channel) {
+    const int64_t block = i / st->groups, lane = i % st->groups * SPAN, left = st->x.lanes - lane;
+    *start = block * st->x.block_step + lane;
+    *channel = block * st->x.lanes + lane;
+    return (skv_norm_row){.positions = st->x.s, .step = st->x.position_step, .m = left < SPAN ? left : SPAN};
 }
 
-/* y = x * scale + shift for each lane, or dx = dy * scale + x * slope + shift. */
-static void apply(const group *k, const float *x, const float *dy, const float *scale, const float *slope,
-                  const float *shift, float *y) {
-    for (int64_t n = 0; n < k->x->n; n++) {
-        const int64_t base = n * k->x->batch_step + k->start;
-        for (int64_t s = 0; s < k->x->s; s++) {
-            const int64_t at = base + s * k->x->position_step;
-            if (dy) {
-                for (int64_t c = 0; c < k->m; c++) y[at + c] = dy[at + c] * scale[c] + x[at + c] * slope[c] + shift[c];
-            } else {
-                for (int64_t c = 0; c < k->m; c++) y[at + c] = x[at + c] * scale[c] + shift[c];
-            }
+static void sum_piece(const norm_job *j, int64_t runs, int64_t i) {
+    const norm_state *st = j->st;
+    const int64_t piece = i / runs;
+    int64_t start, channel;
+    const skv_norm_row row = run_of_lanes(st, i % runs, &start, &channel);
+    double *first = j->sums + piece * 2 * st->channels + channel, *second = first + st->channels;
+    const bool grad = is_grad(j->c->n);
+    const float *y = grad ? input(j->c, 5) : NULL;
+    for (int64_t c = 0; c < row.m; c++) first[c] = second[c] = 0;
+    for (int64_t n = st->x.n * piece / st->pieces; n < st->x.n * (piece + 1) / st->pieces; n++) {
+        const int64_t at = n * st->x.batch_step + start;
+        float p[SPAN], q[SPAN];
+        if (grad) {
+            st->loops->gradient_sums(&row, input(j->c, 0) + at, input(j->c, 1) + at, y ? y + at : NULL, j->a + channel,
+                                     p, q);
+        } else {
+            st->loops->moments(&row, input(j->c, 0) + at, j->a + channel, p, q);
+        }
+        for (int64_t c = 0; c < row.m; c++) {
+            first[c] += (double)p[c];
+            second[c] += (double)q[c];
         }
     }
 }
 
-static void forward(const skv_kernel_call *c, const norm_state *st, const group *k) {
-    const float *x = c->in[0], *scale = c->in[1], *bias = c->in[2], *mean = c->in[3], *variance = c->in[4];
-    float *out_mean = c->out[1], *out_variance = c->out[2], *batch_mean = c->n->n_out > 3 ? c->out[3] : NULL;
-    float *batch_inverse = c->n->n_out > 4 ? c->out[4] : NULL;
-    double m[SPAN], v[SPAN];
-    float a[SPAN] = {0}, b[SPAN] = {0};
-    const double count = (double)(st->x.n * st->x.s);
-    sums(k, x, NULL, NULL, m);
-    for (int64_t i = 0; i < k->m; i++) m[i] /= count;
-    sums(k, x, NULL, m, v);
-    for (int64_t i = 0; i < k->m; i++) {
-        const int64_t ch = k->channel + i;
-        if (ch >= st->x.c) continue; /* padding stays zero */
-        v[i] /= count;
-        const double inverse = 1.0 / sqrt(v[i] + st->epsilon);
-        a[i] = (float)((double)scale[ch] * inverse);
-        b[i] = (float)((double)bias[ch] - m[i] * (double)scale[ch] * inverse);
-        if (out_mean) out_mean[ch] = (float)((double)mean[ch] * st->momentum + m[i] * (1 - st->momentum));
-        if (out_variance) out_variance[ch] = (float)((double)variance[ch] * st->momentum + v[i] * (1 - st->momentum));
-        if (batch_mean) batch_mean[ch] = (float)m[i];
-        if (batch_inverse) batch_inverse[ch] = (float)inverse;
+static void second_pass(const norm_job *j, int64_t runs, int64_t i) {
+    const norm_state *st = j->st;
+    int64_t start, channel;
+    const skv_norm_row row = run_of_lanes(st, i % runs, &start, &channel);
+    const int64_t at = i / runs * st->x.batch_step + start;
+    const float *last = input(j->c, 5);
+    if (is_grad(j->c->n)) {
+        float *dx = output(j->c, 0), *dz = output(j->c, 3);
+        st->loops->gradient(&row, input(j->c, 0) + at, input(j->c, 1) + at, last ? last + at : NULL, j->a + channel,
+                            j->b + channel, j->d + channel, dx ? dx + at : NULL, dz ? dz + at : NULL);
+    } else {
+        st->loops->apply(&row, input(j->c, 0) + at, last ? last + at : NULL, j->a + channel, j->b + channel, st->relu,
+                         output(j->c, 0) + at);
     }
-    apply(k, x, NULL, a, NULL, b, c->out[0]);
+}
+
+/* Differences are taken from the channel's first element: near enough to the mean for the squares not to cancel. */
+static void set_pivots(const norm_job *j) {
+    const norm_state *st = j->st;
+    const float *from = is_grad(j->c->n) ? input(j->c, 3) : NULL, *x = input(j->c, 0);
+    for (int64_t c = 0; c < st->channels; c++) {
+        const int64_t block = c / st->x.lanes;
+        j->a[c] = c >= st->x.c ? 0.0f : from ? from[c] : x[block * st->x.block_step + c % st->x.lanes];
+    }
+}
+
+static double total(const norm_job *j, int which, int64_t channel) {
+    double sum = 0;
+    for (int64_t p = 0; p < j->st->pieces; p++) sum += j->sums[(p * 2 + which) * j->st->channels + channel];
+    return sum;
+}
+
+static void finish_forward(const norm_job *j, int64_t ch) {
+    const norm_state *st = j->st;
+    const skv_kernel_call *c = j->c;
+    const double count = (double)(st->x.n * st->x.s), off = total(j, 0, ch) / count;
+    const double m = (double)j->a[ch] + off, v = fmax(total(j, 1, ch) / count - off * off, 0);
+    const double scale = (double)input(c, 1)[ch], inverse = 1.0 / sqrt(v + st->epsilon);
+    if (output(c, 1)) output(c, 1)[ch] = (float)((double)input(c, 3)[ch] * st->momentum + m * (1 - st->momentum));
+    if (output(c, 2)) output(c, 2)[ch] = (float)((double)input(c, 4)[ch] * st->momentum + v * (1 - st->momentum));
+    if (output(c, 3)) output(c, 3)[ch] = (float)m;
+    if (output(c, 4)) output(c, 4)[ch] = (float)inverse;
+    j->a[ch] = (float)(scale * inverse);
+    j->b[ch] = (float)((double)input(c, 2)[ch] - m * scale * inverse);
 }
 
 /* With r = inverse deviation, N = count: dscale = r sum(dy (x - mean)), dbias = sum dy,
  * dx = scale r (dy - dbias / N - (x - mean) r dscale / N). */
-static void backward(const skv_kernel_call *c, const norm_state *st, const group *k) {
-    const float *dy = c->in[0], *x = c->in[1], *scale = c->in[2], *mean = c->in[3], *inverse = c->in[4];
-    float *dx = c->out[0], *dscale = c->out[1], *dbias = c->out[2];
-    double m[SPAN] = {0}, sum_dy[SPAN], sum_dot[SPAN];
-    float a[SPAN] = {0}, slope[SPAN] = {0}, shift[SPAN] = {0};
-    const double count = (double)(st->x.n * st->x.s);
-    for (int64_t i = 0; i < k->m; i++) m[i] = k->channel + i < st->x.c ? (double)mean[k->channel + i] : 0;
-    sums(k, x, dy, NULL, sum_dy);
-    sums(k, x, dy, m, sum_dot);
-    for (int64_t i = 0; i < k->m; i++) {
-        const int64_t ch = k->channel + i;
-        if (ch >= st->x.c) continue;
-        const double r = (double)inverse[ch], g = (double)scale[ch] * r, ds = sum_dot[i] * r;
-        if (dscale) dscale[ch] = (float)ds;
-        if (dbias) dbias[ch] = (float)sum_dy[i];
-        a[i] = (float)g;
-        slope[i] = (float)(-g * r * ds / count);
-        shift[i] = (float)(g * (m[i] * r * ds - sum_dy[i]) / count);
-    }
-    if (dx) apply(k, x, dy, a, slope, shift, dx);
+static void finish_backward(const norm_job *j, int64_t ch) {
+    const skv_kernel_call *c = j->c;
+    const double count = (double)(j->st->x.n * j->st->x.s), sum = total(j, 0, ch), m = (double)input(c, 3)[ch];
+    const double r = (double)input(c, 4)[ch], g = (double)input(c, 2)[ch] * r, ds = total(j, 1, ch) * r;
+    if (output(c, 1)) output(c, 1)[ch] = (float)ds;
+    if (output(c, 2)) output(c, 2)[ch] = (float)sum;
+    j->a[ch] = (float)g;
+    j->b[ch] = (float)(-g * r * ds / count);
+    j->d[ch] = (float)(g * (m * r * ds - sum) / count);
 }
 
 static skive_status run(const skv_kernel_call *c) {
     const norm_state *st = c->n->state;
-    const int64_t groups = (st->x.lanes + SPAN - 1) / SPAN, jobs = st->x.blocks * groups;
+    norm_job j = {.c = c, .st = st, .sums = c->scratch};
+    j.a = (float *)(void *)(j.sums + st->channels * 2 * PIECES);
+    j.b = j.a + st->channels;
+    j.d = j.b + st->channels;
+    const int64_t runs = st->x.blocks * st->groups, first_jobs = runs * st->pieces, second_jobs = runs * st->x.n;
     const int threads = st->threads;
-    const bool grad = is_grad(c->n);
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t j = 0; j < jobs; j++) {
-        const int64_t block = j / groups, lane = j % groups * SPAN, left = st->x.lanes - lane;
-        const group k = {.x = &st->x,
-                         .start = block * st->x.block_step + lane,
-                         .lane = lane,
-                         .m = left < SPAN ? left : SPAN,
-                         .channel = block * st->x.lanes + lane};
-        if (grad)
-            backward(c, st, &k);
-        else
-            forward(c, st, &k);
+    set_pivots(&j);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < first_jobs; i++) sum_piece(&j, runs, i);
+#pragma omp single
+        for (int64_t ch = 0; ch < st->channels; ch++) {
+            if (ch >= st->x.c)
+                j.a[ch] = j.b[ch] = j.d[ch] = 0; /* padding stays zero */
+            else if (is_grad(c->n))
+                finish_backward(&j, ch);
+            else
+                finish_forward(&j, ch);
+        }
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < second_jobs; i++) second_pass(&j, runs, i);
     }
     return SKIVE_OK;
 }
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"BatchNormalization", "BatchNormalizationGrad", NULL};
+static const char *const ops[] = {"BatchNormalization", "BatchNormalizationGrad", "FusedBatchNorm",
+                                  "FusedBatchNormGrad", NULL};
 
 const skv_kernel skv_kernel_norm_batch_f32 = {
     .name = "norm_batch_f32",
-    .brief = "BatchNormalization in training and its gradient, in any layout",
+    .brief = "BatchNormalization in training and its gradient, with sum and Relu, in any layout",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

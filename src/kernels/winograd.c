@@ -1,7 +1,8 @@
 /* Which convolutions Winograd's algorithm is for, and how their work is divided. */
 #include "kernels/winograd.h"
 
-bool skv_wino_shape(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_conv_shape *s, skv_why *why) {
+bool skv_wino_shape(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_conv_shape *s,
+                    skv_why *why) {
     int64_t x_dims[4], w_dims[4];
     if (x->dtype != SKIVE_F32 || w->dtype != SKIVE_F32) return skv_decline(why, "not float32");
     if (x->rank != 4 || w->rank != 4) return skv_decline(why, "not of two spatial axes");

@@ -21,16 +21,16 @@ enum {
 
 typedef struct skv_wino {
     int r, t, points;
-    int64_t n, ci, co;        /* channels read and made; for the weight's gradient those of x and dy */
-    int64_t ci_b, co_b;       /* in blocks of 16 */
-    int64_t h, w, oh, ow;     /* of what is read in t x t tiles, and of what stands in 2x2 tiles */
-    int64_t top, left;        /* padding */
-    int64_t rows, columns;    /* of tiles */
-    int64_t tiles, unit;      /* in all; in a unit of work */
-    int64_t v_step, m_step;   /* between points of transformed tiles, in floats */
-    int64_t u_floats;         /* of transformed weights: [point][co_b][ci][16], or [point][ci_b * 16][co_b * 16] */
-    int64_t w_out, w_in;      /* steps of the window's plain weights by made and by read channel */
-    bool turned, relu;        /* the window is read backwards; y = max(y, 0) */
+    int64_t n, ci, co;      /* channels read and made; for the weight's gradient those of x and dy */
+    int64_t ci_b, co_b;     /* in blocks of 16 */
+    int64_t h, w, oh, ow;   /* of what is read in t x t tiles, and of what stands in 2x2 tiles */
+    int64_t top, left;      /* padding */
+    int64_t rows, columns;  /* of tiles */
+    int64_t tiles, unit;    /* in all; in a unit of work */
+    int64_t v_step, m_step; /* between points of transformed tiles, in floats */
+    int64_t u_floats;       /* of transformed weights: [point][co_b][ci][16], or [point][ci_b * 16][co_b * 16] */
+    int64_t w_out, w_in;    /* steps of the window's plain weights by made and by read channel */
+    bool turned, relu;      /* the window is read backwards; y = max(y, 0) */
     int threads;
     size_t u_at, thread_at, thread_bytes, m_at; /* in the scratch; m_at within a thread's part */
 } skv_wino;
@@ -40,6 +40,7 @@ bool skv_wino_suits(const skv_kernel_node *n, const skv_conv_shape *s, skv_why *
 /* Fills all but the scratch's places. */
 void skv_wino_plan(const skv_conv_shape *s, bool by_input, int threads, skv_wino *out);
 /* The convolution's shape from the node's values. */
-bool skv_wino_shape(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_conv_shape *s, skv_why *why);
+bool skv_wino_shape(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_conv_shape *s,
+                    skv_why *why);
 
 #endif

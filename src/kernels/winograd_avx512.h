@@ -66,7 +66,8 @@ SKV_INLINE void skv_wino_window(int r, const __m512 *g, int step, __m512 *o, int
         return;
     }
     const __m512 g3 = g[3 * step], g4 = g[4 * step];
-    const __m512 even = skv_times(-1.0f / 6, skv_plus(skv_plus(g0, g2), g4)), odd = skv_times(-1.0f / 6, skv_plus(g1, g3));
+    const __m512 even = skv_times(-1.0f / 6, skv_plus(skv_plus(g0, g2), g4)),
+                 odd = skv_times(-1.0f / 6, skv_plus(g1, g3));
     const __m512 even2 = skv_times(1.0f / 24, skv_axpy(16, g4, skv_axpy(4, g2, g0)));
     const __m512 odd2 = skv_times(1.0f / 12, skv_axpy(4, g3, g1));
     o[0] = skv_times(0.25f, g0);

@@ -51,8 +51,8 @@ SKV_INLINE void transform_window(int r, const skv_wino *k, const float *w, int64
     const int t = r + 1;
     const int64_t first = block * SKV_WINO_LANES, left = k->co - first;
     const __mmask16 lanes = left >= SKV_WINO_LANES ? 0xffff : (__mmask16)((1u << left) - 1);
-    const __m512i steps = _mm512_mullo_epi32(
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), _mm512_set1_epi32((int)k->w_out));
+    const __m512i steps = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                                             _mm512_set1_epi32((int)k->w_out));
     const float *from = w + first * k->w_out + in * k->w_in;
     __m512 g[25], half[SKV_WINO_POINTS], full[SKV_WINO_POINTS];
     SKV_UNROLL
@@ -71,8 +71,8 @@ SKV_INLINE void transform_window(int r, const skv_wino *k, const float *w, int64
 }
 
 /* m[tile][16 or 32] = sum over ci of v[tile][ci] u[ci][16], for ROWS tiles and `blocks` blocks of made channels. */
-SKV_INLINE void multiply(int rows, int blocks, int64_t ci, const float *v, int64_t v_row, const float *u, int64_t u_block,
-                         float *m, int64_t m_row) {
+SKV_INLINE void multiply(int rows, int blocks, int64_t ci, const float *v, int64_t v_row, const float *u,
+                         int64_t u_block, float *m, int64_t m_row) {
     __m512 acc[SKV_WINO_ROWS];
     SKV_UNROLL
     for (int i = 0; i < rows * blocks; i++) acc[i] = _mm512_setzero_ps();
@@ -128,8 +128,7 @@ SKV_INLINE void write_unit(int t, const skv_wino *k, const float *m, const float
             }
             const int64_t left = k->co - b * SKV_WINO_LANES;
             const __mmask16 lanes = left >= SKV_WINO_LANES ? 0xffff : (__mmask16)((1u << left) - 1);
-            const __m512 shift =
-                bias ? _mm512_maskz_loadu_ps(lanes, bias + b * SKV_WINO_LANES) : _mm512_setzero_ps();
+            const __m512 shift = bias ? _mm512_maskz_loadu_ps(lanes, bias + b * SKV_WINO_LANES) : _mm512_setzero_ps();
             SKV_UNROLL
             for (int p = 0; p < 2; p++) skv_wino_made(t, half + p * t, 1, out + 2 * p, 1);
             SKV_UNROLL

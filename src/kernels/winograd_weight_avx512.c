@@ -69,8 +69,8 @@ SKV_INLINE void read_gradient(int t, const skv_wino *k, const float *dy, int64_t
 }
 
 /* u[row][16 blocks] += sum over tiles of v[tile][row] m[tile][16 blocks], for `rows` read channels. */
-SKV_INLINE void multiply(int rows, int blocks, int64_t count, const float *v, int64_t v_row, const float *m, int64_t m_row,
-                         float *u) {
+SKV_INLINE void multiply(int rows, int blocks, int64_t count, const float *v, int64_t v_row, const float *m,
+                         int64_t m_row, float *u) {
     __m512 acc[16];
     SKV_UNROLL
     for (int i = 0; i < rows; i++) {
@@ -147,7 +147,8 @@ SKV_INLINE void work(int r, const skv_wino *k, const skv_kernel_call *c) {
 #pragma omp for schedule(static)
         for (int part = 0; part < threads; part++) {
             char *own = parts + (size_t)part * k->thread_bytes;
-            float *v = (float *)(void *)own, *m = (float *)(void *)(own + k->m_at), *u = (float *)(void *)(own + k->u_at);
+            float *v = (float *)(void *)own, *m = (float *)(void *)(own + k->m_at),
+                  *u = (float *)(void *)(own + k->u_at);
             memset(u, 0, (size_t)k->u_floats * sizeof(float) + (size_t)made * sizeof(double));
             for (int64_t j = units * part / threads; j < units * (part + 1) / threads; j++) {
                 const int64_t first = j * k->unit, left = k->tiles - first, count = left < k->unit ? left : k->unit;
