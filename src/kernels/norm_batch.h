@@ -17,8 +17,8 @@ typedef struct skv_norm_loops {
     /* sum[m] of x - pivot, square[m] of its squares */
     void (*moments)(const skv_norm_row *r, const float *x, const float *pivot, float *sum, float *square);
     /* y = x * scale + shift + z, not below 0 with relu; z may be NULL */
-    void (*apply)(const skv_norm_row *r, const float *x, const float *z, const float *scale, const float *shift, bool relu,
-                  float *y);
+    void (*apply)(const skv_norm_row *r, const float *x, const float *z, const float *scale, const float *shift,
+                  bool relu, float *y);
     /* sum[m] of g, dot[m] of g * (x - mean); g is dy, or 0 where y is given and not above 0 */
     void (*gradient_sums)(const skv_norm_row *r, const float *dy, const float *x, const float *y, const float *mean,
                           float *sum, float *dot);

@@ -76,8 +76,8 @@ static void moments(const skv_norm_row *r, const float *x, const float *pivot, f
         moments_of(r, r->m, x, pivot, sum, square);
 }
 
-static void apply(const skv_norm_row *r, const float *x, const float *z, const float *scale, const float *shift, bool relu,
-                  float *y) {
+static void apply(const skv_norm_row *r, const float *x, const float *z, const float *scale, const float *shift,
+                  bool relu, float *y) {
     if (r->m == 16 && !z && relu)
         apply_of(r, 16, x, NULL, scale, shift, true, y);
     else if (r->m == 16 && !z)

@@ -44,9 +44,11 @@ static void cost(const skive_node *n, skive_cost *out) {
 }
 
 /* As BatchNormalization's case by hand, which gives -1, -1, 3, -1. */
-#define NORM_IN                                                                                                        \
-    {CASE_F32(2, 2, 1), CASE_VALUES(0, 10, 4, 10)}, {CASE_F32(2), CASE_VALUES(3, 1)},                                  \
-        {CASE_F32(2), CASE_VALUES(1, -1)}, {CASE_F32(2), CASE_VALUES(0, 0)}, {CASE_F32(2), CASE_VALUES(1, 1)}
+#define NORM_IN                                                                       \
+    {CASE_F32(2, 2, 1), CASE_VALUES(0, 10, 4, 10)}, {CASE_F32(2), CASE_VALUES(3, 1)}, \
+        {CASE_F32(2), CASE_VALUES(1, -1)}, {CASE_F32(2), CASE_VALUES(0, 0)}, {        \
+        CASE_F32(2), CASE_VALUES(1, 1)                                                \
+    }
 static const skv_op_case cases[] = {
     {.name = "nothing after",
      CASE_IN(NORM_IN),

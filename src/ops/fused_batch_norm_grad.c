@@ -26,7 +26,8 @@ static skive_status run(const skv_eval *c) {
     inner.n_in = 5;
     inner.n_out = c->n_out < 3 ? c->n_out : 3;
     const skive_status status = skv_op_batch_normalization_grad.run(&inner);
-    for (int64_t i = 0; i < n && c->n_out > 3 && c->out[3]; i++) skive_tensor_set(c->out[3], i, skive_tensor_get(&dz, i));
+    for (int64_t i = 0; i < n && c->n_out > 3 && c->out[3]; i++)
+        skive_tensor_set(c->out[3], i, skive_tensor_get(&dz, i));
     skive_tensor_free(c->ctx, &dz);
     return status;
 }
