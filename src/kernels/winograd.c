@@ -35,8 +35,6 @@ bool skv_wino_suits(const skv_kernel_node *n, const skv_conv_shape *s, skv_why *
     }
     const int64_t least = r == 3 && backward(n) ? MIN_CHANNELS_BACKWARD : MIN_CHANNELS;
     if (s->n < 1 || s->c < least || s->m < least) return skv_decline(why, "few channels");
-    /* The gradient of all inputs has more tiles than the outputs: 36 for 16 where 5x5 makes 8x8 of 12x12. */
-    if (r == 5 && skv_node_is(n->node, "ConvGradInput")) return skv_decline(why, "5x5 by input");
     if ((r + 1) * (r + 1) * s->c > MAX_WEIGHTS / s->m) return skv_decline(why, "many channels");
     return true;
 }
@@ -58,6 +56,17 @@ void skv_wino_plan(const skv_conv_shape *s, bool by_input, int threads, skv_wino
     k.left = by_input ? r - 1 - g->pad_lo[2] : g->pad_lo[2];
     k.w_out = by_input ? r * r : s->c * r * r;
     k.w_in = by_input ? s->c * r * r : r * r;
+    if (by_input && r == 5) {
+        /* 16 tiles instead of 36 where 5x5 makes 8x8 of 12x12. */
+        k.spread = true;
+        k.turned = false;
+        k.h = g->in[1];
+        k.w = g->in[2];
+        k.oh = g->out[1];
+        k.ow = g->out[2];
+        k.top = g->pad_lo[1];
+        k.left = g->pad_lo[2];
+    }
     k.rows = (k.oh + 1) / 2;
     k.columns = (k.ow + 1) / 2;
     k.tiles = k.n * k.rows * k.columns;

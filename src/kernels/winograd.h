@@ -3,7 +3,8 @@
  *
  * With B, G, A the transforms of the interpolation points 0, 1, -1 (r = 3) and 0, 1, -1, 2, -2 (r = 5) and infinity:
  *     forward             Y = A'[(G w G') * (B'x B)]A, summed over the input's channels
- *     gradient by input   the same on dY with the window turned round and channels exchanged
+ *     gradient by input   the same on dY with the window turned round and channels exchanged; or, where the inputs have many
+ *                         more tiles than the outputs, transposed: dX = sum of overlapping tiles B[(G w G') * (A dY A')]B'
  *     gradient by weight  dw = A'[sum over tiles of (G dy G') * (B'x B)]A, of tiles of 2x2 gradients and r x r results
  * where B depends on t alone, and G and A on what stands in the place of window and result. */
 #ifndef SKV_KERNEL_WINOGRAD_H
@@ -31,6 +32,7 @@ typedef struct skv_wino {
     int64_t u_floats;       /* of transformed weights: [point][co_b][ci][16], or [point][ci_b * 16][co_b * 16] */
     int64_t w_out, w_in;    /* steps of the window's plain weights by made and by read channel */
     bool turned, relu;      /* the window is read backwards; y = max(y, 0) */
+    bool spread; /* the transposed algorithm: 2x2 tiles of oh x ow are read, t x t tiles added to h x w */
     int threads;
     size_t u_at, thread_at, thread_bytes, m_at; /* in the scratch; m_at within a thread's part */
 } skv_wino;

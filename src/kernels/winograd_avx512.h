@@ -113,6 +113,30 @@ SKV_INLINE void skv_wino_weight(int t, const __m512 *m, int step, __m512 *o, int
     o[4 * o_step] = skv_plus(skv_axpy(16, sum2, sum), m[5 * step]);
 }
 
+/* A: 2 to 6, of a gradient that is read by the transposed algorithm. */
+SKV_INLINE void skv_wino_spread_read(const __m512 *g, int step, __m512 *o, int o_step) {
+    const __m512 g0 = g[0], g1 = g[step];
+    o[0] = g0;
+    o[o_step] = skv_plus(g0, g1);
+    o[2 * o_step] = skv_minus(g0, g1);
+    o[3 * o_step] = skv_axpy(2, g1, g0);
+    o[4 * o_step] = skv_axpy(-2, g1, g0);
+    o[5 * o_step] = g1;
+}
+
+/* B: 6 to 6, of the sums of products of the transposed algorithm. */
+SKV_INLINE void skv_wino_spread_made(const __m512 *m, int step, __m512 *o) {
+    const __m512 m0 = m[0], m5 = m[5 * step];
+    const __m512 sum = skv_plus(m[step], m[2 * step]), difference = skv_minus(m[step], m[2 * step]);
+    const __m512 sum2 = skv_plus(m[3 * step], m[4 * step]), difference2 = skv_minus(m[3 * step], m[4 * step]);
+    o[0] = skv_times(4, m0);
+    o[step] = skv_axpy(-4, difference, skv_axpy(-2, difference2, skv_times(4, m5)));
+    o[2 * step] = skv_axpy(-5, m0, skv_axpy(-4, sum, skv_minus(_mm512_setzero_ps(), sum2)));
+    o[3 * step] = skv_axpy(2, difference2, skv_axpy(-5, m5, difference));
+    o[4 * step] = skv_plus(m0, skv_plus(sum, sum2));
+    o[5 * step] = m5;
+}
+
 /* A tile's place. */
 typedef struct skv_wino_tile {
     int64_t n, row, column;

@@ -142,17 +142,28 @@ SKV_INLINE void write_unit(int t, const skv_wino *k, const float *m, const float
     }
 }
 
+SKV_INLINE void transform_windows(int r, const skv_wino *k, const float *w, float *u) {
+    const int64_t windows = k->co_b * k->ci;
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < windows; i++) transform_window(r, k, w, i / k->ci, i % k->ci, u);
+}
+
+SKV_INLINE void multiply_points(const skv_wino *k, int64_t count, const float *v, const float *u, float *m) {
+    for (int64_t p = 0; p < k->points; p++) {
+        multiply_point(k, count, v + p * k->v_step, u + p * k->co_b * k->ci * SKV_WINO_LANES, m + p * k->m_step);
+    }
+}
+
 SKV_INLINE void work(int r, const skv_wino *k, const skv_kernel_call *c, const float *bias) {
     const int t = r + 1, threads = k->threads;
-    const int64_t units = (k->tiles + k->unit - 1) / k->unit, windows = k->co_b * k->ci;
+    const int64_t units = (k->tiles + k->unit - 1) / k->unit;
     const float *x = c->in[0], *w = c->in[1];
     float *y = c->out[0];
     char *space = c->scratch;
     float *u = (float *)(void *)(space + k->u_at);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     {
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < windows; i++) transform_window(r, k, w, i / k->ci, i % k->ci, u);
+        transform_windows(r, k, w, u);
 #pragma omp for schedule(static)
         for (int part = 0; part < threads; part++) {
             char *own = space + k->thread_at + (size_t)part * k->thread_bytes;
@@ -160,11 +171,97 @@ SKV_INLINE void work(int r, const skv_wino *k, const skv_kernel_call *c, const f
             for (int64_t j = units * part / threads; j < units * (part + 1) / threads; j++) {
                 const int64_t first = j * k->unit, left = k->tiles - first, count = left < k->unit ? left : k->unit;
                 skv_wino_read_unit(t, k, x, first, count, v);
-                for (int64_t p = 0; p < t * t; p++) {
-                    multiply_point(k, count, v + p * k->v_step, u + p * k->co_b * k->ci * SKV_WINO_LANES,
-                                   m + p * k->m_step);
-                }
+                multiply_points(k, count, v, u, m);
                 write_unit(t, k, m, bias, first, count, y);
+            }
+        }
+    }
+}
+
+/* ---- the transposed algorithm, 5x5 ---- */
+
+static void spread_read(const skv_wino *k, const float *dy, int64_t first, int64_t count, float *v) {
+    enum { T = 6 };
+    const int64_t channels = k->ci_b * SKV_WINO_LANES, plane = k->oh * k->ow * SKV_WINO_LANES;
+    const __m512 none = _mm512_setzero_ps();
+    skv_wino_tile at = skv_wino_tile_at(k, first);
+    for (int64_t i = 0; i < count; i++, skv_wino_tile_next(k, &at)) {
+        const int64_t y0 = 2 * at.row, x0 = 2 * at.column;
+        const bool below = y0 + 1 < k->oh, right = x0 + 1 < k->ow;
+        for (int64_t b = 0; b < k->ci_b; b++) {
+            const float *from = dy + (at.n * k->ci_b + b) * plane + (y0 * k->ow + x0) * SKV_WINO_LANES;
+            float *to = v + i * channels + b * SKV_WINO_LANES;
+            const __m512 d[4] = {_mm512_loadu_ps(from), right ? _mm512_loadu_ps(from + SKV_WINO_LANES) : none,
+                                 below ? _mm512_loadu_ps(from + k->ow * SKV_WINO_LANES) : none,
+                                 below && right ? _mm512_loadu_ps(from + (k->ow + 1) * SKV_WINO_LANES) : none};
+            __m512 half[2 * T], row[T];
+            SKV_UNROLL
+            for (int q = 0; q < 2; q++) skv_wino_spread_read(d + q, 2, half + q, 2); /* [t][2] */
+            SKV_UNROLL
+            for (int p = 0; p < T; p++) {
+                skv_wino_spread_read(half + 2 * p, 1, row, 1);
+                SKV_UNROLL
+                for (int q = 0; q < T; q++) _mm512_storeu_ps(to + (p * T + q) * k->v_step, row[q]);
+            }
+        }
+    }
+    const int64_t full = (count + SKV_WINO_ROWS - 1) / SKV_WINO_ROWS * SKV_WINO_ROWS;
+    for (int p = 0; full > count && p < T * T; p++) {
+        memset(v + p * k->v_step + count * channels, 0, (size_t)((full - count) * channels) * sizeof *v);
+    }
+}
+
+static void spread_add(const skv_wino *k, const float *m, int64_t first, int64_t count, float *dx) {
+    enum { T = 6 };
+    const int64_t channels = k->co_b * SKV_WINO_LANES, plane = k->h * k->w * SKV_WINO_LANES;
+    skv_wino_tile at = skv_wino_tile_at(k, first);
+    for (int64_t i = 0; i < count; i++, skv_wino_tile_next(k, &at)) {
+        const int64_t y0 = 2 * at.row - k->top, x0 = 2 * at.column - k->left;
+        const bool inside = y0 >= 0 && x0 >= 0 && y0 + T <= k->h && x0 + T <= k->w;
+        for (int64_t b = 0; b < k->co_b; b++) {
+            const float *from = m + i * channels + b * SKV_WINO_LANES;
+            float *to = dx + (at.n * k->co_b + b) * plane + (y0 * k->w + x0) * SKV_WINO_LANES;
+            __m512 s[T * T];
+            SKV_UNROLL
+            for (int p = 0; p < T * T; p++) s[p] = _mm512_loadu_ps(from + p * k->m_step);
+            SKV_UNROLL
+            for (int q = 0; q < T; q++) skv_wino_spread_made(s + q, T, s + q);
+            SKV_UNROLL
+            for (int p = 0; p < T; p++) {
+                skv_wino_spread_made(s + p * T, 1, s + p * T);
+                SKV_UNROLL
+                for (int q = 0; q < T; q++) {
+                    float *place = to + (p * k->w + q) * SKV_WINO_LANES;
+                    if (inside || (y0 + p >= 0 && y0 + p < k->h && x0 + q >= 0 && x0 + q < k->w))
+                        _mm512_storeu_ps(place, skv_plus(_mm512_loadu_ps(place), s[p * T + q]));
+                }
+            }
+        }
+    }
+}
+
+/* Tiles overlap within a sample, so each thread has samples of its own. */
+static void work_spread(const skv_wino *k, const skv_kernel_call *c) {
+    const int threads = k->threads;
+    const int64_t each = k->rows * k->columns, sample = k->co_b * SKV_WINO_LANES * k->h * k->w;
+    const float *dy = c->in[0], *w = c->in[1];
+    float *dx = c->out[0];
+    char *space = c->scratch;
+    float *u = (float *)(void *)(space + k->u_at);
+#pragma omp parallel num_threads(threads) if (threads > 1)
+    {
+        transform_windows(5, k, w, u);
+#pragma omp for schedule(static)
+        for (int part = 0; part < threads; part++) {
+            char *own = space + k->thread_at + (size_t)part * k->thread_bytes;
+            float *v = (float *)(void *)own, *m = (float *)(void *)(own + k->m_at);
+            const int64_t begin = k->n * part / threads, end = k->n * (part + 1) / threads;
+            if (end > begin) memset(dx + begin * sample, 0, (size_t)((end - begin) * sample) * sizeof *dx);
+            for (int64_t first = begin * each; first < end * each; first += k->unit) {
+                const int64_t left = end * each - first, count = left < k->unit ? left : k->unit;
+                spread_read(k, dy, first, count, v);
+                multiply_points(k, count, v, u, m);
+                spread_add(k, m, first, count, dx);
             }
         }
     }
@@ -176,7 +273,9 @@ static void work5(const skv_wino *k, const skv_kernel_call *c, const float *bias
 static skive_status run(const skv_kernel_call *c) {
     const skv_wino *k = c->n->state;
     const float *bias = !by_input(c->n) && c->n->n_in > 2 ? c->in[2] : NULL;
-    if (k->r == 3)
+    if (k->spread)
+        work_spread(k, c);
+    else if (k->r == 3)
         work3(k, c, bias);
     else
         work5(k, c, bias);
