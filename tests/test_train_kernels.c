@@ -200,9 +200,9 @@ static void pooling(void **state) {
         skive_value *k = input(g, "k", 3, c, (side - kernel) / stride[0] + 1, (side - kernel) / stride[1] + 1);
         skive_value *w = param(&b, "w", 4, (const int64_t[]){c, c, 1, 1}, -0.3, 0.3);
         if (i % 2) from = skv_emit(&b, "Conv", SKV_IN(x, w), SKV_NONE);
-        skive_value *y = skv_emit(
-            &b, "MaxPool", SKV_IN(from),
-            SKV_ATTRS(SKV_INTS("kernel_shape", ((const int64_t[]){kernel, kernel}), 2), SKV_INTS("strides", stride, 2)));
+        skive_value *y = skv_emit(&b, "MaxPool", SKV_IN(from),
+                                  SKV_ATTRS(SKV_INTS("kernel_shape", ((const int64_t[]){kernel, kernel}), 2),
+                                            SKV_INTS("strides", stride, 2)));
         finish(g, &b, y, k, x);
         compare(ctx, g, "pool_max_f32", 1e-5);
         skive_graph_free(g);

@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "kernels/channels.h"
+#include "kernels/pool_max.h"
 #include "ops/common_conv.h"
 
 typedef struct pool_state {
     skv_channels x, y;
     skv_geometry g;
+    skv_pool_apart apart;
+    bool is_apart, covers; /* windows side by side in blocks of 16; they cover the input */
     int threads;
 } pool_state;
 
@@ -22,6 +25,20 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
         if (x->type.dims[d].size < 1) return skv_decline(why, "empty");
     }
     return true;
+}
+
+static void find_apart(pool_state *st) {
+    const skv_geometry *g = &st->g;
+    st->is_apart = skv_cpu_isa() >= SKV_ISA_AVX512 && st->x.lanes == 16;
+    st->covers = true;
+    st->apart.width = g->in[2];
+    for (int a = 1; a < SKV_SPATIAL; a++) {
+        st->is_apart = st->is_apart && g->kernel[a] == g->stride[a] && g->dilation[a] == 1 && g->pad_lo[a] == 0 &&
+                       g->out[a] * g->stride[a] <= g->in[a];
+        st->covers = st->covers && g->out[a] * g->stride[a] == g->in[a];
+        st->apart.kernel[a - 1] = g->kernel[a];
+        st->apart.out[a - 1] = g->out[a];
+    }
 }
 
 static skive_status prepare(skv_kernel_node *n) {
@@ -38,6 +55,7 @@ static skive_status prepare(skv_kernel_node *n) {
     n->out[0].layout = layout;
     st->x = skv_channels_of(x, layout);
     st->y = skv_channels_of(y, layout);
+    find_apart(st);
     st->threads = st->x.n * st->x.batch_step < 32768 ? 1 : n->threads;
     return SKIVE_OK;
 }
@@ -102,6 +120,10 @@ static inline __attribute__((always_inline)) void pool_window(const pool_state *
 }
 
 static void pool_plane(const pool_state *st, const float *x, float *y) {
+    if (st->is_apart) {
+        skv_pool_max_apart_avx512(&st->apart, x, y);
+        return;
+    }
     const skv_geometry *g = &st->g;
     for (int64_t oh = 0; oh < g->out[1]; oh++) {
         for (int64_t ow = 0; ow < g->out[2]; ow++) {
@@ -122,7 +144,11 @@ static void pool_plane(const pool_state *st, const float *x, float *y) {
 
 static void spread_plane(const pool_state *st, const float *dy, const float *x, const float *y, float *dx) {
     const skv_geometry *g = &st->g;
-    memset(dx, 0, (size_t)(st->x.s * st->x.lanes) * sizeof *dx);
+    if (!st->is_apart || !st->covers) memset(dx, 0, (size_t)(st->x.s * st->x.lanes) * sizeof *dx);
+    if (st->is_apart) {
+        skv_pool_max_spread_avx512(&st->apart, dy, x, y, dx);
+        return;
+    }
     for (int64_t oh = 0; oh < g->out[1]; oh++) {
         for (int64_t ow = 0; ow < g->out[2]; ow++) {
             const window w = window_at(g, oh, ow);

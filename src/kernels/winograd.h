@@ -32,7 +32,7 @@ typedef struct skv_wino {
     int64_t u_floats;       /* of transformed weights: [point][co_b][ci][16], or [point][ci_b * 16][co_b * 16] */
     int64_t w_out, w_in;    /* steps of the window's plain weights by made and by read channel */
     bool turned, relu;      /* the window is read backwards; y = max(y, 0) */
-    bool spread; /* the transposed algorithm: 2x2 tiles of oh x ow are read, t x t tiles added to h x w */
+    bool spread;            /* the transposed algorithm: 2x2 tiles of oh x ow are read, t x t tiles added to h x w */
     int threads;
     size_t u_at, thread_at, thread_bytes, m_at; /* in the scratch; m_at within a thread's part */
 } skv_wino;
