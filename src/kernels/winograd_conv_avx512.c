@@ -46,11 +46,13 @@ static skive_status prepare(skv_kernel_node *n) {
     return scratch(n, k->thread_bytes * (size_t)k->threads, &k->thread_at);
 }
 
+static __mmask16 first_lanes(int64_t n) { return (__mmask16)(n >= SKV_WINO_LANES ? 0xffffu : (1u << n) - 1u); }
+
 /* The window of one read channel and 16 made ones, transformed into u [point][co_b][ci][16]. */
 SKV_INLINE void transform_window(int r, const skv_wino *k, const float *w, int64_t block, int64_t in, float *u) {
     const int t = r + 1;
     const int64_t first = block * SKV_WINO_LANES, left = k->co - first;
-    const __mmask16 lanes = left >= SKV_WINO_LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+    const __mmask16 lanes = first_lanes(left);
     const __m512i steps = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                              _mm512_set1_epi32((int)k->w_out));
     const float *from = w + first * k->w_out + in * k->w_in;
@@ -127,7 +129,7 @@ SKV_INLINE void write_unit(int t, const skv_wino *k, const float *m, const float
                 skv_wino_made(t, column, 1, half + q, t);
             }
             const int64_t left = k->co - b * SKV_WINO_LANES;
-            const __mmask16 lanes = left >= SKV_WINO_LANES ? 0xffff : (__mmask16)((1u << left) - 1);
+            const __mmask16 lanes = first_lanes(left);
             const __m512 shift = bias ? _mm512_maskz_loadu_ps(lanes, bias + b * SKV_WINO_LANES) : _mm512_setzero_ps();
             SKV_UNROLL
             for (int p = 0; p < 2; p++) skv_wino_made(t, half + p * t, 1, out + 2 * p, 1);
