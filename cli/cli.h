@@ -88,6 +88,7 @@ void cli_install_interrupt(void); /* Ctrl-C asks the running job to stop; a seco
 /* ---- tables ---- columns are as wide as they need; numbers to the right */
 typedef struct cli_table cli_table;
 cli_table *cli_table_new(const char *const *heads, size_t n); /* a head that starts with '<' is left-aligned */
+/* Text of more than 52 columns loses its middle. */
 void cli_table_cell(cli_table *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_table_rule(cli_table *t);           /* a line before the next row */
 void cli_table_print(cli_table *t, FILE *f); /* and frees it */

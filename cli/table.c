@@ -42,25 +42,46 @@ cli_table *cli_table_new(const char *const *heads, size_t n) {
     return t;
 }
 
-void cli_table_cell(cli_table *t, const char *format, ...) {
-    char text[256];
-    va_list args;
-    if (!t) return;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    put_copy(t, text);
-}
-
-void cli_table_rule(cli_table *t) {
-    for (size_t i = 0; t && i < t->columns; i++) put(t, NULL);
-}
-
 /* Columns on the screen: bytes that start a character. */
 static size_t width_of(const char *text) {
     size_t n = 0;
     for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
     return n;
+}
+
+/* Names that exporters make up from whole paths would make a table nobody can read: their middle goes. */
+enum { WIDEST = 52, FRONT = 20 };
+
+static char *skip_characters(char *text, size_t n) {
+    while (*text && n--) {
+        do text++;
+        while (((unsigned char)*text & 0xc0) == 0x80);
+    }
+    return text;
+}
+
+static void shorten(char *text) {
+    const size_t width = width_of(text);
+    if (width <= WIDEST) return;
+    char *cut = skip_characters(text, FRONT);
+    const char *back = skip_characters(text, width - (WIDEST - FRONT - 2));
+    memmove(cut + 2, back, strlen(back) + 1);
+    memcpy(cut, "..", 2);
+}
+
+void cli_table_cell(cli_table *t, const char *format, ...) {
+    char text[1024];
+    va_list args;
+    if (!t) return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    shorten(text);
+    put_copy(t, text);
+}
+
+void cli_table_rule(cli_table *t) {
+    for (size_t i = 0; t && i < t->columns; i++) put(t, NULL);
 }
 
 static void print_rule(FILE *f, const size_t *width, size_t columns) {

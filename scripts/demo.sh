@@ -10,7 +10,7 @@ started=$SECONDS
 step() { printf '\n== %s  (%d s so far)\n' "$*" $((SECONDS - started)); }
 
 step "1/6  teacher: vgg-small"
-"$skive" train vgg-small --data $data --epochs "${DEMO_TEACHER_EPOCHS:-6}" --lr 0.05 --augment crop:2,flip -o "$out/teacher.onnx"
+"$skive" train vgg-small --data $data --epochs "${DEMO_TEACHER_EPOCHS:-9}" --lr 0.05 --augment crop:2,flip -o "$out/teacher.onnx"
 
 step "2/6  student: lenet5 at half width, distilled from the teacher"
 "$skive" distill --teacher "$out/teacher.onnx" --student lenet5:0.5 --data $data --epochs "${DEMO_STUDENT_EPOCHS:-10}" \

@@ -208,12 +208,36 @@ static void kept_values_are_shown(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* What is not a number is not hidden by the kernels. */
+static void nan_passes_through_relu(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const skive_type t = skive_type_make(SKIVE_F32, 2, (const int64_t[]){1, 40});
+    skive_tensor in = skv_test_random(ctx, SKIVE_F32, 2, (const int64_t[]){1, 40}, 1, -1, 1), out;
+    (void)state;
+    skv_test_ok(ctx, skive_graph_create(ctx, "test", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &t, &x));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Relu", SKV_IN(x), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    for (int i = 3; i < 40; i += 9) ((float *)in.data)[i] = NAN;
+    skv_test_ok(ctx, skive_graph_run(ctx, g, &in, 1, &out, 1));
+    for (int i = 0; i < 40; i++) assert_int_equal(isnan(((float *)out.data)[i]) != 0, i % 9 == 3);
+    skive_tensor_free(ctx, &in);
+    skive_tensor_free(ctx, &out);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fast_plans_agree_with_the_reference),
         cmocka_unit_test(memory_does_not_overlap),
         cmocka_unit_test(unknown_dimensions_are_asked_for),
         cmocka_unit_test(kept_values_are_shown),
+        cmocka_unit_test(nan_passes_through_relu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,7 @@ static void piece(eltwise_kind kind, const float *a, const float *b, float *y, i
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) {
             const float v = a[i];
-            y[i] = v > 0 ? v : 0.0f;
+            y[i] = v < 0 ? 0.0f : v; /* a NaN stays one */
         }
         break;
     case RELU_GRAD:

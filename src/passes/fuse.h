@@ -4,15 +4,19 @@
 
 #include "passes/pass.h"
 
-/* chain[0] feeds chain[1] and so on, each through its first output and nobody else reads what lies between. In their place
- * comes one node `op` of skive's own domain with the given inputs and attributes, after all attributes of chain[0] if
- * `keep_attrs`. It has the name of chain[0], and its result the name and type of the last one's. */
+/* chain[0] feeds chain[1] and so on, and nobody else reads what lies between. In their place comes one node with the given
+ * inputs and attributes, after all attributes of chain[0] if `keep_attrs`. It has the name of `named`, and each of its
+ * outputs the name, type and uses of the one it stands for. */
 typedef struct skv_fusion {
     skive_node *const *chain;
     size_t n_chain;
+    const skive_node *named; /* NULL: chain[0] */
     const char *op, *domain;
     skive_value *const *inputs;
     size_t n_inputs;
+    skive_value *const
+        *old;     /* what the outputs stand for, NULL where absent; NULL: the first output of the last node */
+    size_t n_old; /* at most SKV_OP_MAX_IO */
     const skv_attr_init *attrs;
     size_t n_attrs;
     bool keep_attrs;
