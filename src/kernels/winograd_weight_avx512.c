@@ -71,7 +71,7 @@ SKV_INLINE void read_gradient(int t, const skv_wino *k, const float *dy, int64_t
 /* u[row][16 blocks] += sum over tiles of v[tile][row] m[tile][16 blocks], for `rows` read channels. */
 SKV_INLINE void multiply(int rows, int blocks, int64_t count, const float *v, int64_t v_row, const float *m,
                          int64_t m_row, float *u) {
-    __m512 acc[16];
+    __m512 acc[20];
     SKV_UNROLL
     for (int i = 0; i < rows; i++) {
         SKV_UNROLL
@@ -95,17 +95,85 @@ SKV_INLINE void multiply(int rows, int blocks, int64_t count, const float *v, in
     }
 }
 
-static void multiply_point(const skv_wino *k, int64_t count, const float *v, const float *m, float *u) {
-    const int64_t v_row = k->ci_b * SKV_WINO_LANES, m_row = k->co_b * SKV_WINO_LANES;
-    int64_t b = 0;
-    for (; b + 2 <= k->co_b; b += 2) {
-        for (int64_t c = 0; c < k->ci; c += 8) {
-            multiply(8, 2, count, v + c, v_row, m + b * SKV_WINO_LANES, m_row, u + c * m_row + b * SKV_WINO_LANES);
+/* Made channels in the last block when they are so few that lanes of read channels are the better ones; 0: they are not. */
+static int few_last(const skv_wino *k) {
+    const int64_t last = k->co - (k->co_b - 1) * SKV_WINO_LANES;
+    return k->co_b > 1 && last <= 2 ? (int)last : 0;
+}
+
+/* The last block of sums turned round: u[made][16 read] += sum over tiles of m[tile][made] v[tile][16 read]. */
+SKV_INLINE void multiply_few(int made, int blocks, int64_t count, const float *v, int64_t v_row, const float *m,
+                             int64_t m_row, float *u) {
+    __m512 acc[4];
+    const int64_t next = SKV_WINO_LANES * m_row;
+    SKV_UNROLL
+    for (int i = 0; i < made * blocks; i++) acc[i] = _mm512_loadu_ps(u + i / blocks * m_row + i % blocks * next);
+    for (int64_t j = 0; j < count; j++) {
+        SKV_UNROLL
+        for (int i = 0; i < made * blocks; i++) {
+            const __m512 x = _mm512_loadu_ps(v + j * v_row + i % blocks * SKV_WINO_LANES);
+            acc[i] = _mm512_fmadd_ps(x, _mm512_set1_ps(m[j * m_row + i / blocks]), acc[i]);
         }
     }
-    for (int64_t c = 0; b < k->co_b && c < k->ci; c += 16) {
-        multiply(16, 1, count, v + c, v_row, m + b * SKV_WINO_LANES, m_row, u + c * m_row + b * SKV_WINO_LANES);
+    SKV_UNROLL
+    for (int i = 0; i < made * blocks; i++) _mm512_storeu_ps(u + i / blocks * m_row + i % blocks * next, acc[i]);
+}
+
+static void multiply_last(const skv_wino *k, int made, int64_t count, const float *v, const float *m, float *u) {
+    const int64_t v_row = k->ci_b * SKV_WINO_LANES, m_row = k->co_b * SKV_WINO_LANES;
+    int64_t b = 0;
+    for (; b + 2 <= k->ci_b; b += 2) {
+        const int64_t c = b * SKV_WINO_LANES;
+        if (made == 1)
+            multiply_few(1, 2, count, v + c, v_row, m, m_row, u + c * m_row);
+        else
+            multiply_few(2, 2, count, v + c, v_row, m, m_row, u + c * m_row);
     }
+    if (b < k->ci_b) {
+        const int64_t c = b * SKV_WINO_LANES;
+        if (made == 1)
+            multiply_few(1, 1, count, v + c, v_row, m, m_row, u + c * m_row);
+        else
+            multiply_few(2, 1, count, v + c, v_row, m, m_row, u + c * m_row);
+    }
+}
+
+static int64_t up_to(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/* Ten or twenty rows at once where they leave fewer of the padding's than eight or sixteen; both fit the registers. */
+static void multiply_point(const skv_wino *k, int64_t count, const float *v, const float *m, float *u) {
+    const int64_t v_row = k->ci_b * SKV_WINO_LANES, m_row = k->co_b * SKV_WINO_LANES;
+    const int last = few_last(k);
+    const int64_t whole = last ? k->co_b - 1 : k->co_b;
+    const bool by_ten = up_to(k->ci, 10) < up_to(k->ci, 8), by_twenty = up_to(k->ci, 20) < up_to(k->ci, 16);
+    int64_t b = 0;
+    for (; b + 2 <= whole; b += 2) {
+        const float *g = m + b * SKV_WINO_LANES;
+        float *to = u + b * SKV_WINO_LANES;
+        for (int64_t c = 0; by_ten && c < k->ci; c += 10)
+            multiply(10, 2, count, v + c, v_row, g, m_row, to + c * m_row);
+        for (int64_t c = 0; !by_ten && c < k->ci; c += 8) multiply(8, 2, count, v + c, v_row, g, m_row, to + c * m_row);
+    }
+    if (b < whole) {
+        const float *g = m + b * SKV_WINO_LANES;
+        float *to = u + b * SKV_WINO_LANES;
+        for (int64_t c = 0; by_twenty && c < k->ci; c += 20)
+            multiply(20, 1, count, v + c, v_row, g, m_row, to + c * m_row);
+        for (int64_t c = 0; !by_twenty && c < k->ci; c += 16)
+            multiply(16, 1, count, v + c, v_row, g, m_row, to + c * m_row);
+    }
+    if (last) multiply_last(k, last, count, v, m + whole * SKV_WINO_LANES, u + whole * SKV_WINO_LANES);
+}
+
+/* A point's sums of 16 made channels, of which the last block may lie turned round. */
+SKV_INLINE __m512 sums_of(const skv_wino *k, const float *u, int64_t block, int64_t in) {
+    const int64_t made = k->co_b * SKV_WINO_LANES, inside = in % SKV_WINO_LANES;
+    const int few = block == k->co_b - 1 ? few_last(k) : 0;
+    const float *at = u + block * SKV_WINO_LANES;
+    if (!few) return _mm512_loadu_ps(at + in * made);
+    float one[SKV_WINO_LANES] = {0};
+    for (int c = 0; c < few; c++) one[c] = at[(in - inside + c) * made + inside];
+    return _mm512_loadu_ps(one);
 }
 
 /* The gradient of the windows from one read channel to 16 made ones. */
@@ -113,12 +181,12 @@ SKV_INLINE void finish_window(int r, const skv_wino *k, const char *parts, int64
     const int t = r + 1;
     const int64_t made = k->co_b * SKV_WINO_LANES, left = k->co - block * SKV_WINO_LANES;
     const int64_t lanes = left < SKV_WINO_LANES ? left : SKV_WINO_LANES;
-    const int64_t at = in * made + block * SKV_WINO_LANES, point = k->ci_b * SKV_WINO_LANES * made;
+    const int64_t point = k->ci_b * SKV_WINO_LANES * made;
     __m512 sum[SKV_WINO_POINTS], half[SKV_WINO_POINTS], full[25];
     for (int p = 0; p < t * t; p++) sum[p] = _mm512_setzero_ps();
     for (int part = 0; part < k->threads; part++) {
         const float *u = (const float *)(const void *)(parts + (size_t)part * k->thread_bytes + k->u_at);
-        for (int p = 0; p < t * t; p++) sum[p] = skv_plus(sum[p], _mm512_loadu_ps(u + p * point + at));
+        for (int p = 0; p < t * t; p++) sum[p] = skv_plus(sum[p], sums_of(k, u + p * point, block, in));
     }
     SKV_UNROLL
     for (int q = 0; q < t; q++) skv_wino_weight(t, sum + q, t, half + q, t); /* [r][t] */
