@@ -48,6 +48,25 @@ static skive_status prepare(skv_kernel_node *n) {
 
 static __mmask16 first_lanes(int64_t n) { return (__mmask16)(n >= SKV_WINO_LANES ? 0xffffu : (1u << n) - 1u); }
 
+enum { FEW = 4 };
+
+/* Has the last block so few made channels that sums over lanes of read channels are the shorter way? */
+static bool few_last(const skv_wino *k) {
+    enum { FOLDING = 16 }; /* what adding up the lanes costs, in multiplications */
+    return k->co_b > 1 && k->co - (k->co_b - 1) * SKV_WINO_LANES <= FEW && FEW * k->ci_b + FOLDING < k->ci;
+}
+
+/* Such a block lies [FEW][ci_b * 16] in the place of [ci][16], zero behind the last read channel. */
+SKV_INLINE void store_few(const skv_wino *k, int64_t in, __m512 weights, float *u) {
+    float one[SKV_WINO_LANES];
+    const int64_t row = k->ci_b * SKV_WINO_LANES;
+    _mm512_storeu_ps(one, weights);
+    for (int c = 0; c < FEW; c++) {
+        u[c * row + in] = one[c];
+        for (int64_t i = k->ci; in == k->ci - 1 && i < row; i++) u[c * row + i] = 0;
+    }
+}
+
 /* The window of one read channel and 16 made ones, transformed into u [point][co_b][ci][16]. */
 SKV_INLINE void transform_window(int r, const skv_wino *k, const float *w, int64_t block, int64_t in, float *u) {
     const int t = r + 1;
@@ -56,6 +75,7 @@ SKV_INLINE void transform_window(int r, const skv_wino *k, const float *w, int64
     const __m512i steps = _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
                                              _mm512_set1_epi32((int)k->w_out));
     const float *from = w + first * k->w_out + in * k->w_in;
+    const bool few = few_last(k);
     __m512 g[25], half[SKV_WINO_POINTS], full[SKV_WINO_POINTS];
     SKV_UNROLL
     for (int i = 0; i < r * r; i++) {
@@ -68,7 +88,11 @@ SKV_INLINE void transform_window(int r, const skv_wino *k, const float *w, int64
     for (int p = 0; p < t; p++) skv_wino_window(r, half + p * r, 1, full + p * t, 1);
     SKV_UNROLL
     for (int p = 0; p < t * t; p++) {
-        _mm512_storeu_ps(u + ((p * k->co_b + block) * k->ci + in) * SKV_WINO_LANES, full[p]);
+        float *to = u + (p * k->co_b + block) * k->ci * SKV_WINO_LANES;
+        if (few && block == k->co_b - 1)
+            store_few(k, in, full[p], to);
+        else
+            _mm512_storeu_ps(to + in * SKV_WINO_LANES, full[p]);
     }
 }
 
@@ -96,19 +120,44 @@ SKV_INLINE void multiply(int rows, int blocks, int64_t ci, const float *v, int64
     }
 }
 
+/* m[tile][FEW of 16] = sums over lanes of v[tile][ci_b * 16] u[FEW][ci_b * 16]; the other lanes are zero. */
+static void multiply_few(const skv_wino *k, int64_t count, const float *v, const float *u, float *m) {
+    const int64_t v_row = k->ci_b * SKV_WINO_LANES, m_row = k->co_b * SKV_WINO_LANES;
+    for (int64_t i = 0; i < count; i++) {
+        __m512 acc[FEW];
+        SKV_UNROLL
+        for (int c = 0; c < FEW; c++) acc[c] = _mm512_setzero_ps();
+        for (int64_t b = 0; b < v_row; b += SKV_WINO_LANES) {
+            const __m512 x = _mm512_loadu_ps(v + i * v_row + b);
+            SKV_UNROLL
+            for (int c = 0; c < FEW; c++) acc[c] = _mm512_fmadd_ps(x, _mm512_loadu_ps(u + c * v_row + b), acc[c]);
+        }
+        /* Pairs, then quads of lanes: four lots of the four sums, then one. */
+        const __m512 low = skv_plus(_mm512_unpacklo_ps(acc[0], acc[1]), _mm512_unpackhi_ps(acc[0], acc[1]));
+        const __m512 high = skv_plus(_mm512_unpacklo_ps(acc[2], acc[3]), _mm512_unpackhi_ps(acc[2], acc[3]));
+        const __m512 four = skv_plus(_mm512_shuffle_ps(low, high, 0x44), _mm512_shuffle_ps(low, high, 0xee));
+        const __m512 two = skv_plus(four, _mm512_shuffle_f32x4(four, four, 0x4e));
+        const __m512 all = skv_plus(two, _mm512_shuffle_f32x4(two, two, 0xb1));
+        _mm512_storeu_ps(m + i * m_row, _mm512_maskz_mov_ps(0xf, all));
+    }
+}
+
 static void multiply_point(const skv_wino *k, int64_t count, const float *v, const float *u, float *m) {
     const int64_t v_row = k->ci_b * SKV_WINO_LANES, m_row = k->co_b * SKV_WINO_LANES, u_block = k->ci * SKV_WINO_LANES;
+    const bool few = few_last(k);
+    const int64_t whole = few ? k->co_b - 1 : k->co_b;
     int64_t b = 0;
-    for (; b + 2 <= k->co_b; b += 2) {
+    for (; b + 2 <= whole; b += 2) {
         for (int64_t i = 0; i < count; i += SKV_WINO_ROWS / 2) {
             multiply(SKV_WINO_ROWS / 2, 2, k->ci, v + i * v_row, v_row, u + b * u_block, u_block,
                      m + i * m_row + b * SKV_WINO_LANES, m_row);
         }
     }
-    for (int64_t i = 0; b < k->co_b && i < count; i += SKV_WINO_ROWS) {
+    for (int64_t i = 0; b < whole && i < count; i += SKV_WINO_ROWS) {
         multiply(SKV_WINO_ROWS, 1, k->ci, v + i * v_row, v_row, u + b * u_block, u_block,
                  m + i * m_row + b * SKV_WINO_LANES, m_row);
     }
+    if (few) multiply_few(k, count, v, u + whole * u_block, m + whole * SKV_WINO_LANES);
 }
 
 SKV_INLINE void write_unit(int t, const skv_wino *k, const float *m, const float *bias, int64_t first, int64_t count,
