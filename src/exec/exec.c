@@ -1,6 +1,5 @@
 /* Running a plan: the arena, the pointers of every step worked out once, and the loop over the steps. */
 #include <string.h>
-#include <sys/mman.h>
 
 #include "exec/plan.h"
 
@@ -46,17 +45,6 @@ static skive_status lay_out_pointers(skive_exec *e) {
     return SKIVE_OK;
 }
 
-/* Large pages spare a training step's arena most of its address translations. Only advice: what it answers is no matter. */
-static void advise_large_pages(unsigned char *p, size_t bytes) {
-#ifdef MADV_HUGEPAGE
-    const size_t page = (size_t)2 << 20, skip = (page - (uintptr_t)p % page) % page;
-    if (bytes < 4 * page || skip > bytes) return;
-    (void)madvise(p + skip, (bytes - skip) / page * page, MADV_HUGEPAGE);
-#else
-    (void)p, (void)bytes;
-#endif
-}
-
 skive_status skive_exec_create(skive_context *ctx, const skive_plan *plan, skive_exec **out) {
     skive_exec *e = NULL;
     *out = NULL;
@@ -64,7 +52,6 @@ skive_status skive_exec_create(skive_context *ctx, const skive_plan *plan, skive
     e->ctx = ctx;
     e->plan = plan;
     skive_status status = skv_alloc(ctx, plan->arena_bytes, &e->arena);
-    if (status == SKIVE_OK) advise_large_pages(e->arena, plan->arena_bytes);
     if (status == SKIVE_OK) status = lay_out_pointers(e);
     if (status != SKIVE_OK) {
         skive_exec_free(e);

@@ -19,18 +19,11 @@ static const struct {
     eltwise_kind kind;
 } kinds[] = {{"Relu", RELU}, {"ReluGrad", RELU_GRAD}, {"Add", ADD}, {"Sub", SUB}, {"Mul", MUL}};
 
-static bool same_shape(const skive_type *a, const skive_type *b) {
-    if (a->rank != b->rank) return false;
-    for (int d = 0; d < a->rank; d++) {
-        if (a->dims[d].size != b->dims[d].size) return false;
-    }
-    return true;
-}
-
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
         if (n->in[i].absent || n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
-        if (!same_shape(&n->in[i].type, &n->out[0].type)) return skv_decline(why, "operands of different shapes");
+        if (!skv_type_same_static(&n->in[i].type, &n->out[0].type))
+            return skv_decline(why, "operands of different shapes");
         if (n->in[i].is_parameter) return skv_decline(why, "an operand is a parameter");
     }
     return true;

@@ -67,7 +67,6 @@ typedef struct product {
     skive_value *x;
     skv_q_grid x_grid;
     skv_q_weights w;
-    const skive_value *ready; /* weights that need no rearranging */
     skv_storage *rows, *bias;
     double *multiplier; /* [m] */
 } product;

@@ -81,7 +81,7 @@ typedef struct addition {
     __m512i least, most, zero;
 } addition;
 
-/* The result rounded and limited on its own grid, then the sum; all of them fit int32 (skv_q8_out.bounded). */
+/* The result rounded and limited on its own grid, then the sum; QConvAdd lets no number on the way leave int32. */
 static inline __attribute__((always_inline)) __m512i add_other(__m512i a, __m512 m, __m128i other, const addition *s) {
     const __m512i v = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(a), m));
     const __m512 mine = _mm512_cvtepi32_ps(_mm512_min_epi32(_mm512_max_epi32(v, s->least), s->most));

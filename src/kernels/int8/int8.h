@@ -101,7 +101,5 @@ static inline const skive_tensor *skv_q8_bias(const skv_kernel_node *n) {
 }
 /* Geometry of a QConv from the types in the node. */
 skive_status skv_q8_conv_shape(const skv_kernel_node *n, skv_conv_shape *out);
-/* A node's first input as a shape-only tensor. */
-skive_tensor skv_q8_header(const skv_kernel_value *v);
 
 #endif

@@ -21,14 +21,14 @@ bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why) {
     return true;
 }
 
-skive_tensor skv_q8_header(const skv_kernel_value *v) {
+static skive_tensor header(const skv_kernel_value *v) {
     skive_tensor t = {.dtype = v->type.dtype, .rank = v->type.rank};
     for (int d = 0; d < t.rank; d++) t.dims[d] = v->type.dims[d].size;
     return t;
 }
 
 skive_status skv_q8_conv_shape(const skv_kernel_node *n, skv_conv_shape *out) {
-    const skive_tensor x = skv_q8_header(&n->in[0]), w = skv_q8_header(&n->in[1]);
+    const skive_tensor x = header(&n->in[0]), w = header(&n->in[1]);
     return skv_conv_shape_make(n->ctx, n->node, x.rank, x.dims, w.rank, w.dims, out);
 }
 
