@@ -66,7 +66,7 @@ static void shorten(char *text) {
     char *cut = skip_characters(text, FRONT);
     const char *back = skip_characters(text, width - (WIDEST - FRONT - 2));
     memmove(cut + 2, back, strlen(back) + 1);
-    memcpy(cut, "..", 2);
+    cut[0] = cut[1] = '.';
 }
 
 void cli_table_cell(cli_table *t, const char *format, ...) {

@@ -81,13 +81,13 @@ static void piece(eltwise_kind kind, const float *a, const float *b, float *y, i
 
 static skive_status run(const skv_kernel_call *c) {
     const eltwise_state *st = c->n->state;
-    const float *a = c->in[0], *b = c->n->n_in > 1 ? c->in[1] : NULL;
+    const float *a = c->in[0], *b = c->n->n_in > 1 ? c->in[1] : a;
     float *y = c->out[0];
     const int threads = st->threads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int t = 0; t < threads; t++) {
         const int64_t first = st->count * t / threads, last = st->count * (t + 1) / threads;
-        piece(st->kind, a + first, b ? b + first : NULL, y + first, last - first);
+        piece(st->kind, a + first, b + first, y + first, last - first);
     }
     return SKIVE_OK;
 }

@@ -51,7 +51,7 @@ static skv_geometry plane_of(int rank, const int64_t *dims) {
 
 static skive_status prepare(skv_kernel_node *n) {
     pool_state *st = NULL;
-    int64_t dims[SKIVE_MAX_RANK];
+    int64_t dims[SKIVE_MAX_RANK] = {0};
     const skive_type *x = &n->in[0].type;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
