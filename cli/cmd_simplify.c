@@ -1,0 +1,203 @@
+/* skive simplify: rewritings that keep a model's meaning, checked by running it before and after. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"output", 'o', "FILE", "the model to write", false},
+    {"passes", 0, "A,B,...", "run these passes only (see --list)", false},
+    {"list", 0, NULL, "print the passes and end", false},
+    {"batch", 'b', "N", "samples of the check, where the model leaves it open (default 1)", false},
+    {"shape", 0, "INPUT=DIMS", "an input's dimensions in the check; may be repeated", true},
+    {"no-check", 0, NULL, "do not run the models", false},
+    {"tolerance", 0, "T", "most the outputs may differ by, of their largest (default 1e-4)", false},
+};
+
+enum { MAX_NAMES = 64, RUNS = 2 };
+
+static skive_status print_list(cli_args *a) {
+    cli_table *t = cli_table_new((const char *const[]){"<pass", "<runs", "<what it does"}, 3);
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; status == SKIVE_OK && i < skive_pass_count(); i++) {
+        skive_pass_info p;
+        status = skive_pass_get(a->ctx, i, &p);
+        if (status != SKIVE_OK) break;
+        cli_table_cell(t, "%s", p.name);
+        cli_table_cell(t, "%s", p.on_request ? "when named" : "always");
+        cli_table_cell(t, "%s", p.brief);
+    }
+    cli_table_print(t, stdout);
+    return status;
+}
+
+/* Splits "A,B" in place. */
+static size_t split(char *text, const char *names[MAX_NAMES]) {
+    size_t n = 0;
+    for (char *at = text; at && *at && n < MAX_NAMES;) {
+        char *comma = strchr(at, ',');
+        if (comma) *comma++ = '\0';
+        if (*at) names[n++] = at;
+        at = comma;
+    }
+    return n;
+}
+
+/* The same numbers for the same input of both models; small enough for an integer to be a valid index. */
+static void fill(skive_tensor *t, uint64_t seed) {
+    uint64_t state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
+    for (int64_t i = 0; i < skive_tensor_count(t); i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        const double unit = (double)(state >> 40) / (double)(1 << 24);
+        const bool is_float = t->dtype == SKIVE_F32 || t->dtype == SKIVE_F64 || t->dtype == SKIVE_F16 || t->dtype == SKIVE_BF16;
+        skive_tensor_set(t, i, is_float ? 2 * unit - 1 : floor(2 * unit));
+    }
+}
+
+typedef struct difference {
+    double most, largest; /* of the outputs: difference, magnitude */
+    bool broken;          /* one is a number where the other is none */
+} difference;
+
+static void hold(const skive_tensor *x, const skive_tensor *y, difference *d) {
+    for (int64_t i = 0; i < skive_tensor_count(x) && i < skive_tensor_count(y); i++) {
+        const double p = skive_tensor_get(x, i), q = skive_tensor_get(y, i);
+        if (p == q || (isnan(p) && isnan(q))) continue;
+        if (!isfinite(p) || !isfinite(q)) d->broken = true;
+        d->most = fmax(d->most, fabs(p - q));
+        d->largest = fmax(d->largest, fmax(fabs(p), fabs(q)));
+    }
+}
+
+static skive_status run_both(skive_exec *const execs[2], const skive_plan *plan, uint64_t seed, difference *d) {
+    skive_tensor x, y;
+    for (size_t i = 0; i < skive_plan_input_count(plan); i++) {
+        for (int k = 0; k < 2; k++) {
+            const skive_status status = skive_exec_input(execs[k], i, &x);
+            if (status != SKIVE_OK) return status;
+            fill(&x, seed + i);
+        }
+    }
+    for (int k = 0; k < 2; k++) {
+        const skive_status status = skive_exec_run(execs[k]);
+        if (status != SKIVE_OK) return status;
+    }
+    for (size_t i = 0; i < skive_plan_output_count(plan); i++) {
+        skive_status status = skive_exec_output(execs[0], i, &x);
+        if (status == SKIVE_OK) status = skive_exec_output(execs[1], i, &y);
+        if (status != SKIVE_OK) return status;
+        hold(&x, &y, d);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status check(cli_args *a, const skive_graph *before, const skive_graph *after, difference *d) {
+    const skive_graph *const graphs[2] = {before, after};
+    skive_plan *plans[2] = {NULL, NULL};
+    skive_exec *execs[2] = {NULL, NULL};
+    int64_t batch = 1;
+    skive_status status = cli_integer(a, "batch", 1, 1000000, &batch);
+    for (int k = 0; status == SKIVE_OK && k < 2; k++) {
+        status = cli_plan(a, graphs[k], batch, 0, &plans[k]);
+        if (status == SKIVE_OK) status = skive_exec_create(a->ctx, plans[k], &execs[k]);
+    }
+    for (uint64_t r = 0; status == SKIVE_OK && r < RUNS; r++) status = run_both(execs, plans[0], 1 + 1000 * r, d);
+    for (int k = 0; k < 2; k++) {
+        skive_exec_free(execs[k]);
+        skive_plan_free(plans[k]);
+    }
+    return status;
+}
+
+static void print_report(const skive_simplify_report *r) {
+    cli_table *t = cli_table_new((const char *const[]){"<pass", "rewritten", "nodes", "bytes of parameters"}, 4);
+    char x[32];
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const skive_simplify_step *s = &r->steps[i];
+        cli_table_cell(t, "%s", s->pass);
+        cli_table_cell(t, "%zu", s->rewritten);
+        cli_table_cell(t, "%+lld", (long long)s->nodes_after - (long long)s->nodes_before);
+        cli_table_cell(t, "%s", cli_thousands(s->bytes_after - s->bytes_before, x, sizeof x));
+    }
+    cli_table_print(t, stdout);
+    printf("\nnodes %zu -> %zu, parameters %s", r->nodes_before, r->nodes_after, cli_thousands(r->bytes_before, x, sizeof x));
+    printf(" -> %s bytes\n", cli_thousands(r->bytes_after, x, sizeof x));
+}
+
+static json_t *report_json(const skive_simplify_report *r, bool checked, const difference *d) {
+    json_t *steps = json_array();
+    for (size_t i = 0; i < r->n_steps; i++) {
+        const skive_simplify_step *s = &r->steps[i];
+        json_array_append_new(steps, json_pack("{s:s, s:I, s:I, s:I}", "pass", s->pass, "rewritten",
+                                               (json_int_t)s->rewritten, "nodes",
+                                               (json_int_t)s->nodes_after - (json_int_t)s->nodes_before, "bytes",
+                                               (json_int_t)(s->bytes_after - s->bytes_before)));
+    }
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "nodes_before", (json_int_t)r->nodes_before, "nodes_after",
+                     (json_int_t)r->nodes_after, "bytes_before", (json_int_t)r->bytes_before, "bytes_after",
+                     (json_int_t)r->bytes_after, "passes", steps, "max_difference",
+                     checked ? json_real(d->most) : json_null());
+}
+
+static skive_status simplify(cli_args *a, const char *output, skive_graph *g, const skive_graph *before) {
+    const char *names[MAX_NAMES], *list = cli_text(a, "passes", NULL);
+    char *copy = list ? strdup(list) : NULL;
+    skive_simplify_options o = skive_simplify_options_default();
+    skive_simplify_report r;
+    difference d = {0};
+    double tolerance = 1e-4;
+    if (list && !copy) return cli_fail(a, SKIVE_ERR_MEMORY, "out of memory");
+    if (list) {
+        o.n_passes = split(copy, names);
+        o.passes = names;
+    }
+    const bool checked = !cli_has(a, "no-check");
+    skive_status status = cli_number(a, "tolerance", &tolerance);
+    if (status == SKIVE_OK) status = skive_simplify(a->ctx, g, &o, &r);
+    if (status == SKIVE_OK && checked) status = check(a, before, g, &d);
+    if (status == SKIVE_OK && checked && (d.broken || d.most > tolerance * fmax(d.largest, 1e-30)))
+        status = cli_fail(a, SKIVE_ERR_NUMERIC, "the simplified model's outputs differ by %.3g; nothing was written",
+                          d.most);
+    if (status == SKIVE_OK) status = cli_save(a, g, output);
+    if (status == SKIVE_OK && a->json) {
+        cli_print_json(report_json(&r, checked, &d));
+    } else if (status == SKIVE_OK && !a->quiet) {
+        print_report(&r);
+        if (checked) printf("outputs on %d random inputs differ by %.3g at most\n", RUNS, d.most);
+    }
+    free(copy);
+    return status;
+}
+
+static skive_status run(cli_args *a) {
+    skive_graph *g = NULL, *before = NULL;
+    if (cli_has(a, "list")) return print_list(a);
+    const char *output = cli_text(a, "output", NULL);
+    if (a->n_positional != 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "simplify needs a MODEL");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "simplify needs -o FILE");
+    skive_status status = cli_check_output(a, output);
+    if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = skive_graph_copy(a->ctx, g, &before);
+    if (status == SKIVE_OK) status = simplify(a, output, g, before);
+    skive_graph_free(before);
+    skive_graph_free(g);
+    return status;
+}
+
+const cli_command cli_command_simplify = {
+    .name = "simplify",
+    .brief = "rewrite a model into fewer nodes of the same meaning",
+    .positional = "MODEL",
+    .min_positional = 0,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details = "Folds constants, merges what is computed twice, takes out nodes that change nothing, and puts\n"
+               "LayerNormalization, Gelu and HardSwish in the place of the arithmetic they were exported as. The result is\n"
+               "standard ONNX of the opset its nodes need. Both models are run on random inputs, and nothing is written\n"
+               "when their outputs differ. BatchNormalization is folded into weights when fold-batchnorm is named.",
+    .examples = "  skive simplify encoder.onnx -o simple.onnx --shape x=1,128,256\n"
+                "  skive simplify --list",
+    .run = run,
+};

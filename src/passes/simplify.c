@@ -1,0 +1,108 @@
+/* The passes whose result is standard ONNX, run by name; see skive/simplify.h. */
+#include <skive/simplify.h>
+#include <string.h>
+
+#include "passes/pass.h"
+
+enum { EXPORTABLE = SKV_PASS_CLEAN | SKV_PASS_INFERENCE | SKV_PASS_NEWER, ROUNDS = 4 };
+
+static const skv_pass *exportable_at(size_t index) {
+    for (size_t i = 0; i < skv_pass_count(); i++) {
+        if ((skv_pass_at(i)->when & EXPORTABLE) && index-- == 0) return skv_pass_at(i);
+    }
+    return NULL;
+}
+
+static bool on_request(const skv_pass *p) { return (p->when & (SKV_PASS_CLEAN | SKV_PASS_NEWER)) == 0; }
+
+size_t skive_pass_count(void) {
+    size_t n = 0;
+    while (exportable_at(n)) n++;
+    return n;
+}
+
+skive_status skive_pass_get(skive_context *ctx, size_t index, skive_pass_info *out) {
+    const skv_pass *p = exportable_at(index);
+    if (!p) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "there is no pass %zu", index);
+    *out = (skive_pass_info){p->name, p->brief, on_request(p)};
+    return SKIVE_OK;
+}
+
+skive_simplify_options skive_simplify_options_default(void) {
+    return (skive_simplify_options){.size = sizeof(skive_simplify_options)};
+}
+
+static int64_t parameter_bytes(const skive_graph *g) {
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        if (g->values[i]->storage) sum += (int64_t)skive_tensor_bytes(skv_value_tensor(g->values[i]));
+    }
+    return sum;
+}
+
+static bool chosen(const skive_simplify_options *o, const skv_pass *p) {
+    if (!o->passes) return !on_request(p);
+    for (size_t i = 0; i < o->n_passes; i++) {
+        if (strcmp(o->passes[i], p->name) == 0) return true;
+    }
+    return false;
+}
+
+static skive_status check_names(skive_context *ctx, const skive_simplify_options *o) {
+    for (size_t i = 0; o->passes && i < o->n_passes; i++) {
+        const skv_pass *p = skv_pass_find(o->passes[i]);
+        if (!p || !(p->when & EXPORTABLE))
+            return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "there is no pass '%s' whose result is standard ONNX",
+                            o->passes[i]);
+    }
+    return SKIVE_OK;
+}
+
+/* One round of the chosen passes; *changed tells whether there is anything left for another. */
+static skive_status round_of(const skv_pass_env *env, skive_graph *g, skive_simplify_report *r, bool *changed) {
+    *changed = false;
+    for (size_t k = 0; k < r->n_steps; k++) {
+        skive_simplify_step *s = &r->steps[k];
+        const size_t nodes = g->n_nodes;
+        const int64_t bytes = parameter_bytes(g);
+        size_t rewritten = 0;
+        SKV_TRY(skv_pass_find(s->pass)->run(env, g, &rewritten));
+        (void)skv_graph_sweep(g);
+        SKV_TRY(skive_graph_infer(g));
+        s->rewritten += rewritten;
+        s->nodes_before += nodes;
+        s->nodes_after += g->n_nodes;
+        s->bytes_before += bytes;
+        s->bytes_after += parameter_bytes(g);
+        *changed = *changed || rewritten > 0 || nodes != g->n_nodes;
+    }
+    return SKIVE_OK;
+}
+
+skive_status skive_simplify(skive_context *ctx, skive_graph *graph, const skive_simplify_options *options,
+                            skive_simplify_report *report) {
+    skive_simplify_options o = skive_simplify_options_default();
+    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    skive_simplify_report r = {.nodes_before = graph->n_nodes, .bytes_before = parameter_bytes(graph)};
+    const skv_pass_env env = {.ctx = ctx};
+    skive_graph *work = NULL;
+    skive_status status = SKIVE_OK;
+    SKV_TRY(check_names(ctx, &o));
+    const skv_pass *p;
+    for (size_t i = 0; (p = exportable_at(i)) && r.n_steps < SKIVE_SIMPLIFY_MAX_PASSES; i++) {
+        if (chosen(&o, p)) r.steps[r.n_steps++].pass = p->name;
+    }
+    SKV_TRY(skive_graph_copy(ctx, graph, &work));
+    SKV_GO(status, done, skive_graph_infer(work));
+    bool changed = true;
+    for (int round = 0; changed && round < ROUNDS; round++) SKV_GO(status, done, round_of(&env, work, &r, &changed));
+    SKV_GO(status, done, skive_graph_check(work));
+    r.nodes_after = work->n_nodes;
+    r.bytes_after = parameter_bytes(work);
+    skive_graph_take(graph, work);
+    if (report) *report = r;
+    return SKIVE_OK;
+done:
+    skive_graph_free(work);
+    return status;
+}
