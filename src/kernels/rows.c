@@ -1,0 +1,122 @@
+/* What works on contiguous rows by itself, f32: LayerNormalization, RMSNormalization, Softmax over the last axis, Gelu. Rows
+ * go to threads whole, so that their number changes nothing. */
+#include "kernels/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernel.h"
+
+enum { PARALLEL_FROM = 1 << 14, CHUNK = 1024 };
+typedef enum row_kind { LAYER, RMS, SOFTMAX, GELU, GELU_TANH } row_kind;
+
+typedef struct row_state {
+    row_kind kind;
+    const skv_row_loops *loops;
+    int64_t rows, n, count; /* Gelu: chunks of `count` elements */
+    double epsilon;
+    int threads;
+} row_state;
+
+static row_kind kind_of(const skive_node *n) {
+    if (skv_node_is(n, "LayerNormalization")) return LAYER;
+    if (skv_node_is(n, "RMSNormalization")) return RMS;
+    if (skv_node_is(n, "Softmax")) return SOFTMAX;
+    return strcmp(skv_attr_string(n, "approximate", "none"), "tanh") == 0 ? GELU_TANH : GELU;
+}
+
+/* Elements of a row: of the axes from `axis` on. */
+static int64_t row_length(const skv_kernel_node *n) {
+    const skive_type *x = &n->in[0].type;
+    const int64_t axis = skv_axis(skv_attr_int(n->node, "axis", -1), x->rank);
+    int64_t length = 1;
+    for (int64_t a = axis < 0 ? x->rank : axis; a < x->rank; a++) length *= x->dims[a].size;
+    return length;
+}
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    const skive_type *x = &n->in[0].type;
+    const row_kind kind = kind_of(n->node);
+    for (size_t i = 0; i < n->n_in; i++) {
+        if (!n->in[i].absent && n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
+    }
+    if (skv_type_count(x) < 1) return skv_decline(why, "empty");
+    if (kind == GELU || kind == GELU_TANH) return true;
+    if (x->rank < 1) return skv_decline(why, "a scalar");
+    if (kind == SOFTMAX && skv_axis(skv_attr_int(n->node, "axis", -1), x->rank) != x->rank - 1)
+        return skv_decline(why, "not over the last axis");
+    for (size_t i = 1; i < n->n_in; i++) {
+        if (!n->in[i].absent && skv_type_count(&n->in[i].type) != row_length(n))
+            return skv_decline(why, "scale or bias is broadcast");
+    }
+    return true;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    row_state *st = NULL;
+    const skv_isa isa = skv_cpu_isa();
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    n->state = st;
+    st->kind = kind_of(n->node);
+    st->loops = isa >= SKV_ISA_AVX512 ? &skv_row_loops_avx512
+                : isa >= SKV_ISA_AVX2 ? &skv_row_loops_avx2
+                                      : &skv_row_loops_scalar;
+    st->epsilon = skv_attr_float(n->node, "epsilon", 1e-5);
+    if (st->kind == GELU || st->kind == GELU_TANH) {
+        size_t bytes;
+        skv_kernel_follow_layout(n); /* the padding's zeros stay zeros */
+        if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &bytes))
+            return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too large");
+        st->count = (int64_t)(bytes / sizeof(float));
+        st->n = CHUNK;
+        st->rows = (st->count + CHUNK - 1) / CHUNK;
+    } else {
+        for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
+        st->count = skv_type_count(&n->in[0].type);
+        st->n = row_length(n);
+        st->rows = st->count / st->n;
+    }
+    st->threads = st->count < PARALLEL_FROM ? 1 : n->threads;
+    n->in_place = 1u;
+    return SKIVE_OK;
+}
+
+static void one_row(const skv_kernel_call *c, const row_state *st, int64_t row) {
+    const int64_t at = row * st->n, left = st->count - at < st->n ? st->count - at : st->n;
+    const float *x = (const float *)c->in[0] + at;
+    float *y = (float *)c->out[0] + at, mean, inverse;
+    switch (st->kind) {
+    case LAYER:
+        st->loops->layer(x, c->in[1], c->n->n_in > 2 ? c->in[2] : NULL, st->epsilon, y, st->n, &mean, &inverse);
+        if (c->n->n_out > 1 && c->out[1]) ((float *)c->out[1])[row] = mean;
+        if (c->n->n_out > 2 && c->out[2]) ((float *)c->out[2])[row] = inverse;
+        break;
+    case RMS: st->loops->rms(x, c->in[1], st->epsilon, y, st->n); break;
+    case SOFTMAX: st->loops->softmax(x, y, st->n); break;
+    case GELU: st->loops->gelu(x, y, left); break;
+    case GELU_TANH: st->loops->gelu_tanh(x, y, left); break;
+    }
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const row_state *st = c->n->state;
+    const int threads = st->threads;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t r = 0; r < st->rows; r++) one_row(c, st, r);
+    return SKIVE_OK;
+}
+
+static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
+
+static const char *const ops[] = {"LayerNormalization", "RMSNormalization", "Softmax", "Gelu", NULL};
+
+const skv_kernel skv_kernel_rows_f32 = {
+    .name = "rows_f32",
+    .brief = "normalization of rows, Softmax over the last axis and Gelu",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};
