@@ -1,6 +1,6 @@
 /* ONNX files: reading into a graph, writing from one, and single tensors (.pb).
  *
- * Read: opset 7 to 21 (newer with a note), weights in initializers, `Constant` nodes, typed fields, sparse form or external
+ * Read: opset 7 to 23 (newer with a note), weights in initializers, `Constant` nodes, typed fields, sparse form or external
  * files. A file is mapped and its weights stay in the map, so loading a large model copies little. Every node is brought to
  * its opset-21 form. Operators skive does not know are kept: the graph can be inspected and written, but not run.
  * Written: opset 13 and up, the least that all nodes need. Files are written whole or not at all. */

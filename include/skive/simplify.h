@@ -12,7 +12,7 @@ extern "C" {
 /* The passes whose result is standard ONNX, in the order they run. Strings live for ever. */
 typedef struct skive_pass_info {
     const char *name, *brief;
-    bool on_request; /* runs only when named: it fixes the statistics of BatchNormalization */
+    bool on_request; /* runs only when named: it fixes the statistics of BatchNormalization, or needs opset 23 */
 } skive_pass_info;
 SKIVE_API size_t skive_pass_count(void);
 SKIVE_API skive_status skive_pass_get(skive_context *ctx, size_t index, skive_pass_info *out);

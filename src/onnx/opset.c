@@ -61,5 +61,6 @@ int skv_onnx_ir_version(int opset) {
     if (opset <= 14) return 7;
     if (opset <= 18) return 8;
     if (opset <= 20) return 9;
-    return 10;
+    if (opset <= 22) return 10;
+    return 11;
 }

@@ -4,7 +4,7 @@
 
 #include "passes/pass.h"
 
-enum { EXPORTABLE = SKV_PASS_CLEAN | SKV_PASS_INFERENCE | SKV_PASS_NEWER, ROUNDS = 4 };
+enum { EXPORTABLE = SKV_PASS_CLEAN | SKV_PASS_INFERENCE | SKV_PASS_NEWER | SKV_PASS_REQUEST, ROUNDS = 4 };
 
 static const skv_pass *exportable_at(size_t index) {
     for (size_t i = 0; i < skv_pass_count(); i++) {

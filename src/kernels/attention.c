@@ -1,0 +1,142 @@
+/* Attention, f32, without past: head by head, the keys are transposed once; then, STRIP queries at a time, their scores, the
+ * softmax and the sum of values follow while the strip lies in cache. The matrix of all scores never exists. */
+#include "kernels/attention.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernel.h"
+#include "kernels/rows.h"
+#include "ops/common_attention.h"
+
+enum { STRIP = 16, PAD = 32 }; /* PAD: columns a tile may take at once */
+
+typedef struct attention_state {
+    skv_attention a;
+    const skv_attention_loops *products;
+    const skv_row_loops *rows;
+    int64_t padded;     /* keys, up to a whole number of tiles */
+    size_t each;        /* floats of scratch a thread */
+    int threads;
+} attention_state;
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    for (size_t i = 0; i < n->n_in; i++) {
+        if (n->in[i].absent) continue;
+        if (i > SKV_ATT_MASK) return skv_decline(why, "past keys");
+        if (n->in[i].type.dtype != SKIVE_F32 && !(i == SKV_ATT_MASK && n->in[i].type.dtype == SKIVE_BOOL))
+            return skv_decline(why, "not float32");
+        if (skv_type_count(&n->in[i].type) < 1) return skv_decline(why, "empty");
+    }
+    for (size_t o = 1; o < n->n_out; o++) {
+        if (!n->out[o].absent) return skv_decline(why, "more than the first output is wanted");
+    }
+    if (skv_attr_float(n->node, "softcap", 0) > 0) return skv_decline(why, "softcap");
+    return true;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    attention_state *st = NULL;
+    const skive_type *in[SKV_ATT_INPUTS] = {NULL};
+    const skv_isa isa = skv_cpu_isa();
+    for (size_t i = 0; i < n->n_in && i < SKV_ATT_INPUTS; i++) {
+        if (n->in[i].absent) continue;
+        in[i] = &n->in[i].type;
+        n->in[i].layout = SKV_PLAIN;
+    }
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    n->state = st;
+    st->a = skv_attention_of(n->node, in);
+    st->products = isa >= SKV_ISA_AVX512 ? &skv_attention_loops_avx512
+                   : isa >= SKV_ISA_AVX2 ? &skv_attention_loops_avx2
+                                         : &skv_attention_loops_scalar;
+    st->rows = isa >= SKV_ISA_AVX512 ? &skv_row_loops_avx512
+               : isa >= SKV_ISA_AVX2 ? &skv_row_loops_avx2
+                                     : &skv_row_loops_scalar;
+    st->padded = (st->a.kv_len + PAD - 1) / PAD * PAD;
+    const int64_t heads = st->a.batch * st->a.q_heads;
+    st->threads = heads < n->threads ? (int)heads : n->threads;
+    size_t bytes;
+    if (!skv_mul_size((size_t)st->padded, (size_t)(st->a.size + STRIP), &st->each) ||
+        !skv_mul_size(st->each, sizeof(float), &bytes) ||
+        !skv_mul_size(bytes, (size_t)st->threads, &n->scratch_bytes))
+        return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too many keys");
+    return SKIVE_OK;
+}
+
+static void add_mask(const skv_attention *a, const void *mask, int64_t b, int64_t h, int64_t i, float *s, int64_t n) {
+    const int64_t at = b * a->mask_step[0] + h * a->mask_step[1] + i * a->mask_step[2], step = a->mask_step[3];
+    const int64_t known = a->mask_len < n ? a->mask_len : n;
+    if (a->bool_mask) {
+        const uint8_t *m = (const uint8_t *)mask + at;
+        for (int64_t j = 0; j < known; j++) s[j] = m[j * step] ? s[j] : -INFINITY;
+    } else {
+        const float *m = (const float *)mask + at;
+        for (int64_t j = 0; j < known; j++) s[j] += m[j * step];
+    }
+    for (int64_t j = known; j < n; j++) s[j] = -INFINITY;
+}
+
+/* Scores of one query to probabilities. A query that sees no key gets zeros. */
+static void finish_row(const attention_state *st, const void *mask, int64_t b, int64_t h, int64_t i, float *s) {
+    const skv_attention *a = &st->a;
+    const int64_t n = a->causal && i + 1 < a->kv_len ? i + 1 : a->kv_len;
+    const float scale = (float)a->scale;
+    for (int64_t j = 0; j < n; j++) s[j] *= scale;
+    if (a->has_mask) add_mask(a, mask, b, h, i, s, n);
+    bool any = !a->has_mask;
+    for (int64_t j = 0; !any && j < n; j++) any = s[j] != -INFINITY;
+    if (any) st->rows->softmax(s, s, n);
+    for (int64_t j = any ? n : 0; j < a->kv_len; j++) s[j] = 0;
+}
+
+static void one_head(const skv_kernel_call *c, const attention_state *st, int64_t head, float *scratch) {
+    const skv_attention *a = &st->a;
+    const int64_t b = head / a->q_heads, h = head % a->q_heads, shared = h / (a->q_heads / a->kv_heads);
+    const int64_t q_row = a->packed ? a->q_heads : 1, kv_row = a->packed ? a->kv_heads : 1;
+    const float *q = (const float *)c->in[0] + skv_attention_at(a->packed, b, h, 0, a->q_heads, a->q_len, a->size);
+    const float *k = (const float *)c->in[1] + skv_attention_at(a->packed, b, shared, 0, a->kv_heads, a->kv_len, a->size);
+    const float *v = (const float *)c->in[2] + skv_attention_at(a->packed, b, shared, 0, a->kv_heads, a->kv_len, a->v_size);
+    float *y = (float *)c->out[0] + skv_attention_at(a->packed, b, h, 0, a->q_heads, a->q_len, a->v_size);
+    const void *mask = a->has_mask ? c->in[SKV_ATT_MASK] : NULL;
+    float *turned = scratch, *s = scratch + a->size * st->padded; /* [size][padded]; [STRIP][padded] */
+    for (int64_t d = 0; d < a->size; d++) {
+        for (int64_t j = 0; j < st->padded; j++)
+            turned[d * st->padded + j] = j < a->kv_len ? k[j * kv_row * a->size + d] : 0;
+    }
+    for (int64_t i = 0; i < a->q_len; i += STRIP) {
+        const int64_t m = a->q_len - i < STRIP ? a->q_len - i : STRIP;
+        st->products->product(m, st->padded, a->size, q + i * q_row * a->size, q_row * a->size, turned, st->padded, s,
+                              st->padded);
+        for (int64_t r = 0; r < m; r++) finish_row(st, mask, b, h, i + r, s + r * st->padded);
+        st->products->product(m, a->v_size, a->kv_len, s, st->padded, v, kv_row * a->v_size, y + i * q_row * a->v_size,
+                              q_row * a->v_size);
+    }
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const attention_state *st = c->n->state;
+    const int64_t heads = st->a.batch * st->a.q_heads;
+    const int threads = st->threads;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int t = 0; t < threads; t++) {
+        for (int64_t h = heads * t / threads; h < heads * (t + 1) / threads; h++)
+            one_head(c, st, h, (float *)c->scratch + (size_t)t * st->each);
+    }
+    return SKIVE_OK;
+}
+
+static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
+
+static const char *const ops[] = {"Attention", NULL};
+
+const skv_kernel skv_kernel_attention_f32 = {
+    .name = "attention_f32",
+    .brief = "attention in strips of queries, scores kept in cache",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};
