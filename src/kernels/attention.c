@@ -15,8 +15,8 @@ typedef struct attention_state {
     skv_attention a;
     const skv_attention_loops *products;
     const skv_row_loops *rows;
-    int64_t padded;     /* keys, up to a whole number of tiles */
-    size_t each;        /* floats of scratch a thread */
+    int64_t padded; /* keys, up to a whole number of tiles */
+    size_t each;    /* floats of scratch a thread */
     int threads;
 } attention_state;
 
@@ -58,8 +58,7 @@ static skive_status prepare(skv_kernel_node *n) {
     st->threads = heads < n->threads ? (int)heads : n->threads;
     size_t bytes;
     if (!skv_mul_size((size_t)st->padded, (size_t)(st->a.size + STRIP), &st->each) ||
-        !skv_mul_size(st->each, sizeof(float), &bytes) ||
-        !skv_mul_size(bytes, (size_t)st->threads, &n->scratch_bytes))
+        !skv_mul_size(st->each, sizeof(float), &bytes) || !skv_mul_size(bytes, (size_t)st->threads, &n->scratch_bytes))
         return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too many keys");
     return SKIVE_OK;
 }
@@ -95,8 +94,10 @@ static void one_head(const skv_kernel_call *c, const attention_state *st, int64_
     const int64_t b = head / a->q_heads, h = head % a->q_heads, shared = h / (a->q_heads / a->kv_heads);
     const int64_t q_row = a->packed ? a->q_heads : 1, kv_row = a->packed ? a->kv_heads : 1;
     const float *q = (const float *)c->in[0] + skv_attention_at(a->packed, b, h, 0, a->q_heads, a->q_len, a->size);
-    const float *k = (const float *)c->in[1] + skv_attention_at(a->packed, b, shared, 0, a->kv_heads, a->kv_len, a->size);
-    const float *v = (const float *)c->in[2] + skv_attention_at(a->packed, b, shared, 0, a->kv_heads, a->kv_len, a->v_size);
+    const float *k =
+        (const float *)c->in[1] + skv_attention_at(a->packed, b, shared, 0, a->kv_heads, a->kv_len, a->size);
+    const float *v =
+        (const float *)c->in[2] + skv_attention_at(a->packed, b, shared, 0, a->kv_heads, a->kv_len, a->v_size);
     float *y = (float *)c->out[0] + skv_attention_at(a->packed, b, h, 0, a->q_heads, a->q_len, a->v_size);
     const void *mask = a->has_mask ? c->in[SKV_ATT_MASK] : NULL;
     float *turned = scratch, *s = scratch + a->size * st->padded; /* [size][padded]; [STRIP][padded] */

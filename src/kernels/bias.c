@@ -10,7 +10,8 @@ typedef struct bias_state {
 
 static bool is_vector(const skive_type *t, const skive_type *y) {
     int64_t last = y->rank > 0 ? y->dims[y->rank - 1].size : 0;
-    return t->rank >= 1 && t->rank <= y->rank && last > 0 && t->dims[t->rank - 1].size == last && skv_type_count(t) == last;
+    return t->rank >= 1 && t->rank <= y->rank && last > 0 && t->dims[t->rank - 1].size == last &&
+           skv_type_count(t) == last;
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {

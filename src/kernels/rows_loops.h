@@ -21,8 +21,8 @@ static void softmax(const float *x, float *y, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] *= by;
 }
 
-static void layer(const float *x, const float *scale, const float *bias, double epsilon, float *y, int64_t n, float *mean,
-                  float *inverse) {
+static void layer(const float *x, const float *scale, const float *bias, double epsilon, float *y, int64_t n,
+                  float *mean, float *inverse) {
     float sum = 0, square = 0;
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; i++) sum += x[i];

@@ -5,12 +5,9 @@
 #include "ops/common_attention.h"
 
 static const skv_attr_spec attrs[] = {
-    {"is_causal", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"kv_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"q_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"qk_matmul_output_mode", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"scale", SKV_ATTR_FLOAT, SKV_OPTIONAL},
-    {"softcap", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+    {"is_causal", SKV_ATTR_INT, SKV_OPTIONAL},         {"kv_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"q_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},       {"qk_matmul_output_mode", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"scale", SKV_ATTR_FLOAT, SKV_OPTIONAL},           {"softcap", SKV_ATTR_FLOAT, SKV_OPTIONAL},
     {"softmax_precision", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
@@ -136,8 +133,7 @@ static void cost(const skive_node *n, skive_cost *out) {
     const int64_t sizes[] = {a.batch, a.q_heads, a.q_len, a.kv_len};
     int64_t scores = 1;
     for (int i = 0; i < 4; i++) scores = skv_mul_sat(scores, sizes[i] > 0 ? sizes[i] : 1);
-    out->macs =
-        skv_add_sat(out->macs, skv_mul_sat(scores, (a.size > 0 ? a.size : 1) + (a.v_size > 0 ? a.v_size : 1)));
+    out->macs = skv_add_sat(out->macs, skv_mul_sat(scores, (a.size > 0 ? a.size : 1) + (a.v_size > 0 ? a.v_size : 1)));
     out->operations = skv_add_sat(out->operations, skv_mul_sat(scores, 4));
 }
 
@@ -156,32 +152,46 @@ static const skv_op_case cases[] = {
     {.name = "by hand", /* scores 0 and ln 3: probabilities 1/4 and 3/4 */
      CASE_IN({CASE_F32(1, 1, 1, 1), CASE_VALUES(1)}, {CASE_F32(1, 1, 2, 1), CASE_VALUES(0, 1.0986122886681098)},
              {CASE_F32(1, 1, 2, 2), CASE_VALUES(4, 0, 8, 4)}),
-     .n_out = 1, CASE_EXPECT(7, 3), CASE_OUT(1, 1, 1, 2)},
+     .n_out = 1,
+     CASE_EXPECT(7, 3),
+     CASE_OUT(1, 1, 1, 2)},
     {.name = "causal by hand", /* the first query sees the first key only */
      CASE_IN({CASE_F32(1, 1, 2, 1), CASE_VALUES(1, 0)}, {CASE_F32(1, 1, 2, 1), CASE_VALUES(1, 5)},
              {CASE_F32(1, 1, 2, 1), CASE_VALUES(2, 6)}),
-     CASE_ATTRS(CASE_INT("is_causal", 1)), .n_out = 1, CASE_EXPECT(2, 4)},
+     CASE_ATTRS(CASE_INT("is_causal", 1)),
+     .n_out = 1,
+     CASE_EXPECT(2, 4)},
     {.name = "a query without keys gives 0",
      CASE_IN({CASE_F32(1, 1, 1, 1), CASE_VALUES(1)}, {CASE_F32(1, 1, 2, 1), CASE_VALUES(1, 5)},
              {CASE_F32(1, 1, 2, 1), CASE_VALUES(2, 6)}, {CASE_BOOL(1, 2), CASE_VALUES(0, 0), .constant = true}),
-     .n_out = 1, CASE_EXPECT(0)},
-    {.name = "packed heads", CASE_IN({CASE_F32(2, 3, 4)}, {CASE_F32(2, 5, 4)}, {CASE_F32(2, 5, 6)}),
-     CASE_ATTRS(CASE_INT("q_num_heads", 2), CASE_INT("kv_num_heads", 2)), .n_out = 1, CASE_OUT(2, 3, 6)},
+     .n_out = 1,
+     CASE_EXPECT(0)},
+    {.name = "packed heads",
+     CASE_IN({CASE_F32(2, 3, 4)}, {CASE_F32(2, 5, 4)}, {CASE_F32(2, 5, 6)}),
+     CASE_ATTRS(CASE_INT("q_num_heads", 2), CASE_INT("kv_num_heads", 2)),
+     .n_out = 1,
+     CASE_OUT(2, 3, 6)},
     {.name = "grouped queries, softcap and scale",
      CASE_IN({CASE_F32(1, 4, 3, 2)}, {CASE_F32(1, 2, 3, 2)}, {CASE_F32(1, 2, 3, 2)}),
-     CASE_ATTRS(CASE_FLT("softcap", 0.8), CASE_FLT("scale", 0.9), CASE_INT("is_causal", 1)), .n_out = 1},
+     CASE_ATTRS(CASE_FLT("softcap", 0.8), CASE_FLT("scale", 0.9), CASE_INT("is_causal", 1)),
+     .n_out = 1},
     {.name = "added mask, its gradient too",
      CASE_IN({CASE_F32(2, 2, 3, 2)}, {CASE_F32(2, 2, 4, 2)}, {CASE_F32(2, 2, 4, 2)}, {CASE_F32(2, 1, 3, 4)}),
      .n_out = 1},
     {.name = "short mask", /* the third key is masked */
      CASE_IN({CASE_F32(1, 1, 1, 1), CASE_VALUES(0)}, {CASE_F32(1, 1, 3, 1)},
              {CASE_F32(1, 1, 3, 1), CASE_VALUES(2, 4, 100)}, {CASE_F32(1, 2), CASE_VALUES(0, 0), .constant = true}),
-     .n_out = 1, CASE_EXPECT(3), .no_grad = true},
+     .n_out = 1,
+     CASE_EXPECT(3),
+     .no_grad = true},
     {.name = "past",
      CASE_IN({CASE_F32(1, 1, 1, 1), CASE_VALUES(0)}, {CASE_F32(1, 1, 1, 1), CASE_VALUES(3)},
              {CASE_F32(1, 1, 1, 1), CASE_VALUES(6)}, CASE_ABSENT, {CASE_F32(1, 1, 1, 1), CASE_VALUES(1)},
              {CASE_F32(1, 1, 1, 1), CASE_VALUES(2)}),
-     CASE_ATTRS(CASE_INT("is_causal", 1)), .n_out = 4, CASE_EXPECT(4), .no_grad = true},
+     CASE_ATTRS(CASE_INT("is_causal", 1)),
+     .n_out = 4,
+     CASE_EXPECT(4),
+     .no_grad = true},
 };
 
 const skv_op skv_op_attention = {

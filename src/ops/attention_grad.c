@@ -7,12 +7,9 @@
 #include "ops/common_attention.h"
 
 static const skv_attr_spec attrs[] = {
-    {"is_causal", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"kv_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"q_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"qk_matmul_output_mode", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"scale", SKV_ATTR_FLOAT, SKV_OPTIONAL},
-    {"softcap", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+    {"is_causal", SKV_ATTR_INT, SKV_OPTIONAL},         {"kv_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"q_num_heads", SKV_ATTR_INT, SKV_OPTIONAL},       {"qk_matmul_output_mode", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"scale", SKV_ATTR_FLOAT, SKV_OPTIONAL},           {"softcap", SKV_ATTR_FLOAT, SKV_OPTIONAL},
     {"softmax_precision", SKV_ATTR_INT, SKV_OPTIONAL},
 };
 
@@ -127,7 +124,8 @@ static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(1, 1, 1, 1), CASE_VALUES(1)}, {CASE_F32(1, 1, 1, 1), CASE_VALUES(1)},
              {CASE_F32(1, 1, 2, 1), CASE_VALUES(0, 1.0986122886681098)}, {CASE_F32(1, 1, 2, 1), CASE_VALUES(4, 8)}),
-     .n_out = 3, CASE_EXPECT(0.8239592165010824)},
+     .n_out = 3,
+     CASE_EXPECT(0.8239592165010824)},
 };
 
 const skv_op skv_op_attention_grad = {

@@ -139,8 +139,8 @@ skive_status skv_attention_join(skive_context *ctx, const skv_attention *a, cons
     return SKIVE_OK;
 }
 
-void skv_attention_row(const skv_attention *a, const double *q, const double *k, const double *mask, int64_t b, int64_t h,
-                       int64_t i, double *stage[4]) {
+void skv_attention_row(const skv_attention *a, const double *q, const double *k, const double *mask, int64_t b,
+                       int64_t h, int64_t i, double *stage[4]) {
     const double *query = q + skv_attention_at(a->packed, b, h, i, a->q_heads, a->q_len, a->size);
     const double *keys = k + (b * a->kv_heads + h / (a->q_heads / a->kv_heads)) * a->kv_len * a->size;
     double most = -INFINITY, sum = 0;
@@ -151,7 +151,8 @@ void skv_attention_row(const skv_attention *a, const double *q, const double *k,
         if (a->causal && j > i + a->past_len) bias = -INFINITY;
         if (a->has_mask && j >= a->mask_len) bias = -INFINITY;
         if (a->has_mask && j < a->mask_len) {
-            const double m = mask[b * a->mask_step[0] + h * a->mask_step[1] + i * a->mask_step[2] + j * a->mask_step[3]];
+            const double m =
+                mask[b * a->mask_step[0] + h * a->mask_step[1] + i * a->mask_step[2] + j * a->mask_step[3]];
             bias += !a->bool_mask ? m : m != 0 ? 0 : -INFINITY;
         }
         stage[0][j] = dot * a->scale;

@@ -10,8 +10,9 @@ typedef struct skv_attention {
     int64_t batch, q_heads, kv_heads, q_len, new_len, past_len, kv_len, size, v_size;
     bool packed; /* 3 dimensions, [batch][position][head][size]; otherwise [batch][head][position][size] */
     bool causal, has_mask, bool_mask;
-    int64_t mask_step[4], mask_len; /* of [batch][head][query][key], 0 where broadcast; keys from mask_len on are masked */
-    double scale, softcap;          /* softcap 0: none */
+    int64_t mask_step[4],
+        mask_len;          /* of [batch][head][query][key], 0 where broadcast; keys from mask_len on are masked */
+    double scale, softcap; /* softcap 0: none */
 } skv_attention;
 
 /* in[i] static or NULL, checked by inference before. */
@@ -29,7 +30,7 @@ skive_status skv_attention_join(skive_context *ctx, const skv_attention *a, cons
                                 int64_t size, double **out);
 /* One query against all keys. stage[0] scaled products, [1] after softcap, [2] with the mask, [3] probabilities; each [kv_len].
  * A query that may see no key has probabilities of 0. */
-void skv_attention_row(const skv_attention *a, const double *q, const double *k, const double *mask, int64_t b, int64_t h,
-                       int64_t i, double *stage[4]);
+void skv_attention_row(const skv_attention *a, const double *q, const double *k, const double *mask, int64_t b,
+                       int64_t h, int64_t i, double *stage[4]);
 
 #endif

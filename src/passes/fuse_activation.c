@@ -88,7 +88,8 @@ static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node 
         for (int step = 0; x && step < MAX_STEPS; step++, x = one_back(env, x)) {
             static const double nothing[4] = {0};
             skv_polynomial c;
-            if (!skv_match_polynomial(env, n->inputs[0], x, NULL, c) || !same_numbers(c, s->argument, nothing)) continue;
+            if (!skv_match_polynomial(env, n->inputs[0], x, NULL, c) || !same_numbers(c, s->argument, nothing))
+                continue;
             skive_value *result = find_result(env, s, x, n->outputs[0], n->outputs[0], MAX_STEPS / 2);
             if (!result) continue;
             SKV_TRY(skv_match_replace(g, result, s->op, SKV_IN(x),

@@ -85,7 +85,8 @@ static bool is_attention(const skv_pass_env *env, const skive_node *n, attention
     const skive_type *q = &out->q->type, *k = &out->turned_k->type, *v = &out->v->type;
     if (q->rank != rank || k->rank != rank || v->rank != rank) return false;
     for (int a = 0; a < rank - 2; a++) { /* MatMul would broadcast, Attention does not */
-        if (q->dims[a].size < 1 || q->dims[a].size != k->dims[a].size || q->dims[a].size != v->dims[a].size) return false;
+        if (q->dims[a].size < 1 || q->dims[a].size != k->dims[a].size || q->dims[a].size != v->dims[a].size)
+            return false;
     }
     return true;
 }
@@ -102,8 +103,7 @@ static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node 
     SKV_TRY(b.status);
     const skv_attr_init attrs[] = {SKV_FLT("scale", m.scale), SKV_INT("q_num_heads", 1), SKV_INT("kv_num_heads", 1)};
     ++*changes;
-    return skv_match_replace(g, n->outputs[0], "Attention",
-                             m.mask ? SKV_IN(m.q, k, m.v, m.mask) : SKV_IN(m.q, k, m.v),
+    return skv_match_replace(g, n->outputs[0], "Attention", m.mask ? SKV_IN(m.q, k, m.v, m.mask) : SKV_IN(m.q, k, m.v),
                              (skv_attr_list){attrs, apart ? 1 : 3});
 }
 

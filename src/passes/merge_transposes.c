@@ -28,8 +28,8 @@ static skive_status merge_transposes(const skv_pass_env *env, skive_node *n, siz
     return skv_node_set_input(n, 0, before->inputs[0]);
 }
 
-static const char *const unary[] = {"Relu", "Gelu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "LeakyRelu", "Elu",
-                                    "Erf",  "Abs",  "Neg",     "Sqrt", "Exp",       "Identity"};
+static const char *const unary[] = {"Relu", "Gelu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "LeakyRelu",
+                                    "Elu",  "Erf",  "Abs",     "Neg",  "Sqrt",      "Exp",         "Identity"};
 
 /* Transpose, element by element, Transpose: the second one moves to the front and meets the first. */
 static skive_status move_transpose(const skv_pass_env *env, skive_node *n, size_t *changes) {
@@ -44,7 +44,8 @@ static skive_status move_transpose(const skv_pass_env *env, skive_node *n, size_
     skive_value *x = before->inputs[0];
     int64_t outer[SKIVE_MAX_RANK], inner[SKIVE_MAX_RANK], both[SKIVE_MAX_RANK];
     int rank, inner_rank;
-    if (!permutation(n, outer, &rank) || !permutation(before, inner, &inner_rank) || rank != inner_rank) return SKIVE_OK;
+    if (!permutation(n, outer, &rank) || !permutation(before, inner, &inner_rank) || rank != inner_rank)
+        return SKIVE_OK;
     for (int i = 0; i < rank; i++) {
         if (outer[i] < 0 || outer[i] >= rank) return SKIVE_OK;
         both[i] = inner[outer[i]];

@@ -18,6 +18,10 @@ expect 0 'weight s8' "$skive" quantize student.onnx --data $data --samples 50 --
 expect 0 'latency +median' "$skive" bench int8.onnx --threads 1 --runs 5 --seconds 0.01
 expect 0 '"p50"' "$skive" bench teacher.onnx --runs 5 --seconds 0.01 --json
 expect 0 'Gemm' "$skive" explain teacher.onnx
+expect 0 'differ by' "$skive" simplify teacher.onnx -o simple.onnx
+expect 0 '"max_difference": 0' "$skive" simplify teacher.onnx -o simple.onnx --passes merge-duplicates --json
+expect 0 'when named' "$skive" simplify --list
+expect 2 'no-such' "$skive" simplify teacher.onnx -o simple.onnx --passes no-such
 expect 0 'same class' "$skive" compare teacher.onnx student.onnx pruned.onnx int8.onnx --data $data --seconds 0.01 --report report.json
 expect 0 '"mcnemar_p"' cat report.json
 
@@ -59,7 +63,7 @@ expect 0 '' cmp whole.onnx second.onnx
 # Help for people, for machines, for man.
 expect 0 'Usage: skive SUBCOMMAND' "$skive" --help
 expect 0 'Exit status' "$skive" --help
-for command in train inspect eval distill prune quantize run bench explain compare; do
+for command in train inspect eval distill prune quantize run bench simplify explain compare; do
     expect 0 "Usage: skive $command" "$skive" $command --help
     expect 0 "Usage: skive $command" "$skive" help $command
 done
