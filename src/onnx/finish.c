@@ -56,7 +56,8 @@ static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
         take_outer_types(sub);
         SKV_TRY(canonical_graph(im, sub));
     }
-    if (!n->op || *n->domain) return SKIVE_OK;
+    if (!n->op) return skv_onnx_import_contrib(n);
+    if (*n->domain) return SKIVE_OK;
     if (opset < 7) {
         SKV_TRY(skv_onnx_upgrade_legacy(im->source, n));
         opset = 7;

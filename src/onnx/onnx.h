@@ -88,6 +88,11 @@ skive_status skv_onnx_expand_functions(skv_onnx_source *source, Onnx__ModelProto
 /* Brings a node written for opset 6 to the form of opset 7 (explicit broadcasting, test-mode flags). */
 skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n);
 
+/* ---- contrib.c ---- */
+
+/* Puts standard nodes in the place of one of com.microsoft, where its form has such; otherwise it stays. */
+skive_status skv_onnx_import_contrib(skive_node *n);
+
 /* ---- attribute.c ---- */
 
 /* Sets one attribute of `n`. Kinds a graph cannot hold are dropped with a note and remembered on the node, so that it is

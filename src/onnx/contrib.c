@@ -1,0 +1,195 @@
+/* Operators of the domain com.microsoft, which onnxruntime's tools put into models, become the standard nodes they stand for.
+ * One in a form that has no such equivalent (packed past, padding masks, ...) stays, and is told of as unsupported. */
+#include <math.h>
+#include <string.h>
+
+#include "onnx/onnx_import.h"
+#include "ops/common_nn.h"
+
+typedef struct rewriting {
+    skv_builder b;
+    const skive_node *n;
+    skive_value *out[SKV_OP_MAX_IO]; /* in place of the node's outputs; all NULL: the node stays */
+} rewriting;
+
+static skive_value *in(const rewriting *r, size_t i) { return skv_node_in(r->n, i); }
+static bool wanted(const rewriting *r, uint32_t o) {
+    const skive_value *v = o < r->n->n_outputs ? r->n->outputs[o] : NULL;
+    return v && (v->n_uses || v->output_uses);
+}
+static skive_value *two(rewriting *r, const char *op, skive_value *x, skive_value *y) {
+    return skv_emit(&r->b, op, SKV_IN(x, y), SKV_NONE);
+}
+static skive_value *plus(rewriting *r, skive_value *x, skive_value *y) { return x && y ? two(r, "Add", x, y) : x; }
+static skive_value *scalar(rewriting *r, const skive_value *like, double x) {
+    return skv_emit_scalar(&r->b, like->type.dtype == SKIVE_DTYPE_NONE ? SKIVE_F32 : like->type.dtype, x);
+}
+
+static void gelu(rewriting *r) { r->out[0] = skv_emit(&r->b, "Gelu", SKV_IN(in(r, 0)), SKV_NONE); }
+static void bias_gelu(rewriting *r) {
+    r->out[0] = skv_emit(&r->b, "Gelu", SKV_IN(plus(r, in(r, 0), in(r, 1))), SKV_NONE);
+}
+static void fast_gelu(rewriting *r) {
+    r->out[0] =
+        skv_emit(&r->b, "Gelu", SKV_IN(plus(r, in(r, 0), in(r, 1))), SKV_ATTRS(SKV_STR("approximate", "tanh")));
+}
+static void quick_gelu(rewriting *r) {
+    skive_value *x = in(r, 0), *by = scalar(r, x, skv_attr_float(r->n, "alpha", 1.702));
+    r->out[0] = two(r, "Mul", x, skv_emit(&r->b, "Sigmoid", SKV_IN(two(r, "Mul", x, by)), SKV_NONE));
+}
+
+static void simplified_norm(rewriting *r) {
+    if (wanted(r, 1)) return;
+    r->out[0] = skv_emit(&r->b, "RMSNormalization", SKV_IN(in(r, 0), in(r, 1)),
+                         SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", -1)),
+                                   SKV_FLT("epsilon", skv_attr_float(r->n, "epsilon", 1e-5))));
+}
+
+static skive_value *skipped_sum(rewriting *r, size_t bias) {
+    skive_value *sum = plus(r, two(r, "Add", in(r, 0), in(r, 1)), in(r, bias));
+    if (wanted(r, 3)) r->out[3] = sum;
+    return sum;
+}
+static skive_value *layer_norm(rewriting *r, skive_value *x, skive_value *scale, skive_value *bias) {
+    const skv_attr_list attrs =
+        SKV_ATTRS(SKV_INT("axis", -1), SKV_FLT("epsilon", skv_attr_float(r->n, "epsilon", 1e-12)));
+    return skv_emit(&r->b, "LayerNormalization", bias ? SKV_IN(x, scale, bias) : SKV_IN(x, scale), attrs);
+}
+static void skip_norm(rewriting *r) {
+    if (!wanted(r, 1) && !wanted(r, 2)) r->out[0] = layer_norm(r, skipped_sum(r, 4), in(r, 2), in(r, 3));
+}
+static void skip_simplified_norm(rewriting *r) {
+    if (wanted(r, 1) || wanted(r, 2)) return;
+    r->out[0] = skv_emit(&r->b, "RMSNormalization", SKV_IN(skipped_sum(r, 3), in(r, 2)),
+                         SKV_ATTRS(SKV_INT("axis", -1), SKV_FLT("epsilon", skv_attr_float(r->n, "epsilon", 1e-12))));
+}
+
+static void embed_norm(rewriting *r) {
+    skive_value *ids = in(r, 0), *segments = in(r, 1), *places = in(r, 8), *at;
+    if (wanted(r, 1) || in(r, 7)) return;
+    if (places) {
+        at = two(r, "Gather", in(r, 3), places);
+    } else { /* the first ones, as many as there are ids in a sequence */
+        skive_value *length =
+            skv_emit(&r->b, "Shape", SKV_IN(ids), SKV_ATTRS(SKV_INT("start", 1), SKV_INT("end", 2)));
+        skive_value *zero = skv_emit_ints(&r->b, (const int64_t[]){0}, 1);
+        at = skv_emit(&r->b, "Slice", SKV_IN(in(r, 3), zero, length, zero), SKV_NONE);
+    }
+    skive_value *sum = two(r, "Add", two(r, "Gather", in(r, 2), ids), at);
+    if (segments && in(r, 4)) sum = two(r, "Add", sum, two(r, "Gather", in(r, 4), segments));
+    if (wanted(r, 2)) r->out[2] = sum;
+    r->out[0] = layer_norm(r, sum, in(r, 5), in(r, 6));
+}
+
+static skive_value *last_two_swapped(rewriting *r, skive_value *x) {
+    int64_t perm[SKIVE_MAX_RANK];
+    const int rank = x->type.rank;
+    for (int i = 0; i < rank; i++) perm[i] = i < rank - 2 ? i : 2 * rank - 3 - i;
+    return skv_emit(&r->b, "Transpose", SKV_IN(x), SKV_ATTRS(SKV_INTS("perm", perm, (size_t)rank)));
+}
+static void fused_mat_mul(rewriting *r) {
+    skive_value *x[2] = {in(r, 0), in(r, 1)};
+    const int64_t turn[2] = {skv_attr_int(r->n, "transA", 0), skv_attr_int(r->n, "transB", 0)};
+    if (skv_attr_int(r->n, "transBatchA", 0) || skv_attr_int(r->n, "transBatchB", 0)) return;
+    for (int i = 0; i < 2; i++) {
+        if (!turn[i] || x[i]->type.rank == 1) continue; /* a vector is not turned */
+        if (x[i]->type.rank < 2) return;
+        x[i] = last_two_swapped(r, x[i]);
+    }
+    const double alpha = skv_attr_float(r->n, "alpha", 1);
+    r->out[0] = two(r, "MatMul", x[0], x[1]);
+    if (alpha != 1 && r->out[0]) r->out[0] = two(r, "Mul", r->out[0], scalar(r, x[0], alpha));
+}
+
+/* Attention on heads that lie side by side. */
+static skive_value *attend(rewriting *r, skive_value *const qkv[3], skive_value *mask) {
+    const int64_t heads = skv_attr_int(r->n, "num_heads", 0);
+    const double scale = skv_attr_float(r->n, "scale", 0);
+    const skv_attr_init attrs[] = {SKV_INT("q_num_heads", heads), SKV_INT("kv_num_heads", heads),
+                                   SKV_INT("is_causal", skv_attr_int(r->n, "unidirectional", 0)),
+                                   SKV_FLT("scale", scale)};
+    return skv_emit(&r->b, "Attention",
+                    mask ? SKV_IN(qkv[0], qkv[1], qkv[2], mask) : SKV_IN(qkv[0], qkv[1], qkv[2]),
+                    (skv_attr_list){attrs, scale != 0 ? 4 : 3});
+}
+static bool only_inputs(const rewriting *r, uint32_t allowed) {
+    for (uint32_t i = 0; i < r->n->n_inputs; i++) {
+        if (r->n->inputs[i] && !(allowed >> i & 1)) return false;
+    }
+    return skv_attr_int(r->n, "num_heads", 0) > 0 && !wanted(r, 1) && !wanted(r, 2);
+}
+/* The three equal parts of x along its last axis. */
+static bool thirds(rewriting *r, skive_value *x, int64_t width, skive_value *out[3]) {
+    if (width < 3 || width % 3 != 0) return false;
+    skive_value *sizes = skv_emit_ints(&r->b, (const int64_t[]){width / 3, width / 3, width / 3}, 3);
+    return skv_emit_n(&r->b, "Split", SKV_IN(x, sizes), SKV_ATTRS(SKV_INT("axis", -1)), out, 3) != NULL;
+}
+static int64_t width_of(const skive_value *v) {
+    return v && v->type.rank > 0 ? v->type.dims[v->type.rank - 1].size : -1;
+}
+static void multi_head(rewriting *r) { /* query key value [bias] - [attention bias] */
+    skive_value *qkv[3] = {in(r, 0), in(r, 1), in(r, 2)}, *parts[3];
+    if (!only_inputs(r, 0x2f) || !qkv[1] || !qkv[2] || qkv[0]->type.rank != 3 || qkv[1]->type.rank != 3) return;
+    if (in(r, 3)) {
+        if (width_of(qkv[0]) < 1 || 3 * width_of(qkv[0]) != width_of(in(r, 3))) return;
+        if (!thirds(r, in(r, 3), width_of(in(r, 3)), parts)) return;
+        for (int i = 0; i < 3; i++) qkv[i] = two(r, "Add", qkv[i], parts[i]);
+    }
+    r->out[0] = attend(r, qkv, in(r, 5));
+}
+static void joint_attention(rewriting *r) { /* input weights bias - - attention bias */
+    skive_value *parts[3];
+    if (!only_inputs(r, 0x27) || skv_node_attr(r->n, "qkv_hidden_sizes") || skv_attr_int(r->n, "do_rotary", 0)) return;
+    const int64_t width = width_of(in(r, 1));
+    if (width < 3 || width % 3 != 0) return;
+    if (!thirds(r, plus(r, two(r, "MatMul", in(r, 0), in(r, 1)), in(r, 2)), width, parts)) return;
+    r->out[0] = attend(r, parts, in(r, 5));
+}
+
+static const struct {
+    const char *op, *domain;
+    uint32_t least_inputs;
+    void (*rewrite)(rewriting *r);
+} known[] = {
+    {"Gelu", "com.microsoft", 1, gelu},
+    {"BiasGelu", "com.microsoft", 2, bias_gelu},
+    {"FastGelu", "com.microsoft", 1, fast_gelu},
+    {"QuickGelu", "com.microsoft", 1, quick_gelu},
+    {"SimplifiedLayerNormalization", "", 2, simplified_norm},
+    {"SimplifiedLayerNormalization", "com.microsoft", 2, simplified_norm},
+    {"SkipLayerNormalization", "com.microsoft", 3, skip_norm},
+    {"SkipSimplifiedLayerNormalization", "com.microsoft", 3, skip_simplified_norm},
+    {"EmbedLayerNormalization", "com.microsoft", 7, embed_norm},
+    {"FusedMatMul", "com.microsoft", 2, fused_mat_mul},
+    {"MultiHeadAttention", "com.microsoft", 3, multi_head},
+    {"Attention", "com.microsoft", 2, joint_attention},
+};
+
+static skive_status replace(rewriting *r, skive_node *n) {
+    const char *names[SKV_OP_MAX_IO] = {NULL};
+    for (uint32_t o = 0; o < n->n_outputs && o < SKV_OP_MAX_IO; o++) {
+        if (!n->outputs[o] || !r->out[o]) continue;
+        names[o] = n->outputs[o]->name;
+        SKV_TRY(skv_value_replace_uses(n->outputs[o], r->out[o], true));
+    }
+    SKV_TRY(skv_graph_remove_node(n));
+    for (uint32_t o = 0; o < SKV_OP_MAX_IO; o++) {
+        if (names[o]) SKV_TRY(skv_value_rename(r->out[o], names[o]));
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_onnx_import_contrib(skive_node *n) {
+    for (size_t k = 0; k < SKV_COUNT(known); k++) {
+        if (strcmp(known[k].op, n->op_type) != 0 || strcmp(known[k].domain, n->domain) != 0) continue;
+        rewriting r = {.b = skv_build(n->graph), .n = n};
+        for (uint32_t i = 0; i < known[k].least_inputs; i++) {
+            const bool optional = known[k].rewrite == embed_norm && (i == 1 || i == 4);
+            if (!skv_node_in(n, i) && !optional) return SKIVE_OK; /* the check of the graph tells */
+        }
+        known[k].rewrite(&r);
+        if (r.b.status != SKIVE_OK) return skv_fail_prefix(n->graph->ctx, r.b.status, "%s", n->name);
+        return r.out[0] ? replace(&r, n) : SKIVE_OK;
+    }
+    return SKIVE_OK;
+}
