@@ -162,7 +162,7 @@ static void opset_can_be_asked_for(void **state) {
     skive_graph *g = small_network(ctx);
     void *bytes_out;
     size_t n;
-    static const int ir[][2] = {{13, 7}, {15, 8}, {17, 8}, {19, 9}, {21, 10}};
+    static const int ir[][2] = {{13, 7}, {15, 8}, {17, 8}, {19, 9}, {21, 10}, {23, 11}};
     for (size_t i = 0; i < 5; i++) {
         skive_onnx_save_options o = skive_onnx_save_options_default();
         o.opset = ir[i][0];
@@ -176,8 +176,8 @@ static void opset_can_be_asked_for(void **state) {
     skive_onnx_save_options o = skive_onnx_save_options_default();
     o.opset = 12;
     skv_test_fails(ctx, skive_onnx_serialize(ctx, g, &o, &bytes_out, &n), SKIVE_ERR_ARGUMENT, "opset 12");
-    o.opset = 22;
-    skv_test_fails(ctx, skive_onnx_serialize(ctx, g, &o, &bytes_out, &n), SKIVE_ERR_ARGUMENT, "opset 22");
+    o.opset = 24;
+    skv_test_fails(ctx, skive_onnx_serialize(ctx, g, &o, &bytes_out, &n), SKIVE_ERR_ARGUMENT, "opset 24");
     skive_graph_free(g);
     skv_test_context_end(ctx);
 }

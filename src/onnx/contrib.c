@@ -30,8 +30,7 @@ static void bias_gelu(rewriting *r) {
     r->out[0] = skv_emit(&r->b, "Gelu", SKV_IN(plus(r, in(r, 0), in(r, 1))), SKV_NONE);
 }
 static void fast_gelu(rewriting *r) {
-    r->out[0] =
-        skv_emit(&r->b, "Gelu", SKV_IN(plus(r, in(r, 0), in(r, 1))), SKV_ATTRS(SKV_STR("approximate", "tanh")));
+    r->out[0] = skv_emit(&r->b, "Gelu", SKV_IN(plus(r, in(r, 0), in(r, 1))), SKV_ATTRS(SKV_STR("approximate", "tanh")));
 }
 static void quick_gelu(rewriting *r) {
     skive_value *x = in(r, 0), *by = scalar(r, x, skv_attr_float(r->n, "alpha", 1.702));
@@ -70,8 +69,7 @@ static void embed_norm(rewriting *r) {
     if (places) {
         at = two(r, "Gather", in(r, 3), places);
     } else { /* the first ones, as many as there are ids in a sequence */
-        skive_value *length =
-            skv_emit(&r->b, "Shape", SKV_IN(ids), SKV_ATTRS(SKV_INT("start", 1), SKV_INT("end", 2)));
+        skive_value *length = skv_emit(&r->b, "Shape", SKV_IN(ids), SKV_ATTRS(SKV_INT("start", 1), SKV_INT("end", 2)));
         skive_value *zero = skv_emit_ints(&r->b, (const int64_t[]){0}, 1);
         at = skv_emit(&r->b, "Slice", SKV_IN(in(r, 3), zero, length, zero), SKV_NONE);
     }
@@ -108,8 +106,7 @@ static skive_value *attend(rewriting *r, skive_value *const qkv[3], skive_value 
     const skv_attr_init attrs[] = {SKV_INT("q_num_heads", heads), SKV_INT("kv_num_heads", heads),
                                    SKV_INT("is_causal", skv_attr_int(r->n, "unidirectional", 0)),
                                    SKV_FLT("scale", scale)};
-    return skv_emit(&r->b, "Attention",
-                    mask ? SKV_IN(qkv[0], qkv[1], qkv[2], mask) : SKV_IN(qkv[0], qkv[1], qkv[2]),
+    return skv_emit(&r->b, "Attention", mask ? SKV_IN(qkv[0], qkv[1], qkv[2], mask) : SKV_IN(qkv[0], qkv[1], qkv[2]),
                     (skv_attr_list){attrs, scale != 0 ? 4 : 3});
 }
 static bool only_inputs(const rewriting *r, uint32_t allowed) {
