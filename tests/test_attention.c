@@ -148,6 +148,36 @@ static void layer_norm_is_found(void **state) {
     check_form(norm_not, "LayerNormalization", 0, 0);
 }
 
+static skive_value *root_mean_square(skv_builder *b, skive_value *x, bool cubed) {
+    skive_value *square = two(b, "Pow", cubed ? one(b, "Abs", x) : x, number(b, cubed ? 3 : 2));
+    return one(b, "Sqrt", two(b, "Add", mean(b, square), number(b, 1e-6)));
+}
+static skive_value *rms_llama(skive_context *ctx, skv_builder *b, skive_value *x) {
+    skive_value *by = two(b, "Div", number(b, 1), root_mean_square(b, x, false));
+    return two(b, "Mul", vector(ctx, b->graph, 19, 1), two(b, "Mul", x, by));
+}
+static skive_value *rms_divided(skive_context *ctx, skv_builder *b, skive_value *x) {
+    return two(b, "Mul", two(b, "Div", x, root_mean_square(b, x, false)), vector(ctx, b->graph, 19, 1));
+}
+static skive_value *rms_not(skive_context *ctx, skv_builder *b, skive_value *x) {
+    return two(b, "Mul", two(b, "Div", x, root_mean_square(b, x, true)), vector(ctx, b->graph, 19, 1));
+}
+
+static void rms_norm_is_found(void **state) {
+    (void)state;
+    static const struct {
+        build_fn build;
+        size_t times;
+    } forms[] = {{rms_llama, 1}, {rms_divided, 1}, {rms_not, 0}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = build(ctx, forms[i].build);
+        check_simplified(ctx, g, "fuse-rms-norm", "RMSNormalization", forms[i].times, forms[i].times);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 /* ---- Gelu, HardSwish ---- */
 
 static skive_value *half_erf(skv_builder *b, skive_value *x) {
@@ -322,9 +352,13 @@ static void allocations_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(layer_norm_is_found),  cmocka_unit_test(activations_are_found),
-        cmocka_unit_test(graphs_are_cleaned),   cmocka_unit_test(unknown_passes_are_refused),
-        cmocka_unit_test(attention_is_found),   cmocka_unit_test(causal_kernel),
+        cmocka_unit_test(rms_norm_is_found),
+        cmocka_unit_test(layer_norm_is_found),
+        cmocka_unit_test(activations_are_found),
+        cmocka_unit_test(graphs_are_cleaned),
+        cmocka_unit_test(unknown_passes_are_refused),
+        cmocka_unit_test(attention_is_found),
+        cmocka_unit_test(causal_kernel),
         cmocka_unit_test(allocations_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
