@@ -22,7 +22,7 @@ static skive_value *two(rewriting *r, const char *op, skive_value *x, skive_valu
 }
 static skive_value *plus(rewriting *r, skive_value *x, skive_value *y) { return x && y ? two(r, "Add", x, y) : x; }
 static skive_value *scalar(rewriting *r, const skive_value *like, double x) {
-    return skv_emit_scalar(&r->b, like->type.dtype == SKIVE_DTYPE_NONE ? SKIVE_F32 : like->type.dtype, x);
+    return skv_emit_scalar(&r->b, !like || like->type.dtype == SKIVE_DTYPE_NONE ? SKIVE_F32 : like->type.dtype, x);
 }
 
 static void gelu(rewriting *r) { r->out[0] = skv_emit(&r->b, "Gelu", SKV_IN(in(r, 0)), SKV_NONE); }
@@ -90,6 +90,7 @@ static void fused_mat_mul(rewriting *r) {
     const int64_t turn[2] = {skv_attr_int(r->n, "transA", 0), skv_attr_int(r->n, "transB", 0)};
     if (skv_attr_int(r->n, "transBatchA", 0) || skv_attr_int(r->n, "transBatchB", 0)) return;
     for (int i = 0; i < 2; i++) {
+        if (!x[i]) return;
         if (!turn[i] || x[i]->type.rank == 1) continue; /* a vector is not turned */
         if (x[i]->type.rank < 2) return;
         x[i] = last_two_swapped(r, x[i]);

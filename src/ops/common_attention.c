@@ -30,7 +30,7 @@ skv_attention skv_attention_of(const skive_node *n, const skive_type *const in[S
     a.q_len = dim(q, -2);
     a.new_len = dim(k, -2);
     a.past_len = in[SKV_ATT_PAST_K] ? dim(in[SKV_ATT_PAST_K], 2) : 0;
-    a.kv_len = a.new_len < 0 || a.past_len < 0 ? -1 : a.new_len + a.past_len;
+    a.kv_len = a.new_len < 0 || a.past_len < 0 ? -1 : skv_add_sat(a.new_len, a.past_len);
     const int64_t qs = dim(q, -1), vs = dim(v, -1);
     a.size = qs < 0 || !a.packed ? qs : a.q_heads > 0 ? qs / a.q_heads : -1;
     a.v_size = vs < 0 || !a.packed ? vs : a.kv_heads > 0 ? vs / a.kv_heads : -1;

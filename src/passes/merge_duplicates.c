@@ -1,17 +1,28 @@
 /* What is computed twice is computed once: nodes of the same op, attributes and inputs become one, and so do equal constants.
  * Parameters that can be trained stay apart, for training would move them apart. */
+#include <math.h>
 #include <string.h>
 
 #include "passes/pass.h"
+
+/* A zero's sign counts. */
+static bool same_float(double a, double b) { return a == b && signbit(a) == signbit(b); }
+
+static bool same_floats(const skv_attr *a, const skv_attr *b) {
+    for (size_t i = 0; i < a->n; i++) {
+        if (!same_float(a->floats[i], b->floats[i])) return false;
+    }
+    return true;
+}
 
 static bool same_attr(const skv_attr *a, const skv_attr *b) {
     if (a->type != b->type || strcmp(a->name, b->name) != 0 || a->n != b->n) return false;
     switch (a->type) {
     case SKV_ATTR_INT: return a->i == b->i;
-    case SKV_ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+    case SKV_ATTR_FLOAT: return same_float(a->f, b->f);
     case SKV_ATTR_STRING: return memcmp(a->s, b->s, a->n) == 0;
     case SKV_ATTR_INTS: return a->n == 0 || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0;
-    case SKV_ATTR_FLOATS: return a->n == 0 || memcmp(a->floats, b->floats, a->n * sizeof *a->floats) == 0;
+    case SKV_ATTR_FLOATS: return same_floats(a, b);
     case SKV_ATTR_TENSOR: return a->tensor == b->tensor;
     case SKV_ATTR_STRINGS:
     case SKV_ATTR_GRAPH: break;
