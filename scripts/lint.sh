@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/format.sh --check
-cmake --preset clang >/dev/null
-cmake --build build-clang -j "$(nproc)"
-scripts/docs.sh build-clang --check
-git ls-files -z 'src/*.c' 'cli/*.c' | xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build-clang --quiet
+cmake --preset fuzz >/dev/null
+cmake --build build-fuzz -j "$(nproc)"
+scripts/docs.sh build-fuzz --check
+git ls-files -z 'src/*.c' 'cli/*.c' | xargs -0 -n 1 -P "$(nproc)" clang-tidy -p build-fuzz --quiet

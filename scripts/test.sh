@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold: the tests with gcc and warnings as errors, the same under the sanitizers (threads: the test that is
-# about them), a build with clang, and a user's program against the installed library. Ends with the figures of the full run.
+# about them), a build with clang whose fuzz targets search for a minute each, and a user's program against the installed library.
+# Ends with the figures of the full run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -11,9 +12,12 @@ say "gcc, warnings are errors"
 cmake --preset ci >/dev/null
 cmake --build build-ci -j "$jobs"
 
-say "clang, warnings are errors"
-cmake --preset clang >/dev/null
-cmake --build build-clang -j "$jobs"
+say "clang, warnings are errors, sanitizers, fuzz targets"
+cmake --preset fuzz >/dev/null
+cmake --build build-fuzz -j "$jobs"
+
+say "fuzzing"
+tests/fuzz/run.sh build-fuzz "${SKIVE_FUZZ_SECONDS:-60}"
 
 say "installed library"
 tests/install/run.sh build-ci

@@ -53,7 +53,7 @@ static void shapes(void **state) {
     assert_int_equal(strlen(skv_dims_text(SKIVE_MAX_RANK, longest, text, sizeof text)), 20 * 8 + 9);
     assert_true(skv_dims_count(3, dims, &count) && count == 24);
     assert_true(skv_dims_count(0, NULL, &count) && count == 1);
-    assert_true(skv_dims_count(3, huge, &count) && count == 0);
+    assert_false(skv_dims_count(3, huge, &count)); /* a zero does not hide it: strides would overflow */
     assert_false(skv_dims_count(2, wide, &count));
     assert_false(skv_dims_count(2, negative, &count));
     skv_dims_strides(3, dims, strides);

@@ -79,6 +79,15 @@ static inline bool skv_mul_size(size_t a, size_t b, size_t *out) { return !__bui
 static inline bool skv_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool skv_mul_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out); }
 static inline bool skv_add_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_add_overflow(a, b, out); }
+/* Of counts, where a negative one (skv_type_count) stands for one that does not fit. */
+static inline int64_t skv_mul_sat(int64_t a, int64_t b) {
+    int64_t r;
+    return a >= 0 && b >= 0 && skv_mul_i64(a, b, &r) ? r : INT64_MAX;
+}
+static inline int64_t skv_add_sat(int64_t a, int64_t b) {
+    int64_t r;
+    return a >= 0 && b >= 0 && skv_add_i64(a, b, &r) ? r : INT64_MAX;
+}
 static inline size_t skv_align_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
 /* ---- random numbers: Philox4x32-10 (Salmon et al., SC 2011); a pure function of (seed, stream, index) ---- */

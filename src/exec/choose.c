@@ -122,7 +122,7 @@ static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
     for (size_t i = 0; i < skv_kernel_count(); i++) {
         const skv_kernel *kernel = skv_kernel_at(i);
         if (!skv_kernel_serves(kernel, node->op_type)) continue;
-        if (c->plan->reference && strcmp(kernel->name, "reference") != 0 && strcmp(kernel->name, "view") != 0) continue;
+        if (c->plan->reference && !kernel->computes_nothing && strcmp(kernel->name, "reference") != 0) continue;
         if (kernel->isa > isa) {
             skv_text_add(text, "%s: needs %s, this CPU is used as %s\n", kernel->name, skv_isa_name(kernel->isa),
                          skv_isa_name(isa));
@@ -132,7 +132,7 @@ static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
         describe_values(c, k);
         k->kernel = kernel;
         if (kernel->applicable && !kernel->applicable(k, &why)) {
-            skv_text_add(text, "%s: %s\n", kernel->name, why.text);
+            if (why.text[0]) skv_text_add(text, "%s: %s\n", kernel->name, why.text);
             continue;
         }
         const skive_status status = kernel->prepare ? kernel->prepare(k) : SKIVE_OK;

@@ -20,6 +20,7 @@ static zero_point zero_point_of(const skive_value *v) {
         if (!t || skv_attr_int(n, "block_size", 0) != 0) return z;
         z.values = t;
         z.count = skive_tensor_count(t);
+        if (z.count == 0) return (zero_point){NULL, 1, 1};
         if (z.count > 1) {
             const int64_t axis = skv_axis(skv_attr_int(n, "axis", 1), v->type.rank);
             for (int64_t d = axis + 1; axis >= 0 && d < v->type.rank; d++) z.inner *= v->type.dims[d].size;
@@ -85,7 +86,8 @@ static void add_node(const skive_node *n, skive_cost *c) {
         const skive_value *v = n->outputs[i];
         if (!v || v->type.rank < 0) continue;
         const int64_t count = skv_type_count(&v->type);
-        if (count > 0) c->activation_bytes += (count * skive_dtype_bits(v->type.dtype) + 7) / 8;
+        const int64_t bytes = skv_add_sat(skv_mul_sat(count, skive_dtype_bits(v->type.dtype)), 7) / 8;
+        if (count > 0) c->activation_bytes = skv_add_sat(c->activation_bytes, bytes);
     }
 }
 
@@ -115,9 +117,9 @@ static void add_subgraphs(const skive_node *n, skive_cost *c) {
         most.operations = larger(most.operations, one.operations);
         most.activation_bytes = larger(most.activation_bytes, one.activation_bytes);
     }
-    c->macs += most.macs;
-    c->operations += most.operations;
-    c->activation_bytes += most.activation_bytes;
+    c->macs = skv_add_sat(c->macs, most.macs);
+    c->operations = skv_add_sat(c->operations, most.operations);
+    c->activation_bytes = skv_add_sat(c->activation_bytes, most.activation_bytes);
 }
 
 skive_status skive_graph_cost(const skive_graph *g, skive_cost *out) {

@@ -73,6 +73,14 @@ static void fill_from_declared(skive_type *t, const skive_type *declared) {
     }
 }
 
+/* Whatever is computed from a shape that passed here, counts and strides alike, stays within 64 bits. */
+static skive_status check_size(skive_context *ctx, const char *name, const skive_type *t) {
+    char text[128];
+    if (t->rank < 0 || skv_type_count(t) >= 0) return SKIVE_OK;
+    skv_type_text(t, text, sizeof text);
+    return skv_fail_at(ctx, SKIVE_ERR_SHAPE, name, "a tensor of %s is larger than any memory", text);
+}
+
 static skive_status infer_node(inference *x, const skive_node *n) {
     const skive_type **in = NULL;
     const skive_tensor **constant = NULL;
@@ -90,6 +98,7 @@ static skive_status infer_node(inference *x, const skive_node *n) {
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         if (!n->outputs[o]) continue;
         fill_from_declared(&out[o], &n->outputs[o]->type);
+        SKV_GO(status, done, check_size(x->ctx, n->name, &out[o]));
         x->types[n->outputs[o]->id] = out[o];
     }
     status = carry(x, n);
@@ -108,6 +117,8 @@ skive_status skive_graph_infer(skive_graph *g) {
     SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *x.types, &x.types));
     SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *x.known, &x.known));
     for (uint32_t i = 0; i < g->n_values; i++) x.types[i] = g->values[i]->type;
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        SKV_GO(status, done, check_size(g->ctx, g->inputs[i]->name, &g->inputs[i]->type));
     for (uint32_t i = 0; i < g->n_nodes; i++) SKV_GO(status, done, infer_node(&x, order[i]));
     for (uint32_t i = 0; i < g->n_values; i++) g->values[i]->type = x.types[i];
 done:

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "graph/graph.h"
+#include "tensor/tensor.h"
 
 skive_type skive_type_make(skive_dtype dtype, int rank, const int64_t *dims) {
     skive_type t = {.dtype = dtype, .rank = rank >= 0 && rank <= SKIVE_MAX_RANK ? rank : -1};
@@ -19,11 +20,9 @@ bool skv_type_is_static(const skive_type *t) {
 }
 
 int64_t skv_type_count(const skive_type *t) {
-    int64_t n = 1;
-    for (int d = 0; d < t->rank; d++) {
-        if (t->dims[d].size >= 0 && !skv_mul_i64(n, t->dims[d].size, &n)) return -1;
-    }
-    return n;
+    int64_t dims[SKIVE_MAX_RANK], n;
+    for (int d = 0; d < t->rank; d++) dims[d] = t->dims[d].size < 0 ? 1 : t->dims[d].size;
+    return skv_dims_count(t->rank, dims, &n) ? n : -1;
 }
 
 bool skv_type_same_static(const skive_type *a, const skive_type *b) {

@@ -62,7 +62,7 @@ typedef struct skv_kernel_call {
 } skv_kernel_call;
 
 typedef struct skv_why {
-    char text[160];
+    char text[160]; /* empty after a decline: not worth a word */
 } skv_why;
 /* return skv_decline(why, "rank %d", rank); */
 bool skv_decline(skv_why *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -72,6 +72,7 @@ struct skv_kernel {
     const char *brief;
     const char *const *ops;                                     /* names served, NULL at the end; NULL: every op */
     skv_isa isa;                                                /* least level */
+    bool computes_nothing;                                      /* belongs in plans of reference kernels too */
     bool (*applicable)(const skv_kernel_node *n, skv_why *why); /* layouts, types and attributes; no allocation */
     skive_status (*prepare)(skv_kernel_node *n);                /* NULL: nothing to prepare, all PLAIN */
     skive_status (*run)(const skv_kernel_call *c);

@@ -34,6 +34,7 @@ const skv_kernel skv_kernel_view = {
     .name = "view",
     .brief = "the input's memory under another shape",
     .ops = ops,
+    .computes_nothing = true,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,
     .prepare = prepare,

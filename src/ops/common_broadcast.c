@@ -187,8 +187,6 @@ skive_value *skv_grad_unbroadcast(skv_builder *b, skive_value *dx, skive_value *
 }
 
 void skv_cost_per_element(const skive_node *n, skive_cost *cost) {
-    if (n->n_outputs && n->outputs[0]) {
-        int64_t total;
-        if (skv_add_i64(cost->operations, skv_type_count(&n->outputs[0]->type), &total)) cost->operations = total;
-    }
+    if (n->n_outputs && n->outputs[0])
+        cost->operations = skv_add_sat(cost->operations, skv_type_count(&n->outputs[0]->type));
 }

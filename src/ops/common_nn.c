@@ -228,16 +228,6 @@ skive_status skv_grad_only_first(const skv_grad *c, size_t first) {
 
 /* ---- cost ---- */
 
-int64_t skv_mul_sat(int64_t a, int64_t b) {
-    int64_t r;
-    return skv_mul_i64(a, b, &r) ? r : INT64_MAX;
-}
-
-int64_t skv_add_sat(int64_t a, int64_t b) {
-    int64_t r;
-    return skv_add_i64(a, b, &r) ? r : INT64_MAX;
-}
-
 int64_t skv_dim_or_1(const skive_value *v, int axis) {
     if (!v || axis < 0 || axis >= v->type.rank || v->type.dims[axis].size < 0) return 1;
     return v->type.dims[axis].size;

@@ -63,8 +63,6 @@ skive_status skv_node_need_outputs(skive_node *n, uint32_t count);
 skive_status skv_grad_only_first(const skv_grad *c, size_t first);
 
 /* ---- cost and ranges ---- */
-int64_t skv_mul_sat(int64_t a, int64_t b);
-int64_t skv_add_sat(int64_t a, int64_t b);
 int64_t skv_dim_or_1(const skive_value *v, int axis); /* unknown: 1 */
 static inline skv_range skv_range_any(void) { return (skv_range){-INFINITY, INFINITY}; }
 

@@ -131,7 +131,7 @@ void skv_reduce_couple(skv_couple *c) {
 
 void skv_reduce_cost(const skive_node *n, skive_cost *cost) {
     const int64_t count = n->inputs[0] ? skv_type_count(&n->inputs[0]->type) : 0;
-    cost->operations += count > 0 ? count : 0;
+    cost->operations = skv_add_sat(cost->operations, count);
 }
 
 skive_status skv_reduce_import_13(skive_graph *g, skive_node *n, int from) {

@@ -63,7 +63,13 @@ static skive_status bad_list(skive_context *ctx, const skive_node *node, const c
 
 skive_status skv_infer_ints(skv_infer *c, size_t i, const char *what, int64_t *out, int limit, int *n) {
     *n = -1;
-    if (i >= c->n_in || !c->in[i] || !c->constant[i]) return SKIVE_OK;
+    if (i >= c->n_in || !c->in[i]) return SKIVE_OK;
+    const skive_dtype dtype = c->in[i]->dtype;
+    if (dtype != SKIVE_DTYPE_NONE && dtype != SKIVE_I64 && dtype != SKIVE_I32) {
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %s must be integers, not %s", c->node->name, what,
+                              skive_dtype_name(dtype));
+    }
+    if (!c->constant[i]) return SKIVE_OK;
     if (!c->constant[i]->data && skive_tensor_count(c->constant[i]) != 0) return SKIVE_OK; /* not kept dense */
     *n = skv_read_ints(c->constant[i], out, limit);
     return *n < 0 ? bad_list(c->ctx, c->node, what, c->constant[i], limit) : SKIVE_OK;

@@ -23,9 +23,11 @@ skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_t
         return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': %s needs %d inputs", n->name, n->op_type,
                            n->op->min_in);
     }
-    for (int i = 0; i < n->op->min_in; i++) {
+    /* Those of a variadic op are there, however many they are. */
+    const uint32_t needed = n->op->max_in < 0 ? n->n_inputs : (uint32_t)n->op->min_in;
+    for (uint32_t i = 0; i < needed; i++) {
         if (!in[i])
-            return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': input %d of %s is missing", n->name, i,
+            return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': input %u of %s is missing", n->name, i,
                                n->op_type);
     }
     skv_infer c = {
@@ -69,6 +71,14 @@ static skive_status allocate_outputs(skive_context *ctx, const skive_node *n, co
     return SKIVE_OK;
 }
 
+/* No work then, though loops over the other dimensions could be endless. */
+static bool all_empty(const skive_node *n, const skive_tensor *out) {
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        if (n->outputs[i] && skive_tensor_count(&out[i]) != 0) return false;
+    }
+    return true;
+}
+
 skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
                              skive_tensor *out, size_t n_out) {
     call c = {0};
@@ -87,7 +97,7 @@ skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skiv
     SKV_GO(status, done, skv_op_infer(ctx, n, c.in, in, c.out_types));
     SKV_GO(status, done, allocate_outputs(ctx, n, c.out_types, out, c.out));
     const skv_eval e = {.ctx = ctx, .node = n, .n_in = n_in, .n_out = n_out, .in = in, .out = c.out};
-    status = named(ctx, n, n->op->run(&e));
+    if (!all_empty(n, out)) status = named(ctx, n, n->op->run(&e));
 done:
     if (status != SKIVE_OK) {
         for (size_t i = 0; i < n_out; i++) skive_tensor_free(ctx, &out[i]);

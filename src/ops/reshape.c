@@ -54,7 +54,7 @@ static skive_status infer(skv_infer *c) {
                                   (long long)length, SKIVE_MAX_RANK);
         y->rank = length >= 0 ? (int)length : -1;
         for (int d = 0; d < y->rank; d++) y->dims[d] = skv_dim_unknown();
-        return SKIVE_OK;
+        return y->rank == 0 ? fill_open(c, x, y, open) : SKIVE_OK;
     }
     const bool zeros = skv_attr_int(c->node, "allowzero", 0) != 0;
     y->rank = n;

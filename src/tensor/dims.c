@@ -5,17 +5,17 @@
 #include "tensor/tensor.h"
 
 bool skv_dims_count(int rank, const int64_t *dims, int64_t *out) {
-    bool zero = false, fits = true;
+    bool zero = false;
     int64_t count = 1;
     for (int i = 0; i < rank; i++) {
         if (dims[i] < 0) return false;
         if (dims[i] == 0)
             zero = true;
-        else if (fits)
-            fits = skv_mul_i64(count, dims[i], &count);
+        else if (!skv_mul_i64(count, dims[i], &count))
+            return false; /* a zero elsewhere does not make it good: strides would overflow */
     }
     *out = zero ? 0 : count;
-    return zero || fits;
+    return true;
 }
 
 bool skv_dtype_bytes(skive_dtype dtype, int64_t count, size_t *out) {
@@ -36,12 +36,11 @@ bool skv_dims_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b) 
     return true;
 }
 
-/* A zero among the dimensions hides an overflow of the others: then no element exists and the stride is never used. */
 void skv_dims_strides(int rank, const int64_t *dims, int64_t *strides) {
     int64_t stride = 1;
     for (int i = rank - 1; i >= 0; i--) {
         strides[i] = stride;
-        if (!skv_mul_i64(stride, dims[i], &stride)) stride = 0;
+        stride *= dims[i];
     }
 }
 
