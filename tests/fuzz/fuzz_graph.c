@@ -23,14 +23,34 @@ static unsigned next(reader *r) { return r->at < r->end ? *r->at++ : 0; }
 static size_t pick(reader *r, size_t n) { return next(r) % n; }
 
 static int64_t next_int(reader *r) {
-    static const int64_t known[] = {0, 1, 1, 2, 3, 4, 5, 7, 8, 16, 17, -1, -2, -3, INT64_MAX, INT64_MIN, (int64_t)1 << 62, (int64_t)1 << 31,
-                                    (int64_t)1 << 32, INT32_MIN, 1 << 20};
+    static const int64_t known[] = {0,
+                                    1,
+                                    1,
+                                    2,
+                                    3,
+                                    4,
+                                    5,
+                                    7,
+                                    8,
+                                    16,
+                                    17,
+                                    -1,
+                                    -2,
+                                    -3,
+                                    INT64_MAX,
+                                    INT64_MIN,
+                                    (int64_t)1 << 62,
+                                    (int64_t)1 << 31,
+                                    (int64_t)1 << 32,
+                                    INT32_MIN,
+                                    1 << 20};
     const unsigned b = next(r);
     return b < 128 ? (int64_t)b % 6 : known[b % SKV_COUNT(known)];
 }
 
 static double next_float(reader *r) {
-    static const double known[] = {0, -0.0, 1, -1, 0.5, 2, 1e-30, 1e30, 3e38, -3e38, 1e-5, 127, 255, -128, 65504, 1e300};
+    static const double known[] = {0,    -0.0,  1,    -1,  0.5, 2,    1e-30, 1e30,
+                                   3e38, -3e38, 1e-5, 127, 255, -128, 65504, 1e300};
     const unsigned b = next(r);
     if (b == 255) return NAN;
     if (b == 254) return INFINITY;
@@ -44,7 +64,8 @@ static int64_t next_dim(reader *r) {
 }
 
 static skive_dtype next_dtype(reader *r) {
-    static const skive_dtype often[] = {SKIVE_F32, SKIVE_F32, SKIVE_F32, SKIVE_I64, SKIVE_U8, SKIVE_I8, SKIVE_I32, SKIVE_BOOL};
+    static const skive_dtype often[] = {SKIVE_F32, SKIVE_F32, SKIVE_F32, SKIVE_I64,
+                                        SKIVE_U8,  SKIVE_I8,  SKIVE_I32, SKIVE_BOOL};
     const unsigned b = next(r);
     return b < 200 ? often[b % SKV_COUNT(often)] : (skive_dtype)(b % 27);
 }
@@ -136,9 +157,24 @@ static skive_status set_subgraph(maker *m, skive_node *node, const char *name, i
 }
 
 static skive_status set_attr(maker *m, skive_node *node, const skv_attr_spec *spec, int depth) {
-    static const char *const texts[] = {"SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET", "constant", "reflect", "edge", "wrap", "nearest", "linear", "cubic", "none",
-                                        "tanh", "add", "mul", "max", "min", "DCR", "CRD", "forward", "reverse", "bidirectional", "bilinear", "zeros", "border",
-                                        "sum", "mean", "ij,jk->ik", "...ii->i", "i,j", "", "align_corners", "asymmetric", "tf_crop_and_resize", "half_pixel"};
+    static const char *const texts[] = {"SAME_UPPER", "SAME_LOWER",
+                                        "VALID",      "NOTSET",
+                                        "constant",   "reflect",
+                                        "edge",       "wrap",
+                                        "nearest",    "linear",
+                                        "cubic",      "none",
+                                        "tanh",       "add",
+                                        "mul",        "max",
+                                        "min",        "DCR",
+                                        "CRD",        "forward",
+                                        "reverse",    "bidirectional",
+                                        "bilinear",   "zeros",
+                                        "border",     "sum",
+                                        "mean",       "ij,jk->ik",
+                                        "...ii->i",   "i,j",
+                                        "",           "align_corners",
+                                        "asymmetric", "tf_crop_and_resize",
+                                        "half_pixel"};
     int64_t ints[6];
     double floats[4];
     const size_t n = pick(m->r, SKV_COUNT(ints) + 1);
@@ -175,7 +211,8 @@ static skive_status add_node(maker *m, int depth) {
     const skv_op *op = skv_op_at((next(m->r) | next(m->r) << 8) % skv_op_count());
     skive_value *in[SKV_OP_MAX_IO] = {0}, *out[SKV_OP_MAX_IO] = {0};
     skive_node *node;
-    const int most_in = op->max_in < 0 ? op->min_in + 3 : op->max_in, most_out = op->max_out < 0 ? op->min_out + 3 : op->max_out;
+    const int most_in = op->max_in < 0 ? op->min_in + 3 : op->max_in,
+              most_out = op->max_out < 0 ? op->min_out + 3 : op->max_out;
     size_t n_in = (size_t)op->min_in + pick(m->r, (size_t)(most_in - op->min_in) + 1);
     size_t n_out = (size_t)op->min_out + pick(m->r, (size_t)(most_out - op->min_out) + 1);
     if (n_in > SKV_OP_MAX_IO) n_in = SKV_OP_MAX_IO;
@@ -196,7 +233,8 @@ static skive_status fill_graph(maker *m, int depth) {
         keep(m, v);
     }
     for (size_t i = 1 + pick(m->r, MOST_NODES); i > 0; i--) SKV_TRY(add_node(m, depth));
-    for (size_t i = 1 + pick(m->r, 2); i > 0 && m->n; i--) SKV_TRY(skive_graph_add_output(m->g, m->values[m->n - 1 - pick(m->r, m->n < 4 ? m->n : 4)]));
+    for (size_t i = 1 + pick(m->r, 2); i > 0 && m->n; i--)
+        SKV_TRY(skive_graph_add_output(m->g, m->values[m->n - 1 - pick(m->r, m->n < 4 ? m->n : 4)]));
     return SKIVE_OK;
 }
 
