@@ -57,25 +57,6 @@ static skive_status load_inputs(cli_args *a, const skive_graph *g, skive_tensor 
     return SKIVE_OK;
 }
 
-static skive_status make_plan(cli_args *a, const skive_graph *g, const skive_tensor *in, skive_plan **plan) {
-    const size_t n = skive_graph_input_count(g);
-    skive_plan_options o = skive_plan_options_default();
-    skive_shape_binding *shapes = calloc(n + 1, sizeof *shapes);
-    if (!shapes) return SKIVE_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) {
-        shapes[i].input = input_name(g, i);
-        shapes[i].rank = in[i].rank;
-        memcpy(shapes[i].dims, in[i].dims, sizeof shapes[i].dims);
-    }
-    o.shapes = shapes;
-    o.n_shapes = n;
-    o.reference = cli_has(a, "reference");
-    o.no_fusion = cli_has(a, "no-fusion");
-    const skive_status status = skive_plan_create(a->ctx, g, &o, plan);
-    free(shapes);
-    return status;
-}
-
 static json_t *output_json(const char *name, const char *path, const skive_tensor *t) {
     json_t *shape = json_array();
     for (int d = 0; d < t->rank; d++) json_array_append_new(shape, json_integer(t->dims[d]));
@@ -84,17 +65,15 @@ static json_t *output_json(const char *name, const char *path, const skive_tenso
 }
 
 /* `rows`: what --json prints in the end. */
-static skive_status save_one(cli_args *a, skive_exec *exec, const skive_graph *g, size_t i, const char *path,
+static skive_status save_one(cli_args *a, const skive_tensor *out, const skive_graph *g, size_t i, const char *path,
                              json_t *rows) {
-    skive_tensor t;
-    skive_status status = skive_exec_output(exec, i, &t);
-    if (status == SKIVE_OK) status = skive_tensor_save_npy(a->ctx, path, &t);
+    const skive_status status = skive_tensor_save_npy(a->ctx, path, &out[i]);
     if (status == SKIVE_OK && !a->quiet && !a->json) printf("%s -> %s\n", output_name(g, i), path);
-    if (status == SKIVE_OK) json_array_append_new(rows, output_json(output_name(g, i), path, &t));
+    if (status == SKIVE_OK) json_array_append_new(rows, output_json(output_name(g, i), path, &out[i]));
     return status;
 }
 
-static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_graph *g, json_t *rows) {
+static skive_status save_outputs(cli_args *a, const skive_tensor *out, const skive_graph *g, json_t *rows) {
     const size_t n = skive_graph_output_count(g);
     const char *dir = cli_text(a, "output-dir", NULL);
     skive_status status = SKIVE_OK;
@@ -104,7 +83,7 @@ static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_grap
         if (i < 0)
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: the model has no such output",
                             cli_text_at(a, "output", k));
-        status = save_one(a, exec, g, (size_t)i, file, rows);
+        status = save_one(a, out, g, (size_t)i, file, rows);
     }
     for (size_t i = 0; dir && status == SKIVE_OK && i < n; i++) {
         char path[4096];
@@ -113,41 +92,37 @@ static skive_status save_outputs(cli_args *a, skive_exec *exec, const skive_grap
         for (const char *c = output_name(g, i); *c && at < (int)sizeof path - 8; c++)
             path[at++] = *c == '/' || *c == ':' ? '_' : *c;
         snprintf(path + at, sizeof path - (size_t)at, ".npy");
-        status = save_one(a, exec, g, i, path, rows);
+        status = save_one(a, out, g, i, path, rows);
     }
     return status;
 }
 
 static skive_status run(cli_args *a) {
     skive_graph *g = NULL;
-    skive_plan *plan = NULL;
-    skive_exec *exec = NULL;
-    skive_tensor *in = NULL;
+    skive_session *session = NULL;
     if (!cli_has(a, "output") && !cli_has(a, "output-dir")) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "say where the outputs go: --output FILE.npy or --output-dir DIR");
     }
     skive_status status = cli_load_to_run(a, a->positional[0], &g);
     if (status != SKIVE_OK) return status;
-    const size_t n = skive_graph_input_count(g);
-    in = calloc(n + 1, sizeof *in);
-    if (!in) status = SKIVE_ERR_MEMORY;
+    const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
+    skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(n_out + 1, sizeof *out);
+    skive_session_options o = skive_session_options_default();
+    o.reference = cli_has(a, "reference");
+    o.no_fusion = cli_has(a, "no-fusion");
+    if (!in || !out) status = SKIVE_ERR_MEMORY;
     if (status == SKIVE_OK) status = load_inputs(a, g, in);
-    if (status == SKIVE_OK) status = make_plan(a, g, in, &plan);
-    if (status == SKIVE_OK) status = skive_exec_create(a->ctx, plan, &exec);
-    for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
-        skive_tensor place;
-        status = skive_exec_input(exec, i, &place);
-        if (status == SKIVE_OK && in[i].data) memcpy(place.data, in[i].data, skive_tensor_bytes(&place));
-    }
-    if (status == SKIVE_OK) status = skive_exec_run(exec);
+    if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
+    if (status == SKIVE_OK) status = skive_session_run(session, in, n_in, out, n_out);
     json_t *rows = json_array();
-    if (status == SKIVE_OK) status = save_outputs(a, exec, g, rows);
+    if (status == SKIVE_OK) status = save_outputs(a, out, g, rows);
     if (status == SKIVE_OK && a->json) cli_print_json(json_incref(rows));
     json_decref(rows);
-    skive_exec_free(exec);
-    skive_plan_free(plan);
-    for (size_t i = 0; in && i < n; i++) skive_tensor_free(a->ctx, &in[i]);
+    skive_session_free(session);
+    for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
+    for (size_t i = 0; out && i < n_out; i++) skive_tensor_free(a->ctx, &out[i]);
     free(in);
+    free(out);
     skive_graph_free(g);
     return status;
 }

@@ -93,7 +93,8 @@ static void compare(const skive_tensor *actual, const skive_tensor *wanted, int 
 }
 
 /* How many files input_0.pb, input_1.pb ... (or output_...) there are. */
-static size_t load_all(skive_context *ctx, const char *folder, const char *kind, skive_tensor *out, skive_status *status) {
+static size_t load_all(skive_context *ctx, const char *folder, const char *kind, skive_tensor *out,
+                       skive_status *status) {
     char path[1200];
     size_t n = 0;
     *status = SKIVE_OK;
@@ -116,7 +117,8 @@ static void run_set(skive_context *ctx, const skive_graph *graph, const char *fo
         snprintf(why, size, "%zu outputs, not %zu", n_out, n_wanted);
     if (status == SKIVE_OK && !*why) status = skive_graph_run(ctx, graph, in, n_in, out, n_out);
     if (status != SKIVE_OK) snprintf(why, size, "%s", skive_context_message(ctx));
-    for (size_t i = 0; status == SKIVE_OK && i < n_wanted && !*why; i++) compare(&out[i], &wanted[i], (int)i, why, size);
+    for (size_t i = 0; status == SKIVE_OK && i < n_wanted && !*why; i++)
+        compare(&out[i], &wanted[i], (int)i, why, size);
     for (size_t i = 0; i < MOST_IO; i++) {
         skive_tensor_free(ctx, &in[i]);
         skive_tensor_free(ctx, &wanted[i]);
@@ -178,7 +180,8 @@ static void run_folder(const char *folder, char **names, int n, bool verbose, co
                 printf("FAIL %s: %s\n", name, why);
                 c->regressions++;
             }
-            if (verbose && (*why ? e != NULL : true)) printf("%s %s%s%s\n", *why ? "left out" : "pass", name, *why ? ": " : "", why);
+            if (verbose && (*why ? e != NULL : true))
+                printf("%s %s%s%s\n", *why ? "left out" : "pass", name, *why ? ": " : "", why);
         }
         free(entries[i]);
     }

@@ -12,6 +12,7 @@
 #include <skive/onnx.h>
 #include <skive/prune.h>
 #include <skive/quant.h>
+#include <skive/session.h>
 #include <skive/simplify.h>
 #include <skive/status.h>
 #include <skive/tensor.h>

@@ -89,8 +89,10 @@ static skive_status all_static(skive_context *ctx, const skive_graph *g) {
         if (v->type.dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&v->type)) {
             char text[160];
             skv_type_text(&v->type, text, sizeof text);
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name,
-                               "the shape of '%s' (%s) depends on data; such models cannot be planned", v->name, text);
+            return skv_fail_at(
+                ctx, SKIVE_ERR_SHAPE, v->name,
+                "the shape of '%s' (%s) depends on data: no one plan holds it, a session does (skive run)", v->name,
+                text);
         }
     }
     return SKIVE_OK;

@@ -129,7 +129,7 @@ skive_status skive_node_set_ints(skive_node *n, const char *name, const int64_t 
     return skv_node_set_attr(n, &SKV_INTS(name, values, count));
 }
 
-skive_status skv_attr_copy(skive_graph *g, const skv_attr *from, skv_attr *to) {
+skive_status skv_attr_copy(skive_graph *g, const skv_attr *from, skive_value *const *map, skv_attr *to) {
     skv_attr a = *from;
     a.tensor = NULL;
     a.graph = NULL;
@@ -143,7 +143,7 @@ skive_status skv_attr_copy(skive_graph *g, const skv_attr *from, skv_attr *to) {
         for (size_t i = 0; i < from->n; i++) SKV_TRY(skv_arena_strdup(g->arena, from->strings[i], &strings[i]));
         a.strings = strings;
     }
-    if (from->graph) SKV_TRY(skv_graph_copy_under(g->ctx, from->graph, g, &a.graph));
+    if (from->graph) SKV_TRY(skv_graph_copy_under(g->ctx, from->graph, g, map, &a.graph));
     a.tensor = skv_storage_retain(from->tensor);
     *to = a;
     return SKIVE_OK;

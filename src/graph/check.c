@@ -105,7 +105,7 @@ static skive_status add_missing(missing_list *m, const skive_node *n) {
 static skive_status collect_missing(missing_list *m, const skive_graph *g) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];
-        if (!n->op || !n->op->run) SKV_TRY(add_missing(m, n));
+        if (!n->op || (!n->op->run && !n->op->flow)) SKV_TRY(add_missing(m, n));
         for (uint32_t a = 0; a < n->n_attrs; a++) {
             if (n->attrs[a].graph) SKV_TRY(collect_missing(m, n->attrs[a].graph));
         }

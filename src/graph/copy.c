@@ -13,7 +13,7 @@ static skive_status copy_type(skv_arena *arena, const skive_type *from, skive_ty
     return SKIVE_OK;
 }
 
-static skive_status copy_node(skive_graph *g, const skive_node *from, const char *name, skive_value *const *map) {
+skive_status skv_graph_copy_node(skive_graph *g, const skive_node *from, const char *name, skive_value *const *map) {
     skive_value **inputs = NULL, **outputs = NULL;
     skive_node *n = NULL;
     SKV_TRY(skv_arena_array(g->arena, (size_t)from->n_inputs + 1, sizeof *inputs, &inputs));
@@ -24,13 +24,13 @@ static skive_status copy_node(skive_graph *g, const skive_node *from, const char
         skv_graph_new_node(g, from->op_type, from->domain, name, inputs, from->n_inputs, outputs, from->n_outputs, &n));
     SKV_TRY(skv_arena_array(g->arena, (size_t)from->n_attrs + 1, sizeof *n->attrs, &n->attrs));
     for (uint32_t a = 0; a < from->n_attrs; a++) {
-        SKV_TRY(skv_attr_copy(g, &from->attrs[a], &n->attrs[a]));
+        SKV_TRY(skv_attr_copy(g, &from->attrs[a], map, &n->attrs[a]));
         n->n_attrs++;
     }
     return SKIVE_OK;
 }
 
-static skive_status copy_value(skive_graph *g, const skive_value *from, const char *name, skive_value **out) {
+skive_status skv_graph_copy_value(skive_graph *g, const skive_value *from, const char *name, skive_value **out) {
     SKV_TRY(skv_graph_new_value(g, name, out));
     SKV_TRY(copy_type(g->arena, &from->type, &(*out)->type));
     (*out)->storage = skv_storage_retain(from->storage);
@@ -38,19 +38,19 @@ static skive_status copy_value(skive_graph *g, const skive_value *from, const ch
     return SKIVE_OK;
 }
 
-static skive_status copy_contents(skive_graph *g, const skive_graph *from, skive_value **map) {
+static skive_status copy_contents(skive_graph *g, const skive_graph *from, skive_value *const *outer_map,
+                                  skive_value **map) {
     for (uint32_t i = 0; i < from->n_values; i++) {
-        SKV_TRY(copy_value(g, from->values[i], from->values[i]->name, &map[i]));
+        SKV_TRY(skv_graph_copy_value(g, from->values[i], from->values[i]->name, &map[i]));
         map[i]->is_input = from->values[i]->is_input;
-        if (from->values[i]->outer && g->parent) {
-            map[i]->outer = skive_graph_find_value(g->parent, from->values[i]->outer->name);
-        }
+        if (from->values[i]->outer && g->parent) map[i]->outer = outer_map[from->values[i]->outer->id];
     }
     for (uint32_t i = 0; i < from->n_inputs; i++) {
         SKV_TRY(skv_reserve(g->ctx, &g->inputs, g->n_inputs, &g->inputs_capacity, sizeof(skive_value *)));
         g->inputs[g->n_inputs++] = map[from->inputs[i]->id];
     }
-    for (uint32_t i = 0; i < from->n_nodes; i++) SKV_TRY(copy_node(g, from->nodes[i], from->nodes[i]->name, map));
+    for (uint32_t i = 0; i < from->n_nodes; i++)
+        SKV_TRY(skv_graph_copy_node(g, from->nodes[i], from->nodes[i]->name, map));
     for (uint32_t i = 0; i < from->n_outputs; i++) SKV_TRY(skive_graph_add_output(g, map[from->outputs[i]->id]));
     for (uint32_t i = 0; i < from->n_meta; i++)
         SKV_TRY(skive_graph_set_meta(g, from->meta[i].key, from->meta[i].value));
@@ -59,14 +59,15 @@ static skive_status copy_contents(skive_graph *g, const skive_graph *from, skive
     return SKIVE_OK;
 }
 
-skive_status skv_graph_copy_under(skive_context *ctx, const skive_graph *from, skive_graph *parent, skive_graph **out) {
+skive_status skv_graph_copy_under(skive_context *ctx, const skive_graph *from, skive_graph *parent,
+                                  skive_value *const *outer_map, skive_graph **out) {
     skive_graph *g = NULL;
     skive_value **map = NULL;
     *out = NULL;
     SKV_TRY(skive_graph_create(ctx, from->name, &g));
     g->parent = parent;
     skive_status status = skv_alloc_array(ctx, (size_t)from->n_values + 1, sizeof(skive_value *), &map);
-    if (status == SKIVE_OK) status = copy_contents(g, from, map);
+    if (status == SKIVE_OK) status = copy_contents(g, from, outer_map, map);
     skv_free(ctx, map);
     if (status != SKIVE_OK) {
         skive_graph_free(g);
@@ -77,7 +78,7 @@ skive_status skv_graph_copy_under(skive_context *ctx, const skive_graph *from, s
 }
 
 skive_status skive_graph_copy(skive_context *ctx, const skive_graph *from, skive_graph **out) {
-    return skv_graph_copy_under(ctx, from, NULL, out);
+    return skv_graph_copy_under(ctx, from, NULL, NULL, out);
 }
 
 static skive_status prefixed(skive_graph *g, const char *prefix, const char *name, const char **out) {
@@ -110,12 +111,12 @@ static skive_status merge(skive_graph *g, const skive_graph *from, const char *p
                                v->name);
         }
         SKV_TRY(prefixed(g, prefix, v->name, &name));
-        SKV_TRY(copy_value(g, v, name, &map[i]));
+        SKV_TRY(skv_graph_copy_value(g, v, name, &map[i]));
     }
     for (uint32_t i = 0; i < from->n_nodes; i++) {
         char name[256];
         snprintf(name, sizeof name, "%.60s%.190s", prefix ? prefix : "", from->nodes[i]->name);
-        SKV_TRY(copy_node(g, from->nodes[i], skive_graph_find_node(g, name) ? NULL : name, map));
+        SKV_TRY(skv_graph_copy_node(g, from->nodes[i], skive_graph_find_node(g, name) ? NULL : name, map));
     }
     return SKIVE_OK;
 }

@@ -187,6 +187,18 @@ size_t skv_graph_sweep(skive_graph *g);
 skive_status skv_graph_merge(skive_graph *g, const skive_graph *from, const char *prefix,
                              skive_value *const *bind_inputs, skive_value ***map);
 
+/* ---- parts of a graph ---- */
+
+/* A graph of the nodes for which keep[id] is true. What they use and do not compute is an input of it (parameters stay
+ * parameters); what they compute and the rest uses, or the graph gives out, is an output. Names and types stay. */
+skive_status skv_graph_extract(skive_context *ctx, const skive_graph *g, const bool *keep, skive_graph **out);
+/* A subgraph by itself: parameters it captures become its own, other captured values inputs after its own inputs.
+ * captured[i] is the enclosing graph's value for input n_inputs + i of `sub`; *captured is freed by skv_free. */
+skive_status skv_graph_detach(skive_context *ctx, const skive_graph *sub, skive_graph **out, skive_value ***captured);
+/* Calls `see` for every value of the node's graph that it or its subgraphs read. */
+void skv_node_reads(const skive_node *n, void (*see)(void *user, skive_value *v), void *user);
+bool skv_node_has_subgraph(const skive_node *n);
+
 /* ---- walking ---- */
 
 /* Nodes in an order where producers come first; stable in insertion order. *out freed by skv_free. ERR_GRAPH names a

@@ -21,11 +21,15 @@ skive_status skv_use_reserve(skive_value *v, uint32_t more);
 void skv_use_add(skive_value *v, skive_node *n, int index); /* room was reserved */
 void skv_use_remove(skive_value *v, const skive_node *n, int index);
 
-/* Copies everything of attribute `from` for a node of graph g; subgraphs with captured values looked up in g. */
-skive_status skv_attr_copy(skive_graph *g, const skv_attr *from, skv_attr *to);
+/* Copies everything of attribute `from` for a node of graph g. map[id] is the copy of the value of that number in the
+ * graph the attribute comes from: what subgraphs capture. */
+skive_status skv_attr_copy(skive_graph *g, const skv_attr *from, skive_value *const *map, skv_attr *to);
 void skv_attr_release(skv_attr *a);
 
-/* A copy under a parent: captured values are bound by name to the parent's. */
-skive_status skv_graph_copy_under(skive_context *ctx, const skive_graph *g, skive_graph *parent, skive_graph **out);
+/* A copy under a parent; outer_map as `map` above. With parent NULL the captured values are left without a source. */
+skive_status skv_graph_copy_under(skive_context *ctx, const skive_graph *g, skive_graph *parent,
+                                  skive_value *const *outer_map, skive_graph **out);
+skive_status skv_graph_copy_node(skive_graph *g, const skive_node *from, const char *name, skive_value *const *map);
+skive_status skv_graph_copy_value(skive_graph *g, const skive_value *from, const char *name, skive_value **out);
 
 #endif

@@ -19,7 +19,7 @@ static bool captures_pending(const skive_graph *sub, const skive_graph *g, const
     return false;
 }
 
-static bool has_subgraph(const skive_node *n) {
+bool skv_node_has_subgraph(const skive_node *n) {
     for (uint32_t a = 0; a < n->n_attrs; a++) {
         if (n->attrs[a].graph) return true;
     }
@@ -110,7 +110,7 @@ skive_status skv_graph_topo(const skive_graph *g, skive_node ***out) {
     skive_status status;
     *out = NULL;
     SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)g->n_nodes + 1, sizeof *order, &order));
-    for (uint32_t i = 0; i < g->n_nodes; i++) nested = nested || has_subgraph(g->nodes[i]);
+    for (uint32_t i = 0; i < g->n_nodes; i++) nested = nested || skv_node_has_subgraph(g->nodes[i]);
     if (nested) {
         status = sweep_order(g, order);
         goto done;
@@ -158,7 +158,7 @@ static bool node_dead(const skive_graph *g, const skive_node *n, bool nested) {
 size_t skv_graph_sweep(skive_graph *g) {
     size_t removed = 0;
     bool nested = false;
-    for (uint32_t i = 0; i < g->n_nodes; i++) nested = nested || has_subgraph(g->nodes[i]);
+    for (uint32_t i = 0; i < g->n_nodes; i++) nested = nested || skv_node_has_subgraph(g->nodes[i]);
     for (bool again = true; again;) {
         again = false;
         for (uint32_t i = g->n_nodes; i-- > 0;) {

@@ -25,7 +25,7 @@ skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_t
     }
     /* Those of a variadic op are there, however many they are. */
     const uint32_t needed = n->op->max_in < 0 ? n->n_inputs : (uint32_t)n->op->min_in;
-    for (uint32_t i = 0; i < needed; i++) {
+    for (uint32_t i = (uint32_t)n->op->absent_in; i < needed; i++) {
         if (!in[i])
             return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': input %u of %s is missing", n->name, i,
                                n->op_type);
@@ -79,6 +79,11 @@ static bool all_empty(const skive_node *n, const skive_tensor *out) {
     return true;
 }
 
+skv_body *skv_flow_body(const skv_flow *c, const char *attribute) {
+    const skv_attr *a = skv_node_attr(c->node, attribute);
+    return a && a->graph ? c->bodies[a - c->node->attrs] : NULL;
+}
+
 skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
                              skive_tensor *out, size_t n_out) {
     call c = {0};
@@ -95,8 +100,9 @@ skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skiv
         c.in[i] = &c.in_types[i];
     }
     SKV_GO(status, done, skv_op_infer(ctx, n, c.in, in, c.out_types));
-    SKV_GO(status, done, allocate_outputs(ctx, n, c.out_types, out, c.out));
     const skv_eval e = {.ctx = ctx, .node = n, .n_in = n_in, .n_out = n_out, .in = in, .out = c.out};
+    if (n->op->size_outputs) SKV_GO(status, done, named(ctx, n, n->op->size_outputs(&e, c.out_types)));
+    SKV_GO(status, done, allocate_outputs(ctx, n, c.out_types, out, c.out));
     if (!all_empty(n, out)) status = named(ctx, n, n->op->run(&e));
 done:
     if (status != SKIVE_OK) {

@@ -39,6 +39,24 @@ typedef struct skv_eval {
     uint64_t step;                 /* run counter: the random stream of Dropout in training */
 } skv_eval;
 
+/* ---- control flow ---- for ops with subgraphs: run by a session, which gives the bodies ---- */
+typedef struct skv_body skv_body;
+struct skv_body {
+    const skive_graph *graph; /* its own inputs come first, then what it captures */
+    size_t n_in, n_out;       /* inputs of its own, outputs */
+    /* in[n_in]; out[n_out] becomes the caller's to free. */
+    skive_status (*run)(skv_body *body, const skive_tensor *in, skive_tensor *out);
+};
+typedef struct skv_flow {
+    skive_context *ctx;
+    const skive_node *node;
+    size_t n_in, n_out;
+    const skive_tensor *const *in; /* [n_in] NULL: absent */
+    skive_tensor *out;       /* [n_out] to create; left empty where not wanted; freed by the caller on failure too */
+    skv_body *const *bodies; /* by number of the node's attribute; NULL where that is no graph */
+} skv_flow;
+skv_body *skv_flow_body(const skv_flow *c, const char *attribute); /* NULL when absent */
+
 /* ---- gradient ---- adds nodes that compute d loss / d input from d loss / d output ---- */
 typedef struct skv_grad {
     skv_builder *b;
@@ -100,6 +118,7 @@ typedef struct skv_op {
     const char *brief;
     int since;                            /* opset from which the canonical form held in the graph is valid */
     int min_in, max_in, min_out, max_out; /* max -1: variadic */
+    int absent_in;                        /* of a variadic op: so many of its first inputs may be absent */
     const skv_attr_spec *attrs;
     size_t n_attrs;
     /* Brings a node in the form of opset `from` to the canonical form (attributes to inputs and so on). */
@@ -108,6 +127,10 @@ typedef struct skv_op {
     int (*needs_opset)(const skive_node *n);
     skive_status (*infer)(skv_infer *c);
     skive_status (*run)(const skv_eval *c);
+    /* Ops whose output shapes depend on the inputs' contents: fills types[n_out] where inference left them open. NULL: inference with
+     * the inputs as constants says all. Whatever lies behind such a node is planned when its sizes are known (skive/session.h). */
+    skive_status (*size_outputs)(const skv_eval *c, skive_type *types);
+    skive_status (*flow)(const skv_flow *c); /* instead of run: ops with subgraphs */
     skive_status (*grad)(skv_grad *c);
     void (*couple)(skv_couple *c);
     skv_range (*range)(const skive_node *n, const skv_range *in); /* in[i] of input i */

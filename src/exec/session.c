@@ -1,0 +1,426 @@
+/* Sessions. The graph is taken apart while it runs: the nodes whose shapes are known make a plan, the nodes that stop it are run one by
+ * one, and the rest is a graph whose inputs are what came out so far. Each such place is kept, by the types of its inputs. */
+#include <skive/session.h>
+
+#include <string.h>
+
+#include "exec/session_body.h"
+#include "graph/graph.h"
+#include "ops/op.h"
+#include "tensor/tensor.h"
+
+enum { DEFAULT_PLANS = 64 };
+#define NO_VALUE UINT32_MAX
+
+/* A node run by itself. */
+typedef struct stop {
+    const skive_node *node; /* of the place's graph */
+    uint32_t *in_ids, *out_ids;
+    const skive_tensor **in;
+    skive_tensor *out;
+    skv_session_body **bodies; /* by attribute */
+} stop;
+
+typedef struct place {
+    struct place *other; /* the same place with inputs of other types */
+    struct place *next;  /* what may follow, by what comes out of the stops */
+    skive_graph *graph;  /* what is to be computed from here; all inputs of known type */
+    skive_graph *rest;   /* what remains after the plan and the stops; NULL: nothing */
+    uint32_t *input_ids;
+    skive_plan *plan; /* NULL: nothing could be planned */
+    skive_exec *exec;
+    uint32_t *plan_in_ids, *plan_out_ids;
+    stop *stops;
+    size_t n_stops;
+} place;
+
+struct skive_session {
+    skive_context *ctx;
+    skive_session_options options;
+    skive_graph *graph;
+    skive_tensor *values; /* by value id of `graph`: what is there during a run */
+    bool *owned;          /* else a view of a plan's arena or of a caller's input */
+    place *first;
+    size_t n_places;
+};
+
+skive_session_options skive_session_options_default(void) {
+    return (skive_session_options){.size = sizeof(skive_session_options), .max_plans = DEFAULT_PLANS};
+}
+
+/* ---- places ---- */
+
+static void free_stop(skive_context *ctx, stop *s) {
+    for (uint32_t a = 0; s->bodies && a < s->node->n_attrs; a++) skv_session_body_free(s->bodies[a]);
+    skv_free(ctx, s->bodies);
+    skv_free(ctx, s->in_ids);
+    skv_free(ctx, s->out_ids);
+    skv_free(ctx, s->in);
+    skv_free(ctx, s->out);
+}
+
+static void free_places(skive_session *s, place *p) {
+    while (p) {
+        place *other = p->other;
+        free_places(s, p->next);
+        for (size_t i = 0; i < p->n_stops; i++) free_stop(s->ctx, &p->stops[i]);
+        skv_free(s->ctx, p->stops);
+        skive_exec_free(p->exec);
+        skive_plan_free(p->plan);
+        skv_free(s->ctx, p->input_ids);
+        skv_free(s->ctx, p->plan_in_ids);
+        skv_free(s->ctx, p->plan_out_ids);
+        skive_graph_free(p->graph);
+        skive_graph_free(p->rest);
+        skv_free(s->ctx, p);
+        s->n_places--;
+        p = other;
+    }
+}
+
+/* Values keep their names when the graph is taken apart. */
+static uint32_t id_of(const skive_session *s, const char *name) {
+    const skive_value *v = skive_graph_find_value(s->graph, name);
+    return v ? v->id : NO_VALUE;
+}
+
+static skive_status ids_of(const skive_session *s, skive_value *const *values, size_t n, uint32_t **out) {
+    SKV_TRY(skv_alloc_array(s->ctx, n + 1, sizeof **out, out));
+    for (size_t i = 0; i < n; i++) (*out)[i] = values[i] ? id_of(s, values[i]->name) : NO_VALUE;
+    return SKIVE_OK;
+}
+
+static bool same_type(const skive_type *t, const skive_tensor *x) {
+    if (t->dtype != x->dtype || t->rank != x->rank) return false;
+    for (int d = 0; d < t->rank; d++)
+        if (t->dims[d].size != x->dims[d]) return false;
+    return true;
+}
+
+static bool fits(const skive_session *s, const place *p) {
+    for (uint32_t i = 0; i < p->graph->n_inputs; i++)
+        if (!same_type(&p->graph->inputs[i]->type, &s->values[p->input_ids[i]])) return false;
+    return true;
+}
+
+/* Declared types of inner values may name the symbols that now have sizes; inference says them anew. */
+static void take_types(const skive_session *s, place *p) {
+    for (uint32_t i = 0; i < p->graph->n_inputs; i++) {
+        const skive_tensor *x = &s->values[p->input_ids[i]];
+        p->graph->inputs[i]->type = skive_type_make(x->dtype, x->rank, x->dims);
+    }
+    for (uint32_t i = 0; i < p->graph->n_values; i++) {
+        skive_type *t = &p->graph->values[i]->type;
+        if (!p->graph->values[i]->producer) continue;
+        for (int d = 0; d < t->rank; d++) t->dims[d] = (skive_dim){-1, NULL};
+    }
+}
+
+/* By node id: goes into the plan; is computed when the plan and the stops of this place have run. */
+typedef struct sorting {
+    bool *planned, *done;
+    bool all_there;
+} sorting;
+
+static void see_source(void *user, skive_value *v) {
+    sorting *x = user;
+    if (v->producer && !x->planned[v->producer->id]) x->all_there = false;
+}
+
+static bool plannable(const skive_node *n) {
+    if (!n->op->run || n->op->size_outputs || skv_node_has_subgraph(n)) return false;
+    for (uint32_t o = 0; o < n->n_outputs; o++) {
+        const skive_value *v = n->outputs[o];
+        if (v && (v->type.dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&v->type))) return false;
+    }
+    return true;
+}
+
+static skive_status add_stop(skive_session *s, place *p, const skive_node *n) {
+    stop *x = &p->stops[p->n_stops++];
+    x->node = n;
+    SKV_TRY(ids_of(s, n->inputs, n->n_inputs, &x->in_ids));
+    SKV_TRY(ids_of(s, n->outputs, n->n_outputs, &x->out_ids));
+    SKV_TRY(skv_alloc_array(s->ctx, (size_t)n->n_inputs + 1, sizeof *x->in, &x->in));
+    SKV_TRY(skv_alloc_array(s->ctx, (size_t)n->n_outputs + 1, sizeof *x->out, &x->out));
+    SKV_TRY(skv_alloc_array(s->ctx, (size_t)n->n_attrs + 1, sizeof(skv_session_body *), &x->bodies));
+    for (uint32_t a = 0; a < n->n_attrs; a++)
+        if (n->attrs[a].graph) SKV_TRY(skv_session_body_create(s->ctx, n->attrs[a].graph, &s->options, &x->bodies[a]));
+    return SKIVE_OK;
+}
+
+static skive_status sort_nodes(skive_session *s, place *p, sorting *x, size_t *n_planned) {
+    const skive_graph *g = p->graph;
+    skive_node **order = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_graph_topo(g, &order));
+    SKV_GO(status, done, skv_alloc_array(s->ctx, (size_t)g->n_nodes + 1, sizeof *p->stops, &p->stops));
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        x->all_there = true;
+        skv_node_reads(order[i], see_source, x);
+        if (!x->all_there) continue;
+        x->done[order[i]->id] = true;
+        if (plannable(order[i])) {
+            x->planned[order[i]->id] = true;
+            ++*n_planned;
+        } else {
+            SKV_GO(status, done, add_stop(s, p, order[i]));
+        }
+    }
+done:
+    skv_free(s->ctx, order);
+    return status;
+}
+
+static skive_status make_plan(skive_session *s, place *p, const bool *planned) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_graph *part = NULL;
+    skive_status status;
+    o.threads = s->options.threads;
+    o.no_fusion = s->options.no_fusion;
+    o.reference = s->options.reference;
+    SKV_GO(status, done, skv_graph_extract(s->ctx, p->graph, planned, &part));
+    SKV_GO(status, done, skive_plan_create(s->ctx, part, &o, &p->plan));
+    SKV_GO(status, done, skive_exec_create(s->ctx, p->plan, &p->exec));
+    SKV_GO(status, done, ids_of(s, part->inputs, part->n_inputs, &p->plan_in_ids));
+    SKV_GO(status, done, ids_of(s, part->outputs, part->n_outputs, &p->plan_out_ids));
+done:
+    skive_graph_free(part);
+    return status;
+}
+
+static skive_status make_rest(skive_session *s, place *p, bool *done, size_t n_done) {
+    if (n_done == p->graph->n_nodes) return SKIVE_OK;
+    for (uint32_t i = 0; i < p->graph->n_nodes; i++) done[i] = !done[i];
+    return skv_graph_extract(s->ctx, p->graph, done, &p->rest);
+}
+
+static skive_status fill_place(skive_session *s, place *p, const skive_graph *graph) {
+    sorting x = {0};
+    size_t n_planned = 0;
+    skive_status status;
+    SKV_GO(status, done, skive_graph_copy(s->ctx, graph, &p->graph));
+    SKV_GO(status, done, ids_of(s, p->graph->inputs, p->graph->n_inputs, &p->input_ids));
+    take_types(s, p);
+    SKV_GO(status, done, skive_graph_infer(p->graph));
+    SKV_GO(status, done, skv_alloc_array(s->ctx, (size_t)p->graph->n_nodes + 1, sizeof(bool), &x.planned));
+    SKV_GO(status, done, skv_alloc_array(s->ctx, (size_t)p->graph->n_nodes + 1, sizeof(bool), &x.done));
+    SKV_GO(status, done, sort_nodes(s, p, &x, &n_planned));
+    if (n_planned) SKV_GO(status, done, make_plan(s, p, x.planned));
+    SKV_GO(status, done, make_rest(s, p, x.done, n_planned + p->n_stops));
+done:
+    skv_free(s->ctx, x.planned);
+    skv_free(s->ctx, x.done);
+    return status;
+}
+
+static skive_status find_place(skive_session *s, place **list, const skive_graph *graph, place **out) {
+    for (place *p = *list; p; p = p->other) {
+        if (!fits(s, p)) continue;
+        *out = p;
+        return SKIVE_OK;
+    }
+    place *p = NULL;
+    SKV_TRY(skv_alloc_array(s->ctx, 1, sizeof *p, &p));
+    s->n_places++;
+    const skive_status status = fill_place(s, p, graph);
+    if (status != SKIVE_OK) {
+        free_places(s, p);
+        return status;
+    }
+    p->other = *list;
+    *list = p;
+    *out = p;
+    return SKIVE_OK;
+}
+
+/* ---- running ---- */
+
+static skive_status run_plan(skive_session *s, place *p) {
+    for (size_t i = 0; i < skive_plan_input_count(p->plan); i++) {
+        skive_tensor view;
+        SKV_TRY(skive_exec_input(p->exec, i, &view));
+        const size_t bytes = skive_tensor_bytes(&view);
+        if (bytes) memcpy(view.data, s->values[p->plan_in_ids[i]].data, bytes);
+    }
+    SKV_TRY(skive_exec_run(p->exec));
+    for (size_t i = 0; i < skive_plan_output_count(p->plan); i++)
+        SKV_TRY(skive_exec_output(p->exec, i, &s->values[p->plan_out_ids[i]]));
+    return SKIVE_OK;
+}
+
+static skive_status run_flow(skive_session *s, stop *x) {
+    for (uint32_t a = 0; a < x->node->n_attrs; a++) {
+        skv_session_body *b = x->bodies[a];
+        for (size_t i = 0; b && i < b->n_captured; i++) b->inputs[b->body.n_in + i] = s->values[id_of(s, b->captured[i]->name)];
+    }
+    const skv_flow call = {.ctx = s->ctx,
+                           .node = x->node,
+                           .n_in = x->node->n_inputs,
+                           .n_out = x->node->n_outputs,
+                           .in = x->in,
+                           .out = x->out,
+                           .bodies = (skv_body *const *)x->bodies};
+    const skive_status status = x->node->op->flow(&call);
+    if (status == SKIVE_OK || status == SKIVE_ERR_MEMORY) return status;
+    return skv_fail_prefix(s->ctx, status, "node '%s' (%s)", x->node->name, x->node->op_type);
+}
+
+static skive_status run_stop(skive_session *s, stop *x) {
+    const skive_node *n = x->node;
+    skive_status status;
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        const skive_value *v = n->inputs[i];
+        x->in[i] = !v ? NULL : v->storage ? skv_value_tensor(v) : &s->values[x->in_ids[i]];
+    }
+    for (uint32_t o = 0; o < n->n_outputs; o++) x->out[o] = (skive_tensor){0};
+    if (n->op->flow)
+        status = run_flow(s, x);
+    else
+        status = skv_op_evaluate(s->ctx, n, x->in, n->n_inputs, x->out, n->n_outputs);
+    for (uint32_t o = 0; o < n->n_outputs; o++) {
+        const uint32_t id = x->out_ids[o];
+        if (status != SKIVE_OK || id == NO_VALUE) {
+            skive_tensor_free(s->ctx, &x->out[o]);
+            continue;
+        }
+        s->values[id] = x->out[o];
+        s->owned[id] = true;
+        x->out[o] = (skive_tensor){0};
+    }
+    return status;
+}
+
+static skive_status walk(skive_session *s) {
+    place **list = &s->first;
+    const skive_graph *graph = s->graph;
+    while (graph) {
+        place *p;
+        SKV_TRY(skv_check_interrupt(s->ctx));
+        SKV_TRY(find_place(s, list, graph, &p));
+        if (p->plan) SKV_TRY(run_plan(s, p));
+        for (size_t i = 0; i < p->n_stops; i++) SKV_TRY(run_stop(s, &p->stops[i]));
+        graph = p->rest;
+        list = &p->next;
+    }
+    return SKIVE_OK;
+}
+
+static skive_status check_input(const skive_session *s, const skive_value *v, const skive_tensor *x) {
+    char wanted[160], given[SKV_DIMS_TEXT + 32];
+    bool good = (v->type.dtype == SKIVE_DTYPE_NONE || v->type.dtype == x->dtype) && (v->type.rank < 0 || v->type.rank == x->rank);
+    for (int d = 0; good && d < v->type.rank; d++) good = v->type.dims[d].size < 0 || v->type.dims[d].size == x->dims[d];
+    if (good) return SKIVE_OK;
+    skv_type_text(&v->type, wanted, sizeof wanted);
+    return skv_fail_at(s->ctx, SKIVE_ERR_SHAPE, v->name, "input '%s' takes %s, not %s", v->name, wanted,
+                       skv_tensor_text(x, given, sizeof given));
+}
+
+static skive_status copy_outputs(skive_session *s, skive_tensor *outputs) {
+    for (uint32_t i = 0; i < s->graph->n_outputs; i++) {
+        const skive_value *v = s->graph->outputs[i];
+        const uint32_t id = v->id;
+        if (s->owned[id] && v->output_uses == 1) { /* handed over */
+            outputs[i] = s->values[id];
+            s->owned[id] = false;
+            continue;
+        }
+        SKV_TRY(skive_tensor_copy(s->ctx, v->storage ? skv_value_tensor(v) : &s->values[id], &outputs[i]));
+    }
+    return SKIVE_OK;
+}
+
+skive_status skive_session_run(skive_session *s, const skive_tensor *inputs, size_t n_inputs, skive_tensor *outputs,
+                               size_t n_outputs) {
+    const skive_graph *g = s->graph;
+    if (n_inputs != g->n_inputs || n_outputs != g->n_outputs) {
+        return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "the model has %u inputs and %u outputs; %zu and %zu were given",
+                        g->n_inputs, g->n_outputs, n_inputs, n_outputs);
+    }
+    for (size_t i = 0; i < n_outputs; i++) outputs[i] = (skive_tensor){0};
+    for (size_t i = 0; i < n_inputs; i++) {
+        SKV_TRY(check_input(s, g->inputs[i], &inputs[i]));
+        s->values[g->inputs[i]->id] = inputs[i];
+    }
+    if (s->n_places > s->options.max_plans) {
+        free_places(s, s->first);
+        s->first = NULL;
+    }
+    skive_status status = walk(s);
+    if (status == SKIVE_OK) status = copy_outputs(s, outputs);
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        if (s->owned[i]) skive_tensor_free(s->ctx, &s->values[i]);
+        s->owned[i] = false;
+        s->values[i] = (skive_tensor){0};
+    }
+    for (size_t i = 0; status != SKIVE_OK && i < n_outputs; i++) skive_tensor_free(s->ctx, &outputs[i]);
+    return status;
+}
+
+/* ---- life ---- */
+
+static skive_status refuse_unsupported(skive_context *ctx, const skive_graph *g) {
+    char *missing = NULL;
+    SKV_TRY(skive_graph_unsupported(g, &missing));
+    skive_status status = SKIVE_OK;
+    if (missing[0]) status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "unsupported operators: %s", missing);
+    skive_string_free(ctx, missing);
+    return status;
+}
+
+skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, const skive_session_options *options,
+                                  skive_session **out) {
+    skive_session *s = NULL;
+    skive_status status;
+    *out = NULL;
+    SKV_TRY(refuse_unsupported(ctx, graph));
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *s, &s));
+    s->ctx = ctx;
+    s->options = options ? *options : skive_session_options_default();
+    if (s->options.max_plans == 0) s->options.max_plans = DEFAULT_PLANS;
+    SKV_GO(status, fail, skive_graph_copy(ctx, graph, &s->graph));
+    (void)skv_graph_sweep(s->graph);
+    SKV_GO(status, fail, skv_alloc_array(ctx, (size_t)s->graph->n_values + 1, sizeof *s->values, &s->values));
+    SKV_GO(status, fail, skv_alloc_array(ctx, (size_t)s->graph->n_values + 1, sizeof(bool), &s->owned));
+    *out = s;
+    return SKIVE_OK;
+fail:
+    skive_session_free(s);
+    return status;
+}
+
+void skive_session_free(skive_session *s) {
+    if (!s) return;
+    skive_context *ctx = s->ctx;
+    free_places(s, s->first);
+    skv_free(ctx, s->values);
+    skv_free(ctx, s->owned);
+    skive_graph_free(s->graph);
+    skv_free(ctx, s);
+}
+
+static const skive_plan *nth_plan(const place *p, size_t *index) {
+    for (; p; p = p->other) {
+        if (p->plan && (*index)-- == 0) return p->plan;
+        const skive_plan *below = nth_plan(p->next, index);
+        if (below) return below;
+    }
+    return NULL;
+}
+
+const skive_plan *skive_session_plan(const skive_session *s, size_t index) { return nth_plan(s->first, &index); }
+
+size_t skive_session_plan_count(const skive_session *s) {
+    size_t n = 0;
+    while (skive_session_plan(s, n)) n++;
+    return n;
+}
+
+skive_status skive_graph_run(skive_context *ctx, const skive_graph *g, const skive_tensor *inputs, size_t n_inputs,
+                             skive_tensor *outputs, size_t n_outputs) {
+    skive_session *s = NULL;
+    SKV_TRY(skive_session_create(ctx, g, NULL, &s));
+    const skive_status status = skive_session_run(s, inputs, n_inputs, outputs, n_outputs);
+    skive_session_free(s);
+    return status;
+}

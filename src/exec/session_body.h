@@ -1,0 +1,22 @@
+/* A subgraph of If, Loop or Scan, run in a session of its own. */
+#ifndef SKV_SESSION_BODY_H
+#define SKV_SESSION_BODY_H
+
+#include <skive/session.h>
+
+#include "ops/op.h"
+
+typedef struct skv_session_body {
+    skv_body body; /* first: the op's record sees only this */
+    skive_context *ctx;
+    skive_graph *graph;
+    skive_session *session;
+    skive_value **captured; /* values of the enclosing graph */
+    size_t n_captured;
+    skive_tensor *inputs; /* [n_in + n_captured]; the captured ones are put in before the op runs */
+} skv_session_body;
+
+skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub, const skive_session_options *options, skv_session_body **out);
+void skv_session_body_free(skv_session_body *body); /* NULL is accepted */
+
+#endif
