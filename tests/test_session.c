@@ -125,7 +125,8 @@ static void branches(void **unused) {
 static skive_status make_loop(skive_context *ctx, skive_graph **out) {
     const int64_t open[1] = {-1}, one[1] = {1};
     writer w = writer_new(ctx, NULL);
-    skive_value *m = input(&w, "m", SKIVE_I64, 0, NULL), *v = input(&w, "v", SKIVE_F32, 1, open), *limit = input(&w, "limit", SKIVE_I64, 1, one);
+    skive_value *m = input(&w, "m", SKIVE_I64, 0, NULL), *v = input(&w, "v", SKIVE_F32, 1, open),
+                *limit = input(&w, "limit", SKIVE_I64, 1, one);
     skive_value *y[2] = {NULL, NULL};
     skive_node *n = node(&w, "Loop", SKV_IN(m, NULL, v), y, 2);
     writer b = writer_new(ctx, w.g);
@@ -133,7 +134,8 @@ static skive_status make_loop(skive_context *ctx, skive_graph **out) {
         (void)input(&b, "i", SKIVE_I64, 0, NULL);
         (void)input(&b, "go", SKIVE_BOOL, 0, NULL);
         skive_value *inner = input(&b, "inner", SKIVE_F32, 1, open), *last = NULL;
-        skive_node *concat = node(&b, "Concat", SKV_IN(inner, apply(&b, "Cast", SKV_IN(captured(&b, limit)))), &last, 1);
+        skive_node *concat =
+            node(&b, "Concat", SKV_IN(inner, apply(&b, "Cast", SKV_IN(captured(&b, limit)))), &last, 1);
         if (b.status == SKIVE_OK) {
             b.status = skv_node_set_attr(concat->inputs[1]->producer, &SKV_INT("to", SKIVE_F32));
             if (b.status == SKIVE_OK) b.status = skv_node_set_attr(concat, &SKV_INT("axis", 0));
@@ -153,7 +155,8 @@ static skive_status make_loop(skive_context *ctx, skive_graph **out) {
 static skive_status run_loop(skive_context *ctx, skive_session *s, int64_t m, int64_t length, skive_tensor out[2]) {
     static const float values[3] = {1, 2, 3};
     const int64_t limit = 9, one = 1;
-    const skive_tensor in[3] = {tensor(SKIVE_I64, 0, NULL, &m), tensor(SKIVE_F32, 1, &length, values), tensor(SKIVE_I64, 1, &one, &limit)};
+    const skive_tensor in[3] = {tensor(SKIVE_I64, 0, NULL, &m), tensor(SKIVE_F32, 1, &length, values),
+                                tensor(SKIVE_I64, 1, &one, &limit)};
     (void)ctx;
     return skive_session_run(s, in, 3, out, 2);
 }
@@ -232,8 +235,8 @@ static skive_status all_of_it(skive_context *ctx, void *user) {
     const float values[4] = {1, 0, 3, 4};
     const int64_t four = 4, m = 4, one = 1;
     const bool yes = true;
-    const skive_tensor x = tensor(SKIVE_F32, 1, &four, values), c = tensor(SKIVE_BOOL, 0, NULL, &yes), n = tensor(SKIVE_I64, 0, NULL, &m),
-                       limit = tensor(SKIVE_I64, 1, &one, &m);
+    const skive_tensor x = tensor(SKIVE_F32, 1, &four, values), c = tensor(SKIVE_BOOL, 0, NULL, &yes),
+                       n = tensor(SKIVE_I64, 0, NULL, &m), limit = tensor(SKIVE_I64, 1, &one, &m);
     const skive_tensor in[3][3] = {{c, x}, {n, x, limit}, {x}};
     const size_t n_in[3] = {2, 3, 1}, n_out[3] = {1, 2, 1};
     (void)user;

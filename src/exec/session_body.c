@@ -7,7 +7,8 @@ static skive_status run(skv_body *body, const skive_tensor *in, skive_tensor *ou
     return skive_session_run(b->session, b->inputs, body->n_in + b->n_captured, out, body->n_out);
 }
 
-skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub, const skive_session_options *options, skv_session_body **out) {
+skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub, const skive_session_options *options,
+                                     skv_session_body **out) {
     skv_session_body *b = NULL;
     skive_status status;
     *out = NULL;

@@ -16,7 +16,8 @@ typedef struct skv_session_body {
     skive_tensor *inputs; /* [n_in + n_captured]; the captured ones are put in before the op runs */
 } skv_session_body;
 
-skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub, const skive_session_options *options, skv_session_body **out);
+skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub, const skive_session_options *options,
+                                     skv_session_body **out);
 void skv_session_body_free(skv_session_body *body); /* NULL is accepted */
 
 #endif

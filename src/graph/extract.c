@@ -34,7 +34,8 @@ static void mark(void *user, skive_value *v) {
     (r->now_kept ? r->by_kept : r->by_rest)[v->id] = true;
 }
 
-static skive_status fill(skive_graph *part, const skive_graph *g, const bool *keep, const reading *r, skive_value **map) {
+static skive_status fill(skive_graph *part, const skive_graph *g, const bool *keep, const reading *r,
+                         skive_value **map) {
     for (uint32_t i = 0; i < g->n_values; i++) {
         const skive_value *v = g->values[i];
         const bool computed = v->producer && keep[v->producer->id];

@@ -93,6 +93,12 @@ skive_status skv_infer_want_numeric(skv_infer *c, size_t i) {
     return bad ? wrong_type(c, i, "numbers of 8 bits or more") : SKIVE_OK;
 }
 
+skive_status skv_infer_want_integer(skv_infer *c, size_t i) {
+    const skive_dtype t = skv_infer_in(c, i)->dtype;
+    const bool bad = t == SKIVE_BOOL || (t != SKIVE_DTYPE_NONE && (skv_dtype_is_float(t) || skive_dtype_bits(t) < 8));
+    return bad ? wrong_type(c, i, "integers of 8 bits or more") : SKIVE_OK;
+}
+
 skive_status skv_infer_want(skv_infer *c, size_t i, skive_dtype dtype) {
     skive_dtype t = skv_infer_in(c, i)->dtype;
     return t == SKIVE_DTYPE_NONE || t == dtype ? SKIVE_OK : wrong_type(c, i, skive_dtype_name(dtype));

@@ -53,6 +53,7 @@ void skv_store_wrap(skive_dtype dtype, void *data, size_t i, int64_t value);
 /* ERR_SHAPE when input i is known and not floating (numeric, bool). */
 skive_status skv_infer_want_float(skv_infer *c, size_t i);
 skive_status skv_infer_want_numeric(skv_infer *c, size_t i);
+skive_status skv_infer_want_integer(skv_infer *c, size_t i); /* of 8 bits or more, not bool */
 skive_status skv_infer_want(skv_infer *c, size_t i, skive_dtype dtype);
 /* Inputs i and j have one element type, as far as known. */
 skive_status skv_infer_one_type(skv_infer *c, size_t i, size_t j);

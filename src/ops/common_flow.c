@@ -19,7 +19,8 @@ skive_type skv_flow_output_type(const skive_graph *body, size_t index, int added
     if (from->rank < 0 || from->rank + added > SKIVE_MAX_RANK) return t;
     t.rank = from->rank + added;
     for (int d = 0; d < added; d++) t.dims[d] = skv_dim_unknown();
-    for (int d = 0; d < from->rank; d++) t.dims[d + added] = from->dims[d].size >= 0 ? skv_dim(from->dims[d].size) : skv_dim_unknown();
+    for (int d = 0; d < from->rank; d++)
+        t.dims[d + added] = from->dims[d].size >= 0 ? skv_dim(from->dims[d].size) : skv_dim_unknown();
     return t;
 }
 
@@ -31,13 +32,15 @@ skive_tensor skv_flow_scalar(const skv_body *body, size_t input, skive_dtype dty
 skive_status skv_flow_condition(skive_context *ctx, const skive_tensor *t, bool *out) {
     if (t->dtype != SKIVE_BOOL || skive_tensor_count(t) != 1) {
         char text[SKV_DIMS_TEXT + 32];
-        return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "the condition is %s, not one bool", skv_tensor_text(t, text, sizeof text));
+        return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "the condition is %s, not one bool",
+                        skv_tensor_text(t, text, sizeof text));
     }
     *out = skive_tensor_get(t, 0) != 0;
     return SKIVE_OK;
 }
 
-void skv_flow_copy_entry(const skive_tensor *whole, int axis, int64_t index, const skive_tensor *part, bool into_whole) {
+void skv_flow_copy_entry(const skive_tensor *whole, int axis, int64_t index, const skive_tensor *part,
+                         bool into_whole) {
     int64_t outer = 1, inner = 1;
     for (int d = 0; d < axis; d++) outer *= whole->dims[d];
     for (int d = axis + 1; d < whole->rank; d++) inner *= whole->dims[d];
@@ -61,14 +64,15 @@ skive_status skv_flow_push(skive_context *ctx, skv_flow_stack *s, const skive_te
         s->entry.data = NULL;
         s->entry_bytes = skive_tensor_bytes(entry);
     } else if (s->entry.dtype != entry->dtype || !skv_tensor_same_shape(&s->entry, entry)) {
-        return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "a scan output was %s and is %s in round %zu", skv_tensor_text(&s->entry, was, sizeof was),
-                        skv_tensor_text(entry, is, sizeof is), s->count);
+        return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "a scan output was %s and is %s in round %zu",
+                        skv_tensor_text(&s->entry, was, sizeof was), skv_tensor_text(entry, is, sizeof is), s->count);
     }
     if (entry->rank == SKIVE_MAX_RANK || skive_dtype_bits(entry->dtype) < 8)
         return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "a scan output of %s", skv_tensor_text(entry, is, sizeof is));
     if (s->count == s->capacity) {
         const size_t capacity = s->capacity ? s->capacity * 2 : 4;
-        if (!skv_mul_size(capacity, s->entry_bytes, &bytes)) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a scan output is too large");
+        if (!skv_mul_size(capacity, s->entry_bytes, &bytes))
+            return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a scan output is too large");
         SKV_TRY(skv_grow(ctx, &s->data, s->count * s->entry_bytes, bytes + 1, 1));
         s->capacity = capacity;
     }

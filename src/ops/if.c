@@ -2,7 +2,8 @@
 #include "ops/common_flow.h"
 #include "ops/common_shape.h"
 
-static const skv_attr_spec attrs[] = {{"then_branch", SKV_ATTR_GRAPH, SKV_REQUIRED}, {"else_branch", SKV_ATTR_GRAPH, SKV_REQUIRED}};
+static const skv_attr_spec attrs[] = {{"then_branch", SKV_ATTR_GRAPH, SKV_REQUIRED},
+                                      {"else_branch", SKV_ATTR_GRAPH, SKV_REQUIRED}};
 
 /* What both branches agree on. */
 static skive_status infer(skv_infer *c) {
@@ -10,8 +11,8 @@ static skive_status infer(skv_infer *c) {
         skive_type a = skv_flow_output_type(skv_flow_graph(c->node, "then_branch"), o, 0);
         const skive_type b = skv_flow_output_type(skv_flow_graph(c->node, "else_branch"), o, 0);
         if (a.dtype != b.dtype && a.dtype != SKIVE_DTYPE_NONE && b.dtype != SKIVE_DTYPE_NONE)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the branches give %s and %s", c->node->name, skive_dtype_name(a.dtype),
-                                  skive_dtype_name(b.dtype));
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the branches give %s and %s", c->node->name,
+                                  skive_dtype_name(a.dtype), skive_dtype_name(b.dtype));
         if (a.dtype == SKIVE_DTYPE_NONE) a.dtype = b.dtype;
         if (a.rank != b.rank) a.rank = -1;
         for (int d = 0; d < a.rank; d++)
@@ -26,7 +27,8 @@ static skive_status flow(const skv_flow *c) {
     SKV_TRY(skv_flow_condition(c->ctx, c->in[0], &condition));
     skv_body *body = skv_flow_body(c, condition ? "then_branch" : "else_branch");
     if (body->n_in != 0 || body->n_out != c->n_out)
-        return SKV_FAIL(c->ctx, SKIVE_ERR_GRAPH, "a branch has %zu inputs and %zu outputs, not 0 and %zu", body->n_in, body->n_out, c->n_out);
+        return SKV_FAIL(c->ctx, SKIVE_ERR_GRAPH, "a branch has %zu inputs and %zu outputs, not 0 and %zu", body->n_in,
+                        body->n_out, c->n_out);
     return body->run(body, NULL, c->out);
 }
 

@@ -12,7 +12,8 @@ static skive_status infer(skv_infer *c) {
             c->out[o] = skv_flow_output_type(skv_flow_graph(c->node, "body"), 1 + o, 1);
             continue;
         }
-        if (!c->in[o + 2]) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': a carried value is missing", c->node->name);
+        if (!c->in[o + 2])
+            return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': a carried value is missing", c->node->name);
         c->out[o] = (skive_type){.dtype = c->in[o + 2]->dtype, .rank = -1}; /* its shape may change on the way */
     }
     return SKIVE_OK;
@@ -91,8 +92,8 @@ static skive_status flow(const skv_flow *c) {
     state s = {.c = c, .body = skv_flow_body(c, "body"), .carried = c->n_in - 2};
     const skv_body *b = s.body;
     if (b->n_in != s.carried + 2 || b->n_out != c->n_out + 1 || c->n_out < s.carried)
-        return SKV_FAIL(c->ctx, SKIVE_ERR_GRAPH, "the body has %zu inputs and %zu outputs, not %zu and %zu", b->n_in, b->n_out, s.carried + 2,
-                        c->n_out + 1);
+        return SKV_FAIL(c->ctx, SKIVE_ERR_GRAPH, "the body has %zu inputs and %zu outputs, not %zu and %zu", b->n_in,
+                        b->n_out, s.carried + 2, c->n_out + 1);
     s.scanned = c->n_out - s.carried;
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(c->ctx, b->n_in + 1, sizeof *s.in, &s.in));

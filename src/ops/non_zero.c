@@ -5,12 +5,15 @@
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
-    c->out[0] = (skive_type){.dtype = SKIVE_I64, .rank = 2, .dims = {x->rank >= 0 ? skv_dim(x->rank) : skv_dim_unknown(), skv_dim_unknown()}};
+    c->out[0] = (skive_type){.dtype = SKIVE_I64,
+                             .rank = 2,
+                             .dims = {x->rank >= 0 ? skv_dim(x->rank) : skv_dim_unknown(), skv_dim_unknown()}};
     return SKIVE_OK;
 }
 
 static bool is_zero(const skive_tensor *x, int64_t i) {
-    return skv_dtype_is_float(x->dtype) ? skv_load_f64(x->dtype, x->data, (size_t)i) == 0 : skv_load_bits(x->dtype, x->data, (size_t)i) == 0;
+    return skv_dtype_is_float(x->dtype) ? skv_load_f64(x->dtype, x->data, (size_t)i) == 0
+                                        : skv_load_bits(x->dtype, x->data, (size_t)i) == 0;
 }
 
 static skive_status size_outputs(const skv_eval *c, skive_type *types) {

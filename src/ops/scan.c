@@ -24,11 +24,14 @@ static int64_t states_of(const skive_node *n, size_t n_in) {
 
 static skive_status infer(skv_infer *c) {
     const int64_t states = states_of(c->node, c->n_in);
-    if (states < 0) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': num_scan_inputs does not fit %zu inputs", c->node->name, c->n_in);
+    if (states < 0)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': num_scan_inputs does not fit %zu inputs", c->node->name,
+                              c->n_in);
     for (size_t o = 0; o < c->n_out; o++) {
         c->out[o] = skv_flow_output_type(skv_flow_graph(c->node, "body"), o, (int64_t)o >= states);
         if ((int64_t)o < states) c->out[o].rank = -1;
-        for (int d = 0; (int64_t)o >= states && d < c->out[o].rank; d++) c->out[o].dims[d] = skv_dim_unknown(); /* the axis may be any */
+        for (int d = 0; (int64_t)o >= states && d < c->out[o].rank; d++)
+            c->out[o].dims[d] = skv_dim_unknown(); /* the axis may be any */
     }
     return SKIVE_OK;
 }
@@ -57,10 +60,11 @@ static skive_status prepare(state *s) {
         int64_t dims[SKIVE_MAX_RANK];
         int rank = 0;
         if (axis < 0 || skive_dtype_bits(x->dtype) < 8)
-            return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan input %zu has no axis %lld", i, (long long)entry_of(c->node, "scan_input_axes", i));
+            return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan input %zu has no axis %lld", i,
+                            (long long)entry_of(c->node, "scan_input_axes", i));
         if (s->steps >= 0 && s->steps != x->dims[axis])
-            return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan input %zu has %lld entries, the others %lld", i, (long long)x->dims[axis],
-                            (long long)s->steps);
+            return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan input %zu has %lld entries, the others %lld", i,
+                            (long long)x->dims[axis], (long long)s->steps);
         s->steps = x->dims[axis];
         for (int d = 0; d < x->rank; d++)
             if (d != axis) dims[rank++] = x->dims[d];
@@ -77,8 +81,10 @@ static skive_status put(state *s, size_t k, int64_t step, const skive_tensor *en
     const int64_t axis = skv_axis(entry_of(c->node, "scan_output_axes", k), entry->rank + 1);
     int64_t dims[SKIVE_MAX_RANK];
     if (axis < 0 || entry->rank == SKIVE_MAX_RANK || skive_dtype_bits(entry->dtype) < 8)
-        return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan output %zu has no axis %lld", k, (long long)entry_of(c->node, "scan_output_axes", k));
-    for (int d = 0; d <= entry->rank; d++) dims[d] = d < axis ? entry->dims[d] : d == axis ? s->steps : entry->dims[d - 1];
+        return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan output %zu has no axis %lld", k,
+                        (long long)entry_of(c->node, "scan_output_axes", k));
+    for (int d = 0; d <= entry->rank; d++)
+        dims[d] = d < axis ? entry->dims[d] : d == axis ? s->steps : entry->dims[d - 1];
     if (step == 0) SKV_TRY(skive_tensor_create(c->ctx, entry->dtype, entry->rank + 1, dims, y));
     if (y->dtype != entry->dtype || !skv_dims_equal(y->rank, y->dims, entry->rank + 1, dims))
         return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan output %zu changes its shape in step %lld", k, (long long)step);
@@ -93,8 +99,8 @@ static skive_status one_step(state *s, int64_t step) {
     for (size_t i = 0; i < s->scans; i++) {
         const skive_tensor *x = c->in[s->states + i];
         const bool backward = entry_of(c->node, "scan_input_directions", i) != 0;
-        skv_flow_copy_entry(x, (int)skv_axis(entry_of(c->node, "scan_input_axes", i), x->rank), backward ? s->steps - 1 - step : step,
-                            &s->in[s->states + i], false);
+        skv_flow_copy_entry(x, (int)skv_axis(entry_of(c->node, "scan_input_axes", i), x->rank),
+                            backward ? s->steps - 1 - step : step, &s->in[s->states + i], false);
     }
     SKV_TRY(s->body->run(s->body, s->in, s->results));
     free_states(s);
@@ -135,7 +141,8 @@ static skive_status flow(const skv_flow *c) {
     state s = {.c = c, .body = skv_flow_body(c, "body"), .states = (size_t)states};
     const skv_body *b = s.body;
     if (states < 0 || b->n_in != c->n_in || b->n_out != c->n_out || c->n_out < s.states)
-        return SKV_FAIL(c->ctx, SKIVE_ERR_GRAPH, "the body has %zu inputs and %zu outputs, not %zu and %zu", b->n_in, b->n_out, c->n_in, c->n_out);
+        return SKV_FAIL(c->ctx, SKIVE_ERR_GRAPH, "the body has %zu inputs and %zu outputs, not %zu and %zu", b->n_in,
+                        b->n_out, c->n_in, c->n_out);
     s.scans = c->n_in - s.states;
     s.outputs = c->n_out - s.states;
     skive_status status;

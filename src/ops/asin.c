@@ -1,0 +1,45 @@
+/* Asin: y = arcsin x. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return asin(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skive_status grad(skv_grad *c) {
+    if (!c->need[0]) return SKIVE_OK;
+    skive_value *x = c->node->inputs[0];
+    skive_value *slope = skv_g1(c->b, "Sqrt", skv_g2(c->b, "Sub", skv_g_scalar(c->b, x, 1), skv_g2(c->b, "Mul", x, x)));
+    c->din[0] = skv_g2(c->b, "Div", c->dout[0], slope);
+    return c->b->status;
+}
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    (void)in;
+    return (skv_range){-M_PI_2, M_PI_2};
+}
+
+static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 7, 22, 0); }
+
+static const skv_op_case cases[] = {
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -0.5)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 1.5707963267948966, -0.5235987755982989),
+     .no_grad = true},
+    {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -0.8, .hi = 0.8}), .n_out = 1},
+};
+
+const skv_op skv_op_asin = {
+    .name = "Asin",
+    .brief = "inverse sine",
+    SKV_UNARY_OP,
+    .since = 7,
+    .needs_opset = needs_opset,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = grad,
+    .range = range,
+    SKV_LIST(cases),
+};

@@ -1,0 +1,38 @@
+/* Asinh: y = arsinh x. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return asinh(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skive_status grad(skv_grad *c) {
+    if (!c->need[0]) return SKIVE_OK;
+    skive_value *x = c->node->inputs[0];
+    skive_value *slope = skv_g1(c->b, "Sqrt", skv_g2(c->b, "Add", skv_g_scalar(c->b, x, 1), skv_g2(c->b, "Mul", x, x)));
+    c->din[0] = skv_g2(c->b, "Div", c->dout[0], slope);
+    return c->b->status;
+}
+
+static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 9, 22, 0); }
+
+static const skv_op_case cases[] = {
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(0, 1, -0.5)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 0.881373587019543, -0.48121182505960347),
+     .no_grad = true},
+    {.name = "random", CASE_IN({CASE_F32(2, 3), .lo = -2, .hi = 2}), .n_out = 1},
+};
+
+const skv_op skv_op_asinh = {
+    .name = "Asinh",
+    .brief = "inverse hyperbolic sine",
+    SKV_UNARY_OP,
+    .since = 9,
+    .needs_opset = needs_opset,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = grad,
+    SKV_LIST(cases),
+};

@@ -1,0 +1,36 @@
+/* Ceil: y = the smallest whole number not below x. Its gradient is zero. */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static double value(double x) { return ceil(x); }
+
+static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+
+static skv_range range(const skive_node *n, const skv_range *in) {
+    (void)n;
+    return skv_range_make(ceil(in[0].lo), ceil(in[0].hi));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "by hand",
+     CASE_IN({CASE_F32(4), CASE_VALUES(1.5, -1.5, 2, -0.25)}),
+     .n_out = 1,
+     CASE_EXPECT(2, -1, 2, 0),
+     .no_grad = true},
+    {.name = "away from the steps",
+     CASE_IN({CASE_F32(3), CASE_VALUES(1.5, -1.4, -0.25)}),
+     .n_out = 1,
+     CASE_EXPECT(2, -1, 0)},
+};
+
+const skv_op skv_op_ceil = {
+    .name = "Ceil",
+    .brief = "smallest whole number not below",
+    SKV_UNARY_OP,
+    .since = 6,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = skv_grad_zero,
+    .range = range,
+    SKV_LIST(cases),
+};

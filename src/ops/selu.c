@@ -1,0 +1,49 @@
+/* Selu: y = gamma x where x > 0, gamma alpha (e^x - 1) elsewhere (Klambauer et al., 2017). */
+#include "ops/cases.h"
+#include "ops/common_elementwise.h"
+
+static const skv_attr_spec attrs[] = {{"alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+                                      {"gamma", SKV_ATTR_FLOAT, SKV_OPTIONAL}};
+
+static double value(double x, const double *p) { return x > 0 ? p[1] * x : p[1] * p[0] * expm1(x); }
+
+static skive_status run(const skv_eval *c) {
+    const double params[] = {skv_attr_float(c->node, "alpha", 1.67326319217681884765625), skv_attr_float(c->node, "gamma", 1.05070102214813232421875)};
+    return skv_unary_run_with(c, value, params);
+}
+
+static skive_status grad(skv_grad *c) {
+    if (!c->need[0]) return SKIVE_OK;
+    skive_value *x = c->node->inputs[0];
+    const double alpha = skv_attr_float(c->node, "alpha", 1.67326319217681884765625);
+    const double gamma = skv_attr_float(c->node, "gamma", 1.05070102214813232421875);
+    skive_value *slope = skv_g2(c->b, "Mul", skv_g1(c->b, "Exp", x), skv_g_scalar(c->b, x, alpha * gamma));
+    skive_value *positive = skv_g2(c->b, "Greater", x, skv_g_scalar(c->b, x, 0));
+    slope = skv_g3(c->b, "Where", positive, skv_g_scalar(c->b, x, gamma), slope);
+    c->din[0] = skv_g2(c->b, "Mul", c->dout[0], slope);
+    return c->b->status;
+}
+
+static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 6, 22, 0); }
+
+static const skv_op_case cases[] = {
+    {.name = "by hand",
+     CASE_IN({CASE_F32(3), CASE_VALUES(-1, 0.5, 2)}),
+     CASE_ATTRS(CASE_FLT("alpha", 2), CASE_FLT("gamma", 3)),
+     .n_out = 1,
+     CASE_EXPECT(-3.792723352971346, 1.5, 6)},
+    {.name = "both sides", CASE_IN({CASE_F32(4), CASE_VALUES(-1.5, -0.25, 0.75, 2)}), .n_out = 1},
+};
+
+const skv_op skv_op_selu = {
+    .name = "Selu",
+    .brief = "scaled exponential linear unit",
+    SKV_UNARY_OP,
+    .since = 6,
+    SKV_LIST(attrs),
+    .needs_opset = needs_opset,
+    .infer = skv_infer_unary_float,
+    .run = run,
+    .grad = grad,
+    SKV_LIST(cases),
+};
