@@ -9,7 +9,8 @@ static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
     skive_value *x = c->node->inputs[0];
-    skive_value *slope = skv_g1(c->b, "Neg", skv_g1(c->b, "Sqrt", skv_g2(c->b, "Sub", skv_g_scalar(c->b, x, 1), skv_g2(c->b, "Mul", x, x))));
+    skive_value *slope = skv_g1(
+        c->b, "Neg", skv_g1(c->b, "Sqrt", skv_g2(c->b, "Sub", skv_g_scalar(c->b, x, 1), skv_g2(c->b, "Mul", x, x))));
     c->din[0] = skv_g2(c->b, "Div", c->dout[0], slope);
     return c->b->status;
 }

@@ -1,62 +1,8 @@
 /* ArgMax: index of the largest element along an axis; of equal ones the first, or the last on request. */
 #include "ops/cases.h"
-#include "ops/common_elementwise.h"
+#include "ops/common_arg.h"
 
-static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL},
-                                      {"keepdims", SKV_ATTR_INT, SKV_OPTIONAL},
-                                      {"select_last_index", SKV_ATTR_INT, SKV_OPTIONAL}};
-
-static skive_status infer(skv_infer *c) {
-    const skive_type *x = c->in[0];
-    skive_type *y = &c->out[0];
-    int axis;
-    SKV_TRY(skv_infer_want_numeric(c, 0));
-    y->dtype = SKIVE_I64;
-    if (x->rank < 0) return SKIVE_OK;
-    SKV_TRY(skv_infer_axis(c, "axis", skv_attr_int(c->node, "axis", 0), x->rank, &axis));
-    if (x->dims[axis].size == 0)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': nothing to choose from along an empty axis",
-                              c->node->name);
-    y->rank = 0;
-    for (int d = 0; d < x->rank; d++) {
-        if (d != axis)
-            y->dims[y->rank++] = x->dims[d];
-        else if (skv_attr_int(c->node, "keepdims", 1))
-            y->dims[y->rank++] = skv_dim(1);
-    }
-    return SKIVE_OK;
-}
-
-/* Order of two elements: -1, 0, 1; NaN is below everything it stands after. */
-static int compare(const skive_tensor *x, size_t i, size_t j) {
-    if (skv_dtype_is_float(x->dtype)) {
-        const double a = skv_load_f64(x->dtype, x->data, i), b = skv_load_f64(x->dtype, x->data, j);
-        return a > b ? 1 : a == b ? 0 : -1;
-    }
-    const int64_t a = skv_load_bits(x->dtype, x->data, i), b = skv_load_bits(x->dtype, x->data, j);
-    return a == b ? 0 : (x->dtype == SKIVE_U64 ? (uint64_t)a > (uint64_t)b : a > b) ? 1 : -1;
-}
-
-static skive_status run(const skv_eval *c) {
-    const skive_tensor *x = c->in[0];
-    const int axis = (int)skv_axis(skv_attr_int(c->node, "axis", 0), x->rank);
-    const bool last = skv_attr_int(c->node, "select_last_index", 0) != 0;
-    int64_t outer = 1, inner = 1, *y = c->out[0]->data;
-    for (int d = 0; d < axis; d++) outer *= x->dims[d];
-    for (int d = axis + 1; d < x->rank; d++) inner *= x->dims[d];
-    for (int64_t o = 0; o < outer; o++) {
-        for (int64_t i = 0; i < inner; i++) {
-            int64_t best = 0;
-            const size_t first = (size_t)(o * x->dims[axis] * inner + i);
-            for (int64_t k = 1; k < x->dims[axis]; k++) {
-                const int order = compare(x, first + (size_t)(k * inner), first + (size_t)(best * inner));
-                if (order > 0 || (last && order == 0)) best = k;
-            }
-            y[o * inner + i] = best;
-        }
-    }
-    return SKIVE_OK;
-}
+static skive_status run(const skv_eval *c) { return skv_arg_run(c, 1); }
 
 static const skv_op_case cases[] = {
     {.name = "by hand",
@@ -84,8 +30,9 @@ const skv_op skv_op_arg_max = {
     .max_in = 1,
     .min_out = 1,
     .max_out = 1,
-    SKV_LIST(attrs),
-    .infer = infer,
+    .attrs = skv_arg_attrs,
+    .n_attrs = SKV_COUNT(skv_arg_attrs),
+    .infer = skv_arg_infer,
     .run = run,
     .grad = skv_grad_zero,
     .cost = skv_cost_per_element,

@@ -10,7 +10,8 @@ static skive_status infer(skv_infer *c) {
     const char *direction = skv_attr_string(c->node, "direction", "");
     for (size_t i = 0; i < 2; i++) SKV_TRY(skv_infer_want_integer(c, i));
     if (strcmp(direction, "LEFT") != 0 && strcmp(direction, "RIGHT") != 0)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': the direction '%s' is neither LEFT nor RIGHT", c->node->name, direction);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': the direction '%s' is neither LEFT nor RIGHT",
+                              c->node->name, direction);
     return skv_infer_broadcast(c, 2, &c->out[0]);
 }
 
@@ -20,7 +21,8 @@ static int64_t left(int64_t a, int64_t b) { return (int64_t)left_u((uint64_t)a, 
 static int64_t right(int64_t a, int64_t b) { return (int64_t)right_u((uint64_t)a, (uint64_t)b); }
 
 static skive_status run(const skv_eval *c) {
-    static const skv_binary to_left = {.f = NULL, .i = left, .u = left_u}, to_right = {.f = NULL, .i = right, .u = right_u};
+    static const skv_binary to_left = {.f = NULL, .i = left, .u = left_u},
+                            to_right = {.f = NULL, .i = right, .u = right_u};
     return skv_binary_run(c, strcmp(skv_attr_string(c->node, "direction", ""), "LEFT") == 0 ? &to_left : &to_right);
 }
 

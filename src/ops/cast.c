@@ -1,7 +1,7 @@
 /* Cast: the same values in another element type. Floats become integers by truncation (saturating where C leaves it
  * undefined), integers wrap, anything but zero is true. The gradient is cast back; through integers it is zero. */
 #include "ops/cases.h"
-#include "ops/common_elementwise.h"
+#include "ops/common_cast.h"
 
 static const skv_attr_spec attrs[] = {{"to", SKV_ATTR_INT, SKV_REQUIRED}, {"saturate", SKV_ATTR_INT, SKV_OPTIONAL}};
 
@@ -13,46 +13,6 @@ static skive_status infer(skv_infer *c) {
     c->out[0] = *skv_infer_in(c, 0);
     c->out[0].dtype = (skive_dtype)to;
     return SKIVE_OK;
-}
-
-/* Floats to integers. */
-static void store_truncated(skive_dtype to, void *data, size_t i, double value) {
-    skv_store_f64(to, data, i, to == SKIVE_BOOL ? value : trunc(value)); /* NaN is true, and 0 as a number */
-}
-
-static void store_integer(skive_dtype to, void *data, size_t i, skive_dtype from, int64_t bits) {
-    bool big = from == SKIVE_U64 && bits < 0;
-    if (to == SKIVE_F32)
-        ((float *)data)[i] = big ? (float)(uint64_t)bits : (float)bits; /* one rounding, not two */
-    else if (skv_dtype_is_float(to))
-        skv_store_f64(to, data, i, big ? (double)(uint64_t)bits : (double)bits);
-    else
-        skv_store_wrap(to, data, i, bits);
-}
-
-static skive_status run(const skv_eval *c) {
-    const skive_tensor *x = c->in[0], *y = c->out[0];
-    if (x->dtype == y->dtype) return skv_run_copy(c);
-    if (!skv_tensor_same_shape(x, y))
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input and output differ in shape");
-    size_t n = (size_t)skive_tensor_count(x);
-    bool from_float = skv_dtype_is_float(x->dtype), to_float = skv_dtype_is_float(y->dtype);
-    for (size_t i = 0; i < n; i++) {
-        if (!from_float)
-            store_integer(y->dtype, y->data, i, x->dtype, skv_load_bits(x->dtype, x->data, i));
-        else if (to_float)
-            skv_store_f64(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
-        else
-            store_truncated(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
-    }
-    return SKIVE_OK;
-}
-
-static skive_status grad(skv_grad *c) {
-    skive_dtype from = c->node->inputs[0]->type.dtype, to = c->node->outputs[0]->type.dtype;
-    if (c->need[0] && skv_dtype_is_float(from) && skv_dtype_is_float(to))
-        c->din[0] = skv_emit(c->b, "Cast", SKV_IN(c->dout[0]), SKV_ATTRS(SKV_INT("to", from)));
-    return c->b->status;
 }
 
 static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
@@ -99,8 +59,8 @@ const skv_op skv_op_cast = {
     SKV_LIST(attrs),
     .needs_opset = needs_opset,
     .infer = infer,
-    .run = run,
-    .grad = grad,
+    .run = skv_cast_run,
+    .grad = skv_cast_grad,
     .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),

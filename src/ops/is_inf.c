@@ -11,12 +11,11 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
-static double value(double x, const double *p) {
-    return isinf(x) && p[x > 0] != 0;
-}
+static double value(double x, const double *p) { return isinf(x) && p[x > 0] != 0; }
 
 static skive_status run(const skv_eval *c) {
-    const double params[] = {(double)skv_attr_int(c->node, "detect_negative", 1), (double)skv_attr_int(c->node, "detect_positive", 1)};
+    const double params[] = {(double)skv_attr_int(c->node, "detect_negative", 1),
+                             (double)skv_attr_int(c->node, "detect_positive", 1)};
     return skv_unary_run_with(c, value, params);
 }
 

@@ -20,7 +20,8 @@ static int64_t floored(int64_t a, int64_t b) {
 static uint64_t natural(uint64_t a, uint64_t b) { return b == 0 ? 0 : a % b; }
 
 static skive_status run(const skv_eval *c) {
-    static const skv_binary like_c = {.f = fmod, .i = truncated, .u = natural}, like_python = {.f = fmod, .i = floored, .u = natural};
+    static const skv_binary like_c = {.f = fmod, .i = truncated, .u = natural},
+                            like_python = {.f = fmod, .i = floored, .u = natural};
     return skv_binary_run(c, skv_attr_int(c->node, "fmod", 0) ? &like_c : &like_python);
 }
 

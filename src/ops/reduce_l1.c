@@ -3,7 +3,9 @@
 #include "ops/common_reduce.h"
 
 static double step(double sum, double x) { return sum + fabs(x); }
-static int64_t whole(int64_t sum, int64_t x) { return (int64_t)((uint64_t)sum + (x < 0 ? 0 - (uint64_t)x : (uint64_t)x)); }
+static int64_t whole(int64_t sum, int64_t x) {
+    return (int64_t)((uint64_t)sum + (x < 0 ? 0 - (uint64_t)x : (uint64_t)x));
+}
 
 static skive_status run(const skv_eval *c) {
     static const skv_reducer r = {.start = 0, .step = step, .finish = NULL, .whole = whole};
@@ -28,10 +30,10 @@ static const skv_op_case cases[] = {
 };
 
 const skv_op skv_op_reduce_l1 = {.name = "ReduceL1",
-                            .brief = "sum of absolute values over axes",
-                            SKV_REDUCE_OP,
-                            .since = 18,
-                            .import = skv_reduce_import_18,
-                            .run = run,
-                            .grad = grad,
-                            SKV_LIST(cases)};
+                                 .brief = "sum of absolute values over axes",
+                                 SKV_REDUCE_OP,
+                                 .since = 18,
+                                 .import = skv_reduce_import_18,
+                                 .run = run,
+                                 .grad = grad,
+                                 SKV_LIST(cases)};

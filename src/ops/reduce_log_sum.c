@@ -17,7 +17,8 @@ static skive_status grad(skv_grad *c) {
     skive_value *x = c->node->inputs[0];
     if (!c->need[0]) return SKIVE_OK;
     skive_value *sum = skv_g1(c->b, "Exp", skv_reduce_keep(c, c->node->outputs[0]));
-    c->din[0] = skv_g2(c->b, "Mul", skv_reduce_expand(c, c->dout[0]), skv_g2(c->b, "Div", skv_g_scalar(c->b, x, 1), sum));
+    c->din[0] =
+        skv_g2(c->b, "Mul", skv_reduce_expand(c, c->dout[0]), skv_g2(c->b, "Div", skv_g_scalar(c->b, x, 1), sum));
     return c->b->status;
 }
 
@@ -32,10 +33,10 @@ static const skv_op_case cases[] = {
 };
 
 const skv_op skv_op_reduce_log_sum = {.name = "ReduceLogSum",
-                            .brief = "logarithm of the sum over axes",
-                            SKV_REDUCE_OP,
-                            .since = 18,
-                            .import = skv_reduce_import_18,
-                            .run = run,
-                            .grad = grad,
-                            SKV_LIST(cases)};
+                                      .brief = "logarithm of the sum over axes",
+                                      SKV_REDUCE_OP,
+                                      .since = 18,
+                                      .import = skv_reduce_import_18,
+                                      .run = run,
+                                      .grad = grad,
+                                      SKV_LIST(cases)};

@@ -34,10 +34,10 @@ static const skv_op_case cases[] = {
 };
 
 const skv_op skv_op_reduce_log_sum_exp = {.name = "ReduceLogSumExp",
-                            .brief = "logarithm of the sum of exponentials over axes",
-                            SKV_REDUCE_OP,
-                            .since = 18,
-                            .import = skv_reduce_import_18,
-                            .run = run,
-                            .grad = grad,
-                            SKV_LIST(cases)};
+                                          .brief = "logarithm of the sum of exponentials over axes",
+                                          SKV_REDUCE_OP,
+                                          .since = 18,
+                                          .import = skv_reduce_import_18,
+                                          .run = run,
+                                          .grad = grad,
+                                          SKV_LIST(cases)};

@@ -2,13 +2,13 @@
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 
-static const skv_attr_spec attrs[] = {{"alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL},
-                                      {"gamma", SKV_ATTR_FLOAT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL}, {"gamma", SKV_ATTR_FLOAT, SKV_OPTIONAL}};
 
 static double value(double x, const double *p) { return x > 0 ? p[1] * x : p[1] * p[0] * expm1(x); }
 
 static skive_status run(const skv_eval *c) {
-    const double params[] = {skv_attr_float(c->node, "alpha", 1.67326319217681884765625), skv_attr_float(c->node, "gamma", 1.05070102214813232421875)};
+    const double params[] = {skv_attr_float(c->node, "alpha", 1.67326319217681884765625),
+                             skv_attr_float(c->node, "gamma", 1.05070102214813232421875)};
     return skv_unary_run_with(c, value, params);
 }
 

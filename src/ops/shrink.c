@@ -15,7 +15,8 @@ static skive_status run(const skv_eval *c) {
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
     skive_value *x = c->node->inputs[0];
-    skive_value *far = skv_g2(c->b, "Greater", skv_g1(c->b, "Abs", x), skv_g_scalar(c->b, x, skv_attr_float(c->node, "lambd", 0.5)));
+    skive_value *far =
+        skv_g2(c->b, "Greater", skv_g1(c->b, "Abs", x), skv_g_scalar(c->b, x, skv_attr_float(c->node, "lambd", 0.5)));
     c->din[0] = skv_g3(c->b, "Where", far, c->dout[0], skv_g_scalar(c->b, x, 0));
     return c->b->status;
 }

@@ -9,7 +9,8 @@ static const skv_attr_spec attrs[] = {{"upper", SKV_ATTR_INT, SKV_OPTIONAL}};
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
     if (x->rank >= 0 && x->rank < 2)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a tensor of rank %d has no triangle", c->node->name, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a tensor of rank %d has no triangle", c->node->name,
+                              x->rank);
     return skv_infer_same(c);
 }
 
@@ -25,7 +26,8 @@ static skive_status run(const skv_eval *c) {
     memset(y->data, 0, skive_tensor_bytes(y));
     for (int64_t i = 0; i < count; i++) {
         const int64_t column = i % columns, row = i / columns % rows;
-        if (upper ? column >= row + k : column <= row + k) skv_copy_element(x->dtype, y->data, (size_t)i, x->data, (size_t)i);
+        if (upper ? column >= row + k : column <= row + k)
+            skv_copy_element(x->dtype, y->data, (size_t)i, x->data, (size_t)i);
     }
     return SKIVE_OK;
 }
@@ -33,12 +35,16 @@ static skive_status run(const skv_eval *c) {
 static skive_status grad(skv_grad *c) {
     skive_node *n = c->node;
     if (c->need[0])
-        c->din[0] = skv_emit(c->b, "Trilu", SKV_IN(c->dout[0], skv_node_in(n, 1)), SKV_ATTRS(SKV_INT("upper", skv_attr_int(n, "upper", 1))));
+        c->din[0] = skv_emit(c->b, "Trilu", SKV_IN(c->dout[0], skv_node_in(n, 1)),
+                             SKV_ATTRS(SKV_INT("upper", skv_attr_int(n, "upper", 1))));
     return c->b->status;
 }
 
 static const skv_op_case cases[] = {
-    {.name = "upper", CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}), .n_out = 1, CASE_EXPECT(1, 2, 3, 0, 5, 6)},
+    {.name = "upper",
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3, 0, 5, 6)},
     {.name = "lower, diagonal moved",
      CASE_IN({CASE_F32(3, 3), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8, 9)}, {CASE_SCALAR(SKIVE_I64, -1), .constant = true}),
      CASE_ATTRS(CASE_INT("upper", 0)),

@@ -1,0 +1,42 @@
+/* See common_cast.h. */
+#include "ops/common_cast.h"
+
+/* Floats to integers. */
+static void store_truncated(skive_dtype to, void *data, size_t i, double value) {
+    skv_store_f64(to, data, i, to == SKIVE_BOOL ? value : trunc(value)); /* NaN is true, and 0 as a number */
+}
+
+static void store_integer(skive_dtype to, void *data, size_t i, skive_dtype from, int64_t bits) {
+    bool big = from == SKIVE_U64 && bits < 0;
+    if (to == SKIVE_F32)
+        ((float *)data)[i] = big ? (float)(uint64_t)bits : (float)bits; /* one rounding, not two */
+    else if (skv_dtype_is_float(to))
+        skv_store_f64(to, data, i, big ? (double)(uint64_t)bits : (double)bits);
+    else
+        skv_store_wrap(to, data, i, bits);
+}
+
+skive_status skv_cast_run(const skv_eval *c) {
+    const skive_tensor *x = c->in[0], *y = c->out[0];
+    if (x->dtype == y->dtype) return skv_run_copy(c);
+    if (!skv_tensor_same_shape(x, y))
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input and output differ in shape");
+    size_t n = (size_t)skive_tensor_count(x);
+    bool from_float = skv_dtype_is_float(x->dtype), to_float = skv_dtype_is_float(y->dtype);
+    for (size_t i = 0; i < n; i++) {
+        if (!from_float)
+            store_integer(y->dtype, y->data, i, x->dtype, skv_load_bits(x->dtype, x->data, i));
+        else if (to_float)
+            skv_store_f64(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
+        else
+            store_truncated(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_cast_grad(skv_grad *c) {
+    skive_dtype from = c->node->inputs[0]->type.dtype, to = c->node->outputs[0]->type.dtype;
+    if (c->need[0] && skv_dtype_is_float(from) && skv_dtype_is_float(to))
+        c->din[0] = skv_emit(c->b, "Cast", SKV_IN(c->dout[0]), SKV_ATTRS(SKV_INT("to", from)));
+    return c->b->status;
+}
