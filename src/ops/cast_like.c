@@ -20,7 +20,10 @@ static const skv_op_case cases[] = {
      .n_out = 1,
      CASE_EXPECT(1, -1),
      .no_grad = true},
-    {.name = "the same type", CASE_IN({CASE_F32(2), CASE_VALUES(1.75, -1.75)}, {CASE_F32(3)}), .n_out = 1, CASE_EXPECT(1.75, -1.75)},
+    {.name = "the same type",
+     CASE_IN({CASE_F32(2), CASE_VALUES(1.75, -1.75)}, {CASE_F32(3)}),
+     .n_out = 1,
+     CASE_EXPECT(1.75, -1.75)},
 };
 
 const skv_op skv_op_cast_like = {

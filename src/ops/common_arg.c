@@ -4,8 +4,8 @@
 #include "ops/common_elementwise.h"
 
 const skv_attr_spec skv_arg_attrs[3] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL},
-                                      {"keepdims", SKV_ATTR_INT, SKV_OPTIONAL},
-                                      {"select_last_index", SKV_ATTR_INT, SKV_OPTIONAL}};
+                                        {"keepdims", SKV_ATTR_INT, SKV_OPTIONAL},
+                                        {"select_last_index", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 skive_status skv_arg_infer(skv_infer *c) {
     const skive_type *x = c->in[0];

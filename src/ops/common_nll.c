@@ -5,7 +5,8 @@
 
 #include "ops/common_shape.h"
 
-const skv_attr_spec skv_nll_attrs[2] = {{"reduction", SKV_ATTR_STRING, SKV_OPTIONAL}, {"ignore_index", SKV_ATTR_INT, SKV_OPTIONAL}};
+const skv_attr_spec skv_nll_attrs[2] = {{"reduction", SKV_ATTR_STRING, SKV_OPTIONAL},
+                                        {"ignore_index", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 static int reduction_of(const skive_node *n) {
     const char *text = skv_attr_string(n, "reduction", "mean");
@@ -21,7 +22,8 @@ skive_status skv_nll_check(skv_infer *c, size_t first) {
                               skv_attr_string(c->node, "reduction", ""));
     SKV_TRY(skv_want_float(c, first));
     if (labels->dtype != SKIVE_DTYPE_NONE && labels->dtype != SKIVE_I64 && labels->dtype != SKIVE_I32)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': labels must be integers, not %s", c->node->name, skive_dtype_name(labels->dtype));
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': labels must be integers, not %s", c->node->name,
+                              skive_dtype_name(labels->dtype));
     SKV_TRY(skv_want_vector(c, first + 2, x->rank >= 2 ? x->dims[1].size : -1, "the weight"));
     SKV_TRY(skv_want_same_dtype(c, first, first + 2));
     if (x->rank < 0 || labels->rank < 0) return SKIVE_OK;
@@ -34,7 +36,8 @@ skive_status skv_nll_check(skv_infer *c, size_t first) {
     char a[160], b[160];
     skv_type_text(x, a, sizeof a);
     skv_type_text(labels, b, sizeof b);
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': scores %s and labels %s do not go together", c->node->name, a, b);
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': scores %s and labels %s do not go together", c->node->name, a,
+                          b);
 }
 
 skive_status skv_nll_loss_type(skv_infer *c, size_t first, skive_type *out) {
@@ -66,8 +69,8 @@ skive_status skv_nll_start(const skv_eval *c, size_t first, skv_nll_walk *w) {
         const int64_t label = skv_load_i64(w->labels->dtype, w->labels->data, (size_t)i);
         if (w->ignoring && label == w->ignored) continue;
         if (label < 0 || label >= w->classes)
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': label %lld of %lld classes", c->node->name,
-                               (long long)label, (long long)w->classes);
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': label %lld of %lld classes",
+                               c->node->name, (long long)label, (long long)w->classes);
         sum += class_weight(w, label);
     }
     if (w->reduction == SKV_NLL_MEAN) w->divisor = sum;

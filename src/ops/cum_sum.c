@@ -2,7 +2,8 @@
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 
-static const skv_attr_spec attrs[] = {{"exclusive", SKV_ATTR_INT, SKV_OPTIONAL}, {"reverse", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"exclusive", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"reverse", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
@@ -17,13 +18,15 @@ static skive_status infer(skv_infer *c) {
 
 static skive_status run(const skv_eval *c) {
     const skive_tensor *x = c->in[0], *y = c->out[0];
-    const bool exclusive = skv_attr_int(c->node, "exclusive", 0) != 0, reverse = skv_attr_int(c->node, "reverse", 0) != 0;
+    const bool exclusive = skv_attr_int(c->node, "exclusive", 0) != 0,
+               reverse = skv_attr_int(c->node, "reverse", 0) != 0;
     const bool real = skv_dtype_is_float(x->dtype);
     int64_t axis = 0, outer = 1, inner = 1;
     int n;
     SKV_TRY(skv_eval_ints(c, 1, "the axis", &axis, 1, &n));
     if (n != 1 || (axis = skv_axis(axis, x->rank)) < 0)
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': there is no such axis in rank %d", c->node->name, x->rank);
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': there is no such axis in rank %d",
+                           c->node->name, x->rank);
     for (int d = 0; d < axis; d++) outer *= x->dims[d];
     for (int d = (int)axis + 1; d < x->rank; d++) inner *= x->dims[d];
     const int64_t length = x->dims[axis];
@@ -52,14 +55,18 @@ static skive_status grad(skv_grad *c) {
     const skive_node *n = c->node;
     if (c->need[0])
         c->din[0] = skv_emit(c->b, "CumSum", SKV_IN(c->dout[0], n->inputs[1]),
-                             SKV_ATTRS(SKV_INT("exclusive", skv_attr_int(n, "exclusive", 0)), SKV_INT("reverse", !skv_attr_int(n, "reverse", 0))));
+                             SKV_ATTRS(SKV_INT("exclusive", skv_attr_int(n, "exclusive", 0)),
+                                       SKV_INT("reverse", !skv_attr_int(n, "reverse", 0))));
     return c->b->status;
 }
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 14, 0); }
 
 static const skv_op_case cases[] = {
-    {.name = "rows", CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(1, 1)), .n_out = 1, CASE_EXPECT(1, 3, 6, 4, 9, 15)},
+    {.name = "rows",
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(1, 1)),
+     .n_out = 1,
+     CASE_EXPECT(1, 3, 6, 4, 9, 15)},
     {.name = "from the end, exclusive",
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(1, -1)),
      CASE_ATTRS(CASE_INT("exclusive", 1), CASE_INT("reverse", 1)),

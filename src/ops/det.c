@@ -7,7 +7,8 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
     c->out[0].dtype = x->dtype;
     if (x->rank < 0) return SKIVE_OK;
-    const int64_t rows = x->rank >= 2 ? x->dims[x->rank - 2].size : 0, columns = x->rank >= 2 ? x->dims[x->rank - 1].size : 0;
+    const int64_t rows = x->rank >= 2 ? x->dims[x->rank - 2].size : 0,
+                  columns = x->rank >= 2 ? x->dims[x->rank - 1].size : 0;
     if (x->rank < 2 || (rows >= 0 && columns >= 0 && rows != columns))
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last two axes are no square matrix", c->node->name);
     c->out[0].rank = x->rank - 2;

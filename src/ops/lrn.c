@@ -11,25 +11,30 @@ static const skv_attr_spec attrs[] = {{"size", SKV_ATTR_INT, SKV_REQUIRED},
 static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_want_rank(c, 0, 2, SKIVE_MAX_RANK));
-    if (skv_attr_int(c->node, "size", 0) < 1) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the size is below 1", c->node->name);
+    if (skv_attr_int(c->node, "size", 0) < 1)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the size is below 1", c->node->name);
     return skv_infer_same(c);
 }
 
 static skive_status run(const skv_eval *c) {
     const skive_tensor *x = c->in[0], *y = c->out[0];
-    const int64_t size = skv_attr_int(c->node, "size", 1), channels = x->dims[1], before = (size - 1) / 2, after = size - 1 - before;
-    const double alpha = skv_attr_float(c->node, "alpha", 1e-4), beta = skv_attr_float(c->node, "beta", 0.75), bias = skv_attr_float(c->node, "bias", 1);
+    const int64_t size = skv_attr_int(c->node, "size", 1), channels = x->dims[1], before = (size - 1) / 2,
+                  after = size - 1 - before;
+    const double alpha = skv_attr_float(c->node, "alpha", 1e-4), beta = skv_attr_float(c->node, "beta", 0.75),
+                 bias = skv_attr_float(c->node, "bias", 1);
     int64_t inner = 1;
     for (int d = 2; d < x->rank; d++) inner *= x->dims[d];
     for (int64_t i = 0; i < skive_tensor_count(x); i++) {
         const int64_t channel = i / inner % channels;
-        const int64_t first = channel > before ? channel - before : 0, last = after < channels - 1 - channel ? channel + after : channels - 1;
+        const int64_t first = channel > before ? channel - before : 0,
+                      last = after < channels - 1 - channel ? channel + after : channels - 1;
         double sum = 0;
         for (int64_t k = first; k <= last; k++) {
             const double v = skv_load_f64(x->dtype, x->data, (size_t)(i + (k - channel) * inner));
             sum += v * v;
         }
-        skv_store_f64(y->dtype, y->data, (size_t)i, skv_load_f64(x->dtype, x->data, (size_t)i) / pow(bias + alpha / (double)size * sum, beta));
+        skv_store_f64(y->dtype, y->data, (size_t)i,
+                      skv_load_f64(x->dtype, x->data, (size_t)i) / pow(bias + alpha / (double)size * sum, beta));
     }
     return SKIVE_OK;
 }

@@ -1,0 +1,89 @@
+/* MeanVarianceNormalization: (x - mean) / (sqrt(variance) + 1e-9) over the axes, [0, 2, 3] by default. */
+#include "ops/cases.h"
+#include "ops/common_nn.h"
+#include "ops/common_shape.h"
+
+static const skv_attr_spec attrs[] = {{"axes", SKV_ATTR_INTS, SKV_OPTIONAL}};
+
+static bool axes_of(const skive_node *n, int rank, uint32_t *mask) {
+    static const int64_t usual[] = {0, 2, 3};
+    size_t count;
+    const int64_t *axes = skv_attr_ints(n, "axes", &count);
+    if (!axes) axes = usual, count = 3;
+    return count <= SKIVE_MAX_RANK && skv_axes_mask(axes, (int)count, rank, mask);
+}
+
+static skive_status infer(skv_infer *c) {
+    const skive_type *x = skv_infer_in(c, 0);
+    uint32_t mask;
+    SKV_TRY(skv_want_float(c, 0));
+    if (x->rank >= 0 && !axes_of(c->node, x->rank, &mask))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d", c->node->name, x->rank);
+    return skv_infer_same(c);
+}
+
+/* Number of the cell of normalised elements that the element at `index` belongs to. */
+static size_t cell_of(const skive_tensor *x, const int64_t *index, uint32_t mask) {
+    int64_t cell = 0;
+    for (int d = 0; d < x->rank; d++)
+        if (!(mask >> d & 1u)) cell = cell * x->dims[d] + index[d];
+    return (size_t)cell;
+}
+
+static void step(const skive_tensor *x, int64_t *index) {
+    for (int d = x->rank - 1; d >= 0 && ++index[d] == x->dims[d]; d--) index[d] = 0;
+}
+
+static skive_status run(const skv_eval *c) {
+    const skive_tensor *x = c->in[0], *y = c->out[0];
+    const int64_t n = skive_tensor_count(x);
+    int64_t index[SKIVE_MAX_RANK] = {0}, cells = 1;
+    uint32_t mask = 0;
+    double *sums = NULL;
+    (void)axes_of(c->node, x->rank, &mask);
+    for (int d = 0; d < x->rank; d++)
+        if (!(mask >> d & 1u)) cells *= x->dims[d];
+    SKV_TRY(skv_alloc_array(c->ctx, (size_t)cells * 2 + 1, sizeof *sums, &sums));
+    double *mean = sums, *square = sums + cells;
+    const double share = n ? (double)cells / (double)n : 0;
+    for (int64_t i = 0; i < n; i++, step(x, index)) mean[cell_of(x, index, mask)] += skv_load_f64(x->dtype, x->data, (size_t)i) * share;
+    for (int64_t i = 0; i < n; i++, step(x, index)) {
+        const size_t cell = cell_of(x, index, mask);
+        const double d = skv_load_f64(x->dtype, x->data, (size_t)i) - mean[cell];
+        square[cell] += d * d * share;
+    }
+    for (int64_t i = 0; i < n; i++, step(x, index)) {
+        const size_t cell = cell_of(x, index, mask);
+        skv_store_f64(y->dtype, y->data, (size_t)i, (skv_load_f64(x->dtype, x->data, (size_t)i) - mean[cell]) / (sqrt(square[cell]) + 1e-9));
+    }
+    skv_free(c->ctx, sums);
+    return SKIVE_OK;
+}
+
+static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 9, 13, 0); }
+
+static const skv_op_case cases[] = {
+    {.name = "rows",
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 3, 2, 6)}),
+     CASE_ATTRS(CASE_INTS("axes", 1)),
+     .n_out = 1,
+     CASE_EXPECT(-1, 1, -1, 1)},
+    {.name = "usual axes", CASE_IN({CASE_F32(2, 1, 2, 1), CASE_VALUES(1, 3, 1, 3)}), .n_out = 1, CASE_EXPECT(-1, 1, -1, 1)},
+};
+
+const skv_op skv_op_mean_variance_normalization = {
+    .name = "MeanVarianceNormalization",
+    .domain = "",
+    .brief = "mean 0 and variance 1 over axes",
+    .since = 9,
+    .min_in = 1,
+    .max_in = 1,
+    .min_out = 1,
+    .max_out = 1,
+    SKV_LIST(attrs),
+    .needs_opset = needs_opset,
+    .infer = infer,
+    .run = run,
+    .cost = skv_cost_per_element,
+    SKV_LIST(cases),
+};
