@@ -28,6 +28,18 @@ skive_status skv_import_float(skive_graph *g, skive_node *n, const char *attribu
     return SKIVE_OK;
 }
 
+skive_status skv_import_replace(skive_node *n, skive_value *value) {
+    skive_value *old = n->outputs[0];
+    const char *name = old->name, *spare;
+    const skive_type type = old->type;
+    SKV_TRY(skv_graph_unique_name(n->graph, name, &spare));
+    SKV_TRY(skv_value_replace_uses(old, value, true));
+    SKV_TRY(skv_value_rename(old, spare));
+    SKV_TRY(skv_value_rename(value, name));
+    if (value->type.rank < 0 || value->type.dtype == SKIVE_DTYPE_NONE) value->type = type;
+    return skv_graph_remove_node(n);
+}
+
 int skv_needs_for_dtype(const skive_node *n, int least, int bf16, int int4) {
     for (int side = 0; side < 2; side++) {
         const skive_value *v = side ? (n->n_outputs ? n->outputs[0] : NULL) : skv_node_in(n, 0);

@@ -68,6 +68,8 @@ void skv_cost_none(const skive_node *n, skive_cost *cost);
 skive_status skv_import_ints(skive_graph *g, skive_node *n, const char *attribute, size_t index);
 /* Import: a FLOAT attribute becomes a scalar input of type `dtype`. */
 skive_status skv_import_float(skive_graph *g, skive_node *n, const char *attribute, size_t index, skive_dtype dtype);
+/* Import: `value` takes the place, name and type of the node's output 0, and the node goes. */
+skive_status skv_import_replace(skive_node *n, skive_value *value);
 
 /* `least`, or more when the node's first input (or output) is bfloat16 or a 4-bit type. 0: no more is needed. */
 int skv_needs_for_dtype(const skive_node *n, int least, int bf16, int int4);
