@@ -3,9 +3,8 @@
 
 #define LARGEST INT32_MAX /* of any one attribute: products of two then fit 64 bits */
 
-/* An integer list attribute of `want` numbers in [low, LARGEST] into out[first...]; absent: left as it is. */
-static skive_status read_list(skive_context *ctx, const skive_node *node, const char *name, size_t want, int64_t low,
-                              int64_t *out, bool *present) {
+skive_status skv_conv_list(skive_context *ctx, const skive_node *node, const char *name, size_t want, int64_t low,
+                           int64_t *out, bool *present) {
     size_t n = 0;
     const int64_t *list = skv_attr_ints(node, name, &n);
     *present = list != NULL && n > 0;
@@ -22,19 +21,17 @@ static skive_status read_list(skive_context *ctx, const skive_node *node, const 
     return SKIVE_OK;
 }
 
-typedef enum pad_rule { PAD_GIVEN, PAD_UPPER, PAD_LOWER, PAD_VALID } pad_rule;
-
-static skive_status read_auto_pad(skive_context *ctx, const skive_node *node, pad_rule *out) {
+skive_status skv_conv_pad_rule(skive_context *ctx, const skive_node *node, skv_pad_rule *out) {
     const char *text = skv_attr_string(node, "auto_pad", "NOTSET");
     static const char *const names[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"};
     for (int i = 0; i < 4; i++) {
         if (strcmp(text, names[i]) == 0) {
-            *out = (pad_rule)i;
+            *out = (skv_pad_rule)i;
             return SKIVE_OK;
         }
     }
     if (!*text) {
-        *out = PAD_GIVEN;
+        *out = SKV_PADS_GIVEN;
         return SKIVE_OK;
     }
     return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
@@ -43,17 +40,17 @@ static skive_status read_auto_pad(skive_context *ctx, const skive_node *node, pa
 }
 
 /* One axis, everything but in and out set; `in` is known. */
-static skive_status axis_out(skive_context *ctx, const skive_node *node, skv_geometry *g, int a, pad_rule rule,
+static skive_status axis_out(skive_context *ctx, const skive_node *node, skv_geometry *g, int a, skv_pad_rule rule,
                              bool ceil_mode) {
     int64_t reach = (g->kernel[a] - 1) * g->dilation[a] + 1, in = g->in[a], s = g->stride[a], padded, extra;
-    if (rule == PAD_UPPER || rule == PAD_LOWER) {
+    if (rule == SKV_PADS_SAME_UPPER || rule == SKV_PADS_SAME_LOWER) {
         int64_t out = in / s + (in % s != 0), need;
         if (out < 1)
             return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: a spatial size of the input is 0", node->op_type);
         if (!skv_add_i64((out - 1) * s, reach, &need))
             return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: window sizes overflow", node->op_type);
         int64_t total = need > in ? need - in : 0;
-        g->pad_lo[a] = rule == PAD_UPPER ? total / 2 : total - total / 2;
+        g->pad_lo[a] = rule == SKV_PADS_SAME_UPPER ? total / 2 : total - total / 2;
         g->pad_hi[a] = total - g->pad_lo[a];
         g->out[a] = out;
         return SKIVE_OK;
@@ -87,15 +84,15 @@ skive_status skv_conv_geometry(skive_context *ctx, const skive_node *node, int r
     bool present, has_kernel, padded;
     int64_t pads[2 * SKV_SPATIAL] = {0};
     size_t ns = (size_t)spatial;
-    SKV_TRY(read_list(ctx, node, "kernel_shape", ns, 1, g.kernel + first, &has_kernel));
-    SKV_TRY(read_list(ctx, node, "strides", ns, 1, g.stride + first, &present));
-    SKV_TRY(read_list(ctx, node, "dilations", ns, 1, g.dilation + first, &present));
-    SKV_TRY(read_list(ctx, node, "pads", 2 * ns, 0, pads, &padded));
-    pad_rule rule = PAD_GIVEN;
-    SKV_TRY(read_auto_pad(ctx, node, &rule));
+    SKV_TRY(skv_conv_list(ctx, node, "kernel_shape", ns, 1, g.kernel + first, &has_kernel));
+    SKV_TRY(skv_conv_list(ctx, node, "strides", ns, 1, g.stride + first, &present));
+    SKV_TRY(skv_conv_list(ctx, node, "dilations", ns, 1, g.dilation + first, &present));
+    SKV_TRY(skv_conv_list(ctx, node, "pads", 2 * ns, 0, pads, &padded));
+    skv_pad_rule rule = SKV_PADS_GIVEN;
+    SKV_TRY(skv_conv_pad_rule(ctx, node, &rule));
     if (!kernel && !has_kernel)
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: attribute kernel_shape is missing", node->op_type);
-    if (rule == PAD_GIVEN) {
+    if (rule == SKV_PADS_GIVEN) {
         for (int i = 0; i < spatial; i++) {
             g.pad_lo[first + i] = pads[i];
             g.pad_hi[first + i] = pads[spatial + i];
@@ -115,7 +112,7 @@ skive_status skv_conv_geometry(skive_context *ctx, const skive_node *node, int r
                 return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: a kernel size of %lld makes no sense",
                                    node->op_type, (long long)kernel[i]);
         }
-        bool same = rule == PAD_UPPER || rule == PAD_LOWER;
+        bool same = rule == SKV_PADS_SAME_UPPER || rule == SKV_PADS_SAME_LOWER;
         if (g.in[a] < 0 || g.kernel[a] < 0) {
             g.in[a] = g.in[a] < 0 ? -1 : g.in[a];
             if (same) g.pad_lo[a] = g.pad_hi[a] = -1;

@@ -22,6 +22,12 @@ typedef struct skv_geometry {
 skive_status skv_conv_geometry(skive_context *ctx, const skive_node *node, int rank, const int64_t *dims,
                                const int64_t *kernel, skv_geometry *out);
 
+/* An integer list attribute of `want` numbers in [low, INT32_MAX] into out[]; absent or empty: left as it is. */
+skive_status skv_conv_list(skive_context *ctx, const skive_node *node, const char *name, size_t want, int64_t low,
+                           int64_t *out, bool *present);
+typedef enum skv_pad_rule { SKV_PADS_GIVEN, SKV_PADS_SAME_UPPER, SKV_PADS_SAME_LOWER, SKV_PADS_NONE } skv_pad_rule;
+skive_status skv_conv_pad_rule(skive_context *ctx, const skive_node *node, skv_pad_rule *out); /* auto_pad */
+
 /* Output positions [lo, hi) of one axis at which tap k of the window meets the input. */
 static inline void skv_tap_range(const skv_geometry *g, int axis, int64_t k, int64_t *lo, int64_t *hi) {
     int64_t offset = k * g->dilation[axis] - g->pad_lo[axis], s = g->stride[axis], last = g->in[axis] - 1 - offset;
