@@ -12,15 +12,15 @@ typedef struct asked { /* what the attributes say of the output, by axis of the 
 static skive_status axis_size(skive_context *ctx, const skive_node *node, skv_geometry *g, int a, skv_pad_rule rule,
                               const asked *want) {
     const int64_t n = g->out[a], s = g->stride[a];
-    int64_t whole; /* without padding */
+    int64_t whole, scaled; /* without padding; n * s */
     if (n < 1)
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: a spatial size of the input is 0", node->op_type);
-    if (!skv_mul_i64(n - 1, s, &whole) ||
+    if (!skv_mul_i64(n, s, &scaled) || !skv_mul_i64(n - 1, s, &whole) ||
         !skv_add_i64(whole, (g->kernel[a] - 1) * g->dilation[a] + 1 + want->more[a], &whole))
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: the sizes of the output overflow", node->op_type);
     const bool same = rule == SKV_PADS_SAME_UPPER || rule == SKV_PADS_SAME_LOWER;
     if (want->sized || same) {
-        g->in[a] = want->sized ? want->size[a] : n * s;
+        g->in[a] = want->sized ? want->size[a] : scaled;
         const int64_t cut = whole > g->in[a] ? whole - g->in[a] : 0;
         g->pad_lo[a] = rule == SKV_PADS_SAME_UPPER ? cut / 2 : cut - cut / 2;
         g->pad_hi[a] = cut - g->pad_lo[a];
