@@ -6,8 +6,8 @@
 
 typedef struct parser {
     skv_einsum *e;
-    int by_letter[128]; /* label, -1 */
-    int uses[128];      /* in the terms */
+    int by_letter[128];               /* label, -1 */
+    int uses[128];                    /* in the terms */
     int dots[SKIVE_MAX_RANK], widest; /* labels under "...", counted from the right */
 } parser;
 
@@ -76,7 +76,8 @@ static const char *read_result(parser *p, const char *text) {
             for (int d = p->widest - 1; d >= 0 && !why; d--) why = give(p, p->dots[d]);
             text += 2;
         } else {
-            why = isalpha((unsigned char)*text) ? give(p, p->by_letter[(unsigned char)*text]) : "the result holds what is no label";
+            why = isalpha((unsigned char)*text) ? give(p, p->by_letter[(unsigned char)*text])
+                                                : "the result holds what is no label";
         }
     }
     return why;
@@ -93,7 +94,8 @@ static const char *implied_result(parser *p) {
 
 const char *skv_einsum_parse(const char *equation, int n_terms, const int *ranks, skv_einsum *e) {
     parser p = {.e = e};
-    const char *arrow = strstr(equation, "->"), *end = arrow ? arrow : equation + strlen(equation), *at = equation, *why = NULL;
+    const char *arrow = strstr(equation, "->"), *end = arrow ? arrow : equation + strlen(equation), *at = equation,
+               *why = NULL;
     *e = (skv_einsum){0};
     for (int i = 0; i < 128; i++) p.by_letter[i] = -1;
     if (n_terms > SKV_EINSUM_TERMS) return "it has too many terms";

@@ -3,16 +3,20 @@
 
 #include <math.h>
 
-const skv_attr_spec skv_window_attrs[2] = {{"output_datatype", SKV_ATTR_INT, SKV_OPTIONAL}, {"periodic", SKV_ATTR_INT, SKV_OPTIONAL}};
+const skv_attr_spec skv_window_attrs[2] = {{"output_datatype", SKV_ATTR_INT, SKV_OPTIONAL},
+                                           {"periodic", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 skive_status skv_window_infer(skv_infer *c) {
     const int64_t dtype = skv_attr_int(c->node, "output_datatype", SKIVE_F32);
     int64_t size = -1;
     int n;
-    if (dtype < 1 || dtype > INT32_MAX || !skv_dtype_valid((skive_dtype)dtype) || skive_dtype_bits((skive_dtype)dtype) < 8)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': element type %lld is not known", c->node->name, (long long)dtype);
+    if (dtype < 1 || dtype > INT32_MAX || !skv_dtype_valid((skive_dtype)dtype) ||
+        skive_dtype_bits((skive_dtype)dtype) < 8)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': element type %lld is not known", c->node->name,
+                              (long long)dtype);
     SKV_TRY(skv_infer_ints(c, 0, "the size", &size, 1, &n));
-    if (n == 0 || (n == 1 && size < 0)) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the size is negative or missing", c->node->name);
+    if (n == 0 || (n == 1 && size < 0))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the size is negative or missing", c->node->name);
     c->out[0] = (skive_type){.dtype = (skive_dtype)dtype, .rank = 1, .dims = {skv_dim(n == 1 ? size : -1)}};
     return skv_infer_limit(c, &c->out[0]);
 }

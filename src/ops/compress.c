@@ -41,7 +41,8 @@ static skive_status size_outputs(const skv_eval *c, skive_type *types) {
     int64_t outer, length, inner, count = 0;
     view(c, &outer, &length, &inner);
     for (int64_t i = 0; i < length; i++) count += holds(c, i);
-    types[0].dims[skv_node_attr(c->node, "axis") ? skv_axis(skv_attr_int(c->node, "axis", 0), c->in[0]->rank) : 0] = skv_dim(count);
+    types[0].dims[skv_node_attr(c->node, "axis") ? skv_axis(skv_attr_int(c->node, "axis", 0), c->in[0]->rank) : 0] =
+        skv_dim(count);
     return SKIVE_OK;
 }
 
@@ -52,7 +53,8 @@ static skive_status run(const skv_eval *c) {
     for (int64_t o = 0; o < outer; o++) {
         for (int64_t k = 0; k < length; k++) {
             for (int64_t i = 0; holds(c, k) && i < inner; i++)
-                skv_copy_element(c->in[0]->dtype, c->out[0]->data, to++, c->in[0]->data, (size_t)((o * length + k) * inner + i));
+                skv_copy_element(c->in[0]->dtype, c->out[0]->data, to++, c->in[0]->data,
+                                 (size_t)((o * length + k) * inner + i));
         }
     }
     return SKIVE_OK;

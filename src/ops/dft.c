@@ -5,7 +5,8 @@
 #include "ops/common_nn.h"
 #include "ops/common_shape.h"
 
-static const skv_attr_spec attrs[] = {{"inverse", SKV_ATTR_INT, SKV_OPTIONAL}, {"onesided", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"inverse", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"onesided", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 /* Opset 17 had the axis as an attribute, 1 by default; since 20 it is an input, -2 by default. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
@@ -19,7 +20,9 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
 }
 
 /* -1: the attributes contradict each other. */
-static int64_t bins_of(const skive_node *n, int64_t length) { return skv_attr_int(n, "onesided", 0) ? length / 2 + 1 : length; }
+static int64_t bins_of(const skive_node *n, int64_t length) {
+    return skv_attr_int(n, "onesided", 0) ? length / 2 + 1 : length;
+}
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
@@ -31,12 +34,14 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_ints(c, 2, "the axis", &axis, 1, &n_axis));
     if (skv_attr_int(c->node, "inverse", 0) && skv_attr_int(c->node, "onesided", 0))
         return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': an inverse transform has two sides", c->node->name);
-    if (n == 1 && length < 1) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': length %lld", c->node->name, (long long)length);
+    if (n == 1 && length < 1)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': length %lld", c->node->name, (long long)length);
     c->out[0].dtype = x->dtype;
     if (x->rank < 0) return SKIVE_OK;
     const int64_t parts = x->rank >= 2 ? x->dims[x->rank - 1].size : 0;
     if (x->rank < 2 || (parts >= 0 && parts != 1 && parts != 2))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must hold 1 (real) or 2 (complex) numbers", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must hold 1 (real) or 2 (complex) numbers",
+                              c->node->name);
     c->out[0] = *x;
     c->out[0].dims[x->rank - 1] = skv_dim(2);
     if (has_axis && n_axis != 1) {
@@ -44,7 +49,8 @@ static skive_status infer(skv_infer *c) {
         return SKIVE_OK;
     }
     SKV_TRY(skv_infer_axis(c, "axis", axis, x->rank, &at));
-    if (at == x->rank - 1) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis holds the parts of numbers", c->node->name);
+    if (at == x->rank - 1)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis holds the parts of numbers", c->node->name);
     if (!has_length) length = x->dims[at].size;
     c->out[0].dims[at] = skv_dim(length < 0 ? -1 : bins_of(c->node, length));
     return skv_infer_limit(c, &c->out[0]);
@@ -60,7 +66,8 @@ static skive_status run(const skv_eval *c) {
     length = x->dims[a];
     SKV_TRY(skv_eval_ints(c, 1, "the length", &length, 1, &n));
     const int64_t parts = x->dims[x->rank - 1], have = x->dims[a], bins = y->dims[a];
-    if (bins != bins_of(c->node, length)) return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the length is not the planned one");
+    if (bins != bins_of(c->node, length))
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the length is not the planned one");
     for (int d = 0; d < a; d++) outer *= x->dims[d];
     for (int d = a + 1; d < x->rank - 1; d++) inner *= x->dims[d];
     double *table = NULL, *in = NULL, *out = NULL;
@@ -76,7 +83,8 @@ static skive_status run(const skv_eval *c) {
             in[2 * i + 1] = i < have && parts == 2 ? skv_load_f64(x->dtype, x->data, at + 1) : 0;
         }
         skv_dft(in, length, bins, inverse, table, out);
-        for (int64_t k = 0; k < 2 * bins; k++) skv_store_f64(y->dtype, y->data, (size_t)((to + k / 2 * inner) * 2 + k % 2), out[k]);
+        for (int64_t k = 0; k < 2 * bins; k++)
+            skv_store_f64(y->dtype, y->data, (size_t)((to + k / 2 * inner) * 2 + k % 2), out[k]);
     }
 done:
     skv_free(c->ctx, table);

@@ -16,7 +16,8 @@ static const char *sizes_of(const skv_einsum *e, int64_t dims[][SKIVE_MAX_RANK],
             const int label = e->term[t][a];
             const int64_t size = dims[t][a];
             const bool stretches = e->may_broadcast[label] && (size == 1 || sizes[label] == 1);
-            if (seen[label] && size >= 0 && sizes[label] >= 0 && size != sizes[label] && !stretches) return "operands disagree on the size of a label";
+            if (seen[label] && size >= 0 && sizes[label] >= 0 && size != sizes[label] && !stretches)
+                return "operands disagree on the size of a label";
             if (!seen[label] || sizes[label] < 0 || (stretches && sizes[label] == 1)) sizes[label] = size;
             seen[label] = true;
         }
@@ -37,7 +38,8 @@ static skive_status infer(skv_infer *c) {
             skv_type_sizes(c->in[i], dims[i]);
         }
     }
-    const char *equation = skv_attr_string(c->node, "equation", ""), *why = skv_einsum_parse(equation, (int)c->n_in, ranks, &e);
+    const char *equation = skv_attr_string(c->node, "equation", ""),
+               *why = skv_einsum_parse(equation, (int)c->n_in, ranks, &e);
     if (!why) why = sizes_of(&e, dims, sizes);
     if (why) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s', equation '%s': %s", c->node->name, equation, why);
     c->out[0].rank = e.n_out;
@@ -62,7 +64,8 @@ static void plan_loops(const skv_einsum *e, const skive_tensor *const *in, const
     for (int t = 0; t < e->n_terms; t++) {
         int64_t stride = 1;
         for (int a = e->rank[t] - 1; a >= 0; a--) {
-            if (in[t]->dims[a] != 1) l->stride[t][place[e->term[t][a]]] += stride; /* a label that stands twice walks the diagonal */
+            if (in[t]->dims[a] != 1)
+                l->stride[t][place[e->term[t][a]]] += stride; /* a label that stands twice walks the diagonal */
             stride *= in[t]->dims[a];
         }
     }
@@ -79,7 +82,8 @@ static void step(const loops *l, int n_terms, int first, int last, int64_t *inde
 
 static skive_status run(const skv_eval *c) {
     int ranks[SKV_EINSUM_TERMS];
-    int64_t dims[SKV_EINSUM_TERMS][SKIVE_MAX_RANK], sizes[SKV_EINSUM_LABELS], index[SKV_EINSUM_LABELS] = {0}, at[SKV_EINSUM_TERMS] = {0};
+    int64_t dims[SKV_EINSUM_TERMS][SKIVE_MAX_RANK], sizes[SKV_EINSUM_LABELS], index[SKV_EINSUM_LABELS] = {0},
+                                                                              at[SKV_EINSUM_TERMS] = {0};
     skv_doubles x[SKV_EINSUM_TERMS] = {{0}};
     skv_result y = {0};
     skv_einsum e;
@@ -154,8 +158,9 @@ static skive_status grad(skv_grad *c) {
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         if (!c->need[i]) continue;
         if (!good || !grad_equation(terms, n->n_inputs, i, equation, sizeof equation))
-            return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': no gradient of the equation '%s' with respect to operand %u",
-                               n->name, skv_attr_string(n, "equation", ""), i);
+            return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                               "node '%s': no gradient of the equation '%s' with respect to operand %u", n->name,
+                               skv_attr_string(n, "equation", ""), i);
         size_t count = 0;
         in[count++] = c->dout[0];
         for (uint32_t k = 0; k < n->n_inputs; k++)
@@ -176,7 +181,8 @@ static void cost(const skive_node *n, skive_cost *out) {
         ranks[i] = n->inputs[i]->type.rank;
         skv_type_sizes(&n->inputs[i]->type, dims[i]);
     }
-    if (skv_einsum_parse(skv_attr_string(n, "equation", ""), (int)n->n_inputs, ranks, &e) || sizes_of(&e, dims, sizes)) return;
+    if (skv_einsum_parse(skv_attr_string(n, "equation", ""), (int)n->n_inputs, ranks, &e) || sizes_of(&e, dims, sizes))
+        return;
     for (int l = 0; l < e.n_labels; l++) macs = skv_mul_sat(macs, sizes[l] < 0 ? 1 : sizes[l]);
     out->macs = skv_add_sat(out->macs, macs);
 }
@@ -201,8 +207,14 @@ static const skv_op_case cases[] = {
      CASE_EXPECT(17, 23),
      CASE_OUT(2, 1, 1),
      .no_grad = true},
-    {.name = "attention scores", CASE_IN({CASE_F32(2, 3, 2, 4)}, {CASE_F32(2, 5, 2, 4)}), CASE_ATTRS(CASE_STR("equation", "bqhd,bkhd->bhqk")), .n_out = 1},
-    {.name = "batches broadcast", CASE_IN({CASE_F32(1, 3, 2)}, {CASE_F32(4, 2, 3)}), CASE_ATTRS(CASE_STR("equation", "...ij,...jk->...ik")), .n_out = 1},
+    {.name = "attention scores",
+     CASE_IN({CASE_F32(2, 3, 2, 4)}, {CASE_F32(2, 5, 2, 4)}),
+     CASE_ATTRS(CASE_STR("equation", "bqhd,bkhd->bhqk")),
+     .n_out = 1},
+    {.name = "batches broadcast",
+     CASE_IN({CASE_F32(1, 3, 2)}, {CASE_F32(4, 2, 3)}),
+     CASE_ATTRS(CASE_STR("equation", "...ij,...jk->...ik")),
+     .n_out = 1},
 };
 
 const skv_op skv_op_einsum = {

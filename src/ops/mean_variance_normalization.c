@@ -18,7 +18,8 @@ static skive_status infer(skv_infer *c) {
     uint32_t mask;
     SKV_TRY(skv_want_float(c, 0));
     if (x->rank >= 0 && !axes_of(c->node, x->rank, &mask))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d", c->node->name, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d", c->node->name,
+                              x->rank);
     return skv_infer_same(c);
 }
 
@@ -46,7 +47,8 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)cells * 2 + 1, sizeof *sums, &sums));
     double *mean = sums, *square = sums + cells;
     const double share = n ? (double)cells / (double)n : 0;
-    for (int64_t i = 0; i < n; i++, step(x, index)) mean[cell_of(x, index, mask)] += skv_load_f64(x->dtype, x->data, (size_t)i) * share;
+    for (int64_t i = 0; i < n; i++, step(x, index))
+        mean[cell_of(x, index, mask)] += skv_load_f64(x->dtype, x->data, (size_t)i) * share;
     for (int64_t i = 0; i < n; i++, step(x, index)) {
         const size_t cell = cell_of(x, index, mask);
         const double d = skv_load_f64(x->dtype, x->data, (size_t)i) - mean[cell];
@@ -54,7 +56,8 @@ static skive_status run(const skv_eval *c) {
     }
     for (int64_t i = 0; i < n; i++, step(x, index)) {
         const size_t cell = cell_of(x, index, mask);
-        skv_store_f64(y->dtype, y->data, (size_t)i, (skv_load_f64(x->dtype, x->data, (size_t)i) - mean[cell]) / (sqrt(square[cell]) + 1e-9));
+        skv_store_f64(y->dtype, y->data, (size_t)i,
+                      (skv_load_f64(x->dtype, x->data, (size_t)i) - mean[cell]) / (sqrt(square[cell]) + 1e-9));
     }
     skv_free(c->ctx, sums);
     return SKIVE_OK;
@@ -68,7 +71,10 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INTS("axes", 1)),
      .n_out = 1,
      CASE_EXPECT(-1, 1, -1, 1)},
-    {.name = "usual axes", CASE_IN({CASE_F32(2, 1, 2, 1), CASE_VALUES(1, 3, 1, 3)}), .n_out = 1, CASE_EXPECT(-1, 1, -1, 1)},
+    {.name = "usual axes",
+     CASE_IN({CASE_F32(2, 1, 2, 1), CASE_VALUES(1, 3, 1, 3)}),
+     .n_out = 1,
+     CASE_EXPECT(-1, 1, -1, 1)},
 };
 
 const skv_op skv_op_mean_variance_normalization = {

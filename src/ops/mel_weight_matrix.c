@@ -10,17 +10,20 @@ static skive_status infer(skv_infer *c) {
     const int64_t dtype = skv_attr_int(c->node, "output_datatype", SKIVE_F32);
     int64_t bands = -1, length = -1;
     int n_bands, n_length;
-    if (dtype < 1 || dtype > INT32_MAX || !skv_dtype_valid((skive_dtype)dtype) || skive_dtype_bits((skive_dtype)dtype) < 8)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': element type %lld is not known", c->node->name, (long long)dtype);
+    if (dtype < 1 || dtype > INT32_MAX || !skv_dtype_valid((skive_dtype)dtype) ||
+        skive_dtype_bits((skive_dtype)dtype) < 8)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': element type %lld is not known", c->node->name,
+                              (long long)dtype);
     SKV_TRY(skv_infer_ints(c, 0, "the number of bands", &bands, 1, &n_bands));
     SKV_TRY(skv_infer_ints(c, 1, "the length of the transform", &length, 1, &n_length));
     for (size_t i = 0; i < 5; i++) SKV_TRY(skv_want_rank(c, i, 0, 1));
     if ((n_bands == 1 && (bands < 1 || bands > INT32_MAX)) || (n_length == 1 && length < 1))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld bands of a transform of length %lld", c->node->name, (long long)bands,
-                              (long long)length);
-    c->out[0] = (skive_type){.dtype = (skive_dtype)dtype,
-                             .rank = 2,
-                             .dims = {skv_dim(n_length == 1 ? length / 2 + 1 : -1), skv_dim(n_bands == 1 ? bands : -1)}};
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld bands of a transform of length %lld", c->node->name,
+                              (long long)bands, (long long)length);
+    c->out[0] =
+        (skive_type){.dtype = (skive_dtype)dtype,
+                     .rank = 2,
+                     .dims = {skv_dim(n_length == 1 ? length / 2 + 1 : -1), skv_dim(n_bands == 1 ? bands : -1)}};
     return skv_infer_limit(c, &c->out[0]);
 }
 
@@ -31,7 +34,8 @@ static skive_status run(const skv_eval *c) {
     skive_tensor *y = c->out[0];
     double in[5];
     for (size_t i = 0; i < 5; i++) {
-        if (skive_tensor_count(c->in[i]) != 1) return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input %zu is not one number", i);
+        if (skive_tensor_count(c->in[i]) != 1)
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input %zu is not one number", i);
         in[i] = skive_tensor_get(c->in[i], 0);
     }
     const int64_t bins = y->dims[0], bands = y->dims[1];
@@ -58,8 +62,9 @@ static skive_status run(const skv_eval *c) {
 static const skv_op_case cases[] = {
     /* edges at 0, 620.7 and 1791.6 Hz: bins 0, 0 and 2 */
     {.name = "one band",
-     CASE_IN({CASE_SCALAR(SKIVE_I64, 1), .constant = true}, {CASE_SCALAR(SKIVE_I64, 8), .constant = true}, {CASE_SCALAR(SKIVE_I64, 8000), .constant = true},
-             {CASE_SCALAR(SKIVE_F32, 0)}, {CASE_SCALAR(SKIVE_F32, 4000)}),
+     CASE_IN({CASE_SCALAR(SKIVE_I64, 1), .constant = true}, {CASE_SCALAR(SKIVE_I64, 8), .constant = true},
+             {CASE_SCALAR(SKIVE_I64, 8000), .constant = true}, {CASE_SCALAR(SKIVE_F32, 0)},
+             {CASE_SCALAR(SKIVE_F32, 4000)}),
      .n_out = 1,
      CASE_EXPECT(1, 0.5, 0, 0, 0),
      CASE_OUT(5, 1),

@@ -15,20 +15,24 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_rank(c, 2, 1, 1));
     SKV_TRY(skv_infer_ints(c, 1, "the step", &step, 1, &n_step));
     SKV_TRY(skv_infer_ints(c, 3, "the length of a frame", &frame, 1, &n_frame));
-    c->out[0] = (skive_type){.dtype = x->dtype, .rank = 4, .dims = {skv_dim_unknown(), skv_dim_unknown(), skv_dim_unknown(), skv_dim(2)}};
+    c->out[0] = (skive_type){
+        .dtype = x->dtype, .rank = 4, .dims = {skv_dim_unknown(), skv_dim_unknown(), skv_dim_unknown(), skv_dim(2)}};
     if ((n_step == 1 && step < 1) || (n_frame == 1 && frame < 1))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the step and the length of a frame must be positive", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the step and the length of a frame must be positive",
+                              c->node->name);
     if (x->rank == 3) c->out[0].dims[0] = x->dims[0];
     if (x->rank == 3 && x->dims[2].size >= 0 && x->dims[2].size != 1 && x->dims[2].size != 2)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must hold 1 (real) or 2 (complex) numbers", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must hold 1 (real) or 2 (complex) numbers",
+                              c->node->name);
     if (n_frame != 1 && window->rank == 1) frame = window->dims[0].size;
     if (n_frame == 1 && window->rank == 1 && window->dims[0].size >= 0 && window->dims[0].size != frame)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a window of %lld for frames of %lld", c->node->name, (long long)window->dims[0].size,
-                              (long long)frame);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a window of %lld for frames of %lld", c->node->name,
+                              (long long)window->dims[0].size, (long long)frame);
     if (frame >= 0) c->out[0].dims[2] = skv_dim(skv_attr_int(c->node, "onesided", 1) ? frame / 2 + 1 : frame);
     if (n_step != 1 || frame < 0 || x->rank < 0 || x->dims[1].size < 0) return SKIVE_OK;
     if (frame == 0 || x->dims[1].size < frame)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the signal is shorter than a frame of %lld", c->node->name, (long long)frame);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the signal is shorter than a frame of %lld",
+                              c->node->name, (long long)frame);
     c->out[0].dims[1] = skv_dim((x->dims[1].size - frame) / step + 1);
     return skv_infer_limit(c, &c->out[0]);
 }
@@ -72,7 +76,8 @@ static void cost(const skive_node *n, skive_cost *out) {
 
 static const skv_op_case cases[] = {
     {.name = "two frames",
-     CASE_IN({CASE_F32(1, 4, 1), CASE_VALUES(1, 2, 3, 4)}, {CASE_SCALAR(SKIVE_I64, 2), .constant = true}, {CASE_F32(2), CASE_VALUES(1, 0.5)}),
+     CASE_IN({CASE_F32(1, 4, 1), CASE_VALUES(1, 2, 3, 4)}, {CASE_SCALAR(SKIVE_I64, 2), .constant = true},
+             {CASE_F32(2), CASE_VALUES(1, 0.5)}),
      .n_out = 1,
      CASE_EXPECT(2, 0, 0, 0, 5, 0, 1, 0),
      CASE_OUT(1, 2, 2, 2)},

@@ -5,11 +5,12 @@
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 
-static const skv_attr_spec attrs[] = {{"max_gram_length", SKV_ATTR_INT, SKV_REQUIRED}, {"max_skip_count", SKV_ATTR_INT, SKV_REQUIRED},
-                                      {"min_gram_length", SKV_ATTR_INT, SKV_REQUIRED}, {"mode", SKV_ATTR_STRING, SKV_REQUIRED},
-                                      {"ngram_counts", SKV_ATTR_INTS, SKV_REQUIRED},   {"ngram_indexes", SKV_ATTR_INTS, SKV_REQUIRED},
-                                      {"pool_int64s", SKV_ATTR_INTS, SKV_OPTIONAL},    {"pool_strings", SKV_ATTR_STRINGS, SKV_OPTIONAL},
-                                      {"weights", SKV_ATTR_FLOATS, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {
+    {"max_gram_length", SKV_ATTR_INT, SKV_REQUIRED}, {"max_skip_count", SKV_ATTR_INT, SKV_REQUIRED},
+    {"min_gram_length", SKV_ATTR_INT, SKV_REQUIRED}, {"mode", SKV_ATTR_STRING, SKV_REQUIRED},
+    {"ngram_counts", SKV_ATTR_INTS, SKV_REQUIRED},   {"ngram_indexes", SKV_ATTR_INTS, SKV_REQUIRED},
+    {"pool_int64s", SKV_ATTR_INTS, SKV_OPTIONAL},    {"pool_strings", SKV_ATTR_STRINGS, SKV_OPTIONAL},
+    {"weights", SKV_ATTR_FLOATS, SKV_OPTIONAL}};
 
 typedef struct grams {
     const int64_t *pool, *starts, *places;
@@ -32,13 +33,16 @@ static const char *read_grams(const skive_node *n, grams *g) {
     g->weights = weights ? weights->floats : NULL;
     g->n_weights = weights ? weights->n : 0;
     if (!g->pool) return "only pools of integers are supported";
-    if (strcmp(mode, "TF") != 0 && strcmp(mode, "IDF") != 0 && strcmp(mode, "TFIDF") != 0) return "the mode is none of TF, IDF, TFIDF";
-    if (g->shortest < 1 || g->longest < g->shortest || g->most_skipped < 0) return "the lengths of n-grams make no sense";
+    if (strcmp(mode, "TF") != 0 && strcmp(mode, "IDF") != 0 && strcmp(mode, "TFIDF") != 0)
+        return "the mode is none of TF, IDF, TFIDF";
+    if (g->shortest < 1 || g->longest < g->shortest || g->most_skipped < 0)
+        return "the lengths of n-grams make no sense";
     if ((uint64_t)g->longest > g->n_starts) return "there are fewer ngram_counts than max_gram_length";
     size_t total = 0;
     for (size_t k = 0; k < g->n_starts; k++) {
         const int64_t end = k + 1 < g->n_starts ? g->starts[k + 1] : (int64_t)g->n_pool;
-        if (g->starts[k] < 0 || end < g->starts[k] || end > (int64_t)g->n_pool || (size_t)(end - g->starts[k]) % (k + 1) != 0)
+        if (g->starts[k] < 0 || end < g->starts[k] || end > (int64_t)g->n_pool ||
+            (size_t)(end - g->starts[k]) % (k + 1) != 0)
             return "ngram_counts do not divide the pool";
         total += (size_t)(end - g->starts[k]) / (k + 1);
     }
@@ -62,10 +66,12 @@ static skive_status infer(skv_infer *c) {
     const char *why = read_grams(c->node, &g);
     if (why) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': %s", c->node->name, why);
     if (x->dtype != SKIVE_DTYPE_NONE && x->dtype != SKIVE_I32 && x->dtype != SKIVE_I64)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the input is %s, the pool holds integers", c->node->name, skive_dtype_name(x->dtype));
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the input is %s, the pool holds integers", c->node->name,
+                              skive_dtype_name(x->dtype));
     c->out[0].dtype = SKIVE_F32;
     if (x->rank < 0) return SKIVE_OK;
-    if (x->rank < 1 || x->rank > 2) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': an input of rank %d", c->node->name, x->rank);
+    if (x->rank < 1 || x->rank > 2)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': an input of rank %d", c->node->name, x->rank);
     c->out[0].rank = x->rank;
     if (x->rank == 2) c->out[0].dims[0] = x->dims[0];
     c->out[0].dims[x->rank - 1] = skv_dim(width_of(&g));
@@ -73,12 +79,15 @@ static skive_status infer(skv_infer *c) {
 }
 
 /* Counts the n-grams of `size` items with `gap` between them. `number`: of the first n-gram of this size. */
-static void count(const grams *g, int64_t size, int64_t gap, size_t number, const skive_tensor *x, int64_t first, int64_t length, double *counts) {
-    const size_t at = (size_t)g->starts[size - 1], end = (uint64_t)size < g->n_starts ? (size_t)g->starts[size] : g->n_pool;
+static void count(const grams *g, int64_t size, int64_t gap, size_t number, const skive_tensor *x, int64_t first,
+                  int64_t length, double *counts) {
+    const size_t at = (size_t)g->starts[size - 1],
+                 end = (uint64_t)size < g->n_starts ? (size_t)g->starts[size] : g->n_pool;
     for (int64_t start = 0; start + (size - 1) * gap < length; start++) {
         for (size_t k = at, gram = number; k < end; k += (size_t)size, gram++) {
             bool same = true;
-            for (int64_t i = 0; same && i < size; i++) same = skv_load_i64(x->dtype, x->data, (size_t)(first + start + i * gap)) == g->pool[k + (size_t)i];
+            for (int64_t i = 0; same && i < size; i++)
+                same = skv_load_i64(x->dtype, x->data, (size_t)(first + start + i * gap)) == g->pool[k + (size_t)i];
             if (same) counts[gram]++;
         }
     }
@@ -89,7 +98,8 @@ static void count_row(const grams *g, const skive_tensor *x, int64_t first, int6
     for (int64_t size = 1; size <= g->longest; size++) {
         const size_t end = (uint64_t)size < g->n_starts ? (size_t)g->starts[size] : g->n_pool;
         const int64_t gaps = size == 1 ? 1 : g->most_skipped + 1;
-        for (int64_t gap = 1; size >= g->shortest && gap <= gaps && (size - 1) * gap < length; gap++) count(g, size, gap, number, x, first, length, counts);
+        for (int64_t gap = 1; size >= g->shortest && gap <= gaps && (size - 1) * gap < length; gap++)
+            count(g, size, gap, number, x, first, length, counts);
         number += (end - (size_t)g->starts[size - 1]) / (size_t)size;
     }
 }
@@ -109,7 +119,9 @@ static skive_status run(const skv_eval *c) {
         count_row(&g, x, r * length, length, counts);
         for (size_t i = 0; i < g.n_places; i++) {
             const double weight = g.n_weights ? g.weights[i] : 1;
-            const double v = strcmp(mode, "TF") == 0 ? counts[i] : strcmp(mode, "IDF") == 0 ? (counts[i] > 0 ? weight : 0) : counts[i] * weight;
+            const double v = strcmp(mode, "TF") == 0    ? counts[i]
+                             : strcmp(mode, "IDF") == 0 ? (counts[i] > 0 ? weight : 0)
+                                                        : counts[i] * weight;
             out[g.places[i]] += (float)v;
         }
     }
@@ -120,8 +132,9 @@ static skive_status run(const skv_eval *c) {
 static const skv_op_case cases[] = {
     {.name = "pairs, next to each other and one apart",
      CASE_IN({CASE_I64(5), CASE_VALUES(5, 6, 5, 6, 7)}),
-     CASE_ATTRS(CASE_INT("min_gram_length", 2), CASE_INT("max_gram_length", 2), CASE_INT("max_skip_count", 1), CASE_STR("mode", "TF"),
-                CASE_INTS("ngram_counts", 0, 1), CASE_INTS("ngram_indexes", 0, 1, 2), CASE_INTS("pool_int64s", 5, 5, 6, 5, 7)),
+     CASE_ATTRS(CASE_INT("min_gram_length", 2), CASE_INT("max_gram_length", 2), CASE_INT("max_skip_count", 1),
+                CASE_STR("mode", "TF"), CASE_INTS("ngram_counts", 0, 1), CASE_INTS("ngram_indexes", 0, 1, 2),
+                CASE_INTS("pool_int64s", 5, 5, 6, 5, 7)),
      .n_out = 1,
      CASE_EXPECT(0, 2, 1),
      .no_grad = true},

@@ -15,7 +15,8 @@ static skive_status infer(skv_infer *c) {
     for (int d = 0; d < x->rank; d++) {
         int64_t size = -1;
         if (n >= 0 && (repeats[d] < 0 || (x->dims[d].size >= 0 && !skv_mul_i64(x->dims[d].size, repeats[d], &size))))
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld repeats along axis %d", c->node->name, (long long)repeats[d], d);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld repeats along axis %d", c->node->name,
+                                  (long long)repeats[d], d);
         c->out[0].dims[d] = n >= 0 && repeats[d] == 1 ? x->dims[d] : skv_dim(size);
     }
     return skv_infer_limit(c, &c->out[0]);
@@ -42,15 +43,17 @@ static skive_status grad(skv_grad *c) {
     const int rank = x->type.rank;
     if (!c->need[0]) return SKIVE_OK;
     if (rank < 0 || rank > SKIVE_MAX_RANK / 2 || !skv_type_is_static(&x->type) || !skv_type_is_static(&y->type))
-        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, c->node->name, "node '%s': Tile has a gradient up to rank %d and known shapes",
-                           c->node->name, SKIVE_MAX_RANK / 2);
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, c->node->name,
+                           "node '%s': Tile has a gradient up to rank %d and known shapes", c->node->name,
+                           SKIVE_MAX_RANK / 2);
     for (int d = 0; d < rank; d++) {
         dims[d] = split[2 * d + 1] = x->type.dims[d].size;
         split[2 * d] = dims[d] ? y->type.dims[d].size / dims[d] : 0;
         axes[d] = 2 * d;
     }
     skive_value *parts = skv_g2(c->b, "Reshape", c->dout[0], skv_emit_ints(c->b, split, (size_t)rank * 2));
-    skive_value *sum = skv_emit(c->b, "ReduceSum", SKV_IN(parts, skv_emit_ints(c->b, axes, (size_t)rank)), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skive_value *sum = skv_emit(c->b, "ReduceSum", SKV_IN(parts, skv_emit_ints(c->b, axes, (size_t)rank)),
+                                SKV_ATTRS(SKV_INT("keepdims", 0)));
     c->din[0] = skv_g2(c->b, "Reshape", sum, skv_emit_ints(c->b, dims, (size_t)rank));
     return c->b->status;
 }

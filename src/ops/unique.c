@@ -11,7 +11,8 @@ static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
     int axis;
     SKV_TRY(skv_infer_want_numeric(c, 0));
-    for (size_t o = 1; o < c->n_out; o++) c->out[o] = (skive_type){.dtype = SKIVE_I64, .rank = 1, .dims = {skv_dim_unknown()}};
+    for (size_t o = 1; o < c->n_out; o++)
+        c->out[o] = (skive_type){.dtype = SKIVE_I64, .rank = 1, .dims = {skv_dim_unknown()}};
     c->out[0] = (skive_type){.dtype = x->dtype, .rank = 1, .dims = {skv_dim_unknown()}};
     if (!skv_node_attr(c->node, "axis")) return SKIVE_OK;
     c->out[0].rank = -1;
@@ -39,7 +40,9 @@ static entries entries_of(const skv_eval *c) {
     return e;
 }
 
-static size_t element_of(const entries *e, int64_t k, int64_t o, int64_t i) { return (size_t)((o * e->length + k) * e->inner + i); }
+static size_t element_of(const entries *e, int64_t k, int64_t o, int64_t i) {
+    return (size_t)((o * e->length + k) * e->inner + i);
+}
 
 /* NaN stands after everything and equals itself. */
 static int order_elements(const skive_tensor *x, size_t i, size_t j) {
@@ -106,14 +109,17 @@ static skive_status size_outputs(const skv_eval *c, skive_type *types) {
     group *groups = NULL;
     int64_t *of = NULL, n;
     const skive_status status = find_groups(c, &e, &groups, &of, &n);
-    types[0].dims[skv_node_attr(c->node, "axis") ? skv_axis(skv_attr_int(c->node, "axis", 0), c->in[0]->rank) : 0] = skv_dim(n);
+    types[0].dims[skv_node_attr(c->node, "axis") ? skv_axis(skv_attr_int(c->node, "axis", 0), c->in[0]->rank) : 0] =
+        skv_dim(n);
     for (size_t o = 1; o < c->n_out; o++) types[o].dims[0] = skv_dim(o == 2 ? e.length : n);
     skv_free(c->ctx, groups);
     skv_free(c->ctx, of);
     return status;
 }
 
-static int64_t *integers(const skv_eval *c, size_t output) { return output < c->n_out && c->out[output] ? c->out[output]->data : NULL; }
+static int64_t *integers(const skv_eval *c, size_t output) {
+    return output < c->n_out && c->out[output] ? c->out[output]->data : NULL;
+}
 
 static skive_status run(const skv_eval *c) {
     const entries e = entries_of(c);
@@ -129,7 +135,8 @@ static skive_status run(const skv_eval *c) {
         if (counts) counts[g] = groups[g].count;
         for (int64_t o = 0; c->out[0] && o < e.outer; o++)
             for (int64_t i = 0; i < e.inner; i++)
-                skv_copy_element(e.x->dtype, c->out[0]->data, (size_t)((o * n + g) * e.inner + i), e.x->data, element_of(&e, groups[g].first, o, i));
+                skv_copy_element(e.x->dtype, c->out[0]->data, (size_t)((o * n + g) * e.inner + i), e.x->data,
+                                 element_of(&e, groups[g].first, o, i));
     }
     for (int64_t k = 0; inverse && k < e.length; k++) inverse[k] = place[of[k]];
 done:
@@ -140,7 +147,11 @@ done:
 }
 
 static const skv_op_case cases[] = {
-    {.name = "ascending", CASE_IN({CASE_F32(6), CASE_VALUES(2, 1, 1, 3, 4, 3)}), .n_out = 4, CASE_EXPECT(1, 2, 3, 4), CASE_OUT(4)},
+    {.name = "ascending",
+     CASE_IN({CASE_F32(6), CASE_VALUES(2, 1, 1, 3, 4, 3)}),
+     .n_out = 4,
+     CASE_EXPECT(1, 2, 3, 4),
+     CASE_OUT(4)},
     {.name = "as they appear",
      CASE_IN({CASE_F32(6), CASE_VALUES(2, 1, 1, 3, 4, 3)}),
      CASE_ATTRS(CASE_INT("sorted", 0)),
