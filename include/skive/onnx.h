@@ -1,6 +1,6 @@
 /* ONNX files: reading into a graph, writing from one, and single tensors (.pb).
  *
- * Read: opset 7 to 23 (newer with a note), weights in initializers, `Constant` nodes, typed fields, sparse form or external
+ * Read: opset 1 to 23 (newer with a note), weights in initializers, `Constant` nodes, typed fields, sparse form or external
  * files. A file is mapped and its weights stay in the map, so loading a large model copies little. Every node is brought to
  * its opset-21 form. Operators skive does not know are kept: the graph can be inspected and written, but not run.
  * Written: opset 13 and up, the least that all nodes need. Files are written whole or not at all. */
@@ -35,8 +35,7 @@ SKIVE_API skive_onnx_load_options skive_onnx_load_options_default(void);
 SKIVE_API skive_onnx_save_options skive_onnx_save_options_default(void);
 
 /* Loads a model. `options` NULL means the defaults. The caller frees *out with skive_graph_free. Errors: IO; FORMAT (not
- * ONNX, truncated, an initializer that does not fit its shape, ...), LIMIT, UNSUPPORTED (opset below 7, nested tensor
- * kinds), GRAPH (undefined or duplicate value, cycle), SHAPE, MEMORY; each names the file and the place. */
+ * ONNX, truncated, an initializer that does not fit its shape, ...), LIMIT, UNSUPPORTED (nested tensor kinds), GRAPH (undefined or duplicate value, cycle), SHAPE, MEMORY; each names the file and the place. */
 SKIVE_API skive_status skive_onnx_load(skive_context *ctx, const char *path, const skive_onnx_load_options *options,
                                        skive_graph **out);
 

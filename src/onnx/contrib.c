@@ -1,4 +1,4 @@
-/* Operators of the domain com.microsoft, which onnxruntime's tools put into models, become the standard nodes they stand for.
+/* Operators of old opsets and of the domain com.microsoft, which onnxruntime's tools put into models, become the standard nodes they stand for.
  * One in a form that has no such equivalent (packed past, padding masks, ...) stays, and is told of as unsupported. */
 #include <math.h>
 #include <string.h>
@@ -144,6 +144,88 @@ static void joint_attention(rewriting *r) { /* input weights bias - - attention 
     r->out[0] = attend(r, parts, in(r, 5));
 }
 
+/* Scatter, of opsets 9 and 10. */
+static void scatter(rewriting *r) {
+    r->out[0] = skv_emit(&r->b, "ScatterElements", SKV_IN(in(r, 0), in(r, 1), in(r, 2)),
+                         SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", 0))));
+}
+
+/* ---- quantized operators: each is defined as its float form between DequantizeLinear and QuantizeLinear ---- */
+
+static skive_value *real(rewriting *r, size_t x) {
+    return skv_emit(&r->b, "DequantizeLinear", SKV_IN(in(r, x), in(r, x + 1), in(r, x + 2)), SKV_NONE);
+}
+static void quantized(rewriting *r, skive_value *y, size_t scale) {
+    r->out[0] = skv_emit(&r->b, "QuantizeLinear", SKV_IN(y, in(r, scale), in(r, scale + 1)), SKV_NONE);
+}
+static void q_add(rewriting *r) { quantized(r, two(r, "Add", real(r, 0), real(r, 3)), 6); }
+static void q_mul(rewriting *r) { quantized(r, two(r, "Mul", real(r, 0), real(r, 3)), 6); }
+static void q_sigmoid(rewriting *r) { quantized(r, skv_emit(&r->b, "Sigmoid", SKV_IN(real(r, 0)), SKV_NONE), 3); }
+static void q_leaky_relu(rewriting *r) {
+    quantized(r,
+              skv_emit(&r->b, "LeakyRelu", SKV_IN(real(r, 0)),
+                       SKV_ATTRS(SKV_FLT("alpha", skv_attr_float(r->n, "alpha", 0.01)))),
+              3);
+}
+static void q_softmax(rewriting *r) {
+    if (skv_attr_int(r->n, "opset", 13) < 13) return;
+    quantized(
+        r, skv_emit(&r->b, "Softmax", SKV_IN(real(r, 0)), SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", -1)))),
+        3);
+}
+static void q_global_average_pool(rewriting *r) {
+    if (!skv_attr_int(r->n, "channels_last", 0))
+        quantized(r, skv_emit(&r->b, "GlobalAveragePool", SKV_IN(real(r, 0)), SKV_NONE), 3);
+}
+static void q_average_pool(rewriting *r) {
+    skv_attr_init buffer[SKV_ATTRS_COPY];
+    if (skv_attr_int(r->n, "channels_last", 0)) return;
+    skv_attr_list attrs = skv_attrs_copy(r->n, buffer);
+    for (size_t i = 0; i < attrs.n; i++)
+        if (strcmp(buffer[i].name, "channels_last") == 0) buffer[i] = buffer[--attrs.n];
+    quantized(r, skv_emit(&r->b, "AveragePool", SKV_IN(real(r, 0)), attrs), 3);
+}
+static void q_concat(rewriting *r) { /* scale, zero point of the result, then tensor, scale, zero point of each part */
+    skive_value *parts[SKV_OP_MAX_IO];
+    const size_t n = (r->n->n_inputs - 2) / 3;
+    if (r->n->n_inputs % 3 != 2 || n == 0 || n > SKV_OP_MAX_IO) return;
+    for (size_t i = 0; i < n; i++) parts[i] = real(r, 2 + 3 * i);
+    skive_value *y =
+        skv_emit(&r->b, "Concat", (skv_in_list){parts, n}, SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", 0))));
+    quantized(r, y, 0);
+}
+static void
+q_gemm(rewriting *r) { /* A, its scale and zero point, B and its, C in int32, the result's; without these it is float */
+    skive_value *bias = in(r, 6);
+    if (bias)
+        bias = skv_emit(&r->b, "DequantizeLinear", SKV_IN(bias, two(r, "Mul", in(r, 1), in(r, 4))),
+                        SKV_ATTRS(SKV_INT("axis", 0)));
+    const int64_t axis = skv_attr_int(r->n, "transB", 0) ? 0 : 1;
+    skive_value *b =
+        skv_emit(&r->b, "DequantizeLinear", SKV_IN(in(r, 3), in(r, 4), in(r, 5)), SKV_ATTRS(SKV_INT("axis", axis)));
+    const skv_attr_list attrs = SKV_ATTRS(SKV_FLT("alpha", skv_attr_float(r->n, "alpha", 1)),
+                                          SKV_INT("transA", skv_attr_int(r->n, "transA", 0)),
+                                          SKV_INT("transB", skv_attr_int(r->n, "transB", 0)));
+    skive_value *y = skv_emit(&r->b, "Gemm", bias ? SKV_IN(real(r, 0), b, bias) : SKV_IN(real(r, 0), b), attrs);
+    if (in(r, 7))
+        quantized(r, y, 7);
+    else
+        r->out[0] = y;
+}
+/* A in float, B quantized with scale, zero point and bias: A is quantized by its own range. */
+static void dynamic_mat_mul(rewriting *r) {
+    skive_value *q[3];
+    if (!skv_emit_n(&r->b, "DynamicQuantizeLinear", SKV_IN(in(r, 0)), SKV_NONE, q, 3)) return;
+    skive_value *sum = skv_emit(&r->b, "MatMulInteger", SKV_IN(q[0], in(r, 1), q[2], in(r, 3)), SKV_NONE);
+    skive_value *y = skv_emit(&r->b, "Cast", SKV_IN(sum), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+    r->out[0] = plus(r, two(r, "Mul", y, two(r, "Mul", q[1], in(r, 2))), in(r, 4));
+}
+static void mat_mul_to_float(rewriting *r) { /* A, B, their scales, their zero points, bias */
+    skive_value *sum = skv_emit(&r->b, "MatMulInteger", SKV_IN(in(r, 0), in(r, 1), in(r, 4), in(r, 5)), SKV_NONE);
+    skive_value *y = skv_emit(&r->b, "Cast", SKV_IN(sum), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+    r->out[0] = plus(r, two(r, "Mul", y, two(r, "Mul", in(r, 2), in(r, 3))), in(r, 6));
+}
+
 static const struct {
     const char *op, *domain;
     uint32_t least_inputs;
@@ -161,6 +243,18 @@ static const struct {
     {"FusedMatMul", "com.microsoft", 2, fused_mat_mul},
     {"MultiHeadAttention", "com.microsoft", 3, multi_head},
     {"Attention", "com.microsoft", 2, joint_attention},
+    {"Scatter", "", 3, scatter},
+    {"QLinearAdd", "com.microsoft", 2, q_add},
+    {"QLinearMul", "com.microsoft", 2, q_mul},
+    {"QLinearSigmoid", "com.microsoft", 2, q_sigmoid},
+    {"QLinearLeakyRelu", "com.microsoft", 2, q_leaky_relu},
+    {"QLinearSoftmax", "com.microsoft", 2, q_softmax},
+    {"QLinearGlobalAveragePool", "com.microsoft", 2, q_global_average_pool},
+    {"QLinearAveragePool", "com.microsoft", 2, q_average_pool},
+    {"QLinearConcat", "com.microsoft", 2, q_concat},
+    {"QGemm", "com.microsoft", 5, q_gemm},
+    {"DynamicQuantizeMatMul", "com.microsoft", 3, dynamic_mat_mul},
+    {"MatMulIntegerToFloat", "com.microsoft", 4, mat_mul_to_float},
 };
 
 static skive_status replace(rewriting *r, skive_node *n) {

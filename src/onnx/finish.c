@@ -59,7 +59,7 @@ static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
     if (!n->op) return skv_onnx_import_contrib(n);
     if (*n->domain) return SKIVE_OK;
     if (opset < 7) {
-        SKV_TRY(skv_onnx_upgrade_legacy(im->source, n));
+        SKV_TRY(skv_onnx_upgrade_legacy(im->source, n, opset));
         opset = 7;
     }
     skive_graph *g = n->graph;

@@ -1,8 +1,9 @@
-/* Opset 6: what opset 7 changed. Broadcasting was asked for by an attribute, with the axis at which the second input is laid
- * on the first; test mode was a flag. */
+/* Opsets 1 to 6: what later ones changed. Broadcasting was asked for by an attribute, with the axis at which the second input is laid
+ * on the first; test mode was a flag; shapes were attributes. */
 #include <string.h>
 
 #include "onnx/onnx.h"
+#include "ops/common_shape.h"
 
 static bool one_of(const char *op, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -37,7 +38,41 @@ static skive_status lay_at_axis(skive_node *n, int64_t axis) {
     return skv_node_set_input(n, 1, laid);
 }
 
-skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n) {
+static void rename_attr(skive_node *n, const char *from, const char *to) {
+    for (uint32_t i = 0; i < n->n_attrs; i++)
+        if (strcmp(n->attrs[i].name, from) == 0) n->attrs[i].name = to;
+}
+
+/* "FLOAT" to the number the later form has. */
+static skive_status cast_by_name(skive_node *n) {
+    static const struct {
+        const char *name;
+        skive_dtype dtype;
+    } types[] = {{"FLOAT", SKIVE_F32},   {"UINT8", SKIVE_U8},   {"INT8", SKIVE_I8},    {"UINT16", SKIVE_U16},
+                 {"INT16", SKIVE_I16},   {"INT32", SKIVE_I32},  {"INT64", SKIVE_I64},  {"BOOL", SKIVE_BOOL},
+                 {"FLOAT16", SKIVE_F16}, {"DOUBLE", SKIVE_F64}, {"UINT32", SKIVE_U32}, {"UINT64", SKIVE_U64}};
+    const char *to = skv_attr_string(n, "to", NULL);
+    for (size_t i = 0; to && i < SKV_COUNT(types); i++)
+        if (strcmp(types[i].name, to) == 0) return skv_node_set_attr(n, &SKV_INT("to", types[i].dtype));
+    return SKIVE_OK;
+}
+
+/* Opsets 1 to 4. */
+static skive_status upgrade_first(skive_node *n) {
+    if (skv_node_is(n, "Cast")) return cast_by_name(n);
+    if (skv_node_is(n, "Concat") && !skv_node_attr(n, "axis")) return skv_node_set_attr(n, &SKV_INT("axis", 1));
+    if (skv_node_is(n, "Pad")) rename_attr(n, "paddings", "pads");
+    if (skv_node_is(n, "Reshape") && skv_node_attr(n, "shape")) return skv_import_ints(n->graph, n, "shape", 1);
+    return SKIVE_OK;
+}
+
+/* A slope for each channel is laid at axis 1. */
+static skive_status lay_slope(skive_node *n) {
+    const skive_value *slope = skv_node_in(n, 1);
+    return slope && slope->type.rank == 1 && slope->type.dims[0].size != 1 ? lay_at_axis(n, 1) : SKIVE_OK;
+}
+
+skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n, int from) {
     static const char *const binary[] = {"Add", "Sub", "Mul",   "Div",     "Pow", "And",
                                          "Or",  "Xor", "Equal", "Greater", "Less"};
     (void)source;
@@ -51,7 +86,13 @@ skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n) {
         skv_node_remove_attr(n, "broadcast");
     } else if (skv_node_is(n, "BatchNormalization") || skv_node_is(n, "Dropout")) {
         skv_node_remove_attr(n, "is_test"); /* these models are for inference */
+        skv_node_remove_attr(n, "spatial");
+    } else if (skv_node_is(n, "PRelu")) {
+        SKV_TRY(lay_slope(n));
+    } else if (skv_node_is(n, "LSTM") || skv_node_is(n, "GRU") || skv_node_is(n, "RNN")) {
+        skv_node_remove_attr(n, "output_sequence");
     }
+    if (from < 5) SKV_TRY(upgrade_first(n));
     skv_node_remove_attr(n, "consumed_inputs");
     return SKIVE_OK;
 }

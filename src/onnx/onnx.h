@@ -85,8 +85,8 @@ skive_status skv_onnx_expand_functions(skv_onnx_source *source, Onnx__ModelProto
 
 /* ---- legacy.c ---- */
 
-/* Brings a node written for opset 6 to the form of opset 7 (explicit broadcasting, test-mode flags). */
-skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n);
+/* Brings a node written for opset 1 to 6 to the form of opset 7 (explicit broadcasting, attributes that became inputs, test-mode flags). */
+skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n, int from);
 
 /* ---- contrib.c ---- */
 
@@ -103,7 +103,7 @@ skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, cons
 /* ---- import.c ---- */
 
 skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, skive_graph **out);
-#define SKV_ONNX_MIN_OPSET 6 /* 6 only as far as legacy.c knows it */
+#define SKV_ONNX_MIN_OPSET 1 /* below 7 as legacy.c brings it up */
 #define SKV_ONNX_MAX_OPSET 23
 
 /* Name of a protobuf string that may be NULL. */

@@ -14,7 +14,8 @@ void skv_block_permute(skive_dtype dtype, const int64_t dims[6], const int order
     skv_copy_strided(dtype, 6, to_dims, y, 0, to, x, 0, from);
 }
 
-skive_value *skv_block_emit(skv_builder *b, skive_value *x, const int64_t dims[6], const int64_t order[6], const int64_t to[4]) {
+skive_value *skv_block_emit(skv_builder *b, skive_value *x, const int64_t dims[6], const int64_t order[6],
+                            const int64_t to[4]) {
     skive_value *six = skv_emit(b, "Reshape", SKV_IN(x, skv_emit_ints(b, dims, 6)), SKV_NONE);
     skive_value *turned = skv_emit(b, "Transpose", SKV_IN(six), SKV_ATTRS(SKV_INTS("perm", order, 6)));
     return skv_emit(b, "Reshape", SKV_IN(turned, skv_emit_ints(b, to, 4)), SKV_NONE);
@@ -23,6 +24,7 @@ skive_value *skv_block_emit(skv_builder *b, skive_value *x, const int64_t dims[6
 skive_status skv_block_size(skv_infer *c, int64_t *out) {
     SKV_TRY(skv_want_rank(c, 0, 4, 4));
     *out = skv_attr_int(c->node, "blocksize", 0);
-    if (*out < 1 || *out > INT32_MAX) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': block size %lld", c->node->name, (long long)*out);
+    if (*out < 1 || *out > INT32_MAX)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': block size %lld", c->node->name, (long long)*out);
     return SKIVE_OK;
 }

@@ -7,7 +7,8 @@
 /* y of six axes `order` of x seen as `dims`. */
 void skv_block_permute(skive_dtype dtype, const int64_t dims[6], const int order[6], const void *x, void *y);
 /* The same as nodes: Reshape, Transpose, Reshape to `to`. */
-skive_value *skv_block_emit(skv_builder *b, skive_value *x, const int64_t dims[6], const int64_t order[6], const int64_t to[4]);
+skive_value *skv_block_emit(skv_builder *b, skive_value *x, const int64_t dims[6], const int64_t order[6],
+                            const int64_t to[4]);
 /* The block size of the node; ERR_SHAPE when it is below 1 or the input is not of rank 4. */
 skive_status skv_block_size(skv_infer *c, int64_t *out);
 

@@ -6,14 +6,15 @@
 skive_status skv_index_resolve(const skv_eval *c, int64_t index, int64_t size, int64_t *out) {
     *out = index < 0 && index >= -size ? index + size : index;
     if (*out >= 0 && *out < size) return SKIVE_OK;
-    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': index %lld into %lld entries", c->node->name, (long long)index,
-                       (long long)size);
+    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': index %lld into %lld entries", c->node->name,
+                       (long long)index, (long long)size);
 }
 
 skive_status skv_infer_want_indices(skv_infer *c, size_t i) {
     const skive_dtype t = skv_infer_in(c, i)->dtype;
     if (t == SKIVE_DTYPE_NONE || t == SKIVE_I32 || t == SKIVE_I64) return SKIVE_OK;
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices must be int32 or int64, not %s", c->node->name, skive_dtype_name(t));
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices must be int32 or int64, not %s", c->node->name,
+                          skive_dtype_name(t));
 }
 
 skv_reduction skv_reduction_of(const skive_node *n) {
@@ -44,4 +45,6 @@ void skv_reduce_element(skv_reduction how, skive_dtype dtype, void *data, size_t
     }
 }
 
-skive_value *skv_g_zeros_like(skv_builder *b, skive_value *x) { return skv_g2(b, "Expand", skv_g_scalar(b, x, 0), skv_g1(b, "Shape", x)); }
+skive_value *skv_g_zeros_like(skv_builder *b, skive_value *x) {
+    return skv_g2(b, "Expand", skv_g_scalar(b, x, 0), skv_g1(b, "Shape", x));
+}

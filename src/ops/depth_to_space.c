@@ -4,7 +4,8 @@
 #include "ops/cases.h"
 #include "ops/common_block.h"
 
-static const skv_attr_spec attrs[] = {{"blocksize", SKV_ATTR_INT, SKV_REQUIRED}, {"mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"blocksize", SKV_ATTR_INT, SKV_REQUIRED},
+                                      {"mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
 
 static bool is_crd(const skive_node *n) { return strcmp(skv_attr_string(n, "mode", "DCR"), "CRD") == 0; }
 
@@ -16,7 +17,8 @@ static skive_status infer(skv_infer *c) {
     if (x->rank != 4) return SKIVE_OK;
     area = block * block;
     if (x->dims[1].size >= 0 && x->dims[1].size % area != 0)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld channels in blocks of %lld", c->node->name, (long long)x->dims[1].size, (long long)area);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld channels in blocks of %lld", c->node->name,
+                              (long long)x->dims[1].size, (long long)area);
     c->out[0].dims[1] = skv_dim(x->dims[1].size < 0 ? -1 : x->dims[1].size / area);
     for (int d = 2; d < 4; d++) {
         int64_t size = -1;
@@ -49,7 +51,8 @@ static skive_status grad(skv_grad *c) {
     int order[6];
     if (!c->need[0]) return SKIVE_OK;
     if (!skv_type_is_static(t))
-        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, c->node->name, "node '%s': the gradient needs a known shape", c->node->name);
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, c->node->name,
+                           "node '%s': the gradient needs a known shape", c->node->name);
     for (int d = 0; d < 4; d++) x[d] = t->dims[d].size;
     axes(c->node, x, dims, order);
     for (int d = 0; d < 6; d++) {

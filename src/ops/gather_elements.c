@@ -38,8 +38,9 @@ static skive_status run(const skv_eval *c) {
 static skive_status grad(skv_grad *c) {
     skive_node *n = c->node;
     if (c->need[0])
-        c->din[0] = skv_emit(c->b, "ScatterElements", SKV_IN(skv_g_zeros_like(c->b, n->inputs[0]), n->inputs[1], c->dout[0]),
-                             SKV_ATTRS(SKV_INT("axis", skv_attr_int(n, "axis", 0)), SKV_STR("reduction", "add")));
+        c->din[0] =
+            skv_emit(c->b, "ScatterElements", SKV_IN(skv_g_zeros_like(c->b, n->inputs[0]), n->inputs[1], c->dout[0]),
+                     SKV_ATTRS(SKV_INT("axis", skv_attr_int(n, "axis", 0)), SKV_STR("reduction", "add")));
     return c->b->status;
 }
 
@@ -48,7 +49,8 @@ static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 
 static const skv_op_case cases[] = {
     {.name = "columns, from the end",
      CASE_ATTRS(CASE_INT("axis", 1)),
-     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, {CASE_I64(2, 2), CASE_VALUES(2, 0, -1, -1), .constant = true}),
+     CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)},
+             {CASE_I64(2, 2), CASE_VALUES(2, 0, -1, -1), .constant = true}),
      .n_out = 1,
      CASE_EXPECT(3, 1, 6, 6),
      CASE_OUT(2, 2)},

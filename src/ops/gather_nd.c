@@ -15,11 +15,13 @@ static skive_status infer(skv_infer *c) {
     if (x->rank < 0 || index->rank < 0) return SKIVE_OK;
     const int64_t tuple = index->rank > 0 ? index->dims[index->rank - 1].size : 0;
     if (index->rank < 1 || batch < 0 || batch >= index->rank || batch >= x->rank || tuple > x->rank - batch)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices of rank %d with tuples of %lld do not fit data of rank %d", c->node->name,
-                              index->rank, (long long)tuple, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                              "node '%s': indices of rank %d with tuples of %lld do not fit data of rank %d",
+                              c->node->name, index->rank, (long long)tuple, x->rank);
     if (tuple < 0) return SKIVE_OK;
     if (index->rank - 1 + x->rank - batch - tuple > SKIVE_MAX_RANK)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the result would have too many dimensions", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the result would have too many dimensions",
+                              c->node->name);
     y->rank = 0;
     for (int d = 0; d < index->rank - 1; d++) y->dims[y->rank++] = index->dims[d];
     for (int d = (int)(batch + tuple); d < x->rank; d++) y->dims[y->rank++] = x->dims[d];
@@ -41,10 +43,12 @@ static skive_status run(const skv_eval *c) {
     for (int64_t t = 0; t < tuples; t++) {
         int64_t from = t / per_batch * batch_size, entry;
         for (int64_t k = 0; k < tuple; k++) {
-            SKV_TRY(skv_index_resolve(c, skv_load_i64(index->dtype, index->data, (size_t)(t * tuple + k)), x->dims[batch + k], &entry));
+            SKV_TRY(skv_index_resolve(c, skv_load_i64(index->dtype, index->data, (size_t)(t * tuple + k)),
+                                      x->dims[batch + k], &entry));
             from += entry * strides[batch + k];
         }
-        for (int64_t i = 0; i < slice; i++) skv_copy_element(x->dtype, y->data, (size_t)(t * slice + i), x->data, (size_t)(from + i));
+        for (int64_t i = 0; i < slice; i++)
+            skv_copy_element(x->dtype, y->data, (size_t)(t * slice + i), x->data, (size_t)(from + i));
     }
     return SKIVE_OK;
 }
@@ -53,13 +57,16 @@ static skive_status grad(skv_grad *c) {
     skive_node *n = c->node;
     if (!c->need[0]) return SKIVE_OK;
     if (skv_attr_int(n, "batch_dims", 0) != 0)
-        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': no gradient of GatherND with batch_dims", n->name);
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "node '%s': no gradient of GatherND with batch_dims", n->name);
     c->din[0] = skv_emit(c->b, "ScatterND", SKV_IN(skv_g_zeros_like(c->b, n->inputs[0]), n->inputs[1], c->dout[0]),
                          SKV_ATTRS(SKV_STR("reduction", "add")));
     return c->b->status;
 }
 
-static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, skv_attr_int(n, "batch_dims", 0) ? 12 : 11, 13, 0); }
+static int needs_opset(const skive_node *n) {
+    return skv_needs_for_dtype(n, skv_attr_int(n, "batch_dims", 0) ? 12 : 11, 13, 0);
+}
 
 static const skv_op_case cases[] = {
     {.name = "elements",

@@ -7,7 +7,9 @@
 
 enum { SPATIAL = 3, TAPS = 4 };
 
-static const skv_attr_spec attrs[] = {{"align_corners", SKV_ATTR_INT, SKV_OPTIONAL}, {"mode", SKV_ATTR_STRING, SKV_OPTIONAL}, {"padding_mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"align_corners", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"mode", SKV_ATTR_STRING, SKV_OPTIONAL},
+                                      {"padding_mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
 
 /* Opset 16 said bilinear and bicubic. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
@@ -39,8 +41,8 @@ static padding padding_of(const skive_node *n) {
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0), *grid = skv_infer_in(c, 1);
     if (mode_of(c->node) == MODES || padding_of(c->node) == PADDINGS)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': mode '%s', padding '%s'", c->node->name, skv_attr_string(c->node, "mode", ""),
-                              skv_attr_string(c->node, "padding_mode", ""));
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': mode '%s', padding '%s'", c->node->name,
+                              skv_attr_string(c->node, "mode", ""), skv_attr_string(c->node, "padding_mode", ""));
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_want_float(c, 1));
     SKV_TRY(skv_want_rank(c, 0, 3, 2 + SPATIAL));
@@ -49,11 +51,11 @@ static skive_status infer(skv_infer *c) {
     c->out[0] = *x;
     SKV_TRY(skv_want_rank(c, 1, x->rank, x->rank));
     if (grid->rank >= 0 && grid->dims[grid->rank - 1].size >= 0 && grid->dims[grid->rank - 1].size != x->rank - 2)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': positions of %lld coordinates in %d dimensions", c->node->name,
-                              (long long)grid->dims[grid->rank - 1].size, x->rank - 2);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': positions of %lld coordinates in %d dimensions",
+                              c->node->name, (long long)grid->dims[grid->rank - 1].size, x->rank - 2);
     if (grid->rank >= 0 && grid->dims[0].size >= 0 && x->dims[0].size >= 0 && grid->dims[0].size != x->dims[0].size)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld grids for %lld samples", c->node->name, (long long)grid->dims[0].size,
-                              (long long)x->dims[0].size);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld grids for %lld samples", c->node->name,
+                              (long long)grid->dims[0].size, (long long)x->dims[0].size);
     for (int d = 2; d < x->rank; d++) c->out[0].dims[d] = grid->rank < 0 ? skv_dim_unknown() : grid->dims[d - 1];
     return skv_infer_limit(c, &c->out[0]);
 }

@@ -3,7 +3,9 @@
 #include "ops/common_elementwise.h"
 #include "ops/common_group_norm.h"
 
-static const skv_attr_spec attrs[] = {{"num_groups", SKV_ATTR_INT, SKV_REQUIRED}, {"epsilon", SKV_ATTR_FLOAT, SKV_OPTIONAL}, {"stash_type", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"num_groups", SKV_ATTR_INT, SKV_REQUIRED},
+                                      {"epsilon", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+                                      {"stash_type", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 /* Opset 18 had a scale and a bias a group: each is repeated for the channels of its group. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
@@ -11,7 +13,8 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
     const int64_t groups = skv_attr_int(n, "num_groups", 0);
     if (from >= 21 || n->n_inputs != 3 || groups < 1) return SKIVE_OK;
     if (!x || x->rank < 2 || x->dims[1].size < 0 || x->dims[1].size % groups != 0)
-        return skv_fail_at(g->ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': GroupNormalization of opset 18 on an unknown number of channels", n->name);
+        return skv_fail_at(g->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "node '%s': GroupNormalization of opset 18 on an unknown number of channels", n->name);
     const int64_t column[2] = {groups, 1}, wide[2] = {groups, x->dims[1].size / groups}, flat = -1;
     skv_builder b = skv_build(g);
     for (uint32_t i = 1; i < 3; i++) {
@@ -24,9 +27,11 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
 }
 
 static skive_status infer(skv_infer *c) {
-    const int64_t groups = skv_attr_int(c->node, "num_groups", 0), channels = skv_in_ranked(c, 0) ? skv_in_dim(c, 0, 1) : -1;
+    const int64_t groups = skv_attr_int(c->node, "num_groups", 0),
+                  channels = skv_in_ranked(c, 0) ? skv_in_dim(c, 0, 1) : -1;
     if (groups < 1 || (channels >= 0 && channels % groups != 0))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld channels in %lld groups", c->node->name, (long long)channels, (long long)groups);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld channels in %lld groups", c->node->name,
+                              (long long)channels, (long long)groups);
     return skv_group_norm_infer(c);
 }
 
@@ -37,11 +42,15 @@ static skive_status grad(skv_grad *c) { return skv_group_norm_grad(c, skv_attr_i
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_ATTRS(CASE_INT("num_groups", 1), CASE_FLT("epsilon", 0)),
-     CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(1, 3, 1, 3)}, {CASE_F32(2), CASE_VALUES(1, 2)}, {CASE_F32(2), CASE_VALUES(0.5, 1)}),
+     CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(1, 3, 1, 3)}, {CASE_F32(2), CASE_VALUES(1, 2)},
+             {CASE_F32(2), CASE_VALUES(0.5, 1)}),
      .n_out = 1,
      CASE_EXPECT(-0.5, 1.5, -1, 3),
      .no_grad = true},
-    {.name = "random", CASE_ATTRS(CASE_INT("num_groups", 2)), CASE_IN({CASE_F32(2, 4, 3)}, {CASE_F32(4)}, {CASE_F32(4)}), .n_out = 1},
+    {.name = "random",
+     CASE_ATTRS(CASE_INT("num_groups", 2)),
+     CASE_IN({CASE_F32(2, 4, 3)}, {CASE_F32(4)}, {CASE_F32(4)}),
+     .n_out = 1},
 };
 
 const skv_op skv_op_group_normalization = {

@@ -21,7 +21,8 @@ static int needs_opset(const skive_node *n) { return n->inputs[0]->type.dtype ==
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_ATTRS(CASE_FLT("epsilon", 0)),
-     CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(1, 3, 10, 30)}, {CASE_F32(2), CASE_VALUES(1, 2)}, {CASE_F32(2), CASE_VALUES(0.5, 1)}),
+     CASE_IN({CASE_F32(1, 2, 2), CASE_VALUES(1, 3, 10, 30)}, {CASE_F32(2), CASE_VALUES(1, 2)},
+             {CASE_F32(2), CASE_VALUES(0.5, 1)}),
      .n_out = 1,
      CASE_EXPECT(-0.5, 1.5, -1, 3),
      .no_grad = true},

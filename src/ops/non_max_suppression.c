@@ -13,9 +13,13 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_same_dtype(c, 0, 1));
     SKV_TRY(skv_want_rank(c, 0, 3, 3));
     SKV_TRY(skv_want_rank(c, 1, 3, 3));
-    const int64_t n[2] = {skv_in_dim(c, 0, 1), skv_in_dim(c, 1, 2)}, batch[2] = {skv_in_dim(c, 0, 0), skv_in_dim(c, 1, 0)}, four = skv_in_dim(c, 0, 2);
-    if ((n[0] >= 0 && n[1] >= 0 && n[0] != n[1]) || (batch[0] >= 0 && batch[1] >= 0 && batch[0] != batch[1]) || (four >= 0 && four != 4))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': boxes [batch][n][4] and scores [batch][classes][n] do not go together", c->node->name);
+    const int64_t n[2] = {skv_in_dim(c, 0, 1), skv_in_dim(c, 1, 2)},
+                  batch[2] = {skv_in_dim(c, 0, 0), skv_in_dim(c, 1, 0)}, four = skv_in_dim(c, 0, 2);
+    if ((n[0] >= 0 && n[1] >= 0 && n[0] != n[1]) || (batch[0] >= 0 && batch[1] >= 0 && batch[0] != batch[1]) ||
+        (four >= 0 && four != 4))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                              "node '%s': boxes [batch][n][4] and scores [batch][classes][n] do not go together",
+                              c->node->name);
     c->out[0] = (skive_type){.dtype = SKIVE_I64, .rank = 2, .dims = {skv_dim_unknown(), skv_dim(3)}};
     return SKIVE_OK;
 }
@@ -55,14 +59,16 @@ typedef struct limits {
 } limits;
 
 /* One class: appends the numbers of the boxes taken. `order` and `taken`: scratch of n. */
-static int64_t select_boxes(const box *boxes, const float *scores, int64_t n, const limits *l, int64_t *order, int64_t *taken) {
+static int64_t select_boxes(const box *boxes, const float *scores, int64_t n, const limits *l, int64_t *order,
+                            int64_t *taken) {
     int64_t candidates = 0, count = 0;
     for (int64_t i = 0; i < n; i++)
         if (!l->scored || scores[i] > l->score) order[candidates++] = i;
     qsort_r(order, (size_t)candidates, sizeof *order, by_score, (void *)(uintptr_t)scores);
     for (int64_t k = 0; k < candidates && count < l->most; k++) {
         bool hidden = false;
-        for (int64_t j = 0; j < count && !hidden; j++) hidden = overlaps(&boxes[taken[j]], &boxes[order[k]], l->overlap);
+        for (int64_t j = 0; j < count && !hidden; j++)
+            hidden = overlaps(&boxes[taken[j]], &boxes[order[k]], l->overlap);
         if (!hidden) taken[count++] = order[k];
     }
     return count;
@@ -78,7 +84,8 @@ static skive_status suppress(const skv_eval *c, int64_t *out, int64_t *rows) {
     const skive_tensor *boxes = c->in[0], *scores = c->in[1];
     const int64_t batches = boxes->dims[0], n = boxes->dims[1], classes = scores->dims[1];
     const double most = scalar(c, 2, 0);
-    const limits l = {most > (double)n ? n : (int64_t)most, (float)scalar(c, 3, 0), (float)scalar(c, 4, 0), c->n_in > 4 && c->in[4]};
+    const limits l = {most > (double)n ? n : (int64_t)most, (float)scalar(c, 3, 0), (float)scalar(c, 4, 0),
+                      c->n_in > 4 && c->in[4]};
     const bool centre = skv_attr_int(c->node, "center_point_box", 0) != 0;
     const skive_dtype t = boxes->dtype;
     box *b = NULL;
@@ -93,11 +100,13 @@ static skive_status suppress(const skv_eval *c, int64_t *out, int64_t *rows) {
     for (int64_t i = 0; i < batches; i++) {
         for (int64_t k = 0; k < n; k++) {
             float corner[4];
-            for (int64_t j = 0; j < 4; j++) corner[j] = (float)skv_load_f64(t, boxes->data, (size_t)((i * n + k) * 4 + j));
+            for (int64_t j = 0; j < 4; j++)
+                corner[j] = (float)skv_load_f64(t, boxes->data, (size_t)((i * n + k) * 4 + j));
             b[k] = box_of(corner, centre);
         }
         for (int64_t k = 0; k < classes; k++) {
-            for (int64_t j = 0; j < n; j++) score[j] = (float)skv_load_f64(t, scores->data, (size_t)((i * classes + k) * n + j));
+            for (int64_t j = 0; j < n; j++)
+                score[j] = (float)skv_load_f64(t, scores->data, (size_t)((i * classes + k) * n + j));
             const int64_t count = select_boxes(b, score, n, &l, order, taken);
             for (int64_t j = 0; out && j < count; j++) {
                 int64_t *row = out + 3 * (*rows + j);
@@ -130,9 +139,9 @@ static skive_status run(const skv_eval *c) {
 
 static const skv_op_case cases[] = {
     {.name = "one of two that overlap, and one apart",
-     CASE_IN({CASE_F32(1, 3, 4), CASE_VALUES(0, 0, 1, 1, 0, 0.1, 1, 1.1, 0, 10, 1, 11)}, {CASE_F32(1, 1, 3), CASE_VALUES(0.75, 0.9, 0.6)},
-             {CASE_SCALAR(SKIVE_I64, 3), .constant = true}, {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true},
-             {CASE_SCALAR(SKIVE_F32, 0), .constant = true}),
+     CASE_IN({CASE_F32(1, 3, 4), CASE_VALUES(0, 0, 1, 1, 0, 0.1, 1, 1.1, 0, 10, 1, 11)},
+             {CASE_F32(1, 1, 3), CASE_VALUES(0.75, 0.9, 0.6)}, {CASE_SCALAR(SKIVE_I64, 3), .constant = true},
+             {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true}, {CASE_SCALAR(SKIVE_F32, 0), .constant = true}),
      .n_out = 1,
      CASE_EXPECT(0, 0, 1, 0, 0, 2),
      CASE_OUT(2, 3)},

@@ -3,13 +3,14 @@
 #include "ops/common_elementwise.h"
 #include "ops/common_nn.h"
 
-static const skv_attr_spec attrs[] = {{"batch_axis", SKV_ATTR_INT, SKV_OPTIONAL}, {"time_axis", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"batch_axis", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"time_axis", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
     const int64_t batch = skv_attr_int(c->node, "batch_axis", 1), time = skv_attr_int(c->node, "time_axis", 0);
     if (!((batch == 0 && time == 1) || (batch == 1 && time == 0)))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': batch_axis %lld and time_axis %lld are not 0 and 1", c->node->name, (long long)batch,
-                              (long long)time);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': batch_axis %lld and time_axis %lld are not 0 and 1",
+                              c->node->name, (long long)batch, (long long)time);
     SKV_TRY(skv_infer_want(c, 1, SKIVE_I64));
     SKV_TRY(skv_want_rank(c, 0, 2, SKIVE_MAX_RANK));
     SKV_TRY(skv_want_vector(c, 1, skv_in_dim(c, 0, (int)batch), "the lengths"));
@@ -25,13 +26,15 @@ static skive_status run(const skv_eval *c) {
     for (int64_t b = 0; b < batch; b++) {
         const int64_t length = ((const int64_t *)lengths->data)[b];
         if (length < 0 || length > time)
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a length of %lld in %lld steps", c->node->name, (long long)length,
-                               (long long)time);
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a length of %lld in %lld steps",
+                               c->node->name, (long long)length, (long long)time);
         for (int64_t t = 0; t < time; t++) {
             const int64_t from = t < length ? length - 1 - t : t;
-            const int64_t to_row = batch_axis ? t * batch + b : b * time + t, from_row = batch_axis ? from * batch + b : b * time + from;
+            const int64_t to_row = batch_axis ? t * batch + b : b * time + t,
+                          from_row = batch_axis ? from * batch + b : b * time + from;
             for (int64_t i = 0; i < inner; i++)
-                skv_copy_element(x->dtype, y->data, (size_t)(to_row * inner + i), x->data, (size_t)(from_row * inner + i));
+                skv_copy_element(x->dtype, y->data, (size_t)(to_row * inner + i), x->data,
+                                 (size_t)(from_row * inner + i));
         }
     }
     return SKIVE_OK;
@@ -41,7 +44,8 @@ static skive_status grad(skv_grad *c) {
     skive_node *n = c->node;
     if (c->need[0])
         c->din[0] = skv_emit(c->b, "ReverseSequence", SKV_IN(c->dout[0], n->inputs[1]),
-                             SKV_ATTRS(SKV_INT("batch_axis", skv_attr_int(n, "batch_axis", 1)), SKV_INT("time_axis", skv_attr_int(n, "time_axis", 0))));
+                             SKV_ATTRS(SKV_INT("batch_axis", skv_attr_int(n, "batch_axis", 1)),
+                                       SKV_INT("time_axis", skv_attr_int(n, "time_axis", 0))));
     return c->b->status;
 }
 

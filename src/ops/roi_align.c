@@ -29,14 +29,15 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_rank(c, 0, 4, 4));
     SKV_TRY(skv_want_rank(c, 1, 2, 2));
     SKV_TRY(skv_want_vector(c, 2, skv_in_ranked(c, 1) ? skv_in_dim(c, 1, 0) : -1, "the batch indices"));
-    if (height < 1 || width < 1 || ratio < 0 || ratio > 1024 || (strcmp(mode, "avg") != 0 && strcmp(mode, "max") != 0) ||
+    if (height < 1 || width < 1 || ratio < 0 || ratio > 1024 ||
+        (strcmp(mode, "avg") != 0 && strcmp(mode, "max") != 0) ||
         (rois->rank == 2 && rois->dims[1].size >= 0 && rois->dims[1].size != 4))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': regions [n][4] to %lldx%lld with %lld points, mode '%s'", c->node->name, (long long)height,
-                              (long long)width, (long long)ratio, mode);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': regions [n][4] to %lldx%lld with %lld points, mode '%s'",
+                              c->node->name, (long long)height, (long long)width, (long long)ratio, mode);
     c->out[0] = (skive_type){.dtype = x->dtype,
                              .rank = 4,
-                             .dims = {rois->rank == 2 ? rois->dims[0] : skv_dim_unknown(), x->rank == 4 ? x->dims[1] : skv_dim_unknown(),
-                                      skv_dim(height), skv_dim(width)}};
+                             .dims = {rois->rank == 2 ? rois->dims[0] : skv_dim_unknown(),
+                                      x->rank == 4 ? x->dims[1] : skv_dim_unknown(), skv_dim(height), skv_dim(width)}};
     return skv_infer_limit(c, &c->out[0]);
 }
 
@@ -55,7 +56,8 @@ static corners corners_of(double y, double x, int64_t height, int64_t width) {
     if (y0 >= height - 1) y0 = y1 = height - 1, y = (double)y0;
     if (x0 >= width - 1) x0 = x1 = width - 1, x = (double)x0;
     const double fy = y - (double)y0, fx = x - (double)x0;
-    return (corners){{y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1}, {(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx}};
+    return (corners){{y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1},
+                     {(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx}};
 }
 
 typedef struct region {
@@ -81,7 +83,8 @@ static region region_of(const skive_node *n, const double *roi, int64_t height, 
     return r;
 }
 
-static double cell(const double *plane, const region *r, int64_t row, int64_t column, int64_t height, int64_t width, bool largest) {
+static double cell(const double *plane, const region *r, int64_t row, int64_t column, int64_t height, int64_t width,
+                   bool largest) {
     double sum = 0, most = -INFINITY;
     for (int64_t i = 0; i < r->points_y; i++) {
         for (int64_t j = 0; j < r->points_x; j++) {
@@ -101,7 +104,8 @@ static double cell(const double *plane, const region *r, int64_t row, int64_t co
 static skive_status run(const skv_eval *c) {
     const skive_tensor *in = c->in[0], *y = c->out[0];
     const bool largest = strcmp(skv_attr_string(c->node, "mode", "avg"), "max") == 0;
-    const int64_t channels = in->dims[1], height = in->dims[2], width = in->dims[3], rows = y->dims[2], columns = y->dims[3];
+    const int64_t channels = in->dims[1], height = in->dims[2], width = in->dims[3], rows = y->dims[2],
+                  columns = y->dims[3];
     skv_doubles x = {0}, rois = {0};
     skv_result out = {0};
     skive_status status;
@@ -112,13 +116,15 @@ static skive_status run(const skv_eval *c) {
         const int64_t sample = ((const int64_t *)c->in[2]->data)[n];
         const region r = region_of(c->node, rois.p + 4 * n, rows, columns);
         if (sample < 0 || sample >= in->dims[0] || height * width == 0) {
-            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': region %lld is of sample %lld of %lld", c->node->name,
-                                 (long long)n, (long long)sample, (long long)in->dims[0]);
+            status =
+                skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': region %lld is of sample %lld of %lld",
+                            c->node->name, (long long)n, (long long)sample, (long long)in->dims[0]);
             goto done;
         }
         for (int64_t i = 0; i < channels * rows * columns; i++) {
             const double *plane = x.p + (sample * channels + i / (rows * columns)) * height * width;
-            out.p[n * channels * rows * columns + i] = cell(plane, &r, i / columns % rows, i % columns, height, width, largest);
+            out.p[n * channels * rows * columns + i] =
+                cell(plane, &r, i / columns % rows, i % columns, height, width, largest);
         }
     }
     skv_result_store(&out);
@@ -132,7 +138,8 @@ done:
 static const skv_op_case cases[] = {
     {.name = "the whole map",
      CASE_ATTRS(CASE_INT("sampling_ratio", 1)),
-     CASE_IN({CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(1, 4), CASE_VALUES(0, 0, 2, 2)}, {CASE_I64(1), CASE_VALUES(0)}),
+     CASE_IN({CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(1, 4), CASE_VALUES(0, 0, 2, 2)},
+             {CASE_I64(1), CASE_VALUES(0)}),
      .n_out = 1,
      CASE_EXPECT(2.5),
      CASE_OUT(1, 1, 1, 1)},

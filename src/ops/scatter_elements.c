@@ -5,7 +5,8 @@
 #include "ops/cases.h"
 #include "ops/common_index.h"
 
-static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}, {"reduction", SKV_ATTR_STRING, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"reduction", SKV_ATTR_STRING, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0), *index = skv_infer_in(c, 1), *updates = skv_infer_in(c, 2);
@@ -23,7 +24,8 @@ static skive_status infer(skv_infer *c) {
         const int64_t i = index->dims[d].size, u = updates->rank < 0 ? -1 : updates->dims[d].size;
         fits = (i < 0 || u < 0 || i == u) && (d == axis || i < 0 || x->dims[d].size < 0 || i <= x->dims[d].size);
     }
-    if (!fits) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices and updates do not fit the data", c->node->name);
+    if (!fits)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices and updates do not fit the data", c->node->name);
     return SKIVE_OK;
 }
 
@@ -51,33 +53,42 @@ static skive_status grad(skv_grad *c) {
     const skv_reduction how = skv_reduction_of(n);
     const skv_attr_init axis = SKV_INT("axis", skv_attr_int(n, "axis", 0));
     if (how != SKV_REDUCE_NONE && how != SKV_REDUCE_ADD)
-        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': no gradient of the reduction '%s'", n->name,
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "node '%s': no gradient of the reduction '%s'", n->name,
                            skv_attr_string(n, "reduction", ""));
     if (c->need[0])
-        c->din[0] = how == SKV_REDUCE_ADD ? dy : skv_emit(c->b, "ScatterElements", SKV_IN(dy, index, skv_g_zeros_like(c->b, n->inputs[2])), SKV_ATTRS(axis));
+        c->din[0] = how == SKV_REDUCE_ADD
+                        ? dy
+                        : skv_emit(c->b, "ScatterElements", SKV_IN(dy, index, skv_g_zeros_like(c->b, n->inputs[2])),
+                                   SKV_ATTRS(axis));
     if (c->need[2]) c->din[2] = skv_emit(c->b, "GatherElements", SKV_IN(dy, index), SKV_ATTRS(axis));
     return c->b->status;
 }
 
 static int needs_opset(const skive_node *n) {
     const skv_reduction how = skv_reduction_of(n);
-    return how == SKV_REDUCE_MAX || how == SKV_REDUCE_MIN ? 18 : how != SKV_REDUCE_NONE ? 16 : skv_needs_for_dtype(n, 11, 13, 0);
+    return how == SKV_REDUCE_MAX || how == SKV_REDUCE_MIN ? 18
+           : how != SKV_REDUCE_NONE                       ? 16
+                                                          : skv_needs_for_dtype(n, 11, 13, 0);
 }
 
 static const skv_op_case cases[] = {
     {.name = "written",
      CASE_ATTRS(CASE_INT("axis", 1)),
-     CASE_IN({CASE_F32(1, 5), CASE_VALUES(1, 2, 3, 4, 5)}, {CASE_I64(1, 2), CASE_VALUES(1, -2), .constant = true}, {CASE_F32(1, 2), CASE_VALUES(11, 21)}),
+     CASE_IN({CASE_F32(1, 5), CASE_VALUES(1, 2, 3, 4, 5)}, {CASE_I64(1, 2), CASE_VALUES(1, -2), .constant = true},
+             {CASE_F32(1, 2), CASE_VALUES(11, 21)}),
      .n_out = 1,
      CASE_EXPECT(1, 11, 3, 21, 5)},
     {.name = "added, twice at one place",
      CASE_ATTRS(CASE_STR("reduction", "add")),
-     CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, {CASE_I64(3), CASE_VALUES(1, 1, 0), .constant = true}, {CASE_F32(3), CASE_VALUES(10, 20, 5)}),
+     CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, {CASE_I64(3), CASE_VALUES(1, 1, 0), .constant = true},
+             {CASE_F32(3), CASE_VALUES(10, 20, 5)}),
      .n_out = 1,
      CASE_EXPECT(6, 32, 3)},
     {.name = "largest",
      CASE_ATTRS(CASE_STR("reduction", "max")),
-     CASE_IN({CASE_I64(3), CASE_VALUES(1, 2, 3)}, {CASE_I64(2), CASE_VALUES(1, 2)}, {CASE_I64(2), CASE_VALUES(10, -20)}),
+     CASE_IN({CASE_I64(3), CASE_VALUES(1, 2, 3)}, {CASE_I64(2), CASE_VALUES(1, 2)},
+             {CASE_I64(2), CASE_VALUES(10, -20)}),
      .n_out = 1,
      CASE_EXPECT(1, 10, 3),
      .no_grad = true},

@@ -12,8 +12,8 @@ static skive_status infer(skv_infer *c) {
     if (x->rank != 4) return SKIVE_OK;
     for (int d = 2; d < 4; d++) {
         if (x->dims[d].size >= 0 && x->dims[d].size % block != 0)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld positions in blocks of %lld", c->node->name, (long long)x->dims[d].size,
-                                  (long long)block);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld positions in blocks of %lld", c->node->name,
+                                  (long long)x->dims[d].size, (long long)block);
         c->out[0].dims[d] = skv_dim(x->dims[d].size < 0 ? -1 : x->dims[d].size / block);
     }
     if (x->dims[1].size >= 0 && !skv_mul_i64(x->dims[1].size, block * block, &depth)) depth = -1;
@@ -22,7 +22,8 @@ static skive_status infer(skv_infer *c) {
 }
 
 static skive_status run(const skv_eval *c) {
-    const int64_t *x = c->in[0]->dims, b = skv_attr_int(c->node, "blocksize", 1), dims[6] = {x[0], x[1], x[2] / b, b, x[3] / b, b};
+    const int64_t *x = c->in[0]->dims, b = skv_attr_int(c->node, "blocksize", 1),
+                  dims[6] = {x[0], x[1], x[2] / b, b, x[3] / b, b};
     static const int order[6] = {0, 3, 5, 1, 2, 4};
     skv_block_permute(c->in[0]->dtype, dims, order, c->in[0]->data, c->out[0]->data);
     return SKIVE_OK;
@@ -31,7 +32,8 @@ static skive_status run(const skv_eval *c) {
 static skive_status grad(skv_grad *c) {
     skive_node *n = c->node;
     if (c->need[0])
-        c->din[0] = skv_emit(c->b, "DepthToSpace", SKV_IN(c->dout[0]), SKV_ATTRS(SKV_INT("blocksize", skv_attr_int(n, "blocksize", 1))));
+        c->din[0] = skv_emit(c->b, "DepthToSpace", SKV_IN(c->dout[0]),
+                             SKV_ATTRS(SKV_INT("blocksize", skv_attr_int(n, "blocksize", 1))));
     return c->b->status;
 }
 

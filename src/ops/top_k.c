@@ -3,7 +3,9 @@
 #include "ops/common_index.h"
 #include "ops/common_nn.h"
 
-static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}, {"largest", SKV_ATTR_INT, SKV_OPTIONAL}, {"sorted", SKV_ATTR_INT, SKV_OPTIONAL}};
+static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"largest", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"sorted", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 /* Opset 1 had k as an attribute. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
@@ -23,13 +25,14 @@ static skive_status infer(skv_infer *c) {
     int n, axis;
     SKV_TRY(skv_infer_want_numeric(c, 0));
     SKV_TRY(skv_infer_ints(c, 1, "k", &k, 1, &n));
-    if (n == 0 || (n == 1 && k < 0)) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': k is negative or missing", c->node->name);
+    if (n == 0 || (n == 1 && k < 0))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': k is negative or missing", c->node->name);
     c->out[0] = *x;
     if (x->rank >= 0) {
         SKV_TRY(skv_infer_axis(c, "axis", skv_attr_int(c->node, "axis", -1), x->rank, &axis));
         if (n == 1 && x->dims[axis].size >= 0 && k > x->dims[axis].size)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the %lld largest of %lld elements", c->node->name, (long long)k,
-                                  (long long)x->dims[axis].size);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the %lld largest of %lld elements", c->node->name,
+                                  (long long)k, (long long)x->dims[axis].size);
         c->out[0].dims[axis] = skv_dim(n == 1 ? k : -1);
     }
     if (c->n_out > 1) {
@@ -54,7 +57,8 @@ static bool before(const row *r, int64_t i, int64_t j) {
         order = isnan(a) || isnan(b) ? (isnan(a) != 0) - (isnan(b) != 0) : (a > b) - (a < b);
     } else {
         const int64_t a = skv_load_bits(r->x->dtype, r->x->data, p), b = skv_load_bits(r->x->dtype, r->x->data, q);
-        order = r->x->dtype == SKIVE_U64 ? ((uint64_t)a > (uint64_t)b) - ((uint64_t)a < (uint64_t)b) : (a > b) - (a < b);
+        order =
+            r->x->dtype == SKIVE_U64 ? ((uint64_t)a > (uint64_t)b) - ((uint64_t)a < (uint64_t)b) : (a > b) - (a < b);
     }
     return order ? (order > 0) == r->largest : i < j;
 }
@@ -118,8 +122,9 @@ static skive_status grad(skv_grad *c) {
     skive_node *n = c->node;
     if (!c->need[0] || !c->dout[0]) return SKIVE_OK;
     SKV_TRY(skv_node_need_outputs(n, 2));
-    c->din[0] = skv_emit(c->b, "ScatterElements", SKV_IN(skv_g_zeros_like(c->b, n->inputs[0]), n->outputs[1], c->dout[0]),
-                         SKV_ATTRS(SKV_INT("axis", skv_attr_int(n, "axis", -1)), SKV_STR("reduction", "add")));
+    c->din[0] =
+        skv_emit(c->b, "ScatterElements", SKV_IN(skv_g_zeros_like(c->b, n->inputs[0]), n->outputs[1], c->dout[0]),
+                 SKV_ATTRS(SKV_INT("axis", skv_attr_int(n, "axis", -1)), SKV_STR("reduction", "add")));
     return c->b->status;
 }
 
