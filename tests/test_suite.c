@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <skive/exec.h>
 #include <skive/onnx.h>
+#include <skive/session.h>
 
 #define SUITE    "/usr/share/libonnx-testdata/data"
 #define EXPECTED "tests/suite_expected.txt"
@@ -20,8 +20,8 @@
 enum { MOST_IO = 32, MOST_NAMES = 2048, LONGEST = 320, EXIT_SKIP = 77 };
 
 static const char *const folders[] = {"node", "simple", "pytorch-operator", "pytorch-converted"};
-/* Why a model may be left out; "todo" is none of the good reasons. */
-static const char *const reasons[] = {"sequence", "string", "training", "random", "optional", "todo"};
+/* Why a model may be left out. "rounding": its expected bfloat16 were cut off where the specification rounds. "todo" is no good reason. */
+static const char *const reasons[] = {"sequence", "string", "training", "random", "optional", "rounding", "todo"};
 enum { FOLDERS = sizeof folders / sizeof *folders, REASONS = sizeof reasons / sizeof *reasons };
 
 typedef struct expectation {
@@ -61,6 +61,11 @@ static expectation *find_expected(const char *name) {
     for (int i = 0; i < n_expected; i++)
         if (strcmp(expected[i].name, name) == 0) return &expected[i];
     return NULL;
+}
+
+/* The suite's files hold bfloat16 as the uint16 of the same bits. */
+static void take_bits(skive_tensor *t, const skive_value *v) {
+    if (t->dtype == SKIVE_U16 && skive_value_type(v)->dtype == SKIVE_BF16) t->dtype = SKIVE_BF16;
 }
 
 /* Empty when they agree, else the first difference. */
@@ -115,10 +120,18 @@ static void run_set(skive_context *ctx, const skive_graph *graph, const char *fo
     if (status == SKIVE_OK) status = read;
     if (status == SKIVE_OK && (n_wanted > n_out || n_out > MOST_IO))
         snprintf(why, size, "%zu outputs, not %zu", n_out, n_wanted);
-    if (status == SKIVE_OK && !*why) status = skive_graph_run(ctx, graph, in, n_in, out, n_out);
+    for (size_t i = 0; i < n_in && i < skive_graph_input_count(graph); i++)
+        take_bits(&in[i], skive_graph_input(graph, i));
+    for (size_t i = 0; i < n_wanted && i < n_out; i++) take_bits(&wanted[i], skive_graph_output(graph, i));
+    skive_session *session = NULL;
+    skive_session_options options = skive_session_options_default();
+    options.any_shape = true; /* some models state other shapes than their files have */
+    if (status == SKIVE_OK && !*why) status = skive_session_create(ctx, graph, &options, &session);
+    if (status == SKIVE_OK && !*why) status = skive_session_run(session, in, n_in, out, n_out);
     if (status != SKIVE_OK) snprintf(why, size, "%s", skive_context_message(ctx));
     for (size_t i = 0; status == SKIVE_OK && i < n_wanted && !*why; i++)
         compare(&out[i], &wanted[i], (int)i, why, size);
+    skive_session_free(session);
     for (size_t i = 0; i < MOST_IO; i++) {
         skive_tensor_free(ctx, &in[i]);
         skive_tensor_free(ctx, &wanted[i]);

@@ -17,9 +17,11 @@ typedef struct skive_session skive_session;
 
 typedef struct skive_session_options {
     size_t size;
-    int threads;      /* 0: the context's */
-    bool no_fusion;   /* as in skive_plan_options */
-    bool reference;   /* as in skive_plan_options */
+    int threads;    /* 0: the context's */
+    bool no_fusion; /* as in skive_plan_options */
+    bool reference; /* as in skive_plan_options */
+    bool
+        any_shape; /* inputs may have other shapes than the model states (not other element types), where it computes with them */
     size_t max_plans; /* kept before all are forgotten, subgraphs' not counted: 64 */
 } skive_session_options;
 SKIVE_API skive_session_options skive_session_options_default(void);

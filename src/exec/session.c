@@ -309,10 +309,12 @@ static skive_status walk(skive_session *s) {
 
 static skive_status check_input(const skive_session *s, const skive_value *v, const skive_tensor *x) {
     char wanted[160], given[SKV_DIMS_TEXT + 32];
-    bool good = (v->type.dtype == SKIVE_DTYPE_NONE || v->type.dtype == x->dtype) &&
-                (v->type.rank < 0 || v->type.rank == x->rank);
-    for (int d = 0; good && d < v->type.rank; d++)
-        good = v->type.dims[d].size < 0 || v->type.dims[d].size == x->dims[d];
+    bool good = v->type.dtype == SKIVE_DTYPE_NONE || v->type.dtype == x->dtype;
+    if (!s->options.any_shape) {
+        good = good && (v->type.rank < 0 || v->type.rank == x->rank);
+        for (int d = 0; good && d < v->type.rank; d++)
+            good = v->type.dims[d].size < 0 || v->type.dims[d].size == x->dims[d];
+    }
     if (good) return SKIVE_OK;
     skv_type_text(&v->type, wanted, sizeof wanted);
     return skv_fail_at(s->ctx, SKIVE_ERR_SHAPE, v->name, "input '%s' takes %s, not %s", v->name, wanted,

@@ -62,7 +62,8 @@ skive_status skv_infer_mat_mul(skv_infer *c, size_t a_in, size_t b_in) {
     return SKIVE_OK;
 }
 
-skive_status skv_mat_mul_f64(const skv_eval *c, const skive_tensor *at, const double *a, const skive_tensor *bt, const double *b, double *y) {
+skive_status skv_mat_mul_f64(const skv_eval *c, const skive_tensor *at, const double *a, const skive_tensor *bt,
+                             const double *b, double *y) {
     product p;
     SKV_TRY(describe(c->ctx, c->node, at->rank, at->dims, bt->rank, bt->dims, &p));
     int64_t batches = 1;
@@ -77,7 +78,8 @@ skive_status skv_mat_mul_f64(const skv_eval *c, const skive_tensor *at, const do
             a_step *= p.a_batch[i];
             b_step *= p.b_batch[i];
         }
-        skv_gemm_f64(skv_threads(c->ctx), false, false, p.m, p.n, p.k, a + ai * p.m * p.k, b + bi * p.k * p.n, y + q * p.m * p.n);
+        skv_gemm_f64(skv_threads(c->ctx), false, false, p.m, p.n, p.k, a + ai * p.m * p.k, b + bi * p.k * p.n,
+                     y + q * p.m * p.n);
     }
     return SKIVE_OK;
 }

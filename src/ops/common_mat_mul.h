@@ -7,6 +7,7 @@
 /* The shape of output 0 from inputs a and b; not its element type. */
 skive_status skv_infer_mat_mul(skv_infer *c, size_t a, size_t b);
 /* y += a b, of the shapes of two tensors; y may be NULL when it has no elements. */
-skive_status skv_mat_mul_f64(const skv_eval *c, const skive_tensor *a_shape, const double *a, const skive_tensor *b_shape, const double *b, double *y);
+skive_status skv_mat_mul_f64(const skv_eval *c, const skive_tensor *a_shape, const double *a,
+                             const skive_tensor *b_shape, const double *b, double *y);
 
 #endif

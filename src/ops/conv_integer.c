@@ -3,8 +3,9 @@
 #include "ops/common_integer.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL}, {"group", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL}, {"pads", SKV_ATTR_INTS, SKV_OPTIONAL}, {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"group", SKV_ATTR_INT, SKV_OPTIONAL},       {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},       {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
 };
 
 static skive_status infer(skv_infer *c) {
@@ -44,7 +45,8 @@ static void cost(const skive_node *n, skive_cost *out) { skv_conv_cost(n, skv_no
 static const int64_t pads[] = {1, 0};
 static const skv_op_case cases[] = {
     {.name = "by hand",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 3), CASE_VALUES(2, 3, 4)}, {CASE_TYPED(SKIVE_I8, 1, 1, 2), CASE_VALUES(1, -2)}, {CASE_SCALAR(SKIVE_U8, 1)}),
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 3), CASE_VALUES(2, 3, 4)}, {CASE_TYPED(SKIVE_I8, 1, 1, 2), CASE_VALUES(1, -2)},
+             {CASE_SCALAR(SKIVE_U8, 1)}),
      CASE_ATTRS(A_INTS("pads", pads)),
      .n_out = 1,
      CASE_EXPECT(-2, -3, -4),

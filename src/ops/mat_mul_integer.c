@@ -33,18 +33,19 @@ done:
 
 static void cost(const skive_node *n, skive_cost *out) {
     const skive_value *a = n->inputs[0];
-    out->macs = skv_add_sat(out->macs, skv_mul_sat(skv_dim_or_1(a, a->type.rank - 1), skv_type_count(&n->outputs[0]->type)));
+    out->macs =
+        skv_add_sat(out->macs, skv_mul_sat(skv_dim_or_1(a, a->type.rank - 1), skv_type_count(&n->outputs[0]->type)));
 }
 
 static const skv_op_case cases[] = {
     {.name = "by hand",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 2, 2), CASE_VALUES(11, 7, 3, 10)}, {CASE_TYPED(SKIVE_I8, 2, 2), CASE_VALUES(1, -4, 2, 5)},
-             {CASE_SCALAR(SKIVE_U8, 12)}),
+     CASE_IN({CASE_TYPED(SKIVE_U8, 2, 2), CASE_VALUES(11, 7, 3, 10)},
+             {CASE_TYPED(SKIVE_I8, 2, 2), CASE_VALUES(1, -4, 2, 5)}, {CASE_SCALAR(SKIVE_U8, 12)}),
      .n_out = 1,
      CASE_EXPECT(-11, -21, -13, 26)},
     {.name = "a zero point a column",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2), CASE_VALUES(1, 2)}, {CASE_TYPED(SKIVE_U8, 2, 2), CASE_VALUES(3, 4, 5, 6)}, CASE_ABSENT,
-             {CASE_TYPED(SKIVE_U8, 2), CASE_VALUES(1, 2)}),
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2), CASE_VALUES(1, 2)}, {CASE_TYPED(SKIVE_U8, 2, 2), CASE_VALUES(3, 4, 5, 6)},
+             CASE_ABSENT, {CASE_TYPED(SKIVE_U8, 2), CASE_VALUES(1, 2)}),
      .n_out = 1,
      CASE_EXPECT(10, 10)},
 };

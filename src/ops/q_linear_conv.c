@@ -4,8 +4,9 @@
 #include "ops/common_integer.h"
 
 static const skv_attr_spec attrs[] = {
-    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL}, {"group", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL}, {"pads", SKV_ATTR_INTS, SKV_OPTIONAL}, {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL}, {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"group", SKV_ATTR_INT, SKV_OPTIONAL},       {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},       {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
 };
 
 static skive_status infer(skv_infer *c) {
@@ -19,7 +20,12 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_dtype(c, 8, SKIVE_I32));
     SKV_TRY(skv_infer_conv(c, 0, 3, &s, &known));
     for (size_t i = 1; i < 8; i++)
-        if (i != 3) SKV_TRY(skv_infer_want_parameter(c, i, (i == 4 || i == 5) && known ? s.m : i == 4 || i == 5 ? -1 : 1, "a scale or zero point"));
+        if (i != 3)
+            SKV_TRY(skv_infer_want_parameter(c, i,
+                                             (i == 4 || i == 5) && known ? s.m
+                                             : i == 4 || i == 5          ? -1
+                                                                         : 1,
+                                             "a scale or zero point"));
     c->out[0].dtype = c->in[7]->dtype;
     return skv_want_vector(c, 8, known ? s.m : -1, "the bias");
 }
@@ -49,9 +55,11 @@ static void cost(const skive_node *n, skive_cost *out) { skv_conv_cost(n, skv_no
 static const skv_op_case cases[] = {
     /* (1, 2) . (1, -2) = -3, + 10 = 7, times 0.5 * 1 / 1 = 3.5, to even 4; (2, 3) . (1, -2) = -4, + 10 = 6, 3; + 100 */
     {.name = "by hand, a tie to even",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 3), CASE_VALUES(2, 3, 4)}, {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true}, {CASE_SCALAR(SKIVE_U8, 1)},
-             {CASE_TYPED(SKIVE_I8, 1, 1, 2), CASE_VALUES(1, -2)}, {CASE_SCALAR(SKIVE_F32, 1), .constant = true}, {CASE_SCALAR(SKIVE_I8, 0)},
-             {CASE_SCALAR(SKIVE_F32, 1), .constant = true}, {CASE_SCALAR(SKIVE_U8, 100)}, {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(10)}),
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 1, 3), CASE_VALUES(2, 3, 4)}, {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true},
+             {CASE_SCALAR(SKIVE_U8, 1)}, {CASE_TYPED(SKIVE_I8, 1, 1, 2), CASE_VALUES(1, -2)},
+             {CASE_SCALAR(SKIVE_F32, 1), .constant = true}, {CASE_SCALAR(SKIVE_I8, 0)},
+             {CASE_SCALAR(SKIVE_F32, 1), .constant = true}, {CASE_SCALAR(SKIVE_U8, 100)},
+             {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(10)}),
      .n_out = 1,
      CASE_EXPECT(104, 103)},
 };

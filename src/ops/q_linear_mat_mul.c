@@ -34,14 +34,16 @@ done:
 
 static void cost(const skive_node *n, skive_cost *out) {
     const skive_value *a = n->inputs[0];
-    out->macs = skv_add_sat(out->macs, skv_mul_sat(skv_dim_or_1(a, a->type.rank - 1), skv_type_count(&n->outputs[0]->type)));
+    out->macs =
+        skv_add_sat(out->macs, skv_mul_sat(skv_dim_or_1(a, a->type.rank - 1), skv_type_count(&n->outputs[0]->type)));
 }
 
 static const skv_op_case cases[] = {
     /* (2, -1) . (3, 4) = 2; 2 * 0.5 * 2 / 4 = 0.5, to even 0; (2, -1) . (5, 1) = 9, 2.25 -> 2; + 10 */
     {.name = "by hand, a tie to even",
-     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2), CASE_VALUES(12, 9)}, {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true}, {CASE_SCALAR(SKIVE_U8, 10)},
-             {CASE_TYPED(SKIVE_I8, 2, 2), CASE_VALUES(3, 5, 4, 1)}, {CASE_SCALAR(SKIVE_F32, 2), .constant = true}, {CASE_SCALAR(SKIVE_I8, 0)},
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 2), CASE_VALUES(12, 9)}, {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true},
+             {CASE_SCALAR(SKIVE_U8, 10)}, {CASE_TYPED(SKIVE_I8, 2, 2), CASE_VALUES(3, 5, 4, 1)},
+             {CASE_SCALAR(SKIVE_F32, 2), .constant = true}, {CASE_SCALAR(SKIVE_I8, 0)},
              {CASE_SCALAR(SKIVE_F32, 4), .constant = true}, {CASE_SCALAR(SKIVE_U8, 10)}),
      .n_out = 1,
      CASE_EXPECT(10, 12)},

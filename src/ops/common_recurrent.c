@@ -1,0 +1,264 @@
+/* See common_recurrent.h. */
+#include "ops/common_recurrent.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "ops/common_shape.h"
+
+/* ---- activation functions ---- */
+
+#define FN(name, expression)                                 \
+    static double name(double x, double alpha, double beta) { \
+        (void)alpha;                                         \
+        (void)beta;                                          \
+        return expression;                                   \
+    }
+FN(fn_relu, x > 0 ? x : 0)
+FN(fn_tanh, tanh(x))
+FN(fn_sigmoid, x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)))
+FN(fn_affine, alpha * x + beta)
+FN(fn_leaky_relu, x >= 0 ? x : alpha * x)
+FN(fn_thresholded_relu, x > alpha ? x : 0)
+FN(fn_scaled_tanh, alpha * tanh(beta * x))
+FN(fn_hard_sigmoid, fmin(fmax(alpha * x + beta, 0), 1))
+FN(fn_elu, x >= 0 ? x : alpha * expm1(x))
+FN(fn_softsign, x / (1 + fabs(x)))
+FN(fn_softplus, x > 30 ? x : log1p(exp(x)))
+
+/* Which functions take a number from activation_alpha (activation_beta), and what they take without one. */
+static const struct {
+    const char *name;
+    double (*f)(double, double, double);
+    bool has_alpha, has_beta;
+    double alpha, beta;
+} functions[] = {
+    {"Relu", fn_relu, false, false, 0, 0},
+    {"Tanh", fn_tanh, false, false, 0, 0},
+    {"Sigmoid", fn_sigmoid, false, false, 0, 0},
+    {"Affine", fn_affine, true, true, 1, 0},
+    {"LeakyRelu", fn_leaky_relu, true, false, 0.01, 0},
+    {"ThresholdedRelu", fn_thresholded_relu, true, false, 1, 0},
+    {"ScaledTanh", fn_scaled_tanh, true, true, 1, 1},
+    {"HardSigmoid", fn_hard_sigmoid, true, true, 0.2, 0.5},
+    {"Elu", fn_elu, true, false, 1, 0},
+    {"Softsign", fn_softsign, false, false, 0, 0},
+    {"Softplus", fn_softplus, false, false, 0, 0},
+};
+
+static const char *const usual[3][3] = {{"Tanh"}, {"Sigmoid", "Tanh"}, {"Sigmoid", "Tanh", "Tanh"}};
+
+/* The reason when they make no sense, else NULL. */
+static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent *r) {
+    const skv_attr *names = skv_node_attr(n, "activations"), *alphas = skv_node_attr(n, "activation_alpha"), *betas = skv_node_attr(n, "activation_beta");
+    size_t next_alpha = 0, next_beta = 0;
+    if (names && names->n != (size_t)(n_acts * r->directions)) return "activations are not as many as needed";
+    for (int d = 0; d < r->directions; d++) {
+        for (int i = 0; i < n_acts; i++) {
+            const char *name = names ? names->strings[d * n_acts + i] : usual[n_acts - 1][i];
+            size_t k = 0;
+            while (k < SKV_COUNT(functions) && strcasecmp(functions[k].name, name) != 0) k++;
+            if (k == SKV_COUNT(functions)) return "an activation is not known";
+            skv_act_fn *a = &r->acts[d][i];
+            *a = (skv_act_fn){functions[k].f, functions[k].alpha, functions[k].beta};
+            if (functions[k].has_alpha && alphas && next_alpha < alphas->n) a->alpha = alphas->floats[next_alpha++];
+            if (functions[k].has_beta && betas && next_beta < betas->n) a->beta = betas->floats[next_beta++];
+        }
+    }
+    return NULL;
+}
+
+static const char *read_node(const skive_node *n, int gates, int n_acts, skv_recurrent *r) {
+    const char *direction = skv_attr_string(n, "direction", "forward");
+    *r = (skv_recurrent){.gates = gates, .directions = 1, .steps = -1, .batch = -1, .input = -1, .hidden = skv_attr_int(n, "hidden_size", -1)};
+    if (strcasecmp(direction, "bidirectional") == 0)
+        r->directions = 2;
+    else if (strcasecmp(direction, "reverse") == 0)
+        r->reverse_first = true;
+    else if (strcasecmp(direction, "forward") != 0)
+        return "the direction is none of forward, reverse, bidirectional";
+    r->batch_first = skv_attr_int(n, "layout", 0) != 0;
+    r->clip = skv_attr_float(n, "clip", 0);
+    if (r->hidden != -1 && (r->hidden < 1 || r->hidden > INT32_MAX)) return "hidden_size makes no sense";
+    return read_functions(n, n_acts, r);
+}
+
+/* ---- types ---- */
+
+/* Dimension `axis` of input i is `size`, or tells it. */
+static skive_status want_size(skv_infer *c, size_t i, int axis, int64_t *size) {
+    const int64_t have = skv_in_ranked(c, i) ? skv_in_dim(c, i, axis) : -1;
+    if (have >= 0 && *size >= 0 && have != *size)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d of input %zu is %lld, not %lld", c->node->name, axis, i, (long long)have,
+                              (long long)*size);
+    if (*size < 0) *size = have;
+    return SKIVE_OK;
+}
+
+/* A dimension that is a multiple of the hidden size. */
+static skive_status want_multiple(skv_infer *c, size_t i, int axis, int64_t times, int64_t *hidden) {
+    const int64_t have = skv_in_ranked(c, i) ? skv_in_dim(c, i, axis) : -1;
+    if (have >= 0 && (have % times != 0 || (*hidden >= 0 && have != times * *hidden)))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d of input %zu is %lld, not %lld times the hidden size", c->node->name, axis, i,
+                              (long long)have, (long long)times);
+    if (*hidden < 0 && have >= 0) *hidden = have / times;
+    return SKIVE_OK;
+}
+
+static skive_status check_inputs(skv_infer *c, skv_recurrent *r, int states) {
+    static const int ranks[8] = {3, 3, 3, 2, 1, 3, 3, 2};
+    int64_t directions = r->directions;
+    for (size_t i = 0; i < 8 && i < c->n_in; i++) {
+        SKV_TRY(skv_want_rank(c, i, ranks[i], ranks[i]));
+        if (i != 4) SKV_TRY(skv_want_same_dtype(c, 0, i));
+        if (i == 1 || i == 2 || i == 3 || i == 7) SKV_TRY(want_size(c, i, 0, &directions));
+    }
+    SKV_TRY(skv_want_dtype(c, 4, SKIVE_I32));
+    SKV_TRY(want_size(c, 0, r->batch_first ? 1 : 0, &r->steps));
+    SKV_TRY(want_size(c, 0, r->batch_first ? 0 : 1, &r->batch));
+    SKV_TRY(want_size(c, 0, 2, &r->input));
+    SKV_TRY(want_multiple(c, 1, 1, r->gates, &r->hidden));
+    SKV_TRY(want_multiple(c, 2, 1, r->gates, &r->hidden));
+    SKV_TRY(want_size(c, 1, 2, &r->input));
+    SKV_TRY(want_size(c, 2, 2, &r->hidden));
+    SKV_TRY(want_multiple(c, 3, 1, 2 * r->gates, &r->hidden));
+    SKV_TRY(want_size(c, 4, 0, &r->batch));
+    for (size_t i = 5; i < 5 + (size_t)states; i++) {
+        SKV_TRY(want_size(c, i, r->batch_first ? 1 : 0, &directions));
+        SKV_TRY(want_size(c, i, r->batch_first ? 0 : 1, &r->batch));
+        SKV_TRY(want_size(c, i, 2, &r->hidden));
+    }
+    return states == 2 ? want_multiple(c, 7, 1, 3, &r->hidden) : SKIVE_OK;
+}
+
+skive_status skv_recurrent_infer(skv_infer *c, int gates, int n_acts, int states) {
+    skv_recurrent r;
+    const char *why = read_node(c->node, gates, n_acts, &r);
+    if (why) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': %s", c->node->name, why);
+    SKV_TRY(skv_want_float(c, 0));
+    SKV_TRY(check_inputs(c, &r, states));
+    const skive_type *x = skv_infer_in(c, 0);
+    const skive_dim t = x->rank == 3 ? x->dims[r.batch_first ? 1 : 0] : skv_dim_unknown(), b = x->rank == 3 ? x->dims[r.batch_first ? 0 : 1] : skv_dim_unknown();
+    const skive_dim d = skv_dim(r.directions), h = skv_dim(r.hidden);
+    c->out[0] = (skive_type){.dtype = x->dtype, .rank = 4, .dims = {r.batch_first ? b : t, r.batch_first ? t : d, r.batch_first ? d : b, h}};
+    for (size_t o = 1; o < c->n_out; o++) c->out[o] = (skive_type){.dtype = x->dtype, .rank = 3, .dims = {r.batch_first ? b : d, r.batch_first ? d : b, h}};
+    return skv_infer_limit(c, &c->out[0]);
+}
+
+int skv_recurrent_needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, skv_attr_int(n, "layout", 0) ? 14 : 7, 22, 0); }
+
+void skv_recurrent_cost(const skive_node *n, skive_cost *cost) {
+    const skive_value *x = skv_node_in(n, 0), *w = skv_node_in(n, 1), *r = skv_node_in(n, 2);
+    if (!x || !w || !r) return;
+    const int64_t rows = skv_mul_sat(skv_dim_or_1(x, 0), skv_dim_or_1(x, 1));
+    const int64_t each = skv_add_sat(skv_type_count(&w->type), skv_type_count(&r->type));
+    cost->macs = skv_add_sat(cost->macs, skv_mul_sat(rows, each));
+    skv_cost_per_element(n, cost);
+}
+
+/* ---- runs ---- */
+
+void skv_recurrent_product(const double *weight, int64_t n, int64_t hidden, const double *h, double *out) {
+    for (int64_t j = 0; j < n; j++) {
+        double sum = 0;
+        for (int64_t k = 0; k < hidden; k++) sum += weight[j * hidden + k] * h[k];
+        out[j] = sum;
+    }
+}
+
+double skv_recurrent_clip(const skv_recurrent *r, double x) { return r->clip > 0 ? fmin(fmax(x, -r->clip), r->clip) : x; }
+
+typedef struct buffers {
+    skv_doubles in[8];
+    skv_result out[3];
+    double *xw, *states, *scratch;
+} buffers;
+
+static int64_t state_at(const skv_recurrent *r, int d, int64_t b) {
+    return (r->batch_first ? b * r->directions + d : d * r->batch + b) * r->hidden;
+}
+
+static int64_t x_at(const skv_recurrent *r, int64_t t, int64_t b) { return (r->batch_first ? b * r->steps + t : t * r->batch + b) * r->input; }
+
+static int64_t y_at(const skv_recurrent *r, int64_t t, int d, int64_t b) {
+    return (r->batch_first ? (b * r->steps + t) * r->directions + d : (t * r->directions + d) * r->batch + b) * r->hidden;
+}
+
+/* One sample in one direction. */
+static void walk(const skv_recurrent *r, buffers *u, const skive_node *node, int d, int64_t b, int64_t length, int states,
+                 void (*step)(const skv_recurrent_step *s)) {
+    const int64_t h = r->hidden, gh = r->gates * h;
+    const bool backward = d == 1 || r->reverse_first;
+    const double *w = u->in[1].p + d * gh * r->input, *bias = u->in[3].p ? u->in[3].p + d * 2 * gh : NULL;
+    double *hidden = u->states, *cell = states == 2 ? u->states + h : NULL;
+    skv_recurrent_step s = {.r = r,
+                            .node = node,
+                            .acts = r->acts[d],
+                            .xw = u->xw,
+                            .weight = u->in[2].p + d * gh * h,
+                            .bias = bias ? bias + gh : NULL,
+                            .peephole = u->in[7].p ? u->in[7].p + d * 3 * h : NULL,
+                            .h = hidden,
+                            .c = cell,
+                            .scratch = u->scratch};
+    for (int k = 0; k < states; k++) {
+        double *to = k ? cell : hidden;
+        if (u->in[5 + k].p)
+            memcpy(to, u->in[5 + k].p + state_at(r, d, b), (size_t)h * sizeof *to);
+        else
+            memset(to, 0, (size_t)h * sizeof *to);
+    }
+    for (int64_t i = 0; i < length; i++) {
+        const int64_t t = backward ? length - 1 - i : i;
+        skv_recurrent_product(w, gh, r->input, u->in[0].p + x_at(r, t, b), u->xw);
+        for (int64_t j = 0; bias && j < gh; j++) u->xw[j] += bias[j];
+        step(&s);
+        if (u->out[0].p) memcpy(u->out[0].p + y_at(r, t, d, b), hidden, (size_t)h * sizeof *hidden);
+    }
+    for (int k = 0; k < states; k++)
+        if (u->out[1 + k].p) memcpy(u->out[1 + k].p + state_at(r, d, b), k ? cell : hidden, (size_t)h * sizeof *hidden);
+}
+
+static skive_status open_buffers(const skv_eval *c, const skv_recurrent *r, buffers *u) {
+    for (size_t i = 0; i < 8 && i < c->n_in; i++)
+        if (i != 4) SKV_TRY(skv_doubles_read(c->ctx, c->in[i], &u->in[i]));
+    for (size_t o = 0; o < 3 && o < c->n_out; o++) {
+        SKV_TRY(skv_result_open(c->ctx, c->out[o], &u->out[o]));
+        if (u->out[o].p) memset(u->out[o].p, 0, u->out[o].n * sizeof(double));
+    }
+    SKV_TRY(skv_alloc_array(c->ctx, (size_t)(r->gates * r->hidden) + 1, sizeof(double), &u->xw));
+    SKV_TRY(skv_alloc_array(c->ctx, (size_t)r->hidden + 1, 2 * sizeof(double), &u->states));
+    return skv_alloc_array(c->ctx, (size_t)(r->gates * r->hidden) + 1, 2 * sizeof(double), &u->scratch);
+}
+
+skive_status skv_recurrent_run(const skv_eval *c, int gates, int n_acts, int states, void (*step)(const skv_recurrent_step *s)) {
+    const skive_tensor *x = c->in[0], *w = c->in[1], *lengths = c->n_in > 4 ? c->in[4] : NULL;
+    skv_recurrent r;
+    buffers u = {0};
+    skive_status status;
+    const char *why = read_node(c->node, gates, n_acts, &r);
+    if (why) return skv_fail_at(c->ctx, SKIVE_ERR_GRAPH, c->node->name, "node '%s': %s", c->node->name, why);
+    r.hidden = w->dims[1] / gates;
+    r.steps = x->dims[r.batch_first ? 1 : 0];
+    r.batch = x->dims[r.batch_first ? 0 : 1];
+    r.input = x->dims[2];
+    SKV_GO(status, done, open_buffers(c, &r, &u));
+    for (int64_t b = 0; b < r.batch; b++) {
+        const int64_t length = lengths ? ((const int32_t *)lengths->data)[b] : r.steps;
+        if (length < 0 || length > r.steps) {
+            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a sequence of %lld in %lld steps", c->node->name,
+                                 (long long)length, (long long)r.steps);
+            goto done;
+        }
+        for (int d = 0; d < r.directions; d++) walk(&r, &u, c->node, d, b, length, states, step);
+    }
+    for (size_t o = 0; o < 3; o++)
+        if (u.out[o].p) skv_result_store(&u.out[o]);
+done:
+    for (size_t i = 0; i < 8; i++) skv_doubles_free(c->ctx, &u.in[i]);
+    for (size_t o = 0; o < 3; o++) skv_result_free(c->ctx, &u.out[o]);
+    skv_free(c->ctx, u.xw);
+    skv_free(c->ctx, u.states);
+    skv_free(c->ctx, u.scratch);
+    return status;
+}
