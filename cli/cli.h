@@ -123,6 +123,12 @@ skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* 
 /* All of a command's own options followed by another list. */
 #define CLI_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+/* "NAME=FILE" or "FILE": the index of the named value of n, or `position`; -1: no such name. */
+int64_t cli_which(const char *text, const char **file, size_t position, size_t n,
+                  const char *(*name_of)(const void *, size_t), const void *of);
+/* The files of --input into in[], zeroed, one for each input of the graph; all must be there. */
+skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in);
+
 /* "NAME=1,3,224,224" from --shape into bindings; *out and names are freed by cli_free_shapes. */
 typedef struct cli_shapes {
     skive_shape_binding *items;

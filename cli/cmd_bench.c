@@ -8,6 +8,7 @@ static const cli_option options[] = {
     {"batch", 'b', "N", "samples a run (default 1)", false},
     {"runs", 'n', "N", "least number of runs (default 50)", false},
     {"seconds", 0, "S", "least time to measure (default 2)", false},
+    {"input", 'i', "[NAME=]FILE.npy", "time it on these inputs instead, in a session; may be repeated", true},
     {"shape", 0, "INPUT=DIMS", "an input's dimensions, e.g. x=1,3,224,224; may be repeated", true},
     {"top", 0, "N", "nodes in the profile (default 15; 0: none)", false},
     {"reference", 0, NULL, "use the reference kernels only", false},
@@ -69,17 +70,27 @@ static void print_profile(const node_time *times, size_t n, double total) {
     cli_table_print(t, stdout);
 }
 
-static void print_report(const cli_args *a, const skive_bench_report *r, const skive_plan *plan, int64_t batch) {
-    char x[6][32];
+static void print_latency(const cli_args *a, const skive_bench_report *r, int64_t batch) {
+    char x[5][32];
     printf("%s: batch %lld, %d thread%s, %s\n", a->positional[0], (long long)batch, skive_context_threads(a->ctx),
            skive_context_threads(a->ctx) == 1 ? "" : "s", skive_cpu_isa_name());
     printf("latency  median %s  90 %% %s  99 %% %s  min %s  max %s  (%zu runs)\n", cli_seconds(r->p50, x[0], 32),
            cli_seconds(r->p90, x[1], 32), cli_seconds(r->p99, x[2], 32), cli_seconds(r->min, x[3], 32),
            cli_seconds(r->max, x[4], 32), r->runs);
     printf("throughput  %.1f samples/s\n", r->throughput);
+}
+
+static void print_memory(const skive_plan *plan) {
+    char x[2][32];
     printf("memory  activations and scratch %s, packed weights %s\n\n",
            cli_bytes((double)skive_plan_arena_bytes(plan), x[0], 32),
            cli_bytes((double)skive_plan_packed_bytes(plan), x[1], 32));
+}
+
+static json_t *latency_json(const skive_bench_report *r) {
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "runs", (json_int_t)r->runs, "min", r->min, "p50",
+                     r->p50, "p90", r->p90, "p99", r->p99, "mean", r->mean, "max", r->max, "samples_per_second",
+                     r->throughput, "isa", skive_cpu_isa_name());
 }
 
 static json_t *report_json(const skive_bench_report *r, const skive_plan *plan, const node_time *times, size_t n) {
@@ -89,11 +100,31 @@ static json_t *report_json(const skive_bench_report *r, const skive_plan *plan, 
                                                "op", cli_json_text(times[i].step.op), "kernel", times[i].step.kernel,
                                                "seconds", times[i].seconds, "macs", (json_int_t)times[i].step.macs));
     }
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:s, s:o}", "runs", (json_int_t)r->runs, "min",
-                     r->min, "p50", r->p50, "p90", r->p90, "p99", r->p99, "mean", r->mean, "max", r->max,
-                     "samples_per_second", r->throughput, "arena_bytes", (json_int_t)skive_plan_arena_bytes(plan),
-                     "packed_bytes", (json_int_t)skive_plan_packed_bytes(plan), "isa", skive_cpu_isa_name(), "nodes",
-                     nodes);
+    json_t *j = latency_json(r);
+    json_object_set_new(j, "arena_bytes", json_integer((json_int_t)skive_plan_arena_bytes(plan)));
+    json_object_set_new(j, "packed_bytes", json_integer((json_int_t)skive_plan_packed_bytes(plan)));
+    json_object_set_new(j, "nodes", nodes);
+    return j;
+}
+
+/* Whatever its shapes depend on, on the inputs that are given. */
+static skive_status bench_session(cli_args *a, const skive_graph *g, int64_t runs, double seconds) {
+    const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
+    skive_session_options o = skive_session_options_default();
+    skive_session *session = NULL;
+    skive_bench_report r;
+    skive_tensor *in = calloc(n_in + 1, sizeof *in);
+    o.reference = cli_has(a, "reference");
+    o.no_fusion = cli_has(a, "no-fusion");
+    skive_status status = in ? cli_load_inputs(a, g, in) : SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
+    if (status == SKIVE_OK) status = skive_bench_session(a->ctx, session, in, n_in, n_out, (size_t)runs, seconds, &r);
+    if (status == SKIVE_OK && a->json) cli_print_json(latency_json(&r));
+    if (status == SKIVE_OK && !a->json) print_latency(a, &r, 1);
+    skive_session_free(session);
+    for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
+    free(in);
+    return status;
 }
 
 static skive_status run(cli_args *a) {
@@ -108,6 +139,11 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "top", 0, 1000000, &top);
     if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
     if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
+    if (status == SKIVE_OK && cli_has(a, "input")) {
+        status = bench_session(a, g, runs, seconds);
+        skive_graph_free(g);
+        return status;
+    }
     if (status == SKIVE_OK) status = cli_plan(a, g, batch, 0, &plan);
     if (status == SKIVE_OK) status = skive_bench(a->ctx, plan, batch, (size_t)runs, seconds, &r);
     if (status == SKIVE_OK) status = profile(a, plan, &times, &total);
@@ -117,7 +153,8 @@ static skive_status run(cli_args *a) {
             cli_print_json(report_json(&r, plan, times, n));
         } else {
             if ((size_t)top < n) n = (size_t)top;
-            print_report(a, &r, plan, batch);
+            print_latency(a, &r, batch);
+            print_memory(plan);
             if (n) print_profile(times, n, total);
         }
     }
@@ -136,7 +173,8 @@ const cli_command cli_command_bench = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Inputs are random. The profile comes from separate runs, so that taking times does not slow the latency.",
+        "Inputs are random. The profile comes from separate runs, so that taking times does not slow the latency.\n"
+        "With --input, all inputs are files; models with control flow or shapes that depend on data need it.",
     .examples = "  skive bench int8.onnx --threads 1\n  skive bench resnet50.onnx --shape input=1,3,224,224",
     .run = run,
 };

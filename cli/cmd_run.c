@@ -14,48 +14,7 @@ static const cli_option options[] = {
     {"no-fusion", 0, NULL, "run the graph node by node", false},
 };
 
-/* "NAME=FILE" or "FILE"; the index of the named value, or `position`. -1: no such name. */
-static int64_t which(const char *text, const char **file, size_t position, size_t n,
-                     const char *(*name_of)(const void *, size_t), const void *of) {
-    for (size_t i = 0; i < n; i++) {
-        const char *name = name_of(of, i);
-        const size_t length = strlen(name);
-        if (strncmp(text, name, length) == 0 && text[length] == '=') {
-            *file = text + length + 1;
-            return (int64_t)i;
-        }
-    }
-    *file = text;
-    if (strchr(text, '=') && !strchr(text, '/')) return -1;
-    return position < n ? (int64_t)position : -1;
-}
-
-static const char *input_name(const void *g, size_t i) { return skive_value_name(skive_graph_input(g, i)); }
 static const char *output_name(const void *g, size_t i) { return skive_value_name(skive_graph_output(g, i)); }
-
-static skive_status load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in) {
-    const size_t n = skive_graph_input_count(g);
-    for (size_t k = 0; k < cli_count(a, "input"); k++) {
-        const char *file;
-        const int64_t i = which(cli_text_at(a, "input", k), &file, k, n, input_name, g);
-        if (i < 0)
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--input %s: the model has no such input",
-                            cli_text_at(a, "input", k));
-        if (in[i].data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "input '%s' is given twice", input_name(g, (size_t)i));
-        const skive_status status = skive_tensor_load_npy(a->ctx, file, &in[i]);
-        if (status != SKIVE_OK) return status;
-        const skive_dtype wanted = skive_value_type(skive_graph_input(g, (size_t)i))->dtype;
-        if (in[i].dtype != wanted) {
-            return cli_fail(a, SKIVE_ERR_SHAPE, "%s holds %s, input '%s' takes %s", file, skive_dtype_name(in[i].dtype),
-                            input_name(g, (size_t)i), skive_dtype_name(wanted));
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!in[i].data)
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "input '%s' is missing; give it with --input", input_name(g, i));
-    }
-    return SKIVE_OK;
-}
 
 static json_t *output_json(const char *name, const char *path, const skive_tensor *t) {
     json_t *shape = json_array();
@@ -79,7 +38,7 @@ static skive_status save_outputs(cli_args *a, const skive_tensor *out, const ski
     skive_status status = SKIVE_OK;
     for (size_t k = 0; status == SKIVE_OK && k < cli_count(a, "output"); k++) {
         const char *file;
-        const int64_t i = which(cli_text_at(a, "output", k), &file, k, n, output_name, g);
+        const int64_t i = cli_which(cli_text_at(a, "output", k), &file, k, n, output_name, g);
         if (i < 0)
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: the model has no such output",
                             cli_text_at(a, "output", k));
@@ -111,7 +70,7 @@ static skive_status run(cli_args *a) {
     o.reference = cli_has(a, "reference");
     o.no_fusion = cli_has(a, "no-fusion");
     if (!in || !out) status = SKIVE_ERR_MEMORY;
-    if (status == SKIVE_OK) status = load_inputs(a, g, in);
+    if (status == SKIVE_OK) status = cli_load_inputs(a, g, in);
     if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
     if (status == SKIVE_OK) status = skive_session_run(session, in, n_in, out, n_out);
     json_t *rows = json_array();

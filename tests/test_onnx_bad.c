@@ -351,7 +351,7 @@ static void graphs_that_are_none(void **state) {
 static void operator_set_versions(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
-    static const int64_t versions[] = {-1, 0, 1, 5, 1001, INT64_MAX};
+    static const int64_t versions[] = {-1, 0, 1001, INT64_MAX};
     skive_graph *g;
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
         bytes graph = make_graph();

@@ -47,6 +47,11 @@ typedef struct skive_bench_report {
 struct skive_plan;
 SKIVE_API skive_status skive_bench(skive_context *ctx, const struct skive_plan *plan, int64_t batch, size_t min_runs,
                                    double min_seconds, skive_bench_report *out);
+/* The same of a session on inputs of the caller's, one run a sample. Outputs are made and freed in every run. */
+struct skive_session;
+SKIVE_API skive_status skive_bench_session(skive_context *ctx, struct skive_session *session,
+                                           const skive_tensor *inputs, size_t n_inputs, size_t n_outputs,
+                                           size_t min_runs, double min_seconds, skive_bench_report *out);
 
 /* Input normalisation stored with a model (keys "skive.input.mean", "skive.input.std"). A model without it takes raw
  * samples in 0..1. */

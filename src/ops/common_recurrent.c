@@ -8,20 +8,20 @@
 
 /* ---- activation functions ---- */
 
-#define FN(name, expression)                                 \
+#define FN(name, expression)                                  \
     static double name(double x, double alpha, double beta) { \
-        (void)alpha;                                         \
-        (void)beta;                                          \
-        return expression;                                   \
+        (void)alpha;                                          \
+        (void)beta;                                           \
+        return expression;                                    \
     }
 FN(fn_relu, x > 0 ? x : 0)
 FN(fn_tanh, tanh(x))
 FN(fn_sigmoid, x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)))
-FN(fn_affine, alpha * x + beta)
+FN(fn_affine, alpha *x + beta)
 FN(fn_leaky_relu, x >= 0 ? x : alpha * x)
 FN(fn_thresholded_relu, x > alpha ? x : 0)
-FN(fn_scaled_tanh, alpha * tanh(beta * x))
-FN(fn_hard_sigmoid, fmin(fmax(alpha * x + beta, 0), 1))
+FN(fn_scaled_tanh, alpha *tanh(beta *x))
+FN(fn_hard_sigmoid, fmin(fmax(alpha *x + beta, 0), 1))
 FN(fn_elu, x >= 0 ? x : alpha * expm1(x))
 FN(fn_softsign, x / (1 + fabs(x)))
 FN(fn_softplus, x > 30 ? x : log1p(exp(x)))
@@ -50,7 +50,8 @@ static const char *const usual[3][3] = {{"Tanh"}, {"Sigmoid", "Tanh"}, {"Sigmoid
 
 /* The reason when they make no sense, else NULL. */
 static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent *r) {
-    const skv_attr *names = skv_node_attr(n, "activations"), *alphas = skv_node_attr(n, "activation_alpha"), *betas = skv_node_attr(n, "activation_beta");
+    const skv_attr *names = skv_node_attr(n, "activations"), *alphas = skv_node_attr(n, "activation_alpha"),
+                   *betas = skv_node_attr(n, "activation_beta");
     size_t next_alpha = 0, next_beta = 0;
     if (names && names->n != (size_t)(n_acts * r->directions)) return "activations are not as many as needed";
     for (int d = 0; d < r->directions; d++) {
@@ -70,7 +71,12 @@ static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent
 
 static const char *read_node(const skive_node *n, int gates, int n_acts, skv_recurrent *r) {
     const char *direction = skv_attr_string(n, "direction", "forward");
-    *r = (skv_recurrent){.gates = gates, .directions = 1, .steps = -1, .batch = -1, .input = -1, .hidden = skv_attr_int(n, "hidden_size", -1)};
+    *r = (skv_recurrent){.gates = gates,
+                         .directions = 1,
+                         .steps = -1,
+                         .batch = -1,
+                         .input = -1,
+                         .hidden = skv_attr_int(n, "hidden_size", -1)};
     if (strcasecmp(direction, "bidirectional") == 0)
         r->directions = 2;
     else if (strcasecmp(direction, "reverse") == 0)
@@ -89,8 +95,8 @@ static const char *read_node(const skive_node *n, int gates, int n_acts, skv_rec
 static skive_status want_size(skv_infer *c, size_t i, int axis, int64_t *size) {
     const int64_t have = skv_in_ranked(c, i) ? skv_in_dim(c, i, axis) : -1;
     if (have >= 0 && *size >= 0 && have != *size)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d of input %zu is %lld, not %lld", c->node->name, axis, i, (long long)have,
-                              (long long)*size);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d of input %zu is %lld, not %lld",
+                              c->node->name, axis, i, (long long)have, (long long)*size);
     if (*size < 0) *size = have;
     return SKIVE_OK;
 }
@@ -99,8 +105,9 @@ static skive_status want_size(skv_infer *c, size_t i, int axis, int64_t *size) {
 static skive_status want_multiple(skv_infer *c, size_t i, int axis, int64_t times, int64_t *hidden) {
     const int64_t have = skv_in_ranked(c, i) ? skv_in_dim(c, i, axis) : -1;
     if (have >= 0 && (have % times != 0 || (*hidden >= 0 && have != times * *hidden)))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %d of input %zu is %lld, not %lld times the hidden size", c->node->name, axis, i,
-                              (long long)have, (long long)times);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                              "node '%s': dimension %d of input %zu is %lld, not %lld times the hidden size",
+                              c->node->name, axis, i, (long long)have, (long long)times);
     if (*hidden < 0 && have >= 0) *hidden = have / times;
     return SKIVE_OK;
 }
@@ -138,14 +145,20 @@ skive_status skv_recurrent_infer(skv_infer *c, int gates, int n_acts, int states
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(check_inputs(c, &r, states));
     const skive_type *x = skv_infer_in(c, 0);
-    const skive_dim t = x->rank == 3 ? x->dims[r.batch_first ? 1 : 0] : skv_dim_unknown(), b = x->rank == 3 ? x->dims[r.batch_first ? 0 : 1] : skv_dim_unknown();
+    const skive_dim t = x->rank == 3 ? x->dims[r.batch_first ? 1 : 0] : skv_dim_unknown(),
+                    b = x->rank == 3 ? x->dims[r.batch_first ? 0 : 1] : skv_dim_unknown();
     const skive_dim d = skv_dim(r.directions), h = skv_dim(r.hidden);
-    c->out[0] = (skive_type){.dtype = x->dtype, .rank = 4, .dims = {r.batch_first ? b : t, r.batch_first ? t : d, r.batch_first ? d : b, h}};
-    for (size_t o = 1; o < c->n_out; o++) c->out[o] = (skive_type){.dtype = x->dtype, .rank = 3, .dims = {r.batch_first ? b : d, r.batch_first ? d : b, h}};
+    c->out[0] = (skive_type){
+        .dtype = x->dtype, .rank = 4, .dims = {r.batch_first ? b : t, r.batch_first ? t : d, r.batch_first ? d : b, h}};
+    for (size_t o = 1; o < c->n_out; o++)
+        c->out[o] =
+            (skive_type){.dtype = x->dtype, .rank = 3, .dims = {r.batch_first ? b : d, r.batch_first ? d : b, h}};
     return skv_infer_limit(c, &c->out[0]);
 }
 
-int skv_recurrent_needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, skv_attr_int(n, "layout", 0) ? 14 : 7, 22, 0); }
+int skv_recurrent_needs_opset(const skive_node *n) {
+    return skv_needs_for_dtype(n, skv_attr_int(n, "layout", 0) ? 14 : 7, 22, 0);
+}
 
 void skv_recurrent_cost(const skive_node *n, skive_cost *cost) {
     const skive_value *x = skv_node_in(n, 0), *w = skv_node_in(n, 1), *r = skv_node_in(n, 2);
@@ -166,7 +179,9 @@ void skv_recurrent_product(const double *weight, int64_t n, int64_t hidden, cons
     }
 }
 
-double skv_recurrent_clip(const skv_recurrent *r, double x) { return r->clip > 0 ? fmin(fmax(x, -r->clip), r->clip) : x; }
+double skv_recurrent_clip(const skv_recurrent *r, double x) {
+    return r->clip > 0 ? fmin(fmax(x, -r->clip), r->clip) : x;
+}
 
 typedef struct buffers {
     skv_doubles in[8];
@@ -178,15 +193,18 @@ static int64_t state_at(const skv_recurrent *r, int d, int64_t b) {
     return (r->batch_first ? b * r->directions + d : d * r->batch + b) * r->hidden;
 }
 
-static int64_t x_at(const skv_recurrent *r, int64_t t, int64_t b) { return (r->batch_first ? b * r->steps + t : t * r->batch + b) * r->input; }
+static int64_t x_at(const skv_recurrent *r, int64_t t, int64_t b) {
+    return (r->batch_first ? b * r->steps + t : t * r->batch + b) * r->input;
+}
 
 static int64_t y_at(const skv_recurrent *r, int64_t t, int d, int64_t b) {
-    return (r->batch_first ? (b * r->steps + t) * r->directions + d : (t * r->directions + d) * r->batch + b) * r->hidden;
+    return (r->batch_first ? (b * r->steps + t) * r->directions + d : (t * r->directions + d) * r->batch + b) *
+           r->hidden;
 }
 
 /* One sample in one direction. */
-static void walk(const skv_recurrent *r, buffers *u, const skive_node *node, int d, int64_t b, int64_t length, int states,
-                 void (*step)(const skv_recurrent_step *s)) {
+static void walk(const skv_recurrent *r, buffers *u, const skive_node *node, int d, int64_t b, int64_t length,
+                 int states, void (*step)(const skv_recurrent_step *s)) {
     const int64_t h = r->hidden, gh = r->gates * h;
     const bool backward = d == 1 || r->reverse_first;
     const double *w = u->in[1].p + d * gh * r->input, *bias = u->in[3].p ? u->in[3].p + d * 2 * gh : NULL;
@@ -231,7 +249,8 @@ static skive_status open_buffers(const skv_eval *c, const skv_recurrent *r, buff
     return skv_alloc_array(c->ctx, (size_t)(r->gates * r->hidden) + 1, 2 * sizeof(double), &u->scratch);
 }
 
-skive_status skv_recurrent_run(const skv_eval *c, int gates, int n_acts, int states, void (*step)(const skv_recurrent_step *s)) {
+skive_status skv_recurrent_run(const skv_eval *c, int gates, int n_acts, int states,
+                               void (*step)(const skv_recurrent_step *s)) {
     const skive_tensor *x = c->in[0], *w = c->in[1], *lengths = c->n_in > 4 ? c->in[4] : NULL;
     skv_recurrent r;
     buffers u = {0};
@@ -246,8 +265,8 @@ skive_status skv_recurrent_run(const skv_eval *c, int gates, int n_acts, int sta
     for (int64_t b = 0; b < r.batch; b++) {
         const int64_t length = lengths ? ((const int32_t *)lengths->data)[b] : r.steps;
         if (length < 0 || length > r.steps) {
-            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a sequence of %lld in %lld steps", c->node->name,
-                                 (long long)length, (long long)r.steps);
+            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a sequence of %lld in %lld steps",
+                                 c->node->name, (long long)length, (long long)r.steps);
             goto done;
         }
         for (int d = 0; d < r.directions; d++) walk(&r, &u, c->node, d, b, length, states, step);

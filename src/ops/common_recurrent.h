@@ -40,7 +40,8 @@ typedef struct skv_recurrent_step {
     const double *xw, *weight, *bias, *peephole;
     double *h, *c, *scratch;
 } skv_recurrent_step;
-skive_status skv_recurrent_run(const skv_eval *c, int gates, int n_acts, int states, void (*step)(const skv_recurrent_step *s));
+skive_status skv_recurrent_run(const skv_eval *c, int gates, int n_acts, int states,
+                               void (*step)(const skv_recurrent_step *s));
 
 /* out[n] = row . h for each of n rows of weight [n][hidden]. */
 void skv_recurrent_product(const double *weight, int64_t n, int64_t hidden, const double *h, double *out);
@@ -48,11 +49,12 @@ double skv_recurrent_clip(const skv_recurrent *r, double x);
 
 void skv_recurrent_cost(const skive_node *n, skive_cost *cost);
 
-#define SKV_RECURRENT_ATTRS                                                                                     \
-    {"activation_alpha", SKV_ATTR_FLOATS, SKV_OPTIONAL}, {"activation_beta", SKV_ATTR_FLOATS, SKV_OPTIONAL},    \
-        {"activations", SKV_ATTR_STRINGS, SKV_OPTIONAL}, {"clip", SKV_ATTR_FLOAT, SKV_OPTIONAL},                \
-        {"direction", SKV_ATTR_STRING, SKV_OPTIONAL}, {"hidden_size", SKV_ATTR_INT, SKV_OPTIONAL},              \
-        {"layout", SKV_ATTR_INT, SKV_OPTIONAL}
+#define SKV_RECURRENT_ATTRS                                                                                  \
+    {"activation_alpha", SKV_ATTR_FLOATS, SKV_OPTIONAL}, {"activation_beta", SKV_ATTR_FLOATS, SKV_OPTIONAL}, \
+        {"activations", SKV_ATTR_STRINGS, SKV_OPTIONAL}, {"clip", SKV_ATTR_FLOAT, SKV_OPTIONAL},             \
+        {"direction", SKV_ATTR_STRING, SKV_OPTIONAL}, {"hidden_size", SKV_ATTR_INT, SKV_OPTIONAL}, {         \
+        "layout", SKV_ATTR_INT, SKV_OPTIONAL                                                                 \
+    }
 
 /* Least opset: layout 1 came with 14, bfloat16 with 22. */
 int skv_recurrent_needs_opset(const skive_node *n);

@@ -15,7 +15,8 @@ static void step(const skv_recurrent_step *s) {
     double *z = s->scratch, *r = s->scratch + n, *product = s->scratch + 2 * n, *gated = s->scratch + 3 * n;
     skv_recurrent_product(s->weight, 2 * n, n, s->h, s->scratch);
     for (int64_t i = 0; i < 2 * n; i++)
-        s->scratch[i] = skv_act_apply(&s->acts[0], skv_recurrent_clip(s->r, s->xw[i] + s->scratch[i] + (s->bias ? s->bias[i] : 0)));
+        s->scratch[i] =
+            skv_act_apply(&s->acts[0], skv_recurrent_clip(s->r, s->xw[i] + s->scratch[i] + (s->bias ? s->bias[i] : 0)));
     for (int64_t i = 0; i < n; i++) gated[i] = linear ? s->h[i] : r[i] * s->h[i];
     skv_recurrent_product(s->weight + 2 * n * n, n, n, gated, product);
     for (int64_t i = 0; i < n; i++) {
@@ -30,7 +31,8 @@ static skive_status run(const skv_eval *c) { return skv_recurrent_run(c, 3, 2, 1
 static const skv_op_case cases[] = {
     /* all gates see x = 1 only: z = r = 0.7310585786300049, n = tanh(1) = 0.7615941559557649, h = (1 - z) n */
     {.name = "first step by hand",
-     CASE_IN({CASE_F32(1, 1, 1), CASE_VALUES(1)}, {CASE_F32(1, 3, 1), CASE_VALUES(1, 1, 1)}, {CASE_F32(1, 3, 1), CASE_VALUES(3, 4, 5)}),
+     CASE_IN({CASE_F32(1, 1, 1), CASE_VALUES(1)}, {CASE_F32(1, 3, 1), CASE_VALUES(1, 1, 1)},
+             {CASE_F32(1, 3, 1), CASE_VALUES(3, 4, 5)}),
      .n_out = 2,
      CASE_EXPECT(0.20482421480982513),
      CASE_OUT(1, 1, 1, 1)},

@@ -18,9 +18,13 @@ static void step(const skv_recurrent_step *s) {
     for (int64_t i = 0; i < 4 * n; i++) sum[i] += s->xw[i] + (s->bias ? s->bias[i] : 0);
     for (int64_t i = 0; i < n; i++) {
         const double in = skv_act_apply(&s->acts[0], skv_recurrent_clip(s->r, sum[i] + (p ? p[i] * s->c[i] : 0)));
-        const double keep = coupled ? 1 - in : skv_act_apply(&s->acts[0], skv_recurrent_clip(s->r, sum[2 * n + i] + (p ? p[2 * n + i] * s->c[i] : 0)));
+        const double keep =
+            coupled ? 1 - in
+                    : skv_act_apply(&s->acts[0],
+                                    skv_recurrent_clip(s->r, sum[2 * n + i] + (p ? p[2 * n + i] * s->c[i] : 0)));
         s->c[i] = keep * s->c[i] + in * skv_act_apply(&s->acts[1], skv_recurrent_clip(s->r, sum[3 * n + i]));
-        const double out = skv_act_apply(&s->acts[0], skv_recurrent_clip(s->r, sum[n + i] + (p ? p[n + i] * s->c[i] : 0)));
+        const double out =
+            skv_act_apply(&s->acts[0], skv_recurrent_clip(s->r, sum[n + i] + (p ? p[n + i] * s->c[i] : 0)));
         s->h[i] = out * skv_act_apply(&s->acts[2], s->c[i]);
     }
 }
@@ -30,13 +34,15 @@ static skive_status run(const skv_eval *c) { return skv_recurrent_run(c, 4, 3, 2
 static const skv_op_case cases[] = {
     /* every gate sees x = 1 only: c = sigmoid(1) tanh(1) = 0.5567699, h = sigmoid(1) tanh(c) */
     {.name = "first step by hand",
-     CASE_IN({CASE_F32(1, 1, 1), CASE_VALUES(1)}, {CASE_F32(1, 4, 1), CASE_VALUES(1, 1, 1, 1)}, {CASE_F32(1, 4, 1), CASE_VALUES(3, 4, 5, 6)}),
+     CASE_IN({CASE_F32(1, 1, 1), CASE_VALUES(1)}, {CASE_F32(1, 4, 1), CASE_VALUES(1, 1, 1, 1)},
+             {CASE_F32(1, 4, 1), CASE_VALUES(3, 4, 5, 6)}),
      .n_out = 3,
      CASE_EXPECT(0.36960635293570576),
      CASE_OUT(1, 1, 1, 1)},
     {.name = "both directions, lengths, states, peepholes",
      CASE_IN({CASE_F32(3, 2, 4)}, {CASE_F32(2, 8, 4)}, {CASE_F32(2, 8, 2)}, {CASE_F32(2, 16)},
-             {.dtype = SKIVE_I32, .rank = 1, .dims = {2}, CASE_VALUES(3, 2), .constant = true}, {CASE_F32(2, 2, 2)}, {CASE_F32(2, 2, 2)}, {CASE_F32(2, 6)}),
+             {.dtype = SKIVE_I32, .rank = 1, .dims = {2}, CASE_VALUES(3, 2), .constant = true}, {CASE_F32(2, 2, 2)},
+             {CASE_F32(2, 2, 2)}, {CASE_F32(2, 6)}),
      CASE_ATTRS(CASE_STR("direction", "bidirectional")),
      .n_out = 3,
      CASE_OUT(3, 2, 2, 2)},

@@ -19,7 +19,8 @@ static skive_status run(const skv_eval *c) { return skv_recurrent_run(c, 1, 1, 1
 static const skv_op_case cases[] = {
     /* h = tanh(x + 2 h): tanh(0.5) = 0.46211715726, tanh(-1 + 0.92423431452) */
     {.name = "by hand",
-     CASE_IN({CASE_F32(2, 1, 1), CASE_VALUES(0.5, -1)}, {CASE_F32(1, 1, 1), CASE_VALUES(1)}, {CASE_F32(1, 1, 1), CASE_VALUES(2)}),
+     CASE_IN({CASE_F32(2, 1, 1), CASE_VALUES(0.5, -1)}, {CASE_F32(1, 1, 1), CASE_VALUES(1)},
+             {CASE_F32(1, 1, 1), CASE_VALUES(2)}),
      CASE_ATTRS(CASE_INT("hidden_size", 1)),
      .n_out = 2,
      CASE_EXPECT(0.46211715726000974, -0.07562104149786411),

@@ -75,7 +75,7 @@ def run_skive(skive, model, feed, outputs, folder):
     command = [skive, "run", model]
     for i, (name, array) in enumerate(feed.items()):
         path = os.path.join(folder, "in%d.npy" % i)
-        np.save(path, np.ascontiguousarray(array))
+        np.save(path, np.asarray(array, order="C"))
         command += ["--input", "%s=%s" % (name, path)]
     paths = [os.path.join(folder, "out%d.npy" % i) for i in range(len(outputs))]
     for name, path in zip(outputs, paths):
