@@ -4,7 +4,7 @@
 #include "cli.h"
 
 int64_t cli_which(const char *text, const char **file, size_t position, size_t n,
-                     const char *(*name_of)(const void *, size_t), const void *of) {
+                  const char *(*name_of)(const void *, size_t), const void *of) {
     for (size_t i = 0; i < n; i++) {
         const char *name = name_of(of, i);
         const size_t length = strlen(name);

@@ -2,11 +2,13 @@
  * one, and the rest is a graph whose inputs are what came out so far. Each such place is kept, by the types of its inputs. */
 #include <skive/session.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "exec/session_body.h"
 #include "graph/graph.h"
 #include "ops/op.h"
+#include "passes/pass.h"
 #include "tensor/tensor.h"
 
 enum { DEFAULT_PLANS = 64 };
@@ -19,6 +21,7 @@ typedef struct stop {
     const skive_tensor **in;
     skive_tensor *out;
     skv_session_body **bodies; /* by attribute */
+    uint32_t **captured_ids;   /* of each body */
 } stop;
 
 typedef struct place {
@@ -40,6 +43,7 @@ struct skive_session {
     skive_graph *graph;
     skive_tensor *values; /* by value id of `graph`: what is there during a run */
     bool *owned;          /* else a view of a plan's arena or of a caller's input */
+    uint32_t capacity;    /* of both */
     place *first;
     size_t n_places;
 };
@@ -52,7 +56,9 @@ skive_session_options skive_session_options_default(void) {
 
 static void free_stop(skive_context *ctx, stop *s) {
     for (uint32_t a = 0; s->bodies && a < s->node->n_attrs; a++) skv_session_body_free(s->bodies[a]);
+    for (uint32_t a = 0; s->captured_ids && a < s->node->n_attrs; a++) skv_free(ctx, s->captured_ids[a]);
     skv_free(ctx, s->bodies);
+    skv_free(ctx, s->captured_ids);
     skv_free(ctx, s->in_ids);
     skv_free(ctx, s->out_ids);
     skv_free(ctx, s->in);
@@ -78,15 +84,31 @@ static void free_places(skive_session *s, place *p) {
     }
 }
 
-/* Values keep their names when the graph is taken apart. */
-static uint32_t id_of(const skive_session *s, const char *name) {
-    const skive_value *v = skive_graph_find_value(s->graph, name);
-    return v ? v->id : NO_VALUE;
+/* The number under which a run keeps a value. Values keep their names when the graph is taken apart; those that passes made on the way are
+ * new to the session's graph, and become values of it. */
+static skive_status id_of(skive_session *s, const char *name, uint32_t *out) {
+    skive_value *v = skive_graph_find_value(s->graph, name);
+    if (!v) {
+        SKV_TRY(skv_graph_new_value(s->graph, name, &v));
+        if (v->id >= s->capacity) {
+            const uint32_t capacity = v->id * 2 + 16;
+            SKV_TRY(skv_grow(s->ctx, &s->values, v->id, capacity, sizeof *s->values));
+            SKV_TRY(skv_grow(s->ctx, &s->owned, v->id, capacity, sizeof *s->owned));
+            s->capacity = capacity;
+        }
+        s->values[v->id] = (skive_tensor){0};
+        s->owned[v->id] = false;
+    }
+    *out = v->id;
+    return SKIVE_OK;
 }
 
-static skive_status ids_of(const skive_session *s, skive_value *const *values, size_t n, uint32_t **out) {
+static skive_status ids_of(skive_session *s, skive_value *const *values, size_t n, uint32_t **out) {
     SKV_TRY(skv_alloc_array(s->ctx, n + 1, sizeof **out, out));
-    for (size_t i = 0; i < n; i++) (*out)[i] = values[i] ? id_of(s, values[i]->name) : NO_VALUE;
+    for (size_t i = 0; i < n; i++) {
+        (*out)[i] = NO_VALUE;
+        if (values[i]) SKV_TRY(id_of(s, values[i]->name, &(*out)[i]));
+    }
     return SKIVE_OK;
 }
 
@@ -144,8 +166,12 @@ static skive_status add_stop(skive_session *s, place *p, const skive_node *n) {
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)n->n_inputs + 1, sizeof *x->in, &x->in));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)n->n_outputs + 1, sizeof *x->out, &x->out));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)n->n_attrs + 1, sizeof(skv_session_body *), &x->bodies));
-    for (uint32_t a = 0; a < n->n_attrs; a++)
-        if (n->attrs[a].graph) SKV_TRY(skv_session_body_create(s->ctx, n->attrs[a].graph, &s->options, &x->bodies[a]));
+    SKV_TRY(skv_alloc_array(s->ctx, (size_t)n->n_attrs + 1, sizeof(uint32_t *), &x->captured_ids));
+    for (uint32_t a = 0; a < n->n_attrs; a++) {
+        if (!n->attrs[a].graph) continue;
+        SKV_TRY(skv_session_body_create(s->ctx, n->attrs[a].graph, &s->options, &x->bodies[a]));
+        SKV_TRY(ids_of(s, x->bodies[a]->captured, x->bodies[a]->n_captured, &x->captured_ids[a]));
+    }
     return SKIVE_OK;
 }
 
@@ -195,6 +221,16 @@ static skive_status make_rest(skive_session *s, place *p, bool *done, size_t n_d
     return skv_graph_extract(s->ctx, p->graph, done, &p->rest);
 }
 
+/* With the shapes known, conditions on shapes are constants, and control flow on them goes away. */
+static skive_status simplify(skive_session *s, place *p) {
+    const skv_pass_env env = {.ctx = s->ctx};
+    size_t changes = 0;
+    SKV_TRY(skive_graph_infer(p->graph));
+    if (s->options.no_fusion || s->options.reference) return SKIVE_OK;
+    SKV_TRY(skv_passes_run(&env, p->graph, SKV_PASS_CLEAN, &changes));
+    return changes ? skive_graph_infer(p->graph) : SKIVE_OK;
+}
+
 static skive_status fill_place(skive_session *s, place *p, const skive_graph *graph) {
     sorting x = {0};
     size_t n_planned = 0;
@@ -202,7 +238,7 @@ static skive_status fill_place(skive_session *s, place *p, const skive_graph *gr
     SKV_GO(status, done, skive_graph_copy(s->ctx, graph, &p->graph));
     SKV_GO(status, done, ids_of(s, p->graph->inputs, p->graph->n_inputs, &p->input_ids));
     take_types(s, p);
-    SKV_GO(status, done, skive_graph_infer(p->graph));
+    SKV_GO(status, done, simplify(s, p));
     SKV_GO(status, done, skv_alloc_array(s->ctx, (size_t)p->graph->n_nodes + 1, sizeof(bool), &x.planned));
     SKV_GO(status, done, skv_alloc_array(s->ctx, (size_t)p->graph->n_nodes + 1, sizeof(bool), &x.done));
     SKV_GO(status, done, sort_nodes(s, p, &x, &n_planned));
@@ -252,8 +288,7 @@ static skive_status run_plan(skive_session *s, place *p) {
 static skive_status run_flow(skive_session *s, stop *x) {
     for (uint32_t a = 0; a < x->node->n_attrs; a++) {
         skv_session_body *b = x->bodies[a];
-        for (size_t i = 0; b && i < b->n_captured; i++)
-            b->inputs[b->body.n_in + i] = s->values[id_of(s, b->captured[i]->name)];
+        for (size_t i = 0; b && i < b->n_captured; i++) b->inputs[b->body.n_in + i] = s->values[x->captured_ids[a][i]];
     }
     const skv_flow call = {.ctx = s->ctx,
                            .node = x->node,
@@ -285,6 +320,8 @@ static skive_status run_stop(skive_session *s, stop *x) {
             skive_tensor_free(s->ctx, &x->out[o]);
             continue;
         }
+        if (s->owned[id])
+            skive_tensor_free(s->ctx, &s->values[id]); /* one of that name from further up, no longer used */
         s->values[id] = x->out[o];
         s->owned[id] = true;
         x->out[o] = (skive_tensor){0};
@@ -373,6 +410,15 @@ static skive_status refuse_unsupported(skive_context *ctx, const skive_graph *g)
     return status;
 }
 
+/* Names made up on the way end in numbers that no name of the graph ends in, so that none is taken for another's. */
+static void raise_made_up_names(skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        const char *end = strrchr(g->values[i]->name, '_');
+        const unsigned long number = end ? strtoul(end + 1, NULL, 10) : 0;
+        if (number >= g->next_name && number < UINT32_MAX / 2) g->next_name = (uint32_t)number + 1;
+    }
+}
+
 skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, const skive_session_options *options,
                                   skive_session **out) {
     skive_session *s = NULL;
@@ -385,8 +431,10 @@ skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, 
     if (s->options.max_plans == 0) s->options.max_plans = DEFAULT_PLANS;
     SKV_GO(status, fail, skive_graph_copy(ctx, graph, &s->graph));
     (void)skv_graph_sweep(s->graph);
-    SKV_GO(status, fail, skv_alloc_array(ctx, (size_t)s->graph->n_values + 1, sizeof *s->values, &s->values));
-    SKV_GO(status, fail, skv_alloc_array(ctx, (size_t)s->graph->n_values + 1, sizeof(bool), &s->owned));
+    raise_made_up_names(s->graph);
+    s->capacity = s->graph->n_values + 1;
+    SKV_GO(status, fail, skv_alloc_array(ctx, s->capacity, sizeof *s->values, &s->values));
+    SKV_GO(status, fail, skv_alloc_array(ctx, s->capacity, sizeof(bool), &s->owned));
     *out = s;
     return SKIVE_OK;
 fail:

@@ -101,6 +101,7 @@ skive_status skv_node_set_graph_attr(skive_node *n, const char *name, skive_grap
     const skv_attr a = {.name = name, .type = SKV_ATTR_GRAPH, .graph = sub};
     SKV_TRY(put(n, &a));
     sub->parent = n->graph;
+    n->graph->nests = true;
     return SKIVE_OK;
 }
 

@@ -26,6 +26,7 @@ skive_status skv_graph_copy_node(skive_graph *g, const skive_node *from, const c
     for (uint32_t a = 0; a < from->n_attrs; a++) {
         SKV_TRY(skv_attr_copy(g, &from->attrs[a], map, &n->attrs[a]));
         n->n_attrs++;
+        g->nests = g->nests || n->attrs[a].graph;
     }
     return SKIVE_OK;
 }
@@ -106,6 +107,10 @@ static skive_status merge(skive_graph *g, const skive_graph *from, const char *p
         const skive_value *v = from->values[i];
         const char *name = NULL;
         if (map[i]) continue;
+        if (v->outer && v->outer->graph == g) { /* a subgraph of g merged into it */
+            map[i] = v->outer;
+            continue;
+        }
         if (v->is_input) {
             return skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, v->name, "input '%s' of the merged graph is not bound",
                                v->name);

@@ -21,6 +21,18 @@ skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value)
     return SKIVE_OK;
 }
 
+/* Subgraphs that see `from` see `to`. */
+static void move_captures(const skive_value *from, skive_value *to) {
+    const skive_graph *g = from->graph;
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++) {
+            const skive_graph *sub = g->nodes[i]->attrs[a].graph;
+            for (uint32_t v = 0; sub && v < sub->n_values; v++)
+                if (sub->values[v]->outer == from) sub->values[v]->outer = to;
+        }
+    }
+}
+
 skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool outputs_too) {
     skive_graph *g = from->graph;
     if (from == to) return SKIVE_OK;
@@ -31,6 +43,7 @@ skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool out
         skv_use_add(to, use.node, use.index);
     }
     from->n_uses = 0;
+    if (g->nests) move_captures(from, to);
     for (uint32_t i = 0; outputs_too && i < g->n_outputs; i++) {
         if (g->outputs[i] != from) continue;
         g->outputs[i] = to;

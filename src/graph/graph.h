@@ -89,6 +89,7 @@ struct skive_graph {
     skv_meta *meta;
     uint32_t n_meta, meta_capacity;
     uint32_t next_name; /* for made-up names */
+    bool nests;         /* a node has, or had, a subgraph */
     void *name_index;   /* hash from name to value */
 };
 

@@ -1,0 +1,208 @@
+/* LSTM, GRU and RNN in f32, with the usual activations. W and R stand transposed, [input][gates h] and [hidden][gates h], so that every step adds
+ * rows to the sums of all gates; the input's part is done for all steps before. */
+#include "kernels/recurrent.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "kernels/kernel.h"
+
+typedef enum recurrent_kind { LSTM, GRU, RNN } recurrent_kind;
+
+typedef struct recurrent_state {
+    recurrent_kind kind;
+    const skv_recurrent_loops *loops;
+    int64_t steps, batch, input, hidden, gates, directions;
+    bool batch_first, reverse_first, linear;
+    float *w, *r, *bias, *recurrent_bias; /* by direction; GRU's hidden gate has its recurrent bias apart */
+} recurrent_state;
+
+static const char *const usual[3][3] = {{"Sigmoid", "Tanh", "Tanh"}, {"Sigmoid", "Tanh", NULL}, {"Tanh", NULL, NULL}};
+
+static recurrent_kind kind_of(const skive_node *n) { return skv_node_is(n, "LSTM") ? LSTM : skv_node_is(n, "GRU") ? GRU : RNN; }
+
+static bool usual_activations(const skive_node *n) {
+    const skv_attr *names = skv_node_attr(n, "activations");
+    const char *const *expected = usual[kind_of(n)];
+    const size_t each = kind_of(n) == LSTM ? 3 : kind_of(n) == GRU ? 2 : 1;
+    for (size_t i = 0; names && i < names->n; i++)
+        if (strcasecmp(names->strings[i], expected[i % each]) != 0) return false;
+    return true;
+}
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    for (size_t i = 0; i < n->n_in; i++) {
+        if (n->in[i].absent) continue;
+        if (i == 4) return skv_decline(why, "sequences of different lengths");
+        if (i == 7) return skv_decline(why, "peepholes");
+        if (n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
+        if (i >= 1 && i <= 3 && !(n->in[i].constant && n->in[i].constant->data)) return skv_decline(why, "weights that are not constant");
+    }
+    if (!usual_activations(n->node)) return skv_decline(why, "unusual activations");
+    if (skv_node_attr(n->node, "clip") || skv_attr_int(n->node, "input_forget", 0)) return skv_decline(why, "clip or input_forget");
+    return true;
+}
+
+/* y[k][n] = x[n][k] */
+static void turn(const float *x, int64_t n, int64_t k, float *y) {
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < k; j++) y[j * n + i] = x[i * k + j];
+}
+
+static void destroy(skive_context *ctx, void *state) {
+    recurrent_state *st = state;
+    if (!st) return;
+    skv_free(ctx, st->w);
+    skv_free(ctx, st->r);
+    skv_free(ctx, st->bias);
+    skv_free(ctx, st->recurrent_bias);
+    skv_free(ctx, st);
+}
+
+static skive_status pack(skv_kernel_node *n, recurrent_state *st) {
+    const size_t gh = (size_t)(st->gates * st->hidden), d = (size_t)st->directions;
+    const float *w = n->in[1].constant->data, *r = n->in[2].constant->data;
+    const float *b = n->n_in > 3 && !n->in[3].absent ? n->in[3].constant->data : NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, d * gh * (size_t)st->input + 1, sizeof(float), &st->w));
+    SKV_TRY(skv_alloc_array(n->ctx, d * gh * (size_t)st->hidden + 1, sizeof(float), &st->r));
+    SKV_TRY(skv_alloc_array(n->ctx, d * gh + 1, sizeof(float), &st->bias));
+    SKV_TRY(skv_alloc_array(n->ctx, d * (size_t)st->hidden + 1, sizeof(float), &st->recurrent_bias));
+    n->state_bytes = d * gh * (size_t)(st->input + st->hidden + 1) * sizeof(float);
+    for (size_t k = 0; k < d; k++) {
+        turn(w + k * gh * (size_t)st->input, (int64_t)gh, st->input, st->w + k * gh * (size_t)st->input);
+        turn(r + k * gh * (size_t)st->hidden, (int64_t)gh, st->hidden, st->r + k * gh * (size_t)st->hidden);
+        for (size_t i = 0; b && i < gh; i++) {
+            const bool apart = st->kind == GRU && i >= 2 * (size_t)st->hidden;
+            st->bias[k * gh + i] = b[k * 2 * gh + i] + (apart ? 0 : b[(k * 2 + 1) * gh + i]);
+            if (apart) st->recurrent_bias[k * (size_t)st->hidden + i - 2 * (size_t)st->hidden] = b[(k * 2 + 1) * gh + i];
+        }
+    }
+    return SKIVE_OK;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    static const int64_t gates[3] = {4, 3, 1};
+    const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
+    const char *direction = skv_attr_string(n->node, "direction", "forward");
+    const skv_isa isa = skv_cpu_isa();
+    recurrent_state *st = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    st->kind = kind_of(n->node);
+    st->loops = isa >= SKV_ISA_AVX512 ? &skv_recurrent_avx512 : isa >= SKV_ISA_AVX2 ? &skv_recurrent_avx2 : &skv_recurrent_scalar;
+    st->batch_first = skv_attr_int(n->node, "layout", 0) != 0;
+    st->reverse_first = strcasecmp(direction, "reverse") == 0;
+    st->linear = skv_attr_int(n->node, "linear_before_reset", 0) != 0;
+    st->steps = x->dims[st->batch_first ? 1 : 0].size;
+    st->batch = x->dims[st->batch_first ? 0 : 1].size;
+    st->input = x->dims[2].size;
+    st->directions = w->dims[0].size;
+    st->gates = gates[st->kind];
+    st->hidden = w->dims[1].size / st->gates;
+    for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
+    for (size_t i = 1; i < 4 && i < n->n_in; i++) n->packs_input[i] = !n->in[i].absent;
+    const skive_status status = pack(n, st);
+    if (status != SKIVE_OK) {
+        destroy(n->ctx, st);
+        return status;
+    }
+    n->state = st;
+    /* Of one direction: the sums of all steps; states h, c and the reset h of each sample; GRU's recurrent part. */
+    n->scratch_bytes = (size_t)((st->steps * st->batch * st->gates + st->batch * 3 + 1) * st->hidden) * sizeof(float);
+    return SKIVE_OK;
+}
+
+static int64_t state_at(const recurrent_state *st, int64_t d, int64_t b) {
+    return (st->batch_first ? b * st->directions + d : d * st->batch + b) * st->hidden;
+}
+
+static int64_t y_at(const recurrent_state *st, int64_t t, int64_t d, int64_t b) {
+    return (st->batch_first ? (b * st->steps + t) * st->directions + d : (t * st->directions + d) * st->batch + b) * st->hidden;
+}
+
+/* One step of one sample: `sum` holds the input's part and the biases. */
+static void one_step(const recurrent_state *st, int64_t d, float *sum, float *h, float *c, float *reset, float *recurrent) {
+    const skv_recurrent_loops *f = st->loops;
+    const int64_t n = st->hidden, gh = st->gates * n;
+    const float *r = st->r + d * gh * n;
+    if (st->kind == LSTM) {
+        f->product(h, n, r, sum, gh, 1, n, gh);
+        f->lstm(sum, h, c, n);
+    } else if (st->kind == RNN) {
+        f->product(h, n, r, sum, gh, 1, n, gh);
+        f->rnn(sum, h, n);
+    } else {
+        memcpy(recurrent, st->recurrent_bias + d * n, (size_t)n * sizeof *recurrent);
+        if (st->linear) { /* one pass over R for all gates: the hidden one is put apart behind */
+            float *hidden_sum = sum + 2 * n;
+            memcpy(reset, hidden_sum, (size_t)n * sizeof *reset);
+            memcpy(hidden_sum, recurrent, (size_t)n * sizeof *recurrent);
+            f->product(h, n, r, sum, gh, 1, n, gh);
+            f->gru_gates(sum, n);
+            f->gru_state(sum, reset, hidden_sum, true, h, n);
+            return;
+        }
+        /* The hidden gate's part of this product is not used: it reads the state behind the reset. */
+        float *hidden_sum = sum + 2 * n;
+        memcpy(reset, hidden_sum, (size_t)n * sizeof *reset);
+        f->product(h, n, r, sum, gh, 1, n, gh);
+        memcpy(hidden_sum, reset, (size_t)n * sizeof *reset);
+        f->gru_gates(sum, n);
+        for (int64_t i = 0; i < n; i++) reset[i] = sum[n + i] * h[i];
+        for (int64_t k = 0; k < n; k++) {
+            const float a = reset[k], *row = r + k * gh + 2 * n;
+            for (int64_t i = 0; i < n; i++) recurrent[i] += a * row[i];
+        }
+        f->gru_state(sum, hidden_sum, recurrent, false, h, n);
+    }
+}
+
+static void one_direction(const recurrent_state *st, const skv_kernel_call *call, int64_t d) {
+    const int64_t n = st->hidden, gh = st->gates * n, rows = st->steps * st->batch;
+    const float *x = call->in[0];
+    float *sums = call->scratch, *h = sums + rows * gh, *c = h + st->batch * n, *reset = c + st->batch * n, *recurrent = reset + st->batch * n;
+    const bool backward = d == 1 || st->reverse_first;
+    for (int64_t i = 0; i < rows; i++) memcpy(sums + i * gh, st->bias + d * gh, (size_t)gh * sizeof *sums);
+    st->loops->product(x, st->input, st->w + d * gh * st->input, sums, gh, rows, st->input, gh);
+    for (int k = 0; k < 2; k++) {
+        const float *initial = call->n->n_in > (size_t)(5 + k) ? call->in[5 + k] : NULL;
+        for (int64_t b = 0; b < st->batch; b++) {
+            float *to = (k ? c : h) + b * n;
+            if (initial)
+                memcpy(to, initial + state_at(st, d, b), (size_t)n * sizeof *to);
+            else
+                memset(to, 0, (size_t)n * sizeof *to);
+        }
+    }
+    float *y = call->out[0];
+    for (int64_t i = 0; i < st->steps; i++) {
+        const int64_t t = backward ? st->steps - 1 - i : i;
+        for (int64_t b = 0; b < st->batch; b++) {
+            const int64_t row = st->batch_first ? b * st->steps + t : t * st->batch + b;
+            one_step(st, d, sums + row * gh, h + b * n, c + b * n, reset + b * n, recurrent);
+            if (y) memcpy(y + y_at(st, t, d, b), h + b * n, (size_t)n * sizeof *y);
+        }
+    }
+    for (size_t k = 1; k < 3; k++) {
+        float *out = call->n->n_out > k ? call->out[k] : NULL;
+        for (int64_t b = 0; out && b < st->batch; b++) memcpy(out + state_at(st, d, b), (k == 2 ? c : h) + b * n, (size_t)n * sizeof *out);
+    }
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const recurrent_state *st = c->n->state;
+    for (int64_t d = 0; d < st->directions; d++) one_direction(st, c, d);
+    return SKIVE_OK;
+}
+
+static const char *const ops[] = {"LSTM", "GRU", "RNN", NULL};
+
+const skv_kernel skv_kernel_recurrent_f32 = {
+    .name = "recurrent_f32",
+    .brief = "LSTM, GRU and RNN with constant weights and the usual activations",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};

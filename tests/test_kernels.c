@@ -1,0 +1,233 @@
+/* Kernels for elements, channels, transposes and recurrent layers against the reference, on many shapes and in every layout a convolution before
+ * them leaves. Runs at each level of instructions. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <skive/exec.h>
+
+#include "graph/graph.h"
+#include "ops/op.h"
+#include "support.h"
+#include "tensor/tensor.h"
+
+#include <cmocka.h>
+
+static void run_graph(skive_context *ctx, const skive_graph *g, bool reference, const char *kernel, skive_tensor *out) {
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_plan_options o = skive_plan_options_default();
+    bool used = false;
+    o.reference = reference;
+    o.no_fusion = true;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
+        skive_plan_step step;
+        skive_plan_step_get(plan, i, &step);
+        used = used || strcmp(step.kernel, kernel) == 0;
+    }
+    if (!reference && !used) fail_msg("%s was not chosen", kernel);
+    skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+    for (size_t i = 0; i < skive_plan_input_count(plan); i++) {
+        skive_tensor x;
+        skv_test_ok(ctx, skive_exec_input(exec, i, &x));
+        for (int64_t k = 0; k < skive_tensor_count(&x); k++) skive_tensor_set(&x, k, 3 * skv_rng_normal(5, i, (uint64_t)k));
+    }
+    skv_test_ok(ctx, skive_exec_run(exec));
+    skv_test_ok(ctx, skive_exec_run(exec));
+    for (size_t i = 0; i < skive_plan_output_count(plan); i++) {
+        skive_tensor y;
+        skv_test_ok(ctx, skive_exec_output(exec, i, &y));
+        skv_test_ok(ctx, skive_tensor_copy(ctx, &y, &out[i]));
+    }
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+}
+
+/* Every output of the plan that holds `kernel` against that of the reference. */
+static void check(skive_context *ctx, skive_graph *g, const char *kernel, double rtol, double atol) {
+    skive_tensor fast[3] = {{0}}, slow[3] = {{0}};
+    run_graph(ctx, g, false, kernel, fast);
+    run_graph(ctx, g, true, kernel, slow);
+    for (size_t i = 0; i < skive_graph_output_count(g); i++) {
+        skv_test_tensors(&fast[i], &slow[i], rtol, atol);
+        skive_tensor_free(ctx, &fast[i]);
+        skive_tensor_free(ctx, &slow[i]);
+    }
+    skive_graph_free(g);
+}
+
+static skive_value *input(skive_context *ctx, skive_graph *g, int rank, const int64_t *dims) {
+    const skive_type t = skive_type_make(SKIVE_F32, rank, dims);
+    skive_value *v = NULL;
+    skv_test_ok(ctx, skive_graph_add_input(g, NULL, &t, &v));
+    return v;
+}
+
+static skive_value *parameter(skive_context *ctx, skive_graph *g, int rank, const int64_t *dims, double low, double high) {
+    skive_tensor t = skv_test_random(ctx, SKIVE_F32, rank, dims, 9, low, high);
+    skive_value *v = NULL;
+    skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &v));
+    skive_tensor_free(ctx, &t);
+    return v;
+}
+
+static skive_graph *graph(skive_context *ctx) {
+    skive_graph *g = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+    return g;
+}
+
+/* x [2][channels][5][3], behind a convolution when `blocked`: then it comes in whatever layout that gives. */
+static skive_value *tensor_of(skive_context *ctx, skive_graph *g, int64_t channels, bool blocked) {
+    const int64_t dims[4] = {2, blocked ? 7 : channels, 5, 3}, window[4] = {channels, 7, 1, 1};
+    skv_builder b = skv_build(g);
+    skive_value *x = input(ctx, g, 4, dims);
+    if (blocked) x = skv_emit(&b, "Conv", SKV_IN(x, parameter(ctx, g, 4, window, -1, 1)), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    return x;
+}
+
+static void give(skive_context *ctx, skive_graph *g, skv_builder *b, skive_value *y) {
+    skv_test_ok(ctx, b->status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+}
+
+static void elements(void **unused) {
+    static const char *const ops[] = {"Sigmoid", "Tanh", "Exp", "Elu", "Softplus", "HardSigmoid", "HardSwish", "LeakyRelu", "Neg", "Abs"};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (size_t k = 0; k < SKV_COUNT(ops); k++) {
+        for (int c = 0; c < 6; c++) {
+            skive_graph *g = graph(ctx);
+            skv_builder b = skv_build(g);
+            skive_value *x = tensor_of(ctx, g, (int64_t[]){1, 3, 16, 19, 32, 37}[c], c % 2);
+            give(ctx, g, &b, skv_emit(&b, ops[k], SKV_IN(x), SKV_NONE));
+            check(ctx, g, "unary_f32", 2e-6, 1e-6);
+        }
+    }
+    for (int c = 0; c < 4; c++) { /* limits; roots of what is not negative */
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = tensor_of(ctx, g, 19, c & 1), *low = skv_emit_scalar(&b, SKIVE_F32, c & 2 ? 0.5 : -1), *high = skv_emit_scalar(&b, SKIVE_F32, 2);
+        skive_value *y = skv_emit(&b, "Clip", SKV_IN(x, low, high), SKV_NONE);
+        give(ctx, g, &b, c & 2 ? skv_emit(&b, "Reciprocal", SKV_IN(skv_emit(&b, "Sqrt", SKV_IN(y), SKV_NONE)), SKV_NONE) : y);
+        check(ctx, g, "unary_f32", 1e-6, 1e-6);
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Far arguments, NaN and infinities keep their meaning. */
+static void far_elements(void **unused) {
+    static const float values[] = {-1e30f, -200, -88.5f, -20, -1e-20f, 0, 1e-20f, 0.249f, 0.251f, 20, 88.5f, 200, 1e30f, INFINITY, -INFINITY, NAN};
+    static const char *const ops[] = {"Sigmoid", "Tanh", "Exp", "Softplus", "Elu"};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    const int64_t n = SKV_COUNT(values);
+    for (size_t k = 0; k < SKV_COUNT(ops); k++) {
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        give(ctx, g, &b, skv_emit(&b, ops[k], SKV_IN(input(ctx, g, 1, &n)), SKV_NONE));
+        const skive_tensor x = skv_tensor_view(SKIVE_F32, 1, &n, values);
+        skive_tensor y;
+        skv_test_ok(ctx, skive_graph_run(ctx, g, &x, 1, &y, 1));
+        for (int64_t i = 0; i < n; i++) {
+            const double v = (double)values[i];
+            double want = k == 0 ? 1 / (1 + exp(-v)) : k == 1 ? tanh(v) : k == 2 ? exp(v) : k == 3 ? (v > 30 ? v : log1p(exp(v))) : v < 0 ? expm1(v) : v;
+            if (k == 2 && want > 3e38) want = INFINITY;
+            if (k == 2 && v > 88.02 && isfinite(v)) want = INFINITY; /* exp_f32 ends at 2^127 */
+            if (!skv_test_close(skive_tensor_get(&y, i), want, 1e-6, 2e-7)) fail_msg("%s(%g) is %g, not %g", ops[k], v, skive_tensor_get(&y, i), want);
+        }
+        skive_tensor_free(ctx, &y);
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void channels(void **unused) {
+    static const char *const ops[] = {"Add", "Sub", "Mul", "Div"};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 2 * 2 * 6 * 3; which++) {
+        const int op = which % 4, blocked = which / 4 % 2, turned = which / 8 % 2, kind = which / 16 % 6, size = which / 96;
+        const int64_t c = (int64_t[]){3, 16, 37}[size], one_each[4] = {1, c, 1, 1}, by_sample[4] = {2, c, 1, 1};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = tensor_of(ctx, g, c, blocked), *k = NULL;
+        switch (kind) {
+        case 0: k = skv_emit_scalar(&b, SKIVE_F32, 1.5); break;
+        case 1: k = parameter(ctx, g, 4, one_each, 0.5, 2); break;
+        case 2: k = parameter(ctx, g, 3, one_each + 1, 0.5, 2); break;
+        case 3: k = parameter(ctx, g, 4, by_sample, 0.5, 2); break;
+        case 4: k = input(ctx, g, 4, by_sample); break;
+        default: k = skv_emit(&b, "GlobalAveragePool", SKV_IN(x), SKV_NONE); break; /* in the layout of x */
+        }
+        if (turned && (op == 3 || op == 1) && kind >= 4) k = skv_emit(&b, "Abs", SKV_IN(k), SKV_NONE);
+        give(ctx, g, &b, turned ? skv_emit(&b, ops[op], SKV_IN(k, x), SKV_NONE) : skv_emit(&b, ops[op], SKV_IN(x, k), SKV_NONE));
+        check(ctx, g, "channel_f32", 1e-4, 1e-4);
+    }
+    for (int rank = 1; rank <= 2; rank++) { /* rows */
+        const int64_t dims[2] = {3, 21}, row[2] = {1, 21};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        give(ctx, g, &b, skv_emit(&b, "Mul", SKV_IN(input(ctx, g, 2, dims), parameter(ctx, g, rank, row + 2 - rank, 1, 2)), SKV_NONE));
+        check(ctx, g, "channel_f32", 1e-6, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void transposes(void **unused) {
+    static const int64_t dims[4] = {2, 17, 5, 33};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int p = 0; p < 24; p++) {
+        int64_t left[4] = {0, 1, 2, 3}, perm[4];
+        for (int i = 0, rest = p; i < 4; i++) {
+            const int at = rest % (4 - i);
+            rest /= 4 - i;
+            perm[i] = left[at];
+            for (int k = at; k < 3; k++) left[k] = left[k + 1];
+        }
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        give(ctx, g, &b, skv_emit(&b, "Transpose", SKV_IN(input(ctx, g, 4, dims)), SKV_ATTRS(SKV_INTS("perm", perm, 4))));
+        check(ctx, g, "transpose", 0, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
+static void recurrent(void **unused) {
+    static const char *const ops[] = {"LSTM", "GRU", "RNN"}, *const directions[] = {"forward", "reverse", "bidirectional"};
+    static const int64_t gates[] = {4, 3, 1};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 3 * 3 * 2 * 2 * 2; which++) {
+        const int op = which % 3, direction = which / 3 % 3, batch_first = which / 9 % 2, full = which / 18 % 2, linear = which / 36;
+        const int64_t d = direction == 2 ? 2 : 1, h = full ? 37 : 16, in = 11, t = 6, n = full ? 3 : 1;
+        const int64_t x[3] = {batch_first ? n : t, batch_first ? t : n, in}, w[3] = {d, gates[op] * h, in}, r[3] = {d, gates[op] * h, h};
+        const int64_t bias[2] = {d, 2 * gates[op] * h}, state[3] = {batch_first ? n : d, batch_first ? d : n, h};
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *y[3] = {NULL}, *inputs[7] = {input(ctx, g, 3, x), parameter(ctx, g, 3, w, -0.5, 0.5), parameter(ctx, g, 3, r, -0.5, 0.5)};
+        if (full) {
+            inputs[3] = parameter(ctx, g, 2, bias, -1, 1);
+            inputs[5] = input(ctx, g, 3, state);
+            if (op == 0) inputs[6] = input(ctx, g, 3, state);
+        }
+        skv_attr_init attrs[4] = {SKV_STR("direction", directions[direction]), SKV_INT("layout", batch_first), SKV_INT("hidden_size", h),
+                                  SKV_INT("linear_before_reset", linear)};
+        (void)skv_emit_n(&b, ops[op], (skv_in_list){inputs, full ? (op == 0 ? 7 : 6) : 3}, (skv_attr_list){attrs, op == 1 ? 4 : 3}, y, op == 0 ? 3 : 2);
+        for (int o = 0; o < (op == 0 ? 3 : 2); o++) give(ctx, g, &b, y[o]);
+        check(ctx, g, "recurrent_f32", 1e-4, 2e-6);
+    }
+    skv_test_context_end(ctx);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(elements), cmocka_unit_test(far_elements), cmocka_unit_test(channels), cmocka_unit_test(transposes), cmocka_unit_test(recurrent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
