@@ -33,7 +33,8 @@ static void run_graph(skive_context *ctx, const skive_graph *g, bool reference, 
     for (size_t i = 0; i < skive_plan_input_count(plan); i++) {
         skive_tensor x;
         skv_test_ok(ctx, skive_exec_input(exec, i, &x));
-        for (int64_t k = 0; k < skive_tensor_count(&x); k++) skive_tensor_set(&x, k, 3 * skv_rng_normal(5, i, (uint64_t)k));
+        for (int64_t k = 0; k < skive_tensor_count(&x); k++)
+            skive_tensor_set(&x, k, 3 * skv_rng_normal(5, i, (uint64_t)k));
     }
     skv_test_ok(ctx, skive_exec_run(exec));
     skv_test_ok(ctx, skive_exec_run(exec));
@@ -66,7 +67,8 @@ static skive_value *input(skive_context *ctx, skive_graph *g, int rank, const in
     return v;
 }
 
-static skive_value *parameter(skive_context *ctx, skive_graph *g, int rank, const int64_t *dims, double low, double high) {
+static skive_value *parameter(skive_context *ctx, skive_graph *g, int rank, const int64_t *dims, double low,
+                              double high) {
     skive_tensor t = skv_test_random(ctx, SKIVE_F32, rank, dims, 9, low, high);
     skive_value *v = NULL;
     skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &v));
@@ -96,7 +98,8 @@ static void give(skive_context *ctx, skive_graph *g, skv_builder *b, skive_value
 }
 
 static void elements(void **unused) {
-    static const char *const ops[] = {"Sigmoid", "Tanh", "Exp", "Elu", "Softplus", "HardSigmoid", "HardSwish", "LeakyRelu", "Neg", "Abs"};
+    static const char *const ops[] = {"Sigmoid",     "Tanh",      "Exp",       "Elu", "Softplus",
+                                      "HardSigmoid", "HardSwish", "LeakyRelu", "Neg", "Abs"};
     (void)unused;
     skive_context *ctx = skv_test_context();
     for (size_t k = 0; k < SKV_COUNT(ops); k++) {
@@ -111,9 +114,11 @@ static void elements(void **unused) {
     for (int c = 0; c < 4; c++) { /* limits; roots of what is not negative */
         skive_graph *g = graph(ctx);
         skv_builder b = skv_build(g);
-        skive_value *x = tensor_of(ctx, g, 19, c & 1), *low = skv_emit_scalar(&b, SKIVE_F32, c & 2 ? 0.5 : -1), *high = skv_emit_scalar(&b, SKIVE_F32, 2);
+        skive_value *x = tensor_of(ctx, g, 19, c & 1), *low = skv_emit_scalar(&b, SKIVE_F32, c & 2 ? 0.5 : -1),
+                    *high = skv_emit_scalar(&b, SKIVE_F32, 2);
         skive_value *y = skv_emit(&b, "Clip", SKV_IN(x, low, high), SKV_NONE);
-        give(ctx, g, &b, c & 2 ? skv_emit(&b, "Reciprocal", SKV_IN(skv_emit(&b, "Sqrt", SKV_IN(y), SKV_NONE)), SKV_NONE) : y);
+        give(ctx, g, &b,
+             c & 2 ? skv_emit(&b, "Reciprocal", SKV_IN(skv_emit(&b, "Sqrt", SKV_IN(y), SKV_NONE)), SKV_NONE) : y);
         check(ctx, g, "unary_f32", 1e-6, 1e-6);
     }
     skv_test_context_end(ctx);
@@ -121,7 +126,8 @@ static void elements(void **unused) {
 
 /* Far arguments, NaN and infinities keep their meaning. */
 static void far_elements(void **unused) {
-    static const float values[] = {-1e30f, -200, -88.5f, -20, -1e-20f, 0, 1e-20f, 0.249f, 0.251f, 20, 88.5f, 200, 1e30f, INFINITY, -INFINITY, NAN};
+    static const float values[] = {-1e30f, -200, -88.5f, -20, -1e-20f, 0,        1e-20f,    0.249f,
+                                   0.251f, 20,   88.5f,  200, 1e30f,   INFINITY, -INFINITY, NAN};
     static const char *const ops[] = {"Sigmoid", "Tanh", "Exp", "Softplus", "Elu"};
     (void)unused;
     skive_context *ctx = skv_test_context();
@@ -135,10 +141,16 @@ static void far_elements(void **unused) {
         skv_test_ok(ctx, skive_graph_run(ctx, g, &x, 1, &y, 1));
         for (int64_t i = 0; i < n; i++) {
             const double v = (double)values[i];
-            double want = k == 0 ? 1 / (1 + exp(-v)) : k == 1 ? tanh(v) : k == 2 ? exp(v) : k == 3 ? (v > 30 ? v : log1p(exp(v))) : v < 0 ? expm1(v) : v;
+            double want = k == 0   ? 1 / (1 + exp(-v))
+                          : k == 1 ? tanh(v)
+                          : k == 2 ? exp(v)
+                          : k == 3 ? (v > 30 ? v : log1p(exp(v)))
+                          : v < 0  ? expm1(v)
+                                   : v;
             if (k == 2 && want > 3e38) want = INFINITY;
             if (k == 2 && v > 88.02 && isfinite(v)) want = INFINITY; /* exp_f32 ends at 2^127 */
-            if (!skv_test_close(skive_tensor_get(&y, i), want, 1e-6, 2e-7)) fail_msg("%s(%g) is %g, not %g", ops[k], v, skive_tensor_get(&y, i), want);
+            if (!skv_test_close(skive_tensor_get(&y, i), want, 1e-6, 2e-7))
+                fail_msg("%s(%g) is %g, not %g", ops[k], v, skive_tensor_get(&y, i), want);
         }
         skive_tensor_free(ctx, &y);
         skive_graph_free(g);
@@ -151,7 +163,8 @@ static void channels(void **unused) {
     (void)unused;
     skive_context *ctx = skv_test_context();
     for (int which = 0; which < 4 * 2 * 2 * 6 * 3; which++) {
-        const int op = which % 4, blocked = which / 4 % 2, turned = which / 8 % 2, kind = which / 16 % 6, size = which / 96;
+        const int op = which % 4, blocked = which / 4 % 2, turned = which / 8 % 2, kind = which / 16 % 6,
+                  size = which / 96;
         const int64_t c = (int64_t[]){3, 16, 37}[size], one_each[4] = {1, c, 1, 1}, by_sample[4] = {2, c, 1, 1};
         skive_graph *g = graph(ctx);
         skv_builder b = skv_build(g);
@@ -165,14 +178,17 @@ static void channels(void **unused) {
         default: k = skv_emit(&b, "GlobalAveragePool", SKV_IN(x), SKV_NONE); break; /* in the layout of x */
         }
         if (turned && (op == 3 || op == 1) && kind >= 4) k = skv_emit(&b, "Abs", SKV_IN(k), SKV_NONE);
-        give(ctx, g, &b, turned ? skv_emit(&b, ops[op], SKV_IN(k, x), SKV_NONE) : skv_emit(&b, ops[op], SKV_IN(x, k), SKV_NONE));
+        give(ctx, g, &b,
+             turned ? skv_emit(&b, ops[op], SKV_IN(k, x), SKV_NONE) : skv_emit(&b, ops[op], SKV_IN(x, k), SKV_NONE));
         check(ctx, g, "channel_f32", 1e-4, 1e-4);
     }
     for (int rank = 1; rank <= 2; rank++) { /* rows */
         const int64_t dims[2] = {3, 21}, row[2] = {1, 21};
         skive_graph *g = graph(ctx);
         skv_builder b = skv_build(g);
-        give(ctx, g, &b, skv_emit(&b, "Mul", SKV_IN(input(ctx, g, 2, dims), parameter(ctx, g, rank, row + 2 - rank, 1, 2)), SKV_NONE));
+        give(ctx, g, &b,
+             skv_emit(&b, "Mul", SKV_IN(input(ctx, g, 2, dims), parameter(ctx, g, rank, row + 2 - rank, 1, 2)),
+                      SKV_NONE));
         check(ctx, g, "channel_f32", 1e-6, 0);
     }
     skv_test_context_end(ctx);
@@ -192,33 +208,39 @@ static void transposes(void **unused) {
         }
         skive_graph *g = graph(ctx);
         skv_builder b = skv_build(g);
-        give(ctx, g, &b, skv_emit(&b, "Transpose", SKV_IN(input(ctx, g, 4, dims)), SKV_ATTRS(SKV_INTS("perm", perm, 4))));
+        give(ctx, g, &b,
+             skv_emit(&b, "Transpose", SKV_IN(input(ctx, g, 4, dims)), SKV_ATTRS(SKV_INTS("perm", perm, 4))));
         check(ctx, g, "transpose", 0, 0);
     }
     skv_test_context_end(ctx);
 }
 
 static void recurrent(void **unused) {
-    static const char *const ops[] = {"LSTM", "GRU", "RNN"}, *const directions[] = {"forward", "reverse", "bidirectional"};
+    static const char *const ops[] = {"LSTM", "GRU", "RNN"}, *const directions[] = {"forward", "reverse",
+                                                                                    "bidirectional"};
     static const int64_t gates[] = {4, 3, 1};
     (void)unused;
     skive_context *ctx = skv_test_context();
     for (int which = 0; which < 3 * 3 * 2 * 2 * 2; which++) {
-        const int op = which % 3, direction = which / 3 % 3, batch_first = which / 9 % 2, full = which / 18 % 2, linear = which / 36;
+        const int op = which % 3, direction = which / 3 % 3, batch_first = which / 9 % 2, full = which / 18 % 2,
+                  linear = which / 36;
         const int64_t d = direction == 2 ? 2 : 1, h = full ? 37 : 16, in = 11, t = 6, n = full ? 3 : 1;
-        const int64_t x[3] = {batch_first ? n : t, batch_first ? t : n, in}, w[3] = {d, gates[op] * h, in}, r[3] = {d, gates[op] * h, h};
+        const int64_t x[3] = {batch_first ? n : t, batch_first ? t : n, in}, w[3] = {d, gates[op] * h, in},
+                      r[3] = {d, gates[op] * h, h};
         const int64_t bias[2] = {d, 2 * gates[op] * h}, state[3] = {batch_first ? n : d, batch_first ? d : n, h};
         skive_graph *g = graph(ctx);
         skv_builder b = skv_build(g);
-        skive_value *y[3] = {NULL}, *inputs[7] = {input(ctx, g, 3, x), parameter(ctx, g, 3, w, -0.5, 0.5), parameter(ctx, g, 3, r, -0.5, 0.5)};
+        skive_value *y[3] = {NULL}, *inputs[7] = {input(ctx, g, 3, x), parameter(ctx, g, 3, w, -0.5, 0.5),
+                                                  parameter(ctx, g, 3, r, -0.5, 0.5)};
         if (full) {
             inputs[3] = parameter(ctx, g, 2, bias, -1, 1);
             inputs[5] = input(ctx, g, 3, state);
             if (op == 0) inputs[6] = input(ctx, g, 3, state);
         }
-        skv_attr_init attrs[4] = {SKV_STR("direction", directions[direction]), SKV_INT("layout", batch_first), SKV_INT("hidden_size", h),
-                                  SKV_INT("linear_before_reset", linear)};
-        (void)skv_emit_n(&b, ops[op], (skv_in_list){inputs, full ? (op == 0 ? 7 : 6) : 3}, (skv_attr_list){attrs, op == 1 ? 4 : 3}, y, op == 0 ? 3 : 2);
+        skv_attr_init attrs[4] = {SKV_STR("direction", directions[direction]), SKV_INT("layout", batch_first),
+                                  SKV_INT("hidden_size", h), SKV_INT("linear_before_reset", linear)};
+        (void)skv_emit_n(&b, ops[op], (skv_in_list){inputs, full ? (op == 0 ? 7 : 6) : 3},
+                         (skv_attr_list){attrs, op == 1 ? 4 : 3}, y, op == 0 ? 3 : 2);
         for (int o = 0; o < (op == 0 ? 3 : 2); o++) give(ctx, g, &b, y[o]);
         check(ctx, g, "recurrent_f32", 1e-4, 2e-6);
     }
@@ -227,7 +249,8 @@ static void recurrent(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements), cmocka_unit_test(far_elements), cmocka_unit_test(channels), cmocka_unit_test(transposes), cmocka_unit_test(recurrent),
+        cmocka_unit_test(elements),   cmocka_unit_test(far_elements), cmocka_unit_test(channels),
+        cmocka_unit_test(transposes), cmocka_unit_test(recurrent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

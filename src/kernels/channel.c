@@ -24,12 +24,15 @@ static bool is_coefficient(const skive_type *t, const skive_type *y) {
     }
     /* one number a sample, for all channels, is not such */
     const int64_t channels = y->rank > 1 ? y->dims[1].size : 1, count = skv_type_count(t);
-    return count == 1 || (channels > 1 && count % channels == 0 && t->rank >= y->rank - 1 && t->dims[t->rank - (y->rank - 1)].size == channels);
+    return count == 1 || (channels > 1 && count % channels == 0 && t->rank >= y->rank - 1 &&
+                          t->dims[t->rank - (y->rank - 1)].size == channels);
 }
 
 static int tensor_of(const skv_kernel_node *n) {
     for (int i = 0; i < 2; i++)
-        if (skv_type_same_static(&n->in[i].type, &n->out[0].type) && is_coefficient(&n->in[1 - i].type, &n->out[0].type)) return i;
+        if (skv_type_same_static(&n->in[i].type, &n->out[0].type) &&
+            is_coefficient(&n->in[1 - i].type, &n->out[0].type))
+            return i;
     return -1;
 }
 
@@ -65,7 +68,10 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     st->tensor = tensor_of(n);
-    const int which = skv_node_is(n->node, "Add") ? 0 : skv_node_is(n->node, "Sub") ? 1 : skv_node_is(n->node, "Mul") ? 2 : 3;
+    const int which = skv_node_is(n->node, "Add")   ? 0
+                      : skv_node_is(n->node, "Sub") ? 1
+                      : skv_node_is(n->node, "Mul") ? 2
+                                                    : 3;
     st->op = (st->tensor == 0 ? plain : turned)[which];
     skv_kernel_value *x = &n->in[st->tensor], *k = &n->in[1 - st->tensor];
     const int64_t count = skv_type_count(&k->type);
@@ -74,10 +80,13 @@ static skive_status prepare(skv_kernel_node *n) {
     st->inner = st->outer > 0 && st->channels > 0 ? skv_type_count(y) / (st->outer * st->channels) : 0;
     /* A layout with padded channels must keep them zero: what cannot promise it works on plain memory. */
     const bool padded = st->channels % block_of(x->layout) != 0;
-    const bool keeps_zero = (st->op == MUL || (k->constant && st->op != DIV_BY)) && (k->constant || (count > 1 && k->type.rank == y->rank));
+    const bool keeps_zero =
+        (st->op == MUL || (k->constant && st->op != DIV_BY)) && (k->constant || (count > 1 && k->type.rank == y->rank));
     if (padded && !keeps_zero) x->layout = SKV_PLAIN;
     const int64_t block = block_of(x->layout), width = (st->channels + block - 1) / block * block;
-    st->block = x->layout == SKV_NHWC || (block == 1 && st->inner == 1) ? 0 : block; /* single positions: channels side by side */
+    st->block = x->layout == SKV_NHWC || (block == 1 && st->inner == 1)
+                    ? 0
+                    : block; /* single positions: channels side by side */
     st->step = count > st->channels ? width : 0;
     if (k->constant) {
         n->packs_input[1 - st->tensor] = true;
@@ -89,14 +98,15 @@ static skive_status prepare(skv_kernel_node *n) {
     } else {
         k->layout = !k->is_parameter && k->type.rank == y->rank && count > 1 ? x->layout : SKV_PLAIN;
     }
-    if (count == 1 && !k->constant) st->channels = 1, st->inner = skv_type_count(y), st->outer = st->block = 1, st->step = 0;
+    if (count == 1 && !k->constant)
+        st->channels = 1, st->inner = skv_type_count(y), st->outer = st->block = 1, st->step = 0;
     n->out[0].layout = x->layout;
     n->in_place = 1u << st->tensor;
     st->threads = skv_type_count(y) < PARALLEL_FROM ? 1 : n->threads;
     return SKIVE_OK;
 }
 
-#define LOOP(expression)                    \
+#define LOOP(expression)                                  \
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) { \
         const float a = x[i], k = step ? c[i] : c[0];     \
         y[i] = expression;                                \
@@ -104,7 +114,8 @@ static skive_status prepare(skv_kernel_node *n) {
     break
 
 /* n elements with a coefficient each, or one for all. */
-static inline __attribute__((always_inline)) void piece(channel_op op, const float *x, const float *c, float *y, int64_t n, const int step) {
+static inline __attribute__((always_inline)) void piece(channel_op op, const float *x, const float *c, float *y,
+                                                        int64_t n, const int step) {
     switch (op) {
     case ADD: LOOP(a + k);
     case SUB: LOOP(a - k);
@@ -123,7 +134,8 @@ static void one_run(const channel_state *st, int64_t o, int64_t b, const float *
         piece(st->op, x + at, k + b, y + at, st->inner, 0);
         return;
     }
-    const int64_t width = st->block ? st->block : st->channels, runs = st->block ? (st->channels + width - 1) / width : 1;
+    const int64_t width = st->block ? st->block : st->channels,
+                  runs = st->block ? (st->channels + width - 1) / width : 1;
     const int64_t at = (o * runs + b) * st->inner * width;
     for (int64_t p = 0; p < st->inner; p++) {
         if (width == 16)

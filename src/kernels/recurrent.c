@@ -19,7 +19,9 @@ typedef struct recurrent_state {
 
 static const char *const usual[3][3] = {{"Sigmoid", "Tanh", "Tanh"}, {"Sigmoid", "Tanh", NULL}, {"Tanh", NULL, NULL}};
 
-static recurrent_kind kind_of(const skive_node *n) { return skv_node_is(n, "LSTM") ? LSTM : skv_node_is(n, "GRU") ? GRU : RNN; }
+static recurrent_kind kind_of(const skive_node *n) {
+    return skv_node_is(n, "LSTM") ? LSTM : skv_node_is(n, "GRU") ? GRU : RNN;
+}
 
 static bool usual_activations(const skive_node *n) {
     const skv_attr *names = skv_node_attr(n, "activations");
@@ -36,10 +38,12 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
         if (i == 4) return skv_decline(why, "sequences of different lengths");
         if (i == 7) return skv_decline(why, "peepholes");
         if (n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
-        if (i >= 1 && i <= 3 && !(n->in[i].constant && n->in[i].constant->data)) return skv_decline(why, "weights that are not constant");
+        if (i >= 1 && i <= 3 && !(n->in[i].constant && n->in[i].constant->data))
+            return skv_decline(why, "weights that are not constant");
     }
     if (!usual_activations(n->node)) return skv_decline(why, "unusual activations");
-    if (skv_node_attr(n->node, "clip") || skv_attr_int(n->node, "input_forget", 0)) return skv_decline(why, "clip or input_forget");
+    if (skv_node_attr(n->node, "clip") || skv_attr_int(n->node, "input_forget", 0))
+        return skv_decline(why, "clip or input_forget");
     return true;
 }
 
@@ -74,7 +78,8 @@ static skive_status pack(skv_kernel_node *n, recurrent_state *st) {
         for (size_t i = 0; b && i < gh; i++) {
             const bool apart = st->kind == GRU && i >= 2 * (size_t)st->hidden;
             st->bias[k * gh + i] = b[k * 2 * gh + i] + (apart ? 0 : b[(k * 2 + 1) * gh + i]);
-            if (apart) st->recurrent_bias[k * (size_t)st->hidden + i - 2 * (size_t)st->hidden] = b[(k * 2 + 1) * gh + i];
+            if (apart)
+                st->recurrent_bias[k * (size_t)st->hidden + i - 2 * (size_t)st->hidden] = b[(k * 2 + 1) * gh + i];
         }
     }
     return SKIVE_OK;
@@ -88,7 +93,9 @@ static skive_status prepare(skv_kernel_node *n) {
     recurrent_state *st = NULL;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     st->kind = kind_of(n->node);
-    st->loops = isa >= SKV_ISA_AVX512 ? &skv_recurrent_avx512 : isa >= SKV_ISA_AVX2 ? &skv_recurrent_avx2 : &skv_recurrent_scalar;
+    st->loops = isa >= SKV_ISA_AVX512 ? &skv_recurrent_avx512
+                : isa >= SKV_ISA_AVX2 ? &skv_recurrent_avx2
+                                      : &skv_recurrent_scalar;
     st->batch_first = skv_attr_int(n->node, "layout", 0) != 0;
     st->reverse_first = strcasecmp(direction, "reverse") == 0;
     st->linear = skv_attr_int(n->node, "linear_before_reset", 0) != 0;
@@ -116,11 +123,13 @@ static int64_t state_at(const recurrent_state *st, int64_t d, int64_t b) {
 }
 
 static int64_t y_at(const recurrent_state *st, int64_t t, int64_t d, int64_t b) {
-    return (st->batch_first ? (b * st->steps + t) * st->directions + d : (t * st->directions + d) * st->batch + b) * st->hidden;
+    return (st->batch_first ? (b * st->steps + t) * st->directions + d : (t * st->directions + d) * st->batch + b) *
+           st->hidden;
 }
 
 /* One step of one sample: `sum` holds the input's part and the biases. */
-static void one_step(const recurrent_state *st, int64_t d, float *sum, float *h, float *c, float *reset, float *recurrent) {
+static void one_step(const recurrent_state *st, int64_t d, float *sum, float *h, float *c, float *reset,
+                     float *recurrent) {
     const skv_recurrent_loops *f = st->loops;
     const int64_t n = st->hidden, gh = st->gates * n;
     const float *r = st->r + d * gh * n;
@@ -159,7 +168,8 @@ static void one_step(const recurrent_state *st, int64_t d, float *sum, float *h,
 static void one_direction(const recurrent_state *st, const skv_kernel_call *call, int64_t d) {
     const int64_t n = st->hidden, gh = st->gates * n, rows = st->steps * st->batch;
     const float *x = call->in[0];
-    float *sums = call->scratch, *h = sums + rows * gh, *c = h + st->batch * n, *reset = c + st->batch * n, *recurrent = reset + st->batch * n;
+    float *sums = call->scratch, *h = sums + rows * gh, *c = h + st->batch * n, *reset = c + st->batch * n,
+          *recurrent = reset + st->batch * n;
     const bool backward = d == 1 || st->reverse_first;
     for (int64_t i = 0; i < rows; i++) memcpy(sums + i * gh, st->bias + d * gh, (size_t)gh * sizeof *sums);
     st->loops->product(x, st->input, st->w + d * gh * st->input, sums, gh, rows, st->input, gh);
@@ -184,7 +194,8 @@ static void one_direction(const recurrent_state *st, const skv_kernel_call *call
     }
     for (size_t k = 1; k < 3; k++) {
         float *out = call->n->n_out > k ? call->out[k] : NULL;
-        for (int64_t b = 0; out && b < st->batch; b++) memcpy(out + state_at(st, d, b), (k == 2 ? c : h) + b * n, (size_t)n * sizeof *out);
+        for (int64_t b = 0; out && b < st->batch; b++)
+            memcpy(out + state_at(st, d, b), (k == 2 ? c : h) + b * n, (size_t)n * sizeof *out);
     }
 }
 

@@ -7,7 +7,8 @@
 
 typedef struct skv_recurrent_loops {
     /* y[rows][n] += x[rows][k] w[k][n]; rows of x `x_step` apart, of y `y_step`. */
-    void (*product)(const float *x, int64_t x_step, const float *w, float *y, int64_t y_step, int64_t rows, int64_t k, int64_t n);
+    void (*product)(const float *x, int64_t x_step, const float *w, float *y, int64_t y_step, int64_t rows, int64_t k,
+                    int64_t n);
     /* One step of `n` hidden units from the sums of the gates: LSTM (i, o, f, c) and RNN replace h (and c). */
     void (*lstm)(const float *sum, float *h, float *c, int64_t n);
     void (*rnn)(const float *sum, float *h, int64_t n);

@@ -7,11 +7,11 @@
 enum { TILE = 16, PARALLEL_FROM = 1 << 15 };
 
 typedef struct transpose_state {
-    int rank;                                          /* of the output with axes put together */
+    int rank;                                           /* of the output with axes put together */
     int64_t dims[SKIVE_MAX_RANK], from[SKIVE_MAX_RANK]; /* sizes, and the input's stride of each, in elements */
-    int64_t to[SKIVE_MAX_RANK];                        /* the output's */
-    int64_t outer;                                     /* combinations of the axes that are not moved in tiles */
-    int across;                                        /* the output axis that is the input's last; -1: the last one */
+    int64_t to[SKIVE_MAX_RANK];                         /* the output's */
+    int64_t outer;                                      /* combinations of the axes that are not moved in tiles */
+    int across;                                         /* the output axis that is the input's last; -1: the last one */
     size_t size;
     int threads;
 } transpose_state;
@@ -70,16 +70,16 @@ static skive_status prepare(skv_kernel_node *n) {
 }
 
 /* y[i][j] = x[j][i]: i along the axis that was the input's last, j along the output's last. */
-#define MOVE(T)                                                                                                              \
-    static void move_##T(const T *x, int64_t from, T *y, int64_t to, int64_t across, int64_t along) {                        \
-        for (int64_t i0 = 0; i0 < across; i0 += TILE) {                                                                      \
-            const int64_t i1 = i0 + TILE < across ? i0 + TILE : across;                                                      \
-            for (int64_t j0 = 0; j0 < along; j0 += TILE) {                                                                   \
-                const int64_t j1 = j0 + TILE < along ? j0 + TILE : along;                                                    \
-                for (int64_t i = i0; i < i1; i++)                                                                            \
-                    for (int64_t j = j0; j < j1; j++) y[i * to + j] = x[j * from + i];                                       \
-            }                                                                                                                \
-        }                                                                                                                    \
+#define MOVE(T)                                                                                       \
+    static void move_##T(const T *x, int64_t from, T *y, int64_t to, int64_t across, int64_t along) { \
+        for (int64_t i0 = 0; i0 < across; i0 += TILE) {                                               \
+            const int64_t i1 = i0 + TILE < across ? i0 + TILE : across;                               \
+            for (int64_t j0 = 0; j0 < along; j0 += TILE) {                                            \
+                const int64_t j1 = j0 + TILE < along ? j0 + TILE : along;                             \
+                for (int64_t i = i0; i < i1; i++)                                                     \
+                    for (int64_t j = j0; j < j1; j++) y[i * to + j] = x[j * from + i];                \
+            }                                                                                         \
+        }                                                                                             \
     }
 MOVE(uint8_t)
 MOVE(uint16_t)

@@ -20,20 +20,28 @@ static const struct {
     skv_unary f;
     bool keeps_zero; /* and so the zeros of padded channels */
 } functions[] = {
-    {"Sigmoid", SKV_UNARY_SIGMOID, false}, {"Tanh", SKV_UNARY_TANH, true},
-    {"Exp", SKV_UNARY_EXP, false},         {"Elu", SKV_UNARY_ELU, true},
-    {"Softplus", SKV_UNARY_SOFTPLUS, false}, {"HardSigmoid", SKV_UNARY_HARD_SIGMOID, false},
-    {"HardSwish", SKV_UNARY_HARD_SWISH, true}, {"LeakyRelu", SKV_UNARY_LEAKY_RELU, true},
-    {"Clip", SKV_UNARY_CLIP, false},       {"Neg", SKV_UNARY_NEG, true},
-    {"Abs", SKV_UNARY_ABS, true},          {"Sqrt", SKV_UNARY_SQRT, true},
+    {"Sigmoid", SKV_UNARY_SIGMOID, false},
+    {"Tanh", SKV_UNARY_TANH, true},
+    {"Exp", SKV_UNARY_EXP, false},
+    {"Elu", SKV_UNARY_ELU, true},
+    {"Softplus", SKV_UNARY_SOFTPLUS, false},
+    {"HardSigmoid", SKV_UNARY_HARD_SIGMOID, false},
+    {"HardSwish", SKV_UNARY_HARD_SWISH, true},
+    {"LeakyRelu", SKV_UNARY_LEAKY_RELU, true},
+    {"Clip", SKV_UNARY_CLIP, false},
+    {"Neg", SKV_UNARY_NEG, true},
+    {"Abs", SKV_UNARY_ABS, true},
+    {"Sqrt", SKV_UNARY_SQRT, true},
     {"Reciprocal", SKV_UNARY_RECIPROCAL, false},
 };
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
-        if (i == 0 ? n->in[i].absent || n->in[i].type.dtype != SKIVE_F32 : !n->in[i].absent && n->in[i].type.dtype != SKIVE_F32)
+        if (i == 0 ? n->in[i].absent || n->in[i].type.dtype != SKIVE_F32
+                   : !n->in[i].absent && n->in[i].type.dtype != SKIVE_F32)
             return skv_decline(why, "not float32");
-        if (i > 0 && !n->in[i].absent && !(n->in[i].constant && n->in[i].constant->data)) return skv_decline(why, "limits that are computed");
+        if (i > 0 && !n->in[i].absent && !(n->in[i].constant && n->in[i].constant->data))
+            return skv_decline(why, "limits that are computed");
     }
     return true;
 }
@@ -74,7 +82,8 @@ static skive_status prepare(skv_kernel_node *n) {
     if (x->rank > 1 && x->dims[1].size % block != 0 && !zero_stays) n->in[0].layout = SKV_PLAIN;
     n->out[0].layout = n->in[0].layout;
     for (size_t k = 1; k < n->n_in; k++) n->packs_input[k] = true;
-    if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &bytes)) return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too large");
+    if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &bytes))
+        return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "too large");
     st->count = (int64_t)(bytes / sizeof(float));
     st->threads = st->count < PARALLEL_FROM ? 1 : n->threads;
     n->in_place = 1u;
@@ -96,8 +105,8 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"Sigmoid", "Tanh", "Exp",  "Elu", "Softplus", "HardSigmoid", "HardSwish", "LeakyRelu",
-                                  "Clip",    "Neg",  "Abs", "Sqrt", "Reciprocal", NULL};
+static const char *const ops[] = {"Sigmoid",   "Tanh", "Exp", "Elu", "Softplus", "HardSigmoid", "HardSwish",
+                                  "LeakyRelu", "Clip", "Neg", "Abs", "Sqrt",     "Reciprocal",  NULL};
 
 const skv_kernel skv_kernel_unary_f32 = {
     .name = "unary_f32",

@@ -21,8 +21,8 @@ void UNARY_LOOP(skv_unary f, float a, float b, const float *x, float *y, int64_t
     case SKV_UNARY_EXP: LOOP(exp_f32(v));
     case SKV_UNARY_ELU: LOOP(v < 0 ? a * (exp_f32(v) - 1.0f) : v);
     case SKV_UNARY_SOFTPLUS: LOOP(softplus_f32(v));
-    case SKV_UNARY_HARD_SIGMOID: LOOP(a *v + b < 0 ? 0.0f : a * v + b > 1 ? 1.0f : a * v + b);
-    case SKV_UNARY_HARD_SWISH: LOOP(v *(v + 3.0f < 0 ? 0.0f : v + 3.0f > 6 ? 6.0f : v + 3.0f) * (1.0f / 6));
+    case SKV_UNARY_HARD_SIGMOID: LOOP(a * v + b < 0 ? 0.0f : a * v + b > 1 ? 1.0f : a * v + b);
+    case SKV_UNARY_HARD_SWISH: LOOP(v * (v + 3.0f < 0 ? 0.0f : v + 3.0f > 6 ? 6.0f : v + 3.0f) * (1.0f / 6));
     case SKV_UNARY_LEAKY_RELU: LOOP(v < 0 ? a * v : v);
     case SKV_UNARY_CLIP: LOOP(v < a ? a : v > b ? b : v);
     case SKV_UNARY_NEG: LOOP(-v);

@@ -12,12 +12,13 @@ skive_status skv_nll_check(skv_infer *c, size_t first);
 skive_status skv_nll_loss_type(skv_infer *c, size_t first, skive_type *out);
 
 /* The walk over the labels, element i of `count`: what its weight is (0 where ignored) and where its score lies. */
+enum { SKV_NLL_NONE, SKV_NLL_SUM, SKV_NLL_MEAN };
 typedef struct skv_nll_walk {
     int64_t count, classes, inner;
     const skive_tensor *labels, *weight;
     bool ignoring;
     int64_t ignored;
-    enum { SKV_NLL_NONE, SKV_NLL_SUM, SKV_NLL_MEAN } reduction;
+    int reduction;
     double divisor; /* of every element's loss: the sum of weights for a mean, else 1 */
 } skv_nll_walk;
 /* ERR_SHAPE naming a label that is no class. */

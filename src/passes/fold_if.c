@@ -6,14 +6,18 @@
 static const skive_graph *taken(const skv_pass_env *env, const skive_node *n) {
     const skive_value *condition = skv_node_in(n, 0);
     const skive_tensor *t = skv_value_tensor(condition);
-    if (!skv_node_is(n, "If") || *n->domain || !t || !t->data || t->dtype != SKIVE_BOOL || skive_tensor_count(t) != 1) return NULL;
+    if (!skv_node_is(n, "If") || *n->domain || !t || !t->data || t->dtype != SKIVE_BOOL || skive_tensor_count(t) != 1)
+        return NULL;
     if (env->training && condition->trainable) return NULL;
     const skv_attr *branch = skv_node_attr(n, skive_tensor_get(t, 0) != 0 ? "then_branch" : "else_branch");
-    return branch && branch->graph && branch->graph->n_outputs == n->n_outputs && branch->graph->n_inputs == 0 ? branch->graph : NULL;
+    return branch && branch->graph && branch->graph->n_outputs == n->n_outputs && branch->graph->n_inputs == 0
+               ? branch->graph
+               : NULL;
 }
 
 /* What reads `old` reads `fresh`. An output of the graph keeps its name, and so gets a node of its own. */
-static skive_status hand_over(skive_graph *g, skive_value *old, skive_value *fresh, const char **name, skive_value **out) {
+static skive_status hand_over(skive_graph *g, skive_value *old, skive_value *fresh, const char **name,
+                              skive_value **out) {
     *name = NULL;
     *out = NULL;
     if (!old->output_uses) return skv_value_replace_uses(old, fresh, true);
