@@ -8,7 +8,9 @@ enum { SHIFT = 128 };
 /* Scale and zero point are one constant each, the integers int8. */
 static bool one_grid(const skive_node *n, skive_dtype integers, int64_t *zero) {
     const skive_tensor *scale = skv_value_tensor(skv_node_in(n, 1)), *z = skv_value_tensor(skv_node_in(n, 2));
-    if (integers != SKIVE_I8 || !scale || !z || z->dtype != SKIVE_I8 || skive_tensor_count(scale) != 1 || skive_tensor_count(z) != 1) return false;
+    if (integers != SKIVE_I8 || !scale || !z || z->dtype != SKIVE_I8 || skive_tensor_count(scale) != 1 ||
+        skive_tensor_count(z) != 1)
+        return false;
     *zero = (int64_t)skive_tensor_get(z, 0);
     return skive_tensor_get(scale, 0) > 0;
 }
@@ -27,12 +29,16 @@ static bool only_dequantized(const skv_pass_env *env, const skive_node *quantize
     if (skv_pass_keeps(env, q) || q->n_uses == 0) return false;
     for (uint32_t i = 0; i < q->n_uses; i++) {
         const skive_node *n = q->uses[i].node;
-        if (!is(n, "DequantizeLinear") || q->uses[i].index != 0 || !one_grid(n, q->type.dtype, &zero) || !same_grid(n, quantize)) return false;
+        if (!is(n, "DequantizeLinear") || q->uses[i].index != 0 || !one_grid(n, q->type.dtype, &zero) ||
+            !same_grid(n, quantize))
+            return false;
     }
     return true;
 }
 
-static skive_value *shifted(skv_builder *b, int64_t zero) { return skv_emit_scalar(b, SKIVE_U8, (double)(zero + SHIFT)); }
+static skive_value *shifted(skv_builder *b, int64_t zero) {
+    return skv_emit_scalar(b, SKIVE_U8, (double)(zero + SHIFT));
+}
 
 static skive_status turn_quantize(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
     int64_t zero;
@@ -53,7 +59,8 @@ static skive_status turn_input(const skv_pass_env *env, skive_graph *g, skive_no
     const skive_value *x = n->inputs[0];
     skive_value *y = n->outputs[0];
     int64_t zero;
-    if (!x || !x->is_input || skv_pass_keeps(env, y) || !one_grid(n, x->type.dtype, &zero) || y->n_uses == 0) return SKIVE_OK;
+    if (!x || !x->is_input || skv_pass_keeps(env, y) || !one_grid(n, x->type.dtype, &zero) || y->n_uses == 0)
+        return SKIVE_OK;
     if (y->n_uses == 1 && is(y->uses[0].node, "QuantizeLinear")) return SKIVE_OK; /* done before */
     skv_builder b = skv_build(g);
     skive_value *z = shifted(&b, zero), *stand_in = NULL;

@@ -1,21 +1,26 @@
 /* QConv with one input and one output channel a group: every channel has its own window, so that the loops run along the
- * channels of one position. Input and output stand as [n][spatial...][c]. */
+ * channels, and where these are few along several positions of a line at once, as if they were more channels. Input and
+ * output stand as [n][spatial...][c]. */
 #include <omp.h>
+#include <string.h>
 
 #include "kernels/int8/int8.h"
 
-enum { MAX_TAPS = 128 };
+enum { MAX_TAPS = 128, LANES = 128 };
 
 typedef struct depthwise_state {
     const skv_q8_loops *loops;
     skv_conv_shape s;
     skv_requant r;
     size_t item;       /* bytes of an output element */
-    size_t sum_bytes;  /* of one thread's sums */
-    int16_t *w;        /* [taps][c] */
-    int32_t *init;     /* [c]: bias - x_zero_point * sum of the weights */
-    float *multiplier; /* [c] */
-    uint8_t *padding;  /* [c] of the zero point */
+    int64_t positions; /* taken at once */
+    size_t lanes;      /* positions * c */
+    size_t sum_bytes;  /* of one thread's sums, and behind them of the inputs it gathers: [taps][lanes] */
+    size_t thread_bytes;
+    int16_t *w;        /* [taps][lanes] */
+    int32_t *init;     /* [lanes]: bias - x_zero_point * sum of the weights */
+    float *multiplier; /* [lanes] */
+    uint8_t zero;      /* what padding holds */
 } depthwise_state;
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -36,23 +41,24 @@ static void destroy(skive_context *ctx, void *state) {
     skv_free(ctx, d->w);
     skv_free(ctx, d->init);
     skv_free(ctx, d->multiplier);
-    skv_free(ctx, d->padding);
     skv_free(ctx, d);
 }
 
+/* What belongs to a channel, once for each position. */
 static void pack(depthwise_state *d, int32_t zero, const int8_t *w, const int32_t *bias, const double *multiplier) {
     const int64_t taps = skv_volume(d->s.g.kernel);
-    for (int64_t c = 0; c < d->s.c; c++) {
+    for (size_t i = 0; i < d->lanes; i++) {
+        const int64_t c = (int64_t)i % d->s.c;
         int32_t sum = 0;
         for (int64_t t = 0; t < taps; t++) {
-            d->w[t * d->s.c + c] = w[c * taps + t];
+            d->w[(size_t)t * d->lanes + i] = w[c * taps + t];
             sum += w[c * taps + t];
         }
         /* Wraps where the true sum would not: see int8.h. */
-        d->init[c] = (int32_t)((uint32_t)(bias ? bias[c] : 0) - (uint32_t)zero * (uint32_t)sum);
-        d->multiplier[c] = (float)multiplier[c];
+        d->init[i] = (int32_t)((uint32_t)(bias ? bias[c] : 0) - (uint32_t)zero * (uint32_t)sum);
+        d->multiplier[i] = (float)multiplier[c];
     }
-    memset(d->padding, zero, (size_t)d->s.c);
+    d->zero = (uint8_t)zero;
 }
 
 static skive_status prepare(skv_kernel_node *n) {
@@ -68,19 +74,22 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_GO(status, fail, skv_q_zero_point(n->ctx, n->node, "x_zero_point", &zero));
     SKV_GO(status, fail, skv_q_multipliers(n->ctx, n->node, d->s.m, &multiplier));
     const int64_t taps = skv_volume(d->s.g.kernel);
-    const size_t c = (size_t)d->s.c;
+    d->positions = d->s.c >= LANES ? 1 : LANES / d->s.c;
+    if (d->positions > d->s.g.out[2]) d->positions = d->s.g.out[2];
+    d->lanes = (size_t)(d->positions * d->s.c);
+    const size_t c = d->lanes;
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, zero, n->in[1].constant->data, d->s.m, taps, bias ? bias->data : NULL));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, c, (size_t)taps * sizeof *d->w, &d->w));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->init, &d->init));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->multiplier, &d->multiplier));
-    SKV_GO(status, fail, skv_alloc(n->ctx, c, &d->padding));
     pack(d, zero, n->in[1].constant->data, bias ? bias->data : NULL, multiplier);
     d->item = d->r.output == SKV_Q_F32 ? sizeof(float) : 1;
     d->sum_bytes = skv_align_up(c * sizeof(int32_t), 64);
-    n->scratch_bytes = d->sum_bytes * (size_t)n->threads;
+    d->thread_bytes = d->sum_bytes + skv_align_up(c * (size_t)taps, 64);
+    n->scratch_bytes = d->thread_bytes * (size_t)n->threads;
     n->state = d;
-    n->state_bytes = c * ((size_t)taps * 2 + 9);
+    n->state_bytes = c * ((size_t)taps * 2 + 8);
     n->packs_input[1] = n->packs_input[2] = true;
     n->in[0].layout = n->out[0].layout = SKV_NHWC;
     return SKIVE_OK;
@@ -89,20 +98,39 @@ fail:
     return status;
 }
 
-/* Where the taps of output position (od, oh, ow) lie. */
-static void point(const depthwise_state *d, const uint8_t *image, int64_t od, int64_t oh, int64_t ow,
-                  const uint8_t **taps) {
+/* One line of the input (NULL: padding) under tap column `kw`, for the positions from `ow` on: where it stands, or gathered into `to`. */
+static const uint8_t *line_under(const depthwise_state *d, const uint8_t *line, int64_t kw, int64_t ow, int64_t count,
+                                 uint8_t *to) {
+    const skv_geometry *g = &d->s.g;
+    const int64_t stride = g->stride[2], first = ow * stride - g->pad_lo[2] + kw * g->dilation[2];
+    const size_t c = (size_t)d->s.c;
+    if (line && first >= 0 && first + (count - 1) * stride < g->in[2]) {
+        if (stride == 1 || count == 1) return line + (size_t)first * c;
+        for (int64_t i = 0; i < count; i++) memcpy(to + (size_t)i * c, line + (size_t)(first + i * stride) * c, c);
+        return to;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t iw = first + i * stride;
+        if (line && iw >= 0 && iw < g->in[2])
+            memcpy(to + (size_t)i * c, line + (size_t)iw * c, c);
+        else
+            memset(to + (size_t)i * c, d->zero, c);
+    }
+    return to;
+}
+
+/* The taps of `count` output positions from (od, oh, ow) on. */
+static void points(const depthwise_state *d, const uint8_t *image, int64_t od, int64_t oh, int64_t ow, int64_t count,
+                   uint8_t *gathered, const uint8_t **taps) {
     const skv_geometry *g = &d->s.g;
     for (int64_t kd = 0; kd < g->kernel[0]; kd++) {
         const int64_t id = od * g->stride[0] - g->pad_lo[0] + kd * g->dilation[0];
         for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
             const int64_t ih = oh * g->stride[1] - g->pad_lo[1] + kh * g->dilation[1];
             const bool inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
-            for (int64_t kw = 0; kw < g->kernel[2]; kw++) {
-                const int64_t iw = ow * g->stride[2] - g->pad_lo[2] + kw * g->dilation[2];
-                *taps++ = inside && iw >= 0 && iw < g->in[2] ? image + ((id * g->in[1] + ih) * g->in[2] + iw) * d->s.c
-                                                             : d->padding;
-            }
+            const uint8_t *line = inside ? image + (id * g->in[1] + ih) * g->in[2] * d->s.c : NULL;
+            for (int64_t kw = 0; kw < g->kernel[2]; kw++, gathered += d->lanes)
+                *taps++ = line_under(d, line, kw, ow, count, gathered);
         }
     }
 }
@@ -118,14 +146,18 @@ static skive_status run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t line = 0; line < lines; line++) {
         const uint8_t *at[MAX_TAPS];
-        int32_t *sum = (int32_t *)(void *)((char *)c->scratch + (size_t)omp_get_thread_num() * d->sum_bytes);
+        char *scratch = (char *)c->scratch + (size_t)omp_get_thread_num() * d->thread_bytes;
+        int32_t *sum = (int32_t *)(void *)scratch;
         const int64_t oh = line % g->out[1], od = line / g->out[1] % g->out[0];
         const uint8_t *image = x + line / g->out[1] / g->out[0] * skv_volume(g->in) * d->s.c;
         char *to = y + (size_t)(line * g->out[2]) * channels * d->item;
-        for (int64_t ow = 0; ow < g->out[2]; ow++, to += channels * d->item) {
-            point(d, image, od, oh, ow, at);
-            d->loops->depthwise(at, taps, d->w, channels, d->init, sum, channels);
-            d->loops->requant(sum, d->multiplier, 1, to, channels, &d->r);
+        for (int64_t ow = 0; ow < g->out[2]; ow += d->positions) {
+            const int64_t count = g->out[2] - ow < d->positions ? g->out[2] - ow : d->positions;
+            const size_t n = (size_t)count * channels;
+            points(d, image, od, oh, ow, count, (uint8_t *)scratch + d->sum_bytes, at);
+            d->loops->depthwise(at, taps, d->w, d->lanes, d->init, sum, n);
+            d->loops->requant(sum, d->multiplier, 1, to, n, &d->r);
+            to += n * d->item;
         }
     }
     return SKIVE_OK;
