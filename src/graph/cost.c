@@ -80,8 +80,15 @@ static void add_parameter(const skive_value *v, skive_cost *c) {
     c->nonzeros += nonzeros_of(v);
 }
 
+/* Are the inputs and the output there that the op's record may count on? */
+static bool is_whole(const skive_node *n) {
+    for (int i = 0; i < n->op->min_in; i++)
+        if ((uint32_t)i >= n->n_inputs || (!n->inputs[i] && i >= n->op->absent_in)) return false;
+    return n->n_outputs > 0 && n->outputs[0];
+}
+
 static void add_node(const skive_node *n, skive_cost *c) {
-    if (n->op && n->op->cost) n->op->cost(n, c);
+    if (n->op && n->op->cost && is_whole(n)) n->op->cost(n, c);
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_value *v = n->outputs[i];
         if (!v || v->type.rank < 0) continue;

@@ -1,5 +1,5 @@
-/* Activations in int8 become uint8 with a zero point 128 higher: the same real numbers, in the one form the integer kernels take. A graph input in
- * int8 is brought over by a QuantizeLinear of its own, which is exact: (q - z) * s / s is off by less than half. */
+/* Activations in int8 become uint8 with a zero point 128 higher: the same real numbers, in the one form the integer kernels take. What does not
+ * come from a QuantizeLinear (a graph's input) is brought over by one of its own, which is exact: (q - z) * s / s is off by less than half. */
 #include "passes/pass.h"
 #include "tensor/tensor.h"
 
@@ -59,7 +59,8 @@ static skive_status turn_input(const skv_pass_env *env, skive_graph *g, skive_no
     const skive_value *x = n->inputs[0];
     skive_value *y = n->outputs[0];
     int64_t zero;
-    if (!x || !x->is_input || skv_pass_keeps(env, y) || !one_grid(n, x->type.dtype, &zero) || y->n_uses == 0)
+    if (!x || x->storage || (x->producer && skv_node_is(x->producer, "QuantizeLinear")) || skv_pass_keeps(env, y) ||
+        !one_grid(n, x->type.dtype, &zero) || y->n_uses == 0)
         return SKIVE_OK;
     if (y->n_uses == 1 && is(y->uses[0].node, "QuantizeLinear")) return SKIVE_OK; /* done before */
     skv_builder b = skv_build(g);

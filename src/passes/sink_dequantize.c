@@ -1,0 +1,51 @@
+/* DequantizeLinear moves behind nodes that only move elements, which then run on bytes, and stands before what can absorb it. */
+#include "passes/fuse.h"
+#include "passes/quantized.h"
+
+static bool moves_elements(const skive_node *n) {
+    static const char *const ops[] = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "DepthToSpace", "SpaceToDepth"};
+    for (size_t i = 0; i < SKV_COUNT(ops); i++)
+        if (!*n->domain && skv_node_is(n, ops[i])) return true;
+    return false;
+}
+
+/* move(dequantize(q)) becomes dequantize(move(q)). */
+static skive_status sink(skive_graph *g, skive_node *move, skive_value *q) {
+    skive_node *dequantize = move->inputs[0]->producer;
+    skive_value *real = dequantize->outputs[0], *moved = move->outputs[0], *bytes = NULL;
+    skv_builder b = skv_build(g);
+    SKV_TRY(skv_graph_new_value(g, NULL, &bytes)); /* stands in for what readers of `moved` will read */
+    bytes->type = moved->type;
+    SKV_TRY(skv_value_replace_uses(moved, bytes, false));
+    SKV_TRY(skv_node_set_input(move, 0, q));
+    moved->type.dtype = q->type.dtype;
+    skive_value *result = skv_emit(&b, "DequantizeLinear", SKV_IN(moved, dequantize->inputs[1], skv_node_in(dequantize, 2)), SKV_NONE);
+    SKV_TRY(b.status);
+    SKV_TRY(skv_value_replace_uses(bytes, result, false));
+    SKV_TRY(skv_graph_remove_value(bytes));
+    return real->n_uses || real->output_uses ? SKIVE_OK : skv_graph_remove_node(dequantize);
+}
+
+static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    skive_node **order = NULL;
+    const uint32_t n = g->n_nodes;
+    SKV_TRY(skv_graph_topo(g, &order));
+    skive_status status = SKIVE_OK;
+    for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
+        skv_q_grid grid;
+        if (!moves_elements(order[i]) || skv_pass_keeps(env, order[i]->outputs[0])) continue;
+        skive_value *q = skv_dequantized(order[i]->inputs[0], &grid);
+        if (!q || skv_only_reader(env, order[i]->inputs[0]) != order[i]) continue;
+        status = sink(g, order[i], q);
+        ++*changes;
+    }
+    skv_free(env->ctx, order);
+    return status;
+}
+
+const skv_pass skv_pass_sink_dequantize = {
+    .name = "sink-dequantize",
+    .brief = "elements are moved as bytes, before they become real numbers",
+    .when = SKV_PASS_EXECUTE,
+    .run = run,
+};
