@@ -22,6 +22,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (n->in[0].is_parameter) return skv_decline(why, "of a parameter");
     const bool zero = n->n_in > 2 && !n->in[2].absent;
     if (!n->in[1].constant || (zero && !n->in[2].constant)) return skv_decline(why, "the scale is not constant");
+    if (n->in[1].constant->dtype != SKIVE_F32) return skv_decline(why, "a scale of 16 bits");
     if (skive_tensor_count(n->in[1].constant) != 1) return skv_decline(why, "several scales");
     return true;
 }
