@@ -2,6 +2,7 @@
 BUILD ?= build
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
+MODELS ?= ../shared/models
 
 .PHONY: all deps build test demo bench proof docs lint clean install
 
@@ -27,6 +28,7 @@ bench: build
 
 proof: build
 	@scripts/proof.sh $(BUILD)
+	@scripts/compatibility.sh $(BUILD) $(MODELS)
 
 lint: deps
 	@scripts/lint.sh

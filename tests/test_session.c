@@ -106,11 +106,12 @@ static void branches(void **unused) {
     skive_graph_free(g);
     for (int64_t length = 2; length <= 4; length++) {
         for (int c = 0; c < 2; c++) {
-            const bool condition = c;
+            const bool condition = c == 1;
+            const float expected = condition ? -2.0f : -(float)(length * (length + 1) / 2);
             skive_tensor in[2] = {tensor(SKIVE_BOOL, 0, NULL, &condition), tensor(SKIVE_F32, 1, &length, values)}, y;
             skv_test_ok(ctx, skive_session_run(s, in, 2, &y, 1));
             assert_int_equal(skive_tensor_count(&y), c ? length : 1);
-            assert_float_equal(((float *)y.data)[0], c ? -2 : -(float)(length * (length + 1) / 2), 1e-6);
+            assert_float_equal(((float *)y.data)[0], expected, 1e-6);
             skive_tensor_free(ctx, &y);
         }
     }

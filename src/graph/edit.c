@@ -21,6 +21,14 @@ skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value)
     return SKIVE_OK;
 }
 
+skive_status skv_node_drop_input(skive_node *n) {
+    if (n->n_inputs == 0)
+        return skv_fail_at(n->graph->ctx, SKIVE_ERR_ARGUMENT, n->name, "node '%s' has no input", n->name);
+    SKV_TRY(skv_node_set_input(n, n->n_inputs - 1, NULL));
+    n->n_inputs--;
+    return SKIVE_OK;
+}
+
 /* Subgraphs that see `from` see `to`. */
 static void move_captures(const skive_value *from, skive_value *to) {
     const skive_graph *g = from->graph;

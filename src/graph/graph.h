@@ -174,6 +174,7 @@ skive_value *skv_emit_ints(skv_builder *b, const int64_t *values, size_t n);    
 /* ---- editing: each is atomic ---- */
 
 skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value); /* value may be NULL; grows inputs */
+skive_status skv_node_drop_input(skive_node *n);                                  /* the last one */
 /* Every use of `from` (graph outputs too, if `outputs_too`) becomes a use of `to`. */
 skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool outputs_too);
 skive_status skv_graph_remove_node(skive_node *n);   /* its outputs must be unused; they go too */

@@ -10,6 +10,71 @@ static const skv_attr_spec attrs[] = {{"body", SKV_ATTR_GRAPH, SKV_REQUIRED},
                                       {"scan_output_axes", SKV_ATTR_INTS, SKV_OPTIONAL},
                                       {"scan_output_directions", SKV_ATTR_INTS, SKV_OPTIONAL}};
 
+/* ---- opset 8 ---- one batch axis in front of everything, and the sequence axis behind it. It is a Scan over the samples whose body is the
+ * Scan over the entries: every state and every scan input of a sample is an entry of the outer one. */
+
+/* `body` sees what it captures through `middle`. */
+static skive_status pass_captures(skive_graph *body, skive_graph *middle) {
+    for (uint32_t i = 0; i < body->n_values; i++) {
+        skive_value *v = body->values[i], *through;
+        if (!v->outer) continue;
+        SKV_TRY(skv_graph_new_value(middle, NULL, &through));
+        through->outer = v->outer;
+        through->type = v->type;
+        v->outer = through;
+    }
+    body->parent = middle;
+    return SKIVE_OK;
+}
+
+/* The body of the outer Scan: its inputs without the batch axis, and the inner one. `body` is taken over on success. */
+static skive_status make_middle(const skive_node *n, skive_graph *body, skive_graph *middle, skive_node **inner) {
+    skv_builder b = skv_build(middle);
+    skive_value *in[SKV_OP_MAX_IO], *out[SKV_OP_MAX_IO] = {NULL};
+    size_t n_directions;
+    const int64_t *directions = skv_attr_ints(n, "directions", &n_directions);
+    for (uint32_t i = 1; i < n->n_inputs; i++) {
+        skive_type t = n->inputs[i] ? n->inputs[i]->type : (skive_type){.rank = -1};
+        for (int d = 1; d < t.rank; d++) t.dims[d - 1] = (skive_dim){t.dims[d].size, NULL};
+        t.rank = t.rank > 0 ? t.rank - 1 : -1;
+        SKV_TRY(skive_graph_add_input(middle, NULL, &t, &in[i - 1]));
+    }
+    const skv_attr_init init[2] = {SKV_INT("num_scan_inputs", skv_attr_int(n, "num_scan_inputs", 0)),
+                                   SKV_INTS("scan_input_directions", directions, n_directions)};
+    *inner = skv_emit_n(&b, "Scan", (skv_in_list){in, n->n_inputs - 1}, (skv_attr_list){init, directions ? 2 : 1}, out,
+                        n->n_outputs);
+    SKV_TRY(b.status);
+    for (uint32_t o = 0; o < n->n_outputs; o++) SKV_TRY(skive_graph_add_output(middle, out[o]));
+    SKV_TRY(pass_captures(body, middle));
+    return skv_node_set_graph_attr(*inner, "body", body);
+}
+
+static skive_status import(skive_graph *g, skive_node *n, int from) {
+    skv_attr *attr = NULL;
+    for (uint32_t a = 0; a < n->n_attrs; a++)
+        if (n->attrs[a].graph) attr = &n->attrs[a];
+    if (from >= 9 || !attr || n->n_inputs < 2 || n->n_inputs > SKV_OP_MAX_IO || n->n_outputs > SKV_OP_MAX_IO)
+        return SKIVE_OK;
+    if (n->inputs[0])
+        return skv_fail_at(g->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "node '%s': Scan of opset 8 with sequences of different lengths", n->name);
+    skive_graph *middle = NULL;
+    skive_node *inner;
+    SKV_TRY(skive_graph_create(g->ctx, NULL, &middle));
+    middle->parent = g;
+    const skive_status status = make_middle(n, attr->graph, middle, &inner);
+    if (status != SKIVE_OK) {
+        skive_graph_free(middle);
+        return status;
+    }
+    attr->graph = middle;
+    const int64_t count = n->n_inputs - 1;
+    for (uint32_t i = 0; i + 1 < n->n_inputs; i++) SKV_TRY(skv_node_set_input(n, i, n->inputs[i + 1]));
+    SKV_TRY(skv_node_drop_input(n));
+    skv_node_remove_attr(n, "directions");
+    return skv_node_set_attr(n, &SKV_INT("num_scan_inputs", count));
+}
+
 static int64_t entry_of(const skive_node *n, const char *name, size_t i) {
     size_t count;
     const int64_t *list = skv_attr_ints(n, name, &count);
@@ -171,11 +236,13 @@ const skv_op skv_op_scan = {
     .since = 9,
     .min_in = 1,
     .max_in = -1,
+    .absent_in = 1, /* opset 8's lengths, until they are taken away */
     .min_out = 1,
     .max_out = -1,
     .attrs = attrs,
     .n_attrs = SKV_COUNT(attrs),
     .needs_opset = needs_opset,
+    .import = import,
     .infer = infer,
     .flow = flow,
 };

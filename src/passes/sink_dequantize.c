@@ -3,7 +3,8 @@
 #include "passes/quantized.h"
 
 static bool moves_elements(const skive_node *n) {
-    static const char *const ops[] = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "DepthToSpace", "SpaceToDepth"};
+    static const char *const ops[] = {"Transpose", "Reshape",      "Squeeze",     "Unsqueeze",
+                                      "Flatten",   "DepthToSpace", "SpaceToDepth"};
     for (size_t i = 0; i < SKV_COUNT(ops); i++)
         if (!*n->domain && skv_node_is(n, ops[i])) return true;
     return false;
@@ -19,7 +20,8 @@ static skive_status sink(skive_graph *g, skive_node *move, skive_value *q) {
     SKV_TRY(skv_value_replace_uses(moved, bytes, false));
     SKV_TRY(skv_node_set_input(move, 0, q));
     moved->type.dtype = q->type.dtype;
-    skive_value *result = skv_emit(&b, "DequantizeLinear", SKV_IN(moved, dequantize->inputs[1], skv_node_in(dequantize, 2)), SKV_NONE);
+    skive_value *result =
+        skv_emit(&b, "DequantizeLinear", SKV_IN(moved, dequantize->inputs[1], skv_node_in(dequantize, 2)), SKV_NONE);
     SKV_TRY(b.status);
     SKV_TRY(skv_value_replace_uses(bytes, result, false));
     SKV_TRY(skv_graph_remove_value(bytes));

@@ -30,6 +30,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 
 static dnnl_status_t append_activation(dnnl_post_ops_t ops, const skv_activation *a) {
     switch (a->kind) {
+    /* oneDNN's Relu gives 0 for NaN, where Relu by itself keeps it; it has no post-op that does both at this speed. */
     case SKV_ACT_RELU: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0);
     case SKV_ACT_LEAKY_RELU: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, (float)a->alpha, 0);
     case SKV_ACT_CLIP: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_clip, (float)a->alpha, (float)a->beta);
