@@ -46,6 +46,25 @@ static inline void skv_window_range(const skv_geometry *g, int axis, int64_t o, 
     if (*lo > *hi) *lo = *hi;
 }
 
+/* The part of the window at output position o that meets the input: taps [lo, hi) of each axis, and where tap 0 lies. */
+typedef struct skv_window {
+    int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], start[SKV_SPATIAL];
+} skv_window;
+/* i: index of the output position in its plane. */
+static inline skv_window skv_window_at(const skv_geometry *g, int64_t i) {
+    const int64_t o[SKV_SPATIAL] = {i / g->out[2] / g->out[1], i / g->out[2] % g->out[1], i % g->out[2]};
+    skv_window w;
+    for (int a = 0; a < SKV_SPATIAL; a++) {
+        skv_window_range(g, a, o[a], &w.lo[a], &w.hi[a]);
+        w.start[a] = o[a] * g->stride[a] - g->pad_lo[a];
+    }
+    return w;
+}
+/* Index in the input plane of the tap (d, h, 0); the next tap is dilation[2] further on. */
+static inline int64_t skv_window_row(const skv_geometry *g, const skv_window *w, int64_t d, int64_t h) {
+    return ((w->start[0] + d * g->dilation[0]) * g->in[1] + w->start[1] + h * g->dilation[1]) * g->in[2] + w->start[2];
+}
+
 static inline int64_t skv_volume(const int64_t d[SKV_SPATIAL]) { return d[0] * d[1] * d[2]; }
 
 /* A whole convolution: x [n][c][in...], w [m][c / groups][kernel...], y [n][m][out...]. */
