@@ -45,8 +45,7 @@ static skive_status grad(skv_grad *c) {
     const bool square = skv_attr_int(n, "p", 2) == 2;
     if (!c->need[0]) return SKIVE_OK;
     skive_value *axes = skv_emit_ints(b, &axis, 1);
-    skive_value *norm = square ? skv_g2(b, "ReduceL2", x, axes)
-                               : skv_g2(b, "ReduceSum", skv_g1(b, "Abs", x), axes);
+    skive_value *norm = square ? skv_g2(b, "ReduceL2", x, axes) : skv_g2(b, "ReduceSum", skv_g1(b, "Abs", x), axes);
     norm = skv_g3(b, "Where", skv_g2(b, "Equal", norm, skv_g_scalar(b, x, 0)), skv_g_scalar(b, x, 1), norm);
     skive_value *along = skv_g2(b, "ReduceSum", skv_g2(b, "Mul", dy, y), axes);
     skive_value *taken = skv_g2(b, "Mul", square ? y : skv_g1(b, "Sign", x), along);

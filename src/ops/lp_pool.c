@@ -43,8 +43,7 @@ static skive_status run(const skv_eval *c) {
     const int64_t planes = in->dims[0] * in->dims[1], in_size = skv_volume(g.in), out_size = skv_volume(g.out);
 #pragma omp parallel for num_threads(skv_threads(c->ctx)) schedule(static)
     for (int64_t p = 0; p < planes; p++)
-        for (int64_t i = 0; i < out_size; i++)
-            y.p[p * out_size + i] = window_norm(&g, i, order, x.p + p * in_size);
+        for (int64_t i = 0; i < out_size; i++) y.p[p * out_size + i] = window_norm(&g, i, order, x.p + p * in_size);
     skv_result_store(&y);
 out:
     skv_doubles_free(c->ctx, &x);

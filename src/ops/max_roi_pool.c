@@ -19,11 +19,11 @@ static skive_status infer(skv_infer *c) {
     if (skv_in_dim(c, 1, 1) >= 0 && skv_in_dim(c, 1, 1) != 5)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "MaxRoiPool: a region has %lld numbers, expected 5",
                               (long long)skv_in_dim(c, 1, 1));
-    c->out[0] = (skive_type){.dtype = x->dtype,
-                             .rank = 4,
-                             .dims = {rois->rank == 2 ? rois->dims[0] : skv_dim_unknown(),
-                                      x->rank == 4 ? x->dims[1] : skv_dim_unknown(), skv_dim(shape[0]),
-                                      skv_dim(shape[1])}};
+    c->out[0] =
+        (skive_type){.dtype = x->dtype,
+                     .rank = 4,
+                     .dims = {rois->rank == 2 ? rois->dims[0] : skv_dim_unknown(),
+                              x->rank == 4 ? x->dims[1] : skv_dim_unknown(), skv_dim(shape[0]), skv_dim(shape[1])}};
     return skv_infer_limit(c, &c->out[0]);
 }
 
@@ -48,9 +48,9 @@ static skive_status run(const skv_eval *c) {
     for (int64_t n = 0; n < out->dims[0]; n++) {
         const double *roi = rois.p + 5 * n;
         if (!(roi[0] >= 0.0 && roi[0] < (double)in->dims[0]) || isnan(roi[1] + roi[2] + roi[3] + roi[4])) {
-            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                                 "MaxRoiPool: region %lld lies in sample %g of %lld", (long long)n, roi[0],
-                                 (long long)in->dims[0]);
+            status =
+                skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "MaxRoiPool: region %lld lies in sample %g of %lld",
+                            (long long)n, roi[0], (long long)in->dims[0]);
             goto done;
         }
         const double left = round(roi[1] * scale), top = round(roi[2] * scale);

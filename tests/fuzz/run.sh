@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # tests/fuzz/run.sh BUILD SECONDS [TARGET ...]: lets each fuzz target of BUILD (preset "fuzz") search for so many seconds, as many side by
 # side as there are processors. It starts from the seeds here and from the models and tensors of the ONNX backend suite, and keeps what it
-# learns in BUILD/corpus. Ends with one line a target; fails when one found something, which then lies in BUILD/findings.
+# learns in BUILD/corpus. SKIVE_FUZZ_SEED, when not 0, makes a search start the same way every time. Ends with one line a target; fails when
+# one found something, which then lies in BUILD/findings.
 set -euo pipefail
 build=$(realpath "$1")
 seconds=$2
@@ -22,7 +23,7 @@ search() {
     local target=$1 folders=("$build/corpus/$1")
     for folder in "$here/seeds/$target" "$here/regressions/$target"; do [ -d "$folder" ] && folders+=("$folder"); done
     local log=$build/findings/$target.log status=0
-    UBSAN_OPTIONS=print_stacktrace=1 "$build/fuzz_$target" -max_len="${longest[$target]}" -max_total_time="$seconds" -timeout=20 \
+    UBSAN_OPTIONS=print_stacktrace=1 "$build/fuzz_$target" -max_len="${longest[$target]}" -max_total_time="$seconds" -timeout=20 -seed="${SKIVE_FUZZ_SEED:-0}" \
         -rss_limit_mb=3000 -artifact_prefix="$build/findings/$target-" -print_final_stats=1 "${folders[@]}" >"$log" 2>&1 || status=$?
     local runs
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
