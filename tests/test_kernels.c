@@ -49,7 +49,7 @@ static void run_graph(skive_context *ctx, const skive_graph *g, bool reference, 
 
 /* Every output of the plan that holds `kernel` against that of the reference. */
 static void check(skive_context *ctx, skive_graph *g, const char *kernel, double rtol, double atol) {
-    skive_tensor fast[3] = {{0}}, slow[3] = {{0}};
+    skive_tensor fast[8] = {{0}}, slow[8] = {{0}};
     run_graph(ctx, g, false, kernel, fast);
     run_graph(ctx, g, true, kernel, slow);
     for (size_t i = 0; i < skive_graph_output_count(g); i++) {
@@ -215,34 +215,71 @@ static void transposes(void **unused) {
     skv_test_context_end(ctx);
 }
 
-static void recurrent(void **unused) {
-    static const char *const ops[] = {"LSTM", "GRU", "RNN"}, *const directions[] = {"forward", "reverse",
-                                                                                    "bidirectional"};
+typedef struct recurrent_form {
+    int op, direction, batch_first, full, linear; /* full: with biases and states */
+    int64_t samples;
+} recurrent_form;
+
+static recurrent_form form_of(int which, int64_t samples) {
+    return (recurrent_form){which % 3, which / 3 % 3, which / 9 % 2, which / 18 % 2, which / 36, samples};
+}
+enum { RECURRENT_FORMS = 3 * 3 * 2 * 2 * 2 };
+
+/* The layer, or the gradient of its outputs; every result is an output of the graph. */
+static skive_graph *recurrent_graph(skive_context *ctx, const recurrent_form *f, bool gradient) {
+    static const char *const ops[2][3] = {{"LSTM", "GRU", "RNN"}, {"LSTMGrad", "GRUGrad", "RNNGrad"}};
+    static const char *const directions[] = {"forward", "reverse", "bidirectional"};
     static const int64_t gates[] = {4, 3, 1};
+    const int64_t d = f->direction == 2 ? 2 : 1, h = f->full ? 37 : 16, in = 11, t = 6, n = f->samples;
+    const int64_t x[3] = {f->batch_first ? n : t, f->batch_first ? t : n, in}, w[3] = {d, gates[f->op] * h, in},
+                  r[3] = {d, gates[f->op] * h, h}, bias[2] = {d, 2 * gates[f->op] * h},
+                  state[3] = {f->batch_first ? n : d, f->batch_first ? d : n, h},
+                  y[4] = {x[0], f->batch_first ? t : d, f->batch_first ? d : n, h};
+    skive_graph *g = graph(ctx);
+    skv_builder b = skv_build(g);
+    skive_value *inputs[11] = {input(ctx, g, 3, x), parameter(ctx, g, 3, w, -0.5, 0.5),
+                               parameter(ctx, g, 3, r, -0.5, 0.5)};
+    if (f->full) {
+        inputs[3] = parameter(ctx, g, 2, bias, -1, 1);
+        inputs[5] = input(ctx, g, 3, state);
+        if (f->op == 0) inputs[6] = input(ctx, g, 3, state);
+    }
+    if (gradient) {
+        inputs[8] = input(ctx, g, 4, y);
+        if (f->full) inputs[9] = input(ctx, g, 3, state);
+        if (f->full && f->op == 0) inputs[10] = input(ctx, g, 3, state);
+    }
+    skv_attr_init attrs[4] = {SKV_STR("direction", directions[f->direction]), SKV_INT("layout", f->batch_first),
+                              SKV_INT("hidden_size", h), SKV_INT("linear_before_reset", f->linear)};
+    const size_t n_in = gradient ? 11 : f->op == 0 ? 8 : 6, n_out = gradient ? 7 : f->op == 0 ? 3 : 2;
+    skive_value *out[7] = {NULL};
+    (void)skv_emit_n(&b, ops[gradient][f->op], (skv_in_list){inputs, n_in}, (skv_attr_list){attrs, f->op == 1 ? 4 : 3},
+                     out, n_out);
+    skv_test_ok(ctx, b.status);
+    for (size_t o = 0; o < n_out; o++)
+        if (!gradient || inputs[(const int[]){0, 1, 2, 3, 5, 6, 7}[o]]) give(ctx, g, &b, out[o]);
+    return g;
+}
+
+static void recurrent(void **unused) {
     (void)unused;
     skive_context *ctx = skv_test_context();
-    for (int which = 0; which < 3 * 3 * 2 * 2 * 2; which++) {
-        const int op = which % 3, direction = which / 3 % 3, batch_first = which / 9 % 2, full = which / 18 % 2,
-                  linear = which / 36;
-        const int64_t d = direction == 2 ? 2 : 1, h = full ? 37 : 16, in = 11, t = 6, n = full ? 3 : 1;
-        const int64_t x[3] = {batch_first ? n : t, batch_first ? t : n, in}, w[3] = {d, gates[op] * h, in},
-                      r[3] = {d, gates[op] * h, h};
-        const int64_t bias[2] = {d, 2 * gates[op] * h}, state[3] = {batch_first ? n : d, batch_first ? d : n, h};
-        skive_graph *g = graph(ctx);
-        skv_builder b = skv_build(g);
-        skive_value *y[3] = {NULL}, *inputs[7] = {input(ctx, g, 3, x), parameter(ctx, g, 3, w, -0.5, 0.5),
-                                                  parameter(ctx, g, 3, r, -0.5, 0.5)};
-        if (full) {
-            inputs[3] = parameter(ctx, g, 2, bias, -1, 1);
-            inputs[5] = input(ctx, g, 3, state);
-            if (op == 0) inputs[6] = input(ctx, g, 3, state);
-        }
-        skv_attr_init attrs[4] = {SKV_STR("direction", directions[direction]), SKV_INT("layout", batch_first),
-                                  SKV_INT("hidden_size", h), SKV_INT("linear_before_reset", linear)};
-        (void)skv_emit_n(&b, ops[op], (skv_in_list){inputs, full ? (op == 0 ? 7 : 6) : 3},
-                         (skv_attr_list){attrs, op == 1 ? 4 : 3}, y, op == 0 ? 3 : 2);
-        for (int o = 0; o < (op == 0 ? 3 : 2); o++) give(ctx, g, &b, y[o]);
-        check(ctx, g, "recurrent_f32", 1e-4, 2e-6);
+    for (int which = 0; which < RECURRENT_FORMS; which++) {
+        const recurrent_form f = form_of(which, which / 18 % 2 ? 3 : 1);
+        check(ctx, recurrent_graph(ctx, &f, false), "recurrent_f32", 1e-4, 2e-6);
+    }
+    skv_test_context_end(ctx);
+}
+
+/* Many samples, and the gradients, which begin with AVX2. */
+static void recurrent_products(void **unused) {
+    (void)unused;
+    if (skv_cpu_isa() < SKV_ISA_AVX2) skip();
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < RECURRENT_FORMS; which++) {
+        const recurrent_form many = form_of(which, 9), few = form_of(which, which / 18 % 2 ? 3 : 1);
+        check(ctx, recurrent_graph(ctx, &many, false), "recurrent_f32_onednn", 1e-4, 4e-6);
+        check(ctx, recurrent_graph(ctx, &few, true), "recurrent_grad_f32_onednn", 1e-4, 3e-5);
     }
     skv_test_context_end(ctx);
 }
@@ -250,7 +287,7 @@ static void recurrent(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements),   cmocka_unit_test(far_elements), cmocka_unit_test(channels),
-        cmocka_unit_test(transposes), cmocka_unit_test(recurrent),
+        cmocka_unit_test(transposes), cmocka_unit_test(recurrent),    cmocka_unit_test(recurrent_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

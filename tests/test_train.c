@@ -3,6 +3,7 @@
 
 #include <skive/distill.h>
 #include <skive/prune.h>
+#include <skive/zoo.h>
 
 #include "passes/pass.h"
 
@@ -372,35 +373,54 @@ static void broken_models_are_not_measured(void **state) {
 }
 
 /* Samples never trained on and never chosen by are classified right afterwards. */
+/* Trains on one part of the blobs, and must do well on another. Takes the graph over. */
+static void learns(skive_context *ctx, skive_graph *g, const char *optimizer) {
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN),
+                  *validation = open_data(ctx, blobs, SKIVE_SPLIT_VALIDATION),
+                  *test = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+    skive_train_options o = settings(8, 20);
+    skive_train_report report;
+    skive_eval_report before, after;
+    o.optimizer = optimizer;
+    o.learning_rate = strcmp(optimizer, "sgd") == 0 ? 0.02 : 0.005;
+    skv_test_ok(ctx, skive_evaluate(ctx, g, test, 0, &before));
+    skv_test_ok(ctx, skive_train(ctx, g, set, validation, &o, NULL, 0, &report));
+    skv_test_ok(ctx, skive_evaluate(ctx, g, test, 0, &after));
+    assert_int_equal(report.n_epochs, 8);
+    assert_true(report.epochs[7].loss < 0.5 * report.epochs[0].loss);
+    assert_true(report.best_epoch >= 1 && report.best_epoch <= 8);
+    assert_true(before.accuracy < 0.7);
+    assert_true(after.accuracy > 0.9);
+    assert_true(after.loss < 0.4 * before.loss);
+    skive_eval_report_free(ctx, &before);
+    skive_eval_report_free(ctx, &after);
+    skive_train_report_free(ctx, &report);
+    skive_graph_free(g);
+    skive_dataset_free(test);
+    skive_dataset_free(validation);
+    skive_dataset_free(set);
+}
+
 static void what_was_learned_holds_for_new_samples(void **state) {
     (void)state;
     for (size_t k = 0; k < skv_optimizer_count(); k++) {
         skive_context *ctx = skv_test_context();
-        skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN),
-                      *validation = open_data(ctx, blobs, SKIVE_SPLIT_VALIDATION),
-                      *test = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
-        skive_graph *g = small_cnn(ctx, false);
-        skive_train_options o = settings(8, 20);
-        skive_train_report report;
-        skive_eval_report before, after;
-        o.optimizer = skv_optimizer_at(k)->name;
-        o.learning_rate = strcmp(o.optimizer, "sgd") == 0 ? 0.02 : 0.005;
-        skv_test_ok(ctx, skive_evaluate(ctx, g, test, 0, &before));
-        skv_test_ok(ctx, skive_train(ctx, g, set, validation, &o, NULL, 0, &report));
-        skv_test_ok(ctx, skive_evaluate(ctx, g, test, 0, &after));
-        assert_int_equal(report.n_epochs, 8);
-        assert_true(report.epochs[7].loss < 0.5 * report.epochs[0].loss);
-        assert_true(report.best_epoch >= 1 && report.best_epoch <= 8);
-        assert_true(before.accuracy < 0.7);
-        assert_true(after.accuracy > 0.9);
-        assert_true(after.loss < 0.4 * before.loss);
-        skive_eval_report_free(ctx, &before);
-        skive_eval_report_free(ctx, &after);
-        skive_train_report_free(ctx, &report);
-        skive_graph_free(g);
-        skive_dataset_free(test);
-        skive_dataset_free(validation);
-        skive_dataset_free(set);
+        learns(ctx, small_cnn(ctx, false), skv_optimizer_at(k)->name);
+        skv_test_context_end(ctx);
+    }
+}
+
+static void recurrent_networks_learn(void **state) {
+    static const char *const specs[] = {"lstm:0.15", "gru:0.15"};
+    (void)state;
+    for (size_t k = 0; k < SKV_COUNT(specs); k++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = NULL;
+        skive_zoo_options z = skive_zoo_options_default();
+        z.dims[1] = z.dims[2] = SIDE;
+        z.classes = CLASSES;
+        skv_test_ok(ctx, skive_zoo_build(ctx, specs[k], &z, &g));
+        learns(ctx, g, "adam");
         skv_test_context_end(ctx);
     }
 }
@@ -416,6 +436,7 @@ int main(void) {
         cmocka_unit_test(a_loss_that_is_no_number_is_told),
         cmocka_unit_test(broken_models_are_not_measured),
         cmocka_unit_test(what_was_learned_holds_for_new_samples),
+        cmocka_unit_test(recurrent_networks_learn),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -76,6 +76,14 @@ static skive_status copy_bytes(skv_arena *arena, const void *from, size_t n, siz
     return SKIVE_OK;
 }
 
+static skive_status copy_strings(skv_arena *arena, const char *const *from, size_t n, const char *const **to) {
+    const char **strings = NULL;
+    SKV_TRY(skv_arena_array(arena, n + 1, sizeof *strings, &strings));
+    for (size_t i = 0; i < n; i++) SKV_TRY(skv_arena_strdup(arena, from[i], &strings[i]));
+    *to = strings;
+    return SKIVE_OK;
+}
+
 skive_status skv_node_set_attr(skive_node *n, const skv_attr_init *x) {
     skv_arena *arena = n->graph->arena;
     skv_attr a = {.name = x->name, .type = x->type, .i = x->i, .f = x->f, .n = x->n};
@@ -86,6 +94,8 @@ skive_status skv_node_set_attr(skive_node *n, const skv_attr_init *x) {
         SKV_TRY(copy_bytes(arena, x->ints, x->n, sizeof *x->ints, &a.ints));
     } else if (x->type == SKV_ATTR_FLOATS) {
         SKV_TRY(copy_bytes(arena, x->floats, x->n, sizeof *x->floats, &a.floats));
+    } else if (x->type == SKV_ATTR_STRINGS) {
+        SKV_TRY(copy_strings(arena, x->strings, x->n, &a.strings));
     }
     return put(n, &a);
 }
@@ -138,12 +148,7 @@ skive_status skv_attr_copy(skive_graph *g, const skv_attr *from, skive_value *co
     if (from->s) SKV_TRY(skv_arena_strndup(g->arena, from->s, from->n, &a.s));
     if (from->ints) SKV_TRY(copy_bytes(g->arena, from->ints, from->n, sizeof *from->ints, &a.ints));
     if (from->floats) SKV_TRY(copy_bytes(g->arena, from->floats, from->n, sizeof *from->floats, &a.floats));
-    if (from->strings) {
-        const char **strings = NULL;
-        SKV_TRY(skv_arena_array(g->arena, from->n + 1, sizeof *strings, &strings));
-        for (size_t i = 0; i < from->n; i++) SKV_TRY(skv_arena_strdup(g->arena, from->strings[i], &strings[i]));
-        a.strings = strings;
-    }
+    if (from->strings) SKV_TRY(copy_strings(g->arena, from->strings, from->n, &a.strings));
     if (from->graph) SKV_TRY(skv_graph_copy_under(g->ctx, from->graph, g, map, &a.graph));
     a.tensor = skv_storage_retain(from->tensor);
     *to = a;

@@ -106,6 +106,7 @@ typedef struct skv_attr_init {
     const int64_t *ints;
     size_t n;
     const double *floats;
+    const char *const *strings;
 } skv_attr_init;
 #define SKV_INT(name_, v)         ((skv_attr_init){.name = (name_), .type = SKV_ATTR_INT, .i = (v)})
 #define SKV_FLT(name_, v)         ((skv_attr_init){.name = (name_), .type = SKV_ATTR_FLOAT, .f = (v)})
@@ -113,6 +114,9 @@ typedef struct skv_attr_init {
 #define SKV_INTS(name_, p, count) ((skv_attr_init){.name = (name_), .type = SKV_ATTR_INTS, .ints = (p), .n = (count)})
 #define SKV_FLTS(name_, p, count) \
     ((skv_attr_init){.name = (name_), .type = SKV_ATTR_FLOATS, .floats = (p), .n = (count)})
+
+#define SKV_STRS(name_, p, count) \
+    ((skv_attr_init){.name = (name_), .type = SKV_ATTR_STRINGS, .strings = (p), .n = (count)})
 
 /* A value of unknown type, not yet produced by anything. `name` NULL makes one up. */
 skive_status skv_graph_new_value(skive_graph *g, const char *name, skive_value **out);

@@ -5,45 +5,67 @@
 #include <string.h>
 #include <strings.h>
 
-#include "kernels/kernel.h"
-
-typedef enum recurrent_kind { LSTM, GRU, RNN } recurrent_kind;
-
 typedef struct recurrent_state {
-    recurrent_kind kind;
+    skv_recurrent_shape s;
     const skv_recurrent_loops *loops;
-    int64_t steps, batch, input, hidden, gates, directions;
-    bool batch_first, reverse_first, linear;
     float *w, *r, *bias, *recurrent_bias; /* by direction; GRU's hidden gate has its recurrent bias apart */
 } recurrent_state;
 
 static const char *const usual[3][3] = {{"Sigmoid", "Tanh", "Tanh"}, {"Sigmoid", "Tanh", NULL}, {"Tanh", NULL, NULL}};
 
-static recurrent_kind kind_of(const skive_node *n) {
-    return skv_node_is(n, "LSTM") ? LSTM : skv_node_is(n, "GRU") ? GRU : RNN;
+static skv_recurrent_kind kind_of(const skive_node *n) {
+    return strncmp(n->op_type, "LSTM", 4) == 0 ? SKV_LSTM : strncmp(n->op_type, "GRU", 3) == 0 ? SKV_GRU : SKV_RNN;
 }
 
 static bool usual_activations(const skive_node *n) {
     const skv_attr *names = skv_node_attr(n, "activations");
     const char *const *expected = usual[kind_of(n)];
-    const size_t each = kind_of(n) == LSTM ? 3 : kind_of(n) == GRU ? 2 : 1;
+    const size_t each = kind_of(n) == SKV_LSTM ? 3 : kind_of(n) == SKV_GRU ? 2 : 1;
     for (size_t i = 0; names && i < names->n; i++)
         if (strcasecmp(names->strings[i], expected[i % each]) != 0) return false;
     return true;
 }
 
-static bool applicable(const skv_kernel_node *n, skv_why *why) {
+bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
         if (n->in[i].absent) continue;
         if (i == 4) return skv_decline(why, "sequences of different lengths");
         if (i == 7) return skv_decline(why, "peepholes");
         if (n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
-        if (i >= 1 && i <= 3 && !(n->in[i].constant && n->in[i].constant->data))
-            return skv_decline(why, "weights that are not constant");
     }
     if (!usual_activations(n->node)) return skv_decline(why, "unusual activations");
     if (skv_node_attr(n->node, "clip") || skv_attr_int(n->node, "input_forget", 0))
         return skv_decline(why, "clip or input_forget");
+    return true;
+}
+
+skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n) {
+    static const int64_t gates[3] = {4, 3, 1};
+    const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
+    skv_recurrent_shape s = {.kind = kind_of(n->node)};
+    s.batch_first = skv_attr_int(n->node, "layout", 0) != 0;
+    s.reverse_first = strcasecmp(skv_attr_string(n->node, "direction", "forward"), "reverse") == 0;
+    s.linear = skv_attr_int(n->node, "linear_before_reset", 0) != 0;
+    s.steps = x->dims[s.batch_first ? 1 : 0].size;
+    s.batch = x->dims[s.batch_first ? 0 : 1].size;
+    s.input = x->dims[2].size;
+    s.directions = w->dims[0].size;
+    s.gates = gates[s.kind];
+    s.hidden = w->dims[1].size / s.gates;
+    return s;
+}
+
+const skv_recurrent_loops *skv_recurrent_loops_of(skv_isa isa) {
+    return isa >= SKV_ISA_AVX512 ? &skv_recurrent_avx512
+           : isa >= SKV_ISA_AVX2 ? &skv_recurrent_avx2
+                                 : &skv_recurrent_scalar;
+}
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    if (!skv_recurrent_plain(n, why)) return false;
+    for (size_t i = 1; i < n->n_in && i <= 3; i++)
+        if (!n->in[i].absent && !(n->in[i].constant && n->in[i].constant->data))
+            return skv_decline(why, "weights that are not constant");
     return true;
 }
 
@@ -64,47 +86,32 @@ static void destroy(skive_context *ctx, void *state) {
 }
 
 static skive_status pack(skv_kernel_node *n, recurrent_state *st) {
-    const size_t gh = (size_t)(st->gates * st->hidden), d = (size_t)st->directions;
+    const size_t gh = (size_t)(st->s.gates * st->s.hidden), d = (size_t)st->s.directions;
     const float *w = n->in[1].constant->data, *r = n->in[2].constant->data;
     const float *b = n->n_in > 3 && !n->in[3].absent ? n->in[3].constant->data : NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, d * gh * (size_t)st->input + 1, sizeof(float), &st->w));
-    SKV_TRY(skv_alloc_array(n->ctx, d * gh * (size_t)st->hidden + 1, sizeof(float), &st->r));
+    SKV_TRY(skv_alloc_array(n->ctx, d * gh * (size_t)st->s.input + 1, sizeof(float), &st->w));
+    SKV_TRY(skv_alloc_array(n->ctx, d * gh * (size_t)st->s.hidden + 1, sizeof(float), &st->r));
     SKV_TRY(skv_alloc_array(n->ctx, d * gh + 1, sizeof(float), &st->bias));
-    SKV_TRY(skv_alloc_array(n->ctx, d * (size_t)st->hidden + 1, sizeof(float), &st->recurrent_bias));
-    n->state_bytes = d * gh * (size_t)(st->input + st->hidden + 1) * sizeof(float);
+    SKV_TRY(skv_alloc_array(n->ctx, d * (size_t)st->s.hidden + 1, sizeof(float), &st->recurrent_bias));
+    n->state_bytes = d * gh * (size_t)(st->s.input + st->s.hidden + 1) * sizeof(float);
     for (size_t k = 0; k < d; k++) {
-        turn(w + k * gh * (size_t)st->input, (int64_t)gh, st->input, st->w + k * gh * (size_t)st->input);
-        turn(r + k * gh * (size_t)st->hidden, (int64_t)gh, st->hidden, st->r + k * gh * (size_t)st->hidden);
+        turn(w + k * gh * (size_t)st->s.input, (int64_t)gh, st->s.input, st->w + k * gh * (size_t)st->s.input);
+        turn(r + k * gh * (size_t)st->s.hidden, (int64_t)gh, st->s.hidden, st->r + k * gh * (size_t)st->s.hidden);
         for (size_t i = 0; b && i < gh; i++) {
-            const bool apart = st->kind == GRU && i >= 2 * (size_t)st->hidden;
+            const bool apart = st->s.kind == SKV_GRU && i >= 2 * (size_t)st->s.hidden;
             st->bias[k * gh + i] = b[k * 2 * gh + i] + (apart ? 0 : b[(k * 2 + 1) * gh + i]);
             if (apart)
-                st->recurrent_bias[k * (size_t)st->hidden + i - 2 * (size_t)st->hidden] = b[(k * 2 + 1) * gh + i];
+                st->recurrent_bias[k * (size_t)st->s.hidden + i - 2 * (size_t)st->s.hidden] = b[(k * 2 + 1) * gh + i];
         }
     }
     return SKIVE_OK;
 }
 
 static skive_status prepare(skv_kernel_node *n) {
-    static const int64_t gates[3] = {4, 3, 1};
-    const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
-    const char *direction = skv_attr_string(n->node, "direction", "forward");
-    const skv_isa isa = skv_cpu_isa();
     recurrent_state *st = NULL;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    st->kind = kind_of(n->node);
-    st->loops = isa >= SKV_ISA_AVX512 ? &skv_recurrent_avx512
-                : isa >= SKV_ISA_AVX2 ? &skv_recurrent_avx2
-                                      : &skv_recurrent_scalar;
-    st->batch_first = skv_attr_int(n->node, "layout", 0) != 0;
-    st->reverse_first = strcasecmp(direction, "reverse") == 0;
-    st->linear = skv_attr_int(n->node, "linear_before_reset", 0) != 0;
-    st->steps = x->dims[st->batch_first ? 1 : 0].size;
-    st->batch = x->dims[st->batch_first ? 0 : 1].size;
-    st->input = x->dims[2].size;
-    st->directions = w->dims[0].size;
-    st->gates = gates[st->kind];
-    st->hidden = w->dims[1].size / st->gates;
+    st->s = skv_recurrent_shape_of(n);
+    st->loops = skv_recurrent_loops_of(skv_cpu_isa());
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     for (size_t i = 1; i < 4 && i < n->n_in; i++) n->packs_input[i] = !n->in[i].absent;
     const skive_status status = pack(n, st);
@@ -114,34 +121,26 @@ static skive_status prepare(skv_kernel_node *n) {
     }
     n->state = st;
     /* Of one direction: the sums of all steps; states h, c and the reset h of each sample; GRU's recurrent part. */
-    n->scratch_bytes = (size_t)((st->steps * st->batch * st->gates + st->batch * 3 + 1) * st->hidden) * sizeof(float);
+    n->scratch_bytes =
+        (size_t)((st->s.steps * st->s.batch * st->s.gates + st->s.batch * 3 + 1) * st->s.hidden) * sizeof(float);
     return SKIVE_OK;
-}
-
-static int64_t state_at(const recurrent_state *st, int64_t d, int64_t b) {
-    return (st->batch_first ? b * st->directions + d : d * st->batch + b) * st->hidden;
-}
-
-static int64_t y_at(const recurrent_state *st, int64_t t, int64_t d, int64_t b) {
-    return (st->batch_first ? (b * st->steps + t) * st->directions + d : (t * st->directions + d) * st->batch + b) *
-           st->hidden;
 }
 
 /* One step of one sample: `sum` holds the input's part and the biases. */
 static void one_step(const recurrent_state *st, int64_t d, float *sum, float *h, float *c, float *reset,
                      float *recurrent) {
     const skv_recurrent_loops *f = st->loops;
-    const int64_t n = st->hidden, gh = st->gates * n;
+    const int64_t n = st->s.hidden, gh = st->s.gates * n;
     const float *r = st->r + d * gh * n;
-    if (st->kind == LSTM) {
+    if (st->s.kind == SKV_LSTM) {
         f->product(h, n, r, sum, gh, 1, n, gh);
         f->lstm(sum, h, c, n);
-    } else if (st->kind == RNN) {
+    } else if (st->s.kind == SKV_RNN) {
         f->product(h, n, r, sum, gh, 1, n, gh);
         f->rnn(sum, h, n);
     } else {
         memcpy(recurrent, st->recurrent_bias + d * n, (size_t)n * sizeof *recurrent);
-        if (st->linear) { /* one pass over R for all gates: the hidden one is put apart behind */
+        if (st->s.linear) { /* one pass over R for all gates: the hidden one is put apart behind */
             float *hidden_sum = sum + 2 * n;
             memcpy(reset, hidden_sum, (size_t)n * sizeof *reset);
             memcpy(hidden_sum, recurrent, (size_t)n * sizeof *recurrent);
@@ -166,42 +165,42 @@ static void one_step(const recurrent_state *st, int64_t d, float *sum, float *h,
 }
 
 static void one_direction(const recurrent_state *st, const skv_kernel_call *call, int64_t d) {
-    const int64_t n = st->hidden, gh = st->gates * n, rows = st->steps * st->batch;
+    const int64_t n = st->s.hidden, gh = st->s.gates * n, rows = st->s.steps * st->s.batch;
     const float *x = call->in[0];
-    float *sums = call->scratch, *h = sums + rows * gh, *c = h + st->batch * n, *reset = c + st->batch * n,
-          *recurrent = reset + st->batch * n;
-    const bool backward = d == 1 || st->reverse_first;
+    float *sums = call->scratch, *h = sums + rows * gh, *c = h + st->s.batch * n, *reset = c + st->s.batch * n,
+          *recurrent = reset + st->s.batch * n;
+    const bool backward = skv_recurrent_goes_back(&st->s, d);
     for (int64_t i = 0; i < rows; i++) memcpy(sums + i * gh, st->bias + d * gh, (size_t)gh * sizeof *sums);
-    st->loops->product(x, st->input, st->w + d * gh * st->input, sums, gh, rows, st->input, gh);
+    st->loops->product(x, st->s.input, st->w + d * gh * st->s.input, sums, gh, rows, st->s.input, gh);
     for (int k = 0; k < 2; k++) {
         const float *initial = call->n->n_in > (size_t)(5 + k) ? call->in[5 + k] : NULL;
-        for (int64_t b = 0; b < st->batch; b++) {
+        for (int64_t b = 0; b < st->s.batch; b++) {
             float *to = (k ? c : h) + b * n;
             if (initial)
-                memcpy(to, initial + state_at(st, d, b), (size_t)n * sizeof *to);
+                memcpy(to, initial + skv_recurrent_state(&st->s, d, b), (size_t)n * sizeof *to);
             else
                 memset(to, 0, (size_t)n * sizeof *to);
         }
     }
     float *y = call->out[0];
-    for (int64_t i = 0; i < st->steps; i++) {
-        const int64_t t = backward ? st->steps - 1 - i : i;
-        for (int64_t b = 0; b < st->batch; b++) {
-            const int64_t row = st->batch_first ? b * st->steps + t : t * st->batch + b;
+    for (int64_t i = 0; i < st->s.steps; i++) {
+        const int64_t t = backward ? st->s.steps - 1 - i : i;
+        for (int64_t b = 0; b < st->s.batch; b++) {
+            const int64_t row = skv_recurrent_row(&st->s, t, b);
             one_step(st, d, sums + row * gh, h + b * n, c + b * n, reset + b * n, recurrent);
-            if (y) memcpy(y + y_at(st, t, d, b), h + b * n, (size_t)n * sizeof *y);
+            if (y) memcpy(y + skv_recurrent_y(&st->s, t, d, b), h + b * n, (size_t)n * sizeof *y);
         }
     }
     for (size_t k = 1; k < 3; k++) {
         float *out = call->n->n_out > k ? call->out[k] : NULL;
-        for (int64_t b = 0; out && b < st->batch; b++)
-            memcpy(out + state_at(st, d, b), (k == 2 ? c : h) + b * n, (size_t)n * sizeof *out);
+        for (int64_t b = 0; out && b < st->s.batch; b++)
+            memcpy(out + skv_recurrent_state(&st->s, d, b), (k == 2 ? c : h) + b * n, (size_t)n * sizeof *out);
     }
 }
 
 static skive_status run(const skv_kernel_call *c) {
     const recurrent_state *st = c->n->state;
-    for (int64_t d = 0; d < st->directions; d++) one_direction(st, c, d);
+    for (int64_t d = 0; d < st->s.directions; d++) one_direction(st, c, d);
     return SKIVE_OK;
 }
 

@@ -59,4 +59,69 @@ static void gru_state(const float *gates, const float *x, const float *recurrent
     }
 }
 
-const skv_recurrent_loops RECURRENT_LOOPS = {product, lstm, rnn, gru_gates, gru_state};
+static void lstm_keep(float *gates, const float *c_before, float *c, float *h, int64_t n) {
+#pragma omp simd
+    for (int64_t k = 0; k < n; k++) {
+        const float i = sigmoid(gates[k]), o = sigmoid(gates[n + k]), f = sigmoid(gates[2 * n + k]),
+                    g = tanh_f32(gates[3 * n + k]), cell = f * c_before[k] + i * g;
+        gates[k] = i;
+        gates[n + k] = o;
+        gates[2 * n + k] = f;
+        gates[3 * n + k] = g;
+        c[k] = cell;
+        h[k] = o * tanh_f32(cell);
+    }
+}
+
+static void gru_keep(float *gates, const float *recurrent, bool linear, const float *h_before, float *h, int64_t n) {
+#pragma omp simd
+    for (int64_t k = 0; k < n; k++) {
+        const float z = gates[k], part = linear ? gates[n + k] * recurrent[k] : recurrent[k];
+        const float fresh = tanh_f32(gates[2 * n + k] + part);
+        gates[2 * n + k] = fresh;
+        h[k] = (1.0f - z) * fresh + z * h_before[k];
+    }
+}
+
+static void lstm_back(float *gates, const float *c_before, const float *dh, float *dc, int64_t n) {
+#pragma omp simd
+    for (int64_t k = 0; k < n; k++) {
+        const float i = gates[k], o = gates[n + k], f = gates[2 * n + k], g = gates[3 * n + k];
+        const float t = tanh_f32(f * c_before[k] + i * g), d = dc[k] + dh[k] * o * (1.0f - t * t);
+        gates[k] = d * g * i * (1.0f - i);
+        gates[n + k] = dh[k] * t * o * (1.0f - o);
+        gates[2 * n + k] = d * c_before[k] * f * (1.0f - f);
+        gates[3 * n + k] = d * i * (1.0f - g * g);
+        dc[k] = d * f;
+    }
+}
+
+static void rnn_back(float *gates, const float *dh, int64_t n) {
+#pragma omp simd
+    for (int64_t k = 0; k < n; k++) gates[k] = dh[k] * (1.0f - gates[k] * gates[k]);
+}
+
+static void gru_back(float *gates, float *recurrent, bool linear, const float *h_before, float *dh, int64_t n) {
+#pragma omp simd
+    for (int64_t k = 0; k < n; k++) {
+        const float z = gates[k], r = gates[n + k], fresh = gates[2 * n + k];
+        const float d_fresh = dh[k] * (1.0f - z) * (1.0f - fresh * fresh);
+        gates[k] = dh[k] * (h_before[k] - fresh) * z * (1.0f - z);
+        gates[n + k] = linear ? d_fresh * recurrent[k] * r * (1.0f - r) : r;
+        gates[2 * n + k] = d_fresh;
+        recurrent[k] = linear ? d_fresh * r : recurrent[k];
+        dh[k] *= z;
+    }
+}
+
+static void gru_back_reset(float *gates, const float *d_gated, const float *h_before, float *dh, int64_t n) {
+#pragma omp simd
+    for (int64_t k = 0; k < n; k++) {
+        const float r = gates[n + k];
+        gates[n + k] = d_gated[k] * h_before[k] * r * (1.0f - r);
+        dh[k] += d_gated[k] * r;
+    }
+}
+
+const skv_recurrent_loops RECURRENT_LOOPS = {product,  lstm,      rnn,      gru_gates, gru_state,     lstm_keep,
+                                             gru_keep, lstm_back, rnn_back, gru_back,  gru_back_reset};

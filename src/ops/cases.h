@@ -53,5 +53,10 @@
         .name = (name_), .type = SKV_ATTR_FLOATS, .floats = (const double[]){__VA_ARGS__}, \
         .n = sizeof((const double[]){__VA_ARGS__}) / sizeof(double)                        \
     }
+#define CASE_STRS(name_, ...)                                                                     \
+    {                                                                                             \
+        .name = (name_), .type = SKV_ATTR_STRINGS, .strings = (const char *const[]){__VA_ARGS__}, \
+        .n = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *)                    \
+    }
 
 #endif

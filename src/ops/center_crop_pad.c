@@ -67,8 +67,8 @@ static skive_status grad(skv_grad *c) {
                            "CenterCropPad: the gradient needs a known rank");
     skive_value *shape = skv_g1(c->b, "Shape", n->inputs[0]);
     skive_value *sizes = skv_g2(c->b, "Gather", shape, skv_emit_ints(c->b, axes, (size_t)count));
-    c->din[0] = skv_emit(c->b, "CenterCropPad", SKV_IN(c->dout[0], sizes),
-                         SKV_ATTRS(SKV_INTS("axes", axes, (size_t)count)));
+    c->din[0] =
+        skv_emit(c->b, "CenterCropPad", SKV_IN(c->dout[0], sizes), SKV_ATTRS(SKV_INTS("axes", axes, (size_t)count)));
     return c->b->status;
 }
 

@@ -50,8 +50,8 @@ static skive_status grad(skv_grad *c) {
     const skive_node *n = c->node;
     skv_attr_init buffer[SKV_ATTRS_COPY];
     if (c->need[0])
-        c->din[0] = skv_emit(c->b, "Col2ImGrad", SKV_IN(c->dout[0], n->inputs[1], n->inputs[2]),
-                             skv_attrs_copy(n, buffer));
+        c->din[0] =
+            skv_emit(c->b, "Col2ImGrad", SKV_IN(c->dout[0], n->inputs[1], n->inputs[2]), skv_attrs_copy(n, buffer));
     return c->b->status;
 }
 

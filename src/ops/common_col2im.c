@@ -17,7 +17,8 @@ skive_status skv_col2im_make(skive_context *ctx, const skive_node *node, const i
     SKV_TRY(skv_conv_geometry(ctx, node, 2 + spatial, dims, block, &s.g));
     bool fits = true;
     for (int a = 0; a < SKV_SPATIAL; a++)
-        fits = fits && skv_mul_i64(s.taps, s.g.kernel[a], &s.taps) && skv_mul_i64(s.positions, s.g.out[a], &s.positions);
+        fits =
+            fits && skv_mul_i64(s.taps, s.g.kernel[a], &s.taps) && skv_mul_i64(s.positions, s.g.out[a], &s.positions);
     if (fits && columns && columns[1] >= 0) {
         fits = columns[1] % s.taps == 0;
         s.c = columns[1] / s.taps;
@@ -25,8 +26,8 @@ skive_status skv_col2im_make(skive_context *ctx, const skive_node *node, const i
     if (!fits || (columns && columns[2] >= 0 && columns[2] != s.positions))
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
                            "%s: columns of %lld numbers at %lld positions do not fit a block of %lld at %lld",
-                           node->op_type, columns ? (long long)columns[1] : -1LL, columns ? (long long)columns[2] : -1LL,
-                           (long long)s.taps, (long long)s.positions);
+                           node->op_type, columns ? (long long)columns[1] : -1LL,
+                           columns ? (long long)columns[2] : -1LL, (long long)s.taps, (long long)s.positions);
     *out = s;
     return SKIVE_OK;
 }
@@ -43,23 +44,23 @@ skive_status skv_col2im_read(const skv_eval *c, size_t first, const int64_t *col
 }
 
 /* Calls `move` for every element of the columns of plane p and the element of the image it stands for. */
-#define FOR_COLUMNS(s, from, to)                                                                                      \
-    for (int64_t t = 0; t < (s)->taps; t++) {                                                                         \
-        const skv_geometry *g = &(s)->g;                                                                              \
-        const int64_t k[SKV_SPATIAL] = {t / g->kernel[2] / g->kernel[1], t / g->kernel[2] % g->kernel[1],             \
-                                        t % g->kernel[2]};                                                            \
-        int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], off[SKV_SPATIAL];                                                   \
-        for (int a = 0; a < SKV_SPATIAL; a++) {                                                                       \
-            skv_tap_range(g, a, k[a], &lo[a], &hi[a]);                                                                \
-            off[a] = k[a] * g->dilation[a] - g->pad_lo[a];                                                            \
-        }                                                                                                             \
-        for (int64_t d = lo[0]; d < hi[0]; d++)                                                                       \
-            for (int64_t h = lo[1]; h < hi[1]; h++)                                                                   \
-                for (int64_t w = lo[2],                                                                               \
-                             row = ((d * g->stride[0] + off[0]) * g->in[1] + h * g->stride[1] + off[1]) * g->in[2] +  \
-                                   off[2],                                                                            \
-                             from = t * (s)->positions + (d * g->out[1] + h) * g->out[2] + lo[2],                     \
-                             to = row + lo[2] * g->stride[2];                                                         \
+#define FOR_COLUMNS(s, from, to)                                                                                     \
+    for (int64_t t = 0; t < (s)->taps; t++) {                                                                        \
+        const skv_geometry *g = &(s)->g;                                                                             \
+        const int64_t k[SKV_SPATIAL] = {t / g->kernel[2] / g->kernel[1], t / g->kernel[2] % g->kernel[1],            \
+                                        t % g->kernel[2]};                                                           \
+        int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], off[SKV_SPATIAL];                                                  \
+        for (int a = 0; a < SKV_SPATIAL; a++) {                                                                      \
+            skv_tap_range(g, a, k[a], &lo[a], &hi[a]);                                                               \
+            off[a] = k[a] * g->dilation[a] - g->pad_lo[a];                                                           \
+        }                                                                                                            \
+        for (int64_t d = lo[0]; d < hi[0]; d++)                                                                      \
+            for (int64_t h = lo[1]; h < hi[1]; h++)                                                                  \
+                for (int64_t w = lo[2],                                                                              \
+                             row = ((d * g->stride[0] + off[0]) * g->in[1] + h * g->stride[1] + off[1]) * g->in[2] + \
+                                   off[2],                                                                           \
+                             from = t * (s)->positions + (d * g->out[1] + h) * g->out[2] + lo[2],                    \
+                             to = row + lo[2] * g->stride[2];                                                        \
                      w < hi[2]; w++, from++, to += g->stride[2])
 
 void skv_col2im_gather(int threads, const skv_col2im *s, const double *columns, double *image) {
@@ -69,8 +70,8 @@ void skv_col2im_gather(int threads, const skv_col2im *s, const double *columns, 
         const double *column = columns + p * s->taps * s->positions;
         double *plane = image + p * size;
         FOR_COLUMNS(s, from, to) plane[to] += column[from];
-        }
     }
+}
 }
 
 void skv_col2im_spread(int threads, const skv_col2im *s, const double *image, double *columns) {
@@ -80,6 +81,6 @@ void skv_col2im_spread(int threads, const skv_col2im *s, const double *image, do
         double *column = columns + p * s->taps * s->positions;
         const double *plane = image + p * size;
         FOR_COLUMNS(s, from, to) column[from] += plane[to];
-        }
     }
+}
 }

@@ -169,9 +169,9 @@ skv_attr_list skv_attrs_copy(const skive_node *n, skv_attr_init buffer[SKV_ATTRS
         case SKV_ATTR_STRING: buffer[count++] = SKV_STR(a->name, a->s); break;
         case SKV_ATTR_INTS: buffer[count++] = SKV_INTS(a->name, a->ints, a->n); break;
         case SKV_ATTR_FLOATS: buffer[count++] = SKV_FLTS(a->name, a->floats, a->n); break;
+        case SKV_ATTR_STRINGS: buffer[count++] = SKV_STRS(a->name, a->strings, a->n); break;
         case SKV_ATTR_TENSOR:
-        case SKV_ATTR_GRAPH:
-        case SKV_ATTR_STRINGS: break;
+        case SKV_ATTR_GRAPH: break;
         }
     }
     return (skv_attr_list){buffer, count};

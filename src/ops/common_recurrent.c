@@ -10,6 +10,7 @@
 
 #define FN(name, expression)                                  \
     static double name(double x, double alpha, double beta) { \
+        (void)x;                                              \
         (void)alpha;                                          \
         (void)beta;                                           \
         return expression;                                    \
@@ -26,24 +27,38 @@ FN(fn_elu, x >= 0 ? x : alpha * expm1(x))
 FN(fn_softsign, x / (1 + fabs(x)))
 FN(fn_softplus, x > 30 ? x : log1p(exp(x)))
 
+static double square(double x) { return x * x; }
+
+FN(slope_relu, x > 0 ? 1 : 0)
+FN(slope_tanh, 1 - square(tanh(x)))
+FN(slope_sigmoid, fn_sigmoid(x, 0, 0) * fn_sigmoid(-x, 0, 0))
+FN(slope_affine, alpha)
+FN(slope_leaky_relu, x >= 0 ? 1 : alpha)
+FN(slope_thresholded_relu, x > alpha ? 1 : 0)
+FN(slope_scaled_tanh, alpha *beta *(1 - square(tanh(beta * x))))
+FN(slope_hard_sigmoid, alpha *x + beta > 0 && alpha * x + beta < 1 ? alpha : 0)
+FN(slope_elu, x >= 0 ? 1 : alpha * exp(x))
+FN(slope_softsign, 1 / square(1 + fabs(x)))
+
 /* Which functions take a number from activation_alpha (activation_beta), and what they take without one. */
 static const struct {
     const char *name;
     double (*f)(double, double, double);
+    double (*slope)(double, double, double);
     bool has_alpha, has_beta;
     double alpha, beta;
 } functions[] = {
-    {"Relu", fn_relu, false, false, 0, 0},
-    {"Tanh", fn_tanh, false, false, 0, 0},
-    {"Sigmoid", fn_sigmoid, false, false, 0, 0},
-    {"Affine", fn_affine, true, true, 1, 0},
-    {"LeakyRelu", fn_leaky_relu, true, false, 0.01, 0},
-    {"ThresholdedRelu", fn_thresholded_relu, true, false, 1, 0},
-    {"ScaledTanh", fn_scaled_tanh, true, true, 1, 1},
-    {"HardSigmoid", fn_hard_sigmoid, true, true, 0.2, 0.5},
-    {"Elu", fn_elu, true, false, 1, 0},
-    {"Softsign", fn_softsign, false, false, 0, 0},
-    {"Softplus", fn_softplus, false, false, 0, 0},
+    {"Relu", fn_relu, slope_relu, false, false, 0, 0},
+    {"Tanh", fn_tanh, slope_tanh, false, false, 0, 0},
+    {"Sigmoid", fn_sigmoid, slope_sigmoid, false, false, 0, 0},
+    {"Affine", fn_affine, slope_affine, true, true, 1, 0},
+    {"LeakyRelu", fn_leaky_relu, slope_leaky_relu, true, false, 0.01, 0},
+    {"ThresholdedRelu", fn_thresholded_relu, slope_thresholded_relu, true, false, 1, 0},
+    {"ScaledTanh", fn_scaled_tanh, slope_scaled_tanh, true, true, 1, 1},
+    {"HardSigmoid", fn_hard_sigmoid, slope_hard_sigmoid, true, true, 0.2, 0.5},
+    {"Elu", fn_elu, slope_elu, true, false, 1, 0},
+    {"Softsign", fn_softsign, slope_softsign, false, false, 0, 0},
+    {"Softplus", fn_softplus, fn_sigmoid, false, false, 0, 0},
 };
 
 static const char *const usual[3][3] = {{"Tanh"}, {"Sigmoid", "Tanh"}, {"Sigmoid", "Tanh", "Tanh"}};
@@ -61,7 +76,7 @@ static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent
             while (k < SKV_COUNT(functions) && strcasecmp(functions[k].name, name) != 0) k++;
             if (k == SKV_COUNT(functions)) return "an activation is not known";
             skv_act_fn *a = &r->acts[d][i];
-            *a = (skv_act_fn){functions[k].f, functions[k].alpha, functions[k].beta};
+            *a = (skv_act_fn){functions[k].f, functions[k].slope, functions[k].alpha, functions[k].beta};
             if (functions[k].has_alpha && alphas && next_alpha < alphas->n) a->alpha = alphas->floats[next_alpha++];
             if (functions[k].has_beta && betas && next_beta < betas->n) a->beta = betas->floats[next_beta++];
         }
@@ -69,9 +84,9 @@ static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent
     return NULL;
 }
 
-static const char *read_node(const skive_node *n, int gates, int n_acts, skv_recurrent *r) {
+static const char *read_node(const skive_node *n, const skv_recurrent_cell *cell, skv_recurrent *r) {
     const char *direction = skv_attr_string(n, "direction", "forward");
-    *r = (skv_recurrent){.gates = gates,
+    *r = (skv_recurrent){.gates = cell->gates,
                          .directions = 1,
                          .steps = -1,
                          .batch = -1,
@@ -86,7 +101,7 @@ static const char *read_node(const skive_node *n, int gates, int n_acts, skv_rec
     r->batch_first = skv_attr_int(n, "layout", 0) != 0;
     r->clip = skv_attr_float(n, "clip", 0);
     if (r->hidden != -1 && (r->hidden < 1 || r->hidden > INT32_MAX)) return "hidden_size makes no sense";
-    return read_functions(n, n_acts, r);
+    return read_functions(n, cell->acts, r);
 }
 
 /* ---- types ---- */
@@ -138,12 +153,12 @@ static skive_status check_inputs(skv_infer *c, skv_recurrent *r, int states) {
     return states == 2 ? want_multiple(c, 7, 1, 3, &r->hidden) : SKIVE_OK;
 }
 
-skive_status skv_recurrent_infer(skv_infer *c, int gates, int n_acts, int states) {
+skive_status skv_recurrent_infer(skv_infer *c, const skv_recurrent_cell *cell) {
     skv_recurrent r;
-    const char *why = read_node(c->node, gates, n_acts, &r);
+    const char *why = read_node(c->node, cell, &r);
     if (why) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': %s", c->node->name, why);
     SKV_TRY(skv_want_float(c, 0));
-    SKV_TRY(check_inputs(c, &r, states));
+    SKV_TRY(check_inputs(c, &r, cell->states));
     const skive_type *x = skv_infer_in(c, 0);
     const skive_dim t = x->rank == 3 ? x->dims[r.batch_first ? 1 : 0] : skv_dim_unknown(),
                     b = x->rank == 3 ? x->dims[r.batch_first ? 0 : 1] : skv_dim_unknown();
@@ -179,103 +194,104 @@ void skv_recurrent_product(const double *weight, int64_t n, int64_t hidden, cons
     }
 }
 
-double skv_recurrent_clip(const skv_recurrent *r, double x) {
-    return r->clip > 0 ? fmin(fmax(x, -r->clip), r->clip) : x;
+static double clip(const skv_recurrent *r, double x) { return r->clip > 0 ? fmin(fmax(x, -r->clip), r->clip) : x; }
+
+double skv_recurrent_gate(const skv_recurrent *r, const skv_act_fn *act, double sum) {
+    return skv_act_apply(act, clip(r, sum));
 }
 
-typedef struct buffers {
-    skv_doubles in[8];
-    skv_result out[3];
-    double *xw, *states, *scratch;
-} buffers;
-
-static int64_t state_at(const skv_recurrent *r, int d, int64_t b) {
-    return (r->batch_first ? b * r->directions + d : d * r->batch + b) * r->hidden;
+skive_status skv_recurrent_read(const skv_eval *c, const skv_recurrent_cell *cell, skv_recurrent *r) {
+    const skive_tensor *x = c->in[0], *w = c->in[1];
+    const char *why = read_node(c->node, cell, r);
+    if (why) return skv_fail_at(c->ctx, SKIVE_ERR_GRAPH, c->node->name, "node '%s': %s", c->node->name, why);
+    r->hidden = w->dims[1] / cell->gates;
+    r->steps = x->dims[r->batch_first ? 1 : 0];
+    r->batch = x->dims[r->batch_first ? 0 : 1];
+    r->input = x->dims[2];
+    return SKIVE_OK;
 }
 
-static int64_t x_at(const skv_recurrent *r, int64_t t, int64_t b) {
-    return (r->batch_first ? b * r->steps + t : t * r->batch + b) * r->input;
+skive_status skv_recurrent_length(const skv_eval *c, const skv_recurrent *r, int64_t b, int64_t *length) {
+    const skive_tensor *lengths = c->n_in > 4 ? c->in[4] : NULL;
+    *length = lengths ? ((const int32_t *)lengths->data)[b] : r->steps;
+    if (*length >= 0 && *length <= r->steps) return SKIVE_OK;
+    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a sequence of %lld in %lld steps",
+                       c->node->name, (long long)*length, (long long)r->steps);
 }
 
-static int64_t y_at(const skv_recurrent *r, int64_t t, int d, int64_t b) {
-    return (r->batch_first ? (b * r->steps + t) * r->directions + d : (t * r->directions + d) * r->batch + b) *
-           r->hidden;
-}
-
-/* One sample in one direction. */
-static void walk(const skv_recurrent *r, buffers *u, const skive_node *node, int d, int64_t b, int64_t length,
-                 int states, void (*step)(const skv_recurrent_step *s)) {
+skv_recurrent_step skv_recurrent_step_of(const skv_recurrent *r, const skv_recurrent_data *u, const skive_node *node,
+                                         int d) {
     const int64_t h = r->hidden, gh = r->gates * h;
-    const bool backward = d == 1 || r->reverse_first;
-    const double *w = u->in[1].p + d * gh * r->input, *bias = u->in[3].p ? u->in[3].p + d * 2 * gh : NULL;
-    double *hidden = u->states, *cell = states == 2 ? u->states + h : NULL;
-    skv_recurrent_step s = {.r = r,
-                            .node = node,
-                            .acts = r->acts[d],
-                            .xw = u->xw,
-                            .weight = u->in[2].p + d * gh * h,
-                            .bias = bias ? bias + gh : NULL,
-                            .peephole = u->in[7].p ? u->in[7].p + d * 3 * h : NULL,
-                            .h = hidden,
-                            .c = cell,
-                            .scratch = u->scratch};
-    for (int k = 0; k < states; k++) {
-        double *to = k ? cell : hidden;
-        if (u->in[5 + k].p)
-            memcpy(to, u->in[5 + k].p + state_at(r, d, b), (size_t)h * sizeof *to);
+    return (skv_recurrent_step){.r = r,
+                                .node = node,
+                                .acts = r->acts[d],
+                                .xw = u->xw,
+                                .weight = u->in[2] + d * gh * h,
+                                .bias = u->in[3] ? u->in[3] + (2 * d + 1) * gh : NULL,
+                                .peephole = u->in[7] ? u->in[7] + d * 3 * h : NULL,
+                                .h = u->states,
+                                .c = u->states + h,
+                                .scratch = u->scratch};
+}
+
+void skv_recurrent_input(const skv_recurrent *r, const skv_recurrent_data *u, int d, int64_t t, int64_t b) {
+    const int64_t gh = r->gates * r->hidden;
+    skv_recurrent_product(u->in[1] + d * gh * r->input, gh, r->input, u->in[0] + skv_recurrent_x_at(r, t, b), u->xw);
+    for (int64_t j = 0; u->in[3] && j < gh; j++) u->xw[j] += u->in[3][2 * d * gh + j];
+}
+
+void skv_recurrent_walk(const skv_recurrent *r, const skv_recurrent_cell *cell, const skv_recurrent_data *u,
+                        const skive_node *node, int d, int64_t b, int64_t length) {
+    const int64_t h = r->hidden;
+    const size_t bytes = (size_t)h * sizeof(double);
+    const skv_recurrent_step s = skv_recurrent_step_of(r, u, node, d);
+    for (int k = 0; k < cell->states; k++) {
+        if (u->in[5 + k])
+            memcpy(u->states + k * h, u->in[5 + k] + skv_recurrent_state_at(r, d, b), bytes);
         else
-            memset(to, 0, (size_t)h * sizeof *to);
+            memset(u->states + k * h, 0, bytes);
     }
     for (int64_t i = 0; i < length; i++) {
-        const int64_t t = backward ? length - 1 - i : i;
-        skv_recurrent_product(w, gh, r->input, u->in[0].p + x_at(r, t, b), u->xw);
-        for (int64_t j = 0; bias && j < gh; j++) u->xw[j] += bias[j];
-        step(&s);
-        if (u->out[0].p) memcpy(u->out[0].p + y_at(r, t, d, b), hidden, (size_t)h * sizeof *hidden);
+        const int64_t t = skv_recurrent_backward(r, d) ? length - 1 - i : i;
+        if (u->trace) memcpy(u->trace + i * cell->states * h, u->states, (size_t)cell->states * bytes);
+        skv_recurrent_input(r, u, d, t, b);
+        cell->step(&s);
+        if (u->out[0]) memcpy(u->out[0] + skv_recurrent_y_at(r, t, d, b), u->states, bytes);
     }
-    for (int k = 0; k < states; k++)
-        if (u->out[1 + k].p) memcpy(u->out[1 + k].p + state_at(r, d, b), k ? cell : hidden, (size_t)h * sizeof *hidden);
+    for (int k = 0; k < cell->states; k++)
+        if (u->out[1 + k]) memcpy(u->out[1 + k] + skv_recurrent_state_at(r, d, b), u->states + k * h, bytes);
 }
 
-static skive_status open_buffers(const skv_eval *c, const skv_recurrent *r, buffers *u) {
-    for (size_t i = 0; i < 8 && i < c->n_in; i++)
-        if (i != 4) SKV_TRY(skv_doubles_read(c->ctx, c->in[i], &u->in[i]));
-    for (size_t o = 0; o < 3 && o < c->n_out; o++) {
-        SKV_TRY(skv_result_open(c->ctx, c->out[o], &u->out[o]));
-        if (u->out[o].p) memset(u->out[o].p, 0, u->out[o].n * sizeof(double));
-    }
-    SKV_TRY(skv_alloc_array(c->ctx, (size_t)(r->gates * r->hidden) + 1, sizeof(double), &u->xw));
-    SKV_TRY(skv_alloc_array(c->ctx, (size_t)r->hidden + 1, 2 * sizeof(double), &u->states));
-    return skv_alloc_array(c->ctx, (size_t)(r->gates * r->hidden) + 1, 2 * sizeof(double), &u->scratch);
-}
-
-skive_status skv_recurrent_run(const skv_eval *c, int gates, int n_acts, int states,
-                               void (*step)(const skv_recurrent_step *s)) {
-    const skive_tensor *x = c->in[0], *w = c->in[1], *lengths = c->n_in > 4 ? c->in[4] : NULL;
+skive_status skv_recurrent_run(const skv_eval *c, const skv_recurrent_cell *cell) {
     skv_recurrent r;
-    buffers u = {0};
+    skv_doubles in[8] = {{0}};
+    skv_result out[3] = {{0}};
+    skv_recurrent_data u = {0};
     skive_status status;
-    const char *why = read_node(c->node, gates, n_acts, &r);
-    if (why) return skv_fail_at(c->ctx, SKIVE_ERR_GRAPH, c->node->name, "node '%s': %s", c->node->name, why);
-    r.hidden = w->dims[1] / gates;
-    r.steps = x->dims[r.batch_first ? 1 : 0];
-    r.batch = x->dims[r.batch_first ? 0 : 1];
-    r.input = x->dims[2];
-    SKV_GO(status, done, open_buffers(c, &r, &u));
+    SKV_TRY(skv_recurrent_read(c, cell, &r));
+    for (size_t i = 0; i < 8 && i < c->n_in; i++) {
+        if (i != 4) SKV_GO(status, done, skv_doubles_read(c->ctx, c->in[i], &in[i]));
+        u.in[i] = in[i].p;
+    }
+    for (size_t o = 0; o < 3 && o < c->n_out; o++) {
+        SKV_GO(status, done, skv_result_open(c->ctx, c->out[o], &out[o]));
+        u.out[o] = out[o].p;
+        if (out[o].p) memset(out[o].p, 0, out[o].n * sizeof(double));
+    }
+    const size_t gh = (size_t)(r.gates * r.hidden) + 1;
+    SKV_GO(status, done, skv_alloc_array(c->ctx, gh, sizeof(double), &u.xw));
+    SKV_GO(status, done, skv_alloc_array(c->ctx, gh, 2 * sizeof(double), &u.states));
+    SKV_GO(status, done, skv_alloc_array(c->ctx, gh, 8 * sizeof(double), &u.scratch));
     for (int64_t b = 0; b < r.batch; b++) {
-        const int64_t length = lengths ? ((const int32_t *)lengths->data)[b] : r.steps;
-        if (length < 0 || length > r.steps) {
-            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a sequence of %lld in %lld steps",
-                                 c->node->name, (long long)length, (long long)r.steps);
-            goto done;
-        }
-        for (int d = 0; d < r.directions; d++) walk(&r, &u, c->node, d, b, length, states, step);
+        int64_t length;
+        SKV_GO(status, done, skv_recurrent_length(c, &r, b, &length));
+        for (int d = 0; d < r.directions; d++) skv_recurrent_walk(&r, cell, &u, c->node, d, b, length);
     }
     for (size_t o = 0; o < 3; o++)
-        if (u.out[o].p) skv_result_store(&u.out[o]);
+        if (out[o].p) skv_result_store(&out[o]);
 done:
-    for (size_t i = 0; i < 8; i++) skv_doubles_free(c->ctx, &u.in[i]);
-    for (size_t o = 0; o < 3; o++) skv_result_free(c->ctx, &u.out[o]);
+    for (size_t i = 0; i < 8; i++) skv_doubles_free(c->ctx, &in[i]);
+    for (size_t o = 0; o < 3; o++) skv_result_free(c->ctx, &out[o]);
     skv_free(c->ctx, u.xw);
     skv_free(c->ctx, u.states);
     skv_free(c->ctx, u.scratch);

@@ -8,11 +8,11 @@
 
 #include "ops/common_nn.h"
 
-typedef struct skv_act_fn skv_act_fn;
-struct skv_act_fn {
+typedef struct skv_act_fn {
     double (*f)(double x, double alpha, double beta);
+    double (*slope)(double x, double alpha, double beta); /* the derivative of f */
     double alpha, beta;
-};
+} skv_act_fn;
 static inline double skv_act_apply(const skv_act_fn *a, double x) { return a->f(x, a->alpha, a->beta); }
 
 typedef struct skv_recurrent {
@@ -24,15 +24,12 @@ typedef struct skv_recurrent {
     skv_act_fn acts[2][3];               /* by direction */
 } skv_recurrent;
 
-/* Types of the outputs; checks every input. `states`: 1, or 2 for LSTM. `gates`: 1, 3, 4; `n_acts`: activation functions a direction. */
-skive_status skv_recurrent_infer(skv_infer *c, int gates, int n_acts, int states);
-
-/* One run in double. What differs between the ops is one step of one sample:
+/* One step of one sample:
  *
  *     xw[gates h]   x W^T + the input's bias
  *     h, c[h]       the states, replaced (c NULL but for LSTM)
- *     r             R of this direction, [gates h][h]; rb[gates h] its bias; p[3 h] peepholes, or NULL
- *     scratch       2 gates h doubles */
+ *     weight        R of this direction, [gates h][h]; bias[gates h] its bias, or NULL; peephole[3 h], or NULL
+ *     scratch       8 gates h doubles */
 typedef struct skv_recurrent_step {
     const skv_recurrent *r;
     const skive_node *node;
@@ -40,12 +37,78 @@ typedef struct skv_recurrent_step {
     const double *xw, *weight, *bias, *peephole;
     double *h, *c, *scratch;
 } skv_recurrent_step;
-skive_status skv_recurrent_run(const skv_eval *c, int gates, int n_acts, int states,
-                               void (*step)(const skv_recurrent_step *s));
 
+/* The same step backward:
+ *
+ *     f             the step, with the states before it, which stay as they are
+ *     dh, dc[h]     gradients of the states after the step; replaced by those of the states before it
+ *     dxw[gates h]  to fill: the gradient of xw
+ *     dweight, dbias, dpeephole   to add to: those of R, its bias, P; the last two NULL where the forward ones are */
+typedef struct skv_recurrent_back {
+    skv_recurrent_step f;
+    double *dh, *dc, *dxw, *dweight, *dbias, *dpeephole;
+} skv_recurrent_back;
+
+/* What differs between the ops. */
+typedef struct skv_recurrent_cell {
+    int gates, acts, states; /* acts: activation functions a direction; states: 1, or 2 for LSTM */
+    const char *grad;        /* name of the gradient's op */
+    void (*step)(const skv_recurrent_step *s);
+    void (*back)(const skv_recurrent_back *s);
+} skv_recurrent_cell;
+extern const skv_recurrent_cell skv_cell_lstm, skv_cell_gru, skv_cell_rnn;
+
+/* Types of the outputs; checks every input. */
+skive_status skv_recurrent_infer(skv_infer *c, const skv_recurrent_cell *cell);
+skive_status skv_recurrent_run(const skv_eval *c, const skv_recurrent_cell *cell);
+
+/* XGrad(the eight inputs of X, dY, dY_h, dY_c) -> gradients of X, W, R, B, initial_h, initial_c, P; any gradient may be absent. The forward
+ * run is done again, keeping the states before each step; then the steps are walked backward (Werbos, 1990). */
+enum { SKV_RECURRENT_DY = 8, SKV_RECURRENT_GRAD_INPUTS = 11, SKV_RECURRENT_GRADIENTS = 7 };
+skive_status skv_recurrent_grad(skv_grad *c, const skv_recurrent_cell *cell);
+skive_status skv_recurrent_grad_infer(skv_infer *c, const skv_recurrent_cell *cell);
+skive_status skv_recurrent_grad_run(const skv_eval *c, const skv_recurrent_cell *cell);
+void skv_recurrent_grad_cost(const skive_node *n, skive_cost *cost);
+
+/* ---- for the two runs ---- */
+
+/* Everything in doubles, NULL where absent. xw[gates h], states[states h], scratch[8 gates h], trace NULL or [steps][states h]. */
+typedef struct skv_recurrent_data {
+    const double *in[8];
+    double *out[3];
+    double *xw, *states, *scratch, *trace;
+} skv_recurrent_data;
+/* Attributes and sizes. */
+skive_status skv_recurrent_read(const skv_eval *c, const skv_recurrent_cell *cell, skv_recurrent *r);
+/* Steps of sample b, checked. */
+skive_status skv_recurrent_length(const skv_eval *c, const skv_recurrent *r, int64_t b, int64_t *length);
+/* One sample in one direction; `states` ends as the last states. */
+void skv_recurrent_walk(const skv_recurrent *r, const skv_recurrent_cell *cell, const skv_recurrent_data *u,
+                        const skive_node *node, int d, int64_t b, int64_t length);
+/* The step record of a direction, its x part aside. */
+skv_recurrent_step skv_recurrent_step_of(const skv_recurrent *r, const skv_recurrent_data *u, const skive_node *node,
+                                         int d);
+void skv_recurrent_input(const skv_recurrent *r, const skv_recurrent_data *u, int d, int64_t t, int64_t b);
+static inline bool skv_recurrent_backward(const skv_recurrent *r, int d) { return d == 1 || r->reverse_first; }
+static inline int64_t skv_recurrent_state_at(const skv_recurrent *r, int d, int64_t b) {
+    return (r->batch_first ? b * r->directions + d : d * r->batch + b) * r->hidden;
+}
+static inline int64_t skv_recurrent_x_at(const skv_recurrent *r, int64_t t, int64_t b) {
+    return (r->batch_first ? b * r->steps + t : t * r->batch + b) * r->input;
+}
+static inline int64_t skv_recurrent_y_at(const skv_recurrent *r, int64_t t, int d, int64_t b) {
+    return (r->batch_first ? (b * r->steps + t) * r->directions + d : (t * r->directions + d) * r->batch + b) *
+           r->hidden;
+}
+
+/* The sum of a gate through clip and activation; and its gradient, where dy is that of the result. */
+double skv_recurrent_gate(const skv_recurrent *r, const skv_act_fn *act, double sum);
+double skv_recurrent_gate_back(const skv_recurrent *r, const skv_act_fn *act, double sum, double dy);
+/* For product = weight h: dweight += d h^T, dh += weight^T d. */
+void skv_recurrent_product_back(const double *weight, int64_t n, int64_t hidden, const double *h, const double *d,
+                                double *dweight, double *dh);
 /* out[n] = row . h for each of n rows of weight [n][hidden]. */
 void skv_recurrent_product(const double *weight, int64_t n, int64_t hidden, const double *h, double *out);
-double skv_recurrent_clip(const skv_recurrent *r, double x);
 
 void skv_recurrent_cost(const skive_node *n, skive_cost *cost);
 

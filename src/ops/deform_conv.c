@@ -6,9 +6,9 @@
 #include "ops/common_shape.h"
 
 static const skv_attr_spec attrs[] = {
-    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},   {"group", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"dilations", SKV_ATTR_INTS, SKV_OPTIONAL},    {"group", SKV_ATTR_INT, SKV_OPTIONAL},
     {"kernel_shape", SKV_ATTR_INTS, SKV_OPTIONAL}, {"offset_group", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},        {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
+    {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},         {"strides", SKV_ATTR_INTS, SKV_OPTIONAL},
 };
 enum { X, W, OFFSET, BIAS, MASK, INPUTS };
 
@@ -78,7 +78,8 @@ static void read_taps(const skv_conv_shape *s, const double *plane, const double
 }
 
 /* One input channel's share of every output channel of its group. */
-static void add_channel(int threads, const skv_conv_shape *s, int64_t c, const double *taps, const double *w, double *y) {
+static void add_channel(int threads, const skv_conv_shape *s, int64_t c, const double *taps, const double *w,
+                        double *y) {
     const int64_t n_taps = s->g.kernel[1] * s->g.kernel[2], size = s->g.out[1] * s->g.out[2];
     const int64_t per_in = s->c / s->groups, per_out = s->m / s->groups;
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -120,7 +121,9 @@ out:
     return status;
 }
 
-static void couple(skv_couple *c) { skv_couple_fix_all(c, "the taps of a deformable convolution are moved by channel"); }
+static void couple(skv_couple *c) {
+    skv_couple_fix_all(c, "the taps of a deformable convolution are moved by channel");
+}
 
 static void cost(const skive_node *n, skive_cost *out) {
     skv_conv_cost(n, skv_node_in(n, W), out);

@@ -3,11 +3,11 @@
  *     i = f(x Wi^T + h Ri^T + b + Pi c), f = f(x Wf^T + h Rf^T + b + Pf c), with input_forget f = 1 - i
  *     c = f c + i g(x Wc^T + h Rc^T + b)
  *     o = f(x Wo^T + h Ro^T + b + Po c), h = o h(c) */
+#include <string.h>
+
 #include "ops/common_recurrent.h"
 
 static const skv_attr_spec attrs[] = {SKV_RECURRENT_ATTRS, {"input_forget", SKV_ATTR_INT, SKV_OPTIONAL}};
-
-static skive_status infer(skv_infer *c) { return skv_recurrent_infer(c, 4, 3, 2); }
 
 static void step(const skv_recurrent_step *s) {
     const int64_t n = s->r->hidden;
@@ -17,19 +17,58 @@ static void step(const skv_recurrent_step *s) {
     skv_recurrent_product(s->weight, 4 * n, n, s->h, sum);
     for (int64_t i = 0; i < 4 * n; i++) sum[i] += s->xw[i] + (s->bias ? s->bias[i] : 0);
     for (int64_t i = 0; i < n; i++) {
-        const double in = skv_act_apply(&s->acts[0], skv_recurrent_clip(s->r, sum[i] + (p ? p[i] * s->c[i] : 0)));
+        const double in = skv_recurrent_gate(s->r, &s->acts[0], sum[i] + (p ? p[i] * s->c[i] : 0));
         const double keep =
-            coupled ? 1 - in
-                    : skv_act_apply(&s->acts[0],
-                                    skv_recurrent_clip(s->r, sum[2 * n + i] + (p ? p[2 * n + i] * s->c[i] : 0)));
-        s->c[i] = keep * s->c[i] + in * skv_act_apply(&s->acts[1], skv_recurrent_clip(s->r, sum[3 * n + i]));
-        const double out =
-            skv_act_apply(&s->acts[0], skv_recurrent_clip(s->r, sum[n + i] + (p ? p[n + i] * s->c[i] : 0)));
+            coupled ? 1 - in : skv_recurrent_gate(s->r, &s->acts[0], sum[2 * n + i] + (p ? p[2 * n + i] * s->c[i] : 0));
+        s->c[i] = keep * s->c[i] + in * skv_recurrent_gate(s->r, &s->acts[1], sum[3 * n + i]);
+        const double out = skv_recurrent_gate(s->r, &s->acts[0], sum[n + i] + (p ? p[n + i] * s->c[i] : 0));
         s->h[i] = out * skv_act_apply(&s->acts[2], s->c[i]);
     }
 }
 
-static skive_status run(const skv_eval *c) { return skv_recurrent_run(c, 4, 3, 2, step); }
+static void back(const skv_recurrent_back *s) {
+    const skv_recurrent *r = s->f.r;
+    const skv_act_fn *acts = s->f.acts;
+    const int64_t n = r->hidden;
+    const bool coupled = skv_attr_int(s->f.node, "input_forget", 0) != 0;
+    const double *p = s->f.peephole, *c = s->f.c;
+    double *sum = s->f.scratch, *dp = s->dpeephole;
+    skv_recurrent_product(s->f.weight, 4 * n, n, s->f.h, sum);
+    for (int64_t i = 0; i < 4 * n; i++) sum[i] += s->f.xw[i] + (s->f.bias ? s->f.bias[i] : 0);
+    for (int64_t i = 0; i < n; i++) {
+        const double sum_in = sum[i] + (p ? p[i] * c[i] : 0), sum_keep = sum[2 * n + i] + (p ? p[2 * n + i] * c[i] : 0);
+        const double in = skv_recurrent_gate(r, &acts[0], sum_in);
+        const double keep = coupled ? 1 - in : skv_recurrent_gate(r, &acts[0], sum_keep);
+        const double fresh = skv_recurrent_gate(r, &acts[1], sum[3 * n + i]), cell = keep * c[i] + in * fresh;
+        const double sum_out = sum[n + i] + (p ? p[n + i] * cell : 0);
+        const double d_out = skv_recurrent_gate_back(r, &acts[0], sum_out, s->dh[i] * skv_act_apply(&acts[2], cell));
+        const double d_cell =
+            s->dc[i] + (p ? p[n + i] * d_out : 0) +
+            s->dh[i] * skv_recurrent_gate(r, &acts[0], sum_out) * acts[2].slope(cell, acts[2].alpha, acts[2].beta);
+        const double d_in = skv_recurrent_gate_back(r, &acts[0], sum_in, d_cell * (fresh - (coupled ? c[i] : 0)));
+        const double d_keep = coupled ? 0 : skv_recurrent_gate_back(r, &acts[0], sum_keep, d_cell * c[i]);
+        s->dxw[i] = d_in;
+        s->dxw[n + i] = d_out;
+        s->dxw[2 * n + i] = d_keep;
+        s->dxw[3 * n + i] = skv_recurrent_gate_back(r, &acts[1], sum[3 * n + i], d_cell * in);
+        s->dc[i] = d_cell * keep + (p ? p[i] * d_in + p[2 * n + i] * d_keep : 0);
+        if (dp) {
+            dp[i] += d_in * c[i];
+            dp[n + i] += d_out * cell;
+            dp[2 * n + i] += d_keep * c[i];
+        }
+    }
+    for (int64_t i = 0; s->dbias && i < 4 * n; i++) s->dbias[i] += s->dxw[i];
+    memset(s->dh, 0, (size_t)n * sizeof *s->dh);
+    skv_recurrent_product_back(s->f.weight, 4 * n, n, s->f.h, s->dxw, s->dweight, s->dh);
+}
+
+const skv_recurrent_cell skv_cell_lstm = {
+    .gates = 4, .acts = 3, .states = 2, .grad = "LSTMGrad", .step = step, .back = back};
+
+static skive_status infer(skv_infer *c) { return skv_recurrent_infer(c, &skv_cell_lstm); }
+static skive_status run(const skv_eval *c) { return skv_recurrent_run(c, &skv_cell_lstm); }
+static skive_status grad(skv_grad *c) { return skv_recurrent_grad(c, &skv_cell_lstm); }
 
 static const skv_op_case cases[] = {
     /* every gate sees x = 1 only: c = sigmoid(1) tanh(1) = 0.5567699, h = sigmoid(1) tanh(c) */
@@ -46,6 +85,14 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_STR("direction", "bidirectional")),
      .n_out = 3,
      CASE_OUT(3, 2, 2, 2)},
+    {.name = "other activations, clip, coupled gates, backward, batch first",
+     CASE_IN({CASE_F32(2, 3, 2)}, {CASE_F32(1, 12, 2)}, {CASE_F32(1, 12, 3)}, {CASE_F32(1, 24)}, CASE_ABSENT,
+             {CASE_F32(2, 1, 3)}, {CASE_F32(2, 1, 3)}, {CASE_F32(1, 9)}),
+     CASE_ATTRS(CASE_STR("direction", "reverse"), CASE_INT("layout", 1), CASE_INT("input_forget", 1),
+                CASE_FLT("clip", 0.9), CASE_STRS("activations", "HardSigmoid", "Softsign", "ScaledTanh"),
+                CASE_FLTS("activation_alpha", 0.3, 1.2), CASE_FLTS("activation_beta", 0.4, 0.8)),
+     .n_out = 3,
+     CASE_OUT(2, 3, 1, 3)},
 };
 
 const skv_op skv_op_lstm = {
@@ -61,6 +108,7 @@ const skv_op skv_op_lstm = {
     .needs_opset = skv_recurrent_needs_opset,
     .infer = infer,
     .run = run,
+    .grad = grad,
     .cost = skv_recurrent_cost,
     SKV_LIST(cases),
 };

@@ -1,6 +1,7 @@
 /* The building blocks: each adds nodes and freshly initialised trainable parameters. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "zoo/zoo.h"
 
@@ -11,15 +12,17 @@ int64_t skv_zoo_scaled(const skv_zoo_env *e, int64_t channels) {
 
 int64_t skv_zoo_channels(const skive_value *x) { return x && x->type.rank > 1 ? x->type.dims[1].size : 0; }
 
-typedef enum fill_kind { FILL_HE, FILL_ZERO, FILL_ONE } fill_kind;
+typedef enum fill_kind { FILL_HE, FILL_ZERO, FILL_ONE, FILL_UNIFORM } fill_kind; /* UNIFORM: within 1 / sqrt(fan_in) */
 
 static void fill(skv_zoo_env *e, skive_tensor *t, fill_kind kind, int64_t fan_in) {
     float *data = t->data;
     const int64_t n = skive_tensor_count(t);
-    const double deviation = sqrt(2.0 / (double)(fan_in > 0 ? fan_in : 1));
+    const double each = 1.0 / (double)(fan_in > 0 ? fan_in : 1), deviation = sqrt(2.0 * each), bound = sqrt(each);
     for (int64_t i = 0; i < n; i++) {
         if (kind == FILL_HE) {
             data[i] = (float)(deviation * skv_rng_normal(e->options->seed, e->stream, (uint64_t)i));
+        } else if (kind == FILL_UNIFORM) {
+            data[i] = (float)(bound * (2 * skv_rng_uniform(e->options->seed, e->stream, (uint64_t)i) - 1));
         } else {
             data[i] = kind == FILL_ONE ? 1.0f : 0.0f;
         }
@@ -98,4 +101,36 @@ skive_value *skv_zoo_linear(skv_zoo_env *e, const char *name, skive_value *x, in
 
 skive_value *skv_zoo_global_pool(skv_zoo_env *e, skive_value *x) {
     return skv_zoo_flatten(e, skv_emit(&e->b, "GlobalAveragePool", SKV_IN(x), SKV_NONE));
+}
+
+/* Samples [h][w] or [c][h][w] become h steps of what stands in a row. */
+static skive_value *rows_as_steps(skv_zoo_env *e, skive_value *x) {
+    static const int64_t flat[] = {1, 0, 2}, image[] = {2, 0, 1, 3};
+    static const int64_t shape[] = {0, 0, -1};
+    if (e->options->rank == 2) return skv_emit(&e->b, "Transpose", SKV_IN(x), SKV_ATTRS(SKV_INTS("perm", flat, 3)));
+    x = skv_emit(&e->b, "Transpose", SKV_IN(x), SKV_ATTRS(SKV_INTS("perm", image, 4)));
+    return skv_emit(&e->b, "Reshape", SKV_IN(x, skv_emit_ints(&e->b, shape, 3)), SKV_NONE);
+}
+
+skive_value *skv_zoo_recurrent(skv_zoo_env *e, const char *op, const char *name, skive_value *x, int64_t hidden) {
+    const bool lstm = strcmp(op, "LSTM") == 0;
+    const int64_t gates = (lstm ? 4 : 3) * hidden, first = 0;
+    if (e->options->rank != 2 && e->options->rank != 3) {
+        e->b.status =
+            SKV_FAIL(e->ctx, SKIVE_ERR_SHAPE, "a recurrent network needs samples of rank 2 or 3, the data has rank %d",
+                     e->options->rank);
+        return NULL;
+    }
+    x = rows_as_steps(e, x);
+    const int64_t in = x ? x->type.dims[2].size : 1;
+    skive_value *w = param(e, name, "weight", 3, (const int64_t[]){1, gates, in}, FILL_UNIFORM, hidden, true);
+    skive_value *r = param(e, name, "recurrence", 3, (const int64_t[]){1, gates, hidden}, FILL_UNIFORM, hidden, true);
+    skive_value *b = param(e, name, "bias", 2, (const int64_t[]){1, 2 * gates}, FILL_ZERO, 0, true);
+    for (int64_t i = 0; b && lstm && i < hidden; i++) ((float *)b->storage->tensor.data)[2 * hidden + i] = 1;
+    const skv_attr_init attrs[] = {SKV_INT("hidden_size", hidden), SKV_INT("linear_before_reset", 1)};
+    skive_value *out[2] = {NULL};
+    e->b.prefix = name;
+    (void)skv_emit_n(&e->b, op, SKV_IN(x, w, r, b), (skv_attr_list){attrs, lstm ? 1 : 2}, out, 2);
+    e->b.prefix = NULL;
+    return skv_emit(&e->b, "Squeeze", SKV_IN(out[1], skv_emit_ints(&e->b, &first, 1)), SKV_NONE);
 }

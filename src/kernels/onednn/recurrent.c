@@ -1,0 +1,343 @@
+/* LSTM, GRU and RNN in f32 by oneDNN's matrix product, and their gradients: for weights in training, and for many samples at once. Every step
+ * is a product for all samples; whatever does not depend on the step before is one product for all steps.
+ *
+ * Memory is by rows, one for each step and sample in the order of X: sums of the gates, which become the activated gates and, going
+ * backward, the gradients of the sums; the states before the step. */
+#include "kernels/recurrent.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "kernels/onednn/onednn.h"
+
+enum { X, W, R, B, LENGTHS, H0, C0, PEEPHOLES, DY, DH, DC };                /* inputs; from DY on those of the gradient */
+enum { OUT_X, OUT_W, OUT_R, OUT_B, OUT_H0, OUT_C0 };                         /* outputs of the gradient */
+enum { FEW_SAMPLES = 8, PARALLEL_UNITS = 4096 };
+
+typedef struct recurrent_state {
+    skv_recurrent_shape s;
+    const skv_recurrent_loops *loops;
+} recurrent_state;
+
+/* One run in one direction. */
+typedef struct recurrent_run {
+    const skv_kernel_call *call;
+    const skv_recurrent_shape *s;
+    const skv_recurrent_loops *loops;
+    int64_t d;
+    const float *w, *r, *bias; /* of the direction; bias [2 gates h] or NULL */
+    float *gates;              /* [rows][gates h] */
+    float *h, *c;              /* [rows][h] the states before */
+    float *recurrent;          /* [rows][h] GRU: the hidden gate's product when linear, otherwise r h */
+    float *h_last, *c_last, *dh, *dc, *part; /* [batch][h] */
+    dnnl_status_t status;
+} recurrent_run;
+
+static size_t rows_of(const skv_recurrent_shape *s) { return (size_t)(s->steps * s->batch); }
+
+static size_t scratch_floats(const skv_recurrent_shape *s) {
+    return rows_of(s) * (size_t)((s->gates + 3) * s->hidden) + (size_t)(5 * s->batch * s->hidden);
+}
+
+static recurrent_run open_run(const skv_kernel_call *call, int64_t d) {
+    const recurrent_state *st = call->n->state;
+    const skv_recurrent_shape *s = &st->s;
+    const int64_t n = s->hidden, gh = s->gates * n, rows = (int64_t)rows_of(s);
+    const float *bias = call->n->n_in > B ? call->in[B] : NULL;
+    recurrent_run u = {.call = call, .s = s, .loops = st->loops, .d = d, .status = dnnl_success};
+    u.w = (const float *)call->in[W] + d * gh * s->input;
+    u.r = (const float *)call->in[R] + d * gh * n;
+    u.bias = bias ? bias + 2 * d * gh : NULL;
+    u.gates = call->scratch;
+    u.h = u.gates + rows * gh;
+    u.c = u.h + rows * n;
+    u.recurrent = u.c + rows * n;
+    u.h_last = u.recurrent + rows * n;
+    u.c_last = u.h_last + s->batch * n;
+    u.dh = u.c_last + s->batch * n;
+    u.dc = u.dh + s->batch * n;
+    u.part = u.dc + s->batch * n;
+    return u;
+}
+
+/* c[m][n] = a b + beta c; the first failure is kept. */
+static void product(recurrent_run *u, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                    const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+    const dnnl_status_t s = dnnl_sgemm(trans_a, trans_b, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
+    if (u->status == dnnl_success) u->status = s;
+}
+
+/* The time of step i, and the distance between samples in rows. */
+static int64_t time_of(const recurrent_run *u, int64_t i) {
+    return skv_recurrent_goes_back(u->s, u->d) ? u->s->steps - 1 - i : i;
+}
+static int64_t sample_rows(const skv_recurrent_shape *s) { return s->batch_first ? s->steps : 1; }
+
+/* The sums of all gates from X and the biases; the hidden gate of a GRU has its recurrent bias elsewhere. */
+static void input_part(recurrent_run *u) {
+    const skv_recurrent_shape *s = u->s;
+    const int64_t gh = s->gates * s->hidden, rows = (int64_t)rows_of(s),
+                  both = s->kind == SKV_GRU ? 2 * s->hidden : gh;
+    for (int64_t row = 0; u->bias && row < rows; row++) {
+        float *to = u->gates + row * gh;
+        for (int64_t j = 0; j < both; j++) to[j] = u->bias[j] + u->bias[gh + j];
+        for (int64_t j = both; j < gh; j++) to[j] = u->bias[j];
+    }
+    product(u, 'N', 'T', rows, gh, s->input, u->call->in[X], s->input, u->w, s->input, u->bias ? 1.0f : 0.0f, u->gates, gh);
+}
+
+/* A state tensor [directions][batch][h] to [batch][h] with the given distance; zeros when absent. */
+static void load_state(const recurrent_run *u, size_t input, float *to, int64_t ld) {
+    const skv_recurrent_shape *s = u->s;
+    const float *from = u->call->n->n_in > input ? u->call->in[input] : NULL;
+    for (int64_t b = 0; b < s->batch; b++) {
+        if (from)
+            memcpy(to + b * ld, from + skv_recurrent_state(s, u->d, b), (size_t)s->hidden * sizeof *to);
+        else
+            memset(to + b * ld, 0, (size_t)s->hidden * sizeof *to);
+    }
+}
+
+static void store_state(const recurrent_run *u, size_t output, const float *from) {
+    const skv_recurrent_shape *s = u->s;
+    float *to = u->call->n->n_out > output ? u->call->out[output] : NULL;
+    for (int64_t b = 0; to && b < s->batch; b++)
+        memcpy(to + skv_recurrent_state(s, u->d, b), from + b * s->hidden, (size_t)s->hidden * sizeof *to);
+}
+
+/* The GRU's hidden gate: its recurrent bias plus the product of R's last part with x[batch][h]. */
+static void hidden_gate(recurrent_run *u, const float *x, int64_t ldx, float *to, int64_t ld) {
+    const skv_recurrent_shape *s = u->s;
+    const int64_t n = s->hidden;
+    for (int64_t b = 0; u->bias && b < s->batch; b++)
+        memcpy(to + b * ld, u->bias + 5 * n, (size_t)n * sizeof *to);
+    product(u, 'N', 'T', s->batch, n, n, x, ldx, u->r + 2 * n * n, n, u->bias ? 1.0f : 0.0f, to, ld);
+}
+
+typedef struct step_rows {
+    float *gates, *h, *c, *recurrent; /* of the first sample */
+    float *h_next, *c_next;
+    int64_t ld_gates, ld, ld_next; /* from sample to sample */
+} step_rows;
+
+static step_rows rows_at(const recurrent_run *u, int64_t i) {
+    const skv_recurrent_shape *s = u->s;
+    const int64_t n = s->hidden, at = skv_recurrent_row(s, time_of(u, i), 0);
+    const bool last = i + 1 == s->steps;
+    const int64_t next = last ? 0 : skv_recurrent_row(s, time_of(u, i + 1), 0);
+    return (step_rows){.gates = u->gates + at * s->gates * n,
+                       .h = u->h + at * n,
+                       .c = u->c + at * n,
+                       .recurrent = u->recurrent + at * n,
+                       .h_next = last ? u->h_last : u->h + next * n,
+                       .c_next = last ? u->c_last : u->c + next * n,
+                       .ld_gates = sample_rows(s) * s->gates * n,
+                       .ld = sample_rows(s) * n,
+                       .ld_next = last ? n : sample_rows(s) * n};
+}
+
+#define FOR_SAMPLES(u, b)                                                                       \
+    _Pragma("omp parallel for schedule(static) if ((u)->s->batch * (u)->s->hidden >= PARALLEL_UNITS)") \
+    for (int64_t b = 0; b < (u)->s->batch; b++)
+
+static void forward_step(recurrent_run *u, int64_t i) {
+    const skv_recurrent_shape *s = u->s;
+    const skv_recurrent_loops *f = u->loops;
+    const int64_t n = s->hidden, gh = s->gates * n;
+    const step_rows w = rows_at(u, i);
+    if (s->kind != SKV_GRU) {
+        product(u, 'N', 'T', s->batch, gh, n, w.h, w.ld, u->r, n, 1.0f, w.gates, w.ld_gates);
+        FOR_SAMPLES(u, b) {
+            float *gates = w.gates + b * w.ld_gates, *h = w.h_next + b * w.ld_next;
+            if (s->kind == SKV_LSTM) {
+                f->lstm_keep(gates, w.c + b * w.ld, w.c_next + b * w.ld_next, h, n);
+            } else {
+                f->rnn(gates, gates, n);
+                memcpy(h, gates, (size_t)n * sizeof *h);
+            }
+        }
+        return;
+    }
+    product(u, 'N', 'T', s->batch, 2 * n, n, w.h, w.ld, u->r, n, 1.0f, w.gates, w.ld_gates);
+    FOR_SAMPLES(u, b) {
+        float *gates = w.gates + b * w.ld_gates;
+        f->gru_gates(gates, n);
+        for (int64_t k = 0; !s->linear && k < n; k++) w.recurrent[b * w.ld + k] = gates[n + k] * w.h[b * w.ld + k];
+    }
+    float *hidden = s->linear ? w.recurrent : u->part;
+    const int64_t ld = s->linear ? w.ld : n;
+    hidden_gate(u, s->linear ? w.h : w.recurrent, w.ld, hidden, ld);
+    FOR_SAMPLES(u, b)
+    f->gru_keep(w.gates + b * w.ld_gates, hidden + b * ld, s->linear, w.h + b * w.ld, w.h_next + b * w.ld_next, n);
+}
+
+static void forward(recurrent_run *u, float *y) {
+    const skv_recurrent_shape *s = u->s;
+    const step_rows first = rows_at(u, 0);
+    input_part(u);
+    load_state(u, H0, first.h, first.ld);
+    if (s->kind == SKV_LSTM) load_state(u, C0, first.c, first.ld);
+    for (int64_t i = 0; i < s->steps; i++) {
+        forward_step(u, i);
+        const step_rows w = rows_at(u, i);
+        for (int64_t b = 0; y && b < s->batch; b++)
+            memcpy(y + skv_recurrent_y(s, time_of(u, i), u->d, b), w.h_next + b * w.ld_next,
+                   (size_t)s->hidden * sizeof *y);
+    }
+}
+
+/* ---- backward ---- */
+
+/* From the gradient of the state after step i to that of the state before, by way of the gates. */
+static void backward_step(recurrent_run *u, int64_t i, const float *dy) {
+    const skv_recurrent_shape *s = u->s;
+    const skv_recurrent_loops *f = u->loops;
+    const int64_t n = s->hidden, gh = s->gates * n;
+    const step_rows w = rows_at(u, i);
+    FOR_SAMPLES(u, b) {
+        float *gates = w.gates + b * w.ld_gates, *dh = u->dh + b * n;
+        if (dy) {
+            const float *from = dy + skv_recurrent_y(s, time_of(u, i), u->d, b);
+            for (int64_t k = 0; k < n; k++) dh[k] += from[k];
+        }
+        if (s->kind == SKV_LSTM)
+            f->lstm_back(gates, w.c + b * w.ld, dh, u->dc + b * n, n);
+        else if (s->kind == SKV_RNN)
+            f->rnn_back(gates, dh, n);
+        else
+            f->gru_back(gates, w.recurrent + b * w.ld, s->linear, w.h + b * w.ld, dh, n);
+    }
+    if (s->kind != SKV_GRU) {
+        product(u, 'N', 'N', s->batch, n, gh, w.gates, w.ld_gates, u->r, n, 0.0f, u->dh, n);
+        return;
+    }
+    const float *r_hidden = u->r + 2 * n * n;
+    if (s->linear) {
+        product(u, 'N', 'N', s->batch, n, n, w.recurrent, w.ld, r_hidden, n, 1.0f, u->dh, n);
+    } else {
+        product(u, 'N', 'N', s->batch, n, n, w.gates + 2 * n, w.ld_gates, r_hidden, n, 0.0f, u->part, n);
+        FOR_SAMPLES(u, b)
+        f->gru_back_reset(w.gates + b * w.ld_gates, u->part + b * n, w.h + b * w.ld, u->dh + b * n, n);
+    }
+    product(u, 'N', 'N', s->batch, n, 2 * n, w.gates, w.ld_gates, u->r, n, 1.0f, u->dh, n);
+}
+
+/* y[n] = the sums of the columns of x[rows][n], `ld` apart. */
+static void column_sums(const float *x, int64_t rows, int64_t n, int64_t ld, float *y) {
+    memset(y, 0, (size_t)n * sizeof *y);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < n; j++) y[j] += x[r * ld + j];
+}
+
+/* What all steps give together: gradients of the weights, the biases and X. */
+static void gather(recurrent_run *u) {
+    const skv_recurrent_shape *s = u->s;
+    void *const *out = u->call->out;
+    const int64_t n = s->hidden, gh = s->gates * n, rows = (int64_t)rows_of(s), in = s->input;
+    const size_t n_out = u->call->n->n_out;
+    const bool gru = s->kind == SKV_GRU;
+    if (out[OUT_X])
+        product(u, 'N', 'N', rows, in, gh, u->gates, gh, u->w, in, u->d ? 1.0f : 0.0f, out[OUT_X], in);
+    if (n_out > OUT_W && out[OUT_W])
+        product(u, 'T', 'N', gh, in, rows, u->gates, gh, u->call->in[X], in, 0.0f, (float *)out[OUT_W] + u->d * gh * in, in);
+    if (n_out > OUT_R && out[OUT_R]) {
+        float *to = (float *)out[OUT_R] + u->d * gh * n;
+        product(u, 'T', 'N', gru ? 2 * n : gh, n, rows, u->gates, gh, u->h, n, 0.0f, to, n);
+        if (gru && s->linear) product(u, 'T', 'N', n, n, rows, u->recurrent, n, u->h, n, 0.0f, to + 2 * n * n, n);
+        if (gru && !s->linear)
+            product(u, 'T', 'N', n, n, rows, u->gates + 2 * n, gh, u->recurrent, n, 0.0f, to + 2 * n * n, n);
+    }
+    if (n_out > OUT_B && out[OUT_B] && u->bias) {
+        float *to = (float *)out[OUT_B] + 2 * u->d * gh;
+        column_sums(u->gates, rows, gh, gh, to);
+        memcpy(to + gh, to, (size_t)gh * sizeof *to);
+        if (gru && s->linear) column_sums(u->recurrent, rows, n, n, to + gh + 2 * n);
+    }
+}
+
+static void backward(recurrent_run *u) {
+    const skv_recurrent_shape *s = u->s;
+    load_state(u, DH, u->dh, s->hidden);
+    load_state(u, DC, u->dc, s->hidden);
+    for (int64_t i = s->steps - 1; i >= 0; i--) backward_step(u, i, u->call->n->n_in > DY ? u->call->in[DY] : NULL);
+    gather(u);
+    store_state(u, OUT_H0, u->dh);
+    if (s->kind == SKV_LSTM) store_state(u, OUT_C0, u->dc);
+}
+
+/* ---- the records ---- */
+
+static bool servable(const skv_kernel_node *n, skv_why *why) {
+    if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
+    for (size_t i = 0; i <= R; i++)
+        if (!skv_dnnl_f32(&n->in[i])) return skv_decline(why, "input %zu is not float32, or empty", i);
+    return skv_recurrent_plain(n, why);
+}
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    if (!servable(n, why)) return false;
+    const bool constant = n->in[W].constant && n->in[R].constant;
+    if (constant && skv_recurrent_shape_of(n).batch < FEW_SAMPLES)
+        return skv_decline(why, "fewer than %d samples, constant weights", FEW_SAMPLES);
+    return true;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    recurrent_state *st = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    st->s = skv_recurrent_shape_of(n);
+    st->loops = skv_recurrent_loops_of(skv_cpu_isa());
+    for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
+    n->state = st;
+    n->scratch_bytes = scratch_floats(&st->s) * sizeof(float);
+    return SKIVE_OK;
+}
+
+static skive_status run_both(const skv_kernel_call *c, bool gradient) {
+    const recurrent_state *st = c->n->state;
+    dnnl_status_t status = dnnl_success;
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(c->n->threads);
+    for (int64_t d = 0; d < st->s.directions && status == dnnl_success; d++) {
+        recurrent_run u = open_run(c, d);
+        forward(&u, gradient ? NULL : c->out[0]);
+        if (gradient) {
+            backward(&u);
+        } else {
+            store_state(&u, 1, u.h_last);
+            store_state(&u, 2, u.c_last);
+        }
+        status = u.status;
+    }
+    omp_set_num_threads(before);
+    return skv_dnnl_status(c->ctx, status, "recurrent layer");
+}
+
+static skive_status run(const skv_kernel_call *c) { return run_both(c, false); }
+static skive_status run_gradient(const skv_kernel_call *c) { return run_both(c, true); }
+static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
+
+static const char *const ops[] = {"LSTM", "GRU", "RNN", NULL};
+static const char *const gradient_ops[] = {"LSTMGrad", "GRUGrad", "RNNGrad", NULL};
+
+const skv_kernel skv_kernel_recurrent_f32_onednn = {
+    .name = "recurrent_f32_onednn",
+    .brief = "LSTM, GRU and RNN for weights in training or many samples",
+    .ops = ops,
+    .isa = SKV_ISA_AVX2,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};
+
+const skv_kernel skv_kernel_recurrent_grad_f32_onednn = {
+    .name = "recurrent_grad_f32_onednn",
+    .brief = "gradients of LSTM, GRU and RNN",
+    .ops = gradient_ops,
+    .isa = SKV_ISA_AVX2,
+    .applicable = servable,
+    .prepare = prepare,
+    .run = run_gradient,
+    .destroy = destroy,
+};
