@@ -284,10 +284,38 @@ static void recurrent_products(void **unused) {
     skv_test_context_end(ctx);
 }
 
+static void rotary(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 8; which++) {
+        const int64_t rows[4] = {2, 3, 5, 12}, flat[3] = {2, 5, 36}, half = which & 2 ? 6 : 4, table[2] = {7, half},
+                      own[3] = {2, 5, half}, ids[2] = {2, 5};
+        const bool positions = which & 4;
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *x = which & 1 ? input(ctx, g, 4, rows) : input(ctx, g, 3, flat), *at = NULL;
+        skive_value *cosine = parameter(ctx, g, positions ? 2 : 3, positions ? table : own, -1, 1),
+                    *sine = parameter(ctx, g, positions ? 2 : 3, positions ? table : own, -1, 1);
+        if (positions) {
+            int64_t chosen[10];
+            for (int i = 0; i < 10; i++) chosen[i] = (i * 5 + 3) % 7;
+            const skive_tensor t = skv_tensor_view(SKIVE_I64, 2, ids, chosen);
+            skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &at));
+        }
+        give(ctx, g, &b,
+             skv_emit(&b, "RotaryEmbedding", SKV_IN(x, cosine, sine, at),
+                      SKV_ATTRS(SKV_INT("num_heads", 3), SKV_INT("interleaved", which / 2 % 2),
+                                SKV_INT("rotary_embedding_dim", 2 * half))));
+        check(ctx, g, "rotary_f32", 1e-5, 1e-6);
+    }
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements),   cmocka_unit_test(far_elements), cmocka_unit_test(channels),
         cmocka_unit_test(transposes), cmocka_unit_test(recurrent),    cmocka_unit_test(recurrent_products),
+        cmocka_unit_test(rotary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,6 +145,35 @@ static void joint_attention(rewriting *r) { /* input weights bias - - attention 
 }
 
 /* Scatter, of opsets 9 and 10. */
+/* Input, positions (each token's, or the first's alone), cosines, sines. */
+static void rotary(rewriting *r) {
+    skive_value *x = in(r, 0), *positions = in(r, 1), *cosines = in(r, 2);
+    const skive_type *t = &x->type;
+    int64_t heads = skv_attr_int(r->n, "num_heads", 0);
+    if (skv_attr_int(r->n, "is_packed_batching", 0) || skv_attr_float(r->n, "scale", 1) != 1) return;
+    if ((t->rank != 3 && t->rank != 4) || (positions->type.rank != 1 && positions->type.rank != 2)) return;
+    if (t->rank == 3 && heads == 0) { /* then the caches tell the size of a head */
+        const int64_t half = cosines->type.rank == 2 ? cosines->type.dims[1].size : -1;
+        if (half < 1 || t->dims[2].size < 1) return;
+        heads = t->dims[2].size / (2 * half);
+    }
+    if (positions->type.rank == 1) {
+        const int64_t axes[2] = {0, t->rank == 4 ? 2 : 1}, first = 0;
+        skive_value *sizes =
+            two(r, "Gather", skv_emit(&r->b, "Shape", SKV_IN(x), SKV_NONE), skv_emit_ints(&r->b, axes, 2));
+        skive_value *tokens = skv_emit(&r->b, "Gather", SKV_IN(sizes, skv_emit_scalar(&r->b, SKIVE_I64, 1)), SKV_NONE);
+        skive_value *count = skv_emit(
+            &r->b, "Range", SKV_IN(skv_emit_scalar(&r->b, SKIVE_I64, 0), tokens, skv_emit_scalar(&r->b, SKIVE_I64, 1)),
+            SKV_NONE);
+        skive_value *row = two(r, "Unsqueeze", two(r, "Add", count, positions), skv_emit_ints(&r->b, &first, 1));
+        positions = two(r, "Expand", row, sizes);
+    }
+    r->out[0] =
+        skv_emit(&r->b, "RotaryEmbedding", SKV_IN(x, cosines, in(r, 3), positions),
+                 SKV_ATTRS(SKV_INT("num_heads", heads), SKV_INT("interleaved", skv_attr_int(r->n, "interleaved", 0)),
+                           SKV_INT("rotary_embedding_dim", skv_attr_int(r->n, "rotary_embedding_dim", 0))));
+}
+
 static void scatter(rewriting *r) {
     r->out[0] = skv_emit(&r->b, "ScatterElements", SKV_IN(in(r, 0), in(r, 1), in(r, 2)),
                          SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", 0))));
@@ -243,6 +272,7 @@ static const struct {
     {"FusedMatMul", "com.microsoft", 2, fused_mat_mul},
     {"MultiHeadAttention", "com.microsoft", 3, multi_head},
     {"Attention", "com.microsoft", 2, joint_attention},
+    {"RotaryEmbedding", "com.microsoft", 4, rotary},
     {"Scatter", "", 3, scatter},
     {"QLinearAdd", "com.microsoft", 2, q_add},
     {"QLinearMul", "com.microsoft", 2, q_mul},

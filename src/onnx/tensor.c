@@ -118,6 +118,10 @@ static skive_status from_fields(skv_onnx_source *source, const char *what, const
     case SKIVE_BOOL:
         for (size_t i = 0; i < need; i++) ((uint8_t *)data)[i] = t->int32_data[i] != 0;
         break;
+    case SKIVE_F8E4M3FN:
+    case SKIVE_F8E4M3FNUZ:
+    case SKIVE_F8E5M2:
+    case SKIVE_F8E5M2FNUZ: /* the bits */
     case SKIVE_I8:
     case SKIVE_U8:
     case SKIVE_U4:

@@ -16,15 +16,20 @@ static void store_integer(skive_dtype to, void *data, size_t i, skive_dtype from
         skv_store_wrap(to, data, i, bits);
 }
 
+static bool is_real(skive_dtype dtype) { return skv_dtype_is_float(dtype) || skv_dtype_is_float8(dtype); }
+
 skive_status skv_cast_run(const skv_eval *c) {
     const skive_tensor *x = c->in[0], *y = c->out[0];
     if (x->dtype == y->dtype) return skv_run_copy(c);
     if (!skv_tensor_same_shape(x, y))
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input and output differ in shape");
     size_t n = (size_t)skive_tensor_count(x);
-    bool from_float = skv_dtype_is_float(x->dtype), to_float = skv_dtype_is_float(y->dtype);
+    const bool from_float = is_real(x->dtype), to_float = is_real(y->dtype), to_float8 = skv_dtype_is_float8(y->dtype);
+    const bool saturate = skv_attr_int(c->node, "saturate", 1) != 0;
     for (size_t i = 0; i < n; i++) {
-        if (!from_float)
+        if (to_float8)
+            ((uint8_t *)y->data)[i] = skv_f64_to_f8(y->dtype, skv_load_f64(x->dtype, x->data, i), saturate);
+        else if (!from_float)
             store_integer(y->dtype, y->data, i, x->dtype, skv_load_bits(x->dtype, x->data, i));
         else if (to_float)
             skv_store_f64(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));

@@ -46,6 +46,7 @@ int skv_needs_for_dtype(const skive_node *n, int least, int bf16, int int4) {
         if (!v) continue;
         skive_dtype t = v->type.dtype;
         if (t == SKIVE_BF16 && bf16 > least) least = bf16;
+        if (skv_dtype_is_float8(t) && least < 19) least = 19;
         if ((t == SKIVE_I4 || t == SKIVE_U4) && int4 > least) least = int4;
     }
     return least;

@@ -69,7 +69,7 @@ skive_status skv_scale_map_of(const skv_eval *c, const skive_tensor *x, const sk
 
 bool skv_is_quantized_dtype(skive_dtype dtype) {
     return dtype == SKIVE_U8 || dtype == SKIVE_I8 || dtype == SKIVE_U16 || dtype == SKIVE_I16 || dtype == SKIVE_U4 ||
-           dtype == SKIVE_I4;
+           dtype == SKIVE_I4 || skv_dtype_is_float8(dtype);
 }
 
 void skv_couple_scales(skv_couple *c) {
@@ -97,5 +97,6 @@ void skv_couple_scales(skv_couple *c) {
 int skv_quantize_needs_opset(const skive_node *n, skive_dtype integer, skive_dtype scale) {
     bool wide = integer == SKIVE_U16 || integer == SKIVE_I16 || integer == SKIVE_U4 || integer == SKIVE_I4;
     if (wide || skv_attr_int(n, "block_size", 0) || skv_attr_int(n, "output_dtype", 0)) return 21;
+    if (skv_dtype_is_float8(integer)) return 19;
     return scale == SKIVE_F16 || scale == SKIVE_BF16 ? 19 : 13;
 }

@@ -36,7 +36,8 @@ skive_status skv_recurrent_grad_infer(skv_infer *c, const skv_recurrent_cell *ce
         SKV_TRY(skv_want_rank(c, i, forward[o].rank, forward[o].rank));
         SKV_TRY(skv_want_same_dtype(c, 0, i));
         for (int d = 0; d < forward[o].rank; d++)
-            if (skv_in_dim(c, i, d) >= 0 && forward[o].dims[d].size >= 0 && skv_in_dim(c, i, d) != forward[o].dims[d].size)
+            if (skv_in_dim(c, i, d) >= 0 && forward[o].dims[d].size >= 0 &&
+                skv_in_dim(c, i, d) != forward[o].dims[d].size)
                 return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu is not a gradient of output %zu",
                                       c->node->name, i, o);
     }
@@ -79,8 +80,8 @@ typedef struct grad_data {
 } grad_data;
 enum { DX, DW, DR, DB, DH, DC, DP };
 
-static void back_step(const skv_recurrent *r, const skv_recurrent_cell *cell, grad_data *g, const skive_node *node, int d,
-                      int64_t t, int64_t b, double *before) {
+static void back_step(const skv_recurrent *r, const skv_recurrent_cell *cell, grad_data *g, const skive_node *node,
+                      int d, int64_t t, int64_t b, double *before) {
     const int64_t h = r->hidden, gh = r->gates * h;
     skv_recurrent_back s = {.f = skv_recurrent_step_of(r, &g->u, node, d),
                             .dh = g->dstates,
@@ -101,8 +102,8 @@ static void back_step(const skv_recurrent *r, const skv_recurrent_cell *cell, gr
     for (int64_t j = 0; g->din[DB] && j < gh; j++) g->din[DB][2 * d * gh + j] += g->dxw[j];
 }
 
-static void back_walk(const skv_recurrent *r, const skv_recurrent_cell *cell, grad_data *g, const skive_node *node, int d,
-                      int64_t b, int64_t length) {
+static void back_walk(const skv_recurrent *r, const skv_recurrent_cell *cell, grad_data *g, const skive_node *node,
+                      int d, int64_t b, int64_t length) {
     const int64_t h = r->hidden, at = skv_recurrent_state_at(r, d, b);
     skv_recurrent_walk(r, cell, &g->u, node, d, b, length);
     for (int k = 0; k < cell->states; k++)

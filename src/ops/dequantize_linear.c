@@ -13,9 +13,10 @@ static const skv_attr_spec attrs[] = {
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_in_type(c, 0), *scale = skv_in_type(c, 1);
     if (x && x->dtype != SKIVE_DTYPE_NONE && x->dtype != SKIVE_I32 && !skv_is_quantized_dtype(x->dtype))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
-                              "DequantizeLinear: input 0 is %s; u8, s8, u16, s16, u4, s4 and int32 are possible",
-                              skive_dtype_name(x->dtype));
+        return SKV_INFER_FAIL(
+            c, SKIVE_ERR_SHAPE,
+            "DequantizeLinear: input 0 is %s; integers of 4, 8, 16 and 32 bits and float8 are possible",
+            skive_dtype_name(x->dtype));
     SKV_TRY(skv_want_same_dtype(c, 0, 2));
     SKV_TRY(skv_infer_scales(c));
     skv_out_like(c, 0, 0);
@@ -29,13 +30,15 @@ static skive_status run(const skv_eval *c) {
     skv_scale_map m;
     if (!y) return SKIVE_OK;
     SKV_TRY(skv_scale_map_of(c, x, scale, &m));
+    const bool float8 = skv_dtype_is_float8(x->dtype);
     int64_t e = 0;
     for (int64_t o = 0; o < m.outer; o++) {
         for (int64_t i = 0; i < m.length; i++) {
             for (int64_t q = 0; q < m.inner; q++, e++) {
                 size_t s = (size_t)skv_scale_index(&m, o, i, q);
                 int64_t zero = zp ? skv_load_i64(zp->dtype, zp->data, s) : 0;
-                float level = (float)(skv_load_i64(x->dtype, x->data, (size_t)e) - zero);
+                float level = float8 ? (float)skv_load_f64(x->dtype, x->data, (size_t)e)
+                                     : (float)(skv_load_i64(x->dtype, x->data, (size_t)e) - zero);
                 float value = level * (float)skv_load_f64(scale->dtype, scale->data, s);
                 skv_store_f64(y->dtype, y->data, (size_t)e, (double)value);
             }
@@ -82,6 +85,11 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INT("axis", 0)),
      .n_out = 1,
      CASE_EXPECT(-35000, 6)},
+    {.name = "float8e4m3fnuz",
+     CASE_IN({CASE_TYPED(SKIVE_F8E4M3FNUZ, 3), CASE_VALUES(240, -0.0009765625, 1.25)},
+             {CASE_SCALAR(SKIVE_F32, 2), .constant = true}, {CASE_SCALAR(SKIVE_F8E4M3FNUZ, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(480, -0.001953125, 2.5)},
     {.name = "float16 scale",
      CASE_IN({CASE_TYPED(SKIVE_I8, 2), CASE_VALUES(-4, 3)}, {CASE_SCALAR(SKIVE_F16, 0.5), .constant = true}),
      .n_out = 1,

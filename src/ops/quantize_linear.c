@@ -2,7 +2,8 @@
  * one for each block along it.
  *
  * The arithmetic, exactly: x and scale as float32, one division rounded to float32, one rounding to the nearest integer
- * (ties to even), an exact sum with the zero point, saturation to the type's range. A NaN gives the zero point. */
+ * (ties to even), an exact sum with the zero point, saturation to the type's range. A NaN gives the zero point. To a
+ * float8, whose zero point is 0, the quotient is rounded as by Cast. */
 #include "ops/common_quantize.h"
 
 static const skv_attr_spec attrs[] = {
@@ -25,9 +26,10 @@ static skive_status infer(skv_infer *c) {
     skive_dtype to = result_type(c->node, zp);
     bool unknown = zp && zp->dtype == SKIVE_DTYPE_NONE;
     if (!unknown && !skv_is_quantized_dtype(to))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
-                              "QuantizeLinear: cannot quantize to %s; u8, s8, u16, s16, u4 and s4 are possible",
-                              skive_dtype_name(to));
+        return SKV_INFER_FAIL(
+            c, SKIVE_ERR_SHAPE,
+            "QuantizeLinear: cannot quantize to %s; integers of 4, 8 and 16 bits and float8 are possible",
+            skive_dtype_name(to));
     int64_t said = skv_attr_int(c->node, "output_dtype", 0);
     if (said && !unknown && said != (int64_t)to)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "QuantizeLinear: output_dtype and the zero point's type differ");
@@ -44,9 +46,10 @@ static skive_status run(const skv_eval *c) {
     uint64_t high;
     if (!y) return SKIVE_OK;
     SKV_TRY(skv_scale_map_of(c, x, scale, &m));
-    if (!skv_dtype_int_range(y->dtype, &low, &high))
+    const bool float8 = skv_dtype_is_float8(y->dtype), saturate = skv_attr_int(c->node, "saturate", 1) != 0;
+    if (!float8 && !skv_dtype_int_range(y->dtype, &low, &high))
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "QuantizeLinear: the output is not of an integer type");
+                           "QuantizeLinear: the output is of no quantized type");
     int64_t e = 0;
     for (int64_t o = 0; o < m.outer; o++) {
         for (int64_t i = 0; i < m.length; i++) {
@@ -54,6 +57,10 @@ static skive_status run(const skv_eval *c) {
                 size_t s = (size_t)skv_scale_index(&m, o, i, q);
                 float ratio = (float)skv_load_f64(x->dtype, x->data, (size_t)e) /
                               (float)skv_load_f64(scale->dtype, scale->data, s);
+                if (float8) {
+                    ((uint8_t *)y->data)[e] = skv_f64_to_f8(y->dtype, (double)ratio, saturate);
+                    continue;
+                }
                 int64_t zero = zp ? skv_load_i64(zp->dtype, zp->data, s) : 0;
                 int64_t v = skv_round_i64((double)ratio, low - zero, (int64_t)high - zero) + zero;
                 skv_store_i64(y->dtype, y->data, (size_t)e, v);
@@ -112,6 +119,16 @@ static const skv_op_case cases[] = {
              {CASE_TYPED(SKIVE_I16, 1), CASE_VALUES(5)}),
      .n_out = 1,
      CASE_EXPECT(-32768, 8, 32767)},
+    {.name = "float8e4m3fn", /* 2^-10 is half of the least number, and goes to the even side */
+     CASE_IN({CASE_F32(6), CASE_VALUES(0.001953125, 0.0029296875, 1.0625, -17, 1000, 2000)},
+             {CASE_SCALAR(SKIVE_F32, 2)}, {CASE_SCALAR(SKIVE_F8E4M3FN, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(0, 0.001953125, 0.5, -8, 448, 448)},
+    {.name = "float8e5m2, not saturated",
+     CASE_IN({CASE_F32(3), CASE_VALUES(3, 60000, -1e9)}, {CASE_SCALAR(SKIVE_F32, 1)}),
+     CASE_ATTRS(CASE_INT("output_dtype", SKIVE_F8E5M2), CASE_INT("saturate", 0)),
+     .n_out = 1,
+     CASE_EXPECT(3, 57344, -INFINITY)},
     {.name = "float16",
      CASE_IN({CASE_TYPED(SKIVE_F16, 2), CASE_VALUES(1.5, -3)}, {CASE_SCALAR(SKIVE_F16, 0.5)},
              {CASE_SCALAR(SKIVE_U8, 10)}),

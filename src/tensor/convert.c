@@ -55,7 +55,8 @@ skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, 
     if (tensor->dtype == dtype) return skive_tensor_copy(ctx, tensor, out);
     SKV_TRY(skive_tensor_create(ctx, dtype, tensor->rank, tensor->dims, out));
     size_t n = (size_t)skive_tensor_count(out);
-    bool from_float = skv_dtype_is_float(tensor->dtype), to_float = skv_dtype_is_float(dtype);
+    bool from_float = skv_dtype_is_float(tensor->dtype) || skv_dtype_is_float8(tensor->dtype),
+         to_float = skv_dtype_is_float(dtype) || skv_dtype_is_float8(dtype);
     if (dtype == SKIVE_F32)
         skv_to_f32(tensor->dtype, tensor->data, 0, n, out->data);
     else if (tensor->dtype == SKIVE_F32)
@@ -68,6 +69,57 @@ skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, 
         }
     }
     return SKIVE_OK;
+}
+
+/* ---- float8 ---- */
+
+/* Of each type: bits of the fraction, bias of the exponent, the largest number, and how the rest is used: IEEE's infinities and NaN, the last
+ * code as NaN (FN), or the code of -0 as NaN (FNUZ). */
+typedef enum f8_rest { F8_IEEE, F8_LAST, F8_MINUS_ZERO } f8_rest;
+typedef struct f8_form {
+    int fraction, bias;
+    double largest;
+    f8_rest rest;
+} f8_form;
+
+static f8_form form_of(skive_dtype dtype) {
+    switch (dtype) {
+    case SKIVE_F8E4M3FN: return (f8_form){3, 7, 448, F8_LAST};
+    case SKIVE_F8E4M3FNUZ: return (f8_form){3, 8, 240, F8_MINUS_ZERO};
+    case SKIVE_F8E5M2: return (f8_form){2, 15, 57344, F8_IEEE};
+    default: return (f8_form){2, 16, 57344, F8_MINUS_ZERO};
+    }
+}
+
+double skv_f8_to_f64(skive_dtype dtype, uint8_t bits) {
+    const f8_form f = form_of(dtype);
+    const int rest = bits & 127, exponent = rest >> f.fraction, fraction = rest & ((1 << f.fraction) - 1);
+    if (f.rest == F8_MINUS_ZERO && bits == 128) return (double)NAN;
+    if (f.rest == F8_LAST && rest == 127) return (double)NAN;
+    if (f.rest == F8_IEEE && rest >= 0x7c) return rest > 0x7c ? (double)NAN : bits & 128 ? -HUGE_VAL : HUGE_VAL;
+    const double value = exponent ? ldexp(fraction + (1 << f.fraction), exponent - f.bias - f.fraction)
+                                  : ldexp(fraction, 1 - f.bias - f.fraction);
+    return bits & 128 ? -value : value;
+}
+
+uint8_t skv_f64_to_f8(skive_dtype dtype, double value, bool saturate) {
+    const f8_form f = form_of(dtype);
+    const uint8_t sign = signbit(value) ? 128 : 0;
+    const uint8_t nan = f.rest == F8_MINUS_ZERO ? 128 : (uint8_t)(sign | 127);
+    if (isnan(value)) return nan;
+    const double size = fabs(value);
+    const int least = 1 - f.bias - f.fraction;
+    int exponent = least; /* of 0 too */
+    if (size > 0 && size < HUGE_VAL) (void)frexp(size, &exponent);
+    const int unit = exponent - 1 - f.fraction > least ? exponent - 1 - f.fraction : least; /* of the last place */
+    const double rounded = size < HUGE_VAL ? rint(ldexp(size, -unit)) : HUGE_VAL;
+    if (ldexp(rounded, unit) > f.largest) {
+        if (!saturate) return f.rest == F8_IEEE ? (uint8_t)(sign | 0x7c) : nan;
+        return skv_f64_to_f8(dtype, copysign(f.largest, value), true);
+    }
+    /* With the hidden bit the fraction counts up from one exponent to the next. */
+    const int code = (int)rounded + ((unit - least) << f.fraction);
+    return code == 0 && f.rest == F8_MINUS_ZERO ? 0 : (uint8_t)(sign | code);
 }
 
 void skv_pack4(const void *values, size_t n, void *packed) {

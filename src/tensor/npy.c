@@ -242,10 +242,10 @@ skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const s
     if (skive_tensor_count(tensor) < 0 || !skv_dtype_valid(tensor->dtype)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path, "%s: the tensor to save has no valid shape or type", path);
     }
-    skive_dtype wide = tensor->dtype == SKIVE_BF16 ? SKIVE_F32
-                       : tensor->dtype == SKIVE_U4 ? SKIVE_U8
-                       : tensor->dtype == SKIVE_I4 ? SKIVE_I8
-                                                   : tensor->dtype;
+    skive_dtype wide = tensor->dtype == SKIVE_BF16 || skv_dtype_is_float8(tensor->dtype) ? SKIVE_F32
+                       : tensor->dtype == SKIVE_U4                                       ? SKIVE_U8
+                       : tensor->dtype == SKIVE_I4                                       ? SKIVE_I8
+                                                                                         : tensor->dtype;
     skive_tensor converted = {.dtype = SKIVE_DTYPE_NONE};
     if (wide != tensor->dtype) SKV_TRY(skv_tensor_convert(ctx, tensor, wide, &converted));
     skive_status status = SKIVE_ERR_INTERNAL;

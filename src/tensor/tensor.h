@@ -36,6 +36,7 @@ static inline bool skv_dtype_valid(skive_dtype dtype) { return skive_dtype_bits(
 /* Bytes an element must be aligned to; 1 for 4-bit and unknown types. */
 size_t skv_dtype_align(skive_dtype dtype);
 bool skv_dtype_is_float(skive_dtype dtype);  /* float16, bfloat16, float32, float64 */
+bool skv_dtype_is_float8(skive_dtype dtype); /* only stored, cast and (de)quantized */
 bool skv_dtype_is_signed(skive_dtype dtype); /* floats and signed integers */
 /* Smallest and largest value of an integer type (bool: 0, 1); false for floats. */
 bool skv_dtype_int_range(skive_dtype dtype, int64_t *low, uint64_t *high);
@@ -119,6 +120,11 @@ static inline float skv_f64_to_f32_odd(double value) {
 static inline uint16_t skv_f64_to_f16(double value) { return skv_f32_to_f16(skv_f64_to_f32_odd(value)); }
 static inline uint16_t skv_f64_to_bf16(double value) { return skv_f32_to_bf16(skv_f64_to_f32_odd(value)); }
 
+/* float8 (Micikevicius et al. 2022; FNUZ: Noune et al. 2022). Rounds to nearest even; beyond the largest number it saturates, or else gives
+ * infinity where the type has one, NaN where not. */
+double skv_f8_to_f64(skive_dtype dtype, uint8_t bits);
+uint8_t skv_f64_to_f8(skive_dtype dtype, double value, bool saturate);
+
 /* ---- element access ---- index in row-major order, unchecked */
 
 static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i) {
@@ -127,6 +133,10 @@ static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i)
     case SKIVE_F64: return ((const double *)data)[i];
     case SKIVE_F16: return (double)skv_f16_to_f32(((const uint16_t *)data)[i]);
     case SKIVE_BF16: return (double)skv_bf16_to_f32(((const uint16_t *)data)[i]);
+    case SKIVE_F8E4M3FN:
+    case SKIVE_F8E4M3FNUZ:
+    case SKIVE_F8E5M2:
+    case SKIVE_F8E5M2FNUZ: return skv_f8_to_f64(dtype, ((const uint8_t *)data)[i]);
     case SKIVE_U8: return ((const uint8_t *)data)[i];
     case SKIVE_I8: return ((const int8_t *)data)[i];
     case SKIVE_U16: return ((const uint16_t *)data)[i];
@@ -171,6 +181,10 @@ static inline void skv_store_f64(skive_dtype dtype, void *data, size_t i, double
     case SKIVE_F64: ((double *)data)[i] = value; return;
     case SKIVE_F16: ((uint16_t *)data)[i] = skv_f64_to_f16(value); return;
     case SKIVE_BF16: ((uint16_t *)data)[i] = skv_f64_to_bf16(value); return;
+    case SKIVE_F8E4M3FN:
+    case SKIVE_F8E4M3FNUZ:
+    case SKIVE_F8E5M2:
+    case SKIVE_F8E5M2FNUZ: ((uint8_t *)data)[i] = skv_f64_to_f8(dtype, value, true); return;
     case SKIVE_U8: ((uint8_t *)data)[i] = (uint8_t)skv_round_i64(value, 0, UINT8_MAX); return;
     case SKIVE_I8: ((int8_t *)data)[i] = (int8_t)skv_round_i64(value, INT8_MIN, INT8_MAX); return;
     case SKIVE_U16: ((uint16_t *)data)[i] = (uint16_t)skv_round_i64(value, 0, UINT16_MAX); return;

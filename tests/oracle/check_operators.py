@@ -25,8 +25,7 @@ failed, checked, worst, steps, elements = 0, 0, 0.0, 0, 0
 
 
 def check(op, inputs, n_out, opset=17, domain="", quantized=False, **attributes):
-    """inputs: arrays (None: absent); those of integers with few elements and of scales become initializers."""
-    global failed, checked, worst, steps, elements
+    """inputs: arrays; None: absent; in a tuple: an initializer."""
     names, feed, constants, declared = [], {}, [], []
     for i, x in enumerate(inputs):
         if x is None:
@@ -46,10 +45,15 @@ def check(op, inputs, n_out, opset=17, domain="", quantized=False, **attributes)
     node = helper.make_node(op, names, outputs, domain=domain, **attributes)
     graph = helper.make_graph([node], "g", declared, [helper.make_empty_tensor_value_info(o) for o in outputs], constants)
     imports = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
-    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8 if opset < 19 else 10)
+    what = "%s %s %s" % (op, {k: v for k, v in attributes.items()}, [None if x is None else np.asarray(x[0] if isinstance(x, tuple) else x).shape for x in inputs])
+    compare(model, what, feed, outputs, quantized)
+
+
+def compare(model, what, feed, outputs, quantized=False):
+    global failed, checked, worst, steps, elements
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    what = "%s %s %s" % (op, {k: v for k, v in attributes.items()}, [None if x is None else np.asarray(x[0] if isinstance(x, tuple) else x).shape for x in inputs])
     try:
         want = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(outputs, feed)
     except Exception as error:
@@ -140,6 +144,45 @@ def integers():
     check("DynamicQuantizeMatMul", [f32(3, 8), (whole(np.int8, 8, 5),), (np.array(0.02, np.float32),), (np.array(0, np.int8),), (f32(5),)], 1, domain="com.microsoft")
 
 
+def grids():
+    """QuantizeLinear and back for every type, one scale, one a channel and one a block; Cast to float8 and back."""
+    types = {n: getattr(TensorProto, n) for n in ("UINT8", "INT8", "UINT16", "INT16", "UINT4", "INT4", "FLOAT8E4M3FN", "FLOAT8E4M3FNUZ", "FLOAT8E5M2", "FLOAT8E5M2FNUZ")}
+    for name, dtype in types.items():
+        zero = 0 if name.startswith("FLOAT8") else int(rng.integers(0, 7))
+        for scales, extra in (((), {}), ((6,), {"axis": 1}), ((4, 3), {"axis": 1, "block_size": 2})):
+            if "block_size" in extra and name.startswith("FLOAT8"):
+                continue
+            step = numpy_helper.from_array(rng.uniform(0.02, 0.3, scales).astype(np.float32), "s")
+            zeros = helper.make_tensor("z", dtype, scales, np.full(scales, zero).ravel())
+            nodes = [helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], **extra), helper.make_node("DequantizeLinear", ["q", "s", "z"], ["o0"], **extra)]
+            x = (f32(4, 6) * 20).astype(np.float32)
+            graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)], [helper.make_tensor_value_info("o0", TensorProto.FLOAT, x.shape)], [step, zeros])
+            compare(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), "%s scales %s" % (name, scales), {"x": x}, ["o0"])
+        if name.startswith("FLOAT8"):
+            x = np.concatenate([f32(200) * 4.0 ** rng.integers(-9, 9, 200), [0, -0.0, 1e6, -1e6]]).astype(np.float32)
+            for saturate in (0, 1):
+                nodes = [helper.make_node("Cast", ["x"], ["q"], to=dtype, saturate=saturate), helper.make_node("Cast", ["q"], ["y"], to=TensorProto.FLOAT),
+                         helper.make_node("IsNaN", ["y"], ["n"]), helper.make_node("IsInf", ["y"], ["i"]), helper.make_node("Or", ["n", "i"], ["special"]),
+                         helper.make_node("Where", ["special", "zero", "y"], ["o0"]), helper.make_node("Cast", ["n"], ["o1"], to=TensorProto.INT32), helper.make_node("Cast", ["i"], ["o2"], to=TensorProto.INT32)]
+                graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)], [helper.make_empty_tensor_value_info(o) for o in ("o0", "o1", "o2")],
+                                          [numpy_helper.from_array(np.zeros(1, np.float32), "zero")])
+                compare(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), "Cast to %s, saturate %d" % (name, saturate), {"x": x}, ["o0", "o1", "o2"])
+
+
+def transformers():
+    for interleaved in (0, 1):
+        for turned in (0, 4):
+            heads, size, tokens, batch = 3, 8, 5, 2
+            half = (turned or size) // 2
+            angles = rng.uniform(0, 7, (9, half))
+            cosines, sines = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+            positions = rng.integers(0, 9, (batch, tokens))
+            x = f32(batch, heads, tokens, size) if rng.integers(2) else f32(batch, tokens, heads * size)
+            check("RotaryEmbedding", [x, (cosines,), (sines,), positions], 1, opset=23, interleaved=interleaved, num_heads=heads, rotary_embedding_dim=turned)
+            for at in (positions, np.array([3])):
+                check("RotaryEmbedding", [x, at, (cosines,), (sines,)], 1, domain="com.microsoft", interleaved=interleaved, num_heads=heads, rotary_embedding_dim=turned)
+
+
 def resampling():
     x = f32(1, 2, 6, 5)
     for mode in ("nearest", "linear", "cubic"):
@@ -181,6 +224,8 @@ def others():
 for _ in range(args.rounds):
     recurrent()
     integers()
+    grids()
+    transformers()
     resampling()
     others()
 print("%d forms compared, %d failed; largest difference of floats %.1e of the largest value; %d of %d integers differ" % (checked, failed, worst, steps, elements))

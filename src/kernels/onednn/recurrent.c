@@ -10,8 +10,8 @@
 
 #include "kernels/onednn/onednn.h"
 
-enum { X, W, R, B, LENGTHS, H0, C0, PEEPHOLES, DY, DH, DC };                /* inputs; from DY on those of the gradient */
-enum { OUT_X, OUT_W, OUT_R, OUT_B, OUT_H0, OUT_C0 };                         /* outputs of the gradient */
+enum { X, W, R, B, LENGTHS, H0, C0, PEEPHOLES, DY, DH, DC }; /* inputs; from DY on those of the gradient */
+enum { OUT_X, OUT_W, OUT_R, OUT_B, OUT_H0, OUT_C0 };         /* outputs of the gradient */
 enum { FEW_SAMPLES = 8, PARALLEL_UNITS = 4096 };
 
 typedef struct recurrent_state {
@@ -25,10 +25,10 @@ typedef struct recurrent_run {
     const skv_recurrent_shape *s;
     const skv_recurrent_loops *loops;
     int64_t d;
-    const float *w, *r, *bias; /* of the direction; bias [2 gates h] or NULL */
-    float *gates;              /* [rows][gates h] */
-    float *h, *c;              /* [rows][h] the states before */
-    float *recurrent;          /* [rows][h] GRU: the hidden gate's product when linear, otherwise r h */
+    const float *w, *r, *bias;               /* of the direction; bias [2 gates h] or NULL */
+    float *gates;                            /* [rows][gates h] */
+    float *h, *c;                            /* [rows][h] the states before */
+    float *recurrent;                        /* [rows][h] GRU: the hidden gate's product when linear, otherwise r h */
     float *h_last, *c_last, *dh, *dc, *part; /* [batch][h] */
     dnnl_status_t status;
 } recurrent_run;
@@ -61,8 +61,8 @@ static recurrent_run open_run(const skv_kernel_call *call, int64_t d) {
 }
 
 /* c[m][n] = a b + beta c; the first failure is kept. */
-static void product(recurrent_run *u, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-                    const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
+static void product(recurrent_run *u, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, const float *a,
+                    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
     const dnnl_status_t s = dnnl_sgemm(trans_a, trans_b, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
     if (u->status == dnnl_success) u->status = s;
 }
@@ -76,14 +76,14 @@ static int64_t sample_rows(const skv_recurrent_shape *s) { return s->batch_first
 /* The sums of all gates from X and the biases; the hidden gate of a GRU has its recurrent bias elsewhere. */
 static void input_part(recurrent_run *u) {
     const skv_recurrent_shape *s = u->s;
-    const int64_t gh = s->gates * s->hidden, rows = (int64_t)rows_of(s),
-                  both = s->kind == SKV_GRU ? 2 * s->hidden : gh;
+    const int64_t gh = s->gates * s->hidden, rows = (int64_t)rows_of(s), both = s->kind == SKV_GRU ? 2 * s->hidden : gh;
     for (int64_t row = 0; u->bias && row < rows; row++) {
         float *to = u->gates + row * gh;
         for (int64_t j = 0; j < both; j++) to[j] = u->bias[j] + u->bias[gh + j];
         for (int64_t j = both; j < gh; j++) to[j] = u->bias[j];
     }
-    product(u, 'N', 'T', rows, gh, s->input, u->call->in[X], s->input, u->w, s->input, u->bias ? 1.0f : 0.0f, u->gates, gh);
+    product(u, 'N', 'T', rows, gh, s->input, u->call->in[X], s->input, u->w, s->input, u->bias ? 1.0f : 0.0f, u->gates,
+            gh);
 }
 
 /* A state tensor [directions][batch][h] to [batch][h] with the given distance; zeros when absent. */
@@ -109,8 +109,7 @@ static void store_state(const recurrent_run *u, size_t output, const float *from
 static void hidden_gate(recurrent_run *u, const float *x, int64_t ldx, float *to, int64_t ld) {
     const skv_recurrent_shape *s = u->s;
     const int64_t n = s->hidden;
-    for (int64_t b = 0; u->bias && b < s->batch; b++)
-        memcpy(to + b * ld, u->bias + 5 * n, (size_t)n * sizeof *to);
+    for (int64_t b = 0; u->bias && b < s->batch; b++) memcpy(to + b * ld, u->bias + 5 * n, (size_t)n * sizeof *to);
     product(u, 'N', 'T', s->batch, n, n, x, ldx, u->r + 2 * n * n, n, u->bias ? 1.0f : 0.0f, to, ld);
 }
 
@@ -136,9 +135,12 @@ static step_rows rows_at(const recurrent_run *u, int64_t i) {
                        .ld_next = last ? n : sample_rows(s) * n};
 }
 
-#define FOR_SAMPLES(u, b)                                                                       \
-    _Pragma("omp parallel for schedule(static) if ((u)->s->batch * (u)->s->hidden >= PARALLEL_UNITS)") \
-    for (int64_t b = 0; b < (u)->s->batch; b++)
+#define FOR_SAMPLES(u, b)                                                                                              \
+    _Pragma(                                                                                                           \
+        "omp parallel for schedule(static) if ((u)->s->batch * (u)->s->hidden >= PARALLEL_UNITS)") for (int64_t b = 0; \
+                                                                                                        b <            \
+                                                                                                        (u)->s->batch; \
+                                                                                                        b++)
 
 static void forward_step(recurrent_run *u, int64_t i) {
     const skv_recurrent_shape *s = u->s;
@@ -236,10 +238,10 @@ static void gather(recurrent_run *u) {
     const int64_t n = s->hidden, gh = s->gates * n, rows = (int64_t)rows_of(s), in = s->input;
     const size_t n_out = u->call->n->n_out;
     const bool gru = s->kind == SKV_GRU;
-    if (out[OUT_X])
-        product(u, 'N', 'N', rows, in, gh, u->gates, gh, u->w, in, u->d ? 1.0f : 0.0f, out[OUT_X], in);
+    if (out[OUT_X]) product(u, 'N', 'N', rows, in, gh, u->gates, gh, u->w, in, u->d ? 1.0f : 0.0f, out[OUT_X], in);
     if (n_out > OUT_W && out[OUT_W])
-        product(u, 'T', 'N', gh, in, rows, u->gates, gh, u->call->in[X], in, 0.0f, (float *)out[OUT_W] + u->d * gh * in, in);
+        product(u, 'T', 'N', gh, in, rows, u->gates, gh, u->call->in[X], in, 0.0f, (float *)out[OUT_W] + u->d * gh * in,
+                in);
     if (n_out > OUT_R && out[OUT_R]) {
         float *to = (float *)out[OUT_R] + u->d * gh * n;
         product(u, 'T', 'N', gru ? 2 * n : gh, n, rows, u->gates, gh, u->h, n, 0.0f, to, n);
