@@ -194,6 +194,23 @@ static void channels(void **unused) {
     skv_test_context_end(ctx);
 }
 
+static void norms(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int c = 0; c < 12; c++) {
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        const int64_t channels = (int64_t[]){1, 3, 16, 19, 32, 37}[c / 2];
+        skive_value *x = tensor_of(ctx, g, channels, c % 2), *p[4];
+        for (int i = 0; i < 4; i++) p[i] = parameter(ctx, g, 1, &channels, i == 3 ? 0.1 : -1, 2);
+        /* through Tanh, so that no convolution takes it in */
+        x = skv_emit(&b, "Tanh", SKV_IN(x), SKV_NONE);
+        give(ctx, g, &b, skv_emit(&b, "BatchNormalization", SKV_IN(x, p[0], p[1], p[2], p[3]), SKV_NONE));
+        check(ctx, g, "channel_f32", 1e-5, 2e-6);
+    }
+    skv_test_context_end(ctx);
+}
+
 static void transposes(void **unused) {
     static const int64_t dims[4] = {2, 17, 5, 33};
     (void)unused;
@@ -313,9 +330,10 @@ static void rotary(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements),   cmocka_unit_test(far_elements), cmocka_unit_test(channels),
-        cmocka_unit_test(transposes), cmocka_unit_test(recurrent),    cmocka_unit_test(recurrent_products),
-        cmocka_unit_test(rotary),
+        cmocka_unit_test(elements),           cmocka_unit_test(far_elements),
+        cmocka_unit_test(channels),           cmocka_unit_test(norms),
+        cmocka_unit_test(transposes),         cmocka_unit_test(recurrent),
+        cmocka_unit_test(recurrent_products), cmocka_unit_test(rotary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,13 @@
 /* f32 sums, differences, products and quotients of a tensor and one number, or one number a channel: squeeze-and-excite's scaling, biases
- * and scales that were not folded. The tensor keeps its layout. */
+ * and scales that were not folded; and BatchNormalization that stands alone. The tensor keeps its layout. */
+#include <math.h>
+
 #include "kernels/kernel.h"
 
 enum { PARALLEL_FROM = 1 << 14 };
 
-typedef enum channel_op { ADD, SUB, SUB_FROM, MUL, DIV, DIV_BY } channel_op; /* SUB_FROM: c - x, DIV_BY: c / x */
+/* SUB_FROM: c - x, DIV_BY: c / x, SCALE: c x + shift */
+typedef enum channel_op { ADD, SUB, SUB_FROM, MUL, DIV, DIV_BY, SCALE } channel_op;
 
 typedef struct channel_state {
     channel_op op;
@@ -13,6 +16,7 @@ typedef struct channel_state {
     int tensor, threads;            /* which input the tensor is */
     int64_t block;                  /* channels side by side at a position; 0: all of them */
     float *packed;                  /* constant coefficients in the tensor's order of channels; NULL: as they come */
+    float *shift;                   /* of SCALE, packed likewise */
 } channel_state;
 
 /* Is t one number, or one for each index of the first two axes of y at most? */
@@ -36,7 +40,22 @@ static int tensor_of(const skv_kernel_node *n) {
     return -1;
 }
 
+enum { BN_X, BN_SCALE, BN_BIAS, BN_MEAN, BN_VARIANCE, BN_INPUTS };
+static bool is_norm(const skv_kernel_node *n) { return skv_node_is(n->node, "BatchNormalization"); }
+
+static bool applicable_norm(const skv_kernel_node *n, skv_why *why) {
+    if (skv_attr_int(n->node, "training_mode", 0)) return skv_decline(why, "in training");
+    for (size_t i = 0; i < BN_INPUTS; i++) {
+        if (n->in[i].absent || n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
+        if (i != BN_X && !(n->in[i].constant && n->in[i].constant->data))
+            return skv_decline(why, "scale or statistics are not constant");
+    }
+    if (n->in[BN_X].type.rank < 2) return skv_decline(why, "rank %d", n->in[BN_X].type.rank);
+    return true;
+}
+
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    if (is_norm(n)) return applicable_norm(n, why);
     for (size_t i = 0; i < 2; i++)
         if (n->in[i].absent || n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     const int tensor = tensor_of(n);
@@ -61,7 +80,62 @@ static skive_status pack(skv_kernel_node *n, channel_state *st, const skive_tens
     return SKIVE_OK;
 }
 
+static void destroy(skive_context *ctx, void *state) {
+    channel_state *st = state;
+    if (!st) return;
+    skv_free(ctx, st->packed);
+    skv_free(ctx, st->shift);
+    skv_free(ctx, st);
+}
+
+/* (x - mean) / sqrt(variance + epsilon) * scale + bias as one product and one sum. */
+static skive_status pack_norm(skv_kernel_node *n, channel_state *st, int64_t padded) {
+    const float *scale = n->in[BN_SCALE].constant->data, *bias = n->in[BN_BIAS].constant->data,
+                *mean = n->in[BN_MEAN].constant->data, *variance = n->in[BN_VARIANCE].constant->data;
+    const double epsilon = skv_attr_float(n->node, "epsilon", 1e-5);
+    SKV_TRY(skv_alloc_array(n->ctx, (size_t)padded + 1, sizeof(float), &st->packed));
+    SKV_TRY(skv_alloc_array(n->ctx, (size_t)padded + 1, sizeof(float), &st->shift));
+    n->state_bytes = 2 * (size_t)padded * sizeof(float);
+    for (int64_t c = 0; c < st->channels; c++) {
+        const double by = (double)scale[c] / sqrt((double)variance[c] + epsilon);
+        st->packed[c] = (float)by;
+        st->shift[c] = (float)((double)bias[c] - (double)mean[c] * by);
+    }
+    return SKIVE_OK;
+}
+
+static void size_up(channel_state *st, const skive_type *y, skv_layout layout) {
+    const int64_t block = block_of(layout);
+    st->outer = y->rank > 0 ? y->dims[0].size : 1;
+    st->channels = y->rank > 1 ? y->dims[1].size : 1;
+    st->inner = st->outer > 0 && st->channels > 0 ? skv_type_count(y) / (st->outer * st->channels) : 0;
+    /* single positions: channels side by side */
+    st->block = layout == SKV_NHWC || (block == 1 && st->inner == 1) ? 0 : block;
+}
+
+static skive_status prepare_norm(skv_kernel_node *n) {
+    const skive_type *y = &n->out[0].type;
+    const skv_layout layout = n->in[BN_X].layout;
+    channel_state *st = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    st->op = SCALE;
+    size_up(st, y, layout);
+    const int64_t block = block_of(layout);
+    const skive_status status = pack_norm(n, st, (st->channels + block - 1) / block * block);
+    if (status != SKIVE_OK) {
+        destroy(n->ctx, st);
+        return status;
+    }
+    for (size_t i = BN_SCALE; i < BN_INPUTS; i++) n->packs_input[i] = true;
+    n->state = st;
+    n->out[0].layout = layout;
+    n->in_place = 1u;
+    st->threads = skv_type_count(y) < PARALLEL_FROM ? 1 : n->threads;
+    return SKIVE_OK;
+}
+
 static skive_status prepare(skv_kernel_node *n) {
+    if (is_norm(n)) return prepare_norm(n);
     static const channel_op plain[4] = {ADD, SUB, MUL, DIV}, turned[4] = {ADD, SUB_FROM, MUL, DIV_BY};
     const skive_type *y = &n->out[0].type;
     channel_state *st = NULL;
@@ -75,18 +149,14 @@ static skive_status prepare(skv_kernel_node *n) {
     st->op = (st->tensor == 0 ? plain : turned)[which];
     skv_kernel_value *x = &n->in[st->tensor], *k = &n->in[1 - st->tensor];
     const int64_t count = skv_type_count(&k->type);
-    st->outer = y->rank > 0 ? y->dims[0].size : 1;
-    st->channels = y->rank > 1 ? y->dims[1].size : 1;
-    st->inner = st->outer > 0 && st->channels > 0 ? skv_type_count(y) / (st->outer * st->channels) : 0;
+    size_up(st, y, x->layout);
     /* A layout with padded channels must keep them zero: what cannot promise it works on plain memory. */
     const bool padded = st->channels % block_of(x->layout) != 0;
     const bool keeps_zero =
         (st->op == MUL || (k->constant && st->op != DIV_BY)) && (k->constant || (count > 1 && k->type.rank == y->rank));
     if (padded && !keeps_zero) x->layout = SKV_PLAIN;
     const int64_t block = block_of(x->layout), width = (st->channels + block - 1) / block * block;
-    st->block = x->layout == SKV_NHWC || (block == 1 && st->inner == 1)
-                    ? 0
-                    : block; /* single positions: channels side by side */
+    size_up(st, y, x->layout);
     st->step = count > st->channels ? width : 0;
     if (k->constant) {
         n->packs_input[1 - st->tensor] = true;
@@ -108,14 +178,14 @@ static skive_status prepare(skv_kernel_node *n) {
 
 #define LOOP(expression)                                  \
     _Pragma("omp simd") for (int64_t i = 0; i < n; i++) { \
-        const float a = x[i], k = step ? c[i] : c[0];     \
+        const float a = x[i], k = c[step * i];            \
         y[i] = expression;                                \
     }                                                     \
     break
 
 /* n elements with a coefficient each, or one for all. */
-static inline __attribute__((always_inline)) void piece(channel_op op, const float *x, const float *c, float *y,
-                                                        int64_t n, const int step) {
+static inline __attribute__((always_inline)) void piece(channel_op op, const float *x, const float *c,
+                                                        const float *shift, float *y, int64_t n, const int step) {
     switch (op) {
     case ADD: LOOP(a + k);
     case SUB: LOOP(a - k);
@@ -123,25 +193,27 @@ static inline __attribute__((always_inline)) void piece(channel_op op, const flo
     case MUL: LOOP(a * k);
     case DIV: LOOP(a / k);
     case DIV_BY: LOOP(k / a);
+    case SCALE: LOOP(a * k + shift[step * i]);
     }
 }
 
 /* One run of channels: all positions of `outer` o and the channel (or the block of them) number b. */
 static void one_run(const channel_state *st, int64_t o, int64_t b, const float *x, const float *c, float *y) {
-    const float *k = c + o * st->step;
+    const float *k = c + o * st->step, *shift = st->shift;
     if (st->block == 1) { /* a channel's positions side by side */
         const int64_t at = (o * st->channels + b) * st->inner;
-        piece(st->op, x + at, k + b, y + at, st->inner, 0);
+        piece(st->op, x + at, k + b, shift ? shift + b : NULL, y + at, st->inner, 0);
         return;
     }
     const int64_t width = st->block ? st->block : st->channels,
                   runs = st->block ? (st->channels + width - 1) / width : 1;
     const int64_t at = (o * runs + b) * st->inner * width;
+    if (shift) shift += b * width;
     for (int64_t p = 0; p < st->inner; p++) {
         if (width == 16)
-            piece(st->op, x + at + p * 16, k + b * 16, y + at + p * 16, 16, 1);
+            piece(st->op, x + at + p * 16, k + b * 16, shift, y + at + p * 16, 16, 1);
         else
-            piece(st->op, x + at + p * width, k + b * width, y + at + p * width, width, 1);
+            piece(st->op, x + at + p * width, k + b * width, shift, y + at + p * width, width, 1);
     }
 }
 
@@ -157,13 +229,7 @@ static skive_status run(const skv_kernel_call *call) {
     return SKIVE_OK;
 }
 
-static void destroy(skive_context *ctx, void *state) {
-    channel_state *st = state;
-    if (st) skv_free(ctx, st->packed);
-    skv_free(ctx, st);
-}
-
-static const char *const ops[] = {"Add", "Sub", "Mul", "Div", NULL};
+static const char *const ops[] = {"Add", "Sub", "Mul", "Div", "BatchNormalization", NULL};
 
 const skv_kernel skv_kernel_channel_f32 = {
     .name = "channel_f32",

@@ -12,7 +12,8 @@ const char *skv_rotary_of(const skive_node *n, int rank, const int64_t *x, int c
     if (turned < 0 || turned > r.size) return "rotary_embedding_dim is more than a head has";
     if ((turned ? turned : r.size) % 2) return "an odd number of elements to turn";
     r.half = (turned ? turned : r.size) / 2;
-    if (cache_rank != (positions ? 2 : 3)) return positions ? "with positions a cache has two axes" : "without positions a cache has three axes";
+    if (cache_rank != (positions ? 2 : 3))
+        return positions ? "with positions a cache has two axes" : "without positions a cache has three axes";
     if (cache[cache_rank - 1] != r.half) return "a row of a cache is not half of what is to be turned";
     if (!positions && (cache[0] != r.batch || cache[1] != r.tokens)) return "the caches are not for these tokens";
     r.positions = positions ? cache[0] : 0;

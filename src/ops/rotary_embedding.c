@@ -29,9 +29,11 @@ static skive_status infer(skv_infer *c) {
     const skive_type *p = skv_in_type(c, SKV_ROTARY_POSITIONS);
     if (!known_dims(c->in[SKV_ROTARY_X], x) || !known_dims(c->in[SKV_ROTARY_COS], cache)) return SKIVE_OK;
     skv_rotary r;
-    const char *why = skv_rotary_of(c->node, c->in[SKV_ROTARY_X]->rank, x, c->in[SKV_ROTARY_COS]->rank, cache, p != NULL, &r);
+    const char *why =
+        skv_rotary_of(c->node, c->in[SKV_ROTARY_X]->rank, x, c->in[SKV_ROTARY_COS]->rank, cache, p != NULL, &r);
     if (why) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %s", c->node->name, why);
-    if (p && p->rank == 2 && ((p->dims[0].size >= 0 && p->dims[0].size != r.batch) || (p->dims[1].size >= 0 && p->dims[1].size != r.tokens)))
+    if (p && p->rank == 2 &&
+        ((p->dims[0].size >= 0 && p->dims[0].size != r.batch) || (p->dims[1].size >= 0 && p->dims[1].size != r.tokens)))
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the positions are not of these tokens", c->node->name);
     return SKIVE_OK;
 }
@@ -61,8 +63,8 @@ static skive_status run(const skv_eval *c) {
         for (int64_t t = 0; t < r.tokens; t++) {
             const int64_t token = b * r.tokens + t, row = positions ? ((const int64_t *)positions->data)[token] : token;
             if (positions && (row < 0 || row >= r.positions)) {
-                status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': position %lld of %lld", c->node->name,
-                                     (long long)row, (long long)r.positions);
+                status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': position %lld of %lld",
+                                     c->node->name, (long long)row, (long long)r.positions);
                 goto done;
             }
             for (int64_t h = 0; h < r.heads; h++) {
@@ -96,7 +98,8 @@ static void couple(skv_couple *c) { skv_couple_fix_all(c, "elements of a head ar
 static const skv_op_case cases[] = {
     {.name = "halves, by position", /* a quarter turn at position 1 */
      CASE_IN({CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2, 1), CASE_VALUES(0, 1), .constant = true},
-             {CASE_F32(2, 1), CASE_VALUES(1, 0), .constant = true}, {CASE_I64(1, 2), CASE_VALUES(0, 1), .constant = true}),
+             {CASE_F32(2, 1), CASE_VALUES(1, 0), .constant = true},
+             {CASE_I64(1, 2), CASE_VALUES(0, 1), .constant = true}),
      .n_out = 1,
      CASE_EXPECT(-2, 1, 3, 4),
      CASE_OUT(1, 1, 2, 2)},

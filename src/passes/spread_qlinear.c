@@ -1,0 +1,98 @@
+/* QLinearConv and QLinearMatMul with constant parameters become the operator they stand for between DequantizeLinear and QuantizeLinear, which
+ * the passes behind this one make an integer node of the same arithmetic. Where the weights' zero points are not of a kind that node
+ * has, they stay. */
+#include <math.h>
+
+#include "ops/common_nn.h"
+#include "passes/fuse.h"
+#include "tensor/tensor.h"
+
+typedef struct parts {
+    size_t x, w, y; /* each followed by its scale and zero point, y's before it: inputs y, y + 1 are scale and zero point */
+    const char *op;
+    int64_t axis; /* of the weights' channels */
+} parts;
+
+static bool one_constant(const skive_node *n, size_t i) {
+    const skive_tensor *t = skv_value_tensor(skv_node_in(n, i));
+    return t && skive_tensor_count(t) == 1;
+}
+
+/* int8 about 0, or uint8 about one number. */
+static bool plain_weights(const skive_node *n, size_t w) {
+    const skive_tensor *q = skv_value_tensor(n->inputs[w]), *scale = skv_value_tensor(n->inputs[w + 1]),
+                       *zero = skv_value_tensor(n->inputs[w + 2]);
+    if (!q || !scale || !zero || scale->dtype != SKIVE_F32 || skive_tensor_count(zero) == 0) return false;
+    const double first = skive_tensor_get(zero, 0);
+    for (int64_t i = 1; i < skive_tensor_count(zero); i++)
+        if (skive_tensor_get(zero, i) != first) return false;
+    if (q->dtype == SKIVE_I8) return first == 0;
+    for (int64_t i = 0; i < skive_tensor_count(q); i++)
+        if (fabs(skive_tensor_get(q, i) - first) > 127) return false;
+    return true;
+}
+
+static skive_value *dequantized(skv_builder *b, const skive_node *n, size_t i, int64_t axis) {
+    const skive_tensor *scale = skv_value_tensor(n->inputs[i + 1]), *zero = skv_value_tensor(n->inputs[i + 2]);
+    skive_value *z = n->inputs[i + 2];
+    if (skive_tensor_count(zero) != skive_tensor_count(scale)) { /* all are the same */
+        skv_storage *s = NULL;
+        if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, zero->dtype, scale->rank, scale->dims, &s);
+        if (b->status != SKIVE_OK) return NULL;
+        for (int64_t k = 0; k < skive_tensor_count(scale); k++) skive_tensor_set(&s->tensor, k, skive_tensor_get(zero, 0));
+        z = skv_emit_param(b, NULL, s);
+    }
+    return skv_emit(b, "DequantizeLinear", SKV_IN(n->inputs[i], n->inputs[i + 1], z), SKV_ATTRS(SKV_INT("axis", axis)));
+}
+
+/* The bias is in steps of the scale of x times that of the weights. */
+static skive_value *real_bias(skv_builder *b, const skive_node *n, const parts *p) {
+    const skive_tensor *w = skv_value_tensor(n->inputs[p->w + 1]);
+    const double x = skive_tensor_get(skv_value_tensor(n->inputs[p->x + 1]), 0);
+    skv_storage *s = NULL;
+    if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, SKIVE_F32, w->rank, w->dims, &s);
+    if (b->status != SKIVE_OK) return NULL;
+    for (int64_t k = 0; k < skive_tensor_count(w); k++) skive_tensor_set(&s->tensor, k, x * skive_tensor_get(w, k));
+    skive_value *scale = skv_emit_param(b, NULL, s);
+    return skv_emit(b, "DequantizeLinear", SKV_IN(n->inputs[8], scale), SKV_ATTRS(SKV_INT("axis", 0)));
+}
+
+static skive_status spread(skive_graph *g, skive_node *n, const parts *p, size_t *changes) {
+    skv_attr_init buffer[SKV_ATTRS_COPY];
+    skv_builder b = skv_build(g);
+    skive_value *x = dequantized(&b, n, p->x, 0), *w = dequantized(&b, n, p->w, p->axis);
+    skive_value *bias = skv_node_in(n, 8) ? real_bias(&b, n, p) : NULL;
+    skive_value *y = skv_emit(&b, p->op, bias ? SKV_IN(x, w, bias) : SKV_IN(x, w), skv_attrs_copy(n, buffer));
+    skive_value *q = skv_emit(&b, "QuantizeLinear", SKV_IN(y, n->inputs[p->y], n->inputs[p->y + 1]), SKV_NONE);
+    SKV_TRY(b.status);
+    SKV_TRY(skv_value_replace_uses(n->outputs[0], q, true));
+    ++*changes;
+    return skv_graph_remove_node(n);
+}
+
+static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    const uint32_t count = g->n_nodes;
+    static const parts conv = {0, 3, 6, "Conv", 0}, product = {0, 3, 6, "MatMul", 1};
+    skive_node **order = NULL;
+    SKV_TRY(skv_graph_topo(g, &order));
+    skive_status status = SKIVE_OK;
+    for (uint32_t i = 0; i < count && status == SKIVE_OK; i++) {
+        skive_node *n = order[i];
+        const parts *p = skv_node_is(n, "QLinearConv") ? &conv : skv_node_is(n, "QLinearMatMul") ? &product : NULL;
+        if (!p || *n->domain || skv_pass_keeps(env, n->outputs[0])) continue;
+        if (p == &product && (n->inputs[p->x]->type.rank != 2 || n->inputs[p->w]->type.rank != 2)) continue;
+        if (!plain_weights(n, p->w) || !one_constant(n, p->x + 1) || !one_constant(n, p->x + 2) ||
+            !one_constant(n, p->y) || !one_constant(n, p->y + 1) || (skv_node_in(n, 8) && !skv_value_tensor(n->inputs[8])))
+            continue;
+        status = spread(g, n, p, changes);
+    }
+    skv_free(env->ctx, order);
+    return status;
+}
+
+const skv_pass skv_pass_spread_qlinear = {
+    .name = "spread-qlinear",
+    .brief = "QLinearConv and QLinearMatMul as the operator between QuantizeLinear nodes",
+    .when = SKV_PASS_EXECUTE,
+    .run = run,
+};
