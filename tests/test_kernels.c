@@ -34,7 +34,7 @@ static void run_graph(skive_context *ctx, const skive_graph *g, bool reference, 
         skive_tensor x;
         skv_test_ok(ctx, skive_exec_input(exec, i, &x));
         for (int64_t k = 0; k < skive_tensor_count(&x); k++)
-            skive_tensor_set(&x, k, 3 * skv_rng_normal(5, i, (uint64_t)k));
+            skive_tensor_set(&x, k, (skv_dtype_is_float(x.dtype) ? 3 : 90) * skv_rng_normal(5, i, (uint64_t)k));
     }
     skv_test_ok(ctx, skive_exec_run(exec));
     skv_test_ok(ctx, skive_exec_run(exec));
@@ -328,12 +328,60 @@ static void rotary(void **unused) {
     skv_test_context_end(ctx);
 }
 
+static skive_value *any_input(skive_context *ctx, skive_graph *g, skive_dtype dtype, int rank, const int64_t *dims) {
+    const skive_type t = skive_type_make(dtype, rank, dims);
+    skive_value *v = NULL;
+    skv_test_ok(ctx, skive_graph_add_input(g, NULL, &t, &v));
+    return v;
+}
+
+static skive_value *bytes(skive_context *ctx, skive_graph *g, skive_dtype dtype, int rank, const int64_t *dims) {
+    skive_tensor t = skv_test_random(ctx, dtype, rank, dims, 11, -300, 300); /* many at the ends of the range */
+    skive_value *v = NULL;
+    skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &v));
+    skive_tensor_free(ctx, &t);
+    return v;
+}
+
+/* Every pair of types, zero points of every form, sizes about those of tiles; the same integers, and the same floats. */
+static void integer_products(void **unused) {
+    static const int64_t sizes[][3] = {{1, 1, 1},    {1, 64, 33},  {14, 32, 32}, {15, 33, 31}, {3, 7, 100},
+                                       {29, 130, 5}, {2, 257, 64}, {40, 48, 96}, {5, 3, 16}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 9 * 4 * 3 * 2; which++) {
+        const int64_t *s = sizes[which % 9], a_dims[3] = {2, s[0], s[1]}, b_dims[2] = {s[1], s[2]};
+        const int types = which / 9 % 4, zeros = which / 36 % 3, to_float = which / 108;
+        const skive_dtype a = types & 1 ? SKIVE_I8 : SKIVE_U8, w = types & 2 ? SKIVE_I8 : SKIVE_U8;
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *in[5] = {any_input(ctx, g, a, 3, a_dims), bytes(ctx, g, w, 2, b_dims)};
+        if (zeros || to_float) in[2] = any_input(ctx, g, a, 0, NULL);
+        if (zeros == 2 || to_float) in[3] = zeros == 2 ? bytes(ctx, g, w, 1, &s[2]) : skv_emit_scalar(&b, w, 3);
+        if (to_float) in[4] = zeros ? input(ctx, g, 1, &s[2]) : input(ctx, g, 0, NULL);
+        give(ctx, g, &b,
+             skv_emit(&b, to_float ? "MatMulIntegerToFloat" : "MatMulInteger", (skv_in_list){in, to_float ? 5 : 4},
+                      SKV_NONE));
+        check(ctx, g, "matmul_integer", 0, 0);
+    }
+    for (int64_t n = 1; n < 100000; n = n * 7 + 3) {
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *y[3] = {NULL};
+        (void)skv_emit_n(&b, "DynamicQuantizeLinear", SKV_IN(input(ctx, g, 1, &n)), SKV_NONE, y, 3);
+        for (int i = 0; i < 3; i++) give(ctx, g, &b, y[i]);
+        check(ctx, g, "dynamic_quantize", 0, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements),           cmocka_unit_test(far_elements),
         cmocka_unit_test(channels),           cmocka_unit_test(norms),
         cmocka_unit_test(transposes),         cmocka_unit_test(recurrent),
         cmocka_unit_test(recurrent_products), cmocka_unit_test(rotary),
+        cmocka_unit_test(integer_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

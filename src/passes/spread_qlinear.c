@@ -3,12 +3,14 @@
  * has, they stay. */
 #include <math.h>
 
+#include "ops/common_shape.h"
 #include "ops/common_nn.h"
 #include "passes/fuse.h"
 #include "tensor/tensor.h"
 
 typedef struct parts {
-    size_t x, w, y; /* each followed by its scale and zero point, y's before it: inputs y, y + 1 are scale and zero point */
+    size_t x, w,
+        y; /* each followed by its scale and zero point, y's before it: inputs y, y + 1 are scale and zero point */
     const char *op;
     int64_t axis; /* of the weights' channels */
 } parts;
@@ -37,9 +39,11 @@ static skive_value *dequantized(skv_builder *b, const skive_node *n, size_t i, i
     skive_value *z = n->inputs[i + 2];
     if (skive_tensor_count(zero) != skive_tensor_count(scale)) { /* all are the same */
         skv_storage *s = NULL;
-        if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, zero->dtype, scale->rank, scale->dims, &s);
+        if (b->status == SKIVE_OK)
+            b->status = skv_storage_create(b->graph->ctx, zero->dtype, scale->rank, scale->dims, &s);
         if (b->status != SKIVE_OK) return NULL;
-        for (int64_t k = 0; k < skive_tensor_count(scale); k++) skive_tensor_set(&s->tensor, k, skive_tensor_get(zero, 0));
+        for (int64_t k = 0; k < skive_tensor_count(scale); k++)
+            skive_tensor_set(&s->tensor, k, skive_tensor_get(zero, 0));
         z = skv_emit_param(b, NULL, s);
     }
     return skv_emit(b, "DequantizeLinear", SKV_IN(n->inputs[i], n->inputs[i + 1], z), SKV_ATTRS(SKV_INT("axis", axis)));
@@ -65,9 +69,8 @@ static skive_status spread(skive_graph *g, skive_node *n, const parts *p, size_t
     skive_value *y = skv_emit(&b, p->op, bias ? SKV_IN(x, w, bias) : SKV_IN(x, w), skv_attrs_copy(n, buffer));
     skive_value *q = skv_emit(&b, "QuantizeLinear", SKV_IN(y, n->inputs[p->y], n->inputs[p->y + 1]), SKV_NONE);
     SKV_TRY(b.status);
-    SKV_TRY(skv_value_replace_uses(n->outputs[0], q, true));
     ++*changes;
-    return skv_graph_remove_node(n);
+    return skv_import_replace(n, q);
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
@@ -79,10 +82,11 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     for (uint32_t i = 0; i < count && status == SKIVE_OK; i++) {
         skive_node *n = order[i];
         const parts *p = skv_node_is(n, "QLinearConv") ? &conv : skv_node_is(n, "QLinearMatMul") ? &product : NULL;
-        if (!p || *n->domain || skv_pass_keeps(env, n->outputs[0])) continue;
+        if (!p || *n->domain || (env->keep && env->keep(env->keep_user, n->outputs[0]))) continue;
         if (p == &product && (n->inputs[p->x]->type.rank != 2 || n->inputs[p->w]->type.rank != 2)) continue;
         if (!plain_weights(n, p->w) || !one_constant(n, p->x + 1) || !one_constant(n, p->x + 2) ||
-            !one_constant(n, p->y) || !one_constant(n, p->y + 1) || (skv_node_in(n, 8) && !skv_value_tensor(n->inputs[8])))
+            !one_constant(n, p->y) || !one_constant(n, p->y + 1) ||
+            (skv_node_in(n, 8) && !skv_value_tensor(n->inputs[8])))
             continue;
         status = spread(g, n, p, changes);
     }

@@ -115,8 +115,20 @@ static inline __attribute__((always_inline)) void store_real(const skv_q8_tile *
     }
 }
 
+static inline __attribute__((always_inline)) void store_sums(const skv_q8_tile *t, const int rows, __m256i (*acc)[2]) {
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+        int32_t row[NR];
+        _mm256_storeu_si256((void *)row, _mm256_permute2x128_si256(acc[r][0], acc[r][1], 0x20));
+        _mm256_storeu_si256((void *)(row + 8), _mm256_permute2x128_si256(acc[r][0], acc[r][1], 0x31));
+        memcpy((char *)t->y + (size_t)r * t->y_stride, row, (t->columns < NR ? t->columns : NR) * sizeof *row);
+    }
+}
+
 static inline __attribute__((always_inline)) void store(const skv_q8_tile *t, const int rows, __m256i (*acc)[2]) {
-    if (t->out->real)
+    if (t->out->sums)
+        store_sums(t, rows, acc);
+    else if (t->out->real)
         store_real(t, rows, acc);
     else if (t->out->adds)
         store_sum(t, rows, acc);

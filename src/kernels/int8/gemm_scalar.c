@@ -6,6 +6,10 @@ enum { MR = 4, NR = 4 };
 static void store(const skv_q8_tile *t, size_t row, const int32_t *acc) {
     char *y = (char *)t->y + row * t->y_stride;
     for (size_t c = 0; c < t->columns; c++) {
+        if (t->out->sums) {
+            ((int32_t *)(void *)y)[c] = acc[c];
+            continue;
+        }
         float v = (float)acc[c] * t->multiplier[c];
         if (t->out->real) {
             ((float *)(void *)y)[c] = v;

@@ -113,11 +113,28 @@ static __attribute__((noinline)) void store_sum(const skv_q8_tile *t, int rows, 
     }
 }
 
+/* columns 0..15 and 16..31 out of the panel's order */
+static inline __attribute__((always_inline)) __m512i first_columns(void) {
+    return _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+}
+static inline __attribute__((always_inline)) __m512i second_columns(void) {
+    return _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+}
+
+static __attribute__((noinline)) void store_sums(const skv_q8_tile *t, int rows, const __m512i (*acc)[2]) {
+    const uint32_t mask = t->columns >= NR ? ~(uint32_t)0 : ((uint32_t)1 << t->columns) - 1;
+    for (int r = 0; r < rows; r++) {
+        int32_t *y = (int32_t *)(void *)((char *)t->y + (size_t)r * t->y_stride);
+        _mm512_mask_storeu_epi32(y, (__mmask16)mask, _mm512_permutex2var_epi32(acc[r][0], first_columns(), acc[r][1]));
+        if (mask >> 16)
+            _mm512_mask_storeu_epi32(y + 16, (__mmask16)(mask >> 16),
+                                     _mm512_permutex2var_epi32(acc[r][0], second_columns(), acc[r][1]));
+    }
+}
+
 static __attribute__((noinline)) void store_real(const skv_q8_tile *t, int rows, const __m512i (*acc)[2]) {
     const __m512 m0 = _mm512_loadu_ps(t->multiplier), m1 = _mm512_loadu_ps(t->multiplier + 16);
-    /* columns 0..15 and 16..31 out of the panel's order */
-    const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-    const __m512i second = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+    const __m512i first = first_columns(), second = second_columns();
     const uint32_t mask = t->columns >= NR ? ~(uint32_t)0 : ((uint32_t)1 << t->columns) - 1;
     for (int r = 0; r < rows; r++) {
         const __m512 t0 = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[r][0]), m0);
@@ -137,7 +154,9 @@ static inline __attribute__((always_inline)) void store(const skv_q8_tile *t, co
         sums[r][1] = acc[r][1];
     }
     const __m512i(*from)[2] = (const __m512i(*)[2])sums;
-    if (t->out->real)
+    if (t->out->sums)
+        store_sums(t, rows, from);
+    else if (t->out->real)
         store_real(t, rows, from);
     else if (t->out->adds)
         store_sum(t, rows, from);

@@ -24,6 +24,7 @@ typedef struct skv_q8_sum {
 
 /* From exact int32 to an output element. int8 outputs are computed as uint8 ones that are 128 higher, then flipped. */
 typedef struct skv_q8_out {
+    bool sums;    /* int32 output: the sums as they are; multiplier and the rest are not read */
     bool real;    /* float32 output: the product only */
     bool adds;    /* `sum` comes in between */
     bool whole;   /* uint8 without limits, and no t leaves int32 */

@@ -1,0 +1,55 @@
+/* DynamicQuantizeLinear from float32: the range in one pass, the integers in another. */
+#include <math.h>
+
+#include "kernels/int8/int8.h"
+
+enum { CHUNK = 1 << 13, SMALL = 1 << 15 };
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    if (n->in[0].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
+    return true;
+}
+
+static void range_of(const float *x, int64_t n, float *low, float *high) {
+    float least = *low, most = *high;
+#pragma omp simd reduction(min : least) reduction(max : most)
+    for (int64_t i = 0; i < n; i++) {
+        least = x[i] < least ? x[i] : least; /* a NaN is passed over */
+        most = x[i] > most ? x[i] : most;
+    }
+    *low = least;
+    *high = most;
+}
+
+static skive_status run(const skv_kernel_call *c) {
+    const skv_q8_loops *loops = skv_q8_loops_of(skv_cpu_isa());
+    const float *x = c->in[0];
+    const int64_t count = skv_type_count(&c->n->in[0].type);
+    const int threads = count < SMALL ? 1 : c->n->threads;
+    float low = 0, high = 0;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(min : low) reduction(max : high) if (threads > 1)
+    for (int64_t i = 0; i < count; i += CHUNK) range_of(x + i, count - i < CHUNK ? count - i : CHUNK, &low, &high);
+    float scale = (high - low) / 255.0f;
+    if (!(scale > 0)) scale = 1;
+    const float zero = nearbyintf(fminf(fmaxf(0.0f - low / scale, 0), 255));
+    if (c->out[0]) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+        for (int64_t i = 0; i < count; i += CHUNK)
+            loops->quantize(x + i, scale, (int32_t)zero, 0, 255, (uint8_t *)c->out[0] + i,
+                            (size_t)(count - i < CHUNK ? count - i : CHUNK));
+    }
+    if (c->out[1]) *(float *)c->out[1] = scale;
+    if (c->out[2]) *(uint8_t *)c->out[2] = (uint8_t)zero;
+    return SKIVE_OK;
+}
+
+static const char *const ops[] = {"DynamicQuantizeLinear", NULL};
+
+const skv_kernel skv_kernel_int8_dynamic = {
+    .name = "dynamic_quantize",
+    .brief = "float32 to uint8 by its own range",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .run = run,
+};

@@ -1,0 +1,300 @@
+/* The passes of a plan, one by one: what stands before and after, that the numbers stay to the bit, and what is left alone. (Those that keep a
+ * model standard ONNX are tested in test_attention.c, the fusions around convolutions in test_exec.c and test_int8.c.) */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <skive/exec.h>
+
+#include "graph/graph.h"
+#include "passes/pass.h"
+#include "support.h"
+#include "tensor/tensor.h"
+
+#include <cmocka.h>
+
+typedef struct maker {
+    skive_context *ctx;
+    skive_graph *g;
+    skv_builder b;
+} maker;
+
+static maker start(skive_context *ctx) {
+    maker m = {.ctx = ctx};
+    skv_test_ok(ctx, skive_graph_create(ctx, "g", &m.g));
+    m.b = skv_build(m.g);
+    return m;
+}
+
+static skive_value *input(maker *m, skive_dtype dtype, int rank, const int64_t *dims) {
+    const skive_type t = skive_type_make(dtype, rank, dims);
+    skive_value *v = NULL;
+    skv_test_ok(m->ctx, skive_graph_add_input(m->g, NULL, &t, &v));
+    return v;
+}
+
+static skive_value *parameter(maker *m, skive_dtype dtype, int rank, const int64_t *dims, double low, double high) {
+    skive_tensor t = skv_test_random(m->ctx, dtype, rank, dims, 9, low, high);
+    skive_value *v = NULL;
+    skv_test_ok(m->ctx, skive_graph_add_parameter(m->g, NULL, &t, &v));
+    skive_tensor_free(m->ctx, &t);
+    return v;
+}
+
+static skive_value *number(maker *m, skive_dtype dtype, double x) { return skv_emit_scalar(&m->b, dtype, x); }
+static skive_value *one(maker *m, const char *op, skive_value *x) { return skv_emit(&m->b, op, SKV_IN(x), SKV_NONE); }
+static skive_value *grid(maker *m, const char *op, skive_value *x, double scale, skive_dtype dtype, double zero) {
+    return skv_emit(&m->b, op, SKV_IN(x, number(m, SKIVE_F32, scale), number(m, dtype, zero)), SKV_NONE);
+}
+static void output(maker *m, skive_value *y) {
+    skv_test_ok(m->ctx, m->b.status);
+    skv_test_ok(m->ctx, skive_graph_add_output(m->g, y));
+}
+
+static size_t count(const skive_graph *g, const char *op) {
+    size_t n = 0;
+    for (size_t i = 0; i < skive_graph_node_count(g); i++)
+        n += strcmp(skive_node_op(skive_graph_node(g, i)), op) == 0;
+    return n;
+}
+
+/* By the references, node by node, or as a plan runs it. */
+static void run(skive_context *ctx, const skive_graph *g, bool reference, skive_tensor *out) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_tensor view;
+    o.reference = o.no_fusion = reference;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+    for (size_t i = 0; i < skive_plan_input_count(plan); i++) {
+        skv_test_ok(ctx, skive_exec_input(exec, i, &view));
+        for (int64_t k = 0; k < skive_tensor_count(&view); k++)
+            skive_tensor_set(&view, k, (skv_dtype_is_float(view.dtype) ? 2 : 90) * skv_rng_normal(5, i, (uint64_t)k));
+    }
+    skv_test_ok(ctx, skive_exec_run(exec));
+    skv_test_ok(ctx, skive_exec_output(exec, 0, &view));
+    skv_test_ok(ctx, skive_tensor_copy(ctx, &view, out));
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+}
+
+/* One run of the pass over a copy: so many changes, and the same numbers, by the references and in a plan. */
+static skive_graph *passed(skive_context *ctx, const skive_graph *g, const char *name, size_t changes) {
+    const skv_pass_env env = {.ctx = ctx};
+    const skv_pass *pass = skv_pass_find(name);
+    skive_graph *copy = NULL;
+    skive_tensor before, after, whole;
+    size_t made = 0;
+    assert_non_null(pass);
+    skv_test_ok(ctx, skive_graph_copy(ctx, g, &copy));
+    skv_test_ok(ctx, skive_graph_infer(copy));
+    skv_test_ok(ctx, pass->run(&env, copy, &made));
+    assert_int_equal(made, changes);
+    skv_test_ok(ctx, skive_graph_infer(copy));
+    skv_test_ok(ctx, skive_graph_check(copy));
+    run(ctx, g, true, &before);
+    run(ctx, copy, true, &after);
+    run(ctx, g, false, &whole);
+    assert_true(skv_tensor_same(&before, &after));
+    assert_true(skv_tensor_same(&before, &whole));
+    skive_tensor_free(ctx, &before);
+    skive_tensor_free(ctx, &after);
+    skive_tensor_free(ctx, &whole);
+    return copy;
+}
+
+static void end(skive_graph *g, skive_graph *copy, skive_context *ctx) {
+    skive_graph_free(g);
+    skive_graph_free(copy);
+    skv_test_context_end(ctx);
+}
+
+/* ---- fold-if ---- */
+
+static skive_graph *branch(maker *m, skive_value *x, const char *op) {
+    skive_graph *sub = NULL;
+    skive_value *captured = NULL;
+    skv_test_ok(m->ctx, skive_graph_create(m->ctx, NULL, &sub));
+    sub->parent = m->g;
+    skv_test_ok(m->ctx, skv_graph_new_value(sub, NULL, &captured));
+    captured->outer = x;
+    captured->type = x->type;
+    skv_builder b = skv_build(sub);
+    skive_value *y = skv_emit(&b, op, SKV_IN(captured), SKV_NONE);
+    skv_test_ok(m->ctx, b.status);
+    skv_test_ok(m->ctx, skive_graph_add_output(sub, y));
+    return sub;
+}
+
+static void known_branches_are_taken(void **state) {
+    const int64_t dims[2] = {3, 4};
+    (void)state;
+    for (int condition = 0; condition < 2; condition++) {
+        skive_context *ctx = skv_test_context();
+        maker m = start(ctx);
+        skive_value *x = input(&m, SKIVE_F32, 2, dims), *y = NULL;
+        skive_node *n =
+            skv_emit_n(&m.b, "If", SKV_IN(number(&m, SKIVE_BOOL, condition)), SKV_NONE, &y, 1);
+        skv_test_ok(ctx, m.b.status);
+        skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, x, "Neg")));
+        skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, x, "Abs")));
+        output(&m, one(&m, "Relu", y));
+        const skv_pass_env env = {.ctx = ctx};
+        size_t changes = 0;
+        skv_test_ok(ctx, skive_graph_infer(m.g));
+        skv_test_ok(ctx, skv_pass_find("fold-if")->run(&env, m.g, &changes));
+        skv_test_ok(ctx, skive_graph_check(m.g));
+        assert_int_equal(changes, 1);
+        assert_int_equal(count(m.g, "If"), 0);
+        assert_int_equal(count(m.g, "Neg"), condition);
+        assert_int_equal(count(m.g, "Abs"), 1 - condition);
+        skive_tensor y_now;
+        run(ctx, m.g, true, &y_now);
+        for (int64_t i = 0; i < 12; i++) {
+            const double v = (double)(float)(2 * skv_rng_normal(5, 0, (uint64_t)i));
+            assert_true(skive_tensor_get(&y_now, i) == (condition ? fmax(-v, 0) : fabs(v)));
+        }
+        skive_tensor_free(ctx, &y_now);
+        end(m.g, NULL, ctx);
+    }
+}
+
+/* ---- spread-qlinear ---- */
+
+/* Weights as asked for; activations of x_dtype. */
+static skive_graph *q_linear(maker *m, bool conv, skive_dtype x_dtype, skive_dtype w_dtype, double w_zero, double spread,
+                             bool channels) {
+    const int64_t image[4] = {1, 4, 6, 5}, filters[4] = {8, 4, 3, 3}, rows[2] = {5, 12}, weights[2] = {12, 8}, eight = 8;
+    skive_value *x = conv ? input(m, x_dtype, 4, image) : input(m, x_dtype, 2, rows);
+    skive_value *w = parameter(m, w_dtype, conv ? 4 : 2, conv ? filters : weights, w_zero - spread, w_zero + spread);
+    skive_value *w_scale = channels ? parameter(m, SKIVE_F32, 1, &eight, 0.01, 0.05) : number(m, SKIVE_F32, 0.03);
+    skive_value *in[9] = {x, number(m, SKIVE_F32, 0.02), number(m, x_dtype, 7), w, w_scale, number(m, w_dtype, w_zero),
+                          number(m, SKIVE_F32, 0.11), number(m, x_dtype, 9)};
+    if (channels) {
+        in[5] = parameter(m, w_dtype, 1, &eight, w_zero, w_zero);
+        if (conv) in[8] = parameter(m, SKIVE_I32, 1, &eight, -500, 500);
+    }
+    output(m, skv_emit(&m->b, conv ? "QLinearConv" : "QLinearMatMul", (skv_in_list){in, in[8] ? 9 : 8}, SKV_NONE));
+    return m->g;
+}
+
+static void q_linear_is_spread(void **state) {
+    (void)state;
+    for (int which = 0; which < 16; which++) {
+        const bool conv = which & 1, s8 = which & 2, shifted = which & 4, channels = which & 8;
+        skive_context *ctx = skv_test_context();
+        maker m = start(ctx);
+        skive_graph *g = q_linear(&m, conv, s8 ? SKIVE_I8 : SKIVE_U8, shifted ? SKIVE_U8 : SKIVE_I8, shifted ? 120 : 0, 90, channels);
+        skive_graph *copy = NULL;
+        const skv_pass_env env = {.ctx = ctx};
+        size_t changes = 0;
+        skive_tensor exact, planned;
+        skv_test_ok(ctx, skive_graph_copy(ctx, g, &copy));
+        skv_test_ok(ctx, skive_graph_infer(copy));
+        skv_test_ok(ctx, skv_pass_find("spread-qlinear")->run(&env, copy, &changes));
+        skv_test_ok(ctx, skive_graph_check(copy));
+        assert_int_equal(changes, 1);
+        assert_int_equal(count(copy, conv ? "QLinearConv" : "QLinearMatMul"), 0);
+        assert_int_equal(count(copy, conv ? "Conv" : "MatMul"), 1);
+        assert_int_equal(count(copy, "QuantizeLinear"), 1);
+        /* The plan makes an integer node of it, which gives the operator's own integers. */
+        run(ctx, g, true, &exact);
+        run(ctx, g, false, &planned);
+        assert_true(skv_tensor_same(&exact, &planned));
+        skive_tensor_free(ctx, &exact);
+        skive_tensor_free(ctx, &planned);
+        end(g, copy, ctx);
+    }
+    /* Weights further than 127 from their zero point have no int8 form. */
+    skive_context *ctx = skv_test_context();
+    maker m = start(ctx);
+    skive_graph *g = q_linear(&m, true, SKIVE_U8, SKIVE_U8, 3, 250, false);
+    end(g, passed(ctx, g, "spread-qlinear", 0), ctx);
+}
+
+/* ---- unsigned-activations, sink-dequantize ---- */
+
+static void signed_activations_become_unsigned(void **state) {
+    const int64_t dims[3] = {2, 3, 4}, two = 2;
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    maker m = start(ctx);
+    skive_value *x = input(&m, SKIVE_F32, 3, dims), *q = grid(&m, "QuantizeLinear", x, 0.05, SKIVE_I8, -4);
+    output(&m, one(&m, "Relu", grid(&m, "DequantizeLinear", q, 0.05, SKIVE_I8, -4)));
+    skive_graph *copy = passed(ctx, m.g, "unsigned-activations", 1);
+    for (size_t i = 0; i < skive_graph_node_count(copy); i++) {
+        const skive_node *n = skive_graph_node(copy, i);
+        if (!skv_node_is(n, "QuantizeLinear")) continue;
+        assert_int_equal(n->outputs[0]->type.dtype, SKIVE_U8);
+        assert_true(skive_tensor_get(skv_value_tensor(n->inputs[2]), 0) == 124);
+    }
+    end(m.g, copy, ctx);
+    /* Who reads the integers themselves keeps them; scales by channel are left alone. */
+    ctx = skv_test_context();
+    m = start(ctx);
+    q = grid(&m, "QuantizeLinear", input(&m, SKIVE_F32, 1, &two), 0.05, SKIVE_I8, 0);
+    output(&m, q);
+    output(&m, grid(&m, "DequantizeLinear", q, 0.05, SKIVE_I8, 0));
+    end(m.g, passed(ctx, m.g, "unsigned-activations", 0), ctx);
+}
+
+static void elements_move_as_bytes(void **state) {
+    const int64_t dims[3] = {2, 3, 4};
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    maker m = start(ctx);
+    skive_value *q = grid(&m, "QuantizeLinear", input(&m, SKIVE_F32, 3, dims), 0.05, SKIVE_U8, 100);
+    skive_value *moved = skv_emit(&m.b, "Transpose", SKV_IN(grid(&m, "DequantizeLinear", q, 0.05, SKIVE_U8, 100)),
+                                  SKV_ATTRS(SKV_INTS("perm", ((const int64_t[]){2, 0, 1}), 3)));
+    output(&m, one(&m, "Neg", one(&m, "Flatten", moved)));
+    skive_graph *copy = passed(ctx, m.g, "sink-dequantize", 2);
+    for (size_t i = 0; i < skive_graph_node_count(copy); i++) {
+        const skive_node *n = skive_graph_node(copy, i);
+        if (skv_node_is(n, "Transpose") || skv_node_is(n, "Flatten"))
+            assert_int_equal(n->outputs[0]->type.dtype, SKIVE_U8);
+    }
+    assert_int_equal(count(copy, "DequantizeLinear"), 1);
+    end(m.g, copy, ctx);
+}
+
+/* ---- fuse-dynamic ---- */
+
+static skive_value *dynamic_product(maker *m, skive_value **sums) {
+    const int64_t rows[3] = {2, 5, 12}, weights[2] = {12, 8}, eight = 8;
+    skive_value *q[3] = {NULL};
+    (void)skv_emit_n(&m->b, "DynamicQuantizeLinear", SKV_IN(input(m, SKIVE_F32, 3, rows)), SKV_NONE, q, 3);
+    skive_value *w = parameter(m, SKIVE_I8, 2, weights, -127, 127);
+    *sums = skv_emit(&m->b, "MatMulInteger", SKV_IN(q[0], w, q[2]), SKV_NONE);
+    skive_value *real = skv_emit(&m->b, "Cast", SKV_IN(*sums), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+    skive_value *scale = skv_emit(&m->b, "Mul", SKV_IN(q[1], parameter(m, SKIVE_F32, 1, &eight, 0.01, 0.02)), SKV_NONE);
+    return skv_emit(&m->b, "Mul", SKV_IN(real, scale), SKV_NONE);
+}
+
+static void dynamic_products_end_in_floats(void **state) {
+    skive_value *sums;
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    maker m = start(ctx);
+    output(&m, dynamic_product(&m, &sums));
+    skive_graph *copy = passed(ctx, m.g, "fuse-dynamic", 1);
+    assert_int_equal(count(copy, "MatMulIntegerToFloat"), 1);
+    assert_int_equal(count(copy, "Cast"), 0);
+    end(m.g, copy, ctx);
+    ctx = skv_test_context();
+    m = start(ctx);
+    output(&m, dynamic_product(&m, &sums));
+    output(&m, sums); /* wanted for itself */
+    end(m.g, passed(ctx, m.g, "fuse-dynamic", 0), ctx);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(known_branches_are_taken),           cmocka_unit_test(q_linear_is_spread),
+        cmocka_unit_test(signed_activations_become_unsigned), cmocka_unit_test(elements_move_as_bytes),
+        cmocka_unit_test(dynamic_products_end_in_floats),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
