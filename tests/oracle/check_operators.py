@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 parser = argparse.ArgumentParser()
 parser.add_argument("skive", nargs="?", default="build/skive")
@@ -50,12 +51,15 @@ def check(op, inputs, n_out, opset=17, domain="", quantized=False, **attributes)
     compare(model, what, feed, outputs, quantized)
 
 
-def compare(model, what, feed, outputs, quantized=False):
+def compare(model, what, feed, outputs, quantized=False, specification=False):
     global failed, checked, worst, steps, elements
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        want = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(outputs, feed)
+        if specification:
+            want = ReferenceEvaluator(model).run(outputs, feed)
+        else:
+            want = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(outputs, feed)
     except Exception as error:
         print("onnxruntime does not run %s: %s" % (what, str(error).splitlines()[0][:150]))
         return
@@ -161,12 +165,13 @@ def grids():
         if name.startswith("FLOAT8"):
             x = np.concatenate([f32(200) * 4.0 ** rng.integers(-9, 9, 200), [0, -0.0, 1e6, -1e6]]).astype(np.float32)
             for saturate in (0, 1):
+                # Without saturation onnxruntime 1.32 gives other codes than the specification just beyond the largest number.
                 nodes = [helper.make_node("Cast", ["x"], ["q"], to=dtype, saturate=saturate), helper.make_node("Cast", ["q"], ["y"], to=TensorProto.FLOAT),
                          helper.make_node("IsNaN", ["y"], ["n"]), helper.make_node("IsInf", ["y"], ["i"]), helper.make_node("Or", ["n", "i"], ["special"]),
                          helper.make_node("Where", ["special", "zero", "y"], ["o0"]), helper.make_node("Cast", ["n"], ["o1"], to=TensorProto.INT32), helper.make_node("Cast", ["i"], ["o2"], to=TensorProto.INT32)]
                 graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)], [helper.make_empty_tensor_value_info(o) for o in ("o0", "o1", "o2")],
                                           [numpy_helper.from_array(np.zeros(1, np.float32), "zero")])
-                compare(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), "Cast to %s, saturate %d" % (name, saturate), {"x": x}, ["o0", "o1", "o2"])
+                compare(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), "Cast to %s, saturate %d" % (name, saturate), {"x": x}, ["o0", "o1", "o2"], specification=True)
 
 
 def transformers():
