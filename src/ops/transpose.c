@@ -4,7 +4,7 @@
 
 static const skv_attr_spec attrs[] = {{"perm", SKV_ATTR_INTS, SKV_OPTIONAL}};
 
-/* perm[] of the node for `rank`; false when it is not a permutation. */
+/* perm[] of the node for `rank`; false when it is not a permutation (ONNX has no negative axes here). */
 static bool permutation(const skive_node *n, int rank, int *perm) {
     size_t count;
     const int64_t *given = skv_attr_ints(n, "perm", &count);
@@ -14,8 +14,8 @@ static bool permutation(const skive_node *n, int rank, int *perm) {
             perm[d] = rank - 1 - d;
             continue;
         }
-        if (count != (size_t)rank || given[d] < -rank || given[d] >= rank) return false;
-        perm[d] = (int)(given[d] < 0 ? given[d] + rank : given[d]);
+        if (count != (size_t)rank || given[d] < 0 || given[d] >= rank) return false;
+        perm[d] = (int)given[d];
         if (seen >> perm[d] & 1u) return false;
         seen |= 1u << perm[d];
     }
