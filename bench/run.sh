@@ -2,7 +2,7 @@
 # Measures skive against its peers, row by row, and writes bench/results/ (one JSON file a row and the table README.md).
 #   bench/run.sh [PATTERN ...]      only the rows whose name matches a shell pattern, e.g. 'train_*' 'infer_resnet50*'
 #   bench/run.sh --list             the rows' names
-# Environment: BUILD (build directory, default build), SKIVE_BENCH_MODELS (where the ONNX models are put, default
+# Environment: BUILD (build directory, default build), SKIVE_BENCH_OTHERS (other people's models), SKIVE_BENCH_MODELS (where the ONNX models are put, default
 # ${XDG_CACHE_HOME:-~/.cache}/skive/bench), ROUNDS (default 9), RESULTS (default bench/results), SKIVE_PEERS_VENV.
 # Exit status: 0 all asked rows measured (met or not: the table says), 1 a row could not be measured, 77 no peers.
 set -u
@@ -172,6 +172,22 @@ if wanted $name && ours bench_session && model resnet50; then
         --ours "$build/bench_session $models/resnet50.onnx --threads 1 --first-answer" \
         --peer "onnxruntime:$peer_python $peers/first_answer_ort.py $models/resnet50.onnx --threads 1"
 fi
+
+# Other people's models, batch 1, one and two threads (not a part of the project: SKIVE_BENCH_OTHERS, default ../shared/models).
+others=${SKIVE_BENCH_OTHERS:-../shared/models}
+for file in "$others"/*.onnx "$others"/*/*.onnx; do
+    [ -f "$file" ] || continue
+    base=$(basename "$file" .onnx)
+    for t in 1 2; do
+        name=model_${base}_t$t
+        wanted "$name" || continue
+        ours bench_infer || continue
+        inputs=$("$peer_python" $peers/make_inputs.py "$file" "$models/inputs") || { lack "$name" "cannot make inputs"; continue; }
+        row "$name" 0.8 100 "inference, $base, batch 1, $t thread(s)" \
+            --ours "$build/bench_infer $file --threads $t $inputs" \
+            --peer "onnxruntime:$peer_python $peers/infer_ort.py $file --threads $t $inputs"
+    done
+done
 
 [ $list = 1 ] && exit 0
 [ $measured = 1 ] && { python3 bench/interleave.py --table "$results" || failed=1; }

@@ -55,8 +55,7 @@ static void output(maker *m, skive_value *y) {
 
 static size_t count(const skive_graph *g, const char *op) {
     size_t n = 0;
-    for (size_t i = 0; i < skive_graph_node_count(g); i++)
-        n += strcmp(skive_node_op(skive_graph_node(g, i)), op) == 0;
+    for (size_t i = 0; i < skive_graph_node_count(g); i++) n += strcmp(skive_node_op(skive_graph_node(g, i)), op) == 0;
     return n;
 }
 
@@ -136,8 +135,7 @@ static void known_branches_are_taken(void **state) {
         skive_context *ctx = skv_test_context();
         maker m = start(ctx);
         skive_value *x = input(&m, SKIVE_F32, 2, dims), *y = NULL;
-        skive_node *n =
-            skv_emit_n(&m.b, "If", SKV_IN(number(&m, SKIVE_BOOL, condition)), SKV_NONE, &y, 1);
+        skive_node *n = skv_emit_n(&m.b, "If", SKV_IN(number(&m, SKIVE_BOOL, condition)), SKV_NONE, &y, 1);
         skv_test_ok(ctx, m.b.status);
         skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, x, "Neg")));
         skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, x, "Abs")));
@@ -165,14 +163,15 @@ static void known_branches_are_taken(void **state) {
 /* ---- spread-qlinear ---- */
 
 /* Weights as asked for; activations of x_dtype. */
-static skive_graph *q_linear(maker *m, bool conv, skive_dtype x_dtype, skive_dtype w_dtype, double w_zero, double spread,
-                             bool channels) {
-    const int64_t image[4] = {1, 4, 6, 5}, filters[4] = {8, 4, 3, 3}, rows[2] = {5, 12}, weights[2] = {12, 8}, eight = 8;
+static skive_graph *q_linear(maker *m, bool conv, skive_dtype x_dtype, skive_dtype w_dtype, double w_zero,
+                             double spread, bool channels) {
+    const int64_t image[4] = {1, 4, 6, 5}, filters[4] = {8, 4, 3, 3}, rows[2] = {5, 12}, weights[2] = {12, 8},
+                  eight = 8;
     skive_value *x = conv ? input(m, x_dtype, 4, image) : input(m, x_dtype, 2, rows);
     skive_value *w = parameter(m, w_dtype, conv ? 4 : 2, conv ? filters : weights, w_zero - spread, w_zero + spread);
     skive_value *w_scale = channels ? parameter(m, SKIVE_F32, 1, &eight, 0.01, 0.05) : number(m, SKIVE_F32, 0.03);
-    skive_value *in[9] = {x, number(m, SKIVE_F32, 0.02), number(m, x_dtype, 7), w, w_scale, number(m, w_dtype, w_zero),
-                          number(m, SKIVE_F32, 0.11), number(m, x_dtype, 9)};
+    skive_value *in[9] = {x,       number(m, SKIVE_F32, 0.02), number(m, x_dtype, 7),      w,
+                          w_scale, number(m, w_dtype, w_zero), number(m, SKIVE_F32, 0.11), number(m, x_dtype, 9)};
     if (channels) {
         in[5] = parameter(m, w_dtype, 1, &eight, w_zero, w_zero);
         if (conv) in[8] = parameter(m, SKIVE_I32, 1, &eight, -500, 500);
@@ -187,7 +186,8 @@ static void q_linear_is_spread(void **state) {
         const bool conv = which & 1, s8 = which & 2, shifted = which & 4, channels = which & 8;
         skive_context *ctx = skv_test_context();
         maker m = start(ctx);
-        skive_graph *g = q_linear(&m, conv, s8 ? SKIVE_I8 : SKIVE_U8, shifted ? SKIVE_U8 : SKIVE_I8, shifted ? 120 : 0, 90, channels);
+        skive_graph *g = q_linear(&m, conv, s8 ? SKIVE_I8 : SKIVE_U8, shifted ? SKIVE_U8 : SKIVE_I8, shifted ? 120 : 0,
+                                  90, channels);
         skive_graph *copy = NULL;
         const skv_pass_env env = {.ctx = ctx};
         size_t changes = 0;

@@ -13,7 +13,8 @@ static skive_status infer(skv_infer *c) {
 
 static skive_status run(const skv_eval *c) {
     const skive_tensor *y = c->out[0], *scale = c->in[SKV_MMI_SCALE];
-    const int64_t n = skive_tensor_count(y), columns = y->rank ? y->dims[y->rank - 1] : 1, scales = skive_tensor_count(scale);
+    const int64_t n = skive_tensor_count(y), columns = y->rank ? y->dims[y->rank - 1] : 1,
+                  scales = skive_tensor_count(scale);
     double *sums = NULL;
     const skive_status status = skv_mat_mul_integer(c, &sums);
     for (int64_t i = 0; status == SKIVE_OK && i < n; i++) {
@@ -29,8 +30,8 @@ static skive_status run(const skv_eval *c) {
 static const skv_op_case cases[] = {
     {.name = "by hand", /* -11 -21, -13 26 */
      CASE_IN({CASE_TYPED(SKIVE_U8, 2, 2), CASE_VALUES(11, 7, 3, 10)},
-             {CASE_TYPED(SKIVE_I8, 2, 2), CASE_VALUES(1, -4, 2, 5)}, {CASE_SCALAR(SKIVE_U8, 12)}, {CASE_SCALAR(SKIVE_I8, 0)},
-             {CASE_F32(2), CASE_VALUES(0.5, 2), .constant = true}),
+             {CASE_TYPED(SKIVE_I8, 2, 2), CASE_VALUES(1, -4, 2, 5)}, {CASE_SCALAR(SKIVE_U8, 12)},
+             {CASE_SCALAR(SKIVE_I8, 0)}, {CASE_F32(2), CASE_VALUES(0.5, 2), .constant = true}),
      .n_out = 1,
      CASE_EXPECT(-5.5, -42, -6.5, 52),
      .no_grad = true},

@@ -38,7 +38,8 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     SKV_TRY(skv_graph_topo(g, &order));
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++)
-        if (order[i] && skv_node_is(order[i], "MatMulInteger") && !*order[i]->domain) status = fuse(env, g, order[i], changes);
+        if (order[i] && skv_node_is(order[i], "MatMulInteger") && !*order[i]->domain)
+            status = fuse(env, g, order[i], changes);
     skv_free(env->ctx, order);
     return status;
 }

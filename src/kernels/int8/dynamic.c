@@ -27,7 +27,9 @@ static skive_status run(const skv_kernel_call *c) {
     const int64_t count = skv_type_count(&c->n->in[0].type);
     const int threads = count < SMALL ? 1 : c->n->threads;
     float low = 0, high = 0;
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(min : low) reduction(max : high) if (threads > 1)
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(min                  \
+                                                                         : low) reduction(max \
+                                                                                          : high) if (threads > 1)
     for (int64_t i = 0; i < count; i += CHUNK) range_of(x + i, count - i < CHUNK ? count - i : CHUNK, &low, &high);
     float scale = (high - low) / 255.0f;
     if (!(scale > 0)) scale = 1;

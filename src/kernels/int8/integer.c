@@ -133,7 +133,8 @@ fail:
 }
 
 /* A block of rows: `a` points to their numbers as tiles want them; sums[r] to the sum of row r, less k times the zero point. */
-static void gather(const integer_state *st, const uint8_t *x, size_t rows, int32_t zero, char *scratch, const void **a, int32_t *sums) {
+static void gather(const integer_state *st, const uint8_t *x, size_t rows, int32_t zero, char *scratch, const void **a,
+                   int32_t *sums) {
     uint8_t *flipped = (uint8_t *)scratch + st->gemm->mr * st->row_bytes;
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *row = x + r * (size_t)st->k;
@@ -160,12 +161,13 @@ static void gather(const integer_state *st, const uint8_t *x, size_t rows, int32
 
 enum { MOST_ROWS = 16, MOST_COLUMNS = 32 };
 
-static void finish(const integer_state *st, const int32_t *raw, size_t rows, size_t columns, int64_t first, int32_t zero,
-                   const int32_t *row_sum, const float *scale, int64_t scale_step, char *y) {
+static void finish(const integer_state *st, const int32_t *raw, size_t rows, size_t columns, int64_t first,
+                   int32_t zero, const int32_t *row_sum, const float *scale, int64_t scale_step, char *y) {
     for (size_t r = 0; r < rows; r++) {
         uint32_t sum[MOST_COLUMNS]; /* wraps */
         for (size_t c = 0; c < columns; c++)
-            sum[c] = (uint32_t)raw[r * MOST_COLUMNS + c] - (uint32_t)zero * (uint32_t)st->column_sum[first + (int64_t)c];
+            sum[c] =
+                (uint32_t)raw[r * MOST_COLUMNS + c] - (uint32_t)zero * (uint32_t)st->column_sum[first + (int64_t)c];
         for (size_t c = 0; st->b_zero && c < columns; c++)
             sum[c] -= (uint32_t)st->b_zero[first + (int64_t)c] * (uint32_t)row_sum[r];
         char *to = y + r * (size_t)st->n * 4;
@@ -178,8 +180,8 @@ static void finish(const integer_state *st, const int32_t *raw, size_t rows, siz
     }
 }
 
-static void run_block(const integer_state *st, const skv_kernel_call *c, int64_t from, size_t rows, size_t panel, size_t panel_end,
-                      int32_t zero, char *scratch) {
+static void run_block(const integer_state *st, const skv_kernel_call *c, int64_t from, size_t rows, size_t panel,
+                      size_t panel_end, int32_t zero, char *scratch) {
     static const int32_t nothing[MOST_COLUMNS];
     const skv_q8_out out = {.sums = true};
     const float *scale = st->to_float ? c->in[SKV_MMI_SCALE] : NULL;
