@@ -232,6 +232,41 @@ static void transposes(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* Along every axis, of computed tensors in whatever layout, constants between them, channels that fill their blocks or not. */
+static void concats(void **unused) {
+    static const int64_t channels[][3] = {{16, 16, 16}, {16, 32, 5}, {24, 4, 3}, {3, 5, 40}, {1, 16, 17}, {30, 30, 30}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 6 * 4 * 2 * 2; which++) {
+        const int64_t *c = channels[which % 6];
+        const int axis = which / 6 % 4, blocked = which / 24 % 2, constant = which / 48;
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *in[3];
+        for (int i = 0; i < 3; i++) {
+            const int64_t count = axis == 1 ? c[i] : c[0], dims[4] = {2, count, 5, 3};
+            in[i] = constant && i == 1 ? parameter(ctx, g, 4, dims, -1, 1) : tensor_of(ctx, g, count, blocked);
+        }
+        give(ctx, g, &b, skv_emit(&b, "Concat", SKV_IN(in[0], in[1], in[2]), SKV_ATTRS(SKV_INT("axis", axis))));
+        check(ctx, g, "concat", 1e-6, 1e-5);
+    }
+    for (int rank = 1; rank <= 3; rank++) { /* bytes and words */
+        for (int axis = 0; axis < rank; axis++) {
+            const int64_t dims[3] = {3, 2, 5};
+            skive_graph *g = graph(ctx);
+            skv_builder b = skv_build(g);
+            skive_value *x[2];
+            for (int i = 0; i < 2; i++) {
+                const skive_type t = skive_type_make(axis ? SKIVE_U8 : SKIVE_I64, rank, dims);
+                skv_test_ok(ctx, skive_graph_add_input(g, NULL, &t, &x[i]));
+            }
+            give(ctx, g, &b, skv_emit(&b, "Concat", SKV_IN(x[0], x[1]), SKV_ATTRS(SKV_INT("axis", axis))));
+            check(ctx, g, "concat", 0, 0);
+        }
+    }
+    skv_test_context_end(ctx);
+}
+
 typedef struct recurrent_form {
     int op, direction, batch_first, full, linear; /* full: with biases and states */
     int64_t samples;
@@ -377,11 +412,11 @@ static void integer_products(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements),           cmocka_unit_test(far_elements),
-        cmocka_unit_test(channels),           cmocka_unit_test(norms),
-        cmocka_unit_test(transposes),         cmocka_unit_test(recurrent),
-        cmocka_unit_test(recurrent_products), cmocka_unit_test(rotary),
-        cmocka_unit_test(integer_products),
+        cmocka_unit_test(elements),   cmocka_unit_test(far_elements),
+        cmocka_unit_test(channels),   cmocka_unit_test(norms),
+        cmocka_unit_test(transposes), cmocka_unit_test(concats),
+        cmocka_unit_test(recurrent),  cmocka_unit_test(recurrent_products),
+        cmocka_unit_test(rotary),     cmocka_unit_test(integer_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

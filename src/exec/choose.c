@@ -205,11 +205,22 @@ done:
     return status;
 }
 
+/* Threads take about 2 us to meet, in which one of them does some 100,000 multiply-adds or goes over 16,000 elements. A node of less work
+ * runs on one; where other programs want the processors too, the waiting could take milliseconds. */
+static bool is_small(const skive_node *node) {
+    enum { SMALL = 1 << 17, ELEMENT = 8 };
+    skive_cost cost;
+    if (skive_node_cost(node, &cost) != SKIVE_OK) return false;
+    const int64_t elements = skv_add_sat(cost.operations, cost.activation_bytes / 4);
+    return skv_add_sat(cost.macs, skv_mul_sat(elements, ELEMENT)) < SMALL;
+}
+
 static skive_status add_node(chooser *c, const skive_node *node) {
     skv_kernel_node k;
     skv_text declined;
     skv_text_init(&declined, c->plan->ctx);
     skive_status status = describe(c, node, &k);
+    if (status == SKIVE_OK && k.threads > 1 && is_small(node)) k.threads = 1;
     if (status == SKIVE_OK) status = pick(c, &k, &declined);
     if (status == SKIVE_OK) status = declined.status;
     if (status == SKIVE_OK) {
