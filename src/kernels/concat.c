@@ -13,11 +13,11 @@ typedef struct lane_run {
 
 typedef struct concat_state {
     size_t n_in;
-    int64_t outer;     /* runs of each input */
-    size_t *bytes;     /* [n_in] of a run */
-    size_t step;       /* of the output from one outer index to the next */
-    void **constant;   /* [n_in] in the layout; NULL: comes at run time */
-    lane_run *lanes;   /* blocks of channels that are not filled; NULL: plain runs */
+    int64_t outer;   /* runs of each input */
+    size_t *bytes;   /* [n_in] of a run */
+    size_t step;     /* of the output from one outer index to the next */
+    void **constant; /* [n_in] in the layout; NULL: comes at run time */
+    lane_run *lanes; /* blocks of channels that are not filled; NULL: plain runs */
     size_t n_lanes, item, block_bytes;
     int64_t positions, out_blocks, *in_blocks; /* [n_in] */
     int threads;
@@ -80,7 +80,9 @@ static void size_runs(const skv_kernel_node *n, concat_state *st, skv_layout lay
         for (int d = 0; d < y->rank; d++)
             if (d != 1) st->outer *= y->dims[d].size;
     } else {
-        for (int d = 0; d < axis; d++) st->outer *= d == 1 && layout == SKV_NHWC ? 1 : (d == 1 ? (y->dims[1].size + block - 1) / block : y->dims[d].size);
+        for (int d = 0; d < axis; d++)
+            st->outer *=
+                d == 1 && layout == SKV_NHWC ? 1 : (d == 1 ? (y->dims[1].size + block - 1) / block : y->dims[d].size);
         for (int d = axis + 1; d < y->rank; d++)
             inner *= (size_t)(d == 1 ? (y->dims[1].size + block - 1) / block * block : y->dims[d].size);
         if (axis > 1 && layout != SKV_PLAIN) inner *= (size_t)(layout == SKV_NHWC ? y->dims[1].size : block);
@@ -182,7 +184,8 @@ static void fill_block(const concat_state *st, const skv_kernel_call *c, int64_t
     for (size_t k = 0; k < st->n_lanes; k++) {
         const lane_run *r = &st->lanes[k];
         if (r->out_block != block) continue;
-        const char *from = source(st, c, r->input) + (size_t)(o * st->in_blocks[r->input] + r->in_block) * plane + r->from;
+        const char *from =
+            source(st, c, r->input) + (size_t)(o * st->in_blocks[r->input] + r->in_block) * plane + r->from;
         filled += r->bytes;
         switch (r->bytes) {
         case 16: move_lanes(from, out + r->to, st->positions, st->block_bytes, 16); break;

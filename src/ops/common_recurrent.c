@@ -204,7 +204,7 @@ skive_status skv_recurrent_read(const skv_eval *c, const skv_recurrent_cell *cel
     const skive_tensor *x = c->in[0], *w = c->in[1];
     const char *why = read_node(c->node, cell, r);
     if (why) return skv_fail_at(c->ctx, SKIVE_ERR_GRAPH, c->node->name, "node '%s': %s", c->node->name, why);
-    r->hidden = w->dims[1] / cell->gates;
+    r->hidden = r->hidden < 0 ? w->dims[1] / cell->gates : r->hidden;
     r->steps = x->dims[r->batch_first ? 1 : 0];
     r->batch = x->dims[r->batch_first ? 0 : 1];
     r->input = x->dims[2];
@@ -262,38 +262,70 @@ void skv_recurrent_walk(const skv_recurrent *r, const skv_recurrent_cell *cell, 
         if (u->out[1 + k]) memcpy(u->out[1 + k] + skv_recurrent_state_at(r, d, b), u->states + k * h, bytes);
 }
 
-skive_status skv_recurrent_run(const skv_eval *c, const skv_recurrent_cell *cell) {
-    skv_recurrent r;
-    skv_doubles in[8] = {{0}};
+void skv_recurrent_through_u8(double *x, int64_t n) {
+    float low = 0, high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        low = fminf(low, (float)x[i]);
+        high = fmaxf(high, (float)x[i]);
+    }
+    float scale = (high - low) / 255.0f;
+    if (!(scale > 0)) scale = 1;
+    const float zero = nearbyintf(fminf(fmaxf(0.0f - low / scale, 0), 255));
+    for (int64_t i = 0; i < n; i++) {
+        const float q = fminf(fmaxf(nearbyintf((float)x[i] / scale) + zero, 0), 255);
+        x[i] = (double)(q - zero) * (double)scale;
+    }
+}
+
+const double *skv_recurrent_operand(const skv_recurrent_step *s, double *room) {
+    if (!s->r->quantized) return s->h;
+    memcpy(room, s->h, (size_t)s->r->hidden * sizeof *room);
+    skv_recurrent_through_u8(room, s->r->hidden);
+    return room;
+}
+
+skive_status skv_recurrent_run_on(const skv_eval *c, const skv_recurrent_cell *cell, const skv_recurrent *r,
+                                  const double *const in[8]) {
     skv_result out[3] = {{0}};
     skv_recurrent_data u = {0};
-    skive_status status;
-    SKV_TRY(skv_recurrent_read(c, cell, &r));
-    for (size_t i = 0; i < 8 && i < c->n_in; i++) {
-        if (i != 4) SKV_GO(status, done, skv_doubles_read(c->ctx, c->in[i], &in[i]));
-        u.in[i] = in[i].p;
-    }
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < 8; i++) u.in[i] = in[i];
     for (size_t o = 0; o < 3 && o < c->n_out; o++) {
         SKV_GO(status, done, skv_result_open(c->ctx, c->out[o], &out[o]));
         u.out[o] = out[o].p;
         if (out[o].p) memset(out[o].p, 0, out[o].n * sizeof(double));
     }
-    const size_t gh = (size_t)(r.gates * r.hidden) + 1;
+    const size_t gh = (size_t)(r->gates * r->hidden) + 1;
     SKV_GO(status, done, skv_alloc_array(c->ctx, gh, sizeof(double), &u.xw));
     SKV_GO(status, done, skv_alloc_array(c->ctx, gh, 2 * sizeof(double), &u.states));
     SKV_GO(status, done, skv_alloc_array(c->ctx, gh, 8 * sizeof(double), &u.scratch));
-    for (int64_t b = 0; b < r.batch; b++) {
+    for (int64_t b = 0; b < r->batch; b++) {
         int64_t length;
-        SKV_GO(status, done, skv_recurrent_length(c, &r, b, &length));
-        for (int d = 0; d < r.directions; d++) skv_recurrent_walk(&r, cell, &u, c->node, d, b, length);
+        SKV_GO(status, done, skv_recurrent_length(c, r, b, &length));
+        for (int d = 0; d < r->directions; d++) skv_recurrent_walk(r, cell, &u, c->node, d, b, length);
     }
     for (size_t o = 0; o < 3; o++)
         if (out[o].p) skv_result_store(&out[o]);
 done:
-    for (size_t i = 0; i < 8; i++) skv_doubles_free(c->ctx, &in[i]);
     for (size_t o = 0; o < 3; o++) skv_result_free(c->ctx, &out[o]);
     skv_free(c->ctx, u.xw);
     skv_free(c->ctx, u.states);
     skv_free(c->ctx, u.scratch);
+    return status;
+}
+
+skive_status skv_recurrent_run(const skv_eval *c, const skv_recurrent_cell *cell) {
+    skv_recurrent r;
+    skv_doubles in[8] = {{0}};
+    const double *operands[8] = {NULL};
+    skive_status status;
+    SKV_TRY(skv_recurrent_read(c, cell, &r));
+    for (size_t i = 0; i < 8 && i < c->n_in; i++) {
+        if (i != 4) SKV_GO(status, done, skv_doubles_read(c->ctx, c->in[i], &in[i]));
+        operands[i] = in[i].p;
+    }
+    status = skv_recurrent_run_on(c, cell, &r, operands);
+done:
+    for (size_t i = 0; i < 8; i++) skv_doubles_free(c->ctx, &in[i]);
     return status;
 }

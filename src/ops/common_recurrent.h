@@ -22,6 +22,7 @@ typedef struct skv_recurrent {
     int64_t steps, batch, input, hidden; /* -1 unknown */
     double clip;                         /* 0: none */
     skv_act_fn acts[2][3];               /* by direction */
+    bool quantized;                      /* the state goes through uint8 on its way to the product with R */
 } skv_recurrent;
 
 /* One step of one sample:
@@ -61,6 +62,11 @@ extern const skv_recurrent_cell skv_cell_lstm, skv_cell_gru, skv_cell_rnn;
 /* Types of the outputs; checks every input. */
 skive_status skv_recurrent_infer(skv_infer *c, const skv_recurrent_cell *cell);
 skive_status skv_recurrent_run(const skv_eval *c, const skv_recurrent_cell *cell);
+/* The same on operands at hand, in place of the node's inputs but 4, which are doubles in the shapes given above. */
+skive_status skv_recurrent_run_on(const skv_eval *c, const skv_recurrent_cell *cell, const skv_recurrent *r,
+                                  const double *const in[8]);
+/* n numbers as DynamicQuantizeLinear and DequantizeLinear would leave them. */
+void skv_recurrent_through_u8(double *x, int64_t n);
 
 /* XGrad(the eight inputs of X, dY, dY_h, dY_c) -> gradients of X, W, R, B, initial_h, initial_c, P; any gradient may be absent. The forward
  * run is done again, keeping the states before each step; then the steps are walked backward (Werbos, 1990). */
@@ -101,6 +107,8 @@ static inline int64_t skv_recurrent_y_at(const skv_recurrent *r, int64_t t, int 
            r->hidden;
 }
 
+/* The state as the product with R takes it: s->h, or `room` [h] filled. */
+const double *skv_recurrent_operand(const skv_recurrent_step *s, double *room);
 /* The sum of a gate through clip and activation; and its gradient, where dy is that of the result. */
 double skv_recurrent_gate(const skv_recurrent *r, const skv_act_fn *act, double sum);
 double skv_recurrent_gate_back(const skv_recurrent *r, const skv_act_fn *act, double sum, double dy);

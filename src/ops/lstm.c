@@ -14,7 +14,7 @@ static void step(const skv_recurrent_step *s) {
     const bool coupled = skv_attr_int(s->node, "input_forget", 0) != 0;
     const double *p = s->peephole;
     double *sum = s->scratch;
-    skv_recurrent_product(s->weight, 4 * n, n, s->h, sum);
+    skv_recurrent_product(s->weight, 4 * n, n, skv_recurrent_operand(s, sum + 4 * n), sum);
     for (int64_t i = 0; i < 4 * n; i++) sum[i] += s->xw[i] + (s->bias ? s->bias[i] : 0);
     for (int64_t i = 0; i < n; i++) {
         const double in = skv_recurrent_gate(s->r, &s->acts[0], sum[i] + (p ? p[i] * s->c[i] : 0));

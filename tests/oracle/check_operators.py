@@ -126,6 +126,18 @@ def recurrent():
             check(op, inputs, 3 if op == "LSTM" else 2, hidden_size=int(h), direction=direction, **extra)
 
 
+def dynamic_lstm():
+    """One sample and one direction at a time, for onnxruntime quantizes the states of those it works on together."""
+    for direction in ("forward", "reverse", "bidirectional"):
+        t, i, h, d = rng.integers(1, 7), rng.integers(1, 9), rng.integers(1, 20), 2 if direction == "bidirectional" else 1
+        for dtype, zero in ((np.int8, 0), (np.uint8, 128)):
+            by = (d,) if rng.integers(2) else (d, 4 * h)
+            scale = lambda: (rng.uniform(0.002, 0.01, by).astype(np.float32),)
+            zeros = (np.full(by, zero, dtype),)
+            check("DynamicQuantizeLSTM", [f32(t, 1, i), (whole(dtype, d, i, 4 * h),), (whole(dtype, d, h, 4 * h),), (f32(d, 8 * h),), None, f32(d, 1, h), f32(d, 1, h), None,
+                                          scale(), zeros, scale(), zeros], 3, domain="com.microsoft", hidden_size=int(h), direction=direction)
+
+
 def integers():
     for dtype in (np.uint8, np.int8):
         m, k, n = rng.integers(1, 20, 3)
@@ -228,6 +240,7 @@ def others():
 
 for _ in range(args.rounds):
     recurrent()
+    dynamic_lstm()
     integers()
     grids()
     transformers()
