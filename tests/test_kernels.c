@@ -410,13 +410,50 @@ static void integer_products(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* The states are rounded to 256 steps each time, and where a sum lies between two of them the float32 kernel may take the other one: then the
+ * products move by a step of the state, at most 2/255, times a weight, at most 1.28. */
+static void dynamic_lstm(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 3 * 2 * 2 * 2; which++) {
+        static const char *const directions[] = {"forward", "reverse", "bidirectional"};
+        const bool batch_first = which / 3 % 2, full = which / 6 % 2, s8 = which / 12;
+        const int64_t d = which % 3 == 2 ? 2 : 1, h = full ? 37 : 16, i = 11, t = 5, n = full ? 3 : 1;
+        const int64_t x[3] = {batch_first ? n : t, batch_first ? t : n, i}, w[3] = {d, i, 4 * h}, r[3] = {d, h, 4 * h},
+                      bias[2] = {d, 8 * h}, state[3] = {batch_first ? n : d, batch_first ? d : n, h},
+                      each[2] = {d, 4 * h};
+        const skive_dtype bytes_of = s8 ? SKIVE_I8 : SKIVE_U8;
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *in[12] = {input(ctx, g, 3, x), bytes(ctx, g, bytes_of, 3, w), bytes(ctx, g, bytes_of, 3, r)};
+        if (full) in[3] = parameter(ctx, g, 2, bias, -1, 1);
+        if (full) in[5] = input(ctx, g, 3, state);
+        if (full) in[6] = input(ctx, g, 3, state);
+        for (int k = 8; k < 12; k += 2) {
+            in[k] = parameter(ctx, g, full ? 2 : 1, each, 0.001, 0.004);
+            skive_tensor zero = skv_test_random(ctx, bytes_of, full ? 2 : 1, each, 3, s8 ? -9 : 118, s8 ? 9 : 138);
+            skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &zero, &in[k + 1]));
+            skive_tensor_free(ctx, &zero);
+        }
+        skive_value *y[3];
+        (void)skv_emit_n(&b, "DynamicQuantizeLSTM", (skv_in_list){in, 12},
+                         SKV_ATTRS(SKV_STR("direction", directions[which % 3]), SKV_INT("layout", batch_first),
+                                   SKV_INT("hidden_size", h)),
+                         y, 3);
+        for (int k = 0; k < 3; k++) give(ctx, g, &b, y[k]);
+        check(ctx, g, "lstm_dynamic_u8s8", 0, 2.0 / 255 * 1.28);
+    }
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements),   cmocka_unit_test(far_elements),
-        cmocka_unit_test(channels),   cmocka_unit_test(norms),
-        cmocka_unit_test(transposes), cmocka_unit_test(concats),
-        cmocka_unit_test(recurrent),  cmocka_unit_test(recurrent_products),
-        cmocka_unit_test(rotary),     cmocka_unit_test(integer_products),
+        cmocka_unit_test(elements),     cmocka_unit_test(far_elements),
+        cmocka_unit_test(channels),     cmocka_unit_test(norms),
+        cmocka_unit_test(transposes),   cmocka_unit_test(concats),
+        cmocka_unit_test(recurrent),    cmocka_unit_test(recurrent_products),
+        cmocka_unit_test(rotary),       cmocka_unit_test(integer_products),
+        cmocka_unit_test(dynamic_lstm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,13 +17,13 @@ static skv_recurrent_kind kind_of(const skive_node *n) {
     return strncmp(n->op_type, "LSTM", 4) == 0 ? SKV_LSTM : strncmp(n->op_type, "GRU", 3) == 0 ? SKV_GRU : SKV_RNN;
 }
 
-static bool usual_activations(const skive_node *n) {
+bool skv_recurrent_usual(const skive_node *n, skv_recurrent_kind kind) {
     const skv_attr *names = skv_node_attr(n, "activations");
-    const char *const *expected = usual[kind_of(n)];
-    const size_t each = kind_of(n) == SKV_LSTM ? 3 : kind_of(n) == SKV_GRU ? 2 : 1;
+    const char *const *expected = usual[kind];
+    const size_t each = kind == SKV_LSTM ? 3 : kind == SKV_GRU ? 2 : 1;
     for (size_t i = 0; names && i < names->n; i++)
         if (strcasecmp(names->strings[i], expected[i % each]) != 0) return false;
-    return true;
+    return !skv_node_attr(n, "clip") && !skv_attr_int(n, "input_forget", 0);
 }
 
 bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why) {
@@ -33,16 +33,16 @@ bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why) {
         if (i == 7) return skv_decline(why, "peepholes");
         if (n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     }
-    if (!usual_activations(n->node)) return skv_decline(why, "unusual activations");
-    if (skv_node_attr(n->node, "clip") || skv_attr_int(n->node, "input_forget", 0))
-        return skv_decline(why, "clip or input_forget");
+    if (!skv_recurrent_usual(n->node, kind_of(n->node)))
+        return skv_decline(why, "unusual activations, clip or input_forget");
     return true;
 }
 
 skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n) {
     static const int64_t gates[3] = {4, 3, 1};
     const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
-    skv_recurrent_shape s = {.kind = kind_of(n->node)};
+    const bool turned = skv_node_is(n->node, "DynamicQuantizeLSTM"); /* weights [d][input][gates h] */
+    skv_recurrent_shape s = {.kind = turned ? SKV_LSTM : kind_of(n->node)};
     s.batch_first = skv_attr_int(n->node, "layout", 0) != 0;
     s.reverse_first = strcasecmp(skv_attr_string(n->node, "direction", "forward"), "reverse") == 0;
     s.linear = skv_attr_int(n->node, "linear_before_reset", 0) != 0;
@@ -51,7 +51,7 @@ skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n) {
     s.input = x->dims[2].size;
     s.directions = w->dims[0].size;
     s.gates = gates[s.kind];
-    s.hidden = w->dims[1].size / s.gates;
+    s.hidden = n->in[2].type.dims[turned ? 1 : 2].size;
     return s;
 }
 

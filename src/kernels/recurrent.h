@@ -9,7 +9,7 @@
 
 typedef enum skv_recurrent_kind { SKV_LSTM, SKV_GRU, SKV_RNN } skv_recurrent_kind;
 
-/* Of LSTM, GRU, RNN and their gradients, whose first inputs are the same. */
+/* Of LSTM, GRU, RNN, their gradients, whose first inputs are the same, and DynamicQuantizeLSTM. */
 typedef struct skv_recurrent_shape {
     skv_recurrent_kind kind;
     int64_t steps, batch, input, hidden, gates, directions;
@@ -18,6 +18,8 @@ typedef struct skv_recurrent_shape {
 } skv_recurrent_shape;
 skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n);
 /* float32, the usual activations, no peepholes, clip, coupled gates or lengths: what the kernels do. */
+bool skv_recurrent_usual(const skive_node *n,
+                         skv_recurrent_kind kind); /* the activations; nothing clipped or coupled */
 bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why);
 
 static inline bool skv_recurrent_goes_back(const skv_recurrent_shape *s, int64_t d) {

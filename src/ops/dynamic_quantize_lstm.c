@@ -23,8 +23,8 @@ static skive_status infer(skv_infer *c) {
     skv_infer view = *c;
     for (size_t i = W_SCALE; i < INPUTS; i++)
         if (i >= c->n_in || !c->in[i])
-            return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': input %zu, a scale or zero point, is missing", c->node->name,
-                                  i);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': input %zu, a scale or zero point, is missing",
+                                  c->node->name, i);
     for (size_t i = W; i <= R; i++) {
         SKV_TRY(want_bytes(c, i));
         SKV_TRY(skv_want_rank(c, i, 3, 3));
@@ -51,8 +51,9 @@ static skive_status read_weights(const skv_eval *c, size_t i, size_t s, double *
     const int64_t d = q->dims[0], k = q->dims[1], n = q->dims[2], scales = skive_tensor_count(scale),
                   zeros = skive_tensor_count(zero);
     if ((scales != d && scales != d * n) || (zeros != d && zeros != d * n))
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': %lld scales and %lld zero points for input %zu",
-                           c->node->name, (long long)scales, (long long)zeros, i);
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "node '%s': %lld scales and %lld zero points for input %zu", c->node->name,
+                           (long long)scales, (long long)zeros, i);
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)skive_tensor_count(q) + 1, sizeof **out, out));
     for (int64_t a = 0; a < d; a++) {
         for (int64_t b = 0; b < k; b++) {
@@ -101,9 +102,10 @@ static const skv_op_case cases[] = {
     /* x = 1 is 255 steps of 1/255; all gates 50 * 0.02 = 1, as in LSTM's case by hand */
     {.name = "first step by hand",
      CASE_IN({CASE_F32(1, 1, 1), CASE_VALUES(1)}, {CASE_TYPED(SKIVE_I8, 1, 1, 4), CASE_VALUES(50, 50, 50, 50)},
-             {CASE_TYPED(SKIVE_I8, 1, 1, 4), CASE_VALUES(3, 4, 5, 6)}, CASE_ABSENT, CASE_ABSENT, CASE_ABSENT, CASE_ABSENT,
-             CASE_ABSENT, {CASE_F32(1), CASE_VALUES(0.02), .constant = true}, {CASE_TYPED(SKIVE_I8, 1), CASE_VALUES(0)},
-             {CASE_F32(1), CASE_VALUES(0.02), .constant = true}, {CASE_TYPED(SKIVE_I8, 1), CASE_VALUES(0)}),
+             {CASE_TYPED(SKIVE_I8, 1, 1, 4), CASE_VALUES(3, 4, 5, 6)}, CASE_ABSENT, CASE_ABSENT, CASE_ABSENT,
+             CASE_ABSENT, CASE_ABSENT, {CASE_F32(1), CASE_VALUES(0.02), .constant = true},
+             {CASE_TYPED(SKIVE_I8, 1), CASE_VALUES(0)}, {CASE_F32(1), CASE_VALUES(0.02), .constant = true},
+             {CASE_TYPED(SKIVE_I8, 1), CASE_VALUES(0)}),
      .n_out = 3,
      CASE_EXPECT(0.36960635293570576),
      CASE_OUT(1, 1, 1, 1),
@@ -112,7 +114,8 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_F32(3, 2, 4)}, {CASE_TYPED(SKIVE_U8, 2, 4, 8), .lo = 0, .hi = 255},
              {CASE_TYPED(SKIVE_U8, 2, 2, 8), .lo = 0, .hi = 255}, {CASE_F32(2, 16)}, CASE_ABSENT, {CASE_F32(2, 2, 2)},
              {CASE_F32(2, 2, 2)}, {CASE_F32(2, 6)}, {CASE_F32(2, 8), .lo = 0.01, .hi = 0.02, .constant = true},
-             {CASE_TYPED(SKIVE_U8, 2, 8), .lo = 100, .hi = 150}, {CASE_F32(2, 8), .lo = 0.01, .hi = 0.02, .constant = true},
+             {CASE_TYPED(SKIVE_U8, 2, 8), .lo = 100, .hi = 150},
+             {CASE_F32(2, 8), .lo = 0.01, .hi = 0.02, .constant = true},
              {CASE_TYPED(SKIVE_U8, 2, 8), .lo = 100, .hi = 150}),
      CASE_ATTRS(CASE_STR("direction", "bidirectional")),
      .n_out = 3,

@@ -93,6 +93,9 @@ extern const skv_q8_loops skv_q8_loops_avx2, skv_q8_loops_avx512;
 #endif
 const skv_q8_loops *skv_q8_loops_of(skv_isa isa);
 
+/* n numbers as uint8 by their own range, as DynamicQuantizeLinear does it. */
+void skv_q8_dynamic(const skv_q8_loops *loops, const float *x, size_t n, uint8_t *y, float *scale, int32_t *zero);
+
 /* ---- shared by the drivers ---- */
 
 /* x is uint8 or whatever `dtype`; the value must have rank 3 to 5 where a layout is wanted */

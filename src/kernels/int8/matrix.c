@@ -1,0 +1,134 @@
+/* See matrix.h. */
+#include "kernels/int8/matrix.h"
+
+#include <string.h>
+
+static const skv_q8_gemm *gemm_of(skv_isa isa) {
+#if defined(__x86_64__)
+    if (isa >= SKV_ISA_AVX512_VNNI) return skv_q8_gemm_vnni();
+    if (isa >= SKV_ISA_AVX512) return skv_q8_gemm_avx512();
+    if (isa >= SKV_ISA_AVX2) return skv_q8_gemm_avx2();
+#endif
+    (void)isa;
+    return skv_q8_gemm_scalar();
+}
+
+void skv_q8_matrix_free(skive_context *ctx, skv_q8_matrix *m) {
+    skv_free(ctx, m->b);
+    skv_free(ctx, m->column_sum);
+    skv_free(ctx, m->b_zero);
+    *m = (skv_q8_matrix){0};
+}
+
+static void pack(const void *data, bool is_signed, skv_q8_matrix *m) {
+    const size_t nr = m->gemm->nr, step = m->gemm->k_group;
+    for (size_t panel = 0; panel < m->panels; panel++) {
+        char *to = m->b + panel * m->panel_bytes;
+        for (size_t p = 0; p < nr; p++) {
+            const int64_t j = (int64_t)(panel * nr + skv_q8_column(p, nr));
+            if (j >= m->n) continue; /* stays zero */
+            for (int64_t k = 0; k < m->k; k++) {
+                const int64_t from = k * m->n + j;
+                const int v = is_signed ? ((const int8_t *)data)[from] : ((const uint8_t *)data)[from] - 128;
+                const size_t at = (size_t)k / step * nr * step + p * step + (size_t)k % step;
+                m->column_sum[j] += v;
+                if (m->gemm->wide)
+                    ((int16_t *)(void *)to)[at] = (int16_t)v;
+                else
+                    ((int8_t *)to)[at] = (int8_t)v;
+            }
+        }
+    }
+}
+
+static skive_status pack_zeros(skive_context *ctx, bool is_signed, const skive_tensor *zeros, int64_t first, int64_t count,
+                               skv_q8_matrix *m) {
+    bool any = false;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)m->n, sizeof *m->b_zero, &m->b_zero));
+    for (int64_t j = 0; j < m->n; j++) {
+        const int32_t zero = zeros ? (int32_t)skive_tensor_get(zeros, first + (count > 1 ? j : 0)) : 0;
+        m->b_zero[j] = zero - (is_signed ? 0 : 128);
+        any = any || m->b_zero[j];
+    }
+    if (any) return SKIVE_OK;
+    skv_free(ctx, m->b_zero);
+    m->b_zero = NULL;
+    return SKIVE_OK;
+}
+
+skive_status skv_q8_matrix_make(skive_context *ctx, const void *data, bool is_signed, int64_t k, int64_t n,
+                                const skive_tensor *zeros, int64_t first_zero, int64_t n_zeros, skv_q8_matrix *out) {
+    skv_q8_matrix m = {.gemm = gemm_of(skv_cpu_isa()), .k = k, .n = n};
+    skive_status status;
+    m.groups = ((size_t)k + m.gemm->k_group - 1) / m.gemm->k_group;
+    m.panels = ((size_t)n + m.gemm->nr - 1) / m.gemm->nr;
+    m.row_bytes = m.groups * m.gemm->k_group * (m.gemm->wide ? 2 : 1);
+    m.panel_bytes = m.row_bytes * m.gemm->nr;
+    SKV_GO(status, fail, skv_alloc_array(ctx, m.panels, m.panel_bytes, &m.b));
+    SKV_GO(status, fail, skv_alloc_array(ctx, (size_t)n, sizeof *m.column_sum, &m.column_sum));
+    SKV_GO(status, fail, pack_zeros(ctx, is_signed, zeros, first_zero, n_zeros, &m));
+    pack(data, is_signed, &m);
+    *out = m;
+    return SKIVE_OK;
+fail:
+    skv_q8_matrix_free(ctx, &m);
+    return status;
+}
+
+/* Gathered rows, and one row as uint8. */
+size_t skv_q8_matrix_scratch(const skv_q8_matrix *m) {
+    return skv_align_up(m->gemm->mr * m->row_bytes + (size_t)m->k, 64);
+}
+
+void skv_q8_matrix_rows(const skv_q8_matrix *m, const uint8_t *x, size_t n, bool is_signed, const int32_t *zeros,
+                        int64_t zero_step, char *scratch, skv_q8_rows *rows) {
+    uint8_t *flipped = (uint8_t *)scratch + m->gemm->mr * m->row_bytes;
+    rows->n = n;
+    for (size_t r = 0; r < n; r++) {
+        const uint8_t *row = x + r * (size_t)m->k;
+        char *to = scratch + r * m->row_bytes;
+        if (is_signed) {
+            for (int64_t k = 0; k < m->k; k++) flipped[k] = row[k] ^ 128;
+            row = flipped;
+        }
+        rows->zero[r] = zeros[(int64_t)r * zero_step] + (is_signed ? 128 : 0);
+        rows->sum[r] = 0;
+        if (m->b_zero) {
+            for (int64_t k = 0; k < m->k; k++) rows->sum[r] += row[k];
+            rows->sum[r] -= (int32_t)m->k * rows->zero[r];
+        }
+        if (!m->gemm->wide && !is_signed && (size_t)m->k == m->row_bytes) {
+            rows->a[r] = row;
+            continue;
+        }
+        m->gemm->copy(to, 0, row, (size_t)m->k, 0);
+        const size_t used = (size_t)m->k * (m->gemm->wide ? 2 : 1);
+        memset(to + used, 0, m->row_bytes - used);
+        rows->a[r] = to;
+    }
+}
+
+size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size_t panel, int32_t *sums) {
+    static const int32_t nothing[SKV_Q8_MATRIX_COLUMNS];
+    static const skv_q8_out out = {.sums = true};
+    const int64_t first = (int64_t)(panel * m->gemm->nr), left = m->n - first;
+    const size_t columns = left < (int64_t)m->gemm->nr ? (size_t)left : m->gemm->nr;
+    const skv_q8_tile tile = {.rows = rows->n,
+                              .columns = columns,
+                              .taps = 1,
+                              .groups = m->groups,
+                              .a = rows->a,
+                              .b = m->b + panel * m->panel_bytes,
+                              .init = nothing,
+                              .y = sums,
+                              .y_stride = SKV_Q8_MATRIX_COLUMNS * sizeof *sums,
+                              .out = &out};
+    m->gemm->tile(&tile);
+    for (size_t r = 0; r < rows->n; r++) {
+        uint32_t *row = (uint32_t *)sums + r * SKV_Q8_MATRIX_COLUMNS; /* wraps */
+        const uint32_t zero = (uint32_t)rows->zero[r], sum = (uint32_t)rows->sum[r];
+        for (size_t c = 0; c < columns; c++) row[c] -= zero * (uint32_t)m->column_sum[first + (int64_t)c];
+        for (size_t c = 0; m->b_zero && c < columns; c++) row[c] -= (uint32_t)m->b_zero[first + (int64_t)c] * sum;
+    }
+    return columns;
+}
