@@ -243,10 +243,53 @@ static void lower_instruction_sets(void **state) {
     }
 }
 
+/* A first convolution and its MaxPool: the largest elements' places are kept, and the weight's gradient made from them alone. */
+static void first_convolution_and_pool(void **state) {
+    static const struct {
+        int64_t n, c, m, h, w, rows, columns, pool[2];
+    } forms[] = {{3, 1, 20, 12, 14, 5, 5, {2, 2}}, {2, 3, 16, 11, 9, 3, 3, {2, 2}}, {5, 2, 5, 13, 16, 7, 8, {2, 3}},
+                 {1, 4, 33, 9, 9, 1, 1, {3, 3}},   {2, 1, 40, 10, 8, 3, 1, {1, 2}}, {4, 3, 17, 10, 11, 8, 4, {3, 2}}};
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(forms); i++) {
+        for (int bias = 0; bias < 2; bias++) {
+            skive_context *ctx = skv_test_context();
+            skive_graph *g = NULL;
+            skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
+            skv_builder b = skv_build(g);
+            const int64_t w[4] = {forms[i].m, forms[i].c, forms[i].rows, forms[i].columns};
+            const int64_t oh = (forms[i].h - w[2] + 1) / forms[i].pool[0],
+                          ow = (forms[i].w - w[3] + 1) / forms[i].pool[1];
+            skive_value *x = input(g, "x", forms[i].n, forms[i].c, forms[i].h, forms[i].w), *wrt[2], *gradients[2];
+            skive_value *weight = input(g, "weight", forms[i].n, w[0], oh, ow);
+            wrt[0] = param(&b, "w", 4, w, -1, 1);
+            wrt[1] = param(&b, "b", 1, w, -1, 1);
+            skive_value *y = skv_emit(&b, "Conv", bias ? SKV_IN(x, wrt[0], wrt[1]) : SKV_IN(x, wrt[0]), SKV_NONE);
+            const skv_attr_list window =
+                SKV_ATTRS(SKV_INTS("kernel_shape", forms[i].pool, 2), SKV_INTS("strides", forms[i].pool, 2));
+            y = skv_emit(&b, "MaxPool", SKV_IN(y), window);
+            skive_value *product = skv_emit(&b, "Mul", SKV_IN(y, weight), SKV_NONE);
+            skive_value *loss = skv_emit(&b, "ReduceSum", SKV_IN(product), SKV_ATTRS(SKV_INT("keepdims", 0)));
+            skv_test_ok(ctx, b.status);
+            skv_test_ok(ctx, skive_graph_infer(g));
+            skv_test_ok(ctx, skive_autodiff(g, loss, wrt, 1 + (size_t)bias, gradients));
+            skv_test_ok(ctx, skive_graph_add_output(g, y));
+            for (int k = 0; k <= bias; k++) skv_test_ok(ctx, skive_graph_add_output(g, gradients[k]));
+            compare(ctx, g, "pool_place_f32", 1e-5);
+            compare(ctx, g, "pool_conv_weight_f32", 1e-5);
+            skive_graph_free(g);
+            skv_test_context_end(ctx);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolution), cmocka_unit_test(normalization),          cmocka_unit_test(pooling),
-        cmocka_unit_test(bias),        cmocka_unit_test(lower_instruction_sets),
+        cmocka_unit_test(convolution),
+        cmocka_unit_test(normalization),
+        cmocka_unit_test(pooling),
+        cmocka_unit_test(bias),
+        cmocka_unit_test(first_convolution_and_pool),
+        cmocka_unit_test(lower_instruction_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,10 @@ static skive_status infer(skv_infer *c) {
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
                               "node '%s': indices of rank %d with tuples of %lld do not fit data of rank %d",
                               c->node->name, index->rank, (long long)tuple, x->rank);
+    for (int d = 0; d < batch; d++)
+        if (x->dims[d].size >= 0 && index->dims[d].size >= 0 && x->dims[d].size != index->dims[d].size)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld batches of indices for %lld of data",
+                                  c->node->name, (long long)index->dims[d].size, (long long)x->dims[d].size);
     if (tuple < 0) return SKIVE_OK;
     if (index->rank - 1 + x->rank - batch - tuple > SKIVE_MAX_RANK)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the result would have too many dimensions",

@@ -41,8 +41,8 @@ static void pack(const void *data, bool is_signed, skv_q8_matrix *m) {
     }
 }
 
-static skive_status pack_zeros(skive_context *ctx, bool is_signed, const skive_tensor *zeros, int64_t first, int64_t count,
-                               skv_q8_matrix *m) {
+static skive_status pack_zeros(skive_context *ctx, bool is_signed, const skive_tensor *zeros, int64_t first,
+                               int64_t count, skv_q8_matrix *m) {
     bool any = false;
     SKV_TRY(skv_alloc_array(ctx, (size_t)m->n, sizeof *m->b_zero, &m->b_zero));
     for (int64_t j = 0; j < m->n; j++) {

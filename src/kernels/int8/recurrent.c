@@ -49,14 +49,14 @@ static void destroy(skive_context *ctx, void *state) {
 }
 
 /* The matrix and the scales of one direction; scales and zero points are one, or one a column. */
-static skive_status make_matrix(skv_kernel_node *n, size_t i, size_t s, int64_t k, int64_t columns, int64_t d, int64_t directions,
-                                skv_q8_matrix *m, float **scales) {
+static skive_status make_matrix(skv_kernel_node *n, size_t i, size_t s, int64_t k, int64_t columns, int64_t d,
+                                int64_t directions, skv_q8_matrix *m, float **scales) {
     const skive_tensor *q = n->in[i].constant, *scale = n->in[s].constant, *zero = n->in[s + 1].constant;
     const int64_t each = skive_tensor_count(scale) / directions, zeros = skive_tensor_count(zero) / directions;
     if ((each != 1 && each != columns) || (zeros != 1 && zeros != columns))
         return skv_fail_at(n->ctx, SKIVE_ERR_UNSUPPORTED, n->node->name, "scales of an unusual number");
-    SKV_TRY(skv_q8_matrix_make(n->ctx, (const uint8_t *)q->data + d * k * columns, q->dtype == SKIVE_I8, k, columns, zero,
-                               d * zeros, zeros, m));
+    SKV_TRY(skv_q8_matrix_make(n->ctx, (const uint8_t *)q->data + d * k * columns, q->dtype == SKIVE_I8, k, columns,
+                               zero, d * zeros, zeros, m));
     n->state_bytes += m->panels * m->panel_bytes;
     SKV_TRY(skv_alloc_array(n->ctx, (size_t)columns, sizeof **scales, scales));
     for (int64_t j = 0; j < columns; j++) (*scales)[j] = (float)skive_tensor_get(scale, d * each + (each > 1 ? j : 0));
@@ -131,11 +131,12 @@ static void load_states(const lstm_state *st, const skv_kernel_call *c, int64_t 
     }
 }
 
-static void one_direction(const lstm_state *st, const skv_kernel_call *call, int64_t d, const uint8_t *x, float x_scale, int32_t x_zero,
-                          float *sums, float *states, uint8_t *h_bytes, char *scratch) {
+static void one_direction(const lstm_state *st, const skv_kernel_call *call, int64_t d, const uint8_t *x, float x_scale,
+                          int32_t x_zero, float *sums, float *states, uint8_t *h_bytes, char *scratch) {
     const skv_recurrent_shape *s = &st->s;
     const direction *k = &st->d[d];
-    const int64_t n = s->hidden, columns = 4 * n, rows = s->steps * s->batch, ld = s->batch_first ? s->steps * columns : columns;
+    const int64_t n = s->hidden, columns = 4 * n, rows = s->steps * s->batch,
+                  ld = s->batch_first ? s->steps * columns : columns;
     float *h = states, *c = states + s->batch * n, *scale = c + s->batch * n, *y = call->out[0];
     int32_t *zero = (int32_t *)(void *)(scale + s->batch);
     for (int64_t i = 0; i < rows; i++) memcpy(sums + i * columns, k->bias, (size_t)columns * sizeof *sums);
