@@ -66,7 +66,8 @@ typedef struct gradient_state {
     const skv_pcw_loops *loops;
     skv_pcw_window s;
     skv_channels p;
-    int64_t c, m, plane, columns; /* channels in and out, elements of a plane of X, columns of the convolution's window */
+    int64_t c, m, plane,
+        columns; /* channels in and out, elements of a plane of X, columns of the convolution's window */
     int threads;
     size_t padded, per_thread; /* floats: of a plane of X with room behind it; of a thread's scratch */
 } gradient_state;

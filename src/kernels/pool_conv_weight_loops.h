@@ -4,10 +4,12 @@
 
 #include "kernels/pool_conv_weight.h"
 
-enum { AHEAD = 24 * 16 }; /* the convolution's result comes from far away, two lines at a time, which the processor does not see coming */
+enum {
+    AHEAD = 24 * 16
+}; /* the convolution's result comes from far away, two lines at a time, which the processor does not see coming */
 
-static inline __attribute__((always_inline)) void pool_lanes(const skv_pcw_pool *s, const float *x, float *y, uint8_t *place,
-                                                             const int64_t lanes) {
+static inline __attribute__((always_inline)) void pool_lanes(const skv_pcw_pool *s, const float *x, float *y,
+                                                             uint8_t *place, const int64_t lanes) {
     for (int64_t oh = 0; oh < s->out[0]; oh++) {
         for (int64_t ow = 0; ow < s->out[1]; ow++, y += lanes, place += lanes) {
             const float *first = x + (oh * s->pool[0] * s->width + ow * s->pool[1]) * lanes;
@@ -60,7 +62,8 @@ static inline __attribute__((always_inline)) void gather_rows(const skv_pcw_wind
         int64_t ow = 0;
         for (; ow + 2 <= s->out[1]; ow += 2, d += 2 * lanes, place += 2 * lanes, line += 2 * s->step[1]) {
             const float *a = line + s->offset[place[0]], *b = line + s->step[1] + s->offset[place[lanes]];
-            const PCW_VECTOR da = PCW_SPREAD(d[0] * s->share[place[0]]), db = PCW_SPREAD(d[lanes] * s->share[place[lanes]]);
+            const PCW_VECTOR da = PCW_SPREAD(d[0] * s->share[place[0]]),
+                             db = PCW_SPREAD(d[lanes] * s->share[place[lanes]]);
 #pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
                 even[r] = PCW_MULTIPLY_ADD(da, PCW_LOAD(a + r * width), even[r]);

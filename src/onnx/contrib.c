@@ -65,7 +65,12 @@ static void skip_simplified_norm(rewriting *r) {
 
 static void embed_norm(rewriting *r) {
     skive_value *ids = in(r, 0), *segments = in(r, 1), *places = in(r, 8), *at;
-    if (wanted(r, 1) || in(r, 7)) return;
+    if (wanted(r, 1)) { /* how many of each sequence's tokens count */
+        if (!in(r, 7)) return;
+        skive_value *mask = skv_emit(&r->b, "Cast", SKV_IN(in(r, 7)), SKV_ATTRS(SKV_INT("to", SKIVE_I32)));
+        skive_value *axis = skv_emit_ints(&r->b, (const int64_t[]){1}, 1);
+        r->out[1] = skv_emit(&r->b, "ReduceSum", SKV_IN(mask, axis), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    }
     if (places) {
         at = two(r, "Gather", in(r, 3), places);
     } else { /* the first ones, as many as there are ids in a sequence */
@@ -125,26 +130,92 @@ static bool thirds(rewriting *r, skive_value *x, int64_t width, skive_value *out
 static int64_t width_of(const skive_value *v) {
     return v && v->type.rank > 0 ? v->type.dims[v->type.rank - 1].size : -1;
 }
-static void multi_head(rewriting *r) { /* query key value [bias] - [attention bias] */
+/* What is added to the scores: from 1 and 0 for each key (and each query), or from the number of keys of each sequence; `keys` [b][tokens]... The
+ * `bias` is added to that. NULL: a form that is not known. */
+static skive_value *score_mask(rewriting *r, skive_value *mask, skive_value *keys, skive_value *bias) {
+    const skive_dtype real = keys->type.dtype == SKIVE_DTYPE_NONE ? SKIVE_F32 : keys->type.dtype;
+    const int rank = mask->type.rank;
+    static const int64_t axes[] = {1, 2};
+    if (rank < 1 || rank > 3 || keys->type.rank != 3) return NULL;
+    if (rank == 1) {
+        const int64_t batch = keys->type.dims[0].size, given = mask->type.dims[0].size;
+        if (given >= 0 && batch >= 0 && given != batch) return NULL; /* with first positions, or those of queries too */
+        skive_value *one = skv_emit_scalar(&r->b, SKIVE_I64, 1);
+        skive_value *tokens = two(r, "Gather", skv_emit(&r->b, "Shape", SKV_IN(keys), SKV_NONE), one);
+        skive_value *place =
+            skv_emit(&r->b, "Range", SKV_IN(skv_emit_scalar(&r->b, SKIVE_I64, 0), tokens, one), SKV_NONE);
+        skive_value *count = skv_emit(&r->b, "Cast", SKV_IN(mask), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
+        mask = two(r, "Less", place, two(r, "Unsqueeze", count, skv_emit_ints(&r->b, axes, 1)));
+    }
+    mask = skv_emit(&r->b, "Cast", SKV_IN(mask), SKV_ATTRS(SKV_INT("to", real)));
+    mask = two(r, "Mul", two(r, "Sub", skv_emit_scalar(&r->b, real, 1), mask),
+               skv_emit_scalar(&r->b, real, skv_attr_float(r->n, "mask_filter_value", -10000)));
+    mask = two(r, "Unsqueeze", mask, skv_emit_ints(&r->b, axes, rank == 3 ? 1 : 2));
+    return bias ? two(r, "Add", bias, mask) : mask;
+}
+
+static void multi_head(rewriting *r) { /* query key value [bias] [mask] [attention bias] */
     skive_value *qkv[3] = {in(r, 0), in(r, 1), in(r, 2)}, *parts[3];
-    if (!only_inputs(r, 0x2f) || !qkv[1] || !qkv[2] || qkv[0]->type.rank != 3 || qkv[1]->type.rank != 3) return;
+    if (!only_inputs(r, 0x3f) || !qkv[1] || !qkv[2] || qkv[0]->type.rank != 3 || qkv[1]->type.rank != 3) return;
     if (in(r, 3)) {
         if (width_of(qkv[0]) < 1 || 3 * width_of(qkv[0]) != width_of(in(r, 3))) return;
         if (!thirds(r, in(r, 3), width_of(in(r, 3)), parts)) return;
         for (int i = 0; i < 3; i++) qkv[i] = two(r, "Add", qkv[i], parts[i]);
     }
-    r->out[0] = attend(r, qkv, in(r, 5));
+    skive_value *mask = in(r, 4) ? score_mask(r, in(r, 4), in(r, 1), in(r, 5)) : in(r, 5);
+    if (mask || !in(r, 4)) r->out[0] = attend(r, qkv, mask);
 }
-static void joint_attention(rewriting *r) { /* input weights bias - - attention bias */
+static void joint_attention(rewriting *r) { /* input weights bias [mask] - [attention bias] */
     skive_value *parts[3];
-    if (!only_inputs(r, 0x27) || skv_node_attr(r->n, "qkv_hidden_sizes") || skv_attr_int(r->n, "do_rotary", 0)) return;
+    if (!only_inputs(r, 0x2f) || skv_node_attr(r->n, "qkv_hidden_sizes") || skv_attr_int(r->n, "do_rotary", 0)) return;
     const int64_t width = width_of(in(r, 1));
     if (width < 3 || width % 3 != 0) return;
     if (!thirds(r, plus(r, two(r, "MatMul", in(r, 0), in(r, 1)), in(r, 2)), width, parts)) return;
-    r->out[0] = attend(r, parts, in(r, 5));
+    skive_value *mask = in(r, 3) ? score_mask(r, in(r, 3), in(r, 0), in(r, 5)) : in(r, 5);
+    if (mask || !in(r, 3)) r->out[0] = attend(r, parts, mask);
 }
 
-/* Scatter, of opsets 9 and 10. */
+/* The activation of a fused operator, its numbers from a list or from attributes of their own; NULL when it is not known. */
+static skive_value *activated(rewriting *r, skive_value *x) {
+    size_t n = 0;
+    const skv_attr *list = skv_node_attr(r->n, "activation_params");
+    const char *name = skv_attr_string(r->n, "activation", "");
+    if (list) n = list->n;
+    const double a = n > 0 ? list->floats[0] : skv_attr_float(r->n, "activation_alpha", 0),
+                 b = n > 1 ? list->floats[1] : skv_attr_float(r->n, "activation_beta", 0);
+    if (strcmp(name, "Relu") == 0 || strcmp(name, "Tanh") == 0 || strcmp(name, "Sigmoid") == 0)
+        return skv_emit(&r->b, name, SKV_IN(x), SKV_NONE);
+    if (strcmp(name, "LeakyRelu") == 0) return skv_emit(&r->b, name, SKV_IN(x), SKV_ATTRS(SKV_FLT("alpha", a)));
+    if (strcmp(name, "HardSigmoid") == 0)
+        return skv_emit(&r->b, name, SKV_IN(x), SKV_ATTRS(SKV_FLT("alpha", a), SKV_FLT("beta", b)));
+    if (strcmp(name, "Clip") == 0) return skv_emit(&r->b, name, SKV_IN(x, scalar(r, x, a), scalar(r, x, b)), SKV_NONE);
+    return NULL;
+}
+static skv_attr_list without_activation(const rewriting *r, skv_attr_init buffer[SKV_ATTRS_COPY]) {
+    skv_attr_list all = skv_attrs_copy(r->n, buffer);
+    size_t kept = 0;
+    for (size_t i = 0; i < all.n; i++)
+        if (strncmp(buffer[i].name, "activation", 10) != 0) buffer[kept++] = buffer[i];
+    all.n = kept;
+    return all;
+}
+static void fused_conv(rewriting *r) { /* x, w, [bias], [what is added] */
+    skv_attr_init buffer[SKV_ATTRS_COPY];
+    skive_value *y = skv_emit(&r->b, "Conv", SKV_IN(in(r, 0), in(r, 1), in(r, 2)), without_activation(r, buffer));
+    if (y) r->out[0] = activated(r, plus(r, y, in(r, 3)));
+}
+static void fused_gemm(rewriting *r) {
+    skv_attr_init buffer[SKV_ATTRS_COPY];
+    skive_value *y = skv_emit(&r->b, "Gemm", SKV_IN(in(r, 0), in(r, 1), in(r, 2)), without_activation(r, buffer));
+    if (y) r->out[0] = activated(r, y);
+}
+static void plain_layer_norm(rewriting *r) {
+    if (wanted(r, 1) || wanted(r, 2)) return;
+    r->out[0] = skv_emit(&r->b, "LayerNormalization", SKV_IN(in(r, 0), in(r, 1), in(r, 2)),
+                         SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", -1)),
+                                   SKV_FLT("epsilon", skv_attr_float(r->n, "epsilon", 1e-5))));
+}
+
 /* Input, positions (each token's, or the first's alone), cosines, sines. */
 static void rotary(rewriting *r) {
     skive_value *x = in(r, 0), *positions = in(r, 1), *cosines = in(r, 2);
@@ -174,6 +245,7 @@ static void rotary(rewriting *r) {
                            SKV_INT("rotary_embedding_dim", skv_attr_int(r->n, "rotary_embedding_dim", 0))));
 }
 
+/* Of opsets 9 and 10. */
 static void scatter(rewriting *r) {
     r->out[0] = skv_emit(&r->b, "ScatterElements", SKV_IN(in(r, 0), in(r, 1), in(r, 2)),
                          SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", 0))));
@@ -269,6 +341,9 @@ static const struct {
     {"SkipLayerNormalization", "com.microsoft", 3, skip_norm},
     {"SkipSimplifiedLayerNormalization", "com.microsoft", 3, skip_simplified_norm},
     {"EmbedLayerNormalization", "com.microsoft", 7, embed_norm},
+    {"LayerNormalization", "com.microsoft", 2, plain_layer_norm},
+    {"FusedConv", "com.microsoft", 2, fused_conv},
+    {"FusedGemm", "com.microsoft", 2, fused_gemm},
     {"FusedMatMul", "com.microsoft", 2, fused_mat_mul},
     {"MultiHeadAttention", "com.microsoft", 3, multi_head},
     {"Attention", "com.microsoft", 2, joint_attention},

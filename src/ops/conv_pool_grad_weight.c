@@ -29,8 +29,7 @@ static skive_status infer(skv_infer *c) {
             return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the sizes do not go together", c->node->name);
     }
     skv_out_like(c, 0, W);
-    if (c->n_out > 1)
-        c->out[1] = (skive_type){.dtype = c->out[0].dtype, .rank = 1, .dims = {{known ? s.m : -1, NULL}}};
+    if (c->n_out > 1) c->out[1] = (skive_type){.dtype = c->out[0].dtype, .rank = 1, .dims = {{known ? s.m : -1, NULL}}};
     return SKIVE_OK;
 }
 
@@ -54,7 +53,8 @@ static skive_status run(const skv_eval *c) {
     for (int64_t i = 0; i < s.n * s.m * oh * ow; i++) {
         const int64_t plane = i / (oh * ow), place = places[i];
         if (place >= pool[0] * pool[1]) continue;
-        dy[(plane * rows + i / ow % oh * pool[0] + place / pool[1]) * width + i % ow * pool[1] + place % pool[1]] = dp.p[i];
+        dy[(plane * rows + i / ow % oh * pool[0] + place / pool[1]) * width + i % ow * pool[1] + place % pool[1]] =
+            dp.p[i];
         if (db.p) db.p[plane % s.m] += dp.p[i];
     }
     if (dw.p) skv_conv_backward_weight(skv_threads(c->ctx), &s, dy, x.p, dw.p);

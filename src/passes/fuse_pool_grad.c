@@ -36,7 +36,8 @@ static const int64_t *plain_pool(const skive_node *n) {
     size_t kernels = 0, strides = 0;
     const int64_t *kernel = skv_attr_ints(n, "kernel_shape", &kernels), *stride = skv_attr_ints(n, "strides", &strides);
     if (kernels != 2 || strides != 2 || kernel[0] != stride[0] || kernel[1] != stride[1] || !all_are(n, "pads", 0) ||
-        kernel[0] * kernel[1] >= SKV_PLACE_NONE || !all_are(n, "dilations", 1) || skv_attr_int(n, "ceil_mode", 0) || !no_auto_pad(n) || !f32_image(n->inputs[1]))
+        kernel[0] * kernel[1] >= SKV_PLACE_NONE || !all_are(n, "dilations", 1) || skv_attr_int(n, "ceil_mode", 0) ||
+        !no_auto_pad(n) || !f32_image(n->inputs[1]))
         return NULL;
     return kernel;
 }
@@ -46,12 +47,14 @@ static skive_node *pool_of(const skv_pass_env *env, const skive_node *grad) {
     const skive_value *y = grad->inputs[1], *p = grad->inputs[2];
     skive_node *pool = p ? p->producer : NULL;
     if (!pool || !skv_node_is(pool, "MaxPool") || *pool->domain || pool->inputs[0] != y) return NULL;
-    if (pool->n_outputs > 1 && pool->outputs[1] && (pool->outputs[1]->n_uses || skv_pass_keeps(env, pool->outputs[1]))) return NULL;
+    if (pool->n_outputs > 1 && pool->outputs[1] && (pool->outputs[1]->n_uses || skv_pass_keeps(env, pool->outputs[1])))
+        return NULL;
     return pool;
 }
 
 /* MaxPool becomes MaxPoolPlace, and then the two gradients one. */
-static skive_status fuse(skive_graph *g, skive_node *pool, skive_node *pool_grad, skive_node *grad, const int64_t *window) {
+static skive_status fuse(skive_graph *g, skive_node *pool, skive_node *pool_grad, skive_node *grad,
+                         const int64_t *window) {
     const skv_attr_init attrs[] = {SKV_INTS("pool_shape", window, 2)};
     skv_builder b = skv_build(g);
     skive_value *out[2] = {NULL};
@@ -81,7 +84,8 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
         skive_node *grad = order[i];
         if (!skv_node_is(grad, "ConvGradWeight") || !grad->inputs[0] || !plain_convolution(grad)) continue;
         skive_node *pool_grad = grad->inputs[0]->producer;
-        if (!pool_grad || !skv_node_is(pool_grad, "MaxPoolGrad") || skv_only_reader(env, pool_grad->outputs[0]) != grad) continue;
+        if (!pool_grad || !skv_node_is(pool_grad, "MaxPoolGrad") || skv_only_reader(env, pool_grad->outputs[0]) != grad)
+            continue;
         const int64_t *window = plain_pool(pool_grad);
         skive_node *pool = pool_of(env, pool_grad);
         if (!window || !pool) continue;

@@ -200,6 +200,26 @@ def transformers():
                 check("RotaryEmbedding", [x, at, (cosines,), (sines,)], 1, domain="com.microsoft", interleaved=interleaved, num_heads=heads, rotary_embedding_dim=turned)
 
 
+def attention_masks():
+    heads, size, tokens, batch = 2, 8, 5, 3
+    lengths = np.array([5, 2, 4], np.int32)
+    keep = (np.arange(tokens) < lengths[:, None]).astype(np.int32)
+    queries = rng.integers(0, 2, (batch, tokens, tokens)).astype(np.int32)
+    x, w, b = f32(batch, tokens, size), f32(size, 3 * size), f32(3 * size)
+    for mask in (lengths, keep, queries):
+        check("Attention", [x, (w,), (b,), mask], 1, domain="com.microsoft", num_heads=heads)
+        check("Attention", [x, (w,), (b,), (mask,)], 1, domain="com.microsoft", num_heads=heads, unidirectional=int(rng.integers(2)))
+    for mask in (lengths, keep):
+        check("MultiHeadAttention", [f32(batch, tokens, size), f32(batch, tokens, size), f32(batch, tokens, size), (b,), mask], 1, domain="com.microsoft", num_heads=heads)
+    check("EmbedLayerNormalization", [rng.integers(0, 9, (batch, tokens)).astype(np.int32), rng.integers(0, 2, (batch, tokens)).astype(np.int32), (f32(9, size),), (f32(7, size),), (f32(2, size),),
+                                      (f32(size),), (f32(size),), keep], 2, domain="com.microsoft")
+    for activation, params in (("Relu", []), ("Tanh", []), ("Sigmoid", []), ("LeakyRelu", [0.1]), ("Clip", [-0.5, 0.7]), ("HardSigmoid", [0.3, 0.4])):
+        more = {"activation_params": params} if params else {}
+        check("FusedConv", [f32(1, 4, 6, 7), (f32(6, 2, 3, 3),), (f32(6),)], 1, domain="com.microsoft", activation=activation, group=2, pads=[1, 1, 0, 1], **more)
+    check("FusedConv", [f32(1, 4, 6, 7), (f32(6, 4, 1, 1),), (f32(6),), f32(1, 6, 6, 7)], 1, domain="com.microsoft", activation="Relu")
+    check("FusedGemm", [f32(3, 5), (f32(4, 5),), (f32(4),)], 1, domain="com.microsoft", activation="LeakyRelu", activation_alpha=0.2, transB=1, alpha=0.5)
+
+
 def resampling():
     x = f32(1, 2, 6, 5)
     for mode in ("nearest", "linear", "cubic"):
@@ -244,6 +264,7 @@ for _ in range(args.rounds):
     integers()
     grids()
     transformers()
+    attention_masks()
     resampling()
     others()
 print("%d forms compared, %d failed; largest difference of floats %.1e of the largest value; %d of %d integers differ" % (checked, failed, worst, steps, elements))
