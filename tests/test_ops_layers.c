@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <skive/exec.h>
+
 #include "base/base.h"
 #include "graph/graph.h"
 #include "ops/op.h"
@@ -307,6 +309,70 @@ static void test_integer_sums_are_bounded(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Mean and deviation within five standard errors; another run, other numbers; another plan, the same. */
+static void test_random_numbers(void **state) {
+    enum { N = 100000, CLASSES = 3 };
+    const int64_t n = N, row[] = {1, CLASSES};
+    const double share[CLASSES] = {0.5, 0.2, 0.3};
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skv_test_ok(ctx, skive_graph_create(ctx, "random", &g));
+    skv_builder b = skv_build(g);
+    skive_value *p = parameter(g, SKIVE_F32, 2, row, 1, 0, 1);
+    for (int k = 0; k < CLASSES; k++) ((float *)p->storage->tensor.data)[k] = (float)log(7 * share[k]);
+    skive_value *y[] = {
+        skv_emit(&b, "RandomNormal", ((skv_in_list){NULL, 0}),
+                 SKV_ATTRS(SKV_INTS("shape", &n, 1), SKV_FLT("mean", 2), SKV_FLT("scale", 3))),
+        skv_emit(&b, "RandomUniform", ((skv_in_list){NULL, 0}),
+                 SKV_ATTRS(SKV_INTS("shape", &n, 1), SKV_FLT("low", -1), SKV_FLT("high", 5), SKV_FLT("seed", 4))),
+        skv_emit(&b, "Multinomial", SKV_IN(p), SKV_ATTRS(SKV_INT("sample_size", N)))};
+    skv_test_ok(ctx, b.status);
+    for (int k = 0; k < 3; k++) skv_test_ok(ctx, skive_graph_add_output(g, y[k]));
+    skive_tensor first[2][3], second[2][3];
+    for (int again = 0; again < 2; again++) {
+        skive_plan *plan = NULL;
+        skive_exec *exec = NULL;
+        skive_tensor view;
+        skv_test_ok(ctx, skive_plan_create(ctx, g, NULL, &plan));
+        skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+        for (int run = 0; run < 2; run++) {
+            skv_test_ok(ctx, skive_exec_run(exec));
+            for (size_t k = 0; k < 3; k++) {
+                skv_test_ok(ctx, skive_exec_output(exec, k, &view));
+                skv_test_ok(ctx, skive_tensor_copy(ctx, &view, run ? &second[again][k] : &first[again][k]));
+            }
+        }
+        skive_exec_free(exec);
+        skive_plan_free(plan);
+    }
+    double sum[2] = {0}, square[2] = {0}, drawn[CLASSES] = {0};
+    for (int64_t i = 0; i < N; i++) {
+        for (int k = 0; k < 2; k++) {
+            const double v = skive_tensor_get(&first[0][k], i);
+            sum[k] += v / N;
+            square[k] += v * v / N;
+        }
+        drawn[(int)skive_tensor_get(&first[0][2], i)] += 1.0 / N;
+    }
+    const double sigma[2] = {3, 6 / sqrt(12)};
+    for (int k = 0; k < 2; k++) {
+        assert_true(fabs(sum[k] - 2) < 5 * sigma[k] / sqrt(N));
+        assert_true(fabs(square[k] - sum[k] * sum[k] - sigma[k] * sigma[k]) < 5 * sigma[k] * sigma[k] * sqrt(2.0 / N));
+    }
+    for (int k = 0; k < CLASSES; k++) assert_true(fabs(drawn[k] - share[k]) < 5 * sqrt(share[k] * (1 - share[k]) / N));
+    for (int k = 0; k < 3; k++) {
+        assert_true(skv_tensor_same(&first[0][k], &first[1][k]) && skv_tensor_same(&second[0][k], &second[1][k]));
+        assert_false(skv_tensor_same(&first[0][k], &second[0][k]));
+        for (int again = 0; again < 2; again++) {
+            skive_tensor_free(ctx, &first[again][k]);
+            skive_tensor_free(ctx, &second[again][k]);
+        }
+    }
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_softmax_of_old_opsets),
@@ -315,6 +381,7 @@ int main(void) {
         cmocka_unit_test(test_coupling_of_convolutions),
         cmocka_unit_test(test_integer_convolution),
         cmocka_unit_test(test_integer_sums_are_bounded),
+        cmocka_unit_test(test_random_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
