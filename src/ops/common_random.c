@@ -7,7 +7,8 @@
 
 skv_random skv_random_of(const skv_eval *c) {
     const skv_attr *seed = skv_node_attr(c->node, "seed");
-    skv_random r = {.key = skive_context_seed(c->ctx), .stream = skv_hash64(c->node->name, strlen(c->node->name), c->step)};
+    skv_random r = {.key = skive_context_seed(c->ctx),
+                    .stream = skv_hash64(c->node->name, strlen(c->node->name), c->step)};
     if (seed) memcpy(&r.key, &seed->f, sizeof r.key);
     return r;
 }
@@ -21,10 +22,12 @@ static skive_status want_real(skv_infer *c) {
 skive_status skv_random_infer_shape(skv_infer *c) {
     size_t n = 0;
     const int64_t *shape = skv_attr_ints(c->node, "shape", &n);
-    if (n > SKIVE_MAX_RANK) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a shape of %zu dimensions", c->node->name, n);
+    if (n > SKIVE_MAX_RANK)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a shape of %zu dimensions", c->node->name, n);
     c->out[0] = (skive_type){.dtype = (skive_dtype)skv_attr_int(c->node, "dtype", SKIVE_F32), .rank = (int)n};
     for (size_t d = 0; d < n; d++) {
-        if (shape[d] < 0) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a size of %lld", c->node->name, (long long)shape[d]);
+        if (shape[d] < 0)
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a size of %lld", c->node->name, (long long)shape[d]);
         c->out[0].dims[d] = skv_dim(shape[d]);
     }
     SKV_TRY(want_real(c));

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "ops/common_integer.h"
 #include "ops/common_shape.h"
 
 /* ---- activation functions ---- */
@@ -268,9 +269,8 @@ void skv_recurrent_through_u8(double *x, int64_t n) {
         low = fminf(low, (float)x[i]);
         high = fmaxf(high, (float)x[i]);
     }
-    float scale = (high - low) / 255.0f;
-    if (!(scale > 0)) scale = 1;
-    const float zero = nearbyintf(fminf(fmaxf(0.0f - low / scale, 0), 255));
+    float scale, zero;
+    skv_dynamic_grid(low, high, &scale, &zero);
     for (int64_t i = 0; i < n; i++) {
         const float q = fminf(fmaxf(nearbyintf((float)x[i] / scale) + zero, 0), 255);
         x[i] = (double)(q - zero) * (double)scale;

@@ -3,7 +3,7 @@
  *     scale = (max - min) / 255, zero_point = nearest_even(saturate(0 - min / scale)), y = saturate(nearest_even(x / scale) + zero_point)
  *
  * each step rounded to float32. A tensor of zeros has scale 0, for which 1 is taken. */
-#include "ops/common_nn.h"
+#include "ops/common_integer.h"
 
 static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
@@ -23,9 +23,8 @@ static skive_status run(const skv_eval *c) {
         low = fminf(low, v);
         high = fmaxf(high, v);
     }
-    float scale = (high - low) / 255.0f;
-    if (!(scale > 0)) scale = 1;
-    const float zero = nearbyintf(fminf(fmaxf(0.0f - low / scale, 0), 255));
+    float scale, zero;
+    skv_dynamic_grid(low, high, &scale, &zero);
     for (int64_t i = 0; y && i < n; i++) {
         const float v = nearbyintf((float)skv_load_f64(x->dtype, x->data, (size_t)i) / scale) + zero;
         skv_store_f64(y->dtype, y->data, (size_t)i, (double)v);

@@ -2,10 +2,8 @@
 #include "ops/common_random.h"
 
 static const skv_attr_spec attrs[] = {
-    {"dtype", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"high", SKV_ATTR_FLOAT, SKV_OPTIONAL},
-    {"low", SKV_ATTR_FLOAT, SKV_OPTIONAL},
-    {"seed", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+    {"dtype", SKV_ATTR_INT, SKV_OPTIONAL},  {"high", SKV_ATTR_FLOAT, SKV_OPTIONAL},
+    {"low", SKV_ATTR_FLOAT, SKV_OPTIONAL},  {"seed", SKV_ATTR_FLOAT, SKV_OPTIONAL},
     {"shape", SKV_ATTR_INTS, SKV_REQUIRED},
 };
 

@@ -1,7 +1,6 @@
 /* DynamicQuantizeLinear from float32: the range in one pass, the integers in another. */
-#include <math.h>
-
 #include "kernels/int8/int8.h"
+#include "ops/common_integer.h"
 
 enum { CHUNK = 1 << 13, SMALL = 1 << 15 };
 
@@ -21,16 +20,11 @@ static void range_of(const float *x, int64_t n, float *low, float *high) {
     *high = most;
 }
 
-static void grid_of(float low, float high, float *scale, int32_t *zero) {
-    *scale = (high - low) / 255.0f;
-    if (!(*scale > 0)) *scale = 1;
-    *zero = (int32_t)nearbyintf(fminf(fmaxf(0.0f - low / *scale, 0), 255));
-}
-
 void skv_q8_dynamic(const skv_q8_loops *loops, const float *x, size_t n, uint8_t *y, float *scale, int32_t *zero) {
-    float low = 0, high = 0;
+    float low = 0, high = 0, whole;
     range_of(x, (int64_t)n, &low, &high);
-    grid_of(low, high, scale, zero);
+    skv_dynamic_grid(low, high, scale, &whole);
+    *zero = (int32_t)whole;
     loops->quantize(x, *scale, *zero, 0, 255, y, n);
 }
 
@@ -44,13 +38,12 @@ static skive_status run(const skv_kernel_call *c) {
                                                                          : low) reduction(max \
                                                                                           : high) if (threads > 1)
     for (int64_t i = 0; i < count; i += CHUNK) range_of(x + i, count - i < CHUNK ? count - i : CHUNK, &low, &high);
-    float scale;
-    int32_t zero;
-    grid_of(low, high, &scale, &zero);
+    float scale, zero;
+    skv_dynamic_grid(low, high, &scale, &zero);
     if (c->out[0]) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
         for (int64_t i = 0; i < count; i += CHUNK)
-            loops->quantize(x + i, scale, zero, 0, 255, (uint8_t *)c->out[0] + i,
+            loops->quantize(x + i, scale, (int32_t)zero, 0, 255, (uint8_t *)c->out[0] + i,
                             (size_t)(count - i < CHUNK ? count - i : CHUNK));
     }
     if (c->out[1]) *(float *)c->out[1] = scale;
