@@ -138,14 +138,27 @@ skive_status skv_want_vector(skv_infer *c, size_t i, int64_t length, const char 
     return SKIVE_OK;
 }
 
-skive_status skv_want_same_shape(skv_infer *c, size_t i, size_t j) {
-    if (!skv_in_ranked(c, i) || !skv_in_ranked(c, j)) return SKIVE_OK;
-    bool same = c->in[i]->rank == c->in[j]->rank;
-    for (int a = 0; same && a < c->in[i]->rank; a++) {
-        int64_t x = skv_in_dim(c, i, a), y = skv_in_dim(c, j, a);
+static bool may_be_same_shape(const skive_type *a, const skive_type *b) {
+    if (a->rank < 0 || b->rank < 0) return true;
+    bool same = a->rank == b->rank;
+    for (int d = 0; same && d < a->rank; d++) {
+        const int64_t x = a->dims[d].size, y = b->dims[d].size;
         same = x < 0 || y < 0 || x == y;
     }
-    if (same) return SKIVE_OK;
+    return same;
+}
+
+skive_status skv_want_shape(skv_infer *c, size_t i, const skive_type *shape) {
+    char left[256], right[256];
+    if (!skv_in_ranked(c, i) || may_be_same_shape(c->in[i], shape)) return SKIVE_OK;
+    skv_type_text(c->in[i], left, sizeof left);
+    skv_type_text(shape, right, sizeof right);
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu is %s, not of the shape of %s", c->node->op_type, i, left,
+                          right);
+}
+
+skive_status skv_want_same_shape(skv_infer *c, size_t i, size_t j) {
+    if (!skv_in_ranked(c, i) || !skv_in_ranked(c, j) || may_be_same_shape(c->in[i], c->in[j])) return SKIVE_OK;
     char left[256], right[256];
     skv_type_text(c->in[i], left, sizeof left);
     skv_type_text(c->in[j], right, sizeof right);

@@ -47,6 +47,8 @@ skive_status skv_want_rank(skv_infer *c, size_t i, int low, int high); /* when k
 /* Input i is a vector of `length` elements (-1: any). `what` names it in the message. */
 skive_status skv_want_vector(skv_infer *c, size_t i, int64_t length, const char *what);
 /* Inputs i and j have the same shape as far as is known. */
+/* Input i has this shape, as far as both are known: a gradient is of the forward result's. */
+skive_status skv_want_shape(skv_infer *c, size_t i, const skive_type *shape);
 skive_status skv_want_same_shape(skv_infer *c, size_t i, size_t j);
 /* Input i has output 0's shape as far as both are known. */
 skive_status skv_want_like_output(skv_infer *c, size_t i, const char *what);

@@ -31,15 +31,8 @@ skive_status skv_recurrent_grad_infer(skv_infer *c, const skv_recurrent_cell *ce
     view.n_out = (size_t)cell->states + 1;
     SKV_TRY(skv_recurrent_infer(&view, cell));
     for (size_t o = 0; o < view.n_out && DY + o < c->n_in; o++) {
-        const size_t i = DY + o;
-        if (!c->in[i]) continue;
-        SKV_TRY(skv_want_rank(c, i, forward[o].rank, forward[o].rank));
-        SKV_TRY(skv_want_same_dtype(c, 0, i));
-        for (int d = 0; d < forward[o].rank; d++)
-            if (skv_in_dim(c, i, d) >= 0 && forward[o].dims[d].size >= 0 &&
-                skv_in_dim(c, i, d) != forward[o].dims[d].size)
-                return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu is not a gradient of output %zu",
-                                      c->node->name, i, o);
+        SKV_TRY(skv_want_same_dtype(c, 0, DY + o));
+        SKV_TRY(skv_want_shape(c, DY + o, &forward[o]));
     }
     for (size_t o = 0; o < c->n_out && o < SKV_RECURRENT_GRADIENTS; o++) {
         const size_t i = input_of[o];

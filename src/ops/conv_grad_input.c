@@ -19,6 +19,7 @@ static skive_status infer(skv_infer *c) {
     view.out = &forward;
     view.n_out = 1;
     SKV_TRY(skv_infer_conv(&view, 2, 1, &s, &known));
+    SKV_TRY(skv_want_shape(c, 0, &forward));
     skv_out_like(c, 0, 2);
     return SKIVE_OK;
 }

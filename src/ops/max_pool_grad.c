@@ -19,6 +19,7 @@ static skive_status infer(skv_infer *c) {
     view.out = &forward;
     view.n_out = 1;
     SKV_TRY(skv_infer_pool(&view));
+    SKV_TRY(skv_want_shape(c, 0, &forward));
     skv_out_like(c, 0, 1);
     return SKIVE_OK;
 }
