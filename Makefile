@@ -28,6 +28,7 @@ bench: build
 
 proof: build
 	@scripts/proof.sh $(BUILD)
+	@scripts/memcheck.sh $(BUILD)
 	@scripts/compatibility.sh $(BUILD) $(MODELS)
 
 lint: deps

@@ -2,6 +2,7 @@
 #if defined(__AVX2__)
 #include <immintrin.h>
 
+#define PCW_UNROLLED
 #define PCW_LOOPS                 skv_pcw_avx2
 #define PCW_VECTOR                __m256
 #define PCW_LOAD(p)               _mm256_loadu_ps(p)

@@ -1,5 +1,6 @@
 /* The loops, compiled once for each instruction set; PCW_LOOPS names the table, PCW_VECTOR the type of eight numbers with PCW_LOAD,
- * PCW_STORE, PCW_SPREAD, PCW_ADD and PCW_MULTIPLY_ADD. */
+ * PCW_STORE, PCW_SPREAD, PCW_ADD and PCW_MULTIPLY_ADD; with PCW_UNROLLED there is a form for each
+ * number of rows, whose sums stay in registers. */
 #include <math.h>
 
 #include "kernels/pool_conv_weight.h"
@@ -47,12 +48,17 @@ static void pool(const skv_pcw_pool *s, const float *x, float *y, uint8_t *place
         pool_lanes(s, x, y, place, 1);
 }
 
+#ifdef PCW_UNROLLED
+#define GATHER_INLINE static inline __attribute__((always_inline))
+#else
+#define GATHER_INLINE static
+#endif
+
 /* Neighbours go to two sums in turns: one alone would wait for itself. */
-static inline __attribute__((always_inline)) void gather_rows(const skv_pcw_window *s, const float *x, const float *d,
-                                                              const uint8_t *place, float *sum, const int rows) {
+GATHER_INLINE void gather_rows(const skv_pcw_window *s, const float *x, const float *d, const uint8_t *place,
+                               float *sum, const int rows) {
     const int64_t lanes = s->lanes, width = s->width;
     PCW_VECTOR even[SKV_PCW_ROWS], odd[SKV_PCW_ROWS];
-#pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
         even[r] = PCW_LOAD(sum + r * SKV_PCW_LANES);
         odd[r] = PCW_SPREAD(0.0f);
@@ -64,7 +70,6 @@ static inline __attribute__((always_inline)) void gather_rows(const skv_pcw_wind
             const float *a = line + s->offset[place[0]], *b = line + s->step[1] + s->offset[place[lanes]];
             const PCW_VECTOR da = PCW_SPREAD(d[0] * s->share[place[0]]),
                              db = PCW_SPREAD(d[lanes] * s->share[place[lanes]]);
-#pragma GCC unroll 8
             for (int r = 0; r < rows; r++) {
                 even[r] = PCW_MULTIPLY_ADD(da, PCW_LOAD(a + r * width), even[r]);
                 odd[r] = PCW_MULTIPLY_ADD(db, PCW_LOAD(b + r * width), odd[r]);
@@ -73,24 +78,31 @@ static inline __attribute__((always_inline)) void gather_rows(const skv_pcw_wind
         for (; ow < s->out[1]; ow++, d += lanes, place += lanes, line += s->step[1]) {
             const float *a = line + s->offset[place[0]];
             const PCW_VECTOR da = PCW_SPREAD(d[0] * s->share[place[0]]);
-#pragma GCC unroll 8
             for (int r = 0; r < rows; r++) even[r] = PCW_MULTIPLY_ADD(da, PCW_LOAD(a + r * width), even[r]);
         }
     }
-#pragma GCC unroll 8
     for (int r = 0; r < rows; r++) PCW_STORE(sum + r * SKV_PCW_LANES, PCW_ADD(even[r], odd[r]));
 }
 
+#ifdef PCW_UNROLLED
+#define ROWS(n)                              \
+    case n:                                  \
+        gather_rows(s, x, d, place, sum, n); \
+        break;
+#else
+#define ROWS(n) case n:
+#endif
+
 static void gather(const skv_pcw_window *s, const float *x, const float *d, const uint8_t *place, float *sum) {
     switch (s->rows) {
-    case 1: gather_rows(s, x, d, place, sum, 1); break;
-    case 2: gather_rows(s, x, d, place, sum, 2); break;
-    case 3: gather_rows(s, x, d, place, sum, 3); break;
-    case 4: gather_rows(s, x, d, place, sum, 4); break;
-    case 5: gather_rows(s, x, d, place, sum, 5); break;
-    case 6: gather_rows(s, x, d, place, sum, 6); break;
-    case 7: gather_rows(s, x, d, place, sum, 7); break;
-    default: gather_rows(s, x, d, place, sum, 8); break;
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4)
+        ROWS(5)
+        ROWS(6)
+        ROWS(7)
+    default: gather_rows(s, x, d, place, sum, (int)s->rows); break;
     }
 }
 
