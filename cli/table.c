@@ -62,7 +62,7 @@ static char *skip_characters(char *text, size_t n) {
 
 static void shorten(char *text) {
     const size_t width = width_of(text);
-    if (width <= WIDEST) return;
+    if (width <= WIDEST || strchr(text, ' ')) return; /* sentences stay whole */
     char *cut = skip_characters(text, FRONT);
     const char *back = skip_characters(text, width - (WIDEST - FRONT - 2));
     memmove(cut + 2, back, strlen(back) + 1);

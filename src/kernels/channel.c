@@ -199,16 +199,16 @@ static inline __attribute__((always_inline)) void piece(channel_op op, const flo
 
 /* One run of channels: all positions of `outer` o and the channel (or the block of them) number b. */
 static void one_run(const channel_state *st, int64_t o, int64_t b, const float *x, const float *c, float *y) {
-    const float *k = c + o * st->step, *shift = st->shift;
-    if (st->block == 1) { /* a channel's positions side by side */
+    const float *k = c + o * st->step, *shift = st->shift ? st->shift : k; /* which SCALE alone reads */
+    if (st->block == 1) {                                                  /* a channel's positions side by side */
         const int64_t at = (o * st->channels + b) * st->inner;
-        piece(st->op, x + at, k + b, shift ? shift + b : NULL, y + at, st->inner, 0);
+        piece(st->op, x + at, k + b, shift + b, y + at, st->inner, 0);
         return;
     }
     const int64_t width = st->block ? st->block : st->channels,
                   runs = st->block ? (st->channels + width - 1) / width : 1;
     const int64_t at = (o * runs + b) * st->inner * width;
-    if (shift) shift += b * width;
+    shift += b * width;
     for (int64_t p = 0; p < st->inner; p++) {
         if (width == 16)
             piece(st->op, x + at + p * 16, k + b * 16, shift, y + at + p * 16, 16, 1);
