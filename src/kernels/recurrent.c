@@ -172,8 +172,8 @@ static void one_direction(const recurrent_state *st, const skv_kernel_call *call
     const bool backward = skv_recurrent_goes_back(&st->s, d);
     for (int64_t i = 0; i < rows; i++) memcpy(sums + i * gh, st->bias + d * gh, (size_t)gh * sizeof *sums);
     st->loops->product(x, st->s.input, st->w + d * gh * st->s.input, sums, gh, rows, st->s.input, gh);
-    for (int k = 0; k < 2; k++) {
-        const float *initial = call->n->n_in > (size_t)(5 + k) ? call->in[5 + k] : NULL;
+    for (size_t k = 0; k < 2; k++) {
+        const float *initial = call->n->n_in > 5 + k ? call->in[5 + k] : NULL;
         for (int64_t b = 0; b < st->s.batch; b++) {
             float *to = (k ? c : h) + b * n;
             if (initial)

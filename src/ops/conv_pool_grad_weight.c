@@ -40,7 +40,9 @@ static skive_status run(const skv_eval *c) {
     double *dy = NULL;
     int64_t pool[2];
     skive_status status;
-    (void)skv_pool_shape(c->node, pool);
+    if (!skv_pool_shape(c->node, pool))
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': pool_shape is not two sizes",
+                           c->node->name);
     const skive_tensor *p = c->in[DP];
     const uint8_t *places = c->in[PLACES]->data;
     SKV_TRY(skv_conv_shape_of(c, c->in[X], c->in[W], &s));

@@ -70,8 +70,9 @@ static void read_taps(const skv_conv_shape *s, const double *plane, const double
         const double *move = offset + 2 * t * size;
         const int64_t ky = t / g->kernel[2] * g->dilation[1], kx = t % g->kernel[2] * g->dilation[2];
         for (int64_t i = 0; i < size; i++) {
-            const double y = (double)(i / g->out[2] * g->stride[1] - g->pad_lo[1] + ky) + move[i];
-            const double x = (double)(i % g->out[2] * g->stride[2] - g->pad_lo[2] + kx) + move[size + i];
+            const int64_t row = i / g->out[2] * g->stride[1] - g->pad_lo[1] + ky,
+                          column = i % g->out[2] * g->stride[2] - g->pad_lo[2] + kx;
+            const double y = (double)row + move[i], x = (double)column + move[size + i];
             taps[t * size + i] = read_linear(plane, g->in[1], g->in[2], y, x) * (mask ? mask[t * size + i] : 1.0);
         }
     }

@@ -31,7 +31,9 @@ static skive_status run(const skv_eval *c) {
     skv_doubles in = {0};
     skv_result y = {0};
     skive_status status;
-    (void)skv_pool_shape(c->node, pool);
+    if (!skv_pool_shape(c->node, pool))
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': pool_shape is not two sizes",
+                           c->node->name);
     const int64_t h = x->dims[2], w = x->dims[3], oh = h / pool[0], ow = w / pool[1];
     SKV_GO(status, out, skv_doubles_read(c->ctx, x, &in));
     SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &y));
