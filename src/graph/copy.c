@@ -44,7 +44,7 @@ static skive_status copy_contents(skive_graph *g, const skive_graph *from, skive
     for (uint32_t i = 0; i < from->n_values; i++) {
         SKV_TRY(skv_graph_copy_value(g, from->values[i], from->values[i]->name, &map[i]));
         map[i]->is_input = from->values[i]->is_input;
-        if (from->values[i]->outer && g->parent) map[i]->outer = outer_map[from->values[i]->outer->id];
+        if (from->values[i]->outer && outer_map) map[i]->outer = outer_map[from->values[i]->outer->id];
     }
     for (uint32_t i = 0; i < from->n_inputs; i++) {
         SKV_TRY(skv_reserve(g->ctx, &g->inputs, g->n_inputs, &g->inputs_capacity, sizeof(skive_value *)));
