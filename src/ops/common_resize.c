@@ -149,7 +149,7 @@ skive_status skv_resize_read(skive_context *ctx, const skive_node *node, int ran
         SKV_TRY(want_list(ctx, node, "roi", roi, 2 * n));
         for (int i = 0; i < n; i++) {
             r.axis[axes[i]].first = skv_load_f64(roi->dtype, roi->data, (size_t)i);
-            r.axis[axes[i]].last = skv_load_f64(roi->dtype, roi->data, (size_t)(i + n));
+            r.axis[axes[i]].last = skv_load_f64(roi->dtype, roi->data, (size_t)i + (size_t)n);
         }
     }
     for (int d = 0; d < rank; d++) {
@@ -241,8 +241,8 @@ static void run_nearest(const skive_tensor *x, const skive_tensor *y, const skv_
     const int64_t row = y->dims[last];
     for (int64_t at = 0; at < n; at += row) {
         int64_t from = 0;
-        for (int d = 0; d < last; d++) from += (r->axis[d].copied ? index[d] : taps[d].index[index[d]]) * strides[d];
-        if (r->axis[last].copied) {
+        for (int d = 0; d < last; d++) from += (taps[d].index ? taps[d].index[index[d]] : index[d]) * strides[d];
+        if (!taps[last].index) {
             const int64_t one = 1;
             skv_copy_strided(x->dtype, 1, &row, y->data, at, &one, x->data, from, &one);
         } else {

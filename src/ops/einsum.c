@@ -82,8 +82,8 @@ static void step(const loops *l, int n_terms, int first, int last, int64_t *inde
 
 static skive_status run(const skv_eval *c) {
     int ranks[SKV_EINSUM_TERMS];
-    int64_t dims[SKV_EINSUM_TERMS][SKIVE_MAX_RANK], sizes[SKV_EINSUM_LABELS], index[SKV_EINSUM_LABELS] = {0},
-                                                                              at[SKV_EINSUM_TERMS] = {0};
+    int64_t dims[SKV_EINSUM_TERMS][SKIVE_MAX_RANK] = {{0}}, sizes[SKV_EINSUM_LABELS], index[SKV_EINSUM_LABELS] = {0},
+            at[SKV_EINSUM_TERMS] = {0};
     skv_doubles x[SKV_EINSUM_TERMS] = {{0}};
     skv_result y = {0};
     skv_einsum e;
@@ -101,6 +101,8 @@ static skive_status run(const skv_eval *c) {
     SKV_GO(status, done, skv_result_open(c->ctx, c->out[0], &y));
     plan_loops(&e, c->in, sizes, &l);
     for (int d = l.n_out; d < l.n; d++) inner *= l.size[d];
+    for (int t = 0; t < e.n_terms; t++)
+        if (!x[t].p) inner = 0; /* no elements, no products */
     for (size_t i = 0; i < y.n; i++, step(&l, e.n_terms, 0, l.n_out, index, at)) {
         double sum = 0;
         for (int64_t k = 0; k < inner; k++, step(&l, e.n_terms, l.n_out, l.n, index, at)) {
@@ -173,7 +175,7 @@ static skive_status grad(skv_grad *c) {
 
 static void cost(const skive_node *n, skive_cost *out) {
     int ranks[SKV_EINSUM_TERMS];
-    int64_t dims[SKV_EINSUM_TERMS][SKIVE_MAX_RANK], sizes[SKV_EINSUM_LABELS], macs = 1;
+    int64_t dims[SKV_EINSUM_TERMS][SKIVE_MAX_RANK] = {{0}}, sizes[SKV_EINSUM_LABELS], macs = 1;
     skv_einsum e;
     if (n->n_inputs > SKV_EINSUM_TERMS) return;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
