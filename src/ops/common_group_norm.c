@@ -24,7 +24,7 @@ skive_status skv_group_norm_run(const skv_eval *c, int64_t groups) {
     SKV_GO(status, out, skv_doubles_read(c->ctx, c->in[2], &bias));
     SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &y));
     const int64_t channels = in->dims[1], cells = in->dims[0] * groups, size = cells ? (int64_t)x.n / cells : 0;
-    const int64_t positions = channels ? (int64_t)x.n / (in->dims[0] * channels) : 0;
+    const int64_t positions = x.n ? (int64_t)x.n / (in->dims[0] * channels) : 0;
     for (int64_t g = 0; g < cells && size > 0 && positions > 0; g++) {
         const double *from = x.p + g * size;
         double mean = 0, variance = 0;

@@ -38,10 +38,10 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_conv_shape_of(c, c->in[0], c->in[3], &s));
     SKV_GO(status, done, skv_centred(c, c->in[0], c->in[2], -1, &x));
     SKV_GO(status, done, skv_centred(c, c->in[3], c->in[5], 0, &w));
-    const int64_t n = skive_tensor_count(y), plane = s.m ? n / (s.n * s.m) : 0;
+    const int64_t n = skive_tensor_count(y), plane = skv_volume(s.g.out);
     SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)n + 1, sizeof *sum, &sum));
     skv_conv_forward(skv_threads(c->ctx), &s, x, w, NULL, sum);
-    for (int64_t i = 0; bias && i < n; i++) sum[i] += ((const int32_t *)bias->data)[i / plane % s.m];
+    for (int64_t i = 0; bias && plane > 0 && i < n; i++) sum[i] += ((const int32_t *)bias->data)[i / plane % s.m];
     status = skv_requantize(c, sum, skive_tensor_get(c->in[1], 0), c->in[4], 1, c->in[6], c->in[7], y);
 done:
     skv_free(c->ctx, x);
