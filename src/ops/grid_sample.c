@@ -152,7 +152,7 @@ static skive_status run(const skv_eval *c) {
     }
     for (int64_t b = 0; b < in->dims[0]; b++) {
         for (int64_t p = 0; p < positions; p++) {
-            taps t[SPATIAL] = {{0}};
+            taps t[SPATIAL] = {{.n = 0}};
             const double *g = grid.p + (b * positions + p) * spatial;
             for (int d = 0; d < spatial; d++) t[d] = taps_of(g[spatial - 1 - d], in->dims[2 + d], how, pad, corners);
             for (int64_t ch = 0; ch < in->dims[1]; ch++) {
