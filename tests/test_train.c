@@ -3,9 +3,11 @@
 
 #include <skive/distill.h>
 #include <skive/prune.h>
+#include <skive/simplify.h>
 #include <skive/zoo.h>
 
 #include "passes/pass.h"
+#include "tensor/tensor.h"
 
 /* ---- one step of a linear model, by hand ---- */
 
@@ -410,6 +412,46 @@ static void what_was_learned_holds_for_new_samples(void **state) {
     }
 }
 
+/* Layers of one size begin with equal statistics; each keeps its own, also behind what simplifies a graph. */
+static void equal_statistics_come_apart(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN), *test = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+    skive_graph *g = NULL;
+    skive_zoo_options z = skive_zoo_options_default();
+    const skive_train_options o = settings(4, 20);
+    skive_train_report report;
+    skive_eval_report after;
+    (void)state;
+    z.dims[1] = z.dims[2] = SIDE;
+    z.classes = CLASSES;
+    skv_test_ok(ctx, skive_zoo_build(ctx, "resnet20:0.5", &z, &g));
+    skv_test_ok(ctx, skive_simplify(ctx, g, NULL, NULL));
+    skv_test_ok(ctx, skive_train(ctx, g, set, NULL, &o, NULL, 0, &report));
+    size_t means = 0;
+    for (size_t i = 0; i < skive_graph_node_count(g); i++) {
+        for (size_t k = 0; k < i; k++) {
+            const skive_node *a = skive_graph_node(g, i), *b = skive_graph_node(g, k);
+            if (!skv_node_is(a, "BatchNormalization") || !skv_node_is(b, "BatchNormalization")) continue;
+            for (int s = 3; s < 5; s++) {
+                const skive_tensor *x = skv_value_tensor(a->inputs[s]), *y = skv_value_tensor(b->inputs[s]);
+                assert_ptr_not_equal(x->data, y->data);
+                assert_false(skv_tensor_same(x, y));
+                means++;
+            }
+        }
+    }
+    assert_true(means > 100);
+    /* Evaluation, by the running statistics, does as well as training did, by the batches'. */
+    skv_test_ok(ctx, skive_evaluate(ctx, g, test, 0, &after));
+    assert_true(after.accuracy > 0.8);
+    skive_eval_report_free(ctx, &after);
+    skive_train_report_free(ctx, &report);
+    skive_graph_free(g);
+    skive_dataset_free(set);
+    skive_dataset_free(test);
+    skv_test_context_end(ctx);
+}
+
 static void recurrent_networks_learn(void **state) {
     static const char *const specs[] = {"lstm:0.15", "gru:0.15"};
     (void)state;
@@ -436,6 +478,7 @@ int main(void) {
         cmocka_unit_test(a_loss_that_is_no_number_is_told),
         cmocka_unit_test(broken_models_are_not_measured),
         cmocka_unit_test(what_was_learned_holds_for_new_samples),
+        cmocka_unit_test(equal_statistics_come_apart),
         cmocka_unit_test(recurrent_networks_learn),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

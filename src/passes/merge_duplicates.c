@@ -1,5 +1,5 @@
 /* What is computed twice is computed once: nodes of the same op, attributes and inputs become one, and so do equal constants.
- * Parameters that can be trained stay apart, for training would move them apart. */
+ * Parameters that can be trained stay apart, for training would move them apart, and so do running statistics; in a training plan, all. */
 #include <math.h>
 #include <string.h>
 
@@ -73,13 +73,22 @@ static skive_status table_make(skive_context *ctx, size_t n, table *out) {
     return skv_alloc_array(ctx, size, sizeof *out->slots, &out->slots);
 }
 
+/* Layers that are equal before training have equal statistics, each of which is to become its own. */
+static bool is_statistic(const skive_value *v) {
+    for (uint32_t i = 0; i < v->n_uses; i++)
+        if (skv_node_is(v->uses[i].node, "BatchNormalization") && v->uses[i].index >= 3) return true;
+    return false;
+}
+
 static skive_status merge_constants(const skv_pass_env *env, skive_graph *g, size_t *changes) {
     table t = {0};
+    if (env->training) return SKIVE_OK;
     SKV_TRY(table_make(env->ctx, g->n_values, &t));
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < g->n_values && status == SKIVE_OK; i++) {
         skive_value *v = g->values[i];
-        if (!v->storage || v->trainable || v->n_uses == 0 || v->is_input || skv_pass_keeps(env, v)) continue;
+        if (!v->storage || v->trainable || v->n_uses == 0 || v->is_input || skv_pass_keeps(env, v) || is_statistic(v))
+            continue;
         const skive_tensor *x = skv_value_tensor(v);
         if (!x->data) continue;
         size_t at = (size_t)skv_hash64(x->data, skive_tensor_bytes(x), (uint64_t)x->dtype) & t.mask;
