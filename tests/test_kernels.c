@@ -267,6 +267,41 @@ static void concats(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* Every mode of padding, before and behind, more and less; slices with steps, backward, of some axes. */
+static void picks(void **unused) {
+    static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
+    static const int64_t pads[][8] = {
+        {0, 0, 1, 2, 0, 0, 2, 1}, {0, 1, 0, 0, 1, 0, 0, 0}, {0, 0, 0, -1, 0, 0, -2, 2}, {1, 0, 2, 0, 0, 2, 1, 0}};
+    static const int64_t slices[][4][2] = {{{1, 0}, {3, 2}, {2, 3}, {1, 1}},
+                                           {{-1, 2}, {-100, 100}, {1, 2}, {-1, 2}},
+                                           {{0, 1}, {1, -1}, {0, 1}, {1, 1}},
+                                           {{4, 0}, {0, 3}, {2, 3}, {-2, 2}}};
+    const int64_t dims[4] = {2, 4, 5, 3};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int which = 0; which < 4 * 4 * 3; which++) {
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        const skive_dtype dtype = which / 16 == 2 ? SKIVE_U8 : SKIVE_F32;
+        const skive_type t = skive_type_make(dtype, 4, dims);
+        skive_value *x = NULL, *value = which / 16 ? skv_emit_scalar(&b, dtype, 7) : NULL;
+        skv_test_ok(ctx, skive_graph_add_input(g, NULL, &t, &x));
+        give(ctx, g, &b,
+             skv_emit(&b, "Pad", SKV_IN(x, skv_emit_ints(&b, pads[which / 4 % 4], 8), value),
+                      SKV_ATTRS(SKV_STR("mode", modes[which % 4]))));
+        check(ctx, g, "pick", 0, 0);
+    }
+    for (int which = 0; which < 4; which++) {
+        skive_graph *g = graph(ctx);
+        skv_builder b = skv_build(g);
+        skive_value *in[5] = {input(ctx, g, 4, dims)};
+        for (int i = 0; i < 4; i++) in[i + 1] = skv_emit_ints(&b, slices[which][i], 2);
+        give(ctx, g, &b, skv_emit(&b, "Slice", (skv_in_list){in, 5}, SKV_NONE));
+        check(ctx, g, "pick", 0, 0);
+    }
+    skv_test_context_end(ctx);
+}
+
 typedef struct recurrent_form {
     int op, direction, batch_first, full, linear; /* full: with biases and states */
     int64_t samples;
@@ -448,12 +483,10 @@ static void dynamic_lstm(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements),     cmocka_unit_test(far_elements),
-        cmocka_unit_test(channels),     cmocka_unit_test(norms),
-        cmocka_unit_test(transposes),   cmocka_unit_test(concats),
-        cmocka_unit_test(recurrent),    cmocka_unit_test(recurrent_products),
-        cmocka_unit_test(rotary),       cmocka_unit_test(integer_products),
-        cmocka_unit_test(dynamic_lstm),
+        cmocka_unit_test(elements), cmocka_unit_test(far_elements),     cmocka_unit_test(channels),
+        cmocka_unit_test(norms),    cmocka_unit_test(transposes),       cmocka_unit_test(concats),
+        cmocka_unit_test(picks),    cmocka_unit_test(recurrent),        cmocka_unit_test(recurrent_products),
+        cmocka_unit_test(rotary),   cmocka_unit_test(integer_products), cmocka_unit_test(dynamic_lstm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

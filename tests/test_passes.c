@@ -290,11 +290,33 @@ static void dynamic_products_end_in_floats(void **state) {
     end(m.g, passed(ctx, m.g, "fuse-dynamic", 0), ctx);
 }
 
+/* ---- square-powers ---- */
+
+static void squares_are_products(void **state) {
+    const int64_t dims[2] = {3, 4}, one_by_one[3] = {1, 1, 1};
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    maker m = start(ctx);
+    skive_value *x = input(&m, SKIVE_F32, 2, dims);
+    skive_value *square = skv_emit(&m.b, "Pow", SKV_IN(x, number(&m, SKIVE_F32, 2)), SKV_NONE);
+    skive_value *cube = skv_emit(&m.b, "Pow", SKV_IN(square, number(&m, SKIVE_F32, 3)), SKV_NONE);
+    output(&m, cube);
+    skive_graph *copy = passed(ctx, m.g, "square-powers", 1);
+    assert_int_equal(count(copy, "Pow"), 1);
+    assert_int_equal(count(copy, "Mul"), 1);
+    end(m.g, copy, ctx);
+    ctx = skv_test_context();
+    m = start(ctx);
+    x = input(&m, SKIVE_F32, 2, dims);
+    output(&m, skv_emit(&m.b, "Pow", SKV_IN(x, parameter(&m, SKIVE_F32, 3, one_by_one, 2, 2)), SKV_NONE));
+    end(m.g, passed(ctx, m.g, "square-powers", 0), ctx); /* its exponent gives it a dimension */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_branches_are_taken),           cmocka_unit_test(q_linear_is_spread),
         cmocka_unit_test(signed_activations_become_unsigned), cmocka_unit_test(elements_move_as_bytes),
-        cmocka_unit_test(dynamic_products_end_in_floats),
+        cmocka_unit_test(dynamic_products_end_in_floats),     cmocka_unit_test(squares_are_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
