@@ -88,7 +88,7 @@ static skive_status find_runs(const skv_kernel_node *n, pick_state *st) {
     const int last = st->axes - 1;
     const int64_t *source = st->source[last];
     SKV_TRY(skv_alloc_array(n->ctx, (size_t)st->dims[last], sizeof *st->runs, &st->runs));
-    for (int64_t i = 0; i < st->dims[last]; i++) {
+    for (int64_t i = 0; st->runs && i < st->dims[last]; i++) {
         pick_run *before = st->n_runs ? &st->runs[st->n_runs - 1] : NULL;
         const bool goes_on =
             before && (source[i] < 0 ? before->from < 0 : before->from >= 0 && source[i] == before->from + before->n);
