@@ -15,7 +15,7 @@ declare -A longest=([graph]=400 [onnx]=16384 [tensor]=4096 [npy]=2048 [idx]=2048
 
 mkdir -p "$build/corpus" "$build/findings"
 copy_suite() { # the files of the suite below so many kilobytes, under numbers
-    [ -d "$suite" ] && [ ! -e "$build/corpus/$1/.suite" ] || return 0
+    [ -d "$suite" ] && [ -d "$build/corpus/$1" ] && [ ! -e "$build/corpus/$1/.suite" ] || return 0
     find "$suite" -name "$2" -size "-$3k" -print0 | sort -z | { i=0; while IFS= read -r -d '' file; do cp "$file" "$build/corpus/$1/$((i++))"; done; }
     touch "$build/corpus/$1/.suite"
 }
