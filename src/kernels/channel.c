@@ -64,8 +64,6 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return true;
 }
 
-static int64_t block_of(skv_layout l) { return l == SKV_C16 ? 16 : l == SKV_C8 ? 8 : 1; }
-
 /* Constant coefficients in the order of the channels, those of the padding such that it stays zero. */
 static skive_status pack(skv_kernel_node *n, channel_state *st, const skive_tensor *from, int64_t padded) {
     const int64_t count = skive_tensor_count(from), rows = st->step ? st->outer : 1;
@@ -105,7 +103,7 @@ static skive_status pack_norm(skv_kernel_node *n, channel_state *st, int64_t pad
 }
 
 static void size_up(channel_state *st, const skive_type *y, skv_layout layout) {
-    const int64_t block = block_of(layout);
+    const int64_t block = skv_layout_block(layout);
     st->outer = y->rank > 0 ? y->dims[0].size : 1;
     st->channels = y->rank > 1 ? y->dims[1].size : 1;
     st->inner = st->outer > 0 && st->channels > 0 ? skv_type_count(y) / (st->outer * st->channels) : 0;
@@ -120,7 +118,7 @@ static skive_status prepare_norm(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     st->op = SCALE;
     size_up(st, y, layout);
-    const int64_t block = block_of(layout);
+    const int64_t block = skv_layout_block(layout);
     const skive_status status = pack_norm(n, st, (st->channels + block - 1) / block * block);
     if (status != SKIVE_OK) {
         destroy(n->ctx, st);
@@ -151,11 +149,11 @@ static skive_status prepare(skv_kernel_node *n) {
     const int64_t count = skv_type_count(&k->type);
     size_up(st, y, x->layout);
     /* A layout with padded channels must keep them zero: what cannot promise it works on plain memory. */
-    const bool padded = st->channels % block_of(x->layout) != 0;
+    const bool padded = st->channels % skv_layout_block(x->layout) != 0;
     const bool keeps_zero =
         (st->op == MUL || (k->constant && st->op != DIV_BY)) && (k->constant || (count > 1 && k->type.rank == y->rank));
     if (padded && !keeps_zero) x->layout = SKV_PLAIN;
-    const int64_t block = block_of(x->layout), width = (st->channels + block - 1) / block * block;
+    const int64_t block = skv_layout_block(x->layout), width = (st->channels + block - 1) / block * block;
     size_up(st, y, x->layout);
     st->step = count > st->channels ? width : 0;
     if (k->constant) {

@@ -25,8 +25,6 @@ typedef struct concat_state {
 
 enum { PARALLEL_BYTES = 1 << 18 };
 
-static int64_t block_of(skv_layout l) { return l == SKV_C16 ? 16 : l == SKV_C8 ? 8 : 1; }
-
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const int bits = skive_dtype_bits(n->out[0].type.dtype);
     if (bits < 8) return skv_decline(why, "elements of less than a byte");
@@ -73,7 +71,7 @@ static skive_status pack_constants(skv_kernel_node *n, concat_state *st, skv_lay
 /* Bytes of a run of each input, along `axis` of the memory's order. */
 static void size_runs(const skv_kernel_node *n, concat_state *st, skv_layout layout, int axis) {
     const skive_type *y = &n->out[0].type;
-    const int64_t block = block_of(layout);
+    const int64_t block = skv_layout_block(layout);
     size_t inner = st->item;
     st->outer = 1;
     if (layout == SKV_NHWC && axis == 1) {
@@ -146,8 +144,8 @@ static skive_status prepare(skv_kernel_node *n) {
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = layout;
     n->out[0].layout = layout;
     SKV_GO(status, fail, pack_constants(n, st, layout));
-    if (axis == 1 && block_of(layout) > 1 && !blocks_filled(n, block_of(layout)))
-        SKV_GO(status, fail, find_lanes(n, st, block_of(layout)));
+    if (axis == 1 && skv_layout_block(layout) > 1 && !blocks_filled(n, skv_layout_block(layout)))
+        SKV_GO(status, fail, find_lanes(n, st, skv_layout_block(layout)));
     else
         size_runs(n, st, layout, axis);
     size_t all;

@@ -17,6 +17,8 @@ typedef enum skv_layout {
     SKV_C8,    /* the same by 8 */
 } skv_layout;
 const char *skv_layout_name(skv_layout l);
+/* Channels that stand together in a block, filled up with zeros; 1: none do. */
+static inline int64_t skv_layout_block(skv_layout l) { return l == SKV_C16 ? 16 : l == SKV_C8 ? 8 : 1; }
 /* Bytes of a value of static type in this layout; false on overflow or an unknown dimension. */
 bool skv_layout_bytes(const skive_type *type, skv_layout layout, size_t *bytes);
 /* Bytes of one value's data rearranged; both layouts of the same static type. Any element type of 1, 2, 4, 8 bytes. */

@@ -8,11 +8,9 @@ const char *skv_layout_name(skv_layout l) {
     return names[l];
 }
 
-static int64_t block_of(skv_layout l) { return l == SKV_C16 ? 16 : l == SKV_C8 ? 8 : 1; }
-
 bool skv_layout_bytes(const skive_type *t, skv_layout l, size_t *bytes) {
     size_t n = 1;
-    const int64_t block = block_of(l);
+    const int64_t block = skv_layout_block(l);
     for (int d = 0; d < t->rank; d++) {
         int64_t size = t->dims[d].size;
         if (size < 0) return false;
@@ -36,7 +34,7 @@ typedef struct stride {
 } stride;
 
 static stride stride_of(skv_layout l, const extent *e) {
-    const int64_t b = block_of(l), padded = (e->c + b - 1) / b * b;
+    const int64_t b = skv_layout_block(l), padded = (e->c + b - 1) / b * b;
     switch (l) {
     case SKV_NHWC: return (stride){e->c * e->s, 0, 1, e->c};
     case SKV_C16:
@@ -47,7 +45,7 @@ static stride stride_of(skv_layout l, const extent *e) {
 }
 
 static int64_t channel_offset(skv_layout l, const stride *st, int64_t c) {
-    const int64_t b = block_of(l);
+    const int64_t b = skv_layout_block(l);
     return b > 1 ? c / b * st->block + c % b : c * st->channel;
 }
 
@@ -94,7 +92,7 @@ MOVE(uint32_t)
 MOVE(uint64_t)
 
 static void zero_padding(const extent *e, skv_layout l, size_t item, void *out) {
-    const int64_t b = block_of(l);
+    const int64_t b = skv_layout_block(l);
     const int64_t full = e->c / b * b, rest = e->c - full;
     if (b == 1 || rest == 0) return;
     const stride st = stride_of(l, e);
@@ -108,7 +106,8 @@ static void zero_padding(const extent *e, skv_layout l, size_t item, void *out) 
 
 void skv_reorder(const skive_type *t, skv_layout from, const void *in, skv_layout to, void *out, int threads) {
     size_t bytes = 0;
-    const bool one_channel = t->rank >= 3 && t->dims[1].size == 1 && block_of(from) == 1 && block_of(to) == 1;
+    const bool one_channel =
+        t->rank >= 3 && t->dims[1].size == 1 && skv_layout_block(from) == 1 && skv_layout_block(to) == 1;
     if (from == to || t->rank < 3 || one_channel) {
         if (skv_layout_bytes(t, from, &bytes)) memcpy(out, in, bytes);
         return;

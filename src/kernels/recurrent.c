@@ -55,6 +55,24 @@ skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n) {
     return s;
 }
 
+void skv_recurrent_load(const skv_recurrent_shape *s, const skv_kernel_call *c, size_t input, int64_t d, float *to,
+                        int64_t ld) {
+    const float *from = c->n->n_in > input ? c->in[input] : NULL;
+    for (int64_t b = 0; b < s->batch; b++) {
+        if (from)
+            memcpy(to + b * ld, from + skv_recurrent_state(s, d, b), (size_t)s->hidden * sizeof *to);
+        else
+            memset(to + b * ld, 0, (size_t)s->hidden * sizeof *to);
+    }
+}
+
+void skv_recurrent_store(const skv_recurrent_shape *s, const skv_kernel_call *c, size_t output, int64_t d,
+                         const float *from) {
+    float *to = c->n->n_out > output ? c->out[output] : NULL;
+    for (int64_t b = 0; to && b < s->batch; b++)
+        memcpy(to + skv_recurrent_state(s, d, b), from + b * s->hidden, (size_t)s->hidden * sizeof *to);
+}
+
 const skv_recurrent_loops *skv_recurrent_loops_of(skv_isa isa) {
     return isa >= SKV_ISA_AVX512 ? &skv_recurrent_avx512
            : isa >= SKV_ISA_AVX2 ? &skv_recurrent_avx2
@@ -172,16 +190,8 @@ static void one_direction(const recurrent_state *st, const skv_kernel_call *call
     const bool backward = skv_recurrent_goes_back(&st->s, d);
     for (int64_t i = 0; i < rows; i++) memcpy(sums + i * gh, st->bias + d * gh, (size_t)gh * sizeof *sums);
     st->loops->product(x, st->s.input, st->w + d * gh * st->s.input, sums, gh, rows, st->s.input, gh);
-    for (size_t k = 0; k < 2; k++) {
-        const float *initial = call->n->n_in > 5 + k ? call->in[5 + k] : NULL;
-        for (int64_t b = 0; b < st->s.batch; b++) {
-            float *to = (k ? c : h) + b * n;
-            if (initial)
-                memcpy(to, initial + skv_recurrent_state(&st->s, d, b), (size_t)n * sizeof *to);
-            else
-                memset(to, 0, (size_t)n * sizeof *to);
-        }
-    }
+    skv_recurrent_load(&st->s, call, 5, d, h, n);
+    skv_recurrent_load(&st->s, call, 6, d, c, n);
     float *y = call->out[0];
     for (int64_t i = 0; i < st->s.steps; i++) {
         const int64_t t = backward ? st->s.steps - 1 - i : i;
@@ -191,11 +201,8 @@ static void one_direction(const recurrent_state *st, const skv_kernel_call *call
             if (y) memcpy(y + skv_recurrent_y(&st->s, t, d, b), h + b * n, (size_t)n * sizeof *y);
         }
     }
-    for (size_t k = 1; k < 3; k++) {
-        float *out = call->n->n_out > k ? call->out[k] : NULL;
-        for (int64_t b = 0; out && b < st->s.batch; b++)
-            memcpy(out + skv_recurrent_state(&st->s, d, b), (k == 2 ? c : h) + b * n, (size_t)n * sizeof *out);
-    }
+    skv_recurrent_store(&st->s, call, 1, d, h);
+    skv_recurrent_store(&st->s, call, 2, d, c);
 }
 
 static skive_status run(const skv_kernel_call *c) {

@@ -18,6 +18,12 @@ typedef struct skv_recurrent_shape {
 } skv_recurrent_shape;
 skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n);
 /* float32, the usual activations, no peepholes, clip, coupled gates or lengths: what the kernels do. */
+/* The states of input `input` [directions][batch][h] for direction d, to [batch][h] with `ld` from sample to sample; zeros when absent. */
+void skv_recurrent_load(const skv_recurrent_shape *s, const skv_kernel_call *c, size_t input, int64_t d, float *to,
+                        int64_t ld);
+/* [batch][h] to output `output`, when that is wanted. */
+void skv_recurrent_store(const skv_recurrent_shape *s, const skv_kernel_call *c, size_t output, int64_t d,
+                         const float *from);
 bool skv_recurrent_usual(const skive_node *n,
                          skv_recurrent_kind kind); /* the activations; nothing clipped or coupled */
 bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why);

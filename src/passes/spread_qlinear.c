@@ -8,12 +8,8 @@
 #include "passes/fuse.h"
 #include "tensor/tensor.h"
 
-typedef struct parts {
-    size_t x, w,
-        y; /* each followed by its scale and zero point, y's before it: inputs y, y + 1 are scale and zero point */
-    const char *op;
-    int64_t axis; /* of the weights' channels */
-} parts;
+/* Inputs of both; each tensor has its scale and zero point behind it, of the result they stand alone. */
+enum { X, W = 3, Y_SCALE = 6, Y_ZERO, BIAS };
 
 static bool one_constant(const skive_node *n, size_t i) {
     const skive_tensor *t = skv_value_tensor(skv_node_in(n, i));
@@ -50,24 +46,25 @@ static skive_value *dequantized(skv_builder *b, const skive_node *n, size_t i, i
 }
 
 /* The bias is in steps of the scale of x times that of the weights. */
-static skive_value *real_bias(skv_builder *b, const skive_node *n, const parts *p) {
-    const skive_tensor *w = skv_value_tensor(n->inputs[p->w + 1]);
-    const double x = skive_tensor_get(skv_value_tensor(n->inputs[p->x + 1]), 0);
+static skive_value *real_bias(skv_builder *b, const skive_node *n) {
+    const skive_tensor *w = skv_value_tensor(n->inputs[W + 1]);
+    const double x = skive_tensor_get(skv_value_tensor(n->inputs[X + 1]), 0);
     skv_storage *s = NULL;
     if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, SKIVE_F32, w->rank, w->dims, &s);
     if (b->status != SKIVE_OK) return NULL;
     for (int64_t k = 0; k < skive_tensor_count(w); k++) skive_tensor_set(&s->tensor, k, x * skive_tensor_get(w, k));
     skive_value *scale = skv_emit_param(b, NULL, s);
-    return skv_emit(b, "DequantizeLinear", SKV_IN(n->inputs[8], scale), SKV_ATTRS(SKV_INT("axis", 0)));
+    return skv_emit(b, "DequantizeLinear", SKV_IN(n->inputs[BIAS], scale), SKV_ATTRS(SKV_INT("axis", 0)));
 }
 
-static skive_status spread(skive_graph *g, skive_node *n, const parts *p, size_t *changes) {
+static skive_status spread(skive_graph *g, skive_node *n, bool conv, size_t *changes) {
     skv_attr_init buffer[SKV_ATTRS_COPY];
     skv_builder b = skv_build(g);
-    skive_value *x = dequantized(&b, n, p->x, 0), *w = dequantized(&b, n, p->w, p->axis);
-    skive_value *bias = skv_node_in(n, 8) ? real_bias(&b, n, p) : NULL;
-    skive_value *y = skv_emit(&b, p->op, bias ? SKV_IN(x, w, bias) : SKV_IN(x, w), skv_attrs_copy(n, buffer));
-    skive_value *q = skv_emit(&b, "QuantizeLinear", SKV_IN(y, n->inputs[p->y], n->inputs[p->y + 1]), SKV_NONE);
+    skive_value *x = dequantized(&b, n, X, 0), *w = dequantized(&b, n, W, conv ? 0 : 1);
+    skive_value *bias = skv_node_in(n, BIAS) ? real_bias(&b, n) : NULL;
+    skive_value *y =
+        skv_emit(&b, conv ? "Conv" : "MatMul", bias ? SKV_IN(x, w, bias) : SKV_IN(x, w), skv_attrs_copy(n, buffer));
+    skive_value *q = skv_emit(&b, "QuantizeLinear", SKV_IN(y, n->inputs[Y_SCALE], n->inputs[Y_ZERO]), SKV_NONE);
     SKV_TRY(b.status);
     ++*changes;
     return skv_import_replace(n, q);
@@ -75,20 +72,20 @@ static skive_status spread(skive_graph *g, skive_node *n, const parts *p, size_t
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
     const uint32_t count = g->n_nodes;
-    static const parts conv = {0, 3, 6, "Conv", 0}, product = {0, 3, 6, "MatMul", 1};
     skive_node **order = NULL;
     SKV_TRY(skv_graph_topo(g, &order));
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < count && status == SKIVE_OK; i++) {
         skive_node *n = order[i];
-        const parts *p = skv_node_is(n, "QLinearConv") ? &conv : skv_node_is(n, "QLinearMatMul") ? &product : NULL;
-        if (!p || *n->domain || (env->keep && env->keep(env->keep_user, n->outputs[0]))) continue;
-        if (p == &product && (n->inputs[p->x]->type.rank != 2 || n->inputs[p->w]->type.rank != 2)) continue;
-        if (!plain_weights(n, p->w) || !one_constant(n, p->x + 1) || !one_constant(n, p->x + 2) ||
-            !one_constant(n, p->y) || !one_constant(n, p->y + 1) ||
-            (skv_node_in(n, 8) && !skv_value_tensor(n->inputs[8])))
+        const bool conv = skv_node_is(n, "QLinearConv");
+        if ((!conv && !skv_node_is(n, "QLinearMatMul")) || *n->domain ||
+            (env->keep && env->keep(env->keep_user, n->outputs[0])))
             continue;
-        status = spread(g, n, p, changes);
+        if (!conv && (n->inputs[X]->type.rank != 2 || n->inputs[W]->type.rank != 2)) continue;
+        if (!plain_weights(n, W) || !one_constant(n, X + 1) || !one_constant(n, X + 2) || !one_constant(n, Y_SCALE) ||
+            !one_constant(n, Y_ZERO) || (skv_node_in(n, BIAS) && !skv_value_tensor(n->inputs[BIAS])))
+            continue;
+        status = spread(g, n, conv, changes);
     }
     skv_free(env->ctx, order);
     return status;

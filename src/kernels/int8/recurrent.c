@@ -117,20 +117,6 @@ static void add_product(const skv_q8_matrix *m, const uint8_t *x, int64_t rows, 
     }
 }
 
-static void load_states(const lstm_state *st, const skv_kernel_call *c, int64_t d, float *states) {
-    const skv_recurrent_shape *s = &st->s;
-    for (size_t k = 0; k < 2; k++) {
-        const float *from = c->in[H0 + k];
-        for (int64_t b = 0; b < s->batch; b++) {
-            float *to = states + ((int64_t)k * s->batch + b) * s->hidden;
-            if (from)
-                memcpy(to, from + skv_recurrent_state(s, d, b), (size_t)s->hidden * sizeof *to);
-            else
-                memset(to, 0, (size_t)s->hidden * sizeof *to);
-        }
-    }
-}
-
 static void one_direction(const lstm_state *st, const skv_kernel_call *call, int64_t d, const uint8_t *x, float x_scale,
                           int32_t x_zero, float *sums, float *states, uint8_t *h_bytes, char *scratch) {
     const skv_recurrent_shape *s = &st->s;
@@ -141,7 +127,8 @@ static void one_direction(const lstm_state *st, const skv_kernel_call *call, int
     int32_t *zero = (int32_t *)(void *)(scale + s->batch);
     for (int64_t i = 0; i < rows; i++) memcpy(sums + i * columns, k->bias, (size_t)columns * sizeof *sums);
     add_product(&k->w, x, rows, &x_scale, &x_zero, 0, k->w_scale, sums, columns, scratch);
-    load_states(st, call, d, states);
+    skv_recurrent_load(s, call, H0, d, h, n);
+    skv_recurrent_load(s, call, C0, d, c, n);
     for (int64_t i = 0; i < s->steps; i++) {
         const int64_t t = skv_recurrent_goes_back(s, d) ? s->steps - 1 - i : i;
         float *row = sums + skv_recurrent_row(s, t, 0) * columns;
@@ -153,11 +140,8 @@ static void one_direction(const lstm_state *st, const skv_kernel_call *call, int
             if (y) memcpy(y + skv_recurrent_y(s, t, d, b), h + b * n, (size_t)n * sizeof *y);
         }
     }
-    for (size_t o = 1; o < 3; o++) {
-        float *out = call->n->n_out > o ? call->out[o] : NULL;
-        for (int64_t b = 0; out && b < s->batch; b++)
-            memcpy(out + skv_recurrent_state(s, d, b), (o == 1 ? h : c) + b * n, (size_t)n * sizeof *out);
-    }
+    skv_recurrent_store(s, call, 1, d, h);
+    skv_recurrent_store(s, call, 2, d, c);
 }
 
 static skive_status run(const skv_kernel_call *c) {

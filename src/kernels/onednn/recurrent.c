@@ -86,25 +86,6 @@ static void input_part(recurrent_run *u) {
             gh);
 }
 
-/* A state tensor [directions][batch][h] to [batch][h] with the given distance; zeros when absent. */
-static void load_state(const recurrent_run *u, size_t input, float *to, int64_t ld) {
-    const skv_recurrent_shape *s = u->s;
-    const float *from = u->call->n->n_in > input ? u->call->in[input] : NULL;
-    for (int64_t b = 0; b < s->batch; b++) {
-        if (from)
-            memcpy(to + b * ld, from + skv_recurrent_state(s, u->d, b), (size_t)s->hidden * sizeof *to);
-        else
-            memset(to + b * ld, 0, (size_t)s->hidden * sizeof *to);
-    }
-}
-
-static void store_state(const recurrent_run *u, size_t output, const float *from) {
-    const skv_recurrent_shape *s = u->s;
-    float *to = u->call->n->n_out > output ? u->call->out[output] : NULL;
-    for (int64_t b = 0; to && b < s->batch; b++)
-        memcpy(to + skv_recurrent_state(s, u->d, b), from + b * s->hidden, (size_t)s->hidden * sizeof *to);
-}
-
 /* The GRU's hidden gate: its recurrent bias plus the product of R's last part with x[batch][h]. */
 static void hidden_gate(recurrent_run *u, const float *x, int64_t ldx, float *to, int64_t ld) {
     const skv_recurrent_shape *s = u->s;
@@ -177,8 +158,8 @@ static void forward(recurrent_run *u, float *y) {
     const skv_recurrent_shape *s = u->s;
     const step_rows first = rows_at(u, 0);
     input_part(u);
-    load_state(u, H0, first.h, first.ld);
-    if (s->kind == SKV_LSTM) load_state(u, C0, first.c, first.ld);
+    skv_recurrent_load(s, u->call, H0, u->d, first.h, first.ld);
+    if (s->kind == SKV_LSTM) skv_recurrent_load(s, u->call, C0, u->d, first.c, first.ld);
     for (int64_t i = 0; i < s->steps; i++) {
         forward_step(u, i);
         const step_rows w = rows_at(u, i);
@@ -259,12 +240,12 @@ static void gather(recurrent_run *u) {
 
 static void backward(recurrent_run *u) {
     const skv_recurrent_shape *s = u->s;
-    load_state(u, DH, u->dh, s->hidden);
-    load_state(u, DC, u->dc, s->hidden);
+    skv_recurrent_load(s, u->call, DH, u->d, u->dh, s->hidden);
+    skv_recurrent_load(s, u->call, DC, u->d, u->dc, s->hidden);
     for (int64_t i = s->steps - 1; i >= 0; i--) backward_step(u, i, u->call->n->n_in > DY ? u->call->in[DY] : NULL);
     gather(u);
-    store_state(u, OUT_H0, u->dh);
-    if (s->kind == SKV_LSTM) store_state(u, OUT_C0, u->dc);
+    skv_recurrent_store(s, u->call, OUT_H0, u->d, u->dh);
+    if (s->kind == SKV_LSTM) skv_recurrent_store(s, u->call, OUT_C0, u->d, u->dc);
 }
 
 /* ---- the records ---- */
@@ -306,8 +287,8 @@ static skive_status run_both(const skv_kernel_call *c, bool gradient) {
         if (gradient) {
             backward(&u);
         } else {
-            store_state(&u, 1, u.h_last);
-            store_state(&u, 2, u.c_last);
+            skv_recurrent_store(u.s, c, 1, d, u.h_last);
+            skv_recurrent_store(u.s, c, 2, d, u.c_last);
         }
         status = u.status;
     }
