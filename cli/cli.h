@@ -120,6 +120,10 @@ int64_t cli_file_bytes(const char *path);                        /* -1 when ther
 json_t *cli_json_text(const char *text); /* a name from a file or folder: what is not UTF-8 becomes '?' */
 void cli_print_json(json_t *j);          /* to standard output, and frees it */
 skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* the whole file or none */
+/* A packed file's parameters, and its bytes by purpose. */
+void cli_print_pack_rows(const skive_pack_report *r);
+void cli_print_pack_purposes(const skive_pack_report *r);
+json_t *cli_pack_json(const skive_pack_report *r);
 /* All of a command's own options followed by another list. */
 #define CLI_COUNT(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -153,24 +153,29 @@ static json_t *layers_json(const skive_graph *g) {
     return layers;
 }
 
-static skive_status print_as_json(const skive_graph *g, const char *path, const char *missing) {
+static skive_status print_as_json(const skive_graph *g, const char *path, const char *missing,
+                                  const skive_pack_report *packed) {
     skive_cost c;
     const skive_status status = skive_graph_cost(g, &c);
     if (status != SKIVE_OK) return status;
-    cli_print_json(json_pack("{s:o, s:I, s:o, s:o, s:o}", "model", cli_json_text(path), "file_bytes",
-                             (json_int_t)cli_file_bytes(path), "layers", layers_json(g), "total", cost_json(&c),
-                             "unsupported", cli_json_text(missing)));
+    json_t *j = json_pack("{s:o, s:I, s:o, s:o, s:o}", "model", cli_json_text(path), "file_bytes",
+                          (json_int_t)cli_file_bytes(path), "layers", layers_json(g), "total", cost_json(&c),
+                          "unsupported", cli_json_text(missing));
+    if (packed) json_object_set_new(j, "packed", cli_pack_json(packed));
+    cli_print_json(j);
     return SKIVE_OK;
 }
 
 static skive_status run(cli_args *a) {
     const char *path = a->positional[0];
     skive_graph *g = NULL;
+    skive_pack_report packed = {0};
     char *missing = NULL, *listing = NULL, text[32];
-    skive_status status = cli_load(a, path, &g);
+    const bool is_packed = skive_pack_is_packed(path);
+    skive_status status = is_packed ? skive_pack_load(a->ctx, path, NULL, &g, &packed) : cli_load(a, path, &g);
     if (status == SKIVE_OK) status = skive_graph_unsupported(g, &missing);
     if (status == SKIVE_OK && a->json) {
-        status = print_as_json(g, path, missing);
+        status = print_as_json(g, path, missing, is_packed ? &packed : NULL);
     } else if (status == SKIVE_OK && cli_has(a, "graph")) {
         status = skive_graph_print(g, &listing);
         if (status == SKIVE_OK) fputs(listing, stdout);
@@ -178,8 +183,14 @@ static skive_status run(cli_args *a) {
         printf("%s  %s on disk\n", path, cli_bytes((double)cli_file_bytes(path), text, sizeof text));
         print_ends(g);
         status = print_layers(g);
+        if (status == SKIVE_OK && is_packed) {
+            printf("\nin the file:\n");
+            cli_print_pack_rows(&packed);
+            cli_print_pack_purposes(&packed);
+        }
         if (status == SKIVE_OK && missing[0]) printf("cannot be run: unsupported operators: %s\n", missing);
     }
+    skive_pack_report_free(a->ctx, &packed);
     skive_string_free(a->ctx, listing);
     skive_string_free(a->ctx, missing);
     skive_graph_free(g);
@@ -198,7 +209,10 @@ const cli_command cli_command_inspect = {
         "One line a layer: its operator, the type and shape of its output and of its largest weight, how many\n"
         "parameters it has, the multiply-accumulates (MACs) of one run, the bytes of its parameters and how many of\n"
         "them are zero. Dimensions that the model leaves open (the batch) count as 1. Operators skive cannot run are\n"
-        "listed too, and named below the table.",
-    .examples = "  skive inspect teacher.onnx",
+        "listed too, and named below the table. Of a packed file (.skv) it lists besides what each parameter takes in it, "
+        "in\n"
+        "which form and under which coder, and the bytes by purpose.",
+    .examples = "  skive inspect teacher.onnx\n"
+                "  skive inspect model.skv",
     .run = run,
 };

@@ -9,7 +9,7 @@
 #include "cli.h"
 
 skive_status cli_load(cli_args *a, const char *path, skive_graph **out) {
-    return skive_onnx_load(a->ctx, path, NULL, out);
+    return skive_model_load(a->ctx, path, out);
 }
 
 skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
@@ -27,7 +27,7 @@ skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
 }
 
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) {
-    return skive_onnx_save(a->ctx, g, path, NULL);
+    return skive_model_save(a->ctx, g, path);
 }
 
 skive_status cli_check_output(cli_args *a, const char *path) {

@@ -446,7 +446,7 @@ static void storages_are_shared_and_copied_on_write(void **state) {
     skv_test_ok(ctx, skv_storage_make_unique(ctx, &b)); /* alone already */
     assert_ptr_equal(b, c);
     skive_tensor inflated;
-    skv_test_ok(ctx, b->form->inflate(ctx, b, &inflated));
+    skv_test_ok(ctx, skv_storage_inflate(ctx, b, &inflated));
     assert_true(skv_tensor_same(&inflated, &b->tensor));
     void *data = inflated.data;
     skv_test_ok(ctx, skv_storage_take(ctx, &inflated, &c));

@@ -114,7 +114,7 @@ static skive_status dense_tensor(skv_onnx_build *b, const skv_storage *storage, 
         SKV_TRY(skv_grow(b->ctx, &b->inflated, b->inflated_capacity, larger, sizeof *b->inflated));
         b->inflated_capacity = larger;
     }
-    SKV_TRY(storage->form->inflate(b->ctx, storage, &b->inflated[b->n_inflated]));
+    SKV_TRY(skv_storage_inflate(b->ctx, storage, &b->inflated[b->n_inflated]));
     /* the array moves as it grows: what is pointed to must not */
     SKV_TRY(skv_arena_alloc(b->arena, sizeof *copy, &copy));
     *copy = b->inflated[b->n_inflated++];

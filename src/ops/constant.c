@@ -42,7 +42,7 @@ static skive_status copy_tensor(const skv_eval *c, const skv_storage *from) {
     skive_tensor inflated = {0};
     const skive_tensor *t = &from->tensor;
     if (!t->data && skive_tensor_count(t) != 0) {
-        SKV_TRY(from->form->inflate(c->ctx, from, &inflated));
+        SKV_TRY(skv_storage_inflate(c->ctx, from, &inflated));
         t = &inflated;
     }
     size_t bytes = skive_tensor_bytes(c->out[0]);

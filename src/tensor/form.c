@@ -1,7 +1,8 @@
-/* The list of storage forms. */
+/* The list of storage forms, and what a coded parameter owns. */
 #include <string.h>
 
 #include "tensor/storage.h"
+#include "tensor/tensor.h"
 
 static const skv_form *const forms[] = {
 #define X(name) &skv_form_##name,
@@ -14,6 +15,25 @@ const skv_form *skv_form_find(const char *name) {
         if (strcmp(forms[i]->name, name) == 0) return forms[i];
     }
     return NULL;
+}
+
+const skv_form *skv_form_by_code(unsigned code) {
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (forms[i]->code == code) return forms[i];
+    }
+    return NULL;
+}
+
+void skv_coded_free(skive_context *ctx, skv_coded *coded) {
+    skv_free(ctx, coded->symbols);
+    skv_free(ctx, coded->table);
+    skive_tensor_free(ctx, &coded->values);
+    *coded = (skv_coded){0};
+}
+
+int64_t skv_coded_count(const skv_coded *coded) {
+    int64_t count = 0;
+    return skv_dims_count(coded->rank, coded->dims, &count) ? count : 0;
 }
 
 const skv_form *skv_form_at(size_t index) { return index < sizeof forms / sizeof forms[0] ? forms[index] : NULL; }

@@ -1,12 +1,73 @@
-/* The dense form: elements of the parameter's own type, row-major. */
-#include "tensor/storage.h"
+/* The dense form: elements of the parameter's own type, row-major. Types of at most 8 bits are symbols, in the order of
+ * the numbers they are; of wider ones all values are kept. */
+#include "tensor/form.h"
 
-static skive_status inflate(skive_context *ctx, const skv_storage *storage, skive_tensor *out) {
-    return skive_tensor_copy(ctx, &storage->tensor, out);
+static unsigned alphabet_of(skive_dtype dtype) { return 1u << skive_dtype_bits(dtype); }
+
+/* Turns two's complement into an order: the smallest number is symbol 0. */
+static unsigned sign_bit(skive_dtype dtype) { return dtype == SKIVE_I8 ? 128u : dtype == SKIVE_I4 ? 8u : 0u; }
+
+static int commonest(const uint8_t *symbols, int64_t n) {
+    int64_t counts[256] = {0};
+    int best = 0;
+    for (int64_t i = 0; i < n; i++) counts[symbols[i]]++;
+    for (int k = 1; k < 256; k++) best = counts[k] > counts[best] ? k : best;
+    return best;
+}
+
+static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_coded *out, bool *fits) {
+    const int64_t n = skive_tensor_count(t);
+    const int bits = skive_dtype_bits(t->dtype);
+    skv_coded c = skv_coded_of(&skv_form_dense, t);
+    *fits = true;
+    if (bits > 8) {
+        skive_tensor flat = *t;
+        flat.rank = 1;
+        flat.dims[0] = n;
+        SKV_TRY(skive_tensor_copy(ctx, &flat, &c.values));
+    } else {
+        SKV_TRY(skv_alloc(ctx, (size_t)n, &c.symbols));
+        if (bits == 4)
+            skv_unpack_u4(t->data, (size_t)n, c.symbols);
+        else if (n)
+            memcpy(c.symbols, t->data, (size_t)n);
+        for (int64_t i = 0; i < n; i++) c.symbols[i] ^= (uint8_t)sign_bit(t->dtype);
+        c.alphabet = alphabet_of(t->dtype);
+        c.zero = commonest(c.symbols, n);
+    }
+    *out = c;
+    return SKIVE_OK;
+}
+
+static const char *fault(const skv_coded *c) {
+    if (skive_dtype_bits(c->dtype) <= 8 && !c->symbols) return skv_lacks_symbols;
+    if (skive_dtype_bits(c->dtype) <= 8)
+        return c->alphabet != alphabet_of(c->dtype) ? "its symbols do not fit its type" : NULL;
+    if (c->symbols) return skv_needs_no_symbols;
+    if (c->values.dtype != c->dtype || skive_tensor_count(&c->values) != skv_coded_count(c))
+        return "it has not one value for each element";
+    return NULL;
+}
+
+static void restore(const skv_coded *c, skive_tensor *out) {
+    const int64_t n = skive_tensor_count(out);
+    if (skive_dtype_bits(c->dtype) > 8) {
+        if (n) memcpy(out->data, c->values.data, skive_tensor_bytes(out));
+        return;
+    }
+    if (skive_dtype_bits(c->dtype) == 4) {
+        for (int64_t i = 0; i < n; i++)
+            skv_store_4bit(out->data, (size_t)i, c->symbols[i] ^ sign_bit(c->dtype));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) ((uint8_t *)out->data)[i] = (uint8_t)(c->symbols[i] ^ sign_bit(c->dtype));
 }
 
 const skv_form skv_form_dense = {
     .name = "dense",
     .brief = "every element in its own type",
-    .inflate = inflate,
+    .code = 0,
+    .describe = describe,
+    .fault = fault,
+    .restore = restore,
 };

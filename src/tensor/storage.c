@@ -71,6 +71,29 @@ skive_status skv_storage_map(skive_context *ctx, skive_dtype dtype, int rank, co
     return SKIVE_OK;
 }
 
+skive_status skv_storage_take_coded(skive_context *ctx, skv_coded *coded, skv_storage **out) {
+    SKV_TRY(create_empty(ctx, out));
+    skive_status status = skv_alloc(ctx, sizeof *coded, &(*out)->coded);
+    if (status != SKIVE_OK) {
+        skv_storage_release(*out);
+        *out = NULL;
+        return status;
+    }
+    (*out)->tensor = skv_tensor_view(coded->dtype, coded->rank, coded->dims, NULL);
+    (*out)->form = coded->form;
+    *(*out)->coded = *coded;
+    *coded = (skv_coded){0};
+    return SKIVE_OK;
+}
+
+skive_status skv_storage_inflate(skive_context *ctx, const skv_storage *storage, skive_tensor *out) {
+    const skive_tensor *t = &storage->tensor;
+    if (!storage->coded) return skive_tensor_copy(ctx, t, out);
+    SKV_TRY(skive_tensor_create(ctx, t->dtype, t->rank, t->dims, out));
+    storage->form->restore(storage->coded, out);
+    return SKIVE_OK;
+}
+
 skv_storage *skv_storage_retain(skv_storage *storage) {
     if (storage) atomic_fetch_add_explicit(&storage->refs, 1, memory_order_relaxed);
     return storage;
@@ -79,6 +102,8 @@ skv_storage *skv_storage_retain(skv_storage *storage) {
 void skv_storage_release(skv_storage *storage) {
     if (!storage || atomic_fetch_sub_explicit(&storage->refs, 1, memory_order_acq_rel) != 1) return;
     if (storage->owned) skive_tensor_free(storage->ctx, &storage->tensor);
+    if (storage->coded) skv_coded_free(storage->ctx, storage->coded);
+    skv_free(storage->ctx, storage->coded);
     skv_map_release(storage->map);
     skv_free(storage->ctx, storage);
 }
@@ -89,7 +114,7 @@ skive_status skv_storage_make_unique(skive_context *ctx, skv_storage **storage) 
         return SKIVE_OK;
     }
     SKV_TRY(create_empty(ctx, &fresh));
-    skive_status status = old->form->inflate(ctx, old, &fresh->tensor);
+    skive_status status = skv_storage_inflate(ctx, old, &fresh->tensor);
     if (status != SKIVE_OK) {
         skv_storage_release(fresh);
         return status;

@@ -1,0 +1,97 @@
+/* skive pack: a model as a small, executable .skv file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"output", 'o', "FILE", "the packed model, .skv", false},
+    {"weights", 'w', "FORM", "round the weights to f16, bf16, int8, int4, int2, ternary or binary", false},
+    {"biases", 0, "FORM", "the same for biases, scales and shifts (float32 of rank 0 and 1)", false},
+    {"param", 'p', "NAME=FORM", "the same for one parameter; may be repeated", true},
+    {"coder", 0, "NAME", "raw, huffman, rans or context everywhere, for comparing (default: the smallest)", false},
+    {"strip-names", 0, NULL, "leave out the names of values and nodes", false},
+    {"table", 0, NULL, "list every parameter", false},
+};
+
+enum { MAX_CHOICES = 256 };
+
+static skive_status choices(cli_args *a, skive_pack_choice *list, char **names, size_t *n) {
+    *n = cli_count(a, "param");
+    if (*n > MAX_CHOICES) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--param may be given %d times at most", MAX_CHOICES);
+    for (size_t i = 0; i < *n; i++) {
+        const char *text = cli_text_at(a, "param", i), *equals = strrchr(text, '=');
+        if (!equals || equals == text)
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--param: '%s' is not of the form NAME=FORM", text);
+        names[i] = strndup(text, (size_t)(equals - text));
+        if (!names[i]) return SKIVE_ERR_MEMORY;
+        list[i] = (skive_pack_choice){names[i], equals + 1};
+    }
+    return SKIVE_OK;
+}
+
+static void print_summary(const skive_pack_report *r, int64_t before, const char *output) {
+    char x[32], y[32], z[32];
+    printf("wrote %s: %zu bytes; the ONNX file has %s (%.1fx), 4 bytes a parameter %s (%.1fx)%s\n", output,
+           r->file_bytes, cli_bytes((double)before, x, sizeof x), (double)before / (double)r->file_bytes,
+           cli_bytes(4.0 * (double)r->parameters, y, sizeof y), 4.0 * (double)r->parameters / (double)r->file_bytes,
+           (int64_t)r->file_bytes >= before ? "; it is NOT smaller" : "");
+    for (size_t i = 0; i < r->n_rows; i++) {
+        if (r->rows[i].error > 0)
+            printf("rounded: %s as %s, relative error %.2g (rms)\n",
+                   cli_short(r->rows[i].parameter, z, sizeof z), r->rows[i].form, r->rows[i].error);
+    }
+}
+
+static skive_status run(cli_args *a) {
+    const char *input = a->positional[0], *output = cli_text(a, "output", NULL);
+    skive_pack_options o = skive_pack_options_default();
+    skive_pack_choice list[MAX_CHOICES];
+    char *names[MAX_CHOICES] = {NULL};
+    skive_pack_report report = {0};
+    skive_graph *g = NULL;
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    o.weights = cli_text(a, "weights", NULL);
+    o.biases = cli_text(a, "biases", NULL);
+    o.coder = cli_text(a, "coder", NULL);
+    o.strip_names = cli_has(a, "strip-names");
+    o.choices = list;
+    skive_status status = choices(a, list, names, &o.n_choices);
+    if (status == SKIVE_OK) status = cli_check_output(a, output);
+    if (status == SKIVE_OK) status = cli_load(a, input, &g);
+    if (status == SKIVE_OK) status = skive_pack_save(a->ctx, g, output, &o, &report);
+    if (status == SKIVE_OK && a->json) {
+        json_t *j = cli_pack_json(&report);
+        json_object_set_new(j, "output", cli_json_text(output));
+        json_object_set_new(j, "bytes_before", json_integer(cli_file_bytes(input)));
+        cli_print_json(j);
+    } else if (status == SKIVE_OK) {
+        if (cli_has(a, "table")) cli_print_pack_rows(&report);
+        cli_print_pack_purposes(&report);
+        print_summary(&report, cli_file_bytes(input), output);
+    }
+    skive_pack_report_free(a->ctx, &report);
+    skive_graph_free(g);
+    for (size_t i = 0; i < MAX_CHOICES; i++) free(names[i]);
+    return status;
+}
+
+const cli_command cli_command_pack = {
+    .name = "pack",
+    .brief = "write a model as a small .skv file that skive runs directly",
+    .positional = "MODEL",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details =
+        "Each parameter goes into the storage form and under the entropy coder that make it smallest: codebooks, sparse\n"
+        "positions, integers with scales, halves are found in the weights, and what is found is exact to the bit.\n"
+        "--weights, --biases and --param round to a form that loses something; int8, int4, int2, ternary and binary\n"
+        "have a scale a channel, or with \":tensor\" or \":32\" one for all or for each 32 weights of a row. What was lost\n"
+        "is printed.",
+    .examples = "  skive pack pruned.onnx -o model.skv\n"
+                "  skive pack shared.onnx --biases int8 --strip-names -o model.skv\n"
+                "  skive pack model.onnx --weights int4:32 --param fc3.weight=int8 --table -o model.skv",
+    .run = run,
+};

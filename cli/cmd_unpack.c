@@ -1,0 +1,38 @@
+/* skive unpack: a .skv file as ONNX. */
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"output", 'o', "FILE", "the model, as ONNX", false},
+};
+
+static skive_status run(cli_args *a) {
+    const char *input = a->positional[0], *output = cli_text(a, "output", NULL);
+    skive_graph *g = NULL;
+    char text[32];
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    skive_status status = cli_check_output(a, output);
+    if (status == SKIVE_OK) status = skive_pack_load(a->ctx, input, NULL, &g, NULL);
+    if (status == SKIVE_OK) status = skive_onnx_save(a->ctx, g, output, NULL);
+    if (status == SKIVE_OK && a->json) {
+        cli_print_json(json_pack("{s:o, s:I, s:I}", "output", cli_json_text(output), "bytes",
+                                 (json_int_t)cli_file_bytes(output), "packed_bytes",
+                                 (json_int_t)cli_file_bytes(input)));
+    } else if (status == SKIVE_OK && !a->quiet) {
+        printf("wrote %s (%s)\n", output, cli_bytes((double)cli_file_bytes(output), text, sizeof text));
+    }
+    skive_graph_free(g);
+    return status;
+}
+
+const cli_command cli_command_unpack = {
+    .name = "unpack",
+    .brief = "write a .skv file as ONNX again",
+    .positional = "FILE.skv",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details = "The model is the one in the file, to the bit; the weights stand there in full.",
+    .examples = "  skive unpack model.skv -o model.onnx",
+    .run = run,
+};

@@ -1,0 +1,51 @@
+/* Bytes written and read: a growing buffer, a bounded reader, and single bits in both. Numbers are little-endian or
+ * varints (7 bits a byte, the lowest first). */
+#ifndef SKV_PACK_BYTES_H
+#define SKV_PACK_BYTES_H
+
+#include "base/base.h"
+
+/* Grows as it is written; a failure sticks in `status`, and what follows does nothing. */
+typedef struct skv_bytes {
+    skive_context *ctx;
+    uint8_t *data;
+    size_t n, capacity;
+    skive_status status;
+    uint32_t bits; /* not yet written */
+    unsigned n_bits;
+} skv_bytes;
+
+static inline skv_bytes skv_bytes_to(skive_context *ctx) { return (skv_bytes){.ctx = ctx}; }
+void skv_bytes_free(skv_bytes *b);
+void skv_bytes_put(skv_bytes *b, const void *data, size_t n);
+void skv_bytes_u8(skv_bytes *b, unsigned value);
+void skv_bytes_u32(skv_bytes *b, uint32_t value);
+void skv_bytes_varint(skv_bytes *b, uint64_t value);
+void skv_bytes_signed(skv_bytes *b, int64_t value); /* zigzag */
+void skv_bytes_text(skv_bytes *b, const char *text, size_t n);
+/* The lowest n <= 16 bits of value, low bits first; skv_bytes_align writes the rest of the last byte. */
+void skv_bytes_bits(skv_bytes *b, uint32_t value, unsigned n);
+void skv_bytes_align(skv_bytes *b);
+
+/* Reads what is left of a range. Past its end every read gives 0 and `failed` is set. */
+typedef struct skv_reader {
+    const uint8_t *at, *end;
+    bool failed;
+    uint32_t bits;
+    unsigned n_bits;
+} skv_reader;
+
+static inline skv_reader skv_read_from(const void *data, size_t n) {
+    return (skv_reader){.at = data, .end = (const uint8_t *)data + n};
+}
+static inline size_t skv_read_left(const skv_reader *r) { return (size_t)(r->end - r->at); }
+const uint8_t *skv_read_bytes(skv_reader *r, size_t n); /* NULL when so many are not left */
+unsigned skv_read_u8(skv_reader *r);
+uint32_t skv_read_u32(skv_reader *r);
+uint64_t skv_read_varint(skv_reader *r);
+int64_t skv_read_signed(skv_reader *r);
+uint32_t skv_read_bits(skv_reader *r, unsigned n);
+void skv_read_align(skv_reader *r); /* drops the rest of the byte at hand */
+skv_reader skv_read_part(skv_reader *r, size_t n); /* the next n bytes as a reader of their own */
+
+#endif

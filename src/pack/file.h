@@ -1,0 +1,28 @@
+/* The frame of a packed file: header, section table, checksums, and sections that may be deflated. */
+#ifndef SKV_PACK_FILE_H
+#define SKV_PACK_FILE_H
+
+#include "pack/pack.h"
+
+enum { SKV_VERSION = 1, SKV_SECTIONS_MAX = 64 };
+
+typedef struct skv_section {
+    unsigned kind;
+    skv_bytes bytes; /* when written */
+    skv_reader in;   /* when read */
+} skv_section;
+
+/* Appends what stands in `raw`, deflated where that is shorter. */
+skive_status skv_deflate(skive_context *ctx, const skv_bytes *raw, skv_bytes *out);
+/* The bytes back, at most `limit`; *out is freed by skv_free. */
+skive_status skv_inflate(skive_context *ctx, skv_reader *in, size_t limit, uint8_t **out, size_t *n);
+
+/* The whole file of these sections; empty ones are left out. */
+skive_status skv_frame_write(skive_context *ctx, skv_section *sections, size_t n, skv_bytes *out);
+/* Finds the sections, checksums verified. Those it does not know are left out where they may be skipped.
+ * ERR_FORMAT, ERR_UNSUPPORTED. */
+skive_status skv_frame_read(skive_context *ctx, const void *bytes, size_t n, skv_section *sections, size_t *n_sections,
+                            size_t *frame_bytes);
+bool skv_frame_begins(const void *bytes, size_t n); /* like a packed model? */
+
+#endif

@@ -1,0 +1,26 @@
+/* Model files of either kind. */
+#include <stdio.h>
+#include <string.h>
+
+#include <skive/onnx.h>
+
+#include "pack/file.h"
+
+bool skive_pack_is_packed(const char *path) {
+    unsigned char head[8];
+    FILE *f = fopen(path, "rb");
+    const size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+    if (f) (void)fclose(f);
+    return skv_frame_begins(head, n);
+}
+
+skive_status skive_model_load(skive_context *ctx, const char *path, skive_graph **out) {
+    if (skive_pack_is_packed(path)) return skive_pack_load(ctx, path, NULL, out, NULL);
+    return skive_onnx_load(ctx, path, NULL, out);
+}
+
+skive_status skive_model_save(skive_context *ctx, const skive_graph *graph, const char *path) {
+    const size_t n = strlen(path);
+    if (n > 4 && strcmp(path + n - 4, ".skv") == 0) return skive_pack_save(ctx, graph, path, NULL, NULL);
+    return skive_onnx_save(ctx, graph, path, NULL);
+}

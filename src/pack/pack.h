@@ -1,0 +1,68 @@
+/* The packed file's inside: records of parameters and of graphs. docs/skv-format.md says what the bytes mean. */
+#ifndef SKV_PACK_H
+#define SKV_PACK_H
+
+#include <skive/pack.h>
+
+#include "graph/graph.h"
+#include "pack/coder.h"
+
+/* ---- numbers of sections, for ever; from SKIPPABLE on, a reader passes over what it does not know ---- */
+enum { SKV_SECTION_GRAPH = 1, SKV_SECTION_PARAMS = 2, SKV_SECTION_META = 3, SKV_SECTION_NAMES = 129, SKV_SKIPPABLE = 128 };
+
+/* ---- one parameter ---- */
+
+/* What of a record went where; sums up to the record's bytes with the heads. */
+typedef struct skv_record_sizes {
+    size_t values, positions, together, table;
+    size_t largest; /* stream, coded by: */
+    const skv_coder *coder;
+} skv_record_sizes;
+
+/* Appends the record of `t` in the form, among those that hold it exactly, with the fewest bytes; `only` NULL: any coder.
+ * *form and *sizes are filled. */
+skive_status skv_record_write(skive_context *ctx, const skive_tensor *t, bool trainable, const skv_coder *only,
+                              skv_bytes *out, const skv_form **form, skv_record_sizes *sizes);
+void skv_record_write_alias(skv_bytes *out, uint64_t of, bool trainable);
+
+/* What a record says. */
+typedef struct skv_record {
+    skv_coded coded; /* the reader's to free */
+    bool trainable, is_alias;
+    uint64_t alias_of;
+    skv_record_sizes sizes;
+} skv_record;
+/* `max_bytes`: of the dense tensor. ERR_FORMAT, ERR_LIMIT, ERR_MEMORY without saying whose record it is. */
+skive_status skv_record_read(skive_context *ctx, skv_reader *in, uint64_t max_bytes, skv_record *out);
+/* The storage of what was read: coded, where that is wanted and there is something to it, or dense. Empties *record. */
+skive_status skv_record_to_storage(skive_context *ctx, skv_record *record, bool keep_coded, skv_storage **out);
+
+/* Adds a row to the sums of a report. */
+void skv_report_add(skive_pack_report *report, const skive_pack_row *row);
+
+/* ---- the graph ---- */
+
+typedef struct skv_param_list { /* values that are parameters, in the order of their records */
+    skive_context *ctx;
+    const skive_value **values;
+    uint32_t n, capacity;
+} skv_param_list;
+skive_status skv_graph_write(skive_context *ctx, const skive_graph *g, skv_bytes *graph, skv_bytes *names,
+                             skv_param_list *params);
+
+/* Gives parameters to a graph that is read, in the order it wants them. */
+typedef struct skv_param_source {
+    skive_status (*next)(void *user, skive_graph *g, const char *name, skive_value **out);
+    void *user;
+} skv_param_source;
+/* `names` NULL: made up. */
+skive_status skv_graph_read(skive_context *ctx, skv_reader *graph, skv_reader *names,
+                            const skive_pack_load_options *limits, const skv_param_source *params, skive_graph **out);
+
+/* Numbers of operators and of attributes that files know by number; 0 and NULL: none. */
+unsigned skv_op_code(const char *op, const char *domain);
+const char *skv_op_of_code(unsigned code);
+unsigned skv_attr_code(const char *name);
+const char *skv_attr_of_code(unsigned code);
+
+#endif

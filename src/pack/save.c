@@ -1,0 +1,274 @@
+/* Writing a packed model. */
+#include <math.h>
+#include <string.h>
+
+#include "pack/file.h"
+#include "tensor/tensor.h"
+
+skive_pack_options skive_pack_options_default(void) {
+    return (skive_pack_options){.size = sizeof(skive_pack_options)};
+}
+
+void skive_pack_report_free(skive_context *ctx, skive_pack_report *report) {
+    if (!report) return;
+    for (size_t i = 0; i < report->n_rows; i++) skv_free(ctx, report->rows[i].parameter);
+    skv_free(ctx, report->rows);
+    *report = (skive_pack_report){0};
+}
+
+typedef struct packing {
+    skive_context *ctx;
+    const skive_graph *g;
+    skive_pack_options o;
+    const skv_coder *coder;
+    skv_param_list params;
+    skv_section sections[4];
+    skive_pack_report report;
+} packing;
+
+/* ---- forms that were asked for ---- */
+
+static skive_status find_form(skive_context *ctx, const char *text, const skv_form **form, const char **arg) {
+    char name[32];
+    const char *colon = strchr(text, ':');
+    const size_t n = colon ? (size_t)(colon - text) : strlen(text);
+    *form = NULL;
+    *arg = colon ? colon + 1 : NULL;
+    if (n < sizeof name) {
+        memcpy(name, text, n);
+        name[n] = '\0';
+        *form = skv_form_find(name);
+    }
+    if (!*form || !(*form)->round)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, text,
+                           "'%s' is no form to round to; there are f16, bf16, int8, int4, int2, ternary, binary", text);
+    return SKIVE_OK;
+}
+
+static const char *form_wanted(const packing *p, const skive_value *v) {
+    for (size_t i = 0; i < p->o.n_choices; i++) {
+        if (strcmp(p->o.choices[i].parameter, v->name) == 0) return p->o.choices[i].form;
+    }
+    return v->type.rank > 1 ? p->o.weights : p->o.biases;
+}
+
+static skive_status check_options(packing *p) {
+    const skv_form *form;
+    const char *arg;
+    if (p->o.coder && !(p->coder = skv_coder_find(p->o.coder)))
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "coder", "no coder '%s'; there are raw, huffman, rans, context",
+                           p->o.coder);
+    if (p->o.weights) SKV_TRY(find_form(p->ctx, p->o.weights, &form, &arg));
+    if (p->o.biases) SKV_TRY(find_form(p->ctx, p->o.biases, &form, &arg));
+    for (size_t i = 0; i < p->o.n_choices; i++) {
+        const skive_pack_choice *c = &p->o.choices[i];
+        const skive_value *v = skive_graph_find_value(p->g, c->parameter);
+        SKV_TRY(find_form(p->ctx, c->form, &form, &arg));
+        if (!v || !v->storage)
+            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->parameter, "the model has no parameter '%s'",
+                               c->parameter);
+        if (v->type.dtype != SKIVE_F32)
+            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->parameter, "parameter '%s' is %s, not float32",
+                               c->parameter, skive_dtype_name(v->type.dtype));
+    }
+    return SKIVE_OK;
+}
+
+/* rms of the difference over the rms of the original. */
+static double lost(const skive_tensor *was, const skive_tensor *is) {
+    const float *a = was->data, *b = is->data;
+    double error = 0, power = 0;
+    for (int64_t i = 0; i < skive_tensor_count(was); i++) {
+        const double d = (double)b[i] - (double)a[i];
+        error += d * d;
+        power += (double)a[i] * (double)a[i];
+    }
+    return power > 0 ? sqrt(error / power) : error > 0 ? INFINITY : 0;
+}
+
+/* The parameter as it goes into the file: itself, or a rounded copy, freed by the caller. */
+static skive_status round_param(const packing *p, const skive_value *v, skive_tensor *copy, double *error) {
+    const char *wanted = form_wanted(p, v), *arg;
+    const skv_form *form;
+    *error = 0;
+    if (v->storage->coded) SKV_TRY(skv_storage_inflate(p->ctx, v->storage, copy));
+    if (!wanted || v->type.dtype != SKIVE_F32 || skive_tensor_count(&v->storage->tensor) < 1) return SKIVE_OK;
+    SKV_TRY(find_form(p->ctx, wanted, &form, &arg));
+    skive_tensor rounded = {0};
+    const skive_tensor *was = copy->data ? copy : &v->storage->tensor;
+    SKV_TRY(skive_tensor_copy(p->ctx, was, &rounded));
+    const skive_status status = form->round(p->ctx, arg, &rounded);
+    if (status != SKIVE_OK) {
+        skive_tensor_free(p->ctx, &rounded);
+        return skv_fail_prefix(p->ctx, status, "parameter '%s' as %s", v->name, wanted);
+    }
+    *error = lost(was, &rounded);
+    skive_tensor_free(p->ctx, copy);
+    *copy = rounded;
+    return SKIVE_OK;
+}
+
+/* ---- records ---- */
+
+static int64_t count_nonzeros(const skive_tensor *t) {
+    const int64_t n = skive_tensor_count(t);
+    int64_t nonzeros = 0;
+    for (int64_t i = 0; i < n; i++) nonzeros += skv_load_f64(t->dtype, t->data, (size_t)i) != 0;
+    return nonzeros;
+}
+
+void skv_report_add(skive_pack_report *r, const skive_pack_row *row) {
+    r->parameters += row->count;
+    r->nonzeros += row->nonzeros;
+    if (row->rank < 2) {
+        r->biases += row->bytes;
+        return;
+    }
+    r->values += row->values;
+    r->positions += row->positions;
+    r->together += row->together;
+    r->tables += row->table;
+    r->heads += row->bytes - row->values - row->positions - row->together - row->table;
+}
+
+static void fill_row(skive_pack_row *row, const skive_tensor *t, const skv_form *form, const skv_record_sizes *s) {
+    row->rank = t->rank;
+    memcpy(row->dims, t->dims, sizeof row->dims);
+    row->dtype = t->dtype;
+    row->count = skive_tensor_count(t);
+    row->nonzeros = count_nonzeros(t);
+    row->form = form->name;
+    row->coder = s->coder ? s->coder->name : "raw";
+    row->values = s->values;
+    row->positions = s->positions;
+    row->together = s->together;
+    row->table = s->table;
+}
+
+/* The earlier parameter with the same storage; n when there is none. */
+static uint32_t alias_of(const packing *p, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (p->params.values[i]->storage == p->params.values[n]->storage) return i;
+    }
+    return n;
+}
+
+static skive_status write_param(packing *p, uint32_t i, skv_bytes *out) {
+    const skive_value *v = p->params.values[i];
+    skive_pack_row *row = &p->report.rows[i];
+    skive_tensor copy = {0};
+    const skv_form *form = NULL;
+    skv_record_sizes sizes = {0};
+    const size_t before = out->n;
+    const uint32_t alias = alias_of(p, i);
+    SKV_TRY(skv_strdup(p->ctx, v->name, &row->parameter));
+    p->report.n_rows++;
+    if (alias < i) {
+        skv_record_write_alias(out, alias, v->trainable);
+        *row = (skive_pack_row){.parameter = row->parameter, .form = "tied", .coder = "raw", .dtype = v->type.dtype};
+        row->bytes = out->n - before;
+        return out->status;
+    }
+    skive_status status = round_param(p, v, &copy, &row->error);
+    const skive_tensor *t = copy.data ? &copy : &v->storage->tensor;
+    if (status == SKIVE_OK) status = skv_record_write(p->ctx, t, v->trainable, p->coder, out, &form, &sizes);
+    if (status == SKIVE_OK) {
+        fill_row(row, t, form, &sizes);
+        row->bytes = out->n - before;
+        skv_report_add(&p->report, row);
+    }
+    skive_tensor_free(p->ctx, &copy);
+    return status;
+}
+
+static skive_status write_params(packing *p, skv_bytes *out) {
+    skv_progress progress;
+    SKV_TRY(skv_alloc_array(p->ctx, (size_t)p->params.n + 1, sizeof *p->report.rows, &p->report.rows));
+    skv_progress_start(&progress, p->ctx, "pack", p->params.n);
+    for (uint32_t i = 0; i < p->params.n; i++) {
+        SKV_TRY(write_param(p, i, out));
+        SKV_TRY(skv_progress_at(&progress, i + 1, "%s", p->params.values[i]->name));
+    }
+    return out->status;
+}
+
+static skive_status write_meta(packing *p, skv_bytes *out) {
+    skv_bytes raw = skv_bytes_to(p->ctx);
+    if (p->g->n_meta == 0) return SKIVE_OK;
+    skv_bytes_varint(&raw, p->g->n_meta);
+    for (uint32_t i = 0; i < p->g->n_meta; i++) {
+        skv_bytes_text(&raw, p->g->meta[i].key, strlen(p->g->meta[i].key));
+        skv_bytes_text(&raw, p->g->meta[i].value, strlen(p->g->meta[i].value));
+    }
+    const skive_status status = skv_deflate(p->ctx, &raw, out);
+    skv_bytes_free(&raw);
+    return status;
+}
+
+static skive_status write_sections(packing *p) {
+    skv_bytes graph = skv_bytes_to(p->ctx), names = skv_bytes_to(p->ctx);
+    skive_status status;
+    SKV_GO(status, done, skv_graph_write(p->ctx, p->g, &graph, &names, &p->params));
+    SKV_GO(status, done, skv_deflate(p->ctx, &graph, &p->sections[0].bytes));
+    SKV_GO(status, done, write_meta(p, &p->sections[1].bytes));
+    if (!p->o.strip_names) SKV_GO(status, done, skv_deflate(p->ctx, &names, &p->sections[2].bytes));
+    SKV_GO(status, done, write_params(p, &p->sections[3].bytes));
+    p->report.graph = p->sections[0].bytes.n;
+    p->report.meta = p->sections[1].bytes.n;
+    p->report.names = p->sections[2].bytes.n;
+done:
+    skv_bytes_free(&graph);
+    skv_bytes_free(&names);
+    return status;
+}
+
+static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_pack_options *options, skv_bytes *out,
+                         skive_pack_report *report) {
+    static const unsigned kinds[] = {SKV_SECTION_GRAPH, SKV_SECTION_META, SKV_SECTION_NAMES, SKV_SECTION_PARAMS};
+    packing p = {.ctx = ctx, .g = g, .o = skive_pack_options_default(), .params = {.ctx = ctx}};
+    if (options) memcpy(&p.o, options, options->size < sizeof p.o ? options->size : sizeof p.o);
+    for (size_t i = 0; i < 4; i++) p.sections[i] = (skv_section){.kind = kinds[i], .bytes = skv_bytes_to(ctx)};
+    skive_status status = check_options(&p);
+    if (status == SKIVE_OK) status = write_sections(&p);
+    if (status == SKIVE_OK) status = skv_frame_write(ctx, p.sections, 4, out);
+    p.report.file_bytes = p.report.frame = out->n;
+    for (size_t i = 0; i < 4; i++) {
+        p.report.frame -= status == SKIVE_OK ? p.sections[i].bytes.n : 0;
+        skv_bytes_free(&p.sections[i].bytes);
+    }
+    skv_free(ctx, p.params.values);
+    if (report && status == SKIVE_OK)
+        *report = p.report;
+    else
+        skive_pack_report_free(ctx, &p.report);
+    return status;
+}
+
+skive_status skive_pack_save(skive_context *ctx, const skive_graph *graph, const char *path,
+                             const skive_pack_options *options, skive_pack_report *report) {
+    skv_bytes out = skv_bytes_to(ctx);
+    if (report) *report = (skive_pack_report){0};
+    skive_status status = pack(ctx, graph, options, &out, report);
+    if (status == SKIVE_OK) status = skv_file_write(ctx, path, out.data, out.n);
+    if (status != SKIVE_OK && report) skive_pack_report_free(ctx, report);
+    skv_bytes_free(&out);
+    return status;
+}
+
+skive_status skive_pack_serialize(skive_context *ctx, const skive_graph *graph, const skive_pack_options *options,
+                                  void **out, size_t *out_size, skive_pack_report *report) {
+    skv_bytes bytes = skv_bytes_to(ctx);
+    if (report) *report = (skive_pack_report){0};
+    const skive_status status = pack(ctx, graph, options, &bytes, report);
+    *out = NULL;
+    *out_size = 0;
+    if (status != SKIVE_OK) {
+        skv_bytes_free(&bytes);
+        return status;
+    }
+    *out = bytes.data;
+    *out_size = bytes.n;
+    return SKIVE_OK;
+}
+
+void skive_pack_free_bytes(skive_context *ctx, void *bytes) { skv_free(ctx, bytes); }

@@ -1,0 +1,35 @@
+/* What the files of the storage forms share. */
+#ifndef SKV_TENSOR_FORM_H
+#define SKV_TENSOR_FORM_H
+
+#include "tensor/storage.h"
+#include "tensor/tensor.h"
+
+/* A description of `t` with nothing in it yet. */
+skv_coded skv_coded_of(const skv_form *form, const skive_tensor *t);
+/* Are all the floats of a table numbers? */
+bool skv_table_finite(const skv_coded *c);
+extern const char skv_lacks_symbols[], skv_needs_no_symbols[]; /* faults */
+static inline float skv_scale_of(const skv_coded *c, int64_t i) {
+    return c->table[c->group > 0 ? i / c->group : i % c->n_table];
+}
+
+/* How elements of a weight share scales: by tensor, by channel (the first dimension), or so many of a row at a time. */
+skive_status skv_group_parse(skive_context *ctx, const char *arg, const skive_tensor *t, int64_t *group);
+/* A form of symbols and scales: the scale of n elements, negative when they have none in common, and an element's symbol. */
+typedef struct skv_scaled {
+    const skv_form *form;
+    unsigned alphabet;
+    int zero;
+    float (*scale)(const skv_form *form, const float *x, int64_t n);
+    unsigned (*symbol)(const skv_form *form, float x, float scale);
+} skv_scaled;
+/* Describes t with one scale for all, or else for each channel, or for each 128, 64 or 32 elements of a row. */
+skive_status skv_scaled_describe(skive_context *ctx, const skv_scaled *s, const skive_tensor *t, skv_coded *out,
+                                 bool *fits);
+/* What is wrong with the type, the symbols or the scales of such a form. */
+const char *skv_scaled_fault(const skv_coded *c, unsigned alphabet, int zero);
+/* All elements finite? ERR_NUMERIC otherwise. */
+skive_status skv_check_finite(skive_context *ctx, const skive_tensor *t);
+
+#endif

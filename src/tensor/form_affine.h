@@ -1,0 +1,13 @@
+/* The symmetric integer forms: symbol minus zero, times a scale. */
+#ifndef SKV_TENSOR_FORM_AFFINE_H
+#define SKV_TENSOR_FORM_AFFINE_H
+
+#include "tensor/form.h"
+
+skive_status skv_affine_round(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t);
+skive_status skv_affine_describe(skive_context *ctx, const skv_form *form, const skive_tensor *t, skv_coded *out,
+                                 bool *fits);
+const char *skv_affine_fault(const skv_coded *c);
+void skv_affine_restore(const skv_coded *c, skive_tensor *out);
+
+#endif

@@ -1,0 +1,54 @@
+/* The binary form: -s or s, with s for each group of elements (the mean magnitude: Rastegari et al. 2016). */
+#include "tensor/form.h"
+
+static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
+    const int64_t count = skive_tensor_count(t);
+    float *x = t->data;
+    int64_t group;
+    SKV_TRY(skv_group_parse(ctx, arg, t, &group));
+    SKV_TRY(skv_check_finite(ctx, t));
+    for (int64_t first = 0; first < count; first += group) {
+        const int64_t end = first + group < count ? first + group : count;
+        double sum = 0;
+        for (int64_t i = first; i < end; i++) sum += fabs((double)x[i]);
+        const float s = (float)(sum / (double)(end - first));
+        for (int64_t i = first; i < end; i++) x[i] = x[i] < 0 ? -s : s;
+    }
+    return SKIVE_OK;
+}
+
+static float scale_of(const skv_form *form, const float *x, int64_t n) {
+    (void)form;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i]) || x[i] == 0 || fabsf(x[i]) != fabsf(x[0])) return -1;
+    }
+    return fabsf(x[0]);
+}
+
+static unsigned symbol_of(const skv_form *form, float x, float scale) {
+    (void)form;
+    (void)scale;
+    return x > 0;
+}
+
+static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_coded *out, bool *fits) {
+    const skv_scaled s = {&skv_form_binary, 2, -1, scale_of, symbol_of};
+    return skv_scaled_describe(ctx, &s, t, out, fits);
+}
+
+static const char *fault(const skv_coded *c) { return skv_scaled_fault(c, 2, -1); }
+
+static void restore(const skv_coded *c, skive_tensor *out) {
+    float *x = out->data;
+    for (int64_t i = 0; i < skive_tensor_count(out); i++) x[i] = c->symbols[i] ? skv_scale_of(c, i) : -skv_scale_of(c, i);
+}
+
+const skv_form skv_form_binary = {
+    .name = "binary",
+    .brief = "-s or s",
+    .code = 7,
+    .round = round_to,
+    .describe = describe,
+    .fault = fault,
+    .restore = restore,
+};

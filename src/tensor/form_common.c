@@ -1,0 +1,120 @@
+/* What the storage forms share: empty descriptions and groups that have a scale in common. */
+#include <stdlib.h>
+
+#include "tensor/form.h"
+
+const char skv_lacks_symbols[] = "it has no symbols", skv_needs_no_symbols[] = "it has symbols of no meaning";
+
+skv_coded skv_coded_of(const skv_form *form, const skive_tensor *t) {
+    skv_coded c = {.form = form, .dtype = t->dtype, .rank = t->rank, .zero = -1};
+    memcpy(c.dims, t->dims, sizeof c.dims);
+    return c;
+}
+
+bool skv_table_finite(const skv_coded *c) {
+    for (int64_t i = 0; i < c->n_table; i++) {
+        if (!isfinite(c->table[i])) return false;
+    }
+    return true;
+}
+
+/* Is there a scale for every element? */
+static bool scales_cover(const skv_coded *c) {
+    const int64_t count = skv_coded_count(c);
+    if (c->n_table < 1 || c->group < 0) return count == 0;
+    return c->group == 0 || (count + c->group - 1) / c->group <= c->n_table;
+}
+
+static int64_t per_channel(const skive_tensor *t) {
+    const int64_t count = skive_tensor_count(t);
+    return t->rank > 1 && t->dims[0] > 0 ? count / t->dims[0] : count;
+}
+
+skive_status skv_group_parse(skive_context *ctx, const char *arg, const skive_tensor *t, int64_t *group) {
+    const int64_t row = t->rank > 0 ? t->dims[t->rank - 1] : 1;
+    char *end;
+    *group = per_channel(t);
+    if (!arg || strcmp(arg, "channel") == 0) return SKIVE_OK;
+    if (strcmp(arg, "tensor") == 0) {
+        *group = skive_tensor_count(t);
+        return SKIVE_OK;
+    }
+    const long n = strtol(arg, &end, 10);
+    if (end == arg || *end || n < 2)
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "'%s' is not tensor, channel or the size of a group (2 or more)", arg);
+    /* A group never spans two rows: where it does not divide the row, the row is the group. */
+    *group = n < row && row % n == 0 ? n : row;
+    if (t->rank < 2 && (row < n || row % n != 0)) *group = skive_tensor_count(t);
+    return SKIVE_OK;
+}
+
+/* The group sizes worth trying for `t`, the largest first; 0 at the end. */
+static void group_candidates(const skive_tensor *t, int64_t groups[6]) {
+    static const int64_t sizes[] = {128, 64, 32};
+    const int64_t count = skive_tensor_count(t), channel = per_channel(t);
+    const int64_t row = t->rank > 0 ? t->dims[t->rank - 1] : 1;
+    int n = 0;
+    groups[n++] = count;
+    if (channel > 1 && channel < count) groups[n++] = channel;
+    for (size_t i = 0; i < 3; i++) {
+        if (row > sizes[i] && row % sizes[i] == 0) groups[n++] = sizes[i];
+    }
+    groups[n] = 0;
+}
+
+static skive_status with_groups(skive_context *ctx, const skv_scaled *s, const skive_tensor *t, skv_coded *c,
+                                bool *fits) {
+    const int64_t count = skive_tensor_count(t), group = c->group;
+    const float *x = t->data;
+    *fits = false;
+    c->n_table = (count + group - 1) / group;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)c->n_table, sizeof(float), &c->table));
+    for (int64_t k = 0; k < c->n_table; k++) {
+        const int64_t left = count - k * group;
+        c->table[k] = s->scale(s->form, x + k * group, left < group ? left : group);
+        if (c->table[k] < 0) return SKIVE_OK;
+    }
+    SKV_TRY(skv_alloc(ctx, (size_t)count, &c->symbols));
+    for (int64_t i = 0; i < count; i++) c->symbols[i] = (uint8_t)s->symbol(s->form, x[i], c->table[i / group]);
+    *fits = true;
+    return SKIVE_OK;
+}
+
+skive_status skv_scaled_describe(skive_context *ctx, const skv_scaled *s, const skive_tensor *t, skv_coded *out,
+                                 bool *fits) {
+    int64_t groups[6];
+    *fits = false;
+    if (t->dtype != SKIVE_F32 || skive_tensor_count(t) < 1) return SKIVE_OK;
+    group_candidates(t, groups);
+    for (int k = 0; groups[k]; k++) {
+        skv_coded c = skv_coded_of(s->form, t);
+        c.alphabet = s->alphabet;
+        c.zero = s->zero;
+        c.group = groups[k];
+        const skive_status status = with_groups(ctx, s, t, &c, fits);
+        if (status == SKIVE_OK && *fits) {
+            *out = c;
+            return SKIVE_OK;
+        }
+        skv_coded_free(ctx, &c);
+        SKV_TRY(status);
+    }
+    return SKIVE_OK;
+}
+
+const char *skv_scaled_fault(const skv_coded *c, unsigned alphabet, int zero) {
+    if (c->dtype != SKIVE_F32) return "only float32 can be kept so";
+    if (!c->symbols) return skv_lacks_symbols;
+    if (c->alphabet != alphabet || c->zero != zero) return "its symbols are not those of the form";
+    if (!scales_cover(c)) return "it has too few scales";
+    if (!skv_table_finite(c)) return "a scale is NaN or infinite";
+    return NULL;
+}
+
+skive_status skv_check_finite(skive_context *ctx, const skive_tensor *t) {
+    const float *x = t->data;
+    for (int64_t i = 0; i < skive_tensor_count(t); i++) {
+        if (!isfinite(x[i])) return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "element %lld is NaN or infinite", (long long)i);
+    }
+    return SKIVE_OK;
+}

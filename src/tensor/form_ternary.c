@@ -1,0 +1,71 @@
+/* The ternary form: -s, 0 or s, with s for each group of elements (Li & Liu 2016, whose threshold rounding uses). */
+#include "tensor/form.h"
+
+static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
+    const int64_t count = skive_tensor_count(t);
+    float *x = t->data;
+    int64_t group;
+    SKV_TRY(skv_group_parse(ctx, arg, t, &group));
+    SKV_TRY(skv_check_finite(ctx, t));
+    for (int64_t first = 0; first < count; first += group) {
+        const int64_t end = first + group < count ? first + group : count;
+        double sum = 0, kept = 0, n_kept = 0;
+        for (int64_t i = first; i < end; i++) sum += fabs((double)x[i]);
+        const double threshold = 0.7 * sum / (double)(end - first);
+        for (int64_t i = first; i < end; i++) {
+            if (fabs((double)x[i]) <= threshold) continue;
+            kept += fabs((double)x[i]);
+            n_kept++;
+        }
+        const float s = n_kept > 0 ? (float)(kept / n_kept) : 0.0f;
+        for (int64_t i = first; i < end; i++) {
+            const bool goes = fabs((double)x[i]) <= threshold;
+            x[i] = goes ? 0.0f : x[i] < 0 ? -s : s;
+        }
+    }
+    return SKIVE_OK;
+}
+
+/* The one magnitude of a group; 0 when all are zero, negative when there are several, or a -0. */
+static float scale_of(const skv_form *form, const float *x, int64_t n) {
+    float s = 0;
+    (void)form;
+    for (int64_t i = 0; i < n; i++) {
+        if (skv_f32_bits(x[i]) == 0) continue;
+        const float m = fabsf(x[i]);
+        if (!isfinite(m) || m == 0 || (s > 0 && m != s)) return -1;
+        s = m;
+    }
+    return s;
+}
+
+static unsigned symbol_of(const skv_form *form, float x, float scale) {
+    (void)form;
+    (void)scale;
+    return x < 0 ? 0 : x > 0 ? 2 : 1;
+}
+
+static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_coded *out, bool *fits) {
+    const skv_scaled s = {&skv_form_ternary, 3, 1, scale_of, symbol_of};
+    return skv_scaled_describe(ctx, &s, t, out, fits);
+}
+
+static const char *fault(const skv_coded *c) { return skv_scaled_fault(c, 3, 1); }
+
+static void restore(const skv_coded *c, skive_tensor *out) {
+    float *x = out->data;
+    for (int64_t i = 0; i < skive_tensor_count(out); i++) {
+        const float s = skv_scale_of(c, i);
+        x[i] = c->symbols[i] == 1 ? 0.0f : c->symbols[i] ? s : -s;
+    }
+}
+
+const skv_form skv_form_ternary = {
+    .name = "ternary",
+    .brief = "-s, 0 or s",
+    .code = 6,
+    .round = round_to,
+    .describe = describe,
+    .fault = fault,
+    .restore = restore,
+};
