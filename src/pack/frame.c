@@ -119,7 +119,9 @@ static skive_status read_table(skive_context *ctx, skv_reader *in, skv_section *
     }
     if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends in its header");
     const size_t header = (size_t)(in->at - start);
-    if (skv_read_u32(in) != checksum(start, header) || in->failed)
+    const uint32_t sum = skv_read_u32(in);
+    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends in its header");
+    if (sum != checksum(start, header))
         return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the header is damaged (checksum)");
     return SKIVE_OK;
 }
