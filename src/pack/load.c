@@ -32,13 +32,11 @@ static skive_status reserve(loading *l) {
     return SKIVE_OK;
 }
 
-static int64_t count_nonzeros(const skv_coded *c) {
+/* Of a parameter left as it is coded: its zero symbol is 0, dense forms having been made dense. */
+static int64_t coded_nonzeros(const skv_coded *c) {
     int64_t n = 0;
-    const int64_t count = skv_coded_count(c), kept = skive_tensor_count(&c->values);
-    const bool apart = c->symbols && c->values.data; /* those that are not zero */
-    for (int64_t i = 0; c->symbols && !apart && i < count; i++) n += c->symbols[i] != c->zero;
-    for (int64_t i = 0; c->values.data && i < kept; i++)
-        n += skv_load_f64(c->values.dtype, c->values.data, (size_t)i) != 0;
+    if (!c->symbols) return skv_count_nonzeros(&c->values);
+    for (int64_t i = 0; i < skv_coded_count(c); i++) n += c->symbols[i] != c->zero;
     return n;
 }
 
@@ -49,7 +47,6 @@ static void fill_row(skive_pack_row *row, const skv_record *r, size_t bytes) {
                             .rank = c->rank,
                             .dtype = c->dtype,
                             .count = skv_coded_count(c),
-                            .nonzeros = count_nonzeros(c),
                             .bytes = bytes,
                             .values = r->sizes.values,
                             .positions = r->sizes.positions,
@@ -72,6 +69,10 @@ static skive_status next_storage(loading *l, bool *trainable, skv_storage **out)
     }
     fill_row(&l->rows[l->n], &record, (size_t)(l->params.at - start));
     const skive_status status = skv_record_to_storage(l->ctx, &record, l->o.keep_coded, out);
+    if (status == SKIVE_OK) {
+        const skv_storage *s = *out;
+        l->rows[l->n].nonzeros = s->coded ? coded_nonzeros(s->coded) : skv_count_nonzeros(&s->tensor);
+    }
     skv_coded_free(l->ctx, &record.coded);
     return status;
 }

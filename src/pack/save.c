@@ -110,7 +110,7 @@ static skive_status round_param(const packing *p, const skive_value *v, skive_te
 
 /* ---- records ---- */
 
-static int64_t count_nonzeros(const skive_tensor *t) {
+int64_t skv_count_nonzeros(const skive_tensor *t) {
     const int64_t n = skive_tensor_count(t);
     int64_t nonzeros = 0;
     for (int64_t i = 0; i < n; i++) nonzeros += skv_load_f64(t->dtype, t->data, (size_t)i) != 0;
@@ -136,7 +136,7 @@ static void fill_row(skive_pack_row *row, const skive_tensor *t, const skv_form 
     memcpy(row->dims, t->dims, sizeof row->dims);
     row->dtype = t->dtype;
     row->count = skive_tensor_count(t);
-    row->nonzeros = count_nonzeros(t);
+    row->nonzeros = skv_count_nonzeros(t);
     row->form = form->name;
     row->coder = s->coder ? s->coder->name : "raw";
     row->values = s->values;
