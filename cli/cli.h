@@ -98,6 +98,8 @@ void cli_table_print(cli_table *t, FILE *f); /* and frees it */
 skive_status cli_load(cli_args *a, const char *path, skive_graph **out);
 /* The same for a command that runs the model: one with operators skive lacks is refused, naming all of them. */
 skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out);
+/* For a command that does nothing else with it: the weights of a packed model stay coded. */
+skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out);
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
 /* Before long work: can a file of this name be written? */
 skive_status cli_check_output(cli_args *a, const char *path);

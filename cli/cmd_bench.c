@@ -138,7 +138,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "runs", 1, 100000, &runs);
     if (status == SKIVE_OK) status = cli_integer(a, "top", 0, 1000000, &top);
     if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
-    if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK && cli_has(a, "input")) {
         status = bench_session(a, g, runs, seconds);
         skive_graph_free(g);

@@ -55,7 +55,7 @@ static skive_status time_one(cli_args *a, const skive_graph *g, int64_t batch, i
 }
 
 static skive_status measure(cli_args *a, entry *e, skive_dataset *set, double seconds) {
-    skive_status status = cli_load_to_run(a, e->path, &e->graph);
+    skive_status status = cli_load_as_packed(a, e->path, &e->graph);
     if (status == SKIVE_OK) status = skive_graph_cost(e->graph, &e->cost);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, e->graph, set, 0, &e->eval);
     if (status == SKIVE_OK) status = time_one(a, e->graph, 1, 1, seconds, &e->latency);

@@ -103,7 +103,7 @@ static skive_status run(cli_args *a) {
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to evaluate on");
     skive_status status = split_of(a, &split);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
-    if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, &set);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);
     if (status == SKIVE_OK) {

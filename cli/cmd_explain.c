@@ -33,7 +33,7 @@ static skive_status run(cli_args *a) {
     skive_plan *plan = NULL;
     int64_t batch = 1;
     skive_status status = cli_integer(a, "batch", 1, 1000000, &batch);
-    if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_plan(a, g, batch, 0, &plan);
     if (status == SKIVE_OK) {
         json_t *steps = json_array();

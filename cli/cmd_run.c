@@ -62,7 +62,7 @@ static skive_status run(cli_args *a) {
     if (!cli_has(a, "output") && !cli_has(a, "output-dir")) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "say where the outputs go: --output FILE.npy or --output-dir DIR");
     }
-    skive_status status = cli_load_to_run(a, a->positional[0], &g);
+    skive_status status = cli_load_as_packed(a, a->positional[0], &g);
     if (status != SKIVE_OK) return status;
     const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
     skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(n_out + 1, sizeof *out);

@@ -12,9 +12,8 @@ skive_status cli_load(cli_args *a, const char *path, skive_graph **out) {
     return skive_model_load(a->ctx, path, out);
 }
 
-skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
+static skive_status refuse_unsupported(cli_args *a, const char *path, skive_status status, skive_graph **out) {
     char *missing = NULL;
-    skive_status status = cli_load(a, path, out);
     if (status == SKIVE_OK) status = skive_graph_unsupported(*out, &missing);
     if (status == SKIVE_OK && missing[0])
         status = cli_fail(a, SKIVE_ERR_UNSUPPORTED, "%s: cannot be run: unsupported operators: %s", path, missing);
@@ -24,6 +23,17 @@ skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
         *out = NULL;
     }
     return status;
+}
+
+skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
+    return refuse_unsupported(a, path, cli_load(a, path, out), out);
+}
+
+skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out) {
+    skive_pack_load_options o = skive_pack_load_options_default();
+    if (!skive_pack_is_packed(path)) return cli_load_to_run(a, path, out);
+    o.keep_coded = true;
+    return refuse_unsupported(a, path, skive_pack_load(a->ctx, path, &o, out, NULL), out);
 }
 
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) {

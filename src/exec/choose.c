@@ -100,12 +100,13 @@ static void describe_values(chooser *c, skv_kernel_node *k) {
             k->in[i] = (skv_kernel_value){.absent = true};
             continue;
         }
-        const bool param = skv_value_is_param(v);
+        const bool param = v->storage != NULL;
         k->in[i] = (skv_kernel_value){
             .type = v->type,
             .layout = param ? SKV_PLAIN : c->places[v->id].home,
             .is_parameter = param,
             .constant = param && !(c->plan->training && v->trainable) ? skv_value_tensor(v) : NULL,
+            .coded = skv_value_coded(v),
         };
     }
     for (size_t i = 0; i < k->n_out; i++) {
@@ -113,6 +114,17 @@ static void describe_values(chooser *c, skv_kernel_node *k) {
         const bool wanted = v && (i == 0 || v->n_uses > 0 || v->output_uses > 0);
         k->out[i] = wanted ? (skv_kernel_value){.type = v->type} : (skv_kernel_value){.absent = true};
     }
+}
+
+/* From here on the node's parameters are dense. The graph is the plan's own. */
+static skive_status make_dense(chooser *c, const skive_node *node) {
+    for (uint32_t i = 0; i < node->n_inputs; i++) {
+        skive_value *v = node->inputs[i];
+        if (!skv_value_coded(v)) continue;
+        SKV_TRY(skv_storage_make_unique(c->plan->ctx, &v->storage));
+        c->plan->slots[c->places[v->id].slot[SKV_PLAIN]].param = v->storage;
+    }
+    return SKIVE_OK;
 }
 
 /* Walks the kernel list; what declined is written to `text`. */
@@ -129,6 +141,7 @@ static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
             continue;
         }
         skv_why why = {{0}};
+        if (!kernel->takes_coded) SKV_TRY(make_dense(c, node));
         describe_values(c, k);
         k->kernel = kernel;
         if (kernel->applicable && !kernel->applicable(k, &why)) {
@@ -239,7 +252,7 @@ static skive_status place_sources(chooser *c) {
     for (size_t i = 0; i < g->n_values; i++) {
         for (int l = 0; l < 4; l++) c->places[i].slot[l] = SKV_NO_SLOT;
         const skive_value *v = g->values[i];
-        if (!v || !skv_value_is_param(v)) continue;
+        if (!v || !v->storage) continue;
         uint32_t slot;
         SKV_TRY(new_slot(p, SKV_SLOT_PARAM, 0, &slot));
         p->slots[slot].param = v->storage;

@@ -98,6 +98,36 @@ static skive_status all_static(skive_context *ctx, const skive_graph *g) {
     return SKIVE_OK;
 }
 
+/* May the parameter stay coded? It must be nothing but the weight of products, whose kernels decide, and passes must have no
+ * need to look at it: folding a BatchNormalization into it is worth more than keeping it small. */
+static bool stays_coded(const skive_value *v) {
+    if (v->output_uses > 0) return false;
+    for (uint32_t i = 0; i < v->n_uses; i++) {
+        const skive_node *n = v->uses[i].node;
+        const bool product = skv_node_is(n, "Conv") || skv_node_is(n, "Gemm") || skv_node_is(n, "MatMul");
+        if (!product || v->uses[i].index != 1 || v->type.rank < 2) return false;
+        const skive_value *y = n->outputs[0];
+        for (uint32_t k = 0; k < y->n_uses; k++) {
+            if (skv_node_is(y->uses[k].node, "BatchNormalization")) return false;
+        }
+    }
+    return v->n_uses > 0;
+}
+
+skive_status skv_graph_decode(skive_graph *g, bool all) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        skive_value *v = g->values[i];
+        if (v && skv_value_coded(v) && (all || !stays_coded(v)))
+            SKV_TRY(skv_storage_make_unique(g->ctx, &v->storage));
+    }
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++) {
+        for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
+            if (g->nodes[i]->attrs[k].graph) SKV_TRY(skv_graph_decode(g->nodes[i]->attrs[k].graph, true));
+        }
+    }
+    return SKIVE_OK;
+}
+
 static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
     const keep_set keep = {o->keep, o->n_keep};
     const skv_pass_env env = {.ctx = p->ctx, .keep = is_kept, .keep_user = &keep, .training = o->training};
@@ -132,6 +162,7 @@ skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, con
     p->reference = o->reference;
     p->keep_layout = o->keep_layout;
     SKV_GO(status, fail, skive_graph_copy(ctx, graph, &p->graph));
+    SKV_GO(status, fail, skv_graph_decode(p->graph, o->training || o->reference || o->no_fusion));
     SKV_GO(status, fail, bind_inputs(ctx, p->graph, o));
     SKV_GO(status, fail, simplify(p, o));
     SKV_GO(status, fail, skv_plan_choose(p, o->keep, o->n_keep));

@@ -62,6 +62,8 @@ struct skive_plan {
 
 skive_status skv_plan_choose(skive_plan *plan, const char *const *keep, size_t n_keep);
 skive_status skv_plan_lay_out(skive_plan *plan);
+/* Makes coded parameters of a graph of one's own dense: all, or those that are not just weights of products. */
+skive_status skv_graph_decode(skive_graph *g, bool all);
 /* The number of the next run, which random ops draw from: a resumed training goes on with the stream it stopped in. */
 void skv_exec_set_step(skive_exec *exec, uint64_t step);
 

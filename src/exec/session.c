@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/plan.h"
 #include "exec/session_body.h"
 #include "graph/graph.h"
 #include "ops/op.h"
@@ -430,6 +431,7 @@ skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, 
     s->options = options ? *options : skive_session_options_default();
     if (s->options.max_plans == 0) s->options.max_plans = DEFAULT_PLANS;
     SKV_GO(status, fail, skive_graph_copy(ctx, graph, &s->graph));
+    SKV_GO(status, fail, skv_graph_decode(s->graph, s->options.reference || s->options.no_fusion));
     (void)skv_graph_sweep(s->graph);
     raise_made_up_names(s->graph);
     s->capacity = s->graph->n_values + 1;

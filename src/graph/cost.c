@@ -55,6 +55,7 @@ static bool counts_as_parameter(const skive_value *v) {
 }
 
 static int64_t nonzeros_of(const skive_value *v) {
+    if (v->storage->coded) return skv_coded_nonzeros(v->storage->coded);
     const skive_tensor *t = skv_value_tensor(v);
     const zero_point z = zero_point_of(v);
     const int64_t n = skive_tensor_count(t);
@@ -72,8 +73,8 @@ static int64_t nonzeros_of(const skive_value *v) {
 }
 
 static void add_parameter(const skive_value *v, skive_cost *c) {
-    const skive_tensor *t = skv_value_tensor(v);
-    if (!t) return;
+    if (!v->storage) return;
+    const skive_tensor *t = &v->storage->tensor;
     c->parameter_bytes += (int64_t)skive_tensor_bytes(t);
     if (!counts_as_parameter(v)) return;
     c->parameters += skive_tensor_count(t);

@@ -16,7 +16,7 @@ typedef struct inference {
 
 static const skive_tensor *known_tensor(const inference *x, const skive_value *v) {
     if (!v) return NULL;
-    if (v->storage) return &v->storage->tensor;
+    if (v->storage) return skv_value_tensor(v);
     return x->known[v->id].data ? &x->known[v->id] : NULL;
 }
 

@@ -27,6 +27,7 @@ const skv_kernel skv_kernel_empty = {
     .brief = "outputs without elements: nothing to do",
     .isa = SKV_ISA_SCALAR,
     .computes_nothing = true,
+    .takes_coded = true,
     .applicable = applicable,
     .prepare = prepare,
     .run = run,

@@ -30,7 +30,8 @@ typedef struct skv_kernel_value {
     skv_layout layout;            /* inputs: how it is offered; the kernel changes it to what it wants, and the planner
                                      reorders. Outputs: PLAIN unless the kernel says otherwise. */
     const skive_tensor *constant; /* parameter data that never changes while the plan lives: may be prepacked */
-    bool absent, is_parameter;    /* a parameter with constant == NULL is one in training: pack at every run */
+    const skv_coded *coded;       /* the same for a parameter left coded; only kernels that take them see one */
+    bool absent, is_parameter;    /* a parameter with neither is one in training: pack at every run */
 } skv_kernel_value;
 
 typedef struct skv_kernel skv_kernel;
@@ -75,6 +76,7 @@ struct skv_kernel {
     const char *const *ops;                                     /* names served, NULL at the end; NULL: every op */
     skv_isa isa;                                                /* least level */
     bool computes_nothing;                                      /* belongs in plans of reference kernels too */
+    bool takes_coded;                                           /* reads no parameter, or coded ones as they are */
     bool (*applicable)(const skv_kernel_node *n, skv_why *why); /* layouts, types and attributes; no allocation */
     skive_status (*prepare)(skv_kernel_node *n);                /* NULL: nothing to prepare, all PLAIN */
     skive_status (*run)(const skv_kernel_call *c);

@@ -32,14 +32,6 @@ static skive_status reserve(loading *l) {
     return SKIVE_OK;
 }
 
-/* Of a parameter left as it is coded: its zero symbol is 0, dense forms having been made dense. */
-static int64_t coded_nonzeros(const skv_coded *c) {
-    int64_t n = 0;
-    if (!c->symbols) return skv_count_nonzeros(&c->values);
-    for (int64_t i = 0; i < skv_coded_count(c); i++) n += c->symbols[i] != c->zero;
-    return n;
-}
-
 static void fill_row(skive_pack_row *row, const skv_record *r, size_t bytes) {
     const skv_coded *c = &r->coded;
     *row = (skive_pack_row){.form = c->form->name,
@@ -71,7 +63,7 @@ static skive_status next_storage(loading *l, bool *trainable, skv_storage **out)
     const skive_status status = skv_record_to_storage(l->ctx, &record, l->o.keep_coded, out);
     if (status == SKIVE_OK) {
         const skv_storage *s = *out;
-        l->rows[l->n].nonzeros = s->coded ? coded_nonzeros(s->coded) : skv_count_nonzeros(&s->tensor);
+        l->rows[l->n].nonzeros = s->coded ? skv_coded_nonzeros(s->coded) : skv_count_nonzeros(&s->tensor);
     }
     skv_coded_free(l->ctx, &record.coded);
     return status;

@@ -35,7 +35,7 @@ skive_simplify_options skive_simplify_options_default(void) {
 static int64_t parameter_bytes(const skive_graph *g) {
     int64_t sum = 0;
     for (uint32_t i = 0; i < g->n_values; i++) {
-        if (g->values[i]->storage) sum += (int64_t)skive_tensor_bytes(skv_value_tensor(g->values[i]));
+        if (skv_value_is_param(g->values[i])) sum += (int64_t)skive_tensor_bytes(skv_value_tensor(g->values[i]));
     }
     return sum;
 }

@@ -36,4 +36,13 @@ int64_t skv_coded_count(const skv_coded *coded) {
     return skv_dims_count(coded->rank, coded->dims, &count) ? count : 0;
 }
 
+int64_t skv_coded_nonzeros(const skv_coded *coded) {
+    int64_t n = 0;
+    const int64_t symbols = coded->symbols ? skv_coded_count(coded) : 0;
+    for (int64_t i = 0; i < symbols; i++) n += coded->symbols[i] != coded->zero;
+    for (int64_t i = 0; !coded->symbols && i < skive_tensor_count(&coded->values); i++)
+        n += skv_load_f64(coded->values.dtype, coded->values.data, (size_t)i) != 0;
+    return n;
+}
+
 const skv_form *skv_form_at(size_t index) { return index < sizeof forms / sizeof forms[0] ? forms[index] : NULL; }

@@ -28,7 +28,8 @@ typedef struct skv_coded {
     skive_tensor values; /* rank 1: all elements, or those whose symbol is not zero */
 } skv_coded;
 void skv_coded_free(skive_context *ctx, skv_coded *coded);
-int64_t skv_coded_count(const skv_coded *coded); /* of elements */
+int64_t skv_coded_count(const skv_coded *coded);    /* of elements */
+int64_t skv_coded_nonzeros(const skv_coded *coded); /* of a float32 parameter */
 
 /* How a parameter is kept: dense, or one of the compressed forms. One record a form, listed in forms.inc. */
 struct skv_form {
