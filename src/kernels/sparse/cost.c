@@ -1,29 +1,28 @@
-/* Is a sparse product worth it? Cycles by a model of a few constants, measured on Zen 4 (docs/sparse.md says how); other CPUs
- * of the same vectors are in the same proportions, since both sides wait for the same loads and multiply-adds.
- *
- *     tiles * (entries * (entry + vectors * step) + rows * (row + vectors * store)) + panels * fill + results spread * spread
+/* Is a sparse product worth it? The cycles of both by a few constants, fitted to 36 shapes at six sparsities each on Zen 4, nine of
+ * ten within a quarter (docs/sparse.md). Other CPUs keep the proportions: both sides wait for the same loads and multiply-adds.
  *
  * An entry is a nonzero, or a column of a block of four rows. */
 #include "kernels/sparse/sparse.h"
 
 typedef struct form_cost {
-    double entry, step; /* cycles of an entry, and of each vector of it */
-    double row, store;  /* of a row besides, and of each vector of it */
+    double entry, near, far; /* an entry in a tile, and each vector of it, by the cache the panel fits into */
+    double row, store;       /* a row in a tile, and each vector of it */
 } form_cost;
 
 typedef struct loop_cost {
     form_cost form[SKV_SPARSE_FORMS];
-    double fill, turn, spread; /* of a float of a panel, copied or transposed, and of a result out of the buffer */
-    double one;                /* of a nonzero where there is one position */
-    double one_row;
+    double fill, turn;  /* a float of a panel, copied or transposed */
+    double lines, rows; /* a result that goes through the buffer, to lines or to rows side by side */
 } loop_cost;
 
 static const loop_cost cost_avx512 = {
-    {{1.0, 1.5, 16, 2}, {2.0, 4.0, 8, 2}}, .fill = 0.4, .turn = 1.2, .spread = 1.5, .one = 1.2, .one_row = 12};
+    .form = {{0.3, 1.65, 2.1, 3, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}}, .fill = 0.5, .turn = 0.2, .lines = 1.4, .rows = 1.2};
 static const loop_cost cost_avx2 = {
-    {{1.0, 0.75, 16, 2}, {2.0, 2.0, 8, 2}}, .fill = 0.4, .turn = 1.2, .spread = 1.5, .one = 1.2, .one_row = 12};
+    .form = {{1.1, 0.75, 1.0, 3, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}}, .fill = 0.7, .turn = 0.5, .lines = 1.6, .rows = 0.6};
 static const loop_cost cost_scalar = {
-    {{1.0, 1.2, 16, 4}, {4.0, 4.0, 8, 4}}, .fill = 0.4, .turn = 1.2, .spread = 1.5, .one = 1.5, .one_row = 12};
+    .form = {{1.0, 1.0, 1.0, 3, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}}, .fill = 1.0, .turn = 0.5, .lines = 1.6, .rows = 0.6};
+/* Of a product with one position: the call, a row, a nonzero; from a size on the weight comes from memory. */
+static const double point_call = 1000, point_row = 12, point_near = 1.15, point_far = 1.9, point_far_from = 4e6;
 
 static const loop_cost *cost_of(const skv_sparse_plan *p) {
     return p->loops == &skv_sparse_loops_avx512 ? &cost_avx512
@@ -31,18 +30,25 @@ static const loop_cost *cost_of(const skv_sparse_plan *p) {
                                                 : &cost_scalar;
 }
 
+static double point_cycles(double rows, double entries) {
+    return point_call + rows * point_row + entries * (entries < point_far_from ? point_near : point_far);
+}
+
 double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, int64_t entries) {
+    static const double near_floats = 10e3; /* about the first-level cache */
+    const double rows = (double)(s->rows * s->groups), panel = (double)(s->channels * p->channel);
+    if (p->vector) return point_cycles(rows, (double)entries);
     const loop_cost *k = cost_of(p);
     const form_cost *f = &k->form[p->form];
-    const double rows = (double)(s->rows * s->groups), images = (double)s->images;
-    if (p->vector) return (double)entries * k->one + rows * k->one_row;
-    const double vectors = (double)p->positions / (double)p->loops->lanes, tiles = (double)p->tiles;
-    const double loops = (double)entries * (tiles * f->entry + vectors * f->step) + rows * (tiles * f->row + vectors * f->store);
-    const bool turned = s->x_channel == 1;
-    const double panel = (double)(s->groups * p->tiles * s->channels * p->channel) * (turned ? k->turn : k->fill);
-    const bool direct = s->y_column == 1 && s->y_row != 1 && p->pitch == s->width;
-    const double results = direct ? 0 : rows * (double)(s->lines * s->width) * k->spread;
-    return images * (loops + panel + results);
+    const int64_t lanes = p->loops->lanes;
+    const double vectors = (double)((p->positions + lanes - 1) / lanes), tiles = (double)p->tiles;
+    const double step = panel < near_floats ? f->near : f->far;
+    const double loops =
+        (double)entries * (tiles * f->entry + vectors * step) + rows * (tiles * f->row + vectors * f->store);
+    const double panels = (double)s->groups * tiles * panel * (s->x_channel == 1 ? k->turn : k->fill);
+    const bool direct = s->y_row != 1 && s->y_column == 1 && p->pitch == s->width;
+    const double results = rows * (double)(s->lines * s->width) * (direct ? 0 : s->y_row == 1 ? k->rows : k->lines);
+    return (double)s->images * (loops + panels + results);
 }
 
 skv_sparse_form skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa) {
@@ -63,10 +69,10 @@ static double break_even(const skv_sparse_shape *s, double weights, double cycle
 bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense, skv_isa isa,
                      skv_why *why) {
     /* Few zeros are no sparsity, even where any product would beat the dense kernel. */
-    static const double least = 0.3, doubt = 0.25;
+    static const double least = 0.3, doubt = 0.25, margin = 0.9;
     const double weights = (double)(w->rows * w->columns);
     const double outputs = (double)(s->images * s->lines * s->width);
-    const double cycles = weights * outputs / dense->macs_per_cycle - dense->extra_cycles;
+    const double cycles = (weights * outputs / dense->macs_per_cycle - dense->extra_cycles) * margin;
     double even = break_even(s, weights, cycles, isa);
     if (even < least) even = least;
     if (even > 1) return skv_decline(why, "no number of zeros makes up for this shape");

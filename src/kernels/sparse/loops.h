@@ -1,5 +1,5 @@
 /* The sparse loops, compiled once for each instruction set. The includer says what a vector is: vec, LANES, vec_load,
- * vec_store, vec_load_some, vec_store_some (the first n < LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max
+ * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max
  * and vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many of a block's four rows its registers hold; UNARY_LOOP;
  * SPARSE_LOOPS names the table. */
 #include <stddef.h>
@@ -138,9 +138,15 @@ static inline void gather(const float *x, int64_t step, int64_t n, float *to) {
         if (i < n) vec_store_some(to + i, n - i, vec_load_some(x + i, n - i));
         return;
     }
-    /* one more must follow: two vectors hold a number behind the last one wanted */
+    /* a whole pair of vectors holds a number behind the last one wanted, which may not be there */
     for (; step == 2 && n - i > LANES; i += LANES)
         vec_store(to + i, vec_even(vec_load(x + 2 * i), vec_load(x + 2 * i + LANES)));
+    if (step == 2) {
+        const int64_t left = 2 * (n - i) - 1, low = left < LANES ? left : LANES;
+        const vec a = vec_load_some(x + 2 * i, low), b = vec_load_some(x + 2 * i + low, left - low);
+        vec_store_some(to + i, n - i, vec_even(a, b));
+        return;
+    }
     for (; i < n; i++) to[i] = x[i * step];
 }
 
