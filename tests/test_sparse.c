@@ -109,31 +109,63 @@ static void describe(const skive_node *node, skv_kernel_node *n, skv_kernel_valu
     n->out = out;
 }
 
+/* A copy in another layout; what fills up blocks is zero. */
+static float *in_layout(const skive_type *t, skv_layout from, const float *data, skv_layout to) {
+    size_t bytes;
+    assert_true(skv_layout_bytes(t, to, &bytes));
+    float *copy = aligned_alloc(64, skv_align_up(bytes + 1, 64));
+    assert_non_null(copy);
+    skv_reorder(t, from, data, to, copy, 1);
+    return copy;
+}
+
+/* Reordered to and fro nothing changes: what fills up blocks is zero as it must be. */
+static void check_padding(const skive_type *t, skv_layout layout, const float *y, const float *plain) {
+    size_t bytes;
+    assert_true(skv_layout_bytes(t, layout, &bytes));
+    float *again = in_layout(t, SKV_PLAIN, plain, layout);
+    assert_memory_equal(again, y, bytes);
+    free(again);
+}
+
+typedef struct setting {
+    int threads;
+    skv_layout layout; /* activations are offered so */
+} setting;
+
 /* The graph's only node by `kernel`; the output lies on the residual where the kernel allows it. */
-static void run_kernel(skive_context *ctx, const skive_graph *g, const skv_kernel *kernel, int threads, const values *v,
+static void run_kernel(skive_context *ctx, const skive_graph *g, const skv_kernel *kernel, setting how, const values *v,
                        float *y, size_t count) {
     const skive_node *node = g->nodes[0];
     skv_kernel_value in[MAX_IN], out[1];
-    skv_kernel_node n = {.ctx = ctx, .kernel = kernel, .threads = threads};
-    const void *inputs[MAX_IN] = {NULL};
+    skv_kernel_node n = {.ctx = ctx, .kernel = kernel, .threads = how.threads};
+    float *inputs[MAX_IN] = {NULL};
+    size_t bytes;
     describe(node, &n, in, out);
+    for (size_t i = 0; i < n.n_in; i++)
+        if (!in[i].absent && !in[i].is_parameter) in[i].layout = how.layout;
     skv_test_ok(ctx, kernel->prepare(&n));
-    for (size_t i = 0; i < n.n_in; i++) {
-        inputs[i] = in[i].absent || n.packs_input[i] ? NULL : data_of(g, v, node->inputs[i]);
-        if (!in[i].absent) assert_int_equal(in[i].layout, SKV_PLAIN);
-    }
-    if (n.in_place) {
-        assert_int_equal(n.in_place, 1u << 3);
-        memcpy(y, inputs[3], count * sizeof *y);
-        inputs[3] = y;
-    }
+    for (size_t i = 0; i < n.n_in; i++)
+        if (!in[i].absent && !n.packs_input[i])
+            inputs[i] = in_layout(&in[i].type, SKV_PLAIN, data_of(g, v, node->inputs[i]), in[i].layout);
+    assert_true(skv_layout_bytes(&out[0].type, out[0].layout, &bytes));
+    float *result = n.in_place ? inputs[3] : aligned_alloc(64, skv_align_up(bytes + 64, 64));
     unsigned char *scratch = aligned_alloc(64, skv_align_up(n.scratch_bytes + 1, 64));
+    assert_non_null(result);
     assert_non_null(scratch);
-    memset(scratch, 0xff, n.scratch_bytes); /* what was not written reads as NaN */
-    void *outputs[1] = {y};
-    const skv_kernel_call call = {.ctx = ctx, .n = &n, .in = inputs, .out = outputs, .scratch = scratch};
+    if (!n.in_place) memset(result, 0xff, bytes + 1); /* what was not written reads as NaN */
+    memset(scratch, 0xff, n.scratch_bytes);
+    const void *read[MAX_IN] = {inputs[0], inputs[1], inputs[2], inputs[3]};
+    void *outputs[1] = {result};
+    const skv_kernel_call call = {.ctx = ctx, .n = &n, .in = read, .out = outputs, .scratch = scratch};
     skv_test_ok(ctx, kernel->run(&call));
     kernel->destroy(ctx, n.state);
+    if (!n.in_place) assert_int_equal(((unsigned char *)result)[bytes], 0xff);
+    skv_reorder(&out[0].type, out[0].layout, result, SKV_PLAIN, y, 1);
+    check_padding(&out[0].type, out[0].layout, result, y);
+    assert_int_equal(count, skv_type_count(&out[0].type));
+    if (!n.in_place) free(result);
+    for (size_t i = 0; i < MAX_IN; i++) free(inputs[i]);
     free(scratch);
 }
 
@@ -162,15 +194,14 @@ static void check(skive_context *ctx, skive_graph *g, const skv_kernel *kernel, 
     skive_tensor want;
     run_reference(ctx, g, &v, &want);
     const size_t n = (size_t)skive_tensor_count(&want);
-    for (int threads = 1; threads <= 3; threads += 2) {
-        float *y = malloc((n + 1) * sizeof *y);
-        assert_non_null(y);
-        for (size_t i = 0; i <= n; i++) y[i] = 77;
-        run_kernel(ctx, g, kernel, threads, &v, y, n);
+    static const setting settings[] = {{1, SKV_PLAIN}, {3, SKV_PLAIN}, {1, SKV_C16}, {3, SKV_NHWC}, {2, SKV_C8}};
+    float *y = malloc((n + 1) * sizeof *y);
+    assert_non_null(y);
+    for (size_t i = 0; i < (kernel == &skv_kernel_conv_f32_sparse ? SKV_COUNT(settings) : 2); i++) {
+        run_kernel(ctx, g, kernel, settings[i], &v, y, n);
         skv_test_floats(y, want.data, n, 1e-5, 1e-7 * (1 + terms));
-        assert_true(y[n] == 77);
-        free(y);
     }
+    free(y);
     for (size_t i = 0; i < v.n; i++) skive_tensor_free(ctx, &v.in[i]);
     skive_tensor_free(ctx, &want);
     skive_graph_free(g);
@@ -223,7 +254,7 @@ static const conv shapes[] = {
     {1, 2, 3, 30, 30, 4, 5, 4, 0, 2, 1},   {2, 12, 18, 9, 7, 3, 3, 1, 1, 1, 3},   {1, 10, 10, 8, 8, 3, 3, 2, 1, 1, 10},
     {2, 8, 6, 5, 5, 1, 1, 1, 0, 1, 2},     {1, 5, 12, 5, 5, 5, 5, 1, 0, 1, 1},    {2, 2, 4, 6, 6, 6, 6, 1, 0, 1, 1},
     {1, 1, 20, 28, 28, 5, 5, 1, 0, 1, 1},  {1, 1, 2, 1, 300, 1, 9, 1, 4, 1, 1},   {1, 600, 9, 14, 14, 1, 1, 1, 0, 1, 1},
-    {1, 2, 3, 4, 4, 3, 3, 1, 5, 1, 1},     {1, 3, 4, 100, 3, 3, 1, 7, 0, 1, 1},   {1, 2500, 5, 10, 10, 1, 1, 1, 0, 1, 1},
+    {1, 32, 64, 6, 9, 3, 3, 1, 1, 1, 2},  {2, 64, 32, 5, 6, 1, 1, 1, 0, 1, 4},  {1, 2, 3, 4, 4, 3, 3, 1, 5, 1, 1},     {1, 3, 4, 100, 3, 3, 1, 7, 0, 1, 1},   {1, 2500, 5, 10, 10, 1, 1, 1, 0, 1, 1},
 };
 
 static void convolutions(void **unused) {
@@ -360,11 +391,11 @@ static void pruned_weights_give_nothing(void **unused) {
     skv_test_ok(ctx, skive_graph_add_output(g, skv_emit(&b, "Conv", SKV_IN(in, wv), SKV_NONE)));
     skv_test_ok(ctx, b.status);
     const values v = {{skv_tensor_view(SKIVE_F32, 4, x_dims, x)}, 1};
-    run_kernel(ctx, g, &skv_kernel_conv_f32_sparse, 1, &v, y, M * P);
+    run_kernel(ctx, g, &skv_kernel_conv_f32_sparse, (setting){1, SKV_PLAIN}, &v, y, M * P);
     for (int i = 0; i < M * P; i++) assert_true(y[i] == 2.0f * (float)(i / P));
     /* where the weight is there, NaN comes out */
     x[3] = NAN;
-    run_kernel(ctx, g, &skv_kernel_conv_f32_sparse, 1, &v, y, M * P);
+    run_kernel(ctx, g, &skv_kernel_conv_f32_sparse, (setting){1, SKV_PLAIN}, &v, y, M * P);
     assert_true(isnan(y[3]) && !isnan(y[2]));
     skive_graph_free(g);
     skv_test_context_end(ctx);

@@ -7,6 +7,7 @@ typedef struct conv {
     skv_sparse_matrix w;
     skv_conv_shape of;
     skv_sparse_tail tail;
+    skv_layout layout; /* of what is read, added and written */
 } conv;
 
 static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
@@ -31,7 +32,25 @@ static bool is_pointwise(const skv_geometry *g) {
     return true;
 }
 
-static skv_sparse_shape shape_of(const skv_conv_shape *c) {
+/* Channels that stand together in a layout, and how many of them there are with those that fill up the last block. */
+static int64_t block_of(skv_layout layout, int64_t channels) {
+    return layout == SKV_NHWC ? channels : skv_layout_block(layout);
+}
+static int64_t stored(skv_layout layout, int64_t channels) {
+    const int64_t block = block_of(layout, channels);
+    return (channels + block - 1) / block * block;
+}
+
+/* As it is offered, so that neighbours need no reordering; but groups must fill their blocks, and single elements are rows. */
+static skv_layout layout_of(const skv_conv_shape *c, skv_layout offered) {
+    const skv_geometry *g = &c->g;
+    const int64_t block = skv_layout_block(offered);
+    if (g->in[1] * g->in[2] == 1 || g->out[1] * g->out[2] == 1) return SKV_PLAIN;
+    if (c->groups == 1) return offered;
+    return offered != SKV_NHWC && c->c / c->groups % block == 0 && c->m / c->groups % block == 0 ? offered : SKV_PLAIN;
+}
+
+static skv_sparse_shape shape_of(const skv_conv_shape *c, skv_layout layout) {
     const skv_geometry *g = &c->g;
     const int64_t in = g->in[1] * g->in[2], out = g->out[1] * g->out[2];
     skv_sparse_shape s = {
@@ -41,15 +60,18 @@ static skv_sparse_shape shape_of(const skv_conv_shape *c) {
         .rows = c->m / c->groups,
         .in_lines = g->in[1],
         .in_width = g->in[2],
-        .x_image = c->c * in,
+        .x_image = stored(layout, c->c) * in,
         .x_channel = in,
         .x_line = g->in[2],
+        .x_block = block_of(layout, c->c),
         .lines = g->out[1],
         .width = g->out[2],
-        .y_image = c->m * out,
+        .y_image = stored(layout, c->m) * out,
         .y_row = out,
         .y_line = g->out[2],
         .y_column = 1,
+        .y_block = block_of(layout, c->m),
+        .y_fill = stored(layout, c->m) - c->m,
     };
     for (int a = 0; a < 2; a++) {
         s.kernel[a] = g->kernel[a + 1];
@@ -61,8 +83,8 @@ static skv_sparse_shape shape_of(const skv_conv_shape *c) {
         s.images = 1;
         s.lines = s.in_lines = c->n;
         s.width = s.in_width = in;
-        s.x_line = s.x_image;
-        s.y_line = s.y_image;
+        s.x_line = s.x_image / s.x_block;
+        s.y_line = s.y_image / s.y_block;
     }
     return s;
 }
@@ -76,7 +98,8 @@ static bool read(const skv_kernel_node *n, conv *c, skv_why *why) {
     if (n->node->domain[0] && skv_activation_read(n->ctx, n->node, &c->tail.act) != SKIVE_OK)
         return skv_decline(why, "its activation");
     if (!read_shape(n, &c->of, why)) return false;
-    c->s = shape_of(&c->of);
+    c->layout = layout_of(&c->of, n->in[0].layout);
+    c->s = shape_of(&c->of, c->layout);
     const int64_t columns = skv_sparse_columns(&c->s);
     c->w = (skv_sparse_matrix){w->data, c->of.m, columns, columns, 1};
     return true;
@@ -101,12 +124,12 @@ static double dense_rate(const conv *c, skv_isa isa) {
     return direct * filled(c->s.rows, block) * (c->s.channels <= FEW_READ ? 1 : filled(c->s.channels, block));
 }
 
-/* Plain rows are read and written; what comes in blocks is reordered, and its reader will likely want blocks again. */
+/* What is offered in a layout that does not do is reordered, and the result's reader will likely want it as the others were. */
 static skv_sparse_dense dense_of(const skv_kernel_node *n, const conv *c, skv_isa isa) {
-    static const double reorder = 0.5; /* of an element */
+    static const double reorder = 1.8; /* of an element */
     const double moved = (double)(skv_type_count(&n->in[0].type) + skv_type_count(&n->out[0].type));
     return (skv_sparse_dense){.macs_per_cycle = dense_rate(c, isa),
-                              .extra_cycles = n->in[0].layout == SKV_PLAIN ? 0 : moved * reorder};
+                              .extra_cycles = n->in[0].layout == c->layout ? 0 : moved * reorder};
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -127,10 +150,10 @@ static skive_status prepare(skv_kernel_node *n) {
     const skive_status status = skv_sparse_prepare(n, &c.s, &nz, skv_sparse_faster(&c.s, &count, skv_cpu_isa()), 0, &c.tail);
     skv_nonzeros_free(n->ctx, &nz);
     SKV_TRY(status);
-    n->in[0].layout = n->out[0].layout = SKV_PLAIN;
+    n->in[0].layout = n->out[0].layout = c.layout;
     n->packs_input[1] = true;
     if (c.tail.residual) {
-        n->in[3].layout = SKV_PLAIN;
+        n->in[3].layout = c.layout;
         n->in_place = 1u << 3;
     }
     return SKIVE_OK;

@@ -45,9 +45,9 @@ double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, in
     const double step = panel < near_floats ? f->near : f->far;
     const double loops =
         (double)entries * (tiles * f->entry + vectors * step) + rows * (tiles * f->row + vectors * f->store);
-    const double panels = (double)s->groups * tiles * panel * (s->x_channel == 1 ? k->turn : k->fill);
-    const bool direct = s->y_row != 1 && s->y_column == 1 && p->pitch == s->width;
-    const double results = rows * (double)(s->lines * s->width) * (direct ? 0 : s->y_row == 1 ? k->rows : k->lines);
+    const double panels = (double)s->groups * tiles * panel * (s->x_channel == 1 || s->x_block > 1 ? k->turn : k->fill);
+    const bool turned = s->y_row == 1 || s->y_block > 1, direct = !turned && s->y_column == 1 && p->pitch == s->width;
+    const double results = rows * (double)(s->lines * s->width) * (direct ? 0 : turned ? k->rows : k->lines);
     return (double)s->images * (loops + panels + results);
 }
 

@@ -25,7 +25,7 @@ static bool is_constant(const skv_kernel_node *n, size_t i) {
 }
 
 static skv_sparse_shape product_shape(void) {
-    return (skv_sparse_shape){.images = 1, .groups = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+    return (skv_sparse_shape){.images = 1, .groups = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .x_block = 1, .y_block = 1};
 }
 
 /* X W: lines are samples of one column each, or one line of samples where X is stored transposed. */

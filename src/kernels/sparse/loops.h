@@ -2,6 +2,7 @@
  * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max
  * and vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many of a block's four rows its registers hold; UNARY_LOOP;
  * SPARSE_LOOPS names the table. */
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -152,27 +153,6 @@ static inline void gather(const float *x, int64_t step, int64_t n, float *to) {
 
 static int64_t within(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
 
-static void fill_channel(const skv_sparse_phase *p, const float *x, float *to) {
-    int64_t line = p->line * p->down + p->top, column = p->column;
-    for (int64_t done = 0, n; done < p->span; done += n, line += p->down, column = 0) {
-        n = p->pitch - column < p->span - done ? p->pitch - column : p->span - done;
-        if (line < 0 || line >= p->x_lines) {
-            zero(to + done, n);
-            continue;
-        }
-        const int64_t from = within(p->first - column, 0, n), until = within(p->end - column, from, n);
-        zero(to + done, from);
-        if (until > from)
-            gather(x + line * p->x_line + (column + from) * p->right + p->left, p->right, until - from, to + done + from);
-        zero(to + done + until, n - until);
-    }
-}
-
-static void fill(const skv_sparse_phase *p, const float *x, int64_t x_channel, int64_t channels, float *to,
-                 int64_t to_channel) {
-    for (int64_t c = 0; c < channels; c++) fill_channel(p, x + c * x_channel, to + c * to_channel);
-}
-
 typedef float four __attribute__((vector_size(16)));
 
 SKV_INLINE four four_load(const float *p) {
@@ -208,12 +188,61 @@ static void turn(const float *from, int64_t from_step, int64_t n, int64_t column
     }
 }
 
+/* Positions of a panel line by line: [done, done + n), of which [done + from, done + until) lie in the input, at element `at` of
+ * the channel's plane. */
+typedef struct walk {
+    int64_t line, column, done, n, from, until, at;
+} walk;
+
+static inline walk walk_start(const skv_sparse_phase *p) {
+    return (walk){.line = p->line * p->down + p->top, .column = p->column};
+}
+
+static inline bool walk_on(const skv_sparse_phase *p, walk *w) {
+    if (w->n > 0) {
+        w->line += p->down;
+        w->column = 0;
+    }
+    w->done += w->n;
+    if (w->done >= p->span) return false;
+    w->n = p->pitch - w->column < p->span - w->done ? p->pitch - w->column : p->span - w->done;
+    const bool inside = w->line >= 0 && w->line < p->x_lines;
+    w->from = inside ? within(p->first - w->column, 0, w->n) : w->n;
+    w->until = inside ? within(p->end - w->column, w->from, w->n) : w->n;
+    w->at = w->line * p->x_line + (w->column + w->from) * p->right + p->left;
+    return true;
+}
+
+static void fill(const skv_sparse_phase *p, const float *x, int64_t x_channel, int64_t channels, float *to,
+                 int64_t to_channel) {
+    for (int64_t c = 0; c < channels; c++, x += x_channel, to += to_channel) {
+        for (walk w = walk_start(p); walk_on(p, &w);) {
+            zero(to + w.done, w.from);
+            if (w.until > w.from) gather(x + w.at, p->right, w.until - w.from, to + w.done + w.from);
+            zero(to + w.done + w.until, w.n - w.until);
+        }
+    }
+}
+
+static void fill_block(const skv_sparse_phase *p, const float *x, int64_t block, int64_t channels, float *to,
+                       int64_t to_channel) {
+    for (walk w = walk_start(p); walk_on(p, &w);) {
+        for (int64_t c = 0; c < channels; c++) {
+            zero(to + c * to_channel + w.done, w.from);
+            zero(to + c * to_channel + w.done + w.until, w.n - w.until);
+        }
+        if (w.until > w.from)
+            turn(x + w.at * block, p->right * block, w.until - w.from, channels, to + w.done + w.from, to_channel);
+    }
+}
+
 const skv_sparse_loops SPARSE_LOOPS = {
     .lanes = LANES,
     .most_vectors = {SKV_SPARSE_VECTORS, BLOCK_VECTORS},
     .tile = {csr_tile, block4_tile},
     .vector = vector,
     .fill = fill,
+    .fill_block = fill_block,
     .turn = turn,
     .unary = UNARY_LOOP,
 };

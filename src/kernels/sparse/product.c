@@ -86,7 +86,7 @@ static skive_status add_scratch(skv_kernel_node *n, product *st) {
 static bool is_turned(const skv_sparse_shape *s) {
     for (int a = 0; a < 2; a++)
         if (s->kernel[a] != 1 || s->stride[a] != 1 || s->pad[a] != 0) return false;
-    return s->in_width == 1 && s->x_channel == 1;
+    return s->in_width == 1 && s->x_channel == 1 && s->x_block == 1;
 }
 
 skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, const skv_nonzeros *nz,
@@ -154,12 +154,16 @@ static void turn_panel(const product *st, const float *x, int64_t q, int64_t cou
 }
 
 static void fill_panel(const product *st, const float *x, int64_t q, float *panel) {
+    const skv_sparse_shape *s = &st->s;
     const skv_sparse_plan *p = &st->p;
-    const int64_t phase_floats = p->channel / (p->period[0] * p->period[1]);
+    const int64_t phase_floats = p->channel / (p->period[0] * p->period[1]), b = s->x_block;
     for (int64_t i = 0; i < p->period[0]; i++) {
         for (int64_t j = 0; j < p->period[1]; j++, panel += phase_floats) {
             const skv_sparse_phase phase = phase_of(st, q, i, j);
-            p->loops->fill(&phase, x, st->s.x_channel, st->s.channels, panel, p->channel);
+            if (b == 1) p->loops->fill(&phase, x, s->x_channel, s->channels, panel, p->channel);
+            for (int64_t c = 0; b > 1 && c < s->channels; c += b)
+                p->loops->fill_block(&phase, x + c * s->x_channel, b, s->channels - c < b ? s->channels - c : b,
+                                     panel + c * p->channel, p->channel);
         }
     }
 }
@@ -175,32 +179,59 @@ static void write_run(const product *st, const float *from, int64_t step, int64_
     if (st->has_unary) st->p.loops->unary(st->unary, st->a, st->b, y, y, n);
 }
 
-/* The buffer's rows to where they belong, y and z being those of the first row; here the rows of a position side by side. */
-static void spread_rows(const product *st, const float *buffer, int64_t rows, int64_t q, int64_t count, const float *z,
-                        float *y) {
-    const int64_t step = st->s.width == 1 ? st->s.y_line : st->s.y_column;
+/* n positions of the buffer, the rows of each side by side, positions `step` apart. */
+static void put_positions(const product *st, const float *buffer, int64_t rows, int64_t n, int64_t step, const float *z,
+                          float *y) {
     if (!z && !st->has_unary) {
-        st->p.loops->turn(buffer, st->p.tile, rows, count, y + q * step, step);
+        st->p.loops->turn(buffer, st->p.tile, rows, n, y, step);
         return;
     }
-    for (int64_t k = 0; k < count; k++) {
-        const int64_t to = (q + k) * step;
-        write_run(st, buffer + k, st->p.tile, rows, z ? z + to : NULL, y + to);
+    for (int64_t k = 0; k < n; k++)
+        write_run(st, buffer + k, st->p.tile, rows, z ? z + k * step : NULL, y + k * step);
+}
+
+/* Part of a tile's results: rows row .. row + rows - 1 of the group, positions q .. q + count - 1; z and y: the group's. */
+typedef struct piece {
+    int64_t row, rows, q, count;
+    const float *z;
+    float *y;
+} piece;
+
+/* The buffer's rows to where they belong, all rows of a position side by side. */
+static void spread_rows(const product *st, const float *buffer, const piece *t) {
+    const int64_t step = st->s.width == 1 ? st->s.y_line : st->s.y_column, at = t->row + t->q * step;
+    put_positions(st, buffer, t->rows, t->count, step, t->z ? t->z + at : NULL, t->y + at);
+}
+
+/* Line by line, the rows of a position side by side in blocks; those that fill up the last block are zero. */
+static void put_blocks(const product *st, const float *buffer, const piece *t, int64_t at, int64_t n) {
+    const skv_sparse_shape *s = &st->s;
+    const int64_t b = s->y_block;
+    for (int64_t done = 0, rows; done < t->rows; done += rows) {
+        const int64_t row = t->row + done, in_block = row % b, left = t->rows - done;
+        const int64_t to = (row - in_block) * s->y_row + at * b + in_block;
+        rows = b - in_block < left ? b - in_block : left;
+        put_positions(st, buffer + done * st->p.tile, rows, n, b, t->z ? t->z + to : NULL, t->y + to);
+        if (row + rows < s->rows || s->y_fill == 0) continue;
+        for (int64_t k = 0; k < n; k++) memset(t->y + to + k * b + rows, 0, (size_t)s->y_fill * sizeof(float));
     }
 }
 
-/* The same line by line, without what stands between them. */
-static void spread_lines(const product *st, const float *buffer, int64_t rows, int64_t q, int64_t count, const float *z,
-                         float *y) {
+static void put_lines(const product *st, const float *buffer, const piece *t, int64_t at, int64_t n) {
+    for (int64_t r = 0; r < t->rows; r++) {
+        const int64_t to = at + (t->row + r) * st->s.y_row;
+        write_run(st, buffer + r * st->p.tile, 1, n, t->z ? t->z + to : NULL, t->y + to);
+    }
+}
+
+/* What stands between lines is left out. */
+static void spread_lines(const product *st, const float *buffer, const piece *t) {
     const skv_sparse_shape *s = &st->s;
-    for (int64_t done = 0, n; done < count; done += n) {
-        const int64_t line = (q + done) / st->p.pitch, column = (q + done) % st->p.pitch;
-        n = st->p.pitch - column < count - done ? st->p.pitch - column : count - done;
+    for (int64_t done = 0, n; done < t->count; done += n) {
+        const int64_t line = (t->q + done) / st->p.pitch, column = (t->q + done) % st->p.pitch;
+        n = st->p.pitch - column < t->count - done ? st->p.pitch - column : t->count - done;
         const int64_t kept = s->width - column < n ? s->width - column : n;
-        for (int64_t r = 0; r < rows; r++) {
-            const int64_t to = line * s->y_line + column + r * s->y_row;
-            write_run(st, buffer + r * st->p.tile + done, 1, kept, z ? z + to : NULL, y + to);
-        }
+        (s->y_block > 1 ? put_blocks : put_lines)(st, buffer + done, t, line * s->y_line + column, kept);
     }
 }
 
@@ -208,7 +239,7 @@ static void spread_lines(const product *st, const float *buffer, int64_t rows, i
 static bool is_direct(const product *st, int64_t q, int64_t *count, int64_t *at) {
     const skv_sparse_shape *s = &st->s;
     const int64_t line = q / st->p.pitch, column = q % st->p.pitch;
-    if (s->y_column != 1 || (s->y_row == 1 && s->rows > 1)) return false;
+    if (s->y_column != 1 || s->y_block > 1 || (s->y_row == 1 && s->rows > 1)) return false;
     *at = line * s->y_line + column;
     if (st->p.pitch == s->width && s->y_line == s->width) return true;
     if (column >= s->width || column + *count > st->p.pitch) return false;
@@ -216,36 +247,37 @@ static bool is_direct(const product *st, int64_t q, int64_t *count, int64_t *at)
     return true;
 }
 
-/* Rows row .. row + rows - 1 of a group over positions q .. q + count - 1; y and z: the image's and group's. */
-static void chunk(const product *st, const float *panel, float *buffer, int64_t group, int64_t row, int64_t rows,
-                  int64_t q, int64_t count, const float *bias, const float *z, float *y) {
+static void finish_rows(const product *st, const skv_sparse_tile *t) {
+    for (int64_t r = 0; st->has_unary && r < t->rows; r++)
+        st->p.loops->unary(st->unary, st->a, st->b, t->y + r * t->y_row, t->y + r * t->y_row, t->lanes);
+}
+
+static void chunk(const product *st, const float *panel, float *buffer, int64_t group, const float *bias, const piece *of) {
     const skv_sparse_shape *s = &st->s;
-    const int64_t unit = row / (st->p.form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1);
-    int64_t at = 0;
-    const bool direct = is_direct(st, q, &count, &at);
-    at += row * s->y_row;
-    skv_sparse_tile t = {
+    const int64_t unit = of->row / (st->p.form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1);
+    int64_t at = 0, count = of->count;
+    const bool direct = is_direct(st, of->q, &count, &at), limited = direct || !of->z;
+    at += of->row * s->y_row;
+    const skv_sparse_tile t = {
         .start = st->w.start + group * st->w.units + unit,
         .offset = st->w.offset,
         .value = st->w.value,
-        .rows = rows,
+        .rows = of->rows,
         .x = panel,
         .vectors = (int)((count + st->p.loops->lanes - 1) / st->p.loops->lanes),
         .lanes = count,
-        .bias = bias ? bias + group * s->rows + row : NULL,
-        .z = direct && z ? z + at : NULL,
-        .y = direct ? y + at : buffer,
+        .bias = bias ? bias + group * s->rows + of->row : NULL,
+        .z = direct && of->z ? of->z + at : NULL,
+        .y = direct ? of->y + at : buffer,
         .y_row = direct ? s->y_row : st->p.tile,
-        .lo = direct || !z ? st->lo : -INFINITY,
-        .hi = direct || !z ? st->hi : INFINITY,
+        .lo = limited ? st->lo : -INFINITY,
+        .hi = limited ? st->hi : INFINITY,
     };
     st->p.loops->tile[st->p.form](&t);
-    if (!direct)
-        (s->y_row == 1 ? spread_rows : spread_lines)(st, buffer, rows, q, count, z ? z + row * s->y_row : NULL,
-                                                     y + row * s->y_row);
-    else if (st->has_unary)
-        for (int64_t r = 0; r < rows; r++)
-            st->p.loops->unary(st->unary, st->a, st->b, t.y + r * s->y_row, t.y + r * s->y_row, count);
+    if (direct)
+        finish_rows(st, &t);
+    else
+        (s->y_row == 1 ? spread_rows : spread_lines)(st, buffer, of);
 }
 
 /* ---- running ---- */
@@ -272,8 +304,8 @@ static void work_tiles(const job *j, int64_t first, int64_t end, char *space) {
     float *panel = (float *)(void *)space, *buffer = (float *)(void *)(space + st->buffer_at);
     int64_t filled = -1;
     for (int64_t unit = first; unit < end; unit++) {
-        const int64_t tile = unit / st->row_parts, q = tile % st->p.tiles * st->p.tile, part = tile / st->p.tiles,
-                      group = part % s->groups, image = part / s->groups;
+        const int64_t tile = unit / st->row_parts, q = tile % st->p.tiles * st->p.tile, whole = tile / st->p.tiles,
+                      group = whole % s->groups, image = whole / s->groups;
         const int64_t left = st->p.positions - q, count = left < st->p.tile ? left : st->p.tile;
         const int64_t y_at = image * s->y_image + group * s->rows * s->y_row;
         int64_t from, until;
@@ -284,9 +316,11 @@ static void work_tiles(const job *j, int64_t first, int64_t end, char *space) {
             fill_panel(st, x, q, panel);
         filled = tile;
         rows_of(st, unit % st->row_parts, &from, &until);
-        for (int64_t row = from; row < until; row += CHUNK)
-            chunk(st, panel, buffer, group, row, until - row < CHUNK ? until - row : CHUNK, q, count, j->bias,
-                  j->z ? j->z + y_at : NULL, j->y + y_at);
+        for (int64_t row = from; row < until; row += CHUNK) {
+            const piece of = {
+                row, until - row < CHUNK ? until - row : CHUNK, q, count, j->z ? j->z + y_at : NULL, j->y + y_at};
+            chunk(st, panel, buffer, group, j->bias, &of);
+        }
     }
 }
 

@@ -101,6 +101,9 @@ typedef struct skv_sparse_loops {
     /* One phase of the stride, of `channels` channels x_channel apart, written to_channel apart. */
     void (*fill)(const skv_sparse_phase *p, const float *x, int64_t x_channel, int64_t channels, float *to,
                  int64_t to_channel);
+    /* The same of `channels` channels that stand side by side in a block of `block`. */
+    void (*fill_block)(const skv_sparse_phase *p, const float *x, int64_t block, int64_t channels, float *to,
+                       int64_t to_channel);
     /* to[c][i] = from[i][c] of n lines of so many columns, `from_step` and `to_step` apart. */
     void (*turn)(const float *from, int64_t from_step, int64_t n, int64_t columns, float *to, int64_t to_step);
     skv_unary_loop *unary;
@@ -110,13 +113,17 @@ extern const skv_sparse_loops skv_sparse_loops_scalar, skv_sparse_loops_avx2, sk
 /* ---- the product ---- */
 
 /* Where activations lie. An input element of a group stands at image * x_image + channel * x_channel + line * x_line +
- * column; of results the same, with a step between columns. A product of matrices is a 1x1 convolution. */
+ * column; of results the same, with a step between columns. A product of matrices is a 1x1 convolution.
+ *
+ * Where `b` channels stand side by side (x_block, y_block, 1: none do) an element stands at
+ *     image * x_image + (channel - channel % b) * x_channel + (line * x_line + column) * b + channel % b. */
 typedef struct skv_sparse_shape {
     int64_t images, groups;
     int64_t channels, rows; /* read and made, of a group */
     int64_t in_lines, in_width, x_image, x_channel, x_line;
     int64_t kernel[2], stride[2], dilation[2], pad[2]; /* by lines, by columns; pad before */
     int64_t lines, width, y_image, y_row, y_line, y_column;
+    int64_t x_block, y_block, y_fill; /* y_fill: zeros behind the last row of a group in its block */
 } skv_sparse_shape;
 int64_t skv_sparse_columns(const skv_sparse_shape *s); /* of W: channels * kernel */
 
