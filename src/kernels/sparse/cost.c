@@ -16,11 +16,11 @@ typedef struct loop_cost {
 } loop_cost;
 
 static const loop_cost cost_avx512 = {
-    .form = {{0.3, 1.65, 2.1, 3, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}}, .fill = 0.5, .turn = 0.2, .lines = 1.4, .rows = 1.2};
+    .form = {{0.3, 1.65, 2.1, 3, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}}, .fill = 0.5, .turn = 0.3, .lines = 1.0, .rows = 0.9};
 static const loop_cost cost_avx2 = {
-    .form = {{1.1, 0.75, 1.0, 3, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}}, .fill = 0.7, .turn = 0.5, .lines = 1.6, .rows = 0.6};
+    .form = {{1.1, 0.75, 1.0, 3, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}}, .fill = 0.7, .turn = 0.5, .lines = 1.0, .rows = 0.8};
 static const loop_cost cost_scalar = {
-    .form = {{1.0, 1.0, 1.0, 3, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}}, .fill = 1.0, .turn = 0.5, .lines = 1.6, .rows = 0.6};
+    .form = {{1.0, 1.0, 1.0, 3, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}}, .fill = 1.0, .turn = 0.5, .lines = 1.0, .rows = 0.8};
 /* Of a product with one position: the call, a row, a nonzero; from a size on the weight comes from memory. */
 static const double point_call = 1000, point_row = 12, point_near = 1.15, point_far = 1.9, point_far_from = 4e6;
 

@@ -220,7 +220,10 @@ static void put_blocks(const product *st, const float *buffer, const piece *t, i
 static void put_lines(const product *st, const float *buffer, const piece *t, int64_t at, int64_t n) {
     for (int64_t r = 0; r < t->rows; r++) {
         const int64_t to = at + (t->row + r) * st->s.y_row;
-        write_run(st, buffer + r * st->p.tile, 1, n, t->z ? t->z + to : NULL, t->y + to);
+        if (!t->z && !st->has_unary)
+            memcpy(t->y + to, buffer + r * st->p.tile, (size_t)n * sizeof(float));
+        else
+            write_run(st, buffer + r * st->p.tile, 1, n, t->z ? t->z + to : NULL, t->y + to);
     }
 }
 
