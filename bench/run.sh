@@ -151,6 +151,19 @@ for method in percentile mse entropy; do
         --peer "min-max:$build/bench_quantize $models/resnet50.onnx --out $models/q_skive.onnx --method minmax $q"
 done
 
+# One pruned layer against the same one dense, by whatever kernel the planner takes for it.
+for spec in 'conv_1x1_80:1.8:conv 1,256,256,14,1 --zeros 80' 'conv_1x1_90:3.5:conv 1,256,256,14,1 --zeros 90' \
+    'conv_1x1_95:7.0:conv 1,256,256,14,1 --zeros 95' 'conv_1x1_blocks_80:3.0:conv 1,256,256,14,1 --blocks --zeros 80' \
+    'conv_3x3_95:2.0:conv 1,256,256,14,3 --zeros 95' 'gemm_b1_95:1.5:gemm 1,784,300 --zeros 95' \
+    'gemm_b128_90:3.5:gemm 128,784,300 --zeros 90'; do
+    name=sparse_${spec%%:*} rest=${spec#*:}
+    goal=${rest%%:*} layer=${rest#*:}
+    wanted "$name" || continue
+    ours bench_sparse || continue
+    row "$name" "$goal" 200 "sparse layer, $layer %, 1 thread" \
+        --ours "$build/bench_sparse $layer --threads 1" --peer "dense:$build/bench_sparse ${layer% *-zeros*} --threads 1"
+done
+
 # From file to ready plan.
 name=session_resnet50_f32
 if wanted $name && ours bench_session && model resnet50; then

@@ -88,5 +88,7 @@ const skv_kernel *skv_kernel_at(size_t index);
 bool skv_kernel_serves(const skv_kernel *k, const char *op);
 /* The shared part of an element-wise prepare: every input takes the layout of the first non-constant one. */
 void skv_kernel_follow_layout(skv_kernel_node *n);
+/* Adds `bytes` to n->scratch_bytes, 64-aligned, and gives the offset. ERR_LIMIT on overflow. */
+skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset);
 
 #endif

@@ -46,3 +46,15 @@ void skv_kernel_follow_layout(skv_kernel_node *n) {
     }
     for (size_t i = 0; i < n->n_out; i++) n->out[i].layout = layout;
 }
+
+skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset) {
+    enum { ALIGN = 64 };
+    const size_t at = skv_align_up(n->scratch_bytes, ALIGN);
+    size_t end;
+    if (bytes > SIZE_MAX / 4 || !skv_add_size(at, bytes, &end)) {
+        return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "the scratch memory of node '%s' does not fit", n->node->name);
+    }
+    *offset = at;
+    n->scratch_bytes = end;
+    return SKIVE_OK;
+}

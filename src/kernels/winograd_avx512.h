@@ -5,14 +5,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/unroll.h"
 #include "kernels/winograd.h"
-
-#define SKV_INLINE static inline __attribute__((always_inline))
-#ifdef __clang__
-#define SKV_UNROLL _Pragma("unroll")
-#else
-#define SKV_UNROLL _Pragma("GCC unroll 32")
-#endif
 
 SKV_INLINE __m512 skv_times(float a, __m512 x) { return _mm512_mul_ps(_mm512_set1_ps(a), x); }
 /* a x + y */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/onednn/convolution.h"
+#include "kernels/onednn/winograd_pays.h"
 #include "ops/common_activation.h"
 
 typedef struct conv_state {
@@ -76,18 +77,20 @@ static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, cons
     return SKIVE_OK;
 }
 
-/* Measured: from 64 channels and 14x14 outputs on Winograd takes 0.55 to 0.85 of the direct time; on smaller outputs its
- * larger weights eat the gain up. They are transformed once, so they must be constant. */
-static bool suits_winograd(const skv_kernel_node *n, const skv_dnnl_conv *c) {
+bool skv_dnnl_winograd_pays(const skv_conv_shape *s) {
     enum { CHANNELS = 64, SIDE = 14 };
-    const skv_conv_shape *s = &c->s;
-    if (!n->in[1].constant || n->training || c->spatial != 2 || s->groups != 1) return false;
-    if (s->c < CHANNELS || s->m < CHANNELS || n->in[0].layout != SKV_C16 || n->out[0].layout != SKV_C16) return false;
+    if (s->g.spatial != 2 || s->groups != 1 || s->c < CHANNELS || s->m < CHANNELS) return false;
     for (int axis = 1; axis < SKV_SPATIAL; axis++) {
         if (s->g.kernel[axis] != 3 || s->g.stride[axis] != 1 || s->g.dilation[axis] != 1 || s->g.out[axis] < SIDE)
             return false;
     }
     return true;
+}
+
+/* Its weights are transformed once, so they must be constant. */
+static bool suits_winograd(const skv_kernel_node *n, const skv_dnnl_conv *c) {
+    if (!n->in[1].constant || n->training) return false;
+    return n->in[0].layout == SKV_C16 && n->out[0].layout == SKV_C16 && skv_dnnl_winograd_pays(&c->s);
 }
 
 static skive_status choose(skv_kernel_node *n, const skv_dnnl_conv *c, const_dnnl_primitive_attr_t attr, conv_state *st,

@@ -102,7 +102,4 @@ skive_status skv_dnnl_operand_prepare(skv_kernel_node *n, size_t index, const dn
 skive_status skv_dnnl_operand_get(const skv_kernel_call *c, size_t index, const skv_dnnl_operand *o, const void **out);
 void skv_dnnl_operand_free(skive_context *ctx, skv_dnnl_operand *o);
 
-/* Adds `bytes` to n->scratch_bytes, 64-aligned, and gives the offset. ERR_LIMIT on overflow. */
-skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset);
-
 #endif

@@ -3,18 +3,6 @@
 
 #include "kernels/onednn/winograd_pack.h"
 
-skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset) {
-    enum { ALIGN = 64 };
-    const size_t at = skv_align_up(n->scratch_bytes, ALIGN);
-    size_t end;
-    if (bytes > SIZE_MAX / 4 || !skv_add_size(at, bytes, &end)) {
-        return SKV_FAIL(n->ctx, SKIVE_ERR_LIMIT, "the scratch memory of node '%s' does not fit", n->node->name);
-    }
-    *offset = at;
-    n->scratch_bytes = end;
-    return SKIVE_OK;
-}
-
 skive_status skv_dnnl_reorder_create(skive_context *ctx, const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
                                      int threads, skv_dnnl_prim *out) {
     dnnl_primitive_attr_t attr = NULL;

@@ -1,0 +1,160 @@
+/* One layer with a pruned weight against itself with a dense one, for bench/run.sh (the protocol is in bench/README.md).
+ *     bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--threads N]
+ * SIZES: batch,in,out for a product; batch,in,out,side,kernel for a convolution with padding that keeps the side.
+ * --blocks: rows come in fours with the same zeros. Timed is the layer's step alone: what is reordered for a dense kernel and back is not
+ * counted, since other layers may spare it. With zeros it must be a sparse kernel that runs, without one it must not. */
+#include <stdlib.h>
+
+#include "protocol.h"
+
+enum { MAX_SIZES = 5 };
+
+typedef struct bench {
+    bool conv, blocks;
+    long size[MAX_SIZES];
+    int threads, zeros;
+    skive_context *ctx;
+    skive_graph *graph;
+    skive_plan *plan;
+    skive_exec *exec;
+    size_t step;
+    double before; /* seconds of the step in all runs so far */
+} bench;
+
+static uint64_t state = 88172645463325252u;
+static double uniform(void) {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (double)(state >> 11) * 0x1p-53;
+}
+
+static void fill_weight(const bench *b, float *w, long rows, long columns) {
+    for (long r = 0; r < rows; r++) {
+        for (long c = 0; c < columns; c++) {
+            float *at = w + r * columns + c;
+            const bool zero = b->blocks && r % 4 ? at[-columns] == 0 : uniform() * 100 < b->zeros;
+            *at = zero ? 0.0f : (float)(0.1 + uniform());
+        }
+    }
+}
+
+static skive_status add_weight(bench *b, skive_value **out) {
+    const long k = b->conv ? b->size[4] : 1, rows = b->size[2], columns = b->size[1] * k * k;
+    const int64_t dims[4] = {rows, b->size[1], k, k};
+    skive_tensor t;
+    skive_status status = skive_tensor_create(b->ctx, SKIVE_F32, b->conv ? 4 : 2, dims, &t);
+    if (status != SKIVE_OK) return status;
+    fill_weight(b, t.data, rows, columns);
+    status = skive_graph_add_parameter(b->graph, "w", &t, out);
+    skive_tensor_free(b->ctx, &t);
+    return status;
+}
+
+static skive_status build(bench *b) {
+    const int64_t dims[4] = {b->size[0], b->size[1], b->size[3], b->size[3]}, pad = b->size[4] / 2;
+    const int64_t pads[4] = {pad, pad, pad, pad};
+    const skive_type type = skive_type_make(SKIVE_F32, b->conv ? 4 : 2, dims);
+    skive_value *in[2], *y;
+    skive_node *node;
+    skive_status status = skive_graph_create(b->ctx, "layer", &b->graph);
+    if (status == SKIVE_OK) status = skive_graph_add_input(b->graph, "x", &type, &in[0]);
+    if (status == SKIVE_OK) status = add_weight(b, &in[1]);
+    if (status == SKIVE_OK)
+        status = skive_graph_add_node(b->graph, b->conv ? "Conv" : "Gemm", "layer", in, 2, 1, &node);
+    if (status == SKIVE_OK)
+        status = b->conv ? skive_node_set_ints(node, "pads", pads, 4) : skive_node_set_int(node, "transB", 1);
+    if (status == SKIVE_OK) status = skive_graph_infer(b->graph);
+    if (status != SKIVE_OK) return status;
+    y = skive_node_output(node, 0);
+    return skive_graph_add_output(b->graph, y);
+}
+
+/* The step that is the layer, and whether the kernel is of the kind that was asked for. */
+static bool find_step(bench *b) {
+    for (size_t i = 0; i < skive_plan_step_count(b->plan); i++) {
+        skive_plan_step s;
+        skive_plan_step_get(b->plan, i, &s);
+        if (s.is_reorder) continue;
+        b->step = i;
+        if ((strstr(s.kernel, "_sparse") != NULL) == (b->zeros > 0)) return true;
+        fprintf(stderr, "bench_sparse: with %d %% zeros %s runs; declined:\n%s\n", b->zeros, s.kernel, s.declined);
+    }
+    return false;
+}
+
+static skive_status open(bench *b) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_tensor x;
+    o.threads = b->threads;
+    skive_status status = build(b);
+    if (status == SKIVE_OK) status = skive_plan_create(b->ctx, b->graph, &o, &b->plan);
+    if (status == SKIVE_OK && !find_step(b)) return SKIVE_ERR_UNSUPPORTED;
+    if (status == SKIVE_OK) status = skive_exec_create(b->ctx, b->plan, &b->exec);
+    if (status == SKIVE_OK) status = skive_exec_profile(b->exec, true);
+    if (status == SKIVE_OK) status = skive_exec_input(b->exec, 0, &x);
+    for (int64_t i = 0; status == SKIVE_OK && i < skive_tensor_count(&x); i++)
+        skive_tensor_set(&x, i, 2 * uniform() - 1);
+    return status;
+}
+
+static skive_status one(void *user, double *seconds) {
+    bench *b = user;
+    size_t runs;
+    const skive_status status = skive_exec_run(b->exec);
+    const double all = skive_exec_profile_seconds(b->exec, &runs)[b->step];
+    *seconds = all - b->before;
+    b->before = all;
+    return status;
+}
+
+static bool read_sizes(const char *text, bench *b) {
+    const int want = b->conv ? 5 : 3;
+    char *end;
+    for (int i = 0; i < want; i++) {
+        b->size[i] = strtol(text, &end, 10);
+        if (end == text || b->size[i] < 1 || *end != (i + 1 < want ? ',' : '\0')) return false;
+        text = end + 1;
+    }
+    return true;
+}
+
+static bool read_arguments(int argc, char **argv, bench *b) {
+    if (argc < 3) return false;
+    b->conv = strcmp(argv[1], "conv") == 0;
+    if (!b->conv && strcmp(argv[1], "gemm") != 0) return false;
+    if (!read_sizes(argv[2], b)) return false;
+    for (int i = 3; i < argc; i++) {
+        if (strcmp(argv[i], "--blocks") == 0)
+            b->blocks = true;
+        else if (i + 1 < argc && strcmp(argv[i], "--zeros") == 0)
+            b->zeros = atoi(argv[++i]);
+        else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0)
+            b->threads = atoi(argv[++i]);
+        else
+            return false;
+    }
+    return b->threads > 0 && b->zeros >= 0 && b->zeros <= 100;
+}
+
+int main(int argc, char **argv) {
+    bench b = {.threads = 1};
+    if (!read_arguments(argc, argv, &b)) {
+        fprintf(stderr, "usage: bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--threads N]\n");
+        return 2;
+    }
+    skive_context_options co = skive_context_options_default();
+    co.threads = b.threads;
+    skive_status status = skive_context_create(&co, &b.ctx);
+    if (status == SKIVE_OK) status = open(&b);
+    if (status == SKIVE_OK) status = bench_serve(one, &b);
+    if (status != SKIVE_OK && b.ctx) {
+        fprintf(stderr, "bench_sparse: %s\n", skive_context_message(b.ctx));
+        bench_answer_error(skive_context_message(b.ctx));
+    }
+    skive_exec_free(b.exec);
+    skive_plan_free(b.plan);
+    skive_graph_free(b.graph);
+    skive_context_free(b.ctx);
+    return status == SKIVE_OK ? 0 : 1;
+}

@@ -1,0 +1,88 @@
+/* Is a sparse product worth it? The cycles of both by a few constants, fitted to 36 shapes at six sparsities each on Zen 4, nine of
+ * ten within a quarter (docs/sparse.md). Other CPUs keep the proportions: both sides wait for the same loads and multiply-adds.
+ *
+ * An entry is a nonzero, or a column of a block of four rows. */
+#include "kernels/sparse/sparse.h"
+
+typedef struct form_cost {
+    double entry, near, far; /* an entry in a tile, and each vector of it, by the cache the panel fits into */
+    double row, store;       /* a row in a tile, and each vector of it */
+} form_cost;
+
+typedef struct loop_cost {
+    form_cost form[SKV_SPARSE_FORMS];
+    double fill, turn;  /* a float of a panel, copied or transposed */
+    double lines, rows; /* a result that goes through the buffer, to lines or to rows side by side */
+} loop_cost;
+
+static const loop_cost cost_avx512 = {
+    .form = {{0.3, 1.65, 2.1, 3, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}}, .fill = 0.5, .turn = 0.3, .lines = 1.0, .rows = 0.9};
+static const loop_cost cost_avx2 = {
+    .form = {{1.1, 0.75, 1.0, 3, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}}, .fill = 0.7, .turn = 0.5, .lines = 1.0, .rows = 0.8};
+static const loop_cost cost_scalar = {
+    .form = {{1.0, 1.0, 1.0, 3, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}}, .fill = 1.0, .turn = 0.5, .lines = 1.0, .rows = 0.8};
+/* Of a product with one position: the call, a row, a nonzero; from a size on the weight comes from memory. */
+static const double point_call = 1000, point_row = 12, point_near = 1.15, point_far = 1.9, point_far_from = 4e6;
+
+static const loop_cost *cost_of(const skv_sparse_plan *p) {
+    return p->loops == &skv_sparse_loops_avx512 ? &cost_avx512
+           : p->loops == &skv_sparse_loops_avx2 ? &cost_avx2
+                                                : &cost_scalar;
+}
+
+static double point_cycles(double rows, double entries) {
+    return point_call + rows * point_row + entries * (entries < point_far_from ? point_near : point_far);
+}
+
+double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, int64_t entries) {
+    static const double near_floats = 10e3; /* about the first-level cache */
+    const double rows = (double)(s->rows * s->groups), panel = (double)(s->channels * p->channel);
+    if (p->vector) return point_cycles(rows, (double)entries);
+    const loop_cost *k = cost_of(p);
+    const form_cost *f = &k->form[p->form];
+    const int64_t lanes = p->loops->lanes;
+    const double vectors = (double)((p->positions + lanes - 1) / lanes), tiles = (double)p->tiles;
+    const double step = panel < near_floats ? f->near : f->far;
+    const double loops =
+        (double)entries * (tiles * f->entry + vectors * step) + rows * (tiles * f->row + vectors * f->store);
+    const double panels = (double)s->groups * tiles * panel * (s->x_channel == 1 || s->x_block > 1 ? k->turn : k->fill);
+    const bool turned = s->y_row == 1 || s->y_block > 1, direct = !turned && s->y_column == 1 && p->pitch == s->width;
+    const double results = rows * (double)(s->lines * s->width) * (direct ? 0 : turned ? k->rows : k->lines);
+    return (double)s->images * (loops + panels + results);
+}
+
+skv_sparse_form skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa) {
+    const skv_sparse_plan csr = skv_sparse_planned(s, SKV_SPARSE_CSR, isa),
+                          block = skv_sparse_planned(s, SKV_SPARSE_BLOCK4, isa);
+    return skv_sparse_cycles(s, &block, count->blocks) < skv_sparse_cycles(s, &csr, count->nonzeros)
+               ? SKV_SPARSE_BLOCK4
+               : SKV_SPARSE_CSR;
+}
+
+/* The fraction of zeros from which CSR takes no more than `cycles`. */
+static double break_even(const skv_sparse_shape *s, double weights, double cycles, skv_isa isa) {
+    const skv_sparse_plan p = skv_sparse_planned(s, SKV_SPARSE_CSR, isa);
+    const double none = skv_sparse_cycles(s, &p, 0), all = skv_sparse_cycles(s, &p, (int64_t)weights);
+    return 1.0 - (cycles - none) / (all - none);
+}
+
+bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense, skv_isa isa,
+                     skv_why *why) {
+    /* Few zeros are no sparsity, even where any product would beat the dense kernel. */
+    static const double least = 0.3, doubt = 0.25, margin = 0.9;
+    const double weights = (double)(w->rows * w->columns);
+    const double outputs = (double)(s->images * s->lines * s->width);
+    const double cycles = (weights * outputs / dense->macs_per_cycle - dense->extra_cycles) * margin;
+    double even = break_even(s, weights, cycles, isa);
+    if (even < least) even = least;
+    if (even > 1) return skv_decline(why, "no number of zeros makes up for this shape");
+    const double sampled = skv_sparse_zeros_sampled(w);
+    if (sampled < even - doubt)
+        return skv_decline(why, "about %.0f %% zeros: below the break-even of %.0f %% for this shape", 100 * sampled, 100 * even);
+    const skv_sparse_count count = skv_sparse_counted(w, s->groups);
+    const double zeros = 1.0 - (double)count.nonzeros / weights;
+    if (zeros >= even) return true;
+    const skv_sparse_plan block = skv_sparse_planned(s, SKV_SPARSE_BLOCK4, isa);
+    if (zeros >= least && skv_sparse_cycles(s, &block, count.blocks) < cycles) return true;
+    return skv_decline(why, "%.0f %% zeros: below the break-even of %.0f %% for this shape", 100 * zeros, 100 * even);
+}

@@ -1,0 +1,103 @@
+/* What of a dense matrix is not zero. */
+#include "kernels/sparse/sparse.h"
+
+static int64_t count_nonzero(const float *v, int64_t n) {
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) count += v[i] != 0.0f;
+    return count;
+}
+
+/* Lines of the matrix as it lies in memory. */
+static int64_t line_count(const skv_sparse_matrix *m) { return m->column_step == 1 ? m->rows : m->columns; }
+static int64_t line_length(const skv_sparse_matrix *m) { return m->column_step == 1 ? m->columns : m->rows; }
+static const float *line_at(const skv_sparse_matrix *m, int64_t line) {
+    return m->data + line * (m->column_step == 1 ? m->row_step : m->column_step);
+}
+
+/* Columns in which one of the rows first .. first + rows - 1 has a nonzero. */
+static int64_t count_occupied(const skv_sparse_matrix *m, int64_t first, int64_t rows) {
+    const float *row[SKV_SPARSE_BLOCK];
+    for (int64_t r = 0; r < SKV_SPARSE_BLOCK; r++)
+        row[r] = m->data + (first + (r < rows ? r : rows - 1)) * m->row_step;
+    const int64_t step = m->column_step;
+    int64_t count = 0;
+    for (int64_t c = 0; c < m->columns; c++)
+        count += (row[0][c * step] != 0.0f) | (row[1][c * step] != 0.0f) | (row[2][c * step] != 0.0f) |
+                 (row[3][c * step] != 0.0f);
+    return count;
+}
+
+skv_sparse_count skv_sparse_counted(const skv_sparse_matrix *m, int64_t groups) {
+    const int64_t each = m->rows / groups;
+    skv_sparse_count count = {0, 0};
+    for (int64_t i = 0; i < line_count(m); i++) count.nonzeros += count_nonzero(line_at(m, i), line_length(m));
+    for (int64_t g = 0; g < groups; g++) {
+        for (int64_t r = 0; r < each; r += SKV_SPARSE_BLOCK)
+            count.blocks += count_occupied(m, g * each + r, each - r < SKV_SPARSE_BLOCK ? each - r : SKV_SPARSE_BLOCK);
+    }
+    return count;
+}
+
+double skv_sparse_zeros_sampled(const skv_sparse_matrix *m) {
+    enum { LINES = 64, LENGTH = 128 };
+    const int64_t lines = line_count(m), length = line_length(m);
+    const int64_t taken = lines < LINES ? lines : LINES, n = length < LENGTH ? length : LENGTH;
+    int64_t nonzeros = 0;
+    for (int64_t i = 0; i < taken; i++) {
+        /* Not all of them at the beginning of their lines: another place on each. */
+        const int64_t from = taken > 1 ? (length - n) * i / (taken - 1) : 0;
+        nonzeros += count_nonzero(line_at(m, lines * i / taken) + from, n);
+    }
+    return taken * n > 0 ? 1.0 - (double)nonzeros / (double)(taken * n) : 0.0;
+}
+
+/* row_start from the number of nonzeros in each row. */
+static void count_rows(const skv_sparse_matrix *m, int64_t *row_start) {
+    for (int64_t i = 0; i < line_count(m); i++) {
+        const float *line = line_at(m, i);
+        if (m->column_step == 1)
+            row_start[i + 1] = count_nonzero(line, m->columns);
+        else
+            for (int64_t r = 0; r < m->rows; r++) row_start[r + 1] += line[r] != 0.0f;
+    }
+    for (int64_t r = 0; r < m->rows; r++) row_start[r + 1] += row_start[r];
+}
+
+/* Both orders of reading leave the columns of a row ascending. next [rows]: where each row's next nonzero goes. */
+static void fill(const skv_sparse_matrix *m, const skv_nonzeros *nz, int64_t *next) {
+    for (int64_t i = 0; i < line_count(m); i++) {
+        const float *line = line_at(m, i);
+        for (int64_t k = 0; k < line_length(m); k++) {
+            if (line[k] == 0.0f) continue;
+            const int64_t row = m->column_step == 1 ? i : k, at = next[row]++;
+            nz->column[at] = (uint32_t)(m->column_step == 1 ? k : i);
+            nz->value[at] = line[k];
+        }
+    }
+}
+
+skive_status skv_nonzeros_read(skive_context *ctx, const skv_sparse_matrix *m, skv_nonzeros *out) {
+    skv_nonzeros nz = {.rows = m->rows, .columns = m->columns};
+    int64_t *next = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)m->rows + 1, sizeof *nz.row_start, &nz.row_start));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)m->rows + 1, sizeof *next, &next));
+    count_rows(m, nz.row_start);
+    const size_t count = (size_t)nz.row_start[m->rows];
+    SKV_GO(status, done, skv_alloc_array(ctx, count, sizeof *nz.column, &nz.column));
+    SKV_GO(status, done, skv_alloc_array(ctx, count, sizeof *nz.value, &nz.value));
+    for (int64_t r = 0; r < m->rows; r++) next[r] = nz.row_start[r];
+    fill(m, &nz, next);
+done:
+    skv_free(ctx, next);
+    if (status != SKIVE_OK) skv_nonzeros_free(ctx, &nz);
+    *out = nz;
+    return status;
+}
+
+void skv_nonzeros_free(skive_context *ctx, skv_nonzeros *nz) {
+    skv_free(ctx, nz->row_start);
+    skv_free(ctx, nz->column);
+    skv_free(ctx, nz->value);
+    *nz = (skv_nonzeros){0};
+}

@@ -1,0 +1,59 @@
+/* How a sparse product is divided into tiles, and how its panel lies. */
+#include "kernels/sparse/sparse.h"
+
+int64_t skv_sparse_columns(const skv_sparse_shape *s) { return s->channels * s->kernel[0] * s->kernel[1]; }
+
+static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static int64_t common_divisor(int64_t a, int64_t b) {
+    while (b) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Taps k * dilation fall on so many different phases of the stride; tap k on phase k mod this. */
+static int64_t period_of(const skv_sparse_shape *s, int axis) {
+    const int64_t period = s->stride[axis] / common_divisor(s->stride[axis], s->dilation[axis]);
+    return period < s->kernel[axis] ? period : s->kernel[axis];
+}
+
+static bool is_point(const skv_sparse_shape *s) {
+    for (int a = 0; a < 2; a++)
+        if (s->kernel[a] != 1 || s->stride[a] != 1 || s->pad[a] != 0) return false;
+    return s->images == 1 && s->lines == 1 && s->width == 1 && s->y_row == 1;
+}
+
+/* Vectors that would be nearly empty are not worth their time. */
+static const skv_sparse_loops *loops_for(skv_isa isa, int64_t positions) {
+    if (isa >= SKV_ISA_AVX512 && positions > skv_sparse_loops_avx2.lanes) return &skv_sparse_loops_avx512;
+    return isa >= SKV_ISA_AVX2 ? &skv_sparse_loops_avx2 : &skv_sparse_loops_scalar;
+}
+
+/* As wide a tile as leaves the panel a part of the second-level cache, and all tiles nearly alike. */
+static void divide(const skv_sparse_shape *s, int64_t halo, skv_sparse_plan *p) {
+    enum { PANEL_FLOATS = 96 * 1024, LINE = 16 };
+    const int64_t lanes = p->loops->lanes, lines = s->channels * p->period[0] * p->period[1];
+    const int64_t all = divide_up(p->positions, lanes);
+    int64_t most = p->loops->most_vectors[p->form];
+    while (most > 2 && lines * (most * lanes + halo) > PANEL_FLOATS) most--;
+    p->tiles = divide_up(all, most);
+    p->vectors = (int)divide_up(all, p->tiles);
+    p->tile = p->vectors * lanes;
+    p->span = p->tile + halo;
+    p->channel = divide_up(p->span, LINE) * LINE * p->period[0] * p->period[1];
+}
+
+skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_form form, skv_isa isa) {
+    skv_sparse_plan p = {.form = form, .vector = form == SKV_SPARSE_CSR && is_point(s)};
+    for (int a = 0; a < 2; a++) p.period[a] = period_of(s, a);
+    const int64_t right = (s->kernel[1] - 1) * s->dilation[1] / s->stride[1],
+                  down = (s->kernel[0] - 1) * s->dilation[0] / s->stride[0];
+    p.pitch = s->width + right;
+    p.positions = (s->lines - 1) * p.pitch + s->width;
+    p.loops = loops_for(isa, p.positions);
+    divide(s, down * p.pitch + right, &p);
+    return p;
+}

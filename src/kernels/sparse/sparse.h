@@ -1,0 +1,171 @@
+/* Products of a sparse constant weight W [rows][columns] with dense f32 activations: Conv, Gemm and MatMul.
+ *
+ * All of them are one thing: a panel of activations, one line of `lanes` positions (pixels, samples) for each column of W,
+ * and the loop
+ *     for each row r, for each nonzero (c, w) of it:  sum[r][position] += w * panel[c][position]
+ * which holds the sums of a tile of positions in registers. A convolution's panel holds each input channel once, with its
+ * padding, split by the phases of the stride; a tap of the window is then a constant distance in it.
+ *
+ * A weight that is zero is not there: it gives nothing, where a dense product would make NaN of 0 * infinity. (In blocks of
+ * four rows a zero that shares its column with a nonzero is stored, and multiplies as in a dense product.) */
+#ifndef SKV_SPARSE_H
+#define SKV_SPARSE_H
+
+#include "kernels/kernel.h"
+#include "kernels/unary.h"
+#include "ops/common_activation.h"
+#include "ops/common_conv.h"
+
+/* The nonzeros of a matrix, row by row, columns ascending in each. All the packer knows of a weight: they may come from a
+ * dense tensor or from a storage that never was one. */
+typedef struct skv_nonzeros {
+    int64_t rows, columns;
+    int64_t *row_start; /* [rows + 1] */
+    uint32_t *column;   /* [row_start[rows]] */
+    float *value;
+} skv_nonzeros;
+
+/* A dense matrix as it lies in memory; one of the steps is 1, the other the length of its lines. */
+typedef struct skv_sparse_matrix {
+    const float *data;
+    int64_t rows, columns, row_step, column_step;
+} skv_sparse_matrix;
+
+/* Reads the nonzeros; freed by skv_nonzeros_free, which takes a zeroed one too. */
+skive_status skv_nonzeros_read(skive_context *ctx, const skv_sparse_matrix *m, skv_nonzeros *out);
+void skv_nonzeros_free(skive_context *ctx, skv_nonzeros *nz);
+
+typedef struct skv_sparse_count {
+    int64_t nonzeros;
+    int64_t blocks; /* columns with a nonzero, over all fours of rows of a group */
+} skv_sparse_count;
+/* One pass over the matrix, whose rows are `groups` equal parts. */
+skv_sparse_count skv_sparse_counted(const skv_sparse_matrix *m, int64_t groups);
+/* The fraction of zeros, by a sample when the matrix is large. */
+double skv_sparse_zeros_sampled(const skv_sparse_matrix *m);
+
+/* ---- packed weights ---- */
+
+enum { SKV_SPARSE_BLOCK = 4, SKV_SPARSE_VECTORS = 8 };
+typedef enum skv_sparse_form {
+    SKV_SPARSE_CSR,    /* unit: a row */
+    SKV_SPARSE_BLOCK4, /* unit: four rows with one list of columns, four values each, zeros filled in */
+    SKV_SPARSE_FORMS
+} skv_sparse_form;
+
+typedef struct skv_sparse_weight {
+    skv_sparse_form form;
+    int64_t units;    /* of a group; the last one of a group may have fewer rows than four */
+    uint32_t *start;  /* [groups * units + 1] */
+    uint32_t *offset; /* of the column's line in the panel, in floats */
+    float *value;     /* one, or four, an offset */
+    size_t bytes;
+} skv_sparse_weight;
+
+/* place [columns]: where each column's line begins in the panel. The rows of `groups` equal parts are packed part by part. */
+skive_status skv_sparse_pack(skive_context *ctx, const skv_nonzeros *nz, int64_t groups, const uint32_t *place,
+                             skv_sparse_form form, skv_sparse_weight *out);
+void skv_sparse_weight_free(skive_context *ctx, skv_sparse_weight *w);
+
+/* ---- loops, for each instruction set ---- */
+
+typedef struct skv_sparse_tile {
+    const uint32_t *start, *offset; /* of the tile's first unit; offset and value of unit 0 of all */
+    const float *value;
+    int64_t rows;   /* the units are all full but perhaps the last */
+    const float *x; /* panel */
+    int vectors;    /* held in registers */
+    int64_t lanes;  /* written */
+    const float *bias, *z; /* [rows], [rows][...] as y; NULL: none */
+    float *y;
+    int64_t y_row;
+    float lo, hi; /* limits of the result */
+} skv_sparse_tile;
+
+/* Positions of a panel and where they lie in the input: position (line, column) is read at line * down + top, column * right
+ * + left, and is zero where that is outside. */
+typedef struct skv_sparse_phase {
+    int64_t line, column;  /* of the first position */
+    int64_t span, pitch;   /* positions; those of a line */
+    int64_t down, right, top, left;
+    int64_t first, end;    /* columns that lie inside */
+    int64_t x_line, x_lines;
+} skv_sparse_phase;
+
+typedef struct skv_sparse_loops {
+    int lanes;                         /* of a vector */
+    int most_vectors[SKV_SPARSE_FORMS]; /* <= SKV_SPARSE_VECTORS */
+    void (*tile[SKV_SPARSE_FORMS])(const skv_sparse_tile *t);
+    /* One position: y[r] = sum of value * x[offset] + bias[r] + z[r], in CSR; no limits. z may be y. */
+    void (*vector)(const skv_sparse_tile *t);
+    /* One phase of the stride, of `channels` channels x_channel apart, written to_channel apart. */
+    void (*fill)(const skv_sparse_phase *p, const float *x, int64_t x_channel, int64_t channels, float *to,
+                 int64_t to_channel);
+    /* The same of `channels` channels that stand side by side in a block of `block`. */
+    void (*fill_block)(const skv_sparse_phase *p, const float *x, int64_t block, int64_t channels, float *to,
+                       int64_t to_channel);
+    /* to[c][i] = from[i][c] of n lines of so many columns, `from_step` and `to_step` apart. */
+    void (*turn)(const float *from, int64_t from_step, int64_t n, int64_t columns, float *to, int64_t to_step);
+    skv_unary_loop *unary;
+} skv_sparse_loops;
+extern const skv_sparse_loops skv_sparse_loops_scalar, skv_sparse_loops_avx2, skv_sparse_loops_avx512;
+
+/* ---- the product ---- */
+
+/* Where activations lie. An input element of a group stands at image * x_image + channel * x_channel + line * x_line +
+ * column; of results the same, with a step between columns. A product of matrices is a 1x1 convolution.
+ *
+ * Where `b` channels stand side by side (x_block, y_block, 1: none do) an element stands at
+ *     image * x_image + (channel - channel % b) * x_channel + (line * x_line + column) * b + channel % b. */
+typedef struct skv_sparse_shape {
+    int64_t images, groups;
+    int64_t channels, rows; /* read and made, of a group */
+    int64_t in_lines, in_width, x_image, x_channel, x_line;
+    int64_t kernel[2], stride[2], dilation[2], pad[2]; /* by lines, by columns; pad before */
+    int64_t lines, width, y_image, y_row, y_line, y_column;
+    int64_t x_block, y_block, y_fill; /* y_fill: zeros behind the last row of a group in its block */
+} skv_sparse_shape;
+int64_t skv_sparse_columns(const skv_sparse_shape *s); /* of W: channels * kernel */
+
+/* How the work is divided and where each phase of the panel lies; a function of shape, form and instruction set alone. */
+typedef struct skv_sparse_plan {
+    const skv_sparse_loops *loops;
+    skv_sparse_form form;
+    bool vector;                        /* one position: no panel */
+    int64_t period[2];                  /* phases of the stride that are read */
+    int64_t pitch;                      /* positions from line to line */
+    int64_t positions;                  /* of an image, those between lines included */
+    int vectors;                        /* of a tile */
+    int64_t tile, tiles, span, channel; /* positions; tiles of an image; read for a tile; floats of a channel's panel */
+} skv_sparse_plan;
+skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_form form, skv_isa isa);
+
+/* ---- the choice ---- */
+
+typedef struct skv_sparse_dense {
+    double macs_per_cycle; /* of the kernel that would run instead */
+    double extra_cycles;   /* what the sparse kernel costs besides: reordering */
+} skv_sparse_dense;
+/* Cycles of a run for so many nonzeros (CSR) or occupied columns of blocks. */
+double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, int64_t entries);
+/* The form that is faster for this pattern. */
+skv_sparse_form skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa);
+/* Is it faster than the dense kernel? Says why not. */
+bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense, skv_isa isa,
+                     skv_why *why);
+
+/* ---- a prepared product ---- */
+
+/* What follows the sums, and which inputs it reads (0: none). */
+typedef struct skv_sparse_tail {
+    size_t bias, residual;
+    skv_activation act;
+} skv_sparse_tail;
+
+/* Sets n->state; x_input is the activations' index. The other fields of n (layouts, packs_input) are the caller's. */
+skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, const skv_nonzeros *nz,
+                                skv_sparse_form form, size_t x_input, const skv_sparse_tail *tail);
+skive_status skv_sparse_run(const skv_kernel_call *c);
+void skv_sparse_destroy(skive_context *ctx, void *state);
+
+#endif
