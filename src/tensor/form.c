@@ -45,4 +45,16 @@ int64_t skv_coded_nonzeros(const skv_coded *coded) {
     return n;
 }
 
+void skv_coded_nonzero_values(const skv_coded *coded, float *out) {
+    const int64_t n = coded->symbols ? skv_coded_count(coded) : 0;
+    int64_t at = 0;
+    if (coded->values.data) {
+        skv_to_f32(coded->values.dtype, coded->values.data, 0, (size_t)skive_tensor_count(&coded->values), out);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        if (coded->symbols[i] != coded->zero) out[at++] = coded->form->value(coded, i);
+    }
+}
+
 const skv_form *skv_form_at(size_t index) { return index < sizeof forms / sizeof forms[0] ? forms[index] : NULL; }

@@ -27,6 +27,8 @@ typedef struct skv_scaled {
 /* Describes t with one scale for all, or else for each channel, or for each 128, 64 or 32 elements of a row. */
 skive_status skv_scaled_describe(skive_context *ctx, const skv_scaled *s, const skive_tensor *t, skv_coded *out,
                                  bool *fits);
+/* Elements one by one by the form's `value`. */
+void skv_restore_values(const skv_coded *c, skive_tensor *out);
 /* What is wrong with the type, the symbols or the scales of such a form. */
 const char *skv_scaled_fault(const skv_coded *c, unsigned alphabet, int zero);
 /* All elements finite? ERR_NUMERIC otherwise. */

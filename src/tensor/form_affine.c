@@ -95,8 +95,6 @@ const char *skv_affine_fault(const skv_coded *c) {
     return skv_scaled_fault(c, 1u << bits, -lowest(bits));
 }
 
-void skv_affine_restore(const skv_coded *c, skive_tensor *out) {
-    float *x = out->data;
-    const int64_t n = skive_tensor_count(out);
-    for (int64_t i = 0; i < n; i++) x[i] = (float)((int)c->symbols[i] - c->zero) * skv_scale_of(c, i);
+float skv_affine_value(const skv_coded *c, int64_t i) {
+    return (float)((int)c->symbols[i] - c->zero) * skv_scale_of(c, i);
 }

@@ -8,6 +8,6 @@ skive_status skv_affine_round(skive_context *ctx, const skv_form *form, const ch
 skive_status skv_affine_describe(skive_context *ctx, const skv_form *form, const skive_tensor *t, skv_coded *out,
                                  bool *fits);
 const char *skv_affine_fault(const skv_coded *c);
-void skv_affine_restore(const skv_coded *c, skive_tensor *out);
+float skv_affine_value(const skv_coded *c, int64_t i);
 
 #endif

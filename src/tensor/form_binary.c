@@ -38,9 +38,8 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
 
 static const char *fault(const skv_coded *c) { return skv_scaled_fault(c, 2, -1); }
 
-static void restore(const skv_coded *c, skive_tensor *out) {
-    float *x = out->data;
-    for (int64_t i = 0; i < skive_tensor_count(out); i++) x[i] = c->symbols[i] ? skv_scale_of(c, i) : -skv_scale_of(c, i);
+static float value(const skv_coded *c, int64_t i) {
+    return c->symbols[i] ? skv_scale_of(c, i) : -skv_scale_of(c, i);
 }
 
 const skv_form skv_form_binary = {
@@ -50,5 +49,6 @@ const skv_form skv_form_binary = {
     .round = round_to,
     .describe = describe,
     .fault = fault,
-    .restore = restore,
+    .value = value,
+    .restore = skv_restore_values,
 };

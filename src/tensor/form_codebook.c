@@ -92,11 +92,7 @@ static const char *fault(const skv_coded *c) {
     return NULL;
 }
 
-static void restore(const skv_coded *c, skive_tensor *out) {
-    float *x = out->data;
-    const int64_t n = skive_tensor_count(out);
-    for (int64_t i = 0; i < n; i++) x[i] = c->table[c->symbols[i]];
-}
+static float value(const skv_coded *c, int64_t i) { return c->table[c->symbols[i]]; }
 
 const skv_form skv_form_codebook = {
     .name = "codebook",
@@ -104,5 +100,6 @@ const skv_form skv_form_codebook = {
     .code = 8,
     .describe = describe,
     .fault = fault,
-    .restore = restore,
+    .value = value,
+    .restore = skv_restore_values,
 };

@@ -111,6 +111,12 @@ const char *skv_scaled_fault(const skv_coded *c, unsigned alphabet, int zero) {
     return NULL;
 }
 
+void skv_restore_values(const skv_coded *c, skive_tensor *out) {
+    float *x = out->data;
+    const int64_t n = skive_tensor_count(out);
+    for (int64_t i = 0; i < n; i++) x[i] = c->form->value(c, i);
+}
+
 skive_status skv_check_finite(skive_context *ctx, const skive_tensor *t) {
     const float *x = t->data;
     for (int64_t i = 0; i < skive_tensor_count(t); i++) {

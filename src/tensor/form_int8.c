@@ -16,5 +16,6 @@ const skv_form skv_form_int8 = {
     .round = round_to,
     .describe = describe,
     .fault = skv_affine_fault,
-    .restore = skv_affine_restore,
+    .value = skv_affine_value,
+    .restore = skv_restore_values,
 };

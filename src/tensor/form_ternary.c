@@ -52,12 +52,9 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
 
 static const char *fault(const skv_coded *c) { return skv_scaled_fault(c, 3, 1); }
 
-static void restore(const skv_coded *c, skive_tensor *out) {
-    float *x = out->data;
-    for (int64_t i = 0; i < skive_tensor_count(out); i++) {
-        const float s = skv_scale_of(c, i);
-        x[i] = c->symbols[i] == 1 ? 0.0f : c->symbols[i] ? s : -s;
-    }
+static float value(const skv_coded *c, int64_t i) {
+    const float s = skv_scale_of(c, i);
+    return c->symbols[i] == 1 ? 0.0f : c->symbols[i] ? s : -s;
 }
 
 const skv_form skv_form_ternary = {
@@ -67,5 +64,6 @@ const skv_form skv_form_ternary = {
     .round = round_to,
     .describe = describe,
     .fault = fault,
-    .restore = restore,
+    .value = value,
+    .restore = skv_restore_values,
 };

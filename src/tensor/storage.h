@@ -30,6 +30,8 @@ typedef struct skv_coded {
 void skv_coded_free(skive_context *ctx, skv_coded *coded);
 int64_t skv_coded_count(const skv_coded *coded);    /* of elements */
 int64_t skv_coded_nonzeros(const skv_coded *coded); /* of a float32 parameter */
+/* Those elements of a float32 parameter that have symbols and are not zero, in order: out[skv_coded_nonzeros]. */
+void skv_coded_nonzero_values(const skv_coded *coded, float *out);
 
 /* How a parameter is kept: dense, or one of the compressed forms. One record a form, listed in forms.inc. */
 struct skv_form {
@@ -44,6 +46,8 @@ struct skv_form {
     /* Why this cannot be of the form (numbers of table entries, kinds of values), NULL when it can: for what was read from a
      * file. The symbols are known to lie in the alphabet. */
     const char *(*fault)(const skv_coded *coded);
+    /* Element i by its symbol; NULL where values stand apart. */
+    float (*value)(const skv_coded *coded, int64_t i);
     /* The dense data, exactly; `out` has the parameter's type and shape. Cannot fail on what has no fault. */
     void (*restore)(const skv_coded *coded, skive_tensor *out);
 };
