@@ -54,9 +54,8 @@ double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, in
 skv_sparse_form skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa) {
     const skv_sparse_plan csr = skv_sparse_planned(s, SKV_SPARSE_CSR, isa),
                           block = skv_sparse_planned(s, SKV_SPARSE_BLOCK4, isa);
-    return skv_sparse_cycles(s, &block, count->blocks) < skv_sparse_cycles(s, &csr, count->nonzeros)
-               ? SKV_SPARSE_BLOCK4
-               : SKV_SPARSE_CSR;
+    return skv_sparse_cycles(s, &block, count->blocks) < skv_sparse_cycles(s, &csr, count->nonzeros) ? SKV_SPARSE_BLOCK4
+                                                                                                     : SKV_SPARSE_CSR;
 }
 
 /* The fraction of zeros from which CSR takes no more than `cycles`. */
@@ -78,7 +77,8 @@ bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, cons
     if (even > 1) return skv_decline(why, "no number of zeros makes up for this shape");
     const double sampled = skv_sparse_zeros_sampled(w);
     if (sampled < even - doubt)
-        return skv_decline(why, "about %.0f %% zeros: below the break-even of %.0f %% for this shape", 100 * sampled, 100 * even);
+        return skv_decline(why, "about %.0f %% zeros: below the break-even of %.0f %% for this shape", 100 * sampled,
+                           100 * even);
     const skv_sparse_count count = skv_sparse_counted(w, s->groups);
     const double zeros = 1.0 - (double)count.nonzeros / weights;
     if (zeros >= even) return true;

@@ -179,7 +179,8 @@ static void turn(const float *from, int64_t from_step, int64_t n, int64_t column
         int64_t i = 0;
         for (; n - i >= SIDE; i += SIDE) {
             int64_t c = first;
-            for (; last - c >= SIDE; c += SIDE) turn4(from + i * from_step + c, from_step, to + c * to_step + i, to_step);
+            for (; last - c >= SIDE; c += SIDE)
+                turn4(from + i * from_step + c, from_step, to + c * to_step + i, to_step);
             for (; c < last; c++)
                 for (int64_t k = i; k < i + SIDE; k++) to[c * to_step + k] = from[k * from_step + c];
         }
