@@ -1,7 +1,7 @@
 /* The sparse loops, compiled once for each instruction set. The includer says what a vector is: vec, LANES, vec_load,
- * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max
- * and vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many of a block's four rows its registers hold; UNARY_LOOP;
- * SPARSE_LOOPS names the table. */
+ * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max and
+ * vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many vectors of each of
+ * a block's four rows its registers hold; UNARY_LOOP; SPARSE_LOOPS names the table. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -111,21 +111,6 @@ static void block4_tile(const skv_sparse_tile *t) {
     }
 }
 
-/* Two loads a nonzero are the limit, so that four sums by themselves are as good as vectors. */
-static void vector(const skv_sparse_tile *t) {
-    for (int64_t row = 0; row < t->rows; row++) {
-        const uint32_t end = t->start[row + 1];
-        uint32_t j = t->start[row];
-        float sum[4] = {0};
-        for (; end - j >= 4; j += 4) {
-            SKV_UNROLL
-            for (uint32_t s = 0; s < 4; s++) sum[s] += t->value[j + s] * t->x[t->offset[j + s]];
-        }
-        for (; j < end; j++) sum[0] += t->value[j] * t->x[t->offset[j]];
-        t->y[row] = (sum[0] + sum[1]) + (sum[2] + sum[3]) + (t->bias ? t->bias[row] : 0.0f) + (t->z ? t->z[row] : 0.0f);
-    }
-}
-
 static inline void zero(float *to, int64_t n) {
     for (; n >= LANES; n -= LANES, to += LANES) vec_store(to, vec_all(0.0f));
     if (n > 0) vec_store_some(to, n, vec_all(0.0f));
@@ -159,6 +144,43 @@ SKV_INLINE four four_load(const float *p) {
     four v;
     memcpy(&v, p, sizeof v);
     return v;
+}
+
+SKV_INLINE void put_one(const skv_sparse_tile *t, int64_t row, float sum) {
+    t->y[row] = sum + (t->bias ? t->bias[row] : 0.0f) + (t->z ? t->z[row] : 0.0f);
+}
+
+enum { CHAINS = 4 }; /* sums that do not wait for each other */
+
+/* Two loads a nonzero are the limit, so that four sums by themselves are as good as vectors. */
+static void csr_vector(const skv_sparse_tile *t) {
+    for (int64_t row = 0; row < t->rows; row++) {
+        const uint32_t end = t->start[row + 1];
+        uint32_t j = t->start[row];
+        float sum[CHAINS] = {0};
+        for (; end - j >= CHAINS; j += CHAINS) {
+            SKV_UNROLL
+            for (uint32_t s = 0; s < CHAINS; s++) sum[s] += t->value[j + s] * t->x[t->offset[j + s]];
+        }
+        for (; j < end; j++) sum[0] += t->value[j] * t->x[t->offset[j]];
+        put_one(t, row, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+}
+
+static void block4_vector(const skv_sparse_tile *t) {
+    for (int64_t row = 0, unit = 0; row < t->rows; row += SKV_SPARSE_BLOCK, unit++) {
+        const uint32_t end = t->start[unit + 1];
+        uint32_t j = t->start[unit];
+        four sum[CHAINS] = {{0}};
+        for (; end - j >= CHAINS; j += CHAINS) {
+            SKV_UNROLL
+            for (uint32_t s = 0; s < CHAINS; s++)
+                sum[s] += four_load(t->value + (size_t)(j + s) * SKV_SPARSE_BLOCK) * t->x[t->offset[j + s]];
+        }
+        for (; j < end; j++) sum[0] += four_load(t->value + (size_t)j * SKV_SPARSE_BLOCK) * t->x[t->offset[j]];
+        const four all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        for (int r = 0; r < SKV_SPARSE_BLOCK && row + r < t->rows; r++) put_one(t, row + r, all[r]);
+    }
 }
 
 SKV_INLINE void turn4(const float *from, int64_t from_step, float *to, int64_t to_step) {
@@ -241,7 +263,7 @@ const skv_sparse_loops SPARSE_LOOPS = {
     .lanes = LANES,
     .most_vectors = {SKV_SPARSE_VECTORS, BLOCK_VECTORS},
     .tile = {csr_tile, block4_tile},
-    .vector = vector,
+    .vector = {csr_vector, block4_vector},
     .fill = fill,
     .fill_block = fill_block,
     .turn = turn,

@@ -126,6 +126,8 @@ void skv_sparse_destroy(skive_context *ctx, void *state) {
     skv_free(ctx, st);
 }
 
+static int64_t unit_rows(const product *st) { return st->p.form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1; }
+
 /* ---- panels ---- */
 
 /* Positions q and on, in phase (i, j) of the stride. */
@@ -260,7 +262,7 @@ static void finish_rows(const product *st, const skv_sparse_tile *t) {
 static void chunk(const product *st, const float *panel, float *buffer, int64_t group, const float *bias,
                   const piece *of) {
     const skv_sparse_shape *s = &st->s;
-    const int64_t unit = of->row / (st->p.form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1);
+    const int64_t unit = of->row / unit_rows(st);
     int64_t at = 0, count = of->count;
     const bool direct = is_direct(st, of->q, &count, &at), limited = direct || !of->z;
     at += of->row * s->y_row;
@@ -338,7 +340,7 @@ static void work_vector(const job *j, int64_t part) {
     for (int64_t g = 0; g < s->groups; g++) {
         const int64_t row = g * s->rows + from;
         const skv_sparse_tile t = {
-            .start = st->w.start + row,
+            .start = st->w.start + g * st->w.units + from / unit_rows(st),
             .offset = st->w.offset,
             .value = st->w.value,
             .rows = until - from,
@@ -347,7 +349,7 @@ static void work_vector(const job *j, int64_t part) {
             .z = j->z ? j->z + row : NULL,
             .y = j->y + row,
         };
-        st->p.loops->vector(&t);
+        st->p.loops->vector[st->p.form](&t);
         write_run(st, t.y, 1, t.rows, NULL, t.y);
     }
 }

@@ -96,8 +96,8 @@ typedef struct skv_sparse_loops {
     int lanes;                          /* of a vector */
     int most_vectors[SKV_SPARSE_FORMS]; /* <= SKV_SPARSE_VECTORS */
     void (*tile[SKV_SPARSE_FORMS])(const skv_sparse_tile *t);
-    /* One position: y[r] = sum of value * x[offset] + bias[r] + z[r], in CSR; no limits. z may be y. */
-    void (*vector)(const skv_sparse_tile *t);
+    /* One position: y[r] = sum of value * x[offset] + bias[r] + z[r]; no limits. z may be y. */
+    void (*vector[SKV_SPARSE_FORMS])(const skv_sparse_tile *t);
     /* One phase of the stride, of `channels` channels x_channel apart, written to_channel apart. */
     void (*fill)(const skv_sparse_phase *p, const float *x, int64_t x_channel, int64_t channels, float *to,
                  int64_t to_channel);
