@@ -19,6 +19,7 @@ typedef struct bench {
     skive_exec *exec;
     size_t step;
     double before; /* seconds of the step in all runs so far */
+    char wrong[512];
 } bench;
 
 static uint64_t state = 88172645463325252u;
@@ -78,7 +79,8 @@ static bool find_step(bench *b) {
         if (s.is_reorder) continue;
         b->step = i;
         if ((strstr(s.kernel, "_sparse") != NULL) == (b->zeros > 0)) return true;
-        fprintf(stderr, "bench_sparse: with %d %% zeros %s runs; declined:\n%s\n", b->zeros, s.kernel, s.declined);
+        snprintf(b->wrong, sizeof b->wrong, "with %d %% zeros %s runs; declined: %.*s", b->zeros, s.kernel,
+                 (int)strcspn(s.declined, "\n"), s.declined);
     }
     return false;
 }
@@ -149,8 +151,9 @@ int main(int argc, char **argv) {
     if (status == SKIVE_OK) status = open(&b);
     if (status == SKIVE_OK) status = bench_serve(one, &b);
     if (status != SKIVE_OK && b.ctx) {
-        fprintf(stderr, "bench_sparse: %s\n", skive_context_message(b.ctx));
-        bench_answer_error(skive_context_message(b.ctx));
+        const char *message = b.wrong[0] ? b.wrong : skive_context_message(b.ctx);
+        fprintf(stderr, "bench_sparse: %s\n", message);
+        bench_answer_error(message);
     }
     skive_exec_free(b.exec);
     skive_plan_free(b.plan);

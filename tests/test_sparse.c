@@ -246,15 +246,21 @@ static void check_conv(skive_context *ctx, const conv *c, pattern p, int tail, c
 
 static const conv shapes[] = {
     /* n c m h w kh kw stride pad dilation groups */
-    {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1},     {1, 7, 5, 1, 1, 1, 1, 1, 0, 1, 1},     {3, 9, 6, 1, 1, 1, 1, 1, 0, 1, 1},
-    {1, 37, 70, 14, 14, 1, 1, 1, 0, 1, 1}, {2, 16, 33, 7, 7, 1, 1, 1, 0, 1, 1},   {5, 8, 4, 3, 3, 1, 1, 1, 0, 1, 1},
-    {1, 3, 130, 31, 9, 1, 1, 1, 0, 1, 1},  {1, 6, 10, 9, 9, 1, 1, 2, 0, 1, 1},    {1, 6, 10, 9, 9, 1, 1, 1, 1, 1, 1},
-    {2, 5, 9, 8, 11, 3, 3, 1, 1, 1, 1},    {1, 3, 66, 15, 17, 3, 3, 2, 1, 1, 1},  {2, 4, 7, 13, 40, 3, 3, 2, 1, 1, 1},
-    {1, 4, 8, 20, 70, 5, 5, 3, 2, 1, 1},   {1, 3, 5, 21, 19, 3, 3, 1, 2, 2, 1},   {1, 2, 5, 24, 23, 3, 2, 2, 3, 3, 1},
-    {1, 2, 3, 30, 30, 4, 5, 4, 0, 2, 1},   {2, 12, 18, 9, 7, 3, 3, 1, 1, 1, 3},   {1, 10, 10, 8, 8, 3, 3, 2, 1, 1, 10},
-    {2, 8, 6, 5, 5, 1, 1, 1, 0, 1, 2},     {1, 5, 12, 5, 5, 5, 5, 1, 0, 1, 1},    {2, 2, 4, 6, 6, 6, 6, 1, 0, 1, 1},
-    {1, 1, 20, 28, 28, 5, 5, 1, 0, 1, 1},  {1, 1, 2, 1, 300, 1, 9, 1, 4, 1, 1},   {1, 600, 9, 14, 14, 1, 1, 1, 0, 1, 1},
-    {1, 32, 64, 6, 9, 3, 3, 1, 1, 1, 2},  {2, 64, 32, 5, 6, 1, 1, 1, 0, 1, 4},  {1, 2, 3, 4, 4, 3, 3, 1, 5, 1, 1},     {1, 3, 4, 100, 3, 3, 1, 7, 0, 1, 1},   {1, 2500, 5, 10, 10, 1, 1, 1, 0, 1, 1},
+    {1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1},      {1, 7, 5, 1, 1, 1, 1, 1, 0, 1, 1},
+    {3, 9, 6, 1, 1, 1, 1, 1, 0, 1, 1},      {1, 37, 70, 14, 14, 1, 1, 1, 0, 1, 1},
+    {2, 16, 33, 7, 7, 1, 1, 1, 0, 1, 1},    {5, 8, 4, 3, 3, 1, 1, 1, 0, 1, 1},
+    {1, 3, 130, 31, 9, 1, 1, 1, 0, 1, 1},   {1, 6, 10, 9, 9, 1, 1, 2, 0, 1, 1},
+    {1, 6, 10, 9, 9, 1, 1, 1, 1, 1, 1},     {2, 5, 9, 8, 11, 3, 3, 1, 1, 1, 1},
+    {1, 3, 66, 15, 17, 3, 3, 2, 1, 1, 1},   {2, 4, 7, 13, 40, 3, 3, 2, 1, 1, 1},
+    {1, 4, 8, 20, 70, 5, 5, 3, 2, 1, 1},    {1, 3, 5, 21, 19, 3, 3, 1, 2, 2, 1},
+    {1, 2, 5, 24, 23, 3, 2, 2, 3, 3, 1},    {1, 2, 3, 30, 30, 4, 5, 4, 0, 2, 1},
+    {2, 12, 18, 9, 7, 3, 3, 1, 1, 1, 3},    {1, 10, 10, 8, 8, 3, 3, 2, 1, 1, 10},
+    {2, 8, 6, 5, 5, 1, 1, 1, 0, 1, 2},      {1, 5, 12, 5, 5, 5, 5, 1, 0, 1, 1},
+    {2, 2, 4, 6, 6, 6, 6, 1, 0, 1, 1},      {1, 1, 20, 28, 28, 5, 5, 1, 0, 1, 1},
+    {1, 1, 2, 1, 300, 1, 9, 1, 4, 1, 1},    {1, 600, 9, 14, 14, 1, 1, 1, 0, 1, 1},
+    {1, 32, 64, 6, 9, 3, 3, 1, 1, 1, 2},    {2, 64, 32, 5, 6, 1, 1, 1, 0, 1, 4},
+    {1, 2, 3, 4, 4, 3, 3, 1, 5, 1, 1},      {1, 3, 4, 100, 3, 3, 1, 7, 0, 1, 1},
+    {1, 2500, 5, 10, 10, 1, 1, 1, 0, 1, 1},
 };
 
 static void convolutions(void **unused) {
@@ -266,7 +272,8 @@ static void convolutions(void **unused) {
 }
 
 static void fused_convolutions(void **unused) {
-    static const char *const activations[] = {"", "Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid"};
+    static const char *const activations[] = {"",        "Relu", "Clip",      "LeakyRelu",
+                                              "Sigmoid", "Tanh", "HardSwish", "HardSigmoid"};
     (void)unused;
     skive_context *ctx = skv_test_context();
     for (size_t i = 0; i < SKV_COUNT(shapes); i++) {
@@ -295,9 +302,9 @@ static void one_axis(void **unused) {
         skive_graph *g = graph(ctx);
         skv_builder b = skv_build(g);
         skive_value *in[2] = {input(ctx, g, 3, x), weight(ctx, g, RANDOM, 3, w, false)};
-        skive_value *y = skv_emit(&b, "Conv", SKV_IN(in[0], in[1]),
-                                  SKV_ATTRS(SKV_INTS("pads", pads, 2), SKV_INTS("strides", &stride, 1),
-                                            SKV_INT("group", i % 2 ? 1 : 3)));
+        skive_value *y = skv_emit(
+            &b, "Conv", SKV_IN(in[0], in[1]),
+            SKV_ATTRS(SKV_INTS("pads", pads, 2), SKV_INTS("strides", &stride, 1), SKV_INT("group", i % 2 ? 1 : 3)));
         finish(ctx, g, &b, y, &skv_kernel_conv_f32_sparse, 30);
     }
     skv_test_context_end(ctx);
@@ -325,8 +332,11 @@ static void check_gemm(skive_context *ctx, const product *p) {
     in[1] = p->left ? input(ctx, g, 2, b_dims) : weight(ctx, g, p->p, 2, b_dims, !tb);
     if (p->tail & 1) in[2] = weight(ctx, g, FULL, 2, p->left ? column : row, false);
     if (p->tail & 2) in[3] = input(ctx, g, 2, y);
-    const skv_attr_init attrs[] = {SKV_INT("transA", ta), SKV_INT("transB", tb), SKV_FLT("alpha", 0.5),
-                                   SKV_STR("activation", p->activation), SKV_FLT("activation_alpha", 0.125),
+    const skv_attr_init attrs[] = {SKV_INT("transA", ta),
+                                   SKV_INT("transB", tb),
+                                   SKV_FLT("alpha", 0.5),
+                                   SKV_STR("activation", p->activation),
+                                   SKV_FLT("activation_alpha", 0.125),
                                    SKV_FLT("activation_beta", 0.5)};
     skive_value *out = p->activation[0] || p->tail & 2
                            ? skv_emit(&b, "FusedGemm", (skv_in_list){in, 4}, (skv_attr_list){attrs, 6})
@@ -361,7 +371,8 @@ static void mat_muls(void **unused) {
     (void)unused;
     skive_context *ctx = skv_test_context();
     for (int which = 0; which < 12; which++) {
-        const int64_t a[3] = {2, which % 3 ? 9 : 1, 30}, b_dims[2] = {30, 45}, left[2] = {45, 30}, many[3] = {3, 30, which % 3 ? 21 : 1};
+        const int64_t a[3] = {2, which % 3 ? 9 : 1, 30}, b_dims[2] = {30, 45}, left[2] = {45, 30},
+                      many[3] = {3, 30, which % 3 ? 21 : 1};
         skive_graph *g = graph(ctx);
         skv_builder b = skv_build(g);
         const pattern p = which / 6 ? RANDOM : BLOCKS;

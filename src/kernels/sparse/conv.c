@@ -110,10 +110,10 @@ static double filled(int64_t channels, int64_t block) {
 }
 
 /* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's. Measured on Zen 4: oneDNN's direct
- * kernels reach 15.5 on blocks of channels that are full; its Winograd 54 where 4x4 tiles leave nothing over, a good half
- * of it with 64 channels. */
+ * kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave nothing over, two
+ * thirds of it with 64 channels. */
 static double dense_rate(const conv *c, skv_isa isa) {
-    static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 54, winograd_few = 32;
+    static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32;
     enum { MANY = 128, TILE = 4, FEW_READ = 4 };
     const skv_geometry *g = &c->of.g;
     if (isa < SKV_ISA_AVX2) return reference;
@@ -147,7 +147,8 @@ static skive_status prepare(skv_kernel_node *n) {
     if (!read(n, &c, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
     const skv_sparse_count count = skv_sparse_counted(&c.w, c.s.groups);
     SKV_TRY(skv_nonzeros_read(n->ctx, &c.w, &nz));
-    const skive_status status = skv_sparse_prepare(n, &c.s, &nz, skv_sparse_faster(&c.s, &count, skv_cpu_isa()), 0, &c.tail);
+    const skive_status status =
+        skv_sparse_prepare(n, &c.s, &nz, skv_sparse_faster(&c.s, &count, skv_cpu_isa()), 0, &c.tail);
     skv_nonzeros_free(n->ctx, &nz);
     SKV_TRY(status);
     n->in[0].layout = n->out[0].layout = c.layout;

@@ -21,8 +21,9 @@ static const loop_cost cost_avx2 = {
     .form = {{1.1, 0.75, 1.0, 3, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}}, .fill = 0.7, .turn = 0.5, .lines = 1.0, .rows = 0.8};
 static const loop_cost cost_scalar = {
     .form = {{1.0, 1.0, 1.0, 3, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}}, .fill = 1.0, .turn = 0.5, .lines = 1.0, .rows = 0.8};
-/* Of a product with one position: the call, a row, a nonzero; from a size on the weight comes from memory. */
-static const double point_call = 1000, point_row = 12, point_near = 1.15, point_far = 1.9, point_far_from = 4e6;
+/* A product with one position: the call, and of each form a unit and an entry; from a size on the weight comes from memory. */
+static const double point_call = 1000, point_far_floats = 2.5e6;
+static const struct { double unit, near, far; } point_cost[SKV_SPARSE_FORMS] = {{12, 1.15, 1.9}, {20, 1.3, 3.5}};
 
 static const loop_cost *cost_of(const skv_sparse_plan *p) {
     return p->loops == &skv_sparse_loops_avx512 ? &cost_avx512
@@ -30,14 +31,17 @@ static const loop_cost *cost_of(const skv_sparse_plan *p) {
                                                 : &cost_scalar;
 }
 
-static double point_cycles(double rows, double entries) {
-    return point_call + rows * point_row + entries * (entries < point_far_from ? point_near : point_far);
+static double point_cycles(skv_sparse_form form, double rows, double entries) {
+    const double width = form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1;
+    const bool near = entries * width < point_far_floats;
+    return point_call + rows / width * point_cost[form].unit +
+           entries * (near ? point_cost[form].near : point_cost[form].far);
 }
 
 double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, int64_t entries) {
     static const double near_floats = 10e3; /* about the first-level cache */
     const double rows = (double)(s->rows * s->groups), panel = (double)(s->channels * p->channel);
-    if (p->vector) return point_cycles(rows, (double)entries);
+    if (p->vector) return point_cycles(p->form, rows, (double)entries);
     const loop_cost *k = cost_of(p);
     const form_cost *f = &k->form[p->form];
     const int64_t lanes = p->loops->lanes;
@@ -54,9 +58,8 @@ double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, in
 skv_sparse_form skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa) {
     const skv_sparse_plan csr = skv_sparse_planned(s, SKV_SPARSE_CSR, isa),
                           block = skv_sparse_planned(s, SKV_SPARSE_BLOCK4, isa);
-    return skv_sparse_cycles(s, &block, count->blocks) < skv_sparse_cycles(s, &csr, count->nonzeros)
-               ? SKV_SPARSE_BLOCK4
-               : SKV_SPARSE_CSR;
+    return skv_sparse_cycles(s, &block, count->blocks) < skv_sparse_cycles(s, &csr, count->nonzeros) ? SKV_SPARSE_BLOCK4
+                                                                                                     : SKV_SPARSE_CSR;
 }
 
 /* The fraction of zeros from which CSR takes no more than `cycles`. */
@@ -78,7 +81,8 @@ bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, cons
     if (even > 1) return skv_decline(why, "no number of zeros makes up for this shape");
     const double sampled = skv_sparse_zeros_sampled(w);
     if (sampled < even - doubt)
-        return skv_decline(why, "about %.0f %% zeros: below the break-even of %.0f %% for this shape", 100 * sampled, 100 * even);
+        return skv_decline(why, "about %.0f %% zeros: below the break-even of %.0f %% for this shape", 100 * sampled,
+                           100 * even);
     const skv_sparse_count count = skv_sparse_counted(w, s->groups);
     const double zeros = 1.0 - (double)count.nonzeros / weights;
     if (zeros >= even) return true;

@@ -25,7 +25,8 @@ static bool is_constant(const skv_kernel_node *n, size_t i) {
 }
 
 static skv_sparse_shape product_shape(void) {
-    return (skv_sparse_shape){.images = 1, .groups = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .x_block = 1, .y_block = 1};
+    return (skv_sparse_shape){
+        .images = 1, .groups = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}, .x_block = 1, .y_block = 1};
 }
 
 /* X W: lines are samples of one column each, or one line of samples where X is stored transposed. */
@@ -73,7 +74,8 @@ static bool read_tail(const skv_kernel_node *n, bool right, gemm *g, skv_why *wh
     g->tail.residual = has_input(n, 3) ? 3 : 0;
     if (!has_input(n, 2) || beta == 0) return true;
     const skive_type *c = &n->in[2].type;
-    const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1].size : 1, lines = c->rank > 1 ? c->dims[c->rank - 2].size : 1;
+    const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1].size : 1,
+                  lines = c->rank > 1 ? c->dims[c->rank - 2].size : 1;
     if (beta != 1 || (right ? lines != 1 || columns != g->s.rows : columns != 1 || lines != g->s.rows))
         return skv_decline(why, "its C is not one number an output");
     g->tail.bias = 2;
@@ -107,8 +109,7 @@ static double dense_rate(const gemm *g, skv_isa isa) {
     static const double second_level = 6.7, third_level = 5.2, memory = 1.9, second_floats = 3e5, third_floats = 6e6;
     const double positions = (double)(g->s.lines * g->s.width), weights = (double)(g->w.rows * g->w.columns);
     if (isa < SKV_ISA_AVX2) return reference;
-    if (positions == 1)
-        return weights < second_floats ? second_level : weights < third_floats ? third_level : memory;
+    if (positions == 1) return weights < second_floats ? second_level : weights < third_floats ? third_level : memory;
     return isa >= SKV_ISA_AVX512 ? many_avx512 : many_avx2 * positions / (positions + half_at_avx2);
 }
 

@@ -1,7 +1,7 @@
 /* The sparse loops, compiled once for each instruction set. The includer says what a vector is: vec, LANES, vec_load,
- * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max
- * and vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many of a block's four rows its registers hold; UNARY_LOOP;
- * SPARSE_LOOPS names the table. */
+ * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max and
+ * vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many vectors of each of
+ * a block's four rows its registers hold; UNARY_LOOP; SPARSE_LOOPS names the table. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -111,21 +111,6 @@ static void block4_tile(const skv_sparse_tile *t) {
     }
 }
 
-/* Two loads a nonzero are the limit, so that four sums by themselves are as good as vectors. */
-static void vector(const skv_sparse_tile *t) {
-    for (int64_t row = 0; row < t->rows; row++) {
-        const uint32_t end = t->start[row + 1];
-        uint32_t j = t->start[row];
-        float sum[4] = {0};
-        for (; end - j >= 4; j += 4) {
-            SKV_UNROLL
-            for (uint32_t s = 0; s < 4; s++) sum[s] += t->value[j + s] * t->x[t->offset[j + s]];
-        }
-        for (; j < end; j++) sum[0] += t->value[j] * t->x[t->offset[j]];
-        t->y[row] = (sum[0] + sum[1]) + (sum[2] + sum[3]) + (t->bias ? t->bias[row] : 0.0f) + (t->z ? t->z[row] : 0.0f);
-    }
-}
-
 static inline void zero(float *to, int64_t n) {
     for (; n >= LANES; n -= LANES, to += LANES) vec_store(to, vec_all(0.0f));
     if (n > 0) vec_store_some(to, n, vec_all(0.0f));
@@ -161,6 +146,43 @@ SKV_INLINE four four_load(const float *p) {
     return v;
 }
 
+SKV_INLINE void put_one(const skv_sparse_tile *t, int64_t row, float sum) {
+    t->y[row] = sum + (t->bias ? t->bias[row] : 0.0f) + (t->z ? t->z[row] : 0.0f);
+}
+
+enum { CHAINS = 4 }; /* sums that do not wait for each other */
+
+/* Two loads a nonzero are the limit, so that four sums by themselves are as good as vectors. */
+static void csr_vector(const skv_sparse_tile *t) {
+    for (int64_t row = 0; row < t->rows; row++) {
+        const uint32_t end = t->start[row + 1];
+        uint32_t j = t->start[row];
+        float sum[CHAINS] = {0};
+        for (; end - j >= CHAINS; j += CHAINS) {
+            SKV_UNROLL
+            for (uint32_t s = 0; s < CHAINS; s++) sum[s] += t->value[j + s] * t->x[t->offset[j + s]];
+        }
+        for (; j < end; j++) sum[0] += t->value[j] * t->x[t->offset[j]];
+        put_one(t, row, (sum[0] + sum[1]) + (sum[2] + sum[3]));
+    }
+}
+
+static void block4_vector(const skv_sparse_tile *t) {
+    for (int64_t row = 0, unit = 0; row < t->rows; row += SKV_SPARSE_BLOCK, unit++) {
+        const uint32_t end = t->start[unit + 1];
+        uint32_t j = t->start[unit];
+        four sum[CHAINS] = {{0}};
+        for (; end - j >= CHAINS; j += CHAINS) {
+            SKV_UNROLL
+            for (uint32_t s = 0; s < CHAINS; s++)
+                sum[s] += four_load(t->value + (size_t)(j + s) * SKV_SPARSE_BLOCK) * t->x[t->offset[j + s]];
+        }
+        for (; j < end; j++) sum[0] += four_load(t->value + (size_t)j * SKV_SPARSE_BLOCK) * t->x[t->offset[j]];
+        const four all = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        for (int r = 0; r < SKV_SPARSE_BLOCK && row + r < t->rows; r++) put_one(t, row + r, all[r]);
+    }
+}
+
 SKV_INLINE void turn4(const float *from, int64_t from_step, float *to, int64_t to_step) {
     const four a = four_load(from), b = four_load(from + from_step), c = four_load(from + 2 * from_step),
                d = four_load(from + 3 * from_step);
@@ -179,7 +201,8 @@ static void turn(const float *from, int64_t from_step, int64_t n, int64_t column
         int64_t i = 0;
         for (; n - i >= SIDE; i += SIDE) {
             int64_t c = first;
-            for (; last - c >= SIDE; c += SIDE) turn4(from + i * from_step + c, from_step, to + c * to_step + i, to_step);
+            for (; last - c >= SIDE; c += SIDE)
+                turn4(from + i * from_step + c, from_step, to + c * to_step + i, to_step);
             for (; c < last; c++)
                 for (int64_t k = i; k < i + SIDE; k++) to[c * to_step + k] = from[k * from_step + c];
         }
@@ -240,7 +263,7 @@ const skv_sparse_loops SPARSE_LOOPS = {
     .lanes = LANES,
     .most_vectors = {SKV_SPARSE_VECTORS, BLOCK_VECTORS},
     .tile = {csr_tile, block4_tile},
-    .vector = vector,
+    .vector = {csr_vector, block4_vector},
     .fill = fill,
     .fill_block = fill_block,
     .turn = turn,

@@ -22,7 +22,7 @@ static inline __m256 even(__m256 a, __m256 b) {
 #define vec_add(a, b)           _mm256_add_ps(a, b)
 #define vec_max(a, b)           _mm256_max_ps(a, b)
 #define vec_min(a, b)           _mm256_min_ps(a, b)
-#define vec_even(a, b)           even(a, b)
+#define vec_even(a, b)          even(a, b)
 #define BLOCK_VECTORS           2
 #define UNARY_LOOP              skv_unary_avx2
 #define SPARSE_LOOPS            skv_sparse_loops_avx2

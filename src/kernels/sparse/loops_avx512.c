@@ -13,7 +13,7 @@ enum { LANES = 16 };
 #define vec_add(a, b)           _mm512_add_ps(a, b)
 #define vec_max(a, b)           _mm512_max_ps(a, b)
 #define vec_min(a, b)           _mm512_min_ps(a, b)
-#define vec_even(a, b)           _mm512_permutex2var_ps(a, EVEN, b)
+#define vec_even(a, b)          _mm512_permutex2var_ps(a, EVEN, b)
 #define EVEN                    _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
 #define BLOCK_VECTORS           4
 #define UNARY_LOOP              skv_unary_avx512

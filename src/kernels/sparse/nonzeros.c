@@ -17,8 +17,7 @@ static const float *line_at(const skv_sparse_matrix *m, int64_t line) {
 /* Columns in which one of the rows first .. first + rows - 1 has a nonzero. */
 static int64_t count_occupied(const skv_sparse_matrix *m, int64_t first, int64_t rows) {
     const float *row[SKV_SPARSE_BLOCK];
-    for (int64_t r = 0; r < SKV_SPARSE_BLOCK; r++)
-        row[r] = m->data + (first + (r < rows ? r : rows - 1)) * m->row_step;
+    for (int64_t r = 0; r < SKV_SPARSE_BLOCK; r++) row[r] = m->data + (first + (r < rows ? r : rows - 1)) * m->row_step;
     const int64_t step = m->column_step;
     int64_t count = 0;
     for (int64_t c = 0; c < m->columns; c++)

@@ -47,7 +47,7 @@ static void divide(const skv_sparse_shape *s, int64_t halo, skv_sparse_plan *p) 
 }
 
 skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_form form, skv_isa isa) {
-    skv_sparse_plan p = {.form = form, .vector = form == SKV_SPARSE_CSR && is_point(s)};
+    skv_sparse_plan p = {.form = form, .vector = is_point(s)};
     for (int a = 0; a < 2; a++) p.period[a] = period_of(s, a);
     const int64_t right = (s->kernel[1] - 1) * s->dilation[1] / s->stride[1],
                   down = (s->kernel[0] - 1) * s->dilation[0] / s->stride[0];

@@ -16,8 +16,8 @@ typedef struct product {
     skv_unary unary;
     float a, b;
     int threads;
-    int64_t row_parts; /* the rows of a tile are divided too where there are fewer tiles than threads */
-    bool turned;       /* the panel is the transposed input */
+    int64_t row_parts;            /* the rows of a tile are divided too where there are fewer tiles than threads */
+    bool turned;                  /* the panel is the transposed input */
     size_t part_bytes, buffer_at; /* of a thread's scratch */
 } product;
 
@@ -28,8 +28,10 @@ static void set_activation(product *st, const skv_activation *act) {
         skv_activation_kind kind;
         skv_unary f;
     } functions[] = {
-        {SKV_ACT_LEAKY_RELU, SKV_UNARY_LEAKY_RELU}, {SKV_ACT_SIGMOID, SKV_UNARY_SIGMOID},
-        {SKV_ACT_TANH, SKV_UNARY_TANH},             {SKV_ACT_HARD_SWISH, SKV_UNARY_HARD_SWISH},
+        {SKV_ACT_LEAKY_RELU, SKV_UNARY_LEAKY_RELU},
+        {SKV_ACT_SIGMOID, SKV_UNARY_SIGMOID},
+        {SKV_ACT_TANH, SKV_UNARY_TANH},
+        {SKV_ACT_HARD_SWISH, SKV_UNARY_HARD_SWISH},
         {SKV_ACT_HARD_SIGMOID, SKV_UNARY_HARD_SIGMOID},
     };
     st->lo = act->kind == SKV_ACT_RELU ? 0.0f : act->kind == SKV_ACT_CLIP ? (float)act->alpha : -INFINITY;
@@ -101,7 +103,8 @@ skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, c
     st->residual = tail->residual;
     st->turned = is_turned(s);
     set_activation(st, &tail->act);
-    const int64_t tiles = st->p.vector ? 1 : s->images * s->groups * st->p.tiles, chunks = (s->rows + CHUNK - 1) / CHUNK;
+    const int64_t tiles = st->p.vector ? 1 : s->images * s->groups * st->p.tiles,
+                  chunks = (s->rows + CHUNK - 1) / CHUNK;
     const int64_t wanted = (n->threads + tiles - 1) / tiles;
     st->row_parts = wanted < chunks ? wanted : chunks;
     st->threads = tiles * st->row_parts < n->threads ? (int)(tiles * st->row_parts) : n->threads;
@@ -122,6 +125,8 @@ void skv_sparse_destroy(skive_context *ctx, void *state) {
     skv_sparse_weight_free(ctx, &st->w);
     skv_free(ctx, st);
 }
+
+static int64_t unit_rows(const product *st) { return st->p.form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1; }
 
 /* ---- panels ---- */
 
@@ -186,8 +191,7 @@ static void put_positions(const product *st, const float *buffer, int64_t rows, 
         st->p.loops->turn(buffer, st->p.tile, rows, n, y, step);
         return;
     }
-    for (int64_t k = 0; k < n; k++)
-        write_run(st, buffer + k, st->p.tile, rows, z ? z + k * step : NULL, y + k * step);
+    for (int64_t k = 0; k < n; k++) write_run(st, buffer + k, st->p.tile, rows, z ? z + k * step : NULL, y + k * step);
 }
 
 /* Part of a tile's results: rows row .. row + rows - 1 of the group, positions q .. q + count - 1; z and y: the group's. */
@@ -234,7 +238,7 @@ static void spread_lines(const product *st, const float *buffer, const piece *t)
         const int64_t line = (t->q + done) / st->p.pitch, column = (t->q + done) % st->p.pitch;
         n = st->p.pitch - column < t->count - done ? st->p.pitch - column : t->count - done;
         const int64_t kept = s->width - column < n ? s->width - column : n;
-        (s->y_block > 1 ? put_blocks : put_lines)(st, buffer + done, t, line * s->y_line + column, kept);
+        if (kept > 0) (s->y_block > 1 ? put_blocks : put_lines)(st, buffer + done, t, line * s->y_line + column, kept);
     }
 }
 
@@ -255,9 +259,10 @@ static void finish_rows(const product *st, const skv_sparse_tile *t) {
         st->p.loops->unary(st->unary, st->a, st->b, t->y + r * t->y_row, t->y + r * t->y_row, t->lanes);
 }
 
-static void chunk(const product *st, const float *panel, float *buffer, int64_t group, const float *bias, const piece *of) {
+static void chunk(const product *st, const float *panel, float *buffer, int64_t group, const float *bias,
+                  const piece *of) {
     const skv_sparse_shape *s = &st->s;
-    const int64_t unit = of->row / (st->p.form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1);
+    const int64_t unit = of->row / unit_rows(st);
     int64_t at = 0, count = of->count;
     const bool direct = is_direct(st, of->q, &count, &at), limited = direct || !of->z;
     at += of->row * s->y_row;
@@ -335,7 +340,7 @@ static void work_vector(const job *j, int64_t part) {
     for (int64_t g = 0; g < s->groups; g++) {
         const int64_t row = g * s->rows + from;
         const skv_sparse_tile t = {
-            .start = st->w.start + row,
+            .start = st->w.start + g * st->w.units + from / unit_rows(st),
             .offset = st->w.offset,
             .value = st->w.value,
             .rows = until - from,
@@ -344,7 +349,7 @@ static void work_vector(const job *j, int64_t part) {
             .z = j->z ? j->z + row : NULL,
             .y = j->y + row,
         };
-        st->p.loops->vector(&t);
+        st->p.loops->vector[st->p.form](&t);
         write_run(st, t.y, 1, t.rows, NULL, t.y);
     }
 }
@@ -352,12 +357,9 @@ static void work_vector(const job *j, int64_t part) {
 skive_status skv_sparse_run(const skv_kernel_call *c) {
     const product *st = c->n->state;
     const int threads = st->threads;
-    const job j = {st,
-                   c->in[st->x_input],
-                   st->bias ? c->in[st->bias] : NULL,
-                   st->residual ? c->in[st->residual] : NULL,
-                   c->out[0],
-                   c->scratch};
+    const job j = {
+        st,        c->in[st->x_input], st->bias ? c->in[st->bias] : NULL, st->residual ? c->in[st->residual] : NULL,
+        c->out[0], c->scratch};
     const int64_t units = (st->p.vector ? 1 : st->s.images * st->s.groups * st->p.tiles) * st->row_parts;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int part = 0; part < threads; part++) {

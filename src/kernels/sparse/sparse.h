@@ -72,10 +72,10 @@ void skv_sparse_weight_free(skive_context *ctx, skv_sparse_weight *w);
 typedef struct skv_sparse_tile {
     const uint32_t *start, *offset; /* of the tile's first unit; offset and value of unit 0 of all */
     const float *value;
-    int64_t rows;   /* the units are all full but perhaps the last */
-    const float *x; /* panel */
-    int vectors;    /* held in registers */
-    int64_t lanes;  /* written */
+    int64_t rows;          /* the units are all full but perhaps the last */
+    const float *x;        /* panel */
+    int vectors;           /* held in registers */
+    int64_t lanes;         /* written */
     const float *bias, *z; /* [rows], [rows][...] as y; NULL: none */
     float *y;
     int64_t y_row;
@@ -85,19 +85,19 @@ typedef struct skv_sparse_tile {
 /* Positions of a panel and where they lie in the input: position (line, column) is read at line * down + top, column * right
  * + left, and is zero where that is outside. */
 typedef struct skv_sparse_phase {
-    int64_t line, column;  /* of the first position */
-    int64_t span, pitch;   /* positions; those of a line */
+    int64_t line, column; /* of the first position */
+    int64_t span, pitch;  /* positions; those of a line */
     int64_t down, right, top, left;
-    int64_t first, end;    /* columns that lie inside */
+    int64_t first, end; /* columns that lie inside */
     int64_t x_line, x_lines;
 } skv_sparse_phase;
 
 typedef struct skv_sparse_loops {
-    int lanes;                         /* of a vector */
+    int lanes;                          /* of a vector */
     int most_vectors[SKV_SPARSE_FORMS]; /* <= SKV_SPARSE_VECTORS */
     void (*tile[SKV_SPARSE_FORMS])(const skv_sparse_tile *t);
-    /* One position: y[r] = sum of value * x[offset] + bias[r] + z[r], in CSR; no limits. z may be y. */
-    void (*vector)(const skv_sparse_tile *t);
+    /* One position: y[r] = sum of value * x[offset] + bias[r] + z[r]; no limits. z may be y. */
+    void (*vector[SKV_SPARSE_FORMS])(const skv_sparse_tile *t);
     /* One phase of the stride, of `channels` channels x_channel apart, written to_channel apart. */
     void (*fill)(const skv_sparse_phase *p, const float *x, int64_t x_channel, int64_t channels, float *to,
                  int64_t to_channel);
