@@ -124,18 +124,16 @@ static skive_status one_batch(fit_state *s, const skive_batch *batch, double rat
     return skv_trainer_step(s->trainer, rate, loss, correct);
 }
 
-/* How far the run is on the way to where its masks rest: 1 there. */
-static double way_of_masks(const fit_state *s, int64_t steps_done) {
-    const double steps = (double)s->o->epochs * (double)s->batches;
-    return (double)steps_done / (s->fit->mover->until * steps);
+/* The step, counted from the start of the run, from which on masks rest. */
+static double rest_of_masks(const fit_state *s) {
+    return s->fit->mover->until * (double)s->o->epochs * (double)s->batches;
 }
 
 static skive_status move_masks(fit_state *s, int64_t steps_done) {
     const skv_mask_mover *mover = s->fit->mover;
     bool moved = false;
     if (!mover) return SKIVE_OK;
-    SKV_TRY(
-        mover->move(mover->user, steps_done, way_of_masks(s, steps_done), skv_trainer_live_masks(s->trainer), &moved));
+    SKV_TRY(mover->move(mover->user, steps_done, rest_of_masks(s), skv_trainer_live_masks(s->trainer), &moved));
     if (moved) skv_trainer_show_masks(s->trainer);
     return SKIVE_OK;
 }
@@ -230,7 +228,7 @@ static skive_status set_up(fit_state *s) {
 /* Keeps the parameters of the best epoch; without a validation set, and while masks still move, the last one counts as
  * best. */
 static void keep_if_best(fit_state *s, const skive_epoch_report *row) {
-    const bool rest = !s->fit->mover || way_of_masks(s, (int64_t)row->epoch * (int64_t)s->batches) >= 1;
+    const bool rest = !s->fit->mover || (double)row->epoch * (double)s->batches >= rest_of_masks(s);
     const bool measured = s->o->keep_best && rest && !isnan(row->validation_accuracy);
     if (measured && s->point.best_epoch > 0 && row->validation_accuracy <= s->point.best) return;
     s->point.best = measured ? row->validation_accuracy : -1;

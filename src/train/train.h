@@ -83,9 +83,9 @@ typedef struct skv_live_mask {
 /* Moves masks during a run. */
 typedef struct skv_mask_mover {
     double until; /* fraction of the run after which masks rest, in (0, 1]; epochs count as best only from there on */
-    /* After each step. live[i] belongs to the fit's masks[i]; progress is 1 at `until` and goes on growing. Sets *moved
-     * when keep was written. Must depend on nothing but its arguments, so that a run can be resumed. */
-    skive_status (*move)(void *user, int64_t steps_done, double progress, const skv_live_mask *live, bool *moved);
+    /* After each step; masks rest from step `rest` on. live[i] belongs to the fit's masks[i]. Sets *moved when keep was
+     * written. Must depend on nothing but its arguments, so that a run can be resumed. */
+    skive_status (*move)(void *user, int64_t steps_done, double rest, const skv_live_mask *live, bool *moved);
     void *user;
 } skv_mask_mover;
 
