@@ -392,6 +392,22 @@ static void masked_weights_return(void **state) {
     close_blobs(&d);
 }
 
+/* Only what is trained can return. */
+static void surgery_on_a_frozen_layer_is_refused(void **state) {
+    blobs d = open_blobs();
+    const float w[3][8] = {{1, 2, 3}, {4, 5}, {6}};
+    skive_graph *g = one_layer(d.ctx, w);
+    skive_prune_options o = skive_prune_options_default();
+    (void)state;
+    skv_test_ok(d.ctx, skive_value_set_trainable(skive_graph_find_value(g, "b"), true));
+    o.finetune.epochs = 1;
+    skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL));
+    o.surgery = true;
+    skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "'w' cannot move");
+    skive_graph_free(g);
+    close_blobs(&d);
+}
+
 static void thresholds_are_exact(void **state) {
     skive_context *ctx = skv_test_context();
     float w[3][8];
@@ -546,7 +562,8 @@ typedef struct mistake {
     static void name(skive_prune_options *o) { __VA_ARGS__; }
 static const skive_prune_ratio unknown[] = {{"fc7.weight", 0.5}}, outside[] = {{"fc1.weight", 1.0}},
                                not_a_number[] = {{"fc1.weight", NAN}},
-                               twice[] = {{"fc1.weight", 0.5}, {"fc1.weight", 0.6}}, whole[] = {{"fc1.bias", 0.5}};
+                               twice[] = {{"fc1.weight", 0.5}, {"fc1.weight", 0.6}}, whole[] = {{"fc1.bias", 0.5}},
+                               nameless[] = {{NULL, 0.5}};
 static const char *const first_layer[] = {"fc1.weight"}, *const no_layer[] = {"fc9.weight"};
 MISTAKE(nan_threshold, o->sparsity = 0; o->threshold = NAN)
 MISTAKE(negative_threshold, o->sparsity = 0; o->threshold = -0.1)
@@ -564,6 +581,7 @@ MISTAKE(ratio_outside, o->ratios = outside; o->n_ratios = 1)
 MISTAKE(ratio_nan, o->ratios = not_a_number; o->n_ratios = 1)
 MISTAKE(ratio_twice, o->ratios = twice; o->n_ratios = 2)
 MISTAKE(ratio_skipped, o->ratios = twice; o->n_ratios = 1; o->skip = first_layer; o->n_skip = 1)
+MISTAKE(ratio_nameless, o->ratios = nameless; o->n_ratios = 1)
 MISTAKE(unknown_skip, o->skip = no_layer; o->n_skip = 1)
 MISTAKE(no_steps, o->schedule = "iterative"; o->steps = 0)
 MISTAKE(unknown_schedule, o->schedule = "weekly")
@@ -594,6 +612,7 @@ static void mistakes_are_named(void **state) {
                                        {"sparsity of 'fc1.weight' is nan", ratio_nan},
                                        {"two sparsities", ratio_twice},
                                        {"left alone", ratio_skipped},
+                                       {"no name", ratio_nameless},
                                        {"'fc9.weight'", unknown_skip},
                                        {"0 steps", no_steps},
                                        {"weekly", unknown_schedule},
@@ -727,6 +746,7 @@ int main(void) {
         cmocka_unit_test(zeros_survive_fine_tuning),
         cmocka_unit_test(surgery_reaches_its_sparsity_in_few_batches),
         cmocka_unit_test(masked_weights_return),
+        cmocka_unit_test(surgery_on_a_frozen_layer_is_refused),
         cmocka_unit_test(thresholds_are_exact),
         cmocka_unit_test(deviations_as_threshold),
         cmocka_unit_test(a_layer_has_its_own_ratio),

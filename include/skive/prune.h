@@ -34,8 +34,8 @@ typedef struct skive_prune_options {
     /* Instead of a sparsity, with the schedule "one-shot"; 0: not used. What scores below goes: below this number, or below
      * so many standard deviations of the layer's weights ("magnitude" only). */
     double threshold, threshold_std;
-    const skive_prune_ratio
-        *ratios; /* these parameters do not count among those that `sparsity` or a threshold is for */
+    /* Parameters with a sparsity of their own; `sparsity` or the threshold is for the others. */
+    const skive_prune_ratio *ratios;
     size_t n_ratios;
     /* Fine-tuning trains the masked weights too and chooses the mask anew from time to time, until this fraction of it is
      * done, in (0, 1], default 0.75; then the mask rests, and epochs from there on count as best. */
@@ -54,9 +54,9 @@ typedef struct skive_prune_layer {
 typedef struct skive_prune_report {
     size_t n_layers;
     skive_prune_layer *layers;
-    int64_t count, kept; /* over the prunable weights */
-    double threshold;    /* largest score that went, where one holds for all layers; else that of the options */
-    skive_train_report training;
+    int64_t count, kept;         /* over the prunable weights */
+    double threshold;            /* largest score that went, where one holds for all layers; else that of the options */
+    skive_train_report training; /* of the last step of a gradual schedule */
 } skive_prune_report;
 SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *report);
 

@@ -56,6 +56,21 @@ static skive_status check_target(const skv_pruning *p) {
     return SKIVE_OK;
 }
 
+static skive_status check_named(const skv_pruning *p) {
+    const skive_prune_options *o = p->o;
+    for (size_t i = 0; i < o->n_skip; i++) {
+        if (!o->skip[i]) return SKV_FAIL(p->ctx, SKIVE_ERR_ARGUMENT, "a parameter to leave alone has no name");
+    }
+    for (size_t i = 0; i < o->n_ratios; i++) {
+        char of[160];
+        if (!o->ratios[i].parameter)
+            return SKV_FAIL(p->ctx, SKIVE_ERR_ARGUMENT, "a parameter with a sparsity of its own has no name");
+        (void)snprintf(of, sizeof of, "sparsity of '%s'", o->ratios[i].parameter);
+        SKV_TRY(check_sparsity(p, of, o->ratios[i].sparsity));
+    }
+    return SKIVE_OK;
+}
+
 static skive_status check_finetuning(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
     if (!(o->surgery_until > 0 && o->surgery_until <= 1)) {
@@ -90,10 +105,6 @@ skive_status skv_prune_check(skv_pruning *p) {
                            "the layer floor is %g; it must lie between 0 and 1", o->layer_floor);
     }
     SKV_TRY(check_target(p));
-    for (size_t i = 0; i < o->n_ratios; i++) {
-        char of[160];
-        (void)snprintf(of, sizeof of, "sparsity of '%s'", o->ratios[i].parameter);
-        SKV_TRY(check_sparsity(p, of, o->ratios[i].sparsity));
-    }
+    SKV_TRY(check_named(p));
     return check_finetuning(p);
 }
