@@ -66,9 +66,7 @@ static skive_status check_name(const skv_pruning *p, const char *name, bool must
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "parameter '%s' has a sparsity of its own, but %s", name,
                            row->refused);
     }
-    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name,
-                       "no weight of a Conv, Gemm or MatMul is called '%s'; `skive inspect --graph` shows the names",
-                       name);
+    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "no weight of a Conv, Gemm or MatMul is called '%s'", name);
 }
 
 static skive_status check_names(const skv_pruning *p) {
