@@ -1,4 +1,5 @@
 /* skive prune: sets the least important weights to zero, fine-tuning the rest. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -8,9 +9,16 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the pruned model, as ONNX", false},
     {"data", 'd', "SET", "data set for fine-tuning", false},
     {"finetune", 0, "EPOCHS", "epochs of fine-tuning under the mask (default 0)", false},
-    {"criterion", 0, "NAME", "what makes a weight unimportant: magnitude (default)", false},
-    {"prune-schedule", 0, "NAME", "one-shot (default) or cubic", false},
-    {"steps", 0, "N", "steps of the cubic schedule (default 5)", false},
+    {"criterion", 0, "NAME", "what makes a weight unimportant: magnitude (default) or lamp", false},
+    {"threshold", 0, "T", "instead of a sparsity: what scores below T goes", false},
+    {"threshold-std", 0, "Q", "instead of a sparsity: what is below Q standard deviations of its layer goes", false},
+    {"layer", 0, "PARAMETER=S", "this parameter's own sparsity, apart from the others'; may be repeated", true},
+    {"prune-schedule", 0, "NAME", "one-shot (default), cubic or iterative", false},
+    {"steps", 0, "N", "steps of a gradual schedule (default 5)", false},
+    {"surgery", 0, NULL, "train pruned weights too and let them return while fine-tuning", false},
+    {"surgery-until", 0, "F", "fraction of fine-tuning after which the mask rests (default 0.75)", false},
+    {"distill-alpha", 0, "A", "share of the dense model as teacher in fine-tuning, 0 to 1 (default 0)", false},
+    {"temperature", 'T', "T", "softens teacher's and model's outputs (default 4)", false},
     {"per-layer", 0, NULL, "the same sparsity in every layer instead of one threshold over all", false},
     {"layer-floor", 0, "F", "least fraction of a layer that stays (default 0.005)", false},
     {"skip", 0, "PARAMETER", "leave this parameter alone; may be repeated", true},
@@ -25,7 +33,7 @@ static const cli_option options[] = {
     {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
     {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
     {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
-    {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from; cubic: FILE.1, FILE.2 ...",
+    {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from; in steps: FILE.1, FILE.2 ...",
      false},
     {"limit", 0, "N", "use only N training samples", false},
 };
@@ -68,11 +76,72 @@ static json_t *report_json(const skive_prune_report *r) {
                      (json_int_t)r->kept, "threshold", r->threshold, "training", cli_train_json(&r->training));
 }
 
-enum { MAX_SKIP = 256 };
+enum { MAX_NAMED = 256 };
 
-static skive_status settings(cli_args *a, skive_prune_options *o, const char **skip) {
-    int64_t epochs = 0, steps = o->steps;
+/* What --skip and --layer name. */
+typedef struct named {
+    const char *skip[MAX_NAMED];
+    skive_prune_ratio ratios[MAX_NAMED];
+    char *names[MAX_NAMED]; /* of the ratios' parameters, to be freed */
+} named;
+
+static skive_status read_ratio(cli_args *a, const char *text, char **name, skive_prune_ratio *out) {
+    const char *equals = strrchr(text, '=');
+    char *end = NULL;
+    if (equals && equals != text) out->sparsity = strtod(equals + 1, &end);
+    if (!end || end == equals + 1 || *end != '\0')
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--layer '%s': it takes PARAMETER=SPARSITY, as fc1.weight=0.95", text);
+    *name = strndup(text, (size_t)(equals - text));
+    out->parameter = *name;
+    return *name ? SKIVE_OK : cli_fail(a, SKIVE_ERR_MEMORY, "out of memory");
+}
+
+static skive_status read_names(cli_args *a, skive_prune_options *o, named *n) {
+    const size_t n_skip = cli_count(a, "skip"), n_ratios = cli_count(a, "layer");
+    skive_status status = SKIVE_OK;
+    if (n_skip > MAX_NAMED || n_ratios > MAX_NAMED)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip and --layer may be given %d times at most", MAX_NAMED);
+    for (size_t i = 0; i < n_skip; i++) n->skip[i] = cli_text_at(a, "skip", i);
+    for (size_t i = 0; i < n_ratios && status == SKIVE_OK; i++)
+        status = read_ratio(a, cli_text_at(a, "layer", i), &n->names[i], &n->ratios[i]);
+    o->skip = n->skip;
+    o->n_skip = n_skip;
+    o->ratios = n->ratios;
+    o->n_ratios = n_ratios;
+    return status;
+}
+
+static skive_status read_target(cli_args *a, skive_prune_options *o) {
+    const int given = cli_has(a, "sparsity") + cli_has(a, "threshold") + cli_has(a, "threshold-std");
+    if (given > 1)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--sparsity, --threshold and --threshold-std exclude one another");
+    if (given && !cli_has(a, "sparsity")) o->sparsity = 0;
     skive_status status = cli_number(a, "sparsity", &o->sparsity);
+    if (status == SKIVE_OK) status = cli_number(a, "threshold", &o->threshold);
+    if (status == SKIVE_OK) status = cli_number(a, "threshold-std", &o->threshold_std);
+    return status;
+}
+
+/* An option that would have no effect is a mistake. */
+static skive_status read_finetuning(cli_args *a, skive_prune_options *o) {
+    static const char *const needs[][2] = {{"surgery", "finetune"},
+                                           {"surgery-until", "surgery"},
+                                           {"distill-alpha", "finetune"},
+                                           {"temperature", "distill-alpha"}};
+    for (size_t i = 0; i < CLI_COUNT(needs); i++) {
+        if (cli_has(a, needs[i][0]) && !cli_has(a, needs[i][1]))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", needs[i][0], needs[i][1]);
+    }
+    skive_status status = cli_number(a, "distill-alpha", &o->distill_alpha);
+    if (status == SKIVE_OK) status = cli_number(a, "temperature", &o->temperature);
+    if (status == SKIVE_OK) status = cli_number(a, "surgery-until", &o->surgery_until);
+    o->surgery = cli_has(a, "surgery");
+    return status;
+}
+
+static skive_status settings(cli_args *a, skive_prune_options *o, named *n) {
+    int64_t epochs = 0, steps = o->steps;
+    skive_status status = read_target(a, o);
     if (status == SKIVE_OK) status = cli_number(a, "layer-floor", &o->layer_floor);
     if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_integer(a, "steps", 1, 1000, &steps);
@@ -82,26 +151,22 @@ static skive_status settings(cli_args *a, skive_prune_options *o, const char **s
     o->criterion = cli_text(a, "criterion", o->criterion);
     o->schedule = cli_text(a, "prune-schedule", o->schedule);
     o->per_layer = cli_has(a, "per-layer");
-    o->n_skip = cli_count(a, "skip");
-    if (status == SKIVE_OK && o->n_skip > MAX_SKIP)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
-    for (size_t i = 0; i < o->n_skip && i < MAX_SKIP; i++) skip[i] = cli_text_at(a, "skip", i);
-    o->skip = skip;
-    return status;
+    if (status == SKIVE_OK) status = read_finetuning(a, o);
+    return status == SKIVE_OK ? read_names(a, o, n) : status;
 }
 
 static skive_status run(cli_args *a) {
-    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL), *skip[MAX_SKIP];
+    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL);
+    named names = {0};
     skive_prune_options o = skive_prune_options_default();
     skive_dataset *train = NULL, *validation = NULL;
     skive_graph *g = NULL;
     skive_prune_report report = {0};
     char text[32];
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
-    skive_status status = settings(a, &o, skip);
-    if (status == SKIVE_OK && o.finetune.epochs > 0 && !data) {
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
-    }
+    skive_status status = settings(a, &o, &names);
+    if (status == SKIVE_OK && o.finetune.epochs > 0 && !data)
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
     if (status == SKIVE_OK) status = cli_check_output(a, output);
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = (o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
@@ -131,6 +196,7 @@ static skive_status run(cli_args *a) {
     }
     if (status == SKIVE_ERR_INTERRUPTED && !reached)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
+    for (size_t i = 0; i < MAX_NAMED; i++) free(names.names[i]);
     skive_prune_report_free(a->ctx, &report);
     skive_graph_free(g);
     skive_dataset_free(validation);
@@ -146,9 +212,13 @@ const cli_command cli_command_prune = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "Weights of Conv, Gemm and MatMul with the smallest magnitude are set to zero, over all layers at once "
-               "or layer by\n"
-               "layer, and stay zero while the others are fine-tuned. No layer is emptied.",
-    .examples = "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx",
+    .details =
+        "Weights of Conv, Gemm and MatMul that score lowest are set to zero, over all layers at once or layer by "
+        "layer, and\n"
+        "stay zero while the others are fine-tuned, unless --surgery lets them return. No layer is emptied.",
+    .examples = "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx\n"
+                "  skive prune student.onnx --data fashion-mnist --sparsity 0.98 --prune-schedule cubic --surgery \\\n"
+                "      --finetune 10 -o pruned.onnx\n"
+                "  skive prune student.onnx --criterion lamp --sparsity 0.9 --layer conv1.weight=0.5 -o pruned.onnx",
     .run = run,
 };

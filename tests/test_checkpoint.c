@@ -186,11 +186,54 @@ static void interrupted_pruning_keeps_what_it_has(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Surgery's dense weights and masks are part of what is restored; the way it was to go on is part of the run. */
+static void interrupted_surgery_goes_on(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN),
+                  *held_out = open_data(ctx, blobs, SKIVE_SPLIT_VALIDATION);
+    skive_graph *g = small_cnn(ctx, true), *whole = small_cnn(ctx, true);
+    skive_prune_options o = skive_prune_options_default();
+    char path[SKV_TEST_PATH];
+    stopper s = {.after = 2};
+    (void)state;
+    o.schedule = "iterative";
+    o.criterion = "lamp";
+    o.surgery = true;
+    o.steps = 4;
+    o.sparsity = 0.8;
+    o.distill_alpha = 0.5;
+    o.finetune = settings(5, 16);
+    skv_test_ok(ctx, skive_prune(ctx, whole, set, held_out, &o, NULL));
+    o.finetune.checkpoint = file(path, "surgery.ckpt");
+    watch(ctx, &s);
+    skv_test_fails(ctx, skive_prune(ctx, g, set, held_out, &o, NULL), SKIVE_ERR_INTERRUPTED, "interrupted");
+    skive_graph_free(g);
+    g = small_cnn(ctx, true);
+    const uint64_t before = fingerprint(g);
+    s = (stopper){.after = -1};
+    o.surgery_until = 0.8;
+    skv_test_fails(ctx, skive_prune(ctx, g, set, held_out, &o, NULL), SKIVE_ERR_ARGUMENT, "surgery.ckpt");
+    o.surgery_until = 0.75;
+    o.distill_alpha = 0.6;
+    skv_test_fails(ctx, skive_prune(ctx, g, set, held_out, &o, NULL), SKIVE_ERR_ARGUMENT, "surgery.ckpt");
+    assert_true(fingerprint(g) == before);
+    o.distill_alpha = 0.5;
+    skv_test_ok(ctx, skive_prune(ctx, g, set, held_out, &o, NULL));
+    assert_true(fingerprint(g) == fingerprint(whole));
+    assert_int_equal(unlink(path), 0);
+    skive_graph_free(whole);
+    skive_graph_free(g);
+    skive_dataset_free(held_out);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_resumed_run_gives_the_same_bits),
         cmocka_unit_test(foreign_and_damaged_checkpoints_are_refused),
         cmocka_unit_test(interrupted_pruning_keeps_what_it_has),
+        cmocka_unit_test(interrupted_surgery_goes_on),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -148,12 +148,11 @@ static skive_status distill(skive_context *ctx, void *user) {
     return status;
 }
 
-static skive_status prune(skive_context *ctx, void *user) {
+static skive_status prune_with(skive_context *ctx, const skive_prune_options *options) {
     skive_graph *g = NULL;
     skive_dataset *d = NULL;
-    skive_prune_options o = skive_prune_options_default();
+    skive_prune_options o = *options;
     skive_prune_report r = {0};
-    (void)user;
     o.finetune = one_epoch();
     skive_status status = open_all(ctx, &g, &d);
     if (status == SKIVE_OK) {
@@ -165,6 +164,33 @@ static skive_status prune(skive_context *ctx, void *user) {
     skive_dataset_free(d);
     skive_graph_free(g);
     return status;
+}
+
+static skive_status prune(skive_context *ctx, void *user) {
+    const skive_prune_options o = skive_prune_options_default();
+    (void)user;
+    return prune_with(ctx, &o);
+}
+
+static skive_status prune_surgically(skive_context *ctx, void *user) {
+    skive_prune_options o = skive_prune_options_default();
+    (void)user;
+    o.criterion = "lamp";
+    o.schedule = "iterative";
+    o.surgery = true;
+    o.distill_alpha = 0.5;
+    return prune_with(ctx, &o);
+}
+
+static skive_status prune_below(skive_context *ctx, void *user) {
+    skive_prune_options o = skive_prune_options_default();
+    const skive_prune_ratio own = {"fc1.weight", 0.5};
+    (void)user;
+    o.sparsity = 0;
+    o.threshold_std = 100; /* every layer comes to its floor */
+    o.ratios = &own;
+    o.n_ratios = 1;
+    return prune_with(ctx, &o);
 }
 
 static skive_status quantize(skive_context *ctx, void *user) {
@@ -225,16 +251,19 @@ static void planning_and_running(void **state) { (void)state, walk(plan_and_run,
 static void training(void **state) { (void)state, walk(train, 5); }
 static void distilling(void **state) { (void)state, walk(distill, 7); }
 static void pruning(void **state) { (void)state, walk(prune, 7); }
+static void pruning_surgically(void **state) { (void)state, walk(prune_surgically, 11); }
+static void pruning_below(void **state) { (void)state, walk(prune_below, 11); }
 static void quantizing(void **state) { (void)state, walk(quantize, 5); }
 static void evaluating(void **state) { (void)state, walk(evaluate, 3); }
 static void saving(void **state) { (void)state, walk(save, 1); }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loading),    cmocka_unit_test(planning_and_running),
-        cmocka_unit_test(training),   cmocka_unit_test(distilling),
-        cmocka_unit_test(pruning),    cmocka_unit_test(quantizing),
-        cmocka_unit_test(evaluating), cmocka_unit_test(saving),
+        cmocka_unit_test(loading),       cmocka_unit_test(planning_and_running),
+        cmocka_unit_test(training),      cmocka_unit_test(distilling),
+        cmocka_unit_test(pruning),       cmocka_unit_test(pruning_surgically),
+        cmocka_unit_test(pruning_below), cmocka_unit_test(quantizing),
+        cmocka_unit_test(evaluating),    cmocka_unit_test(saving),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

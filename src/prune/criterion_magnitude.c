@@ -3,9 +3,14 @@
 
 #include "prune/prune.h"
 
-static void score(const float *weight, int64_t n, float *out) {
-    for (int64_t i = 0; i < n; i++) out[i] = fabsf(weight[i]);
+static skive_status score(const skv_score_args *a) {
+    for (int64_t i = 0; i < a->n; i++) a->score[i] = fabsf(a->weight[i]);
+    return SKIVE_OK;
 }
 
 const skv_criterion skv_criterion_magnitude = {
-    .name = "magnitude", .brief = "absolute value of the weight", .score = score};
+    .name = "magnitude",
+    .brief = "absolute value of the weight",
+    .in_weights = true,
+    .score = score,
+};

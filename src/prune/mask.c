@@ -76,6 +76,17 @@ static void drop_within(skv_prunable *p, int64_t drop, float *room) {
     p->at_floor = at_floor;
 }
 
+skive_status skv_mask_below(skive_context *ctx, skv_prunable *p, double threshold) {
+    float *room = NULL;
+    for (int64_t i = 0; i < p->n; i++) p->keep[i] = !((double)p->score[i] < threshold);
+    p->at_floor = kept_of(p) < p->least;
+    if (!p->at_floor) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)p->n, sizeof *room, &room));
+    drop_within(p, p->n - p->least, room);
+    skv_free(ctx, room);
+    return SKIVE_OK;
+}
+
 skive_status skv_mask_global(skive_context *ctx, skv_prunable *p, size_t n, int64_t drop, double *threshold) {
     float *room = NULL;
     int64_t total = 0;

@@ -1,15 +1,27 @@
-/* The records of pruning: criteria and schedules. */
+/* Pruning's inside: the records of criteria and schedules, and the job that its files share. */
 #ifndef SKV_PRUNE_H
 #define SKV_PRUNE_H
 
 #include <skive/prune.h>
 
 #include "graph/graph.h"
+#include "train/train.h"
 
-/* Scores weights: the lowest go first. */
+/* What a criterion may look at: one parameter. */
+typedef struct skv_score_args {
+    skive_context *ctx;
+    const skive_value *parameter;
+    const skive_node *node; /* that the parameter is the weight of */
+    const float *weight;    /* [n]; the parameter's values, or what dynamic surgery keeps of them */
+    int64_t n;
+    float *score; /* [n], to be written; not negative, not NaN */
+} skv_score_args;
+
+/* Scores weights: the lowest go first. Scores of different parameters are compared with one another. */
 typedef struct skv_criterion {
     const char *name, *brief;
-    void (*score)(const float *weight, int64_t n, float *score);
+    bool in_weights; /* scores are in the unit of the weights, so that these's deviation can be a threshold */
+    skive_status (*score)(const skv_score_args *a);
 } skv_criterion;
 size_t skv_criterion_count(void);
 const skv_criterion *skv_criterion_at(size_t i);
@@ -29,14 +41,52 @@ const skv_prune_schedule *skv_prune_schedule_find(const char *name);
 typedef struct skv_prunable {
     skive_value *value;
     const skive_node *node;
-    int64_t n, least; /* fewest weights that stay */
+    const float *weight; /* [n] that is scored */
+    int64_t n, least;    /* fewest weights that stay */
+    const double *own;   /* its own sparsity; NULL: that of all */
     float *score;
     uint8_t *keep;
     bool at_floor;
 } skv_prunable;
 
+/* ---- masks ---- */
+
 /* Sets keep[] so that exactly `drop` of all weights go (fewer only when every layer is at its floor): those of lowest
  * score, ties in order of position, no layer below its floor. *threshold: the largest score dropped. */
 skive_status skv_mask_global(skive_context *ctx, skv_prunable *p, size_t n, int64_t drop, double *threshold);
+/* Sets keep[] of one layer so that what scores below the threshold goes, but not below its floor. */
+skive_status skv_mask_below(skive_context *ctx, skv_prunable *p, double threshold);
+
+/* ---- the job ---- */
+
+typedef struct skv_pruning {
+    skive_context *ctx;
+    const skive_prune_options *o;
+    const skv_criterion *criterion;
+    const skv_prune_schedule *schedule;
+    skive_graph *work;
+    skv_prunable *layers; /* those with a sparsity of their own come last */
+    skive_mask *masks;    /* of the layers, in their order */
+    size_t n, n_shared;
+    bool tuned; /* an epoch of fine-tuning is done */
+    skive_prune_report report;
+} skv_pruning;
+
+/* Options, checked; sets criterion and schedule. */
+skive_status skv_prune_check(skv_pruning *p);
+/* The prunable parameters of p->work, and the rows of the report. */
+skive_status skv_prune_find_layers(skv_pruning *p);
+void skv_prune_free_layers(skv_pruning *p);
+
+/* How fast masks follow in surgery: a weight goes below threshold / (1 + margin), returns above threshold * (1 + margin). */
+#define SKV_SURGERY_MARGIN 0.1
+/* Scores layers[].weight and sets layers[].keep at the schedule's place `progress`. What is gone stays gone; with a margin it
+ * returns where its score beats the threshold by it, and what is there goes where it falls short by it. */
+skive_status skv_prune_choose(skv_pruning *p, double progress, double margin);
+
+/* Dynamic network surgery. */
+double skv_surgery_start(const skv_pruning *p); /* the schedule's place at which it starts */
+skv_mask_mover skv_surgery_mover(skv_pruning *p);
+uint64_t skv_surgery_key(const skv_pruning *p); /* hash of all that decides how masks move */
 
 #endif

@@ -56,9 +56,9 @@ static skive_status move_all(skive_context *ctx, sink *s, header *h, const skive
     SKV_TRY(move_params(ctx, s, model));
     SKV_TRY(move_params(ctx, s, best));
     for (size_t i = 0; i < skv_trainer_state_count(t); i++) {
-        int64_t n;
-        float *state = skv_trainer_state(t, i, &n);
-        SKV_TRY(move_array(ctx, s, state, (uint64_t)n * sizeof(float)));
+        size_t bytes;
+        void *state = skv_trainer_state(t, i, &bytes);
+        SKV_TRY(move_array(ctx, s, state, bytes));
     }
     *skv_trainer_step_number(t) = h->step;
     return SKIVE_OK;

@@ -93,6 +93,7 @@ static skive_status build_trainer(fit_state *s) {
                                      .options = s->o,
                                      .masks = s->fit->masks,
                                      .n_masks = s->fit->n_masks,
+                                     .live_masks = s->fit->mover != NULL,
                                      .batch = s->batch};
     SKV_GO(status, done, skv_trainer_create(s->ctx, &setup, &s->trainer));
     g = NULL; /* the trainer's now */
@@ -123,6 +124,20 @@ static skive_status one_batch(fit_state *s, const skive_batch *batch, double rat
     return skv_trainer_step(s->trainer, rate, loss, correct);
 }
 
+/* The step, counted from the start of the run, from which on masks rest. */
+static double rest_of_masks(const fit_state *s) {
+    return s->fit->mover->until * (double)s->o->epochs * (double)s->batches;
+}
+
+static skive_status move_masks(fit_state *s, int64_t steps_done) {
+    const skv_mask_mover *mover = s->fit->mover;
+    bool moved = false;
+    if (!mover) return SKIVE_OK;
+    SKV_TRY(mover->move(mover->user, steps_done, rest_of_masks(s), skv_trainer_live_masks(s->trainer), &moved));
+    if (moved) skv_trainer_show_masks(s->trainer);
+    return SKIVE_OK;
+}
+
 static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) {
     const skv_schedule *schedule = skv_schedule_find(s->o->schedule);
     const double started = skv_now();
@@ -137,6 +152,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         if (batch.end) break;
         rate = skv_schedule_rate(schedule, s->o, epoch + ((double)i + 1) / (double)s->batches);
         SKV_TRY(one_batch(s, &batch, rate, &loss, &correct));
+        SKV_TRY(move_masks(s, (int64_t)epoch * (int64_t)s->batches + (int64_t)i + 1));
         loss_sum += loss * (double)batch.count;
         right += correct;
         seen += (int64_t)batch.count;
@@ -209,11 +225,13 @@ static skive_status set_up(fit_state *s) {
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
 }
 
-/* Keeps the parameters of the best epoch; without a validation set the last one counts as best. */
+/* Keeps the parameters of the best epoch; without a validation set, and while masks still move, the last one counts as
+ * best. */
 static void keep_if_best(fit_state *s, const skive_epoch_report *row) {
-    const bool measured = s->o->keep_best && !isnan(row->validation_accuracy);
+    const bool rest = !s->fit->mover || (double)row->epoch * (double)s->batches >= rest_of_masks(s);
+    const bool measured = s->o->keep_best && rest && !isnan(row->validation_accuracy);
     if (measured && s->point.best_epoch > 0 && row->validation_accuracy <= s->point.best) return;
-    s->point.best = measured ? row->validation_accuracy : 0;
+    s->point.best = measured ? row->validation_accuracy : -1;
     s->point.best_epoch = row->epoch;
     skv_params_copy_values(s->best, s->current);
 }

@@ -1,8 +1,7 @@
 /* Supervised training: the fit with one of the listed losses. */
 #include "train/train.h"
 
-static skive_value *build_loss(void *user, skv_builder *b, skive_value *input, skive_value *logits,
-                               skive_value *labels) {
+skive_value *skv_label_loss(void *user, skv_builder *b, skive_value *input, skive_value *logits, skive_value *labels) {
     const skive_train_options *o = user;
     (void)input;
     const skv_loss_args args = {
@@ -20,7 +19,7 @@ skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *
                          .options = &o,
                          .masks = masks,
                          .n_masks = n_masks,
-                         .build_loss = build_loss,
+                         .build_loss = skv_label_loss,
                          .user = &o,
                          .what = n_masks ? "fine-tune" : "train"};
     return skv_fit_run(ctx, &fit, report);

@@ -71,18 +71,56 @@ double skv_schedule_rate(const skv_schedule *s, const skive_train_options *o, do
 typedef skive_value *(*skv_build_loss_fn)(void *user, skv_builder *b, skive_value *input, skive_value *logits,
                                           skive_value *labels);
 
+/* A masked parameter whose mask may move: all of it is kept and trained, masked weights with the gradient of what the graph
+ * sees in their place (straight through), and the graph sees dense * keep. */
+typedef struct skv_live_mask {
+    float *dense;  /* [count] */
+    float *seen;   /* [count], the parameter's storage: dense where kept, else 0 */
+    uint8_t *keep; /* [count] */
+    int64_t count;
+} skv_live_mask;
+
+/* Moves masks during a run. */
+typedef struct skv_mask_mover {
+    double until; /* fraction of the run after which masks rest, in (0, 1]; epochs count as best only from there on */
+    /* After each step; masks rest from step `rest` on. live[i] belongs to the fit's masks[i]. Sets *moved when keep was
+     * written. Must depend on nothing but its arguments, so that a run can be resumed. */
+    skive_status (*move)(void *user, int64_t steps_done, double rest, const skv_live_mask *live, bool *moved);
+    void *user;
+} skv_mask_mover;
+
 typedef struct skv_fit {
     skive_graph *model;                /* trained in place */
     skive_dataset *train, *validation; /* validation may be NULL */
     const skive_train_options *options;
     const skive_mask *masks;
     size_t n_masks;
+    const skv_mask_mover *mover; /* NULL: the masks stay */
     skv_build_loss_fn build_loss;
     void *user;
     const char *what; /* progress name: "train", "distill", "fine-tune" */
     uint64_t key;     /* hash of whatever else decides the result (the teacher): part of a checkpoint's key */
 } skv_fit;
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
+
+/* The loss of the options on the labels alone; `user` is the skive_train_options. */
+skive_value *skv_label_loss(void *user, skv_builder *b, skive_value *input, skive_value *logits, skive_value *labels);
+
+/* ---- a teacher ---- (distillation, and pruning with the dense model as teacher) */
+
+/* The teacher's nodes are merged into the training graph, frozen and in inference form, and the loss is
+ * alpha * kl + (1 - alpha) * the loss of the options on the labels. */
+typedef struct skv_teacher {
+    const skive_graph *graph; /* only read */
+    double alpha, temperature;
+    const skive_train_options *options;
+    skive_normalization input, student_input; /* set by skv_teacher_prepare */
+} skv_teacher;
+/* Checks alpha, temperature and the graph. Errors: ARGUMENT. */
+skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student);
+skive_value *skv_teacher_loss(void *teacher, skv_builder *b, skive_value *input, skive_value *logits,
+                              skive_value *labels);
+uint64_t skv_teacher_key(const skv_teacher *t); /* for skv_fit.key */
 
 /* Checks names and ranges of options; ERR_ARGUMENT names the option. */
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o);
@@ -107,6 +145,7 @@ typedef struct skv_trainer_setup {
     const skive_train_options *options;
     const skive_mask *masks;
     size_t n_masks;
+    bool live_masks; /* masks may move; every masked parameter must be trainable */
     int64_t batch;
 } skv_trainer_setup;
 skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *setup, skv_trainer **out);
@@ -115,9 +154,12 @@ void skv_trainer_free(skv_trainer *t);
 void skv_trainer_inputs(skv_trainer *t, float **x, void **labels);
 /* Forward, backward, update at `rate`. *loss is of the batch before the update; *correct counts right classes. */
 skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t *correct);
-/* State that a checkpoint keeps: optimizer state of all parameters, one after another, and the step. */
+/* With live masks: as many as there are masks, in their order. Who writes keep[] calls skv_trainer_show_masks. */
+const skv_live_mask *skv_trainer_live_masks(const skv_trainer *t);
+void skv_trainer_show_masks(skv_trainer *t);
+/* State that a checkpoint keeps: optimizer state of all parameters, one after another, then the live masks; and the step. */
 size_t skv_trainer_state_count(const skv_trainer *t);
-float *skv_trainer_state(skv_trainer *t, size_t i, int64_t *n);
+void *skv_trainer_state(skv_trainer *t, size_t i, size_t *bytes);
 int64_t *skv_trainer_step_number(skv_trainer *t);
 const skive_plan *skv_trainer_plan(const skv_trainer *t);
 skive_exec *skv_trainer_exec(skv_trainer *t); /* for profiling */

@@ -20,6 +20,8 @@ struct skv_trainer {
     skive_exec *exec;
     trained *params;
     size_t n_params;
+    skv_live_mask *live;
+    size_t n_live;
     skv_stat_update *stats;
     size_t n_stats, first_stat_output;
     size_t input_index, labels_index;
@@ -33,8 +35,13 @@ void skv_trainer_free(skv_trainer *t) {
         skv_free(t->ctx, t->params[i].update.state[0]);
         skv_free(t->ctx, t->params[i].update.state[1]);
     }
+    for (size_t i = 0; i < t->n_live; i++) {
+        skv_free(t->ctx, t->live[i].dense);
+        skv_free(t->ctx, t->live[i].keep);
+    }
     skive_exec_free(t->exec);
     skive_plan_free(t->plan);
+    skv_free(t->ctx, t->live);
     skv_free(t->ctx, t->params);
     skv_free(t->ctx, t->stats);
     skive_graph_free(t->graph);
@@ -60,6 +67,23 @@ static double decay_of(const skive_train_options *o, const skive_value *v) {
     return v->type.rank > 1 || o->decay_all ? o->weight_decay : 0.0;
 }
 
+/* The optimizer works on the dense parameter, as if there were no mask. */
+static skive_status add_live_mask(skv_trainer *t, skv_live_mask *live, const skive_mask *mask, skv_update *u) {
+    live->count = u->n;
+    live->seen = u->weight;
+    SKV_TRY(skv_alloc_array(t->ctx, (size_t)u->n, sizeof *live->dense, &live->dense));
+    SKV_TRY(skv_alloc_array(t->ctx, (size_t)u->n, 1, &live->keep));
+    memcpy(live->dense, u->weight, (size_t)u->n * sizeof *live->dense);
+    memcpy(live->keep, mask->keep, (size_t)u->n);
+    u->weight = live->dense;
+    u->keep = NULL;
+    return SKIVE_OK;
+}
+
+static void show(const skv_live_mask *live) {
+    for (int64_t i = 0; i < live->count; i++) live->seen[i] = live->keep[i] ? live->dense[i] : 0.0f;
+}
+
 static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_value *v) {
     const skive_tensor *data = skv_value_tensor(v);
     const int64_t n = data ? skive_tensor_count(data) : 0;
@@ -82,6 +106,12 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
                              .threads = skv_threads(t->ctx)};
     for (int i = 0; i < t->optimizer->states; i++) {
         SKV_TRY(skv_alloc_array(t->ctx, (size_t)n, sizeof(float), &p->update.state[i]));
+    }
+    if (mask && s->live_masks) {
+        skv_live_mask *live = &t->live[mask - s->masks];
+        SKV_TRY(add_live_mask(t, live, mask, &p->update));
+        show(live);
+        return SKIVE_OK;
     }
     for (int64_t i = 0; mask && i < n; i++) {
         if (!mask->keep[i]) p->update.weight[i] = 0.0f;
@@ -124,7 +154,12 @@ static size_t input_index(const skive_graph *g, const skive_value *v) {
 static skive_status check_masks(const skv_trainer *t, const skv_trainer_setup *s) {
     for (size_t i = 0; i < s->n_masks; i++) {
         const skive_value *v = skive_graph_find_value(t->graph, s->masks[i].parameter);
-        if (v && v->storage) continue;
+        if (v && v->storage && (v->trainable || !s->live_masks)) continue;
+        if (v && v->storage) {
+            return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, v->name,
+                               "the mask of '%s' cannot move, because the parameter is not trained; leave it alone",
+                               v->name);
+        }
         return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, s->masks[i].parameter,
                            "a mask is for '%s', which is not a parameter of the model", s->masks[i].parameter);
     }
@@ -136,6 +171,10 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     const uint32_t n_values = g->n_values;
     SKV_TRY(count_params(t));
     SKV_TRY(check_masks(t, s));
+    if (s->live_masks) {
+        SKV_TRY(skv_alloc_array(t->ctx, s->n_masks, sizeof *t->live, &t->live));
+        t->n_live = s->n_masks;
+    }
     for (uint32_t i = 0; i < n_values; i++) {
         if (g->values[i] && g->values[i]->trainable) SKV_TRY(add_param(t, s, g->values[i]));
     }
@@ -238,6 +277,7 @@ skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t
         u->step = t->step;
         t->optimizer->update(u);
     }
+    skv_trainer_show_masks(t);
     for (size_t i = 0; i < t->n_stats; i++) {
         const skive_tensor *to = skv_value_tensor(t->stats[i].parameter);
         memcpy(to->data, output_data(t, t->first_stat_output + i), skive_tensor_bytes(to));
@@ -245,13 +285,30 @@ skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t
     return SKIVE_OK;
 }
 
-size_t skv_trainer_state_count(const skv_trainer *t) { return t->n_params * (size_t)t->optimizer->states; }
+const skv_live_mask *skv_trainer_live_masks(const skv_trainer *t) { return t->live; }
 
-float *skv_trainer_state(skv_trainer *t, size_t i, int64_t *n) {
-    const size_t states = (size_t)t->optimizer->states;
-    skv_update *u = &t->params[i / states].update;
-    *n = u->n;
-    return u->state[i % states];
+void skv_trainer_show_masks(skv_trainer *t) {
+    for (size_t i = 0; i < t->n_live; i++) show(&t->live[i]);
+}
+
+static size_t optimizer_states(const skv_trainer *t) { return t->n_params * (size_t)t->optimizer->states; }
+
+size_t skv_trainer_state_count(const skv_trainer *t) { return optimizer_states(t) + 2 * t->n_live; }
+
+void *skv_trainer_state(skv_trainer *t, size_t i, size_t *bytes) {
+    const size_t states = (size_t)t->optimizer->states, n = optimizer_states(t);
+    if (i < n) {
+        skv_update *u = &t->params[i / states].update;
+        *bytes = (size_t)u->n * sizeof(float);
+        return u->state[i % states];
+    }
+    const skv_live_mask *live = &t->live[(i - n) / 2];
+    if ((i - n) % 2) {
+        *bytes = (size_t)live->count;
+        return live->keep;
+    }
+    *bytes = (size_t)live->count * sizeof(float);
+    return live->dense;
 }
 
 int64_t *skv_trainer_step_number(skv_trainer *t) { return &t->step; }

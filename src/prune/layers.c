@@ -1,0 +1,124 @@
+/* What can be pruned: the weights of Conv, Gemm and MatMul that are parameters. */
+#include <math.h>
+#include <string.h>
+
+#include "prune/prune.h"
+
+/* The weight of a layer: input 1 of Conv and Gemm, whichever input of MatMul is a parameter. */
+static int weight_index(const skive_node *n) {
+    if (skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) return 1;
+    if (skv_node_is(n, "MatMul")) return skv_value_is_param(skv_node_in(n, 1)) ? 1 : 0;
+    return -1;
+}
+
+static const char *why_refused(const skv_pruning *p, const skive_value *v) {
+    for (size_t i = 0; i < p->o->n_skip; i++) {
+        if (strcmp(p->o->skip[i], v->name) == 0) return "named to be left alone";
+    }
+    if (!v->storage) return "its weights are computed, not a parameter";
+    if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
+    return NULL;
+}
+
+static const double *own_ratio(const skv_pruning *p, const skive_value *v) {
+    for (size_t i = 0; i < p->o->n_ratios; i++) {
+        if (strcmp(p->o->ratios[i].parameter, v->name) == 0) return &p->o->ratios[i].sparsity;
+    }
+    return NULL;
+}
+
+static skive_status check_finite(const skv_pruning *p, const skv_prunable *l) {
+    for (int64_t i = 0; i < l->n; i++) {
+        if (isfinite(l->weight[i])) continue;
+        return skv_fail_at(p->ctx, SKIVE_ERR_NUMERIC, l->value->name, "parameter '%s' holds NaN or infinity",
+                           l->value->name);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status add_layer(skv_pruning *p, const skive_node *n, skive_value *v) {
+    skive_prune_layer *row = &p->report.layers[p->report.n_layers];
+    const char *refused = why_refused(p, v);
+    SKV_TRY(skv_strdup(p->ctx, v->name, &row->parameter));
+    p->report.n_layers++;
+    SKV_TRY(skv_strdup(p->ctx, n->name, &row->node));
+    row->count = row->kept = v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
+    if (refused) return skv_strdup(p->ctx, refused, &row->refused);
+    skv_prunable *l = &p->layers[p->n++];
+    *l = (skv_prunable){.value = v, .node = n, .n = row->count, .own = own_ratio(p, v)};
+    l->least = (int64_t)ceil(p->o->layer_floor * (double)l->n);
+    if (l->least < 1 && l->n > 0) l->least = 1;
+    SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, sizeof *l->score, &l->score));
+    SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, 1, &l->keep));
+    memset(l->keep, 1, (size_t)l->n);
+    SKV_TRY(skv_storage_make_unique(p->ctx, &v->storage));
+    l->weight = v->storage->tensor.data;
+    p->report.count += l->n;
+    return check_finite(p, l);
+}
+
+/* A name that matches nothing is a mistake in it, and would otherwise change nothing unseen. */
+static skive_status check_name(const skv_pruning *p, const char *name, bool must_be_prunable) {
+    for (size_t i = 0; i < p->report.n_layers; i++) {
+        const skive_prune_layer *row = &p->report.layers[i];
+        if (strcmp(row->parameter, name) != 0) continue;
+        if (!row->refused || !must_be_prunable) return SKIVE_OK;
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "parameter '%s' has a sparsity of its own, but %s", name,
+                           row->refused);
+    }
+    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "no weight of a Conv, Gemm or MatMul is called '%s'", name);
+}
+
+static skive_status check_names(const skv_pruning *p) {
+    const skive_prune_options *o = p->o;
+    for (size_t i = 0; i < o->n_skip; i++) SKV_TRY(check_name(p, o->skip[i], false));
+    for (size_t i = 0; i < o->n_ratios; i++) {
+        const char *name = o->ratios[i].parameter;
+        SKV_TRY(check_name(p, name, true));
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(o->ratios[k].parameter, name) != 0) continue;
+            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "parameter '%s' is given two sparsities", name);
+        }
+    }
+    return SKIVE_OK;
+}
+
+/* Layers with a sparsity of their own go to the end, the others keep their order. */
+static void own_ratios_last(skv_pruning *p) {
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->layers[i].own) continue;
+        const skv_prunable l = p->layers[i];
+        memmove(&p->layers[p->n_shared + 1], &p->layers[p->n_shared], (i - p->n_shared) * sizeof l);
+        p->layers[p->n_shared++] = l;
+    }
+}
+
+skive_status skv_prune_find_layers(skv_pruning *p) {
+    const skive_graph *g = p->work;
+    SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->layers, &p->layers));
+    SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->masks, &p->masks));
+    SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->report.layers, &p->report.layers));
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const int index = weight_index(g->nodes[i]);
+        skive_value *v = index >= 0 ? skv_node_in(g->nodes[i], (size_t)index) : NULL;
+        bool seen = !v;
+        for (size_t k = 0; v && k < p->n; k++) seen = seen || p->layers[k].value == v;
+        if (!seen) SKV_TRY(add_layer(p, g->nodes[i], v));
+    }
+    SKV_TRY(check_names(p));
+    if (p->n == 0)
+        return SKV_FAIL(p->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no prunable weights (Conv, Gemm, MatMul)");
+    own_ratios_last(p);
+    for (size_t i = 0; i < p->n; i++)
+        p->masks[i] = (skive_mask){p->layers[i].value->name, p->layers[i].keep, p->layers[i].n};
+    return SKIVE_OK;
+}
+
+void skv_prune_free_layers(skv_pruning *p) {
+    for (size_t i = 0; i < p->n; i++) {
+        skv_free(p->ctx, p->layers[i].score);
+        skv_free(p->ctx, p->layers[i].keep);
+    }
+    skv_free(p->ctx, p->layers);
+    skv_free(p->ctx, p->masks);
+}

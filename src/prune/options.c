@@ -1,0 +1,110 @@
+/* Options of pruning: defaults and checks. */
+#include <math.h>
+#include <stdio.h>
+
+#include "prune/prune.h"
+
+skive_prune_options skive_prune_options_default(void) {
+    skive_prune_options o = {.size = sizeof o,
+                             .criterion = "magnitude",
+                             .schedule = "one-shot",
+                             .sparsity = 0.9,
+                             .layer_floor = 0.005,
+                             .finetune = skive_train_options_default(),
+                             .steps = 5,
+                             .surgery_until = 0.75,
+                             .temperature = 4};
+    o.finetune.epochs = 0;
+    o.finetune.learning_rate = 0.01;
+    o.finetune.warmup_epochs = 0;
+    return o;
+}
+
+static skive_status check_sparsity(const skv_pruning *p, const char *of, double sparsity) {
+    if (sparsity >= 0 && sparsity < 1) return SKIVE_OK;
+    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, of,
+                       "%s is %g; it is the fraction of weights to remove, from 0 to below 1", of, sparsity);
+}
+
+static skive_status check_threshold(const skv_pruning *p, const char *of, double threshold) {
+    if (threshold >= 0 && isfinite(threshold)) return SKIVE_OK;
+    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, of, "%s is %g; it must be a number from 0 on", of, threshold);
+}
+
+static skive_status check_target(const skv_pruning *p) {
+    const skive_prune_options *o = p->o;
+    SKV_TRY(check_sparsity(p, "sparsity", o->sparsity));
+    SKV_TRY(check_threshold(p, "threshold", o->threshold));
+    SKV_TRY(check_threshold(p, "threshold of deviations", o->threshold_std));
+    const bool by_threshold = o->threshold > 0 || o->threshold_std > 0;
+    if ((o->sparsity > 0) + (o->threshold > 0) + (o->threshold_std > 0) > 1) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold",
+                           "a sparsity of %g, a threshold of %g and one of %g deviations: only one of them can be met; "
+                           "set the others to 0",
+                           o->sparsity, o->threshold, o->threshold_std);
+    }
+    if (by_threshold && !p->schedule->one_step) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold",
+                           "the schedule '%s' lets a sparsity grow; with a threshold use 'one-shot'", o->schedule);
+    }
+    if (o->threshold_std > 0 && !p->criterion->in_weights) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold of deviations",
+                           "the criterion '%s' does not score in the unit of the weights, so their deviation is no "
+                           "threshold for it",
+                           o->criterion);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status check_named(const skv_pruning *p) {
+    const skive_prune_options *o = p->o;
+    for (size_t i = 0; i < o->n_skip; i++) {
+        if (!o->skip[i]) return SKV_FAIL(p->ctx, SKIVE_ERR_ARGUMENT, "a parameter to leave alone has no name");
+    }
+    for (size_t i = 0; i < o->n_ratios; i++) {
+        char of[160];
+        if (!o->ratios[i].parameter)
+            return SKV_FAIL(p->ctx, SKIVE_ERR_ARGUMENT, "a parameter with a sparsity of its own has no name");
+        (void)snprintf(of, sizeof of, "sparsity of '%s'", o->ratios[i].parameter);
+        SKV_TRY(check_sparsity(p, of, o->ratios[i].sparsity));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status check_finetuning(const skv_pruning *p) {
+    const skive_prune_options *o = p->o;
+    if (!(o->surgery_until > 0 && o->surgery_until <= 1)) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery until",
+                           "surgery lasts until %g of fine-tuning; it must lie above 0 and at most 1",
+                           o->surgery_until);
+    }
+    if (o->finetune.epochs > 0) return SKIVE_OK;
+    if (o->surgery) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery",
+                           "surgery happens during fine-tuning, which has no epochs");
+    }
+    if (o->distill_alpha != 0) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha",
+                           "the dense model teaches during fine-tuning, which has no epochs");
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_prune_check(skv_pruning *p) {
+    const skive_prune_options *o = p->o;
+    p->criterion = skv_criterion_find(o->criterion);
+    if (!p->criterion) return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "criterion", "no criterion '%s'", o->criterion);
+    p->schedule = skv_prune_schedule_find(o->schedule);
+    if (!p->schedule)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "schedule", "no pruning schedule '%s'", o->schedule);
+    if (!p->schedule->one_step && (o->steps < 1 || o->steps > 1000)) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "steps", "%d steps; they must be 1 to 1000", o->steps);
+    }
+    if (!(o->layer_floor >= 0 && o->layer_floor <= 1)) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "layer floor",
+                           "the layer floor is %g; it must lie between 0 and 1", o->layer_floor);
+    }
+    SKV_TRY(check_target(p));
+    SKV_TRY(check_named(p));
+    return check_finetuning(p);
+}

@@ -1,0 +1,14 @@
+/* Iterative (Han et al. 2015; Frankle & Carbin 2019): each step takes the same fraction of what is left. */
+#include <math.h>
+
+#include "prune/prune.h"
+
+static double sparsity(double wanted, double progress) {
+    return progress < 1 ? 1.0 - pow(1.0 - wanted, progress) : wanted;
+}
+
+const skv_prune_schedule skv_prune_schedule_iterative = {
+    .name = "iterative",
+    .brief = "in steps, each taking the same fraction of the weights left, fine-tuning after each",
+    .sparsity = sparsity,
+};

@@ -1,0 +1,61 @@
+/* Dynamic network surgery (Guo, Yao & Chen 2016): all weights are trained, the masked ones by the gradient at their place, and
+ * the mask is chosen anew from them ever less often, so that what was cut by mistake returns. Here each choice has the exact
+ * sparsity of the schedule, and the two thresholds of the paper lie to both sides of the one that gives it. */
+#include <math.h>
+#include <string.h>
+
+#include "prune/prune.h"
+
+/* The paper chooses anew at step s with probability 1 / (1 + gamma s). The sum of that, log(1 + gamma s) / gamma, is how often it
+ * happens by step s; choosing whenever it passes a whole number does the same without chance. */
+static double choices_by(double steps) {
+    const double gamma = 0.01;
+    return floor(log1p(gamma * steps) / gamma);
+}
+
+static int levels_of(const skv_pruning *p) { return p->schedule->one_step ? 1 : p->o->steps; }
+
+/* The schedule's place: it grows in as many steps as fine-tuning in steps would take. */
+static double place(const skv_pruning *p, double progress) {
+    const double n = levels_of(p);
+    return progress < 1 ? fmin(n, floor(progress * n) + 1) / n : 1;
+}
+
+double skv_surgery_start(const skv_pruning *p) { return place(p, 0); }
+
+static bool is_due(const skv_pruning *p, int64_t steps_done, double rest) {
+    const double now = (double)steps_done, before = now - 1;
+    if (before >= rest) return false;
+    return now >= rest || place(p, now / rest) > place(p, before / rest) || choices_by(now) > choices_by(before);
+}
+
+static skive_status move(void *user, int64_t steps_done, double rest, const skv_live_mask *live, bool *moved) {
+    skv_pruning *p = user;
+    *moved = is_due(p, steps_done, rest);
+    if (!*moved) return SKIVE_OK;
+    for (size_t i = 0; i < p->n; i++) {
+        p->layers[i].weight = live[i].dense;
+        memcpy(p->layers[i].keep, live[i].keep, (size_t)live[i].count);
+    }
+    SKV_TRY(skv_prune_choose(p, place(p, (double)steps_done / rest), SKV_SURGERY_MARGIN));
+    for (size_t i = 0; i < p->n; i++) memcpy(live[i].keep, p->layers[i].keep, (size_t)live[i].count);
+    return SKIVE_OK;
+}
+
+skv_mask_mover skv_surgery_mover(skv_pruning *p) {
+    return (skv_mask_mover){.until = p->o->surgery_until, .move = move, .user = p};
+}
+
+uint64_t skv_surgery_key(const skv_pruning *p) {
+    const skive_prune_options *o = p->o;
+    const double numbers[] = {o->sparsity,  o->threshold,   o->threshold_std, o->surgery_until,
+                              o->per_layer, o->layer_floor, levels_of(p),     SKV_SURGERY_MARGIN};
+    const char *const names[] = {p->criterion->name, p->schedule->name};
+    uint64_t key = skv_hash64(numbers, sizeof numbers, 2);
+    for (size_t i = 0; i < 2; i++) key = skv_hash64(names[i], strlen(names[i]), key);
+    for (size_t i = 0; i < p->n; i++) {
+        const double own = p->layers[i].own ? *p->layers[i].own : -1;
+        key = skv_hash64(&own, sizeof own, key);
+    }
+    return key;
+}

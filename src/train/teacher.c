@@ -1,0 +1,101 @@
+/* A teacher in the training graph: its nodes are merged in, frozen and in inference form, and the loss has a term for it. */
+#include "train/train.h"
+
+/* A parameter [1][c][1]... (or [1][1]) of one number a channel. */
+static skive_value *per_channel(skv_builder *b, const double *numbers, int channels, int rank) {
+    int64_t dims[SKIVE_MAX_RANK];
+    skv_storage *s = NULL;
+    for (int d = 0; d < rank; d++) dims[d] = d == 1 ? channels : 1;
+    if (b->status != SKIVE_OK) return NULL;
+    b->status = skv_storage_create(b->graph->ctx, SKIVE_F32, rank, dims, &s);
+    if (b->status != SKIVE_OK) return NULL;
+    for (int c = 0; c < channels; c++) skive_tensor_set(&s->tensor, c, numbers[c]);
+    return skv_emit_param(b, NULL, s);
+}
+
+static double mean_of(const skive_normalization *n, int c) {
+    return n->channels ? (double)n->mean[n->channels > 1 ? c : 0] : 0;
+}
+static double std_of(const skive_normalization *n, int c) {
+    return n->channels ? (double)n->std[n->channels > 1 ? c : 0] : 1;
+}
+
+/* The student's input as the teacher expects it: back to raw samples, then into the teacher's normalisation. */
+static skive_value *renormalize(skv_builder *b, const skv_teacher *teacher, skive_value *input) {
+    const skive_normalization *s = &teacher->student_input, *t = &teacher->input;
+    double scale[SKIVE_MAX_CHANNELS], shift[SKIVE_MAX_CHANNELS];
+    const int channels = s->channels > t->channels ? s->channels : t->channels > 0 ? t->channels : 1;
+    bool same = true;
+    for (int c = 0; c < channels; c++) {
+        scale[c] = std_of(s, c) / std_of(t, c);
+        shift[c] = (mean_of(s, c) - mean_of(t, c)) / std_of(t, c);
+        same = same && scale[c] == 1.0 && shift[c] == 0.0;
+    }
+    if (same) return input;
+    const int rank = input->type.rank;
+    input = skv_emit(b, "Mul", SKV_IN(input, per_channel(b, scale, channels, rank)), SKV_NONE);
+    return skv_emit(b, "Add", SKV_IN(input, per_channel(b, shift, channels, rank)), SKV_NONE);
+}
+
+static skive_value *add_teacher(skv_builder *b, const skv_teacher *t, skive_value *input) {
+    skive_value **map = NULL, *bound = renormalize(b, t, input);
+    if (b->status != SKIVE_OK) return NULL;
+    b->status = skv_graph_merge(b->graph, t->graph, "teacher.", &bound, &map);
+    if (b->status != SKIVE_OK) return NULL;
+    for (uint32_t i = 0; i < t->graph->n_values; i++) {
+        if (map[i] && map[i] != bound) map[i]->trainable = false;
+    }
+    skive_value *logits = map[t->graph->outputs[0]->id];
+    skv_free(b->graph->ctx, map);
+    return logits;
+}
+
+skive_value *skv_teacher_loss(void *teacher, skv_builder *b, skive_value *input, skive_value *logits,
+                              skive_value *labels) {
+    const skv_teacher *from = teacher;
+    const double alpha = from->alpha;
+    skv_loss_args args = {.logits = logits,
+                          .labels = labels,
+                          .label_smoothing = from->options->label_smoothing,
+                          .temperature = from->temperature};
+    args.teacher = add_teacher(b, from, input);
+    if (b->status != SKIVE_OK) return NULL;
+    const skive_type *s = &logits->type, *t = &args.teacher->type;
+    if (s->rank != 2 || t->rank != 2 || s->dims[1].size != t->dims[1].size) {
+        b->status = SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "the teacher gives %lld scores, the student %lld",
+                             t->rank == 2 ? (long long)t->dims[1].size : -1LL,
+                             s->rank == 2 ? (long long)s->dims[1].size : -1LL);
+        return NULL;
+    }
+    skive_value *soft = skv_loss_find("kl")->build(b, &args);
+    skive_value *hard = skv_loss_find(from->options->loss)->build(b, &args);
+    skive_value *soft_part = skv_emit(b, "Mul", SKV_IN(soft, skv_emit_scalar(b, SKIVE_F32, alpha)), SKV_NONE);
+    skive_value *hard_part = skv_emit(b, "Mul", SKV_IN(hard, skv_emit_scalar(b, SKIVE_F32, 1 - alpha)), SKV_NONE);
+    return skv_emit(b, "Add", SKV_IN(soft_part, hard_part), SKV_NONE);
+}
+
+skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student) {
+    if (!(t->temperature > 0 && t->temperature <= 1000)) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "temperature",
+                           "temperature is %g; it must lie above 0 and at most 1000", t->temperature);
+    }
+    if (!(t->alpha >= 0 && t->alpha <= 1)) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "alpha", "alpha is %g; it must lie between 0 and 1", t->alpha);
+    }
+    if (t->graph->n_inputs != 1 || t->graph->n_outputs < 1) {
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the teacher needs one input and an output; it has %u and %u",
+                        t->graph->n_inputs, t->graph->n_outputs);
+    }
+    SKV_TRY(skive_model_normalization(student, &t->student_input));
+    return skive_model_normalization(t->graph, &t->input);
+}
+
+uint64_t skv_teacher_key(const skv_teacher *t) {
+    const double numbers[] = {t->temperature, t->alpha};
+    uint64_t key = skv_hash64(numbers, sizeof numbers, 1);
+    for (uint32_t i = 0; i < t->graph->n_values; i++) {
+        const skive_tensor *data = skv_value_tensor(t->graph->values[i]);
+        if (data) key = skv_hash64(data->data, skive_tensor_bytes(data), key);
+    }
+    return key;
+}
