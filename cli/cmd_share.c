@@ -19,7 +19,7 @@ static const cli_option options[] = {
     {"data", 'd', "SET", "data set for fine-tuning", false},
     {"finetune", 0, "EPOCHS", "epochs of fine-tuning the shared values (default 0)", false},
     {"batch", 'b', "N", "samples in a step (default 128)", false},
-    {"lr", 0, "RATE", "learning rate of fine-tuning (default 0.001; sgd 0.0005)", false},
+    {"lr", 0, "RATE", "learning rate of fine-tuning (default 0.001; sgd 0.0001)", false},
     {"optimizer", 0, "NAME", "adam, adamw or sgd (default adam)", false},
     {"momentum", 0, "M", "of sgd (default 0.9)", false},
     {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},
@@ -137,6 +137,8 @@ static skive_status ratio(cli_args *a, double *out) {
 
 static skive_status settings(cli_args *a, skive_share_options *o, const char **only, const char **skip) {
     int64_t epochs = 0, bits = o->bits;
+    /* Of sgd, whose steps grow with the number of weights that share a value; adam's do not. */
+    o->finetune.learning_rate = 0.0001;
     skive_status status = cli_integer(a, "bits", INT32_MIN, INT32_MAX, &bits);
     if (status == SKIVE_OK) status = ratio(a, &o->hash);
     if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);

@@ -16,7 +16,7 @@ skive_share_options skive_share_options_default(void) {
                              .finetune = skive_train_options_default()};
     o.finetune.epochs = 0;
     o.finetune.optimizer = "adam";
-    o.finetune.learning_rate = 0.0005;
+    o.finetune.learning_rate = 0.001;
     o.finetune.warmup_epochs = 0;
     return o;
 }
