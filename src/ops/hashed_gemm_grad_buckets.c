@@ -46,6 +46,12 @@ done:
 }
 
 static const skv_op_case cases[] = {
+    {.name = "one bucket, seed 5: 3 - 4 + 30 - 40",
+     CASE_ATTRS(CASE_INT("rows", 2), CASE_INT("columns", 2), CASE_INT("seed", 5)),
+     CASE_IN({CASE_F32(1, 2), CASE_VALUES(1, 10)}, {CASE_F32(1, 2), CASE_VALUES(3, 4)}, {CASE_F32(1)}),
+     .n_out = 1,
+     CASE_EXPECT(-11),
+     .no_grad = true},
     {.name = "random",
      CASE_ATTRS(CASE_INT("rows", 4), CASE_INT("columns", 3), CASE_INT("seed", 9)),
      CASE_IN({CASE_F32(2, 4)}, {CASE_F32(2, 3)}, {CASE_F32(3)}),
