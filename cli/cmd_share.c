@@ -94,22 +94,21 @@ static json_t *report_json(const skive_share_report *r) {
                      (json_int_t)r->bytes, "training", cli_train_json(&r->training));
 }
 
-static void print_all(const cli_args *a, const skive_share_options *o, const skive_share_report *r,
-                      const char *output) {
+static void print_written(const cli_args *a, const skive_share_options *o, const skive_share_report *r,
+                          const char *output) {
     char text[32], other[32];
-    if (r->n_layers) print_report(r);
-    cli_print_training(a, &r->training);
-    printf("wrote %s (%s)", output, cli_bytes((double)cli_file_bytes(output), text, sizeof text));
+    const int64_t bytes = cli_file_bytes(output), before = cli_file_bytes(a->positional[0]);
+    const char *shared = cli_bytes((double)r->bytes, other, sizeof other);
+    printf("wrote %s (%s)", output, cli_bytes((double)bytes, text, sizeof text));
     if (!r->n_layers)
         printf(".\n");
     else if (o->plain)
-        printf(", weights in full: it is not smaller.\n");
+        printf(", weights in full.\n");
     else if (o->hash > 0)
-        printf(". ONNX has no hashes, so that each weight's place is in the file; without them it is %s.\n",
-               cli_bytes((double)r->bytes, other, sizeof other));
+        printf(". ONNX has no hashes, so that each weight's place is in the file; without them it is %s.\n", shared);
     else
-        printf(", a byte a weight; at the bits above the weights take %s.\n",
-               cli_bytes((double)r->bytes, other, sizeof other));
+        printf(", a byte a weight; at the bits above the weights take %s.\n", shared);
+    if (bytes >= before) printf("It is not smaller than %s.\n", a->positional[0]);
 }
 
 /* ---- what goes in ---- */
@@ -214,7 +213,9 @@ static skive_status finish(cli_args *a, const job *j, const char *output) {
     const skive_status saved = tuned ? cli_save_trained(a, j->graph, output) : cli_save(a, j->graph, output);
     if (saved != SKIVE_OK) return saved;
     if (!a->json) {
-        print_all(a, &j->o, &j->report, output);
+        if (j->report.n_layers) print_report(&j->report);
+        cli_print_training(a, &j->report.training);
+        print_written(a, &j->o, &j->report, output);
         return SKIVE_OK;
     }
     json_t *json = report_json(&j->report);
