@@ -243,6 +243,7 @@ typedef struct weights {
 static void set_weights(weights *w, float *x, int64_t n) {
     *w = (weights){.storage = {.tensor = {.dtype = SKIVE_F32, .rank = 1, .dims = {n}, .data = x}}};
     w->value.storage = &w->storage;
+    w->value.name = "w";
     w->layer = (skv_shareable){.value = &w->value, .n = n};
     for (int64_t i = 0; i < n; i++) w->layer.zeros += x[i] == 0;
 }

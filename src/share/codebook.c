@@ -20,8 +20,8 @@ static skive_status collect(skive_context *ctx, const skv_shareable *layers, siz
     return SKIVE_OK;
 }
 
-static skive_status cluster(skive_context *ctx, const skive_share_options *o, const skv_sorted *s, size_t k,
-                            skv_clusters *out) {
+static skive_status cluster(skive_context *ctx, const skive_share_options *o, const char *name, const skv_sorted *s,
+                            size_t k, skv_clusters *out) {
     double centroids[SKV_SHARE_MAX_ENTRIES];
     if (k >= s->n) { /* every value is its own centroid */
         *out = (skv_clusters){.k = s->n};
@@ -33,6 +33,8 @@ static skive_status cluster(skive_context *ctx, const skive_share_options *o, co
     }
     SKV_TRY(skv_share_init_find(o->init)->place(ctx, s, k, o->seed, centroids));
     skv_lloyd(s, k, centroids, o->max_iterations, out);
+    if (out->iterations >= o->max_iterations)
+        skv_note(ctx, "'%s': k-means was stopped after %d iterations, before it settled", name, o->max_iterations);
     return SKIVE_OK;
 }
 
@@ -49,7 +51,7 @@ skive_status skv_codebook_create(skive_context *ctx, const skive_share_options *
     SKV_TRY(skv_sorted_create(ctx, x, count, &s));
     const size_t first = out->has_zero, k = ((size_t)1 << o->bits) - first;
     *distinct = (int64_t)(s.n + first);
-    const skive_status status = cluster(ctx, o, &s, k, &clusters);
+    const skive_status status = cluster(ctx, o, layers[0].value->name, &s, k, &clusters);
     if (status == SKIVE_OK) {
         out->k = first + clusters.k;
         for (size_t c = 0; c < clusters.k; c++) {
