@@ -72,8 +72,8 @@ static void print_report(const skive_share_report *r) {
 }
 
 static json_t *layer_json(const skive_share_layer *l) {
-    json_t *row = json_pack("{s:o, s:o, s:I}", "node", cli_json_text(l->node), "parameter",
-                            cli_json_text(l->parameter), "weights", (json_int_t)l->count);
+    json_t *row = json_pack("{s:o, s:o, s:I}", "node", cli_json_text(l->node), "parameter", cli_json_text(l->parameter),
+                            "weights", (json_int_t)l->count);
     if (l->refused) {
         json_object_set_new(row, "refused", cli_json_text(l->refused));
         return row;
@@ -117,8 +117,7 @@ enum { MAX_NAMES = 256 };
 
 static skive_status names(cli_args *a, const char *option, const char **out, size_t *n) {
     *n = cli_count(a, option);
-    if (*n > MAX_NAMES)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s may be given %d times at most", option, MAX_NAMES);
+    if (*n > MAX_NAMES) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s may be given %d times at most", option, MAX_NAMES);
     for (size_t i = 0; i < *n; i++) out[i] = cli_text_at(a, option, i);
     return SKIVE_OK;
 }
@@ -188,8 +187,7 @@ typedef struct job {
 
 static skive_status open_all(cli_args *a, job *j) {
     const char *data = cli_text(a, "data", NULL);
-    skive_status status =
-        (j->o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
+    skive_status status = (j->o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &j->train);
     if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &j->validation);
     if (status == SKIVE_OK && j->train) {
@@ -259,10 +257,11 @@ const cli_command cli_command_share = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "The weights of each Conv, Gemm and MatMul are clustered to 2^bits values, which --finetune then trains.\n"
-               "The file keeps a codebook and a byte a weight (standard ONNX: Gather and Cast), or dense weights with\n"
-               "--plain. Zeros stay exactly zero. With --hash a hash of its place decides which value a weight has.\n"
-               "--tie A=B makes two parameters one; alone, it does nothing else.",
+    .details =
+        "The weights of each Conv, Gemm and MatMul are clustered to 2^bits values, which --finetune then trains.\n"
+        "The file keeps a codebook and a byte a weight (standard ONNX: Gather and Cast), or dense weights with\n"
+        "--plain. Zeros stay exactly zero. With --hash a hash of its place decides which value a weight has.\n"
+        "--tie A=B makes two parameters one; alone, it does nothing else.",
     .examples = "  skive share student.onnx --bits 4 --data fashion-mnist --finetune 2 -o shared.onnx\n"
                 "  skive share pruned.onnx --bits 5 --init density -o shared.onnx\n"
                 "  skive share mlp.onnx --hash 1/64 --data fashion-mnist --finetune 10 -o hashed.onnx",

@@ -298,12 +298,12 @@ static void saving(void **state) { (void)state, walk(save, 1); }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loading),    cmocka_unit_test(planning_and_running),
-        cmocka_unit_test(training),   cmocka_unit_test(distilling),
-        cmocka_unit_test(pruning),    cmocka_unit_test(quantizing),
-        cmocka_unit_test(sharing),    cmocka_unit_test(hashing),
-        cmocka_unit_test(tying),
-        cmocka_unit_test(evaluating), cmocka_unit_test(saving),
+        cmocka_unit_test(loading),  cmocka_unit_test(planning_and_running),
+        cmocka_unit_test(training), cmocka_unit_test(distilling),
+        cmocka_unit_test(pruning),  cmocka_unit_test(quantizing),
+        cmocka_unit_test(sharing),  cmocka_unit_test(hashing),
+        cmocka_unit_test(tying),    cmocka_unit_test(evaluating),
+        cmocka_unit_test(saving),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -339,8 +339,7 @@ static void encoding_is_to_the_nearest(void **state) {
             double error = 0;
             for (int k = 0; k < N; k++) {
                 const double off = fabs((double)x[k] - (double)c.entry[at[k]]);
-                for (size_t e = 0; e < c.k; e++)
-                    assert_true(off <= fabs((double)x[k] - (double)c.entry[e]) + 1e-8);
+                for (size_t e = 0; e < c.k; e++) assert_true(off <= fabs((double)x[k] - (double)c.entry[e]) + 1e-8);
                 error += off * off;
             }
             assert_int_equal(c.k, 1 << bits);
@@ -353,10 +352,14 @@ static void encoding_is_to_the_nearest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_sorted_and_merged),     cmocka_unit_test(exact_is_what_brute_force_finds),
-        cmocka_unit_test(lloyd_is_never_better_than_exact), cmocka_unit_test(separable_data_is_separated),
-        cmocka_unit_test(starts_by_hand),                   cmocka_unit_test(random_draws_by_squared_distance),
-        cmocka_unit_test(zeros_have_an_entry),              cmocka_unit_test(few_values_are_kept_as_they_are),
+        cmocka_unit_test(values_are_sorted_and_merged),
+        cmocka_unit_test(exact_is_what_brute_force_finds),
+        cmocka_unit_test(lloyd_is_never_better_than_exact),
+        cmocka_unit_test(separable_data_is_separated),
+        cmocka_unit_test(starts_by_hand),
+        cmocka_unit_test(random_draws_by_squared_distance),
+        cmocka_unit_test(zeros_have_an_entry),
+        cmocka_unit_test(few_values_are_kept_as_they_are),
         cmocka_unit_test(encoding_is_to_the_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

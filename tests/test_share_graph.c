@@ -219,7 +219,8 @@ static void gradient_by_differences(void **state) {
     (void)state;
     skv_test_ok(ctx, skive_graph_create(ctx, "g", &g));
     skv_builder b = skv_build(g);
-    skive_tensor values = skv_test_random(ctx, SKIVE_F64, 1, k, 1, -1, 1), in = skv_test_random(ctx, SKIVE_F64, 2, x, 2, -1, 1);
+    skive_tensor values = skv_test_random(ctx, SKIVE_F64, 1, k, 1, -1, 1),
+                 in = skv_test_random(ctx, SKIVE_F64, 2, x, 2, -1, 1);
     const skive_tensor at = {.dtype = SKIVE_I64, .rank = 2, .dims = {w[0], w[1]}, .data = (void *)(uintptr_t)index};
     skive_value *indices, *input;
     skv_test_ok(ctx, skive_graph_add_parameter(g, "codebook", &values, &codebook));
@@ -228,7 +229,8 @@ static void gradient_by_differences(void **state) {
     codebook->trainable = true;
     skive_value *weight = skv_emit(&b, "Gather", SKV_IN(codebook, indices), SKV_NONE);
     skive_value *y = skv_emit(&b, "Tanh", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(input, weight), SKV_NONE)), SKV_NONE);
-    loss = skv_emit(&b, "ReduceSum", SKV_IN(skv_emit(&b, "Mul", SKV_IN(y, y), SKV_NONE)), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    loss = skv_emit(&b, "ReduceSum", SKV_IN(skv_emit(&b, "Mul", SKV_IN(y, y), SKV_NONE)),
+                    SKV_ATTRS(SKV_INT("keepdims", 0)));
     skv_test_ok(ctx, b.status);
     skv_test_ok(ctx, skive_autodiff(g, loss, &codebook, 1, &gradient));
     skv_test_ok(ctx, skive_graph_add_output(g, loss));
@@ -403,7 +405,8 @@ static void look_up_tables_are_left_alone(void **state) {
     skive_value *table = parameter(&b, "table", 1, n, 1, -1, 1);
     skive_value *at = skv_emit_ints(&b, (const int64_t[]){1, 7, 2}, 3);
     skive_value *picked = skv_emit(&b, "Gather", SKV_IN(table, at), SKV_NONE);
-    skv_test_ok(ctx, skive_graph_add_output(g, skv_emit(&b, "Add", SKV_IN(picked, parameter(&b, "o", 1, m, 1, 0, 1)), SKV_NONE)));
+    skv_test_ok(ctx, skive_graph_add_output(
+                         g, skv_emit(&b, "Add", SKV_IN(picked, parameter(&b, "o", 1, m, 1, 0, 1)), SKV_NONE)));
     skv_test_ok(ctx, b.status);
     assert_false(skv_shared_find(picked, NULL));
     assert_null(skv_shared_weight_of(table));
@@ -424,9 +427,13 @@ static skive_graph *two_layers(skive_context *ctx) {
     skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
     skv_builder b = skv_build(g);
     skive_value *y = skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE);
-    y = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(y, parameter(&b, "a", 2, w, 1, -0.2, 0.2)), SKV_NONE)), SKV_NONE);
-    y = skv_emit(&b, "Relu", SKV_IN(skv_emit(&b, "MatMul", SKV_IN(y, parameter(&b, "b", 2, w, 2, -0.2, 0.2)), SKV_NONE)), SKV_NONE);
-    y = skv_emit(&b, "Gemm", SKV_IN(y, parameter(&b, "c", 2, f, 3, -0.2, 0.2), parameter(&b, "bias", 1, k, 4, -0.2, 0.2)), SKV_ATTRS(SKV_INT("transB", 1)));
+    y = skv_emit(&b, "Relu",
+                 SKV_IN(skv_emit(&b, "MatMul", SKV_IN(y, parameter(&b, "a", 2, w, 1, -0.2, 0.2)), SKV_NONE)), SKV_NONE);
+    y = skv_emit(&b, "Relu",
+                 SKV_IN(skv_emit(&b, "MatMul", SKV_IN(y, parameter(&b, "b", 2, w, 2, -0.2, 0.2)), SKV_NONE)), SKV_NONE);
+    y = skv_emit(&b, "Gemm",
+                 SKV_IN(y, parameter(&b, "c", 2, f, 3, -0.2, 0.2), parameter(&b, "bias", 1, k, 4, -0.2, 0.2)),
+                 SKV_ATTRS(SKV_INT("transB", 1)));
     skv_test_ok(ctx, b.status);
     skv_test_ok(ctx, skive_graph_add_output(g, y));
     return g;
@@ -439,7 +446,8 @@ static void tied_parameters_are_one(void **state) {
     skive_train_options t = settings(3, 40);
     skive_train_report r;
     (void)state;
-    skv_test_ok(ctx, skive_value_set_data(skive_graph_find_value(same, "b"), skive_value_data(skive_graph_find_value(same, "a"))));
+    skv_test_ok(ctx, skive_value_set_data(skive_graph_find_value(same, "b"),
+                                          skive_value_data(skive_graph_find_value(same, "a"))));
     skv_test_ok(ctx, skive_share_tie(ctx, g, "a", "b"));
     skv_test_ok(ctx, skive_graph_check(g));
     assert_null(skive_graph_find_value(g, "b"));

@@ -73,7 +73,7 @@ typedef struct problem {
     int64_t m, rows, columns, buckets;
     bool bias;
 } problem;
-static const problem problems[] = {{1, 1, 1, 1, false},     {3, 5, 7, 4, true},      {17, 300, 1030, 77, true},
+static const problem problems[] = {{1, 1, 1, 1, false},        {3, 5, 7, 4, true},     {17, 300, 1030, 77, true},
                                    {8, 64, 4097, 1000, false}, {2, 70000, 3, 9, true}, {5, 3, 70000, 500, true}};
 
 static skive_value *number(skv_builder *b, const char *name, int rank, int64_t d0, int64_t d1, uint64_t seed) {

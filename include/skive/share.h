@@ -18,18 +18,18 @@ enum { SKIVE_SHARE_MAX_BITS = 8 };
 
 typedef struct skive_share_options {
     size_t size;
-    int bits;           /* of an index, 1 to 8: a codebook has 2^bits entries at most; default 4 */
-    const char *init;   /* inits.inc: "linear" (default), "density", "random", "exact" (the optimum) */
-    bool one_codebook;  /* for all layers together instead of one a layer */
-    bool keep_zero;     /* weights that are zero stay exactly zero, by an entry of their own; default true */
-    int max_iterations; /* of Lloyd's algorithm; default 1,000 */
-    uint64_t seed;      /* of "random" and of the hashes */
+    int bits;                /* of an index, 1 to 8: a codebook has 2^bits entries at most; default 4 */
+    const char *init;        /* inits.inc: "linear" (default), "density", "random", "exact" (the optimum) */
+    bool one_codebook;       /* for all layers together instead of one a layer */
+    bool keep_zero;          /* weights that are zero stay exactly zero, by an entry of their own; default true */
+    int max_iterations;      /* of Lloyd's algorithm; default 1,000 */
+    uint64_t seed;           /* of "random" and of the hashes */
     const char *const *only; /* names of parameters to share; none: all of Conv, Gemm and MatMul */
     size_t n_only;
     const char *const *skip; /* names of parameters left alone */
     size_t n_skip;
-    bool plain;  /* leave dense weights instead of codebook, indices and Gather */
-    double hash; /* above 0: hashing instead of k-means, so many weights a shared value (Gemm only) */
+    bool plain;                   /* leave dense weights instead of codebook, indices and Gather */
+    double hash;                  /* above 0: hashing instead of k-means, so many weights a shared value (Gemm only) */
     skive_train_options finetune; /* epochs 0: none */
 } skive_share_options;
 SKIVE_API skive_share_options skive_share_options_default(void);

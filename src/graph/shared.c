@@ -21,13 +21,18 @@ static bool is_index_type(skive_dtype dtype, bool cast) {
 static bool is_standard(const skive_node *n, const char *op) { return skv_node_is(n, op) && !*n->domain; }
 
 /* By form alone: two parameters, a vector of floats and integers. */
-static bool has_form(const skive_node *gather, skv_shared *s) {
-    if (!is_standard(gather, "Gather") || gather->n_inputs < 2 || !gather->inputs[0] || !gather->inputs[1]) return false;
+static bool has_form(skive_node *gather, skv_shared *s) {
+    if (!is_standard(gather, "Gather") || gather->n_inputs < 2 || !gather->inputs[0] || !gather->inputs[1])
+        return false;
     s->codebook = gather->inputs[0];
     s->indices = gather->inputs[1];
-    s->gather = s->codebook->graph->nodes[gather->id];
+    s->gather = gather;
     s->cast = is_standard(s->indices->producer, "Cast") ? s->indices->producer : NULL;
-    if (s->cast) s->indices = skv_node_in(s->cast, 0);
+    if (s->cast) {
+        const int64_t to = skv_attr_int(s->cast, "to", 0);
+        if (to != SKIVE_I32 && to != SKIVE_I64) return false;
+        s->indices = skv_node_in(s->cast, 0);
+    }
     const skive_tensor *codebook = skv_value_tensor(s->codebook), *indices = skv_value_tensor(s->indices);
     return codebook && indices && codebook->data && indices->data && codebook->dtype == SKIVE_F32 &&
            codebook->rank == 1 && is_index_type(indices->dtype, s->cast != NULL);

@@ -6,8 +6,8 @@
 #include "graph/graph.h"
 
 typedef struct skv_shared {
-    skive_value *codebook; /* parameter, float32 [k] */
-    skive_value *indices;  /* parameter, uint8, uint16, int32 or int64, of the weight's shape, all in [0, k) */
+    skive_value *codebook;     /* parameter, float32 [k] */
+    skive_value *indices;      /* parameter, uint8, uint16, int32 or int64, of the weight's shape, all in [0, k) */
     skive_node *gather, *cast; /* cast NULL: the indices are int32 or int64 as they stand */
 } skv_shared;
 /* Is `weight` such a weight? `out` may be NULL. */

@@ -32,8 +32,10 @@ skv_hashed skv_hashed_make(int64_t rows, int64_t columns, int64_t buckets, uint3
 skv_hashed skv_hashed_of(const skive_node *n, int64_t buckets);                            /* from its attributes */
 
 /* ---- shared by the ops' records ---- inputs are x (or dy) at 0 and, of the two operands of a gradient, another at 1 ---- */
-#define SKV_HASHED_ATTRS \
-    {"rows", SKV_ATTR_INT, SKV_REQUIRED}, {"columns", SKV_ATTR_INT, SKV_REQUIRED}, {"seed", SKV_ATTR_INT, SKV_REQUIRED}
+#define SKV_HASHED_ATTRS                                                             \
+    {"rows", SKV_ATTR_INT, SKV_REQUIRED}, {"columns", SKV_ATTR_INT, SKV_REQUIRED}, { \
+        "seed", SKV_ATTR_INT, SKV_REQUIRED                                           \
+    }
 /* Input i is [m][width]; *m is -1 where unknown. */
 skive_status skv_hashed_want_matrix(skv_infer *c, size_t i, const char *width, skive_dim *m);
 /* The attributes make sense, and input `buckets` is a vector of a type like that of input 0. */

@@ -11,9 +11,8 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_hashed_want_buckets(c, 1));
     SKV_TRY(skv_want_vector(c, 2, rows, "bias"));
     SKV_TRY(skv_want_same_dtype(c, 0, 2));
-    c->out[0] = (skive_type){.dtype = c->in[0] ? c->in[0]->dtype : SKIVE_DTYPE_NONE,
-                             .rank = 2,
-                             .dims = {m, skv_dim_of(rows)}};
+    c->out[0] =
+        (skive_type){.dtype = c->in[0] ? c->in[0]->dtype : SKIVE_DTYPE_NONE, .rank = 2, .dims = {m, skv_dim_of(rows)}};
     return SKIVE_OK;
 }
 

@@ -24,7 +24,8 @@ const char *skv_share_why_not_hashed(const skive_node *n) {
         return "its Gemm is transposed or scaled";
     if (w->n_uses != 1 || w->output_uses > 0) return "its weights are used elsewhere too";
     const int64_t rows = w->type.dims[skv_attr_int(n, "transB", 0) ? 0 : 1].size;
-    if (bias && (bias->type.rank != 1 || bias->type.dims[0].size != rows)) return "its bias is not one number an output";
+    if (bias && (bias->type.rank != 1 || bias->type.dims[0].size != rows))
+        return "its bias is not one number an output";
     if (!skv_hashed_fits(w->type.dims[0].size, w->type.dims[1].size, 1)) return "it has too many weights";
     return NULL;
 }
@@ -123,7 +124,8 @@ static skive_status hash_layer(skv_sharing *s, skive_graph *g, hashed_layer *l, 
     SKV_TRY(b.status);
     SKV_TRY(skv_value_replace_uses(n->outputs[0], y, true));
     SKV_TRY(skv_graph_remove_node(n));
-    return skv_graph_remove_value(w);
+    w->trainable = false; /* a subgraph may still read it */
+    return g->nests ? SKIVE_OK : skv_graph_remove_value(w);
 }
 
 static skive_status make_hashed(skv_sharing *s, hashed_layer *layers, skive_graph **out) {

@@ -72,7 +72,7 @@ static void add_up(skv_sorted *s) {
 
 skive_status skv_sorted_create(skive_context *ctx, float *x, size_t n, skv_sorted *out) {
     uint32_t *a = NULL, *b = NULL;
-    size_t (*counts)[DIGIT_VALUES] = NULL;
+    size_t(*counts)[DIGIT_VALUES] = NULL;
     skv_sorted s = {.value = x};
     skive_status status;
     *out = (skv_sorted){0};
