@@ -1,12 +1,13 @@
-/* HashedGemm and its gradients in f32. The virtual matrix comes into being a block of rows at a time, in scratch that stays in
- * the cache, and each block goes through oneDNN's matrix product. */
+/* HashedGemm and its gradients in f32. The virtual matrix comes into being a block at a time, in scratch that stays in the cache,
+ * and each block goes through oneDNN's matrix product on the thread that made it: blocks of rows, or for the gradient of the
+ * input, to which all rows add, of columns. */
 #include <omp.h>
 #include <string.h>
 
 #include "kernels/hashed.h"
 #include "kernels/onednn/onednn.h"
 
-enum { BLOCK_BYTES = 1 << 18, MAX_THREADS = 64 };
+enum { BLOCK_BYTES = 1 << 17, MAX_THREADS = 64, TASKS_A_THREAD = 4 };
 
 typedef enum hashed_kind { FORWARD, GRAD_INPUT, GRAD_BUCKETS } hashed_kind;
 
@@ -14,13 +15,15 @@ typedef struct hashed_state {
     hashed_kind kind;
     skv_hashed h;
     skv_hashed_places_fn places;
-    int64_t m, block; /* samples; rows of a block */
+    int64_t m;             /* samples */
+    int64_t rows, columns; /* of a block */
+    int64_t tasks;         /* blocks next to one another; each goes through the other direction by itself */
     int threads;
-    /* offsets into scratch */
-    size_t table;  /* float [2 buckets]: values and their negatives */
-    size_t matrix; /* float [block][columns] */
-    size_t at;     /* int32 [threads][columns] */
-    size_t sums;   /* double [threads][2 buckets], of the gradient for the buckets */
+    /* offsets into scratch; a thread has as much of each as stands here */
+    size_t table;  /* float [2 buckets], for all: values and their negatives */
+    size_t matrix; /* float [rows][columns] */
+    size_t at;     /* int32 [columns] */
+    size_t sums;   /* double [2 buckets], of the gradient for the buckets */
 } hashed_state;
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -37,6 +40,25 @@ static hashed_kind kind_of(const skive_node *n) {
     return skv_node_is(n, "HashedGemmGradInput") ? GRAD_INPUT : GRAD_BUCKETS;
 }
 
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t parts_of(int64_t n, int64_t part) { return (n + part - 1) / part; }
+
+/* Blocks that fit the cache, and enough of them for all threads. */
+static void divide(hashed_state *st) {
+    const bool by_columns = st->kind == GRAD_INPUT;
+    const int64_t across = by_columns ? st->h.columns : st->h.rows;
+    const int64_t width = parts_of(across, st->threads > 1 ? TASKS_A_THREAD * (int64_t)st->threads : 1);
+    const int64_t elements = BLOCK_BYTES / (int64_t)sizeof(float);
+    if (by_columns) {
+        st->columns = width;
+        st->rows = least(st->h.rows, elements / width > 0 ? elements / width : 1);
+    } else {
+        st->columns = st->h.columns;
+        st->rows = least(width, elements / st->columns > 0 ? elements / st->columns : 1);
+    }
+    st->tasks = parts_of(across, by_columns ? st->columns : st->rows);
+}
+
 static skive_status prepare(skv_kernel_node *n) {
     hashed_state *st = NULL;
     const skv_isa isa = skv_cpu_isa();
@@ -50,11 +72,9 @@ static skive_status prepare(skv_kernel_node *n) {
                                        : skv_hashed_places_scalar;
     st->m = n->in[0].type.dims[0].size;
     st->threads = n->threads < MAX_THREADS ? n->threads : MAX_THREADS;
-    st->block = BLOCK_BYTES / (int64_t)sizeof(float) / st->h.columns;
-    if (st->block < 1) st->block = 1;
-    if (st->block > st->h.rows) st->block = st->h.rows;
-    const size_t columns = (size_t)st->h.columns, places = 2 * (size_t)st->h.buckets, threads = (size_t)st->threads;
-    SKV_TRY(skv_scratch_add(n, (size_t)st->block * columns * sizeof(float), &st->matrix));
+    divide(st);
+    const size_t columns = (size_t)st->columns, places = 2 * (size_t)st->h.buckets, threads = (size_t)st->threads;
+    SKV_TRY(skv_scratch_add(n, threads * (size_t)st->rows * columns * sizeof(float), &st->matrix));
     SKV_TRY(skv_scratch_add(n, threads * columns * sizeof(int32_t), &st->at));
     if (st->kind == GRAD_BUCKETS) {
         n->skips_input_data[2] = true;
@@ -70,34 +90,32 @@ static void fill_table(const hashed_state *st, const float *buckets, float *tabl
     }
 }
 
-/* Rows first .. first + rows-1 of the virtual matrix. */
-static void make_rows(const hashed_state *st, char *scratch, int64_t first, int64_t rows) {
-    const float *table = (const float *)(scratch + st->table);
-    float *matrix = (float *)(scratch + st->matrix);
-    const int64_t columns = st->h.columns;
-    const int threads = st->threads;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t r = 0; r < rows; r++) {
-        int32_t *at = (int32_t *)(scratch + st->at) + omp_get_thread_num() * columns;
-        float *w = matrix + r * columns;
-        st->places(&st->h, (uint32_t)((first + r) * columns), columns, at);
-        for (int64_t j = 0; j < columns; j++) w[j] = table[at[j]];
+/* A block of the matrix, and what the thread that works on it has. */
+typedef struct block {
+    int64_t row, rows, column, columns;
+    float *matrix;
+    int32_t *at;
+    double *sums;
+} block;
+
+static void find_places(const hashed_state *st, const block *b, int64_t r) {
+    st->places(&st->h, (uint32_t)((b->row + r) * st->h.columns + b->column), b->columns, b->at);
+}
+
+static void make(const hashed_state *st, const block *b, const float *table) {
+    for (int64_t r = 0; r < b->rows; r++) {
+        float *w = b->matrix + r * b->columns;
+        find_places(st, b, r);
+        for (int64_t j = 0; j < b->columns; j++) w[j] = table[b->at[j]];
     }
 }
 
-/* The block's gradients go to the sums of their places, those of a thread's rows to its own. */
-static void add_rows(const hashed_state *st, char *scratch, int64_t first, int64_t rows) {
-    const float *matrix = (const float *)(scratch + st->matrix);
-    const int64_t columns = st->h.columns;
-    const int threads = st->threads;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-    for (int64_t r = 0; r < rows; r++) {
-        const int64_t thread = omp_get_thread_num();
-        int32_t *at = (int32_t *)(scratch + st->at) + thread * columns;
-        double *sums = (double *)(scratch + st->sums) + thread * 2 * (int64_t)st->h.buckets;
-        const float *dw = matrix + r * columns;
-        st->places(&st->h, (uint32_t)((first + r) * columns), columns, at);
-        for (int64_t j = 0; j < columns; j++) sums[at[j]] += (double)dw[j];
+/* The block's gradients go to the sums of their places. */
+static void add_up(const hashed_state *st, const block *b) {
+    for (int64_t r = 0; r < b->rows; r++) {
+        const float *dw = b->matrix + r * b->columns;
+        find_places(st, b, r);
+        for (int64_t j = 0; j < b->columns; j++) b->sums[b->at[j]] += (double)dw[j];
     }
 }
 
@@ -110,50 +128,74 @@ static void collect(const hashed_state *st, const double *sums, float *out) {
     }
 }
 
-static dnnl_status_t one_block(const hashed_state *st, const skv_kernel_call *c, int64_t first, int64_t rows) {
-    const int64_t columns = st->h.columns;
-    char *scratch = c->scratch;
-    float *matrix = (float *)(scratch + st->matrix), *out = c->out[0];
-    const float *x = c->in[0];
+static bool has_bias(const skv_kernel_call *c) { return c->n->n_in > 2 && !c->n->in[2].absent; }
+
+static dnnl_status_t multiply(const hashed_state *st, const skv_kernel_call *c, const block *b) {
+    const float *x = c->in[0], *table = (const float *)((const char *)c->scratch + st->table);
+    float *out = c->out[0];
     dnnl_status_t status;
     switch (st->kind) {
-    case FORWARD: /* y[:, first ..] += x W' */
-        make_rows(st, scratch, first, rows);
-        return dnnl_sgemm('N', 'T', st->m, rows, columns, 1.0f, x, columns, matrix, columns,
-                          c->n->n_in > 2 && !c->n->in[2].absent ? 1.0f : 0.0f, out + first, st->h.rows);
-    case GRAD_INPUT: /* dx += dy[:, first ..] W */
-        make_rows(st, scratch, first, rows);
-        return dnnl_sgemm('N', 'N', st->m, columns, rows, 1.0f, x + first, st->h.rows, matrix, columns,
-                          first ? 1.0f : 0.0f, out, columns);
-    default: /* dW = dy[:, first ..]' x */
-        status = dnnl_sgemm('T', 'N', rows, columns, st->m, 1.0f, x + first, st->h.rows, c->in[1], columns, 0.0f,
-                            matrix, columns);
-        add_rows(st, scratch, first, rows);
+    case FORWARD: /* y[:, rows] += x W' */
+        make(st, b, table);
+        return dnnl_sgemm('N', 'T', st->m, b->rows, b->columns, 1.0f, x, b->columns, b->matrix, b->columns,
+                          has_bias(c) ? 1.0f : 0.0f, out + b->row, st->h.rows);
+    case GRAD_INPUT: /* dx[:, columns] += dy[:, rows] W */
+        make(st, b, table);
+        return dnnl_sgemm('N', 'N', st->m, b->columns, b->rows, 1.0f, x + b->row, st->h.rows, b->matrix, b->columns,
+                          b->row ? 1.0f : 0.0f, out + b->column, st->h.columns);
+    default: /* dW = dy[:, rows]' x */
+        status = dnnl_sgemm('T', 'N', b->rows, b->columns, st->m, 1.0f, x + b->row, st->h.rows, c->in[1], b->columns,
+                            0.0f, b->matrix, b->columns);
+        add_up(st, b);
         return status;
     }
+}
+
+static dnnl_status_t one_task(const hashed_state *st, const skv_kernel_call *c, int64_t task) {
+    char *scratch = c->scratch;
+    const int64_t thread = omp_get_thread_num();
+    block b = {.matrix = (float *)(scratch + st->matrix) + thread * st->rows * st->columns,
+               .at = (int32_t *)(scratch + st->at) + thread * st->columns,
+               .sums = (double *)(scratch + st->sums) + thread * 2 * (int64_t)st->h.buckets};
+    dnnl_status_t status = dnnl_success;
+    const bool by_columns = st->kind == GRAD_INPUT;
+    b.column = by_columns ? task * st->columns : 0;
+    b.columns = least(st->columns, st->h.columns - b.column);
+    int64_t row = by_columns ? 0 : task * st->rows, end = by_columns ? st->h.rows : least(row + st->rows, st->h.rows);
+    for (; row < end && status == dnnl_success; row += st->rows) {
+        b.row = row;
+        b.rows = least(st->rows, end - row);
+        status = multiply(st, c, &b);
+    }
+    return status;
 }
 
 static skive_status run(const skv_kernel_call *c) {
     const hashed_state *st = c->n->state;
     char *scratch = c->scratch;
-    const float *bias = st->kind == FORWARD && c->n->n_in > 2 && !c->n->in[2].absent ? c->in[2] : NULL;
     double *sums = (double *)(scratch + st->sums);
+    int failed = dnnl_success;
+    const int threads = st->threads;
     if (st->kind == GRAD_BUCKETS)
-        memset(sums, 0, (size_t)st->threads * 2 * st->h.buckets * sizeof *sums);
+        memset(sums, 0, (size_t)threads * 2 * st->h.buckets * sizeof *sums);
     else
         fill_table(st, c->in[1], (float *)(scratch + st->table));
-    for (int64_t s = 0; bias && s < st->m; s++)
-        memcpy((float *)c->out[0] + s * st->h.rows, bias, (size_t)st->h.rows * sizeof *bias);
-    const int before = omp_get_max_threads();
-    omp_set_num_threads(st->threads);
-    dnnl_status_t status = dnnl_success;
-    for (int64_t first = 0; first < st->h.rows && status == dnnl_success; first += st->block) {
-        const int64_t left = st->h.rows - first;
-        status = one_block(st, c, first, left < st->block ? left : st->block);
+    for (int64_t s = 0; st->kind == FORWARD && has_bias(c) && s < st->m; s++)
+        memcpy((float *)c->out[0] + s * st->h.rows, c->in[2], (size_t)st->h.rows * sizeof(float));
+#pragma omp parallel num_threads(threads)
+    {
+        omp_set_num_threads(1); /* for oneDNN, of this thread's products alone */
+#pragma omp for schedule(static)
+        for (int64_t task = 0; task < st->tasks; task++) {
+            const int status = (int)one_task(st, c, task);
+            if (status != dnnl_success) {
+#pragma omp atomic write
+                failed = status;
+            }
+        }
     }
-    omp_set_num_threads(before);
     if (st->kind == GRAD_BUCKETS) collect(st, sums, c->out[0]);
-    return skv_dnnl_status(c->ctx, status, "matrix product");
+    return skv_dnnl_status(c->ctx, (dnnl_status_t)failed, "matrix product");
 }
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
