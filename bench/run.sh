@@ -164,6 +164,18 @@ for spec in 'conv_1x1_80:1.8:conv 1,256,256,14,1 --zeros 80' 'conv_1x1_90:3.5:co
         --ours "$build/bench_sparse $layer --threads 1" --peer "dense:$build/bench_sparse ${layer% *-zeros*} --threads 1"
 done
 
+# Weight sharing: k-means of a million weights, sort and indices included, on one core.
+for bits in 4 8; do
+    name=share_1m_${bits}bit
+    wanted $name && ours bench_share || continue
+    k="--weights 1000000 --bits $bits --threads 1"
+    set -- --ours "$build/bench_share $k" --peer "sums:$peer_python $peers/kmeans_numpy.py $k"
+    # minutes a run at 8 bits
+    [ $bits = 4 ] && "$peer_python" -c 'import sklearn' 2>/dev/null && set -- "$@" \
+        --peer "KMeans:$peer_python $peers/kmeans_numpy.py $k --sklearn"
+    row $name 1.0 1 "k-means, 1,000,000 weights, $bits bits, 1 thread" --warmup 1 "$@"
+done
+
 # From file to ready plan.
 name=session_resnet50_f32
 if wanted $name && ours bench_session && model resnet50; then

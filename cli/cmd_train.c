@@ -6,7 +6,7 @@
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set (see skive --help)", false},
     {"output", 'o', "FILE", "the trained model, as ONNX", false},
-    {"epochs", 'e', "N", "passes over the training set (default 10)", false},
+    {"epochs", 'e', "N", "passes over the training set (default 10); 0: the network as it starts", false},
     {"no-validation", 0, NULL, "train on all training samples, keep the last epoch", false},
     {"batch", 'b', "N", "samples in a step (default 128)", false},
     {"lr", 0, "RATE", "learning rate (default 0.02; adam 0.001)", false},
@@ -56,7 +56,7 @@ static skive_status run(cli_args *a) {
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
-    if (status == SKIVE_OK) status = cli_integer(a, "epochs", 1, 1000000, &epochs);
+    if (status == SKIVE_OK) status = cli_integer(a, "epochs", 0, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o);
     const bool hold_out = !cli_has(a, "no-validation");
     if (status == SKIVE_OK)

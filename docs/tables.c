@@ -9,6 +9,7 @@
 #include "passes/pass.h"
 #include "prune/prune.h"
 #include "quant/quant.h"
+#include "share/share.h"
 #include "train/train.h"
 
 static const char *yes(bool has) { return has ? "yes" : ""; }
@@ -56,6 +57,7 @@ int main(void) {
     LIST("Pruning criteria", skv_criterion_count, skv_criterion_at);
     LIST("Pruning schedules", skv_prune_schedule_count, skv_prune_schedule_at);
     LIST("Calibration methods", skv_observer_count, skv_observer_at);
+    LIST("Starts of k-means", skv_share_init_count, skv_share_init_at);
     printf("\n## Data sets\n\n| specification | what |\n|---|---|\n");
     for (size_t i = 0; i < skive_dataset_kind_count(); i++)
         printf("| `%s` | %s |\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));

@@ -11,6 +11,7 @@
 #include <skive/onnx.h>
 #include <skive/prune.h>
 #include <skive/quant.h>
+#include <skive/share.h>
 #include <skive/zoo.h>
 
 #include "support.h"
@@ -212,6 +213,62 @@ static skive_status quantize(skive_context *ctx, void *user) {
     return status;
 }
 
+static skive_status share_with(skive_context *ctx, skive_share_options *o) {
+    skive_graph *g = NULL;
+    skive_dataset *d = NULL;
+    skive_share_report r = {0};
+    o->finetune = one_epoch();
+    skive_status status = open_all(ctx, &g, &d);
+    if (status == SKIVE_OK) {
+        const uint64_t before = fingerprint(g);
+        status = skive_share(ctx, g, d, NULL, o, &r);
+        assert_true(status == SKIVE_OK || fingerprint(g) == before);
+    }
+    skive_share_report_free(ctx, &r);
+    skive_dataset_free(d);
+    skive_graph_free(g);
+    return status;
+}
+
+static skive_status share(skive_context *ctx, void *user) {
+    skive_share_options o = skive_share_options_default();
+    o.init = user;
+    o.bits = 2;
+    o.one_codebook = o.plain = strcmp(user, "random") == 0;
+    return share_with(ctx, &o);
+}
+
+static skive_status hash(skive_context *ctx, void *user) {
+    skive_share_options o = skive_share_options_default();
+    (void)user;
+    o.hash = 4;
+    return share_with(ctx, &o);
+}
+
+static skive_status tie(skive_context *ctx, void *user) {
+    skive_graph *g = NULL;
+    (void)user;
+    skive_status status = skive_onnx_load(ctx, the_job.model, NULL, &g);
+    if (status == SKIVE_OK) {
+        const size_t before = skive_graph_value_count(g);
+        const char *first = NULL, *second = NULL;
+        for (size_t i = 0; i < before && !second; i++) { /* two biases or the like of the same shape */
+            const skive_value *a = skive_graph_value(g, i);
+            for (size_t k = i + 1; k < before && !second && skive_value_data(a); k++) {
+                const skive_value *b = skive_graph_value(g, k);
+                if (!skive_value_data(b) || !skv_type_same_static(skive_value_type(a), skive_value_type(b))) continue;
+                first = skive_value_name(a);
+                second = skive_value_name(b);
+            }
+        }
+        assert_non_null(second);
+        status = skive_share_tie(ctx, g, first, second);
+        assert_int_equal(skive_graph_value_count(g), status == SKIVE_OK ? before - 1 : before);
+    }
+    skive_graph_free(g);
+    return status;
+}
+
 static skive_status evaluate(skive_context *ctx, void *user) {
     skive_graph *g = NULL;
     skive_dataset *d = NULL;
@@ -244,7 +301,10 @@ static skive_status save(skive_context *ctx, void *user) {
     return status;
 }
 
-static void walk(skv_test_body body, long step) { assert_true(skv_test_walk_allocations(body, NULL, step) > 10); }
+static void walk_with(skv_test_body body, char *what, long step) {
+    assert_true(skv_test_walk_allocations(body, what, step) > 10);
+}
+static void walk(skv_test_body body, long step) { walk_with(body, NULL, step); }
 
 static void loading(void **state) { (void)state, walk(load, 1); }
 static void planning_and_running(void **state) { (void)state, walk(plan_and_run, 1); }
@@ -254,6 +314,13 @@ static void pruning(void **state) { (void)state, walk(prune, 7); }
 static void pruning_surgically(void **state) { (void)state, walk(prune_surgically, 11); }
 static void pruning_below(void **state) { (void)state, walk(prune_below, 11); }
 static void quantizing(void **state) { (void)state, walk(quantize, 5); }
+static void sharing(void **state) {
+    (void)state;
+    walk_with(share, "exact", 5);
+    walk_with(share, "random", 6);
+}
+static void hashing(void **state) { (void)state, walk(hash, 5); }
+static void tying(void **state) { (void)state, walk(tie, 1); }
 static void evaluating(void **state) { (void)state, walk(evaluate, 3); }
 static void saving(void **state) { (void)state, walk(save, 1); }
 
@@ -263,7 +330,9 @@ int main(void) {
         cmocka_unit_test(training),      cmocka_unit_test(distilling),
         cmocka_unit_test(pruning),       cmocka_unit_test(pruning_surgically),
         cmocka_unit_test(pruning_below), cmocka_unit_test(quantizing),
-        cmocka_unit_test(evaluating),    cmocka_unit_test(saving),
+        cmocka_unit_test(sharing),       cmocka_unit_test(hashing),
+        cmocka_unit_test(tying),         cmocka_unit_test(evaluating),
+        cmocka_unit_test(saving),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -124,7 +124,7 @@ static inline const float *data_of(const skive_graph *g, const char *name) {
     return skive_value_data(skive_graph_find_value(g, name))->data;
 }
 
-static uint64_t fingerprint(const skive_graph *g) {
+static inline uint64_t fingerprint(const skive_graph *g) {
     uint64_t h = 0;
     for (size_t i = 0; i < skive_graph_value_count(g); i++) {
         const skive_tensor *t = skive_value_data(skive_graph_value(g, i));

@@ -14,6 +14,7 @@
 #include <skive/prune.h>
 #include <skive/quant.h>
 #include <skive/session.h>
+#include <skive/share.h>
 #include <skive/simplify.h>
 #include <skive/status.h>
 #include <skive/tensor.h>

@@ -98,6 +98,14 @@ double skv_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);          
 uint64_t skv_rng_below(uint64_t seed, uint64_t stream, uint64_t index, uint64_t n); /* 0 .. n-1, unbiased to 2^-64 */
 void skv_rng_shuffle(uint64_t seed, uint64_t stream, uint32_t *items, size_t n);    /* Fisher-Yates in place */
 uint64_t skv_hash64(const void *bytes, size_t n, uint64_t seed);
+/* XXH32 (Yann Collet) of the four bytes of x, least first: short enough for a loop over weights. */
+static inline uint32_t skv_xxh32(uint32_t x, uint32_t seed) {
+    uint32_t h = seed + 374761393u + 4u + x * 3266489917u;
+    h = (h << 17 | h >> 15) * 668265263u;
+    h = (h ^ h >> 15) * 2246822519u;
+    h = (h ^ h >> 13) * 3266489917u;
+    return h ^ h >> 16;
+}
 
 /* ---- CPU ---- levels are cumulative */
 

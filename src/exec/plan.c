@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "graph/shared.h"
+
 skive_plan_options skive_plan_options_default(void) { return (skive_plan_options){.size = sizeof(skive_plan_options)}; }
 
 /* Concrete dimensions for one graph input. */
@@ -134,6 +136,8 @@ static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
     unsigned when = SKV_PASS_CLEAN;
     if (!o->no_fusion && !o->reference) when |= o->training ? SKV_PASS_TRAINING : SKV_PASS_INFERENCE | SKV_PASS_EXECUTE;
     size_t changes = 0;
+    /* Before the passes: those that work on weights want to see them. */
+    if (!o->training) SKV_TRY(skv_shared_inflate_all(p->graph));
     SKV_TRY(skive_graph_infer(p->graph));
     SKV_TRY(skv_passes_run(&env, p->graph, when, &changes));
     SKV_TRY(skive_graph_infer(p->graph));

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "graph/internal.h"
+#include "graph/shared.h"
 #include "ops/op.h"
 #include "tensor/tensor.h"
 
@@ -72,10 +73,25 @@ static int64_t nonzeros_of(const skive_value *v) {
     return nonzero;
 }
 
+/* Of a weight that is kept as a codebook the indices count, one a weight. */
+static void add_shared(const skive_value *v, const skv_shared *s, skive_cost *c) {
+    const skive_tensor *indices = skv_value_tensor(s->indices);
+    const float *codebook = skv_value_tensor(s->codebook)->data;
+    const int64_t n = skive_tensor_count(indices);
+    if (v != s->indices) return;
+    c->parameters += n;
+    for (int64_t i = 0; i < n; i++) c->nonzeros += codebook[skv_shared_index(indices, i)] != 0.0f;
+}
+
 static void add_parameter(const skive_value *v, skive_cost *c) {
     if (!v->storage) return;
     const skive_tensor *t = &v->storage->tensor;
+    skv_shared s;
     c->parameter_bytes += (int64_t)skive_tensor_bytes(t);
+    if (skv_shared_find(skv_shared_weight_of(v), &s)) {
+        add_shared(v, &s, c);
+        return;
+    }
     if (!counts_as_parameter(v)) return;
     c->parameters += skive_tensor_count(t);
     c->nonzeros += nonzeros_of(v);

@@ -222,6 +222,10 @@ static inline bool skv_node_is(const skive_node *n, const char *op) {
     return n && __builtin_strcmp(n->op_type, op) == 0;
 }
 
+/* The weights of a layer: input 1 of Conv and Gemm, whichever input of MatMul is a parameter (else the second); NULL for other
+ * nodes. The value need not be a parameter. */
+skive_value *skv_node_weight(const skive_node *n);
+
 /* All dimensions known? Number of elements (unknown dimensions as 1). */
 bool skv_type_is_static(const skive_type *t);
 int64_t skv_type_count(const skive_type *t);

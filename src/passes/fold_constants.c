@@ -2,6 +2,7 @@
  * is known. Big results that the file did not hold (an expanded scalar) are left to be computed, so that nothing grows. */
 #include <string.h>
 
+#include "graph/shared.h"
 #include "passes/pass.h"
 
 enum { MAX_GROWTH_BYTES = 1 << 16 };
@@ -86,6 +87,11 @@ static bool is_read(const skive_node *n) {
     return false;
 }
 
+/* What is kept small in a file on purpose: quantized weights, and weights that share a codebook. */
+static bool stays(const skv_pass_env *env, const skive_node *n) {
+    return n->op->no_fold || (!env->training && skv_shared_has_node(n));
+}
+
 static skive_status fold_all(const skv_pass_env *env, skive_graph *g, bool even_no_fold, size_t *changes) {
     skive_node **order = NULL;
     SKV_TRY(skv_graph_topo(g, &order));
@@ -93,7 +99,7 @@ static skive_status fold_all(const skv_pass_env *env, skive_graph *g, bool even_
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
         if (!is_read(order[i]) || kept(env, order[i]) || !foldable(env, order[i])) continue;
-        if (order[i]->op->no_fold && !even_no_fold) continue;
+        if (!even_no_fold && stays(env, order[i])) continue;
         status = fold(env, g, order[i]);
         ++*changes;
     }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/shared.h"
 #include "passes/pass.h"
 #include <skive/eval.h>
 
@@ -75,6 +76,7 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
         return SKV_FAIL(q->ctx, SKIVE_ERR_ARGUMENT, "the model is already quantized; start from the float model");
     }
     SKV_TRY(skive_graph_copy(q->ctx, graph, &q->work));
+    SKV_TRY(skv_shared_inflate_all(q->work));
     SKV_TRY(skive_graph_infer(q->work));
     SKV_TRY(skv_passes_run(&env, q->work, SKV_PASS_CLEAN | SKV_PASS_INFERENCE, &changes));
     SKV_TRY(skive_graph_infer(q->work));

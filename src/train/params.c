@@ -1,6 +1,7 @@
 /* Parameters of graphs that are copies of one another: sharing and un-sharing their storages. */
 #include <string.h>
 
+#include "graph/shared.h"
 #include "train/train.h"
 
 static bool is_float_param(const skive_value *v) { return v && v->storage && v->type.dtype == SKIVE_F32; }
@@ -75,6 +76,7 @@ void skv_params_mark_trainable(skive_graph *g) {
         if (g->values[i]->trainable) return;
     }
     for (uint32_t i = 0; i < g->n_values; i++) {
-        if (is_float_param(g->values[i])) g->values[i]->trainable = is_learned(g->values[i]);
+        skive_value *v = g->values[i];
+        if (is_float_param(v)) v->trainable = is_learned(v) || skv_shared_weight_of(v);
     }
 }

@@ -182,6 +182,9 @@ stop() {
 stop 'fine-tune epoch 2/' 'wrote tuned.onnx' "$skive" prune model.onnx --data $data --sparsity 0.5 --finetune 100000 --batch 8 -o tuned.onnx
 one_line
 expect 0 ' 50\.[0-9] %$' "$skive" inspect tuned.onnx
+stop 'fine-tune epoch 2/' 'wrote shared.onnx' "$skive" share tuned.onnx --data $data --bits 2 --finetune 100000 --batch 8 -o shared.onnx
+one_line
+expect 0 'total .* 49\.[0-9] %$' "$skive" inspect shared.onnx
 stop 'distill epoch 2/' 'wrote taught.onnx' "$skive" distill --teacher model.onnx --student mlp:16 --data $data --epochs 100000 --batch 8 -o taught.onnx
 one_line
 # Before anything is finished there is nothing to save, and the one who pressed the keys is told so. One epoch takes minutes.

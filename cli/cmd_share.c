@@ -1,0 +1,269 @@
+/* skive share: few values for many weights, by k-means, by hash or by tying. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"bits", 0, "N", "of an index, 1 to 8: so a layer has 2^N different weights (default 4)", false},
+    {"output", 'o', "FILE", "the model with shared weights, as ONNX", false},
+    {"init", 0, "NAME", "where k-means starts: linear (default), density, random; or exact, the optimum", false},
+    {"one-codebook", 0, NULL, "the same values for all layers instead of some for each", false},
+    {"no-keep-zero", 0, NULL, "let zeros (pruned weights) share a value with others", false},
+    {"only", 0, "PARAMETER", "share this parameter and no other; may be repeated", true},
+    {"skip", 0, "PARAMETER", "leave this parameter alone; may be repeated", true},
+    {"plain", 0, NULL, "write dense weights instead of codebook and indices", false},
+    {"hash", 0, "RATIO", "hash Gemm weights instead: 64 or 1/64 is one value for 64 weights", false},
+    {"tie", 0, "A=B", "make parameter B the same as A; may be repeated", true},
+    {"data", 'd', "SET", "data set for fine-tuning", false},
+    {"finetune", 0, "EPOCHS", "epochs of fine-tuning the shared values (default 0)", false},
+    {"batch", 'b', "N", "samples in a step (default 128)", false},
+    {"lr", 0, "RATE", "learning rate of fine-tuning (default 0.001; sgd 0.0001)", false},
+    {"optimizer", 0, "NAME", "adam, adamw or sgd (default adam)", false},
+    {"momentum", 0, "M", "of sgd (default 0.9)", false},
+    {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},
+    {"weight-decay", 0, "D", "pull of unshared weights to zero (default 5e-4)", false},
+    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
+    {"warmup", 0, "EPOCHS", "linear warm-up (default 0)", false},
+    {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
+    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
+    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
+    {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from when it exists", false},
+    {"limit", 0, "N", "use only N training samples", false},
+};
+
+/* ---- what comes out ---- */
+
+static void add_row(cli_table *t, const skive_share_layer *l) {
+    char text[32];
+    cli_table_cell(t, "%s", l->node);
+    cli_table_cell(t, "%s", l->parameter);
+    cli_table_cell(t, "%s", cli_thousands(l->count, text, sizeof text));
+    if (l->refused) {
+        for (int i = 0; i < 5; i++) cli_table_cell(t, "%s", "-");
+        cli_table_cell(t, "refused: %s", l->refused);
+        return;
+    }
+    cli_table_cell(t, "%s", cli_thousands(l->distinct, text, sizeof text));
+    cli_table_cell(t, "%s", cli_thousands(l->centroids, text, sizeof text));
+    cli_table_cell(t, "%d", l->bits);
+    if (isnan(l->entropy))
+        cli_table_cell(t, "%s", "-");
+    else
+        cli_table_cell(t, "%.3f", l->entropy);
+    cli_table_cell(t, "%.3g", l->mse);
+    cli_table_cell(t, "%s", cli_thousands(l->bytes, text, sizeof text));
+}
+
+static void print_report(const skive_share_report *r) {
+    static const char *const heads[] = {"<layer", "<parameter", "weights", "distinct", "values",
+                                        "bits",   "entropy",    "MSE",     "bytes"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char text[32];
+    for (size_t i = 0; i < r->n_layers; i++) add_row(t, &r->layers[i]);
+    cli_table_rule(t);
+    cli_table_cell(t, "all");
+    cli_table_cell(t, "%s", "");
+    cli_table_cell(t, "%s", cli_thousands(r->count, text, sizeof text));
+    for (int i = 0; i < 5; i++) cli_table_cell(t, "%s", "");
+    cli_table_cell(t, "%s", cli_thousands(r->bytes, text, sizeof text));
+    cli_table_print(t, stdout);
+}
+
+static json_t *layer_json(const skive_share_layer *l) {
+    json_t *row = json_pack("{s:o, s:o, s:I}", "node", cli_json_text(l->node), "parameter", cli_json_text(l->parameter),
+                            "weights", (json_int_t)l->count);
+    if (l->refused) {
+        json_object_set_new(row, "refused", cli_json_text(l->refused));
+        return row;
+    }
+    json_object_set_new(row, "distinct", json_integer(l->distinct));
+    json_object_set_new(row, "values", json_integer(l->centroids));
+    json_object_set_new(row, "bits", json_integer(l->bits));
+    json_object_set_new(row, "entropy", isnan(l->entropy) ? json_null() : json_real(l->entropy));
+    json_object_set_new(row, "mse", json_real(l->mse));
+    json_object_set_new(row, "bytes", json_integer(l->bytes));
+    return row;
+}
+
+static json_t *report_json(const skive_share_report *r) {
+    json_t *layers = json_array();
+    for (size_t i = 0; i < r->n_layers; i++) json_array_append_new(layers, layer_json(&r->layers[i]));
+    return json_pack("{s:o, s:I, s:I, s:o}", "layers", layers, "weights", (json_int_t)r->count, "shared_bytes",
+                     (json_int_t)r->bytes, "training", cli_train_json(&r->training));
+}
+
+static void print_written(const cli_args *a, const skive_share_options *o, const skive_share_report *r,
+                          const char *output) {
+    char text[32], other[32];
+    const int64_t bytes = cli_file_bytes(output), before = cli_file_bytes(a->positional[0]);
+    const char *shared = cli_bytes((double)r->bytes, other, sizeof other);
+    printf("wrote %s (%s)", output, cli_bytes((double)bytes, text, sizeof text));
+    if (!r->n_layers)
+        printf(".\n");
+    else if (o->plain)
+        printf(", weights in full.\n");
+    else if (o->hash > 0)
+        printf(". ONNX has no hashes, so that each weight's place is in the file; without them it is %s.\n", shared);
+    else
+        printf(", a byte a weight; at the bits above the weights take %s.\n", shared);
+    if (bytes >= before) printf("It is not smaller than %s.\n", a->positional[0]);
+}
+
+/* ---- what goes in ---- */
+
+enum { MAX_NAMES = 256 };
+
+static skive_status names(cli_args *a, const char *option, const char **out, size_t *n) {
+    *n = cli_count(a, option);
+    if (*n > MAX_NAMES) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s may be given %d times at most", option, MAX_NAMES);
+    for (size_t i = 0; i < *n; i++) out[i] = cli_text_at(a, option, i);
+    return SKIVE_OK;
+}
+
+/* "64" and "1/64" are the same. */
+static skive_status ratio(cli_args *a, double *out) {
+    const char *text = cli_text(a, "hash", NULL);
+    char *end = NULL;
+    if (!text) return SKIVE_OK;
+    const char *number = strncmp(text, "1/", 2) == 0 ? text + 2 : text;
+    *out = strtod(number, &end);
+    if (end != number && *end == '\0' && *out > 0) return SKIVE_OK;
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash '%s' is not a ratio; 64 or 1/64 is one value for 64 weights", text);
+}
+
+static skive_status settings(cli_args *a, skive_share_options *o, const char **only, const char **skip) {
+    int64_t epochs = 0, bits = o->bits;
+    /* Of sgd, whose steps grow with the number of weights that share a value; adam's do not. */
+    o->finetune.learning_rate = 0.0001;
+    skive_status status = cli_integer(a, "bits", INT32_MIN, INT32_MAX, &bits);
+    if (status == SKIVE_OK) status = ratio(a, &o->hash);
+    if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
+    if (status == SKIVE_OK) status = cli_train_settings(a, &o->finetune);
+    if (status == SKIVE_OK) status = names(a, "only", only, &o->n_only);
+    if (status == SKIVE_OK) status = names(a, "skip", skip, &o->n_skip);
+    if (status == SKIVE_OK && o->hash > 0 && (cli_has(a, "bits") || cli_has(a, "init") || cli_has(a, "one-codebook")))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash goes without --bits, --init and --one-codebook");
+    o->only = only;
+    o->skip = skip;
+    o->bits = (int)bits;
+    o->init = cli_text(a, "init", o->init);
+    o->one_codebook = cli_has(a, "one-codebook");
+    o->keep_zero = !cli_has(a, "no-keep-zero");
+    o->plain = cli_has(a, "plain");
+    o->seed = skive_context_seed(a->ctx);
+    o->finetune.epochs = (int)epochs;
+    return status;
+}
+
+static skive_status tie(cli_args *a, skive_graph *g) {
+    for (size_t i = 0; i < cli_count(a, "tie"); i++) {
+        char first[512];
+        const char *text = cli_text_at(a, "tie", i), *equal = strchr(text, '=');
+        if (!equal || equal == text || !equal[1] || (size_t)(equal - text) >= sizeof first)
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--tie '%s' is not of the form A=B", text);
+        memcpy(first, text, (size_t)(equal - text));
+        first[equal - text] = '\0';
+        const skive_status status = skive_share_tie(a->ctx, g, first, equal + 1);
+        if (status != SKIVE_OK) return status;
+    }
+    return SKIVE_OK;
+}
+
+/* Nothing but tying was asked for? */
+static bool only_ties(const cli_args *a) {
+    return cli_has(a, "tie") && !cli_has(a, "bits") && !cli_has(a, "hash") && !cli_has(a, "one-codebook");
+}
+
+/* ---- the command ---- */
+
+typedef struct job {
+    skive_share_options o;
+    skive_dataset *train, *validation;
+    skive_graph *graph;
+    skive_share_report report;
+} job;
+
+static skive_status open_all(cli_args *a, job *j) {
+    const char *data = cli_text(a, "data", NULL);
+    skive_status status = (j->o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
+    if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &j->train);
+    if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &j->validation);
+    if (status == SKIVE_OK && j->train) {
+        skive_dataset_info info;
+        skive_dataset_get_info(j->train, &info);
+        if (!info.labelled) j->o.finetune.loss = "mse";
+    }
+    return status;
+}
+
+static skive_status work(cli_args *a, job *j) {
+    const skive_status status = tie(a, j->graph);
+    if (status != SKIVE_OK) return status;
+    if (!only_ties(a)) return skive_share(a->ctx, j->graph, j->train, j->validation, &j->o, &j->report);
+    if (j->o.finetune.epochs < 1) return SKIVE_OK;
+    return skive_train(a->ctx, j->graph, j->train, j->validation, &j->o.finetune, NULL, 0, &j->report.training);
+}
+
+static skive_status finish(cli_args *a, const job *j, const char *output) {
+    const bool tuned = j->o.finetune.epochs > 0;
+    const skive_status saved = tuned ? cli_save_trained(a, j->graph, output) : cli_save(a, j->graph, output);
+    if (saved != SKIVE_OK) return saved;
+    if (!a->json) {
+        if (j->report.n_layers) print_report(&j->report);
+        cli_print_training(a, &j->report.training);
+        print_written(a, &j->o, &j->report, output);
+        return SKIVE_OK;
+    }
+    json_t *json = report_json(&j->report);
+    json_object_set_new(json, "output", cli_json_text(output));
+    json_object_set_new(json, "bytes", json_integer(cli_file_bytes(output)));
+    cli_print_json(json);
+    return SKIVE_OK;
+}
+
+static skive_status run(cli_args *a) {
+    const char *output = cli_text(a, "output", NULL), *only[MAX_NAMES], *skip[MAX_NAMES];
+    job j = {.o = skive_share_options_default()};
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    skive_status status = settings(a, &j.o, only, skip);
+    if (status == SKIVE_OK && j.o.finetune.epochs > 0 && !cli_has(a, "data"))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
+    if (status == SKIVE_OK) status = cli_check_output(a, output);
+    if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
+    if (status == SKIVE_OK) status = open_all(a, &j);
+    if (status == SKIVE_OK) status = work(a, &j);
+    /* An interrupted run is saved too: what it had tuned is not lost. */
+    const bool stopped = status == SKIVE_ERR_INTERRUPTED, reached = stopped && j.report.training.n_epochs > 0;
+    if (status == SKIVE_OK || reached) {
+        const skive_status saved = finish(a, &j, output);
+        if (saved != SKIVE_OK) status = saved;
+    }
+    if (stopped && !reached)
+        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
+    skive_share_report_free(a->ctx, &j.report);
+    skive_graph_free(j.graph);
+    skive_dataset_free(j.validation);
+    skive_dataset_free(j.train);
+    return status;
+}
+
+const cli_command cli_command_share = {
+    .name = "share",
+    .brief = "let many weights share few values",
+    .positional = "MODEL",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details =
+        "The weights of each Conv, Gemm and MatMul are clustered to 2^bits values, which --finetune then trains.\n"
+        "The file keeps a codebook and a byte a weight (standard ONNX: Gather and Cast), or dense weights with\n"
+        "--plain. Zeros stay exactly zero. With --hash a hash of its place decides which value a weight has.\n"
+        "--tie A=B makes two parameters one; alone, it does nothing else.",
+    .examples = "  skive share student.onnx --bits 4 --data fashion-mnist --finetune 2 -o shared.onnx\n"
+                "  skive share pruned.onnx --bits 5 --init density -o shared.onnx\n"
+                "  skive share mlp.onnx --hash 1/64 --data fashion-mnist --finetune 10 -o hashed.onnx",
+    .run = run,
+};

@@ -1,0 +1,73 @@
+/* Weight sharing: many weights, few values.
+ *
+ * - By k-means (Han, Mao & Dally, Deep Compression, ICLR 2016): the weights of a layer, or of several, become 2^bits shared
+ *   values and an index a weight; the values can be fine-tuned, each by the sum of its members' gradients.
+ * - By hashing (Chen et al., Compressing Neural Networks with the Hashing Trick, ICML 2015): which weights share a value is
+ *   decided by a hash of their place, so that no index is stored; the values are trained.
+ * - By tying: two parameters become one. */
+#ifndef SKIVE_SHARE_H
+#define SKIVE_SHARE_H
+
+#include <skive/train.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { SKIVE_SHARE_MAX_BITS = 8 };
+
+typedef struct skive_share_options {
+    size_t size;
+    int bits;                /* of an index, 1 to 8: a codebook has 2^bits entries at most; default 4 */
+    const char *init;        /* inits.inc: "linear" (default), "density", "random", "exact" (the optimum) */
+    bool one_codebook;       /* for all layers together instead of one a layer */
+    bool keep_zero;          /* weights that are zero stay exactly zero, by an entry of their own; default true */
+    int max_iterations;      /* of Lloyd's algorithm; default 1,000 */
+    uint64_t seed;           /* of "random" and of the hashes */
+    const char *const *only; /* names of parameters to share; none: all of Conv, Gemm and MatMul */
+    size_t n_only;
+    const char *const *skip; /* names of parameters left alone */
+    size_t n_skip;
+    bool plain;                   /* leave dense weights instead of codebook, indices and Gather */
+    double hash;                  /* above 0: hashing instead of k-means, so many weights a shared value (Gemm only) */
+    skive_train_options finetune; /* epochs 0: none */
+} skive_share_options;
+SKIVE_API skive_share_options skive_share_options_default(void);
+
+typedef struct skive_share_layer {
+    char *parameter, *node;
+    int64_t count;     /* weights */
+    int64_t distinct;  /* different values before */
+    int64_t centroids; /* entries of the codebook, zero's included; hashing: shared values */
+    int bits;          /* of an index at fixed width: ceil(log2(centroids)); hashing: 0, indices are computed */
+    double mse;        /* of the weights as shared, before fine-tuning */
+    double entropy;    /* of the indices, bits a weight; NaN when hashed */
+    int64_t bytes;     /* indices at `bits` each and the codebook, which counts with its first layer */
+    char *refused;     /* reason when the layer was left alone, else NULL */
+} skive_share_layer;
+typedef struct skive_share_report {
+    size_t n_layers;
+    skive_share_layer *layers;
+    int64_t count, bytes; /* over the shared layers */
+    skive_train_report training;
+} skive_share_report;
+SKIVE_API void skive_share_report_free(skive_context *ctx, skive_share_report *report);
+
+/* Shares weights of Conv, Gemm and MatMul in place: a parameter becomes Gather(codebook, Cast(indices)) under its name, all
+ * of it standard ONNX, which a plan turns into dense weights. `train` and `validation` may be NULL when nothing is trained.
+ * On failure the graph is as it was, except ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are as that
+ * epoch left them. Nodes and values obtained from the graph before are not valid afterwards.
+ * Errors: ARGUMENT (bits, unknown init or parameter), NUMERIC (weights that are NaN or infinite), UNSUPPORTED (nothing to
+ * share), as skive_train. */
+SKIVE_API skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *train,
+                                   skive_dataset *validation, const skive_share_options *options,
+                                   skive_share_report *report);
+
+/* Parameter `second` goes; whatever used it uses `first`, with the values of `first`. Errors: NOT_FOUND (no parameter of that
+ * name), SHAPE (types or shapes differ), ARGUMENT (one and the same). */
+SKIVE_API skive_status skive_share_tie(skive_context *ctx, skive_graph *graph, const char *first, const char *second);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,164 @@
+/* Weights kept as a codebook; see shared.h. */
+#include "graph/shared.h"
+
+#include <stdio.h>
+
+#include "graph/internal.h"
+
+int64_t skv_shared_index(const skive_tensor *t, int64_t i) {
+    switch (t->dtype) {
+    case SKIVE_U8: return ((const uint8_t *)t->data)[i];
+    case SKIVE_U16: return ((const uint16_t *)t->data)[i];
+    case SKIVE_I32: return ((const int32_t *)t->data)[i];
+    default: return ((const int64_t *)t->data)[i];
+    }
+}
+
+static bool is_index_type(skive_dtype dtype, bool cast) {
+    return cast ? dtype == SKIVE_U8 || dtype == SKIVE_U16 : dtype == SKIVE_I32 || dtype == SKIVE_I64;
+}
+
+static bool is_standard(const skive_node *n, const char *op) { return skv_node_is(n, op) && !*n->domain; }
+
+/* By form alone: two parameters, a vector of floats and integers. */
+static bool has_form(skive_node *gather, skv_shared *s) {
+    if (!is_standard(gather, "Gather") || gather->n_inputs < 2 || !gather->inputs[0] || !gather->inputs[1])
+        return false;
+    s->codebook = gather->inputs[0];
+    s->indices = gather->inputs[1];
+    s->gather = gather;
+    s->cast = is_standard(s->indices->producer, "Cast") ? s->indices->producer : NULL;
+    if (s->cast) {
+        const int64_t to = skv_attr_int(s->cast, "to", 0);
+        if (to != SKIVE_I32 && to != SKIVE_I64) return false;
+        s->indices = skv_node_in(s->cast, 0);
+    }
+    const skive_tensor *codebook = skv_value_tensor(s->codebook), *indices = skv_value_tensor(s->indices);
+    return codebook && indices && codebook->data && indices->data && codebook->dtype == SKIVE_F32 &&
+           codebook->rank == 1 && is_index_type(indices->dtype, s->cast != NULL);
+}
+
+static bool in_range(const skv_shared *s) {
+    const skive_tensor *indices = skv_value_tensor(s->indices);
+    const int64_t k = skv_value_tensor(s->codebook)->dims[0], n = skive_tensor_count(indices);
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = skv_shared_index(indices, i);
+        if (at < 0 || at >= k) return false;
+    }
+    return true;
+}
+
+/* The weights of layers, as opposed to a table that rows are looked up in. */
+static bool feeds_a_layer(const skive_value *weight) {
+    for (uint32_t i = 0; i < weight->n_uses; i++) {
+        if (skv_node_weight(weight->uses[i].node) == weight) return true;
+    }
+    return false;
+}
+
+bool skv_shared_find(const skive_value *weight, skv_shared *out) {
+    skv_shared own, *s = out ? out : &own;
+    return weight && weight->producer && has_form(weight->producer, s) && feeds_a_layer(weight) && in_range(s);
+}
+
+const skive_value *skv_shared_weight_of(const skive_value *part) {
+    for (uint32_t i = 0; skv_value_is_param(part) && i < part->n_uses; i++) {
+        const skive_node *n = part->uses[i].node;
+        if (is_standard(n, "Gather") && skv_shared_find(n->outputs[0], NULL)) return n->outputs[0];
+        if (!is_standard(n, "Cast")) continue;
+        const skive_value *cast = n->outputs[0];
+        for (uint32_t k = 0; cast && k < cast->n_uses; k++) {
+            const skive_node *gather = cast->uses[k].node;
+            if (gather->n_outputs > 0 && skv_shared_find(gather->outputs[0], NULL)) return gather->outputs[0];
+        }
+    }
+    return NULL;
+}
+
+bool skv_shared_has_node(const skive_node *n) {
+    if (is_standard(n, "Gather")) return n->n_outputs > 0 && skv_shared_find(n->outputs[0], NULL);
+    return is_standard(n, "Cast") && n->n_inputs > 0 && skv_value_is_param(n->inputs[0]) && n->outputs[0] &&
+           skv_shared_weight_of(n->inputs[0]);
+}
+
+/* ---- making ---- */
+
+static skive_status part_name(skive_graph *g, const char *weight, const char *part, const char **out) {
+    char text[256];
+    (void)snprintf(text, sizeof text, "%.200s.%s", weight, part);
+    return skv_graph_unique_name(g, text, out);
+}
+
+/* What reads `old`, a parameter or a computed value, reads `fresh`, which gets its name. `old` stays without uses. */
+static skive_status take_place(skive_value *old, skive_value *fresh) {
+    const char *name = old->name, *aside = NULL;
+    SKV_TRY(part_name(old->graph, name, "old", &aside));
+    SKV_TRY(skv_value_rename(old, aside));
+    SKV_TRY(skv_value_rename(fresh, name));
+    return skv_value_replace_uses(old, fresh, true);
+}
+
+skive_status skv_shared_make(skive_value *weight, skive_value *codebook, skv_storage *indices) {
+    skive_graph *g = weight->graph;
+    skv_builder b = skv_build(g);
+    const char *name = NULL;
+    const bool cast = indices->tensor.dtype != SKIVE_I32;
+    const skive_status named = part_name(g, weight->name, "indices", &name);
+    if (named != SKIVE_OK) {
+        skv_storage_release(indices);
+        return named;
+    }
+    skive_value *at = skv_emit_param(&b, name, indices);
+    b.prefix = name;
+    if (cast) at = skv_emit(&b, "Cast", SKV_IN(at), SKV_ATTRS(SKV_INT("to", SKIVE_I32)));
+    b.prefix = weight->name;
+    skive_value *gathered = skv_emit(&b, "Gather", SKV_IN(codebook, at), SKV_ATTRS(SKV_INT("axis", 0)));
+    SKV_TRY(b.status);
+    codebook->trainable = codebook->trainable || weight->trainable;
+    SKV_TRY(take_place(weight, gathered));
+    return skv_graph_remove_value(weight);
+}
+
+/* ---- back ---- */
+
+static bool is_unused(const skive_value *v) { return v->n_uses == 0 && v->output_uses == 0; }
+
+static skive_status drop_parts(const skv_shared *s) {
+    const skive_value *cast = s->cast ? s->cast->outputs[0] : NULL;
+    SKV_TRY(skv_graph_remove_node(s->gather));
+    if (cast && is_unused(cast)) SKV_TRY(skv_graph_remove_node(s->cast));
+    if (is_unused(s->codebook)) SKV_TRY(skv_graph_remove_value(s->codebook));
+    return is_unused(s->indices) ? skv_graph_remove_value(s->indices) : SKIVE_OK;
+}
+
+skive_status skv_shared_inflate(skive_value *weight) {
+    skive_graph *g = weight->graph;
+    skv_shared s;
+    skv_storage *dense = NULL;
+    skive_value *fresh = NULL;
+    if (!skv_shared_find(weight, &s))
+        return skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, weight->name, "'%s' is not kept as a codebook", weight->name);
+    const skive_tensor *indices = skv_value_tensor(s.indices);
+    const float *codebook = skv_value_tensor(s.codebook)->data;
+    SKV_TRY(skv_storage_create(g->ctx, SKIVE_F32, indices->rank, indices->dims, &dense));
+    float *to = dense->tensor.data;
+    const int64_t n = skive_tensor_count(indices);
+    for (int64_t i = 0; i < n; i++) to[i] = codebook[skv_shared_index(indices, i)];
+    const skive_status status = skv_graph_new_param(g, NULL, dense, &fresh);
+    if (status != SKIVE_OK) {
+        skv_storage_release(dense);
+        return status;
+    }
+    fresh->trainable = s.codebook->trainable;
+    SKV_TRY(take_place(weight, fresh));
+    return drop_parts(&s);
+}
+
+skive_status skv_shared_inflate_all(skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        if (!skv_shared_find(g->values[i], NULL)) continue;
+        SKV_TRY(skv_shared_inflate(g->values[i]));
+        i = UINT32_MAX; /* from the start: values have moved */
+    }
+    return SKIVE_OK;
+}

@@ -1,0 +1,213 @@
+/* Sharing by hash. The layers become HashedGemm in a copy of the graph, which is what is trained; what the caller gets is
+ * standard ONNX: the shared values and their negatives as a codebook, and the places as indices. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/shared.h"
+#include "ops/common_hashed.h"
+#include "share/share.h"
+#include "train/train.h"
+
+/* A layer's virtual matrix [rows][columns] over its weight, which may be stored the other way round. */
+typedef struct hashed_layer {
+    skv_hashed h;
+    bool transposed; /* weight [columns][rows] */
+    skive_node *node;
+    char *buckets; /* name of the parameter in the copy */
+} hashed_layer;
+
+const char *skv_share_why_not_hashed(const skive_node *n) {
+    const skive_value *w = skv_node_in(n, 1), *bias = skv_node_in(n, 2);
+    if (!skv_node_is(n, "Gemm")) return "only Gemm can be hashed";
+    if (skv_attr_int(n, "transA", 0) != 0 || skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)
+        return "its Gemm is transposed or scaled";
+    if (w->n_uses != 1 || w->output_uses > 0) return "its weights are used elsewhere too";
+    const int64_t rows = w->type.dims[skv_attr_int(n, "transB", 0) ? 0 : 1].size;
+    if (bias && (bias->type.rank != 1 || bias->type.dims[0].size != rows))
+        return "its bias is not one number an output";
+    if (!skv_hashed_fits(w->type.dims[0].size, w->type.dims[1].size, 1)) return "it has too many weights";
+    return NULL;
+}
+
+static hashed_layer layer_of(const skv_sharing *s, const skv_shareable *l) {
+    const skive_type *w = &l->value->type;
+    const bool transposed = skv_attr_int(l->node, "transB", 0) == 0;
+    const double wanted = floor((double)l->n / s->o.hash + 0.5);
+    const int64_t buckets = wanted < 1 ? 1 : wanted < (1 << 29) ? (int64_t)wanted : (1 << 29);
+    const uint64_t seed = skv_hash64(l->value->name, strlen(l->value->name), s->o.seed);
+    return (hashed_layer){.h = skv_hashed_make(w->dims[transposed ? 1 : 0].size, w->dims[transposed ? 0 : 1].size,
+                                               buckets, (uint32_t)seed),
+                          .transposed = transposed};
+}
+
+/* The place of the weight stored at `at`. */
+static uint32_t place_of(const hashed_layer *l, int64_t at) {
+    const int64_t n = l->transposed ? at % l->h.rows * l->h.columns + at / l->h.rows : at;
+    return (uint32_t)skv_hashed_place(&l->h, (uint32_t)n);
+}
+
+/* ---- the values ---- */
+
+/* A shared value that serves its members best is their mean, each with its sign. */
+static skive_status start_values(skive_context *ctx, const hashed_layer *l, const skv_shareable *from, float *out) {
+    const uint32_t k = l->h.buckets;
+    const float *w = skv_shareable_data(from);
+    double *sum = NULL;
+    int64_t *members = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(ctx, k, sizeof *sum, &sum));
+    SKV_GO(status, done, skv_alloc_array(ctx, k, sizeof *members, &members));
+    for (int64_t i = 0; i < from->n; i++) {
+        const uint32_t at = place_of(l, i), bucket = at < k ? at : at - k;
+        sum[bucket] += at < k ? (double)w[i] : -(double)w[i];
+        members[bucket]++;
+    }
+    for (uint32_t b = 0; b < k; b++) out[b] = members[b] ? (float)(sum[b] / (double)members[b]) : 0.0f;
+done:
+    skv_free(ctx, sum);
+    skv_free(ctx, members);
+    return status;
+}
+
+static skive_status count_distinct(skive_context *ctx, const skv_shareable *l, int64_t *out) {
+    float *copy = NULL;
+    skv_sorted sorted;
+    SKV_TRY(skv_alloc(ctx, (size_t)l->n * sizeof *copy, &copy));
+    memcpy(copy, skv_shareable_data(l), (size_t)l->n * sizeof *copy);
+    SKV_TRY(skv_sorted_create(ctx, copy, (size_t)l->n, &sorted));
+    *out = (int64_t)sorted.n;
+    skv_sorted_free(ctx, &sorted);
+    return SKIVE_OK;
+}
+
+static skive_status fill_row(skv_sharing *s, const hashed_layer *l, const skv_shareable *from, const float *values) {
+    skive_share_layer *row = &s->report.layers[from->row];
+    const uint32_t k = l->h.buckets;
+    const float *w = skv_shareable_data(from);
+    double error = 0;
+    for (int64_t i = 0; i < from->n; i++) {
+        const uint32_t at = place_of(l, i);
+        const double off = (double)w[i] - (at < k ? (double)values[at] : -(double)values[at - k]);
+        error += off * off;
+    }
+    row->mse = error / (double)from->n;
+    row->entropy = NAN;
+    row->centroids = k;
+    row->bytes = (int64_t)(k * sizeof(float));
+    return count_distinct(s->ctx, from, &row->distinct);
+}
+
+/* ---- the copy that is trained ---- */
+
+static skive_status hash_layer(skv_sharing *s, skive_graph *g, hashed_layer *l, const skv_shareable *from) {
+    const int64_t k = l->h.buckets;
+    skive_node *n = l->node;
+    skive_value *w = n->inputs[1], *bias = skv_node_in(n, 2), *buckets = NULL;
+    skv_storage *values = NULL;
+    SKV_TRY(skv_asprintf(s->ctx, &l->buckets, "%.200s.buckets", w->name));
+    SKV_TRY(skv_storage_create(s->ctx, SKIVE_F32, 1, &k, &values));
+    skive_status status = start_values(s->ctx, l, from, values->tensor.data);
+    if (status == SKIVE_OK) status = fill_row(s, l, from, values->tensor.data);
+    if (status == SKIVE_OK) status = skv_graph_new_param(g, l->buckets, values, &buckets);
+    if (status != SKIVE_OK) {
+        skv_storage_release(values);
+        return status;
+    }
+    buckets->trainable = true;
+    skv_builder b = skv_build(g);
+    b.prefix = n->name;
+    const skv_attr_init attrs[] = {SKV_INT("rows", l->h.rows), SKV_INT("columns", l->h.columns),
+                                   SKV_INT("seed", l->h.seed)};
+    skive_value *const in[] = {n->inputs[0], buckets, bias};
+    skive_value *y = skv_emit(&b, "HashedGemm", (skv_in_list){in, bias ? 3 : 2}, (skv_attr_list){attrs, 3});
+    SKV_TRY(b.status);
+    SKV_TRY(skv_value_replace_uses(n->outputs[0], y, true));
+    SKV_TRY(skv_graph_remove_node(n));
+    w->trainable = false; /* a subgraph may still read it */
+    return g->nests ? SKIVE_OK : skv_graph_remove_value(w);
+}
+
+static skive_status make_hashed(skv_sharing *s, hashed_layer *layers, skive_graph **out) {
+    skive_graph *g = NULL;
+    SKV_TRY(skive_graph_copy(s->ctx, s->work, &g));
+    *out = g;
+    skv_params_mark_trainable(g);
+    for (size_t i = 0; i < s->n; i++) { /* before numbers change: those of a copy are the same */
+        layers[i] = layer_of(s, &s->layers[i]);
+        layers[i].node = g->nodes[s->layers[i].node->id];
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        SKV_TRY(hash_layer(s, g, &layers[i], &s->layers[i]));
+        SKV_TRY(skv_check_interrupt(s->ctx));
+    }
+    return skive_graph_infer(g);
+}
+
+/* ---- and back to standard ONNX ---- */
+
+static skive_status make_indices(skive_context *ctx, const hashed_layer *l, const skive_tensor *w, skv_storage **out) {
+    const uint32_t entries = 2 * l->h.buckets;
+    const skive_dtype dtype = entries <= 1 << 8 ? SKIVE_U8 : entries <= 1 << 16 ? SKIVE_U16 : SKIVE_I32;
+    SKV_TRY(skv_storage_create(ctx, dtype, w->rank, w->dims, out));
+    void *to = (*out)->tensor.data;
+    const int64_t n = skive_tensor_count(w);
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t at = place_of(l, i);
+        if (dtype == SKIVE_U8)
+            ((uint8_t *)to)[i] = (uint8_t)at;
+        else if (dtype == SKIVE_U16)
+            ((uint16_t *)to)[i] = (uint16_t)at;
+        else
+            ((int32_t *)to)[i] = (int32_t)at;
+    }
+    return SKIVE_OK;
+}
+
+/* A packer that knows the seed need not keep the indices. */
+static skive_status tell_seed(skv_sharing *s, const char *weight, const hashed_layer *l) {
+    char key[256], value[64];
+    if (s->o.plain) return SKIVE_OK;
+    (void)snprintf(key, sizeof key, "skive.hashed.%.200s", weight);
+    (void)snprintf(value, sizeof value, "seed %u rows %lld columns %lld", l->h.seed, (long long)l->h.rows,
+                   (long long)l->h.columns);
+    return skive_graph_set_meta(s->work, key, value);
+}
+
+static skive_status write_back(skv_sharing *s, const skive_graph *hashed, const hashed_layer *l,
+                               const skv_shareable *to) {
+    const uint32_t k = l->h.buckets;
+    const float *values = skv_value_tensor(skive_graph_find_value(hashed, l->buckets))->data;
+    float *entries = NULL;
+    skive_value *codebook = NULL;
+    skv_storage *indices = NULL;
+    SKV_TRY(skv_alloc_array(s->ctx, 2 * (size_t)k, sizeof *entries, &entries));
+    for (uint32_t b = 0; b < k; b++) {
+        entries[b] = values[b];
+        entries[k + b] = -values[b];
+    }
+    const skive_status status = skv_share_add_codebook(s, entries, 2 * (size_t)k, to, &codebook);
+    skv_free(s->ctx, entries);
+    SKV_TRY(status);
+    SKV_TRY(tell_seed(s, to->value->name, l));
+    SKV_TRY(make_indices(s->ctx, l, skv_value_tensor(to->value), &indices));
+    return skv_shared_make(to->value, codebook, indices);
+}
+
+skive_status skv_share_by_hash(skv_sharing *s, skive_dataset *train, skive_dataset *validation) {
+    hashed_layer *layers = NULL;
+    skive_graph *hashed = NULL;
+    skive_status status, tuned;
+    SKV_GO(status, done, skv_alloc_array(s->ctx, s->n, sizeof *layers, &layers));
+    SKV_GO(status, done, make_hashed(s, layers, &hashed));
+    tuned = status = skv_share_tune(s, hashed, train, validation, NULL, 0);
+    if (tuned != SKIVE_OK && !(tuned == SKIVE_ERR_INTERRUPTED && s->tuned)) goto done;
+    skv_params_assign(s->work, hashed); /* biases and norms were trained too */
+    for (size_t i = 0; i < s->n; i++) SKV_GO(status, done, write_back(s, hashed, &layers[i], &s->layers[i]));
+    status = tuned;
+done:
+    for (size_t i = 0; layers && i < s->n; i++) skv_free(s->ctx, layers[i].buckets);
+    skv_free(s->ctx, layers);
+    skive_graph_free(hashed);
+    return status;
+}

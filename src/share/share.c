@@ -1,0 +1,207 @@
+/* Weight sharing: which parameters, on what graph, and what the caller gets. */
+#include "share/share.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/shared.h"
+
+skive_share_options skive_share_options_default(void) {
+    skive_share_options o = {.size = sizeof o,
+                             .bits = 4,
+                             .init = "linear",
+                             .keep_zero = true,
+                             .max_iterations = 1000,
+                             .seed = 1,
+                             .finetune = skive_train_options_default()};
+    o.finetune.epochs = 0;
+    o.finetune.optimizer = "adam";
+    o.finetune.learning_rate = 0.001;
+    o.finetune.warmup_epochs = 0;
+    return o;
+}
+
+void skive_share_report_free(skive_context *ctx, skive_share_report *r) {
+    if (!r) return;
+    for (size_t i = 0; i < r->n_layers; i++) {
+        skv_free(ctx, r->layers[i].parameter);
+        skv_free(ctx, r->layers[i].node);
+        skv_free(ctx, r->layers[i].refused);
+    }
+    skv_free(ctx, r->layers);
+    skive_train_report_free(ctx, &r->training);
+    *r = (skive_share_report){0};
+}
+
+/* ---- options ---- */
+
+static skive_status check(const skv_sharing *s) {
+    const skive_share_options *o = &s->o;
+    if (o->bits < 1 || o->bits > SKIVE_SHARE_MAX_BITS) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "bits", "%d bits; an index has 1 to %d", o->bits,
+                           SKIVE_SHARE_MAX_BITS);
+    }
+    if (!skv_share_init_find(o->init))
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "init", "no start of centroids '%s'", o->init ? o->init : "");
+    if (o->max_iterations < 1 || o->max_iterations > 1000000) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "iterations", "%d iterations; they must be 1 to 1000000",
+                           o->max_iterations);
+    }
+    if (o->hash != 0 && !(o->hash >= 1 && o->hash <= 1e9)) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "hash",
+                           "%g weights a shared value; there must be 1 at least, and 1e9 at most", o->hash);
+    }
+    return SKIVE_OK;
+}
+
+static bool among(const char *name, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0) return true;
+    }
+    return false;
+}
+
+/* A name that is nobody's would be left out without a word. */
+static skive_status check_names(const skv_sharing *s, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (skv_value_is_param(skive_graph_find_value(s->work, names[i]))) continue;
+        return skv_fail_at(s->ctx, SKIVE_ERR_NOT_FOUND, names[i], "the model has no parameter '%s'", names[i]);
+    }
+    return SKIVE_OK;
+}
+
+/* ---- layers ---- */
+
+static const char *why_refused(const skv_sharing *s, const skive_node *n, const skive_value *v) {
+    if (among(v->name, s->o.skip, s->o.n_skip)) return "named to be left alone";
+    if (s->o.n_only > 0 && !among(v->name, s->o.only, s->o.n_only)) return "not among those named";
+    if (skv_shared_find(v, NULL)) return "it has a codebook already";
+    if (!v->storage) return "its weights are computed, not a parameter";
+    if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
+    if (skive_tensor_count(skv_value_tensor(v)) < 1) return "it has no weights";
+    return s->o.hash > 0 ? skv_share_why_not_hashed(n) : NULL;
+}
+
+static skive_status look_at_weights(const skv_sharing *s, skv_shareable *l) {
+    const float *w = skv_shareable_data(l);
+    uint32_t unbounded = 0;
+    for (int64_t i = 0; i < l->n; i++) {
+        l->zeros += w[i] == 0;
+        unbounded |= !(w[i] - w[i] == 0); /* NaN and infinity */
+    }
+    if (!unbounded) return SKIVE_OK;
+    return skv_fail_at(s->ctx, SKIVE_ERR_NUMERIC, l->value->name, "parameter '%s' holds NaN or infinity",
+                       l->value->name);
+}
+
+static skive_status add_layer(skv_sharing *s, const skive_node *n, skive_value *v) {
+    skive_share_layer *row = &s->report.layers[s->report.n_layers];
+    const char *refused = why_refused(s, n, v);
+    SKV_TRY(skv_strdup(s->ctx, v->name, &row->parameter));
+    s->report.n_layers++;
+    SKV_TRY(skv_strdup(s->ctx, n->name, &row->node));
+    row->count = v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
+    if (refused) return skv_strdup(s->ctx, refused, &row->refused);
+    skv_shareable *l = &s->layers[s->n++];
+    *l = (skv_shareable){.value = v, .node = n, .row = s->report.n_layers - 1, .n = row->count};
+    s->report.count += l->n;
+    return look_at_weights(s, l);
+}
+
+static bool is_listed(const skv_sharing *s, const skive_value *v) {
+    for (size_t i = 0; i < s->report.n_layers; i++) {
+        if (strcmp(s->report.layers[i].parameter, v->name) == 0) return true;
+    }
+    return false;
+}
+
+static skive_status find_layers(skv_sharing *s) {
+    const skive_graph *g = s->work;
+    SKV_TRY(check_names(s, s->o.only, s->o.n_only));
+    SKV_TRY(check_names(s, s->o.skip, s->o.n_skip));
+    SKV_TRY(skv_alloc_array(s->ctx, (size_t)g->n_nodes + 1, sizeof *s->layers, &s->layers));
+    SKV_TRY(skv_alloc_array(s->ctx, (size_t)g->n_nodes + 1, sizeof *s->report.layers, &s->report.layers));
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        skive_value *v = skv_node_weight(g->nodes[i]);
+        if (v && !is_listed(s, v)) SKV_TRY(add_layer(s, g->nodes[i], v));
+    }
+    if (s->n > 0) return SKIVE_OK;
+    if (s->report.n_layers > 0) {
+        const skive_share_layer *first = &s->report.layers[0];
+        return SKV_FAIL(s->ctx, SKIVE_ERR_UNSUPPORTED, "no layer's weights can be shared; '%s': %s", first->parameter,
+                        first->refused);
+    }
+    return SKV_FAIL(s->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no weights to share (Conv, Gemm, MatMul)");
+}
+
+/* ---- steps of both ways ---- */
+
+skive_status skv_share_tune(skv_sharing *s, skive_graph *g, skive_dataset *train, skive_dataset *validation,
+                            const skive_mask *masks, size_t n_masks) {
+    if (s->o.finetune.epochs < 1) return SKIVE_OK;
+    const skive_status status =
+        skive_train(s->ctx, g, train, validation, &s->o.finetune, masks, n_masks, &s->report.training);
+    s->tuned = s->report.training.n_epochs > 0;
+    if (status == SKIVE_ERR_INTERRUPTED && s->tuned)
+        skv_note(s->ctx, "fine-tuning was stopped; the weights are those of the last finished epoch");
+    return status;
+}
+
+skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t n, const skv_shareable *weight,
+                                    skive_value **out) {
+    const int64_t dims = (int64_t)n;
+    const char *name = NULL;
+    char text[256];
+    skv_storage *storage = NULL;
+    (void)snprintf(text, sizeof text, "%.200s.codebook", weight ? weight->value->name : "shared");
+    SKV_TRY(skv_graph_unique_name(s->work, text, &name));
+    SKV_TRY(skv_storage_create(s->ctx, SKIVE_F32, 1, &dims, &storage));
+    memcpy(storage->tensor.data, entries, n * sizeof *entries);
+    const skive_status status = skv_graph_new_param(s->work, name, storage, out);
+    if (status != SKIVE_OK) skv_storage_release(storage);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static skive_status make_plain(skv_sharing *s) {
+    for (size_t i = 0; s->o.plain && i < s->report.n_layers; i++) {
+        if (s->report.layers[i].refused) continue;
+        SKV_TRY(skv_shared_inflate(skive_graph_find_value(s->work, s->report.layers[i].parameter)));
+    }
+    return skive_graph_infer(s->work);
+}
+
+static skive_status share(skv_sharing *s, const skive_graph *graph, skive_dataset *train, skive_dataset *validation) {
+    SKV_TRY(check(s));
+    if (s->o.finetune.epochs > 0 && !train)
+        return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
+    SKV_TRY(skive_graph_copy(s->ctx, graph, &s->work));
+    SKV_TRY(find_layers(s));
+    const skive_status status = (s->o.hash > 0 ? skv_share_by_hash : skv_share_by_clusters)(s, train, validation);
+    const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && s->tuned);
+    if (!reached) return status;
+    for (size_t i = 0; i < s->report.n_layers; i++) s->report.bytes += s->report.layers[i].bytes;
+    SKV_TRY(make_plain(s));
+    return status;
+}
+
+skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
+                         const skive_share_options *options, skive_share_report *report) {
+    skv_sharing s = {.ctx = ctx, .o = skive_share_options_default()};
+    if (options) memcpy(&s.o, options, options->size < sizeof s.o ? options->size : sizeof s.o);
+    if (report) *report = (skive_share_report){0};
+    const skive_status status = share(&s, graph, train, validation);
+    if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && s.tuned)) {
+        skive_graph_take(graph, s.work);
+        s.work = NULL;
+        if (report) {
+            *report = s.report;
+            s.report = (skive_share_report){0};
+        }
+    }
+    skv_free(ctx, s.layers);
+    skive_graph_free(s.work);
+    skive_share_report_free(ctx, &s.report);
+    return status;
+}

@@ -1,0 +1,111 @@
+/* Weight sharing's inside: k-means in one dimension on sorted values, its starts, and the steps of the method. */
+#ifndef SKV_SHARE_H
+#define SKV_SHARE_H
+
+#include <skive/share.h>
+
+#include "graph/graph.h"
+
+/* ---- sorted values ---- equal ones once, with sums from the left, so that any run costs two look-ups ---- */
+
+typedef struct skv_sorted {
+    size_t n;                     /* different values */
+    float *value;                 /* [n] ascending */
+    double shift;                 /* taken from each value in the sums, which keeps them small */
+    double *count, *sum, *square; /* [n + 1] over the first i values: how many, their sum, their squares' */
+} skv_sorted;
+/* Takes over x[n] (from skv_alloc, finite), which is freed with the rest, on failure too. */
+skive_status skv_sorted_create(skive_context *ctx, float *x, size_t n, skv_sorted *out);
+void skv_sorted_free(skive_context *ctx, skv_sorted *s);
+
+/* Of values from .. to-1, to > from: their mean, and the sum of their squared distances from it. */
+static inline double skv_run_mean(const skv_sorted *s, size_t from, size_t to) {
+    return s->shift + (s->sum[to] - s->sum[from]) / (s->count[to] - s->count[from]);
+}
+static inline double skv_run_cost(const skv_sorted *s, size_t from, size_t to) {
+    const double sum = s->sum[to] - s->sum[from];
+    const double cost = s->square[to] - s->square[from] - sum * sum / (s->count[to] - s->count[from]);
+    return cost > 0 ? cost : 0;
+}
+/* The first value above x; n when there is none. */
+size_t skv_sorted_above(const skv_sorted *s, double x);
+/* The value that has `rank` weights (from 0, below the number of all) before it. */
+size_t skv_sorted_at_rank(const skv_sorted *s, double rank);
+
+/* ---- where centroids start ---- */
+
+typedef struct skv_share_init {
+    const char *name, *brief;
+    /* Fills centroids[k] in any order; 1 <= k <= s->n. */
+    skive_status (*place)(skive_context *ctx, const skv_sorted *s, size_t k, uint64_t seed, double *centroids);
+} skv_share_init;
+size_t skv_share_init_count(void);
+const skv_share_init *skv_share_init_at(size_t i);
+const skv_share_init *skv_share_init_find(const char *name);
+
+/* ---- clustering ---- */
+
+enum { SKV_SHARE_MAX_ENTRIES = 1 << SKIVE_SHARE_MAX_BITS };
+
+/* The clusters are runs of values: cluster c is start[c] .. start[c+1]-1, none empty. */
+typedef struct skv_clusters {
+    size_t k;
+    size_t start[SKV_SHARE_MAX_ENTRIES + 1];
+    float centroid[SKV_SHARE_MAX_ENTRIES]; /* strictly ascending */
+    int iterations;
+} skv_clusters;
+/* Lloyd's algorithm from centroids[k], which are sorted in place; a cluster that falls empty takes half of the dearest one. */
+void skv_lloyd(const skv_sorted *s, size_t k, double *centroids, int max_iterations, skv_clusters *out);
+/* The optimum by dynamic programming: start[0..k]. Takes 4 k n bytes. */
+skive_status skv_exact_clusters(skive_context *ctx, const skv_sorted *s, size_t k, size_t *start);
+/* Sum of squared distances of a clustering. */
+double skv_clusters_cost(const skv_sorted *s, const size_t *start, size_t k);
+
+/* ---- the method's steps ---- */
+
+/* One parameter that is shared. */
+typedef struct skv_shareable {
+    skive_value *value;
+    const skive_node *node;
+    size_t row; /* of the report */
+    int64_t n, zeros;
+} skv_shareable;
+
+/* Entries of a codebook: zero first when it has an entry of its own, the others ascending. */
+typedef struct skv_codebook {
+    size_t k;
+    bool has_zero;
+    float entry[SKV_SHARE_MAX_ENTRIES];
+    float edge[SKV_SHARE_MAX_ENTRIES]; /* least weight of an entry; of the first one -infinity */
+} skv_codebook;
+/* Clusters the weights of n layers together. *distinct counts their different values, zero's included. */
+skive_status skv_codebook_create(skive_context *ctx, const skive_share_options *o, const skv_shareable *layers,
+                                 size_t n, skv_codebook *out, int64_t *distinct);
+/* The index of each of the layer's weights; adds what that costs to the row. */
+void skv_codebook_encode(const skv_codebook *c, const skv_shareable *layer, uint8_t *indices, skive_share_layer *row);
+
+static inline const float *skv_shareable_data(const skv_shareable *l) { return skv_value_tensor(l->value)->data; }
+
+/* A run of the method, on a copy of the graph. */
+typedef struct skv_sharing {
+    skive_context *ctx;
+    skive_share_options o;
+    skive_graph *work;
+    skv_shareable *layers;
+    size_t n;
+    bool tuned; /* an epoch of fine-tuning is done */
+    skive_share_report report;
+} skv_sharing;
+/* Trains `g` as the options say; nothing when they say no epochs. */
+skive_status skv_share_tune(skv_sharing *s, skive_graph *g, skive_dataset *train, skive_dataset *validation,
+                            const skive_mask *masks, size_t n_masks);
+/* A codebook of n entries as a parameter named after `weight`, or after nothing when it serves several. */
+skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t n, const skv_shareable *weight,
+                                    skive_value **out);
+/* The two ways, from found layers to a work graph that shares them. */
+skive_status skv_share_by_clusters(skv_sharing *s, skive_dataset *train, skive_dataset *validation);
+skive_status skv_share_by_hash(skv_sharing *s, skive_dataset *train, skive_dataset *validation);
+/* Why a layer's weights cannot be hashed; NULL when they can. */
+const char *skv_share_why_not_hashed(const skive_node *n);
+
+#endif
