@@ -12,7 +12,7 @@ static skive_status run(cli_args *a) {
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = skive_pack_load(a->ctx, input, NULL, &g, NULL);
-    if (status == SKIVE_OK) status = skive_onnx_save(a->ctx, g, output, NULL);
+    if (status == SKIVE_OK) status = skive_model_save(a->ctx, g, output);
     if (status == SKIVE_OK && a->json) {
         cli_print_json(json_pack("{s:o, s:I, s:I}", "output", cli_json_text(output), "bytes",
                                  (json_int_t)cli_file_bytes(output), "packed_bytes",

@@ -5,6 +5,7 @@
 #include <skive/onnx.h>
 
 #include "pack/file.h"
+#include "share/share.h"
 
 bool skive_pack_is_packed(const char *path) {
     unsigned char head[8];
@@ -22,5 +23,11 @@ skive_status skive_model_load(skive_context *ctx, const char *path, skive_graph 
 skive_status skive_model_save(skive_context *ctx, const skive_graph *graph, const char *path) {
     const size_t n = strlen(path);
     if (n > 4 && strcmp(path + n - 4, ".skv") == 0) return skive_pack_save(ctx, graph, path, NULL, NULL);
-    return skive_onnx_save(ctx, graph, path, NULL);
+    /* Hashed layers are an operator of skive's own. */
+    skive_graph *standard = NULL;
+    SKV_TRY(skive_graph_copy(ctx, graph, &standard));
+    skive_status status = skv_share_from_hashed(standard);
+    if (status == SKIVE_OK) status = skive_onnx_save(ctx, standard, path, NULL);
+    skive_graph_free(standard);
+    return status;
 }

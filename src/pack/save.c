@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/shared.h"
 #include "pack/file.h"
+#include "share/share.h"
 #include "tensor/tensor.h"
 
 skive_pack_options skive_pack_options_default(void) {
@@ -222,13 +224,24 @@ done:
     return status;
 }
 
+/* The graph without what only standard ONNX needs: indices that a hash gives, codebooks apart from their weights. */
+static skive_status compact(skive_context *ctx, const skive_graph *g, skive_graph **out) {
+    SKV_TRY(skive_graph_copy(ctx, g, out));
+    SKV_TRY(skv_share_to_hashed(*out));
+    SKV_TRY(skv_shared_inflate_all(*out));
+    return skive_graph_infer(*out);
+}
+
 static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_pack_options *options, skv_bytes *out,
                          skive_pack_report *report) {
     static const unsigned kinds[] = {SKV_SECTION_GRAPH, SKV_SECTION_META, SKV_SECTION_NAMES, SKV_SECTION_PARAMS};
-    packing p = {.ctx = ctx, .g = g, .o = skive_pack_options_default(), .params = {.ctx = ctx}};
+    packing p = {.ctx = ctx, .o = skive_pack_options_default(), .params = {.ctx = ctx}};
     if (options) memcpy(&p.o, options, options->size < sizeof p.o ? options->size : sizeof p.o);
     for (size_t i = 0; i < 4; i++) p.sections[i] = (skv_section){.kind = kinds[i], .bytes = skv_bytes_to(ctx)};
-    skive_status status = check_options(&p);
+    skive_graph *own = NULL;
+    skive_status status = compact(ctx, g, &own);
+    p.g = own;
+    if (status == SKIVE_OK) status = check_options(&p);
     if (status == SKIVE_OK) status = write_sections(&p);
     if (status == SKIVE_OK) status = skv_frame_write(ctx, p.sections, 4, out);
     p.report.file_bytes = p.report.frame = out->n;
@@ -237,6 +250,7 @@ static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_p
         skv_bytes_free(&p.sections[i].bytes);
     }
     skv_free(ctx, p.params.values);
+    skive_graph_free(own);
     if (report && status == SKIVE_OK)
         *report = p.report;
     else

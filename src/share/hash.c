@@ -9,10 +9,8 @@
 #include "share/share.h"
 #include "train/train.h"
 
-/* A layer's virtual matrix [rows][columns] over its weight, which may be stored the other way round. */
 typedef struct hashed_layer {
-    skv_hashed h;
-    bool transposed; /* weight [columns][rows] */
+    skv_hash_layer of;
     skive_node *node;
     char *buckets; /* name of the parameter in the copy */
 } hashed_layer;
@@ -36,22 +34,16 @@ static hashed_layer layer_of(const skv_sharing *s, const skv_shareable *l) {
     const double wanted = floor((double)l->n / s->o.hash + 0.5);
     const int64_t buckets = wanted < 1 ? 1 : wanted < (1 << 29) ? (int64_t)wanted : (1 << 29);
     const uint64_t seed = skv_hash64(l->value->name, strlen(l->value->name), s->o.seed);
-    return (hashed_layer){.h = skv_hashed_make(w->dims[transposed ? 1 : 0].size, w->dims[transposed ? 0 : 1].size,
-                                               buckets, (uint32_t)seed),
-                          .transposed = transposed};
-}
-
-/* The place of the weight stored at `at`. */
-static uint32_t place_of(const hashed_layer *l, int64_t at) {
-    const int64_t n = l->transposed ? at % l->h.rows * l->h.columns + at / l->h.rows : at;
-    return (uint32_t)skv_hashed_place(&l->h, (uint32_t)n);
+    return (hashed_layer){.of = {skv_hashed_make(w->dims[transposed ? 1 : 0].size, w->dims[transposed ? 0 : 1].size,
+                                                 buckets, (uint32_t)seed),
+                                 transposed}};
 }
 
 /* ---- the values ---- */
 
 /* A shared value that serves its members best is their mean, each with its sign. */
 static skive_status start_values(skive_context *ctx, const hashed_layer *l, const skv_shareable *from, float *out) {
-    const uint32_t k = l->h.buckets;
+    const uint32_t k = l->of.h.buckets;
     const float *w = skv_shareable_data(from);
     double *sum = NULL;
     int64_t *members = NULL;
@@ -59,7 +51,7 @@ static skive_status start_values(skive_context *ctx, const hashed_layer *l, cons
     SKV_GO(status, done, skv_alloc_array(ctx, k, sizeof *sum, &sum));
     SKV_GO(status, done, skv_alloc_array(ctx, k, sizeof *members, &members));
     for (int64_t i = 0; i < from->n; i++) {
-        const uint32_t at = place_of(l, i), bucket = at < k ? at : at - k;
+        const uint32_t at = skv_hash_place(&l->of, i), bucket = at < k ? at : at - k;
         sum[bucket] += at < k ? (double)w[i] : -(double)w[i];
         members[bucket]++;
     }
@@ -83,11 +75,11 @@ static skive_status count_distinct(skive_context *ctx, const skv_shareable *l, i
 
 static skive_status fill_row(skv_sharing *s, const hashed_layer *l, const skv_shareable *from, const float *values) {
     skive_share_layer *row = &s->report.layers[from->row];
-    const uint32_t k = l->h.buckets;
+    const uint32_t k = l->of.h.buckets;
     const float *w = skv_shareable_data(from);
     double error = 0;
     for (int64_t i = 0; i < from->n; i++) {
-        const uint32_t at = place_of(l, i);
+        const uint32_t at = skv_hash_place(&l->of, i);
         const double off = (double)w[i] - (at < k ? (double)values[at] : -(double)values[at - k]);
         error += off * off;
     }
@@ -101,9 +93,9 @@ static skive_status fill_row(skv_sharing *s, const hashed_layer *l, const skv_sh
 /* ---- the copy that is trained ---- */
 
 static skive_status hash_layer(skv_sharing *s, skive_graph *g, hashed_layer *l, const skv_shareable *from) {
-    const int64_t k = l->h.buckets;
+    const int64_t k = l->of.h.buckets;
     skive_node *n = l->node;
-    skive_value *w = n->inputs[1], *bias = skv_node_in(n, 2), *buckets = NULL;
+    skive_value *w = n->inputs[1], *buckets = NULL;
     skv_storage *values = NULL;
     SKV_TRY(skv_asprintf(s->ctx, &l->buckets, "%.200s.buckets", w->name));
     SKV_TRY(skv_storage_create(s->ctx, SKIVE_F32, 1, &k, &values));
@@ -115,15 +107,7 @@ static skive_status hash_layer(skv_sharing *s, skive_graph *g, hashed_layer *l, 
         return status;
     }
     buckets->trainable = true;
-    skv_builder b = skv_build(g);
-    b.prefix = n->name;
-    const skv_attr_init attrs[] = {SKV_INT("rows", l->h.rows), SKV_INT("columns", l->h.columns),
-                                   SKV_INT("seed", l->h.seed)};
-    skive_value *const in[] = {n->inputs[0], buckets, bias};
-    skive_value *y = skv_emit(&b, "HashedGemm", (skv_in_list){in, bias ? 3 : 2}, (skv_attr_list){attrs, 3});
-    SKV_TRY(b.status);
-    SKV_TRY(skv_value_replace_uses(n->outputs[0], y, true));
-    SKV_TRY(skv_graph_remove_node(n));
+    SKV_TRY(skv_hash_node(n, &l->of, buckets));
     w->trainable = false; /* a subgraph may still read it */
     return g->nests ? SKIVE_OK : skv_graph_remove_value(w);
 }
@@ -146,51 +130,17 @@ static skive_status make_hashed(skv_sharing *s, hashed_layer *layers, skive_grap
 
 /* ---- and back to standard ONNX ---- */
 
-static skive_status make_indices(skive_context *ctx, const hashed_layer *l, const skive_tensor *w, skv_storage **out) {
-    const uint32_t entries = 2 * l->h.buckets;
-    const skive_dtype dtype = entries <= 1 << 8 ? SKIVE_U8 : entries <= 1 << 16 ? SKIVE_U16 : SKIVE_I32;
-    SKV_TRY(skv_storage_create(ctx, dtype, w->rank, w->dims, out));
-    void *to = (*out)->tensor.data;
-    const int64_t n = skive_tensor_count(w);
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t at = place_of(l, i);
-        if (dtype == SKIVE_U8)
-            ((uint8_t *)to)[i] = (uint8_t)at;
-        else if (dtype == SKIVE_U16)
-            ((uint16_t *)to)[i] = (uint16_t)at;
-        else
-            ((int32_t *)to)[i] = (int32_t)at;
-    }
-    return SKIVE_OK;
-}
-
-/* A packer that knows the seed need not keep the indices. */
-static skive_status tell_seed(skv_sharing *s, const char *weight, const hashed_layer *l) {
-    char key[256], value[64];
-    if (s->o.plain) return SKIVE_OK;
-    (void)snprintf(key, sizeof key, "skive.hashed.%.200s", weight);
-    (void)snprintf(value, sizeof value, "seed %u rows %lld columns %lld", l->h.seed, (long long)l->h.rows,
-                   (long long)l->h.columns);
-    return skive_graph_set_meta(s->work, key, value);
-}
-
 static skive_status write_back(skv_sharing *s, const skive_graph *hashed, const hashed_layer *l,
                                const skv_shareable *to) {
-    const uint32_t k = l->h.buckets;
-    const float *values = skv_value_tensor(skive_graph_find_value(hashed, l->buckets))->data;
-    float *entries = NULL;
+    const skive_value *buckets = skive_graph_find_value(hashed, l->buckets);
+    skv_storage *entries = NULL, *indices = NULL;
     skive_value *codebook = NULL;
-    skv_storage *indices = NULL;
-    SKV_TRY(skv_alloc_array(s->ctx, 2 * (size_t)k, sizeof *entries, &entries));
-    for (uint32_t b = 0; b < k; b++) {
-        entries[b] = values[b];
-        entries[k + b] = -values[b];
-    }
-    const skive_status status = skv_share_add_codebook(s, entries, 2 * (size_t)k, to, &codebook);
-    skv_free(s->ctx, entries);
+    SKV_TRY(skv_hash_codebook(s->ctx, &l->of, skv_value_tensor(buckets)->data, &entries));
+    const skive_status status = skv_share_add_codebook(s, entries->tensor.data, 2 * (size_t)l->of.h.buckets, to, &codebook);
+    skv_storage_release(entries);
     SKV_TRY(status);
-    SKV_TRY(tell_seed(s, to->value->name, l));
-    SKV_TRY(make_indices(s->ctx, l, skv_value_tensor(to->value), &indices));
+    if (!s->o.plain) SKV_TRY(skv_hash_tell(s->work, to->value->name, &l->of)); /* a packer then keeps no indices */
+    SKV_TRY(skv_hash_indices(s->ctx, &l->of, &to->value->type, &indices));
     return skv_shared_make(to->value, codebook, indices);
 }
 
