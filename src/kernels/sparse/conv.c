@@ -92,7 +92,7 @@ static skv_sparse_shape shape_of(const skv_conv_shape *c, skv_layout layout) {
 
 static bool read(const skv_kernel_node *n, conv *c, skv_why *why) {
     const skive_tensor *w = n->in[1].constant;
-    *c = (conv){0};
+    *c = (conv){.of = {.groups = 1}};
     if (!w || !w->data || n->training) return skv_decline(why, "the weight is not constant");
     for (size_t i = 0; i < n->n_in; i++)
         if (!n->in[i].absent && n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
