@@ -482,6 +482,50 @@ static void packing(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* Nonzeros that never were a dense tensor by each form, whatever is faster, over one and more samples. */
+static void both_forms(void **unused) {
+    enum { ROWS = 75, COLUMNS = 83, MOST = 40 };
+    static float w[ROWS][COLUMNS], x[MOST * COLUMNS], y[MOST * ROWS], value[ROWS * COLUMNS];
+    static uint32_t column[ROWS * COLUMNS];
+    int64_t row_start[ROWS + 1] = {0};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (int r = 0; r < ROWS; r++) {
+        row_start[r + 1] = row_start[r];
+        for (uint32_t c = 0; c < COLUMNS; c++) {
+            w[r][c] = keeps(r < 40 ? RANDOM : STRIPES, ROWS, COLUMNS, r, c) ? (float)(r % 7) - 3.5f : 0.0f;
+            if (w[r][c] == 0) continue;
+            column[row_start[r + 1]] = c;
+            value[row_start[r + 1]++] = w[r][c];
+        }
+    }
+    for (int i = 0; i < MOST * COLUMNS; i++) x[i] = (float)skv_rng_normal(4, 4, (uint64_t)i);
+    const skv_nonzeros nz = {ROWS, COLUMNS, row_start, column, value};
+    for (int samples = 1; samples <= MOST; samples++) {
+        for (int form = 0; form < SKV_SPARSE_FORMS; form++) {
+            const skv_sparse_shape s = {1,      1,      COLUMNS, ROWS, samples, 1, 0,    1, COLUMNS, {1, 1}, {1, 1},
+                                        {1, 1}, {0, 0}, samples, 1,    0,       1, ROWS, 1, 1,       1,      0};
+            const skv_sparse_tail tail = {0};
+            skv_kernel_node n = {.ctx = ctx, .threads = 2};
+            skv_test_ok(ctx, skv_sparse_prepare(&n, &s, &nz, (skv_sparse_form)form, 0, &tail));
+            void *scratch = aligned_alloc(64, skv_align_up(n.scratch_bytes + 1, 64)), *out[1] = {y};
+            const void *in[1] = {x};
+            assert_non_null(scratch);
+            const skv_kernel_call call = {.ctx = ctx, .n = &n, .in = in, .out = out, .scratch = scratch};
+            skv_test_ok(ctx, skv_sparse_run(&call));
+            skv_sparse_destroy(ctx, n.state);
+            free(scratch);
+            for (int i = 0; i < samples * ROWS; i++) {
+                double sum = 0;
+                for (int c = 0; c < COLUMNS; c++) sum += (double)w[i % ROWS][c] * (double)x[i / ROWS * COLUMNS + c];
+                if (!skv_test_close((double)y[i], sum, 1e-5, 1e-5))
+                    fail_msg("%d samples, form %d: %d", samples, form, i);
+            }
+        }
+    }
+    skv_test_context_end(ctx);
+}
+
 static skive_status plan_sparse(skive_context *ctx, void *user) {
     (void)user;
     const int64_t x[2] = {20, 64}, w[2] = {64, 64};
@@ -523,6 +567,7 @@ int main(void) {
         cmocka_unit_test(pruned_weights_give_nothing),
         cmocka_unit_test(the_choice_says_why),
         cmocka_unit_test(packing),
+        cmocka_unit_test(both_forms),
         cmocka_unit_test(failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

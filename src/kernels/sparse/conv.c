@@ -34,7 +34,8 @@ static bool is_pointwise(const skv_geometry *g) {
 
 /* Channels that stand together in a layout, and how many of them there are with those that fill up the last block. */
 static int64_t block_of(skv_layout layout, int64_t channels) {
-    return layout == SKV_NHWC ? channels : skv_layout_block(layout);
+    if (layout != SKV_NHWC) return skv_layout_block(layout);
+    return channels > 1 ? channels : 1;
 }
 static int64_t stored(skv_layout layout, int64_t channels) {
     const int64_t block = block_of(layout, channels);
@@ -91,6 +92,7 @@ static skv_sparse_shape shape_of(const skv_conv_shape *c, skv_layout layout) {
 
 static bool read(const skv_kernel_node *n, conv *c, skv_why *why) {
     const skive_tensor *w = n->in[1].constant;
+    *c = (conv){.of = {.groups = 1}};
     if (!w || !w->data || n->training) return skv_decline(why, "the weight is not constant");
     for (size_t i = 0; i < n->n_in; i++)
         if (!n->in[i].absent && n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
@@ -106,7 +108,8 @@ static bool read(const skv_kernel_node *n, conv *c, skv_why *why) {
 }
 
 static double filled(int64_t channels, int64_t block) {
-    return (double)channels / (double)((channels + block - 1) / block * block);
+    const int64_t whole = (channels + block - 1) / block * block;
+    return (double)channels / (double)whole;
 }
 
 /* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's. Measured on Zen 4: oneDNN's direct
@@ -142,7 +145,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 
 static skive_status prepare(skv_kernel_node *n) {
     conv c;
-    skv_why why;
+    skv_why why = {{0}};
     skv_nonzeros nz;
     if (!read(n, &c, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
     const skv_sparse_count count = skv_sparse_counted(&c.w, c.s.groups);

@@ -44,8 +44,8 @@ double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, in
     if (p->vector) return point_cycles(p->form, rows, (double)entries);
     const loop_cost *k = cost_of(p);
     const form_cost *f = &k->form[p->form];
-    const int64_t lanes = p->loops->lanes;
-    const double vectors = (double)((p->positions + lanes - 1) / lanes), tiles = (double)p->tiles;
+    const int64_t in_vectors = (p->positions + p->loops->lanes - 1) / p->loops->lanes;
+    const double vectors = (double)in_vectors, tiles = (double)p->tiles;
     const double step = panel < near_floats ? f->near : f->far;
     const double loops =
         (double)entries * (tiles * f->entry + vectors * step) + rows * (tiles * f->row + vectors * f->store);

@@ -123,7 +123,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 
 static skive_status prepare(skv_kernel_node *n) {
     gemm g;
-    skv_why why;
+    skv_why why = {{0}};
     skv_nonzeros nz;
     if (!read(n, &g, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
     const skv_sparse_count count = skv_sparse_counted(&g.w, 1);

@@ -4,7 +4,9 @@
 
 #include "kernels/sparse/sparse.h"
 
-enum { CHUNK = 64 }; /* rows computed before their results are spread; a multiple of the block's four */
+/* Rows computed before their results are spread; the least that a thread is given. Multiples of a block's four, and the second
+ * of the channels of a layout's block. */
+enum { CHUNK = 64, SHARE = 16 };
 
 typedef struct product {
     skv_sparse_shape s;
@@ -104,9 +106,9 @@ skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, c
     st->turned = is_turned(s);
     set_activation(st, &tail->act);
     const int64_t tiles = st->p.vector ? 1 : s->images * s->groups * st->p.tiles,
-                  chunks = (s->rows + CHUNK - 1) / CHUNK;
+                  shares = (s->rows + SHARE - 1) / SHARE;
     const int64_t wanted = (n->threads + tiles - 1) / tiles;
-    st->row_parts = wanted < chunks ? wanted : chunks;
+    st->row_parts = wanted < shares ? wanted : shares;
     st->threads = tiles * st->row_parts < n->threads ? (int)(tiles * st->row_parts) : n->threads;
     SKV_GO(status, done, pack(n, nz, st));
     SKV_GO(status, done, add_scratch(n, st));
@@ -297,11 +299,11 @@ typedef struct job {
     char *scratch;
 } job;
 
-/* The rows of part `part` of row_parts, whole chunks. */
+/* The rows of part `part` of row_parts. */
 static void rows_of(const product *st, int64_t part, int64_t *from, int64_t *until) {
-    const int64_t chunks = (st->s.rows + CHUNK - 1) / CHUNK;
-    *from = part * chunks / st->row_parts * CHUNK;
-    *until = (part + 1) * chunks / st->row_parts * CHUNK;
+    const int64_t shares = (st->s.rows + SHARE - 1) / SHARE;
+    *from = part * shares / st->row_parts * SHARE;
+    *until = (part + 1) * shares / st->row_parts * SHARE;
     if (*until > st->s.rows) *until = st->s.rows;
 }
 
