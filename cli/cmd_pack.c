@@ -38,8 +38,8 @@ static void print_summary(const skive_pack_report *r, int64_t before, const char
            (int64_t)r->file_bytes >= before ? "; it is NOT smaller" : "");
     for (size_t i = 0; i < r->n_rows; i++) {
         if (r->rows[i].error > 0)
-            printf("rounded: %s as %s, relative error %.2g (rms)\n",
-                   cli_short(r->rows[i].parameter, z, sizeof z), r->rows[i].form, r->rows[i].error);
+            printf("rounded: %s, relative error %.2g (rms)\n", cli_short(r->rows[i].parameter, z, sizeof z),
+                   r->rows[i].error);
     }
 }
 

@@ -92,6 +92,9 @@ json_t *cli_pack_json(const skive_pack_report *r) {
     }
     purposes(r, list);
     for (int i = 0; i < PURPOSES; i++) json_object_set_new(parts, list[i].key, json_integer((json_int_t)list[i].bytes));
-    return json_pack("{s:I, s:I, s:I, s:o, s:o}", "bytes", (json_int_t)r->file_bytes, "parameters",
-                     (json_int_t)r->parameters, "nonzeros", (json_int_t)r->nonzeros, "purposes", parts, "tensors", rows);
+    json_t *j = json_pack("{s:I, s:I, s:I, s:o, s:o}", "bytes", (json_int_t)r->file_bytes, "parameters",
+                          (json_int_t)r->parameters, "nonzeros", (json_int_t)r->nonzeros, "purposes", parts, "tensors", rows);
+    if (r->han_fixed > 0) json_object_set_new(j, "deep_compression_fixed_bytes", json_real(r->han_fixed));
+    if (r->han_huffman > 0) json_object_set_new(j, "deep_compression_huffman_bytes", json_real(r->han_huffman));
+    return j;
 }

@@ -50,6 +50,10 @@ typedef struct skive_pack_report {
     size_t biases;                                     /* all of the parameters of rank 0 and 1 */
     size_t graph, names, meta, frame;                  /* frame: header, section table, checksums */
     int64_t parameters, nonzeros;                      /* elements */
+    /* What the parameters would take in the format of Deep Compression (Han et al. 2016), for comparing: of each weight that is
+     * not zero an index and a distance of fixed width, or both under Huffman codes; the rest in float32. Only of what is
+     * written; 0 of what is read. */
+    double han_fixed, han_huffman;
 } skive_pack_report;
 SKIVE_API void skive_pack_report_free(skive_context *ctx, skive_pack_report *report);
 

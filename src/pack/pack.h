@@ -37,6 +37,9 @@ skive_status skv_record_read(skive_context *ctx, skv_reader *in, uint64_t max_by
 /* The storage of what was read: coded, where that is wanted and there is something to it, or dense. Empties *record. */
 skive_status skv_record_to_storage(skive_context *ctx, skv_record *record, bool keep_coded, skv_storage **out);
 
+/* Bytes of `t` in the format of Deep Compression, at fixed width and under Huffman codes; dense where it has no codebook with a
+ * zero. */
+skive_status skv_han_bytes(skive_context *ctx, const skive_tensor *t, double *fixed, double *huffman);
 int64_t skv_count_nonzeros(const skive_tensor *t);
 /* Adds a row to the sums of a report. */
 void skv_report_add(skive_pack_report *report, const skive_pack_row *row);

@@ -174,7 +174,11 @@ static skive_status write_param(packing *p, uint32_t i, skv_bytes *out) {
     skive_status status = round_param(p, v, &copy, &row->error);
     const skive_tensor *t = copy.data ? &copy : &v->storage->tensor;
     if (status == SKIVE_OK) status = skv_record_write(p->ctx, t, v->trainable, p->coder, out, &form, &sizes);
+    double fixed = 0, huffman = 0;
+    if (status == SKIVE_OK) status = skv_han_bytes(p->ctx, t, &fixed, &huffman);
     if (status == SKIVE_OK) {
+        p->report.han_fixed += fixed;
+        p->report.han_huffman += huffman;
         fill_row(row, t, form, &sizes);
         row->bytes = out->n - before;
         skv_report_add(&p->report, row);
