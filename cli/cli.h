@@ -96,6 +96,8 @@ void cli_table_print(cli_table *t, FILE *f); /* and frees it */
 /* ---- shared ---- */
 
 skive_status cli_load(cli_args *a, const char *path, skive_graph **out);
+/* Is it the name of a file, not of a built-in network? */
+bool cli_is_file(const char *model);
 /* The same for a command that runs the model: one with operators skive lacks is refused, naming all of them. */
 skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out);
 /* For a command that does nothing else with it: the weights of a packed model stay coded. */

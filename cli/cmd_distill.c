@@ -30,8 +30,7 @@ static skive_status start_student(cli_args *a, const char *spec, const skive_gra
     skive_dataset_info info;
     skive_normalization normalization;
     skive_zoo_options o = skive_zoo_options_default();
-    const size_t n = strlen(spec);
-    if (strchr(spec, '/') || (n > 5 && strcmp(spec + n - 5, ".onnx") == 0)) return cli_load_to_run(a, spec, out);
+    if (cli_is_file(spec)) return cli_load_to_run(a, spec, out);
     skive_dataset_get_info(train, &info);
     if (!info.labelled) return cli_fail(a, SKIVE_ERR_DATA, "%s has no class labels to distil with", info.spec);
     o.rank = info.rank;

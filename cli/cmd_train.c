@@ -23,16 +23,11 @@ static const cli_option options[] = {
     {"limit", 0, "N", "use only N training samples", false},
 };
 
-static bool is_file(const char *model) {
-    const size_t n = strlen(model);
-    return strchr(model, '/') || (n > 5 && strcmp(model + n - 5, ".onnx") == 0);
-}
-
 static skive_status start_model(cli_args *a, const skive_dataset *train, skive_graph **out) {
     skive_dataset_info info;
     skive_normalization normalization;
     skive_zoo_options o = skive_zoo_options_default();
-    if (is_file(a->positional[0])) return cli_load_to_run(a, a->positional[0], out);
+    if (cli_is_file(a->positional[0])) return cli_load_to_run(a, a->positional[0], out);
     skive_dataset_get_info(train, &info);
     o.rank = info.rank;
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];

@@ -25,6 +25,11 @@ static skive_status refuse_unsupported(cli_args *a, const char *path, skive_stat
     return status;
 }
 
+bool cli_is_file(const char *model) {
+    const char *dot = strrchr(model, '.');
+    return strchr(model, '/') || (dot && dot > model && (strcmp(dot, ".onnx") == 0 || strcmp(dot, ".skv") == 0));
+}
+
 skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out) {
     return refuse_unsupported(a, path, cli_load(a, path, out), out);
 }
