@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MODELS ?= ../shared/models
 
-.PHONY: all deps build test demo bench proof docs lint clean install
+.PHONY: all deps build test demo bench proof proof-deep docs lint clean install
 
 all: build
 
@@ -31,6 +31,9 @@ proof: build
 	@scripts/memcheck.sh $(BUILD)
 	@scripts/compatibility.sh $(BUILD) $(MODELS)
 
+proof-deep: build
+	@scripts/proof_deep.sh $(BUILD)/skive
+
 lint: deps
 	@scripts/lint.sh
 
@@ -41,4 +44,4 @@ install: build
 	@cmake --install $(BUILD)
 
 clean:
-	@rm -rf build build-* demo-out
+	@rm -rf build build-* demo-out proof-deep

@@ -85,10 +85,12 @@ const cli_command cli_command_pack = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Each parameter goes into the storage form and under the entropy coder that make it smallest: codebooks, sparse\n"
+        "Each parameter goes into the storage form and under the entropy coder that make it smallest: codebooks, "
+        "sparse\n"
         "positions, integers with scales, halves are found in the weights, and what is found is exact to the bit.\n"
         "--weights, --biases and --param round to a form that loses something; int8, int4, int2, ternary and binary\n"
-        "have a scale a channel, or with \":tensor\" or \":32\" one for all or for each 32 weights of a row. What was lost\n"
+        "have a scale a channel, or with \":tensor\" or \":32\" one for all or for each 32 weights of a row. What was "
+        "lost\n"
         "is printed.",
     .examples = "  skive pack pruned.onnx -o model.skv\n"
                 "  skive pack shared.onnx --biases int8 --strip-names -o model.skv\n"

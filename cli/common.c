@@ -8,9 +8,7 @@
 
 #include "cli.h"
 
-skive_status cli_load(cli_args *a, const char *path, skive_graph **out) {
-    return skive_model_load(a->ctx, path, out);
-}
+skive_status cli_load(cli_args *a, const char *path, skive_graph **out) { return skive_model_load(a->ctx, path, out); }
 
 static skive_status refuse_unsupported(cli_args *a, const char *path, skive_status status, skive_graph **out) {
     char *missing = NULL;
@@ -41,9 +39,7 @@ skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out
     return refuse_unsupported(a, path, skive_pack_load(a->ctx, path, &o, out, NULL), out);
 }
 
-skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) {
-    return skive_model_save(a->ctx, g, path);
-}
+skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) { return skive_model_save(a->ctx, g, path); }
 
 skive_status cli_check_output(cli_args *a, const char *path) {
     char folder[4096];

@@ -10,7 +10,7 @@ static const char *shape_text(const skive_pack_row *r, char *buffer, size_t size
 }
 
 void cli_print_pack_rows(const skive_pack_report *r) {
-    static const char *const heads[] = {"<parameter", "<type",     "non-zeros", "<form",    "<coder",    "bytes",
+    static const char *const heads[] = {"<parameter", "<type",     "non-zeros", "<form",    "<coder",     "bytes",
                                         "values",     "positions", "both",      "codebook", "bits/weight"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     char text[160];
@@ -85,15 +85,16 @@ json_t *cli_pack_json(const skive_pack_report *r) {
                               cli_json_text(row->parameter), "type", shape_text(row, text, sizeof text), "elements",
                               (json_int_t)row->count, "nonzeros", (json_int_t)row->nonzeros, "form", row->form, "coder",
                               row->coder, "bytes", (json_int_t)row->bytes, "values", (json_int_t)row->values,
-                              "positions", (json_int_t)row->positions, "together", (json_int_t)row->together, "codebook",
-                              (json_int_t)row->table);
+                              "positions", (json_int_t)row->positions, "together", (json_int_t)row->together,
+                              "codebook", (json_int_t)row->table);
         if (row->error > 0) json_object_set_new(j, "relative_error", json_real(row->error));
         json_array_append_new(rows, j);
     }
     purposes(r, list);
     for (int i = 0; i < PURPOSES; i++) json_object_set_new(parts, list[i].key, json_integer((json_int_t)list[i].bytes));
-    json_t *j = json_pack("{s:I, s:I, s:I, s:o, s:o}", "bytes", (json_int_t)r->file_bytes, "parameters",
-                          (json_int_t)r->parameters, "nonzeros", (json_int_t)r->nonzeros, "purposes", parts, "tensors", rows);
+    json_t *j =
+        json_pack("{s:I, s:I, s:I, s:o, s:o}", "bytes", (json_int_t)r->file_bytes, "parameters",
+                  (json_int_t)r->parameters, "nonzeros", (json_int_t)r->nonzeros, "purposes", parts, "tensors", rows);
     if (r->han_fixed > 0) json_object_set_new(j, "deep_compression_fixed_bytes", json_real(r->han_fixed));
     if (r->han_huffman > 0) json_object_set_new(j, "deep_compression_huffman_bytes", json_real(r->han_huffman));
     return j;

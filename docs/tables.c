@@ -6,6 +6,7 @@
 
 #include "kernels/kernel.h"
 #include "ops/op.h"
+#include "pack/coder.h"
 #include "passes/pass.h"
 #include "prune/prune.h"
 #include "quant/quant.h"
@@ -58,6 +59,8 @@ int main(void) {
     LIST("Pruning schedules", skv_prune_schedule_count, skv_prune_schedule_at);
     LIST("Calibration methods", skv_observer_count, skv_observer_at);
     LIST("Starts of k-means", skv_share_init_count, skv_share_init_at);
+    LIST("Storage forms", skv_form_count, skv_form_at);
+    LIST("Entropy coders", skv_coder_count, skv_coder_at);
     printf("\n## Data sets\n\n| specification | what |\n|---|---|\n");
     for (size_t i = 0; i < skive_dataset_kind_count(); i++)
         printf("| `%s` | %s |\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));

@@ -30,7 +30,8 @@ static row sparse_row(size_t n, size_t columns, unsigned alphabet, int zero, dou
     row r = {{n, columns, alphabet, zero}, malloc(n + 1)};
     assert_non_null(r.y);
     for (size_t i = 0; i < n; i++) {
-        const double of_row = 2 * skv_rng_uniform(seed, 1, i / columns), of_column = skv_rng_uniform(seed, 2, i % columns);
+        const double of_row = 2 * skv_rng_uniform(seed, 1, i / columns),
+                     of_column = skv_rng_uniform(seed, 2, i % columns);
         const double p = density * of_row * 3 * of_column * of_column;
         const unsigned other = (unsigned)fabs(skv_rng_normal(seed, 3, i) * 0.25 * alphabet + alphabet / 2.0);
         r.y[i] = (uint8_t)(zero >= 0 && skv_rng_uniform(seed, 4, i) >= p ? (unsigned)zero : other % alphabet);
@@ -107,7 +108,8 @@ static void static_coders_come_near_the_entropy(void **state) {
     static const unsigned alphabets[] = {16, 64, 256};
     for (size_t a = 0; a < 3; a++) {
         uint64_t counts[SKV_ALPHABET_MAX];
-        row dense = sparse_row(200000, 500, alphabets[a], -1, 1, 5), sparse = sparse_row(200000, 500, alphabets[a], 7, 0.02, 6);
+        row dense = sparse_row(200000, 500, alphabets[a], -1, 1, 5),
+            sparse = sparse_row(200000, 500, alphabets[a], 7, 0.02, 6);
         skv_symbol_counts(dense.y, dense.s.n, counts);
         const double bytes = skv_symbol_entropy(counts, dense.s.n) / 8;
         assert_true((double)code_both_ways(ctx, skv_coder_find("huffman"), &dense) < 1.05 * bytes);
@@ -217,8 +219,8 @@ static void forms_round_as_the_papers_say(void **state) {
 static void odd_numbers_survive(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
-    static const uint32_t odd[] = {0x80000000u, 0, 1, 0x80000001u, 0x7f800000u, 0xff800000u, 0x7fc00000u, 0x7fa00001u,
-                                   0x3f800000u, 0xbf800000u};
+    static const uint32_t odd[] = {0x80000000u, 0,           1,           0x80000001u, 0x7f800000u,
+                                   0xff800000u, 0x7fc00000u, 0x7fa00001u, 0x3f800000u, 0xbf800000u};
     for (size_t n = 1; n <= sizeof odd / sizeof *odd; n++) {
         for (size_t first = 0; first + n <= sizeof odd / sizeof *odd; first++) {
             const int64_t dims[] = {1, (int64_t)n};
@@ -371,8 +373,8 @@ static void round_trip(skive_context *ctx, skive_graph *g) {
     assert_int_equal(written.file_bytes, n);
     assert_int_equal(read.file_bytes, n);
     assert_int_equal(written.n_rows, read.n_rows);
-    const size_t sum = read.values + read.positions + read.together + read.tables + read.heads + read.biases + read.graph +
-                       read.names + read.meta + read.frame;
+    const size_t sum = read.values + read.positions + read.together + read.tables + read.heads + read.biases +
+                       read.graph + read.names + read.meta + read.frame;
     assert_true(sum <= n && sum + 16 * read.n_rows >= n); /* tied parameters are of no rank */
     for (size_t i = 0; i < read.n_rows; i++) {
         assert_string_equal(read.rows[i].parameter, written.rows[i].parameter);
@@ -390,8 +392,8 @@ static void round_trip(skive_context *ctx, skive_graph *g) {
 }
 
 static void architectures_come_back(void **state) {
-    static const char *const names[] = {"mlp:32", "lenet5:0.1", "vgg-small:0.1", "resnet20:0.25", "mobilenetv2:0.1",
-                                        "lstm:8", "gru:8"};
+    static const char *const names[] = {"mlp:32",          "lenet5:0.1", "vgg-small:0.1", "resnet20:0.25",
+                                        "mobilenetv2:0.1", "lstm:8",     "gru:8"};
     (void)state;
     skive_context *ctx = skv_test_context();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -460,7 +462,8 @@ static void tied_parameters_stay_one(void **state) {
     skv_test_ok(ctx, skv_value_set_storage(a, skv_storage_retain(b->storage)));
     skv_test_ok(ctx, skive_pack_serialize(ctx, g, NULL, &bytes, &n_tied, NULL));
     skv_test_ok(ctx, skive_pack_parse(ctx, bytes, n_tied, NULL, &back, NULL));
-    assert_ptr_equal(skive_graph_find_value(back, "fc1.bias")->storage, skive_graph_find_value(back, "fc2.bias")->storage);
+    assert_ptr_equal(skive_graph_find_value(back, "fc1.bias")->storage,
+                     skive_graph_find_value(back, "fc2.bias")->storage);
     skive_graph_free(back);
     skive_graph_free(g);
     skive_pack_free_bytes(ctx, bytes);
@@ -680,9 +683,9 @@ static void golden_file(skive_context *ctx, const char *packed, const char *onnx
 }
 
 static void files_of_version_1_are_read(void **state) {
-    static const char *const files[][2] = {{"forms", "forms"},           {"subgraph", "subgraph"},
-                                           {"coder-raw", "coders"},      {"coder-huffman", "coders"},
-                                           {"coder-rans", "coders"},     {"coder-context", "coders"}};
+    static const char *const files[][2] = {{"forms", "forms"},       {"subgraph", "subgraph"},
+                                           {"coder-raw", "coders"},  {"coder-huffman", "coders"},
+                                           {"coder-rans", "coders"}, {"coder-context", "coders"}};
     (void)state;
     skive_context *ctx = skv_test_context();
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) golden_file(ctx, files[i][0], files[i][1]);

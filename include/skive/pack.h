@@ -19,13 +19,14 @@ typedef struct skive_pack_choice {
 } skive_pack_choice;
 
 typedef struct skive_pack_options {
-    size_t size;                      /* sizeof(skive_pack_options) */
-    const char *weights;              /* form of the float32 parameters of rank 2 and more; NULL: as they are, exactly */
-    const char *biases;               /* of the others: biases, scales, shifts; NULL: as they are */
+    size_t size;         /* sizeof(skive_pack_options) */
+    const char *weights; /* form of the float32 parameters of rank 2 and more; NULL: as they are, exactly */
+    const char *biases;  /* of the others: biases, scales, shifts; NULL: as they are */
     const skive_pack_choice *choices; /* of single parameters, before the two above */
     size_t n_choices;
     const char *coder; /* coders.inc: this one wherever it serves; NULL: the smallest result. For comparing */
-    bool strip_names;  /* leave out all names: inputs become "input", outputs "output", with a number where there are several */
+    bool
+        strip_names; /* leave out all names: inputs become "input", outputs "output", with a number where there are several */
 } skive_pack_options;
 SKIVE_API skive_pack_options skive_pack_options_default(void);
 
@@ -37,8 +38,8 @@ typedef struct skive_pack_row {
     int64_t dims[SKIVE_MAX_RANK];
     skive_dtype dtype;
     int64_t count, nonzeros;
-    const char *form, *coder;  /* static; coder of its largest stream */
-    size_t bytes;              /* all of it */
+    const char *form, *coder; /* static; coder of its largest stream */
+    size_t bytes;             /* all of it */
     size_t values, positions, together, table;
     double error; /* rms of what the form lost over the rms of the parameter; 0: nothing */
 } skive_pack_row;
@@ -46,10 +47,11 @@ typedef struct skive_pack_report {
     skive_pack_row *rows;
     size_t n_rows;
     size_t file_bytes;
-    size_t values, positions, together, tables, heads; /* of parameters of rank 2 and more; heads: types, shapes, forms */
-    size_t biases;                                     /* all of the parameters of rank 0 and 1 */
-    size_t graph, names, meta, frame;                  /* frame: header, section table, checksums */
-    int64_t parameters, nonzeros;                      /* elements */
+    size_t values, positions, together, tables,
+        heads;                        /* of parameters of rank 2 and more; heads: types, shapes, forms */
+    size_t biases;                    /* all of the parameters of rank 0 and 1 */
+    size_t graph, names, meta, frame; /* frame: header, section table, checksums */
+    int64_t parameters, nonzeros;     /* elements */
     /* What the parameters would take in the format of Deep Compression (Han et al. 2016), for comparing: of each weight that is
      * not zero an index and a distance of fixed width, or both under Huffman codes; the rest in float32. Only of what is
      * written; 0 of what is read. */
@@ -75,7 +77,8 @@ typedef struct skive_pack_load_options {
     size_t max_nodes;          /* subgraphs included. Default 1,000,000 */
     uint64_t max_tensor_bytes; /* of one parameter, dense. Default 8 GiB */
     size_t max_memory;         /* of the graph without its parameters. Default 1 GiB */
-    bool keep_coded; /* leave parameters as symbols and tables, not dense: for those who only run the model. Default false */
+    bool
+        keep_coded; /* leave parameters as symbols and tables, not dense: for those who only run the model. Default false */
 } skive_pack_load_options;
 SKIVE_API skive_pack_load_options skive_pack_load_options_default(void);
 

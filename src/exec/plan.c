@@ -119,8 +119,7 @@ static bool stays_coded(const skive_value *v) {
 skive_status skv_graph_decode(skive_graph *g, bool all) {
     for (uint32_t i = 0; i < g->n_values; i++) {
         skive_value *v = g->values[i];
-        if (v && skv_value_coded(v) && (all || !stays_coded(v)))
-            SKV_TRY(skv_storage_make_unique(g->ctx, &v->storage));
+        if (v && skv_value_coded(v) && (all || !stays_coded(v))) SKV_TRY(skv_storage_make_unique(g->ctx, &v->storage));
     }
     for (uint32_t i = 0; g->nests && i < g->n_nodes; i++) {
         for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {

@@ -216,7 +216,9 @@ static inline bool skv_value_is_param(const skive_value *v) { return v && v->sto
 static inline const skive_tensor *skv_value_tensor(const skive_value *v) {
     return skv_value_is_param(v) ? &v->storage->tensor : NULL;
 }
-static inline const skv_coded *skv_value_coded(const skive_value *v) { return v && v->storage ? v->storage->coded : NULL; }
+static inline const skv_coded *skv_value_coded(const skive_value *v) {
+    return v && v->storage ? v->storage->coded : NULL;
+}
 static inline skive_value *skv_node_in(const skive_node *n, size_t i) { return i < n->n_inputs ? n->inputs[i] : NULL; }
 static inline bool skv_node_is(const skive_node *n, const char *op) {
     return n && __builtin_strcmp(n->op_type, op) == 0;

@@ -45,7 +45,7 @@ uint32_t skv_read_u32(skv_reader *r);
 uint64_t skv_read_varint(skv_reader *r);
 int64_t skv_read_signed(skv_reader *r);
 uint32_t skv_read_bits(skv_reader *r, unsigned n);
-void skv_read_align(skv_reader *r); /* drops the rest of the byte at hand */
+void skv_read_align(skv_reader *r);                /* drops the rest of the byte at hand */
 skv_reader skv_read_part(skv_reader *r, size_t n); /* the next n bytes as a reader of their own */
 
 #endif

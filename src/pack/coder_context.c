@@ -14,11 +14,11 @@
 #include <string.h>
 
 enum {
-    ONE = 1 << 16,          /* of a probability */
-    INPUTS = 6,             /* of the mixer */
-    SETS = 7,               /* of its weights: by the number of neighbours that are not zero */
-    STRETCH_MAX = 2047,     /* a logit of 8 */
-    COUNT_LIMIT = 1023,     /* beyond it, a probability adapts no slower */
+    ONE = 1 << 16,      /* of a probability */
+    INPUTS = 6,         /* of the mixer */
+    SETS = 7,           /* of its weights: by the number of neighbours that are not zero */
+    STRETCH_MAX = 2047, /* a logit of 8 */
+    COUNT_LIMIT = 1023, /* beyond it, a probability adapts no slower */
     MIX_SHIFT = 18,
     LEVELS = 32,
 };
@@ -137,15 +137,10 @@ static inline unsigned code_nonzero(model *m, bool decoding, size_t c, const uin
     const unsigned near = left | (unsigned)here[c] << 1 | up << 2 | (unsigned)above[c + 1] << 3 |
                           (unsigned)above[c + 3] << 4 | (unsigned)above2[c + 2] << 5;
     const int32_t column = stretched(m, &m->column[c + 1]), row = stretched(m, &m->row);
-    const unsigned sides =
-        (level(stretched(m, &m->column[c])) + level(stretched(m, &m->column[c + 2]))) / 2;
-    adaptive *const used[] = {&m->column[c + 1], &m->row, &m->near[near], &m->crossed[level(column) * LEVELS + level(row)],
-                              &m->beside[sides * 8 + (near & 7u)]};
-    const int32_t input[INPUTS] = {column,
-                                   row,
-                                   stretched(m, used[2]),
-                                   stretched(m, used[3]),
-                                   stretched(m, used[4]),
+    const unsigned sides = (level(stretched(m, &m->column[c])) + level(stretched(m, &m->column[c + 2]))) / 2;
+    adaptive *const used[] = {&m->column[c + 1], &m->row, &m->near[near],
+                              &m->crossed[level(column) * LEVELS + level(row)], &m->beside[sides * 8 + (near & 7u)]};
+    const int32_t input[INPUTS] = {column, row, stretched(m, used[2]), stretched(m, used[3]), stretched(m, used[4]),
                                    256};
     int32_t *weight = m->weight[__builtin_popcount(near)];
     int64_t sum = 0;
@@ -193,8 +188,7 @@ __attribute__((always_inline)) static inline void run(model *m, bool decoding, c
                 symbols[i] = (uint8_t)code_number(m, decoding, m->tree[0], s->alphabet, symbol);
                 continue;
             }
-            const unsigned nonzero =
-                code_nonzero(m, decoding, c, here, above, above2, symbol != (unsigned)s->zero);
+            const unsigned nonzero = code_nonzero(m, decoding, c, here, above, above2, symbol != (unsigned)s->zero);
             here[c + 2] = (uint8_t)nonzero;
             symbols[i] = (uint8_t)s->zero;
             if (!nonzero) continue;

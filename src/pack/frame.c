@@ -16,7 +16,8 @@ skive_status skv_deflate(skive_context *ctx, const skv_bytes *raw, skv_bytes *ou
     uint8_t *room = NULL;
     size_t n = 0;
     if (raw->status != SKIVE_OK) return raw->status;
-    if (raw->n > 0 && raw->n < UINT32_MAX && deflateInit2(&z, 9, Z_DEFLATED, RAW_WINDOW, 9, Z_DEFAULT_STRATEGY) == Z_OK) {
+    if (raw->n > 0 && raw->n < UINT32_MAX &&
+        deflateInit2(&z, 9, Z_DEFLATED, RAW_WINDOW, 9, Z_DEFAULT_STRATEGY) == Z_OK) {
         const skive_status status = skv_alloc(ctx, raw->n, &room);
         if (status == SKIVE_OK) {
             z.next_in = raw->data;
@@ -121,8 +122,7 @@ static skive_status read_table(skive_context *ctx, skv_reader *in, skv_section *
     const size_t header = (size_t)(in->at - start);
     const uint32_t sum = skv_read_u32(in);
     if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends in its header");
-    if (sum != checksum(start, header))
-        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the header is damaged (checksum)");
+    if (sum != checksum(start, header)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the header is damaged (checksum)");
     return SKIVE_OK;
 }
 
@@ -149,7 +149,8 @@ skive_status skv_frame_read(skive_context *ctx, const void *bytes, size_t n, skv
         if (checksum(data, (size_t)lengths[i]) != sums[i])
             return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "section %u is damaged (checksum)", kind);
         if (!known(kind) && kind < SKV_SKIPPABLE)
-            return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "the file has a section %u that only a newer skive reads", kind);
+            return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "the file has a section %u that only a newer skive reads",
+                            kind);
         if (!known(kind)) {
             *frame_bytes += (size_t)lengths[i];
             continue;
@@ -159,7 +160,8 @@ skive_status skv_frame_read(skive_context *ctx, const void *bytes, size_t n, skv
         }
         sections[kept++] = (skv_section){.kind = kind, .in = skv_read_from(data, (size_t)lengths[i])};
     }
-    if (in.at != in.end) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "%zu bytes follow the last section", skv_read_left(&in));
+    if (in.at != in.end)
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "%zu bytes follow the last section", skv_read_left(&in));
     *n_sections = kept;
     return SKIVE_OK;
 }

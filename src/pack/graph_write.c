@@ -133,7 +133,8 @@ static skive_status write_types(writer *w, const frame *f) {
 static void write_f64(skv_bytes *out, double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
-    skv_bytes_varint(out, __builtin_bswap64(bits)); /* what is short in binary has its zeros where a varint drops them */
+    skv_bytes_varint(out,
+                     __builtin_bswap64(bits)); /* what is short in binary has its zeros where a varint drops them */
 }
 
 static void write_attr_value(writer *w, const skv_attr *a) {
@@ -213,8 +214,7 @@ static skive_status write_node(writer *w, frame *f, const skive_node *n) {
 static skive_status write_names(writer *w, const frame *f) {
     skv_bytes_text(w->names, f->g->name, strlen(f->g->name));
     for (uint32_t i = 0; i < f->n; i++) skv_bytes_text(w->names, f->values[i]->name, strlen(f->values[i]->name));
-    for (uint32_t i = 0; i < f->g->n_nodes; i++)
-        skv_bytes_text(w->names, f->order[i]->name, strlen(f->order[i]->name));
+    for (uint32_t i = 0; i < f->g->n_nodes; i++) skv_bytes_text(w->names, f->order[i]->name, strlen(f->order[i]->name));
     return w->names->status;
 }
 

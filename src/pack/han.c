@@ -60,7 +60,8 @@ skive_status skv_han_bytes(skive_context *ctx, const skive_tensor *t, double *fi
         const double codebook = (double)c.n_table * FLOAT_BITS;
         const double index_bits = (double)skv_symbol_bits(c.alphabet);
         *fixed = ((double)stored * (index_bits + distance_bits) + codebook) / 8;
-        *huffman = (huffman_bits(indices, SKV_ALPHABET_MAX) + huffman_bits(distances, 1 << distance_bits) + codebook) / 8;
+        *huffman =
+            (huffman_bits(indices, SKV_ALPHABET_MAX) + huffman_bits(distances, 1 << distance_bits) + codebook) / 8;
     }
     skv_coded_free(ctx, &c);
     return SKIVE_OK;

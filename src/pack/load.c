@@ -53,7 +53,8 @@ static skive_status next_storage(loading *l, bool *trainable, skv_storage **out)
     SKV_TRY(skv_record_read(l->ctx, &l->params, l->o.max_tensor_bytes, &record));
     *trainable = record.trainable;
     if (record.is_alias) {
-        if (record.alias_of >= l->n) return SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "it is the same as one that is not there");
+        if (record.alias_of >= l->n)
+            return SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "it is the same as one that is not there");
         *out = skv_storage_retain(l->storages[record.alias_of]);
         l->rows[l->n] = (skive_pack_row){.form = "tied", .coder = "raw", .dtype = (*out)->tensor.dtype};
         l->rows[l->n].bytes = (size_t)(l->params.at - start);

@@ -8,7 +8,13 @@
 #include "pack/coder.h"
 
 /* ---- numbers of sections, for ever; from SKIPPABLE on, a reader passes over what it does not know ---- */
-enum { SKV_SECTION_GRAPH = 1, SKV_SECTION_PARAMS = 2, SKV_SECTION_META = 3, SKV_SECTION_NAMES = 129, SKV_SKIPPABLE = 128 };
+enum {
+    SKV_SECTION_GRAPH = 1,
+    SKV_SECTION_PARAMS = 2,
+    SKV_SECTION_META = 3,
+    SKV_SECTION_NAMES = 129,
+    SKV_SKIPPABLE = 128
+};
 
 /* ---- one parameter ---- */
 

@@ -106,12 +106,12 @@ static size_t take_gaps(const skv_coded *c, uint8_t *gaps, unsigned *alphabet) {
 }
 
 static skv_symbol_shape shape_of_kept(const skv_coded *c, size_t n) {
-    return (skv_symbol_shape){.n = n, .columns = n ? n : 1, .alphabet = c->alphabet > 1 ? c->alphabet - 1 : 1, .zero = -1};
+    return (skv_symbol_shape){
+        .n = n, .columns = n ? n : 1, .alphabet = c->alphabet > 1 ? c->alphabet - 1 : 1, .zero = -1};
 }
 
 static skv_symbol_shape shape_of_mask(const skv_coded *c) {
-    return (skv_symbol_shape){
-        .n = (size_t)skv_coded_count(c), .columns = columns_of(c), .alphabet = 2, .zero = 0};
+    return (skv_symbol_shape){.n = (size_t)skv_coded_count(c), .columns = columns_of(c), .alphabet = 2, .zero = 0};
 }
 
 /* What one stream of all symbols tells: where weights are, if there is nothing else to a symbol; which they are, if none is
@@ -125,8 +125,7 @@ static skive_status write_arranged(skive_context *ctx, const skv_coded *c, int a
                                    uint8_t *room, skv_bytes *out, skv_record_sizes *sizes) {
     const size_t count = (size_t)skv_coded_count(c);
     if (arrangement == TOGETHER) {
-        const skv_symbol_shape all = {
-            .n = count, .columns = columns_of(c), .alphabet = c->alphabet, .zero = c->zero};
+        const skv_symbol_shape all = {.n = count, .columns = columns_of(c), .alphabet = c->alphabet, .zero = c->zero};
         SKV_TRY(write_stream(ctx, &all, c->symbols, only, out, sizes));
         *whole(c, sizes) = out->n;
         return SKIVE_OK;
@@ -234,8 +233,7 @@ static skive_status read_symbols(skive_context *ctx, skv_coded *c, int arrangeme
     size_t n_kept = 0;
     SKV_TRY(skv_alloc(ctx, count, &c->symbols));
     if (arrangement == TOGETHER) {
-        const skv_symbol_shape all = {
-            .n = count, .columns = columns_of(c), .alphabet = c->alphabet, .zero = c->zero};
+        const skv_symbol_shape all = {.n = count, .columns = columns_of(c), .alphabet = c->alphabet, .zero = c->zero};
         SKV_TRY(read_stream(ctx, &all, in, c->symbols, sizes));
         *whole(c, sizes) = (size_t)(in->at - start);
         return SKIVE_OK;
@@ -411,8 +409,9 @@ static skive_status write_coded(skive_context *ctx, const skv_coded *c, bool tra
     skive_status status = SKIVE_OK;
     *sizes = (skv_record_sizes){0};
     if (c->symbols) SKV_GO(status, done, write_symbols(ctx, c, only, &symbols, &arrangement, sizes));
-    skv_bytes_u8(out, (c->symbols ? HAS_SYMBOLS : 0u) | (c->table ? HAS_TABLE : 0u) | (c->values.data ? HAS_VALUES : 0u) |
-                          (trainable ? TRAINABLE : 0u) | (unsigned)arrangement << ARRANGEMENT_AT);
+    skv_bytes_u8(out, (c->symbols ? HAS_SYMBOLS : 0u) | (c->table ? HAS_TABLE : 0u) |
+                          (c->values.data ? HAS_VALUES : 0u) | (trainable ? TRAINABLE : 0u) |
+                          (unsigned)arrangement << ARRANGEMENT_AT);
     skv_bytes_u8(out, c->form->code);
     skv_bytes_u8(out, (unsigned)c->dtype);
     skv_bytes_u8(out, (unsigned)c->rank);

@@ -7,9 +7,7 @@
 #include "share/share.h"
 #include "tensor/tensor.h"
 
-skive_pack_options skive_pack_options_default(void) {
-    return (skive_pack_options){.size = sizeof(skive_pack_options)};
-}
+skive_pack_options skive_pack_options_default(void) { return (skive_pack_options){.size = sizeof(skive_pack_options)}; }
 
 void skive_pack_report_free(skive_context *ctx, skive_pack_report *report) {
     if (!report) return;

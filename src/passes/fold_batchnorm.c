@@ -23,7 +23,8 @@ static bool foldable(const skv_pass_env *env, const skive_node *bn) {
             if (i == 1) continue;
             return false;
         }
-        if (!skv_value_is_param(params[i]) || params[i]->type.dtype != SKIVE_F32 || (env->training && params[i]->trainable))
+        if (!skv_value_is_param(params[i]) || params[i]->type.dtype != SKIVE_F32 ||
+            (env->training && params[i]->trainable))
             return false;
     }
     const skive_value *b = params[1];

@@ -87,7 +87,8 @@ static skive_status merge_constants(const skv_pass_env *env, skive_graph *g, siz
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < g->n_values && status == SKIVE_OK; i++) {
         skive_value *v = g->values[i];
-        if (!skv_value_is_param(v) || v->trainable || v->n_uses == 0 || v->is_input || skv_pass_keeps(env, v) || is_statistic(v))
+        if (!skv_value_is_param(v) || v->trainable || v->n_uses == 0 || v->is_input || skv_pass_keeps(env, v) ||
+            is_statistic(v))
             continue;
         const skive_tensor *x = skv_value_tensor(v);
         if (!x->data) continue;

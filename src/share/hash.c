@@ -136,7 +136,8 @@ static skive_status write_back(skv_sharing *s, const skive_graph *hashed, const 
     skv_storage *entries = NULL, *indices = NULL;
     skive_value *codebook = NULL;
     SKV_TRY(skv_hash_codebook(s->ctx, &l->of, skv_value_tensor(buckets)->data, &entries));
-    const skive_status status = skv_share_add_codebook(s, entries->tensor.data, 2 * (size_t)l->of.h.buckets, to, &codebook);
+    const skive_status status =
+        skv_share_add_codebook(s, entries->tensor.data, 2 * (size_t)l->of.h.buckets, to, &codebook);
     skv_storage_release(entries);
     SKV_TRY(status);
     if (!s->o.plain) SKV_TRY(skv_hash_tell(s->work, to->value->name, &l->of)); /* a packer then keeps no indices */

@@ -99,7 +99,8 @@ static skive_status hash_weight(skive_graph *g, skive_value *weight, const skv_s
     (void)snprintf(name, sizeof name, "%.200s.buckets", weight->name);
     SKV_TRY(skv_storage_create(g->ctx, SKIVE_F32, 1, &k, &storage));
     memcpy(storage->tensor.data, values, (size_t)k * sizeof *values);
-    const skive_status status = skv_graph_new_param(g, skive_graph_find_value(g, name) ? NULL : name, storage, &buckets);
+    const skive_status status =
+        skv_graph_new_param(g, skive_graph_find_value(g, name) ? NULL : name, storage, &buckets);
     if (status != SKIVE_OK) {
         skv_storage_release(storage);
         return status;

@@ -57,4 +57,5 @@ void skv_coded_nonzero_values(const skv_coded *coded, float *out) {
     }
 }
 
-const skv_form *skv_form_at(size_t index) { return index < sizeof forms / sizeof forms[0] ? forms[index] : NULL; }
+size_t skv_form_count(void) { return sizeof forms / sizeof forms[0]; }
+const skv_form *skv_form_at(size_t index) { return index < skv_form_count() ? forms[index] : NULL; }

@@ -56,8 +56,7 @@ static void restore(const skv_coded *c, skive_tensor *out) {
         return;
     }
     if (skive_dtype_bits(c->dtype) == 4) {
-        for (int64_t i = 0; i < n; i++)
-            skv_store_4bit(out->data, (size_t)i, c->symbols[i] ^ sign_bit(c->dtype));
+        for (int64_t i = 0; i < n; i++) skv_store_4bit(out->data, (size_t)i, c->symbols[i] ^ sign_bit(c->dtype));
         return;
     }
     for (int64_t i = 0; i < n; i++) ((uint8_t *)out->data)[i] = (uint8_t)(c->symbols[i] ^ sign_bit(c->dtype));

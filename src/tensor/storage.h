@@ -58,6 +58,7 @@ struct skv_form {
 
 const skv_form *skv_form_find(const char *name); /* NULL when unknown */
 const skv_form *skv_form_by_code(unsigned code);
+size_t skv_form_count(void);
 const skv_form *skv_form_at(size_t index); /* in list order; NULL past the end */
 
 struct skv_storage {
