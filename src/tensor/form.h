@@ -14,8 +14,6 @@ static inline float skv_scale_of(const skv_coded *c, int64_t i) {
     return c->table[c->group > 0 ? i / c->group : i % c->n_table];
 }
 
-/* How elements of a weight share scales: by tensor, by channel (the first dimension), or so many of a row at a time. */
-skive_status skv_group_parse(skive_context *ctx, const char *arg, const skive_tensor *t, int64_t *group);
 /* A form of symbols and scales: the scale of n elements, negative when they have none in common, and an element's symbol. */
 typedef struct skv_scaled {
     const skv_form *form;
@@ -31,6 +29,9 @@ skive_status skv_scaled_describe(skive_context *ctx, const skv_scaled *s, const 
 void skv_restore_values(const skv_coded *c, skive_tensor *out);
 /* What is wrong with the type, the symbols or the scales of such a form. */
 const char *skv_scaled_fault(const skv_coded *c, unsigned alphabet, int zero);
+/* Rounds each group of elements that share a scale, `arg` saying which those are. */
+skive_status skv_round_groups(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t,
+                              void (*round)(const skv_form *form, float *x, int64_t n));
 /* All elements finite? ERR_NUMERIC otherwise. */
 skive_status skv_check_finite(skive_context *ctx, const skive_tensor *t);
 

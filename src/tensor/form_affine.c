@@ -37,19 +37,14 @@ static float best_scale(const float *x, int64_t n, int low, int high) {
     return best;
 }
 
-skive_status skv_affine_round(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t) {
+static void round_group(const skv_form *form, float *x, int64_t n) {
     const int low = lowest(bits_of(form)), high = highest(bits_of(form));
-    const int64_t count = skive_tensor_count(t);
-    float *x = t->data;
-    int64_t group;
-    SKV_TRY(skv_group_parse(ctx, arg, t, &group));
-    SKV_TRY(skv_check_finite(ctx, t));
-    for (int64_t first = 0; first < count; first += group) {
-        const int64_t n = count - first < group ? count - first : group;
-        const float scale = best_scale(x + first, n, low, high);
-        for (int64_t i = first; i < first + n; i++) x[i] = quantized(x[i], scale, low, high) * scale + 0.0f;
-    }
-    return SKIVE_OK;
+    const float scale = best_scale(x, n, low, high);
+    for (int64_t i = 0; i < n; i++) x[i] = quantized(x[i], scale, low, high) * scale + 0.0f;
+}
+
+skive_status skv_affine_round(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t) {
+    return skv_round_groups(ctx, form, arg, t, round_group);
 }
 
 /* Are all of x the scale times integers? Exactly, bit by bit. */

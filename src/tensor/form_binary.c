@@ -1,20 +1,16 @@
 /* The binary form: -s or s, with s for each group of elements (the mean magnitude: Rastegari et al. 2016). */
 #include "tensor/form.h"
 
+static void round_group(const skv_form *form, float *x, int64_t n) {
+    double sum = 0;
+    (void)form;
+    for (int64_t i = 0; i < n; i++) sum += fabs((double)x[i]);
+    const float s = (float)(sum / (double)n);
+    for (int64_t i = 0; i < n; i++) x[i] = x[i] < 0 ? -s : s;
+}
+
 static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
-    const int64_t count = skive_tensor_count(t);
-    float *x = t->data;
-    int64_t group;
-    SKV_TRY(skv_group_parse(ctx, arg, t, &group));
-    SKV_TRY(skv_check_finite(ctx, t));
-    for (int64_t first = 0; first < count; first += group) {
-        const int64_t end = first + group < count ? first + group : count;
-        double sum = 0;
-        for (int64_t i = first; i < end; i++) sum += fabs((double)x[i]);
-        const float s = (float)(sum / (double)(end - first));
-        for (int64_t i = first; i < end; i++) x[i] = x[i] < 0 ? -s : s;
-    }
-    return SKIVE_OK;
+    return skv_round_groups(ctx, &skv_form_binary, arg, t, round_group);
 }
 
 static float scale_of(const skv_form *form, const float *x, int64_t n) {

@@ -30,7 +30,8 @@ static int64_t per_channel(const skive_tensor *t) {
     return t->rank > 1 && t->dims[0] > 0 ? count / t->dims[0] : count;
 }
 
-skive_status skv_group_parse(skive_context *ctx, const char *arg, const skive_tensor *t, int64_t *group) {
+/* How elements share scales: by tensor, by channel (the first dimension), or so many of a row at a time. */
+static skive_status parse_group(skive_context *ctx, const char *arg, const skive_tensor *t, int64_t *group) {
     const int64_t row = t->rank > 0 ? t->dims[t->rank - 1] : 1;
     char *end;
     *group = per_channel(t);
@@ -115,6 +116,17 @@ void skv_restore_values(const skv_coded *c, skive_tensor *out) {
     float *x = out->data;
     const int64_t n = skive_tensor_count(out);
     for (int64_t i = 0; i < n; i++) x[i] = c->form->value(c, i);
+}
+
+skive_status skv_round_groups(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t,
+                              void (*round)(const skv_form *form, float *x, int64_t n)) {
+    const int64_t count = skive_tensor_count(t);
+    int64_t group;
+    SKV_TRY(parse_group(ctx, arg, t, &group));
+    SKV_TRY(skv_check_finite(ctx, t));
+    for (int64_t first = 0; first < count; first += group)
+        round(form, (float *)t->data + first, count - first < group ? count - first : group);
+    return SKIVE_OK;
 }
 
 skive_status skv_check_finite(skive_context *ctx, const skive_tensor *t) {

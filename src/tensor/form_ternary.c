@@ -1,29 +1,22 @@
 /* The ternary form: -s, 0 or s, with s for each group of elements (Li & Liu 2016, whose threshold rounding uses). */
 #include "tensor/form.h"
 
-static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
-    const int64_t count = skive_tensor_count(t);
-    float *x = t->data;
-    int64_t group;
-    SKV_TRY(skv_group_parse(ctx, arg, t, &group));
-    SKV_TRY(skv_check_finite(ctx, t));
-    for (int64_t first = 0; first < count; first += group) {
-        const int64_t end = first + group < count ? first + group : count;
-        double sum = 0, kept = 0, n_kept = 0;
-        for (int64_t i = first; i < end; i++) sum += fabs((double)x[i]);
-        const double threshold = 0.7 * sum / (double)(end - first);
-        for (int64_t i = first; i < end; i++) {
-            if (fabs((double)x[i]) <= threshold) continue;
-            kept += fabs((double)x[i]);
-            n_kept++;
-        }
-        const float s = n_kept > 0 ? (float)(kept / n_kept) : 0.0f;
-        for (int64_t i = first; i < end; i++) {
-            const bool goes = fabs((double)x[i]) <= threshold;
-            x[i] = goes ? 0.0f : x[i] < 0 ? -s : s;
-        }
+static void round_group(const skv_form *form, float *x, int64_t n) {
+    double sum = 0, kept = 0, n_kept = 0;
+    (void)form;
+    for (int64_t i = 0; i < n; i++) sum += fabs((double)x[i]);
+    const double threshold = 0.7 * sum / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        if (fabs((double)x[i]) <= threshold) continue;
+        kept += fabs((double)x[i]);
+        n_kept++;
     }
-    return SKIVE_OK;
+    const float s = n_kept > 0 ? (float)(kept / n_kept) : 0.0f;
+    for (int64_t i = 0; i < n; i++) x[i] = fabs((double)x[i]) <= threshold ? 0.0f : x[i] < 0 ? -s : s;
+}
+
+static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
+    return skv_round_groups(ctx, &skv_form_ternary, arg, t, round_group);
 }
 
 /* The one magnitude of a group; 0 when all are zero, negative when there are several, or a -0. */
