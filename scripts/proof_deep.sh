@@ -49,7 +49,7 @@ one() { # NET DATA SEED
         "$skive" pack "$f-shared.onnx" --strip-names --json $pack -o "$f.skv" >"$f-pack.json" || return 1
         "$skive" compare "$d/dense.onnx" "$f.skv" --data "$spec" --json -q -t 1 >"$f.part" 2>/dev/null || [ $? = 11 ] || return 1
         mv "$f.part" "$f.json"
-        echo "$net $data seed $seed $level: $(number "$f-pack.json" bytes "$(grep -c '"bytes":' "$f-pack.json")") bytes, $(number "$f.json" accuracy 2) after $(number "$f.json" accuracy 1)"
+        echo "$net $data seed $seed $level: $(stat -c %s "$f.skv") bytes, $(number "$f.json" accuracy 2) after $(number "$f.json" accuracy 1)"
     done < <(awk -F'|' -v n="$net" -v d="$data" '{ split($1, k, " ") } k[1] == "level" && k[2] == n && k[3] == d { print k[4] "|" $2 "|" $3 "|" $4 }' scripts/proof_deep.conf)
 }
 export -f one
