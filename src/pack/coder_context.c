@@ -133,16 +133,19 @@ static inline unsigned level(int32_t stretch) { return (unsigned)(stretch + 2048
 
 static inline unsigned code_nonzero(model *m, bool decoding, size_t c, const uint8_t *here, const uint8_t *above,
                                     const uint8_t *above2, unsigned bit) {
-    const unsigned left = here[c + 1], up = above[c + 2];
-    const unsigned near = left | (unsigned)here[c] << 1 | up << 2 | (unsigned)above[c + 1] << 3 |
-                          (unsigned)above[c + 3] << 4 | (unsigned)above2[c + 2] << 5;
+    const unsigned flags[] = {here[c + 1], here[c], above[c + 2], above[c + 1], above[c + 3], above2[c + 2]};
+    unsigned near = 0, count = 0;
+    for (unsigned i = 0; i < 6; i++) {
+        near |= flags[i] << i;
+        count += flags[i];
+    }
     const int32_t column = stretched(m, &m->column[c + 1]), row = stretched(m, &m->row);
     const unsigned sides = (level(stretched(m, &m->column[c])) + level(stretched(m, &m->column[c + 2]))) / 2;
     adaptive *const used[] = {&m->column[c + 1], &m->row, &m->near[near],
                               &m->crossed[level(column) * LEVELS + level(row)], &m->beside[sides * 8 + (near & 7u)]};
     const int32_t input[INPUTS] = {column, row, stretched(m, used[2]), stretched(m, used[3]), stretched(m, used[4]),
                                    256};
-    int32_t *weight = m->weight[__builtin_popcount(near)];
+    int32_t *weight = m->weight[count];
     int64_t sum = 0;
     for (int i = 0; i < INPUTS; i++) sum += (int64_t)weight[i] * input[i];
     const uint32_t p = squash((int32_t)(sum / ONE));

@@ -4,13 +4,6 @@
 
 #include "prune/prune.h"
 
-/* The weight of a layer: input 1 of Conv and Gemm, whichever input of MatMul is a parameter. */
-static int weight_index(const skive_node *n) {
-    if (skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) return 1;
-    if (skv_node_is(n, "MatMul")) return skv_value_is_param(skv_node_in(n, 1)) ? 1 : 0;
-    return -1;
-}
-
 static const char *why_refused(const skv_pruning *p, const skive_value *v) {
     for (size_t i = 0; i < p->o->n_skip; i++) {
         if (strcmp(p->o->skip[i], v->name) == 0) return "named to be left alone";
@@ -99,8 +92,7 @@ skive_status skv_prune_find_layers(skv_pruning *p) {
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->masks, &p->masks));
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->report.layers, &p->report.layers));
     for (uint32_t i = 0; i < g->n_nodes; i++) {
-        const int index = weight_index(g->nodes[i]);
-        skive_value *v = index >= 0 ? skv_node_in(g->nodes[i], (size_t)index) : NULL;
+        skive_value *v = skv_node_weight(g->nodes[i]);
         bool seen = !v;
         for (size_t k = 0; v && k < p->n; k++) seen = seen || p->layers[k].value == v;
         if (!seen) SKV_TRY(add_layer(p, g->nodes[i], v));
