@@ -181,7 +181,7 @@ for coder in context huffman rans; do
     name=pack_read_$coder
     wanted $name && ours bench_pack || continue
     row $name 1.0 3 "reading 4,194,304 packed weights, 98 % zeros, coder $coder, 1 thread" \
-        --ours "$build/bench_pack --coder $coder" --peer "20 million a second:$build/bench_pack --pace 20"
+        --ours "$build/bench_pack --coder $coder" --peer "pace:$build/bench_pack --pace 20"
 done
 
 # From file to ready plan.
