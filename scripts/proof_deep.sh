@@ -87,8 +87,8 @@ trap 'rm -f "$work"' EXIT
                    100 - 100 * $3, 100 * $4, 100 * $5, 100 * $6, $7, $11 / $7, $8, 4 * $11 / $8, $9, 4 * $11 / $9, $10, 4 * $11 / $10
                    e = 100 - 100 * $3; se += e; see += e * e; d = 100 * $4; sd += d; sdd += d * d; b += $10; z += $7; p = $11; h += $9 }
             NF != 11 { print }
-            END { if (n) printf "| mean | | | %.2f ± %.2f | %+.3f ± %.3f | %d (%.1fx) | | %.0f (%.1fx) | %.0f | %.1fx |\n", se / n, n > 1 ? sqrt((see - se * se / n) / (n - 1)) : 0,
-                   sd / n, n > 1 ? sqrt((sdd - sd * sd / n) / (n - 1)) : 0, z / n, p * n / z, h / n, 4 * p * n / h, b / n, 4 * p * n / b }'
+            END { if (n) printf "| mean | | | %.2f ± %.2f | %+.3f ± %.3f | %d (%.1fx) | | %.0f (%.1fx) | %.0f | %.1fx |\n", se / n, (n > 1 ? sqrt((see - se * se / n) / (n - 1)) : 0),
+                   sd / n, (n > 1 ? sqrt((sdd - sd * sd / n) / (n - 1)) : 0), z / n, p * n / z, h / n, 4 * p * n / h, b / n, 4 * p * n / b }'
     done
 } >"$work"
 mkdir -p docs/results
