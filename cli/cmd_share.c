@@ -100,14 +100,17 @@ static void print_written(const cli_args *a, const skive_share_options *o, const
     const int64_t bytes = cli_file_bytes(output), before = cli_file_bytes(a->positional[0]);
     const char *shared = cli_bytes((double)r->bytes, other, sizeof other);
     printf("wrote %s (%s)", output, cli_bytes((double)bytes, text, sizeof text));
-    if (!r->n_layers)
+    if (!r->n_layers || skive_pack_is_packed(output))
         printf(".\n");
     else if (o->plain)
         printf(", weights in full.\n");
     else if (o->hash > 0)
-        printf(". ONNX has no hashes, so that each weight's place is in the file; without them it is %s.\n", shared);
+        printf(". ONNX has no hashes, so that each weight's place is in the file; without them, as skive\n"
+               "pack writes it, the weights take %s.\n",
+               shared);
     else
-        printf(", a byte a weight; at the bits above the weights take %s.\n", shared);
+        printf(", a byte a weight; at the bits above the weights take %s, and skive pack codes them further.\n",
+               shared);
     if (bytes >= before) printf("It is not smaller than %s.\n", a->positional[0]);
 }
 
