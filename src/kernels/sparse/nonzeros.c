@@ -31,7 +31,7 @@ static int64_t count_nonzero(const skv_sparse_matrix *m, int64_t first, int64_t 
     return count;
 }
 
-static bool is_nonzero(const skv_sparse_matrix *m, int64_t at) {
+static int is_nonzero(const skv_sparse_matrix *m, int64_t at) {
     return m->coded ? m->coded->symbols[at] != m->coded->zero : m->data[at] != 0.0f;
 }
 
