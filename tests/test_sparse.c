@@ -699,13 +699,26 @@ static void scales_in_memory_order(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* Packed and loaded again, weights coded. */
+static skive_status pack_and_load(skive_context *ctx, skive_graph **g) {
+    skive_pack_load_options o = skive_pack_load_options_default();
+    skive_graph *packed = NULL;
+    void *bytes = NULL;
+    size_t n = 0;
+    o.keep_coded = true;
+    skive_status status = skive_pack_serialize(ctx, *g, NULL, &bytes, &n, NULL);
+    if (status == SKIVE_OK) status = skive_pack_parse(ctx, bytes, n, &o, &packed, NULL);
+    skive_pack_free_bytes(ctx, bytes);
+    if (status != SKIVE_OK) return status;
+    skive_graph_free(*g);
+    *g = packed;
+    return SKIVE_OK;
+}
+
 /* LeNet with every weight pruned, or of few values, packed and loaded coded: the plan of it. */
 static skive_plan *packed_lenet(skive_context *ctx, double zeros, int entries, skive_graph **g) {
     skive_zoo_options zo = skive_zoo_options_default();
-    skive_pack_load_options o = skive_pack_load_options_default();
     skive_plan *plan = NULL;
-    void *bytes = NULL;
-    size_t n = 0;
     skv_test_ok(ctx, skive_zoo_build(ctx, "lenet5", &zo, g));
     for (uint32_t i = 0; i < (*g)->n_values; i++) {
         skive_value *v = (*g)->values[i];
@@ -716,11 +729,7 @@ static skive_plan *packed_lenet(skive_context *ctx, double zeros, int entries, s
             if (entries) w[k] = (float)((int)skv_rng_below(9, i, (uint64_t)k, (uint64_t)entries) - entries / 2) / 32.0f;
         }
     }
-    skv_test_ok(ctx, skive_pack_serialize(ctx, *g, NULL, &bytes, &n, NULL));
-    skive_graph_free(*g);
-    o.keep_coded = true;
-    skv_test_ok(ctx, skive_pack_parse(ctx, bytes, n, &o, g, NULL));
-    skive_pack_free_bytes(ctx, bytes);
+    skv_test_ok(ctx, pack_and_load(ctx, g));
     skv_test_ok(ctx, skive_plan_create(ctx, *g, NULL, &plan));
     return plan;
 }
@@ -764,14 +773,19 @@ static void packed_networks_stay_coded(void **unused) {
     skv_test_context_end(ctx);
 }
 
+typedef struct planned {
+    bool values, coded; /* a weight of eleven values, or one of few nonzeros; packed and loaded */
+} planned;
+
 static skive_status plan_sparse(skive_context *ctx, void *user) {
-    (void)user;
+    const planned *what = user;
     const int64_t x[2] = {20, 64}, w[2] = {64, 64};
     skive_graph *g = NULL;
     skive_value *in = NULL, *wv = NULL;
     skive_plan *plan = NULL;
     float data[64 * 64] = {0};
     for (int i = 0; i < 64; i++) data[i * 64 + i] = 1;
+    for (int i = 0; what->values && i < 64 * 64; i++) data[i] = 0.3f + (float)(i % 11);
     const skive_tensor t = skv_tensor_view(SKIVE_F32, 2, w, data);
     const skive_type type = skive_type_make(SKIVE_F32, 2, x);
     skive_status status = skive_graph_create(ctx, "g", &g);
@@ -783,6 +797,7 @@ static skive_status plan_sparse(skive_context *ctx, void *user) {
         status = b.status;
         if (status == SKIVE_OK) status = skive_graph_add_output(g, y);
     }
+    if (status == SKIVE_OK && what->coded) status = pack_and_load(ctx, &g);
     if (status == SKIVE_OK) status = skive_plan_create(ctx, g, NULL, &plan);
     skive_plan_free(plan);
     skive_graph_free(g);
@@ -790,8 +805,11 @@ static skive_status plan_sparse(skive_context *ctx, void *user) {
 }
 
 static void failing_memory(void **unused) {
+    planned dense = {false, false}, coded = {false, true}, codebook = {true, true};
     (void)unused;
-    assert_true(skv_test_walk_allocations(plan_sparse, NULL, 1) > 10);
+    assert_true(skv_test_walk_allocations(plan_sparse, &dense, 1) > 10);
+    assert_true(skv_test_walk_allocations(plan_sparse, &coded, 1) > 10);
+    assert_true(skv_test_walk_allocations(plan_sparse, &codebook, 1) > 10);
 }
 
 int main(void) {
