@@ -1,9 +1,14 @@
-/* One layer with a pruned weight against itself with a dense one, for bench/run.sh (the protocol is in bench/README.md).
- *     bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--threads N]
+/* One layer with a pruned or a coded weight against itself with a dense one, for bench/run.sh (the protocol is in bench/README.md).
+ *     bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--codebook BITS | --form FORM] [--threads N]
  * SIZES: batch,in,out for a product; batch,in,out,side,kernel for a convolution with padding that keeps the side.
- * --blocks: rows come in fours with the same zeros. Timed is the layer's step alone: what is reordered for a dense kernel and back is not
- * counted, since other layers may spare it. With zeros it must be a sparse kernel that runs, without one it must not. */
+ * --blocks: rows come in fours with the same zeros. --codebook: the weight has 2^BITS values; --form: it is rounded to a form that
+ * packed files have; either stays coded. Timed is the layer's step alone: what is reordered for a dense kernel and back is not
+ * counted, since other layers may spare it. With zeros it must be a sparse kernel that runs, of a coded weight a codebook kernel, else
+ * neither. */
+#include <math.h>
 #include <stdlib.h>
+
+#include <skive/pack.h>
 
 #include "protocol.h"
 
@@ -12,7 +17,8 @@ enum { MAX_SIZES = 5 };
 typedef struct bench {
     bool conv, blocks;
     long size[MAX_SIZES];
-    int threads, zeros;
+    int threads, zeros, bits;
+    const char *form, *kind; /* of the packed weight; of the kernel that must run */
     skive_context *ctx;
     skive_graph *graph;
     skive_plan *plan;
@@ -35,7 +41,8 @@ static void fill_weight(const bench *b, float *w, long rows, long columns) {
         for (long c = 0; c < columns; c++) {
             float *at = w + r * columns + c;
             const bool zero = b->blocks && r % 4 ? at[-columns] == 0 : uniform() * 100 < b->zeros;
-            *at = zero ? 0.0f : (float)(0.1 + uniform());
+            const double u = b->bits ? floor(ldexp(uniform(), b->bits)) / 256 - 0.5 : uniform();
+            *at = zero ? 0.0f : (float)(0.1 + u);
         }
     }
 }
@@ -50,6 +57,25 @@ static skive_status add_weight(bench *b, skive_value **out) {
     status = skive_graph_add_parameter(b->graph, "w", &t, out);
     skive_tensor_free(b->ctx, &t);
     return status;
+}
+
+/* Into a packed file and back, the weight coded. */
+static skive_status pack(bench *b) {
+    skive_pack_options o = skive_pack_options_default();
+    skive_pack_load_options back = skive_pack_load_options_default();
+    skive_graph *packed = NULL;
+    void *bytes = NULL;
+    size_t n = 0;
+    o.coder = "raw"; /* the quickest */
+    o.weights = b->form;
+    back.keep_coded = true;
+    skive_status status = skive_pack_serialize(b->ctx, b->graph, &o, &bytes, &n, NULL);
+    if (status == SKIVE_OK) status = skive_pack_parse(b->ctx, bytes, n, &back, &packed, NULL);
+    skive_pack_free_bytes(b->ctx, bytes);
+    if (status != SKIVE_OK) return status;
+    skive_graph_free(b->graph);
+    b->graph = packed;
+    return SKIVE_OK;
 }
 
 static skive_status build(bench *b) {
@@ -68,7 +94,8 @@ static skive_status build(bench *b) {
     if (status == SKIVE_OK) status = skive_graph_infer(b->graph);
     if (status != SKIVE_OK) return status;
     y = skive_node_output(node, 0);
-    return skive_graph_add_output(b->graph, y);
+    status = skive_graph_add_output(b->graph, y);
+    return status == SKIVE_OK && (b->bits || b->form) ? pack(b) : status;
 }
 
 /* The step that is the layer, and whether the kernel is of the kind that was asked for. */
@@ -78,9 +105,9 @@ static bool find_step(bench *b) {
         skive_plan_step_get(b->plan, i, &s);
         if (s.is_reorder) continue;
         b->step = i;
-        if ((strstr(s.kernel, "_sparse") != NULL) == (b->zeros > 0)) return true;
-        snprintf(b->wrong, sizeof b->wrong, "with %d %% zeros %s runs; declined: %.*s", b->zeros, s.kernel,
-                 (int)strcspn(s.declined, "\n"), s.declined);
+        const bool special = strstr(s.kernel, "_sparse") || strstr(s.kernel, "_codebook");
+        if (b->kind ? strstr(s.kernel, b->kind) != NULL : !special) return true;
+        snprintf(b->wrong, sizeof b->wrong, "%s runs; declined: %s", s.kernel, s.declined);
     }
     return false;
 }
@@ -131,18 +158,25 @@ static bool read_arguments(int argc, char **argv, bench *b) {
             b->blocks = true;
         else if (i + 1 < argc && strcmp(argv[i], "--zeros") == 0)
             b->zeros = atoi(argv[++i]);
+        else if (i + 1 < argc && strcmp(argv[i], "--codebook") == 0)
+            b->bits = atoi(argv[++i]);
+        else if (i + 1 < argc && strcmp(argv[i], "--form") == 0)
+            b->form = argv[++i];
         else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0)
             b->threads = atoi(argv[++i]);
         else
             return false;
     }
-    return b->threads > 0 && b->zeros >= 0 && b->zeros <= 100;
+    b->kind = b->zeros ? "_sparse" : b->bits || b->form ? "_codebook" : NULL;
+    return b->threads > 0 && b->zeros >= 0 && b->zeros <= 100 && b->bits >= 0 && b->bits <= 8;
 }
 
 int main(int argc, char **argv) {
     bench b = {.threads = 1};
     if (!read_arguments(argc, argv, &b)) {
-        fprintf(stderr, "usage: bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--threads N]\n");
+        fprintf(stderr,
+                "usage: bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--codebook BITS | --form FORM] "
+                "[--threads N]\n");
         return 2;
     }
     skive_context_options co = skive_context_options_default();

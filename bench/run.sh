@@ -164,6 +164,16 @@ for spec in 'conv_1x1_80:1.8:conv 1,256,256,14,1 --zeros 80' 'conv_1x1_90:3.5:co
         --ours "$build/bench_sparse $layer --threads 1" --peer "dense:$build/bench_sparse ${layer% *-zeros*} --threads 1"
 done
 
+# One layer with a weight of 16 values, left as symbols and their table, against the same one dense: no slower is the goal.
+for spec in 'gemm_b1_4096:20:gemm 1,4096,4096' 'gemm_b1_784x300:200:gemm 1,784,300' 'conv_1x1:200:conv 1,256,256,14,1'; do
+    name=codebook_${spec%%:*} rest=${spec#*:}
+    count=${rest%%:*} layer=${rest#*:}
+    wanted "$name" || continue
+    ours bench_sparse || continue
+    row "$name" 1.0 "$count" "codebook layer, $layer, 16 entries, 1 thread" \
+        --ours "$build/bench_sparse $layer --codebook 4 --threads 1" --peer "dense:$build/bench_sparse $layer --threads 1"
+done
+
 # Weight sharing: k-means of a million weights, sort and indices included, on one core.
 for bits in 4 8; do
     name=share_1m_${bits}bit

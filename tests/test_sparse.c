@@ -9,7 +9,10 @@
 #include <string.h>
 
 #include <skive/exec.h>
+#include <skive/pack.h>
+#include <skive/zoo.h>
 
+#include "exec/plan.h"
 #include "graph/graph.h"
 #include "kernels/sparse/sparse.h"
 #include "ops/op.h"
@@ -18,7 +21,24 @@
 
 #include <cmocka.h>
 
-extern const skv_kernel skv_kernel_conv_f32_sparse, skv_kernel_gemm_f32_sparse;
+extern const skv_kernel skv_kernel_conv_f32_sparse, skv_kernel_gemm_f32_sparse, skv_kernel_conv_f32_codebook,
+    skv_kernel_gemm_f32_codebook;
+
+/* How the weights of a test are kept, what they were rounded to first, and so which kernels run. */
+typedef struct coding {
+    const skv_form *form; /* NULL: dense */
+    const char *arg;      /* of the form's rounding: the groups that share a scale */
+    int entries;          /* of a codebook */
+    bool codebook;        /* kernels; otherwise the sparse ones */
+} coding;
+static coding as;
+
+static const skv_kernel *conv_kernel(void) {
+    return as.codebook ? &skv_kernel_conv_f32_codebook : &skv_kernel_conv_f32_sparse;
+}
+static const skv_kernel *gemm_kernel(void) {
+    return as.codebook ? &skv_kernel_gemm_f32_codebook : &skv_kernel_gemm_f32_sparse;
+}
 
 /* ---- weights ---- */
 
@@ -37,6 +57,23 @@ static bool keeps(pattern p, int64_t rows, int64_t columns, int64_t r, int64_t c
     }
 }
 
+/* The same data as a matrix, whose rows the groups that share a scale divide. */
+static skive_tensor as_matrix(const skive_tensor *t) {
+    const int64_t dims[2] = {t->dims[0], skive_tensor_count(t) / t->dims[0]};
+    return skv_tensor_view(SKIVE_F32, 2, dims, t->data);
+}
+
+/* To what the form can hold; of a codebook 0 is one of the values. */
+static void round_weight(skive_context *ctx, const skive_tensor *t, bool turned) {
+    float *w = t->data;
+    skive_tensor m = as_matrix(t);
+    /* in rows that run fastest a scale for each line of memory would change from column to column */
+    if (as.form && as.form->round) skv_test_ok(ctx, as.form->round(ctx, turned ? "tensor" : as.arg, &m));
+    for (int64_t i = 0; as.entries && i < skive_tensor_count(t); i++)
+        w[i] = rintf(w[i] * (float)as.entries / 2.2f) / (float)as.entries;
+    for (int64_t i = 0; as.form && i < skive_tensor_count(t); i++) w[i] += 0.0f; /* few forms hold a -0 */
+}
+
 /* A parameter whose matrix is `rows` by the rest; `turned`: the rows run fastest. */
 static skive_value *weight(skive_context *ctx, skive_graph *g, pattern p, int rank, const int64_t *dims, bool turned) {
     skive_tensor t = skv_test_random(ctx, SKIVE_F32, rank, dims, 9, 0.1, 1);
@@ -48,6 +85,7 @@ static skive_value *weight(skive_context *ctx, skive_graph *g, pattern p, int ra
         if (i % 5 < 2) w[i] = -w[i];
     }
     skive_value *v = NULL;
+    round_weight(ctx, &t, turned);
     skv_test_ok(ctx, skive_graph_add_parameter(g, NULL, &t, &v));
     skive_tensor_free(ctx, &t);
     return v;
@@ -80,7 +118,7 @@ static values make_inputs(skive_context *ctx, const skive_graph *g) {
     for (size_t i = 0; i < v.n; i++) {
         int64_t dims[SKIVE_MAX_RANK];
         const skive_type *t = &g->inputs[i]->type;
-        for (int d = 0; d < t->rank; d++) dims[d] = t->dims[d].size;
+        for (int d = 0; d < t->rank; d++) dims[d] = t->dims[d].size < 0 ? 1 : t->dims[d].size;
         v.in[i] = skv_test_random(ctx, SKIVE_F32, t->rank, dims, 20 + i, -1, 1);
     }
     return v;
@@ -92,7 +130,12 @@ static const void *data_of(const skive_graph *g, const values *v, const skive_va
     return skv_value_tensor(value)->data;
 }
 
-static void describe(const skive_node *node, skv_kernel_node *n, skv_kernel_value *in, skv_kernel_value *out) {
+/* The input that is the weight; biases are parameters too, but come behind. */
+static size_t weight_of(const skive_node *node) { return skv_value_is_param(node->inputs[0]) ? 0 : 1; }
+
+/* The weight is coded where `c` describes it; its data is then out of reach. */
+static void describe(const skive_node *node, const skv_coded *c, skv_kernel_node *n, skv_kernel_value *in,
+                     skv_kernel_value *out) {
     for (size_t i = 0; i < node->n_inputs; i++) {
         const skive_value *v = node->inputs[i];
         in[i] = (skv_kernel_value){.absent = !v};
@@ -100,6 +143,10 @@ static void describe(const skive_node *node, skv_kernel_node *n, skv_kernel_valu
         in[i].type = v->type;
         in[i].is_parameter = skv_value_is_param(v);
         in[i].constant = in[i].is_parameter ? skv_value_tensor(v) : NULL;
+    }
+    if (c->form) {
+        in[weight_of(node)].constant = NULL;
+        in[weight_of(node)].coded = c;
     }
     *out = (skv_kernel_value){.type = node->outputs[0]->type};
     n->node = node;
@@ -134,14 +181,14 @@ typedef struct setting {
 } setting;
 
 /* The graph's only node by `kernel`; the output lies on the residual where the kernel allows it. */
-static void run_kernel(skive_context *ctx, const skive_graph *g, const skv_kernel *kernel, setting how, const values *v,
-                       float *y, size_t count) {
+static void run_kernel(skive_context *ctx, const skive_graph *g, const skv_coded *coded, const skv_kernel *kernel,
+                       setting how, const values *v, float *y, size_t count) {
     const skive_node *node = g->nodes[0];
     skv_kernel_value in[MAX_IN], out[1];
     skv_kernel_node n = {.ctx = ctx, .kernel = kernel, .threads = how.threads};
     float *inputs[MAX_IN] = {NULL};
     size_t bytes;
-    describe(node, &n, in, out);
+    describe(node, coded, &n, in, out);
     for (size_t i = 0; i < n.n_in; i++)
         if (!in[i].absent && !in[i].is_parameter) in[i].layout = how.layout;
     skv_test_ok(ctx, kernel->prepare(&n));
@@ -169,13 +216,10 @@ static void run_kernel(skive_context *ctx, const skive_graph *g, const skv_kerne
     free(scratch);
 }
 
-static void run_reference(skive_context *ctx, const skive_graph *g, const values *v, skive_tensor *out) {
-    skive_plan *plan = NULL;
+/* Frees the plan. */
+static void run_plan(skive_context *ctx, skive_plan *plan, const values *v, skive_tensor *out) {
     skive_exec *exec = NULL;
-    skive_plan_options o = skive_plan_options_default();
     skive_tensor t;
-    o.reference = o.no_fusion = true;
-    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
     skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
     for (size_t i = 0; i < v->n; i++) {
         skv_test_ok(ctx, skive_exec_input(exec, i, &t));
@@ -188,20 +232,44 @@ static void run_reference(skive_context *ctx, const skive_graph *g, const values
     skive_plan_free(plan);
 }
 
+static void run_reference(skive_context *ctx, const skive_graph *g, const values *v, skive_tensor *out) {
+    skive_plan *plan = NULL;
+    skive_plan_options o = skive_plan_options_default();
+    o.reference = o.no_fusion = true;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    run_plan(ctx, plan, v, out);
+}
+
+static int coded_runs;
+
+/* Nothing where the form cannot hold the weight: one without zeros kept sparse, one of zeros alone kept binary. */
+static skv_coded code_weight(skive_context *ctx, const skive_graph *g) {
+    const skive_tensor w = as_matrix(skv_value_tensor(g->nodes[0]->inputs[weight_of(g->nodes[0])]));
+    skv_coded c = {0};
+    bool fits = false;
+    if (!as.form) return c;
+    skv_test_ok(ctx, as.form->describe(ctx, &w, &c, &fits));
+    coded_runs += fits;
+    return c;
+}
+
 /* Frees the graph. Sums are of up to `terms` products of numbers below 1. */
 static void check(skive_context *ctx, skive_graph *g, const skv_kernel *kernel, double terms) {
     values v = make_inputs(ctx, g);
     skive_tensor want;
     run_reference(ctx, g, &v, &want);
     const size_t n = (size_t)skive_tensor_count(&want);
+    skv_coded coded = code_weight(ctx, g);
     static const setting settings[] = {{1, SKV_PLAIN}, {3, SKV_PLAIN}, {1, SKV_C16}, {3, SKV_NHWC}, {2, SKV_C8}};
     float *y = malloc((n + 1) * sizeof *y);
     assert_non_null(y);
-    for (size_t i = 0; i < (kernel == &skv_kernel_conv_f32_sparse ? SKV_COUNT(settings) : 2); i++) {
-        run_kernel(ctx, g, kernel, settings[i], &v, y, n);
+    const size_t runs = as.form && !coded.form ? 0 : kernel == conv_kernel() ? SKV_COUNT(settings) : 2;
+    for (size_t i = 0; i < runs; i++) {
+        run_kernel(ctx, g, &coded, kernel, settings[i], &v, y, n);
         skv_test_floats(y, want.data, n, 1e-5, 1e-7 * (1 + terms));
     }
     free(y);
+    skv_coded_free(ctx, &coded);
     for (size_t i = 0; i < v.n; i++) skive_tensor_free(ctx, &v.in[i]);
     skive_tensor_free(ctx, &want);
     skive_graph_free(g);
@@ -241,7 +309,7 @@ static void check_conv(skive_context *ctx, const conv *c, pattern p, int tail, c
                                    SKV_FLT("beta", 0.5)};
     skive_value *out = activation || tail ? skv_emit(&b, "FusedConv", (skv_in_list){in, 4}, (skv_attr_list){attrs, 7})
                                           : skv_emit(&b, "Conv", SKV_IN(in[0], in[1]), (skv_attr_list){attrs, 4});
-    finish(ctx, g, &b, out, &skv_kernel_conv_f32_sparse, (double)(w[1] * w[2] * w[3]));
+    finish(ctx, g, &b, out, conv_kernel(), (double)(w[1] * w[2] * w[3]));
 }
 
 static const conv shapes[] = {
@@ -305,7 +373,7 @@ static void one_axis(void **unused) {
         skive_value *y = skv_emit(
             &b, "Conv", SKV_IN(in[0], in[1]),
             SKV_ATTRS(SKV_INTS("pads", pads, 2), SKV_INTS("strides", &stride, 1), SKV_INT("group", i % 2 ? 1 : 3)));
-        finish(ctx, g, &b, y, &skv_kernel_conv_f32_sparse, 30);
+        finish(ctx, g, &b, y, conv_kernel(), 30);
     }
     skv_test_context_end(ctx);
 }
@@ -341,7 +409,7 @@ static void check_gemm(skive_context *ctx, const product *p) {
     skive_value *out = p->activation[0] || p->tail & 2
                            ? skv_emit(&b, "FusedGemm", (skv_in_list){in, 4}, (skv_attr_list){attrs, 6})
                            : skv_emit(&b, "Gemm", (skv_in_list){in, 3}, (skv_attr_list){attrs, 3});
-    finish(ctx, g, &b, out, &skv_kernel_gemm_f32_sparse, (double)p->k);
+    finish(ctx, g, &b, out, gemm_kernel(), (double)p->k);
 }
 
 static void products(void **unused) {
@@ -378,7 +446,7 @@ static void mat_muls(void **unused) {
         const pattern p = which / 6 ? RANDOM : BLOCKS;
         skive_value *x = which & 1 ? input(ctx, g, 3, a) : weight(ctx, g, p, 2, left, false),
                     *w = which & 1 ? weight(ctx, g, p, 2, b_dims, true) : input(ctx, g, 3, many);
-        finish(ctx, g, &b, skv_emit(&b, "MatMul", SKV_IN(x, w), SKV_NONE), &skv_kernel_gemm_f32_sparse, 30);
+        finish(ctx, g, &b, skv_emit(&b, "MatMul", SKV_IN(x, w), SKV_NONE), gemm_kernel(), 30);
     }
     skv_test_context_end(ctx);
 }
@@ -402,11 +470,12 @@ static void pruned_weights_give_nothing(void **unused) {
     skv_test_ok(ctx, skive_graph_add_output(g, skv_emit(&b, "Conv", SKV_IN(in, wv), SKV_NONE)));
     skv_test_ok(ctx, b.status);
     const values v = {{skv_tensor_view(SKIVE_F32, 4, x_dims, x)}, 1};
-    run_kernel(ctx, g, &skv_kernel_conv_f32_sparse, (setting){1, SKV_PLAIN}, &v, y, M * P);
+    const skv_coded dense = {0};
+    run_kernel(ctx, g, &dense, &skv_kernel_conv_f32_sparse, (setting){1, SKV_PLAIN}, &v, y, M * P);
     for (int i = 0; i < M * P; i++) assert_true(y[i] == 2.0f * (float)(i / P));
     /* where the weight is there, NaN comes out */
     x[3] = NAN;
-    run_kernel(ctx, g, &skv_kernel_conv_f32_sparse, (setting){1, SKV_PLAIN}, &v, y, M * P);
+    run_kernel(ctx, g, &dense, &skv_kernel_conv_f32_sparse, (setting){1, SKV_PLAIN}, &v, y, M * P);
     assert_true(isnan(y[3]) && !isnan(y[2]));
     skive_graph_free(g);
     skv_test_context_end(ctx);
@@ -502,7 +571,7 @@ static void both_forms(void **unused) {
     for (int i = 0; i < MOST * COLUMNS; i++) x[i] = (float)skv_rng_normal(4, 4, (uint64_t)i);
     const skv_nonzeros nz = {ROWS, COLUMNS, row_start, column, value};
     for (int samples = 1; samples <= MOST; samples++) {
-        for (int form = 0; form < SKV_SPARSE_FORMS; form++) {
+        for (int form = 0; form <= SKV_SPARSE_BLOCK4; form++) {
             const skv_sparse_shape s = {1,      1,      COLUMNS, ROWS, samples, 1, 0,    1, COLUMNS, {1, 1}, {1, 1},
                                         {1, 1}, {0, 0}, samples, 1,    0,       1, ROWS, 1, 1,       1,      0};
             const skv_sparse_tail tail = {0};
@@ -526,14 +595,197 @@ static void both_forms(void **unused) {
     skv_test_context_end(ctx);
 }
 
+/* ---- coded weights ---- */
+
+static const coding codings[] = {
+    /* by sparse kernels: what has a symbol of its own for zero */
+    {&skv_form_sparse, NULL, 0, false},
+    {&skv_form_codebook, NULL, 5, false},
+    {&skv_form_int8, "channel", 0, false},
+    {&skv_form_ternary, "32", 0, false},
+    /* by codebook kernels: every lookup, and scales of all kinds of groups */
+    {&skv_form_codebook, NULL, 1, true},
+    {&skv_form_codebook, NULL, 13, true},
+    {&skv_form_codebook, NULL, 27, true},
+    {&skv_form_codebook, NULL, 200, true},
+    {&skv_form_int8, "tensor", 0, true},
+    {&skv_form_int8, "channel", 0, true},
+    {&skv_form_int8, "64", 0, true},
+    {&skv_form_int4, "32", 0, true},
+    {&skv_form_int4, "channel", 0, true},
+    {&skv_form_int2, "channel", 0, true},
+    {&skv_form_ternary, "128", 0, true},
+    {&skv_form_binary, "32", 0, true},
+};
+
+static void coded_convolutions(void **unused) {
+    static const conv wide[] = {{1, 64, 20, 7, 5, 1, 1, 1, 0, 1, 1},
+                                {1, 32, 37, 1, 1, 1, 1, 1, 0, 1, 1},
+                                {1, 256, 3, 1, 1, 1, 1, 1, 0, 1, 1},
+                                {2, 64, 18, 1, 9, 1, 1, 1, 0, 1, 2}};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (size_t i = 0; i < SKV_COUNT(codings); i++) {
+        as = codings[i];
+        coded_runs = 0;
+        for (size_t k = i % 2; k < SKV_COUNT(shapes); k += 2)
+            check_conv(ctx, &shapes[k], (pattern)((i + k) % N_PATTERNS), (int)(k / 2 % 4), k % 3 ? "Clip" : "");
+        for (size_t k = 0; k < SKV_COUNT(wide); k++) check_conv(ctx, &wide[k], k % 2 ? RANDOM : FULL, (int)k, "Relu");
+        assert_true(coded_runs >= 10);
+    }
+    as = (coding){0};
+    skv_test_context_end(ctx);
+}
+
+/* Columns that fill blocks and that do not, units of rows that do and do not; both orders of memory, either operand. */
+static void coded_products(void **unused) {
+    static const int64_t samples[] = {1, 1, 3, 8, 17, 70}, columns[] = {1, 7, 8, 64, 128, 131}, rows[] = {1, 16, 35, 4};
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    for (size_t i = 0; i < SKV_COUNT(codings); i++) {
+        as = codings[i];
+        coded_runs = 0;
+        for (size_t which = 0; which < 8 * SKV_COUNT(samples) * SKV_COUNT(columns); which += 5) {
+            const int64_t n = samples[which / 8 % SKV_COUNT(samples)], k = columns[which / 8 / SKV_COUNT(samples)],
+                          m = rows[(which + which / 8) % SKV_COUNT(rows)];
+            const bool left = which & 4;
+            const product p = {left ? m : n,
+                               k,
+                               left ? n : m,
+                               left,
+                               (int)which % 4,
+                               (int)(which / 8 % 4),
+                               which % 3 ? FULL : RANDOM,
+                               which % 5 ? "" : "Relu"};
+            check_gemm(ctx, &p);
+        }
+        assert_true(coded_runs >= 18);
+    }
+    as = (coding){0};
+    skv_test_context_end(ctx);
+}
+
+/* A scale for each column of memory, and one that changes inside the words of an output. */
+static void scales_in_memory_order(void **unused) {
+    enum { K = 24, M = 21 };
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    uint8_t symbols[K * M];
+    float table[M], x[K], want[M], y[M];
+    skv_coded c = {&skv_form_int4, SKIVE_F32, 2, {K, M}, symbols, 16, 8, table, M, 0, {0}};
+    for (int r = 0; r < M; r++) {
+        table[r] = 0.25f * (float)(r + 1);
+        want[r] = 0;
+        for (int k = 0; k < K; k++) {
+            x[k] = (float)(k % 5 - 2);
+            symbols[k * M + r] = (uint8_t)((k * 7 + r) % 16);
+            want[r] += ((float)symbols[k * M + r] - 8) * table[r] * x[k];
+        }
+    }
+    const int64_t in_dims[2] = {1, K}, w_dims[2] = {K, M};
+    skive_graph *g = graph(ctx);
+    skv_builder b = skv_build(g);
+    skive_value *in[2] = {input(ctx, g, 2, in_dims), weight(ctx, g, FULL, 2, w_dims, true)};
+    skv_test_ok(ctx, skive_graph_add_output(g, skv_emit(&b, "MatMul", SKV_IN(in[0], in[1]), SKV_NONE)));
+    const values v = {{skv_tensor_view(SKIVE_F32, 2, in_dims, x)}, 1};
+    run_kernel(ctx, g, &c, &skv_kernel_gemm_f32_codebook, (setting){1, SKV_PLAIN}, &v, y, M);
+    skv_test_floats(y, want, M, 1e-6, 1e-6);
+    const skv_sparse_matrix by_column = {NULL, &c, M, K, 1, M}, by_row = {NULL, &c, K, M, M, 1};
+    skv_why why = {{0}};
+    assert_true(skv_sparse_codable(&by_column, 16, &why));
+    assert_false(skv_sparse_codable(&by_row, 16, &why));
+    assert_non_null(strstr(why.text, "scales change"));
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+/* Packed and loaded again, weights coded. */
+static skive_status pack_and_load(skive_context *ctx, skive_graph **g) {
+    skive_pack_load_options o = skive_pack_load_options_default();
+    skive_graph *packed = NULL;
+    void *bytes = NULL;
+    size_t n = 0;
+    o.keep_coded = true;
+    skive_status status = skive_pack_serialize(ctx, *g, NULL, &bytes, &n, NULL);
+    if (status == SKIVE_OK) status = skive_pack_parse(ctx, bytes, n, &o, &packed, NULL);
+    skive_pack_free_bytes(ctx, bytes);
+    if (status != SKIVE_OK) return status;
+    skive_graph_free(*g);
+    *g = packed;
+    return SKIVE_OK;
+}
+
+/* LeNet with every weight pruned, or of few values, packed and loaded coded: the plan of it. */
+static skive_plan *packed_lenet(skive_context *ctx, double zeros, int entries, skive_graph **g) {
+    skive_zoo_options zo = skive_zoo_options_default();
+    skive_plan *plan = NULL;
+    skv_test_ok(ctx, skive_zoo_build(ctx, "lenet5", &zo, g));
+    for (uint32_t i = 0; i < (*g)->n_values; i++) {
+        skive_value *v = (*g)->values[i];
+        if (!v->storage || v->type.rank < 2) continue;
+        float *w = v->storage->tensor.data;
+        for (int64_t k = 0; k < skive_tensor_count(&v->storage->tensor); k++) {
+            if (skv_rng_uniform(8, i, (uint64_t)k) < zeros) w[k] = 0;
+            if (entries) w[k] = (float)((int)skv_rng_below(9, i, (uint64_t)k, (uint64_t)entries) - entries / 2) / 32.0f;
+        }
+    }
+    skv_test_ok(ctx, pack_and_load(ctx, g));
+    skv_test_ok(ctx, skive_plan_create(ctx, *g, NULL, &plan));
+    return plan;
+}
+
+/* So many of the products at least by kernels of this kind, in less memory than the weights would take dense; the result is that of the dense
+ * ones. */
+static void check_lenet(skive_context *ctx, double zeros, int entries, const char *kind, int least) {
+    enum { DENSE = (20 * 25 + 50 * 500 + 500 * 800 + 10 * 500) * 4 };
+    skive_graph *g = NULL;
+    skive_plan *plan = packed_lenet(ctx, zeros, entries, &g);
+    int products = 0, kept = 0;
+    for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
+        skive_plan_step s;
+        skive_plan_step_get(plan, i, &s);
+        if (s.is_reorder || (!strstr(s.op, "Conv") && !strstr(s.op, "Gemm"))) continue;
+        if (getenv("SHOW")) fprintf(stderr, "%s %s: %s\n", s.node, s.kernel, s.declined);
+        products++;
+        if (!strstr(s.kernel, kind)) continue;
+        kept++;
+        assert_non_null(skv_value_coded(plan->steps[i].node->inputs[1])); /* nobody made it dense on the way */
+    }
+    assert_int_equal(products, 4);
+    assert_true(kept >= least);
+    assert_in_range(skive_plan_packed_bytes(plan), 1, DENSE / 2);
+    values v = make_inputs(ctx, g);
+    skive_tensor y, want;
+    run_plan(ctx, plan, &v, &y);
+    run_reference(ctx, g, &v, &want);
+    skv_test_floats(y.data, want.data, 10, 1e-5, 1e-5);
+    skive_tensor_free(ctx, &v.in[0]);
+    skive_tensor_free(ctx, &y);
+    skive_tensor_free(ctx, &want);
+    skive_graph_free(g);
+}
+
+static void packed_networks_stay_coded(void **unused) {
+    (void)unused;
+    skive_context *ctx = skv_test_context();
+    check_lenet(ctx, 0.97, 0, "_f32_sparse", 3); /* the last layer is too small */
+    check_lenet(ctx, 0, 16, "_f32_codebook", skv_cpu_isa() == SKV_ISA_AVX2 ? 1 : 3);
+    skv_test_context_end(ctx);
+}
+
+typedef struct planned {
+    bool values, coded; /* a weight of eleven values, or one of few nonzeros; packed and loaded */
+} planned;
+
 static skive_status plan_sparse(skive_context *ctx, void *user) {
-    (void)user;
+    const planned *what = user;
     const int64_t x[2] = {20, 64}, w[2] = {64, 64};
     skive_graph *g = NULL;
     skive_value *in = NULL, *wv = NULL;
     skive_plan *plan = NULL;
     float data[64 * 64] = {0};
     for (int i = 0; i < 64; i++) data[i * 64 + i] = 1;
+    for (int i = 0; what->values && i < 64 * 64; i++) data[i] = 0.3f + (float)(i % 11);
     const skive_tensor t = skv_tensor_view(SKIVE_F32, 2, w, data);
     const skive_type type = skive_type_make(SKIVE_F32, 2, x);
     skive_status status = skive_graph_create(ctx, "g", &g);
@@ -545,6 +797,7 @@ static skive_status plan_sparse(skive_context *ctx, void *user) {
         status = b.status;
         if (status == SKIVE_OK) status = skive_graph_add_output(g, y);
     }
+    if (status == SKIVE_OK && what->coded) status = pack_and_load(ctx, &g);
     if (status == SKIVE_OK) status = skive_plan_create(ctx, g, NULL, &plan);
     skive_plan_free(plan);
     skive_graph_free(g);
@@ -552,8 +805,11 @@ static skive_status plan_sparse(skive_context *ctx, void *user) {
 }
 
 static void failing_memory(void **unused) {
+    planned dense = {false, false}, coded = {false, true}, codebook = {true, true};
     (void)unused;
-    assert_true(skv_test_walk_allocations(plan_sparse, NULL, 1) > 10);
+    assert_true(skv_test_walk_allocations(plan_sparse, &dense, 1) > 10);
+    assert_true(skv_test_walk_allocations(plan_sparse, &coded, 1) > 10);
+    assert_true(skv_test_walk_allocations(plan_sparse, &codebook, 1) > 10);
 }
 
 int main(void) {
@@ -568,6 +824,10 @@ int main(void) {
         cmocka_unit_test(the_choice_says_why),
         cmocka_unit_test(packing),
         cmocka_unit_test(both_forms),
+        cmocka_unit_test(coded_convolutions),
+        cmocka_unit_test(coded_products),
+        cmocka_unit_test(scales_in_memory_order),
+        cmocka_unit_test(packed_networks_stay_coded),
         cmocka_unit_test(failing_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

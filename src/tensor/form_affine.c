@@ -90,6 +90,8 @@ const char *skv_affine_fault(const skv_coded *c) {
     return skv_scaled_fault(c, 1u << bits, -lowest(bits));
 }
 
+float skv_affine_level(const skv_coded *c, unsigned symbol) { return (float)((int)symbol - c->zero); }
+
 float skv_affine_value(const skv_coded *c, int64_t i) {
-    return (float)((int)c->symbols[i] - c->zero) * skv_scale_of(c, i);
+    return skv_affine_level(c, c->symbols[i]) * skv_scale_of(c, i);
 }

@@ -8,6 +8,7 @@ skive_status skv_affine_round(skive_context *ctx, const skv_form *form, const ch
 skive_status skv_affine_describe(skive_context *ctx, const skv_form *form, const skive_tensor *t, skv_coded *out,
                                  bool *fits);
 const char *skv_affine_fault(const skv_coded *c);
+float skv_affine_level(const skv_coded *c, unsigned symbol);
 float skv_affine_value(const skv_coded *c, int64_t i);
 
 #endif

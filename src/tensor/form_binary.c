@@ -34,6 +34,11 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
 
 static const char *fault(const skv_coded *c) { return skv_scaled_fault(c, 2, -1); }
 
+static float level(const skv_coded *c, unsigned symbol) {
+    (void)c;
+    return symbol ? 1.0f : -1.0f;
+}
+
 static float value(const skv_coded *c, int64_t i) { return c->symbols[i] ? skv_scale_of(c, i) : -skv_scale_of(c, i); }
 
 const skv_form skv_form_binary = {
@@ -44,5 +49,7 @@ const skv_form skv_form_binary = {
     .describe = describe,
     .fault = fault,
     .value = value,
+    .level = level,
+    .scaled = true,
     .restore = skv_restore_values,
 };

@@ -92,7 +92,8 @@ static const char *fault(const skv_coded *c) {
     return NULL;
 }
 
-static float value(const skv_coded *c, int64_t i) { return c->table[c->symbols[i]]; }
+static float level(const skv_coded *c, unsigned symbol) { return c->table[symbol]; }
+static float value(const skv_coded *c, int64_t i) { return level(c, c->symbols[i]); }
 
 const skv_form skv_form_codebook = {
     .name = "codebook",
@@ -101,5 +102,6 @@ const skv_form skv_form_codebook = {
     .describe = describe,
     .fault = fault,
     .value = value,
+    .level = level,
     .restore = skv_restore_values,
 };

@@ -17,5 +17,7 @@ const skv_form skv_form_int8 = {
     .describe = describe,
     .fault = skv_affine_fault,
     .value = skv_affine_value,
+    .level = skv_affine_level,
+    .scaled = true,
     .restore = skv_restore_values,
 };

@@ -45,6 +45,11 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
 
 static const char *fault(const skv_coded *c) { return skv_scaled_fault(c, 3, 1); }
 
+static float level(const skv_coded *c, unsigned symbol) {
+    (void)c;
+    return (float)symbol - 1.0f;
+}
+
 static float value(const skv_coded *c, int64_t i) {
     const float s = skv_scale_of(c, i);
     return c->symbols[i] == 1 ? 0.0f : c->symbols[i] ? s : -s;
@@ -58,5 +63,7 @@ const skv_form skv_form_ternary = {
     .describe = describe,
     .fault = fault,
     .value = value,
+    .level = level,
+    .scaled = true,
     .restore = skv_restore_values,
 };

@@ -48,6 +48,9 @@ struct skv_form {
     const char *(*fault)(const skv_coded *coded);
     /* Element i by its symbol; NULL where values stand apart. */
     float (*value)(const skv_coded *coded, int64_t i);
+    /* What a symbol stands for; where the form is `scaled`, times the scale of the element. NULL with `value`. */
+    float (*level)(const skv_coded *coded, unsigned symbol);
+    bool scaled;
     /* The dense data, exactly; `out` has the parameter's type and shape. Cannot fail on what has no fault. */
     void (*restore)(const skv_coded *coded, skive_tensor *out);
 };

@@ -1,14 +1,6 @@
-/* Convolution in f32 with a constant weight that is mostly zeros. */
+/* Convolution in f32 with a constant weight that is mostly zeros, or coded. */
 #include "kernels/onednn/winograd_pays.h"
-#include "kernels/sparse/sparse.h"
-
-typedef struct conv {
-    skv_sparse_shape s;
-    skv_sparse_matrix w;
-    skv_conv_shape of;
-    skv_sparse_tail tail;
-    skv_layout layout; /* of what is read, added and written */
-} conv;
+#include "kernels/sparse/layer.h"
 
 static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
 
@@ -90,23 +82,6 @@ static skv_sparse_shape shape_of(const skv_conv_shape *c, skv_layout layout) {
     return s;
 }
 
-static bool read(const skv_kernel_node *n, conv *c, skv_why *why) {
-    const skive_tensor *w = n->in[1].constant;
-    *c = (conv){.of = {.groups = 1}};
-    if (!w || !w->data || n->training) return skv_decline(why, "the weight is not constant");
-    for (size_t i = 0; i < n->n_in; i++)
-        if (!n->in[i].absent && n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
-    c->tail = (skv_sparse_tail){.bias = has_input(n, 2) ? 2 : 0, .residual = has_input(n, 3) ? 3 : 0};
-    if (n->node->domain[0] && skv_activation_read(n->ctx, n->node, &c->tail.act) != SKIVE_OK)
-        return skv_decline(why, "its activation");
-    if (!read_shape(n, &c->of, why)) return false;
-    c->layout = layout_of(&c->of, n->in[0].layout);
-    c->s = shape_of(&c->of, c->layout);
-    const int64_t columns = skv_sparse_columns(&c->s);
-    c->w = (skv_sparse_matrix){w->data, c->of.m, columns, columns, 1};
-    return true;
-}
-
 static double filled(int64_t channels, int64_t block) {
     const int64_t whole = (channels + block - 1) / block * block;
     return (double)channels / (double)whole;
@@ -115,52 +90,69 @@ static double filled(int64_t channels, int64_t block) {
 /* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's. Measured on Zen 4: oneDNN's direct
  * kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave nothing over, two
  * thirds of it with 64 channels. */
-static double dense_rate(const conv *c, skv_isa isa) {
+static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
     static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32;
     enum { MANY = 128, TILE = 4, FEW_READ = 4 };
-    const skv_geometry *g = &c->of.g;
+    const skv_geometry *g = &c->g;
+    const int64_t channels = c->c / c->groups, rows = c->m / c->groups;
     if (isa < SKV_ISA_AVX2) return reference;
-    if (c->s.channels == 1 && c->of.groups > 1) return depthwise;
-    if (isa >= SKV_ISA_AVX512 && skv_dnnl_winograd_pays(&c->of))
-        return (c->of.c < MANY ? winograd_few : winograd) * filled(g->out[1], TILE) * filled(g->out[2], TILE);
+    if (channels == 1 && c->groups > 1) return depthwise;
+    if (isa >= SKV_ISA_AVX512 && skv_dnnl_winograd_pays(c))
+        return (c->c < MANY ? winograd_few : winograd) * filled(g->out[1], TILE) * filled(g->out[2], TILE);
     const int64_t block = isa >= SKV_ISA_AVX512 ? 16 : 8;
-    return direct * filled(c->s.rows, block) * (c->s.channels <= FEW_READ ? 1 : filled(c->s.channels, block));
+    return direct * filled(rows, block) * (channels <= FEW_READ ? 1 : filled(channels, block));
 }
 
 /* What is offered in a layout that does not do is reordered, and the result's reader will likely want it as the others were. */
-static skv_sparse_dense dense_of(const skv_kernel_node *n, const conv *c, skv_isa isa) {
+static skv_sparse_dense dense_of(const skv_kernel_node *n, const skv_conv_shape *c, skv_layout layout) {
     static const double reorder = 1.8; /* of an element */
     const double moved = (double)(skv_type_count(&n->in[0].type) + skv_type_count(&n->out[0].type));
-    return (skv_sparse_dense){.macs_per_cycle = dense_rate(c, isa),
-                              .extra_cycles = n->in[0].layout == c->layout ? 0 : moved * reorder};
+    return (skv_sparse_dense){.macs_per_cycle = dense_rate(c, skv_cpu_isa()),
+                              .extra_cycles = n->in[0].layout == layout ? 0 : moved * reorder};
 }
 
-static bool applicable(const skv_kernel_node *n, skv_why *why) {
-    conv c;
-    if (!read(n, &c, why)) return false;
-    const skv_isa isa = skv_cpu_isa();
-    const skv_sparse_dense dense = dense_of(n, &c, isa);
-    return skv_sparse_wins(&c.s, &c.w, &dense, isa, why);
+static bool read(const skv_kernel_node *n, skv_sparse_layer *l, skv_why *why) {
+    skv_conv_shape of = {.groups = 1};
+    *l = (skv_sparse_layer){.w_input = 1, .factor = 1};
+    if (!skv_sparse_weight_of(n, 1, &l->w)) return skv_decline(why, "the weight is not constant");
+    for (size_t i = 0; i < n->n_in; i++)
+        if (!n->in[i].absent && n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
+    l->tail = (skv_sparse_tail){.bias = has_input(n, 2) ? 2 : 0, .residual = has_input(n, 3) ? 3 : 0};
+    if (n->node->domain[0] && skv_activation_read(n->ctx, n->node, &l->tail.act) != SKIVE_OK)
+        return skv_decline(why, "its activation");
+    if (!read_shape(n, &of, why)) return false;
+    l->layout = layout_of(&of, n->in[0].layout);
+    l->s = shape_of(&of, l->layout);
+    l->w.rows = of.m;
+    l->w.columns = l->w.row_step = skv_sparse_columns(&l->s);
+    l->w.column_step = 1;
+    l->dense = dense_of(n, &of, l->layout);
+    return true;
 }
 
-static skive_status prepare(skv_kernel_node *n) {
-    conv c;
+static bool is_sparse(const skv_kernel_node *n, skv_why *why) {
+    skv_sparse_layer l;
+    return read(n, &l, why) && skv_sparse_layer_wins(&l, why);
+}
+
+static bool is_coded(const skv_kernel_node *n, skv_why *why) {
+    skv_sparse_layer l;
+    skv_why unread = {{0}}; /* what is no constant was said before */
+    return read(n, &l, &unread) && skv_sparse_layer_serves_coded(&l, why);
+}
+
+static skive_status prepare_sparse(skv_kernel_node *n) {
+    skv_sparse_layer l;
     skv_why why = {{0}};
-    skv_nonzeros nz;
-    if (!read(n, &c, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
-    const skv_sparse_count count = skv_sparse_counted(&c.w, c.s.groups);
-    SKV_TRY(skv_nonzeros_read(n->ctx, &c.w, &nz));
-    const skive_status status =
-        skv_sparse_prepare(n, &c.s, &nz, skv_sparse_faster(&c.s, &count, skv_cpu_isa()), 0, &c.tail);
-    skv_nonzeros_free(n->ctx, &nz);
-    SKV_TRY(status);
-    n->in[0].layout = n->out[0].layout = c.layout;
-    n->packs_input[1] = true;
-    if (c.tail.residual) {
-        n->in[3].layout = c.layout;
-        n->in_place = 1u << 3;
-    }
-    return SKIVE_OK;
+    if (!read(n, &l, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
+    return skv_sparse_layer_prepare(n, &l);
+}
+
+static skive_status prepare_coded(skv_kernel_node *n) {
+    skv_sparse_layer l;
+    skv_why why = {{0}};
+    if (!read(n, &l, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
+    return skv_sparse_layer_prepare_coded(n, &l);
 }
 
 static const char *const ops[] = {"FusedConv", "Conv", NULL};
@@ -170,8 +162,21 @@ const skv_kernel skv_kernel_conv_f32_sparse = {
     .brief = "convolution by a weight that is mostly zeros, with residual and activation",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
-    .applicable = applicable,
-    .prepare = prepare,
+    .takes_coded = true,
+    .applicable = is_sparse,
+    .prepare = prepare_sparse,
+    .run = skv_sparse_run,
+    .destroy = skv_sparse_destroy,
+};
+
+const skv_kernel skv_kernel_conv_f32_codebook = {
+    .name = "conv_f32_codebook",
+    .brief = "convolution by a weight of symbols and their table, with residual and activation",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .takes_coded = true,
+    .applicable = is_coded,
+    .prepare = prepare_coded,
     .run = skv_sparse_run,
     .destroy = skv_sparse_destroy,
 };

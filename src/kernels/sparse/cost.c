@@ -2,6 +2,8 @@
  * ten within a quarter (docs/sparse.md). Other CPUs keep the proportions: both sides wait for the same loads and multiply-adds.
  *
  * An entry is a nonzero, or a column of a block of four rows. */
+#include <math.h>
+
 #include "kernels/sparse/sparse.h"
 
 typedef struct form_cost {
@@ -13,17 +15,35 @@ typedef struct loop_cost {
     form_cost form[SKV_SPARSE_FORMS];
     double fill, turn;  /* a float of a panel, copied or transposed */
     double lines, rows; /* a result that goes through the buffer, to lines or to rows side by side */
+    struct {
+        double decode, point; /* four values made for a tile; sixteen made and multiplied at one position */
+    } lookup[SKV_LOOKUPS];
 } loop_cost;
 
 static const loop_cost cost_avx512 = {
-    .form = {{0.3, 1.65, 2.1, 3, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}}, .fill = 0.5, .turn = 0.3, .lines = 1.0, .rows = 0.9};
+    .form = {{0.3, 1.65, 2.1, 3, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}},
+    .fill = 0.5,
+    .turn = 0.3,
+    .lines = 1.0,
+    .rows = 0.9,
+    .lookup = {{0.5, 1.85}, {0.6, 1.85}, {0.8, 2.9}, {5, 20}}};
 static const loop_cost cost_avx2 = {
-    .form = {{1.1, 0.75, 1.0, 3, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}}, .fill = 0.7, .turn = 0.5, .lines = 1.0, .rows = 0.8};
+    .form = {{1.1, 0.75, 1.0, 3, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}},
+    .fill = 0.7,
+    .turn = 0.5,
+    .lines = 1.0,
+    .rows = 0.8,
+    .lookup = {{1.2, 3.8}, {5, 18.5}, {1, 3.1}, {5, 18.5}}};
 static const loop_cost cost_scalar = {
-    .form = {{1.0, 1.0, 1.0, 3, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}}, .fill = 1.0, .turn = 0.5, .lines = 1.0, .rows = 0.8};
+    .form = {{1.0, 1.0, 1.0, 3, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}},
+    .fill = 1.0,
+    .turn = 0.5,
+    .lines = 1.0,
+    .rows = 0.8,
+    .lookup = {{3, 17.5}, {3, 17.5}, {3, 17.5}, {3, 17.5}}};
 /* A product with one position: the call, and of each form a unit and an entry; from a size on the weight comes from memory. */
 static const double point_call = 1000, point_far_floats = 2.5e6;
-static const struct { double unit, near, far; } point_cost[SKV_SPARSE_FORMS] = {{12, 1.15, 1.9}, {20, 1.3, 3.5}};
+static const struct { double unit, near, far; } point_cost[] = {{12, 1.15, 1.9}, {20, 1.3, 3.5}};
 
 static const loop_cost *cost_of(const skv_sparse_plan *p) {
     return p->loops == &skv_sparse_loops_avx512 ? &cost_avx512
@@ -38,17 +58,25 @@ static double point_cycles(skv_sparse_form form, double rows, double entries) {
            entries * (near ? point_cost[form].near : point_cost[form].far);
 }
 
+static double coded_point_cycles(const skv_sparse_plan *p, double rows, double entries) {
+    static const double unit = 20;
+    return point_call + rows / SKV_CODED_ROWS * unit + entries * cost_of(p)->lookup[p->lookup].point;
+}
+
 double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, int64_t entries) {
     static const double near_floats = 10e3; /* about the first-level cache */
     const double rows = (double)(s->rows * s->groups), panel = (double)(s->channels * p->channel);
-    if (p->vector) return point_cycles(p->form, rows, (double)entries);
+    const bool coded = p->form == SKV_SPARSE_CODED;
+    if (p->vector)
+        return coded ? coded_point_cycles(p, rows, (double)entries) : point_cycles(p->form, rows, (double)entries);
     const loop_cost *k = cost_of(p);
+    const double decode = coded ? k->lookup[p->lookup].decode : 0;
     const form_cost *f = &k->form[p->form];
     const int64_t in_vectors = (p->positions + p->loops->lanes - 1) / p->loops->lanes;
     const double vectors = (double)in_vectors, tiles = (double)p->tiles;
     const double step = panel < near_floats ? f->near : f->far;
     const double loops =
-        (double)entries * (tiles * f->entry + vectors * step) + rows * (tiles * f->row + vectors * f->store);
+        (double)entries * (tiles * (f->entry + decode) + vectors * step) + rows * (tiles * f->row + vectors * f->store);
     const double panels = (double)s->groups * tiles * panel * (s->x_channel == 1 || s->x_block > 1 ? k->turn : k->fill);
     const bool turned = s->y_row == 1 || s->y_block > 1, direct = !turned && s->y_column == 1 && p->pitch == s->width;
     const double results = rows * (double)(s->lines * s->width) * (direct ? 0 : turned ? k->rows : k->lines);
@@ -69,13 +97,27 @@ static double break_even(const skv_sparse_shape *s, double weights, double cycle
     return 1.0 - (cycles - none) / (all - none);
 }
 
+/* Infinite where the weight cannot be packed so. */
+static double coded_cycles(const skv_sparse_shape *s, const skv_sparse_matrix *w, skv_isa isa, skv_why *why) {
+    skv_sparse_plan p = skv_sparse_planned(s, SKV_SPARSE_CODED, isa);
+    if (!skv_sparse_codable(w, p.unit_rows, why)) return INFINITY;
+    p.lookup = skv_sparse_lookup_of(w->coded);
+    const int64_t units = (s->rows + p.unit_rows - 1) / p.unit_rows * s->groups;
+    return skv_sparse_cycles(s, &p, units * w->columns);
+}
+
+static double dense_cycles(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense) {
+    return (double)skv_mul_sat(w->rows, w->columns) * (double)(s->images * s->lines * s->width) / dense->macs_per_cycle;
+}
+
 bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense, skv_isa isa,
                      skv_why *why) {
     /* Few zeros are no sparsity, even where any product would beat the dense kernel. */
     static const double least = 0.3, doubt = 0.25, margin = 0.9;
     const double weights = (double)(w->rows * w->columns);
-    const double outputs = (double)(s->images * s->lines * s->width);
-    const double cycles = (weights * outputs / dense->macs_per_cycle - dense->extra_cycles) * margin;
+    skv_why unsaid;
+    const double other = dense_cycles(s, w, dense) - dense->extra_cycles, coded = coded_cycles(s, w, isa, &unsaid);
+    const double cycles = (coded < other ? coded : other) * margin;
     double even = break_even(s, weights, cycles, isa);
     if (even < least) even = least;
     if (even > 1) return skv_decline(why, "no number of zeros makes up for this shape");
@@ -89,4 +131,15 @@ bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, cons
     const skv_sparse_plan block = skv_sparse_planned(s, SKV_SPARSE_BLOCK4, isa);
     if (zeros >= least && skv_sparse_cycles(s, &block, count.blocks) < cycles) return true;
     return skv_decline(why, "%.0f %% zeros: below the break-even of %.0f %% for this shape", 100 * zeros, 100 * even);
+}
+
+bool skv_sparse_coded_serves(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense,
+                             skv_isa isa, skv_why *why) {
+    /* What it may cost that the weight stays small. */
+    static const double bearable = 1.3;
+    const double called = s->lines * s->width == 1 ? point_call : 0;
+    const double cycles = coded_cycles(s, w, isa, why) + dense->extra_cycles,
+                 other = dense_cycles(s, w, dense) + called;
+    if (cycles <= other * bearable) return true;
+    return isinf(cycles) ? false : skv_decline(why, "with a dense weight it runs %.1f times as fast", cycles / other);
 }

@@ -1,7 +1,7 @@
 /* The sparse loops, compiled once for each instruction set. The includer says what a vector is: vec, LANES, vec_load,
  * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max and
  * vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many vectors of each of
- * a block's four rows its registers hold; UNARY_LOOP; SPARSE_LOOPS names the table. */
+ * a block's four rows its registers hold; UNARY_LOOP; SPARSE_LOOPS names the table; what loops_coded.h wants. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -183,6 +183,8 @@ static void block4_vector(const skv_sparse_tile *t) {
     }
 }
 
+#include "kernels/sparse/loops_coded.h"
+
 SKV_INLINE void turn4(const float *from, int64_t from_step, float *to, int64_t to_step) {
     const four a = four_load(from), b = four_load(from + from_step), c = four_load(from + 2 * from_step),
                d = four_load(from + 3 * from_step);
@@ -261,9 +263,9 @@ static void fill_block(const skv_sparse_phase *p, const float *x, int64_t block,
 
 const skv_sparse_loops SPARSE_LOOPS = {
     .lanes = LANES,
-    .most_vectors = {SKV_SPARSE_VECTORS, BLOCK_VECTORS},
-    .tile = {csr_tile, block4_tile},
-    .vector = {csr_vector, block4_vector},
+    .most_vectors = {SKV_SPARSE_VECTORS, BLOCK_VECTORS, BLOCK_VECTORS},
+    .tile = {csr_tile, block4_tile, coded_tile},
+    .vector = {csr_vector, block4_vector, coded_vector},
     .fill = fill,
     .fill_block = fill_block,
     .turn = turn,

@@ -1,5 +1,6 @@
 /* The sparse loops with AVX2. */
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef __m256 vec;
@@ -26,4 +27,34 @@ static inline __m256 even(__m256 a, __m256 b) {
 #define BLOCK_VECTORS           2
 #define UNARY_LOOP              skv_unary_avx2
 #define SPARSE_LOOPS            skv_sparse_loops_avx2
+#define vec_four(p)             _mm256_broadcast_ps((const __m128 *)(const void *)(p))
+
+#include "kernels/sparse/sparse.h"
+#include "kernels/unroll.h"
+
+typedef __m256i words;
+#define words_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+
+typedef struct looked {
+    vec low, high; /* entries 0 to 7 and 8 to 15; low alone: entry 0 in all lanes */
+    const float *all;
+} looked;
+
+SKV_INLINE looked look_at(const float *table, skv_sparse_lookup lookup) {
+    const bool linear = lookup == SKV_LOOKUP_LINEAR;
+    return (looked){linear ? vec_all(table[0]) : vec_load(table), vec_load(table + LANES), table};
+}
+
+/* A permutation reads the lowest three bits of an index; the fourth, moved to the sign, chooses the half of the table. */
+SKV_INLINE vec look_up(const looked *t, skv_sparse_lookup lookup, words w, int shift) {
+    const words at = _mm256_srli_epi32(w, shift), byte = _mm256_set1_epi32(255);
+    switch (lookup) {
+    case SKV_LOOKUP_16:
+        return _mm256_blendv_ps(_mm256_permutevar8x32_ps(t->low, at), _mm256_permutevar8x32_ps(t->high, at),
+                                _mm256_castsi256_ps(_mm256_slli_epi32(w, 28 - shift)));
+    case SKV_LOOKUP_LINEAR: return vec_add(t->low, _mm256_cvtepi32_ps(_mm256_and_si256(at, byte)));
+    default: return _mm256_i32gather_ps(t->all, _mm256_and_si256(at, byte), sizeof(float));
+    }
+}
+
 #include "kernels/sparse/loops.h"

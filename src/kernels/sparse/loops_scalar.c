@@ -36,4 +36,30 @@ static inline vec vec_min(vec a, vec b) {
 #define BLOCK_VECTORS    2
 #define UNARY_LOOP       skv_unary_scalar
 #define SPARSE_LOOPS     skv_sparse_loops_scalar
+#define vec_four(p)      vec_load(p)
+
+#include "kernels/sparse/sparse.h"
+#include "kernels/unroll.h"
+
+typedef uint32_t words __attribute__((vector_size(16)));
+static inline words words_load(const uint32_t *p) {
+    words w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
+typedef struct looked {
+    const float *all;
+} looked;
+
+SKV_INLINE looked look_at(const float *table, skv_sparse_lookup lookup) {
+    (void)lookup;
+    return (looked){table};
+}
+
+SKV_INLINE vec look_up(const looked *t, skv_sparse_lookup lookup, words w, int shift) {
+    const words at = (w >> (uint32_t)shift) & (lookup == SKV_LOOKUP_16 ? 15u : 255u);
+    return (vec){t->all[at[0]], t->all[at[1]], t->all[at[2]], t->all[at[3]]};
+}
+
 #include "kernels/sparse/loops.h"

@@ -68,5 +68,7 @@ void skv_sparse_weight_free(skive_context *ctx, skv_sparse_weight *w) {
     skv_free(ctx, w->start);
     skv_free(ctx, w->offset);
     skv_free(ctx, w->value);
+    skv_free(ctx, w->coded.words);
+    skv_free(ctx, w->coded.scale);
     *w = (skv_sparse_weight){0};
 }

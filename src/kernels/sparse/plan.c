@@ -23,12 +23,12 @@ static int64_t period_of(const skv_sparse_shape *s, int axis) {
 static bool is_point(const skv_sparse_shape *s) {
     for (int a = 0; a < 2; a++)
         if (s->kernel[a] != 1 || s->stride[a] != 1 || s->pad[a] != 0) return false;
-    return s->images == 1 && s->lines == 1 && s->width == 1 && s->y_row == 1;
+    return s->images == 1 && s->lines == 1 && s->width == 1 && s->x_channel == 1 && s->y_row == 1;
 }
 
 /* Vectors that would be nearly empty are not worth their time. */
-static const skv_sparse_loops *loops_for(skv_isa isa, int64_t positions) {
-    if (isa >= SKV_ISA_AVX512 && positions > skv_sparse_loops_avx2.lanes) return &skv_sparse_loops_avx512;
+static const skv_sparse_loops *loops_for(skv_isa isa, int64_t lanes) {
+    if (isa >= SKV_ISA_AVX512 && lanes > skv_sparse_loops_avx2.lanes) return &skv_sparse_loops_avx512;
     return isa >= SKV_ISA_AVX2 ? &skv_sparse_loops_avx2 : &skv_sparse_loops_scalar;
 }
 
@@ -53,7 +53,15 @@ skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_form fo
                   down = (s->kernel[0] - 1) * s->dilation[0] / s->stride[0];
     p.pitch = s->width + right;
     p.positions = (s->lines - 1) * p.pitch + s->width;
-    p.loops = loops_for(isa, p.positions);
+    const bool rows_are_lanes = p.vector && form == SKV_SPARSE_CODED;
+    p.unit_rows = rows_are_lanes ? SKV_CODED_ROWS : form == SKV_SPARSE_CSR ? 1 : SKV_SPARSE_BLOCK;
+    p.loops = loops_for(isa, rows_are_lanes ? p.unit_rows : p.positions);
     divide(s, down * p.pitch + right, &p);
+    return p;
+}
+
+skv_sparse_plan skv_sparse_planned_coded(const skv_sparse_shape *s, const skv_coded *coded, skv_isa isa) {
+    skv_sparse_plan p = skv_sparse_planned(s, SKV_SPARSE_CODED, isa);
+    p.lookup = skv_sparse_lookup_of(coded);
     return p;
 }

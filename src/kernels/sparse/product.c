@@ -18,9 +18,9 @@ typedef struct product {
     skv_unary unary;
     float a, b;
     int threads;
-    int64_t row_parts;            /* the rows of a tile are divided too where there are fewer tiles than threads */
-    bool turned;                  /* the panel is the transposed input */
-    size_t part_bytes, buffer_at; /* of a thread's scratch */
+    int64_t row_parts; /* the rows of a tile are divided too where there are fewer tiles than threads */
+    bool turned;       /* the panel is the transposed input */
+    size_t part_bytes, buffer_at, decoded_at; /* of a thread's scratch */
 } product;
 
 /* ---- preparing ---- */
@@ -63,15 +63,24 @@ static void fill_places(const skv_sparse_shape *s, const skv_sparse_plan *p, uin
     }
 }
 
-static skive_status pack(skv_kernel_node *n, const skv_nonzeros *nz, product *st) {
+/* What a weight is packed from: one of them. */
+typedef struct source {
+    const skv_nonzeros *nz;
+    const skv_sparse_matrix *coded;
+    float factor; /* of the coded */
+} source;
+
+static skive_status pack(skv_kernel_node *n, const source *from, product *st) {
     uint32_t *place = NULL;
     skive_status status;
     const int64_t last = st->p.vector ? st->s.x_channel : st->p.channel;
     if (skv_mul_sat(st->s.channels + 1, last) > INT32_MAX)
         return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "too many channels");
-    SKV_TRY(skv_alloc_array(n->ctx, (size_t)nz->columns, sizeof *place, &place));
+    SKV_TRY(skv_alloc_array(n->ctx, (size_t)skv_sparse_columns(&st->s), sizeof *place, &place));
     fill_places(&st->s, &st->p, place);
-    status = skv_sparse_pack(n->ctx, nz, st->s.groups, place, st->p.form, &st->w);
+    status = from->nz ? skv_sparse_pack(n->ctx, from->nz, st->s.groups, place, st->p.form, &st->w)
+                      : skv_sparse_pack_coded(n->ctx, from->coded, st->s.groups, place, st->p.unit_rows, from->factor,
+                                              &st->w);
     skv_free(n->ctx, place);
     return status;
 }
@@ -82,7 +91,9 @@ static skive_status add_scratch(skv_kernel_node *n, product *st) {
     if (st->p.vector) return SKIVE_OK;
     /* what is read beyond the last line of the last channel is within the buffer */
     st->buffer_at = skv_align_up((size_t)(st->s.channels * st->p.channel) * sizeof(float), LINE);
-    st->part_bytes = skv_align_up(st->buffer_at + (size_t)(CHUNK * st->p.tile) * sizeof(float), LINE);
+    st->decoded_at = skv_align_up(st->buffer_at + (size_t)(CHUNK * st->p.tile) * sizeof(float), LINE);
+    const int64_t decoded = st->w.coded.blocks * SKV_CODED_WORDS * skv_lookup_symbols(st->w.coded.lookup);
+    st->part_bytes = skv_align_up(st->decoded_at + (size_t)decoded * sizeof(float), LINE);
     return skv_scratch_add(n, st->part_bytes * (size_t)st->threads, &at);
 }
 
@@ -93,13 +104,13 @@ static bool is_turned(const skv_sparse_shape *s) {
     return s->in_width == 1 && s->x_channel == 1 && s->x_block == 1;
 }
 
-skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, const skv_nonzeros *nz,
-                                skv_sparse_form form, size_t x_input, const skv_sparse_tail *tail) {
+static skive_status make(skv_kernel_node *n, const skv_sparse_shape *s, const skv_sparse_plan *p, const source *from,
+                         size_t x_input, const skv_sparse_tail *tail) {
     product *st = NULL;
     skive_status status;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     st->s = *s;
-    st->p = skv_sparse_planned(s, form, skv_cpu_isa());
+    st->p = *p;
     st->x_input = x_input;
     st->bias = tail->bias;
     st->residual = tail->residual;
@@ -110,7 +121,7 @@ skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, c
     const int64_t wanted = (n->threads + tiles - 1) / tiles;
     st->row_parts = wanted < shares ? wanted : shares;
     st->threads = tiles * st->row_parts < n->threads ? (int)(tiles * st->row_parts) : n->threads;
-    SKV_GO(status, done, pack(n, nz, st));
+    SKV_GO(status, done, pack(n, from, st));
     SKV_GO(status, done, add_scratch(n, st));
     n->state_bytes = st->w.bytes;
 done:
@@ -121,14 +132,26 @@ done:
     return status;
 }
 
+skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, const skv_nonzeros *nz,
+                                skv_sparse_form form, size_t x_input, const skv_sparse_tail *tail) {
+    const skv_sparse_plan p = skv_sparse_planned(s, form, skv_cpu_isa());
+    const source from = {.nz = nz};
+    return make(n, s, &p, &from, x_input, tail);
+}
+
+skive_status skv_sparse_prepare_coded(skv_kernel_node *n, const skv_sparse_shape *s, const skv_sparse_matrix *m,
+                                      float factor, size_t x_input, const skv_sparse_tail *tail) {
+    const skv_sparse_plan p = skv_sparse_planned_coded(s, m->coded, skv_cpu_isa());
+    const source from = {.coded = m, .factor = factor};
+    return make(n, s, &p, &from, x_input, tail);
+}
+
 void skv_sparse_destroy(skive_context *ctx, void *state) {
     product *st = state;
     if (!st) return;
     skv_sparse_weight_free(ctx, &st->w);
     skv_free(ctx, st);
 }
-
-static int64_t unit_rows(const product *st) { return st->p.form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1; }
 
 /* ---- panels ---- */
 
@@ -261,19 +284,23 @@ static void finish_rows(const product *st, const skv_sparse_tile *t) {
         st->p.loops->unary(st->unary, st->a, st->b, t->y + r * t->y_row, t->y + r * t->y_row, t->lanes);
 }
 
-static void chunk(const product *st, const float *panel, float *buffer, int64_t group, const float *bias,
-                  const piece *of) {
+/* space: the thread's scratch, whose panel is filled. */
+static void chunk(const product *st, char *space, int64_t group, const float *bias, const piece *of) {
     const skv_sparse_shape *s = &st->s;
-    const int64_t unit = of->row / unit_rows(st);
+    const int64_t unit = group * st->w.units + of->row / st->p.unit_rows;
     int64_t at = 0, count = of->count;
     const bool direct = is_direct(st, of->q, &count, &at), limited = direct || !of->z;
+    float *buffer = (float *)(void *)(space + st->buffer_at);
     at += of->row * s->y_row;
     const skv_sparse_tile t = {
-        .start = st->w.start + group * st->w.units + unit,
+        .start = st->w.start ? st->w.start + unit : NULL,
         .offset = st->w.offset,
         .value = st->w.value,
+        .coded = &st->w.coded,
+        .unit = unit,
+        .decoded = (float *)(void *)(space + st->decoded_at),
         .rows = of->rows,
-        .x = panel,
+        .x = (const float *)(const void *)space,
         .vectors = (int)((count + st->p.loops->lanes - 1) / st->p.loops->lanes),
         .lanes = count,
         .bias = bias ? bias + group * s->rows + of->row : NULL,
@@ -311,7 +338,7 @@ static void rows_of(const product *st, int64_t part, int64_t *from, int64_t *unt
 static void work_tiles(const job *j, int64_t first, int64_t end, char *space) {
     const product *st = j->st;
     const skv_sparse_shape *s = &st->s;
-    float *panel = (float *)(void *)space, *buffer = (float *)(void *)(space + st->buffer_at);
+    float *panel = (float *)(void *)space;
     int64_t filled = -1;
     for (int64_t unit = first; unit < end; unit++) {
         const int64_t tile = unit / st->row_parts, q = tile % st->p.tiles * st->p.tile, whole = tile / st->p.tiles,
@@ -329,7 +356,7 @@ static void work_tiles(const job *j, int64_t first, int64_t end, char *space) {
         for (int64_t row = from; row < until; row += CHUNK) {
             const piece of = {
                 row, until - row < CHUNK ? until - row : CHUNK, q, count, j->z ? j->z + y_at : NULL, j->y + y_at};
-            chunk(st, panel, buffer, group, j->bias, &of);
+            chunk(st, space, group, j->bias, &of);
         }
     }
 }
@@ -340,11 +367,13 @@ static void work_vector(const job *j, int64_t part) {
     int64_t from, until;
     rows_of(st, part, &from, &until);
     for (int64_t g = 0; g < s->groups; g++) {
-        const int64_t row = g * s->rows + from;
+        const int64_t row = g * s->rows + from, unit = g * st->w.units + from / st->p.unit_rows;
         const skv_sparse_tile t = {
-            .start = st->w.start + g * st->w.units + from / unit_rows(st),
+            .start = st->w.start ? st->w.start + unit : NULL,
             .offset = st->w.offset,
             .value = st->w.value,
+            .coded = &st->w.coded,
+            .unit = unit,
             .rows = until - from,
             .x = j->x + g * s->channels * s->x_channel,
             .bias = j->bias ? j->bias + row : NULL,

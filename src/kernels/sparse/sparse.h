@@ -1,4 +1,4 @@
-/* Products of a sparse constant weight W [rows][columns] with dense f32 activations: Conv, Gemm and MatMul.
+/* Products of a sparse or coded constant weight W [rows][columns] with dense f32 activations: Conv, Gemm and MatMul.
  *
  * All of them are one thing: a panel of activations, one line of `lanes` positions (pixels, samples) for each column of W,
  * and the loop
@@ -25,11 +25,16 @@ typedef struct skv_nonzeros {
     float *value;
 } skv_nonzeros;
 
-/* A dense matrix as it lies in memory; one of the steps is 1, the other the length of its lines. */
+/* A matrix as it lies in memory; one of the steps is 1, the other the length of its lines. */
 typedef struct skv_sparse_matrix {
-    const float *data;
+    const float *data;      /* NULL: it is coded */
+    const skv_coded *coded; /* has a symbol an element */
     int64_t rows, columns, row_step, column_step;
 } skv_sparse_matrix;
+/* Is input i a constant weight that these kernels read, dense or coded? Sets data or coded of *m. */
+bool skv_sparse_weight_of(const skv_kernel_node *n, size_t i, skv_sparse_matrix *m);
+/* Has the matrix zeros that can be told from the rest? */
+bool skv_sparse_has_zeros(const skv_sparse_matrix *m, skv_why *why);
 
 /* Reads the nonzeros; freed by skv_nonzeros_free, which takes a zeroed one too. */
 skive_status skv_nonzeros_read(skive_context *ctx, const skv_sparse_matrix *m, skv_nonzeros *out);
@@ -50,21 +55,51 @@ enum { SKV_SPARSE_BLOCK = 4, SKV_SPARSE_VECTORS = 8 };
 typedef enum skv_sparse_form {
     SKV_SPARSE_CSR,    /* unit: a row */
     SKV_SPARSE_BLOCK4, /* unit: four rows with one list of columns, four values each, zeros filled in */
+    SKV_SPARSE_CODED,  /* unit: four rows, or 16 where there is one position, with a symbol for each column */
     SKV_SPARSE_FORMS
 } skv_sparse_form;
 
+/* How a symbol becomes a value, the alphabet being a constant of the loop. */
+typedef enum skv_sparse_lookup {
+    SKV_LOOKUP_16, /* a table of up to 16; symbols take 4 bits, of the others 8 */
+    SKV_LOOKUP_32,
+    SKV_LOOKUP_LINEAR, /* symbol + table[0] */
+    SKV_LOOKUP_256,
+    SKV_LOOKUPS
+} skv_sparse_lookup;
+
+/* Symbols in words of 32 bits, 16 words a block. Word i of a block belongs to row i % rows of the unit, and its symbols, the
+ * lowest first, to columns i / rows, i / rows + 16 / rows ... of the block. Values are table[symbol] * scale. */
+enum { SKV_CODED_WORDS = 16, SKV_CODED_ROWS = 16 };
+typedef struct skv_sparse_coded {
+    skv_sparse_lookup lookup;
+    int64_t rows, columns;             /* of a unit */
+    int64_t blocks, segment, segments; /* of a unit; blocks that share scales */
+    uint32_t *words;                   /* [units][blocks][16] */
+    float *scale;                      /* [units][segments][rows] */
+    float table[256];
+} skv_sparse_coded;
+static inline int64_t skv_lookup_symbols(skv_sparse_lookup l) { return l == SKV_LOOKUP_16 ? 8 : 4; } /* in a word */
+
 typedef struct skv_sparse_weight {
     skv_sparse_form form;
-    int64_t units;    /* of a group; the last one of a group may have fewer rows than four */
-    uint32_t *start;  /* [groups * units + 1] */
-    uint32_t *offset; /* of the column's line in the panel, in floats */
-    float *value;     /* one, or four, an offset */
+    int64_t units;          /* of a group; the last one of a group may have fewer rows than four */
+    uint32_t *start;        /* [groups * units + 1] */
+    uint32_t *offset;       /* of the column's line in the panel, in floats */
+    float *value;           /* one, or four, an offset */
+    skv_sparse_coded coded; /* in place of start and value; then offset is [columns] */
     size_t bytes;
 } skv_sparse_weight;
 
 /* place [columns]: where each column's line begins in the panel. The rows of `groups` equal parts are packed part by part. */
 skive_status skv_sparse_pack(skive_context *ctx, const skv_nonzeros *nz, int64_t groups, const uint32_t *place,
                              skv_sparse_form form, skv_sparse_weight *out);
+/* The same of a coded matrix, in units of so many rows; values are multiplied by `factor`. */
+skive_status skv_sparse_pack_coded(skive_context *ctx, const skv_sparse_matrix *m, int64_t groups,
+                                   const uint32_t *place, int64_t unit_rows, float factor, skv_sparse_weight *out);
+/* Is the matrix coded so that it can be packed? Says why not, but for one that is dense. */
+bool skv_sparse_codable(const skv_sparse_matrix *m, int64_t unit_rows, skv_why *why);
+skv_sparse_lookup skv_sparse_lookup_of(const skv_coded *coded);
 void skv_sparse_weight_free(skive_context *ctx, skv_sparse_weight *w);
 
 /* ---- loops, for each instruction set ---- */
@@ -72,6 +107,9 @@ void skv_sparse_weight_free(skive_context *ctx, skv_sparse_weight *w);
 typedef struct skv_sparse_tile {
     const uint32_t *start, *offset; /* of the tile's first unit; offset and value of unit 0 of all */
     const float *value;
+    const skv_sparse_coded *coded; /* of that form, the tile's first unit, and room for [columns][4] values */
+    int64_t unit;
+    float *decoded;
     int64_t rows;          /* the units are all full but perhaps the last */
     const float *x;        /* panel */
     int vectors;           /* held in registers */
@@ -131,7 +169,9 @@ int64_t skv_sparse_columns(const skv_sparse_shape *s); /* of W: channels * kerne
 typedef struct skv_sparse_plan {
     const skv_sparse_loops *loops;
     skv_sparse_form form;
-    bool vector;                        /* one position: no panel */
+    skv_sparse_lookup lookup; /* of the coded form */
+    bool vector;              /* one position: no panel */
+    int64_t unit_rows;
     int64_t period[2];                  /* phases of the stride that are read */
     int64_t pitch;                      /* positions from line to line */
     int64_t positions;                  /* of an image, those between lines included */
@@ -139,6 +179,7 @@ typedef struct skv_sparse_plan {
     int64_t tile, tiles, span, channel; /* positions; tiles of an image; read for a tile; floats of a channel's panel */
 } skv_sparse_plan;
 skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_form form, skv_isa isa);
+skv_sparse_plan skv_sparse_planned_coded(const skv_sparse_shape *s, const skv_coded *coded, skv_isa isa);
 
 /* ---- the choice ---- */
 
@@ -146,13 +187,17 @@ typedef struct skv_sparse_dense {
     double macs_per_cycle; /* of the kernel that would run instead */
     double extra_cycles;   /* what the sparse kernel costs besides: reordering */
 } skv_sparse_dense;
-/* Cycles of a run for so many nonzeros (CSR) or occupied columns of blocks. */
+/* Cycles of a run for so many nonzeros (CSR) or occupied columns of blocks; of coded units all columns are. */
 double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, int64_t entries);
 /* The form that is faster for this pattern. */
 skv_sparse_form skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa);
 /* Is it faster than the dense kernel? Says why not. */
 bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense, skv_isa isa,
                      skv_why *why);
+
+/* The same of a coded weight; it may be a little slower, since it takes less memory. */
+bool skv_sparse_coded_serves(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense,
+                             skv_isa isa, skv_why *why);
 
 /* ---- a prepared product ---- */
 
@@ -165,6 +210,9 @@ typedef struct skv_sparse_tail {
 /* Sets n->state; x_input is the activations' index. The other fields of n (layouts, packs_input) are the caller's. */
 skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, const skv_nonzeros *nz,
                                 skv_sparse_form form, size_t x_input, const skv_sparse_tail *tail);
+/* The same from a coded weight. */
+skive_status skv_sparse_prepare_coded(skv_kernel_node *n, const skv_sparse_shape *s, const skv_sparse_matrix *m,
+                                      float factor, size_t x_input, const skv_sparse_tail *tail);
 skive_status skv_sparse_run(const skv_kernel_call *c);
 void skv_sparse_destroy(skive_context *ctx, void *state);
 
