@@ -191,11 +191,10 @@ static skive_status run(cli_args *a) {
     } else if (saved == SKIVE_OK) {
         print_report(&report);
         cli_print_training(a, &report.training);
-        printf(skive_pack_is_packed(output)
-                   ? "wrote %s (%s)\n"
-                   : "wrote %s (%s). Zeros take the same space in an ONNX file: it is not smaller; skive pack makes it so.\n",
-               output,
-               cli_bytes((double)cli_file_bytes(output), text, sizeof text));
+        printf(skive_pack_is_packed(output) ? "wrote %s (%s)\n"
+                                            : "wrote %s (%s). Zeros take the same space in an ONNX file: it is not "
+                                              "smaller; skive pack makes it so.\n",
+               output, cli_bytes((double)cli_file_bytes(output), text, sizeof text));
     }
     if (status == SKIVE_ERR_INTERRUPTED && !reached)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);

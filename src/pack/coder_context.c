@@ -18,7 +18,7 @@ enum {
     INPUTS = 6,         /* of the mixer */
     SETS = 7,           /* of its weights: by the number of neighbours that are not zero */
     STRETCH_MAX = 2047, /* a logit of 8 */
-    COUNT_LIMIT = 255, /* beyond it, a probability adapts no slower */
+    COUNT_LIMIT = 255,  /* beyond it, a probability adapts no slower */
     MIX_SHIFT = 17,
     LEVELS = 32,
 };
