@@ -71,7 +71,7 @@ const uint8_t *skv_read_bytes(skv_reader *r, size_t n) {
         return NULL;
     }
     const uint8_t *here = r->at;
-    r->at += n;
+    if (n) r->at += n;
     return here;
 }
 

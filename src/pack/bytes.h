@@ -36,7 +36,7 @@ typedef struct skv_reader {
 } skv_reader;
 
 static inline skv_reader skv_read_from(const void *data, size_t n) {
-    return (skv_reader){.at = data, .end = (const uint8_t *)data + n};
+    return (skv_reader){.at = data, .end = n ? (const uint8_t *)data + n : data}; /* data may be NULL when n is 0 */
 }
 static inline size_t skv_read_left(const skv_reader *r) { return (size_t)(r->end - r->at); }
 const uint8_t *skv_read_bytes(skv_reader *r, size_t n); /* NULL when so many are not left */
