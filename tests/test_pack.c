@@ -717,9 +717,9 @@ static skive_status pack_and_parse(skive_context *ctx, void *user) {
 static void every_allocation_may_fail(void **state) {
     (void)state;
     char ternary[] = "ternary", int4[] = "int4:32";
-    assert_true(skv_test_walk_allocations(pack_and_parse, NULL, 1) > 100);
-    assert_true(skv_test_walk_allocations(pack_and_parse, ternary, 3) > 30);
-    assert_true(skv_test_walk_allocations(pack_and_parse, int4, 5) > 20);
+    assert_true(skv_test_walk_allocations(pack_and_parse, NULL, 2) > 50);
+    assert_true(skv_test_walk_allocations(pack_and_parse, ternary, 7) > 10);
+    assert_true(skv_test_walk_allocations(pack_and_parse, int4, 11) > 5);
 }
 
 int main(void) {

@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     fuzz_check_message(ctx, status);
     if (status == SKIVE_OK) {
         fuzz_check_message(ctx, skive_graph_check(graph));
-        pack_again(ctx, graph);
+        if (size % 8 == 0) pack_again(ctx, graph); /* takes a hundred times as long as reading */
     }
     skive_pack_report_free(ctx, &report);
     skive_graph_free(graph);
