@@ -418,7 +418,7 @@ static skive_status write_coded(skive_context *ctx, const skv_coded *c, bool tra
     for (int d = 0; d < c->rank; d++) skv_bytes_varint(out, (uint64_t)c->dims[d]);
     if (c->symbols) {
         skv_bytes_u8(out, c->alphabet - 1);
-        skv_bytes_varint(out, (uint64_t)(c->zero + 1));
+        skv_bytes_varint(out, (unsigned)(c->zero + 1));
         skv_bytes_put(out, symbols.data, symbols.n);
     }
     if (c->table) {
