@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold: the tests with gcc and with clang, warnings being errors, the latter under the sanitizers (threads: the test that
-# is about them); fuzz targets that search for three quarters of a minute each; a user's program against the installed library. Ends with the figures of
+# is about them); fuzz targets that search for half a minute each; a user's program against the installed library. Ends with the figures of
 # the full run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ say "tests under the address and undefined-behaviour sanitizers"
 OMP_NUM_THREADS=2 ctest --test-dir build-fuzz -j "$jobs" --output-on-failure --no-tests=error -LE release-only
 
 say "fuzzing"
-SKIVE_FUZZ_SEED=${SKIVE_FUZZ_SEED:-1} tests/fuzz/run.sh build-fuzz "${SKIVE_FUZZ_SECONDS:-45}"
+SKIVE_FUZZ_SEED=${SKIVE_FUZZ_SEED:-1} tests/fuzz/run.sh build-fuzz "${SKIVE_FUZZ_SECONDS:-30}"
 
 say "installed library"
 tests/install/run.sh build-ci
