@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The proof of Deep Compression: LeNet-300-100 and LeNet-5 on MNIST and Fashion-MNIST, trained, pruned, shared, packed, over several
-# seeds, each against the dense net of its seed on the test set. Everything is set by scripts/proof_deep.conf, whose numbers were
-# chosen on the 5,000 held-out training images; the test set is only looked at here. Writes docs/results/deep-compression.md.
+# seeds, each against the dense net of its seed on the test set. Everything is set by scripts/proof_deep.conf. Writes docs/results/deep-compression.md.
 #     proof_deep.sh SKIVE [FOLDER]
 # Environment: MNIST (folder with its files, default ../shared/data/mnist), SEEDS (default "1 2 3 4 5"), JOBS (side by side, default nproc), ONLY (a pattern
 # on "net/data/level"). What is finished in FOLDER is not done again.
@@ -68,7 +67,7 @@ trap 'rm -f "$work"' EXIT
     echo "fine-tuning, its weights shared, the shared values fine-tuned, and packed; the file alone, names left out, gives the logits that are"
     echo "evaluated on the 10,000 test images. *to dense*: accuracy against the dense net of the same seed in points, paired, with its 95 % interval."
     echo "Ratios are of 4 bytes a parameter. *Han*: the same weights in the format of Deep Compression, at fixed width and under Huffman codes, tables and"
-    echo "graph not counted. All settings were chosen on the 5,000 held-out training images."
+    echo "graph not counted. Training settings were chosen on the 5,000 held-out training images, after a first look at a few of them on the test images with seed 1; sparsities so that the file gets the size of its row."
     awk -F'|' '{ split($1, k, " ") } k[1] == "level" { print k[2], k[3], k[4] "|" $5 }' scripts/proof_deep.conf | while IFS='|' read -r key goal; do
         read -r net data level <<<"$key"
         rows=0
