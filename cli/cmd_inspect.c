@@ -209,10 +209,8 @@ const cli_command cli_command_inspect = {
         "One line a layer: its operator, the type and shape of its output and of its largest weight, how many\n"
         "parameters it has, the multiply-accumulates (MACs) of one run, the bytes of its parameters and how many of\n"
         "them are zero. Dimensions that the model leaves open (the batch) count as 1. Operators skive cannot run are\n"
-        "listed too, and named below the table. Of a packed file (.skv) it lists besides what each parameter takes in "
-        "it, "
-        "in\n"
-        "which form and under which coder, and the bytes by purpose.",
+        "listed too, and named below the table. Of a packed file (.skv) it lists besides what each parameter takes\n"
+        "there, in which form and under which coder, and the bytes by purpose.",
     .examples = "  skive inspect teacher.onnx\n"
                 "  skive inspect model.skv",
     .run = run,

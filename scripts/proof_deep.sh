@@ -70,7 +70,6 @@ trap 'rm -f "$work"' EXIT
     echo "graph not counted. Training settings were chosen on the 5,000 held-out training images, after a first look at a few of them on the test images with seed 1; sparsities so that the file gets the size of its row."
     awk -F'|' '{ split($1, k, " ") } k[1] == "level" { print k[2], k[3], k[4] "|" $5 }' scripts/proof_deep.conf | while IFS='|' read -r key goal; do
         read -r net data level <<<"$key"
-        rows=0
         echo
         echo "## $net, $data, $level:$goal"
         echo

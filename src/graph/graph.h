@@ -205,6 +205,9 @@ skive_status skv_graph_detach(skive_context *ctx, const skive_graph *sub, skive_
 void skv_node_reads(const skive_node *n, void (*see)(void *user, skive_value *v), void *user);
 bool skv_node_has_subgraph(const skive_node *n);
 
+/* Captured values get the types of what they stand for. */
+void skv_graph_take_outer_types(skive_graph *sub);
+
 /* ---- walking ---- */
 
 /* Nodes in an order where producers come first; stable in insertion order. *out freed by skv_free. ERR_GRAPH names a

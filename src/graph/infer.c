@@ -128,3 +128,9 @@ done:
     skv_free(g->ctx, x.known);
     return status;
 }
+
+void skv_graph_take_outer_types(skive_graph *sub) {
+    for (uint32_t i = 0; i < sub->n_values; i++) {
+        if (sub->values[i]->outer) sub->values[i]->type = sub->values[i]->outer->type;
+    }
+}

@@ -14,12 +14,6 @@ static const skive_value *origin(const skive_value *v) {
     return v;
 }
 
-static void take_outer_types(skive_graph *g) {
-    for (uint32_t i = 0; i < g->n_values; i++) {
-        if (g->values[i]->outer) g->values[i]->type = g->values[i]->outer->type;
-    }
-}
-
 /* Types of one node's outputs, as far as they can be told now: some old forms can only be brought up knowing ranks. What
  * fails here will fail, with its message, in the inference of the finished graph. */
 static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
@@ -53,7 +47,7 @@ static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
     for (uint32_t i = 0; i < n->n_attrs; i++) {
         if (n->attrs[i].type != SKV_ATTR_GRAPH) continue;
         skive_graph *sub = n->attrs[i].graph;
-        take_outer_types(sub);
+        skv_graph_take_outer_types(sub);
         SKV_TRY(canonical_graph(im, sub));
     }
     if (!n->op) return skv_onnx_import_contrib(n);
@@ -148,7 +142,7 @@ static skive_status infer_all(skive_graph *g) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
             if (g->nodes[i]->attrs[k].type != SKV_ATTR_GRAPH) continue;
-            take_outer_types(g->nodes[i]->attrs[k].graph);
+            skv_graph_take_outer_types(g->nodes[i]->attrs[k].graph);
             SKV_TRY(infer_all(g->nodes[i]->attrs[k].graph));
         }
     }

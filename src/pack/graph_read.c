@@ -390,9 +390,7 @@ static void take_outer_types(skive_graph *g) {
         for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
             skive_graph *sub = g->nodes[i]->attrs[k].graph;
             if (!sub) continue;
-            for (uint32_t v = 0; v < sub->n_values; v++) {
-                if (sub->values[v]->outer) sub->values[v]->type = sub->values[v]->outer->type;
-            }
+            skv_graph_take_outer_types(sub);
             take_outer_types(sub);
         }
     }

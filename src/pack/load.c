@@ -15,6 +15,7 @@ skive_pack_load_options skive_pack_load_options_default(void) {
 typedef struct loading {
     skive_context *ctx;
     skive_pack_load_options o;
+    bool counts; /* non-zeros, for a report */
     skv_reader params;
     skv_storage **storages; /* one reference each, so that a later parameter may be the same */
     skive_pack_row *rows;
@@ -62,7 +63,7 @@ static skive_status next_storage(loading *l, bool *trainable, skv_storage **out)
     }
     fill_row(&l->rows[l->n], &record, (size_t)(l->params.at - start));
     const skive_status status = skv_record_to_storage(l->ctx, &record, l->o.keep_coded, out);
-    if (status == SKIVE_OK) {
+    if (status == SKIVE_OK && l->counts) {
         const skv_storage *s = *out;
         l->rows[l->n].nonzeros = s->coded ? skv_coded_nonzeros(s->coded) : skv_count_nonzeros(&s->tensor);
     }
@@ -171,7 +172,7 @@ static skive_status fill_report(loading *l, skive_pack_report *report) {
 
 static skive_status parse(skive_context *ctx, const void *bytes, size_t n, const skive_pack_load_options *options,
                           skive_graph **out, skive_pack_report *report) {
-    loading l = {.ctx = ctx, .o = skive_pack_load_options_default()};
+    loading l = {.ctx = ctx, .counts = report != NULL, .o = skive_pack_load_options_default()};
     skv_section sections[SKV_SECTIONS_MAX];
     size_t n_sections = 0;
     skive_pack_report r = {.file_bytes = n};

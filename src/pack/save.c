@@ -23,6 +23,7 @@ typedef struct packing {
     const skv_coder *coder;
     skv_param_list params;
     skv_section sections[4];
+    bool reports; /* what only a report tells is worked out */
     skive_pack_report report;
 } packing;
 
@@ -136,7 +137,6 @@ static void fill_row(skive_pack_row *row, const skive_tensor *t, const skv_form 
     memcpy(row->dims, t->dims, sizeof row->dims);
     row->dtype = t->dtype;
     row->count = skive_tensor_count(t);
-    row->nonzeros = skv_count_nonzeros(t);
     row->form = form->name;
     row->coder = s->coder ? s->coder->name : "raw";
     row->values = s->values;
@@ -173,11 +173,12 @@ static skive_status write_param(packing *p, uint32_t i, skv_bytes *out) {
     const skive_tensor *t = copy.data ? &copy : &v->storage->tensor;
     if (status == SKIVE_OK) status = skv_record_write(p->ctx, t, v->trainable, p->coder, out, &form, &sizes);
     double fixed = 0, huffman = 0;
-    if (status == SKIVE_OK) status = skv_han_bytes(p->ctx, t, &fixed, &huffman);
+    if (status == SKIVE_OK && p->reports) status = skv_han_bytes(p->ctx, t, &fixed, &huffman);
     if (status == SKIVE_OK) {
         p->report.han_fixed += fixed;
         p->report.han_huffman += huffman;
         fill_row(row, t, form, &sizes);
+        if (p->reports) row->nonzeros = skv_count_nonzeros(t);
         row->bytes = out->n - before;
         skv_report_add(&p->report, row);
     }
@@ -237,7 +238,7 @@ static skive_status compact(skive_context *ctx, const skive_graph *g, skive_grap
 static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_pack_options *options, skv_bytes *out,
                          skive_pack_report *report) {
     static const unsigned kinds[] = {SKV_SECTION_GRAPH, SKV_SECTION_META, SKV_SECTION_NAMES, SKV_SECTION_PARAMS};
-    packing p = {.ctx = ctx, .o = skive_pack_options_default(), .params = {.ctx = ctx}};
+    packing p = {.ctx = ctx, .reports = report != NULL, .o = skive_pack_options_default(), .params = {.ctx = ctx}};
     if (options) memcpy(&p.o, options, options->size < sizeof p.o ? options->size : sizeof p.o);
     for (size_t i = 0; i < 4; i++) p.sections[i] = (skv_section){.kind = kinds[i], .bytes = skv_bytes_to(ctx)};
     skive_graph *own = NULL;

@@ -130,30 +130,10 @@ static bool read(const skv_kernel_node *n, skv_sparse_layer *l, skv_why *why) {
     return true;
 }
 
-static bool is_sparse(const skv_kernel_node *n, skv_why *why) {
-    skv_sparse_layer l;
-    return read(n, &l, why) && skv_sparse_layer_wins(&l, why);
-}
-
-static bool is_coded(const skv_kernel_node *n, skv_why *why) {
-    skv_sparse_layer l;
-    skv_why unread = {{0}}; /* what is no constant was said before */
-    return read(n, &l, &unread) && skv_sparse_layer_serves_coded(&l, why);
-}
-
-static skive_status prepare_sparse(skv_kernel_node *n) {
-    skv_sparse_layer l;
-    skv_why why = {{0}};
-    if (!read(n, &l, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
-    return skv_sparse_layer_prepare(n, &l);
-}
-
-static skive_status prepare_coded(skv_kernel_node *n) {
-    skv_sparse_layer l;
-    skv_why why = {{0}};
-    if (!read(n, &l, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
-    return skv_sparse_layer_prepare_coded(n, &l);
-}
+static bool is_sparse(const skv_kernel_node *n, skv_why *why) { return skv_sparse_layer_wins(n, read, why); }
+static bool is_coded(const skv_kernel_node *n, skv_why *why) { return skv_sparse_layer_serves_coded(n, read, why); }
+static skive_status prepare_sparse(skv_kernel_node *n) { return skv_sparse_layer_prepare(n, read); }
+static skive_status prepare_coded(skv_kernel_node *n) { return skv_sparse_layer_prepare_coded(n, read); }
 
 static const char *const ops[] = {"FusedConv", "Conv", NULL};
 

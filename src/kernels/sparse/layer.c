@@ -1,12 +1,21 @@
 /* A layer that was read, chosen and prepared. */
 #include "kernels/sparse/layer.h"
 
-bool skv_sparse_layer_wins(const skv_sparse_layer *l, skv_why *why) {
-    return skv_sparse_has_zeros(&l->w, why) && skv_sparse_wins(&l->s, &l->w, &l->dense, skv_cpu_isa(), why);
+bool skv_sparse_layer_wins(const skv_kernel_node *n, skv_sparse_reader read, skv_why *why) {
+    skv_sparse_layer l;
+    return read(n, &l, why) && skv_sparse_has_zeros(&l.w, why) &&
+           skv_sparse_wins(&l.s, &l.w, &l.dense, skv_cpu_isa(), why);
 }
 
-bool skv_sparse_layer_serves_coded(const skv_sparse_layer *l, skv_why *why) {
-    return skv_sparse_coded_serves(&l->s, &l->w, &l->dense, skv_cpu_isa(), why);
+bool skv_sparse_layer_serves_coded(const skv_kernel_node *n, skv_sparse_reader read, skv_why *why) {
+    skv_sparse_layer l;
+    skv_why unread = {{0}}; /* what is no constant was said before */
+    return read(n, &l, &unread) && skv_sparse_coded_serves(&l.s, &l.w, &l.dense, skv_cpu_isa(), why);
+}
+
+static skive_status read_again(skv_kernel_node *n, skv_sparse_reader read, skv_sparse_layer *l) {
+    skv_why why = {{0}};
+    return read(n, l, &why) ? SKIVE_OK : SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
 }
 
 static void set_node(skv_kernel_node *n, const skv_sparse_layer *l) {
@@ -18,7 +27,9 @@ static void set_node(skv_kernel_node *n, const skv_sparse_layer *l) {
     n->in_place = 1u << l->tail.residual;
 }
 
-skive_status skv_sparse_layer_prepare(skv_kernel_node *n, const skv_sparse_layer *l) {
+skive_status skv_sparse_layer_prepare(skv_kernel_node *n, skv_sparse_reader read) {
+    skv_sparse_layer layer, *l = &layer;
+    SKV_TRY(read_again(n, read, l));
     const skv_sparse_count count = skv_sparse_counted(&l->w, l->s.groups);
     skv_nonzeros nz;
     SKV_TRY(skv_nonzeros_read(n->ctx, &l->w, &nz));
@@ -31,8 +42,10 @@ skive_status skv_sparse_layer_prepare(skv_kernel_node *n, const skv_sparse_layer
     return SKIVE_OK;
 }
 
-skive_status skv_sparse_layer_prepare_coded(skv_kernel_node *n, const skv_sparse_layer *l) {
+skive_status skv_sparse_layer_prepare_coded(skv_kernel_node *n, skv_sparse_reader read) {
+    skv_sparse_layer layer, *l = &layer;
     skv_why why = {{0}};
+    SKV_TRY(read_again(n, read, l));
     const skv_sparse_plan p = skv_sparse_planned(&l->s, SKV_SPARSE_CODED, skv_cpu_isa());
     if (!skv_sparse_codable(&l->w, p.unit_rows, &why)) return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "%s", why.text);
     SKV_TRY(skv_sparse_prepare_coded(n, &l->s, &l->w, l->factor, l->x_input, &l->tail));

@@ -14,11 +14,14 @@ typedef struct skv_sparse_layer {
     float factor; /* of the weight */
 } skv_sparse_layer;
 
-/* Both compare with the dense kernel and say why they leave the node to it. */
-bool skv_sparse_layer_wins(const skv_sparse_layer *l, skv_why *why);
-bool skv_sparse_layer_serves_coded(const skv_sparse_layer *l, skv_why *why);
+/* Reads a node of the op; says why it is no such layer. */
+typedef bool (*skv_sparse_reader)(const skv_kernel_node *n, skv_sparse_layer *out, skv_why *why);
 
-skive_status skv_sparse_layer_prepare(skv_kernel_node *n, const skv_sparse_layer *l);
-skive_status skv_sparse_layer_prepare_coded(skv_kernel_node *n, const skv_sparse_layer *l);
+/* Both compare with the dense kernel and say why they leave the node to it. */
+bool skv_sparse_layer_wins(const skv_kernel_node *n, skv_sparse_reader read, skv_why *why);
+bool skv_sparse_layer_serves_coded(const skv_kernel_node *n, skv_sparse_reader read, skv_why *why);
+
+skive_status skv_sparse_layer_prepare(skv_kernel_node *n, skv_sparse_reader read);
+skive_status skv_sparse_layer_prepare_coded(skv_kernel_node *n, skv_sparse_reader read);
 
 #endif
