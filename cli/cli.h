@@ -110,7 +110,21 @@ skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *pat
 /* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. */
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
 skive_status cli_open_validation(cli_args *a, const char *spec, skive_dataset **out);
-/* Reads the options of training that train, distill and prune have in common: batch, rate, optimizer ... */
+/* The options of training that train, distill, prune and share have in common, with the texts of the defaults that differ;
+   cli_train_settings reads them. */
+#define CLI_TRAIN_OPTIONS(rates, optimizers, warmup)                                                                \
+    {"batch", 'b', "N", "samples in a step (default 128)", false},                                                  \
+        {"lr", 0, "RATE", "learning rate (default " rates ")", false}, {"optimizer", 0, "NAME", optimizers, false}, \
+        {"momentum", 0, "M", "of sgd (default 0.9)", false},                                                        \
+        {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},                                    \
+        {"weight-decay", 0, "D", "pull of weights to zero (default 5e-4)", false},                                  \
+        {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},                   \
+        {"warmup", 0, "EPOCHS", "linear warm-up (default " warmup ")", false},                                      \
+        {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},              \
+        {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},                             \
+        {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false}, {                     \
+        "limit", 0, "N", "use only N training samples", false                                                       \
+    }
 skive_status cli_train_settings(cli_args *a, skive_train_options *o);
 json_t *cli_train_json(const skive_train_report *r);
 void cli_print_training(const cli_args *a, const skive_train_report *r);

@@ -22,20 +22,9 @@ static const cli_option options[] = {
     {"per-layer", 0, NULL, "the same sparsity in every layer instead of one threshold over all", false},
     {"layer-floor", 0, "F", "least fraction of a layer that stays (default 0.005)", false},
     {"skip", 0, "PARAMETER", "leave this parameter alone; may be repeated", true},
-    {"batch", 'b', "N", "samples in a step (default 128)", false},
-    {"lr", 0, "RATE", "learning rate of fine-tuning (default 0.01; adam 0.001)", false},
-    {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
-    {"momentum", 0, "M", "of sgd (default 0.9)", false},
-    {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},
-    {"weight-decay", 0, "D", "pull of weights to zero (default 5e-4)", false},
-    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
-    {"warmup", 0, "EPOCHS", "linear warm-up (default 0)", false},
-    {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
-    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
-    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
     {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from; in steps: FILE.1, FILE.2 ...",
      false},
-    {"limit", 0, "N", "use only N training samples", false},
+    CLI_TRAIN_OPTIONS("0.01; adam 0.001", "sgd, adam or adamw (default sgd)", "0"),
 };
 
 static void print_report(const skive_prune_report *r) {

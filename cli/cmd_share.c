@@ -18,19 +18,8 @@ static const cli_option options[] = {
     {"tie", 0, "A=B", "make parameter B the same as A; may be repeated", true},
     {"data", 'd', "SET", "data set for fine-tuning", false},
     {"finetune", 0, "EPOCHS", "epochs of fine-tuning the shared values (default 0)", false},
-    {"batch", 'b', "N", "samples in a step (default 128)", false},
-    {"lr", 0, "RATE", "learning rate of fine-tuning (default 0.001; sgd 0.0001)", false},
-    {"optimizer", 0, "NAME", "adam, adamw or sgd (default adam)", false},
-    {"momentum", 0, "M", "of sgd (default 0.9)", false},
-    {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},
-    {"weight-decay", 0, "D", "pull of unshared weights to zero (default 5e-4)", false},
-    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
-    {"warmup", 0, "EPOCHS", "linear warm-up (default 0)", false},
-    {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
-    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
-    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
     {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from when it exists", false},
-    {"limit", 0, "N", "use only N training samples", false},
+    CLI_TRAIN_OPTIONS("0.001; sgd 0.0001", "adam, adamw or sgd (default adam)", "0"),
 };
 
 /* ---- what comes out ---- */

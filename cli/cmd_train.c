@@ -8,19 +8,8 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the trained model, as ONNX", false},
     {"epochs", 'e', "N", "passes over the training set (default 10); 0: the network as it starts", false},
     {"no-validation", 0, NULL, "train on all training samples, keep the last epoch", false},
-    {"batch", 'b', "N", "samples in a step (default 128)", false},
-    {"lr", 0, "RATE", "learning rate (default 0.02; adam 0.001)", false},
-    {"optimizer", 0, "NAME", "sgd, adam or adamw (default sgd)", false},
-    {"momentum", 0, "M", "of sgd (default 0.9)", false},
-    {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov's", false},
-    {"weight-decay", 0, "D", "pull of weights to zero (default 5e-4)", false},
-    {"schedule", 0, "NAME", "of the rate: constant, step or cosine (default cosine)", false},
-    {"warmup", 0, "EPOCHS", "linear warm-up (default 0.5)", false},
-    {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},
-    {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},
-    {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false},
     {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
-    {"limit", 0, "N", "use only N training samples", false},
+    CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
 
 static skive_status start_model(cli_args *a, const skive_dataset *train, skive_graph **out) {

@@ -1,20 +1,41 @@
 #!/usr/bin/env bash
-# The proof of Deep Compression: LeNet-300-100 and LeNet-5 on MNIST and Fashion-MNIST, trained, pruned, shared, packed, over several
-# seeds, each against the dense net of its seed on the test set. Everything is set by scripts/proof_deep.conf. Writes docs/results/deep-compression.md.
+# The proof of Deep Compression: nets trained, pruned, shared and packed, over several seeds, each against a dense net of its seed on the
+# test set. Everything is set by scripts/proof_deep.conf. Rows are kept in docs/results/deep-compression.tsv, the page
+# docs/results/deep-compression.md is made from them.
 #     proof_deep.sh SKIVE [FOLDER]
-# Environment: MNIST (folder with its files, default ../shared/data/mnist), SEEDS (default "1 2 3 4 5"), JOBS (side by side, default nproc), ONLY (a pattern
-# on "net/data/level"). What is finished in FOLDER is not done again.
+# Environment: MNIST (folder with its files), CIFAR10 (cifar10-jpeg.tar.xz or its unpacked folder), both in ../shared/data unless told; SEEDS
+# (default "1 2 3 4 5"), JOBS (side by side, default nproc), ONLY (a pattern on "net/data/level"), FRESH=1 (rows that are there are made anew).
+# A row with the same settings, and what is finished in FOLDER, is not done again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 skive=$(realpath "$1")
 out=$(mkdir -p "${2:-proof-deep}" && realpath "${2:-proof-deep}")
-mnist=$(realpath "${MNIST:-../shared/data/mnist}")
+mnist=$(realpath -m "${MNIST:-../shared/data/mnist}")
+cifar=$(realpath -m "${CIFAR10:-../shared/data/cifar10-jpeg.tar.xz}")
+conf=scripts/proof_deep.conf
+rows=docs/results/deep-compression.tsv
 page=docs/results/deep-compression.md
-export skive out mnist
+export skive out mnist cifar conf rows
 
-spec_of() { [ "$1" = mnist ] && echo "mnist:$mnist" || echo "$1"; }
+spec_of() {
+    case $1 in
+    mnist) echo "mnist:$mnist" ;;
+    cifar10) [ -d "$cifar" ] && echo "folder:$cifar" || echo "folder:$out/cifar10-jpeg" ;;
+    *) echo "$1" ;;
+    esac
+}
 number() { sed -n "s/^ *\"$2\": \(-\?[0-9.e-]*\),\?\$/\1/p" "$1" | sed -n "${3:-1}p"; }
-export -f spec_of number
+training() { awk -v n="$1" -v d="$2" '$1 == "train" && $2 == n && $3 == d { $1 = $2 = $3 = ""; print }' $conf; }
+# "NET DATA LEVEL|prune|share|pack|goal|net to compare with" of every level
+levels() { awk -F'|' -v OFS='|' '{ split($1, k, " ") } k[1] == "level" { print k[2] " " k[3] " " k[4], $2, $3, $4, $5, $6 }' $conf; }
+# What a row depends on in the settings, as a number.
+settings() { # NET DATA PRUNE SHARE PACK AGAINST
+    echo "$(training "$1" "$2")|$3|$4|$5|$([ -z "$6" ] || training "$6" "$2")" | tr -s ' ' | cksum | cut -d' ' -f1
+}
+has_row() { # NET DATA LEVEL SEED SETTINGS
+    [ -e $rows ] && [ "${FRESH:-0}" != 1 ] && cut -f1-5 $rows | grep -qxF "$1"$'\t'"$2"$'\t'"$3"$'\t'"$4"$'\t'"$5"
+}
+export -f spec_of number training levels settings has_row
 
 # A file made under another name first, so that a run that was stopped leaves nothing that looks finished.
 made() { # FILE COMMAND...
@@ -24,73 +45,117 @@ made() { # FILE COMMAND...
     "$@" -o "${file%.*}.part.${file##*.}" >"$file.log" 2>&1 || { echo "failed: $* (see $file.log)" >&2; return 1; }
     mv "${file%.*}.part.${file##*.}" "$file"
 }
-export -f made
+dense() { # NET DATA SEED
+    local d=$out/$1-$2-$3
+    mkdir -p "$d"
+    # shellcheck disable=SC2046
+    made "$d/dense.onnx" "$skive" train "$1" --data "$(spec_of "$2")" --seed "$3" -t 1 -q $(training "$1" "$2")
+}
+export -f made dense
 
-# One level of one seed; its dense net is made by whoever comes first, one job a seed doing all levels.
+# The levels of one net and seed, one after the other.
 one() { # NET DATA SEED
-    local net=$1 data=$2 seed=$3 d f spec
+    local net=$1 data=$2 seed=$3 d f spec key prune share pack goal against base from level set
     d=$out/$net-$data-$seed
     spec=$(spec_of "$data")
-    mkdir -p "$d"
-    local train level prune share pack
-    train=$(awk -v n="$net" -v d="$data" '$1 == "train" && $2 == n && $3 == d { $1 = $2 = $3 = ""; print }' scripts/proof_deep.conf)
-    # shellcheck disable=SC2086
-    made "$d/dense.onnx" "$skive" train "$net" --data "$spec" --seed "$seed" -t 1 -q $train || return 1
-    while IFS='|' read -r level prune share pack; do
-        f=$d/$level
-        [[ $net/$data/$level == ${ONLY:-*} ]] || continue
-        [ -e "$f.json" ] && continue
+    while IFS='|' read -r key prune share pack goal against; do
+        level=${key##* }
+        [[ $key == "$net $data $level" && $net/$data/$level == ${ONLY:-*} ]] || continue
+        against=${against// /}
+        set=$(settings "$net" "$data" "$prune" "$share" "$pack" "$against")
+        f=$d/$level-$set
+        [ -e "$f.row" ] && continue
+        has_row "$net" "$data" "$level" "$seed" "$set" && continue
+        dense "$net" "$data" "$seed" || return 1
+        base=$d/dense.onnx from=$d/dense.onnx
+        [ -z "$against" ] || { dense "$against" "$data" "$seed" || return 1; base=$out/$against-$data-$seed/dense.onnx; }
+        if [ "${prune// /}" != - ]; then
+            # shellcheck disable=SC2086
+            made "$f-pruned.onnx" "$skive" prune "$from" --data "$spec" --seed "$seed" -t 1 --json -q $prune || return 1
+            from=$f-pruned.onnx
+        fi
         # shellcheck disable=SC2086
-        made "$f-pruned.onnx" "$skive" prune "$d/dense.onnx" --data "$spec" --seed "$seed" -t 1 -q $prune || return 1
-        # shellcheck disable=SC2086
-        made "$f-shared.onnx" "$skive" share "$f-pruned.onnx" --data "$spec" --seed "$seed" -t 1 -q $share || return 1
+        made "$f-shared.onnx" "$skive" share "$from" --data "$spec" --seed "$seed" -t 1 --json -q $share || return 1
         # shellcheck disable=SC2086
         "$skive" pack "$f-shared.onnx" --strip-names --json $pack -o "$f.skv" >"$f-pack.json" || return 1
-        "$skive" compare "$d/dense.onnx" "$f.skv" --data "$spec" --json -q -t 1 >"$f.part" 2>/dev/null || [ $? = 11 ] || return 1
-        mv "$f.part" "$f.json"
-        echo "$net $data seed $seed $level: $(stat -c %s "$f.skv") bytes, $(number "$f.json" accuracy 2) after $(number "$f.json" accuracy 1)"
-    done < <(awk -F'|' -v n="$net" -v d="$data" '{ split($1, k, " ") } k[1] == "level" && k[2] == n && k[3] == d { print k[4] "|" $2 "|" $3 "|" $4 }' scripts/proof_deep.conf)
+        "$skive" compare "$base" "$f.skv" --data "$spec" --json -q -t 1 >"$f.json" 2>/dev/null || [ $? = 11 ] || return 1
+        printf '%s\t' "$net" "$data" "$level" "$seed" "$set" "$(number "$f.json" accuracy 1)" "$(number "$f.json" accuracy 2)" "$(number "$f.json" difference)" \
+            "$(number "$f.json" low)" "$(number "$f.json" high)" "$(parameters "$d/dense.onnx")" "$(number "$f.json" nonzeros 2)" \
+            "$(number "$f-pack.json" deep_compression_fixed_bytes)" "$(number "$f-pack.json" deep_compression_huffman_bytes)" >"$f.part"
+        stat -c %s "$f.skv" >>"$f.part"
+        mv "$f.part" "$f.row"
+        echo "$net $data seed $seed $level: $(stat -c %s "$f.skv") bytes, $(number "$f.json" accuracy 2) after $(number "$f.json" accuracy 1); validation $(
+            sed -n 's/^ *"validation_accuracy": \([0-9.]*\),\?$/\1/p' "$f-shared.onnx.log" | sort -n | tail -1)"
+    done < <(levels)
 }
-export -f one
+parameters() { "$skive" inspect "$1" --json -q | sed -n 's/^    "parameters": \([0-9]*\),\?$/\1/p'; }
+export -f one parameters
 
+if [ ! -d "$cifar" ] && [ -e "$cifar" ] && [ ! -d "$out/cifar10-jpeg" ]; then
+    mkdir -p "$out/cifar10.part"
+    tar -xJf "$cifar" -C "$out/cifar10.part"
+    mv "$out/cifar10.part" "$out/cifar10-jpeg"
+fi
 for seed in ${SEEDS:-1 2 3 4 5}; do
-    awk '$1 == "train" { print $2, $3 }' scripts/proof_deep.conf | while read -r net data; do echo "$net $data $seed"; done
+    levels | awk -v s="$seed" '{ print $1, $2, s }' | uniq
 done | xargs -P "${JOBS:-$(nproc)}" -L 1 bash -c 'one "$@"' _
 
-# ---- the page ----
-work=$(mktemp)
+# ---- the rows: new ones in place of old ones of the same net, data, level and seed; what the settings no longer name is dropped ----
+mkdir -p docs/results
+work=$(mktemp docs/results/.rows.XXXXXX)
 trap 'rm -f "$work"' EXIT
 {
-    echo "# Deep Compression"
-    echo
-    echo "\`make proof-deep\` ($("$skive" --version 2>/dev/null | head -1); settings: [scripts/proof_deep.conf](../../scripts/proof_deep.conf)). Every net is trained, pruned with"
-    echo "fine-tuning, its weights shared, the shared values fine-tuned, and packed; the file alone, names left out, gives the logits that are"
-    echo "evaluated on the 10,000 test images. *to dense*: accuracy against the dense net of the same seed in points, paired, with its 95 % interval."
-    echo "Ratios are of 4 bytes a parameter. *Han*: the same weights in the format of Deep Compression, at fixed width and under Huffman codes, tables and"
-    echo "graph not counted. Training settings were chosen on the 5,000 held-out training images, after a first look at a few of them on the test images with seed 1; sparsities so that the file gets the size of its row."
-    awk -F'|' '{ split($1, k, " ") } k[1] == "level" { print k[2], k[3], k[4] "|" $5 }' scripts/proof_deep.conf | while IFS='|' read -r key goal; do
+    [ ! -e $rows ] || tail -n +2 $rows
+    find "$out" -name '*.row' -printf '%T@ %p\n' | sort -n | cut -d' ' -f2- | xargs -r -d '\n' cat
+} | awk -F'\t' -v names="$(levels | cut -d'|' -f1)" '
+    BEGIN { n = split(names, l, "\n"); for (i = 1; i <= n; i++) at[l[i]] = i
+            print "net\tdata\tlevel\tseed\tsettings\tdense\tpacked\tdifference\tlow\thigh\tparameters\tnonzeros\than_fixed\than_huffman\tbytes" }
+    { k = $1 " " $2 " " $3 } k in at { row[at[k], $4] = $0; if ($4 > most) most = $4 }
+    END { for (i = 1; i <= n; i++) for (s = 1; s <= most; s++) if ((i, s) in row) print row[i, s] }' >"$work"
+chmod 644 "$work"
+mv "$work" $rows
+
+# ---- the page ----
+work=$(mktemp docs/results/.page.XXXXXX)
+{
+    cat <<EOF
+# Deep Compression
+
+\`make proof-deep\` ($("$skive" --version 2>/dev/null | head -1); settings: [scripts/proof_deep.conf](../../scripts/proof_deep.conf), rows:
+[deep-compression.tsv](deep-compression.tsv)). Every net is trained, pruned with fine-tuning, its weights shared, the shared values fine-tuned,
+and packed; the file alone, names left out, gives the logits that are evaluated on the 10,000 test images. *to dense*: accuracy against the
+dense net of the same seed in points, paired, with its 95 % interval. Ratios are of 4 bytes a parameter. *Han*: the same weights in the
+format of Deep Compression, at fixed width and under Huffman codes, tables and graph not counted. Settings were chosen on the 5,000
+held-out training images (those of LeNet-300-100 after a first look at a few of them on the test images with seed 1); sparsities so that the
+file gets the size of its row.
+EOF
+    levels | while IFS='|' read -r key _ _ _ goal against; do
         read -r net data level <<<"$key"
         echo
         echo "## $net, $data, $level:$goal"
         echo
+        [ -z "${against// /}" ] || printf 'Dense is %s here.\n\n' "${against// /}"
         echo "| seed | dense | packed | error | to dense (95 %) | non-zeros | Han fixed | Han Huffman | file bytes | ratio |"
         echo "|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|"
-        for seed in ${SEEDS:-1 2 3 4 5}; do
-            f=$out/$net-$data-$seed/$level
-            [ -e "$f.json" ] || { echo "| $seed | not run | | | | | | | | |"; continue; }
-            p=$f-pack.json
-            echo "$seed $(number "$f.json" accuracy 1) $(number "$f.json" accuracy 2) $(number "$f.json" difference) $(number "$f.json" low) $(number "$f.json" high) $(number "$f.json" nonzeros 2) $(number "$p" deep_compression_fixed_bytes) $(number "$p" deep_compression_huffman_bytes) $(stat -c %s "$f.skv") $(number "$f.json" parameters 2)"
-        done | awk '
-            NF == 11 { n++; printf "| %d | %.2f | %.2f | %.2f | %+.2f [%+.2f, %+.2f] | %d (%.1fx) | %.0f (%.1fx) | %.0f (%.1fx) | %d | %.1fx |\n", $1, 100 * $2, 100 * $3,
-                   100 - 100 * $3, 100 * $4, 100 * $5, 100 * $6, $7, $11 / $7, $8, 4 * $11 / $8, $9, 4 * $11 / $9, $10, 4 * $11 / $10
-                   e = 100 - 100 * $3; se += e; see += e * e; d = 100 * $4; sd += d; sdd += d * d; b += $10; z += $7; p = $11; h += $9 }
-            NF != 11 { print }
-            END { if (n) printf "| mean | | | %.2f ± %.2f | %+.3f ± %.3f | %d (%.1fx) | | %.0f (%.1fx) | %.0f | %.1fx |\n", se / n, (n > 1 ? sqrt((see - se * se / n) / (n - 1)) : 0),
-                   sd / n, (n > 1 ? sqrt((sdd - sd * sd / n) / (n - 1)) : 0), z / n, p * n / z, h / n, 4 * p * n / h, b / n, 4 * p * n / b }'
+        awk -F'\t' -v n="$net" -v d="$data" -v l="$level" -v seeds="${SEEDS:-1 2 3 4 5}" '
+            function spread(q, s, n) { return n > 1 && q > s * s / n ? sqrt((q - s * s / n) / (n - 1)) : 0 }
+            $1 == n && $2 == d && $3 == l { r[$4] = $0 }
+            END {
+                m = split(seeds, s, " ")
+                for (i = 1; i <= m; i++) {
+                    if (!(s[i] in r)) { print "| " s[i] " | not run | | | | | | | | |"; continue }
+                    split(r[s[i]], v, "\t"); k++
+                    e = 100 - 100 * v[7]; b = 100 - 100 * v[6]
+                    printf "| %d | %.2f | %.2f | %.2f | %+.2f [%+.2f, %+.2f] | %d (%.1fx) | %.0f (%.1fx) | %.0f (%.1fx) | %d | %.1fx |\n", s[i], 100 * v[6], 100 * v[7], e,
+                        100 * v[8], 100 * v[9], 100 * v[10], v[12], v[11] / v[12], v[13], 4 * v[11] / v[13], v[14], 4 * v[11] / v[14], v[15], 4 * v[11] / v[15]
+                    se += e; see += e * e; sb += b; sd += 100 * v[8]; sdd += 1e4 * v[8] * v[8]; z += v[12]; p += v[11]; h += v[14]; y += v[15]
+                }
+                if (k) printf "| mean | %.2f | %.2f | %.2f ± %.2f | %+.3f ± %.3f | %.0f (%.1fx) | | %.0f (%.1fx) | %.0f | %.1fx |\n", 100 - sb / k, 100 - se / k, se / k, spread(see, se, k),
+                    sd / k, spread(sdd, sd, k), z / k, p / z, h / k, 4 * p / h, y / k, 4 * p / y
+            }' $rows
     done
 } >"$work"
-mkdir -p docs/results
+chmod 644 "$work"
 mv "$work" "$page"
-chmod 644 "$page"
 trap - EXIT
 echo "wrote $page"
