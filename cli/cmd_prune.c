@@ -15,6 +15,7 @@ static const cli_option options[] = {
     {"layer", 0, "PARAMETER=S", "this parameter's own sparsity, apart from the others'; may be repeated", true},
     {"prune-schedule", 0, "NAME", "one-shot (default), cubic or iterative", false},
     {"steps", 0, "N", "steps of a gradual schedule (default 5)", false},
+    {"last-step", 0, "F", "fraction of fine-tuning after the last step (default: as much as after each)", false},
     {"surgery", 0, NULL, "train pruned weights too and let them return while fine-tuning", false},
     {"surgery-until", 0, "F", "fraction of fine-tuning after which the mask rests (default 0.75)", false},
     {"distill-alpha", 0, "A", "share of the dense model as teacher in fine-tuning, 0 to 1 (default 0)", false},
@@ -116,7 +117,8 @@ static skive_status read_finetuning(cli_args *a, skive_prune_options *o) {
     static const char *const needs[][2] = {{"surgery", "finetune"},
                                            {"surgery-until", "surgery"},
                                            {"distill-alpha", "finetune"},
-                                           {"temperature", "distill-alpha"}};
+                                           {"temperature", "distill-alpha"},
+                                           {"last-step", "finetune"}};
     for (size_t i = 0; i < CLI_COUNT(needs); i++) {
         if (cli_has(a, needs[i][0]) && !cli_has(a, needs[i][1]))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", needs[i][0], needs[i][1]);
@@ -124,6 +126,7 @@ static skive_status read_finetuning(cli_args *a, skive_prune_options *o) {
     skive_status status = cli_number(a, "distill-alpha", &o->distill_alpha);
     if (status == SKIVE_OK) status = cli_number(a, "temperature", &o->temperature);
     if (status == SKIVE_OK) status = cli_number(a, "surgery-until", &o->surgery_until);
+    if (status == SKIVE_OK) status = cli_number(a, "last-step", &o->last_step);
     o->surgery = cli_has(a, "surgery");
     return status;
 }

@@ -335,6 +335,33 @@ static void zeros_survive_fine_tuning(void **state) {
     close_blobs(&d);
 }
 
+/* The report is of the last step, so its epochs tell how fine-tuning was divided. */
+static void last_step_gets_its_share(void **state) {
+    static const struct {
+        int epochs, steps;
+        double share;
+        size_t last;
+    } cases[] = {{10, 3, 0.6, 6}, {10, 3, 1, 10}, {10, 5, 0, 2}, {10, 1, 0.6, 10}, {3, 8, 0.5, 2}, {2, 2, 0.1, 0}};
+    blobs d = open_blobs();
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        skive_graph *g = network(d.ctx, "mlp:16,16");
+        skive_prune_options o = skive_prune_options_default();
+        skive_prune_report r;
+        o.schedule = "cubic";
+        o.sparsity = 0.75;
+        o.steps = cases[i].steps;
+        o.finetune.epochs = cases[i].epochs;
+        o.last_step = cases[i].share;
+        skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.train, d.validation, &o, &r));
+        if (cases[i].last) assert_int_equal(r.training.n_epochs, cases[i].last);
+        check_quarter(g, &r);
+        skive_prune_report_free(d.ctx, &r);
+        skive_graph_free(g);
+    }
+    close_blobs(&d);
+}
+
 /* The wanted sparsity is reached even when there are fewer batches than steps of the schedule. */
 static void surgery_reaches_its_sparsity_in_few_batches(void **state) {
     blobs d = open_blobs();
@@ -589,6 +616,8 @@ MISTAKE(floor_above_one, o->layer_floor = 1.5)
 MISTAKE(surgery_without_epochs, o->surgery = true; o->finetune.epochs = 0)
 MISTAKE(surgery_until_zero, o->surgery = true; o->surgery_until = 0)
 MISTAKE(surgery_until_nan, o->surgery = true; o->surgery_until = NAN)
+MISTAKE(large_last_step, o->last_step = 1.5)
+MISTAKE(nan_last_step, o->last_step = NAN)
 MISTAKE(teacher_without_epochs, o->distill_alpha = 0.5; o->finetune.epochs = 0)
 MISTAKE(large_alpha, o->distill_alpha = 1.5)
 MISTAKE(negative_alpha, o->distill_alpha = -0.5)
@@ -620,6 +649,8 @@ static void mistakes_are_named(void **state) {
                                        {"no epochs", surgery_without_epochs},
                                        {"until 0", surgery_until_zero},
                                        {"until nan", surgery_until_nan},
+                                       {"last step has 1.5", large_last_step},
+                                       {"last step has nan", nan_last_step},
                                        {"no epochs", teacher_without_epochs},
                                        {"alpha is 1.5", large_alpha},
                                        {"alpha is -0.5", negative_alpha},
@@ -744,6 +775,7 @@ int main(void) {
         cmocka_unit_test(masks_below_a_threshold),
         cmocka_unit_test(masks_hold_on),
         cmocka_unit_test(zeros_survive_fine_tuning),
+        cmocka_unit_test(last_step_gets_its_share),
         cmocka_unit_test(surgery_reaches_its_sparsity_in_few_batches),
         cmocka_unit_test(masked_weights_return),
         cmocka_unit_test(surgery_on_a_frozen_layer_is_refused),

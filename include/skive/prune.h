@@ -43,6 +43,9 @@ typedef struct skive_prune_options {
     double surgery_until;
     double distill_alpha; /* share of the dense model's soft labels in the loss of fine-tuning, in [0, 1]; 0: none */
     double temperature;   /* of the soft labels, above 0; default 4 */
+    /* Fraction of the epochs of fine-tuning that follows the last step of a gradual schedule, in [0, 1]; 0: as much as follows
+     * each of the others. */
+    double last_step;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 

@@ -78,6 +78,10 @@ static skive_status check_finetuning(const skv_pruning *p) {
                            "surgery lasts until %g of fine-tuning; it must lie above 0 and at most 1",
                            o->surgery_until);
     }
+    if (!(o->last_step >= 0 && o->last_step <= 1)) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "last step",
+                           "the last step has %g of fine-tuning; it must lie between 0 and 1", o->last_step);
+    }
     if (o->finetune.epochs > 0) return SKIVE_OK;
     if (o->surgery) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery",

@@ -1,6 +1,7 @@
 /* Unstructured pruning: masks from a criterion, applied in one or several steps, with fine-tuning under the mask. */
 #include "prune/prune.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,8 +33,15 @@ static skive_status mask_to(skv_pruning *p, double progress) {
     return SKIVE_OK;
 }
 
-/* Epochs of step k of n, so that they add up. */
-static int epochs_of(int epochs, int k, int n) { return epochs * (k + 1) / n - epochs * k / n; }
+/* Epochs of step k of n when all get the same, so that they add up. */
+static int even_part(int epochs, int k, int n) { return epochs * (k + 1) / n - epochs * k / n; }
+
+static int epochs_of(const skv_pruning *p, int k, int n) {
+    const int epochs = p->o->finetune.epochs;
+    if (n == 1 || p->o->last_step <= 0) return even_part(epochs, k, n);
+    const int last = (int)lrint(epochs * p->o->last_step);
+    return k == n - 1 ? last : even_part(epochs - last, k, n - 1);
+}
 
 /* Each step of a gradual schedule is a training run of its own, with a checkpoint of its own: FILE.1, FILE.2 ... */
 static skive_status checkpoint_of(const skv_pruning *p, int k, int steps, char *buffer, size_t size, const char **out) {
@@ -100,7 +108,7 @@ static skive_status prune_and_tune(skv_pruning *p, tuning *t) {
         char path[4096];
         SKV_TRY(checkpoint_of(p, k, steps, path, sizeof path, &o.checkpoint));
         SKV_TRY(mask_to(p, p->o->surgery ? skv_surgery_start(p) : (double)(k + 1) / steps));
-        o.epochs = epochs_of(p->o->finetune.epochs, k, steps);
+        o.epochs = epochs_of(p, k, steps);
         if (o.epochs < 1) continue;
         const skive_status status = tune(p, t, &o);
         p->tuned = p->tuned || p->report.training.n_epochs > 0;
