@@ -55,7 +55,8 @@ typedef struct skive_mask {
     int64_t count;
 } skive_mask;
 
-/* Trains `graph` in place on `train`; `validation` may be NULL. On failure the graph's parameters are as they were,
+/* Trains `graph` in place on `train`; `validation` may be NULL. Of a codebook that weights share, the entry that is zero stays
+ * zero (pruned weights have it), whether a mask says so or not. On failure the graph's parameters are as they were,
  * except ERR_INTERRUPTED, after which they are those of the last finished epoch. `report` may be NULL.
  * Errors: DATA (set does not fit the graph's input or classes), NUMERIC (loss became NaN), INTERRUPTED, UNSUPPORTED. */
 SKIVE_API skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *train,

@@ -3,27 +3,14 @@
 
 #include "graph/shared.h"
 
-/* Codebooks as parameters, each with the mask that holds its zero. */
-typedef struct books {
-    skive_mask *masks;
-    uint8_t *keep; /* [n][SKV_SHARE_MAX_ENTRIES] */
-    size_t n;
-} books;
-
 static void note_lossless(const skv_sharing *s, const skv_shareable *layer, const skv_codebook *c, int64_t distinct) {
     if ((int64_t)c->k < distinct || c->k == (size_t)1 << s->o.bits) return;
     skv_note(s->ctx, "'%s' has %lld different values: its codebook is those, and nothing is lost", layer->value->name,
              (long long)distinct);
 }
 
-static void add_mask(books *b, const char *name, const skv_codebook *c) {
-    uint8_t *keep = b->keep + b->n * SKV_SHARE_MAX_ENTRIES;
-    for (size_t i = 0; i < c->k; i++) keep[i] = !(c->has_zero && i == 0);
-    b->masks[b->n++] = (skive_mask){name, keep, (int64_t)c->k};
-}
-
 /* One codebook for n layers. */
-static skive_status share_group(skv_sharing *s, const skv_shareable *layers, size_t n, books *b) {
+static skive_status share_group(skv_sharing *s, const skv_shareable *layers, size_t n) {
     skv_codebook c;
     int64_t distinct;
     skive_value *codebook = NULL;
@@ -40,27 +27,15 @@ static skive_status share_group(skv_sharing *s, const skv_shareable *layers, siz
         row->distinct = distinct;
         SKV_TRY(skv_shared_make(layers[l].value, codebook, indices));
     }
-    add_mask(b, codebook->name, &c);
     return SKIVE_OK;
 }
 
 skive_status skv_share_by_clusters(skv_sharing *s, skive_dataset *train, skive_dataset *validation) {
-    books b = {0};
-    skive_status status;
-    SKV_GO(status, done, skv_alloc_array(s->ctx, s->n, sizeof *b.masks, &b.masks));
-    SKV_GO(status, done, skv_alloc_array(s->ctx, s->n, SKV_SHARE_MAX_ENTRIES, &b.keep));
-    if (s->o.one_codebook) {
-        SKV_GO(status, done, share_group(s, s->layers, s->n, &b));
-    } else {
-        for (size_t l = 0; l < s->n; l++) {
-            SKV_GO(status, done, share_group(s, &s->layers[l], 1, &b));
-            SKV_GO(status, done, skv_check_interrupt(s->ctx));
-        }
+    const size_t at_once = s->o.one_codebook ? s->n : 1;
+    for (size_t l = 0; l < s->n; l += at_once) {
+        SKV_TRY(share_group(s, &s->layers[l], at_once));
+        SKV_TRY(skv_check_interrupt(s->ctx));
     }
-    SKV_GO(status, done, skive_graph_infer(s->work));
-    status = skv_share_tune(s, s->work, train, validation, b.masks, b.n);
-done:
-    skv_free(s->ctx, b.masks);
-    skv_free(s->ctx, b.keep);
-    return status;
+    SKV_TRY(skive_graph_infer(s->work));
+    return skv_share_tune(s, s->work, train, validation);
 }

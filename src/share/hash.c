@@ -151,7 +151,7 @@ skive_status skv_share_by_hash(skv_sharing *s, skive_dataset *train, skive_datas
     skive_status status, tuned;
     SKV_GO(status, done, skv_alloc_array(s->ctx, s->n, sizeof *layers, &layers));
     SKV_GO(status, done, make_hashed(s, layers, &hashed));
-    tuned = status = skv_share_tune(s, hashed, train, validation, NULL, 0);
+    tuned = status = skv_share_tune(s, hashed, train, validation);
     if (tuned != SKIVE_OK && !(tuned == SKIVE_ERR_INTERRUPTED && s->tuned)) goto done;
     skv_params_assign(s->work, hashed); /* biases and norms were trained too */
     for (size_t i = 0; i < s->n; i++) SKV_GO(status, done, write_back(s, hashed, &layers[i], &s->layers[i]));

@@ -136,11 +136,9 @@ static skive_status find_layers(skv_sharing *s) {
 
 /* ---- steps of both ways ---- */
 
-skive_status skv_share_tune(skv_sharing *s, skive_graph *g, skive_dataset *train, skive_dataset *validation,
-                            const skive_mask *masks, size_t n_masks) {
+skive_status skv_share_tune(skv_sharing *s, skive_graph *g, skive_dataset *train, skive_dataset *validation) {
     if (s->o.finetune.epochs < 1) return SKIVE_OK;
-    const skive_status status =
-        skive_train(s->ctx, g, train, validation, &s->o.finetune, masks, n_masks, &s->report.training);
+    const skive_status status = skive_train(s->ctx, g, train, validation, &s->o.finetune, NULL, 0, &s->report.training);
     s->tuned = s->report.training.n_epochs > 0;
     if (status == SKIVE_ERR_INTERRUPTED && s->tuned)
         skv_note(s->ctx, "fine-tuning was stopped; the weights are those of the last finished epoch");

@@ -98,8 +98,7 @@ typedef struct skv_sharing {
     skive_share_report report;
 } skv_sharing;
 /* Trains `g` as the options say; nothing when they say no epochs. */
-skive_status skv_share_tune(skv_sharing *s, skive_graph *g, skive_dataset *train, skive_dataset *validation,
-                            const skive_mask *masks, size_t n_masks);
+skive_status skv_share_tune(skv_sharing *s, skive_graph *g, skive_dataset *train, skive_dataset *validation);
 /* A codebook of n entries as a parameter named after `weight`, or after nothing when it serves several. */
 skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t n, const skv_shareable *weight,
                                     skive_value **out);

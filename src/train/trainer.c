@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "exec/plan.h"
+#include "graph/shared.h"
 #include "train/train.h"
 
 typedef struct trained {
     skive_value *value;
     skv_update update;
+    uint8_t *held; /* a mask of our own, when the caller has none for it */
     size_t output; /* of the plan: its gradient */
 } trained;
 
@@ -34,6 +36,7 @@ void skv_trainer_free(skv_trainer *t) {
     for (size_t i = 0; i < t->n_params; i++) {
         skv_free(t->ctx, t->params[i].update.state[0]);
         skv_free(t->ctx, t->params[i].update.state[1]);
+        skv_free(t->ctx, t->params[i].held);
     }
     for (size_t i = 0; i < t->n_live; i++) {
         skv_free(t->ctx, t->live[i].dense);
@@ -84,6 +87,19 @@ static void show(const skv_live_mask *live) {
     for (int64_t i = 0; i < live->count; i++) live->seen[i] = live->keep[i] ? live->dense[i] : 0.0f;
 }
 
+/* Pruned weights that share values have zero as an entry of the codebook; if it moved, all of them would come back. */
+static skive_status hold_zero_entries(skv_trainer *t, trained *p) {
+    const float *entry = p->update.weight;
+    bool any = false;
+    if (!skv_shared_weight_of(p->value)) return SKIVE_OK;
+    for (int64_t i = 0; i < p->update.n; i++) any = any || entry[i] == 0;
+    if (!any) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(t->ctx, (size_t)p->update.n, 1, &p->held));
+    for (int64_t i = 0; i < p->update.n; i++) p->held[i] = entry[i] != 0;
+    p->update.keep = p->held;
+    return SKIVE_OK;
+}
+
 static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_value *v) {
     const skive_tensor *data = skv_value_tensor(v);
     const int64_t n = data ? skive_tensor_count(data) : 0;
@@ -113,7 +129,8 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
         show(live);
         return SKIVE_OK;
     }
-    for (int64_t i = 0; mask && i < n; i++) {
+    if (!mask) return hold_zero_entries(t, p);
+    for (int64_t i = 0; i < n; i++) {
         if (!mask->keep[i]) p->update.weight[i] = 0.0f;
     }
     return SKIVE_OK;
