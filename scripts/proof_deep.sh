@@ -26,11 +26,11 @@ spec_of() {
 }
 number() { sed -n "s/^ *\"$2\": \(-\?[0-9.e-]*\),\?\$/\1/p" "$1" | sed -n "${3:-1}p"; }
 training() { awk -v n="$1" -v d="$2" '$1 == "train" && $2 == n && $3 == d { $1 = $2 = $3 = ""; print }' $conf; }
-# "NET DATA LEVEL|prune|share|pack|goal|net to compare with" of every level
-levels() { awk -F'|' -v OFS='|' '{ split($1, k, " ") } k[1] == "level" { print k[2] " " k[3] " " k[4], $2, $3, $4, $5, $6 }' $conf; }
+# "NET DATA LEVEL|prune|share|distil|pack|goal|net to compare with" of every level
+levels() { awk -F'|' -v OFS='|' '{ split($1, k, " ") } k[1] == "level" { print k[2] " " k[3] " " k[4], $2, $3, $4, $5, $6, $7 }' $conf; }
 # What a row depends on in the settings, as a number.
-settings() { # NET DATA PRUNE SHARE PACK AGAINST
-    echo "$(training "$1" "$2")|$3|$4|$5|$([ -z "$6" ] || training "$6" "$2")" | tr -s ' ' | cksum | cut -d' ' -f1
+settings() { # NET DATA PRUNE SHARE DISTIL PACK AGAINST
+    echo "$(training "$1" "$2")|$3|$4|$5|$6|$([ -z "$7" ] || training "$7" "$2")" | tr -s ' ' | cksum | cut -d' ' -f1
 }
 has_row() { # NET DATA LEVEL SEED SETTINGS
     [ -e $rows ] && [ "${FRESH:-0}" != 1 ] && cut -f1-5 $rows | grep -qxF "$1"$'\t'"$2"$'\t'"$3"$'\t'"$4"$'\t'"$5"
@@ -55,14 +55,14 @@ export -f made dense
 
 # The levels of one net and seed, one after the other.
 one() { # NET DATA SEED
-    local net=$1 data=$2 seed=$3 d f spec key prune share pack goal against base from level set
+    local net=$1 data=$2 seed=$3 d f spec key prune share distil pack goal against base from level set
     d=$out/$net-$data-$seed
     spec=$(spec_of "$data")
-    while IFS='|' read -r key prune share pack goal against; do
+    while IFS='|' read -r key prune share distil pack goal against; do
         level=${key##* }
         [[ $key == "$net $data $level" && $net/$data/$level == ${ONLY:-*} ]] || continue
         against=${against// /}
-        set=$(settings "$net" "$data" "$prune" "$share" "$pack" "$against")
+        set=$(settings "$net" "$data" "$prune" "$share" "$distil" "$pack" "$against")
         f=$d/$level-$set
         [ -e "$f.row" ] && continue
         has_row "$net" "$data" "$level" "$seed" "$set" && continue
@@ -76,8 +76,14 @@ one() { # NET DATA SEED
         fi
         # shellcheck disable=SC2086
         made "$f-shared.onnx" "$skive" share "$from" --data "$spec" --seed "$seed" -t 1 --json -q $share || return 1
+        from=$f-shared.onnx
+        if [ "${distil// /}" != - ]; then
+            # shellcheck disable=SC2086
+            made "$f-tuned.onnx" "$skive" distill --teacher "$d/dense.onnx" --student "$from" --data "$spec" --seed "$seed" -t 1 --json -q $distil || return 1
+            from=$f-tuned.onnx
+        fi
         # shellcheck disable=SC2086
-        "$skive" pack "$f-shared.onnx" --strip-names --json $pack -o "$f.skv" >"$f-pack.json" || return 1
+        "$skive" pack "$from" --strip-names --json $pack -o "$f.skv" >"$f-pack.json" || return 1
         "$skive" compare "$base" "$f.skv" --data "$spec" --json -q -t 1 >"$f.json" 2>/dev/null || [ $? = 11 ] || return 1
         printf '%s\t' "$net" "$data" "$level" "$seed" "$set" "$(number "$f.json" accuracy 1)" "$(number "$f.json" accuracy 2)" "$(number "$f.json" difference)" \
             "$(number "$f.json" low)" "$(number "$f.json" high)" "$(parameters "$d/dense.onnx")" "$(number "$f.json" nonzeros 2)" \
@@ -85,7 +91,7 @@ one() { # NET DATA SEED
         stat -c %s "$f.skv" >>"$f.part"
         mv "$f.part" "$f.row"
         echo "$net $data seed $seed $level: $(stat -c %s "$f.skv") bytes, $(number "$f.json" accuracy 2) after $(number "$f.json" accuracy 1); validation $(
-            sed -n 's/^ *"validation_accuracy": \([0-9.]*\),\?$/\1/p' "$f-shared.onnx.log" | sort -n | tail -1)"
+            sed -n 's/^ *"validation_accuracy": \([0-9.]*\),\?$/\1/p' "$from.log" | sort -n | tail -1)"
     done < <(levels)
 }
 parameters() { "$skive" inspect "$1" --json -q | sed -n 's/^    "parameters": \([0-9]*\),\?$/\1/p'; }
@@ -122,14 +128,14 @@ work=$(mktemp docs/results/.page.XXXXXX)
 # Deep Compression
 
 \`make proof-deep\` ($("$skive" --version 2>/dev/null | head -1); settings: [scripts/proof_deep.conf](../../scripts/proof_deep.conf), rows:
-[deep-compression.tsv](deep-compression.tsv)). Every net is trained, pruned with fine-tuning, its weights shared, the shared values fine-tuned,
-and packed; the file alone, names left out, gives the logits that are evaluated on the 10,000 test images. *to dense*: accuracy against the
+[deep-compression.tsv](deep-compression.tsv)). Every net is trained, pruned with fine-tuning, its weights shared, the shared values tuned with the dense net
+as teacher, and packed; the file alone, names left out, gives the logits that are evaluated on the 10,000 test images. *to dense*: accuracy against the
 dense net of the same seed in points, paired, with its 95 % interval. Ratios are of 4 bytes a parameter. *Han*: the same weights in the
 format of Deep Compression, at fixed width and under Huffman codes, tables and graph not counted. Settings were chosen on the 5,000
 held-out training images (those of LeNet-300-100 after a first look at a few of them on the test images with seed 1); sparsities so that the
 file gets the size of its row.
 EOF
-    levels | while IFS='|' read -r key _ _ _ goal against; do
+    levels | while IFS='|' read -r key _ _ _ _ goal against; do
         read -r net data level <<<"$key"
         echo
         echo "## $net, $data, $level:$goal"
