@@ -7,7 +7,7 @@
 static const cli_option options[] = {
     {"output", 'o', "FILE", "the packed model, .skv", false},
     {"weights", 'w', "FORM", "round the weights to f16, bf16, int8, int4, int2, ternary or binary", false},
-    {"biases", 0, "FORM", "the same for biases, scales and shifts (float32 of rank 0 and 1)", false},
+    {"biases", 0, "FORM", "the same for biases, scales and shifts", false},
     {"param", 'p', "NAME=FORM", "the same for one parameter; may be repeated", true},
     {"coder", 0, "NAME", "raw, huffman, rans or context everywhere, for comparing (default: the smallest)", false},
     {"strip-names", 0, NULL, "leave out the names of values and nodes", false},

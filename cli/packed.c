@@ -49,7 +49,7 @@ static void purposes(const skive_pack_report *r, purpose out[PURPOSES]) {
                                    {"together", "positions and values in one", r->together},
                                    {"codebooks", "codebooks and scales", r->tables},
                                    {"heads", "types and shapes of weights", r->heads},
-                                   {"biases", "biases, rank 0 and 1", r->biases},
+                                   {"biases", "biases, scales, shifts", r->biases},
                                    {"graph", "graph", r->graph},
                                    {"names", "names", r->names},
                                    {"metadata", "metadata", r->meta},

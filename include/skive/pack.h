@@ -19,9 +19,10 @@ typedef struct skive_pack_choice {
 } skive_pack_choice;
 
 typedef struct skive_pack_options {
-    size_t size;         /* sizeof(skive_pack_options) */
-    const char *weights; /* form of the float32 parameters of rank 2 and more; NULL: as they are, exactly */
-    const char *biases;  /* of the others: biases, scales, shifts; NULL: as they are */
+    size_t size; /* sizeof(skive_pack_options) */
+    /* Form of the float32 parameters of rank 2 and more, and of the values of hashed layers; NULL: as they are, exactly. */
+    const char *weights;
+    const char *biases;               /* of the others: biases, scales, shifts; NULL: as they are */
     const skive_pack_choice *choices; /* of single parameters, before the two above */
     size_t n_choices;
     const char *coder; /* coders.inc: this one wherever it serves; NULL: the smallest result. For comparing */
@@ -42,16 +43,16 @@ typedef struct skive_pack_row {
     size_t bytes;             /* all of it */
     size_t values, positions, together, table;
     double error; /* rms of what the form lost over the rms of the parameter; 0: nothing */
+    bool weights; /* of rank 2 and more, or the values of a hashed layer */
 } skive_pack_row;
 typedef struct skive_pack_report {
     skive_pack_row *rows;
     size_t n_rows;
     size_t file_bytes;
-    size_t values, positions, together, tables,
-        heads;                        /* of parameters of rank 2 and more; heads: types, shapes, forms */
-    size_t biases;                    /* all of the parameters of rank 0 and 1 */
-    size_t graph, names, meta, frame; /* frame: header, section table, checksums */
-    int64_t parameters, nonzeros;     /* elements */
+    size_t values, positions, together, tables, heads; /* of weights; heads: types, shapes, forms */
+    size_t biases;                                     /* all of the other parameters, of rank 0 and 1 */
+    size_t graph, names, meta, frame;                  /* frame: header, section table, checksums */
+    int64_t parameters, nonzeros;                      /* elements */
     /* What the parameters would take in the format of Deep Compression (Han et al. 2016), for comparing: of each weight that is
      * not zero an index and a distance of fixed width, or both under Huffman codes; the rest in float32. Only of what is
      * written; 0 of what is read. */

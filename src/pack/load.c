@@ -163,6 +163,7 @@ static skive_status fill_report(loading *l, skive_pack_report *report) {
         const bool named = report->names > 0;
         SKV_TRY(skv_strdup(l->ctx, named ? l->values[i]->name : "", &l->rows[i].parameter));
         report->n_rows = i + 1;
+        l->rows[i].weights = skv_pack_is_weight(l->values[i]);
         skv_report_add(report, &l->rows[i]);
     }
     report->rows = l->rows;

@@ -47,6 +47,8 @@ skive_status skv_record_to_storage(skive_context *ctx, skv_record *record, bool 
  * zero. */
 skive_status skv_han_bytes(skive_context *ctx, const skive_tensor *t, double *fixed, double *huffman);
 int64_t skv_count_nonzeros(const skive_tensor *t);
+/* Of rank 2 and more, or the values of a hashed layer: what is rounded and counted as weights. */
+bool skv_pack_is_weight(const skive_value *v);
 /* Adds a row to the sums of a report. */
 void skv_report_add(skive_pack_report *report, const skive_pack_row *row);
 

@@ -46,11 +46,18 @@ static skive_status find_form(skive_context *ctx, const char *text, const skv_fo
     return SKIVE_OK;
 }
 
+bool skv_pack_is_weight(const skive_value *v) {
+    bool hashed = false;
+    for (uint32_t i = 0; i < v->n_uses; i++)
+        hashed = hashed || (skv_node_is(v->uses[i].node, "HashedGemm") && v->uses[i].node->inputs[1] == v);
+    return v->type.rank > 1 || hashed;
+}
+
 static const char *form_wanted(const packing *p, const skive_value *v) {
     for (size_t i = 0; i < p->o.n_choices; i++) {
         if (strcmp(p->o.choices[i].parameter, v->name) == 0) return p->o.choices[i].form;
     }
-    return v->type.rank > 1 ? p->o.weights : p->o.biases;
+    return skv_pack_is_weight(v) ? p->o.weights : p->o.biases;
 }
 
 static skive_status check_options(packing *p) {
@@ -121,7 +128,7 @@ int64_t skv_count_nonzeros(const skive_tensor *t) {
 void skv_report_add(skive_pack_report *r, const skive_pack_row *row) {
     r->parameters += row->count;
     r->nonzeros += row->nonzeros;
-    if (row->rank < 2) {
+    if (!row->weights) {
         r->biases += row->bytes;
         return;
     }
@@ -167,6 +174,8 @@ static skive_status write_param(packing *p, uint32_t i, skv_bytes *out) {
         skv_record_write_alias(out, alias, v->trainable);
         *row = (skive_pack_row){.parameter = row->parameter, .form = "tied", .coder = "raw", .dtype = v->type.dtype};
         row->bytes = out->n - before;
+        row->weights = skv_pack_is_weight(v);
+        skv_report_add(&p->report, row);
         return out->status;
     }
     skive_status status = round_param(p, v, &copy, &row->error);
@@ -180,6 +189,7 @@ static skive_status write_param(packing *p, uint32_t i, skv_bytes *out) {
         fill_row(row, t, form, &sizes);
         if (p->reports) row->nonzeros = skv_count_nonzeros(t);
         row->bytes = out->n - before;
+        row->weights = skv_pack_is_weight(v);
         skv_report_add(&p->report, row);
     }
     skive_tensor_free(p->ctx, &copy);

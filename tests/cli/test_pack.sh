@@ -46,6 +46,8 @@ expect 0 'wrote hashed.onnx' "$skive" share model.onnx --hash 16 -o hashed.onnx
 expect 0 'fc1.weight.buckets' "$skive" pack hashed.onnx -o hashed.skv --table
 holds 'a hashed file is small' [ $((4 * $(bytes hashed.skv))) -lt "$(bytes hashed.onnx)" ]
 expect 0 'HashedGemm' "$skive" explain hashed.skv
+expect 0 'fc1.weight.buckets .*int8' "$skive" pack hashed.onnx --weights int8 -o hashed8.skv --table
+expect 0 'fc1.weight.buckets .*dense' "$skive" pack hashed.onnx --biases int8 -o hashed8.skv --table
 expect 0 'wrote hashed.back.onnx' "$skive" unpack hashed.skv -o hashed.back.onnx
 expect 0 'same class for [0-9]+ of' "$skive" compare hashed.onnx hashed.back.onnx --data $data
 expect 0 'Gather' "$skive" inspect hashed.back.onnx
