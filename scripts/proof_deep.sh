@@ -97,7 +97,7 @@ one() { # NET DATA SEED
 parameters() { "$skive" inspect "$1" --json -q | sed -n 's/^    "parameters": \([0-9]*\),\?$/\1/p'; }
 export -f one parameters
 
-if [ ! -d "$cifar" ] && [ -e "$cifar" ] && [ ! -d "$out/cifar10-jpeg" ]; then
+if levels | grep -q ' cifar10 ' && [ ! -d "$cifar" ] && [ -e "$cifar" ] && [ ! -d "$out/cifar10-jpeg" ]; then
     mkdir -p "$out/cifar10.part"
     tar -xJf "$cifar" -C "$out/cifar10.part"
     mv "$out/cifar10.part" "$out/cifar10-jpeg"
