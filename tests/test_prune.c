@@ -435,6 +435,30 @@ static void surgery_on_a_frozen_layer_is_refused(void **state) {
     close_blobs(&d);
 }
 
+/* The floor nobody set is a twentieth of the density, so that it stays out of the way at any sparsity. */
+static void floor_sinks_with_the_density(void **state) {
+    static const struct {
+        double sparsity;
+        int64_t least;
+    } cases[] = {{0.9, 40}, {0.984375, 7}};
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        skive_graph *g = network(ctx, "mlp:1000");
+        skive_prune_options o = skive_prune_options_default();
+        skive_prune_report r;
+        skive_tensor *w = &skive_graph_find_value(g, "fc1.weight")->storage->tensor;
+        for (int64_t k = 0; k < skive_tensor_count(w); k++) ((float *)w->data)[k] *= 1e-6f;
+        assert_int_equal(skive_tensor_count(w), 8000);
+        o.sparsity = cases[i].sparsity;
+        skv_test_ok(ctx, skive_prune(ctx, g, NULL, NULL, &o, &r));
+        assert_int_equal(8000 - zeros(g, "fc1.weight"), cases[i].least);
+        skive_prune_report_free(ctx, &r);
+        skive_graph_free(g);
+    }
+    skv_test_context_end(ctx);
+}
+
 static void thresholds_are_exact(void **state) {
     skive_context *ctx = skv_test_context();
     float w[3][8];
@@ -779,6 +803,7 @@ int main(void) {
         cmocka_unit_test(surgery_reaches_its_sparsity_in_few_batches),
         cmocka_unit_test(masked_weights_return),
         cmocka_unit_test(surgery_on_a_frozen_layer_is_refused),
+        cmocka_unit_test(floor_sinks_with_the_density),
         cmocka_unit_test(thresholds_are_exact),
         cmocka_unit_test(deviations_as_threshold),
         cmocka_unit_test(a_layer_has_its_own_ratio),

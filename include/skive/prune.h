@@ -26,7 +26,9 @@ typedef struct skive_prune_options {
     const char *schedule;  /* schedules.inc: "one-shot", "cubic", "iterative" */
     double sparsity;       /* fraction of the prunable weights set to zero, in [0, 1); 0 where a threshold is set */
     bool per_layer;        /* the same fraction in each layer; otherwise one threshold over all */
-    double layer_floor;    /* least fraction of a layer's weights that stays, so that no layer empties; default 0.005 */
+    /* Least fraction of a layer's weights that stays, so that no layer empties, in [0, 1]; negative (default): a twentieth of what
+     * stays over all, 0.05 (1 - sparsity), or 0.005 with a threshold. */
+    double layer_floor;
     const char *const *skip; /* names of parameters left alone */
     size_t n_skip;
     skive_train_options finetune; /* epochs 0: none */

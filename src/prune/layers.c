@@ -29,6 +29,14 @@ static skive_status check_finite(const skv_pruning *p, const skv_prunable *l) {
     return SKIVE_OK;
 }
 
+/* A floor that does not sink with the density asked for would decide alone, at high sparsities, what the large layers keep. */
+static double floor_of(const skv_pruning *p, const skv_prunable *l) {
+    const skive_prune_options *o = p->o;
+    if (o->layer_floor >= 0) return o->layer_floor;
+    if (o->sparsity <= 0 && !l->own) return 0.005;
+    return 0.05 * (1 - (l->own ? *l->own : o->sparsity));
+}
+
 static skive_status add_layer(skv_pruning *p, const skive_node *n, skive_value *v) {
     skive_prune_layer *row = &p->report.layers[p->report.n_layers];
     const char *refused = why_refused(p, v);
@@ -39,7 +47,7 @@ static skive_status add_layer(skv_pruning *p, const skive_node *n, skive_value *
     if (refused) return skv_strdup(p->ctx, refused, &row->refused);
     skv_prunable *l = &p->layers[p->n++];
     *l = (skv_prunable){.value = v, .node = n, .n = row->count, .own = own_ratio(p, v)};
-    l->least = (int64_t)ceil(p->o->layer_floor * (double)l->n);
+    l->least = (int64_t)ceil(floor_of(p, l) * (double)l->n);
     if (l->least < 1 && l->n > 0) l->least = 1;
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, sizeof *l->score, &l->score));
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, 1, &l->keep));

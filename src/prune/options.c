@@ -9,7 +9,7 @@ skive_prune_options skive_prune_options_default(void) {
                              .criterion = "magnitude",
                              .schedule = "one-shot",
                              .sparsity = 0.9,
-                             .layer_floor = 0.005,
+                             .layer_floor = -1,
                              .finetune = skive_train_options_default(),
                              .steps = 5,
                              .surgery_until = 0.75,
@@ -104,9 +104,9 @@ skive_status skv_prune_check(skv_pruning *p) {
     if (!p->schedule->one_step && (o->steps < 1 || o->steps > 1000)) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "steps", "%d steps; they must be 1 to 1000", o->steps);
     }
-    if (!(o->layer_floor >= 0 && o->layer_floor <= 1)) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "layer floor",
-                           "the layer floor is %g; it must lie between 0 and 1", o->layer_floor);
+    if (!(o->layer_floor <= 1)) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "layer floor", "the layer floor is %g; it must be at most 1",
+                           o->layer_floor);
     }
     SKV_TRY(check_target(p));
     SKV_TRY(check_named(p));
