@@ -60,6 +60,7 @@ one() { # NET DATA SEED
     spec=$(spec_of "$data")
     while IFS='|' read -r key prune share distil pack goal against; do
         level=${key##* }
+        # shellcheck disable=SC2053 # a pattern
         [[ $key == "$net $data $level" && $net/$data/$level == ${ONLY:-*} ]] || continue
         against=${against// /}
         set=$(settings "$net" "$data" "$prune" "$share" "$distil" "$pack" "$against")
