@@ -288,6 +288,41 @@ static void hashed_networks_learn(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A hashed model in its form of standard ONNX goes on as one: training it later gives what fine-tuning at once gives, and a value
+ * and its negative stay a pair. */
+static void hashed_models_can_be_trained(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *d = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL);
+    skive_graph *at_once = network(ctx, "mlp:40"), *later = network(ctx, "mlp:40");
+    skive_share_options o = hashing(8);
+    skive_train_options t = o.finetune;
+    skive_train_report r;
+    skv_shared s, expected;
+    (void)state;
+    skv_test_ok(ctx, skive_share(ctx, later, NULL, NULL, &o, NULL));
+    o.finetune.epochs = t.epochs = 3;
+    skv_test_ok(ctx, skive_share(ctx, at_once, d, d, &o, NULL));
+    skv_test_ok(ctx, skive_train(ctx, later, d, d, &t, NULL, 0, &r));
+    assert_int_equal(r.n_epochs, 3);
+    for (int layer = 1; layer <= 2; layer++) {
+        const char *name = layer == 1 ? "fc1.weight" : "fc2.weight", *bias = layer == 1 ? "fc1.bias" : "fc2.bias";
+        assert_true(skv_shared_find(skive_graph_find_value(later, name), &s));
+        assert_true(skv_shared_find(skive_graph_find_value(at_once, name), &expected));
+        assert_true(skv_tensor_same(skv_value_tensor(s.codebook), skv_value_tensor(expected.codebook)));
+        assert_true(skv_tensor_same(skv_value_tensor(s.indices), skv_value_tensor(expected.indices)));
+        assert_memory_equal(data_of(later, bias), data_of(at_once, bias), sizeof(float) * (layer == 1 ? 40 : CLASSES));
+        const int64_t k = skive_tensor_count(skv_value_tensor(s.codebook)) / 2;
+        const float *v = skv_value_tensor(s.codebook)->data;
+        for (int64_t b = 0; b < k; b++) assert_true(v[k + b] == -v[b]);
+    }
+    assert_non_null(skive_graph_meta(later, "skive.hashed.fc1.weight"));
+    skive_train_report_free(ctx, &r);
+    skive_graph_free(at_once);
+    skive_graph_free(later);
+    skive_dataset_free(d);
+    skv_test_context_end(ctx);
+}
+
 /* Biases are trained beside the shared values, and all of it ends in the caller's graph: what the trained copy computed last
  * is what the result computes. A weight stored the other way round is hashed by its own rows. */
 static void what_was_trained_is_what_comes_out(void **state) {
@@ -357,6 +392,7 @@ int main(void) {
         cmocka_unit_test(products_are_those_of_the_matrix),
         cmocka_unit_test(values_are_means_of_members),
         cmocka_unit_test(hashed_networks_learn),
+        cmocka_unit_test(hashed_models_can_be_trained),
         cmocka_unit_test(what_was_trained_is_what_comes_out),
         cmocka_unit_test(layers_that_cannot_be_hashed_say_why),
     };

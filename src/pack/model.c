@@ -5,7 +5,7 @@
 #include <skive/onnx.h>
 
 #include "pack/file.h"
-#include "share/share.h"
+#include "graph/hashed.h"
 
 bool skive_pack_is_packed(const char *path) {
     unsigned char head[8];
@@ -29,7 +29,7 @@ skive_status skive_model_save(skive_context *ctx, const skive_graph *graph, cons
     if (!hashed) return skive_onnx_save(ctx, graph, path, NULL);
     skive_graph *standard = NULL;
     SKV_TRY(skive_graph_copy(ctx, graph, &standard));
-    skive_status status = skv_share_from_hashed(standard);
+    skive_status status = skv_graph_from_hashed(standard);
     if (status == SKIVE_OK) status = skive_onnx_save(ctx, standard, path, NULL);
     skive_graph_free(standard);
     return status;

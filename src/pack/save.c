@@ -4,7 +4,7 @@
 
 #include "graph/shared.h"
 #include "pack/file.h"
-#include "share/share.h"
+#include "graph/hashed.h"
 #include "tensor/tensor.h"
 
 skive_pack_options skive_pack_options_default(void) { return (skive_pack_options){.size = sizeof(skive_pack_options)}; }
@@ -240,7 +240,7 @@ done:
 /* The graph without what only standard ONNX needs: indices that a hash gives, codebooks apart from their weights. */
 static skive_status compact(skive_context *ctx, const skive_graph *g, skive_graph **out) {
     SKV_TRY(skive_graph_copy(ctx, g, out));
-    SKV_TRY(skv_share_to_hashed(*out));
+    SKV_TRY(skv_graph_to_hashed(*out));
     SKV_TRY(skv_shared_inflate_all(*out));
     return skive_graph_infer(*out);
 }

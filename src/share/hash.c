@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/hashed.h"
 #include "graph/shared.h"
-#include "ops/common_hashed.h"
 #include "share/share.h"
 #include "train/train.h"
 
@@ -14,19 +14,6 @@ typedef struct hashed_layer {
     skive_node *node;
     char *buckets; /* name of the parameter in the copy */
 } hashed_layer;
-
-const char *skv_share_why_not_hashed(const skive_node *n) {
-    const skive_value *w = skv_node_in(n, 1), *bias = skv_node_in(n, 2);
-    if (!skv_node_is(n, "Gemm")) return "only Gemm can be hashed";
-    if (skv_attr_int(n, "transA", 0) != 0 || skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)
-        return "its Gemm is transposed or scaled";
-    if (w->n_uses != 1 || w->output_uses > 0) return "its weights are used elsewhere too";
-    const int64_t rows = w->type.dims[skv_attr_int(n, "transB", 0) ? 0 : 1].size;
-    if (bias && (bias->type.rank != 1 || bias->type.dims[0].size != rows))
-        return "its bias is not one number an output";
-    if (!skv_hashed_fits(w->type.dims[0].size, w->type.dims[1].size, 1)) return "it has too many weights";
-    return NULL;
-}
 
 static hashed_layer layer_of(const skv_sharing *s, const skv_shareable *l) {
     const skive_type *w = &l->value->type;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/hashed.h"
 #include "graph/shared.h"
 
 skive_share_options skive_share_options_default(void) {
@@ -79,7 +80,7 @@ static const char *why_refused(const skv_sharing *s, const skive_node *n, const 
     if (!v->storage) return "its weights are computed, not a parameter";
     if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
     if (skive_tensor_count(skv_value_tensor(v)) < 1) return "it has no weights";
-    return s->o.hash > 0 ? skv_share_why_not_hashed(n) : NULL;
+    return s->o.hash > 0 ? skv_why_not_hashed(n) : NULL;
 }
 
 static skive_status look_at_weights(const skv_sharing *s, skv_shareable *l) {

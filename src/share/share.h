@@ -5,7 +5,6 @@
 #include <skive/share.h>
 
 #include "graph/graph.h"
-#include "ops/common_hashed.h"
 
 /* ---- sorted values ---- equal ones once, with sums from the left, so that any run costs two look-ups ---- */
 
@@ -105,28 +104,5 @@ skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t
 /* The two ways, from found layers to a work graph that shares them. */
 skive_status skv_share_by_clusters(skv_sharing *s, skive_dataset *train, skive_dataset *validation);
 skive_status skv_share_by_hash(skv_sharing *s, skive_dataset *train, skive_dataset *validation);
-/* Why a layer's weights cannot be hashed; NULL when they can. */
-/* A hashed layer's virtual matrix [rows][columns] over its weight, which may be stored the other way round. */
-typedef struct skv_hash_layer {
-    skv_hashed h;
-    bool transposed; /* weight [columns][rows] */
-} skv_hash_layer;
-uint32_t skv_hash_place(const skv_hash_layer *l, int64_t at); /* of the weight stored at `at` */
-/* The codebook [b, -b] that places index, and the places of a weight of this type. */
-skive_status skv_hash_codebook(skive_context *ctx, const skv_hash_layer *l, const float *buckets, skv_storage **out);
-skive_status skv_hash_indices(skive_context *ctx, const skv_hash_layer *l, const skive_type *weight, skv_storage **out);
-/* Metadata that say how the places came about. */
-skive_status skv_hash_tell(skive_graph *g, const char *weight, const skv_hash_layer *l);
-/* The Gemm becomes a HashedGemm over `buckets`; its weight loses this use. */
-skive_status skv_hash_node(skive_node *gemm, const skv_hash_layer *l, skive_value *buckets);
-
-/* ---- the two forms of a hashed layer ---- edits of a copy: what fails leaves it half done ---- */
-
-/* Hashed weights kept as codebook and indices, as standard ONNX has them, become HashedGemm, which needs no indices. */
-skive_status skv_share_to_hashed(skive_graph *g);
-/* And back. */
-skive_status skv_share_from_hashed(skive_graph *g);
-
-const char *skv_share_why_not_hashed(const skive_node *n);
 
 #endif

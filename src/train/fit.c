@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/hashed.h"
 #include "train/train.h"
 
 typedef struct fit_state {
@@ -273,7 +274,7 @@ static skive_status loop(fit_state *s) {
     return SKIVE_OK;
 }
 
-skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     fit_state s = {.ctx = ctx, .fit = fit, .o = fit->options};
     skive_status status = set_up(&s);
     if (status == SKIVE_OK) status = loop(&s);
@@ -292,4 +293,33 @@ skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_rep
         if (report) *report = (skive_train_report){0};
     }
     return status;
+}
+
+/* A hashed layer in the form of standard ONNX is trained as the HashedGemm it stands for: as entries of a codebook its values and
+ * their negatives would part. */
+static skive_status run_hashed(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    skive_train_report r = {0};
+    skv_fit twin = *fit;
+    skive_status status, trained;
+    twin.model = NULL;
+    SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
+    SKV_GO(status, done, skv_graph_to_hashed(twin.model));
+    SKV_GO(status, done, skive_graph_infer(twin.model));
+    status = trained = run(ctx, &twin, &r);
+    if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
+        SKV_GO(status, done, skv_hashed_assign(fit->model, twin.model));
+        skv_params_assign(fit->model, twin.model);
+        status = trained;
+    }
+done:
+    skive_graph_free(twin.model);
+    if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED))
+        *report = r;
+    else
+        skive_train_report_free(ctx, &r);
+    return status;
+}
+
+skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    return (skv_graph_has_hashed(fit->model) ? run_hashed : run)(ctx, fit, report);
 }

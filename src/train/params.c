@@ -52,6 +52,7 @@ static const learned learned_inputs[] = {
     {"Conv", 1u << 1 | 1u << 2},
     {"ConvTranspose", 1u << 1 | 1u << 2},
     {"Gemm", 1u << 1 | 1u << 2},
+    {"HashedGemm", 1u << 1 | 1u << 2},
     {"MatMul", 1u << 0 | 1u << 1},
     {"BatchNormalization", 1u << 1 | 1u << 2},
     {"LayerNormalization", 1u << 1 | 1u << 2},

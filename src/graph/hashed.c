@@ -4,10 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/hashed.h"
 #include "graph/shared.h"
-#include "share/share.h"
 
 #define KEY "skive.hashed."
+
+const char *skv_why_not_hashed(const skive_node *n) {
+    const skive_value *w = skv_node_in(n, 1), *bias = skv_node_in(n, 2);
+    if (!skv_node_is(n, "Gemm")) return "only Gemm can be hashed";
+    if (skv_attr_int(n, "transA", 0) != 0 || skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)
+        return "its Gemm is transposed or scaled";
+    if (w->n_uses != 1 || w->output_uses > 0) return "its weights are used elsewhere too";
+    const int64_t rows = w->type.dims[skv_attr_int(n, "transB", 0) ? 0 : 1].size;
+    if (bias && (bias->type.rank != 1 || bias->type.dims[0].size != rows))
+        return "its bias is not one number an output";
+    if (!skv_hashed_fits(w->type.dims[0].size, w->type.dims[1].size, 1)) return "it has too many weights";
+    return NULL;
+}
 
 uint32_t skv_hash_place(const skv_hash_layer *l, int64_t at) {
     const int64_t n = l->transposed ? at % l->h.rows * l->h.columns + at / l->h.rows : at;
@@ -72,7 +85,7 @@ static bool read_layer(const char *text, const skive_value *weight, const skv_sh
     const skive_tensor *codebook = skv_value_tensor(s->codebook), *indices = skv_value_tensor(s->indices);
     if (sscanf(text, "seed %" SCNu32 " rows %lld columns %lld", &seed, &rows, &columns) != 3) return false;
     const skive_node *gemm = weight->n_uses == 1 ? weight->uses[0].node : NULL;
-    if (!gemm || weight->uses[0].index != 1 || skv_share_why_not_hashed(gemm)) return false;
+    if (!gemm || weight->uses[0].index != 1 || skv_why_not_hashed(gemm)) return false;
     const bool transposed = skv_attr_int(gemm, "transB", 0) == 0;
     const int64_t k = codebook->dims[0] / 2;
     if (codebook->dims[0] % 2 != 0 || indices->rank != 2 || indices->dims[transposed ? 1 : 0] != rows ||
@@ -111,18 +124,34 @@ static skive_status hash_weight(skive_graph *g, skive_value *weight, const skv_s
     return SKIVE_OK;
 }
 
-skive_status skv_share_to_hashed(skive_graph *g) {
+/* The hashed weight that entry `i` of the metadata is about; NULL when there is none. */
+static skive_value *told(const skive_graph *g, uint32_t i, skv_shared *s, skv_hash_layer *layer) {
+    const char *key = g->meta[i].key;
+    if (strncmp(key, KEY, strlen(KEY)) != 0) return NULL;
+    skive_value *weight = skive_graph_find_value(g, key + strlen(KEY));
+    return weight && skv_shared_find(weight, s) && read_layer(g->meta[i].value, weight, s, layer) ? weight : NULL;
+}
+
+bool skv_graph_has_hashed(const skive_graph *g) {
+    skv_shared s;
+    skv_hash_layer layer;
+    for (uint32_t i = 0; i < g->n_meta; i++) {
+        if (told(g, i, &s, &layer)) return true;
+    }
+    return false;
+}
+
+skive_status skv_graph_to_hashed(skive_graph *g) {
     for (uint32_t i = 0; i < g->n_meta;) {
-        const char *key = g->meta[i].key;
-        skive_value *weight = strncmp(key, KEY, strlen(KEY)) == 0 ? skive_graph_find_value(g, key + strlen(KEY)) : NULL;
         skv_hash_layer layer;
         skv_shared s;
-        if (!weight || !skv_shared_find(weight, &s) || !read_layer(g->meta[i].value, weight, &s, &layer)) {
+        skive_value *weight = told(g, i, &s, &layer);
+        if (!weight) {
             i++;
             continue;
         }
         SKV_TRY(hash_weight(g, weight, &s, &layer));
-        SKV_TRY(skive_graph_set_meta(g, key, NULL)); /* the next entry takes this one's place */
+        SKV_TRY(skive_graph_set_meta(g, g->meta[i].key, NULL)); /* the next entry takes this one's place */
     }
     return SKIVE_OK;
 }
@@ -170,11 +199,40 @@ static skive_status unhash_node(skive_node *n) {
     return SKIVE_OK;
 }
 
-skive_status skv_share_from_hashed(skive_graph *g) {
+skive_status skv_graph_from_hashed(skive_graph *g) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         if (!skv_node_is(g->nodes[i], "HashedGemm")) continue;
         SKV_TRY(unhash_node(g->nodes[i]));
         i = UINT32_MAX; /* from the start: nodes have moved */
     }
     return SKIVE_OK;
+}
+
+skive_status skv_hashed_assign(skive_graph *to, const skive_graph *hashed) {
+    skv_storage **fresh = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(to->ctx, (size_t)to->n_meta + 1, sizeof *fresh, &fresh));
+    for (int pass = 0; pass < 2; pass++) { /* the first makes, the second, which cannot fail, takes */
+        for (uint32_t i = 0; i < to->n_meta; i++) {
+            skv_shared s;
+            skv_hash_layer layer;
+            char name[256];
+            const skive_value *weight = told(to, i, &s, &layer);
+            if (!weight) continue;
+            (void)snprintf(name, sizeof name, "%.200s.buckets", weight->name);
+            const skive_tensor *values = skv_value_tensor(skive_graph_find_value(hashed, name));
+            if (!values) continue;
+            if (pass == 0) {
+                SKV_GO(status, done, skv_hash_codebook(to->ctx, &layer, values->data, &fresh[i]));
+            } else {
+                skv_storage *old = s.codebook->storage;
+                s.codebook->storage = fresh[i];
+                fresh[i] = old;
+            }
+        }
+    }
+done:
+    for (uint32_t i = 0; fresh && i < to->n_meta; i++) skv_storage_release(fresh[i]);
+    skv_free(to->ctx, fresh);
+    return status;
 }
