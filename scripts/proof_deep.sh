@@ -108,17 +108,22 @@ for seed in ${SEEDS:-1 2 3 4 5}; do
     levels | awk -v s="$seed" '{ print $1, $2, s }' | uniq
 done | xargs -P "${JOBS:-$(nproc)}" -L 1 bash -c 'one "$@"' _
 
-# ---- the rows: new ones in place of old ones of the same net, data, level and seed; what the settings no longer name is dropped ----
+# ---- the rows: those of the settings as they are now ----
 mkdir -p docs/results
 work=$(mktemp docs/results/.rows.XXXXXX)
 trap 'rm -f "$work"' EXIT
 {
     [ ! -e $rows ] || tail -n +2 $rows
     find "$out" -name '*.row' -printf '%T@ %p\n' | sort -n | cut -d' ' -f2- | xargs -r -d '\n' cat
-} | awk -F'\t' -v names="$(levels | cut -d'|' -f1)" '
+} | awk -F'\t' -v names="$(
+    levels | while IFS='|' read -r key prune share distil pack goal against; do
+        read -r net data level <<<"$key"
+        echo "$key $(settings "$net" "$data" "$prune" "$share" "$distil" "$pack" "${against// /}")"
+    done
+)" '
     BEGIN { n = split(names, l, "\n"); for (i = 1; i <= n; i++) at[l[i]] = i
             print "net\tdata\tlevel\tseed\tsettings\tdense\tpacked\tdifference\tlow\thigh\tparameters\tnonzeros\than_fixed\than_huffman\tbytes\thuffman_bytes" }
-    { k = $1 " " $2 " " $3 } k in at { row[at[k], $4] = $0; if ($4 > most) most = $4 }
+    { k = $1 " " $2 " " $3 " " $5 } k in at { row[at[k], $4] = $0; if ($4 > most) most = $4 }
     END { for (i = 1; i <= n; i++) for (s = 1; s <= most; s++) if ((i, s) in row) print row[i, s] }' >"$work"
 chmod 644 "$work"
 mv "$work" $rows
