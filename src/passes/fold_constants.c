@@ -35,11 +35,11 @@ static bool foldable(const skv_pass_env *env, const skive_node *n) {
     return true;
 }
 
-/* Every output gets a parameter of its data under the output's name. */
+/* Every output gets a parameter of its data under the output's name. What only subgraphs see has no uses in the graph. */
 static skive_status replace_outputs(skive_graph *g, skive_node *n, skive_tensor *out) {
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         skive_value *old = n->outputs[o], *fresh = NULL;
-        if (!old || (old->n_uses == 0 && old->output_uses == 0)) continue;
+        if (!old || (old->n_uses == 0 && old->output_uses == 0 && !g->nests)) continue;
         skv_storage *storage = NULL;
         SKV_TRY(skv_storage_take(g->ctx, &out[o], &storage));
         const skive_status status = skv_graph_new_param(g, NULL, storage, &fresh);
