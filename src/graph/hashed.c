@@ -59,12 +59,14 @@ skive_status skv_hash_indices(skive_context *ctx, const skv_hash_layer *l, const
 skive_status skv_hash_tell(skive_graph *g, const char *weight, const skv_hash_layer *l) {
     char key[256], value[64];
     (void)snprintf(key, sizeof key, KEY "%.200s", weight);
-    (void)snprintf(value, sizeof value, "seed %" PRIu32 " rows %lld columns %lld", l->h.seed, (long long)l->h.rows,
-                   (long long)l->h.columns);
-    return skive_graph_set_meta(g, key, value);
+    if (l)
+        (void)snprintf(value, sizeof value, "seed %" PRIu32 " rows %lld columns %lld", l->h.seed, (long long)l->h.rows,
+                       (long long)l->h.columns);
+    return skive_graph_set_meta(g, key, l ? value : NULL);
 }
 
-skive_status skv_hash_node(skive_node *gemm, const skv_hash_layer *l, skive_value *buckets) {
+/* The Gemm becomes a HashedGemm over `buckets`; its weight loses this use. */
+static skive_status hash_node(skive_node *gemm, const skv_hash_layer *l, skive_value *buckets) {
     skv_builder b = skv_build(gemm->graph);
     skive_value *bias = skv_node_in(gemm, 2), *const in[] = {gemm->inputs[0], buckets, bias};
     const skv_attr_init attrs[] = {SKV_INT("rows", l->h.rows), SKV_INT("columns", l->h.columns),
@@ -119,26 +121,24 @@ static skive_status hash_weight(skive_graph *g, skive_value *weight, const skv_s
         return status;
     }
     buckets->trainable = s->codebook->trainable;
-    SKV_TRY(skv_hash_node(gemm, l, buckets));
+    s->codebook->trainable = false; /* a subgraph may still read it */
+    SKV_TRY(hash_node(gemm, l, buckets));
     (void)skv_graph_sweep(g);
     return SKIVE_OK;
 }
 
-/* The hashed weight that entry `i` of the metadata is about; NULL when there is none. */
-static skive_value *told(const skive_graph *g, uint32_t i, skv_shared *s, skv_hash_layer *layer) {
-    const char *key = g->meta[i].key;
-    if (strncmp(key, KEY, strlen(KEY)) != 0) return NULL;
-    skive_value *weight = skive_graph_find_value(g, key + strlen(KEY));
-    return weight && skv_shared_find(weight, s) && read_layer(g->meta[i].value, weight, s, layer) ? weight : NULL;
+static bool is_told(const skive_graph *g, uint32_t i) { return strncmp(g->meta[i].key, KEY, strlen(KEY)) == 0; }
+
+bool skv_graph_tells_hashed(const skive_graph *g) {
+    bool any = false;
+    for (uint32_t i = 0; i < g->n_meta; i++) any = any || is_told(g, i);
+    return any;
 }
 
-bool skv_graph_has_hashed(const skive_graph *g) {
-    skv_shared s;
-    skv_hash_layer layer;
-    for (uint32_t i = 0; i < g->n_meta; i++) {
-        if (told(g, i, &s, &layer)) return true;
-    }
-    return false;
+/* The hashed weight that entry `i` of the metadata is about; NULL when there is none. */
+static skive_value *told(const skive_graph *g, uint32_t i, skv_shared *s, skv_hash_layer *layer) {
+    skive_value *weight = is_told(g, i) ? skive_graph_find_value(g, g->meta[i].key + strlen(KEY)) : NULL;
+    return weight && skv_shared_find(weight, s) && read_layer(g->meta[i].value, weight, s, layer) ? weight : NULL;
 }
 
 skive_status skv_graph_to_hashed(skive_graph *g) {
@@ -208,31 +208,36 @@ skive_status skv_graph_from_hashed(skive_graph *g) {
     return SKIVE_OK;
 }
 
+/* A codebook and what it becomes; afterwards, what it was. */
+typedef struct renewal {
+    skive_value *codebook;
+    skv_storage *other;
+} renewal;
+
 skive_status skv_hashed_assign(skive_graph *to, const skive_graph *hashed) {
-    skv_storage **fresh = NULL;
+    renewal *list = NULL;
+    uint32_t n = 0;
     skive_status status;
-    SKV_GO(status, done, skv_alloc_array(to->ctx, (size_t)to->n_meta + 1, sizeof *fresh, &fresh));
-    for (int pass = 0; pass < 2; pass++) { /* the first makes, the second, which cannot fail, takes */
-        for (uint32_t i = 0; i < to->n_meta; i++) {
-            skv_shared s;
-            skv_hash_layer layer;
-            char name[256];
-            const skive_value *weight = told(to, i, &s, &layer);
-            if (!weight) continue;
-            (void)snprintf(name, sizeof name, "%.200s.buckets", weight->name);
-            const skive_tensor *values = skv_value_tensor(skive_graph_find_value(hashed, name));
-            if (!values) continue;
-            if (pass == 0) {
-                SKV_GO(status, done, skv_hash_codebook(to->ctx, &layer, values->data, &fresh[i]));
-            } else {
-                skv_storage *old = s.codebook->storage;
-                s.codebook->storage = fresh[i];
-                fresh[i] = old;
-            }
-        }
+    SKV_GO(status, done, skv_alloc_array(to->ctx, (size_t)to->n_meta + 1, sizeof *list, &list));
+    for (uint32_t i = 0; i < to->n_meta; i++) {
+        skv_shared s;
+        skv_hash_layer layer;
+        char name[256];
+        const skive_value *weight = told(to, i, &s, &layer);
+        if (!weight) continue;
+        (void)snprintf(name, sizeof name, "%.200s.buckets", weight->name);
+        const skive_tensor *values = skv_value_tensor(skive_graph_find_value(hashed, name));
+        if (!values) continue;
+        SKV_GO(status, done, skv_hash_codebook(to->ctx, &layer, values->data, &list[n].other));
+        list[n++].codebook = s.codebook;
+    }
+    for (uint32_t i = 0; i < n; i++) { /* nothing can fail from here on */
+        skv_storage *old = list[i].codebook->storage;
+        list[i].codebook->storage = list[i].other;
+        list[i].other = old;
     }
 done:
-    for (uint32_t i = 0; fresh && i < to->n_meta; i++) skv_storage_release(fresh[i]);
-    skv_free(to->ctx, fresh);
+    for (uint32_t i = 0; i < n; i++) skv_storage_release(list[i].other);
+    skv_free(to->ctx, list);
     return status;
 }

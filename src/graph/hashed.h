@@ -18,13 +18,11 @@ uint32_t skv_hash_place(const skv_hash_layer *l, int64_t at); /* of the weight s
 /* The codebook [b, -b] that places index, and the places of a weight of this type. */
 skive_status skv_hash_codebook(skive_context *ctx, const skv_hash_layer *l, const float *buckets, skv_storage **out);
 skive_status skv_hash_indices(skive_context *ctx, const skv_hash_layer *l, const skive_type *weight, skv_storage **out);
-/* Metadata that say how the places came about. */
+/* Metadata that say how the places came about; with NULL they go. */
 skive_status skv_hash_tell(skive_graph *g, const char *weight, const skv_hash_layer *l);
-/* The Gemm becomes a HashedGemm over `buckets`; its weight loses this use. */
-skive_status skv_hash_node(skive_node *gemm, const skv_hash_layer *l, skive_value *buckets);
 
-/* Is a weight of the graph hashed, in the form of standard ONNX? */
-bool skv_graph_has_hashed(const skive_graph *g);
+/* Do the metadata say of a weight that it is hashed? Whether it still is, skv_graph_to_hashed finds out. */
+bool skv_graph_tells_hashed(const skive_graph *g);
 
 /* ---- edits of a copy: what fails leaves it half done ---- */
 

@@ -47,10 +47,10 @@ static skive_status find_form(skive_context *ctx, const char *text, const skv_fo
 }
 
 bool skv_pack_is_weight(const skive_value *v) {
-    bool hashed = false;
-    for (uint32_t i = 0; i < v->n_uses; i++)
-        hashed = hashed || (skv_node_is(v->uses[i].node, "HashedGemm") && v->uses[i].node->inputs[1] == v);
-    return v->type.rank > 1 || hashed;
+    bool weight = v->type.rank > 1;
+    for (uint32_t i = 0; !weight && i < v->n_uses; i++)
+        weight = skv_node_is(v->uses[i].node, "HashedGemm") && v->uses[i].index == 1;
+    return weight;
 }
 
 static const char *form_wanted(const packing *p, const skive_value *v) {

@@ -30,12 +30,11 @@ static skive_status share_group(skv_sharing *s, const skv_shareable *layers, siz
     return SKIVE_OK;
 }
 
-skive_status skv_share_by_clusters(skv_sharing *s, skive_dataset *train, skive_dataset *validation) {
+skive_status skv_share_by_clusters(skv_sharing *s) {
     const size_t at_once = s->o.one_codebook ? s->n : 1;
     for (size_t l = 0; l < s->n; l += at_once) {
         SKV_TRY(share_group(s, &s->layers[l], at_once));
         SKV_TRY(skv_check_interrupt(s->ctx));
     }
-    SKV_TRY(skive_graph_infer(s->work));
-    return skv_share_tune(s, s->work, train, validation);
+    return SKIVE_OK;
 }

@@ -137,9 +137,10 @@ static skive_status find_layers(skv_sharing *s) {
 
 /* ---- steps of both ways ---- */
 
-skive_status skv_share_tune(skv_sharing *s, skive_graph *g, skive_dataset *train, skive_dataset *validation) {
+static skive_status tune(skv_sharing *s, skive_dataset *train, skive_dataset *validation) {
     if (s->o.finetune.epochs < 1) return SKIVE_OK;
-    const skive_status status = skive_train(s->ctx, g, train, validation, &s->o.finetune, NULL, 0, &s->report.training);
+    const skive_status status =
+        skive_train(s->ctx, s->work, train, validation, &s->o.finetune, NULL, 0, &s->report.training);
     s->tuned = s->report.training.n_epochs > 0;
     if (status == SKIVE_ERR_INTERRUPTED && s->tuned)
         skv_note(s->ctx, "fine-tuning was stopped; the weights are those of the last finished epoch");
@@ -165,8 +166,10 @@ skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t
 
 static skive_status make_plain(skv_sharing *s) {
     for (size_t i = 0; s->o.plain && i < s->report.n_layers; i++) {
+        const char *name = s->report.layers[i].parameter;
         if (s->report.layers[i].refused) continue;
-        SKV_TRY(skv_shared_inflate(skive_graph_find_value(s->work, s->report.layers[i].parameter)));
+        SKV_TRY(skv_shared_inflate(skive_graph_find_value(s->work, name)));
+        if (s->o.hash > 0) SKV_TRY(skv_hash_tell(s->work, name, NULL));
     }
     return skive_graph_infer(s->work);
 }
@@ -177,7 +180,9 @@ static skive_status share(skv_sharing *s, const skive_graph *graph, skive_datase
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
     SKV_TRY(skive_graph_copy(s->ctx, graph, &s->work));
     SKV_TRY(find_layers(s));
-    const skive_status status = (s->o.hash > 0 ? skv_share_by_hash : skv_share_by_clusters)(s, train, validation);
+    SKV_TRY((s->o.hash > 0 ? skv_share_by_hash : skv_share_by_clusters)(s));
+    SKV_TRY(skive_graph_infer(s->work));
+    const skive_status status = tune(s, train, validation);
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && s->tuned);
     if (!reached) return status;
     for (size_t i = 0; i < s->report.n_layers; i++) s->report.bytes += s->report.layers[i].bytes;

@@ -96,13 +96,11 @@ typedef struct skv_sharing {
     bool tuned; /* an epoch of fine-tuning is done */
     skive_share_report report;
 } skv_sharing;
-/* Trains `g` as the options say; nothing when they say no epochs. */
-skive_status skv_share_tune(skv_sharing *s, skive_graph *g, skive_dataset *train, skive_dataset *validation);
 /* A codebook of n entries as a parameter named after `weight`, or after nothing when it serves several. */
 skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t n, const skv_shareable *weight,
                                     skive_value **out);
 /* The two ways, from found layers to a work graph that shares them. */
-skive_status skv_share_by_clusters(skv_sharing *s, skive_dataset *train, skive_dataset *validation);
-skive_status skv_share_by_hash(skv_sharing *s, skive_dataset *train, skive_dataset *validation);
+skive_status skv_share_by_clusters(skv_sharing *s);
+skive_status skv_share_by_hash(skv_sharing *s);
 
 #endif

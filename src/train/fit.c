@@ -303,6 +303,7 @@ static skive_status run_hashed(skive_context *ctx, const skv_fit *fit, skive_tra
     skive_status status, trained;
     twin.model = NULL;
     SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
+    skv_params_mark_trainable(twin.model);
     SKV_GO(status, done, skv_graph_to_hashed(twin.model));
     SKV_GO(status, done, skive_graph_infer(twin.model));
     status = trained = run(ctx, &twin, &r);
@@ -313,7 +314,8 @@ static skive_status run_hashed(skive_context *ctx, const skv_fit *fit, skive_tra
     }
 done:
     skive_graph_free(twin.model);
-    if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED))
+    if (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED) skive_train_report_free(ctx, &r);
+    if (report)
         *report = r;
     else
         skive_train_report_free(ctx, &r);
@@ -321,5 +323,5 @@ done:
 }
 
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
-    return (skv_graph_has_hashed(fit->model) ? run_hashed : run)(ctx, fit, report);
+    return (skv_graph_tells_hashed(fit->model) ? run_hashed : run)(ctx, fit, report);
 }
