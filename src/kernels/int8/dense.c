@@ -14,12 +14,19 @@ typedef struct position {
 } position;
 
 typedef struct block {
-    int64_t first, rows;
+    int64_t first; /* tile */
     size_t tiles;
 } block;
 
-/* Part `i` of `n` nearly equal parts of `total`. */
-static int64_t part(int64_t total, int64_t n, int64_t i) { return total / n * i + (i < total % n ? i : total % n); }
+typedef struct span {
+    size_t from, to;
+} span;
+
+/* First output position of a tile. */
+static int64_t tile_from(const skv_q8_dense *d, int64_t tile) {
+    if (!d->image_tiles) return skv_part(d->rows, d->tiles, tile);
+    return tile / d->image_tiles * skv_volume(d->at.out) + d->tile_at[tile % d->image_tiles];
+}
 
 static position position_of(const skv_q8_dense *d, const uint8_t *x, int64_t row) {
     const skv_geometry *g = &d->at;
@@ -88,79 +95,110 @@ static void gather(const skv_q8_dense *d, const position *p, int64_t channel, vo
     if (at < padded) memset((char *)row + at * number, 0, (padded - at) * number);
 }
 
-/* The taps of a window of which a part lies outside, `stride` pointers apart. */
-static void point_at_edge(const skv_q8_dense *d, const position *p, int64_t channel, size_t stride, const void **to) {
+/* The taps of a window of which a part lies outside, `stride` pointers apart. `inside` grows by those that lie inside. */
+static void point_at_edge(const skv_q8_dense *d, const position *p, int64_t channel, size_t stride, const void **to,
+                          span *inside) {
     const skv_geometry *g = &d->at;
     const int64_t d0 = p->d * g->stride[0] - g->pad_lo[0], h0 = p->h * g->stride[1] - g->pad_lo[1];
     const int64_t w0 = p->w * g->stride[2] - g->pad_lo[2];
+    size_t tap = 0;
     for (int64_t kd = 0; kd < g->kernel[0]; kd++) {
         const int64_t id = d0 + kd * g->dilation[0];
         for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
             const int64_t ih = h0 + kh * g->dilation[1];
-            const bool inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
+            const bool line_inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
             const int64_t line = (id * g->in[1] + ih) * g->in[2];
-            for (int64_t kw = 0; kw < g->kernel[2]; kw++, to += stride) {
+            for (int64_t kw = 0; kw < g->kernel[2]; kw++, tap++) {
                 const int64_t iw = w0 + kw * g->dilation[2];
-                *to = inside && iw >= 0 && iw < g->in[2] ? p->image + (line + iw) * d->s.c + channel : d->padding;
+                if (!line_inside || iw < 0 || iw >= g->in[2]) {
+                    to[tap * stride] = d->padding;
+                    continue;
+                }
+                to[tap * stride] = p->image + (line + iw) * d->s.c + channel;
+                if (tap < inside->from) inside->from = tap;
+                if (tap >= inside->to) inside->to = tap + 1;
             }
         }
     }
 }
 
-/* Pointers of one tile, [taps][rows]. */
-static void point(const skv_q8_dense *d, position *p, int64_t channel, size_t rows, const void **a) {
+/* Pointers of one tile, [taps][rows]. Returns the taps outside of which all rows read padding. */
+static span point(const skv_q8_dense *d, position *p, int64_t channel, size_t rows, const void **a) {
     const skv_geometry *g = &d->at;
+    const span all = {0, d->taps};
+    span inside = {d->taps, 0};
     int64_t last[SKV_SPATIAL]; /* where a window may begin and still lie inside */
     for (int k = 0; k < SKV_SPATIAL; k++) last[k] = g->in[k] - (g->kernel[k] - 1) * g->dilation[k] - 1;
-    for (size_t r = 0; r < rows; r++, step(d, p)) {
+    const int64_t apart = g->stride[2] * d->s.c;
+    for (size_t r = 0; r < rows;) {
         const int64_t d0 = p->d * g->stride[0] - g->pad_lo[0], h0 = p->h * g->stride[1] - g->pad_lo[1];
         const int64_t w0 = p->w * g->stride[2] - g->pad_lo[2];
         if (d0 < 0 || h0 < 0 || w0 < 0 || d0 > last[0] || h0 > last[1] || w0 > last[2]) {
-            point_at_edge(d, p, channel, rows, a + r);
+            point_at_edge(d, p, channel, rows, a + r, &inside);
+            r++;
+            step(d, p);
             continue;
         }
+        /* as many positions of the line as lie inside too */
+        const int64_t fit = (last[2] - w0) / g->stride[2] + 1, left = g->out[2] - p->w;
+        size_t run = (size_t)(fit < left ? fit : left);
+        if (run > rows - r) run = rows - r;
+        inside = all;
         const uint8_t *first = p->image + ((d0 * g->in[1] + h0) * g->in[2] + w0) * d->s.c + channel;
-        for (size_t t = 0; t < d->taps; t++) a[t * rows + r] = first + d->offset[t];
+        for (size_t t = 0; t < d->taps; t++)
+            for (size_t i = 0; i < run; i++) a[t * rows + r + i] = first + d->offset[t] + (int64_t)i * apart;
+        r += run;
+        p->w += (int64_t)run - 1;
+        step(d, p);
     }
+    /* a zero point other than 0 counts in padding too; a tile has one tap at least */
+    return d->x_zero == 0 && inside.from < inside.to ? inside : all;
 }
 
 static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_t panel_from, size_t panel_to,
                      const uint8_t *x, const uint8_t *other, char *y, char *scratch) {
     const skv_q8_gemm *gemm = d->gemm;
     const size_t number = gemm->wide ? 2 : 1, row_bytes = d->groups * gemm->k_group * number;
-    const size_t tile_pointers = d->taps * gemm->mr;
+    const size_t tile_pointers = d->taps * gemm->mr, tap_bytes = d->panel_bytes / d->taps;
     const void **a = (const void **)(void *)scratch;
     char *gathered = scratch + d->pointer_bytes;
-    position p = position_of(d, x, b->first);
+    int64_t from[SKV_Q8_BLOCK_TILES + 1];
+    span taps[SKV_Q8_BLOCK_TILES];
+    for (size_t t = 0; t <= b->tiles; t++) from[t] = tile_from(d, b->first + (int64_t)t);
+    position p = position_of(d, x, from[0]);
     const int64_t channel = group * d->per_in;
     for (size_t t = 0; t < b->tiles; t++) {
-        const size_t rows =
-            (size_t)(part(b->rows, (int64_t)b->tiles, (int64_t)t + 1) - part(b->rows, (int64_t)b->tiles, (int64_t)t));
+        const size_t rows = (size_t)(from[t + 1] - from[t]);
         const void **to = a + t * tile_pointers;
         if (d->reading != SKV_Q8_GATHERED) {
-            point(d, &p, channel, rows, to);
+            taps[t] = point(d, &p, channel, rows, to);
             continue;
         }
+        taps[t] = (span){0, 1};
         for (size_t r = 0; r < rows; r++, gathered += row_bytes, step(d, &p)) {
             gather(d, &p, channel, gathered);
             to[r] = gathered;
         }
     }
-    skv_q8_tile tile = {.taps = d->taps, .groups = d->groups, .y_stride = (size_t)d->s.m * d->item, .out = &d->out};
+    skv_q8_tile tile = {
+        .groups = d->groups, .y_stride = (size_t)d->s.m * d->item, .out = &d->out, .constants = d->constants};
     for (size_t panel = panel_from; panel < panel_to; panel++) {
         const size_t index = (size_t)group * d->panels + panel, left = (size_t)d->per_out - panel * gemm->nr;
         tile.columns = left < gemm->nr ? left : gemm->nr;
-        tile.b = d->b + index * d->panel_bytes;
         tile.init = d->init + index * gemm->nr;
         tile.multiplier = d->multiplier + index * gemm->nr;
-        const size_t column =
-            ((size_t)b->first * (size_t)d->s.m + (size_t)(group * d->per_out) + panel * gemm->nr) * d->item;
+        const size_t column = (size_t)(group * d->per_out) + panel * gemm->nr;
+        const char *weights = d->b + index * d->panel_bytes;
+        const char *next = panel + 1 < panel_to ? weights + d->panel_bytes : weights;
         for (size_t t = 0; t < b->tiles; t++) {
-            const int64_t from = part(b->rows, (int64_t)b->tiles, (int64_t)t);
-            tile.rows = (size_t)(part(b->rows, (int64_t)b->tiles, (int64_t)t + 1) - from);
-            tile.a = a + t * tile_pointers;
-            tile.y = y + column + (size_t)from * tile.y_stride;
-            if (other) tile.other = other + column + (size_t)from * tile.y_stride;
+            const size_t at = (size_t)from[t] * tile.y_stride + column * d->item;
+            tile.rows = (size_t)(from[t + 1] - from[t]);
+            tile.taps = taps[t].to - taps[t].from;
+            tile.a = a + t * tile_pointers + taps[t].from * tile.rows;
+            tile.b = weights + taps[t].from * tap_bytes;
+            tile.next = next + t * d->panel_bytes / b->tiles;
+            tile.y = y + at;
+            if (other) tile.other = other + at;
             gemm->tile(&tile);
         }
     }
@@ -169,9 +207,8 @@ static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_
 skive_status skv_q8_dense_run(const skv_kernel_call *c) {
     const skv_q8_dense *d = c->n->state;
     const int threads = c->n->threads;
-    const int64_t mr = (int64_t)d->gemm->mr, tiles = (d->rows + mr - 1) / mr;
-    const int64_t blocks = (tiles + (int64_t)d->block_tiles - 1) / (int64_t)d->block_tiles,
-                  pairs = blocks * d->s.groups;
+    const int64_t blocks = (d->tiles + (int64_t)d->block_tiles - 1) / (int64_t)d->block_tiles;
+    const int64_t pairs = blocks * d->s.groups;
     /* With few blocks the panels are shared out among the threads too. */
     int64_t chunks = pairs >= 2 * threads ? 1 : threads;
     if (chunks > (int64_t)d->panels) chunks = (int64_t)d->panels;
@@ -187,12 +224,10 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < pairs * chunks; i++) {
         const int64_t pair = i / chunks, chunk = i % chunks, at = pair % blocks;
-        /* blocks begin at whole tiles' boundaries of the even division, so none has more than block_tiles */
-        const int64_t t0 = part(tiles, blocks, at), t1 = part(tiles, blocks, at + 1);
-        const block b = {part(d->rows, tiles, t0), part(d->rows, tiles, t1) - part(d->rows, tiles, t0),
-                         (size_t)(t1 - t0)};
-        run_part(d, &b, pair / blocks, (size_t)part((int64_t)d->panels, chunks, chunk),
-                 (size_t)part((int64_t)d->panels, chunks, chunk + 1), x, other, c->out[0],
+        const int64_t first = skv_part(d->tiles, blocks, at);
+        const block b = {first, (size_t)(skv_part(d->tiles, blocks, at + 1) - first)};
+        run_part(d, &b, pair / blocks, (size_t)skv_part((int64_t)d->panels, chunks, chunk),
+                 (size_t)skv_part((int64_t)d->panels, chunks, chunk + 1), x, other, c->out[0],
                  scratch + (size_t)omp_get_thread_num() * per_thread);
     }
     return SKIVE_OK;

@@ -4,7 +4,15 @@
 
 #include "kernels/int8/int8.h"
 
-enum { SKV_Q8_OTHER = 3 }; /* input of QConvAdd that is added */
+enum {
+    SKV_Q8_OTHER = 3,        /* input of QConvAdd that is added */
+    SKV_Q8_BLOCK_TILES = 16, /* largest skv_q8_dense.block_tiles */
+};
+
+/* Part `i` of `n` nearly equal parts of `total`. */
+static inline int64_t skv_part(int64_t total, int64_t n, int64_t i) {
+    return total / n * i + (i < total % n ? i : total % n);
+}
 
 /* How the numbers under a window are found. */
 typedef enum skv_q8_reading {
@@ -23,6 +31,9 @@ typedef struct skv_q8_dense {
     size_t taps, groups; /* as in skv_q8_tile */
     size_t k, panels, panel_bytes;
     int64_t rows;                         /* n * output positions */
+    int64_t tiles;                        /* of them */
+    int64_t image_tiles;                  /* of one image, when tiles keep to bands of lines, otherwise 0 */
+    int32_t *tile_at;                     /* [image_tiles + 1]: where they begin in the image */
     size_t block_tiles;                   /* tiles handled at once */
     size_t copy_bytes;                    /* of the padded copy, before the threads' scratch */
     size_t pointer_bytes, gathered_bytes; /* of one thread's scratch */
@@ -33,6 +44,7 @@ typedef struct skv_q8_dense {
     int32_t *init;
     float *multiplier;
     uint8_t *padding; /* a row of the zero point */
+    skv_q8_constants *constants;
 } skv_q8_dense;
 
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s);

@@ -1,7 +1,7 @@
 /* Preparing a dense integer convolution: weights into panels, the zero point into the bias, block sizes. */
 #include "kernels/int8/dense.h"
 
-enum { BLOCK_TILES = 16, POINTER_LIMIT = 64 << 10, GATHER_LIMIT = 256 << 10 };
+enum { POINTER_LIMIT = 64 << 10, GATHER_LIMIT = 256 << 10, TILE_CYCLES = 100, BAND_LIMIT = 1 << 20 };
 
 void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_q8_dense *d = state;
@@ -10,7 +10,9 @@ void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_free(ctx, d->init);
     skv_free(ctx, d->multiplier);
     skv_free(ctx, d->padding);
+    skv_free(ctx, d->constants);
     skv_free(ctx, d->offset);
+    skv_free(ctx, d->tile_at);
     skv_free(ctx, d);
 }
 
@@ -112,7 +114,7 @@ static skive_status size_up(skv_kernel_node *n, skv_q8_dense *d) {
     const size_t tile_pointers = d->taps * gemm->mr * sizeof(void *), tile_gathered = gemm->mr * row_bytes;
     size_t tiles = POINTER_LIMIT / tile_pointers;
     if (gathers && GATHER_LIMIT / tile_gathered < tiles) tiles = GATHER_LIMIT / tile_gathered;
-    d->block_tiles = tiles < 1 ? 1 : tiles > BLOCK_TILES ? BLOCK_TILES : tiles;
+    d->block_tiles = tiles < 1 ? 1 : tiles > SKV_Q8_BLOCK_TILES ? SKV_Q8_BLOCK_TILES : tiles;
     d->pointer_bytes = skv_align_up(d->block_tiles * tile_pointers, 64);
     d->gathered_bytes = gathers ? skv_align_up(d->block_tiles * tile_gathered, 64) : 0;
     n->scratch_bytes = d->copy_bytes + (d->pointer_bytes + d->gathered_bytes) * (size_t)n->threads;
@@ -130,6 +132,49 @@ static skive_status make_offsets(skive_context *ctx, skv_q8_dense *d) {
             for (int64_t kw = 0; kw < g->kernel[2]; kw++) *to++ = (line + kw * g->dilation[2]) * d->s.c;
         }
     }
+    return SKIVE_OK;
+}
+
+/* Taps of the window of output line h that lie inside. */
+static int64_t taps_inside(const skv_q8_dense *d, int64_t h) {
+    int64_t lo, hi;
+    skv_window_range(&d->s.g, 1, h, &lo, &hi);
+    return hi > lo ? (hi - lo) * d->s.g.kernel[2] : 1;
+}
+
+/* Where padding adds nothing, tiles that keep to lines which lack the same taps need not multiply by those. NULL as `at`:
+ * only counts. Returns what the tiles of an image take, in cycles or so. */
+static double cut_into_bands(const skv_q8_dense *d, int32_t *at, int64_t *count) {
+    const skv_geometry *g = &d->s.g;
+    const int64_t lines = g->out[1], width = g->out[2], mr = (int64_t)d->gemm->mr;
+    double cost = 0;
+    *count = 0;
+    for (int64_t h = 0, next; h < lines; h = next) {
+        const int64_t taps = taps_inside(d, h);
+        for (next = h + 1; next < lines && taps_inside(d, next) == taps && taps == (int64_t)d->taps;) next++;
+        const int64_t rows = (next - h) * width, tiles = (rows + mr - 1) / mr;
+        cost += (double)(rows * 2 * taps) * (double)d->groups + (double)tiles * TILE_CYCLES;
+        for (int64_t t = 0; at && t < tiles; t++) at[*count + t] = (int32_t)(h * width + skv_part(rows, tiles, t));
+        *count += tiles;
+    }
+    if (at) at[*count] = (int32_t)(lines * width);
+    return cost;
+}
+
+static skive_status choose_tiles(skive_context *ctx, skv_q8_dense *d) {
+    const skv_geometry *g = &d->s.g;
+    const int64_t mr = (int64_t)d->gemm->mr;
+    d->tiles = (d->rows + mr - 1) / mr;
+    /* lines alone: a window of one line, or of several planes, has none that are all outside together */
+    if (d->reading != SKV_Q8_IN_PLACE || d->x_zero != 0 || g->kernel[1] == 1 || g->kernel[0] != 1 || g->out[0] != 1 ||
+        g->out[1] * g->out[2] > BAND_LIMIT)
+        return SKIVE_OK;
+    int64_t count;
+    const double even = (double)(d->rows * 2) * (double)(d->taps * d->groups) + (double)d->tiles * TILE_CYCLES;
+    if (cut_into_bands(d, NULL, &count) * (double)d->s.n >= even) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)count + 1, sizeof *d->tile_at, &d->tile_at));
+    cut_into_bands(d, d->tile_at, &d->image_tiles);
+    d->tiles = d->s.n * d->image_tiles;
     return SKIVE_OK;
 }
 
@@ -165,6 +210,7 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, skv_q_multipliers(n->ctx, n->node, s->m, &multiplier));
     SKV_GO(status, fail, size_up(n, d));
     SKV_GO(status, fail, make_offsets(n->ctx, d));
+    SKV_GO(status, fail, choose_tiles(n->ctx, d));
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
     SKV_GO(status, fail, read_output(n, d, &r, multiplier));
@@ -174,6 +220,8 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->init, &d->init));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->multiplier, &d->multiplier));
     SKV_GO(status, fail, skv_alloc(n->ctx, d->groups * gemm->k_group, &d->padding));
+    SKV_GO(status, fail, skv_alloc_array(n->ctx, 1, sizeof *d->constants, &d->constants));
+    if (gemm->constants) gemm->constants(&d->out, d->constants);
     memset(d->padding, d->x_zero, d->groups * gemm->k_group);
 #pragma omp parallel for num_threads(n->threads) schedule(static) if (n->threads > 1 && panels > 1)
     for (size_t i = 0; i < panels; i++)

@@ -4,7 +4,10 @@
 #ifndef SKV_GEMM_TILE_H
 #define SKV_GEMM_TILE_H
 
-enum { STEP_BYTES = 4 }; /* k_group numbers */
+enum {
+    STEP_BYTES = 4, /* k_group numbers */
+    HELD = 4,       /* pointers to rows in registers, the others are read at each step */
+};
 
 static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, const int rows) {
     vector acc[MR][2];
@@ -14,18 +17,22 @@ static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, con
         acc[r][0] = i0;
         acc[r][1] = i1;
     }
-    const char *b = t->b;
-    const void *const *a = t->a;
+    const char *b = t->b, *next = t->next;
+    /* Volatile, or the compiler holds all it can, and those that find no register it keeps in vector registers: to move
+     * them out takes turns on the ports of the products. */
+    const void *const volatile *a = t->a;
     const size_t bytes = t->groups * STEP_BYTES;
     for (size_t tap = 0; tap < t->taps; tap++, a += rows) {
-        const char *x[MR];
+        const char *x[HELD];
 #pragma GCC unroll 14
-        for (int r = 0; r < rows; r++) x[r] = a[r];
+        for (int r = 0; r < rows && r < HELD; r++) x[r] = a[r];
         for (size_t k = 0; k < bytes; k += STEP_BYTES, b += STEP_BYTES * NR) {
+            __builtin_prefetch(next, 0, 2);
+            next += 64;
             const vector b0 = load_vector(b), b1 = load_vector(b + STEP_BYTES * NR / 2);
 #pragma GCC unroll 14
             for (int r = 0; r < rows; r++) {
-                const vector v = broadcast4(x[r] + k);
+                const vector v = broadcast4((r < HELD ? x[r] : (const char *)a[r]) + k);
                 acc[r][0] = multiply_add(acc[r][0], v, b0);
                 acc[r][1] = multiply_add(acc[r][1], v, b1);
             }

@@ -36,23 +36,31 @@ typedef struct skv_q8_out {
 /* `largest`: of the multipliers */
 skv_q8_out skv_q8_out_of(const skv_requant *r, float largest);
 
+/* What a gemm makes of skv_q8_out, in its own form. */
+typedef struct skv_q8_constants {
+    _Alignas(64) unsigned char bytes[12 * 64];
+} skv_q8_constants;
+
 typedef struct skv_q8_tile {
     size_t rows, columns;    /* <= mr, <= nr */
     size_t taps, groups;     /* k = taps * groups * k_group */
     const void *const *a;    /* [taps][rows]: groups * k_group numbers each */
     const void *b;           /* the panel */
+    const void *next;        /* what is read soon: 64 bytes a step are brought into the second-level cache */
     const int32_t *init;     /* [nr] in panel order */
     const float *multiplier; /* [nr] in panel order */
     void *y;                 /* first element of the first row */
     size_t y_stride;         /* bytes from row to row */
     const uint8_t *other;    /* what is added, bytes as far apart as y's; may be y */
     const skv_q8_out *out;
+    const skv_q8_constants *constants; /* of `out` where the gemm has `constants` and the output is bytes */
 } skv_q8_tile;
 
 typedef struct skv_q8_gemm {
     size_t mr, nr, k_group;
     bool wide; /* 16-bit numbers */
     void (*tile)(const skv_q8_tile *t);
+    void (*constants)(const skv_q8_out *out, skv_q8_constants *to); /* may be NULL */
     /* n bytes of x to the position `at` of a gathered row: as they are, or widened less the zero point */
     void (*copy)(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero);
 } skv_q8_gemm;

@@ -119,6 +119,7 @@ size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size
                               .groups = m->groups,
                               .a = rows->a,
                               .b = m->b + panel * m->panel_bytes,
+                              .next = m->b + (panel + 1) * m->panel_bytes,
                               .init = nothing,
                               .y = sums,
                               .y_stride = SKV_Q8_MATRIX_COLUMNS * sizeof *sums,
