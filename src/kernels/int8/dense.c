@@ -10,40 +10,48 @@
 
 typedef struct position {
     const uint8_t *image;
-    int64_t d, h, w; /* of the output */
+    int64_t n, d, h, w; /* image, and of the output */
 } position;
 
+/* Tiles of one box that follow each other. */
 typedef struct block {
-    int64_t first; /* tile */
+    const skv_q8_box *box[SKV_Q8_BLOCK_TILES];
+    int64_t tile[SKV_Q8_BLOCK_TILES]; /* in its box */
     size_t tiles;
 } block;
 
-typedef struct span {
-    size_t from, to;
-} span;
-
-/* First output position of a tile. */
-static int64_t tile_from(const skv_q8_dense *d, int64_t tile) {
-    if (!d->image_tiles) return skv_part(d->rows, d->tiles, tile);
-    return tile / d->image_tiles * skv_volume(d->at.out) + d->tile_at[tile % d->image_tiles];
+static block block_of(const skv_q8_dense *d, int64_t from, int64_t to) {
+    block b = {.tiles = (size_t)(to - from)};
+    const skv_q8_box *box = d->box;
+    for (size_t t = 0; t < b.tiles; t++, from++) {
+        while (from >= box->tiles) from -= box++->tiles;
+        b.box[t] = box;
+        b.tile[t] = from;
+    }
+    return b;
 }
 
-static position position_of(const skv_q8_dense *d, const uint8_t *x, int64_t row) {
-    const skv_geometry *g = &d->at;
-    const int64_t out = skv_volume(g->out), at = row % out;
-    return (position){x + row / out * skv_volume(g->in) * d->s.c, at / g->out[2] / g->out[1],
-                      at / g->out[2] % g->out[1], at % g->out[2]};
+static position position_of(const skv_q8_dense *d, const skv_q8_box *b, const uint8_t *x, int64_t row) {
+    const int64_t width = b->hi[2] - b->lo[2], height = b->hi[1] - b->lo[1], depth = b->hi[0] - b->lo[0];
+    const int64_t n = row / (width * height * depth);
+    return (position){x + n * skv_volume(d->at.in) * d->s.c, n, b->lo[0] + row / width / height % depth,
+                      b->lo[1] + row / width % height, b->lo[2] + row % width};
 }
 
-static void step(const skv_q8_dense *d, position *p) {
+static void step(const skv_q8_dense *d, const skv_q8_box *b, position *p) {
+    if (++p->w < b->hi[2]) return;
+    p->w = b->lo[2];
+    if (++p->h < b->hi[1]) return;
+    p->h = b->lo[1];
+    if (++p->d < b->hi[0]) return;
+    p->d = b->lo[0];
+    p->n++;
+    p->image += skv_volume(d->at.in) * d->s.c;
+}
+
+static int64_t output_of(const skv_q8_dense *d, const position *p) {
     const skv_geometry *g = &d->at;
-    if (++p->w < g->out[2]) return;
-    p->w = 0;
-    if (++p->h < g->out[1]) return;
-    p->h = 0;
-    if (++p->d < g->out[0]) return;
-    p->d = 0;
-    p->image += skv_volume(g->in) * d->s.c;
+    return ((p->n * g->out[0] + p->d) * g->out[1] + p->h) * g->out[2] + p->w;
 }
 
 /* The padded copy of line `line` of all lines of the batch, counted with padding. */
@@ -95,110 +103,110 @@ static void gather(const skv_q8_dense *d, const position *p, int64_t channel, vo
     if (at < padded) memset((char *)row + at * number, 0, (padded - at) * number);
 }
 
-/* The taps of a window of which a part lies outside, `stride` pointers apart. `inside` grows by those that lie inside. */
-static void point_at_edge(const skv_q8_dense *d, const position *p, int64_t channel, size_t stride, const void **to,
-                          span *inside) {
+/* The taps of a window of which a part may lie outside, `stride` pointers apart. */
+static void point_at_edge(const skv_q8_dense *d, const skv_q8_box *b, const position *p, int64_t channel, size_t stride,
+                          const void **to) {
     const skv_geometry *g = &d->at;
     const int64_t d0 = p->d * g->stride[0] - g->pad_lo[0], h0 = p->h * g->stride[1] - g->pad_lo[1];
     const int64_t w0 = p->w * g->stride[2] - g->pad_lo[2];
-    size_t tap = 0;
-    for (int64_t kd = 0; kd < g->kernel[0]; kd++) {
+    for (int64_t kd = b->tap_lo[0]; kd < b->tap_hi[0]; kd++) {
         const int64_t id = d0 + kd * g->dilation[0];
-        for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
+        for (int64_t kh = b->tap_lo[1]; kh < b->tap_hi[1]; kh++) {
             const int64_t ih = h0 + kh * g->dilation[1];
-            const bool line_inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
+            const bool inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
             const int64_t line = (id * g->in[1] + ih) * g->in[2];
-            for (int64_t kw = 0; kw < g->kernel[2]; kw++, tap++) {
+            for (int64_t kw = b->tap_lo[2]; kw < b->tap_hi[2]; kw++, to += stride) {
                 const int64_t iw = w0 + kw * g->dilation[2];
-                if (!line_inside || iw < 0 || iw >= g->in[2]) {
-                    to[tap * stride] = d->padding;
-                    continue;
-                }
-                to[tap * stride] = p->image + (line + iw) * d->s.c + channel;
-                if (tap < inside->from) inside->from = tap;
-                if (tap >= inside->to) inside->to = tap + 1;
+                *to = inside && iw >= 0 && iw < g->in[2] ? p->image + (line + iw) * d->s.c + channel : d->padding;
             }
         }
     }
 }
 
-/* Pointers of one tile, [taps][rows]. Returns the taps outside of which all rows read padding. */
-static span point(const skv_q8_dense *d, position *p, int64_t channel, size_t rows, const void **a) {
+/* How many of the next positions on the line of a box have all its taps inside. */
+static int64_t run_inside(const skv_q8_dense *d, const skv_q8_box *b, const position *p) {
     const skv_geometry *g = &d->at;
-    const span all = {0, d->taps};
-    span inside = {d->taps, 0};
-    int64_t last[SKV_SPATIAL]; /* where a window may begin and still lie inside */
-    for (int k = 0; k < SKV_SPATIAL; k++) last[k] = g->in[k] - (g->kernel[k] - 1) * g->dilation[k] - 1;
+    const int64_t o[SKV_SPATIAL] = {p->d, p->h, p->w};
+    int64_t last = 0;
+    for (int k = 0; k < SKV_SPATIAL; k++) {
+        const int64_t at = o[k] * g->stride[k] - g->pad_lo[k];
+        last = g->in[k] - 1 - at - (b->tap_hi[k] - 1) * g->dilation[k];
+        if (at + b->tap_lo[k] * g->dilation[k] < 0 || last < 0) return 0;
+    }
+    const int64_t fit = last / g->stride[2] + 1, left = b->hi[2] - p->w;
+    return fit < left ? fit : left;
+}
+
+/* Pointers of one tile, [taps][rows], and where its rows' results go. */
+static void point(const skv_q8_dense *d, const skv_q8_box *b, position *p, int64_t channel, size_t rows, const void **a,
+                  size_t *y_at) {
+    const skv_geometry *g = &d->at;
     const int64_t apart = g->stride[2] * d->s.c;
-    for (size_t r = 0; r < rows;) {
-        const int64_t d0 = p->d * g->stride[0] - g->pad_lo[0], h0 = p->h * g->stride[1] - g->pad_lo[1];
-        const int64_t w0 = p->w * g->stride[2] - g->pad_lo[2];
-        if (d0 < 0 || h0 < 0 || w0 < 0 || d0 > last[0] || h0 > last[1] || w0 > last[2]) {
-            point_at_edge(d, p, channel, rows, a + r, &inside);
-            r++;
-            step(d, p);
+    const size_t y_stride = (size_t)d->s.m * d->item;
+    for (size_t r = 0; r < rows; step(d, b, p)) {
+        const size_t y = (size_t)output_of(d, p) * y_stride;
+        size_t run = (size_t)run_inside(d, b, p);
+        if (!run) {
+            point_at_edge(d, b, p, channel, rows, a + r);
+            y_at[r++] = y;
             continue;
         }
-        /* as many positions of the line as lie inside too */
-        const int64_t fit = (last[2] - w0) / g->stride[2] + 1, left = g->out[2] - p->w;
-        size_t run = (size_t)(fit < left ? fit : left);
         if (run > rows - r) run = rows - r;
-        inside = all;
+        const int64_t d0 = p->d * g->stride[0] - g->pad_lo[0], h0 = p->h * g->stride[1] - g->pad_lo[1];
+        const int64_t w0 = p->w * g->stride[2] - g->pad_lo[2];
         const uint8_t *first = p->image + ((d0 * g->in[1] + h0) * g->in[2] + w0) * d->s.c + channel;
-        for (size_t t = 0; t < d->taps; t++)
-            for (size_t i = 0; i < run; i++) a[t * rows + r + i] = first + d->offset[t] + (int64_t)i * apart;
+        for (size_t t = 0; t < b->taps; t++)
+            for (size_t i = 0; i < run; i++) a[t * rows + r + i] = first + b->offset[t] + (int64_t)i * apart;
+        for (size_t i = 0; i < run; i++) y_at[r + i] = y + i * y_stride;
         r += run;
         p->w += (int64_t)run - 1;
-        step(d, p);
     }
-    /* a zero point other than 0 counts in padding too; a tile has one tap at least */
-    return d->x_zero == 0 && inside.from < inside.to ? inside : all;
 }
 
 static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_t panel_from, size_t panel_to,
                      const uint8_t *x, const uint8_t *other, char *y, char *scratch) {
     const skv_q8_gemm *gemm = d->gemm;
     const size_t number = gemm->wide ? 2 : 1, row_bytes = d->groups * gemm->k_group * number;
-    const size_t tile_pointers = d->taps * gemm->mr, tap_bytes = d->panel_bytes / d->taps;
+    const size_t tile_pointers = d->taps * gemm->mr;
     const void **a = (const void **)(void *)scratch;
     char *gathered = scratch + d->pointer_bytes;
-    int64_t from[SKV_Q8_BLOCK_TILES + 1];
-    span taps[SKV_Q8_BLOCK_TILES];
-    for (size_t t = 0; t <= b->tiles; t++) from[t] = tile_from(d, b->first + (int64_t)t);
-    position p = position_of(d, x, from[0]);
+    size_t y_at[SKV_Q8_BLOCK_TILES][SKV_Q8_MOST_ROWS], rows[SKV_Q8_BLOCK_TILES];
     const int64_t channel = group * d->per_in;
+    position p = {0};
     for (size_t t = 0; t < b->tiles; t++) {
-        const size_t rows = (size_t)(from[t + 1] - from[t]);
+        const skv_q8_box *box = b->box[t];
+        const int64_t from = skv_part(box->rows, box->tiles, b->tile[t]);
+        if (t == 0 || box != b->box[t - 1]) p = position_of(d, box, x, from);
         const void **to = a + t * tile_pointers;
+        rows[t] = (size_t)(skv_part(box->rows, box->tiles, b->tile[t] + 1) - from);
         if (d->reading != SKV_Q8_GATHERED) {
-            taps[t] = point(d, &p, channel, rows, to);
+            point(d, box, &p, channel, rows[t], to, y_at[t]);
             continue;
         }
-        taps[t] = (span){0, 1};
-        for (size_t r = 0; r < rows; r++, gathered += row_bytes, step(d, &p)) {
+        for (size_t r = 0; r < rows[t]; r++, gathered += row_bytes, step(d, box, &p)) {
             gather(d, &p, channel, gathered);
             to[r] = gathered;
+            y_at[t][r] = (size_t)output_of(d, &p) * (size_t)d->s.m * d->item;
         }
     }
-    skv_q8_tile tile = {
-        .groups = d->groups, .y_stride = (size_t)d->s.m * d->item, .out = &d->out, .constants = d->constants};
+    skv_q8_tile tile = {.groups = d->groups, .out = &d->out, .constants = d->constants};
     for (size_t panel = panel_from; panel < panel_to; panel++) {
         const size_t index = (size_t)group * d->panels + panel, left = (size_t)d->per_out - panel * gemm->nr;
+        const size_t column = ((size_t)(group * d->per_out) + panel * gemm->nr) * d->item;
         tile.columns = left < gemm->nr ? left : gemm->nr;
         tile.init = d->init + index * gemm->nr;
         tile.multiplier = d->multiplier + index * gemm->nr;
-        const size_t column = (size_t)(group * d->per_out) + panel * gemm->nr;
-        const char *weights = d->b + index * d->panel_bytes;
-        const char *next = panel + 1 < panel_to ? weights + d->panel_bytes : weights;
+        tile.b = d->b + index * d->panel_bytes;
+        tile.y = y + column;
+        if (other) tile.other = other + column;
+        const char *next = d->b + (panel + 1 < panel_to ? index + 1 : index) * d->panel_bytes;
         for (size_t t = 0; t < b->tiles; t++) {
-            const size_t at = (size_t)from[t] * tile.y_stride + column * d->item;
-            tile.rows = (size_t)(from[t + 1] - from[t]);
-            tile.taps = taps[t].to - taps[t].from;
-            tile.a = a + t * tile_pointers + taps[t].from * tile.rows;
-            tile.b = weights + taps[t].from * tap_bytes;
+            tile.rows = rows[t];
+            tile.taps = b->box[t]->taps;
+            tile.tap_at = b->box[t]->tap_at;
+            tile.a = a + t * tile_pointers;
+            tile.y_at = y_at[t];
             tile.next = next + t * d->panel_bytes / b->tiles;
-            tile.y = y + at;
-            if (other) tile.other = other + at;
             gemm->tile(&tile);
         }
     }
@@ -224,8 +232,7 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < pairs * chunks; i++) {
         const int64_t pair = i / chunks, chunk = i % chunks, at = pair % blocks;
-        const int64_t first = skv_part(d->tiles, blocks, at);
-        const block b = {first, (size_t)(skv_part(d->tiles, blocks, at + 1) - first)};
+        const block b = block_of(d, skv_part(d->tiles, blocks, at), skv_part(d->tiles, blocks, at + 1));
         run_part(d, &b, pair / blocks, (size_t)skv_part((int64_t)d->panels, chunks, chunk),
                  (size_t)skv_part((int64_t)d->panels, chunks, chunk + 1), x, other, c->out[0],
                  scratch + (size_t)omp_get_thread_num() * per_thread);

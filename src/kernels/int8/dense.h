@@ -7,6 +7,7 @@
 enum {
     SKV_Q8_OTHER = 3,        /* input of QConvAdd that is added */
     SKV_Q8_BLOCK_TILES = 16, /* largest skv_q8_dense.block_tiles */
+    SKV_Q8_BOXES = 5,
 };
 
 /* Part `i` of `n` nearly equal parts of `total`. */
@@ -21,19 +22,27 @@ typedef enum skv_q8_reading {
     SKV_Q8_GATHERED, /* one tap: the whole window copied together */
 } skv_q8_reading;
 
+/* Output positions that need the same taps, the others being padding that adds nothing. */
+typedef struct skv_q8_box {
+    int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL];         /* positions */
+    int64_t tap_lo[SKV_SPATIAL], tap_hi[SKV_SPATIAL]; /* of the window */
+    int64_t rows, tiles;                              /* over the whole batch */
+    size_t taps;
+    int64_t *offset; /* [taps]: from the window's first element, when all of it lies inside */
+    size_t *tap_at;  /* [taps]: as in skv_q8_tile */
+} skv_q8_box;
+
 typedef struct skv_q8_dense {
     const skv_q8_gemm *gemm;
     skv_conv_shape s;        /* a product is a convolution of n rows, each one position */
     int64_t per_in, per_out; /* channels of a group in and out */
     skv_q8_reading reading;
     skv_geometry at;     /* s.g, or that of the copy */
-    int64_t *offset;     /* [taps] from the window's first element, when all of it lies inside */
     size_t taps, groups; /* as in skv_q8_tile */
+    int n_boxes;
+    skv_q8_box box[SKV_Q8_BOXES];
     size_t k, panels, panel_bytes;
-    int64_t rows;                         /* n * output positions */
-    int64_t tiles;                        /* of them */
-    int64_t image_tiles;                  /* of one image, when tiles keep to bands of lines, otherwise 0 */
-    int32_t *tile_at;                     /* [image_tiles + 1]: where they begin in the image */
+    int64_t tiles;                        /* of all boxes */
     size_t block_tiles;                   /* tiles handled at once */
     size_t copy_bytes;                    /* of the padded copy, before the threads' scratch */
     size_t pointer_bytes, gathered_bytes; /* of one thread's scratch */

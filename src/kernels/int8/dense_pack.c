@@ -1,7 +1,7 @@
 /* Preparing a dense integer convolution: weights into panels, the zero point into the bias, block sizes. */
 #include "kernels/int8/dense.h"
 
-enum { POINTER_LIMIT = 64 << 10, GATHER_LIMIT = 256 << 10, TILE_CYCLES = 100, BAND_LIMIT = 1 << 20 };
+enum { POINTER_LIMIT = 64 << 10, GATHER_LIMIT = 256 << 10, TILE_CYCLES = 100, STEP_CYCLES = 8 };
 
 void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_q8_dense *d = state;
@@ -11,8 +11,10 @@ void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_free(ctx, d->multiplier);
     skv_free(ctx, d->padding);
     skv_free(ctx, d->constants);
-    skv_free(ctx, d->offset);
-    skv_free(ctx, d->tile_at);
+    for (int i = 0; i < d->n_boxes; i++) {
+        skv_free(ctx, d->box[i].offset);
+        skv_free(ctx, d->box[i].tap_at);
+    }
     skv_free(ctx, d);
 }
 
@@ -51,7 +53,7 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
     const int64_t taps = skv_volume(d->s.g.kernel), row = d->per_in * taps;
     char *b = d->b + index * d->panel_bytes;
     for (size_t p = 0; p < nr; p++) {
-        const int64_t column = (int64_t)(panel * nr + skv_q8_column(p, nr));
+        const int64_t column = (int64_t)(panel * nr + p);
         if (column >= d->per_out) continue; /* stays zero */
         const int64_t m = group * d->per_out + column;
         const int8_t *from = w + m * row;
@@ -84,11 +86,24 @@ static skive_status size_copy(skv_kernel_node *n, skv_q8_dense *d) {
     return SKIVE_OK;
 }
 
+/* Reads one pixel for each it writes: all of them are as good as one line. */
+static bool is_pointwise(const skv_geometry *g) {
+    for (int a = 0; a < SKV_SPATIAL; a++)
+        if (g->kernel[a] != 1 || g->in[a] != g->out[a] || g->pad_lo[a] || g->stride[a] != 1) return false;
+    return true;
+}
+
 static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
     const skv_geometry *g = &d->s.g;
     d->at = *g;
     d->reading = SKV_Q8_IN_PLACE;
-    if (!d->gemm->wide && (size_t)d->per_in % d->gemm->k_group == 0) return SKIVE_OK;
+    if (!d->gemm->wide && (size_t)d->per_in % d->gemm->k_group == 0) {
+        if (is_pointwise(g)) {
+            d->at.in[2] = d->at.out[2] = skv_volume(g->in);
+            d->at.in[0] = d->at.in[1] = d->at.out[0] = d->at.out[1] = 1;
+        }
+        return SKIVE_OK;
+    }
     d->reading = SKV_Q8_GATHERED;
     if (d->gemm->wide || d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1 || skv_node_is(n->node, "QGemm"))
         return SKIVE_OK;
@@ -102,7 +117,6 @@ static skive_status size_up(skv_kernel_node *n, skv_q8_dense *d) {
     d->per_in = d->s.c / d->s.groups;
     d->per_out = d->s.m / d->s.groups;
     d->k = (size_t)(d->per_in * skv_volume(d->s.g.kernel));
-    d->rows = d->s.n * skv_volume(d->s.g.out);
     SKV_TRY(choose_reading(n, d));
     d->taps = d->reading == SKV_Q8_GATHERED ? 1 : (size_t)skv_volume(d->at.kernel);
     d->groups = (d->k / d->taps + gemm->k_group - 1) / gemm->k_group;
@@ -121,60 +135,113 @@ static skive_status size_up(skv_kernel_node *n, skv_q8_dense *d) {
     return SKIVE_OK;
 }
 
-static skive_status make_offsets(skive_context *ctx, skv_q8_dense *d) {
-    const skv_geometry *g = &d->at;
-    if (d->reading == SKV_Q8_GATHERED) return SKIVE_OK;
-    SKV_TRY(skv_alloc_array(ctx, d->taps, sizeof *d->offset, &d->offset));
-    int64_t *to = d->offset;
-    for (int64_t kd = 0; kd < g->kernel[0]; kd++) {
-        for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
-            const int64_t line = (kd * g->dilation[0] * g->in[1] + kh * g->dilation[1]) * g->in[2];
-            for (int64_t kw = 0; kw < g->kernel[2]; kw++) *to++ = (line + kw * g->dilation[2]) * d->s.c;
-        }
+/* Output positions lo to hi along an axis and the taps that any of them finds inside. */
+typedef struct stretch {
+    int64_t lo, hi, tap_lo, tap_hi;
+} stretch;
+
+static stretch stretch_of(const skv_geometry *g, int axis, int64_t from, int64_t to) {
+    stretch s = {from, to, g->kernel[axis], 0};
+    for (int64_t o = from; o < to; o++) {
+        int64_t lo, hi;
+        skv_window_range(g, axis, o, &lo, &hi);
+        if (hi <= lo) continue;
+        s.tap_lo = lo < s.tap_lo ? lo : s.tap_lo;
+        s.tap_hi = hi > s.tap_hi ? hi : s.tap_hi;
     }
+    if (s.tap_hi <= s.tap_lo) s.tap_lo = 0, s.tap_hi = 1; /* a tile has a tap */
+    return s;
+}
+
+/* The axis in one piece, or as the parts before, inside and after the positions whose window lies inside. */
+static int stretches(const skv_geometry *g, int axis, bool cut, stretch *out) {
+    int64_t from = 0, to = g->out[axis], lo, hi;
+    out[0] = (stretch){0, g->out[axis], 0, g->kernel[axis]};
+    if (!cut) return 1;
+    for (; from < to; from++) {
+        skv_window_range(g, axis, from, &lo, &hi);
+        if (hi - lo == g->kernel[axis]) break;
+    }
+    for (; to > from; to--) {
+        skv_window_range(g, axis, to - 1, &lo, &hi);
+        if (hi - lo == g->kernel[axis]) break;
+    }
+    if (from == to) return 1;
+    out[0] = stretch_of(g, axis, from, to);
+    int n = 1;
+    if (from > 0) out[n++] = stretch_of(g, axis, 0, from);
+    if (to < g->out[axis]) out[n++] = stretch_of(g, axis, to, g->out[axis]);
+    return n;
+}
+
+static skv_q8_box box_of(const skv_q8_dense *d, stretch h, stretch w) {
+    const skv_geometry *g = &d->at;
+    skv_q8_box b = {.lo = {0, h.lo, w.lo},
+                    .hi = {g->out[0], h.hi, w.hi},
+                    .tap_lo = {0, h.tap_lo, w.tap_lo},
+                    .tap_hi = {g->kernel[0], h.tap_hi, w.tap_hi}};
+    const int64_t mr = (int64_t)d->gemm->mr;
+    b.rows = d->s.n * g->out[0] * (h.hi - h.lo) * (w.hi - w.lo);
+    b.tiles = (b.rows + mr - 1) / mr;
+    b.taps = (size_t)(g->kernel[0] * (h.tap_hi - h.tap_lo) * (w.tap_hi - w.tap_lo));
+    return b;
+}
+
+/* Boxes of whole lines, and those whose window lies inside above and below cut along the line too. Returns what they take, in
+ * cycles or so. */
+static double cut(const skv_q8_dense *d, bool lines, bool columns, skv_q8_box *box, int *n) {
+    stretch h[3], w[3];
+    const int n_h = stretches(&d->at, 1, lines, h), n_w = stretches(&d->at, 2, columns, w);
+    const stretch line = {0, d->at.out[2], 0, d->at.kernel[2]};
+    double cycles = 0;
+    *n = 0;
+    for (int i = 0; i < n_w; i++) box[(*n)++] = box_of(d, h[0], w[i]);
+    for (int i = 1; i < n_h; i++) box[(*n)++] = box_of(d, h[i], line);
+    for (int i = 0; i < *n; i++) {
+        const double rows = (double)box[i].rows / (double)box[i].tiles;
+        const double step = rows * 2 < STEP_CYCLES ? STEP_CYCLES : rows * 2;
+        cycles += (double)box[i].tiles * (TILE_CYCLES + step * (double)(box[i].taps * d->groups));
+    }
+    return cycles;
+}
+
+static void choose_boxes(skv_q8_dense *d) {
+    const bool can = d->reading == SKV_Q8_IN_PLACE && d->x_zero == 0;
+    double least = cut(d, false, false, d->box, &d->n_boxes);
+    for (int i = 1; can && i < 4; i++) {
+        skv_q8_box box[SKV_Q8_BOXES];
+        int n;
+        const double cycles = cut(d, i & 1, i & 2, box, &n);
+        if (cycles >= least) continue;
+        least = cycles;
+        memcpy(d->box, box, sizeof box);
+        d->n_boxes = n;
+    }
+    d->tiles = 0;
+    for (int i = 0; i < d->n_boxes; i++) d->tiles += d->box[i].tiles;
+}
+
+static skive_status list_taps(skive_context *ctx, const skv_q8_dense *d, skv_q8_box *b) {
+    const skv_geometry *g = &d->at;
+    const size_t tap_bytes = d->panel_bytes / d->taps;
+    if (d->reading == SKV_Q8_GATHERED) b->taps = 1;
+    SKV_TRY(skv_alloc_array(ctx, b->taps, sizeof *b->offset, &b->offset));
+    SKV_TRY(skv_alloc_array(ctx, b->taps, sizeof *b->tap_at, &b->tap_at));
+    if (d->reading == SKV_Q8_GATHERED) return SKIVE_OK;
+    size_t n = 0;
+    for (int64_t kd = b->tap_lo[0]; kd < b->tap_hi[0]; kd++)
+        for (int64_t kh = b->tap_lo[1]; kh < b->tap_hi[1]; kh++)
+            for (int64_t kw = b->tap_lo[2]; kw < b->tap_hi[2]; kw++, n++) {
+                const int64_t line = (kd * g->dilation[0] * g->in[1] + kh * g->dilation[1]) * g->in[2];
+                b->offset[n] = (line + kw * g->dilation[2]) * d->s.c;
+                b->tap_at[n] = (size_t)((kd * g->kernel[1] + kh) * g->kernel[2] + kw) * tap_bytes;
+            }
     return SKIVE_OK;
 }
 
-/* Taps of the window of output line h that lie inside. */
-static int64_t taps_inside(const skv_q8_dense *d, int64_t h) {
-    int64_t lo, hi;
-    skv_window_range(&d->s.g, 1, h, &lo, &hi);
-    return hi > lo ? (hi - lo) * d->s.g.kernel[2] : 1;
-}
-
-/* Where padding adds nothing, tiles that keep to lines which lack the same taps need not multiply by those. NULL as `at`:
- * only counts. Returns what the tiles of an image take, in cycles or so. */
-static double cut_into_bands(const skv_q8_dense *d, int32_t *at, int64_t *count) {
-    const skv_geometry *g = &d->s.g;
-    const int64_t lines = g->out[1], width = g->out[2], mr = (int64_t)d->gemm->mr;
-    double cost = 0;
-    *count = 0;
-    for (int64_t h = 0, next; h < lines; h = next) {
-        const int64_t taps = taps_inside(d, h);
-        for (next = h + 1; next < lines && taps_inside(d, next) == taps && taps == (int64_t)d->taps;) next++;
-        const int64_t rows = (next - h) * width, tiles = (rows + mr - 1) / mr;
-        cost += (double)(rows * 2 * taps) * (double)d->groups + (double)tiles * TILE_CYCLES;
-        for (int64_t t = 0; at && t < tiles; t++) at[*count + t] = (int32_t)(h * width + skv_part(rows, tiles, t));
-        *count += tiles;
-    }
-    if (at) at[*count] = (int32_t)(lines * width);
-    return cost;
-}
-
-static skive_status choose_tiles(skive_context *ctx, skv_q8_dense *d) {
-    const skv_geometry *g = &d->s.g;
-    const int64_t mr = (int64_t)d->gemm->mr;
-    d->tiles = (d->rows + mr - 1) / mr;
-    /* lines alone: a window of one line, or of several planes, has none that are all outside together */
-    if (d->reading != SKV_Q8_IN_PLACE || d->x_zero != 0 || g->kernel[1] == 1 || g->kernel[0] != 1 || g->out[0] != 1 ||
-        g->out[1] * g->out[2] > BAND_LIMIT)
-        return SKIVE_OK;
-    int64_t count;
-    const double even = (double)(d->rows * 2) * (double)(d->taps * d->groups) + (double)d->tiles * TILE_CYCLES;
-    if (cut_into_bands(d, NULL, &count) * (double)d->s.n >= even) return SKIVE_OK;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)count + 1, sizeof *d->tile_at, &d->tile_at));
-    cut_into_bands(d, d->tile_at, &d->image_tiles);
-    d->tiles = d->s.n * d->image_tiles;
+static skive_status make_boxes(skive_context *ctx, skv_q8_dense *d) {
+    choose_boxes(d);
+    for (int i = 0; i < d->n_boxes; i++) SKV_TRY(list_taps(ctx, d, &d->box[i]));
     return SKIVE_OK;
 }
 
@@ -209,8 +276,7 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, skv_q_zero_point(n->ctx, n->node, "x_zero_point", &d->x_zero));
     SKV_GO(status, fail, skv_q_multipliers(n->ctx, n->node, s->m, &multiplier));
     SKV_GO(status, fail, size_up(n, d));
-    SKV_GO(status, fail, make_offsets(n->ctx, d));
-    SKV_GO(status, fail, choose_tiles(n->ctx, d));
+    SKV_GO(status, fail, make_boxes(n->ctx, d));
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
     SKV_GO(status, fail, read_output(n, d, &r, multiplier));

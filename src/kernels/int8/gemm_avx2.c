@@ -61,7 +61,7 @@ static inline __attribute__((always_inline)) __m256i add_other(__m256i a, __m256
 static inline __attribute__((always_inline)) __m256i narrow16_sum(const __m256i *a, __m256 m0, __m256 m1,
                                                                   const uint8_t *other, size_t n, const skv_q8_sum *sum,
                                                                   __m256i zero) {
-    const __m128i bytes = _mm_shuffle_epi32(get(other, n), 0xd8);
+    const __m128i bytes = get(other, n);
     const __m256i v0 = add_other(a[0], m0, bytes, sum), v1 = add_other(a[1], m1, _mm_srli_si128(bytes, 8), sum);
     return _mm256_adds_epi16(_mm256_packs_epi32(v0, v1), zero);
 }
@@ -70,12 +70,12 @@ static inline __attribute__((always_inline)) void put_rows(const skv_q8_tile *t,
                                                            __m256i q) {
     const __m256i lo = _mm256_set1_epi8((char)t->out->lo), hi = _mm256_set1_epi8((char)t->out->hi);
     const __m256i flip = _mm256_set1_epi8((char)t->out->flip);
-    uint8_t *y = (uint8_t *)t->y + (size_t)r * t->y_stride;
+    uint8_t *y = (uint8_t *)t->y + t->y_at[r];
     __m256i v = _mm256_packus_epi16(p, q);
     v = _mm256_xor_si256(_mm256_min_epu8(_mm256_max_epu8(v, lo), hi), flip);
-    v = _mm256_permute4x64_epi64(v, 0xd8);
+    v = _mm256_permutevar8x32_epi32(v, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     put(y, _mm256_castsi256_si128(v), t->columns);
-    if (r + 1 < rows) put(y + t->y_stride, _mm256_extracti128_si256(v, 1), t->columns);
+    if (r + 1 < rows) put((uint8_t *)t->y + t->y_at[r + 1], _mm256_extracti128_si256(v, 1), t->columns);
 }
 
 static inline __attribute__((always_inline)) void store_bytes(const skv_q8_tile *t, const int rows, __m256i (*acc)[2]) {
@@ -95,10 +95,10 @@ static inline __attribute__((always_inline)) void store_sum(const skv_q8_tile *t
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r += 2) {
         const int next = r + 1 < rows ? r + 1 : r;
-        const uint8_t *other = t->other + (size_t)r * t->y_stride;
+        const uint8_t *other = t->other + t->y_at[r];
         put_rows(
             t, rows, r, narrow16_sum(acc[r], m0, m1, other, t->columns, &t->out->sum, zero),
-            narrow16_sum(acc[next], m0, m1, other + (size_t)(next - r) * t->y_stride, t->columns, &t->out->sum, zero));
+            narrow16_sum(acc[next], m0, m1, t->other + t->y_at[next], t->columns, &t->out->sum, zero));
     }
 }
 
@@ -109,9 +109,9 @@ static inline __attribute__((always_inline)) void store_real(const skv_q8_tile *
         const __m256 t0 = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[r][0]), m0);
         const __m256 t1 = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[r][1]), m1);
         float row[NR];
-        _mm256_storeu_ps(row, _mm256_permute2f128_ps(t0, t1, 0x20));
-        _mm256_storeu_ps(row + 8, _mm256_permute2f128_ps(t0, t1, 0x31));
-        memcpy((char *)t->y + (size_t)r * t->y_stride, row, (t->columns < NR ? t->columns : NR) * sizeof *row);
+        _mm256_storeu_ps(row, t0);
+        _mm256_storeu_ps(row + 8, t1);
+        memcpy((char *)t->y + t->y_at[r], row, (t->columns < NR ? t->columns : NR) * sizeof *row);
     }
 }
 
@@ -119,9 +119,9 @@ static inline __attribute__((always_inline)) void store_sums(const skv_q8_tile *
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
         int32_t row[NR];
-        _mm256_storeu_si256((void *)row, _mm256_permute2x128_si256(acc[r][0], acc[r][1], 0x20));
-        _mm256_storeu_si256((void *)(row + 8), _mm256_permute2x128_si256(acc[r][0], acc[r][1], 0x31));
-        memcpy((char *)t->y + (size_t)r * t->y_stride, row, (t->columns < NR ? t->columns : NR) * sizeof *row);
+        _mm256_storeu_si256((void *)row, acc[r][0]);
+        _mm256_storeu_si256((void *)(row + 8), acc[r][1]);
+        memcpy((char *)t->y + t->y_at[r], row, (t->columns < NR ? t->columns : NR) * sizeof *row);
     }
 }
 

@@ -4,7 +4,7 @@
 enum { MR = 4, NR = 4 };
 
 static void store(const skv_q8_tile *t, size_t row, const int32_t *acc) {
-    char *y = (char *)t->y + row * t->y_stride;
+    char *y = (char *)t->y + t->y_at[row];
     for (size_t c = 0; c < t->columns; c++) {
         if (t->out->sums) {
             ((int32_t *)(void *)y)[c] = acc[c];
@@ -17,7 +17,7 @@ static void store(const skv_q8_tile *t, size_t row, const int32_t *acc) {
         }
         if (t->out->adds) {
             const skv_q8_sum *sum = &t->out->sum;
-            const uint8_t other = t->other[row * t->y_stride + c];
+            const uint8_t other = t->other[t->y_at[row] + c];
             const int32_t r = (int32_t)rintf(v), own = r < sum->least ? sum->least : r > sum->most ? sum->most : r;
             const float mine = (float)own * sum->mine, theirs = (float)(other - sum->zero) * sum->theirs;
             v = mine + theirs;
@@ -33,8 +33,8 @@ static void tile(const skv_q8_tile *t) {
     int32_t acc[MR][NR];
     for (size_t r = 0; r < t->rows; r++)
         for (int c = 0; c < NR; c++) acc[r][c] = t->init[c];
-    const int16_t *b = t->b;
-    for (size_t tap = 0; tap < t->taps; tap++, b += t->groups * 2 * NR) {
+    for (size_t tap = 0; tap < t->taps; tap++) {
+        const int16_t *b = (const int16_t *)(const void *)((const char *)t->b + t->tap_at[tap]);
         for (size_t r = 0; r < t->rows; r++) {
             const int16_t *a = t->a[tap * t->rows + r];
             int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;

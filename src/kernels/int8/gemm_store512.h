@@ -6,20 +6,27 @@
 #define SKV_GEMM_STORE512_H
 
 typedef enum ending {
-    WHOLE,   /* see skv_q8_out */
-    LIMITED, /* what limits there are */
-    SUMMED,  /* another tensor added, and limits */
-    PLAIN,   /* another tensor with zero point 0 added, and no limits */
+    WHOLE,   /* see skv_q8_out, and zero point 0 */
+    LIMITED, /* any zero point and limits */
+    SUMMED,  /* the same, another tensor added */
+    PLAIN,   /* another tensor added, WHOLE, its zero point 0 and that of the result within its limits */
 } ending;
+
+static inline ending ending_of(const skv_q8_out *out) {
+    const bool whole = out->whole && out->zero == 0;
+    const skv_q8_sum *sum = &out->sum;
+    if (!out->adds) return whole ? WHOLE : LIMITED;
+    return whole && sum->zero == 0 && sum->least <= 0 && sum->most >= 0 ? PLAIN : SUMMED;
+}
 
 /* What is the same for all rows. It is read from memory as operands: the sums leave few registers. */
 typedef struct constants {
     __m512 limit;
     __m512i zero;
     __m512i least, most, other_zero; /* of skv_q8_sum, as the next two */
+    __m512i least_bits, most_bits; /* the same as floats */
     __m512 mine, theirs;
     __m512i lo, hi, flip, order;
-    __m256i turn;
 } constants;
 _Static_assert(sizeof(constants) <= sizeof(skv_q8_constants), "they are kept in one");
 
@@ -30,26 +37,30 @@ static void fill_constants(const skv_q8_out *out, skv_q8_constants *to) {
     c->zero = _mm512_set1_epi16((short)out->zero);
     c->least = _mm512_set1_epi32(sum->least);
     c->most = _mm512_set1_epi32(sum->most);
+    c->least_bits = _mm512_castps_si512(_mm512_set1_ps(sum->least < 0 ? (float)sum->least : -0.0f));
+    c->most_bits = _mm512_castps_si512(_mm512_set1_ps((float)sum->most));
     c->other_zero = _mm512_set1_epi32(sum->zero);
     c->mine = _mm512_set1_ps(sum->mine);
     c->theirs = _mm512_set1_ps(sum->theirs);
     c->lo = _mm512_set1_epi8((char)out->lo);
     c->hi = _mm512_set1_epi8((char)out->hi);
     c->flip = _mm512_set1_epi8((char)out->flip);
-    c->order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-    c->turn = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+    c->order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 }
 
-/* Two times 16 of another tensor's numbers, in the panel's order, as what they add. */
-static inline __attribute__((always_inline)) void read_other(__m256i bytes, const constants *c, const ending kind,
-                                                             __m512 *o) {
-    bytes = _mm256_permutevar8x32_epi32(bytes, c->turn);
-    __m512i v[2] = {_mm512_cvtepu8_epi32(_mm256_castsi256_si128(bytes)),
-                    _mm512_cvtepu8_epi32(_mm256_extracti128_si256(bytes, 1))};
-    for (int j = 0; j < 2; j++) {
-        if (kind == SUMMED) v[j] = _mm512_sub_epi32(v[j], c->other_zero);
-        o[j] = _mm512_mul_ps(_mm512_cvtepi32_ps(v[j]), c->theirs);
-    }
+/* 16 of another tensor's numbers as what they add. */
+static inline __attribute__((always_inline)) __m512 read_other(const uint8_t *other, const constants *c,
+                                                               const ending kind) {
+    __m512i v = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)other));
+    if (kind == SUMMED) v = _mm512_sub_epi32(v, c->other_zero);
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(v), c->theirs);
+}
+
+/* min(max(t, least), most) for least <= 0 <= most. As unsigned numbers the negative floats grow with their magnitude and stand
+ * above all others, as signed ones they stand below: so whole-number minima limit them, on ports that are free. */
+static inline __attribute__((always_inline)) __m512 limit_bits(__m512 t, const constants *c) {
+    const __m512i above = _mm512_min_epu32(_mm512_castps_si512(t), c->least_bits);
+    return _mm512_castsi512_ps(_mm512_min_epi32(above, c->most_bits));
 }
 
 enum { TOGETHER = 4 }; /* rows */
@@ -58,44 +69,50 @@ enum { TOGETHER = 4 }; /* rows */
  * instruction waits for the one before it: those that wait would keep the next tile's products from starting. */
 static inline __attribute__((always_inline)) void narrow_rows(const skv_q8_tile *t, const int from, const int to,
                                                               const __m512i (*acc)[2], const ending kind,
-                                                              const uint8_t *other, size_t other_stride,
+                                                              const uint8_t *other, const size_t *other_at,
                                                               __m512i *bytes) {
     const constants *c = (const constants *)(const void *)t->constants;
     __m512 f[TOGETHER][2];
     __m512i v[TOGETHER][2];
     const int n = to - from;
+    __m512 o[TOGETHER][2];
 #define EACH(x)                                        \
     _Pragma("GCC unroll 4") for (int i = 0; i < n; i++) \
         _Pragma("GCC unroll 2") for (int j = 0; j < 2; j++) x
+    /* first, as it need not wait for the sums */
+    if (kind >= SUMMED) EACH(o[i][j] = read_other(other + other_at[from + i] + 16 * j, c, kind);)
     EACH(f[i][j] = _mm512_cvtepi32_ps(acc[from + i][j]);)
     EACH(f[i][j] = _mm512_mul_ps(f[i][j], _mm512_loadu_ps(t->multiplier + 16 * j));)
     if (kind == LIMITED) EACH(f[i][j] = _mm512_min_ps(f[i][j], c->limit);)
+    if (kind == PLAIN) {
+        EACH(f[i][j] = limit_bits(f[i][j], c);)
+        EACH(f[i][j] = _mm512_roundscale_ps(f[i][j], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);)
+        EACH(f[i][j] = _mm512_mul_ps(f[i][j], c->mine);)
+        EACH(f[i][j] = _mm512_add_ps(f[i][j], o[i][j]);)
+    }
     EACH(v[i][j] = _mm512_cvtps_epi32(f[i][j]);)
-    if (kind >= SUMMED) {
+    if (kind == SUMMED) {
         /* Rounded and limited on its own grid, then the sum; QConvAdd lets no number on the way leave int32. */
         EACH(v[i][j] = _mm512_max_epi32(v[i][j], c->least);)
         EACH(v[i][j] = _mm512_min_epi32(v[i][j], c->most);)
         EACH(f[i][j] = _mm512_cvtepi32_ps(v[i][j]);)
         EACH(f[i][j] = _mm512_mul_ps(f[i][j], c->mine);)
-#pragma GCC unroll 4
-        for (int i = 0; i < n; i++) {
-            __m512 o[2];
-            read_other(_mm256_loadu_si256((const void *)(other + (size_t)(from + i) * other_stride)), c, kind, o);
-            f[i][0] = _mm512_add_ps(f[i][0], o[0]);
-            f[i][1] = _mm512_add_ps(f[i][1], o[1]);
-        }
+        EACH(f[i][j] = _mm512_add_ps(f[i][j], o[i][j]);)
         EACH(v[i][j] = _mm512_cvtps_epi32(f[i][j]);)
     }
 #undef EACH
 #pragma GCC unroll 4
-    for (int i = 0; i < n; i++) v[i][0] = _mm512_adds_epi16(_mm512_packs_epi32(v[i][0], v[i][1]), c->zero);
+    for (int i = 0; i < n; i++) {
+        v[i][0] = _mm512_packs_epi32(v[i][0], v[i][1]);
+        if (kind == LIMITED || kind == SUMMED) v[i][0] = _mm512_adds_epi16(v[i][0], c->zero);
+    }
 #pragma GCC unroll 2
     for (int i = 0; i < n; i += 2) {
         bytes[i / 2] = _mm512_packus_epi16(v[i][0], v[i + 1 < n ? i + 1 : i][0]);
         if (kind == LIMITED || kind == SUMMED)
             bytes[i / 2] =
                 _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes[i / 2], c->lo), c->hi), c->flip);
-        bytes[i / 2] = _mm512_permutexvar_epi64(c->order, bytes[i / 2]);
+        bytes[i / 2] = _mm512_permutexvar_epi32(c->order, bytes[i / 2]);
     }
 }
 
@@ -105,10 +122,10 @@ static inline __attribute__((always_inline)) void store_rows(const skv_q8_tile *
     for (int from = 0; from < rows; from += TOGETHER) {
         const int to = from + TOGETHER < rows ? from + TOGETHER : rows;
         __m512i bytes[TOGETHER / 2];
-        narrow_rows(t, from, to, acc, kind, t->other, t->y_stride, bytes);
+        narrow_rows(t, from, to, acc, kind, t->other, t->y_at, bytes);
 #pragma GCC unroll 4
         for (int r = from; r < to; r++) {
-            void *y = (char *)t->y + (size_t)r * t->y_stride;
+            void *y = (char *)t->y + t->y_at[r];
             if ((r - from) % 2)
                 _mm256_storeu_si256(y, _mm512_extracti64x4_epi64(bytes[(r - from) / 2], 1));
             else
@@ -121,47 +138,35 @@ static inline __attribute__((always_inline)) void store_rows(const skv_q8_tile *
 static void store_part(const skv_q8_tile *t, int rows, const __m512i (*acc)[2]) {
     const __mmask32 mask = ((__mmask32)1 << t->columns) - 1;
     for (int r = 0; r < rows; r++) {
-        const size_t at = (size_t)r * t->y_stride;
+        const size_t at = t->y_at[r], here = 0;
         uint8_t other[NR];
         __m512i bytes;
         if (t->out->adds) {
             _mm256_storeu_si256((void *)other, _mm256_maskz_loadu_epi8(mask, t->other + at));
-            narrow_rows(t, 0, 1, acc + r, SUMMED, other, 0, &bytes);
+            narrow_rows(t, 0, 1, acc + r, SUMMED, other, &here, &bytes);
         } else
-            narrow_rows(t, 0, 1, acc + r, LIMITED, NULL, 0, &bytes);
+            narrow_rows(t, 0, 1, acc + r, LIMITED, NULL, NULL, &bytes);
         _mm256_mask_storeu_epi8((uint8_t *)t->y + at, mask, _mm512_castsi512_si256(bytes));
     }
-}
-
-/* columns 0..15 and 16..31 out of the panel's order */
-static inline __attribute__((always_inline)) __m512i first_columns(void) {
-    return _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-}
-static inline __attribute__((always_inline)) __m512i second_columns(void) {
-    return _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
 }
 
 static void store_sums(const skv_q8_tile *t, int rows, const __m512i (*acc)[2]) {
     const uint32_t mask = t->columns >= NR ? ~(uint32_t)0 : ((uint32_t)1 << t->columns) - 1;
     for (int r = 0; r < rows; r++) {
-        int32_t *y = (int32_t *)(void *)((char *)t->y + (size_t)r * t->y_stride);
-        _mm512_mask_storeu_epi32(y, (__mmask16)mask, _mm512_permutex2var_epi32(acc[r][0], first_columns(), acc[r][1]));
-        if (mask >> 16)
-            _mm512_mask_storeu_epi32(y + 16, (__mmask16)(mask >> 16),
-                                     _mm512_permutex2var_epi32(acc[r][0], second_columns(), acc[r][1]));
+        int32_t *y = (int32_t *)(void *)((char *)t->y + t->y_at[r]);
+        _mm512_mask_storeu_epi32(y, (__mmask16)mask, acc[r][0]);
+        if (mask >> 16) _mm512_mask_storeu_epi32(y + 16, (__mmask16)(mask >> 16), acc[r][1]);
     }
 }
 
 static void store_real(const skv_q8_tile *t, int rows, const __m512i (*acc)[2]) {
     const __m512 m0 = _mm512_loadu_ps(t->multiplier), m1 = _mm512_loadu_ps(t->multiplier + 16);
-    const __m512i first = first_columns(), second = second_columns();
     const uint32_t mask = t->columns >= NR ? ~(uint32_t)0 : ((uint32_t)1 << t->columns) - 1;
     for (int r = 0; r < rows; r++) {
-        const __m512 t0 = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[r][0]), m0);
-        const __m512 t1 = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[r][1]), m1);
-        float *y = (float *)(void *)((char *)t->y + (size_t)r * t->y_stride);
-        _mm512_mask_storeu_ps(y, (__mmask16)mask, _mm512_permutex2var_ps(t0, first, t1));
-        if (mask >> 16) _mm512_mask_storeu_ps(y + 16, (__mmask16)(mask >> 16), _mm512_permutex2var_ps(t0, second, t1));
+        float *y = (float *)(void *)((char *)t->y + t->y_at[r]);
+        _mm512_mask_storeu_ps(y, (__mmask16)mask, _mm512_mul_ps(_mm512_cvtepi32_ps(acc[r][0]), m0));
+        if (mask >> 16)
+            _mm512_mask_storeu_ps(y + 16, (__mmask16)(mask >> 16), _mm512_mul_ps(_mm512_cvtepi32_ps(acc[r][1]), m1));
     }
 }
 
@@ -185,14 +190,14 @@ static inline __attribute__((always_inline)) void store(const skv_q8_tile *t, co
             sums[r][1] = acc[r][1];
         }
         store_from(t, rows, (const __m512i(*)[2])sums);
-    } else if (t->out->adds && t->out->whole && t->out->sum.zero == 0)
-        store_rows(t, rows, from, PLAIN);
-    else if (t->out->adds)
-        store_rows(t, rows, from, SUMMED);
-    else if (t->out->whole)
-        store_rows(t, rows, from, WHOLE);
-    else
-        store_rows(t, rows, from, LIMITED);
+        return;
+    }
+    switch (ending_of(t->out)) {
+    case WHOLE: store_rows(t, rows, from, WHOLE); break;
+    case LIMITED: store_rows(t, rows, from, LIMITED); break;
+    case SUMMED: store_rows(t, rows, from, SUMMED); break;
+    case PLAIN: store_rows(t, rows, from, PLAIN); break;
+    }
 }
 
 #endif

@@ -17,7 +17,7 @@ static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, con
         acc[r][0] = i0;
         acc[r][1] = i1;
     }
-    const char *b = t->b, *next = t->next;
+    const char *next = t->next;
     /* Volatile, or the compiler holds all it can, and those that find no register it keeps in vector registers: to move
      * them out takes turns on the ports of the products. */
     const void *const volatile *a = t->a;
@@ -26,6 +26,7 @@ static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, con
         const char *x[HELD];
 #pragma GCC unroll 14
         for (int r = 0; r < rows && r < HELD; r++) x[r] = a[r];
+        const char *b = (const char *)t->b + t->tap_at[tap];
         for (size_t k = 0; k < bytes; k += STEP_BYTES, b += STEP_BYTES * NR) {
             __builtin_prefetch(next, 0, 2);
             next += 64;

@@ -38,7 +38,7 @@ skv_q8_out skv_q8_out_of(const skv_requant *r, float largest);
 
 /* What a gemm makes of skv_q8_out, in its own form. */
 typedef struct skv_q8_constants {
-    _Alignas(64) unsigned char bytes[12 * 64];
+    _Alignas(64) unsigned char bytes[13 * 64];
 } skv_q8_constants;
 
 typedef struct skv_q8_tile {
@@ -46,15 +46,18 @@ typedef struct skv_q8_tile {
     size_t taps, groups;     /* k = taps * groups * k_group */
     const void *const *a;    /* [taps][rows]: groups * k_group numbers each */
     const void *b;           /* the panel */
+    const size_t *tap_at;    /* [taps]: where in the panel, in bytes */
     const void *next;        /* what is read soon: 64 bytes a step are brought into the second-level cache */
-    const int32_t *init;     /* [nr] in panel order */
-    const float *multiplier; /* [nr] in panel order */
-    void *y;                 /* first element of the first row */
-    size_t y_stride;         /* bytes from row to row */
+    const int32_t *init;     /* [nr] */
+    const float *multiplier; /* [nr] */
+    void *y;
+    const size_t *y_at;      /* [rows]: from y to a row's first element, in bytes */
     const uint8_t *other;    /* what is added, bytes as far apart as y's; may be y */
     const skv_q8_out *out;
     const skv_q8_constants *constants; /* of `out` where the gemm has `constants` and the output is bytes */
 } skv_q8_tile;
+
+enum { SKV_Q8_MOST_ROWS = 14 }; /* largest mr */
 
 typedef struct skv_q8_gemm {
     size_t mr, nr, k_group;
@@ -64,11 +67,6 @@ typedef struct skv_q8_gemm {
     /* n bytes of x to the position `at` of a gathered row: as they are, or widened less the zero point */
     void (*copy)(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero);
 } skv_q8_gemm;
-/* Column of the panel's position p: groups of eight columns are split over the halves of the panel. */
-static inline size_t skv_q8_column(size_t p, size_t nr) {
-    const size_t half = nr / 2, q = p % half;
-    return nr < 16 ? p : q / 4 * 8 + p / half * 4 + q % 4;
-}
 const skv_q8_gemm *skv_q8_gemm_scalar(void);
 #if defined(__x86_64__)
 const skv_q8_gemm *skv_q8_gemm_avx2(void);

@@ -25,7 +25,7 @@ static void pack(const void *data, bool is_signed, skv_q8_matrix *m) {
     for (size_t panel = 0; panel < m->panels; panel++) {
         char *to = m->b + panel * m->panel_bytes;
         for (size_t p = 0; p < nr; p++) {
-            const int64_t j = (int64_t)(panel * nr + skv_q8_column(p, nr));
+            const int64_t j = (int64_t)(panel * nr + p);
             if (j >= m->n) continue; /* stays zero */
             for (int64_t k = 0; k < m->k; k++) {
                 const int64_t from = k * m->n + j;
@@ -111,6 +111,9 @@ void skv_q8_matrix_rows(const skv_q8_matrix *m, const uint8_t *x, size_t n, bool
 size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size_t panel, int32_t *sums) {
     static const int32_t nothing[SKV_Q8_MATRIX_COLUMNS];
     static const skv_q8_out out = {.sums = true};
+    static const size_t start = 0;
+    size_t y_at[SKV_Q8_MOST_ROWS];
+    for (size_t r = 0; r < rows->n; r++) y_at[r] = r * SKV_Q8_MATRIX_COLUMNS * sizeof *sums;
     const int64_t first = (int64_t)(panel * m->gemm->nr), left = m->n - first;
     const size_t columns = left < (int64_t)m->gemm->nr ? (size_t)left : m->gemm->nr;
     const skv_q8_tile tile = {.rows = rows->n,
@@ -119,10 +122,11 @@ size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size
                               .groups = m->groups,
                               .a = rows->a,
                               .b = m->b + panel * m->panel_bytes,
+                              .tap_at = &start,
                               .next = m->b + (panel + 1) * m->panel_bytes,
                               .init = nothing,
                               .y = sums,
-                              .y_stride = SKV_Q8_MATRIX_COLUMNS * sizeof *sums,
+                              .y_at = y_at,
                               .out = &out};
     m->gemm->tile(&tile);
     for (size_t r = 0; r < rows->n; r++) {

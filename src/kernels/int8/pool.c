@@ -93,27 +93,48 @@ static const uint8_t *line_of(const pool_state *st, const uint8_t *image, const 
     return image + (row * g->in[2] + w->origin[2]) * st->c;
 }
 
-static void largest_of(const pool_state *st, const uint8_t *image, const window *w, uint8_t *y) {
+/* The window's elements, `*n` of them; when they are more than MAX_TAPS, those before the last ones are already taken into y. */
+static void largest_of(const pool_state *st, const uint8_t *image, const window *w, const uint8_t **taps, size_t *n,
+                       uint8_t *y) {
     const int64_t step = st->g.dilation[2] * st->c;
-    const uint8_t *taps[MAX_TAPS];
-    size_t n = 0;
+    *n = 0;
     for (int64_t kd = w->lo[0]; kd < w->hi[0]; kd++) {
         for (int64_t kh = w->lo[1]; kh < w->hi[1]; kh++) {
             const uint8_t *line = line_of(st, image, w, kd, kh);
             for (int64_t kw = w->lo[2]; kw < w->hi[2]; kw++) {
-                if (n == MAX_TAPS) {
-                    st->loops->max(taps, n, y, (size_t)st->c);
+                if (*n == MAX_TAPS) {
+                    st->loops->max(taps, *n, y, (size_t)st->c);
                     taps[0] = y;
-                    n = 1;
+                    *n = 1;
                 }
-                taps[n++] = line + kw * step;
+                taps[(*n)++] = line + kw * step;
             }
         }
     }
-    if (n)
-        st->loops->max(taps, n, y, (size_t)st->c);
+    if (*n)
+        st->loops->max(taps, *n, y, (size_t)st->c);
     else
         memset(y, 0, (size_t)st->c);
+}
+
+static void largest_line(const pool_state *st, const uint8_t *image, int64_t od, int64_t oh, uint8_t *y) {
+    const skv_geometry *g = &st->g;
+    const int64_t step = g->stride[2] * st->c;
+    const uint8_t *taps[MAX_TAPS];
+    size_t n = 0;
+    bool was_inside = false;
+    for (int64_t ow = 0; ow < g->out[2]; ow++, y += st->c) {
+        const int64_t first = ow * g->stride[2] - g->pad_lo[2], last = first + (g->kernel[2] - 1) * g->dilation[2];
+        const bool inside = first >= 0 && last < g->in[2];
+        if (inside && was_inside) { /* the last window a step further */
+            for (size_t i = 0; i < n; i++) taps[i] += step;
+            st->loops->max(taps, n, y, (size_t)st->c);
+            continue;
+        }
+        const window w = window_at(g, od, oh, ow);
+        largest_of(st, image, &w, taps, &n, y);
+        was_inside = inside && w.inside > 0 && w.inside <= MAX_TAPS;
+    }
 }
 
 static void mean_of(const pool_state *st, const uint8_t *image, const window *w, int32_t *sum, void *y) {
@@ -140,14 +161,16 @@ static skive_status run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t line = 0; line < lines; line++) {
         int32_t *sum = (int32_t *)(void *)((char *)c->scratch + (size_t)omp_get_thread_num() * st->sum_bytes);
+        const int64_t od = line / g->out[1] % g->out[0], oh = line % g->out[1];
         const uint8_t *image = x + line / g->out[1] / g->out[0] * skv_volume(g->in) * st->c;
         char *to = y + (size_t)(line * g->out[2] * st->c) * st->item;
+        if (st->largest) {
+            largest_line(st, image, od, oh, (uint8_t *)to);
+            continue;
+        }
         for (int64_t ow = 0; ow < g->out[2]; ow++, to += (size_t)st->c * st->item) {
-            const window w = window_at(g, line / g->out[1] % g->out[0], line % g->out[1], ow);
-            if (st->largest)
-                largest_of(st, image, &w, (uint8_t *)to);
-            else
-                mean_of(st, image, &w, sum, to);
+            const window w = window_at(g, od, oh, ow);
+            mean_of(st, image, &w, sum, to);
         }
     }
     return SKIVE_OK;
