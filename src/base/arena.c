@@ -1,12 +1,13 @@
-/* Arena: many small zeroed pieces that die together.
+/* Arena: many zeroed pieces that die together.
  *
- * Blocks grow from 4 KB to 1 MB; a piece larger than a quarter of the next block gets a block of its own, so that the
- * room left in the current one is not lost. */
+ * For small ones, blocks grow from 4 KB to 1 MB; a piece larger than a quarter of the next block gets a block of its own, so
+ * that the room left in the current one is not lost. For large ones, blocks are some huge pages, so that weights of less
+ * than one page come to lie in them too; room that is left was not touched and takes no memory. */
 #include <string.h>
 
 #include "base/context.h"
 
-enum { PIECE_ALIGN = 16, HEADER = 64, FIRST_BLOCK = 4096, LAST_BLOCK = 1 << 20 };
+enum { HEADER = 64, FIRST_BLOCK = 4096, LAST_BLOCK = 1 << 20, LARGE_BLOCK = 8 << 20 };
 
 typedef struct arena_block {
     struct arena_block *next;
@@ -16,14 +17,24 @@ struct skv_arena {
     skive_context *ctx;
     arena_block *blocks;
     unsigned char *free;
-    size_t left, next_block, bytes;
+    size_t align, left, next_block, last_block, bytes;
 };
 
-skive_status skv_arena_create(skive_context *ctx, skv_arena **out) {
+static skive_status create(skive_context *ctx, size_t align, size_t first_block, size_t last_block, skv_arena **out) {
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof **out, out));
     (*out)->ctx = ctx;
-    (*out)->next_block = FIRST_BLOCK;
+    (*out)->align = align;
+    (*out)->next_block = first_block;
+    (*out)->last_block = last_block;
     return SKIVE_OK;
+}
+
+skive_status skv_arena_create(skive_context *ctx, skv_arena **out) {
+    return create(ctx, 16, FIRST_BLOCK, LAST_BLOCK, out);
+}
+
+skive_status skv_arena_create_large(skive_context *ctx, skv_arena **out) {
+    return create(ctx, 64, LARGE_BLOCK - HEADER, LARGE_BLOCK - HEADER, out);
 }
 
 void skv_arena_free(skv_arena *arena) {
@@ -53,10 +64,10 @@ skive_status skv_arena_alloc(skv_arena *arena, size_t size, void *out_pointer) {
     unsigned char *piece = NULL;
     memcpy(out_pointer, &piece, sizeof piece);
     if (size == 0) size = 1;
-    if (size > SIZE_MAX - PIECE_ALIGN) {
+    if (size > SIZE_MAX - arena->align) {
         return SKV_FAIL(arena->ctx, SKIVE_ERR_MEMORY, "out of memory: %zu bytes were asked for", size);
     }
-    size_t need = skv_align_up(size, PIECE_ALIGN);
+    size_t need = skv_align_up(size, arena->align);
     if (need <= arena->left) {
         piece = arena->free;
     } else if (need > arena->next_block / 4) {
@@ -67,7 +78,7 @@ skive_status skv_arena_alloc(skv_arena *arena, size_t size, void *out_pointer) {
     } else {
         SKV_TRY(add_block(arena, arena->next_block, &piece));
         arena->left = arena->next_block;
-        if (arena->next_block < LAST_BLOCK) arena->next_block *= 2;
+        if (arena->next_block < arena->last_block) arena->next_block *= 2;
     }
     arena->free = piece + need;
     arena->left -= need;

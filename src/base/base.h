@@ -66,6 +66,8 @@ void skv_free(skive_context *ctx, void *pointer); /* NULL is accepted */
 /* Arena: many small pieces of one life. Zeroed memory, aligned to 16. */
 typedef struct skv_arena skv_arena;
 skive_status skv_arena_create(skive_context *ctx, skv_arena **out);
+/* For weights: pieces are 64-aligned and lie in huge pages where the system gives them. */
+skive_status skv_arena_create_large(skive_context *ctx, skv_arena **out);
 void skv_arena_free(skv_arena *arena);
 skive_status skv_arena_alloc(skv_arena *arena, size_t size, void *out_pointer);
 skive_status skv_arena_array(skv_arena *arena, size_t count, size_t size, void *out_pointer);

@@ -76,6 +76,7 @@ static skive_status bring(chooser *c, const skive_node *for_node, const skive_va
 static skive_status describe(chooser *c, const skive_node *node, skv_kernel_node *k) {
     skive_plan *p = c->plan;
     *k = (skv_kernel_node){.ctx = p->ctx,
+                           .weights = p->weights,
                            .node = node,
                            .n_in = node->n_inputs,
                            .n_out = node->n_outputs,

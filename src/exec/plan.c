@@ -164,6 +164,7 @@ skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, con
     p->training = o->training;
     p->reference = o->reference;
     p->keep_layout = o->keep_layout;
+    SKV_GO(status, fail, skv_arena_create_large(ctx, &p->weights));
     SKV_GO(status, fail, skive_graph_copy(ctx, graph, &p->graph));
     SKV_GO(status, fail, skv_graph_decode(p->graph, o->training || o->reference || o->no_fusion));
     SKV_GO(status, fail, bind_inputs(ctx, p->graph, o));
@@ -190,5 +191,6 @@ void skive_plan_free(skive_plan *p) {
     skv_free(p->ctx, p->slots);
     skv_free(p->ctx, p->taps);
     skive_graph_free(p->graph);
+    skv_arena_free(p->weights);
     skv_arena_free(p->arena); /* holds p itself */
 }

@@ -38,6 +38,7 @@ typedef struct skv_kernel skv_kernel;
 
 typedef struct skv_kernel_node {
     skive_context *ctx;
+    skv_arena *weights; /* for what is prepacked; lives as long as the state */
     const skive_node *node;
     const skv_kernel *kernel;
     size_t n_in, n_out;

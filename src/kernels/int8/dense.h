@@ -49,7 +49,7 @@ typedef struct skv_q8_dense {
     size_t item;                          /* bytes of an output element */
     int32_t x_zero;
     skv_q8_out out;
-    char *b;
+    char *b; /* in the plan's arena */
     int32_t *init;
     float *multiplier;
     uint8_t *padding; /* a row of the zero point */

@@ -6,7 +6,6 @@ enum { POINTER_LIMIT = 64 << 10, GATHER_LIMIT = 256 << 10, TILE_CYCLES = 100, ST
 void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_q8_dense *d = state;
     if (!d) return;
-    skv_free(ctx, d->b);
     skv_free(ctx, d->init);
     skv_free(ctx, d->multiplier);
     skv_free(ctx, d->padding);
@@ -282,7 +281,7 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, read_output(n, d, &r, multiplier));
     d->item = d->out.real ? sizeof(float) : 1;
     const size_t panels = (size_t)s->groups * d->panels;
-    SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, d->panel_bytes, &d->b));
+    SKV_GO(status, fail, skv_arena_array(n->weights, panels, d->panel_bytes, &d->b));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->init, &d->init));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->multiplier, &d->multiplier));
     SKV_GO(status, fail, skv_alloc(n->ctx, d->groups * gemm->k_group, &d->padding));
