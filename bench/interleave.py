@@ -7,7 +7,8 @@
 The first form runs ours and every peer alternately, prints the medians and the median of the per-round ratios
 peer / ours (above 1: skive is faster), and writes DIR/NAME.json. With --whole a command is a complete process, timed from its
 start to its end, instead of one that speaks the protocol. Where several peers stand, the fastest one counts.
-The second form writes DIR/README.md from the JSON files found there. Needs nothing but Python's own library.
+The second form writes DIR/README.md from the JSON files found there; rows of that page without one stay. Needs nothing but
+Python's own library.
 """
 
 import argparse
@@ -246,6 +247,23 @@ def write_whole(path, text):
     os.replace(partial, path)
 
 
+def kept(path):
+    """The rows and the machines of a table that is there, so that those not measured anew stay in it."""
+    rows, machines = {}, {}
+    try:
+        with open(path) as file:
+            lines = file.read().split("\n")
+    except FileNotFoundError:
+        return rows, machines
+    for line in lines:
+        if line.startswith("| ") and not line.startswith("| row "):
+            rows.setdefault(line.split(" | ")[0][2:], []).append(line)
+        if line.startswith("Machine: "):
+            machine, _, names = line[len("Machine: "):].rstrip(".").partition(": ")
+            machines[machine] = names.split(", ") if names else None  # all rows
+    return rows, machines
+
+
 def table(directory):
     results = []
     for path in sorted(glob.glob(os.path.join(directory, "*.json"))):
@@ -253,6 +271,7 @@ def table(directory):
             results.append(json.load(file))
     if not results:
         raise Failed("%s: no result to tabulate; run bench/run.sh first" % directory)
+    rows, machines = kept(os.path.join(directory, "README.md"))
     lines = [
         "# Measured against the peers", "",
         "Written by `bench/run.sh`. Each row alternates skive and its peer in one session; the ratio is the median over the",
@@ -262,21 +281,26 @@ def table(directory):
         "|---|---:|---|---:|---:|---:|---|---:|",
     ]
     for r in results:
+        rows[r["what"]] = []
         for peer in r["peers"]:
             counts = peer["label"] == r["fastest_peer"]
             memory = " / ".join(m for m in (show_memory(r["skive"]), show_memory(peer)) if m)
-            lines.append("| %s | %s | %s | %s | %s%.2f%s (%.2f to %.2f) | %s | %s | %s |" % (
+            rows[r["what"]].append("| %s | %s | %s | %s | %s%.2f%s (%.2f to %.2f) | %s | %s | %s |" % (
                 r["what"], show_time(r["skive"]["median_seconds"]), peer.get("version", peer["label"]) +
                 ("" if peer["label"] in peer.get("version", peer["label"]) else " (%s)" % peer["label"]),
                 show_time(peer["median_seconds"]), "**" if counts else "", peer["ratio"], "**" if counts else "",
                 peer["ratio_min"], peer["ratio_max"], "%.2f" % r["goal"] if counts and r["goal"] is not None else "",
                 verdict(r) if counts else "", memory))
-    machines = {}
+    lines += [line for what in rows for line in rows[what]]
+    measured = {r["row"] for r in results}
+    before = {m: names and [name for name in names if name not in measured] for m, names in machines.items()}
+    now = {}
     for r in results:
-        machines.setdefault("%s, %d cores, %s" % (r["machine"], r["cores"], r["date"]), []).append(r["row"])
+        now.setdefault("%s, %d cores, %s" % (r["machine"], r["cores"], r["date"]), []).append(r["row"])
     lines.append("")
-    for machine, rows in machines.items():
-        lines.append("Machine: %s%s" % (machine, "." if len(machines) == 1 else ": " + ", ".join(rows) + "."))
+    for machine, names in list(now.items()) + list(before.items()):
+        if names or names is None:
+            lines.append("Machine: %s%s." % (machine, ": " + ", ".join(names) if names else ""))
     write_whole(os.path.join(directory, "README.md"), "\n".join(lines) + "\n")
     print("table: %s" % os.path.join(directory, "README.md"))
 

@@ -147,7 +147,7 @@ static void convolution(skive_context *ctx, uint64_t seed) {
     const bool depthwise = coin(&d, 25);
     const int64_t groups = depthwise ? roll(&d, 2, 70) : coin(&d, 80) ? 1 : roll(&d, 2, 4);
     const int64_t per_in = depthwise ? 1 : coin(&d, 50) ? roll(&d, 1, 9) : 4 * roll(&d, 1, 20);
-    const int64_t per_out = depthwise && coin(&d, 80) ? 1 : coin(&d, 50) ? roll(&d, 1, 40) : 16 * roll(&d, 1, 5);
+    const int64_t per_out = depthwise && coin(&d, 80) ? 1 : coin(&d, 50) ? roll(&d, 1, 40) : 16 * roll(&d, 1, 6);
     int64_t x_dims[5] = {roll(&d, 1, 3), groups * per_in}, w_dims[5] = {groups * per_out, per_in};
     int64_t strides[3], dilations[3], pads[6], terms = per_in;
     for (int a = 0; a < spatial; a++) {
@@ -157,7 +157,7 @@ static void convolution(skive_context *ctx, uint64_t seed) {
         pads[a] = coin(&d, 50) ? 0 : roll(&d, 0, 3);
         pads[spatial + a] = coin(&d, 50) ? pads[a] : roll(&d, 0, 2);
         const int64_t reach = (kernel - 1) * dilations[a] + 1;
-        x_dims[2 + a] = roll(&d, 1, spatial == 3 ? 6 : 14);
+        x_dims[2 + a] = roll(&d, 1, spatial == 3 ? 6 : coin(&d, 80) ? 14 : 24);
         if (x_dims[2 + a] + pads[a] + pads[spatial + a] < reach) x_dims[2 + a] = reach;
         w_dims[2 + a] = kernel;
         terms *= kernel;
@@ -181,20 +181,20 @@ static void convolution(skive_context *ctx, uint64_t seed) {
                                SKV_INTS("dilations", dilations, (size_t)spatial),
                                SKV_INTS("pads", pads, 2 * (size_t)spatial),
                                SKV_INT("group", groups),
-                               SKV_INT("x_zero_point", coin(&d, 30) ? 255 * roll(&d, 0, 1) : roll(&d, 0, 255)),
+                               SKV_INT("x_zero_point", coin(&d, 50) ? (coin(&d, 80) ? 0 : 255) : roll(&d, 0, 255)),
                                SKV_FLTS("multiplier", multiplier, (size_t)w_dims[0])};
     size_t n_attrs = 6 + output_attrs(&d, attrs + 6);
     skive_value *weights = parameter(ctx, &b, &w), *bias = bias_of(ctx, &d, &b, w_dims[0], terms), *y;
     if (adds) {
         attrs[6] = SKV_STR("y_dtype", "u8");
-        attrs[7] = SKV_INT("y_zero_point", roll(&d, 0, 255));
+        attrs[7] = SKV_INT("y_zero_point", coin(&d, 30) ? 0 : roll(&d, 0, 255));
         attrs[8] = SKV_INT("clamp_lo", coin(&d, 50) ? roll(&d, 0, 120) : 0);
         attrs[9] = SKV_FLT("y_scale", (double)roll(&d, 1, 3000) / 1000);
         for (int64_t i = 0; i < w_dims[0]; i++) multiplier[i] = multiplier[i] < 0.9 ? multiplier[i] : 0.9;
         attrs[10] = SKV_FLT("other_scale", coin(&d, 10) ? 1e5 : (double)roll(&d, 1, 3000) / 1000);
-        attrs[11] = SKV_INT("other_zp", roll(&d, 0, 255));
+        attrs[11] = SKV_INT("other_zp", coin(&d, 60) ? 0 : roll(&d, 0, 255));
         attrs[12] = SKV_FLT("sum_scale", coin(&d, 50) ? 1 : 0.7);
-        attrs[13] = SKV_INT("sum_zp", roll(&d, 0, 255));
+        attrs[13] = SKV_INT("sum_zp", coin(&d, 60) ? 0 : roll(&d, 0, 255));
         attrs[14] = SKV_INT("sum_lo", coin(&d, 50) ? roll(&d, 0, 200) : 0);
         attrs[15] = SKV_INT("sum_hi", coin(&d, 50) ? roll(&d, 200, 255) : 255);
         n_attrs = 16;
@@ -234,7 +234,7 @@ static void product(skive_context *ctx, uint64_t seed) {
     skive_graph_free(g);
 }
 
-enum { CONVOLUTIONS = 400, PRODUCTS = 150, OTHERS = 60 };
+enum { CONVOLUTIONS = 600, PRODUCTS = 150, OTHERS = 60 };
 
 static void convolutions(void **state) {
     skive_context *ctx = skv_test_context();

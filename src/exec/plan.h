@@ -47,7 +47,7 @@ typedef struct skv_plan_place {
 struct skive_plan {
     skive_context *ctx;
     skv_arena *arena, *weights; /* weights: what kernels prepack */
-    skive_graph *graph; /* the plan's own, with all passes applied and concrete shapes */
+    skive_graph *graph;         /* the plan's own, with all passes applied and concrete shapes */
     int threads;
     bool training, reference, keep_layout;
     skv_plan_step *steps;

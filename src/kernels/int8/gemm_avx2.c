@@ -96,9 +96,8 @@ static inline __attribute__((always_inline)) void store_sum(const skv_q8_tile *t
     for (int r = 0; r < rows; r += 2) {
         const int next = r + 1 < rows ? r + 1 : r;
         const uint8_t *other = t->other + t->y_at[r];
-        put_rows(
-            t, rows, r, narrow16_sum(acc[r], m0, m1, other, t->columns, &t->out->sum, zero),
-            narrow16_sum(acc[next], m0, m1, t->other + t->y_at[next], t->columns, &t->out->sum, zero));
+        put_rows(t, rows, r, narrow16_sum(acc[r], m0, m1, other, t->columns, &t->out->sum, zero),
+                 narrow16_sum(acc[next], m0, m1, t->other + t->y_at[next], t->columns, &t->out->sum, zero));
     }
 }
 

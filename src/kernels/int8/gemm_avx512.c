@@ -28,6 +28,7 @@ static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero)
     }
 }
 
-static const skv_q8_gemm gemm = {.mr = MR, .nr = NR, .k_group = 2, .wide = true, .tile = tile, .constants = fill_constants, .copy = copy};
+static const skv_q8_gemm gemm = {
+    .mr = MR, .nr = NR, .k_group = 2, .wide = true, .tile = tile, .constants = fill_constants, .copy = copy};
 const skv_q8_gemm *skv_q8_gemm_avx512(void) { return &gemm; }
 #endif

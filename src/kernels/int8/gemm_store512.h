@@ -24,7 +24,7 @@ typedef struct constants {
     __m512 limit;
     __m512i zero;
     __m512i least, most, other_zero; /* of skv_q8_sum, as the next two */
-    __m512i least_bits, most_bits; /* the same as floats */
+    __m512i least_bits, most_bits;   /* the same as floats */
     __m512 mine, theirs;
     __m512i lo, hi, flip, order;
 } constants;
@@ -72,13 +72,11 @@ static inline __attribute__((always_inline)) void narrow_rows(const skv_q8_tile 
                                                               const uint8_t *other, const size_t *other_at,
                                                               __m512i *bytes) {
     const constants *c = (const constants *)(const void *)t->constants;
-    __m512 f[TOGETHER][2];
+    __m512 f[TOGETHER][2], o[TOGETHER][2];
     __m512i v[TOGETHER][2];
     const int n = to - from;
-    __m512 o[TOGETHER][2];
-#define EACH(x)                                        \
-    _Pragma("GCC unroll 4") for (int i = 0; i < n; i++) \
-        _Pragma("GCC unroll 2") for (int j = 0; j < 2; j++) x
+#define EACH(x) \
+    _Pragma("GCC unroll 4") for (int i = 0; i < n; i++) _Pragma("GCC unroll 2") for (int j = 0; j < 2; j++) x
     /* first, as it need not wait for the sums */
     if (kind >= SUMMED) EACH(o[i][j] = read_other(other + other_at[from + i] + 16 * j, c, kind);)
     EACH(f[i][j] = _mm512_cvtepi32_ps(acc[from + i][j]);)
@@ -110,8 +108,7 @@ static inline __attribute__((always_inline)) void narrow_rows(const skv_q8_tile 
     for (int i = 0; i < n; i += 2) {
         bytes[i / 2] = _mm512_packus_epi16(v[i][0], v[i + 1 < n ? i + 1 : i][0]);
         if (kind == LIMITED || kind == SUMMED)
-            bytes[i / 2] =
-                _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes[i / 2], c->lo), c->hi), c->flip);
+            bytes[i / 2] = _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes[i / 2], c->lo), c->hi), c->flip);
         bytes[i / 2] = _mm512_permutexvar_epi32(c->order, bytes[i / 2]);
     }
 }

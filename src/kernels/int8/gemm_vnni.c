@@ -24,6 +24,7 @@ static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero)
     }
 }
 
-static const skv_q8_gemm gemm = {.mr = MR, .nr = NR, .k_group = 4, .wide = false, .tile = tile, .constants = fill_constants, .copy = copy};
+static const skv_q8_gemm gemm = {
+    .mr = MR, .nr = NR, .k_group = 4, .wide = false, .tile = tile, .constants = fill_constants, .copy = copy};
 const skv_q8_gemm *skv_q8_gemm_vnni(void) { return &gemm; }
 #endif

@@ -2,7 +2,7 @@
  *
  * A convolution or product is cut into tiles of `mr` output positions by `nr` output channels. The weights of nr channels
  * stand in one panel, read from front to back: for each group of k_group steps of k, k_group numbers of each of the nr
- * columns, the columns in the order skv_q8_column gives, so that the narrowing of the results leaves them in place.
+ * columns.
  *
  * With bytes (k_group 4) a tile computes init + sum of x * w, x being the stored bytes: init holds bias minus x_zero_point
  * times the sum of the weights, and padding is read from a row filled with the zero point. These sums may leave int32 on
@@ -51,8 +51,8 @@ typedef struct skv_q8_tile {
     const int32_t *init;     /* [nr] */
     const float *multiplier; /* [nr] */
     void *y;
-    const size_t *y_at;      /* [rows]: from y to a row's first element, in bytes */
-    const uint8_t *other;    /* what is added, bytes as far apart as y's; may be y */
+    const size_t *y_at;   /* [rows]: from y to a row's first element, in bytes */
+    const uint8_t *other; /* what is added, bytes as far apart as y's; may be y */
     const skv_q8_out *out;
     const skv_q8_constants *constants; /* of `out` where the gemm has `constants` and the output is bytes */
 } skv_q8_tile;
