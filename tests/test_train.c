@@ -297,6 +297,25 @@ static void masked_weights_stay_zero(void **state) {
     skv_test_context_end(ctx);
 }
 
+static void answering_by_chance_is_noted(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
+    static const uint8_t fc[CLASSES * 4 * PIXELS];
+    const skive_mask all = {"fc.weight", fc, sizeof fc};
+    const skive_train_options o = settings(2, 32);
+    (void)state;
+    for (int masked = 0; masked < 2; masked++) {
+        skive_graph *g = small_cnn(ctx, false);
+        skive_context_clear_notes(ctx);
+        skv_test_ok(ctx, skive_train(ctx, g, set, NULL, &o, &all, (size_t)masked, NULL));
+        assert_int_equal(skive_context_note_count(ctx), masked);
+        if (masked) assert_non_null(strstr(skive_context_note(ctx, 0), "which guessing among"));
+        skive_graph_free(g);
+    }
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 /* ---- bits ---- */
 
 static uint64_t train_bits(uint64_t seed, int threads) {
@@ -474,6 +493,7 @@ int main(void) {
         cmocka_unit_test(running_statistics_follow_onnx),
         cmocka_unit_test(trained_statistics_serve_evaluation_and_folding),
         cmocka_unit_test(masked_weights_stay_zero),
+        cmocka_unit_test(answering_by_chance_is_noted),
         cmocka_unit_test(equal_seeds_give_equal_bits),
         cmocka_unit_test(a_loss_that_is_no_number_is_told),
         cmocka_unit_test(broken_models_are_not_measured),

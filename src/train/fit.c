@@ -246,6 +246,22 @@ static void log_epoch(const fit_state *s, const skive_epoch_report *row) {
             s->o->epochs, row->loss, train, validation, row->learning_rate, row->seconds);
 }
 
+/* A rate that is too high can leave a network that answers always the same, without any number becoming NaN. */
+static void note_chance(const fit_state *s) {
+    if (!s->info.labelled || s->info.classes < 2) return;
+    for (size_t i = 0; i < s->report.n_epochs; i++) {
+        const skive_epoch_report *row = &s->report.epochs[i];
+        const bool validated = !isnan(row->validation_accuracy);
+        const double accuracy = validated ? row->validation_accuracy : row->train_accuracy;
+        if (row->epoch != s->point.best_epoch || accuracy > 1.2 / (double)s->info.classes + 0.005) continue;
+        skv_note(s->ctx,
+                 "%s ended at %.1f %% of the %s samples, which guessing among %lld classes would reach: try a lower "
+                 "learning rate or "
+                 "--clip-norm",
+                 s->fit->what, 100 * accuracy, validated ? "validation" : "training", (long long)s->info.classes);
+    }
+}
+
 static skive_status loop(fit_state *s) {
     const double started = skv_now();
     bool resumed = false;
@@ -271,6 +287,7 @@ static skive_status loop(fit_state *s) {
         }
     }
     s->report.best_epoch = s->point.best_epoch;
+    note_chance(s);
     return SKIVE_OK;
 }
 
