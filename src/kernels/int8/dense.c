@@ -154,9 +154,11 @@ static void point(const skv_q8_dense *d, const skv_q8_box *b, position *p, int64
         if (run > rows - r) run = rows - r;
         const int64_t d0 = p->d * g->stride[0] - g->pad_lo[0], h0 = p->h * g->stride[1] - g->pad_lo[1];
         const int64_t w0 = p->w * g->stride[2] - g->pad_lo[2];
-        const uint8_t *first = p->image + ((d0 * g->in[1] + h0) * g->in[2] + w0) * d->s.c + channel;
+        /* the window may begin outside where the box leaves out taps, so that offsets are added up first */
+        const int64_t first = ((d0 * g->in[1] + h0) * g->in[2] + w0) * d->s.c + channel;
         for (size_t t = 0; t < b->taps; t++)
-            for (size_t i = 0; i < run; i++) a[t * rows + r + i] = first + b->offset[t] + (int64_t)i * apart;
+            for (size_t i = 0; i < run; i++)
+                a[t * rows + r + i] = p->image + (first + b->offset[t] + (int64_t)i * apart);
         for (size_t i = 0; i < run; i++) y_at[r + i] = y + i * y_stride;
         r += run;
         p->w += (int64_t)run - 1;

@@ -17,7 +17,7 @@ static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, con
         acc[r][0] = i0;
         acc[r][1] = i1;
     }
-    const char *next = t->next;
+    uintptr_t next = (uintptr_t)t->next; /* runs past the end */
     /* Volatile, or the compiler holds all it can, and those that find no register it keeps in vector registers: to move
      * them out takes turns on the ports of the products. */
     const void *const volatile *a = t->a;
@@ -28,7 +28,7 @@ static inline __attribute__((always_inline)) void body(const skv_q8_tile *t, con
         for (int r = 0; r < rows && r < HELD; r++) x[r] = a[r];
         const char *b = (const char *)t->b + t->tap_at[tap];
         for (size_t k = 0; k < bytes; k += STEP_BYTES, b += STEP_BYTES * NR) {
-            __builtin_prefetch(next, 0, 2);
+            __builtin_prefetch((const void *)next, 0, 2);
             next += 64;
             const vector b0 = load_vector(b), b1 = load_vector(b + STEP_BYTES * NR / 2);
 #pragma GCC unroll 14
