@@ -13,23 +13,11 @@ typedef struct position {
     int64_t n, d, h, w; /* image, and of the output */
 } position;
 
-/* Tiles of one box that follow each other. */
-typedef struct block {
-    const skv_q8_box *box[SKV_Q8_BLOCK_TILES];
-    int64_t tile[SKV_Q8_BLOCK_TILES]; /* in its box */
-    size_t tiles;
-} block;
-
-static block block_of(const skv_q8_dense *d, int64_t from, int64_t to) {
-    block b = {.tiles = (size_t)(to - from)};
-    const skv_q8_box *box = d->box;
-    for (size_t t = 0; t < b.tiles; t++, from++) {
-        while (from >= box->tiles) from -= box++->tiles;
-        b.box[t] = box;
-        b.tile[t] = from;
-    }
-    return b;
-}
+/* One tile of a block, its pointers apart. */
+typedef struct place {
+    const skv_q8_box *box;
+    size_t rows, y_at[SKV_Q8_MOST_ROWS];
+} place;
 
 static position position_of(const skv_q8_dense *d, const skv_q8_box *b, const uint8_t *x, int64_t row) {
     const int64_t width = b->hi[2] - b->lo[2], height = b->hi[1] - b->lo[1], depth = b->hi[0] - b->lo[0];
@@ -165,32 +153,39 @@ static void point(const skv_q8_dense *d, const skv_q8_box *b, position *p, int64
     }
 }
 
-static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_t panel_from, size_t panel_to,
-                     const uint8_t *x, const uint8_t *other, char *y, char *scratch) {
-    const skv_q8_gemm *gemm = d->gemm;
-    const size_t number = gemm->wide ? 2 : 1, row_bytes = d->groups * gemm->k_group * number;
-    const size_t tile_pointers = d->taps * gemm->mr;
-    const void **a = (const void **)(void *)scratch;
-    char *gathered = scratch + d->pointer_bytes;
-    size_t y_at[SKV_Q8_BLOCK_TILES][SKV_Q8_MOST_ROWS], rows[SKV_Q8_BLOCK_TILES];
+/* Finds where the rows of the tiles from `tile` on lie, or gathers them. */
+static void find_rows(const skv_q8_dense *d, int64_t tile, size_t tiles, int64_t group, const uint8_t *x,
+                      const void **a, char *gathered, place *places) {
+    const size_t row_bytes = d->groups * d->gemm->k_group * (d->gemm->wide ? 2 : 1);
     const int64_t channel = group * d->per_in;
+    const skv_q8_box *box = d->box;
     position p = {0};
-    for (size_t t = 0; t < b->tiles; t++) {
-        const skv_q8_box *box = b->box[t];
-        const int64_t from = skv_part(box->rows, box->tiles, b->tile[t]);
-        if (t == 0 || box != b->box[t - 1]) p = position_of(d, box, x, from);
-        const void **to = a + t * tile_pointers;
-        rows[t] = (size_t)(skv_part(box->rows, box->tiles, b->tile[t] + 1) - from);
+    for (size_t t = 0; t < tiles; t++, tile++, a += d->taps * d->gemm->mr) {
+        const bool first = t == 0 || tile >= box->tiles;
+        while (tile >= box->tiles) tile -= box++->tiles;
+        const int64_t from = skv_part(box->rows, box->tiles, tile);
+        if (first) p = position_of(d, box, x, from);
+        place *at = &places[t];
+        at->box = box;
+        at->rows = (size_t)(skv_part(box->rows, box->tiles, tile + 1) - from);
         if (d->reading != SKV_Q8_GATHERED) {
-            point(d, box, &p, channel, rows[t], to, y_at[t]);
+            point(d, box, &p, channel, at->rows, a, at->y_at);
             continue;
         }
-        for (size_t r = 0; r < rows[t]; r++, gathered += row_bytes, step(d, box, &p)) {
+        for (size_t r = 0; r < at->rows; r++, gathered += row_bytes, step(d, box, &p)) {
             gather(d, &p, channel, gathered);
-            to[r] = gathered;
-            y_at[t][r] = (size_t)output_of(d, &p) * (size_t)d->s.m * d->item;
+            a[r] = gathered;
+            at->y_at[r] = (size_t)output_of(d, &p) * (size_t)d->s.m * d->item;
         }
     }
+}
+
+static void run_part(const skv_q8_dense *d, int64_t first, size_t tiles, int64_t group, size_t panel_from,
+                     size_t panel_to, const uint8_t *x, const uint8_t *other, char *y, char *scratch) {
+    const skv_q8_gemm *gemm = d->gemm;
+    const void **a = (const void **)(void *)scratch;
+    place places[SKV_Q8_BLOCK_TILES];
+    find_rows(d, first, tiles, group, x, a, scratch + d->pointer_bytes, places);
     skv_q8_tile tile = {.groups = d->groups, .out = &d->out, .constants = d->constants};
     for (size_t panel = panel_from; panel < panel_to; panel++) {
         const size_t index = (size_t)group * d->panels + panel, left = (size_t)d->per_out - panel * gemm->nr;
@@ -202,13 +197,13 @@ static void run_part(const skv_q8_dense *d, const block *b, int64_t group, size_
         tile.y = y + column;
         if (other) tile.other = other + column;
         const char *next = d->b + (panel + 1 < panel_to ? index + 1 : index) * d->panel_bytes;
-        for (size_t t = 0; t < b->tiles; t++) {
-            tile.rows = rows[t];
-            tile.taps = b->box[t]->taps;
-            tile.tap_at = b->box[t]->tap_at;
-            tile.a = a + t * tile_pointers;
-            tile.y_at = y_at[t];
-            tile.next = next + t * d->panel_bytes / b->tiles;
+        for (size_t t = 0; t < tiles; t++) {
+            tile.rows = places[t].rows;
+            tile.taps = places[t].box->taps;
+            tile.tap_at = places[t].box->tap_at;
+            tile.a = a + t * d->taps * gemm->mr;
+            tile.y_at = places[t].y_at;
+            tile.next = next + t * d->panel_bytes / tiles;
             gemm->tile(&tile);
         }
     }
@@ -234,8 +229,9 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < pairs * chunks; i++) {
         const int64_t pair = i / chunks, chunk = i % chunks, at = pair % blocks;
-        const block b = block_of(d, skv_part(d->tiles, blocks, at), skv_part(d->tiles, blocks, at + 1));
-        run_part(d, &b, pair / blocks, (size_t)skv_part((int64_t)d->panels, chunks, chunk),
+        const int64_t first = skv_part(d->tiles, blocks, at);
+        run_part(d, first, (size_t)(skv_part(d->tiles, blocks, at + 1) - first), pair / blocks,
+                 (size_t)skv_part((int64_t)d->panels, chunks, chunk),
                  (size_t)skv_part((int64_t)d->panels, chunks, chunk + 1), x, other, c->out[0],
                  scratch + (size_t)omp_get_thread_num() * per_thread);
     }
