@@ -4,6 +4,7 @@
 
 #include "exec/plan.h"
 #include "graph/shared.h"
+#include "ops/common_hashed.h"
 #include "train/train.h"
 
 typedef struct trained {
@@ -65,8 +66,22 @@ static const skive_mask *mask_of(const skv_trainer_setup *s, const skive_value *
     return NULL;
 }
 
-/* Biases, scales and shifts are rank 1; decay would pull them to zero without making the model simpler. */
-static double decay_of(const skive_train_options *o, const skive_value *v) {
+/* Weights for which each of the values stands, when they are those of a hashed layer; otherwise 0. */
+static double hashed_weights_of(const skive_value *v, int64_t n) {
+    for (uint32_t i = 0; i < v->n_uses; i++) {
+        const skive_node *node = v->uses[i].node;
+        if (v->uses[i].index != 1 || !skv_node_is(node, "HashedGemm")) continue;
+        const skv_hashed h = skv_hashed_of(node, n);
+        return (double)h.rows * (double)h.columns / (double)n;
+    }
+    return 0;
+}
+
+/* Biases, scales and shifts are rank 1; decay would pull them to zero without making the model simpler. A hashed layer's
+ * values are rank 1 too, but each is many weights, all of which are pulled. */
+static double decay_of(const skive_train_options *o, const skive_value *v, int64_t n) {
+    const double hashed = hashed_weights_of(v, n);
+    if (hashed > 0) return o->weight_decay * hashed;
     return v->type.rank > 1 || o->decay_all ? o->weight_decay : 0.0;
 }
 
@@ -117,7 +132,7 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
     p->update = (skv_update){.weight = data->data,
                              .keep = mask ? mask->keep : NULL,
                              .n = n,
-                             .decay = decay_of(&t->options, v),
+                             .decay = decay_of(&t->options, v, n),
                              .options = &t->options,
                              .threads = skv_threads(t->ctx)};
     for (int i = 0; i < t->optimizer->states; i++) {
