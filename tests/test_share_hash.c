@@ -323,6 +323,41 @@ static void hashed_models_can_be_trained(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* The penalty is on the weights of the virtual matrix, so a value is pulled once for each it stands for. */
+static void decay_pulls_each_hashed_weight(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *d = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL);
+    skive_graph *start = network(ctx, "mlp:40"), *g[2];
+    const skive_share_options o = hashing(8);
+    skive_train_options t = settings(1, 100000); /* one step */
+    skv_shared s, first;
+    (void)state;
+    skv_test_ok(ctx, skive_share(ctx, start, NULL, NULL, &o, NULL));
+    t.momentum = 0;
+    t.learning_rate = 0.01;
+    for (int i = 0; i < 2; i++) {
+        skv_test_ok(ctx, skive_graph_copy(ctx, start, &g[i]));
+        t.weight_decay = i * 0.02;
+        skv_test_ok(ctx, skive_train(ctx, g[i], d, NULL, &t, NULL, 0, NULL));
+    }
+    assert_true(skv_shared_find(skive_graph_find_value(start, "fc1.weight"), &first));
+    const int64_t k = skive_tensor_count(skv_value_tensor(first.codebook)) / 2;
+    const int64_t weights = skive_tensor_count(skv_value_tensor(first.indices));
+    const float *value = skv_value_tensor(first.codebook)->data, *after[2];
+    for (int i = 0; i < 2; i++) {
+        assert_true(skv_shared_find(skive_graph_find_value(g[i], "fc1.weight"), &s));
+        after[i] = skv_value_tensor(s.codebook)->data;
+    }
+    for (int64_t b = 0; b < k; b++) {
+        const double pull = 0.01 * 0.02 * (double)weights / (double)k * (double)value[b];
+        assert_true(fabs((double)after[0][b] - (double)after[1][b] - pull) < 1e-6 + 1e-4 * fabs(pull));
+    }
+    for (int i = 0; i < 2; i++) skive_graph_free(g[i]);
+    skive_graph_free(start);
+    skive_dataset_free(d);
+    skv_test_context_end(ctx);
+}
+
 /* Biases are trained beside the shared values, and all of it ends in the caller's graph: what the trained copy computed last
  * is what the result computes. A weight stored the other way round is hashed by its own rows. */
 static void what_was_trained_is_what_comes_out(void **state) {
@@ -393,6 +428,7 @@ int main(void) {
         cmocka_unit_test(values_are_means_of_members),
         cmocka_unit_test(hashed_networks_learn),
         cmocka_unit_test(hashed_models_can_be_trained),
+        cmocka_unit_test(decay_pulls_each_hashed_weight),
         cmocka_unit_test(what_was_trained_is_what_comes_out),
         cmocka_unit_test(layers_that_cannot_be_hashed_say_why),
     };
