@@ -255,9 +255,8 @@ static void note_chance(const fit_state *s) {
         const double accuracy = validated ? row->validation_accuracy : row->train_accuracy;
         if (row->epoch != s->point.best_epoch || accuracy > 1.2 / (double)s->info.classes + 0.005) continue;
         skv_note(s->ctx,
-                 "%s ended at %.1f %% of the %s samples, which guessing among %lld classes would reach: try a lower "
-                 "learning rate or "
-                 "--clip-norm",
+                 "%s ended at %.1f %% of the %s samples, which guessing among %lld classes would reach: "
+                 "try a lower learning rate or --clip-norm",
                  s->fit->what, 100 * accuracy, validated ? "validation" : "training", (long long)s->info.classes);
     }
 }

@@ -53,7 +53,7 @@ typedef struct skv_q8_dense {
     int32_t *init;
     float *multiplier;
     uint8_t *padding; /* a row of the zero point */
-    skv_q8_constants *constants;
+    skv_q8_constants constants;
 } skv_q8_dense;
 
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s);

@@ -9,7 +9,6 @@ void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_free(ctx, d->init);
     skv_free(ctx, d->multiplier);
     skv_free(ctx, d->padding);
-    skv_free(ctx, d->constants);
     for (int i = 0; i < d->n_boxes; i++) {
         skv_free(ctx, d->box[i].offset);
         skv_free(ctx, d->box[i].tap_at);
@@ -152,10 +151,12 @@ static stretch stretch_of(const skv_geometry *g, int axis, int64_t from, int64_t
     return s;
 }
 
+static stretch whole_axis(const skv_geometry *g, int axis) { return (stretch){0, g->out[axis], 0, g->kernel[axis]}; }
+
 /* The axis in one piece, or as the parts before, inside and after the positions whose window lies inside. */
 static int stretches(const skv_geometry *g, int axis, bool cut, stretch *out) {
     int64_t from = 0, to = g->out[axis], lo, hi;
-    out[0] = (stretch){0, g->out[axis], 0, g->kernel[axis]};
+    out[0] = whole_axis(g, axis);
     if (!cut) return 1;
     for (; from < to; from++) {
         skv_window_range(g, axis, from, &lo, &hi);
@@ -182,7 +183,7 @@ static skv_q8_box box_of(const skv_q8_dense *d, stretch h, stretch w) {
     const int64_t mr = (int64_t)d->gemm->mr;
     b.rows = d->s.n * g->out[0] * (h.hi - h.lo) * (w.hi - w.lo);
     b.tiles = (b.rows + mr - 1) / mr;
-    b.taps = (size_t)(g->kernel[0] * (h.tap_hi - h.tap_lo) * (w.tap_hi - w.tap_lo));
+    b.taps = d->reading == SKV_Q8_GATHERED ? 1 : (size_t)(g->kernel[0] * (h.tap_hi - h.tap_lo) * (w.tap_hi - w.tap_lo));
     return b;
 }
 
@@ -191,11 +192,10 @@ static skv_q8_box box_of(const skv_q8_dense *d, stretch h, stretch w) {
 static double cut(const skv_q8_dense *d, bool lines, bool columns, skv_q8_box *box, int *n) {
     stretch h[3], w[3];
     const int n_h = stretches(&d->at, 1, lines, h), n_w = stretches(&d->at, 2, columns, w);
-    const stretch line = {0, d->at.out[2], 0, d->at.kernel[2]};
     double cycles = 0;
     *n = 0;
     for (int i = 0; i < n_w; i++) box[(*n)++] = box_of(d, h[0], w[i]);
-    for (int i = 1; i < n_h; i++) box[(*n)++] = box_of(d, h[i], line);
+    for (int i = 1; i < n_h; i++) box[(*n)++] = box_of(d, h[i], whole_axis(&d->at, 2));
     for (int i = 0; i < *n; i++) {
         const double rows = (double)box[i].rows / (double)box[i].tiles;
         const double step = rows * 2 < STEP_CYCLES ? STEP_CYCLES : rows * 2;
@@ -223,7 +223,6 @@ static void choose_boxes(skv_q8_dense *d) {
 static skive_status list_taps(skive_context *ctx, const skv_q8_dense *d, skv_q8_box *b) {
     const skv_geometry *g = &d->at;
     const size_t tap_bytes = d->panel_bytes / d->taps;
-    if (d->reading == SKV_Q8_GATHERED) b->taps = 1;
     SKV_TRY(skv_alloc_array(ctx, b->taps, sizeof *b->offset, &b->offset));
     SKV_TRY(skv_alloc_array(ctx, b->taps, sizeof *b->tap_at, &b->tap_at));
     if (d->reading == SKV_Q8_GATHERED) return SKIVE_OK;
@@ -285,8 +284,7 @@ skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, c
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->init, &d->init));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->multiplier, &d->multiplier));
     SKV_GO(status, fail, skv_alloc(n->ctx, d->groups * gemm->k_group, &d->padding));
-    SKV_GO(status, fail, skv_alloc_array(n->ctx, 1, sizeof *d->constants, &d->constants));
-    if (gemm->constants) gemm->constants(&d->out, d->constants);
+    if (gemm->constants) gemm->constants(&d->out, &d->constants);
     memset(d->padding, d->x_zero, d->groups * gemm->k_group);
 #pragma omp parallel for num_threads(n->threads) schedule(static) if (n->threads > 1 && panels > 1)
     for (size_t i = 0; i < panels; i++)

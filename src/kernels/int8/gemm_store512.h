@@ -82,22 +82,22 @@ static inline __attribute__((always_inline)) void narrow_rows(const skv_q8_tile 
     EACH(f[i][j] = _mm512_cvtepi32_ps(acc[from + i][j]);)
     EACH(f[i][j] = _mm512_mul_ps(f[i][j], _mm512_loadu_ps(t->multiplier + 16 * j));)
     if (kind == LIMITED) EACH(f[i][j] = _mm512_min_ps(f[i][j], c->limit);)
+    /* Rounded and limited on its own grid, then the sum; QConvAdd lets no number on the way leave int32. */
     if (kind == PLAIN) {
         EACH(f[i][j] = limit_bits(f[i][j], c);)
         EACH(f[i][j] = _mm512_roundscale_ps(f[i][j], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);)
+    }
+    if (kind == SUMMED) {
+        EACH(v[i][j] = _mm512_cvtps_epi32(f[i][j]);)
+        EACH(v[i][j] = _mm512_max_epi32(v[i][j], c->least);)
+        EACH(v[i][j] = _mm512_min_epi32(v[i][j], c->most);)
+        EACH(f[i][j] = _mm512_cvtepi32_ps(v[i][j]);)
+    }
+    if (kind >= SUMMED) {
         EACH(f[i][j] = _mm512_mul_ps(f[i][j], c->mine);)
         EACH(f[i][j] = _mm512_add_ps(f[i][j], o[i][j]);)
     }
     EACH(v[i][j] = _mm512_cvtps_epi32(f[i][j]);)
-    if (kind == SUMMED) {
-        /* Rounded and limited on its own grid, then the sum; QConvAdd lets no number on the way leave int32. */
-        EACH(v[i][j] = _mm512_max_epi32(v[i][j], c->least);)
-        EACH(v[i][j] = _mm512_min_epi32(v[i][j], c->most);)
-        EACH(f[i][j] = _mm512_cvtepi32_ps(v[i][j]);)
-        EACH(f[i][j] = _mm512_mul_ps(f[i][j], c->mine);)
-        EACH(f[i][j] = _mm512_add_ps(f[i][j], o[i][j]);)
-        EACH(v[i][j] = _mm512_cvtps_epi32(f[i][j]);)
-    }
 #undef EACH
 #pragma GCC unroll 4
     for (int i = 0; i < n; i++) {
