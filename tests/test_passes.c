@@ -160,6 +160,36 @@ static void known_branches_are_taken(void **state) {
     }
 }
 
+/* What a branch sees stays: no pass fuses across it, and its node cannot be removed. */
+static void what_branches_see_stays(void **state) {
+    const int64_t image[4] = {1, 2, 5, 5}, filters[4] = {3, 2, 3, 3}, three = 3;
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    maker m = start(ctx);
+    skive_value *x = input(&m, SKIVE_F32, 4, image), *condition = input(&m, SKIVE_BOOL, 0, NULL), *y = NULL;
+    skive_value *conv = skv_emit(&m.b, "Conv", SKV_IN(x, parameter(&m, SKIVE_F32, 4, filters, -1, 1)), SKV_NONE);
+    skive_value *bn =
+        skv_emit(&m.b, "BatchNormalization",
+                 SKV_IN(conv, parameter(&m, SKIVE_F32, 1, &three, 0.5, 2), parameter(&m, SKIVE_F32, 1, &three, -1, 1),
+                        parameter(&m, SKIVE_F32, 1, &three, -1, 1), parameter(&m, SKIVE_F32, 1, &three, 0.5, 2)),
+                 SKV_NONE);
+    skive_node *n = skv_emit_n(&m.b, "If", SKV_IN(condition), SKV_NONE, &y, 1);
+    skv_test_ok(ctx, m.b.status);
+    skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, conv, "Neg")));
+    skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, bn, "Abs")));
+    output(&m, y);
+    const skv_pass_env env = {.ctx = ctx};
+    size_t changes = 0;
+    skv_test_ok(ctx, skive_graph_infer(m.g));
+    assert_true(skv_value_is_captured(conv) && skv_value_is_read(bn) && !skv_value_is_captured(x));
+    assert_int_equal(skv_graph_remove_node(bn->producer), SKIVE_ERR_GRAPH);
+    skv_test_ok(ctx, skv_passes_run(&env, m.g, SKV_PASS_CLEAN | SKV_PASS_INFERENCE | SKV_PASS_EXECUTE, &changes));
+    skv_test_ok(ctx, skive_graph_check(m.g));
+    assert_int_equal(count(m.g, "Conv"), 1);
+    assert_int_equal(count(m.g, "BatchNormalization"), 1);
+    end(m.g, NULL, ctx);
+}
+
 /* ---- spread-qlinear ---- */
 
 /* Weights as asked for; activations of x_dtype. */
@@ -314,9 +344,10 @@ static void squares_are_products(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_branches_are_taken),           cmocka_unit_test(q_linear_is_spread),
-        cmocka_unit_test(signed_activations_become_unsigned), cmocka_unit_test(elements_move_as_bytes),
-        cmocka_unit_test(dynamic_products_end_in_floats),     cmocka_unit_test(squares_are_products),
+        cmocka_unit_test(known_branches_are_taken), cmocka_unit_test(what_branches_see_stays),
+        cmocka_unit_test(q_linear_is_spread),       cmocka_unit_test(signed_activations_become_unsigned),
+        cmocka_unit_test(elements_move_as_bytes),   cmocka_unit_test(dynamic_products_end_in_floats),
+        cmocka_unit_test(squares_are_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

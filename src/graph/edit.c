@@ -79,7 +79,7 @@ static void unlink_value(skive_value *v) {
 
 skive_status skv_graph_remove_value(skive_value *v) {
     skive_graph *g = v->graph;
-    if (v->n_uses || v->output_uses || v->producer) {
+    if (v->producer || skv_value_is_read(v)) {
         return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, v->name, "value '%s' is still in use", v->name);
     }
     for (uint32_t i = 0; v->is_input && i < g->n_inputs; i++) {
@@ -96,7 +96,7 @@ skive_status skv_graph_remove_node(skive_node *n) {
     skive_graph *g = n->graph;
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_value *v = n->outputs[i];
-        if (v && (v->n_uses || v->output_uses)) {
+        if (v && skv_value_is_read(v)) {
             return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, n->name, "node '%s' cannot go: its output '%s' is used",
                                n->name, v->name);
         }

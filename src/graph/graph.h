@@ -175,14 +175,17 @@ skive_value *skv_emit_param(skv_builder *b, const char *name, skv_storage *take)
 skive_value *skv_emit_scalar(skv_builder *b, skive_dtype dtype, double value);    /* rank-0 constant */
 skive_value *skv_emit_ints(skv_builder *b, const int64_t *values, size_t n);      /* rank-1 int64 constant */
 
+bool skv_value_is_captured(const skive_value *v); /* by a subgraph of its graph */
+bool skv_value_is_read(const skive_value *v);     /* by a node, as an output of the graph, or captured */
+
 /* ---- editing: each is atomic ---- */
 
 skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value); /* value may be NULL; grows inputs */
 skive_status skv_node_drop_input(skive_node *n);                                  /* the last one */
 /* Every use of `from` (graph outputs too, if `outputs_too`) becomes a use of `to`. */
 skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool outputs_too);
-skive_status skv_graph_remove_node(skive_node *n);   /* its outputs must be unused; they go too */
-skive_status skv_graph_remove_value(skive_value *v); /* unused, without producer */
+skive_status skv_graph_remove_node(skive_node *n);   /* nothing may read its outputs; they go too */
+skive_status skv_graph_remove_value(skive_value *v); /* read by nothing, without producer */
 skive_status skv_value_rename(skive_value *v, const char *name);
 skive_status skv_value_set_storage(skive_value *v, skv_storage *take); /* takes over on success; sets the type */
 skive_status skv_graph_remove_output(skive_graph *g, size_t index);
@@ -217,7 +220,7 @@ skive_status skv_graph_topo(const skive_graph *g, skive_node ***out);
 /* A parameter whose data can be looked at; one left coded is not: to whoever rewrites graphs it is a value like others. */
 static inline bool skv_value_is_param(const skive_value *v) { return v && v->storage && !v->storage->coded; }
 static inline const skive_tensor *skv_value_tensor(const skive_value *v) {
-    return skv_value_is_param(v) ? &v->storage->tensor : NULL;
+    return v && skv_value_is_param(v) ? &v->storage->tensor : NULL;
 }
 static inline const skv_coded *skv_value_coded(const skive_value *v) {
     return v && v->storage ? v->storage->coded : NULL;

@@ -121,14 +121,12 @@ skive_status skv_shared_make(skive_value *weight, skive_value *codebook, skv_sto
 
 /* ---- back ---- */
 
-static bool is_unused(const skive_value *v) { return v->n_uses == 0 && v->output_uses == 0; }
-
 static skive_status drop_parts(const skv_shared *s) {
     const skive_value *cast = s->cast ? s->cast->outputs[0] : NULL;
     SKV_TRY(skv_graph_remove_node(s->gather));
-    if (cast && is_unused(cast)) SKV_TRY(skv_graph_remove_node(s->cast));
-    if (is_unused(s->codebook)) SKV_TRY(skv_graph_remove_value(s->codebook));
-    return is_unused(s->indices) ? skv_graph_remove_value(s->indices) : SKIVE_OK;
+    if (cast && !skv_value_is_read(cast)) SKV_TRY(skv_graph_remove_node(s->cast));
+    if (!skv_value_is_read(s->codebook)) SKV_TRY(skv_graph_remove_value(s->codebook));
+    return skv_value_is_read(s->indices) ? SKIVE_OK : skv_graph_remove_value(s->indices);
 }
 
 skive_status skv_shared_inflate(skive_value *weight) {

@@ -139,7 +139,7 @@ static bool captured_in(const skive_graph *sub, const skive_value *v) {
 }
 
 static bool captured(const skive_graph *g, const skive_value *v) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++) {
         for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++) {
             if (g->nodes[i]->attrs[a].graph && captured_in(g->nodes[i]->attrs[a].graph, v)) return true;
         }
@@ -147,22 +147,22 @@ static bool captured(const skive_graph *g, const skive_value *v) {
     return false;
 }
 
-static bool node_dead(const skive_graph *g, const skive_node *n, bool nested) {
+bool skv_value_is_captured(const skive_value *v) { return captured(v->graph, v); }
+bool skv_value_is_read(const skive_value *v) { return v->n_uses || v->output_uses || skv_value_is_captured(v); }
+
+static bool node_dead(const skive_node *n) {
     for (uint32_t o = 0; o < n->n_outputs; o++) {
-        const skive_value *v = n->outputs[o];
-        if (v && (v->n_uses || v->output_uses || (nested && captured(g, v)))) return false;
+        if (n->outputs[o] && skv_value_is_read(n->outputs[o])) return false;
     }
     return true;
 }
 
 size_t skv_graph_sweep(skive_graph *g) {
     size_t removed = 0;
-    bool nested = false;
-    for (uint32_t i = 0; i < g->n_nodes; i++) nested = nested || skv_node_has_subgraph(g->nodes[i]);
     for (bool again = true; again;) {
         again = false;
         for (uint32_t i = g->n_nodes; i-- > 0;) {
-            if (!node_dead(g, g->nodes[i], nested)) continue;
+            if (!node_dead(g->nodes[i])) continue;
             if (skv_graph_remove_node(g->nodes[i]) != SKIVE_OK) continue;
             removed++;
             again = true;
@@ -170,7 +170,7 @@ size_t skv_graph_sweep(skive_graph *g) {
     }
     for (uint32_t i = g->n_values; i-- > 0;) {
         skive_value *v = g->values[i];
-        if (!v->storage || v->n_uses || v->output_uses || (nested && captured(g, v))) continue;
+        if (!v->storage || skv_value_is_read(v)) continue;
         if (skv_graph_remove_value(v) == SKIVE_OK) removed++;
     }
     return removed;

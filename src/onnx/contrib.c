@@ -15,7 +15,7 @@ typedef struct rewriting {
 static skive_value *in(const rewriting *r, size_t i) { return skv_node_in(r->n, i); }
 static bool wanted(const rewriting *r, uint32_t o) {
     const skive_value *v = o < r->n->n_outputs ? r->n->outputs[o] : NULL;
-    return v && (v->n_uses || v->output_uses);
+    return v && skv_value_is_read(v);
 }
 static skive_value *two(rewriting *r, const char *op, skive_value *x, skive_value *y) {
     return skv_emit(&r->b, op, SKV_IN(x, y), SKV_NONE);

@@ -35,11 +35,11 @@ static bool foldable(const skv_pass_env *env, const skive_node *n) {
     return true;
 }
 
-/* Every output gets a parameter of its data under the output's name. What only subgraphs see has no uses in the graph. */
+/* Every output that is read gets a parameter of its data. */
 static skive_status replace_outputs(skive_graph *g, skive_node *n, skive_tensor *out) {
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         skive_value *old = n->outputs[o], *fresh = NULL;
-        if (!old || (old->n_uses == 0 && old->output_uses == 0 && !g->nests)) continue;
+        if (!old || !skv_value_is_read(old)) continue;
         skv_storage *storage = NULL;
         SKV_TRY(skv_storage_take(g->ctx, &out[o], &storage));
         const skive_status status = skv_graph_new_param(g, NULL, storage, &fresh);
@@ -82,7 +82,7 @@ static bool kept(const skv_pass_env *env, const skive_node *n) {
 /* What an earlier pass took the readers from is swept later; computing it would be in vain. */
 static bool is_read(const skive_node *n) {
     for (uint32_t o = 0; o < n->n_outputs; o++) {
-        if (n->outputs[o] && (n->outputs[o]->n_uses || n->outputs[o]->output_uses)) return true;
+        if (n->outputs[o] && skv_value_is_read(n->outputs[o])) return true;
     }
     return false;
 }

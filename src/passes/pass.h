@@ -22,7 +22,7 @@ typedef struct skv_pass_env {
     bool training; /* trainable parameters are not constants */
 } skv_pass_env;
 static inline bool skv_pass_keeps(const skv_pass_env *e, const skive_value *v) {
-    return v->output_uses > 0 || (e->keep && e->keep(e->keep_user, v));
+    return v->output_uses > 0 || (e->keep && e->keep(e->keep_user, v)) || skv_value_is_captured(v);
 }
 
 typedef struct skv_pass {

@@ -24,7 +24,7 @@ static bool zero_pads(const skive_node *n) {
 }
 
 static bool inert_dropout(const skive_node *n) {
-    if (n->n_outputs > 1 && n->outputs[1] && (n->outputs[1]->n_uses || n->outputs[1]->output_uses)) return false;
+    if (n->n_outputs > 1 && n->outputs[1] && skv_value_is_read(n->outputs[1])) return false;
     if (!skv_node_in(n, 2)) return true;
     const skive_tensor *mode = skv_value_tensor(n->inputs[2]);
     return mode && skive_tensor_get(mode, 0) == 0;

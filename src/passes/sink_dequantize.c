@@ -25,7 +25,7 @@ static skive_status sink(skive_graph *g, skive_node *move, skive_value *q) {
     SKV_TRY(b.status);
     SKV_TRY(skv_value_replace_uses(bytes, result, false));
     SKV_TRY(skv_graph_remove_value(bytes));
-    return real->n_uses || real->output_uses ? SKIVE_OK : skv_graph_remove_node(dequantize);
+    return skv_value_is_read(real) ? SKIVE_OK : skv_graph_remove_node(dequantize);
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {

@@ -62,12 +62,12 @@ static void put_unit(const skv_sparse_matrix *m, skv_sparse_coded *c, int64_t fi
     }
 }
 
-/* Sizes and the table. */
+/* Sizes and the table, of a matrix that is codable. */
 static skv_sparse_coded coded_of(const skv_sparse_matrix *m, int64_t unit_rows) {
     skv_sparse_coded c = {.lookup = skv_sparse_lookup_of(m->coded), .rows = unit_rows, .columns = m->columns};
     const int64_t wide = block_columns(c.lookup, unit_rows), shared = scale_columns(m);
     c.blocks = (m->columns + wide - 1) / wide;
-    c.segment = shared == m->columns ? c.blocks : shared / wide;
+    c.segment = shared > 0 && shared < m->columns ? shared / wide : c.blocks;
     c.segments = (c.blocks + c.segment - 1) / c.segment;
     for (unsigned s = 0; s < m->coded->alphabet; s++) c.table[s] = m->coded->form->level(m->coded, s);
     return c;
