@@ -154,16 +154,16 @@ EOF
         [ -z "${against// /}" ] || printf 'Dense is %s here.\n\n' "${against// /}"
         echo "| seed | dense | packed | error | to dense (95 %) | non-zeros | Han fixed | Han Huffman | file bytes | ratio | under Huffman codes |"
         echo "|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|"
-        awk -F'\t' -v n="$net" -v d="$data" -v l="$level" -v seeds="1 2 3 4 5" '
+        awk -F'\t' -v n="$net" -v d="$data" -v l="$level" '
             function spread(q, s, n) { return n > 1 && q > s * s / n ? sqrt((q - s * s / n) / (n - 1)) : 0 }
-            $1 == n && $2 == d && $3 == l { r[$4] = $0 }
+            BEGIN { m = 5 }
+            $1 == n && $2 == d && $3 == l { r[$4] = $0; if ($4 > m) m = $4 }
             END {
-                m = split(seeds, s, " ")
-                for (i = 1; i <= m; i++) {
-                    if (!(s[i] in r)) { print "| " s[i] " | not run | | | | | | | | | |"; continue }
-                    split(r[s[i]], v, "\t"); k++
+                for (s = 1; s <= m; s++) {
+                    if (!(s in r)) { print "| " s " | not run | | | | | | | | | |"; continue }
+                    split(r[s], v, "\t"); k++
                     e = 100 - 100 * v[7]; b = 100 - 100 * v[6]
-                    printf "| %d | %.2f | %.2f | %.2f | %+.2f [%+.2f, %+.2f] | %d (%.1fx) | %.0f (%.1fx) | %.0f (%.1fx) | %d | %.1fx | %d (%.1f %%) |\n", s[i], 100 * v[6], 100 * v[7], e,
+                    printf "| %d | %.2f | %.2f | %.2f | %+.2f [%+.2f, %+.2f] | %d (%.1fx) | %.0f (%.1fx) | %.0f (%.1fx) | %d | %.1fx | %d (%.1f %%) |\n", s, 100 * v[6], 100 * v[7], e,
                         100 * v[8], 100 * v[9], 100 * v[10], v[12], v[11] / v[12], v[13], 4 * v[11] / v[13], v[14], 4 * v[11] / v[14], v[15], 4 * v[11] / v[15], v[16], 100 * (1 - v[15] / v[16])
                     se += e; see += e * e; sb += b; sd += 100 * v[8]; sdd += 1e4 * v[8] * v[8]; z += v[12]; p += v[11]; h += v[14]; y += v[15]; f += v[16]
                 }

@@ -190,6 +190,29 @@ static void what_branches_see_stays(void **state) {
     end(m.g, NULL, ctx);
 }
 
+/* What is replaced takes those who see it along: a constant that a branch reads too is still computed once. */
+static void what_branches_see_is_folded(void **state) {
+    const int64_t dims[2] = {3, 4};
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    maker m = start(ctx);
+    skive_value *condition = input(&m, SKIVE_BOOL, 0, NULL), *y = NULL;
+    skive_value *constant = one(&m, "Neg", parameter(&m, SKIVE_F32, 2, dims, -1, 1));
+    skive_node *n = skv_emit_n(&m.b, "If", SKV_IN(condition), SKV_NONE, &y, 1);
+    skv_test_ok(ctx, m.b.status);
+    skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, constant, "Exp")));
+    skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, constant, "Abs")));
+    output(&m, skv_emit(&m.b, "Add", SKV_IN(y, constant), SKV_NONE));
+    const skv_pass_env env = {.ctx = ctx};
+    size_t changes = 0;
+    skv_test_ok(ctx, skive_graph_infer(m.g));
+    skv_test_ok(ctx, skv_pass_find("fold-constants")->run(&env, m.g, &changes));
+    skv_test_ok(ctx, skive_graph_check(m.g));
+    assert_int_equal(changes, 1);
+    assert_int_equal(count(m.g, "Neg"), 0);
+    end(m.g, NULL, ctx);
+}
+
 /* ---- spread-qlinear ---- */
 
 /* Weights as asked for; activations of x_dtype. */
@@ -344,10 +367,10 @@ static void squares_are_products(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_branches_are_taken), cmocka_unit_test(what_branches_see_stays),
-        cmocka_unit_test(q_linear_is_spread),       cmocka_unit_test(signed_activations_become_unsigned),
-        cmocka_unit_test(elements_move_as_bytes),   cmocka_unit_test(dynamic_products_end_in_floats),
-        cmocka_unit_test(squares_are_products),
+        cmocka_unit_test(known_branches_are_taken),           cmocka_unit_test(what_branches_see_stays),
+        cmocka_unit_test(what_branches_see_is_folded),        cmocka_unit_test(q_linear_is_spread),
+        cmocka_unit_test(signed_activations_become_unsigned), cmocka_unit_test(elements_move_as_bytes),
+        cmocka_unit_test(dynamic_products_end_in_floats),     cmocka_unit_test(squares_are_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,9 +175,6 @@ skive_value *skv_emit_param(skv_builder *b, const char *name, skv_storage *take)
 skive_value *skv_emit_scalar(skv_builder *b, skive_dtype dtype, double value);    /* rank-0 constant */
 skive_value *skv_emit_ints(skv_builder *b, const int64_t *values, size_t n);      /* rank-1 int64 constant */
 
-bool skv_value_is_captured(const skive_value *v); /* by a subgraph of its graph */
-bool skv_value_is_read(const skive_value *v);     /* by a node, as an output of the graph, or captured */
-
 /* ---- editing: each is atomic ---- */
 
 skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value); /* value may be NULL; grows inputs */
@@ -207,6 +204,8 @@ skive_status skv_graph_detach(skive_context *ctx, const skive_graph *sub, skive_
 /* Calls `see` for every value of the node's graph that it or its subgraphs read. */
 void skv_node_reads(const skive_node *n, void (*see)(void *user, skive_value *v), void *user);
 bool skv_node_has_subgraph(const skive_node *n);
+bool skv_value_is_captured(const skive_value *v); /* by a subgraph of its graph */
+bool skv_value_is_read(const skive_value *v);     /* by a node, as an output of the graph, or captured */
 
 /* Captured values get the types of what they stand for. */
 void skv_graph_take_outer_types(skive_graph *sub);
@@ -218,10 +217,10 @@ void skv_graph_take_outer_types(skive_graph *sub);
 skive_status skv_graph_topo(const skive_graph *g, skive_node ***out);
 
 /* A parameter whose data can be looked at; one left coded is not: to whoever rewrites graphs it is a value like others. */
-static inline bool skv_value_is_param(const skive_value *v) { return v && v->storage && !v->storage->coded; }
 static inline const skive_tensor *skv_value_tensor(const skive_value *v) {
-    return v && skv_value_is_param(v) ? &v->storage->tensor : NULL;
+    return v && v->storage && !v->storage->coded ? &v->storage->tensor : NULL;
 }
+static inline bool skv_value_is_param(const skive_value *v) { return skv_value_tensor(v) != NULL; }
 static inline const skv_coded *skv_value_coded(const skive_value *v) {
     return v && v->storage ? v->storage->coded : NULL;
 }

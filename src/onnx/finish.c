@@ -91,20 +91,7 @@ static bool is_learned(const skive_value *v) {
     return false;
 }
 
-static void mark_captured(const skive_graph *g, bool *captured) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        const skive_node *n = g->nodes[i];
-        for (uint32_t k = 0; k < n->n_attrs; k++) {
-            const skive_graph *sub = n->attrs[k].type == SKV_ATTR_GRAPH ? n->attrs[k].graph : NULL;
-            for (uint32_t v = 0; sub && v < sub->n_values; v++) {
-                if (sub->values[v]->outer) captured[sub->values[v]->outer->id] = true;
-            }
-        }
-    }
-}
-
 static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
-    bool *captured;
     size_t dropped = 0;
     char first[200] = "";
     skive_status status = SKIVE_OK;
@@ -113,13 +100,11 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
             if (g->nodes[i]->attrs[k].type == SKV_ATTR_GRAPH) SKV_TRY(tidy_parameters(im, g->nodes[i]->attrs[k].graph));
         }
     }
-    SKV_TRY(skv_alloc_array(im->ctx, g->n_values, sizeof *captured, &captured));
-    mark_captured(g, captured);
     for (uint32_t i = g->n_values; i-- > 0 && status == SKIVE_OK;) {
         skive_value *v = g->values[i];
         if (!v->storage) continue;
         v->trainable = is_learned(v);
-        if (v->n_uses || v->output_uses || captured[i] || im->source->options.keep_unused) continue;
+        if (skv_value_is_read(v) || im->source->options.keep_unused) continue;
         size_t room = sizeof first - strlen(first);
         if (strlen(v->name) + 4 < room) {
             (void)snprintf(first + strlen(first), room, "%s%s", *first ? ", " : "", v->name);
@@ -127,7 +112,6 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
         dropped++;
         status = skv_graph_remove_value(v);
     }
-    skv_free(im->ctx, captured);
     if (dropped) {
         skv_note(im->ctx, "%s: %zu unused parameter%s dropped: %s%s", im->source->label, dropped,
                  dropped == 1 ? "" : "s", first, strlen(first) > 150 ? " ..." : "");

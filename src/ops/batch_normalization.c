@@ -25,7 +25,7 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
     skv_node_remove_attr(n, "is_test");
     while (n->n_outputs > 1) {
         skive_value *last = n->outputs[n->n_outputs - 1];
-        if (last && (last->n_uses || last->output_uses)) break;
+        if (last && skv_value_is_read(last)) break;
         n->n_outputs--;
         if (!last) continue;
         last->producer = NULL;

@@ -11,8 +11,7 @@ static bool foldable(const skv_pass_env *env, const skive_node *bn) {
         return false;
     const skive_value *x = bn->inputs[0];
     const skive_node *n = x ? x->producer : NULL;
-    if (!n || n->domain[0] || !(skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) || x->n_uses != 1 ||
-        skv_pass_keeps(env, x))
+    if (!n || n->domain[0] || !(skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) || !skv_pass_hidden(env, x))
         return false;
     if (skv_node_is(n, "Gemm") && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1))
         return false;

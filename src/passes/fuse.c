@@ -34,7 +34,7 @@ skive_status skv_fuse(skive_graph *g, const skv_fusion *f) {
 }
 
 skive_node *skv_only_reader(const skv_pass_env *env, const skive_value *v) {
-    if (v->n_uses != 1 || v->uses[0].index != 0 || skv_pass_keeps(env, v)) return NULL;
+    if (!skv_pass_hidden(env, v) || v->uses[0].index != 0) return NULL;
     return v->uses[0].node;
 }
 

@@ -9,7 +9,7 @@ static const char *const scales[] = {"a_scale", "b_scale"}, *const zero_points[]
 static skive_node *head_of(const skv_pass_env *env, const skive_node *add, size_t side) {
     const skive_value *v = add->inputs[side];
     skive_node *n = v ? v->producer : NULL;
-    if (!skv_node_is(n, "QConv") || v->n_uses != 1 || skv_pass_keeps(env, v) || v->type.dtype != SKIVE_U8) return NULL;
+    if (!skv_node_is(n, "QConv") || !skv_pass_hidden(env, v) || v->type.dtype != SKIVE_U8) return NULL;
     /* depthwise convolutions have a kernel of their own */
     if (skv_attr_int(n, "group", 1) != 1 || add->inputs[1 - side] == v) return NULL;
     if (skv_attr_int(n, "y_zero_point", 0) != skv_attr_int(add, zero_points[side], 0)) return NULL;

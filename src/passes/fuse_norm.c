@@ -6,10 +6,8 @@
 
 enum { NORM_OUTPUTS = 5, GRAD_OUTPUTS = 4 };
 
-static bool hidden(const skv_pass_env *env, const skive_value *v) { return v->n_uses == 1 && !skv_pass_keeps(env, v); }
-
 static skive_node *norm_behind(const skv_pass_env *env, const skive_value *v) {
-    if (!v || !v->producer || v->producer_index != 0 || !hidden(env, v)) return NULL;
+    if (!v || !v->producer || v->producer_index != 0 || !skv_pass_hidden(env, v)) return NULL;
     const skive_node *n = v->producer;
     if (n->domain[0] || !skv_node_is(n, "BatchNormalization") || !skv_attr_int(n, "training_mode", 0)) return NULL;
     return n->n_inputs == 5 && n->n_outputs <= NORM_OUTPUTS ? v->producer : NULL;
@@ -20,7 +18,7 @@ static skive_status fuse_forward(const skv_pass_env *env, skive_graph *g, skive_
     if (!skv_node_is(relu, "Relu") || relu->domain[0]) return SKIVE_OK;
     skive_node *norm = norm_behind(env, relu->inputs[0]), *add = NULL;
     skive_value *z = NULL;
-    if (!norm && relu->inputs[0]->producer && hidden(env, relu->inputs[0])) {
+    if (!norm && relu->inputs[0]->producer && skv_pass_hidden(env, relu->inputs[0])) {
         add = relu->inputs[0]->producer;
         if (!skv_node_is(add, "Add") || add->domain[0]) return SKIVE_OK;
         for (int i = 1; i >= 0 && !norm; i--) {

@@ -15,7 +15,7 @@ static bool is_head(const skive_node *n) {
 /* A head whose result nobody sees but the node behind it. */
 static skive_node *hidden_head(const skv_pass_env *env, const skive_value *v) {
     if (!v || !v->producer || v->producer_index != 0 || !is_head(v->producer)) return NULL;
-    return v->n_uses == 1 && !skv_pass_keeps(env, v) ? v->producer : NULL;
+    return skv_pass_hidden(env, v) ? v->producer : NULL;
 }
 
 /* Puts a fused node in the place of `head` and `tail`. */

@@ -36,7 +36,7 @@ static skive_status move_transpose(const skv_pass_env *env, skive_node *n, size_
     const skive_value *y = n->inputs[0];
     skive_node *op = y ? y->producer : NULL;
     bool found = false;
-    if (!op || !op->op || *op->domain || y->n_uses != 1 || skv_pass_keeps(env, y)) return SKIVE_OK;
+    if (!op || !op->op || *op->domain || !skv_pass_hidden(env, y)) return SKIVE_OK;
     for (size_t i = 0; i < SKV_COUNT(unary); i++) found = found || skv_node_is(op, unary[i]);
     if (!found || op->n_outputs != 1) return SKIVE_OK;
     const skive_node *before = skv_match(env, op->inputs[0], "Transpose");

@@ -26,7 +26,7 @@ static bool is(const skive_node *n, const char *op) { return skv_node_is(n, op) 
 static bool only_dequantized(const skv_pass_env *env, const skive_node *quantize) {
     const skive_value *q = quantize->outputs[0];
     int64_t zero;
-    if (skv_pass_keeps(env, q) || q->n_uses == 0) return false;
+    if (skv_pass_keeps(env, q) || skv_value_is_captured(q) || q->n_uses == 0) return false;
     for (uint32_t i = 0; i < q->n_uses; i++) {
         const skive_node *n = q->uses[i].node;
         if (!is(n, "DequantizeLinear") || q->uses[i].index != 0 || !one_grid(n, q->type.dtype, &zero) ||
