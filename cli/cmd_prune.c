@@ -18,7 +18,8 @@ static const cli_option options[] = {
     {"last-step", 0, "F", "fraction of fine-tuning after the last step (default: as much as after each)", false},
     {"surgery", 0, NULL, "train pruned weights too and let them return while fine-tuning", false},
     {"surgery-until", 0, "F", "fraction of fine-tuning after which the mask rests (default 0.75)", false},
-    {"distill-alpha", 0, "A", "share of the dense model as teacher in fine-tuning, 0 to 1 (default 0)", false},
+    {"distill-alpha", 0, "A", "share of a teacher in the loss of fine-tuning, 0 to 1 (default 0)", false},
+    {"teacher", 0, "FILE", "the teacher (default: the model as it is before pruning)", false},
     {"temperature", 'T', "T", "softens teacher's and model's outputs (default 4)", false},
     {"per-layer", 0, NULL, "the same sparsity in every layer instead of one threshold over all", false},
     {"layer-floor", 0, "F", "least fraction of a layer that stays (default: a twentieth of what stays over all)",
@@ -115,11 +116,9 @@ static skive_status read_target(cli_args *a, skive_prune_options *o) {
 
 /* An option that would have no effect is a mistake. */
 static skive_status read_finetuning(cli_args *a, skive_prune_options *o) {
-    static const char *const needs[][2] = {{"surgery", "finetune"},
-                                           {"surgery-until", "surgery"},
-                                           {"distill-alpha", "finetune"},
-                                           {"temperature", "distill-alpha"},
-                                           {"last-step", "finetune"}};
+    static const char *const needs[][2] = {{"surgery", "finetune"},          {"surgery-until", "surgery"},
+                                           {"distill-alpha", "finetune"},    {"teacher", "distill-alpha"},
+                                           {"temperature", "distill-alpha"}, {"last-step", "finetune"}};
     for (size_t i = 0; i < CLI_COUNT(needs); i++) {
         if (cli_has(a, needs[i][0]) && !cli_has(a, needs[i][1]))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", needs[i][0], needs[i][1]);
@@ -150,10 +149,11 @@ static skive_status settings(cli_args *a, skive_prune_options *o, named *n) {
 
 static skive_status run(cli_args *a) {
     const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL);
+    const char *teacher_path = cli_text(a, "teacher", NULL);
     named names = {0};
     skive_prune_options o = skive_prune_options_default();
     skive_dataset *train = NULL, *validation = NULL;
-    skive_graph *g = NULL;
+    skive_graph *g = NULL, *teacher = NULL;
     skive_prune_report report = {0};
     char text[32];
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
@@ -163,6 +163,8 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_check_output(a, output);
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = (o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
+    if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
+    o.teacher = teacher;
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
     if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &validation);
     if (status == SKIVE_OK && train) {
@@ -193,6 +195,7 @@ static skive_status run(cli_args *a) {
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
     for (size_t i = 0; i < MAX_NAMED; i++) free(names.names[i]);
     skive_prune_report_free(a->ctx, &report);
+    skive_graph_free(teacher);
     skive_graph_free(g);
     skive_dataset_free(validation);
     skive_dataset_free(train);
@@ -211,9 +214,12 @@ const cli_command cli_command_prune = {
         "Weights of Conv, Gemm and MatMul that score lowest are set to zero, over all layers at once or layer by "
         "layer, and\n"
         "stay zero while the others are fine-tuned, unless --surgery lets them return. No layer is emptied.",
-    .examples = "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx\n"
-                "  skive prune student.onnx --data fashion-mnist --sparsity 0.98 --prune-schedule cubic --surgery \\\n"
-                "      --finetune 10 -o pruned.onnx\n"
-                "  skive prune student.onnx --criterion lamp --sparsity 0.9 --layer conv1.weight=0.5 -o pruned.onnx",
+    .examples =
+        "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx\n"
+        "  skive prune student.onnx --data fashion-mnist --finetune 5 --teacher teacher.onnx --distill-alpha 0.7 \\\n"
+        "      -o pruned.onnx\n"
+        "  skive prune student.onnx --data fashion-mnist --sparsity 0.98 --prune-schedule cubic --surgery \\\n"
+        "      --finetune 10 -o pruned.onnx\n"
+        "  skive prune student.onnx --criterion lamp --sparsity 0.9 --layer conv1.weight=0.5 -o pruned.onnx",
     .run = run,
 };

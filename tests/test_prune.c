@@ -569,25 +569,31 @@ static double loss_by_hand(const float *dense, const float *pruned, const char *
     return sum / (double)n;
 }
 
-/* Without learning, the loss reported is that of the pruned model against labels and dense model. */
-static void the_dense_model_teaches(void **state) {
+/* Without learning, the loss reported is that of the pruned model against labels and teacher: nobody, the dense model, another. */
+static void a_teacher_teaches(void **state) {
     blobs d = open_blobs();
-    float w[3][8], pruned[2][24];
+    float w[3][8], other[3][8], pruned[3][24];
     (void)state;
-    for (int i = 0; i < 24; i++) w[i / 8][i % 8] = (float)skv_rng_normal(8, 0, (uint64_t)i);
-    for (int taught = 0; taught < 2; taught++) {
+    for (int i = 0; i < 24; i++) {
+        w[i / 8][i % 8] = (float)skv_rng_normal(8, 0, (uint64_t)i);
+        other[i / 8][i % 8] = (float)skv_rng_normal(8, 1, (uint64_t)i);
+    }
+    for (int taught = 0; taught < 3; taught++) {
         skive_graph *g = one_layer(d.ctx, (const float(*)[8])w);
+        skive_graph *teacher = taught == 2 ? one_layer(d.ctx, (const float(*)[8])other) : NULL;
         skive_prune_options o = skive_prune_options_default();
         skive_prune_report r;
         o.sparsity = 0.5;
         o.distill_alpha = taught ? 0.75 : 0;
+        o.teacher = teacher;
         o.temperature = 3;
         o.finetune.epochs = 1;
         o.finetune.batch = 300;
         o.finetune.learning_rate = 0;
         skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.all, NULL, &o, &r));
         assert_int_equal(zeros(g, "w"), 12);
-        const double expected = loss_by_hand(&w[0][0], data_of(g, "w"), d.folder, o.distill_alpha, o.temperature);
+        const double expected =
+            loss_by_hand(teacher ? &other[0][0] : &w[0][0], data_of(g, "w"), d.folder, o.distill_alpha, o.temperature);
         assert_true(skv_test_close(r.training.epochs[0].loss, expected, 1e-5, 0));
         skive_prune_report_free(d.ctx, &r);
         skive_graph_free(g);
@@ -597,9 +603,15 @@ static void the_dense_model_teaches(void **state) {
         skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.all, NULL, &o, NULL));
         memcpy(pruned[taught], data_of(g, "w"), sizeof pruned[taught]);
         skive_graph_free(g);
+        if (teacher) assert_memory_equal(data_of(teacher, "w"), other, sizeof other);
+        skive_graph_free(teacher);
     }
-    for (int i = 0; i < 24; i++) assert_true((pruned[0][i] == 0) == (pruned[1][i] == 0));
+    for (int i = 0; i < 24; i++) {
+        assert_true((pruned[0][i] == 0) == (pruned[1][i] == 0));
+        assert_true((pruned[0][i] == 0) == (pruned[2][i] == 0));
+    }
     assert_memory_not_equal(pruned[0], pruned[1], sizeof pruned[0]);
+    assert_memory_not_equal(pruned[1], pruned[2], sizeof pruned[0]);
     close_blobs(&d);
 }
 
@@ -648,6 +660,9 @@ MISTAKE(negative_alpha, o->distill_alpha = -0.5)
 MISTAKE(nan_alpha, o->distill_alpha = NAN)
 MISTAKE(no_temperature, o->distill_alpha = 0.5; o->temperature = 0)
 
+static const skive_graph *any_teacher; /* set by the test that uses it */
+MISTAKE(teacher_without_share, o->teacher = any_teacher)
+
 static void mistakes_are_named(void **state) {
     static const mistake mistakes[] = {{"threshold is nan", nan_threshold},
                                        {"threshold is -0.1", negative_threshold},
@@ -679,10 +694,12 @@ static void mistakes_are_named(void **state) {
                                        {"alpha is 1.5", large_alpha},
                                        {"alpha is -0.5", negative_alpha},
                                        {"alpha is nan", nan_alpha},
-                                       {"temperature is 0", no_temperature}};
+                                       {"temperature is 0", no_temperature},
+                                       {"its share of the loss is 0", teacher_without_share}};
     blobs d = open_blobs();
     skive_graph *g = network(d.ctx, "mlp:16");
     (void)state;
+    any_teacher = g;
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         skive_prune_options o = skive_prune_options_default();
         o.finetune.epochs = 1;
@@ -690,6 +707,27 @@ static void mistakes_are_named(void **state) {
         skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, mistakes[i].message);
     }
     assert_int_equal(zeros(g, "fc1.weight") + zeros(g, "fc2.weight"), 0);
+    skive_graph_free(g);
+    close_blobs(&d);
+}
+
+static void a_teacher_of_other_classes_is_refused(void **state) {
+    blobs d = open_blobs();
+    skive_graph *g = network(d.ctx, "mlp:16"), *teacher = NULL;
+    skive_zoo_options zoo = skive_zoo_options_default();
+    skive_prune_options o = skive_prune_options_default();
+    (void)state;
+    zoo.rank = 1;
+    zoo.dims[0] = 8;
+    zoo.classes = 4;
+    skv_test_ok(d.ctx, skive_zoo_build(d.ctx, "mlp:16", &zoo, &teacher));
+    o.finetune.epochs = 1;
+    o.distill_alpha = 0.5;
+    o.teacher = teacher;
+    skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_SHAPE,
+                   "teacher gives 4 scores, the student 3");
+    assert_int_equal(zeros(g, "fc1.weight"), 0);
+    skive_graph_free(teacher);
     skive_graph_free(g);
     close_blobs(&d);
 }
@@ -807,8 +845,9 @@ int main(void) {
         cmocka_unit_test(thresholds_are_exact),
         cmocka_unit_test(deviations_as_threshold),
         cmocka_unit_test(a_layer_has_its_own_ratio),
-        cmocka_unit_test(the_dense_model_teaches),
+        cmocka_unit_test(a_teacher_teaches),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(a_teacher_of_other_classes_is_refused),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(a_named_layer_is_left_alone),
         cmocka_unit_test(distillation_follows_the_teacher),

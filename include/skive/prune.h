@@ -3,8 +3,8 @@
  * Which weights go: those of lowest magnitude (LeCun et al. 1989; Han et al. 2015) or lowest layer-adaptive magnitude (LAMP,
  * Lee et al. 2021), as many as a sparsity asks for, over all layers or layer by layer, or all below a threshold. When: at once,
  * in steps of a cubic schedule (Zhu & Gupta 2017), or in steps that take the same fraction of what is left (Han et al. 2015;
- * Frankle & Carbin 2019). Fine-tuning goes on under the mask, on request with the dense model as teacher (Hinton et al. 2015),
- * and on request with masks from which weights return (dynamic network surgery, Guo et al. 2016). */
+ * Frankle & Carbin 2019). Fine-tuning goes on under the mask, on request with the dense model or another as teacher (Hinton et al.
+ * 2015), and on request with masks from which weights return (dynamic network surgery, Guo et al. 2016). */
 #ifndef SKIVE_PRUNE_H
 #define SKIVE_PRUNE_H
 
@@ -43,11 +43,14 @@ typedef struct skive_prune_options {
      * done, in (0, 1], default 0.75; then the mask rests, and epochs from there on count as best. */
     bool surgery;
     double surgery_until;
-    double distill_alpha; /* share of the dense model's soft labels in the loss of fine-tuning, in [0, 1]; 0: none */
+    double distill_alpha; /* share of the teacher's soft labels in the loss of fine-tuning, in [0, 1]; 0: none */
     double temperature;   /* of the soft labels, above 0; default 4 */
     /* Fraction of the epochs of fine-tuning that follows the last step of a gradual schedule, in [0, 1]; 0: as much as follows
      * each of the others. */
     double last_step;
+    /* Gives the soft labels, only read; NULL: the model as it is before pruning. One input of the model's raw samples (each
+     * is normalised as its own metadata say) and scores [N, classes], as many as the model's. */
+    const skive_graph *teacher;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 
@@ -68,7 +71,7 @@ SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *r
 /* Prunes weights of Conv, Gemm and MatMul in place. `train` may be NULL when nothing is trained. On failure the graph is as it
  * was, except ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are as that epoch left them. Errors: ARGUMENT
  * (a number out of its range, a sparsity and a threshold at once, an unknown name), NUMERIC (weights that are NaN or infinite),
- * UNSUPPORTED (nothing to prune), SHAPE (soft labels of a model that gives no scores [N, classes]), as skive_train. */
+ * UNSUPPORTED (nothing to prune), SHAPE (soft labels without scores [N, classes] of model and teacher, or not of as many classes), as skive_train. */
 SKIVE_API skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_prune_options *options,
                                    skive_prune_report *report);

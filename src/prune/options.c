@@ -82,6 +82,9 @@ static skive_status check_finetuning(const skv_pruning *p) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "last step",
                            "the last step has %g of fine-tuning; it must lie between 0 and 1", o->last_step);
     }
+    if (o->teacher && o->distill_alpha == 0) {
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "there is a teacher, but its share of the loss is 0");
+    }
     if (o->finetune.epochs > 0) return SKIVE_OK;
     if (o->surgery) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery",
@@ -89,7 +92,7 @@ static skive_status check_finetuning(const skv_pruning *p) {
     }
     if (o->distill_alpha != 0) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha",
-                           "the dense model teaches during fine-tuning, which has no epochs");
+                           "a teacher teaches during fine-tuning, which has no epochs");
     }
     return SKIVE_OK;
 }

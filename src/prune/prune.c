@@ -60,12 +60,13 @@ typedef struct tuning {
     skv_teacher teacher;
 } tuning;
 
-/* The dense model teaches: the caller's graph, which is not touched until all is done. */
-static skive_status prepare_teacher(const skv_pruning *p, tuning *t) {
+/* The dense model, unless another teaches, is the caller's graph, which is not touched until all is done. */
+static skive_status prepare_teacher(const skv_pruning *p, tuning *t, const skive_graph *dense) {
+    t->teacher.graph = p->o->teacher ? p->o->teacher : dense;
     t->teacher.alpha = p->o->distill_alpha;
     t->teacher.temperature = p->o->temperature;
     t->teacher.options = &p->o->finetune;
-    return skv_teacher_prepare(p->ctx, &t->teacher, t->teacher.graph);
+    return skv_teacher_prepare(p->ctx, &t->teacher, dense);
 }
 
 static uint64_t key_of(const skv_pruning *p, const tuning *t) {
@@ -151,7 +152,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
                          const skive_prune_options *options, skive_prune_report *report) {
     const skive_prune_options defaults = skive_prune_options_default();
     skv_pruning p = {.ctx = ctx, .o = options ? options : &defaults};
-    tuning t = {.train = train, .validation = validation, .teacher = {.graph = graph}};
+    tuning t = {.train = train, .validation = validation};
     skive_status status;
     if (report) *report = (skive_prune_report){0};
     SKV_GO(status, done, skv_prune_check(&p));
@@ -159,7 +160,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
         goto done;
     }
-    if (p.o->distill_alpha != 0) SKV_GO(status, done, prepare_teacher(&p, &t));
+    if (p.o->distill_alpha != 0) SKV_GO(status, done, prepare_teacher(&p, &t, graph));
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &p.work));
     SKV_GO(status, done, skv_prune_find_layers(&p));
     status = prune_and_tune(&p, &t);

@@ -106,7 +106,7 @@ skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_rep
 /* The loss of the options on the labels alone; `user` is the skive_train_options. */
 skive_value *skv_label_loss(void *user, skv_builder *b, skive_value *input, skive_value *logits, skive_value *labels);
 
-/* ---- a teacher ---- (distillation, and pruning with the dense model as teacher) */
+/* ---- a teacher ---- (distillation, and fine-tuning of a pruned model) */
 
 /* The teacher's nodes are merged into the training graph, frozen and in inference form, and the loss is
  * alpha * kl + (1 - alpha) * the loss of the options on the labels. */

@@ -35,6 +35,7 @@ expect 2 "is called 'fc9.weight'" "$skive" prune model.onnx --skip fc9.weight -o
 expect 2 '\-\-surgery needs --finetune' "$skive" prune model.onnx --surgery -o x.onnx
 expect 2 '\-\-surgery-until needs --surgery' "$skive" prune model.onnx --surgery-until 0.5 -o x.onnx
 expect 2 '\-\-distill-alpha needs --finetune' "$skive" prune model.onnx --distill-alpha 0.5 -o x.onnx
+expect 2 '\-\-teacher needs --distill-alpha' "$skive" prune model.onnx --data $data --finetune 1 --teacher model.onnx -o x.onnx
 expect 2 '\-\-temperature needs --distill-alpha' "$skive" prune model.onnx --data $data --finetune 1 -T 2 -o x.onnx
 expect 2 'alpha is 2' "$skive" prune model.onnx --data $data --finetune 1 --distill-alpha 2 -o x.onnx
 expect 2 'surgery lasts until 0 ' "$skive" prune model.onnx --data $data --finetune 1 --surgery --surgery-until 0 -o x.onnx

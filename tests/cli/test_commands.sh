@@ -12,13 +12,14 @@ expect 0 'wrote student.onnx' "$skive" distill --teacher teacher.onnx --student 
 expect 0 'wrote pruned.onnx' "$skive" prune student.onnx --data $data --sparsity 0.5 --finetune 2 --batch 32 -o pruned.onnx
 expect 0 '50\.' "$skive" inspect pruned.onnx
 
-# prune: every way of saying how much goes, every schedule, surgery, the dense model as teacher.
+# prune: every way of saying how much goes, every schedule, surgery, the dense model or a larger one as teacher.
 expect 0 'all +560 +56 +90' "$skive" prune teacher.onnx --criterion lamp --skip fc1.weight -o p.onnx
 expect 0 'fc2 .* 25\.00 %' "$skive" prune teacher.onnx --sparsity 0.5 --layer fc2.weight=0.25 --layer fc3.weight=0.5 -o p.onnx
 expect 0 '"threshold": 0.25' "$skive" prune teacher.onnx --threshold 0.25 --json -o p.onnx
 expect 0 'kept at its floor' "$skive" prune teacher.onnx --threshold-std 100 -o p.onnx
 expect 0 'kept at its floor' "$skive" prune teacher.onnx --threshold 1000 -o p.onnx
 expect 0 'all +2,608 +2,608 +0' "$skive" prune teacher.onnx --threshold 0 -o p.onnx
+expect 0 'wrote p.onnx' "$skive" prune student.onnx --data $data --teacher teacher.onnx --distill-alpha 0.7 --finetune 2 --batch 32 -o p.onnx
 for schedule in one-shot cubic iterative; do
     expect 0 'all +2,608 +261 +89.99' "$skive" prune teacher.onnx --data $data --prune-schedule $schedule --finetune 5 --batch 32 -o p.onnx
     expect 0 'all +2,608 +261 +89.99' "$skive" prune teacher.onnx --data $data --prune-schedule $schedule --finetune 5 --batch 32 \
