@@ -213,6 +213,24 @@ static void what_branches_see_is_folded(void **state) {
     end(m.g, NULL, ctx);
 }
 
+static void what_branches_see_must_be_defined(void **state) {
+    const int64_t dims[2] = {3, 4};
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    maker m = start(ctx);
+    skive_value *condition = input(&m, SKIVE_BOOL, 0, NULL), *nothing = NULL, *y = NULL;
+    skv_test_ok(ctx, skv_graph_new_value(m.g, "nothing", &nothing));
+    nothing->type = input(&m, SKIVE_F32, 2, dims)->type;
+    skv_test_ok(ctx, skive_graph_check(m.g));
+    skive_node *n = skv_emit_n(&m.b, "If", SKV_IN(condition), SKV_NONE, &y, 1);
+    skv_test_ok(ctx, m.b.status);
+    skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, nothing, "Exp")));
+    skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, nothing, "Abs")));
+    output(&m, y);
+    skv_test_fails(ctx, skive_graph_check(m.g), SKIVE_ERR_GRAPH, "'nothing' is used but nothing defines it");
+    end(m.g, NULL, ctx);
+}
+
 /* ---- spread-qlinear ---- */
 
 /* Weights as asked for; activations of x_dtype. */
@@ -367,10 +385,11 @@ static void squares_are_products(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_branches_are_taken),           cmocka_unit_test(what_branches_see_stays),
-        cmocka_unit_test(what_branches_see_is_folded),        cmocka_unit_test(q_linear_is_spread),
-        cmocka_unit_test(signed_activations_become_unsigned), cmocka_unit_test(elements_move_as_bytes),
-        cmocka_unit_test(dynamic_products_end_in_floats),     cmocka_unit_test(squares_are_products),
+        cmocka_unit_test(known_branches_are_taken),    cmocka_unit_test(what_branches_see_stays),
+        cmocka_unit_test(what_branches_see_is_folded), cmocka_unit_test(what_branches_see_must_be_defined),
+        cmocka_unit_test(q_linear_is_spread),          cmocka_unit_test(signed_activations_become_unsigned),
+        cmocka_unit_test(elements_move_as_bytes),      cmocka_unit_test(dynamic_products_end_in_floats),
+        cmocka_unit_test(squares_are_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static skive_status check_sources(const skive_graph *g) {
         const skive_value *v = g->values[i];
         const int sources = (v->producer != NULL) + (v->storage != NULL) + v->is_input + (v->outer != NULL);
         if (sources > 1) return FAULT(g, v->name, "value '%s' is defined more than once", v->name);
-        if (sources == 0 && (v->n_uses || v->output_uses)) {
+        if (sources == 0 && skv_value_is_read(v)) {
             return FAULT(g, v->name, "value '%s' is used but nothing defines it", v->name);
         }
     }
