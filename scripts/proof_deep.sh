@@ -141,8 +141,8 @@ work=$(mktemp docs/results/.page.XXXXXX)
 # Deep Compression
 
 \`make proof-deep\` ($("$skive" --version 2>/dev/null | head -1); settings: [scripts/proof_deep.conf](../../scripts/proof_deep.conf), rows:
-[deep-compression.tsv](deep-compression.tsv)). Every net is trained, pruned with fine-tuning, its weights shared, the shared values tuned, and packed, with the dense
-net as teacher unless another is named; the file alone, names left out, gives the logits that are evaluated on the 10,000 test images. *to dense*: accuracy against the
+[deep-compression.tsv](deep-compression.tsv)). Every net is trained, pruned with fine-tuning, its weights shared, the shared values tuned, and the result
+packed; the dense net teaches unless another is named. The file alone, names left out, gives the logits that are evaluated on the 10,000 test images. *to dense*: accuracy against the
 dense net of the same seed in points, paired, with its 95 % interval. Ratios are of 4 bytes a parameter. *Han*: the same weights in the
 format of Deep Compression, at fixed width and under Huffman codes, tables and graph not counted. *under Huffman codes*: the same
 file when every coder is Huffman's, in its best arrangement, and how much smaller the file is. Settings were chosen on the 5,000
