@@ -711,23 +711,33 @@ static void mistakes_are_named(void **state) {
     close_blobs(&d);
 }
 
-static void a_teacher_of_other_classes_is_refused(void **state) {
+static void a_teacher_of_another_shape_is_refused(void **state) {
+    static const struct {
+        int rank;
+        int64_t width, classes;
+        const char *message;
+    } cases[] = {{1, 8, 4, "teacher gives 4 scores, the student 3"},
+                 {1, 9, 3, "teacher takes float32[N,9], the student float32[N,8]"},
+                 {3, 8, 3, "teacher takes float32[N,8,4,4], the student float32[N,8]"}};
     blobs d = open_blobs();
-    skive_graph *g = network(d.ctx, "mlp:16"), *teacher = NULL;
-    skive_zoo_options zoo = skive_zoo_options_default();
-    skive_prune_options o = skive_prune_options_default();
+    skive_graph *g = network(d.ctx, "mlp:16");
     (void)state;
-    zoo.rank = 1;
-    zoo.dims[0] = 8;
-    zoo.classes = 4;
-    skv_test_ok(d.ctx, skive_zoo_build(d.ctx, "mlp:16", &zoo, &teacher));
-    o.finetune.epochs = 1;
-    o.distill_alpha = 0.5;
-    o.teacher = teacher;
-    skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_SHAPE,
-                   "teacher gives 4 scores, the student 3");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        skive_graph *teacher = NULL;
+        skive_zoo_options zoo = skive_zoo_options_default();
+        skive_prune_options o = skive_prune_options_default();
+        zoo.rank = cases[i].rank;
+        zoo.dims[0] = cases[i].width;
+        zoo.dims[1] = zoo.dims[2] = 4;
+        zoo.classes = cases[i].classes;
+        skv_test_ok(d.ctx, skive_zoo_build(d.ctx, "mlp:16", &zoo, &teacher));
+        o.finetune.epochs = 1;
+        o.distill_alpha = 0.5;
+        o.teacher = teacher;
+        skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_SHAPE, cases[i].message);
+        skive_graph_free(teacher);
+    }
     assert_int_equal(zeros(g, "fc1.weight"), 0);
-    skive_graph_free(teacher);
     skive_graph_free(g);
     close_blobs(&d);
 }
@@ -847,7 +857,7 @@ int main(void) {
         cmocka_unit_test(a_layer_has_its_own_ratio),
         cmocka_unit_test(a_teacher_teaches),
         cmocka_unit_test(mistakes_are_named),
-        cmocka_unit_test(a_teacher_of_other_classes_is_refused),
+        cmocka_unit_test(a_teacher_of_another_shape_is_refused),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(a_named_layer_is_left_alone),
         cmocka_unit_test(distillation_follows_the_teacher),

@@ -48,8 +48,8 @@ typedef struct skive_prune_options {
     /* Fraction of the epochs of fine-tuning that follows the last step of a gradual schedule, in [0, 1]; 0: as much as follows
      * each of the others. */
     double last_step;
-    /* Gives the soft labels, only read; NULL: the model as it is before pruning. One input of the model's raw samples (each
-     * is normalised as its own metadata say) and scores [N, classes], as many as the model's. */
+    /* Gives the soft labels, only read; NULL: the model as it is before pruning. It takes what the model takes (each
+     * normalises it as its own metadata say) and gives scores [N, classes], as many as the model's. */
     const skive_graph *teacher;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
@@ -71,7 +71,8 @@ SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *r
 /* Prunes weights of Conv, Gemm and MatMul in place. `train` may be NULL when nothing is trained. On failure the graph is as it
  * was, except ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are as that epoch left them. Errors: ARGUMENT
  * (a number out of its range, a sparsity and a threshold at once, an unknown name), NUMERIC (weights that are NaN or infinite),
- * UNSUPPORTED (nothing to prune), SHAPE (soft labels without scores [N, classes] of model and teacher, or not of as many classes), as skive_train. */
+ * UNSUPPORTED (nothing to prune), SHAPE (a teacher of another input than the model's; soft labels without scores [N, classes] of
+ * both, or not of as many classes), as skive_train. */
 SKIVE_API skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_prune_options *options,
                                    skive_prune_report *report);

@@ -74,6 +74,20 @@ skive_value *skv_teacher_loss(void *teacher, skv_builder *b, skive_value *input,
     return skv_emit(b, "Add", SKV_IN(soft_part, hard_part), SKV_NONE);
 }
 
+/* Both are given the same samples: a net without fixed sizes would take others' without a word and teach nonsense. */
+static skive_status check_inputs(skive_context *ctx, const skive_graph *teacher, const skive_graph *student) {
+    if (student->n_inputs != 1) return SKIVE_OK; /* refused with its own message by the fit */
+    const skive_type *t = &teacher->inputs[0]->type, *s = &student->inputs[0]->type;
+    bool same = t->rank == s->rank || t->rank < 0 || s->rank < 0;
+    for (int d = 1; same && d < t->rank && d < s->rank; d++)
+        same = t->dims[d].size == s->dims[d].size || t->dims[d].size < 0 || s->dims[d].size < 0;
+    if (same) return SKIVE_OK;
+    char of_teacher[128], of_student[128];
+    skv_type_text(t, of_teacher, sizeof of_teacher);
+    skv_type_text(s, of_student, sizeof of_student);
+    return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "the teacher takes %s, the student %s", of_teacher, of_student);
+}
+
 skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student) {
     if (!(t->temperature > 0 && t->temperature <= 1000)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "temperature",
@@ -86,6 +100,7 @@ skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the teacher needs one input and an output; it has %u and %u",
                         t->graph->n_inputs, t->graph->n_outputs);
     }
+    SKV_TRY(check_inputs(ctx, t->graph, student));
     SKV_TRY(skive_model_normalization(student, &t->student_input));
     return skive_model_normalization(t->graph, &t->input);
 }

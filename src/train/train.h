@@ -116,7 +116,7 @@ typedef struct skv_teacher {
     const skive_train_options *options;
     skive_normalization input, student_input; /* set by skv_teacher_prepare */
 } skv_teacher;
-/* Checks alpha, temperature and the graph. Errors: ARGUMENT. */
+/* Checks alpha, temperature and the graph. Errors: ARGUMENT, SHAPE (not the student's input). */
 skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student);
 skive_value *skv_teacher_loss(void *teacher, skv_builder *b, skive_value *input, skive_value *logits,
                               skive_value *labels);
