@@ -59,7 +59,7 @@ export -f made dense
 
 # The levels of one net and seed, one after the other.
 one() { # NET DATA SEED
-    local net=$1 data=$2 seed=$3 d f spec key prune share distil pack goal against teacher taught base from level set
+    local net=$1 data=$2 seed=$3 d f spec key prune share distil pack goal against teacher needed from base taught level set
     d=$out/$net-$data-$seed
     spec=$(spec_of "$data")
     while IFS='|' read -r key prune share distil pack goal against teacher; do
@@ -71,11 +71,10 @@ one() { # NET DATA SEED
         f=$d/$level-$set
         [ -e "$f.row" ] && continue
         has_row "$net" "$data" "$level" "$seed" "$set" && continue
-        dense "$net" "$data" "$seed" || return 1
-        base=$d/dense.onnx from=$d/dense.onnx
-        [ -z "$against" ] || { dense "$against" "$data" "$seed" || return 1; base=$out/$against-$data-$seed/dense.onnx; }
-        taught=$d/dense.onnx
-        [ -z "$teacher" ] || { dense "$teacher" "$data" "$seed" || return 1; taught=$out/$teacher-$data-$seed/dense.onnx; }
+        for needed in "$net" "${against:-$net}" "${teacher:-$net}"; do
+            dense "$needed" "$data" "$seed" || return 1
+        done
+        from=$d/dense.onnx base=$out/${against:-$net}-$data-$seed/dense.onnx taught=$out/${teacher:-$net}-$data-$seed/dense.onnx
         if [ "${prune// /}" != - ]; then
             # shellcheck disable=SC2086
             made "$f-pruned.onnx" "$skive" prune "$from" --data "$spec" --seed "$seed" -t 1 --json -q $prune ${teacher:+--teacher "$taught"} || return 1

@@ -128,18 +128,25 @@ static skive_graph *branch(maker *m, skive_value *x, const char *op) {
     return sub;
 }
 
+/* An If whose branches are one op each, on a value of the graph around them. */
+static skive_value *branches(maker *m, skive_value *condition, skive_value *then_sees, const char *then_op,
+                             skive_value *else_sees, const char *else_op) {
+    skive_value *y = NULL;
+    skive_node *n = skv_emit_n(&m->b, "If", SKV_IN(condition), SKV_NONE, &y, 1);
+    skv_test_ok(m->ctx, m->b.status);
+    skv_test_ok(m->ctx, skv_node_set_graph_attr(n, "then_branch", branch(m, then_sees, then_op)));
+    skv_test_ok(m->ctx, skv_node_set_graph_attr(n, "else_branch", branch(m, else_sees, else_op)));
+    return y;
+}
+
 static void known_branches_are_taken(void **state) {
     const int64_t dims[2] = {3, 4};
     (void)state;
     for (int condition = 0; condition < 2; condition++) {
         skive_context *ctx = skv_test_context();
         maker m = start(ctx);
-        skive_value *x = input(&m, SKIVE_F32, 2, dims), *y = NULL;
-        skive_node *n = skv_emit_n(&m.b, "If", SKV_IN(number(&m, SKIVE_BOOL, condition)), SKV_NONE, &y, 1);
-        skv_test_ok(ctx, m.b.status);
-        skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, x, "Neg")));
-        skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, x, "Abs")));
-        output(&m, one(&m, "Relu", y));
+        skive_value *x = input(&m, SKIVE_F32, 2, dims);
+        output(&m, one(&m, "Relu", branches(&m, number(&m, SKIVE_BOOL, condition), x, "Neg", x, "Abs")));
         const skv_pass_env env = {.ctx = ctx};
         size_t changes = 0;
         skv_test_ok(ctx, skive_graph_infer(m.g));
@@ -166,18 +173,14 @@ static void what_branches_see_stays(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     maker m = start(ctx);
-    skive_value *x = input(&m, SKIVE_F32, 4, image), *condition = input(&m, SKIVE_BOOL, 0, NULL), *y = NULL;
+    skive_value *x = input(&m, SKIVE_F32, 4, image), *condition = input(&m, SKIVE_BOOL, 0, NULL);
     skive_value *conv = skv_emit(&m.b, "Conv", SKV_IN(x, parameter(&m, SKIVE_F32, 4, filters, -1, 1)), SKV_NONE);
     skive_value *bn =
         skv_emit(&m.b, "BatchNormalization",
                  SKV_IN(conv, parameter(&m, SKIVE_F32, 1, &three, 0.5, 2), parameter(&m, SKIVE_F32, 1, &three, -1, 1),
                         parameter(&m, SKIVE_F32, 1, &three, -1, 1), parameter(&m, SKIVE_F32, 1, &three, 0.5, 2)),
                  SKV_NONE);
-    skive_node *n = skv_emit_n(&m.b, "If", SKV_IN(condition), SKV_NONE, &y, 1);
-    skv_test_ok(ctx, m.b.status);
-    skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, conv, "Neg")));
-    skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, bn, "Abs")));
-    output(&m, y);
+    output(&m, branches(&m, condition, conv, "Neg", bn, "Abs"));
     const skv_pass_env env = {.ctx = ctx};
     size_t changes = 0;
     skv_test_ok(ctx, skive_graph_infer(m.g));
@@ -196,12 +199,9 @@ static void what_branches_see_is_folded(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     maker m = start(ctx);
-    skive_value *condition = input(&m, SKIVE_BOOL, 0, NULL), *y = NULL;
+    skive_value *condition = input(&m, SKIVE_BOOL, 0, NULL);
     skive_value *constant = one(&m, "Neg", parameter(&m, SKIVE_F32, 2, dims, -1, 1));
-    skive_node *n = skv_emit_n(&m.b, "If", SKV_IN(condition), SKV_NONE, &y, 1);
-    skv_test_ok(ctx, m.b.status);
-    skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, constant, "Exp")));
-    skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, constant, "Abs")));
+    skive_value *y = branches(&m, condition, constant, "Exp", constant, "Abs");
     output(&m, skv_emit(&m.b, "Add", SKV_IN(y, constant), SKV_NONE));
     const skv_pass_env env = {.ctx = ctx};
     size_t changes = 0;
@@ -218,15 +218,11 @@ static void what_branches_see_must_be_defined(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     maker m = start(ctx);
-    skive_value *condition = input(&m, SKIVE_BOOL, 0, NULL), *nothing = NULL, *y = NULL;
+    skive_value *condition = input(&m, SKIVE_BOOL, 0, NULL), *nothing = NULL;
     skv_test_ok(ctx, skv_graph_new_value(m.g, "nothing", &nothing));
     nothing->type = input(&m, SKIVE_F32, 2, dims)->type;
     skv_test_ok(ctx, skive_graph_check(m.g));
-    skive_node *n = skv_emit_n(&m.b, "If", SKV_IN(condition), SKV_NONE, &y, 1);
-    skv_test_ok(ctx, m.b.status);
-    skv_test_ok(ctx, skv_node_set_graph_attr(n, "then_branch", branch(&m, nothing, "Exp")));
-    skv_test_ok(ctx, skv_node_set_graph_attr(n, "else_branch", branch(&m, nothing, "Abs")));
-    output(&m, y);
+    output(&m, branches(&m, condition, nothing, "Exp", nothing, "Abs"));
     skv_test_fails(ctx, skive_graph_check(m.g), SKIVE_ERR_GRAPH, "'nothing' is used but nothing defines it");
     end(m.g, NULL, ctx);
 }
