@@ -132,8 +132,8 @@ static void count_kept(skv_pruning *p) {
             if (strcmp(p->report.layers[r].parameter, p->layers[i].value->name) == 0) p->report.layers[r].kept = kept;
         }
         if (p->layers[i].at_floor) {
-            skv_note(p->ctx, "layer '%s' was kept at its floor of %lld weights", p->layers[i].node->name,
-                     (long long)p->layers[i].least);
+            skv_note(p->ctx, "layer '%s' was kept at its floor of %lld weight%s", p->layers[i].node->name,
+                     (long long)p->layers[i].least, p->layers[i].least == 1 ? "" : "s");
         }
     }
 }
