@@ -30,7 +30,7 @@ training() { awk -v n="$1" -v d="$2" '$1 == "train" && $2 == n && $3 == d { $1 =
 levels() { awk -F'|' -v OFS='|' '{ split($1, k, " ") } k[1] == "level" { print k[2] " " k[3] " " k[4], $2, $3, $4, $5, $6, $7, $8 }' $conf; }
 # What a row depends on in the settings, as a number.
 settings() { # NET DATA PRUNE SHARE DISTIL PACK AGAINST TEACHER
-    echo "$(training "$1" "$2")|$3|$4|$5|$6|$([ -z "$7" ] || training "$7" "$2")${8:+|$(training "$8" "$2")}" | tr -s ' ' | cksum | cut -d' ' -f1
+    echo "$(training "$1" "$2")|$3|$4|$5|$6|${7:+$7$(training "$7" "$2")}${8:+|$8$(training "$8" "$2")}" | tr -s ' ' | cksum | cut -d' ' -f1
 }
 has_row() { # NET DATA LEVEL SEED SETTINGS
     [ -e $rows ] && [ "${FRESH:-0}" != 1 ] && cut -f1-5 $rows | grep -qxF "$1"$'\t'"$2"$'\t'"$3"$'\t'"$4"$'\t'"$5"
@@ -45,21 +45,24 @@ made() { # FILE COMMAND...
     "$@" -o "${file%.*}.part.${file##*.}" >"$file.log" 2>&1 || { echo "failed: $* (see $file.log)" >&2; return 1; }
     mv "${file%.*}.part.${file##*.}" "$file"
 }
+# Where a trained net lies; the name holds its settings, as those of what is made from it do.
+dense_file() { echo "$out/$1-$2-$3/dense-$(training "$1" "$2" | cksum | cut -d' ' -f1).onnx"; } # NET DATA SEED
 dense() { # NET DATA SEED
-    local d=$out/$1-$2-$3
-    mkdir -p "$d"
+    local file
+    file=$(dense_file "$1" "$2" "$3")
+    mkdir -p "${file%/*}"
     # Two nets may want the same one as teacher.
     (
         flock 9
         # shellcheck disable=SC2046
-        made "$d/dense.onnx" "$skive" train "$1" --data "$(spec_of "$2")" --seed "$3" -t 1 -q $(training "$1" "$2")
-    ) 9>"$d/lock"
+        made "$file" "$skive" train "$1" --data "$(spec_of "$2")" --seed "$3" -t 1 -q $(training "$1" "$2")
+    ) 9>"${file%/*}/lock"
 }
-export -f made dense
+export -f made dense_file dense
 
 # The levels of one net and seed, one after the other.
 one() { # NET DATA SEED
-    local net=$1 data=$2 seed=$3 d f spec key prune share distil pack goal against teacher needed from base taught level set
+    local net=$1 data=$2 seed=$3 d f spec key prune share distil pack goal against teacher needed start from base taught level set
     d=$out/$net-$data-$seed
     spec=$(spec_of "$data")
     while IFS='|' read -r key prune share distil pack goal against teacher; do
@@ -74,7 +77,10 @@ one() { # NET DATA SEED
         for needed in "$net" "${against:-$net}" "${teacher:-$net}"; do
             dense "$needed" "$data" "$seed" || return 1
         done
-        from=$d/dense.onnx base=$out/${against:-$net}-$data-$seed/dense.onnx taught=$out/${teacher:-$net}-$data-$seed/dense.onnx
+        start=$(dense_file "$net" "$data" "$seed")
+        base=$(dense_file "${against:-$net}" "$data" "$seed")
+        taught=$(dense_file "${teacher:-$net}" "$data" "$seed")
+        from=$start
         if [ "${prune// /}" != - ]; then
             # shellcheck disable=SC2086
             made "$f-pruned.onnx" "$skive" prune "$from" --data "$spec" --seed "$seed" -t 1 --json -q $prune ${teacher:+--teacher "$taught"} || return 1
@@ -92,7 +98,7 @@ one() { # NET DATA SEED
         "$skive" pack "$from" --strip-names --json $pack -o "$f.skv" >"$f-pack.json" || return 1
         "$skive" compare "$base" "$f.skv" --data "$spec" --json -q -t 1 >"$f.json" 2>/dev/null || [ $? = 11 ] || return 1
         printf '%s\t' "$net" "$data" "$level" "$seed" "$set" "$(number "$f.json" accuracy 1)" "$(number "$f.json" accuracy 2)" "$(number "$f.json" difference)" \
-            "$(number "$f.json" low)" "$(number "$f.json" high)" "$(parameters "$d/dense.onnx")" "$(number "$f.json" nonzeros 2)" \
+            "$(number "$f.json" low)" "$(number "$f.json" high)" "$(parameters "$start")" "$(number "$f.json" nonzeros 2)" \
             "$(number "$f-pack.json" deep_compression_fixed_bytes)" "$(number "$f-pack.json" deep_compression_huffman_bytes)" >"$f.part"
         "$skive" pack "$f.skv" --strip-names --coder huffman --json -o "$f-huffman.skv" >/dev/null || return 1
         printf '%s\t%s\n' "$(stat -c %s "$f.skv")" "$(stat -c %s "$f-huffman.skv")" >>"$f.part"
