@@ -4,44 +4,74 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MODELS ?= ../shared/models
 
-.PHONY: all deps build test demo bench proof proof-deep docs lint clean install
+.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep docs lint clean install
 
 all: build
 
+help:
+	@echo "make build      the command and the library, in $(BUILD)/"
+	@echo "make install    both, with headers, man page and completions, below PREFIX=$(PREFIX) (DESTDIR is honoured)"
+	@echo "make demo       trains and compresses a network on Fashion-MNIST; under five minutes on two cores"
+	@echo "make demo-full  the same with a larger teacher; about ten minutes"
+	@echo "make test       builds with warnings as errors and runs every test; under eight minutes on two cores"
+	@echo "make test-all   test, then clang, sanitizers, fuzzing for half a minute a target, and the installation"
+	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
+	@echo "make docs       writes the generated pages anew"
+	@echo "make bench, make proof, make proof-deep   measurements for docs/results and bench/results"
+
 deps:
-	@scripts/deps.sh
+	@scripts/deps.sh build
 
 $(BUILD)/build.ninja: CMakeLists.txt
-	@cmake --preset release -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
+	@cmake --preset release -B $(BUILD) -DSKIVE_TESTS=OFF -DSKIVE_BENCH=OFF $(CMAKE_FLAGS)
 
+# The command and the library alone: no tests and no benchmarks.
 build: deps $(BUILD)/build.ninja
+	@cmake --build $(BUILD) -j $(JOBS) --target skive skive_static skive_shared
+
+# What measuring needs besides.
+dev: $(BUILD)/build.ninja
+	@scripts/deps.sh build test
+	@cmake -B $(BUILD) -DSKIVE_TESTS=ON -DSKIVE_BENCH=ON >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS)
 
-test: deps
+test:
+	@scripts/deps.sh build test
 	@scripts/test.sh
 
+test-all: test
+	@scripts/deps.sh lint
+	@scripts/test_all.sh
+
 demo: build
+	@scripts/deps.sh demo
 	@scripts/demo.sh $(BUILD)/skive
 
-bench: build
+demo-full: build
+	@scripts/deps.sh demo
+	@scripts/demo.sh --full $(BUILD)/skive
+
+bench: dev
 	@bench/run.sh
 
-proof: build
+proof: dev
 	@scripts/proof.sh $(BUILD)
 	@scripts/memcheck.sh $(BUILD)
 	@scripts/compatibility.sh $(BUILD) $(MODELS)
 
 proof-deep: build
+	@scripts/deps.sh demo
 	@scripts/proof_deep.sh $(BUILD)/skive
 
-lint: deps
+lint:
+	@scripts/deps.sh build test lint
 	@scripts/lint.sh
 
 docs: build
 	@scripts/docs.sh $(BUILD)
 
 install: build
-	@cmake --install $(BUILD)
+	@cmake --install $(BUILD) --prefix "$(PREFIX)" --strip
 
 clean:
-	@rm -rf build build-* demo-out proof-deep
+	@rm -rf build build-* demo-out demo-full-out proof-deep

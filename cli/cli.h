@@ -70,6 +70,8 @@ skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...)
 void cli_print_help(FILE *f, const cli_command *c);
 void cli_print_overview(FILE *f);
 void cli_print_man(FILE *f);
+void cli_print_bash(FILE *f); /* completions */
+void cli_print_zsh(FILE *f);
 
 /* ---- console ---- */
 

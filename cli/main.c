@@ -95,6 +95,10 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         if (argc > 2 && strcmp(argv[2], "--man") == 0) {
             cli_print_man(stdout);
+        } else if (argc > 2 && strcmp(argv[2], "--bash") == 0) {
+            cli_print_bash(stdout);
+        } else if (argc > 2 && strcmp(argv[2], "--zsh") == 0) {
+            cli_print_zsh(stdout);
         } else if (argc > 2) {
             const cli_command *c = cli_command_find(argv[2]);
             if (!c) return fail("no such subcommand; see skive --help");

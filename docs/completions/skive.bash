@@ -1,0 +1,35 @@
+# Completion of skive for bash; made by `skive help --bash`.
+_skive() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        words="help --help --version train inspect eval distill prune quantize share pack unpack run bench simplify explain compare"
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+        return
+    fi
+    case $before in
+        help) words=" train inspect eval distill prune quantize share pack unpack run bench simplify explain compare" ;;
+        -d|--data) words=" fashion-mnist mnist idx npy folder" ;;
+        train|--student) words=" mlp lenet5 vgg-small vgg16 resnet20 resnet18 resnet50 mobilenet mobilenetv2 lstm gru" ;;
+    esac
+    if [[ $word == -* ]]; then
+        case ${COMP_WORDS[1]} in
+            train) words=" --data --output --epochs --no-validation --checkpoint --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --augment --limit --threads --seed --json --quiet --verbose --help" ;;
+            inspect) words=" --graph --threads --seed --json --quiet --verbose --help" ;;
+            eval) words=" --data --split --batch --limit --no-confusion --threads --seed --json --quiet --verbose --help" ;;
+            distill) words=" --teacher --student --data --output --temperature --alpha --epochs --checkpoint --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --augment --limit --threads --seed --json --quiet --verbose --help" ;;
+            prune) words=" --sparsity --output --data --finetune --criterion --threshold --threshold-std --layer --prune-schedule --steps --last-step --surgery --surgery-until --distill-alpha --teacher --temperature --per-layer --layer-floor --skip --checkpoint --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --augment --limit --threads --seed --json --quiet --verbose --help" ;;
+            quantize) words=" --data --output --calibration --percentile --samples --batch --per-tensor --skip --table --threads --seed --json --quiet --verbose --help" ;;
+            share) words=" --bits --output --init --one-codebook --no-keep-zero --only --skip --plain --hash --tie --data --finetune --checkpoint --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --augment --limit --threads --seed --json --quiet --verbose --help" ;;
+            pack) words=" --output --weights --biases --param --coder --strip-names --table --threads --seed --json --quiet --verbose --help" ;;
+            unpack) words=" --output --threads --seed --json --quiet --verbose --help" ;;
+            run) words=" --input --output --output-dir --reference --no-fusion --threads --seed --json --quiet --verbose --help" ;;
+            bench) words=" --batch --runs --seconds --input --shape --top --reference --no-fusion --threads --seed --json --quiet --verbose --help" ;;
+            simplify) words=" --output --passes --list --batch --shape --no-check --tolerance --threads --seed --json --quiet --verbose --help" ;;
+            explain) words=" --batch --shape --no-fusion --threads --seed --json --quiet --verbose --help" ;;
+            compare) words=" --data --names --report --limit --seconds --threads --seed --json --quiet --verbose --help" ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+complete -o bashdefault -o default -F _skive skive

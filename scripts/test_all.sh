@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# What must hold besides the tests of scripts/test.sh, which run first: the tests with clang under the sanitizers (threads: the test that is
+# about them), warnings being errors; fuzz targets that search for half a minute each.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+started=$SECONDS
+say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - started)); }
+
+say "clang, warnings are errors, sanitizers, fuzz targets"
+cmake --preset fuzz >/dev/null
+cmake --build build-fuzz -j "$jobs"
+
+say "tests under the address and undefined-behaviour sanitizers"
+OMP_NUM_THREADS=2 ctest --test-dir build-fuzz -j "$jobs" --output-on-failure --no-tests=error -LE release-only
+
+say "fuzzing"
+SKIVE_FUZZ_SEED=${SKIVE_FUZZ_SEED:-1} tests/fuzz/run.sh build-fuzz "${SKIVE_FUZZ_SECONDS:-30}"
+
+say "thread sanitizer: one plan, many threads"
+cmake --preset tsan >/dev/null
+cmake --build build-tsan -j "$jobs" --target test_threads
+OMP_NUM_THREADS=1 build-tsan/test_threads
+say "all of it holds"
