@@ -50,6 +50,11 @@ for program in threads run; do # a file that is no model: a message and exit sta
     fi
 done
 
+# The program that README.md shows: it compiles, runs, and tells when the model is missing.
+{ awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$here/../../README.md"; echo 'int main(void) { static const float pixels[784]; return classify(pixels); }'; } >"$root/readme.c"
+cc -std=c11 "${strict[@]}" "$root/readme.c" -o "$root/readme" "${shared[@]}"
+(cd "$root" && cp "$model" int8.onnx && ./readme && rm int8.onnx && ! ./readme 2>told && grep -q int8.onnx told)
+
 # Only the public functions may be visible from outside.
 if nm -D --defined-only "$lib/libskive.so" | awk '{print $3}' | grep -v '^skive_' | grep .; then
     echo "the shared library shows symbols that are not skive_*" >&2
