@@ -7,7 +7,7 @@ if [ "${1:-}" = --full ]; then
     shift
     teacher=vgg-small epochs=9 student_epochs=10 prune_epochs=5 out=demo-full-out
 else
-    teacher=vgg-small:0.5 epochs=6 student_epochs=8 prune_epochs=4 out=demo-out
+    teacher=vgg-small:0.5 epochs=6 student_epochs=10 prune_epochs=5 out=demo-out
 fi
 skive=$1
 out=${2:-$out}
