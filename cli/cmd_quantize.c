@@ -11,7 +11,7 @@ static const cli_option options[] = {
     {"samples", 0, "N", "calibration samples (default 1000)", false},
     {"batch", 'b', "N", "samples a calibration run (default 1)", false},
     {"per-tensor", 0, NULL, "one scale for a whole weight instead of one a channel", false},
-    {"skip", 0, "NODE", "leave this node in float; may be repeated", true},
+    {"skip", 0, "NODE", "leave this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
     {"table", 0, NULL, "list every value's range, scale and signal-to-noise ratio", false},
 };
 
@@ -35,7 +35,7 @@ static void print_rows(const skive_quantize_report *r) {
 }
 
 static json_t *report_json(const skive_quantize_report *r) {
-    json_t *rows = json_array(), *refused = json_array();
+    json_t *rows = json_array(), *refused = json_array(), *left = json_array();
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_quantize_row *row = &r->rows[i];
         json_t *j = json_pack("{s:o, s:b, s:f, s:f, s:f, s:i}", "name", cli_json_text(row->name), "parameter",
@@ -45,8 +45,23 @@ static json_t *report_json(const skive_quantize_report *r) {
         json_array_append_new(rows, j);
     }
     for (size_t i = 0; i < r->n_refused; i++) json_array_append_new(refused, cli_json_text(r->refused[i]));
-    return json_pack("{s:o, s:I, s:o, s:I, s:f}", "values", rows, "quantized_nodes", (json_int_t)r->n_quantized,
-                     "refused", refused, "samples", (json_int_t)r->samples, "seconds", r->seconds);
+    for (size_t i = 0; i < r->n_left; i++) {
+        const skive_quantize_left *l = &r->left[i];
+        json_array_append_new(left, json_pack("{s:s, s:o, s:o, s:I, s:I}", "op", l->op, "reason",
+                                              cli_json_text(l->reason), "nodes", cli_json_text(l->nodes), "count",
+                                              (json_int_t)l->n_nodes, "weights", (json_int_t)l->n_weights));
+    }
+    return json_pack("{s:o, s:o, s:I, s:o, s:I, s:f}", "values", rows, "left_in_float", left, "quantized_nodes",
+                     (json_int_t)r->n_quantized, "refused", refused, "samples", (json_int_t)r->samples, "seconds",
+                     r->seconds);
+}
+
+static void print_left(const skive_quantize_left *l) {
+    char weights[32];
+    printf("left in float: %zu %s, %s: %s", l->n_nodes, l->op, l->reason, l->nodes);
+    if (l->n_nodes > 3) printf(", ...");
+    if (l->n_weights) printf(" (%s weights)", cli_thousands(l->n_weights, weights, sizeof weights));
+    putchar('\n');
 }
 
 static void print_report(const cli_args *a, const skive_quantize_report *r, int64_t before, int64_t after,
@@ -55,7 +70,7 @@ static void print_report(const cli_args *a, const skive_quantize_report *r, int6
     if (cli_has(a, "table")) print_rows(r);
     printf("quantized %zu nodes with %lld calibration samples in %.1f s\n", r->n_quantized, (long long)r->samples,
            r->seconds);
-    for (size_t i = 0; i < r->n_refused; i++) printf("left in float: %s\n", r->refused[i]);
+    for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
     printf("wrote %s: %s, was %s (%.2fx)%s\n", output, cli_bytes((double)after, x, sizeof x),
            cli_bytes((double)before, y, sizeof y), after > 0 ? (double)before / (double)after : 0.0,
            after >= before ? "; it is NOT smaller" : "");

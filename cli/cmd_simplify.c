@@ -172,7 +172,11 @@ static skive_status simplify(cli_args *a, const char *output, skive_graph *g, co
     skive_status status = cli_number(a, "tolerance", &tolerance);
     if (status == SKIVE_OK) status = skive_simplify(a->ctx, g, &o, &r);
     if (status == SKIVE_OK && checked) status = check(a, before, g, &d);
-    if (status == SKIVE_OK && checked && (d.broken || d.most > tolerance * fmax(d.largest, 1e-30)))
+    if (status == SKIVE_OK && checked && d.broken)
+        status = cli_fail(a, SKIVE_ERR_NUMERIC,
+                          "one of the two models gives NaN or infinity where the other gives a number; nothing was "
+                          "written");
+    if (status == SKIVE_OK && checked && d.most > tolerance * fmax(d.largest, 1e-30))
         status = cli_fail(a, SKIVE_ERR_NUMERIC, "the simplified model's outputs differ by %.3g; nothing was written",
                           d.most);
     if (status == SKIVE_OK) status = cli_save(a, g, output);

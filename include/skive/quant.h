@@ -17,7 +17,7 @@ typedef struct skive_quantize_options {
     int64_t samples;         /* calibration samples; default 1,000 */
     int64_t batch;           /* samples a calibration run; default 1 */
     bool per_channel;        /* weights; default true */
-    const char *const *skip; /* names of nodes left in float */
+    const char *const *skip; /* nodes left in float: names, or patterns with * ? [ ]; each must cover a node */
     size_t n_skip;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
@@ -30,6 +30,13 @@ typedef struct skive_quantize_row {
     int zero_point;
     double sqnr; /* signal to quantization noise, dB, on calibration data or weights */
 } skive_quantize_row;
+/* The nodes of one operator that stayed in float for one reason. */
+typedef struct skive_quantize_left {
+    char *op, *reason;
+    char *nodes;       /* names of the first three, "a, b, c" */
+    size_t n_nodes;    /* how many they are */
+    int64_t n_weights; /* float weights that they hold */
+} skive_quantize_left;
 typedef struct skive_quantize_report {
     size_t n_rows;
     skive_quantize_row *rows;
@@ -37,11 +44,14 @@ typedef struct skive_quantize_report {
     char **refused;                /* "node: reason" */
     int64_t samples;
     double seconds;
+    size_t n_left;
+    skive_quantize_left *left; /* all nodes that compute floats, those of `refused` among them */
 } skive_quantize_report;
 SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *report);
 
 /* Quantizes in place. `calibration` gives unlabelled samples (normally of the training set). BatchNormalization is folded
- * first. On failure the graph is as it was. Errors: ARGUMENT, DATA, NUMERIC (NaN in an activation, naming it). */
+ * first. On failure the graph is as it was. Errors: ARGUMENT, DATA, NOT_FOUND (a name in `skip` that no node
+ * has), NUMERIC (NaN in a weight or an activation, naming it). */
 SKIVE_API skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                                       const skive_quantize_options *options, skive_quantize_report *report);
 

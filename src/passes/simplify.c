@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "passes/pass.h"
+#include "tensor/tensor.h"
 
 enum { EXPORTABLE = SKV_PASS_CLEAN | SKV_PASS_INFERENCE | SKV_PASS_NEWER | SKV_PASS_REQUEST, ROUNDS = 4 };
 
@@ -58,6 +59,17 @@ static skive_status check_names(skive_context *ctx, const skive_simplify_options
     return SKIVE_OK;
 }
 
+/* A damaged model is kept as it is, but not silently. */
+static void note_nan(skive_context *ctx, const skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        int64_t nans, infinities;
+        const skive_value *v = g->values[i];
+        if (!v || !skv_value_is_param(v)) continue;
+        skv_count_nonfinite(skv_value_tensor(v), &nans, &infinities);
+        if (nans) skv_note(ctx, "parameter '%s' holds NaN: %lld of its values", v->name, (long long)nans);
+    }
+}
+
 /* One round of the chosen passes; *changed tells whether there is anything left for another. */
 static skive_status round_of(const skv_pass_env *env, skive_graph *g, skive_simplify_report *r, bool *changed) {
     *changed = false;
@@ -88,6 +100,7 @@ skive_status skive_simplify(skive_context *ctx, skive_graph *graph, const skive_
     skive_graph *work = NULL;
     skive_status status = SKIVE_OK;
     SKV_TRY(check_names(ctx, &o));
+    note_nan(ctx, graph);
     const skv_pass *p;
     for (size_t i = 0; (p = exportable_at(i)) && r.n_steps < SKIVE_SIMPLIFY_MAX_PASSES; i++) {
         if (chosen(&o, p)) r.steps[r.n_steps++].pass = p->name;

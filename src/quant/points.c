@@ -4,7 +4,7 @@
 #include "quant/quant.h"
 
 /* Hands integers through unchanged: its result keeps the grid of its input. */
-static bool passes_through(const skive_node *n) {
+bool skv_quant_passes_through(const skive_node *n) {
     static const char *const ops[] = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         if (skv_node_is(n, ops[i])) return true;
@@ -25,12 +25,13 @@ static bool computed_float(const skive_value *v) { return v && !v->storage && v-
 
 /* NULL when the node can be executed in integers. */
 static const char *why_not(const skive_node *n, const skive_quantize_options *o) {
-    for (size_t i = 0; i < o->n_skip; i++) {
-        if (strcmp(o->skip[i], n->name) == 0) return "named to be left in float";
-    }
-    if (!computed_float(skv_node_in(n, 0))) return "its first input is not a computed float value";
+    if (skv_quant_skipped(o, n)) return "named to be left in float";
+    const skive_value *x = skv_node_in(n, 0);
+    if (x && x->storage) return "its first input is a constant";
+    if (!computed_float(x)) return "its first input is not float32";
     if (skv_node_is(n, "Add")) {
-        return computed_float(skv_node_in(n, 1)) ? NULL : "it adds a constant";
+        const skive_value *y = skv_node_in(n, 1);
+        return computed_float(y) ? NULL : y && y->storage ? "it adds a constant" : "its inputs are not float32";
     }
     if (!has_weights(n)) return NULL;
     const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2);
@@ -49,7 +50,9 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
 
 static skive_status refuse(skive_context *ctx, skive_quantize_report *r, const skive_node *n, const char *why) {
     SKV_TRY(skv_grow(ctx, &r->refused, r->n_refused, r->n_refused + 1, sizeof *r->refused));
-    return skv_asprintf(ctx, &r->refused[r->n_refused++], "%s (%s): %s", n->name, n->op_type, why);
+    SKV_TRY(skv_asprintf(ctx, &r->refused[r->n_refused], "%s (%s): %s", n->name, n->op_type, why));
+    r->n_refused++;
+    return skv_quant_leave(ctx, r, n, why);
 }
 
 static size_t find_point(const skv_points *p, const skive_value *v) {
@@ -63,27 +66,30 @@ static size_t add_point(skv_points *p, skive_value *v) {
     const size_t found = find_point(p, v);
     if (found < p->n) return found;
     size_t source = p->n;
-    if (v->producer && passes_through(v->producer) && v->producer_index == 0 &&
+    if (v->producer && skv_quant_passes_through(v->producer) && v->producer_index == 0 &&
         computed_float(v->producer->inputs[0])) {
         source = p->items[add_point(p, v->producer->inputs[0])].source;
     }
     const size_t at = p->n++;
     p->items[at] = (skv_point){.value = v, .source = source == at ? at : source};
-    if (!(v->producer && passes_through(v->producer))) p->items[at].source = at;
+    if (!(v->producer && skv_quant_passes_through(v->producer))) p->items[at].source = at;
     return at;
 }
 
 skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, bool *chosen,
                               skv_points *out, skive_quantize_report *report) {
     skive_node **order = NULL;
+    bool *named = NULL;
     *out = (skv_points){0};
     SKV_TRY(skv_graph_topo(g, &order));
-    skive_status status = skv_alloc_array(ctx, (size_t)g->n_values + 1, sizeof *out->items, &out->items);
+    skive_status status = skv_alloc_array(ctx, (size_t)g->n_nodes + 1, sizeof *named, &named);
+    if (status == SKIVE_OK) status = skv_alloc_array(ctx, (size_t)g->n_values + 1, sizeof *out->items, &out->items);
     for (uint32_t i = 0; status == SKIVE_OK && i < g->n_nodes; i++) {
         skive_node *n = order[i];
         if (!is_candidate(n)) continue;
         const char *why = why_not(n, o);
         if (why) {
+            named[n->id] = true;
             status = refuse(ctx, report, n, why);
             continue;
         }
@@ -92,6 +98,8 @@ skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_qu
         add_point(out, n->inputs[0]);
         if (skv_node_is(n, "Add")) add_point(out, n->inputs[1]);
     }
+    if (status == SKIVE_OK) status = skv_quant_leave_others(ctx, report, g, chosen, named);
+    skv_free(ctx, named);
     skv_free(ctx, order);
     return status;
 }

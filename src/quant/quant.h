@@ -49,6 +49,20 @@ skv_affine skv_affine_u8(double low, double high);
 /* Symmetric s8, -127..127, for the largest magnitude. */
 skv_affine skv_affine_s8(double magnitude);
 
+/* Is the node named by the option `skip`? */
+bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
+/* Every name and pattern of `skip` must cover a node: ERR_NOT_FOUND with the nearest names. */
+skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
+/* NaN in a parameter, or infinity in one that multiplies: ERR_NUMERIC, naming it. */
+skive_status skv_quant_check_weights(skive_context *ctx, const skive_graph *g);
+/* Hands integers through unchanged: its result keeps the grid of its input. */
+bool skv_quant_passes_through(const skive_node *n);
+/* Enters a node that stays in float into the report's groups. */
+skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const skive_node *n, const char *reason);
+/* The same for all that compute floats and are neither chosen nor named before (both by node id). */
+skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
+                                    const bool *chosen, const bool *named);
+
 /* Where Q/DQ pairs go: values of the cleaned graph that quantized nodes read. */
 typedef struct skv_point {
     skive_value *value;

@@ -31,6 +31,12 @@ void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *r) {
     if (!r) return;
     for (size_t i = 0; i < r->n_rows; i++) skv_free(ctx, r->rows[i].name);
     for (size_t i = 0; i < r->n_refused; i++) skv_free(ctx, r->refused[i]);
+    for (size_t i = 0; i < r->n_left; i++) {
+        skv_free(ctx, r->left[i].op);
+        skv_free(ctx, r->left[i].reason);
+        skv_free(ctx, r->left[i].nodes);
+    }
+    skv_free(ctx, r->left);
     skv_free(ctx, r->rows);
     skv_free(ctx, r->refused);
     *r = (skive_quantize_report){0};
@@ -78,6 +84,8 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skive_graph_copy(q->ctx, graph, &q->work));
     SKV_TRY(skv_shared_inflate_all(q->work));
     SKV_TRY(skive_graph_infer(q->work));
+    SKV_TRY(skv_quant_check_skip(q->ctx, q->work, q->o));
+    SKV_TRY(skv_quant_check_weights(q->ctx, q->work));
     SKV_TRY(skv_passes_run(&env, q->work, SKV_PASS_CLEAN | SKV_PASS_INFERENCE, &changes));
     SKV_TRY(skive_graph_infer(q->work));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));

@@ -125,6 +125,9 @@ static inline uint16_t skv_f64_to_bf16(double value) { return skv_f32_to_bf16(sk
 double skv_f8_to_f64(skive_dtype dtype, uint8_t bits);
 uint8_t skv_f64_to_f8(skive_dtype dtype, double value, bool saturate);
 
+/* How many elements of a float tensor are NaN, and how many infinite; none of an integer tensor. */
+void skv_count_nonfinite(const skive_tensor *t, int64_t *nans, int64_t *infinities);
+
 /* ---- element access ---- index in row-major order, unchecked */
 
 static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i) {

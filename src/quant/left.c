@@ -1,0 +1,173 @@
+/* Which nodes stay in float: those the caller names, and why the others do. */
+#include <fnmatch.h>
+#include <string.h>
+
+#include "ops/op.h"
+#include "quant/quant.h"
+#include "tensor/tensor.h"
+
+/* A name as it stands, or a pattern with * ? [ ] that covers it. */
+static bool covers(const char *pattern, const char *name) {
+    return strcmp(pattern, name) == 0 || fnmatch(pattern, name, FNM_NOESCAPE) == 0;
+}
+
+bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n) {
+    for (size_t i = 0; i < o->n_skip; i++) {
+        if (covers(o->skip[i], n->name)) return true;
+    }
+    return false;
+}
+
+enum { LONGEST = 120, SHOWN = 3 };
+
+/* How many letters must be changed, put in or taken out to make b of a (Levenshtein). */
+static size_t distance(const char *a, const char *b) {
+    size_t row[LONGEST + 1];
+    const size_t la = strlen(a) < LONGEST ? strlen(a) : LONGEST, lb = strlen(b) < LONGEST ? strlen(b) : LONGEST;
+    for (size_t k = 0; k <= lb; k++) row[k] = k;
+    for (size_t i = 1; i <= la; i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t k = 1; k <= lb; k++) {
+            const size_t above = row[k], change = corner + (a[i - 1] != b[k - 1]);
+            const size_t step = (above < row[k - 1] ? above : row[k - 1]) + 1;
+            corner = above;
+            row[k] = change < step ? change : step;
+        }
+    }
+    return row[lb];
+}
+
+static skive_status no_such_node(skive_context *ctx, const skive_graph *g, const char *name) {
+    const char *near[SHOWN] = {NULL};
+    size_t far[SHOWN], n = 0;
+    skv_text text;
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        size_t d = distance(name, g->nodes[i]->name), at = n < SHOWN ? n++ : SHOWN;
+        while (at > 0 && d < far[at - 1]) {
+            at--;
+            if (at + 1 < SHOWN) {
+                far[at + 1] = far[at];
+                near[at + 1] = near[at];
+            }
+        }
+        if (at == SHOWN) continue;
+        far[at] = d;
+        near[at] = g->nodes[i]->name;
+    }
+    skv_text_init(&text, ctx);
+    for (size_t i = 0; i < n; i++) skv_text_add(&text, "%s'%s'", i ? ", " : "", near[i]);
+    skive_status status = text.status;
+    if (status == SKIVE_OK)
+        status = skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, name,
+                             strpbrk(name, "*?[") ? "no node's name matches '%s'; the nearest names are %s"
+                                                  : "the model has no node '%s'; the nearest names are %s",
+                             name, text.data ? text.data : "none");
+    skv_text_free(&text);
+    return status;
+}
+
+skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o) {
+    for (size_t i = 0; i < o->n_skip; i++) {
+        bool found = false;
+        for (uint32_t k = 0; k < g->n_nodes && !found; k++) found = covers(o->skip[i], g->nodes[k]->name);
+        if (!found) return no_such_node(ctx, g, o->skip[i]);
+    }
+    return SKIVE_OK;
+}
+
+/* ---- what stayed, by operator and reason ---- */
+
+static bool computes_float(const skive_node *n) {
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        if (n->outputs[i] && skv_value_is_read(n->outputs[i]) && skv_dtype_is_float(n->outputs[i]->type.dtype))
+            return true;
+    }
+    return false;
+}
+
+static int64_t weights_of(const skive_node *n) {
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        const skive_value *v = n->inputs[i];
+        if (v && v->storage && v->type.dtype == SKIVE_F32 && skv_type_count(&v->type) > 1)
+            sum += skv_type_count(&v->type);
+    }
+    return sum;
+}
+
+static skive_quantize_left *group_of(skive_quantize_report *r, const char *op, const char *reason) {
+    for (size_t i = 0; i < r->n_left; i++) {
+        if (strcmp(r->left[i].op, op) == 0 && strcmp(r->left[i].reason, reason) == 0) return &r->left[i];
+    }
+    return NULL;
+}
+
+skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const skive_node *n, const char *reason) {
+    skive_quantize_left *l = group_of(r, n->op_type, reason);
+    if (!l) {
+        SKV_TRY(skv_grow(ctx, &r->left, r->n_left, r->n_left + 1, sizeof *r->left));
+        l = &r->left[r->n_left];
+        *l = (skive_quantize_left){0};
+        SKV_TRY(skv_strdup(ctx, n->op_type, &l->op));
+        r->n_left++;
+        SKV_TRY(skv_strdup(ctx, reason, &l->reason));
+    }
+    l->n_weights += weights_of(n);
+    if (++l->n_nodes > SHOWN) return SKIVE_OK;
+    char *longer = NULL;
+    SKV_TRY(skv_asprintf(ctx, &longer, "%s%s%s", l->nodes ? l->nodes : "", l->nodes ? ", " : "", n->name));
+    skv_free(ctx, l->nodes);
+    l->nodes = longer;
+    return SKIVE_OK;
+}
+
+/* Relu and Clip behind a quantized node become the limits of its result. */
+static bool is_limit(const skive_node *n, const bool *chosen) {
+    if (!skv_node_is(n, "Relu") && !skv_node_is(n, "Clip")) return false;
+    const skive_value *x = skv_node_in(n, 0);
+    return x && x->producer && chosen[x->producer->id];
+}
+
+skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
+                                    const bool *chosen, const bool *named) {
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const skive_node *n = g->nodes[i];
+        if (chosen[i] || named[i] || skv_quant_passes_through(n) || is_limit(n, chosen) || !computes_float(n)) continue;
+        SKV_TRY(skv_quant_leave(ctx, r, n, "this operator has no 8-bit form here"));
+    }
+    return SKIVE_OK;
+}
+
+/* ---- weights that are no numbers ---- */
+
+static bool multiplies(const skive_node *n) {
+    static const char *const ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul",
+                                      "LSTM", "GRU",           "RNN",  "BatchNormalization"};
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        if (skv_node_is(n, ops[i])) return true;
+    }
+    return false;
+}
+
+static bool is_weight(const skive_value *v) {
+    for (uint32_t i = 0; i < v->n_uses; i++) {
+        if (multiplies(v->uses[i].node)) return true;
+    }
+    return false;
+}
+
+skive_status skv_quant_check_weights(skive_context *ctx, const skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        int64_t nans, infinities;
+        const skive_value *v = g->values[i];
+        if (!v || !skv_value_is_param(v)) continue;
+        skv_count_nonfinite(skv_value_tensor(v), &nans, &infinities);
+        /* Infinity is fine in a mask that is added. */
+        if (nans == 0 && (infinities == 0 || !is_weight(v))) continue;
+        return skv_fail_at(ctx, SKIVE_ERR_NUMERIC, v->name,
+                           "parameter '%s' holds NaN or infinity (%lld of %lld values); the model is damaged", v->name,
+                           (long long)(nans + infinities), (long long)skv_type_count(&v->type));
+    }
+    return SKIVE_OK;
+}
