@@ -10,6 +10,7 @@
 #include <skive/exec.h>
 #include <skive/graph.h>
 #include <skive/onnx.h>
+#include <skive/output.h>
 #include <skive/pack.h>
 #include <skive/prune.h>
 #include <skive/quant.h>

@@ -14,7 +14,9 @@ typedef struct skive_train_options {
     size_t size;
     int epochs;
     int64_t batch;
-    const char *loss; /* "cross-entropy", "mse" */
+    /* "cross-entropy", "binary-cross-entropy", "mse"; NULL: the one that fits the data and what the model's output means
+     * (skive/output.h). A softmax or sigmoid at the model's end is part of the loss, which is taken on what is before it. */
+    const char *loss;
     double label_smoothing;
     const char *optimizer; /* "sgd", "adam", "adamw" */
     double learning_rate;

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "tensor/tensor.h"
 #include "train/statistics.h"
 #include "train/train.h"
 
@@ -11,10 +12,12 @@ typedef struct evaluation {
     skive_context *ctx;
     skive_eval_report *r;
     skive_dataset_info info;
+    skv_head head;
     skive_plan *plan;
     skive_exec *exec;
     skive_loader *loader;
-    int64_t batch;
+    int64_t batch, scores; /* scores a sample */
+    bool binary;           /* one score for two classes */
     double loss_sum;
 } evaluation;
 
@@ -27,6 +30,17 @@ void skive_eval_report_free(skive_context *ctx, skive_eval_report *r) {
     skv_free(ctx, r->recall);
     skv_free(ctx, r->f1);
     *r = (skive_eval_report){0};
+}
+
+/* One row of scores a sample: all axes but the batch's and one are 1, and the batch's comes first. */
+static bool rows_of(const skive_tensor *t, int64_t batch) {
+    int wide = 0;
+    bool first = batch == 1;
+    for (int d = 0; d < t->rank; d++) {
+        if (t->dims[d] == 1) continue;
+        if (++wide == 1 && t->dims[d] == batch) first = true;
+    }
+    return first && wide <= (batch == 1 ? 1 : 2);
 }
 
 static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch) {
@@ -42,18 +56,23 @@ static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch
     SKV_TRY(skive_plan_create(e->ctx, g, &o, &e->plan));
     SKV_TRY(skive_exec_create(e->ctx, e->plan, &e->exec));
     SKV_TRY(skive_exec_input(e->exec, 0, &in));
-    SKV_TRY(skive_exec_output(e->exec, 0, &out));
+    SKV_TRY(skive_exec_output(e->exec, e->head.output, &out));
     if (e->batch < 1 || in.dtype != SKIVE_F32 || skive_tensor_count(&in) != e->batch * (int64_t)e->info.sample_size) {
         return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->info.spec,
                            "%s: a sample has %zu values; the model's input '%s' takes %lld float values a sample",
                            e->info.spec, e->info.sample_size, g->inputs[0]->name,
                            (long long)(skive_tensor_count(&in) / (e->batch < 1 ? 1 : e->batch)));
     }
-    e->r->classes = out.rank == 2 ? out.dims[1] : 0;
-    if (out.dtype != SKIVE_F32 || out.rank != 2 || e->r->classes < e->info.classes) {
+    e->scores = skive_tensor_count(&out) / e->batch;
+    e->binary = e->scores == 1 && e->info.classes <= 2;
+    e->r->classes = e->binary ? 2 : e->scores;
+    if (out.dtype != SKIVE_F32 || e->scores * e->batch != skive_tensor_count(&out) || !rows_of(&out, e->batch) ||
+        e->r->classes < e->info.classes) {
+        char text[SKV_DIMS_TEXT + 16];
         return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->info.spec,
-                           "%s has %lld classes; output '%s' is not scores for them", e->info.spec,
-                           (long long)e->info.classes, g->outputs[0]->name);
+                           "%s has %lld classes; output '%s', %s for %lld samples, is not scores for them",
+                           e->info.spec, (long long)e->info.classes, e->head.value->name,
+                           skv_tensor_text(&out, text, sizeof text), (long long)e->batch);
     }
     return SKIVE_OK;
 }
@@ -84,9 +103,46 @@ static bool has_nan(const float *row, int64_t k) {
     return false;
 }
 
+/* -log of a probability. A true class of probability 0, which a quantized softmax gives, counts as 1e-7. */
+static double minus_log(double p) { return -log(p > 0 ? p : 1e-7); }
+
+/* softplus(-z): -log(sigmoid(z)) */
+static double minus_log_sigmoid(double z) { return z > 0 ? log1p(exp(-z)) : log1p(exp(z)) - z; }
+
+/* The cross-entropy of one sample by what the output is. */
+static double loss_of(const evaluation *e, const float *row, int64_t label) {
+    const double x = (double)row[e->binary ? 0 : label];
+    switch (e->head.kind) {
+    case SKIVE_OUTPUT_PROBABILITIES: return minus_log(e->binary && label == 0 ? 1 - x : x);
+    case SKIVE_OUTPUT_LOG_PROBABILITIES: return -x;
+    case SKIVE_OUTPUT_SIGMOID:
+    case SKIVE_OUTPUT_SIGMOID_LOGITS: {
+        const bool odds = e->head.kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
+        double sum = 0;
+        for (int64_t c = 0; c < e->scores; c++) {
+            const double z = (double)row[c];
+            const bool yes = e->binary ? label == 1 : c == label;
+            sum += odds ? minus_log_sigmoid(yes ? z : -z) : minus_log(yes ? z : 1 - z);
+        }
+        return sum / (double)e->scores;
+    }
+    default: return log_sum_exp(row, e->r->classes) - x;
+    }
+}
+
 static void score(evaluation *e, const float *row, int64_t label, size_t index) {
     skive_eval_report *r = e->r;
     int64_t best = 0, above = 0;
+    if (e->binary) {
+        best = row[0] >= (e->head.kind == SKIVE_OUTPUT_SIGMOID_LOGITS ? 0.0f : 0.5f);
+        r->predicted[index] = (int32_t)best;
+        r->hit[index] = best == label;
+        r->correct += best == label;
+        r->correct_top5++;
+        r->confusion[label * 2 + best]++;
+        e->loss_sum += loss_of(e, row, label);
+        return;
+    }
     for (int64_t c = 1; c < r->classes; c++) best = row[c] > row[best] ? c : best;
     for (int64_t c = 0; c < r->classes; c++) above += row[c] > row[label];
     r->predicted[index] = (int32_t)best;
@@ -94,7 +150,7 @@ static void score(evaluation *e, const float *row, int64_t label, size_t index) 
     r->correct += best == label;
     r->correct_top5 += above < TOP;
     r->confusion[label * r->classes + best]++;
-    e->loss_sum += log_sum_exp(row, r->classes) - (double)row[label];
+    e->loss_sum += loss_of(e, row, label);
 }
 
 static skive_status run(evaluation *e) {
@@ -104,7 +160,7 @@ static skive_status run(evaluation *e) {
     int64_t done = 0;
     const double started = skv_now();
     SKV_TRY(skive_exec_input(e->exec, 0, &in));
-    SKV_TRY(skive_exec_output(e->exec, 0, &out));
+    SKV_TRY(skive_exec_output(e->exec, e->head.output, &out));
     SKV_TRY(skive_loader_start_epoch(e->loader, 0));
     skv_progress_start(&progress, e->ctx, "evaluate", (double)e->r->n);
     for (;;) {
@@ -114,9 +170,9 @@ static skive_status run(evaluation *e) {
         SKV_TRY(skive_exec_run(e->exec));
         const int64_t *labels = batch.y.data;
         for (size_t i = 0; i < batch.count; i++) {
-            const float *row = (const float *)out.data + (int64_t)i * e->r->classes;
+            const float *row = (const float *)out.data + (int64_t)i * e->scores;
             /* Which class comes first among such scores means nothing; counted as any, it would look like an answer. */
-            if (has_nan(row, e->r->classes)) {
+            if (has_nan(row, e->scores)) {
                 return skv_fail_at(e->ctx, SKIVE_ERR_NUMERIC, e->info.spec, "the model gives NaN for sample %zu of %s",
                                    batch.indices[i], e->info.spec);
             }
@@ -164,12 +220,15 @@ static skive_status make_loader(evaluation *e, const skive_graph *g, const skive
 skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch,
                             skive_eval_report *out) {
     evaluation e = {.ctx = ctx, .r = out};
+    skv_targets targets;
     skive_status status;
     *out = (skive_eval_report){0};
     skive_dataset_get_info(dataset, &e.info);
     if (!e.info.labelled) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, e.info.spec, "%s has no class labels to evaluate with", e.info.spec);
     }
+    SKV_GO(status, done, skv_targets_of(ctx, dataset, &targets));
+    SKV_GO(status, done, skv_head_find(ctx, g, &targets, &e.head));
     SKV_GO(status, done, make_plan(&e, g, batch));
     SKV_GO(status, done, allocate(&e));
     SKV_GO(status, done, make_loader(&e, g, dataset));

@@ -17,6 +17,8 @@ typedef struct fit_state {
     skv_trainer *trainer;
     skive_loader *loader;
     skive_dataset_info info;
+    skv_targets targets;
+    skv_head head; /* of the trainer's graph */
     int64_t batch;
     size_t batches;
     skv_checkpoint point;
@@ -39,10 +41,6 @@ static skive_status check_fit(fit_state *s) {
                         "training needs a model with one input and an output; it has %u and %u", g->n_inputs,
                         g->n_outputs);
     }
-    if (!s->info.labelled && skv_loss_find(s->o->loss)->needs_classes) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has no class labels, which the loss '%s' needs",
-                           s->info.spec, s->o->loss);
-    }
     const skive_type *t = &g->inputs[0]->type;
     int64_t size = 1;
     for (int d = 1; d < t->rank; d++) size *= t->dims[d].size < 0 ? 1 : t->dims[d].size;
@@ -52,11 +50,6 @@ static skive_status check_fit(fit_state *s) {
         return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec,
                            "%s: samples have %zu values of rank %d; the model takes %s", s->info.spec,
                            s->info.sample_size, s->info.rank, text);
-    }
-    const skive_type *y = &g->outputs[0]->type;
-    if (s->info.labelled && y->rank == 2 && y->dims[1].size >= 0 && y->dims[1].size < s->info.classes) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has %lld classes; the model gives %lld scores",
-                           s->info.spec, (long long)s->info.classes, (long long)y->dims[1].size);
     }
     return SKIVE_OK;
 }
@@ -71,6 +64,24 @@ static skive_status add_labels(fit_state *s, skive_graph *g, skive_value **label
     return skive_graph_add_input(g, "skive.labels", &t, labels);
 }
 
+/* Are there enough scores for the classes? Other disagreements are found by the loss. */
+static skive_status check_head(const fit_state *s) {
+    const skv_head *h = &s->head;
+    const skv_loss *loss = skv_loss_for(s->o, h);
+    if (!s->info.labelled && !loss->on_output && !s->targets.shares) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has no class labels, which the loss '%s' needs",
+                           s->info.spec, loss->name);
+    }
+    if (h->task == SKV_TASK_BINARY && s->info.classes <= 2) return SKIVE_OK;
+    if (!s->info.labelled || h->scores < 0 || h->scores >= s->info.classes) return SKIVE_OK;
+    return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has %lld classes; the model gives %lld score%s",
+                       s->info.spec, (long long)s->info.classes, (long long)h->scores, h->scores == 1 ? "" : "s");
+}
+
+static bool value_is_enough(const fit_state *s) {
+    return s->head.task == SKV_TASK_VALUES && skv_loss_for(s->o, &s->head)->on_output;
+}
+
 static skive_status build_trainer(fit_state *s) {
     skive_graph *g = NULL;
     skv_stat_update *updates = NULL;
@@ -80,9 +91,15 @@ static skive_status build_trainer(fit_state *s) {
     SKV_GO(status, done, skive_graph_copy(s->ctx, s->current, &g));
     SKV_GO(status, done, skv_train_form(s->ctx, g, &updates, &n_updates));
     SKV_GO(status, done, add_labels(s, g, &labels));
+    SKV_GO(status, done, skv_head_find(s->ctx, g, &s->targets, &s->head));
+    SKV_GO(status, done, check_head(s));
+    skv_head_tell(s->ctx, "model", g, &s->head);
     skv_builder b = skv_build(g);
-    skive_value *input = g->inputs[0], *logits = g->outputs[0];
-    skive_value *loss = s->fit->build_loss(s->fit->user, &b, input, logits, labels);
+    skive_value *input = g->inputs[0];
+    skive_value *logits = value_is_enough(s) ? s->head.value : skv_head_logits(&b, &s->head);
+    const skv_loss_site at = {
+        .input = input, .labels = labels, .logits = logits, .head = &s->head, .targets = &s->targets};
+    skive_value *loss = b.status == SKIVE_OK ? s->fit->build_loss(s->fit->user, &b, &at) : NULL;
     SKV_GO(status, done, b.status);
     const skv_trainer_setup setup = {.graph = g,
                                      .input = input,
@@ -202,7 +219,8 @@ static uint64_t run_key(const fit_state *s) {
 static skive_status set_up(fit_state *s) {
     const skive_train_options *o = s->o;
     SKV_TRY(skv_train_options_check(s->ctx, o));
-    skive_dataset_get_info(s->fit->train, &s->info);
+    SKV_TRY(skv_targets_of(s->ctx, s->fit->train, &s->targets));
+    s->info = s->targets.info;
     SKV_TRY(check_fit(s));
     s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);

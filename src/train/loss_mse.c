@@ -10,28 +10,30 @@ static int64_t sample_count(const skive_type *t) {
     return n;
 }
 
+static skive_value *output_of(const skv_loss_args *a) { return a->output ? a->output : a->logits; }
+
 /* Targets in the shape of the outputs: [N] and [N, 1] mean the same and must not be broadcast to [N, N]. */
 static skive_value *match(skv_builder *b, const skv_loss_args *a) {
-    const int64_t given = sample_count(&a->labels->type), wanted = sample_count(&a->logits->type);
+    const int64_t given = sample_count(&a->labels->type), wanted = sample_count(&output_of(a)->type);
     if (given != wanted || given < 0) {
         char x[160], y[160];
-        skv_type_text(&a->logits->type, x, sizeof x);
+        skv_type_text(&output_of(a)->type, x, sizeof x);
         skv_type_text(&a->labels->type, y, sizeof y);
-        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, a->logits->name,
+        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, output_of(a)->name,
                                 "mse: the model gives %s, the targets are %s", x, y);
         return NULL;
     }
-    return a->labels->type.rank == a->logits->type.rank
+    return a->labels->type.rank == output_of(a)->type.rank
                ? a->labels
-               : skv_emit(b, "ReshapeLike", SKV_IN(a->labels, a->logits), SKV_NONE);
+               : skv_emit(b, "ReshapeLike", SKV_IN(a->labels, output_of(a)), SKV_NONE);
 }
 
 static skive_value *target_of(skv_builder *b, const skv_loss_args *a) {
-    const skive_dtype dtype = a->logits->type.dtype;
+    const skive_dtype dtype = output_of(a)->type.dtype;
     if (a->labels->type.dtype != SKIVE_I64) return match(b, a);
-    if (a->logits->type.rank != 2 || a->logits->type.dims[1].size < 1) {
-        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, a->logits->name,
-                                "mse on classes needs scores [N, classes], '%s' is not", a->logits->name);
+    if (output_of(a)->type.rank != 2 || output_of(a)->type.dims[1].size < 1) {
+        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, output_of(a)->name,
+                                "mse on classes needs scores [N, classes], '%s' is not", output_of(a)->name);
         return NULL;
     }
     const int64_t two = 2;
@@ -40,14 +42,14 @@ static skive_value *target_of(skv_builder *b, const skv_loss_args *a) {
     if (b->status != SKIVE_OK) return NULL;
     skive_tensor_set(&pair->tensor, 1, 1.0);
     skive_value *values = skv_emit_param(b, NULL, pair);
-    const int64_t classes = a->logits->type.dims[1].size;
+    const int64_t classes = output_of(a)->type.dims[1].size;
     return skv_emit(b, "OneHot", SKV_IN(a->labels, skv_emit_scalar(b, SKIVE_I64, (double)classes), values),
                     SKV_ATTRS(SKV_INT("axis", -1)));
 }
 
 static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     if (b->status != SKIVE_OK) return NULL;
-    skive_value *d = skv_emit(b, "Sub", SKV_IN(a->logits, target_of(b, a)), SKV_NONE);
+    skive_value *d = skv_emit(b, "Sub", SKV_IN(output_of(a), target_of(b, a)), SKV_NONE);
     return skv_emit(b, "ReduceMean", SKV_IN(skv_emit(b, "Mul", SKV_IN(d, d), SKV_NONE)),
                     SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
@@ -55,5 +57,6 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
 const skv_loss skv_loss_mse = {
     .name = "mse",
     .brief = "mean squared error",
+    .on_output = true,
     .build = build,
 };

@@ -2,9 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/meta_keys.h"
 #include "train/train.h"
 
-static const char key_mean[] = "skive.input.mean", key_std[] = "skive.input.std";
+static const char key_mean[] = SKV_META_INPUT_MEAN, key_std[] = SKV_META_INPUT_STD;
 
 skive_status skive_model_set_normalization(skive_graph *g, const skive_normalization *n) {
     char text[SKIVE_NORMALIZATION_TEXT];

@@ -8,7 +8,6 @@ skive_train_options skive_train_options_default(void) {
         .size = sizeof(skive_train_options),
         .epochs = 10,
         .batch = 128,
-        .loss = "cross-entropy",
         .optimizer = "sgd",
         .learning_rate = 0.02,
         .momentum = 0.9,
@@ -53,8 +52,9 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, rules[i].name, "%s is %g; it must lie between %g and %g",
                            rules[i].name, rules[i].value, rules[i].low, rules[i].high);
     }
-    if (!skv_loss_find(o->loss)) return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "no loss '%s'", o->loss);
-    if (skv_loss_find(o->loss)->needs_teacher) {
+    if (o->loss && !skv_loss_find(o->loss))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "no loss '%s'", o->loss);
+    if (o->loss && skv_loss_find(o->loss)->needs_teacher) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", o->loss);
     }
     if (!skv_optimizer_find(o->optimizer)) {

@@ -37,38 +37,68 @@ static skive_value *renormalize(skv_builder *b, const skv_teacher *teacher, skiv
     return skv_emit(b, "Add", SKV_IN(input, per_channel(b, shift, channels, rank)), SKV_NONE);
 }
 
-static skive_value *add_teacher(skv_builder *b, const skv_teacher *t, skive_value *input) {
-    skive_value **map = NULL, *bound = renormalize(b, t, input);
-    if (b->status != SKIVE_OK) return NULL;
-    b->status = skv_graph_merge(b->graph, t->graph, "teacher.", &bound, &map);
-    if (b->status != SKIVE_OK) return NULL;
+/* Merges the teacher's nodes; *head becomes that of the merged values. */
+static void add_teacher(skv_builder *b, const skv_teacher *t, const skv_loss_site *at, skv_head *head) {
+    skive_value **map = NULL, *bound = renormalize(b, t, at->input);
+    if (b->status != SKIVE_OK) return;
+    b->status = skv_head_find(b->graph->ctx, t->graph, at->targets, head);
+    if (b->status == SKIVE_OK) b->status = skv_graph_merge(b->graph, t->graph, "teacher.", &bound, &map);
+    if (b->status != SKIVE_OK) return;
     for (uint32_t i = 0; i < t->graph->n_values; i++) {
         if (map[i] && map[i] != bound) map[i]->trainable = false;
     }
-    skive_value *logits = map[t->graph->outputs[0]->id];
+    skv_head_tell(b->graph->ctx, "teacher", t->graph, head);
+    head->value = map[head->value->id];
+    if (head->before) head->before = map[head->before->id];
     skv_free(b->graph->ctx, map);
-    return logits;
 }
 
-skive_value *skv_teacher_loss(void *teacher, skv_builder *b, skive_value *input, skive_value *logits,
-                              skive_value *labels) {
+/* Both answer alike: numbers, sigmoids one by one, or classes that exclude one another (where one score stands for a pair). */
+static skive_status check_heads(skive_context *ctx, const skv_head *teacher, const skv_head *student) {
+    const bool values = student->task == SKV_TASK_VALUES;
+    char x[200], y[200];
+    if (values == (teacher->task == SKV_TASK_VALUES) &&
+        (values || skv_head_is_sigmoid(teacher) == skv_head_is_sigmoid(student)))
+        return SKIVE_OK;
+    return SKV_FAIL(ctx, SKIVE_ERR_SHAPE,
+                    "the teacher's output is %s, the student's %s; one cannot be taught by the other",
+                    skv_head_text(teacher, x, sizeof x), skv_head_text(student, y, sizeof y));
+}
+
+static void check_scores(skv_builder *b, const skive_value *teacher, const skive_value *student) {
+    const int64_t t = skv_type_count(&teacher->type), s = skv_type_count(&student->type);
+    if (b->status == SKIVE_OK && t != s) /* an open number of samples counts as 1 in both */
+        b->status = SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "the teacher gives %lld scores, the student %lld",
+                             (long long)t, (long long)s);
+}
+
+/* Where the output is numbers, the teacher's are targets like those of the data. */
+static skive_value *soft_values(skv_builder *b, const skv_loss_args *args) {
+    skv_loss_args numbers = *args;
+    numbers.labels = args->teacher;
+    return skv_loss_find("mse")->build(b, &numbers);
+}
+
+skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site *at) {
     const skv_teacher *from = teacher;
     const double alpha = from->alpha;
-    skv_loss_args args = {.logits = logits,
-                          .labels = labels,
-                          .label_smoothing = from->options->label_smoothing,
-                          .temperature = from->temperature};
-    args.teacher = add_teacher(b, from, input);
+    skv_head head = {0};
+    add_teacher(b, from, at, &head);
+    if (b->status == SKIVE_OK) b->status = check_heads(b->graph->ctx, &head, at->head);
     if (b->status != SKIVE_OK) return NULL;
-    const skive_type *s = &logits->type, *t = &args.teacher->type;
-    if (s->rank != 2 || t->rank != 2 || s->dims[1].size != t->dims[1].size) {
-        b->status = SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "the teacher gives %lld scores, the student %lld",
-                             t->rank == 2 ? (long long)t->dims[1].size : -1LL,
-                             s->rank == 2 ? (long long)s->dims[1].size : -1LL);
-        return NULL;
-    }
-    skive_value *soft = skv_loss_find("kl")->build(b, &args);
-    skive_value *hard = skv_loss_find(from->options->loss)->build(b, &args);
+    const bool values = at->head->task == SKV_TASK_VALUES;
+    skive_value *taught = values ? head.value : skv_head_logits(b, &head);
+    if (b->status == SKIVE_OK) check_scores(b, taught, at->logits);
+    if (b->status != SKIVE_OK) return NULL;
+    const skv_loss_args args = {.logits = at->logits,
+                                .output = at->head->value,
+                                .labels = at->labels,
+                                .teacher = taught,
+                                .label_smoothing = from->options->label_smoothing,
+                                .temperature = from->temperature,
+                                .sigmoid = skv_head_is_sigmoid(at->head)};
+    skive_value *soft = values ? soft_values(b, &args) : skv_loss_find("kl")->build(b, &args);
+    skive_value *hard = skv_loss_for(from->options, at->head)->build(b, &args);
     skive_value *soft_part = skv_emit(b, "Mul", SKV_IN(soft, skv_emit_scalar(b, SKIVE_F32, alpha)), SKV_NONE);
     skive_value *hard_part = skv_emit(b, "Mul", SKV_IN(hard, skv_emit_scalar(b, SKIVE_F32, 1 - alpha)), SKV_NONE);
     return skv_emit(b, "Add", SKV_IN(soft_part, hard_part), SKV_NONE);

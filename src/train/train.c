@@ -1,12 +1,22 @@
 /* Supervised training: the fit with one of the listed losses. */
 #include "train/train.h"
 
-skive_value *skv_label_loss(void *user, skv_builder *b, skive_value *input, skive_value *logits, skive_value *labels) {
+const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *h) {
+    if (o->loss) return skv_loss_find(o->loss);
+    if (h->task == SKV_TASK_VALUES) return skv_loss_find("mse");
+    return skv_loss_find(skv_head_is_sigmoid(h) || h->task == SKV_TASK_LABELS ? "binary-cross-entropy"
+                                                                              : "cross-entropy");
+}
+
+skive_value *skv_label_loss(void *user, skv_builder *b, const skv_loss_site *at) {
     const skive_train_options *o = user;
-    (void)input;
-    const skv_loss_args args = {
-        .logits = logits, .labels = labels, .label_smoothing = o->label_smoothing, .temperature = 1};
-    return skv_loss_find(o->loss)->build(b, &args);
+    const skv_loss_args args = {.logits = at->logits,
+                                .output = at->head->value,
+                                .labels = at->labels,
+                                .label_smoothing = o->label_smoothing,
+                                .temperature = 1,
+                                .sigmoid = skv_head_is_sigmoid(at->head)};
+    return skv_loss_for(o, at->head)->build(b, &args);
 }
 
 skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,

@@ -9,21 +9,28 @@
 #include <skive/train.h>
 
 #include "graph/graph.h"
+#include "train/head.h"
 
 /* ---- losses ---- */
 
 typedef struct skv_loss_args {
     skive_value *logits;  /* [n][classes] of the trained model */
+    skive_value *output;  /* what the model gives out, for losses on that; NULL: the logits */
     skive_value *labels;  /* i64 [n] classes, or f32 targets */
-    skive_value *teacher; /* logits of a teacher; NULL when there is none */
+    skive_value *teacher; /* logits (of "mse" the output) of a teacher; NULL when there is none */
     double label_smoothing, temperature;
+    bool sigmoid; /* each score by itself, not a softmax over all */
 } skv_loss_args;
 
 typedef struct skv_loss {
     const char *name, *brief;
-    bool needs_teacher, needs_classes;                                /* a teacher's scores; labels that are classes */
+    bool needs_teacher; /* a teacher's scores */
+    bool on_output;     /* compares what the model gives out; otherwise the logits */
     skive_value *(*build)(skv_builder *b, const skv_loss_args *args); /* a scalar, mean over the batch */
 } skv_loss;
+/* The targets in the shape of the logits: class labels one-hot. `smoothing` spreads that share over `among` answers (0: as many as
+ * there are classes). */
+skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoothing, int64_t among);
 size_t skv_loss_count(void);
 const skv_loss *skv_loss_at(size_t i);
 const skv_loss *skv_loss_find(const char *name);
@@ -66,10 +73,18 @@ double skv_schedule_rate(const skv_schedule *s, const skive_train_options *o, do
 
 /* ---- the fit ---- */
 
-/* Builds the loss over the training graph. `input`, `logits`, `labels` are its values. A scalar, or NULL with the
- * builder's status set. */
-typedef skive_value *(*skv_build_loss_fn)(void *user, skv_builder *b, skive_value *input, skive_value *logits,
-                                          skive_value *labels);
+/* What a loss is built on: values of the training graph, and what the data are. */
+typedef struct skv_loss_site {
+    skive_value *input, *labels;
+    skive_value *logits; /* skv_head_logits; of the task VALUES the output */
+    const skv_head *head;
+    const skv_targets *targets;
+} skv_loss_site;
+/* Builds the loss over the training graph. A scalar, or NULL with the builder's status set. */
+typedef skive_value *(*skv_build_loss_fn)(void *user, skv_builder *b, const skv_loss_site *at);
+/* The loss that the options name, or the one that fits the head: cross-entropy for classes, binary cross-entropy for sigmoids,
+ * mse for values. */
+const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *head);
 
 /* A masked parameter whose mask may move: all of it is kept and trained, masked weights with the gradient of what the graph
  * sees in their place (straight through), and the graph sees dense * keep. */
@@ -104,7 +119,7 @@ typedef struct skv_fit {
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
 
 /* The loss of the options on the labels alone; `user` is the skive_train_options. */
-skive_value *skv_label_loss(void *user, skv_builder *b, skive_value *input, skive_value *logits, skive_value *labels);
+skive_value *skv_label_loss(void *user, skv_builder *b, const skv_loss_site *at);
 
 /* ---- a teacher ---- (distillation, and fine-tuning of a pruned model) */
 
@@ -118,8 +133,7 @@ typedef struct skv_teacher {
 } skv_teacher;
 /* Checks alpha, temperature and the graph. Errors: ARGUMENT, SHAPE (not the student's input). */
 skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student);
-skive_value *skv_teacher_loss(void *teacher, skv_builder *b, skive_value *input, skive_value *logits,
-                              skive_value *labels);
+skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site *at);
 uint64_t skv_teacher_key(const skv_teacher *t); /* for skv_fit.key */
 
 /* Checks names and ranges of options; ERR_ARGUMENT names the option. */

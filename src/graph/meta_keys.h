@@ -1,0 +1,11 @@
+/* The keys under which a model's metadata says what its input and output mean. Every command reads them, and whatever is
+ * written keeps them. */
+#ifndef SKV_META_KEYS_H
+#define SKV_META_KEYS_H
+
+#define SKV_META_INPUT_MEAN  "skive.input.mean"  /* numbers separated by commas, one or one a channel */
+#define SKV_META_INPUT_STD   "skive.input.std"   /* the same */
+#define SKV_META_OUTPUT_NAME "skive.output.name" /* of several outputs, the one that is the model's answer */
+#define SKV_META_OUTPUT_KIND "skive.output.kind" /* a name of skive_output_kind_name */
+
+#endif

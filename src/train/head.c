@@ -1,0 +1,270 @@
+/* Which output of a model is its answer, and what it means for given data. */
+#include "train/head.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/meta_keys.h"
+
+static const char *const kind_names[] = {"logits",  "probabilities",  "log-probabilities",
+                                         "sigmoid", "sigmoid-logits", "values"};
+enum { KINDS = sizeof kind_names / sizeof kind_names[0], LIST_TEXT = 600 };
+
+const char *skive_output_kind_name(skive_output_kind kind) { return (unsigned)kind < KINDS ? kind_names[kind] : NULL; }
+
+/* ---- what the data ask for ---- */
+
+skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_targets *out) {
+    float *y = NULL;
+    skive_status status = SKIVE_OK;
+    skive_dataset_get_info(set, &out->info);
+    out->form = SKV_TARGET_CLASSES;
+    out->shares = false;
+    out->size = out->info.classes;
+    if (out->info.labelled) return SKIVE_OK;
+    const size_t k = out->info.target_size;
+    bool one_hot = k > 1 && out->info.target_rank == 1, zero_one = true;
+    out->shares = true;
+    out->size = (int64_t)k;
+    SKV_TRY(skv_alloc_array(ctx, k + 1, sizeof *y, &y));
+    for (size_t i = 0; out->shares && i < out->info.count; i++) {
+        SKV_GO(status, done, skive_dataset_read_target(ctx, set, i, y));
+        size_t ones = 0;
+        for (size_t c = 0; c < k; c++) {
+            zero_one = zero_one && (y[c] == 0.0f || y[c] == 1.0f);
+            out->shares = out->shares && y[c] >= 0.0f && y[c] <= 1.0f;
+            ones += y[c] == 1.0f;
+        }
+        one_hot = one_hot && ones == 1;
+    }
+    out->form = !zero_one ? SKV_TARGET_NUMBERS : one_hot ? SKV_TARGET_ONE_HOT : SKV_TARGET_ZERO_ONE;
+done:
+    skv_free(ctx, y);
+    return status;
+}
+
+/* ---- the shape of scores ---- */
+
+/* The axis of an output that counts samples: the one with the input's open or equal first dimension; 0 where nothing tells. */
+static int batch_axis(const skive_graph *g, const skive_type *t) {
+    const skive_type *in = g->n_inputs ? &g->inputs[0]->type : NULL;
+    if (!in || in->rank < 1) return 0;
+    const skive_dim n = in->dims[0];
+    for (int pass = 0; pass < 2; pass++) {
+        for (int d = 0; d < t->rank; d++) {
+            const skive_dim *o = &t->dims[d];
+            const bool same = n.size >= 0 ? o->size == n.size
+                              : pass == 0 ? o->size < 0 && n.symbol && o->symbol && strcmp(n.symbol, o->symbol) == 0
+                                          : o->size < 0;
+            if (same) return d;
+        }
+    }
+    return 0;
+}
+
+int skv_score_axis(const skive_type *t, int batch) {
+    int axis = -1, wide = 0;
+    for (int d = 0; d < t->rank; d++) {
+        if (d == batch) continue;
+        if (t->dims[d].size != 1) {
+            wide++;
+            axis = d;
+        } else if (!wide) {
+            axis = d;
+        }
+    }
+    return wide > 1 ? -1 : axis;
+}
+
+/* Numbers a sample: [N] has one; -1 where a dimension is open. */
+static int64_t numbers_of(const skive_graph *g, const skive_type *t) {
+    const int batch = t->rank > 0 ? batch_axis(g, t) : -1;
+    int64_t n = t->rank >= 0 ? 1 : -1;
+    for (int d = 0; d < t->rank && n >= 0; d++) {
+        if (d != batch && (t->dims[d].size < 0 || !skv_mul_i64(n, t->dims[d].size, &n))) n = -1;
+    }
+    return n;
+}
+
+/* Can the output be one score a class for each sample, in a row? */
+static bool is_row(const skive_graph *g, const skive_type *t) {
+    const int batch = t->rank > 0 ? batch_axis(g, t) : 0;
+    if (t->rank < 0 || t->rank == 1) return true;
+    const int axis = t->rank > 1 ? skv_score_axis(t, batch) : -1;
+    return axis >= 0 && (axis > batch || t->dims[axis].size == 1);
+}
+
+/* ---- the choice ---- */
+
+static bool is_float(skive_dtype t) {
+    return t == SKIVE_F32 || t == SKIVE_F16 || t == SKIVE_BF16 || t == SKIVE_F64 || t == SKIVE_DTYPE_NONE;
+}
+
+/* 2: has just the numbers asked for; 1: may have (open dimensions, one score for two classes, more scores than classes); 0: not. */
+static int fits(const skive_graph *g, const skv_targets *t, const skive_value *v) {
+    const int64_t n = numbers_of(g, &v->type);
+    if (!is_float(v->type.dtype)) return 0;
+    if (!t->info.labelled) return n == t->size ? 2 : n < 0;
+    if (!is_row(g, &v->type)) return 0;
+    if (n == t->size) return 2;
+    if (n == 1 && t->size == 2) {
+        skv_head h = {0};
+        skv_head_walk((skive_value *)(uintptr_t)v, n, &h);
+        return h.kind == SKIVE_OUTPUT_SIGMOID ? 2 : 1;
+    }
+    return n < 0 || n > t->size;
+}
+
+static void list_outputs(const skive_graph *g, char *text, size_t size) {
+    size_t at = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < g->n_outputs && at + 1 < size; i++) {
+        char type[128];
+        skv_type_text(&g->outputs[i]->type, type, sizeof type);
+        const int n = snprintf(text + at, size - at, "%s'%s' %s", i ? ", " : "", g->outputs[i]->name, type);
+        if (n < 0) return;
+        at += (size_t)n;
+    }
+}
+
+/* Logits and their softmax, both given out, are one head: the first of them serves. */
+static bool same_head(const skive_graph *g, uint32_t a, uint32_t b) {
+    skv_head x = {0}, y = {0};
+    skv_head_walk(g->outputs[a], -1, &x);
+    skv_head_walk(g->outputs[b], -1, &y);
+    const skive_value *of_a = x.before ? x.before : g->outputs[a], *of_b = y.before ? y.before : g->outputs[b];
+    return of_a == of_b;
+}
+
+static skive_status choose(skive_context *ctx, const skive_graph *g, const skv_targets *t, size_t *out) {
+    char text[LIST_TEXT];
+    int best = 0, equal = 0;
+    *out = 0;
+    if (g->n_outputs == 1 || (!t && g->n_outputs > 0)) return SKIVE_OK;
+    for (uint32_t i = 0; i < g->n_outputs; i++) {
+        const int fit = fits(g, t, g->outputs[i]);
+        if (fit > best) {
+            best = fit;
+            equal = 1;
+            *out = i;
+        } else if (fit && fit == best && !same_head(g, (uint32_t)*out, i)) {
+            equal++;
+        }
+    }
+    if (equal == 1) return SKIVE_OK;
+    if (g->n_outputs == 0) return SKV_FAIL(ctx, SKIVE_ERR_DATA, "the model has no output");
+    list_outputs(g, text, sizeof text);
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, t->info.spec,
+                       "of the model's %u outputs %s fit%s the %lld %s of %s; say which to use (--use-output): %s",
+                       g->n_outputs, equal ? "several" : "none", equal ? "" : "s", (long long)t->size,
+                       t->info.labelled ? "classes" : "targets a sample", t->info.spec, text);
+}
+
+static skive_status named(skive_context *ctx, const skive_graph *g, const char *name, size_t *out) {
+    char text[LIST_TEXT];
+    for (uint32_t i = 0; i < g->n_outputs; i++) {
+        if (strcmp(g->outputs[i]->name, name) != 0) continue;
+        *out = i;
+        return SKIVE_OK;
+    }
+    list_outputs(g, text, sizeof text);
+    return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, name, "the model has no output '%s'; it has %s", name, text);
+}
+
+static skive_status kind_of_name(skive_context *ctx, const char *name, skive_output_kind *out) {
+    for (int i = 0; i < KINDS; i++) {
+        if (strcmp(kind_names[i], name) != 0) continue;
+        *out = (skive_output_kind)i;
+        return SKIVE_OK;
+    }
+    return skv_fail_at(
+        ctx, SKIVE_ERR_NOT_FOUND, name,
+        "no output kind '%s'; there are logits, probabilities, log-probabilities, sigmoid, sigmoid-logits "
+        "and values",
+        name);
+}
+
+/* What the nodes say holds where it is the kind that the metadata name; otherwise there is no value before the output. */
+static skive_status take_kind(skive_context *ctx, const skive_graph *g, skv_head *h) {
+    const char *name = skive_graph_meta(g, SKV_META_OUTPUT_KIND);
+    skive_output_kind kind = SKIVE_OUTPUT_LOGITS;
+    skv_head_walk(h->value, h->scores, h);
+    if (!name) return SKIVE_OK;
+    SKV_TRY(kind_of_name(ctx, name, &kind));
+    if (kind == h->kind && h->from) return SKIVE_OK;
+    h->kind = kind;
+    h->from = "metadata";
+    h->before = NULL;
+    h->before_axis = -1;
+    return SKIVE_OK;
+}
+
+static void take_task(const skv_targets *t, skv_head *h) {
+    const bool sigmoid = h->kind == SKIVE_OUTPUT_SIGMOID || h->kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
+    h->task = SKV_TASK_CLASSES;
+    if (t && !t->info.labelled && h->kind == SKIVE_OUTPUT_LOGITS && !h->from) {
+        /* Plain numbers against floats: labels where all are 0 or 1, otherwise values. */
+        h->kind = t->form == SKV_TARGET_NUMBERS    ? SKIVE_OUTPUT_VALUES
+                  : t->form == SKV_TARGET_ZERO_ONE ? SKIVE_OUTPUT_SIGMOID_LOGITS
+                                                   : SKIVE_OUTPUT_LOGITS;
+    }
+    if (h->kind == SKIVE_OUTPUT_VALUES || (t && t->form == SKV_TARGET_NUMBERS)) {
+        h->task = SKV_TASK_VALUES;
+    } else if (t && !t->info.labelled && (sigmoid || t->form == SKV_TARGET_ZERO_ONE)) {
+        h->task = SKV_TASK_LABELS;
+    } else if (h->scores == 1 && (!t || t->info.labelled)) {
+        h->task = SKV_TASK_BINARY;
+        if (h->kind == SKIVE_OUTPUT_LOGITS) h->kind = SKIVE_OUTPUT_SIGMOID_LOGITS;
+    }
+}
+
+skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out) {
+    const char *name = skive_graph_meta(g, SKV_META_OUTPUT_NAME);
+    *out = (skv_head){0};
+    SKV_TRY(name ? named(ctx, g, name, &out->output) : choose(ctx, g, targets, &out->output));
+    out->value = g->outputs[out->output];
+    out->scores = numbers_of(g, &out->value->type);
+    SKV_TRY(take_kind(ctx, g, out));
+    take_task(targets, out);
+    return SKIVE_OK;
+}
+
+/* ---- for callers ---- */
+
+skive_status skive_model_set_output(skive_graph *g, const char *output, const char *kind) {
+    size_t index = 0;
+    skive_output_kind k = SKIVE_OUTPUT_LOGITS;
+    if (output && *output) SKV_TRY(named(g->ctx, g, output, &index));
+    if (kind && *kind) SKV_TRY(kind_of_name(g->ctx, kind, &k));
+    if (output) SKV_TRY(skive_graph_set_meta(g, SKV_META_OUTPUT_NAME, *output ? output : NULL));
+    return kind ? skive_graph_set_meta(g, SKV_META_OUTPUT_KIND, *kind ? kind : NULL) : SKIVE_OK;
+}
+
+skive_status skive_model_output(const skive_graph *g, const skive_dataset *set, skive_output_info *out) {
+    skv_targets t;
+    skv_head h;
+    *out = (skive_output_info){0};
+    if (set) SKV_TRY(skv_targets_of(g->ctx, set, &t));
+    SKV_TRY(skv_head_find(g->ctx, g, set ? &t : NULL, &h));
+    *out = (skive_output_info){
+        .index = h.output, .name = h.value->name, .kind = h.kind, .from = h.from, .scores = h.scores};
+    return SKIVE_OK;
+}
+
+const char *skv_head_text(const skv_head *h, char *buffer, size_t size) {
+    if (h->from)
+        snprintf(buffer, size, "'%s', %s (%s)", h->value->name, kind_names[h->kind], h->from);
+    else
+        snprintf(buffer, size, "'%s', %s", h->value->name, kind_names[h->kind]);
+    return buffer;
+}
+
+void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, const skv_head *h) {
+    char text[300];
+    skv_head_text(h, text, sizeof text);
+    if (g->n_outputs > 1)
+        skv_note(ctx, "of the %s's %u outputs the one used is %s; --use-output chooses another", who, g->n_outputs,
+                 text);
+    else if (h->from)
+        skv_note(ctx, "the %s's output is %s", who, text);
+}

@@ -1,0 +1,71 @@
+/* The head of a model: which of its outputs is the answer, what that means, and where its logits are. Losses, teachers and
+ * metrics are built on it; nothing else looks at graph->outputs to learn what a model says. */
+#ifndef SKV_HEAD_H
+#define SKV_HEAD_H
+
+#include <skive/output.h>
+
+#include "graph/graph.h"
+
+/* What the samples of a set ask for. */
+typedef enum skv_target_form {
+    SKV_TARGET_CLASSES,  /* class labels */
+    SKV_TARGET_ONE_HOT,  /* floats: a single 1 among zeros in each sample, at least two numbers */
+    SKV_TARGET_ZERO_ONE, /* floats: all 0 or 1 */
+    SKV_TARGET_NUMBERS   /* any other floats */
+} skv_target_form;
+typedef struct skv_targets {
+    skive_dataset_info info;
+    skv_target_form form;
+    bool shares;  /* floats all within 0 to 1, which may be shares of classes */
+    int64_t size; /* classes, or floats a target */
+} skv_targets;
+/* Reads float targets until the form is clear. */
+skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_targets *out);
+
+/* What is to be learned and measured. */
+typedef enum skv_task {
+    SKV_TASK_CLASSES, /* one of several classes: [N, C] */
+    SKV_TASK_BINARY,  /* one of two classes by one score, that of class 1 */
+    SKV_TASK_LABELS,  /* any number of labels a sample, each yes or no */
+    SKV_TASK_VALUES   /* numbers */
+} skv_task;
+
+typedef struct skv_head {
+    size_t output;      /* index of the graph's output */
+    skive_value *value; /* that output */
+    skive_output_kind kind;
+    const char *from;    /* operator that tells the kind, "metadata", or NULL: assumed */
+    skive_value *before; /* the value whose softmax or sigmoid the output is; NULL: no such node */
+    int before_axis;     /* the axis of the classes in `before` */
+    int64_t scores;      /* numbers a sample, -1 when the graph does not know */
+    skv_task task;
+} skv_head;
+
+/* Finds the head. `targets` NULL: no data to choose an output by, the first one is taken unless the metadata names one. Values
+ * are those of `g`. Errors: NOT_FOUND, DATA; see skive_model_output. */
+skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out);
+
+/* Walks back from an output through what only moves or rounds its numbers to the node that makes them probabilities. Sets kind,
+ * from, before and before_axis; kind LOGITS and before NULL where there is none. */
+void skv_head_walk(skive_value *output, int64_t scores, skv_head *out);
+
+/* The axis of `t` that numbers a sample's scores: the only one but the batch's (`batch_axis`) that is not 1; the last where all are
+ * 1; -1 when there are several. */
+int skv_score_axis(const skive_type *t, int batch_axis);
+
+/* The head's logits as [N, scores] in the graph being built: what is before the softmax or sigmoid where there is such a node,
+ * otherwise computed from the output. Binary scores z become the pair (0, z), whose softmax is sigmoid(z), so that a loss
+ * for classes is right for them. NULL with the builder's status set on failure. */
+skive_value *skv_head_logits(skv_builder *b, const skv_head *head);
+
+/* For losses: sigmoids taken one by one instead of a softmax over all? */
+static inline bool skv_head_is_sigmoid(const skv_head *h) {
+    return h->task != SKV_TASK_BINARY && (h->kind == SKIVE_OUTPUT_SIGMOID || h->kind == SKIVE_OUTPUT_SIGMOID_LOGITS);
+}
+/* "'p', probabilities (Softmax)" */
+const char *skv_head_text(const skv_head *head, char *buffer, size_t size);
+/* A note where there was a choice or a node that is not plain scores: which output is used, and as what. `who`: "model", "teacher". */
+void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, const skv_head *head);
+
+#endif
