@@ -64,22 +64,39 @@ static skive_status add(cli_args *a, const cli_option *o, const char *text) {
     return SKIVE_OK;
 }
 
-/* One argument with dashes; *i moves on when the value is the next one. */
-static skive_status take_option(cli_args *a, int argc, char **argv, int *i) {
+/* `length` 0: a letter. */
+static skive_status unknown_option(cli_args *a, const char *word, const char *name, size_t length) {
+    const char *names[256];
+    char given[64];
+    size_t n = 0;
+    for (size_t i = 0; i < a->command->n_options && n < CLI_COUNT(names); i++) names[n++] = a->command->options[i].name;
+    for (size_t i = 0; i < cli_n_common_options && n < CLI_COUNT(names); i++) names[n++] = cli_common_options[i].name;
+    snprintf(given, sizeof given, "%.*s", (int)(length < sizeof given ? length : sizeof given - 1), name);
+    const char *near = length ? skive_nearest_name(given, names, n) : NULL;
+    if (!length && strlen(word) > 2) return mistake(a, "no option '-%c' (in '%s')", *name, word);
+    return mistake(a, "no option '%s'%s%s%s", word, near ? " (did you mean --" : "", near ? near : "",
+                   near ? "?)" : "");
+}
+
+/* One argument with dashes, from its letter `name` on or, when it is a long one, from behind its dashes; *i moves on when
+ * the value is the next one. */
+static skive_status take_option(cli_args *a, int argc, char **argv, int *i, const char *name) {
     const char *word = argv[*i], *value = NULL;
     const bool is_long = word[1] == '-';
-    const char *name = is_long ? word + 2 : word + 1;
     const size_t length = is_long ? strcspn(name, "=") : 1;
-    const cli_option *o = find(a->command, name, length, is_long ? 0 : word[1]);
-    if (!o) return mistake(a, "no option '%s'", word);
+    const cli_option *o = find(a->command, name, length, is_long ? 0 : *name);
+    if (!o) return unknown_option(a, word, name, is_long ? length : 0);
     if (is_long && name[length] == '=') value = name + length + 1;
-    if (!is_long && word[2]) value = word + 2;
+    if (!is_long && o->arg && name[1]) value = name + 1;
     if (!o->arg && value) return mistake(a, "--%s takes no value", o->name);
     if (o->arg && !value) {
         if (*i + 1 >= argc) return mistake(a, "--%s needs a value (%s)", o->name, o->arg);
         value = argv[++*i];
     }
-    return add(a, o, value);
+    const skive_status status = add(a, o, value);
+    /* A switch of one letter may be followed by more of them: -qv, -qt4. */
+    if (status != SKIVE_OK || is_long || o->arg || !name[1]) return status;
+    return take_option(a, argc, argv, i, name + 1);
 }
 
 skive_status cli_parse(const cli_command *c, int argc, char **argv, cli_args *out) {
@@ -92,7 +109,7 @@ skive_status cli_parse(const cli_command *c, int argc, char **argv, cli_args *ou
         if (options && strcmp(argv[i], "--") == 0) {
             options = false;
         } else if (options && argv[i][0] == '-' && argv[i][1]) {
-            const skive_status status = take_option(out, argc, argv, &i);
+            const skive_status status = take_option(out, argc, argv, &i, argv[i] + (argv[i][1] == '-' ? 2 : 1));
             if (status != SKIVE_OK) return status;
         } else {
             out->positional[out->n_positional++] = argv[i];
@@ -140,6 +157,16 @@ skive_status cli_number(cli_args *a, const char *name, double *out) {
     if (!text) return SKIVE_OK;
     const double value = strtod(text, &end);
     if (end == text || *end || !isfinite(value)) return mistake(a, "--%s: '%s' is not a number", name, text);
+    *out = value;
+    return SKIVE_OK;
+}
+
+skive_status cli_number_in(cli_args *a, const char *name, double low, double high, double *out) {
+    double value = low;
+    const skive_status status = cli_number(a, name, &value);
+    if (status != SKIVE_OK || !cli_has(a, name)) return status;
+    if (value < low || value > high)
+        return mistake(a, "--%s is %g; it must lie between %g and %g", name, value, low, high);
     *out = value;
     return SKIVE_OK;
 }

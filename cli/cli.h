@@ -64,6 +64,7 @@ size_t cli_count(const cli_args *a, const char *name);
 const char *cli_text_at(const cli_args *a, const char *name, size_t index);
 /* Numbers; a text that is not one fails and names the option. *out keeps its value when the option is absent. */
 skive_status cli_number(cli_args *a, const char *name, double *out);
+skive_status cli_number_in(cli_args *a, const char *name, double low, double high, double *out);
 skive_status cli_integer(cli_args *a, const char *name, int64_t low, int64_t high, int64_t *out);
 skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
@@ -86,6 +87,16 @@ typedef struct cli_console {
 void cli_console_options(cli_console *c, skive_context_options *o);
 void cli_console_clear(cli_console *c);
 void cli_install_interrupt(void); /* Ctrl-C asks the running job to stop; a second one ends the process */
+
+/* ---- text ---- */
+enum { CLI_COLUMNS = 80 };          /* of help texts where nothing says how wide the screen is */
+size_t cli_columns(FILE *f);        /* COLUMNS, or the terminal's; 0: neither, and lines may be as long as they are */
+size_t cli_width(const char *text); /* on the screen */
+char *cli_skip(char *text, size_t characters);
+/* Breaks lines between words; the text starts at `column`, its further lines are indented. */
+void cli_print_text(FILE *f, const char *text, size_t column, size_t indent);
+/* A line to standard output, broken where the screen asks for it. No newline at the end of the format. */
+void cli_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- tables ---- columns are as wide as they need; numbers to the right */
 typedef struct cli_table cli_table;

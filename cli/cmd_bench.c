@@ -137,7 +137,7 @@ static skive_status run(cli_args *a) {
     skive_status status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_integer(a, "runs", 1, 100000, &runs);
     if (status == SKIVE_OK) status = cli_integer(a, "top", 0, 1000000, &top);
-    if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
+    if (status == SKIVE_OK) status = cli_number_in(a, "seconds", 0, 1e6, &seconds);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK && cli_has(a, "input")) {
         status = bench_session(a, g, runs, seconds);

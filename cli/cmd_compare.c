@@ -184,7 +184,7 @@ static skive_status run(cli_args *a) {
     entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
-    if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
+    if (status == SKIVE_OK) status = cli_number_in(a, "seconds", 0, 1e6, &seconds);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, &set);
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
         e[i].path = a->positional[i];

@@ -134,7 +134,7 @@ static skive_status read_finetuning(cli_args *a, skive_prune_options *o) {
 static skive_status settings(cli_args *a, skive_prune_options *o, named *n) {
     int64_t epochs = 0, steps = o->steps;
     skive_status status = read_target(a, o);
-    if (status == SKIVE_OK) status = cli_number(a, "layer-floor", &o->layer_floor);
+    if (status == SKIVE_OK) status = cli_number_in(a, "layer-floor", 0, 1, &o->layer_floor);
     if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_integer(a, "steps", 1, 1000, &steps);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o->finetune);

@@ -114,11 +114,14 @@ const char *cli_bytes(double bytes, char *buffer, size_t size) {
 }
 
 const char *cli_short(const char *name, char *buffer, size_t size) {
-    const size_t n = strlen(name);
-    if (n < size)
+    const char *end = name + strlen(name);
+    if ((size_t)(end - name) < size) {
         snprintf(buffer, size, "%s", name);
-    else
-        snprintf(buffer, size, "...%s", name + n - (size - 4));
+    } else {
+        const char *from = end - (size - 4);
+        while (((unsigned char)*from & 0xc0) == 0x80) from++; /* inside a character */
+        snprintf(buffer, size, "...%s", from);
+    }
     return buffer;
 }
 

@@ -4,21 +4,68 @@
 
 #include "cli.h"
 
+/* "  left   text", the text in a column of its own. */
+static void print_entry(FILE *f, const char *left, size_t width, const char *text) {
+    fprintf(f, "  %-*s ", (int)width, left);
+    const size_t n = strlen(left);
+    cli_print_text(f, text, 3 + (n > width ? n : width), 3 + width);
+}
+
 static void print_option(FILE *f, const cli_option *o) {
     char left[64];
     snprintf(left, sizeof left, "%s%c%s--%s%s%s", o->letter ? "-" : " ", o->letter ? o->letter : ' ',
              o->letter ? ", " : "  ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
-    fprintf(f, "  %-28s %s\n", left, o->help);
+    print_entry(f, left, 28, o->help);
+}
+
+/* Bytes of the next word of a command line; an option and its value count as one. */
+static size_t unit_length(const char *text) {
+    size_t n = strcspn(text, " \n");
+    while (text[0] == '-' && text[n] == ' ' && text[n + 1] && !strchr("- \\\n", text[n + 1]))
+        n += 1 + strcspn(text + n + 1, " \n");
+    return n;
+}
+
+/* Command lines, continued by a backslash where they are too long. */
+static void print_examples(FILE *f, const char *text) {
+    const size_t columns = cli_columns(f), limit = columns ? columns : CLI_COLUMNS;
+    size_t column = 0;
+    for (; *text; text += *text == '\n') {
+        for (column = 0; *text && *text != '\n';) {
+            const size_t blanks = strspn(text, " "), word = unit_length(text + blanks);
+            const size_t room = text[blanks + word] == ' ' ? 2 : 0; /* for the backslash */
+            text += blanks;
+            if (column > 8 && column + blanks + word + room > limit) {
+                fputs(" \\\n      ", f);
+                column = 6;
+            } else {
+                fprintf(f, "%*s", (int)blanks, "");
+                column += blanks;
+            }
+            fprintf(f, "%.*s", (int)word, text);
+            column += word;
+            text += word;
+        }
+        fputc('\n', f);
+    }
 }
 
 void cli_print_help(FILE *f, const cli_command *c) {
-    fprintf(f, "skive %s: %s\n\nUsage: skive %s %s [options]\n", c->name, c->brief, c->name, c->positional);
-    if (c->details) fprintf(f, "\n%s\n", c->details);
+    fprintf(f, "skive %s: ", c->name);
+    cli_print_text(f, c->brief, 8 + strlen(c->name), 2);
+    fprintf(f, "\nUsage: skive %s %s [options]\n", c->name, c->positional);
+    if (c->details) {
+        fputc('\n', f);
+        cli_print_text(f, c->details, 0, 0);
+    }
     if (c->n_options) fputs("\nOptions:\n", f);
     for (size_t i = 0; i < c->n_options; i++) print_option(f, &c->options[i]);
     fputs("\nOptions of every subcommand:\n", f);
     for (size_t i = 0; i < cli_n_common_options; i++) print_option(f, &cli_common_options[i]);
-    if (c->examples) fprintf(f, "\nExamples:\n%s\n", c->examples);
+    if (c->examples) {
+        fputs("\nExamples:\n", f);
+        print_examples(f, c->examples);
+    }
 }
 
 static const struct {
@@ -40,13 +87,14 @@ void cli_print_overview(FILE *f) {
           "Usage: skive SUBCOMMAND ARGUMENTS [options]\n\nSubcommands:\n",
           f);
     for (size_t i = 0; i < cli_command_count(); i++)
-        fprintf(f, "  %-10s %s\n", cli_command_at(i)->name, cli_command_at(i)->brief);
+        print_entry(f, cli_command_at(i)->name, 10, cli_command_at(i)->brief);
     fputs("\nskive SUBCOMMAND --help tells the rest. A model is an ONNX file.\n\nData sets (--data):\n", f);
     for (size_t i = 0; i < skive_dataset_kind_count(); i++) {
-        fprintf(f, "  %-46s %s\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
+        fprintf(f, "  %s\n      ", skive_dataset_kind_syntax(i));
+        cli_print_text(f, skive_dataset_kind_brief(i), 6, 6);
     }
     fputs("\nBuilt-in networks:\n", f);
-    for (size_t i = 0; i < skive_zoo_count(); i++) fprintf(f, "  %-12s %s\n", skive_zoo_name(i), skive_zoo_brief(i));
+    for (size_t i = 0; i < skive_zoo_count(); i++) print_entry(f, skive_zoo_name(i), 12, skive_zoo_brief(i));
     fputs("\nExit status:\n", f);
     print_exits(f, "  %3d  %s\n");
 }

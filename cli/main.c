@@ -25,16 +25,31 @@ const cli_command *cli_command_find(const char *name) {
     return NULL;
 }
 
-static int fail(const char *what) {
-    fprintf(stderr, "skive: %s\n", what);
+static int unknown_command(const char *given) {
+    const char *names[CLI_COUNT(all)];
+    for (size_t i = 0; i < CLI_COUNT(all); i++) names[i] = all[i]->name;
+    const char *near = skive_nearest_name(given, names, CLI_COUNT(all));
+    fprintf(stderr, "skive: no subcommand '%.60s'%s%s%s; see skive --help\n", given, near ? " (did you mean " : "",
+            near ? near : "", near ? "?)" : "");
     return skive_status_exit(SKIVE_ERR_ARGUMENT);
+}
+
+/* What was printed is only there when it could be written. */
+static int finish_output(skive_status status) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == SKIVE_OK) {
+        fprintf(stderr, "skive: standard output cannot be written\n");
+        status = SKIVE_ERR_IO;
+    }
+    return skive_status_exit(status);
 }
 
 static skive_status make_context(cli_args *a, cli_console *console) {
     skive_context_options o = skive_context_options_default();
     int64_t threads = 0, seed = 1;
-    skive_status status = cli_integer(a, "threads", 1, 4096, &threads);
+    skive_status status = cli_integer(a, "threads", 1, SKIVE_MAX_THREADS, &threads);
     if (status == SKIVE_OK) status = cli_integer(a, "seed", 0, INT64_MAX, &seed);
+    if (status == SKIVE_OK && skive_cpu_isa_problem())
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT, "%s", skive_cpu_isa_problem());
     if (status != SKIVE_OK) return status;
     o.threads = (int)threads;
     o.seed = (uint64_t)seed;
@@ -46,6 +61,16 @@ static skive_status make_context(cli_args *a, cli_console *console) {
     return status;
 }
 
+/* What is wrong with a model is said with its file's name, also where the library does not know it. */
+static void tell_failure(const cli_args *a, skive_status status) {
+    const char *message = skive_context_message(a->ctx), *file = a->n_positional ? a->positional[0] : "";
+    const bool of_model = status == SKIVE_ERR_GRAPH || status == SKIVE_ERR_SHAPE || status == SKIVE_ERR_UNSUPPORTED ||
+                          status == SKIVE_ERR_NUMERIC;
+    const bool named = !of_model || !cli_is_file(file) || strstr(message, file);
+    if (!message[0]) message = skive_status_brief(status);
+    fprintf(stderr, "skive %s: %s%s%s\n", a->command->name, named ? "" : file, named ? "" : ": ", message);
+}
+
 static int run_command(const cli_command *c, int argc, char **argv) {
     cli_args a;
     cli_console console = {0};
@@ -53,29 +78,21 @@ static int run_command(const cli_command *c, int argc, char **argv) {
     if (status == SKIVE_OK && cli_has(&a, "help")) {
         cli_print_help(stdout, c);
         cli_args_free(&a);
-        return 0;
+        return finish_output(SKIVE_OK);
     }
     if (status == SKIVE_OK) status = make_context(&a, &console);
     if (status == SKIVE_OK) {
         cli_install_interrupt();
         status = c->run(&a);
         cli_console_clear(&console);
-        if (status != SKIVE_OK && !a.told && skive_context_message(a.ctx)[0]) {
-            fprintf(stderr, "skive %s: %s\n", c->name, skive_context_message(a.ctx));
-        } else if (status != SKIVE_OK && !a.told) {
-            fprintf(stderr, "skive %s: %s\n", c->name, skive_status_brief(status));
-        }
+        if (status != SKIVE_OK && !a.told) tell_failure(&a, status);
         for (size_t i = 0; !a.quiet && i < skive_context_note_count(a.ctx); i++) {
             fprintf(stderr, "note: %s\n", skive_context_note(a.ctx, i));
         }
         skive_context_free(a.ctx);
     }
     cli_args_free(&a);
-    if (fflush(stdout) != 0 && status == SKIVE_OK) {
-        fprintf(stderr, "skive %s: standard output cannot be written\n", c->name);
-        status = SKIVE_ERR_IO;
-    }
-    return skive_status_exit(status);
+    return finish_output(status);
 }
 
 /* GNU OpenMP reads how long its threads spin when it is loaded, before main. By default they spin long enough to starve one
@@ -91,7 +108,10 @@ int main(int argc, char **argv) {
         cli_print_overview(stderr);
         return skive_status_exit(SKIVE_ERR_ARGUMENT);
     }
-    if (strcmp(argv[1], "--version") == 0) return printf("skive %s\n", skive_version()) < 0;
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("skive %s\n", skive_version());
+        return finish_output(SKIVE_OK);
+    }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         if (argc > 2 && strcmp(argv[2], "--man") == 0) {
             cli_print_man(stdout);
@@ -101,18 +121,14 @@ int main(int argc, char **argv) {
             cli_print_zsh(stdout);
         } else if (argc > 2) {
             const cli_command *c = cli_command_find(argv[2]);
-            if (!c) return fail("no such subcommand; see skive --help");
+            if (!c) return unknown_command(argv[2]);
             cli_print_help(stdout, c);
         } else {
             cli_print_overview(stdout);
         }
-        return 0;
+        return finish_output(SKIVE_OK);
     }
     const cli_command *c = cli_command_find(argv[1]);
-    if (!c) {
-        char text[160];
-        snprintf(text, sizeof text, "no subcommand '%.60s'; see skive --help", argv[1]);
-        return fail(text);
-    }
+    if (!c) return unknown_command(argv[1]);
     return run_command(c, argc - 2, argv + 2);
 }

@@ -42,46 +42,53 @@ cli_table *cli_table_new(const char *const *heads, size_t n) {
     return t;
 }
 
-/* Columns on the screen: bytes that start a character. */
-static size_t width_of(const char *text) {
-    size_t n = 0;
-    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
 /* Names that exporters make up from whole paths would make a table nobody can read: their middle goes. */
-enum { WIDEST = 52, FRONT = 20 };
+enum { WIDEST = 52, LEAST = 16 };
 
-static char *skip_characters(char *text, size_t n) {
-    while (*text && n--) {
-        do text++;
-        while (((unsigned char)*text & 0xc0) == 0x80);
-    }
-    return text;
-}
-
-static void shorten(char *text) {
-    const size_t width = width_of(text);
-    if (width <= WIDEST || strchr(text, ' ')) return; /* sentences stay whole */
-    char *cut = skip_characters(text, FRONT);
-    const char *back = skip_characters(text, width - (WIDEST - FRONT - 2));
+static void shorten(char *text, size_t widest) {
+    const size_t width = cli_width(text), front = widest * 2 / 5;
+    if (width <= widest || strchr(text, ' ')) return; /* sentences stay whole */
+    char *cut = cli_skip(text, front);
+    const char *back = cli_skip(text, width - (widest - front - 2));
     memmove(cut + 2, back, strlen(back) + 1);
     cut[0] = cut[1] = '.';
 }
 
 void cli_table_cell(cli_table *t, const char *format, ...) {
-    char text[1024];
+    char *text = NULL;
     va_list args;
     if (!t) return;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    const int n = vasprintf(&text, format, args);
     va_end(args);
-    shorten(text);
-    put_copy(t, text);
+    if (n < 0) {
+        t->failed = true;
+        return;
+    }
+    shorten(text, WIDEST);
+    put(t, text);
 }
 
 void cli_table_rule(cli_table *t) {
     for (size_t i = 0; t && i < t->columns; i++) put(t, NULL);
+}
+
+/* Where a column ends its text, or starts it: heads tell. */
+static bool is_left(const cli_table *t, size_t column) { return t->cells[column] && t->cells[column][0] == '<'; }
+
+static const char *cell_at(const cli_table *t, size_t row, size_t column) {
+    const char *text = t->cells[row * t->columns + column];
+    return !text ? "" : row == 0 && is_left(t, column) ? text + 1 : text;
+}
+
+static void measure(const cli_table *t, size_t *width) {
+    for (size_t c = 0; c < t->columns; c++) {
+        width[c] = 0;
+        for (size_t row = 0; row < t->n / t->columns; row++) {
+            const size_t w = cli_width(cell_at(t, row, c));
+            if (w > width[c]) width[c] = w;
+        }
+    }
 }
 
 static void print_rule(FILE *f, const size_t *width, size_t columns) {
@@ -91,33 +98,58 @@ static void print_rule(FILE *f, const size_t *width, size_t columns) {
     }
 }
 
+/* The first column and those from `first` to before `last`, or all when first is 0. */
+static void print_columns(const cli_table *t, FILE *f, const size_t *width, size_t first, size_t last) {
+    size_t shown[64], widths[64], n = 0;
+    if (first > 0) shown[n++] = 0;
+    for (size_t c = first; c < last && n < CLI_COUNT(shown); c++) shown[n++] = c;
+    for (size_t i = 0; i < n; i++) widths[i] = width[shown[i]];
+    for (size_t row = 0; row < t->n / t->columns; row++) {
+        if (!t->cells[row * t->columns]) {
+            print_rule(f, widths, n);
+            continue;
+        }
+        for (size_t i = 0; i < n; i++) {
+            const char *text = cell_at(t, row, shown[i]);
+            const int pad = (int)(widths[i] - cli_width(text));
+            if (is_left(t, shown[i]))
+                fprintf(f, "%s%*s", text, i + 1 < n ? pad : 0, "");
+            else
+                fprintf(f, "%*s%s", pad, "", text);
+            fputs(i + 1 < n ? "  " : "\n", f);
+        }
+        if (row == 0) print_rule(f, widths, n);
+    }
+}
+
+/* A table wider than the screen is printed in parts, one under the other, each beginning with the first column. */
+static void print_parts(const cli_table *t, FILE *f, size_t *width, size_t limit) {
+    for (size_t row = 1; row < t->n / t->columns; row++) {
+        char *name = t->cells[row * t->columns];
+        if (name) shorten(name, limit / 3 > LEAST ? limit / 3 : LEAST);
+    }
+    measure(t, width);
+    for (size_t first = 1, last; first < t->columns; first = last) {
+        size_t total = width[0];
+        for (last = first; last < t->columns && (last == first || total + 2 + width[last] <= limit); last++)
+            total += 2 + width[last];
+        if (first > 1) fputc('\n', f);
+        print_columns(t, f, width, first, last);
+    }
+}
+
 void cli_table_print(cli_table *t, FILE *f) {
     if (!t) return;
     size_t *width = t->failed ? NULL : calloc(t->columns, sizeof *width);
-    for (size_t i = 0; width && i < t->n; i++) {
-        const char *text = t->cells[i];
-        if (!text) continue;
-        if (i < t->columns && text[0] == '<') text++;
-        const size_t w = width_of(text);
-        if (w > width[i % t->columns]) width[i % t->columns] = w;
-    }
-    for (size_t row = 0; width && row < t->n / t->columns; row++) {
-        char **cells = t->cells + row * t->columns;
-        if (!cells[0]) {
-            print_rule(f, width, t->columns);
-            continue;
-        }
-        for (size_t c = 0; c < t->columns; c++) {
-            const bool left = t->cells[c] && t->cells[c][0] == '<';
-            const char *text = !cells[c] ? "" : row == 0 && left ? cells[c] + 1 : cells[c];
-            const int pad = (int)(width[c] - width_of(text));
-            if (left)
-                fprintf(f, "%s%*s", text, c + 1 < t->columns ? pad : 0, "");
-            else
-                fprintf(f, "%*s%s", pad, "", text);
-            fputs(c + 1 < t->columns ? "  " : "\n", f);
-        }
-        if (row == 0) print_rule(f, width, t->columns);
+    if (width) {
+        const size_t limit = cli_columns(f);
+        size_t total = 0;
+        measure(t, width);
+        for (size_t c = 0; c < t->columns; c++) total += width[c] + (c ? 2 : 0);
+        if (!limit || total <= limit || t->columns < 3)
+            print_columns(t, f, width, 0, t->columns);
+        else
+            print_parts(t, f, width, limit);
     }
     for (size_t i = 0; i < t->n; i++) free(t->cells[i]);
     free(t->cells);

@@ -17,6 +17,8 @@ extern "C" {
 
 typedef struct skive_context skive_context;
 
+#define SKIVE_MAX_THREADS 1024
+
 /* Where memory comes from. `alloc` returns at least `size` bytes aligned to 64, or NULL; `free` takes what `alloc`
  * gave and never NULL. Both may be called from several threads at once. */
 typedef struct skive_allocator {
@@ -39,7 +41,7 @@ typedef int (*skive_progress_fn)(void *user, const char *what, const char *detai
 typedef struct skive_context_options {
     size_t size;               /* sizeof(skive_context_options) */
     skive_allocator allocator; /* alloc NULL: the C library's */
-    int threads;               /* 0: as many as the process may use */
+    int threads;               /* up to SKIVE_MAX_THREADS; 0: as many as the process may use */
     uint64_t seed;             /* of every random choice that has no seed of its own */
     skive_log_level log_level; /* what goes to `log` */
     skive_log_fn log;          /* NULL: nothing is logged */
@@ -75,6 +77,12 @@ SKIVE_API void skive_context_set_seed(skive_context *ctx, uint64_t seed);
 /* The name of the instruction set level in use ("avx512_vnni"); the environment variable SKIVE_ISA lowers it to one of
  * scalar, avx2, avx512, avx512_vnni, avx512_bf16, amx. */
 SKIVE_API const char *skive_cpu_isa_name(void);
+
+/* NULL, or what is wrong with the environment variable SKIVE_ISA, which then has no effect. Static. */
+SKIVE_API const char *skive_cpu_isa_problem(void);
+
+/* That of the n names (NULLs are passed over) which a person who wrote `given` may have meant; NULL: none is near. */
+SKIVE_API const char *skive_nearest_name(const char *given, const char *const *names, size_t n);
 
 SKIVE_API const char *skive_version(void);
 

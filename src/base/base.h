@@ -37,6 +37,10 @@ skive_status skv_fail_at(skive_context *ctx, skive_status code, const char *subj
 /* Puts "<prefix>: " in front of the message that is there; returns `code`. */
 skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* "no <what> '<given>'; did you mean '...'? There are: ...", the names being name_at(0), name_at(1) ... up to a NULL. */
+typedef const char *(*skv_name_at_fn)(size_t index);
+skive_status skv_fail_unknown(skive_context *ctx, skive_status code, const char *subject, const char *what,
+                              const char *given, skv_name_at_fn name_at);
 /* ERR_IO "<path>: cannot <action>: <reason of errno value>", the path being the subject. ENOMEM becomes ERR_MEMORY. */
 skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *action, int error);
 #ifdef __clang_analyzer__
@@ -157,6 +161,13 @@ typedef struct skv_text {
 void skv_text_init(skv_text *t, skive_context *ctx);
 void skv_text_add(skv_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void skv_text_free(skv_text *t);
+
+/* ---- UTF-8 ---- */
+
+/* Bytes of the longest part of `text` of at most `most` bytes that cuts no character: for "%.*s". */
+int skv_utf8_prefix(const char *text, size_t most);
+void skv_utf8_trim(char *text); /* removes a character that a full buffer cut off at the end */
+void skv_utf8_mend(char *text); /* what is not UTF-8 becomes '?' */
 
 /* ---- files ---- */
 

@@ -5,8 +5,6 @@
 
 #include "base/context.h"
 
-enum { MAX_THREADS = 1024 };
-
 /* Large blocks (weights, arenas) are asked for in huge pages: taking 200 MB in small ones costs more than filling them. */
 static void *default_alloc(void *user, size_t size) {
     enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
@@ -36,7 +34,7 @@ skive_status skive_context_create(const skive_context_options *options, skive_co
         if (options->size < sizeof options->size) return SKIVE_ERR_ARGUMENT;
         memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     }
-    if (o.threads < 0 || o.threads > MAX_THREADS) return SKIVE_ERR_ARGUMENT;
+    if (o.threads < 0 || o.threads > SKIVE_MAX_THREADS) return SKIVE_ERR_ARGUMENT;
     if (!o.allocator.alloc) o.allocator = (skive_allocator){.alloc = default_alloc, .free = default_free, .user = NULL};
     if (!o.allocator.free) return SKIVE_ERR_ARGUMENT;
 
@@ -99,9 +97,9 @@ int skive_context_threads(const skive_context *ctx) { return ctx ? ctx->threads 
 
 skive_status skive_context_set_threads(skive_context *ctx, int threads) {
     if (!ctx) return SKIVE_ERR_ARGUMENT;
-    if (threads < 0 || threads > MAX_THREADS) {
+    if (threads < 0 || threads > SKIVE_MAX_THREADS) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "threads",
-                           "threads: %d is out of range; give 1 to %d, or 0 for all", threads, (int)MAX_THREADS);
+                           "threads: %d is out of range; give 1 to %d, or 0 for all", threads, SKIVE_MAX_THREADS);
     }
     ctx->threads = threads ? threads : skv_default_threads();
     return SKIVE_OK;

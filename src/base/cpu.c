@@ -79,6 +79,14 @@ bool skv_cpu_amx_hidden(void) { return false; }
 
 #endif
 
+const char *skive_cpu_isa_problem(void) {
+    const char *text = getenv("SKIVE_ISA");
+    skv_isa isa;
+    return !text || skv_isa_parse(text, &isa)
+               ? NULL
+               : "SKIVE_ISA must be one of scalar, avx2, avx512, avx512_vnni, avx512_bf16, amx";
+}
+
 skv_isa skv_cpu_isa(void) {
     /* Written once with a value that every thread would compute alike; CPUID is too slow to ask at each call. */
     static atomic_int known = -1;

@@ -10,12 +10,19 @@
 #include "base/context.h"
 
 static void one_line(char *text) {
+    skv_utf8_mend(text);
     for (unsigned char *c = (unsigned char *)text; *c; c++) {
         if (*c == '\n' || *c == '\t' || *c == '\r')
             *c = ' ';
         else if (*c < 0x20 || *c == 0x7f)
             *c = '?';
     }
+}
+
+/* Marks a text that was cut off, with room for three more characters. */
+static void add_dots(char *text) {
+    skv_utf8_trim(text);
+    memcpy(text + strlen(text), "...", 4);
 }
 
 /* Copies what fits; text cut off ends in "...". */
@@ -25,16 +32,19 @@ static void copy_text(char *to, size_t size, const char *from) {
         memcpy(to, from, length + 1);
     } else {
         memcpy(to, from, size - 4);
-        memcpy(to + size - 4, "...", 4);
+        to[size - 4] = '\0';
+        add_dots(to);
     }
 }
 
 static void format_line(char *buffer, size_t size, const char *format, va_list args) {
     int length = vsnprintf(buffer, size, format, args);
-    if (length < 0)
+    if (length < 0) {
         copy_text(buffer, size, "(a message that could not be formatted)");
-    else if ((size_t)length >= size)
-        memcpy(buffer + size - 4, "...", 4);
+    } else if ((size_t)length >= size) {
+        buffer[size - 4] = '\0';
+        add_dots(buffer);
+    }
     one_line(buffer);
 }
 

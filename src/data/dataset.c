@@ -132,16 +132,11 @@ static skive_status check_options(skive_context *ctx, const skive_dataset_option
 }
 
 static skive_status unknown_kind(skive_context *ctx, const char *spec) {
-    skv_text names;
-    skv_text_init(&names, ctx);
-    for (size_t i = 0; i < KIND_COUNT; i++) skv_text_add(&names, "%s%s", i ? ", " : "", kinds[i]->syntax);
-    skive_status status = names.status;
-    if (status == SKIVE_OK) {
-        status = skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, "data", "data set '%s': there is no such kind; known are %s",
-                             spec, names.data);
+    if (skv_path_is_folder(spec)) {
+        return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, "data", "data set '%s': write folder:%s for a folder of images",
+                           spec, spec);
     }
-    skv_text_free(&names);
-    return status;
+    return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, "data", "kind of data set", spec, skive_dataset_kind_syntax);
 }
 
 /* Scales 8-bit samples held in memory, plane by plane. */

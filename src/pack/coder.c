@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/list.h"
+
 #define X(id) extern const skv_coder skv_coder_##id;
 #include "pack/coders.inc"
 #undef X
@@ -14,15 +16,7 @@ static const skv_coder *const coders[] = {
 #undef X
 };
 
-size_t skv_coder_count(void) { return sizeof coders / sizeof coders[0]; }
-const skv_coder *skv_coder_at(size_t i) { return i < skv_coder_count() ? coders[i] : NULL; }
-
-const skv_coder *skv_coder_find(const char *name) {
-    for (size_t i = 0; name && i < skv_coder_count(); i++) {
-        if (strcmp(coders[i]->name, name) == 0) return coders[i];
-    }
-    return NULL;
-}
+SKV_LIST_ACCESS(coder, coders)
 
 const skv_coder *skv_coder_by_code(unsigned code) {
     for (size_t i = 0; i < skv_coder_count(); i++) {

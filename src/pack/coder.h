@@ -26,6 +26,7 @@ typedef struct skv_coder {
 
 size_t skv_coder_count(void);
 const skv_coder *skv_coder_at(size_t i);
+const char *skv_coder_name(size_t i);
 const skv_coder *skv_coder_find(const char *name);
 const skv_coder *skv_coder_by_code(unsigned code);
 

@@ -29,6 +29,15 @@ typedef struct packing {
 
 /* ---- forms that were asked for ---- */
 
+/* The forms that can be asked for, by number. */
+static const char *rounding_form_name(size_t index) {
+    const skv_form *form;
+    for (size_t i = 0; (form = skv_form_at(i)); i++) {
+        if (form->round && index-- == 0) return form->name;
+    }
+    return NULL;
+}
+
 static skive_status find_form(skive_context *ctx, const char *text, const skv_form **form, const char **arg) {
     char name[32];
     const char *colon = strchr(text, ':');
@@ -41,8 +50,7 @@ static skive_status find_form(skive_context *ctx, const char *text, const skv_fo
         *form = skv_form_find(name);
     }
     if (!*form || !(*form)->round)
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, text,
-                           "'%s' is no form to round to; there are f16, bf16, int8, int4, int2, ternary, binary", text);
+        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, text, "storage form to round to", text, rounding_form_name);
     return SKIVE_OK;
 }
 
@@ -64,8 +72,7 @@ static skive_status check_options(packing *p) {
     const skv_form *form;
     const char *arg;
     if (p->o.coder && !(p->coder = skv_coder_find(p->o.coder)))
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "coder", "no coder '%s'; there are raw, huffman, rans, context",
-                           p->o.coder);
+        return skv_fail_unknown(p->ctx, SKIVE_ERR_ARGUMENT, "coder", "coder", p->o.coder, skv_coder_name);
     if (p->o.weights) SKV_TRY(find_form(p->ctx, p->o.weights, &form, &arg));
     if (p->o.biases) SKV_TRY(find_form(p->ctx, p->o.biases, &form, &arg));
     for (size_t i = 0; i < p->o.n_choices; i++) {

@@ -100,10 +100,12 @@ static skive_status check_finetuning(const skv_pruning *p) {
 skive_status skv_prune_check(skv_pruning *p) {
     const skive_prune_options *o = p->o;
     p->criterion = skv_criterion_find(o->criterion);
-    if (!p->criterion) return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "criterion", "no criterion '%s'", o->criterion);
+    if (!p->criterion)
+        return skv_fail_unknown(p->ctx, SKIVE_ERR_ARGUMENT, "criterion", "criterion", o->criterion, skv_criterion_name);
     p->schedule = skv_prune_schedule_find(o->schedule);
     if (!p->schedule)
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "schedule", "no pruning schedule '%s'", o->schedule);
+        return skv_fail_unknown(p->ctx, SKIVE_ERR_ARGUMENT, "schedule", "pruning schedule", o->schedule,
+                                skv_prune_schedule_name);
     if (!p->schedule->one_step && (o->steps < 1 || o->steps > 1000)) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "steps", "%d steps; they must be 1 to 1000", o->steps);
     }

@@ -25,6 +25,7 @@ typedef struct skv_criterion {
 } skv_criterion;
 size_t skv_criterion_count(void);
 const skv_criterion *skv_criterion_at(size_t i);
+const char *skv_criterion_name(size_t i);
 const skv_criterion *skv_criterion_find(const char *name);
 
 /* How sparsity grows to the wanted one. */
@@ -35,6 +36,7 @@ typedef struct skv_prune_schedule {
 } skv_prune_schedule;
 size_t skv_prune_schedule_count(void);
 const skv_prune_schedule *skv_prune_schedule_at(size_t i);
+const char *skv_prune_schedule_name(size_t i);
 const skv_prune_schedule *skv_prune_schedule_find(const char *name);
 
 /* One prunable parameter: its scores and mask. */

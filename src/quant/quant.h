@@ -37,6 +37,7 @@ typedef struct skv_observer {
 } skv_observer;
 size_t skv_observer_count(void);
 const skv_observer *skv_observer_at(size_t i);
+const char *skv_observer_name(size_t i);
 const skv_observer *skv_observer_find(const char *name);
 
 /* An affine grid: real = scale * (integer - zero_point). */

@@ -55,7 +55,8 @@ static skive_status check(quantization *q) {
     const skive_quantize_options *o = q->o;
     q->observer = skv_observer_find(o->calibration);
     if (!q->observer) {
-        return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "calibration", "no calibration method '%s'", o->calibration);
+        return skv_fail_unknown(q->ctx, SKIVE_ERR_ARGUMENT, "calibration", "calibration method", o->calibration,
+                                skv_observer_name);
     }
     if (!(o->percentile > 50 && o->percentile <= 100)) {
         return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "percentile",

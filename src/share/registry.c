@@ -1,6 +1,5 @@
 /* The list of starts. */
-#include <string.h>
-
+#include "base/list.h"
 #include "share/share.h"
 
 #define X(id) extern const skv_share_init skv_share_init_##id;
@@ -13,12 +12,4 @@ static const skv_share_init *const inits[] = {
 #undef X
 };
 
-size_t skv_share_init_count(void) { return sizeof inits / sizeof inits[0]; }
-const skv_share_init *skv_share_init_at(size_t i) { return i < skv_share_init_count() ? inits[i] : NULL; }
-
-const skv_share_init *skv_share_init_find(const char *name) {
-    for (size_t i = 0; name && i < skv_share_init_count(); i++) {
-        if (strcmp(inits[i]->name, name) == 0) return inits[i];
-    }
-    return NULL;
-}
+SKV_LIST_ACCESS(share_init, inits)

@@ -43,7 +43,8 @@ static skive_status check(const skv_sharing *s) {
                            SKIVE_SHARE_MAX_BITS);
     }
     if (!skv_share_init_find(o->init))
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "init", "no start of centroids '%s'", o->init ? o->init : "");
+        return skv_fail_unknown(s->ctx, SKIVE_ERR_ARGUMENT, "init", "initialisation of the centroids", o->init,
+                                skv_share_init_name);
     if (o->max_iterations < 1 || o->max_iterations > 1000000) {
         return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "iterations", "%d iterations; they must be 1 to 1000000",
                            o->max_iterations);

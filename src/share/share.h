@@ -41,6 +41,7 @@ typedef struct skv_share_init {
 } skv_share_init;
 size_t skv_share_init_count(void);
 const skv_share_init *skv_share_init_at(size_t i);
+const char *skv_share_init_name(size_t i);
 const skv_share_init *skv_share_init_find(const char *name);
 
 /* ---- clustering ---- */

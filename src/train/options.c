@@ -53,15 +53,16 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
                            rules[i].name, rules[i].value, rules[i].low, rules[i].high);
     }
     if (o->loss && !skv_loss_find(o->loss))
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "no loss '%s'", o->loss);
+        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss", o->loss, skv_loss_name);
     if (o->loss && skv_loss_find(o->loss)->needs_teacher) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", o->loss);
     }
     if (!skv_optimizer_find(o->optimizer)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "optimizer", "no optimizer '%s'", o->optimizer);
+        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "optimizer", "optimizer", o->optimizer, skv_optimizer_name);
     }
     if (!skv_schedule_find(o->schedule)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "schedule", "no schedule '%s'", o->schedule);
+        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "schedule", "schedule of the learning rate", o->schedule,
+                                skv_schedule_name);
     }
     return SKIVE_OK;
 }

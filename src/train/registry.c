@@ -1,6 +1,5 @@
 /* The lists of losses, optimizers and schedules. */
-#include <string.h>
-
+#include "base/list.h"
 #include "train/train.h"
 
 #define X(id) extern const skv_loss skv_loss_##id;
@@ -29,16 +28,6 @@ static const skv_schedule *const schedules[] = {
 #undef X
 };
 
-/* Count, access by index and by name of one list. */
-#define LOOKUP(kind, list)                                                                                    \
-    size_t skv_##kind##_count(void) { return sizeof list / sizeof list[0]; }                                  \
-    const skv_##kind *skv_##kind##_at(size_t i) { return i < sizeof list / sizeof list[0] ? list[i] : NULL; } \
-    const skv_##kind *skv_##kind##_find(const char *name) {                                                   \
-        for (size_t i = 0; name && i < sizeof list / sizeof list[0]; i++) {                                   \
-            if (strcmp(list[i]->name, name) == 0) return list[i];                                             \
-        }                                                                                                     \
-        return NULL;                                                                                          \
-    }
-LOOKUP(loss, losses)
-LOOKUP(optimizer, optimizers)
-LOOKUP(schedule, schedules)
+SKV_LIST_ACCESS(loss, losses)
+SKV_LIST_ACCESS(optimizer, optimizers)
+SKV_LIST_ACCESS(schedule, schedules)

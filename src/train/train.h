@@ -33,6 +33,7 @@ typedef struct skv_loss {
 skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoothing, int64_t among);
 size_t skv_loss_count(void);
 const skv_loss *skv_loss_at(size_t i);
+const char *skv_loss_name(size_t i);
 const skv_loss *skv_loss_find(const char *name);
 
 /* ---- optimizers ---- */
@@ -57,6 +58,7 @@ typedef struct skv_optimizer {
 } skv_optimizer;
 size_t skv_optimizer_count(void);
 const skv_optimizer *skv_optimizer_at(size_t i);
+const char *skv_optimizer_name(size_t i);
 const skv_optimizer *skv_optimizer_find(const char *name);
 
 /* ---- schedules ---- */
@@ -68,6 +70,7 @@ typedef struct skv_schedule {
 } skv_schedule;
 size_t skv_schedule_count(void);
 const skv_schedule *skv_schedule_at(size_t i);
+const char *skv_schedule_name(size_t i);
 const skv_schedule *skv_schedule_find(const char *name);
 double skv_schedule_rate(const skv_schedule *s, const skive_train_options *o, double epoch); /* with warm-up */
 

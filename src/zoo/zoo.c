@@ -32,19 +32,6 @@ static const skv_zoo *find(const char *spec) {
     return NULL;
 }
 
-static skive_status not_found(skive_context *ctx, const char *spec) {
-    skv_text names;
-    skv_text_init(&names, ctx);
-    for (size_t i = 0; i < COUNT; i++) skv_text_add(&names, "%s%s", i ? ", " : "", all[i]->name);
-    skive_status status = names.status;
-    if (status == SKIVE_OK) {
-        status =
-            skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, spec, "no built-in network '%s'; there are: %s", spec, names.data);
-    }
-    skv_text_free(&names);
-    return status;
-}
-
 static skive_status parse_arg(skv_zoo_env *e, const skv_zoo *z, const char *spec) {
     const char *colon = strchr(spec, ':');
     e->arg = colon ? colon + 1 : "";
@@ -102,7 +89,7 @@ skive_status skive_zoo_build(skive_context *ctx, const char *spec, const skive_z
     const skv_zoo *z = find(spec);
     skive_graph *g = NULL;
     *out = NULL;
-    if (!z) return not_found(ctx, spec);
+    if (!z) return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, spec, "built-in network", spec, skive_zoo_name);
     SKV_TRY(parse_arg(&e, z, spec));
     SKV_TRY(check_options(ctx, z, e.options));
     SKV_TRY(skive_graph_create(ctx, z->name, &g));

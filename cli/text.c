@@ -1,0 +1,89 @@
+/* Text for people: how wide the screen is, lines that fit it, names cut between characters. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+enum { NARROWEST = 40 };
+
+size_t cli_columns(FILE *f) {
+    const char *text = getenv("COLUMNS");
+    struct winsize size;
+    long columns = text ? strtol(text, NULL, 10) : 0;
+    const int fd = fileno(f);
+    if (columns <= 0 && isatty(fd) == 1 && ioctl(fd, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
+    if (columns <= 0) return 0;
+    return columns < NARROWEST ? NARROWEST : (size_t)columns;
+}
+
+/* Columns on the screen: bytes that start a character. */
+size_t cli_width(const char *text) {
+    size_t n = 0;
+    for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+char *cli_skip(char *text, size_t characters) {
+    while (*text && characters--) {
+        do text++;
+        while (((unsigned char)*text & 0xc0) == 0x80);
+    }
+    return text;
+}
+
+/* A newline inside a paragraph is a space; one before a space or another newline stays. */
+static bool ends_line(const char *at) { return *at == '\n' && (at[1] == ' ' || at[1] == '\n' || !at[1]); }
+
+void cli_print_text(FILE *f, const char *text, size_t column, size_t indent) {
+    const size_t columns = cli_columns(f), limit = columns ? columns : CLI_COLUMNS;
+    while (*text) {
+        char word[512];
+        size_t n = 0;
+        while (text[n] && text[n] != ' ' && text[n] != '\n' && n + 1 < sizeof word) n++;
+        memcpy(word, text, n);
+        word[n] = '\0';
+        const size_t width = cli_width(word);
+        if (column > indent && column + width > limit) {
+            fprintf(f, "\n%*s", (int)indent, "");
+            column = indent;
+        }
+        fputs(word, f);
+        column += width;
+        text += n;
+        if (ends_line(text)) {
+            fputc('\n', f);
+            column = 0;
+            text++;
+        } else if (*text == ' ' || *text == '\n') {
+            /* A space is printed when the word behind it still fits. */
+            size_t next = 1;
+            while (text[next] && text[next] != ' ' && text[next] != '\n') next++;
+            if (column > indent && column + next > limit) {
+                fprintf(f, "\n%*s", (int)indent, "");
+                column = indent;
+            } else {
+                fputc(' ', f);
+                column++;
+            }
+            text++;
+        }
+    }
+    fputc('\n', f);
+}
+
+void cli_printf(const char *format, ...) {
+    char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    const int n = vasprintf(&text, format, args);
+    va_end(args);
+    if (n < 0) return;
+    if (cli_columns(stdout))
+        cli_print_text(stdout, text, 0, 2);
+    else
+        puts(text);
+    free(text);
+}

@@ -1,0 +1,19 @@
+/* Access to a family's list of records, skv_<kind>, each of which has a `name`: how many there are, by index, by name, and the names alone
+ * (for skv_fail_unknown). The four are declared in the family's header. */
+#ifndef SKV_BASE_LIST_H
+#define SKV_BASE_LIST_H
+
+#include <string.h>
+
+#define SKV_LIST_ACCESS(kind, list)                                                                                 \
+    size_t skv_##kind##_count(void) { return sizeof(list) / sizeof(list)[0]; }                                      \
+    const skv_##kind *skv_##kind##_at(size_t i) { return i < sizeof(list) / sizeof(list)[0] ? (list)[i] : NULL; }   \
+    const char *skv_##kind##_name(size_t i) { return i < sizeof(list) / sizeof(list)[0] ? (list)[i]->name : NULL; } \
+    const skv_##kind *skv_##kind##_find(const char *name) {                                                         \
+        for (size_t i = 0; name && i < sizeof(list) / sizeof(list)[0]; i++) {                                       \
+            if (strcmp((list)[i]->name, name) == 0) return (list)[i];                                               \
+        }                                                                                                           \
+        return NULL;                                                                                                \
+    }
+
+#endif

@@ -1,0 +1,72 @@
+#!/bin/bash
+# What the command says: nearest names, bounds that are named, text that fits the screen and stays UTF-8, output that cannot be written.
+. "$(dirname "$0")/common.sh"
+make_data
+"$skive" train mlp:8 --data $data --epochs 1 --batch 32 -q -o model.onnx >/dev/null || exit 1
+
+# Names that nobody knows: the nearest, and all there are.
+expect 2 "no subcommand 'trian' \(did you mean train\?\)" "$skive" trian
+expect 2 "no subcommand 'prun' \(did you mean prune\?\)" "$skive" help prun
+expect 2 "no option '--dta' \(did you mean --data\?\)" "$skive" eval model.onnx --dta $data
+expect 2 "no option '--xyzzy'; see" "$skive" eval model.onnx --xyzzy
+expect 2 "did you mean 'adam'\? There are: sgd, adam, adamw" "$skive" train mlp:4 --data $data --optimizer adma -o o.onnx
+expect 2 "did you mean 'cosine'\? There are: constant" "$skive" train mlp:4 --data $data --schedule cosin -o o.onnx
+expect 2 'There are: .*lamp|there are: .*lamp' "$skive" prune model.onnx --criterion foo --sparsity 0.5 -o o.onnx
+expect 2 "there are: .*minmax" "$skive" quantize model.onnx --data $data --calibration foo -o o.onnx
+expect 2 "did you mean 'density'\?" "$skive" share model.onnx --init desnity -o o.onnx
+expect 2 "did you mean 'int8'\? There are: f16" "$skive" pack model.onnx --weights int9 -o o.skv
+expect 2 "did you mean 'huffman'\?" "$skive" pack model.onnx --coder hufman -o o.skv
+expect 13 "did you mean 'lenet5'\?" "$skive" train lenet --data $data -o o.onnx
+expect 13 'write folder:\.' "$skive" eval model.onnx --data .
+
+# Bounds.
+expect 2 '--threads is 4000; it must lie between 1 and 1024' "$skive" inspect model.onnx -t 4000
+expect 2 '--seconds is -1; it must lie between 0' "$skive" bench model.onnx --seconds -1
+expect 2 '--layer-floor is -1; it must lie between 0 and 1' "$skive" prune model.onnx --sparsity 0.5 --layer-floor -1 -o o.onnx
+expect 2 '--tolerance is -1' "$skive" simplify model.onnx --tolerance -1 -o o.onnx
+expect 2 'SKIVE_ISA must be one of scalar, avx2' env SKIVE_ISA=nonsense "$skive" inspect model.onnx
+absent o.onnx
+absent o.skv
+
+# Short options together.
+expect 0 '^skive [0-9.]+$' "$skive" -V
+expect 0 '' "$skive" bench model.onnx -qt1 --runs 1 --seconds 0
+expect 2 "no option '-z' \(in '-qz'\)" "$skive" inspect -qz model.onnx
+expect 2 '--threads needs a value' "$skive" inspect model.onnx -qt
+
+# A refused model is named by its file.
+perl "$here/onnx.pl" || exit 1
+expect 6 '^skive prune: good.onnx: the model has no' "$skive" prune good.onnx --sparsity 0.5 -o o.onnx
+
+# A full disk.
+for arguments in --help --version -V 'prune --help' 'help eval' 'simplify --list' 'inspect model.onnx' 'help --man' 'help --bash'; do
+    checks=$((checks + 1))
+    # shellcheck disable=SC2086
+    "$skive" $arguments >/dev/full 2>err.txt
+    got=$?
+    if [ $got -ne 4 ] || ! grep -q 'standard output cannot be written' err.txt; then
+        echo "FAIL: status $got of 'skive $arguments' to a full disk"
+        failures=$((failures + 1))
+    fi
+done
+
+# Nothing is wider than the screen, and nothing is lost by that.
+fits() {
+    checks=$((checks + 1))
+    COLUMNS=$1 "${@:2}" >narrow.txt 2>err.txt
+    if [ "$(wc -L <narrow.txt)" -gt "$1" ]; then
+        echo "FAIL: wider than $1 columns: ${*:2}"
+        awk -v most="$1" 'length > most' narrow.txt
+        failures=$((failures + 1))
+    fi
+}
+for columns in 60 80; do
+    fits $columns "$skive" inspect model.onnx
+done
+for command in train inspect eval distill prune quantize share pack unpack run bench simplify explain compare; do
+    fits 80 "$skive" $command --help
+done
+fits 80 "$skive" --help
+COLUMNS=60 expect 0 'total +[0-9]' "$skive" inspect model.onnx
+
+finish
