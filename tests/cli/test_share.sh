@@ -67,7 +67,7 @@ for bits in 0 9 -3; do
     expect 2 "$bits bits" "$skive" share model.onnx --bits $bits -o x.onnx
     one_line
 done
-expect 2 "no start of centroids 'guess'" "$skive" share model.onnx --init guess -o x.onnx
+expect 2 "no initialisation of the centroids 'guess'" "$skive" share model.onnx --init guess -o x.onnx
 one_line
 expect 13 "no parameter 'fc9'" "$skive" share model.onnx --only fc9 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 1:64 -o x.onnx
