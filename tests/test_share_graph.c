@@ -510,7 +510,7 @@ static void nonsense_is_refused(void **state) {
     o.init = "beauty";
     skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "beauty");
     o.init = NULL;
-    skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "start");
+    skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "initialisation");
     o = sharing(4);
     o.max_iterations = 0;
     skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "iterations");
