@@ -136,7 +136,7 @@ static skive_status unknown_kind(skive_context *ctx, const char *spec) {
         return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, "data", "data set '%s': write folder:%s for a folder of images",
                            spec, spec);
     }
-    return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, "data", "kind of data set", spec, skive_dataset_kind_syntax);
+    return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, "data", "such kind of data set", spec, skive_dataset_kind_syntax);
 }
 
 /* Scales 8-bit samples held in memory, plane by plane. */
