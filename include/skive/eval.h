@@ -1,29 +1,51 @@
-/* Evaluation: accuracy with its uncertainty, per-class figures, paired comparison, speed. */
+/* Evaluation: accuracy with its uncertainty, per-class figures, errors of regression, paired comparison, speed. */
 #ifndef SKIVE_EVAL_H
 #define SKIVE_EVAL_H
 
 #include <skive/data.h>
 #include <skive/graph.h>
+#include <skive/output.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+/* Which figures there are depends on the task; the others are NaN, 0 or NULL. */
 typedef struct skive_eval_report {
-    int64_t n, correct, correct_top5;
-    double accuracy, low, high; /* Wilson score interval, 95 % (Wilson 1927) */
+    int64_t n, correct, correct_top5; /* of LABELS, a sample is right when all its labels are */
+    double accuracy, low, high;       /* Wilson score interval, 95 % (Wilson 1927) */
     double top5;
-    double loss; /* mean cross-entropy of softmax(output 0) */
-    int64_t classes;
+    /* Mean over the samples of the cross-entropy; of sigmoids, of the binary one (mean over a sample's scores); of VALUES, of
+     * the squared error. The form of the output is allowed for (skive/output.h). */
+    double loss;
+    int64_t classes;                 /* CLASSES; BINARY: 2 */
     int64_t *confusion;              /* [true][predicted] */
-    int32_t *predicted;              /* [n] */
-    uint8_t *hit;                    /* [n] predicted == label */
-    double *precision, *recall, *f1; /* [classes]; NaN when undefined */
+    int32_t *predicted;              /* [n] class */
+    uint8_t *hit;                    /* [n] right? */
+    double *precision, *recall, *f1; /* [classes], or [targets] of LABELS; NaN when undefined */
     double seconds, samples_per_second;
+    skive_task task;
+    skive_output_info output; /* which output was measured; the name lives as long as the graph */
+    int64_t targets;          /* numbers a sample of VALUES, labels of LABELS */
+    double mse, rmse, mae;    /* VALUES: over all targets, in the targets' own units */
+    /* VALUES: 1 - squared error / squared distance from the mean; mean over the targets that vary, and of targets of several
+     * axes (pictures) over all of them together */
+    double r2;
+    double *target_rmse, *target_mae, *target_r2; /* [targets] */
+    double auc; /* area under the ROC curve: two classes; LABELS: mean over the labels */
+    double f1_micro,
+        f1_macro; /* LABELS: over all decisions, mean over the labels; CLASSES: accuracy, mean over classes */
+    double map;   /* LABELS: mean average precision */
+    double *average_precision; /* [targets] of LABELS */
+    double *error;             /* [n]: the samples' parts of `loss` */
+    int64_t measured;          /* samples counted */
+    int64_t scores, n_kept;    /* numbers a sample; samples of `kept` */
+    float *kept;               /* [n_kept][scores]: what the output gave for the first samples, at most 256 */
 } skive_eval_report;
 
-/* Runs the classifier over the whole set. Normalisation is the model's own (metadata). Output 0 is scores [n][classes].
- * Errors: DATA when set and model do not fit; NUMERIC when a score is NaN, naming the sample; as skive_plan_create. Free with skive_eval_report_free. */
+/* Runs the model over the whole set. Normalisation is the model's own (metadata); which output is measured and what it means
+ * say skive_model_output and the data. Errors: DATA when set and model do not fit; NUMERIC when an output is NaN, naming the
+ * sample; as skive_model_output and skive_plan_create. Free with skive_eval_report_free. */
 SKIVE_API skive_status skive_evaluate(skive_context *ctx, const skive_graph *graph, skive_dataset *dataset,
                                       int64_t batch, skive_eval_report *out);
 SKIVE_API void skive_eval_report_free(skive_context *ctx, skive_eval_report *report);
@@ -32,9 +54,15 @@ typedef struct skive_paired_report {
     int64_t n, both, only_a, only_b, neither; /* right */
     double difference, low, high;             /* accuracy(b) - accuracy(a), 95 % (Newcombe 1998, method 10, paired) */
     double p_value;                           /* exact McNemar test (McNemar 1947) */
-    int64_t same_class;                       /* predictions equal, right or wrong */
+    int64_t same_class;                       /* predictions equal, right or wrong; -1: there are no classes */
+    /* Of the outputs that both reports keep, NaN where they cannot be held against one another: not as many numbers a sample, or
+     * of another kind, as logits and probabilities are. */
+    double mean_score_difference, max_score_difference;
+    int64_t score_samples; /* samples these are of */
 } skive_paired_report;
-/* Compares two evaluations of the same set in the same order. Errors: ARGUMENT when they differ in n. */
+/* Compares two evaluations of the same set in the same order. Of VALUES the difference is that of the mean squared errors, with
+ * the interval of a mean of pairs (normal), p_value that of the z test, and no counts. Errors: ARGUMENT when they differ in n or
+ * in the task (BINARY and CLASSES go together). */
 SKIVE_API skive_status skive_compare_paired(skive_context *ctx, const skive_eval_report *a, const skive_eval_report *b,
                                             skive_paired_report *out);
 

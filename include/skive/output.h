@@ -30,6 +30,14 @@ typedef enum skive_output_kind {
 
 SKIVE_API const char *skive_output_kind_name(skive_output_kind kind); /* "log-probabilities"; NULL past the last */
 
+/* What is learned and measured, which follows from the data's labels or targets and from what the output means. */
+typedef enum skive_task {
+    SKIVE_TASK_CLASSES, /* one of several classes, by a score each; one-hot float targets are class labels */
+    SKIVE_TASK_BINARY,  /* one of two classes, by one score, that of class 1 */
+    SKIVE_TASK_LABELS,  /* any number of labels a sample (float targets of 0 and 1), each by a sigmoid of its own */
+    SKIVE_TASK_VALUES   /* regression */
+} skive_task;
+
 /* Writes the metadata: the name of the output to use and what it means, by a name of skive_output_kind_name. NULL leaves
  * that entry as it is, "" removes it. Errors: NOT_FOUND (no such output, or no such kind: the message lists those there are). */
 SKIVE_API skive_status skive_model_set_output(skive_graph *graph, const char *output, const char *kind);

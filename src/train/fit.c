@@ -72,14 +72,14 @@ static skive_status check_head(const fit_state *s) {
         return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has no class labels, which the loss '%s' needs",
                            s->info.spec, loss->name);
     }
-    if (h->task == SKV_TASK_BINARY && s->info.classes <= 2) return SKIVE_OK;
+    if (h->task == SKIVE_TASK_BINARY && s->info.classes <= 2) return SKIVE_OK;
     if (!s->info.labelled || h->scores < 0 || h->scores >= s->info.classes) return SKIVE_OK;
     return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has %lld classes; the model gives %lld score%s",
                        s->info.spec, (long long)s->info.classes, (long long)h->scores, h->scores == 1 ? "" : "s");
 }
 
 static bool value_is_enough(const fit_state *s) {
-    return s->head.task == SKV_TASK_VALUES && skv_loss_for(s->o, &s->head)->on_output;
+    return s->head.task == SKIVE_TASK_VALUES && skv_loss_for(s->o, &s->head)->on_output;
 }
 
 static skive_status build_trainer(fit_state *s) {

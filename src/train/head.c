@@ -201,7 +201,7 @@ static skive_status take_kind(skive_context *ctx, const skive_graph *g, skv_head
 
 static void take_task(const skv_targets *t, skv_head *h) {
     const bool sigmoid = h->kind == SKIVE_OUTPUT_SIGMOID || h->kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
-    h->task = SKV_TASK_CLASSES;
+    h->task = SKIVE_TASK_CLASSES;
     if (t && !t->info.labelled && h->kind == SKIVE_OUTPUT_LOGITS && !h->from) {
         /* Plain numbers against floats: labels where all are 0 or 1, otherwise values. */
         h->kind = t->form == SKV_TARGET_NUMBERS    ? SKIVE_OUTPUT_VALUES
@@ -209,13 +209,24 @@ static void take_task(const skv_targets *t, skv_head *h) {
                                                    : SKIVE_OUTPUT_LOGITS;
     }
     if (h->kind == SKIVE_OUTPUT_VALUES || (t && t->form == SKV_TARGET_NUMBERS)) {
-        h->task = SKV_TASK_VALUES;
+        h->task = SKIVE_TASK_VALUES;
     } else if (t && !t->info.labelled && (sigmoid || t->form == SKV_TARGET_ZERO_ONE)) {
-        h->task = SKV_TASK_LABELS;
+        h->task = SKIVE_TASK_LABELS;
     } else if (h->scores == 1 && (!t || t->info.labelled)) {
-        h->task = SKV_TASK_BINARY;
+        h->task = SKIVE_TASK_BINARY;
         if (h->kind == SKIVE_OUTPUT_LOGITS) h->kind = SKIVE_OUTPUT_SIGMOID_LOGITS;
     }
+}
+
+void skv_head_settle(skv_head *h, const skv_targets *t, int64_t scores) {
+    if (h->scores == scores) return;
+    h->scores = scores;
+    take_task(t, h);
+}
+
+skive_output_info skv_head_info(const skv_head *h) {
+    return (skive_output_info){
+        .index = h->output, .name = h->value->name, .kind = h->kind, .from = h->from, .scores = h->scores};
 }
 
 skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out) {
@@ -225,6 +236,11 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
     out->value = g->outputs[out->output];
     out->scores = numbers_of(g, &out->value->type);
     SKV_TRY(take_kind(ctx, g, out));
+    if (targets && targets->info.labelled && out->kind == SKIVE_OUTPUT_VALUES) {
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, targets->info.spec,
+                           "%s has class labels; the model's output '%s' is values (regression), whose targets are floats",
+                           targets->info.spec, out->value->name);
+    }
     take_task(targets, out);
     return SKIVE_OK;
 }
@@ -246,8 +262,7 @@ skive_status skive_model_output(const skive_graph *g, const skive_dataset *set, 
     *out = (skive_output_info){0};
     if (set) SKV_TRY(skv_targets_of(g->ctx, set, &t));
     SKV_TRY(skv_head_find(g->ctx, g, set ? &t : NULL, &h));
-    *out = (skive_output_info){
-        .index = h.output, .name = h.value->name, .kind = h.kind, .from = h.from, .scores = h.scores};
+    *out = skv_head_info(&h);
     return SKIVE_OK;
 }
 

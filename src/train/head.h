@@ -23,14 +23,6 @@ typedef struct skv_targets {
 /* Reads float targets until the form is clear. */
 skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_targets *out);
 
-/* What is to be learned and measured. */
-typedef enum skv_task {
-    SKV_TASK_CLASSES, /* one of several classes: [N, C] */
-    SKV_TASK_BINARY,  /* one of two classes by one score, that of class 1 */
-    SKV_TASK_LABELS,  /* any number of labels a sample, each yes or no */
-    SKV_TASK_VALUES   /* numbers */
-} skv_task;
-
 typedef struct skv_head {
     size_t output;      /* index of the graph's output */
     skive_value *value; /* that output */
@@ -39,12 +31,16 @@ typedef struct skv_head {
     skive_value *before; /* the value whose softmax or sigmoid the output is; NULL: no such node */
     int before_axis;     /* the axis of the classes in `before` */
     int64_t scores;      /* numbers a sample, -1 when the graph does not know */
-    skv_task task;
+    skive_task task;
 } skv_head;
 
 /* Finds the head. `targets` NULL: no data to choose an output by, the first one is taken unless the metadata names one. Values
  * are those of `g`. Errors: NOT_FOUND, DATA; see skive_model_output. */
 skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out);
+
+/* Once a plan says how many numbers a sample has. */
+void skv_head_settle(skv_head *head, const skv_targets *targets, int64_t scores);
+skive_output_info skv_head_info(const skv_head *head);
 
 /* Walks back from an output through what only moves or rounds its numbers to the node that makes them probabilities. Sets kind,
  * from, before and before_axis; kind LOGITS and before NULL where there is none. */
@@ -61,7 +57,7 @@ skive_value *skv_head_logits(skv_builder *b, const skv_head *head);
 
 /* For losses: sigmoids taken one by one instead of a softmax over all? */
 static inline bool skv_head_is_sigmoid(const skv_head *h) {
-    return h->task != SKV_TASK_BINARY && (h->kind == SKIVE_OUTPUT_SIGMOID || h->kind == SKIVE_OUTPUT_SIGMOID_LOGITS);
+    return h->task != SKIVE_TASK_BINARY && (h->kind == SKIVE_OUTPUT_SIGMOID || h->kind == SKIVE_OUTPUT_SIGMOID_LOGITS);
 }
 /* "'p', probabilities (Softmax)" */
 const char *skv_head_text(const skv_head *head, char *buffer, size_t size);

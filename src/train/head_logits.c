@@ -49,7 +49,7 @@ skive_value *skv_head_logits(skv_builder *b, const skv_head *h) {
     v = as_rows(b, v, h->before ? h->before_axis : -1, scores);
     if (!h->before && v && h->kind == SKIVE_OUTPUT_PROBABILITIES) v = log_of(b, v);
     if (!h->before && v && h->kind == SKIVE_OUTPUT_SIGMOID) v = log_odds(b, v);
-    if (h->task == SKV_TASK_BINARY && v) {
+    if (h->task == SKIVE_TASK_BINARY && v) {
         skive_value *zero = skv_emit(b, "Mul", SKV_IN(v, number(b, v, 0)), SKV_NONE);
         v = skv_emit(b, "Concat", SKV_IN(zero, v), SKV_ATTRS(SKV_INT("axis", 1)));
     }

@@ -55,9 +55,9 @@ static void add_teacher(skv_builder *b, const skv_teacher *t, const skv_loss_sit
 
 /* Both answer alike: numbers, sigmoids one by one, or classes that exclude one another (where one score stands for a pair). */
 static skive_status check_heads(skive_context *ctx, const skv_head *teacher, const skv_head *student) {
-    const bool values = student->task == SKV_TASK_VALUES;
+    const bool values = student->task == SKIVE_TASK_VALUES;
     char x[200], y[200];
-    if (values == (teacher->task == SKV_TASK_VALUES) &&
+    if (values == (teacher->task == SKIVE_TASK_VALUES) &&
         (values || skv_head_is_sigmoid(teacher) == skv_head_is_sigmoid(student)))
         return SKIVE_OK;
     return SKV_FAIL(ctx, SKIVE_ERR_SHAPE,
@@ -86,7 +86,7 @@ skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site
     add_teacher(b, from, at, &head);
     if (b->status == SKIVE_OK) b->status = check_heads(b->graph->ctx, &head, at->head);
     if (b->status != SKIVE_OK) return NULL;
-    const bool values = at->head->task == SKV_TASK_VALUES;
+    const bool values = at->head->task == SKIVE_TASK_VALUES;
     skive_value *taught = values ? head.value : skv_head_logits(b, &head);
     if (b->status == SKIVE_OK) check_scores(b, taught, at->logits);
     if (b->status != SKIVE_OK) return NULL;

@@ -3,9 +3,9 @@
 
 const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *h) {
     if (o->loss) return skv_loss_find(o->loss);
-    if (h->task == SKV_TASK_VALUES) return skv_loss_find("mse");
-    return skv_loss_find(skv_head_is_sigmoid(h) || h->task == SKV_TASK_LABELS ? "binary-cross-entropy"
-                                                                              : "cross-entropy");
+    if (h->task == SKIVE_TASK_VALUES) return skv_loss_find("mse");
+    return skv_loss_find(skv_head_is_sigmoid(h) || h->task == SKIVE_TASK_LABELS ? "binary-cross-entropy"
+                                                                                : "cross-entropy");
 }
 
 skive_value *skv_label_loss(void *user, skv_builder *b, const skv_loss_site *at) {
