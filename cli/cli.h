@@ -123,6 +123,22 @@ skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *pat
 /* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. */
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
 skive_status cli_open_validation(cli_args *a, const char *spec, skive_dataset **out);
+/* Which output of a model answers, and what it means. Every command that measures or trains a model takes them. */
+#define CLI_OUTPUT_OPTIONS                                                                                           \
+    {"use-output", 0, "NAME", "the output to use, of a model that has several; may be repeated, for several models", \
+     true},                                                                                                          \
+    {                                                                                                                \
+        "output-kind", 0, "KIND",                                                                                    \
+            "what the output is: logits, probabilities, log-probabilities, sigmoid, sigmoid-logits or values "       \
+            "(default: read from the model)",                                                                        \
+            false                                                                                                    \
+    }
+/* Stores what these options say in the models' metadata; NULL graphs are passed over. --output-kind is for the first model. A name
+ * that no model has, or not the one with several outputs that needs it, is an error. */
+skive_status cli_choose_outputs(cli_args *a, skive_graph *const *graphs, size_t n);
+/* "output 'p' (probabilities, by its Softmax)"; of several outputs it says so. */
+const char *cli_output_text(const skive_graph *g, const skive_output_info *o, char *buffer, size_t size);
+json_t *cli_output_json(const skive_output_info *o);
 /* The options of training that train, distill, prune and share have in common, with the texts of the defaults that differ;
    cli_train_settings reads them. */
 #define CLI_TRAIN_OPTIONS(rates, optimizers, warmup)                                                                \

@@ -12,6 +12,7 @@ static const cli_option options[] = {
     {"alpha", 0, "A", "share of the teacher in the loss, 0 to 1 (default 0.7)", false},
     {"epochs", 'e', "N", "passes over the training set (default 10)", false},
     {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
+    CLI_OUTPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
 
@@ -22,10 +23,9 @@ static skive_status start_student(cli_args *a, const char *spec, const skive_gra
     skive_zoo_options o = skive_zoo_options_default();
     if (cli_is_file(spec)) return cli_load_to_run(a, spec, out);
     skive_dataset_get_info(train, &info);
-    if (!info.labelled) return cli_fail(a, SKIVE_ERR_DATA, "%s has no class labels to distil with", info.spec);
     o.rank = info.rank;
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
-    o.classes = info.classes;
+    o.classes = info.labelled ? info.classes : (int64_t)info.target_size;
     o.seed = skive_context_seed(a->ctx);
     skive_status status = skive_zoo_build(a->ctx, spec, &o, out);
     /* The same input as the teacher's, so that nothing has to be converted. */
@@ -63,6 +63,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
     if (status == SKIVE_OK) status = cli_open_validation(a, data, &validation);
     if (status == SKIVE_OK) status = start_student(a, spec, teacher, train, &student);
+    if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){student, teacher}, 2);
     if (status == SKIVE_OK) status = skive_distill(a->ctx, student, teacher, train, validation, &o, &report);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
         const skive_status saved = cli_save_trained(a, student, output);

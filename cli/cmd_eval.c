@@ -1,4 +1,4 @@
-/* skive eval: how good a classifier is. */
+/* skive eval: how good a model is. */
 #include <math.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@ static const cli_option options[] = {
     {"batch", 'b', "N", "samples a run (default 100)", false},
     {"limit", 0, "N", "use only N samples", false},
     {"no-confusion", 0, NULL, "leave the confusion matrix out", false},
+    CLI_OUTPUT_OPTIONS,
 };
 
 static skive_status split_of(cli_args *a, skive_split *out) {
@@ -72,25 +73,172 @@ static void print_confusion(const skive_eval_report *r, const skive_dataset_info
     cli_table_print(t, stdout);
 }
 
+/* ---- several labels, and numbers ---- */
+
+static void print_labels(const skive_eval_report *r) {
+    static const char *const heads[] = {"<label", "precision", "recall", "F1", "average precision"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    for (int64_t k = 0; k < r->targets; k++) {
+        cli_table_cell(t, "%lld", (long long)k);
+        ratio_cell(t, r->precision[k]);
+        ratio_cell(t, r->recall[k]);
+        ratio_cell(t, r->f1[k]);
+        ratio_cell(t, r->average_precision[k]);
+    }
+    cli_table_print(t, stdout);
+}
+
+enum { MOST_TARGETS = 64 };
+
+static void print_targets(const skive_eval_report *r) {
+    static const char *const heads[] = {"<target", "RMSE", "MAE", "R2"};
+    if (r->targets < 2) return;
+    if (r->targets > MOST_TARGETS) {
+        printf("the errors are over %lld numbers a sample; each one's are in the JSON output\n", (long long)r->targets);
+        return;
+    }
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    for (int64_t k = 0; k < r->targets; k++) {
+        cli_table_cell(t, "%lld", (long long)k);
+        cli_table_cell(t, "%.6g", r->target_rmse[k]);
+        cli_table_cell(t, "%.6g", r->target_mae[k]);
+        if (isnan(r->target_r2[k]))
+            cli_table_cell(t, "%s", "-");
+        else
+            cli_table_cell(t, "%.4f", r->target_r2[k]);
+    }
+    cli_table_print(t, stdout);
+}
+
+/* ---- the report ---- */
+
+static void print_accuracy(const char *what, const skive_eval_report *r) {
+    printf("%-16s %.2f %%  (95 %% interval %.2f to %.2f)\n", what, 100 * r->accuracy, 100 * r->low, 100 * r->high);
+}
+
+static void print_number(const char *what, double x) {
+    if (!isnan(x)) printf("%-16s %.6g\n", what, x);
+}
+
+static void print_ratio(const char *what, double x) {
+    if (!isnan(x)) printf("%-16s %.4f\n", what, x);
+}
+
+static void print_figures(const skive_eval_report *r) {
+    if (r->task == SKIVE_TASK_VALUES) {
+        print_number("RMSE", r->rmse);
+        print_number("MAE", r->mae);
+        print_number("MSE", r->mse);
+        print_ratio("R2", r->r2);
+    } else if (r->task == SKIVE_TASK_LABELS) {
+        print_ratio("F1 micro", r->f1_micro);
+        print_ratio("F1 macro", r->f1_macro);
+        print_ratio("mAP", r->map);
+        print_ratio(r->targets > 1 ? "AUC, mean" : "AUC", r->auc);
+        print_accuracy(r->targets > 1 ? "all labels right" : "accuracy", r);
+        print_ratio("cross-entropy", r->loss);
+    } else {
+        print_accuracy("accuracy", r);
+        /* The true class among five of five says nothing. */
+        if (r->classes > 5) printf("%-16s %.2f %%\n", "top-5", 100 * r->top5);
+        print_ratio("AUC", r->auc);
+        print_ratio("cross-entropy", r->loss);
+    }
+    printf("%-16s %.0f samples/s, data included\n", "speed", r->samples_per_second);
+}
+
+static void print_report(const cli_args *a, const skive_graph *g, const skive_eval_report *r,
+                         const skive_dataset_info *info) {
+    char text[256];
+    printf("%s on %lld samples of %s (%s)\n", a->positional[0], (long long)r->n, info->spec,
+           skive_split_name(info->split));
+    if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
+        printf("the set has no test samples of its own: these may be ones the model was trained on\n");
+    printf("%-16s %s\n", "output", cli_output_text(g, &r->output, text, sizeof text));
+    print_figures(r);
+    if (r->task == SKIVE_TASK_VALUES) {
+        print_targets(r);
+    } else if (r->task == SKIVE_TASK_LABELS) {
+        fputc('\n', stdout);
+        print_labels(r);
+    } else {
+        fputc('\n', stdout);
+        print_classes(r, info);
+        if (cli_has(a, "no-confusion")) return;
+        fputc('\n', stdout);
+        print_confusion(r, info);
+    }
+}
+
 static json_t *number_or_null(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
-static json_t *report_json(const skive_eval_report *r, const skive_dataset_info *info) {
+static void set_number(json_t *j, const char *key, double x) {
+    if (!isnan(x)) json_object_set_new(j, key, number_or_null(x));
+}
+
+static void set_rates(json_t *row, const skive_eval_report *r, int64_t k) {
+    json_object_set_new(row, "precision", number_or_null(r->precision[k]));
+    json_object_set_new(row, "recall", number_or_null(r->recall[k]));
+    json_object_set_new(row, "f1", number_or_null(r->f1[k]));
+}
+
+static void add_classes_json(json_t *j, const skive_eval_report *r, const skive_dataset_info *info) {
     json_t *classes = json_array(), *confusion = json_array();
     char name[64];
     for (int64_t c = 0; c < r->classes; c++) {
-        json_array_append_new(classes, json_pack("{s:o, s:o, s:o, s:o}", "class",
-                                                 cli_json_text(class_name(info, c, name, sizeof name)), "precision",
-                                                 number_or_null(r->precision[c]), "recall",
-                                                 number_or_null(r->recall[c]), "f1", number_or_null(r->f1[c])));
+        json_t *one = json_pack("{s:o}", "class", cli_json_text(class_name(info, c, name, sizeof name)));
+        set_rates(one, r, c);
+        json_array_append_new(classes, one);
         json_t *row = json_array();
         for (int64_t k = 0; k < r->classes; k++)
             json_array_append_new(row, json_integer(r->confusion[c * r->classes + k]));
         json_array_append_new(confusion, row);
     }
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:f}", "n", (json_int_t)r->n, "accuracy", r->accuracy,
-                     "accuracy_low", r->low, "accuracy_high", r->high, "top5", r->top5, "cross_entropy",
-                     number_or_null(r->loss), "classes", classes, "confusion", confusion, "samples_per_second",
-                     r->samples_per_second);
+    json_object_set_new(j, "classes", classes);
+    json_object_set_new(j, "confusion", confusion);
+}
+
+static void add_targets_json(json_t *j, const skive_eval_report *r) {
+    const bool labels = r->task == SKIVE_TASK_LABELS;
+    json_t *rows = json_array();
+    for (int64_t k = 0; k < r->targets; k++) {
+        json_t *row = json_object();
+        if (labels) {
+            set_rates(row, r, k);
+            json_object_set_new(row, "average_precision", number_or_null(r->average_precision[k]));
+        } else {
+            json_object_set_new(row, "rmse", number_or_null(r->target_rmse[k]));
+            json_object_set_new(row, "mae", number_or_null(r->target_mae[k]));
+            json_object_set_new(row, "r2", number_or_null(r->target_r2[k]));
+        }
+        json_array_append_new(rows, row);
+    }
+    json_object_set_new(j, labels ? "labels" : "targets", rows);
+}
+
+static json_t *report_json(const skive_eval_report *r, const skive_dataset_info *info) {
+    json_t *j = json_pack("{s:I, s:o}", "n", (json_int_t)r->n, "output", cli_output_json(&r->output));
+    set_number(j, "accuracy", r->accuracy);
+    set_number(j, "accuracy_low", r->low);
+    set_number(j, "accuracy_high", r->high);
+    if (r->classes > 5) set_number(j, "top5", r->top5);
+    set_number(j, "auc", r->auc);
+    set_number(j, "mse", r->mse);
+    set_number(j, "rmse", r->rmse);
+    set_number(j, "mae", r->mae);
+    set_number(j, "r2", r->r2);
+    if (r->task == SKIVE_TASK_LABELS) {
+        set_number(j, "f1_micro", r->f1_micro);
+        set_number(j, "f1_macro", r->f1_macro);
+        set_number(j, "map", r->map);
+    }
+    if (r->task != SKIVE_TASK_VALUES) json_object_set_new(j, "cross_entropy", number_or_null(r->loss));
+    if (r->classes)
+        add_classes_json(j, r, info);
+    else
+        add_targets_json(j, r);
+    json_object_set_new(j, "samples_per_second", json_real(r->samples_per_second));
+    return j;
 }
 
 static skive_status run(cli_args *a) {
@@ -105,27 +253,15 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, &set);
+    if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);
     if (status == SKIVE_OK) {
         skive_dataset_info info;
         skive_dataset_get_info(set, &info);
-        if (a->json) {
+        if (a->json)
             cli_print_json(report_json(&r, &info));
-        } else {
-            printf("%s on %lld samples of %s (%s)\n", a->positional[0], (long long)r.n, data, skive_split_name(split));
-            if (split == SKIVE_SPLIT_TEST && !info.separate_test)
-                printf("the set has no test samples of its own: these may be ones the model was trained on\n");
-            printf("accuracy       %.2f %%  (95 %% interval %.2f to %.2f)\n", 100 * r.accuracy, 100 * r.low,
-                   100 * r.high);
-            printf("top-5          %.2f %%\n", 100 * r.top5);
-            printf("cross-entropy  %.4f\n", r.loss);
-            printf("speed          %.0f samples/s, data included\n\n", r.samples_per_second);
-            print_classes(&r, &info);
-            if (!cli_has(a, "no-confusion")) {
-                fputc('\n', stdout);
-                print_confusion(&r, &info);
-            }
-        }
+        else
+            print_report(a, g, &r, &info);
     }
     skive_eval_report_free(a->ctx, &r);
     skive_dataset_free(set);
@@ -135,13 +271,18 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_eval = {
     .name = "eval",
-    .brief = "measure a classifier: accuracy, top-5, per-class figures, confusion matrix",
+    .brief = "measure a model: accuracy, per-class figures, errors of regression",
     .positional = "MODEL",
     .min_positional = 1,
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "The input normalisation is read from the model. Intervals are Wilson's.",
+    .details =
+        "Class labels: accuracy (with Wilson's interval), top-5, cross-entropy, per-class figures, confusion matrix, "
+        "and\n"
+        "AUC for two classes. Float targets: RMSE, MAE, MSE and R2; where all are 0 or 1 and the model ends in a\n"
+        "sigmoid, F1, mean average precision and AUC. Whether the output is logits, probabilities or numbers is\n"
+        "read from the model and told. The input normalisation is read from the model.",
     .examples = "  skive eval teacher.onnx --data fashion-mnist",
     .run = run,
 };

@@ -27,6 +27,7 @@ static const cli_option options[] = {
     {"skip", 0, "PARAMETER", "leave this parameter alone; may be repeated", true},
     {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from; in steps: FILE.1, FILE.2 ...",
      false},
+    CLI_OUTPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.01; adam 0.001", "sgd, adam or adamw (default sgd)", "0"),
 };
 
@@ -167,11 +168,7 @@ static skive_status run(cli_args *a) {
     o.teacher = teacher;
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
     if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &validation);
-    if (status == SKIVE_OK && train) {
-        skive_dataset_info info;
-        skive_dataset_get_info(train, &info);
-        if (!info.labelled) o.finetune.loss = "mse";
-    }
+    if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){g, teacher}, 2);
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
     /* An interrupted run is saved too: what it had tuned is not lost. */
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0);

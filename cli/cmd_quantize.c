@@ -12,6 +12,7 @@ static const cli_option options[] = {
     {"batch", 'b', "N", "samples a calibration run (default 1)", false},
     {"per-tensor", 0, NULL, "one scale for a whole weight instead of one a channel", false},
     {"skip", 0, "NODE", "leave this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
+    CLI_OUTPUT_OPTIONS,
     {"table", 0, NULL, "list every value's range, scale and signal-to-noise ratio", false},
 };
 
@@ -98,6 +99,7 @@ static skive_status run(cli_args *a) {
     o.skip = skip;
     if (status == SKIVE_OK) status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &calibration);
     if (status == SKIVE_OK) status = skive_quantize(a->ctx, g, calibration, &o, &report);
     if (status == SKIVE_OK) status = cli_save(a, g, output);

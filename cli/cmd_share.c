@@ -19,6 +19,7 @@ static const cli_option options[] = {
     {"data", 'd', "SET", "data set for fine-tuning", false},
     {"finetune", 0, "EPOCHS", "epochs of fine-tuning the shared values (default 0)", false},
     {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from when it exists", false},
+    CLI_OUTPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.001; sgd 0.0001", "adam, adamw or sgd (default adam)", "0"),
 };
 
@@ -182,12 +183,7 @@ static skive_status open_all(cli_args *a, job *j) {
     skive_status status = (j->o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &j->train);
     if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &j->validation);
-    if (status == SKIVE_OK && j->train) {
-        skive_dataset_info info;
-        skive_dataset_get_info(j->train, &info);
-        if (!info.labelled) j->o.finetune.loss = "mse";
-    }
-    return status;
+    return status == SKIVE_OK ? cli_choose_outputs(a, &j->graph, 1) : status;
 }
 
 static skive_status work(cli_args *a, job *j) {

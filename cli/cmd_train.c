@@ -9,6 +9,7 @@ static const cli_option options[] = {
     {"epochs", 'e', "N", "passes over the training set (default 10); 0: the network as it starts", false},
     {"no-validation", 0, NULL, "train on all training samples, keep the last epoch", false},
     {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
+    CLI_OUTPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
 
@@ -47,10 +48,8 @@ static skive_status run(cli_args *a) {
         status = cli_open_data(a, data, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, &train);
     if (status == SKIVE_OK && hold_out) status = cli_open_validation(a, data, &validation);
     if (status == SKIVE_OK) status = start_model(a, train, &g);
+    if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) {
-        skive_dataset_info info;
-        skive_dataset_get_info(train, &info);
-        if (!info.labelled) o.loss = "mse";
         o.epochs = (int)epochs;
         status = skive_train(a->ctx, g, train, validation, &o, NULL, 0, &report);
     }

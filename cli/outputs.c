@@ -1,0 +1,68 @@
+/* Which output of a model is used, and how it is told. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static bool has_output(const skive_graph *g, const char *name) {
+    for (size_t i = 0; i < skive_graph_output_count(g); i++) {
+        if (strcmp(skive_value_name(skive_graph_output(g, i)), name) == 0) return true;
+    }
+    return false;
+}
+
+/* The name that this model has; with one output and no such name it is used as it is. */
+static skive_status choose(cli_args *a, skive_graph *g, bool *used) {
+    const size_t n = cli_count(a, "use-output");
+    for (size_t i = 0; i < n; i++) {
+        const char *name = cli_text_at(a, "use-output", i);
+        if (!has_output(g, name)) continue;
+        used[i] = true;
+        return skive_model_set_output(g, name, NULL);
+    }
+    if (skive_graph_output_count(g) == 1) return SKIVE_OK;
+    return skive_model_set_output(g, cli_text_at(a, "use-output", 0), NULL); /* fails, listing those there are */
+}
+
+enum { MAX_CHOSEN = 64 };
+
+skive_status cli_choose_outputs(cli_args *a, skive_graph *const *graphs, size_t n) {
+    const size_t names = cli_count(a, "use-output");
+    const char *kind = cli_text(a, "output-kind", NULL);
+    bool used[MAX_CHOSEN] = {false};
+    skive_status status = SKIVE_OK;
+    if (names > MAX_CHOSEN)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--use-output may be given %d times at most", MAX_CHOSEN);
+    for (size_t i = 0; i < n && names && status == SKIVE_OK; i++) {
+        if (graphs[i]) status = choose(a, graphs[i], used);
+    }
+    for (size_t i = 0; i < names && status == SKIVE_OK; i++) {
+        if (used[i]) continue;
+        for (size_t k = 0; k < n && status == SKIVE_OK; k++) {
+            if (graphs[k]) status = skive_model_set_output(graphs[k], cli_text_at(a, "use-output", i), NULL);
+        }
+    }
+    for (size_t i = 0; i < n && kind && status == SKIVE_OK; i++) {
+        if (!graphs[i]) continue;
+        return skive_model_set_output(graphs[i], NULL, kind);
+    }
+    return status;
+}
+
+const char *cli_output_text(const skive_graph *g, const skive_output_info *o, char *buffer, size_t size) {
+    const size_t n = skive_graph_output_count(g);
+    char of[48] = "";
+    if (n > 1) snprintf(of, sizeof of, ", one of %zu outputs", n);
+    if (!o->from)
+        snprintf(buffer, size, "'%.80s': %s%s", o->name, skive_output_kind_name(o->kind), of);
+    else if (strcmp(o->from, "metadata") == 0)
+        snprintf(buffer, size, "'%.80s': %s (by its metadata)%s", o->name, skive_output_kind_name(o->kind), of);
+    else
+        snprintf(buffer, size, "'%.80s': %s (from %s)%s", o->name, skive_output_kind_name(o->kind), o->from, of);
+    return buffer;
+}
+
+json_t *cli_output_json(const skive_output_info *o) {
+    return json_pack("{s:o, s:s, s:s}", "name", cli_json_text(o->name), "kind", skive_output_kind_name(o->kind), "from",
+                     o->from ? o->from : "assumed");
+}
