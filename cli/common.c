@@ -224,6 +224,8 @@ json_t *cli_train_json(const skive_train_report *r) {
         if (!isnan(e->train_accuracy)) json_object_set_new(row, "train_accuracy", json_real(e->train_accuracy));
         if (!isnan(e->validation_accuracy))
             json_object_set_new(row, "validation_accuracy", json_real(e->validation_accuracy));
+        if (isfinite(e->validation_loss)) json_object_set_new(row, "validation_loss", json_real(e->validation_loss));
+        if (isfinite(e->validation_rmse)) json_object_set_new(row, "validation_rmse", json_real(e->validation_rmse));
         json_array_append_new(epochs, row);
     }
     return json_pack("{s:o, s:i, s:f, s:f}", "epochs", epochs, "best_epoch", r->best_epoch, "seconds", r->seconds,
@@ -234,14 +236,18 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     if (a->quiet || r->n_epochs == 0) return;
     printf("trained %zu epoch%s in %.1f s (%.0f samples/s); ", r->n_epochs, r->n_epochs == 1 ? "" : "s", r->seconds,
            r->samples_per_second);
-    double best = NAN;
+    const skive_epoch_report *best = NULL;
     for (size_t i = 0; i < r->n_epochs; i++) {
-        if (r->epochs[i].epoch == r->best_epoch) best = r->epochs[i].validation_accuracy;
+        if (r->epochs[i].epoch == r->best_epoch) best = &r->epochs[i];
     }
-    if (isnan(best))
+    if (!best || isnan(best->validation_loss))
         printf("the last epoch was kept\n");
+    else if (!isnan(best->validation_accuracy))
+        printf("epoch %d was best: validation accuracy %.2f %%\n", r->best_epoch, 100 * best->validation_accuracy);
+    else if (!isnan(best->validation_rmse))
+        printf("epoch %d was best: validation RMSE %.6g\n", r->best_epoch, best->validation_rmse);
     else
-        printf("epoch %d was best: validation accuracy %.2f %%\n", r->best_epoch, 100 * best);
+        printf("epoch %d was best: validation loss %.4f\n", r->best_epoch, best->validation_loss);
 }
 
 /* ---- shapes and plans ---- */

@@ -128,6 +128,7 @@ static void regression_by_hand(void **state) {
     snprintf(spec, sizeof spec, "npy:%s,%s", file(a, "rows.npy"), file(b, "targets.npy"));
     skive_dataset *set = open_data(ctx, spec, SKIVE_SPLIT_TRAIN_FULL);
     o.loss = "mse";
+    o.raw_targets = true;
     o.momentum = 0;
     o.weight_decay = 0;
     for (int clipped = 0; clipped < 2; clipped++) {

@@ -31,14 +31,20 @@ typedef struct skive_train_options {
     double clip_norm;               /* of the whole gradient; 0: off */
     const char *augment;            /* transforms, "crop:4,flip"; NULL: none */
     uint64_t seed;
-    bool keep_best;         /* parameters of the epoch with the best validation accuracy (needs a validation set) */
+    bool keep_best; /* parameters of the epoch with the best validation accuracy, or of regression and of several
+                             * labels a sample the least validation loss (needs a validation set) */
     const char *checkpoint; /* file written after each epoch and resumed from when it exists; NULL: none */
+    /* Regression: take the loss on the targets as they are. False: on targets less their mean, over their deviation (each of
+     * [n][k] by itself), so that their units do not matter; the model still gives them in those units. */
+    bool raw_targets;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 
 typedef struct skive_epoch_report {
     int epoch;
     double loss, train_accuracy, validation_accuracy, learning_rate, seconds; /* accuracies NaN when not measured */
+    double validation_loss; /* as skive_eval_report.loss; NaN when not measured */
+    double validation_rmse; /* of regression, in the targets' units; else NaN */
 } skive_epoch_report;
 
 typedef struct skive_train_report {

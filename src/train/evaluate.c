@@ -18,6 +18,7 @@ typedef struct evaluation {
     skive_exec *exec;
     skive_loader *loader;
     int64_t batch, scores; /* scores a sample */
+    bool shuffle;
 } evaluation;
 
 void skive_eval_report_free(skive_context *ctx, skive_eval_report *r) {
@@ -137,7 +138,8 @@ static skive_status make_loader(evaluation *e, const skive_graph *g, const skive
     SKV_TRY(skive_model_normalization(g, &normalization));
     skive_loader_options o = skive_loader_options_default();
     o.batch = (size_t)e->batch;
-    o.shuffle = false;
+    o.shuffle = e->shuffle;
+    o.seed = 1;
     o.normalization = &normalization;
     return skive_loader_create(e->ctx, dataset, &o, &e->loader);
 }
@@ -166,5 +168,38 @@ skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_data
     skive_exec_free(e.exec);
     skive_plan_free(e.plan);
     if (status != SKIVE_OK) skive_eval_report_free(ctx, out);
+    return status;
+}
+
+skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, int64_t most, float *out,
+                               float *targets, int64_t *n) {
+    skive_eval_report r = {0};
+    evaluation e = {.ctx = ctx, .r = &r, .shuffle = true};
+    skive_tensor in, answer;
+    skive_batch batch;
+    skive_status status;
+    *n = 0;
+    SKV_GO(status, done, skv_targets_of(ctx, set, &e.targets));
+    SKV_GO(status, done, skv_head_find(ctx, g, &e.targets, &e.head));
+    SKV_GO(status, done, make_plan(&e, g, 0));
+    SKV_GO(status, done, make_loader(&e, g, set));
+    SKV_GO(status, done, skive_exec_input(e.exec, 0, &in));
+    SKV_GO(status, done, skive_exec_output(e.exec, e.head.output, &answer));
+    SKV_GO(status, done, skive_loader_start_epoch(e.loader, 0));
+    const size_t row = (size_t)e.scores * sizeof(float);
+    while (*n < most) {
+        SKV_GO(status, done, skive_loader_next(e.loader, &batch));
+        if (batch.end) break;
+        memcpy(in.data, batch.x.data, skive_tensor_bytes(&batch.x));
+        SKV_GO(status, done, skive_exec_run(e.exec));
+        const int64_t take = (int64_t)batch.count < most - *n ? (int64_t)batch.count : most - *n;
+        memcpy(out + *n * e.scores, answer.data, (size_t)take * row);
+        memcpy(targets + *n * e.scores, batch.y.data, (size_t)take * row);
+        *n += take;
+    }
+done:
+    skive_loader_free(e.loader);
+    skive_exec_free(e.exec);
+    skive_plan_free(e.plan);
     return status;
 }

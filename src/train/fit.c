@@ -97,8 +97,12 @@ static skive_status build_trainer(fit_state *s) {
     skv_builder b = skv_build(g);
     skive_value *input = g->inputs[0];
     skive_value *logits = value_is_enough(s) ? s->head.value : skv_head_logits(&b, &s->head);
-    const skv_loss_site at = {
-        .input = input, .labels = labels, .logits = logits, .head = &s->head, .targets = &s->targets};
+    const skv_loss_site at = {.input = input,
+                              .labels = labels,
+                              .logits = logits,
+                              .head = &s->head,
+                              .targets = &s->targets,
+                              .scale = s->fit->scale};
     skive_value *loss = b.status == SKIVE_OK ? s->fit->build_loss(s->fit->user, &b, &at) : NULL;
     SKV_GO(status, done, b.status);
     const skv_trainer_setup setup = {.graph = g,
@@ -123,12 +127,15 @@ done:
 
 /* ---- one epoch ---- */
 
-static skive_status validate(fit_state *s, double *accuracy) {
+/* Of regression and of several labels a sample, which have no one accuracy, the loss decides. */
+static skive_status validate(fit_state *s, skive_epoch_report *row) {
     skive_eval_report r;
-    *accuracy = NAN;
-    if (!s->fit->validation || !s->info.labelled) return SKIVE_OK;
+    row->validation_accuracy = row->validation_loss = row->validation_rmse = NAN;
+    if (!s->fit->validation) return SKIVE_OK;
     SKV_TRY(skive_evaluate(s->ctx, s->current, s->fit->validation, 0, &r));
-    *accuracy = r.accuracy;
+    if (r.task == SKIVE_TASK_CLASSES || r.task == SKIVE_TASK_BINARY) row->validation_accuracy = r.accuracy;
+    row->validation_loss = r.loss;
+    row->validation_rmse = r.rmse;
     skive_eval_report_free(s->ctx, &r);
     return SKIVE_OK;
 }
@@ -174,15 +181,18 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         loss_sum += loss * (double)batch.count;
         right += correct;
         seen += (int64_t)batch.count;
+        char accuracy[32] = "";
+        if (s->info.labelled)
+            snprintf(accuracy, sizeof accuracy, "  accuracy %.2f %%", 100.0 * (double)right / (double)seen);
         SKV_TRY(skv_progress_at(&s->progress, (double)epoch * (double)s->batches + (double)i + 1,
-                                "epoch %d/%d  loss %.4f  accuracy %.2f %%", epoch + 1, s->o->epochs,
-                                loss_sum / (double)seen, 100.0 * (double)right / (double)seen));
+                                "epoch %d/%d  loss %.4f%s", epoch + 1, s->o->epochs, loss_sum / (double)seen,
+                                accuracy));
     }
     row->epoch = epoch + 1;
     row->loss = loss_sum / (double)(seen ? seen : 1);
     row->train_accuracy = s->info.labelled ? (double)right / (double)(seen ? seen : 1) : NAN;
     row->learning_rate = rate;
-    SKV_TRY(validate(s, &row->validation_accuracy));
+    SKV_TRY(validate(s, row));
     row->seconds = skv_now() - started;
     return SKIVE_OK;
 }
@@ -199,7 +209,7 @@ static uint64_t run_key(const fit_state *s) {
     const skive_train_options *o = s->o;
     const double numbers[] = {o->epochs,          (double)s->batch, o->learning_rate, o->momentum,   o->weight_decay,
                               o->label_smoothing, o->warmup_epochs, o->final_rate,    o->step_every, o->step_factor,
-                              o->clip_norm,       o->nesterov,      o->decay_all,     o->keep_best};
+                              o->clip_norm,       o->nesterov,      o->decay_all,     o->keep_best,  o->raw_targets};
     const uint64_t whole[] = {o->seed, s->fit->key, s->info.count, validation_count(s)};
     uint64_t key = skv_hash64(whole, sizeof whole, skv_hash64(numbers, sizeof numbers, 1));
     const char *const names[] = {o->loss, o->optimizer, o->schedule, o->augment, s->info.spec, s->fit->what};
@@ -248,9 +258,10 @@ static skive_status set_up(fit_state *s) {
  * best. */
 static void keep_if_best(fit_state *s, const skive_epoch_report *row) {
     const bool rest = !s->fit->mover || (double)row->epoch * (double)s->batches >= rest_of_masks(s);
-    const bool measured = s->o->keep_best && rest && !isnan(row->validation_accuracy);
-    if (measured && s->point.best_epoch > 0 && row->validation_accuracy <= s->point.best) return;
-    s->point.best = measured ? row->validation_accuracy : -1;
+    const double score = isnan(row->validation_accuracy) ? -row->validation_loss : row->validation_accuracy;
+    const bool measured = s->o->keep_best && rest && !isnan(score);
+    if (measured && s->point.best_epoch > 0 && score <= s->point.best) return;
+    s->point.best = measured ? score : -INFINITY;
     s->point.best_epoch = row->epoch;
     skv_params_copy_values(s->best, s->current);
 }
@@ -260,6 +271,10 @@ static void log_epoch(const fit_state *s, const skive_epoch_report *row) {
     if (!isnan(row->train_accuracy)) snprintf(train, sizeof train, "  train %.2f %%", 100 * row->train_accuracy);
     if (!isnan(row->validation_accuracy))
         snprintf(validation, sizeof validation, "  validation %.2f %%", 100 * row->validation_accuracy);
+    else if (!isnan(row->validation_rmse))
+        snprintf(validation, sizeof validation, "  validation RMSE %.6g", row->validation_rmse);
+    else if (!isnan(row->validation_loss))
+        snprintf(validation, sizeof validation, "  validation loss %.4f", row->validation_loss);
     skv_log(s->ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %.4f%s%s  rate %.5f  %.1f s", s->fit->what, row->epoch,
             s->o->epochs, row->loss, train, validation, row->learning_rate, row->seconds);
 }
@@ -315,6 +330,11 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
     /* An interrupted run keeps what its finished epochs reached. */
     if (s.point.epoch > 0 && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
         skv_params_assign(fit->model, s.best);
+        /* The data told what the output means; the model says it from now on. */
+        if (!s.head.from && s.head.kind != SKIVE_OUTPUT_LOGITS) {
+            const skive_status told = skive_model_set_output(fit->model, NULL, skive_output_kind_name(s.head.kind));
+            if (told != SKIVE_OK) status = told;
+        }
     }
     skive_loader_free(s.loader);
     skv_trainer_free(s.trainer);
@@ -329,6 +349,18 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
     return status;
 }
 
+/* Targets of a regression come in any size; standardised, one learning rate serves all. */
+static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    skv_targets targets;
+    skv_head head;
+    if (fit->options->epochs < 1 || fit->options->raw_targets) return run(ctx, fit, report);
+    SKV_TRY(skv_targets_of(ctx, fit->train, &targets));
+    if (targets.form == SKV_TARGET_CLASSES || targets.info.count < 1) return run(ctx, fit, report);
+    SKV_TRY(skv_head_find(ctx, fit->model, &targets, &head));
+    if (head.task != SKIVE_TASK_VALUES || !skv_loss_for(fit->options, &head)->on_output) return run(ctx, fit, report);
+    return skv_fit_values(ctx, fit, &targets, report, run);
+}
+
 /* A hashed layer in the form of standard ONNX is trained as the HashedGemm it stands for: as entries of a codebook its values and
  * their negatives would part. */
 static skive_status run_hashed(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
@@ -340,7 +372,7 @@ static skive_status run_hashed(skive_context *ctx, const skv_fit *fit, skive_tra
     skv_params_mark_trainable(twin.model);
     SKV_GO(status, done, skv_graph_to_hashed(twin.model));
     SKV_GO(status, done, skive_graph_infer(twin.model));
-    status = trained = run(ctx, &twin, &r);
+    status = trained = run_any(ctx, &twin, &r);
     if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
         SKV_GO(status, done, skv_hashed_assign(fit->model, twin.model));
         skv_params_assign(fit->model, twin.model);
@@ -357,5 +389,5 @@ done:
 }
 
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
-    return (skv_graph_tells_hashed(fit->model) ? run_hashed : run)(ctx, fit, report);
+    return (skv_graph_tells_hashed(fit->model) ? run_hashed : run_any)(ctx, fit, report);
 }

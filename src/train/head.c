@@ -237,9 +237,10 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
     out->scores = numbers_of(g, &out->value->type);
     SKV_TRY(take_kind(ctx, g, out));
     if (targets && targets->info.labelled && out->kind == SKIVE_OUTPUT_VALUES) {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, targets->info.spec,
-                           "%s has class labels; the model's output '%s' is values (regression), whose targets are floats",
-                           targets->info.spec, out->value->name);
+        return skv_fail_at(
+            ctx, SKIVE_ERR_DATA, targets->info.spec,
+            "%s has class labels; the model's output '%s' is values (regression), whose targets are floats",
+            targets->info.spec, out->value->name);
     }
     take_task(targets, out);
     return SKIVE_OK;
@@ -280,6 +281,6 @@ void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, co
     if (g->n_outputs > 1)
         skv_note(ctx, "of the %s's %u outputs the one used is %s; --use-output chooses another", who, g->n_outputs,
                  text);
-    else if (h->from)
+    else if (h->from && h->kind != SKIVE_OUTPUT_VALUES)
         skv_note(ctx, "the %s's output is %s", who, text);
 }

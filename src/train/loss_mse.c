@@ -47,9 +47,26 @@ static skive_value *target_of(skv_builder *b, const skv_loss_args *a) {
                     SKV_ATTRS(SKV_INT("axis", -1)));
 }
 
+/* 1 / deviation, of each target along the axis that numbers them. */
+static skive_value *one_over(skv_builder *b, const skv_loss_args *a, const skive_value *d) {
+    const int64_t n = a->scale->n;
+    const int axis = skv_score_axis(&d->type, 0), rank = d->type.rank;
+    int64_t dims[SKIVE_MAX_RANK];
+    skv_storage *s = NULL;
+    if (n == 1) return skv_emit_scalar(b, d->type.dtype, 1 / a->scale->std[0]);
+    for (int i = 0; i < rank; i++) dims[i] = i == axis ? n : 1;
+    b->status = axis < 0 || d->type.dims[axis].size != n
+                    ? SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "mse: the model's outputs are not one a target")
+                    : skv_storage_create(b->graph->ctx, d->type.dtype, rank, dims, &s);
+    if (b->status != SKIVE_OK) return NULL;
+    for (int64_t i = 0; i < n; i++) skive_tensor_set(&s->tensor, i, 1 / a->scale->std[i]);
+    return skv_emit_param(b, NULL, s);
+}
+
 static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     if (b->status != SKIVE_OK) return NULL;
     skive_value *d = skv_emit(b, "Sub", SKV_IN(output_of(a), target_of(b, a)), SKV_NONE);
+    if (a->scale && b->status == SKIVE_OK) d = skv_emit(b, "Mul", SKV_IN(d, one_over(b, a, d)), SKV_NONE);
     return skv_emit(b, "ReduceMean", SKV_IN(skv_emit(b, "Mul", SKV_IN(d, d), SKV_NONE)),
                     SKV_ATTRS(SKV_INT("keepdims", 0)));
 }

@@ -96,7 +96,8 @@ skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site
                                 .teacher = taught,
                                 .label_smoothing = from->options->label_smoothing,
                                 .temperature = from->temperature,
-                                .sigmoid = skv_head_is_sigmoid(at->head)};
+                                .sigmoid = skv_head_is_sigmoid(at->head),
+                                .scale = at->scale};
     skive_value *soft = values ? soft_values(b, &args) : skv_loss_find("kl")->build(b, &args);
     skive_value *hard = skv_loss_for(from->options, at->head)->build(b, &args);
     skive_value *soft_part = skv_emit(b, "Mul", SKV_IN(soft, skv_emit_scalar(b, SKIVE_F32, alpha)), SKV_NONE);

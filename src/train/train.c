@@ -15,7 +15,8 @@ skive_value *skv_label_loss(void *user, skv_builder *b, const skv_loss_site *at)
                                 .labels = at->labels,
                                 .label_smoothing = o->label_smoothing,
                                 .temperature = 1,
-                                .sigmoid = skv_head_is_sigmoid(at->head)};
+                                .sigmoid = skv_head_is_sigmoid(at->head),
+                                .scale = at->scale};
     return skv_loss_for(o, at->head)->build(b, &args);
 }
 

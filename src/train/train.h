@@ -10,6 +10,7 @@
 
 #include "graph/graph.h"
 #include "train/head.h"
+#include "train/scale.h"
 
 /* ---- losses ---- */
 
@@ -19,7 +20,8 @@ typedef struct skv_loss_args {
     skive_value *labels;  /* i64 [n] classes, or f32 targets */
     skive_value *teacher; /* logits (of "mse" the output) of a teacher; NULL when there is none */
     double label_smoothing, temperature;
-    bool sigmoid; /* each score by itself, not a softmax over all */
+    bool sigmoid;                  /* each score by itself, not a softmax over all */
+    const skv_target_scale *scale; /* of "mse": what differences are divided by; NULL: 1 */
 } skv_loss_args;
 
 typedef struct skv_loss {
@@ -82,6 +84,7 @@ typedef struct skv_loss_site {
     skive_value *logits; /* skv_head_logits; of the task VALUES the output */
     const skv_head *head;
     const skv_targets *targets;
+    const skv_target_scale *scale; /* of the targets of a regression; NULL: they are taken as they are */
 } skv_loss_site;
 /* Builds the loss over the training graph. A scalar, or NULL with the builder's status set. */
 typedef skive_value *(*skv_build_loss_fn)(void *user, skv_builder *b, const skv_loss_site *at);
@@ -118,8 +121,18 @@ typedef struct skv_fit {
     void *user;
     const char *what; /* progress name: "train", "distill", "fine-tune" */
     uint64_t key;     /* hash of whatever else decides the result (the teacher): part of a checkpoint's key */
+    const skv_target_scale *scale; /* set by skv_fit_values */
 } skv_fit;
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
+typedef skive_status (*skv_fit_fn)(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
+/* Runs a regression on standardised targets, by `run`. */
+skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
+                            skive_train_report *report, skv_fit_fn run);
+
+/* What the model gives for the first samples of a shuffled set, and their targets: [n][targets] each, of `most` samples or as many
+ * as there are. The model's answer must have as many numbers as a target. */
+skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, int64_t most, float *out,
+                               float *targets, int64_t *n);
 
 /* The loss of the options on the labels alone; `user` is the skive_train_options. */
 skive_value *skv_label_loss(void *user, skv_builder *b, const skv_loss_site *at);

@@ -1,0 +1,131 @@
+/* The fit of a regression. The loss is taken on standardised targets, and while it runs the last layer is kept in their scale
+ * (see scale.h); what comes out gives the targets' own units. */
+#include <math.h>
+
+#include "graph/meta_keys.h"
+#include "train/scale.h"
+#include "train/train.h"
+
+enum { PROBE = 512 };
+
+/* Correlation of outputs and targets, and the outputs' own mean and deviation, all in standardised units. */
+typedef struct likeness {
+    double mean, std, correlation, error;
+} likeness;
+
+static likeness compare(const float *out, const float *target, int64_t n, int64_t size, int64_t k, double mean,
+                        double std, bool pooled) {
+    double x = 0, y = 0, xx = 0, yy = 0, xy = 0, dd = 0, count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t c = pooled ? 0 : k; c < (pooled ? size : k + 1); c++) {
+            const double a = ((double)out[i * size + c] - mean) / std, b = ((double)target[i * size + c] - mean) / std;
+            x += a;
+            y += b;
+            xx += a * a;
+            yy += b * b;
+            xy += a * b;
+            dd += (a - b) * (a - b);
+            count++;
+        }
+    }
+    const double vx = xx / count - x / count * (x / count), vy = yy / count - y / count * (y / count);
+    return (likeness){.mean = x / count,
+                      .std = vx > 1e-24 ? sqrt(vx) : 0,
+                      .correlation = vx > 1e-24 && vy > 0 ? (xy / count - x / count * (y / count)) / sqrt(vx * vy) : 0,
+                      .error = dd / count};
+}
+
+/* A model that is not trained yet, or for other units, answers worse than the mean would. Its last layer is brought to the
+ * targets' mean and a share of their deviation, as good a start as any; one that does better is left as it is. */
+static skive_status bring_near(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
+                               const skv_last_layer *l, const skv_target_scale *scale) {
+    const int64_t size = targets->size;
+    float *out = NULL, *wanted = NULL;
+    double *factor = NULL, *shift = NULL;
+    int64_t n = 0;
+    bool any = false;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(ctx, PROBE * (size_t)size, sizeof *out, &out));
+    SKV_GO(status, done, skv_alloc_array(ctx, PROBE * (size_t)size, sizeof *wanted, &wanted));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)scale->n, sizeof *factor, &factor));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)scale->n, sizeof *shift, &shift));
+    SKV_GO(status, done, skv_first_outputs(ctx, fit->model, fit->train, PROBE, out, wanted, &n));
+    for (int64_t k = 0; k < scale->n && n > 0; k++) {
+        const likeness is = compare(out, wanted, n, size, k, scale->mean[k], scale->std[k], scale->n == 1);
+        factor[k] = 1;
+        if (!(is.error > 1)) continue;
+        any = true;
+        factor[k] = is.std > 0 ? fmin(1, fmax(0.3, is.correlation)) / is.std : 1;
+        shift[k] = -is.mean * factor[k];
+    }
+    if (any) skv_last_layer_adjust(l, factor, shift, scale->n);
+done:
+    skv_free(ctx, out);
+    skv_free(ctx, wanted);
+    skv_free(ctx, factor);
+    skv_free(ctx, shift);
+    return status;
+}
+
+static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
+                            const skv_target_scale *scale, skv_last_layer *l) {
+    skv_head head;
+    SKV_TRY(skv_head_find(ctx, fit->model, targets, &head));
+    *l = skv_last_layer_of(&head, scale);
+    if (!l->node) return SKIVE_OK;
+    skv_params_mark_trainable(fit->model);
+    if (l->weight->trainable) l->bias->trainable = true; /* a bias of one number looks like a constant of a formula */
+    SKV_TRY(skv_params_unshare(fit->model));
+    SKV_TRY(skv_last_layer_stretch(fit->model, l, scale));
+    SKV_TRY(skive_graph_infer(fit->model));
+    return bring_near(ctx, fit, targets, l, scale);
+}
+
+/* The twin's storages are shared with nobody but the runs' own graphs, which are gone. */
+static skive_status take_back(const skv_fit *fit, skv_fit *twin, const skv_last_layer *l,
+                              const skv_target_scale *scale) {
+    if (l->node) {
+        SKV_TRY(skv_params_unshare(twin->model));
+        skv_last_layer_restore(l, scale);
+    }
+    skv_params_assign(fit->model, twin->model);
+    const char *kind = skive_graph_meta(twin->model, SKV_META_OUTPUT_KIND);
+    return kind ? skive_model_set_output(fit->model, NULL, kind) : SKIVE_OK;
+}
+
+skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
+                            skive_train_report *report, skv_fit_fn run) {
+    skv_target_scale scale = {0};
+    skv_last_layer last = {0};
+    skive_train_report r = {0};
+    skv_fit twin = *fit;
+    skive_status status, trained;
+    twin.model = NULL;
+    twin.scale = &scale;
+    SKV_GO(status, done, skv_target_scale_of(ctx, fit->train, targets, &scale));
+    SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
+    SKV_GO(status, done, stretch(ctx, &twin, targets, &scale, &last));
+    if (scale.n == 1)
+        skv_note(ctx, "regression: the loss is taken on targets less their mean (%.6g), over their deviation (%.6g)",
+                 scale.mean[0], scale.std[0]);
+    else
+        skv_note(
+            ctx,
+            "regression: the loss is taken on targets less their mean, over their deviation, each of %lld by itself",
+            (long long)scale.n);
+    status = trained = run(ctx, &twin, &r);
+    if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
+        SKV_GO(status, done, take_back(fit, &twin, &last, &scale));
+        status = trained;
+    }
+done:
+    skive_graph_free(twin.model);
+    skv_target_scale_free(ctx, &scale);
+    if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
+        *report = r;
+    } else {
+        skive_train_report_free(ctx, &r);
+        if (report) *report = r;
+    }
+    return status;
+}

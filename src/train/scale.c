@@ -1,0 +1,184 @@
+/* The scale of float targets, and the last layer that takes it in. */
+#include "train/scale.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "graph/shared.h"
+
+enum { MOST_SAMPLES = 20000 };
+
+/* ---- mean and deviation ---- */
+
+void skv_target_scale_free(skive_context *ctx, skv_target_scale *s) {
+    skv_free(ctx, s->mean);
+    skv_free(ctx, s->std);
+    *s = (skv_target_scale){0};
+}
+
+/* Sums are counted from the first target, so that targets far from zero keep their variance. */
+static skive_status sum_up(skive_context *ctx, const skive_dataset *set, const skv_targets *t, skv_target_scale *s,
+                           float *y, double *first) {
+    const size_t count = t->info.count, size = t->info.target_size;
+    const size_t step = count > MOST_SAMPLES ? count / MOST_SAMPLES : 1;
+    double seen = 0;
+    for (size_t i = 0; i < count; i += step) {
+        SKV_TRY(skive_dataset_read_target(ctx, set, i, y));
+        for (size_t k = 0; k < size; k++) {
+            const size_t at = s->n > 1 ? k : 0;
+            if (i == 0 && (s->n > 1 || k == 0)) first[at] = (double)y[k];
+            const double d = (double)y[k] - first[at];
+            s->mean[at] += d;
+            s->std[at] += d * d;
+        }
+        seen += s->n > 1 ? 1 : (double)size;
+    }
+    for (int64_t k = 0; k < s->n; k++) {
+        const double mean = s->mean[k] / seen, variance = s->std[k] / seen - mean * mean;
+        s->mean[k] = first[k] + mean;
+        s->std[k] = variance > 1e-12 * s->mean[k] * s->mean[k] && variance > 0 ? sqrt(variance) : 1;
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_target_scale_of(skive_context *ctx, const skive_dataset *set, const skv_targets *t,
+                                 skv_target_scale *out) {
+    float *y = NULL;
+    double *first = NULL;
+    skive_status status;
+    *out = (skv_target_scale){.n = t->info.target_rank <= 1 ? (int64_t)t->info.target_size : 1};
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)out->n + 1, sizeof *out->mean, &out->mean));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)out->n + 1, sizeof *out->std, &out->std));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)out->n + 1, sizeof *first, &first));
+    SKV_GO(status, done, skv_alloc_array(ctx, t->info.target_size + 1, sizeof *y, &y));
+    status = sum_up(ctx, set, t, out, y, first);
+done:
+    skv_free(ctx, first);
+    skv_free(ctx, y);
+    if (status != SKIVE_OK) skv_target_scale_free(ctx, out);
+    return status;
+}
+
+/* ---- the last layer ---- */
+
+static skive_value *moved_from(const skive_value *v) {
+    static const char *const moves[] = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"};
+    for (size_t i = 0; v->producer && i < sizeof moves / sizeof moves[0]; i++) {
+        if (skv_node_is(v->producer, moves[i]) && *v->producer->domain == '\0') return skv_node_in(v->producer, 0);
+    }
+    return NULL;
+}
+
+/* A float32 parameter that nothing else reads: changing it changes this layer alone. */
+static bool is_own(const skive_value *v) {
+    const skive_tensor *t = skv_value_tensor(v);
+    return t && t->dtype == SKIVE_F32 && v->n_uses == 1 && v->output_uses == 0 && !skv_value_is_captured(v);
+}
+
+static int64_t count_of(const skive_value *v) { return skive_tensor_count(skv_value_tensor(v)); }
+
+/* Weights that share values have their scale in the codebook, where one for all outputs is enough. */
+static skive_value *own_weight(skive_value *v, const skv_target_scale *scale) {
+    skv_shared s;
+    if (!v) return NULL;
+    if (is_own(v)) return v;
+    return scale->n == 1 && v->n_uses == 1 && skv_shared_find(v, &s) && is_own(s.codebook) ? s.codebook : NULL;
+}
+
+static skv_last_layer gemm(skive_node *n, const skv_target_scale *scale) {
+    skv_last_layer l = {.node = n, .output = n->outputs[0], .beta = skv_attr_float(n, "beta", 1)};
+    l.weight = own_weight(skv_node_in(n, 1), scale);
+    l.bias = skv_node_in(n, 2);
+    const skive_type *t = n->n_inputs > 1 ? &n->inputs[1]->type : NULL;
+    l.inner = t && t->rank == 2 && skv_attr_int(n, "transB", 0) ? t->dims[1].size : 1;
+    return l;
+}
+
+static skv_last_layer matmul_add(skive_node *add, const skv_target_scale *scale) {
+    for (int k = 0; k < 2; k++) {
+        skive_value *product = add->inputs[k];
+        skive_node *n = product ? product->producer : NULL;
+        if (!skv_node_is(n, "MatMul") || product->n_uses != 1 || product->output_uses > 0) continue;
+        return (skv_last_layer){.node = n,
+                                .output = add->outputs[0],
+                                .weight = own_weight(n->inputs[1], scale),
+                                .bias = add->inputs[1 - k],
+                                .inner = 1,
+                                .beta = 1};
+    }
+    return (skv_last_layer){0};
+}
+
+static skv_last_layer convolution(skive_node *n, const skv_target_scale *scale) {
+    return (skv_last_layer){.node = n,
+                            .output = n->outputs[0],
+                            .weight = scale->n == 1 ? own_weight(skv_node_in(n, 1), scale) : NULL,
+                            .bias = skv_node_in(n, 2),
+                            .inner = 1,
+                            .beta = 1};
+}
+
+skv_last_layer skv_last_layer_of(const skv_head *head, const skv_target_scale *scale) {
+    skive_value *v = head->value;
+    for (skive_value *before = v; before; before = moved_from(v)) v = before;
+    skive_node *n = v->producer;
+    skv_last_layer l = {0};
+    if (skv_node_is(n, "Gemm")) l = gemm(n, scale);
+    if (skv_node_is(n, "Add")) l = matmul_add(n, scale);
+    if (skv_node_is(n, "Conv") || skv_node_is(n, "ConvTranspose")) l = convolution(n, scale);
+    if (!l.node || *l.node->domain != '\0' || !l.weight || !l.bias || !is_own(l.bias) || l.beta == 0)
+        return (skv_last_layer){0};
+    /* With a pair for each target, outputs are columns: a bias each, and as many weights as a multiple of them. */
+    if (scale->n > 1 &&
+        (count_of(l.bias) != scale->n || count_of(l.weight) % scale->n != 0 || l.weight->type.rank != 2))
+        return (skv_last_layer){0};
+    return l;
+}
+
+void skv_last_layer_adjust(const skv_last_layer *l, const double *factor, const double *shift, int64_t n) {
+    float *w = skv_value_tensor(l->weight)->data, *b = skv_value_tensor(l->bias)->data;
+    for (int64_t i = 0; i < count_of(l->weight); i++) w[i] = (float)((double)w[i] * factor[i / l->inner % n]);
+    for (int64_t i = 0; i < count_of(l->bias); i++)
+        b[i] = (float)((double)b[i] * factor[i % n] + shift[i % n] / l->beta);
+}
+
+void skv_last_layer_restore(const skv_last_layer *l, const skv_target_scale *s) {
+    skv_last_layer_adjust(l, s->std, s->mean, s->n);
+}
+
+/* One number a target, along the last axis of the layer's output. */
+static skive_value *constant(skv_builder *b, const double *x, int64_t n) {
+    skv_storage *s = NULL;
+    if (n == 1) return skv_emit_scalar(b, SKIVE_F32, x[0]);
+    if (b->status != SKIVE_OK) return NULL;
+    b->status = skv_storage_create(b->graph->ctx, SKIVE_F32, 1, &n, &s);
+    for (int64_t i = 0; b->status == SKIVE_OK && i < n; i++) skive_tensor_set(&s->tensor, i, x[i]);
+    return b->status == SKIVE_OK ? skv_emit_param(b, NULL, s) : NULL;
+}
+
+skive_status skv_last_layer_stretch(skive_graph *g, skv_last_layer *l, const skv_target_scale *s) {
+    const char *name = l->output->name, *spare = NULL;
+    skv_builder b = skv_build(g);
+    double *factor = NULL, *shift = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)s->n, sizeof *factor, &factor));
+    SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)s->n, sizeof *shift, &shift));
+    skive_value *scaled = skv_emit(&b, "Mul", SKV_IN(l->output, constant(&b, s->std, s->n)), SKV_NONE);
+    skive_value *whole = skv_emit(&b, "Add", SKV_IN(scaled, constant(&b, s->mean, s->n)), SKV_NONE);
+    SKV_GO(status, done, b.status);
+    skive_node *mul = scaled->producer;
+    SKV_GO(status, done, skv_value_replace_uses(l->output, whole, true));
+    SKV_GO(status, done, skv_node_set_input(mul, 0, l->output));
+    SKV_GO(status, done, skv_graph_unique_name(g, name, &spare));
+    SKV_GO(status, done, skv_value_rename(l->output, spare));
+    SKV_GO(status, done, skv_value_rename(whole, name));
+    for (int64_t k = 0; k < s->n; k++) {
+        factor[k] = 1 / s->std[k];
+        shift[k] = -s->mean[k] / s->std[k];
+    }
+    skv_last_layer_adjust(l, factor, shift, s->n);
+done:
+    skv_free(g->ctx, factor);
+    skv_free(g->ctx, shift);
+    return status;
+}
