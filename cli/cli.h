@@ -86,7 +86,9 @@ typedef struct cli_console {
 } cli_console;
 void cli_console_options(cli_console *c, skive_context_options *o);
 void cli_console_clear(cli_console *c);
-void cli_install_interrupt(void); /* Ctrl-C asks the running job to stop; a second one ends the process */
+/* Ctrl-C, SIGTERM and the end of the terminal (SIGHUP, unless ignored: nohup) ask the running job to stop; a second Ctrl-C
+ * ends the process. */
+void cli_install_interrupt(void);
 
 /* ---- text ---- */
 enum { CLI_COLUMNS = 80 };          /* of help texts where nothing says how wide the screen is */

@@ -14,11 +14,23 @@ static void on_interrupt(int signal_number) {
     interrupted = 1;
 }
 
+/* The terminal is gone. It may be said twice, by the system and by the shell; and a pipe that went with it must not end the
+ * process before the work is saved. */
+static void on_hangup(int signal_number) {
+    (void)signal_number;
+    signal(SIGPIPE, SIG_IGN);
+    interrupted = 1;
+}
+
 void cli_install_interrupt(void) {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}, before;
+    struct sigaction hangup = {.sa_handler = on_hangup};
     sigemptyset(&action.sa_mask);
+    sigemptyset(&hangup.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* Under nohup the signal is ignored, and stays so. */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &hangup, NULL);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of writing, not an end */
 }
 

@@ -7,14 +7,7 @@
 
 enum { MAX_KNOWN = 64 }; /* elements of a tensor carried along */
 
-typedef struct inference {
-    skive_context *ctx;
-    skive_graph *graph;
-    skive_type *types;   /* by value id */
-    skive_tensor *known; /* by value id; data NULL: not known */
-} inference;
-
-static const skive_tensor *known_tensor(const inference *x, const skive_value *v) {
+const skive_tensor *skv_inference_known(const skv_inference *x, const skive_value *v) {
     if (!v) return NULL;
     if (v->storage) return skv_value_tensor(v);
     return x->known[v->id].data ? &x->known[v->id] : NULL;
@@ -33,7 +26,7 @@ static skive_tensor header(const skive_type *t) {
 }
 
 /* The value of a node of one small integer output whose inputs are all known. */
-static skive_status carry(inference *x, const skive_node *n) {
+static skive_status carry(skv_inference *x, const skive_node *n) {
     skive_tensor in[8], out = {0};
     const skive_tensor *inputs[8];
     if (n->n_outputs != 1 || !n->outputs[0] || n->n_inputs > 8 || !n->op || !n->op->run || n->op->random)
@@ -41,7 +34,7 @@ static skive_status carry(inference *x, const skive_node *n) {
     if (!small_integers(&x->types[n->outputs[0]->id])) return SKIVE_OK;
     const bool shape = skv_node_is(n, "Shape") && n->n_inputs > 0 && n->inputs[0];
     for (uint32_t i = 0; i < n->n_inputs; i++) {
-        inputs[i] = known_tensor(x, n->inputs[i]);
+        inputs[i] = skv_inference_known(x, n->inputs[i]);
         if (shape && i == 0) {
             const skive_type *t = &x->types[n->inputs[0]->id];
             if (!skv_type_is_static(t)) return SKIVE_OK;
@@ -81,7 +74,7 @@ static skive_status check_size(skive_context *ctx, const char *name, const skive
     return skv_fail_at(ctx, SKIVE_ERR_SHAPE, name, "a tensor of %s is larger than any memory", text);
 }
 
-static skive_status infer_node(inference *x, const skive_node *n) {
+skive_status skv_inference_node(skv_inference *x, const skive_node *n) {
     const skive_type **in = NULL;
     const skive_tensor **constant = NULL;
     skive_type *out = NULL;
@@ -92,7 +85,7 @@ static skive_status infer_node(inference *x, const skive_node *n) {
     SKV_GO(status, done, skv_alloc_array(x->ctx, (size_t)n->n_outputs + 1, sizeof *out, &out));
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         in[i] = n->inputs[i] ? &x->types[n->inputs[i]->id] : NULL;
-        constant[i] = known_tensor(x, n->inputs[i]);
+        constant[i] = skv_inference_known(x, n->inputs[i]);
     }
     SKV_GO(status, done, skv_op_infer(x->ctx, n, in, constant, out));
     for (uint32_t o = 0; o < n->n_outputs; o++) {
@@ -109,23 +102,54 @@ done:
     return status;
 }
 
+skive_status skv_inference_grow(skv_inference *x) {
+    const skive_graph *g = x->graph;
+    if (g->n_values > x->capacity) {
+        const uint32_t capacity =
+            x->capacity + x->capacity / 2 > g->n_values ? x->capacity + x->capacity / 2 : g->n_values;
+        skive_type *types = NULL;
+        skive_tensor *known = NULL;
+        SKV_TRY(skv_alloc_array(x->ctx, (size_t)capacity + 1, sizeof *types, &types));
+        const skive_status status = skv_alloc_array(x->ctx, (size_t)capacity + 1, sizeof *known, &known);
+        if (status != SKIVE_OK) {
+            skv_free(x->ctx, types);
+            return status;
+        }
+        if (x->n) memcpy(types, x->types, x->n * sizeof *types);
+        if (x->n) memcpy(known, x->known, x->n * sizeof *known);
+        skv_free(x->ctx, x->types);
+        skv_free(x->ctx, x->known);
+        x->types = types;
+        x->known = known;
+        x->capacity = capacity;
+    }
+    for (; x->n < g->n_values; x->n++) x->types[x->n] = g->values[x->n]->type;
+    return SKIVE_OK;
+}
+
+void skv_inference_commit(const skv_inference *x) {
+    for (uint32_t i = 0; i < x->n; i++) x->graph->values[i]->type = x->types[i];
+}
+
+void skv_inference_free(skv_inference *x) {
+    for (uint32_t i = 0; x->known && i < x->n; i++) skive_tensor_free(x->ctx, &x->known[i]);
+    skv_free(x->ctx, x->types);
+    skv_free(x->ctx, x->known);
+}
+
 skive_status skive_graph_infer(skive_graph *g) {
-    inference x = {.ctx = g->ctx, .graph = g};
+    skv_inference x = {.ctx = g->ctx, .graph = g};
     skive_node **order = NULL;
     skive_status status;
     SKV_GO(status, done, skv_graph_topo(g, &order));
-    SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *x.types, &x.types));
-    SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *x.known, &x.known));
-    for (uint32_t i = 0; i < g->n_values; i++) x.types[i] = g->values[i]->type;
+    SKV_GO(status, done, skv_inference_grow(&x));
     for (uint32_t i = 0; i < g->n_inputs; i++)
         SKV_GO(status, done, check_size(g->ctx, g->inputs[i]->name, &g->inputs[i]->type));
-    for (uint32_t i = 0; i < g->n_nodes; i++) SKV_GO(status, done, infer_node(&x, order[i]));
-    for (uint32_t i = 0; i < g->n_values; i++) g->values[i]->type = x.types[i];
+    for (uint32_t i = 0; i < g->n_nodes; i++) SKV_GO(status, done, skv_inference_node(&x, order[i]));
+    skv_inference_commit(&x);
 done:
-    for (uint32_t i = 0; x.known && i < g->n_values; i++) skive_tensor_free(g->ctx, &x.known[i]);
     skv_free(g->ctx, order);
-    skv_free(g->ctx, x.types);
-    skv_free(g->ctx, x.known);
+    skv_inference_free(&x);
     return status;
 }
 

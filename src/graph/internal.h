@@ -32,4 +32,20 @@ skive_status skv_graph_copy_under(skive_context *ctx, const skive_graph *g, skiv
 skive_status skv_graph_copy_node(skive_graph *g, const skive_node *from, const char *name, skive_value *const *map);
 skive_status skv_graph_copy_value(skive_graph *g, const skive_value *from, const char *name, skive_value **out);
 
+/* ---- inference, a node at a time ---- */
+typedef struct skv_inference {
+    skive_context *ctx;
+    skive_graph *graph;
+    skive_type *types;   /* by value id */
+    skive_tensor *known; /* by value id; data NULL: not known */
+    uint32_t n, capacity;
+} skv_inference;
+/* Takes in the graph's values that it does not have yet, with the types they have. */
+skive_status skv_inference_grow(skv_inference *x);
+skive_status skv_inference_node(skv_inference *x, const skive_node *n);
+/* The contents of a parameter, or of a small integer tensor that was worked out; NULL: not known. */
+const skive_tensor *skv_inference_known(const skv_inference *x, const skive_value *v);
+void skv_inference_commit(const skv_inference *x); /* the graph's values get the types */
+void skv_inference_free(skv_inference *x);
+
 #endif
