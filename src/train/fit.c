@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/batch.h"
 #include "graph/hashed.h"
 #include "train/train.h"
+
+enum { VALIDATION_BATCH = 100 };
 
 typedef struct fit_state {
     skive_context *ctx;
@@ -43,7 +46,8 @@ static skive_status check_fit(fit_state *s) {
     }
     const skive_type *t = &g->inputs[0]->type;
     int64_t size = 1;
-    for (int d = 1; d < t->rank; d++) size *= t->dims[d].size < 0 ? 1 : t->dims[d].size;
+    for (int d = 1; d < t->rank; d++)
+        size *= t->dims[d].size >= 0 ? t->dims[d].size : d <= s->info.rank ? s->info.dims[d - 1] : 1;
     if (t->rank != s->info.rank + 1 || size != (int64_t)s->info.sample_size) {
         char text[160];
         skv_type_text(t, text, sizeof text);
@@ -55,7 +59,7 @@ static skive_status check_fit(fit_state *s) {
 }
 
 static skive_status add_labels(fit_state *s, skive_graph *g, skive_value **labels) {
-    skive_type t = {.dtype = SKIVE_I64, .rank = 1, .dims = {{-1, "N"}}};
+    skive_type t = {.dtype = SKIVE_I64, .rank = 1, .dims = {{s->batch, NULL}}};
     if (!s->info.labelled) {
         t.dtype = SKIVE_F32;
         t.rank = s->info.target_rank + 1;
@@ -82,13 +86,29 @@ static bool value_is_enough(const fit_state *s) {
     return s->head.task == SKIVE_TASK_VALUES && skv_loss_for(s->o, &s->head)->on_output;
 }
 
+/* The model for as many samples a run, with the sizes that it leaves open taken from them: all shapes are known before a gradient
+ * is built, which those of several operators need. */
+static skive_status bind_model(fit_state *s, int64_t batch, skive_graph **out) {
+    skive_graph *sized = NULL;
+    skive_status status;
+    SKV_GO(status, done, skive_graph_copy(s->ctx, s->current, &sized));
+    skive_type *t = &sized->inputs[0]->type;
+    for (int d = 1; d < t->rank && t->rank == s->info.rank + 1; d++) {
+        if (t->dims[d].size < 0) t->dims[d] = (skive_dim){s->info.dims[d - 1], NULL};
+    }
+    status = skv_graph_bind_batch(s->ctx, sized, batch, out);
+done:
+    skive_graph_free(sized);
+    return status;
+}
+
 static skive_status build_trainer(fit_state *s) {
     skive_graph *g = NULL;
     skv_stat_update *updates = NULL;
     size_t n_updates = 0;
     skive_value *labels = NULL;
     skive_status status;
-    SKV_GO(status, done, skive_graph_copy(s->ctx, s->current, &g));
+    SKV_GO(status, done, bind_model(s, s->batch, &g));
     SKV_GO(status, done, skv_train_form(s->ctx, g, &updates, &n_updates));
     SKV_GO(status, done, add_labels(s, g, &labels));
     SKV_GO(status, done, skv_head_find(s->ctx, g, &s->targets, &s->head));
@@ -132,7 +152,12 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     skive_eval_report r;
     row->validation_accuracy = row->validation_loss = row->validation_rmse = NAN;
     if (!s->fit->validation) return SKIVE_OK;
-    SKV_TRY(skive_evaluate(s->ctx, s->current, s->fit->validation, 0, &r));
+    /* A model made for one sample is not validated one by one. */
+    skive_graph *g = NULL;
+    SKV_TRY(bind_model(s, VALIDATION_BATCH, &g));
+    const skive_status status = skive_evaluate(s->ctx, g, s->fit->validation, VALIDATION_BATCH, &r);
+    skive_graph_free(g);
+    SKV_TRY(status);
     if (r.task == SKIVE_TASK_CLASSES || r.task == SKIVE_TASK_BINARY) row->validation_accuracy = r.accuracy;
     row->validation_loss = r.loss;
     row->validation_rmse = r.rmse;
@@ -141,11 +166,7 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
 }
 
 static skive_status one_batch(fit_state *s, const skive_batch *batch, double rate, double *loss, int64_t *correct) {
-    float *x = NULL;
-    void *labels = NULL;
-    skv_trainer_inputs(s->trainer, &x, &labels);
-    memcpy(x, batch->x.data, skive_tensor_bytes(&batch->x));
-    memcpy(labels, batch->y.data, skive_tensor_bytes(&batch->y));
+    SKV_TRY(skv_trainer_feed(s->trainer, &batch->x, &batch->y));
     return skv_trainer_step(s->trainer, rate, loss, correct);
 }
 

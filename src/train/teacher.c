@@ -1,4 +1,5 @@
 /* A teacher in the training graph: its nodes are merged in, frozen and in inference form, and the loss has a term for it. */
+#include "graph/batch.h"
 #include "train/train.h"
 
 /* A parameter [1][c][1]... (or [1][1]) of one number a channel. */
@@ -37,20 +38,45 @@ static skive_value *renormalize(skv_builder *b, const skv_teacher *teacher, skiv
     return skv_emit(b, "Add", SKV_IN(input, per_channel(b, shift, channels, rank)), SKV_NONE);
 }
 
-/* Merges the teacher's nodes; *head becomes that of the merged values. */
-static void add_teacher(skv_builder *b, const skv_teacher *t, const skv_loss_site *at, skv_head *head) {
-    skive_value **map = NULL, *bound = renormalize(b, t, at->input);
-    if (b->status != SKIVE_OK) return;
-    b->status = skv_head_find(b->graph->ctx, t->graph, at->targets, head);
-    if (b->status == SKIVE_OK) b->status = skv_graph_merge(b->graph, t->graph, "teacher.", &bound, &map);
-    if (b->status != SKIVE_OK) return;
-    for (uint32_t i = 0; i < t->graph->n_values; i++) {
+/* The teacher in the sizes of what the student takes. */
+static skive_status bind_teacher(skive_context *ctx, const skive_graph *teacher, const skive_type *input,
+                                 skive_graph **out) {
+    skive_graph *sized = NULL;
+    skive_status status;
+    SKV_GO(status, done, skive_graph_copy(ctx, teacher, &sized));
+    skive_type *t = &sized->inputs[0]->type;
+    for (int d = 1; d < t->rank && t->rank == input->rank; d++) {
+        if (t->dims[d].size < 0) t->dims[d] = (skive_dim){input->dims[d].size, NULL};
+    }
+    status = skv_graph_bind_batch(ctx, sized, input->rank > 0 ? input->dims[0].size : 1, out);
+done:
+    skive_graph_free(sized);
+    return status == SKIVE_OK ? status : skv_fail_prefix(ctx, status, "teacher");
+}
+
+static skive_status merge_teacher(skv_builder *b, const skv_teacher *t, const skv_loss_site *at, skive_value *bound,
+                                  const skive_graph *teacher, skv_head *head) {
+    skive_value **map = NULL;
+    SKV_TRY(skv_head_find(b->graph->ctx, teacher, at->targets, head));
+    SKV_TRY(skv_graph_merge(b->graph, teacher, "teacher.", &bound, &map));
+    for (uint32_t i = 0; i < teacher->n_values; i++) {
         if (map[i] && map[i] != bound) map[i]->trainable = false;
     }
     skv_head_tell(b->graph->ctx, "teacher", t->graph, head);
     head->value = map[head->value->id];
     if (head->before) head->before = map[head->before->id];
     skv_free(b->graph->ctx, map);
+    return SKIVE_OK;
+}
+
+/* Merges the teacher's nodes; *head becomes that of the merged values. */
+static void add_teacher(skv_builder *b, const skv_teacher *t, const skv_loss_site *at, skv_head *head) {
+    skive_value *bound = renormalize(b, t, at->input);
+    skive_graph *teacher = NULL;
+    if (b->status != SKIVE_OK) return;
+    b->status = bind_teacher(b->graph->ctx, t->graph, &at->input->type, &teacher);
+    if (b->status == SKIVE_OK) b->status = merge_teacher(b, t, at, bound, teacher, head);
+    skive_graph_free(teacher);
 }
 
 /* Both answer alike: numbers, sigmoids one by one, or classes that exclude one another (where one score stands for a pair). */
@@ -65,11 +91,13 @@ static skive_status check_heads(skive_context *ctx, const skv_head *teacher, con
                     skv_head_text(teacher, x, sizeof x), skv_head_text(student, y, sizeof y));
 }
 
-static void check_scores(skv_builder *b, const skive_value *teacher, const skive_value *student) {
+static void check_scores(skv_builder *b, const skive_type *input, const skive_value *teacher,
+                         const skive_value *student) {
+    const int64_t samples = input->rank > 0 && input->dims[0].size > 0 ? input->dims[0].size : 1;
     const int64_t t = skv_type_count(&teacher->type), s = skv_type_count(&student->type);
-    if (b->status == SKIVE_OK && t != s) /* an open number of samples counts as 1 in both */
+    if (b->status == SKIVE_OK && t != s)
         b->status = SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "the teacher gives %lld scores, the student %lld",
-                             (long long)t, (long long)s);
+                             (long long)(t / samples), (long long)(s / samples));
 }
 
 /* Where the output is numbers, the teacher's are targets like those of the data. */
@@ -88,7 +116,7 @@ skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site
     if (b->status != SKIVE_OK) return NULL;
     const bool values = at->head->task == SKIVE_TASK_VALUES;
     skive_value *taught = values ? head.value : skv_head_logits(b, &head);
-    if (b->status == SKIVE_OK) check_scores(b, taught, at->logits);
+    if (b->status == SKIVE_OK) check_scores(b, &at->input->type, taught, at->logits);
     if (b->status != SKIVE_OK) return NULL;
     const skv_loss_args args = {.logits = at->logits,
                                 .output = at->head->value,

@@ -182,6 +182,8 @@ skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *set
 void skv_trainer_free(skv_trainer *t);
 /* Places to write a batch into: [batch][sample], [batch]. */
 void skv_trainer_inputs(skv_trainer *t, float **x, void **labels);
+/* Copies a batch there. Errors: DATA when it is not exactly what the plan was made for. */
+skive_status skv_trainer_feed(skv_trainer *t, const skive_tensor *x, const skive_tensor *labels);
 /* Forward, backward, update at `rate`. *loss is of the batch before the update; *correct counts right classes. */
 skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t *correct);
 /* With live masks: as many as there are masks, in their order. Who writes keep[] calls skv_trainer_show_masks. */

@@ -5,6 +5,7 @@
 #include "exec/plan.h"
 #include "graph/shared.h"
 #include "ops/common_hashed.h"
+#include "tensor/tensor.h"
 #include "train/train.h"
 
 typedef struct trained {
@@ -248,6 +249,24 @@ void skv_trainer_inputs(skv_trainer *t, float **x, void **labels) {
     skive_tensor view;
     if (skive_exec_input(t->exec, t->input_index, &view) == SKIVE_OK) *x = view.data;
     if (skive_exec_input(t->exec, t->labels_index, &view) == SKIVE_OK) *labels = view.data;
+}
+
+static skive_status copy_into(skv_trainer *t, size_t input, const skive_tensor *from) {
+    skive_tensor to;
+    char a[SKV_DIMS_TEXT + 16], b[SKV_DIMS_TEXT + 16];
+    SKV_TRY(skive_exec_input(t->exec, input, &to));
+    if (from->dtype != to.dtype || skive_tensor_bytes(from) != skive_tensor_bytes(&to)) {
+        const char *name = t->plan->graph->inputs[input]->name;
+        return skv_fail_at(t->ctx, SKIVE_ERR_DATA, name, "a batch is %s; '%s' takes %s",
+                           skv_tensor_text(from, a, sizeof a), name, skv_tensor_text(&to, b, sizeof b));
+    }
+    memcpy(to.data, from->data, skive_tensor_bytes(&to));
+    return SKIVE_OK;
+}
+
+skive_status skv_trainer_feed(skv_trainer *t, const skive_tensor *x, const skive_tensor *labels) {
+    SKV_TRY(copy_into(t, t->input_index, x));
+    return copy_into(t, t->labels_index, labels);
 }
 
 static const float *output_data(skv_trainer *t, size_t i) {
