@@ -1,7 +1,12 @@
 /* skive quantize: static INT8. */
 #include <math.h>
+#include <string.h>
 
 #include "cli.h"
+
+#define BAD_SQNR      10.0 /* dB */
+#define BAD_AGREEMENT 0.9
+#define BETTER        1.0 /* dB, of another setting: worth telling */
 
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set whose training samples are used for calibration", false},
@@ -65,16 +70,99 @@ static void print_left(const skive_quantize_left *l) {
     putchar('\n');
 }
 
+/* What is the matter with the result, for standard error: these lines come whatever --quiet says. */
+static void warn(const skive_quantize_report *r) {
+    const skive_quantize_trial *other = &r->tried[1];
+    double least = INFINITY;
+    for (size_t i = 0; i < r->n_outputs; i++) {
+        const skive_quantize_output *o = &r->outputs[i];
+        if (o->sqnr < least) least = o->sqnr;
+        if (o->sqnr < BAD_SQNR)
+            fprintf(stderr,
+                    "warning: output '%s' is only %.1f dB from the float model (less than %.0f is bad); see --table,\n"
+                    "warning: --skip the nodes of the worst values, or calibrate with more and other samples\n",
+                    o->name, o->sqnr, BAD_SQNR);
+        if (o->agreement < BAD_AGREEMENT)
+            fprintf(stderr,
+                    "warning: output '%s' gives another answer than the float model for %.1f %% of the samples\n",
+                    o->name, 100 * (1 - o->agreement));
+    }
+    if (r->n_tried > 1 && strcmp(r->calibration, r->tried[0].calibration) == 0 &&
+        other->score > r->tried[0].score + BETTER)
+        fprintf(stderr, "warning: --calibration %s does better here: %.1f dB a sample instead of %.1f\n",
+                other->calibration, other->score, r->tried[0].score);
+    else if (r->n_tried == 1 && least < 2 * BAD_SQNR)
+        fprintf(stderr, "warning: --calibration auto may do better than %s\n", r->calibration);
+    if (r->outlier.name)
+        fprintf(stderr,
+                "warning: value '%s' was %.6g in calibration sample %lld, far outside the %.4g to %.4g of all others\n",
+                r->outlier.name, r->outlier.value, (long long)r->outlier.run, r->outlier.low, r->outlier.high);
+}
+
+static void print_quality(const skive_quantize_report *r) {
+    for (size_t i = 0; i < r->n_outputs; i++) {
+        const skive_quantize_output *o = &r->outputs[i];
+        printf("output '%s':", o->name);
+        if (!isnan(o->sqnr)) printf(" SQNR %.1f dB", o->sqnr);
+        if (!isnan(o->agreement)) printf("%s same answer on %.1f %%", isnan(o->sqnr) ? "" : ",", 100 * o->agreement);
+        if (isnan(o->sqnr) && isnan(o->agreement)) printf(" all zero on these samples");
+        putchar('\n');
+    }
+    if (r->held_out)
+        printf("(against the float model, on %lld samples held out of the calibration until then)\n",
+               (long long)r->check_samples);
+    else
+        printf("(against the float model, on calibration samples: there were too few to hold any out)\n");
+    if (r->worst[0].name) printf("worst values:");
+    for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && r->worst[i].name; i++)
+        printf("%s %s (%s%.1f dB)", i ? "," : "", r->worst[i].name, r->worst[i].is_parameter ? "weight, " : "",
+               r->worst[i].sqnr);
+    if (r->worst[0].name) putchar('\n');
+    printf("calibration: %s", r->calibration);
+    for (size_t i = 0; i < r->n_tried && r->n_tried > 1; i++)
+        printf("%s%s %.1f dB a sample", i ? ", " : " (", r->tried[i].calibration, r->tried[i].score);
+    printf("%s\n", r->n_tried > 1 ? ")" : "");
+}
+
 static void print_report(const cli_args *a, const skive_quantize_report *r, int64_t before, int64_t after,
                          const char *output) {
     char x[32], y[32];
     if (cli_has(a, "table")) print_rows(r);
     printf("quantized %zu nodes with %lld calibration samples in %.1f s\n", r->n_quantized, (long long)r->samples,
            r->seconds);
+    print_quality(r);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
     printf("wrote %s: %s, was %s (%.2fx)%s\n", output, cli_bytes((double)after, x, sizeof x),
            cli_bytes((double)before, y, sizeof y), after > 0 ? (double)before / (double)after : 0.0,
            after >= before ? "; it is NOT smaller" : "");
+}
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static void add_quality(json_t *j, const skive_quantize_report *r) {
+    json_t *outputs = json_array(), *worst = json_array(), *tried = json_array();
+    for (size_t i = 0; i < r->n_outputs; i++) {
+        const skive_quantize_output *o = &r->outputs[i];
+        json_array_append_new(outputs, json_pack("{s:o, s:o, s:o}", "name", cli_json_text(o->name), "sqnr_db",
+                                                 number(o->sqnr), "same_answer", number(o->agreement)));
+    }
+    for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && r->worst[i].name; i++)
+        json_array_append_new(worst, json_pack("{s:o, s:o}", "name", cli_json_text(r->worst[i].name), "sqnr_db",
+                                               number(r->worst[i].sqnr)));
+    for (size_t i = 0; i < r->n_tried; i++)
+        json_array_append_new(tried, json_pack("{s:s, s:o}", "calibration", r->tried[i].calibration, "score_db",
+                                               number(r->tried[i].score)));
+    json_object_set_new(j, "outputs", outputs);
+    json_object_set_new(j, "check_samples", json_integer(r->check_samples));
+    json_object_set_new(j, "held_out", json_boolean(r->held_out));
+    json_object_set_new(j, "worst", worst);
+    json_object_set_new(j, "calibration", json_string(r->calibration));
+    json_object_set_new(j, "tried", tried);
+    if (r->outlier.name)
+        json_object_set_new(j, "outlier",
+                            json_pack("{s:o, s:f, s:I, s:f, s:f}", "name", cli_json_text(r->outlier.name), "value",
+                                      r->outlier.value, "sample", (json_int_t)r->outlier.run, "low", r->outlier.low,
+                                      "high", r->outlier.high));
 }
 
 enum { MAX_SKIP = 256 };
@@ -104,9 +192,11 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = skive_quantize(a->ctx, g, calibration, &o, &report);
     if (status == SKIVE_OK) status = cli_save(a, g, output);
     if (status == SKIVE_OK) {
+        warn(&report);
         const int64_t before = cli_file_bytes(a->positional[0]), after = cli_file_bytes(output);
         if (a->json) {
             json_t *j = report_json(&report);
+            add_quality(j, &report);
             json_object_set_new(j, "bytes_before", json_integer(before));
             json_object_set_new(j, "bytes", json_integer(after));
             cli_print_json(j);

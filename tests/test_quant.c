@@ -44,7 +44,7 @@ static void histogram_grows(void **state) {
     skive_context *ctx = skv_test_context();
     skv_histogram h;
     (void)state;
-    skv_test_ok(ctx, skv_histogram_create(ctx, true, &h));
+    skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &h));
     const float zeros[2] = {0, 0}, small[3] = {0.1f, -0.1f, 0.05f}, large[2] = {100.0f, -3.0f};
     assert_true(skv_histogram_add(&h, zeros, 2, 0));
     assert_true(h.reach == 0);
@@ -66,9 +66,9 @@ static void histogram_parts_merge_exactly(void **state) {
     float x[5000];
     (void)state;
     for (int i = 0; i < 5000; i++) x[i] = (float)(skv_rng_normal(3, 0, (uint64_t)i) * (i < 2500 ? 1 : 40));
-    skv_test_ok(ctx, skv_histogram_create(ctx, true, &whole));
-    skv_test_ok(ctx, skv_histogram_create(ctx, true, &first));
-    skv_test_ok(ctx, skv_histogram_create(ctx, true, &second));
+    skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &whole));
+    skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &first));
+    skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &second));
     assert_true(skv_histogram_add(&whole, x, 5000, 0));
     assert_true(skv_histogram_add(&second, x, 2500, 0)); /* the narrow part first, so that it must be rescaled */
     assert_true(skv_histogram_add(&first, x + 2500, 2500, 0));
@@ -87,7 +87,7 @@ static void histogram_refuses_nan(void **state) {
     skv_histogram h;
     float x[40] = {0};
     (void)state;
-    skv_test_ok(ctx, skv_histogram_create(ctx, true, &h));
+    skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &h));
     for (int i = 0; i < 40; i++) {
         x[i] = i % 2 ? NAN : INFINITY;
         assert_false(skv_histogram_add(&h, x, 40, 0));
@@ -110,7 +110,7 @@ static void observers_handle_an_outlier(void **state) {
     assert_non_null(x);
     for (int i = 0; i < N; i++) x[i] = fabsf((float)skv_rng_normal(5, 0, (uint64_t)i));
     x[77] = 60.0f;
-    skv_test_ok(ctx, skv_histogram_create(ctx, true, &h));
+    skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &h));
     assert_true(skv_histogram_add(&h, x, N, 0));
     for (size_t i = 0; i < skv_observer_count(); i++) {
         const skv_observer *observer = skv_observer_at(i);
@@ -121,7 +121,8 @@ static void observers_handle_an_outlier(void **state) {
             assert_true(high == 60.0);
         } else if (strcmp(observer->name, "mse") == 0) {
             /* Its choice is the best of what it may choose from. */
-            assert_true(skv_histogram_error(&h, low, high, 256) <= skv_histogram_error(&h, 0, 60, 256));
+            assert_true(skv_histogram_error(&h, skv_affine_u8(low, high)) <=
+                        skv_histogram_error(&h, skv_affine_u8(0, 60)));
         } else {
             assert_true(high > 3.0 && high < 20.0);
         }
@@ -144,10 +145,10 @@ static void zeros_do_not_narrow_the_range(void **state) {
         double low, high[2];
         for (int zeros = 0; zeros < 2; zeros++) {
             skv_histogram h;
-            skv_test_ok(ctx, skv_histogram_create(ctx, true, &h));
+            skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &h));
             assert_true(skv_histogram_add(&h, x, zeros ? (size_t)N * TIMES : N, 0));
             skv_observer_at(i)->choose(&h, &o, &low, &high[zeros]);
-            assert_true(skv_histogram_error(&h, low, high[zeros], 256) * 1000 < skv_histogram_power(&h));
+            assert_true(skv_histogram_error(&h, skv_affine_u8(low, high[zeros])) * 1000 < skv_histogram_power(&h));
             skv_histogram_free(ctx, &h);
         }
         /* A percentile counts all values, zeros too. */

@@ -4,6 +4,7 @@
 #define SKIVE_QUANT_H
 
 #include <skive/data.h>
+#include <skive/exec.h>
 #include <skive/graph.h>
 
 #ifdef __cplusplus
@@ -12,13 +13,15 @@ extern "C" {
 
 typedef struct skive_quantize_options {
     size_t size;
-    const char *calibration; /* observers.inc: "minmax", "percentile", "mse", "entropy" */
+    const char *calibration; /* "auto" (default), or one observer for all: "minmax", "percentile", "mse", "entropy" */
     double percentile;       /* of "percentile", default 99.99 */
     int64_t samples;         /* calibration samples; default 1,000 */
     int64_t batch;           /* samples a calibration run; default 1 */
     bool per_channel;        /* weights; default true */
     const char *const *skip; /* nodes left in float: names, or patterns with * ? [ ]; each must cover a node */
     size_t n_skip;
+    const skive_shape_binding *shapes; /* for inputs with open dimensions besides the batch's */
+    size_t n_shapes;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 
@@ -37,6 +40,31 @@ typedef struct skive_quantize_left {
     size_t n_nodes;    /* how many they are */
     int64_t n_weights; /* float weights that they hold */
 } skive_quantize_left;
+/* How far an output of the quantized model is from that of the float model. */
+typedef struct skive_quantize_output {
+    char *name;
+    double sqnr; /* signal to noise, dB; NAN for outputs that are no floats or all zero */
+    double
+        agreement; /* of outputs [N, C]: share of samples whose largest score is the same; of integers: share of equal
+                       * ones; NAN for others */
+} skive_quantize_output;
+typedef struct skive_quantize_worst {
+    char *name; /* NULL: there are no more */
+    bool is_parameter;
+    double sqnr;
+} skive_quantize_worst;
+typedef struct skive_quantize_trial {
+    const char *calibration; /* "auto" is each value's own choice */
+    double score;            /* dB: mean over the samples of the outputs' signal to noise, each within -20 to 60 */
+} skive_quantize_trial;
+/* A value far outside all others during calibration: a mark for what is missing, the fault of a sensor. */
+typedef struct skive_quantize_outlier {
+    char *name;       /* of the value; NULL: there was none */
+    double value;     /* the outlier */
+    double low, high; /* range of all others */
+    int64_t run;      /* calibration run that gave it: with a batch of 1 the sample's number in the order given */
+} skive_quantize_outlier;
+enum { SKIVE_QUANTIZE_WORST = 3, SKIVE_QUANTIZE_TRIED = 4 };
 typedef struct skive_quantize_report {
     size_t n_rows;
     skive_quantize_row *rows;
@@ -46,6 +74,17 @@ typedef struct skive_quantize_report {
     double seconds;
     size_t n_left;
     skive_quantize_left *left; /* all nodes that compute floats, those of `refused` among them */
+    /* The outputs against the float model's, on runs held out of the calibration; once measured, those runs' samples were
+     * added to the ranges. Where there were too few to hold any out, on calibration samples (held_out false). */
+    bool held_out;
+    int64_t check_samples;
+    size_t n_outputs;
+    skive_quantize_output *outputs;
+    const char *calibration; /* the setting that was used: "auto" may end as "minmax" */
+    size_t n_tried;
+    skive_quantize_trial tried[SKIVE_QUANTIZE_TRIED];
+    skive_quantize_worst worst[SKIVE_QUANTIZE_WORST]; /* values by their own signal to noise, least first */
+    skive_quantize_outlier outlier;
 } skive_quantize_report;
 SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *report);
 

@@ -3,12 +3,16 @@
  * Where memory allows, as many runs go on at once as there are threads, each on one thread and with counts of its own: the
  * threads then wait for each other once a run and not in every node, and a tensor is counted while it is still in the cache
  * of the core that made it. Run i is always worker i mod n's, and merging the counts is exact, so the result does not depend
- * on who was faster. Memory is that of the plan, the workers' arenas and the counts, however many samples there are. */
+ * on who was faster. Memory is that of the plan, the workers' arenas and the counts, however many samples there are.
+ *
+ * One run in eight (at most 64) is held out: its inputs are kept, and it runs when the others are through, with counts of
+ * its own, so that what was chosen can be checked on samples that had no part in the choice. */
 #include <string.h>
 
 #include "quant/quant.h"
 
-enum { PARALLEL_FROM = 1 << 15 };
+enum { PARALLEL_FROM = 1 << 15, HOLD_ONE_IN = 8, HOLD_FIRST = 3, MOST_HELD = 64, MOST_PROBES = 8 };
+#define MOST_KEPT      ((size_t)64 << 20)  /* bytes of the inputs, and of the outputs, of runs that are kept */
 #define MEMORY_AT_ONCE ((size_t)128 << 20) /* of all workers together, else one run at a time takes all threads */
 
 struct calibration;
@@ -17,6 +21,7 @@ typedef struct worker {
     struct calibration *c;
     skive_context *ctx;
     skive_exec *exec;
+    int64_t run;
     skive_tensor *inputs;
     skv_histogram *seen; /* [n_keep] */
     skive_status status;
@@ -26,8 +31,10 @@ typedef struct calibration {
     skive_context *ctx;
     const skive_graph *graph;
     const skive_quantize_options *o;
-    const skv_observer *observer;
+    int bins;
     skv_points *points;
+    skv_calibration_data *data;
+    int64_t hold_one_in;
     const char **keep; /* names of the points that are their own source */
     size_t *kept;      /* their indices */
     size_t n_keep;
@@ -43,18 +50,26 @@ static skive_status find_kept(calibration *c) {
     SKV_TRY(skv_alloc_array(c->ctx, c->points->n, sizeof *c->kept, &c->kept));
     for (size_t i = 0; i < c->points->n; i++) {
         if (c->points->items[i].source != i) continue;
-        SKV_TRY(skv_histogram_create(c->ctx, c->observer->needs_bins, &c->points->items[i].seen));
+        SKV_TRY(skv_histogram_create(c->ctx, c->bins, &c->points->items[i].seen));
+        SKV_TRY(skv_histogram_create(c->ctx, c->bins | SKV_BINS_RELATIVE, &c->points->items[i].held));
         c->keep[c->n_keep] = c->points->items[i].value->name;
         c->kept[c->n_keep++] = i;
     }
     return SKIVE_OK;
 }
 
+skive_plan_options skv_quant_plan_options(const skive_quantize_options *o) {
+    skive_plan_options p = skive_plan_options_default();
+    p.batch = o->batch;
+    p.shapes = o->shapes;
+    p.n_shapes = o->n_shapes;
+    return p;
+}
+
 static skive_status make_plan(calibration *c, int threads) {
-    skive_plan_options o = skive_plan_options_default();
+    skive_plan_options o = skv_quant_plan_options(c->o);
     o.keep = c->keep;
     o.n_keep = c->n_keep;
-    o.batch = c->o->batch;
     o.keep_layout = true;
     o.threads = c->threads = threads;
     return skive_plan_create(c->ctx, c->graph, &o, &c->plan);
@@ -68,9 +83,8 @@ static bool add_in_parts(calibration *c, skv_histogram *seen, const float *x, si
     for (int k = 0; k < threads; k++) {
         const size_t first = n * (size_t)k / (size_t)threads, last = n * (size_t)(k + 1) / (size_t)threads;
         skv_histogram *part = &c->parts[k];
-        uint64_t *bins = part->bins;
-        *part = (skv_histogram){.bins = bins};
-        if (bins) memset(bins, 0, SKV_HISTOGRAM_BINS * sizeof *bins);
+        skv_histogram_clear(part);
+        part->run = seen->run;
         fine = skv_histogram_add(part, x + first, last - first, 0) && fine;
     }
     if (!fine) return false;
@@ -85,6 +99,7 @@ static skive_status observe(void *user, size_t index, const skive_tensor *t) {
     const skive_value *v = c->points->items[c->kept[index]].value;
     skv_histogram *seen = &w->seen[index];
     const size_t n = (size_t)skive_tensor_count(t);
+    seen->run = w->run;
     /* The plan's batch is o->batch; what is stored beyond the value's own elements is padding. */
     int64_t real = skv_type_count(&v->type);
     if (v->type.rank > 0 && v->type.dims[0].size < 0) real *= c->o->batch;
@@ -104,7 +119,7 @@ static skive_status open_worker(calibration *c, worker *w) {
     SKV_TRY(skive_context_set_threads(w->ctx, c->threads));
     SKV_TRY(skv_alloc_array(c->ctx, c->n_keep + 1, sizeof *w->seen, &w->seen));
     for (size_t k = 0; k < c->n_keep; k++) {
-        SKV_TRY(skv_histogram_create(c->ctx, c->observer->needs_bins, &w->seen[k]));
+        SKV_TRY(skv_histogram_create(c->ctx, c->bins, &w->seen[k]));
     }
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)n_inputs + 1, sizeof *w->inputs, &w->inputs));
     SKV_TRY(skive_exec_create(w->ctx, c->plan, &w->exec));
@@ -127,7 +142,7 @@ static skive_status open_workers(calibration *c, int64_t runs) {
     size_t wanted = runs < threads ? (size_t)runs : (size_t)threads, each;
     SKV_TRY(make_plan(c, wanted < (size_t)threads ? threads : 1));
     each = skive_plan_arena_bytes(c->plan) + c->n_keep * sizeof(skv_histogram);
-    if (c->observer->needs_bins) each += c->n_keep * SKV_HISTOGRAM_BINS * sizeof(uint64_t);
+    each += 2 * c->n_keep * SKV_HISTOGRAM_BINS * sizeof(uint64_t);
     if (c->threads > 1 || each > MEMORY_AT_ONCE / wanted) wanted = 1;
     if (wanted == 1 && c->threads < threads) {
         skive_plan_free(c->plan);
@@ -137,7 +152,7 @@ static skive_status open_workers(calibration *c, int64_t runs) {
     if (c->threads > 1) {
         SKV_TRY(skv_alloc_array(c->ctx, (size_t)c->threads, sizeof *c->parts, &c->parts));
         for (int t = 0; t < c->threads; t++) {
-            SKV_TRY(skv_histogram_create(c->ctx, c->observer->needs_bins, &c->parts[t]));
+            SKV_TRY(skv_histogram_create(c->ctx, c->bins, &c->parts[t]));
         }
     }
     SKV_TRY(skv_alloc_array(c->ctx, wanted, sizeof *c->workers, &c->workers));
@@ -152,12 +167,74 @@ static skive_status open_workers(calibration *c, int64_t runs) {
     return SKIVE_OK;
 }
 
-/* The inputs are filled by the calling thread, one after the other; *fed tells for how many workers. */
-static skive_status feed_workers(calibration *c, skive_feed_fn feed, void *user, int64_t first, int64_t runs,
+/* ---- runs that are kept ---- */
+
+static void forget_run(skive_context *ctx, const skive_graph *g, skv_kept_run *r) {
+    for (uint32_t i = 0; r->inputs && i < g->n_inputs; i++) skive_tensor_free(ctx, &r->inputs[i]);
+    for (uint32_t i = 0; r->outputs && i < g->n_outputs; i++) skive_tensor_free(ctx, &r->outputs[i]);
+    skv_free(ctx, r->inputs);
+    skv_free(ctx, r->outputs);
+}
+
+static void forget(skive_context *ctx, const skive_graph *g, skv_kept *k) {
+    for (size_t i = 0; i < k->n; i++) forget_run(ctx, g, &k->runs[i]);
+    skv_free(ctx, k->runs);
+    *k = (skv_kept){0};
+}
+
+void skv_calibration_data_free(skive_context *ctx, const skive_graph *g, skv_calibration_data *d) {
+    if (!g) return;
+    forget(ctx, g, &d->check);
+    forget(ctx, g, &d->probe);
+}
+
+static skive_status keep_run(calibration *c, skv_kept *k, int64_t index, const skive_tensor *inputs) {
+    SKV_TRY(skv_grow(c->ctx, &k->runs, k->n, k->n + 1, sizeof *k->runs));
+    skv_kept_run *r = &k->runs[k->n];
+    *r = (skv_kept_run){.index = index};
+    k->n++;
+    SKV_TRY(skv_alloc_array(c->ctx, (size_t)c->graph->n_inputs + 1, sizeof *r->inputs, &r->inputs));
+    for (uint32_t i = 0; i < c->graph->n_inputs; i++) {
+        SKV_TRY(skive_tensor_copy(c->ctx, &inputs[i], &r->inputs[i]));
+        k->bytes += skive_tensor_bytes(&inputs[i]);
+    }
+    return SKIVE_OK;
+}
+
+static bool has_room(const skv_kept *k, size_t most) {
+    return k->n == 0 || (k->n < most && k->bytes + k->bytes / k->n <= MOST_KEPT);
+}
+
+/* Decides what becomes of a run, and keeps its inputs: until one can be held out, the first ones stand in for it. */
+static skive_status sort_run(calibration *c, int64_t index, const skive_tensor *inputs, bool *calibrates) {
+    skv_calibration_data *d = c->data;
+    *calibrates = true;
+    if (index % c->hold_one_in == HOLD_FIRST && (!d->held_out || has_room(&d->check, MOST_HELD))) {
+        if (!d->held_out) forget(c->ctx, c->graph, &d->check);
+        d->held_out = true;
+        *calibrates = false;
+        return keep_run(c, &d->check, index, inputs);
+    }
+    if ((index < 2 || index % c->hold_one_in == 0) && has_room(&d->probe, MOST_PROBES))
+        SKV_TRY(keep_run(c, &d->probe, index, inputs));
+    if (!d->held_out && has_room(&d->check, HOLD_FIRST)) return keep_run(c, &d->check, index, inputs);
+    return SKIVE_OK;
+}
+
+/* ---- running ---- */
+
+/* The inputs are filled by the calling thread, one after the other; *fed tells for how many workers, *next which run is
+ * the next. */
+static skive_status feed_workers(calibration *c, skive_feed_fn feed, void *user, int64_t runs, int64_t *next,
                                  size_t *fed) {
-    for (*fed = 0; *fed < c->n_workers && first + (int64_t)*fed < runs; ++*fed) {
-        const skive_status status = feed(user, first + (int64_t)*fed, c->workers[*fed].inputs, c->graph->n_inputs);
-        if (status != SKIVE_OK) return status;
+    for (*fed = 0; *fed < c->n_workers && *next < runs; ++*next) {
+        worker *w = &c->workers[*fed];
+        bool calibrates;
+        SKV_TRY(feed(user, *next, w->inputs, c->graph->n_inputs));
+        SKV_TRY(sort_run(c, *next, w->inputs, &calibrates));
+        c->data->samples += c->o->batch;
+        w->run = *next;
+        *fed += calibrates ? 1 : 0;
     }
     return SKIVE_OK;
 }
@@ -174,39 +251,83 @@ static skive_status run_workers(calibration *c, size_t n) {
     return SKIVE_OK;
 }
 
-static skive_status run_all(calibration *c, skive_feed_fn feed, void *user, int64_t runs, int64_t *samples) {
+static skive_status run_all(calibration *c, skive_feed_fn feed, void *user, int64_t runs) {
     skv_progress progress;
     skive_status fed_status = SKIVE_OK;
     skv_progress_start(&progress, c->ctx, "calibrate", (double)runs);
-    for (int64_t i = 0; i < runs && fed_status == SKIVE_OK; i += (int64_t)c->n_workers) {
+    for (int64_t next = 0; next < runs && fed_status == SKIVE_OK;) {
         size_t fed;
-        fed_status = feed_workers(c, feed, user, i, runs, &fed);
+        fed_status = feed_workers(c, feed, user, runs, &next, &fed);
         if (fed_status != SKIVE_OK && fed_status != SKIVE_ERR_NOT_FOUND) return fed_status;
         SKV_TRY(run_workers(c, fed));
-        *samples += (int64_t)fed * c->o->batch;
-        SKV_TRY(skv_progress_at(&progress, (double)i + (double)fed, "%s", c->observer->name));
+        SKV_TRY(skv_progress_at(&progress, (double)next, "%s", c->o->calibration));
     }
-    return *samples ? SKIVE_OK : SKV_FAIL(c->ctx, SKIVE_ERR_DATA, "there are no calibration samples");
+    return c->data->samples ? SKIVE_OK : SKV_FAIL(c->ctx, SKIVE_ERR_DATA, "there are no calibration samples");
 }
 
-static void merge(calibration *c) {
+static void merge(calibration *c, bool held) {
     for (size_t i = 0; i < c->n_workers; i++) {
         for (size_t k = 0; k < c->n_keep; k++) {
-            skv_histogram_merge(&c->points->items[c->kept[k]].seen, &c->workers[i].seen[k]);
+            skv_point *p = &c->points->items[c->kept[k]];
+            skv_histogram_merge(held ? &p->held : &p->seen, &c->workers[i].seen[k]);
+            skv_histogram_clear(&c->workers[i].seen[k]);
         }
     }
 }
 
-skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
-                                 const skv_observer *observer, skive_feed_fn feed, void *user, skv_points *points,
-                                 int64_t *samples) {
-    calibration c = {.ctx = ctx, .graph = g, .o = o, .observer = observer, .points = points};
+static skive_status copy_outputs(calibration *c, worker *w, skv_kept_run *r) {
+    SKV_TRY(skv_alloc_array(c->ctx, (size_t)c->graph->n_outputs + 1, sizeof *r->outputs, &r->outputs));
+    for (uint32_t i = 0; i < c->graph->n_outputs; i++) {
+        skive_tensor view;
+        SKV_TRY(skive_exec_output(w->exec, i, &view));
+        SKV_TRY(skive_tensor_copy(c->ctx, &view, &r->outputs[i]));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status count_anew(calibration *c, skv_histogram *h) {
+    skv_histogram_free(c->ctx, h);
+    return skv_histogram_create(c->ctx, c->bins | SKV_BINS_RELATIVE, h);
+}
+
+/* The float model on the runs that are kept for the check. */
+static skive_status run_kept(calibration *c) {
+    skv_kept *k = &c->data->check;
+    size_t bytes = 0;
+    for (size_t i = 0; i < c->n_workers; i++) {
+        for (size_t m = 0; m < c->n_keep; m++) SKV_TRY(count_anew(c, &c->workers[i].seen[m]));
+    }
+    for (int t = 0; c->parts && t < c->threads; t++) SKV_TRY(count_anew(c, &c->parts[t]));
+    for (size_t first = 0; first < k->n; first += c->n_workers) {
+        const size_t left = k->n - first, n = left < c->n_workers ? left : c->n_workers;
+        for (size_t i = 0; i < n; i++) {
+            worker *w = &c->workers[i];
+            w->run = k->runs[first + i].index;
+            for (uint32_t m = 0; m < c->graph->n_inputs; m++)
+                memcpy(w->inputs[m].data, k->runs[first + i].inputs[m].data, skive_tensor_bytes(&w->inputs[m]));
+        }
+        SKV_TRY(run_workers(c, n));
+        for (size_t i = 0; i < n && bytes <= MOST_KEPT; i++) {
+            skv_kept_run *r = &k->runs[first + i];
+            SKV_TRY(copy_outputs(c, &c->workers[i], r));
+            for (uint32_t m = 0; m < c->graph->n_outputs; m++) bytes += skive_tensor_bytes(&r->outputs[m]);
+        }
+    }
+    merge(c, true);
+    return SKIVE_OK;
+}
+
+skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o, int bins,
+                                 skive_feed_fn feed, void *user, skv_points *points, skv_calibration_data *data) {
+    calibration c = {.ctx = ctx, .graph = g, .o = o, .bins = bins, .points = points, .data = data};
     const int64_t runs = o->samples / o->batch + (o->samples % o->batch != 0);
     skive_status status;
+    c.hold_one_in = runs / MOST_HELD > HOLD_ONE_IN ? runs / MOST_HELD : HOLD_ONE_IN;
     SKV_GO(status, done, find_kept(&c));
     SKV_GO(status, done, open_workers(&c, runs));
-    SKV_GO(status, done, run_all(&c, feed, user, runs, samples));
-    merge(&c);
+    SKV_GO(status, done, run_all(&c, feed, user, runs));
+    merge(&c, false);
+    SKV_GO(status, done, run_kept(&c));
 done:
     for (size_t i = 0; i < c.n_workers; i++) close_worker(&c, &c.workers[i]);
     for (int t = 0; c.parts && t < c.threads; t++) skv_histogram_free(ctx, &c.parts[t]);

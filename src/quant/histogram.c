@@ -5,25 +5,74 @@
 #include "quant/quant.h"
 #include "quant/scan.h"
 
-enum { BINS = SKV_HISTOGRAM_BINS, CHUNK = 1024, TABLES = 4, LEAST = -100 };
+enum { BINS = SKV_HISTOGRAM_BINS, HALF = BINS / 2, PER_OCTAVE = 128, OCTAVES = HALF / PER_OCTAVE };
+enum { CHUNK = 1024, TABLES = 4, LEAST = -100 };
 
-skive_status skv_histogram_create(skive_context *ctx, bool with_bins, skv_histogram *h) {
+skive_status skv_histogram_create(skive_context *ctx, int bins, skv_histogram *h) {
     *h = (skv_histogram){0};
-    return with_bins ? skv_alloc_array(ctx, BINS, sizeof *h->bins, &h->bins) : SKIVE_OK;
+    if (bins & SKV_BINS_EQUAL) SKV_TRY(skv_alloc_array(ctx, BINS, sizeof *h->bins, &h->bins));
+    return bins & SKV_BINS_RELATIVE ? skv_alloc_array(ctx, BINS, sizeof *h->relative, &h->relative) : SKIVE_OK;
 }
 
 void skv_histogram_free(skive_context *ctx, skv_histogram *h) {
     skv_free(ctx, h->bins);
+    skv_free(ctx, h->relative);
     *h = (skv_histogram){0};
 }
 
-double skv_histogram_center(const skv_histogram *h, int64_t bin) {
-    return ((double)bin + 0.5) * (2 * h->reach / BINS) - h->reach;
+void skv_histogram_clear(skv_histogram *h) {
+    uint64_t *bins = h->bins, *relative = h->relative;
+    *h = (skv_histogram){.bins = bins, .relative = relative};
+    if (bins) memset(bins, 0, BINS * sizeof *bins);
+    if (relative) memset(relative, 0, BINS * sizeof *relative);
 }
+
+/* ---- relative bins ---- sign, exponent and the first seven bits of the fraction of a float, from HALF up and down */
+
+static int32_t base_of(double reach) {
+    int exponent;
+    (void)frexp(reach, &exponent);                      /* reach = 2^(exponent - 1) */
+    return (exponent - 1 - OCTAVES + 127) * PER_OCTAVE; /* of the lowest octave */
+}
+
+/* The magnitude at which bin `at` of its side begins: the float with these bits. */
+static double edge(int32_t base, int64_t at) {
+    union {
+        uint32_t i;
+        float f;
+    } bits = {base + at > 0 ? (uint32_t)(base + at) << 16 : 0};
+    return (double)bits.f;
+}
+
+void skv_histogram_ends(const skv_histogram *h, int64_t bin, double *low, double *high) {
+    const int32_t base = base_of(h->reach);
+    const int64_t at = bin >= HALF ? bin - HALF : HALF - 1 - bin;
+    const double near = edge(base, at), far = edge(base, at + 1);
+    *low = *high = 0;
+    if (at == 0) return;
+    *low = fmin(fmax(bin >= HALF ? near : -far, h->low), h->high);
+    *high = fmax(fmin(bin >= HALF ? far : -near, h->high), h->low);
+}
+
+/* All octaves move down by one: the lowest goes into the bin for zero. */
+static void move_octaves(uint64_t *relative) {
+    uint64_t *up = relative + HALF;
+    for (int i = 1; i <= PER_OCTAVE; i++) {
+        up[0] += up[i];
+        relative[HALF - 1] += relative[HALF - 1 - i];
+    }
+    memmove(up + 1, up + 1 + PER_OCTAVE, (HALF - 1 - PER_OCTAVE) * sizeof *up);
+    memmove(relative + PER_OCTAVE, relative, (HALF - 1 - PER_OCTAVE) * sizeof *up);
+    memset(up + HALF - PER_OCTAVE, 0, PER_OCTAVE * sizeof *up);
+    memset(relative, 0, PER_OCTAVE * sizeof *up);
+}
+
+/* ---- both ---- */
 
 /* Doubles the reach: the old bins shrink to the middle half, in pairs. */
 static void double_reach(skv_histogram *h) {
     h->reach *= 2;
+    if (h->relative) move_octaves(h->relative);
     if (!h->bins) return;
     uint64_t merged[BINS / 2];
     for (int i = 0; i < BINS / 2; i++) merged[i] = h->bins[2 * i] + h->bins[2 * i + 1];
@@ -35,7 +84,8 @@ static void reach_out(skv_histogram *h, double reach) {
     if (reach == 0) return;
     if (h->reach == 0) {
         h->reach = reach;
-        if (h->bins && h->count) h->bins[BINS / 2] = h->count; /* what was seen so far is zeros */
+        if (h->bins) h->bins[HALF] = h->count; /* what was seen so far is zeros */
+        if (h->relative) h->relative[HALF] = h->count;
     }
     while (h->reach < reach) double_reach(h);
 }
@@ -50,14 +100,19 @@ static double reach_for(double magnitude) {
 
 /* Bin numbers are worked out for a chunk at a time, which vectorises; several count tables keep equal neighbours (half of
  * what comes out of a ReLU is zero) from waiting for each other. */
-static void count(skv_histogram *h, const skv_scan *scan, const float *x, size_t n) {
+static void count(const skv_histogram *h, bool relative, const skv_scan *scan, const float *x, size_t n) {
     const float scale = (float)(BINS / (2 * h->reach));
+    const int32_t base = base_of(h->reach);
+    uint64_t *bins = relative ? h->relative : h->bins;
     uint32_t tables[TABLES][BINS];
     int32_t at[CHUNK];
     memset(tables, 0, sizeof tables);
     for (size_t first = 0; first < n; first += CHUNK) {
         const size_t m = n - first < CHUNK ? n - first : CHUNK;
-        scan->bins(x + first, m, scale, BINS / 2, at);
+        if (relative)
+            scan->octaves(x + first, m, base, HALF, at);
+        else
+            scan->bins(x + first, m, scale, HALF, at);
         size_t i = 0;
         for (; i + TABLES <= m; i += TABLES) {
             for (size_t t = 0; t < TABLES; t++) tables[t][at[i + t]]++;
@@ -65,13 +120,26 @@ static void count(skv_histogram *h, const skv_scan *scan, const float *x, size_t
         for (; i < m; i++) tables[0][at[i]]++;
     }
     for (int b = 0; b < BINS; b++) {
-        for (int t = 0; t < TABLES; t++) h->bins[b] += tables[t][b];
+        for (int t = 0; t < TABLES; t++) bins[b] += tables[t][b];
     }
 }
 
 void skv_histogram_forget_zeros(skv_histogram *h, size_t zeros) {
     h->count -= zeros;
-    if (h->bins && h->reach > 0) h->bins[BINS / 2] -= zeros;
+    if (h->bins && h->reach > 0) h->bins[HALF] -= zeros;
+    if (h->relative && h->reach > 0) h->relative[HALF] -= zeros;
+}
+
+static void see(skv_histogram *h, double low, int64_t low_run, double high, int64_t high_run) {
+    if (!h->any || low < h->low || (low == h->low && low_run < h->low_run)) {
+        h->low = low;
+        h->low_run = low_run;
+    }
+    if (!h->any || high > h->high || (high == h->high && high_run < h->high_run)) {
+        h->high = high;
+        h->high_run = high_run;
+    }
+    h->any = true;
 }
 
 bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t padding) {
@@ -79,56 +147,44 @@ bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t paddin
     float low, high;
     if (n == 0) return true;
     if (!scan->range(x, n, &low, &high)) return false;
-    h->low = h->any ? fmin(h->low, (double)low) : (double)low;
-    h->high = h->any ? fmax(h->high, (double)high) : (double)high;
-    h->any = true;
+    see(h, (double)low, h->run, (double)high, h->run);
     reach_out(h, reach_for(fmax(fabs((double)low), fabs((double)high))));
-    for (size_t first = 0; h->bins && h->reach > 0 && first < n; first += UINT32_MAX / 2) {
-        const size_t left = n - first;
-        count(h, scan, x + first, left < UINT32_MAX / 2 ? left : UINT32_MAX / 2);
+    for (size_t first = 0; h->reach > 0 && first < n; first += UINT32_MAX / 2) {
+        const size_t left = n - first, m = left < UINT32_MAX / 2 ? left : UINT32_MAX / 2;
+        if (h->bins) count(h, false, scan, x + first, m);
+        if (h->relative) count(h, true, scan, x + first, m);
     }
     h->count += n;
     skv_histogram_forget_zeros(h, padding);
     return true;
 }
 
+/* A bin of a histogram of smaller reach lies whole in one of ours. */
+static void merge_equal(skv_histogram *h, const skv_histogram *other) {
+    const int64_t ratio = (int64_t)fmin(h->reach / other->reach, 2.0 * BINS);
+    for (int64_t b = 0; b < BINS; b++)
+        h->bins[HALF + (b - HALF - (b < HALF ? ratio - 1 : 0)) / ratio] += other->bins[b];
+}
+
+static void merge_relative(skv_histogram *h, const skv_histogram *other) {
+    const int64_t down = base_of(h->reach) - base_of(other->reach);
+    for (int64_t at = 0; at < HALF; at++) {
+        const int64_t to = at > down ? at - down : 0;
+        h->relative[HALF + to] += other->relative[HALF + at];
+        h->relative[HALF - 1 - to] += other->relative[HALF - 1 - at];
+    }
+}
+
 void skv_histogram_merge(skv_histogram *h, const skv_histogram *other) {
     if (!other->any) return;
-    h->low = h->any ? fmin(h->low, other->low) : other->low;
-    h->high = h->any ? fmax(h->high, other->high) : other->high;
-    h->any = true;
+    see(h, other->low, other->low_run, other->high, other->high_run);
     reach_out(h, other->reach);
-    if (h->bins && h->reach > 0) {
-        int64_t ratio = (int64_t)(other->reach > 0 ? h->reach / other->reach : 0);
-        for (int64_t b = 0; b < BINS; b++) {
-            /* A bin of a histogram of smaller reach lies whole in one of ours. */
-            const int64_t to = ratio ? BINS / 2 + (b - BINS / 2 - (b < BINS / 2 ? ratio - 1 : 0)) / ratio : BINS / 2;
-            h->bins[to] += ratio ? other->bins[b] : 0;
-        }
-        if (!ratio) h->bins[BINS / 2] += other->count;
+    if (h->reach > 0 && other->reach > 0) {
+        if (h->bins) merge_equal(h, other);
+        if (h->relative) merge_relative(h, other);
+    } else if (h->reach > 0) {
+        if (h->bins) h->bins[HALF] += other->count;
+        if (h->relative) h->relative[HALF] += other->count;
     }
     h->count += other->count;
-}
-
-double skv_histogram_error(const skv_histogram *h, double low, double high, int levels) {
-    const double step = (high - low) / (levels - 1);
-    double sum = 0;
-    if (!(step > 0) || h->count == 0) return 0;
-    for (int64_t b = 0; b < BINS; b++) {
-        if (h->bins[b] == 0) continue;
-        const double x = skv_histogram_center(h, b);
-        const double inside = x < low ? low : x > high ? high : x;
-        const double error = low + step * rint((inside - low) / step) - x;
-        sum += error * error * (double)h->bins[b];
-    }
-    return sum / (double)h->count;
-}
-
-double skv_histogram_power(const skv_histogram *h) {
-    double sum = 0;
-    for (int64_t b = 0; h->bins && b < BINS; b++) {
-        const double x = skv_histogram_center(h, b);
-        sum += x * x * (double)h->bins[b];
-    }
-    return h->count ? sum / (double)h->count : 0;
 }

@@ -60,16 +60,20 @@ static void without_zeros(const skv_histogram *h, double *bins) {
 static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
     const int64_t middle = BINS / 2;
     const double width = 2 * h->reach / BINS;
-    const bool positive = h->low >= 0, negative = h->high <= 0;
+    /* The bins that the range seen covers, zero among them. */
+    const int64_t below = h->low < 0 ? middle - (int64_t)ceil(-h->low / width) : middle;
+    const int64_t above = h->high > 0 ? middle + (int64_t)ceil(h->high / width) : middle;
+    const int64_t most = middle - below > above - middle ? middle - below : above - middle;
     double best = INFINITY, bins[BINS];
-    int64_t kept = middle;
+    int64_t kept = most;
     (void)o;
     without_zeros(h, bins);
-    for (int64_t half = LEVELS / 2; half <= middle; half += STEP) {
-        const int64_t first = positive ? middle : middle - half, last = negative ? middle : middle + half;
-        if (last - first < LEVELS) continue;
+    for (int64_t half = most; half >= LEVELS / 2; half -= STEP) {
+        const int64_t first = middle - half > below ? middle - half : below;
+        const int64_t last = middle + half < above ? middle + half : above;
+        if (last - first < LEVELS) break;
         const double d = divergence(bins, first, last);
-        if (d >= best) continue;
+        if (d >= best) continue; /* of equals, the widest */
         best = d;
         kept = half;
     }
@@ -81,6 +85,6 @@ static void choose(const skv_histogram *h, const skive_quantize_options *o, doub
 const skv_observer skv_observer_entropy = {
     .name = "entropy",
     .brief = "least Kullback-Leibler divergence of the quantized distribution",
-    .needs_bins = true,
+    .bins = SKV_BINS_EQUAL,
     .choose = choose,
 };

@@ -1,21 +1,22 @@
-/* The range that holds a given percentage of the values on each side: outliers are clipped. */
+/* The range without the outermost values. */
 #include "quant/quant.h"
 
 static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
-    const double tail = (1.0 - o->percentile / 100.0) * (double)h->count, width = 2 * h->reach / SKV_HISTOGRAM_BINS;
-    double below = 0, above = 0;
+    const double tail = (1.0 - o->percentile / 100.0) * (double)h->count;
+    double below = 0, above = 0, near, far;
     int64_t first = 0, last = SKV_HISTOGRAM_BINS - 1;
-    while (first < last && below + (double)h->bins[first] <= tail) below += (double)h->bins[first++];
-    while (last > first && above + (double)h->bins[last] <= tail) above += (double)h->bins[last--];
-    *low = skv_histogram_center(h, first) - width / 2;
-    *high = skv_histogram_center(h, last) + width / 2;
-    if (*low < h->low) *low = h->low;
-    if (*high > h->high) *high = h->high;
+    while (first < last && below + (double)h->relative[first] <= tail) below += (double)h->relative[first++];
+    while (last > first && above + (double)h->relative[last] <= tail) above += (double)h->relative[last--];
+    /* The rest of the tail goes from the bin where it ends, in which the values count as spread evenly. */
+    skv_histogram_ends(h, first, &near, &far);
+    *low = h->relative[first] ? near + (far - near) * (tail - below) / (double)h->relative[first] : near;
+    skv_histogram_ends(h, last, &near, &far);
+    *high = h->relative[last] ? far - (far - near) * (tail - above) / (double)h->relative[last] : far;
 }
 
 const skv_observer skv_observer_percentile = {
     .name = "percentile",
     .brief = "all but the outermost values (--percentile, default 99.99)",
-    .needs_bins = true,
+    .bins = SKV_BINS_RELATIVE,
     .choose = choose,
 };

@@ -7,32 +7,38 @@
 
 #include "graph/graph.h"
 
-/* Counts of values in equal bins over [-reach, reach]. Grows with the data: reach doubles and neighbouring bins merge, so
- * one pass and fixed memory serve any number of samples. */
+/* Counts of values in two divisions of [-reach, reach]: equal bins, and relative ones, 128 an octave, which resolve what lies
+ * near zero as well as what lies far out, so that one value far away does not hide the others. Both grow with the data:
+ * reach doubles, and neighbouring bins merge or octaves move down, so one pass and fixed memory serve any number of samples. */
 enum { SKV_HISTOGRAM_BINS = 8192 };
+enum { SKV_BINS_NONE = 0, SKV_BINS_EQUAL = 1, SKV_BINS_RELATIVE = 2, SKV_BINS_BOTH = 3 };
 typedef struct skv_histogram {
-    double low, high; /* smallest and largest value seen */
-    double reach;     /* 0: nothing but zeros was seen */
-    uint64_t *bins;   /* [SKV_HISTOGRAM_BINS]; NULL: only low and high are kept */
+    double low, high;          /* smallest and largest value seen */
+    int64_t low_run, high_run; /* the first runs that gave them */
+    double reach;              /* 0: nothing but zeros was seen */
+    uint64_t *bins;            /* [SKV_HISTOGRAM_BINS] equal ones, or NULL */
+    uint64_t
+        *relative; /* [SKV_HISTOGRAM_BINS] relative ones from the negative end to the positive, or NULL. The two in the
+                         * middle hold zero and what is below reach / 2^32. */
     uint64_t count;
+    int64_t run; /* of what is added next */
     bool any;
 } skv_histogram;
-skive_status skv_histogram_create(skive_context *ctx, bool with_bins, skv_histogram *h);
+skive_status skv_histogram_create(skive_context *ctx, int bins, skv_histogram *h);
+void skv_histogram_clear(skv_histogram *h);
 void skv_histogram_free(skive_context *ctx, skv_histogram *h);
 /* Adds x[n], of which `padding` zeros are not data. False, and nothing added, when there is NaN or infinity in it. */
 bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t padding);
 void skv_histogram_forget_zeros(skv_histogram *h, size_t zeros); /* takes back zeros that were counted */
 /* Adds the counts of `other`. */
 void skv_histogram_merge(skv_histogram *h, const skv_histogram *other);
-double skv_histogram_center(const skv_histogram *h, int64_t bin);
-/* Mean squared error of values quantized to `levels` steps over [low, high]. */
-double skv_histogram_error(const skv_histogram *h, double low, double high, int levels);
-double skv_histogram_power(const skv_histogram *h); /* mean square */
+/* The ends of a relative bin, none outside the values seen. */
+void skv_histogram_ends(const skv_histogram *h, int64_t bin, double *low, double *high);
 
 /* An observer chooses the range that the 8-bit grid covers. */
 typedef struct skv_observer {
     const char *name, *brief;
-    bool needs_bins;
+    int bins; /* SKV_BINS_...: what it looks at */
     void (*choose)(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high);
 } skv_observer;
 size_t skv_observer_count(void);
@@ -47,6 +53,11 @@ typedef struct skv_affine {
 } skv_affine;
 /* Asymmetric u8 over a range widened to hold zero, so that padding and ReLU are exact. */
 skv_affine skv_affine_u8(double low, double high);
+/* Mean squared error that the grid makes of the values of a histogram with relative bins, and their mean square. Within a
+ * bin they count as spread evenly; zero is exact on every grid. */
+double skv_histogram_error(const skv_histogram *h, skv_affine grid);
+double skv_histogram_power(const skv_histogram *h);
+double skv_histogram_sqnr(const skv_histogram *h, skv_affine grid); /* dB; infinite when nothing is lost */
 /* Symmetric s8, -127..127, for the largest magnitude. */
 skv_affine skv_affine_s8(double magnitude);
 
@@ -68,7 +79,8 @@ skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r
 typedef struct skv_point {
     skive_value *value;
     size_t source;      /* index of the point whose grid it takes (itself, or one before a MaxPool or Reshape) */
-    skv_histogram seen; /* when it is its own source */
+    skv_histogram seen; /* when it is its own source: of the runs that calibrate */
+    skv_histogram held; /* the same of the runs held out, with relative bins */
     skv_affine grid;
 } skv_point;
 typedef struct skv_points {
@@ -78,10 +90,63 @@ typedef struct skv_points {
 /* Nodes to quantize get true in `chosen` (by node id); refused ones go to the report. */
 skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, bool *chosen,
                               skv_points *out, skive_quantize_report *report);
-/* Runs the graph on what `feed` gives and fills `seen` of every point that is its own source. */
-skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
-                                 const skv_observer *observer, skive_feed_fn feed, void *user, skv_points *points,
-                                 int64_t *samples);
+/* Runs whose inputs are kept, to be run again. */
+typedef struct skv_kept_run {
+    int64_t index;        /* of the run */
+    skive_tensor *inputs; /* [inputs of the graph] */
+    skive_tensor
+        *outputs; /* [outputs of the graph] as the float model gives them; NULL for runs that are not checked */
+} skv_kept_run;
+typedef struct skv_kept {
+    skv_kept_run *runs;
+    size_t n, bytes;
+} skv_kept;
+typedef struct skv_calibration_data {
+    skv_kept check;  /* what results are measured on */
+    bool held_out;   /* those runs took no part in the calibration; else there were too few to spare any */
+    skv_kept probe;  /* some that did take part */
+    int64_t samples; /* of all runs */
+} skv_calibration_data;
+void skv_calibration_data_free(skive_context *ctx, const skive_graph *g, skv_calibration_data *d);
+/* Runs the graph on what `feed` gives and fills `seen` and `held` of every point that is its own source; `bins` is what the
+ * histograms of `seen` have. */
+skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o, int bins,
+                                 skive_feed_fn feed, void *user, skv_points *points, skv_calibration_data *data);
+/* Plan options for the graph as the options bind it. */
+skive_plan_options skv_quant_plan_options(const skive_quantize_options *o);
+/* How far a quantized graph's outputs are from the float model's on the kept runs. */
+typedef struct skv_measure {
+    size_t n_outputs;
+    double *sqnr; /* [n_outputs] dB over all runs; NAN for outputs that are no floats */
+    double
+        *agreement; /* [n_outputs] share of samples with the same largest score, or of equal integers; NAN where neither
+                        * can be said */
+    double score;   /* what settings are compared by: dB, the mean over the runs, so that no single run decides */
+} skv_measure;
+skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
+                               const skv_kept *kept, skv_measure *out);
+void skv_measure_free(skive_context *ctx, skv_measure *m);
+
+/* The ranges that a value's grid may be chosen from. */
+enum { SKV_MOST_CHOICES = 12 };
+typedef struct skv_choices {
+    const char *name[SKV_MOST_CHOICES]; /* of the observer */
+    double low[SKV_MOST_CHOICES], high[SKV_MOST_CHOICES];
+    skv_affine grid[SKV_MOST_CHOICES];
+    size_t n, best;
+} skv_choices;
+/* The range without the few values that lie far outside all others (marks for what is missing, faults of sensors); false when
+ * there are none. */
+bool skv_quant_far_out(const skv_histogram *h, double *low, double *high);
+/* What there is to choose from, by the counts of `seen`; choices[points] zeroed before. */
+void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, const skv_points *points,
+                       skv_choices *choices);
+/* Finds for each point that is its own source the choice that harms the outputs least. Where gradients can be had, an error
+ * is weighted by what it does to the outputs of the runs of `probe`; else the value's own error decides. *weighted tells
+ * which. */
+skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
+                                  const skv_points *points, const skv_calibration_data *data, skv_choices *choices,
+                                  bool *weighted);
 /* Inserts the pairs and turns weights and biases of chosen nodes into integers. */
 skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,
                               const skv_points *points, skive_quantize_report *report);

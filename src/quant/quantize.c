@@ -8,19 +8,24 @@
 
 #include "quant/quant.h"
 
+#define OUTLIER 16.0 /* times the range of all other values: worth telling */
+
 typedef struct quantization {
     skive_context *ctx;
     const skive_quantize_options *o;
-    const skv_observer *observer;
+    const skv_observer *observer; /* NULL: "auto" */
     skive_graph *work;
     bool *chosen; /* by node id */
     skv_points points;
+    skv_calibration_data data;
+    skv_choices *choices; /* [points], of "auto" */
+    double (*range)[2];   /* [points] */
     skive_quantize_report report;
 } quantization;
 
 skive_quantize_options skive_quantize_options_default(void) {
     return (skive_quantize_options){.size = sizeof(skive_quantize_options),
-                                    .calibration = "entropy",
+                                    .calibration = "auto",
                                     .percentile = 99.99,
                                     .samples = 1000,
                                     .batch = 1,
@@ -37,6 +42,10 @@ void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *r) {
         skv_free(ctx, r->left[i].nodes);
     }
     skv_free(ctx, r->left);
+    for (size_t i = 0; i < r->n_outputs; i++) skv_free(ctx, r->outputs[i].name);
+    skv_free(ctx, r->outputs);
+    for (size_t i = 0; i < SKIVE_QUANTIZE_WORST; i++) skv_free(ctx, r->worst[i].name);
+    skv_free(ctx, r->outlier.name);
     skv_free(ctx, r->rows);
     skv_free(ctx, r->refused);
     *r = (skive_quantize_report){0};
@@ -51,12 +60,14 @@ skive_status skv_quant_add_row(skive_context *ctx, skive_quantize_report *r, con
     return SKIVE_OK;
 }
 
+static const char *calibration_name(size_t i) { return i == 0 ? "auto" : skv_observer_name(i - 1); }
+
 static skive_status check(quantization *q) {
     const skive_quantize_options *o = q->o;
     q->observer = skv_observer_find(o->calibration);
-    if (!q->observer) {
+    if (!q->observer && strcmp(o->calibration, "auto") != 0) {
         return skv_fail_unknown(q->ctx, SKIVE_ERR_ARGUMENT, "calibration", "calibration method", o->calibration,
-                                skv_observer_name);
+                                calibration_name);
     }
     if (!(o->percentile > 50 && o->percentile <= 100)) {
         return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "percentile",
@@ -95,35 +106,254 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     return SKIVE_OK;
 }
 
-static skive_status choose_grids(quantization *q) {
-    double(*range)[2] = NULL;
-    SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *range, &range));
+/* ---- ranges ---- */
+
+static void set_grids(quantization *q) {
+    for (size_t k = 0; k < q->points.n; k++) {
+        skv_point *p = &q->points.items[k];
+        if (p->source == k) p->grid = skv_affine_u8(q->range[k][0], q->range[k][1]);
+    }
+    for (size_t i = 0; i < q->points.n; i++) q->points.items[i].grid = q->points.items[q->points.items[i].source].grid;
+}
+
+/* All values' ranges by one observer. */
+static void observe_ranges(quantization *q, const skv_observer *observer) {
 #pragma omp parallel for num_threads(skv_threads(q->ctx)) schedule(dynamic)
     for (size_t k = 0; k < q->points.n; k++) {
         const skv_point *p = &q->points.items[k];
-        if (p->source == k && p->seen.reach > 0) q->observer->choose(&p->seen, q->o, &range[k][0], &range[k][1]);
+        if (p->source == k && p->seen.reach > 0) observer->choose(&p->seen, q->o, &q->range[k][0], &q->range[k][1]);
     }
-    skive_status status = SKIVE_OK;
-    for (size_t k = 0; status == SKIVE_OK && k < q->points.n; k++) {
+    set_grids(q);
+}
+
+/* Each value's range by what was chosen for it. */
+static void chosen_ranges(quantization *q) {
+    for (size_t k = 0; k < q->points.n; k++) {
+        const skv_choices *c = &q->choices[k];
+        if (q->points.items[k].source != k || c->n == 0) continue;
+        q->range[k][0] = c->low[c->best];
+        q->range[k][1] = c->high[c->best];
+    }
+    set_grids(q);
+}
+
+/* The runs held out count too, once they have served to check: the same choices, by all samples. */
+static void take_in_held(quantization *q) {
+    if (!q->data.held_out) return;
+    for (size_t k = 0; k < q->points.n; k++) {
         skv_point *p = &q->points.items[k];
-        if (p->source != k) continue;
-        p->grid = skv_affine_u8(range[k][0], range[k][1]);
-        const double scale = (double)p->grid.scale, low = -scale * p->grid.zero_point;
-        skive_quantize_row row = {
-            .lo = p->seen.low, .hi = p->seen.high, .scale = scale, .zero_point = p->grid.zero_point, .sqnr = NAN};
-        if (p->seen.bins && p->seen.reach > 0) {
-            const double error = skv_histogram_error(&p->seen, low, low + 255 * scale, 256);
-            row.sqnr = error > 0 ? 10 * log10(skv_histogram_power(&p->seen) / error) : INFINITY;
-        }
-        status = skv_quant_add_row(q->ctx, &q->report, &row, p->value->name);
+        if (p->source == k) skv_histogram_merge(&p->seen, &p->held);
     }
-    for (size_t i = 0; i < q->points.n; i++) q->points.items[i].grid = q->points.items[q->points.items[i].source].grid;
-    skv_free(q->ctx, range);
+}
+
+/* ---- what comes of them ---- */
+
+/* The outputs of the model with the grids as they are. */
+static skive_status measure(quantization *q, skv_measure *out) {
+    skive_graph *trial = NULL;
+    skive_quantize_report scratch = {0};
+    skv_points points = {.n = q->points.n};
+    SKV_TRY(skive_graph_copy(q->ctx, q->work, &trial));
+    skive_status status = skv_alloc_array(q->ctx, points.n, sizeof *points.items, &points.items);
+    if (status == SKIVE_OK) {
+        memcpy(points.items, q->points.items, points.n * sizeof *points.items);
+        for (size_t k = 0; k < points.n; k++) points.items[k].value = trial->values[q->points.items[k].value->id];
+        status = skv_quant_insert(q->ctx, trial, q->o, q->chosen, &points, &scratch);
+    }
+    if (status == SKIVE_OK) status = skv_quant_measure(q->ctx, trial, q->o, &q->data.check, out);
+    skive_quantize_report_free(q->ctx, &scratch);
+    skv_free(q->ctx, points.items);
+    skive_graph_free(trial);
     return status;
 }
 
+static void enter(skive_quantize_report *r, const char *setting, const skv_measure *m) {
+    if (r->n_tried < SKIVE_QUANTIZE_TRIED)
+        r->tried[r->n_tried++] = (skive_quantize_trial){.calibration = setting, .score = m->score};
+}
+
+/* "auto": each value's range of least harm, and minmax for all, whichever does better on samples that took no part. */
+static skive_status choose_best(quantization *q, skv_measure *out) {
+    skv_measure mixed, plain;
+    bool weighted;
+    SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *q->choices, &q->choices));
+    skv_quant_propose(q->ctx, q->o, &q->points, q->choices);
+    SKV_TRY(skv_quant_least_harm(q->ctx, q->work, q->o, &q->points, &q->data, q->choices, &weighted));
+    chosen_ranges(q);
+    SKV_TRY(measure(q, &mixed));
+    observe_ranges(q, skv_observer_find("minmax"));
+    skive_status status = measure(q, &plain);
+    if (status != SKIVE_OK) {
+        skv_measure_free(q->ctx, &mixed);
+        return status;
+    }
+    enter(&q->report, "auto", &mixed);
+    enter(&q->report, "minmax", &plain);
+    const bool mix = !(plain.score > mixed.score);
+    q->report.calibration = mix ? "auto" : "minmax";
+    skv_measure_free(q->ctx, mix ? &plain : &mixed);
+    *out = mix ? mixed : plain;
+    return SKIVE_OK;
+}
+
+static skive_status choose_given(quantization *q, skv_measure *out) {
+    skv_measure plain;
+    observe_ranges(q, q->observer);
+    SKV_TRY(measure(q, out));
+    enter(&q->report, q->observer->name, out);
+    q->report.calibration = q->observer->name;
+    if (strcmp(q->observer->name, "minmax") == 0) return SKIVE_OK;
+    observe_ranges(q, skv_observer_find("minmax"));
+    const skive_status status = measure(q, &plain);
+    if (status == SKIVE_OK) enter(&q->report, "minmax", &plain);
+    if (status != SKIVE_OK) skv_measure_free(q->ctx, out);
+    if (status == SKIVE_OK) skv_measure_free(q->ctx, &plain);
+    return status;
+}
+
+/* The same choices by the counts of all samples. */
+static skive_status choose_anew(quantization *q) {
+    skv_choices *all = NULL;
+    SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *all, &all));
+    skv_quant_propose(q->ctx, q->o, &q->points, all);
+    for (size_t k = 0; k < q->points.n; k++) {
+        const skv_choices *c = &q->choices[k];
+        for (size_t i = 0; i < all[k].n; i++) {
+            if (c->n && strcmp(all[k].name[i], c->name[c->best]) != 0) continue;
+            q->range[k][0] = all[k].low[i];
+            q->range[k][1] = all[k].high[i];
+            break;
+        }
+    }
+    set_grids(q);
+    skv_free(q->ctx, all);
+    return SKIVE_OK;
+}
+
+/* The ranges that are written: the setting that was chosen, by all samples. With "auto" they go back to those that were
+ * checked if a sample that was held out would spoil them. */
+static skive_status final_ranges(quantization *q, double checked) {
+    const skv_observer *observer = skv_observer_find(q->report.calibration);
+    const size_t n = q->points.n;
+    double(*before)[2] = NULL;
+    skv_measure m;
+    if (q->observer) {
+        take_in_held(q);
+        observe_ranges(q, q->observer);
+        return SKIVE_OK;
+    }
+    if (observer)
+        observe_ranges(q, observer);
+    else
+        chosen_ranges(q);
+    if (!q->data.held_out) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(q->ctx, n, sizeof *before, &before));
+    memcpy(before, q->range, n * sizeof *before);
+    take_in_held(q);
+    skive_status status = SKIVE_OK;
+    if (observer)
+        observe_ranges(q, observer);
+    else
+        status = choose_anew(q);
+    if (status == SKIVE_OK) status = measure(q, &m);
+    if (status == SKIVE_OK && m.score < checked - 0.5) {
+        memcpy(q->range, before, n * sizeof *before);
+        set_grids(q);
+    }
+    if (status == SKIVE_OK) skv_measure_free(q->ctx, &m);
+    skv_free(q->ctx, before);
+    return status;
+}
+
+/* ---- the report ---- */
+
+static double sqnr_of(const skv_point *p) {
+    const skv_histogram *h = p->held.any ? &p->held : &p->seen;
+    return h->relative && h->reach > 0 ? skv_histogram_sqnr(h, p->grid) : NAN;
+}
+
+static skive_status report_values(quantization *q) {
+    for (size_t k = 0; k < q->points.n; k++) {
+        const skv_point *p = &q->points.items[k];
+        if (p->source != k) continue;
+        const skive_quantize_row row = {.lo = p->seen.low,
+                                        .hi = p->seen.high,
+                                        .scale = (double)p->grid.scale,
+                                        .zero_point = p->grid.zero_point,
+                                        .sqnr = sqnr_of(p)};
+        SKV_TRY(skv_quant_add_row(q->ctx, &q->report, &row, p->value->name));
+    }
+    return SKIVE_OK;
+}
+
+/* The values that lose most, worst first. */
+static skive_status report_worst(quantization *q) {
+    skive_quantize_report *r = &q->report;
+    const skive_quantize_row *worst[SKIVE_QUANTIZE_WORST] = {NULL};
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const skive_quantize_row *row = &r->rows[i];
+        if (!isfinite(row->sqnr)) continue;
+        for (size_t at = 0; at < SKIVE_QUANTIZE_WORST; at++) {
+            if (worst[at] && worst[at]->sqnr <= row->sqnr) continue;
+            const skive_quantize_row *moved = worst[at];
+            worst[at] = row;
+            row = moved;
+            if (!row) break;
+        }
+    }
+    for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && worst[i]; i++) {
+        SKV_TRY(skv_strdup(q->ctx, worst[i]->name, &r->worst[i].name));
+        r->worst[i].is_parameter = worst[i]->is_parameter;
+        r->worst[i].sqnr = worst[i]->sqnr;
+    }
+    return SKIVE_OK;
+}
+
+static skive_status report_outputs(quantization *q, const skv_measure *m) {
+    skive_quantize_report *r = &q->report;
+    SKV_TRY(skv_alloc_array(q->ctx, m->n_outputs + 1, sizeof *r->outputs, &r->outputs));
+    for (size_t i = 0; i < m->n_outputs; i++) {
+        SKV_TRY(skv_strdup(q->ctx, q->work->outputs[i]->name, &r->outputs[i].name));
+        r->outputs[i].sqnr = m->sqnr[i];
+        r->outputs[i].agreement = m->agreement[i];
+        r->n_outputs++;
+    }
+    r->held_out = q->data.held_out;
+    for (size_t i = 0; i < q->data.check.n; i++) r->check_samples += q->data.check.runs[i].outputs ? q->o->batch : 0;
+    r->samples = q->data.samples;
+    return SKIVE_OK;
+}
+
+/* The value with the farthest outlier, the first of equals in the order of the graph. */
+static skive_status report_outlier(quantization *q) {
+    double most = OUTLIER;
+    for (size_t k = 0; k < q->points.n; k++) {
+        const skv_point *p = &q->points.items[k];
+        double low, high;
+        if (p->source != k || !p->held.relative || !p->held.any) continue;
+        skv_histogram all = p->seen;
+        if (!all.relative) all = p->held;
+        if (!(all.reach > 0) || !skv_quant_far_out(&all, &low, &high)) continue;
+        const double inside = fmax(high, -low), outside = fmax(all.high, -all.low);
+        if (!(outside > 1.5 * most * inside)) continue;
+        most = inside > 0 ? outside / inside : INFINITY;
+        const bool above = all.high >= -all.low;
+        skv_free(q->ctx, q->report.outlier.name);
+        q->report.outlier = (skive_quantize_outlier){
+            .value = above ? all.high : all.low, .run = above ? all.high_run : all.low_run, .low = low, .high = high};
+        SKV_TRY(skv_strdup(q->ctx, p->value->name, &q->report.outlier.name));
+    }
+    return SKIVE_OK;
+}
+
 static void clean_up(quantization *q) {
-    for (size_t i = 0; i < q->points.n; i++) skv_histogram_free(q->ctx, &q->points.items[i].seen);
+    for (size_t i = 0; i < q->points.n; i++) {
+        skv_histogram_free(q->ctx, &q->points.items[i].seen);
+        skv_histogram_free(q->ctx, &q->points.items[i].held);
+    }
+    skv_calibration_data_free(q->ctx, q->work, &q->data);
+    skv_free(q->ctx, q->choices);
+    skv_free(q->ctx, q->range);
     skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->chosen);
     skive_graph_free(q->work);
@@ -131,19 +361,30 @@ static void clean_up(quantization *q) {
 
 skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
                                  const skive_quantize_options *options, skive_quantize_report *report) {
-    const skive_quantize_options defaults = skive_quantize_options_default();
-    quantization q = {.ctx = ctx, .o = options ? options : &defaults};
+    skive_quantize_options o = skive_quantize_options_default();
+    quantization q = {.ctx = ctx, .o = &o};
+    skv_measure m = {0};
     const double started = skv_now();
     skive_status status;
+    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     SKV_GO(status, done, check(&q));
     SKV_GO(status, done, prepare_graph(&q, graph));
-    SKV_GO(status, done, skv_quant_calibrate(ctx, q.work, q.o, q.observer, feed, user, &q.points, &q.report.samples));
-    SKV_GO(status, done, choose_grids(&q));
+    SKV_GO(status, done, skv_alloc_array(ctx, q.points.n, sizeof *q.range, &q.range));
+    const int bins = q.observer ? q.observer->bins : SKV_BINS_BOTH;
+    SKV_GO(status, done, skv_quant_calibrate(ctx, q.work, q.o, bins, feed, user, &q.points, &q.data));
+    SKV_GO(status, done, q.observer ? choose_given(&q, &m) : choose_best(&q, &m));
+    SKV_GO(status, done, final_ranges(&q, m.score));
+    SKV_GO(status, done, report_values(&q));
+    SKV_GO(status, done, report_outputs(&q, &m));
+    SKV_GO(status, done, report_outlier(&q));
     SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.points, &q.report));
+    SKV_GO(status, done, report_worst(&q));
+    skv_calibration_data_free(ctx, q.work, &q.data);
     skive_graph_take(graph, q.work);
     q.work = NULL;
     q.report.seconds = skv_now() - started;
 done:
+    skv_measure_free(ctx, &m);
     clean_up(&q);
     if (status == SKIVE_OK && report) {
         *report = q.report;
@@ -195,6 +436,7 @@ skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_datase
     SKV_TRY(skive_model_normalization(graph, &normalization));
     const int64_t fixed = graph->inputs[0]->type.dims[0].size;
     if (fixed > 0) o.batch = fixed;
+    if ((size_t)o.samples > info.count && info.count > 0) o.samples = (int64_t)info.count;
     skive_loader_options l = skive_loader_options_default();
     l.batch = feed.batch = (size_t)(o.batch > 0 ? o.batch : 1);
     l.normalization = &normalization;

@@ -29,6 +29,18 @@ static void bins(const float *x, size_t n, float scale, int32_t shift, int32_t *
     }
 }
 
+static void octaves(const float *x, size_t n, int32_t base, int32_t half, int32_t *at) {
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        union {
+            float f;
+            int32_t i;
+        } bits = {x[i]};
+        const int32_t k = ((bits.i & 0x7fffffff) >> 16) - base, above = k > 0 ? k : 0;
+        at[i] = bits.i < 0 ? half - 1 - above : half + above;
+    }
+}
+
 static float magnitude(const float *x, size_t n, float top) {
 #pragma omp simd reduction(max : top)
     for (size_t i = 0; i < n; i++) {
@@ -74,6 +86,6 @@ static void quantize(const float *x, size_t n, const float *scale, size_t step, 
     }
 }
 
-const skv_scan SCAN = {.range = range, .bins = bins, .magnitude = magnitude, .quantize = quantize};
+const skv_scan SCAN = {.range = range, .bins = bins, .octaves = octaves, .magnitude = magnitude, .quantize = quantize};
 
 #endif

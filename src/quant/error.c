@@ -1,0 +1,62 @@
+/* What a grid loses of the values in a histogram. */
+#include <math.h>
+
+#include "quant/quant.h"
+
+/* The integral from 0 to t of the squared distance to the nearest whole number. */
+static double rounding(double t) {
+    const double n = rint(t), r = t - n;
+    return n / 12 + r * r * r / 3;
+}
+
+/* Of the squared error over [a, b] in steps, where the grid's last values are 0 and 255. */
+static double lost_between(double a, double b) {
+    const double in_a = fmin(fmax(a, 0), 255), in_b = fmin(fmax(b, 0), 255);
+    double sum = rounding(in_b) - rounding(in_a);
+    if (a < 0) {
+        const double end = fmin(b, 0);
+        sum += (end * end * end - a * a * a) / 3;
+    }
+    if (b > 255) {
+        const double end = fmax(a, 255) - 255;
+        sum += ((b - 255) * (b - 255) * (b - 255) - end * end * end) / 3;
+    }
+    return sum;
+}
+
+static double lost_at(double t) {
+    const double d = t - fmin(fmax(rint(t), 0), 255);
+    return d * d;
+}
+
+double skv_histogram_error(const skv_histogram *h, skv_affine grid) {
+    const double step = (double)grid.scale;
+    double sum = 0;
+    if (!h->relative || !(h->reach > 0) || h->count == 0) return 0;
+    for (int64_t i = 0; i < SKV_HISTOGRAM_BINS; i++) {
+        double low, high;
+        if (h->relative[i] == 0) continue;
+        skv_histogram_ends(h, i, &low, &high);
+        const double a = low / step + grid.zero_point, b = high / step + grid.zero_point;
+        const double lost = b - a > 1e-6 * (1 + fabs(a)) ? lost_between(a, b) / (b - a) : lost_at((a + b) / 2);
+        sum += lost * (double)h->relative[i];
+    }
+    return sum * step * step / (double)h->count;
+}
+
+double skv_histogram_power(const skv_histogram *h) {
+    double sum = 0;
+    if (!h->relative || !(h->reach > 0) || h->count == 0) return 0;
+    for (int64_t i = 0; i < SKV_HISTOGRAM_BINS; i++) {
+        double a, b;
+        if (h->relative[i] == 0) continue;
+        skv_histogram_ends(h, i, &a, &b);
+        sum += (a * a + a * b + b * b) / 3 * (double)h->relative[i];
+    }
+    return sum / (double)h->count;
+}
+
+double skv_histogram_sqnr(const skv_histogram *h, skv_affine grid) {
+    const double error = skv_histogram_error(h, grid), power = skv_histogram_power(h);
+    return error > 1e-15 * power ? 10 * log10(power / error) : INFINITY;
+}

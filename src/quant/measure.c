@@ -1,0 +1,187 @@
+/* How far a quantized model is from the float model on the runs kept for it. */
+#include <math.h>
+#include <string.h>
+
+#include "quant/quant.h"
+#include "tensor/tensor.h"
+
+#define MEMORY_AT_ONCE ((size_t)128 << 20)
+
+typedef struct output_sum {
+    double signal, noise;
+    double same, rows; /* of those whose largest score, or integers, can be compared */
+} output_sum;
+
+typedef struct measuring {
+    skive_context *ctx;
+    const skive_graph *graph;
+    const skv_kept *kept;
+    skive_plan *plan;
+    output_sum *sums; /* [runs][outputs] */
+    skive_exec **execs;
+    skive_context **contexts;
+    size_t n_workers;
+} measuring;
+
+/* Scores [N, C], of which the largest is the answer. */
+static bool is_scores(const skive_tensor *t) {
+    return skv_dtype_is_float(t->dtype) && t->rank == 2 && t->dims[1] > 1 && t->dims[1] <= 100000;
+}
+
+static int64_t largest(const skive_tensor *t, int64_t row) {
+    const int64_t n = t->dims[1];
+    int64_t best = 0;
+    double top = -INFINITY;
+    for (int64_t k = 0; k < n; k++) {
+        const double x = skv_load_f64(t->dtype, t->data, (size_t)(row * n + k));
+        if (x > top) {
+            top = x;
+            best = k;
+        }
+    }
+    return best;
+}
+
+static void hold(const skive_tensor *want, const skive_tensor *got, output_sum *s) {
+    const int64_t n = skive_tensor_count(want);
+    if (n != skive_tensor_count(got) || want->dtype != got->dtype) return;
+    if (!skv_dtype_is_float(want->dtype)) {
+        for (int64_t i = 0; i < n; i++) s->same += skive_tensor_get(want, i) == skive_tensor_get(got, i) ? 1 : 0;
+        s->rows += (double)n;
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const double x = skv_load_f64(want->dtype, want->data, (size_t)i);
+        const double d = skv_load_f64(got->dtype, got->data, (size_t)i) - x;
+        s->signal += x * x;
+        s->noise += d * d;
+    }
+    for (int64_t row = 0; is_scores(want) && row < want->dims[0]; row++) {
+        s->same += largest(want, row) == largest(got, row) ? 1 : 0;
+        s->rows += 1;
+    }
+}
+
+static skive_status run_one(measuring *m, size_t worker, size_t run) {
+    const skv_kept_run *r = &m->kept->runs[run];
+    skive_exec *exec = m->execs[worker];
+    skive_tensor view;
+    for (uint32_t i = 0; i < m->graph->n_inputs; i++) {
+        SKV_TRY(skive_exec_input(exec, i, &view));
+        memcpy(view.data, r->inputs[i].data, skive_tensor_bytes(&view));
+    }
+    SKV_TRY(skive_exec_run(exec));
+    for (uint32_t i = 0; i < m->graph->n_outputs; i++) {
+        SKV_TRY(skive_exec_output(exec, i, &view));
+        hold(&r->outputs[i], &view, &m->sums[run * m->graph->n_outputs + i]);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status open_workers(measuring *m, const skive_quantize_options *o) {
+    const int threads = skv_threads(m->ctx);
+    skive_plan_options p = skv_quant_plan_options(o);
+    size_t n = m->kept->n < (size_t)threads ? 1 : (size_t)threads;
+    p.threads = n > 1 ? 1 : threads;
+    SKV_TRY(skive_plan_create(m->ctx, m->graph, &p, &m->plan));
+    if (n > 1 && skive_plan_arena_bytes(m->plan) > MEMORY_AT_ONCE / n) {
+        skive_plan_free(m->plan);
+        m->plan = NULL;
+        n = 1;
+        p.threads = threads;
+        SKV_TRY(skive_plan_create(m->ctx, m->graph, &p, &m->plan));
+    }
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof(skive_exec *), &m->execs));
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof(skive_context *), &m->contexts));
+    for (m->n_workers = 0; m->n_workers < n;) {
+        const size_t i = m->n_workers++;
+        SKV_TRY(skv_context_fork(m->ctx, &m->contexts[i]));
+        SKV_TRY(skive_context_set_threads(m->contexts[i], p.threads));
+        const skive_status status = skive_exec_create(m->contexts[i], m->plan, &m->execs[i]);
+        if (status != SKIVE_OK) return SKV_FAIL(m->ctx, status, "%s", skive_context_message(m->contexts[i]));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status run_all(measuring *m) {
+    const int n = (int)m->n_workers;
+    skive_status first = SKIVE_OK;
+    size_t failed = 0;
+#pragma omp parallel for num_threads(n) schedule(static, 1) if (n > 1)
+    for (int w = 0; w < n; w++) {
+        for (size_t i = (size_t)w; i < m->kept->n; i += (size_t)n) {
+            if (!m->kept->runs[i].outputs) continue;
+            const skive_status status = run_one(m, (size_t)w, i);
+            if (status == SKIVE_OK) continue;
+#pragma omp critical
+            if (first == SKIVE_OK) {
+                first = status;
+                failed = (size_t)w;
+            }
+            break;
+        }
+    }
+    if (first == SKIVE_OK) return SKIVE_OK;
+    const skive_context *own = m->contexts[failed];
+    return skv_fail_at(m->ctx, first, skive_context_subject(own), "%s", skive_context_message(own));
+}
+
+static double decibels(double signal, double noise) {
+    if (!(signal > 0)) return NAN; /* nothing but zeros to compare with */
+    if (!(noise < INFINITY)) return -20;
+    return noise > 1e-12 * signal ? 10 * log10(signal / noise) : 120;
+}
+
+static void sum_up(const measuring *m, skv_measure *out) {
+    const size_t n_outputs = m->graph->n_outputs;
+    double score = 0, rated = 0, equal = 0, compared = 0;
+    for (size_t k = 0; k < n_outputs; k++) {
+        output_sum all = {0};
+        for (size_t i = 0; i < m->kept->n; i++) {
+            const output_sum *s = &m->sums[i * n_outputs + k];
+            const double db = decibels(s->signal, s->noise);
+            all.signal += s->signal;
+            all.noise += s->noise;
+            all.same += s->same;
+            all.rows += s->rows;
+            if (isnan(db)) continue;
+            score += db > 60 ? 60 : db < -20 ? -20 : db;
+            rated += 1;
+        }
+        out->sqnr[k] = decibels(all.signal, all.noise);
+        out->agreement[k] = all.rows > 0 ? all.same / all.rows : NAN;
+        equal += all.same;
+        compared += all.rows;
+    }
+    out->score = rated > 0 ? score / rated : compared > 0 ? 60 * equal / compared : NAN;
+}
+
+skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
+                               const skv_kept *kept, skv_measure *out) {
+    measuring m = {.ctx = ctx, .graph = g, .kept = kept};
+    skive_status status;
+    *out = (skv_measure){.n_outputs = g->n_outputs};
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->sqnr));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->agreement));
+    SKV_GO(status, done, skv_alloc_array(ctx, kept->n * g->n_outputs + 1, sizeof *m.sums, &m.sums));
+    SKV_GO(status, done, open_workers(&m, o));
+    SKV_GO(status, done, run_all(&m));
+    sum_up(&m, out);
+done:
+    for (size_t i = 0; i < m.n_workers; i++) {
+        skive_exec_free(m.execs[i]);
+        skive_context_free(m.contexts[i]);
+    }
+    skv_free(ctx, m.execs);
+    skv_free(ctx, m.contexts);
+    skv_free(ctx, m.sums);
+    skive_plan_free(m.plan);
+    if (status != SKIVE_OK) skv_measure_free(ctx, out);
+    return status;
+}
+
+void skv_measure_free(skive_context *ctx, skv_measure *m) {
+    skv_free(ctx, m->sqnr);
+    skv_free(ctx, m->agreement);
+    *m = (skv_measure){0};
+}
