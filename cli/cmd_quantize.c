@@ -11,7 +11,7 @@
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set whose training samples are used for calibration", false},
     {"output", 'o', "FILE", "the INT8 model, as ONNX with QuantizeLinear/DequantizeLinear", false},
-    {"calibration", 0, "NAME", "minmax, percentile, mse or entropy (default entropy)", false},
+    {"calibration", 0, "NAME", "auto, minmax, percentile, mse or entropy (default auto)", false},
     {"percentile", 0, "P", "of the percentile method (default 99.99)", false},
     {"samples", 0, "N", "calibration samples (default 1000)", false},
     {"batch", 'b', "N", "samples a calibration run (default 1)", false},
