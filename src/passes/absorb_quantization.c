@@ -277,6 +277,6 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 const skv_pass skv_pass_absorb_quantization = {
     .name = "absorb-quantization",
     .brief = "nodes between DequantizeLinear and QuantizeLinear into integer ones",
-    .when = SKV_PASS_EXECUTE,
+    .when = SKV_PASS_INTEGER,
     .run = run,
 };

@@ -10,6 +10,8 @@ typedef enum skv_pass_when {
     SKV_PASS_INFERENCE = 2, /* export-safe but fixes the statistics: BatchNormalization folded into weights */
     SKV_PASS_EXECUTE = 4,   /* leaves standard ONNX: fused and integer nodes; only in a plan's own copy, inference */
     SKV_PASS_TRAINING = 8,  /* the same, for a training plan */
+    SKV_PASS_INTEGER = 64,  /* gives quantized nodes their defined integer arithmetic: in every inference plan, so that whatever else
+                               is fused or not, and whichever kernels run, the bits are the same */
     SKV_PASS_REQUEST = 32,  /* standard ONNX of an opset so new that it is only made when named */
     SKV_PASS_NEWER = 16,    /* standard ONNX, but of a newer opset than the nodes it replaces */
 } skv_pass_when;

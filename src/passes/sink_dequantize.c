@@ -48,6 +48,6 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 const skv_pass skv_pass_sink_dequantize = {
     .name = "sink-dequantize",
     .brief = "elements are moved as bytes, before they become real numbers",
-    .when = SKV_PASS_EXECUTE,
+    .when = SKV_PASS_INTEGER,
     .run = run,
 };

@@ -94,6 +94,6 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 const skv_pass skv_pass_spread_qlinear = {
     .name = "spread-qlinear",
     .brief = "QLinearConv and QLinearMatMul as the operator between QuantizeLinear nodes",
-    .when = SKV_PASS_EXECUTE,
+    .when = SKV_PASS_INTEGER,
     .run = run,
 };
