@@ -28,8 +28,8 @@ typedef struct skive_plan_options {
     int64_t batch;  /* for unknown first dimensions not bound above; 0: 1. Other unknown dimensions must be bound. */
     int threads;    /* 0: the context's */
     bool training;  /* trainable parameters may change between runs, and nothing of them is packed */
-    bool no_fusion; /* run the graph node by node (for comparing) */
-    bool reference; /* reference kernels only (for comparing) */
+    bool no_fusion; /* run the graph node by node (for comparing); quantized nodes keep their integer arithmetic */
+    bool reference; /* reference kernels only (for comparing); the same holds */
     const char *const *keep; /* names of values that must be computed as such, to be looked at through a tap */
     size_t n_keep;
     bool keep_layout; /* kept values are shown in the kernel's own layout, flat: for those who only count elements */
