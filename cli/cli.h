@@ -166,6 +166,15 @@ const char *cli_short(const char *name, char *buffer, size_t size);
 const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
 int64_t cli_file_bytes(const char *path);                        /* -1 when there is none; counts external data */
+/* Of a model file, with its external data. Weights: the parameters as they are stored; a file holds other things too. */
+typedef struct cli_sizes {
+    int64_t file, weights;
+} cli_sizes;
+/* `graph` is what is in the file, or NULL: it is read. */
+skive_status cli_sizes_of(cli_args *a, const char *path, const skive_graph *graph, cli_sizes *out);
+/* "wrote FILE: weights 1.2 KiB, were 4.8 KiB (3.91x); file ..."; the ratio is that of the weights. */
+void cli_print_sizes(const cli_sizes *before, const cli_sizes *after, const char *output);
+void cli_set_sizes(json_t *j, const cli_sizes *before, const cli_sizes *after); /* before NULL: none */
 json_t *cli_json_text(const char *text); /* a name from a file or folder: what is not UTF-8 becomes '?' */
 void cli_print_json(json_t *j);          /* to standard output, and frees it */
 skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* the whole file or none */

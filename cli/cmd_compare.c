@@ -10,6 +10,7 @@ static const cli_option options[] = {
     {"names", 0, "A,B,...", "names for the table instead of the files'", false},
     {"report", 0, "FILE", "write the figures as JSON to this file too", false},
     {"limit", 0, "N", "use only N samples", false},
+    CLI_OUTPUT_OPTIONS,
     {"seconds", 0, "S", "least time to measure each latency (default 1)", false},
 };
 
@@ -20,9 +21,10 @@ typedef struct entry {
     skive_eval_report eval;
     skive_paired_report paired; /* to the first */
     skive_cost cost;
+    skive_energy energy;
     skive_bench_report latency, throughput;
-    double mean_difference, max_difference; /* of the scores, to the first's */
-    int64_t bytes;
+    int64_t latency_batch;
+    cli_sizes sizes;
 } entry;
 
 static void name_entry(entry *e, const char *names, size_t index) {
@@ -38,14 +40,14 @@ static void name_entry(entry *e, const char *names, size_t index) {
     }
 }
 
+/* ---- measuring ---- */
+
 enum { THROUGHPUT_BATCH = 100 };
 
 static skive_status time_one(cli_args *a, const skive_graph *g, int64_t batch, int threads, double seconds,
                              skive_bench_report *out) {
     skive_plan_options o = skive_plan_options_default();
     skive_plan *plan = NULL;
-    const skive_type *t = skive_value_type(skive_graph_input(g, 0));
-    if (t->rank > 0 && t->dims[0].size > 0) batch = t->dims[0].size;
     o.batch = batch;
     o.threads = threads;
     skive_status status = skive_plan_create(a->ctx, g, &o, &plan);
@@ -54,125 +56,276 @@ static skive_status time_one(cli_args *a, const skive_graph *g, int64_t batch, i
     return status;
 }
 
-static skive_status measure(cli_args *a, entry *e, skive_dataset *set, double seconds) {
-    skive_status status = cli_load_as_packed(a, e->path, &e->graph);
-    if (status == SKIVE_OK) status = skive_graph_cost(e->graph, &e->cost);
-    if (status == SKIVE_OK) status = skive_evaluate(a->ctx, e->graph, set, 0, &e->eval);
-    if (status == SKIVE_OK) status = time_one(a, e->graph, 1, 1, seconds, &e->latency);
-    if (status == SKIVE_OK) status = time_one(a, e->graph, THROUGHPUT_BATCH, 0, seconds, &e->throughput);
-    e->bytes = cli_file_bytes(e->path);
-    return status;
-}
-
-/* How far the scores of two models lie apart over the first samples, after each one's own normalisation. */
-static skive_status score_difference(cli_args *a, entry *first, entry *other, const skive_dataset *set) {
-    enum { SAMPLES = 256 };
-    skive_dataset_info info;
-    skive_graph *graphs[2] = {first->graph, other->graph};
-    skive_plan *plans[2] = {NULL, NULL};
-    skive_exec *execs[2] = {NULL, NULL};
-    skive_normalization n[2];
-    skive_plan_options o = skive_plan_options_default();
+/* All files are looked at before anything is measured: a wrong name should not cost the time of the others. */
+static skive_status load(cli_args *a, entry *e, size_t n) {
     skive_status status = SKIVE_OK;
-    skive_dataset_get_info(set, &info);
-    o.batch = 1;
-    for (int k = 0; status == SKIVE_OK && k < 2; k++) {
-        status = skive_plan_create(a->ctx, graphs[k], &o, &plans[k]);
-        if (status == SKIVE_OK) status = skive_exec_create(a->ctx, plans[k], &execs[k]);
-        if (status == SKIVE_OK) status = skive_model_normalization(graphs[k], &n[k]);
+    skive_graph **graphs = calloc(n, sizeof *graphs);
+    if (!graphs) return SKIVE_ERR_MEMORY;
+    for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
+        e[i].path = a->positional[i];
+        name_entry(&e[i], cli_text(a, "names", NULL), i);
+        status = cli_load_as_packed(a, e[i].path, &e[i].graph);
+        if (status == SKIVE_OK) status = cli_sizes_of(a, e[i].path, e[i].graph, &e[i].sizes);
+        if (status == SKIVE_OK) status = skive_graph_cost(e[i].graph, &e[i].cost);
+        if (status == SKIVE_OK) skive_graph_energy(e[i].graph, e[i].sizes.weights, &e[i].energy);
+        graphs[i] = e[i].graph;
     }
-    double sum = 0, count = 0;
-    const size_t channels = info.rank == 3 ? (size_t)info.dims[0] : 1;
-    for (size_t i = 0; status == SKIVE_OK && i < info.count && i < SAMPLES; i++) {
-        skive_tensor in, out[2];
-        for (int k = 0; status == SKIVE_OK && k < 2; k++) {
-            status = skive_exec_input(execs[k], 0, &in);
-            if (status == SKIVE_OK && skive_tensor_count(&in) != (int64_t)info.sample_size) goto done; /* fixed batch */
-            if (status == SKIVE_OK) status = skive_dataset_read(a->ctx, set, i, in.data, NULL);
-            skive_normalization_apply(&n[k], in.data, 1, channels, info.sample_size / channels);
-            if (status == SKIVE_OK) status = skive_exec_run(execs[k]);
-            if (status == SKIVE_OK) status = skive_exec_output(execs[k], 0, &out[k]);
-        }
-        for (int64_t c = 0; status == SKIVE_OK && c < skive_tensor_count(&out[0]) && c < skive_tensor_count(&out[1]);
-             c++) {
-            const double d = fabs(skive_tensor_get(&out[0], c) - skive_tensor_get(&out[1], c));
-            other->max_difference = d > other->max_difference ? d : other->max_difference;
-            sum += d;
-            count++;
-        }
-    }
-    other->mean_difference = count > 0 ? sum / count : 0;
-done:
-    for (int k = 0; k < 2; k++) {
-        skive_exec_free(execs[k]);
-        skive_plan_free(plans[k]);
-    }
+    if (status == SKIVE_OK) status = cli_choose_outputs(a, graphs, n);
+    free(graphs);
     return status;
 }
 
-static void print_table(const entry *e, size_t n) {
-    static const char *const heads[] = {"<model", "accuracy (95 %)", "to first (95 %)", "parameters", "non-zero",
-                                        "MACs",   "bytes",           "latency",         "samples/s"};
+static skive_status measure(cli_args *a, entry *e, skive_dataset *set, double seconds) {
+    const skive_type *t = skive_value_type(skive_graph_input(e->graph, 0));
+    const int64_t fixed = t->rank > 0 ? t->dims[0].size : -1;
+    skive_status status = skive_evaluate(a->ctx, e->graph, set, 0, &e->eval);
+    e->latency_batch = fixed > 0 ? fixed : 1;
+    if (status == SKIVE_OK) status = time_one(a, e->graph, e->latency_batch, 1, seconds, &e->latency);
+    if (status == SKIVE_OK)
+        status = time_one(a, e->graph, fixed > 0 ? fixed : THROUGHPUT_BATCH, 0, seconds, &e->throughput);
+    return status;
+}
+
+/* ---- for people ---- */
+
+static void interval_cell(cli_table *t, double factor, double x, double low, double high) {
+    cli_table_cell(t, "%+.*f [%+.*f, %+.*f]", 2, factor * x, 2, factor * low, 2, factor * high);
+}
+
+static void number_cell(cli_table *t, const char *format, double x) {
+    char text[32];
+    if (isnan(x)) {
+        cli_table_cell(t, "-");
+        return;
+    }
+    if (strcmp(format, "%.4f") == 0)
+        snprintf(text, sizeof text, "%.4f", x);
+    else
+        snprintf(text, sizeof text, "%.5g", x);
+    cli_table_cell(t, "%s", text);
+}
+
+static void print_classes(const entry *e, size_t n) {
+    static const char *const heads[] = {"<model", "accuracy (95 %)", "to first (95 %)", "cross-entropy"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    char x[32];
     for (size_t i = 0; i < n; i++) {
         cli_table_cell(t, "%s", e[i].name);
         cli_table_cell(t, "%.2f [%.2f, %.2f]", 100 * e[i].eval.accuracy, 100 * e[i].eval.low, 100 * e[i].eval.high);
         if (i == 0)
-            cli_table_cell(t, "%s", "-");
+            cli_table_cell(t, "-");
         else
-            cli_table_cell(t, "%+.2f [%+.2f, %+.2f]", 100 * e[i].paired.difference, 100 * e[i].paired.low,
-                           100 * e[i].paired.high);
+            interval_cell(t, 100, e[i].paired.difference, e[i].paired.low, e[i].paired.high);
+        number_cell(t, "%.4f", e[i].eval.loss);
+    }
+    cli_table_print(t, stdout);
+}
+
+static void print_labels(const entry *e, size_t n) {
+    static const char *const heads[] = {"<model", "all right (95 %)", "to first (95 %)", "F1 micro", "mAP", "AUC"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    for (size_t i = 0; i < n; i++) {
+        cli_table_cell(t, "%s", e[i].name);
+        cli_table_cell(t, "%.2f [%.2f, %.2f]", 100 * e[i].eval.accuracy, 100 * e[i].eval.low, 100 * e[i].eval.high);
+        if (i == 0)
+            cli_table_cell(t, "-");
+        else
+            interval_cell(t, 100, e[i].paired.difference, e[i].paired.low, e[i].paired.high);
+        number_cell(t, "%.4f", e[i].eval.f1_micro);
+        number_cell(t, "%.4f", e[i].eval.map);
+        number_cell(t, "%.4f", e[i].eval.auc);
+    }
+    cli_table_print(t, stdout);
+}
+
+static void print_values(const entry *e, size_t n) {
+    static const char *const heads[] = {"<model", "RMSE", "MAE", "R2", "MSE to first (95 %)"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    for (size_t i = 0; i < n; i++) {
+        const skive_paired_report *p = &e[i].paired;
+        cli_table_cell(t, "%s", e[i].name);
+        number_cell(t, "%g", e[i].eval.rmse);
+        number_cell(t, "%g", e[i].eval.mae);
+        number_cell(t, "%.4f", e[i].eval.r2);
+        if (i == 0)
+            cli_table_cell(t, "-");
+        else
+            cli_table_cell(t, "%+.4g [%+.4g, %+.4g]", p->difference, p->low, p->high);
+    }
+    cli_table_print(t, stdout);
+}
+
+static const char *joules(double picojoules, char *buffer, size_t size) {
+    const char *const units[] = {"pJ", "nJ", "uJ", "mJ", "J"};
+    size_t u = 0;
+    for (; picojoules >= 1000 && u + 1 < CLI_COUNT(units); u++) picojoules /= 1000;
+    snprintf(buffer, size, "%.3g %s", picojoules, units[u]);
+    return buffer;
+}
+
+static void print_costs(const entry *e, size_t n) {
+    static const char *const heads[] = {"<model", "parameters", "non-zero", "MACs", "weights", "", "file"};
+    static const char *const speeds[] = {"<model",         "latency",   "samples/s", "energy (estimate)",
+                                         "its arithmetic", "its memory"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char x[32];
+    for (size_t i = 0; i < n; i++) {
+        cli_table_cell(t, "%s", e[i].name);
         cli_table_cell(t, "%s", cli_thousands(e[i].cost.parameters, x, sizeof x));
         cli_table_cell(t, "%s", cli_thousands(e[i].cost.nonzeros, x, sizeof x));
         cli_table_cell(t, "%s", cli_thousands(e[i].cost.macs, x, sizeof x));
-        cli_table_cell(t, "%s", cli_thousands(e[i].bytes, x, sizeof x));
-        cli_table_cell(t, "%s", cli_seconds(e[i].latency.p50, x, sizeof x));
-        cli_table_cell(t, "%.0f", e[i].throughput.throughput);
+        cli_table_cell(t, "%s", cli_bytes((double)e[i].sizes.weights, x, sizeof x));
+        if (e[i].sizes.weights > 0 && i > 0)
+            cli_table_cell(t, "%.2fx", (double)e[0].sizes.weights / (double)e[i].sizes.weights);
+        else
+            cli_table_cell(t, "-");
+        cli_table_cell(t, "%s", cli_bytes((double)e[i].sizes.file, x, sizeof x));
     }
     cli_table_print(t, stdout);
+    fputc('\n', stdout);
+    t = cli_table_new(speeds, CLI_COUNT(speeds));
+    for (size_t i = 0; i < n; i++) {
+        cli_table_cell(t, "%s", e[i].name);
+        cli_table_cell(t, "%s", cli_seconds(e[i].latency.p50, x, sizeof x));
+        cli_table_cell(t, "%.0f", e[i].throughput.throughput);
+        cli_table_cell(t, "%s", joules(e[i].energy.total, x, sizeof x));
+        cli_table_cell(t, "%s", joules(e[i].energy.arithmetic, x, sizeof x));
+        cli_table_cell(t, "%s", joules(e[i].energy.memory, x, sizeof x));
+    }
+    cli_table_print(t, stdout);
+    printf("Energy is not measured: operations and bytes times a published table (45 nm, Horowitz 2014).\n");
+    for (size_t i = 0; i < n; i++) {
+        if (e[i].latency_batch > 1)
+            printf("%s takes %lld samples at once: its latency is of so many\n", e[i].name,
+                   (long long)e[i].latency_batch);
+    }
+}
+
+static void print_score_difference(const entry *e, const entry *first) {
+    const skive_paired_report *p = &e->paired;
+    if (!isnan(p->mean_score_difference))
+        printf("  outputs differ by %.3g on average and %.3g at most, over %lld samples\n", p->mean_score_difference,
+               p->max_score_difference, (long long)p->score_samples);
+    else
+        printf("  outputs are not held against each other: %lld %s a sample here, %lld %s there\n",
+               (long long)first->eval.scores, skive_output_kind_name(first->eval.output.kind),
+               (long long)e->eval.scores, skive_output_kind_name(e->eval.output.kind));
 }
 
 static void print_pairs(const entry *e, size_t n) {
     for (size_t i = 1; i < n; i++) {
         const skive_paired_report *p = &e[i].paired;
-        printf("%s against %s: right by both %lld, only the first %lld, only the second %lld, neither %lld; McNemar p "
-               "= %.3g; "
-               "same class for %lld of %lld; scores differ by %.3g on average, %.3g at most\n",
-               e[i].name, e[0].name, (long long)p->both, (long long)p->only_a, (long long)p->only_b,
-               (long long)p->neither, p->p_value, (long long)p->same_class, (long long)p->n, e[i].mean_difference,
-               e[i].max_difference);
+        printf("%s against %s:\n", e[i].name, e[0].name);
+        if (e[i].eval.hit) {
+            printf("  right by both %lld, only the first %lld, only the second %lld, neither %lld; McNemar p = %.3g\n",
+                   (long long)p->both, (long long)p->only_a, (long long)p->only_b, (long long)p->neither, p->p_value);
+            if (p->same_class >= 0)
+                printf("  same class for %lld of %lld\n", (long long)p->same_class, (long long)p->n);
+        } else {
+            printf("  mean squared errors differ by %+.4g, p = %.3g\n", p->difference, p->p_value);
+        }
+        print_score_difference(&e[i], &e[0]);
     }
     for (size_t i = 1; i < n; i++) {
-        if (e[i].bytes >= e[0].bytes) printf("%s is NOT smaller on disk than %s\n", e[i].name, e[0].name);
-        if (e[i].latency.p50 >= e[0].latency.p50) printf("%s is NOT faster than %s\n", e[i].name, e[0].name);
+        if (e[i].sizes.weights >= e[0].sizes.weights)
+            printf("the weights of %s are NOT smaller than those of %s\n", e[i].name, e[0].name);
+        if (e[i].sizes.file >= e[0].sizes.file) printf("%s is NOT smaller on disk than %s\n", e[i].name, e[0].name);
+        if (e[i].latency.p50 / (double)e[i].latency_batch >= e[0].latency.p50 / (double)e[0].latency_batch)
+            printf("%s is NOT faster than %s\n", e[i].name, e[0].name);
     }
 }
 
-static json_t *entry_json(const entry *e, bool first) {
-    json_t *j = json_pack(
-        "{s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:f}", "name", cli_json_text(e->name),
-        "file", cli_json_text(e->path), "n", (json_int_t)e->eval.n, "accuracy", e->eval.accuracy, "accuracy_low",
-        e->eval.low, "accuracy_high", e->eval.high, "top5", e->eval.top5, "parameters", (json_int_t)e->cost.parameters,
-        "nonzeros", (json_int_t)e->cost.nonzeros, "macs", (json_int_t)e->cost.macs, "bytes", (json_int_t)e->bytes,
-        "latency_p50", e->latency.p50, "latency_p90", e->latency.p90, "samples_per_second", e->throughput.throughput);
-    if (first) return j;
+static void print_report(const entry *e, size_t n, const skive_dataset_info *info) {
+    char text[256];
+    printf("%lld samples of %s (%s)\n", (long long)e[0].eval.n, info->spec, skive_split_name(info->split));
+    if (!info->separate_test)
+        printf("the set has no test samples of its own: these may be ones the models were trained on\n");
+    for (size_t i = 0; i < n; i++)
+        printf("%s: output %s\n", e[i].name, cli_output_text(e[i].graph, &e[i].eval.output, text, sizeof text));
+    fputc('\n', stdout);
+    (e[0].eval.task == SKIVE_TASK_VALUES   ? print_values
+     : e[0].eval.task == SKIVE_TASK_LABELS ? print_labels
+                                           : print_classes)(e, n);
+    fputc('\n', stdout);
+    print_costs(e, n);
+    fputc('\n', stdout);
+    print_pairs(e, n);
+}
+
+/* ---- JSON ---- */
+
+static void set_number(json_t *j, const char *key, double x) {
+    if (isfinite(x)) json_object_set_new(j, key, json_real(x));
+}
+
+static json_t *energy_json(const skive_energy *e) {
+    json_t *rows = json_array();
+    for (int i = 0; i < SKIVE_ENERGY_ROWS; i++) {
+        if (e->rows[i].count > 0)
+            json_array_append_new(rows, json_pack("{s:s, s:f, s:f}", "what", e->rows[i].what, "count", e->rows[i].count,
+                                                  "picojoules_each", e->rows[i].picojoules));
+    }
+    return json_pack("{s:s, s:f, s:f, s:f, s:o}", "source", "estimate: counts times Horowitz, ISSCC 2014 (45 nm)",
+                     "picojoules", e->total, "arithmetic_picojoules", e->arithmetic, "memory_picojoules", e->memory,
+                     "rows", rows);
+}
+
+static json_t *paired_json(const entry *e) {
     const skive_paired_report *p = &e->paired;
-    json_object_set_new(j, "to_first",
-                        json_pack("{s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f}", "difference",
-                                  p->difference, "low", p->low, "high", p->high, "mcnemar_p", p->p_value, "both",
-                                  (json_int_t)p->both, "only_first", (json_int_t)p->only_a, "only_this",
-                                  (json_int_t)p->only_b, "neither", (json_int_t)p->neither, "same_class",
-                                  (json_int_t)p->same_class, "mean_score_difference", e->mean_difference,
-                                  "max_score_difference", e->max_difference));
+    json_t *j = json_object();
+    set_number(j, "difference", p->difference);
+    set_number(j, "low", p->low);
+    set_number(j, "high", p->high);
+    set_number(j, e->eval.hit ? "mcnemar_p" : "p", p->p_value);
+    if (e->eval.hit) {
+        json_object_set_new(j, "both", json_integer(p->both));
+        json_object_set_new(j, "only_first", json_integer(p->only_a));
+        json_object_set_new(j, "only_this", json_integer(p->only_b));
+        json_object_set_new(j, "neither", json_integer(p->neither));
+    }
+    if (p->same_class >= 0) json_object_set_new(j, "same_class", json_integer(p->same_class));
+    set_number(j, "mean_score_difference", p->mean_score_difference);
+    set_number(j, "max_score_difference", p->max_score_difference);
+    json_object_set_new(j, "score_samples", json_integer(p->score_samples));
     return j;
 }
 
-static json_t *report_json(const entry *e, size_t n, const char *data) {
+static json_t *entry_json(const entry *e, bool first) {
+    const skive_eval_report *r = &e->eval;
+    json_t *j = json_pack("{s:o, s:o, s:I, s:o}", "name", cli_json_text(e->name), "file", cli_json_text(e->path), "n",
+                          (json_int_t)r->n, "output", cli_output_json(&r->output));
+    set_number(j, "accuracy", r->accuracy);
+    set_number(j, "accuracy_low", r->low);
+    set_number(j, "accuracy_high", r->high);
+    if (r->classes > 5) set_number(j, "top5", r->top5);
+    if (r->task != SKIVE_TASK_VALUES) set_number(j, "cross_entropy", r->loss);
+    set_number(j, "auc", r->auc);
+    set_number(j, "mse", r->mse);
+    set_number(j, "rmse", r->rmse);
+    set_number(j, "mae", r->mae);
+    set_number(j, "r2", r->r2);
+    if (r->task == SKIVE_TASK_LABELS) {
+        set_number(j, "f1_micro", r->f1_micro);
+        set_number(j, "f1_macro", r->f1_macro);
+        set_number(j, "map", r->map);
+    }
+    json_object_set_new(j, "parameters", json_integer(e->cost.parameters));
+    json_object_set_new(j, "nonzeros", json_integer(e->cost.nonzeros));
+    json_object_set_new(j, "macs", json_integer(e->cost.macs));
+    cli_set_sizes(j, NULL, &e->sizes);
+    json_object_set_new(j, "latency_p50", json_real(e->latency.p50));
+    json_object_set_new(j, "latency_p90", json_real(e->latency.p90));
+    json_object_set_new(j, "latency_batch", json_integer(e->latency_batch));
+    json_object_set_new(j, "samples_per_second", json_real(e->throughput.throughput));
+    json_object_set_new(j, "energy_estimate", energy_json(&e->energy));
+    if (!first) json_object_set_new(j, "to_first", paired_json(e));
+    return j;
+}
+
+static json_t *report_json(const entry *e, size_t n, const skive_dataset_info *info) {
     json_t *models = json_array();
     for (size_t i = 0; i < n; i++) json_array_append_new(models, entry_json(&e[i], i == 0));
-    return json_pack("{s:o, s:s, s:s, s:o}", "data", cli_json_text(data), "isa", skive_cpu_isa_name(), "skive",
-                     skive_version(), "models", models);
+    return json_pack("{s:o, s:b, s:s, s:s, s:o}", "data", cli_json_text(info->spec), "separate_test",
+                     info->separate_test, "isa", skive_cpu_isa_name(), "skive", skive_version(), "models", models);
 }
 
 static skive_status run(cli_args *a) {
@@ -184,25 +337,22 @@ static skive_status run(cli_args *a) {
     entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
-    if (status == SKIVE_OK) status = cli_number_in(a, "seconds", 0, 1e6, &seconds);
+    if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, &set);
+    if (status == SKIVE_OK) status = load(a, e, n);
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
-        e[i].path = a->positional[i];
-        name_entry(&e[i], cli_text(a, "names", NULL), i);
         status = measure(a, &e[i], set, seconds);
         if (status == SKIVE_OK && i > 0) status = skive_compare_paired(a->ctx, &e[0].eval, &e[i].eval, &e[i].paired);
-        if (status == SKIVE_OK && i > 0) status = score_difference(a, &e[0], &e[i], set);
     }
     if (status == SKIVE_OK) {
-        json_t *j = report_json(e, n, data);
+        skive_dataset_info info;
+        skive_dataset_get_info(set, &info);
+        json_t *j = report_json(e, n, &info);
         if (cli_has(a, "report")) status = cli_write_json(a, j, cli_text(a, "report", NULL));
-        if (a->json) {
+        if (a->json)
             cli_print_json(json_incref(j));
-        } else {
-            print_table(e, n);
-            fputc('\n', stdout);
-            print_pairs(e, n);
-        }
+        else
+            print_report(e, n, &info);
         json_decref(j);
     }
     for (size_t i = 0; i < n; i++) {
@@ -216,17 +366,19 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_compare = {
     .name = "compare",
-    .brief = "hold models against the first: paired accuracy, bytes, time, scores",
+    .brief = "compare models with the first: paired accuracy or error, bytes, time, energy",
     .positional = "MODEL MODEL ...",
     .min_positional = 2,
     .max_positional = -1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "Accuracy on the test samples with Wilson's interval; the difference to the first model on the same "
-               "samples with\n"
-               "Newcombe's interval for paired proportions and McNemar's exact test; parameters, MACs, bytes on disk; "
-               "latency at\n"
-               "batch 1 on one thread and throughput at batch 100 on all threads.",
+    .details =
+        "Figures of eval on the test samples, and the difference to the first model on the same samples: of "
+        "accuracies\n"
+        "with Newcombe's interval for paired proportions and McNemar's exact test, of squared errors with that of\n"
+        "their mean. Parameters, MACs, bytes of the weights (with the ratio to the first model's) and of the file;\n"
+        "latency at batch 1 on one thread and throughput at batch 100 on all threads; and an estimate, not a\n"
+        "measurement, of the energy of one inference (docs/compare.md has its table).",
     .examples = "  skive compare teacher.onnx int8.onnx --data fashion-mnist",
     .run = run,
 };

@@ -156,7 +156,7 @@ static skive_status run(cli_args *a) {
     skive_dataset *train = NULL, *validation = NULL;
     skive_graph *g = NULL, *teacher = NULL;
     skive_prune_report report = {0};
-    char text[32];
+    cli_sizes before = {0}, after = {0};
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
     skive_status status = settings(a, &o, &names);
     if (status == SKIVE_OK && o.finetune.epochs > 0 && !data)
@@ -164,6 +164,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_check_output(a, output);
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = (o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
     if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
     o.teacher = teacher;
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
@@ -175,18 +176,18 @@ static skive_status run(cli_args *a) {
     const bool tuned = o.finetune.epochs > 0;
     const skive_status saved = !reached ? status : tuned ? cli_save_trained(a, g, output) : cli_save(a, g, output);
     if (reached && saved != SKIVE_OK) status = saved;
+    if (saved == SKIVE_OK) (void)cli_sizes_of(a, output, g, &after);
     if (saved == SKIVE_OK && a->json) {
         json_t *j = report_json(&report);
         json_object_set_new(j, "output", cli_json_text(output));
-        json_object_set_new(j, "bytes", json_integer(cli_file_bytes(output)));
+        cli_set_sizes(j, &before, &after);
         cli_print_json(j);
     } else if (saved == SKIVE_OK) {
         print_report(&report);
         cli_print_training(a, &report.training);
-        printf(skive_pack_is_packed(output) ? "wrote %s (%s)\n"
-                                            : "wrote %s (%s). Zeros take the same space in an ONNX file: it is not "
-                                              "smaller; skive pack makes it so.\n",
-               output, cli_bytes((double)cli_file_bytes(output), text, sizeof text));
+        cli_print_sizes(&before, &after, output);
+        if (!skive_pack_is_packed(output))
+            printf("Zeros take the same space in an ONNX file; skive pack makes it smaller.\n");
     }
     if (status == SKIVE_ERR_INTERRUPTED && !reached)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);

@@ -124,17 +124,14 @@ static void print_quality(const skive_quantize_report *r) {
     printf("%s\n", r->n_tried > 1 ? ")" : "");
 }
 
-static void print_report(const cli_args *a, const skive_quantize_report *r, int64_t before, int64_t after,
-                         const char *output) {
-    char x[32], y[32];
+static void print_report(const cli_args *a, const skive_quantize_report *r, const cli_sizes *before,
+                         const cli_sizes *after, const char *output) {
     if (cli_has(a, "table")) print_rows(r);
     printf("quantized %zu nodes with %lld calibration samples in %.1f s\n", r->n_quantized, (long long)r->samples,
            r->seconds);
     print_quality(r);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
-    printf("wrote %s: %s, was %s (%.2fx)%s\n", output, cli_bytes((double)after, x, sizeof x),
-           cli_bytes((double)before, y, sizeof y), after > 0 ? (double)before / (double)after : 0.0,
-           after >= before ? "; it is NOT smaller" : "");
+    cli_print_sizes(before, after, output);
 }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
@@ -173,6 +170,7 @@ static skive_status run(cli_args *a) {
     skive_quantize_report report = {0};
     skive_dataset *calibration = NULL;
     skive_graph *g = NULL;
+    cli_sizes before = {0}, after = {0};
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; calibration needs samples");
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
     skive_status status = cli_number(a, "percentile", &o.percentile);
@@ -188,20 +186,20 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
+    if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &calibration);
     if (status == SKIVE_OK) status = skive_quantize(a->ctx, g, calibration, &o, &report);
     if (status == SKIVE_OK) status = cli_save(a, g, output);
+    if (status == SKIVE_OK) status = cli_sizes_of(a, output, g, &after);
     if (status == SKIVE_OK) {
         warn(&report);
-        const int64_t before = cli_file_bytes(a->positional[0]), after = cli_file_bytes(output);
         if (a->json) {
             json_t *j = report_json(&report);
             add_quality(j, &report);
-            json_object_set_new(j, "bytes_before", json_integer(before));
-            json_object_set_new(j, "bytes", json_integer(after));
+            cli_set_sizes(j, &before, &after);
             cli_print_json(j);
         } else {
-            print_report(a, &report, before, after, output);
+            print_report(a, &report, &before, &after, output);
         }
     }
     skive_quantize_report_free(a->ctx, &report);

@@ -84,24 +84,22 @@ static json_t *report_json(const skive_share_report *r) {
                      (json_int_t)r->bytes, "training", cli_train_json(&r->training));
 }
 
-static void print_written(const cli_args *a, const skive_share_options *o, const skive_share_report *r,
-                          const char *output) {
-    char text[32], other[32];
-    const int64_t bytes = cli_file_bytes(output), before = cli_file_bytes(a->positional[0]);
-    const char *shared = cli_bytes((double)r->bytes, other, sizeof other);
-    printf("wrote %s (%s)", output, cli_bytes((double)bytes, text, sizeof text));
-    if (!r->n_layers || skive_pack_is_packed(output))
-        printf(".\n");
-    else if (o->plain)
-        printf(", weights in full.\n");
+static void print_written(const skive_share_options *o, const skive_share_report *r, const cli_sizes *before,
+                          const cli_sizes *after, const char *output) {
+    char text[32];
+    const char *shared = cli_bytes((double)r->bytes, text, sizeof text);
+    cli_print_sizes(before, after, output);
+    if (!r->n_layers || skive_pack_is_packed(output)) return;
+    if (o->plain)
+        printf("The file has the weights in full.\n");
     else if (o->hash > 0)
-        printf(". ONNX has no hashes, so that each weight's place is in the file; without them, as skive\n"
-               "pack writes it, the weights take %s.\n",
+        printf("ONNX has no hashes, so that each weight's place is in the file; without them, as skive pack\n"
+               "writes it, the weights take %s.\n",
                shared);
     else
-        printf(", a byte a weight; at the bits above the weights take %s, and skive pack codes them further.\n",
+        printf("The file has a byte a weight; at the bits above the shared weights take %s, and skive pack\n"
+               "codes them further.\n",
                shared);
-    if (bytes >= before) printf("It is not smaller than %s.\n", a->positional[0]);
 }
 
 /* ---- what goes in ---- */
@@ -176,6 +174,7 @@ typedef struct job {
     skive_dataset *train, *validation;
     skive_graph *graph;
     skive_share_report report;
+    cli_sizes before;
 } job;
 
 static skive_status open_all(cli_args *a, job *j) {
@@ -183,7 +182,8 @@ static skive_status open_all(cli_args *a, job *j) {
     skive_status status = (j->o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
     if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &j->train);
     if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &j->validation);
-    return status == SKIVE_OK ? cli_choose_outputs(a, &j->graph, 1) : status;
+    if (status == SKIVE_OK) status = cli_choose_outputs(a, &j->graph, 1);
+    return status == SKIVE_OK ? cli_sizes_of(a, a->positional[0], j->graph, &j->before) : status;
 }
 
 static skive_status work(cli_args *a, job *j) {
@@ -197,16 +197,18 @@ static skive_status work(cli_args *a, job *j) {
 static skive_status finish(cli_args *a, const job *j, const char *output) {
     const bool tuned = j->o.finetune.epochs > 0;
     const skive_status saved = tuned ? cli_save_trained(a, j->graph, output) : cli_save(a, j->graph, output);
+    cli_sizes after = {0};
     if (saved != SKIVE_OK) return saved;
+    (void)cli_sizes_of(a, output, j->graph, &after);
     if (!a->json) {
         if (j->report.n_layers) print_report(&j->report);
         cli_print_training(a, &j->report.training);
-        print_written(a, &j->o, &j->report, output);
+        print_written(&j->o, &j->report, &j->before, &after, output);
         return SKIVE_OK;
     }
     json_t *json = report_json(&j->report);
     json_object_set_new(json, "output", cli_json_text(output));
-    json_object_set_new(json, "bytes", json_integer(cli_file_bytes(output)));
+    cli_set_sizes(json, &j->before, &after);
     cli_print_json(json);
     return SKIVE_OK;
 }

@@ -6,6 +6,7 @@
 #include <skive/context.h>
 #include <skive/data.h>
 #include <skive/distill.h>
+#include <skive/energy.h>
 #include <skive/eval.h>
 #include <skive/exec.h>
 #include <skive/graph.h>

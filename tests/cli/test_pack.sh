@@ -20,7 +20,7 @@ expect 0 'fc1.weight +float32\[64,[0-9]+\] .* sparse' "$skive" pack thin.onnx -o
 expect 0 'fc1.weight +float32\[64,[0-9]+\] .* codebook +context' "$skive" pack shared.onnx -o shared.skv --table
 for m in model thin shared; do
     expect 0 "wrote $m.back.onnx" "$skive" unpack $m.skv -o $m.back.onnx
-    expect 0 'scores differ by 0 on average, 0 at most' "$skive" compare $m.onnx $m.back.onnx $m.skv --data $data
+    expect 0 'outputs differ by 0 on average and 0 at most' "$skive" compare $m.onnx $m.back.onnx $m.skv --data $data
 done
 holds 'unpacking gives the very file' cmp model.onnx model.back.onnx
 holds 'a pruned model is smaller packed' [ $((2 * $(bytes thin.skv))) -lt "$(bytes thin.onnx)" ]

@@ -22,7 +22,7 @@ done
 holds 'a byte a weight is a third of a float' [ $((3 * $(bytes shared.onnx))) -lt $((2 * $(bytes model.onnx))) ]
 expect 0 'fc1 .*fc1.weight +4,096 +[0-9,]+ +16 +4 ' "$skive" share model.onnx -o shared.onnx
 expect 0 'weights in full' "$skive" share model.onnx -o plain.onnx --plain
-expect 0 'not smaller' "$skive" share model.onnx -o plain.onnx --plain
+expect 0 'NOT smaller' "$skive" share model.onnx -o plain.onnx --plain
 expect 0 '"entropy": [0-9.]+' "$skive" share model.onnx --bits 3 --json -o shared.onnx
 expect 0 '"shared_bytes": [0-9]+' "$skive" share model.onnx --bits 3 --json -o shared.onnx
 expect 0 'Gather' "$skive" inspect shared.onnx
@@ -49,7 +49,7 @@ expect 0 '' cmp first.onnx second.onnx
 expect 0 'fc1 .*fc1.weight +4,096 +[0-9,]+ +512 ' "$skive" share start.onnx --hash 1/8 --data $data --finetune 6 --batch 32 -o hashed.onnx
 expect 0 'accuracy +(9[0-9]|100)' "$skive" eval hashed.onnx --data $data
 expect 0 '"entropy": null' "$skive" share start.onnx --hash 8 --json -o hashed.onnx
-expect 0 'not smaller' "$skive" share start.onnx --hash 8 --plain -o hashed.onnx
+expect 0 'NOT smaller' "$skive" share start.onnx --hash 8 --plain -o hashed.onnx
 
 # ---- tying ----
 expect 0 'wrote tied.onnx' "$skive" share model.onnx --tie fc1.weight=fc2.weight -o tied.onnx
