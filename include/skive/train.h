@@ -31,12 +31,19 @@ typedef struct skive_train_options {
     double clip_norm;               /* of the whole gradient; 0: off */
     const char *augment;            /* transforms, "crop:4,flip"; NULL: none */
     uint64_t seed;
-    bool keep_best; /* parameters of the epoch with the best validation accuracy, or of regression and of several
-                             * labels a sample the least validation loss (needs a validation set) */
-    const char *checkpoint; /* file written after each epoch and resumed from when it exists; NULL: none */
+    bool keep_best; /* the parameters of the best epoch (see `best`; needs a validation set), otherwise of the last */
+    /* File written after each epoch and resumed from when it exists; NULL: none. A run of the same settings but more epochs goes on
+     * from it as well. */
+    const char *checkpoint;
     /* Regression: take the loss on the targets as they are. False: on targets less their mean, over their deviation (each of
      * [n][k] by itself), so that their units do not matter; the model still gives them in those units. */
     bool raw_targets;
+    /* What the best epoch is best in, on the validation set: "accuracy", "loss" or "f1" (mean over the classes; of several labels a
+     * sample over all decisions). Among equals the least loss decides. NULL: accuracy where there is one, otherwise loss. */
+    const char *best;
+    /* How much each class counts in cross-entropy: "none", "balanced" (all classes the same in sum) or a number a class, "1,2.5,1".
+     * Scaled to a mean of 1 over the training samples. NULL: none. */
+    const char *class_weights;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 
@@ -45,6 +52,7 @@ typedef struct skive_epoch_report {
     double loss, train_accuracy, validation_accuracy, learning_rate, seconds; /* accuracies NaN when not measured */
     double validation_loss; /* as skive_eval_report.loss; NaN when not measured */
     double validation_rmse; /* of regression, in the targets' units; else NaN */
+    double validation_f1;   /* of classes the mean over them, of several labels over all decisions; else NaN */
 } skive_epoch_report;
 
 typedef struct skive_train_report {
@@ -53,6 +61,7 @@ typedef struct skive_train_report {
     int best_epoch;
     double seconds;
     double samples_per_second;
+    const char *best_by; /* what best_epoch is best in; NULL: it is the last one */
 } skive_train_report;
 SKIVE_API void skive_train_report_free(skive_context *ctx, skive_train_report *report);
 

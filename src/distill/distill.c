@@ -15,6 +15,9 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
     skv_teacher t = {.graph = teacher, .alpha = o.alpha, .temperature = o.temperature, .options = &o.train};
     SKV_TRY(skv_teacher_prepare(ctx, &t, student));
     SKV_TRY(skv_train_options_check(ctx, &o.train));
+    skv_text settings;
+    skv_text_init(&settings, ctx);
+    if (o.train.checkpoint) skv_teacher_settings(&t, &settings);
     const skv_fit fit = {.model = student,
                          .train = train,
                          .validation = validation,
@@ -22,6 +25,8 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
                          .build_loss = skv_teacher_loss,
                          .user = &t,
                          .what = "distill",
-                         .key = o.train.checkpoint ? skv_teacher_key(&t) : 0};
-    return skv_fit_run(ctx, &fit, report);
+                         .settings = settings.data};
+    const skive_status status = settings.status == SKIVE_OK ? skv_fit_run(ctx, &fit, report) : settings.status;
+    skv_text_free(&settings);
+    return status;
 }

@@ -69,15 +69,17 @@ static skive_status prepare_teacher(const skv_pruning *p, tuning *t, const skive
     return skv_teacher_prepare(p->ctx, &t->teacher, dense);
 }
 
-static uint64_t key_of(const skv_pruning *p, const tuning *t) {
-    uint64_t key = p->o->surgery ? skv_surgery_key(p) : 0;
-    if (p->o->distill_alpha > 0) key ^= skv_teacher_key(&t->teacher);
-    return key;
+static void settings_of(const skv_pruning *p, const tuning *t, skv_text *out) {
+    if (p->o->surgery) skv_surgery_settings(p, out);
+    if (p->o->distill_alpha > 0) skv_teacher_settings(&t->teacher, out);
 }
 
 static skive_status tune(skv_pruning *p, tuning *t, skive_train_options *o) {
     const bool taught = p->o->distill_alpha > 0;
     const skv_mask_mover mover = skv_surgery_mover(p);
+    skv_text settings;
+    skv_text_init(&settings, p->ctx);
+    if (o->checkpoint) settings_of(p, t, &settings);
     const skv_fit fit = {.model = p->work,
                          .train = t->train,
                          .validation = t->validation,
@@ -88,9 +90,12 @@ static skive_status tune(skv_pruning *p, tuning *t, skive_train_options *o) {
                          .build_loss = taught ? skv_teacher_loss : skv_label_loss,
                          .user = taught ? (void *)&t->teacher : (void *)o,
                          .what = "fine-tune",
-                         .key = o->checkpoint ? key_of(p, t) : 0};
+                         .settings = settings.data};
     skive_train_report_free(p->ctx, &p->report.training);
-    return skv_fit_run(p->ctx, &fit, &p->report.training);
+    const skive_status status =
+        settings.status == SKIVE_OK ? skv_fit_run(p->ctx, &fit, &p->report.training) : settings.status;
+    skv_text_free(&settings);
+    return status;
 }
 
 /* The masks that surgery ended with are those of the model it left. */

@@ -89,6 +89,6 @@ skive_status skv_prune_choose(skv_pruning *p, double progress, double margin);
 /* Dynamic network surgery. */
 double skv_surgery_start(const skv_pruning *p); /* the schedule's place at which it starts */
 skv_mask_mover skv_surgery_mover(skv_pruning *p);
-uint64_t skv_surgery_key(const skv_pruning *p); /* hash of all that decides how masks move */
+void skv_surgery_settings(const skv_pruning *p, skv_text *out); /* all that decides how masks move */
 
 #endif

@@ -46,16 +46,22 @@ skv_mask_mover skv_surgery_mover(skv_pruning *p) {
     return (skv_mask_mover){.until = p->o->surgery_until, .move = move, .user = p};
 }
 
-uint64_t skv_surgery_key(const skv_pruning *p) {
+void skv_surgery_settings(const skv_pruning *p, skv_text *out) {
     const skive_prune_options *o = p->o;
-    const double numbers[] = {o->sparsity,  o->threshold,   o->threshold_std, o->surgery_until,
-                              o->per_layer, o->layer_floor, levels_of(p),     SKV_SURGERY_MARGIN};
-    const char *const names[] = {p->criterion->name, p->schedule->name};
-    uint64_t key = skv_hash64(numbers, sizeof numbers, 2);
-    for (size_t i = 0; i < 2; i++) key = skv_hash64(names[i], strlen(names[i]), key);
+    uint64_t own = 1;
     for (size_t i = 0; i < p->n; i++) {
-        const double own = p->layers[i].own ? *p->layers[i].own : -1;
-        key = skv_hash64(&own, sizeof own, key);
+        const double sparsity = p->layers[i].own ? *p->layers[i].own : -1;
+        own = skv_hash64(&sparsity, sizeof sparsity, own);
     }
-    return key;
+    skv_settings_text(out, "criterion (--criterion)", p->criterion->name);
+    skv_settings_text(out, "schedule of pruning (--prune-schedule)", p->schedule->name);
+    skv_settings_number(out, "sparsity (--sparsity)", o->sparsity);
+    skv_settings_number(out, "threshold (--threshold)", o->threshold);
+    skv_settings_number(out, "threshold of deviations (--threshold-std)", o->threshold_std);
+    skv_settings_number(out, "part of fine-tuning with surgery (--surgery-until)", o->surgery_until);
+    skv_settings_number(out, "sparsity by layer (--per-layer)", o->per_layer);
+    skv_settings_number(out, "floor of layers (--layer-floor)", o->layer_floor);
+    skv_settings_number(out, "steps (--steps)", levels_of(p));
+    skv_settings_number(out, "margin of surgery", SKV_SURGERY_MARGIN);
+    skv_settings_hash(out, "set of layers with a sparsity of their own (--layer)", own);
 }

@@ -1,19 +1,18 @@
 /* Checkpoints: after each epoch, everything the next one starts from, in one file written atomically. Little-endian:
- * magic, version, key, epoch, best epoch, best value, step, then for each float32 parameter of the model and of the best
- * model and each optimizer state its length and data; a hash of all that at the end. */
+ * a header, then each with its length the run's settings as text, the float32 parameters of the model and of the best model and the
+ * optimizer's states; a hash of all that at the end. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "train/train.h"
 
-static const char magic[8] = {'S', 'K', 'V', 'C', 'K', 'P', 'T', '1'};
+static const char magic[8] = {'S', 'K', 'V', 'C', 'K', 'P', 'T', '2'};
 
 typedef struct header {
     char magic[8];
-    uint64_t key;
-    int32_t epoch, best_epoch;
-    double best;
+    int32_t run_epochs, epoch, best_epoch, reserved;
+    double best, tie;
     int64_t step;
 } header;
 
@@ -51,6 +50,18 @@ static skive_status move_params(skive_context *ctx, sink *s, const skive_graph *
     return SKIVE_OK;
 }
 
+static skive_status move_settings(skive_context *ctx, sink *s, const char *settings) {
+    uint64_t bytes = s->writer ? strlen(settings) : 0;
+    SKV_TRY(move(ctx, s, &bytes, sizeof bytes));
+    if (s->writer) {
+        s->hash = skv_hash64(settings, bytes, s->hash);
+        return skv_writer_write(s->writer, settings, bytes);
+    }
+    if (bytes > s->size - s->at) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the checkpoint is truncated");
+    s->at += bytes;
+    return SKIVE_OK;
+}
+
 static skive_status move_all(skive_context *ctx, sink *s, header *h, const skive_graph *model, const skive_graph *best,
                              skv_trainer *t) {
     SKV_TRY(move_params(ctx, s, model));
@@ -66,15 +77,17 @@ static skive_status move_all(skive_context *ctx, sink *s, header *h, const skive
 
 skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c,
                                  const skive_graph *model, const skive_graph *best, skv_trainer *t) {
-    header h = {.key = c->key,
+    header h = {.run_epochs = c->epochs,
                 .epoch = c->epoch,
                 .best_epoch = c->best_epoch,
                 .best = c->best,
+                .tie = c->tie,
                 .step = *skv_trainer_step_number(t)};
     sink s = {0};
     memcpy(h.magic, magic, sizeof magic);
     SKV_TRY(skv_writer_open(ctx, path, &s.writer));
     skive_status status = move(ctx, &s, &h, sizeof h);
+    if (status == SKIVE_OK) status = move_settings(ctx, &s, c->settings);
     if (status == SKIVE_OK) status = move_all(ctx, &s, &h, model, best, t);
     if (status == SKIVE_OK) status = skv_writer_write(s.writer, &s.hash, sizeof s.hash);
     if (status != SKIVE_OK) {
@@ -84,22 +97,37 @@ skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv
     return skv_writer_commit(s.writer);
 }
 
-static skive_status verify(skive_context *ctx, const char *path, const unsigned char *data, size_t size,
-                           const skv_checkpoint *c, header *h) {
-    if (size < sizeof *h + sizeof(uint64_t)) {
+static skive_status verify(skive_context *ctx, const char *path, const unsigned char *data, size_t size, header *h) {
+    if (size < sizeof *h + 2 * sizeof(uint64_t)) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint (too short); remove it to start afresh",
                            path);
     }
     memcpy(h, data, sizeof *h);
-    if (memcmp(h->magic, magic, sizeof magic) != 0) {
+    if (memcmp(h->magic, magic, sizeof magic - 1) != 0) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint; remove it to start afresh", path);
     }
-    if (h->key != c->key) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path,
-                           "%s: checkpoint of a run with another model, data or options; remove it or name another",
-                           path);
+    if (memcmp(h->magic, magic, sizeof magic) != 0) {
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path,
+                           "%s: a checkpoint of another version of skive; remove it to start afresh", path);
     }
     return SKIVE_OK;
+}
+
+/* Is it of this run? The length of the settings was checked with the hash. */
+static skive_status check_settings(skive_context *ctx, const char *path, const skv_checkpoint *c, const header *h,
+                                   const unsigned char *text, size_t size) {
+    char why[700];
+    if (!skv_settings_same(c->settings, (const char *)text, size, why, sizeof why)) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path,
+                           "%s: the checkpoint's run had %s; remove the file or name another", path, why);
+    }
+    if (h->run_epochs == c->epochs || (c->may_extend && h->epoch <= c->epochs)) return SKIVE_OK;
+    return skv_fail_at(
+        ctx, SKIVE_ERR_ARGUMENT, path,
+        "%s: the checkpoint's run had another number of epochs: %d, not %d, and %d of them are done%s; remove the "
+        "file or name another",
+        path, h->run_epochs, c->epochs, h->epoch,
+        c->may_extend ? "" : ", and the times at which masks move depend on it");
 }
 
 /* The hash is checked over the whole file before anything of the run is overwritten. */
@@ -131,16 +159,24 @@ skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_check
     SKV_TRY(skv_map_open(ctx, path, &map));
     const unsigned char *data = skv_map_data(map);
     const size_t size = skv_map_size(map);
-    skive_status status = verify(ctx, path, data, size, c, &h);
+    skive_status status = verify(ctx, path, data, size, &h);
+    uint64_t length = 0;
     if (status == SKIVE_OK) status = check_hash(ctx, path, data, size);
     if (status == SKIVE_OK) {
+        memcpy(&length, data + sizeof h, sizeof length);
+        status = check_settings(ctx, path, c, &h, data + sizeof h + sizeof length, length);
+    }
+    if (status == SKIVE_OK) {
         sink s = {.data = data, .size = size - sizeof(uint64_t), .at = sizeof h};
-        status = move_all(ctx, &s, &h, model, best, t);
+        status = move_settings(ctx, &s, NULL);
+        if (status == SKIVE_OK) status = move_all(ctx, &s, &h, model, best, t);
     }
     if (status == SKIVE_OK) {
         c->epoch = h.epoch;
         c->best_epoch = h.best_epoch;
         c->best = h.best;
+        c->tie = h.tie;
+        c->run_epochs = h.run_epochs;
         *found = true;
     }
     skv_map_release(map);

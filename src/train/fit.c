@@ -25,6 +25,8 @@ typedef struct fit_state {
     int64_t batch;
     size_t batches;
     skv_checkpoint point;
+    skv_text settings;
+    double *class_weights; /* [info.classes], or NULL */
     skv_progress progress;
     skive_train_report report;
 } fit_state;
@@ -72,6 +74,10 @@ static skive_status add_labels(fit_state *s, skive_graph *g, skive_value **label
 static skive_status check_head(const fit_state *s) {
     const skv_head *h = &s->head;
     const skv_loss *loss = skv_loss_for(s->o, h);
+    if (s->class_weights && loss->on_output) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "class weights",
+                           "the loss '%s' has no class weights; cross-entropy has", loss->name);
+    }
     if (!s->info.labelled && !loss->on_output && !s->targets.shares) {
         return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has no class labels, which the loss '%s' needs",
                            s->info.spec, loss->name);
@@ -122,7 +128,8 @@ static skive_status build_trainer(fit_state *s) {
                               .logits = logits,
                               .head = &s->head,
                               .targets = &s->targets,
-                              .scale = s->fit->scale};
+                              .scale = s->fit->scale,
+                              .class_weights = s->class_weights};
     skive_value *loss = b.status == SKIVE_OK ? s->fit->build_loss(s->fit->user, &b, &at) : NULL;
     SKV_GO(status, done, b.status);
     const skv_trainer_setup setup = {.graph = g,
@@ -150,7 +157,7 @@ done:
 /* Of regression and of several labels a sample, which have no one accuracy, the loss decides. */
 static skive_status validate(fit_state *s, skive_epoch_report *row) {
     skive_eval_report r;
-    row->validation_accuracy = row->validation_loss = row->validation_rmse = NAN;
+    row->validation_accuracy = row->validation_loss = row->validation_rmse = row->validation_f1 = NAN;
     if (!s->fit->validation) return SKIVE_OK;
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
@@ -161,6 +168,7 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     if (r.task == SKIVE_TASK_CLASSES || r.task == SKIVE_TASK_BINARY) row->validation_accuracy = r.accuracy;
     row->validation_loss = r.loss;
     row->validation_rmse = r.rmse;
+    row->validation_f1 = r.task == SKIVE_TASK_LABELS ? r.f1_micro : r.f1_macro;
     skive_eval_report_free(s->ctx, &r);
     return SKIVE_OK;
 }
@@ -220,33 +228,6 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
 
 /* ---- the run ---- */
 
-static size_t validation_count(const fit_state *s) {
-    skive_dataset_info info = {0};
-    if (s->fit->validation) skive_dataset_get_info(s->fit->validation, &info);
-    return info.count;
-}
-
-static uint64_t run_key(const fit_state *s) {
-    const skive_train_options *o = s->o;
-    const double numbers[] = {o->epochs,          (double)s->batch, o->learning_rate, o->momentum,   o->weight_decay,
-                              o->label_smoothing, o->warmup_epochs, o->final_rate,    o->step_every, o->step_factor,
-                              o->clip_norm,       o->nesterov,      o->decay_all,     o->keep_best,  o->raw_targets};
-    const uint64_t whole[] = {o->seed, s->fit->key, s->info.count, validation_count(s)};
-    uint64_t key = skv_hash64(whole, sizeof whole, skv_hash64(numbers, sizeof numbers, 1));
-    const char *const names[] = {o->loss, o->optimizer, o->schedule, o->augment, s->info.spec, s->fit->what};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (names[i]) key = skv_hash64(names[i], strlen(names[i]), key);
-    }
-    for (size_t i = 0; i < s->fit->n_masks; i++) {
-        key = skv_hash64(s->fit->masks[i].keep, (size_t)s->fit->masks[i].count, key);
-    }
-    for (uint32_t i = 0; i < s->current->n_values; i++) {
-        const skive_tensor *t = skv_value_tensor(s->current->values[i]);
-        if (t) key = skv_hash64(t->data, skive_tensor_bytes(t), key);
-    }
-    return key;
-}
-
 static skive_status set_up(fit_state *s) {
     const skive_train_options *o = s->o;
     SKV_TRY(skv_train_options_check(s->ctx, o));
@@ -260,7 +241,9 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skv_params_unshare(s->current));
     SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));
     SKV_TRY(skv_params_unshare(s->best));
-    s->point.key = run_key(s);
+    SKV_TRY(skv_run_settings(s->ctx, s->fit, s->current, &s->settings));
+    s->point = (skv_checkpoint){.settings = s->settings.data, .epochs = o->epochs, .may_extend = !s->fit->mover};
+    SKV_TRY(skv_class_weights(s->ctx, o->class_weights, s->fit->train, &s->class_weights));
     SKV_TRY(build_trainer(s));
     skive_normalization normalization;
     SKV_TRY(skive_model_normalization(s->fit->model, &normalization));
@@ -277,14 +260,19 @@ static skive_status set_up(fit_state *s) {
 
 /* Keeps the parameters of the best epoch; without a validation set, and while masks still move, the last one counts as
  * best. */
-static void keep_if_best(fit_state *s, const skive_epoch_report *row) {
+static skive_status keep_if_best(fit_state *s, const skive_epoch_report *row) {
     const bool rest = !s->fit->mover || (double)row->epoch * (double)s->batches >= rest_of_masks(s);
-    const double score = isnan(row->validation_accuracy) ? -row->validation_loss : row->validation_accuracy;
-    const bool measured = s->o->keep_best && rest && !isnan(score);
-    if (measured && s->point.best_epoch > 0 && score <= s->point.best) return;
-    s->point.best = measured ? score : -INFINITY;
+    bool better = true;
+    if (s->o->keep_best && rest && !isnan(row->validation_loss)) {
+        SKV_TRY(skv_best_better(s->ctx, s->o->best, row, &s->point, &better));
+        s->report.best_by = skv_best_rule(s->o->best, row);
+    } else {
+        s->point.best = s->point.tie = -INFINITY;
+    }
+    if (!better) return SKIVE_OK;
     s->point.best_epoch = row->epoch;
     skv_params_copy_values(s->best, s->current);
+    return SKIVE_OK;
 }
 
 static void log_epoch(const fit_state *s, const skive_epoch_report *row) {
@@ -315,12 +303,25 @@ static void note_chance(const fit_state *s) {
     }
 }
 
+static void tell_resumed(const fit_state *s) {
+    const skv_checkpoint *p = &s->point;
+    skv_note(s->ctx, "resumed after epoch %d from %s", p->epoch, s->o->checkpoint);
+    if (p->run_epochs != p->epochs) {
+        skv_note(s->ctx,
+                 "that run was to have %d epochs: the learning rates until epoch %d were those of %d, now they are "
+                 "those of %d",
+                 p->run_epochs, p->epoch, p->run_epochs, p->epochs);
+    } else if (p->epoch == p->epochs) {
+        skv_note(s->ctx, "all %d epochs are done; with more epochs training goes on from there", p->epochs);
+    }
+}
+
 static skive_status loop(fit_state *s) {
     const double started = skv_now();
     bool resumed = false;
     if (s->o->checkpoint) {
         SKV_TRY(skv_checkpoint_load(s->ctx, s->o->checkpoint, &s->point, s->current, s->best, s->trainer, &resumed));
-        if (resumed) skv_note(s->ctx, "resumed after epoch %d from %s", s->point.epoch, s->o->checkpoint);
+        if (resumed) tell_resumed(s);
     }
     skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)s->o->epochs * (double)s->batches);
     s->progress.done_before = (double)s->point.epoch * (double)s->batches;
@@ -328,7 +329,7 @@ static skive_status loop(fit_state *s) {
         skive_epoch_report *row = &s->report.epochs[s->report.n_epochs];
         SKV_TRY(one_epoch(s, epoch, row));
         s->report.n_epochs++;
-        keep_if_best(s, row);
+        SKV_TRY(keep_if_best(s, row));
         s->point.epoch = epoch + 1;
         s->report.best_epoch = s->point.best_epoch;
         s->report.seconds = skv_now() - started;
@@ -346,6 +347,7 @@ static skive_status loop(fit_state *s) {
 
 static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     fit_state s = {.ctx = ctx, .fit = fit, .o = fit->options};
+    skv_text_init(&s.settings, ctx);
     skive_status status = set_up(&s);
     if (status == SKIVE_OK) status = loop(&s);
     /* An interrupted run keeps what its finished epochs reached. */
@@ -359,6 +361,8 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
     }
     skive_loader_free(s.loader);
     skv_trainer_free(s.trainer);
+    skv_text_free(&s.settings);
+    skv_free(ctx, s.class_weights);
     skive_graph_free(s.current);
     skive_graph_free(s.best);
     if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {

@@ -8,7 +8,7 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *product = skv_emit(b, "Mul", SKV_IN(target, a->logits), SKV_NONE);
     skive_value *terms =
         skv_emit(b, "Sub", SKV_IN(skv_emit(b, "Softplus", SKV_IN(a->logits), SKV_NONE), product), SKV_NONE);
-    return skv_emit(b, "ReduceMean", SKV_IN(terms), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    return skv_emit(b, "ReduceMean", SKV_IN(skv_weight_samples(b, a, terms)), SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 
 const skv_loss skv_loss_binary_cross_entropy = {

@@ -10,7 +10,8 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
         skv_emit(b, "ReduceSum",
                  SKV_IN(skv_emit(b, "Mul", SKV_IN(target, logp), SKV_NONE), skv_emit_ints(b, (const int64_t[]){-1}, 1)),
                  SKV_ATTRS(SKV_INT("keepdims", 0)));
-    skive_value *mean = skv_emit(b, "ReduceMean", SKV_IN(sum), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skive_value *mean =
+        skv_emit(b, "ReduceMean", SKV_IN(skv_weight_samples(b, a, sum)), SKV_ATTRS(SKV_INT("keepdims", 0)));
     return skv_emit(b, "Neg", SKV_IN(mean), SKV_NONE);
 }
 

@@ -64,5 +64,5 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
         return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "schedule", "schedule of the learning rate", o->schedule,
                                 skv_schedule_name);
     }
-    return SKIVE_OK;
+    return skv_best_check(ctx, o->best);
 }

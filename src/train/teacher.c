@@ -125,7 +125,9 @@ skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site
                                 .label_smoothing = from->options->label_smoothing,
                                 .temperature = from->temperature,
                                 .sigmoid = skv_head_is_sigmoid(at->head),
-                                .scale = at->scale};
+                                .scale = at->scale,
+                                .class_weights = at->class_weights,
+                                .n_classes = at->targets->info.classes};
     skive_value *soft = values ? soft_values(b, &args) : skv_loss_find("kl")->build(b, &args);
     skive_value *hard = skv_loss_for(from->options, at->head)->build(b, &args);
     skive_value *soft_part = skv_emit(b, "Mul", SKV_IN(soft, skv_emit_scalar(b, SKIVE_F32, alpha)), SKV_NONE);
@@ -164,12 +166,13 @@ skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive
     return skive_model_normalization(t->graph, &t->input);
 }
 
-uint64_t skv_teacher_key(const skv_teacher *t) {
-    const double numbers[] = {t->temperature, t->alpha};
-    uint64_t key = skv_hash64(numbers, sizeof numbers, 1);
+void skv_teacher_settings(const skv_teacher *t, skv_text *out) {
+    uint64_t key = 1;
     for (uint32_t i = 0; i < t->graph->n_values; i++) {
         const skive_tensor *data = skv_value_tensor(t->graph->values[i]);
         if (data) key = skv_hash64(data->data, skive_tensor_bytes(data), key);
     }
-    return key;
+    skv_settings_number(out, "temperature (--temperature)", t->temperature);
+    skv_settings_number(out, "share of the teacher in the loss (--alpha, --distill-alpha)", t->alpha);
+    skv_settings_hash(out, "teacher", key);
 }

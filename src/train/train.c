@@ -16,7 +16,9 @@ skive_value *skv_label_loss(void *user, skv_builder *b, const skv_loss_site *at)
                                 .label_smoothing = o->label_smoothing,
                                 .temperature = 1,
                                 .sigmoid = skv_head_is_sigmoid(at->head),
-                                .scale = at->scale};
+                                .scale = at->scale,
+                                .class_weights = at->class_weights,
+                                .n_classes = at->targets->info.classes};
     return skv_loss_for(o, at->head)->build(b, &args);
 }
 

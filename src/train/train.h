@@ -22,6 +22,8 @@ typedef struct skv_loss_args {
     double label_smoothing, temperature;
     bool sigmoid;                  /* each score by itself, not a softmax over all */
     const skv_target_scale *scale; /* of "mse": what differences are divided by; NULL: 1 */
+    const double *class_weights;   /* of class labels, [n_classes]; NULL: 1 */
+    int64_t n_classes;
 } skv_loss_args;
 
 typedef struct skv_loss {
@@ -33,6 +35,10 @@ typedef struct skv_loss {
 /* The targets in the shape of the logits: class labels one-hot. `smoothing` spreads that share over `among` answers (0: as many as
  * there are classes). */
 skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoothing, int64_t among);
+/* Losses of samples [n] or [n][...] times the weights of their classes. */
+skive_value *skv_weight_samples(skv_builder *b, const skv_loss_args *a, skive_value *losses);
+/* What an option says of class weights: [classes], freed by skv_free; NULL where all are 1. Tells them in a note. Errors: ARGUMENT. */
+skive_status skv_class_weights(skive_context *ctx, const char *text, const skive_dataset *set, double **out);
 size_t skv_loss_count(void);
 const skv_loss *skv_loss_at(size_t i);
 const char *skv_loss_name(size_t i);
@@ -85,6 +91,7 @@ typedef struct skv_loss_site {
     const skv_head *head;
     const skv_targets *targets;
     const skv_target_scale *scale; /* of the targets of a regression; NULL: they are taken as they are */
+    const double *class_weights;   /* [targets->info.classes], or NULL */
 } skv_loss_site;
 /* Builds the loss over the training graph. A scalar, or NULL with the builder's status set. */
 typedef skive_value *(*skv_build_loss_fn)(void *user, skv_builder *b, const skv_loss_site *at);
@@ -119,8 +126,8 @@ typedef struct skv_fit {
     const skv_mask_mover *mover; /* NULL: the masks stay */
     skv_build_loss_fn build_loss;
     void *user;
-    const char *what; /* progress name: "train", "distill", "fine-tune" */
-    uint64_t key;     /* hash of whatever else decides the result (the teacher): part of a checkpoint's key */
+    const char *what;     /* progress name: "train", "distill", "fine-tune" */
+    const char *settings; /* lines of whatever else decides the result (the teacher), for checkpoints; NULL: none */
     const skv_target_scale *scale; /* set by skv_fit_values */
 } skv_fit;
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
@@ -150,7 +157,7 @@ typedef struct skv_teacher {
 /* Checks alpha, temperature and the graph. Errors: ARGUMENT, SHAPE (not the student's input). */
 skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student);
 skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site *at);
-uint64_t skv_teacher_key(const skv_teacher *t); /* for skv_fit.key */
+void skv_teacher_settings(const skv_teacher *t, skv_text *out); /* for skv_fit.settings */
 
 /* Checks names and ranges of options; ERR_ARGUMENT names the option. */
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o);
@@ -199,16 +206,37 @@ skive_exec *skv_trainer_exec(skv_trainer *t); /* for profiling */
 /* ---- checkpoints ---- */
 
 typedef struct skv_checkpoint {
-    uint64_t key;  /* hash of model, data and options: a checkpoint of another run is refused */
-    int32_t epoch; /* finished */
+    const char *settings; /* of the run (skv_run_settings): a checkpoint of other ones is refused */
+    int32_t epochs;       /* of the run */
+    bool may_extend;      /* a checkpoint of a run of fewer or more epochs will do */
+    int32_t run_epochs;   /* out: of the run that wrote it */
+    int32_t epoch;        /* finished */
     int32_t best_epoch;
-    double best;
+    double best, tie; /* what the best epoch is better in, and what decides among equals */
 } skv_checkpoint;
 skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c,
                                  const skive_graph *model, const skive_graph *best, skv_trainer *t);
-/* *found false when there is no file. Errors: IO, FORMAT (damaged), ARGUMENT (of another run). */
+/* *found false when there is no file. Errors: IO, FORMAT (damaged), ARGUMENT (of another run; says in what it differs). */
 skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skive_graph *model,
                                  skive_graph *best, skv_trainer *t, bool *found);
+
+/* Lines "name TAB value" of all that decides a run's result but the number of epochs. skv_text_free(out) in any case. */
+skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skive_graph *model, skv_text *out);
+void skv_settings_text(skv_text *t, const char *name, const char *value);
+void skv_settings_number(skv_text *t, const char *name, double value);
+void skv_settings_hash(skv_text *t, const char *name, uint64_t hash); /* of what is not shown */
+/* Has each of my lines the same value in theirs[size]? `why` tells the first that has not. */
+bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *why, size_t room);
+
+/* ---- the best epoch ---- */
+
+const char *skv_best_name(size_t i);
+skive_status skv_best_check(skive_context *ctx, const char *by);
+/* "accuracy", "loss" or "f1". */
+const char *skv_best_rule(const char *by, const skive_epoch_report *row);
+/* Is the epoch better than the best so far? If so, *best gets its figures. Errors: ARGUMENT (what is asked for was not measured). */
+skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epoch_report *row, skv_checkpoint *best,
+                             bool *better);
 
 /* Every floating-point parameter gets a storage of its own, so that writing does not reach other graphs. */
 skive_status skv_params_unshare(skive_graph *g);
