@@ -124,7 +124,8 @@ skive_status cli_check_output(cli_args *a, const char *path);
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
 /* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. */
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
-skive_status cli_open_validation(cli_args *a, const char *spec, skive_dataset **out);
+/* The training samples, and those held out for validation (NULL with --no-validation, which trains on all). */
+skive_status cli_open_training(cli_args *a, const char *spec, skive_dataset **train, skive_dataset **validation);
 /* Which output of a model answers, and what it means. Every command that measures or trains a model takes them. */
 #define CLI_OUTPUT_OPTIONS                                                                                           \
     {"use-output", 0, "NAME", "the output to use, of a model that has several; may be repeated, for several models", \
@@ -153,6 +154,9 @@ json_t *cli_output_json(const skive_output_info *o);
         {"warmup", 0, "EPOCHS", "linear warm-up (default " warmup ")", false},                                      \
         {"label-smoothing", 0, "S", "share of the target spread over all classes (default 0)", false},              \
         {"clip-norm", 0, "NORM", "largest norm of the gradient (default: off)", false},                             \
+        {"class-weights", 0, "LIST", "none (default), balanced, or a number a class: 1,2.5,1", false},              \
+        {"best", 0, "FIGURE", "of the best epoch: accuracy (default; loss decides ties), loss or f1", false},       \
+        {"no-validation", 0, NULL, "train on all training samples, keep the last epoch", false},                    \
         {"augment", 0, "LIST", "transforms of the training images, e.g. crop:2,flip", false}, {                     \
         "limit", 0, "N", "use only N training samples", false                                                       \
     }

@@ -60,8 +60,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_train_settings(a, &o.train);
     o.train.epochs = (int)epochs;
     if (status == SKIVE_OK) status = cli_load_to_run(a, teacher_path, &teacher);
-    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
-    if (status == SKIVE_OK) status = cli_open_validation(a, data, &validation);
+    if (status == SKIVE_OK) status = cli_open_training(a, data, &train, &validation);
     if (status == SKIVE_OK) status = start_student(a, spec, teacher, train, &student);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){student, teacher}, 2);
     if (status == SKIVE_OK) status = skive_distill(a->ctx, student, teacher, train, validation, &o, &report);

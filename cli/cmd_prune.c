@@ -167,8 +167,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
     if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
     o.teacher = teacher;
-    if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &train);
-    if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &validation);
+    if (status == SKIVE_OK && data) status = cli_open_training(a, data, &train, &validation);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){g, teacher}, 2);
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
     /* An interrupted run is saved too: what it had tuned is not lost. */

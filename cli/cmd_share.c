@@ -180,8 +180,7 @@ typedef struct job {
 static skive_status open_all(cli_args *a, job *j) {
     const char *data = cli_text(a, "data", NULL);
     skive_status status = (j->o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
-    if (status == SKIVE_OK && data) status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN, &j->train);
-    if (status == SKIVE_OK && data) status = cli_open_validation(a, data, &j->validation);
+    if (status == SKIVE_OK && data) status = cli_open_training(a, data, &j->train, &j->validation);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &j->graph, 1);
     return status == SKIVE_OK ? cli_sizes_of(a, a->positional[0], j->graph, &j->before) : status;
 }

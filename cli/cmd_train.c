@@ -7,7 +7,6 @@ static const cli_option options[] = {
     {"data", 'd', "SET", "data set (see skive --help)", false},
     {"output", 'o', "FILE", "the trained model, as ONNX", false},
     {"epochs", 'e', "N", "passes over the training set (default 10); 0: the network as it starts", false},
-    {"no-validation", 0, NULL, "train on all training samples, keep the last epoch", false},
     {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
     CLI_OUTPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
@@ -43,10 +42,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = cli_integer(a, "epochs", 0, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o);
-    const bool hold_out = !cli_has(a, "no-validation");
-    if (status == SKIVE_OK)
-        status = cli_open_data(a, data, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, &train);
-    if (status == SKIVE_OK && hold_out) status = cli_open_validation(a, data, &validation);
+    if (status == SKIVE_OK) status = cli_open_training(a, data, &train, &validation);
     if (status == SKIVE_OK) status = start_model(a, train, &g);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) {

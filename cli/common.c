@@ -84,10 +84,16 @@ skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, ski
     return skive_dataset_open(a->ctx, spec, &o, out);
 }
 
-skive_status cli_open_validation(cli_args *a, const char *spec, skive_dataset **out) {
+static skive_status open_validation(cli_args *a, const char *spec, skive_dataset **out) {
     skive_dataset_options o = skive_dataset_options_default();
     o.split = SKIVE_SPLIT_VALIDATION;
     return skive_dataset_open(a->ctx, spec, &o, out);
+}
+
+skive_status cli_open_training(cli_args *a, const char *spec, skive_dataset **train, skive_dataset **validation) {
+    const bool hold_out = !cli_has(a, "no-validation");
+    const skive_status status = cli_open_data(a, spec, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, train);
+    return status == SKIVE_OK && hold_out ? open_validation(a, spec, validation) : status;
 }
 
 int64_t cli_file_bytes(const char *path) {
@@ -210,6 +216,10 @@ skive_status cli_train_settings(cli_args *a, skive_train_options *o) {
     o->schedule = cli_text(a, "schedule", o->schedule);
     o->augment = cli_text(a, "augment", o->augment);
     o->checkpoint = cli_text(a, "checkpoint", NULL);
+    o->class_weights = cli_text(a, "class-weights", NULL);
+    o->best = cli_text(a, "best", NULL);
+    if (status == SKIVE_OK && o->best && cli_has(a, "no-validation"))
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--best needs validation samples, and --no-validation leaves none");
     if (cli_has(a, "no-nesterov")) o->nesterov = false;
     o->seed = skive_context_seed(a->ctx);
     return status;
@@ -224,6 +234,7 @@ json_t *cli_train_json(const skive_train_report *r) {
         if (!isnan(e->train_accuracy)) json_object_set_new(row, "train_accuracy", json_real(e->train_accuracy));
         if (!isnan(e->validation_accuracy))
             json_object_set_new(row, "validation_accuracy", json_real(e->validation_accuracy));
+        if (isfinite(e->validation_f1)) json_object_set_new(row, "validation_f1", json_real(e->validation_f1));
         if (isfinite(e->validation_loss)) json_object_set_new(row, "validation_loss", json_real(e->validation_loss));
         if (isfinite(e->validation_rmse)) json_object_set_new(row, "validation_rmse", json_real(e->validation_rmse));
         json_array_append_new(epochs, row);
@@ -240,10 +251,14 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     for (size_t i = 0; i < r->n_epochs; i++) {
         if (r->epochs[i].epoch == r->best_epoch) best = &r->epochs[i];
     }
-    if (!best || isnan(best->validation_loss))
+    if (!r->best_by)
         printf("the last epoch was kept\n");
-    else if (!isnan(best->validation_accuracy))
+    else if (!best)
+        printf("epoch %d, before it was resumed, was best in %s\n", r->best_epoch, r->best_by);
+    else if (strcmp(r->best_by, "accuracy") == 0)
         printf("epoch %d was best: validation accuracy %.2f %%\n", r->best_epoch, 100 * best->validation_accuracy);
+    else if (strcmp(r->best_by, "f1") == 0)
+        printf("epoch %d was best: validation F1 %.4f\n", r->best_epoch, best->validation_f1);
     else if (!isnan(best->validation_rmse))
         printf("epoch %d was best: validation RMSE %.6g\n", r->best_epoch, best->validation_rmse);
     else
