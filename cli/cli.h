@@ -28,6 +28,7 @@ typedef struct cli_command {
     size_t n_options;
     const char *details;  /* paragraphs for --help */
     const char *examples; /* lines */
+    bool saves;           /* what was reached when a signal comes is written */
     skive_status (*run)(cli_args *a);
 } cli_command;
 
@@ -87,8 +88,8 @@ typedef struct cli_console {
 void cli_console_options(cli_console *c, skive_context_options *o);
 void cli_console_clear(cli_console *c);
 /* Ctrl-C, SIGTERM and the end of the terminal (SIGHUP, unless ignored: nohup) ask the running job to stop; a second Ctrl-C
- * ends the process. */
-void cli_install_interrupt(void);
+ * ends the process. `saves`: an interrupted job has results to write, however long it takes to notice; others end a second after the signal. */
+void cli_install_interrupt(bool saves);
 
 /* ---- text ---- */
 enum { CLI_COLUMNS = 80 };          /* of help texts where nothing says how wide the screen is */

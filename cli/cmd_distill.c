@@ -101,5 +101,6 @@ const cli_command cli_command_distill = {
                "loss = (1 - alpha) * cross-entropy + alpha * T^2 * KL(teacher/T || student/T)  (Hinton et al. 2015).",
     .examples = "  skive distill --teacher teacher.onnx --student lenet5:0.5 --data fashion-mnist -T 4 --alpha 0.7 -o "
                 "student.onnx",
+    .saves = true,
     .run = run,
 };

@@ -218,5 +218,6 @@ const cli_command cli_command_prune = {
         "  skive prune student.onnx --data fashion-mnist --sparsity 0.98 --prune-schedule cubic --surgery \\\n"
         "      --finetune 10 -o pruned.onnx\n"
         "  skive prune student.onnx --criterion lamp --sparsity 0.9 --layer conv1.weight=0.5 -o pruned.onnx",
+    .saves = true,
     .run = run,
 };

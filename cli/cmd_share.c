@@ -254,5 +254,6 @@ const cli_command cli_command_share = {
     .examples = "  skive share student.onnx --bits 4 --data fashion-mnist --finetune 2 -o shared.onnx\n"
                 "  skive share pruned.onnx --bits 5 --init density -o shared.onnx\n"
                 "  skive share mlp.onnx --hash 1/64 --data fashion-mnist --finetune 10 -o hashed.onnx",
+    .saves = true,
     .run = run,
 };

@@ -89,5 +89,6 @@ const cli_command cli_command_train = {
         "stops after saving what the last finished epoch had reached.",
     .examples = "  skive train lenet5 --data fashion-mnist --epochs 10 -o teacher.onnx\n"
                 "  skive train resnet20 --data folder:cifar10 --augment crop:4,flip --epochs 60 -o resnet20.onnx",
+    .saves = true,
     .run = run,
 };

@@ -8,25 +8,40 @@
 #include "cli.h"
 
 static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t nothing_to_save; /* by the command that runs */
 
 static void on_interrupt(int signal_number) {
     (void)signal_number;
     interrupted = 1;
+    if (nothing_to_save) (void)alarm(1); /* for the job to notice */
+}
+
+/* One node may compute for hours without a look at the signal. Outputs stand under temporary names until they are whole, so the process may
+ * end here. */
+static void on_alarm(int signal_number) {
+    static const char line[] = "\nskive: interrupted\n";
+    (void)signal_number;
+    const ssize_t written = write(STDERR_FILENO, line, sizeof line - 1);
+    (void)written;
+    _exit(skive_status_exit(SKIVE_ERR_INTERRUPTED));
 }
 
 /* The terminal is gone. It may be said twice, by the system and by the shell; and a pipe that went with it must not end the
  * process before the work is saved. */
 static void on_hangup(int signal_number) {
-    (void)signal_number;
     signal(SIGPIPE, SIG_IGN);
-    interrupted = 1;
+    on_interrupt(signal_number);
 }
 
-void cli_install_interrupt(void) {
+void cli_install_interrupt(bool saves) {
+    struct sigaction late = {.sa_handler = on_alarm};
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}, before;
     struct sigaction hangup = {.sa_handler = on_hangup};
     sigemptyset(&action.sa_mask);
     sigemptyset(&hangup.sa_mask);
+    sigemptyset(&late.sa_mask);
+    sigaction(SIGALRM, &late, NULL);
+    nothing_to_save = !saves;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     /* Under nohup the signal is ignored, and stays so. */
@@ -78,7 +93,10 @@ static int on_progress(void *user, const char *what, const char *detail, double 
                        double seconds_left) {
     cli_console *c = user;
     char left[48], line[200];
-    if (interrupted) return 1;
+    if (interrupted) {
+        (void)alarm(0);
+        return 1;
+    }
     if (c->quiet) return 0;
     if (!c->terminal && !line_is_due(c, what)) return 0;
     const int n = snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what,

@@ -82,7 +82,7 @@ static int run_command(const cli_command *c, int argc, char **argv) {
     }
     if (status == SKIVE_OK) status = make_context(&a, &console);
     if (status == SKIVE_OK) {
-        cli_install_interrupt();
+        cli_install_interrupt(c->saves);
         status = c->run(&a);
         cli_console_clear(&console);
         if (status != SKIVE_OK && !a.told) tell_failure(&a, status);

@@ -41,7 +41,8 @@ typedef int (*skive_progress_fn)(void *user, const char *what, const char *detai
 typedef struct skive_context_options {
     size_t size;               /* sizeof(skive_context_options) */
     skive_allocator allocator; /* alloc NULL: the C library's */
-    int threads;               /* up to SKIVE_MAX_THREADS; 0: as many as the process may use */
+    int threads;               /* up to SKIVE_MAX_THREADS; 0: as many as the process may use. Where the system does
+                                * not let the process have so many, there are fewer, and a note says so */
     uint64_t seed;             /* of every random choice that has no seed of its own */
     skive_log_level log_level; /* what goes to `log` */
     skive_log_fn log;          /* NULL: nothing is logged */

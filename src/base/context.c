@@ -26,6 +26,14 @@ skive_context_options skive_context_options_default(void) {
     return (skive_context_options){.size = sizeof(skive_context_options), .log_level = SKIVE_LOG_WARNING};
 }
 
+static void set_threads(skive_context *ctx, int wanted) {
+    ctx->threads = skv_possible_threads(wanted);
+    if (ctx->threads < wanted) {
+        skv_note(ctx, "%d threads were asked for, but only %d can be started here (limits on memory or threads)",
+                 wanted, ctx->threads);
+    }
+}
+
 skive_status skive_context_create(const skive_context_options *options, skive_context **out) {
     skive_context_options o = skive_context_options_default();
     if (!out) return SKIVE_ERR_ARGUMENT;
@@ -42,7 +50,7 @@ skive_status skive_context_create(const skive_context_options *options, skive_co
     if (!ctx) return SKIVE_ERR_MEMORY;
     memset(ctx, 0, sizeof *ctx);
     ctx->allocator = o.allocator;
-    ctx->threads = o.threads ? o.threads : skv_default_threads();
+    set_threads(ctx, o.threads ? o.threads : skv_default_threads());
     ctx->seed = o.seed;
     ctx->log_level = o.log_level;
     ctx->log = o.log;
@@ -101,7 +109,7 @@ skive_status skive_context_set_threads(skive_context *ctx, int threads) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "threads",
                            "threads: %d is out of range; give 1 to %d, or 0 for all", threads, SKIVE_MAX_THREADS);
     }
-    ctx->threads = threads ? threads : skv_default_threads();
+    set_threads(ctx, threads ? threads : skv_default_threads());
     return SKIVE_OK;
 }
 

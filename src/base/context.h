@@ -30,6 +30,7 @@ struct skive_context {
 /* The allocator as it is, without a message on failure. */
 void *skv_raw_alloc(skive_context *ctx, size_t size);
 int skv_default_threads(void);
+int skv_possible_threads(int wanted); /* 1 to wanted: as many threads as the system lets the process have */
 bool skv_isa_parse(const char *name, skv_isa *out);
 
 #endif

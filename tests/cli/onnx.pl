@@ -52,6 +52,10 @@ model('shapes.onnx', [node('Conv', ['x', 'w'], ['y'], 'filter')], [tensor('w', [
 model('unknown.onnx', [node('Frob', ['x'], ['a'], 'first', 'com.example'), node('Relu', ['a'], ['b'], 'second'),
                        node('Blub', ['b'], ['c'], 'third'), node('Frob', ['c'], ['y'], 'fourth', 'com.example')]);
 model('bytes.onnx', [node('Add', ['x', 'w'], ['y'], "s\xffm")], [tensor('w', [4], $four)]);
+# One node that would compute for hours: each element of x with every triple of 3000.
+my $many = pack('f<', 1) x 3000;
+model('long.onnx', [node('Einsum', ['x', 'a', 'b', 'c'], ['y'], 'all', '', bytes(5, bytes(1, 'equation') . bytes(4, 'mn,i,j,k->mn') . number(20, 3)))],
+      [map { tensor($_, [3000], $many) } qw(a b c)]);
 my $inner = bytes(2, 'g');
 for (1 .. 2000) {
     $inner = bytes(1, node('If', ['x'], ['y'], 'n', '', bytes(5, bytes(1, 'then_branch') . bytes(6, $inner) . number(20, 5))));
