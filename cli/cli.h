@@ -183,6 +183,10 @@ void cli_set_sizes(json_t *j, const cli_sizes *before, const cli_sizes *after); 
 json_t *cli_json_text(const char *text); /* a name from a file or folder: what is not UTF-8 becomes '?' */
 void cli_print_json(json_t *j);          /* to standard output, and frees it */
 skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* the whole file or none */
+/* What quantizing came to: warnings to standard error, the report, and the report as JSON. */
+void cli_quantize_warn(const skive_quantize_report *r);
+void cli_quantize_print(const skive_quantize_report *r, bool table);
+json_t *cli_quantize_json(const skive_quantize_report *r);
 /* A packed file's parameters, and its bytes by purpose. */
 void cli_print_pack_rows(const skive_pack_report *r);
 void cli_print_pack_purposes(const skive_pack_report *r);
@@ -195,6 +199,8 @@ int64_t cli_which(const char *text, const char **file, size_t position, size_t n
                   const char *(*name_of)(const void *, size_t), const void *of);
 /* The files of --input into in[], zeroed, one for each input of the graph; all must be there. */
 skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in);
+/* The same for samples of any element type. */
+skive_status cli_load_samples(cli_args *a, const skive_graph *g, skive_tensor *in);
 
 /* "NAME=1,3,224,224" from --shape into bindings; *out and names are freed by cli_free_shapes. */
 typedef struct cli_shapes {

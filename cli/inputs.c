@@ -20,7 +20,7 @@ int64_t cli_which(const char *text, const char **file, size_t position, size_t n
 
 static const char *input_name(const void *g, size_t i) { return skive_value_name(skive_graph_input(g, i)); }
 
-skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in) {
+static skive_status load(cli_args *a, const skive_graph *g, bool any_type, skive_tensor *in) {
     const size_t n = skive_graph_input_count(g);
     for (size_t k = 0; k < cli_count(a, "input"); k++) {
         const char *file;
@@ -32,7 +32,7 @@ skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in
         const skive_status status = skive_tensor_load_npy(a->ctx, file, &in[i]);
         if (status != SKIVE_OK) return status;
         const skive_dtype wanted = skive_value_type(skive_graph_input(g, (size_t)i))->dtype;
-        if (in[i].dtype != wanted) {
+        if (in[i].dtype != wanted && !any_type) {
             return cli_fail(a, SKIVE_ERR_SHAPE, "%s holds %s, input '%s' takes %s", file, skive_dtype_name(in[i].dtype),
                             input_name(g, (size_t)i), skive_dtype_name(wanted));
         }
@@ -43,3 +43,7 @@ skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in
     }
     return SKIVE_OK;
 }
+
+skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in) { return load(a, g, false, in); }
+
+skive_status cli_load_samples(cli_args *a, const skive_graph *g, skive_tensor *in) { return load(a, g, true, in); }

@@ -62,7 +62,8 @@ typedef struct skive_quantize_outlier {
     char *name;       /* of the value; NULL: there was none */
     double value;     /* the outlier */
     double low, high; /* range of all others */
-    int64_t run;      /* calibration run that gave it: with a batch of 1 the sample's number in the order given */
+    int64_t run;      /* calibration run that gave it; after skive_quantize the sample's place in the data set, the first of
+                       * a batch */
 } skive_quantize_outlier;
 enum { SKIVE_QUANTIZE_WORST = 3, SKIVE_QUANTIZE_TRIED = 4 };
 typedef struct skive_quantize_report {
@@ -93,6 +94,15 @@ SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_rep
  * has), NUMERIC (NaN in a weight or an activation, naming it). */
 SKIVE_API skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                                       const skive_quantize_options *options, skive_quantize_report *report);
+
+/* The same for models of any inputs: samples[i] belongs to input i of the graph, [n_samples] one for each input. Its first axis
+ * counts the samples: it takes the place of the input's first dimension (the batch; as many rows a run as the model fixes, or
+ * `batch`), or stands before all of the input's dimensions (then a run is one sample). Open dimensions are those of the
+ * samples, other element types are converted, an array of one sample serves in all runs. Where there are more than `samples`
+ * of them, they are taken evenly spaced. Errors: as skive_quantize; SHAPE. */
+SKIVE_API skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *graph, const skive_tensor *samples,
+                                             size_t n_samples, const skive_quantize_options *options,
+                                             skive_quantize_report *report);
 
 /* The same with a callback that fills the graph's inputs for run `index` (returns ERR_NOT_FOUND when there is no more). */
 typedef skive_status (*skive_feed_fn)(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs);

@@ -4,7 +4,6 @@
 
 #include "graph/shared.h"
 #include "passes/pass.h"
-#include <skive/eval.h>
 
 #include "quant/quant.h"
 
@@ -392,57 +391,5 @@ done:
         skive_quantize_report_free(ctx, &q.report);
         if (report) *report = (skive_quantize_report){0};
     }
-    return status;
-}
-
-/* ---- calibration from a data set ---- */
-
-typedef struct loader_feed {
-    skive_loader *loader;
-    size_t batch;
-} loader_feed;
-
-static skive_status feed_from_loader(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs) {
-    loader_feed *f = user;
-    skive_batch batch;
-    (void)index;
-    (void)n_inputs;
-    SKV_TRY(skive_loader_next(f->loader, &batch));
-    if (batch.end || batch.count < f->batch) return SKIVE_ERR_NOT_FOUND;
-    memcpy(inputs[0].data, batch.x.data, skive_tensor_bytes(&inputs[0]));
-    return SKIVE_OK;
-}
-
-static skive_status check_data(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info) {
-    const skive_type *t = &g->inputs[0]->type;
-    int64_t size = t->rank > 0 ? 1 : 0;
-    for (int d = 1; d < t->rank; d++) size *= t->dims[d].size;
-    if (g->n_inputs == 1 && t->dtype == SKIVE_F32 && size == (int64_t)info->sample_size) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec,
-                       "%s: a sample has %zu values; the model's input '%s' takes %lld", info->spec, info->sample_size,
-                       g->inputs[0]->name, (long long)size);
-}
-
-skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
-                            const skive_quantize_options *options, skive_quantize_report *report) {
-    skive_quantize_options o = options ? *options : skive_quantize_options_default();
-    skive_normalization normalization;
-    skive_dataset_info info;
-    loader_feed feed = {0};
-    if (report) *report = (skive_quantize_report){0};
-    if (graph->n_inputs < 1) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the model has no input");
-    skive_dataset_get_info(calibration, &info);
-    SKV_TRY(check_data(ctx, graph, &info));
-    SKV_TRY(skive_model_normalization(graph, &normalization));
-    const int64_t fixed = graph->inputs[0]->type.dims[0].size;
-    if (fixed > 0) o.batch = fixed;
-    if ((size_t)o.samples > info.count && info.count > 0) o.samples = (int64_t)info.count;
-    skive_loader_options l = skive_loader_options_default();
-    l.batch = feed.batch = (size_t)(o.batch > 0 ? o.batch : 1);
-    l.normalization = &normalization;
-    SKV_TRY(skive_loader_create(ctx, calibration, &l, &feed.loader));
-    skive_status status = skive_loader_start_epoch(feed.loader, 0);
-    if (status == SKIVE_OK) status = skive_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report);
-    skive_loader_free(feed.loader);
     return status;
 }

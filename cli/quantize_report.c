@@ -1,0 +1,154 @@
+/* What quantizing came to, for people and programs. */
+#include <math.h>
+#include <string.h>
+
+#include "cli.h"
+
+#define BAD_SQNR      10.0 /* dB */
+#define BAD_AGREEMENT 0.9
+#define BETTER        1.0 /* dB, of another setting: worth telling */
+
+static void print_rows(const skive_quantize_report *r) {
+    static const char *const heads[] = {"<value", "<kind", "low", "high", "scale", "zero point", "SQNR dB"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const skive_quantize_row *row = &r->rows[i];
+        cli_table_cell(t, "%s", row->name);
+        cli_table_cell(t, "%s", row->is_parameter ? "weight s8" : "activation u8");
+        cli_table_cell(t, "%.5g", row->lo);
+        cli_table_cell(t, "%.5g", row->hi);
+        cli_table_cell(t, "%.6g", row->scale);
+        cli_table_cell(t, "%d", row->zero_point);
+        if (isnan(row->sqnr))
+            cli_table_cell(t, "%s", "-");
+        else
+            cli_table_cell(t, "%.1f", row->sqnr);
+    }
+    cli_table_print(t, stdout);
+}
+
+static json_t *values_json(const skive_quantize_report *r) {
+    json_t *rows = json_array(), *refused = json_array(), *left = json_array();
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const skive_quantize_row *row = &r->rows[i];
+        json_t *j = json_pack("{s:o, s:b, s:f, s:f, s:f, s:i}", "name", cli_json_text(row->name), "parameter",
+                              row->is_parameter, "low", row->lo, "high", row->hi, "scale", row->scale, "zero_point",
+                              row->zero_point);
+        if (isfinite(row->sqnr)) json_object_set_new(j, "sqnr_db", json_real(row->sqnr));
+        json_array_append_new(rows, j);
+    }
+    for (size_t i = 0; i < r->n_refused; i++) json_array_append_new(refused, cli_json_text(r->refused[i]));
+    for (size_t i = 0; i < r->n_left; i++) {
+        const skive_quantize_left *l = &r->left[i];
+        json_array_append_new(left, json_pack("{s:s, s:o, s:o, s:I, s:I}", "op", l->op, "reason",
+                                              cli_json_text(l->reason), "nodes", cli_json_text(l->nodes), "count",
+                                              (json_int_t)l->n_nodes, "weights", (json_int_t)l->n_weights));
+    }
+    return json_pack("{s:o, s:o, s:I, s:o, s:I, s:f}", "values", rows, "left_in_float", left, "quantized_nodes",
+                     (json_int_t)r->n_quantized, "refused", refused, "samples", (json_int_t)r->samples, "seconds",
+                     r->seconds);
+}
+
+static void print_left(const skive_quantize_left *l) {
+    char weights[32];
+    printf("left in float: %zu %s, %s: %s", l->n_nodes, l->op, l->reason, l->nodes);
+    if (l->n_nodes > 3) printf(", ...");
+    if (l->n_weights) printf(" (%s weights)", cli_thousands(l->n_weights, weights, sizeof weights));
+    putchar('\n');
+}
+
+/* What is the matter with the result, for standard error: these lines come whatever --quiet says. */
+void cli_quantize_warn(const skive_quantize_report *r) {
+    const skive_quantize_trial *other = &r->tried[1];
+    double least = INFINITY;
+    for (size_t i = 0; i < r->n_outputs; i++) {
+        const skive_quantize_output *o = &r->outputs[i];
+        if (o->sqnr < least) least = o->sqnr;
+        if (o->sqnr < BAD_SQNR)
+            fprintf(stderr,
+                    "warning: output '%s' is only %.1f dB from the float model (less than %.0f is bad); see --table,\n"
+                    "warning: --skip the nodes of the worst values, or calibrate with more and other samples\n",
+                    o->name, o->sqnr, BAD_SQNR);
+        if (o->agreement < BAD_AGREEMENT)
+            fprintf(stderr,
+                    "warning: output '%s' gives another answer than the float model for %.1f %% of the samples\n",
+                    o->name, 100 * (1 - o->agreement));
+    }
+    if (r->n_tried > 1 && strcmp(r->calibration, r->tried[0].calibration) == 0 &&
+        other->score > r->tried[0].score + BETTER)
+        fprintf(stderr, "warning: --calibration %s does better here: %.1f dB a sample instead of %.1f\n",
+                other->calibration, other->score, r->tried[0].score);
+    else if (r->n_tried == 1 && least < 2 * BAD_SQNR)
+        fprintf(stderr, "warning: --calibration auto may do better than %s\n", r->calibration);
+    if (r->outlier.name)
+        fprintf(stderr,
+                "warning: value '%s' was %.6g in calibration sample %lld, far outside the %.4g to %.4g of all others\n",
+                r->outlier.name, r->outlier.value, (long long)r->outlier.run, r->outlier.low, r->outlier.high);
+}
+
+static void print_quality(const skive_quantize_report *r) {
+    for (size_t i = 0; i < r->n_outputs; i++) {
+        const skive_quantize_output *o = &r->outputs[i];
+        printf("output '%s':", o->name);
+        if (!isnan(o->sqnr)) printf(" SQNR %.1f dB", o->sqnr);
+        if (!isnan(o->agreement)) printf("%s same answer on %.1f %%", isnan(o->sqnr) ? "" : ",", 100 * o->agreement);
+        if (isnan(o->sqnr) && isnan(o->agreement)) printf(" all zero on these samples");
+        putchar('\n');
+    }
+    if (r->held_out)
+        printf("(against the float model, on %lld samples held out of the calibration until then)\n",
+               (long long)r->check_samples);
+    else
+        printf("(against the float model, on calibration samples: there were too few to hold any out)\n");
+    if (r->worst[0].name) printf("worst values:");
+    for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && r->worst[i].name; i++)
+        printf("%s %s (%s%.1f dB)", i ? "," : "", r->worst[i].name, r->worst[i].is_parameter ? "weight, " : "",
+               r->worst[i].sqnr);
+    if (r->worst[0].name) putchar('\n');
+    printf("calibration: %s", r->calibration);
+    for (size_t i = 0; i < r->n_tried && r->n_tried > 1; i++)
+        printf("%s%s %.1f dB a sample", i ? ", " : " (", r->tried[i].calibration, r->tried[i].score);
+    printf("%s\n", r->n_tried > 1 ? ")" : "");
+}
+
+static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static void add_quality(json_t *j, const skive_quantize_report *r) {
+    json_t *outputs = json_array(), *worst = json_array(), *tried = json_array();
+    for (size_t i = 0; i < r->n_outputs; i++) {
+        const skive_quantize_output *o = &r->outputs[i];
+        json_array_append_new(outputs, json_pack("{s:o, s:o, s:o}", "name", cli_json_text(o->name), "sqnr_db",
+                                                 number(o->sqnr), "same_answer", number(o->agreement)));
+    }
+    for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && r->worst[i].name; i++)
+        json_array_append_new(worst, json_pack("{s:o, s:o}", "name", cli_json_text(r->worst[i].name), "sqnr_db",
+                                               number(r->worst[i].sqnr)));
+    for (size_t i = 0; i < r->n_tried; i++)
+        json_array_append_new(tried, json_pack("{s:s, s:o}", "calibration", r->tried[i].calibration, "score_db",
+                                               number(r->tried[i].score)));
+    json_object_set_new(j, "outputs", outputs);
+    json_object_set_new(j, "check_samples", json_integer(r->check_samples));
+    json_object_set_new(j, "held_out", json_boolean(r->held_out));
+    json_object_set_new(j, "worst", worst);
+    json_object_set_new(j, "calibration", json_string(r->calibration));
+    json_object_set_new(j, "tried", tried);
+    if (r->outlier.name)
+        json_object_set_new(j, "outlier",
+                            json_pack("{s:o, s:f, s:I, s:f, s:f}", "name", cli_json_text(r->outlier.name), "value",
+                                      r->outlier.value, "sample", (json_int_t)r->outlier.run, "low", r->outlier.low,
+                                      "high", r->outlier.high));
+}
+
+json_t *cli_quantize_json(const skive_quantize_report *r) {
+    json_t *j = values_json(r);
+    add_quality(j, r);
+    return j;
+}
+
+void cli_quantize_print(const skive_quantize_report *r, bool table) {
+    if (table) print_rows(r);
+    printf("quantized %zu nodes with %lld calibration samples in %.1f s\n", r->n_quantized, (long long)r->samples,
+           r->seconds);
+    print_quality(r);
+    for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
+}

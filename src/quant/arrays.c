@@ -1,0 +1,233 @@
+/* Calibration from arrays given for the model's inputs, and from a data set. */
+#include <string.h>
+
+#include <skive/eval.h>
+
+#include "quant/quant.h"
+#include "tensor/tensor.h"
+
+/* ---- arrays ---- */
+
+/* How an input is fed: runs of `rows` along the first axis, or one whole input after the other, or the same in each run. */
+typedef struct source {
+    skive_tensor owned; /* converted to the input's type; no data: not converted */
+    const skive_tensor *t;
+    int64_t rows, runs;
+    bool whole;
+    skive_shape_binding shape;
+} source;
+
+typedef struct array_feed {
+    skive_context *ctx;
+    source *sources;
+    size_t n;
+    int64_t runs, used; /* used: so many of them, evenly spaced */
+} array_feed;
+
+static skive_status wrong_shape(skive_context *ctx, const skive_value *v, const skive_tensor *t, const char *why) {
+    char type[160];
+    skv_text dims;
+    skv_text_init(&dims, ctx);
+    skv_text_add(&dims, "[");
+    for (int d = 0; d < t->rank; d++) skv_text_add(&dims, "%s%lld", d ? "," : "", (long long)t->dims[d]);
+    skv_text_add(&dims, "]");
+    skive_status status = dims.status;
+    skv_type_text(&v->type, type, sizeof type);
+    if (status == SKIVE_OK)
+        status = skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "the samples for input '%s' are %s, the input is %s: %s",
+                             v->name, dims.data, type, why);
+    skv_text_free(&dims);
+    return status;
+}
+
+static skive_status open_source(skive_context *ctx, const skive_value *v, const skive_tensor *t, int64_t batch,
+                                source *s) {
+    const int rank = v->type.rank < 0 ? t->rank : v->type.rank;
+    s->t = t;
+    s->whole = t->rank == rank + 1;
+    if (t->rank != rank && !s->whole) return wrong_shape(ctx, v, t, "the first axis counts the samples");
+    if (skive_tensor_count(t) <= 0) return wrong_shape(ctx, v, t, "there are no samples");
+    if (t->dtype != v->type.dtype) {
+        skv_note(ctx, "input '%s': the samples are %s and are converted to %s", v->name, skive_dtype_name(t->dtype),
+                 skive_dtype_name(v->type.dtype));
+        SKV_TRY(skv_tensor_convert(ctx, t, v->type.dtype, &s->owned));
+        s->t = &s->owned;
+    }
+    const int64_t fixed = rank > 0 && v->type.rank > 0 ? v->type.dims[0].size : -1;
+    s->rows = s->whole || rank == 0 ? 1 : fixed > 0 ? fixed : batch < t->dims[0] ? batch : t->dims[0];
+    s->runs = t->rank == 0 ? 1 : s->whole ? t->dims[0] : (t->dims[0] + s->rows - 1) / s->rows;
+    s->shape = (skive_shape_binding){.input = v->name, .rank = rank};
+    for (int d = 0; d < rank; d++) {
+        const int64_t given = s->whole ? t->dims[d + 1] : d == 0 ? s->rows : t->dims[d];
+        const int64_t wanted = v->type.rank > 0 ? v->type.dims[d].size : -1;
+        if (wanted >= 0 && wanted != given) return wrong_shape(ctx, v, t, "they do not fit");
+        s->shape.dims[d] = given;
+    }
+    return SKIVE_OK;
+}
+
+/* A run that the samples do not fill is filled with the first ones again. */
+static void copy_rows(const source *s, int64_t run, skive_tensor *to) {
+    const size_t bytes = skive_tensor_bytes(to), row = bytes / (size_t)s->rows;
+    const int64_t total = s->t->rank > 0 ? s->t->dims[0] : 1;
+    for (int64_t k = 0; k < s->rows; k++) {
+        const int64_t at = s->runs == 1 && total <= s->rows ? k % total : (run % s->runs * s->rows + k) % total;
+        memcpy((char *)to->data + (size_t)k * row, (const char *)s->t->data + (size_t)at * row, row);
+    }
+}
+
+static skive_status feed_arrays(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs) {
+    const array_feed *f = user;
+    if (index >= f->used) return SKIVE_ERR_NOT_FOUND;
+    const int64_t run = (int64_t)((double)index * (double)f->runs / (double)f->used);
+    for (size_t i = 0; i < n_inputs; i++) copy_rows(&f->sources[i], run, &inputs[i]);
+    return SKIVE_OK;
+}
+
+/* All inputs give equally many runs, or one and the same for all. */
+static skive_status count_runs(array_feed *f, const skive_graph *g) {
+    size_t longest = 0;
+    for (size_t i = 0; i < f->n; i++) longest = f->sources[i].runs > f->sources[longest].runs ? i : longest;
+    f->runs = f->sources[longest].runs;
+    for (size_t i = 0; i < f->n; i++) {
+        if (f->sources[i].runs == f->runs) continue;
+        if (f->sources[i].runs == 1) {
+            skv_note(f->ctx, "input '%s': one sample is given and used in all %lld runs", g->inputs[i]->name,
+                     (long long)f->runs);
+            continue;
+        }
+        return skv_fail_at(f->ctx, SKIVE_ERR_SHAPE, g->inputs[i]->name,
+                           "input '%s' has samples for %lld runs, input '%s' for %lld", g->inputs[i]->name,
+                           (long long)f->sources[i].runs, g->inputs[longest]->name, (long long)f->runs);
+    }
+    return SKIVE_OK;
+}
+
+skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *graph, const skive_tensor *samples,
+                                   size_t n_samples, const skive_quantize_options *options,
+                                   skive_quantize_report *report) {
+    skive_quantize_options o = skive_quantize_options_default();
+    array_feed f = {.ctx = ctx, .n = graph->n_inputs};
+    skive_shape_binding *shapes = NULL;
+    skive_status status = SKIVE_OK;
+    int64_t rows = 0;
+    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (report) *report = (skive_quantize_report){0};
+    if (!samples || n_samples != graph->n_inputs || n_samples == 0)
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the model has %u inputs, samples are given for %zu", graph->n_inputs,
+                        n_samples);
+    SKV_GO(status, done, skv_alloc_array(ctx, f.n, sizeof *f.sources, &f.sources));
+    SKV_GO(status, done, skv_alloc_array(ctx, f.n, sizeof *shapes, &shapes));
+    for (size_t i = 0; i < f.n; i++) {
+        if (samples[i].rank == graph->inputs[i]->type.rank + 1) o.batch = 1; /* one whole input a run */
+    }
+    for (size_t i = 0; i < f.n; i++) {
+        SKV_GO(status, done, open_source(ctx, graph->inputs[i], &samples[i], o.batch > 0 ? o.batch : 1, &f.sources[i]));
+        shapes[i] = f.sources[i].shape;
+    }
+    SKV_GO(status, done, count_runs(&f, graph));
+    for (size_t i = 0; i < f.n; i++) {
+        if (f.sources[i].runs == f.runs && !f.sources[i].whole && f.sources[i].rows > rows) rows = f.sources[i].rows;
+    }
+    o.batch = rows > 0 ? rows : 1;
+    if (o.samples > f.runs * o.batch) o.samples = f.runs * o.batch;
+    f.used = o.samples / o.batch + (o.samples % o.batch != 0);
+    o.shapes = shapes;
+    o.n_shapes = f.n;
+    status = skive_quantize_feed(ctx, graph, feed_arrays, &f, &o, report);
+done:
+    for (size_t i = 0; f.sources && i < f.n; i++) skive_tensor_free(ctx, &f.sources[i].owned);
+    skv_free(ctx, f.sources);
+    skv_free(ctx, shapes);
+    return status;
+}
+
+/* ---- a data set ---- */
+
+typedef struct loader_feed {
+    skive_loader *loader;
+    size_t batch;
+    size_t *origin; /* [runs] first sample of each */
+    size_t runs;
+} loader_feed;
+
+/* A last batch that is not full is filled with its first samples again. */
+static skive_status feed_from_loader(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs) {
+    loader_feed *f = user;
+    skive_batch batch;
+    (void)n_inputs;
+    SKV_TRY(skive_loader_next(f->loader, &batch));
+    if (batch.end || batch.count == 0) return SKIVE_ERR_NOT_FOUND;
+    const size_t row = skive_tensor_bytes(&inputs[0]) / f->batch;
+    for (size_t k = 0; k < f->batch; k++)
+        memcpy((char *)inputs[0].data + k * row, (const char *)batch.x.data + k % batch.count * row, row);
+    if ((size_t)index < f->runs) f->origin[index] = batch.indices[0];
+    return SKIVE_OK;
+}
+
+static const skive_shape_binding *binding_of(const skive_quantize_options *o, const skive_value *v) {
+    for (size_t i = 0; i < o->n_shapes; i++) {
+        if (strcmp(o->shapes[i].input, v->name) == 0) return &o->shapes[i];
+    }
+    return NULL;
+}
+
+/* The input's shape for a batch, with what the model leaves open taken from the options or from the samples. */
+static skive_status bind_input(skive_context *ctx, const skive_value *v, const skive_dataset_info *info,
+                               const skive_quantize_options *o, skive_shape_binding *out) {
+    const skive_type *t = &v->type;
+    const skive_shape_binding *given = binding_of(o, v);
+    int64_t size = 1;
+    *out = (skive_shape_binding){.input = v->name, .rank = t->rank};
+    for (int d = 0; d < t->rank; d++) {
+        int64_t n = d == 0 ? o->batch : t->dims[d].size;
+        if (n < 0 && given && given->rank == t->rank) n = given->dims[d];
+        if (n < 0 && t->rank == info->rank + 1) n = info->dims[d - 1];
+        if (n < 0 && t->rank == 2) n = (int64_t)info->sample_size;
+        out->dims[d] = n;
+        if (d > 0) size *= n;
+    }
+    if (t->rank > 0 && t->dtype == SKIVE_F32 && size == (int64_t)info->sample_size) return SKIVE_OK;
+    char text[160];
+    skv_type_text(t, text, sizeof text);
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec, "%s: a sample has %zu values; the model's input '%s' is %s",
+                       info->spec, info->sample_size, v->name, text);
+}
+
+skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
+                            const skive_quantize_options *options, skive_quantize_report *report) {
+    skive_quantize_options o = skive_quantize_options_default();
+    skive_normalization normalization;
+    skive_dataset_info info;
+    skive_shape_binding shape;
+    loader_feed feed = {0};
+    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (report) *report = (skive_quantize_report){0};
+    if (graph->n_inputs != 1)
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT,
+                        "the model has %u inputs; a data set gives one: give samples for each input by its name",
+                        graph->n_inputs);
+    const skive_value *input = graph->inputs[0];
+    skive_dataset_get_info(calibration, &info);
+    const int64_t fixed = input->type.rank > 0 ? input->type.dims[0].size : -1;
+    if (fixed > 0) o.batch = fixed;
+    if (o.batch < 1) o.batch = 1;
+    SKV_TRY(bind_input(ctx, input, &info, &o, &shape));
+    SKV_TRY(skive_model_normalization(graph, &normalization));
+    if (o.samples > 0 && (size_t)o.samples > info.count) o.samples = (int64_t)(info.count ? info.count : 1);
+    o.shapes = &shape;
+    o.n_shapes = 1;
+    skive_loader_options l = skive_loader_options_default();
+    l.batch = feed.batch = (size_t)o.batch;
+    l.normalization = &normalization;
+    feed.runs = o.samples > 0 ? (size_t)(o.samples / o.batch + 1) : 0;
+    skive_status status = skv_alloc_array(ctx, feed.runs + 1, sizeof *feed.origin, &feed.origin);
+    if (status == SKIVE_OK) status = skive_loader_create(ctx, calibration, &l, &feed.loader);
+    if (status == SKIVE_OK) status = skive_loader_start_epoch(feed.loader, 0);
+    if (status == SKIVE_OK) status = skive_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report);
+    if (status == SKIVE_OK && report && report->outlier.name && (size_t)report->outlier.run < feed.runs)
+        report->outlier.run = (int64_t)skive_dataset_origin(calibration, feed.origin[report->outlier.run]);
+    skive_loader_free(feed.loader);
+    skv_free(ctx, feed.origin);
+    return status;
+}
