@@ -294,6 +294,18 @@ static void check_scan(const skv_scan *scan, const float *x, size_t n) {
     plain->bins(x, n, 512, 4096, at[0]);
     scan->bins(x, n, 512, 4096, at[1]);
     assert_memory_equal(at[0], at[1], n * sizeof at[0][0]);
+    for (int32_t base = 14000; base <= 17000; base += 1000) {
+        plain->octaves(x, n, base, 4096, at[0]);
+        scan->octaves(x, n, base, 4096, at[1]);
+        assert_memory_equal(at[0], at[1], n * sizeof at[0][0]);
+        for (size_t i = 0; i < n; i++) {
+            uint32_t code;
+            memcpy(&code, &x[i], sizeof code);
+            const int32_t k = (int32_t)(code << 1 >> 17) - base;
+            assert_int_equal(at[0][i], k <= 0 ? 4096 : x[i] < 0 ? 4095 - k : 4096 + k);
+        }
+    }
+    plain->bins(x, n, 512, 4096, at[0]);
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(at[0][i], (int32_t)floor((double)x[i] * 512) + 4096);
         scale[i] = 0.01f + 0.0001f * (float)i;

@@ -52,6 +52,8 @@ static skive_status find_kept(calibration *c) {
         if (c->points->items[i].source != i) continue;
         SKV_TRY(skv_histogram_create(c->ctx, c->bins, &c->points->items[i].seen));
         SKV_TRY(skv_histogram_create(c->ctx, c->bins | SKV_BINS_RELATIVE, &c->points->items[i].held));
+        SKV_TRY(skv_alloc_array(c->ctx, SKV_MOST_TOPS, sizeof(float), &c->points->items[i].tops));
+        for (size_t k = 0; k < SKV_MOST_TOPS; k++) c->points->items[i].tops[k] = -1;
         c->keep[c->n_keep] = c->points->items[i].value->name;
         c->kept[c->n_keep++] = i;
     }
@@ -88,7 +90,11 @@ static bool add_in_parts(calibration *c, skv_histogram *seen, const float *x, si
         fine = skv_histogram_add(part, x + first, last - first, 0) && fine;
     }
     if (!fine) return false;
-    for (int k = 0; k < threads; k++) skv_histogram_merge(seen, &c->parts[k]);
+    seen->top = 0;
+    for (int k = 0; k < threads; k++) {
+        if (c->parts[k].top > seen->top) seen->top = c->parts[k].top;
+        skv_histogram_merge(seen, &c->parts[k]);
+    }
     skv_histogram_forget_zeros(seen, padding);
     return true;
 }
@@ -106,6 +112,8 @@ static skive_status observe(void *user, size_t index, const skive_tensor *t) {
     const size_t padding = real >= 0 && (size_t)real < n ? n - (size_t)real : 0;
     const bool small = c->threads == 1 || n < PARALLEL_FROM;
     if (small ? skv_histogram_add(seen, t->data, n, padding) : add_in_parts(c, seen, t->data, n, padding)) {
+        float *tops = c->points->items[c->kept[index]].tops;
+        if (w->run < SKV_MOST_TOPS) tops[w->run] = (float)seen->top;
         return SKIVE_OK;
     }
     return skv_fail_at(w->ctx, SKIVE_ERR_NUMERIC, v->name, "value '%s' held NaN or infinity during calibration",

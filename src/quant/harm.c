@@ -9,7 +9,7 @@
  * samples that are looked at so lack most of the rare large values; what is clipped of those in all samples is added by the
  * counts, weighted by the mean squared gradient. */
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <skive/autodiff.h>
@@ -18,8 +18,8 @@
 
 enum { BLOCK = 1024, STREAM = 77 };
 #define MEMORY_AT_ONCE ((size_t)512 << 20)
-#define FAR_OUT        8.0 /* times what lies inside, with nothing between */
-#define FARTHEST       16.0 /* times what one value in a hundred passes: beyond, it counts only in the samples looked at */
+#define FAR_OUT        8.0  /* times what lies inside, with nothing between */
+#define FARTHEST       16.0 /* times the largest of a usual run: what lies beyond counts only in the runs looked at */
 #define FEW            1e-3 /* share of the values that may be far out */
 
 /* ---- what is to be chosen from ---- */
@@ -46,7 +46,7 @@ static side side_of(const skv_histogram *h, bool positive) {
         }
         last = near;
         outside += (double)h->relative[bin];
-        s.few = outside <= FEW * (double)h->count;
+        s.few = outside <= fmax(FEW * (double)h->count, 2);
         if (!s.few) break;
     }
     return s;
@@ -61,18 +61,22 @@ bool skv_quant_far_out(const skv_histogram *h, double *low, double *high) {
     return down.cut || up.cut;
 }
 
-/* The magnitude that one in a hundred of the values that are not zero passes. */
-static double hundredth(const skv_histogram *h) {
-    const int64_t n = SKV_HISTOGRAM_BINS;
-    double total = 0, outside = 0, from, to;
-    for (int64_t i = 0; i < n; i++) total += i == n / 2 || i == n / 2 - 1 ? 0 : (double)h->relative[i];
-    for (int64_t k = 0; k < n / 2 - 1; k++) {
-        outside += (double)(h->relative[k] + h->relative[n - 1 - k]);
-        if (outside <= total / 100) continue;
-        skv_histogram_ends(h, h->relative[k] ? k : n - 1 - k, &from, &to);
-        return fmax(fabs(from), fabs(to));
+static int compare(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* The largest magnitude in a usual run: the median over the runs. A sample that a mark for a missing value has spoilt spoils
+ * many elements of what is computed from it, but only its own run. */
+static double usual_top(const skv_point *p) {
+    float sorted[SKV_MOST_TOPS];
+    size_t n = 0;
+    for (size_t i = 0; i < SKV_MOST_TOPS; i++) {
+        if (p->tops[i] >= 0) sorted[n++] = p->tops[i];
     }
-    return fmax(h->high, -h->low);
+    if (n == 0) return 0;
+    qsort(sorted, n, sizeof *sorted, compare);
+    return (double)sorted[(n - 1) / 2];
 }
 
 /* Mean square of what the grid clips off, of values within the limit. */
@@ -88,7 +92,8 @@ static double clipped_off(const skv_histogram *h, skv_affine grid, double limit)
     return sum / (double)h->count;
 }
 
-static void propose(const skv_histogram *h, const skive_quantize_options *o, skv_choices *c) {
+static void propose(const skv_point *p, const skive_quantize_options *o, skv_choices *c) {
+    const skv_histogram *h = &p->seen;
     for (size_t i = 0; i < skv_observer_count(); i++) {
         const skv_observer *observer = skv_observer_at(i);
         c->name[c->n] = observer->name;
@@ -97,11 +102,11 @@ static void propose(const skv_histogram *h, const skive_quantize_options *o, skv
     }
     c->name[c->n] = "gap";
     if (skv_quant_far_out(h, &c->low[c->n], &c->high[c->n])) c->n++;
-    const double usual = hundredth(h);
+    const double usual = usual_top(p);
     for (int k = 0; k < 5; k++) {
         static const char *const names[5] = {"cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};
         const double limit = FARTHEST * usual / (1 << k);
-        if (limit >= fmax(h->high, -h->low)) continue;
+        if (!(usual > 0) || limit >= fmax(h->high, -h->low)) continue;
         c->name[c->n] = names[k];
         c->low[c->n] = fmax(h->low, -limit);
         c->high[c->n++] = fmin(h->high, limit);
@@ -114,7 +119,7 @@ void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, cons
 #pragma omp parallel for num_threads(skv_threads(ctx)) schedule(dynamic)
     for (size_t k = 0; k < points->n; k++) {
         const skv_point *p = &points->items[k];
-        if (p->source == k && p->seen.reach > 0) propose(&p->seen, o, &choices[k]);
+        if (p->source == k && p->seen.reach > 0) propose(p, o, &choices[k]);
     }
 }
 
@@ -340,15 +345,15 @@ done:
 static void choose_weighted(const harm *h) {
     for (size_t k = 0; k < h->n; k++) {
         skv_choices *c = &h->choices[h->point[k]];
-        const skv_histogram *seen = &h->points->items[h->point[k]].seen;
-        const double limit = FARTHEST * hundredth(seen), runs = (double)h->data->probe.n;
+        const skv_point *p = &h->points->items[h->point[k]];
+        const double limit = FARTHEST * usual_top(p), runs = (double)h->data->probe.n;
         double best = INFINITY, gain = 0;
         for (size_t run = 0; run < h->data->probe.n; run++) gain += h->gain[run * h->n + k] / runs;
         for (size_t i = 0; i < c->n; i++) {
             double sum = 0;
             for (size_t run = 0; run < h->data->probe.n; run++)
                 sum += log(h->lost[(run * h->n + k) * SKV_MOST_CHOICES + i] + 1e-30);
-            const double lost = exp(sum / runs) + gain * clipped_off(seen, c->grid[i], limit);
+            const double lost = exp(sum / runs) + gain * clipped_off(&p->seen, c->grid[i], limit);
             if (lost >= best) continue; /* of equals the first, which is the widest */
             best = lost;
             c->best = i;

@@ -59,7 +59,7 @@ static void move_octaves(uint64_t *relative) {
     uint64_t *up = relative + HALF;
     for (int i = 1; i <= PER_OCTAVE; i++) {
         up[0] += up[i];
-        relative[HALF - 1] += relative[HALF - 1 - i];
+        up[0] += relative[HALF - 1 - i];
     }
     memmove(up + 1, up + 1 + PER_OCTAVE, (HALF - 1 - PER_OCTAVE) * sizeof *up);
     memmove(relative + PER_OCTAVE, relative, (HALF - 1 - PER_OCTAVE) * sizeof *up);
@@ -148,7 +148,8 @@ bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t paddin
     if (n == 0) return true;
     if (!scan->range(x, n, &low, &high)) return false;
     see(h, (double)low, h->run, (double)high, h->run);
-    reach_out(h, reach_for(fmax(fabs((double)low), fabs((double)high))));
+    h->top = fmax(fabs((double)low), fabs((double)high));
+    reach_out(h, reach_for(h->top));
     for (size_t first = 0; h->reach > 0 && first < n; first += UINT32_MAX / 2) {
         const size_t left = n - first, m = left < UINT32_MAX / 2 ? left : UINT32_MAX / 2;
         if (h->bins) count(h, false, scan, x + first, m);
@@ -171,7 +172,7 @@ static void merge_relative(skv_histogram *h, const skv_histogram *other) {
     for (int64_t at = 0; at < HALF; at++) {
         const int64_t to = at > down ? at - down : 0;
         h->relative[HALF + to] += other->relative[HALF + at];
-        h->relative[HALF - 1 - to] += other->relative[HALF - 1 - at];
+        h->relative[to > 0 ? HALF - 1 - to : HALF] += other->relative[HALF - 1 - at];
     }
 }
 

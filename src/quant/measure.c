@@ -7,17 +7,12 @@
 
 #define MEMORY_AT_ONCE ((size_t)128 << 20)
 
-typedef struct output_sum {
-    double signal, noise;
-    double same, rows; /* of those whose largest score, or integers, can be compared */
-} output_sum;
-
 typedef struct measuring {
     skive_context *ctx;
     const skive_graph *graph;
     const skv_kept *kept;
     skive_plan *plan;
-    output_sum *sums; /* [runs][outputs] */
+    skv_output_sum *sums; /* [runs][outputs] */
     skive_exec **execs;
     skive_context **contexts;
     size_t n_workers;
@@ -42,7 +37,7 @@ static int64_t largest(const skive_tensor *t, int64_t row) {
     return best;
 }
 
-static void hold(const skive_tensor *want, const skive_tensor *got, output_sum *s) {
+static void hold(const skive_tensor *want, const skive_tensor *got, skv_output_sum *s) {
     const int64_t n = skive_tensor_count(want);
     if (n != skive_tensor_count(got) || want->dtype != got->dtype) return;
     if (!skv_dtype_is_float(want->dtype)) {
@@ -132,14 +127,15 @@ static double decibels(double signal, double noise) {
     return noise > 1e-12 * signal ? 10 * log10(signal / noise) : 120;
 }
 
-static void sum_up(const measuring *m, skv_measure *out) {
-    const size_t n_outputs = m->graph->n_outputs;
+void skv_measure_sum(skv_measure *out, size_t skipped) {
+    const size_t n_outputs = out->n_outputs;
     double score = 0, rated = 0, equal = 0, compared = 0;
     for (size_t k = 0; k < n_outputs; k++) {
-        output_sum all = {0};
-        for (size_t i = 0; i < m->kept->n; i++) {
-            const output_sum *s = &m->sums[i * n_outputs + k];
+        skv_output_sum all = {0};
+        for (size_t i = 0; i < out->n_runs; i++) {
+            const skv_output_sum *s = &out->sums[i * n_outputs + k];
             const double db = decibels(s->signal, s->noise);
+            if (i == skipped) continue;
             all.signal += s->signal;
             all.noise += s->noise;
             all.same += s->same;
@@ -160,13 +156,14 @@ skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const s
                                const skv_kept *kept, skv_measure *out) {
     measuring m = {.ctx = ctx, .graph = g, .kept = kept};
     skive_status status;
-    *out = (skv_measure){.n_outputs = g->n_outputs};
+    *out = (skv_measure){.n_outputs = g->n_outputs, .n_runs = kept->n};
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->sqnr));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->agreement));
     SKV_GO(status, done, skv_alloc_array(ctx, kept->n * g->n_outputs + 1, sizeof *m.sums, &m.sums));
+    out->sums = m.sums;
     SKV_GO(status, done, open_workers(&m, o));
     SKV_GO(status, done, run_all(&m));
-    sum_up(&m, out);
+    skv_measure_sum(out, SIZE_MAX);
 done:
     for (size_t i = 0; i < m.n_workers; i++) {
         skive_exec_free(m.execs[i]);
@@ -174,7 +171,6 @@ done:
     }
     skv_free(ctx, m.execs);
     skv_free(ctx, m.contexts);
-    skv_free(ctx, m.sums);
     skive_plan_free(m.plan);
     if (status != SKIVE_OK) skv_measure_free(ctx, out);
     return status;
@@ -183,5 +179,6 @@ done:
 void skv_measure_free(skive_context *ctx, skv_measure *m) {
     skv_free(ctx, m->sqnr);
     skv_free(ctx, m->agreement);
+    skv_free(ctx, m->sums);
     *m = (skv_measure){0};
 }

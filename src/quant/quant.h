@@ -17,11 +17,11 @@ typedef struct skv_histogram {
     int64_t low_run, high_run; /* the first runs that gave them */
     double reach;              /* 0: nothing but zeros was seen */
     uint64_t *bins;            /* [SKV_HISTOGRAM_BINS] equal ones, or NULL */
-    uint64_t
-        *relative; /* [SKV_HISTOGRAM_BINS] relative ones from the negative end to the positive, or NULL. The two in the
-                         * middle hold zero and what is below reach / 2^32. */
+    uint64_t *relative; /* [SKV_HISTOGRAM_BINS] relative ones from the negative end to the positive, or NULL. The one in
+                         * the middle holds zero and what is below reach / 2^32. */
     uint64_t count;
     int64_t run; /* of what is added next */
+    double top;  /* largest magnitude of what was added last */
     bool any;
 } skv_histogram;
 skive_status skv_histogram_create(skive_context *ctx, int bins, skv_histogram *h);
@@ -75,12 +75,14 @@ skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const
 skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
                                     const bool *chosen, const bool *named);
 
+enum { SKV_MOST_TOPS = 4096 };
 /* Where Q/DQ pairs go: values of the cleaned graph that quantized nodes read. */
 typedef struct skv_point {
     skive_value *value;
     size_t source;      /* index of the point whose grid it takes (itself, or one before a MaxPool or Reshape) */
     skv_histogram seen; /* when it is its own source: of the runs that calibrate */
     skv_histogram held; /* the same of the runs held out, with relative bins */
+    float *tops;        /* [SKV_MOST_TOPS] largest magnitude of each run, of the first ones; -1: not run */
     skv_affine grid;
 } skv_point;
 typedef struct skv_points {
@@ -114,6 +116,10 @@ skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const
                                  skive_feed_fn feed, void *user, skv_points *points, skv_calibration_data *data);
 /* Plan options for the graph as the options bind it. */
 skive_plan_options skv_quant_plan_options(const skive_quantize_options *o);
+typedef struct skv_output_sum {
+    double signal, noise;
+    double same, rows; /* of those whose largest score, or integers, can be compared */
+} skv_output_sum;
 /* How far a quantized graph's outputs are from the float model's on the kept runs. */
 typedef struct skv_measure {
     size_t n_outputs;
@@ -121,10 +127,14 @@ typedef struct skv_measure {
     double
         *agreement; /* [n_outputs] share of samples with the same largest score, or of equal integers; NAN where neither
                         * can be said */
-    double score;   /* what settings are compared by: dB, the mean over the runs, so that no single run decides */
+    size_t n_runs;
+    skv_output_sum *sums; /* [n_runs][n_outputs] */
+    double score;         /* what settings are compared by: dB, the mean over the runs, so that no single run decides */
 } skv_measure;
 skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
                                const skv_kept *kept, skv_measure *out);
+/* The figures without one of the runs; SIZE_MAX: of all. */
+void skv_measure_sum(skv_measure *m, size_t skipped);
 void skv_measure_free(skive_context *ctx, skv_measure *m);
 
 /* The ranges that a value's grid may be chosen from. */

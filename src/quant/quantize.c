@@ -308,8 +308,15 @@ static skive_status report_worst(quantization *q) {
     return SKIVE_OK;
 }
 
-static skive_status report_outputs(quantization *q, const skv_measure *m) {
+/* The run with the outlier is left out of the figures where there are others: it would be all they show. */
+static skive_status report_outputs(quantization *q, skv_measure *m) {
     skive_quantize_report *r = &q->report;
+    const skv_kept *k = &q->data.check;
+    size_t left_out = SIZE_MAX;
+    for (size_t i = 0; r->outlier.name && k->n > 1 && i < k->n; i++) {
+        if (k->runs[i].outputs && k->runs[i].index == r->outlier.run) left_out = i;
+    }
+    skv_measure_sum(m, left_out);
     SKV_TRY(skv_alloc_array(q->ctx, m->n_outputs + 1, sizeof *r->outputs, &r->outputs));
     for (size_t i = 0; i < m->n_outputs; i++) {
         SKV_TRY(skv_strdup(q->ctx, q->work->outputs[i]->name, &r->outputs[i].name));
@@ -318,7 +325,7 @@ static skive_status report_outputs(quantization *q, const skv_measure *m) {
         r->n_outputs++;
     }
     r->held_out = q->data.held_out;
-    for (size_t i = 0; i < q->data.check.n; i++) r->check_samples += q->data.check.runs[i].outputs ? q->o->batch : 0;
+    for (size_t i = 0; i < k->n; i++) r->check_samples += k->runs[i].outputs && i != left_out ? q->o->batch : 0;
     r->samples = q->data.samples;
     return SKIVE_OK;
 }
@@ -349,6 +356,7 @@ static void clean_up(quantization *q) {
     for (size_t i = 0; i < q->points.n; i++) {
         skv_histogram_free(q->ctx, &q->points.items[i].seen);
         skv_histogram_free(q->ctx, &q->points.items[i].held);
+        skv_free(q->ctx, q->points.items[i].tops);
     }
     skv_calibration_data_free(q->ctx, q->work, &q->data);
     skv_free(q->ctx, q->choices);
@@ -374,8 +382,8 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     SKV_GO(status, done, q.observer ? choose_given(&q, &m) : choose_best(&q, &m));
     SKV_GO(status, done, final_ranges(&q, m.score));
     SKV_GO(status, done, report_values(&q));
-    SKV_GO(status, done, report_outputs(&q, &m));
     SKV_GO(status, done, report_outlier(&q));
+    SKV_GO(status, done, report_outputs(&q, &m));
     SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.points, &q.report));
     SKV_GO(status, done, report_worst(&q));
     skv_calibration_data_free(ctx, q.work, &q.data);

@@ -9,7 +9,7 @@ typedef struct skv_scan {
     bool (*range)(const float *x, size_t n, float *low, float *high);
     /* at[i] = floor(x[i] * scale) + shift. The scale is a power of two and the results fit. */
     void (*bins)(const float *x, size_t n, float scale, int32_t shift, int32_t *at);
-    /* at[i] = half + k for x[i] >= 0 and half - 1 - k below, where k is the number made of the exponent and the first
+    /* at[i] = half + k for x[i] >= 0 and half - 1 - k below, half where k is 0, where k is the number made of the exponent and the first
      * seven bits of the fraction of x[i], less `base`, and not below 0. */
     void (*octaves)(const float *x, size_t n, int32_t base, int32_t half, int32_t *at);
     /* The largest magnitude of x[n] and `top`. */

@@ -37,7 +37,7 @@ static void octaves(const float *x, size_t n, int32_t base, int32_t half, int32_
             int32_t i;
         } bits = {x[i]};
         const int32_t k = ((bits.i & 0x7fffffff) >> 16) - base, above = k > 0 ? k : 0;
-        at[i] = bits.i < 0 ? half - 1 - above : half + above;
+        at[i] = bits.i < 0 && above > 0 ? half - 1 - above : half + above;
     }
 }
 
