@@ -72,7 +72,9 @@ typedef struct skive_mask {
     int64_t count;
 } skive_mask;
 
-/* Trains `graph` in place on `train`; `validation` may be NULL. Of a codebook that weights share, the entry that is zero stays
+/* Trains `graph` in place on `train`; float targets are standardised meanwhile (raw_targets). A regression that answers worse than
+ * the targets' mean and has no last layer with a bias gets a Mul and an Add behind its output, told in a note; nodes and values
+ * obtained from it before are not valid then. `validation` may be NULL. Of a codebook that weights share, the entry that is zero stays
  * zero (pruned weights have it), whether a mask says so or not. On failure the graph's parameters are as they were,
  * except ERR_INTERRUPTED, after which they are those of the last finished epoch. `report` may be NULL.
  * Errors: DATA (set does not fit the graph's input or classes), NUMERIC (loss became NaN), INTERRUPTED, UNSUPPORTED. */

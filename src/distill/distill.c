@@ -24,6 +24,7 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
                          .options = &o.train,
                          .build_loss = skv_teacher_loss,
                          .user = &t,
+                         .may_grow = true,
                          .what = "distill",
                          .settings = settings.data};
     const skive_status status = settings.status == SKIVE_OK ? skv_fit_run(ctx, &fit, report) : settings.status;

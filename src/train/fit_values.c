@@ -35,55 +35,110 @@ static likeness compare(const float *out, const float *target, int64_t n, int64_
                       .error = dd / count};
 }
 
-/* A model that is not trained yet, or for other units, answers worse than the mean would. Its last layer is brought to the
- * targets' mean and a share of their deviation, as good a start as any; one that does better is left as it is. */
-static skive_status bring_near(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
-                               const skv_last_layer *l, const skv_target_scale *scale) {
+/* How the model does before training: in standardised units, a pair for each of the scale. */
+static skive_status probe(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
+                          const skv_target_scale *scale, likeness *is, bool *bad) {
     const int64_t size = targets->size;
     float *out = NULL, *wanted = NULL;
-    double *factor = NULL, *shift = NULL;
     int64_t n = 0;
-    bool any = false;
     skive_status status;
+    *bad = false;
     SKV_GO(status, done, skv_alloc_array(ctx, PROBE * (size_t)size, sizeof *out, &out));
     SKV_GO(status, done, skv_alloc_array(ctx, PROBE * (size_t)size, sizeof *wanted, &wanted));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)scale->n, sizeof *factor, &factor));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)scale->n, sizeof *shift, &shift));
     SKV_GO(status, done, skv_first_outputs(ctx, fit->model, fit->train, PROBE, out, wanted, &n));
     for (int64_t k = 0; k < scale->n && n > 0; k++) {
-        const likeness is = compare(out, wanted, n, size, k, scale->mean[k], scale->std[k], scale->n == 1);
-        factor[k] = 1;
-        if (!(is.error > 1)) continue;
-        any = true;
-        factor[k] = is.std > 0 ? fmin(1, fmax(0.3, is.correlation)) / is.std : 1;
-        shift[k] = -is.mean * factor[k];
+        is[k] = compare(out, wanted, n, size, k, scale->mean[k], scale->std[k], scale->n == 1);
+        *bad = *bad || is[k].error > 1;
     }
-    if (any) skv_last_layer_adjust(l, factor, shift, scale->n);
 done:
     skv_free(ctx, out);
     skv_free(ctx, wanted);
+    return status;
+}
+
+/* A model that is not trained yet, or for other units, answers worse than the mean would. Its last layer is brought to the
+ * targets' mean and a share of their deviation, as good a start as any; outputs that do better are left as they are. */
+static skive_status bring_near(skive_context *ctx, const skv_last_layer *l, const skv_target_scale *scale,
+                               const likeness *is) {
+    double *factor = NULL, *shift = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)scale->n, sizeof *factor, &factor));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)scale->n, sizeof *shift, &shift));
+    for (int64_t k = 0; k < scale->n; k++) {
+        factor[k] = 1;
+        if (!(is[k].error > 1)) continue;
+        factor[k] = is[k].std > 0 ? fmin(1, fmax(0.3, is[k].correlation)) / is[k].std : 1;
+        shift[k] = -is[k].mean * factor[k];
+    }
+    skv_last_layer_adjust(l, factor, shift, scale->n);
+done:
     skv_free(ctx, factor);
     skv_free(ctx, shift);
     return status;
 }
 
+/* No last layer can take the scale in: it stays behind the output. */
+static skive_status put_scale_behind(skive_context *ctx, const skv_fit *fit, const skv_head *head,
+                                     const skv_target_scale *scale, const likeness *is) {
+    double *mean = NULL, *std = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)scale->n, sizeof *mean, &mean));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)scale->n, sizeof *std, &std));
+    for (int64_t k = 0; k < scale->n; k++) {
+        mean[k] = is[k].mean * scale->std[k] + scale->mean[k];
+        std[k] = is[k].std * scale->std[k];
+    }
+    SKV_GO(status, done, skv_output_stretch(fit->model, head, scale, mean, std));
+    skv_note(ctx,
+             "the model gave '%s' far from the targets and has no bias of its own there; a Mul and an Add were put "
+             "behind it",
+             head->value->name);
+    status = skive_graph_infer(fit->model);
+done:
+    skv_free(ctx, mean);
+    skv_free(ctx, std);
+    return status;
+}
+
 static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
-                            const skv_target_scale *scale, skv_last_layer *l) {
+                            const skv_target_scale *scale, skv_last_layer *l, bool *grown) {
     skv_head head;
-    SKV_TRY(skv_head_find(ctx, fit->model, targets, &head));
+    likeness *is = NULL;
+    bool bad = false;
+    skive_status status;
+    *grown = false;
+    /* A mover of masks knows the weights in the scale it was made for. */
+    if (fit->mover) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)scale->n, sizeof *is, &is));
+    SKV_GO(status, done, skv_head_find(ctx, fit->model, targets, &head));
+    SKV_GO(status, done, probe(ctx, fit, targets, scale, is, &bad));
     *l = skv_last_layer_of(&head, scale);
-    if (!l->node) return SKIVE_OK;
-    skv_params_mark_trainable(fit->model);
-    if (l->weight->trainable) l->bias->trainable = true; /* a bias of one number looks like a constant of a formula */
-    SKV_TRY(skv_params_unshare(fit->model));
-    SKV_TRY(skv_last_layer_stretch(fit->model, l, scale));
-    SKV_TRY(skive_graph_infer(fit->model));
-    return bring_near(ctx, fit, targets, l, scale);
+    if (l->node) {
+        skv_params_mark_trainable(fit->model);
+        if (l->weight->trainable)
+            l->bias->trainable = true; /* one of a single number looks like a constant of a formula */
+        SKV_GO(status, done, skv_params_unshare(fit->model));
+        SKV_GO(status, done, skv_last_layer_stretch(fit->model, l, scale));
+        SKV_GO(status, done, skive_graph_infer(fit->model));
+        if (bad) status = bring_near(ctx, l, scale, is);
+    } else if (bad && fit->may_grow) {
+        *grown = true;
+        skv_params_mark_trainable(fit->model);
+        status = put_scale_behind(ctx, fit, &head, scale, is);
+    }
+done:
+    skv_free(ctx, is);
+    return status;
 }
 
 /* The twin's storages are shared with nobody but the runs' own graphs, which are gone. */
-static skive_status take_back(const skv_fit *fit, skv_fit *twin, const skv_last_layer *l,
-                              const skv_target_scale *scale) {
+static skive_status take_back(const skv_fit *fit, skv_fit *twin, const skv_last_layer *l, const skv_target_scale *scale,
+                              bool grown) {
+    if (grown) {
+        skive_graph_take(fit->model, twin->model);
+        twin->model = NULL;
+        return SKIVE_OK;
+    }
     if (l->node) {
         SKV_TRY(skv_params_unshare(twin->model));
         skv_last_layer_restore(l, scale);
@@ -100,11 +155,12 @@ skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_ta
     skive_train_report r = {0};
     skv_fit twin = *fit;
     skive_status status, trained;
+    bool grown = false;
     twin.model = NULL;
     twin.scale = &scale;
     SKV_GO(status, done, skv_target_scale_of(ctx, fit->train, targets, &scale));
     SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
-    SKV_GO(status, done, stretch(ctx, &twin, targets, &scale, &last));
+    SKV_GO(status, done, stretch(ctx, &twin, targets, &scale, &last, &grown));
     if (scale.n == 1)
         skv_note(ctx, "regression: the loss is taken on targets less their mean (%.6g), over their deviation (%.6g)",
                  scale.mean[0], scale.std[0]);
@@ -115,7 +171,7 @@ skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_ta
             (long long)scale.n);
     status = trained = run(ctx, &twin, &r);
     if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
-        SKV_GO(status, done, take_back(fit, &twin, &last, &scale));
+        SKV_GO(status, done, take_back(fit, &twin, &last, &scale, grown));
         status = trained;
     }
 done:

@@ -61,6 +61,7 @@ typedef struct found {
 /* exp / sum(exp), as Div or as a product with the reciprocal. */
 static bool written_softmax(const skive_value *top, skive_value *bottom, found *f) {
     const skive_node *sum = made_by(source_of(bottom), "ReduceSum"), *e = made_by(source_of(top), "Exp");
+    if (!sum) sum = made_by(source_of(bottom), "ReduceL1"); /* of what is above 0 anyway */
     if (!sum || !e || source_of(sum->inputs[0]) != e->outputs[0]) return false;
     *f = (found){SKIVE_OUTPUT_PROBABILITIES, without_max(e->inputs[0]), one_axis(sum)};
     return f->axis >= 0;

@@ -28,9 +28,10 @@ skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoo
     int64_t numbers = 1;
     for (int d = 1; d < given->rank; d++) numbers *= given->dims[d].size;
     if (numbers != classes) {
-        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, a->logits->name,
-                                "the model gives %lld scores, the targets are %lld numbers", (long long)classes,
-                                (long long)numbers);
+        b->status =
+            skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, a->logits->name,
+                        "the model gives %lld score%s a sample, the targets are %lld number%s", (long long)classes,
+                        classes == 1 ? "" : "s", (long long)numbers, numbers == 1 ? "" : "s");
         return NULL;
     }
     skive_value *target =

@@ -109,7 +109,7 @@ static skv_last_layer matmul_add(skive_node *add, const skv_target_scale *scale)
     return (skv_last_layer){0};
 }
 
-static skv_last_layer convolution(skive_node *n, const skv_target_scale *scale) {
+static skv_last_layer one_scale(skive_node *n, const skv_target_scale *scale) {
     return (skv_last_layer){.node = n,
                             .output = n->outputs[0],
                             .weight = scale->n == 1 ? own_weight(skv_node_in(n, 1), scale) : NULL,
@@ -125,9 +125,9 @@ skv_last_layer skv_last_layer_of(const skv_head *head, const skv_target_scale *s
     skv_last_layer l = {0};
     if (skv_node_is(n, "Gemm")) l = gemm(n, scale);
     if (skv_node_is(n, "Add")) l = matmul_add(n, scale);
-    if (skv_node_is(n, "Conv") || skv_node_is(n, "ConvTranspose")) l = convolution(n, scale);
-    if (!l.node || *l.node->domain != '\0' || !l.weight || !l.bias || !is_own(l.bias) || l.beta == 0)
-        return (skv_last_layer){0};
+    if (skv_node_is(n, "Conv") || skv_node_is(n, "ConvTranspose") || skv_node_is(n, "HashedGemm"))
+        l = one_scale(n, scale);
+    if (!l.node || !l.weight || !l.bias || !is_own(l.bias) || l.beta == 0) return (skv_last_layer){0};
     /* With a pair for each target, outputs are columns: a bias each, and as many weights as a multiple of them. */
     if (scale->n > 1 &&
         (count_of(l.bias) != scale->n || count_of(l.weight) % scale->n != 0 || l.weight->type.rank != 2))
@@ -156,22 +156,70 @@ static skive_value *constant(skv_builder *b, const double *x, int64_t n) {
     return b->status == SKIVE_OK ? skv_emit_param(b, NULL, s) : NULL;
 }
 
-skive_status skv_last_layer_stretch(skive_graph *g, skv_last_layer *l, const skv_target_scale *s) {
-    const char *name = l->output->name, *spare = NULL;
+/* Behind `from`, whose name the result takes: from * factor + shift, as constants. */
+static skive_status put_behind(skive_graph *g, skive_value *from, const double *factor, const double *shift,
+                               int64_t n) {
+    const char *name = from->name, *spare = NULL;
     skv_builder b = skv_build(g);
+    skive_value *scaled = skv_emit(&b, "Mul", SKV_IN(from, constant(&b, factor, n)), SKV_NONE);
+    skive_value *whole = skv_emit(&b, "Add", SKV_IN(scaled, constant(&b, shift, n)), SKV_NONE);
+    SKV_TRY(b.status);
+    skive_node *mul = scaled->producer;
+    SKV_TRY(skv_value_replace_uses(from, whole, true));
+    SKV_TRY(skv_node_set_input(mul, 0, from));
+    SKV_TRY(skv_graph_unique_name(g, name, &spare));
+    SKV_TRY(skv_value_rename(from, spare));
+    return skv_value_rename(whole, name);
+}
+
+/* What the last node can give: numbers of 0 and more, or within bounds; otherwise any. */
+static void range_of(const skive_value *v, double *center, double *reach, bool *positive) {
+    static const char *const positives[] = {"Relu", "Softplus", "Exp", "Abs", "Sqrt", "Clip"};
+    for (const skive_value *before = v; before; before = moved_from(v)) v = before;
+    *positive = false;
+    *center = *reach = 0;
+    for (size_t i = 0; i < sizeof positives / sizeof positives[0]; i++)
+        *positive = *positive || skv_node_is(v->producer, positives[i]);
+    if (skv_node_is(v->producer, "Sigmoid") || skv_node_is(v->producer, "HardSigmoid")) *center = *reach = 0.5;
+    if (skv_node_is(v->producer, "Tanh") || skv_node_is(v->producer, "Softsign")) *reach = 1;
+}
+
+enum { DEVIATIONS = 4 }; /* that outputs within bounds shall reach */
+
+skive_status skv_output_stretch(skive_graph *g, const skv_head *head, const skv_target_scale *s, const double *mean,
+                                const double *std) {
+    double *factor = NULL, *shift = NULL, center, reach;
+    bool positive;
+    skive_status status;
+    range_of(head->value, &center, &reach, &positive);
+    SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)s->n, sizeof *factor, &factor));
+    SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)s->n, sizeof *shift, &shift));
+    for (int64_t k = 0; k < s->n; k++) {
+        const double size = sqrt(s->mean[k] * s->mean[k] + s->std[k] * s->std[k]);
+        const double given = sqrt(mean[k] * mean[k] + std[k] * std[k]);
+        if (positive && s->mean[k] > 0) {
+            factor[k] = size / (given > 0 ? given : 1);
+        } else if (reach > 0) {
+            factor[k] = DEVIATIONS * s->std[k] / reach;
+            shift[k] = s->mean[k] - center * factor[k];
+        } else {
+            factor[k] = s->std[k] / (std[k] > 0 ? std[k] : 1);
+            shift[k] = s->mean[k] - mean[k] * factor[k];
+        }
+    }
+    status = put_behind(g, head->value, factor, shift, s->n);
+done:
+    skv_free(g->ctx, factor);
+    skv_free(g->ctx, shift);
+    return status;
+}
+
+skive_status skv_last_layer_stretch(skive_graph *g, skv_last_layer *l, const skv_target_scale *s) {
     double *factor = NULL, *shift = NULL;
     skive_status status;
     SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)s->n, sizeof *factor, &factor));
     SKV_GO(status, done, skv_alloc_array(g->ctx, (size_t)s->n, sizeof *shift, &shift));
-    skive_value *scaled = skv_emit(&b, "Mul", SKV_IN(l->output, constant(&b, s->std, s->n)), SKV_NONE);
-    skive_value *whole = skv_emit(&b, "Add", SKV_IN(scaled, constant(&b, s->mean, s->n)), SKV_NONE);
-    SKV_GO(status, done, b.status);
-    skive_node *mul = scaled->producer;
-    SKV_GO(status, done, skv_value_replace_uses(l->output, whole, true));
-    SKV_GO(status, done, skv_node_set_input(mul, 0, l->output));
-    SKV_GO(status, done, skv_graph_unique_name(g, name, &spare));
-    SKV_GO(status, done, skv_value_rename(l->output, spare));
-    SKV_GO(status, done, skv_value_rename(whole, name));
+    SKV_GO(status, done, put_behind(g, l->output, s->std, s->mean, s->n));
     for (int64_t k = 0; k < s->n; k++) {
         factor[k] = 1 / s->std[k];
         shift[k] = -s->mean[k] / s->std[k];

@@ -25,6 +25,11 @@ typedef struct skv_last_layer {
 skv_last_layer skv_last_layer_of(const skv_head *head, const skv_target_scale *scale);
 /* Storages of weight and bias must be the graph's own. Errors: MEMORY. */
 skive_status skv_last_layer_stretch(skive_graph *g, skv_last_layer *l, const skv_target_scale *scale);
+/* Where there is no such layer: a Mul and an Add (or, of an output that cannot be negative and targets that are positive, in effect
+ * the Mul alone) to stay behind the output, which bring it from the mean and deviation it has (`mean`, `std`: [n]) to the
+ * targets'. */
+skive_status skv_output_stretch(skive_graph *g, const skv_head *head, const skv_target_scale *scale, const double *mean,
+                                const double *std);
 /* W times factor, b times factor plus shift: [n] each. skv_last_layer_restore undoes a stretch, in the parameters alone. */
 void skv_last_layer_adjust(const skv_last_layer *l, const double *factor, const double *shift, int64_t n);
 void skv_last_layer_restore(const skv_last_layer *l, const skv_target_scale *scale);

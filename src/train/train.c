@@ -34,6 +34,7 @@ skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *
                          .n_masks = n_masks,
                          .build_loss = skv_label_loss,
                          .user = &o,
+                         .may_grow = true,
                          .what = n_masks ? "fine-tune" : "train"};
     return skv_fit_run(ctx, &fit, report);
 }

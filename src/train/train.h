@@ -129,6 +129,7 @@ typedef struct skv_fit {
     const char *what;     /* progress name: "train", "distill", "fine-tune" */
     const char *settings; /* lines of whatever else decides the result (the teacher), for checkpoints; NULL: none */
     const skv_target_scale *scale; /* set by skv_fit_values */
+    bool may_grow;                 /* nodes may be put behind the model's output; pointers into it are lost then */
 } skv_fit;
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
 typedef skive_status (*skv_fit_fn)(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
