@@ -118,6 +118,8 @@ bool cli_is_file(const char *model);
 skive_status cli_load_to_run(cli_args *a, const char *path, skive_graph **out);
 /* For a command that does nothing else with it: the weights of a packed model stay coded. */
 skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out);
+/* A note that a model exported in training mode stays so: for commands that leave its meaning alone. */
+void cli_tell_training_mode(const cli_args *a, const skive_graph *g);
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
 /* Before long work: can a file of this name be written? */
 skive_status cli_check_output(cli_args *a, const char *path);

@@ -173,6 +173,7 @@ static skive_status run(cli_args *a) {
     char *missing = NULL, *listing = NULL, text[32];
     const bool is_packed = skive_pack_is_packed(path);
     skive_status status = is_packed ? skive_pack_load(a->ctx, path, NULL, &g, &packed) : cli_load(a, path, &g);
+    if (status == SKIVE_OK) cli_tell_training_mode(a, g);
     if (status == SKIVE_OK) status = skive_graph_unsupported(g, &missing);
     if (status == SKIVE_OK && a->json) {
         status = print_as_json(g, path, missing, is_packed ? &packed : NULL);

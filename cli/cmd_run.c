@@ -64,6 +64,7 @@ static skive_status run(cli_args *a) {
     }
     skive_status status = cli_load_as_packed(a, a->positional[0], &g);
     if (status != SKIVE_OK) return status;
+    cli_tell_training_mode(a, g);
     const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
     skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(n_out + 1, sizeof *out);
     skive_session_options o = skive_session_options_default();

@@ -198,6 +198,7 @@ static skive_status run(cli_args *a) {
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "simplify needs -o FILE");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
+    if (status == SKIVE_OK) cli_tell_training_mode(a, g);
     if (status == SKIVE_OK) status = skive_graph_copy(a->ctx, g, &before);
     if (status == SKIVE_OK) status = simplify(a, output, g, before);
     skive_graph_free(before);

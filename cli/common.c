@@ -39,6 +39,14 @@ skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out
     return refuse_unsupported(a, path, skive_pack_load(a->ctx, path, &o, out, NULL), out);
 }
 
+void cli_tell_training_mode(const cli_args *a, const skive_graph *g) {
+    if (a->quiet || !skive_graph_in_training_mode(g)) return;
+    fprintf(stderr,
+            "note: %s was exported in training mode: its answers depend on the other samples of a run, or on chance; "
+            "export it after model.eval()\n",
+            a->positional[0]);
+}
+
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) { return skive_model_save(a->ctx, g, path); }
 
 skive_status cli_check_output(cli_args *a, const char *path) {

@@ -121,6 +121,13 @@ SKIVE_API skive_status skive_graph_unsupported(const skive_graph *graph, char **
 SKIVE_API skive_status skive_graph_print(const skive_graph *graph, char **out);
 SKIVE_API void skive_string_free(skive_context *ctx, char *text);
 
+/* Was the graph exported in training mode: BatchNormalization that takes the statistics of the batch, so that a sample's answer depends on
+ * its neighbours, or Dropout that drops? */
+SKIVE_API bool skive_graph_in_training_mode(const skive_graph *graph);
+/* Brings such a graph to the form in which it is used: running statistics, no dropout. A note tells. Training, pruning, sharing and
+ * quantization do so to the graph they are given, evaluation and what teaches another on a copy. Other graphs stay as they are. */
+SKIVE_API skive_status skive_graph_to_inference(skive_graph *graph);
+
 typedef struct skive_cost {
     int64_t macs;       /* multiply-accumulates */
     int64_t operations; /* other element operations */

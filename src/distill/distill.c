@@ -13,6 +13,7 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
                            skive_train_report *report) {
     const skive_distill_options o = options ? *options : skive_distill_options_default();
     skv_teacher t = {.graph = teacher, .alpha = o.alpha, .temperature = o.temperature, .options = &o.train};
+    SKV_TRY(skive_graph_to_inference(student));
     SKV_TRY(skv_teacher_prepare(ctx, &t, student));
     SKV_TRY(skv_train_options_check(ctx, &o.train));
     skv_text settings;

@@ -375,6 +375,7 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     skive_status status;
     if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     SKV_GO(status, done, check(&q));
+    SKV_GO(status, done, skive_graph_to_inference(graph));
     SKV_GO(status, done, prepare_graph(&q, graph));
     SKV_GO(status, done, skv_alloc_array(ctx, q.points.n, sizeof *q.range, &q.range));
     const int bins = q.observer ? q.observer->bins : SKV_BINS_BOTH;

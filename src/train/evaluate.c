@@ -68,6 +68,20 @@ static skive_status check_output(evaluation *e, const skive_tensor *out) {
                        e->batch == 1 ? "" : "s");
 }
 
+/* A sample's answer must not depend on its neighbours. The graph itself is only read. */
+static skive_status plan_inference(skive_context *ctx, const skive_graph *g, const skive_plan_options *o,
+                                   skive_plan **out) {
+    skive_graph *copy = NULL;
+    skive_status status;
+    if (!skive_graph_in_training_mode(g)) return skive_plan_create(ctx, g, o, out);
+    SKV_GO(status, done, skive_graph_copy(ctx, g, &copy));
+    SKV_GO(status, done, skive_graph_to_inference(copy));
+    status = skive_plan_create(ctx, copy, o, out);
+done:
+    skive_graph_free(copy);
+    return status;
+}
+
 static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch) {
     skive_plan_options o = skive_plan_options_default();
     skive_tensor in, out;
@@ -78,7 +92,7 @@ static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch
     const int64_t fixed = g->inputs[0]->type.rank > 0 ? g->inputs[0]->type.dims[0].size : -1;
     e->batch = fixed >= 0 ? fixed : batch > 0 ? batch : DEFAULT_BATCH;
     o.batch = e->batch;
-    SKV_TRY(skive_plan_create(e->ctx, g, &o, &e->plan));
+    SKV_TRY(plan_inference(e->ctx, g, &o, &e->plan));
     SKV_TRY(skive_exec_create(e->ctx, e->plan, &e->exec));
     SKV_TRY(skive_exec_input(e->exec, 0, &in));
     SKV_TRY(skive_exec_output(e->exec, e->head.output, &out));

@@ -44,6 +44,7 @@ static skive_status bind_teacher(skive_context *ctx, const skive_graph *teacher,
     skive_graph *sized = NULL;
     skive_status status;
     SKV_GO(status, done, skive_graph_copy(ctx, teacher, &sized));
+    SKV_GO(status, done, skive_graph_to_inference(sized));
     skive_type *t = &sized->inputs[0]->type;
     for (int d = 1; d < t->rank && t->rank == input->rank; d++) {
         if (t->dims[d].size < 0) t->dims[d] = (skive_dim){input->dims[d].size, NULL};

@@ -26,6 +26,7 @@ skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *
                          const skive_train_options *options, const skive_mask *masks, size_t n_masks,
                          skive_train_report *report) {
     skive_train_options o = options ? *options : skive_train_options_default();
+    SKV_TRY(skive_graph_to_inference(graph));
     const skv_fit fit = {.model = graph,
                          .train = train,
                          .validation = validation,
