@@ -8,11 +8,13 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the trained model, as ONNX", false},
     {"epochs", 'e', "N", "passes over the training set (default 10); 0: the network as it starts", false},
     {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
+    {"classes", 0, "N", "a new last layer, for N classes, where the model has another number", false},
     CLI_OUTPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
 
-static skive_status start_model(cli_args *a, const skive_dataset *train, skive_graph **out) {
+/* `classes`: 0, those of the data. */
+static skive_status start_model(cli_args *a, const skive_dataset *train, int64_t classes, skive_graph **out) {
     skive_dataset_info info;
     skive_normalization normalization;
     skive_zoo_options o = skive_zoo_options_default();
@@ -22,6 +24,7 @@ static skive_status start_model(cli_args *a, const skive_dataset *train, skive_g
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
     o.classes = info.labelled ? info.classes : (int64_t)info.target_size;
     o.seed = skive_context_seed(a->ctx);
+    if (classes > 0) o.classes = classes;
     skive_status status = skive_zoo_build(a->ctx, a->positional[0], &o, out);
     if (status == SKIVE_OK) status = skive_dataset_statistics(a->ctx, train, &normalization);
     if (status == SKIVE_OK) status = skive_model_set_normalization(*out, &normalization);
@@ -34,17 +37,20 @@ static skive_status run(cli_args *a) {
     skive_dataset *train = NULL, *validation = NULL;
     skive_graph *g = NULL;
     skive_train_report report = {0};
-    int64_t epochs = 10;
+    int64_t epochs = 10, classes = 0;
     char text[32];
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to train on");
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = cli_integer(a, "epochs", 0, 1000000, &epochs);
+    if (status == SKIVE_OK) status = cli_integer(a, "classes", 1, 1000000, &classes);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o);
     if (status == SKIVE_OK) status = cli_open_training(a, data, &train, &validation);
-    if (status == SKIVE_OK) status = start_model(a, train, &g);
+    if (status == SKIVE_OK) status = start_model(a, train, classes, &g);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
+    if (status == SKIVE_OK && classes > 0 && cli_is_file(a->positional[0]))
+        status = skive_model_set_classes(g, classes, skive_context_seed(a->ctx));
     if (status == SKIVE_OK) {
         o.epochs = (int)epochs;
         status = skive_train(a->ctx, g, train, validation, &o, NULL, 0, &report);
@@ -88,7 +94,8 @@ const cli_command cli_command_train = {
         "best on it are kept; the test set is not touched. The input normalisation is stored with the model. Ctrl-C\n"
         "stops after saving what the last finished epoch had reached.",
     .examples = "  skive train lenet5 --data fashion-mnist --epochs 10 -o teacher.onnx\n"
-                "  skive train resnet20 --data folder:cifar10 --augment crop:4,flip --epochs 60 -o resnet20.onnx",
+                "  skive train resnet20 --data folder:cifar10 --augment crop:4,flip --epochs 60 -o resnet20.onnx\n"
+                "  skive train resnet18.onnx --classes 5 --data folder:flowers --epochs 10 -o flowers.onnx",
     .saves = true,
     .run = run,
 };

@@ -83,9 +83,20 @@ static skive_status check_head(const fit_state *s) {
                            s->info.spec, loss->name);
     }
     if (h->task == SKIVE_TASK_BINARY && s->info.classes <= 2) return SKIVE_OK;
+    if (s->info.labelled && h->scores > s->info.classes) {
+        skv_note(s->ctx,
+                 "the model gives %lld scores, the data have %lld classes: it learns never to answer the others; skive "
+                 "train "
+                 "--classes %lld gives it a new last layer",
+                 (long long)h->scores, (long long)s->info.classes, (long long)s->info.classes);
+    }
     if (!s->info.labelled || h->scores < 0 || h->scores >= s->info.classes) return SKIVE_OK;
-    return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has %lld classes; the model gives %lld score%s",
-                       s->info.spec, (long long)s->info.classes, (long long)h->scores, h->scores == 1 ? "" : "s");
+    return skv_fail_at(
+        s->ctx, SKIVE_ERR_DATA, s->info.spec,
+        "%s has %lld classes; the model gives %lld score%s: skive train --classes %lld gives it a new last "
+        "layer",
+        s->info.spec, (long long)s->info.classes, (long long)h->scores, h->scores == 1 ? "" : "s",
+        (long long)s->info.classes);
 }
 
 static bool value_is_enough(const fit_state *s) {
