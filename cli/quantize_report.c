@@ -76,8 +76,8 @@ void cli_quantize_warn(const skive_quantize_report *r) {
     }
     if (r->n_tried > 1 && strcmp(r->calibration, r->tried[0].calibration) == 0 &&
         other->score > r->tried[0].score + BETTER)
-        fprintf(stderr, "warning: --calibration %s does better here: %.1f dB a sample instead of %.1f\n",
-                other->calibration, other->score, r->tried[0].score);
+        fprintf(stderr, "warning: --calibration %s does better here: %.1f dB instead of %.1f\n", other->calibration,
+                other->score, r->tried[0].score);
     else if (r->n_tried == 1 && least < 2 * BAD_SQNR)
         fprintf(stderr, "warning: --calibration auto may do better than %s\n", r->calibration);
     if (r->outlier.name)
@@ -107,7 +107,7 @@ static void print_quality(const skive_quantize_report *r) {
     if (r->worst[0].name) putchar('\n');
     printf("calibration: %s", r->calibration);
     for (size_t i = 0; i < r->n_tried && r->n_tried > 1; i++)
-        printf("%s%s %.1f dB a sample", i ? ", " : " (", r->tried[i].calibration, r->tried[i].score);
+        printf("%s%s %.1f dB", i ? ", " : " (", r->tried[i].calibration, r->tried[i].score);
     printf("%s\n", r->n_tried > 1 ? ")" : "");
 }
 

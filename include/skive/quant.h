@@ -55,7 +55,7 @@ typedef struct skive_quantize_worst {
 } skive_quantize_worst;
 typedef struct skive_quantize_trial {
     const char *calibration; /* "auto" is each value's own choice */
-    double score;            /* dB: mean over the samples of the outputs' signal to noise, each within -20 to 60 */
+    double score;            /* dB: mean over the outputs of their signal to noise, each within -20 to 60 */
 } skive_quantize_trial;
 /* A value far outside all others during calibration: a mark for what is missing, the fault of a sensor. */
 typedef struct skive_quantize_outlier {
@@ -65,7 +65,7 @@ typedef struct skive_quantize_outlier {
     int64_t run;      /* calibration run that gave it; after skive_quantize the sample's place in the data set, the first of
                        * a batch */
 } skive_quantize_outlier;
-enum { SKIVE_QUANTIZE_WORST = 3, SKIVE_QUANTIZE_TRIED = 4 };
+enum { SKIVE_QUANTIZE_WORST = 3, SKIVE_QUANTIZE_TRIED = 8 };
 typedef struct skive_quantize_report {
     size_t n_rows;
     skive_quantize_row *rows;
@@ -81,7 +81,7 @@ typedef struct skive_quantize_report {
     int64_t check_samples;
     size_t n_outputs;
     skive_quantize_output *outputs;
-    const char *calibration; /* the setting that was used: "auto" may end as "minmax" */
+    const char *calibration; /* the setting that was used: "auto" may end as one observer */
     size_t n_tried;
     skive_quantize_trial tried[SKIVE_QUANTIZE_TRIED];
     skive_quantize_worst worst[SKIVE_QUANTIZE_WORST]; /* values by their own signal to noise, least first */

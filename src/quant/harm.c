@@ -5,9 +5,9 @@
  * the errors of clipped elements all point the same way, so they are summed before they are squared (a range that clips
  * little by little in every element does more harm than its mean squared error says). The gradient is that of the outputs'
  * sum with random signs, whose square is, on average, the sum of squares over all outputs; each output counts in units of
- * its own size. Samples are combined by the mean of the logarithm: a spoilt sample among them does not decide. The few
- * samples that are looked at so lack most of the rare large values; what is clipped of those in all samples is added by the
- * counts, weighted by the mean squared gradient. */
+ * its own size. Runs whose input lies far outside that of a usual run are left out: a mark for a missing value must not
+ * decide. The few samples that are looked at so lack most of the rare large values; what is clipped of those in all samples is
+ * added by the counts, weighted by the mean squared gradient. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +79,23 @@ static double usual_top(const skv_point *p) {
     return (double)sorted[(n - 1) / 2];
 }
 
+/* By what is nearest to the model's input. */
+void skv_quant_spoilt(const skv_points *points, const skv_kept *kept, bool *spoilt) {
+    size_t n = 0;
+    for (size_t i = 0; i < kept->n; i++) spoilt[i] = false;
+    for (size_t k = 0; k < points->n; k++) {
+        const skv_point *p = &points->items[k];
+        if (p->source != k || (k > 0 && !p->value->is_input)) continue;
+        const double most = FARTHEST * usual_top(p);
+        for (size_t i = 0; i < kept->n; i++) {
+            const int64_t run = kept->runs[i].index;
+            if (run < SKV_MOST_TOPS && most > 0 && (double)p->tops[run] > most) spoilt[i] = true;
+        }
+    }
+    for (size_t i = 0; i < kept->n; i++) n += spoilt[i] ? 1 : 0;
+    for (size_t i = 0; n == kept->n && i < n; i++) spoilt[i] = false;
+}
+
 /* Mean square of what the grid clips off, of values within the limit. */
 static double clipped_off(const skv_histogram *h, skv_affine grid, double limit) {
     const double low = -(double)grid.scale * grid.zero_point, high = low + 255 * (double)grid.scale;
@@ -144,6 +161,7 @@ typedef struct harm {
     size_t n;          /* points looked at */
     skive_plan *plan;
     double *lost; /* [probes][points looked at][SKV_MOST_CHOICES] */
+    bool *spoilt; /* [probes] */
     double *gain; /* [probes][points looked at] sums of squared gradients */
 } harm;
 
@@ -346,14 +364,16 @@ static void choose_weighted(const harm *h) {
     for (size_t k = 0; k < h->n; k++) {
         skv_choices *c = &h->choices[h->point[k]];
         const skv_point *p = &h->points->items[h->point[k]];
-        const double limit = FARTHEST * usual_top(p), runs = (double)h->data->probe.n;
-        double best = INFINITY, gain = 0;
-        for (size_t run = 0; run < h->data->probe.n; run++) gain += h->gain[run * h->n + k] / runs;
+        const double limit = FARTHEST * usual_top(p);
+        double best = INFINITY;
         for (size_t i = 0; i < c->n; i++) {
-            double sum = 0;
-            for (size_t run = 0; run < h->data->probe.n; run++)
-                sum += log(h->lost[(run * h->n + k) * SKV_MOST_CHOICES + i] + 1e-30);
-            const double lost = exp(sum / runs) + gain * clipped_off(&p->seen, c->grid[i], limit);
+            const double clipped = clipped_off(&p->seen, c->grid[i], limit);
+            double lost = 0;
+            for (size_t run = 0; run < h->data->probe.n; run++) {
+                if (h->spoilt[run]) continue;
+                const double *own = &h->lost[(run * h->n + k) * SKV_MOST_CHOICES];
+                lost += own[i] + h->gain[run * h->n + k] * clipped;
+            }
             if (lost >= best) continue; /* of equals the first, which is the widest */
             best = lost;
             c->best = i;
@@ -385,6 +405,8 @@ skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, cons
     if (status == SKIVE_OK && h.n > 0 && skive_plan_arena_bytes(h.plan) <= 2 * MEMORY_AT_ONCE) {
         status = skv_alloc_array(ctx, data->probe.n * h.n * SKV_MOST_CHOICES, sizeof *h.lost, &h.lost);
         if (status == SKIVE_OK) status = skv_alloc_array(ctx, data->probe.n * h.n, sizeof *h.gain, &h.gain);
+        if (status == SKIVE_OK) status = skv_alloc_array(ctx, data->probe.n, sizeof *h.spoilt, &h.spoilt);
+        if (status == SKIVE_OK) skv_quant_spoilt(points, &data->probe, h.spoilt);
         if (status == SKIVE_OK) status = run_all(&h);
         if (status == SKIVE_OK) choose_weighted(&h);
         *weighted = status == SKIVE_OK;
@@ -394,6 +416,7 @@ skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, cons
     skv_free(ctx, h.keep);
     skv_free(ctx, h.lost);
     skv_free(ctx, h.gain);
+    skv_free(ctx, h.spoilt);
     skive_plan_free(h.plan);
     skive_graph_free(h.graph);
     /* A model that cannot be differentiated is no fault of anyone's: the values' own errors have decided. */

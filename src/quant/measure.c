@@ -7,12 +7,17 @@
 
 #define MEMORY_AT_ONCE ((size_t)128 << 20)
 
+typedef struct output_sum {
+    double signal, noise;
+    double same, rows; /* of those whose largest score, or integers, can be compared */
+} output_sum;
+
 typedef struct measuring {
     skive_context *ctx;
     const skive_graph *graph;
     const skv_kept *kept;
     skive_plan *plan;
-    skv_output_sum *sums; /* [runs][outputs] */
+    output_sum *sums; /* [runs][outputs] */
     skive_exec **execs;
     skive_context **contexts;
     size_t n_workers;
@@ -37,7 +42,7 @@ static int64_t largest(const skive_tensor *t, int64_t row) {
     return best;
 }
 
-static void hold(const skive_tensor *want, const skive_tensor *got, skv_output_sum *s) {
+static void hold(const skive_tensor *want, const skive_tensor *got, output_sum *s) {
     const int64_t n = skive_tensor_count(want);
     if (n != skive_tensor_count(got) || want->dtype != got->dtype) return;
     if (!skv_dtype_is_float(want->dtype)) {
@@ -127,43 +132,42 @@ static double decibels(double signal, double noise) {
     return noise > 1e-12 * signal ? 10 * log10(signal / noise) : 120;
 }
 
-void skv_measure_sum(skv_measure *out, size_t skipped) {
-    const size_t n_outputs = out->n_outputs;
+static void sum_up(const measuring *m, const bool *left_out, skv_measure *out) {
+    const size_t n_outputs = m->graph->n_outputs;
     double score = 0, rated = 0, equal = 0, compared = 0;
     for (size_t k = 0; k < n_outputs; k++) {
-        skv_output_sum all = {0};
-        for (size_t i = 0; i < out->n_runs; i++) {
-            const skv_output_sum *s = &out->sums[i * n_outputs + k];
-            const double db = decibels(s->signal, s->noise);
-            if (i == skipped) continue;
+        output_sum all = {0};
+        for (size_t i = 0; i < m->kept->n; i++) {
+            const output_sum *s = &m->sums[i * n_outputs + k];
+            if (left_out[i]) continue;
             all.signal += s->signal;
             all.noise += s->noise;
             all.same += s->same;
             all.rows += s->rows;
-            if (isnan(db)) continue;
-            score += db > 60 ? 60 : db < -20 ? -20 : db;
-            rated += 1;
         }
-        out->sqnr[k] = decibels(all.signal, all.noise);
+        const double db = decibels(all.signal, all.noise);
+        out->sqnr[k] = db;
         out->agreement[k] = all.rows > 0 ? all.same / all.rows : NAN;
         equal += all.same;
         compared += all.rows;
+        if (isnan(db)) continue;
+        score += db > 60 ? 60 : db < -20 ? -20 : db;
+        rated += 1;
     }
     out->score = rated > 0 ? score / rated : compared > 0 ? 60 * equal / compared : NAN;
 }
 
 skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
-                               const skv_kept *kept, skv_measure *out) {
+                               const skv_kept *kept, const bool *left_out, skv_measure *out) {
     measuring m = {.ctx = ctx, .graph = g, .kept = kept};
     skive_status status;
-    *out = (skv_measure){.n_outputs = g->n_outputs, .n_runs = kept->n};
+    *out = (skv_measure){.n_outputs = g->n_outputs};
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->sqnr));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_outputs + 1, sizeof(double), &out->agreement));
     SKV_GO(status, done, skv_alloc_array(ctx, kept->n * g->n_outputs + 1, sizeof *m.sums, &m.sums));
-    out->sums = m.sums;
     SKV_GO(status, done, open_workers(&m, o));
     SKV_GO(status, done, run_all(&m));
-    skv_measure_sum(out, SIZE_MAX);
+    sum_up(&m, left_out, out);
 done:
     for (size_t i = 0; i < m.n_workers; i++) {
         skive_exec_free(m.execs[i]);
@@ -171,6 +175,7 @@ done:
     }
     skv_free(ctx, m.execs);
     skv_free(ctx, m.contexts);
+    skv_free(ctx, m.sums);
     skive_plan_free(m.plan);
     if (status != SKIVE_OK) skv_measure_free(ctx, out);
     return status;
@@ -179,6 +184,5 @@ done:
 void skv_measure_free(skive_context *ctx, skv_measure *m) {
     skv_free(ctx, m->sqnr);
     skv_free(ctx, m->agreement);
-    skv_free(ctx, m->sums);
     *m = (skv_measure){0};
 }

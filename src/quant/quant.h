@@ -116,25 +116,17 @@ skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const
                                  skive_feed_fn feed, void *user, skv_points *points, skv_calibration_data *data);
 /* Plan options for the graph as the options bind it. */
 skive_plan_options skv_quant_plan_options(const skive_quantize_options *o);
-typedef struct skv_output_sum {
-    double signal, noise;
-    double same, rows; /* of those whose largest score, or integers, can be compared */
-} skv_output_sum;
-/* How far a quantized graph's outputs are from the float model's on the kept runs. */
+/* How far a quantized graph's outputs are from the float model's on the kept runs that are not left out. */
 typedef struct skv_measure {
     size_t n_outputs;
     double *sqnr; /* [n_outputs] dB over all runs; NAN for outputs that are no floats */
     double
         *agreement; /* [n_outputs] share of samples with the same largest score, or of equal integers; NAN where neither
                         * can be said */
-    size_t n_runs;
-    skv_output_sum *sums; /* [n_runs][n_outputs] */
-    double score;         /* what settings are compared by: dB, the mean over the runs, so that no single run decides */
+    double score;   /* what settings are compared by: dB, the mean over the outputs */
 } skv_measure;
 skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
-                               const skv_kept *kept, skv_measure *out);
-/* The figures without one of the runs; SIZE_MAX: of all. */
-void skv_measure_sum(skv_measure *m, size_t skipped);
+                               const skv_kept *kept, const bool *left_out, skv_measure *out);
 void skv_measure_free(skive_context *ctx, skv_measure *m);
 
 /* The ranges that a value's grid may be chosen from. */
@@ -148,6 +140,8 @@ typedef struct skv_choices {
 /* The range without the few values that lie far outside all others (marks for what is missing, faults of sensors); false when
  * there are none. */
 bool skv_quant_far_out(const skv_histogram *h, double *low, double *high);
+/* Which kept runs have an input far outside that of a usual run; none when all have. */
+void skv_quant_spoilt(const skv_points *points, const skv_kept *kept, bool *spoilt);
 /* What there is to choose from, by the counts of `seen`; choices[points] zeroed before. */
 void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, const skv_points *points,
                        skv_choices *choices);

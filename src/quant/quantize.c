@@ -17,6 +17,7 @@ typedef struct quantization {
     bool *chosen; /* by node id */
     skv_points points;
     skv_calibration_data data;
+    bool *left_out;       /* [runs of data.check] */
     skv_choices *choices; /* [points], of "auto" */
     double (*range)[2];   /* [points] */
     skive_quantize_report report;
@@ -79,9 +80,13 @@ static skive_status check(quantization *q) {
     return SKIVE_OK;
 }
 
+/* Constants that are stored as integers are no matter: they are folded. */
 static bool already_quantized(const skive_graph *g) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
-        if (skv_node_is(g->nodes[i], "QuantizeLinear") || skv_node_is(g->nodes[i], "DequantizeLinear")) return true;
+        const skive_node *n = g->nodes[i];
+        if (skv_node_is(n, "QuantizeLinear")) return true;
+        if (skv_node_is(n, "DequantizeLinear") && n->n_inputs > 0 && n->inputs[0] && !n->inputs[0]->storage)
+            return true;
     }
     return false;
 }
@@ -159,7 +164,7 @@ static skive_status measure(quantization *q, skv_measure *out) {
         for (size_t k = 0; k < points.n; k++) points.items[k].value = trial->values[q->points.items[k].value->id];
         status = skv_quant_insert(q->ctx, trial, q->o, q->chosen, &points, &scratch);
     }
-    if (status == SKIVE_OK) status = skv_quant_measure(q->ctx, trial, q->o, &q->data.check, out);
+    if (status == SKIVE_OK) status = skv_quant_measure(q->ctx, trial, q->o, &q->data.check, q->left_out, out);
     skive_quantize_report_free(q->ctx, &scratch);
     skv_free(q->ctx, points.items);
     skive_graph_free(trial);
@@ -171,27 +176,29 @@ static void enter(skive_quantize_report *r, const char *setting, const skv_measu
         r->tried[r->n_tried++] = (skive_quantize_trial){.calibration = setting, .score = m->score};
 }
 
-/* "auto": each value's range of least harm, and minmax for all, whichever does better on samples that took no part. */
+/* "auto": each value's range of least harm, and one observer for all values, whichever does best on samples that took no
+ * part. The estimates say little of how errors of different values meet; this does. */
 static skive_status choose_best(quantization *q, skv_measure *out) {
-    skv_measure mixed, plain;
     bool weighted;
     SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *q->choices, &q->choices));
     skv_quant_propose(q->ctx, q->o, &q->points, q->choices);
     SKV_TRY(skv_quant_least_harm(q->ctx, q->work, q->o, &q->points, &q->data, q->choices, &weighted));
     chosen_ranges(q);
-    SKV_TRY(measure(q, &mixed));
-    observe_ranges(q, skv_observer_find("minmax"));
-    skive_status status = measure(q, &plain);
-    if (status != SKIVE_OK) {
-        skv_measure_free(q->ctx, &mixed);
-        return status;
+    SKV_TRY(measure(q, out));
+    q->report.calibration = "auto";
+    enter(&q->report, "auto", out);
+    for (size_t i = 0; i < skv_observer_count(); i++) {
+        const skv_observer *observer = skv_observer_at(i);
+        skv_measure m;
+        observe_ranges(q, observer);
+        const skive_status status = measure(q, &m);
+        if (status != SKIVE_OK) return status;
+        enter(&q->report, observer->name, &m);
+        const bool better = m.score > out->score;
+        if (better) q->report.calibration = observer->name;
+        skv_measure_free(q->ctx, better ? out : &m);
+        if (better) *out = m;
     }
-    enter(&q->report, "auto", &mixed);
-    enter(&q->report, "minmax", &plain);
-    const bool mix = !(plain.score > mixed.score);
-    q->report.calibration = mix ? "auto" : "minmax";
-    skv_measure_free(q->ctx, mix ? &plain : &mixed);
-    *out = mix ? mixed : plain;
     return SKIVE_OK;
 }
 
@@ -308,15 +315,9 @@ static skive_status report_worst(quantization *q) {
     return SKIVE_OK;
 }
 
-/* The run with the outlier is left out of the figures where there are others: it would be all they show. */
-static skive_status report_outputs(quantization *q, skv_measure *m) {
+static skive_status report_outputs(quantization *q, const skv_measure *m) {
     skive_quantize_report *r = &q->report;
     const skv_kept *k = &q->data.check;
-    size_t left_out = SIZE_MAX;
-    for (size_t i = 0; r->outlier.name && k->n > 1 && i < k->n; i++) {
-        if (k->runs[i].outputs && k->runs[i].index == r->outlier.run) left_out = i;
-    }
-    skv_measure_sum(m, left_out);
     SKV_TRY(skv_alloc_array(q->ctx, m->n_outputs + 1, sizeof *r->outputs, &r->outputs));
     for (size_t i = 0; i < m->n_outputs; i++) {
         SKV_TRY(skv_strdup(q->ctx, q->work->outputs[i]->name, &r->outputs[i].name));
@@ -325,7 +326,7 @@ static skive_status report_outputs(quantization *q, skv_measure *m) {
         r->n_outputs++;
     }
     r->held_out = q->data.held_out;
-    for (size_t i = 0; i < k->n; i++) r->check_samples += k->runs[i].outputs && i != left_out ? q->o->batch : 0;
+    for (size_t i = 0; i < k->n; i++) r->check_samples += k->runs[i].outputs && !q->left_out[i] ? q->o->batch : 0;
     r->samples = q->data.samples;
     return SKIVE_OK;
 }
@@ -361,6 +362,7 @@ static void clean_up(quantization *q) {
     skv_calibration_data_free(q->ctx, q->work, &q->data);
     skv_free(q->ctx, q->choices);
     skv_free(q->ctx, q->range);
+    skv_free(q->ctx, q->left_out);
     skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->chosen);
     skive_graph_free(q->work);
@@ -380,6 +382,8 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     SKV_GO(status, done, skv_alloc_array(ctx, q.points.n, sizeof *q.range, &q.range));
     const int bins = q.observer ? q.observer->bins : SKV_BINS_BOTH;
     SKV_GO(status, done, skv_quant_calibrate(ctx, q.work, q.o, bins, feed, user, &q.points, &q.data));
+    SKV_GO(status, done, skv_alloc_array(ctx, q.data.check.n + 1, sizeof *q.left_out, &q.left_out));
+    skv_quant_spoilt(&q.points, &q.data.check, q.left_out);
     SKV_GO(status, done, q.observer ? choose_given(&q, &m) : choose_best(&q, &m));
     SKV_GO(status, done, final_ranges(&q, m.score));
     SKV_GO(status, done, report_values(&q));
