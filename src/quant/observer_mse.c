@@ -5,10 +5,13 @@ enum { CANDIDATES = 100 };
 
 static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
     const double lo = h->low < 0 ? h->low : 0, hi = h->high > 0 ? h->high : 0;
+    skv_span spans[SKV_HISTOGRAM_BINS];
+    const size_t n = skv_histogram_spans(h, spans);
     double best = -1;
     (void)o;
     for (int i = CANDIDATES; i >= 20; i--) {
-        const double part = (double)i / CANDIDATES, error = skv_histogram_error(h, skv_affine_u8(lo * part, hi * part));
+        const double part = (double)i / CANDIDATES,
+                     error = skv_spans_error(spans, n, skv_affine_u8(lo * part, hi * part));
         if (best >= 0 && error >= best) continue;
         best = error;
         *low = lo * part;

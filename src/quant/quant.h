@@ -56,6 +56,12 @@ skv_affine skv_affine_u8(double low, double high);
 /* Mean squared error that the grid makes of the values of a histogram with relative bins, and their mean square. Within a
  * bin they count as spread evenly; zero is exact on every grid. */
 double skv_histogram_error(const skv_histogram *h, skv_affine grid);
+/* The same for many grids: the bins that hold something, spans[SKV_HISTOGRAM_BINS], and the error by those. */
+typedef struct skv_span {
+    double low, high, count;
+} skv_span;
+size_t skv_histogram_spans(const skv_histogram *h, skv_span *spans);
+double skv_spans_error(const skv_span *spans, size_t n, skv_affine grid);
 double skv_histogram_power(const skv_histogram *h);
 double skv_histogram_sqnr(const skv_histogram *h, skv_affine grid); /* dB; infinite when nothing is lost */
 /* Symmetric s8, -127..127, for the largest magnitude. */

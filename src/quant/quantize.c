@@ -7,6 +7,7 @@
 
 #include "quant/quant.h"
 
+#define MARGIN  1.0  /* dB by which one observer for all must be better */
 #define OUTLIER 16.0 /* times the range of all other values: worth telling */
 
 typedef struct quantization {
@@ -103,6 +104,8 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_quant_check_skip(q->ctx, q->work, q->o));
     SKV_TRY(skv_quant_check_weights(q->ctx, q->work));
     SKV_TRY(skv_passes_run(&env, q->work, SKV_PASS_CLEAN | SKV_PASS_INFERENCE, &changes));
+    SKV_TRY(skv_pass_find("fold-dequantized")->run(&env, q->work, &changes)); /* constants stored as integers */
+    (void)skv_graph_sweep(q->work);
     SKV_TRY(skive_graph_infer(q->work));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
@@ -194,7 +197,9 @@ static skive_status choose_best(quantization *q, skv_measure *out) {
         const skive_status status = measure(q, &m);
         if (status != SKIVE_OK) return status;
         enter(&q->report, observer->name, &m);
-        const bool better = m.score > out->score;
+        /* minmax clips nothing; of the others the few samples held out tell too little about rare large values. */
+        const double margin = strcmp(observer->name, "minmax") == 0 ? 0 : MARGIN;
+        const bool better = m.score > out->score + margin;
         if (better) q->report.calibration = observer->name;
         skv_measure_free(q->ctx, better ? out : &m);
         if (better) *out = m;
