@@ -109,26 +109,34 @@ static double clipped_off(const skv_histogram *h, skv_affine grid, double limit)
     return sum / (double)h->count;
 }
 
-static void propose(const skv_point *p, const skive_quantize_options *o, skv_choices *c) {
+/* Proposals of one kind: the observers in their order, then the ranges without what lies far out, then those cut at a
+ * multiple of the largest magnitude of a usual run. False when there is none of this kind here. */
+enum { CUTS = 5 };
+static const char *const cut_names[CUTS] = {"cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};
+
+bool skv_quant_range(const skv_point *p, const skive_quantize_options *o, const char *name, double *low, double *high) {
+    const skv_observer *observer = skv_observer_find(name);
     const skv_histogram *h = &p->seen;
-    for (size_t i = 0; i < skv_observer_count(); i++) {
-        const skv_observer *observer = skv_observer_at(i);
-        c->name[c->n] = observer->name;
-        observer->choose(h, o, &c->low[c->n], &c->high[c->n]);
-        c->n++;
+    if (observer) {
+        observer->choose(h, o, low, high);
+        return true;
     }
-    c->name[c->n] = "gap";
-    if (skv_quant_far_out(h, &c->low[c->n], &c->high[c->n])) c->n++;
+    if (strcmp(name, "gap") == 0) return skv_quant_far_out(h, low, high);
     const double usual = usual_top(p);
-    for (int k = 0; k < 5; k++) {
-        static const char *const names[5] = {"cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};
-        const double limit = FARTHEST * usual / (1 << k);
-        if (!(usual > 0) || limit >= fmax(h->high, -h->low)) continue;
-        c->name[c->n] = names[k];
-        c->low[c->n] = fmax(h->low, -limit);
-        c->high[c->n++] = fmin(h->high, limit);
-    }
-    for (size_t i = 0; i < c->n; i++) c->grid[i] = skv_affine_u8(c->low[i], c->high[i]);
+    int k = 0;
+    while (k < CUTS && strcmp(name, cut_names[k]) != 0) k++;
+    const double limit = FARTHEST * usual / (1 << k);
+    if (k == CUTS || !(usual > 0) || limit >= fmax(h->high, -h->low)) return false;
+    *low = fmax(h->low, -limit);
+    *high = fmin(h->high, limit);
+    return true;
+}
+
+static void propose_one(const skv_point *p, const skive_quantize_options *o, const char *name, skv_choices *c) {
+    if (!skv_quant_range(p, o, name, &c->low[c->n], &c->high[c->n])) return;
+    c->name[c->n] = name;
+    c->grid[c->n] = skv_affine_u8(c->low[c->n], c->high[c->n]);
+    c->n++;
 }
 
 void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, const skv_points *points,
@@ -136,7 +144,10 @@ void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, cons
 #pragma omp parallel for num_threads(skv_threads(ctx)) schedule(dynamic)
     for (size_t k = 0; k < points->n; k++) {
         const skv_point *p = &points->items[k];
-        if (p->source == k && p->seen.reach > 0) propose(p, o, &choices[k]);
+        if (p->source != k || !(p->seen.reach > 0)) continue;
+        for (size_t i = 0; i < skv_observer_count(); i++) propose_one(p, o, skv_observer_at(i)->name, &choices[k]);
+        propose_one(p, o, "gap", &choices[k]);
+        for (int i = 0; i < CUTS; i++) propose_one(p, o, cut_names[i], &choices[k]);
     }
 }
 

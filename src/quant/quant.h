@@ -148,6 +148,8 @@ typedef struct skv_choices {
 bool skv_quant_far_out(const skv_histogram *h, double *low, double *high);
 /* Which kept runs have an input far outside that of a usual run; none when all have. */
 void skv_quant_spoilt(const skv_points *points, const skv_kept *kept, bool *spoilt);
+/* A value's range by the choice of this name; false where it is none for this value. */
+bool skv_quant_range(const skv_point *p, const skive_quantize_options *o, const char *name, double *low, double *high);
 /* What there is to choose from, by the counts of `seen`; choices[points] zeroed before. */
 void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, const skv_points *points,
                        skv_choices *choices);

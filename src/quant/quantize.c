@@ -133,13 +133,15 @@ static void observe_ranges(quantization *q, const skv_observer *observer) {
     set_grids(q);
 }
 
-/* Each value's range by what was chosen for it. */
-static void chosen_ranges(quantization *q) {
+/* Each value's range by what was chosen for it, or by one of the observers (their choices come first, in their order). */
+enum { OWN_CHOICE = -1 };
+static void proposed_ranges(quantization *q, int which) {
     for (size_t k = 0; k < q->points.n; k++) {
         const skv_choices *c = &q->choices[k];
+        const size_t i = which == OWN_CHOICE ? c->best : (size_t)which;
         if (q->points.items[k].source != k || c->n == 0) continue;
-        q->range[k][0] = c->low[c->best];
-        q->range[k][1] = c->high[c->best];
+        q->range[k][0] = c->low[i];
+        q->range[k][1] = c->high[i];
     }
     set_grids(q);
 }
@@ -186,14 +188,14 @@ static skive_status choose_best(quantization *q, skv_measure *out) {
     SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *q->choices, &q->choices));
     skv_quant_propose(q->ctx, q->o, &q->points, q->choices);
     SKV_TRY(skv_quant_least_harm(q->ctx, q->work, q->o, &q->points, &q->data, q->choices, &weighted));
-    chosen_ranges(q);
+    proposed_ranges(q, OWN_CHOICE);
     SKV_TRY(measure(q, out));
     q->report.calibration = "auto";
     enter(&q->report, "auto", out);
     for (size_t i = 0; i < skv_observer_count(); i++) {
         const skv_observer *observer = skv_observer_at(i);
         skv_measure m;
-        observe_ranges(q, observer);
+        proposed_ranges(q, (int)i);
         const skive_status status = measure(q, &m);
         if (status != SKIVE_OK) return status;
         enter(&q->report, observer->name, &m);
@@ -223,22 +225,18 @@ static skive_status choose_given(quantization *q, skv_measure *out) {
 }
 
 /* The same choices by the counts of all samples. */
-static skive_status choose_anew(quantization *q) {
-    skv_choices *all = NULL;
-    SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *all, &all));
-    skv_quant_propose(q->ctx, q->o, &q->points, all);
+static void choose_anew(quantization *q) {
+#pragma omp parallel for num_threads(skv_threads(q->ctx)) schedule(dynamic)
     for (size_t k = 0; k < q->points.n; k++) {
+        const skv_point *p = &q->points.items[k];
         const skv_choices *c = &q->choices[k];
-        for (size_t i = 0; i < all[k].n; i++) {
-            if (c->n && strcmp(all[k].name[i], c->name[c->best]) != 0) continue;
-            q->range[k][0] = all[k].low[i];
-            q->range[k][1] = all[k].high[i];
-            break;
-        }
+        if (p->source != k || !(p->seen.reach > 0)) continue;
+        const char *name = c->n ? c->name[c->best] : "minmax";
+        /* A cut that is none any more has come to hold all there is. */
+        if (!skv_quant_range(p, q->o, name, &q->range[k][0], &q->range[k][1]))
+            (void)skv_quant_range(p, q->o, "minmax", &q->range[k][0], &q->range[k][1]);
     }
     set_grids(q);
-    skv_free(q->ctx, all);
-    return SKIVE_OK;
 }
 
 /* The ranges that are written: the setting that was chosen, by all samples. With "auto" they go back to those that were
@@ -256,17 +254,16 @@ static skive_status final_ranges(quantization *q, double checked) {
     if (observer)
         observe_ranges(q, observer);
     else
-        chosen_ranges(q);
+        proposed_ranges(q, OWN_CHOICE);
     if (!q->data.held_out) return SKIVE_OK;
     SKV_TRY(skv_alloc_array(q->ctx, n, sizeof *before, &before));
     memcpy(before, q->range, n * sizeof *before);
     take_in_held(q);
-    skive_status status = SKIVE_OK;
     if (observer)
         observe_ranges(q, observer);
     else
-        status = choose_anew(q);
-    if (status == SKIVE_OK) status = measure(q, &m);
+        choose_anew(q);
+    skive_status status = measure(q, &m);
     if (status == SKIVE_OK && m.score < checked - 0.5) {
         memcpy(q->range, before, n * sizeof *before);
         set_grids(q);
