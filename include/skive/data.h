@@ -7,7 +7,8 @@
  *     mnist:DIR                                  the four files of MNIST, plain or .gz
  *     idx:IMAGES,LABELS[,TEST-IMAGES,TEST-LABELS]    any pair of IDX files of bytes, plain or .gz
  *     npy:X,Y[,TEST-X,TEST-Y]                    NumPy files: X [n][c][h][w], [n][h][w], [n][features] or [n] of any
- *                                                numeric type; Y [n] integers (class labels) or [n]... floats (targets)
+ *                                                numeric type; Y [n] integers (class labels), or floats or several
+ *                                                numbers a sample (targets). npy:X,X is what an autoencoder learns
  *     folder:DIR                                 one sub-folder of PNG or JPEG files a class, in DIR or in DIR/train
  *                                                and DIR/test; classes are numbered by name
  *

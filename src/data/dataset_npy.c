@@ -48,12 +48,6 @@ static skive_status check_samples(skive_context *ctx, const char *path, skive_da
 
 static skive_status take_labels(skive_context *ctx, const char *path, const skive_tensor *y, int64_t known,
                                 skive_dataset *ds) {
-    if (y->rank > 2 || (y->rank == 2 && y->dims[1] != 1)) {
-        char text[SKV_DIMS_TEXT + 16];
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                           "%s: is %s; class labels must be [n] (targets of several numbers must be floats)", path,
-                           skv_tensor_text(y, text, sizeof text));
-    }
     SKV_TRY(skv_alloc_array(ctx, ds->total, sizeof *ds->labels, &ds->labels));
     for (size_t i = 0; i < ds->total; i++) {
         int64_t label = skv_load_i64(y->dtype, y->data, i);
@@ -75,6 +69,11 @@ static skive_status take_targets(skive_context *ctx, const char *path, const ski
     SKV_TRY(check_finite(ctx, path, y, ds->target_size));
     SKV_TRY(skv_alloc_array(ctx, count, sizeof *ds->targets, &ds->targets));
     skv_to_f32(y->dtype, y->data, 0, count, ds->targets);
+    /* Pictures as targets are on the same scale as pictures as samples. */
+    if (y->dtype == SKIVE_U8 && y->rank > 2) {
+        for (size_t i = 0; i < count; i++) ds->targets[i] /= 255.0f;
+        skv_note(ctx, "%s: targets of bytes are given as value / 255, as samples of bytes are", path);
+    }
     return SKIVE_OK;
 }
 
@@ -89,7 +88,7 @@ static skive_status open_pair(skive_context *ctx, const char *x_path, const char
         char text[SKV_DIMS_TEXT + 16];
         status = skv_fail_at(ctx, SKIVE_ERR_DATA, y_path, "%s: is %s, but %s has %zu samples", y_path,
                              skv_tensor_text(&y, text, sizeof text), x_path, ds->total);
-    } else if (skv_dtype_is_float(y.dtype)) {
+    } else if (skv_dtype_is_float(y.dtype) || skive_tensor_count(&y) > (int64_t)ds->total) {
         status = take_targets(ctx, y_path, &y, ds);
     } else {
         status = take_labels(ctx, y_path, &y, options->classes, ds);

@@ -88,11 +88,11 @@ static skive_status put_scale_behind(skive_context *ctx, const skv_fit *fit, con
         mean[k] = is[k].mean * scale->std[k] + scale->mean[k];
         std[k] = is[k].std * scale->std[k];
     }
+    skv_note(
+        ctx,
+        "output '%s' is far from the targets and comes from no layer with a bias; a Mul and an Add are put behind it",
+        head->value->name);
     SKV_GO(status, done, skv_output_stretch(fit->model, head, scale, mean, std));
-    skv_note(ctx,
-             "the model gave '%s' far from the targets and has no bias of its own there; a Mul and an Add were put "
-             "behind it",
-             head->value->name);
     status = skive_graph_infer(fit->model);
 done:
     skv_free(ctx, mean);
@@ -121,7 +121,7 @@ static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_ta
         SKV_GO(status, done, skv_last_layer_stretch(fit->model, l, scale));
         SKV_GO(status, done, skive_graph_infer(fit->model));
         if (bad) status = bring_near(ctx, l, scale, is);
-    } else if (bad && fit->may_grow) {
+    } else if (bad && fit->may_grow && !skv_output_reaches(&head, targets, scale)) {
         *grown = true;
         skv_params_mark_trainable(fit->model);
         status = put_scale_behind(ctx, fit, &head, scale, is);

@@ -184,6 +184,15 @@ static void range_of(const skive_value *v, double *center, double *reach, bool *
     if (skv_node_is(v->producer, "Tanh") || skv_node_is(v->producer, "Softsign")) *reach = 1;
 }
 
+bool skv_output_reaches(const skv_head *head, const skv_targets *targets, const skv_target_scale *s) {
+    double center, reach;
+    bool positive, within = true;
+    range_of(head->value, &center, &reach, &positive);
+    if (center > 0) return targets->shares; /* 0 to 1 */
+    for (int64_t k = 0; k < s->n; k++) within = within && fabs(s->mean[k]) + s->std[k] <= reach;
+    return within && reach > 0;
+}
+
 enum { DEVIATIONS = 4 }; /* that outputs within bounds shall reach */
 
 skive_status skv_output_stretch(skive_graph *g, const skv_head *head, const skv_target_scale *s, const double *mean,

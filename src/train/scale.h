@@ -25,6 +25,8 @@ typedef struct skv_last_layer {
 skv_last_layer skv_last_layer_of(const skv_head *head, const skv_target_scale *scale);
 /* Storages of weight and bias must be the graph's own. Errors: MEMORY. */
 skive_status skv_last_layer_stretch(skive_graph *g, skv_last_layer *l, const skv_target_scale *scale);
+/* Do targets lie within the bounds of an output that has such, as a sigmoid's? */
+bool skv_output_reaches(const skv_head *head, const skv_targets *targets, const skv_target_scale *scale);
 /* Where there is no such layer: a Mul and an Add (or, of an output that cannot be negative and targets that are positive, in effect
  * the Mul alone) to stay behind the output, which bring it from the mean and deviation it has (`mean`, `std`: [n]) to the
  * targets'. */
