@@ -58,7 +58,10 @@ static skive_status check_output(evaluation *e, const skive_tensor *out) {
     const skive_task task = e->head.task;
     const bool classes = task == SKIVE_TASK_CLASSES && e->targets.info.labelled;
     const bool fits = task == SKIVE_TASK_BINARY ? wanted <= 2 : classes ? e->scores >= wanted : e->scores == wanted;
-    if (out->dtype == SKIVE_F32 && e->scores * e->batch == count && fits &&
+    const skive_dataset_info *info = &e->targets.info;
+    const bool in_place = task != SKIVE_TASK_VALUES || out->rank < 1 ||
+                          skv_same_places(out->dims + 1, out->rank - 1, info->target_dims, info->target_rank);
+    if (in_place && out->dtype == SKIVE_F32 && e->scores * e->batch == count && fits &&
         (task == SKIVE_TASK_VALUES || rows_of(out, e->batch)))
         return SKIVE_OK;
     return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->targets.info.spec,

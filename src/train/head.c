@@ -94,6 +94,20 @@ static bool is_row(const skive_graph *g, const skive_type *t) {
     return axis >= 0 && (axis > batch || t->dims[axis].size == 1);
 }
 
+bool skv_same_places(const int64_t *a, int rank_a, const int64_t *b, int rank_b) {
+    int wide_a = 0, wide_b = 0, i = 0, k = 0;
+    for (int d = 0; d < rank_a; d++) wide_a += a[d] != 1;
+    for (int d = 0; d < rank_b; d++) wide_b += b[d] != 1;
+    if (wide_a <= 1 || wide_b <= 1) return true;
+    if (wide_a != wide_b) return false;
+    for (;;) {
+        while (i < rank_a && a[i] == 1) i++;
+        while (k < rank_b && b[k] == 1) k++;
+        if (i == rank_a || k == rank_b) return i == rank_a && k == rank_b;
+        if (a[i++] != b[k++]) return false;
+    }
+}
+
 /* ---- the choice ---- */
 
 static bool is_float(skive_dtype t) {

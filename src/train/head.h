@@ -42,6 +42,10 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
 void skv_head_settle(skv_head *head, const skv_targets *targets, int64_t scores);
 skive_output_info skv_head_info(const skv_head *head);
 
+/* Do numbers of one sample in the two shapes stand for the same, place by place? Axes of 1 do not matter, and a flat row may be any
+ * shape; [8,8,3] and [3,8,8] are not the same though they are as many. */
+bool skv_same_places(const int64_t *a, int rank_a, const int64_t *b, int rank_b);
+
 /* Walks back from an output through what only moves or rounds its numbers to the node that makes them probabilities. Sets kind,
  * from, before and before_axis; kind LOGITS and before NULL where there is none. */
 void skv_head_walk(skive_value *output, int64_t scores, skv_head *out);

@@ -1,31 +1,31 @@
 /* Mean squared error against float targets, or against one-hot classes when the labels are classes. */
 #include "train/train.h"
 
-/* Elements of one sample, -1 when not known. */
-static int64_t sample_count(const skive_type *t) {
-    int64_t n = t->rank > 0 ? 1 : -1;
-    for (int d = 1; d < t->rank && n >= 0; d++) {
-        if (t->dims[d].size < 0 || !skv_mul_i64(n, t->dims[d].size, &n)) n = -1;
-    }
-    return n;
-}
-
 static skive_value *output_of(const skv_loss_args *a) { return a->output ? a->output : a->logits; }
 
 /* Targets in the shape of the outputs: [N] and [N, 1] mean the same and must not be broadcast to [N, N]. */
 static skive_value *match(skv_builder *b, const skv_loss_args *a) {
-    const int64_t given = sample_count(&a->labels->type), wanted = sample_count(&output_of(a)->type);
-    if (given != wanted || given < 0) {
-        char x[160], y[160];
-        skv_type_text(&output_of(a)->type, x, sizeof x);
-        skv_type_text(&a->labels->type, y, sizeof y);
+    const skive_type *given = &a->labels->type, *wanted = &output_of(a)->type;
+    int64_t x[SKIVE_MAX_RANK], y[SKIVE_MAX_RANK], counts[2] = {1, 1};
+    bool fits = wanted->rank > 0, same = given->rank == wanted->rank;
+    for (int d = 1; d < wanted->rank && fits; d++) {
+        x[d - 1] = wanted->dims[d].size;
+        fits = x[d - 1] >= 0 && skv_mul_i64(counts[0], x[d - 1], &counts[0]);
+    }
+    for (int d = 1; d < given->rank && fits; d++) {
+        y[d - 1] = given->dims[d].size;
+        fits = y[d - 1] >= 0 && skv_mul_i64(counts[1], y[d - 1], &counts[1]);
+        same = same && x[d - 1] == y[d - 1];
+    }
+    if (!fits || counts[0] != counts[1] || !skv_same_places(x, wanted->rank - 1, y, given->rank - 1)) {
+        char of_output[160], of_targets[160];
+        skv_type_text(wanted, of_output, sizeof of_output);
+        skv_type_text(given, of_targets, sizeof of_targets);
         b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, output_of(a)->name,
-                                "mse: the model gives %s, the targets are %s", x, y);
+                                "mse: the model gives %s, the targets are %s", of_output, of_targets);
         return NULL;
     }
-    return a->labels->type.rank == output_of(a)->type.rank
-               ? a->labels
-               : skv_emit(b, "ReshapeLike", SKV_IN(a->labels, output_of(a)), SKV_NONE);
+    return same ? a->labels : skv_emit(b, "ReshapeLike", SKV_IN(a->labels, output_of(a)), SKV_NONE);
 }
 
 static skive_value *target_of(skv_builder *b, const skv_loss_args *a) {
