@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/left_out.h"
 #include "prune/prune.h"
 
 static const char *why_refused(const skv_pruning *p, const skive_value *v) {
@@ -94,6 +95,15 @@ static void own_ratios_last(skv_pruning *p) {
     }
 }
 
+/* A row of the report: pruned, or refused with the reason. */
+static bool is_listed(void *user, const skive_value *v) {
+    const skv_pruning *p = user;
+    for (size_t i = 0; i < p->report.n_layers; i++) {
+        if (strcmp(p->report.layers[i].parameter, v->name) == 0) return true;
+    }
+    return false;
+}
+
 skive_status skv_prune_find_layers(skv_pruning *p) {
     const skive_graph *g = p->work;
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->layers, &p->layers));
@@ -108,6 +118,9 @@ skive_status skv_prune_find_layers(skv_pruning *p) {
     SKV_TRY(check_names(p));
     if (p->n == 0)
         return SKV_FAIL(p->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no prunable weights (Conv, Gemm, MatMul)");
+    const skv_left_out what = {
+        .done = "pruned", .only = "weights of Conv, Gemm and MatMul", .taken = is_listed, .user = p};
+    SKV_TRY(skv_tell_left_out(p->ctx, g, &what));
     own_ratios_last(p);
     for (size_t i = 0; i < p->n; i++)
         p->masks[i] = (skive_mask){p->layers[i].value->name, p->layers[i].keep, p->layers[i].n};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "graph/hashed.h"
+#include "graph/left_out.h"
 #include "graph/shared.h"
 
 skive_share_options skive_share_options_default(void) {
@@ -117,6 +118,8 @@ static bool is_listed(const skv_sharing *s, const skive_value *v) {
     return false;
 }
 
+static bool has_row(void *user, const skive_value *v) { return is_listed(user, v); }
+
 static skive_status find_layers(skv_sharing *s) {
     const skive_graph *g = s->work;
     SKV_TRY(check_names(s, s->o.only, s->o.n_only));
@@ -127,6 +130,9 @@ static skive_status find_layers(skv_sharing *s) {
         skive_value *v = skv_node_weight(g->nodes[i]);
         if (v && !is_listed(s, v)) SKV_TRY(add_layer(s, g->nodes[i], v));
     }
+    const skv_left_out what = {
+        .done = "shared", .only = "weights of Conv, Gemm and MatMul", .taken = has_row, .user = s};
+    SKV_TRY(skv_tell_left_out(s->ctx, g, &what));
     if (s->n > 0) return SKIVE_OK;
     if (s->report.n_layers > 0) {
         const skive_share_layer *first = &s->report.layers[0];

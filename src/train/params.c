@@ -56,6 +56,9 @@ static const learned learned_inputs[] = {
     {"MatMul", 1u << 0 | 1u << 1},
     {"BatchNormalization", 1u << 1 | 1u << 2},
     {"LayerNormalization", 1u << 1 | 1u << 2},
+    {"InstanceNormalization", 1u << 1 | 1u << 2},
+    {"GroupNormalization", 1u << 1 | 1u << 2},
+    {"RMSNormalization", 1u << 1},
     {"PRelu", 1u << 1},
     {"Add", 1u << 0 | 1u << 1},
 };

@@ -1,0 +1,142 @@
+/* See left_out.h. */
+#include "graph/left_out.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A table that is added or multiplied is a weight from here on; what is smaller is a constant of a formula. */
+enum { LARGE_OPERAND = 256, GROUPS = 24, NAMES = 3 };
+
+/* Where operators have weights. */
+static const struct {
+    const char *op;
+    unsigned matrices, vectors; /* bit i: input i */
+    const char *is;
+} table[] = {
+    {"Conv", 1u << 1, 1u << 2, NULL},
+    {"ConvTranspose", 1u << 1, 1u << 2, NULL},
+    {"DeformConv", 1u << 1, 1u << 3, NULL},
+    {"Gemm", 3u, 1u << 2, NULL},
+    {"MatMul", 3u, 0, NULL},
+    {"Einsum", ~0u, 0, NULL},
+    {"LSTM", 1u << 1 | 1u << 2, 1u << 3, "recurrent"},
+    {"GRU", 1u << 1 | 1u << 2, 1u << 3, "recurrent"},
+    {"RNN", 1u << 1 | 1u << 2, 1u << 3, "recurrent"},
+    {"Gather", 1u << 0, 0, "embedding"},
+    {"DequantizeLinear", 1u << 0, 0, "quantized"},
+    {"BatchNormalization", 0, 1u << 1 | 1u << 2, NULL},
+    {"InstanceNormalization", 0, 1u << 1 | 1u << 2, NULL},
+    {"GroupNormalization", 0, 1u << 1 | 1u << 2, NULL},
+    {"LayerNormalization", 0, 1u << 1 | 1u << 2, NULL},
+    {"RMSNormalization", 0, 1u << 1, NULL},
+};
+static const char *const elementwise[] = {"Add", "Sub", "Mul", "Div", "Where"};
+
+typedef struct group {
+    const char *op, *is;
+    int64_t count;
+    const char *names[NAMES];
+    size_t n_names, parameters;
+} group;
+
+typedef struct search {
+    const skv_left_out *what;
+    group groups[GROUPS];
+    size_t n;
+} search;
+
+static bool is_number(skive_dtype t) { return t == SKIVE_F32 || t == SKIVE_F16 || t == SKIVE_BF16 || t == SKIVE_F64; }
+
+/* The operator of which `v` is a weight, or NULL. */
+static const char *weight_of(const search *s, const skive_value *v, const char **is) {
+    const int64_t count = skv_type_count(&v->type);
+    for (uint32_t u = 0; u < v->n_uses; u++) {
+        const skive_node *n = v->uses[u].node;
+        const unsigned bit = v->uses[u].index < 32 ? 1u << v->uses[u].index : 0;
+        for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+            const bool wide = v->type.rank > 1 && table[i].matrices & bit;
+            if (!skv_node_is(n, table[i].op) || !(wide || (s->what->vectors && (table[i].vectors & bit)))) continue;
+            if (!is_number(v->type.dtype) && !skv_node_is(n, "DequantizeLinear")) continue;
+            *is = table[i].is;
+            return table[i].op;
+        }
+        for (size_t i = 0; i < sizeof elementwise / sizeof elementwise[0]; i++) {
+            if (!skv_node_is(n, elementwise[i]) || v->type.rank < 2 || count < LARGE_OPERAND ||
+                !is_number(v->type.dtype))
+                continue;
+            *is = NULL;
+            return elementwise[i];
+        }
+    }
+    return NULL;
+}
+
+static void add(search *s, const char *op, const char *is, const skive_value *v) {
+    size_t at = 0;
+    while (at < s->n && strcmp(s->groups[at].op, op) != 0) at++;
+    if (at == GROUPS) return; /* there are fewer operators in the table */
+    group *g = &s->groups[at];
+    if (at == s->n) {
+        *g = (group){.op = op, .is = is};
+        s->n++;
+    }
+    g->count += skv_type_count(&v->type);
+    g->parameters++;
+    if (g->n_names < NAMES) g->names[g->n_names++] = v->name;
+}
+
+static void look(search *s, const skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        const skive_value *v = g->values[i];
+        const char *is = NULL;
+        if (!v->storage || skv_type_count(&v->type) < 2 || s->what->taken(s->what->user, v)) continue;
+        const char *op = weight_of(s, v, &is);
+        if (op) add(s, op, is, v);
+    }
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++) {
+        for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
+            if (g->nodes[i]->attrs[k].graph) look(s, g->nodes[i]->attrs[k].graph);
+        }
+    }
+}
+
+static const char *thousands(int64_t n, char *buffer, size_t size) {
+    char digits[32];
+    const int length = snprintf(digits, sizeof digits, "%lld", (long long)n);
+    size_t at = 0;
+    for (int i = 0; i < length && at + 2 < size; i++) {
+        if (i > 0 && (length - i) % 3 == 0) buffer[at++] = ',';
+        buffer[at++] = digits[i];
+    }
+    buffer[at] = '\0';
+    return buffer;
+}
+
+static void write_group(skv_text *t, const group *g, bool first) {
+    char count[48];
+    skv_text_add(t, "%s%s%s of %s", first ? "" : ", ", thousands(g->count, count, sizeof count),
+                 first ? " weights" : "", g->op);
+    if (g->is) skv_text_add(t, ", %s", g->is);
+    skv_text_add(t, " (");
+    for (size_t i = 0; i < g->n_names; i++) skv_text_add(t, "%s%s", i ? ", " : "", g->names[i]);
+    if (g->parameters > g->n_names) skv_text_add(t, " and %zu more", g->parameters - g->n_names);
+    skv_text_add(t, ")");
+}
+
+skive_status skv_tell_left_out(skive_context *ctx, const skive_graph *g, const skv_left_out *what) {
+    search s = {.what = what};
+    skv_text t;
+    look(&s, g);
+    if (s.n == 0) return SKIVE_OK;
+    skv_text_init(&t, ctx);
+    skv_text_add(&t, "not %s: ", what->done);
+    for (size_t i = 0; i < s.n; i++) write_group(&t, &s.groups[i], i == 0);
+    skv_text_add(&t, "; only %s are", what->only);
+    bool told = t.status != SKIVE_OK;
+    for (size_t i = 0; !told && i < skive_context_note_count(ctx); i++)
+        told = strcmp(skive_context_note(ctx, i), t.data) == 0;
+    if (!told) skv_note(ctx, "%s", t.data);
+    const skive_status status = t.status;
+    skv_text_free(&t);
+    return status;
+}
