@@ -18,14 +18,7 @@ bool skive_graph_in_training_mode(const skive_graph *g) {
 }
 
 /* The statistics, which inference leaves alone, are what the outputs behind the first were made from. */
-static skive_status norm_to_inference(skive_graph *g, skive_node *n) {
-    skive_value *y = NULL, *old = n->outputs[0];
-    skive_node *fresh = NULL;
-    SKV_TRY(skv_graph_new_value(g, NULL, &y));
-    SKV_TRY(skv_graph_new_node(g, "BatchNormalization", "", NULL, n->inputs, n->n_inputs, &y, 1, &fresh));
-    SKV_TRY(skv_node_set_attr(fresh, &SKV_FLT("epsilon", skv_attr_float(n, "epsilon", 1e-5))));
-    SKV_TRY(skv_node_set_attr(fresh, &SKV_FLT("momentum", skv_attr_float(n, "momentum", 0.9))));
-    y->type = old->type;
+static skive_status keep_statistics(skive_graph *g, skive_node *n) {
     for (uint32_t o = 1; o < n->n_outputs; o++) {
         skive_value *statistic = n->outputs[o];
         if (!statistic || !skv_value_is_read(statistic)) continue;
@@ -34,39 +27,36 @@ static skive_status norm_to_inference(skive_graph *g, skive_node *n) {
         SKV_TRY(b.status);
         SKV_TRY(skv_value_replace_uses(statistic, same, true));
     }
-    const char *name = NULL;
-    SKV_TRY(skv_arena_strdup(g->arena, old->name, &name));
-    SKV_TRY(skv_value_replace_uses(old, y, true));
-    SKV_TRY(skv_graph_remove_node(n));
-    return skv_value_rename(y, name); /* it may be the model's output */
+    return SKIVE_OK;
 }
 
-static skive_status convert(skive_graph *g, size_t *norms, size_t *dropouts) {
+static skive_status norm_to_inference(skive_graph *g, skive_node *n) {
+    SKV_TRY(keep_statistics(g, n));
+    while (n->n_outputs > 1) {
+        skive_value *last = n->outputs[--n->n_outputs];
+        if (!last) continue;
+        last->producer = NULL;
+        SKV_TRY(skv_graph_remove_value(last));
+    }
+    skv_node_remove_attr(n, "training_mode");
+    return SKIVE_OK;
+}
+
+/* In place, a node at a time: whoever holds values of the graph goes on holding them. */
+skive_status skive_graph_to_inference(skive_graph *g) {
+    size_t norms = 0, dropouts = 0;
     for (uint32_t i = g->n_nodes; i-- > 0;) {
         skive_node *n = g->nodes[i];
         if (is_dropout(n)) {
             SKV_TRY(skv_node_set_input(n, 2, NULL));
             SKV_TRY(skv_node_drop_input(n));
-            ++*dropouts;
+            dropouts++;
         } else if (is_norm(n)) {
             SKV_TRY(norm_to_inference(g, n));
-            ++*norms;
+            norms++;
         }
     }
-    return skive_graph_infer(g);
-}
-
-skive_status skive_graph_to_inference(skive_graph *g) {
-    skive_graph *work = NULL;
-    size_t norms = 0, dropouts = 0;
-    if (!skive_graph_in_training_mode(g)) return SKIVE_OK;
-    SKV_TRY(skive_graph_copy(g->ctx, g, &work));
-    const skive_status status = convert(work, &norms, &dropouts);
-    if (status != SKIVE_OK) {
-        skive_graph_free(work);
-        return status;
-    }
-    skive_graph_take(g, work);
+    if (norms + dropouts == 0) return SKIVE_OK;
     skv_note(
         g->ctx,
         "the model was exported in training mode (%zu BatchNormalization, %zu Dropout); it is used in inference form, "
