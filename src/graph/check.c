@@ -78,6 +78,7 @@ skive_status skive_graph_check(const skive_graph *g) {
 
 typedef struct missing {
     const char *op, *domain;
+    const char *attribute; /* which makes a known operator an unknown one; "": the operator itself is unknown */
     size_t count;
 } missing;
 
@@ -88,8 +89,13 @@ typedef struct missing_list {
 } missing_list;
 
 static skive_status add_missing(missing_list *m, const skive_node *n) {
+    const skv_op *op = skv_op_find(n->op_type, n->domain);
+    const char *attribute = op ? skv_op_unknown_attr(op, n) : NULL;
+    if (!attribute) attribute = "";
     for (size_t i = 0; i < m->n; i++) {
-        if (strcmp(m->items[i].op, n->op_type) != 0 || strcmp(m->items[i].domain, n->domain) != 0) continue;
+        if (strcmp(m->items[i].op, n->op_type) != 0 || strcmp(m->items[i].domain, n->domain) != 0 ||
+            strcmp(m->items[i].attribute, attribute) != 0)
+            continue;
         m->items[i].count++;
         return SKIVE_OK;
     }
@@ -98,7 +104,7 @@ static skive_status add_missing(missing_list *m, const skive_node *n) {
         SKV_TRY(skv_grow(m->ctx, &m->items, m->capacity, capacity, sizeof *m->items));
         m->capacity = capacity;
     }
-    m->items[m->n++] = (missing){n->op_type, n->domain, 1};
+    m->items[m->n++] = (missing){n->op_type, n->domain, attribute, 1};
     return SKIVE_OK;
 }
 
@@ -122,8 +128,8 @@ skive_status skive_graph_unsupported(const skive_graph *g, char **out) {
     skv_text_add(&text, "%s", "");
     for (size_t i = 0; i < m.n; i++) {
         const missing *x = &m.items[i];
-        skv_text_add(&text, "%s%s%s%s%s x%zu", i ? ", " : "", x->op, x->domain[0] ? " (" : "", x->domain,
-                     x->domain[0] ? ")" : "", x->count);
+        skv_text_add(&text, "%s%s%s%s%s%s%s x%zu", i ? ", " : "", x->op, x->domain[0] ? " (" : "", x->domain,
+                     x->domain[0] ? ")" : "", x->attribute[0] ? " with the attribute " : "", x->attribute, x->count);
     }
     skv_free(g->ctx, m.items);
     if (status == SKIVE_OK) status = text.status;

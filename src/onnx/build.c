@@ -4,6 +4,7 @@
 
 #include "onnx/export.h"
 #include "onnx/export_opset.h"
+#include "onnx/schema.h"
 #include "tensor/tensor.h"
 
 #define MAX_SUBGRAPH_DEPTH 300 /* what the reader of the file can take is less */
@@ -234,9 +235,13 @@ static skive_status build_node(skv_onnx_build *b, const skive_node *n, int depth
     SKV_TRY(skv_arena_array(b->arena, proto->n_output, sizeof *proto->output, &proto->output));
     for (size_t i = 0; i < proto->n_input; i++) SKV_TRY(value_name(b, n->inputs[i], &proto->input[i]));
     for (size_t i = 0; i < proto->n_output; i++) SKV_TRY(value_name(b, n->outputs[i], &proto->output[i]));
-    proto->n_attribute = n->n_attrs;
+    const skv_schema *schema = *n->domain || !n->op ? NULL : skv_schema_find(n->op_type, b->opset);
     SKV_TRY(skv_arena_array(b->arena, n->n_attrs, sizeof *proto->attribute, &proto->attribute));
-    for (uint32_t i = 0; i < n->n_attrs; i++) SKV_TRY(build_attribute(b, &n->attrs[i], depth, &proto->attribute[i]));
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        /* Of a later version, and at its default: choosing the opset made sure of that. */
+        if (schema && !skv_schema_attr_find(schema, n->attrs[i].name)) continue;
+        SKV_TRY(build_attribute(b, &n->attrs[i], depth, &proto->attribute[proto->n_attribute++]));
+    }
     *out = proto;
     return SKIVE_OK;
 }
@@ -292,26 +297,6 @@ static skive_status build_graph(skv_onnx_build *b, const skive_graph *g, int dep
 
 /* ---- the model ---- */
 
-static skive_status choose_opset(skv_onnx_build *b, const skive_graph *g, int asked, int *out) {
-    const char *what = "";
-    int least = skv_onnx_least_opset(g, &what);
-    const char *unknown = skv_onnx_unknown_standard(g);
-    if (asked && (asked < least || asked > SKV_ONNX_MAX_OPSET)) {
-        return skv_fail_at(b->ctx, SKIVE_ERR_ARGUMENT, what,
-                           "opset %d cannot be written: %s%s needs %d, and %d is the newest", asked,
-                           *what ? "node " : "the exporter", what, least, SKV_ONNX_MAX_OPSET);
-    }
-    *out = asked ? asked : least;
-    if (!unknown) return SKIVE_OK;
-    if (!asked && g->opset > *out) *out = g->opset > SKV_ONNX_MAX_OPSET ? SKV_ONNX_MAX_OPSET : g->opset;
-    if (*out != g->opset) {
-        skv_note(b->ctx,
-                 "operator %s is not known to skive; it was read under opset %d and is written unchanged under %d",
-                 unknown, g->opset, *out);
-    }
-    return SKIVE_OK;
-}
-
 /* The standard domain, and every other one that occurs, at version 1: files do not tell skive more than that it exists. */
 static skive_status add_domains(skv_onnx_build *b, const skive_graph *g) {
     Onnx__ModelProto *m = b->model;
@@ -340,7 +325,8 @@ static skive_status add_domains(skv_onnx_build *b, const skive_graph *g) {
 skive_status skv_onnx_build_model(skv_onnx_build *b, const skive_graph *graph, int opset) {
     Onnx__ModelProto *m;
     SKV_TRY(skv_arena_create(b->ctx, &b->arena));
-    SKV_TRY(choose_opset(b, graph, opset, &opset));
+    SKV_TRY(skv_onnx_choose_opset(b->ctx, graph, opset, &opset));
+    b->opset = opset;
     NEW(b, m, onnx__model_proto__init);
     b->model = m;
     m->has_ir_version = 1;

@@ -15,6 +15,7 @@ typedef struct skv_onnx_build {
     skive_context *ctx;
     skv_arena *arena; /* of everything below but the weights' bytes */
     Onnx__ModelProto *model;
+    int opset; /* it is written under */
     skv_onnx_weight *weights;
     size_t n_weights, weights_capacity;
     skive_tensor *inflated; /* dense copies of parameters in compressed forms */

@@ -6,10 +6,14 @@
 
 #define SKV_ONNX_LEAST_WRITTEN 13
 
-/* The least version that has all of the graph's nodes as they are; *what names the one that needs it, if it is above 13. */
-int skv_onnx_least_opset(const skive_graph *g, const char **what);
-/* An operator of the standard domain that skive does not know, and which therefore stands as it was read; or NULL. */
-const char *skv_onnx_unknown_standard(const skive_graph *g);
+typedef struct skv_onnx_why {
+    char text[240];
+} skv_onnx_why;
+
+/* The least version under which every node, as it is, is what the schemas allow; or whether `asked` is one, when that is not 0. A model
+ * with operators that skive does not know is only written where they mean what they meant in the file. Errors: ARGUMENT (asked), UNSUPPORTED
+ * (there is none), naming the node. */
+skive_status skv_onnx_choose_opset(skive_context *ctx, const skive_graph *g, int asked, int *out);
 int skv_onnx_ir_version(int opset);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "onnx/onnx_import.h"
+#include "onnx/schema.h"
 #include "tensor/tensor.h"
 
 /* ---- canonical form ---- */
@@ -42,6 +43,19 @@ static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
 
 static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g);
 
+/* An attribute that the op record does not know changes nothing when it stands at its default, and is dropped; otherwise the node
+ * is one that skive does not have. */
+static void drop_or_refuse(skv_onnx_importer *im, skive_node *n) {
+    const char *name;
+    while ((name = skv_op_unknown_attr(n->op, n)) && skv_schema_is_default(n->op_type, skv_node_attr(n, name)))
+        skv_node_remove_attr(n, name);
+    if (!name || strcmp(name, SKV_ONNX_DROPPED) == 0) return;
+    skv_note(im->ctx,
+             "node %s (%s): skive does not know the attribute %s, which may change the result; the node cannot be run",
+             n->name, n->op_type, name);
+    n->op = NULL;
+}
+
 static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
     int opset = im->opset;
     for (uint32_t i = 0; i < n->n_attrs; i++) {
@@ -59,6 +73,7 @@ static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
     skive_graph *g = n->graph;
     if (n->op->import) SKV_TRY(n->op->import(g, n, opset));
     bool replaced = n->id >= g->n_nodes || g->nodes[n->id] != n;
+    if (!replaced) drop_or_refuse(im, n);
     return opset < 13 && !replaced ? infer_node(im, n) : SKIVE_OK; /* old forms may need the ranks of their inputs */
 }
 

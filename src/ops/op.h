@@ -145,6 +145,8 @@ typedef struct skv_op {
 #define SKV_LIST(array)  .array = array, .n_##array = SKV_COUNT(array) /* .cases = cases, .n_cases = ... */
 
 const skv_op *skv_op_find(const char *name, const char *domain); /* domain NULL: standard first, then SKV_DOMAIN */
+/* The first attribute of n that the record does not know; NULL: it knows all. */
+const char *skv_op_unknown_attr(const skv_op *op, const skive_node *n);
 size_t skv_op_count(void);
 const skv_op *skv_op_at(size_t index);
 

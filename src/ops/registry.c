@@ -13,6 +13,15 @@ static const skv_op *const all[] = {
 #undef X
 };
 
+const char *skv_op_unknown_attr(const skv_op *op, const skive_node *n) {
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        bool known = false;
+        for (size_t k = 0; k < op->n_attrs && !known; k++) known = strcmp(op->attrs[k].name, n->attrs[i].name) == 0;
+        if (!known) return n->attrs[i].name;
+    }
+    return NULL;
+}
+
 size_t skv_op_count(void) { return SKV_COUNT(all); }
 const skv_op *skv_op_at(size_t i) { return i < SKV_COUNT(all) ? all[i] : NULL; }
 
