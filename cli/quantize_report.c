@@ -40,20 +40,48 @@ static json_t *values_json(const skive_quantize_report *r) {
     for (size_t i = 0; i < r->n_refused; i++) json_array_append_new(refused, cli_json_text(r->refused[i]));
     for (size_t i = 0; i < r->n_left; i++) {
         const skive_quantize_left *l = &r->left[i];
-        json_array_append_new(left, json_pack("{s:s, s:o, s:o, s:I, s:I}", "op", l->op, "reason",
-                                              cli_json_text(l->reason), "nodes", cli_json_text(l->nodes), "count",
-                                              (json_int_t)l->n_nodes, "weights", (json_int_t)l->n_weights));
+        json_t *nodes = json_array(), *weights = json_array();
+        for (size_t k = 0; k < 3 && l->nodes[k]; k++) {
+            json_array_append_new(nodes, cli_json_text(l->nodes[k]));
+            if (l->weights[k]) json_array_append_new(weights, cli_json_text(l->weights[k]));
+        }
+        json_array_append_new(left, json_pack("{s:s, s:o, s:o, s:o, s:I, s:I}", "op", l->op, "reason",
+                                              cli_json_text(l->reason), "nodes", nodes, "largest_weights", weights,
+                                              "count", (json_int_t)l->n_nodes, "weights", (json_int_t)l->n_weights));
     }
     return json_pack("{s:o, s:o, s:I, s:o, s:I, s:f}", "values", rows, "left_in_float", left, "quantized_nodes",
                      (json_int_t)r->n_quantized, "refused", refused, "samples", (json_int_t)r->samples, "seconds",
                      r->seconds);
 }
 
+/* Puts a list's next item behind the last, or on a line of its own where it does not fit into 79 columns. */
+static void put_item(size_t *column, const char *text) {
+    const size_t indent = 4;
+    if (*column > indent && *column + 2 + strlen(text) > 79) {
+        printf(",\n    %s", text);
+        *column = indent + strlen(text);
+    } else {
+        printf("%s%s", *column > indent ? ", " : "", text);
+        *column += strlen(text) + (*column > indent ? 2 : 0);
+    }
+}
+
 static void print_left(const skive_quantize_left *l) {
-    char weights[32];
-    printf("left in float: %zu %s, %s: %s", l->n_nodes, l->op, l->reason, l->nodes);
-    if (l->n_nodes > 3) printf(", ...");
-    if (l->n_weights) printf(" (%s weights)", cli_thousands(l->n_weights, weights, sizeof weights));
+    char count[32], name[CLI_SHORT], weight[CLI_SHORT];
+    size_t column = 4;
+    printf("left in float: %zu %s", l->n_nodes, l->op);
+    if (l->n_weights) printf(" (%s weights)", cli_thousands(l->n_weights, count, sizeof count));
+    printf(": %s\n    ", l->reason);
+    for (size_t i = 0; i < 3 && l->nodes[i]; i++) {
+        char text[2 * CLI_SHORT + 8];
+        cli_short(l->nodes[i], name, sizeof name);
+        if (l->weights[i])
+            snprintf(text, sizeof text, "%s (%s)", name, cli_short(l->weights[i], weight, sizeof weight));
+        else
+            snprintf(text, sizeof text, "%s", name);
+        put_item(&column, text);
+    }
+    if (l->n_nodes > 3) printf(" and %zu more", l->n_nodes - 3);
     putchar('\n');
 }
 
@@ -100,15 +128,24 @@ static void print_quality(const skive_quantize_report *r) {
                (long long)r->check_samples);
     else
         printf("(against the float model, on calibration samples: there were too few to hold any out)\n");
-    if (r->worst[0].name) printf("worst values:");
-    for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && r->worst[i].name; i++)
-        printf("%s %s (%s%.1f dB)", i ? "," : "", r->worst[i].name, r->worst[i].is_parameter ? "weight, " : "",
-               r->worst[i].sqnr);
+    char text[160], name[CLI_SHORT];
+    size_t column = 4;
+    if (r->worst[0].name) printf("values that lose most:\n    ");
+    for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && r->worst[i].name; i++) {
+        snprintf(text, sizeof text, "%s (%s%.1f dB)", cli_short(r->worst[i].name, name, sizeof name),
+                 r->worst[i].is_parameter ? "weight, " : "", r->worst[i].sqnr);
+        put_item(&column, text);
+    }
     if (r->worst[0].name) putchar('\n');
-    printf("calibration: %s", r->calibration);
-    for (size_t i = 0; i < r->n_tried && r->n_tried > 1; i++)
-        printf("%s%s %.1f dB", i ? ", " : " (", r->tried[i].calibration, r->tried[i].score);
-    printf("%s\n", r->n_tried > 1 ? ")" : "");
+    printf("calibration used: %s\n", strcmp(r->calibration, "auto") == 0 ? "each value's own (auto)" : r->calibration);
+    if (r->n_tried < 2) return;
+    printf("    ");
+    column = 4;
+    for (size_t i = 0; i < r->n_tried; i++) {
+        snprintf(text, sizeof text, "%s %.1f dB", r->tried[i].calibration, r->tried[i].score);
+        put_item(&column, text);
+    }
+    putchar('\n');
 }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
@@ -147,8 +184,8 @@ json_t *cli_quantize_json(const skive_quantize_report *r) {
 
 void cli_quantize_print(const skive_quantize_report *r, bool table) {
     if (table) print_rows(r);
-    printf("quantized %zu nodes with %lld calibration samples in %.1f s\n", r->n_quantized, (long long)r->samples,
-           r->seconds);
+    printf("quantized %zu node%s with %lld calibration sample%s in %.1f s\n", r->n_quantized,
+           r->n_quantized == 1 ? "" : "s", (long long)r->samples, r->samples == 1 ? "" : "s", r->seconds);
     print_quality(r);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
 }

@@ -357,7 +357,8 @@ static void left_nodes_are_grouped(void **state) {
     assert_int_equal(r.n_quantized, 1);
     assert_int_equal(r.n_left, 1);
     assert_string_equal(r.left[0].op, "MatMul");
-    assert_string_equal(r.left[0].nodes, "second");
+    assert_string_equal(r.left[0].nodes[0], "second");
+    assert_string_equal(r.left[0].weights[0], "w2");
     assert_int_equal(r.left[0].n_nodes, 1);
     assert_int_equal(r.left[0].n_weights, 48);
     skive_quantize_report_free(ctx, &r);

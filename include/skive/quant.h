@@ -36,7 +36,8 @@ typedef struct skive_quantize_row {
 /* The nodes of one operator that stayed in float for one reason. */
 typedef struct skive_quantize_left {
     char *op, *reason;
-    char *nodes;       /* names of the first three, "a, b, c" */
+    char *nodes[3];    /* names of the first three, NULL behind the last */
+    char *weights[3];  /* the largest float parameter of each, or NULL */
     size_t n_nodes;    /* how many they are */
     int64_t n_weights; /* float weights that they hold */
 } skive_quantize_left;
@@ -62,7 +63,7 @@ typedef struct skive_quantize_outlier {
     char *name;       /* of the value; NULL: there was none */
     double value;     /* the outlier */
     double low, high; /* range of all others */
-    int64_t run;      /* calibration run that gave it; after skive_quantize the sample's place in the data set, the first of
+    int64_t run; /* calibration run that gave it; after skive_quantize the sample's place in the data set, the first of
                        * a batch */
 } skive_quantize_outlier;
 enum { SKIVE_QUANTIZE_WORST = 3, SKIVE_QUANTIZE_TRIED = 8 };

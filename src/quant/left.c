@@ -86,12 +86,16 @@ static bool computes_float(const skive_node *n) {
     return false;
 }
 
-static int64_t weights_of(const skive_node *n) {
-    int64_t sum = 0;
+static int64_t weights_of(const skive_node *n, const char **largest) {
+    int64_t sum = 0, most = 1;
+    *largest = NULL;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         const skive_value *v = n->inputs[i];
-        if (v && v->storage && v->type.dtype == SKIVE_F32 && skv_type_count(&v->type) > 1)
-            sum += skv_type_count(&v->type);
+        if (!v || !v->storage || v->type.dtype != SKIVE_F32 || skv_type_count(&v->type) < 2) continue;
+        sum += skv_type_count(&v->type);
+        if (skv_type_count(&v->type) <= most) continue;
+        most = skv_type_count(&v->type);
+        *largest = v->name;
     }
     return sum;
 }
@@ -113,13 +117,12 @@ skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const
         r->n_left++;
         SKV_TRY(skv_strdup(ctx, reason, &l->reason));
     }
-    l->n_weights += weights_of(n);
-    if (++l->n_nodes > SHOWN) return SKIVE_OK;
-    char *longer = NULL;
-    SKV_TRY(skv_asprintf(ctx, &longer, "%s%s%s", l->nodes ? l->nodes : "", l->nodes ? ", " : "", n->name));
-    skv_free(ctx, l->nodes);
-    l->nodes = longer;
-    return SKIVE_OK;
+    const char *largest;
+    l->n_weights += weights_of(n, &largest);
+    const size_t at = l->n_nodes++;
+    if (at >= SHOWN) return SKIVE_OK;
+    SKV_TRY(skv_strdup(ctx, n->name, &l->nodes[at]));
+    return largest ? skv_strdup(ctx, largest, &l->weights[at]) : SKIVE_OK;
 }
 
 /* Relu and Clip behind a quantized node become the limits of its result. */

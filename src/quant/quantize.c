@@ -40,7 +40,10 @@ void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *r) {
     for (size_t i = 0; i < r->n_left; i++) {
         skv_free(ctx, r->left[i].op);
         skv_free(ctx, r->left[i].reason);
-        skv_free(ctx, r->left[i].nodes);
+        for (size_t k = 0; k < 3; k++) {
+            skv_free(ctx, r->left[i].nodes[k]);
+            skv_free(ctx, r->left[i].weights[k]);
+        }
     }
     skv_free(ctx, r->left);
     for (size_t i = 0; i < r->n_outputs; i++) skv_free(ctx, r->outputs[i].name);
