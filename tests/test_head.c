@@ -4,6 +4,7 @@
 #include <skive/distill.h>
 #include <skive/energy.h>
 #include <skive/eval.h>
+#include <skive/pack.h>
 
 #include "train/metrics.h"
 
@@ -259,6 +260,68 @@ static void outputs_are_chosen_or_asked_for(void **state) {
     skv_test_context_end(ctx);
 }
 
+static bool noted(const skive_context *ctx, const char *part) {
+    for (size_t i = 0; i < skive_context_note_count(ctx); i++) {
+        if (strstr(skive_context_note(ctx, i), part)) return true;
+    }
+    return false;
+}
+
+/* What only another output needs is neither trained nor worn away by decay. */
+static void auxiliary_heads_stay(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL);
+    skive_train_options o = settings(2, 40);
+    const int64_t f[2] = {CLASSES, 4 * PIXELS};
+    (void)state;
+    skive_graph *g = small_cnn(ctx, false), *before = NULL;
+    skv_builder b = skv_build(g);
+    skive_value *scores = g->outputs[0];
+    skive_value *other = skv_emit(&b, "Gemm", SKV_IN(scores->producer->inputs[0], parameter(&b, "aux", 2, f, 9, -1, 1)),
+                                  SKV_ATTRS(SKV_INT("transB", 1)));
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, other));
+    skv_test_ok(ctx, skive_model_set_output(g, scores->name, NULL));
+    skv_test_ok(ctx, skive_graph_copy(ctx, g, &before));
+    o.weight_decay = 0.1;
+    skv_test_ok(ctx, skive_train(ctx, g, set, NULL, &o, NULL, 0, NULL));
+    assert_memory_equal(data_of(g, "aux"), data_of(before, "aux"), sizeof(float) * CLASSES * 4 * PIXELS);
+    assert_true(memcmp(data_of(g, "fc.weight"), data_of(before, "fc.weight"), sizeof(float) * CLASSES) != 0);
+    assert_true(noted(ctx, "'aux'"));
+    skive_graph_free(before);
+    skive_graph_free(g);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
+/* A packed file without names knows the output by the name it has there. */
+static void the_choice_outlives_packing(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+    skive_pack_options o = skive_pack_options_default();
+    skive_output_info info;
+    char path[SKV_TEST_PATH];
+    (void)state;
+    skive_graph *g = small_cnn(ctx, false), *back = NULL;
+    skv_builder b = skv_build(g);
+    skive_value *other = skv_emit(&b, "Neg", SKV_IN(g->outputs[0]), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, other));
+    skv_test_ok(ctx, skive_model_set_output(g, other->name, "logits"));
+    for (int strip = 0; strip < 2; strip++) {
+        o.strip_names = strip;
+        skv_test_ok(ctx, skive_pack_save(ctx, g, file(path, "two.skv"), &o, NULL));
+        skv_test_ok(ctx, skive_pack_load(ctx, path, NULL, &back, NULL));
+        skv_test_ok(ctx, skive_model_output(back, set, &info));
+        assert_int_equal(info.index, 1);
+        assert_string_equal(info.from, "metadata");
+        skive_graph_free(back);
+    }
+    skive_graph_free(g);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 /* Probabilities without a node that tells: the metadata say it, and losses are as right. */
 static void metadata_tell_what_the_graph_does_not(void **state) {
     skive_context *ctx = skv_test_context();
@@ -275,6 +338,7 @@ static void metadata_tell_what_the_graph_does_not(void **state) {
     skv_test_ok(ctx, skive_graph_add_output(g, twice));
     skv_test_ok(ctx, skive_evaluate(ctx, g, set, 0, &told));
     assert_false(skv_test_close(told.loss, logits.loss, 0.01, 0));
+    assert_true(noted(ctx, "--output-kind probabilities"));
     skive_eval_report_free(ctx, &told);
     skv_test_ok(ctx, skive_model_set_output(g, NULL, "probabilities"));
     skv_test_ok(ctx, skive_evaluate(ctx, g, set, 0, &told));
@@ -487,6 +551,8 @@ int main(void) {
         cmocka_unit_test(losses_are_taken_before_the_head),
         cmocka_unit_test(certain_mistakes_are_learned_from),
         cmocka_unit_test(outputs_are_chosen_or_asked_for),
+        cmocka_unit_test(auxiliary_heads_stay),
+        cmocka_unit_test(the_choice_outlives_packing),
         cmocka_unit_test(metadata_tell_what_the_graph_does_not),
         cmocka_unit_test(one_score_tells_two_classes),
         cmocka_unit_test(labels_are_learned_one_by_one),

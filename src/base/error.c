@@ -100,6 +100,10 @@ void skv_note(skive_context *ctx, const char *format, ...) {
     va_start(args, format);
     format_line(line, sizeof line, format, args);
     va_end(args);
+    /* Said once, however often it is come upon, as in each epoch. */
+    for (size_t i = 0; i < ctx->note_count; i++) {
+        if (strcmp(ctx->notes[i], line) == 0) return;
+    }
     /* The raw allocator: a note that finds no memory is dropped and must not replace the message. */
     if (ctx->note_count == ctx->note_capacity) {
         size_t capacity = ctx->note_capacity ? ctx->note_capacity * 2 : 16;

@@ -4,7 +4,10 @@
 
 #include "pack/pack.h"
 
-enum { SKV_VERSION = 1, SKV_SECTIONS_MAX = 64 };
+enum { SKV_VERSION = 1, SKV_SECTIONS_MAX = 64, SKV_OUTPUT_NAME = 32 };
+
+/* What output `i` of `n` is called in a file without names. */
+void skv_nameless_output(uint32_t i, uint32_t n, char name[SKV_OUTPUT_NAME]);
 
 typedef struct skv_section {
     unsigned kind;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ops/op.h"
+#include "pack/file.h"
 #include "pack/pack.h"
 #include "tensor/tensor.h"
 
@@ -334,14 +335,18 @@ static skive_status read_names(graph_reader *r, const frame *f) {
     return SKIVE_OK;
 }
 
+void skv_nameless_output(uint32_t i, uint32_t n, char name[SKV_OUTPUT_NAME]) {
+    if (n == 1)
+        snprintf(name, SKV_OUTPUT_NAME, "output");
+    else
+        snprintf(name, SKV_OUTPUT_NAME, "output_%u", i + 1);
+}
+
 static skive_status name_outputs(const frame *f) {
     for (uint32_t i = 0; i < f->g->n_outputs; i++) {
-        char name[32];
+        char name[SKV_OUTPUT_NAME];
         if (f->g->outputs[i]->is_input) continue;
-        if (f->g->n_outputs == 1)
-            snprintf(name, sizeof name, "output");
-        else
-            snprintf(name, sizeof name, "output_%u", i + 1);
+        skv_nameless_output(i, f->g->n_outputs, name);
         if (!skive_graph_find_value(f->g, name)) SKV_TRY(skv_value_rename(f->g->outputs[i], name));
     }
     return SKIVE_OK;

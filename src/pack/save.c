@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/meta_keys.h"
 #include "graph/shared.h"
 #include "pack/file.h"
 #include "graph/hashed.h"
@@ -214,13 +215,27 @@ static skive_status write_params(packing *p, skv_bytes *out) {
     return out->status;
 }
 
+/* The name that a reader gives to this output of a file without names. */
+static const char *stripped_output(const skive_graph *g, const char *name, char buffer[SKV_OUTPUT_NAME]) {
+    for (uint32_t i = 0; i < g->n_outputs; i++) {
+        if (strcmp(g->outputs[i]->name, name) != 0) continue;
+        skv_nameless_output(i, g->n_outputs, buffer);
+        return buffer;
+    }
+    return name;
+}
+
 static skive_status write_meta(packing *p, skv_bytes *out) {
+    char name[SKV_OUTPUT_NAME];
     skv_bytes raw = skv_bytes_to(p->ctx);
     if (p->g->n_meta == 0) return SKIVE_OK;
     skv_bytes_varint(&raw, p->g->n_meta);
     for (uint32_t i = 0; i < p->g->n_meta; i++) {
         skv_bytes_text(&raw, p->g->meta[i].key, strlen(p->g->meta[i].key));
-        skv_bytes_text(&raw, p->g->meta[i].value, strlen(p->g->meta[i].value));
+        const char *value = p->g->meta[i].value;
+        if (p->o.strip_names && strcmp(p->g->meta[i].key, SKV_META_OUTPUT_NAME) == 0)
+            value = stripped_output(p->g, value, name);
+        skv_bytes_text(&raw, value, strlen(value));
     }
     const skive_status status = skv_deflate(p->ctx, &raw, out);
     skv_bytes_free(&raw);

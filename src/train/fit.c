@@ -260,6 +260,7 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skv_targets_of(s->ctx, s->fit->train, &s->targets));
     s->info = s->targets.info;
     SKV_TRY(check_fit(s));
+    SKV_TRY(skv_head_find(s->ctx, s->fit->model, &s->targets, &s->head)); /* refused with the model's own shapes */
     s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);
     SKV_TRY(skive_graph_copy(s->ctx, s->fit->model, &s->current));

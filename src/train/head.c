@@ -257,6 +257,12 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
             targets->info.spec, out->value->name);
     }
     take_task(targets, out);
+    if (targets && out->task != SKIVE_TASK_VALUES && !is_row(g, &out->value->type)) {
+        char text[160];
+        skv_type_text(&out->value->type, text, sizeof text);
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, out->value->name,
+                           "output '%s' is %s, which is not a row of scores for each sample", out->value->name, text);
+    }
     return SKIVE_OK;
 }
 

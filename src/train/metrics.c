@@ -127,12 +127,23 @@ static float threshold(const skv_metrics *m) {
                                                                               : 0.0f;
 }
 
+/* Do the numbers look like the probabilities that the graph does not tell of? */
+static bool are_shares(const float *row, int64_t k) {
+    double sum = 0;
+    for (int64_t c = 0; c < k; c++) {
+        if (!(row[c] >= 0)) return false;
+        sum += (double)row[c];
+    }
+    return fabs(sum - 1) < 1e-3;
+}
+
 static void add_class(skv_metrics *m, size_t i, const float *row, int64_t label) {
     skive_eval_report *r = m->r;
     int64_t best = 0, above = 0;
     if (r->task == SKIVE_TASK_BINARY) {
         best = row[0] >= threshold(m);
     } else {
+        if (!m->not_shares) m->not_shares = !are_shares(row, r->classes);
         for (int64_t c = 1; c < r->classes; c++) best = row[c] > row[best] ? c : best;
         for (int64_t c = 0; c < r->classes; c++) above += row[c] > row[label];
     }
@@ -300,6 +311,13 @@ skive_status skv_metrics_finish(skv_metrics *m) {
     if (m->zeros > 0)
         skv_note(m->ctx, "%lld time%s the output gave exactly 0 for what was true; its cross-entropy counts it as 1e-7",
                  (long long)m->zeros, m->zeros == 1 ? "" : "s");
+    if (r->task == SKIVE_TASK_CLASSES && m->head->kind == SKIVE_OUTPUT_LOGITS && !m->head->from && r->n > 0 &&
+        !m->not_shares)
+        skv_note(
+            m->ctx,
+            "all outputs '%s' are between 0 and 1 and sum to 1, but no node says that they are probabilities; if they "
+            "are, say --output-kind probabilities",
+            m->head->value->name);
     if (r->task == SKIVE_TASK_VALUES) {
         finish_values(m);
         return SKIVE_OK;

@@ -19,6 +19,7 @@ typedef struct skv_metrics {
     float *kept;        /* [n][scores] of BINARY, two classes and LABELS, for the areas; NULL: too many to keep */
     uint8_t *truth;     /* [n][labels] */
     int64_t labels;     /* columns of kept and truth */
+    bool not_shares;    /* of logits: some row is not numbers of 0 and more that sum to 1 */
     int64_t zeros;      /* true classes that were given probability 0 */
 } skv_metrics;
 

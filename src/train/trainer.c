@@ -199,6 +199,40 @@ static skive_status check_masks(const skv_trainer *t, const skv_trainer_setup *s
     return SKIVE_OK;
 }
 
+/* Parameters that only another output reads, such as those of an auxiliary head, have no gradient; decay would wear them away. */
+static skive_status spare_unreached(skv_trainer *t, const skv_trainer_setup *s) {
+    const skive_graph *g = s->graph;
+    const char *first = NULL;
+    size_t spared = 0;
+    bool *leads = NULL;
+    skive_node **order = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(t->ctx, (size_t)g->n_values + 1, sizeof *leads, &leads));
+    SKV_GO(status, done, skv_graph_topo(g, &order));
+    leads[s->loss->id] = true;
+    for (uint32_t i = g->n_nodes; i-- > 0;) {
+        bool any = false;
+        for (uint32_t k = 0; k < order[i]->n_outputs; k++)
+            any = any || (order[i]->outputs[k] && leads[order[i]->outputs[k]->id]);
+        for (uint32_t k = 0; any && k < order[i]->n_inputs; k++) {
+            if (order[i]->inputs[k]) leads[order[i]->inputs[k]->id] = true;
+        }
+    }
+    for (size_t i = 0; i < t->n_params; i++) {
+        if (leads[t->params[i].value->id]) continue;
+        t->params[i].update.decay = 0;
+        if (!first) first = t->params[i].value->name;
+        spared++;
+    }
+    if (spared)
+        skv_note(t->ctx, "%zu parameter%s that the output in use does not depend on stay%s as they are: '%s'%s", spared,
+                 spared == 1 ? "" : "s", spared == 1 ? "s" : "", first, spared == 1 ? "" : " ...");
+done:
+    skv_free(t->ctx, order);
+    skv_free(t->ctx, leads);
+    return status;
+}
+
 static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     skive_graph *g = s->graph;
     const uint32_t n_values = g->n_values;
@@ -211,6 +245,7 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     for (uint32_t i = 0; i < n_values; i++) {
         if (g->values[i] && g->values[i]->trainable) SKV_TRY(add_param(t, s, g->values[i]));
     }
+    SKV_TRY(spare_unreached(t, s));
     SKV_TRY(skv_alloc_array(t->ctx, s->n_updates + 1, sizeof *t->stats, &t->stats));
     t->n_stats = s->n_updates;
     if (s->n_updates) memcpy(t->stats, s->updates, s->n_updates * sizeof *t->stats);
