@@ -245,6 +245,7 @@ json_t *cli_train_json(const skive_train_report *r) {
         if (isfinite(e->validation_f1)) json_object_set_new(row, "validation_f1", json_real(e->validation_f1));
         if (isfinite(e->validation_loss)) json_object_set_new(row, "validation_loss", json_real(e->validation_loss));
         if (isfinite(e->validation_rmse)) json_object_set_new(row, "validation_rmse", json_real(e->validation_rmse));
+        if (isfinite(e->validation_r2)) json_object_set_new(row, "validation_r2", json_real(e->validation_r2));
         json_array_append_new(epochs, row);
     }
     return json_pack("{s:o, s:i, s:f, s:f}", "epochs", epochs, "best_epoch", r->best_epoch, "seconds", r->seconds,
@@ -268,7 +269,8 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     else if (strcmp(r->best_by, "f1") == 0)
         printf("epoch %d was best: validation F1 %.4f\n", r->best_epoch, best->validation_f1);
     else if (!isnan(best->validation_rmse))
-        printf("epoch %d was best: validation RMSE %.6g\n", r->best_epoch, best->validation_rmse);
+        printf("epoch %d was best: validation RMSE %.6g, R2 %.4f\n", r->best_epoch, best->validation_rmse,
+               best->validation_r2);
     else
         printf("epoch %d was best: validation loss %.4f\n", r->best_epoch, best->validation_loss);
 }

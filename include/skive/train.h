@@ -52,6 +52,7 @@ typedef struct skive_epoch_report {
     double loss, train_accuracy, validation_accuracy, learning_rate, seconds; /* accuracies NaN when not measured */
     double validation_loss; /* as skive_eval_report.loss; NaN when not measured */
     double validation_rmse; /* of regression, in the targets' units; else NaN */
+    double validation_r2;   /* the same, as skive_eval_report.r2 */
     double validation_f1;   /* of classes the mean over them, of several labels over all decisions; else NaN */
 } skive_epoch_report;
 

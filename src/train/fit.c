@@ -170,7 +170,8 @@ done:
 /* Of regression and of several labels a sample, which have no one accuracy, the loss decides. */
 static skive_status validate(fit_state *s, skive_epoch_report *row) {
     skive_eval_report r;
-    row->validation_accuracy = row->validation_loss = row->validation_rmse = row->validation_f1 = NAN;
+    row->validation_accuracy = row->validation_loss = row->validation_f1 = NAN;
+    row->validation_rmse = row->validation_r2 = NAN;
     if (!s->fit->validation) return SKIVE_OK;
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
@@ -181,6 +182,7 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     if (r.task == SKIVE_TASK_CLASSES || r.task == SKIVE_TASK_BINARY) row->validation_accuracy = r.accuracy;
     row->validation_loss = r.loss;
     row->validation_rmse = r.rmse;
+    row->validation_r2 = r.r2;
     row->validation_f1 = r.task == SKIVE_TASK_LABELS ? r.f1_micro : r.f1_macro;
     skive_eval_report_free(s->ctx, &r);
     return SKIVE_OK;
