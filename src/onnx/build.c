@@ -96,6 +96,19 @@ static skive_status build_type(skv_onnx_build *b, const skive_type *type, Onnx__
     return SKIVE_OK;
 }
 
+/* Inputs and outputs of the whole model need a type in the file. Sequences, strings and the like are not held by a graph. */
+static skive_status check_ends(skv_onnx_build *b, const skive_graph *g, skive_value *const *values, size_t n) {
+    for (size_t i = 0; i < n && !g->parent; i++) {
+        const skive_type *t = &values[i]->type;
+        if (t->dtype != SKIVE_DTYPE_NONE && t->rank >= 0) continue;
+        return skv_fail_at(b->ctx, SKIVE_ERR_UNSUPPORTED, values[i]->name,
+                           "'%s', an input or output of the model, is %s; such a model cannot be written",
+                           values[i]->name,
+                           t->dtype == SKIVE_DTYPE_NONE ? "of a type that skive does not hold" : "of unknown rank");
+    }
+    return SKIVE_OK;
+}
+
 static skive_status build_info(skv_onnx_build *b, const skive_value *v, Onnx__ValueInfoProto **out) {
     NEW(b, *out, onnx__value_info_proto__init);
     SKV_TRY(value_name(b, v, &(*out)->name));
@@ -274,6 +287,8 @@ static skive_status build_graph(skv_onnx_build *b, const skive_graph *g, int dep
     NEW(b, proto, onnx__graph_proto__init);
     proto->name = borrow(g->name && *g->name ? g->name : "graph");
     SKV_TRY(build_nodes(b, g, depth, proto));
+    SKV_TRY(check_ends(b, g, g->inputs, g->n_inputs));
+    SKV_TRY(check_ends(b, g, g->outputs, g->n_outputs));
     SKV_TRY(skv_arena_array(b->arena, g->n_inputs, sizeof *proto->input, &proto->input));
     for (uint32_t i = 0; i < g->n_inputs; i++) SKV_TRY(build_info(b, g->inputs[i], &proto->input[proto->n_input++]));
     SKV_TRY(skv_arena_array(b->arena, g->n_outputs, sizeof *proto->output, &proto->output));

@@ -69,7 +69,10 @@ static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent
     const skv_attr *names = skv_node_attr(n, "activations"), *alphas = skv_node_attr(n, "activation_alpha"),
                    *betas = skv_node_attr(n, "activation_beta");
     size_t next_alpha = 0, next_beta = 0;
-    if (names && names->n != (size_t)n_acts * (size_t)r->directions) return "activations are not as many as needed";
+    /* RNN's default has two names, of which one direction takes the first. */
+    const size_t needed = (size_t)n_acts * (size_t)r->directions;
+    if (names && names->n != needed && !(n_acts == 1 && needed == 1 && names->n == 2))
+        return "activations are not as many as needed";
     for (int d = 0; d < r->directions; d++) {
         for (int i = 0; i < n_acts; i++) {
             const char *name = names ? names->strings[d * n_acts + i] : usual[n_acts - 1][i];

@@ -11,11 +11,11 @@ static const skv_attr_spec attrs[] = {{"align_corners", SKV_ATTR_INT, SKV_OPTION
                                       {"mode", SKV_ATTR_STRING, SKV_OPTIONAL},
                                       {"padding_mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
 
-/* Opset 16 said bilinear and bicubic. */
+/* Opset 16 said bilinear and bicubic; files of newer opsets that still say so are meant alike. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
     const char *mode = skv_attr_string(n, "mode", "linear");
     (void)g;
-    if (from >= 20) return SKIVE_OK;
+    (void)from;
     if (strcmp(mode, "bilinear") == 0) return skv_node_set_attr(n, &SKV_STR("mode", "linear"));
     if (strcmp(mode, "bicubic") == 0) return skv_node_set_attr(n, &SKV_STR("mode", "cubic"));
     return SKIVE_OK;

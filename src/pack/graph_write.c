@@ -107,11 +107,12 @@ static skive_status infer_bare(writer *w, const skive_graph *g, skive_graph **ou
     return SKIVE_OK;
 }
 
-/* Of a subgraph, the types of all; of the outermost graph, those that inference does not find. */
+/* Of a subgraph, the types of all; of the outermost graph, those that inference does not find, and all where nodes hold graphs:
+ * a reader infers from the outside in. */
 static skive_status write_types(writer *w, const frame *f) {
     skive_graph *bare = NULL;
     uint64_t n = 0;
-    if (!f->outer) SKV_TRY(infer_bare(w, f->g, &bare));
+    if (!f->outer && !f->g->nests) SKV_TRY(infer_bare(w, f->g, &bare));
     for (int counting = 1; counting >= 0; counting--) {
         if (!counting) skv_bytes_varint(w->out, n);
         for (uint32_t i = 0; i < f->n; i++) {
