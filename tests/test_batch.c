@@ -193,6 +193,40 @@ static void rows_for_each_sample(void **state) {
     check(lstm, 8, 5);
 }
 
+/* What torch.onnx writes for as_strided: the mean over the steps, flat, and the places of its elements. */
+static skive_value *strided(skv_builder *b, skive_value *x, int64_t n) {
+    const int64_t dims[] = {n, 2, 2};
+    skive_tensor t;
+    skive_value *places = NULL;
+    skv_test_ok(b->graph->ctx, skive_tensor_create(b->graph->ctx, SKIVE_I64, 3, dims, &t));
+    for (int64_t i = 0; i < n * WIDTH; i++) ((int64_t *)t.data)[i] = i / WIDTH * WIDTH + (i * 3) % WIDTH;
+    skv_test_ok(b->graph->ctx, skive_graph_add_parameter(b->graph, NULL, &t, &places));
+    skive_tensor_free(b->graph->ctx, &t);
+    skive_value *mean = OP(b, "ReduceMean", x, INTS(b, 1));
+    return OP(b, "Gather", OP(b, "Reshape", mean, INTS(b, n * WIDTH)), places);
+}
+/* An embedding of places that the exporter spread over the samples. */
+static skive_value *places(skv_builder *b, skive_value *x, int64_t n) {
+    skive_value *at = OP(b, "Expand", INTS(b, 2, 0, 1), INTS(b, n, STEPS));
+    return OP(b, "Add", x, OP(b, "Gather", param(b, "table", DIMS(9, WIDTH), 3), at));
+}
+/* Zeros for each of n samples, expanded by a shape that counts them. */
+static skive_value *counted(skv_builder *b, skive_value *x, int64_t n) {
+    skive_value *count = skv_emit(b, "Shape", SKV_IN(x), SKV_ATTRS(SKV_INT("start", 0), SKV_INT("end", 1)));
+    skive_value *shape = skv_emit(b, "Concat", SKV_IN(count, INTS(b, 1, WIDTH)), SKV_ATTRS(SKV_INT("axis", 0)));
+    skive_value *token = OP(b, "Expand", alike(b, DIMS(n, 1, WIDTH), 0, 6), shape);
+    return skv_emit(b, "Concat", SKV_IN(x, token), SKV_ATTRS(SKV_INT("axis", 1)));
+}
+static void what_exporters_write(void **state) {
+    (void)state;
+    const int64_t fixed[] = {1, 2, 8};
+    for (size_t i = 0; i < 3; i++) {
+        check(strided, fixed[i], WIDTH);
+        check(places, fixed[i], STEPS * WIDTH);
+        check(counted, fixed[i], (STEPS + 1) * WIDTH);
+    }
+}
+
 static skive_value *different_rows(skv_builder *b, skive_value *x, int64_t n) {
     return OP(b, "Add", x, param(b, "offsets", DIMS(n, 1, WIDTH), 4));
 }
@@ -251,9 +285,13 @@ static void open_batch_is_bound(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(flattening),          cmocka_unit_test(attention_with_joined_axes),
-        cmocka_unit_test(sizes_in_constants),  cmocka_unit_test(rows_for_each_sample),
-        cmocka_unit_test(open_batch_is_bound), cmocka_unit_test(what_mixes_samples_is_refused),
+        cmocka_unit_test(flattening),
+        cmocka_unit_test(attention_with_joined_axes),
+        cmocka_unit_test(sizes_in_constants),
+        cmocka_unit_test(rows_for_each_sample),
+        cmocka_unit_test(what_exporters_write),
+        cmocka_unit_test(open_batch_is_bound),
+        cmocka_unit_test(what_mixes_samples_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

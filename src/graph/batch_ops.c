@@ -3,6 +3,7 @@
 
 #include "graph/batch.h"
 #include "graph/internal.h"
+#include "ops/op.h"
 
 static const skive_type *now_of(const skv_rebind *r, const skive_value *v) { return &r->x->types[v->id]; }
 static const skive_type *old_of(const skv_rebind *r, const skive_value *v) {
@@ -167,19 +168,7 @@ static skive_status reshape(skv_rebind *r, skive_node *n, int64_t *outer_out) {
     return as_asked ? SKIVE_OK : set_ints(r, n, 1, shape, rank);
 }
 
-/* ---- Expand, Slice, Resize ---- */
-
-static skive_status expand(skv_rebind *r, skive_node *n) {
-    const skive_value *v = n->inputs[0];
-    const int axis = axis_of(r, v);
-    int64_t shape[SKIVE_MAX_RANK];
-    const int rank = axis < 0 ? -1 : read_ints(r, skv_node_in(n, 1), shape);
-    if (rank < 0) return SKIVE_OK;
-    const int at = axis + rank - now_of(r, v)->rank;
-    if (at < 0 || shape[at] == 1 || shape[at] != old_of(r, v)->dims[axis].size) return SKIVE_OK;
-    shape[at] = 1; /* the input has them all */
-    return set_ints(r, n, 1, shape, rank);
-}
+/* ---- Slice, Resize ---- */
 
 static skive_status slice(skv_rebind *r, skive_node *n) {
     const skive_value *v = n->inputs[0];
@@ -213,18 +202,121 @@ static skive_status resize(skv_rebind *r, skive_node *n) {
     return set_ints(r, n, 3, sizes, rank);
 }
 
+/* ---- Gather ---- */
+
+/* Places in the elements of all samples one after another, as exporters write as_strided: those of the first sample are found again in
+ * each, `each` elements further on. false: they are not. */
+static bool places_by_sample(const skive_tensor *t, int axis, int64_t was, int64_t each, int64_t *first) {
+    int64_t inner = 1;
+    for (int d = axis + 1; d < t->rank; d++) inner *= t->dims[d];
+    for (int64_t i = 0; i < skive_tensor_count(t); i++) {
+        const int64_t sample = i / inner % was, at = i / (inner * was) * inner + i % inner;
+        int64_t place = t->dtype == SKIVE_I64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
+        if (place < 0) place += was * each;
+        place -= sample * each;
+        if (place < 0 || place >= each) return false;
+        if (sample == 0) first[at] = place;
+        if (place != first[at]) return false;
+    }
+    return true;
+}
+
+static skive_status gather_places(skv_rebind *r, skive_node *n, const skive_tensor *t, int axis, int64_t each,
+                                  const int64_t *first) {
+    int64_t dims[SKIVE_MAX_RANK], inner = 1;
+    skv_storage *s = NULL;
+    skive_value *v = NULL;
+    memcpy(dims, t->dims, sizeof dims);
+    dims[axis] = r->batch;
+    for (int d = axis + 1; d < t->rank; d++) inner *= dims[d];
+    SKV_TRY(skv_storage_create(r->g->ctx, SKIVE_I64, t->rank, dims, &s));
+    int64_t *places = s->tensor.data;
+    for (int64_t i = 0; i < skive_tensor_count(&s->tensor); i++)
+        places[i] = i / inner % r->batch * each + first[i / (inner * r->batch) * inner + i % inner];
+    const skive_status status = skv_graph_new_param(r->g, NULL, s, &v);
+    if (status != SKIVE_OK) {
+        skv_storage_release(s);
+        return status;
+    }
+    SKV_TRY(skv_rebind_grow(r));
+    return skv_node_set_input(n, 1, v);
+}
+
+static skive_status gather(skv_rebind *r, skive_node *n) {
+    const skive_value *v = n->inputs[0];
+    const skive_tensor *t = skv_node_in(n, 1) ? skv_inference_known(r->x, n->inputs[1]) : NULL;
+    const skive_type *x = old_of(r, v);
+    int axis = 0;
+    if (axis_of(r, v) != 0 || x->rank != 1 || r->outer[v->id] != 1 || !t || t->rank < 1) return SKIVE_OK;
+    if (t->dtype != SKIVE_I64 && t->dtype != SKIVE_I32) return SKIVE_OK;
+    while (axis < t->rank && t->dims[axis] != r->was) axis++;
+    if (axis == t->rank || x->dims[0].size % r->was != 0) return SKIVE_OK;
+    const int64_t each = x->dims[0].size / r->was;
+    int64_t *first = NULL;
+    SKV_TRY(skv_alloc_array(r->g->ctx, (size_t)(skive_tensor_count(t) / r->was) + 1, sizeof *first, &first));
+    skive_status status = SKIVE_OK;
+    if (places_by_sample(t, axis, r->was, each, first)) status = gather_places(r, n, t, axis, each, first);
+    skv_free(r->g->ctx, first);
+    return status;
+}
+
 /* ---- constants that hold something for each sample ---- */
 
-/* Are the `count` rows along `axis` the same? */
-static bool rows_alike(const skive_value *v, int axis) {
-    const skive_tensor *t = skv_value_tensor(v);
-    if (!t) {
-        const skive_node *n = v->producer;
-        if (!n || !skv_node_is(n, "Expand")) return n && skv_node_is(n, "ConstantOfShape");
-        const skive_type *x = &n->inputs[0]->type;
-        const int k = axis - (v->type.rank - x->rank);
-        return k < 0 || (k < x->rank && x->dims[k].size == 1);
+/* What a value that no sample reaches is: a parameter, or computed from parameters. */
+typedef struct constant {
+    skive_tensor tensor;
+    bool owned;
+} constant;
+
+enum { MOST_NODES = 64, MOST_ELEMENTS = 1 << 24 };
+
+/* Rows that are to stay the same for all samples are not trained: a parameter with one for each is no weight. */
+static void freeze_rows(const skv_rebind *r, skive_value *v) {
+    for (int d = 0; v->trainable && d < v->type.rank; d++) {
+        if (v->type.dims[d].size == r->was) v->trainable = false;
     }
+}
+
+/* *known false: it cannot be worked out, or costs too much. */
+static skive_status work_out(const skv_rebind *r, const skive_value *v, int *budget, constant *out, bool *known) {
+    const skive_tensor *t = skv_inference_known(r->x, v);
+    const skive_node *n = v->producer;
+    constant *in = NULL;
+    const skive_tensor **tensors = NULL;
+    skive_tensor *results = NULL;
+    skive_status status = SKIVE_OK;
+    *out = (constant){0};
+    *known = t != NULL;
+    if (t) out->tensor = *t;
+    if (t || !n || !n->op || !n->op->run || n->op->random || axis_of(r, v) >= 0 || --*budget < 0 ||
+        !skv_type_is_static(now_of(r, v)) || skv_type_count(now_of(r, v)) > MOST_ELEMENTS)
+        return SKIVE_OK;
+    SKV_GO(status, done, skv_alloc_array(r->g->ctx, (size_t)n->n_inputs + 1, sizeof *in, &in));
+    SKV_GO(status, done, skv_alloc_array(r->g->ctx, (size_t)n->n_inputs + 1, sizeof *tensors, &tensors));
+    SKV_GO(status, done, skv_alloc_array(r->g->ctx, (size_t)n->n_outputs + 1, sizeof *results, &results));
+    bool all = true;
+    for (uint32_t i = 0; all && i < n->n_inputs; i++) {
+        if (!n->inputs[i]) continue;
+        SKV_GO(status, done, work_out(r, n->inputs[i], budget, &in[i], &all));
+        tensors[i] = &in[i].tensor;
+    }
+    if (!all) goto done;
+    SKV_GO(status, done, skv_op_evaluate(r->g->ctx, n, tensors, n->n_inputs, results, n->n_outputs));
+    out->tensor = results[v->producer_index];
+    out->owned = *known = true;
+    results[v->producer_index] = (skive_tensor){0};
+done:
+    for (uint32_t i = 0; in && i < n->n_inputs; i++) {
+        if (in[i].owned) skive_tensor_free(r->g->ctx, &in[i].tensor);
+    }
+    for (uint32_t i = 0; results && i < n->n_outputs; i++) skive_tensor_free(r->g->ctx, &results[i]);
+    skv_free(r->g->ctx, in);
+    skv_free(r->g->ctx, tensors);
+    skv_free(r->g->ctx, results);
+    return status;
+}
+
+static bool same_rows(const skive_tensor *t, int axis) {
     const int64_t rows = t->dims[axis];
     size_t outer = 1, bytes = (size_t)skive_dtype_bits(t->dtype) / 8;
     if (skive_dtype_bits(t->dtype) % 8 != 0) return false;
@@ -239,12 +331,31 @@ static bool rows_alike(const skive_value *v, int axis) {
     return true;
 }
 
+/* Are the rows along `axis` the same? */
+static skive_status rows_alike(const skv_rebind *r, const skive_value *v, int axis, bool *alike) {
+    constant c;
+    int budget = MOST_NODES;
+    SKV_TRY(work_out(r, v, &budget, &c, alike));
+    *alike = *alike && c.tensor.data && axis < c.tensor.rank && same_rows(&c.tensor, axis);
+    if (c.owned) skive_tensor_free(r->g->ctx, &c.tensor);
+    return SKIVE_OK;
+}
+
+static void freeze_above(const skv_rebind *r, skive_value *v, int depth) {
+    freeze_rows(r, v);
+    for (uint32_t i = 0; depth > 0 && v->producer && i < v->producer->n_inputs; i++) {
+        if (v->producer->inputs[i]) freeze_above(r, v->producer->inputs[i], depth / 2);
+    }
+}
+
 /* Input `input` is not computed from the samples and has one row for each along `axis`: one row for all is left. */
 static skive_status one_row(skv_rebind *r, skive_node *n, size_t input, int axis) {
     skive_value *v = n->inputs[input], *in[4] = {v}, *cut = NULL;
     const int64_t zero = 0, one = 1, at = axis;
     if (r->was == 1) return SKIVE_OK;
-    if (v->trainable || !rows_alike(v, axis))
+    bool alike;
+    SKV_TRY(rows_alike(r, v, axis, &alike));
+    if (!alike)
         return skv_fail_at(r->g->ctx, SKIVE_ERR_SHAPE, n->name,
                            "node '%s' (%s): '%s' holds something else for each of %lld samples", n->name, n->op_type,
                            v->name, (long long)r->was);
@@ -252,7 +363,26 @@ static skive_status one_row(skv_rebind *r, skive_node *n, size_t input, int axis
     SKV_TRY(add_ints(r, &one, 1, &in[2]));
     SKV_TRY(add_ints(r, &at, 1, &in[3]));
     SKV_TRY(add_node(r, "Slice", in, 4, &cut));
+    freeze_above(r, v, MOST_NODES);
     return skv_node_set_input(n, input, cut);
+}
+
+static skive_status expand(skv_rebind *r, skive_node *n) {
+    const skive_value *v = n->inputs[0];
+    const skive_type *x = now_of(r, v);
+    const int axis = axis_of(r, v);
+    int64_t shape[SKIVE_MAX_RANK];
+    const int rank = read_ints(r, skv_node_in(n, 1), shape);
+    if (rank < 0 || x->rank < 0) return SKIVE_OK;
+    /* A row for each of the old samples, where the shape counts the new ones. */
+    for (int d = 0; axis < 0 && r->was > 1 && d < x->rank; d++) {
+        const int at = d + rank - x->rank;
+        if (at >= 0 && shape[at] == r->batch && x->dims[d].size == r->was) return one_row(r, n, 0, d);
+    }
+    const int at = axis + rank - x->rank;
+    if (axis < 0 || at < 0 || shape[at] == 1 || shape[at] != old_of(r, v)->dims[axis].size) return SKIVE_OK;
+    shape[at] = 1; /* the input has them all */
+    return set_ints(r, n, 1, shape, rank);
 }
 
 static skive_status row_for_each(skv_rebind *r, skive_node *n, size_t input, int axis) {
@@ -324,7 +454,7 @@ static skive_status along_axis(const skv_rebind *r, const skive_node *n, int64_t
                        n->name, n->op_type);
 }
 
-typedef enum how { RESHAPE, EXPAND, SLICE, RESIZE, CONCAT, RECURRENT, BROADCAST, ALONG } how;
+typedef enum how { RESHAPE, EXPAND, SLICE, RESIZE, CONCAT, RECURRENT, BROADCAST, ALONG, GATHER } how;
 static const struct {
     const char *op;
     how how;
@@ -345,7 +475,7 @@ static const struct {
     {"LessOrEqual", BROADCAST}, {"PRelu", BROADCAST},
     {"MatMul", BROADCAST},      {"Gemm", BROADCAST},
     {"Softmax", ALONG},         {"LogSoftmax", ALONG},
-    {"Hardmax", ALONG},
+    {"Hardmax", ALONG},         {"Gather", GATHER},
 };
 
 skive_status skv_rebind_node(skv_rebind *r, skive_node *n, int64_t *outer_out) {
@@ -359,6 +489,7 @@ skive_status skv_rebind_node(skv_rebind *r, skive_node *n, int64_t *outer_out) {
         case CONCAT: return concat(r, n);
         case RECURRENT: return recurrent(r, n);
         case BROADCAST: return broadcast(r, n);
+        case GATHER: return gather(r, n);
         case ALONG: return along_axis(r, n, -1);
         }
     }

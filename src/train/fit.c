@@ -121,6 +121,23 @@ done:
     return status;
 }
 
+/* A parameter with the same row for each sample of a fixed batch stays as it is: its rows would part. */
+static void tell_held(const fit_state *s, const skive_graph *bound) {
+    const int64_t fixed = skv_graph_fixed_batch(s->current);
+    const skive_value *first = NULL;
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->current->n_values; i++) {
+        const skive_value *v = s->current->values[i];
+        const skive_value *twin = v->trainable ? skive_graph_find_value(bound, v->name) : NULL;
+        if (!twin || twin->trainable) continue;
+        if (!first) first = v;
+        n++;
+    }
+    if (first)
+        skv_note(s->ctx, "not trained: '%s'%s the same row for each of %lld samples", first->name,
+                 n > 1 ? " and others, which hold" : ", which holds", (long long)fixed);
+}
+
 static skive_status build_trainer(fit_state *s) {
     skive_graph *g = NULL;
     skv_stat_update *updates = NULL;
@@ -128,6 +145,7 @@ static skive_status build_trainer(fit_state *s) {
     skive_value *labels = NULL;
     skive_status status;
     SKV_GO(status, done, bind_model(s, s->batch, &g));
+    tell_held(s, g);
     SKV_GO(status, done, skv_train_form(s->ctx, g, &updates, &n_updates));
     SKV_GO(status, done, add_labels(s, g, &labels));
     SKV_GO(status, done, skv_head_find(s->ctx, g, &s->targets, &s->head));
