@@ -57,7 +57,9 @@ static void print_confusion(const skive_eval_report *r, const skive_dataset_info
     char names[64][12], name[64];
     const char *heads[64];
     if (r->classes > 63) {
-        printf("the confusion matrix of %lld classes is in the JSON output\n", (long long)r->classes);
+        printf(r->confusion ? "the confusion matrix of %lld classes is in the JSON output\n"
+                            : "a confusion matrix of %lld classes is too large\n",
+               (long long)r->classes);
         return;
     }
     heads[0] = "<true \\ predicted";
@@ -189,6 +191,7 @@ static void add_classes_json(json_t *j, const skive_eval_report *r, const skive_
         json_t *one = json_pack("{s:o}", "class", cli_json_text(class_name(info, c, name, sizeof name)));
         set_rates(one, r, c);
         json_array_append_new(classes, one);
+        if (!r->confusion) continue;
         json_t *row = json_array();
         for (int64_t k = 0; k < r->classes; k++)
             json_array_append_new(row, json_integer(r->confusion[c * r->classes + k]));

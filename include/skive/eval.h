@@ -19,7 +19,7 @@ typedef struct skive_eval_report {
      * the squared error. The form of the output is allowed for (skive/output.h). */
     double loss;
     int64_t classes;                 /* CLASSES; BINARY: 2 */
-    int64_t *confusion;              /* [true][predicted] */
+    int64_t *confusion;              /* [true][predicted]; NULL of more than 4,096 classes */
     int32_t *predicted;              /* [n] class */
     uint8_t *hit;                    /* [n] right? */
     double *precision, *recall, *f1; /* [classes], or [targets] of LABELS; NaN when undefined */

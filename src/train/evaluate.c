@@ -169,6 +169,7 @@ static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset 
     e->r->output = skv_head_info(&e->head);
     e->metrics.scores = e->scores;
     SKV_TRY(skv_metrics_start(&e->metrics));
+    skv_head_tell_assumed(e->ctx, &e->targets, &e->head);
     SKV_TRY(make_loader(e, g, dataset));
     SKV_TRY(run(e));
     return skv_metrics_finish(&e->metrics);

@@ -151,6 +151,10 @@ static skive_status build_trainer(fit_state *s) {
     SKV_GO(status, done, skv_head_find(s->ctx, g, &s->targets, &s->head));
     SKV_GO(status, done, check_head(s));
     skv_head_tell(s->ctx, "model", g, &s->head);
+    skv_head_tell_assumed(s->ctx, &s->targets, &s->head);
+    /* What all targets told holds for the few of a validation set. */
+    if (!s->head.from && s->head.kind != SKIVE_OUTPUT_LOGITS)
+        SKV_GO(status, done, skive_model_set_output(s->current, NULL, skive_output_kind_name(s->head.kind)));
     skv_builder b = skv_build(g);
     skive_value *input = g->inputs[0];
     skive_value *logits = value_is_enough(s) ? s->head.value : skv_head_logits(&b, &s->head);

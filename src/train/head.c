@@ -23,6 +23,9 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
     out->size = out->info.classes;
     if (out->info.labelled) return SKIVE_OK;
     const size_t k = out->info.target_size;
+    if (k == 0)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, out->info.spec, "%s has neither class labels nor targets",
+                           out->info.spec);
     bool one_hot = k > 1 && out->info.target_rank == 1, zero_one = true;
     out->shares = true;
     out->size = (int64_t)k;
@@ -214,7 +217,6 @@ static skive_status take_kind(skive_context *ctx, const skive_graph *g, skv_head
 }
 
 static void take_task(const skv_targets *t, skv_head *h) {
-    const bool sigmoid = h->kind == SKIVE_OUTPUT_SIGMOID || h->kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
     h->task = SKIVE_TASK_CLASSES;
     if (t && !t->info.labelled && h->kind == SKIVE_OUTPUT_LOGITS && !h->from) {
         /* Plain numbers against floats: labels where all are 0 or 1, otherwise values. */
@@ -222,9 +224,10 @@ static void take_task(const skv_targets *t, skv_head *h) {
                   : t->form == SKV_TARGET_ZERO_ONE ? SKIVE_OUTPUT_SIGMOID_LOGITS
                                                    : SKIVE_OUTPUT_LOGITS;
     }
+    const bool sigmoid = h->kind == SKIVE_OUTPUT_SIGMOID || h->kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
     if (h->kind == SKIVE_OUTPUT_VALUES || (t && t->form == SKV_TARGET_NUMBERS)) {
         h->task = SKIVE_TASK_VALUES;
-    } else if (t && !t->info.labelled && (sigmoid || t->form == SKV_TARGET_ZERO_ONE)) {
+    } else if (t && !t->info.labelled && sigmoid) {
         h->task = SKIVE_TASK_LABELS;
     } else if (h->scores == 1 && (!t || t->info.labelled)) {
         h->task = SKIVE_TASK_BINARY;
@@ -257,6 +260,13 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
             targets->info.spec, out->value->name);
     }
     take_task(targets, out);
+    if (targets && out->task == SKIVE_TASK_CLASSES && targets->form == SKV_TARGET_ZERO_ONE) {
+        return skv_fail_at(
+            ctx, SKIVE_ERR_DATA, targets->info.spec,
+            "%s: targets are 0 and 1 but not one 1 a sample; output '%s' is %s, which is for one class of "
+            "several (--output-kind sigmoid or values)",
+            targets->info.spec, out->value->name, kind_names[out->kind]);
+    }
     if (targets && out->task != SKIVE_TASK_VALUES && !is_row(g, &out->value->type)) {
         char text[160];
         skv_type_text(&out->value->type, text, sizeof text);
@@ -281,8 +291,11 @@ skive_status skive_model_output(const skive_graph *g, const skive_dataset *set, 
     skv_targets t;
     skv_head h;
     *out = (skive_output_info){0};
-    if (set) SKV_TRY(skv_targets_of(g->ctx, set, &t));
-    SKV_TRY(skv_head_find(g->ctx, g, set ? &t : NULL, &h));
+    skive_dataset_info info = {0};
+    if (set) skive_dataset_get_info(set, &info);
+    const bool asks = info.labelled || info.target_size > 0;
+    if (asks) SKV_TRY(skv_targets_of(g->ctx, set, &t));
+    SKV_TRY(skv_head_find(g->ctx, g, asks ? &t : NULL, &h));
     *out = skv_head_info(&h);
     return SKIVE_OK;
 }
@@ -293,6 +306,19 @@ const char *skv_head_text(const skv_head *h, char *buffer, size_t size) {
     else
         snprintf(buffer, size, "'%s', %s", h->value->name, kind_names[h->kind]);
     return buffer;
+}
+
+void skv_head_tell_assumed(skive_context *ctx, const skv_targets *t, const skv_head *h) {
+    const char *name = h->value->name, *spec = t->info.spec;
+    if (h->task == SKIVE_TASK_BINARY && !h->from)
+        skv_note(ctx, "one score for two classes: '%s' is taken as that of class 1 before a sigmoid", name);
+    if (h->task == SKIVE_TASK_CLASSES && t->form == SKV_TARGET_ONE_HOT)
+        skv_note(ctx, "%s: each target is a single 1 among zeros: they are taken as classes", spec);
+    if (h->task == SKIVE_TASK_LABELS && !h->from)
+        skv_note(ctx,
+                 "%s: all targets are 0 or 1: '%s' is taken as labels, each before a sigmoid (--output-kind values: as "
+                 "numbers)",
+                 spec, name);
 }
 
 void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, const skv_head *h) {

@@ -65,6 +65,8 @@ static inline bool skv_head_is_sigmoid(const skv_head *h) {
 }
 /* "'p', probabilities (Softmax)" */
 const char *skv_head_text(const skv_head *head, char *buffer, size_t size);
+/* Notes of what was concluded from the data: labels from targets of 0 and 1, classes from one-hot targets or from one score. */
+void skv_head_tell_assumed(skive_context *ctx, const skv_targets *targets, const skv_head *head);
 /* A note where there was a choice or a node that is not plain scores: which output is used, and as what. `who`: "model", "teacher". */
 void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, const skv_head *head);
 

@@ -7,7 +7,7 @@
 
 #include "train/statistics.h"
 
-enum { TOP = 5, KEPT_SAMPLES = 256, MOST_PER_TARGET = 1024 };
+enum { TOP = 5, KEPT_SAMPLES = 256, MOST_IN_CONFUSION = 4096 };
 #define MOST_KEPT   ((int64_t)1 << 22) /* numbers of the first outputs that the report keeps */
 #define MOST_RANKED ((int64_t)1 << 26) /* scores kept for the areas */
 
@@ -20,7 +20,8 @@ static bool is_sigmoid(const skv_metrics *m) {
 static skive_status start_classes(skv_metrics *m) {
     skive_eval_report *r = m->r;
     const size_t k = (size_t)r->classes, n = (size_t)r->n;
-    SKV_TRY(skv_alloc_array(m->ctx, k * k, sizeof *r->confusion, &r->confusion));
+    if (k <= MOST_IN_CONFUSION) SKV_TRY(skv_alloc_array(m->ctx, k * k, sizeof *r->confusion, &r->confusion));
+    for (int i = 0; i < 3; i++) SKV_TRY(skv_alloc_array(m->ctx, k + 1, sizeof *m->counts[i], &m->counts[i]));
     SKV_TRY(skv_alloc_array(m->ctx, n + 1, sizeof *r->predicted, &r->predicted));
     SKV_TRY(skv_alloc_array(m->ctx, n + 1, sizeof *r->hit, &r->hit));
     m->labels = k == 2 ? 1 : 0;
@@ -65,7 +66,12 @@ skive_status skv_metrics_start(skv_metrics *m) {
     SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->precision, &r->precision));
     SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->recall, &r->recall));
     SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->f1, &r->f1));
-    if (m->labels == 0 || r->n > MOST_RANKED / m->labels) return SKIVE_OK;
+    if (m->labels == 0) return SKIVE_OK;
+    if (r->n > MOST_RANKED / m->labels) {
+        skv_note(m->ctx, "the areas under curves are left out: %lld samples of %lld labels are too many to sort",
+                 (long long)r->n, (long long)m->labels);
+        return SKIVE_OK;
+    }
     SKV_TRY(skv_alloc_array(m->ctx, n * (size_t)m->labels, sizeof *m->kept, &m->kept));
     return skv_alloc_array(m->ctx, n * (size_t)m->labels, sizeof *m->truth, &m->truth);
 }
@@ -151,7 +157,10 @@ static void add_class(skv_metrics *m, size_t i, const float *row, int64_t label)
     r->hit[i] = best == label;
     r->correct += best == label;
     r->correct_top5 += above < TOP;
-    r->confusion[label * r->classes + best]++;
+    if (r->confusion) r->confusion[label * r->classes + best]++;
+    m->counts[0][best] += best == label;
+    m->counts[1][best]++;
+    m->counts[2][label]++;
     r->error[i] = class_loss(m, row, label);
     if (m->kept) {
         m->kept[i] = r->task == SKIVE_TASK_BINARY ? row[0] : row[1] - row[0];
@@ -244,14 +253,8 @@ static double mean_of_known(const double *x, int64_t n) {
 
 static void finish_classes(skv_metrics *m) {
     skive_eval_report *r = m->r;
-    for (int64_t c = 0; c < r->classes; c++) {
-        int64_t truth = 0, predicted = 0;
-        for (int64_t k = 0; k < r->classes; k++) {
-            truth += r->confusion[c * r->classes + k];
-            predicted += r->confusion[k * r->classes + c];
-        }
-        rates(r, c, (double)r->confusion[c * r->classes + c], (double)predicted, (double)truth);
-    }
+    for (int64_t c = 0; c < r->classes; c++)
+        rates(r, c, (double)m->counts[0][c], (double)m->counts[1][c], (double)m->counts[2][c]);
     r->f1_micro = r->accuracy;
     r->f1_macro = mean_of_known(r->f1, r->classes);
     r->top5 = r->n > 0 ? (double)r->correct_top5 / (double)r->n : 0;

@@ -15,7 +15,7 @@ typedef struct skv_metrics {
     double loss_sum, squares, absolutes;
     double *first;      /* [targets] of VALUES: the first target, from which sums are counted */
     double *sums[4];    /* [targets] each: target, its square, squared error, absolute error */
-    int64_t *counts[3]; /* [labels] each: true and predicted, predicted, true */
+    int64_t *counts[3]; /* [classes] or [labels] each: true and predicted, predicted, true */
     float *kept;        /* [n][scores] of BINARY, two classes and LABELS, for the areas; NULL: too many to keep */
     uint8_t *truth;     /* [n][labels] */
     int64_t labels;     /* columns of kept and truth */
