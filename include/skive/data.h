@@ -6,13 +6,15 @@
  *                                                SKIVE_DATA_DIR replaces /usr/share/datasets
  *     mnist:DIR                                  the four files of MNIST, plain or .gz
  *     idx:IMAGES,LABELS[,TEST-IMAGES,TEST-LABELS]    any pair of IDX files of bytes, plain or .gz
- *     npy:X,Y[,TEST-X,TEST-Y]                    NumPy files: X [n][c][h][w], [n][h][w], [n][features] or [n] of any
- *                                                numeric type; Y [n] integers (class labels), or floats or several
- *                                                numbers a sample (targets). npy:X,X is what an autoencoder learns
+ *     npy:X,Y[,TEST-X,TEST-Y]                    NumPy files: X [n]... of any shape and numeric type: pictures, channels
+ *                                                first or last, series, volumes, tables; Y [n] integers (class labels),
+ *                                                or floats or several numbers a sample (targets). npy:X,X is what an
+ *                                                autoencoder learns
  *     folder:DIR                                 one sub-folder of PNG or JPEG files a class, in DIR or in DIR/train
  *                                                and DIR/test; classes are numbered by name
  *
- * 8-bit samples (IDX, images, .npy of uint8) are given as value / 255, all others as they are.
+ * 8-bit samples (IDX, images, .npy of uint8) are read as value / 255, all others as they are. How they become the input of a
+ * model says skive/input.h.
  *
  * Where a specification gives no test set of its own, the "test" split is all the files it names, so that
  * `idx:t10k-images.gz,t10k-labels.gz` evaluates just what it says; skive_dataset_info.separate_test tells. A folder
@@ -65,9 +67,9 @@ typedef struct skive_dataset_info {
     const char *spec; /* as given */
     skive_split split;
     size_t count; /* samples in this split */
-    int rank;     /* of one sample: 3 (channels, height, width) or 1 (features) */
-    int64_t dims[3];
-    size_t sample_size;             /* floats in one sample */
+    int rank;     /* of one sample, 1 or more: as the files have it */
+    int64_t dims[SKIVE_MAX_RANK];
+    size_t sample_size;             /* values in one sample */
     bool labelled;                  /* targets are class labels */
     int64_t classes;                /* 0 when not labelled */
     const char *const *class_names; /* [classes], or NULL */
@@ -75,6 +77,8 @@ typedef struct skive_dataset_info {
     int64_t target_dims[SKIVE_MAX_RANK];
     size_t target_size; /* floats in one target; 0 when labelled */
     bool separate_test; /* the test split holds other samples than the training splits */
+    skive_dtype dtype;  /* of the stored samples: SKIVE_U8 for images */
+    int channel_axis;   /* of a sample: 0 for images, [c][h][w]; -1: the files do not say (.npy) */
 } skive_dataset_info;
 
 /* Strings are borrowed and live as long as the data set. */
@@ -99,30 +103,34 @@ SKIVE_API const char *skive_dataset_kind_brief(size_t index);
 
 /* ---- normalisation ---- */
 
-#define SKIVE_MAX_CHANNELS 4
+#define SKIVE_MAX_CHANNELS (1 << 20)
 
-/* x becomes (x - mean[c]) / std[c]. channels 0: nothing is done; 1: the one pair is for every channel (or feature). */
+/* x becomes (x - mean[c]) / std[c]. channels 0: nothing is done; 1: the one pair is for every channel (or feature); otherwise a
+ * pair a channel of images and series, a column of tables. Who fills one in by hand may let mean and std point anywhere; what a
+ * function of the library gives is freed by skive_normalization_free. */
 typedef struct skive_normalization {
-    int channels;
-    float mean[SKIVE_MAX_CHANNELS];
-    float std[SKIVE_MAX_CHANNELS];
+    int64_t channels;
+    float *mean, *std; /* [channels] */
 } skive_normalization;
+SKIVE_API void skive_normalization_free(skive_context *ctx, skive_normalization *normalization);
 
-/* Mean and standard deviation per channel over the split (use a training split). Feature vectors and images of more
- * than SKIVE_MAX_CHANNELS channels get one pair. A channel that never varies gets std 1. Errors: as skive_dataset_read,
- * NUMERIC and INTERRUPTED. */
+/* Mean and standard deviation over the split (use a training split): per channel where samples have three axes or more (the
+ * channels being the first), per column of feature vectors, one pair for [h][w]. A channel that never varies gets std 1. Free
+ * with skive_normalization_free. Errors: as skive_dataset_read, NUMERIC and INTERRUPTED. */
 SKIVE_API skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *dataset,
                                                 skive_normalization *out);
 
 /* As text, "0.286;0.353" or "0.49,0.48,0.45;0.25,0.24,0.26" (means; deviations), in full precision, whatever the
- * locale; "" for no channels. Errors of format: ARGUMENT (buffer too small: SKIVE_NORMALIZATION_TEXT is enough;
- * values that are not finite; std not positive); of parse: ARGUMENT. */
-#define SKIVE_NORMALIZATION_TEXT 160
+ * locale; "" for no channels. Errors of format: ARGUMENT (buffer too small: SKIVE_NORMALIZATION_TEXT(channels) bytes are
+ * enough; values that are not finite; std not positive); of parse, whose result is freed by skive_normalization_free: ARGUMENT,
+ * MEMORY. */
+#define SKIVE_NORMALIZATION_TEXT(channels) ((size_t)(channels)*36 + 4)
 SKIVE_API skive_status skive_normalization_format(skive_context *ctx, const skive_normalization *normalization,
                                                   char *buffer, size_t size);
 SKIVE_API skive_status skive_normalization_parse(skive_context *ctx, const char *text, skive_normalization *out);
 
-/* (x - mean) / std in place over samples [n][channels][plane] (plane: height times width). */
+/* (x - mean) / std in place over samples [n][channels][plane] (plane: height times width). A normalization of other than 1 or
+ * `channels` pairs is not applied. */
 SKIVE_API void skive_normalization_apply(const skive_normalization *normalization, float *x, size_t n, size_t channels,
                                          size_t plane);
 
@@ -155,7 +163,7 @@ SKIVE_API skive_loader_options skive_loader_options_default(void);
 /* One batch. Everything in it is borrowed until the next call of skive_loader_next, skive_loader_start_epoch or
  * skive_loader_free. */
 typedef struct skive_batch {
-    skive_tensor x;        /* float32 [count][c][h][w] or [count][features] */
+    skive_tensor x;        /* float32 [count][sample dims] */
     skive_tensor y;        /* int64 [count], or float32 [count][target dims] when not labelled */
     const size_t *indices; /* [count] of the samples in the data set */
     size_t count;          /* 0 at the end of the epoch */

@@ -4,6 +4,7 @@
 
 #include <skive/data.h>
 #include <skive/graph.h>
+#include <skive/input.h>
 #include <skive/output.h>
 
 #ifdef __cplusplus
@@ -43,7 +44,8 @@ typedef struct skive_eval_report {
     float *kept;               /* [n_kept][scores]: what the output gave for the first samples, at most 256 */
 } skive_eval_report;
 
-/* Runs the model over the whole set. Normalisation is the model's own (metadata); which output is measured and what it means
+/* Runs the model over the whole set. Layout, scale and normalisation of the input are the model's
+ * own (skive/input.h); which output is measured and what it means
  * say skive_model_output and the data. Errors: DATA when set and model do not fit; NUMERIC when an output is NaN, naming the
  * sample; as skive_model_output and skive_plan_create. Free with skive_eval_report_free. */
 SKIVE_API skive_status skive_evaluate(skive_context *ctx, const skive_graph *graph, skive_dataset *dataset,
@@ -80,11 +82,6 @@ struct skive_session;
 SKIVE_API skive_status skive_bench_session(skive_context *ctx, struct skive_session *session,
                                            const skive_tensor *inputs, size_t n_inputs, size_t n_outputs,
                                            size_t min_runs, double min_seconds, skive_bench_report *out);
-
-/* Input normalisation stored with a model (keys "skive.input.mean", "skive.input.std"). A model without it takes raw
- * samples in 0..1. */
-SKIVE_API skive_status skive_model_set_normalization(skive_graph *graph, const skive_normalization *normalization);
-SKIVE_API skive_status skive_model_normalization(const skive_graph *graph, skive_normalization *out);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 #include <skive/eval.h>
 #include <skive/exec.h>
 #include <skive/graph.h>
+#include <skive/input.h>
 #include <skive/onnx.h>
 #include <skive/output.h>
 #include <skive/pack.h>

@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 
+struct skv_feed;
+
 /* ---- data sets ---- */
 
 enum { SKV_MAX_CLASSES = 1 << 20 };
@@ -34,8 +36,10 @@ struct skive_dataset {
     skive_split split;
     /* Filled in by the kind. */
     size_t total;      /* samples in the files */
-    int rank;          /* 3 or 1 */
-    int64_t dims[3];   /* [c][h][w] or [features] */
+    skive_dataset_options options;
+    int rank;          /* of a sample */
+    int64_t dims[SKIVE_MAX_RANK]; /* images: [c][h][w] */
+    int channel_axis;  /* 0 for images, -1 where the files do not say */
     size_t size;       /* product of dims */
     const uint8_t *u8; /* [total][size] 8-bit samples in memory, or NULL */
     void *u8_block;    /* the allocation that holds them, or NULL */
@@ -61,6 +65,9 @@ struct skive_dataset {
 static inline size_t skv_dataset_at(const skive_dataset *ds, size_t index) {
     return ds->order ? ds->order[index] : index;
 }
+
+/* Are the stored samples of 8 bits? They are read as value / 255. */
+static inline bool skv_dataset_bytes(const skive_dataset *ds) { return ds->u8 || !ds->x.data; }
 
 /* ---- helpers of the kinds ---- */
 
@@ -156,5 +163,16 @@ static inline int64_t skv_pick(uint32_t random, int64_t n) { return (int64_t)(((
 /* ---- normalisation ---- */
 
 bool skv_normalization_valid(const skive_normalization *n);
+/* Room for so many channels, zeroed. */
+skive_status skv_normalization_create(skive_context *ctx, int64_t channels, skive_normalization *out);
+/* "0.49,0.48,0.45": skv_free(*values). `most` numbers at most. Gives false for anything else; status says whether memory ran out. */
+skive_status skv_parse_numbers(skive_context *ctx, const char *text, size_t length, int64_t most, int64_t *count,
+                               float **values, bool *good);
+/* Appends numbers separated by commas, nine digits each. */
+void skv_put_numbers(skv_text *t, int64_t count, const float *values);
+
+/* A loader whose batches are what `feed` says. */
+skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
+                               const struct skv_feed *feed, skive_loader **out);
 
 #endif

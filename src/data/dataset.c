@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "data/data.h"
+#include "data/feed.h"
 #include "tensor/tensor.h"
 
 static const skv_dataset_kind *const kinds[] = {
@@ -142,23 +142,24 @@ static skive_status unknown_kind(skive_context *ctx, const char *spec) {
 /* Scales 8-bit samples held in memory, plane by plane. */
 static skive_status resize_in_memory(skive_context *ctx, int64_t h, int64_t w, skive_dataset *ds) {
     if (ds->kind->read && !ds->u8 && !ds->x.data) return SKIVE_OK; /* scaled as they are read */
-    if (!ds->u8 || ds->rank != 3) {
+    if (!ds->u8 || (ds->rank != 3 && ds->rank != 2) || skv_channel_axis_of(ds->rank, ds->dims) == 2) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': only 8-bit images can be resized",
                            ds->spec);
     }
-    if (ds->dims[1] == h && ds->dims[2] == w) return SKIVE_OK;
+    int64_t *size = ds->dims + ds->rank - 2;
+    if (size[0] == h && size[1] == w) return SKIVE_OK;
     skv_resizer *resizer = NULL;
     uint8_t *scaled = NULL;
-    size_t from = (size_t)(ds->dims[1] * ds->dims[2]), to = (size_t)(h * w), bytes;
-    size_t planes = ds->total * (size_t)ds->dims[0];
+    size_t from = (size_t)(size[0] * size[1]), to = (size_t)(h * w), bytes;
+    size_t channels = ds->rank == 3 ? (size_t)ds->dims[0] : 1, planes = ds->total * channels;
     if (!skv_mul_size(planes, to, &bytes)) {
         return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: resized it is too large", ds->spec);
     }
-    if (ds->dims[1] > SKV_IMAGE_MAX_SIDE || ds->dims[2] > SKV_IMAGE_MAX_SIDE) {
+    if (size[0] > SKV_IMAGE_MAX_SIDE || size[1] > SKV_IMAGE_MAX_SIDE) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': its images are too large to resize",
                            ds->spec);
     }
-    SKV_TRY(skv_resizer_create(ctx, ds->dims[1], ds->dims[2], h, w, 1, &resizer));
+    SKV_TRY(skv_resizer_create(ctx, size[0], size[1], h, w, 1, &resizer));
     skive_status status = skv_alloc(ctx, bytes, &scaled);
     if (status == SKIVE_OK) {
         for (size_t i = 0; i < planes; i++) skv_resizer_run(resizer, ds->u8 + i * from, scaled + i * to);
@@ -166,9 +167,9 @@ static skive_status resize_in_memory(skive_context *ctx, int64_t h, int64_t w, s
         skive_tensor_free(ctx, &ds->x);
         ds->u8 = scaled;
         ds->u8_block = scaled;
-        ds->dims[1] = h;
-        ds->dims[2] = w;
-        ds->size = (size_t)ds->dims[0] * to;
+        size[0] = h;
+        size[1] = w;
+        ds->size = channels * to;
     }
     skv_resizer_free(resizer);
     return status;
@@ -237,6 +238,8 @@ skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skiv
     ds->ctx = ctx;
     ds->kind = kind;
     ds->split = o.split;
+    ds->options = o;
+    ds->options.size = sizeof ds->options;
     SKV_GO(status, fail, skv_strdup(ctx, spec, &ds->spec));
     SKV_GO(status, fail, kind->open(ctx, args, o.split == SKIVE_SPLIT_TEST, &o, ds));
     if (o.resize_h) SKV_GO(status, fail, resize_in_memory(ctx, o.resize_h, o.resize_w, ds));
@@ -282,6 +285,8 @@ void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
         .target_rank = ds->target_rank,
         .target_size = ds->target_size,
         .separate_test = ds->separate_test,
+        .dtype = skv_dataset_bytes(ds) ? SKIVE_U8 : ds->x.dtype,
+        .channel_axis = ds->channel_axis,
     };
     memcpy(out->dims, ds->dims, sizeof out->dims);
     memcpy(out->target_dims, ds->target_dims, sizeof out->target_dims);

@@ -26,22 +26,17 @@ static skive_status check_finite(skive_context *ctx, const char *path, const ski
 static skive_status check_samples(skive_context *ctx, const char *path, skive_dataset *ds) {
     const skive_tensor *x = &ds->x;
     char text[SKV_DIMS_TEXT + 16];
-    if (x->rank < 1 || x->rank > 4 || skive_tensor_count(x) <= 0) {
+    if (x->rank < 1 || skive_tensor_count(x) <= 0) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                           "%s: is %s; samples must be [n][c][h][w], [n][h][w], [n][features] or [n], and not empty",
-                           path, skv_tensor_text(x, text, sizeof text));
+                           "%s: is %s; samples are counted by the first axis, and there must be some", path,
+                           skv_tensor_text(x, text, sizeof text));
     }
     ds->total = (size_t)x->dims[0];
     ds->size = (size_t)skive_tensor_count(x) / ds->total;
-    if (x->rank >= 3) {
-        ds->rank = 3;
-        ds->dims[0] = x->rank == 4 ? x->dims[1] : 1;
-        ds->dims[1] = x->dims[x->rank - 2];
-        ds->dims[2] = x->dims[x->rank - 1];
-    } else {
-        ds->rank = 1;
-        ds->dims[0] = x->rank == 2 ? x->dims[1] : 1;
-    }
+    ds->rank = x->rank > 1 ? x->rank - 1 : 1;
+    ds->dims[0] = 1;
+    for (int d = 1; d < x->rank; d++) ds->dims[d - 1] = x->dims[d];
+    ds->channel_axis = -1; /* channels first or last: the file does not say */
     if (x->dtype == SKIVE_U8) ds->u8 = x->data;
     return check_finite(ctx, path, x, ds->size);
 }

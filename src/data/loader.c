@@ -4,12 +4,14 @@
  * and s alone, so neither the number of threads nor their timing shows in the data. A slot is free, being filled, or
  * ready; the caller keeps the slot of the batch it was given last until it asks for the next. A failure is kept in its
  * slot and reported when that batch's turn comes. */
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "data/data.h"
+#include "data/feed.h"
+#include "tensor/tensor.h"
 
 enum { MAX_LOADER_THREADS = 64, MAX_PREFETCH = 4096, STREAM_ORDER = 16 };
 
@@ -18,7 +20,7 @@ typedef enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_READY } slot_state;
 typedef struct slot {
     slot_state state;
     size_t count;
-    float *x;        /* [batch][sample] */
+    void *x;         /* [batch][sample] */
     int64_t *labels; /* [batch], or NULL */
     float *targets;  /* [batch][target], or NULL */
     size_t *indices; /* [batch] */
@@ -30,8 +32,15 @@ typedef struct worker {
     skive_loader *loader;
     skive_context *ctx;
     float *a, *b; /* two samples, to transform from one into the other */
+    float *c;     /* a third, where the model takes no float32; or NULL */
     pthread_t thread;
 } worker;
+
+/* A sample as [outer][channels][inner], and the order in which it is written. */
+typedef struct arrangement {
+    skv_feed_order order;
+    size_t outer, channels, inner;
+} arrangement;
 
 struct skive_loader {
     skive_context *ctx;
@@ -40,9 +49,17 @@ struct skive_loader {
     bool shuffle;
     uint64_t seed, transform_seed;
     skv_transform_list transforms;
-    bool normalized;
-    float *scale, *shift; /* [channels of the sample]: x * scale + shift of a value in 0..1 */
-    size_t channels, plane;
+    /* What becomes of a sample: as it is stored, and as transforms leave it (channels first). */
+    arrangement plain, transformed;
+    bool turn;          /* stored with the channels last, and transforms want them first */
+    bool changed;       /* scaled, normalised or put in another order */
+    float *scale;       /* [channels]: x * scale + shift of what skive_dataset_read gives */
+    float *byte_scale;  /* the same of a stored byte */
+    float *shift;
+    skive_dtype dtype;  /* of a batch */
+    size_t element;
+    int rank;           /* of a sample in it */
+    int64_t dims[SKIVE_MAX_RANK];
 
     slot *slots;     /* [depth] */
     uint32_t *order; /* [ds->count]; written only while nothing is being filled */
@@ -83,25 +100,137 @@ static void normalize(const float *restrict from, size_t n, float scale, float s
     for (size_t i = 0; i < n; i++) to[i] = from[i] * scale + shift;
 }
 
-static skive_status fill_sample(worker *w, size_t index, float *to) {
+/* Columns of a table, or channels that lie side by side: a pair for each value. */
+static void normalize_columns(const float *restrict from, size_t n, const float *restrict scale,
+                              const float *restrict shift, float *restrict to) {
+    VECTORIZE
+    for (size_t i = 0; i < n; i++) to[i] = from[i] * scale[i] + shift[i];
+}
+
+static void convert_columns(const uint8_t *restrict from, size_t n, const float *restrict scale,
+                            const float *restrict shift, float *restrict to) {
+    VECTORIZE
+    for (size_t i = 0; i < n; i++) to[i] = (float)from[i] * scale[i] + shift[i];
+}
+
+static void arrange(const skive_loader *l, const arrangement *a, const float *from, float *to) {
+    const size_t channels = a->channels, inner = a->inner;
+    if (a->order == SKV_FEED_TO_LAST) {
+        for (size_t c = 0; c < channels; c++) {
+            for (size_t i = 0; i < inner; i++) to[i * channels + c] = from[c * inner + i] * l->scale[c] + l->shift[c];
+        }
+    } else if (a->order == SKV_FEED_TO_FIRST) {
+        for (size_t c = 0; c < channels; c++) {
+            for (size_t i = 0; i < a->outer; i++)
+                to[c * a->outer + i] = from[i * channels + c] * l->scale[c] + l->shift[c];
+        }
+    } else if (inner == 1) {
+        for (size_t o = 0; o < a->outer; o++)
+            normalize_columns(from + o * channels, channels, l->scale, l->shift, to + o * channels);
+    } else {
+        for (size_t r = 0; r < a->outer * channels; r++)
+            normalize(from + r * inner, inner, l->scale[r % channels], l->shift[r % channels], to + r * inner);
+    }
+}
+
+static void arrange_bytes(const skive_loader *l, const arrangement *a, const uint8_t *from, float *to) {
+    const size_t channels = a->channels, inner = a->inner;
+    const float *scale = l->byte_scale;
+    if (a->order == SKV_FEED_TO_LAST) {
+        for (size_t c = 0; c < channels; c++) {
+            for (size_t i = 0; i < inner; i++)
+                to[i * channels + c] = (float)from[c * inner + i] * scale[c] + l->shift[c];
+        }
+    } else if (a->order == SKV_FEED_TO_FIRST) {
+        for (size_t c = 0; c < channels; c++) {
+            for (size_t i = 0; i < a->outer; i++)
+                to[c * a->outer + i] = (float)from[i * channels + c] * scale[c] + l->shift[c];
+        }
+    } else if (inner == 1) {
+        for (size_t o = 0; o < a->outer; o++)
+            convert_columns(from + o * channels, channels, scale, l->shift, to + o * channels);
+    } else {
+        for (size_t r = 0; r < a->outer * channels; r++)
+            convert_u8(from + r * inner, inner, scale[r % channels], l->shift[r % channels], to + r * inner);
+    }
+}
+
+static void channels_first(const float *from, size_t channels, size_t plane, float *to) {
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t i = 0; i < plane; i++) to[c * plane + i] = from[i * channels + c];
+    }
+}
+
+/* [c][h][w] of what the transforms see: [h][w] is one channel. */
+static void image_dims(const skive_loader *l, int64_t dims[3]) {
+    const skive_dataset *ds = l->ds;
+    dims[0] = ds->rank == 2 ? 1 : ds->dims[l->turn ? 2 : 0];
+    dims[1] = ds->dims[ds->rank == 2 || l->turn ? 0 : 1];
+    dims[2] = ds->dims[ds->rank == 2 || l->turn ? 1 : 2];
+}
+
+static skive_status fill_floats(worker *w, size_t index, float *to) {
     const skive_loader *l = w->loader;
     const skive_dataset *ds = l->ds;
-    size_t at = skv_dataset_at(ds, index);
     if (ds->u8 && l->transforms.count == 0) {
-        const uint8_t *from = ds->u8 + at * ds->size;
-        for (size_t c = 0; c < l->channels; c++) {
-            convert_u8(from + c * l->plane, l->plane, l->scale[c] * (1.0f / 255.0f), l->shift[c], to + c * l->plane);
-        }
+        arrange_bytes(l, &l->plain, ds->u8 + skv_dataset_at(ds, index) * ds->size, to);
         return SKIVE_OK;
     }
-    bool direct = l->transforms.count == 0 && !l->normalized;
-    float *sample = direct ? to : w->a;
+    const bool direct = l->transforms.count == 0 && !l->changed;
+    float *sample = direct ? to : w->a, *other = w->b;
     SKV_TRY(skive_dataset_read(w->ctx, ds, index, sample, NULL));
     if (direct) return SKIVE_OK;
-    sample = skv_transforms_run(&l->transforms, l->transform_seed, l->epoch, index, ds->dims, w->a, w->b);
-    for (size_t c = 0; c < l->channels; c++) {
-        normalize(sample + c * l->plane, l->plane, l->scale[c], l->shift[c], to + c * l->plane);
+    if (l->transforms.count) {
+        int64_t dims[3];
+        image_dims(l, dims);
+        if (l->turn) {
+            channels_first(sample, (size_t)dims[0], (size_t)(dims[1] * dims[2]), other);
+            sample = w->b;
+            other = w->a;
+        }
+        sample = skv_transforms_run(&l->transforms, l->transform_seed, l->epoch, index, dims, sample, other);
     }
+    arrange(l, l->transforms.count ? &l->transformed : &l->plain, sample, to);
+    return SKIVE_OK;
+}
+
+static skive_status no_place(worker *w, size_t index, double value) {
+    const skive_loader *l = w->loader;
+    return skv_fail_at(w->ctx, SKIVE_ERR_DATA, l->ds->spec,
+                       "%s: sample %zu holds %.9g, but the model's input is of %s, which has no such number",
+                       l->ds->spec, skive_dataset_origin(l->ds, index), value, skive_dtype_name(l->dtype));
+}
+
+/* Numbers for an input of integers, which must be such numbers. */
+static skive_status fill_integers(worker *w, size_t index, void *to) {
+    const skive_loader *l = w->loader;
+    const skive_dataset *ds = l->ds;
+    const size_t at = skv_dataset_at(ds, index) * ds->size;
+    const bool stored = ds->x.data && !skv_dtype_is_float(ds->x.dtype) && !l->changed && !l->transforms.count;
+    if (!stored) SKV_TRY(fill_floats(w, index, w->c));
+    for (size_t i = 0; i < ds->size; i++) {
+        int64_t value;
+        if (stored) {
+            value = skv_load_i64(ds->x.dtype, ds->x.data, at + i);
+            if (ds->x.dtype == SKIVE_U64 && value < 0) return no_place(w, index, ldexp(1, 64));
+        } else {
+            double x = (double)w->c[i];
+            if (skv_dataset_bytes(ds) && fabs(x - rint(x)) < 1e-3) x = rint(x); /* a byte that was divided by 255 */
+            if (!(fabs(x) < 9e18) || x != rint(x)) return no_place(w, index, x);
+            value = (int64_t)x;
+        }
+        skv_store_i64(l->dtype, to, i, value);
+        if (skv_load_i64(l->dtype, to, i) != value) return no_place(w, index, (double)value);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status fill_sample(worker *w, size_t index, void *to) {
+    const skive_loader *l = w->loader;
+    if (l->dtype == SKIVE_F32) return fill_floats(w, index, to);
+    if (!skv_dtype_is_float(l->dtype)) return fill_integers(w, index, to);
+    SKV_TRY(fill_floats(w, index, w->c));
+    skv_from_f32(l->dtype, to, 0, l->ds->size, w->c);
     return SKIVE_OK;
 }
 
@@ -116,10 +245,10 @@ static void fill(worker *w, size_t sequence, slot *s) {
         s->indices[i] = index;
         if (s->labels)
             s->labels[i] = ds->labels[at];
-        else
+        else if (s->targets)
             memcpy(s->targets + i * ds->target_size, ds->targets + at * ds->target_size,
                    ds->target_size * sizeof(float));
-        s->status = fill_sample(w, index, s->x + i * ds->size);
+        s->status = fill_sample(w, index, (char *)s->x + i * ds->size * l->element);
         if (s->status != SKIVE_OK) {
             (void)snprintf(s->message, sizeof s->message, "%s", skive_context_message(w->ctx));
             (void)snprintf(s->subject, sizeof s->subject, "%s", skive_context_subject(w->ctx));
@@ -179,49 +308,88 @@ static skive_status check_options(skive_context *ctx, const skive_loader_options
                            o->batch, ds->count);
     }
     if (o->normalization) {
-        int channels = o->normalization->channels;
+        const int64_t channels = o->normalization->channels;
         if (!skv_normalization_valid(o->normalization)) {
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "normalisation",
                                "normalisation: means must be finite and deviations positive");
         }
-        if (channels > 1 && (ds->rank != 3 || ds->dims[0] != channels)) {
+        if (channels > 1 && ds->dims[0] != channels) {
             return skv_fail_at(ctx, SKIVE_ERR_DATA, "normalisation",
-                               "%s: its samples have %d channels but the normalisation has %d", ds->spec,
-                               ds->rank == 3 ? (int)ds->dims[0] : 1, channels);
+                               "%s: its samples have %lld channels but the normalisation has %lld", ds->spec,
+                               (long long)ds->dims[0], (long long)channels);
         }
     }
     return SKIVE_OK;
 }
 
-static skive_status make_scales(skive_loader *l, const skive_normalization *n) {
-    l->channels = l->ds->rank == 3 ? (size_t)l->ds->dims[0] : 1;
-    l->plane = l->ds->size / l->channels;
-    const bool normalized = n && n->channels > 0;
-    l->normalized = normalized;
-    SKV_TRY(skv_alloc_array(l->ctx, l->channels, sizeof(float), &l->scale));
-    SKV_TRY(skv_alloc_array(l->ctx, l->channels, sizeof(float), &l->shift));
-    for (size_t c = 0; c < l->channels; c++) {
-        size_t from = normalized && c < (size_t)n->channels ? c : 0;
-        l->scale[c] = normalized ? 1.0f / n->std[from] : 1.0f;
-        l->shift[c] = normalized ? -n->mean[from] / n->std[from] : 0.0f;
+/* How samples lie, and in which order they are written. `axis` has the channels that `count` pairs are for. */
+static skive_status make_arrangement(skive_loader *l, skv_feed_order order, int axis, int64_t count) {
+    const skive_dataset *ds = l->ds;
+    arrangement *p = &l->plain;
+    *p = (arrangement){.order = order, .outer = 1, .channels = 1, .inner = ds->size};
+    if (order != SKV_FEED_SAME) axis = order == SKV_FEED_TO_LAST ? 0 : ds->rank - 1;
+    if (count > 1 && (size_t)count == ds->size && (axis < 0 || ds->dims[axis] != count)) {
+        *p = (arrangement){.order = order, .outer = 1, .channels = ds->size, .inner = 1};
+    } else if (axis >= 0 && (count > 1 || order != SKV_FEED_SAME)) {
+        p->channels = (size_t)ds->dims[axis];
+        p->inner = 1;
+        for (int d = 0; d < ds->rank; d++) {
+            if (d < axis) p->outer *= (size_t)ds->dims[d];
+            if (d > axis) p->inner *= (size_t)ds->dims[d];
+        }
+    }
+    l->transformed = *p;
+    if (!l->transforms.count) return SKIVE_OK;
+    if (ds->rank != 3 && ds->rank != 2) {
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
+                           "%s: transforms need images, and samples are of %d axes", ds->spec, ds->rank);
+    }
+    l->turn = ds->rank == 3 && (order == SKV_FEED_TO_FIRST || (order == SKV_FEED_SAME && axis == 2));
+    if (!l->turn) return SKIVE_OK;
+    if (p->channels == ds->size && p->inner == 1 && p->outer == 1 && count > 1) {
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
+                           "%s: transforms and a normalisation of each value exclude each other", ds->spec);
+    }
+    const size_t channels = (size_t)ds->dims[2], plane = ds->size / channels;
+    l->transformed = (arrangement){.order = order == SKV_FEED_SAME ? SKV_FEED_TO_LAST : SKV_FEED_SAME,
+                                   .outer = 1,
+                                   .channels = channels,
+                                   .inner = plane};
+    return SKIVE_OK;
+}
+
+static skive_status make_scales(skive_loader *l, const skive_normalization *n, double scale, bool scaled) {
+    const bool normalized = n && n->channels > 0, bytes = skv_dataset_bytes(l->ds);
+    const size_t room = l->plain.channels > l->transformed.channels ? l->plain.channels : l->transformed.channels;
+    const float unit = !scaled ? 1.0f : (float)(bytes ? scale * 255.0 : scale);
+    l->changed = normalized || unit != 1.0f || l->plain.order != SKV_FEED_SAME;
+    SKV_TRY(skv_alloc_array(l->ctx, room, sizeof(float), &l->scale));
+    SKV_TRY(skv_alloc_array(l->ctx, room, sizeof(float), &l->byte_scale));
+    SKV_TRY(skv_alloc_array(l->ctx, room, sizeof(float), &l->shift));
+    for (size_t c = 0; c < room; c++) {
+        const size_t from = normalized && n->channels > 1 ? c : 0;
+        const float std = normalized ? n->std[from] : 1.0f;
+        l->scale[c] = normalized ? unit / std : unit;
+        l->byte_scale[c] = scaled ? (float)(scale / (double)std) : l->scale[c] * (1.0f / 255.0f);
+        l->shift[c] = normalized ? -n->mean[from] / std : 0.0f;
     }
     return SKIVE_OK;
 }
 
 static skive_status make_slots(skive_loader *l) {
     const skive_dataset *ds = l->ds;
-    size_t floats, targets;
-    if (!skv_mul_size(l->batch, ds->size, &floats) || !skv_mul_size(l->batch, ds->target_size, &targets)) {
+    size_t values, targets;
+    if (!skv_mul_size(l->batch, ds->size, &values) || !skv_mul_size(l->batch, ds->target_size, &targets)) {
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "batch", "batch size %zu is too large", l->batch);
     }
     SKV_TRY(skv_alloc_array(l->ctx, l->depth, sizeof *l->slots, &l->slots));
     for (size_t i = 0; i < l->depth; i++) {
         slot *s = &l->slots[i];
-        SKV_TRY(skv_alloc_array(l->ctx, floats, sizeof *s->x, &s->x));
+        SKV_TRY(skv_alloc_array(l->ctx, values, l->element, &s->x));
         SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->indices, &s->indices));
         if (ds->labels)
             SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->labels, &s->labels));
-        else
+        else if (targets)
             SKV_TRY(skv_alloc_array(l->ctx, targets, sizeof *s->targets, &s->targets));
     }
     return SKIVE_OK;
@@ -238,6 +406,7 @@ static skive_status make_workers(skive_loader *l, int threads) {
         SKV_TRY(skv_context_fork(l->ctx, &w->ctx));
         SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->a, &w->a));
         SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->b, &w->b));
+        if (l->dtype != SKIVE_F32) SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->c, &w->c));
     }
     if (threads == 0) return SKIVE_OK;
     l->has_mutex = pthread_mutex_init(&l->mutex, NULL) == 0;
@@ -256,8 +425,17 @@ static skive_status make_workers(skive_loader *l, int threads) {
     return good ? SKIVE_OK : SKV_FAIL(l->ctx, SKIVE_ERR_MEMORY, "a thread to load data could not be started");
 }
 
-skive_status skive_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
-                                 skive_loader **out) {
+/* As the data have it, or as the model's input does. */
+static void set_shape(skive_loader *l, const skv_feed *feed) {
+    const skive_dataset *ds = l->ds;
+    l->dtype = feed ? feed->dtype : SKIVE_F32;
+    l->element = (size_t)skive_dtype_bits(l->dtype) / 8;
+    l->rank = feed ? feed->rank : ds->rank;
+    memcpy(l->dims, feed ? feed->dims : ds->dims, sizeof l->dims);
+}
+
+skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
+                               const skv_feed *feed, skive_loader **out) {
     if (out) *out = NULL;
     if (!ctx || !ds || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_loader_create: an argument is NULL");
     skive_loader_options o;
@@ -276,12 +454,11 @@ skive_status skive_loader_create(skive_context *ctx, const skive_dataset *ds, co
     l->depth = o.threads ? (size_t)o.prefetch + 1 : 1; /* one more for the batch the caller holds */
     if (l->depth > l->batches) l->depth = l->batches;
     SKV_GO(status, fail, skv_transforms_parse(ctx, o.transforms, &l->transforms));
-    if (l->transforms.count && ds->rank != 3) {
-        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms", "%s: transforms need images, not feature vectors",
-                             ds->spec);
-        goto fail;
-    }
-    SKV_GO(status, fail, make_scales(l, o.normalization));
+    const skive_normalization *n = feed ? &feed->normalization : o.normalization;
+    set_shape(l, feed);
+    SKV_GO(status, fail,
+           make_arrangement(l, feed ? feed->order : SKV_FEED_SAME, feed ? feed->channel_axis : 0, n ? n->channels : 0));
+    SKV_GO(status, fail, make_scales(l, n, feed ? feed->scale : 1, feed && feed->scale_told));
     SKV_GO(status, fail, skv_alloc_array(ctx, ds->count, sizeof *l->order, &l->order));
     SKV_GO(status, fail, make_slots(l));
     SKV_GO(status, fail, make_workers(l, o.threads));
@@ -290,6 +467,11 @@ skive_status skive_loader_create(skive_context *ctx, const skive_dataset *ds, co
 fail:
     skive_loader_free(l);
     return status;
+}
+
+skive_status skive_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
+                                 skive_loader **out) {
+    return skv_loader_create(ctx, ds, options, NULL, out);
 }
 
 void skive_loader_free(skive_loader *l) {
@@ -305,6 +487,7 @@ void skive_loader_free(skive_loader *l) {
     for (int i = 0; i < l->worker_count; i++) {
         skv_free(ctx, l->workers[i].a);
         skv_free(ctx, l->workers[i].b);
+        skv_free(ctx, l->workers[i].c);
         skive_context_free(l->workers[i].ctx);
     }
     skv_free(ctx, l->workers);
@@ -320,6 +503,7 @@ void skive_loader_free(skive_loader *l) {
     if (l->has_ready) (void)pthread_cond_destroy(&l->ready);
     skv_free(ctx, l->order);
     skv_free(ctx, l->scale);
+    skv_free(ctx, l->byte_scale);
     skv_free(ctx, l->shift);
     skv_free(ctx, l);
 }
@@ -359,11 +543,11 @@ static void describe(const skive_loader *l, const slot *s, skive_batch *out) {
     const skive_dataset *ds = l->ds;
     out->count = s->count;
     out->indices = s->indices;
-    out->x.dtype = SKIVE_F32;
+    out->x.dtype = l->dtype;
     out->x.data = s->x;
-    out->x.rank = ds->rank + 1;
+    out->x.rank = l->rank + 1;
     out->x.dims[0] = (int64_t)s->count;
-    for (int i = 0; i < ds->rank; i++) out->x.dims[i + 1] = ds->dims[i];
+    for (int i = 0; i < l->rank; i++) out->x.dims[i + 1] = l->dims[i];
     out->y.dims[0] = (int64_t)s->count;
     if (s->labels) {
         out->y.dtype = SKIVE_I64;

@@ -1,21 +1,36 @@
 /* Mean and standard deviation of the input: measured over a split, written as text, read back, applied. */
+#include <inttypes.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/data.h"
+#include "data/feed.h"
+#include "tensor/tensor.h"
 
-/* Sums of one channel. 8-bit samples are counted by value, which is exact and fast. */
+/* Sums of one channel. */
 typedef struct sums {
     double count, sum, squares, shift;
-    uint64_t histogram[256];
 } sums;
+
+skive_status skv_normalization_create(skive_context *ctx, int64_t channels, skive_normalization *out) {
+    *out = (skive_normalization){0};
+    SKV_TRY(skv_alloc_array(ctx, 2 * (size_t)channels, sizeof *out->mean, &out->mean));
+    out->channels = channels;
+    out->std = out->mean + channels;
+    return SKIVE_OK;
+}
+
+void skive_normalization_free(skive_context *ctx, skive_normalization *n) {
+    if (!n) return;
+    skv_free(ctx, n->mean);
+    *n = (skive_normalization){0};
+}
 
 bool skv_normalization_valid(const skive_normalization *n) {
     if (n->channels < 0 || n->channels > SKIVE_MAX_CHANNELS) return false;
-    for (int c = 0; c < n->channels; c++) {
+    for (int64_t c = 0; c < n->channels; c++) {
         if (!isfinite(n->mean[c]) || !isfinite(n->std[c]) || !(n->std[c] > 0.0f)) return false;
     }
     return true;
@@ -23,6 +38,7 @@ bool skv_normalization_valid(const skive_normalization *n) {
 
 /* ---- measuring ---- */
 
+/* 8-bit samples are counted by value, which is exact and fast. */
 static void count_bytes(const uint8_t *p, size_t n, uint64_t *histogram) {
     uint32_t part[4][256] = {{0}}; /* four, so that equal neighbours do not wait for each other */
     size_t i = 0;
@@ -46,67 +62,95 @@ static void add_floats(const float *x, size_t n, sums *s) {
     s->count += (double)n;
 }
 
-static void finish(const sums *s, bool bytes, float *mean, float *std) {
-    double count = s->count, m, variance;
-    if (bytes) {
-        double sum = 0.0, squares = 0.0;
-        count = 0.0;
-        for (int v = 0; v < 256; v++) {
-            count += (double)s->histogram[v];
-            sum += (double)s->histogram[v] * v;
-        }
-        m = sum / count;
-        for (int v = 0; v < 256; v++) squares += (double)s->histogram[v] * (v - m) * (v - m);
-        variance = squares / count / (255.0 * 255.0);
-        m /= 255.0;
-    } else {
-        double d = s->sum / count;
-        m = s->shift + d;
-        variance = s->squares / count - d * d;
-    }
-    double deviation = variance > 0.0 ? sqrt(variance) : 0.0;
+static void give(double m, double variance, float *mean, float *std) {
+    const double deviation = variance > 0.0 ? sqrt(variance) : 0.0;
     *mean = (float)m;
     /* A channel that never varies, up to rounding. */
     *std = deviation > 1e-7 * (fabs(m) + 1e-30) ? (float)deviation : 1.0f;
 }
 
-skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *ds, skive_normalization *out) {
-    if (!ctx || !ds || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_statistics: an argument is NULL");
-    *out = (skive_normalization){0};
-    int channels = ds->rank == 3 && ds->dims[0] <= SKIVE_MAX_CHANNELS ? (int)ds->dims[0] : 1;
-    size_t plane = ds->size / (size_t)channels;
-    sums *s = NULL;
-    float *x = NULL;
+static void finish_bytes(const uint64_t *histogram, float *mean, float *std) {
+    double count = 0.0, sum = 0.0, squares = 0.0;
+    for (int v = 0; v < 256; v++) {
+        count += (double)histogram[v];
+        sum += (double)histogram[v] * v;
+    }
+    const double m = sum / count;
+    for (int v = 0; v < 256; v++) squares += (double)histogram[v] * (v - m) * (v - m);
+    give(m / 255.0, squares / count / (255.0 * 255.0), mean, std);
+}
+
+static void finish(const sums *s, float *mean, float *std) {
+    const double d = s->sum / s->count;
+    give(s->shift + d, s->squares / s->count - d * d, mean, std);
+}
+
+typedef struct measured {
+    size_t outer, channels, inner; /* a sample is [outer][channels][inner] */
+    sums *sums;
+    uint64_t (*histograms)[256]; /* of bytes in few channels */
+    float *x;
+} measured;
+
+static void add_sample(const skive_dataset *ds, size_t at, measured *m) {
+    for (size_t o = 0; o < m->outer; o++) {
+        for (size_t c = 0; c < m->channels; c++) {
+            const size_t from = (o * m->channels + c) * m->inner;
+            if (m->histograms)
+                count_bytes(ds->u8 + at * ds->size + from, m->inner, m->histograms[c]);
+            else
+                add_floats(m->x + from, m->inner, &m->sums[c]);
+        }
+    }
+}
+
+static skive_status measure(skive_context *ctx, const skive_dataset *ds, measured *m, skive_normalization *out) {
     skv_progress progress;
-    skive_status status;
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)channels, sizeof *s, &s));
-    if (!ds->u8) SKV_GO(status, done, skv_alloc_array(ctx, ds->size, sizeof *x, &x));
+    SKV_TRY(skv_alloc_array(ctx, m->channels, sizeof *m->sums, &m->sums));
+    SKV_TRY(skv_alloc_array(ctx, ds->size, sizeof *m->x, &m->x));
+    if (ds->u8 && m->inner >= 64) SKV_TRY(skv_alloc_array(ctx, m->channels, sizeof *m->histograms, &m->histograms));
+    SKV_TRY(skv_normalization_create(ctx, (int64_t)m->channels, out));
     skv_progress_start(&progress, ctx, "mean and deviation", (double)ds->count);
     for (size_t i = 0; i < ds->count; i++) {
-        size_t at = skv_dataset_at(ds, i);
-        if (x) SKV_GO(status, done, ds->kind->read(ctx, ds, at, x));
-        for (int c = 0; c < channels; c++) {
-            size_t from = (size_t)c * plane;
-            if (x)
-                add_floats(x + from, plane, &s[c]);
-            else if (ds->u8)
-                count_bytes(ds->u8 + at * ds->size + from, plane, s[c].histogram);
-        }
+        if (!m->histograms) SKV_TRY(skive_dataset_read(ctx, ds, i, m->x, NULL));
+        add_sample(ds, skv_dataset_at(ds, i), m);
         if (i % 64 == 63 || i + 1 == ds->count) {
-            SKV_GO(status, done, skv_progress_at(&progress, (double)(i + 1), "%zu samples", i + 1));
+            SKV_TRY(skv_progress_at(&progress, (double)(i + 1), "%zu samples", i + 1));
         }
     }
-    out->channels = channels;
-    for (int c = 0; c < channels; c++) finish(&s[c], x == NULL, &out->mean[c], &out->std[c]);
-    if (!skv_normalization_valid(out)) {
-        *out = (skive_normalization){0};
-        status =
-            SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "%s: the samples are too large to have a mean and deviation", ds->spec);
+    for (size_t c = 0; c < m->channels; c++) {
+        if (m->histograms)
+            finish_bytes(m->histograms[c], &out->mean[c], &out->std[c]);
+        else
+            finish(&m->sums[c], &out->mean[c], &out->std[c]);
     }
-done:
-    skv_free(ctx, s);
-    skv_free(ctx, x);
+    if (skv_normalization_valid(out)) return SKIVE_OK;
+    return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "%s: the samples are too large to have a mean and deviation", ds->spec);
+}
+
+skive_status skv_dataset_statistics_of(skive_context *ctx, const skive_dataset *ds, int axis,
+                                       skive_normalization *out) {
+    measured m = {.outer = 1, .channels = 1, .inner = ds->size};
+    *out = (skive_normalization){0};
+    if (axis >= 0 && axis < ds->rank && ds->dims[axis] <= SKIVE_MAX_CHANNELS) {
+        m.inner = 1;
+        for (int d = 0; d < ds->rank; d++) {
+            if (d < axis) m.outer *= (size_t)ds->dims[d];
+            if (d > axis) m.inner *= (size_t)ds->dims[d];
+        }
+        m.channels = (size_t)ds->dims[axis];
+    }
+    const skive_status status = measure(ctx, ds, &m, out);
+    skv_free(ctx, m.sums);
+    skv_free(ctx, m.histograms);
+    skv_free(ctx, m.x);
+    if (status != SKIVE_OK) skive_normalization_free(ctx, out);
     return status;
+}
+
+skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *ds, skive_normalization *out) {
+    if (!ctx || !ds || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_statistics: an argument is NULL");
+    return skv_dataset_statistics_of(ctx, ds, ds->rank == 2 ? -1 : 0, out);
 }
 
 /* ---- text ---- */
@@ -131,6 +175,14 @@ static void put_number(char *buffer, size_t size, float value) {
     }
 }
 
+void skv_put_numbers(skv_text *t, int64_t count, const float *values) {
+    for (int64_t i = 0; i < count; i++) {
+        char number[32];
+        put_number(number, sizeof number, values[i]);
+        skv_text_add(t, "%s%s", i ? "," : "", number);
+    }
+}
+
 skive_status skive_normalization_format(skive_context *ctx, const skive_normalization *n, char *buffer, size_t size) {
     if (!n || !buffer || size == 0) {
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_normalization_format: an argument is NULL");
@@ -140,9 +192,9 @@ skive_status skive_normalization_format(skive_context *ctx, const skive_normaliz
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "normalisation: means must be finite and deviations positive");
     }
     size_t at = 0;
-    for (int i = 0; i < 2 * n->channels; i++) {
+    for (int64_t i = 0; i < 2 * n->channels; i++) {
         char number[32];
-        int c = i % n->channels;
+        int64_t c = i % n->channels;
         put_number(number, sizeof number, i < n->channels ? n->mean[c] : n->std[c]);
         size_t length = strlen(number);
         if (at + length + 2 > size) {
@@ -156,42 +208,62 @@ skive_status skive_normalization_format(skive_context *ctx, const skive_normaliz
     return SKIVE_OK;
 }
 
-static bool parse_list(const char *text, size_t length, int *count, float *values) {
+skive_status skv_parse_numbers(skive_context *ctx, const char *text, size_t length, int64_t most, int64_t *count,
+                               float **values, bool *good) {
+    int64_t n = 1;
+    for (size_t i = 0; i < length; i++) n += text[i] == ',';
     *count = 0;
-    for (size_t from = 0; from <= length;) {
+    *values = NULL;
+    *good = n <= most;
+    if (!*good) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)n, sizeof **values, values));
+    for (size_t from = 0; *good && from <= length;) {
         const char *comma = memchr(text + from, ',', length - from);
         size_t to = comma ? (size_t)(comma - text) : length;
-        double value;
-        if (*count == SKIVE_MAX_CHANNELS || !skv_parse_number(text + from, to - from, &value)) return false;
-        values[(*count)++] = (float)value;
+        double value = 0;
+        *good = skv_parse_number(text + from, to - from, &value);
+        (*values)[(*count)++] = (float)value;
         from = to + 1;
     }
-    return true;
+    return SKIVE_OK;
 }
 
 skive_status skive_normalization_parse(skive_context *ctx, const char *text, skive_normalization *out) {
     if (!text || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_normalization_parse: an argument is NULL");
-    skive_normalization n = {0};
     const char *semicolon = strchr(text, ';');
-    int deviations = 0;
-    *out = n;
+    int64_t means = 0, deviations = 0;
+    float *mean = NULL, *std = NULL;
+    bool good = semicolon != NULL;
+    skive_status status = SKIVE_OK;
+    *out = (skive_normalization){0};
     if (!*text) return SKIVE_OK;
-    if (!semicolon || !parse_list(text, (size_t)(semicolon - text), &n.channels, n.mean) ||
-        !parse_list(semicolon + 1, strlen(semicolon + 1), &deviations, n.std) || deviations != n.channels ||
-        !skv_normalization_valid(&n)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "normalisation",
-                           "normalisation '%s': expected as many means as positive deviations, up to %d of each, such "
-                           "as 0.286;0.353",
-                           text, SKIVE_MAX_CHANNELS);
+    if (good)
+        SKV_GO(status, done,
+               skv_parse_numbers(ctx, text, (size_t)(semicolon - text), SKIVE_MAX_CHANNELS, &means, &mean, &good));
+    if (good)
+        SKV_GO(status, done,
+               skv_parse_numbers(ctx, semicolon + 1, strlen(semicolon + 1), SKIVE_MAX_CHANNELS, &deviations, &std,
+                                 &good));
+    if (good && means == deviations) {
+        SKV_GO(status, done, skv_normalization_create(ctx, means, out));
+        memcpy(out->mean, mean, (size_t)means * sizeof *mean);
+        memcpy(out->std, std, (size_t)means * sizeof *std);
+        if (skv_normalization_valid(out)) goto done;
+        skive_normalization_free(ctx, out);
     }
-    *out = n;
-    return SKIVE_OK;
+    status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "normalisation",
+                         "normalisation '%.60s%s': expected as many means as positive deviations, such as 0.286;0.353",
+                         text, strlen(text) > 60 ? "..." : "");
+done:
+    skv_free(ctx, mean);
+    skv_free(ctx, std);
+    return status;
 }
 
 void skive_normalization_apply(const skive_normalization *n, float *x, size_t samples, size_t channels, size_t plane) {
-    if (!n || n->channels <= 0) return;
+    if (!n || n->channels <= 0 || (n->channels != 1 && (size_t)n->channels != channels)) return;
     for (size_t i = 0; i < samples * channels; i++) {
-        size_t c = i % channels < (size_t)n->channels ? i % channels : 0;
+        size_t c = n->channels == 1 ? 0 : i % channels;
         float a = 1.0f / n->std[c], b = -n->mean[c] / n->std[c];
         float *p = x + i * plane;
         for (size_t k = 0; k < plane; k++) p[k] = p[k] * a + b;

@@ -90,6 +90,7 @@ struct skive_graph {
     uint32_t n_meta, meta_capacity;
     uint32_t next_name; /* for made-up names */
     bool nests;         /* a node has, or had, a subgraph */
+    bool mean_given, scale_given; /* normalisation and scale of the input: by the caller, not read with the file */
     void *name_index;   /* hash from name to value */
 };
 

@@ -1,8 +1,7 @@
 /* Calibration from arrays given for the model's inputs, and from a data set. */
 #include <string.h>
 
-#include <skive/eval.h>
-
+#include "data/feed.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
 
@@ -145,6 +144,8 @@ done:
 /* ---- a data set ---- */
 
 typedef struct loader_feed {
+    skive_context *ctx;
+    skv_feed input;
     skive_loader *loader;
     size_t batch;
     size_t *origin; /* [runs] first sample of each */
@@ -158,49 +159,20 @@ static skive_status feed_from_loader(void *user, int64_t index, skive_tensor *in
     (void)n_inputs;
     SKV_TRY(skive_loader_next(f->loader, &batch));
     if (batch.end || batch.count == 0) return SKIVE_ERR_NOT_FOUND;
+    SKV_TRY(skv_feed_copy(f->ctx, f->input.input, &batch.x, &inputs[0]));
     const size_t row = skive_tensor_bytes(&inputs[0]) / f->batch;
-    for (size_t k = 0; k < f->batch; k++)
+    for (size_t k = batch.count; k < f->batch; k++)
         memcpy((char *)inputs[0].data + k * row, (const char *)batch.x.data + k % batch.count * row, row);
     if ((size_t)index < f->runs) f->origin[index] = batch.indices[0];
     return SKIVE_OK;
 }
 
-static const skive_shape_binding *binding_of(const skive_quantize_options *o, const skive_value *v) {
-    for (size_t i = 0; i < o->n_shapes; i++) {
-        if (strcmp(o->shapes[i].input, v->name) == 0) return &o->shapes[i];
-    }
-    return NULL;
-}
-
-/* The input's shape for a batch, with what the model leaves open taken from the options or from the samples. */
-static skive_status bind_input(skive_context *ctx, const skive_value *v, const skive_dataset_info *info,
-                               const skive_quantize_options *o, skive_shape_binding *out) {
-    const skive_type *t = &v->type;
-    const skive_shape_binding *given = binding_of(o, v);
-    int64_t size = 1;
-    *out = (skive_shape_binding){.input = v->name, .rank = t->rank};
-    for (int d = 0; d < t->rank; d++) {
-        int64_t n = d == 0 ? o->batch : t->dims[d].size;
-        if (n < 0 && given && given->rank == t->rank) n = given->dims[d];
-        if (n < 0 && t->rank == info->rank + 1) n = info->dims[d - 1];
-        if (n < 0 && t->rank == 2) n = (int64_t)info->sample_size;
-        out->dims[d] = n;
-        if (d > 0) size *= n;
-    }
-    if (t->rank > 0 && t->dtype == SKIVE_F32 && size == (int64_t)info->sample_size) return SKIVE_OK;
-    char text[160];
-    skv_type_text(t, text, sizeof text);
-    return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec, "%s: a sample has %zu values; the model's input '%s' is %s",
-                       info->spec, info->sample_size, v->name, text);
-}
-
 skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                             const skive_quantize_options *options, skive_quantize_report *report) {
     skive_quantize_options o = skive_quantize_options_default();
-    skive_normalization normalization;
     skive_dataset_info info;
-    skive_shape_binding shape;
-    loader_feed feed = {0};
+    skive_shape_binding shape = {0};
+    loader_feed feed = {.ctx = ctx};
     if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     if (report) *report = (skive_quantize_report){0};
     if (graph->n_inputs != 1)
@@ -212,22 +184,26 @@ skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_datase
     const int64_t fixed = input->type.rank > 0 ? input->type.dims[0].size : -1;
     if (fixed > 0) o.batch = fixed;
     if (o.batch < 1) o.batch = 1;
-    SKV_TRY(bind_input(ctx, input, &info, &o, &shape));
-    SKV_TRY(skive_model_normalization(graph, &normalization));
+    SKV_TRY(skv_feed_make(ctx, graph, &info, &feed.input));
+    skv_feed_tell(&feed.input, "model");
+    shape.input = input->name;
+    shape.rank = feed.input.rank + 1;
+    shape.dims[0] = o.batch;
+    memcpy(shape.dims + 1, feed.input.dims, (size_t)feed.input.rank * sizeof *shape.dims);
     if (o.samples > 0 && (size_t)o.samples > info.count) o.samples = (int64_t)(info.count ? info.count : 1);
     o.shapes = &shape;
     o.n_shapes = 1;
     skive_loader_options l = skive_loader_options_default();
     l.batch = feed.batch = (size_t)o.batch;
-    l.normalization = &normalization;
     feed.runs = o.samples > 0 ? (size_t)(o.samples / o.batch + 1) : 0;
     skive_status status = skv_alloc_array(ctx, feed.runs + 1, sizeof *feed.origin, &feed.origin);
-    if (status == SKIVE_OK) status = skive_loader_create(ctx, calibration, &l, &feed.loader);
+    if (status == SKIVE_OK) status = skv_feed_loader(ctx, &feed.input, calibration, &l, &feed.loader);
     if (status == SKIVE_OK) status = skive_loader_start_epoch(feed.loader, 0);
     if (status == SKIVE_OK) status = skive_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report);
     if (status == SKIVE_OK && report && report->outlier.name && (size_t)report->outlier.run < feed.runs)
         report->outlier.run = (int64_t)skive_dataset_origin(calibration, feed.origin[report->outlier.run]);
     skive_loader_free(feed.loader);
+    skv_feed_free(&feed.input);
     skv_free(ctx, feed.origin);
     return status;
 }

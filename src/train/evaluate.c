@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/feed.h"
 #include "tensor/tensor.h"
 #include "train/metrics.h"
 #include "train/train.h"
@@ -17,8 +18,9 @@ typedef struct evaluation {
     skive_plan *plan;
     skive_exec *exec;
     skive_loader *loader;
+    skv_feed feed;
     int64_t batch, scores; /* scores a sample */
-    bool shuffle;
+    bool shuffle, tell;
 } evaluation;
 
 void skive_eval_report_free(skive_context *ctx, skive_eval_report *r) {
@@ -87,7 +89,8 @@ done:
 
 static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch) {
     skive_plan_options o = skive_plan_options_default();
-    skive_tensor in, out;
+    skive_shape_binding shape = {0};
+    skive_tensor out;
     if (g->n_inputs != 1 || g->n_outputs < 1) {
         return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "evaluation needs a model with one input; this one has %u",
                         g->n_inputs);
@@ -97,15 +100,7 @@ static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch
     o.batch = e->batch;
     SKV_TRY(plan_inference(e->ctx, g, &o, &e->plan));
     SKV_TRY(skive_exec_create(e->ctx, e->plan, &e->exec));
-    SKV_TRY(skive_exec_input(e->exec, 0, &in));
     SKV_TRY(skive_exec_output(e->exec, e->head.output, &out));
-    if (e->batch < 1 || in.dtype != SKIVE_F32 ||
-        skive_tensor_count(&in) != e->batch * (int64_t)e->targets.info.sample_size) {
-        return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->targets.info.spec,
-                           "%s: a sample has %zu values; the model's input '%s' takes %lld float values a sample",
-                           e->targets.info.spec, e->targets.info.sample_size, g->inputs[0]->name,
-                           (long long)(skive_tensor_count(&in) / (e->batch < 1 ? 1 : e->batch)));
-    }
     return check_output(e, &out);
 }
 
@@ -130,7 +125,7 @@ static skive_status run(evaluation *e) {
         char text[64];
         SKV_TRY(skive_loader_next(e->loader, &batch));
         if (batch.end) break;
-        memcpy(in.data, batch.x.data, skive_tensor_bytes(&batch.x)); /* rows behind a short last batch are ignored */
+        SKV_TRY(skv_feed_copy(e->ctx, e->feed.input, &batch.x, &in)); /* rows behind a short last batch are ignored */
         SKV_TRY(skive_exec_run(e->exec));
         const bool labelled = e->targets.info.labelled;
         for (size_t i = 0; i < batch.count; i++) {
@@ -150,34 +145,33 @@ static skive_status run(evaluation *e) {
     return SKIVE_OK;
 }
 
-static skive_status make_loader(evaluation *e, const skive_graph *g, const skive_dataset *dataset) {
-    skive_normalization normalization;
-    SKV_TRY(skive_model_normalization(g, &normalization));
+static skive_status make_loader(evaluation *e, const skive_dataset *dataset) {
     skive_loader_options o = skive_loader_options_default();
     o.batch = (size_t)e->batch;
     o.shuffle = e->shuffle;
     o.seed = 1;
-    o.normalization = &normalization;
-    return skive_loader_create(e->ctx, dataset, &o, &e->loader);
+    return skv_feed_loader(e->ctx, &e->feed, dataset, &o, &e->loader);
 }
 
 static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset *dataset, int64_t batch) {
     SKV_TRY(skv_targets_of(e->ctx, dataset, &e->targets));
     SKV_TRY(skv_head_find(e->ctx, g, &e->targets, &e->head));
+    SKV_TRY(skv_feed_make(e->ctx, g, &e->targets.info, &e->feed));
     SKV_TRY(make_plan(e, g, batch));
+    if (e->tell) skv_feed_tell(&e->feed, "model");
     e->r->n = (int64_t)e->targets.info.count;
     e->r->output = skv_head_info(&e->head);
     e->metrics.scores = e->scores;
     SKV_TRY(skv_metrics_start(&e->metrics));
     skv_head_tell_assumed(e->ctx, &e->targets, &e->head);
-    SKV_TRY(make_loader(e, g, dataset));
+    SKV_TRY(make_loader(e, dataset));
     SKV_TRY(run(e));
     return skv_metrics_finish(&e->metrics);
 }
 
-skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch,
-                            skive_eval_report *out) {
-    evaluation e = {.ctx = ctx, .r = out};
+skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch, bool tell,
+                          skive_eval_report *out) {
+    evaluation e = {.ctx = ctx, .r = out, .tell = tell};
     *out = (skive_eval_report){0};
     e.metrics = (skv_metrics){.ctx = ctx, .r = out, .targets = &e.targets, .head = &e.head};
     const skive_status status = evaluate(&e, g, dataset, batch);
@@ -185,8 +179,14 @@ skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_data
     skive_loader_free(e.loader);
     skive_exec_free(e.exec);
     skive_plan_free(e.plan);
+    skv_feed_free(&e.feed);
     if (status != SKIVE_OK) skive_eval_report_free(ctx, out);
     return status;
+}
+
+skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch,
+                            skive_eval_report *out) {
+    return skv_evaluate(ctx, g, dataset, batch, true, out);
 }
 
 skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, int64_t most, float *out,
@@ -199,8 +199,9 @@ skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_d
     *n = 0;
     SKV_GO(status, done, skv_targets_of(ctx, set, &e.targets));
     SKV_GO(status, done, skv_head_find(ctx, g, &e.targets, &e.head));
+    SKV_GO(status, done, skv_feed_make(ctx, g, &e.targets.info, &e.feed));
     SKV_GO(status, done, make_plan(&e, g, 0));
-    SKV_GO(status, done, make_loader(&e, g, set));
+    SKV_GO(status, done, make_loader(&e, set));
     SKV_GO(status, done, skive_exec_input(e.exec, 0, &in));
     SKV_GO(status, done, skive_exec_output(e.exec, e.head.output, &answer));
     SKV_GO(status, done, skive_loader_start_epoch(e.loader, 0));
@@ -208,7 +209,7 @@ skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_d
     while (*n < most) {
         SKV_GO(status, done, skive_loader_next(e.loader, &batch));
         if (batch.end) break;
-        memcpy(in.data, batch.x.data, skive_tensor_bytes(&batch.x));
+        SKV_GO(status, done, skv_feed_copy(ctx, e.feed.input, &batch.x, &in));
         SKV_GO(status, done, skive_exec_run(e.exec));
         const int64_t take = (int64_t)batch.count < most - *n ? (int64_t)batch.count : most - *n;
         memcpy(out + *n * e.scores, answer.data, (size_t)take * row);
@@ -219,5 +220,6 @@ done:
     skive_loader_free(e.loader);
     skive_exec_free(e.exec);
     skive_plan_free(e.plan);
+    skv_feed_free(&e.feed);
     return status;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/feed.h"
 #include "graph/batch.h"
 #include "graph/hashed.h"
 #include "graph/left_out.h"
@@ -21,6 +22,7 @@ typedef struct fit_state {
     skive_graph *current, *best;
     skv_trainer *trainer;
     skive_loader *loader;
+    skv_feed feed;
     skive_dataset_info info;
     skv_targets targets;
     skv_head head; /* of the trainer's graph */
@@ -48,17 +50,8 @@ static skive_status check_fit(fit_state *s) {
                         "training needs a model with one input and an output; it has %u and %u", g->n_inputs,
                         g->n_outputs);
     }
-    const skive_type *t = &g->inputs[0]->type;
-    int64_t size = 1;
-    for (int d = 1; d < t->rank; d++)
-        size *= t->dims[d].size >= 0 ? t->dims[d].size : d <= s->info.rank ? s->info.dims[d - 1] : 1;
-    if (t->rank != s->info.rank + 1 || size != (int64_t)s->info.sample_size) {
-        char text[160];
-        skv_type_text(t, text, sizeof text);
-        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec,
-                           "%s: samples have %zu values of rank %d; the model takes %s", s->info.spec,
-                           s->info.sample_size, s->info.rank, text);
-    }
+    SKV_TRY(skv_feed_make(s->ctx, g, &s->info, &s->feed));
+    skv_feed_tell(&s->feed, "model");
     return SKIVE_OK;
 }
 
@@ -111,10 +104,7 @@ static skive_status bind_model(fit_state *s, int64_t batch, skive_graph **out) {
     skive_graph *sized = NULL;
     skive_status status;
     SKV_GO(status, done, skive_graph_copy(s->ctx, s->current, &sized));
-    skive_type *t = &sized->inputs[0]->type;
-    for (int d = 1; d < t->rank && t->rank == s->info.rank + 1; d++) {
-        if (t->dims[d].size < 0) t->dims[d] = (skive_dim){s->info.dims[d - 1], NULL};
-    }
+    skv_feed_bind(&s->feed, sized);
     status = skv_graph_bind_batch(s->ctx, sized, batch, out);
 done:
     skive_graph_free(sized);
@@ -198,7 +188,7 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
     SKV_TRY(bind_model(s, VALIDATION_BATCH, &g));
-    const skive_status status = skive_evaluate(s->ctx, g, s->fit->validation, VALIDATION_BATCH, &r);
+    const skive_status status = skv_evaluate(s->ctx, g, s->fit->validation, VALIDATION_BATCH, false, &r);
     skive_graph_free(g);
     SKV_TRY(status);
     if (r.task == SKIVE_TASK_CLASSES || r.task == SKIVE_TASK_BINARY) row->validation_accuracy = r.accuracy;
@@ -297,15 +287,12 @@ static skive_status set_up(fit_state *s) {
     s->point = (skv_checkpoint){.settings = s->settings.data, .epochs = o->epochs, .may_extend = !s->fit->mover};
     SKV_TRY(skv_class_weights(s->ctx, o->class_weights, s->fit->train, &s->class_weights));
     SKV_TRY(build_trainer(s));
-    skive_normalization normalization;
-    SKV_TRY(skive_model_normalization(s->fit->model, &normalization));
     skive_loader_options l = skive_loader_options_default();
     l.batch = (size_t)s->batch;
     l.drop_last = true;
     l.seed = o->seed;
     l.transforms = o->augment;
-    l.normalization = &normalization;
-    SKV_TRY(skive_loader_create(s->ctx, s->fit->train, &l, &s->loader));
+    SKV_TRY(skv_feed_loader(s->ctx, &s->feed, s->fit->train, &l, &s->loader));
     s->batches = skive_loader_batches(s->loader);
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
 }
@@ -412,6 +399,7 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
         }
     }
     skive_loader_free(s.loader);
+    skv_feed_free(&s.feed);
     skv_trainer_free(s.trainer);
     skv_text_free(&s.settings);
     skv_free(ctx, s.class_weights);

@@ -1,54 +1,16 @@
 /* A teacher in the training graph: its nodes are merged in, frozen and in inference form, and the loss has a term for it. */
+#include "data/feed.h"
 #include "graph/batch.h"
 #include "train/train.h"
 
-/* A parameter [1][c][1]... (or [1][1]) of one number a channel. */
-static skive_value *per_channel(skv_builder *b, const double *numbers, int channels, int rank) {
-    int64_t dims[SKIVE_MAX_RANK];
-    skv_storage *s = NULL;
-    for (int d = 0; d < rank; d++) dims[d] = d == 1 ? channels : 1;
-    if (b->status != SKIVE_OK) return NULL;
-    b->status = skv_storage_create(b->graph->ctx, SKIVE_F32, rank, dims, &s);
-    if (b->status != SKIVE_OK) return NULL;
-    for (int c = 0; c < channels; c++) skive_tensor_set(&s->tensor, c, numbers[c]);
-    return skv_emit_param(b, NULL, s);
-}
-
-static double mean_of(const skive_normalization *n, int c) {
-    return n->channels ? (double)n->mean[n->channels > 1 ? c : 0] : 0;
-}
-static double std_of(const skive_normalization *n, int c) {
-    return n->channels ? (double)n->std[n->channels > 1 ? c : 0] : 1;
-}
-
-/* The student's input as the teacher expects it: back to raw samples, then into the teacher's normalisation. */
-static skive_value *renormalize(skv_builder *b, const skv_teacher *teacher, skive_value *input) {
-    const skive_normalization *s = &teacher->student_input, *t = &teacher->input;
-    double scale[SKIVE_MAX_CHANNELS], shift[SKIVE_MAX_CHANNELS];
-    const int channels = s->channels > t->channels ? s->channels : t->channels > 0 ? t->channels : 1;
-    bool same = true;
-    for (int c = 0; c < channels; c++) {
-        scale[c] = std_of(s, c) / std_of(t, c);
-        shift[c] = (mean_of(s, c) - mean_of(t, c)) / std_of(t, c);
-        same = same && scale[c] == 1.0 && shift[c] == 0.0;
-    }
-    if (same) return input;
-    const int rank = input->type.rank;
-    input = skv_emit(b, "Mul", SKV_IN(input, per_channel(b, scale, channels, rank)), SKV_NONE);
-    return skv_emit(b, "Add", SKV_IN(input, per_channel(b, shift, channels, rank)), SKV_NONE);
-}
-
 /* The teacher in the sizes of what the student takes. */
-static skive_status bind_teacher(skive_context *ctx, const skive_graph *teacher, const skive_type *input,
-                                 skive_graph **out) {
+static skive_status bind_teacher(skive_context *ctx, const skive_graph *teacher, const skv_feed *feed,
+                                 const skive_type *input, skive_graph **out) {
     skive_graph *sized = NULL;
     skive_status status;
     SKV_GO(status, done, skive_graph_copy(ctx, teacher, &sized));
     SKV_GO(status, done, skive_graph_to_inference(sized));
-    skive_type *t = &sized->inputs[0]->type;
-    for (int d = 1; d < t->rank && t->rank == input->rank; d++) {
-        if (t->dims[d].size < 0) t->dims[d] = (skive_dim){input->dims[d].size, NULL};
-    }
+    skv_feed_bind(feed, sized);
     status = skv_graph_bind_batch(ctx, sized, input->rank > 0 ? input->dims[0].size : 1, out);
 done:
     skive_graph_free(sized);
@@ -72,10 +34,11 @@ static skive_status merge_teacher(skv_builder *b, const skv_teacher *t, const sk
 
 /* Merges the teacher's nodes; *head becomes that of the merged values. */
 static void add_teacher(skv_builder *b, const skv_teacher *t, const skv_loss_site *at, skv_head *head) {
-    skive_value *bound = renormalize(b, t, at->input);
+    skv_feed feed = {0};
+    skive_value *bound = skv_teacher_input(b, t, at, &feed);
     skive_graph *teacher = NULL;
-    if (b->status != SKIVE_OK) return;
-    b->status = bind_teacher(b->graph->ctx, t->graph, &at->input->type, &teacher);
+    if (b->status == SKIVE_OK) b->status = bind_teacher(b->graph->ctx, t->graph, &feed, &at->input->type, &teacher);
+    skv_feed_free(&feed);
     if (b->status == SKIVE_OK) b->status = merge_teacher(b, t, at, bound, teacher, head);
     skive_graph_free(teacher);
 }
@@ -136,20 +99,6 @@ skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site
     return skv_emit(b, "Add", SKV_IN(soft_part, hard_part), SKV_NONE);
 }
 
-/* Both are given the same samples: a net without fixed sizes would take others' without a word and teach nonsense. */
-static skive_status check_inputs(skive_context *ctx, const skive_graph *teacher, const skive_graph *student) {
-    if (student->n_inputs != 1) return SKIVE_OK; /* refused with its own message by the fit */
-    const skive_type *t = &teacher->inputs[0]->type, *s = &student->inputs[0]->type;
-    bool same = t->rank == s->rank || t->rank < 0 || s->rank < 0;
-    for (int d = 1; same && d < t->rank && d < s->rank; d++)
-        same = t->dims[d].size == s->dims[d].size || t->dims[d].size < 0 || s->dims[d].size < 0;
-    if (same) return SKIVE_OK;
-    char of_teacher[128], of_student[128];
-    skv_type_text(t, of_teacher, sizeof of_teacher);
-    skv_type_text(s, of_student, sizeof of_student);
-    return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "the teacher takes %s, the student %s", of_teacher, of_student);
-}
-
 skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student) {
     if (!(t->temperature > 0 && t->temperature <= 1000)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "temperature",
@@ -162,9 +111,8 @@ skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the teacher needs one input and an output; it has %u and %u",
                         t->graph->n_inputs, t->graph->n_outputs);
     }
-    SKV_TRY(check_inputs(ctx, t->graph, student));
-    SKV_TRY(skive_model_normalization(student, &t->student_input));
-    return skive_model_normalization(t->graph, &t->input);
+    t->student = student;
+    return SKIVE_OK;
 }
 
 void skv_teacher_settings(const skv_teacher *t, skv_text *out) {

@@ -137,6 +137,10 @@ typedef skive_status (*skv_fit_fn)(skive_context *ctx, const skv_fit *fit, skive
 skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
                             skive_train_report *report, skv_fit_fn run);
 
+/* skive_evaluate; `tell`: with notes of how samples become the model's input. */
+skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch, bool tell,
+                          skive_eval_report *out);
+
 /* What the model gives for the first samples of a shuffled set, and their targets: [n][targets] each, of `most` samples or as many
  * as there are. The model's answer must have as many numbers as a target. */
 skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, int64_t most, float *out,
@@ -153,11 +157,15 @@ typedef struct skv_teacher {
     const skive_graph *graph; /* only read */
     double alpha, temperature;
     const skive_train_options *options;
-    skive_normalization input, student_input; /* set by skv_teacher_prepare */
+    const skive_graph *student; /* set by skv_teacher_prepare: its metadata say what its input is */
 } skv_teacher;
-/* Checks alpha, temperature and the graph. Errors: ARGUMENT, SHAPE (not the student's input). */
+/* Checks alpha, temperature and the graph. `student` is kept and must last. Errors: ARGUMENT. */
 skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student);
 skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site *at);
+/* The student's input as the teacher takes it. *teacher_feed is freed by the caller. NULL with the builder's status set. */
+struct skv_feed;
+skive_value *skv_teacher_input(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,
+                               struct skv_feed *teacher_feed);
 void skv_teacher_settings(const skv_teacher *t, skv_text *out); /* for skv_fit.settings */
 
 /* Checks names and ranges of options; ERR_ARGUMENT names the option. */

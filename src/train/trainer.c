@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/feed.h"
 #include "exec/plan.h"
 #include "graph/shared.h"
 #include "ops/common_hashed.h"
@@ -287,16 +288,14 @@ void skv_trainer_inputs(skv_trainer *t, float **x, void **labels) {
 }
 
 static skive_status copy_into(skv_trainer *t, size_t input, const skive_tensor *from) {
+    const char *name = t->plan->graph->inputs[input]->name;
     skive_tensor to;
-    char a[SKV_DIMS_TEXT + 16], b[SKV_DIMS_TEXT + 16];
     SKV_TRY(skive_exec_input(t->exec, input, &to));
-    if (from->dtype != to.dtype || skive_tensor_bytes(from) != skive_tensor_bytes(&to)) {
-        const char *name = t->plan->graph->inputs[input]->name;
-        return skv_fail_at(t->ctx, SKIVE_ERR_DATA, name, "a batch is %s; '%s' takes %s",
-                           skv_tensor_text(from, a, sizeof a), name, skv_tensor_text(&to, b, sizeof b));
+    if (from->rank > 0 && from->dims[0] != t->batch) {
+        return skv_fail_at(t->ctx, SKIVE_ERR_DATA, name, "a batch is of %lld samples; '%s' takes %lld",
+                           (long long)from->dims[0], name, (long long)t->batch);
     }
-    memcpy(to.data, from->data, skive_tensor_bytes(&to));
-    return SKIVE_OK;
+    return skv_feed_copy(t->ctx, name, from, &to);
 }
 
 skive_status skv_trainer_feed(skv_trainer *t, const skive_tensor *x, const skive_tensor *labels) {

@@ -1,0 +1,350 @@
+/* Matching samples with a model's input, axis by axis. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "data/feed.h"
+#include "graph/meta_keys.h"
+#include "tensor/tensor.h"
+
+enum { SHAPE_TEXT = 24 * SKIVE_MAX_RANK };
+
+/* ---- shapes ---- */
+
+static bool fits(int64_t wanted, int64_t have) { return wanted < 0 || wanted == have; }
+
+static bool fits_all(int rank, const int64_t *wanted, const int64_t *have) {
+    for (int d = 0; d < rank; d++) {
+        if (!fits(wanted[d], have[d])) return false;
+    }
+    return true;
+}
+
+/* The sample's dimensions with the first axis moved to the end, or the last to the front. */
+static void moved(const skv_feed *f, skv_feed_order order, int64_t *dims) {
+    const int r = f->sample_rank;
+    for (int d = 0; d < r; d++)
+        dims[d] = f->sample_dims[order == SKV_FEED_TO_LAST ? (d + 1) % r : (d + r - 1) % r];
+}
+
+static bool fits_moved(const skv_feed *f, const int64_t *wanted, skv_feed_order order) {
+    int64_t dims[SKIVE_MAX_RANK];
+    moved(f, order, dims);
+    return fits_all(f->rank, wanted, dims);
+}
+
+static void take(skv_feed *f, skv_feed_order order) {
+    f->order = order;
+    if (order == SKV_FEED_SAME)
+        memcpy(f->dims, f->sample_dims, sizeof f->dims);
+    else
+        moved(f, order, f->dims);
+}
+
+/* Inputs of as many axes as samples: as they are, or with the channels moved. */
+static bool match_axes(skv_feed *f, const int64_t *wanted, int data_axis, int model_axis) {
+    const int last = f->rank - 1;
+    if (f->rank != f->sample_rank) return false;
+    const bool same = fits_all(f->rank, wanted, f->sample_dims);
+    const bool to_last = f->rank > 1 && fits_moved(f, wanted, SKV_FEED_TO_LAST);
+    const bool to_first = f->rank > 1 && fits_moved(f, wanted, SKV_FEED_TO_FIRST);
+    const int axis = data_axis >= 0 ? data_axis : skv_channel_axis_of(f->rank, f->sample_dims);
+    const bool want_last = to_last && model_axis == last && last > 0, want_first = to_first && model_axis == 0 && last > 0;
+    if (axis == 0 && want_last) {
+        take(f, SKV_FEED_TO_LAST);
+    } else if (axis == last && axis > 0 && want_first) {
+        take(f, SKV_FEED_TO_FIRST);
+    } else if (same && !(data_axis == 0 && model_axis == last && last > 0 && f->sample_dims[0] != 1)) {
+        take(f, SKV_FEED_SAME);
+        /* Which of the axes are the channels nothing says. */
+        f->assumed = f->rank >= 3 && (to_last || to_first) && (axis < 0 || model_axis < 0);
+    } else if (data_axis < 0 && want_first) {
+        take(f, SKV_FEED_TO_FIRST);
+    } else if (data_axis < 0 && want_last) {
+        take(f, SKV_FEED_TO_LAST);
+    } else if (data_axis == 0 && to_last && model_axis < 0) {
+        take(f, SKV_FEED_TO_LAST);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Axes of one that only one side has: the others must be the same, in the same order. */
+static bool match_without_ones(skv_feed *f, const int64_t *wanted, int model_axis) {
+    int64_t open[SKIVE_MAX_RANK];
+    int at = 0, more = f->rank - f->sample_rank;
+    memcpy(open, wanted, sizeof open);
+    /* An open axis is one of the sample's, except where there are more axes than it has. */
+    if (more > 0 && model_axis >= 0 && open[model_axis] < 0) open[model_axis] = 1;
+    for (int d = 0; d < f->rank; d++) {
+        while (at < f->sample_rank && f->sample_dims[at] == 1 && open[d] != 1) at++;
+        if (open[d] == 1) {
+            f->dims[d] = 1;
+            at += at < f->sample_rank && f->sample_dims[at] == 1;
+            continue;
+        }
+        if (at == f->sample_rank || !fits(open[d], f->sample_dims[at])) return false;
+        f->dims[d] = f->sample_dims[at++];
+    }
+    while (at < f->sample_rank && f->sample_dims[at] == 1) at++;
+    if (at < f->sample_rank) return false;
+    f->order = SKV_FEED_SAME;
+    return true;
+}
+
+/* One axis of the input takes all values of a sample, or samples that are flat fill a picture of one channel. */
+static bool match_flat(skv_feed *f, const int64_t *wanted, int64_t size, bool channels_last) {
+    int wide = -1, n_wide = 0;
+    int64_t product = 1;
+    for (int d = 0; d < f->rank; d++) {
+        f->dims[d] = wanted[d];
+        if (wanted[d] == 1) continue;
+        wide = d;
+        n_wide++;
+        product = wanted[d] < 0 || product < 0 ? -1 : product * wanted[d];
+    }
+    f->order = SKV_FEED_SAME;
+    f->flattened = true;
+    if (n_wide == 1 && f->sample_rank > 1 && fits(wanted[wide], size)) {
+        f->dims[wide] = size;
+        if (channels_last && f->sample_rank >= 3 && f->sample_dims[0] > 1) f->order = SKV_FEED_TO_LAST;
+        return true;
+    }
+    if (f->sample_rank == 1 && f->rank == 3 && n_wide == 2 && (wanted[0] == 1 || wanted[2] == 1) && product == size)
+        return true;
+    f->flattened = false;
+    return false;
+}
+
+static skive_status mismatch(const skv_feed *f, const skive_dataset_info *info, const int64_t *wanted) {
+    char have[SHAPE_TEXT], takes[SHAPE_TEXT];
+    return skv_fail_at(f->ctx, SKIVE_ERR_DATA, info->spec,
+                       "%s: samples are %s, the model's input '%s' takes %s a sample; they cannot be matched axis by "
+                       "axis",
+                       info->spec, skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have), f->input,
+                       skv_shape_text(f->rank, wanted, takes, sizeof takes));
+}
+
+static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset_info *info) {
+    const skive_type *t = &g->inputs[0]->type;
+    const char *told = skive_graph_meta(g, SKV_META_INPUT_LAYOUT);
+    const int model_axis = skv_input_channel_axis(g);
+    int64_t wanted[SKIVE_MAX_RANK] = {0};
+    f->sample_rank = info->rank;
+    memcpy(f->sample_dims, info->dims, sizeof f->sample_dims);
+    if (t->rank < 1) {
+        return skv_fail_at(f->ctx, SKIVE_ERR_DATA, info->spec, "the model's input '%s' has no axis to count samples by",
+                           f->input);
+    }
+    f->rank = t->rank - 1;
+    for (int d = 0; d < f->rank; d++) wanted[d] = t->dims[d + 1].size;
+    if (f->rank == 0) { /* [N] */
+        if (info->sample_size == 1) return SKIVE_OK;
+        return mismatch(f, info, wanted);
+    }
+    if (match_axes(f, wanted, info->channel_axis, model_axis)) {
+        /* The channels of the samples, for a normalisation of each. */
+        f->channel_axis = f->order == SKV_FEED_TO_LAST    ? 0
+                          : f->order == SKV_FEED_TO_FIRST ? f->rank - 1
+                          : model_axis >= 0               ? model_axis
+                          : f->rank == 2                  ? -1
+                          : info->channel_axis > 0        ? info->channel_axis
+                                                          : 0;
+        return SKIVE_OK;
+    }
+    f->channel_axis = f->sample_rank >= 3 ? (info->channel_axis >= 0 ? info->channel_axis : 0) : -1;
+    if (match_without_ones(f, wanted, model_axis)) return SKIVE_OK;
+    if (match_flat(f, wanted, (int64_t)info->sample_size, told && strcmp(told, "nhwc") == 0)) return SKIVE_OK;
+    return mismatch(f, info, wanted);
+}
+
+/* ---- numbers ---- */
+
+static bool is_whole(skive_dtype dtype) {
+    int64_t low;
+    uint64_t high;
+    return skive_dtype_bits(dtype) >= 8 && skv_dtype_int_range(dtype, &low, &high);
+}
+
+static skive_status read_scale(skv_feed *f, const skive_graph *g) {
+    const char *told = skive_graph_meta(g, SKV_META_INPUT_SCALE);
+    f->scale = f->bytes ? 1.0 / 255.0 : 1.0;
+    if (f->bytes && !skv_dtype_is_float(f->dtype)) {
+        f->scale = 1;
+        f->scale_told = true;
+    }
+    if (!told) return SKIVE_OK;
+    f->scale_told = true;
+    if (skv_parse_scale(told, &f->scale)) return SKIVE_OK;
+    return skv_fail_at(f->ctx, SKIVE_ERR_FORMAT, SKV_META_INPUT_SCALE, "the model's metadata %s is '%s', no scale",
+                       SKV_META_INPUT_SCALE, told);
+}
+
+static skive_status check_normalization(skv_feed *f, const skive_dataset_info *info) {
+    const int64_t n = f->normalization.channels;
+    char have[SHAPE_TEXT];
+    if (n > 0 && !skv_dtype_is_float(f->dtype)) {
+        return skv_fail_at(f->ctx, SKIVE_ERR_DATA, "normalisation",
+                           "the model's input '%s' is of %s, which cannot take normalised values; --mean none leaves "
+                           "them",
+                           f->input, skive_dtype_name(f->dtype));
+    }
+    if (n <= 1) return SKIVE_OK;
+    if (f->channel_axis >= 0 && f->sample_dims[f->channel_axis] == n) return SKIVE_OK;
+    if (f->channel_axis < 0 && f->order == SKV_FEED_SAME) {
+        int found = -1, n_found = 0;
+        for (int d = 0; d < f->sample_rank; d++) {
+            if (f->sample_dims[d] != n) continue;
+            found = d;
+            n_found++;
+        }
+        f->channel_axis = found;
+        if (n_found == 1) return SKIVE_OK;
+    }
+    if ((size_t)n == info->sample_size && f->order == SKV_FEED_SAME) return SKIVE_OK;
+    skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have);
+    return skv_fail_at(f->ctx, SKIVE_ERR_DATA, "normalisation",
+                       "--mean and --std are of %lld channels, samples of %s are %s, which has %lld", (long long)n,
+                       info->spec, have, (long long)(f->channel_axis < 0 ? 1 : f->sample_dims[f->channel_axis]));
+}
+
+skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info, skv_feed *out) {
+    *out = (skv_feed){.ctx = ctx, .channel_axis = -1, .scale = 1};
+    if (g->n_inputs != 1) {
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a data set is for a model with one input; this one has %u",
+                        g->n_inputs);
+    }
+    out->input = g->inputs[0]->name;
+    out->dtype = g->inputs[0]->type.dtype;
+    out->bytes = info->dtype == SKIVE_U8;
+    out->mean_given = g->mean_given;
+    out->scale_given = g->scale_given;
+    if (!skv_dtype_is_float(out->dtype) && !is_whole(out->dtype)) {
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, out->input, "input '%s' is of %s, which samples cannot be converted to",
+                           out->input, skive_dtype_name(out->dtype));
+    }
+    SKV_TRY(match(out, g, info));
+    const int64_t c = out->channel_axis >= 0 ? out->sample_dims[out->channel_axis] : 1;
+    out->images = info->channel_axis == 0 && info->rank == 3 ? true
+                  : out->sample_rank >= 3                    ? c == 1 || c == 3 || c == 4
+                                                             : out->bytes && out->sample_rank == 2;
+    SKV_TRY(read_scale(out, g));
+    skive_status status = skive_model_normalization(g, &out->normalization);
+    if (status == SKIVE_OK) status = check_normalization(out, info);
+    if (status != SKIVE_OK) skv_feed_free(out);
+    return status;
+}
+
+void skv_feed_free(skv_feed *f) {
+    if (f->ctx) skive_normalization_free(f->ctx, &f->normalization);
+}
+
+void skv_feed_bind(const skv_feed *f, skive_graph *g) {
+    skive_type *t = &g->inputs[0]->type;
+    for (int d = 1; d < t->rank && t->rank == f->rank + 1; d++) {
+        if (t->dims[d].size < 0) t->dims[d] = (skive_dim){f->dims[d - 1], NULL};
+    }
+}
+
+skive_status skv_feed_loader(skive_context *ctx, const skv_feed *feed, const skive_dataset *set,
+                             const skive_loader_options *options, skive_loader **out) {
+    return skv_loader_create(ctx, set, options, feed, out);
+}
+
+skive_status skv_feed_copy(skive_context *ctx, const char *name, const skive_tensor *batch, const skive_tensor *input) {
+    char a[SKV_DIMS_TEXT + 16], b[SKV_DIMS_TEXT + 16];
+    bool good = batch->dtype == input->dtype && batch->rank == input->rank && batch->rank > 0 &&
+                batch->dims[0] <= input->dims[0];
+    for (int d = 1; good && d < batch->rank; d++) good = batch->dims[d] == input->dims[d];
+    if (!good) {
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, name, "a batch is %s; '%s' takes %s", skv_tensor_text(batch, a, sizeof a),
+                           name, skv_tensor_text(input, b, sizeof b));
+    }
+    memcpy(input->data, batch->data, skive_tensor_bytes(batch));
+    return SKIVE_OK;
+}
+
+/* ---- telling ---- */
+
+static void add_numbers(skv_text *t, const float *x, int64_t n) {
+    const int64_t shown = n > 4 ? 3 : n;
+    for (int64_t i = 0; i < shown; i++) skv_text_add(t, "%s%.4g", i ? "," : "", (double)x[i]);
+    if (shown < n) skv_text_add(t, ",... (%lld)", (long long)n);
+}
+
+static void add_layout(const skv_feed *f, skv_text *t) {
+    char have[SHAPE_TEXT], takes[SHAPE_TEXT];
+    skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have);
+    skv_shape_text(f->rank, f->dims, takes, sizeof takes);
+    if (f->order == SKV_FEED_TO_LAST && f->flattened)
+        skv_text_add(t, "samples %s are flattened to %s, channels last", have, takes);
+    else if (f->order == SKV_FEED_TO_LAST)
+        skv_text_add(t, "samples %s are turned to %s, channels last", have, takes);
+    else if (f->order == SKV_FEED_TO_FIRST)
+        skv_text_add(t, "samples %s are turned to %s, channels first", have, takes);
+    else if (f->flattened && f->sample_rank > 1)
+        skv_text_add(t, "samples %s are flattened to %s", have, takes);
+    else if (f->rank != f->sample_rank || memcmp(f->dims, f->sample_dims, (size_t)f->rank * sizeof *f->dims) != 0)
+        skv_text_add(t, "samples %s are taken as %s", have, takes);
+    else
+        skv_text_add(t, "samples %s as they are", have);
+    if (f->assumed)
+        skv_text_add(t, " (channels %s assumed; --layout tells)", f->channel_axis > 0 ? "last" : "first");
+}
+
+static void add_scale(const skv_feed *f, skv_text *t) {
+    if (f->scale == 1 && f->bytes && !skv_dtype_is_float(f->dtype))
+        skv_text_add(t, "; bytes stay bytes");
+    else if (f->scale == 1)
+        skv_text_add(t, f->bytes ? "; bytes are not scaled" : "");
+    else if (fabs(f->scale * 255 - 1) < 1e-12)
+        skv_text_add(t, f->bytes ? "; bytes are divided by 255" : "; values are divided by 255");
+    else
+        skv_text_add(t, "; %s are multiplied by %.6g", f->bytes ? "bytes" : "values", f->scale);
+    if (f->scale_told && !f->scale_given && f->scale != 1) skv_text_add(t, " (the model's metadata)");
+}
+
+static void describe(const skv_feed *f, skv_text *t) {
+    const skive_normalization *n = &f->normalization;
+    add_layout(f, t);
+    add_scale(f, t);
+    if (!n->channels) {
+        skv_text_add(t, "; no normalisation");
+        return;
+    }
+    skv_text_add(t, "; mean ");
+    add_numbers(t, n->mean, n->channels);
+    skv_text_add(t, " deviation ");
+    add_numbers(t, n->std, n->channels);
+    skv_text_add(t, f->mean_given ? " (as given)" : " (the model's metadata)");
+}
+
+void skv_feed_tell(const skv_feed *f, const char *who) {
+    skv_text t;
+    skv_text_init(&t, f->ctx);
+    describe(f, &t);
+    if (t.status == SKIVE_OK) skv_note(f->ctx, "input '%s' of the %s: %s", f->input, who, t.data);
+    skv_text_free(&t);
+    if (f->images && !f->normalization.channels && skv_dtype_is_float(f->dtype))
+        skv_note(f->ctx,
+                 "the %s says of no normalisation of its images, so none is done; if it was trained with one, give "
+                 "--mean and --std (e.g. --mean imagenet), or its answers will be wrong",
+                 who);
+}
+
+skive_status skive_model_input_text(skive_context *ctx, const skive_graph *g, const skive_dataset *set, char **out) {
+    skive_dataset_info info;
+    skv_feed f;
+    skv_text t;
+    if (!ctx || !g || !set || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_model_input_text: an argument is NULL");
+    *out = NULL;
+    skive_dataset_get_info(set, &info);
+    SKV_TRY(skv_feed_make(ctx, g, &info, &f));
+    skv_text_init(&t, ctx);
+    describe(&f, &t);
+    const skive_status status = t.status == SKIVE_OK ? skv_strdup(ctx, t.data, out) : t.status;
+    skv_text_free(&t);
+    skv_feed_free(&f);
+    return status;
+}

@@ -1,0 +1,119 @@
+/* Which axis of a model's input holds the channels: told by the metadata, read off the nodes that take the input, or guessed from
+ * the dimensions. */
+#include <stdio.h>
+#include <string.h>
+
+#include "data/feed.h"
+#include "graph/meta_keys.h"
+
+enum { MOST_STEPS = 64 };
+
+int skv_channel_axis_of(int rank, const int64_t *dims) {
+    if (rank < 3) return -1;
+    const int64_t a = dims[0], b = dims[rank - 1];
+    const bool first = a == 1 || a == 3 || a == 4, last = b == 1 || b == 3 || b == 4;
+    return first == last ? -1 : first ? 0 : rank - 1;
+}
+
+const char *skv_shape_text(int rank, const int64_t *dims, char *buffer, size_t size) {
+    size_t at = 0;
+    buffer[0] = '\0';
+    for (int d = 0; d <= rank && at < size; d++) {
+        int n;
+        if (d == rank)
+            n = snprintf(buffer + at, size - at, rank ? "]" : "[]");
+        else if (dims[d] < 0)
+            n = snprintf(buffer + at, size - at, "%s?", d ? ", " : "[");
+        else
+            n = snprintf(buffer + at, size - at, "%s%lld", d ? ", " : "[", (long long)dims[d]);
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return buffer;
+}
+
+/* ---- by use ---- */
+
+static bool is_one_of(const skive_node *n, const char *const *ops, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (skv_node_is(n, ops[i])) return true;
+    }
+    return false;
+}
+#define IS_ONE_OF(n, list) is_one_of(n, list, sizeof(list) / sizeof(list)[0])
+
+/* Axis 1 of what these take is the channels. */
+static const char *const channel_ops[] = {
+    "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "GlobalAveragePool",
+    "GlobalMaxPool", "LpPool", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "PRelu",
+    "DepthToSpace", "SpaceToDepth", "LRN"};
+/* The last axis of what these take is the features. */
+static const char *const feature_ops[] = {"MatMul", "LSTM", "GRU", "RNN", "Gemm", "MatMulInteger"};
+/* Axes stay where they are. */
+static const char *const plain_ops[] = {"Identity", "Cast",     "Add",      "Sub",  "Mul",
+                                        "Div",      "Clip",     "Relu",     "Neg",  "Abs",
+                                        "Pad",      "Resize",   "Slice",    "Concat", "QuantizeLinear",
+                                        "Upsample", "Dropout",  "Sqrt",     "Pow",  "DequantizeLinear",
+                                        "Sigmoid",  "Tanh",     "LeakyRelu"};
+
+/* axis[d]: the input's axis that axis d of v is, -1: none. */
+static int axis_by_use(const skive_value *v, const int *axis, int rank, int *steps) {
+    for (uint32_t u = 0; u < v->n_uses; u++) {
+        const skive_node *n = v->uses[u].node;
+        int after[SKIVE_MAX_RANK], found = -1;
+        if (++*steps > MOST_STEPS) return -1;
+        if (v->uses[u].index != 0 && !skv_node_is(n, "Concat") && !skv_node_is(n, "Add") && !skv_node_is(n, "Mul"))
+            continue;
+        if (IS_ONE_OF(n, channel_ops) && rank >= 3) return axis[1];
+        if (IS_ONE_OF(n, feature_ops) && rank == 3) return axis[2];
+        if (n->n_outputs < 1 || !n->outputs[0]) continue;
+        memcpy(after, axis, sizeof after);
+        if (skv_node_is(n, "Transpose")) {
+            size_t count = 0;
+            const int64_t *perm = skv_attr_ints(n, "perm", &count);
+            for (int d = 0; d < rank; d++) {
+                const int64_t from = perm && count == (size_t)rank ? perm[d] : rank - 1 - d;
+                after[d] = from >= 0 && from < rank ? axis[from] : -1;
+            }
+        } else if (!IS_ONE_OF(n, plain_ops) || n->outputs[0]->type.rank != rank) {
+            continue;
+        }
+        found = axis_by_use(n->outputs[0], after, rank, steps);
+        if (found >= 0) return found;
+    }
+    return -1;
+}
+
+int skv_input_channel_axis(const skive_graph *g) {
+    const skive_value *v = g->n_inputs ? g->inputs[0] : NULL;
+    const char *told = skive_graph_meta(g, SKV_META_INPUT_LAYOUT);
+    int64_t dims[SKIVE_MAX_RANK];
+    int axis[SKIVE_MAX_RANK], steps = 0;
+    if (!v || v->type.rank < 3) return -1;
+    const int rank = v->type.rank;
+    if (told && strcmp(told, "nhwc") == 0) return rank - 2;
+    if (told && strcmp(told, "nchw") == 0) return 0;
+    for (int d = 0; d < rank; d++) axis[d] = d;
+    const int used = axis_by_use(v, axis, rank, &steps);
+    if (used == 1) return 0;
+    if (used == rank - 1) return rank - 2;
+    for (int d = 1; d < rank; d++) dims[d - 1] = v->type.dims[d].size;
+    return skv_channel_axis_of(rank - 1, dims);
+}
+
+void skive_model_input_image(const skive_graph *g, int64_t *channels, int64_t *height, int64_t *width) {
+    const skive_type *t = g && g->n_inputs ? &g->inputs[0]->type : NULL;
+    *channels = *height = *width = 0;
+    if (!t || t->rank < 3 || t->rank > 4) return;
+    if (t->rank == 3) {
+        /* [N, h, w]: a picture of one channel, unless the nodes read it as a series. */
+        if (skv_input_channel_axis(g) >= 0) return;
+        *channels = 1;
+        *height = t->dims[1].size > 0 ? t->dims[1].size : 0;
+        *width = t->dims[2].size > 0 ? t->dims[2].size : 0;
+        return;
+    }
+    const int c = skv_input_channel_axis(g) == 2 ? 3 : 1, h = c == 1 ? 2 : 1;
+    *channels = t->dims[c].size > 0 ? t->dims[c].size : 0;
+    *height = t->dims[h].size > 0 ? t->dims[h].size : 0;
+    *width = t->dims[h + 1].size > 0 ? t->dims[h + 1].size : 0;
+}

@@ -1,0 +1,229 @@
+/* What a model's input is, in its metadata, so that a model knows by itself how samples become its input. */
+#include <stdio.h>
+#include <string.h>
+
+#include "data/feed.h"
+#include "graph/meta_keys.h"
+
+/* ---- normalisation ---- */
+
+skive_status skive_model_set_normalization(skive_graph *g, const skive_normalization *n) {
+    if (!g || !n) return SKV_FAIL(g ? g->ctx : NULL, SKIVE_ERR_ARGUMENT, "a model's normalisation: an argument is NULL");
+    if (n->channels == 0) {
+        SKV_TRY(skive_graph_set_meta(g, SKV_META_INPUT_MEAN, NULL));
+        return skive_graph_set_meta(g, SKV_META_INPUT_STD, NULL);
+    }
+    if (!skv_normalization_valid(n))
+        return SKV_FAIL(g->ctx, SKIVE_ERR_ARGUMENT, "normalisation: means must be finite and deviations positive");
+    skv_text mean, std;
+    skv_text_init(&mean, g->ctx);
+    skv_text_init(&std, g->ctx);
+    skv_put_numbers(&mean, n->channels, n->mean);
+    skv_put_numbers(&std, n->channels, n->std);
+    skive_status status = mean.status != SKIVE_OK ? mean.status : std.status;
+    if (status == SKIVE_OK) status = skive_graph_set_meta(g, SKV_META_INPUT_MEAN, mean.data);
+    if (status == SKIVE_OK) status = skive_graph_set_meta(g, SKV_META_INPUT_STD, std.data);
+    skv_text_free(&mean);
+    skv_text_free(&std);
+    return status;
+}
+
+skive_status skive_model_normalization(const skive_graph *g, skive_normalization *out) {
+    const char *mean = skive_graph_meta(g, SKV_META_INPUT_MEAN), *std = skive_graph_meta(g, SKV_META_INPUT_STD);
+    char *text = NULL;
+    *out = (skive_normalization){0};
+    if (!mean && !std) return SKIVE_OK;
+    if (!mean || !std) {
+        return skv_fail_at(g->ctx, SKIVE_ERR_FORMAT, SKV_META_INPUT_MEAN,
+                           "the model's metadata %s and %s do not make a normalisation", SKV_META_INPUT_MEAN,
+                           SKV_META_INPUT_STD);
+    }
+    SKV_TRY(skv_asprintf(g->ctx, &text, "%s;%s", mean, std));
+    const skive_status status = skive_normalization_parse(g->ctx, text, out);
+    skv_free(g->ctx, text);
+    return status;
+}
+
+/* ---- options ---- */
+
+skive_input_options skive_input_options_default(void) { return (skive_input_options){.size = sizeof(skive_input_options)}; }
+
+bool skv_parse_scale(const char *text, double *out) {
+    const char *slash = strchr(text, '/');
+    double below = 1;
+    *out = 1;
+    if (strcmp(text, "none") == 0) return true;
+    if (!skv_parse_number(text, slash ? (size_t)(slash - text) : strlen(text), out)) return false;
+    if (slash && !skv_parse_number(slash + 1, strlen(slash + 1), &below)) return false;
+    if (below == 0 || *out / below == 0) return false;
+    *out /= below;
+    return true;
+}
+
+typedef enum source { ABSENT, NONE, IMAGENET, DATA, NUMBERS } source;
+
+typedef struct figures {
+    source source;
+    int64_t n;
+    float *values; /* owned */
+} figures;
+
+static const float imagenet[2][3] = {{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
+
+static skive_status read_figures(skive_context *ctx, const char *name, const char *text, figures *f) {
+    bool good = true;
+    *f = (figures){.source = !text                           ? ABSENT
+                             : strcmp(text, "none") == 0     ? NONE
+                             : strcmp(text, "imagenet") == 0 ? IMAGENET
+                             : strcmp(text, "data") == 0     ? DATA
+                                                             : NUMBERS};
+    if (f->source != NUMBERS) return SKIVE_OK;
+    SKV_TRY(skv_parse_numbers(ctx, text, strlen(text), SKIVE_MAX_CHANNELS, &f->n, &f->values, &good));
+    if (good) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name,
+                       "%s '%.60s': give a number, numbers separated by commas (one a channel), imagenet, data or none",
+                       name, text);
+}
+
+/* Of the samples used for training, whatever part of the set is at hand. */
+static skive_status measure(skive_context *ctx, const skive_dataset *set, int axis, skive_normalization *out) {
+    skive_dataset *train = NULL;
+    skive_dataset_options o = set->options;
+    if (set->split != SKIVE_SPLIT_TEST) return skv_dataset_statistics_of(ctx, set, axis, out);
+    o.split = SKIVE_SPLIT_TRAIN_FULL;
+    o.limit = 0;
+    SKV_TRY(skive_dataset_open(ctx, set->spec, &o, &train));
+    const skive_status status = skv_dataset_statistics_of(ctx, train, axis, out);
+    skive_dataset_free(train);
+    return status;
+}
+
+/* Figures of pictures in 0..1, and of samples as they are read, in the units in which they are used. */
+static float unit_of(const skv_feed *f, source s) {
+    if (!f) return 1;
+    if (f->bytes) return (float)(f->scale * 255);
+    return s == DATA ? (float)f->scale : 1;
+}
+
+static float figure(const figures *f, const skive_normalization *data, int which, int64_t c, float unit) {
+    switch (f->source) {
+    case IMAGENET:
+        return imagenet[which][c] * unit;
+    case DATA:
+        c = data->channels > 1 ? c : 0;
+        return (which ? data->std[c] : data->mean[c]) * unit;
+    case NUMBERS:
+        return f->values[f->n > 1 ? c : 0];
+    default:
+        return which ? 1 : 0;
+    }
+}
+
+static int64_t count_of(const figures *f, const skive_normalization *data) {
+    return f->source == IMAGENET ? 3 : f->source == DATA ? data->channels : f->source == NUMBERS ? f->n : 1;
+}
+
+static skive_status set_figures(skive_context *ctx, skive_graph *g, const skive_dataset *set, figures *f) {
+    skive_normalization data = {0}, n = {0};
+    skive_dataset_info info;
+    skv_feed feed = {0};
+    skive_status status = SKIVE_OK;
+    for (int k = 0; k < 2; k++) { /* what is not given follows the other where that is a name */
+        if (f[k].source == ABSENT && f[1 - k].source != NUMBERS) f[k].source = f[1 - k].source;
+    }
+    const bool measured = f[0].source == DATA || f[1].source == DATA;
+    SKV_TRY(skive_model_set_normalization(g, &n));
+    if (f[0].source <= NONE && f[1].source <= NONE) return SKIVE_OK;
+    if (measured && !set)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--mean", "--mean data: there is no data set to measure it on");
+    if (set) {
+        skive_dataset_get_info(set, &info);
+        SKV_TRY(skv_feed_make(ctx, g, &info, &feed));
+    }
+    if (measured) SKV_GO(status, done, measure(ctx, set, feed.channel_axis >= 0 ? feed.channel_axis : info.rank == 1 ? 0 : -1, &data));
+    const int64_t means = count_of(&f[0], &data), deviations = count_of(&f[1], &data);
+    if (means != deviations && means != 1 && deviations != 1) {
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--mean", "--mean is of %lld channels, --std of %lld",
+                             (long long)means, (long long)deviations);
+        goto done;
+    }
+    SKV_GO(status, done, skv_normalization_create(ctx, means > deviations ? means : deviations, &n));
+    for (int64_t c = 0; c < n.channels; c++) {
+        n.mean[c] = figure(&f[0], &data, 0, c, unit_of(set ? &feed : NULL, f[0].source));
+        n.std[c] = figure(&f[1], &data, 1, c, unit_of(set ? &feed : NULL, f[1].source));
+    }
+    if (!skv_normalization_valid(&n)) {
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--std", "--std: deviations must be above 0");
+        goto done;
+    }
+    status = skive_model_set_normalization(g, &n);
+done:
+    skive_normalization_free(ctx, &n);
+    skive_normalization_free(ctx, &data);
+    skv_feed_free(&feed);
+    return status;
+}
+
+static skive_status set_layout(skive_context *ctx, skive_graph *g, const char *layout) {
+    static const char *const names[][2] = {{"nchw", "nchw"}, {"ncl", "nchw"},  {"ncdhw", "nchw"}, {"nhwc", "nhwc"},
+                                           {"nlc", "nhwc"},  {"ndhwc", "nhwc"}};
+    if (strcmp(layout, "auto") == 0) return skive_graph_set_meta(g, SKV_META_INPUT_LAYOUT, NULL);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(layout, names[i][0]) == 0) return skive_graph_set_meta(g, SKV_META_INPUT_LAYOUT, names[i][1]);
+    }
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--layout",
+                       "--layout '%s': give nchw (channels behind the batch), nhwc (channels last) or auto", layout);
+}
+
+static skive_status set_scale(skive_context *ctx, skive_graph *g, const char *scale) {
+    double value;
+    if (skv_parse_scale(scale, &value)) return skive_graph_set_meta(g, SKV_META_INPUT_SCALE, scale);
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--scale",
+                       "--scale '%s': give a number that samples are multiplied by, a fraction such as 1/255, or none",
+                       scale);
+}
+
+static skive_status set_all(skive_context *ctx, skive_graph *g, const skive_dataset *set, const skive_input_options *o) {
+    figures f[2] = {{.source = ABSENT}, {.source = ABSENT}};
+    skive_dataset_info info;
+    skv_feed feed;
+    skive_status status;
+    if (o->layout) SKV_TRY(set_layout(ctx, g, o->layout));
+    if (o->scale) SKV_TRY(set_scale(ctx, g, o->scale));
+    SKV_GO(status, done, read_figures(ctx, "--mean", o->mean, &f[0]));
+    SKV_GO(status, done, read_figures(ctx, "--std", o->std, &f[1]));
+    if (o->mean || o->std) SKV_GO(status, done, set_figures(ctx, g, set, f));
+    if (set) {
+        skive_dataset_get_info(set, &info);
+        SKV_GO(status, done, skv_feed_make(ctx, g, &info, &feed));
+        skv_feed_free(&feed);
+    }
+done:
+    skv_free(ctx, f[0].values);
+    skv_free(ctx, f[1].values);
+    return status;
+}
+
+skive_status skive_model_set_input(skive_context *ctx, skive_graph *g, const skive_dataset *set,
+                                   const skive_input_options *options) {
+    static const char *const keys[] = {SKV_META_INPUT_LAYOUT, SKV_META_INPUT_SCALE, SKV_META_INPUT_MEAN,
+                                       SKV_META_INPUT_STD};
+    enum { KEYS = sizeof keys / sizeof keys[0] };
+    skive_input_options o = skive_input_options_default();
+    const char *before[KEYS]; /* in the graph's arena */
+    if (!ctx || !g) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_model_set_input: an argument is NULL");
+    if (options && options->size < sizeof options->size)
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_input_options.size is not set");
+    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (!o.layout && !o.mean && !o.std && !o.scale) return SKIVE_OK;
+    const bool mean_given = g->mean_given, scale_given = g->scale_given;
+    for (int k = 0; k < KEYS; k++) before[k] = skive_graph_meta(g, keys[k]);
+    g->mean_given = mean_given || o.mean || o.std;
+    g->scale_given = scale_given || o.scale;
+    const skive_status status = set_all(ctx, g, set, &o);
+    if (status == SKIVE_OK) return status;
+    for (int k = 0; k < KEYS; k++) (void)skive_graph_set_meta(g, keys[k], before[k]);
+    g->mean_given = mean_given;
+    g->scale_given = scale_given;
+    return status;
+}
