@@ -129,6 +129,36 @@ skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *pat
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
 /* The training samples, and those held out for validation (NULL with --no-validation, which trains on all). */
 skive_status cli_open_training(cli_args *a, const char *spec, skive_dataset **train, skive_dataset **validation);
+/* How samples become a model's input. Every command that reads a data set takes them. */
+#define CLI_DATA_OPTIONS                                                                                           \
+    {"mean", 0, "A,B,C",                                                                                           \
+     "subtracted from samples: a number, one a channel, imagenet, data (measured) or none (default: as the model " \
+     "says)",                                                                                                      \
+     false},                                                                                                       \
+        {"std", 0, "A,B,C", "divides them after that; the same forms", false},                                     \
+        {"scale", 0, "S", "multiplies samples first: a number, 1/255 or none (default: 8-bit samples by 1/255)",   \
+         false},                                                                                                   \
+    {                                                                                                              \
+        "layout", 0, "NAME", "of the model's input: nchw or nhwc (default: read from the model)", false            \
+    }
+#define CLI_TEACHER_INPUT_OPTIONS                                      \
+    {"teacher-mean", 0, "A,B,C", "--mean for the teacher", false},     \
+        {"teacher-std", 0, "A,B,C", "--std for the teacher", false},   \
+        {"teacher-scale", 0, "S", "--scale for the teacher", false}, { \
+        "teacher-layout", 0, "NAME", "--layout for the teacher", false \
+    }
+/* Stores in the model's metadata what the options say. set NULL: there is no data set, so none of them may be given. */
+skive_status cli_set_input(cli_args *a, skive_graph *g, const skive_dataset *set);
+/* The same, leaving what a model's own metadata say: for commands of several models. */
+skive_status cli_set_input_where_unsaid(cli_args *a, skive_graph *g, const skive_dataset *set);
+/* teacher NULL: there is none. */
+skive_status cli_set_teacher_input(cli_args *a, skive_graph *teacher, const skive_dataset *set);
+json_t *cli_input_json(const cli_args *a, const skive_graph *g, const skive_dataset *set);
+/* A built-in network for the set's samples; `classes` 0: those of the set. */
+skive_status cli_build_network(cli_args *a, const char *spec, const skive_dataset *train, int64_t classes,
+                               skive_graph **out);
+/* For a fresh network: mean and deviation of the training samples, unless --mean or --std is given. */
+skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_dataset *train);
 /* Which output of a model answers, and what it means. Every command that measures or trains a model takes them. */
 #define CLI_OUTPUT_OPTIONS                                                                                           \
     {"use-output", 0, "NAME", "the output to use, of a model that has several; may be repeated, for several models", \

@@ -11,6 +11,7 @@ static const cli_option options[] = {
     {"report", 0, "FILE", "write the figures as JSON to this file too", false},
     {"limit", 0, "N", "use only N samples", false},
     CLI_OUTPUT_OPTIONS,
+    CLI_DATA_OPTIONS,
     {"seconds", 0, "S", "least time to measure each latency (default 1)", false},
 };
 
@@ -78,7 +79,8 @@ static skive_status load(cli_args *a, entry *e, size_t n) {
 static skive_status measure(cli_args *a, entry *e, skive_dataset *set, double seconds) {
     const skive_type *t = skive_value_type(skive_graph_input(e->graph, 0));
     const int64_t fixed = t->rank > 0 ? t->dims[0].size : -1;
-    skive_status status = skive_evaluate(a->ctx, e->graph, set, 0, &e->eval);
+    skive_status status = cli_set_input_where_unsaid(a, e->graph, set);
+    if (status == SKIVE_OK) status = skive_evaluate(a->ctx, e->graph, set, 0, &e->eval);
     e->latency_batch = fixed > 0 ? fixed : 1;
     if (status == SKIVE_OK) status = time_one(a, e->graph, e->latency_batch, 1, seconds, &e->latency);
     if (status == SKIVE_OK)

@@ -13,26 +13,22 @@ static const cli_option options[] = {
     {"epochs", 'e', "N", "passes over the training set (default 10)", false},
     {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
     CLI_OUTPUT_OPTIONS,
+    CLI_DATA_OPTIONS,
+    CLI_TEACHER_INPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
 
 static skive_status start_student(cli_args *a, const char *spec, const skive_graph *teacher, const skive_dataset *train,
                                   skive_graph **out) {
-    skive_dataset_info info;
     skive_normalization normalization;
-    skive_zoo_options o = skive_zoo_options_default();
     if (cli_is_file(spec)) return cli_load_to_run(a, spec, out);
-    skive_dataset_get_info(train, &info);
-    o.rank = info.rank;
-    for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
-    o.classes = info.labelled ? info.classes : (int64_t)info.target_size;
-    o.seed = skive_context_seed(a->ctx);
-    skive_status status = skive_zoo_build(a->ctx, spec, &o, out);
+    skive_status status = cli_build_network(a, spec, train, 0, out);
     /* The same input as the teacher's, so that nothing has to be converted. */
     if (status == SKIVE_OK) status = skive_model_normalization(teacher, &normalization);
-    if (status == SKIVE_OK && normalization.channels == 0)
-        status = skive_dataset_statistics(a->ctx, train, &normalization);
-    if (status == SKIVE_OK) status = skive_model_set_normalization(*out, &normalization);
+    if (status != SKIVE_OK) return status;
+    status = normalization.channels ? skive_model_set_normalization(*out, &normalization)
+                                    : cli_normalize_by_data(a, *out, train);
+    skive_normalization_free(a->ctx, &normalization);
     return status;
 }
 
@@ -61,7 +57,9 @@ static skive_status run(cli_args *a) {
     o.train.epochs = (int)epochs;
     if (status == SKIVE_OK) status = cli_load_to_run(a, teacher_path, &teacher);
     if (status == SKIVE_OK) status = cli_open_training(a, data, &train, &validation);
+    if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);
     if (status == SKIVE_OK) status = start_student(a, spec, teacher, train, &student);
+    if (status == SKIVE_OK) status = cli_set_input(a, student, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){student, teacher}, 2);
     if (status == SKIVE_OK) status = skive_distill(a->ctx, student, teacher, train, validation, &o, &report);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {

@@ -11,6 +11,7 @@ static const cli_option options[] = {
     {"limit", 0, "N", "use only N samples", false},
     {"no-confusion", 0, NULL, "leave the confusion matrix out", false},
     CLI_OUTPUT_OPTIONS,
+    CLI_DATA_OPTIONS,
 };
 
 static skive_status split_of(cli_args *a, skive_split *out) {
@@ -244,6 +245,13 @@ static json_t *report_json(const skive_eval_report *r, const skive_dataset_info 
     return j;
 }
 
+static void print_json(const cli_args *a, const skive_graph *g, const skive_dataset *set, const skive_eval_report *r,
+                       const skive_dataset_info *info) {
+    json_t *j = report_json(r, info);
+    json_object_set_new(j, "input", cli_input_json(a, g, set));
+    cli_print_json(j);
+}
+
 static skive_status run(cli_args *a) {
     const char *data = cli_text(a, "data", NULL);
     skive_split split = SKIVE_SPLIT_TEST;
@@ -256,13 +264,14 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, &set);
+    if (status == SKIVE_OK) status = cli_set_input(a, g, set);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);
     if (status == SKIVE_OK) {
         skive_dataset_info info;
         skive_dataset_get_info(set, &info);
         if (a->json)
-            cli_print_json(report_json(&r, &info));
+            print_json(a, g, set, &r, &info);
         else
             print_report(a, g, &r, &info);
     }
@@ -285,7 +294,8 @@ const cli_command cli_command_eval = {
         "and\n"
         "AUC for two classes. Float targets: RMSE, MAE, MSE and R2; where all are 0 or 1 and the model ends in a\n"
         "sigmoid, F1, mean average precision and AUC. Whether the output is logits, probabilities or numbers is\n"
-        "read from the model and told. The input normalisation is read from the model.",
+        "read from the model and told. Layout,\n"
+        "scale and normalisation of the input are read from the model, unless options tell them, and told.",
     .examples = "  skive eval teacher.onnx --data fashion-mnist",
     .run = run,
 };

@@ -28,6 +28,8 @@ static const cli_option options[] = {
     {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from; in steps: FILE.1, FILE.2 ...",
      false},
     CLI_OUTPUT_OPTIONS,
+    CLI_DATA_OPTIONS,
+    CLI_TEACHER_INPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.01; adam 0.001", "sgd, adam or adamw (default sgd)", "0"),
 };
 
@@ -168,6 +170,8 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
     o.teacher = teacher;
     if (status == SKIVE_OK && data) status = cli_open_training(a, data, &train, &validation);
+    if (status == SKIVE_OK) status = cli_set_input(a, g, train);
+    if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){g, teacher}, 2);
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
     /* An interrupted run is saved too: what it had tuned is not lost. */

@@ -19,6 +19,7 @@ static const cli_option options[] = {
     {"per-tensor", 0, NULL, "one scale for a whole weight instead of one a channel", false},
     {"skip", 0, "NODE", "leave this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
     CLI_OUTPUT_OPTIONS,
+    CLI_DATA_OPTIONS,
     {"table", 0, NULL, "list every value's range, scale and signal-to-noise ratio", false},
 };
 
@@ -35,65 +36,18 @@ static skive_status from_inputs(cli_args *a, skive_graph *g, const skive_quantiz
                                 skive_quantize_report *r) {
     const size_t n = skive_graph_input_count(g);
     skive_tensor *samples = calloc(n + 1, sizeof *samples);
-    skive_status status = samples ? cli_load_samples(a, g, samples) : SKIVE_ERR_MEMORY;
+    skive_status status = samples ? cli_set_input(a, g, NULL) : SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK) status = cli_load_samples(a, g, samples);
     if (status == SKIVE_OK) status = skive_quantize_arrays(a->ctx, g, samples, n, o, r);
     free_samples(a, samples, n);
-    return status;
-}
-
-/* Is the input other than float images and features, for which data sets are made? */
-static bool is_unusual(const skive_type *t) {
-    bool unusual = t->dtype != SKIVE_F32 || t->rank > 4;
-    for (int d = 1; d < t->rank; d++) unusual = unusual || t->dims[d].size < 0;
-    return unusual;
-}
-
-/* Bytes for a float input count as value / 255, and what the model's metadata say of normalisation is done, as for any data
- * set. */
-static skive_status as_a_data_set(cli_args *a, const skive_graph *g, skive_tensor *x) {
-    skive_normalization normalization;
-    skive_tensor y;
-    if (skive_value_type(skive_graph_input(g, 0))->dtype != SKIVE_F32) return SKIVE_OK;
-    skive_status status = skive_model_normalization(g, &normalization);
-    if (status == SKIVE_OK) status = skive_tensor_create(a->ctx, SKIVE_F32, x->rank, x->dims, &y);
-    if (status != SKIVE_OK) return status;
-    const double scale = x->dtype == SKIVE_U8 ? 1.0 / 255 : 1;
-    for (int64_t i = 0; i < skive_tensor_count(x); i++) skive_tensor_set(&y, i, scale * skive_tensor_get(x, i));
-    if (scale != 1 && !a->quiet) fprintf(stderr, "note: the samples are bytes and are divided by 255\n");
-    skive_tensor_free(a->ctx, x);
-    *x = y;
-    const int64_t n = x->rank > 0 ? x->dims[0] : 1, channels = x->rank > 2 ? x->dims[1] : 1;
-    const int64_t count = skive_tensor_count(x);
-    if (normalization.channels && count > 0)
-        skive_normalization_apply(&normalization, x->data, (size_t)n, (size_t)channels, (size_t)(count / n / channels));
-    return SKIVE_OK;
-}
-
-/* A NumPy file of samples without labels, or for an input that data sets are not made for. */
-static skive_status from_array(cli_args *a, skive_graph *g, const char *file, const skive_quantize_options *o,
-                               skive_quantize_report *r) {
-    skive_tensor x = {0};
-    skive_status status = skive_tensor_load_npy(a->ctx, file, &x);
-    if (status == SKIVE_OK) status = as_a_data_set(a, g, &x);
-    if (status == SKIVE_OK) status = skive_quantize_arrays(a->ctx, g, &x, 1, o, r);
-    skive_tensor_free(a->ctx, &x);
     return status;
 }
 
 static skive_status from_data(cli_args *a, skive_graph *g, const char *data, const skive_quantize_options *o,
                               skive_quantize_report *r) {
     skive_dataset *set = NULL;
-    if (strncmp(data, "npy:", 4) == 0 && skive_graph_input_count(g) == 1) {
-        const char *comma = strchr(data, ',');
-        if (!comma || is_unusual(skive_value_type(skive_graph_input(g, 0)))) {
-            char *file = strndup(data + 4, comma ? (size_t)(comma - data - 4) : strlen(data + 4));
-            if (!file) return cli_fail(a, SKIVE_ERR_MEMORY, "out of memory");
-            const skive_status status = from_array(a, g, file, o, r);
-            free(file);
-            return status;
-        }
-    }
     skive_status status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN_FULL, &set);
+    if (status == SKIVE_OK) status = cli_set_input(a, g, set);
     if (status == SKIVE_OK) status = skive_quantize(a->ctx, g, set, o, r);
     skive_dataset_free(set);
     return status;

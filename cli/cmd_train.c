@@ -10,24 +10,15 @@ static const cli_option options[] = {
     {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
     {"classes", 0, "N", "a new last layer, for N classes, where the model has another number", false},
     CLI_OUTPUT_OPTIONS,
+    CLI_DATA_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
 
 /* `classes`: 0, those of the data. */
 static skive_status start_model(cli_args *a, const skive_dataset *train, int64_t classes, skive_graph **out) {
-    skive_dataset_info info;
-    skive_normalization normalization;
-    skive_zoo_options o = skive_zoo_options_default();
     if (cli_is_file(a->positional[0])) return cli_load_to_run(a, a->positional[0], out);
-    skive_dataset_get_info(train, &info);
-    o.rank = info.rank;
-    for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
-    o.classes = info.labelled ? info.classes : (int64_t)info.target_size;
-    o.seed = skive_context_seed(a->ctx);
-    if (classes > 0) o.classes = classes;
-    skive_status status = skive_zoo_build(a->ctx, a->positional[0], &o, out);
-    if (status == SKIVE_OK) status = skive_dataset_statistics(a->ctx, train, &normalization);
-    if (status == SKIVE_OK) status = skive_model_set_normalization(*out, &normalization);
+    skive_status status = cli_build_network(a, a->positional[0], train, classes, out);
+    if (status == SKIVE_OK) status = cli_normalize_by_data(a, *out, train);
     return status;
 }
 
@@ -48,6 +39,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_train_settings(a, &o);
     if (status == SKIVE_OK) status = cli_open_training(a, data, &train, &validation);
     if (status == SKIVE_OK) status = start_model(a, train, classes, &g);
+    if (status == SKIVE_OK) status = cli_set_input(a, g, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK && classes > 0 && cli_is_file(a->positional[0]))
         status = skive_model_set_classes(g, classes, skive_context_seed(a->ctx));

@@ -172,7 +172,7 @@ static void loader_is_deterministic(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     skive_dataset *ds = open_split(ctx, write_idx(MANY), SKIVE_SPLIT_TRAIN_FULL);
-    skive_normalization n = {1, {0.3f}, {0.5f}};
+    skive_normalization n = {1, (float[]){0.3f}, (float[]){0.5f}};
     for (int augmented = 0; augmented < 2; augmented++) {
         recording base, other;
         skive_loader_options o = skive_loader_options_default();
@@ -208,7 +208,7 @@ static void loader_contents(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     skive_dataset *ds = open_split(ctx, write_idx(50), SKIVE_SPLIT_TEST);
-    skive_normalization n = {1, {0.25f}, {0.5f}};
+    skive_normalization n = {1, (float[3]){0.25f}, (float[3]){0.5f}};
     skive_loader_options o = skive_loader_options_default();
     skive_loader *loader = NULL;
     skive_batch b;
@@ -347,7 +347,7 @@ static skive_status use_everything(skive_context *ctx, void *user) {
     const walk *w = user;
     skive_dataset *ds = NULL;
     skive_loader *loader = NULL;
-    skive_normalization n;
+    skive_normalization n = {0};
     skive_dataset_options o = skive_dataset_options_default();
     o.resize_h = o.resize_w = (int64_t)w->resize;
     o.limit = 9;
@@ -369,6 +369,7 @@ static skive_status use_everything(skive_context *ctx, void *user) {
         end = b.end;
     }
     skive_loader_free(loader);
+    skive_normalization_free(ctx, &n);
     skive_dataset_free(ds);
     return status;
 }
@@ -466,6 +467,7 @@ static void fashion_mnist(void **state) {
             assert_true(isfinite(sum));
             for (int c = 0; c < 10; c++) assert_int_equal(per_class[c], 6000);
             skive_loader_free(loader);
+            skive_normalization_free(ctx, &n);
         }
         skive_dataset_free(ds);
     }

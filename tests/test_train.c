@@ -309,8 +309,10 @@ static void answering_by_chance_is_noted(void **state) {
         skive_graph *g = small_cnn(ctx, false);
         skive_context_clear_notes(ctx);
         skv_test_ok(ctx, skive_train(ctx, g, set, NULL, &o, &all, (size_t)masked, NULL));
-        assert_int_equal(skive_context_note_count(ctx), masked);
-        if (masked) assert_non_null(strstr(skive_context_note(ctx, 0), "which guessing among"));
+        bool noted = false;
+        for (size_t i = 0; i < skive_context_note_count(ctx); i++)
+            noted = noted || strstr(skive_context_note(ctx, i), "which guessing among");
+        assert_int_equal(noted, masked);
         skive_graph_free(g);
     }
     skive_dataset_free(set);

@@ -6,10 +6,10 @@
  *                                                SKIVE_DATA_DIR replaces /usr/share/datasets
  *     mnist:DIR                                  the four files of MNIST, plain or .gz
  *     idx:IMAGES,LABELS[,TEST-IMAGES,TEST-LABELS]    any pair of IDX files of bytes, plain or .gz
- *     npy:X,Y[,TEST-X,TEST-Y]                    NumPy files: X [n]... of any shape and numeric type: pictures, channels
+ *     npy:X[,Y[,TEST-X,TEST-Y]]                  NumPy files: X [n]... of any shape and numeric type: pictures, channels
  *                                                first or last, series, volumes, tables; Y [n] integers (class labels),
  *                                                or floats or several numbers a sample (targets). npy:X,X is what an
- *                                                autoencoder learns
+ *                                                autoencoder learns. X alone will do for calibration
  *     folder:DIR                                 one sub-folder of PNG or JPEG files a class, in DIR or in DIR/train
  *                                                and DIR/test; classes are numbered by name
  *

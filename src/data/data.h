@@ -35,17 +35,17 @@ struct skive_dataset {
     char *spec;
     skive_split split;
     /* Filled in by the kind. */
-    size_t total;      /* samples in the files */
+    size_t total; /* samples in the files */
     skive_dataset_options options;
-    int rank;          /* of a sample */
+    int rank;                     /* of a sample */
     int64_t dims[SKIVE_MAX_RANK]; /* images: [c][h][w] */
-    int channel_axis;  /* 0 for images, -1 where the files do not say */
-    size_t size;       /* product of dims */
-    const uint8_t *u8; /* [total][size] 8-bit samples in memory, or NULL */
-    void *u8_block;    /* the allocation that holds them, or NULL */
-    skive_tensor x;    /* samples of another type in memory; it may also hold `u8` */
-    void *state;       /* anything else the kind keeps */
-    int32_t *labels;   /* [total], or NULL */
+    int channel_axis;             /* 0 for images, -1 where the files do not say */
+    size_t size;                  /* product of dims */
+    const uint8_t *u8;            /* [total][size] 8-bit samples in memory, or NULL */
+    void *u8_block;               /* the allocation that holds them, or NULL */
+    skive_tensor x;               /* samples of another type in memory; it may also hold `u8` */
+    void *state;                  /* anything else the kind keeps */
+    int32_t *labels;              /* [total], or NULL */
     int64_t classes;
     char **class_names; /* [classes], or NULL */
     float *targets;     /* [total][target_size], or NULL */

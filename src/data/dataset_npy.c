@@ -2,6 +2,7 @@
  * or numbers to be fitted is decided by their type. */
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "data/data.h"
 #include "tensor/tensor.h"
@@ -95,6 +96,10 @@ static skive_status open_pair(skive_context *ctx, const char *x_path, const char
 static skive_status open_npy(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                              skive_dataset *ds) {
     char *x_path = NULL, *y_path = NULL;
+    if (!strchr(args, ',')) { /* samples alone */
+        SKV_TRY(skive_tensor_load_npy(ctx, args, &ds->x));
+        return check_samples(ctx, args, ds);
+    }
     skive_status status = skv_pair_args(ctx, &skv_dataset_npy, args, test, &x_path, &y_path, &ds->separate_test);
     if (status == SKIVE_OK) status = open_pair(ctx, x_path, y_path, options, ds);
     skv_free(ctx, x_path);
@@ -110,8 +115,8 @@ static skive_status read_npy(skive_context *ctx, const skive_dataset *ds, size_t
 
 const skv_dataset_kind skv_dataset_npy = {
     .name = "npy",
-    .syntax = "npy:X,Y[,TEST-X,TEST-Y]",
-    .brief = "NumPy files: samples, and integer labels or float targets",
+    .syntax = "npy:X[,Y[,TEST-X,TEST-Y]]",
+    .brief = "NumPy files: samples, and integer labels or float targets (none for calibration)",
     .needs_args = true,
     .open = open_npy,
     .read = read_npy,

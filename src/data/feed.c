@@ -23,8 +23,7 @@ static bool fits_all(int rank, const int64_t *wanted, const int64_t *have) {
 /* The sample's dimensions with the first axis moved to the end, or the last to the front. */
 static void moved(const skv_feed *f, skv_feed_order order, int64_t *dims) {
     const int r = f->sample_rank;
-    for (int d = 0; d < r; d++)
-        dims[d] = f->sample_dims[order == SKV_FEED_TO_LAST ? (d + 1) % r : (d + r - 1) % r];
+    for (int d = 0; d < r; d++) dims[d] = f->sample_dims[order == SKV_FEED_TO_LAST ? (d + 1) % r : (d + r - 1) % r];
 }
 
 static bool fits_moved(const skv_feed *f, const int64_t *wanted, skv_feed_order order) {
@@ -49,7 +48,8 @@ static bool match_axes(skv_feed *f, const int64_t *wanted, int data_axis, int mo
     const bool to_last = f->rank > 1 && fits_moved(f, wanted, SKV_FEED_TO_LAST);
     const bool to_first = f->rank > 1 && fits_moved(f, wanted, SKV_FEED_TO_FIRST);
     const int axis = data_axis >= 0 ? data_axis : skv_channel_axis_of(f->rank, f->sample_dims);
-    const bool want_last = to_last && model_axis == last && last > 0, want_first = to_first && model_axis == 0 && last > 0;
+    const bool want_last = to_last && model_axis == last && last > 0,
+               want_first = to_first && model_axis == 0 && last > 0;
     if (axis == 0 && want_last) {
         take(f, SKV_FEED_TO_LAST);
     } else if (axis == last && axis > 0 && want_first) {
@@ -258,8 +258,8 @@ skive_status skv_feed_copy(skive_context *ctx, const char *name, const skive_ten
                 batch->dims[0] <= input->dims[0];
     for (int d = 1; good && d < batch->rank; d++) good = batch->dims[d] == input->dims[d];
     if (!good) {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, name, "a batch is %s; '%s' takes %s", skv_tensor_text(batch, a, sizeof a),
-                           name, skv_tensor_text(input, b, sizeof b));
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, name, "a batch is %s; '%s' takes %s",
+                           skv_tensor_text(batch, a, sizeof a), name, skv_tensor_text(input, b, sizeof b));
     }
     memcpy(input->data, batch->data, skive_tensor_bytes(batch));
     return SKIVE_OK;
@@ -289,8 +289,7 @@ static void add_layout(const skv_feed *f, skv_text *t) {
         skv_text_add(t, "samples %s are taken as %s", have, takes);
     else
         skv_text_add(t, "samples %s as they are", have);
-    if (f->assumed)
-        skv_text_add(t, " (channels %s assumed; --layout tells)", f->channel_axis > 0 ? "last" : "first");
+    if (f->assumed) skv_text_add(t, " (channels %s assumed; --layout tells)", f->channel_axis > 0 ? "last" : "first");
 }
 
 static void add_scale(const skv_feed *f, skv_text *t) {
@@ -337,7 +336,8 @@ skive_status skive_model_input_text(skive_context *ctx, const skive_graph *g, co
     skive_dataset_info info;
     skv_feed f;
     skv_text t;
-    if (!ctx || !g || !set || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_model_input_text: an argument is NULL");
+    if (!ctx || !g || !set || !out)
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_model_input_text: an argument is NULL");
     *out = NULL;
     skive_dataset_get_info(set, &info);
     SKV_TRY(skv_feed_make(ctx, g, &info, &f));

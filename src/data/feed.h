@@ -24,12 +24,12 @@ typedef struct skv_feed {
     int sample_rank; /* as the data have it */
     int64_t sample_dims[SKIVE_MAX_RANK];
     skv_feed_order order;
-    bool flattened, assumed; /* assumed: more than one layout would fit */
-    int channel_axis;        /* of the samples; -1: none, or not known */
-    bool bytes, images;      /* the samples are 8-bit; they look like pictures */
-    double scale;            /* a stored value times this is what is normalised */
-    bool scale_told;         /* by an option or the metadata */
-    bool mean_given, scale_given; /* by options, not by the file's metadata */
+    bool flattened, assumed;           /* assumed: more than one layout would fit */
+    int channel_axis;                  /* of the samples; -1: none, or not known */
+    bool bytes, images;                /* the samples are 8-bit; they look like pictures */
+    double scale;                      /* a stored value times this is what is normalised */
+    bool scale_told;                   /* by an option or the metadata */
+    bool mean_given, scale_given;      /* by options, not by the file's metadata */
     skive_normalization normalization; /* owned; of channels, of all values of a sample, or one for all */
 } skv_feed;
 

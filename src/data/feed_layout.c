@@ -43,17 +43,18 @@ static bool is_one_of(const skive_node *n, const char *const *ops, size_t count)
 
 /* Axis 1 of what these take is the channels. */
 static const char *const channel_ops[] = {
-    "Conv", "ConvTranspose", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "GlobalAveragePool",
-    "GlobalMaxPool", "LpPool", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "PRelu",
-    "DepthToSpace", "SpaceToDepth", "LRN"};
+    "Conv",    "ConvTranspose",      "ConvInteger",           "QLinearConv",
+    "MaxPool", "AveragePool",        "GlobalAveragePool",     "GlobalMaxPool",
+    "LpPool",  "BatchNormalization", "InstanceNormalization", "GroupNormalization",
+    "PRelu",   "DepthToSpace",       "SpaceToDepth",          "LRN"};
 /* The last axis of what these take is the features. */
 static const char *const feature_ops[] = {"MatMul", "LSTM", "GRU", "RNN", "Gemm", "MatMulInteger"};
 /* Axes stay where they are. */
-static const char *const plain_ops[] = {"Identity", "Cast",     "Add",      "Sub",  "Mul",
-                                        "Div",      "Clip",     "Relu",     "Neg",  "Abs",
-                                        "Pad",      "Resize",   "Slice",    "Concat", "QuantizeLinear",
-                                        "Upsample", "Dropout",  "Sqrt",     "Pow",  "DequantizeLinear",
-                                        "Sigmoid",  "Tanh",     "LeakyRelu"};
+static const char *const plain_ops[] = {"Identity", "Cast",    "Add",      "Sub",    "Mul",
+                                        "Div",      "Clip",    "Relu",     "Neg",    "Abs",
+                                        "Pad",      "Resize",  "Slice",    "Concat", "QuantizeLinear",
+                                        "Upsample", "Dropout", "Sqrt",     "Pow",    "DequantizeLinear",
+                                        "Sigmoid",  "Tanh",    "LeakyRelu"};
 
 /* axis[d]: the input's axis that axis d of v is, -1: none. */
 static int axis_by_use(const skive_value *v, const int *axis, int rank, int *steps) {

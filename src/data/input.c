@@ -8,7 +8,8 @@
 /* ---- normalisation ---- */
 
 skive_status skive_model_set_normalization(skive_graph *g, const skive_normalization *n) {
-    if (!g || !n) return SKV_FAIL(g ? g->ctx : NULL, SKIVE_ERR_ARGUMENT, "a model's normalisation: an argument is NULL");
+    if (!g || !n)
+        return SKV_FAIL(g ? g->ctx : NULL, SKIVE_ERR_ARGUMENT, "a model's normalisation: an argument is NULL");
     if (n->channels == 0) {
         SKV_TRY(skive_graph_set_meta(g, SKV_META_INPUT_MEAN, NULL));
         return skive_graph_set_meta(g, SKV_META_INPUT_STD, NULL);
@@ -46,7 +47,9 @@ skive_status skive_model_normalization(const skive_graph *g, skive_normalization
 
 /* ---- options ---- */
 
-skive_input_options skive_input_options_default(void) { return (skive_input_options){.size = sizeof(skive_input_options)}; }
+skive_input_options skive_input_options_default(void) {
+    return (skive_input_options){.size = sizeof(skive_input_options)};
+}
 
 bool skv_parse_scale(const char *text, double *out) {
     const char *slash = strchr(text, '/');
@@ -107,15 +110,10 @@ static float unit_of(const skv_feed *f, source s) {
 
 static float figure(const figures *f, const skive_normalization *data, int which, int64_t c, float unit) {
     switch (f->source) {
-    case IMAGENET:
-        return imagenet[which][c] * unit;
-    case DATA:
-        c = data->channels > 1 ? c : 0;
-        return (which ? data->std[c] : data->mean[c]) * unit;
-    case NUMBERS:
-        return f->values[f->n > 1 ? c : 0];
-    default:
-        return which ? 1 : 0;
+    case IMAGENET: return imagenet[which][c] * unit;
+    case DATA: c = data->channels > 1 ? c : 0; return (which ? data->std[c] : data->mean[c]) * unit;
+    case NUMBERS: return f->values[f->n > 1 ? c : 0];
+    default: return which ? 1 : 0;
     }
 }
 
@@ -140,7 +138,13 @@ static skive_status set_figures(skive_context *ctx, skive_graph *g, const skive_
         skive_dataset_get_info(set, &info);
         SKV_TRY(skv_feed_make(ctx, g, &info, &feed));
     }
-    if (measured) SKV_GO(status, done, measure(ctx, set, feed.channel_axis >= 0 ? feed.channel_axis : info.rank == 1 ? 0 : -1, &data));
+    if (measured)
+        SKV_GO(status, done,
+               measure(ctx, set,
+                       feed.channel_axis >= 0 ? feed.channel_axis
+                       : info.rank == 1       ? 0
+                                              : -1,
+                       &data));
     const int64_t means = count_of(&f[0], &data), deviations = count_of(&f[1], &data);
     if (means != deviations && means != 1 && deviations != 1) {
         status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--mean", "--mean is of %lld channels, --std of %lld",
@@ -165,8 +169,8 @@ done:
 }
 
 static skive_status set_layout(skive_context *ctx, skive_graph *g, const char *layout) {
-    static const char *const names[][2] = {{"nchw", "nchw"}, {"ncl", "nchw"},  {"ncdhw", "nchw"}, {"nhwc", "nhwc"},
-                                           {"nlc", "nhwc"},  {"ndhwc", "nhwc"}};
+    static const char *const names[][2] = {{"nchw", "nchw"}, {"ncl", "nchw"}, {"ncdhw", "nchw"},
+                                           {"nhwc", "nhwc"}, {"nlc", "nhwc"}, {"ndhwc", "nhwc"}};
     if (strcmp(layout, "auto") == 0) return skive_graph_set_meta(g, SKV_META_INPUT_LAYOUT, NULL);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(layout, names[i][0]) == 0) return skive_graph_set_meta(g, SKV_META_INPUT_LAYOUT, names[i][1]);
@@ -183,7 +187,8 @@ static skive_status set_scale(skive_context *ctx, skive_graph *g, const char *sc
                        scale);
 }
 
-static skive_status set_all(skive_context *ctx, skive_graph *g, const skive_dataset *set, const skive_input_options *o) {
+static skive_status set_all(skive_context *ctx, skive_graph *g, const skive_dataset *set,
+                            const skive_input_options *o) {
     figures f[2] = {{.source = ABSENT}, {.source = ABSENT}};
     skive_dataset_info info;
     skv_feed feed;

@@ -51,14 +51,14 @@ struct skive_loader {
     skv_transform_list transforms;
     /* What becomes of a sample: as it is stored, and as transforms leave it (channels first). */
     arrangement plain, transformed;
-    bool turn;          /* stored with the channels last, and transforms want them first */
-    bool changed;       /* scaled, normalised or put in another order */
-    float *scale;       /* [channels]: x * scale + shift of what skive_dataset_read gives */
-    float *byte_scale;  /* the same of a stored byte */
+    bool turn;         /* stored with the channels last, and transforms want them first */
+    bool changed;      /* scaled, normalised or put in another order */
+    float *scale;      /* [channels]: x * scale + shift of what skive_dataset_read gives */
+    float *byte_scale; /* the same of a stored byte */
     float *shift;
-    skive_dtype dtype;  /* of a batch */
+    skive_dtype dtype; /* of a batch */
     size_t element;
-    int rank;           /* of a sample in it */
+    int rank; /* of a sample in it */
     int64_t dims[SKIVE_MAX_RANK];
 
     slot *slots;     /* [depth] */

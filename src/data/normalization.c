@@ -241,9 +241,9 @@ skive_status skive_normalization_parse(skive_context *ctx, const char *text, ski
         SKV_GO(status, done,
                skv_parse_numbers(ctx, text, (size_t)(semicolon - text), SKIVE_MAX_CHANNELS, &means, &mean, &good));
     if (good)
-        SKV_GO(status, done,
-               skv_parse_numbers(ctx, semicolon + 1, strlen(semicolon + 1), SKIVE_MAX_CHANNELS, &deviations, &std,
-                                 &good));
+        SKV_GO(
+            status, done,
+            skv_parse_numbers(ctx, semicolon + 1, strlen(semicolon + 1), SKIVE_MAX_CHANNELS, &deviations, &std, &good));
     if (good && means == deviations) {
         SKV_GO(status, done, skv_normalization_create(ctx, means, out));
         memcpy(out->mean, mean, (size_t)means * sizeof *mean);

@@ -3,10 +3,11 @@
 #ifndef SKV_META_KEYS_H
 #define SKV_META_KEYS_H
 
-#define SKV_META_INPUT_MEAN  "skive.input.mean"  /* numbers separated by commas, one or one a channel */
-#define SKV_META_INPUT_STD   "skive.input.std"   /* the same */
+#define SKV_META_INPUT_MEAN   "skive.input.mean"   /* numbers separated by commas, one or one a channel */
+#define SKV_META_INPUT_STD    "skive.input.std"    /* the same */
 #define SKV_META_INPUT_LAYOUT "skive.input.layout" /* nchw: channels behind the batch; nhwc: last */
-#define SKV_META_INPUT_SCALE "skive.input.scale" /* what stored values are multiplied by first: a number, 1/255 or none */
+#define SKV_META_INPUT_SCALE \
+    "skive.input.scale" /* what stored values are multiplied by first: a number, 1/255 or none */
 #define SKV_META_OUTPUT_NAME "skive.output.name" /* of several outputs, the one that is the model's answer */
 #define SKV_META_OUTPUT_KIND "skive.output.kind" /* a name of skive_output_kind_name */
 

@@ -97,7 +97,16 @@ static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch
     }
     const int64_t fixed = g->inputs[0]->type.rank > 0 ? g->inputs[0]->type.dims[0].size : -1;
     e->batch = fixed >= 0 ? fixed : batch > 0 ? batch : DEFAULT_BATCH;
+    if (e->batch < 1) {
+        return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "the model's input '%s' takes no samples at all", g->inputs[0]->name);
+    }
+    shape.input = g->inputs[0]->name;
+    shape.rank = e->feed.rank + 1;
+    shape.dims[0] = e->batch;
+    memcpy(shape.dims + 1, e->feed.dims, (size_t)e->feed.rank * sizeof *shape.dims);
     o.batch = e->batch;
+    o.shapes = &shape;
+    o.n_shapes = 1;
     SKV_TRY(plan_inference(e->ctx, g, &o, &e->plan));
     SKV_TRY(skive_exec_create(e->ctx, e->plan, &e->exec));
     SKV_TRY(skive_exec_output(e->exec, e->head.output, &out));

@@ -22,6 +22,10 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
     out->shares = false;
     out->size = out->info.classes;
     if (out->info.labelled) return SKIVE_OK;
+    if (out->info.target_size == 0) {
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, out->info.spec,
+                           "%s: has samples, but neither labels nor targets; npy:X,Y names both", out->info.spec);
+    }
     const size_t k = out->info.target_size;
     if (k == 0)
         return skv_fail_at(ctx, SKIVE_ERR_DATA, out->info.spec, "%s has neither class labels nor targets",

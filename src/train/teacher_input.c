@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "tensor/tensor.h"
 #include "train/train.h"
 
 /* [1][sample dims], or with the order that a feed gives them. */
@@ -73,7 +74,8 @@ static bool find_affine(const skv_feed *s, const skv_feed *t, int64_t n, double 
     for (int64_t c = 0; c < n; c++) {
         const double ratio = t->scale / s->scale;
         scale[c] = std_of(&s->normalization, c) * ratio / std_of(&t->normalization, c);
-        shift[c] = (mean_of(&s->normalization, c) * ratio - mean_of(&t->normalization, c)) / std_of(&t->normalization, c);
+        shift[c] =
+            (mean_of(&s->normalization, c) * ratio - mean_of(&t->normalization, c)) / std_of(&t->normalization, c);
         changed = changed || scale[c] != 1.0 || shift[c] != 0.0;
     }
     return changed;

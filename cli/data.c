@@ -1,0 +1,95 @@
+/* How samples become a model's input: the options that say it, and networks built for a data set. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static skive_input_options read_options(const cli_args *a, const char *const names[4]) {
+    skive_input_options o = skive_input_options_default();
+    o.layout = cli_text(a, names[0], NULL);
+    o.mean = cli_text(a, names[1], NULL);
+    o.std = cli_text(a, names[2], NULL);
+    o.scale = cli_text(a, names[3], NULL);
+    return o;
+}
+
+skive_status cli_set_input(cli_args *a, skive_graph *g, const skive_dataset *set) {
+    static const char *const names[] = {"layout", "mean", "std", "scale"};
+    const skive_input_options o = read_options(a, names);
+    for (size_t i = 0; i < CLI_COUNT(names) && !set; i++) {
+        if (cli_has(a, names[i])) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --data", names[i]);
+    }
+    return set ? skive_model_set_input(a->ctx, g, set, &o) : SKIVE_OK;
+}
+
+/* What an option asks of a model that says nothing itself. */
+static bool says(const skive_graph *g, const char *key) { return skive_graph_meta(g, key) != NULL; }
+
+skive_status cli_set_input_where_unsaid(cli_args *a, skive_graph *g, const skive_dataset *set) {
+    static const char *const names[] = {"layout", "mean", "std", "scale"};
+    skive_input_options o = read_options(a, names);
+    if (says(g, "skive.input.layout")) o.layout = NULL;
+    if (says(g, "skive.input.scale")) o.scale = NULL;
+    if (says(g, "skive.input.mean")) o.mean = o.std = NULL;
+    return skive_model_set_input(a->ctx, g, set, &o);
+}
+
+skive_status cli_set_teacher_input(cli_args *a, skive_graph *teacher, const skive_dataset *set) {
+    static const char *const names[] = {"teacher-layout", "teacher-mean", "teacher-std", "teacher-scale"};
+    const skive_input_options o = read_options(a, names);
+    for (size_t i = 0; i < CLI_COUNT(names) && !(teacher && set); i++) {
+        if (cli_has(a, names[i])) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --teacher and --data", names[i]);
+    }
+    return teacher && set ? skive_model_set_input(a->ctx, teacher, set, &o) : SKIVE_OK;
+}
+
+json_t *cli_input_json(const cli_args *a, const skive_graph *g, const skive_dataset *set) {
+    char *text = NULL;
+    if (skive_model_input_text(a->ctx, g, set, &text) != SKIVE_OK) return json_null();
+    json_t *j = cli_json_text(text);
+    skive_string_free(a->ctx, text);
+    return j;
+}
+
+/* ---- networks ---- */
+
+/* [c][h][w] for networks of pictures: [h][w] has one channel, and a last axis of 1, 3 or 4 is the channels. */
+static void as_picture(const skive_dataset_info *info, skive_zoo_options *o) {
+    const int64_t *d = info->dims;
+    if (info->rank == 2) {
+        o->rank = 3;
+        o->dims[0] = 1;
+        o->dims[1] = d[0];
+        o->dims[2] = d[1];
+    } else if (info->rank == 3 && info->channel_axis < 0 && d[0] > 4 && (d[2] == 1 || d[2] == 3 || d[2] == 4)) {
+        o->dims[0] = d[2];
+        o->dims[1] = d[0];
+        o->dims[2] = d[1];
+    }
+}
+
+skive_status cli_build_network(cli_args *a, const char *spec, const skive_dataset *train, int64_t classes,
+                               skive_graph **out) {
+    skive_dataset_info info;
+    skive_zoo_options o = skive_zoo_options_default();
+    skive_dataset_get_info(train, &info);
+    o.rank = info.rank;
+    for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
+    o.classes = classes > 0 ? classes : info.labelled ? info.classes : (int64_t)info.target_size;
+    o.seed = skive_context_seed(a->ctx);
+    if (info.rank != 2 || info.dtype == SKIVE_U8) as_picture(&info, &o);
+    skive_status status = skive_zoo_build(a->ctx, spec, &o, out);
+    if (status == SKIVE_ERR_SHAPE && info.rank == 2 && o.rank == 2) {
+        as_picture(&info, &o);
+        status = skive_zoo_build(a->ctx, spec, &o, out);
+    }
+    return status;
+}
+
+skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_dataset *train) {
+    skive_input_options o = skive_input_options_default();
+    o.mean = o.std = "data";
+    o.scale = cli_text(a, "scale", NULL);
+    if (cli_has(a, "mean") || cli_has(a, "std")) return SKIVE_OK; /* cli_set_input sees to it */
+    return skive_model_set_input(a->ctx, g, train, &o);
+}
