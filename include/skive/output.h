@@ -52,7 +52,7 @@ typedef struct skive_output_info {
 
 /* Which output of `graph` answers for the samples of `dataset` (NULL: no data is there to choose by), and what it is. Of
  * several outputs it is the one the metadata names, or the only one with as many numbers a sample as the data have classes
- * or targets. Errors: NOT_FOUND (the metadata names no output), DATA (several outputs fit, or none: the message lists them
+ * or targets; without data, the only one that is a softmax or sigmoid. Errors: NOT_FOUND (the metadata names no output), DATA (several outputs fit, or none: the message lists them
  * with their shapes). */
 SKIVE_API skive_status skive_model_output(const skive_graph *graph, const skive_dataset *dataset,
                                           skive_output_info *out);

@@ -84,7 +84,7 @@ SKIVE_API skive_status skive_train(skive_context *ctx, skive_graph *graph, skive
                                    const skive_mask *masks, size_t n_masks, skive_train_report *report);
 
 /* Gives the model another number of classes: the last Conv, Gemm or MatMul in front of the output (skive/output.h; of several outputs the
- * one its metadata names, or the first) gets new weights, drawn at random from `seed`, and a bias of zeros. What is before it stays. A
+ * one its metadata names, or the only softmax or sigmoid) gets new weights, drawn at random from `seed`, and a bias of zeros. What is before it stays. A
  * note tells. A model that has so many classes already is left as it is. Errors: UNSUPPORTED (the output does not come from such a
  * layer; the message names the node), SHAPE, ARGUMENT. */
 SKIVE_API skive_status skive_model_set_classes(skive_graph *graph, int64_t classes, uint64_t seed);

@@ -157,11 +157,30 @@ static bool same_head(const skive_graph *g, uint32_t a, uint32_t b) {
     return of_a == of_b;
 }
 
+/* Without data: the only output that is a softmax or sigmoid. */
+static skive_status by_ending(skive_context *ctx, const skive_graph *g, size_t *out) {
+    char text[LIST_TEXT];
+    int found = 0;
+    for (uint32_t i = 0; i < g->n_outputs; i++) {
+        skv_head h = {0};
+        skv_head_walk(g->outputs[i], numbers_of(g, &g->outputs[i]->type), &h);
+        if (!h.from || (found && same_head(g, (uint32_t)*out, i))) continue;
+        *out = i;
+        found++;
+    }
+    if (found == 1) return SKIVE_OK;
+    list_outputs(g, text, sizeof text);
+    return SKV_FAIL(ctx, SKIVE_ERR_DATA, "the model has %u outputs; say which to use (--use-output): %s", g->n_outputs,
+                    text);
+}
+
 static skive_status choose(skive_context *ctx, const skive_graph *g, const skv_targets *t, size_t *out) {
     char text[LIST_TEXT];
     int best = 0, equal = 0;
     *out = 0;
-    if (g->n_outputs == 1 || (!t && g->n_outputs > 0)) return SKIVE_OK;
+    if (g->n_outputs == 0) return SKV_FAIL(ctx, SKIVE_ERR_DATA, "the model has no output");
+    if (g->n_outputs == 1) return SKIVE_OK;
+    if (!t) return by_ending(ctx, g, out);
     for (uint32_t i = 0; i < g->n_outputs; i++) {
         const int fit = fits(g, t, g->outputs[i]);
         if (fit > best) {
@@ -173,7 +192,6 @@ static skive_status choose(skive_context *ctx, const skive_graph *g, const skv_t
         }
     }
     if (equal == 1) return SKIVE_OK;
-    if (g->n_outputs == 0) return SKV_FAIL(ctx, SKIVE_ERR_DATA, "the model has no output");
     list_outputs(g, text, sizeof text);
     return skv_fail_at(ctx, SKIVE_ERR_DATA, t->info.spec,
                        "of the model's %u outputs %s fit%s the %lld %s of %s; say which to use (--use-output): %s",

@@ -34,8 +34,8 @@ typedef struct skv_head {
     skive_task task;
 } skv_head;
 
-/* Finds the head. `targets` NULL: no data to choose an output by, the first one is taken unless the metadata names one. Values
- * are those of `g`. Errors: NOT_FOUND, DATA; see skive_model_output. */
+/* Finds the head. `targets` NULL: no data to choose an output by; of several it is the one that the metadata name or the only one
+ * that is a softmax or sigmoid. Values are those of `g`. Errors: NOT_FOUND, DATA; see skive_model_output. */
 skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out);
 
 /* Once a plan says how many numbers a sample has. */

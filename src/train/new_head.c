@@ -225,8 +225,16 @@ skive_status skive_model_set_classes(skive_graph *graph, int64_t classes, uint64
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &work));
     SKV_GO(status, done, skive_graph_infer(work));
     SKV_GO(status, done, skv_head_find(ctx, work, NULL, &head));
+    /* Numbers or labels that the metadata told of were those of the old layer. */
+    if (head.from && strcmp(head.from, "metadata") == 0 &&
+        (head.kind == SKIVE_OUTPUT_VALUES || head.kind == SKIVE_OUTPUT_SIGMOID_LOGITS)) {
+        SKV_GO(status, done, skive_model_set_output(work, NULL, ""));
+        SKV_GO(status, done, skv_head_find(ctx, work, NULL, &head));
+    }
     if (head.scores == classes) {
         skv_note(ctx, "the model has %lld classes already; its last layer is kept", (long long)classes);
+        skive_graph_take(graph, work);
+        work = NULL;
         goto done;
     }
     if (head.scores < 1) {
