@@ -186,7 +186,7 @@ static void outcome_is_told(void **state) {
         assert_int_equal(r.n_outputs, 1);
         assert_true(r.outputs[0].sqnr > 25 && r.outputs[0].sqnr < 80);
         assert_true(r.outputs[0].agreement > 0.8 && r.outputs[0].agreement <= 1);
-        assert_int_equal(r.n_tried, k ? 2 : 5);
+        assert_int_equal(r.n_tried, k ? 2 : 3);
         assert_string_equal(r.tried[0].calibration, k ? "entropy" : "auto");
         assert_string_equal(r.tried[1].calibration, "minmax");
         assert_non_null(r.worst[0].name);

@@ -6,13 +6,12 @@
  * on who was faster. Memory is that of the plan, the workers' arenas and the counts, however many samples there are.
  *
  * One run in eight (at most 64) is held out: its inputs are kept, and it runs when the others are through, with counts of
- * its own, so that what was chosen can be checked on samples that had no part in the choice. */
+ * its own, so that what was chosen can be checked on samples that had no part in the choice (kept.c). */
 #include <string.h>
 
 #include "quant/quant.h"
 
-enum { PARALLEL_FROM = 1 << 15, HOLD_ONE_IN = 8, HOLD_FIRST = 3, MOST_HELD = 64, MOST_PROBES = 8 };
-#define MOST_KEPT      ((size_t)64 << 20)  /* bytes of the inputs, and of the outputs, of runs that are kept */
+enum { PARALLEL_FROM = 1 << 15 };
 #define MEMORY_AT_ONCE ((size_t)128 << 20) /* of all workers together, else one run at a time takes all threads */
 
 struct calibration;
@@ -34,7 +33,6 @@ typedef struct calibration {
     int bins;
     skv_points *points;
     skv_calibration_data *data;
-    int64_t hold_one_in;
     const char **keep; /* names of the points that are their own source */
     size_t *kept;      /* their indices */
     size_t n_keep;
@@ -175,60 +173,6 @@ static skive_status open_workers(calibration *c, int64_t runs) {
     return SKIVE_OK;
 }
 
-/* ---- runs that are kept ---- */
-
-static void forget_run(skive_context *ctx, const skive_graph *g, skv_kept_run *r) {
-    for (uint32_t i = 0; r->inputs && i < g->n_inputs; i++) skive_tensor_free(ctx, &r->inputs[i]);
-    for (uint32_t i = 0; r->outputs && i < g->n_outputs; i++) skive_tensor_free(ctx, &r->outputs[i]);
-    skv_free(ctx, r->inputs);
-    skv_free(ctx, r->outputs);
-}
-
-static void forget(skive_context *ctx, const skive_graph *g, skv_kept *k) {
-    for (size_t i = 0; i < k->n; i++) forget_run(ctx, g, &k->runs[i]);
-    skv_free(ctx, k->runs);
-    *k = (skv_kept){0};
-}
-
-void skv_calibration_data_free(skive_context *ctx, const skive_graph *g, skv_calibration_data *d) {
-    if (!g) return;
-    forget(ctx, g, &d->check);
-    forget(ctx, g, &d->probe);
-}
-
-static skive_status keep_run(calibration *c, skv_kept *k, int64_t index, const skive_tensor *inputs) {
-    SKV_TRY(skv_grow(c->ctx, &k->runs, k->n, k->n + 1, sizeof *k->runs));
-    skv_kept_run *r = &k->runs[k->n];
-    *r = (skv_kept_run){.index = index};
-    k->n++;
-    SKV_TRY(skv_alloc_array(c->ctx, (size_t)c->graph->n_inputs + 1, sizeof *r->inputs, &r->inputs));
-    for (uint32_t i = 0; i < c->graph->n_inputs; i++) {
-        SKV_TRY(skive_tensor_copy(c->ctx, &inputs[i], &r->inputs[i]));
-        k->bytes += skive_tensor_bytes(&inputs[i]);
-    }
-    return SKIVE_OK;
-}
-
-static bool has_room(const skv_kept *k, size_t most) {
-    return k->n == 0 || (k->n < most && k->bytes + k->bytes / k->n <= MOST_KEPT);
-}
-
-/* Decides what becomes of a run, and keeps its inputs: until one can be held out, the first ones stand in for it. */
-static skive_status sort_run(calibration *c, int64_t index, const skive_tensor *inputs, bool *calibrates) {
-    skv_calibration_data *d = c->data;
-    *calibrates = true;
-    if (index % c->hold_one_in == HOLD_FIRST && (!d->held_out || has_room(&d->check, MOST_HELD))) {
-        if (!d->held_out) forget(c->ctx, c->graph, &d->check);
-        d->held_out = true;
-        *calibrates = false;
-        return keep_run(c, &d->check, index, inputs);
-    }
-    if ((index < 2 || index % c->hold_one_in == 0) && has_room(&d->probe, MOST_PROBES))
-        SKV_TRY(keep_run(c, &d->probe, index, inputs));
-    if (!d->held_out && has_room(&d->check, HOLD_FIRST)) return keep_run(c, &d->check, index, inputs);
-    return SKIVE_OK;
-}
-
 /* ---- running ---- */
 
 /* The inputs are filled by the calling thread, one after the other; *fed tells for how many workers, *next which run is
@@ -239,7 +183,7 @@ static skive_status feed_workers(calibration *c, skive_feed_fn feed, void *user,
         worker *w = &c->workers[*fed];
         bool calibrates;
         SKV_TRY(feed(user, *next, w->inputs, c->graph->n_inputs));
-        SKV_TRY(sort_run(c, *next, w->inputs, &calibrates));
+        SKV_TRY(skv_quant_sort_run(c->ctx, c->graph, *next, w->inputs, c->data, &calibrates));
         c->data->samples += c->o->batch;
         w->run = *next;
         *fed += calibrates ? 1 : 0;
@@ -298,14 +242,8 @@ static skive_status count_anew(calibration *c, skv_histogram *h) {
     return skv_histogram_create(c->ctx, c->bins | SKV_BINS_RELATIVE, h);
 }
 
-/* The float model on the runs that are kept for the check. */
-static skive_status run_kept(calibration *c) {
-    skv_kept *k = &c->data->check;
+static skive_status run_again(calibration *c, skv_kept *k) {
     size_t bytes = 0;
-    for (size_t i = 0; i < c->n_workers; i++) {
-        for (size_t m = 0; m < c->n_keep; m++) SKV_TRY(count_anew(c, &c->workers[i].seen[m]));
-    }
-    for (int t = 0; c->parts && t < c->threads; t++) SKV_TRY(count_anew(c, &c->parts[t]));
     for (size_t first = 0; first < k->n; first += c->n_workers) {
         const size_t left = k->n - first, n = left < c->n_workers ? left : c->n_workers;
         for (size_t i = 0; i < n; i++) {
@@ -315,14 +253,25 @@ static skive_status run_kept(calibration *c) {
                 memcpy(w->inputs[m].data, k->runs[first + i].inputs[m].data, skive_tensor_bytes(&w->inputs[m]));
         }
         SKV_TRY(run_workers(c, n));
-        for (size_t i = 0; i < n && bytes <= MOST_KEPT; i++) {
+        for (size_t i = 0; i < n && bytes <= SKV_MOST_KEPT; i++) {
             skv_kept_run *r = &k->runs[first + i];
             SKV_TRY(copy_outputs(c, &c->workers[i], r));
             for (uint32_t m = 0; m < c->graph->n_outputs; m++) bytes += skive_tensor_bytes(&r->outputs[m]);
         }
     }
-    merge(c, true);
     return SKIVE_OK;
+}
+
+/* The float model on the runs that are kept; those held out are counted apart. */
+static skive_status run_kept(calibration *c) {
+    for (size_t i = 0; i < c->n_workers; i++) {
+        for (size_t m = 0; m < c->n_keep; m++) SKV_TRY(count_anew(c, &c->workers[i].seen[m]));
+    }
+    for (int t = 0; c->parts && t < c->threads; t++) SKV_TRY(count_anew(c, &c->parts[t]));
+    SKV_TRY(run_again(c, &c->data->check));
+    merge(c, true);
+    for (size_t i = 0; i < c->n_workers; i++) skive_exec_set_tap(c->workers[i].exec, NULL, NULL);
+    return run_again(c, &c->data->probe);
 }
 
 skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o, int bins,
@@ -330,7 +279,7 @@ skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const
     calibration c = {.ctx = ctx, .graph = g, .o = o, .bins = bins, .points = points, .data = data};
     const int64_t runs = o->samples / o->batch + (o->samples % o->batch != 0);
     skive_status status;
-    c.hold_one_in = runs / MOST_HELD > HOLD_ONE_IN ? runs / MOST_HELD : HOLD_ONE_IN;
+    skv_quant_start_sorting(data, runs);
     SKV_GO(status, done, find_kept(&c));
     SKV_GO(status, done, open_workers(&c, runs));
     SKV_GO(status, done, run_all(&c, feed, user, runs));

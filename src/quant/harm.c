@@ -19,7 +19,7 @@
 enum { BLOCK = 1024, STREAM = 77 };
 #define MEMORY_AT_ONCE ((size_t)512 << 20)
 #define FAR_OUT        8.0  /* times what lies inside, with nothing between */
-#define FARTHEST       16.0 /* times the largest of a usual run: what lies beyond counts only in the runs looked at */
+#define FARTHEST       32.0 /* times the largest of a usual run: what lies beyond counts only in the runs looked at */
 #define FEW            1e-3 /* share of the values that may be far out */
 
 /* ---- what is to be chosen from ---- */
@@ -111,8 +111,8 @@ static double clipped_off(const skv_histogram *h, skv_affine grid, double limit)
 
 /* Proposals of one kind: the observers in their order, then the ranges without what lies far out, then those cut at a
  * multiple of the largest magnitude of a usual run. False when there is none of this kind here. */
-enum { CUTS = 5 };
-static const char *const cut_names[CUTS] = {"cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};
+enum { CUTS = 6 };
+static const char *const cut_names[CUTS] = {"cut at 32", "cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};
 
 bool skv_quant_range(const skv_point *p, const skive_quantize_options *o, const char *name, double *low, double *high) {
     const skv_observer *observer = skv_observer_find(name);

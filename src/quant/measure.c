@@ -132,24 +132,28 @@ static double decibels(double signal, double noise) {
     return noise > 1e-12 * signal ? 10 * log10(signal / noise) : 120;
 }
 
-static void sum_up(const measuring *m, const bool *left_out, skv_measure *out) {
+static void add(output_sum *all, const output_sum *s) {
+    all->signal += s->signal;
+    all->noise += s->noise;
+    all->same += s->same;
+    all->rows += s->rows;
+}
+
+static void sum_up(const measuring *m, const bool *left_out, size_t told, skv_measure *out) {
     const size_t n_outputs = m->graph->n_outputs;
     double score = 0, rated = 0, equal = 0, compared = 0;
     for (size_t k = 0; k < n_outputs; k++) {
-        output_sum all = {0};
+        output_sum all = {0}, first = {0};
         for (size_t i = 0; i < m->kept->n; i++) {
-            const output_sum *s = &m->sums[i * n_outputs + k];
             if (left_out[i]) continue;
-            all.signal += s->signal;
-            all.noise += s->noise;
-            all.same += s->same;
-            all.rows += s->rows;
+            add(&all, &m->sums[i * n_outputs + k]);
+            if (i < told) add(&first, &m->sums[i * n_outputs + k]);
         }
-        const double db = decibels(all.signal, all.noise);
-        out->sqnr[k] = db;
-        out->agreement[k] = all.rows > 0 ? all.same / all.rows : NAN;
+        out->sqnr[k] = decibels(first.signal, first.noise);
+        out->agreement[k] = first.rows > 0 ? first.same / first.rows : NAN;
         equal += all.same;
         compared += all.rows;
+        const double db = decibels(all.signal, all.noise);
         if (isnan(db)) continue;
         score += db > 60 ? 60 : db < -20 ? -20 : db;
         rated += 1;
@@ -158,7 +162,7 @@ static void sum_up(const measuring *m, const bool *left_out, skv_measure *out) {
 }
 
 skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
-                               const skv_kept *kept, const bool *left_out, skv_measure *out) {
+                               const skv_kept *kept, const bool *left_out, size_t told, skv_measure *out) {
     measuring m = {.ctx = ctx, .graph = g, .kept = kept};
     skive_status status;
     *out = (skv_measure){.n_outputs = g->n_outputs};
@@ -167,7 +171,7 @@ skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const s
     SKV_GO(status, done, skv_alloc_array(ctx, kept->n * g->n_outputs + 1, sizeof *m.sums, &m.sums));
     SKV_GO(status, done, open_workers(&m, o));
     SKV_GO(status, done, run_all(&m));
-    sum_up(&m, left_out, out);
+    sum_up(&m, left_out, told, out);
 done:
     for (size_t i = 0; i < m.n_workers; i++) {
         skive_exec_free(m.execs[i]);

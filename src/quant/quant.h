@@ -100,10 +100,11 @@ skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_qu
                               skv_points *out, skive_quantize_report *report);
 /* Runs whose inputs are kept, to be run again. */
 typedef struct skv_kept_run {
-    int64_t index;        /* of the run */
-    skive_tensor *inputs; /* [inputs of the graph] */
-    skive_tensor
-        *outputs; /* [outputs of the graph] as the float model gives them; NULL for runs that are not checked */
+    int64_t index;         /* of the run */
+    bool loud;             /* kept for its large inputs */
+    double loudness;       /* how large they are */
+    skive_tensor *inputs;  /* [inputs of the graph] */
+    skive_tensor *outputs; /* [outputs of the graph] as the float model gives them; NULL: did not fit into memory */
 } skv_kept_run;
 typedef struct skv_kept {
     skv_kept_run *runs;
@@ -114,7 +115,15 @@ typedef struct skv_calibration_data {
     bool held_out;   /* those runs took no part in the calibration; else there were too few to spare any */
     skv_kept probe;  /* some that did take part */
     int64_t samples; /* of all runs */
+    int64_t hold_one_in;
+    size_t regular; /* runs of `probe` that are not there for being loud */
 } skv_calibration_data;
+#define SKV_MOST_KEPT ((size_t)64 << 20) /* bytes of the inputs, and of the outputs, of runs that are kept */
+/* Before the first run, of so many. */
+void skv_quant_start_sorting(skv_calibration_data *d, int64_t runs);
+/* Decides whether a run takes part in the calibration, and keeps its inputs if they are to be used again. */
+skive_status skv_quant_sort_run(skive_context *ctx, const skive_graph *g, int64_t index, const skive_tensor *inputs,
+                                skv_calibration_data *d, bool *calibrates);
 void skv_calibration_data_free(skive_context *ctx, const skive_graph *g, skv_calibration_data *d);
 /* Runs the graph on what `feed` gives and fills `seen` and `held` of every point that is its own source; `bins` is what the
  * histograms of `seen` have. */
@@ -122,7 +131,8 @@ skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const
                                  skive_feed_fn feed, void *user, skv_points *points, skv_calibration_data *data);
 /* Plan options for the graph as the options bind it. */
 skive_plan_options skv_quant_plan_options(const skive_quantize_options *o);
-/* How far a quantized graph's outputs are from the float model's on the kept runs that are not left out. */
+/* How far a quantized graph's outputs are from the float model's on the kept runs that are not left out: the score on all
+ * of them, the rest on the first `told`. */
 typedef struct skv_measure {
     size_t n_outputs;
     double *sqnr; /* [n_outputs] dB over all runs; NAN for outputs that are no floats */
@@ -132,7 +142,7 @@ typedef struct skv_measure {
     double score;   /* what settings are compared by: dB, the mean over the outputs */
 } skv_measure;
 skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
-                               const skv_kept *kept, const bool *left_out, skv_measure *out);
+                               const skv_kept *kept, const bool *left_out, size_t told, skv_measure *out);
 void skv_measure_free(skive_context *ctx, skv_measure *m);
 
 /* The ranges that a value's grid may be chosen from. */

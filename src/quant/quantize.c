@@ -18,7 +18,8 @@ typedef struct quantization {
     bool *chosen; /* by node id */
     skv_points points;
     skv_calibration_data data;
-    bool *left_out;       /* [runs of data.check] */
+    skv_kept trial;       /* the runs of data.check, then those of data.probe; borrowed */
+    bool *left_out;       /* [trial.n] */
     skv_choices *choices; /* [points], of "auto" */
     double (*range)[2];   /* [points] */
     skive_quantize_report report;
@@ -172,7 +173,8 @@ static skive_status measure(quantization *q, skv_measure *out) {
         for (size_t k = 0; k < points.n; k++) points.items[k].value = trial->values[q->points.items[k].value->id];
         status = skv_quant_insert(q->ctx, trial, q->o, q->chosen, &points, &scratch);
     }
-    if (status == SKIVE_OK) status = skv_quant_measure(q->ctx, trial, q->o, &q->data.check, q->left_out, out);
+    if (status == SKIVE_OK)
+        status = skv_quant_measure(q->ctx, trial, q->o, &q->trial, q->left_out, q->data.check.n, out);
     skive_quantize_report_free(q->ctx, &scratch);
     skv_free(q->ctx, points.items);
     skive_graph_free(trial);
@@ -198,11 +200,13 @@ static skive_status choose_best(quantization *q, skv_measure *out) {
     for (size_t i = 0; i < skv_observer_count(); i++) {
         const skv_observer *observer = skv_observer_at(i);
         skv_measure m;
+        /* Those that cut by how often a value occurs are not taken for all: what few samples show of it says too little
+         * about those that nobody has seen. */
+        if (strcmp(observer->name, "minmax") != 0 && strcmp(observer->name, "mse") != 0) continue;
         proposed_ranges(q, (int)i);
         const skive_status status = measure(q, &m);
         if (status != SKIVE_OK) return status;
         enter(&q->report, observer->name, &m);
-        /* minmax clips nothing; of the others the few samples held out tell too little about rare large values. */
         const double margin = strcmp(observer->name, "minmax") == 0 ? 0 : MARGIN;
         const bool better = m.score > out->score + margin;
         if (better) q->report.calibration = observer->name;
@@ -358,6 +362,17 @@ static skive_status report_outlier(quantization *q) {
     return SKIVE_OK;
 }
 
+/* What settings are tried on: the runs held out, and those that take part and have been kept. */
+static skive_status set_trial(quantization *q) {
+    const skv_kept *check = &q->data.check, *probe = &q->data.probe;
+    SKV_TRY(skv_alloc_array(q->ctx, check->n + probe->n + 1, sizeof *q->trial.runs, &q->trial.runs));
+    SKV_TRY(skv_alloc_array(q->ctx, check->n + probe->n + 1, sizeof *q->left_out, &q->left_out));
+    for (size_t i = 0; i < check->n; i++) q->trial.runs[q->trial.n++] = check->runs[i];
+    for (size_t i = 0; i < probe->n; i++) q->trial.runs[q->trial.n++] = probe->runs[i];
+    skv_quant_spoilt(&q->points, &q->trial, q->left_out);
+    return SKIVE_OK;
+}
+
 static void clean_up(quantization *q) {
     for (size_t i = 0; i < q->points.n; i++) {
         skv_histogram_free(q->ctx, &q->points.items[i].seen);
@@ -367,6 +382,7 @@ static void clean_up(quantization *q) {
     skv_calibration_data_free(q->ctx, q->work, &q->data);
     skv_free(q->ctx, q->choices);
     skv_free(q->ctx, q->range);
+    skv_free(q->ctx, q->trial.runs);
     skv_free(q->ctx, q->left_out);
     skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->chosen);
@@ -387,8 +403,7 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     SKV_GO(status, done, skv_alloc_array(ctx, q.points.n, sizeof *q.range, &q.range));
     const int bins = q.observer ? q.observer->bins : SKV_BINS_BOTH;
     SKV_GO(status, done, skv_quant_calibrate(ctx, q.work, q.o, bins, feed, user, &q.points, &q.data));
-    SKV_GO(status, done, skv_alloc_array(ctx, q.data.check.n + 1, sizeof *q.left_out, &q.left_out));
-    skv_quant_spoilt(&q.points, &q.data.check, q.left_out);
+    SKV_GO(status, done, set_trial(&q));
     SKV_GO(status, done, q.observer ? choose_given(&q, &m) : choose_best(&q, &m));
     SKV_GO(status, done, final_ranges(&q, m.score));
     SKV_GO(status, done, report_values(&q));
