@@ -44,14 +44,16 @@ typedef struct calibration {
 } calibration;
 
 static skive_status find_kept(calibration *c) {
+    SKV_TRY(skv_alloc_array(c->ctx, SKV_MOST_RUNS, sizeof *c->points->spoilt, &c->points->spoilt));
     SKV_TRY(skv_alloc_array(c->ctx, c->points->n, sizeof *c->keep, &c->keep));
     SKV_TRY(skv_alloc_array(c->ctx, c->points->n, sizeof *c->kept, &c->kept));
     for (size_t i = 0; i < c->points->n; i++) {
         if (c->points->items[i].source != i) continue;
         SKV_TRY(skv_histogram_create(c->ctx, c->bins, &c->points->items[i].seen));
         SKV_TRY(skv_histogram_create(c->ctx, c->bins | SKV_BINS_RELATIVE, &c->points->items[i].held));
-        SKV_TRY(skv_alloc_array(c->ctx, SKV_MOST_TOPS, sizeof(float), &c->points->items[i].tops));
-        for (size_t k = 0; k < SKV_MOST_TOPS; k++) c->points->items[i].tops[k] = -1;
+        skv_extent **runs = &c->points->items[i].runs;
+        SKV_TRY(skv_alloc_array(c->ctx, SKV_MOST_RUNS, sizeof **runs, runs));
+        for (size_t k = 0; k < SKV_MOST_RUNS; k++) (*runs)[k] = (skv_extent){1, -1};
         c->keep[c->n_keep] = c->points->items[i].value->name;
         c->kept[c->n_keep++] = i;
     }
@@ -88,10 +90,11 @@ static bool add_in_parts(calibration *c, skv_histogram *seen, const float *x, si
         fine = skv_histogram_add(part, x + first, last - first, 0) && fine;
     }
     if (!fine) return false;
-    seen->top = 0;
     for (int k = 0; k < threads; k++) {
-        if (c->parts[k].top > seen->top) seen->top = c->parts[k].top;
-        skv_histogram_merge(seen, &c->parts[k]);
+        const skv_histogram *part = &c->parts[k];
+        if (k == 0 || part->last_low < seen->last_low) seen->last_low = part->last_low;
+        if (k == 0 || part->last_high > seen->last_high) seen->last_high = part->last_high;
+        skv_histogram_merge(seen, part);
     }
     skv_histogram_forget_zeros(seen, padding);
     return true;
@@ -110,8 +113,8 @@ static skive_status observe(void *user, size_t index, const skive_tensor *t) {
     const size_t padding = real >= 0 && (size_t)real < n ? n - (size_t)real : 0;
     const bool small = c->threads == 1 || n < PARALLEL_FROM;
     if (small ? skv_histogram_add(seen, t->data, n, padding) : add_in_parts(c, seen, t->data, n, padding)) {
-        float *tops = c->points->items[c->kept[index]].tops;
-        if (w->run < SKV_MOST_TOPS) tops[w->run] = (float)seen->top;
+        skv_extent *runs = c->points->items[c->kept[index]].runs;
+        if (w->run < SKV_MOST_RUNS) runs[w->run] = (skv_extent){seen->last_low, seen->last_high};
         return SKIVE_OK;
     }
     return skv_fail_at(w->ctx, SKIVE_ERR_NUMERIC, v->name, "value '%s' held NaN or infinity during calibration",
@@ -270,6 +273,7 @@ static skive_status run_kept(calibration *c) {
     for (int t = 0; c->parts && t < c->threads; t++) SKV_TRY(count_anew(c, &c->parts[t]));
     SKV_TRY(run_again(c, &c->data->check));
     merge(c, true);
+    skv_quant_find_spoilt(c->points);
     for (size_t i = 0; i < c->n_workers; i++) skive_exec_set_tap(c->workers[i].exec, NULL, NULL);
     return run_again(c, &c->data->probe);
 }

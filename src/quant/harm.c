@@ -9,7 +9,6 @@
  * decide. The few samples that are looked at so lack most of the rare large values; what is clipped of those in all samples is
  * added by the counts, weighted by the mean squared gradient. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <skive/autodiff.h>
@@ -18,138 +17,6 @@
 
 enum { BLOCK = 1024, STREAM = 77 };
 #define MEMORY_AT_ONCE ((size_t)512 << 20)
-#define FAR_OUT        8.0  /* times what lies inside, with nothing between */
-#define FARTHEST       32.0 /* times the largest of a usual run: what lies beyond counts only in the runs looked at */
-#define FEW            1e-3 /* share of the values that may be far out */
-
-/* ---- what is to be chosen from ---- */
-
-/* One side of zero, from outside in: the magnitude that remains when few values far out are left away, or that of all. */
-typedef struct side {
-    double kept, outermost;
-    bool cut, few; /* few: all values of this side are few enough to be left away */
-} side;
-
-static side side_of(const skv_histogram *h, bool positive) {
-    const int64_t n = SKV_HISTOGRAM_BINS;
-    side s = {.few = true};
-    double outside = 0, last = 0, from, to;
-    for (int64_t k = 0; k < n / 2 - 1; k++) {
-        const int64_t bin = positive ? n - 1 - k : k;
-        if (h->relative[bin] == 0) continue;
-        skv_histogram_ends(h, bin, &from, &to);
-        const double far = positive ? to : -from, near = positive ? from : -to;
-        if (outside == 0) s.outermost = s.kept = far;
-        if (outside > 0 && last > FAR_OUT * far) {
-            s.kept = far;
-            s.cut = true;
-        }
-        last = near;
-        outside += (double)h->relative[bin];
-        s.few = outside <= fmax(FEW * (double)h->count, 2);
-        if (!s.few) break;
-    }
-    return s;
-}
-
-bool skv_quant_far_out(const skv_histogram *h, double *low, double *high) {
-    side down = side_of(h, false), up = side_of(h, true);
-    if (!down.cut && down.few && !up.few && down.outermost > FAR_OUT * up.kept) down = (side){.cut = true};
-    if (!up.cut && up.few && !down.few && up.outermost > FAR_OUT * down.kept) up = (side){.cut = true};
-    *low = down.cut ? -down.kept : h->low;
-    *high = up.cut ? up.kept : h->high;
-    return down.cut || up.cut;
-}
-
-static int compare(const void *a, const void *b) {
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-/* The largest magnitude in a usual run: the median over the runs. A sample that a mark for a missing value has spoilt spoils
- * many elements of what is computed from it, but only its own run. */
-static double usual_top(const skv_point *p) {
-    float sorted[SKV_MOST_TOPS];
-    size_t n = 0;
-    for (size_t i = 0; i < SKV_MOST_TOPS; i++) {
-        if (p->tops[i] >= 0) sorted[n++] = p->tops[i];
-    }
-    if (n == 0) return 0;
-    qsort(sorted, n, sizeof *sorted, compare);
-    return (double)sorted[(n - 1) / 2];
-}
-
-/* By what is nearest to the model's input. */
-void skv_quant_spoilt(const skv_points *points, const skv_kept *kept, bool *spoilt) {
-    size_t n = 0;
-    for (size_t i = 0; i < kept->n; i++) spoilt[i] = false;
-    for (size_t k = 0; k < points->n; k++) {
-        const skv_point *p = &points->items[k];
-        if (p->source != k || (k > 0 && !p->value->is_input)) continue;
-        const double most = FARTHEST * usual_top(p);
-        for (size_t i = 0; i < kept->n; i++) {
-            const int64_t run = kept->runs[i].index;
-            if (run < SKV_MOST_TOPS && most > 0 && (double)p->tops[run] > most) spoilt[i] = true;
-        }
-    }
-    for (size_t i = 0; i < kept->n; i++) n += spoilt[i] ? 1 : 0;
-    for (size_t i = 0; n == kept->n && i < n; i++) spoilt[i] = false;
-}
-
-/* Mean square of what the grid clips off, of values within the limit. */
-static double clipped_off(const skv_histogram *h, skv_affine grid, double limit) {
-    const double low = -(double)grid.scale * grid.zero_point, high = low + 255 * (double)grid.scale;
-    double sum = 0, from, to;
-    for (int64_t i = 0; i < SKV_HISTOGRAM_BINS; i++) {
-        if (h->relative[i] == 0) continue;
-        skv_histogram_ends(h, i, &from, &to);
-        const double x = (from + to) / 2, d = x > high ? x - high : x < low ? low - x : 0;
-        if (d > 0 && fabs(x) <= limit) sum += d * d * (double)h->relative[i];
-    }
-    return sum / (double)h->count;
-}
-
-/* Proposals of one kind: the observers in their order, then the ranges without what lies far out, then those cut at a
- * multiple of the largest magnitude of a usual run. False when there is none of this kind here. */
-enum { CUTS = 6 };
-static const char *const cut_names[CUTS] = {"cut at 32", "cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};
-
-bool skv_quant_range(const skv_point *p, const skive_quantize_options *o, const char *name, double *low, double *high) {
-    const skv_observer *observer = skv_observer_find(name);
-    const skv_histogram *h = &p->seen;
-    if (observer) {
-        observer->choose(h, o, low, high);
-        return true;
-    }
-    if (strcmp(name, "gap") == 0) return skv_quant_far_out(h, low, high);
-    const double usual = usual_top(p);
-    int k = 0;
-    while (k < CUTS && strcmp(name, cut_names[k]) != 0) k++;
-    const double limit = FARTHEST * usual / (1 << k);
-    if (k == CUTS || !(usual > 0) || limit >= fmax(h->high, -h->low)) return false;
-    *low = fmax(h->low, -limit);
-    *high = fmin(h->high, limit);
-    return true;
-}
-
-static void propose_one(const skv_point *p, const skive_quantize_options *o, const char *name, skv_choices *c) {
-    if (!skv_quant_range(p, o, name, &c->low[c->n], &c->high[c->n])) return;
-    c->name[c->n] = name;
-    c->grid[c->n] = skv_affine_u8(c->low[c->n], c->high[c->n]);
-    c->n++;
-}
-
-void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, const skv_points *points,
-                       skv_choices *choices) {
-#pragma omp parallel for num_threads(skv_threads(ctx)) schedule(dynamic)
-    for (size_t k = 0; k < points->n; k++) {
-        const skv_point *p = &points->items[k];
-        if (p->source != k || !(p->seen.reach > 0)) continue;
-        for (size_t i = 0; i < skv_observer_count(); i++) propose_one(p, o, skv_observer_at(i)->name, &choices[k]);
-        propose_one(p, o, "gap", &choices[k]);
-        for (int i = 0; i < CUTS; i++) propose_one(p, o, cut_names[i], &choices[k]);
-    }
-}
 
 /* ---- the gradient graph ---- */
 
@@ -172,7 +39,6 @@ typedef struct harm {
     size_t n;          /* points looked at */
     skive_plan *plan;
     double *lost; /* [probes][points looked at][SKV_MOST_CHOICES] */
-    bool *spoilt; /* [probes] */
     double *gain; /* [probes][points looked at] sums of squared gradients */
 } harm;
 
@@ -371,17 +237,30 @@ done:
 
 /* ---- the choice ---- */
 
+/* Mean square of what the grid clips off, of values that runs that are not spoilt hold. */
+static double clipped_off(const skv_histogram *h, skv_affine grid, skv_extent within) {
+    const double low = -(double)grid.scale * grid.zero_point, high = low + 255 * (double)grid.scale;
+    double sum = 0, from, to;
+    for (int64_t i = 0; i < SKV_HISTOGRAM_BINS; i++) {
+        if (h->relative[i] == 0) continue;
+        skv_histogram_ends(h, i, &from, &to);
+        const double x = (from + to) / 2, d = x > high ? x - high : x < low ? low - x : 0;
+        if (d > 0 && x >= (double)within.low && x <= (double)within.high) sum += d * d * (double)h->relative[i];
+    }
+    return sum / (double)h->count;
+}
+
 static void choose_weighted(const harm *h) {
     for (size_t k = 0; k < h->n; k++) {
         skv_choices *c = &h->choices[h->point[k]];
         const skv_point *p = &h->points->items[h->point[k]];
-        const double limit = FARTHEST * usual_top(p);
+        const skv_extent within = skv_quant_unspoilt(h->points, p);
         double best = INFINITY;
         for (size_t i = 0; i < c->n; i++) {
-            const double clipped = clipped_off(&p->seen, c->grid[i], limit);
+            const double clipped = clipped_off(&p->seen, c->grid[i], within);
             double lost = 0;
             for (size_t run = 0; run < h->data->probe.n; run++) {
-                if (h->spoilt[run]) continue;
+                if (skv_quant_is_spoilt(h->points, h->data->probe.runs[run].index)) continue;
                 const double *own = &h->lost[(run * h->n + k) * SKV_MOST_CHOICES];
                 lost += own[i] + h->gain[run * h->n + k] * clipped;
             }
@@ -416,8 +295,6 @@ skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, cons
     if (status == SKIVE_OK && h.n > 0 && skive_plan_arena_bytes(h.plan) <= 2 * MEMORY_AT_ONCE) {
         status = skv_alloc_array(ctx, data->probe.n * h.n * SKV_MOST_CHOICES, sizeof *h.lost, &h.lost);
         if (status == SKIVE_OK) status = skv_alloc_array(ctx, data->probe.n * h.n, sizeof *h.gain, &h.gain);
-        if (status == SKIVE_OK) status = skv_alloc_array(ctx, data->probe.n, sizeof *h.spoilt, &h.spoilt);
-        if (status == SKIVE_OK) skv_quant_spoilt(points, &data->probe, h.spoilt);
         if (status == SKIVE_OK) status = run_all(&h);
         if (status == SKIVE_OK) choose_weighted(&h);
         *weighted = status == SKIVE_OK;
@@ -427,7 +304,6 @@ skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, cons
     skv_free(ctx, h.keep);
     skv_free(ctx, h.lost);
     skv_free(ctx, h.gain);
-    skv_free(ctx, h.spoilt);
     skive_plan_free(h.plan);
     skive_graph_free(h.graph);
     /* A model that cannot be differentiated is no fault of anyone's: the values' own errors have decided. */

@@ -148,8 +148,9 @@ bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t paddin
     if (n == 0) return true;
     if (!scan->range(x, n, &low, &high)) return false;
     see(h, (double)low, h->run, (double)high, h->run);
-    h->top = fmax(fabs((double)low), fabs((double)high));
-    reach_out(h, reach_for(h->top));
+    h->last_low = low;
+    h->last_high = high;
+    reach_out(h, reach_for(fmax(fabs((double)low), fabs((double)high))));
     for (size_t first = 0; h->reach > 0 && first < n; first += UINT32_MAX / 2) {
         const size_t left = n - first, m = left < UINT32_MAX / 2 ? left : UINT32_MAX / 2;
         if (h->bins) count(h, false, scan, x + first, m);

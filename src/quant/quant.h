@@ -20,8 +20,8 @@ typedef struct skv_histogram {
     uint64_t *relative; /* [SKV_HISTOGRAM_BINS] relative ones from the negative end to the positive, or NULL. The one in
                          * the middle holds zero and what is below reach / 2^32. */
     uint64_t count;
-    int64_t run; /* of what is added next */
-    double top;  /* largest magnitude of what was added last */
+    int64_t run;               /* of what is added next */
+    float last_low, last_high; /* of what was added last */
     bool any;
 } skv_histogram;
 skive_status skv_histogram_create(skive_context *ctx, int bins, skv_histogram *h);
@@ -81,19 +81,25 @@ skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const
 skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
                                     const bool *chosen, const bool *named);
 
-enum { SKV_MOST_TOPS = 4096 };
+/* The range of a value in one run; low > high: it was not run. Kept for the first runs only. */
+enum { SKV_MOST_RUNS = 4096 };
+typedef struct skv_extent {
+    float low, high;
+} skv_extent;
 /* Where Q/DQ pairs go: values of the cleaned graph that quantized nodes read. */
 typedef struct skv_point {
     skive_value *value;
     size_t source;      /* index of the point whose grid it takes (itself, or one before a MaxPool or Reshape) */
     skv_histogram seen; /* when it is its own source: of the runs that calibrate */
     skv_histogram held; /* the same of the runs held out, with relative bins */
-    float *tops;        /* [SKV_MOST_TOPS] largest magnitude of each run, of the first ones; -1: not run */
+    skv_extent *runs;   /* [SKV_MOST_RUNS] range of each run */
     skv_affine grid;
 } skv_point;
 typedef struct skv_points {
     skv_point *items;
     size_t n;
+    bool *spoilt; /* [SKV_MOST_RUNS] its input lies far outside that of a usual run */
+    size_t n_spoilt;
 } skv_points;
 /* Nodes to quantize get true in `chosen` (by node id); refused ones go to the report. */
 skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, bool *chosen,
@@ -156,10 +162,16 @@ typedef struct skv_choices {
 /* The range without the few values that lie far outside all others (marks for what is missing, faults of sensors); false when
  * there are none. */
 bool skv_quant_far_out(const skv_histogram *h, double *low, double *high);
-/* Which kept runs have an input far outside that of a usual run; none when all have. */
-void skv_quant_spoilt(const skv_points *points, const skv_kept *kept, bool *spoilt);
+/* Marks the runs whose input lies far outside that of a usual run. */
+void skv_quant_find_spoilt(skv_points *points);
+static inline bool skv_quant_is_spoilt(const skv_points *p, int64_t run) {
+    return run < SKV_MOST_RUNS && p->spoilt[run];
+}
+/* The range of a value in the runs that are not spoilt. */
+skv_extent skv_quant_unspoilt(const skv_points *points, const skv_point *p);
 /* A value's range by the choice of this name; false where it is none for this value. */
-bool skv_quant_range(const skv_point *p, const skive_quantize_options *o, const char *name, double *low, double *high);
+bool skv_quant_range(const skv_points *points, const skv_point *p, const skive_quantize_options *o, const char *name,
+                     double *low, double *high);
 /* What there is to choose from, by the counts of `seen`; choices[points] zeroed before. */
 void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, const skv_points *points,
                        skv_choices *choices);

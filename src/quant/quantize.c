@@ -240,8 +240,8 @@ static void choose_anew(quantization *q) {
         if (p->source != k || !(p->seen.reach > 0)) continue;
         const char *name = c->n ? c->name[c->best] : "minmax";
         /* A cut that is none any more has come to hold all there is. */
-        if (!skv_quant_range(p, q->o, name, &q->range[k][0], &q->range[k][1]))
-            (void)skv_quant_range(p, q->o, "minmax", &q->range[k][0], &q->range[k][1]);
+        if (!skv_quant_range(&q->points, p, q->o, name, &q->range[k][0], &q->range[k][1]))
+            (void)skv_quant_range(&q->points, p, q->o, "minmax", &q->range[k][0], &q->range[k][1]);
     }
     set_grids(q);
 }
@@ -369,7 +369,12 @@ static skive_status set_trial(quantization *q) {
     SKV_TRY(skv_alloc_array(q->ctx, check->n + probe->n + 1, sizeof *q->left_out, &q->left_out));
     for (size_t i = 0; i < check->n; i++) q->trial.runs[q->trial.n++] = check->runs[i];
     for (size_t i = 0; i < probe->n; i++) q->trial.runs[q->trial.n++] = probe->runs[i];
-    skv_quant_spoilt(&q->points, &q->trial, q->left_out);
+    bool any = false;
+    for (size_t i = 0; i < q->trial.n; i++) {
+        q->left_out[i] = skv_quant_is_spoilt(&q->points, q->trial.runs[i].index);
+        any = any || (!q->left_out[i] && q->trial.runs[i].outputs);
+    }
+    for (size_t i = 0; !any && i < q->trial.n; i++) q->left_out[i] = false;
     return SKIVE_OK;
 }
 
@@ -377,7 +382,7 @@ static void clean_up(quantization *q) {
     for (size_t i = 0; i < q->points.n; i++) {
         skv_histogram_free(q->ctx, &q->points.items[i].seen);
         skv_histogram_free(q->ctx, &q->points.items[i].held);
-        skv_free(q->ctx, q->points.items[i].tops);
+        skv_free(q->ctx, q->points.items[i].runs);
     }
     skv_calibration_data_free(q->ctx, q->work, &q->data);
     skv_free(q->ctx, q->choices);
@@ -385,6 +390,7 @@ static void clean_up(quantization *q) {
     skv_free(q->ctx, q->trial.runs);
     skv_free(q->ctx, q->left_out);
     skv_free(q->ctx, q->points.items);
+    skv_free(q->ctx, q->points.spoilt);
     skv_free(q->ctx, q->chosen);
     skive_graph_free(q->work);
 }
