@@ -7,7 +7,7 @@
 
 #include "quant/quant.h"
 
-#define MARGIN  1.0  /* dB by which one observer for all must be better */
+#define MARGIN  0.5  /* dB by which one observer for all must be better */
 #define OUTLIER 16.0 /* times the range of all other values: worth telling */
 
 typedef struct quantization {
