@@ -100,6 +100,8 @@ char *cli_skip(char *text, size_t characters);
 void cli_print_text(FILE *f, const char *text, size_t column, size_t indent);
 /* A line to standard output, broken where the screen asks for it. No newline at the end of the format. */
 void cli_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A text of any length, for free(); NULL when memory has run out. */
+char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- tables ---- columns are as wide as they need; numbers to the right */
 typedef struct cli_table cli_table;
@@ -123,6 +125,8 @@ void cli_tell_training_mode(const cli_args *a, const skive_graph *g);
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path);
 /* Before long work: can a file of this name be written? */
 skive_status cli_check_output(cli_args *a, const char *path);
+/* Do both names stand, or would they stand, for one file? "x" and "./x" do, and links to one file. */
+bool cli_same_file(const char *x, const char *y);
 /* After long work: where the file cannot be written after all, the model goes to the folder for temporary files. */
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
 /* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. */

@@ -23,42 +23,113 @@ static json_t *output_json(const char *name, const char *path, const skive_tenso
                      skive_dtype_name(t->dtype), "shape", shape);
 }
 
-/* `rows`: what --json prints in the end. */
-static skive_status save_one(cli_args *a, const skive_tensor *out, const skive_graph *g, size_t i, const char *path,
-                             json_t *rows) {
-    const skive_status status = skive_tensor_save_npy(a->ctx, path, &out[i]);
-    if (status == SKIVE_OK && !a->quiet && !a->json) printf("%s -> %s\n", output_name(g, i), path);
-    if (status == SKIVE_OK) json_array_append_new(rows, output_json(output_name(g, i), path, &out[i]));
-    return status;
+/* Where the outputs go: file k gets output which[k]. Known before anything runs. */
+typedef struct destinations {
+    char **paths;
+    size_t *which;
+    size_t n;
+} destinations;
+
+static void free_destinations(destinations *d) {
+    for (size_t k = 0; d->paths && k < d->n; k++) free(d->paths[k]);
+    free(d->paths);
+    free(d->which);
 }
 
-static skive_status save_outputs(cli_args *a, const skive_tensor *out, const skive_graph *g, json_t *rows) {
-    const size_t n = skive_graph_output_count(g);
+static bool taken(const destinations *d, const char *path) {
+    for (size_t k = 0; k < d->n; k++)
+        if (cli_same_file(d->paths[k], path)) return true;
+    return false;
+}
+
+/* An output's name may hold slashes and be of any length; a file's may not. What then is the name of another file gets a
+ * number. */
+static skive_status path_in(cli_args *a, const destinations *d, const char *dir, const char *name, char **out) {
+    enum { LONGEST = 200 };
+    size_t cut = strnlen(name, LONGEST);
+    while (cut && ((unsigned char)name[cut] & 0xc0) == 0x80) cut--; /* no character in two */
+    for (unsigned number = 1; number; number++) {
+        const size_t size = strlen(dir) + cut + 32;
+        char *path = malloc(size);
+        if (!path) return SKIVE_ERR_MEMORY;
+        size_t at = (size_t)snprintf(path, size, "%s/", dir);
+        for (size_t i = 0; i < cut; i++) path[at++] = name[i] == '/' || name[i] == ':' ? '_' : name[i];
+        if (number == 1)
+            snprintf(path + at, size - at, ".npy");
+        else
+            snprintf(path + at, size - at, "_%u.npy", number);
+        if (!taken(d, path)) {
+            if (number > 1 || name[cut])
+                fprintf(stderr, "note: output '%.80s' goes to %s, since its own name %s\n", name, path,
+                        name[cut] ? "is too long for a file" : "would be that of another output's file");
+            *out = path;
+            return SKIVE_OK;
+        }
+        free(path);
+    }
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "output '%.80s': no file name is left", name);
+}
+
+static skive_status find_destinations(cli_args *a, const skive_graph *g, destinations *d) {
+    const size_t n = skive_graph_output_count(g), n_given = cli_count(a, "output");
     const char *dir = cli_text(a, "output-dir", NULL);
-    skive_status status = SKIVE_OK;
-    for (size_t k = 0; status == SKIVE_OK && k < cli_count(a, "output"); k++) {
+    const size_t most = n_given + (dir ? n : 0);
+    struct stat s;
+    d->paths = calloc(most + 1, sizeof *d->paths);
+    d->which = calloc(most + 1, sizeof *d->which);
+    if (!d->paths || !d->which) return SKIVE_ERR_MEMORY;
+    for (size_t k = 0; k < n_given; k++) {
         const char *file;
         const int64_t i = cli_which(cli_text_at(a, "output", k), &file, k, n, output_name, g);
         if (i < 0)
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: the model has no such output",
                             cli_text_at(a, "output", k));
-        status = save_one(a, out, g, (size_t)i, file, rows);
+        if (taken(d, file) && (stat(file, &s) != 0 || S_ISREG(s.st_mode)))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: two outputs cannot go into one file", file);
+        d->which[d->n] = (size_t)i;
+        d->paths[d->n] = strdup(file);
+        if (!d->paths[d->n++]) return SKIVE_ERR_MEMORY;
     }
-    for (size_t i = 0; dir && status == SKIVE_OK && i < n; i++) {
-        char path[4096];
-        /* An output's name may hold slashes; the file's may not. */
-        int at = snprintf(path, sizeof path, "%s/", dir);
-        for (const char *c = output_name(g, i); *c && at < (int)sizeof path - 8; c++)
-            path[at++] = *c == '/' || *c == ':' ? '_' : *c;
-        snprintf(path + at, sizeof path - (size_t)at, ".npy");
-        status = save_one(a, out, g, i, path, rows);
+    for (size_t i = 0; dir && i < n; i++) {
+        const skive_status status = path_in(a, d, dir, output_name(g, i), &d->paths[d->n]);
+        if (status != SKIVE_OK) return status;
+        d->which[d->n++] = i;
     }
+    for (size_t k = 0; k < d->n; k++) {
+        for (size_t i = 0; i < cli_count(a, "input"); i++) {
+            const char *file = cli_text_at(a, "input", i), *equals = strchr(file, '=');
+            if (cli_same_file(d->paths[k], file) || (equals && cli_same_file(d->paths[k], equals + 1)))
+                return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is an input and would be replaced by an output",
+                                d->paths[k]);
+        }
+        if (cli_same_file(d->paths[k], a->positional[0]))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is the model and would be replaced by an output", d->paths[k]);
+        const skive_status status = cli_check_output(a, d->paths[k]);
+        if (status != SKIVE_OK) return status;
+    }
+    return SKIVE_OK;
+}
+
+/* `rows`: what --json prints in the end. */
+static skive_status save_outputs(cli_args *a, const skive_tensor *out, const skive_graph *g, const destinations *d,
+                                 json_t *rows) {
+    skive_tensor *tensors = calloc(d->n + 1, sizeof *tensors);
+    if (!tensors) return SKIVE_ERR_MEMORY;
+    for (size_t k = 0; k < d->n; k++) tensors[k] = out[d->which[k]];
+    const skive_status status = skive_tensors_save_npy(a->ctx, (const char *const *)d->paths, tensors, d->n);
+    for (size_t k = 0; status == SKIVE_OK && k < d->n; k++) {
+        const char *name = output_name(g, d->which[k]);
+        if (!a->quiet && !a->json) printf("%s -> %s\n", name, d->paths[k]);
+        json_array_append_new(rows, output_json(name, d->paths[k], &tensors[k]));
+    }
+    free(tensors);
     return status;
 }
 
 static skive_status run(cli_args *a) {
     skive_graph *g = NULL;
     skive_session *session = NULL;
+    destinations to = {0};
     if (!cli_has(a, "output") && !cli_has(a, "output-dir")) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "say where the outputs go: --output FILE.npy or --output-dir DIR");
     }
@@ -71,16 +142,18 @@ static skive_status run(cli_args *a) {
     o.reference = cli_has(a, "reference");
     o.no_fusion = cli_has(a, "no-fusion");
     if (!in || !out) status = SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK) status = find_destinations(a, g, &to);
     if (status == SKIVE_OK) status = cli_load_inputs(a, g, in);
     if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
     if (status == SKIVE_OK) status = skive_session_run(session, in, n_in, out, n_out);
     json_t *rows = json_array();
-    if (status == SKIVE_OK) status = save_outputs(a, out, g, rows);
+    if (status == SKIVE_OK) status = save_outputs(a, out, g, &to, rows);
     if (status == SKIVE_OK && a->json) cli_print_json(json_incref(rows));
     json_decref(rows);
     skive_session_free(session);
     for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
     for (size_t i = 0; out && i < n_out; i++) skive_tensor_free(a->ctx, &out[i]);
+    free_destinations(&to);
     free(in);
     free(out);
     skive_graph_free(g);

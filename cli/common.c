@@ -49,8 +49,28 @@ void cli_tell_training_mode(const cli_args *a, const skive_graph *g) {
 
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) { return skive_model_save(a->ctx, g, path); }
 
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+bool cli_same_file(const char *x, const char *y) {
+    struct stat a, b;
+    if (strcmp(x, y) == 0) return true;
+    const bool x_there = stat(x, &a) == 0, y_there = stat(y, &b) == 0;
+    if (x_there || y_there) return x_there && y_there && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    const char *x_slash = strrchr(x, '/'), *y_slash = strrchr(y, '/');
+    if (strcmp(x_slash ? x_slash + 1 : x, y_slash ? y_slash + 1 : y) != 0) return false;
+    char *x_folder = folder_of(x), *y_folder = folder_of(y);
+    const bool same = x_folder && y_folder && stat(x_folder, &a) == 0 && stat(y_folder, &b) == 0 &&
+                      a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    free(x_folder);
+    free(y_folder);
+    return same;
+}
+
 skive_status cli_check_output(cli_args *a, const char *path) {
-    char folder[4096];
     struct stat s;
     const char *slash = strrchr(path, '/');
     if (!*path) return cli_fail(a, SKIVE_ERR_ARGUMENT, "an output has an empty name");
@@ -58,28 +78,40 @@ skive_status cli_check_output(cli_args *a, const char *path) {
         if (S_ISDIR(s.st_mode)) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: it is a folder", path);
         if (access(path, W_OK) != 0) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
         if (!S_ISREG(s.st_mode)) return SKIVE_OK; /* a pipe or device: nothing is made beside it */
-    }
-    if (slash && (size_t)(slash - path) >= sizeof folder)
+    } else if (errno == ENAMETOOLONG) {
         return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: the name is too long", path);
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    if (!folder[0]) snprintf(folder, sizeof folder, "/");
-    if (stat(folder, &s) != 0)
-        return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: there is no folder %s", path, folder);
-    if (access(folder, W_OK | X_OK) != 0)
-        return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write into its folder: %s", path, strerror(errno));
-    return SKIVE_OK;
+    }
+    char *folder = folder_of(path);
+    skive_status status = SKIVE_OK;
+    if (!folder)
+        status = SKIVE_ERR_MEMORY;
+    else if (slash && !slash[1])
+        status = cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: there is no folder of this name", path);
+    else if (stat(folder, &s) != 0)
+        status = cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: there is no folder %s", path, folder);
+    else if (access(folder, W_OK | X_OK) != 0)
+        status = cli_fail(a, SKIVE_ERR_IO, "%s: cannot write into its folder: %s", path, strerror(errno));
+    free(folder);
+    return status;
 }
 
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path) {
-    char why[512], elsewhere[4096];
     const char *slash = strrchr(path, '/'), *folder = getenv("TMPDIR");
-    const skive_status status = cli_save(a, g, path);
+    char *why, *elsewhere;
+    skive_status status = cli_save(a, g, path);
     if (status != SKIVE_ERR_IO) return status;
-    snprintf(why, sizeof why, "%s", skive_context_message(a->ctx));
-    snprintf(elsewhere, sizeof elsewhere, "%.3000s/skive-%ld-%.200s", folder && *folder ? folder : "/tmp",
-             (long)getpid(), slash ? slash + 1 : path);
-    if (cli_save(a, g, elsewhere) != SKIVE_OK) return cli_fail(a, status, "%s", why);
-    return cli_fail(a, status, "%s; the model was saved as %s instead", why, elsewhere);
+    why = strdup(skive_context_message(a->ctx));
+    elsewhere =
+        cli_format("%s/skive-%ld-%s", folder && *folder ? folder : "/tmp", (long)getpid(), slash ? slash + 1 : path);
+    if (!why || !elsewhere)
+        status = SKIVE_ERR_MEMORY;
+    else if (cli_save(a, g, elsewhere) != SKIVE_OK)
+        status = cli_fail(a, status, "%s", why);
+    else
+        status = cli_fail(a, status, "%s; the model was saved as %s instead", why, elsewhere);
+    free(why);
+    free(elsewhere);
+    return status;
 }
 
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out) {
@@ -106,11 +138,11 @@ skive_status cli_open_training(cli_args *a, const char *spec, skive_dataset **tr
 
 int64_t cli_file_bytes(const char *path) {
     struct stat s;
-    char data[4096];
     if (stat(path, &s) != 0) return -1;
     int64_t bytes = s.st_size;
-    snprintf(data, sizeof data, "%.4000s.data", path);
-    if (stat(data, &s) == 0) bytes += s.st_size;
+    char *data = cli_format("%s.data", path);
+    if (data && stat(data, &s) == 0) bytes += s.st_size;
+    free(data);
     return bytes;
 }
 
@@ -179,29 +211,14 @@ void cli_print_json(json_t *j) {
     json_decref(j);
 }
 
-/* Written beside its place and renamed, so that there is never half a report. */
 skive_status cli_write_json(cli_args *a, const json_t *j, const char *path) {
-    char fresh[4096];
-    struct stat s;
-    const bool beside = stat(path, &s) != 0 || S_ISREG(s.st_mode);
-    const int n = snprintf(fresh, sizeof fresh, beside ? "%s.%ld.tmp" : "%s", path, (long)getpid());
-    if (n < 0 || (size_t)n >= sizeof fresh) return cli_fail(a, SKIVE_ERR_IO, "%s: the name is too long", path);
-    FILE *f = fopen(fresh, "w");
-    if (!f) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    bool good = json_dumpf(j, f, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) == 0 && fputc('\n', f) != EOF;
-    good = fflush(f) == 0 && good;
-    int error = errno;
-    if (fclose(f) != 0 && good) {
-        error = errno;
-        good = false;
-    }
-    if (good && beside && rename(fresh, path) != 0) {
-        error = errno;
-        good = false;
-    }
-    if (good) return SKIVE_OK;
-    if (beside) (void)unlink(fresh);
-    return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: %s", path, strerror(error));
+    char *text = json_dumps(j, JSON_INDENT(2) | JSON_REAL_PRECISION(9)),
+         *lines = text ? cli_format("%s\n", text) : NULL;
+    const skive_status status =
+        lines ? skive_file_write(a->ctx, path, lines, strlen(lines)) : cli_fail(a, SKIVE_ERR_MEMORY, "out of memory");
+    free(text);
+    free(lines);
+    return status;
 }
 
 /* ---- training ---- */

@@ -1,6 +1,7 @@
 /* skive: finds the subcommand, gives it a context, and turns its status into an exit status and one line of message. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -71,6 +72,33 @@ static void tell_failure(const cli_args *a, skive_status status) {
     fprintf(stderr, "skive %s: %s%s%s\n", a->command->name, named ? "" : file, named ? "" : ": ", message);
 }
 
+static bool collide(const char *x, const char *y) {
+    struct stat s;
+    return cli_same_file(x, y) && (stat(x, &s) != 0 || S_ISREG(s.st_mode)); /* /dev/null takes any number */
+}
+
+/* No file that is written may be another one that is written or read; only a model may be replaced by its successor. */
+static skive_status check_files(cli_args *a) {
+    static const char *const written[] = {"output", "checkpoint", "report"};
+    if (a->command->run == cli_command_run.run) return SKIVE_OK; /* its outputs are of another form */
+    for (size_t i = 0; i < CLI_COUNT(written); i++) {
+        const char *path = cli_text(a, written[i], NULL), *teacher = cli_text(a, "teacher", NULL);
+        if (!path) continue;
+        for (size_t k = 0; k < i; k++) {
+            const char *other = cli_text(a, written[k], NULL);
+            if (other && collide(path, other))
+                return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s and --%s name one file, %s", written[k], written[i], path);
+        }
+        if (teacher && collide(path, teacher))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would replace the teacher, %s", written[i], path);
+        for (int k = 0; i > 0 && k < a->n_positional; k++) {
+            if (collide(path, a->positional[k]))
+                return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would replace %s, which is read", written[i], path);
+        }
+    }
+    return SKIVE_OK;
+}
+
 static int run_command(const cli_command *c, int argc, char **argv) {
     cli_args a;
     cli_console console = {0};
@@ -83,7 +111,8 @@ static int run_command(const cli_command *c, int argc, char **argv) {
     if (status == SKIVE_OK) status = make_context(&a, &console);
     if (status == SKIVE_OK) {
         cli_install_interrupt(c->saves);
-        status = c->run(&a);
+        status = check_files(&a);
+        if (status == SKIVE_OK) status = c->run(&a);
         cli_console_clear(&console);
         if (status != SKIVE_OK && !a.told) tell_failure(&a, status);
         for (size_t i = 0; !a.quiet && i < skive_context_note_count(a.ctx); i++) {

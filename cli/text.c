@@ -87,3 +87,12 @@ void cli_printf(const char *format, ...) {
         puts(text);
     free(text);
 }
+
+char *cli_format(const char *format, ...) {
+    char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    const int n = vasprintf(&text, format, args);
+    va_end(args);
+    return n < 0 ? NULL : text;
+}

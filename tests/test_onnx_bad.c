@@ -455,6 +455,23 @@ static void external_data_stays_in_its_folder(void **state) {
     skive_graph_free(g);
     skv_test_fails(ctx, skive_onnx_parse(ctx, m.data, m.n, NULL, NULL, &g), SKIVE_ERR_IO, "no folder");
     free(m.data);
+    /* A cache: links to the model and to its data lead into one folder. Other data may not be beside another model. */
+    char cache[SKV_TEST_PATH];
+    skv_test_path(cache, dir, "cache");
+    assert_int_equal(mkdir(cache, 0700), 0);
+    skv_test_path(path, cache, "model.onnx");
+    assert_int_equal(symlink("../model/m.onnx", path), 0);
+    skv_test_path(link, cache, "data");
+    assert_int_equal(symlink("../model/data", link), 0);
+    skv_test_ok(ctx, skive_onnx_load(ctx, path, NULL, &g));
+    assert_memory_equal(skive_value_data(skive_graph_find_value(g, "w"))->data, content, 16);
+    skive_graph_free(g);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink("../secret", link), 0);
+    skv_test_fails(ctx, skive_onnx_load(ctx, path, NULL, &g), SKIVE_ERR_FORMAT, "link out");
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(mkfifo(link, 0600), 0);
+    skv_test_fails(ctx, skive_onnx_load(ctx, path, NULL, &g), SKIVE_ERR_IO, "it is a pipe");
     skv_test_context_end(ctx);
     skv_test_remove_dir(dir);
 }

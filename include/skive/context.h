@@ -85,6 +85,9 @@ SKIVE_API const char *skive_cpu_isa_problem(void);
 /* That of the n names (NULLs are passed over) which a person who wrote `given` may have meant; NULL: none is near. */
 SKIVE_API const char *skive_nearest_name(const char *given, const char *const *names, size_t n);
 
+/* Writes n bytes as a file that replaces the one there at once or not at all. Errors: IO, MEMORY. */
+SKIVE_API skive_status skive_file_write(skive_context *ctx, const char *path, const void *bytes, size_t n);
+
 SKIVE_API const char *skive_version(void);
 
 #ifdef __cplusplus

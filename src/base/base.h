@@ -171,10 +171,14 @@ void skv_utf8_mend(char *text); /* what is not UTF-8 becomes '?' */
 
 /* ---- files ---- */
 
-/* Reads a whole file. *out is freed by skv_free. ERR_IO names the path. */
+/* Reads a whole regular file; `limit` 0: of any size. *out is freed by skv_free. ERR_IO names the path and refuses folders,
+ * pipes and devices at once. */
 skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, void **out, size_t *out_size);
 
-/* A read-only memory map, counted, so that parameters may point into it. */
+/* The first bytes of a regular file, up to n of them; 0 when it cannot be read. */
+size_t skv_file_peek(const char *path, void *out, size_t n);
+
+/* A file's bytes in memory, counted, so that parameters may point into them. */
 typedef struct skv_map skv_map;
 skive_status skv_map_open(skive_context *ctx, const char *path, skv_map **out);
 const unsigned char *skv_map_data(const skv_map *map);

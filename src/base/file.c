@@ -1,4 +1,5 @@
-/* Reading a whole file, and writing one in a single call. Pipes and devices are read to their end. */
+/* Reading a whole file, and writing one in a single call. Every file that a user names is opened here: only regular ones
+ * are read, since a pipe may never end or never begin, and a device may do anything. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -53,24 +54,60 @@ fail:
     return status;
 }
 
+static const char *kind_of(mode_t mode) {
+    return S_ISFIFO(mode)   ? "it is a pipe, not a regular file"
+           : S_ISSOCK(mode) ? "it is a socket, not a regular file"
+           : S_ISCHR(mode)  ? "it is a device, not a regular file"
+           : S_ISBLK(mode)  ? "it is a disk device, not a regular file"
+                            : "it is not a regular file";
+}
+
+/* Looked at before it is opened, since opening alone may set a device going, and again afterwards, since the name may
+ * stand for another file by then. O_NONBLOCK: no waiting for the other end of a pipe. */
+static int open_regular(const char *path, struct stat *st, const char **kind) {
+    *kind = NULL;
+    if (stat(path, st) != 0) return -1;
+    if (S_ISREG(st->st_mode)) {
+        const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd < 0) return -1;
+        if (fstat(fd, st) == 0 && S_ISREG(st->st_mode)) return fd;
+        (void)close(fd);
+    }
+    *kind = kind_of(st->st_mode);
+    return -1;
+}
+
+size_t skv_file_peek(const char *path, void *out, size_t n) {
+    struct stat st;
+    const char *kind;
+    size_t have = 0;
+    const int fd = open_regular(path, &st, &kind);
+    if (fd < 0) return 0;
+    while (have < n) {
+        const ssize_t got = read(fd, (unsigned char *)out + have, n - have);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        have += (size_t)got;
+    }
+    (void)close(fd);
+    return have;
+}
+
 skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, void **out, size_t *out_size) {
     struct stat st;
+    const char *kind;
     skive_status status;
     *out = NULL;
     *out_size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open_regular(path, &st, &kind);
+    if (fd < 0 && kind && S_ISDIR(st.st_mode)) return skv_fail_errno(ctx, path, "read", EISDIR);
+    if (fd < 0 && kind) return skv_fail_at(ctx, SKIVE_ERR_IO, path, "%s: cannot read: %s", path, kind);
     if (fd < 0) return skv_fail_errno(ctx, path, "open", errno);
-    if (fstat(fd, &st) != 0) {
-        status = skv_fail_errno(ctx, path, "read", errno);
-    } else if (S_ISDIR(st.st_mode)) {
-        status = skv_fail_errno(ctx, path, "read", EISDIR);
-    } else {
-        size_t guess = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size : 0;
-        if (limit && guess > limit)
-            status = too_large(ctx, path, limit);
-        else
-            status = read_all(ctx, path, fd, guess, limit, out, out_size);
-    }
+    const size_t guess = st.st_size > 0 ? (size_t)st.st_size : 0;
+    if (limit && guess > limit)
+        status = too_large(ctx, path, limit);
+    else
+        status = read_all(ctx, path, fd, guess, limit, out, out_size);
     (void)close(fd);
     return status;
 }
@@ -84,4 +121,9 @@ skive_status skv_file_write(skive_context *ctx, const char *path, const void *by
         return status;
     }
     return skv_writer_commit(w);
+}
+
+skive_status skive_file_write(skive_context *ctx, const char *path, const void *bytes, size_t n) {
+    if (!ctx || !path || (!bytes && n)) return SKIVE_ERR_ARGUMENT;
+    return skv_file_write(ctx, path, bytes, n);
 }

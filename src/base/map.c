@@ -1,57 +1,21 @@
-/* A counted read-only memory map. What cannot be mapped (a pipe, an empty file) is read into memory instead, so that
- * callers need not care. */
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+/* The bytes of a file, counted. They are read, not mapped: where another program cuts a mapped file short, whoever touches
+ * the missing pages is ended by SIGBUS, and a library cannot ask its caller for a handler. */
 #include "base/context.h"
 
 struct skv_map {
     skive_context *ctx;
     atomic_size_t refs;
-    const unsigned char *data;
+    void *bytes;
     size_t size;
-    void *mapped; /* for munmap, or NULL */
-    void *copy;   /* for skv_free, or NULL */
 };
 
 skive_status skv_map_open(skive_context *ctx, const char *path, skv_map **out) {
-    struct stat st;
     skv_map *map = NULL;
-    skive_status status = SKIVE_OK;
     *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* no waiting for a pipe that is reopened below */
-    if (fd < 0) return skv_fail_errno(ctx, path, "open", errno);
-    if (fstat(fd, &st) != 0) {
-        status = skv_fail_errno(ctx, path, "read", errno);
-        goto done;
-    }
-    if (S_ISDIR(st.st_mode)) {
-        status = skv_fail_errno(ctx, path, "read", EISDIR);
-        goto done;
-    }
-    SKV_GO(status, done, skv_alloc_array(ctx, 1, sizeof *map, &map));
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *map, &map));
     map->ctx = ctx;
     atomic_init(&map->refs, 1);
-    if (S_ISREG(st.st_mode) && st.st_size > 0) {
-        void *at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (at != MAP_FAILED) {
-            map->mapped = at;
-            map->data = at;
-            map->size = (size_t)st.st_size;
-            goto done;
-        }
-        if (errno != ENODEV) {
-            status = skv_fail_errno(ctx, path, "map into memory", errno);
-            goto done;
-        }
-    }
-    SKV_GO(status, done, skv_file_read(ctx, path, 0, &map->copy, &map->size));
-    map->data = map->copy;
-done:
-    (void)close(fd);
+    const skive_status status = skv_file_read(ctx, path, 0, &map->bytes, &map->size);
     if (status != SKIVE_OK)
         skv_free(ctx, map);
     else
@@ -59,7 +23,7 @@ done:
     return status;
 }
 
-const unsigned char *skv_map_data(const skv_map *map) { return map->data; }
+const unsigned char *skv_map_data(const skv_map *map) { return map->bytes; }
 
 size_t skv_map_size(const skv_map *map) { return map->size; }
 
@@ -69,7 +33,6 @@ void skv_map_retain(skv_map *map) {
 
 void skv_map_release(skv_map *map) {
     if (!map || atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) != 1) return;
-    if (map->mapped) (void)munmap(map->mapped, map->size);
-    skv_free(map->ctx, map->copy);
+    skv_free(map->ctx, map->bytes);
     skv_free(map->ctx, map);
 }

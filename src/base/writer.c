@@ -3,13 +3,18 @@
  * Bytes go to a temporary file beside the target; commit syncs it, renames it over the target and syncs the folder, so
  * that a reader sees the old file or the new one and never a part. A symbolic link is followed, the permission bits of
  * an existing target are kept, and a target that is no regular file (a pipe, /dev/stdout) is written directly, since
- * renaming over it would replace it. */
+ * renaming over it would replace it.
+ *
+ * The temporary file is locked (flock) while it is written: one without a lock was left by a process that was killed, and
+ * the next writer in its folder removes it. A lock, unlike a process number in the name, also holds between containers. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,14 +58,51 @@ static uint64_t fresh_number(const skv_writer *w, int attempt) {
     return skv_hash64(&key, sizeof key, 0);
 }
 
+#define MARK   ".skive-"
+#define ENDING ".tmp"
+enum { DIGITS = 16 };
+
+static bool is_temporary(const char *name) {
+    const size_t tail = strlen(MARK) + DIGITS + strlen(ENDING), length = strlen(name);
+    if (name[0] != '.' || length <= tail) return false;
+    const char *at = name + length - tail;
+    if (strncmp(at, MARK, strlen(MARK)) != 0) return false;
+    at += strlen(MARK);
+    return strspn(at, "0123456789abcdef") == DIGITS && strcmp(at + DIGITS, ENDING) == 0;
+}
+
+/* Removes what killed writers left in the folder. Whatever goes wrong here does not matter to the file to be written. */
+static void clear_left_over(const char *folder) {
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        struct stat st;
+        if (!is_temporary(entry->d_name)) continue;
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) continue;
+        const int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+        if (fd < 0) continue;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) (void)unlinkat(dirfd(dir), entry->d_name, 0);
+        (void)close(fd);
+    }
+    (void)closedir(dir);
+}
+
+/* False: another writer, clearing the folder, was faster than the lock. Where locks are not known nobody clears. */
+static bool lock(int fd) {
+    struct stat st;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+    return fstat(fd, &st) != 0 || st.st_nlink > 0;
+}
+
 static skive_status open_temporary(skv_writer *w, const char *base, const struct stat *existing) {
+    clear_left_over(w->folder);
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         char *name;
-        SKV_TRY(skv_asprintf(w->ctx, &name, "%s/.%.*s.%016llx.tmp", w->folder, (int)NAME_KEPT, base,
+        SKV_TRY(skv_asprintf(w->ctx, &name, "%s/.%.*s" MARK "%016llx" ENDING, w->folder, (int)NAME_KEPT, base,
                              (unsigned long long)fresh_number(w, attempt)));
         w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        int error = errno;
-        if (w->fd >= 0) {
+        const int error = errno;
+        if (w->fd >= 0 && lock(w->fd)) {
             w->temporary = name;
             if (existing && fchmod(w->fd, existing->st_mode & 07777) != 0) {
                 return skv_fail_errno(w->ctx, w->path, "keep the permissions of the file there", errno);
@@ -68,6 +110,11 @@ static skive_status open_temporary(skv_writer *w, const char *base, const struct
             return SKIVE_OK;
         }
         skv_free(w->ctx, name);
+        if (w->fd >= 0) {
+            (void)close(w->fd);
+            w->fd = -1;
+            continue;
+        }
         if (error == EEXIST) continue;
         if (error == ENOENT || error == ENOTDIR) {
             return skv_fail_at(w->ctx, SKIVE_ERR_IO, w->path, "%s: cannot write: there is no folder %s", w->path,
@@ -176,10 +223,12 @@ static skive_status finish(skv_writer *w) {
     if (w->status != SKIVE_OK) return w->status;
     SKV_TRY(flush(w));
     if (sync_failed(w->fd)) return skv_fail_errno(w->ctx, w->path, "write", errno);
-    int fd = w->fd;
-    w->fd = -1;
-    if (close(fd) != 0 && errno != EINTR) return skv_fail_errno(w->ctx, w->path, "write", errno);
-    if (!w->temporary) return SKIVE_OK;
+    if (!w->temporary) {
+        const int fd = w->fd;
+        w->fd = -1;
+        return close(fd) == 0 || errno == EINTR ? SKIVE_OK : skv_fail_errno(w->ctx, w->path, "write", errno);
+    }
+    /* Still open, so that the lock holds; what closing could tell, syncing told. */
     if (rename(w->temporary, w->target) != 0) return skv_fail_errno(w->ctx, w->path, "replace", errno);
     skv_free(w->ctx, w->temporary);
     w->temporary = NULL;

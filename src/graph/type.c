@@ -36,7 +36,7 @@ bool skv_type_same_static(const skive_type *a, const skive_type *b) {
 size_t skv_type_text(const skive_type *t, char *buffer, size_t size) {
     if (size == 0) return 0;
     int at = snprintf(buffer, size, "%s", skive_dtype_name(t->dtype));
-    if (t->rank < 0) return (size_t)at;
+    if (t->rank < 0) return (size_t)at < size ? (size_t)at : size - 1;
     for (int d = 0; d < t->rank && (size_t)at < size; d++) {
         const char *before = d ? "," : "[";
         if (t->dims[d].size >= 0) {

@@ -1,7 +1,8 @@
 /* External data: weights in files beside the model.
  *
  * A location is a relative path that must stay below the model's folder, symbolic links resolved: a model must not be able
- * to read other files of its user. Offset and length are checked against the file's size before anything is mapped. */
+ * to read other files of its user. Download caches keep files in one store and link to them: where the model itself is such a
+ * link, its data may lie below the folder that it really is in. Offset and length are checked against the file's size. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,19 @@ static bool stays_below(const char *location) {
         part = slash ? slash + 1 : NULL;
     }
     return true;
+}
+
+static bool is_below(const char *real, const char *folder, size_t length) {
+    return strncmp(real, folder, length) == 0 && (length <= 1 || real[length] == '/');
+}
+
+/* Is the resolved path `real` below the folder that the model's file, links resolved, lies in? */
+static bool beside_model(const skv_onnx_source *source, const char *real) {
+    char *model = source->path ? realpath(source->path, NULL) : NULL;
+    const char *slash = model ? strrchr(model, '/') : NULL;
+    const bool beside = slash && is_below(real, model, slash == model ? 1 : (size_t)(slash - model));
+    free(model);
+    return beside;
 }
 
 static skive_status open_map(skv_onnx_source *source, const char *name, const char *location, skv_map **out) {
@@ -59,14 +73,17 @@ static skive_status open_map(skv_onnx_source *source, const char *name, const ch
                              joined, strerror_r(errno, reason, sizeof reason));
         goto done;
     }
-    size_t length = strlen(folder);
-    if (strncmp(real, folder, length) != 0 || (length > 1 && real[length] != '/')) {
+    if (!is_below(real, folder, strlen(folder)) && !beside_model(source, real)) {
         status =
             skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
                         "initializer %s: external data at \"%s\" is a link out of the model's folder", name, location);
         goto done;
     }
-    SKV_GO(status, done, skv_map_open(ctx, real, out));
+    status = skv_map_open(ctx, real, out);
+    if (status != SKIVE_OK) {
+        status = skv_fail_prefix(ctx, status, "initializer %s: external data at \"%s\"", name, location);
+        goto done;
+    }
     source->external[source->n_external++] = (skv_onnx_external){location, *out};
 done:
     free(folder);

@@ -45,6 +45,7 @@ typedef struct skv_onnx_source {
     const unsigned char *bytes; /* the whole file */
     size_t n;
     skv_map *map;         /* of the file, or NULL when parsing memory */
+    const char *path;     /* of the file, or NULL */
     const char *base_dir; /* for external data; NULL: not allowed */
     skive_onnx_load_options options;
     skv_arena *arena; /* protobuf-c's memory, and what else lives as long as the import */

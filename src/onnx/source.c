@@ -100,7 +100,7 @@ static skive_status read_model(skv_onnx_source *source, skive_graph **out) {
 
 skive_status skive_onnx_load(skive_context *ctx, const char *path, const skive_onnx_load_options *options,
                              skive_graph **out) {
-    skv_onnx_source source = {.ctx = ctx, .label = path};
+    skv_onnx_source source = {.ctx = ctx, .label = path, .path = path};
     char *folder = NULL;
     *out = NULL;
     SKV_TRY(take_options(ctx, options, &source.options));

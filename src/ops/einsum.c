@@ -145,11 +145,11 @@ static bool grad_equation(char terms[][48], size_t n, size_t i, char *out, size_
         for (size_t k = 0; k < n && !found; k++) found = k != i && strchr(terms[k], *p);
         if (!found || (*p != '.' && strchr(p + 1, *p))) return false;
     }
-    int at = snprintf(out, size, "%s", terms[n]);
-    for (size_t k = 0; k < n; k++)
-        if (k != i) at += snprintf(out + at, size - (size_t)at, ",%s", terms[k]);
-    (void)snprintf(out + at, size - (size_t)at, "->%s", terms[i]);
-    return true;
+    size_t at = (size_t)snprintf(out, size, "%s", terms[n]);
+    for (size_t k = 0; k < n && at < size; k++)
+        if (k != i) at += (size_t)snprintf(out + at, size - at, ",%s", terms[k]);
+    if (at < size) at += (size_t)snprintf(out + at, size - at, "->%s", terms[i]);
+    return at < size;
 }
 
 static skive_status grad(skv_grad *c) {

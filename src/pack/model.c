@@ -1,5 +1,4 @@
 /* Model files of either kind. */
-#include <stdio.h>
 #include <string.h>
 
 #include <skive/onnx.h>
@@ -9,9 +8,7 @@
 
 bool skive_pack_is_packed(const char *path) {
     unsigned char head[8];
-    FILE *f = fopen(path, "rb");
-    const size_t n = f ? fread(head, 1, sizeof head, f) : 0;
-    if (f) (void)fclose(f);
+    const size_t n = skv_file_peek(path, head, sizeof head);
     return skv_frame_begins(head, n);
 }
 

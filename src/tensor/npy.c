@@ -158,9 +158,9 @@ static void swap_bytes(skive_tensor *t, size_t bytes) {
     }
 }
 
-static skive_status parse(skive_context *ctx, const char *path, const skv_map *map, skive_tensor *out) {
-    const unsigned char *data = skv_map_data(map);
-    size_t size = skv_map_size(map), start, length, bytes;
+/* The block that holds the file becomes the tensor's on success: sets of data may be as large as memory. */
+static skive_status parse(skive_context *ctx, const char *path, unsigned char *data, size_t size, skive_tensor *out) {
+    size_t start, length, bytes;
     if (size < 10 || memcmp(data, magic, sizeof magic) != 0) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a .npy file", path);
     }
@@ -192,23 +192,26 @@ static skive_status parse(skive_context *ctx, const char *path, const skv_map *m
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: %s%s needs %zu bytes but the file holds %zu", path,
                            skive_dtype_name(h.dtype), skv_dims_text(h.rank, h.dims, text, sizeof text), bytes, have);
     }
-    SKV_TRY(skive_tensor_create(ctx, h.dtype, h.rank, h.dims, out));
-    if (bytes) memcpy(out->data, data + start + length, bytes);
+    memmove(data, data + start + length, bytes);
+    *out = (skive_tensor){.dtype = h.dtype, .rank = h.rank, .data = data};
+    for (int d = 0; d < h.rank; d++) out->dims[d] = h.dims[d];
     if (h.swapped) swap_bytes(out, bytes);
     return SKIVE_OK;
 }
 
 skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_tensor *out) {
-    skv_map *map;
+    void *data;
+    size_t size;
     if (!ctx || !path || !out) return SKIVE_ERR_ARGUMENT;
     memset(out, 0, sizeof *out);
-    SKV_TRY(skv_map_open(ctx, path, &map));
-    skive_status status = parse(ctx, path, map, out);
-    skv_map_release(map);
+    SKV_TRY(skv_file_read(ctx, path, 0, &data, &size));
+    const skive_status status = parse(ctx, path, data, size, out);
+    if (status != SKIVE_OK) skv_free(ctx, data);
     return status;
 }
 
-static skive_status write_npy(skive_context *ctx, const char *path, const skive_tensor *t, const char *type) {
+static skive_status write_npy(skive_context *ctx, const char *path, const skive_tensor *t, const char *type,
+                              skv_writer **out) {
     char shape[SKV_DIMS_TEXT], header[512];
     size_t at = 0;
     for (int i = 0; i < t->rank; i++) {
@@ -232,13 +235,15 @@ static skive_status write_npy(skive_context *ctx, const char *path, const skive_
     SKV_TRY(skv_writer_open(ctx, path, &w));
     skive_status status = skv_writer_write(w, header, whole);
     if (status == SKIVE_OK) status = skv_writer_write(w, t->data, skive_tensor_bytes(t));
-    if (status == SKIVE_OK) return skv_writer_commit(w);
-    skv_writer_abort(w);
+    if (status == SKIVE_OK)
+        *out = w;
+    else
+        skv_writer_abort(w);
     return status;
 }
 
-skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const skive_tensor *tensor) {
-    if (!ctx || !path || !tensor) return SKIVE_ERR_ARGUMENT;
+/* Everything but the commit. */
+static skive_status write_one(skive_context *ctx, const char *path, const skive_tensor *tensor, skv_writer **out) {
     if (skive_tensor_count(tensor) < 0 || !skv_dtype_valid(tensor->dtype)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path, "%s: the tensor to save has no valid shape or type", path);
     }
@@ -251,8 +256,31 @@ skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const s
     skive_status status = SKIVE_ERR_INTERNAL;
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (types[i].dtype != wide) continue;
-        status = write_npy(ctx, path, wide == tensor->dtype ? tensor : &converted, types[i].text);
+        status = write_npy(ctx, path, wide == tensor->dtype ? tensor : &converted, types[i].text, out);
     }
     skive_tensor_free(ctx, &converted);
+    return status;
+}
+
+skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const skive_tensor *tensor) {
+    return skive_tensors_save_npy(ctx, &path, tensor, 1);
+}
+
+skive_status skive_tensors_save_npy(skive_context *ctx, const char *const *paths, const skive_tensor *tensors,
+                                    size_t n) {
+    skv_writer **writers = NULL;
+    if (!ctx || !paths || !tensors) return SKIVE_ERR_ARGUMENT;
+    for (size_t i = 0; i < n; i++)
+        if (!paths[i]) return SKIVE_ERR_ARGUMENT;
+    SKV_TRY(skv_alloc_array(ctx, n, sizeof *writers, &writers));
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; status == SKIVE_OK && i < n; i++) status = write_one(ctx, paths[i], &tensors[i], &writers[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (status == SKIVE_OK)
+            status = skv_writer_commit(writers[i]);
+        else
+            skv_writer_abort(writers[i]);
+    }
+    skv_free(ctx, writers);
     return status;
 }
