@@ -75,6 +75,8 @@ static bool match_without_ones(skv_feed *f, const int64_t *wanted, int model_axi
     int64_t open[SKIVE_MAX_RANK];
     int at = 0, more = f->rank - f->sample_rank;
     memcpy(open, wanted, sizeof open);
+    /* Axes that are all there were not matched for a reason. */
+    if (more == 0 && fits_all(f->rank, wanted, f->sample_dims)) return false;
     /* An open axis is one of the sample's, except where there are more axes than it has. */
     if (more > 0 && model_axis >= 0 && open[model_axis] < 0) open[model_axis] = 1;
     for (int d = 0; d < f->rank; d++) {
@@ -205,8 +207,9 @@ static skive_status check_normalization(skv_feed *f, const skive_dataset_info *i
     if ((size_t)n == info->sample_size && f->order == SKV_FEED_SAME) return SKIVE_OK;
     skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have);
     return skv_fail_at(f->ctx, SKIVE_ERR_DATA, "normalisation",
-                       "--mean and --std are of %lld channels, samples of %s are %s, which has %lld", (long long)n,
-                       info->spec, have, (long long)(f->channel_axis < 0 ? 1 : f->sample_dims[f->channel_axis]));
+                       "the normalisation (--mean, --std) is of %lld channels; samples of %s are %s, which has %lld",
+                       (long long)n, info->spec, have,
+                       (long long)(f->channel_axis < 0 ? 1 : f->sample_dims[f->channel_axis]));
 }
 
 skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info, skv_feed *out) {
@@ -217,7 +220,9 @@ skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive
     }
     out->input = g->inputs[0]->name;
     out->dtype = g->inputs[0]->type.dtype;
+    out->stored = info->dtype;
     out->bytes = info->dtype == SKIVE_U8;
+    out->mean_told = skive_graph_meta(g, SKV_META_INPUT_MEAN) != NULL;
     out->mean_given = g->mean_given;
     out->scale_given = g->scale_given;
     if (!skv_dtype_is_float(out->dtype) && !is_whole(out->dtype)) {
@@ -307,9 +312,14 @@ static void add_scale(const skv_feed *f, skv_text *t) {
 static void describe(const skv_feed *f, skv_text *t) {
     const skive_normalization *n = &f->normalization;
     add_layout(f, t);
+    if (f->stored != f->dtype && f->dtype != SKIVE_F32)
+        skv_text_add(t, "; %s becomes %s", skive_dtype_name(f->stored), skive_dtype_name(f->dtype));
     add_scale(f, t);
     if (!n->channels) {
-        skv_text_add(t, "; no normalisation");
+        skv_text_add(t, "; no normalisation%s",
+                     f->mean_given  ? " (as given)"
+                     : f->mean_told ? " (the model's metadata)"
+                                    : "");
         return;
     }
     skv_text_add(t, "; mean ");
@@ -325,11 +335,12 @@ void skv_feed_tell(const skv_feed *f, const char *who) {
     describe(f, &t);
     if (t.status == SKIVE_OK) skv_note(f->ctx, "input '%s' of the %s: %s", f->input, who, t.data);
     skv_text_free(&t);
-    if (f->images && !f->normalization.channels && skv_dtype_is_float(f->dtype))
-        skv_note(f->ctx,
-                 "the %s says of no normalisation of its images, so none is done; if it was trained with one, give "
-                 "--mean and --std (e.g. --mean imagenet), or its answers will be wrong",
-                 who);
+    if (f->images && !f->normalization.channels && !f->mean_told && skv_dtype_is_float(f->dtype))
+        skv_note(
+            f->ctx,
+            "the %s's file names no normalisation for its images, so none is applied; if it was trained with one, give "
+            "--mean and --std (--mean imagenet, say), or its answers will be wrong; --mean none ends this note",
+            who);
 }
 
 skive_status skive_model_input_text(skive_context *ctx, const skive_graph *g, const skive_dataset *set, char **out) {

@@ -17,9 +17,9 @@ typedef enum skv_feed_order {
 
 typedef struct skv_feed {
     skive_context *ctx;
-    const char *input; /* name, the graph's */
-    skive_dtype dtype; /* of the model's input */
-    int rank;          /* of one sample as the model takes it, and its dimensions, all known */
+    const char *input;         /* name, the graph's */
+    skive_dtype dtype, stored; /* of the model's input, of the samples */
+    int rank;                  /* of one sample as the model takes it, and its dimensions, all known */
     int64_t dims[SKIVE_MAX_RANK];
     int sample_rank; /* as the data have it */
     int64_t sample_dims[SKIVE_MAX_RANK];
@@ -29,6 +29,7 @@ typedef struct skv_feed {
     bool bytes, images;                /* the samples are 8-bit; they look like pictures */
     double scale;                      /* a stored value times this is what is normalised */
     bool scale_told;                   /* by an option or the metadata */
+    bool mean_told;                    /* there is a normalisation, or it is known that there is none */
     bool mean_given, scale_given;      /* by options, not by the file's metadata */
     skive_normalization normalization; /* owned; of channels, of all values of a sample, or one for all */
 } skv_feed;

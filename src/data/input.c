@@ -34,6 +34,7 @@ skive_status skive_model_normalization(const skive_graph *g, skive_normalization
     char *text = NULL;
     *out = (skive_normalization){0};
     if (!mean && !std) return SKIVE_OK;
+    if (mean && std && strcmp(mean, "none") == 0 && strcmp(std, "none") == 0) return SKIVE_OK;
     if (!mean || !std) {
         return skv_fail_at(g->ctx, SKIVE_ERR_FORMAT, SKV_META_INPUT_MEAN,
                            "the model's metadata %s and %s do not make a normalisation", SKV_META_INPUT_MEAN,
@@ -131,7 +132,10 @@ static skive_status set_figures(skive_context *ctx, skive_graph *g, const skive_
     }
     const bool measured = f[0].source == DATA || f[1].source == DATA;
     SKV_TRY(skive_model_set_normalization(g, &n));
-    if (f[0].source <= NONE && f[1].source <= NONE) return SKIVE_OK;
+    if (f[0].source <= NONE && f[1].source <= NONE) { /* known to have none, which is more than not to say */
+        SKV_TRY(skive_graph_set_meta(g, SKV_META_INPUT_MEAN, "none"));
+        return skive_graph_set_meta(g, SKV_META_INPUT_STD, "none");
+    }
     if (measured && !set)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--mean", "--mean data: there is no data set to measure it on");
     if (set) {
