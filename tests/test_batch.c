@@ -2,6 +2,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <skive/exec.h>
@@ -283,6 +284,24 @@ static void open_batch_is_bound(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A name that is made up must not be one that a file gave, or the graph could not be copied. */
+static void made_up_names_are_new(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = make(ctx, flat_right, 2), *copy = NULL;
+    for (int i = 0; i < 3; i++) {
+        char name[32];
+        skive_node *n = NULL;
+        snprintf(name, sizeof name, "Relu_%u", g->next_name + 2);
+        skv_test_ok(ctx, skive_graph_add_node(g, "Relu", name, &g->inputs[0], 1, 1, &n));
+        for (int k = 0; k < 4; k++) skv_test_ok(ctx, skive_graph_add_node(g, "Relu", NULL, &g->inputs[0], 1, 1, &n));
+    }
+    skv_test_ok(ctx, skive_graph_copy(ctx, g, &copy));
+    skive_graph_free(copy);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flattening),
@@ -291,6 +310,7 @@ int main(void) {
         cmocka_unit_test(rows_for_each_sample),
         cmocka_unit_test(what_exporters_write),
         cmocka_unit_test(open_batch_is_bound),
+        cmocka_unit_test(made_up_names_are_new),
         cmocka_unit_test(what_mixes_samples_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

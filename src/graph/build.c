@@ -1,5 +1,6 @@
 /* Adding values and nodes. Everything that may fail is done first; then the new piece is linked in. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "graph/internal.h"
@@ -111,12 +112,27 @@ skive_status skive_graph_add_output(skive_graph *g, skive_value *v) {
 
 static bool node_name_taken(const skive_graph *g, const char *name) { return skive_graph_find_node(g, name) != NULL; }
 
+/* Names that are made up later must not be ones that a file gave, such as Shape_1687. */
+static void number_behind(skive_graph *g, const char *name) {
+    const char *underscore = strrchr(name, '_');
+    const size_t digits = underscore ? strspn(underscore + 1, "0123456789") : 0;
+    if (digits < 1 || digits > 8 || underscore[1 + digits] != '\0') return;
+    const uint32_t number = (uint32_t)strtoul(underscore + 1, NULL, 10);
+    if (number >= g->next_name) g->next_name = number + 1;
+}
+
+void skv_node_take_name(skive_node *n, const char *name) {
+    number_behind(n->graph, name);
+    n->name = name;
+}
+
 static skive_status name_node(skive_graph *g, const char *op, const char *name, const char **out) {
     char made[192];
     if (name && name[0]) {
         if (node_name_taken(g, name)) {
             return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, name, "the name '%s' is taken by another node", name);
         }
+        number_behind(g, name);
         return skv_arena_strdup(g->arena, name, out);
     }
     snprintf(made, sizeof made, "%.150s_%u", op, g->next_name++);

@@ -128,6 +128,8 @@ skive_status skv_graph_new_param(skive_graph *g, const char *name, skv_storage *
 skive_status skv_graph_new_node(skive_graph *g, const char *op, const char *domain, const char *name,
                                 skive_value *const *inputs, size_t n_inputs, skive_value *const *outputs,
                                 size_t n_outputs, skive_node **out);
+/* The node gets a name that no other has, and that lives as long as the graph; names made up later differ from it. */
+void skv_node_take_name(skive_node *n, const char *name);
 /* A name not yet taken, made from `base`. Arena-owned. */
 skive_status skv_graph_unique_name(skive_graph *g, const char *base, const char **out);
 

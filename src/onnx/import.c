@@ -120,7 +120,7 @@ static skive_status name_node(skv_onnx_importer *im, scope *s, skive_node *n, co
             return SKV_FAIL(im->ctx, SKIVE_ERR_LIMIT, "too many nodes called %s", name);
         (void)snprintf(text, size, "%s_%u", name, s->g->next_name++);
     }
-    n->name = text;
+    skv_node_take_name(n, text);
     return SKIVE_OK;
 }
 

@@ -330,7 +330,7 @@ static skive_status read_names(graph_reader *r, const frame *f) {
     }
     for (uint32_t i = 0; i < f->g->n_nodes; i++) {
         SKV_TRY(next_name(r, f->g, &name));
-        if (*name) f->g->nodes[i]->name = name;
+        if (*name) skv_node_take_name(f->g->nodes[i], name);
     }
     return SKIVE_OK;
 }
