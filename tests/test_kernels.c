@@ -365,8 +365,8 @@ static void recurrent_products(void **unused) {
     skive_context *ctx = skv_test_context();
     for (int which = 0; which < RECURRENT_FORMS; which++) {
         const recurrent_form many = form_of(which, 9), few = form_of(which, which / 18 % 2 ? 3 : 1);
-        check(ctx, recurrent_graph(ctx, &many, false), "recurrent_f32_onednn", 1e-4, 4e-6);
-        check(ctx, recurrent_graph(ctx, &few, true), "recurrent_grad_f32_onednn", 1e-4, 3e-5);
+        check(ctx, recurrent_graph(ctx, &many, false), "recurrent_train_f32", 1e-4, 4e-6);
+        check(ctx, recurrent_graph(ctx, &few, true), "recurrent_grad_f32", 1e-4, 3e-5);
     }
     skv_test_context_end(ctx);
 }

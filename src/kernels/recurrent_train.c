@@ -1,14 +1,13 @@
-/* LSTM, GRU and RNN in f32 by oneDNN's matrix product, and their gradients: for weights in training, and for many samples at once. Every step
+/* LSTM, GRU and RNN in f32 by products of matrices, and their gradients: for weights in training, and for many samples at once. Every step
  * is a product for all samples; whatever does not depend on the step before is one product for all steps.
  *
  * Memory is by rows, one for each step and sample in the order of X: sums of the gates, which become the activated gates and, going
  * backward, the gradients of the sums; the states before the step. */
 #include "kernels/recurrent.h"
 
-#include <omp.h>
 #include <string.h>
 
-#include "kernels/onednn/onednn.h"
+#include "kernels/sgemm.h"
 
 enum { X, W, R, B, LENGTHS, H0, C0, PEEPHOLES, DY, DH, DC }; /* inputs; from DY on those of the gradient */
 enum { OUT_X, OUT_W, OUT_R, OUT_B, OUT_H0, OUT_C0 };         /* outputs of the gradient */
@@ -17,6 +16,7 @@ enum { FEW_SAMPLES = 8, PARALLEL_UNITS = 4096 };
 typedef struct recurrent_state {
     skv_recurrent_shape s;
     const skv_recurrent_loops *loops;
+    size_t product; /* offset of the products' scratch */
 } recurrent_state;
 
 /* One run in one direction. */
@@ -30,7 +30,7 @@ typedef struct recurrent_run {
     float *h, *c;                            /* [rows][h] the states before */
     float *recurrent;                        /* [rows][h] GRU: the hidden gate's product when linear, otherwise r h */
     float *h_last, *c_last, *dh, *dc, *part; /* [batch][h] */
-    dnnl_status_t status;
+    void *product;                           /* scratch of the products */
 } recurrent_run;
 
 static size_t rows_of(const skv_recurrent_shape *s) { return (size_t)(s->steps * s->batch); }
@@ -44,7 +44,7 @@ static recurrent_run open_run(const skv_kernel_call *call, int64_t d) {
     const skv_recurrent_shape *s = &st->s;
     const int64_t n = s->hidden, gh = s->gates * n, rows = (int64_t)rows_of(s);
     const float *bias = call->n->n_in > B ? call->in[B] : NULL;
-    recurrent_run u = {.call = call, .s = s, .loops = st->loops, .d = d, .status = dnnl_success};
+    recurrent_run u = {.call = call, .s = s, .loops = st->loops, .d = d};
     u.w = (const float *)call->in[W] + d * gh * s->input;
     u.r = (const float *)call->in[R] + d * gh * n;
     u.bias = bias ? bias + 2 * d * gh : NULL;
@@ -57,14 +57,27 @@ static recurrent_run open_run(const skv_kernel_call *call, int64_t d) {
     u.dh = u.c_last + s->batch * n;
     u.dc = u.dh + s->batch * n;
     u.part = u.dc + s->batch * n;
+    u.product = (char *)call->scratch + st->product;
     return u;
 }
 
-/* c[m][n] = a b + beta c; the first failure is kept. */
+/* c[m][n] = a b + beta c */
 static void product(recurrent_run *u, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, const float *a,
                     int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
-    const dnnl_status_t s = dnnl_sgemm(trans_a, trans_b, m, n, k, 1.0f, a, lda, b, ldb, beta, c, ldc);
-    if (u->status == dnnl_success) u->status = s;
+    const skv_sgemm g = {.trans_a = trans_a == 'T',
+                         .trans_b = trans_b == 'T',
+                         .m = m,
+                         .n = n,
+                         .k = k,
+                         .a = a,
+                         .b = b,
+                         .lda = lda,
+                         .ldb = ldb,
+                         .ldc = ldc,
+                         .c = c,
+                         .alpha = 1,
+                         .add = beta != 0};
+    skv_sgemm_run(&g, u->call->n->threads, u->product);
 }
 
 /* The time of step i, and the distance between samples in rows. */
@@ -116,12 +129,13 @@ static step_rows rows_at(const recurrent_run *u, int64_t i) {
                        .ld_next = last ? n : sample_rows(s) * n};
 }
 
-#define FOR_SAMPLES(u, b)                                                                                              \
-    _Pragma(                                                                                                           \
-        "omp parallel for schedule(static) if ((u)->s->batch * (u)->s->hidden >= PARALLEL_UNITS)") for (int64_t b = 0; \
-                                                                                                        b <            \
-                                                                                                        (u)->s->batch; \
-                                                                                                        b++)
+/* Threads for what is done to each sample of a step. */
+static int team(const recurrent_run *u) {
+    return u->s->batch * u->s->hidden >= PARALLEL_UNITS ? u->call->n->threads : 1;
+}
+/* The variable `u` is the caller's: a pragma's text is not expanded. */
+#define FOR_SAMPLES(b) \
+    _Pragma("omp parallel for num_threads(team(u)) schedule(static)") for (int64_t b = 0; b < u->s->batch; b++)
 
 static void forward_step(recurrent_run *u, int64_t i) {
     const skv_recurrent_shape *s = u->s;
@@ -130,7 +144,7 @@ static void forward_step(recurrent_run *u, int64_t i) {
     const step_rows w = rows_at(u, i);
     if (s->kind != SKV_GRU) {
         product(u, 'N', 'T', s->batch, gh, n, w.h, w.ld, u->r, n, 1.0f, w.gates, w.ld_gates);
-        FOR_SAMPLES(u, b) {
+        FOR_SAMPLES(b) {
             float *gates = w.gates + b * w.ld_gates, *h = w.h_next + b * w.ld_next;
             if (s->kind == SKV_LSTM) {
                 f->lstm_keep(gates, w.c + b * w.ld, w.c_next + b * w.ld_next, h, n);
@@ -142,7 +156,7 @@ static void forward_step(recurrent_run *u, int64_t i) {
         return;
     }
     product(u, 'N', 'T', s->batch, 2 * n, n, w.h, w.ld, u->r, n, 1.0f, w.gates, w.ld_gates);
-    FOR_SAMPLES(u, b) {
+    FOR_SAMPLES(b) {
         float *gates = w.gates + b * w.ld_gates;
         f->gru_gates(gates, n);
         for (int64_t k = 0; !s->linear && k < n; k++) w.recurrent[b * w.ld + k] = gates[n + k] * w.h[b * w.ld + k];
@@ -150,7 +164,7 @@ static void forward_step(recurrent_run *u, int64_t i) {
     float *hidden = s->linear ? w.recurrent : u->part;
     const int64_t ld = s->linear ? w.ld : n;
     hidden_gate(u, s->linear ? w.h : w.recurrent, w.ld, hidden, ld);
-    FOR_SAMPLES(u, b)
+    FOR_SAMPLES(b)
     f->gru_keep(w.gates + b * w.ld_gates, hidden + b * ld, s->linear, w.h + b * w.ld, w.h_next + b * w.ld_next, n);
 }
 
@@ -177,7 +191,7 @@ static void backward_step(recurrent_run *u, int64_t i, const float *dy) {
     const skv_recurrent_loops *f = u->loops;
     const int64_t n = s->hidden, gh = s->gates * n;
     const step_rows w = rows_at(u, i);
-    FOR_SAMPLES(u, b) {
+    FOR_SAMPLES(b) {
         float *gates = w.gates + b * w.ld_gates, *dh = u->dh + b * n;
         if (dy) {
             const float *from = dy + skv_recurrent_y(s, time_of(u, i), u->d, b);
@@ -199,7 +213,7 @@ static void backward_step(recurrent_run *u, int64_t i, const float *dy) {
         product(u, 'N', 'N', s->batch, n, n, w.recurrent, w.ld, r_hidden, n, 1.0f, u->dh, n);
     } else {
         product(u, 'N', 'N', s->batch, n, n, w.gates + 2 * n, w.ld_gates, r_hidden, n, 0.0f, u->part, n);
-        FOR_SAMPLES(u, b)
+        FOR_SAMPLES(b)
         f->gru_back_reset(w.gates + b * w.ld_gates, u->part + b * n, w.h + b * w.ld, u->dh + b * n, n);
     }
     product(u, 'N', 'N', s->batch, n, 2 * n, w.gates, w.ld_gates, u->r, n, 1.0f, u->dh, n);
@@ -251,9 +265,10 @@ static void backward(recurrent_run *u) {
 /* ---- the records ---- */
 
 static bool servable(const skv_kernel_node *n, skv_why *why) {
-    if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
-    for (size_t i = 0; i <= R; i++)
-        if (!skv_dnnl_f32(&n->in[i])) return skv_decline(why, "input %zu is not float32, or empty", i);
+    for (size_t i = 0; i <= R; i++) {
+        if (n->in[i].type.dtype != SKIVE_F32 || skv_type_count(&n->in[i].type) < 1)
+            return skv_decline(why, "input %zu is not float32, or empty", i);
+    }
     return skv_recurrent_plain(n, why);
 }
 
@@ -272,16 +287,17 @@ static skive_status prepare(skv_kernel_node *n) {
     st->loops = skv_recurrent_loops_of(skv_cpu_isa());
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     n->state = st;
-    n->scratch_bytes = scratch_floats(&st->s) * sizeof(float);
-    return SKIVE_OK;
+    size_t rows_at_0;
+    SKV_TRY(skv_scratch_add(n, scratch_floats(&st->s) * sizeof(float), &rows_at_0));
+    const int64_t rows = (int64_t)rows_of(&st->s), gates = st->s.gates * st->s.hidden;
+    int64_t longest = rows > gates ? rows : gates;
+    if (st->s.input > longest) longest = st->s.input;
+    return skv_scratch_add(n, skv_sgemm_scratch(longest, longest, longest, n->threads), &st->product);
 }
 
 static skive_status run_both(const skv_kernel_call *c, bool gradient) {
     const recurrent_state *st = c->n->state;
-    dnnl_status_t status = dnnl_success;
-    const int before = omp_get_max_threads();
-    omp_set_num_threads(c->n->threads);
-    for (int64_t d = 0; d < st->s.directions && status == dnnl_success; d++) {
+    for (int64_t d = 0; d < st->s.directions; d++) {
         recurrent_run u = open_run(c, d);
         forward(&u, gradient ? NULL : c->out[0]);
         if (gradient) {
@@ -290,10 +306,8 @@ static skive_status run_both(const skv_kernel_call *c, bool gradient) {
             skv_recurrent_store(u.s, c, 1, d, u.h_last);
             skv_recurrent_store(u.s, c, 2, d, u.c_last);
         }
-        status = u.status;
     }
-    omp_set_num_threads(before);
-    return skv_dnnl_status(c->ctx, status, "recurrent layer");
+    return SKIVE_OK;
 }
 
 static skive_status run(const skv_kernel_call *c) { return run_both(c, false); }
@@ -303,22 +317,22 @@ static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 static const char *const ops[] = {"LSTM", "GRU", "RNN", NULL};
 static const char *const gradient_ops[] = {"LSTMGrad", "GRUGrad", "RNNGrad", NULL};
 
-const skv_kernel skv_kernel_recurrent_f32_onednn = {
-    .name = "recurrent_f32_onednn",
+const skv_kernel skv_kernel_recurrent_train_f32 = {
+    .name = "recurrent_train_f32",
     .brief = "LSTM, GRU and RNN for weights in training or many samples",
     .ops = ops,
-    .isa = SKV_ISA_AVX2,
+    .isa = SKV_ISA_SCALAR,
     .applicable = applicable,
     .prepare = prepare,
     .run = run,
     .destroy = destroy,
 };
 
-const skv_kernel skv_kernel_recurrent_grad_f32_onednn = {
-    .name = "recurrent_grad_f32_onednn",
+const skv_kernel skv_kernel_recurrent_grad_f32 = {
+    .name = "recurrent_grad_f32",
     .brief = "gradients of LSTM, GRU and RNN",
     .ops = gradient_ops,
-    .isa = SKV_ISA_AVX2,
+    .isa = SKV_ISA_SCALAR,
     .applicable = servable,
     .prepare = prepare,
     .run = run_gradient,

@@ -1,11 +1,12 @@
 /* HashedGemm and its gradients in f32. The virtual matrix comes into being a block at a time, in scratch that stays in the cache,
- * and each block goes through oneDNN's matrix product on the thread that made it: blocks of rows, or for the gradient of the
+ * and each block goes through a product of matrices on the thread that made it: blocks of rows, or for the gradient of the
  * input, to which all rows add, of columns. */
 #include <omp.h>
 #include <string.h>
 
 #include "kernels/hashed.h"
-#include "kernels/onednn/onednn.h"
+#include "kernels/kernel.h"
+#include "kernels/sgemm.h"
 
 enum { BLOCK_BYTES = 1 << 17, MAX_THREADS = 64, TASKS_A_THREAD = 4 };
 
@@ -24,12 +25,12 @@ typedef struct hashed_state {
     size_t matrix; /* float [rows][columns] */
     size_t at;     /* int32 [columns] */
     size_t sums;   /* double [2 buckets], of the gradient for the buckets */
+    size_t product, product_bytes;
 } hashed_state;
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
-    if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
     for (size_t i = 0; i < n->n_in; i++) {
-        if (!n->in[i].absent && !skv_dnnl_f32(&n->in[i]))
+        if (!n->in[i].absent && (n->in[i].type.dtype != SKIVE_F32 || skv_type_count(&n->in[i].type) < 1))
             return skv_decline(why, "input %zu is not float32, or empty", i);
     }
     return true;
@@ -76,6 +77,10 @@ static skive_status prepare(skv_kernel_node *n) {
     const size_t columns = (size_t)st->columns, places = 2 * (size_t)st->h.buckets, threads = (size_t)st->threads;
     SKV_TRY(skv_scratch_add(n, threads * (size_t)st->rows * columns * sizeof(float), &st->matrix));
     SKV_TRY(skv_scratch_add(n, threads * columns * sizeof(int32_t), &st->at));
+    int64_t longest = st->m > st->rows ? st->m : st->rows;
+    if (st->columns > longest) longest = st->columns;
+    st->product_bytes = (skv_sgemm_scratch(longest, longest, longest, 1) + 63) / 64 * 64;
+    SKV_TRY(skv_scratch_add(n, threads * st->product_bytes, &st->product));
     if (st->kind == GRAD_BUCKETS) {
         n->skips_input_data[2] = true;
         return skv_scratch_add(n, threads * places * sizeof(double), &st->sums);
@@ -96,6 +101,7 @@ typedef struct block {
     float *matrix;
     int32_t *at;
     double *sums;
+    void *product; /* scratch */
 } block;
 
 static void find_places(const hashed_state *st, const block *b, int64_t r) {
@@ -130,51 +136,70 @@ static void collect(const hashed_state *st, const double *sums, float *out) {
 
 static bool has_bias(const skv_kernel_call *c) { return c->n->n_in > 2 && !c->n->in[2].absent; }
 
-static dnnl_status_t multiply(const hashed_state *st, const skv_kernel_call *c, const block *b) {
+static void multiply(const hashed_state *st, const skv_kernel_call *c, const block *b) {
     const float *x = c->in[0], *table = (const float *)((const char *)c->scratch + st->table);
     float *out = c->out[0];
-    dnnl_status_t status;
+    skv_sgemm g = {.m = st->m, .a = x, .b = b->matrix, .ldb = b->columns, .alpha = 1};
     switch (st->kind) {
     case FORWARD: /* y[:, rows] += x W' */
         make(st, b, table);
-        return dnnl_sgemm('N', 'T', st->m, b->rows, b->columns, 1.0f, x, b->columns, b->matrix, b->columns,
-                          has_bias(c) ? 1.0f : 0.0f, out + b->row, st->h.rows);
+        g.trans_b = true;
+        g.n = b->rows;
+        g.k = g.lda = b->columns;
+        g.c = out + b->row;
+        g.ldc = st->h.rows;
+        g.add = has_bias(c);
+        break;
     case GRAD_INPUT: /* dx[:, columns] += dy[:, rows] W */
         make(st, b, table);
-        return dnnl_sgemm('N', 'N', st->m, b->columns, b->rows, 1.0f, x + b->row, st->h.rows, b->matrix, b->columns,
-                          b->row ? 1.0f : 0.0f, out + b->column, st->h.columns);
+        g.n = b->columns;
+        g.k = b->rows;
+        g.a = x + b->row;
+        g.lda = st->h.rows;
+        g.c = out + b->column;
+        g.ldc = st->h.columns;
+        g.add = b->row > 0;
+        break;
     default: /* dW = dy[:, rows]' x */
-        status = dnnl_sgemm('T', 'N', b->rows, b->columns, st->m, 1.0f, x + b->row, st->h.rows, c->in[1], b->columns,
-                            0.0f, b->matrix, b->columns);
-        add_up(st, b);
-        return status;
+        g = (skv_sgemm){.trans_a = true,
+                        .m = b->rows,
+                        .n = b->columns,
+                        .k = st->m,
+                        .a = x + b->row,
+                        .lda = st->h.rows,
+                        .b = c->in[1],
+                        .ldb = b->columns,
+                        .c = b->matrix,
+                        .ldc = b->columns,
+                        .alpha = 1};
+        break;
     }
+    skv_sgemm_run(&g, 1, b->product);
+    if (st->kind == GRAD_BUCKETS) add_up(st, b);
 }
 
-static dnnl_status_t one_task(const hashed_state *st, const skv_kernel_call *c, int64_t task) {
+static void one_task(const hashed_state *st, const skv_kernel_call *c, int64_t task) {
     char *scratch = c->scratch;
     const int64_t thread = omp_get_thread_num();
     block b = {.matrix = (float *)(scratch + st->matrix) + thread * st->rows * st->columns,
                .at = (int32_t *)(scratch + st->at) + thread * st->columns,
-               .sums = (double *)(scratch + st->sums) + thread * 2 * (int64_t)st->h.buckets};
-    dnnl_status_t status = dnnl_success;
+               .sums = (double *)(scratch + st->sums) + thread * 2 * (int64_t)st->h.buckets,
+               .product = scratch + st->product + (size_t)thread * st->product_bytes};
     const bool by_columns = st->kind == GRAD_INPUT;
     b.column = by_columns ? task * st->columns : 0;
     b.columns = least(st->columns, st->h.columns - b.column);
     int64_t row = by_columns ? 0 : task * st->rows, end = by_columns ? st->h.rows : least(row + st->rows, st->h.rows);
-    for (; row < end && status == dnnl_success; row += st->rows) {
+    for (; row < end; row += st->rows) {
         b.row = row;
         b.rows = least(st->rows, end - row);
-        status = multiply(st, c, &b);
+        multiply(st, c, &b);
     }
-    return status;
 }
 
 static skive_status run(const skv_kernel_call *c) {
     const hashed_state *st = c->n->state;
     char *scratch = c->scratch;
     double *sums = (double *)(scratch + st->sums);
-    int failed = dnnl_success;
     const int threads = st->threads;
     if (st->kind == GRAD_BUCKETS)
         memset(sums, 0, (size_t)threads * 2 * st->h.buckets * sizeof *sums);
@@ -182,31 +207,21 @@ static skive_status run(const skv_kernel_call *c) {
         fill_table(st, c->in[1], (float *)(scratch + st->table));
     for (int64_t s = 0; st->kind == FORWARD && has_bias(c) && s < st->m; s++)
         memcpy((float *)c->out[0] + s * st->h.rows, c->in[2], (size_t)st->h.rows * sizeof(float));
-#pragma omp parallel num_threads(threads)
-    {
-        omp_set_num_threads(1); /* for oneDNN, of this thread's products alone */
-#pragma omp for schedule(static)
-        for (int64_t task = 0; task < st->tasks; task++) {
-            const int status = (int)one_task(st, c, task);
-            if (status != dnnl_success) {
-#pragma omp atomic write
-                failed = status;
-            }
-        }
-    }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t task = 0; task < st->tasks; task++) one_task(st, c, task);
     if (st->kind == GRAD_BUCKETS) collect(st, sums, c->out[0]);
-    return skv_dnnl_status(c->ctx, (dnnl_status_t)failed, "matrix product");
+    return SKIVE_OK;
 }
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
 static const char *const ops[] = {"HashedGemm", "HashedGemmGradInput", "HashedGemmGradBuckets", NULL};
 
-const skv_kernel skv_kernel_hashed_f32_onednn = {
-    .name = "hashed_f32_onednn",
+const skv_kernel skv_kernel_hashed_f32 = {
+    .name = "hashed_f32",
     .brief = "products with a matrix of hashed weights, made a block at a time",
     .ops = ops,
-    .isa = SKV_ISA_AVX2,
+    .isa = SKV_ISA_SCALAR,
     .applicable = applicable,
     .prepare = prepare,
     .run = run,

@@ -1,9 +1,9 @@
-/* Gemm, FusedGemm and two-dimensional MatMul in f32 by oneDNN's matrix product. The bias is written first and the product
- * added to it; an activation follows row by row while the row is warm. */
-#include <omp.h>
+/* Gemm, FusedGemm and MatMul by one matrix, in f32. The bias is written first and the product added to it; an activation follows. Weights that
+ * never change are packed ahead of time. */
 #include <string.h>
 
-#include "kernels/onednn/onednn.h"
+#include "kernels/kernel.h"
+#include "kernels/sgemm.h"
 #include "ops/common_activation.h"
 
 typedef struct gemm_state {
@@ -14,27 +14,30 @@ typedef struct gemm_state {
     int64_t bias_row, bias_column; /* steps of C: 0 where it is broadcast */
     bool has_bias;
     size_t residual; /* index of input Z, 0: none */
+    float *packed;   /* the second operand; NULL: as it is at each run */
 } gemm_state;
+
+static bool is_f32(const skv_kernel_value *v) {
+    for (int d = 0; d < v->type.rank; d++) {
+        if (v->type.dims[d].size < 1) return false;
+    }
+    return v->type.dtype == SKIVE_F32;
+}
 
 static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
-    if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
     for (size_t i = 0; i < n->n_in; i++) {
-        if (!n->in[i].absent && !skv_dnnl_f32(&n->in[i]))
-            return skv_decline(why, "input %zu is not float32, or empty", i);
+        if (!n->in[i].absent && !is_f32(&n->in[i])) return skv_decline(why, "input %zu is not float32, or empty", i);
     }
     if (n->in[0].type.rank < 2 || n->in[1].type.rank != 2) return skv_decline(why, "not a product of two matrices");
     if (!skv_node_is(n->node, "MatMul") && n->in[0].type.rank != 2)
         return skv_decline(why, "not a product of two matrices");
-    if (!skv_dnnl_f32(&n->out[0])) return skv_decline(why, "empty output");
+    if (!is_f32(&n->out[0])) return skv_decline(why, "empty output");
     return true;
 }
 
-static skive_status prepare(skv_kernel_node *n) {
-    gemm_state *st = NULL;
-    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
-    n->state = st;
+static skive_status fill_state(skv_kernel_node *n, gemm_state *st) {
     const bool plain_product = skv_node_is(n->node, "MatMul");
     const skive_type *a = &n->in[0].type, *b = &n->in[1].type;
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
@@ -58,7 +61,25 @@ static skive_status prepare(skv_kernel_node *n) {
         st->bias_row = rows > 1 ? columns : 0;
     }
     st->residual = has_input(n, 3) ? 3 : 0;
+    size_t scratch;
+    SKV_TRY(skv_scratch_add(n, skv_sgemm_scratch(st->m, st->n, st->k, n->threads), &scratch));
+    if (!n->in[1].constant || n->training) return SKIVE_OK;
+    n->state_bytes = skv_sgemm_packed(st->n, st->k) * sizeof(float);
+    SKV_TRY(skv_arena_alloc(n->weights, n->state_bytes, &st->packed));
+    skv_sgemm_pack(st->trans_b, st->n, st->k, n->in[1].constant->data, st->trans_b ? st->k : st->n, st->packed);
+    n->packs_input[1] = true;
     return SKIVE_OK;
+}
+
+static skive_status prepare(skv_kernel_node *n) {
+    gemm_state *st = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    const skive_status status = fill_state(n, st);
+    if (status == SKIVE_OK)
+        n->state = st;
+    else
+        skv_free(n->ctx, st);
+    return status;
 }
 
 static void write_bias(const gemm_state *st, const float *c, float *y) {
@@ -72,7 +93,7 @@ static void finish(const gemm_state *st, const float *z, float *y) {
     const int64_t count = st->m * st->n;
     for (int64_t i = 0; z && i < count; i++) y[i] += z[i];
     if (st->act.kind == SKV_ACT_RELU) {
-        for (int64_t i = 0; i < count; i++) y[i] = y[i] > 0 ? y[i] : 0.0f;
+        for (int64_t i = 0; i < count; i++) y[i] = y[i] < 0 ? 0.0f : y[i]; /* NaN stays */
     } else if (st->act.kind != SKV_ACT_NONE) {
         for (int64_t i = 0; i < count; i++) y[i] = (float)skv_activation_apply(&st->act, (double)y[i]);
     }
@@ -82,13 +103,21 @@ static skive_status run(const skv_kernel_call *c) {
     const gemm_state *st = c->n->state;
     float *y = c->out[0];
     if (st->has_bias) write_bias(st, c->in[2], y);
-    const int before = omp_get_max_threads();
-    omp_set_num_threads(c->n->threads);
-    const dnnl_status_t s = dnnl_sgemm(st->trans_a ? 'T' : 'N', st->trans_b ? 'T' : 'N', st->m, st->n, st->k, st->alpha,
-                                       c->in[0], st->trans_a ? st->m : st->k, c->in[1], st->trans_b ? st->k : st->n,
-                                       st->has_bias ? 1.0f : 0.0f, y, st->n);
-    omp_set_num_threads(before);
-    SKV_TRY(skv_dnnl_status(c->ctx, s, "matrix product"));
+    const skv_sgemm product = {.trans_a = st->trans_a,
+                               .trans_b = st->trans_b,
+                               .m = st->m,
+                               .n = st->n,
+                               .k = st->k,
+                               .a = c->in[0],
+                               .b = c->in[1],
+                               .lda = st->trans_a ? st->m : st->k,
+                               .ldb = st->trans_b ? st->k : st->n,
+                               .ldc = st->n,
+                               .c = y,
+                               .alpha = st->alpha,
+                               .add = st->has_bias,
+                               .packed = st->packed};
+    skv_sgemm_run(&product, c->n->threads, c->scratch);
     finish(st, st->residual ? c->in[st->residual] : NULL, y);
     return SKIVE_OK;
 }
@@ -97,11 +126,11 @@ static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
 static const char *const ops[] = {"Gemm", "FusedGemm", "MatMul", NULL};
 
-const skv_kernel skv_kernel_gemm_f32_onednn = {
-    .name = "gemm_f32_onednn",
+const skv_kernel skv_kernel_gemm_f32 = {
+    .name = "gemm_f32",
     .brief = "matrix product with bias and activation",
     .ops = ops,
-    .isa = SKV_ISA_AVX2,
+    .isa = SKV_ISA_SCALAR,
     .applicable = applicable,
     .prepare = prepare,
     .run = run,

@@ -1,0 +1,237 @@
+/* The product of two float32 matrices: blocks of B and A are packed in the order in which the tile reads them (Goto & van de Geijn, Anatomy of
+ * High-Performance Matrix Multiplication, 2008). */
+#include "kernels/sgemm.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "base/base.h"
+
+enum {
+    DEPTH = 384,        /* steps of k in a block: a panel of B stays in the first-level cache */
+    BAND = 768,         /* columns of B that are packed at once */
+    HEIGHT = 96,        /* rows of A that are packed at once; a multiple of each tile's rows */
+    UNPACKED_BELOW = 8, /* rows of C for which B is not worth packing */
+};
+#define PARALLEL_FROM ((int64_t)1 << 17) /* multiplications */
+
+static const skv_sgemm_tile *tile_of_cpu(void) {
+    const skv_isa isa = skv_cpu_isa();
+#if defined(__x86_64__)
+    if (isa >= SKV_ISA_AVX512) return &skv_sgemm_tile_avx512;
+    if (isa >= SKV_ISA_AVX2) return &skv_sgemm_tile_avx2;
+#endif
+    (void)isa;
+    return &skv_sgemm_tile_scalar;
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t up_to(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
+
+/* ---- packing ---- */
+
+/* Panels of `columns` columns, [panel][k][columns], those beyond n being zero. b: its first column and row. */
+static void pack_b(int columns, bool trans, int64_t n, int64_t k, const float *b, int64_t ldb, float *to) {
+    for (int64_t p = 0; p < k; p++, to += columns) {
+        if (!trans && n >= columns) {
+            memcpy(to, b + p * ldb, (size_t)columns * sizeof *to);
+            continue;
+        }
+        for (int64_t j = 0; j < columns; j++) to[j] = j >= n ? 0.0f : trans ? b[j * ldb + p] : b[p * ldb + j];
+    }
+}
+
+/* The same out of rows that lie along k: read as they lie. */
+static void pack_b_rows(int columns, int64_t n, int64_t k, const float *b, int64_t ldb, float *to) {
+    for (int64_t j = 0; j < columns; j++) {
+        const float *row = b + j * ldb;
+        for (int64_t p = 0; p < k; p++) to[p * columns + j] = j < n ? row[p] : 0.0f;
+    }
+}
+
+static void pack_panel(int columns, bool trans, int64_t n, int64_t k, const float *b, int64_t ldb, float *to) {
+    if (trans)
+        pack_b_rows(columns, n, k, b, ldb, to);
+    else
+        pack_b(columns, false, n, k, b, ldb, to);
+}
+
+/* Strips of `rows` rows, [strip][k][rows], those beyond m being zero. */
+static void pack_a(int rows, bool trans, int64_t m, int64_t k, const float *a, int64_t lda, float *to) {
+    for (int64_t i = 0; i < m; i += rows, to += rows * k) {
+        const int64_t here = least(rows, m - i);
+        if (trans) {
+            for (int64_t p = 0; p < k; p++) {
+                for (int64_t r = 0; r < rows; r++) to[p * rows + r] = r < here ? a[p * lda + i + r] : 0.0f;
+            }
+            continue;
+        }
+        for (int64_t r = 0; r < rows; r++) {
+            const float *row = a + (i + r) * lda;
+            for (int64_t p = 0; p < k; p++) to[p * rows + r] = r < here ? row[p] : 0.0f;
+        }
+    }
+}
+
+size_t skv_sgemm_packed(int64_t n, int64_t k) { return (size_t)(up_to(n, tile_of_cpu()->columns) * k); }
+
+void skv_sgemm_pack(bool trans_b, int64_t n, int64_t k, const float *b, int64_t ldb, float *packed) {
+    const int columns = tile_of_cpu()->columns;
+    for (int64_t j = 0; j < n; j += columns)
+        pack_panel(columns, trans_b, least(columns, n - j), k, trans_b ? b + j * ldb : b + j, ldb, packed + j * k);
+}
+
+/* ---- a block ---- */
+
+typedef struct job {
+    const skv_sgemm *g;
+    const skv_sgemm_tile *t;
+    float alpha;
+    int threads;
+    int64_t deep;  /* steps of k in a block at most */
+    float *panels; /* of B, shared; then each thread's strips of A */
+    float *strips;
+} job;
+
+/* Where the panel that begins at column j stands for steps from p on: its first float, and floats from step to step. */
+typedef struct panel {
+    const float *at;
+    int64_t step, apart; /* apart: to the next panel */
+} panel;
+
+/* One strip's rows against the panels of columns [first, last). */
+static void multiply_strip(const job *w, int rows, const float *strip, int64_t i, int64_t depth, bool add, panel b,
+                           int64_t first, int64_t last) {
+    const skv_sgemm *g = w->g;
+    const int columns = w->t->columns;
+    int64_t j = first;
+    if (rows <= SKV_SGEMM_FEW_ROWS) {
+        const int64_t wide = SKV_SGEMM_WIDE * columns;
+        for (; j + wide <= last && j + wide <= g->n; j += wide, b.at += SKV_SGEMM_WIDE * b.apart)
+            w->t->wide(rows, depth, strip, b.at, b.step, b.apart, w->alpha, add, g->c + i * g->ldc + j, g->ldc);
+    }
+    for (; j < last; j += columns, b.at += b.apart)
+        w->t->run(rows, depth, strip, b.at, b.step, w->alpha, add, g->c + i * g->ldc + j, g->ldc, g->n - j);
+}
+
+/* Rows [from, to) of C, columns [first, last) (panels whole), steps [p, p + depth). */
+static void multiply_block(const job *w, float *strips, int64_t from, int64_t to, int64_t p, int64_t depth, panel b,
+                           int64_t first, int64_t last) {
+    const skv_sgemm *g = w->g;
+    const int rows = w->t->rows;
+    for (int64_t i = from; i < to; i += HEIGHT) {
+        const int64_t height = least(HEIGHT, to - i);
+        pack_a(rows, g->trans_a, height, depth, g->trans_a ? g->a + p * g->lda + i : g->a + i * g->lda + p, g->lda,
+               strips);
+        for (int64_t r = 0; r < height; r += rows)
+            multiply_strip(w, (int)least(rows, height - r), strips + r * depth, i + r, depth, p > 0 || g->add, b, first,
+                           last);
+    }
+}
+
+/* ---- the whole ---- */
+
+/* Rows, or panels when there are few rows, are divided among the threads. */
+static void share(int64_t n, int64_t step, int thread, int threads, int64_t *from, int64_t *to) {
+    const int64_t units = (n + step - 1) / step;
+    *from = least(units * thread / threads * step, n);
+    *to = least(units * (thread + 1) / threads * step, n);
+}
+
+static void run_thread(const job *w, int thread) {
+    const skv_sgemm *g = w->g;
+    const int columns = w->t->columns, rows = w->t->rows;
+    const bool by_rows = g->m >= (int64_t)2 * rows * w->threads, packed = g->packed != NULL;
+    const bool direct = !packed && !g->trans_b && g->m < UNPACKED_BELOW;
+    float *strips = w->strips + (int64_t)thread * HEIGHT * w->deep;
+    for (int64_t band = 0; band < g->n; band += BAND) {
+        const int64_t width = least(BAND, g->n - band), whole = width / columns * columns;
+        for (int64_t p = 0; p < g->k; p += DEPTH) {
+            const int64_t depth = least(DEPTH, g->k - p);
+            int64_t from = 0, to = g->m, first = 0, last = width;
+            if (!packed) {
+                /* A panel that is not whole is packed in any case: its reader reads all of it. */
+                int64_t pack_from, pack_to;
+                share(width, columns, thread, w->threads, &pack_from, &pack_to);
+                if (direct) pack_from = pack_from > whole ? pack_from : whole;
+                for (int64_t j = pack_from; j < pack_to; j += columns)
+                    pack_panel(columns, g->trans_b, least(columns, width - j), depth,
+                               g->trans_b ? g->b + (band + j) * g->ldb + p : g->b + p * g->ldb + band + j, g->ldb,
+                               w->panels + j * w->deep);
+            }
+            if (w->threads > 1) {
+#pragma omp barrier
+            }
+            if (by_rows)
+                share(g->m, rows, thread, w->threads, &from, &to);
+            else
+                share(width, columns, thread, w->threads, &first, &last);
+            if (packed) {
+                const panel b = {g->packed + (band + first) * g->k + p * columns, columns, g->k * columns};
+                multiply_block(w, strips, from, to, p, depth, b, band + first, band + last);
+            } else {
+                const int64_t split = direct ? least(last, whole) : first;
+                if (direct && first < split) {
+                    const panel b = {g->b + p * g->ldb + band + first, g->ldb, columns};
+                    multiply_block(w, strips, from, to, p, depth, b, band + first, band + split);
+                }
+                const int64_t rest = direct && first > split ? first : split;
+                if (rest < last) {
+                    const panel b = {w->panels + rest * w->deep, columns, columns * w->deep};
+                    multiply_block(w, strips, from, to, p, depth, b, band + rest, band + last);
+                }
+            }
+            if (w->threads > 1) {
+#pragma omp barrier
+            }
+        }
+    }
+}
+
+/* Few rows against rows of B: each element is the sum of products along two rows. */
+static void run_dots(const skv_sgemm *g, const skv_sgemm_tile *t, float alpha, int threads) {
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t j = 0; j < g->n; j++) {
+        for (int64_t i = 0; i < g->m; i++) {
+            const float x = alpha * t->dot(g->a + i * g->lda, g->b + j * g->ldb, g->k);
+            float *c = g->c + i * g->ldc + j;
+            *c = g->add ? *c + x : x;
+        }
+    }
+}
+
+static void run_nothing(const skv_sgemm *g) {
+    for (int64_t i = 0; i < g->m && !g->add; i++) memset(g->c + i * g->ldc, 0, (size_t)g->n * sizeof *g->c);
+}
+
+size_t skv_sgemm_scratch(int64_t m, int64_t n, int64_t k, int threads) {
+    (void)m;
+    const int64_t panels = up_to(least(n, BAND), tile_of_cpu()->columns) + (int64_t)threads * HEIGHT;
+    return (size_t)(panels * least(k, DEPTH)) * sizeof(float);
+}
+
+void skv_sgemm_run(const skv_sgemm *g, int threads, void *scratch) {
+    const skv_sgemm_tile *t = tile_of_cpu();
+    job w = {.g = g, .t = t, .alpha = g->alpha, .deep = least(g->k, DEPTH), .panels = scratch};
+    if (g->m < 1 || g->n < 1) return;
+    if (g->k < 1) {
+        run_nothing(g);
+        return;
+    }
+    w.threads = g->m * g->n < PARALLEL_FROM / g->k + 1 ? 1 : threads;
+    w.strips = w.panels + up_to(least(g->n, BAND), t->columns) * w.deep;
+    if (!g->packed && g->trans_b && !g->trans_a && g->m <= SKV_SGEMM_FEW_ROWS) {
+        run_dots(g, t, w.alpha, w.threads);
+        return;
+    }
+    if (w.threads == 1) {
+        run_thread(&w, 0);
+        return;
+    }
+#pragma omp parallel num_threads(w.threads)
+    {
+        job mine = w;
+        mine.threads = omp_get_num_threads(); /* inside another region there is one */
+        run_thread(&mine, omp_get_thread_num());
+    }
+}
