@@ -544,6 +544,36 @@ static void energy_counts_operations_by_type(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Open sizes count as 1 until they are given. */
+static void open_sizes_are_bound(void **state) {
+    skive_context *ctx = skv_test_context();
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {-1, "H"}, {-1, "W"}}};
+    const int64_t w[4] = {2, 1, 1, 1}, sizes[4] = {-1, 1, 6, 5}, other[4] = {-1, 3, 6, 5};
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skive_energy e;
+    (void)state;
+    skv_test_ok(ctx, skive_graph_create(ctx, "open", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Conv", SKV_IN(x, parameter(&b, "w", 4, w, 1, -1, 1)), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skive_graph_energy(g, -1, &e);
+    assert_true(counted(&e, "accumulate, float32") == 2);
+    skv_test_fails(ctx, skive_graph_bind_input(g, "z", 4, sizes), SKIVE_ERR_NOT_FOUND, "no input 'z'");
+    skv_test_fails(ctx, skive_graph_bind_input(g, "x", 4, other), SKIVE_ERR_SHAPE, "do not fit");
+    skv_test_fails(ctx, skive_graph_bind_input(g, "x", 3, sizes), SKIVE_ERR_SHAPE, "do not fit");
+    assert_int_equal(x->type.dims[2].size, -1);
+    skv_test_ok(ctx, skive_graph_bind_input(g, "x", 4, sizes));
+    assert_int_equal(y->type.dims[3].size, 5);
+    assert_int_equal(y->type.dims[0].size, -1);
+    skive_graph_energy(g, -1, &e);
+    assert_true(counted(&e, "accumulate, float32") == 2 * 30);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds_are_recognised),
@@ -557,6 +587,7 @@ int main(void) {
         cmocka_unit_test(one_score_tells_two_classes),
         cmocka_unit_test(labels_are_learned_one_by_one),
         cmocka_unit_test(areas_by_hand),
+        cmocka_unit_test(open_sizes_are_bound),
         cmocka_unit_test(energy_counts_operations_by_type),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -42,6 +42,8 @@ typedef struct skive_eval_report {
     int64_t measured;          /* samples counted */
     int64_t scores, n_kept;    /* numbers a sample; samples of `kept` */
     float *kept;               /* [n_kept][scores]: what the output gave for the first samples, at most 256 */
+    int sample_rank;           /* of one sample as the model takes it, and its dimensions */
+    int64_t sample_dims[SKIVE_MAX_RANK];
 } skive_eval_report;
 
 /* Runs the model over the whole set. Layout, scale and normalisation of the input are the model's

@@ -109,6 +109,10 @@ SKIVE_API skive_status skive_value_set_data(skive_value *value, const skive_tens
  * GRAPH, naming the node; unknown ops leave their outputs' declared types. */
 SKIVE_API skive_status skive_graph_infer(skive_graph *graph);
 
+/* Gives the open dimensions of an input these sizes (-1: stays open) and infers all types again. On failure all is as it was.
+ * Errors: NOT_FOUND (no such input), SHAPE (another rank, a fixed dimension of another size, or as skive_graph_infer). */
+SKIVE_API skive_status skive_graph_bind_input(skive_graph *graph, const char *input, int rank, const int64_t *dims);
+
 /* Checks that the graph is well formed: every input has a source, names are unique, no cycle, numbers of inputs and
  * outputs and attribute types as the op's schema says, types consistent. Errors: GRAPH, SHAPE, naming the first fault. */
 SKIVE_API skive_status skive_graph_check(const skive_graph *graph);

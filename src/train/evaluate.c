@@ -170,6 +170,8 @@ static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset 
     if (e->tell) skv_feed_tell(&e->feed, "model");
     e->r->n = (int64_t)e->targets.info.count;
     e->r->output = skv_head_info(&e->head);
+    e->r->sample_rank = e->feed.rank;
+    memcpy(e->r->sample_dims, e->feed.dims, (size_t)e->feed.rank * sizeof *e->feed.dims);
     e->metrics.scores = e->scores;
     SKV_TRY(skv_metrics_start(&e->metrics));
     skv_head_tell_assumed(e->ctx, &e->targets, &e->head);
