@@ -343,6 +343,35 @@ static void damaged_weights_are_named(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Also in a parameter that is not what a method works on, and in each method; infinity in what is added is fine. */
+static void damage_elsewhere_is_named(void **state) {
+    skive_context *ctx = skv_test_context();
+    const skive_quantize_options quantize = skive_quantize_options_default();
+    const skive_prune_options prune = skive_prune_options_default();
+    const skive_share_options share = skive_share_options_default();
+    skive_tensor x = samples_of(ctx, 16, 6);
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        skive_graph *g = two_layers(ctx, -1);
+        skive_value *bias = weight(ctx, g, "bias", 1, 3, 3), *y = skive_graph_output(g, 0);
+        skv_test_ok(ctx, skv_graph_remove_output(g, 0));
+        skv_test_ok(ctx, skive_graph_add_output(g, node(ctx, g, "Add", "add", y, bias)));
+        skv_test_ok(ctx, skive_graph_infer(g));
+        ((float *)bias->storage->tensor.data)[1] = k < 3 ? NAN : -INFINITY;
+        const skive_status status = k == 0   ? skive_quantize_arrays(ctx, g, &x, 1, &quantize, NULL)
+                                    : k == 1 ? skive_prune(ctx, g, NULL, NULL, &prune, NULL)
+                                    : k == 2 ? skive_share(ctx, g, NULL, NULL, &share, NULL)
+                                             : skive_share(ctx, g, NULL, NULL, &share, NULL);
+        if (k < 3)
+            skv_test_fails(ctx, status, SKIVE_ERR_NUMERIC, "'bias'");
+        else
+            skv_test_ok(ctx, status);
+        skive_graph_free(g);
+    }
+    skive_tensor_free(ctx, &x);
+    skv_test_context_end(ctx);
+}
+
 static void left_nodes_are_grouped(void **state) {
     skive_context *ctx = skv_test_context();
     const char *skip[] = {"s*d"};
@@ -404,6 +433,7 @@ int main(void) {
         cmocka_unit_test(inputs_of_all_kinds),
         cmocka_unit_test(wrong_samples_are_refused),
         cmocka_unit_test(damaged_weights_are_named),
+        cmocka_unit_test(damage_elsewhere_is_named),
         cmocka_unit_test(left_nodes_are_grouped),
         cmocka_unit_test(short_options_are_honoured),
     };

@@ -236,6 +236,11 @@ static inline bool skv_node_is(const skive_node *n, const char *op) {
  * nodes. The value need not be a parameter. */
 skive_value *skv_node_weight(const skive_node *n);
 
+/* How many values of a parameter are NaN, or infinite where it is multiplied with. */
+int64_t skv_value_damage(const skive_value *v);
+/* ERR_NUMERIC naming the first parameter with such values. */
+skive_status skv_graph_check_finite(skive_context *ctx, const skive_graph *g);
+
 /* All dimensions known? Number of elements (unknown dimensions as 1). */
 bool skv_type_is_static(const skive_type *t);
 int64_t skv_type_count(const skive_type *t);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "passes/pass.h"
-#include "tensor/tensor.h"
 
 enum { EXPORTABLE = SKV_PASS_CLEAN | SKV_PASS_INFERENCE | SKV_PASS_NEWER | SKV_PASS_REQUEST, ROUNDS = 4 };
 
@@ -60,13 +59,12 @@ static skive_status check_names(skive_context *ctx, const skive_simplify_options
 }
 
 /* A damaged model is kept as it is, but not silently. */
-static void note_nan(skive_context *ctx, const skive_graph *g) {
+static void note_damage(skive_context *ctx, const skive_graph *g) {
     for (uint32_t i = 0; i < g->n_values; i++) {
-        int64_t nans, infinities;
-        const skive_value *v = g->values[i];
-        if (!v || !skv_value_is_param(v)) continue;
-        skv_count_nonfinite(skv_value_tensor(v), &nans, &infinities);
-        if (nans) skv_note(ctx, "parameter '%s' holds NaN: %lld of its values", v->name, (long long)nans);
+        const int64_t bad = skv_value_damage(g->values[i]);
+        if (bad)
+            skv_note(ctx, "parameter '%s' holds NaN or infinity: %lld of its values", g->values[i]->name,
+                     (long long)bad);
     }
 }
 
@@ -100,7 +98,7 @@ skive_status skive_simplify(skive_context *ctx, skive_graph *graph, const skive_
     skive_graph *work = NULL;
     skive_status status = SKIVE_OK;
     SKV_TRY(check_names(ctx, &o));
-    note_nan(ctx, graph);
+    note_damage(ctx, graph);
     const skv_pass *p;
     for (size_t i = 0; (p = exportable_at(i)) && r.n_steps < SKIVE_SIMPLIFY_MAX_PASSES; i++) {
         if (chosen(&o, p)) r.steps[r.n_steps++].pass = p->name;

@@ -161,6 +161,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     skive_status status;
     if (report) *report = (skive_prune_report){0};
     SKV_GO(status, done, skv_prune_check(&p));
+    SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
     SKV_GO(status, done, skive_graph_to_inference(graph));
     if (p.o->finetune.epochs > 0 && !train) {
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");

@@ -167,6 +167,27 @@ static skive_status feed_from_loader(void *user, int64_t index, skive_tensor *in
     return SKIVE_OK;
 }
 
+/* What the caller says of open dimensions must be what the samples are. */
+static skive_status check_shapes(skive_context *ctx, const skive_quantize_options *o, const skive_shape_binding *is,
+                                 const skive_dataset_info *info) {
+    for (size_t i = 0; i < o->n_shapes; i++) {
+        const skive_shape_binding *s = &o->shapes[i];
+        char told[160], found[160];
+        if (strcmp(s->input, is->input) != 0)
+            return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, s->input,
+                               "a shape is given for '%s'; the model's input is '%s'", s->input, is->input);
+        bool same = s->rank == is->rank;
+        for (int d = 1; same && d < s->rank; d++) same = s->dims[d] == is->dims[d];
+        if (same) continue;
+        skv_shape_text(s->rank, s->dims, told, sizeof told);
+        skv_shape_text(is->rank, is->dims, found, sizeof found);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, s->input,
+                           "input '%s': the shape given is %s, the samples of %s are %s", s->input, told, info->spec,
+                           found);
+    }
+    return SKIVE_OK;
+}
+
 skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                             const skive_quantize_options *options, skive_quantize_report *report) {
     skive_quantize_options o = skive_quantize_options_default();
@@ -190,13 +211,18 @@ skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_datase
     shape.rank = feed.input.rank + 1;
     shape.dims[0] = o.batch;
     memcpy(shape.dims + 1, feed.input.dims, (size_t)feed.input.rank * sizeof *shape.dims);
+    skive_status status = check_shapes(ctx, &o, &shape, &info);
+    if (status != SKIVE_OK) {
+        skv_feed_free(&feed.input);
+        return status;
+    }
     if (o.samples > 0 && (size_t)o.samples > info.count) o.samples = (int64_t)(info.count ? info.count : 1);
     o.shapes = &shape;
     o.n_shapes = 1;
     skive_loader_options l = skive_loader_options_default();
     l.batch = feed.batch = (size_t)o.batch;
     feed.runs = o.samples > 0 ? (size_t)(o.samples / o.batch + 1) : 0;
-    skive_status status = skv_alloc_array(ctx, feed.runs + 1, sizeof *feed.origin, &feed.origin);
+    status = skv_alloc_array(ctx, feed.runs + 1, sizeof *feed.origin, &feed.origin);
     if (status == SKIVE_OK) status = skv_feed_loader(ctx, &feed.input, calibration, &l, &feed.loader);
     if (status == SKIVE_OK) status = skive_loader_start_epoch(feed.loader, 0);
     if (status == SKIVE_OK) status = skive_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report);

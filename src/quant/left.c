@@ -141,36 +141,3 @@ skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r
     }
     return SKIVE_OK;
 }
-
-/* ---- weights that are no numbers ---- */
-
-static bool multiplies(const skive_node *n) {
-    static const char *const ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul",
-                                      "LSTM", "GRU",           "RNN",  "BatchNormalization"};
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        if (skv_node_is(n, ops[i])) return true;
-    }
-    return false;
-}
-
-static bool is_weight(const skive_value *v) {
-    for (uint32_t i = 0; i < v->n_uses; i++) {
-        if (multiplies(v->uses[i].node)) return true;
-    }
-    return false;
-}
-
-skive_status skv_quant_check_weights(skive_context *ctx, const skive_graph *g) {
-    for (uint32_t i = 0; i < g->n_values; i++) {
-        int64_t nans, infinities;
-        const skive_value *v = g->values[i];
-        if (!v || !skv_value_is_param(v)) continue;
-        skv_count_nonfinite(skv_value_tensor(v), &nans, &infinities);
-        /* Infinity is fine in a mask that is added. */
-        if (nans == 0 && (infinities == 0 || !is_weight(v))) continue;
-        return skv_fail_at(ctx, SKIVE_ERR_NUMERIC, v->name,
-                           "parameter '%s' holds NaN or infinity (%lld of %lld values); the model is damaged", v->name,
-                           (long long)(nans + infinities), (long long)skv_type_count(&v->type));
-    }
-    return SKIVE_OK;
-}

@@ -71,8 +71,6 @@ skv_affine skv_affine_s8(double magnitude);
 bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
 /* Every name and pattern of `skip` must cover a node: ERR_NOT_FOUND with the nearest names. */
 skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
-/* NaN in a parameter, or infinity in one that multiplies: ERR_NUMERIC, naming it. */
-skive_status skv_quant_check_weights(skive_context *ctx, const skive_graph *g);
 /* Hands integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n);
 /* Enters a node that stays in float into the report's groups. */

@@ -6,6 +6,8 @@
 #include "passes/pass.h"
 
 #include "quant/quant.h"
+#include "tensor/tensor.h"
+#include "train/head.h"
 
 #define MARGIN  0.5  /* dB by which one observer for all must be better */
 #define OUTLIER 16.0 /* times the range of all other values: worth telling */
@@ -106,7 +108,7 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_shared_inflate_all(q->work));
     SKV_TRY(skive_graph_infer(q->work));
     SKV_TRY(skv_quant_check_skip(q->ctx, q->work, q->o));
-    SKV_TRY(skv_quant_check_weights(q->ctx, q->work));
+    SKV_TRY(skv_graph_check_finite(q->ctx, q->work));
     SKV_TRY(skv_passes_run(&env, q->work, SKV_PASS_CLEAN | SKV_PASS_INFERENCE, &changes));
     SKV_TRY(skv_pass_find("fold-dequantized")->run(&env, q->work, &changes)); /* constants stored as integers */
     (void)skv_graph_sweep(q->work);
@@ -324,6 +326,16 @@ static skive_status report_worst(quantization *q) {
     return SKIVE_OK;
 }
 
+/* Is the largest of an output's numbers an answer? Not of regression, nor where each score is by itself. */
+static bool tells_a_class(const quantization *q, uint32_t output) {
+    skv_head head = {0};
+    skive_value *v = q->work->outputs[output];
+    if (!skv_dtype_is_float(v->type.dtype)) return true;
+    if (skv_head_find(q->ctx, q->work, NULL, &head) != SKIVE_OK || head.output != output) skv_head_walk(v, -1, &head);
+    return head.kind != SKIVE_OUTPUT_VALUES && head.kind != SKIVE_OUTPUT_SIGMOID &&
+           head.kind != SKIVE_OUTPUT_SIGMOID_LOGITS;
+}
+
 static skive_status report_outputs(quantization *q, const skv_measure *m) {
     skive_quantize_report *r = &q->report;
     const skv_kept *k = &q->data.check;
@@ -331,7 +343,7 @@ static skive_status report_outputs(quantization *q, const skv_measure *m) {
     for (size_t i = 0; i < m->n_outputs; i++) {
         SKV_TRY(skv_strdup(q->ctx, q->work->outputs[i]->name, &r->outputs[i].name));
         r->outputs[i].sqnr = m->sqnr[i];
-        r->outputs[i].agreement = m->agreement[i];
+        r->outputs[i].agreement = tells_a_class(q, (uint32_t)i) ? m->agreement[i] : NAN;
         r->n_outputs++;
     }
     r->held_out = q->data.held_out;

@@ -202,7 +202,8 @@ skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *
     skv_sharing s = {.ctx = ctx, .o = skive_share_options_default()};
     if (options) memcpy(&s.o, options, options->size < sizeof s.o ? options->size : sizeof s.o);
     if (report) *report = (skive_share_report){0};
-    skive_status status = skive_graph_to_inference(graph);
+    skive_status status = skv_graph_check_finite(ctx, graph);
+    if (status == SKIVE_OK) status = skive_graph_to_inference(graph);
     if (status == SKIVE_OK) status = share(&s, graph, train, validation);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && s.tuned)) {
         skive_graph_take(graph, s.work);

@@ -16,4 +16,37 @@ expect 0 'left in float: 2 Gemm \(1,[0-9]+ weights\): named to be left in float'
 expect 0 '"count": 1' "$skive" quantize m.onnx --data $data --skip fc1 --json -o q.onnx
 expect 6 'no node that can be quantized' "$skive" quantize m.onnx --data $data --skip 'fc*' -o q.onnx
 
+# What it tells: each output's distance from the float model, on which samples, the worst values; the same as JSON.
+expect 0 "output 'logits': SQNR [0-9.]+ dB, same answer on [0-9.]+ %" "$skive" quantize m.onnx --data $data -o q.onnx
+expect 0 'on 64 samples held out' "$skive" quantize m.onnx --data $data -o q.onnx
+expect 0 'quantized 3 nodes with 600 calibration samples' "$skive" quantize m.onnx --data $data -o q.onnx
+expect 0 'too few to hold any out' "$skive" quantize m.onnx --data $data --samples 3 -o q.onnx
+expect 0 'values that lose most' "$skive" quantize m.onnx --data $data -o q.onnx
+for key in '"sqnr_db": [0-9]' '"same_answer": [01]' '"check_samples": 64' '"held_out": true' '"worst":' '"calibration": "(auto|minmax|mse)"'; do
+    expect 0 "$key" "$skive" quantize m.onnx --data $data --json -o q.onnx
+done
+
+# Samples for an input by its name, without labels; the last of them far outside all others.
+python3 - <<'P'
+import random, struct
+random.seed(3)
+def save(name, shape, values):
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }" % (shape,)
+    header += ' ' * (64 - (len(header) + 11) % 64) + '\n'
+    open(name, 'wb').write(b'\x93NUMPY\x01\x00' + struct.pack('<H', len(header)) + header.encode() +
+                           struct.pack('<%df' % len(values), *values))
+x = [random.gauss(0, 1) for _ in range(40 * 64)]
+save('x.npy', (40, 1, 8, 8), x)
+save('marked.npy', (40, 1, 8, 8), x[:-1] + [-9999.0])
+save('narrow.npy', (40, 1, 8, 7), x[: 40 * 56])
+P
+if [ -e x.npy ]; then
+    expect 0 'with 40 calibration samples' "$skive" quantize m.onnx -i input=x.npy -o q.onnx
+    expect 0 "warning: .* was -9999 in calibration sample 39" "$skive" quantize m.onnx -i marked.npy -o q.onnx --quiet
+    expect 2 'no such input|has no input' "$skive" quantize m.onnx -i pixels=x.npy -o q.onnx
+    expect 8 '\[40,1,8,7\]' "$skive" quantize m.onnx -i input=narrow.npy -o q.onnx
+    expect 2 'exclude each other' "$skive" quantize m.onnx -i x.npy --data $data -o q.onnx
+fi
+expect 2 '--input' "$skive" quantize m.onnx -o q.onnx
+
 finish
