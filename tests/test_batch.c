@@ -284,6 +284,25 @@ static void open_batch_is_bound(void **state) {
     skv_test_context_end(ctx);
 }
 
+static skive_status bind(skive_context *ctx, void *user) {
+    skive_graph *bound = NULL;
+    const skive_status status = skv_graph_bind_batch(ctx, user, 3, &bound);
+    skive_graph_free(bound);
+    return status;
+}
+
+static void any_allocation_may_fail(void **state) {
+    (void)state;
+    const build_fn all[] = {lstm, attention, places, strided};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g = make(ctx, all[i], 2);
+        assert_true(skv_test_walk_allocations(bind, g, 7) > 10);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 /* A name that is made up must not be one that a file gave, or the graph could not be copied. */
 static void made_up_names_are_new(void **state) {
     (void)state;
@@ -311,6 +330,7 @@ int main(void) {
         cmocka_unit_test(what_exporters_write),
         cmocka_unit_test(open_batch_is_bound),
         cmocka_unit_test(made_up_names_are_new),
+        cmocka_unit_test(any_allocation_may_fail),
         cmocka_unit_test(what_mixes_samples_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

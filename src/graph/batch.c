@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "graph/internal.h"
+#include "graph/batch_rebind.h"
 
 /* Primes that hardly any layer has as a width, and small enough for the limits of shapes. */
 enum { PROBE = 127, OTHER_PROBE = 113, MAX_TRIES = 400 };
