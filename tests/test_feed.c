@@ -144,7 +144,7 @@ static void layouts(void **state) {
         {"Turn", 3, {4, 5, 1}, 2, {4, 5}, 1, "taken as [4, 5, 1]"},
         {"Turn", 3, {-1, -1, 3}, 3, {3, 4, 5}, 2, "[4, 5, 3], channels last"},
         {"Turn", 3, {4, 5, 3}, 3, {5, 4, 3}, 0, "[5, 4, 3]"},
-        {"Relu", 3, {4, 5, 3}, 3, {3, 4, 5}, 2, "channels last"}, /* by the dimensions */
+        {"Relu", 3, {6, 5, 3}, 3, {3, 6, 5}, 2, "channels last"}, /* by the dimensions */
         {"Relu", 3, {6, 6, 6}, 3, {6, 6, 6}, 1, "channels first assumed"},
         {"Flatten", 1, {60}, 3, {3, 4, 5}, 1, "flattened to [60]"},
         {"Flatten", 1, {-1}, 3, {3, 4, 5}, 1, "flattened to [60]"},
