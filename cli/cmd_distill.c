@@ -20,10 +20,14 @@ static const cli_option options[] = {
 
 static skive_status start_student(cli_args *a, const char *spec, const skive_graph *teacher, const skive_dataset *train,
                                   skive_graph **out) {
+    const char *scale = skive_graph_meta(teacher, "skive.input.scale");
+    skive_input_options same = skive_input_options_default();
     skive_normalization normalization;
     if (cli_is_file(spec)) return cli_load_to_run(a, spec, out);
     skive_status status = cli_build_network(a, spec, train, 0, out);
     /* The same input as the teacher's, so that nothing has to be converted. */
+    same.scale = scale;
+    if (status == SKIVE_OK) status = skive_model_set_input(a->ctx, *out, train, &same);
     if (status == SKIVE_OK) status = skive_model_normalization(teacher, &normalization);
     if (status != SKIVE_OK) return status;
     status = normalization.channels ? skive_model_set_normalization(*out, &normalization)

@@ -177,7 +177,7 @@ static skive_status read_scale(skv_feed *f, const skive_graph *g) {
         f->scale_told = true;
     }
     if (!told) return SKIVE_OK;
-    f->scale_told = true;
+    f->scale_told = f->scale_named = true;
     if (skv_parse_scale(told, &f->scale)) return SKIVE_OK;
     return skv_fail_at(f->ctx, SKIVE_ERR_FORMAT, SKV_META_INPUT_SCALE, "the model's metadata %s is '%s', no scale",
                        SKV_META_INPUT_SCALE, told);
@@ -223,8 +223,8 @@ skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive
     out->stored = info->dtype;
     out->bytes = info->dtype == SKIVE_U8;
     out->mean_told = skive_graph_meta(g, SKV_META_INPUT_MEAN) != NULL;
-    out->mean_given = g->mean_given;
-    out->scale_given = g->scale_given;
+    out->mean_from = g->mean_from;
+    out->scale_from = g->scale_from;
     if (!skv_dtype_is_float(out->dtype) && !is_whole(out->dtype)) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, out->input, "input '%s' is of %s, which samples cannot be converted to",
                            out->input, skive_dtype_name(out->dtype));
@@ -297,16 +297,22 @@ static void add_layout(const skv_feed *f, skv_text *t) {
     if (f->assumed) skv_text_add(t, " (channels %s assumed; --layout tells)", f->channel_axis > 0 ? "last" : "first");
 }
 
+static const char *source_text(uint8_t from) {
+    return from == SKV_SAID_BY_CALLER ? " (as given)"
+           : from == SKV_SAID_BY_DATA ? " (measured on the training samples)"
+                                      : " (the model's metadata)";
+}
+
 static void add_scale(const skv_feed *f, skv_text *t) {
     if (f->scale == 1 && f->bytes && !skv_dtype_is_float(f->dtype))
         skv_text_add(t, "; bytes stay bytes");
     else if (f->scale == 1)
-        skv_text_add(t, f->bytes ? "; bytes are not scaled" : "");
+        skv_text_add(t, f->bytes ? "; bytes are not scaled" : f->scale_named ? "; values are not scaled" : "");
     else if (fabs(f->scale * 255 - 1) < 1e-12)
         skv_text_add(t, f->bytes ? "; bytes are divided by 255" : "; values are divided by 255");
     else
         skv_text_add(t, "; %s are multiplied by %.6g", f->bytes ? "bytes" : "values", f->scale);
-    if (f->scale_told && !f->scale_given && f->scale != 1) skv_text_add(t, " (the model's metadata)");
+    if (f->scale_named) skv_text_add(t, "%s", source_text(f->scale_from));
 }
 
 static void describe(const skv_feed *f, skv_text *t) {
@@ -316,17 +322,14 @@ static void describe(const skv_feed *f, skv_text *t) {
         skv_text_add(t, "; %s becomes %s", skive_dtype_name(f->stored), skive_dtype_name(f->dtype));
     add_scale(f, t);
     if (!n->channels) {
-        skv_text_add(t, "; no normalisation%s",
-                     f->mean_given  ? " (as given)"
-                     : f->mean_told ? " (the model's metadata)"
-                                    : "");
+        skv_text_add(t, "; no normalisation%s", f->mean_told ? source_text(f->mean_from) : "");
         return;
     }
     skv_text_add(t, "; mean ");
     add_numbers(t, n->mean, n->channels);
     skv_text_add(t, " deviation ");
     add_numbers(t, n->std, n->channels);
-    skv_text_add(t, f->mean_given ? " (as given)" : " (the model's metadata)");
+    skv_text_add(t, "%s", source_text(f->mean_from));
 }
 
 void skv_feed_tell(const skv_feed *f, const char *who) {

@@ -28,9 +28,10 @@ typedef struct skv_feed {
     int channel_axis;                  /* of the samples; -1: none, or not known */
     bool bytes, images;                /* the samples are 8-bit; they look like pictures */
     double scale;                      /* a stored value times this is what is normalised */
-    bool scale_told;                   /* by an option or the metadata */
+    bool scale_named;                  /* by an option or the metadata */
+    bool scale_told;                   /* it is not what every data set has */
     bool mean_told;                    /* there is a normalisation, or it is known that there is none */
-    bool mean_given, scale_given;      /* by options, not by the file's metadata */
+    uint8_t mean_from, scale_from;     /* SKV_SAID_BY_FILE ... */
     skive_normalization normalization; /* owned; of channels, of all values of a sample, or one for all */
 } skv_feed;
 

@@ -80,6 +80,11 @@ static int axis_by_use(const skive_value *v, const int *axis, int rank, int *ste
         }
         found = axis_by_use(n->outputs[0], after, rank, steps);
         if (found >= 0) return found;
+        /* What is turned from one layout to the other was in the first. */
+        if (skv_node_is(n, "Transpose") && rank >= 4 && after[0] == 0) {
+            if (after[1] == rank - 1 && after[rank - 1] == rank - 2) return rank - 1;
+            if (after[1] == 2 && after[rank - 1] == 1) return 1;
+        }
     }
     return -1;
 }

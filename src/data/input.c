@@ -213,6 +213,10 @@ done:
     return status;
 }
 
+static bool is_measured(const skive_input_options *o) {
+    return (o->mean && strcmp(o->mean, "data") == 0) || (!o->mean && o->std && strcmp(o->std, "data") == 0);
+}
+
 skive_status skive_model_set_input(skive_context *ctx, skive_graph *g, const skive_dataset *set,
                                    const skive_input_options *options) {
     static const char *const keys[] = {SKV_META_INPUT_LAYOUT, SKV_META_INPUT_SCALE, SKV_META_INPUT_MEAN,
@@ -225,14 +229,14 @@ skive_status skive_model_set_input(skive_context *ctx, skive_graph *g, const ski
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_input_options.size is not set");
     if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     if (!o.layout && !o.mean && !o.std && !o.scale) return SKIVE_OK;
-    const bool mean_given = g->mean_given, scale_given = g->scale_given;
+    const uint8_t mean_from = g->mean_from, scale_from = g->scale_from;
     for (int k = 0; k < KEYS; k++) before[k] = skive_graph_meta(g, keys[k]);
-    g->mean_given = mean_given || o.mean || o.std;
-    g->scale_given = scale_given || o.scale;
+    if (o.mean || o.std) g->mean_from = is_measured(&o) ? SKV_SAID_BY_DATA : SKV_SAID_BY_CALLER;
+    if (o.scale) g->scale_from = SKV_SAID_BY_CALLER;
     const skive_status status = set_all(ctx, g, set, &o);
     if (status == SKIVE_OK) return status;
     for (int k = 0; k < KEYS; k++) (void)skive_graph_set_meta(g, keys[k], before[k]);
-    g->mean_given = mean_given;
-    g->scale_given = scale_given;
+    g->mean_from = mean_from;
+    g->scale_from = scale_from;
     return status;
 }

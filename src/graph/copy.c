@@ -56,8 +56,8 @@ static skive_status copy_contents(skive_graph *g, const skive_graph *from, skive
     for (uint32_t i = 0; i < from->n_meta; i++)
         SKV_TRY(skive_graph_set_meta(g, from->meta[i].key, from->meta[i].value));
     g->opset = from->opset;
-    g->mean_given = from->mean_given;
-    g->scale_given = from->scale_given;
+    g->mean_from = from->mean_from;
+    g->scale_from = from->scale_from;
     g->next_name = from->next_name;
     return SKIVE_OK;
 }

@@ -72,6 +72,8 @@ typedef struct skv_meta {
     const char *key, *value;
 } skv_meta;
 
+enum { SKV_SAID_BY_FILE, SKV_SAID_BY_CALLER, SKV_SAID_BY_DATA /* measured */ };
+
 struct skive_graph {
     skive_context *ctx;
     skv_arena *arena;
@@ -90,8 +92,9 @@ struct skive_graph {
     uint32_t n_meta, meta_capacity;
     uint32_t next_name; /* for made-up names */
     bool nests;         /* a node has, or had, a subgraph */
-    bool mean_given, scale_given; /* normalisation and scale of the input: by the caller, not read with the file */
-    void *name_index;   /* hash from name to value */
+    /* Who says the normalisation and the scale of the input: SKV_SAID_BY_FILE and so on. */
+    uint8_t mean_from, scale_from;
+    void *name_index; /* hash from name to value */
 };
 
 #define SKV_DOMAIN "ai.skive" /* of ops that exist only inside: gradients, fused and integer forms */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/meta_keys.h"
 #include "train/train.h"
 
 void skv_settings_text(skv_text *t, const char *name, const char *value) {
@@ -43,6 +44,18 @@ static uint64_t hash_of_meta(const skive_graph *g) {
         key = skv_hash64(g->meta[i].value, strlen(g->meta[i].value), key);
     }
     return key;
+}
+
+void skv_settings_input(skv_text *t, const char *who, const skive_graph *g) {
+    static const char *const keys[][2] = {{SKV_META_INPUT_MEAN, "mean"},
+                                          {SKV_META_INPUT_STD, "std"},
+                                          {SKV_META_INPUT_SCALE, "scale"},
+                                          {SKV_META_INPUT_LAYOUT, "layout"}};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "%s of the input (--%s%s)", keys[i][1], who, keys[i][1]);
+        skv_settings_text(t, name, skive_graph_meta(g, keys[i][0]));
+    }
 }
 
 static uint64_t hash_of_masks(const skv_fit *fit) {
@@ -96,6 +109,7 @@ skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skiv
         skv_settings_number(out, numbers[i].name, numbers[i].value);
     if (fit->settings) skv_text_add(out, "%s", fit->settings);
     skv_settings_hash(out, "model", hash_of_model(model));
+    skv_settings_input(out, "", model);
     skv_settings_hash(out, "description of the model's input and output (its metadata)", hash_of_meta(model));
     skv_settings_hash(out, "set of pruned weights", hash_of_masks(fit));
     return out->status;

@@ -124,4 +124,5 @@ void skv_teacher_settings(const skv_teacher *t, skv_text *out) {
     skv_settings_number(out, "temperature (--temperature)", t->temperature);
     skv_settings_number(out, "share of the teacher in the loss (--alpha, --distill-alpha)", t->alpha);
     skv_settings_hash(out, "teacher", key);
+    skv_settings_input(out, "teacher-", t->graph);
 }

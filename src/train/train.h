@@ -233,6 +233,8 @@ skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_check
 skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skive_graph *model, skv_text *out);
 void skv_settings_text(skv_text *t, const char *name, const char *value);
 void skv_settings_number(skv_text *t, const char *name, double value);
+/* What the model's metadata say of its input. `who`: "", or "teacher-". */
+void skv_settings_input(skv_text *t, const char *who, const skive_graph *g);
 void skv_settings_hash(skv_text *t, const char *name, uint64_t hash); /* of what is not shown */
 /* Has each of my lines the same value in theirs[size]? `why` tells the first that has not. */
 bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *why, size_t room);
