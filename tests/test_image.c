@@ -116,7 +116,7 @@ static void image_damage(void **state) {
         }
     }
     skv_test_fails(ctx, skv_image_decode(ctx, "GIF89a......", 12, "x.png", 0, &image), SKIVE_ERR_DATA,
-                   "neither a PNG nor a JPEG");
+                   "not a PNG, JPEG or BMP image; it is a GIF image");
     /* claims 16384 x 16384 RGB, with a right checksum: refused before memory is asked for */
     size_t n = read_file(at("a.png"), bytes, sizeof bytes);
     put32(bytes + 16, 16384);

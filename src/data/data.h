@@ -109,13 +109,35 @@ typedef struct skv_image {
     uint8_t *pixels;             /* [height][width][channels], freed by skv_free */
 } skv_image;
 
-/* Decodes a PNG or JPEG held in memory. channels 0: as the file has it (grey or RGB; transparency is dropped); 1 or 3:
- * converted. `path` is for messages. Errors: DATA (not an image, damaged, truncated, too large), MEMORY. */
+typedef enum skv_image_format { SKV_IMAGE_NONE, SKV_IMAGE_PNG, SKV_IMAGE_JPEG, SKV_IMAGE_BMP } skv_image_format;
+/* By the bytes, whatever the file is called. */
+skv_image_format skv_image_format_of(const void *bytes, size_t n);
+
+/* What can be told without decoding. */
+typedef struct skv_image_head {
+    skv_image_format format;
+    uint64_t width, height; /* as it is shown, after turning */
+    int channels;           /* 1 or 3 */
+    int turn;               /* EXIF orientation, 1 to 8; 1: as it is stored */
+    bool alpha, deep, cmyk; /* transparency, 16 bits a channel, four inks */
+} skv_image_head;
+/* Errors: DATA (no such image, or one too large), IO. */
+skive_status skv_image_head_read(skive_context *ctx, const char *path, skv_image_head *out);
+skive_status skv_image_head_of(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image_head *out);
+int skv_image_turn_of(const void *bytes, size_t n);
+/* The error of a file that is no image, or none that is read; says which, where its bytes tell. */
+skive_status skv_image_refuse(skive_context *ctx, const void *bytes, size_t n, const char *path);
+
+/* Decodes a PNG, JPEG or BMP held in memory, turned as EXIF says. channels 0: as the file has it (grey or RGB; transparency is
+ * dropped); 1 or 3: converted. `path` is for messages. Errors: DATA (not an image, damaged, truncated, too large), MEMORY. */
 skive_status skv_image_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, int channels,
                               skv_image *out);
 skive_status skv_png_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image *out);
 skive_status skv_jpeg_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, bool grey,
                              skv_image *out);
+skive_status skv_bmp_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image *out);
+/* `bytes`: at least the first 4096 of the file. */
+skive_status skv_bmp_head(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image_head *out);
 /* Checks a claimed size before anything is allocated for it. */
 skive_status skv_image_check(skive_context *ctx, const char *path, uint64_t width, uint64_t height, int channels);
 

@@ -1,4 +1,4 @@
-/* Decoding an image held in memory: which format it is, the limits on its size, and grey or RGB. */
+/* Decoding an image held in memory: the limits on its size, grey or RGB, and the turn that cameras note. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -37,20 +37,38 @@ static skive_status convert(skive_context *ctx, int channels, skv_image *image) 
     return SKIVE_OK;
 }
 
+/* Turned as EXIF says an image is shown: column and row of the stored pixel that is seen at x, y. */
+static skive_status turn_image(skive_context *ctx, int turn, skv_image *image) {
+    const size_t w = (size_t)image->width, h = (size_t)image->height, channels = (size_t)image->channels;
+    const size_t out_w = turn > 4 ? h : w, out_h = turn > 4 ? w : h;
+    uint8_t *out = NULL;
+    if (turn <= 1) return SKIVE_OK;
+    SKV_TRY(skv_alloc(ctx, w * h * channels, &out));
+    for (size_t y = 0; y < out_h; y++) {
+        for (size_t x = 0; x < out_w; x++) {
+            size_t column = turn > 4 ? y : x, row = turn > 4 ? x : y;
+            if (turn == 2 || turn == 3 || turn == 7 || turn == 8) column = w - 1 - column;
+            if (turn == 3 || turn == 4 || turn == 6 || turn == 7) row = h - 1 - row;
+            memcpy(out + (y * out_w + x) * channels, image->pixels + (row * w + column) * channels, channels);
+        }
+    }
+    skv_free(ctx, image->pixels);
+    *image = (skv_image){.width = (int)out_w, .height = (int)out_h, .channels = image->channels, .pixels = out};
+    return SKIVE_OK;
+}
+
 skive_status skv_image_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, int channels,
                               skv_image *out) {
-    static const unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    static const unsigned char jpeg[3] = {0xff, 0xd8, 0xff};
     *out = (skv_image){0};
-    skive_status status;
-    if (n >= sizeof png && memcmp(bytes, png, sizeof png) == 0) {
-        status = skv_png_decode(ctx, bytes, n, path, out);
-    } else if (n >= sizeof jpeg && memcmp(bytes, jpeg, sizeof jpeg) == 0) {
-        status = skv_jpeg_decode(ctx, bytes, n, path, channels == 1, out);
-    } else {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: is neither a PNG nor a JPEG image", path);
+    skive_status status = SKIVE_OK;
+    switch (skv_image_format_of(bytes, n)) {
+    case SKV_IMAGE_PNG: status = skv_png_decode(ctx, bytes, n, path, out); break;
+    case SKV_IMAGE_JPEG: status = skv_jpeg_decode(ctx, bytes, n, path, channels == 1, out); break;
+    case SKV_IMAGE_BMP: status = skv_bmp_decode(ctx, bytes, n, path, out); break;
+    case SKV_IMAGE_NONE: return skv_image_refuse(ctx, bytes, n, path);
     }
     if (status == SKIVE_OK && channels && channels != out->channels) status = convert(ctx, channels, out);
+    if (status == SKIVE_OK) status = turn_image(ctx, skv_image_turn_of(bytes, n), out);
     if (status != SKIVE_OK) {
         skv_free(ctx, out->pixels);
         *out = (skv_image){0};

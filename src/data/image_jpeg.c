@@ -22,6 +22,7 @@ typedef struct job {
     const unsigned char *bytes;
     size_t size;
     bool grey;
+    unsigned char *inks; /* a row of CMYK, or NULL */
     skv_image *out;
     skive_status status;
     char reason[JMSG_LENGTH_MAX];
@@ -54,6 +55,17 @@ static void on_progress(j_common_ptr info) {
     longjmp(j->back, 1);
 }
 
+/* CMYK to RGB. Adobe's programs, which write nearly all such files and mark them, store 255 - ink. */
+static void mix_inks(const unsigned char *cmyk, size_t n, bool inverted, unsigned char *rgb) {
+    for (size_t i = 0; i < n; i++) {
+        const unsigned black = inverted ? cmyk[4 * i + 3] : 255u - cmyk[4 * i + 3];
+        for (size_t c = 0; c < 3; c++) {
+            const unsigned ink = inverted ? cmyk[4 * i + c] : 255u - cmyk[4 * i + c];
+            rgb[3 * i + c] = (unsigned char)((ink * black + 127) / 255);
+        }
+    }
+}
+
 static bool run(job *j) {
     if (setjmp(j->back)) return false;
     jpeg_create_decompress(&j->jpeg);
@@ -61,21 +73,24 @@ static bool run(job *j) {
     j->jpeg.progress = &j->progress;
     jpeg_mem_src(&j->jpeg, j->bytes, (unsigned long)j->size);
     (void)jpeg_read_header(&j->jpeg, TRUE);
-    bool grey = j->grey || j->jpeg.jpeg_color_space == JCS_GRAYSCALE;
+    const bool inks = j->jpeg.jpeg_color_space == JCS_CMYK || j->jpeg.jpeg_color_space == JCS_YCCK;
+    bool grey = (j->grey && !inks) || j->jpeg.jpeg_color_space == JCS_GRAYSCALE;
     int channels = grey ? 1 : 3;
     j->status = skv_image_check(j->ctx, j->path, j->jpeg.image_width, j->jpeg.image_height, channels);
     if (j->status != SKIVE_OK) return false;
-    j->jpeg.out_color_space = grey ? JCS_GRAYSCALE : JCS_RGB;
+    j->jpeg.out_color_space = inks ? JCS_CMYK : grey ? JCS_GRAYSCALE : JCS_RGB;
     (void)jpeg_start_decompress(&j->jpeg);
     size_t stride = (size_t)j->jpeg.output_width * (size_t)channels;
     j->out->width = (int)j->jpeg.output_width;
     j->out->height = (int)j->jpeg.output_height;
     j->out->channels = channels;
     j->status = skv_alloc(j->ctx, stride * j->jpeg.output_height, &j->out->pixels);
+    if (j->status == SKIVE_OK && inks) j->status = skv_alloc_array(j->ctx, j->jpeg.output_width, 4, &j->inks);
     if (j->status != SKIVE_OK) return false;
     while (j->jpeg.output_scanline < j->jpeg.output_height) {
-        JSAMPROW row = j->out->pixels + j->jpeg.output_scanline * stride;
+        JSAMPROW pixels = j->out->pixels + j->jpeg.output_scanline * stride, row = inks ? j->inks : pixels;
         (void)jpeg_read_scanlines(&j->jpeg, &row, 1);
+        if (inks) mix_inks(j->inks, j->jpeg.output_width, j->jpeg.saw_Adobe_marker, pixels);
     }
     (void)jpeg_finish_decompress(&j->jpeg);
     return true;
@@ -90,6 +105,7 @@ skive_status skv_jpeg_decode(skive_context *ctx, const void *bytes, size_t n, co
     j.errors.output_message = on_output;
     bool done = run(&j);
     jpeg_destroy_decompress(&j.jpeg); /* safe after any failure: the struct began as zeros */
+    skv_free(ctx, j.inks);
     if (done) return SKIVE_OK;
     skv_free(ctx, out->pixels);
     *out = (skv_image){0};
