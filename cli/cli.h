@@ -129,21 +129,38 @@ skive_status cli_check_output(cli_args *a, const char *path);
 bool cli_same_file(const char *x, const char *y);
 /* After long work: where the file cannot be written after all, the model goes to the folder for temporary files. */
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
-/* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. */
-skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out);
+/* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. `model`: what the set is
+ * for, which decides sizes, channels and the numbers of classes; NULL: not known yet. */
+skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_graph *model, skive_dataset **out);
+/* The same without labels, whatever the set has. */
+skive_status cli_open_samples(cli_args *a, const char *spec, skive_split split, skive_graph *model,
+                              skive_dataset **out);
 /* The training samples, and those held out for validation (NULL with --no-validation, which trains on all). */
-skive_status cli_open_training(cli_args *a, const char *spec, skive_dataset **train, skive_dataset **validation);
+skive_status cli_open_training(cli_args *a, const char *spec, skive_graph *model, skive_dataset **train,
+                               skive_dataset **validation);
 /* How samples become a model's input. Every command that reads a data set takes them. */
-#define CLI_DATA_OPTIONS                                                                                           \
-    {"mean", 0, "A,B,C",                                                                                           \
-     "subtracted from samples: a number, one a channel, imagenet, data (measured) or none (default: as the model " \
-     "says)",                                                                                                      \
-     false},                                                                                                       \
-        {"std", 0, "A,B,C", "divides them after that; the same forms", false},                                     \
-        {"scale", 0, "S", "multiplies samples first: a number, 1/255 or none (default: 8-bit samples by 1/255)",   \
-         false},                                                                                                   \
-    {                                                                                                              \
-        "layout", 0, "NAME", "of the model's input: nchw or nhwc (default: read from the model)", false            \
+#define CLI_DATA_OPTIONS                                                                                               \
+    {"mean", 0, "A,B,C",                                                                                               \
+     "subtracted from samples: a number, one a channel, imagenet, data (measured) or none (default: as the model "     \
+     "says)",                                                                                                          \
+     false},                                                                                                           \
+        {"std", 0, "A,B,C", "divides them after that; the same forms", false},                                         \
+        {"scale", 0, "S", "multiplies samples first: a number, 1/255 or none (default: 8-bit samples by 1/255)",       \
+         false},                                                                                                       \
+        {"layout", 0, "NAME", "of the model's input: nchw or nhwc (default: read from the model)", false},             \
+        {"resize", 0, "HxW",                                                                                           \
+         "scale images to this, height first; N: NxN, or with --center-crop their shorter side (default: the model's " \
+         "input)",                                                                                                     \
+         false},                                                                                                       \
+        {"center-crop", 0, "HxW", "then keep the middle of them; N: NxN", false}, {                                    \
+        "class-order", 0, NULL, "number the set's classes by their order, not by the names that the model keeps",      \
+            false                                                                                                      \
+    }
+/* What targets are: of the commands that use them. */
+#define CLI_TARGET_OPTIONS                                                                                        \
+    {                                                                                                             \
+        "targets", 0, "TYPE",                                                                                     \
+            "class or float: what the numbers in label files are (default: told by their type and values)", false \
     }
 #define CLI_TEACHER_INPUT_OPTIONS                                      \
     {"teacher-mean", 0, "A,B,C", "--mean for the teacher", false},     \

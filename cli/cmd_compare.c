@@ -12,6 +12,7 @@ static const cli_option options[] = {
     {"limit", 0, "N", "use only N samples", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
+    CLI_TARGET_OPTIONS,
     {"seconds", 0, "S", "least time to measure each latency (default 1)", false},
 };
 
@@ -359,8 +360,8 @@ static skive_status run(cli_args *a) {
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
     if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
-    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, &set);
     if (status == SKIVE_OK) status = load(a, e, n);
+    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, e[0].graph, &set);
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
         status = measure(a, &e[i], set, seconds);
         if (status == SKIVE_OK && i > 0) status = skive_compare_paired(a->ctx, &e[0].eval, &e[i].eval, &e[i].paired);

@@ -14,6 +14,7 @@ static const cli_option options[] = {
     {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
+    CLI_TARGET_OPTIONS,
     CLI_TEACHER_INPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
@@ -60,7 +61,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_train_settings(a, &o.train);
     o.train.epochs = (int)epochs;
     if (status == SKIVE_OK) status = cli_load_to_run(a, teacher_path, &teacher);
-    if (status == SKIVE_OK) status = cli_open_training(a, data, &train, &validation);
+    if (status == SKIVE_OK) status = cli_open_training(a, data, teacher, &train, &validation);
     if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);
     if (status == SKIVE_OK) status = start_student(a, spec, teacher, train, &student);
     if (status == SKIVE_OK) status = cli_set_input(a, student, train);

@@ -12,6 +12,7 @@ static const cli_option options[] = {
     {"no-confusion", 0, NULL, "leave the confusion matrix out", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
+    CLI_TARGET_OPTIONS,
 };
 
 static skive_status split_of(cli_args *a, skive_split *out) {
@@ -263,7 +264,7 @@ static skive_status run(cli_args *a) {
     skive_status status = split_of(a, &split);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
-    if (status == SKIVE_OK) status = cli_open_data(a, data, split, &set);
+    if (status == SKIVE_OK) status = cli_open_data(a, data, split, g, &set);
     if (status == SKIVE_OK) status = cli_set_input(a, g, set);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);

@@ -29,6 +29,7 @@ static const cli_option options[] = {
      false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
+    CLI_TARGET_OPTIONS,
     CLI_TEACHER_INPUT_OPTIONS,
     CLI_TRAIN_OPTIONS("0.01; adam 0.001", "sgd, adam or adamw (default sgd)", "0"),
 };
@@ -169,7 +170,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
     if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
     o.teacher = teacher;
-    if (status == SKIVE_OK && data) status = cli_open_training(a, data, &train, &validation);
+    if (status == SKIVE_OK && data) status = cli_open_training(a, data, g, &train, &validation);
     if (status == SKIVE_OK) status = cli_set_input(a, g, train);
     if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){g, teacher}, 2);

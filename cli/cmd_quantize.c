@@ -46,7 +46,7 @@ static skive_status from_inputs(cli_args *a, skive_graph *g, const skive_quantiz
 static skive_status from_data(cli_args *a, skive_graph *g, const char *data, const skive_quantize_options *o,
                               skive_quantize_report *r) {
     skive_dataset *set = NULL;
-    skive_status status = cli_open_data(a, data, SKIVE_SPLIT_TRAIN_FULL, &set);
+    skive_status status = cli_open_samples(a, data, SKIVE_SPLIT_TRAIN_FULL, g, &set);
     if (status == SKIVE_OK) status = cli_set_input(a, g, set);
     if (status == SKIVE_OK) status = skive_quantize(a->ctx, g, set, o, r);
     skive_dataset_free(set);

@@ -21,6 +21,7 @@ static const cli_option options[] = {
     {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from when it exists", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
+    CLI_TARGET_OPTIONS,
     CLI_TRAIN_OPTIONS("0.001; sgd 0.0001", "adam, adamw or sgd (default adam)", "0"),
 };
 
@@ -181,7 +182,7 @@ typedef struct job {
 static skive_status open_all(cli_args *a, job *j) {
     const char *data = cli_text(a, "data", NULL);
     skive_status status = (j->o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
-    if (status == SKIVE_OK && data) status = cli_open_training(a, data, &j->train, &j->validation);
+    if (status == SKIVE_OK && data) status = cli_open_training(a, data, j->graph, &j->train, &j->validation);
     if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &j->graph, 1);
     return status == SKIVE_OK ? cli_sizes_of(a, a->positional[0], j->graph, &j->before) : status;

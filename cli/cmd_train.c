@@ -11,12 +11,13 @@ static const cli_option options[] = {
     {"classes", 0, "N", "a new last layer, for N classes, where the model has another number", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
+    CLI_TARGET_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
 
-/* `classes`: 0, those of the data. */
+/* A network from the zoo, unless a file was loaded. `classes`: 0, those of the data. */
 static skive_status start_model(cli_args *a, const skive_dataset *train, int64_t classes, skive_graph **out) {
-    if (cli_is_file(a->positional[0])) return cli_load_to_run(a, a->positional[0], out);
+    if (*out) return SKIVE_OK;
     skive_status status = cli_build_network(a, a->positional[0], train, classes, out);
     if (status == SKIVE_OK) status = cli_normalize_by_data(a, *out, train);
     return status;
@@ -37,7 +38,8 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "epochs", 0, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_integer(a, "classes", 1, 1000000, &classes);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o);
-    if (status == SKIVE_OK) status = cli_open_training(a, data, &train, &validation);
+    if (status == SKIVE_OK && cli_is_file(a->positional[0])) status = cli_load_to_run(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_open_training(a, data, g, &train, &validation);
     if (status == SKIVE_OK) status = start_model(a, train, classes, &g);
     if (status == SKIVE_OK) status = cli_set_input(a, g, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);

@@ -114,28 +114,6 @@ skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *pat
     return status;
 }
 
-skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_dataset **out) {
-    skive_dataset_options o = skive_dataset_options_default();
-    int64_t limit = 0;
-    skive_status status = cli_integer(a, "limit", 1, INT64_MAX, &limit);
-    if (status != SKIVE_OK) return status;
-    o.split = split;
-    o.limit = (size_t)limit;
-    return skive_dataset_open(a->ctx, spec, &o, out);
-}
-
-static skive_status open_validation(cli_args *a, const char *spec, skive_dataset **out) {
-    skive_dataset_options o = skive_dataset_options_default();
-    o.split = SKIVE_SPLIT_VALIDATION;
-    return skive_dataset_open(a->ctx, spec, &o, out);
-}
-
-skive_status cli_open_training(cli_args *a, const char *spec, skive_dataset **train, skive_dataset **validation) {
-    const bool hold_out = !cli_has(a, "no-validation");
-    const skive_status status = cli_open_data(a, spec, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, train);
-    return status == SKIVE_OK && hold_out ? open_validation(a, spec, validation) : status;
-}
-
 int64_t cli_file_bytes(const char *path) {
     struct stat s;
     if (stat(path, &s) != 0) return -1;

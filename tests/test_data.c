@@ -420,7 +420,7 @@ static void folder_plain(void **state) {
     unsigned char pixels[10 * 6 * 3];
     smooth(pixels, 10, 6, 3, 0);
     write_png(at("set/bee/02.PNG"), 10, 6, PNG_FORMAT_RGB, pixels);
-    skv_test_fails(ctx, skive_dataset_read(ctx, ds, 6, (float[48]){0}, NULL), SKIVE_ERR_DATA, "is 10x6 pixels but");
+    skv_test_fails(ctx, skive_dataset_read(ctx, ds, 6, (float[48]){0}, NULL), SKIVE_ERR_DATA, "is 6x10 pixels (height x width), not 6x8; --resize");
     assert_int_equal(remove(at("set/bee/02.PNG")), 0);
     skv_test_fails(ctx, skive_dataset_read(ctx, ds, 6, (float[48]){0}, NULL), SKIVE_ERR_IO, "set/bee/02.PNG");
     skive_dataset_free(ds);
@@ -449,7 +449,7 @@ static void folder_plain(void **state) {
     (void)snprintf(spec, sizeof spec, "folder:%s", path);
     open_fails(ctx, spec, SKIVE_ERR_DATA, "has 0 sub-folders");
     assert_int_equal(mkdir(at("empty/a"), 0777), 0);
-    open_fails(ctx, spec, SKIVE_ERR_DATA, "no PNG or JPEG");
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "no PNG, JPEG or BMP");
     skv_test_context_end(ctx);
 }
 

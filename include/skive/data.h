@@ -10,15 +10,19 @@
  *                                                first or last, series, volumes, tables; Y [n] integers (class labels),
  *                                                or floats or several numbers a sample (targets). npy:X,X is what an
  *                                                autoencoder learns. X alone will do for calibration
- *     folder:DIR                                 one sub-folder of PNG or JPEG files a class, in DIR or in DIR/train
- *                                                and DIR/test; classes are numbered by name
+ *     folder:DIR                                 one sub-folder of PNG, JPEG or BMP files a class, in DIR or in DIR/train,
+ *                                                DIR/val (valid, validation) and DIR/test; classes are numbered by name.
+ *                                                A folder of image files alone has no labels
+ *
+ * In a list of files "\," is a comma that belongs to a name, and "\\" a backslash.
  *
  * 8-bit samples (IDX, images, .npy of uint8) are read as value / 255, all others as they are. How they become the input of a
  * model says skive/input.h.
  *
  * Where a specification gives no test set of its own, the "test" split is all the files it names, so that
  * `idx:t10k-images.gz,t10k-labels.gz` evaluates just what it says; skive_dataset_info.separate_test tells. A folder
- * with DIR/train and no DIR/test has no test split. */
+ * with DIR/train and no DIR/test has no test split. Where there is DIR/val, its samples are the validation split, and all of
+ * DIR/train is for training. */
 #ifndef SKIVE_DATA_H
 #define SKIVE_DATA_H
 
@@ -42,6 +46,17 @@ typedef enum skive_split {
 
 SKIVE_API const char *skive_split_name(skive_split split); /* "train", "validation", "test", "train-full" */
 
+/* What the numbers of a set's targets are. */
+typedef enum skive_target_type {
+    SKIVE_TARGETS_AUTO, /* integers, one a sample: classes. Floats: values, unless all are whole numbers that count classes from 0
+                            * or 1 without a gap, which a note tells */
+    SKIVE_TARGETS_CLASSES, /* numbers of classes, whatever their type */
+    SKIVE_TARGETS_VALUES,  /* numbers to be fitted, whatever their type */
+    SKIVE_TARGETS_NONE     /* not needed: they are not looked at */
+} skive_target_type;
+
+struct skive_graph;
+
 typedef struct skive_dataset_options {
     size_t size;                /* sizeof(skive_dataset_options) */
     skive_split split;          /* TRAIN */
@@ -51,6 +66,17 @@ typedef struct skive_dataset_options {
     int64_t resize_h, resize_w; /* scale images to this (bilinear, antialiased when shrinking); 0: as they are */
     size_t limit;               /* keep so many samples of the split, chosen by `seed`; 0: all */
     int64_t classes;            /* number of classes; 0: known by the set, or the largest label + 1 */
+    int64_t
+        resize_shorter; /* scale images so that their shorter side is this, the other in proportion; not with resize_h */
+    int64_t crop_h, crop_w; /* then keep this part in the middle; 0: all */
+    int64_t channels;       /* of images in folders, 1 or 3: the others are converted; 0: those of `model`; without it 3
+                                 * if any image (of the training part) is in colour */
+    /* What the set is for, or NULL; needed while the set is opened. Its input says which size and how many channels images in folders
+     * get where no option does. Its class names number the classes: the set's are matched with them by name, and a set with other
+     * names, or with another number of classes than the model gives scores, is an error. */
+    const struct skive_graph *model;
+    bool classes_by_order;     /* do without matching names: classes are numbered by their order in the set */
+    skive_target_type targets; /* AUTO */
 } skive_dataset_options;
 
 SKIVE_API skive_dataset_options skive_dataset_options_default(void);

@@ -35,24 +35,24 @@ struct skive_dataset {
     char *spec;
     skive_split split;
     /* Filled in by the kind. */
-    size_t total; /* samples in the files */
-    skive_dataset_options options;
-    int rank;                     /* of a sample */
-    int64_t dims[SKIVE_MAX_RANK]; /* images: [c][h][w] */
-    int channel_axis;             /* 0 for images, -1 where the files do not say */
-    size_t size;                  /* product of dims */
-    const uint8_t *u8;            /* [total][size] 8-bit samples in memory, or NULL */
-    void *u8_block;               /* the allocation that holds them, or NULL */
-    skive_tensor x;               /* samples of another type in memory; it may also hold `u8` */
-    void *state;                  /* anything else the kind keeps */
-    int32_t *labels;              /* [total], or NULL */
+    size_t total;                  /* samples in the files */
+    skive_dataset_options options; /* with what was concluded, so that another split is opened alike */
+    int rank;                      /* of a sample */
+    int64_t dims[SKIVE_MAX_RANK];  /* images: [c][h][w] */
+    int channel_axis;              /* 0 for images, -1 where the files do not say */
+    size_t size;                   /* product of dims */
+    const uint8_t *u8;             /* [total][size] 8-bit samples in memory, or NULL */
+    void *u8_block;                /* the allocation that holds them, or NULL */
+    skive_tensor x;                /* samples of another type in memory; it may also hold `u8` */
+    void *state;                   /* anything else the kind keeps */
+    int32_t *labels;               /* [total], or NULL */
     int64_t classes;
     char **class_names; /* [classes], or NULL */
     float *targets;     /* [total][target_size], or NULL */
     int target_rank;
     int64_t target_dims[SKIVE_MAX_RANK];
     size_t target_size;
-    bool separate_test;
+    bool separate_test, separate_validation;
     /* Filled in by dataset.c. */
     uint32_t *order; /* [count] samples of the split; NULL: all, in order */
     size_t count;
@@ -78,9 +78,15 @@ skive_status skv_idx_open(skive_context *ctx, const char *images, const char *la
  * missing file. */
 skive_status skv_mnist_open(skive_context *ctx, const char *dir, bool test, const char *const names[10],
                             const char *advice, skive_dataset *ds);
-/* Splits "A,B" or "A,B,C,D" and gives the pair to open. ERR_ARGUMENT names the syntax. */
-skive_status skv_pair_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, bool test, char **first,
-                           char **second, bool *separate);
+/* Splits "A", "A,B" or "A,B,C,D"; "\," is a comma in a name. *count: how many. ERR_ARGUMENT names the syntax. */
+skive_status skv_split_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char *names[4],
+                            int *count);
+void skv_free_args(skive_context *ctx, char *names[4]);
+/* Numbers a sample in the model's answer; -1: not known. */
+int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
+/* After the kind has opened it: numbers the classes as options->model names them, holds labels against the scores it gives, and
+ * tells of classes that do not occur. */
+skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds);
 /* Checks labels[total] (of `path`) against `known` classes, or finds how many there are; sets ds->classes. */
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);
@@ -141,6 +147,9 @@ skive_status skv_bmp_head(skive_context *ctx, const void *bytes, size_t n, const
 /* Checks a claimed size before anything is allocated for it. */
 skive_status skv_image_check(skive_context *ctx, const char *path, uint64_t width, uint64_t height, int channels);
 
+/* The size that images of h x w get by the options before the middle is cut out, and where that begins: as torchvision does. */
+void skv_scaled_size(const skive_dataset_options *o, int64_t h, int64_t w, int64_t *out_h, int64_t *out_w);
+int64_t skv_crop_start(int64_t size, int64_t kept);
 /* Scaling by a triangle filter that widens when shrinking. */
 typedef struct skv_resizer skv_resizer;
 skive_status skv_resizer_create(skive_context *ctx, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w,

@@ -51,31 +51,35 @@ bool skv_path_is_folder(const char *path) {
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-skive_status skv_pair_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, bool test, char **first,
-                           char **second, bool *separate) {
-    const char *part[4] = {args};
-    size_t length[4] = {0};
-    int count = 1;
-    for (const char *c = args; *c; c++) {
-        if (*c != ',') {
-            length[count - 1]++;
-        } else if (count == 4) {
-            count = 5;
-            break;
-        } else {
-            part[count++] = c + 1;
+void skv_free_args(skive_context *ctx, char *names[4]) {
+    for (int i = 0; i < 4; i++) skv_free(ctx, names[i]);
+}
+
+static bool is_escape(const char *c) { return c[0] == '\\' && (c[1] == ',' || c[1] == '\\'); }
+
+skive_status skv_split_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char *names[4],
+                            int *count) {
+    const char *at = args;
+    bool good = true, more = true;
+    memset(names, 0, 4 * sizeof *names);
+    for (*count = 0; more && *count < 4; ++*count) {
+        const char *end = at;
+        while (*end && *end != ',') end += is_escape(end) ? 2 : 1;
+        SKV_TRY(skv_strdup_n(ctx, at, (size_t)(end - at), &names[*count]));
+        char *to = names[*count];
+        for (const char *c = at; c < end; c++) {
+            if (is_escape(c)) c++;
+            *to++ = *c;
         }
+        *to = '\0';
+        good = good && end > at;
+        more = *end == ',';
+        at = end + 1;
     }
-    bool good = count == 2 || count == 4;
-    for (int i = 0; i < count && i < 4; i++) good = good && length[i] > 0;
-    if (!good) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "data set '%s:%s': expected %s", kind->name, args,
-                           kind->syntax);
-    }
-    *separate = count == 4;
-    int at = *separate && test ? 2 : 0;
-    SKV_TRY(skv_strdup_n(ctx, part[at], length[at], first));
-    return skv_strdup_n(ctx, part[at + 1], length[at + 1], second);
+    if (good && !more && *count != 3) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data",
+                       "data set '%s:%s': expected %s (a comma in a file's name is written \\,)", kind->name, args,
+                       kind->syntax);
 }
 
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds) {
@@ -117,6 +121,30 @@ static skive_status check_options(skive_context *ctx, const skive_dataset_option
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "validation_fraction",
                            "validation fraction %g is out of range: give 0 to below 1", o->validation_fraction);
     }
+    if (o->crop_h < 0 || o->crop_w < 0 || (o->crop_h == 0) != (o->crop_w == 0) || o->crop_h > SKV_IMAGE_MAX_SIDE ||
+        o->crop_w > SKV_IMAGE_MAX_SIDE) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "crop",
+                           "crop of %" PRId64 "x%" PRId64 " (height x width) is out of range: give 1 to %d", o->crop_h,
+                           o->crop_w, (int)SKV_IMAGE_MAX_SIDE);
+    }
+    if (o->resize_shorter < 0 || o->resize_shorter > SKV_IMAGE_MAX_SIDE || (o->resize_shorter && o->resize_h)) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize",
+                           "resize of the shorter side to %" PRId64 ": give 1 to %d, and no height and width",
+                           o->resize_shorter, (int)SKV_IMAGE_MAX_SIDE);
+    }
+    if ((o->resize_h && (o->crop_h > o->resize_h || o->crop_w > o->resize_w)) ||
+        (o->resize_shorter && o->crop_h > o->resize_shorter && o->crop_w > o->resize_shorter)) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "crop",
+                           "crop of %" PRId64 "x%" PRId64 " (height x width) is larger than what images are scaled to",
+                           o->crop_h, o->crop_w);
+    }
+    if (o->channels != 0 && o->channels != 1 && o->channels != 3) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "channels", "%" PRId64 " channels of images: give 1, 3 or 0",
+                           o->channels);
+    }
+    if ((unsigned)o->targets > SKIVE_TARGETS_NONE) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "targets", "a type of targets %d does not exist", (int)o->targets);
+    }
     bool both = (o->resize_h == 0) == (o->resize_w == 0);
     if (!both || o->resize_h < 0 || o->resize_w < 0 || o->resize_h > SKV_IMAGE_MAX_SIDE ||
         o->resize_w > SKV_IMAGE_MAX_SIDE) {
@@ -139,38 +167,57 @@ static skive_status unknown_kind(skive_context *ctx, const char *spec) {
     return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, "data", "such kind of data set", spec, skive_dataset_kind_syntax);
 }
 
-/* Scales 8-bit samples held in memory, plane by plane. */
-static skive_status resize_in_memory(skive_context *ctx, int64_t h, int64_t w, skive_dataset *ds) {
+/* Scales 8-bit samples held in memory, plane by plane, and cuts the middle out. */
+static skive_status resize_in_memory(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds) {
     if (ds->kind->read && !ds->u8 && !ds->x.data) return SKIVE_OK; /* scaled as they are read */
     if (!ds->u8 || (ds->rank != 3 && ds->rank != 2) || skv_channel_axis_of(ds->rank, ds->dims) == 2) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': only 8-bit images can be resized",
                            ds->spec);
     }
-    int64_t *size = ds->dims + ds->rank - 2;
-    if (size[0] == h && size[1] == w) return SKIVE_OK;
-    skv_resizer *resizer = NULL;
-    uint8_t *scaled = NULL;
-    size_t from = (size_t)(size[0] * size[1]), to = (size_t)(h * w), bytes;
-    size_t channels = ds->rank == 3 ? (size_t)ds->dims[0] : 1, planes = ds->total * channels;
-    if (!skv_mul_size(planes, to, &bytes)) {
-        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: resized it is too large", ds->spec);
-    }
+    int64_t *size = ds->dims + ds->rank - 2, h, w;
     if (size[0] > SKV_IMAGE_MAX_SIDE || size[1] > SKV_IMAGE_MAX_SIDE) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': its images are too large to resize",
                            ds->spec);
     }
+    skv_scaled_size(o, size[0], size[1], &h, &w);
+    const int64_t out_h = o->crop_h ? o->crop_h : h, out_w = o->crop_w ? o->crop_w : w;
+    if (out_h > h || out_w > w) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "crop",
+                           "data set '%s': its images are %" PRId64 "x%" PRId64
+                           " pixels (height x width), less than the "
+                           "%" PRId64 "x%" PRId64 " to keep",
+                           ds->spec, h, w, out_h, out_w);
+    }
+    if (size[0] == out_h && size[1] == out_w && h == out_h && w == out_w) return SKIVE_OK;
+    SKV_TRY(skv_image_check(ctx, ds->spec, (uint64_t)w, (uint64_t)h, 1));
+    skv_resizer *resizer = NULL;
+    uint8_t *scaled = NULL, *plane = NULL;
+    const size_t from = (size_t)(size[0] * size[1]), to = (size_t)(out_h * out_w);
+    size_t channels = ds->rank == 3 ? (size_t)ds->dims[0] : 1, planes = ds->total * channels, bytes;
+    const size_t top = (size_t)skv_crop_start(h, out_h), left = (size_t)skv_crop_start(w, out_w);
+    if (!skv_mul_size(planes, to, &bytes)) {
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: resized it is too large", ds->spec);
+    }
     SKV_TRY(skv_resizer_create(ctx, size[0], size[1], h, w, 1, &resizer));
     skive_status status = skv_alloc(ctx, bytes, &scaled);
+    if (status == SKIVE_OK) status = skv_alloc(ctx, (size_t)(h * w), &plane);
+    for (size_t i = 0; status == SKIVE_OK && i < planes; i++) {
+        skv_resizer_run(resizer, ds->u8 + i * from, plane);
+        for (size_t y = 0; y < (size_t)out_h; y++)
+            memcpy(scaled + i * to + y * (size_t)out_w, plane + (top + y) * (size_t)w + left, (size_t)out_w);
+    }
     if (status == SKIVE_OK) {
-        for (size_t i = 0; i < planes; i++) skv_resizer_run(resizer, ds->u8 + i * from, scaled + i * to);
         skv_free(ctx, ds->u8_block);
         skive_tensor_free(ctx, &ds->x);
         ds->u8 = scaled;
         ds->u8_block = scaled;
-        size[0] = h;
-        size[1] = w;
+        size[0] = out_h;
+        size[1] = out_w;
         ds->size = channels * to;
+    } else {
+        skv_free(ctx, scaled);
     }
+    skv_free(ctx, plane);
     skv_resizer_free(resizer);
     return status;
 }
@@ -192,13 +239,15 @@ static skive_status choose_samples(skive_context *ctx, const skive_dataset_optio
     if (ds->total > UINT32_MAX) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: has more than 2^32 samples", ds->spec);
     ds->count = ds->total;
     bool carve = o->split == SKIVE_SPLIT_VALIDATION || (o->split == SKIVE_SPLIT_TRAIN && o->validation_fraction > 0.0);
-    if (carve) {
+    if (carve && !ds->separate_validation) {
         size_t held = (size_t)llround((double)ds->total * o->validation_fraction);
         if (held == 0 && o->validation_fraction > 0.0) held = 1;
         if (held == 0 || held >= ds->total) {
-            return skv_fail_at(ctx, SKIVE_ERR_DATA, "validation_fraction",
-                               "%s: a fraction of %g of %zu samples leaves the %s split empty", ds->spec,
-                               o->validation_fraction, ds->total, skive_split_name(o->split));
+            return skv_fail_at(
+                ctx, SKIVE_ERR_DATA, "validation_fraction",
+                "%s: of %zu sample%s, a fraction of %g held out for validation leaves the %s split empty; "
+                "--no-validation trains on all samples",
+                ds->spec, ds->total, ds->total == 1 ? "" : "s", o->validation_fraction, skive_split_name(o->split));
         }
         SKV_TRY(identity(ctx, ds->total, &ds->order));
         skv_rng_shuffle(o->seed, STREAM_VALIDATION, ds->order, ds->total);
@@ -242,7 +291,10 @@ skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skiv
     ds->options.size = sizeof ds->options;
     SKV_GO(status, fail, skv_strdup(ctx, spec, &ds->spec));
     SKV_GO(status, fail, kind->open(ctx, args, o.split == SKIVE_SPLIT_TEST, &o, ds));
-    if (o.resize_h) SKV_GO(status, fail, resize_in_memory(ctx, o.resize_h, o.resize_w, ds));
+    if (o.resize_h || o.resize_shorter || o.crop_h) SKV_GO(status, fail, resize_in_memory(ctx, &o, ds));
+    SKV_GO(status, fail, skv_classes_match(ctx, &o, ds));
+    ds->options.model = NULL; /* borrowed */
+    ds->options.classes_by_order = true;
     SKV_GO(status, fail, choose_samples(ctx, &o, ds));
     skv_log(ctx, SKIVE_LOG_INFO, "%s: %zu samples in the %s split", spec, ds->count, skive_split_name(o.split));
     *out = ds;

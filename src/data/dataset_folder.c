@@ -1,100 +1,253 @@
-/* folder: PNG and JPEG files in one sub-folder a class. Only the list of files is kept; images are decoded when they
- * are read. The first image decides the size and whether the set is grey or RGB. */
-#include <dirent.h>
-#include <errno.h>
+/* folder: images in one sub-folder a class, or images alone, without labels. Only the list of files is kept; images are decoded when they
+ * are read. Their headers are looked at once, when the set is opened, so that it is known before any work what they have in common. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "data/data.h"
+#include <skive/input.h>
+
+#include "data/folder.h"
 
 enum { FILE_LIMIT = 256 << 20 };
 
-typedef struct name_list {
-    char **names;
-    size_t count, capacity;
-} name_list;
-
 typedef struct folder {
-    char *root;
-    name_list files; /* "class/file.png", sorted by class and name; [total] */
-    int64_t resize_h, resize_w;
+    skv_folder_parts parts;
+    skv_name_list files;          /* "class/file.png", sorted by class and name; [total] */
+    skive_dataset_options scaled; /* resize and crop, with what was concluded */
 } folder;
 
-static void names_free(skive_context *ctx, name_list *list) {
-    for (size_t i = 0; i < list->count; i++) skv_free(ctx, list->names[i]);
-    skv_free(ctx, list->names);
-    *list = (name_list){0};
-}
+/* ---- reading ---- */
 
-static skive_status names_add(skive_context *ctx, name_list *list, const char *prefix, const char *name) {
-    if (list->count == list->capacity) {
-        size_t more = list->capacity ? list->capacity * 2 : 32;
-        SKV_TRY(skv_grow(ctx, &list->names, list->count, more, sizeof *list->names));
-        list->capacity = more;
-    }
-    if (prefix)
-        SKV_TRY(skv_asprintf(ctx, &list->names[list->count], "%s/%s", prefix, name));
-    else
-        SKV_TRY(skv_strdup(ctx, name, &list->names[list->count]));
-    list->count++;
-    return SKIVE_OK;
-}
-
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
-static bool is_image_name(const char *name) {
-    const char *dot = strrchr(name, '.');
-    return dot && (strcasecmp(dot, ".png") == 0 || strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0);
-}
-
-/* Adds, sorted, the sub-folders of `path` (prefix NULL) or its image files as "prefix/file". Hidden ones are passed
- * over. */
-static skive_status list_folder(skive_context *ctx, const char *path, const char *prefix, name_list *list) {
-    DIR *dir = opendir(path);
-    if (!dir) {
-        return skv_fail_at(ctx, errno == ENOMEM ? SKIVE_ERR_MEMORY : SKIVE_ERR_DATA, path,
-                           "%s: cannot be read as a folder of images", path);
-    }
-    skive_status status = SKIVE_OK;
-    size_t first = list->count;
-    for (;;) {
-        errno = 0;
-        const struct dirent *entry = readdir(dir);
-        if (!entry) {
-            if (errno) status = skv_fail_errno(ctx, path, "read", errno);
-            break;
-        }
-        const char *name = entry->d_name;
-        if (name[0] == '.') continue;
-        if (prefix) {
-            if (is_image_name(name)) SKV_GO(status, done, names_add(ctx, list, prefix, name));
-            continue;
-        }
-        char *full = NULL;
-        SKV_GO(status, done, skv_asprintf(ctx, &full, "%s/%s", path, name));
-        bool is_folder = skv_path_is_folder(full);
-        skv_free(ctx, full);
-        if (is_folder) SKV_GO(status, done, names_add(ctx, list, NULL, name));
-    }
-    if (status == SKIVE_OK && list->count > first) {
-        qsort(list->names + first, list->count - first, sizeof *list->names, by_name);
-    }
-done:
-    (void)closedir(dir);
+static skive_status decode(skive_context *ctx, const folder *f, size_t index, int channels, char **out_path,
+                           skv_image *out) {
+    void *bytes = NULL;
+    size_t n = 0;
+    SKV_TRY(skv_asprintf(ctx, out_path, "%s/%s", f->parts.root, f->files.names[index]));
+    SKV_TRY(skv_file_read(ctx, *out_path, FILE_LIMIT, &bytes, &n));
+    skive_status status = skv_image_decode(ctx, bytes, n, *out_path, channels, out);
+    skv_free(ctx, bytes);
     return status;
 }
 
-/* Lists the images of class `name`, numbered `label`, and records their labels. */
-static skive_status add_class(skive_context *ctx, folder *f, const char *name, int32_t label, skive_dataset *ds) {
-    char *path = NULL;
-    size_t before = f->files.count;
-    SKV_TRY(skv_asprintf(ctx, &path, "%s/%s", f->root, name));
+static skive_status scale(skive_context *ctx, int64_t h, int64_t w, skv_image *image) {
+    skv_resizer *resizer = NULL;
+    uint8_t *scaled = NULL;
     skive_status status;
-    SKV_GO(status, done, list_folder(ctx, path, name, &f->files));
-    size_t after = f->files.count;
+    SKV_GO(status, done, skv_resizer_create(ctx, image->height, image->width, h, w, image->channels, &resizer));
+    SKV_GO(status, done, skv_alloc(ctx, (size_t)h * (size_t)w * (size_t)image->channels, &scaled));
+    skv_resizer_run(resizer, image->pixels, scaled);
+    skv_free(ctx, image->pixels);
+    image->pixels = scaled;
+    image->height = (int)h;
+    image->width = (int)w;
+done:
+    skv_resizer_free(resizer);
+    return status;
+}
+
+/* The part of the image at (top, left) as [c][h][w] floats in 0..1. */
+static void unpack(const skv_image *image, size_t top, size_t left, size_t h, size_t w, float *x) {
+    const size_t channels = (size_t)image->channels;
+    for (size_t c = 0; c < channels; c++) {
+        for (size_t y = 0; y < h; y++) {
+            const uint8_t *from = image->pixels + ((top + y) * (size_t)image->width + left) * channels + c;
+            float *to = x + (c * h + y) * w;
+            for (size_t i = 0; i < w; i++) to[i] = (float)from[i * channels] * (1.0f / 255.0f);
+        }
+    }
+}
+
+static skive_status read_folder(skive_context *ctx, const skive_dataset *ds, size_t index, float *x) {
+    const folder *f = ds->state;
+    const int64_t height = ds->dims[1], width = ds->dims[2];
+    skv_image image = {0};
+    char *path = NULL;
+    int64_t h, w;
+    skive_status status;
+    SKV_GO(status, done, decode(ctx, f, index, (int)ds->dims[0], &path, &image));
+    skv_scaled_size(&f->scaled, image.height, image.width, &h, &w);
+    SKV_GO(status, done, skv_image_check(ctx, path, (uint64_t)w, (uint64_t)h, image.channels));
+    if (f->scaled.crop_h ? h < height || w < width : h != height || w != width) {
+        status =
+            skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                        "%s: is %lldx%lld pixels (height x width), not %lldx%lld; --resize HxW scales all to one size",
+                        path, (long long)h, (long long)w, (long long)height, (long long)width);
+        goto done;
+    }
+    if (h != image.height || w != image.width) SKV_GO(status, done, scale(ctx, h, w, &image));
+    unpack(&image, (size_t)skv_crop_start(h, height), (size_t)skv_crop_start(w, width), (size_t)height, (size_t)width,
+           x);
+done:
+    skv_free(ctx, image.pixels);
+    skv_free(ctx, path);
+    return status;
+}
+
+/* ---- what the images have in common ---- */
+
+typedef struct survey {
+    size_t count, grey, colour, turned, alpha, deep, cmyk;
+    size_t first_grey, first_colour, odd; /* indices; odd: the first of another size than the first image; 0: none */
+    int64_t height, width, odd_height, odd_width; /* of the first, and of that */
+} survey;
+
+static void count_head(survey *s, const skv_image_head *h, size_t i) {
+    if (h->channels == 1 && s->grey++ == 0) s->first_grey = i;
+    if (h->channels == 3 && s->colour++ == 0) s->first_colour = i;
+    s->turned += h->turn != 1;
+    s->alpha += h->alpha;
+    s->deep += h->deep;
+    s->cmyk += h->cmyk;
+    if (i == 0) {
+        s->height = (int64_t)h->height;
+        s->width = (int64_t)h->width;
+    } else if (!s->odd && ((int64_t)h->height != s->height || (int64_t)h->width != s->width)) {
+        s->odd = i;
+        s->odd_height = (int64_t)h->height;
+        s->odd_width = (int64_t)h->width;
+    }
+    s->count++;
+}
+
+/* `enough`: ends at the first image in colour. */
+static skive_status look(skive_context *ctx, const char *root, const skv_name_list *files, bool enough, survey *s) {
+    skv_progress progress;
+    *s = (survey){0};
+    skv_progress_start(&progress, ctx, "looking at images", (double)files->count);
+    for (size_t i = 0; i < files->count && !(enough && s->colour); i++) {
+        skv_image_head head;
+        char *path = NULL;
+        SKV_TRY(skv_asprintf(ctx, &path, "%s/%s", root, files->names[i]));
+        const skive_status status = skv_image_head_read(ctx, path, &head);
+        skv_free(ctx, path);
+        if (status != SKIVE_OK) return status;
+        count_head(s, &head, i);
+        if (i % 256 == 255) SKV_TRY(skv_progress_at(&progress, (double)(i + 1), "%zu images", i + 1));
+    }
+    return SKIVE_OK;
+}
+
+static void tell_survey(skive_context *ctx, const folder *f, const survey *s, int channels, bool by_model) {
+    const struct {
+        size_t n;
+        const char *one, *many;
+    } parts[] = {{s->turned, "is turned as its EXIF orientation says", "are turned as their EXIF orientation says"},
+                 {s->alpha, "has transparency, which is dropped", "have transparency, which is dropped"},
+                 {s->deep, "has 16 bits a channel and is read with 8", "have 16 bits a channel and are read with 8"},
+                 {s->cmyk, "is in CMYK and becomes RGB", "are in CMYK and become RGB"}};
+    const size_t other = channels == 3 ? s->grey : s->colour;
+    skv_text t;
+    skv_text_init(&t, ctx);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].n)
+            skv_text_add(&t, "%s%zu %s", t.length ? ", " : "", parts[i].n,
+                         parts[i].n == 1 ? parts[i].one : parts[i].many);
+    }
+    if (other) {
+        skv_text_add(&t, "%s%zu (the first is %s) %s %s and read as %s, as %s", t.length ? ", " : "", other,
+                     f->files.names[channels == 3 ? s->first_grey : s->first_colour], other == 1 ? "is" : "are",
+                     channels == 3 ? "grey" : "in colour", channels == 3 ? "colour" : "grey",
+                     by_model        ? "the model's input has it"
+                     : channels == 3 ? "other images are in colour"
+                                     : "the training images are");
+    }
+    if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: of %zu images, %s", f->parts.root, s->count, t.data);
+    skv_text_free(&t);
+}
+
+/* ---- size and channels ---- */
+
+/* The first image of the training part and whether any of its images is in colour: both parts are alike. */
+static skive_status look_at_training(skive_context *ctx, const char *root, const skv_name_list *classes, survey *s) {
+    skv_name_list files = {0};
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; status == SKIVE_OK && i < classes->count; i++) {
+        char *path = NULL;
+        status = skv_asprintf(ctx, &path, "%s/%s", root, classes->names[i]);
+        if (status == SKIVE_OK) status = skv_folder_list(ctx, path, classes->names[i], &files, NULL, NULL);
+        skv_free(ctx, path);
+    }
+    if (status == SKIVE_OK && classes->count == 0) status = skv_folder_list(ctx, root, NULL, &files, NULL, NULL);
+    if (status == SKIVE_OK) status = look(ctx, root, &files, true, s);
+    skv_name_list_free(ctx, &files);
+    return status;
+}
+
+static skive_status sizes_differ(skive_context *ctx, const folder *f, const survey *s) {
+    const char *odd = f->files.names[s->odd];
+    return skv_fail_at(
+        ctx, SKIVE_ERR_DATA, odd,
+        "%s/%s: is %lldx%lld pixels (height x width), the first image is %lldx%lld; --resize HxW scales all "
+        "to one size, --resize N --center-crop N cuts the middle out",
+        f->parts.root, odd, (long long)s->odd_height, (long long)s->odd_width, (long long)s->height,
+        (long long)s->width);
+}
+
+static skive_status decide_size(skive_context *ctx, folder *f, const survey *s, const survey *train, int64_t model_h,
+                                int64_t model_w, skive_dataset *ds) {
+    skive_dataset_options *o = &f->scaled;
+    const bool asked = o->resize_h || o->resize_shorter || o->crop_h;
+    if (!asked && model_h && model_w) {
+        o->resize_h = model_h;
+        o->resize_w = model_w;
+        if (s->odd || s->height != model_h || s->width != model_w)
+            skv_note(ctx,
+                     "%s: images are scaled to %lldx%lld (height x width), the size of the model's input; --resize and "
+                     "--center-crop do it otherwise",
+                     f->parts.root, (long long)model_h, (long long)model_w);
+    }
+    if (o->crop_h) {
+        ds->dims[1] = o->crop_h;
+        ds->dims[2] = o->crop_w;
+        return SKIVE_OK;
+    }
+    if (!o->resize_h && s->odd) return sizes_differ(ctx, f, s);
+    skv_scaled_size(o, train->height, train->width, &ds->dims[1], &ds->dims[2]);
+    return SKIVE_OK;
+}
+
+static skive_status decide_shape(skive_context *ctx, const skv_name_list *classes, skive_dataset *ds) {
+    folder *f = ds->state;
+    const skive_dataset_options *o = &ds->options;
+    int64_t channels = 0, height = 0, width = 0;
+    survey own, train;
+    SKV_TRY(look(ctx, f->parts.root, &f->files, false, &own));
+    train = own;
+    if (strcmp(f->parts.root, f->parts.class_root) != 0)
+        SKV_TRY(look_at_training(ctx, f->parts.class_root, classes, &train));
+    if (train.count == 0) train = own;
+    if (o->model) skive_model_input_image(o->model, &channels, &height, &width);
+    const bool by_model = channels == 1 || channels == 3;
+    if (!by_model) channels = train.colour ? 3 : 1;
+    if (o->channels) channels = o->channels;
+    tell_survey(ctx, f, &own, (int)channels, by_model && !o->channels);
+    f->scaled = *o;
+    SKV_TRY(decide_size(ctx, f, &own, &train, height, width, ds));
+    ds->rank = 3;
+    ds->channel_axis = 0;
+    ds->dims[0] = channels;
+    ds->size = (size_t)(ds->dims[0] * ds->dims[1] * ds->dims[2]); /* both sides are bounded */
+    ds->options = f->scaled;
+    ds->options.channels = channels;
+    return SKIVE_OK;
+}
+
+/* ---- files and classes ---- */
+
+/* Lists the images of class `name`, numbered `label`, and records their labels. */
+static skive_status add_class(skive_context *ctx, folder *f, const char *name, int32_t label, skv_left_out *left,
+                              skive_dataset *ds) {
+    char *path = NULL;
+    const size_t before = f->files.count;
+    skive_status status;
+    SKV_TRY(skv_asprintf(ctx, &path, "%s/%s", f->parts.root, name));
+    if (!skv_path_is_folder(path)) { /* a part need not have all classes */
+        skv_free(ctx, path);
+        return SKIVE_OK;
+    }
+    SKV_GO(status, done, skv_folder_list(ctx, path, name, &f->files, NULL, left));
+    const size_t after = f->files.count;
     if (after == before) {
-        skv_note(ctx, "%s: the class has no PNG or JPEG file", path);
+        skv_note(ctx, "%s: the class has no image", path);
         goto done;
     }
     SKV_GO(status, done, skv_grow(ctx, &ds->labels, before, after, sizeof *ds->labels));
@@ -104,195 +257,114 @@ done:
     return status;
 }
 
-static skive_status decode(skive_context *ctx, const folder *f, size_t index, int channels, char **out_path,
-                           skv_image *out) {
-    void *bytes = NULL;
-    size_t n = 0;
-    SKV_TRY(skv_asprintf(ctx, out_path, "%s/%s", f->root, f->files.names[index]));
-    SKV_TRY(skv_file_read(ctx, *out_path, FILE_LIMIT, &bytes, &n));
-    skive_status status = skv_image_decode(ctx, bytes, n, *out_path, channels, out);
-    skv_free(ctx, bytes);
+/* Every class folder of another part must be a class of the training part. */
+static skive_status check_classes(skive_context *ctx, const folder *f, const skv_name_list *classes) {
+    skv_name_list own = {0};
+    skive_status status = skv_folder_list(ctx, f->parts.root, NULL, NULL, &own, NULL);
+    for (size_t i = 0; status == SKIVE_OK && i < own.count; i++) {
+        if (bsearch(&own.names[i], classes->names, classes->count, sizeof *classes->names, skv_by_name)) continue;
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root, "%s: the class '%s' is not among the training classes",
+                             f->parts.root, own.names[i]);
+    }
+    skv_name_list_free(ctx, &own);
     return status;
 }
 
-/* [h][w][c] bytes to [c][h][w] floats in 0..1. */
-static void unpack(const uint8_t *pixels, size_t channels, size_t plane, float *x) {
-    for (size_t c = 0; c < channels; c++) {
-        for (size_t i = 0; i < plane; i++) x[c * plane + i] = (float)pixels[i * channels + c] * (1.0f / 255.0f);
-    }
+static skive_status nothing_there(skive_context *ctx, const folder *f, const skv_left_out *left) {
+    if (left->inner)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
+                           "%s: there is no PNG, JPEG or BMP file in its class folders; %zu files lie a folder deeper, "
+                           "such as in %s: name the folder that holds the class folders",
+                           f->parts.root, left->inner, left->first_folder);
+    if (left->others)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
+                           "%s: there is no PNG, JPEG or BMP file in its class folders, only files such as %s",
+                           f->parts.root, left->first_other);
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root, "%s: there is no PNG, JPEG or BMP file in its class folders",
+                       f->parts.root);
 }
 
-static skive_status read_folder(skive_context *ctx, const skive_dataset *ds, size_t index, float *x) {
-    const folder *f = ds->state;
-    int channels = (int)ds->dims[0];
-    size_t plane = (size_t)(ds->dims[1] * ds->dims[2]);
-    skv_image image = {0};
-    skv_resizer *resizer = NULL;
-    uint8_t *scaled = NULL;
-    char *path = NULL;
-    skive_status status;
-    SKV_GO(status, done, decode(ctx, f, index, channels, &path, &image));
-    if (image.height == ds->dims[1] && image.width == ds->dims[2]) {
-        unpack(image.pixels, (size_t)channels, plane, x);
-        goto done;
-    }
-    if (!f->resize_h) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                             "%s: is %dx%d pixels but the first image is %dx%d; give a size to scale all images to "
-                             "(resize)",
-                             path, image.width, image.height, (int)ds->dims[2], (int)ds->dims[1]);
-        goto done;
-    }
-    SKV_GO(status, done, skv_alloc(ctx, plane * (size_t)channels, &scaled));
-    SKV_GO(status, done,
-           skv_resizer_create(ctx, image.height, image.width, ds->dims[1], ds->dims[2], channels, &resizer));
-    skv_resizer_run(resizer, image.pixels, scaled);
-    unpack(scaled, (size_t)channels, plane, x);
-done:
-    skv_resizer_free(resizer);
-    skv_free(ctx, scaled);
-    skv_free(ctx, image.pixels);
-    skv_free(ctx, path);
-    return status;
-}
-
-/* The folder with the class folders of this part, and where the classes' names and numbers come from: the training
- * part, so that both parts number them alike. */
-static skive_status choose_roots(skive_context *ctx, const char *dir, bool test, char **root, char **classes,
-                                 bool *separate) {
-    char *train_dir = NULL, *test_dir = NULL;
-    skive_status status;
-    if (!skv_path_is_folder(dir)) {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: there is no such folder", dir);
-    }
-    SKV_GO(status, done, skv_asprintf(ctx, &train_dir, "%s/train", dir));
-    SKV_GO(status, done, skv_asprintf(ctx, &test_dir, "%s/test", dir));
-    *separate = skv_path_is_folder(train_dir);
-    if (!*separate) {
-        SKV_GO(status, done, skv_strdup(ctx, dir, root));
-        status = skv_strdup(ctx, dir, classes);
-        goto done;
-    }
-    if (test && !skv_path_is_folder(test_dir)) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: has train/ but no test/, so there is no test split", dir);
-        goto done;
-    }
-    SKV_GO(status, done, skv_strdup(ctx, train_dir, classes));
-    status = skv_strdup(ctx, test ? test_dir : train_dir, root);
-done:
-    skv_free(ctx, train_dir);
-    skv_free(ctx, test_dir);
-    return status;
-}
-
-/* Every class folder of a test part must be a class of the training part. */
-static skive_status check_classes(skive_context *ctx, const folder *f, const name_list *classes) {
-    name_list own = {0};
-    skive_status status;
-    SKV_GO(status, done, list_folder(ctx, f->root, NULL, &own));
-    for (size_t i = 0; i < own.count; i++) {
-        if (bsearch(&own.names[i], classes->names, classes->count, sizeof *classes->names, by_name)) continue;
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, f->root, "%s: the class '%s' is not among the training classes",
-                             f->root, own.names[i]);
-        goto done;
-    }
-done:
-    names_free(ctx, &own);
-    return status;
-}
-
-/* The first image of the training part decides the shape of both parts. */
-static skive_status find_shape(skive_context *ctx, char *class_root, const name_list *classes, skive_dataset *ds) {
+static skive_status list_classes(skive_context *ctx, const skive_dataset_options *o, const skv_name_list *classes,
+                                 skv_left_out *left, skive_dataset *ds) {
     folder *f = ds->state;
-    folder probe = {.root = class_root};
-    skv_image image = {0};
-    char *path = NULL;
-    skive_status status = SKIVE_OK;
-    for (size_t i = 0; i < classes->count && probe.files.count == 0; i++) {
-        char *class_path = NULL;
-        SKV_GO(status, done, skv_asprintf(ctx, &class_path, "%s/%s", class_root, classes->names[i]));
-        status = list_folder(ctx, class_path, classes->names[i], &probe.files);
-        skv_free(ctx, class_path);
-        if (status != SKIVE_OK) goto done;
+    if (classes->count > SKV_MAX_CLASSES || (o->classes && (size_t)o->classes != classes->count)) {
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.class_root, "%s: has %zu class folders, not %lld",
+                           f->parts.class_root, classes->count, (long long)(o->classes ? o->classes : SKV_MAX_CLASSES));
     }
-    if (probe.files.count == 0) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, class_root, "%s: there is no PNG or JPEG file in its class folders",
-                             class_root);
-        goto done;
+    if (strcmp(f->parts.class_root, f->parts.root) != 0) SKV_TRY(check_classes(ctx, f, classes));
+    for (size_t i = 0; i < classes->count; i++) SKV_TRY(add_class(ctx, f, classes->names[i], (int32_t)i, left, ds));
+    return f->files.count ? SKIVE_OK : nothing_there(ctx, f, left);
+}
+
+/* Folders are classes; image files without any are samples without labels. */
+static skive_status list_all(skive_context *ctx, const skive_dataset_options *o, skv_name_list *classes,
+                             skv_left_out *left, skive_dataset *ds) {
+    folder *f = ds->state;
+    skv_name_list direct = {0}, inner = {0};
+    skive_status status;
+    SKV_GO(status, done, skv_folder_list(ctx, f->parts.class_root, NULL, NULL, classes, NULL));
+    SKV_GO(status, done, skv_folder_list(ctx, f->parts.root, NULL, &direct, &inner, left));
+    if (classes->count) {
+        if (direct.count)
+            skv_note(ctx, "%s: left out: %zu image%s beside the class folders (the first is %s)", f->parts.root,
+                     direct.count, direct.count == 1 ? "" : "s", direct.names[0]);
+        status = list_classes(ctx, o, classes, left, ds);
+    } else if (direct.count) {
+        f->files = direct;
+        direct = (skv_name_list){0};
+        if (o->targets != SKIVE_TARGETS_NONE)
+            skv_note(ctx, "%s: has no class folders, so its %zu images have no labels", f->parts.root, f->files.count);
+    } else {
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
+                             "%s: has 0 sub-folders and no PNG, JPEG or BMP file; there must be a sub-folder for each "
+                             "class with its images in it",
+                             f->parts.root);
     }
-    SKV_GO(status, done, decode(ctx, &probe, 0, 0, &path, &image));
-    ds->rank = 3;
-    ds->dims[0] = image.channels;
-    ds->dims[1] = f->resize_h ? f->resize_h : image.height;
-    ds->dims[2] = f->resize_w ? f->resize_w : image.width;
-    ds->size = (size_t)(ds->dims[0] * ds->dims[1] * ds->dims[2]); /* both sides are bounded */
 done:
-    names_free(ctx, &probe.files);
-    skv_free(ctx, image.pixels);
-    skv_free(ctx, path);
+    skv_name_list_free(ctx, &direct);
+    skv_name_list_free(ctx, &inner);
     return status;
 }
 
 static skive_status open_folder(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                                 skive_dataset *ds) {
     folder *f = NULL;
-    char *class_root = NULL;
-    name_list classes = {0};
+    skv_name_list classes = {0};
+    skv_left_out left = {0};
     skive_status status;
+    (void)test;
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *f, &f));
     ds->state = f;
-    SKV_GO(status, done, choose_roots(ctx, args, test, &f->root, &class_root, &ds->separate_test));
-    SKV_GO(status, done, list_folder(ctx, class_root, NULL, &classes));
-    if (classes.count == 0 || classes.count > SKV_MAX_CLASSES) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, class_root,
-                             "%s: has %zu sub-folders; there must be one for each class with its images in it",
-                             class_root, classes.count);
-        goto done;
-    }
-    if (options->classes && (size_t)options->classes != classes.count) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, class_root, "%s: has %zu class folders, not %lld", class_root,
-                             classes.count, (long long)options->classes);
-        goto done;
-    }
-    if (strcmp(class_root, f->root) != 0) SKV_GO(status, done, check_classes(ctx, f, &classes));
-    for (size_t i = 0; i < classes.count; i++) {
-        char *class_path = NULL;
-        SKV_GO(status, done, skv_asprintf(ctx, &class_path, "%s/%s", f->root, classes.names[i]));
-        bool there = skv_path_is_folder(class_path);
-        skv_free(ctx, class_path);
-        if (there) SKV_GO(status, done, add_class(ctx, f, classes.names[i], (int32_t)i, ds));
-    }
+    SKV_GO(status, done, skv_folder_parts_find(ctx, args, options->split, &f->parts));
+    ds->separate_test = f->parts.has_parts;
+    ds->separate_validation = f->parts.has_validation;
+    SKV_GO(status, done, list_all(ctx, options, &classes, &left, ds));
+    skv_left_out_tell(ctx, f->parts.root, &left);
     ds->total = f->files.count;
-    if (ds->total == 0) {
-        status =
-            skv_fail_at(ctx, SKIVE_ERR_DATA, f->root, "%s: there is no PNG or JPEG file in its class folders", f->root);
-        goto done;
+    SKV_GO(status, done, decide_shape(ctx, &classes, ds));
+    if (classes.count) {
+        ds->classes = (int64_t)classes.count;
+        ds->class_names = classes.names; /* the list may be longer than its count; the names move as they are */
+        classes = (skv_name_list){0};
     }
-    f->resize_h = options->resize_h;
-    f->resize_w = options->resize_w;
-    SKV_GO(status, done, find_shape(ctx, class_root, &classes, ds));
-    ds->classes = (int64_t)classes.count;
-    /* The list may be longer than its count; the names move as they are. */
-    ds->class_names = classes.names;
-    classes = (name_list){0};
 done:
-    names_free(ctx, &classes);
-    skv_free(ctx, class_root);
+    skv_left_out_free(ctx, &left);
+    skv_name_list_free(ctx, &classes);
     return status;
 }
 
 static void close_folder(skive_dataset *ds) {
     folder *f = ds->state;
     if (!f) return;
-    names_free(ds->ctx, &f->files);
-    skv_free(ds->ctx, f->root);
+    skv_name_list_free(ds->ctx, &f->files);
+    skv_folder_parts_free(ds->ctx, &f->parts);
     skv_free(ds->ctx, f);
 }
 
 const skv_dataset_kind skv_dataset_folder = {
     .name = "folder",
     .syntax = "folder:DIR",
-    .brief = "PNG or JPEG files, one sub-folder a class, in DIR or in DIR/train and DIR/test",
+    .brief = "PNG, JPEG or BMP files, one sub-folder a class, in DIR or in DIR/train, DIR/val and DIR/test",
     .needs_args = true,
     .open = open_folder,
     .read = read_folder,

@@ -3,11 +3,18 @@
 
 static skive_status open_idx(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                              skive_dataset *ds) {
-    char *images = NULL, *labels = NULL;
-    skive_status status = skv_pair_args(ctx, &skv_dataset_idx, args, test, &images, &labels, &ds->separate_test);
-    if (status == SKIVE_OK) status = skv_idx_open(ctx, images, labels, options->classes, ds);
-    skv_free(ctx, images);
-    skv_free(ctx, labels);
+    char *names[4];
+    int count;
+    skive_status status = skv_split_args(ctx, &skv_dataset_idx, args, names, &count);
+    if (status == SKIVE_OK && count == 1)
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "data set 'idx:%s': expected %s", args,
+                             skv_dataset_idx.syntax);
+    if (status == SKIVE_OK) {
+        ds->separate_test = count == 4;
+        const int at = test && count == 4 ? 2 : 0;
+        status = skv_idx_open(ctx, names[at], names[at + 1], options->classes, ds);
+    }
+    skv_free_args(ctx, names);
     return status;
 }
 

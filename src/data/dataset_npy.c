@@ -44,17 +44,75 @@ static skive_status check_samples(skive_context *ctx, const char *path, skive_da
 
 static skive_status take_labels(skive_context *ctx, const char *path, const skive_tensor *y, int64_t known,
                                 skive_dataset *ds) {
+    const bool floats = skv_dtype_is_float(y->dtype);
     SKV_TRY(skv_alloc_array(ctx, ds->total, sizeof *ds->labels, &ds->labels));
     for (size_t i = 0; i < ds->total; i++) {
-        int64_t label = skv_load_i64(y->dtype, y->data, i);
-        if (label < 0 || label >= SKV_MAX_CLASSES) {
+        const double value = floats ? skv_load_f64(y->dtype, y->data, i) : (double)skv_load_i64(y->dtype, y->data, i);
+        if (!(value >= 0 && value < SKV_MAX_CLASSES) || value != floor(value)) {
             return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                               "%s: label %" PRId64 " of sample %zu is out of range; labels are 0 to classes-1", path,
-                               label, i);
+                               "%s: label %.9g of sample %zu is out of range; labels are the whole numbers 0 to "
+                               "classes-1 (--targets float takes them as numbers to be fitted)",
+                               path, value, i);
         }
-        ds->labels[i] = (int32_t)label;
+        ds->labels[i] = (int32_t)value;
     }
     return skv_labels_check(ctx, path, known, ds);
+}
+
+/* Whole numbers that could be labels? */
+static bool are_whole(const skive_tensor *y, size_t n, double *smallest, double *largest) {
+    *smallest = INFINITY;
+    *largest = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const double v = skv_load_f64(y->dtype, y->data, i);
+        if (v != floor(v)) return false;
+        if (v < *smallest) *smallest = v;
+        if (v > *largest) *largest = v;
+    }
+    return *smallest >= 0 && *largest < SKV_MAX_CLASSES;
+}
+
+/* Does every number between the smallest, 0 or 1, and the largest occur? */
+static skive_status count_without_gap(skive_context *ctx, const skive_tensor *y, size_t n, double smallest,
+                                      double largest, bool *out) {
+    uint8_t *seen = NULL;
+    size_t distinct = 0;
+    *out = false;
+    if (smallest > 1 || largest < 1 || (size_t)largest > n) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)largest + 1, 1, &seen));
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *at = &seen[(size_t)skv_load_f64(y->dtype, y->data, i)];
+        distinct += !*at;
+        *at = 1;
+    }
+    skv_free(ctx, seen);
+    *out = distinct > 1 && distinct == (size_t)(largest - smallest) + 1;
+    return SKIVE_OK;
+}
+
+/* Floats, one a sample: classes or values? Those that the training samples have decide for both parts. */
+static skive_status floats_are_classes(skive_context *ctx, const char *path, const skive_tensor *y, int64_t scores,
+                                       bool *out) {
+    const size_t n = (size_t)skive_tensor_count(y);
+    double smallest, largest;
+    *out = false;
+    if (scores == 1 || !are_whole(y, n, &smallest, &largest)) return SKIVE_OK;
+    if (scores > 1)
+        *out = largest < (double)scores; /* one number a sample cannot be fitted by several */
+    else
+        SKV_TRY(count_without_gap(ctx, y, n, smallest, largest, out));
+    if (*out)
+        skv_note(ctx,
+                 "%s: the floats are the whole numbers %g to %g, one a sample: taken as class labels; --targets float "
+                 "takes them as numbers to be fitted",
+                 path, smallest, largest);
+    else
+        skv_note(
+            ctx,
+            "%s: the floats are whole numbers, but not 0 to classes-1: taken as numbers to be fitted (regression); "
+            "--targets class takes them as class labels",
+            path);
+    return SKIVE_OK;
 }
 
 static skive_status take_targets(skive_context *ctx, const char *path, const skive_tensor *y, skive_dataset *ds) {
@@ -62,7 +120,6 @@ static skive_status take_targets(skive_context *ctx, const char *path, const ski
     ds->target_rank = y->rank - 1;
     for (int i = 1; i < y->rank; i++) ds->target_dims[i - 1] = y->dims[i];
     ds->target_size = count / ds->total;
-    SKV_TRY(check_finite(ctx, path, y, ds->target_size));
     SKV_TRY(skv_alloc_array(ctx, count, sizeof *ds->targets, &ds->targets));
     skv_to_f32(y->dtype, y->data, 0, count, ds->targets);
     /* Pictures as targets are on the same scale as pictures as samples. */
@@ -73,37 +130,64 @@ static skive_status take_targets(skive_context *ctx, const char *path, const ski
     return SKIVE_OK;
 }
 
-static skive_status open_pair(skive_context *ctx, const char *x_path, const char *y_path,
+/* `decider`: the file of the training targets, when that is another. */
+static skive_status are_classes(skive_context *ctx, const char *path, const skive_tensor *y, const char *decider,
+                                const skive_dataset_options *o, bool *out) {
+    skive_tensor training = {0};
+    const int64_t scores = o->model ? skv_model_scores(ctx, o->model) : -1;
+    if (o->targets != SKIVE_TARGETS_AUTO || !skv_dtype_is_float(y->dtype)) {
+        *out = o->targets != SKIVE_TARGETS_VALUES;
+        return SKIVE_OK;
+    }
+    if (!decider || scores > 0) return floats_are_classes(ctx, path, y, scores, out);
+    SKV_TRY(skive_tensor_load_npy(ctx, decider, &training));
+    skive_status status = SKIVE_OK;
+    *out = false;
+    if (skv_dtype_is_float(training.dtype) && training.rank >= 1 && skive_tensor_count(&training) == training.dims[0])
+        status = floats_are_classes(ctx, decider, &training, scores, out);
+    skive_tensor_free(ctx, &training);
+    return status;
+}
+
+static skive_status open_pair(skive_context *ctx, const char *x_path, const char *y_path, const char *decider,
                               const skive_dataset_options *options, skive_dataset *ds) {
     SKV_TRY(skive_tensor_load_npy(ctx, x_path, &ds->x));
     SKV_TRY(check_samples(ctx, x_path, ds));
     skive_tensor y = {0};
     skive_status status;
+    bool classes = false;
+    if (!y_path || options->targets == SKIVE_TARGETS_NONE) return SKIVE_OK;
     SKV_TRY(skive_tensor_load_npy(ctx, y_path, &y));
     if (y.rank < 1 || y.dims[0] != (int64_t)ds->total || skive_tensor_count(&y) <= 0) {
         char text[SKV_DIMS_TEXT + 16];
         status = skv_fail_at(ctx, SKIVE_ERR_DATA, y_path, "%s: is %s, but %s has %zu samples", y_path,
                              skv_tensor_text(&y, text, sizeof text), x_path, ds->total);
-    } else if (skv_dtype_is_float(y.dtype) || skive_tensor_count(&y) > (int64_t)ds->total) {
-        status = take_targets(ctx, y_path, &y, ds);
-    } else {
-        status = take_labels(ctx, y_path, &y, options->classes, ds);
+        goto done;
     }
+    SKV_GO(status, done, check_finite(ctx, y_path, &y, (size_t)skive_tensor_count(&y) / ds->total));
+    if (skive_tensor_count(&y) == (int64_t)ds->total)
+        SKV_GO(status, done, are_classes(ctx, y_path, &y, decider, options, &classes));
+    else if (options->targets == SKIVE_TARGETS_CLASSES)
+        SKV_GO(status, done,
+               skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "targets",
+                           "%s: has several numbers a sample, which are no class labels", y_path));
+    status = classes ? take_labels(ctx, y_path, &y, options->classes, ds) : take_targets(ctx, y_path, &y, ds);
+done:
     skive_tensor_free(ctx, &y);
     return status;
 }
 
 static skive_status open_npy(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                              skive_dataset *ds) {
-    char *x_path = NULL, *y_path = NULL;
-    if (!strchr(args, ',')) { /* samples alone */
-        SKV_TRY(skive_tensor_load_npy(ctx, args, &ds->x));
-        return check_samples(ctx, args, ds);
+    char *names[4];
+    int count;
+    skive_status status = skv_split_args(ctx, &skv_dataset_npy, args, names, &count);
+    if (status == SKIVE_OK) {
+        ds->separate_test = count == 4;
+        const int at = test && count == 4 ? 2 : 0;
+        status = open_pair(ctx, names[at], names[at + 1], at ? names[1] : NULL, options, ds);
     }
-    skive_status status = skv_pair_args(ctx, &skv_dataset_npy, args, test, &x_path, &y_path, &ds->separate_test);
-    if (status == SKIVE_OK) status = open_pair(ctx, x_path, y_path, options, ds);
-    skv_free(ctx, x_path);
-    skv_free(ctx, y_path);
+    skv_free_args(ctx, names);
     return status;
 }
 

@@ -114,3 +114,18 @@ void skv_resizer_free(skv_resizer *r) {
     skv_free(ctx, r->line);
     skv_free(ctx, r);
 }
+
+/* ---- sizes ---- */
+
+void skv_scaled_size(const skive_dataset_options *o, int64_t h, int64_t w, int64_t *out_h, int64_t *out_w) {
+    *out_h = o->resize_h ? o->resize_h : h;
+    *out_w = o->resize_w ? o->resize_w : w;
+    if (!o->resize_shorter) return;
+    *out_h = h <= w ? o->resize_shorter : o->resize_shorter * h / w;
+    *out_w = w <= h ? o->resize_shorter : o->resize_shorter * w / h;
+}
+
+int64_t skv_crop_start(int64_t size, int64_t kept) {
+    const int64_t spare = size - kept; /* half of it, a half rounded to the even number */
+    return spare / 2 + (spare % 2 && spare / 2 % 2);
+}

@@ -10,5 +10,7 @@
     "skive.input.scale" /* what stored values are multiplied by first: a number, 1/255 or none */
 #define SKV_META_OUTPUT_NAME "skive.output.name" /* of several outputs, the one that is the model's answer */
 #define SKV_META_OUTPUT_KIND "skive.output.kind" /* a name of skive_output_kind_name */
+/* Names of the classes, in the order of the scores, one a line; "\n" is a line break and "\\" a backslash in a name. */
+#define SKV_META_CLASSES "skive.classes"
 
 #endif

@@ -384,6 +384,13 @@ static skive_status loop(fit_state *s) {
     return SKIVE_OK;
 }
 
+/* So that other sets of these classes are matched by name. */
+static skive_status keep_class_names(const fit_state *s) {
+    const int64_t classes = s->head.task == SKIVE_TASK_BINARY ? 2 : s->head.scores;
+    if (!s->info.class_names || s->info.classes != classes) return SKIVE_OK;
+    return skive_model_set_class_names(s->fit->model, s->info.class_names, classes);
+}
+
 static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     fit_state s = {.ctx = ctx, .fit = fit, .o = fit->options};
     skv_text_init(&s.settings, ctx);
@@ -397,6 +404,8 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
             const skive_status told = skive_model_set_output(fit->model, NULL, skive_output_kind_name(s.head.kind));
             if (told != SKIVE_OK) status = told;
         }
+        const skive_status named = keep_class_names(&s);
+        if (named != SKIVE_OK) status = named;
     }
     skive_loader_free(s.loader);
     skv_feed_free(&s.feed);

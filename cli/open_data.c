@@ -1,0 +1,86 @@
+/* Opening data sets by the options that the commands share. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* "HxW", height first, or "N": then *square. */
+static skive_status parse_size(cli_args *a, const char *name, int64_t *h, int64_t *w, bool *square) {
+    const char *text = cli_text(a, name, NULL);
+    char *end = NULL;
+    *square = false;
+    if (!text) return SKIVE_OK;
+    *h = *w = strtoll(text, &end, 10);
+    bool good = end != text && *h >= 1 && *h <= 16384;
+    *square = good && !*end;
+    if (good && (*end == 'x' || *end == 'X' || *end == ',')) {
+        const char *second = end + 1;
+        *w = strtoll(second, &end, 10);
+        good = end != second && *w >= 1 && *w <= 16384;
+    }
+    if (good && !*end) return SKIVE_OK;
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s: '%s' is not HxW (height first, such as 224x160) or N, of 1 to 16384",
+                    name, text);
+}
+
+static skive_status read_options(cli_args *a, skive_dataset_options *o) {
+    const char *targets = cli_text(a, "targets", NULL);
+    bool square = false, square_crop;
+    skive_status status = parse_size(a, "resize", &o->resize_h, &o->resize_w, &square);
+    if (status == SKIVE_OK) status = parse_size(a, "center-crop", &o->crop_h, &o->crop_w, &square_crop);
+    if (status != SKIVE_OK) return status;
+    if (square && o->crop_h) {
+        o->resize_shorter = o->resize_h;
+        o->resize_h = o->resize_w = 0;
+    }
+    o->classes_by_order = cli_has(a, "class-order");
+    if (targets && strcmp(targets, "class") == 0)
+        o->targets = SKIVE_TARGETS_CLASSES;
+    else if (targets && strcmp(targets, "float") == 0)
+        o->targets = SKIVE_TARGETS_VALUES;
+    else if (targets)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--targets: '%s' is not class or float", targets);
+    return SKIVE_OK;
+}
+
+/* --layout says where the model's input has its height and width, which the set is scaled to. */
+static skive_status set_layout(cli_args *a, skive_graph *model) {
+    skive_input_options o = skive_input_options_default();
+    o.layout = cli_text(a, "layout", NULL);
+    return model && o.layout ? skive_model_set_input(a->ctx, model, NULL, &o) : SKIVE_OK;
+}
+
+static skive_status open_split(cli_args *a, const char *spec, skive_split split, skive_graph *model, bool limited,
+                               bool labels, skive_dataset **out) {
+    skive_dataset_options o = skive_dataset_options_default();
+    int64_t limit = 0;
+    skive_status status = set_layout(a, model);
+    if (status == SKIVE_OK && limited) status = cli_integer(a, "limit", 1, INT64_MAX, &limit);
+    if (status == SKIVE_OK) status = read_options(a, &o);
+    if (status != SKIVE_OK) return status;
+    o.split = split;
+    o.limit = (size_t)limit;
+    o.model = model;
+    if (cli_has(a, "classes")) o.classes_by_order = true; /* the model gets a new last layer */
+    if (!labels) o.targets = SKIVE_TARGETS_NONE;
+    return skive_dataset_open(a->ctx, spec, &o, out);
+}
+
+skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_graph *model, skive_dataset **out) {
+    return open_split(a, spec, split, model, true, true, out);
+}
+
+skive_status cli_open_samples(cli_args *a, const char *spec, skive_split split, skive_graph *model,
+                              skive_dataset **out) {
+    return open_split(a, spec, split, model, true, false, out);
+}
+
+skive_status cli_open_training(cli_args *a, const char *spec, skive_graph *model, skive_dataset **train,
+                               skive_dataset **validation) {
+    const bool hold_out = !cli_has(a, "no-validation");
+    const skive_status status =
+        cli_open_data(a, spec, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, model, train);
+    if (status != SKIVE_OK || !hold_out) return status;
+    return open_split(a, spec, SKIVE_SPLIT_VALIDATION, model, false, true, validation);
+}

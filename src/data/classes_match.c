@@ -1,0 +1,183 @@
+/* Numbers of classes: a set's classes are matched by name with those of the model it is for, and labels without names are held against
+ * the scores that the model gives. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <skive/output.h>
+
+#include "data/data.h"
+#include "graph/graph.h"
+#include "graph/meta_keys.h"
+
+enum { LISTED = 12 };
+
+static void list_names(skv_text *t, char *const *list, int64_t n) {
+    for (int64_t i = 0; i < n && i < LISTED; i++) skv_text_add(t, "%s%.40s", i ? ", " : "", list[i]);
+    if (n > LISTED) skv_text_add(t, " and %" PRId64 " more", n - LISTED);
+}
+
+static int64_t find(char *const *list, int64_t n, const char *name) {
+    for (int64_t i = 0; i < n; i++) {
+        if (strcmp(list[i], name) == 0) return i;
+    }
+    return -1;
+}
+
+static skive_status unknown_name(skive_context *ctx, const skive_dataset *ds, const char *name, char *const *list,
+                                 int64_t n) {
+    skv_text t;
+    skv_text_init(&t, ctx);
+    skv_text_add(&t, "%s: the class '%.60s' is not one of the model's; the set has ", ds->spec, name);
+    list_names(&t, ds->class_names, ds->classes);
+    skv_text_add(&t, "; the model has ");
+    list_names(&t, list, n);
+    skv_text_add(&t, "; --class-order numbers classes by their order instead of their names");
+    const skive_status status =
+        t.status == SKIVE_OK ? skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec, "%s", t.data) : t.status;
+    skv_text_free(&t);
+    return status;
+}
+
+static void forget_names(skive_context *ctx, skive_dataset *ds) {
+    skive_class_names_free(ctx, ds->class_names, ds->classes);
+    ds->class_names = NULL;
+}
+
+/* Takes over the model's list. */
+static void take_names(skive_context *ctx, skive_dataset *ds, char ***list, int64_t *n) {
+    forget_names(ctx, ds);
+    ds->class_names = *list;
+    ds->classes = *n;
+    *list = NULL;
+    *n = 0;
+}
+
+static void tell_match(skive_context *ctx, const skive_dataset *ds, const int64_t *numbers, int64_t n) {
+    skv_text t;
+    bool moved = false;
+    for (int64_t i = 0; i < ds->classes; i++) moved = moved || numbers[i] != i;
+    if (!moved && ds->classes == n) return;
+    skv_text_init(&t, ctx);
+    list_names(&t, ds->class_names, ds->classes);
+    if (t.status == SKIVE_OK)
+        skv_note(ctx, "%s: its classes (%s) are matched by name with the model's %" PRId64 "%s", ds->spec, t.data, n,
+                 ds->classes < n ? "; the others do not occur" : "");
+    skv_text_free(&t);
+}
+
+/* Names on both sides. `own`: the model's are skive's own metadata. */
+static skive_status by_name(skive_context *ctx, skive_dataset *ds, bool own, char ***list, int64_t *n) {
+    int64_t *numbers = NULL, known = 0, missing = -1;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)ds->classes, sizeof *numbers, &numbers));
+    for (int64_t i = 0; i < ds->classes; i++) {
+        numbers[i] = find(*list, *n, ds->class_names[i]);
+        known += numbers[i] >= 0;
+        if (numbers[i] < 0 && missing < 0) missing = i;
+    }
+    skive_status status = SKIVE_OK;
+    if (missing >= 0 && !own && known == 0 && ds->classes == *n) {
+        skv_note(ctx,
+                 "%s: none of its classes has a name that the model's metadata lists ('%.40s', not '%.40s'): they are "
+                 "numbered by their order",
+                 ds->spec, ds->class_names[0], (*list)[0]);
+    } else if (missing >= 0) {
+        status = unknown_name(ctx, ds, ds->class_names[missing], *list, *n);
+    } else {
+        tell_match(ctx, ds, numbers, *n);
+        for (size_t i = 0; i < ds->total; i++) ds->labels[i] = (int32_t)numbers[ds->labels[i]];
+        take_names(ctx, ds, list, n);
+    }
+    skv_free(ctx, numbers);
+    return status;
+}
+
+/* ---- classes that do not occur ---- */
+
+static skive_status tell_gaps(skive_context *ctx, const skive_dataset *ds) {
+    uint8_t *seen = NULL;
+    int64_t absent = 0, named = 0;
+    skv_text t;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)ds->classes, 1, &seen));
+    for (size_t i = 0; i < ds->total; i++) seen[ds->labels[i]] = 1;
+    skv_text_init(&t, ctx);
+    for (int64_t c = 0; c < ds->classes; c++) {
+        absent += !seen[c];
+        if (!seen[c] && named++ < LISTED) skv_text_add(&t, "%s%" PRId64, t.length ? ", " : "", c);
+    }
+    if (named > LISTED) skv_text_add(&t, " and %" PRId64 " more", named - LISTED);
+    if (absent && t.status == SKIVE_OK)
+        skv_note(ctx,
+                 "%s: labels go up to %" PRId64 ", so there are %" PRId64 " classes, of which %" PRId64
+                 " do not occur (%s); labels are numbers from 0",
+                 ds->spec, ds->classes - 1, ds->classes, absent, t.data);
+    skv_text_free(&t);
+    skv_free(ctx, seen);
+    return SKIVE_OK;
+}
+
+/* ---- the model ---- */
+
+static skive_status check_count(skive_context *ctx, const skive_dataset *ds, int64_t wanted) {
+    for (size_t i = 0; i < ds->total; i++) {
+        if (ds->labels[i] < wanted) continue;
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec,
+                           "%s: label %" PRId32 " of sample %zu is out of range: the model has %" PRId64
+                           " classes, numbered from 0 (skive train --classes N gives it a new last layer; --targets "
+                           "float takes labels as numbers to be fitted)",
+                           ds->spec, ds->labels[i], i, wanted);
+    }
+    if (!ds->class_names || ds->classes >= wanted) return SKIVE_OK;
+    skv_text t;
+    skv_text_init(&t, ctx);
+    list_names(&t, ds->class_names, ds->classes);
+    const skive_status status =
+        t.status != SKIVE_OK
+            ? t.status
+            : skv_fail_at(
+                  ctx, SKIVE_ERR_DATA, ds->spec,
+                  "%s: has %" PRId64 " classes (%s), the model has %" PRId64
+                  " and keeps no names that tell which of them these are; --class-order numbers them 0, 1, ... by "
+                  "their order (skive train --classes N gives the model a new last layer)",
+                  ds->spec, ds->classes, t.data, wanted);
+    skv_text_free(&t);
+    return status;
+}
+
+static skive_status for_model(skive_context *ctx, const skive_graph *g, skive_dataset *ds) {
+    const int64_t scores = skv_model_scores(ctx, g), wanted = scores == 1 ? 2 : scores;
+    char **list = NULL;
+    int64_t n = 0;
+    SKV_TRY(skive_model_class_names(ctx, g, &list, &n));
+    if (list && wanted > 0 && n != wanted) {
+        skv_note(ctx, "the model's metadata names %" PRId64 " classes, but it has %" PRId64 ": the names are not used",
+                 n, wanted);
+        skive_class_names_free(ctx, list, n);
+        list = NULL;
+    }
+    skive_status status = SKIVE_OK;
+    if (list && ds->class_names)
+        status = by_name(ctx, ds, skive_graph_meta(g, SKV_META_CLASSES) != NULL, &list, &n);
+    else if (list && ds->classes <= n)
+        take_names(ctx, ds, &list, &n);
+    if (status == SKIVE_OK && wanted > 0) status = check_count(ctx, ds, wanted);
+    skive_class_names_free(ctx, list, n);
+    return status;
+}
+
+skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds) {
+    if (o->targets == SKIVE_TARGETS_NONE) { /* a kind need not know */
+        forget_names(ctx, ds);
+        skv_free(ctx, ds->labels);
+        skv_free(ctx, ds->targets);
+        ds->labels = NULL;
+        ds->targets = NULL;
+        ds->classes = 0;
+        ds->target_rank = 0;
+        ds->target_size = 0;
+        return SKIVE_OK;
+    }
+    if (!ds->labels) return SKIVE_OK;
+    if (o->model && !o->classes_by_order) return for_model(ctx, o->model, ds);
+    return ds->class_names || o->model || o->classes || o->split == SKIVE_SPLIT_TEST ? SKIVE_OK : tell_gaps(ctx, ds);
+}

@@ -1,0 +1,106 @@
+/* The parts of a folder of images: train, val (valid, validation) and test, or one folder for all. */
+#include <string.h>
+
+#include "data/folder.h"
+
+static const char *const validation_names[] = {"val", "valid", "validation"};
+enum { VALIDATION_NAMES = sizeof validation_names / sizeof validation_names[0] };
+
+static bool is_part_name(const char *name) {
+    for (size_t i = 0; i < VALIDATION_NAMES; i++) {
+        if (strcmp(name, validation_names[i]) == 0) return true;
+    }
+    return strcmp(name, "train") == 0 || strcmp(name, "test") == 0;
+}
+
+static const char *find_name(const skv_name_list *list, const char *name) {
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->names[i], name) == 0) return list->names[i];
+    }
+    return NULL;
+}
+
+static const char *find_validation(const skv_name_list *list) {
+    for (size_t i = 0; i < VALIDATION_NAMES; i++) {
+        if (find_name(list, validation_names[i])) return validation_names[i];
+    }
+    return NULL;
+}
+
+/* Are the folders of `dir` parts, not classes? A class may be called "train"; it has files in it, not folders. */
+static skive_status are_parts(skive_context *ctx, const char *dir, const skv_name_list *folders, bool *out) {
+    skv_name_list inner = {0};
+    size_t parts = 0;
+    char *train = NULL;
+    for (size_t i = 0; i < folders->count; i++) parts += is_part_name(folders->names[i]);
+    *out = parts > 0 && parts == folders->count;
+    if (*out || !find_name(folders, "train")) return SKIVE_OK;
+    SKV_TRY(skv_asprintf(ctx, &train, "%s/train", dir));
+    const skive_status status = skv_folder_list(ctx, train, NULL, NULL, &inner, NULL);
+    *out = inner.count > 0;
+    skv_name_list_free(ctx, &inner);
+    skv_free(ctx, train);
+    return status;
+}
+
+static void tell_others(skive_context *ctx, const char *dir, const skv_name_list *folders, const char *validation) {
+    skv_text t;
+    skv_text_init(&t, ctx);
+    for (size_t i = 0; i < folders->count; i++) {
+        const char *name = folders->names[i];
+        if (strcmp(name, "train") == 0 || strcmp(name, "test") == 0) continue;
+        if (validation && strcmp(name, validation) == 0) continue;
+        skv_text_add(&t, "%s%s/", t.length ? ", " : "", name);
+    }
+    if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: left out, beside train/ and test/: %s", dir, t.data);
+    skv_text_free(&t);
+}
+
+static skive_status no_part(skive_context *ctx, const char *dir, const skv_name_list *folders, const char *part,
+                            const char *validation) {
+    if (strcmp(part, "test") == 0 && find_name(folders, "train"))
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, dir,
+                           "%s: has train/ but no test/, so there is no test split; --split validation takes %s/", dir,
+                           validation ? validation : "what is held out of train");
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: has no folder %s/, so there is no %s split", dir, part, part);
+}
+
+static skive_status choose(skive_context *ctx, const char *dir, const skv_name_list *folders, skive_split split,
+                           skv_folder_parts *out) {
+    const char *validation = find_validation(folders);
+    const bool train = find_name(folders, "train") != NULL;
+    const char *part = split == SKIVE_SPLIT_TEST                       ? "test"
+                       : split == SKIVE_SPLIT_VALIDATION && validation ? validation
+                                                                       : "train";
+    out->has_parts = true;
+    out->has_validation = validation != NULL;
+    if (!find_name(folders, part)) return no_part(ctx, dir, folders, part, validation);
+    tell_others(ctx, dir, folders, validation);
+    if (validation && split != SKIVE_SPLIT_TEST)
+        skv_note(ctx, "%s/%s holds the validation samples; none of train/ are held out", dir, validation);
+    SKV_TRY(skv_asprintf(ctx, &out->root, "%s/%s", dir, part));
+    return skv_asprintf(ctx, &out->class_root, "%s/%s", dir, train ? "train" : part);
+}
+
+skive_status skv_folder_parts_find(skive_context *ctx, const char *dir, skive_split split, skv_folder_parts *out) {
+    skv_name_list folders = {0};
+    bool parts = false;
+    *out = (skv_folder_parts){0};
+    if (!skv_path_is_folder(dir)) return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: there is no such folder", dir);
+    skive_status status = skv_folder_list(ctx, dir, NULL, NULL, &folders, NULL);
+    if (status == SKIVE_OK) status = are_parts(ctx, dir, &folders, &parts);
+    if (status == SKIVE_OK && parts) {
+        status = choose(ctx, dir, &folders, split, out);
+    } else if (status == SKIVE_OK) {
+        status = skv_strdup(ctx, dir, &out->root);
+        if (status == SKIVE_OK) status = skv_strdup(ctx, dir, &out->class_root);
+    }
+    skv_name_list_free(ctx, &folders);
+    return status;
+}
+
+void skv_folder_parts_free(skive_context *ctx, skv_folder_parts *parts) {
+    skv_free(ctx, parts->root);
+    skv_free(ctx, parts->class_root);
+    *parts = (skv_folder_parts){0};
+}
