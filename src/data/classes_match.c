@@ -144,10 +144,26 @@ static skive_status check_count(skive_context *ctx, const skive_dataset *ds, int
     return status;
 }
 
+/* How many classes the model tells apart; 0: its answer is no class; -1: not known. One score is of two classes where a sigmoid says
+ * so. */
+static int64_t model_classes(skive_context *ctx, const skive_graph *g) {
+    const int64_t scores = skv_model_scores(ctx, g);
+    skive_output_info info;
+    if (scores < 1) return -1;
+    if (skive_model_output(g, NULL, &info) != SKIVE_OK) {
+        skive_context_clear(ctx);
+        return -1;
+    }
+    if (info.kind == SKIVE_OUTPUT_VALUES) return 0;
+    if (scores > 1) return scores;
+    return info.kind == SKIVE_OUTPUT_SIGMOID || info.kind == SKIVE_OUTPUT_SIGMOID_LOGITS ? 2 : -1;
+}
+
 static skive_status for_model(skive_context *ctx, const skive_graph *g, skive_dataset *ds) {
-    const int64_t scores = skv_model_scores(ctx, g), wanted = scores == 1 ? 2 : scores;
+    const int64_t wanted = model_classes(ctx, g);
     char **list = NULL;
     int64_t n = 0;
+    if (wanted == 0) return SKIVE_OK; /* what labels are then is refused by whoever needs them */
     SKV_TRY(skive_model_class_names(ctx, g, &list, &n));
     if (list && wanted > 0 && n != wanted) {
         skv_note(ctx, "the model's metadata names %" PRId64 " classes, but it has %" PRId64 ": the names are not used",
