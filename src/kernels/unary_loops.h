@@ -24,7 +24,7 @@ void UNARY_LOOP(skv_unary f, float a, float b, const float *x, float *y, int64_t
     case SKV_UNARY_HARD_SIGMOID: LOOP(a * v + b < 0 ? 0.0f : a * v + b > 1 ? 1.0f : a * v + b);
     case SKV_UNARY_HARD_SWISH: LOOP(v * (v + 3.0f < 0 ? 0.0f : v + 3.0f > 6 ? 6.0f : v + 3.0f) * (1.0f / 6));
     case SKV_UNARY_LEAKY_RELU: LOOP(v < 0 ? a * v : v);
-    case SKV_UNARY_CLIP: LOOP(v < a ? a : v > b ? b : v);
+    case SKV_UNARY_CLIP: LOOP((v < a ? a : v) > b ? b : v < a ? a : v);
     case SKV_UNARY_NEG: LOOP(-v);
     case SKV_UNARY_ABS: LOOP(fabsf(v));
     case SKV_UNARY_SQRT: LOOP(sqrtf(v));

@@ -46,7 +46,9 @@ double skv_activation_apply(const skv_activation *a, double x) {
     case SKV_ACT_NONE: return x;
     case SKV_ACT_RELU: return x < 0.0 ? 0.0 : x; /* a NaN stays one */
     case SKV_ACT_LEAKY_RELU: return x < 0.0 ? a->alpha * x : x;
-    case SKV_ACT_CLIP: return x < a->alpha ? a->alpha : x > a->beta ? a->beta : x;
+    case SKV_ACT_CLIP: /* the high bound wins where it is below the low one */
+        x = x < a->alpha ? a->alpha : x;
+        return x > a->beta ? a->beta : x;
     case SKV_ACT_SIGMOID: return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x));
     case SKV_ACT_TANH: return tanh(x);
     case SKV_ACT_HARD_SWISH: {
@@ -64,9 +66,10 @@ double skv_activation_apply(const skv_activation *a, double x) {
 skv_range skv_activation_range(const skive_node *node) {
     const activation_name *a = find(node);
     if (!a) return skv_range_any();
-    if (a->kind == SKV_ACT_CLIP)
-        return (skv_range){number(node, "activation_alpha", "alpha", a->alpha),
-                           number(node, "activation_beta", "beta", a->beta)};
+    if (a->kind == SKV_ACT_CLIP) {
+        const double hi = number(node, "activation_beta", "beta", a->beta);
+        return (skv_range){fmin(number(node, "activation_alpha", "alpha", a->alpha), hi), hi};
+    }
     return (skv_range){a->lo, a->hi};
 }
 

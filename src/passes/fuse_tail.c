@@ -1,5 +1,6 @@
 /* What follows a convolution or matrix product goes into it: a sum with another value of the same shape, and an activation.
  * The fused node computes the tail while its result is still in registers. */
+#include <math.h>
 #include <string.h>
 
 #include "passes/fuse.h"
@@ -68,7 +69,8 @@ static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, ski
         extra[n_extra++] = SKV_FLT("activation_alpha", skv_attr_float(n, "alpha", 0.01));
     } else if (skv_node_is(n, "Clip")) {
         double lo, hi;
-        if (!skv_clip_bound(n, 1, -3.402823466e38, &lo) || !skv_clip_bound(n, 2, 3.402823466e38, &hi)) return SKIVE_OK;
+        if (!skv_clip_bound(n, 1, -INFINITY, &lo) || !skv_clip_bound(n, 2, INFINITY, &hi)) return SKIVE_OK;
+        if (isnan(lo) || isnan(hi)) return SKIVE_OK; /* such a bound holds nothing back; instructions differ there */
         extra[n_extra++] = SKV_STR("activation", "Clip");
         extra[n_extra++] = SKV_FLT("activation_alpha", lo);
         extra[n_extra++] = SKV_FLT("activation_beta", hi);

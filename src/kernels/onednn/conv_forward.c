@@ -1,6 +1,7 @@
 /* Convolution forward in f32, with residual and activation: oneDNN's direct algorithm, and for 3x3 windows over many
  * channels Winograd's (Lavin & Gray, 2016). Which tiles, the library chooses: mostly F(2x2, 3x3), whose transforms hold only
  * 1 and 1/2 and so round as little; in between F(4x4, 3x3) on points chosen for small rounding. */
+#include <math.h>
 #include <string.h>
 
 #include "kernels/onednn/convolution.h"
@@ -34,7 +35,8 @@ static dnnl_status_t append_activation(dnnl_post_ops_t ops, const skv_activation
     /* oneDNN's Relu gives 0 for NaN, where Relu by itself keeps it; it has no post-op that does both at this speed. */
     case SKV_ACT_RELU: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0);
     case SKV_ACT_LEAKY_RELU: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, (float)a->alpha, 0);
-    case SKV_ACT_CLIP: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_clip, (float)a->alpha, (float)a->beta);
+    case SKV_ACT_CLIP:
+        return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_clip, (float)fmin(a->alpha, a->beta), (float)a->beta);
     case SKV_ACT_SIGMOID: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_logistic, 0, 0);
     case SKV_ACT_TANH: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_tanh, 0, 0);
     case SKV_ACT_HARD_SWISH: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_hardswish, 0, 0);
@@ -57,14 +59,13 @@ static skive_status make_attr(skv_kernel_node *n, bool sum, dnnl_primitive_attr_
     return skv_dnnl_status(n->ctx, s, "convolution attributes");
 }
 
-/* The best implementation for these layouts; *rank 0 when there is none. */
+/* An implementation for these layouts; NULL when there is none. */
 static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, const_dnnl_primitive_attr_t attr,
                                 dnnl_alg_kind_t algorithm, skv_layout x, skv_layout y, conv_state *st,
-                                dnnl_primitive_desc_t *out, int *rank) {
+                                dnnl_primitive_desc_t *out) {
     dnnl_memory_desc_t x_md, y_md, w_md;
     dnnl_convolution_desc_t desc;
     *out = NULL;
-    *rank = 0;
     if (!skv_dnnl_md(&n->in[0].type, x, &x_md) || !skv_dnnl_md(&n->out[0].type, y, &y_md)) return SKIVE_OK;
     if (!skv_dnnl_md_any(SKIVE_F32, c->w_rank, c->w_dims, &w_md)) return SKIVE_OK;
     const dnnl_prop_kind_t kind = n->training ? dnnl_forward_training : dnnl_forward_inference;
@@ -73,7 +74,6 @@ static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, cons
                                                                  c->dilates, c->pad_lo, c->pad_hi);
     if (s == dnnl_success) s = skv_dnnl_desc_create(&desc, attr, NULL, n->threads, out);
     if (s == dnnl_out_of_memory) return skv_dnnl_status(n->ctx, s, "convolution");
-    if (s == dnnl_success) *rank = skv_dnnl_rank(*out);
     return SKIVE_OK;
 }
 
@@ -97,29 +97,19 @@ static skive_status choose(skv_kernel_node *n, const skv_dnnl_conv *c, const_dnn
                            dnnl_primitive_desc_t *best) {
     skv_layout xs[3];
     const size_t count = skv_dnnl_conv_layouts(c->s.c, n->in[0].layout, xs);
-    int best_rank = 0;
     *best = NULL;
-    for (size_t i = 0; i < count && best_rank < 3; i++) {
+    for (size_t i = 0; i < count && !*best; i++) {
         const skv_layout ys[2] = {xs[i] == SKV_PLAIN ? skv_dnnl_blocked() : xs[i], SKV_PLAIN};
-        for (int k = 0; k < 2 && best_rank < 3; k++) {
-            dnnl_primitive_desc_t desc;
-            int rank;
-            SKV_TRY(try_layouts(n, c, attr, dnnl_convolution_direct, xs[i], ys[k], st, &desc, &rank));
-            if (rank > best_rank) {
-                if (*best) dnnl_primitive_desc_destroy(*best);
-                *best = desc;
-                best_rank = rank;
-                n->in[0].layout = xs[i];
-                n->out[0].layout = ys[k];
-            } else if (desc) {
-                dnnl_primitive_desc_destroy(desc);
-            }
+        for (int k = 0; k < 2 && !*best; k++) {
+            SKV_TRY(try_layouts(n, c, attr, dnnl_convolution_direct, xs[i], ys[k], st, best));
+            if (!*best) continue;
+            n->in[0].layout = xs[i];
+            n->out[0].layout = ys[k];
         }
     }
     if (*best && suits_winograd(n, c)) {
         dnnl_primitive_desc_t desc;
-        int rank;
-        SKV_TRY(try_layouts(n, c, attr, dnnl_convolution_winograd, SKV_C16, SKV_C16, st, &desc, &rank));
+        SKV_TRY(try_layouts(n, c, attr, dnnl_convolution_winograd, SKV_C16, SKV_C16, st, &desc));
         if (desc) {
             dnnl_primitive_desc_destroy(*best);
             *best = desc;

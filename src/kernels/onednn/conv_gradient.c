@@ -58,27 +58,18 @@ static skive_status choose(skv_kernel_node *n, const skv_dnnl_conv *c, const gra
                            const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *best) {
     skv_layout xs[3];
     const size_t count = skv_dnnl_conv_layouts(c->s.c, n->in[x_index(n)].layout, xs);
-    int best_rank = 0;
     *best = NULL;
-    for (size_t i = 0; i < count && best_rank < 3; i++) {
+    for (size_t i = 0; i < count && !*best; i++) {
         const skv_layout ys[2] = {xs[i] == SKV_PLAIN ? skv_dnnl_blocked() : xs[i], SKV_PLAIN};
-        for (int k = 0; k < 2 && best_rank < 3; k++) {
-            dnnl_primitive_desc_t desc;
-            const dnnl_status_t s = describe(n, c, st, xs[i], ys[k], attr, &desc);
+        for (int k = 0; k < 2 && !*best; k++) {
+            const dnnl_status_t s = describe(n, c, st, xs[i], ys[k], attr, best);
             if (s == dnnl_out_of_memory) return skv_dnnl_status(n->ctx, s, "convolution gradient");
-            const int rank = s == dnnl_success ? skv_dnnl_rank(desc) : 0;
-            if (rank > best_rank) {
-                if (*best) dnnl_primitive_desc_destroy(*best);
-                *best = desc;
-                best_rank = rank;
-                if (by_weight(n))
-                    n->in[1].layout = xs[i];
-                else
-                    n->out[0].layout = xs[i];
-                n->in[0].layout = ys[k];
-            } else if (desc) {
-                dnnl_primitive_desc_destroy(desc);
-            }
+            if (!*best) continue;
+            if (by_weight(n))
+                n->in[1].layout = xs[i];
+            else
+                n->out[0].layout = xs[i];
+            n->in[0].layout = ys[k];
         }
     }
     return *best ? SKIVE_OK : SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "oneDNN has no such convolution gradient");

@@ -63,8 +63,6 @@ void skv_dnnl_prim_free(skv_dnnl_prim *p); /* a zeroed one is accepted */
 const dnnl_memory_desc_t *skv_dnnl_prim_md(const skv_dnnl_prim *p, dnnl_query_t what, int index);
 /* "jit:avx512_core", "gemm:jit", "ref:any" ... Borrowed. */
 const char *skv_dnnl_impl(const_dnnl_primitive_desc_t desc);
-/* 0: none; 1: reference loops; 2: by way of a matrix product; 3: an implementation of its own. For comparing layouts. */
-int skv_dnnl_rank(const_dnnl_primitive_desc_t desc);
 
 typedef struct skv_dnnl_arg {
     int arg; /* DNNL_ARG_SRC ... */
