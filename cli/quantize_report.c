@@ -108,10 +108,14 @@ void cli_quantize_warn(const skive_quantize_report *r) {
                 other->score, r->tried[0].score);
     else if (r->n_tried == 1 && least < 2 * BAD_SQNR)
         fprintf(stderr, "warning: --calibration auto may do better than %s\n", r->calibration);
-    if (r->outlier.name)
-        fprintf(stderr,
-                "warning: value '%s' was %.6g in calibration sample %lld, far outside the %.4g to %.4g of all others\n",
-                r->outlier.name, r->outlier.value, (long long)r->outlier.run, r->outlier.low, r->outlier.high);
+    if (!r->outlier.name) return;
+    fprintf(stderr,
+            "warning: value '%s' was %.6g in calibration sample %lld, far outside the %.4g to %.4g of all others\n",
+            r->outlier.name, r->outlier.value, (long long)r->outlier.run, r->outlier.low, r->outlier.high);
+    if (r->outlier.spoilt_runs > 0)
+        fprintf(stderr, "warning: %lld sample%s of this kind %s left out of the figures, and of what auto chooses by\n",
+                (long long)r->outlier.spoilt_runs, r->outlier.spoilt_runs == 1 ? "" : "s",
+                r->outlier.spoilt_runs == 1 ? "is" : "are");
 }
 
 static void print_quality(const skive_quantize_report *r) {

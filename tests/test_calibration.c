@@ -257,6 +257,23 @@ static void a_mark_is_survived(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Samples that are loud, one louder than the other, are no outliers: nothing of them is left out. */
+static void loud_samples_count(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_tensor x = samples_of(ctx, 100, 6);
+    skive_graph *g = two_layers(ctx, -1);
+    skive_quantize_report r;
+    (void)state;
+    for (int64_t i = 0; i < 600; i++) ((float *)x.data)[i] *= powf(1.1f, (float)(i / 6));
+    calibrate(ctx, g, &x, 1, NULL, &r);
+    assert_null(r.outlier.name);
+    assert_true(255 * r.rows[0].scale > 0.8 * (r.rows[0].hi - r.rows[0].lo));
+    skive_quantize_report_free(ctx, &r);
+    skive_graph_free(g);
+    skive_tensor_free(ctx, &x);
+    skv_test_context_end(ctx);
+}
+
 /* Of an input that means little to the output little is kept; what matters keeps its range. */
 static void minmax_is_kept_where_it_is_better(void **state) {
     skive_context *ctx = skv_test_context();
@@ -423,19 +440,13 @@ static void short_options_are_honoured(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(error_by_counts),
-        cmocka_unit_test(constants_are_exact),
-        cmocka_unit_test(parts_merge_exactly),
-        cmocka_unit_test(outcome_is_told),
-        cmocka_unit_test(few_samples_all_count),
-        cmocka_unit_test(a_mark_is_survived),
-        cmocka_unit_test(minmax_is_kept_where_it_is_better),
-        cmocka_unit_test(inputs_of_all_kinds),
-        cmocka_unit_test(wrong_samples_are_refused),
-        cmocka_unit_test(damaged_weights_are_named),
-        cmocka_unit_test(damage_elsewhere_is_named),
-        cmocka_unit_test(left_nodes_are_grouped),
-        cmocka_unit_test(short_options_are_honoured),
+        cmocka_unit_test(error_by_counts),           cmocka_unit_test(constants_are_exact),
+        cmocka_unit_test(parts_merge_exactly),       cmocka_unit_test(outcome_is_told),
+        cmocka_unit_test(few_samples_all_count),     cmocka_unit_test(a_mark_is_survived),
+        cmocka_unit_test(loud_samples_count),        cmocka_unit_test(minmax_is_kept_where_it_is_better),
+        cmocka_unit_test(inputs_of_all_kinds),       cmocka_unit_test(wrong_samples_are_refused),
+        cmocka_unit_test(damaged_weights_are_named), cmocka_unit_test(damage_elsewhere_is_named),
+        cmocka_unit_test(left_nodes_are_grouped),    cmocka_unit_test(short_options_are_honoured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

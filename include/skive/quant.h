@@ -63,8 +63,10 @@ typedef struct skive_quantize_outlier {
     char *name;       /* of the value; NULL: there was none */
     double value;     /* the outlier */
     double low, high; /* range of all others */
-    int64_t run; /* calibration run that gave it; after skive_quantize the sample's place in the data set, the first of
+    int64_t
+        run; /* calibration run that gave it; after skive_quantize and skive_quantize_arrays the sample's place, the first of
                        * a batch */
+    int64_t spoilt_runs; /* runs with such an input, which count neither in the choice of "auto" nor in the figures */
 } skive_quantize_outlier;
 enum { SKIVE_QUANTIZE_WORST = 3, SKIVE_QUANTIZE_TRIED = 8 };
 typedef struct skive_quantize_report {

@@ -134,6 +134,8 @@ skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *graph, const
     o.shapes = shapes;
     o.n_shapes = f.n;
     status = skive_quantize_feed(ctx, graph, feed_arrays, &f, &o, report);
+    if (status == SKIVE_OK && report && report->outlier.name)
+        report->outlier.run = (int64_t)((double)report->outlier.run * (double)f.runs / (double)f.used) * o.batch;
 done:
     for (size_t i = 0; f.sources && i < f.n; i++) skive_tensor_free(ctx, &f.sources[i].owned);
     skv_free(ctx, f.sources);

@@ -6,7 +6,9 @@
 #include "quant/quant.h"
 
 #define FAR_OUT  8.0  /* times what lies inside, with nothing between */
-#define FARTHEST 32.0 /* times the largest of a usual run: such an input has spoilt its run */
+#define FARTHEST 32.0 /* times the largest of a usual run: the widest cut */
+#define SPOILT   16.0 /* times the largest of a usual run: such an input may have spoilt its run */
+#define GAP      4.0  /* times the largest of the runs below */
 #define FEW      1e-3 /* share of the values that may be far out */
 
 /* One side of zero, from outside in: the magnitude that remains when few values far out are left away, or that of all. */
@@ -53,16 +55,34 @@ static int compare(const void *a, const void *b) {
 
 static float top_of(skv_extent e) { return e.high > -e.low ? e.high : -e.low; }
 
-/* The largest magnitude in a usual run: the median over the runs. */
-static double usual_top(const skv_point *p) {
-    float sorted[SKV_MOST_RUNS];
+/* The largest magnitude of each run, sorted. */
+static size_t sorted_tops(const skv_point *p, float *sorted) {
     size_t n = 0;
     for (size_t i = 0; i < SKV_MOST_RUNS; i++) {
         if (p->runs[i].low <= p->runs[i].high) sorted[n++] = top_of(p->runs[i]);
     }
-    if (n == 0) return 0;
     qsort(sorted, n, sizeof *sorted, compare);
-    return (double)sorted[(n - 1) / 2];
+    return n;
+}
+
+/* The largest magnitude in a usual run: the median over the runs. */
+static double usual_top(const skv_point *p) {
+    float sorted[SKV_MOST_RUNS];
+    const size_t n = sorted_tops(p, sorted);
+    return n ? (double)sorted[(n - 1) / 2] : 0;
+}
+
+/* From which magnitude on a run is spoilt: many times a usual run's, with a gap below it, which samples that merely are loud
+ * do not leave. */
+static double spoilt_from(const skv_point *p) {
+    float sorted[SKV_MOST_RUNS];
+    const size_t n = sorted_tops(p, sorted), middle = n ? (n - 1) / 2 : 0;
+    const double usual = n ? (double)sorted[middle] : 0;
+    for (size_t i = middle + 1; usual > 0 && i < n; i++) {
+        const double top = (double)sorted[i], below = (double)sorted[i - 1];
+        if (top > SPOILT * usual && top > GAP * below) return top;
+    }
+    return INFINITY;
 }
 
 /* By what is nearest to the model's input: what a mark for a missing value spoils of what is computed from it may be much. */
@@ -70,9 +90,9 @@ void skv_quant_find_spoilt(skv_points *points) {
     for (size_t k = 0; k < points->n; k++) {
         const skv_point *p = &points->items[k];
         if (p->source != k || (k > 0 && !p->value->is_input)) continue;
-        const double most = FARTHEST * usual_top(p);
-        for (size_t i = 0; most > 0 && i < SKV_MOST_RUNS; i++) {
-            if (p->runs[i].low > p->runs[i].high || (double)top_of(p->runs[i]) <= most || points->spoilt[i]) continue;
+        const double from = spoilt_from(p);
+        for (size_t i = 0; i < SKV_MOST_RUNS; i++) {
+            if (p->runs[i].low > p->runs[i].high || (double)top_of(p->runs[i]) < from || points->spoilt[i]) continue;
             points->spoilt[i] = true;
             points->n_spoilt++;
         }

@@ -352,9 +352,31 @@ static skive_status report_outputs(quantization *q, const skv_measure *m) {
     return SKIVE_OK;
 }
 
+/* The farthest of the inputs that have spoilt their runs. */
+static skive_status report_spoilt(quantization *q) {
+    skive_quantize_outlier *o = &q->report.outlier;
+    const skv_point *found = NULL;
+    for (size_t k = 0; k < q->points.n; k++) {
+        const skv_point *p = &q->points.items[k];
+        if (p->source != k || (k > 0 && !p->value->is_input)) continue;
+        const skv_extent usual = skv_quant_unspoilt(&q->points, p);
+        for (int64_t i = 0; i < SKV_MOST_RUNS; i++) {
+            const skv_extent run = p->runs[i];
+            if (run.low > run.high || !q->points.spoilt[i]) continue;
+            const double x = run.high >= -run.low ? (double)run.high : (double)run.low;
+            if ((x >= (double)usual.low && x <= (double)usual.high) || fabs(x) <= fabs(o->value)) continue;
+            *o = (skive_quantize_outlier){.value = x, .run = i, .low = (double)usual.low, .high = (double)usual.high};
+            found = p;
+        }
+    }
+    o->spoilt_runs = (int64_t)q->points.n_spoilt;
+    return found ? skv_strdup(q->ctx, found->value->name, &o->name) : SKIVE_OK;
+}
+
 /* The value with the farthest outlier, the first of equals in the order of the graph. */
 static skive_status report_outlier(quantization *q) {
     double most = OUTLIER;
+    if (q->points.n_spoilt > 0) return report_spoilt(q);
     for (size_t k = 0; k < q->points.n; k++) {
         const skv_point *p = &q->points.items[k];
         double low, high;
