@@ -16,7 +16,7 @@ enum { FEW_SAMPLES = 8, PARALLEL_UNITS = 4096 };
 typedef struct recurrent_state {
     skv_recurrent_shape s;
     const skv_recurrent_loops *loops;
-    size_t product; /* offset of the products' scratch */
+    size_t product, packed; /* offsets of the products' scratch, and of R as they read it */
 } recurrent_state;
 
 /* One run in one direction. */
@@ -31,7 +31,20 @@ typedef struct recurrent_run {
     float *recurrent;                        /* [rows][h] GRU: the hidden gate's product when linear, otherwise r h */
     float *h_last, *c_last, *dh, *dc, *part; /* [batch][h] */
     void *product;                           /* scratch of the products */
+    /* R packed once for all steps, each way: a GRU's hidden gate (1) by itself, the other gates (0) together. */
+    float *packed[2][2]; /* [transposed][part] */
 } recurrent_run;
+
+/* Rows of R in a part. */
+static int64_t part_rows(const skv_recurrent_shape *s, int part) {
+    const int64_t gates = s->kind == SKV_GRU ? (part ? 1 : 2) : (part ? 0 : s->gates);
+    return gates * s->hidden;
+}
+
+static size_t packed_floats(const skv_recurrent_shape *s, bool trans, int part) {
+    const int64_t rows = part_rows(s, part);
+    return trans ? skv_sgemm_packed(rows, s->hidden) : skv_sgemm_packed(s->hidden, rows);
+}
 
 static size_t rows_of(const skv_recurrent_shape *s) { return (size_t)(s->steps * s->batch); }
 
@@ -58,11 +71,16 @@ static recurrent_run open_run(const skv_kernel_call *call, int64_t d) {
     u.dc = u.dh + s->batch * n;
     u.part = u.dc + s->batch * n;
     u.product = (char *)call->scratch + st->product;
+    float *at = (float *)(void *)((char *)call->scratch + st->packed);
+    for (int k = 0; k < 4; k++) {
+        u.packed[k / 2][k % 2] = at;
+        at += packed_floats(s, k / 2 == 1, k % 2);
+    }
     return u;
 }
 
 /* c[m][n] = a b + beta c */
-static void product(recurrent_run *u, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, const float *a,
+static void product(const recurrent_run *u, char trans_a, char trans_b, int64_t m, int64_t n, int64_t k, const float *a,
                     int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
     const skv_sgemm g = {.trans_a = trans_a == 'T',
                          .trans_b = trans_b == 'T',
@@ -77,6 +95,34 @@ static void product(recurrent_run *u, char trans_a, char trans_b, int64_t m, int
                          .c = c,
                          .alpha = 1,
                          .add = beta != 0};
+    skv_sgemm_run(&g, u->call->n->threads, u->product);
+}
+
+/* For all steps that follow: R, or its transpose. */
+static void pack_recurrent(const recurrent_run *u, bool trans) {
+    const int64_t n = u->s->hidden;
+    for (int part = 0; part < 2; part++) {
+        const int64_t rows = part_rows(u->s, part);
+        const float *r = u->r + (part ? part_rows(u->s, 0) : 0) * n;
+        if (rows) skv_sgemm_pack(trans, trans ? rows : n, trans ? n : rows, r, n, u->packed[trans][part]);
+    }
+}
+
+/* to[batch][...] = x R' (transposed) or x R of a part, + to where `add`. */
+static void recur(const recurrent_run *u, bool trans, int part, const float *x, int64_t ldx, bool add, float *to,
+                  int64_t ld) {
+    const int64_t rows = part_rows(u->s, part), n = u->s->hidden;
+    const skv_sgemm g = {.trans_b = trans,
+                         .m = u->s->batch,
+                         .n = trans ? rows : n,
+                         .k = trans ? n : rows,
+                         .a = x,
+                         .lda = ldx,
+                         .c = to,
+                         .ldc = ld,
+                         .alpha = 1,
+                         .add = add,
+                         .packed = u->packed[trans][part]};
     skv_sgemm_run(&g, u->call->n->threads, u->product);
 }
 
@@ -104,7 +150,7 @@ static void hidden_gate(recurrent_run *u, const float *x, int64_t ldx, float *to
     const skv_recurrent_shape *s = u->s;
     const int64_t n = s->hidden;
     for (int64_t b = 0; u->bias && b < s->batch; b++) memcpy(to + b * ld, u->bias + 5 * n, (size_t)n * sizeof *to);
-    product(u, 'N', 'T', s->batch, n, n, x, ldx, u->r + 2 * n * n, n, u->bias ? 1.0f : 0.0f, to, ld);
+    recur(u, true, 1, x, ldx, u->bias != NULL, to, ld);
 }
 
 typedef struct step_rows {
@@ -140,10 +186,10 @@ static int team(const recurrent_run *u) {
 static void forward_step(recurrent_run *u, int64_t i) {
     const skv_recurrent_shape *s = u->s;
     const skv_recurrent_loops *f = u->loops;
-    const int64_t n = s->hidden, gh = s->gates * n;
+    const int64_t n = s->hidden;
     const step_rows w = rows_at(u, i);
     if (s->kind != SKV_GRU) {
-        product(u, 'N', 'T', s->batch, gh, n, w.h, w.ld, u->r, n, 1.0f, w.gates, w.ld_gates);
+        recur(u, true, 0, w.h, w.ld, true, w.gates, w.ld_gates);
         FOR_SAMPLES(b) {
             float *gates = w.gates + b * w.ld_gates, *h = w.h_next + b * w.ld_next;
             if (s->kind == SKV_LSTM) {
@@ -155,7 +201,7 @@ static void forward_step(recurrent_run *u, int64_t i) {
         }
         return;
     }
-    product(u, 'N', 'T', s->batch, 2 * n, n, w.h, w.ld, u->r, n, 1.0f, w.gates, w.ld_gates);
+    recur(u, true, 0, w.h, w.ld, true, w.gates, w.ld_gates);
     FOR_SAMPLES(b) {
         float *gates = w.gates + b * w.ld_gates;
         f->gru_gates(gates, n);
@@ -172,6 +218,7 @@ static void forward(recurrent_run *u, float *y) {
     const skv_recurrent_shape *s = u->s;
     const step_rows first = rows_at(u, 0);
     input_part(u);
+    pack_recurrent(u, true);
     skv_recurrent_load(s, u->call, H0, u->d, first.h, first.ld);
     if (s->kind == SKV_LSTM) skv_recurrent_load(s, u->call, C0, u->d, first.c, first.ld);
     for (int64_t i = 0; i < s->steps; i++) {
@@ -189,7 +236,7 @@ static void forward(recurrent_run *u, float *y) {
 static void backward_step(recurrent_run *u, int64_t i, const float *dy) {
     const skv_recurrent_shape *s = u->s;
     const skv_recurrent_loops *f = u->loops;
-    const int64_t n = s->hidden, gh = s->gates * n;
+    const int64_t n = s->hidden;
     const step_rows w = rows_at(u, i);
     FOR_SAMPLES(b) {
         float *gates = w.gates + b * w.ld_gates, *dh = u->dh + b * n;
@@ -205,18 +252,17 @@ static void backward_step(recurrent_run *u, int64_t i, const float *dy) {
             f->gru_back(gates, w.recurrent + b * w.ld, s->linear, w.h + b * w.ld, dh, n);
     }
     if (s->kind != SKV_GRU) {
-        product(u, 'N', 'N', s->batch, n, gh, w.gates, w.ld_gates, u->r, n, 0.0f, u->dh, n);
+        recur(u, false, 0, w.gates, w.ld_gates, false, u->dh, n);
         return;
     }
-    const float *r_hidden = u->r + 2 * n * n;
     if (s->linear) {
-        product(u, 'N', 'N', s->batch, n, n, w.recurrent, w.ld, r_hidden, n, 1.0f, u->dh, n);
+        recur(u, false, 1, w.recurrent, w.ld, true, u->dh, n);
     } else {
-        product(u, 'N', 'N', s->batch, n, n, w.gates + 2 * n, w.ld_gates, r_hidden, n, 0.0f, u->part, n);
+        recur(u, false, 1, w.gates + 2 * n, w.ld_gates, false, u->part, n);
         FOR_SAMPLES(b)
         f->gru_back_reset(w.gates + b * w.ld_gates, u->part + b * n, w.h + b * w.ld, u->dh + b * n, n);
     }
-    product(u, 'N', 'N', s->batch, n, 2 * n, w.gates, w.ld_gates, u->r, n, 1.0f, u->dh, n);
+    recur(u, false, 0, w.gates, w.ld_gates, true, u->dh, n);
 }
 
 /* y[n] = the sums of the columns of x[rows][n], `ld` apart. */
@@ -256,6 +302,7 @@ static void backward(recurrent_run *u) {
     const skv_recurrent_shape *s = u->s;
     skv_recurrent_load(s, u->call, DH, u->d, u->dh, s->hidden);
     skv_recurrent_load(s, u->call, DC, u->d, u->dc, s->hidden);
+    pack_recurrent(u, false);
     for (int64_t i = s->steps - 1; i >= 0; i--) backward_step(u, i, u->call->n->n_in > DY ? u->call->in[DY] : NULL);
     gather(u);
     skv_recurrent_store(s, u->call, OUT_H0, u->d, u->dh);
@@ -292,6 +339,9 @@ static skive_status prepare(skv_kernel_node *n) {
     const int64_t rows = (int64_t)rows_of(&st->s), gates = st->s.gates * st->s.hidden;
     int64_t longest = rows > gates ? rows : gates;
     if (st->s.input > longest) longest = st->s.input;
+    size_t packed = 0;
+    for (int k = 0; k < 4; k++) packed += packed_floats(&st->s, k / 2 == 1, k % 2);
+    SKV_TRY(skv_scratch_add(n, packed * sizeof(float), &st->packed));
     return skv_scratch_add(n, skv_sgemm_scratch(longest, longest, longest, n->threads), &st->product);
 }
 

@@ -30,47 +30,55 @@ static int64_t up_to(int64_t n, int64_t step) { return (n + step - 1) / step * s
 
 /* ---- packing ---- */
 
-/* Panels of `columns` columns, [panel][k][columns], those beyond n being zero. b: its first column and row. */
-static void pack_b(int columns, bool trans, int64_t n, int64_t k, const float *b, int64_t ldb, float *to) {
-    for (int64_t p = 0; p < k; p++, to += columns) {
-        if (!trans && n >= columns) {
-            memcpy(to, b + p * ldb, (size_t)columns * sizeof *to);
-            continue;
+typedef float vector4 __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* to[p][r] = from[r][p] for `rows` rows (a multiple of four) and k steps; a row of `to` is `step` floats. */
+static void turn(const float *from, int64_t ld, int64_t rows, int64_t k, float *to, int64_t step) {
+    for (int64_t r = 0; r < rows; r += 4) {
+        const float *x = from + r * ld;
+        int64_t p = 0;
+        for (; p + 4 <= k; p += 4) {
+            const vector4 a = *(const vector4 *)(x + p), b = *(const vector4 *)(x + ld + p),
+                          c = *(const vector4 *)(x + 2 * ld + p), d = *(const vector4 *)(x + 3 * ld + p);
+            const vector4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                          cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+            const vector4 ef = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+                          gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+            float *y = to + p * step + r;
+            *(vector4 *)y = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+            *(vector4 *)(y + step) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+            *(vector4 *)(y + 2 * step) = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
+            *(vector4 *)(y + 3 * step) = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
         }
-        for (int64_t j = 0; j < columns; j++) to[j] = j >= n ? 0.0f : trans ? b[j * ldb + p] : b[p * ldb + j];
+        for (; p < k; p++) {
+            for (int64_t i = 0; i < 4; i++) to[p * step + r + i] = x[i * ld + p];
+        }
     }
 }
 
-/* The same out of rows that lie along k: read as they lie. */
-static void pack_b_rows(int columns, int64_t n, int64_t k, const float *b, int64_t ldb, float *to) {
-    for (int64_t j = 0; j < columns; j++) {
-        const float *row = b + j * ldb;
-        for (int64_t p = 0; p < k; p++) to[p * columns + j] = j < n ? row[p] : 0.0f;
+/* A strip or panel of `width` lines of which `here` exist, the others being zero; [k][width]. Lines lie along k, or k lies along them. */
+static void pack_lines(int width, int64_t here, bool along_k, int64_t k, const float *from, int64_t ld, float *to) {
+    if (along_k && here == width && width % 4 == 0) {
+        turn(from, ld, width, k, to, width);
+        return;
+    }
+    for (int64_t p = 0; p < k; p++, to += width) {
+        if (!along_k && here == width) {
+            memcpy(to, from + p * ld, (size_t)width * sizeof *to);
+            continue;
+        }
+        for (int64_t i = 0; i < width; i++) to[i] = i >= here ? 0.0f : along_k ? from[i * ld + p] : from[p * ld + i];
     }
 }
 
 static void pack_panel(int columns, bool trans, int64_t n, int64_t k, const float *b, int64_t ldb, float *to) {
-    if (trans)
-        pack_b_rows(columns, n, k, b, ldb, to);
-    else
-        pack_b(columns, false, n, k, b, ldb, to);
+    pack_lines(columns, n, trans, k, b, ldb, to);
 }
 
-/* Strips of `rows` rows, [strip][k][rows], those beyond m being zero. */
+/* Strips of `rows` rows, [strip][k][rows]. */
 static void pack_a(int rows, bool trans, int64_t m, int64_t k, const float *a, int64_t lda, float *to) {
-    for (int64_t i = 0; i < m; i += rows, to += rows * k) {
-        const int64_t here = least(rows, m - i);
-        if (trans) {
-            for (int64_t p = 0; p < k; p++) {
-                for (int64_t r = 0; r < rows; r++) to[p * rows + r] = r < here ? a[p * lda + i + r] : 0.0f;
-            }
-            continue;
-        }
-        for (int64_t r = 0; r < rows; r++) {
-            const float *row = a + (i + r) * lda;
-            for (int64_t p = 0; p < k; p++) to[p * rows + r] = r < here ? row[p] : 0.0f;
-        }
-    }
+    for (int64_t i = 0; i < m; i += rows, to += rows * k)
+        pack_lines(rows, least(rows, m - i), !trans, k, trans ? a + i : a + i * lda, lda, to);
 }
 
 size_t skv_sgemm_packed(int64_t n, int64_t k) { return (size_t)(up_to(n, tile_of_cpu()->columns) * k); }
