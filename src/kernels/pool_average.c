@@ -1,4 +1,4 @@
-/* Average pooling over two spatial axes and over whole planes in f32, and its gradient, in any layout. Sums in float along a row
+/* Average pooling over one or two spatial axes and over whole planes in f32, and its gradient, in any layout. Sums in float along a row
  * of the window, in the order of the reference. */
 #include <string.h>
 
@@ -16,8 +16,9 @@ static bool is_grad(const skv_kernel_node *n) { return skv_node_is(n->node, "Ave
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skv_kernel_value *x = &n->in[is_grad(n) ? 1 : 0];
-    if (x->type.dtype != SKIVE_F32 || x->type.rank != 4) return skv_decline(why, "not float32 of rank 4");
-    for (int d = 0; d < 4; d++) {
+    if (x->type.dtype != SKIVE_F32 || x->type.rank < 3 || x->type.rank > 4)
+        return skv_decline(why, "not float32 of rank 3 or 4");
+    for (int d = 0; d < x->type.rank; d++) {
         if (x->type.dims[d].size < 1) return skv_decline(why, "empty");
     }
     if (skv_attr_int(n->node, "ceil_mode", 0)) return skv_decline(why, "rounded up");
@@ -25,10 +26,10 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 }
 
 /* The whole plane as one window. */
-static skv_geometry plane_of(const int64_t *dims) {
-    skv_geometry g = {.spatial = 2};
+static skv_geometry plane_of(int rank, const int64_t *dims) {
+    skv_geometry g = {.spatial = rank - 2};
     for (int a = 0; a < SKV_SPATIAL; a++) {
-        g.in[a] = g.kernel[a] = a == 0 ? 1 : dims[a + 1];
+        g.in[a] = g.kernel[a] = a < SKV_SPATIAL - g.spatial ? 1 : dims[rank - SKV_SPATIAL + a];
         g.stride[a] = g.dilation[a] = g.out[a] = 1;
     }
     return g;
@@ -41,13 +42,13 @@ static skive_status prepare(skv_kernel_node *n) {
     const skive_type *x = &n->in[xi].type, *y = is_grad(n) ? &n->in[0].type : &n->out[0].type;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
-    for (int d = 0; d < 4; d++) dims[d] = x->dims[d].size;
+    for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d].size;
     st->whole = skv_node_is(n->node, "GlobalAveragePool");
     st->with_padding = skv_attr_int(n->node, "count_include_pad", 0) != 0;
     if (st->whole)
-        st->g = plane_of(dims);
+        st->g = plane_of(x->rank, dims);
     else
-        SKV_TRY(skv_conv_geometry(n->ctx, n->node, 4, dims, NULL, &st->g));
+        SKV_TRY(skv_conv_geometry(n->ctx, n->node, x->rank, dims, NULL, &st->g));
     /* Of the gradient's second input only the shape is read. */
     const skv_layout layout = n->in[0].layout;
     n->in[0].layout = layout;

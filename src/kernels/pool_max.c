@@ -1,4 +1,4 @@
-/* Max pooling over two spatial axes in f32 and its gradient, in any layout. The gradient goes to the first largest element of
+/* Max pooling over one or two spatial axes in f32 and its gradient, in any layout. The gradient goes to the first largest element of
  * a window, found again by comparing with the pooled value, so that the forward pass need not keep indices. */
 #include <math.h>
 #include <string.h>
@@ -19,9 +19,10 @@ static bool is_grad(const skv_kernel_node *n) { return skv_node_is(n->node, "Max
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skv_kernel_value *x = &n->in[is_grad(n) ? 1 : 0];
-    if (x->type.dtype != SKIVE_F32 || x->type.rank != 4) return skv_decline(why, "not float32 of rank 4");
+    if (x->type.dtype != SKIVE_F32 || x->type.rank < 3 || x->type.rank > 4)
+        return skv_decline(why, "not float32 of rank 3 or 4");
     if (n->n_out > 1 && !n->out[1].absent) return skv_decline(why, "indices are wanted");
-    for (int d = 0; d < 4; d++) {
+    for (int d = 0; d < x->type.rank; d++) {
         if (x->type.dims[d].size < 1) return skv_decline(why, "empty");
     }
     return true;
@@ -48,8 +49,8 @@ static skive_status prepare(skv_kernel_node *n) {
     const skive_type *x = &n->in[xi].type, *y = is_grad(n) ? &n->in[2].type : &n->out[0].type;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
-    for (int d = 0; d < 4; d++) dims[d] = x->dims[d].size;
-    SKV_TRY(skv_conv_geometry(n->ctx, n->node, 4, dims, NULL, &st->g));
+    for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d].size;
+    SKV_TRY(skv_conv_geometry(n->ctx, n->node, x->rank, dims, NULL, &st->g));
     const skv_layout layout = n->in[xi].layout;
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = layout;
     n->out[0].layout = layout;
@@ -119,9 +120,55 @@ static inline __attribute__((always_inline)) void pool_window(const pool_state *
     for (int64_t c = 0; c < m; c++) y[c] = top[c];
 }
 
+/* Output columns [lo, hi) whose tap kw lies inside the input. */
+static void inside(const skv_geometry *g, int64_t kw, int64_t *lo, int64_t *hi) {
+    const int64_t at = kw * g->dilation[2] - g->pad_lo[2], step = g->stride[2];
+    *lo = at < 0 ? (step - 1 - at) / step : 0;
+    *hi = g->in[2] > at ? (g->in[2] - at + step - 1) / step : 0;
+    if (*hi > g->out[2]) *hi = g->out[2];
+}
+
+/* Inlined with a constant step where it is one of the usual ones. */
+static inline __attribute__((always_inline)) void pool_line(const float *x, int64_t step, int64_t lo, int64_t hi,
+                                                            float *y) {
+#pragma omp simd
+    for (int64_t o = lo; o < hi; o++) {
+        const float v = x[o * step], before = y[o];
+        y[o] = v > before ? v : before;
+    }
+}
+
+/* Plain data, a tap at a time along the line; every output meets its taps in the same order as in pool_window. */
+static void pool_lines(const pool_state *st, const float *x, float *y) {
+    const skv_geometry *g = &st->g;
+    for (int64_t oh = 0; oh < g->out[1]; oh++, y += g->out[2]) {
+        int64_t h0, h1;
+        skv_window_range(g, 1, oh, &h0, &h1);
+        for (int64_t o = 0; o < g->out[2]; o++) y[o] = -INFINITY;
+        for (int64_t kh = h0; kh < h1; kh++) {
+            const float *line = x + (oh * g->stride[1] - g->pad_lo[1] + kh * g->dilation[1]) * g->in[2];
+            for (int64_t kw = 0; kw < g->kernel[2]; kw++) {
+                int64_t lo, hi;
+                inside(g, kw, &lo, &hi);
+                const float *from = line + kw * g->dilation[2] - g->pad_lo[2];
+                if (g->stride[2] == 1)
+                    pool_line(from, 1, lo, hi, y);
+                else if (g->stride[2] == 2)
+                    pool_line(from, 2, lo, hi, y);
+                else
+                    pool_line(from, g->stride[2], lo, hi, y);
+            }
+        }
+    }
+}
+
 static void pool_plane(const pool_state *st, const float *x, float *y) {
     if (st->is_apart) {
         skv_pool_max_apart_avx512(&st->apart, x, y);
+        return;
+    }
+    if (st->x.lanes == 1) {
+        pool_lines(st, x, y);
         return;
     }
     const skv_geometry *g = &st->g;

@@ -34,19 +34,24 @@ static void add(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const 
     }
 }
 
-typedef uint8_t lanes __attribute__((vector_size(64), aligned(1), may_alias));
-enum { LANES = 64 };
+/* As many whole vectors of this width as the channels hold; few channels end in narrower ones. */
+#define MAX_BY(width)                                                                     \
+    for (; i + (width) <= n; i += (width)) {                                              \
+        typedef uint8_t lanes __attribute__((vector_size(width), aligned(1), may_alias)); \
+        lanes best = *(const lanes *)(x[0] + i);                                          \
+        for (size_t t = 1; t < taps; t++) {                                               \
+            const lanes v = *(const lanes *)(x[t] + i), more = (lanes)(v > best);         \
+            best = (v & more) | (best & ~more);                                           \
+        }                                                                                 \
+        *(lanes *)(y + i) = best;                                                         \
+    }
 
 static void max(const uint8_t *const *x, size_t taps, uint8_t *y, size_t n) {
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        lanes best = *(const lanes *)(x[0] + i);
-        for (size_t t = 1; t < taps; t++) {
-            const lanes v = *(const lanes *)(x[t] + i), more = (lanes)(v > best);
-            best = (v & more) | (best & ~more);
-        }
-        *(lanes *)(y + i) = best;
-    }
+    MAX_BY(64)
+    MAX_BY(32)
+    MAX_BY(16)
+    MAX_BY(8)
     for (; i < n; i++) {
         uint8_t best = x[0][i];
         for (size_t t = 1; t < taps; t++) best = x[t][i] > best ? x[t][i] : best;
