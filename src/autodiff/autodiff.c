@@ -103,13 +103,15 @@ static skive_value *filled_like(skv_builder *b, skive_value *like, double number
 
 static void roll_back(reverse *r) {
     skive_graph *g = r->graph;
-    while (g->n_nodes > r->n_nodes) {
-        if (skv_graph_remove_node(g->nodes[g->n_nodes - 1]) != SKIVE_OK) break;
+    skv_graph_hold(g);
+    for (uint32_t i = g->n_nodes; i-- > r->n_nodes;) {
+        if (skv_graph_remove_node(g->nodes[i]) != SKIVE_OK) break;
     }
     for (uint32_t i = g->n_values; i-- > r->n_values;) {
         skive_value *v = g->values[i];
         if (v && !v->producer && v->n_uses == 0) skv_graph_remove_value(v);
     }
+    skv_graph_settle(g);
 }
 
 static skive_status check_loss(skive_context *ctx, const skive_value *loss) {

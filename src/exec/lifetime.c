@@ -94,9 +94,86 @@ static bool place_one(piece *pieces, size_t n, const piece **alive, size_t *end)
     return true;
 }
 
+/* ---- many pieces ---- comparing each with each would take too long: in the order of time, each goes to the lowest gap */
+
+enum { MANY = 16384 };
+
+typedef struct gap {
+    size_t offset, bytes;
+} gap;
+
+static int earlier_first(const void *a, const void *b) {
+    const piece *x = a, *y = b;
+    if (x->first != y->first) return x->first < y->first ? -1 : 1;
+    return larger_first(a, b);
+}
+
+static int ends_first(const void *a, const void *b) {
+    const piece *const *x = a, *const *y = b;
+    return ((*x)->last > (*y)->last) - ((*x)->last < (*y)->last);
+}
+
+/* Gaps are sorted and none touches another. */
+static void give_back(gap *gaps, size_t *n, const piece *p) {
+    size_t low = 0, high = *n;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (gaps[middle].offset < p->offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const bool joins_before = low > 0 && gaps[low - 1].offset + gaps[low - 1].bytes == p->offset;
+    const bool joins_after = low < *n && p->offset + p->bytes == gaps[low].offset;
+    if (joins_before && joins_after) {
+        gaps[low - 1].bytes += p->bytes + gaps[low].bytes;
+        memmove(&gaps[low], &gaps[low + 1], (*n - low - 1) * sizeof *gaps);
+        --*n;
+    } else if (joins_before) {
+        gaps[low - 1].bytes += p->bytes;
+    } else if (joins_after) {
+        gaps[low].offset = p->offset;
+        gaps[low].bytes += p->bytes;
+    } else {
+        memmove(&gaps[low + 1], &gaps[low], (*n - low) * sizeof *gaps);
+        gaps[low] = (gap){p->offset, p->bytes};
+        ++*n;
+    }
+}
+
+/* `by_end` has room for n pointers, `gaps` for n + 1 gaps. */
+static bool place_in_time(piece *pieces, size_t n, const piece **by_end, gap *gaps, size_t *end) {
+    size_t n_gaps = 0, ended = 0;
+    qsort(pieces, n, sizeof *pieces, earlier_first);
+    for (size_t i = 0; i < n; i++) by_end[i] = &pieces[i];
+    qsort(by_end, n, sizeof *by_end, ends_first);
+    for (size_t i = 0; i < n; i++) {
+        piece *me = &pieces[i];
+        size_t k = 0;
+        for (; ended < n && by_end[ended]->last < me->first; ended++) give_back(gaps, &n_gaps, by_end[ended]);
+        while (k < n_gaps && gaps[k].bytes < me->bytes) k++;
+        if (k < n_gaps) {
+            me->offset = gaps[k].offset;
+            gaps[k].offset += me->bytes;
+            gaps[k].bytes -= me->bytes;
+            if (gaps[k].bytes == 0) {
+                memmove(&gaps[k], &gaps[k + 1], (n_gaps - k - 1) * sizeof *gaps);
+                n_gaps--;
+            }
+            continue;
+        }
+        /* A gap at the end grows. */
+        const bool open = n_gaps && gaps[n_gaps - 1].offset + gaps[n_gaps - 1].bytes == *end;
+        me->offset = open ? gaps[--n_gaps].offset : *end;
+        if (!skv_add_size(me->offset, me->bytes, end)) return false;
+    }
+    return true;
+}
+
 skive_status skv_plan_lay_out(skive_plan *p) {
     piece *pieces = NULL;
     const piece **alive = NULL;
+    gap *gaps = NULL;
     size_t n = 0, end = 0, scratch = 0;
     skive_status status;
     find_lifetimes(p);
@@ -109,14 +186,19 @@ skive_status skv_plan_lay_out(skive_plan *p) {
         pieces[n++] = (piece){
             .bytes = skv_align_up(s->bytes ? s->bytes : 1, ALIGN), .slot = i, .first = s->first, .last = s->last};
     }
-    qsort(pieces, n, sizeof *pieces, larger_first);
-    for (size_t i = 0; i < n; i++) {
-        if (!place_one(pieces, i, alive, &end)) {
-            status = SKV_FAIL(p->ctx, SKIVE_ERR_LIMIT, "the model's activations do not fit into memory");
-            goto done;
-        }
-        p->slots[pieces[i].slot].offset = pieces[i].offset;
+    bool fits = true;
+    if (n > MANY) {
+        SKV_GO(status, done, skv_alloc_array(p->ctx, n + 1, sizeof *gaps, &gaps));
+        fits = place_in_time(pieces, n, alive, gaps, &end);
+    } else {
+        qsort(pieces, n, sizeof *pieces, larger_first);
+        for (size_t i = 0; fits && i < n; i++) fits = place_one(pieces, i, alive, &end);
     }
+    if (!fits) {
+        status = SKV_FAIL(p->ctx, SKIVE_ERR_LIMIT, "the model's activations do not fit into memory");
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++) p->slots[pieces[i].slot].offset = pieces[i].offset;
     for (uint32_t i = 0; i < p->n_slots; i++) p->slots[i].offset = p->slots[root(p, i)].offset;
     for (uint32_t i = 0; i < p->n_steps; i++) {
         if (p->steps[i].kernel.scratch_bytes > scratch) scratch = p->steps[i].kernel.scratch_bytes;
@@ -128,5 +210,6 @@ skive_status skv_plan_lay_out(skive_plan *p) {
 done:
     skv_free(p->ctx, pieces);
     skv_free(p->ctx, alive);
+    skv_free(p->ctx, gaps);
     return status;
 }

@@ -2,6 +2,7 @@
  * and memory is laid out. */
 #include "exec/plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "graph/shared.h"
@@ -72,16 +73,15 @@ static skive_status refuse_unsupported(skive_context *ctx, const skive_graph *g)
 }
 
 typedef struct keep_set {
-    const char *const *names;
+    const char **names; /* sorted */
     size_t n;
 } keep_set;
 
+static int by_name(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+
 static bool is_kept(const void *user, const skive_value *v) {
     const keep_set *k = user;
-    for (size_t i = 0; i < k->n; i++) {
-        if (strcmp(k->names[i], v->name) == 0) return true;
-    }
-    return false;
+    return k->n && bsearch(&v->name, k->names, k->n, sizeof *k->names, by_name);
 }
 
 static skive_status all_static(skive_context *ctx, const skive_graph *g) {
@@ -130,12 +130,15 @@ skive_status skv_graph_decode(skive_graph *g, bool all) {
 }
 
 static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
-    const keep_set keep = {o->keep, o->n_keep};
+    keep_set keep = {NULL, o->n_keep};
     const skv_pass_env env = {.ctx = p->ctx, .keep = is_kept, .keep_user = &keep, .training = o->training};
     unsigned when = SKV_PASS_CLEAN;
     if (!o->training) when |= SKV_PASS_INTEGER;
     if (!o->no_fusion && !o->reference) when |= o->training ? SKV_PASS_TRAINING : SKV_PASS_INFERENCE | SKV_PASS_EXECUTE;
     size_t changes = 0;
+    SKV_TRY(skv_arena_array(p->arena, o->n_keep, sizeof *keep.names, &keep.names));
+    for (size_t i = 0; i < o->n_keep; i++) keep.names[i] = o->keep[i];
+    if (o->n_keep) qsort(keep.names, o->n_keep, sizeof *keep.names, by_name);
     /* Before the passes: those that work on weights want to see them. */
     if (!o->training) SKV_TRY(skv_shared_inflate_all(p->graph));
     SKV_TRY(skive_graph_infer(p->graph));

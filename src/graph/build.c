@@ -17,14 +17,16 @@ skive_status skv_use_reserve(skive_value *v, uint32_t more) {
     return SKIVE_OK;
 }
 
-void skv_use_add(skive_value *v, skive_node *n, int index) { v->uses[v->n_uses++] = (skv_use){n, index}; }
+void skv_use_add(skive_value *v, skive_node *n, int index) {
+    n->uses_at[index] = v->n_uses;
+    v->uses[v->n_uses++] = (skv_use){n, index};
+}
 
 void skv_use_remove(skive_value *v, const skive_node *n, int index) {
-    for (uint32_t i = 0; i < v->n_uses; i++) {
-        if (v->uses[i].node != n || v->uses[i].index != index) continue;
-        v->uses[i] = v->uses[--v->n_uses];
-        return;
-    }
+    const uint32_t at = n->uses_at[index];
+    const skv_use last = v->uses[--v->n_uses];
+    v->uses[at] = last;
+    last.node->uses_at[last.index] = at;
 }
 
 /* ---- values ---- */
@@ -123,7 +125,9 @@ static void number_behind(skive_graph *g, const char *name) {
 
 void skv_node_take_name(skive_node *n, const char *name) {
     number_behind(n->graph, name);
+    skv_names_remove(n->graph->node_index, n);
     n->name = name;
+    skv_names_insert(n->graph->node_index, n);
 }
 
 static skive_status name_node(skive_graph *g, const char *op, const char *name, const char **out) {
@@ -135,7 +139,9 @@ static skive_status name_node(skive_graph *g, const char *op, const char *name, 
         number_behind(g, name);
         return skv_arena_strdup(g->arena, name, out);
     }
-    snprintf(made, sizeof made, "%.150s_%u", op, g->next_name++);
+    do {
+        snprintf(made, sizeof made, "%.150s_%u", op, g->next_name++);
+    } while (node_name_taken(g, made));
     return skv_arena_strdup(g->arena, made, out);
 }
 
@@ -184,7 +190,9 @@ skive_status skv_graph_new_node(skive_graph *g, const char *op, const char *doma
     SKV_TRY(skv_arena_strdup(g->arena, op, &n->op_type));
     SKV_TRY(skv_arena_strdup(g->arena, domain ? domain : n->op ? n->op->domain : "", &n->domain));
     SKV_TRY(skv_arena_array(g->arena, n_inputs + 1, sizeof *n->inputs, &n->inputs));
+    SKV_TRY(skv_arena_array(g->arena, n_inputs + 1, sizeof *n->uses_at, &n->uses_at));
     SKV_TRY(skv_arena_array(g->arena, n_outputs + 1, sizeof *n->outputs, &n->outputs));
+    SKV_TRY(skv_names_reserve(g->ctx, g->node_index));
     SKV_TRY(reserve_uses(inputs, n_inputs));
     SKV_TRY(skv_reserve(g->ctx, &g->nodes, g->n_nodes, &g->nodes_capacity, sizeof *g->nodes));
     n->graph = g;
@@ -202,6 +210,7 @@ skive_status skv_graph_new_node(skive_graph *g, const char *op, const char *doma
     }
     n->id = g->n_nodes;
     g->nodes[g->n_nodes++] = n;
+    skv_names_insert(g->node_index, n);
     if (out) *out = n;
     return SKIVE_OK;
 }

@@ -92,12 +92,14 @@ static skive_status prefixed(skive_graph *g, const char *prefix, const char *nam
 
 /* The graph as it was before a merge that failed. */
 static void drop_after(skive_graph *g, uint32_t n_nodes, uint32_t n_values) {
-    while (g->n_nodes > n_nodes) {
-        if (skv_graph_remove_node(g->nodes[g->n_nodes - 1]) != SKIVE_OK) break;
+    skv_graph_hold(g);
+    for (uint32_t i = g->n_nodes; i-- > n_nodes;) {
+        if (skv_graph_remove_node(g->nodes[i]) != SKIVE_OK) break;
     }
     for (uint32_t i = g->n_values; i-- > n_values;) {
         if (!g->values[i]->producer) skv_graph_remove_value(g->values[i]);
     }
+    skv_graph_settle(g);
 }
 
 static skive_status merge(skive_graph *g, const skive_graph *from, const char *prefix, skive_value *const *bind,

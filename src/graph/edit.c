@@ -10,9 +10,13 @@ skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value)
     if (value) SKV_TRY(skv_use_reserve(value, 1));
     if (index >= n->n_inputs) {
         skive_value **inputs = NULL;
+        uint32_t *uses_at = NULL;
         SKV_TRY(skv_arena_array(n->graph->arena, index + 2, sizeof *inputs, &inputs));
+        SKV_TRY(skv_arena_array(n->graph->arena, index + 2, sizeof *uses_at, &uses_at));
         if (n->n_inputs) memcpy(inputs, n->inputs, n->n_inputs * sizeof *inputs);
+        if (n->n_inputs) memcpy(uses_at, n->uses_at, n->n_inputs * sizeof *uses_at);
         n->inputs = inputs;
+        n->uses_at = uses_at;
         n->n_inputs = (uint32_t)index + 1;
     }
     if (n->inputs[index]) skv_use_remove(n->inputs[index], n, (int)index);
@@ -52,13 +56,44 @@ skive_status skv_value_replace_uses(skive_value *from, skive_value *to, bool out
     }
     from->n_uses = 0;
     if (g->nests) move_captures(from, to);
-    for (uint32_t i = 0; outputs_too && i < g->n_outputs; i++) {
+    for (uint32_t i = 0; outputs_too && from->output_uses && i < g->n_outputs; i++) {
         if (g->outputs[i] != from) continue;
         g->outputs[i] = to;
         from->output_uses--;
         to->output_uses++;
     }
     return SKIVE_OK;
+}
+
+/* The arrays without what was removed, from the first place where there may be such. */
+static void close_values(skive_graph *g, uint32_t first) {
+    uint32_t n = first;
+    for (uint32_t i = first; i < g->n_values; i++) {
+        if (g->values[i]->removed) continue;
+        g->values[n] = g->values[i];
+        g->values[n]->id = n;
+        n++;
+    }
+    g->n_values = n;
+}
+
+static void close_nodes(skive_graph *g, uint32_t first) {
+    uint32_t n = first;
+    for (uint32_t i = first; i < g->n_nodes; i++) {
+        if (g->nodes[i]->removed) continue;
+        g->nodes[n] = g->nodes[i];
+        g->nodes[n]->id = n;
+        n++;
+    }
+    g->n_nodes = n;
+}
+
+void skv_graph_hold(skive_graph *g) { g->holds++; }
+
+void skv_graph_settle(skive_graph *g) {
+    if (--g->holds) return;
+    close_values(g, 0);
+    close_nodes(g, 0);
 }
 
 /* Takes value `v` out of the tables; nothing refers to it any more. */
@@ -70,15 +105,15 @@ static void unlink_value(skive_value *v) {
     v->storage = NULL;
     v->uses = NULL;
     v->uses_capacity = v->n_uses = 0;
-    for (uint32_t i = v->id + 1; i < g->n_values; i++) {
-        g->values[i - 1] = g->values[i];
-        g->values[i - 1]->id = i - 1;
-    }
-    g->n_values--;
+    v->producer = NULL;
+    v->outer = NULL;
+    v->removed = true;
+    if (!g->holds) close_values(g, v->id);
 }
 
 skive_status skv_graph_remove_value(skive_value *v) {
     skive_graph *g = v->graph;
+    if (v->removed) return SKIVE_OK;
     if (v->producer || skv_value_is_read(v)) {
         return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, v->name, "value '%s' is still in use", v->name);
     }
@@ -88,12 +123,14 @@ skive_status skv_graph_remove_value(skive_value *v) {
         g->n_inputs--;
         break;
     }
+    v->is_input = false;
     unlink_value(v);
     return SKIVE_OK;
 }
 
 skive_status skv_graph_remove_node(skive_node *n) {
     skive_graph *g = n->graph;
+    if (n->removed) return SKIVE_OK;
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_value *v = n->outputs[i];
         if (v && skv_value_is_read(v)) {
@@ -109,11 +146,14 @@ skive_status skv_graph_remove_node(skive_node *n) {
     }
     for (uint32_t i = 0; i < n->n_attrs; i++) skv_attr_release(&n->attrs[i]);
     n->n_attrs = 0;
-    for (uint32_t i = n->id + 1; i < g->n_nodes; i++) {
-        g->nodes[i - 1] = g->nodes[i];
-        g->nodes[i - 1]->id = i - 1;
+    skv_names_remove(g->node_index, n);
+    n->removed = true;
+    if (g->holds) {
+        n->op = NULL; /* so that nothing recognises it in the place that it keeps */
+        n->op_type = n->domain = "";
+    } else {
+        close_nodes(g, n->id);
     }
-    g->n_nodes--;
     return SKIVE_OK;
 }
 

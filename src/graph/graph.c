@@ -21,7 +21,8 @@ skive_status skive_graph_create(skive_context *ctx, const char *name, skive_grap
     g->ctx = ctx;
     g->opset = 21;
     skive_status status = skv_arena_create(ctx, &g->arena);
-    if (status == SKIVE_OK) status = skv_names_create(ctx, &g->name_index);
+    if (status == SKIVE_OK) status = skv_names_create(ctx, offsetof(skive_value, name), &g->name_index);
+    if (status == SKIVE_OK) status = skv_names_create(ctx, offsetof(skive_node, name), &g->node_index);
     if (status == SKIVE_OK) status = skv_arena_strdup(g->arena, name ? name : "graph", &g->name);
     if (status != SKIVE_OK) {
         skive_graph_free(g);
@@ -47,6 +48,7 @@ static void release_contents(skive_graph *g) {
     skv_free(g->ctx, g->outputs);
     skv_free(g->ctx, g->meta);
     skv_names_free(g->ctx, g->name_index);
+    skv_names_free(g->ctx, g->node_index);
     if (g->arena) skv_arena_free(g->arena);
 }
 
@@ -91,10 +93,7 @@ skive_value *skive_graph_find_value(const skive_graph *g, const char *name) {
 }
 
 skive_node *skive_graph_find_node(const skive_graph *g, const char *name) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        if (strcmp(g->nodes[i]->name, name) == 0) return g->nodes[i];
-    }
-    return NULL;
+    return skv_names_find(g->node_index, name);
 }
 
 const char *skive_value_name(const skive_value *v) { return v->name; }

@@ -50,6 +50,7 @@ struct skive_value {
     skive_value *outer;   /* in a subgraph: the value of an enclosing graph that this one stands for */
     bool is_input;
     bool trainable;
+    bool removed;  /* see skv_graph_hold */
     skv_use *uses; /* in no particular order */
     uint32_t n_uses, uses_capacity;
     int output_uses; /* how often it is listed as a graph output */
@@ -61,11 +62,13 @@ struct skive_node {
     const char *name, *op_type, *domain;
     const struct skv_op *op; /* NULL: unknown to skive */
     skive_value **inputs;
+    uint32_t *uses_at; /* inputs[i]->uses[uses_at[i]] is the use by input i */
     uint32_t n_inputs;
     skive_value **outputs; /* an absent optional output is NULL */
     uint32_t n_outputs;
     skv_attr *attrs;
     uint32_t n_attrs;
+    bool removed; /* see skv_graph_hold; an operator without a name that skive does not know */
 };
 
 typedef struct skv_meta {
@@ -95,6 +98,8 @@ struct skive_graph {
     /* Who says the normalisation and the scale of the input: SKV_SAID_BY_FILE and so on. */
     uint8_t mean_from, scale_from;
     void *name_index; /* hash from name to value */
+    void *node_index; /* hash from name to node */
+    uint32_t holds;   /* see skv_graph_hold */
 };
 
 #define SKV_DOMAIN "ai.skive" /* of ops that exist only inside: gradients, fused and integer forms */
@@ -192,6 +197,11 @@ skive_status skv_graph_remove_value(skive_value *v); /* read by nothing, without
 skive_status skv_value_rename(skive_value *v, const char *name);
 skive_status skv_value_set_storage(skive_value *v, skv_storage *take); /* takes over on success; sets the type */
 skive_status skv_graph_remove_output(skive_graph *g, size_t index);
+/* Between hold and settle (they nest) nodes and values that are removed keep their places in the graph's arrays, without an
+ * operator, a source or a reader; settling closes the gaps once. Without it each removal closes its own, which is quadratic
+ * where many go. Numbers (id) stay as they are in between. */
+void skv_graph_hold(skive_graph *g);
+void skv_graph_settle(skive_graph *g);
 /* Removes nodes whose outputs nobody uses, and parameters without uses. Returns the number removed. */
 size_t skv_graph_sweep(skive_graph *g);
 /* Copies all of `from` into `g`, names prefixed; map[i] is the copy of from->values[i] (array of from->n_values, from

@@ -7,14 +7,15 @@
 /* Room for one more element in a growing array. */
 skive_status skv_reserve(skive_context *ctx, void *array, uint32_t count, uint32_t *capacity, size_t size);
 
-/* ---- names of values: an open-addressing hash ---- */
-skive_status skv_names_create(skive_context *ctx, void **out);
+/* ---- names of values, and of nodes: an open-addressing hash ---- */
+/* `name_at`: the offset of `const char *name` in an item. */
+skive_status skv_names_create(skive_context *ctx, size_t name_at, void **out);
 void skv_names_free(skive_context *ctx, void *index);
 /* Room for one more name, so that the insertion after it cannot fail. */
 skive_status skv_names_reserve(skive_context *ctx, void *index);
-void skv_names_insert(void *index, skive_value *v);
-void skv_names_remove(void *index, const skive_value *v);
-skive_value *skv_names_find(const void *index, const char *name);
+void skv_names_insert(void *index, void *item);
+void skv_names_remove(void *index, const void *item);
+void *skv_names_find(const void *index, const char *name);
 
 /* ---- uses ---- */
 skive_status skv_use_reserve(skive_value *v, uint32_t more);

@@ -151,6 +151,7 @@ bool skv_value_is_captured(const skive_value *v) { return captured(v->graph, v);
 bool skv_value_is_read(const skive_value *v) { return v->n_uses || v->output_uses || skv_value_is_captured(v); }
 
 static bool node_dead(const skive_node *n) {
+    if (n->removed) return false;
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         if (n->outputs[o] && skv_value_is_read(n->outputs[o])) return false;
     }
@@ -159,13 +160,25 @@ static bool node_dead(const skive_node *n) {
 
 size_t skv_graph_sweep(skive_graph *g) {
     size_t removed = 0;
+    skv_graph_hold(g);
     for (bool again = true; again;) {
         again = false;
         for (uint32_t i = g->n_nodes; i-- > 0;) {
-            if (!node_dead(g->nodes[i])) continue;
-            if (skv_graph_remove_node(g->nodes[i]) != SKIVE_OK) continue;
-            removed++;
-            again = true;
+            /* The nodes before it are followed at once: they may stand behind it in the array. */
+            for (skive_node *n = g->nodes[i]; n && node_dead(n);) {
+                skive_node *before = NULL;
+                if (skv_graph_remove_node(n) != SKIVE_OK) break;
+                removed++;
+                for (uint32_t k = 0; k < n->n_inputs; k++) {
+                    skive_node *p = n->inputs[k] ? n->inputs[k]->producer : NULL;
+                    if (!p || p == before || !node_dead(p)) continue;
+                    if (before)
+                        again = again || p->id > i;
+                    else
+                        before = p;
+                }
+                n = before;
+            }
         }
     }
     for (uint32_t i = g->n_values; i-- > 0;) {
@@ -173,6 +186,7 @@ size_t skv_graph_sweep(skive_graph *g) {
         if (!v->storage || skv_value_is_read(v)) continue;
         if (skv_graph_remove_value(v) == SKIVE_OK) removed++;
     }
+    skv_graph_settle(g);
     return removed;
 }
 

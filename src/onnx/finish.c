@@ -72,7 +72,7 @@ static skive_status canonical_node(skv_onnx_importer *im, skive_node *n) {
     }
     skive_graph *g = n->graph;
     if (n->op->import) SKV_TRY(n->op->import(g, n, opset));
-    bool replaced = n->id >= g->n_nodes || g->nodes[n->id] != n;
+    const bool replaced = n->removed;
     if (!replaced) drop_or_refuse(im, n);
     return opset < 13 && !replaced ? infer_node(im, n) : SKIVE_OK; /* old forms may need the ranks of their inputs */
 }
@@ -82,7 +82,9 @@ static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g) {
     size_t n = g->n_nodes;
     skive_status status = SKIVE_OK;
     SKV_TRY(skv_graph_topo(g, &order));
+    skv_graph_hold(g);
     for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = canonical_node(im, order[i]);
+    skv_graph_settle(g);
     skv_free(im->ctx, order);
     return status;
 }
@@ -115,6 +117,7 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
             if (g->nodes[i]->attrs[k].type == SKV_ATTR_GRAPH) SKV_TRY(tidy_parameters(im, g->nodes[i]->attrs[k].graph));
         }
     }
+    skv_graph_hold(g);
     for (uint32_t i = g->n_values; i-- > 0 && status == SKIVE_OK;) {
         skive_value *v = g->values[i];
         if (!v->storage) continue;
@@ -127,6 +130,7 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
         dropped++;
         status = skv_graph_remove_value(v);
     }
+    skv_graph_settle(g);
     if (dropped) {
         skv_note(im->ctx, "%s: %zu unused parameter%s dropped: %s%s", im->source->label, dropped,
                  dropped == 1 ? "" : "s", first, strlen(first) > 150 ? " ..." : "");

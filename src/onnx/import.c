@@ -11,8 +11,6 @@
 typedef struct scope {
     struct scope *outer;
     skive_graph *g;
-    const char **node_names; /* hash of those given so far: files may give one name twice */
-    size_t mask;
 } scope;
 
 static skive_status import_graph(skv_onnx_importer *im, scope *outer, const Onnx__GraphProto *proto, skive_graph **out);
@@ -99,15 +97,6 @@ static skive_status declare_all(skv_onnx_importer *im, skive_graph *g, const Onn
 #define MAX_PER_NODE   4096 /* inputs or outputs: the graph keeps them in arrays that are searched and copied */
 #define MAX_ATTRIBUTES 256
 
-static bool add_node_name(scope *s, const char *name) {
-    size_t i = (size_t)skv_hash64(name, strlen(name), 0) & s->mask;
-    for (; s->node_names[i]; i = (i + 1) & s->mask) {
-        if (strcmp(s->node_names[i], name) == 0) return false;
-    }
-    s->node_names[i] = name;
-    return true;
-}
-
 /* Gives `n` the name the file has for it, with a number when it is taken. */
 static skive_status name_node(skv_onnx_importer *im, scope *s, skive_node *n, const char *wanted) {
     const char *name = *wanted ? wanted : n->name;
@@ -115,7 +104,9 @@ static skive_status name_node(skv_onnx_importer *im, scope *s, skive_node *n, co
     char *text;
     SKV_TRY(skv_arena_alloc(s->g->arena, size, &text));
     memcpy(text, name, size - 23);
-    for (size_t k = 1; !add_node_name(s, text); k++) {
+    for (size_t k = 1;; k++) {
+        const skive_node *other = skive_graph_find_node(s->g, text);
+        if (!other || other == n) break;
         if (k > im->source->options.max_nodes)
             return SKV_FAIL(im->ctx, SKIVE_ERR_LIMIT, "too many nodes called %s", name);
         (void)snprintf(text, size, "%s_%u", name, s->g->next_name++);
@@ -225,11 +216,9 @@ static skive_status import_node(skv_onnx_importer *im, scope *s, const Onnx__Nod
 
 static skive_status import_graph(skv_onnx_importer *im, scope *outer, const Onnx__GraphProto *proto,
                                  skive_graph **out) {
-    scope s = {.outer = outer, .mask = 15};
+    scope s = {.outer = outer};
     skive_status status;
     *out = NULL;
-    while (s.mask < 2 * proto->n_node) s.mask = s.mask * 2 + 1;
-    SKV_TRY(skv_arena_array(im->source->arena, s.mask + 1, sizeof *s.node_names, &s.node_names));
     SKV_TRY(skive_graph_create(im->ctx, skv_onnx_text(proto->name), &s.g));
     s.g->parent = outer ? outer->g : NULL;
     s.g->opset = im->opset ? im->opset : SKV_ONNX_MAX_OPSET;

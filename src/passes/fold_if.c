@@ -43,7 +43,7 @@ static skive_status inline_branch(const skv_pass_env *env, skive_graph *g, skive
     return status;
 }
 
-/* One at a time: merging changes the numbers of the nodes. */
+/* The nodes of a branch come to stand at the end of the list, where they are met in turn. */
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         skive_node *n = g->nodes[i];
@@ -51,7 +51,6 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
         if (!branch) continue;
         SKV_TRY(inline_branch(env, g, n, branch));
         ++*changes;
-        i = UINT32_MAX; /* from the start */
     }
     return *changes ? skive_graph_infer(g) : SKIVE_OK;
 }

@@ -56,7 +56,6 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
         }
         if (!conv) continue;
         SKV_TRY(fuse(g, conv, n, side));
-        i = 0; /* the list has shifted */
         ++*changes;
     }
     return SKIVE_OK;

@@ -80,7 +80,7 @@ static skive_status fuse_backward(const skv_pass_env *env, skive_graph *g, skive
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    /* The list shifts as nodes go, so the sweep goes back a little after each change. */
+    /* What is fused stands at the end of the list; the nodes just before may find something new. */
     for (uint32_t i = 0; i < g->n_nodes;) {
         bool done = false;
         SKV_TRY(fuse_forward(env, g, g->nodes[i], &done));

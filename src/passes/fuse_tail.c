@@ -81,7 +81,7 @@ static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, ski
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    /* The list shifts as nodes go, so each change starts the sweep again at the place it happened. */
+    /* What is fused stands at the end of the list; the nodes just before may find something new. */
     for (uint32_t i = 0; i < g->n_nodes;) {
         bool done = false;
         SKV_TRY(fuse_sum(env, g, g->nodes[i], &done));

@@ -10,10 +10,11 @@ typedef enum skv_pass_when {
     SKV_PASS_INFERENCE = 2, /* export-safe but fixes the statistics: BatchNormalization folded into weights */
     SKV_PASS_EXECUTE = 4,   /* leaves standard ONNX: fused and integer nodes; only in a plan's own copy, inference */
     SKV_PASS_TRAINING = 8,  /* the same, for a training plan */
-    SKV_PASS_INTEGER = 64,  /* gives quantized nodes their defined integer arithmetic: in every inference plan, so that whatever else
+    SKV_PASS_INTEGER =
+        64, /* gives quantized nodes their defined integer arithmetic: in every inference plan, so that whatever else
                                is fused or not, and whichever kernels run, the bits are the same */
-    SKV_PASS_REQUEST = 32,  /* standard ONNX of an opset so new that it is only made when named */
-    SKV_PASS_NEWER = 16,    /* standard ONNX, but of a newer opset than the nodes it replaces */
+    SKV_PASS_REQUEST = 32, /* standard ONNX of an opset so new that it is only made when named */
+    SKV_PASS_NEWER = 16,   /* standard ONNX, but of a newer opset than the nodes it replaces */
 } skv_pass_when;
 
 typedef struct skv_pass_env {
@@ -41,6 +42,8 @@ typedef struct skv_pass {
 size_t skv_pass_count(void);
 const skv_pass *skv_pass_at(size_t i);
 const skv_pass *skv_pass_find(const char *name);
+/* Runs one pass; what it removes is taken out of the graph's arrays at its end. */
+skive_status skv_pass_run(const skv_pass *pass, const skv_pass_env *env, skive_graph *g, size_t *changes);
 /* Runs all passes having one of the bits of `when` in list order, repeated until nothing changes (at most 4 rounds). */
 skive_status skv_passes_run(const skv_pass_env *env, skive_graph *g, unsigned when, size_t *changes);
 

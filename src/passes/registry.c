@@ -25,6 +25,13 @@ const skv_pass *skv_pass_find(const char *name) {
     return NULL;
 }
 
+skive_status skv_pass_run(const skv_pass *pass, const skv_pass_env *env, skive_graph *g, size_t *changes) {
+    skv_graph_hold(g);
+    const skive_status status = pass->run(env, g, changes);
+    skv_graph_settle(g);
+    return status;
+}
+
 skive_status skv_passes_run(const skv_pass_env *env, skive_graph *g, unsigned when, size_t *changes) {
     size_t total = 0;
     for (int round = 0; round < MAX_ROUNDS; round++) {
@@ -32,7 +39,7 @@ skive_status skv_passes_run(const skv_pass_env *env, skive_graph *g, unsigned wh
         for (size_t i = 0; i < SKV_COUNT(all); i++) {
             if (!(all[i]->when & when)) continue;
             size_t n = 0;
-            SKV_TRY(all[i]->run(env, g, &n));
+            SKV_TRY(skv_pass_run(all[i], env, g, &n));
             if (n) skv_log(env->ctx, SKIVE_LOG_DEBUG, "pass %s: %zu changes", all[i]->name, n);
             here += n;
         }

@@ -76,7 +76,7 @@ static skive_status round_of(const skv_pass_env *env, skive_graph *g, skive_simp
         const size_t nodes = g->n_nodes;
         const int64_t bytes = parameter_bytes(g);
         size_t rewritten = 0;
-        SKV_TRY(skv_pass_find(s->pass)->run(env, g, &rewritten));
+        SKV_TRY(skv_pass_run(skv_pass_find(s->pass), env, g, &rewritten));
         (void)skv_graph_sweep(g);
         SKV_TRY(skive_graph_infer(g));
         s->rewritten += rewritten;
