@@ -9,6 +9,7 @@
 
 const cli_option cli_common_options[] = {
     {"threads", 't', "N", "threads to use (default: all the process may use)", false},
+    {"memory", 0, "SIZE", "memory that may be taken: 512M, 4G (default: by the machine and the model's file)", false},
     {"seed", 0, "N", "seed of every random choice (default 1)", false},
     {"json", 0, NULL, "print the result as JSON", false},
     {"quiet", 'q', NULL, "no progress and no notes", false},

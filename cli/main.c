@@ -44,13 +44,32 @@ static int finish_output(skive_status status) {
     return skive_status_exit(status);
 }
 
+static skive_status memory_size(cli_args *a, uint64_t *out) {
+    static const char units[] = "KMGT";
+    const char *text = cli_text(a, "memory", NULL);
+    char *end;
+    if (!text) return SKIVE_OK;
+    double size = strtod(text, &end);
+    const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end) : NULL;
+    for (int k = 0; unit && k <= unit - units; k++) size *= 1024;
+    if (unit) end++;
+    if (unit && *end == 'i') end++;
+    if (unit && (*end == 'B' || *end == 'b')) end++;
+    if (end == text || *end || !(size >= 1) || size > 9e18)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--memory %s is not a size such as 512M or 4G", text);
+    *out = (uint64_t)size;
+    return SKIVE_OK;
+}
+
 static skive_status make_context(cli_args *a, cli_console *console) {
     skive_context_options o = skive_context_options_default();
     int64_t threads = 0, seed = 1;
+    uint64_t memory = 0;
     skive_status status = cli_integer(a, "threads", 1, SKIVE_MAX_THREADS, &threads);
     if (status == SKIVE_OK) status = cli_integer(a, "seed", 0, INT64_MAX, &seed);
     if (status == SKIVE_OK && skive_cpu_isa_problem())
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "%s", skive_cpu_isa_problem());
+    if (status == SKIVE_OK) status = memory_size(a, &memory);
     if (status != SKIVE_OK) return status;
     o.threads = (int)threads;
     o.seed = (uint64_t)seed;
@@ -58,6 +77,7 @@ static skive_status make_context(cli_args *a, cli_console *console) {
     console->verbose = a->verbose;
     cli_console_options(console, &o);
     status = skive_context_create(&o, &a->ctx);
+    if (status == SKIVE_OK) status = skive_context_set_memory_limit(a->ctx, memory);
     if (status != SKIVE_OK) fprintf(stderr, "skive: %s\n", skive_status_brief(status));
     return status;
 }

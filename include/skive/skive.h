@@ -4,6 +4,7 @@
 
 #include <skive/autodiff.h>
 #include <skive/context.h>
+#include <skive/memory.h>
 #include <skive/data.h>
 #include <skive/distill.h>
 #include <skive/energy.h>

@@ -10,12 +10,16 @@
 static void put(void *out_pointer, void *block) { memcpy(out_pointer, &block, sizeof block); }
 
 static skive_status out_of_memory(skive_context *ctx, size_t size) {
+    if (size <= (size_t)PTRDIFF_MAX - 64 && !skv_budget_allows(ctx, size)) return skv_budget_refuse(ctx, size);
     return SKV_FAIL(ctx, SKIVE_ERR_MEMORY, "out of memory: %zu bytes were asked for", size);
 }
 
 void *skv_raw_alloc(skive_context *ctx, size_t size) {
     if (size > (size_t)PTRDIFF_MAX - 64) return NULL;
-    return ctx->allocator.alloc(ctx->allocator.user, size ? size : 1);
+    if (!skv_budget_allows(ctx, size)) return NULL;
+    void *block = ctx->allocator.alloc(ctx->allocator.user, size ? size : 1);
+    if (block) skv_budget_count(ctx, block, true);
+    return block;
 }
 
 skive_status skv_alloc(skive_context *ctx, size_t size, void *out_pointer) {
@@ -80,5 +84,7 @@ skive_status skv_asprintf(skive_context *ctx, char **out, const char *format, ..
 }
 
 void skv_free(skive_context *ctx, void *pointer) {
-    if (pointer) ctx->allocator.free(ctx->allocator.user, pointer);
+    if (!pointer) return;
+    skv_budget_count(ctx, pointer, false);
+    ctx->allocator.free(ctx->allocator.user, pointer);
 }

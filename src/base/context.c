@@ -50,6 +50,7 @@ skive_status skive_context_create(const skive_context_options *options, skive_co
     if (!ctx) return SKIVE_ERR_MEMORY;
     memset(ctx, 0, sizeof *ctx);
     ctx->allocator = o.allocator;
+    skv_budget_start(ctx, o.allocator.alloc == default_alloc);
     set_threads(ctx, o.threads ? o.threads : skv_default_threads());
     ctx->seed = o.seed;
     ctx->log_level = o.log_level;

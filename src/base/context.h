@@ -25,10 +25,18 @@ struct skive_context {
     /* The last progress report, repeated by skv_check_interrupt. */
     char job[64], job_detail[192];
     double job_done, job_total, job_left, job_time;
+    /* Memory: bytes in use, counted for a context and those made from it for other threads together; see base/budget.c. */
+    bool counted, limit_given;
+    _Atomic int64_t own_usage, *usage;
+    int64_t limit, file_limit, file_start;
 };
 
 /* The allocator as it is, without a message on failure. */
 void *skv_raw_alloc(skive_context *ctx, size_t size);
+void skv_budget_start(skive_context *ctx, bool counted);
+bool skv_budget_allows(const skive_context *ctx, size_t bytes);
+void skv_budget_count(skive_context *ctx, void *block, bool taken);
+skive_status skv_budget_refuse(skive_context *ctx, size_t bytes);
 int skv_default_threads(void);
 int skv_possible_threads(int wanted); /* 1 to wanted: as many threads as the system lets the process have */
 bool skv_isa_parse(const char *name, skv_isa *out);

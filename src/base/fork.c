@@ -8,5 +8,11 @@ skive_status skv_context_fork(skive_context *ctx, skive_context **out) {
     o.threads = 1;
     o.seed = ctx->seed;
     skive_status status = skive_context_create(&o, out);
-    return status == SKIVE_OK ? SKIVE_OK : SKV_FAIL(ctx, status, "out of memory: a context for a thread was asked for");
+    if (status != SKIVE_OK) return SKV_FAIL(ctx, status, "out of memory: a context for a thread was asked for");
+    (*out)->usage = ctx->usage;
+    (*out)->limit = ctx->limit;
+    (*out)->limit_given = ctx->limit_given;
+    (*out)->file_limit = ctx->file_limit;
+    (*out)->file_start = ctx->file_start;
+    return SKIVE_OK;
 }

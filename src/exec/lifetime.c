@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "exec/plan.h"
 
 enum { ALIGN = 64 };
@@ -170,6 +171,25 @@ static bool place_in_time(piece *pieces, size_t n, const piece **by_end, gap *ga
     return true;
 }
 
+/* What is over the limit is refused here, where the node at fault is known, and not when a run begins. */
+static skive_status check_size(skive_plan *p) {
+    const skive_node *node = NULL;
+    size_t most = 0;
+    const skive_status status = skv_budget_check(p->ctx, p->arena_bytes);
+    if (status == SKIVE_OK) return SKIVE_OK;
+    for (uint32_t i = 0; i < p->n_steps; i++) {
+        for (size_t k = 0; k < p->steps[i].n_out; k++) {
+            const uint32_t slot = p->steps[i].out_slots[k];
+            if (slot == SKV_NO_SLOT || p->slots[slot].bytes <= most) continue;
+            most = p->slots[slot].bytes;
+            node = p->steps[i].node;
+        }
+    }
+    if (!node) return status;
+    return skv_fail_prefix(p->ctx, status, "values of one run (the largest, %zu bytes, is given by node '%s', %s)",
+                           most, node->name, node->op_type);
+}
+
 skive_status skv_plan_lay_out(skive_plan *p) {
     piece *pieces = NULL;
     const piece **alive = NULL;
@@ -207,6 +227,7 @@ skive_status skv_plan_lay_out(skive_plan *p) {
     if (!skv_add_size(end, skv_align_up(scratch, ALIGN), &p->arena_bytes)) {
         status = SKV_FAIL(p->ctx, SKIVE_ERR_LIMIT, "the model's scratch memory does not fit");
     }
+    if (status == SKIVE_OK) status = check_size(p);
 done:
     skv_free(p->ctx, pieces);
     skv_free(p->ctx, alive);

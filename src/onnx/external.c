@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "onnx/onnx.h"
 
 static bool parse_u64(const char *text, uint64_t *out) {
@@ -84,6 +85,7 @@ static skive_status open_map(skv_onnx_source *source, const char *name, const ch
         status = skv_fail_prefix(ctx, status, "initializer %s: external data at \"%s\"", name, location);
         goto done;
     }
+    skv_budget_add(ctx, skv_map_size(*out));
     source->external[source->n_external++] = (skv_onnx_external){location, *out};
 done:
     free(folder);

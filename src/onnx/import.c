@@ -83,7 +83,12 @@ static skive_status declare_all(skv_onnx_importer *im, skive_graph *g, const Onn
     for (size_t i = 0; i < proto->n_initializer; i++)
         SKV_TRY(skv_onnx_declare_initializer(im, g, proto->initializer[i]));
     for (size_t i = 0; i < proto->n_sparse_initializer; i++) {
-        SKV_TRY(skv_onnx_declare_sparse(im, g, proto->sparse_initializer[i]));
+        const Onnx__SparseTensorProto *sparse = proto->sparse_initializer[i];
+        const skive_status status = skv_onnx_declare_sparse(im, g, sparse);
+        if (status == SKIVE_ERR_LIMIT && sparse->values && !strstr(skive_context_message(im->ctx), "sparse tensor")) {
+            return skv_fail_prefix(im->ctx, status, "sparse initializer %s", skv_onnx_text(sparse->values->name));
+        }
+        SKV_TRY(status);
     }
     SKV_TRY(declare_inputs(im, g, proto));
     for (size_t i = 0; i < proto->n_node; i++) SKV_TRY(declare_outputs(im, g, proto->node[i]));

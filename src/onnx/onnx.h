@@ -50,6 +50,7 @@ typedef struct skv_onnx_source {
     skive_onnx_load_options options;
     skv_arena *arena; /* protobuf-c's memory, and what else lives as long as the import */
     bool over_limit;
+    skive_status no_memory; /* why protobuf-c got none */
     ProtobufCAllocator allocator;
     skv_onnx_external *external; /* opened so far */
     size_t n_external, external_capacity;

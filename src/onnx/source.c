@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "onnx/onnx.h"
 #include "tensor/tensor.h"
 
@@ -27,7 +28,8 @@ static void *pb_alloc(void *user, size_t size) {
         source->over_limit = true;
         return NULL;
     }
-    return skv_arena_alloc(source->arena, size, &piece) == SKIVE_OK ? piece : NULL;
+    source->no_memory = skv_arena_alloc(source->arena, size, &piece);
+    return source->no_memory == SKIVE_OK ? piece : NULL;
 }
 
 static void pb_free(void *user, void *pointer) {
@@ -68,7 +70,7 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
         status = skv_fail_at(ctx, SKIVE_ERR_LIMIT, source->label,
                              "decoding takes more than %zu bytes (option max_memory)", source->options.max_memory);
     } else if (skive_context_message(ctx)[0]) {
-        status = SKIVE_ERR_MEMORY;
+        status = source->no_memory;
     } else {
         status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label,
                              "not an ONNX file, or a damaged one: it cannot be decoded");
@@ -85,9 +87,11 @@ void skv_onnx_source_close(skv_onnx_source *source) {
 
 static skive_status read_model(skv_onnx_source *source, skive_graph **out) {
     ProtobufCMessage *message;
+    const skv_budget budget = skv_budget_begin(source->ctx, source->n);
     skive_status status = skv_onnx_source_open(source, SKV_ONNX_MODEL, &message);
     if (status == SKIVE_OK) status = skv_onnx_import(source, (Onnx__ModelProto *)(void *)message, out);
     skv_onnx_source_close(source);
+    skv_budget_end(source->ctx, budget);
     if (status == SKIVE_OK) return SKIVE_OK;
     *out = NULL;
     char subject[128]; /* what an op's inference says does not name the node: it stands apart */

@@ -1,6 +1,7 @@
 /* Reading a packed model through a memory map, one parameter after another. */
 #include <string.h>
 
+#include "base/budget.h"
 #include "pack/file.h"
 #include "tensor/tensor.h"
 
@@ -208,7 +209,10 @@ static skive_status parse(skive_context *ctx, const void *bytes, size_t n, const
 skive_status skive_pack_parse(skive_context *ctx, const void *bytes, size_t n, const skive_pack_load_options *options,
                               skive_graph **out, skive_pack_report *report) {
     if (report) *report = (skive_pack_report){0};
-    return parse(ctx, bytes, n, options, out, report);
+    const skv_budget budget = skv_budget_begin(ctx, n);
+    const skive_status status = parse(ctx, bytes, n, options, out, report);
+    skv_budget_end(ctx, budget);
+    return status;
 }
 
 skive_status skive_pack_load(skive_context *ctx, const char *path, const skive_pack_load_options *options,
@@ -217,7 +221,7 @@ skive_status skive_pack_load(skive_context *ctx, const char *path, const skive_p
     *out = NULL;
     if (report) *report = (skive_pack_report){0};
     SKV_TRY(skv_map_open(ctx, path, &map));
-    skive_status status = parse(ctx, skv_map_data(map), skv_map_size(map), options, out, report);
+    skive_status status = skive_pack_parse(ctx, skv_map_data(map), skv_map_size(map), options, out, report);
     if (status != SKIVE_OK) status = skv_fail_prefix(ctx, status, "%s", path);
     skv_map_release(map);
     return status;

@@ -58,4 +58,9 @@ rm -f y.npy z.npy
 expect 4 'no folder' "$skive" run two.onnx -i x.npy -o y.npy -o none/z.npy
 [ -e y.npy ] && { echo 'FAIL: one output of two is left'; failures=$((failures + 1)); }
 
+# The limit on memory
+expect 12 'option --memory' "$skive" inspect model.onnx --memory 10K
+expect 0 '' "$skive" inspect model.onnx --memory 1GiB
+expect 2 'is not a size' "$skive" inspect model.onnx --memory 5X
+
 finish
