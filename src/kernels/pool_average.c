@@ -1,5 +1,5 @@
 /* Average pooling over one or two spatial axes and over whole planes in f32, and its gradient, in any layout. Sums in float along a row
- * of the window, in the order of the reference. */
+ * of the window, in the order of the reference; a whole plane that lies plain is summed by vectors. */
 #include <string.h>
 
 #include "kernels/channels.h"
@@ -83,7 +83,19 @@ static int64_t tap(const pool_state *st, const window *w, int64_t kh, int64_t kw
     return ((w->top + kh * g->dilation[1]) * g->in[2] + w->left + kw * g->dilation[2]) * st->x.position_step;
 }
 
+/* The whole of a plain plane: several sums at a time. */
+static float mean_of_plane(const float *x, int64_t n) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++) sum += x[i];
+    return sum * (1.0f / (float)n);
+}
+
 static void pool_plane(const pool_state *st, const float *x, float *y) {
+    if (st->whole && st->x.lanes == 1) {
+        *y = mean_of_plane(x, st->x.s);
+        return;
+    }
     const skv_geometry *g = &st->g;
     const int64_t lanes = st->x.lanes;
     for (int64_t oh = 0; oh < g->out[1]; oh++) {
