@@ -25,6 +25,14 @@ static skive_value *scalar(rewriting *r, const skive_value *like, double x) {
     return skv_emit_scalar(&r->b, !like || like->type.dtype == SKIVE_DTYPE_NONE ? SKIVE_F32 : like->type.dtype, x);
 }
 
+/* The same arithmetic as the standard ones, which later took over its element types. */
+static void same_grid_op(rewriting *r, const char *op) {
+    const skv_attr_list axis = SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", 1)));
+    r->out[0] = skv_emit(&r->b, op, in(r, 2) ? SKV_IN(in(r, 0), in(r, 1), in(r, 2)) : SKV_IN(in(r, 0), in(r, 1)), axis);
+}
+static void quantize_linear(rewriting *r) { same_grid_op(r, "QuantizeLinear"); }
+static void dequantize_linear(rewriting *r) { same_grid_op(r, "DequantizeLinear"); }
+
 static void gelu(rewriting *r) { r->out[0] = skv_emit(&r->b, "Gelu", SKV_IN(in(r, 0)), SKV_NONE); }
 static void bias_gelu(rewriting *r) {
     r->out[0] = skv_emit(&r->b, "Gelu", SKV_IN(plus(r, in(r, 0), in(r, 1))), SKV_NONE);
@@ -349,6 +357,8 @@ static const struct {
     {"Attention", "com.microsoft", 2, joint_attention},
     {"RotaryEmbedding", "com.microsoft", 4, rotary},
     {"Scatter", "", 3, scatter},
+    {"QuantizeLinear", "com.microsoft", 2, quantize_linear},
+    {"DequantizeLinear", "com.microsoft", 2, dequantize_linear},
     {"QLinearAdd", "com.microsoft", 2, q_add},
     {"QLinearMul", "com.microsoft", 2, q_mul},
     {"QLinearSigmoid", "com.microsoft", 2, q_sigmoid},

@@ -92,18 +92,45 @@ static bool stays(const skv_pass_env *env, const skive_node *n) {
     return n->op->no_fold || (!env->training && skv_shared_has_node(n));
 }
 
+enum { SMALL = 256 }; /* bytes that a file may grow by for one node less */
+
+/* Bytes by which the file would grow: what is computed comes in, an input that nobody else reads goes out. */
+static int64_t growth(const skive_node *n) {
+    int64_t bytes = 0;
+    for (uint32_t o = 0; o < n->n_outputs; o++) {
+        const skive_value *v = n->outputs[o];
+        if (v && skv_value_is_read(v)) bytes += skv_type_count(&v->type) * skive_dtype_bits(v->type.dtype) / 8;
+    }
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        const skive_value *v = n->inputs[i];
+        if (v && v->storage && v->n_uses == 1 && !v->output_uses && !skv_value_is_captured(v))
+            bytes -= (int64_t)skive_tensor_bytes(skv_value_tensor(v));
+    }
+    return bytes;
+}
+
 static skive_status fold_all(const skv_pass_env *env, skive_graph *g, bool even_no_fold, size_t *changes) {
     skive_node **order = NULL;
     SKV_TRY(skv_graph_topo(g, &order));
     const uint32_t n = g->n_nodes;
+    size_t left = 0;
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
         if (!is_read(order[i]) || kept(env, order[i]) || !foldable(env, order[i])) continue;
         if (!even_no_fold && stays(env, order[i])) continue;
+        if (env->for_file && growth(order[i]) > SMALL) {
+            left++;
+            continue;
+        }
         status = fold(env, g, order[i]);
         ++*changes;
     }
     skv_free(env->ctx, order);
+    if (left) {
+        skv_note(env->ctx, "%zu node%s on constants %s left as %s: with %s computed, the file would be larger", left,
+                 left == 1 ? "" : "s", left == 1 ? "is" : "are", left == 1 ? "it is" : "they are",
+                 left == 1 ? "it" : "them");
+    }
     return status;
 }
 

@@ -23,6 +23,7 @@ typedef struct skv_pass_env {
     bool (*keep)(const void *user, const skive_value *v);
     const void *keep_user;
     bool training; /* trainable parameters are not constants */
+    bool for_file; /* the graph is to be written: nothing is folded that would make the file larger */
 } skv_pass_env;
 static inline bool skv_pass_keeps(const skv_pass_env *e, const skive_value *v) {
     return v->output_uses > 0 || (e->keep && e->keep(e->keep_user, v));

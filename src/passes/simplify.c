@@ -94,7 +94,7 @@ skive_status skive_simplify(skive_context *ctx, skive_graph *graph, const skive_
     skive_simplify_options o = skive_simplify_options_default();
     if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     skive_simplify_report r = {.nodes_before = graph->n_nodes, .bytes_before = parameter_bytes(graph)};
-    const skv_pass_env env = {.ctx = ctx};
+    const skv_pass_env env = {.ctx = ctx, .for_file = true};
     skive_graph *work = NULL;
     skive_status status = SKIVE_OK;
     SKV_TRY(check_names(ctx, &o));

@@ -86,6 +86,8 @@ def check(skive, path, folder, name):
             continue
         n += 1
         what = problem(written, readable)
+        if not what and step[0] == "simplify" and os.path.getsize(written) > 1.1 * os.path.getsize(path) + 2048:  # small models: names that were none before
+            what = "%d bytes became %d" % (os.path.getsize(path), os.path.getsize(written))
         if what:
             found.append("%s %s: %s" % (name, steps[-1][0], what))
         os.remove(written)
