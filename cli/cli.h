@@ -129,6 +129,13 @@ skive_status cli_check_output(cli_args *a, const char *path);
 bool cli_same_file(const char *x, const char *y);
 /* After long work: where the file cannot be written after all, the model goes to the folder for temporary files. */
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
+/* --split, "test" where it is not given. */
+#define CLI_SPLIT_OPTION                                                                                        \
+    {                                                                                                           \
+        "split", 0, "NAME",                                                                                     \
+            "test (default), validation, train, or train-full (all of train and what is held out of it)", false \
+    }
+skive_status cli_split(cli_args *a, skive_split *out);
 /* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. `model`: what the set is
  * for, which decides sizes, channels and the numbers of classes; NULL: not known yet. */
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_graph *model, skive_dataset **out);

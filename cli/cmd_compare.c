@@ -11,6 +11,7 @@ static const cli_option options[] = {
     {"report", 0, "FILE", "write the figures as JSON to this file too", false},
     {"limit", 0, "N", "use only N samples", false},
     CLI_OUTPUT_OPTIONS,
+    CLI_SPLIT_OPTION,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
     {"seconds", 0, "S", "least time to measure each latency (default 1)", false},
@@ -94,6 +95,15 @@ static skive_status count(cli_args *a, entry *e) {
     if (status == SKIVE_OK) skive_graph_energy(sized, e->sizes.weights, &e->energy);
     skive_graph_free(sized);
     return status;
+}
+
+/* Do two models take pictures of the same size, and name their classes alike? */
+static bool same_needs(const skive_graph *a, const skive_graph *b) {
+    const char *x = skive_graph_meta(a, "skive.classes"), *y = skive_graph_meta(b, "skive.classes");
+    int64_t p[3], q[3];
+    skive_model_input_image(a, &p[0], &p[1], &p[2]);
+    skive_model_input_image(b, &q[0], &q[1], &q[2]);
+    return memcmp(p, q, sizeof p) == 0 && strcmp(x ? x : "", y ? y : "") == 0;
 }
 
 static skive_status measure(cli_args *a, entry *e, skive_dataset *set, double seconds) {
@@ -259,7 +269,7 @@ static void print_pairs(const entry *e, size_t n) {
 static void print_report(const entry *e, size_t n, const skive_dataset_info *info) {
     char text[256];
     printf("%lld samples of %s (%s)\n", (long long)e[0].eval.n, info->spec, skive_split_name(info->split));
-    if (!info->separate_test)
+    if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
         printf("the set has no test samples of its own: these may be ones the models were trained on\n");
     for (size_t i = 0; i < n; i++)
         printf("%s: output %s\n", e[i].name, cli_output_text(e[i].graph, &e[i].eval.output, text, sizeof text));
@@ -350,20 +360,33 @@ static json_t *report_json(const entry *e, size_t n, const skive_dataset_info *i
                      info->separate_test, "isa", skive_cpu_isa_name(), "skive", skive_version(), "models", models);
 }
 
+/* The same samples for each model; where it takes pictures of another size, scaled for it. */
+static skive_status measure_on(cli_args *a, entry *e, const entry *first, const char *data, skive_split split,
+                               skive_dataset *set, double seconds) {
+    skive_dataset *own = NULL;
+    if (same_needs(e->graph, first->graph)) return measure(a, e, set, seconds);
+    skive_status status = cli_open_data(a, data, split, e->graph, &own);
+    if (status == SKIVE_OK) status = measure(a, e, own, seconds);
+    skive_dataset_free(own);
+    return status;
+}
+
 static skive_status run(cli_args *a) {
     const char *data = cli_text(a, "data", NULL);
     const size_t n = (size_t)a->n_positional;
     skive_dataset *set = NULL;
+    skive_split split = SKIVE_SPLIT_TEST;
     double seconds = 1;
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to compare on");
     entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
     if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
+    if (status == SKIVE_OK) status = cli_split(a, &split);
     if (status == SKIVE_OK) status = load(a, e, n);
-    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, e[0].graph, &set);
+    if (status == SKIVE_OK) status = cli_open_data(a, data, split, e[0].graph, &set);
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
-        status = measure(a, &e[i], set, seconds);
+        status = measure_on(a, &e[i], &e[0], data, split, set, seconds);
         if (status == SKIVE_OK && i > 0) status = skive_compare_paired(a->ctx, &e[0].eval, &e[i].eval, &e[i].paired);
     }
     if (status == SKIVE_OK) {
@@ -395,9 +418,9 @@ const cli_command cli_command_compare = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Figures of eval on the test samples, and the difference to the first model on the same samples: of "
-        "accuracies\n"
-        "with Newcombe's interval for paired proportions and McNemar's exact test, of squared errors with that of\n"
+        "Figures of eval on the test samples (or those of --split), and the difference to the first model on the\n"
+        "same samples: of accuracies with Newcombe's interval for paired proportions and McNemar's exact test, of\n"
+        "squared errors with that of "
         "their mean. Parameters, MACs, bytes of the weights (with the ratio to the first model's) and of the file;\n"
         "latency at batch 1 on one thread and throughput at batch 100 on all threads; and an estimate, not a\n"
         "measurement, of the energy of one inference (docs/compare.md has its table).",

@@ -6,7 +6,7 @@
 
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set (see skive --help)", false},
-    {"split", 0, "NAME", "test (default), validation, train, or train-full (train and validation)", false},
+    CLI_SPLIT_OPTION,
     {"batch", 'b', "N", "samples a run (default 100)", false},
     {"limit", 0, "N", "use only N samples", false},
     {"no-confusion", 0, NULL, "leave the confusion matrix out", false},
@@ -14,18 +14,6 @@ static const cli_option options[] = {
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
 };
-
-static skive_status split_of(cli_args *a, skive_split *out) {
-    const char *name = cli_text(a, "split", "test");
-    static const skive_split all[] = {SKIVE_SPLIT_TEST, SKIVE_SPLIT_VALIDATION, SKIVE_SPLIT_TRAIN,
-                                      SKIVE_SPLIT_TRAIN_FULL};
-    for (size_t i = 0; i < CLI_COUNT(all); i++) {
-        if (strcmp(skive_split_name(all[i]), name) != 0) continue;
-        *out = all[i];
-        return SKIVE_OK;
-    }
-    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--split: '%s' is not test, validation, train or train-full", name);
-}
 
 static const char *class_name(const skive_dataset_info *info, int64_t c, char *buffer, size_t size) {
     if (info->class_names && c < info->classes)
@@ -261,7 +249,7 @@ static skive_status run(cli_args *a) {
     skive_eval_report r = {0};
     int64_t batch = 0;
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to evaluate on");
-    skive_status status = split_of(a, &split);
+    skive_status status = cli_split(a, &split);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, g, &set);

@@ -44,11 +44,25 @@ static skive_status read_options(cli_args *a, skive_dataset_options *o) {
     return SKIVE_OK;
 }
 
-/* --layout says where the model's input has its height and width, which the set is scaled to. */
+/* Where the model's input has its height and width, which the set is scaled to, an option may say; distill opens the set for its
+ * teacher. */
 static skive_status set_layout(cli_args *a, skive_graph *model) {
     skive_input_options o = skive_input_options_default();
-    o.layout = cli_text(a, "layout", NULL);
-    return model && o.layout ? skive_model_set_input(a->ctx, model, NULL, &o) : SKIVE_OK;
+    o.layout = cli_text(a, strcmp(a->command->name, "distill") == 0 ? "teacher-layout" : "layout", NULL);
+    if (!model || !o.layout || skive_graph_meta(model, "skive.input.layout")) return SKIVE_OK;
+    return skive_model_set_input(a->ctx, model, NULL, &o);
+}
+
+skive_status cli_split(cli_args *a, skive_split *out) {
+    const char *name = cli_text(a, "split", "test");
+    static const skive_split all[] = {SKIVE_SPLIT_TEST, SKIVE_SPLIT_VALIDATION, SKIVE_SPLIT_TRAIN,
+                                      SKIVE_SPLIT_TRAIN_FULL};
+    for (size_t i = 0; i < CLI_COUNT(all); i++) {
+        if (strcmp(skive_split_name(all[i]), name) != 0) continue;
+        *out = all[i];
+        return SKIVE_OK;
+    }
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--split: '%s' is not test, validation, train or train-full", name);
 }
 
 static skive_status open_split(cli_args *a, const char *spec, skive_split split, skive_graph *model, bool limited,

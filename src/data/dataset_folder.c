@@ -146,9 +146,9 @@ static void tell_survey(skive_context *ctx, const folder *f, const survey *s, in
         skv_text_add(&t, "%s%zu (the first is %s) %s %s and read as %s, as %s", t.length ? ", " : "", other,
                      f->files.names[channels == 3 ? s->first_grey : s->first_colour], other == 1 ? "is" : "are",
                      channels == 3 ? "grey" : "in colour", channels == 3 ? "colour" : "grey",
-                     by_model        ? "the model's input has it"
-                     : channels == 3 ? "other images are in colour"
-                                     : "the training images are");
+                     by_model                     ? "the model's input has it"
+                     : s->colour && channels == 3 ? "other images are in colour"
+                                                  : "the training images are");
     }
     if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: of %zu images, %s", f->parts.root, s->count, t.data);
     skv_text_free(&t);
