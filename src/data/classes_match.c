@@ -109,8 +109,8 @@ static skive_status tell_gaps(skive_context *ctx, const skive_dataset *ds) {
     if (absent && t.status == SKIVE_OK)
         skv_note(ctx,
                  "%s: labels go up to %" PRId64 ", so there are %" PRId64 " classes, of which %" PRId64
-                 " do not occur (%s); labels are numbers from 0",
-                 ds->spec, ds->classes - 1, ds->classes, absent, t.data);
+                 " do%s not occur (%s); labels are numbers from 0",
+                 ds->spec, ds->classes - 1, ds->classes, absent, absent == 1 ? "es" : "", t.data);
     skv_text_free(&t);
     skv_free(ctx, seen);
     return SKIVE_OK;

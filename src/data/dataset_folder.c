@@ -273,9 +273,9 @@ static skive_status check_classes(skive_context *ctx, const folder *f, const skv
 static skive_status nothing_there(skive_context *ctx, const folder *f, const skv_left_out *left) {
     if (left->inner)
         return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
-                           "%s: there is no PNG, JPEG or BMP file in its class folders; %zu files lie a folder deeper, "
+                           "%s: there is no PNG, JPEG or BMP file in its class folders; %zu file%s a folder deeper, "
                            "such as in %s: name the folder that holds the class folders",
-                           f->parts.root, left->inner, left->first_folder);
+                           f->parts.root, left->inner, left->inner == 1 ? " lies" : "s lie", left->first_folder);
     if (left->others)
         return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
                            "%s: there is no PNG, JPEG or BMP file in its class folders, only files such as %s",

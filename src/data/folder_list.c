@@ -1,4 +1,5 @@
 /* What lies in a folder of images. */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -83,7 +84,7 @@ static skive_status count_other(skive_context *ctx, skv_left_out *left, const ch
     for (size_t i = 0; i < SKV_LEFT_KINDS; i++) {
         if (left->kinds[i].count && strcasecmp(left->kinds[i].name, e) != 0) continue;
         if (strlen(e) >= sizeof left->kinds[i].name) break;
-        strcpy(left->kinds[i].name, e);
+        for (size_t c = 0; c <= strlen(e); c++) left->kinds[i].name[c] = (char)tolower((unsigned char)e[c]);
         left->kinds[i].count++;
         break;
     }
