@@ -1,6 +1,6 @@
 /* A program with a timer: a signal may arrive anywhere, its handler runs on the interrupted thread's stack, and that must be the stack. Code that
  * borrows the stack pointer would have the handler write over whatever lies below. The handler looks where it stands, and the numbers must
- * be those of a quiet run. CTest runs this program once at each instruction-set level. */
+ * be those of a quiet run. Here whole trainings run; test_interrupts.c has the kernels one by one. CTest runs this program once at each instruction-set level. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
@@ -104,53 +104,9 @@ static void networks_under_a_timer(void **state) {
     assert_true(all > 100); /* the timer did run */
 }
 
-/* Single products and convolutions of many shapes, forward: also those that no network here has. */
-static void shapes_under_a_timer(void **state) {
-    (void)state;
-    for (uint64_t i = 0; i < 40; i++) {
-        skive_context *ctx = skv_test_context();
-        skive_graph *g = NULL;
-        skive_value *x = NULL, *y;
-        const bool conv = i % 2 == 0;
-        const int64_t c = 1 + (int64_t)skv_rng_below(5, i, 0, 40), m = 1 + (int64_t)skv_rng_below(5, i, 1, 70),
-                      k = 1 + 2 * (int64_t)skv_rng_below(5, i, 2, 3), side = 6 + (int64_t)skv_rng_below(5, i, 3, 20);
-        const int64_t x_dims[4] = {2, c, side, side}, w_dims[4] = {m, c, k, k}, flat[2] = {8 * side, 8 * c * k},
-                      weights[2] = {8 * c * k, 8 * m};
-        const skive_type t = conv ? skive_type_make(SKIVE_F32, 4, x_dims) : skive_type_make(SKIVE_F32, 2, flat);
-        skv_test_ok(ctx, skive_context_set_threads(ctx, 1));
-        skv_test_ok(ctx, skive_graph_create(ctx, "test", &g));
-        skv_test_ok(ctx, skive_graph_add_input(g, "x", &t, &x));
-        skv_builder b = skv_build(g);
-        skive_value *w = parameter(&b, "w", conv ? 4 : 2, conv ? w_dims : weights, i, -1, 1);
-        y = conv ? skv_emit(&b, "Conv", SKV_IN(x, w),
-                            SKV_ATTRS(SKV_INTS("pads", ((const int64_t[]){k / 2, k / 2, k / 2, k / 2}), 4)))
-                 : skv_emit(&b, "MatMul", SKV_IN(x, w), SKV_NONE);
-        skv_test_ok(ctx, b.status);
-        skv_test_ok(ctx, skive_graph_add_output(g, y));
-        skv_test_ok(ctx, skive_graph_infer(g));
-        skive_tensor in = skv_test_random(ctx, SKIVE_F32, t.rank, conv ? x_dims : flat, 3, -1, 1), out[2];
-        for (int timed = 0; timed < 2; timed++) {
-            if (timed) start_timer(100);
-            for (int repeat = 0; repeat < 12; repeat++) {
-                skv_test_ok(ctx, skive_graph_run(ctx, g, &in, 1, &out[timed], 1));
-                if (repeat < 11) skive_tensor_free(ctx, &out[timed]);
-            }
-            if (timed) stop_timer();
-        }
-        if (strays)
-            fail_msg("%s of %d by %d: a signal did not stand on the stack", conv ? "Conv" : "MatMul", (int)c, (int)m);
-        assert_memory_equal(out[0].data, out[1].data, skive_tensor_bytes(&out[0]));
-        for (int timed = 0; timed < 2; timed++) skive_tensor_free(ctx, &out[timed]);
-        skive_tensor_free(ctx, &in);
-        skive_graph_free(g);
-        skv_test_context_end(ctx);
-    }
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networks_under_a_timer),
-        cmocka_unit_test(shapes_under_a_timer),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

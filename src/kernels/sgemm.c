@@ -8,10 +8,10 @@
 #include "base/base.h"
 
 enum {
-    DEPTH = 384,        /* steps of k in a block: a panel of B stays in the first-level cache */
-    BAND = 768,         /* columns of B that are packed at once */
-    HEIGHT = 96,        /* rows of A that are packed at once; a multiple of each tile's rows */
-    UNPACKED_BELOW = 8, /* rows of C for which B is not worth packing */
+    DEPTH = 384,          /* steps of k in a block: a panel of B stays in the first-level cache */
+    BAND = 1152,          /* columns of B that are packed at once */
+    HEIGHT = 96,          /* rows of A that are packed at once; a multiple of each tile's rows */
+    UNPACKED_BELOW = 160, /* rows of C for which B is not worth packing */
 };
 #define PARALLEL_FROM ((int64_t)1 << 17) /* multiplications */
 
@@ -63,8 +63,9 @@ static void pack_lines(int width, int64_t here, bool along_k, int64_t k, const f
         return;
     }
     for (int64_t p = 0; p < k; p++, to += width) {
-        if (!along_k && here == width) {
-            memcpy(to, from + p * ld, (size_t)width * sizeof *to);
+        if (!along_k && here == width && width % 4 == 0) {
+            const float *x = from + p * ld;
+            for (int i = 0; i < width; i += 4) *(vector4 *)(to + i) = *(const vector4 *)(x + i);
             continue;
         }
         for (int64_t i = 0; i < width; i++) to[i] = i >= here ? 0.0f : along_k ? from[i * ld + p] : from[p * ld + i];
@@ -77,6 +78,19 @@ static void pack_panel(int columns, bool trans, int64_t n, int64_t k, const floa
 
 /* Strips of `rows` rows, [strip][k][rows]. */
 static void pack_a(int rows, bool trans, int64_t m, int64_t k, const float *a, int64_t lda, float *to) {
+    if (trans && rows % 4 == 0) { /* a line of all whole strips at a time: lines are far apart */
+        const int64_t whole = m / rows * rows;
+        for (int64_t p = 0; p < k; p++) {
+            const float *x = a + p * lda;
+            float *y = to + p * rows;
+            for (int64_t i = 0; i < whole; i += rows, y += rows * k) {
+                for (int r = 0; r < rows; r += 4) *(vector4 *)(y + r) = *(const vector4 *)(x + i + r);
+            }
+        }
+        a += whole;
+        m -= whole;
+        to += whole * k;
+    }
     for (int64_t i = 0; i < m; i += rows, to += rows * k)
         pack_lines(rows, least(rows, m - i), !trans, k, trans ? a + i : a + i * lda, lda, to);
 }
