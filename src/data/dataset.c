@@ -170,11 +170,12 @@ static skive_status unknown_kind(skive_context *ctx, const char *spec) {
 /* Scales 8-bit samples held in memory, plane by plane, and cuts the middle out. */
 static skive_status resize_in_memory(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds) {
     if (ds->kind->read && !ds->u8 && !ds->x.data) return SKIVE_OK; /* scaled as they are read */
-    if (!ds->u8 || (ds->rank != 3 && ds->rank != 2) || skv_channel_axis_of(ds->rank, ds->dims) == 2) {
+    if (!ds->u8 || (ds->rank != 3 && ds->rank != 2)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': only 8-bit images can be resized",
                            ds->spec);
     }
-    int64_t *size = ds->dims + ds->rank - 2, h, w;
+    const bool last = ds->rank == 3 && skv_channel_axis_of(ds->rank, ds->dims) == 2; /* [h][w][c] */
+    int64_t *size = last ? ds->dims : ds->dims + ds->rank - 2, h, w;
     if (size[0] > SKV_IMAGE_MAX_SIDE || size[1] > SKV_IMAGE_MAX_SIDE) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': its images are too large to resize",
                            ds->spec);
@@ -189,22 +190,24 @@ static skive_status resize_in_memory(skive_context *ctx, const skive_dataset_opt
                            ds->spec, h, w, out_h, out_w);
     }
     if (size[0] == out_h && size[1] == out_w && h == out_h && w == out_w) return SKIVE_OK;
-    SKV_TRY(skv_image_check(ctx, ds->spec, (uint64_t)w, (uint64_t)h, 1));
+    const size_t together = last ? (size_t)ds->dims[2] : 1; /* values of a pixel that lie together */
+    SKV_TRY(skv_image_check(ctx, ds->spec, (uint64_t)w, (uint64_t)h, (int)together));
     skv_resizer *resizer = NULL;
     uint8_t *scaled = NULL, *plane = NULL;
-    const size_t from = (size_t)(size[0] * size[1]), to = (size_t)(out_h * out_w);
-    size_t channels = ds->rank == 3 ? (size_t)ds->dims[0] : 1, planes = ds->total * channels, bytes;
+    const size_t from = (size_t)(size[0] * size[1]) * together, line = (size_t)out_w * together;
+    const size_t to = (size_t)out_h * line, channels = ds->rank == 3 && !last ? (size_t)ds->dims[0] : 1;
+    size_t planes = ds->total * channels, bytes;
     const size_t top = (size_t)skv_crop_start(h, out_h), left = (size_t)skv_crop_start(w, out_w);
     if (!skv_mul_size(planes, to, &bytes)) {
         return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: resized it is too large", ds->spec);
     }
-    SKV_TRY(skv_resizer_create(ctx, size[0], size[1], h, w, 1, &resizer));
+    SKV_TRY(skv_resizer_create(ctx, size[0], size[1], h, w, (int)together, &resizer));
     skive_status status = skv_alloc(ctx, bytes, &scaled);
-    if (status == SKIVE_OK) status = skv_alloc(ctx, (size_t)(h * w), &plane);
+    if (status == SKIVE_OK) status = skv_alloc(ctx, (size_t)(h * w) * together, &plane);
     for (size_t i = 0; status == SKIVE_OK && i < planes; i++) {
         skv_resizer_run(resizer, ds->u8 + i * from, plane);
         for (size_t y = 0; y < (size_t)out_h; y++)
-            memcpy(scaled + i * to + y * (size_t)out_w, plane + (top + y) * (size_t)w + left, (size_t)out_w);
+            memcpy(scaled + i * to + y * line, plane + ((top + y) * (size_t)w + left) * together, line);
     }
     if (status == SKIVE_OK) {
         skv_free(ctx, ds->u8_block);

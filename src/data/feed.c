@@ -123,9 +123,11 @@ static skive_status mismatch(const skv_feed *f, const skive_dataset_info *info, 
     char have[SHAPE_TEXT], takes[SHAPE_TEXT];
     return skv_fail_at(f->ctx, SKIVE_ERR_DATA, info->spec,
                        "%s: samples are %s, the model's input '%s' takes %s a sample; they cannot be matched axis by "
-                       "axis",
+                       "axis%s",
                        info->spec, skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have), f->input,
-                       skv_shape_text(f->rank, wanted, takes, sizeof takes));
+                       skv_shape_text(f->rank, wanted, takes, sizeof takes),
+                       info->dtype == SKIVE_U8 && f->sample_rank >= 2 && f->rank >= 2 ? "; --resize HxW scales images"
+                                                                                      : "");
 }
 
 static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset_info *info) {

@@ -1,5 +1,6 @@
 /* The parts of a folder of images: train, val (valid, validation) and test, or one folder for all. */
 #include <string.h>
+#include <strings.h>
 
 #include "data/folder.h"
 
@@ -8,23 +9,23 @@ enum { VALIDATION_NAMES = sizeof validation_names / sizeof validation_names[0] }
 
 static bool is_part_name(const char *name) {
     for (size_t i = 0; i < VALIDATION_NAMES; i++) {
-        if (strcmp(name, validation_names[i]) == 0) return true;
+        if (strcasecmp(name, validation_names[i]) == 0) return true;
     }
-    return strcmp(name, "train") == 0 || strcmp(name, "test") == 0;
+    return strcasecmp(name, "train") == 0 || strcasecmp(name, "test") == 0;
 }
 
+/* Whatever the case of its letters. */
 static const char *find_name(const skv_name_list *list, const char *name) {
     for (size_t i = 0; i < list->count; i++) {
-        if (strcmp(list->names[i], name) == 0) return list->names[i];
+        if (strcasecmp(list->names[i], name) == 0) return list->names[i];
     }
     return NULL;
 }
 
 static const char *find_validation(const skv_name_list *list) {
-    for (size_t i = 0; i < VALIDATION_NAMES; i++) {
-        if (find_name(list, validation_names[i])) return validation_names[i];
-    }
-    return NULL;
+    const char *found = NULL;
+    for (size_t i = 0; i < VALIDATION_NAMES && !found; i++) found = find_name(list, validation_names[i]);
+    return found;
 }
 
 /* Are the folders of `dir` parts, not classes? A class may be called "train"; it has files in it, not folders. */
@@ -34,8 +35,9 @@ static skive_status are_parts(skive_context *ctx, const char *dir, const skv_nam
     char *train = NULL;
     for (size_t i = 0; i < folders->count; i++) parts += is_part_name(folders->names[i]);
     *out = parts > 0 && parts == folders->count;
-    if (*out || !find_name(folders, "train")) return SKIVE_OK;
-    SKV_TRY(skv_asprintf(ctx, &train, "%s/train", dir));
+    const char *name = find_name(folders, "train");
+    if (*out || !name) return SKIVE_OK;
+    SKV_TRY(skv_asprintf(ctx, &train, "%s/%s", dir, name));
     const skive_status status = skv_folder_list(ctx, train, NULL, NULL, &inner, NULL);
     *out = inner.count > 0;
     skv_name_list_free(ctx, &inner);
@@ -48,8 +50,8 @@ static void tell_others(skive_context *ctx, const char *dir, const skv_name_list
     skv_text_init(&t, ctx);
     for (size_t i = 0; i < folders->count; i++) {
         const char *name = folders->names[i];
-        if (strcmp(name, "train") == 0 || strcmp(name, "test") == 0) continue;
-        if (validation && strcmp(name, validation) == 0) continue;
+        if (name == find_name(folders, "train") || name == find_name(folders, "test")) continue;
+        if (name == validation) continue;
         skv_text_add(&t, "%s%s/", t.length ? ", " : "", name);
     }
     if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: left out, beside train/ and test/: %s", dir, t.data);
@@ -68,18 +70,19 @@ static skive_status no_part(skive_context *ctx, const char *dir, const skv_name_
 static skive_status choose(skive_context *ctx, const char *dir, const skv_name_list *folders, skive_split split,
                            skv_folder_parts *out) {
     const char *validation = find_validation(folders);
-    const bool train = find_name(folders, "train") != NULL;
+    const char *train = find_name(folders, "train");
     const char *part = split == SKIVE_SPLIT_TEST                       ? "test"
                        : split == SKIVE_SPLIT_VALIDATION && validation ? validation
                                                                        : "train";
     out->has_parts = true;
     out->has_validation = validation != NULL;
-    if (!find_name(folders, part)) return no_part(ctx, dir, folders, part, validation);
+    const char *found = find_name(folders, part);
+    if (!found) return no_part(ctx, dir, folders, part, validation);
     tell_others(ctx, dir, folders, validation);
     if (validation && split != SKIVE_SPLIT_TEST)
         skv_note(ctx, "%s/%s holds the validation samples; none of train/ are held out", dir, validation);
-    SKV_TRY(skv_asprintf(ctx, &out->root, "%s/%s", dir, part));
-    return skv_asprintf(ctx, &out->class_root, "%s/%s", dir, train ? "train" : part);
+    SKV_TRY(skv_asprintf(ctx, &out->root, "%s/%s", dir, found));
+    return skv_asprintf(ctx, &out->class_root, "%s/%s", dir, train ? train : found);
 }
 
 skive_status skv_folder_parts_find(skive_context *ctx, const char *dir, skive_split split, skv_folder_parts *out) {

@@ -243,6 +243,7 @@ skive_status skive_model_set_classes(skive_graph *graph, int64_t classes, uint64
         goto done;
     }
     SKV_GO(status, done, replace(ctx, work, &head, classes, seed));
+    SKV_GO(status, done, skive_model_set_class_names(work, NULL, 0)); /* they were those of the old layer */
     skive_graph_take(graph, work);
     work = NULL;
 done:

@@ -1,0 +1,46 @@
+#!/bin/bash
+# Photo folders on the command line: sizes, parts, classes by name, and what is told about them.
+. "$(dirname "$0")/common.sh"
+
+# A grey picture as BMP: WIDTH HEIGHT VALUE > file
+bmp() {
+    perl -e 'my ($w, $h, $v) = @ARGV; my $line = pack("C*", ($v) x $w); $line .= "\0" while length($line) % 4;
+        my $body = pack("VVVvvVVVVVV", 40, $w, $h, 1, 8, 0, 0, 0, 0, 256, 0) . join("", map { pack("CCCC", $_, $_, $_, 0) } 0 .. 255);
+        print "BM", pack("VVV", 14 + length($body) + length($line) * $h, 0, 14 + length($body)), $body, $line x $h;' "$@"
+}
+
+for part in train val; do
+    mkdir -p "set/$part/dark" "set/$part/light"
+    for i in 1 2 3 4 5 6 7 8; do
+        bmp 8 $((6 + i % 2 * 2)) $((i * 9)) > "set/$part/dark/$i.bmp"
+        bmp 8 $((6 + i % 2 * 2)) $((255 - i * 9)) > "set/$part/light/$i.BMP"
+    done
+done
+echo text > set/train/dark/notes.txt
+mkdir -p light/light none
+cp set/val/light/* light/light
+mkdir -p other/dark other/green
+cp set/val/dark/* other/dark
+cp set/val/dark/* other/green
+
+expect 9 'bmp: is 6x8 pixels .* --resize HxW' "$skive" train mlp:4 -d folder:set -o m.onnx
+expect 2 "is not HxW" "$skive" train mlp:4 -d folder:set --resize 8x -o m.onnx
+expect 0 'left out: 1 file of other kinds \(1 .txt' "$skive" train mlp:4 -d folder:set --resize 8 -e 20 -b 4 --lr 0.05 -o m.onnx
+expect 0 'set/val holds the validation samples' "$skive" train mlp:4 -d folder:set --resize 8x8 -e 1 -o n.onnx
+expect 9 'no test/.*--split validation takes val/' "$skive" eval m.onnx -d folder:set
+expect 0 'scaled to 8x8 .*size of the model.s input' "$skive" eval m.onnx -d folder:set --split validation
+expect 0 'accuracy +100' "$skive" eval m.onnx -d folder:set --split validation
+expect 0 '16 samples of folder:set \(validation\)' "$skive" compare m.onnx n.onnx -d folder:set --split validation --seconds 0.01
+expect 0 'its classes \(light\) are matched by name' "$skive" eval m.onnx -d folder:light
+expect 0 'accuracy +100' "$skive" eval m.onnx -d folder:light
+expect 0 'accuracy +0.00' "$skive" eval m.onnx -d folder:light --class-order
+expect 9 "'green' is not one of the model's; the set has dark, green; the model has dark, light" "$skive" eval m.onnx -d folder:other
+expect 0 'wrote' "$skive" quantize m.onnx -d folder:light/light -o q.onnx
+expect 0 'accuracy +100' "$skive" eval q.onnx -d folder:light
+expect 0 'wrote' "$skive" pack m.onnx -o m.skv
+expect 0 'its classes \(light\) are matched by name' "$skive" eval m.skv -d folder:light
+expect 9 'there must be a sub-folder for each class' "$skive" eval m.onnx -d folder:none
+expect 0 'wrote' "$skive" train m.onnx --classes 2 -d folder:other -e 1 -o o.onnx
+others_read_them
+no_leftovers
+finish
