@@ -1,4 +1,5 @@
 /* Sessions: control flow, shapes that depend on data, plans kept by shape, failures on the way. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -262,8 +263,47 @@ static void every_allocation_may_fail(void **unused) {
     assert_true(skv_test_walk_allocations(all_of_it, NULL, 1) > 100);
 }
 
+/* NaN and infinity in an input come out as they would node by node, and leave the plans for other inputs alone. */
+static void nan_stays(void **state) {
+    const int64_t x_dims[4] = {1, 16, 9, 9}, w_dims[4] = {16, 16, 3, 3};
+    skive_context *ctx = skv_test_context();
+    writer w = writer_new(ctx, NULL);
+    skive_session *session = NULL;
+    skive_tensor weights = skv_test_random(ctx, SKIVE_F32, 4, w_dims, 2, -1, 1),
+                 x = skv_test_random(ctx, SKIVE_F32, 4, x_dims, 3, -1, 1);
+    skive_tensor out[3];
+    skive_value *in = input(&w, "x", SKIVE_F32, 4, x_dims), *filters = NULL;
+    (void)state;
+    skv_test_ok(ctx, skive_graph_add_parameter(w.g, "w", &weights, &filters));
+    skive_value *y = apply(&w, "Relu", SKV_IN(apply(&w, "Conv", SKV_IN(in, filters))));
+    skv_test_ok(ctx, w.status);
+    skv_test_ok(ctx, skive_graph_add_output(w.g, y));
+    skv_test_ok(ctx, skive_graph_infer(w.g));
+    skv_test_ok(ctx, skive_session_create(ctx, w.g, NULL, &session));
+    for (int run = 0; run < 3; run++) {
+        const double before = skive_tensor_get(&x, 0);
+        if (run == 1) skive_tensor_set(&x, 0, (double)NAN);
+        skv_test_ok(ctx, skive_session_run(session, &x, 1, &out[run], 1));
+        skive_tensor_set(&x, 0, before);
+    }
+    const int64_t count = skive_tensor_count(&out[0]), plane = count / 16;
+    for (int64_t i = 0; i < count; i++) {
+        const double a = skive_tensor_get(&out[0], i), b = skive_tensor_get(&out[1], i);
+        assert_true(i % plane == 0 ? isnan(b) : fabs(a - b) < 1e-4); /* the one position that sees the element */
+    }
+    assert_memory_equal(out[0].data, out[2].data, skive_tensor_bytes(&out[0]));
+    assert_int_equal(skive_session_plan_count(session), 2);
+    for (int run = 0; run < 3; run++) skive_tensor_free(ctx, &out[run]);
+    skive_session_free(session);
+    skive_tensor_free(ctx, &weights);
+    skive_tensor_free(ctx, &x);
+    skive_graph_free(w.g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nan_stays),
         cmocka_unit_test(branches),
         cmocka_unit_test(loops),
         cmocka_unit_test(sizes_from_data),

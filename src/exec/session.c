@@ -2,6 +2,7 @@
  * one, and the rest is a graph whose inputs are what came out so far. Each such place is kept, by the types of its inputs. */
 #include <skive/session.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,7 @@ typedef struct place {
     uint32_t *plan_in_ids, *plan_out_ids;
     stop *stops;
     size_t n_stops;
+    bool unfused; /* made for inputs that hold NaN or infinity */
 } place;
 
 struct skive_session {
@@ -47,6 +49,7 @@ struct skive_session {
     uint32_t capacity;    /* of both */
     place *first;
     size_t n_places;
+    bool unfused; /* of this run: its inputs hold NaN or infinity */
 };
 
 skive_session_options skive_session_options_default(void) {
@@ -121,6 +124,7 @@ static bool same_type(const skive_type *t, const skive_tensor *x) {
 }
 
 static bool fits(const skive_session *s, const place *p) {
+    if (p->unfused != s->unfused) return false;
     for (uint32_t i = 0; i < p->graph->n_inputs; i++)
         if (!same_type(&p->graph->inputs[i]->type, &s->values[p->input_ids[i]])) return false;
     return true;
@@ -204,7 +208,7 @@ static skive_status make_plan(skive_session *s, place *p, const bool *planned) {
     skive_graph *part = NULL;
     skive_status status;
     o.threads = s->options.threads;
-    o.no_fusion = s->options.no_fusion;
+    o.no_fusion = s->options.no_fusion || s->unfused;
     o.reference = s->options.reference;
     SKV_GO(status, done, skv_graph_extract(s->ctx, p->graph, planned, &part));
     SKV_GO(status, done, skive_plan_create(s->ctx, part, &o, &p->plan));
@@ -236,6 +240,7 @@ static skive_status fill_place(skive_session *s, place *p, const skive_graph *gr
     sorting x = {0};
     size_t n_planned = 0;
     skive_status status;
+    p->unfused = s->unfused;
     SKV_GO(status, done, skive_graph_copy(s->ctx, graph, &p->graph));
     SKV_GO(status, done, ids_of(s, p->graph->inputs, p->graph->n_inputs, &p->input_ids));
     take_types(s, p);
@@ -373,6 +378,21 @@ static skive_status copy_outputs(skive_session *s, skive_tensor *outputs) {
     return SKIVE_OK;
 }
 
+/* A Relu or Clip inside a convolution of oneDNN makes a number of NaN. The check costs a look at each input; plans for such inputs are kept
+ * beside the others. */
+static bool is_finite(const skive_tensor *t) {
+    const int64_t n = skive_tensor_count(t);
+    const float *x = t->data;
+    int strange = 0;
+    if (t->dtype != SKIVE_F32 && !skv_dtype_is_float(t->dtype)) return true;
+    if (t->dtype == SKIVE_F32) {
+        for (int64_t i = 0; i < n; i++) strange |= !(x[i] - x[i] == 0);
+        return !strange;
+    }
+    for (int64_t i = 0; i < n && !strange; i++) strange = !isfinite(skive_tensor_get(t, i));
+    return !strange;
+}
+
 skive_status skive_session_run(skive_session *s, const skive_tensor *inputs, size_t n_inputs, skive_tensor *outputs,
                                size_t n_outputs) {
     const skive_graph *g = s->graph;
@@ -385,6 +405,8 @@ skive_status skive_session_run(skive_session *s, const skive_tensor *inputs, siz
         SKV_TRY(check_input(s, g->inputs[i], &inputs[i]));
         s->values[g->inputs[i]->id] = inputs[i];
     }
+    s->unfused = false;
+    for (size_t i = 0; i < n_inputs && !s->unfused; i++) s->unfused = !is_finite(&inputs[i]);
     if (s->n_places > s->options.max_plans) {
         free_places(s, s->first);
         s->first = NULL;
