@@ -405,11 +405,46 @@ static void name_forms(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* ---- memory ---- */
+
+static skive_status use_it(skive_context *ctx, void *user) {
+    static const char *const names[] = {"dog", "ant", "wolf"};
+    skive_dataset_options o = split_options(SKIVE_SPLIT_TRAIN_FULL);
+    skive_zoo_options z = skive_zoo_options_default();
+    skive_dataset *set = NULL, *mess = NULL;
+    skive_graph *g = NULL;
+    float x[16];
+    skive_status status;
+    (void)user;
+    z.dims[0] = 1;
+    z.dims[1] = z.dims[2] = 4;
+    z.classes = 3;
+    SKV_GO(status, done, skive_zoo_build(ctx, "mlp:4", &z, &g));
+    SKV_GO(status, done, skive_model_set_class_names(g, names, 3));
+    o.model = g;
+    o.resize_shorter = 5;
+    o.crop_h = o.crop_w = 4;
+    SKV_GO(status, done, skive_dataset_open(ctx, spec_of("pets"), &o, &set));
+    SKV_GO(status, done, skive_dataset_read(ctx, set, 1, x, NULL));
+    o.model = NULL;
+    SKV_GO(status, done, skive_dataset_open(ctx, spec_of("parts0"), &o, &mess));
+done:
+    skive_dataset_free(set);
+    skive_dataset_free(mess);
+    skive_graph_free(g);
+    return status;
+}
+
+static void every_allocation_may_fail(void **state) {
+    (void)state;
+    assert_true(skv_test_walk_allocations(use_it, NULL, 1) > 40);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(colour),   cmocka_unit_test(sizes),      cmocka_unit_test(model_decides),
         cmocka_unit_test(left_out), cmocka_unit_test(flat),       cmocka_unit_test(parts),
-        cmocka_unit_test(by_name),  cmocka_unit_test(name_forms),
+        cmocka_unit_test(by_name),  cmocka_unit_test(name_forms), cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
