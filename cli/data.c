@@ -73,6 +73,8 @@ skive_status cli_build_network(cli_args *a, const char *spec, const skive_datase
     skive_dataset_info info;
     skive_zoo_options o = skive_zoo_options_default();
     skive_dataset_get_info(train, &info);
+    if (classes <= 0 && !info.labelled && info.target_size == 0)
+        return cli_fail(a, SKIVE_ERR_DATA, "%s: its samples have no labels, and no targets, to train on", info.spec);
     o.rank = info.rank;
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
     o.classes = classes > 0 ? classes : info.labelled ? info.classes : (int64_t)info.target_size;

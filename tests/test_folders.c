@@ -293,6 +293,16 @@ static void parts(void **state) {
     picture("alone/val/a/0.png", 4, 4, false, 9);
     assert_int_equal(count_of(ctx, "alone", SKIVE_SPLIT_VALIDATION), 1);
     fails_with(ctx, "alone", split_options(SKIVE_SPLIT_TRAIN), SKIVE_ERR_DATA, "has no folder train/");
+    folder("cased");
+    folder("cased/Training");
+    folder("cased/Testing");
+    folder("cased/Training/a");
+    folder("cased/Testing/a");
+    picture("cased/Training/a/0.png", 4, 4, false, 9);
+    picture("cased/Testing/a/0.png", 4, 4, false, 9);
+    picture("cased/Testing/a/1.png", 4, 4, false, 9);
+    assert_int_equal(count_of(ctx, "cased", SKIVE_SPLIT_TRAIN_FULL), 1);
+    assert_int_equal(count_of(ctx, "cased", SKIVE_SPLIT_TEST), 2);
     folder("trains"); /* a class called train */
     folder("trains/bus");
     folder("trains/train");

@@ -12,7 +12,7 @@
  *                                                autoencoder learns. X alone will do for calibration
  *     folder:DIR                                 one sub-folder of PNG, JPEG or BMP files a class, in DIR or in DIR/train,
  *                                                DIR/val (valid, validation) and DIR/test; classes are numbered by name.
- *                                                A folder of image files alone has no labels
+ *                                                A folder of image files alone has no labels (docs/data.md)
  *
  * In a list of files "\," is a comma that belongs to a name, and "\\" a backslash.
  *

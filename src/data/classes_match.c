@@ -32,7 +32,9 @@ static skive_status unknown_name(skive_context *ctx, const skive_dataset *ds, co
     list_names(&t, ds->class_names, ds->classes);
     skv_text_add(&t, "; the model has ");
     list_names(&t, list, n);
-    skv_text_add(&t, "; --class-order numbers classes by their order instead of their names");
+    skv_text_add(
+        &t, "; --class-order numbers classes by their order instead of their names, and skive train --classes N gives "
+            "the model a new last layer");
     const skive_status status =
         t.status == SKIVE_OK ? skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec, "%s", t.data) : t.status;
     skv_text_free(&t);

@@ -1,31 +1,31 @@
-/* The parts of a folder of images: train, val (valid, validation) and test, or one folder for all. */
+/* The parts of a folder of images, for training, validation and test, or one folder for all. */
 #include <string.h>
 #include <strings.h>
 
 #include "data/folder.h"
 
-static const char *const validation_names[] = {"val", "valid", "validation"};
-enum { VALIDATION_NAMES = sizeof validation_names / sizeof validation_names[0] };
+enum { TRAIN, VALIDATION, TEST, PARTS, SPELLINGS = 3 };
 
-static bool is_part_name(const char *name) {
-    for (size_t i = 0; i < VALIDATION_NAMES; i++) {
-        if (strcasecmp(name, validation_names[i]) == 0) return true;
-    }
-    return strcasecmp(name, "train") == 0 || strcasecmp(name, "test") == 0;
-}
+/* Whatever the case of the letters; the first that is there is taken. */
+static const char *const spellings[PARTS][SPELLINGS] = {
+    {"train", "training"}, {"val", "valid", "validation"}, {"test", "testing"}};
 
-/* Whatever the case of its letters. */
-static const char *find_name(const skv_name_list *list, const char *name) {
-    for (size_t i = 0; i < list->count; i++) {
-        if (strcasecmp(list->names[i], name) == 0) return list->names[i];
+static const char *find_part(const skv_name_list *list, int part) {
+    for (int k = 0; k < SPELLINGS && spellings[part][k]; k++) {
+        for (size_t i = 0; i < list->count; i++) {
+            if (strcasecmp(list->names[i], spellings[part][k]) == 0) return list->names[i];
+        }
     }
     return NULL;
 }
 
-static const char *find_validation(const skv_name_list *list) {
-    const char *found = NULL;
-    for (size_t i = 0; i < VALIDATION_NAMES && !found; i++) found = find_name(list, validation_names[i]);
-    return found;
+static bool is_part_name(const char *name) {
+    for (int part = 0; part < PARTS; part++) {
+        for (int k = 0; k < SPELLINGS && spellings[part][k]; k++) {
+            if (strcasecmp(name, spellings[part][k]) == 0) return true;
+        }
+    }
+    return false;
 }
 
 /* Are the folders of `dir` parts, not classes? A class may be called "train"; it has files in it, not folders. */
@@ -35,7 +35,7 @@ static skive_status are_parts(skive_context *ctx, const char *dir, const skv_nam
     char *train = NULL;
     for (size_t i = 0; i < folders->count; i++) parts += is_part_name(folders->names[i]);
     *out = parts > 0 && parts == folders->count;
-    const char *name = find_name(folders, "train");
+    const char *name = find_part(folders, TRAIN);
     if (*out || !name) return SKIVE_OK;
     SKV_TRY(skv_asprintf(ctx, &train, "%s/%s", dir, name));
     const skive_status status = skv_folder_list(ctx, train, NULL, NULL, &inner, NULL);
@@ -50,7 +50,7 @@ static void tell_others(skive_context *ctx, const char *dir, const skv_name_list
     skv_text_init(&t, ctx);
     for (size_t i = 0; i < folders->count; i++) {
         const char *name = folders->names[i];
-        if (name == find_name(folders, "train") || name == find_name(folders, "test")) continue;
+        if (name == find_part(folders, TRAIN) || name == find_part(folders, TEST)) continue;
         if (name == validation) continue;
         skv_text_add(&t, "%s%s/", t.length ? ", " : "", name);
     }
@@ -58,26 +58,25 @@ static void tell_others(skive_context *ctx, const char *dir, const skv_name_list
     skv_text_free(&t);
 }
 
-static skive_status no_part(skive_context *ctx, const char *dir, const skv_name_list *folders, const char *part,
-                            const char *validation) {
-    if (strcmp(part, "test") == 0 && find_name(folders, "train"))
+static skive_status no_part(skive_context *ctx, const char *dir, const skv_name_list *folders, int part) {
+    const char *validation = find_part(folders, VALIDATION), *name = spellings[part][0];
+    if (part == TEST && find_part(folders, TRAIN))
         return skv_fail_at(ctx, SKIVE_ERR_DATA, dir,
                            "%s: has train/ but no test/, so there is no test split; --split validation takes %s/", dir,
                            validation ? validation : "what is held out of train");
-    return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: has no folder %s/, so there is no %s split", dir, part, part);
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: has no folder %s/, so there is no %s split", dir, name, name);
 }
 
 static skive_status choose(skive_context *ctx, const char *dir, const skv_name_list *folders, skive_split split,
                            skv_folder_parts *out) {
-    const char *validation = find_validation(folders);
-    const char *train = find_name(folders, "train");
-    const char *part = split == SKIVE_SPLIT_TEST                       ? "test"
-                       : split == SKIVE_SPLIT_VALIDATION && validation ? validation
-                                                                       : "train";
+    const char *train = find_part(folders, TRAIN), *validation = find_part(folders, VALIDATION);
+    const int part = split == SKIVE_SPLIT_TEST                       ? TEST
+                     : split == SKIVE_SPLIT_VALIDATION && validation ? VALIDATION
+                                                                     : TRAIN;
+    const char *found = find_part(folders, part);
     out->has_parts = true;
     out->has_validation = validation != NULL;
-    const char *found = find_name(folders, part);
-    if (!found) return no_part(ctx, dir, folders, part, validation);
+    if (!found) return no_part(ctx, dir, folders, part);
     tell_others(ctx, dir, folders, validation);
     if (validation && split != SKIVE_SPLIT_TEST)
         skv_note(ctx, "%s/%s holds the validation samples; none of train/ are held out", dir, validation);
