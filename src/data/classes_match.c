@@ -199,3 +199,19 @@ skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *
     if (o->model && !o->classes_by_order) return for_model(ctx, o->model, ds);
     return ds->class_names || o->model || o->classes || o->split == SKIVE_SPLIT_TEST ? SKIVE_OK : tell_gaps(ctx, ds);
 }
+
+skive_status skv_classes_compare(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info,
+                                 const char *who) {
+    char **list = NULL;
+    int64_t n = 0, odd = 0;
+    if (!info->class_names || !skive_graph_meta(g, SKV_META_CLASSES)) return SKIVE_OK;
+    SKV_TRY(skive_model_class_names(ctx, g, &list, &n));
+    while (odd < n && odd < info->classes && strcmp(list[odd], info->class_names[odd]) == 0) odd++;
+    if (odd < n && odd < info->classes)
+        skv_note(ctx,
+                 "%s: class %" PRId64 " is '%.40s', that of the %s is '%.40s': they are taken for the same by their "
+                 "number",
+                 info->spec, odd, info->class_names[odd], who, list[odd]);
+    skive_class_names_free(ctx, list, n);
+    return SKIVE_OK;
+}

@@ -87,6 +87,9 @@ int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
 /* After the kind has opened it: numbers the classes as options->model names them, holds labels against the scores it gives, and
  * tells of classes that do not occur. */
 skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds);
+/* A note where the model keeps other names of classes than the set has, number for number. `who`: "teacher". */
+skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
+                                 const char *who);
 /* Checks labels[total] (of `path`) against `known` classes, or finds how many there are; sets ds->classes. */
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);

@@ -21,6 +21,7 @@ static skive_status merge_teacher(skv_builder *b, const skv_teacher *t, const sk
                                   const skive_graph *teacher, skv_head *head) {
     skive_value **map = NULL;
     SKV_TRY(skv_head_find(b->graph->ctx, teacher, at->targets, head));
+    SKV_TRY(skv_classes_compare(b->graph->ctx, t->graph, &at->targets->info, "teacher"));
     SKV_TRY(skv_graph_merge(b->graph, teacher, "teacher.", &bound, &map));
     for (uint32_t i = 0; i < teacher->n_values; i++) {
         if (map[i] && map[i] != bound) map[i]->trainable = false;

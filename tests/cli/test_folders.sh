@@ -41,6 +41,11 @@ expect 0 'wrote' "$skive" pack m.onnx -o m.skv
 expect 0 'its classes \(light\) are matched by name' "$skive" eval m.skv -d folder:light
 expect 9 'there must be a sub-folder for each class' "$skive" eval m.onnx -d folder:none
 expect 0 'wrote' "$skive" train m.onnx --classes 2 -d folder:other -e 1 -o o.onnx
+mkdir -p renamed
+cp -r set/val/dark renamed/black
+cp -r set/val/light renamed/white
+expect 0 'wrote' "$skive" train mlp:4 -d folder:renamed --resize 8 -e 1 -o t.onnx
+expect 0 "class 0 is 'dark', that of the teacher is 'black'" "$skive" prune m.onnx --teacher t.onnx --distill-alpha 0.5 -d folder:set --sparsity 0.5 --finetune 1 -o p.onnx
 others_read_them
 no_leftovers
 finish
