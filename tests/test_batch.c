@@ -110,6 +110,13 @@ static skive_value *flat_right(skv_builder *b, skive_value *x, int64_t n) {
     (void)n;
     return flattened_by(b, x, INTS(b, -1, STEPS * WIDTH));
 }
+/* As many columns, and then rows, in the weights as there are samples, by chance. */
+static skive_value *weights_like_batch(skv_builder *b, skive_value *x, int64_t n) {
+    skive_value *y = OP(b, "Reshape", x, INTS(b, n, -1));
+    y = OP(b, "MatMul", y, param(b, "w", DIMS(STEPS * WIDTH, n), 1));
+    y = OP(b, "MatMul", y, param(b, "v", DIMS(n, n), 2));
+    return OP(b, "Gemm", y, param(b, "u", DIMS(n, 5), 3), param(b, "c", DIMS(5), 4));
+}
 static void flattening(void **state) {
     (void)state;
     const int64_t fixed[] = {1, 2, 8};
@@ -117,6 +124,7 @@ static void flattening(void **state) {
         check(flat_open, fixed[i], 5);
         check(flat_full, fixed[i], 5);
         check(flat_right, fixed[i], 5);
+        check(weights_like_batch, fixed[i], 5);
     }
 }
 

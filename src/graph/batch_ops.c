@@ -179,14 +179,16 @@ static skive_status recurrent(skv_rebind *r, skive_node *n) {
     return skv_rebind_row_for_each(r, n, 6, axis);
 }
 
-/* Broadcasting takes one row; it does not take as many as there were. */
+/* Broadcasting takes one row; it does not take as many as there were. Of a product, that is said of the sum behind it (Gemm), or of what lies
+ * before the matrices (MatMul): the rows and columns of weights may be as many as the samples by chance. */
 static skive_status broadcast(skv_rebind *r, skive_node *n) {
+    const bool gemm = skv_node_is(n, "Gemm"), matrices = skv_node_is(n, "MatMul");
     int from_right = 0;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         const int axis = skv_rebind_axis_of(r, n->inputs[i]);
         if (axis >= 0) from_right = skv_rebind_now_of(r, n->inputs[i])->rank - axis;
     }
-    for (uint32_t i = 0; r->was > 1 && from_right > 0 && i < n->n_inputs; i++) {
+    for (uint32_t i = gemm ? 2 : 0; r->was > 1 && from_right > (matrices ? 2 : 0) && i < n->n_inputs; i++) {
         const skive_value *v = n->inputs[i];
         if (!v || skv_rebind_axis_of(r, v) >= 0) continue;
         const int axis = skv_rebind_now_of(r, v)->rank - from_right;
