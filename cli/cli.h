@@ -136,8 +136,8 @@ skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *pat
             "test (default), validation, train, or train-full (all of train and what is held out of it)", false \
     }
 skive_status cli_split(cli_args *a, skive_split *out);
-/* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. `model`: what the set is
- * for, which decides sizes, channels and the numbers of classes; NULL: not known yet. */
+/* As many samples of the split as --limit says. What is trained on is limited, what it is validated on is not. `model`:
+ * what the set is for, which decides sizes, channels and the numbers of classes; NULL: not known yet. */
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_graph *model, skive_dataset **out);
 /* The same without labels, whatever the set has. */
 skive_status cli_open_samples(cli_args *a, const char *spec, skive_split split, skive_graph *model,

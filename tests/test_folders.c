@@ -1,4 +1,5 @@
-/* Folders of images: what they have in common and what they do not, parts, what is left out, sizes and classes for a model. */
+/* Folders of images: what they have in common and what they do not, parts, what is left out, sizes and classes for a
+ * model. */
 #include "data_fixtures.h"
 
 #include <unistd.h>

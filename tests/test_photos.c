@@ -1,4 +1,5 @@
-/* Images as cameras and programs write them: turns noted in EXIF, four inks, BMP of every depth, and what their headers say. */
+/* Images as cameras and programs write them: turns noted in EXIF, four inks, BMP of every depth, and what their headers
+ * say. */
 #include "data_fixtures.h"
 
 typedef struct bytes {
@@ -8,7 +9,7 @@ typedef struct bytes {
 
 static void put(bytes *b, const void *data, size_t n) {
     assert_true(b->n + n <= sizeof b->data);
-    memcpy(b->data + b->n, data, n);
+    if (n) memcpy(b->data + b->n, data, n);
     b->n += n;
 }
 
@@ -55,8 +56,8 @@ static void with_turn(bytes *out, const unsigned char *image, size_t n, bool png
     }
 }
 
-/* What is stored is the letter F, dark on light, 3 wide and 5 high; each turn is how EXIF says a camera stored it: the pictures are
- * drawn as they are seen. */
+/* What is stored is the letter F, dark on light, 3 wide and 5 high; each turn is how EXIF says a camera stored it: the
+ * pictures are drawn as they are seen. */
 static void turns(void **state) {
     static const char *const shown[9] = {NULL,
                                          "###/#../##./#../#..", /* as it is */

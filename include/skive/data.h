@@ -48,8 +48,8 @@ SKIVE_API const char *skive_split_name(skive_split split); /* "train", "validati
 
 /* What the numbers of a set's targets are. */
 typedef enum skive_target_type {
-    SKIVE_TARGETS_AUTO, /* integers, one a sample: classes. Floats: values, unless all are whole numbers that count classes from 0
-                            * or 1 without a gap, which a note tells */
+    SKIVE_TARGETS_AUTO,    /* integers, one a sample: classes. Floats: values, unless all are whole numbers that count
+                            * classes from 0 or 1 without a gap, which a note tells */
     SKIVE_TARGETS_CLASSES, /* numbers of classes, whatever their type */
     SKIVE_TARGETS_VALUES,  /* numbers to be fitted, whatever their type */
     SKIVE_TARGETS_NONE     /* not needed: they are not looked at */
@@ -66,14 +66,14 @@ typedef struct skive_dataset_options {
     int64_t resize_h, resize_w; /* scale images to this (bilinear, antialiased when shrinking); 0: as they are */
     size_t limit;               /* keep so many samples of the split, chosen by `seed`; 0: all */
     int64_t classes;            /* number of classes; 0: known by the set, or the largest label + 1 */
-    int64_t
-        resize_shorter; /* scale images so that their shorter side is this, the other in proportion; not with resize_h */
-    int64_t crop_h, crop_w; /* then keep this part in the middle; 0: all */
-    int64_t channels;       /* of images in folders, 1 or 3: the others are converted; 0: those of `model`; without it 3
-                                 * if any image (of the training part) is in colour */
-    /* What the set is for, or NULL; needed while the set is opened. Its input says which size and how many channels images in folders
-     * get where no option does. Its class names number the classes: the set's are matched with them by name, and a set with other
-     * names, or with another number of classes than the model gives scores, is an error. */
+    int64_t resize_shorter;     /* scale images until their shorter side is this; 0: not. Not with resize_h */
+    int64_t crop_h, crop_w;     /* then keep this part in the middle; 0: all */
+    int64_t channels;           /* of images in folders, 1 or 3: the others are converted; 0: those of `model`; without
+                                 * it 3 if any image (of the training part) is in colour */
+    /* What the set is for, or NULL; needed while the set is opened. Its input says which size and how many channels
+     * images in folders get where no option does. Its class names number the classes: the set's are matched with them
+     * by name, and a set with other names, or with another number of classes than the model gives scores, is an
+     * error. */
     const struct skive_graph *model;
     bool classes_by_order;     /* do without matching names: classes are numbered by their order in the set */
     skive_target_type targets; /* AUTO */

@@ -57,12 +57,13 @@ typedef struct skive_output_info {
 SKIVE_API skive_status skive_model_output(const skive_graph *graph, const skive_dataset *dataset,
                                           skive_output_info *out);
 
-/* Names of the classes, in the order of the scores, in the metadata ("skive.classes"); n 0 removes them. Training on a set whose classes
- * have names stores them; sets of named classes are matched with them (skive/data.h). Errors: ARGUMENT, MEMORY. */
+/* Names of the classes, in the order of the scores, in the metadata ("skive.classes"); n 0 removes them. Training on a
+ * set whose classes have names stores them; sets of named classes are matched with them (skive/data.h). Errors:
+ * ARGUMENT, MEMORY. */
 SKIVE_API skive_status skive_model_set_class_names(skive_graph *graph, const char *const *names, int64_t n);
-/* Reads them, also from what other programs write (metadata "names", "classes", "class_names", "labels" or "id2label": a list, a table
- * by number, or a name a line), where there are as many as the model gives scores. *names is NULL when there are none, and freed by
- * skive_class_names_free. Errors: MEMORY. */
+/* Reads them, also from what other programs write (metadata "names", "classes", "class_names", "labels" or "id2label":
+ * a list, a table by number, or a name a line), where there are as many as the model gives scores. *names is NULL when
+ * there are none, and freed by skive_class_names_free. Errors: MEMORY. */
 SKIVE_API skive_status skive_model_class_names(skive_context *ctx, const skive_graph *graph, char ***names, int64_t *n);
 SKIVE_API void skive_class_names_free(skive_context *ctx, char **names, int64_t n);
 

@@ -72,7 +72,8 @@ static const char *end_of_quote(const char *c) {
     return *c ? c : NULL;
 }
 
-/* ["cat", "dog"], ('cat', 'dog'), {0: 'cat', 1: 'dog'}, {"0": "cat", "1": "dog"}: numbers must go up from 0. False: something else. */
+/* ["cat", "dog"], ('cat', 'dog'), {0: 'cat', 1: 'dog'}, {"0": "cat", "1": "dog"}: numbers must go up from 0. False:
+ * something else. */
 static skive_status read_table(names *l, const char *text, bool *good) {
     const char *c = blank(text);
     const bool table = *c == '{';
@@ -155,7 +156,7 @@ skive_status skive_model_set_class_names(skive_graph *g, const char *const *list
     if (n == 0) return skive_graph_set_meta(g, SKV_META_CLASSES, NULL);
     skv_text_init(&t, g->ctx);
     for (int64_t i = 0; i < n; i++) {
-        for (const char *c = list[i]; *c; c++) {
+        for (const char *c = list[i] ? list[i] : ""; *c; c++) {
             if (*c == '\n' || *c == '\\')
                 skv_text_add(&t, "\\%c", *c == '\n' ? 'n' : '\\');
             else
@@ -172,8 +173,10 @@ skive_status skive_model_class_names(skive_context *ctx, const skive_graph *g, c
     static const char *const keys[] = {"names", "classes", "class_names", "labels", "id2label"};
     names l = {.ctx = ctx};
     skive_status status = SKIVE_OK;
-    *out = NULL;
-    *n = 0;
+    if (out) *out = NULL;
+    if (n) *n = 0;
+    if (!ctx || !g || !out || !n)
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_model_class_names: an argument is NULL");
     const char *own = skive_graph_meta(g, SKV_META_CLASSES);
     if (own) {
         status = read_lines(&l, own);

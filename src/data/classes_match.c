@@ -1,5 +1,5 @@
-/* Numbers of classes: a set's classes are matched by name with those of the model it is for, and labels without names are held against
- * the scores that the model gives. */
+/* Numbers of classes: a set's classes are matched by name with those of the model it is for, and labels without names
+ * are held against the scores that the model gives. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,8 +146,8 @@ static skive_status check_count(skive_context *ctx, const skive_dataset *ds, int
     return status;
 }
 
-/* How many classes the model tells apart; 0: its answer is no class; -1: not known. One score is of two classes where a sigmoid says
- * so. */
+/* How many classes the model tells apart; 0: its answer is no class; -1: not known. One score is of two classes where a
+ * sigmoid says so. */
 static int64_t model_classes(skive_context *ctx, const skive_graph *g) {
     const int64_t scores = skv_model_scores(ctx, g);
     skive_output_info info;

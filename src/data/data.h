@@ -84,8 +84,8 @@ skive_status skv_split_args(skive_context *ctx, const skv_dataset_kind *kind, co
 void skv_free_args(skive_context *ctx, char *names[4]);
 /* Numbers a sample in the model's answer; -1: not known. */
 int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
-/* After the kind has opened it: numbers the classes as options->model names them, holds labels against the scores it gives, and
- * tells of classes that do not occur. */
+/* After the kind has opened it: numbers the classes as options->model names them, holds labels against the scores it
+ * gives, and tells of classes that do not occur. */
 skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds);
 /* A note where the model keeps other names of classes than the set has, number for number. `who`: "teacher". */
 skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
@@ -137,8 +137,9 @@ int skv_image_turn_of(const void *bytes, size_t n);
 /* The error of a file that is no image, or none that is read; says which, where its bytes tell. */
 skive_status skv_image_refuse(skive_context *ctx, const void *bytes, size_t n, const char *path);
 
-/* Decodes a PNG, JPEG or BMP held in memory, turned as EXIF says. channels 0: as the file has it (grey or RGB; transparency is
- * dropped); 1 or 3: converted. `path` is for messages. Errors: DATA (not an image, damaged, truncated, too large), MEMORY. */
+/* Decodes a PNG, JPEG or BMP held in memory, turned as EXIF says. channels 0: as the file has it (grey or RGB;
+ * transparency is dropped); 1 or 3: converted. `path` is for messages. Errors: DATA (not an image, damaged, truncated,
+ * too large), MEMORY. */
 skive_status skv_image_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, int channels,
                               skv_image *out);
 skive_status skv_png_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image *out);
@@ -150,7 +151,8 @@ skive_status skv_bmp_head(skive_context *ctx, const void *bytes, size_t n, const
 /* Checks a claimed size before anything is allocated for it. */
 skive_status skv_image_check(skive_context *ctx, const char *path, uint64_t width, uint64_t height, int channels);
 
-/* The size that images of h x w get by the options before the middle is cut out, and where that begins: as torchvision does. */
+/* The size that images of h x w get by the options before the middle is cut out, and where that begins: as torchvision
+ * does. */
 void skv_scaled_size(const skive_dataset_options *o, int64_t h, int64_t w, int64_t *out_h, int64_t *out_w);
 int64_t skv_crop_start(int64_t size, int64_t kept);
 /* Scaling by a triangle filter that widens when shrinking. */
@@ -199,7 +201,8 @@ static inline int64_t skv_pick(uint32_t random, int64_t n) { return (int64_t)(((
 bool skv_normalization_valid(const skive_normalization *n);
 /* Room for so many channels, zeroed. */
 skive_status skv_normalization_create(skive_context *ctx, int64_t channels, skive_normalization *out);
-/* "0.49,0.48,0.45": skv_free(*values). `most` numbers at most. Gives false for anything else; status says whether memory ran out. */
+/* "0.49,0.48,0.45": skv_free(*values). `most` numbers at most. Gives false for anything else; status says whether
+ * memory ran out. */
 skive_status skv_parse_numbers(skive_context *ctx, const char *text, size_t length, int64_t most, int64_t *count,
                                float **values, bool *good);
 /* Appends numbers separated by commas, nine digits each. */

@@ -1,5 +1,6 @@
-/* folder: images in one sub-folder a class, or images alone, without labels. Only the list of files is kept; images are decoded when they
- * are read. Their headers are looked at once, when the set is opened, so that it is known before any work what they have in common. */
+/* folder: images in one sub-folder a class, or images alone, without labels. Only the list of files is kept; images are
+ * decoded when they are read. Their headers are looked at once, when the set is opened, so that it is known before any
+ * work what they have in common. */
 #include <stdlib.h>
 #include <string.h>
 

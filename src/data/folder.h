@@ -27,9 +27,9 @@ void skv_left_out_free(skive_context *ctx, skv_left_out *left);
 /* One note about all of it, none when there is nothing. `where`: the folder that holds them. */
 void skv_left_out_tell(skive_context *ctx, const char *where, const skv_left_out *left);
 
-/* Adds, sorted by name, the image files of `path` to `files` and its folders to `folders`, each as "prefix/name" or, with prefix NULL,
- * as "name". Where `folders` is NULL they are counted in `left`, as is all else; NULL: not counted. Hidden files and those that
- * systems leave about (Thumbs.db) do not exist here. */
+/* Adds, sorted by name, the image files of `path` to `files` and its folders to `folders`, each as "prefix/name" or,
+ * with prefix NULL, as "name". Where `folders` is NULL they are counted in `left`, as is all else; NULL: not counted.
+ * Hidden files and those that systems leave about (Thumbs.db) do not exist here. */
 skive_status skv_folder_list(skive_context *ctx, const char *path, const char *prefix, skv_name_list *files,
                              skv_name_list *folders, skv_left_out *left);
 
@@ -40,8 +40,8 @@ typedef struct skv_folder_parts {
     bool has_parts;      /* there are folders train, val, test */
     bool has_validation; /* the validation samples have a folder of their own */
 } skv_folder_parts;
-/* Notes tell which folder serves as validation part, and what beside the parts is left out. Errors: DATA (no such folder, no such
- * part). */
+/* Notes tell which folder serves as validation part, and what beside the parts is left out. Errors: DATA (no such
+ * folder, no such part). */
 skive_status skv_folder_parts_find(skive_context *ctx, const char *dir, skive_split split, skv_folder_parts *out);
 void skv_folder_parts_free(skive_context *ctx, skv_folder_parts *parts);
 

@@ -1,5 +1,5 @@
-/* BMP: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits, rows from below or from above. Compressed kinds (RLE, JPEG, PNG) are refused by
- * name. A palette of greys alone makes a grey image; an alpha channel is left out. */
+/* BMP: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits, rows from below or from above. Compressed kinds (RLE, JPEG,
+ * PNG) are refused by name. A palette of greys alone makes a grey image; an alpha channel is left out. */
 #include <inttypes.h>
 #include <string.h>
 

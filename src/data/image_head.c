@@ -1,5 +1,5 @@
-/* What the first bytes of an image say: format, size, colour, transparency, and the turn that cameras note (EXIF orientation). Works on
- * a file, of which it reads little, and on bytes in memory. */
+/* What the first bytes of an image say: format, size, colour, transparency, and the turn that cameras note (EXIF
+ * orientation). Works on a file, of which it reads little, and on bytes in memory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

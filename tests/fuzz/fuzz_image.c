@@ -1,5 +1,5 @@
-/* Images of any format: what their header says, and decoding with the turn that EXIF notes. The first byte says how many channels are
- * wanted. */
+/* Images of any format: what their header says, and decoding with the turn that EXIF notes. The first byte says how
+ * many channels are wanted. */
 #include <stdlib.h>
 
 #include "data/data.h"
