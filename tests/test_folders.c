@@ -369,6 +369,8 @@ static void by_name(void **state) {
     must_note(ctx, "numbered by their order");
     skv_test_ok(ctx, skive_graph_set_meta(g, "names", "['wolf', 'dog', 'ant']"));
     labels_of(ctx, "pets", g, "210");
+    skv_test_ok(ctx, skive_graph_set_meta(g, "names", "['ant', 'dog', 'ant']"));
+    fails_with(ctx, "pets", o, SKIVE_ERR_DATA, "several classes called 'ant'");
     skive_graph_free(g);
     skv_test_context_end(ctx);
 }

@@ -17,11 +17,41 @@ static void list_names(skv_text *t, char *const *list, int64_t n) {
     if (n > LISTED) skv_text_add(t, " and %" PRId64 " more", n - LISTED);
 }
 
-static int64_t find(char *const *list, int64_t n, const char *name) {
-    for (int64_t i = 0; i < n; i++) {
-        if (strcmp(list[i], name) == 0) return i;
-    }
-    return -1;
+/* Names in alphabetical order with their numbers. */
+typedef struct entry {
+    const char *name;
+    int64_t number;
+} entry;
+
+static int by_entry(const void *a, const void *b) {
+    const entry *x = a, *y = b;
+    const int order = strcmp(x->name, y->name);
+    return order ? order : (x->number > y->number) - (x->number < y->number);
+}
+
+static int by_key(const void *key, const void *e) { return strcmp(key, ((const entry *)e)->name); }
+
+static skive_status sort_names(skive_context *ctx, char *const *list, int64_t n, entry **out) {
+    SKV_TRY(skv_alloc_array(ctx, (size_t)n, sizeof **out, out));
+    for (int64_t i = 0; i < n; i++) (*out)[i] = (entry){list[i], i};
+    qsort(*out, (size_t)n, sizeof **out, by_entry);
+    return SKIVE_OK;
+}
+
+/* The number of a name; -1: there is no such name; -2: there are several. */
+static int64_t find(const entry *sorted, int64_t n, const char *name) {
+    const entry *e = bsearch(name, sorted, (size_t)n, sizeof *sorted, by_key);
+    if (!e) return -1;
+    const bool twice =
+        (e > sorted && strcmp(e[-1].name, name) == 0) || (e + 1 < sorted + n && strcmp(e[1].name, name) == 0);
+    return twice ? -2 : e->number;
+}
+
+static skive_status named_twice(skive_context *ctx, const skive_dataset *ds, const char *name) {
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec,
+                       "%s: the model has several classes called '%.60s'; --class-order numbers classes by their order "
+                       "instead of their names",
+                       ds->spec, name);
 }
 
 static skive_status unknown_name(skive_context *ctx, const skive_dataset *ds, const char *name, char *const *list,
@@ -71,13 +101,16 @@ static void tell_match(skive_context *ctx, const skive_dataset *ds, const int64_
 /* Names on both sides. `own`: the model's are skive's own metadata. */
 static skive_status by_name(skive_context *ctx, skive_dataset *ds, bool own, char ***list, int64_t *n) {
     int64_t *numbers = NULL, known = 0, missing = -1;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)ds->classes, sizeof *numbers, &numbers));
+    entry *sorted = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)ds->classes, sizeof *numbers, &numbers));
+    SKV_GO(status, done, sort_names(ctx, *list, *n, &sorted));
     for (int64_t i = 0; i < ds->classes; i++) {
-        numbers[i] = find(*list, *n, ds->class_names[i]);
+        numbers[i] = find(sorted, *n, ds->class_names[i]);
+        if (numbers[i] == -2) SKV_GO(status, done, named_twice(ctx, ds, ds->class_names[i]));
         known += numbers[i] >= 0;
         if (numbers[i] < 0 && missing < 0) missing = i;
     }
-    skive_status status = SKIVE_OK;
     if (missing >= 0 && !own && known == 0 && ds->classes == *n) {
         skv_note(ctx,
                  "%s: none of its classes has a name that the model's metadata lists ('%.40s', not '%.40s'): they are "
@@ -90,6 +123,8 @@ static skive_status by_name(skive_context *ctx, skive_dataset *ds, bool own, cha
         for (size_t i = 0; i < ds->total; i++) ds->labels[i] = (int32_t)numbers[ds->labels[i]];
         take_names(ctx, ds, list, n);
     }
+done:
+    skv_free(ctx, sorted);
     skv_free(ctx, numbers);
     return status;
 }
