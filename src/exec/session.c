@@ -352,6 +352,9 @@ static skive_status walk(skive_session *s) {
 
 static skive_status check_input(const skive_session *s, const skive_value *v, const skive_tensor *x) {
     char wanted[160], given[SKV_DIMS_TEXT + 32];
+    if (!skv_dtype_valid(x->dtype))
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, v->name,
+                           "the tensor for input '%s' has no known element type (%d)", v->name, (int)x->dtype);
     bool good = v->type.dtype == SKIVE_DTYPE_NONE || v->type.dtype == x->dtype;
     if (!s->options.any_shape) {
         good = good && (v->type.rank < 0 || v->type.rank == x->rank);

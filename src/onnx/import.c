@@ -250,7 +250,8 @@ fail:
 
 /* ---- the model ---- */
 
-#define MAX_ENTRIES 10000 /* they are searched one by one */
+#define MAX_ENTRIES    10000 /* they are searched one by one */
+#define MAX_IR_VERSION 14
 
 static skive_status read_opset(skv_onnx_importer *im, const Onnx__ModelProto *model) {
     for (size_t i = 0; i < model->n_opset_import; i++) {
@@ -281,6 +282,11 @@ skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, s
     if (model->n_metadata_props > MAX_ENTRIES || model->n_functions > MAX_ENTRIES) {
         return skv_fail_at(im.ctx, SKIVE_ERR_LIMIT, source->label, "more than %d metadata entries or functions",
                            MAX_ENTRIES);
+    }
+    if (model->has_ir_version && (model->ir_version < 1 || model->ir_version > MAX_IR_VERSION)) {
+        return skv_fail_at(im.ctx, SKIVE_ERR_UNSUPPORTED, source->label,
+                           "version %lld of the ONNX format (ir_version) is not supported: 1 to %d are",
+                           (long long)model->ir_version, MAX_IR_VERSION);
     }
     SKV_TRY(read_opset(&im, model));
     SKV_TRY(skv_onnx_expand_functions(source, model));

@@ -144,7 +144,7 @@ static const message schema[MESSAGES] = {
 
 typedef struct frame {
     message_id id;
-    uint32_t seen;  /* fields of kind ONE met so far */
+    uint32_t seen;  /* fields of kind ONE, and fields that hold elements, met so far */
     size_t end;     /* in the input */
     size_t out_len; /* where the length stands in the copy */
 } frame;
@@ -270,6 +270,27 @@ static skive_status plain_field(scan *s, const frame *f, unsigned number, unsign
     return put(s, payload, length);
 }
 
+/* The elements of a tensor stand in one field. Of two, readers choose differently. */
+static skive_status one_data_field(scan *s, frame *f, unsigned number, unsigned wire, size_t start, size_t length) {
+    static const uint32_t data_fields = 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 11;
+    if (f->id != TENSOR || number >= MAX_FIELD || !(data_fields >> number & 1u) || length == 0) return SKIVE_OK;
+    const uint32_t others = f->seen & data_fields & ~(1u << number);
+    const kind k = schema[TENSOR].fields[number].kind;
+    const bool again = wire == 2 && (f->seen >> number & 1u) && (k == DATA || k == DATA_F32 || k == DATA_F64);
+    f->seen |= 1u << number;
+    if (!others && !again) return SKIVE_OK;
+    unsigned other = number;
+    for (unsigned i = 0; others && i < MAX_FIELD; i++) {
+        if (others >> i & 1u) other = i;
+    }
+    const char *name = schema[TENSOR].fields[number].name;
+    return again ? skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label, "byte %zu: a tensor has its %s in several pieces",
+                               start, name)
+                 : skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label,
+                               "byte %zu: a tensor has both %s and %s: which of them holds its elements cannot be told",
+                               start, schema[TENSOR].fields[other].name, name);
+}
+
 /* Reads a tag and, unless it opens a message skive reads, the whole field. *child: the message to enter, else MESSAGES. */
 static skive_status next_field(scan *s, frame *f, message_id *child, size_t *child_end) {
     size_t start = s->at, length = 0;
@@ -317,6 +338,7 @@ static skive_status next_field(scan *s, frame *f, message_id *child, size_t *chi
         break;
     default: return damaged(s, start, f, "unknown wire type");
     }
+    SKV_TRY(one_data_field(s, f, number, wire, start, length));
     return plain_field(s, f, number, wire, start, length);
 }
 

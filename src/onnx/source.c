@@ -7,6 +7,7 @@
 
 #include "base/budget.h"
 #include "onnx/onnx.h"
+#include "pack/file.h"
 #include "tensor/tensor.h"
 
 skive_onnx_load_options skive_onnx_load_options_default(void) {
@@ -58,6 +59,10 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
     *out = NULL;
     source->allocator = (ProtobufCAllocator){pb_alloc, pb_free, source};
     if (source->n == 0) return skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label, "the file is empty");
+    if (skv_frame_begins(source->bytes, source->n)) {
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label,
+                           "this is a packed model (.skv), not ONNX: skive_model_load and skive_pack_load read it");
+    }
     SKV_TRY(skv_arena_create(ctx, &source->arena));
     SKV_TRY(skv_onnx_scan(ctx, source->label, root, source->bytes, source->n, &limits, &copy, &copy_n));
     skive_context_clear(ctx); /* so that a message tells whether memory ran out below */

@@ -141,6 +141,10 @@ skive_status skv_onnx_storage(skv_onnx_source *source, const char *what, const c
     if (t->has_data_location && t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL) {
         skv_map *map;
         size_t offset;
+        if (t->has_raw_data || t->n_float_data || t->n_double_data || t->n_int32_data || t->n_int64_data ||
+            t->n_uint64_data)
+            return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name,
+                               "%s %s names a file with its data and has data in itself, too", what, name);
         SKV_TRY(skv_onnx_external_find(source, name, t, s.bytes, &map, &offset));
         return skv_storage_map(source->ctx, s.dtype, s.rank, s.dims, map, offset, out);
     }

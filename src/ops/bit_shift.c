@@ -1,4 +1,5 @@
-/* BitShift: a shifted by b bits to the left or the right; unsigned types. Its gradient is zero. */
+/* BitShift: a shifted by b bits to the left or the right. The standard has unsigned types only; of signed ones, which are taken, too, a shift to
+ * the right keeps the sign, as in the standard's reference. Its gradient is zero. */
 #include <string.h>
 
 #include "ops/cases.h"
@@ -18,7 +19,10 @@ static skive_status infer(skv_infer *c) {
 static uint64_t left_u(uint64_t a, uint64_t b) { return b < 64 ? a << b : 0; }
 static uint64_t right_u(uint64_t a, uint64_t b) { return b < 64 ? a >> b : 0; }
 static int64_t left(int64_t a, int64_t b) { return (int64_t)left_u((uint64_t)a, (uint64_t)b); }
-static int64_t right(int64_t a, int64_t b) { return (int64_t)right_u((uint64_t)a, (uint64_t)b); }
+static int64_t right(int64_t a, int64_t b) {
+    const int64_t flip = a < 0 ? -1 : 0; /* what C does with the sign is the compiler's choice */
+    return (int64_t)right_u((uint64_t)(a ^ flip), (uint64_t)b) ^ flip;
+}
 
 static skive_status run(const skv_eval *c) {
     static const skv_binary to_left = {.f = NULL, .i = left, .u = left_u},
@@ -38,6 +42,12 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_STR("direction", "RIGHT")),
      .n_out = 1,
      CASE_EXPECT(2, 25),
+     .no_grad = true},
+    {.name = "right, negative",
+     CASE_IN({CASE_I64(4), CASE_VALUES(-1, -16, -100, -16)}, {CASE_I64(4), CASE_VALUES(1, 2, 5, 70)}),
+     CASE_ATTRS(CASE_STR("direction", "RIGHT")),
+     .n_out = 1,
+     CASE_EXPECT(-1, -4, -4, -1),
      .no_grad = true},
 };
 

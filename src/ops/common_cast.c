@@ -1,9 +1,19 @@
 /* See common_cast.h. */
 #include "ops/common_cast.h"
 
-/* Floats to integers. */
-static void store_truncated(skive_dtype to, void *data, size_t i, double value) {
-    skv_store_f64(to, data, i, to == SKIVE_BOOL ? value : trunc(value)); /* NaN is true, and 0 as a number */
+/* Truncated; what an int32 or int64 cannot hold, and NaN, is its least number. */
+static int64_t to_int32(double x) { return x > -2147483649.0 && x < 2147483648.0 ? (int64_t)x : INT32_MIN; }
+static int64_t to_int64(double x) { return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN; }
+
+/* Floats to integers. The standard leaves open what becomes of a number that the type cannot hold. onnxruntime, and the standard's reference,
+ * take the lowest bits of the next larger type that the processor converts to, and so does this. */
+static void store_truncated(skive_dtype to, void *data, size_t i, double x) {
+    if (to == SKIVE_BOOL)
+        skv_store_f64(to, data, i, x); /* NaN is true */
+    else if (to == SKIVE_U64 && x >= 0x1p63)
+        ((uint64_t *)data)[i] = (uint64_t)to_int64(x - 0x1p63) ^ (uint64_t)1 << 63;
+    else
+        skv_store_wrap(to, data, i, skive_dtype_bits(to) == 64 || to == SKIVE_U32 ? to_int64(x) : to_int32(x));
 }
 
 static void store_integer(skive_dtype to, void *data, size_t i, skive_dtype from, int64_t bits) {

@@ -15,12 +15,12 @@ bool skv_reduce_axes(const skive_node *n, const skive_tensor *axes, int rank, ui
     return true;
 }
 
-skive_status skv_reduce_infer(skv_infer *c) {
+skive_status skv_reduce_infer_ordered(skv_infer *c) {
     const skive_type *x = c->in[0];
     skive_type *y = &c->out[0];
     const bool keep = skv_attr_int(c->node, "keepdims", 1) != 0, given = c->n_in > 1 && c->in[1];
     uint32_t mask;
-    SKV_TRY(skv_infer_want_numeric(c, 0));
+    if (x->dtype != SKIVE_BOOL) SKV_TRY(skv_infer_want_numeric(c, 0));
     y->dtype = x->dtype;
     if (x->rank < 0) return SKIVE_OK;
     if (given && !c->constant[1]) {
@@ -43,6 +43,11 @@ skive_status skv_reduce_infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
+skive_status skv_reduce_infer(skv_infer *c) {
+    SKV_TRY(skv_infer_want_numeric(c, 0));
+    return skv_reduce_infer_ordered(c);
+}
+
 /* A sum being folded. */
 typedef union cell {
     double real;
@@ -60,7 +65,9 @@ static void store_cell(const skv_reducer *r, const skive_tensor *y, int64_t i, b
         return;
     }
     const int64_t v = ordered_bits(r, y->dtype, r->whole_finish ? r->whole_finish(sum.whole, n) : sum.whole);
-    if (r->ordered && y->dtype != SKIVE_U64)
+    if (y->dtype == SKIVE_BOOL)
+        ((uint8_t *)y->data)[i] = v > 0;
+    else if (r->ordered && y->dtype != SKIVE_U64)
         skv_store_i64(y->dtype, y->data, (size_t)i, v); /* the start of an empty cell is the type's own limit */
     else
         skv_store_wrap(y->dtype, y->data, (size_t)i, v);

@@ -7,6 +7,7 @@
 extern const skv_attr_spec skv_reduce_attrs[2]; /* keepdims, noop_with_empty_axes */
 
 skive_status skv_reduce_infer(skv_infer *c);
+skive_status skv_reduce_infer_ordered(skv_infer *c); /* bool, too */
 /* out = finish(fold of step over the elements of each cell, number of elements). Floats are folded in double and rounded
  * once; integers by `whole` exactly, a sum modulo its width. */
 typedef struct skv_reducer {
@@ -30,8 +31,10 @@ skive_value *skv_reduce_expand(skv_grad *c, skive_value *v);
 /* Axes reduced, as a mask, for the given rank; false when they are not known. */
 bool skv_reduce_axes(const skive_node *n, const skive_tensor *axes, int rank, uint32_t *mask);
 
-#define SKV_REDUCE_OP                                                                                            \
+#define SKV_REDUCE_OP_BY(infer_types)                                                                            \
     .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .attrs = skv_reduce_attrs, .n_attrs = 2, \
-    .infer = skv_reduce_infer, .couple = skv_reduce_couple, .cost = skv_reduce_cost
+    .infer = (infer_types), .couple = skv_reduce_couple, .cost = skv_reduce_cost
+#define SKV_REDUCE_OP         SKV_REDUCE_OP_BY(skv_reduce_infer)
+#define SKV_REDUCE_OP_ORDERED SKV_REDUCE_OP_BY(skv_reduce_infer_ordered)
 
 #endif

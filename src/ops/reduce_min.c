@@ -21,6 +21,12 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
+    {.name = "bool",
+     CASE_ATTRS(CASE_INT("keepdims", 0)),
+     CASE_IN({CASE_BOOL(3, 2), CASE_VALUES(1, 0, 0, 0, 1, 1)}, CASE_LIST(1, 1)),
+     .n_out = 1,
+     CASE_EXPECT(0, 0, 1),
+     .no_grad = true},
     {.name = "int64 beyond 2^53",
      CASE_ATTRS(CASE_INT("keepdims", 0)),
      CASE_IN({CASE_I64(3), CASE_VALUES(9007199254740994, 9007199254740992, 9007199254740996)}),
@@ -38,7 +44,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_reduce_min = {.name = "ReduceMin",
                                   .brief = "smallest over axes",
-                                  SKV_REDUCE_OP,
+                                  SKV_REDUCE_OP_ORDERED,
                                   .since = 18,
                                   .import = skv_reduce_import_18,
                                   .run = run,

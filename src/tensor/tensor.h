@@ -153,7 +153,7 @@ static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i)
     case SKIVE_I4: return ((((const uint8_t *)data)[i / 2] >> (i % 2 * 4) & 15) ^ 8) - 8;
     case SKIVE_DTYPE_NONE: break;
     }
-    return 0.0;
+    return (double)NAN; /* of an unknown type: no number can be told */
 }
 
 /* Nearest even, then into [low, high]; NaN gives 0 (or the nearer bound). */

@@ -1,0 +1,114 @@
+/* Fields of ONNX files that contradict one another or that no version knows, files of the other
+ * format, tensors of no known element type: each is refused, and the message says why. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <skive/onnx.h>
+#include <skive/pack.h>
+#include <skive/tensor.h>
+
+#include "onnx_bytes.h"
+#include "support.h"
+
+static const int64_t four = 4;
+static const float numbers[4] = {1, 2, 3, 4};
+
+/* x [N, 4] + w -> y, where w is `tensor`, which is taken. */
+static bytes sum_with(bytes tensor) {
+    bytes g = make_graph();
+    put_message(&g, 5, tensor);
+    put_message(&g, 1, make_node("add", "Add", "x w", "y"));
+    return make_model(g, 13);
+}
+
+static void parsing(bytes m, skive_status expected, const char *part) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    const skive_status status = skive_onnx_parse(ctx, m.data, m.n, NULL, NULL, &g);
+    assert_int_equal(status, expected);
+    if (expected != SKIVE_OK) assert_non_null(strstr(skive_context_message(ctx), part));
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+    free(m.data);
+}
+
+static void elements_in_two_fields(void **state) {
+    (void)state;
+    for (int order = 0; order < 2; order++) {
+        bytes t = make_tensor("w", 1, 1, &four);
+        put_bytes(&t, order ? 9 : 4, numbers, sizeof numbers);
+        put_bytes(&t, order ? 4 : 9, numbers, sizeof numbers);
+        parsing(sum_with(t), SKIVE_ERR_FORMAT, order ? "both raw_data and float_data" : "both float_data and raw_data");
+    }
+    bytes pieces = make_tensor("w", 1, 1, &four);
+    put_bytes(&pieces, 9, numbers, sizeof numbers / 2);
+    put_bytes(&pieces, 9, numbers, sizeof numbers);
+    parsing(sum_with(pieces), SKIVE_ERR_FORMAT, "raw_data in several pieces");
+    bytes one = make_tensor("w", 1, 1, &four), both = make_tensor("w", 1, 1, &four);
+    put_bytes(&one, 4, numbers, sizeof numbers);
+    parsing(sum_with(one), SKIVE_OK, NULL);
+    bytes entry = {0};
+    put_text(&entry, 1, "location");
+    put_text(&entry, 2, "w.bin");
+    put_bytes(&both, 9, numbers, sizeof numbers);
+    put_message(&both, 13, entry);
+    put_int(&both, 14, 1);
+    parsing(sum_with(both), SKIVE_ERR_FORMAT, "has data in itself, too");
+}
+
+static void versions_of_the_format(void **state) {
+    (void)state;
+    static const int64_t versions[] = {0, -1, 99, INT64_C(1) << 40, 14, 3};
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        bytes t = make_tensor("w", 1, 1, &four);
+        put_bytes(&t, 9, numbers, sizeof numbers);
+        bytes m = sum_with(t);
+        put_int(&m, 1, versions[i]); /* the last one counts */
+        parsing(m, i < 4 ? SKIVE_ERR_UNSUPPORTED : SKIVE_OK, "ir_version");
+    }
+}
+
+static void packed_model_read_as_onnx(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    bytes t = make_tensor("w", 1, 1, &four);
+    put_bytes(&t, 9, numbers, sizeof numbers);
+    bytes m = sum_with(t);
+    skive_graph *g = NULL, *again = NULL;
+    char path[64];
+    (void)snprintf(path, sizeof path, "/tmp/skive_fields_%ld.skv", (long)getpid());
+    skv_test_ok(ctx, skive_onnx_parse(ctx, m.data, m.n, NULL, NULL, &g));
+    skv_test_ok(ctx, skive_pack_save(ctx, g, path, NULL, NULL));
+    skv_test_fails(ctx, skive_onnx_load(ctx, path, NULL, &again), SKIVE_ERR_FORMAT, "packed model (.skv)");
+    assert_null(again);
+    (void)unlink(path);
+    skive_graph_free(g);
+    free(m.data);
+    skv_test_context_end(ctx);
+}
+
+static void element_of_no_known_type(void **state) {
+    (void)state;
+    float x[2] = {3, 4};
+    const skive_tensor odd = {.dtype = (skive_dtype)23, .rank = 1, .dims = {2}, .data = x},
+                       none = {.dtype = SKIVE_DTYPE_NONE, .rank = 0, .data = x};
+    assert_true(isnan(skive_tensor_get(&odd, 0)));
+    assert_true(isnan(skive_tensor_get(&none, 0)));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(elements_in_two_fields),
+        cmocka_unit_test(versions_of_the_format),
+        cmocka_unit_test(packed_model_read_as_onnx),
+        cmocka_unit_test(element_of_no_known_type),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
