@@ -71,11 +71,12 @@ static void under_timer(skive_context *ctx, const skive_graph *g, bool training)
     void *quiet[MAX_OUT] = {NULL};
     o.training = training;
     o.threads = THREADS;
+    skv_test_ok(ctx, skive_context_set_threads(ctx, THREADS)); /* the stack that is known is that of this thread */
     skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
     skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
     assert_true(g->n_outputs <= MAX_OUT);
     const sig_atomic_t before = ticks;
-    for (int round = 0; round < 200 && (round < 3 || ticks - before < 20); round++) {
+    for (int round = 0; round < 60 && (round < 3 || ticks - before < 6); round++) {
         fill(exec, g);
         if (round > 0) set_timer(300);
         const skive_status status = skive_exec_run(exec);
