@@ -11,7 +11,11 @@ static bool is_crd(const skive_node *n) { return strcmp(skv_attr_string(n, "mode
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
+    const char *mode = skv_attr_string(c->node, "mode", "DCR");
     int64_t block, area;
+    if (strcmp(mode, "DCR") != 0 && strcmp(mode, "CRD") != 0)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': mode is \"%s\"; it may be DCR or CRD", c->node->name,
+                              mode);
     SKV_TRY(skv_block_size(c, &block));
     c->out[0] = *x;
     if (x->rank != 4) return SKIVE_OK;

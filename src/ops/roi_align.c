@@ -23,6 +23,12 @@ static skive_status infer(skv_infer *c) {
     const int64_t height = skv_attr_int(c->node, "output_height", 1), width = skv_attr_int(c->node, "output_width", 1);
     const int64_t ratio = skv_attr_int(c->node, "sampling_ratio", 0);
     const char *mode = skv_attr_string(c->node, "mode", "avg");
+    const char *shift = skv_attr_string(c->node, "coordinate_transformation_mode", "half_pixel");
+    if (strcmp(shift, "half_pixel") != 0 && strcmp(shift, "output_half_pixel") != 0)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH,
+                              "node '%s': coordinate_transformation_mode is \"%s\"; it may be half_pixel or "
+                              "output_half_pixel",
+                              c->node->name, shift);
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_want_same_dtype(c, 0, 1));
     SKV_TRY(skv_infer_want(c, 2, SKIVE_I64));
