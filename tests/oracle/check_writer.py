@@ -3,7 +3,7 @@
 
 Each model of the ONNX backend suite, and the same with every default attribute spelt out under the newest opset that takes it, goes through
 `skive simplify` and through `skive pack` and `skive unpack`. What comes out must pass onnx.checker, and onnxruntime must load it when it loads the
-original. Prints a line for each file that does not, then the counts; exit status 1 when there was one.
+original, and then give the same numbers on the suite's inputs. Prints a line for each file that does not, then the counts; exit status 1 when there was one.
 """
 import concurrent.futures
 import os
@@ -11,13 +11,53 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 import onnx
 import onnxruntime
-from onnx import checker, defs, helper
+from onnx import checker, defs, helper, numpy_helper
 
 SUITE = "/usr/share/libonnx-testdata/data"
 NEWEST = 23
+RANDOM = ("Random", "Bernoulli", "Multinomial", "Dropout")  # beginnings of names of operators whose numbers are their own each time
 onnxruntime.set_default_logger_severity(4)
+
+
+def results(path, feed):
+    """Outputs of the model in onnxruntime; None when it does not run."""
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return session.run(None, {i.name: x for i, x in zip(session.get_inputs(), feed)})
+    except Exception:
+        return None
+
+
+def inputs_beside(path):
+    """The first data set of the suite for this model; None where one is no tensor."""
+    feed = []
+    while True:
+        one = os.path.join(os.path.dirname(path), "test_data_set_0", "input_%d.pb" % len(feed))
+        if not os.path.exists(one):
+            return feed
+        try:
+            with open(one, "rb") as f:
+                feed.append(numpy_helper.to_array(onnx.TensorProto.FromString(f.read())))
+        except Exception:
+            return None
+
+
+def differ(want, got):
+    if len(want) != len(got):
+        return True
+    for a, b in zip(want, got):
+        a, b = np.asarray(a), np.asarray(b)
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return True
+        if a.dtype.kind not in "fiub":
+            continue  # text, sequences
+        scale = max(1.0, float(np.nanmax(np.abs(np.where(np.isfinite(a), a, 0).astype(np.float64)), initial=0)))
+        if not np.allclose(a.astype(np.float64), b.astype(np.float64), rtol=1e-3, atol=1e-4 * scale, equal_nan=True):
+            return True
+    return False
 
 
 def loads(path):
@@ -69,10 +109,14 @@ def problem(path, reader):
     return "onnxruntime: " + refused if refused else None
 
 
-def check(skive, path, folder, name):
+def check(skive, path, source, folder, name):
     """(files looked at, problems) of one model."""
-    found, n = [], 0
+    found, n, compared = [], 0, 0
     readable = loads(path) is None
+    feed = inputs_beside(source) if readable else None
+    if feed is not None and any(node.op_type.startswith(RANDOM) for node in onnx.load(path).graph.node):
+        feed = None
+    want = results(path, feed) if feed is not None else None
     written = os.path.join(folder, name + ".out.onnx")
     packed = os.path.join(folder, name + ".skv")
     for steps in ([["simplify", path, "-o", written]], [["pack", path, "-o", packed], ["unpack", packed, "-o", written]]):
@@ -88,10 +132,14 @@ def check(skive, path, folder, name):
         what = problem(written, readable)
         if not what and step[0] == "simplify" and os.path.getsize(written) > 1.1 * os.path.getsize(path) + 2048:  # small models: names that were none before
             what = "%d bytes became %d" % (os.path.getsize(path), os.path.getsize(written))
+        if not what and want is not None:
+            got = results(written, feed)
+            what = "onnxruntime does not run it" if got is None else "other numbers" if differ(want, got) else None
+            compared += 1
         if what:
-            found.append("%s %s: %s" % (name, steps[-1][0], what))
+            found.append("%s %s: %s" % (name, step[0], what))
         os.remove(written)
-    return n, found
+    return n, compared, found
 
 
 def main():
@@ -101,11 +149,11 @@ def main():
     if not models:
         print("check_writer: no models below %s" % root)
         return 77
-    jobs, found, n = [], [], 0
+    jobs, found, n, compared = [], [], 0, 0
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for i, path in enumerate(models):
             name = "%04d-%s" % (i, os.path.basename(os.path.dirname(path)) or os.path.basename(path))
-            jobs.append(pool.submit(check, skive, path, folder, name))
+            jobs.append(pool.submit(check, skive, path, path, folder, name))
             try:
                 model = onnx.load(path)
                 variant = spelt_out(model)
@@ -114,15 +162,16 @@ def main():
             if variant is not None:
                 full = os.path.join(folder, name + ".full.onnx")
                 onnx.save(variant, full)
-                jobs.append(pool.submit(check, skive, full, folder, name + "-full"))
+                jobs.append(pool.submit(check, skive, full, path, folder, name + "-full"))
         for job in jobs:
-            count, problems = job.result()
+            count, numbers, problems = job.result()
             n += count
+            compared += numbers
             found += problems
     for line in found:
         print(line)
-    print("%d files written from %d models, %d refused by others" % (n, len(jobs), len(found)))
-    return 1 if found or n < len(jobs) else 0
+    print("%d files written from %d models, numbers of %d compared, %d wrong" % (n, len(jobs), compared, len(found)))
+    return 1 if found or n < len(jobs) or compared == 0 else 0
 
 
 if __name__ == "__main__":
