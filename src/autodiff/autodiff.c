@@ -126,6 +126,7 @@ static skive_status check_loss(skive_context *ctx, const skive_value *loss) {
 
 skive_status skive_autodiff(skive_graph *graph, skive_value *loss, skive_value *const *wrt, size_t n_wrt,
                             skive_value **gradients) {
+    SKV_NEED(graph ? graph->ctx : NULL, "graph, loss, wrt, gradients", graph, loss, wrt || !n_wrt, gradients || !n_wrt);
     skive_context *ctx = graph->ctx;
     reverse r = {.ctx = ctx,
                  .graph = graph,

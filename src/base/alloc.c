@@ -84,7 +84,7 @@ skive_status skv_asprintf(skive_context *ctx, char **out, const char *format, ..
 }
 
 void skv_free(skive_context *ctx, void *pointer) {
-    if (!pointer) return;
+    if (!ctx || !pointer) return;
     skv_budget_count(ctx, pointer, false);
     ctx->allocator.free(ctx->allocator.user, pointer);
 }

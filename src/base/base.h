@@ -51,6 +51,30 @@ skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *ac
 #define skv_fail_errno(ctx, path, action, error) \
     ((void)(skv_fail_errno)((ctx), (path), (action), (error)), SKIVE_ERR_IO)
 #endif
+
+/* ---- arguments of public functions ---- */
+
+/* The first thing in a fallible public function: SKV_NEED(ctx, "graph, out", graph, out) fails with ERR_ARGUMENT when one of the
+ * conditions is false, naming the function and the argument at the same place of the list. */
+#ifdef __clang_analyzer__ /* which would take each test for a sign that the pointer may be NULL behind it */
+#define SKV_NEED(ctx, names, ...) ((void)0)
+#else
+#define SKV_NEED(ctx, names, ...)                                           \
+    SKV_TRY(skv_need((ctx), __func__, (names), (const bool[]){__VA_ARGS__}, \
+                     sizeof((const bool[]){__VA_ARGS__}) / sizeof(bool)))
+#endif
+skive_status skv_need(skive_context *ctx, const char *function, const char *names, const bool *given, size_t n);
+
+/* Copies options from a caller, whose struct may be an older one with fewer fields or a newer one with more, over the defaults in
+ * *own, a struct of `size` bytes whose first field is its size. `given` NULL: nothing to do. `what` is the struct's name. Errors:
+ * ARGUMENT (the caller's size is not set). */
+skive_status skv_options_take(skive_context *ctx, const char *what, const void *given, void *own, size_t size);
+/* The same where a struct of options of `nested` bytes stands at offset `at`; `member` is its name with a dot (".finetune"). */
+skive_status skv_options_take_nested(skive_context *ctx, const char *what, const void *given, void *own, size_t size,
+                                     const char *member, size_t at, size_t nested);
+
+/* ---- notes and log ---- */
+
 void skv_note(skive_context *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void skv_log(skive_context *ctx, skive_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

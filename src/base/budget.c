@@ -95,7 +95,7 @@ void skv_budget_add(skive_context *ctx, size_t bytes) {
 void skv_budget_end(skive_context *ctx, skv_budget budget) { ctx->file_limit = budget.before; }
 
 skive_status skive_context_set_memory_limit(skive_context *ctx, uint64_t bytes) {
-    if (!ctx) return SKIVE_ERR_ARGUMENT;
+    SKV_NEED(ctx, "ctx", ctx);
     if (!ctx->counted) return SKIVE_OK;
     ctx->limit_given = bytes > 0;
     ctx->limit = bytes ? (int64_t)least(bytes, (uint64_t)INT64_MAX) : of_the_machine();

@@ -38,10 +38,7 @@ skive_status skive_context_create(const skive_context_options *options, skive_co
     skive_context_options o = skive_context_options_default();
     if (!out) return SKIVE_ERR_ARGUMENT;
     *out = NULL;
-    if (options) { /* a caller built against another version may know fewer or more fields */
-        if (options->size < sizeof options->size) return SKIVE_ERR_ARGUMENT;
-        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    }
+    SKV_TRY(skv_options_take(NULL, "skive_context_options", options, &o, sizeof o));
     if (o.threads < 0 || o.threads > SKIVE_MAX_THREADS) return SKIVE_ERR_ARGUMENT;
     if (!o.allocator.alloc) o.allocator = (skive_allocator){.alloc = default_alloc, .free = default_free, .user = NULL};
     if (!o.allocator.free) return SKIVE_ERR_ARGUMENT;
@@ -105,7 +102,7 @@ void skive_context_clear_notes(skive_context *ctx) {
 int skive_context_threads(const skive_context *ctx) { return ctx ? ctx->threads : 1; }
 
 skive_status skive_context_set_threads(skive_context *ctx, int threads) {
-    if (!ctx) return SKIVE_ERR_ARGUMENT;
+    SKV_NEED(ctx, "ctx", ctx);
     if (threads < 0 || threads > SKIVE_MAX_THREADS) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "threads",
                            "threads: %d is out of range; give 1 to %d, or 0 for all", threads, SKIVE_MAX_THREADS);

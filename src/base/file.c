@@ -124,6 +124,6 @@ skive_status skv_file_write(skive_context *ctx, const char *path, const void *by
 }
 
 skive_status skive_file_write(skive_context *ctx, const char *path, const void *bytes, size_t n) {
-    if (!ctx || !path || (!bytes && n)) return SKIVE_ERR_ARGUMENT;
+    SKV_NEED(ctx, "ctx, path, bytes", ctx, path, bytes || !n);
     return skv_file_write(ctx, path, bytes, n);
 }

@@ -86,7 +86,7 @@ static void consider(const char *given, const char *name, const char **best, siz
 const char *skive_nearest_name(const char *given, const char *const *names, size_t n) {
     const char *best = NULL;
     size_t d = 0;
-    for (size_t i = 0; given && i < n; i++) {
+    for (size_t i = 0; given && names && i < n; i++) {
         if (names[i]) consider(given, names[i], &best, &d);
     }
     return best;

@@ -150,9 +150,9 @@ int64_t skv_model_scores(skive_context *ctx, const skive_graph *g) {
 }
 
 skive_status skive_model_set_class_names(skive_graph *g, const char *const *list, int64_t n) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, names", g, list || n == 0);
+    if (n < 0) return skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, "classes", "%lld class names", (long long)n);
     skv_text t;
-    if (!g || n < 0 || (n > 0 && !list))
-        return SKV_FAIL(g ? g->ctx : NULL, SKIVE_ERR_ARGUMENT, "class names of a model: an argument is NULL");
     if (n == 0) return skive_graph_set_meta(g, SKV_META_CLASSES, NULL);
     skv_text_init(&t, g->ctx);
     for (int64_t i = 0; i < n; i++) {
@@ -170,6 +170,7 @@ skive_status skive_model_set_class_names(skive_graph *g, const char *const *list
 }
 
 skive_status skive_model_class_names(skive_context *ctx, const skive_graph *g, char ***out, int64_t *n) {
+    SKV_NEED(ctx, "ctx, graph, names, n", ctx, g, out, n);
     static const char *const keys[] = {"names", "classes", "class_names", "labels", "id2label"};
     names l = {.ctx = ctx};
     skive_status status = SKIVE_OK;

@@ -108,12 +108,7 @@ skive_dataset_options skive_dataset_options_default(void) {
 
 static skive_status check_options(skive_context *ctx, const skive_dataset_options *given, skive_dataset_options *o) {
     *o = skive_dataset_options_default();
-    if (given) {
-        if (given->size < sizeof given->size) {
-            return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_options.size is not set");
-        }
-        memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
-    }
+    SKV_TRY(skv_options_take(ctx, "skive_dataset_options", given, o, sizeof *o));
     if ((unsigned)o->split > SKIVE_SPLIT_TRAIN_FULL) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "split", "split %d does not exist", (int)o->split);
     }
@@ -270,8 +265,8 @@ static skive_status choose_samples(skive_context *ctx, const skive_dataset_optio
 
 skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skive_dataset_options *options,
                                 skive_dataset **out) {
+    SKV_NEED(ctx, "ctx, spec, out", ctx, spec, out);
     if (out) *out = NULL;
-    if (!ctx || !spec || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_open: an argument is NULL");
     skive_dataset_options o;
     SKV_TRY(check_options(ctx, options, &o));
     const char *colon = strchr(spec, ':'), *args = colon ? colon + 1 : "";
@@ -327,6 +322,9 @@ void skive_dataset_free(skive_dataset *ds) {
 /* ---- reading ---- */
 
 void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
+    if (!out) return;
+    *out = (skive_dataset_info){0};
+    if (!ds) return;
     *out = (skive_dataset_info){
         .kind = ds->kind->name,
         .spec = ds->spec,
@@ -354,7 +352,7 @@ static skive_status check_index(skive_context *ctx, const skive_dataset *ds, siz
 }
 
 skive_status skive_dataset_read(skive_context *ctx, const skive_dataset *ds, size_t index, float *x, int64_t *label) {
-    if (!ctx || !ds) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_read: an argument is NULL");
+    SKV_NEED(ctx, "ctx, dataset", ctx, ds);
     SKV_TRY(check_index(ctx, ds, index));
     size_t at = skv_dataset_at(ds, index);
     if (label) *label = ds->labels ? ds->labels[at] : -1;
@@ -366,7 +364,7 @@ skive_status skive_dataset_read(skive_context *ctx, const skive_dataset *ds, siz
 }
 
 skive_status skive_dataset_read_target(skive_context *ctx, const skive_dataset *ds, size_t index, float *y) {
-    if (!ctx || !ds || !y) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_read_target: an argument is NULL");
+    SKV_NEED(ctx, "ctx, dataset, y", ctx, ds, y);
     SKV_TRY(check_index(ctx, ds, index));
     if (!ds->targets) {
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s: has class labels, not float targets", ds->spec);
@@ -376,5 +374,5 @@ skive_status skive_dataset_read_target(skive_context *ctx, const skive_dataset *
 }
 
 size_t skive_dataset_origin(const skive_dataset *ds, size_t index) {
-    return index < ds->count ? skv_dataset_at(ds, index) : SIZE_MAX;
+    return ds && index < ds->count ? skv_dataset_at(ds, index) : SIZE_MAX;
 }

@@ -349,11 +349,10 @@ void skv_feed_tell(const skv_feed *f, const char *who) {
 }
 
 skive_status skive_model_input_text(skive_context *ctx, const skive_graph *g, const skive_dataset *set, char **out) {
+    SKV_NEED(ctx, "ctx, graph, set, out", ctx, g, set, out);
     skive_dataset_info info;
     skv_feed f;
     skv_text t;
-    if (!ctx || !g || !set || !out)
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_model_input_text: an argument is NULL");
     *out = NULL;
     skive_dataset_get_info(set, &info);
     SKV_TRY(skv_feed_make(ctx, g, &info, &f));

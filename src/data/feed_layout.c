@@ -108,6 +108,7 @@ int skv_input_channel_axis(const skive_graph *g) {
 
 void skive_model_input_image(const skive_graph *g, int64_t *channels, int64_t *height, int64_t *width) {
     const skive_type *t = g && g->n_inputs ? &g->inputs[0]->type : NULL;
+    if (!channels || !height || !width) return;
     *channels = *height = *width = 0;
     if (!t || t->rank < 3 || t->rank > 4) return;
     if (t->rank == 3) {

@@ -8,8 +8,7 @@
 /* ---- normalisation ---- */
 
 skive_status skive_model_set_normalization(skive_graph *g, const skive_normalization *n) {
-    if (!g || !n)
-        return SKV_FAIL(g ? g->ctx : NULL, SKIVE_ERR_ARGUMENT, "a model's normalisation: an argument is NULL");
+    SKV_NEED(g ? g->ctx : NULL, "graph, normalization", g, n);
     if (n->channels == 0) {
         SKV_TRY(skive_graph_set_meta(g, SKV_META_INPUT_MEAN, NULL));
         return skive_graph_set_meta(g, SKV_META_INPUT_STD, NULL);
@@ -30,6 +29,7 @@ skive_status skive_model_set_normalization(skive_graph *g, const skive_normaliza
 }
 
 skive_status skive_model_normalization(const skive_graph *g, skive_normalization *out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, out", g, out);
     const char *mean = skive_graph_meta(g, SKV_META_INPUT_MEAN), *std = skive_graph_meta(g, SKV_META_INPUT_STD);
     char *text = NULL;
     *out = (skive_normalization){0};
@@ -219,15 +219,13 @@ static bool is_measured(const skive_input_options *o) {
 
 skive_status skive_model_set_input(skive_context *ctx, skive_graph *g, const skive_dataset *set,
                                    const skive_input_options *options) {
+    SKV_NEED(ctx, "ctx, graph", ctx, g);
     static const char *const keys[] = {SKV_META_INPUT_LAYOUT, SKV_META_INPUT_SCALE, SKV_META_INPUT_MEAN,
                                        SKV_META_INPUT_STD};
     enum { KEYS = sizeof keys / sizeof keys[0] };
     skive_input_options o = skive_input_options_default();
     const char *before[KEYS]; /* in the graph's arena */
-    if (!ctx || !g) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_model_set_input: an argument is NULL");
-    if (options && options->size < sizeof options->size)
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_input_options.size is not set");
-    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    SKV_TRY(skv_options_take(ctx, "skive_input_options", options, &o, sizeof o));
     if (!o.layout && !o.mean && !o.std && !o.scale) return SKIVE_OK;
     const uint8_t mean_from = g->mean_from, scale_from = g->scale_from;
     for (int k = 0; k < KEYS; k++) before[k] = skive_graph_meta(g, keys[k]);

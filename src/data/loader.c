@@ -287,12 +287,7 @@ static void *work_loop(void *argument) {
 static skive_status check_options(skive_context *ctx, const skive_loader_options *given, const skive_dataset *ds,
                                   skive_loader_options *o) {
     *o = skive_loader_options_default();
-    if (given) {
-        if (given->size < sizeof given->size) {
-            return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_loader_options.size is not set");
-        }
-        memcpy(o, given, given->size < sizeof *o ? given->size : sizeof *o);
-    }
+    SKV_TRY(skv_options_take(ctx, "skive_loader_options", given, o, sizeof *o));
     if (o->batch == 0) return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "batch", "batch size 0: give at least 1");
     if (o->threads < 0 || o->threads > MAX_LOADER_THREADS) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "threads", "%d loader threads: give 0 to %d", o->threads,
@@ -471,6 +466,7 @@ fail:
 
 skive_status skive_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
                                  skive_loader **out) {
+    SKV_NEED(ctx, "ctx, dataset, out", ctx, ds, out);
     return skv_loader_create(ctx, ds, options, NULL, out);
 }
 
@@ -508,7 +504,7 @@ void skive_loader_free(skive_loader *l) {
     skv_free(ctx, l);
 }
 
-size_t skive_loader_batches(const skive_loader *l) { return l->batches; }
+size_t skive_loader_batches(const skive_loader *l) { return l ? l->batches : 0; }
 
 /* ---- the epoch ---- */
 
@@ -521,7 +517,7 @@ static void unlock(skive_loader *l) {
 }
 
 skive_status skive_loader_start_epoch(skive_loader *l, uint64_t epoch) {
-    if (!l) return SKIVE_ERR_ARGUMENT;
+    SKV_NEED(l ? l->ctx : NULL, "loader", l);
     lock(l);
     l->running = false;
     while (l->active > 0) pthread_cond_wait(&l->ready, &l->mutex);
@@ -562,7 +558,7 @@ static void describe(const skive_loader *l, const slot *s, skive_batch *out) {
 }
 
 skive_status skive_loader_next(skive_loader *l, skive_batch *out) {
-    if (!l || !out) return SKIVE_ERR_ARGUMENT;
+    SKV_NEED(l ? l->ctx : NULL, "loader, out", l, out);
     *out = (skive_batch){0};
     lock(l);
     if (!l->running) {

@@ -149,7 +149,7 @@ skive_status skv_dataset_statistics_of(skive_context *ctx, const skive_dataset *
 }
 
 skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *ds, skive_normalization *out) {
-    if (!ctx || !ds || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_dataset_statistics: an argument is NULL");
+    SKV_NEED(ctx, "ctx, dataset, out", ctx, ds, out);
     return skv_dataset_statistics_of(ctx, ds, ds->rank == 2 ? -1 : 0, out);
 }
 
@@ -184,9 +184,8 @@ void skv_put_numbers(skv_text *t, int64_t count, const float *values) {
 }
 
 skive_status skive_normalization_format(skive_context *ctx, const skive_normalization *n, char *buffer, size_t size) {
-    if (!n || !buffer || size == 0) {
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_normalization_format: an argument is NULL");
-    }
+    SKV_NEED(ctx, "ctx, normalization, buffer", ctx, n, buffer);
+    if (size == 0) return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "size", "normalisation: no room for any text");
     buffer[0] = '\0';
     if (!skv_normalization_valid(n)) {
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "normalisation: means must be finite and deviations positive");
@@ -229,7 +228,7 @@ skive_status skv_parse_numbers(skive_context *ctx, const char *text, size_t leng
 }
 
 skive_status skive_normalization_parse(skive_context *ctx, const char *text, skive_normalization *out) {
-    if (!text || !out) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "skive_normalization_parse: an argument is NULL");
+    SKV_NEED(ctx, "ctx, text, out", ctx, text, out);
     const char *semicolon = strchr(text, ';');
     int64_t means = 0, deviations = 0;
     float *mean = NULL, *std = NULL;
@@ -261,7 +260,7 @@ done:
 }
 
 void skive_normalization_apply(const skive_normalization *n, float *x, size_t samples, size_t channels, size_t plane) {
-    if (!n || n->channels <= 0 || (n->channels != 1 && (size_t)n->channels != channels)) return;
+    if (!n || !x || n->channels <= 0 || (n->channels != 1 && (size_t)n->channels != channels)) return;
     for (size_t i = 0; i < samples * channels; i++) {
         size_t c = n->channels == 1 ? 0 : i % channels;
         float a = 1.0f / n->std[c], b = -n->mean[c] / n->std[c];

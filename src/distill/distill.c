@@ -11,7 +11,11 @@ skive_distill_options skive_distill_options_default(void) {
 skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher, skive_dataset *train,
                            skive_dataset *validation, const skive_distill_options *options,
                            skive_train_report *report) {
-    const skive_distill_options o = options ? *options : skive_distill_options_default();
+    SKV_NEED(ctx, "ctx, student, teacher, train", ctx, student, teacher, train);
+    skive_distill_options o = skive_distill_options_default();
+    if (report) *report = (skive_train_report){0};
+    SKV_TRY(skv_options_take_nested(ctx, "skive_distill_options", options, &o, sizeof o, ".train",
+                                    offsetof(skive_distill_options, train), sizeof o.train));
     skv_teacher t = {.graph = teacher, .alpha = o.alpha, .temperature = o.temperature, .options = &o.train};
     SKV_TRY(skive_graph_to_inference(student));
     SKV_TRY(skv_teacher_prepare(ctx, &t, student));

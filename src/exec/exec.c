@@ -46,6 +46,7 @@ static skive_status lay_out_pointers(skive_exec *e) {
 }
 
 skive_status skive_exec_create(skive_context *ctx, const skive_plan *plan, skive_exec **out) {
+    SKV_NEED(ctx, "ctx, plan, out", ctx, plan, out);
     skive_exec *e = NULL;
     *out = NULL;
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *e, &e));
@@ -84,6 +85,7 @@ static skive_tensor static_view(const skive_type *t, void *data) {
 }
 
 skive_status skive_exec_input(skive_exec *e, size_t index, skive_tensor *view) {
+    SKV_NEED(e ? e->ctx : NULL, "exec, view", e, view);
     const skive_plan *p = e->plan;
     if (index >= p->graph->n_inputs) {
         return SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "input %zu of a model with %u inputs", index, p->graph->n_inputs);
@@ -93,6 +95,7 @@ skive_status skive_exec_input(skive_exec *e, size_t index, skive_tensor *view) {
 }
 
 skive_status skive_exec_output(skive_exec *e, size_t index, skive_tensor *view) {
+    SKV_NEED(e ? e->ctx : NULL, "exec, view", e, view);
     const skive_plan *p = e->plan;
     if (index >= p->graph->n_outputs) {
         return SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "output %zu of a model with %u outputs", index,
@@ -103,6 +106,7 @@ skive_status skive_exec_output(skive_exec *e, size_t index, skive_tensor *view) 
 }
 
 void skive_exec_set_tap(skive_exec *e, skive_tap_fn tap, void *user) {
+    if (!e) return;
     e->tap = tap;
     e->tap_user = user;
 }
@@ -134,6 +138,7 @@ static skive_status show_taps(skive_exec *e, uint32_t step, uint32_t *next) {
 }
 
 skive_status skive_exec_run(skive_exec *e) {
+    SKV_NEED(e ? e->ctx : NULL, "exec", e);
     const skive_plan *p = e->plan;
     uint32_t next_tap = 0;
     double before = e->profiling ? skv_now() : 0;
@@ -152,14 +157,15 @@ skive_status skive_exec_run(skive_exec *e) {
 }
 
 skive_status skive_exec_profile(skive_exec *e, bool on) {
+    SKV_NEED(e ? e->ctx : NULL, "exec", e);
     if (on && !e->seconds) SKV_TRY(skv_alloc_array(e->ctx, (size_t)e->plan->n_steps + 1, sizeof(double), &e->seconds));
     e->profiling = on;
     return SKIVE_OK;
 }
 
 const double *skive_exec_profile_seconds(const skive_exec *e, size_t *runs) {
-    *runs = e->profiled_runs;
-    return e->seconds;
+    if (runs) *runs = e ? e->profiled_runs : 0;
+    return e ? e->seconds : NULL;
 }
 
 void skv_exec_set_step(skive_exec *e, uint64_t step) { e->step = step; }

@@ -1,24 +1,25 @@
 /* What a plan tells of itself. */
 #include "exec/plan.h"
 
-size_t skive_plan_input_count(const skive_plan *p) { return p->graph->n_inputs; }
-size_t skive_plan_output_count(const skive_plan *p) { return p->graph->n_outputs; }
+size_t skive_plan_input_count(const skive_plan *p) { return p ? p->graph->n_inputs : 0; }
+size_t skive_plan_output_count(const skive_plan *p) { return p ? p->graph->n_outputs : 0; }
 
 const char *skive_plan_input_name(const skive_plan *p, size_t i) {
-    return i < p->graph->n_inputs ? p->graph->inputs[i]->name : "";
+    return p && i < p->graph->n_inputs ? p->graph->inputs[i]->name : "";
 }
 
 const char *skive_plan_output_name(const skive_plan *p, size_t i) {
-    return i < p->graph->n_outputs ? p->graph->outputs[i]->name : "";
+    return p && i < p->graph->n_outputs ? p->graph->outputs[i]->name : "";
 }
 
-size_t skive_plan_arena_bytes(const skive_plan *p) { return p->arena_bytes; }
-size_t skive_plan_packed_bytes(const skive_plan *p) { return p->packed_bytes; }
-size_t skive_plan_step_count(const skive_plan *p) { return p->n_steps; }
+size_t skive_plan_arena_bytes(const skive_plan *p) { return p ? p->arena_bytes : 0; }
+size_t skive_plan_packed_bytes(const skive_plan *p) { return p ? p->packed_bytes : 0; }
+size_t skive_plan_step_count(const skive_plan *p) { return p ? p->n_steps : 0; }
 
 void skive_plan_step_get(const skive_plan *p, size_t i, skive_plan_step *out) {
+    if (!out) return;
     *out = (skive_plan_step){.node = "", .op = "", .kernel = "", .layout = "", .declined = "", .output_type = ""};
-    if (i >= p->n_steps) return;
+    if (!p || i >= p->n_steps) return;
     const skv_plan_step *s = &p->steps[i];
     out->node = s->node ? s->node->name : "";
     out->is_reorder = s->is_reorder;

@@ -149,12 +149,14 @@ static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
 
 skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, const skive_plan_options *options,
                                skive_plan **out) {
-    const skive_plan_options defaults = skive_plan_options_default();
-    const skive_plan_options *o = options ? options : &defaults;
+    SKV_NEED(ctx, "ctx, graph, out", ctx, graph, out);
+    skive_plan_options own = skive_plan_options_default();
+    *out = NULL;
+    SKV_TRY(skv_options_take(ctx, "skive_plan_options", options, &own, sizeof own));
+    const skive_plan_options *o = &own;
     skive_status status;
     skive_plan *p = NULL;
     skv_arena *arena = NULL;
-    *out = NULL;
     SKV_TRY(refuse_unsupported(ctx, graph));
     SKV_TRY(skv_arena_create(ctx, &arena));
     status = skv_arena_alloc(arena, sizeof *p, &p);

@@ -398,6 +398,7 @@ static bool is_finite(const skive_tensor *t) {
 
 skive_status skive_session_run(skive_session *s, const skive_tensor *inputs, size_t n_inputs, skive_tensor *outputs,
                                size_t n_outputs) {
+    SKV_NEED(s ? s->ctx : NULL, "session, inputs, outputs", s, inputs || !n_inputs, outputs || !n_outputs);
     const skive_graph *g = s->graph;
     if (n_inputs != g->n_inputs || n_outputs != g->n_outputs) {
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "the model has %u inputs and %u outputs; %zu and %zu were given",
@@ -447,13 +448,16 @@ static void raise_made_up_names(skive_graph *g) {
 
 skive_status skive_session_create(skive_context *ctx, const skive_graph *graph, const skive_session_options *options,
                                   skive_session **out) {
+    SKV_NEED(ctx, "ctx, graph, out", ctx, graph, out);
     skive_session *s = NULL;
     skive_status status;
     *out = NULL;
+    skive_session_options o = skive_session_options_default();
+    SKV_TRY(skv_options_take(ctx, "skive_session_options", options, &o, sizeof o));
     SKV_TRY(refuse_unsupported(ctx, graph));
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *s, &s));
     s->ctx = ctx;
-    s->options = options ? *options : skive_session_options_default();
+    s->options = o;
     if (s->options.max_plans == 0) s->options.max_plans = DEFAULT_PLANS;
     SKV_GO(status, fail, skive_graph_copy(ctx, graph, &s->graph));
     SKV_GO(status, fail, skv_graph_decode(s->graph, s->options.reference || s->options.no_fusion));
@@ -488,7 +492,9 @@ static const skive_plan *nth_plan(const place *p, size_t *index) {
     return NULL;
 }
 
-const skive_plan *skive_session_plan(const skive_session *s, size_t index) { return nth_plan(s->first, &index); }
+const skive_plan *skive_session_plan(const skive_session *s, size_t index) {
+    return s ? nth_plan(s->first, &index) : NULL;
+}
 
 size_t skive_session_plan_count(const skive_session *s) {
     size_t n = 0;
@@ -498,6 +504,7 @@ size_t skive_session_plan_count(const skive_session *s) {
 
 skive_status skive_graph_run(skive_context *ctx, const skive_graph *g, const skive_tensor *inputs, size_t n_inputs,
                              skive_tensor *outputs, size_t n_outputs) {
+    SKV_NEED(ctx, "ctx, graph, inputs, outputs", ctx, g, inputs || !n_inputs, outputs || !n_outputs);
     skive_session *s = NULL;
     SKV_TRY(skive_session_create(ctx, g, NULL, &s));
     const skive_status status = skive_session_run(s, inputs, n_inputs, outputs, n_outputs);

@@ -125,18 +125,22 @@ void skv_node_remove_attr(skive_node *n, const char *name) {
 }
 
 skive_status skive_node_set_int(skive_node *n, const char *name, int64_t value) {
+    SKV_NEED(n ? n->graph->ctx : NULL, "node, attribute", n, name);
     return skv_node_set_attr(n, &SKV_INT(name, value));
 }
 
 skive_status skive_node_set_float(skive_node *n, const char *name, double value) {
+    SKV_NEED(n ? n->graph->ctx : NULL, "node, attribute", n, name);
     return skv_node_set_attr(n, &SKV_FLT(name, value));
 }
 
 skive_status skive_node_set_string(skive_node *n, const char *name, const char *value) {
+    SKV_NEED(n ? n->graph->ctx : NULL, "node, attribute, value", n, name, value);
     return skv_node_set_attr(n, &SKV_STR(name, value));
 }
 
 skive_status skive_node_set_ints(skive_node *n, const char *name, const int64_t *values, size_t count) {
+    SKV_NEED(n ? n->graph->ctx : NULL, "node, attribute, values", n, name, values || !count);
     return skv_node_set_attr(n, &SKV_INTS(name, values, count));
 }
 

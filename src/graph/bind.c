@@ -4,6 +4,7 @@
 #include "graph/graph.h"
 
 skive_status skive_graph_bind_input(skive_graph *g, const char *input, int rank, const int64_t *dims) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, input, dims", g, input, dims || rank < 1);
     skive_value *v = NULL;
     for (uint32_t i = 0; i < g->n_inputs; i++) {
         if (strcmp(g->inputs[i]->name, input) == 0) v = g->inputs[i];

@@ -77,6 +77,7 @@ skive_status skv_graph_new_param(skive_graph *g, const char *name, skv_storage *
 }
 
 skive_status skive_graph_add_input(skive_graph *g, const char *name, const skive_type *type, skive_value **out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, type", g, type);
     skive_type own = *type;
     skive_value *v = NULL;
     for (int d = 0; d < own.rank; d++) {
@@ -93,6 +94,7 @@ skive_status skive_graph_add_input(skive_graph *g, const char *name, const skive
 
 skive_status skive_graph_add_parameter(skive_graph *g, const char *name, const skive_tensor *tensor,
                                        skive_value **out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, tensor", g, tensor);
     skv_storage *storage = NULL;
     skive_value *v = NULL;
     SKV_TRY(skv_storage_from_tensor(g->ctx, tensor, &storage));
@@ -103,6 +105,7 @@ skive_status skive_graph_add_parameter(skive_graph *g, const char *name, const s
 }
 
 skive_status skive_graph_add_output(skive_graph *g, skive_value *v) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, value", g, v);
     if (!v || v->graph != g) return SKV_FAIL(g->ctx, SKIVE_ERR_ARGUMENT, "an output must be a value of the same graph");
     SKV_TRY(skv_reserve(g->ctx, &g->outputs, g->n_outputs, &g->outputs_capacity, sizeof(skive_value *)));
     g->outputs[g->n_outputs++] = v;
@@ -224,6 +227,7 @@ static void drop_values(skive_value **values, size_t n) {
 
 skive_status skive_graph_add_node(skive_graph *g, const char *op, const char *name, skive_value *const *inputs,
                                   size_t n_inputs, size_t n_outputs, skive_node **out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, op, inputs", g, op, inputs || !n_inputs);
     skive_value **values = NULL;
     skive_status status;
     SKV_TRY(skv_alloc_array(g->ctx, n_outputs + 1, sizeof *values, &values));

@@ -65,6 +65,7 @@ static skive_status check_node(const skive_graph *g, const skive_node *n) {
 }
 
 skive_status skive_graph_check(const skive_graph *g) {
+    SKV_NEED(g ? g->ctx : NULL, "graph", g);
     skive_node **order = NULL;
     SKV_TRY(check_names(g));
     SKV_TRY(check_sources(g));
@@ -120,6 +121,7 @@ static skive_status collect_missing(missing_list *m, const skive_graph *g) {
 }
 
 skive_status skive_graph_unsupported(const skive_graph *g, char **out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, out", g, out);
     missing_list m = {.ctx = g->ctx};
     skv_text text;
     *out = NULL;

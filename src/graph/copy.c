@@ -81,6 +81,7 @@ skive_status skv_graph_copy_under(skive_context *ctx, const skive_graph *from, s
 }
 
 skive_status skive_graph_copy(skive_context *ctx, const skive_graph *from, skive_graph **out) {
+    SKV_NEED(ctx, "ctx, graph, out", ctx, from, out);
     return skv_graph_copy_under(ctx, from, NULL, NULL, out);
 }
 

@@ -116,6 +116,7 @@ static void add_node(const skive_node *n, skive_cost *c) {
 }
 
 skive_status skive_node_cost(const skive_node *n, skive_cost *out) {
+    SKV_NEED(n ? n->graph->ctx : NULL, "node, out", n, out);
     *out = (skive_cost){0};
     add_node(n, out);
     for (uint32_t i = 0; i < n->n_inputs; i++) {
@@ -147,6 +148,7 @@ static void add_subgraphs(const skive_node *n, skive_cost *c) {
 }
 
 skive_status skive_graph_cost(const skive_graph *g, skive_cost *out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, out", g, out);
     *out = (skive_cost){0};
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         add_node(g->nodes[i], out);

@@ -228,6 +228,7 @@ done:
 }
 
 skive_status skive_coupling_create(const skive_graph *g, skive_coupling **out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, out", g, out);
     skive_coupling *k = NULL;
     skive_status status;
     *out = NULL;
@@ -259,15 +260,17 @@ void skive_coupling_free(skive_coupling *k) {
     skv_free(k->ctx, k);
 }
 
-size_t skive_coupling_count(const skive_coupling *k) { return k->n; }
+size_t skive_coupling_count(const skive_coupling *k) { return k ? k->n : 0; }
 
 void skive_coupling_get(const skive_coupling *k, size_t i, const skive_channel_slice **slices, size_t *n, int *family) {
-    *slices = &k->slices[k->first[i]];
-    *n = k->first[i + 1] - k->first[i];
-    *family = k->family[i];
+    const bool there = k && i < k->n;
+    if (slices) *slices = there ? &k->slices[k->first[i]] : NULL;
+    if (n) *n = there ? k->first[i + 1] - k->first[i] : 0;
+    if (family) *family = there ? k->family[i] : -1;
 }
 
 const char *skive_coupling_why_fixed(const skive_coupling *k, const skive_value *v, int axis, int64_t index) {
+    if (!k || !v) return "there is no such value";
     if (axis < 0 || axis >= v->type.rank) return "there is no such axis";
     const slot *s = &k->work.slots[(size_t)v->id * SKIVE_MAX_RANK + (size_t)axis];
     if (s->first < 0) return "no operator couples this axis to anything";

@@ -181,6 +181,7 @@ skive_status skv_value_set_storage(skive_value *v, skv_storage *take) {
 }
 
 skive_status skive_value_set_data(skive_value *v, const skive_tensor *tensor) {
+    SKV_NEED(v ? v->graph->ctx : NULL, "value, tensor", v, tensor);
     skv_storage *storage = NULL;
     SKV_TRY(skv_storage_from_tensor(v->graph->ctx, tensor, &storage));
     const skive_status status = skv_value_set_storage(v, storage);

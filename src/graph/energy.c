@@ -70,10 +70,11 @@ static void add_node(const skive_node *n, double share, skive_energy *e) {
 }
 
 void skive_graph_energy(const skive_graph *g, int64_t weight_bytes, skive_energy *out) {
+    if (out) *out = (skive_energy){0};
+    if (!g || !out) return;
     const skive_type *in = g->n_inputs ? &g->inputs[0]->type : NULL;
     const double batch = in && in->rank > 0 && in->dims[0].size > 1 ? (double)in->dims[0].size : 1;
     skive_cost cost;
-    *out = (skive_energy){0};
     memcpy(out->rows, table, sizeof table);
     for (uint32_t i = 0; i < g->n_nodes; i++) add_node(g->nodes[i], 1 / batch, out);
     if (weight_bytes < 0 && skive_graph_cost(g, &cost) == SKIVE_OK) weight_bytes = cost.parameter_bytes;

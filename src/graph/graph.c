@@ -15,6 +15,7 @@ skive_status skv_reserve(skive_context *ctx, void *array, uint32_t count, uint32
 }
 
 skive_status skive_graph_create(skive_context *ctx, const char *name, skive_graph **out) {
+    SKV_NEED(ctx, "ctx, out", ctx, out);
     skive_graph *g = NULL;
     *out = NULL;
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *g, &g));
@@ -69,6 +70,7 @@ static void adopt(skive_graph *g) {
 }
 
 void skive_graph_take(skive_graph *graph, skive_graph *other) {
+    if (!graph || !other || graph == other) return;
     skive_graph *parent = graph->parent;
     release_contents(graph);
     *graph = *other;
@@ -79,30 +81,31 @@ void skive_graph_take(skive_graph *graph, skive_graph *other) {
 
 /* ---- reading ---- */
 
-const char *skive_graph_name(const skive_graph *g) { return g->name; }
-size_t skive_graph_node_count(const skive_graph *g) { return g->n_nodes; }
-skive_node *skive_graph_node(const skive_graph *g, size_t i) { return i < g->n_nodes ? g->nodes[i] : NULL; }
-size_t skive_graph_value_count(const skive_graph *g) { return g->n_values; }
-skive_value *skive_graph_value(const skive_graph *g, size_t i) { return i < g->n_values ? g->values[i] : NULL; }
-size_t skive_graph_input_count(const skive_graph *g) { return g->n_inputs; }
-skive_value *skive_graph_input(const skive_graph *g, size_t i) { return i < g->n_inputs ? g->inputs[i] : NULL; }
-size_t skive_graph_output_count(const skive_graph *g) { return g->n_outputs; }
-skive_value *skive_graph_output(const skive_graph *g, size_t i) { return i < g->n_outputs ? g->outputs[i] : NULL; }
+const char *skive_graph_name(const skive_graph *g) { return g ? g->name : NULL; }
+size_t skive_graph_node_count(const skive_graph *g) { return g ? g->n_nodes : 0; }
+skive_node *skive_graph_node(const skive_graph *g, size_t i) { return g && i < g->n_nodes ? g->nodes[i] : NULL; }
+size_t skive_graph_value_count(const skive_graph *g) { return g ? g->n_values : 0; }
+skive_value *skive_graph_value(const skive_graph *g, size_t i) { return g && i < g->n_values ? g->values[i] : NULL; }
+size_t skive_graph_input_count(const skive_graph *g) { return g ? g->n_inputs : 0; }
+skive_value *skive_graph_input(const skive_graph *g, size_t i) { return g && i < g->n_inputs ? g->inputs[i] : NULL; }
+size_t skive_graph_output_count(const skive_graph *g) { return g ? g->n_outputs : 0; }
+skive_value *skive_graph_output(const skive_graph *g, size_t i) { return g && i < g->n_outputs ? g->outputs[i] : NULL; }
 skive_value *skive_graph_find_value(const skive_graph *g, const char *name) {
-    return skv_names_find(g->name_index, name);
+    return g && name ? skv_names_find(g->name_index, name) : NULL;
 }
 
 skive_node *skive_graph_find_node(const skive_graph *g, const char *name) {
-    return skv_names_find(g->node_index, name);
+    return g && name ? skv_names_find(g->node_index, name) : NULL;
 }
 
-const char *skive_value_name(const skive_value *v) { return v->name; }
-const skive_type *skive_value_type(const skive_value *v) { return &v->type; }
-skive_node *skive_value_producer(const skive_value *v) { return v->producer; }
-const skive_tensor *skive_value_data(const skive_value *v) { return skv_value_tensor(v); }
-bool skive_value_is_trainable(const skive_value *v) { return v->trainable; }
+const char *skive_value_name(const skive_value *v) { return v ? v->name : NULL; }
+const skive_type *skive_value_type(const skive_value *v) { return v ? &v->type : NULL; }
+skive_node *skive_value_producer(const skive_value *v) { return v ? v->producer : NULL; }
+const skive_tensor *skive_value_data(const skive_value *v) { return v ? skv_value_tensor(v) : NULL; }
+bool skive_value_is_trainable(const skive_value *v) { return v && v->trainable; }
 
 skive_status skive_value_set_trainable(skive_value *v, bool trainable) {
+    SKV_NEED(v ? v->graph->ctx : NULL, "value", v);
     if (trainable && !v->storage) {
         return skv_fail_at(v->graph->ctx, SKIVE_ERR_ARGUMENT, v->name, "'%s' is not a parameter", v->name);
     }
@@ -110,19 +113,19 @@ skive_status skive_value_set_trainable(skive_value *v, bool trainable) {
     return SKIVE_OK;
 }
 
-const char *skive_node_name(const skive_node *n) { return n->name; }
-const char *skive_node_op(const skive_node *n) { return n->op_type; }
-const char *skive_node_domain(const skive_node *n) { return n->domain; }
-size_t skive_node_input_count(const skive_node *n) { return n->n_inputs; }
-skive_value *skive_node_input(const skive_node *n, size_t i) { return skv_node_in(n, i); }
+const char *skive_node_name(const skive_node *n) { return n ? n->name : NULL; }
+const char *skive_node_op(const skive_node *n) { return n ? n->op_type : NULL; }
+const char *skive_node_domain(const skive_node *n) { return n ? n->domain : NULL; }
+size_t skive_node_input_count(const skive_node *n) { return n ? n->n_inputs : 0; }
+skive_value *skive_node_input(const skive_node *n, size_t i) { return n ? skv_node_in(n, i) : NULL; }
 size_t skive_node_subgraph_count(const skive_node *n) {
     size_t count = 0;
-    for (uint32_t i = 0; i < n->n_attrs; i++) count += n->attrs[i].graph != NULL;
+    for (uint32_t i = 0; n && i < n->n_attrs; i++) count += n->attrs[i].graph != NULL;
     return count;
 }
 
 const skive_graph *skive_node_subgraph(const skive_node *n, size_t index, const char **attribute) {
-    for (uint32_t i = 0; i < n->n_attrs; i++) {
+    for (uint32_t i = 0; n && i < n->n_attrs; i++) {
         if (!n->attrs[i].graph || index-- > 0) continue;
         if (attribute) *attribute = n->attrs[i].name;
         return n->attrs[i].graph;
@@ -130,8 +133,8 @@ const skive_graph *skive_node_subgraph(const skive_node *n, size_t index, const 
     return NULL;
 }
 
-size_t skive_node_output_count(const skive_node *n) { return n->n_outputs; }
-skive_value *skive_node_output(const skive_node *n, size_t i) { return i < n->n_outputs ? n->outputs[i] : NULL; }
+size_t skive_node_output_count(const skive_node *n) { return n ? n->n_outputs : 0; }
+skive_value *skive_node_output(const skive_node *n, size_t i) { return n && i < n->n_outputs ? n->outputs[i] : NULL; }
 void skive_string_free(skive_context *ctx, char *text) { skv_free(ctx, text); }
 
 /* ---- metadata ---- */
@@ -144,11 +147,12 @@ static skv_meta *find_meta(const skive_graph *g, const char *key) {
 }
 
 const char *skive_graph_meta(const skive_graph *g, const char *key) {
-    const skv_meta *m = find_meta(g, key);
+    const skv_meta *m = g && key ? find_meta(g, key) : NULL;
     return m ? m->value : NULL;
 }
 
 skive_status skive_graph_set_meta(skive_graph *g, const char *key, const char *value) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, key", g, key);
     skv_meta *m = find_meta(g, key);
     if (!value) {
         if (m) *m = g->meta[--g->n_meta];

@@ -138,6 +138,7 @@ void skv_inference_free(skv_inference *x) {
 }
 
 skive_status skive_graph_infer(skive_graph *g) {
+    SKV_NEED(g ? g->ctx : NULL, "graph", g);
     skv_inference x = {.ctx = g->ctx, .graph = g};
     skive_node **order = NULL;
     skive_status status;

@@ -11,7 +11,7 @@ static bool is_dropout(const skive_node *n) {
 }
 
 bool skive_graph_in_training_mode(const skive_graph *g) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
+    for (uint32_t i = 0; g && i < g->n_nodes; i++) {
         if (is_norm(g->nodes[i]) || is_dropout(g->nodes[i])) return true;
     }
     return false;
@@ -44,6 +44,7 @@ static skive_status norm_to_inference(skive_graph *g, skive_node *n) {
 
 /* In place, a node at a time: whoever holds values of the graph goes on holding them. */
 skive_status skive_graph_to_inference(skive_graph *g) {
+    SKV_NEED(g ? g->ctx : NULL, "graph", g);
     size_t norms = 0, dropouts = 0;
     for (uint32_t i = g->n_nodes; i-- > 0;) {
         skive_node *n = g->nodes[i];

@@ -92,6 +92,7 @@ static skive_status add_graph(skv_text *t, const skive_graph *g, int depth) {
 }
 
 skive_status skive_graph_print(const skive_graph *g, char **out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, out", g, out);
     skv_text t;
     *out = NULL;
     skv_text_init(&t, g->ctx);

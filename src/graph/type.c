@@ -7,7 +7,7 @@
 
 skive_type skive_type_make(skive_dtype dtype, int rank, const int64_t *dims) {
     skive_type t = {.dtype = dtype, .rank = rank >= 0 && rank <= SKIVE_MAX_RANK ? rank : -1};
-    for (int d = 0; d < t.rank; d++) t.dims[d] = (skive_dim){dims[d] >= 0 ? dims[d] : -1, NULL};
+    for (int d = 0; d < t.rank; d++) t.dims[d] = (skive_dim){dims && dims[d] >= 0 ? dims[d] : -1, NULL};
     return t;
 }
 

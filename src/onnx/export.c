@@ -15,12 +15,6 @@ skive_onnx_save_options skive_onnx_save_options_default(void) {
         .size = sizeof(skive_onnx_save_options), .opset = 0, .external_threshold = UINT64_C(1900000000)};
 }
 
-static skive_onnx_save_options take_options(const skive_onnx_save_options *given) {
-    skive_onnx_save_options options = skive_onnx_save_options_default();
-    if (given) memcpy(&options, given, given->size < sizeof options ? given->size : sizeof options);
-    return options;
-}
-
 /* ---- protobuf-c's buffer over a writer ---- */
 
 typedef struct sink {
@@ -130,7 +124,9 @@ done:
 
 skive_status skive_onnx_save(skive_context *ctx, const skive_graph *graph, const char *path,
                              const skive_onnx_save_options *options) {
-    skive_onnx_save_options o = take_options(options);
+    SKV_NEED(ctx, "ctx, graph, path", ctx, graph, path);
+    skive_onnx_save_options o = skive_onnx_save_options_default();
+    SKV_TRY(skv_options_take(ctx, "skive_onnx_save_options", options, &o, sizeof o));
     skv_onnx_build b = {.ctx = ctx};
     skive_status status = skv_onnx_build_model(&b, graph, o.opset);
     if (status == SKIVE_OK)
@@ -143,7 +139,9 @@ skive_status skive_onnx_save(skive_context *ctx, const skive_graph *graph, const
 
 skive_status skive_onnx_serialize(skive_context *ctx, const skive_graph *graph, const skive_onnx_save_options *options,
                                   void **out, size_t *out_size) {
-    skive_onnx_save_options o = take_options(options);
+    SKV_NEED(ctx, "ctx, graph, out, out_size", ctx, graph, out, out_size);
+    skive_onnx_save_options o = skive_onnx_save_options_default();
+    SKV_TRY(skv_options_take(ctx, "skive_onnx_save_options", options, &o, sizeof o));
     skv_onnx_build b = {.ctx = ctx};
     void *bytes = NULL;
     skive_status status;

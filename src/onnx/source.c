@@ -41,9 +41,7 @@ static void pb_free(void *user, void *pointer) {
 static skive_status take_options(skive_context *ctx, const skive_onnx_load_options *given,
                                  skive_onnx_load_options *out) {
     *out = skive_onnx_load_options_default();
-    if (!given) return SKIVE_OK;
-    memcpy(out, given, given->size < sizeof *out ? given->size : sizeof *out);
-    out->size = sizeof *out;
+    SKV_TRY(skv_options_take(ctx, "skive_onnx_load_options", given, out, sizeof *out));
     if (out->max_depth < 1 || out->max_depth > 1000) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "max_depth", "max_depth is %d: give 1 to 1000", out->max_depth);
     }
@@ -109,6 +107,7 @@ static skive_status read_model(skv_onnx_source *source, skive_graph **out) {
 
 skive_status skive_onnx_load(skive_context *ctx, const char *path, const skive_onnx_load_options *options,
                              skive_graph **out) {
+    SKV_NEED(ctx, "ctx, path, out", ctx, path, out);
     skv_onnx_source source = {.ctx = ctx, .label = path, .path = path};
     char *folder = NULL;
     *out = NULL;
@@ -128,6 +127,7 @@ skive_status skive_onnx_load(skive_context *ctx, const char *path, const skive_o
 
 skive_status skive_onnx_parse(skive_context *ctx, const void *bytes, size_t n, const char *base_dir,
                               const skive_onnx_load_options *options, skive_graph **out) {
+    SKV_NEED(ctx, "ctx, bytes, out", ctx, bytes || !n, out);
     skv_onnx_source source = {.ctx = ctx, .label = "model", .bytes = bytes, .n = n, .base_dir = base_dir};
     *out = NULL;
     SKV_TRY(take_options(ctx, options, &source.options));
@@ -135,6 +135,7 @@ skive_status skive_onnx_parse(skive_context *ctx, const void *bytes, size_t n, c
 }
 
 skive_status skive_onnx_load_tensor(skive_context *ctx, const char *path, skive_tensor *out) {
+    SKV_NEED(ctx, "ctx, path, out", ctx, path, out);
     skv_onnx_source source = {.ctx = ctx, .label = path, .options = skive_onnx_load_options_default()};
     ProtobufCMessage *message;
     skv_storage *storage = NULL;

@@ -178,8 +178,8 @@ static skive_status parse(skive_context *ctx, const void *bytes, size_t n, const
     skv_section sections[SKV_SECTIONS_MAX];
     size_t n_sections = 0;
     skive_pack_report r = {.file_bytes = n};
-    if (options) memcpy(&l.o, options, options->size < sizeof l.o ? options->size : sizeof l.o);
     *out = NULL;
+    SKV_TRY(skv_options_take(ctx, "skive_pack_load_options", options, &l.o, sizeof l.o));
     skive_status status = skv_frame_read(ctx, bytes, n, sections, &n_sections, &r.frame);
     if (status == SKIVE_OK) {
         r.graph = bytes_of(sections, n_sections, SKV_SECTION_GRAPH);
@@ -208,6 +208,7 @@ static skive_status parse(skive_context *ctx, const void *bytes, size_t n, const
 
 skive_status skive_pack_parse(skive_context *ctx, const void *bytes, size_t n, const skive_pack_load_options *options,
                               skive_graph **out, skive_pack_report *report) {
+    SKV_NEED(ctx, "ctx, bytes, out", ctx, bytes || !n, out);
     if (report) *report = (skive_pack_report){0};
     const skv_budget budget = skv_budget_begin(ctx, n);
     const skive_status status = parse(ctx, bytes, n, options, out, report);
@@ -217,6 +218,7 @@ skive_status skive_pack_parse(skive_context *ctx, const void *bytes, size_t n, c
 
 skive_status skive_pack_load(skive_context *ctx, const char *path, const skive_pack_load_options *options,
                              skive_graph **out, skive_pack_report *report) {
+    SKV_NEED(ctx, "ctx, path, out", ctx, path, out);
     skv_map *map = NULL;
     *out = NULL;
     if (report) *report = (skive_pack_report){0};

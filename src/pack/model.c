@@ -7,17 +7,20 @@
 #include "graph/hashed.h"
 
 bool skive_pack_is_packed(const char *path) {
+    if (!path) return false;
     unsigned char head[8];
     const size_t n = skv_file_peek(path, head, sizeof head);
     return skv_frame_begins(head, n);
 }
 
 skive_status skive_model_load(skive_context *ctx, const char *path, skive_graph **out) {
+    SKV_NEED(ctx, "ctx, path, out", ctx, path, out);
     if (skive_pack_is_packed(path)) return skive_pack_load(ctx, path, NULL, out, NULL);
     return skive_onnx_load(ctx, path, NULL, out);
 }
 
 skive_status skive_model_save(skive_context *ctx, const skive_graph *graph, const char *path) {
+    SKV_NEED(ctx, "ctx, graph, path", ctx, graph, path);
     const size_t n = strlen(path);
     if (n > 4 && strcmp(path + n - 4, ".skv") == 0) return skive_pack_save(ctx, graph, path, NULL, NULL);
     /* Hashed layers are an operator of skive's own. */

@@ -271,7 +271,7 @@ static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_p
                          skive_pack_report *report) {
     static const unsigned kinds[] = {SKV_SECTION_GRAPH, SKV_SECTION_META, SKV_SECTION_NAMES, SKV_SECTION_PARAMS};
     packing p = {.ctx = ctx, .reports = report != NULL, .o = skive_pack_options_default(), .params = {.ctx = ctx}};
-    if (options) memcpy(&p.o, options, options->size < sizeof p.o ? options->size : sizeof p.o);
+    SKV_TRY(skv_options_take(ctx, "skive_pack_options", options, &p.o, sizeof p.o));
     for (size_t i = 0; i < 4; i++) p.sections[i] = (skv_section){.kind = kinds[i], .bytes = skv_bytes_to(ctx)};
     skive_graph *own = NULL;
     skive_status status = compact(ctx, g, &own);
@@ -295,6 +295,7 @@ static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_p
 
 skive_status skive_pack_save(skive_context *ctx, const skive_graph *graph, const char *path,
                              const skive_pack_options *options, skive_pack_report *report) {
+    SKV_NEED(ctx, "ctx, graph, path", ctx, graph, path);
     skv_bytes out = skv_bytes_to(ctx);
     if (report) *report = (skive_pack_report){0};
     skive_status status = pack(ctx, graph, options, &out, report);
@@ -306,6 +307,7 @@ skive_status skive_pack_save(skive_context *ctx, const skive_graph *graph, const
 
 skive_status skive_pack_serialize(skive_context *ctx, const skive_graph *graph, const skive_pack_options *options,
                                   void **out, size_t *out_size, skive_pack_report *report) {
+    SKV_NEED(ctx, "ctx, graph, out, out_size", ctx, graph, out, out_size);
     skv_bytes bytes = skv_bytes_to(ctx);
     if (report) *report = (skive_pack_report){0};
     const skive_status status = pack(ctx, graph, options, &bytes, report);

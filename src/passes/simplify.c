@@ -22,6 +22,7 @@ size_t skive_pass_count(void) {
 }
 
 skive_status skive_pass_get(skive_context *ctx, size_t index, skive_pass_info *out) {
+    SKV_NEED(ctx, "ctx, out", ctx, out);
     const skv_pass *p = exportable_at(index);
     if (!p) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "there is no pass %zu", index);
     *out = (skive_pass_info){p->name, p->brief, on_request(p)};
@@ -91,8 +92,9 @@ static skive_status round_of(const skv_pass_env *env, skive_graph *g, skive_simp
 
 skive_status skive_simplify(skive_context *ctx, skive_graph *graph, const skive_simplify_options *options,
                             skive_simplify_report *report) {
+    SKV_NEED(ctx, "ctx, graph", ctx, graph);
     skive_simplify_options o = skive_simplify_options_default();
-    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    SKV_TRY(skv_options_take(ctx, "skive_simplify_options", options, &o, sizeof o));
     skive_simplify_report r = {.nodes_before = graph->n_nodes, .bytes_before = parameter_bytes(graph)};
     const skv_pass_env env = {.ctx = ctx, .for_file = true};
     skive_graph *work = NULL;

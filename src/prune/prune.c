@@ -155,11 +155,14 @@ static void commit(skv_pruning *p, skive_graph *g) {
 
 skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
                          const skive_prune_options *options, skive_prune_report *report) {
-    const skive_prune_options defaults = skive_prune_options_default();
-    skv_pruning p = {.ctx = ctx, .o = options ? options : &defaults};
+    SKV_NEED(ctx, "ctx, graph", ctx, graph);
+    skive_prune_options o = skive_prune_options_default();
+    if (report) *report = (skive_prune_report){0};
+    SKV_TRY(skv_options_take_nested(ctx, "skive_prune_options", options, &o, sizeof o, ".finetune",
+                                    offsetof(skive_prune_options, finetune), sizeof o.finetune));
+    skv_pruning p = {.ctx = ctx, .o = &o};
     tuning t = {.train = train, .validation = validation};
     skive_status status;
-    if (report) *report = (skive_prune_report){0};
     SKV_GO(status, done, skv_prune_check(&p));
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
     SKV_GO(status, done, skive_graph_to_inference(graph));

@@ -105,13 +105,14 @@ static skive_status count_runs(array_feed *f, const skive_graph *g) {
 skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *graph, const skive_tensor *samples,
                                    size_t n_samples, const skive_quantize_options *options,
                                    skive_quantize_report *report) {
+    SKV_NEED(ctx, "ctx, graph, samples", ctx, graph, samples || !n_samples);
     skive_quantize_options o = skive_quantize_options_default();
     array_feed f = {.ctx = ctx, .n = graph->n_inputs};
     skive_shape_binding *shapes = NULL;
     skive_status status = SKIVE_OK;
     int64_t rows = 0;
-    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     if (report) *report = (skive_quantize_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     if (!samples || n_samples != graph->n_inputs || n_samples == 0)
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the model has %u inputs, samples are given for %zu", graph->n_inputs,
                         n_samples);
@@ -192,12 +193,13 @@ static skive_status check_shapes(skive_context *ctx, const skive_quantize_option
 
 skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                             const skive_quantize_options *options, skive_quantize_report *report) {
+    SKV_NEED(ctx, "ctx, graph, calibration", ctx, graph, calibration);
     skive_quantize_options o = skive_quantize_options_default();
     skive_dataset_info info;
     skive_shape_binding shape = {0};
     loader_feed feed = {.ctx = ctx};
-    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
     if (report) *report = (skive_quantize_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     if (graph->n_inputs != 1)
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT,
                         "the model has %u inputs; a data set gives one: give samples for each input by its name",

@@ -431,12 +431,14 @@ static void clean_up(quantization *q) {
 
 skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
                                  const skive_quantize_options *options, skive_quantize_report *report) {
+    SKV_NEED(ctx, "ctx, graph, feed", ctx, graph, feed);
     skive_quantize_options o = skive_quantize_options_default();
     quantization q = {.ctx = ctx, .o = &o};
     skv_measure m = {0};
     const double started = skv_now();
     skive_status status;
-    if (options) memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (report) *report = (skive_quantize_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_GO(status, done, check(&q));
     SKV_GO(status, done, skive_graph_to_inference(graph));
     SKV_GO(status, done, prepare_graph(&q, graph));

@@ -199,9 +199,11 @@ static skive_status share(skv_sharing *s, const skive_graph *graph, skive_datase
 
 skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
                          const skive_share_options *options, skive_share_report *report) {
+    SKV_NEED(ctx, "ctx, graph", ctx, graph);
     skv_sharing s = {.ctx = ctx, .o = skive_share_options_default()};
-    if (options) memcpy(&s.o, options, options->size < sizeof s.o ? options->size : sizeof s.o);
     if (report) *report = (skive_share_report){0};
+    SKV_TRY(skv_options_take_nested(ctx, "skive_share_options", options, &s.o, sizeof s.o, ".finetune",
+                                    offsetof(skive_share_options, finetune), sizeof s.o.finetune));
     skive_status status = skv_graph_check_finite(ctx, graph);
     if (status == SKIVE_OK) status = skive_graph_to_inference(graph);
     if (status == SKIVE_OK) status = share(&s, graph, train, validation);

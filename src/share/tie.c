@@ -10,6 +10,7 @@ static skive_status parameter(skive_context *ctx, const skive_graph *g, const ch
 }
 
 skive_status skive_share_tie(skive_context *ctx, skive_graph *graph, const char *first, const char *second) {
+    SKV_NEED(ctx, "ctx, graph, first, second", ctx, graph, first, second);
     skive_value *a = NULL, *b = NULL;
     SKV_TRY(parameter(ctx, graph, first, &a));
     SKV_TRY(parameter(ctx, graph, second, &b));

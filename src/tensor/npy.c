@@ -200,9 +200,9 @@ static skive_status parse(skive_context *ctx, const char *path, unsigned char *d
 }
 
 skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_tensor *out) {
+    SKV_NEED(ctx, "ctx, path, out", ctx, path, out);
     void *data;
     size_t size;
-    if (!ctx || !path || !out) return SKIVE_ERR_ARGUMENT;
     memset(out, 0, sizeof *out);
     SKV_TRY(skv_file_read(ctx, path, 0, &data, &size));
     const skive_status status = parse(ctx, path, data, size, out);
@@ -263,13 +263,14 @@ static skive_status write_one(skive_context *ctx, const char *path, const skive_
 }
 
 skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const skive_tensor *tensor) {
+    SKV_NEED(ctx, "ctx, path, tensor", ctx, path, tensor);
     return skive_tensors_save_npy(ctx, &path, tensor, 1);
 }
 
 skive_status skive_tensors_save_npy(skive_context *ctx, const char *const *paths, const skive_tensor *tensors,
                                     size_t n) {
+    SKV_NEED(ctx, "ctx, paths, tensors", ctx, paths || !n, tensors || !n);
     skv_writer **writers = NULL;
-    if (!ctx || !paths || !tensors) return SKIVE_ERR_ARGUMENT;
     for (size_t i = 0; i < n; i++)
         if (!paths[i]) return SKIVE_ERR_ARGUMENT;
     SKV_TRY(skv_alloc_array(ctx, n, sizeof *writers, &writers));

@@ -43,8 +43,8 @@ static skive_status create(skive_context *ctx, skive_dtype dtype, int rank, cons
 
 skive_status skive_tensor_create(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims,
                                  skive_tensor *out) {
+    SKV_NEED(ctx, "ctx, dims, out", ctx, dims || rank < 1, out);
     skive_tensor made; /* dims may lie inside *out */
-    if (!ctx || !out) return SKIVE_ERR_ARGUMENT;
     memset(&made, 0, sizeof made);
     skive_status status = create(ctx, dtype, rank, dims, true, &made);
     *out = made; /* empty after a failure */
@@ -52,7 +52,7 @@ skive_status skive_tensor_create(skive_context *ctx, skive_dtype dtype, int rank
 }
 
 skive_status skive_tensor_copy(skive_context *ctx, const skive_tensor *tensor, skive_tensor *out) {
-    if (!ctx || !tensor || !out) return SKIVE_ERR_ARGUMENT;
+    SKV_NEED(ctx, "ctx, tensor, out", ctx, tensor, out);
     skive_tensor copy; /* so that out may be the tensor itself's variable, and stays as it was on failure */
     memset(&copy, 0, sizeof copy);
     SKV_TRY(create(ctx, tensor->dtype, tensor->rank, tensor->dims, false, &copy));

@@ -89,6 +89,7 @@ done:
 
 skive_status skive_bench(skive_context *ctx, const skive_plan *plan, int64_t batch, size_t min_runs, double min_seconds,
                          skive_bench_report *out) {
+    SKV_NEED(ctx, "ctx, plan, out", ctx, plan, out);
     subject x = {0};
     skive_status status;
     *out = (skive_bench_report){0};
@@ -103,6 +104,7 @@ done:
 skive_status skive_bench_session(skive_context *ctx, skive_session *session, const skive_tensor *inputs,
                                  size_t n_inputs, size_t n_outputs, size_t min_runs, double min_seconds,
                                  skive_bench_report *out) {
+    SKV_NEED(ctx, "ctx, session, inputs, out", ctx, session, inputs || !n_inputs, out);
     subject x = {.session = session, .inputs = inputs, .n_inputs = n_inputs, .n_outputs = n_outputs};
     *out = (skive_bench_report){0};
     SKV_TRY(skv_alloc_array(ctx, n_outputs + 1, sizeof *x.outputs, &x.outputs));

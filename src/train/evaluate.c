@@ -197,6 +197,7 @@ skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_datase
 
 skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch,
                             skive_eval_report *out) {
+    SKV_NEED(ctx, "ctx, graph, dataset, out", ctx, g, dataset, out);
     return skv_evaluate(ctx, g, dataset, batch, true, out);
 }
 

@@ -301,6 +301,7 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
 /* ---- for callers ---- */
 
 skive_status skive_model_set_output(skive_graph *g, const char *output, const char *kind) {
+    SKV_NEED(g ? g->ctx : NULL, "graph", g);
     size_t index = 0;
     skive_output_kind k = SKIVE_OUTPUT_LOGITS;
     if (output && *output) SKV_TRY(named(g->ctx, g, output, &index));
@@ -310,6 +311,7 @@ skive_status skive_model_set_output(skive_graph *g, const char *output, const ch
 }
 
 skive_status skive_model_output(const skive_graph *g, const skive_dataset *set, skive_output_info *out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, out", g, out);
     skv_targets t;
     skv_head h;
     *out = (skive_output_info){0};

@@ -215,6 +215,7 @@ static skive_status replace(skive_context *ctx, skive_graph *g, const skv_head *
 }
 
 skive_status skive_model_set_classes(skive_graph *graph, int64_t classes, uint64_t seed) {
+    SKV_NEED(graph ? graph->ctx : NULL, "graph", graph);
     skive_context *ctx = graph->ctx;
     skive_graph *work = NULL;
     skv_head head;

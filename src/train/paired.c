@@ -51,6 +51,7 @@ static void compare_scores(const skive_eval_report *a, const skive_eval_report *
 
 skive_status skive_compare_paired(skive_context *ctx, const skive_eval_report *a, const skive_eval_report *b,
                                   skive_paired_report *out) {
+    SKV_NEED(ctx, "ctx, a, b, out", ctx, a, b, out);
     skive_paired_report r = {.n = a->n};
     if (a->n != b->n) {
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "evaluations of %lld and %lld samples cannot be paired",

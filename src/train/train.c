@@ -25,7 +25,10 @@ skive_value *skv_label_loss(void *user, skv_builder *b, const skv_loss_site *at)
 skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
                          const skive_train_options *options, const skive_mask *masks, size_t n_masks,
                          skive_train_report *report) {
-    skive_train_options o = options ? *options : skive_train_options_default();
+    SKV_NEED(ctx, "ctx, graph, train, masks", ctx, graph, train, masks || !n_masks);
+    skive_train_options o = skive_train_options_default();
+    if (report) *report = (skive_train_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_train_options", options, &o, sizeof o));
     SKV_TRY(skive_graph_to_inference(graph));
     const skv_fit fit = {.model = graph,
                          .train = train,

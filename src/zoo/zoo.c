@@ -84,11 +84,13 @@ static skive_status build(skv_zoo_env *e, const skv_zoo *z, skive_graph *g) {
 
 skive_status skive_zoo_build(skive_context *ctx, const char *spec, const skive_zoo_options *options,
                              skive_graph **out) {
-    const skive_zoo_options defaults = skive_zoo_options_default();
-    skv_zoo_env e = {.ctx = ctx, .options = options ? options : &defaults};
+    SKV_NEED(ctx, "ctx, spec, out", ctx, spec, out);
+    skive_zoo_options o = skive_zoo_options_default();
+    *out = NULL;
+    SKV_TRY(skv_options_take(ctx, "skive_zoo_options", options, &o, sizeof o));
+    skv_zoo_env e = {.ctx = ctx, .options = &o};
     const skv_zoo *z = find(spec);
     skive_graph *g = NULL;
-    *out = NULL;
     if (!z) return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, spec, "built-in network", spec, skive_zoo_name);
     SKV_TRY(parse_arg(&e, z, spec));
     SKV_TRY(check_options(ctx, z, e.options));

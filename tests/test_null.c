@@ -1,0 +1,716 @@
+/* NULL handed to the public functions: a status and a message that names the function and the argument, or nothing at all; never a
+ * crash. The headers are read to see that no pointer of any function is left out. */
+#include <dirent.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <skive/skive.h>
+
+#include "support.h"
+
+#include <cmocka.h>
+
+enum { CALLS_MAX = 1000 };
+static const char *calls[CALLS_MAX]; /* "function argument" of those tried */
+static size_t n_calls;
+
+/* Arguments that may be NULL, as their headers say. */
+static const char *const optional[] = {
+    "skive_context_create options",
+    "skive_dataset_open options",
+    "skive_dataset_read x",
+    "skive_dataset_read label",
+    "skive_loader_create options",
+    "skive_distill validation",
+    "skive_distill options",
+    "skive_distill report",
+    "skive_plan_create options",
+    "skive_exec_set_tap tap",
+    "skive_exec_set_tap user",
+    "skive_graph_create name",
+    "skive_node_subgraph attribute",
+    "skive_graph_set_meta value",
+    "skive_graph_add_input name",
+    "skive_graph_add_input out",
+    "skive_graph_add_parameter name",
+    "skive_graph_add_parameter out",
+    "skive_graph_add_node name",
+    "skive_graph_add_node out",
+    "skive_model_set_input set",
+    "skive_model_set_input options",
+    "skive_onnx_load options",
+    "skive_onnx_parse base_dir",
+    "skive_onnx_parse options",
+    "skive_onnx_save options",
+    "skive_onnx_serialize options",
+    "skive_model_set_output output",
+    "skive_model_set_output kind",
+    "skive_model_output dataset",
+    "skive_pack_save options",
+    "skive_pack_save report",
+    "skive_pack_serialize options",
+    "skive_pack_serialize report",
+    "skive_pack_load options",
+    "skive_pack_load report",
+    "skive_pack_parse options",
+    "skive_pack_parse report",
+    "skive_prune train",
+    "skive_prune validation",
+    "skive_prune options",
+    "skive_prune report",
+    "skive_quantize options",
+    "skive_quantize report",
+    "skive_quantize_arrays options",
+    "skive_quantize_arrays report",
+    "skive_quantize_feed user",
+    "skive_quantize_feed options",
+    "skive_quantize_feed report",
+    "skive_session_create options",
+    "skive_share train",
+    "skive_share validation",
+    "skive_share options",
+    "skive_share report",
+    "skive_simplify options",
+    "skive_simplify report",
+    "skive_train validation",
+    "skive_train options",
+    "skive_train report",
+    "skive_zoo_build options",
+};
+
+typedef struct fixture {
+    skive_context *ctx;
+    skive_graph *g;
+    skive_value *v;
+    skive_node *n;
+    skive_dataset *ds;
+    skive_loader *loader;
+    skive_plan *plan;
+    skive_exec *exec;
+    skive_session *session;
+    skive_tensor t;
+    skive_normalization norm;
+} fixture;
+
+static alignas(64) unsigned char room[65536]; /* for whatever a function would write */
+static void *const out = room;
+static const int64_t dims[SKIVE_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
+static const char *const names[] = {"x"};
+
+static bool equal(const char *a, const char *b) { return strcmp(a, b) == 0; }
+
+static skive_status feed(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs) {
+    (void)user, (void)index, (void)inputs, (void)n_inputs;
+    return SKIVE_ERR_NOT_FOUND;
+}
+
+static void note_call(const char *call) {
+    assert_true(n_calls < CALLS_MAX);
+    calls[n_calls++] = call;
+    memset(room, 0, sizeof room);
+}
+
+static void check_message(skive_context *ctx, const char *function, const char *argument) {
+    char wanted[256];
+    (void)snprintf(wanted, sizeof wanted, "%s: the argument '%s' is NULL", function, argument);
+    assert_string_equal(skive_context_message(ctx), wanted);
+}
+
+/* A status and a message. */
+#define REFUSED(function, argument, call)             \
+    do {                                              \
+        note_call(#function " " #argument);           \
+        skive_context_clear(f->ctx);                  \
+        assert_int_equal((call), SKIVE_ERR_ARGUMENT); \
+        check_message(f->ctx, #function, #argument);  \
+    } while (0)
+/* A status only: what is NULL would have led to the context. */
+#define SILENT(function, argument, call)              \
+    do {                                              \
+        note_call(#function " " #argument);           \
+        assert_int_equal((call), SKIVE_ERR_ARGUMENT); \
+    } while (0)
+#define GIVES(function, argument, condition) \
+    do {                                     \
+        note_call(#function " " #argument);  \
+        assert_true(condition);              \
+    } while (0)
+#define IGNORED(function, argument, call)   \
+    do {                                    \
+        note_call(#function " " #argument); \
+        call;                               \
+    } while (0)
+
+static void autodiff_cases(fixture *f) {
+    SILENT(skive_autodiff, graph, skive_autodiff(NULL, f->v, &f->v, 1, out));
+    REFUSED(skive_autodiff, loss, skive_autodiff(f->g, NULL, &f->v, 1, out));
+    REFUSED(skive_autodiff, wrt, skive_autodiff(f->g, f->v, NULL, 1, out));
+    REFUSED(skive_autodiff, gradients, skive_autodiff(f->g, f->v, &f->v, 1, NULL));
+}
+
+static void context_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_context_create, out, skive_context_create(NULL, NULL));
+    IGNORED(skive_context_free, ctx, skive_context_free(NULL));
+    GIVES(skive_context_message, ctx, equal(skive_context_message(NULL), ""));
+    GIVES(skive_context_subject, ctx, equal(skive_context_subject(NULL), ""));
+    IGNORED(skive_context_clear, ctx, skive_context_clear(NULL));
+    GIVES(skive_context_note_count, ctx, !skive_context_note_count(NULL));
+    GIVES(skive_context_note, ctx, equal(skive_context_note(NULL, 0), ""));
+    IGNORED(skive_context_clear_notes, ctx, skive_context_clear_notes(NULL));
+    GIVES(skive_context_threads, ctx, skive_context_threads(NULL) == 1);
+    SILENT(skive_context_set_threads, ctx, skive_context_set_threads(NULL, 0));
+    GIVES(skive_context_seed, ctx, !skive_context_seed(NULL));
+    IGNORED(skive_context_set_seed, ctx, skive_context_set_seed(NULL, 0));
+    GIVES(skive_nearest_name, given, !skive_nearest_name(NULL, names, 1));
+    GIVES(skive_nearest_name, names, !skive_nearest_name("x", NULL, 1));
+    SILENT(skive_file_write, ctx, skive_file_write(NULL, "x", "x", 1));
+    REFUSED(skive_file_write, path, skive_file_write(c, NULL, "x", 1));
+    REFUSED(skive_file_write, bytes, skive_file_write(c, "x", NULL, 1));
+}
+
+static void data_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_dataset_open, ctx, skive_dataset_open(NULL, "x", NULL, out));
+    REFUSED(skive_dataset_open, spec, skive_dataset_open(c, NULL, NULL, out));
+    REFUSED(skive_dataset_open, out, skive_dataset_open(c, "x", NULL, NULL));
+    IGNORED(skive_dataset_free, dataset, skive_dataset_free(NULL));
+    IGNORED(skive_dataset_get_info, dataset, skive_dataset_get_info(NULL, out));
+    IGNORED(skive_dataset_get_info, out, skive_dataset_get_info(f->ds, NULL));
+    SILENT(skive_dataset_read, ctx, skive_dataset_read(NULL, f->ds, 0, NULL, NULL));
+    REFUSED(skive_dataset_read, dataset, skive_dataset_read(c, NULL, 0, NULL, NULL));
+    SILENT(skive_dataset_read_target, ctx, skive_dataset_read_target(NULL, f->ds, 0, out));
+    REFUSED(skive_dataset_read_target, dataset, skive_dataset_read_target(c, NULL, 0, out));
+    REFUSED(skive_dataset_read_target, y, skive_dataset_read_target(c, f->ds, 0, NULL));
+    GIVES(skive_dataset_origin, dataset, skive_dataset_origin(NULL, 0) == SIZE_MAX);
+    IGNORED(skive_normalization_free, ctx, skive_normalization_free(NULL, out));
+    IGNORED(skive_normalization_free, normalization, skive_normalization_free(c, NULL));
+    SILENT(skive_dataset_statistics, ctx, skive_dataset_statistics(NULL, f->ds, out));
+    REFUSED(skive_dataset_statistics, dataset, skive_dataset_statistics(c, NULL, out));
+    REFUSED(skive_dataset_statistics, out, skive_dataset_statistics(c, f->ds, NULL));
+    SILENT(skive_normalization_format, ctx, skive_normalization_format(NULL, &f->norm, out, 1));
+    REFUSED(skive_normalization_format, normalization, skive_normalization_format(c, NULL, out, 1));
+    REFUSED(skive_normalization_format, buffer, skive_normalization_format(c, &f->norm, NULL, 1));
+    SILENT(skive_normalization_parse, ctx, skive_normalization_parse(NULL, "x", out));
+    REFUSED(skive_normalization_parse, text, skive_normalization_parse(c, NULL, out));
+    REFUSED(skive_normalization_parse, out, skive_normalization_parse(c, "x", NULL));
+    IGNORED(skive_normalization_apply, normalization, skive_normalization_apply(NULL, out, 1, 0, 0));
+    IGNORED(skive_normalization_apply, x, skive_normalization_apply(&f->norm, NULL, 1, 0, 0));
+    SILENT(skive_loader_create, ctx, skive_loader_create(NULL, f->ds, NULL, out));
+    REFUSED(skive_loader_create, dataset, skive_loader_create(c, NULL, NULL, out));
+    REFUSED(skive_loader_create, out, skive_loader_create(c, f->ds, NULL, NULL));
+    IGNORED(skive_loader_free, loader, skive_loader_free(NULL));
+    GIVES(skive_loader_batches, loader, !skive_loader_batches(NULL));
+    SILENT(skive_loader_start_epoch, loader, skive_loader_start_epoch(NULL, 0));
+    SILENT(skive_loader_next, loader, skive_loader_next(NULL, out));
+    REFUSED(skive_loader_next, out, skive_loader_next(f->loader, NULL));
+}
+
+static void distill_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_distill, ctx, skive_distill(NULL, f->g, f->g, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill, student, skive_distill(c, NULL, f->g, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill, teacher, skive_distill(c, f->g, NULL, f->ds, NULL, NULL, NULL));
+    REFUSED(skive_distill, train, skive_distill(c, f->g, f->g, NULL, NULL, NULL, NULL));
+}
+
+static void energy_cases(fixture *f) {
+    IGNORED(skive_graph_energy, graph, skive_graph_energy(NULL, 0, out));
+    IGNORED(skive_graph_energy, out, skive_graph_energy(f->g, 0, NULL));
+}
+
+static void eval_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_evaluate, ctx, skive_evaluate(NULL, f->g, f->ds, 1, out));
+    REFUSED(skive_evaluate, graph, skive_evaluate(c, NULL, f->ds, 1, out));
+    REFUSED(skive_evaluate, dataset, skive_evaluate(c, f->g, NULL, 1, out));
+    REFUSED(skive_evaluate, out, skive_evaluate(c, f->g, f->ds, 1, NULL));
+    IGNORED(skive_eval_report_free, ctx, skive_eval_report_free(NULL, out));
+    IGNORED(skive_eval_report_free, report, skive_eval_report_free(c, NULL));
+    SILENT(skive_compare_paired, ctx, skive_compare_paired(NULL, out, out, out));
+    REFUSED(skive_compare_paired, a, skive_compare_paired(c, NULL, out, out));
+    REFUSED(skive_compare_paired, b, skive_compare_paired(c, out, NULL, out));
+    REFUSED(skive_compare_paired, out, skive_compare_paired(c, out, out, NULL));
+    SILENT(skive_bench, ctx, skive_bench(NULL, f->plan, 1, 0, 0, out));
+    REFUSED(skive_bench, plan, skive_bench(c, NULL, 1, 0, 0, out));
+    REFUSED(skive_bench, out, skive_bench(c, f->plan, 1, 0, 0, NULL));
+    SILENT(skive_bench_session, ctx, skive_bench_session(NULL, f->session, &f->t, 1, 1, 0, 0, out));
+    REFUSED(skive_bench_session, session, skive_bench_session(c, NULL, &f->t, 1, 1, 0, 0, out));
+    REFUSED(skive_bench_session, inputs, skive_bench_session(c, f->session, NULL, 1, 1, 0, 0, out));
+    REFUSED(skive_bench_session, out, skive_bench_session(c, f->session, &f->t, 1, 1, 0, 0, NULL));
+}
+
+static void exec_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_plan_create, ctx, skive_plan_create(NULL, f->g, NULL, out));
+    REFUSED(skive_plan_create, graph, skive_plan_create(c, NULL, NULL, out));
+    REFUSED(skive_plan_create, out, skive_plan_create(c, f->g, NULL, NULL));
+    IGNORED(skive_plan_free, plan, skive_plan_free(NULL));
+    GIVES(skive_plan_input_count, plan, !skive_plan_input_count(NULL));
+    GIVES(skive_plan_output_count, plan, !skive_plan_output_count(NULL));
+    GIVES(skive_plan_input_name, plan, equal(skive_plan_input_name(NULL, 0), ""));
+    GIVES(skive_plan_output_name, plan, equal(skive_plan_output_name(NULL, 0), ""));
+    GIVES(skive_plan_arena_bytes, plan, !skive_plan_arena_bytes(NULL));
+    GIVES(skive_plan_packed_bytes, plan, !skive_plan_packed_bytes(NULL));
+    GIVES(skive_plan_step_count, plan, !skive_plan_step_count(NULL));
+    IGNORED(skive_plan_step_get, plan, skive_plan_step_get(NULL, 0, out));
+    IGNORED(skive_plan_step_get, out, skive_plan_step_get(f->plan, 0, NULL));
+    SILENT(skive_exec_create, ctx, skive_exec_create(NULL, f->plan, out));
+    REFUSED(skive_exec_create, plan, skive_exec_create(c, NULL, out));
+    REFUSED(skive_exec_create, out, skive_exec_create(c, f->plan, NULL));
+    IGNORED(skive_exec_free, exec, skive_exec_free(NULL));
+    SILENT(skive_exec_input, exec, skive_exec_input(NULL, 0, out));
+    REFUSED(skive_exec_input, view, skive_exec_input(f->exec, 0, NULL));
+    SILENT(skive_exec_output, exec, skive_exec_output(NULL, 0, out));
+    REFUSED(skive_exec_output, view, skive_exec_output(f->exec, 0, NULL));
+    SILENT(skive_exec_run, exec, skive_exec_run(NULL));
+    IGNORED(skive_exec_set_tap, exec, skive_exec_set_tap(NULL, NULL, NULL));
+    SILENT(skive_exec_profile, exec, skive_exec_profile(NULL, true));
+    GIVES(skive_exec_profile_seconds, exec, !skive_exec_profile_seconds(NULL, out));
+    GIVES(skive_exec_profile_seconds, runs, !skive_exec_profile_seconds(f->exec, NULL));
+    SILENT(skive_graph_run, ctx, skive_graph_run(NULL, f->g, &f->t, 1, out, 1));
+    REFUSED(skive_graph_run, graph, skive_graph_run(c, NULL, &f->t, 1, out, 1));
+    REFUSED(skive_graph_run, inputs, skive_graph_run(c, f->g, NULL, 1, out, 1));
+    REFUSED(skive_graph_run, outputs, skive_graph_run(c, f->g, &f->t, 1, NULL, 1));
+}
+
+static void graph_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    GIVES(skive_type_make, dims, skive_type_make(0, 1, NULL).dims[0].size == -1);
+    SILENT(skive_graph_create, ctx, skive_graph_create(NULL, NULL, out));
+    REFUSED(skive_graph_create, out, skive_graph_create(c, NULL, NULL));
+    IGNORED(skive_graph_free, graph, skive_graph_free(NULL));
+    SILENT(skive_graph_copy, ctx, skive_graph_copy(NULL, f->g, out));
+    REFUSED(skive_graph_copy, graph, skive_graph_copy(c, NULL, out));
+    REFUSED(skive_graph_copy, out, skive_graph_copy(c, f->g, NULL));
+    IGNORED(skive_graph_take, graph, skive_graph_take(NULL, f->g));
+    IGNORED(skive_graph_take, other, skive_graph_take(f->g, NULL));
+    GIVES(skive_graph_name, graph, !skive_graph_name(NULL));
+    GIVES(skive_graph_node_count, graph, !skive_graph_node_count(NULL));
+    GIVES(skive_graph_node, graph, !skive_graph_node(NULL, 0));
+    GIVES(skive_graph_value_count, graph, !skive_graph_value_count(NULL));
+    GIVES(skive_graph_value, graph, !skive_graph_value(NULL, 0));
+    GIVES(skive_graph_input_count, graph, !skive_graph_input_count(NULL));
+    GIVES(skive_graph_input, graph, !skive_graph_input(NULL, 0));
+    GIVES(skive_graph_output_count, graph, !skive_graph_output_count(NULL));
+    GIVES(skive_graph_output, graph, !skive_graph_output(NULL, 0));
+    GIVES(skive_graph_find_value, graph, !skive_graph_find_value(NULL, "x"));
+    GIVES(skive_graph_find_value, name, !skive_graph_find_value(f->g, NULL));
+    GIVES(skive_graph_find_node, graph, !skive_graph_find_node(NULL, "x"));
+    GIVES(skive_graph_find_node, name, !skive_graph_find_node(f->g, NULL));
+    GIVES(skive_value_name, value, !skive_value_name(NULL));
+    GIVES(skive_value_type, value, !skive_value_type(NULL));
+    GIVES(skive_value_producer, value, !skive_value_producer(NULL));
+    GIVES(skive_value_data, value, !skive_value_data(NULL));
+    GIVES(skive_value_is_trainable, value, !skive_value_is_trainable(NULL));
+    SILENT(skive_value_set_trainable, value, skive_value_set_trainable(NULL, false));
+    GIVES(skive_node_name, node, !skive_node_name(NULL));
+    GIVES(skive_node_op, node, !skive_node_op(NULL));
+    GIVES(skive_node_domain, node, !skive_node_domain(NULL));
+    GIVES(skive_node_input_count, node, !skive_node_input_count(NULL));
+    GIVES(skive_node_input, node, !skive_node_input(NULL, 0));
+    GIVES(skive_node_output_count, node, !skive_node_output_count(NULL));
+    GIVES(skive_node_output, node, !skive_node_output(NULL, 0));
+    GIVES(skive_node_subgraph_count, node, !skive_node_subgraph_count(NULL));
+    GIVES(skive_node_subgraph, node, !skive_node_subgraph(NULL, 0, NULL));
+    GIVES(skive_graph_meta, graph, !skive_graph_meta(NULL, "x"));
+    GIVES(skive_graph_meta, key, !skive_graph_meta(f->g, NULL));
+    SILENT(skive_graph_set_meta, graph, skive_graph_set_meta(NULL, "x", NULL));
+    REFUSED(skive_graph_set_meta, key, skive_graph_set_meta(f->g, NULL, NULL));
+    SILENT(skive_graph_add_input, graph, skive_graph_add_input(NULL, NULL, skive_value_type(f->v), NULL));
+    REFUSED(skive_graph_add_input, type, skive_graph_add_input(f->g, NULL, NULL, NULL));
+    SILENT(skive_graph_add_parameter, graph, skive_graph_add_parameter(NULL, NULL, &f->t, NULL));
+    REFUSED(skive_graph_add_parameter, tensor, skive_graph_add_parameter(f->g, NULL, NULL, NULL));
+    SILENT(skive_graph_add_output, graph, skive_graph_add_output(NULL, f->v));
+    REFUSED(skive_graph_add_output, value, skive_graph_add_output(f->g, NULL));
+    SILENT(skive_graph_add_node, graph, skive_graph_add_node(NULL, "x", NULL, &f->v, 1, 1, NULL));
+    REFUSED(skive_graph_add_node, op, skive_graph_add_node(f->g, NULL, NULL, &f->v, 1, 1, NULL));
+    REFUSED(skive_graph_add_node, inputs, skive_graph_add_node(f->g, "x", NULL, NULL, 1, 1, NULL));
+    SILENT(skive_node_set_int, node, skive_node_set_int(NULL, "x", 0));
+    REFUSED(skive_node_set_int, attribute, skive_node_set_int(f->n, NULL, 0));
+    SILENT(skive_node_set_float, node, skive_node_set_float(NULL, "x", 0));
+    REFUSED(skive_node_set_float, attribute, skive_node_set_float(f->n, NULL, 0));
+    SILENT(skive_node_set_string, node, skive_node_set_string(NULL, "x", "x"));
+    REFUSED(skive_node_set_string, attribute, skive_node_set_string(f->n, NULL, "x"));
+    REFUSED(skive_node_set_string, value, skive_node_set_string(f->n, "x", NULL));
+    SILENT(skive_node_set_ints, node, skive_node_set_ints(NULL, "x", dims, 1));
+    REFUSED(skive_node_set_ints, attribute, skive_node_set_ints(f->n, NULL, dims, 1));
+    REFUSED(skive_node_set_ints, values, skive_node_set_ints(f->n, "x", NULL, 1));
+    SILENT(skive_value_set_data, value, skive_value_set_data(NULL, &f->t));
+    REFUSED(skive_value_set_data, tensor, skive_value_set_data(f->v, NULL));
+    SILENT(skive_graph_infer, graph, skive_graph_infer(NULL));
+    SILENT(skive_graph_bind_input, graph, skive_graph_bind_input(NULL, "x", 1, dims));
+    REFUSED(skive_graph_bind_input, input, skive_graph_bind_input(f->g, NULL, 1, dims));
+    REFUSED(skive_graph_bind_input, dims, skive_graph_bind_input(f->g, "x", 1, NULL));
+    SILENT(skive_graph_check, graph, skive_graph_check(NULL));
+    SILENT(skive_graph_unsupported, graph, skive_graph_unsupported(NULL, out));
+    REFUSED(skive_graph_unsupported, out, skive_graph_unsupported(f->g, NULL));
+    SILENT(skive_graph_print, graph, skive_graph_print(NULL, out));
+    REFUSED(skive_graph_print, out, skive_graph_print(f->g, NULL));
+    IGNORED(skive_string_free, ctx, skive_string_free(NULL, out));
+    IGNORED(skive_string_free, text, skive_string_free(c, NULL));
+    GIVES(skive_graph_in_training_mode, graph, !skive_graph_in_training_mode(NULL));
+    SILENT(skive_graph_to_inference, graph, skive_graph_to_inference(NULL));
+    SILENT(skive_node_cost, node, skive_node_cost(NULL, out));
+    REFUSED(skive_node_cost, out, skive_node_cost(f->n, NULL));
+    SILENT(skive_graph_cost, graph, skive_graph_cost(NULL, out));
+    REFUSED(skive_graph_cost, out, skive_graph_cost(f->g, NULL));
+    SILENT(skive_coupling_create, graph, skive_coupling_create(NULL, out));
+    REFUSED(skive_coupling_create, out, skive_coupling_create(f->g, NULL));
+    IGNORED(skive_coupling_free, coupling, skive_coupling_free(NULL));
+    GIVES(skive_coupling_count, coupling, !skive_coupling_count(NULL));
+    IGNORED(skive_coupling_get, coupling, skive_coupling_get(NULL, 0, out, out, out));
+    IGNORED(skive_coupling_get, slices, skive_coupling_get(out, 0, NULL, out, out));
+    IGNORED(skive_coupling_get, n_slices, skive_coupling_get(out, 0, out, NULL, out));
+    IGNORED(skive_coupling_get, family, skive_coupling_get(out, 0, out, out, NULL));
+    GIVES(skive_coupling_why_fixed, coupling, strstr(skive_coupling_why_fixed(NULL, f->v, 0, 0), "no such value"));
+    GIVES(skive_coupling_why_fixed, value, strstr(skive_coupling_why_fixed(out, NULL, 0, 0), "no such value"));
+}
+
+static void input_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_model_set_input, ctx, skive_model_set_input(NULL, f->g, NULL, NULL));
+    REFUSED(skive_model_set_input, graph, skive_model_set_input(c, NULL, NULL, NULL));
+    SILENT(skive_model_input_text, ctx, skive_model_input_text(NULL, f->g, f->ds, out));
+    REFUSED(skive_model_input_text, graph, skive_model_input_text(c, NULL, f->ds, out));
+    REFUSED(skive_model_input_text, set, skive_model_input_text(c, f->g, NULL, out));
+    REFUSED(skive_model_input_text, out, skive_model_input_text(c, f->g, f->ds, NULL));
+    IGNORED(skive_model_input_image, graph, skive_model_input_image(NULL, out, out, out));
+    IGNORED(skive_model_input_image, channels, skive_model_input_image(f->g, NULL, out, out));
+    IGNORED(skive_model_input_image, height, skive_model_input_image(f->g, out, NULL, out));
+    IGNORED(skive_model_input_image, width, skive_model_input_image(f->g, out, out, NULL));
+    SILENT(skive_model_set_normalization, graph, skive_model_set_normalization(NULL, &f->norm));
+    REFUSED(skive_model_set_normalization, normalization, skive_model_set_normalization(f->g, NULL));
+    SILENT(skive_model_normalization, graph, skive_model_normalization(NULL, out));
+    REFUSED(skive_model_normalization, out, skive_model_normalization(f->g, NULL));
+}
+
+static void memory_cases(fixture *f) {
+    (void)f;
+    SILENT(skive_context_set_memory_limit, ctx, skive_context_set_memory_limit(NULL, 0));
+    GIVES(skive_context_memory_limit, ctx, !skive_context_memory_limit(NULL));
+    GIVES(skive_context_memory_used, ctx, !skive_context_memory_used(NULL));
+}
+
+static void onnx_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_onnx_load, ctx, skive_onnx_load(NULL, "x", NULL, out));
+    REFUSED(skive_onnx_load, path, skive_onnx_load(c, NULL, NULL, out));
+    REFUSED(skive_onnx_load, out, skive_onnx_load(c, "x", NULL, NULL));
+    SILENT(skive_onnx_parse, ctx, skive_onnx_parse(NULL, "x", 1, NULL, NULL, out));
+    REFUSED(skive_onnx_parse, bytes, skive_onnx_parse(c, NULL, 1, NULL, NULL, out));
+    REFUSED(skive_onnx_parse, out, skive_onnx_parse(c, "x", 1, NULL, NULL, NULL));
+    SILENT(skive_onnx_load_tensor, ctx, skive_onnx_load_tensor(NULL, "x", out));
+    REFUSED(skive_onnx_load_tensor, path, skive_onnx_load_tensor(c, NULL, out));
+    REFUSED(skive_onnx_load_tensor, out, skive_onnx_load_tensor(c, "x", NULL));
+    SILENT(skive_onnx_save, ctx, skive_onnx_save(NULL, f->g, "x", NULL));
+    REFUSED(skive_onnx_save, graph, skive_onnx_save(c, NULL, "x", NULL));
+    REFUSED(skive_onnx_save, path, skive_onnx_save(c, f->g, NULL, NULL));
+    SILENT(skive_onnx_serialize, ctx, skive_onnx_serialize(NULL, f->g, NULL, out, out));
+    REFUSED(skive_onnx_serialize, graph, skive_onnx_serialize(c, NULL, NULL, out, out));
+    REFUSED(skive_onnx_serialize, out, skive_onnx_serialize(c, f->g, NULL, NULL, out));
+    REFUSED(skive_onnx_serialize, out_size, skive_onnx_serialize(c, f->g, NULL, out, NULL));
+    IGNORED(skive_onnx_free_bytes, ctx, skive_onnx_free_bytes(NULL, out));
+    IGNORED(skive_onnx_free_bytes, bytes, skive_onnx_free_bytes(c, NULL));
+}
+
+static void output_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_model_set_output, graph, skive_model_set_output(NULL, NULL, NULL));
+    SILENT(skive_model_output, graph, skive_model_output(NULL, NULL, out));
+    REFUSED(skive_model_output, out, skive_model_output(f->g, NULL, NULL));
+    SILENT(skive_model_set_class_names, graph, skive_model_set_class_names(NULL, names, 1));
+    REFUSED(skive_model_set_class_names, names, skive_model_set_class_names(f->g, NULL, 1));
+    SILENT(skive_model_class_names, ctx, skive_model_class_names(NULL, f->g, out, out));
+    REFUSED(skive_model_class_names, graph, skive_model_class_names(c, NULL, out, out));
+    REFUSED(skive_model_class_names, names, skive_model_class_names(c, f->g, NULL, out));
+    REFUSED(skive_model_class_names, n, skive_model_class_names(c, f->g, out, NULL));
+    IGNORED(skive_class_names_free, ctx, skive_class_names_free(NULL, out, 1));
+    IGNORED(skive_class_names_free, names, skive_class_names_free(c, NULL, 1));
+}
+
+static void pack_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    IGNORED(skive_pack_report_free, ctx, skive_pack_report_free(NULL, out));
+    IGNORED(skive_pack_report_free, report, skive_pack_report_free(c, NULL));
+    SILENT(skive_pack_save, ctx, skive_pack_save(NULL, f->g, "x", NULL, NULL));
+    REFUSED(skive_pack_save, graph, skive_pack_save(c, NULL, "x", NULL, NULL));
+    REFUSED(skive_pack_save, path, skive_pack_save(c, f->g, NULL, NULL, NULL));
+    SILENT(skive_pack_serialize, ctx, skive_pack_serialize(NULL, f->g, NULL, out, out, NULL));
+    REFUSED(skive_pack_serialize, graph, skive_pack_serialize(c, NULL, NULL, out, out, NULL));
+    REFUSED(skive_pack_serialize, out, skive_pack_serialize(c, f->g, NULL, NULL, out, NULL));
+    REFUSED(skive_pack_serialize, out_size, skive_pack_serialize(c, f->g, NULL, out, NULL, NULL));
+    IGNORED(skive_pack_free_bytes, ctx, skive_pack_free_bytes(NULL, out));
+    IGNORED(skive_pack_free_bytes, bytes, skive_pack_free_bytes(c, NULL));
+    SILENT(skive_pack_load, ctx, skive_pack_load(NULL, "x", NULL, out, NULL));
+    REFUSED(skive_pack_load, path, skive_pack_load(c, NULL, NULL, out, NULL));
+    REFUSED(skive_pack_load, out, skive_pack_load(c, "x", NULL, NULL, NULL));
+    SILENT(skive_pack_parse, ctx, skive_pack_parse(NULL, "x", 1, NULL, out, NULL));
+    REFUSED(skive_pack_parse, bytes, skive_pack_parse(c, NULL, 1, NULL, out, NULL));
+    REFUSED(skive_pack_parse, out, skive_pack_parse(c, "x", 1, NULL, NULL, NULL));
+    SILENT(skive_model_load, ctx, skive_model_load(NULL, "x", out));
+    REFUSED(skive_model_load, path, skive_model_load(c, NULL, out));
+    REFUSED(skive_model_load, out, skive_model_load(c, "x", NULL));
+    SILENT(skive_model_save, ctx, skive_model_save(NULL, f->g, "x"));
+    REFUSED(skive_model_save, graph, skive_model_save(c, NULL, "x"));
+    REFUSED(skive_model_save, path, skive_model_save(c, f->g, NULL));
+    GIVES(skive_pack_is_packed, path, !skive_pack_is_packed(NULL));
+}
+
+static void prune_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    IGNORED(skive_prune_report_free, ctx, skive_prune_report_free(NULL, out));
+    IGNORED(skive_prune_report_free, report, skive_prune_report_free(c, NULL));
+    SILENT(skive_prune, ctx, skive_prune(NULL, f->g, NULL, NULL, NULL, NULL));
+    REFUSED(skive_prune, graph, skive_prune(c, NULL, NULL, NULL, NULL, NULL));
+}
+
+static void quant_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    IGNORED(skive_quantize_report_free, ctx, skive_quantize_report_free(NULL, out));
+    IGNORED(skive_quantize_report_free, report, skive_quantize_report_free(c, NULL));
+    SILENT(skive_quantize, ctx, skive_quantize(NULL, f->g, f->ds, NULL, NULL));
+    REFUSED(skive_quantize, graph, skive_quantize(c, NULL, f->ds, NULL, NULL));
+    REFUSED(skive_quantize, calibration, skive_quantize(c, f->g, NULL, NULL, NULL));
+    SILENT(skive_quantize_arrays, ctx, skive_quantize_arrays(NULL, f->g, &f->t, 1, NULL, NULL));
+    REFUSED(skive_quantize_arrays, graph, skive_quantize_arrays(c, NULL, &f->t, 1, NULL, NULL));
+    REFUSED(skive_quantize_arrays, samples, skive_quantize_arrays(c, f->g, NULL, 1, NULL, NULL));
+    SILENT(skive_quantize_feed, ctx, skive_quantize_feed(NULL, f->g, feed, NULL, NULL, NULL));
+    REFUSED(skive_quantize_feed, graph, skive_quantize_feed(c, NULL, feed, NULL, NULL, NULL));
+    REFUSED(skive_quantize_feed, feed, skive_quantize_feed(c, f->g, NULL, NULL, NULL, NULL));
+}
+
+static void session_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_session_create, ctx, skive_session_create(NULL, f->g, NULL, out));
+    REFUSED(skive_session_create, graph, skive_session_create(c, NULL, NULL, out));
+    REFUSED(skive_session_create, out, skive_session_create(c, f->g, NULL, NULL));
+    IGNORED(skive_session_free, session, skive_session_free(NULL));
+    SILENT(skive_session_run, session, skive_session_run(NULL, &f->t, 1, out, 1));
+    REFUSED(skive_session_run, inputs, skive_session_run(f->session, NULL, 1, out, 1));
+    REFUSED(skive_session_run, outputs, skive_session_run(f->session, &f->t, 1, NULL, 1));
+    GIVES(skive_session_plan_count, session, !skive_session_plan_count(NULL));
+    GIVES(skive_session_plan, session, !skive_session_plan(NULL, 0));
+}
+
+static void share_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    IGNORED(skive_share_report_free, ctx, skive_share_report_free(NULL, out));
+    IGNORED(skive_share_report_free, report, skive_share_report_free(c, NULL));
+    SILENT(skive_share, ctx, skive_share(NULL, f->g, NULL, NULL, NULL, NULL));
+    REFUSED(skive_share, graph, skive_share(c, NULL, NULL, NULL, NULL, NULL));
+    SILENT(skive_share_tie, ctx, skive_share_tie(NULL, f->g, "x", "x"));
+    REFUSED(skive_share_tie, graph, skive_share_tie(c, NULL, "x", "x"));
+    REFUSED(skive_share_tie, first, skive_share_tie(c, f->g, NULL, "x"));
+    REFUSED(skive_share_tie, second, skive_share_tie(c, f->g, "x", NULL));
+}
+
+static void simplify_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_pass_get, ctx, skive_pass_get(NULL, 0, out));
+    REFUSED(skive_pass_get, out, skive_pass_get(c, 0, NULL));
+    SILENT(skive_simplify, ctx, skive_simplify(NULL, f->g, NULL, NULL));
+    REFUSED(skive_simplify, graph, skive_simplify(c, NULL, NULL, NULL));
+}
+
+static void tensor_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    GIVES(skive_dtype_find, name, skive_dtype_find(NULL) == SKIVE_DTYPE_NONE);
+    GIVES(skive_tensor_count, tensor, skive_tensor_count(NULL) == -1);
+    GIVES(skive_tensor_bytes, tensor, !skive_tensor_bytes(NULL));
+    SILENT(skive_tensor_create, ctx, skive_tensor_create(NULL, 0, 1, dims, out));
+    REFUSED(skive_tensor_create, dims, skive_tensor_create(c, 0, 1, NULL, out));
+    REFUSED(skive_tensor_create, out, skive_tensor_create(c, 0, 1, dims, NULL));
+    SILENT(skive_tensor_copy, ctx, skive_tensor_copy(NULL, &f->t, out));
+    REFUSED(skive_tensor_copy, tensor, skive_tensor_copy(c, NULL, out));
+    REFUSED(skive_tensor_copy, out, skive_tensor_copy(c, &f->t, NULL));
+    IGNORED(skive_tensor_free, ctx, skive_tensor_free(NULL, out));
+    IGNORED(skive_tensor_free, tensor, skive_tensor_free(c, NULL));
+    GIVES(skive_tensor_get, tensor, isnan(skive_tensor_get(NULL, 0)));
+    IGNORED(skive_tensor_set, tensor, skive_tensor_set(NULL, 0, 0));
+    SILENT(skive_tensor_load_npy, ctx, skive_tensor_load_npy(NULL, "x", out));
+    REFUSED(skive_tensor_load_npy, path, skive_tensor_load_npy(c, NULL, out));
+    REFUSED(skive_tensor_load_npy, out, skive_tensor_load_npy(c, "x", NULL));
+    SILENT(skive_tensor_save_npy, ctx, skive_tensor_save_npy(NULL, "x", &f->t));
+    REFUSED(skive_tensor_save_npy, path, skive_tensor_save_npy(c, NULL, &f->t));
+    REFUSED(skive_tensor_save_npy, tensor, skive_tensor_save_npy(c, "x", NULL));
+    SILENT(skive_tensors_save_npy, ctx, skive_tensors_save_npy(NULL, names, &f->t, 1));
+    REFUSED(skive_tensors_save_npy, paths, skive_tensors_save_npy(c, NULL, &f->t, 1));
+    REFUSED(skive_tensors_save_npy, tensors, skive_tensors_save_npy(c, names, NULL, 1));
+}
+
+static void train_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    IGNORED(skive_train_report_free, ctx, skive_train_report_free(NULL, out));
+    IGNORED(skive_train_report_free, report, skive_train_report_free(c, NULL));
+    SILENT(skive_train, ctx, skive_train(NULL, f->g, f->ds, NULL, NULL, out, 1, NULL));
+    REFUSED(skive_train, graph, skive_train(c, NULL, f->ds, NULL, NULL, out, 1, NULL));
+    REFUSED(skive_train, train, skive_train(c, f->g, NULL, NULL, NULL, out, 1, NULL));
+    REFUSED(skive_train, masks, skive_train(c, f->g, f->ds, NULL, NULL, NULL, 1, NULL));
+    SILENT(skive_model_set_classes, graph, skive_model_set_classes(NULL, 1, 0));
+}
+
+static void zoo_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    SILENT(skive_zoo_build, ctx, skive_zoo_build(NULL, "x", NULL, out));
+    REFUSED(skive_zoo_build, spec, skive_zoo_build(c, NULL, NULL, out));
+    REFUSED(skive_zoo_build, out, skive_zoo_build(c, "x", NULL, NULL));
+}
+
+/* ---- are these all? ---- */
+
+static bool listed(const char *call) {
+    for (size_t i = 0; i < n_calls; i++) {
+        if (equal(calls[i], call)) return true;
+    }
+    for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++) {
+        if (equal(optional[i], call)) return true;
+    }
+    return false;
+}
+
+static void blank_comments(char *text) {
+    for (char *c = text; (c = strstr(c, "/*"));) {
+        char *end = strstr(c, "*/");
+        for (; end && c < end + 2; c++) *c = ' ';
+        if (!end) return;
+    }
+}
+
+static bool in_name(char c) {
+    return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* The last identifier of the text that ends at `end`. */
+static size_t last_name(const char *begin, const char *end, const char **name) {
+    while (end > begin && !in_name(end[-1])) end--;
+    const char *first = end;
+    while (first > begin && in_name(first[-1])) first--;
+    *name = first;
+    return (size_t)(end - first);
+}
+
+static size_t check_declaration(char *text) {
+    char *const open = strchr(text, '('), *const close = strrchr(text, ')');
+    const char *function, *argument;
+    size_t checked = 0;
+    assert_true(open && close && open < close);
+    const size_t length = last_name(text, open, &function);
+    *close = ',';
+    for (char *begin = open + 1, *end; begin <= close && (end = strchr(begin, ',')); begin = end + 1) {
+        char one[512], call[256];
+        (void)snprintf(one, sizeof one, "%.*s", (int)(end - begin), begin);
+        if (!strchr(one, '*') && !strstr(one, "_fn ")) continue;
+        const size_t n = last_name(one, one + strlen(one), &argument);
+        (void)snprintf(call, sizeof call, "%.*s %.*s", (int)length, function, (int)n, argument);
+        if (!listed(call)) fail_msg("not tried with NULL: %s", call);
+        checked++;
+    }
+    return checked;
+}
+
+static size_t check_header(const char *path) {
+    static char text[1 << 17];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    const size_t n = fread(text, 1, sizeof text - 1, file);
+    assert_true(n < sizeof text - 1);
+    (void)fclose(file);
+    text[n] = '\0';
+    blank_comments(text);
+    size_t checked = 0;
+    for (char *c = strstr(text, "SKIVE_API "), *end; c; c = strstr(end + 1, "SKIVE_API ")) {
+        end = strchr(c, ';');
+        if (!end) break; /* the macro's own definition */
+        *end = '\0';
+        checked += check_declaration(c);
+    }
+    return checked;
+}
+
+static void check_headers(void) {
+    DIR *folder = opendir("include/skive");
+    size_t checked = 0;
+    assert_non_null(folder);
+    for (struct dirent *e; (e = readdir(folder));) {
+        char path[512];
+        const char *dot = strrchr(e->d_name, '.');
+        if (!dot || !equal(dot, ".h") || equal(e->d_name, "export.h")) continue;
+        (void)snprintf(path, sizeof path, "include/skive/%s", e->d_name);
+        checked += check_header(path);
+    }
+    (void)closedir(folder);
+    assert_true(checked > 250);
+}
+
+static fixture make(const char *folder) {
+    char path[SKV_TEST_PATH], spec[SKV_TEST_PATH + 8];
+    fixture f = {.ctx = skv_test_context()};
+    skive_context *c = f.ctx;
+    const skive_type type = skive_type_make(SKIVE_F32, 2, dims);
+    skv_test_ok(c, skive_graph_create(c, "g", &f.g));
+    skv_test_ok(c, skive_graph_add_input(f.g, "x", &type, &f.v));
+    skv_test_ok(c, skive_graph_add_node(f.g, "Relu", "relu", &f.v, 1, 1, &f.n));
+    skv_test_ok(c, skive_graph_add_output(f.g, skive_node_output(f.n, 0)));
+    skv_test_ok(c, skive_graph_infer(f.g));
+    skv_test_ok(c, skive_tensor_create(c, SKIVE_F32, 2, dims, &f.t));
+    (void)snprintf(spec, sizeof spec, "npy:%s", skv_test_path(path, folder, "x.npy"));
+    skv_test_ok(c, skive_tensor_save_npy(c, path, &f.t));
+    skive_dataset_options o = skive_dataset_options_default();
+    o.targets = SKIVE_TARGETS_NONE;
+    o.split = SKIVE_SPLIT_TEST;
+    skv_test_ok(c, skive_dataset_open(c, spec, &o, &f.ds));
+    skv_test_ok(c, skive_loader_create(c, f.ds, NULL, &f.loader));
+    skv_test_ok(c, skive_plan_create(c, f.g, NULL, &f.plan));
+    skv_test_ok(c, skive_exec_create(c, f.plan, &f.exec));
+    skv_test_ok(c, skive_session_create(c, f.g, NULL, &f.session));
+    return f;
+}
+
+static void test_null(void **state) {
+    char folder[SKV_TEST_PATH];
+    (void)state;
+    skv_test_make_dir(folder);
+    fixture f = make(folder);
+    autodiff_cases(&f);
+    context_cases(&f);
+    data_cases(&f);
+    distill_cases(&f);
+    energy_cases(&f);
+    eval_cases(&f);
+    exec_cases(&f);
+    graph_cases(&f);
+    input_cases(&f);
+    memory_cases(&f);
+    onnx_cases(&f);
+    output_cases(&f);
+    pack_cases(&f);
+    prune_cases(&f);
+    quant_cases(&f);
+    session_cases(&f);
+    share_cases(&f);
+    simplify_cases(&f);
+    tensor_cases(&f);
+    train_cases(&f);
+    zoo_cases(&f);
+    check_headers();
+    skive_session_free(f.session);
+    skive_exec_free(f.exec);
+    skive_plan_free(f.plan);
+    skive_loader_free(f.loader);
+    skive_dataset_free(f.ds);
+    skive_tensor_free(f.ctx, &f.t);
+    skive_graph_free(f.g);
+    skv_test_context_end(f.ctx);
+    skv_test_remove_dir(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_null)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
