@@ -16,8 +16,8 @@ trap 'rm -f "$work"' EXIT
 {
     echo "# The demo's models in onnxruntime"
     echo
-    echo "\`make proof\`: each model runs over the 10,000 test images of Fashion-MNIST in skive and in"
-    "$python" -c 'import onnxruntime; print("onnxruntime", onnxruntime.__version__ + "; classes that differ are counted.")'
+    echo "\`make proof\`: each model runs on the 10,000 test images of Fashion-MNIST in skive and in"
+    "$python" -c 'import onnxruntime; print("onnxruntime", onnxruntime.__version__ + "; the differing predicted classes are counted.")'
     echo
     echo '```'
 } >"$work"
