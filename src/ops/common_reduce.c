@@ -61,7 +61,9 @@ static int64_t ordered_bits(const skv_reducer *r, skive_dtype t, int64_t bits) {
 
 static void store_cell(const skv_reducer *r, const skive_tensor *y, int64_t i, bool whole, cell sum, int64_t n) {
     if (!whole) {
-        skv_store_f64(y->dtype, y->data, (size_t)i, r->finish ? r->finish(sum.real, (double)n) : sum.real);
+        const double v = r->finish ? r->finish(sum.real, (double)n) : sum.real;
+        skv_store_f64(y->dtype, y->data, (size_t)i,
+                      skv_dtype_is_float(y->dtype) ? v : trunc(v)); /* a root, a logarithm */
         return;
     }
     const int64_t v = ordered_bits(r, y->dtype, r->whole_finish ? r->whole_finish(sum.whole, n) : sum.whole);

@@ -26,6 +26,12 @@ static skive_status grad(skv_grad *c) {
 }
 
 static const skv_op_case cases[] = {
+    {.name = "int32 is truncated",
+     CASE_ATTRS(CASE_INT("keepdims", 0)),
+     CASE_IN({CASE_TYPED(SKIVE_I32, 3), CASE_VALUES(7, -7, 100)}, CASE_LIST(1, 0)),
+     .n_out = 1,
+     CASE_EXPECT(100),
+     .no_grad = true},
     {.name = "last axis",
      CASE_ATTRS(CASE_INT("keepdims", 0)),
      CASE_IN({CASE_F32(2, 2), CASE_VALUES(3, 4, 5, 12)}, CASE_LIST(1, -1)),
