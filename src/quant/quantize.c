@@ -113,6 +113,10 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_pass_find("fold-dequantized")->run(&env, q->work, &changes)); /* constants stored as integers */
     (void)skv_graph_sweep(q->work);
     SKV_TRY(skive_graph_infer(q->work));
+    SKV_TRY(skv_pass_run(skv_pass_find("plain-products"), &env, q->work, &changes));
+    SKV_TRY(skv_pass_run(skv_pass_find("merge-transposes"), &env, q->work, &changes));
+    (void)skv_graph_sweep(q->work);
+    SKV_TRY(skive_graph_infer(q->work));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
     if (q->points.n == 0) return SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized");
