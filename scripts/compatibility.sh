@@ -21,18 +21,18 @@ cpu=$("$build/skive" bench --help >/dev/null && sed -n 's/^model name[^:]*: //p'
     echo
     echo "## The ONNX backend suite"
     echo
-    echo "The models of Debian's \`libonnx-testdata\` (\`$build/test_suite --table\`). A model passes if every output is within rtol 1e-3 and"
-    echo "atol 1e-5, and integers are equal. Models are left out because of sequences, strings, training operators, random numbers (the"
-    echo "expected ones come from NumPy's generator), optionals, or because bfloat16 was truncated where the specification rounds. Each of"
-    echo "them is named in [tests/suite_expected.txt](../tests/suite_expected.txt)."
+    echo "The models of Debian's \`libonnx-testdata\` (\`$build/test_suite --table\`). A model passes if every output is within"
+    echo "rtol 1e-3 and atol 1e-5, and integers are equal. Models are left out because of sequences, strings, training operators,"
+    echo "random numbers (the expected ones come from NumPy's generator), optionals, or because bfloat16 was truncated where the"
+    echo "specification rounds. Each of them is named in [tests/suite_expected.txt](../tests/suite_expected.txt)."
     echo
     "$build/test_suite" --table
     echo
     echo "## Real models"
     echo
     echo "Models written by other exporters (Paddle, tf2onnx, spox). Differences from onnxruntime $("$python" -c 'import onnxruntime; print(onnxruntime.__version__)')"
-    echo "are relative to the largest value of the output. Times are medians at batch 1, measured in turns on two cores (${cpu:-unknown})."
-    echo "A ratio above 1 means that skive is faster."
+    echo "are relative to the largest value of the output. Times are medians at batch 1, measured in turns on two cores"
+    echo "(${cpu:-unknown}). A ratio above 1 means that skive is faster."
     echo
     "$python" tests/oracle/check_models.py "$models" --skive "$build/skive"
 } >"$work"

@@ -165,14 +165,14 @@ Two rows missed their goals and were repeated:
 
 - LeNet-300-100 on MNIST at 40x reached -0.028 ± 0.075 pt with the dense net as teacher, and -0.056 with twice the
   learning rate (five seeds each; not better by validation either). With LeNet-5 as teacher it reaches 99.02 instead of
-  98.40 % by validation (seed 1). In that case it has a better teacher than the dense
-  net with which it is compared.
+  98.40 % by validation (seed 1). In that case it has a better teacher than the
+  dense net with which it is compared.
 - The hashed net had an error of 2.49 % (2.44 with Adam), and the dense net with as many values 3.87 % (64 %), with
   mlp:1000 as teacher and unmodified images; 2.22 % and 3.31 % (67 %, seeds 1, 2, 4 and 5) with rotated images for both.
   Now it starts hashed and untrained, LeNet-5 is the teacher, and both nets are trained on images shifted by up to one
   pixel: 98.2 % by validation (seed 1) instead of 97.8. For the dense net, shifts and rotations are equally good
-  (96.3 %, mean of three seeds; 96.0 without), and LeNet-5 as its teacher makes no difference (96.3 instead of 96.4 %, seed
-  1).
+  (96.3 %, mean of three seeds; 96.0 without), and LeNet-5 as its teacher makes no difference (96.3 instead of 96.4 %,
+  seed 1).
 
 cifar10 is CIFAR-10 (JPEG): the images were compressed with loss, so the accuracies cannot be compared with those on
 CIFAR-10.
