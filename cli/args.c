@@ -20,24 +20,25 @@ const size_t cli_n_common_options = CLI_COUNT(cli_common_options);
 
 static skive_status mistake(cli_args *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static skive_status mistake(cli_args *a, const char *format, ...) {
+    char *text = NULL;
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "skive %s: ", a->command->name);
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "; see skive %s --help\n", a->command->name);
+    if (vasprintf(&text, format, args) >= 0)
+        cli_tell("skive %s: %s; see skive %s --help", a->command->name, text, a->command->name);
     va_end(args);
+    free(text);
     a->told = true;
     return SKIVE_ERR_ARGUMENT;
 }
 
 skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...) {
+    char *text = NULL;
     va_list args;
-    skive_context_clear(a->ctx);
-    va_start(args, format);
-    fprintf(stderr, "skive %s: ", a->command->name);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    va_start(args, format); /* which may point into the context's message */
+    if (vasprintf(&text, format, args) >= 0) cli_tell("skive %s: %s", a->command->name, text);
     va_end(args);
+    free(text);
+    skive_context_clear(a->ctx);
     a->told = true;
     return status;
 }
@@ -184,5 +185,22 @@ skive_status cli_integer(cli_args *a, const char *name, int64_t low, int64_t hig
                        (long long)high);
     }
     *out = value;
+    return SKIVE_OK;
+}
+
+skive_status cli_size(cli_args *a, const char *name, uint64_t *out) {
+    static const char units[] = "KMGT";
+    const char *text = cli_text(a, name, NULL);
+    char *end;
+    if (!text) return SKIVE_OK;
+    double size = strtod(text, &end);
+    const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end) : NULL;
+    for (int k = 0; unit && k <= unit - units; k++) size *= 1024;
+    if (unit) end++;
+    if (unit && *end == 'i') end++;
+    if (unit && (*end == 'B' || *end == 'b')) end++;
+    if (end == text || *end || !(size >= 1) || size > 9e18)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s %s is not a size such as 512M or 4G", name, text);
+    *out = (uint64_t)size;
     return SKIVE_OK;
 }

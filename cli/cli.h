@@ -67,6 +67,8 @@ const char *cli_text_at(const cli_args *a, const char *name, size_t index);
 skive_status cli_number(cli_args *a, const char *name, double *out);
 skive_status cli_number_in(cli_args *a, const char *name, double low, double high, double *out);
 skive_status cli_integer(cli_args *a, const char *name, int64_t low, int64_t high, int64_t *out);
+/* "512M", "4G", "1.5KiB": bytes. */
+skive_status cli_size(cli_args *a, const char *name, uint64_t *out);
 skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 void cli_print_help(FILE *f, const cli_command *c);
@@ -100,8 +102,23 @@ char *cli_skip(char *text, size_t characters);
 void cli_print_text(FILE *f, const char *text, size_t column, size_t indent);
 /* A line to standard output, broken where the screen asks for it. No newline at the end of the format. */
 void cli_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The beginning of a line, which the next cli_printf or cli_end_line ends. */
+void cli_part(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void cli_end_line(void);
+/* As cli_printf, to standard error. */
+void cli_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A text of any length, for free(); NULL when memory has run out. */
 char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- standard input and output as files ---- */
+/* Replaces "-" among the arguments: a model or an --input read from standard input, an --output that goes to standard output, where
+ * then nothing else is printed. Two of a kind, and terminals, are refused. */
+skive_status cli_streams_take(cli_args *a);
+skive_status cli_streams_finish(cli_args *a,
+                                skive_status status); /* writes the output when status is OK; gives the status */
+void cli_streams_free(void);
+/* The text, with "standard input" and "standard output" for the files that stand for them; for free(). */
+char *cli_shown(const char *text);
 
 /* ---- tables ---- columns are as wide as they need; numbers to the right */
 typedef struct cli_table cli_table;

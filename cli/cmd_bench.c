@@ -72,19 +72,19 @@ static void print_profile(const node_time *times, size_t n, double total) {
 
 static void print_latency(const cli_args *a, const skive_bench_report *r, int64_t batch) {
     char x[5][32];
-    printf("%s: batch %lld, %d thread%s, %s\n", a->positional[0], (long long)batch, skive_context_threads(a->ctx),
-           skive_context_threads(a->ctx) == 1 ? "" : "s", skive_cpu_isa_name());
-    printf("latency  median %s  90 %% %s  99 %% %s  min %s  max %s  (%zu runs)\n", cli_seconds(r->p50, x[0], 32),
-           cli_seconds(r->p90, x[1], 32), cli_seconds(r->p99, x[2], 32), cli_seconds(r->min, x[3], 32),
-           cli_seconds(r->max, x[4], 32), r->runs);
-    printf("throughput  %.1f samples/s\n", r->throughput);
+    cli_printf("%s: batch %lld, %d thread%s, %s", a->positional[0], (long long)batch, skive_context_threads(a->ctx),
+               skive_context_threads(a->ctx) == 1 ? "" : "s", skive_cpu_isa_name());
+    cli_printf("latency  median %s  90 %% %s  99 %% %s  min %s  max %s  (%zu runs)", cli_seconds(r->p50, x[0], 32),
+               cli_seconds(r->p90, x[1], 32), cli_seconds(r->p99, x[2], 32), cli_seconds(r->min, x[3], 32),
+               cli_seconds(r->max, x[4], 32), r->runs);
+    cli_printf("throughput  %.1f samples/s", r->throughput);
 }
 
 static void print_memory(const skive_plan *plan) {
     char x[2][32];
-    printf("memory  activations and scratch %s, packed weights %s\n\n",
-           cli_bytes((double)skive_plan_arena_bytes(plan), x[0], 32),
-           cli_bytes((double)skive_plan_packed_bytes(plan), x[1], 32));
+    cli_printf("memory  activations and scratch %s, packed weights %s\n",
+               cli_bytes((double)skive_plan_arena_bytes(plan), x[0], 32),
+               cli_bytes((double)skive_plan_packed_bytes(plan), x[1], 32));
 }
 
 static json_t *latency_json(const skive_bench_report *r) {

@@ -15,6 +15,9 @@ static const cli_option options[] = {
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
     {"seconds", 0, "S", "least time to measure each latency (default 1)", false},
+    {"max-drop", 0, "POINTS", "goal: no model loses more accuracy against the first, in percentage points", false},
+    {"max-bytes", 0, "SIZE", "goal: no model's file but the first's is larger (900K, 2.5M)", false},
+    {"min-speedup", 0, "X", "goal: each model has at most 1/X of the first one's latency a sample", false},
 };
 
 typedef struct entry {
@@ -224,55 +227,56 @@ static void print_costs(const entry *e, size_t n) {
         cli_table_cell(t, "%s", joules(e[i].energy.memory, x, sizeof x));
     }
     cli_table_print(t, stdout);
-    printf("Energy is not measured: operations and bytes times a published table (45 nm, Horowitz 2014).\n");
+    cli_printf("Energy is not measured: operations and bytes times a published table (45 nm, Horowitz 2014).");
     for (size_t i = 0; i < n; i++) {
         if (e[i].latency_batch > 1)
-            printf("%s takes %lld samples at once: its latency is of so many\n", e[i].name,
-                   (long long)e[i].latency_batch);
+            cli_printf("%s takes %lld samples at once: its latency is of so many", e[i].name,
+                       (long long)e[i].latency_batch);
     }
 }
 
 static void print_score_difference(const entry *e, const entry *first) {
     const skive_paired_report *p = &e->paired;
     if (!isnan(p->mean_score_difference))
-        printf("  outputs differ by %.3g on average and %.3g at most, over %lld samples\n", p->mean_score_difference,
-               p->max_score_difference, (long long)p->score_samples);
+        cli_printf("  outputs differ by %.3g on average and %.3g at most, over %lld samples", p->mean_score_difference,
+                   p->max_score_difference, (long long)p->score_samples);
     else
-        printf("  output differences are left out: the first gives %lld %s a sample, this one %lld %s\n",
-               (long long)first->eval.scores, skive_output_kind_name(first->eval.output.kind),
-               (long long)e->eval.scores, skive_output_kind_name(e->eval.output.kind));
+        cli_printf("  output differences are left out: the first gives %lld %s a sample, this one %lld %s",
+                   (long long)first->eval.scores, skive_output_kind_name(first->eval.output.kind),
+                   (long long)e->eval.scores, skive_output_kind_name(e->eval.output.kind));
 }
 
 static void print_pairs(const entry *e, size_t n) {
     for (size_t i = 1; i < n; i++) {
         const skive_paired_report *p = &e[i].paired;
-        printf("%s against %s:\n", e[i].name, e[0].name);
+        cli_printf("%s against %s:", e[i].name, e[0].name);
         if (e[i].eval.hit) {
-            printf("  right by both %lld, only the first %lld, only the second %lld, neither %lld; McNemar p = %.3g\n",
-                   (long long)p->both, (long long)p->only_a, (long long)p->only_b, (long long)p->neither, p->p_value);
+            cli_printf(
+                "  right by both %lld, only the first %lld, only the second %lld, neither %lld; McNemar p = %.3g",
+                (long long)p->both, (long long)p->only_a, (long long)p->only_b, (long long)p->neither, p->p_value);
             if (p->same_class >= 0)
-                printf("  same class for %lld of %lld\n", (long long)p->same_class, (long long)p->n);
+                cli_printf("  same class for %lld of %lld", (long long)p->same_class, (long long)p->n);
         } else {
-            printf("  mean squared errors differ by %+.4g, p = %.3g\n", p->difference, p->p_value);
+            cli_printf("  mean squared errors differ by %+.4g, p = %.3g", p->difference, p->p_value);
         }
         print_score_difference(&e[i], &e[0]);
     }
     for (size_t i = 1; i < n; i++) {
         if (e[i].sizes.weights >= e[0].sizes.weights)
-            printf("the weights of %s are NOT smaller than those of %s\n", e[i].name, e[0].name);
-        if (e[i].sizes.file >= e[0].sizes.file) printf("%s is NOT smaller on disk than %s\n", e[i].name, e[0].name);
+            cli_printf("the weights of %s are NOT smaller than those of %s", e[i].name, e[0].name);
+        if (e[i].sizes.file >= e[0].sizes.file) cli_printf("%s is NOT smaller on disk than %s", e[i].name, e[0].name);
         if (e[i].latency.p50 / (double)e[i].latency_batch >= e[0].latency.p50 / (double)e[0].latency_batch)
-            printf("%s is NOT faster than %s\n", e[i].name, e[0].name);
+            cli_printf("%s is NOT faster than %s", e[i].name, e[0].name);
     }
 }
 
 static void print_report(const entry *e, size_t n, const skive_dataset_info *info) {
     char text[256];
-    printf("%lld samples of %s (%s)\n", (long long)e[0].eval.n, info->spec, skive_split_name(info->split));
+    cli_printf("%lld samples of %s (%s)", (long long)e[0].eval.n, info->spec, skive_split_name(info->split));
     if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
-        printf("the set has no test samples of its own: these may be ones the models were trained on\n");
+        cli_printf("the set has no test samples of its own: these may be ones the models were trained on");
     for (size_t i = 0; i < n; i++)
-        printf("%s: output %s\n", e[i].name, cli_output_text(e[i].graph, &e[i].eval.output, text, sizeof text));
+        cli_printf("%s: output %s", e[i].name, cli_output_text(e[i].graph, &e[i].eval.output, text, sizeof text));
     fputc('\n', stdout);
     (e[0].eval.task == SKIVE_TASK_VALUES   ? print_values
      : e[0].eval.task == SKIVE_TASK_LABELS ? print_labels
@@ -281,6 +285,65 @@ static void print_report(const entry *e, size_t n, const skive_dataset_info *inf
     print_costs(e, n);
     fputc('\n', stdout);
     print_pairs(e, n);
+}
+
+/* ---- goals ---- */
+
+typedef struct goals {
+    double max_drop, min_speedup; /* NAN: none */
+    uint64_t max_bytes;           /* 0: none */
+} goals;
+
+static skive_status read_goals(cli_args *a, goals *g) {
+    *g = (goals){.max_drop = NAN, .min_speedup = NAN};
+    skive_status status = cli_number_in(a, "max-drop", 0, 100, &g->max_drop);
+    if (status == SKIVE_OK) status = cli_number_in(a, "min-speedup", 0.001, 1e6, &g->min_speedup);
+    if (status == SKIVE_OK) status = cli_size(a, "max-bytes", &g->max_bytes);
+    return status;
+}
+
+static double latency_of(const entry *e) { return e->latency.p50 / (double)e->latency_batch; }
+
+static skive_status check_drop(cli_args *a, const goals *g, const entry *e) {
+    const double drop = -100 * e->paired.difference;
+    if (isnan(g->max_drop) || drop <= g->max_drop + 1e-9) return SKIVE_OK; /* figures are counts over samples */
+    return cli_fail(a, SKIVE_ERR_GOAL, "goal missed: %s loses %.2f points of accuracy against the first; --max-drop %g",
+                    e->name, drop, g->max_drop);
+}
+
+static skive_status check_bytes(cli_args *a, const goals *g, const entry *e) {
+    char has[32], most[32];
+    if (!g->max_bytes || (uint64_t)e->sizes.file <= g->max_bytes) return SKIVE_OK;
+    return cli_fail(a, SKIVE_ERR_GOAL, "goal missed: the file of %s has %s (%lld bytes); --max-bytes %s (%llu)",
+                    e->name, cli_bytes((double)e->sizes.file, has, sizeof has), (long long)e->sizes.file,
+                    cli_bytes((double)g->max_bytes, most, sizeof most), (unsigned long long)g->max_bytes);
+}
+
+static skive_status check_speed(cli_args *a, const goals *g, const entry *e, const entry *first) {
+    const double speedup = latency_of(first) / latency_of(e);
+    if (isnan(g->min_speedup) || speedup >= g->min_speedup) return SKIVE_OK;
+    return cli_fail(a, SKIVE_ERR_GOAL, "goal missed: %s is %.2f times as fast as the first; --min-speedup %g", e->name,
+                    speedup, g->min_speedup);
+}
+
+/* Each goal that is missed gets its line. */
+static skive_status check_goals(cli_args *a, const goals *g, const entry *e, size_t n) {
+    skive_status status = SKIVE_OK;
+    for (size_t i = 1; i < n; i++) {
+        const skive_status results[] = {check_drop(a, g, &e[i]), check_bytes(a, g, &e[i]),
+                                        check_speed(a, g, &e[i], &e[0])};
+        for (size_t k = 0; k < CLI_COUNT(results); k++) {
+            if (results[k] != SKIVE_OK) status = results[k];
+        }
+    }
+    return status;
+}
+
+/* A goal that cannot be held against anything is said before the other models are measured. */
+static skive_status check_task(cli_args *a, const goals *g, const entry *first) {
+    if (isnan(g->max_drop) || first->eval.hit) return SKIVE_OK;
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop is of accuracies, and %s has none on these targets",
+                    first->name);
 }
 
 /* ---- JSON ---- */
@@ -377,16 +440,19 @@ static skive_status run(cli_args *a) {
     skive_dataset *set = NULL;
     skive_split split = SKIVE_SPLIT_TEST;
     double seconds = 1;
+    goals g;
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to compare on");
     entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
     if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
+    if (status == SKIVE_OK) status = read_goals(a, &g);
     if (status == SKIVE_OK) status = cli_split(a, &split);
     if (status == SKIVE_OK) status = load(a, e, n);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, e[0].graph, &set);
     for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
         status = measure_on(a, &e[i], &e[0], data, split, set, seconds);
+        if (status == SKIVE_OK && i == 0) status = check_task(a, &g, e);
         if (status == SKIVE_OK && i > 0) status = skive_compare_paired(a->ctx, &e[0].eval, &e[i].eval, &e[i].paired);
     }
     if (status == SKIVE_OK) {
@@ -399,6 +465,8 @@ static skive_status run(cli_args *a) {
         else
             print_report(e, n, &info);
         json_decref(j);
+        fflush(stdout);
+        if (status == SKIVE_OK) status = check_goals(a, &g, e, n);
     }
     for (size_t i = 0; i < n; i++) {
         skive_eval_report_free(a->ctx, &e[i].eval);
@@ -423,7 +491,9 @@ const cli_command cli_command_compare = {
         "squared errors with that of "
         "their mean. Parameters, MACs, bytes of the weights (with the ratio to the first model's) and of the file;\n"
         "latency at batch 1 on one thread and throughput at batch 100 on all threads; and an estimate, not a\n"
-        "measurement, of the energy of one inference (docs/compare.md has its table).",
-    .examples = "  skive compare teacher.onnx int8.onnx --data fashion-mnist",
+        "measurement, of the energy of one inference (docs/compare.md has its table).\n\n"
+        "With goals, the exit status is 11 when a later model misses one, and a line on standard error says which.",
+    .examples = "  skive compare teacher.onnx int8.onnx --data fashion-mnist\n"
+                "  skive compare teacher.onnx int8.onnx --data fashion-mnist --max-drop 0.5 --max-bytes 600K",
     .run = run,
 };

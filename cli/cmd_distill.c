@@ -80,8 +80,8 @@ static skive_status run(cli_args *a) {
             cli_print_json(j);
         } else {
             cli_print_training(a, &report);
-            printf("wrote %s (%s)%s\n", output, cli_bytes((double)cli_file_bytes(output), text, sizeof text),
-                   status == SKIVE_ERR_INTERRUPTED ? ", as it was after the last finished epoch" : "");
+            cli_printf("wrote %s (%s)%s", output, cli_bytes((double)cli_file_bytes(output), text, sizeof text),
+                       status == SKIVE_ERR_INTERRUPTED ? ", as it was after the last finished epoch" : "");
         }
     }
     if (status == SKIVE_ERR_INTERRUPTED && report.n_epochs == 0)

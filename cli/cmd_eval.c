@@ -47,9 +47,9 @@ static void print_confusion(const skive_eval_report *r, const skive_dataset_info
     char names[64][12], name[64];
     const char *heads[64];
     if (r->classes > 63) {
-        printf(r->confusion ? "the confusion matrix of %lld classes is in the JSON output\n"
-                            : "a confusion matrix of %lld classes is too large\n",
-               (long long)r->classes);
+        cli_printf(r->confusion ? "the confusion matrix of %lld classes is in the JSON output"
+                                : "a confusion matrix of %lld classes is too large",
+                   (long long)r->classes);
         return;
     }
     heads[0] = "<true \\ predicted";
@@ -86,7 +86,8 @@ static void print_targets(const skive_eval_report *r) {
     static const char *const heads[] = {"<target", "RMSE", "MAE", "R2"};
     if (r->targets < 2) return;
     if (r->targets > MOST_TARGETS) {
-        printf("the errors are over %lld numbers a sample; each one's are in the JSON output\n", (long long)r->targets);
+        cli_printf("the errors are over %lld numbers a sample; each one's are in the JSON output",
+                   (long long)r->targets);
         return;
     }
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
@@ -105,15 +106,15 @@ static void print_targets(const skive_eval_report *r) {
 /* ---- the report ---- */
 
 static void print_accuracy(const char *what, const skive_eval_report *r) {
-    printf("%-16s %.2f %%  (95 %% interval %.2f to %.2f)\n", what, 100 * r->accuracy, 100 * r->low, 100 * r->high);
+    cli_printf("%-16s %.2f %%  (95 %% interval %.2f to %.2f)", what, 100 * r->accuracy, 100 * r->low, 100 * r->high);
 }
 
 static void print_number(const char *what, double x) {
-    if (!isnan(x)) printf("%-16s %.6g\n", what, x);
+    if (!isnan(x)) cli_printf("%-16s %.6g", what, x);
 }
 
 static void print_ratio(const char *what, double x) {
-    if (!isnan(x)) printf("%-16s %.4f\n", what, x);
+    if (!isnan(x)) cli_printf("%-16s %.4f", what, x);
 }
 
 static void print_figures(const skive_eval_report *r) {
@@ -132,21 +133,21 @@ static void print_figures(const skive_eval_report *r) {
     } else {
         print_accuracy("accuracy", r);
         /* The true class among five of five says nothing. */
-        if (r->classes > 5) printf("%-16s %.2f %%\n", "top-5", 100 * r->top5);
+        if (r->classes > 5) cli_printf("%-16s %.2f %%", "top-5", 100 * r->top5);
         print_ratio("AUC", r->auc);
         print_ratio("cross-entropy", r->loss);
     }
-    printf("%-16s %.0f samples/s, data included\n", "speed", r->samples_per_second);
+    cli_printf("%-16s %.0f samples/s, data included", "speed", r->samples_per_second);
 }
 
 static void print_report(const cli_args *a, const skive_graph *g, const skive_eval_report *r,
                          const skive_dataset_info *info) {
     char text[256];
-    printf("%s on %lld samples of %s (%s)\n", a->positional[0], (long long)r->n, info->spec,
-           skive_split_name(info->split));
+    cli_printf("%s on %lld samples of %s (%s)", a->positional[0], (long long)r->n, info->spec,
+               skive_split_name(info->split));
     if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
-        printf("the set has no test samples of its own: these may be ones the model was trained on\n");
-    printf("%-16s %s\n", "output", cli_output_text(g, &r->output, text, sizeof text));
+        cli_printf("the set has no test samples of its own: these may be ones the model was trained on");
+    cli_printf("%-16s %s", "output", cli_output_text(g, &r->output, text, sizeof text));
     print_figures(r);
     if (r->task == SKIVE_TASK_VALUES) {
         print_targets(r);

@@ -11,13 +11,13 @@ static const cli_option options[] = {
 
 static void print_step(const skive_plan_step *s) {
     if (s->is_reorder) {
-        printf("  reorder to %s for %s\n", s->layout, s->node);
+        cli_printf("  reorder to %s for %s", s->layout, s->node);
         return;
     }
-    printf("%s  %s  -> %s  [%s, %s]\n", s->node, s->op, s->output_type, s->kernel, s->layout);
+    cli_printf("%s  %s  -> %s  [%s, %s]", s->node, s->op, s->output_type, s->kernel, s->layout);
     for (const char *at = s->declined; *at;) {
         const size_t n = strcspn(at, "\n");
-        printf("    declined  %.*s\n", (int)n, at);
+        cli_printf("    declined  %.*s", (int)n, at);
         at += n + (at[n] == '\n');
     }
 }
@@ -51,9 +51,9 @@ static skive_status run(cli_args *a) {
                                      (json_int_t)skive_plan_arena_bytes(plan), "packed_bytes",
                                      (json_int_t)skive_plan_packed_bytes(plan), "steps", steps));
         } else {
-            printf("\n%s; activations and scratch %s, packed weights %s\n", skive_cpu_isa_name(),
-                   cli_bytes((double)skive_plan_arena_bytes(plan), x, sizeof x),
-                   cli_bytes((double)skive_plan_packed_bytes(plan), y, sizeof y));
+            cli_printf("\n%s; activations and scratch %s, packed weights %s", skive_cpu_isa_name(),
+                       cli_bytes((double)skive_plan_arena_bytes(plan), x, sizeof x),
+                       cli_bytes((double)skive_plan_packed_bytes(plan), y, sizeof y));
         }
         json_decref(steps);
     }

@@ -97,14 +97,14 @@ static void print_ends(const skive_graph *g) {
     char text[192];
     for (size_t i = 0; i < skive_graph_input_count(g); i++) {
         const skive_value *v = skive_graph_input(g, i);
-        printf("input   %s  %s\n", skive_value_name(v), type_text(v, text, sizeof text));
+        cli_printf("input   %s  %s", skive_value_name(v), type_text(v, text, sizeof text));
     }
     for (size_t i = 0; i < skive_graph_output_count(g); i++) {
         const skive_value *v = skive_graph_output(g, i);
-        printf("output  %s  %s\n", skive_value_name(v), type_text(v, text, sizeof text));
+        cli_printf("output  %s  %s", skive_value_name(v), type_text(v, text, sizeof text));
     }
     const char *mean = skive_graph_meta(g, "skive.input.mean"), *deviation = skive_graph_meta(g, "skive.input.std");
-    if (mean && deviation) printf("input normalisation  mean %s  std %s\n", mean, deviation);
+    if (mean && deviation) cli_printf("input normalisation  mean %s  std %s", mean, deviation);
 }
 
 static json_t *cost_json(const skive_cost *c) {
@@ -181,7 +181,7 @@ static skive_status run(cli_args *a) {
         status = skive_graph_print(g, &listing);
         if (status == SKIVE_OK) fputs(listing, stdout);
     } else if (status == SKIVE_OK) {
-        printf("%s  %s on disk\n", path, cli_bytes((double)cli_file_bytes(path), text, sizeof text));
+        cli_printf("%s  %s on disk", path, cli_bytes((double)cli_file_bytes(path), text, sizeof text));
         print_ends(g);
         status = print_layers(g);
         if (status == SKIVE_OK && is_packed) {
@@ -189,7 +189,7 @@ static skive_status run(cli_args *a) {
             cli_print_pack_rows(&packed);
             cli_print_pack_purposes(&packed);
         }
-        if (status == SKIVE_OK && missing[0]) printf("cannot be run: unsupported operators: %s\n", missing);
+        if (status == SKIVE_OK && missing[0]) cli_printf("cannot be run: unsupported operators: %s", missing);
     }
     skive_pack_report_free(a->ctx, &packed);
     skive_string_free(a->ctx, listing);

@@ -32,14 +32,14 @@ static skive_status choices(cli_args *a, skive_pack_choice *list, char **names, 
 
 static void print_summary(const skive_pack_report *r, int64_t before, const char *output) {
     char x[32], y[32], z[32];
-    printf("wrote %s: %zu bytes; the file before had %s, 4 bytes a parameter are %s (%.1fx)%s\n", output, r->file_bytes,
-           cli_bytes((double)before, x, sizeof x), cli_bytes(4.0 * (double)r->parameters, y, sizeof y),
-           4.0 * (double)r->parameters / (double)r->file_bytes,
-           (int64_t)r->file_bytes >= before ? "; it is NOT smaller" : "");
+    cli_printf("wrote %s: %zu bytes; the file before had %s, 4 bytes a parameter are %s (%.1fx)%s", output,
+               r->file_bytes, cli_bytes((double)before, x, sizeof x),
+               cli_bytes(4.0 * (double)r->parameters, y, sizeof y), 4.0 * (double)r->parameters / (double)r->file_bytes,
+               (int64_t)r->file_bytes >= before ? "; it is NOT smaller" : "");
     for (size_t i = 0; i < r->n_rows; i++) {
         if (r->rows[i].error > 0)
-            printf("rounded: %s, relative error %.2g (rms)\n", cli_short(r->rows[i].parameter, z, sizeof z),
-                   r->rows[i].error);
+            cli_printf("rounded: %s, relative error %.2g (rms)", cli_short(r->rows[i].parameter, z, sizeof z),
+                       r->rows[i].error);
     }
 }
 

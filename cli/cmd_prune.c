@@ -191,7 +191,7 @@ static skive_status run(cli_args *a) {
         cli_print_training(a, &report.training);
         cli_print_sizes(&before, &after, output);
         if (!skive_pack_is_packed(output))
-            printf("Zeros take the same space in an ONNX file; skive pack makes it smaller.\n");
+            cli_printf("Zeros take the same space in an ONNX file; skive pack makes it smaller.");
     }
     if (status == SKIVE_ERR_INTERRUPTED && !reached)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);

@@ -60,8 +60,8 @@ static skive_status path_in(cli_args *a, const destinations *d, const char *dir,
             snprintf(path + at, size - at, "_%u.npy", number);
         if (!taken(d, path)) {
             if (number > 1 || name[cut])
-                fprintf(stderr, "note: output '%.80s' goes to %s, since its own name %s\n", name, path,
-                        name[cut] ? "is too long for a file" : "would be that of another output's file");
+                cli_tell("note: output '%.80s' goes to %s, since its own name %s", name, path,
+                         name[cut] ? "is too long for a file" : "would be that of another output's file");
             *out = path;
             return SKIVE_OK;
         }
@@ -119,7 +119,7 @@ static skive_status save_outputs(cli_args *a, const skive_tensor *out, const ski
     const skive_status status = skive_tensors_save_npy(a->ctx, (const char *const *)d->paths, tensors, d->n);
     for (size_t k = 0; status == SKIVE_OK && k < d->n; k++) {
         const char *name = output_name(g, d->which[k]);
-        if (!a->quiet && !a->json) printf("%s -> %s\n", name, d->paths[k]);
+        if (!a->quiet && !a->json) cli_printf("%s -> %s", name, d->paths[k]);
         json_array_append_new(rows, output_json(name, d->paths[k], &tensors[k]));
     }
     free(tensors);

@@ -93,15 +93,15 @@ static void print_written(const skive_share_options *o, const skive_share_report
     cli_print_sizes(before, after, output);
     if (!r->n_layers || skive_pack_is_packed(output)) return;
     if (o->plain)
-        printf("The file has the weights in full.\n");
+        cli_printf("The file has the weights in full.");
     else if (o->hash > 0)
-        printf("ONNX has no hashes, so that each weight's place is in the file; without them, as skive pack\n"
-               "writes it, the weights take %s.\n",
-               shared);
+        cli_printf("ONNX has no hashes, so that each weight's place is in the file; without them, as skive pack "
+                   "writes it, the weights take %s.",
+                   shared);
     else
-        printf("The file has a byte a weight; at the bits above the shared weights take %s, and skive pack\n"
-               "codes them further.\n",
-               shared);
+        cli_printf("The file has a byte a weight; at the bits above the shared weights take %s, and skive pack "
+                   "codes them further.",
+                   shared);
 }
 
 /* ---- what goes in ---- */

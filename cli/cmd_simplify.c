@@ -136,9 +136,9 @@ static void print_report(const skive_simplify_report *r) {
         cli_table_cell(t, "%s", cli_thousands(s->bytes_after - s->bytes_before, x, sizeof x));
     }
     cli_table_print(t, stdout);
-    printf("\nnodes %zu -> %zu, parameters %s", r->nodes_before, r->nodes_after,
-           cli_thousands(r->bytes_before, x, sizeof x));
-    printf(" -> %s bytes\n", cli_thousands(r->bytes_after, x, sizeof x));
+    cli_part("\nnodes %zu -> %zu, parameters %s", r->nodes_before, r->nodes_after,
+             cli_thousands(r->bytes_before, x, sizeof x));
+    cli_printf(" -> %s bytes", cli_thousands(r->bytes_after, x, sizeof x));
 }
 
 static json_t *report_json(const skive_simplify_report *r, bool checked, const difference *d) {
@@ -184,7 +184,7 @@ static skive_status simplify(cli_args *a, const char *output, skive_graph *g, co
         cli_print_json(report_json(&r, checked, &d));
     } else if (status == SKIVE_OK && !a->quiet) {
         print_report(&r);
-        if (checked) printf("outputs on %d random inputs differ by %.3g at most\n", RUNS, d.most);
+        if (checked) cli_printf("outputs on %d random inputs differ by %.3g at most", RUNS, d.most);
     }
     free(copy);
     return status;

@@ -18,7 +18,7 @@ static skive_status run(cli_args *a) {
                                  (json_int_t)cli_file_bytes(output), "packed_bytes",
                                  (json_int_t)cli_file_bytes(input)));
     } else if (status == SKIVE_OK && !a->quiet) {
-        printf("wrote %s (%s)\n", output, cli_bytes((double)cli_file_bytes(output), text, sizeof text));
+        cli_printf("wrote %s (%s)", output, cli_bytes((double)cli_file_bytes(output), text, sizeof text));
     }
     skive_graph_free(g);
     return status;

@@ -41,10 +41,9 @@ skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out
 
 void cli_tell_training_mode(const cli_args *a, const skive_graph *g) {
     if (a->quiet || !skive_graph_in_training_mode(g)) return;
-    fprintf(stderr,
-            "note: %s was exported in training mode: its answers depend on the other samples of a run, or on chance; "
-            "export it after model.eval()\n",
-            a->positional[0]);
+    cli_tell("note: %s was exported in training mode: its answers depend on the other samples of a run, or on chance; "
+             "export it after model.eval()",
+             a->positional[0]);
 }
 
 skive_status cli_save(cli_args *a, const skive_graph *g, const char *path) { return skive_model_save(a->ctx, g, path); }
@@ -173,6 +172,8 @@ const char *cli_seconds(double s, char *buffer, size_t size) {
 }
 
 json_t *cli_json_text(const char *text) {
+    char *shown = cli_shown(text);
+    if (shown) text = shown;
     json_t *j = json_string(text);
     char *copy = j ? NULL : strdup(text);
     for (char *at = copy; at && *at; at++) {
@@ -180,6 +181,7 @@ json_t *cli_json_text(const char *text) {
     }
     if (copy) j = json_string(copy);
     free(copy);
+    free(shown);
     return j;
 }
 
@@ -249,25 +251,25 @@ json_t *cli_train_json(const skive_train_report *r) {
 
 void cli_print_training(const cli_args *a, const skive_train_report *r) {
     if (a->quiet || r->n_epochs == 0) return;
-    printf("trained %zu epoch%s in %.1f s (%.0f samples/s); ", r->n_epochs, r->n_epochs == 1 ? "" : "s", r->seconds,
-           r->samples_per_second);
+    cli_part("trained %zu epoch%s in %.1f s (%.0f samples/s); ", r->n_epochs, r->n_epochs == 1 ? "" : "s", r->seconds,
+             r->samples_per_second);
     const skive_epoch_report *best = NULL;
     for (size_t i = 0; i < r->n_epochs; i++) {
         if (r->epochs[i].epoch == r->best_epoch) best = &r->epochs[i];
     }
     if (!r->best_by)
-        printf("the last epoch was kept\n");
+        cli_printf("the last epoch was kept");
     else if (!best)
-        printf("epoch %d, before it was resumed, was best in %s\n", r->best_epoch, r->best_by);
+        cli_printf("epoch %d, before it was resumed, was best in %s", r->best_epoch, r->best_by);
     else if (strcmp(r->best_by, "accuracy") == 0)
-        printf("epoch %d was best: validation accuracy %.2f %%\n", r->best_epoch, 100 * best->validation_accuracy);
+        cli_printf("epoch %d was best: validation accuracy %.2f %%", r->best_epoch, 100 * best->validation_accuracy);
     else if (strcmp(r->best_by, "f1") == 0)
-        printf("epoch %d was best: validation F1 %.4f\n", r->best_epoch, best->validation_f1);
+        cli_printf("epoch %d was best: validation F1 %.4f", r->best_epoch, best->validation_f1);
     else if (!isnan(best->validation_rmse))
-        printf("epoch %d was best: validation RMSE %.6g, R2 %.4f\n", r->best_epoch, best->validation_rmse,
-               best->validation_r2);
+        cli_printf("epoch %d was best: validation RMSE %.6g, R2 %.4f", r->best_epoch, best->validation_rmse,
+                   best->validation_r2);
     else
-        printf("epoch %d was best: validation loss %.4f\n", r->best_epoch, best->validation_loss);
+        cli_printf("epoch %d was best: validation loss %.4f", r->best_epoch, best->validation_loss);
 }
 
 /* ---- shapes and plans ---- */

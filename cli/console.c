@@ -58,7 +58,7 @@ static void on_log(void *user, skive_log_level level, const char *line) {
     cli_console *c = user;
     (void)level;
     cli_console_clear(c);
-    fprintf(stderr, "%s\n", line);
+    cli_tell("%s", line);
 }
 
 static const char *left_text(double s, char *buffer, size_t size) {
@@ -103,11 +103,13 @@ static int on_progress(void *user, const char *what, const char *detail, double 
                            total > 0 ? 100 * (done < total ? done / total : 1) : 0, detail ? detail : "",
                            left_text(seconds_left, left, sizeof left));
     if (!c->terminal) {
-        fprintf(stderr, "%s\n", line);
+        cli_tell("%s", line);
         return 0;
     }
-    const int width = n < 118 ? n : 118;
-    fprintf(stderr, "\r%-*.118s", c->width > width ? c->width : width, line);
+    const size_t columns = cli_columns(stderr);
+    const int most = columns > 0 && columns < 119 ? (int)columns - 1 : 118; /* a line that wraps cannot be taken back */
+    const int width = n < most ? n : most;
+    fprintf(stderr, "\r%-*.*s", c->width > width ? c->width : width, most, line);
     c->width = width;
     if (done >= total) cli_console_clear(c);
     return 0;

@@ -88,7 +88,14 @@ void cli_print_overview(FILE *f) {
           f);
     for (size_t i = 0; i < cli_command_count(); i++)
         print_entry(f, cli_command_at(i)->name, 10, cli_command_at(i)->brief);
-    fputs("\nskive SUBCOMMAND --help tells the rest. A model is an ONNX file.\n\nData sets (--data):\n", f);
+    fputc('\n', f);
+    cli_print_text(
+        f,
+        "skive SUBCOMMAND --help tells the rest. A model is an ONNX file or what skive pack wrote. In place of a "
+        "model, or of the file of --input, - is standard input; as --output it is standard output, and then all "
+        "text goes to standard error.",
+        0, 0);
+    fputs("\nData sets (--data):\n", f);
     for (size_t i = 0; i < skive_dataset_kind_count(); i++) {
         fprintf(f, "  %s\n      ", skive_dataset_kind_syntax(i));
         cli_print_text(f, skive_dataset_kind_brief(i), 6, 6);
@@ -145,6 +152,11 @@ void cli_print_man(FILE *f) {
     for (size_t i = 0; i < cli_command_count(); i++) man_command(f, cli_command_at(i));
     fputs(".SH OPTIONS OF EVERY SUBCOMMAND\n", f);
     for (size_t i = 0; i < cli_n_common_options; i++) man_option(f, &cli_common_options[i]);
+    fputs(".SH STANDARD INPUT AND OUTPUT\n", f);
+    man_text(
+        f,
+        "In place of a model, or of the file of --input, - is standard input; as --output it is standard output, and "
+        "then all text goes to standard error.");
     fputs(".SH EXIT STATUS\n", f);
     print_exits(f, ".TP\n%d\n%s\n");
 }

@@ -30,8 +30,8 @@ static int unknown_command(const char *given) {
     const char *names[CLI_COUNT(all)];
     for (size_t i = 0; i < CLI_COUNT(all); i++) names[i] = all[i]->name;
     const char *near = skive_nearest_name(given, names, CLI_COUNT(all));
-    fprintf(stderr, "skive: no subcommand '%.60s'%s%s%s; see skive --help\n", given, near ? " (did you mean " : "",
-            near ? near : "", near ? "?)" : "");
+    cli_tell("skive: no subcommand '%.60s'%s%s%s; see skive --help", given, near ? " (did you mean " : "",
+             near ? near : "", near ? "?)" : "");
     return skive_status_exit(SKIVE_ERR_ARGUMENT);
 }
 
@@ -44,23 +44,6 @@ static int finish_output(skive_status status) {
     return skive_status_exit(status);
 }
 
-static skive_status memory_size(cli_args *a, uint64_t *out) {
-    static const char units[] = "KMGT";
-    const char *text = cli_text(a, "memory", NULL);
-    char *end;
-    if (!text) return SKIVE_OK;
-    double size = strtod(text, &end);
-    const char *unit = *end ? strchr(units, *end >= 'a' ? *end - 'a' + 'A' : *end) : NULL;
-    for (int k = 0; unit && k <= unit - units; k++) size *= 1024;
-    if (unit) end++;
-    if (unit && *end == 'i') end++;
-    if (unit && (*end == 'B' || *end == 'b')) end++;
-    if (end == text || *end || !(size >= 1) || size > 9e18)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--memory %s is not a size such as 512M or 4G", text);
-    *out = (uint64_t)size;
-    return SKIVE_OK;
-}
-
 static skive_status make_context(cli_args *a, cli_console *console) {
     skive_context_options o = skive_context_options_default();
     int64_t threads = 0, seed = 1;
@@ -69,7 +52,7 @@ static skive_status make_context(cli_args *a, cli_console *console) {
     if (status == SKIVE_OK) status = cli_integer(a, "seed", 0, INT64_MAX, &seed);
     if (status == SKIVE_OK && skive_cpu_isa_problem())
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "%s", skive_cpu_isa_problem());
-    if (status == SKIVE_OK) status = memory_size(a, &memory);
+    if (status == SKIVE_OK) status = cli_size(a, "memory", &memory);
     if (status != SKIVE_OK) return status;
     o.threads = (int)threads;
     o.seed = (uint64_t)seed;
@@ -78,7 +61,7 @@ static skive_status make_context(cli_args *a, cli_console *console) {
     cli_console_options(console, &o);
     status = skive_context_create(&o, &a->ctx);
     if (status == SKIVE_OK) status = skive_context_set_memory_limit(a->ctx, memory);
-    if (status != SKIVE_OK) fprintf(stderr, "skive: %s\n", skive_status_brief(status));
+    if (status != SKIVE_OK) cli_tell("skive: %s", skive_status_brief(status));
     return status;
 }
 
@@ -89,7 +72,7 @@ static void tell_failure(const cli_args *a, skive_status status) {
                           status == SKIVE_ERR_NUMERIC;
     const bool named = !of_model || !cli_is_file(file) || strstr(message, file);
     if (!message[0]) message = skive_status_brief(status);
-    fprintf(stderr, "skive %s: %s%s%s\n", a->command->name, named ? "" : file, named ? "" : ": ", message);
+    cli_tell("skive %s: %s%s%s", a->command->name, named ? "" : file, named ? "" : ": ", message);
 }
 
 static bool collide(const char *x, const char *y) {
@@ -131,15 +114,18 @@ static int run_command(const cli_command *c, int argc, char **argv) {
     if (status == SKIVE_OK) status = make_context(&a, &console);
     if (status == SKIVE_OK) {
         cli_install_interrupt(c->saves);
-        status = check_files(&a);
+        status = cli_streams_take(&a);
+        if (status == SKIVE_OK) status = check_files(&a);
         if (status == SKIVE_OK) status = c->run(&a);
         cli_console_clear(&console);
+        status = cli_streams_finish(&a, status);
         if (status != SKIVE_OK && !a.told) tell_failure(&a, status);
         for (size_t i = 0; !a.quiet && i < skive_context_note_count(a.ctx); i++) {
-            fprintf(stderr, "note: %s\n", skive_context_note(a.ctx, i));
+            cli_tell("note: %s", skive_context_note(a.ctx, i));
         }
         skive_context_free(a.ctx);
     }
+    cli_streams_free();
     cli_args_free(&a);
     return finish_output(status);
 }

@@ -54,24 +54,14 @@ static json_t *values_json(const skive_quantize_report *r) {
                      r->seconds);
 }
 
-/* Puts a list's next item behind the last, or on a line of its own where it does not fit into 79 columns. */
-static void put_item(size_t *column, const char *text) {
-    const size_t indent = 4;
-    if (*column > indent && *column + 2 + strlen(text) > 79) {
-        printf(",\n    %s", text);
-        *column = indent + strlen(text);
-    } else {
-        printf("%s%s", *column > indent ? ", " : "", text);
-        *column += strlen(text) + (*column > indent ? 2 : 0);
-    }
-}
+/* A list's next item. */
+static void put_item(size_t index, const char *text) { cli_part("%s%s", index ? ", " : "    ", text); }
 
 static void print_left(const skive_quantize_left *l) {
     char count[32], name[CLI_SHORT], weight[CLI_SHORT];
-    size_t column = 4;
-    printf("left in float: %zu %s", l->n_nodes, l->op);
-    if (l->n_weights) printf(" (%s weights)", cli_thousands(l->n_weights, count, sizeof count));
-    printf(": %s\n    ", l->reason);
+    cli_part("left in float: %zu %s", l->n_nodes, l->op);
+    if (l->n_weights) cli_part(" (%s weights)", cli_thousands(l->n_weights, count, sizeof count));
+    cli_printf(": %s", l->reason);
     for (size_t i = 0; i < 3 && l->nodes[i]; i++) {
         char text[2 * CLI_SHORT + 8];
         cli_short(l->nodes[i], name, sizeof name);
@@ -79,10 +69,10 @@ static void print_left(const skive_quantize_left *l) {
             snprintf(text, sizeof text, "%s (%s)", name, cli_short(l->weights[i], weight, sizeof weight));
         else
             snprintf(text, sizeof text, "%s", name);
-        put_item(&column, text);
+        put_item(i, text);
     }
-    if (l->n_nodes > 3) printf(" and %zu more", l->n_nodes - 3);
-    putchar('\n');
+    if (l->n_nodes > 3) cli_part(" and %zu more", l->n_nodes - 3);
+    cli_end_line();
 }
 
 /* What is the matter with the result, for standard error: these lines come whatever --quiet says. */
@@ -93,63 +83,58 @@ void cli_quantize_warn(const skive_quantize_report *r) {
         const skive_quantize_output *o = &r->outputs[i];
         if (o->sqnr < least) least = o->sqnr;
         if (o->sqnr < BAD_SQNR)
-            fprintf(stderr,
-                    "warning: output '%s' is only %.1f dB from the float model (less than %.0f is bad); see --table,\n"
-                    "warning: --skip the nodes of the worst values, or calibrate with more and other samples\n",
-                    o->name, o->sqnr, BAD_SQNR);
+            cli_tell("warning: output '%s' is only %.1f dB from the float model (less than %.0f is bad); see --table, "
+                     "--skip the nodes of the worst values, or calibrate with more and other samples",
+                     o->name, o->sqnr, BAD_SQNR);
         if (o->agreement < BAD_AGREEMENT)
-            fprintf(stderr,
-                    "warning: output '%s' gives another answer than the float model for %.1f %% of the samples\n",
-                    o->name, 100 * (1 - o->agreement));
+            cli_tell("warning: output '%s' gives another answer than the float model for %.1f %% of the samples",
+                     o->name, 100 * (1 - o->agreement));
     }
     if (r->n_tried > 1 && strcmp(r->calibration, r->tried[0].calibration) == 0 &&
         other->score > r->tried[0].score + BETTER)
-        fprintf(stderr, "warning: --calibration %s does better here: %.1f dB instead of %.1f\n", other->calibration,
-                other->score, r->tried[0].score);
+        cli_tell("warning: --calibration %s does better here: %.1f dB instead of %.1f", other->calibration,
+                 other->score, r->tried[0].score);
     else if (r->n_tried == 1 && least < 2 * BAD_SQNR)
-        fprintf(stderr, "warning: --calibration auto may do better than %s\n", r->calibration);
+        cli_tell("warning: --calibration auto may do better than %s", r->calibration);
     if (!r->outlier.name) return;
-    fprintf(stderr,
-            "warning: value '%s' was %.6g in calibration sample %lld, far outside the %.4g to %.4g of all others\n",
-            r->outlier.name, r->outlier.value, (long long)r->outlier.run, r->outlier.low, r->outlier.high);
+    cli_tell("warning: value '%s' was %.6g in calibration sample %lld, far outside the %.4g to %.4g of all others",
+             r->outlier.name, r->outlier.value, (long long)r->outlier.run, r->outlier.low, r->outlier.high);
     if (r->outlier.spoilt_runs > 0)
-        fprintf(stderr, "warning: %lld sample%s of this kind %s left out of the figures, and of what auto chooses by\n",
-                (long long)r->outlier.spoilt_runs, r->outlier.spoilt_runs == 1 ? "" : "s",
-                r->outlier.spoilt_runs == 1 ? "is" : "are");
+        cli_tell("warning: %lld sample%s of this kind %s left out of the figures, and of what auto chooses by",
+                 (long long)r->outlier.spoilt_runs, r->outlier.spoilt_runs == 1 ? "" : "s",
+                 r->outlier.spoilt_runs == 1 ? "is" : "are");
 }
 
 static void print_quality(const skive_quantize_report *r) {
     for (size_t i = 0; i < r->n_outputs; i++) {
         const skive_quantize_output *o = &r->outputs[i];
-        printf("output '%s':", o->name);
-        if (!isnan(o->sqnr)) printf(" SQNR %.1f dB", o->sqnr);
-        if (!isnan(o->agreement)) printf("%s same answer on %.1f %%", isnan(o->sqnr) ? "" : ",", 100 * o->agreement);
-        if (isnan(o->sqnr) && isnan(o->agreement)) printf(" all zero on these samples");
-        putchar('\n');
+        cli_part("output '%s':", o->name);
+        if (!isnan(o->sqnr)) cli_part(" SQNR %.1f dB", o->sqnr);
+        if (!isnan(o->agreement)) cli_part("%s same answer on %.1f %%", isnan(o->sqnr) ? "" : ",", 100 * o->agreement);
+        if (isnan(o->sqnr) && isnan(o->agreement)) cli_part(" all zero on these samples");
+        cli_end_line();
     }
     if (r->held_out)
-        printf("(against the float model, on %lld samples held out of the calibration until then)\n",
-               (long long)r->check_samples);
+        cli_printf("(against the float model, on %lld samples held out of the calibration until then)",
+                   (long long)r->check_samples);
     else
-        printf("(against the float model, on calibration samples: there were too few to hold any out)\n");
+        cli_printf("(against the float model, on calibration samples: there were too few to hold any out)");
     char text[160], name[CLI_SHORT];
-    size_t column = 4;
-    if (r->worst[0].name) printf("values that lose most:\n    ");
+    if (r->worst[0].name) cli_printf("values that lose most:");
     for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && r->worst[i].name; i++) {
         snprintf(text, sizeof text, "%s (%s%.1f dB)", cli_short(r->worst[i].name, name, sizeof name),
                  r->worst[i].is_parameter ? "weight, " : "", r->worst[i].sqnr);
-        put_item(&column, text);
+        put_item(i, text);
     }
-    if (r->worst[0].name) putchar('\n');
-    printf("calibration used: %s\n", strcmp(r->calibration, "auto") == 0 ? "each value's own (auto)" : r->calibration);
+    if (r->worst[0].name) cli_end_line();
+    cli_printf("calibration used: %s",
+               strcmp(r->calibration, "auto") == 0 ? "each value's own (auto)" : r->calibration);
     if (r->n_tried < 2) return;
-    printf("    ");
-    column = 4;
     for (size_t i = 0; i < r->n_tried; i++) {
         snprintf(text, sizeof text, "%s %.1f dB", r->tried[i].calibration, r->tried[i].score);
-        put_item(&column, text);
+        put_item(i, text);
     }
-    putchar('\n');
+    cli_end_line();
 }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
@@ -188,8 +173,8 @@ json_t *cli_quantize_json(const skive_quantize_report *r) {
 
 void cli_quantize_print(const skive_quantize_report *r, bool table) {
     if (table) print_rows(r);
-    printf("quantized %zu node%s with %lld calibration sample%s in %.1f s\n", r->n_quantized,
-           r->n_quantized == 1 ? "" : "s", (long long)r->samples, r->samples == 1 ? "" : "s", r->seconds);
+    cli_printf("quantized %zu node%s with %lld calibration sample%s in %.1f s", r->n_quantized,
+               r->n_quantized == 1 ? "" : "s", (long long)r->samples, r->samples == 1 ? "" : "s", r->seconds);
     print_quality(r);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
 }

@@ -26,12 +26,12 @@ skive_status cli_sizes_of(cli_args *a, const char *path, const skive_graph *grap
 
 void cli_print_sizes(const cli_sizes *before, const cli_sizes *after, const char *output) {
     char w[32], x[32], y[32], z[32];
-    printf("wrote %s: weights %s, were %s", output, cli_bytes((double)after->weights, w, sizeof w),
-           cli_bytes((double)before->weights, x, sizeof x));
-    if (after->weights > 0) printf(" (%.2fx)", (double)before->weights / (double)after->weights);
-    printf("; file %s, was %s%s\n", cli_bytes((double)after->file, y, sizeof y),
-           cli_bytes((double)before->file, z, sizeof z),
-           after->weights >= before->weights ? "; it is NOT smaller" : "");
+    cli_part("wrote %s: weights %s, were %s", output, cli_bytes((double)after->weights, w, sizeof w),
+             cli_bytes((double)before->weights, x, sizeof x));
+    if (after->weights > 0) cli_part(" (%.2fx)", (double)before->weights / (double)after->weights);
+    cli_printf("; file %s, was %s%s", cli_bytes((double)after->file, y, sizeof y),
+               cli_bytes((double)before->file, z, sizeof z),
+               after->weights >= before->weights ? "; it is NOT smaller" : "");
 }
 
 void cli_set_sizes(json_t *j, const cli_sizes *before, const cli_sizes *after) {

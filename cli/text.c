@@ -74,18 +74,57 @@ void cli_print_text(FILE *f, const char *text, size_t column, size_t indent) {
     fputc('\n', f);
 }
 
-void cli_printf(const char *format, ...) {
+static char *begun; /* of the line that cli_part is at */
+
+void cli_part(const char *format, ...) {
     char *text = NULL;
     va_list args;
     va_start(args, format);
     const int n = vasprintf(&text, format, args);
     va_end(args);
     if (n < 0) return;
-    if (cli_columns(stdout))
-        cli_print_text(stdout, text, 0, 2);
-    else
-        puts(text);
+    char *line = cli_format("%s%s", begun ? begun : "", text);
     free(text);
+    if (!line) return;
+    free(begun);
+    begun = line;
+}
+
+void cli_end_line(void) { cli_printf("%s", ""); }
+
+static void print_line(FILE *f, const char *format, va_list args) {
+    char *text = NULL;
+    if (vasprintf(&text, format, args) < 0) return;
+    if (f == stdout && begun) {
+        char *line = cli_format("%s%s", begun, text);
+        free(text);
+        free(begun);
+        begun = NULL;
+        text = line;
+        if (!text) return;
+    }
+    char *shown = cli_shown(text);
+    const char *line = shown ? shown : text;
+    if (cli_columns(f))
+        cli_print_text(f, line, 0, 2);
+    else
+        fprintf(f, "%s\n", line);
+    free(shown);
+    free(text);
+}
+
+void cli_printf(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    print_line(stdout, format, args);
+    va_end(args);
+}
+
+void cli_tell(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    print_line(stderr, format, args);
+    va_end(args);
 }
 
 char *cli_format(const char *format, ...) {

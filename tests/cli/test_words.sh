@@ -53,15 +53,36 @@ done
 # Nothing is wider than the screen, and nothing is lost by that.
 fits() {
     checks=$((checks + 1))
-    COLUMNS=$1 "${@:2}" >narrow.txt 2>err.txt
+    if ! COLUMNS=$1 "${@:2}" >narrow.txt 2>err.txt; then
+        echo "FAIL: ${*:2}"
+        cat err.txt
+        failures=$((failures + 1))
+    fi
+    cat err.txt >>narrow.txt
     if [ "$(wc -L <narrow.txt)" -gt "$1" ]; then
         echo "FAIL: wider than $1 columns: ${*:2}"
         awk -v most="$1" 'length > most' narrow.txt
         failures=$((failures + 1))
     fi
 }
+long=a_rather_long_name_for_a_model.onnx
+cp model.onnx $long
 for columns in 60 80; do
-    fits $columns "$skive" inspect model.onnx
+    fits $columns "$skive" inspect $long
+    fits $columns "$skive" train mlp:8 --data $data --epochs 1 --batch 32 -o trained.onnx
+    fits $columns "$skive" eval $long --data $data
+    fits $columns "$skive" distill --teacher $long --student mlp:4 --data $data --epochs 1 --batch 32 -o student.onnx
+    fits $columns "$skive" prune $long --sparsity 0.9 --data $data --finetune 1 -o pruned.onnx
+    fits $columns "$skive" quantize $long --data $data --samples 16 -o int8.onnx --table
+    fits $columns "$skive" share $long --bits 2 -o shared.onnx
+    fits $columns "$skive" share $long --hash 4 -o hashed.onnx
+    fits $columns "$skive" simplify $long -o simple.onnx
+    fits $columns "$skive" pack shared.onnx -o packed.skv
+    fits $columns "$skive" inspect packed.skv
+    fits $columns "$skive" unpack packed.skv -o unpacked.onnx
+    fits $columns "$skive" bench int8.onnx --runs 1 --seconds 0
+    fits $columns "$skive" explain int8.onnx
+    fits $columns "$skive" compare $long int8.onnx unpacked.onnx --data $data --seconds 0
 done
 for command in train inspect eval distill prune quantize share pack unpack run bench simplify explain compare; do
     fits 80 "$skive" $command --help
