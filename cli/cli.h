@@ -276,6 +276,10 @@ int64_t cli_which(const char *text, const char **file, size_t position, size_t n
                   const char *(*name_of)(const void *, size_t), const void *of);
 /* The files of --input into in[], zeroed, one for each input of the graph; all must be there. */
 skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in);
+/* Random numbers for every input into in[], zeroed; --shape and `batch` say what the model leaves open. Freed by the caller on failure too. */
+skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch, uint64_t seed, skive_tensor *in);
+/* Making a plan has ended with `status`: is a session worth a try (shapes or paths that depend on data)? Then says so on standard error. */
+bool cli_needs_session(cli_args *a, skive_status status);
 /* The same for samples of any element type. */
 skive_status cli_load_samples(cli_args *a, const skive_graph *g, skive_tensor *in);
 

@@ -108,7 +108,7 @@ static json_t *report_json(const skive_bench_report *r, const skive_plan *plan, 
 }
 
 /* Whatever its shapes depend on, on the inputs that are given. */
-static skive_status bench_session(cli_args *a, const skive_graph *g, int64_t runs, double seconds) {
+static skive_status bench_session(cli_args *a, const skive_graph *g, int64_t batch, int64_t runs, double seconds) {
     const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
     skive_session_options o = skive_session_options_default();
     skive_session *session = NULL;
@@ -116,11 +116,14 @@ static skive_status bench_session(cli_args *a, const skive_graph *g, int64_t run
     skive_tensor *in = calloc(n_in + 1, sizeof *in);
     o.reference = cli_has(a, "reference");
     o.no_fusion = cli_has(a, "no-fusion");
-    skive_status status = in ? cli_load_inputs(a, g, in) : SKIVE_ERR_MEMORY;
+    const bool given = cli_has(a, "input");
+    skive_status status = !in     ? SKIVE_ERR_MEMORY
+                          : given ? cli_load_inputs(a, g, in)
+                                  : cli_random_inputs(a, g, batch, 1, in);
     if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
     if (status == SKIVE_OK) status = skive_bench_session(a->ctx, session, in, n_in, n_out, (size_t)runs, seconds, &r);
     if (status == SKIVE_OK && a->json) cli_print_json(latency_json(&r));
-    if (status == SKIVE_OK && !a->json) print_latency(a, &r, 1);
+    if (status == SKIVE_OK && !a->json) print_latency(a, &r, given ? 1 : batch);
     skive_session_free(session);
     for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
     free(in);
@@ -140,11 +143,16 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_number_in(a, "seconds", 0, 1e6, &seconds);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK && cli_has(a, "input")) {
-        status = bench_session(a, g, runs, seconds);
+        status = bench_session(a, g, batch, runs, seconds);
         skive_graph_free(g);
         return status;
     }
     if (status == SKIVE_OK) status = cli_plan(a, g, batch, 0, &plan);
+    if (status != SKIVE_OK && g && cli_needs_session(a, status)) {
+        status = bench_session(a, g, batch, runs, seconds);
+        skive_graph_free(g);
+        return status;
+    }
     if (status == SKIVE_OK) status = skive_bench(a->ctx, plan, batch, (size_t)runs, seconds, &r);
     if (status == SKIVE_OK) status = profile(a, plan, &times, &total);
     if (status == SKIVE_OK) {
@@ -174,7 +182,7 @@ const cli_command cli_command_bench = {
     .n_options = CLI_COUNT(options),
     .details =
         "Inputs are random. The profile comes from separate runs, so that taking times does not slow the latency.\n"
-        "With --input, all inputs are files; models with control flow or shapes that depend on data need it.",
+        "With --input, all inputs are files: for models whose path or shapes depend on what the inputs hold.",
     .examples = "  skive bench int8.onnx --threads 1\n  skive bench resnet50.onnx --shape input=1,3,224,224",
     .run = run,
 };

@@ -1,4 +1,5 @@
 /* skive explain: which kernel runs each node, and why the ones before it in the list declined. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -28,6 +29,49 @@ static json_t *step_json(const skive_plan_step *s) {
                      s->is_reorder, "declined", s->declined);
 }
 
+/* Steps of one plan, printed or added to `steps`. */
+static void show_plan(const cli_args *a, const skive_plan *plan, json_t *steps) {
+    for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
+        skive_plan_step s;
+        skive_plan_step_get(plan, i, &s);
+        if (a->json)
+            json_array_append_new(steps, step_json(&s));
+        else
+            print_step(&s);
+    }
+}
+
+/* A model of several plans: those of a run on random inputs. */
+static skive_status explain_session(cli_args *a, const skive_graph *g, int64_t batch) {
+    const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
+    skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(n_out + 1, sizeof *out);
+    skive_session_options o = skive_session_options_default();
+    skive_session *session = NULL;
+    json_t *steps = json_array();
+    o.no_fusion = cli_has(a, "no-fusion");
+    skive_status status = in && out ? cli_random_inputs(a, g, batch, 1, in) : SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
+    if (status == SKIVE_OK) status = skive_session_run(session, in, n_in, out, n_out);
+    const size_t n = status == SKIVE_OK ? skive_session_plan_count(session) : 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!a->json) printf("%splan %zu of %zu, on random inputs\n", i ? "\n" : "", i + 1, n);
+        show_plan(a, skive_session_plan(session, i), steps);
+    }
+    if (status == SKIVE_OK && a->json)
+        cli_print_json(
+            json_pack("{s:s, s:I, s:O}", "isa", skive_cpu_isa_name(), "plans", (json_int_t)n, "steps", steps));
+    if (status == SKIVE_OK && !a->json)
+        printf("\n%s; nodes that stand in no plan run by themselves, their subgraphs in plans of their own\n",
+               skive_cpu_isa_name());
+    json_decref(steps);
+    skive_session_free(session);
+    for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
+    for (size_t i = 0; out && i < n_out; i++) skive_tensor_free(a->ctx, &out[i]);
+    free(in);
+    free(out);
+    return status;
+}
+
 static skive_status run(cli_args *a) {
     skive_graph *g = NULL;
     skive_plan *plan = NULL;
@@ -35,17 +79,12 @@ static skive_status run(cli_args *a) {
     skive_status status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_plan(a, g, batch, 0, &plan);
-    if (status == SKIVE_OK) {
+    if (status != SKIVE_OK && g && cli_needs_session(a, status)) {
+        status = explain_session(a, g, batch);
+    } else if (status == SKIVE_OK) {
         json_t *steps = json_array();
         char x[32], y[32];
-        for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
-            skive_plan_step s;
-            skive_plan_step_get(plan, i, &s);
-            if (a->json)
-                json_array_append_new(steps, step_json(&s));
-            else
-                print_step(&s);
-        }
+        show_plan(a, plan, steps);
         if (a->json) {
             cli_print_json(json_pack("{s:s, s:I, s:I, s:O}", "isa", skive_cpu_isa_name(), "arena_bytes",
                                      (json_int_t)skive_plan_arena_bytes(plan), "packed_bytes",

@@ -1,4 +1,5 @@
 /* Files given for a model's inputs and outputs. */
+#include <math.h>
 #include <string.h>
 
 #include "cli.h"
@@ -47,3 +48,62 @@ static skive_status load(cli_args *a, const skive_graph *g, bool any_type, skive
 skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in) { return load(a, g, false, in); }
 
 skive_status cli_load_samples(cli_args *a, const skive_graph *g, skive_tensor *in) { return load(a, g, true, in); }
+
+/* Small enough for an integer to be a valid index. */
+static void fill(skive_tensor *t, uint64_t seed) {
+    uint64_t state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
+    const bool is_float =
+        t->dtype == SKIVE_F32 || t->dtype == SKIVE_F64 || t->dtype == SKIVE_F16 || t->dtype == SKIVE_BF16;
+    for (int64_t i = 0; i < skive_tensor_count(t); i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        const double unit = (double)(state >> 40) / (double)(1 << 24);
+        skive_tensor_set(t, i, is_float ? 2 * unit - 1 : floor(2 * unit));
+    }
+}
+
+/* Dimensions of an input: the model's, --shape's, and `batch` for a first one that both leave open. */
+static skive_status input_dims(cli_args *a, const skive_value *v, const cli_shapes *shapes, int64_t batch,
+                               int64_t *dims) {
+    const skive_type *t = skive_value_type(v);
+    const char *name = skive_value_name(v);
+    for (int d = 0; d < t->rank; d++) dims[d] = t->dims[d].size < 0 && d == 0 ? batch : t->dims[d].size;
+    for (size_t i = 0; i < shapes->n; i++) {
+        if (strcmp(shapes->items[i].input, name) != 0) continue;
+        if (shapes->items[i].rank != t->rank)
+            return cli_fail(a, SKIVE_ERR_SHAPE, "--shape %s has %d dimensions, the input has %d", name,
+                            shapes->items[i].rank, t->rank);
+        memcpy(dims, shapes->items[i].dims, (size_t)t->rank * sizeof *dims);
+    }
+    for (int d = 0; d < t->rank; d++) {
+        if (dims[d] < 0)
+            return cli_fail(a, SKIVE_ERR_SHAPE, "dimension %d of input '%s' is not known; give it with --shape %s=...",
+                            d, name, name);
+    }
+    return t->rank < 0 ? cli_fail(a, SKIVE_ERR_SHAPE, "the model does not say the shape of input '%s'", name)
+                       : SKIVE_OK;
+}
+
+skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch, uint64_t seed, skive_tensor *in) {
+    cli_shapes shapes = {0};
+    skive_status status = cli_parse_shapes(a, &shapes);
+    for (size_t i = 0; i < skive_graph_input_count(g) && status == SKIVE_OK; i++) {
+        const skive_value *v = skive_graph_input(g, i);
+        int64_t dims[SKIVE_MAX_RANK] = {0};
+        status = input_dims(a, v, &shapes, batch, dims);
+        if (status == SKIVE_OK)
+            status = skive_tensor_create(a->ctx, skive_value_type(v)->dtype, skive_value_type(v)->rank, dims, &in[i]);
+        if (status == SKIVE_OK) fill(&in[i], seed + i);
+    }
+    cli_free_shapes(&shapes);
+    return status;
+}
+
+bool cli_needs_session(cli_args *a, skive_status status) {
+    char why[512];
+    if (status != SKIVE_ERR_SHAPE && status != SKIVE_ERR_UNSUPPORTED) return false;
+    if (a->told || !skive_context_message(a->ctx)[0]) return false;
+    snprintf(why, sizeof why, "%s", skive_context_message(a->ctx));
+    fprintf(stderr, "note: no single plan holds this model (%s); it is run in parts\n", why);
+    skive_context_clear(a->ctx);
+    return true;
+}

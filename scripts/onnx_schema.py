@@ -47,10 +47,6 @@ def listed(what, items):
     return "%s(%s)" % (what, ", ".join(items)) if items else ""
 
 
-def listed(what, items):
-    return "%s(%s)" % (what, ", ".join(items)) if items else ""
-
-
 def row(schema):
     def count(n):
         return -1 if n > 1000 else n
