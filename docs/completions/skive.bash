@@ -14,20 +14,20 @@ _skive() {
     esac
     if [[ $word == -* ]]; then
         case ${COMP_WORDS[1]} in
-            train) words=" --data --output --epochs --no-validation --checkpoint --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --augment --limit --threads --seed --json --quiet --verbose --help" ;;
-            inspect) words=" --graph --threads --seed --json --quiet --verbose --help" ;;
-            eval) words=" --data --split --batch --limit --no-confusion --threads --seed --json --quiet --verbose --help" ;;
-            distill) words=" --teacher --student --data --output --temperature --alpha --epochs --checkpoint --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --augment --limit --threads --seed --json --quiet --verbose --help" ;;
-            prune) words=" --sparsity --output --data --finetune --criterion --threshold --threshold-std --layer --prune-schedule --steps --last-step --surgery --surgery-until --distill-alpha --teacher --temperature --per-layer --layer-floor --skip --checkpoint --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --augment --limit --threads --seed --json --quiet --verbose --help" ;;
-            quantize) words=" --data --output --calibration --percentile --samples --batch --per-tensor --skip --table --threads --seed --json --quiet --verbose --help" ;;
-            share) words=" --bits --output --init --one-codebook --no-keep-zero --only --skip --plain --hash --tie --data --finetune --checkpoint --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --augment --limit --threads --seed --json --quiet --verbose --help" ;;
-            pack) words=" --output --weights --biases --param --coder --strip-names --table --threads --seed --json --quiet --verbose --help" ;;
-            unpack) words=" --output --threads --seed --json --quiet --verbose --help" ;;
-            run) words=" --input --output --output-dir --reference --no-fusion --threads --seed --json --quiet --verbose --help" ;;
-            bench) words=" --batch --runs --seconds --input --shape --top --reference --no-fusion --threads --seed --json --quiet --verbose --help" ;;
-            simplify) words=" --output --passes --list --batch --shape --no-check --tolerance --threads --seed --json --quiet --verbose --help" ;;
-            explain) words=" --batch --shape --no-fusion --threads --seed --json --quiet --verbose --help" ;;
-            compare) words=" --data --names --report --limit --seconds --threads --seed --json --quiet --verbose --help" ;;
+            train) words=" --data --output --epochs --checkpoint --classes --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --targets --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --class-weights --best --no-validation --augment --limit --threads --memory --seed --json --quiet --verbose --help" ;;
+            inspect) words=" --graph --threads --memory --seed --json --quiet --verbose --help" ;;
+            eval) words=" --data --split --batch --limit --no-confusion --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --targets --threads --memory --seed --json --quiet --verbose --help" ;;
+            distill) words=" --teacher --student --data --output --temperature --alpha --epochs --checkpoint --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --targets --teacher-mean --teacher-std --teacher-scale --teacher-layout --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --class-weights --best --no-validation --augment --limit --threads --memory --seed --json --quiet --verbose --help" ;;
+            prune) words=" --sparsity --output --data --finetune --criterion --threshold --threshold-std --layer --prune-schedule --steps --last-step --surgery --surgery-until --distill-alpha --teacher --temperature --per-layer --layer-floor --skip --checkpoint --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --targets --teacher-mean --teacher-std --teacher-scale --teacher-layout --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --class-weights --best --no-validation --augment --limit --threads --memory --seed --json --quiet --verbose --help" ;;
+            quantize) words=" --data --input --shape --output --calibration --percentile --samples --batch --per-tensor --skip --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --table --threads --memory --seed --json --quiet --verbose --help" ;;
+            share) words=" --bits --output --init --one-codebook --no-keep-zero --only --skip --plain --hash --tie --data --finetune --checkpoint --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --targets --batch --lr --optimizer --momentum --no-nesterov --weight-decay --schedule --warmup --label-smoothing --clip-norm --class-weights --best --no-validation --augment --limit --threads --memory --seed --json --quiet --verbose --help" ;;
+            pack) words=" --output --weights --biases --param --coder --strip-names --table --threads --memory --seed --json --quiet --verbose --help" ;;
+            unpack) words=" --output --threads --memory --seed --json --quiet --verbose --help" ;;
+            run) words=" --input --output --output-dir --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
+            bench) words=" --batch --runs --seconds --input --shape --top --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
+            simplify) words=" --output --passes --list --batch --shape --no-check --tolerance --threads --memory --seed --json --quiet --verbose --help" ;;
+            explain) words=" --batch --shape --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
+            compare) words=" --data --names --report --limit --use-output --output-kind --split --mean --std --scale --layout --resize --center-crop --class-order --targets --seconds --max-drop --max-bytes --min-speedup --threads --memory --seed --json --quiet --verbose --help" ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
