@@ -121,6 +121,12 @@ skive_status cli_parse(const cli_command *c, int argc, char **argv, cli_args *ou
     out->json = cli_has(out, "json");
     out->verbose = cli_has(out, "verbose");
     if (cli_has(out, "help")) return SKIVE_OK;
+    for (int i = 0; i < out->n_positional; i++) {
+        if (!out->positional[i][0]) return mistake(out, "an argument is empty, where %s is expected", c->positional);
+    }
+    if (out->n_positional > 0 && out->n_positional < c->min_positional)
+        return mistake(out, "%d argument%s given, and at least %d are needed (%s)", out->n_positional,
+                       out->n_positional == 1 ? " is" : "s are", c->min_positional, c->positional);
     if (out->n_positional < c->min_positional) return mistake(out, "%s is missing", c->positional);
     if (c->max_positional >= 0 && out->n_positional > c->max_positional) {
         return mistake(out, "one argument too many: '%s'", out->positional[c->max_positional]);

@@ -274,6 +274,9 @@ json_t *cli_pack_json(const skive_pack_report *r);
 /* "NAME=FILE" or "FILE": the index of the named value of n, or `position`; -1: no such name. */
 int64_t cli_which(const char *text, const char **file, size_t position, size_t n,
                   const char *(*name_of)(const void *, size_t), const void *of);
+/* What cli_which refuses: the names there are, or that there are too few. */
+skive_status cli_fail_which(cli_args *a, const char *option, const char *text, size_t n,
+                            const char *(*name_of)(const void *, size_t), const void *of);
 /* The files of --input into in[], zeroed, one for each input of the graph; all must be there. */
 skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in);
 /* Random numbers for every input into in[], zeroed; --shape and `batch` say what the model leaves open. Freed by the caller on failure too. */

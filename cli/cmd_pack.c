@@ -51,6 +51,11 @@ static skive_status run(cli_args *a) {
     skive_pack_report report = {0};
     skive_graph *g = NULL;
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    const size_t length = strlen(output);
+    if (length > 5 && strcmp(output + length - 5, ".onnx") == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--output %s: a packed model is no ONNX file; give it another name, such as %.*s.skv", output,
+                        (int)(length - 5), output);
     o.weights = cli_text(a, "weights", NULL);
     o.biases = cli_text(a, "biases", NULL);
     o.coder = cli_text(a, "coder", NULL);

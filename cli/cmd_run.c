@@ -81,9 +81,7 @@ static skive_status find_destinations(cli_args *a, const skive_graph *g, destina
     for (size_t k = 0; k < n_given; k++) {
         const char *file;
         const int64_t i = cli_which(cli_text_at(a, "output", k), &file, k, n, output_name, g);
-        if (i < 0)
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: the model has no such output",
-                            cli_text_at(a, "output", k));
+        if (i < 0) return cli_fail_which(a, "output", cli_text_at(a, "output", k), n, output_name, g);
         if (taken(d, file) && (stat(file, &s) != 0 || S_ISREG(s.st_mode)))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: two outputs cannot go into one file", file);
         d->which[d->n] = (size_t)i;

@@ -130,7 +130,7 @@ static skive_status settings(cli_args *a, skive_share_options *o, const char **o
     int64_t epochs = 0, bits = o->bits;
     /* Of sgd, whose steps grow with the number of weights that share a value; adam's do not. */
     o->finetune.learning_rate = 0.0001;
-    skive_status status = cli_integer(a, "bits", INT32_MIN, INT32_MAX, &bits);
+    skive_status status = cli_integer(a, "bits", 1, 8, &bits);
     if (status == SKIVE_OK) status = ratio(a, &o->hash);
     if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o->finetune);

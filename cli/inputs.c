@@ -1,5 +1,7 @@
 /* Files given for a model's inputs and outputs. */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -19,6 +21,32 @@ int64_t cli_which(const char *text, const char **file, size_t position, size_t n
     return position < n ? (int64_t)position : -1;
 }
 
+skive_status cli_fail_which(cli_args *a, const char *option, const char *text, size_t n,
+                            const char *(*name_of)(const void *, size_t), const void *of) {
+    const char *equals = strchr(text, '='), *near = NULL;
+    char given[256];
+    if (!equals || strchr(text, '/'))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s %s: one too many; the model has %zu %s%s", option, text, n, option,
+                        n == 1 ? "" : "s");
+    snprintf(given, sizeof given, "%.*s", (int)(equals - text < 255 ? equals - text : 255), text);
+    const char **names = calloc(n + 1, sizeof *names);
+    char *all = strdup("");
+    for (size_t i = 0; names && all && i < n; i++) {
+        names[i] = name_of(of, i);
+        if (i >= 8) continue;
+        char *longer = cli_format("%s%s'%s'%s", all, i ? ", " : "", names[i], i == 7 && n > 8 ? " and others" : "");
+        free(all);
+        all = longer;
+    }
+    if (names) near = skive_nearest_name(given, names, n);
+    const skive_status status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s %s: the model has no %s '%s'%s%s%s %s", option,
+                                         text, option, given, near ? "; did you mean '" : "", near ? near : "",
+                                         near ? "'? There are:" : "; there are:", all ? all : "");
+    free(names);
+    free(all);
+    return status;
+}
+
 static const char *input_name(const void *g, size_t i) { return skive_value_name(skive_graph_input(g, i)); }
 
 static skive_status load(cli_args *a, const skive_graph *g, bool any_type, skive_tensor *in) {
@@ -26,9 +54,7 @@ static skive_status load(cli_args *a, const skive_graph *g, bool any_type, skive
     for (size_t k = 0; k < cli_count(a, "input"); k++) {
         const char *file;
         const int64_t i = cli_which(cli_text_at(a, "input", k), &file, k, n, input_name, g);
-        if (i < 0)
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--input %s: the model has no such input",
-                            cli_text_at(a, "input", k));
+        if (i < 0) return cli_fail_which(a, "input", cli_text_at(a, "input", k), n, input_name, g);
         if (in[i].data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "input '%s' is given twice", input_name(g, (size_t)i));
         const skive_status status = skive_tensor_load_npy(a->ctx, file, &in[i]);
         if (status != SKIVE_OK) return status;

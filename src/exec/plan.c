@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "graph/shared.h"
+#include "graph/unknown.h"
 
 skive_plan_options skive_plan_options_default(void) { return (skive_plan_options){.size = sizeof(skive_plan_options)}; }
 
@@ -49,8 +50,7 @@ static skive_status bind_inputs(skive_context *ctx, skive_graph *g, const skive_
     for (size_t i = 0; i < o->n_shapes; i++) {
         const skive_value *v = skive_graph_find_value(g, o->shapes[i].input);
         if (!v || !v->is_input) {
-            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, o->shapes[i].input, "the model has no input named '%s'",
-                               o->shapes[i].input);
+            return skv_fail_no_input(ctx, SKIVE_ERR_ARGUMENT, g, o->shapes[i].input);
         }
     }
     for (size_t i = 0; i < g->n_inputs; i++) SKV_TRY(bind_input(ctx, g->inputs[i], o));

@@ -1,7 +1,7 @@
 /* Open dimensions of an input are given sizes. */
 #include <string.h>
 
-#include "graph/graph.h"
+#include "graph/unknown.h"
 
 skive_status skive_graph_bind_input(skive_graph *g, const char *input, int rank, const int64_t *dims) {
     SKV_NEED(g ? g->ctx : NULL, "graph, input, dims", g, input, dims || rank < 1);
@@ -9,7 +9,7 @@ skive_status skive_graph_bind_input(skive_graph *g, const char *input, int rank,
     for (uint32_t i = 0; i < g->n_inputs; i++) {
         if (strcmp(g->inputs[i]->name, input) == 0) v = g->inputs[i];
     }
-    if (!v) return skv_fail_at(g->ctx, SKIVE_ERR_NOT_FOUND, input, "the model has no input '%s'", input);
+    if (!v) return skv_fail_no_input(g->ctx, SKIVE_ERR_NOT_FOUND, g, input);
     skive_type bound = v->type;
     bool fits = rank >= 0 && rank <= SKIVE_MAX_RANK && (bound.rank < 0 || bound.rank == rank);
     for (int d = 0; d < rank && fits; d++) {

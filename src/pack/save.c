@@ -4,6 +4,7 @@
 
 #include "graph/meta_keys.h"
 #include "graph/shared.h"
+#include "graph/unknown.h"
 #include "pack/file.h"
 #include "graph/hashed.h"
 #include "tensor/tensor.h"
@@ -80,9 +81,7 @@ static skive_status check_options(packing *p) {
         const skive_pack_choice *c = &p->o.choices[i];
         const skive_value *v = skive_graph_find_value(p->g, c->parameter);
         SKV_TRY(find_form(p->ctx, c->form, &form, &arg));
-        if (!v || !v->storage)
-            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->parameter, "the model has no parameter '%s'",
-                               c->parameter);
+        if (!v || !v->storage) return skv_fail_no_parameter(p->ctx, SKIVE_ERR_ARGUMENT, p->g, c->parameter);
         if (v->type.dtype != SKIVE_F32)
             return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->parameter, "parameter '%s' is %s, not float32",
                                c->parameter, skive_dtype_name(v->type.dtype));

@@ -13,6 +13,11 @@ static const skv_pass *exportable_at(size_t index) {
     return NULL;
 }
 
+static const char *pass_name(size_t index) {
+    const skv_pass *p = exportable_at(index);
+    return p ? p->name : NULL;
+}
+
 static bool on_request(const skv_pass *p) { return (p->when & (SKV_PASS_CLEAN | SKV_PASS_NEWER)) == 0; }
 
 size_t skive_pass_count(void) {
@@ -53,8 +58,8 @@ static skive_status check_names(skive_context *ctx, const skive_simplify_options
     for (size_t i = 0; o->passes && i < o->n_passes; i++) {
         const skv_pass *p = skv_pass_find(o->passes[i]);
         if (!p || !(p->when & EXPORTABLE))
-            return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "there is no pass '%s' whose result is standard ONNX",
-                            o->passes[i]);
+            return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, o->passes[i], "pass for ONNX files", o->passes[i],
+                                    pass_name);
     }
     return SKIVE_OK;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "graph/left_out.h"
+#include "graph/unknown.h"
 #include "prune/prune.h"
 
 static const char *why_refused(const skv_pruning *p, const skive_value *v) {
@@ -68,7 +69,13 @@ static skive_status check_name(const skv_pruning *p, const char *name, bool must
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "parameter '%s' has a sparsity of its own, but %s", name,
                            row->refused);
     }
-    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "no weight of a Conv, Gemm or MatMul is called '%s'", name);
+    const char **names = NULL;
+    SKV_TRY(skv_alloc_array(p->ctx, p->report.n_layers + 1, sizeof *names, &names));
+    for (size_t i = 0; i < p->report.n_layers; i++) names[i] = p->report.layers[i].parameter;
+    const skive_status status = skv_fail_no_such(
+        p->ctx, SKIVE_ERR_ARGUMENT, "no weight of a Conv, Gemm or MatMul is called", name, names, p->report.n_layers);
+    skv_free(p->ctx, names);
+    return status;
 }
 
 static skive_status check_names(const skv_pruning *p) {

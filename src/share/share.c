@@ -7,6 +7,7 @@
 #include "graph/hashed.h"
 #include "graph/left_out.h"
 #include "graph/shared.h"
+#include "graph/unknown.h"
 
 skive_share_options skive_share_options_default(void) {
     skive_share_options o = {.size = sizeof o,
@@ -68,7 +69,7 @@ static bool among(const char *name, const char *const *names, size_t n) {
 static skive_status check_names(const skv_sharing *s, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (skv_value_is_param(skive_graph_find_value(s->work, names[i]))) continue;
-        return skv_fail_at(s->ctx, SKIVE_ERR_NOT_FOUND, names[i], "the model has no parameter '%s'", names[i]);
+        return skv_fail_no_parameter(s->ctx, SKIVE_ERR_NOT_FOUND, s->work, names[i]);
     }
     return SKIVE_OK;
 }

@@ -1,12 +1,12 @@
 /* Tying: two parameters become one. Both layers then read the same value, and its gradient is the sum of theirs. */
 #include <skive/share.h>
 
-#include "graph/graph.h"
+#include "graph/unknown.h"
 
 static skive_status parameter(skive_context *ctx, const skive_graph *g, const char *name, skive_value **out) {
     *out = skive_graph_find_value(g, name);
     if (skv_value_is_param(*out)) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, name, "the model has no parameter '%s'", name);
+    return skv_fail_no_parameter(ctx, SKIVE_ERR_NOT_FOUND, g, name);
 }
 
 skive_status skive_share_tie(skive_context *ctx, skive_graph *graph, const char *first, const char *second) {

@@ -19,6 +19,23 @@ expect 2 "did you mean 'huffman'\?" "$skive" pack model.onnx --coder hufman -o o
 expect 13 "did you mean 'lenet5'\?" "$skive" train lenet --data $data -o o.onnx
 expect 13 'write folder:\.' "$skive" eval model.onnx --data .
 
+expect 2 "is called 'fc1.weigth'; did you mean 'fc1.weight'\? There are: 'fc1.weight', 'fc2.weight'" "$skive" prune model.onnx --sparsity 0.5 --skip fc1.weigth -o o.onnx
+expect 13 "no parameter 'fc1.weigh'; did you mean 'fc1.weight'\? There are: .*'fc2.weight'" "$skive" share model.onnx --only fc1.weigh -o o.onnx
+expect 13 "no parameter 'xyzzy'; there are: 'fc1" "$skive" share model.onnx --tie xyzzy=fc1.weight -o o.onnx
+expect 2 "no parameter 'fc2.wieght'; did you mean 'fc2.weight'" "$skive" pack model.onnx --param fc2.wieght=int8 -o o.skv
+expect 2 "no input 'inptu'; did you mean 'input'" "$skive" bench model.onnx --shape inptu=1,1,8,8
+expect 2 "no input 'inptu'; did you mean 'input'\? There are: 'input'" "$skive" run model.onnx --input inptu=x.npy -o y.npy
+expect 2 "no output 'logit'; did you mean 'logits'\? There are: 'logits'" "$skive" run model.onnx --input x.npy -o logit=y.npy
+expect 2 "one too many; the model has 1 output" "$skive" run model.onnx --input x.npy -o y.npy -o z.npy
+expect 2 "did you mean 'fold-constants'|there are: " "$skive" simplify model.onnx --passes fold-constant -o o.onnx
+
+# Arguments that are missing or make no sense.
+expect 2 'an argument is empty, where MODEL is expected' "$skive" inspect ''
+expect 2 '1 argument is given, and at least 2 are needed' "$skive" compare model.onnx --data $data
+expect 2 'a packed model is no ONNX file; .* such as o.skv' "$skive" pack model.onnx -o o.onnx
+expect 2 '--bits is 9; it must lie between 1 and 8' "$skive" share model.onnx --bits 9 -o o.onnx
+expect 4 '^skive inspect: \.: cannot read: Is a directory' "$skive" inspect .
+
 # Bounds.
 expect 2 '--threads is 4000; it must lie between 1 and 1024' "$skive" inspect model.onnx -t 4000
 expect 2 '--seconds is -1; it must lie between 0' "$skive" bench model.onnx --seconds -1
