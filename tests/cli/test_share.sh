@@ -64,7 +64,7 @@ expect 2 'A=B' "$skive" share model.onnx --tie =fc1.weight -o x.onnx
 
 # ---- refused ----
 for bits in 0 9 -3; do
-    expect 2 "$bits bits" "$skive" share model.onnx --bits $bits -o x.onnx
+    expect 2 "--bits is $bits; it must lie" "$skive" share model.onnx --bits $bits -o x.onnx
     one_line
 done
 expect 2 "no initialisation of the centroids 'guess'" "$skive" share model.onnx --init guess -o x.onnx
