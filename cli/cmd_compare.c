@@ -68,6 +68,16 @@ static skive_status time_one(cli_args *a, const entry *e, int64_t batch, int thr
     return status;
 }
 
+/* As many names as models: with fewer, the others' files would be mixed with them. */
+static skive_status check_table_names(cli_args *a, size_t n) {
+    const char *names = cli_text(a, "names", NULL);
+    size_t given = 1;
+    for (const char *at = names; at && *at; at++) given += *at == ',';
+    if (!names || given == n) return SKIVE_OK;
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--names has %zu name%s for %zu models; separate them by commas", given,
+                    given == 1 ? "" : "s", n);
+}
+
 /* All files are looked at before anything is measured: a wrong name should not cost the time of the others. */
 static skive_status load(cli_args *a, entry *e, size_t n) {
     skive_status status = SKIVE_OK;
@@ -445,8 +455,9 @@ static skive_status run(cli_args *a) {
     entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
-    if (status == SKIVE_OK) status = cli_number(a, "seconds", &seconds);
+    if (status == SKIVE_OK) status = cli_number_in(a, "seconds", 0, 3600, &seconds);
     if (status == SKIVE_OK) status = read_goals(a, &g);
+    if (status == SKIVE_OK) status = check_table_names(a, n);
     if (status == SKIVE_OK) status = cli_split(a, &split);
     if (status == SKIVE_OK) status = load(a, e, n);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, e[0].graph, &set);

@@ -167,7 +167,7 @@ static skive_status run(cli_args *a) {
     if (cli_has(a, "list")) return print_list(a);
     const char *output = cli_text(a, "output", NULL);
     if (a->n_positional != 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "simplify needs a MODEL");
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "simplify needs -o FILE");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
     if (status == SKIVE_OK) cli_tell_training_mode(a, g);

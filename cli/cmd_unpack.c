@@ -1,4 +1,6 @@
 /* skive unpack: a .skv file as ONNX. */
+#include <string.h>
+
 #include "cli.h"
 
 static const cli_option options[] = {
@@ -9,6 +11,10 @@ static skive_status run(cli_args *a) {
     const char *input = a->positional[0], *output = cli_text(a, "output", NULL);
     skive_graph *g = NULL;
     char text[32];
+    const size_t length = output ? strlen(output) : 0;
+    if (length > 4 && strcmp(output + length - 4, ".skv") == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: unpack writes ONNX; give it a name such as %.*s.onnx",
+                        output, (int)(length - 4), output);
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = skive_pack_load(a->ctx, input, NULL, &g, NULL);

@@ -23,7 +23,8 @@ skive_prune_options skive_prune_options_default(void) {
 static skive_status check_sparsity(const skv_pruning *p, const char *of, double sparsity) {
     if (sparsity >= 0 && sparsity < 1) return SKIVE_OK;
     return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, of,
-                       "%s is %g; it is the fraction of weights to remove, from 0 to below 1", of, sparsity);
+                       "%s is %g; it is the fraction of weights to remove, from 0 to below 1 (0.9 for 90 %%)", of,
+                       sparsity);
 }
 
 static skive_status check_threshold(const skv_pruning *p, const char *of, double threshold) {

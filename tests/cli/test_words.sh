@@ -36,6 +36,12 @@ expect 2 'a packed model is no ONNX file; .* such as o.skv' "$skive" pack model.
 expect 2 '--bits is 9; it must lie between 1 and 8' "$skive" share model.onnx --bits 9 -o o.onnx
 expect 4 '^skive inspect: \.: cannot read: Is a directory' "$skive" inspect .
 
+expect 2 "unpack writes ONNX; give it a name such as o.onnx" "$skive" unpack model.skv -o o.skv
+expect 2 '--names has 1 name for 2 models' "$skive" compare model.onnx model.onnx --data $data --names a
+expect 2 '--seconds is -1; it must lie between 0' "$skive" compare model.onnx model.onnx --data $data --seconds -1
+expect 2 'from 0 to below 1 \(0.9 for 90 %\)' "$skive" prune model.onnx --sparsity 50 -o o.onnx
+expect 2 '--output is missing' "$skive" simplify model.onnx
+
 # Bounds.
 expect 2 '--threads is 4000; it must lie between 1 and 1024' "$skive" inspect model.onnx -t 4000
 expect 2 '--seconds is -1; it must lie between 0' "$skive" bench model.onnx --seconds -1
