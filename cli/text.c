@@ -53,7 +53,7 @@ void cli_print_text(FILE *f, const char *text, size_t column, size_t indent) {
         fputs(word, f);
         column += width;
         text += n;
-        if (ends_line(text)) {
+        if (ends_line(text) || (*text == '\n' && column == 0)) { /* a blank line stays */
             fputc('\n', f);
             column = 0;
             text++;
