@@ -111,8 +111,8 @@ void cli_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- standard input and output as files ---- */
-/* Replaces "-" among the arguments: a model or an --input read from standard input, an --output that goes to standard output, where
- * then nothing else is printed. Two of a kind, and terminals, are refused. */
+/* Replaces "-" among the arguments: a model or an --input read from standard input, an --output that goes to standard
+ * output, where then nothing else is printed. Two of a kind, and terminals, are refused. */
 skive_status cli_streams_take(cli_args *a);
 skive_status cli_streams_finish(cli_args *a,
                                 skive_status status); /* writes the output when status is OK; gives the status */

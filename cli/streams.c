@@ -1,7 +1,8 @@
 /* "-" for standard input and standard output.
  *
- * What is read from standard input is held in memory and opened by the name the system has for it. What goes to standard output is
- * written as a file in a folder of its own first, so that a failure writes nothing, while all text goes to standard error. */
+ * What is read from standard input is held in memory and opened by the name the system has for it. What goes to
+ * standard output is written as a file in a folder of its own first, so that a failure writes nothing, while all text
+ * goes to standard error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* NULL handed to the public functions: a status and a message that names the function and the argument, or nothing at all; never a
- * crash. The headers are read to see that no pointer of any function is left out. */
+/* NULL handed to the public functions: a status and a message that names the function and the argument, or nothing at
+ * all; never a crash. The headers are read to see that no pointer of any function is left out. */
 #include <dirent.h>
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Structs of options as an older version of the library would have laid them out, at every entry point that takes one. */
+/* Structs of options as an older version of the library would have laid them out, at every entry point that takes
+ * one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,8 +53,8 @@ static void finish(fixture *f) {
     skv_test_context_end(f->ctx);
 }
 
-/* Calls `function` with a struct of `size` bytes in a block of just that length (address sanitizer and valgrind see a byte too many);
- * the first two fields hold their defaults. */
+/* Calls `function` with a struct of `size` bytes in a block of just that length (address sanitizer and valgrind see a
+ * byte too many); the first two fields hold their defaults. */
 typedef skive_status (*entry)(fixture *f, const void *options);
 
 static skive_status call_with(fixture *f, entry function, const void *defaults, size_t size) {

@@ -1,4 +1,5 @@
-/* What callers hand to public functions: pointers that must be there, and structs of options that another version laid out. */
+/* What callers hand to public functions: pointers that must be there, and structs of options that another version
+ * laid out. */
 #include <string.h>
 
 #include "base/base.h"
