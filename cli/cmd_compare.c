@@ -490,7 +490,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_compare = {
     .name = "compare",
-    .brief = "compare models with the first: paired accuracy or error, bytes, time, energy",
+    .brief = "compare models with the first: accuracy, size, speed, energy",
     .positional = "MODEL MODEL ...",
     .min_positional = 2,
     .max_positional = -1,

@@ -103,7 +103,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_explain = {
     .name = "explain",
-    .brief = "show how each node would be run, and why not faster",
+    .brief = "show the kernel chosen for each node, and why faster ones declined",
     .positional = "MODEL",
     .min_positional = 1,
     .max_positional = 1,

@@ -243,7 +243,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_share = {
     .name = "share",
-    .brief = "let many weights share few values",
+    .brief = "cluster weights into a few shared values",
     .positional = "MODEL",
     .min_positional = 1,
     .max_positional = 1,

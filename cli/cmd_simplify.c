@@ -180,7 +180,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_simplify = {
     .name = "simplify",
-    .brief = "rewrite a model into fewer nodes of the same meaning",
+    .brief = "rewrite a model into fewer nodes with the same result",
     .positional = "MODEL",
     .min_positional = 0,
     .max_positional = 1,

@@ -32,7 +32,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_unpack = {
     .name = "unpack",
-    .brief = "write a .skv file as ONNX again",
+    .brief = "convert a .skv file back to ONNX",
     .positional = "FILE.skv",
     .min_positional = 1,
     .max_positional = 1,

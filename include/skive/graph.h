@@ -1,8 +1,8 @@
 /* The graph: the one form in which skive holds a network.
  *
  * A graph has values (tensors that flow) and nodes (operations on them). A value is produced by one node, or is a graph
- * input, or is a parameter (it carries data). Operators have ONNX names and their opset-21 meaning; older forms are
- * brought up when a file is read. Nodes may be in any order: order is computed from the values.
+ * input, or is a parameter (it carries data). Operators have ONNX names and their opset-21 meaning; older opsets are
+ * converted when a file is read. Nodes may be in any order: order is computed from the values.
  *
  * A graph owns its nodes, values and names; pointers to them are borrowed and live as long as the graph, or until the
  * node or value is removed. Parameters are counted storages, so a copy of a graph shares them until one side writes.
@@ -62,7 +62,7 @@ SKIVE_API skive_node *skive_graph_find_node(const skive_graph *graph, const char
 
 SKIVE_API const char *skive_value_name(const skive_value *value);
 SKIVE_API const skive_type *skive_value_type(const skive_value *value);
-SKIVE_API skive_node *skive_value_producer(const skive_value *value); /* NULL: input, parameter or captured */
+SKIVE_API skive_node *skive_value_producer(const skive_value *value); /* NULL: an input, a parameter, or a value of an enclosing graph */
 /* The parameter's data, borrowed and read-only; NULL when the value is not a parameter. */
 SKIVE_API const skive_tensor *skive_value_data(const skive_value *value);
 SKIVE_API bool skive_value_is_trainable(const skive_value *value);
@@ -125,11 +125,11 @@ SKIVE_API skive_status skive_graph_unsupported(const skive_graph *graph, char **
 SKIVE_API skive_status skive_graph_print(const skive_graph *graph, char **out);
 SKIVE_API void skive_string_free(skive_context *ctx, char *text);
 
-/* Was the graph exported in training mode: BatchNormalization that takes the statistics of the batch, so that a sample's answer depends on
- * its neighbours, or Dropout that drops? */
+/* Was the graph exported in training mode: BatchNormalization that uses batch statistics, so that the result of a sample depends on the
+ * others of its batch, or active Dropout? */
 SKIVE_API bool skive_graph_in_training_mode(const skive_graph *graph);
-/* Brings such a graph to the form in which it is used: running statistics, no dropout. A note tells. Training, pruning, sharing and
- * quantization do so to the graph they are given, evaluation and what teaches another on a copy. Other graphs stay as they are. */
+/* Brings such a graph to the form in which it is used: running statistics, no dropout. A note reports it. Training, pruning, sharing and
+ * quantization convert the graph they are given; evaluation and distillation convert a copy of the model or teacher. Other graphs are unchanged. */
 SKIVE_API skive_status skive_graph_to_inference(skive_graph *graph);
 
 typedef struct skive_cost {
@@ -142,7 +142,7 @@ typedef struct skive_cost {
 } skive_cost;
 
 /* Cost of one node by itself or of the whole graph, unknown dimensions counted as 1. A parameter used twice counts once in
- * the graph's sum. Subgraphs are part of the graph's sum: all their parameters, and the work of the dearest one of a node
+ * the graph's sum. Subgraphs are part of the graph's sum: all their parameters, and the work of the most expensive one of a node
  * (an If runs one branch; a loop's body counts once). */
 SKIVE_API skive_status skive_node_cost(const skive_node *node, skive_cost *out);
 SKIVE_API skive_status skive_graph_cost(const skive_graph *graph, skive_cost *out);

@@ -31,8 +31,8 @@ typedef struct skive_pack_options {
 } skive_pack_options;
 SKIVE_API skive_pack_options skive_pack_options_default(void);
 
-/* One parameter in the file. What a coder puts into one stream (where weights are, and which) is counted in
- * `together`. */
+/* One parameter in the file. Bytes of a stream that codes both the
+ * positions and the values of weights are counted in `together`. */
 typedef struct skive_pack_row {
     char *parameter; /* "" in a file without names */
     int rank;
@@ -49,7 +49,7 @@ typedef struct skive_pack_report {
     skive_pack_row *rows;
     size_t n_rows;
     size_t file_bytes;
-    size_t values, positions, together, tables, heads; /* of weights; heads: types, shapes, forms */
+    size_t values, positions, together, tables, heads; /* of weights; heads: their records' types, shapes and forms */
     size_t biases;                                     /* all of the other parameters, of rank 0 and 1 */
     size_t graph, names, meta, frame;                  /* frame: header, section table, checksums */
     int64_t parameters, nonzeros;                      /* elements */

@@ -1,7 +1,7 @@
 /* Pruning. This version: unstructured.
  *
- * Which weights go: those of lowest magnitude (LeCun et al. 1989; Han et al. 2015) or lowest layer-adaptive magnitude (LAMP,
- * Lee et al. 2021), as many as a sparsity asks for, over all layers or layer by layer, or all below a threshold. When: at once,
+ * Selection: the weights of lowest magnitude (LeCun et al. 1989; Han et al. 2015) or lowest layer-adaptive magnitude (LAMP,
+ * Lee et al. 2021), as many as a sparsity asks for, over all layers or layer by layer, or all below a threshold. Schedule: at once,
  * in steps of a cubic schedule (Zhu & Gupta 2017), or in steps that take the same fraction of what is left (Han et al. 2015;
  * Frankle & Carbin 2019). Fine-tuning goes on under the mask, on request with the dense model or another as teacher (Hinton et al.
  * 2015), and on request with masks from which weights return (dynamic network surgery, Guo et al. 2016). */
@@ -33,7 +33,7 @@ typedef struct skive_prune_options {
     size_t n_skip;
     skive_train_options finetune; /* epochs 0: none */
     int steps;                    /* of a gradual schedule */
-    /* Instead of a sparsity, with the schedule "one-shot"; 0: not used. What scores below goes: below this number, or below
+    /* Instead of a sparsity, with the schedule "one-shot"; 0: not used. Weights that score below it are pruned: below this number, or below
      * so many standard deviations of the layer's weights ("magnitude" only). */
     double threshold, threshold_std;
     /* Parameters with a sparsity of their own; `sparsity` or the threshold is for the others. */

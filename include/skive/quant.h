@@ -58,7 +58,7 @@ typedef struct skive_quantize_trial {
     const char *calibration; /* "auto" is each value's own choice */
     double score;            /* dB: mean over the outputs of their signal to noise, each within -20 to 60 */
 } skive_quantize_trial;
-/* A value far outside all others during calibration: a mark for what is missing, the fault of a sensor. */
+/* A value far outside all others during calibration: such as a missing-value marker or a sensor fault. */
 typedef struct skive_quantize_outlier {
     char *name;       /* of the value; NULL: there was none */
     double value;     /* the outlier */

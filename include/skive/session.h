@@ -21,7 +21,7 @@ typedef struct skive_session_options {
     bool no_fusion; /* as in skive_plan_options */
     bool reference; /* as in skive_plan_options */
     bool
-        any_shape; /* inputs may have other shapes than the model states (not other element types), where it computes with them */
+        any_shape; /* inputs may have other shapes than the model states (not other element types), if its nodes accept them */
     size_t max_plans; /* kept before all are forgotten, subgraphs' not counted: 64 */
 } skive_session_options;
 SKIVE_API skive_session_options skive_session_options_default(void);

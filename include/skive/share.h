@@ -1,4 +1,4 @@
-/* Weight sharing: many weights, few values.
+/* Weight sharing: several weights use one stored value.
  *
  * - By k-means (Han, Mao & Dally, Deep Compression, ICLR 2016): the weights of a layer, or of several, become 2^bits shared
  *   values and an index a weight; the values can be fine-tuned, each by the sum of its members' gradients.
@@ -29,7 +29,7 @@ typedef struct skive_share_options {
     const char *const *skip; /* names of parameters left alone */
     size_t n_skip;
     bool plain;                   /* leave dense weights instead of codebook, indices and Gather */
-    double hash;                  /* above 0: hashing instead of k-means, so many weights a shared value (Gemm only) */
+    double hash;                  /* above 0: hashing instead of k-means; number of weights per shared value (Gemm only) */
     skive_train_options finetune; /* epochs 0: none */
 } skive_share_options;
 SKIVE_API skive_share_options skive_share_options_default(void);
@@ -63,7 +63,7 @@ SKIVE_API skive_status skive_share(skive_context *ctx, skive_graph *graph, skive
                                    skive_dataset *validation, const skive_share_options *options,
                                    skive_share_report *report);
 
-/* Parameter `second` goes; whatever used it uses `first`, with the values of `first`. Errors: NOT_FOUND (no parameter of that
+/* Removes parameter `second`; its consumers read `first`, with the values of `first`. Errors: NOT_FOUND (no parameter of that
  * name), SHAPE (types or shapes differ), ARGUMENT (one and the same). */
 SKIVE_API skive_status skive_share_tie(skive_context *ctx, skive_graph *graph, const char *first, const char *second);
 

@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* The passes whose result is standard ONNX, in the order they run. Strings live for ever. */
+/* The passes whose result is standard ONNX, in the order they run. The strings are static. */
 typedef struct skive_pass_info {
     const char *name, *brief;
     bool on_request; /* runs only when named: it fixes the statistics of BatchNormalization, or needs opset 23 */

@@ -1,4 +1,4 @@
-/* Parameters that hold what is no number. */
+/* Parameters that hold NaN or infinity. */
 #include "graph/graph.h"
 #include "tensor/tensor.h"
 

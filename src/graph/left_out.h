@@ -1,4 +1,4 @@
-/* Which weights a method leaves alone, told in one note: nobody is to believe that a whole network was worked on when half was not. */
+/* Which weights a method leaves alone, told in one note: nobody should believe that a whole network was worked on when half was not. */
 #ifndef SKV_LEFT_OUT_H
 #define SKV_LEFT_OUT_H
 

@@ -43,7 +43,7 @@ static skive_status inline_branch(const skv_pass_env *env, skive_graph *g, skive
     return status;
 }
 
-/* The nodes of a branch come to stand at the end of the list, where they are met in turn. */
+/* The nodes of a branch are appended to the list, so that this loop visits them too. */
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         skive_node *n = g->nodes[i];
