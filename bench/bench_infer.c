@@ -1,6 +1,7 @@
 /* Inference of one model on random input, for bench/run.sh (the protocol is in bench/README.md).
  *     bench_infer MODEL.onnx|zoo:NAME [--threads N] [--batch B] [--profile RUNS] [--input NAME=FILE.npy ...]
- * --profile prints where the time of a run goes instead. With inputs from files it is a session that runs, and all of it is timed. */
+ * --profile prints where the time of a run goes instead. With inputs from files it is a session that runs, and all of
+ * it is timed. */
 #include <stdlib.h>
 
 #include "protocol.h"

@@ -1,7 +1,9 @@
 /* Reading one packed weight matrix, for bench/run.sh (the protocol is in bench/README.md).
  *     bench_pack --coder NAME [--zeros PERCENT] [--pace MILLIONS]
- * The unit of work is parsing a packed model of one 2048 x 2048 matrix of 31 values and zeros, checksums and all, its symbols left coded. With
- * --pace nothing is read: the answer is the time so many million weights a second would take, the goal to compare with. */
+ * The unit of work is parsing a packed model of one 2048 x 2048 matrix of 31 values and zeros, checksums and all, its
+ * symbols left coded. With
+ * --pace nothing is read: the answer is the time so many million weights a second would take, the goal to compare
+ * with. */
 #include <math.h>
 
 #include "protocol.h"

@@ -1,8 +1,8 @@
 /* Static quantization of a model on random images, for bench/run.sh (the protocol is in bench/README.md).
  *     bench_quantize MODEL.onnx|zoo:NAME --out FILE [--images N] [--threads N] [--batch B]
  *                    [--method minmax|percentile|mse|entropy]
- * The unit of work is the whole call: reading the model, calibrating, writing the result. As the peer's images, ours are
- * made one at a time while calibrating. */
+ * The unit of work is the whole call: reading the model, calibrating, writing the result. As the peer's images, ours
+ * are made one at a time while calibrating. */
 #include <stdlib.h>
 
 #include "protocol.h"
@@ -14,7 +14,8 @@ typedef struct bench {
     skive_context *ctx;
 } bench;
 
-/* The next of a series of near-normal numbers of mean 0 and variance 1: the sum of four uniform ones, all taken from one
+/* The next of a series of near-normal numbers of mean 0 and variance 1: the sum of four uniform ones, all taken from
+ * one
  * 64-bit word, so that making an image costs next to nothing beside running it. */
 static float near_normal(uint64_t *state) {
     *state ^= *state << 13;

@@ -13,7 +13,8 @@ typedef struct bench {
     skive_graph *graph;
 } bench;
 
-/* Normal numbers of deviation 0.05, as trained weights are, from a multiplicative generator and Box and Muller's transform. */
+/* Normal numbers of deviation 0.05, as trained weights are, from a multiplicative generator and Box and Muller's
+ * transform. */
 static void fill(float *x, long n) {
     uint64_t state = 88172645463325252u;
     for (long i = 0; i < n; i++) {

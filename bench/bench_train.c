@@ -1,5 +1,6 @@
-/* One training step of skive, for bench/run.sh: forward, cross-entropy, backward and SGD with momentum 0.9 in f32, on batches
- * made beforehand. Speaks the protocol of bench/README.md; --profile prints where the time of a step goes instead. */
+/* One training step of skive, for bench/run.sh: forward, cross-entropy, backward and SGD with momentum 0.9 in f32, on
+ * batches made beforehand. Speaks the protocol of bench/README.md; --profile prints where the time of a step goes
+ * instead. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

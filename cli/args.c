@@ -80,8 +80,8 @@ static skive_status unknown_option(cli_args *a, const char *word, const char *na
                    near ? "?)" : "");
 }
 
-/* One argument with dashes, from its letter `name` on or, when it is a long one, from behind its dashes; *i moves on when
- * the value is the next one. */
+/* One argument with dashes, from its letter `name` on or, when it is a long one, from behind its dashes; *i moves on
+ * when the value is the next one. */
 static skive_status take_option(cli_args *a, int argc, char **argv, int *i, const char *name) {
     const char *word = argv[*i], *value = NULL;
     const bool is_long = word[1] == '-';

@@ -89,8 +89,9 @@ typedef struct cli_console {
 } cli_console;
 void cli_console_options(cli_console *c, skive_context_options *o);
 void cli_console_clear(cli_console *c);
-/* Ctrl-C, SIGTERM and the end of the terminal (SIGHUP, unless ignored: nohup) ask the running job to stop; a second Ctrl-C
- * ends the process. `saves`: an interrupted job has results to write, however long it takes to notice; others end a second after the signal. */
+/* Ctrl-C, SIGTERM and the end of the terminal (SIGHUP, unless ignored: nohup) ask the running job to stop; a second
+ * Ctrl-C ends the process. `saves`: an interrupted job has results to write, however long it takes to notice; others
+ * end a second after the signal. */
 void cli_install_interrupt(bool saves);
 
 /* ---- text ---- */
@@ -214,8 +215,8 @@ skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_data
             "(default: read from the model)",                                                                        \
             false                                                                                                    \
     }
-/* Stores what these options say in the models' metadata; NULL graphs are passed over. --output-kind is for the first model. A name
- * that no model has, or not the one with several outputs that needs it, is an error. */
+/* Stores what these options say in the models' metadata; NULL graphs are passed over. --output-kind is for the first
+ * model. A name that no model has, or not the one with several outputs that needs it, is an error. */
 skive_status cli_choose_outputs(cli_args *a, skive_graph *const *graphs, size_t n);
 /* "output 'p' (probabilities, by its Softmax)"; of several outputs it says so. */
 const char *cli_output_text(const skive_graph *g, const skive_output_info *o, char *buffer, size_t size);
@@ -248,7 +249,8 @@ const char *cli_short(const char *name, char *buffer, size_t size);
 const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
 int64_t cli_file_bytes(const char *path);                        /* -1 when there is none; counts external data */
-/* Of a model file, with its external data. Weights: the parameters as they are stored; a file holds other things too. */
+/* Of a model file, with its external data. Weights: the parameters as they are stored; a file holds other things too.
+ * */
 typedef struct cli_sizes {
     int64_t file, weights;
 } cli_sizes;
@@ -279,9 +281,11 @@ skive_status cli_fail_which(cli_args *a, const char *option, const char *text, s
                             const char *(*name_of)(const void *, size_t), const void *of);
 /* The files of --input into in[], zeroed, one for each input of the graph; all must be there. */
 skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in);
-/* Random numbers for every input into in[], zeroed; --shape and `batch` say what the model leaves open. Freed by the caller on failure too. */
+/* Random numbers for every input into in[], zeroed; --shape and `batch` say what the model leaves open. Freed by the
+ * caller on failure too. */
 skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch, uint64_t seed, skive_tensor *in);
-/* Making a plan has ended with `status`: is a session worth a try (shapes or paths that depend on data)? Then says so on standard error. */
+/* Making a plan has ended with `status`: is a session worth a try (shapes or paths that depend on data)? Then says so
+ * on standard error. */
 bool cli_needs_session(cli_args *a, skive_status status);
 /* The same for samples of any element type. */
 skive_status cli_load_samples(cli_args *a, const skive_graph *g, skive_tensor *in);

@@ -42,8 +42,8 @@ static bool taken(const destinations *d, const char *path) {
     return false;
 }
 
-/* An output's name may hold slashes and be of any length; a file's may not. What then is the name of another file gets a
- * number. */
+/* An output's name may hold slashes and be of any length; a file's may not. What then is the name of another file gets
+ * a number. */
 static skive_status path_in(cli_args *a, const destinations *d, const char *dir, const char *name, char **out) {
     enum { LONGEST = 200 };
     size_t cut = strnlen(name, LONGEST);

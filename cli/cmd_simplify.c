@@ -60,8 +60,8 @@ static void hold(const skive_tensor *x, const skive_tensor *y, difference *d) {
     }
 }
 
-/* The outputs of one model on the inputs. The model as it was is run node by node: a plan rewrites nodes too, and would hide what the passes
- * did. */
+/* The outputs of one model on the inputs. The model as it was is run node by node: a plan rewrites nodes too, and
+ * would hide what the passes did. */
 static skive_status run_model(cli_args *a, const skive_graph *g, bool as_it_is, const skive_tensor *in,
                               skive_tensor *out) {
     skive_session_options o = skive_session_options_default();

@@ -16,8 +16,8 @@ static void on_interrupt(int signal_number) {
     if (nothing_to_save) (void)alarm(1); /* for the job to notice */
 }
 
-/* One node may compute for hours without a look at the signal. Outputs stand under temporary names until they are whole, so the process may
- * end here. */
+/* One node may compute for hours without a look at the signal. Outputs stand under temporary names until they are
+ * whole, so the process may end here. */
 static void on_alarm(int signal_number) {
     static const char line[] = "\nskive: interrupted\n";
     (void)signal_number;
@@ -26,8 +26,8 @@ static void on_alarm(int signal_number) {
     _exit(skive_status_exit(SKIVE_ERR_INTERRUPTED));
 }
 
-/* The terminal is gone. It may be said twice, by the system and by the shell; and a pipe that went with it must not end the
- * process before the work is saved. */
+/* The terminal is gone. It may be said twice, by the system and by the shell; and a pipe that went with it must not
+ * end the process before the work is saved. */
 static void on_hangup(int signal_number) {
     signal(SIGPIPE, SIG_IGN);
     on_interrupt(signal_number);

@@ -130,8 +130,9 @@ static int run_command(const cli_command *c, int argc, char **argv) {
     return finish_output(status);
 }
 
-/* GNU OpenMP reads how long its threads spin when it is loaded, before main. By default they spin long enough to starve one
- * another as soon as anything else runs on the machine, so the process starts itself again with a short spin. */
+/* GNU OpenMP reads how long its threads spin when it is loaded, before main. By default they spin long enough to
+ * starve one another as soon as anything else runs on the machine, so the process starts itself again with a short
+ * spin. */
 static void calm_threads(char **argv) {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
     if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0) execv("/proc/self/exe", argv);

@@ -1,5 +1,5 @@
-/* What exporters write out is recognised (before and after, and what must be left alone), and the kernels of transformers give
- * the reference's numbers at the level SKIVE_ISA names (CTest runs this program once a level). */
+/* What exporters write out is recognised (before and after, and what must be left alone), and the kernels of
+ * transformers give the reference's numbers at the level SKIVE_ISA names (CTest runs this program once a level). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -619,7 +619,8 @@ static void touch(const char *dir, const char *name) {
     fclose(f);
 }
 
-/* What a killed writer left is cleared by the next in the folder; what another writes now is not, nor a stranger's file. */
+/* What a killed writer left is cleared by the next in the folder; what another writes now is not, nor a stranger's
+ * file. */
 static void writer_clears_what_was_left(void **state) {
     (void)state;
     char dir[SKV_TEST_PATH], path[SKV_TEST_PATH], other[SKV_TEST_PATH];

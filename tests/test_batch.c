@@ -1,4 +1,5 @@
-/* Models made for a fixed number of samples, given another: each answer must be what the model gives for the sample itself. */
+/* Models made for a fixed number of samples, given another: each answer must be what the model gives for the sample
+ * itself. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -128,7 +129,8 @@ static void flattening(void **state) {
     }
 }
 
-/* As torch's MultiheadAttention is exported: steps first, heads joined with the samples, both joined for the projection. */
+/* As torch's MultiheadAttention is exported: steps first, heads joined with the samples, both joined for the
+ * projection. */
 static skive_value *heads_of(skv_builder *b, skive_value *x, const char *name, int64_t n, uint64_t seed) {
     skive_value *y = OP(b, "MatMul", x, param(b, name, DIMS(WIDTH, WIDTH), seed));
     return PERM(b, OP(b, "Reshape", y, INTS(b, STEPS, n * HEADS, WIDTH / HEADS)), 1, 0, 2);

@@ -1,4 +1,5 @@
-/* Calibration: the error of a grid, the choice of ranges, samples of every form, and what the report says of the outcome. */
+/* Calibration: the error of a grid, the choice of ranges, samples of every form, and what the report says of the
+ * outcome. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -420,7 +420,8 @@ static void folder_plain(void **state) {
     unsigned char pixels[10 * 6 * 3];
     smooth(pixels, 10, 6, 3, 0);
     write_png(at("set/bee/02.PNG"), 10, 6, PNG_FORMAT_RGB, pixels);
-    skv_test_fails(ctx, skive_dataset_read(ctx, ds, 6, (float[48]){0}, NULL), SKIVE_ERR_DATA, "is 6x10 pixels (height x width), not 6x8; --resize");
+    skv_test_fails(ctx, skive_dataset_read(ctx, ds, 6, (float[48]){0}, NULL), SKIVE_ERR_DATA,
+                   "is 6x10 pixels (height x width), not 6x8; --resize");
     assert_int_equal(remove(at("set/bee/02.PNG")), 0);
     skv_test_fails(ctx, skive_dataset_read(ctx, ds, 6, (float[48]){0}, NULL), SKIVE_ERR_IO, "set/bee/02.PNG");
     skive_dataset_free(ds);

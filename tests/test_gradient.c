@@ -1,6 +1,7 @@
-/* The gradient of a whole network with its loss: against central differences in double, and the fast float kernels against
- * that. Single operators are tested in test_ops.c; here it is how their gradients are put together, where values are used
- * twice, where batch statistics are part of the formula, and that a training plan computes what the graph says. */
+/* The gradient of a whole network with its loss: against central differences in double, and the fast float kernels
+ * against that. Single operators are tested in test_ops.c; here it is how their gradients are put together, where
+ * values are used twice, where batch statistics are part of the formula, and that a training plan computes what the
+ * graph says. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,8 +61,8 @@ static skive_value *norm(network *n, skive_value *x, skive_dtype dtype, const ch
     return skv_emit(&n->b, "BatchNormalization", SKV_IN(x, p[0], p[1], p[2], p[3]), SKV_NONE);
 }
 
-/* Convolutions plain, depthwise and strided, two normalizations, a branch, two poolings; cross-entropy with smoothing and
- * soft labels together. */
+/* Convolutions plain, depthwise and strided, two normalizations, a branch, two poolings; cross-entropy with smoothing
+ * and soft labels together. */
 static void build(skive_context *ctx, network *n, skive_dtype dtype) {
     const skive_type x = {.dtype = dtype, .rank = 4, .dims = {{-1, "N"}, {2, NULL}, {SIDE, NULL}, {SIDE, NULL}}};
     const skive_type y = {.dtype = SKIVE_I64, .rank = 1, .dims = {{-1, "N"}}};

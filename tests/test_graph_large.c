@@ -1,4 +1,5 @@
-/* Graphs of many nodes: names, removal in any order, and plans of many values. What would be quadratic here takes minutes. */
+/* Graphs of many nodes: names, removal in any order, and plans of many values. What would be quadratic here takes
+ * minutes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* What a model's output means: recognised in every way it is written, chosen among several, and used by losses and figures. */
+/* What a model's output means: recognised in every way it is written, chosen among several, and used by losses and
+ * figures. */
 #include "train_fixtures.h"
 
 #include <skive/distill.h>
@@ -188,7 +189,8 @@ static void losses_are_taken_before_the_head(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* The probabilities are exact, so that the loss of a sample that is surely wrong does not vanish: its gradient moves weights. */
+/* The probabilities are exact, so that the loss of a sample that is surely wrong does not vanish: its gradient moves
+ * weights. */
 static void certain_mistakes_are_learned_from(void **state) {
     skive_context *ctx = skv_test_context();
     skive_dataset *train = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL);

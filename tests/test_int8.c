@@ -1,5 +1,6 @@
-/* Integer execution: every kernel gives the bits of the scalar reference, on random and adversarial shapes and numbers, at
- * the level SKIVE_ISA names (CTest runs this program once a level); Q/DQ graphs are brought to integer form. */
+/* Integer execution: every kernel gives the bits of the scalar reference, on random and adversarial shapes and
+ * numbers, at the level SKIVE_ISA names (CTest runs this program once a level); Q/DQ graphs are brought to integer
+ * form. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,8 +81,8 @@ static void evaluate(skive_context *ctx, const skive_graph *g, const skive_tenso
     skive_plan_free(plan);
 }
 
-/* All outputs on `x` as the file's own nodes define them: each by its reference, nothing rewritten, so that what lies between
- * DequantizeLinear and QuantizeLinear is computed in float. */
+/* All outputs on `x` as the file's own nodes define them: each by its reference, nothing rewritten, so that what lies
+ * between DequantizeLinear and QuantizeLinear is computed in float. */
 static void evaluate_in_float(skive_context *ctx, const skive_graph *g, const skive_tensor *x, skive_tensor *out) {
     skive_node **order = NULL;
     skive_tensor *values = calloc(g->n_values, sizeof *values);
@@ -144,8 +145,8 @@ static void finish(skive_context *ctx, skive_graph *g, skv_builder *b, skive_val
     skv_test_ok(ctx, skive_graph_add_output(g, y));
 }
 
-/* The output's type, zero point and limits; multipliers that keep most results inside, some that saturate, and powers of
- * two, which make ties. */
+/* The output's type, zero point and limits; multipliers that keep most results inside, some that saturate, and powers
+ * of two, which make ties. */
 static size_t output_attrs(dice *d, skv_attr_init *to) {
     const int64_t kind = roll(d, 0, 3);
     const int64_t low = kind == 2 ? -128 : 0, high = low + 255;
@@ -649,8 +650,8 @@ static void patterns_are_absorbed(void **state) {
     }
 }
 
-/* A channel without weights, as trained depthwise networks have, and with a bias: the quantizer gives it a scale in which
- * the bias can be counted, so that the node still runs in integers and the channel still answers its bias. */
+/* A channel without weights, as trained depthwise networks have, and with a bias: the quantizer gives it a scale in
+ * which the bias can be counted, so that the node still runs in integers and the channel still answers its bias. */
 static void channel_without_weights_keeps_its_bias(void **state) {
     skive_context *ctx = skv_test_context();
     skive_graph *g = NULL;

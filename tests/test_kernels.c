@@ -1,5 +1,5 @@
-/* Kernels for elements, channels, transposes and recurrent layers against the reference, on many shapes and in every layout a convolution before
- * them leaves. Runs at each level of instructions. */
+/* Kernels for elements, channels, transposes and recurrent layers against the reference, on many shapes and in every
+ * layout a convolution before them leaves. Runs at each level of instructions. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -232,7 +232,8 @@ static void transposes(void **unused) {
     skv_test_context_end(ctx);
 }
 
-/* Along every axis, of computed tensors in whatever layout, constants between them, channels that fill their blocks or not. */
+/* Along every axis, of computed tensors in whatever layout, constants between them, channels that fill their blocks or
+ * not. */
 static void concats(void **unused) {
     static const int64_t channels[][3] = {{16, 16, 16}, {16, 32, 5}, {24, 4, 3}, {3, 5, 40}, {1, 16, 17}, {30, 30, 30}};
     (void)unused;
@@ -413,7 +414,8 @@ static skive_value *bytes(skive_context *ctx, skive_graph *g, skive_dtype dtype,
     return v;
 }
 
-/* Every pair of types, zero points of every form, sizes about those of tiles; the same integers, and the same floats. */
+/* Every pair of types, zero points of every form, sizes about those of tiles; the same integers, and the same floats.
+ * */
 static void integer_products(void **unused) {
     static const int64_t sizes[][3] = {{1, 1, 1},    {1, 64, 33},  {14, 32, 32}, {15, 33, 31}, {3, 7, 100},
                                        {29, 130, 5}, {2, 257, 64}, {40, 48, 96}, {5, 3, 16}};
@@ -445,8 +447,8 @@ static void integer_products(void **unused) {
     skv_test_context_end(ctx);
 }
 
-/* The states are rounded to 256 steps each time, and where a sum lies between two of them the float32 kernel may take the other one: then the
- * products move by a step of the state, at most 2/255, times a weight, at most 1.28. */
+/* The states are rounded to 256 steps each time, and where a sum lies between two of them the float32 kernel may take
+ * the other one: then the products move by a step of the state, at most 2/255, times a weight, at most 1.28. */
 static void dynamic_lstm(void **unused) {
     (void)unused;
     skive_context *ctx = skv_test_context();

@@ -1,4 +1,5 @@
-/* ONNX reading and writing: what goes in comes out, in every form files come in; hostile files are in test_onnx_bad.c. */
+/* ONNX reading and writing: what goes in comes out, in every form files come in; hostile files are in test_onnx_bad.c.
+ * */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Fields of ONNX files that contradict one another or that no version knows, attributes that change what a node means, files of the other
- * format, tensors of no known element type: each is refused, and the message says why. */
+/* Fields of ONNX files that contradict one another or that no version knows, attributes that change what a node means,
+ * files of the other format, tensors of no known element type: each is refused, and the message says why. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,7 +95,8 @@ static void packed_model_read_as_onnx(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* One node `op` from x [1, 4, 2, 2] to y with text attributes; a session of it gives `expected`, and the message, or a note, says `part`. */
+/* One node `op` from x [1, 4, 2, 2] to y with text attributes; a session of it gives `expected`, and the message, or a
+ * note, says `part`. */
 static void session_of(const char *op, const char *const attributes[][2], size_t n, int64_t opset,
                        skive_status expected, const char *part) {
     static const int64_t dims[4] = {1, 4, 2, 2}, open[4] = {-1, -1, -1, -1};

@@ -77,8 +77,8 @@ static void every_coder_gives_back_what_it_took(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* A million of one symbol and a single other one; symbols that all occur once; falling powers of two, whose Huffman codes
- * would be longer than the longest allowed. */
+/* A million of one symbol and a single other one; symbols that all occur once; falling powers of two, whose Huffman
+ * codes would be longer than the longest allowed. */
 static void coders_bear_extreme_distributions(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
@@ -608,7 +608,8 @@ static void records_that_lie_are_refused(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     skv_record r;
-    /* flags, form, type, rank, dims, alphabet - 1, zero + 1, stream (2 symbols of 1 bit, raw), table: n, group, type, raw */
+    /* flags, form, type, rank, dims, alphabet - 1, zero + 1, stream (2 symbols of 1 bit, raw), table: n, group, type,
+     * raw */
     const uint8_t nan_codebook[] = {3, 8, 1, 1, 2, 1, 0, 8, 2, 2, 0, 1, 0, 0, 0, 0x80, 0x3f, 0, 0, 0xc0, 0x7f};
     skv_reader in = skv_read_from(nan_codebook, sizeof nan_codebook);
     skv_test_fails(ctx, skv_record_read(ctx, &in, 1 << 20, &r), SKIVE_ERR_FORMAT, "codebook holds NaN");

@@ -1,4 +1,5 @@
-/* Pools of one axis, of plain layout and of few channels against the reference, and that kernels of their own run them. */
+/* Pools of one axis, of plain layout and of few channels against the reference, and that kernels of their own run
+ * them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Pruning: exact counts, thresholds, floors, ties, criteria, schedules, masks held or moved through fine-tuning, the dense
- * model as teacher; distillation and its failures. */
+/* Pruning: exact counts, thresholds, floors, ties, criteria, schedules, masks held or moved through fine-tuning, the
+ * dense model as teacher; distillation and its failures. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -161,7 +161,8 @@ static void masks_below_a_threshold(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* In surgery a mask changes only where the scores differ by more than the margin to both sides; else what is gone stays. */
+/* In surgery a mask changes only where the scores differ by more than the margin to both sides; else what is gone
+ * stays. */
 static void masks_hold_on(void **state) {
     skive_context *ctx = skv_test_context();
     float weight[] = {1.0f, 1.05f}, score[2];
@@ -386,8 +387,8 @@ static void surgery_reaches_its_sparsity_in_few_batches(void **state) {
     close_blobs(&d);
 }
 
-/* The features that tell the classes have the smallest weights and all go. They pull twice as hard as the others, so under
- * surgery they return, and without it they cannot. */
+/* The features that tell the classes have the smallest weights and all go. They pull twice as hard as the others, so
+ * under surgery they return, and without it they cannot. */
 static void masked_weights_return(void **state) {
     blobs d = open_blobs();
     float w[3][8];
@@ -569,7 +570,8 @@ static double loss_by_hand(const float *dense, const float *pruned, const char *
     return sum / (double)n;
 }
 
-/* Without learning, the loss reported is that of the pruned model against labels and teacher: nobody, the dense model, another. */
+/* Without learning, the loss reported is that of the pruned model against labels and teacher: nobody, the dense model,
+ * another. */
 static void a_teacher_teaches(void **state) {
     blobs d = open_blobs();
     float w[3][8], other[3][8], pruned[3][24];

@@ -1,5 +1,5 @@
-/* The product of float32 matrices against sums in double, over shapes that reach every edge of its blocks, and the same bits whatever the number of
- * threads. CTest runs this program once at each instruction-set level. */
+/* The product of float32 matrices against sums in double, over shapes that reach every edge of its blocks, and the
+ * same bits whatever the number of threads. CTest runs this program once at each instruction-set level. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

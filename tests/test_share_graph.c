@@ -1,5 +1,5 @@
-/* Shared weights on networks: what the graph becomes, that outputs are those of the dense weights it stands for, gradients
- * summed over members, fine-tuning with zeros held, tying, the file, the report, and what is refused. */
+/* Shared weights on networks: what the graph becomes, that outputs are those of the dense weights it stands for,
+ * gradients summed over members, fine-tuning with zeros held, tying, the file, the report, and what is refused. */
 #include <skive/onnx.h>
 #include <skive/quant.h>
 #include <skive/share.h>
@@ -319,7 +319,8 @@ static void fine_tuning_holds_zeros_and_learns(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* A shared model that is read from a file goes on training as one, its zeros included: nothing in it says what may be trained. */
+/* A shared model that is read from a file goes on training as one, its zeros included: nothing in it says what may be
+ * trained. */
 static void a_shared_file_can_be_trained(void **state) {
     skive_context *ctx = skv_test_context();
     skive_dataset *d = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL);

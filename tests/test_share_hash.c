@@ -1,5 +1,5 @@
-/* Hashed weights: the hash against published values, the operators and their kernels against the matrix that is never stored,
- * and networks that are hashed and trained. */
+/* Hashed weights: the hash against published values, the operators and their kernels against the matrix that is never
+ * stored, and networks that are hashed and trained. */
 #include <skive/share.h>
 #include <skive/zoo.h>
 
@@ -288,8 +288,8 @@ static void hashed_networks_learn(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* A hashed model in its form of standard ONNX goes on as one: training it later gives what fine-tuning at once gives, and a value
- * and its negative stay a pair. */
+/* A hashed model in its form of standard ONNX goes on as one: training it later gives what fine-tuning at once gives,
+ * and a value and its negative stay a pair. */
 static void hashed_models_can_be_trained(void **state) {
     skive_context *ctx = skv_test_context();
     skive_dataset *d = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL);
@@ -358,8 +358,8 @@ static void decay_pulls_each_hashed_weight(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* Biases are trained beside the shared values, and all of it ends in the caller's graph: what the trained copy computed last
- * is what the result computes. A weight stored the other way round is hashed by its own rows. */
+/* Biases are trained beside the shared values, and all of it ends in the caller's graph: what the trained copy
+ * computed last is what the result computes. A weight stored the other way round is hashed by its own rows. */
 static void what_was_trained_is_what_comes_out(void **state) {
     skive_context *ctx = skv_test_context();
     skive_dataset *d = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL);

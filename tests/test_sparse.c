@@ -1,6 +1,6 @@
-/* Sparse convolutions and products against the reference: every form, every length of tail, patterns at the ends. The kernels are
- * prepared directly, whatever the cost model thinks of such small shapes; the model's choice is looked at by itself. Runs at
- * each level of instructions. */
+/* Sparse convolutions and products against the reference: every form, every length of tail, patterns at the ends. The
+ * kernels are prepared directly, whatever the cost model thinks of such small shapes; the model's choice is looked at
+ * by itself. Runs at each level of instructions. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -525,7 +525,8 @@ static void the_choice_says_why(void **unused) {
     skv_test_context_end(ctx);
 }
 
-/* Positions and values that never were a dense tensor, packed in both forms: every value is there once, in its place. */
+/* Positions and values that never were a dense tensor, packed in both forms: every value is there once, in its place.
+ * */
 static void packing(void **unused) {
     int64_t row_start[] = {0, 2, 2, 3, 5, 6};
     uint32_t column[] = {0, 3, 3, 1, 3, 2}, place[] = {0, 10, 20, 30};
@@ -734,8 +735,8 @@ static skive_plan *packed_lenet(skive_context *ctx, double zeros, int entries, s
     return plan;
 }
 
-/* So many of the products at least by kernels of this kind, in less memory than the weights would take dense; the result is that of the dense
- * ones. */
+/* So many of the products at least by kernels of this kind, in less memory than the weights would take dense; the
+ * result is that of the dense ones. */
 static void check_lenet(skive_context *ctx, double zeros, int entries, const char *kind, int least) {
     enum { DENSE = (20 * 25 + 50 * 500 + 500 * 800 + 10 * 500) * 4 };
     skive_graph *g = NULL;

@@ -1,6 +1,7 @@
-/* The ONNX backend suite (Debian package libonnx-testdata): every model is run on its inputs, and every output compared in shape, type
- * and numbers, within the suite's own rtol 1e-3 and atol 1e-5 (integers exactly). What is not expected to pass stands with its reason in
- * tests/suite_expected.txt; a model that fails without standing there fails the test, and so does one that passes and still stands there.
+/* The ONNX backend suite (Debian package libonnx-testdata): every model is run on its inputs, and every output
+ * compared in shape, type and numbers, within the suite's own rtol 1e-3 and atol 1e-5 (integers exactly). What is not
+ * expected to pass stands with its reason in tests/suite_expected.txt; a model that fails without standing there fails
+ * the test, and so does one that passes and still stands there.
  *
  *     test_suite [--verbose] [--table] [NAME ...]    only these models, "test_add" or "node/test_add"; --table: the results as Markdown */
 #include <dirent.h>
@@ -20,7 +21,8 @@
 enum { MOST_IO = 32, MOST_NAMES = 2048, LONGEST = 320, EXIT_SKIP = 77 };
 
 static const char *const folders[] = {"node", "simple", "pytorch-operator", "pytorch-converted"};
-/* Why a model may be left out. "rounding": its expected bfloat16 were cut off where the specification rounds. "todo" is no good reason. */
+/* Why a model may be left out. "rounding": its expected bfloat16 were cut off where the specification rounds. "todo"
+ * is no good reason. */
 static const char *const reasons[] = {"sequence", "string", "training", "random", "optional", "rounding", "todo"};
 enum { FOLDERS = sizeof folders / sizeof *folders, REASONS = sizeof reasons / sizeof *reasons };
 

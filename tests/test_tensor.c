@@ -212,7 +212,8 @@ static void four_bits_are_packed_low_half_first(void **state) {
     }
 }
 
-/* Codes and their numbers from the ONNX specification; and every number between neighbours goes to the nearer, in a tie to the even code. */
+/* Codes and their numbers from the ONNX specification; and every number between neighbours goes to the nearer, in a
+ * tie to the even code. */
 static void float8_is_the_nearest(void **state) {
     static const struct {
         skive_dtype dtype;

@@ -1,6 +1,7 @@
-/* What may be done from many threads at once: running one plan, each thread through an exec and a context of its own; loading
- * and planning in contexts of their own; reading batches that loader threads make. Also built with the thread sanitizer,
- * which is why every context here has one OpenMP thread: the sanitizer cannot see GNU OpenMP's own synchronisation. */
+/* What may be done from many threads at once: running one plan, each thread through an exec and a context of its own;
+ * loading and planning in contexts of their own; reading batches that loader threads make. Also built with the thread
+ * sanitizer, which is why every context here has one OpenMP thread: the sanitizer cannot see GNU OpenMP's own
+ * synchronisation. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

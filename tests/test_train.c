@@ -227,7 +227,8 @@ static void running_statistics_follow_onnx(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* Evaluation uses the running statistics, each sample by itself, and folding them into the convolution changes nothing. */
+/* Evaluation uses the running statistics, each sample by itself, and folding them into the convolution changes
+ * nothing. */
 static void trained_statistics_serve_evaluation_and_folding(void **state) {
     skive_context *ctx = skv_test_context();
     skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);

@@ -1,4 +1,5 @@
-/* Which epoch is kept, how classes are weighed, and what a checkpoint says when it is of another run or is gone on from. */
+/* Which epoch is kept, how classes are weighed, and what a checkpoint says when it is of another run or is gone on
+ * from. */
 #include <unistd.h>
 
 #include "train_fixtures.h"

@@ -1,5 +1,5 @@
-/* Kernels of the training step against the op records' references: Winograd's convolutions, BatchNormalization with what
- * follows it, the gradients of biases and pools. The whole file runs again under each lower instruction set. */
+/* Kernels of the training step against the op records' references: Winograd's convolutions, BatchNormalization with
+ * what follows it, the gradients of biases and pools. The whole file runs again under each lower instruction set. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -143,8 +143,8 @@ static void convolution(void **state) {
     }
 }
 
-/* A 1x1 convolution brings the values into blocks where the instruction set has them; with 100 channels the last is partly
- * padding, and 1x1 images are plain matrices. */
+/* A 1x1 convolution brings the values into blocks where the instruction set has them; with 100 channels the last is
+ * partly padding, and 1x1 images are plain matrices. */
 static void normalization(void **state) {
     static const int64_t channels[] = {16, 100, 3}, sides[] = {6, 3, 5};
     (void)state;
@@ -243,7 +243,8 @@ static void lower_instruction_sets(void **state) {
     }
 }
 
-/* A first convolution and its MaxPool: the largest elements' places are kept, and the weight's gradient made from them alone. */
+/* A first convolution and its MaxPool: the largest elements' places are kept, and the weight's gradient made from them
+ * alone. */
 static void first_convolution_and_pool(void **state) {
     static const struct {
         int64_t n, c, m, h, w, rows, columns, pool[2];

@@ -135,8 +135,8 @@ static void kl_by_hand(void **state) {
                                     .gradient = gradient});
 }
 
-/* T^2 keeps the pull of the soft labels the same: for small logits the gradient hardly depends on T. Without the factor it
- * would be 64 times smaller at T = 8. */
+/* T^2 keeps the pull of the soft labels the same: for small logits the gradient hardly depends on T. Without the
+ * factor it would be 64 times smaller at T = 8. */
 static void temperature_keeps_the_size_of_the_gradient(void **state) {
     const double student[] = {0.01, 0, -0.01}, teacher[] = {-0.02, 0.01, 0.01};
     /* (z - v) / K to first order, both rows having mean zero */

@@ -1,4 +1,5 @@
-/* Models exported in training mode: brought to inference form wherever a sample's answer may not depend on its neighbours. */
+/* Models exported in training mode: brought to inference form wherever a sample's answer may not depend on its
+ * neighbours. */
 #include "train_fixtures.h"
 
 #include <skive/distill.h>

@@ -1,4 +1,5 @@
-/* Winograd convolutions: our transform of the weights against the library's, and the convolutions against the reference. */
+/* Winograd convolutions: our transform of the weights against the library's, and the convolutions against the
+ * reference. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

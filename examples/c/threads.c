@@ -3,8 +3,8 @@
  *     cc -std=c11 threads.c -o threads $(pkg-config --cflags --libs skive) -pthread
  *     ./threads model.onnx
  *
- * A plan is immutable and may be shared; an exec holds the activations of one run, so that each thread has one of its own,
- * made with a context of its own. */
+ * A plan is immutable and may be shared; an exec holds the activations of one run, so that each thread has one of its
+ * own, made with a context of its own. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

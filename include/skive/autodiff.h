@@ -1,4 +1,5 @@
-/* Reverse-mode differentiation as a rewriting of the graph (Griewank & Walther, Evaluating Derivatives, 2008, ch. 3). */
+/* Reverse-mode differentiation as a rewriting of the graph (Griewank & Walther, Evaluating Derivatives, 2008, ch. 3).
+ * */
 #ifndef SKIVE_AUTODIFF_H
 #define SKIVE_AUTODIFF_H
 

@@ -16,13 +16,13 @@
  *
  * In a list of files "\," is a comma that belongs to a name, and "\\" a backslash.
  *
- * 8-bit samples (IDX, images, .npy of uint8) are read as value / 255, all others as they are. How they become the input of a
- * model says skive/input.h.
+ * 8-bit samples (IDX, images, .npy of uint8) are read as value / 255, all others as they are. How they become the
+ * input of a model says skive/input.h.
  *
  * Where a specification gives no test set of its own, the "test" split is all the files it names, so that
  * `idx:t10k-images.gz,t10k-labels.gz` evaluates just what it says; skive_dataset_info.separate_test tells. A folder
- * with DIR/train and no DIR/test has no test split. Where there is DIR/val, its samples are the validation split, and all of
- * DIR/train is for training. */
+ * with DIR/train and no DIR/test has no test split. Where there is DIR/val, its samples are the validation split, and
+ * all of DIR/train is for training. */
 #ifndef SKIVE_DATA_H
 #define SKIVE_DATA_H
 
@@ -131,32 +131,32 @@ SKIVE_API const char *skive_dataset_kind_brief(size_t index);
 
 #define SKIVE_MAX_CHANNELS (1 << 20)
 
-/* x becomes (x - mean[c]) / std[c]. channels 0: nothing is done; 1: the one pair is for every channel (or feature); otherwise a
- * pair a channel of images and series, a column of tables. Who fills one in by hand may let mean and std point anywhere; what a
- * function of the library gives is freed by skive_normalization_free. */
+/* x becomes (x - mean[c]) / std[c]. channels 0: nothing is done; 1: the one pair is for every channel (or feature);
+ * otherwise a pair a channel of images and series, a column of tables. Who fills one in by hand may let mean and std
+ * point anywhere; what a function of the library gives is freed by skive_normalization_free. */
 typedef struct skive_normalization {
     int64_t channels;
     float *mean, *std; /* [channels] */
 } skive_normalization;
 SKIVE_API void skive_normalization_free(skive_context *ctx, skive_normalization *normalization);
 
-/* Mean and standard deviation over the split (use a training split): per channel where samples have three axes or more (the
- * channels being the first), per column of feature vectors, one pair for [h][w]. A channel that never varies gets std 1. Free
- * with skive_normalization_free. Errors: as skive_dataset_read, NUMERIC and INTERRUPTED. */
+/* Mean and standard deviation over the split (use a training split): per channel where samples have three axes or more
+ * (the channels being the first), per column of feature vectors, one pair for [h][w]. A channel that never varies gets
+ * std 1. Free with skive_normalization_free. Errors: as skive_dataset_read, NUMERIC and INTERRUPTED. */
 SKIVE_API skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *dataset,
                                                 skive_normalization *out);
 
 /* As text, "0.286;0.353" or "0.49,0.48,0.45;0.25,0.24,0.26" (means; deviations), in full precision, whatever the
- * locale; "" for no channels. Errors of format: ARGUMENT (buffer too small: SKIVE_NORMALIZATION_TEXT(channels) bytes are
- * enough; values that are not finite; std not positive); of parse, whose result is freed by skive_normalization_free: ARGUMENT,
- * MEMORY. */
+ * locale; "" for no channels. Errors of format: ARGUMENT (buffer too small: SKIVE_NORMALIZATION_TEXT(channels) bytes
+ * are enough; values that are not finite; std not positive); of parse, whose result is freed by
+ * skive_normalization_free: ARGUMENT, MEMORY. */
 #define SKIVE_NORMALIZATION_TEXT(channels) ((size_t)(channels)*36 + 4)
 SKIVE_API skive_status skive_normalization_format(skive_context *ctx, const skive_normalization *normalization,
                                                   char *buffer, size_t size);
 SKIVE_API skive_status skive_normalization_parse(skive_context *ctx, const char *text, skive_normalization *out);
 
-/* (x - mean) / std in place over samples [n][channels][plane] (plane: height times width). A normalization of other than 1 or
- * `channels` pairs is not applied. */
+/* (x - mean) / std in place over samples [n][channels][plane] (plane: height times width). A normalization of other
+ * than 1 or `channels` pairs is not applied. */
 SKIVE_API void skive_normalization_apply(const skive_normalization *normalization, float *x, size_t n, size_t channels,
                                          size_t plane);
 

@@ -16,8 +16,8 @@ typedef struct skive_eval_report {
     int64_t n, correct, correct_top5; /* of LABELS, a sample is right when all its labels are */
     double accuracy, low, high;       /* Wilson score interval, 95 % (Wilson 1927) */
     double top5;
-    /* Mean over the samples of the cross-entropy; of sigmoids, of the binary one (mean over a sample's scores); of VALUES, of
-     * the squared error. The form of the output is allowed for (skive/output.h). */
+    /* Mean over the samples of the cross-entropy; of sigmoids, of the binary one (mean over a sample's scores); of
+     * VALUES, of the squared error. The form of the output is allowed for (skive/output.h). */
     double loss;
     int64_t classes;                 /* CLASSES; BINARY: 2 */
     int64_t *confusion;              /* [true][predicted]; NULL of more than 4,096 classes */
@@ -29,8 +29,8 @@ typedef struct skive_eval_report {
     skive_output_info output; /* which output was measured; the name lives as long as the graph */
     int64_t targets;          /* numbers a sample of VALUES, labels of LABELS */
     double mse, rmse, mae;    /* VALUES: over all targets, in the targets' own units */
-    /* VALUES: 1 - squared error / squared distance from the mean; mean over the targets that vary, and of targets of several
-     * axes (pictures) over all of them together */
+    /* VALUES: 1 - squared error / squared distance from the mean; mean over the targets that vary, and of targets of
+     * several axes (pictures) over all of them together */
     double r2;
     double *target_rmse, *target_mae, *target_r2; /* [targets] */
     double auc; /* area under the ROC curve: two classes; LABELS: mean over the labels */
@@ -48,8 +48,8 @@ typedef struct skive_eval_report {
 
 /* Runs the model over the whole set. Layout, scale and normalisation of the input are the model's
  * own (skive/input.h); which output is measured and what it means
- * say skive_model_output and the data. Errors: DATA when set and model do not fit; NUMERIC when an output is NaN, naming the
- * sample; as skive_model_output and skive_plan_create. Free with skive_eval_report_free. */
+ * say skive_model_output and the data. Errors: DATA when set and model do not fit; NUMERIC when an output is NaN,
+ * naming the sample; as skive_model_output and skive_plan_create. Free with skive_eval_report_free. */
 SKIVE_API skive_status skive_evaluate(skive_context *ctx, const skive_graph *graph, skive_dataset *dataset,
                                       int64_t batch, skive_eval_report *out);
 SKIVE_API void skive_eval_report_free(skive_context *ctx, skive_eval_report *report);
@@ -59,14 +59,14 @@ typedef struct skive_paired_report {
     double difference, low, high;             /* accuracy(b) - accuracy(a), 95 % (Newcombe 1998, method 10, paired) */
     double p_value;                           /* exact McNemar test (McNemar 1947) */
     int64_t same_class;                       /* predictions equal, right or wrong; -1: there are no classes */
-    /* Of the outputs that both reports keep, NaN where they cannot be held against one another: not as many numbers a sample, or
-     * of another kind, as logits and probabilities are. */
+    /* Of the outputs that both reports keep, NaN where they cannot be held against one another: not as many numbers a
+     * sample, or of another kind, as logits and probabilities are. */
     double mean_score_difference, max_score_difference;
     int64_t score_samples; /* samples these are of */
 } skive_paired_report;
-/* Compares two evaluations of the same set in the same order. Of VALUES the difference is that of the mean squared errors, with
- * the interval of a mean of pairs (normal), p_value that of the z test, and no counts. Errors: ARGUMENT when they differ in n or
- * in the task (BINARY and CLASSES go together). */
+/* Compares two evaluations of the same set in the same order. Of VALUES the difference is that of the mean squared
+ * errors, with the interval of a mean of pairs (normal), p_value that of the z test, and no counts. Errors: ARGUMENT
+ * when they differ in n or in the task (BINARY and CLASSES go together). */
 SKIVE_API skive_status skive_compare_paired(skive_context *ctx, const skive_eval_report *a, const skive_eval_report *b,
                                             skive_paired_report *out);
 

@@ -62,7 +62,8 @@ SKIVE_API skive_node *skive_graph_find_node(const skive_graph *graph, const char
 
 SKIVE_API const char *skive_value_name(const skive_value *value);
 SKIVE_API const skive_type *skive_value_type(const skive_value *value);
-SKIVE_API skive_node *skive_value_producer(const skive_value *value); /* NULL: an input, a parameter, or a value of an enclosing graph */
+SKIVE_API skive_node *
+skive_value_producer(const skive_value *value); /* NULL: an input, a parameter, or a value of an enclosing graph */
 /* The parameter's data, borrowed and read-only; NULL when the value is not a parameter. */
 SKIVE_API const skive_tensor *skive_value_data(const skive_value *value);
 SKIVE_API bool skive_value_is_trainable(const skive_value *value);
@@ -109,12 +110,14 @@ SKIVE_API skive_status skive_value_set_data(skive_value *value, const skive_tens
  * GRAPH, naming the node; unknown ops leave their outputs' declared types. */
 SKIVE_API skive_status skive_graph_infer(skive_graph *graph);
 
-/* Gives the open dimensions of an input these sizes (-1: stays open) and infers all types again. On failure all is as it was.
- * Errors: NOT_FOUND (no such input), SHAPE (another rank, a fixed dimension of another size, or as skive_graph_infer). */
+/* Gives the open dimensions of an input these sizes (-1: stays open) and infers all types again. On failure all is as
+ * it was. Errors: NOT_FOUND (no such input), SHAPE (another rank, a fixed dimension of another size, or as
+ * skive_graph_infer). */
 SKIVE_API skive_status skive_graph_bind_input(skive_graph *graph, const char *input, int rank, const int64_t *dims);
 
 /* Checks that the graph is well formed: every input has a source, names are unique, no cycle, numbers of inputs and
- * outputs and attribute types as the op's schema says, types consistent. Errors: GRAPH, SHAPE, naming the first fault. */
+ * outputs and attribute types as the op's schema says, types consistent. Errors: GRAPH, SHAPE, naming the first fault.
+ * */
 SKIVE_API skive_status skive_graph_check(const skive_graph *graph);
 
 /* All ops in the graph (subgraphs included) that skive cannot run, as "Op (domain) xN" joined by ", "; empty when all
@@ -125,11 +128,12 @@ SKIVE_API skive_status skive_graph_unsupported(const skive_graph *graph, char **
 SKIVE_API skive_status skive_graph_print(const skive_graph *graph, char **out);
 SKIVE_API void skive_string_free(skive_context *ctx, char *text);
 
-/* Was the graph exported in training mode: BatchNormalization that uses batch statistics, so that the result of a sample depends on the
- * others of its batch, or active Dropout? */
+/* Was the graph exported in training mode: BatchNormalization that uses batch statistics, so that the result of a
+ * sample depends on the others of its batch, or active Dropout? */
 SKIVE_API bool skive_graph_in_training_mode(const skive_graph *graph);
-/* Brings such a graph to the form in which it is used: running statistics, no dropout. A note reports it. Training, pruning, sharing and
- * quantization convert the graph they are given; evaluation and distillation convert a copy of the model or teacher. Other graphs are unchanged. */
+/* Brings such a graph to the form in which it is used: running statistics, no dropout. A note reports it. Training,
+ * pruning, sharing and quantization convert the graph they are given; evaluation and distillation convert a copy of
+ * the model or teacher. Other graphs are unchanged. */
 SKIVE_API skive_status skive_graph_to_inference(skive_graph *graph);
 
 typedef struct skive_cost {
@@ -141,9 +145,9 @@ typedef struct skive_cost {
     int64_t activation_bytes; /* of the outputs */
 } skive_cost;
 
-/* Cost of one node by itself or of the whole graph, unknown dimensions counted as 1. A parameter used twice counts once in
- * the graph's sum. Subgraphs are part of the graph's sum: all their parameters, and the work of the most expensive one of a node
- * (an If runs one branch; a loop's body counts once). */
+/* Cost of one node by itself or of the whole graph, unknown dimensions counted as 1. A parameter used twice counts
+ * once in the graph's sum. Subgraphs are part of the graph's sum: all their parameters, and the work of the most
+ * expensive one of a node (an If runs one branch; a loop's body counts once). */
 SKIVE_API skive_status skive_node_cost(const skive_node *node, skive_cost *out);
 SKIVE_API skive_status skive_graph_cost(const skive_graph *graph, skive_cost *out);
 

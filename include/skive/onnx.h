@@ -1,9 +1,9 @@
 /* ONNX files: reading into a graph, writing from one, and single tensors (.pb).
  *
- * Read: opset 1 to 23 (newer with a note), weights in initializers, `Constant` nodes, typed fields, sparse form or external
- * files. A file is mapped and its weights stay in the map, so loading a large model copies little. Every node is brought to
- * its opset-21 form. Operators skive does not know are kept: the graph can be inspected and written, but not run.
- * Written: opset 13 and up, the least that all nodes need. Files are written whole or not at all. */
+ * Read: opset 1 to 23 (newer with a note), weights in initializers, `Constant` nodes, typed fields, sparse form or
+ * external files. A file is mapped and its weights stay in the map, so loading a large model copies little. Every node
+ * is brought to its opset-21 form. Operators skive does not know are kept: the graph can be inspected and written, but
+ * not run. Written: opset 13 and up, the least that all nodes need. Files are written whole or not at all. */
 #ifndef SKIVE_ONNX_H
 #define SKIVE_ONNX_H
 
@@ -13,7 +13,8 @@
 extern "C" {
 #endif
 
-/* Limits against hostile files. A file beyond one of them is refused with SKIVE_ERR_LIMIT before memory is taken for it. */
+/* Limits against hostile files. A file beyond one of them is refused with SKIVE_ERR_LIMIT before memory is taken for
+ * it. */
 typedef struct skive_onnx_load_options {
     size_t size;               /* sizeof(skive_onnx_load_options) */
     int max_depth;             /* of messages inside messages, 1 to 1000; a subgraph takes three. Default 100 */
@@ -34,13 +35,14 @@ typedef struct skive_onnx_save_options {
 SKIVE_API skive_onnx_load_options skive_onnx_load_options_default(void);
 SKIVE_API skive_onnx_save_options skive_onnx_save_options_default(void);
 
-/* Loads a model. `options` NULL means the defaults. The caller frees *out with skive_graph_free. Errors: IO; FORMAT (not
- * ONNX, truncated, an initializer that does not fit its shape, ...), LIMIT, UNSUPPORTED (nested tensor kinds), GRAPH (undefined or duplicate value, cycle), SHAPE, MEMORY; each names the file and the place. */
+/* Loads a model. `options` NULL means the defaults. The caller frees *out with skive_graph_free. Errors: IO; FORMAT
+ * (not ONNX, truncated, an initializer that does not fit its shape, ...), LIMIT, UNSUPPORTED (nested tensor kinds),
+ * GRAPH (undefined or duplicate value, cycle), SHAPE, MEMORY; each names the file and the place. */
 SKIVE_API skive_status skive_onnx_load(skive_context *ctx, const char *path, const skive_onnx_load_options *options,
                                        skive_graph **out);
 
-/* The same from memory. `base_dir` is where external data is looked for; NULL: a model with external data is refused. The
- * graph does not refer to `bytes` afterwards. */
+/* The same from memory. `base_dir` is where external data is looked for; NULL: a model with external data is refused.
+ * The graph does not refer to `bytes` afterwards. */
 SKIVE_API skive_status skive_onnx_parse(skive_context *ctx, const void *bytes, size_t n, const char *base_dir,
                                         const skive_onnx_load_options *options, skive_graph **out);
 

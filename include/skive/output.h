@@ -1,9 +1,10 @@
 /* What a model's output means: which output is the answer, and in what form it is given.
  *
- * Networks end in different ways: in plain scores that a softmax would turn into probabilities (logits), in those probabilities
- * themselves (Softmax, as Keras and most published models do), in their logarithms (LogSoftmax), in one sigmoid a score, or in
- * numbers that stand for themselves (regression). Losses, distillation and metrics need to know which. It is read from the
- * nodes in front of the output; where they do not tell, plain scores are assumed. A model may say it in its metadata:
+ * Networks end in different ways: in plain scores that a softmax would turn into probabilities (logits), in those
+ * probabilities themselves (Softmax, as Keras and most published models do), in their logarithms (LogSoftmax), in one
+ * sigmoid a score, or in numbers that stand for themselves (regression). Losses, distillation and metrics need to know
+ * which. It is read from the nodes in front of the output; where they do not tell, plain scores are assumed. A model
+ * may say it in its metadata:
  *
  *     skive.output.name    of several outputs, the one that is the answer
  *     skive.output.kind    logits, probabilities, log-probabilities, sigmoid, sigmoid-logits or values
@@ -38,8 +39,9 @@ typedef enum skive_task {
     SKIVE_TASK_VALUES   /* regression */
 } skive_task;
 
-/* Writes the metadata: the name of the output to use and what it means, by a name of skive_output_kind_name. NULL leaves
- * that entry as it is, "" removes it. Errors: NOT_FOUND (no such output, or no such kind: the message lists those there are). */
+/* Writes the metadata: the name of the output to use and what it means, by a name of skive_output_kind_name. NULL
+ * leaves that entry as it is, "" removes it. Errors: NOT_FOUND (no such output, or no such kind: the message lists
+ * those there are). */
 SKIVE_API skive_status skive_model_set_output(skive_graph *graph, const char *output, const char *kind);
 
 typedef struct skive_output_info {
@@ -50,10 +52,10 @@ typedef struct skive_output_info {
     int64_t scores;   /* numbers a sample; -1 when only a run tells */
 } skive_output_info;
 
-/* Which output of `graph` answers for the samples of `dataset` (NULL: no data is there to choose by), and what it is. Of
- * several outputs it is the one the metadata names, or the only one with as many numbers a sample as the data have classes
- * or targets; without data, the only one that is a softmax or sigmoid. Errors: NOT_FOUND (the metadata names no output), DATA (several outputs fit, or none: the message lists them
- * with their shapes). */
+/* Which output of `graph` answers for the samples of `dataset` (NULL: no data is there to choose by), and what it is.
+ * Of several outputs it is the one the metadata names, or the only one with as many numbers a sample as the data have
+ * classes or targets; without data, the only one that is a softmax or sigmoid. Errors: NOT_FOUND (the metadata names
+ * no output), DATA (several outputs fit, or none: the message lists them with their shapes). */
 SKIVE_API skive_status skive_model_output(const skive_graph *graph, const skive_dataset *dataset,
                                           skive_output_info *out);
 

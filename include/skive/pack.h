@@ -1,8 +1,8 @@
 /* Packed models: the `.skv` file, small and executable. Its format is docs/skv-format.md.
  *
- * A file holds the graph in a compact encoding and each parameter in the storage form and under the entropy coder that make
- * it smallest, to the bit what it was. Forms that lose something (int8, ternary ...) are taken only where they are asked
- * for. Everything is under checksums: a changed bit is found before anything is used. */
+ * A file holds the graph in a compact encoding and each parameter in the storage form and under the entropy coder that
+ * make it smallest, to the bit what it was. Forms that lose something (int8, ternary ...) are taken only where they
+ * are asked for. Everything is under checksums: a changed bit is found before anything is used. */
 #ifndef SKIVE_PACK_H
 #define SKIVE_PACK_H
 
@@ -20,7 +20,8 @@ typedef struct skive_pack_choice {
 
 typedef struct skive_pack_options {
     size_t size; /* sizeof(skive_pack_options) */
-    /* Form of the float32 parameters of rank 2 and more, and of the values of hashed layers; NULL: as they are, exactly. */
+    /* Form of the float32 parameters of rank 2 and more, and of the values of hashed layers; NULL: as they are,
+     * exactly. */
     const char *weights;
     const char *biases;               /* of the others: biases, scales, shifts; NULL: as they are */
     const skive_pack_choice *choices; /* of single parameters, before the two above */
@@ -53,16 +54,16 @@ typedef struct skive_pack_report {
     size_t biases;                                     /* all of the other parameters, of rank 0 and 1 */
     size_t graph, names, meta, frame;                  /* frame: header, section table, checksums */
     int64_t parameters, nonzeros;                      /* elements */
-    /* What the parameters would take in the format of Deep Compression (Han et al. 2016), for comparing: of each weight that is
-     * not zero an index and a distance of fixed width, or both under Huffman codes; the rest in float32. Only of what is
-     * written; 0 of what is read. */
+    /* What the parameters would take in the format of Deep Compression (Han et al. 2016), for comparing: of each
+     * weight that is not zero an index and a distance of fixed width, or both under Huffman codes; the rest in
+     * float32. Only of what is written; 0 of what is read. */
     double han_fixed, han_huffman;
 } skive_pack_report;
 SKIVE_API void skive_pack_report_free(skive_context *ctx, skive_pack_report *report);
 
-/* Writes a packed model, whole or not at all. `options` and `report` may be NULL. The graph stays as it is: what a form loses
- * is lost in the file only. Errors: ARGUMENT (unknown form or coder, a choice for no parameter), NUMERIC (a parameter that is to
- * be rounded holds NaN or infinity, or does not fit the form), GRAPH, IO, MEMORY. */
+/* Writes a packed model, whole or not at all. `options` and `report` may be NULL. The graph stays as it is: what a
+ * form loses is lost in the file only. Errors: ARGUMENT (unknown form or coder, a choice for no parameter), NUMERIC (a
+ * parameter that is to be rounded holds NaN or infinity, or does not fit the form), GRAPH, IO, MEMORY. */
 SKIVE_API skive_status skive_pack_save(skive_context *ctx, const skive_graph *graph, const char *path,
                                        const skive_pack_options *options, skive_pack_report *report);
 /* The same to memory; free *out with skive_pack_free_bytes. */

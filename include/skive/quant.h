@@ -78,8 +78,8 @@ typedef struct skive_quantize_report {
     double seconds;
     size_t n_left;
     skive_quantize_left *left; /* all nodes that compute floats, those of `refused` among them */
-    /* The outputs against the float model's, on runs held out of the calibration; once measured, those runs' samples were
-     * added to the ranges. Where there were too few to hold any out, on calibration samples (held_out false). */
+    /* The outputs against the float model's, on runs held out of the calibration; once measured, those runs' samples
+     * were added to the ranges. Where there were too few to hold any out, on calibration samples (held_out false). */
     bool held_out;
     int64_t check_samples;
     size_t n_outputs;
@@ -92,22 +92,23 @@ typedef struct skive_quantize_report {
 } skive_quantize_report;
 SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *report);
 
-/* Quantizes in place. `calibration` gives unlabelled samples (normally of the training set). BatchNormalization is folded
- * first. On failure the graph is as it was. Errors: ARGUMENT, DATA, NOT_FOUND (a name in `skip` that no node
+/* Quantizes in place. `calibration` gives unlabelled samples (normally of the training set). BatchNormalization is
+ * folded first. On failure the graph is as it was. Errors: ARGUMENT, DATA, NOT_FOUND (a name in `skip` that no node
  * has), NUMERIC (NaN in a weight or an activation, naming it). */
 SKIVE_API skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                                       const skive_quantize_options *options, skive_quantize_report *report);
 
-/* The same for models of any inputs: samples[i] belongs to input i of the graph, [n_samples] one for each input. Its first axis
- * counts the samples: it takes the place of the input's first dimension (the batch; as many rows a run as the model fixes, or
- * `batch`), or stands before all of the input's dimensions (then a run is one sample). Open dimensions are those of the
- * samples, other element types are converted, an array of one sample serves in all runs. Where there are more than `samples`
- * of them, they are taken evenly spaced. Errors: as skive_quantize; SHAPE. */
+/* The same for models of any inputs: samples[i] belongs to input i of the graph, [n_samples] one for each input. Its
+ * first axis counts the samples: it takes the place of the input's first dimension (the batch; as many rows a run as
+ * the model fixes, or `batch`), or stands before all of the input's dimensions (then a run is one sample). Open
+ * dimensions are those of the samples, other element types are converted, an array of one sample serves in all runs.
+ * Where there are more than `samples` of them, they are taken evenly spaced. Errors: as skive_quantize; SHAPE. */
 SKIVE_API skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *graph, const skive_tensor *samples,
                                              size_t n_samples, const skive_quantize_options *options,
                                              skive_quantize_report *report);
 
-/* The same with a callback that fills the graph's inputs for run `index` (returns ERR_NOT_FOUND when there is no more). */
+/* The same with a callback that fills the graph's inputs for run `index` (returns ERR_NOT_FOUND when there is no
+ * more). */
 typedef skive_status (*skive_feed_fn)(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs);
 SKIVE_API skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
                                            const skive_quantize_options *options, skive_quantize_report *report);

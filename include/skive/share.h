@@ -1,8 +1,10 @@
 /* Weight sharing: several weights use one stored value.
  *
- * - By k-means (Han, Mao & Dally, Deep Compression, ICLR 2016): the weights of a layer, or of several, become 2^bits shared
+ * - By k-means (Han, Mao & Dally, Deep Compression, ICLR 2016): the weights of a layer, or of several, become 2^bits
+ * shared
  *   values and an index a weight; the values can be fine-tuned, each by the sum of its members' gradients.
- * - By hashing (Chen et al., Compressing Neural Networks with the Hashing Trick, ICML 2015): which weights share a value is
+ * - By hashing (Chen et al., Compressing Neural Networks with the Hashing Trick, ICML 2015): which weights share a
+ * value is
  *   decided by a hash of their place, so that no index is stored; the values are trained.
  * - By tying: two parameters become one. */
 #ifndef SKIVE_SHARE_H
@@ -28,8 +30,8 @@ typedef struct skive_share_options {
     size_t n_only;
     const char *const *skip; /* names of parameters left alone */
     size_t n_skip;
-    bool plain;                   /* leave dense weights instead of codebook, indices and Gather */
-    double hash;                  /* above 0: hashing instead of k-means; number of weights per shared value (Gemm only) */
+    bool plain;  /* leave dense weights instead of codebook, indices and Gather */
+    double hash; /* above 0: hashing instead of k-means; number of weights per shared value (Gemm only) */
     skive_train_options finetune; /* epochs 0: none */
 } skive_share_options;
 SKIVE_API skive_share_options skive_share_options_default(void);
@@ -53,18 +55,18 @@ typedef struct skive_share_report {
 } skive_share_report;
 SKIVE_API void skive_share_report_free(skive_context *ctx, skive_share_report *report);
 
-/* Shares weights of Conv, Gemm and MatMul in place: a parameter becomes Gather(codebook, Cast(indices)) under its name, all
- * of it standard ONNX, which a plan turns into dense weights. `train` and `validation` may be NULL when nothing is trained.
- * On failure the graph is as it was, except ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are as that
- * epoch left them. Nodes and values obtained from the graph before are not valid afterwards.
- * Errors: ARGUMENT (bits, unknown init or parameter), NUMERIC (weights that are NaN or infinite), UNSUPPORTED (nothing to
- * share), as skive_train. */
+/* Shares weights of Conv, Gemm and MatMul in place: a parameter becomes Gather(codebook, Cast(indices)) under its
+ * name, all of it standard ONNX, which a plan turns into dense weights. `train` and `validation` may be NULL when
+ * nothing is trained. On failure the graph is as it was, except ERR_INTERRUPTED after an epoch of fine-tuning: then
+ * graph and report are as that epoch left them. Nodes and values obtained from the graph before are not valid
+ * afterwards. Errors: ARGUMENT (bits, unknown init or parameter), NUMERIC (weights that are NaN or infinite),
+ * UNSUPPORTED (nothing to share), as skive_train. */
 SKIVE_API skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_share_options *options,
                                    skive_share_report *report);
 
-/* Removes parameter `second`; its consumers read `first`, with the values of `first`. Errors: NOT_FOUND (no parameter of that
- * name), SHAPE (types or shapes differ), ARGUMENT (one and the same). */
+/* Removes parameter `second`; its consumers read `first`, with the values of `first`. Errors: NOT_FOUND (no parameter
+ * of that name), SHAPE (types or shapes differ), ARGUMENT (one and the same). */
 SKIVE_API skive_status skive_share_tie(skive_context *ctx, skive_graph *graph, const char *first, const char *second);
 
 #ifdef __cplusplus

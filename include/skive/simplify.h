@@ -1,5 +1,5 @@
-/* Rewritings that keep a model's meaning: what was written out by an exporter becomes the operator it stands for, what is
- * computed twice or for nothing goes. */
+/* Rewritings that keep a model's meaning: what was written out by an exporter becomes the operator it stands for, what
+ * is computed twice or for nothing goes. */
 #ifndef SKIVE_SIMPLIFY_H
 #define SKIVE_SIMPLIFY_H
 
@@ -38,8 +38,9 @@ typedef struct skive_simplify_report {
     skive_simplify_step steps[SKIVE_SIMPLIFY_MAX_PASSES]; /* of each pass that was chosen, in order */
 } skive_simplify_report;
 
-/* Runs the passes over *graph, again and again until nothing changes (at most four rounds). `report` may be NULL. Outputs
- * keep their names. Errors: ARGUMENT for a pass that is not in the list, SHAPE, GRAPH, MEMORY; the graph is then unchanged. */
+/* Runs the passes over *graph, again and again until nothing changes (at most four rounds). `report` may be NULL.
+ * Outputs keep their names. Errors: ARGUMENT for a pass that is not in the list, SHAPE, GRAPH, MEMORY; the graph is
+ * then unchanged. */
 SKIVE_API skive_status skive_simplify(skive_context *ctx, skive_graph *graph, const skive_simplify_options *options,
                                       skive_simplify_report *report);
 

@@ -1,8 +1,8 @@
 /* All of skive.
  *
- * Arguments: a pointer that is NULL and that the function's comment does not allow to be NULL is SKIVE_ERR_ARGUMENT, and
- * the context's message names function and argument (where a context could be reached). Functions that give no status
- * answer with 0, NULL or false, and write nothing; those that free accept NULL.
+ * Arguments: a pointer that is NULL and that the function's comment does not allow to be NULL is SKIVE_ERR_ARGUMENT,
+ * and the context's message names function and argument (where a context could be reached). Functions that give no
+ * status answer with 0, NULL or false, and write nothing; those that free accept NULL.
  *
  * Structs of options begin with their size. Start from skive_..._options_default(), which sets it, and change fields: a
  * program built against an older version, whose struct is shorter, then gets the defaults of the fields it does not

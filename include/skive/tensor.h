@@ -53,7 +53,8 @@ SKIVE_API void skive_tensor_set(skive_tensor *tensor, int64_t index, double valu
 /* NumPy .npy files, version 1 to 3, C order. Errors: IO, FORMAT, UNSUPPORTED (Fortran order, structured types). */
 SKIVE_API skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_tensor *out);
 SKIVE_API skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const skive_tensor *tensor);
-/* paths[i] from tensors[i], i < n. None takes its place before all have been written: one that cannot be leaves none. */
+/* paths[i] from tensors[i], i < n. None takes its place before all have been written: one that cannot be leaves none.
+ * */
 SKIVE_API skive_status skive_tensors_save_npy(skive_context *ctx, const char *const *paths, const skive_tensor *tensors,
                                               size_t n);
 

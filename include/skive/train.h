@@ -14,8 +14,9 @@ typedef struct skive_train_options {
     size_t size;
     int epochs;
     int64_t batch;
-    /* "cross-entropy", "binary-cross-entropy", "mse"; NULL: the one that fits the data and what the model's output means
-     * (skive/output.h). A softmax or sigmoid at the model's end is part of the loss, which is taken on what is before it. */
+    /* "cross-entropy", "binary-cross-entropy", "mse"; NULL: the one that fits the data and what the model's output
+     * means (skive/output.h). A softmax or sigmoid at the model's end is part of the loss, which is taken on what is
+     * before it. */
     const char *loss;
     double label_smoothing;
     const char *optimizer; /* "sgd", "adam", "adamw" */
@@ -32,17 +33,18 @@ typedef struct skive_train_options {
     const char *augment;            /* transforms, "crop:4,flip"; NULL: none */
     uint64_t seed;
     bool keep_best; /* the parameters of the best epoch (see `best`; needs a validation set), otherwise of the last */
-    /* File written after each epoch and resumed from when it exists; NULL: none. A run of the same settings but more epochs goes on
-     * from it as well. */
+    /* File written after each epoch and resumed from when it exists; NULL: none. A run of the same settings but more
+     * epochs goes on from it as well. */
     const char *checkpoint;
-    /* Regression: take the loss on the targets as they are. False: on targets less their mean, over their deviation (each of
-     * [n][k] by itself), so that their units do not matter; the model still gives them in those units. */
+    /* Regression: take the loss on the targets as they are. False: on targets less their mean, over their deviation
+     * (each of [n][k] by itself), so that their units do not matter; the model still gives them in those units. */
     bool raw_targets;
-    /* What the best epoch is best in, on the validation set: "accuracy", "loss" or "f1" (mean over the classes; of several labels a
-     * sample over all decisions). Among equals the least loss decides. NULL: accuracy where there is one, otherwise loss. */
+    /* What the best epoch is best in, on the validation set: "accuracy", "loss" or "f1" (mean over the classes; of
+     * several labels a sample over all decisions). Among equals the least loss decides. NULL: accuracy where there is
+     * one, otherwise loss. */
     const char *best;
-    /* How much each class counts in cross-entropy: "none", "balanced" (all classes the same in sum) or a number a class, "1,2.5,1".
-     * Scaled to a mean of 1 over the training samples. NULL: none. */
+    /* How much each class counts in cross-entropy: "none", "balanced" (all classes the same in sum) or a number a
+     * class, "1,2.5,1". Scaled to a mean of 1 over the training samples. NULL: none. */
     const char *class_weights;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
@@ -73,20 +75,22 @@ typedef struct skive_mask {
     int64_t count;
 } skive_mask;
 
-/* Trains `graph` in place on `train`; float targets are standardised meanwhile (raw_targets). A regression that answers worse than
- * the targets' mean and has no last layer with a bias gets a Mul and an Add behind its output, told in a note; nodes and values
- * obtained from it before are not valid then. `validation` may be NULL. Of a codebook that weights share, the entry that is zero stays
- * zero (pruned weights have it), whether a mask says so or not. On failure the graph's parameters are as they were,
- * except ERR_INTERRUPTED, after which they are those of the last finished epoch. `report` may be NULL.
- * Errors: DATA (set does not fit the graph's input or classes), NUMERIC (loss became NaN), INTERRUPTED, UNSUPPORTED. */
+/* Trains `graph` in place on `train`; float targets are standardised meanwhile (raw_targets). A regression that
+ * answers worse than the targets' mean and has no last layer with a bias gets a Mul and an Add behind its output, told
+ * in a note; nodes and values obtained from it before are not valid then. `validation` may be NULL. Of a codebook that
+ * weights share, the entry that is zero stays zero (pruned weights have it), whether a mask says so or not. On failure
+ * the graph's parameters are as they were, except ERR_INTERRUPTED, after which they are those of the last finished
+ * epoch. `report` may be NULL. Errors: DATA (set does not fit the graph's input or classes), NUMERIC (loss became
+ * NaN), INTERRUPTED, UNSUPPORTED. */
 SKIVE_API skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_train_options *options,
                                    const skive_mask *masks, size_t n_masks, skive_train_report *report);
 
-/* Gives the model another number of classes: the last Conv, Gemm or MatMul in front of the output (skive/output.h; of several outputs the
- * one its metadata names, or the only softmax or sigmoid) gets new weights, drawn at random from `seed`, and a bias of zeros. What is before it stays. A
- * note tells. A model that has so many classes already is left as it is. Errors: UNSUPPORTED (the output does not come from such a
- * layer; the message names the node), SHAPE, ARGUMENT. */
+/* Gives the model another number of classes: the last Conv, Gemm or MatMul in front of the output (skive/output.h; of
+ * several outputs the one its metadata names, or the only softmax or sigmoid) gets new weights, drawn at random from
+ * `seed`, and a bias of zeros. What is before it stays. A note tells. A model that has so many classes already is left
+ * as it is. Errors: UNSUPPORTED (the output does not come from such a layer; the message names the node), SHAPE,
+ * ARGUMENT. */
 SKIVE_API skive_status skive_model_set_classes(skive_graph *graph, int64_t classes, uint64_t seed);
 
 #ifdef __cplusplus

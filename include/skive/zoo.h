@@ -9,8 +9,9 @@ extern "C" {
 #endif
 
 /* Builds an architecture. `spec` is a name with an optional width multiplier and options: "lenet5", "lenet5:0.5",
- * "resnet20", "mlp:300,100". The graph has one float input "input" [N, sample dims] and one output "logits" [N, classes].
- * Same seed, same bits. Errors: NOT_FOUND (lists the names), ARGUMENT, SHAPE (sample too small for the network). */
+ * "resnet20", "mlp:300,100". The graph has one float input "input" [N, sample dims] and one output "logits" [N,
+ * classes]. Same seed, same bits. Errors: NOT_FOUND (lists the names), ARGUMENT, SHAPE (sample too small for the
+ * network). */
 typedef struct skive_zoo_options {
     size_t size;
     int rank;                     /* of one sample, without the batch */

@@ -37,7 +37,8 @@ skive_status skv_fail_at(skive_context *ctx, skive_status code, const char *subj
 /* Puts "<prefix>: " in front of the message that is there; returns `code`. */
 skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* "no <what> '<given>'; did you mean '...'? There are: ...", the names being name_at(0), name_at(1) ... up to a NULL. */
+/* "no <what> '<given>'; did you mean '...'? There are: ...", the names being name_at(0), name_at(1) ... up to a NULL.
+ * */
 typedef const char *(*skv_name_at_fn)(size_t index);
 skive_status skv_fail_unknown(skive_context *ctx, skive_status code, const char *subject, const char *what,
                               const char *given, skv_name_at_fn name_at);
@@ -54,8 +55,8 @@ skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *ac
 
 /* ---- arguments of public functions ---- */
 
-/* The first thing in a fallible public function: SKV_NEED(ctx, "graph, out", graph, out) fails with ERR_ARGUMENT when one of the
- * conditions is false, naming the function and the argument at the same place of the list. */
+/* The first thing in a fallible public function: SKV_NEED(ctx, "graph, out", graph, out) fails with ERR_ARGUMENT when
+ * one of the conditions is false, naming the function and the argument at the same place of the list. */
 #ifdef __clang_analyzer__ /* which would take each test for a sign that the pointer may be NULL behind it */
 #define SKV_NEED(ctx, names, ...) ((void)0)
 #else
@@ -65,11 +66,13 @@ skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *ac
 #endif
 skive_status skv_need(skive_context *ctx, const char *function, const char *names, const bool *given, size_t n);
 
-/* Copies options from a caller, whose struct may be an older one with fewer fields or a newer one with more, over the defaults in
- * *own, a struct of `size` bytes whose first field is its size. `given` NULL: nothing to do. `what` is the struct's name. Errors:
- * ARGUMENT (the caller's size is not set). */
+/* Copies options from a caller, whose struct may be an older one with fewer fields or a newer one with more, over the
+ * defaults in
+ * *own, a struct of `size` bytes whose first field is its size. `given` NULL: nothing to do. `what` is the struct's
+ * name. Errors: ARGUMENT (the caller's size is not set). */
 skive_status skv_options_take(skive_context *ctx, const char *what, const void *given, void *own, size_t size);
-/* The same where a struct of options of `nested` bytes stands at offset `at`; `member` is its name with a dot (".finetune"). */
+/* The same where a struct of options of `nested` bytes stands at offset `at`; `member` is its name with a dot
+ * (".finetune"). */
 skive_status skv_options_take_nested(skive_context *ctx, const char *what, const void *given, void *own, size_t size,
                                      const char *member, size_t at, size_t nested);
 
@@ -82,7 +85,8 @@ void skv_log(skive_context *ctx, skive_log_level level, const char *format, ...)
 
 skive_status skv_alloc(skive_context *ctx, size_t size, void *out_pointer); /* *out is void** of any type */
 skive_status skv_alloc_array(skive_context *ctx, size_t count, size_t size, void *out_pointer); /* zeroed, checked */
-/* Grows *pointer from old_count to new_count elements, moving it; the new part is zeroed. On failure nothing changes. */
+/* Grows *pointer from old_count to new_count elements, moving it; the new part is zeroed. On failure nothing changes.
+ * */
 skive_status skv_grow(skive_context *ctx, void *pointer, size_t old_count, size_t new_count, size_t size);
 skive_status skv_strdup(skive_context *ctx, const char *text, char **out);
 skive_status skv_strdup_n(skive_context *ctx, const char *text, size_t length, char **out);
@@ -154,8 +158,8 @@ bool skv_cpu_amx_hidden(void); /* AMX announced but CPUID leaf 0x1D is empty */
 const char *skv_isa_name(skv_isa isa);
 
 /* ---- threads ---- */
-/* A context for one more thread: same allocator and seed, its own messages, one thread, no log and no progress. Freed by
- * skive_context_free before `ctx` is. */
+/* A context for one more thread: same allocator and seed, its own messages, one thread, no log and no progress. Freed
+ * by skive_context_free before `ctx` is. */
 skive_status skv_context_fork(skive_context *ctx, skive_context **out);
 int skv_threads(const skive_context *ctx); /* for num_threads(...) of an OpenMP region */
 
@@ -195,8 +199,8 @@ void skv_utf8_mend(char *text); /* what is not UTF-8 becomes '?' */
 
 /* ---- files ---- */
 
-/* Reads a whole regular file; `limit` 0: of any size. *out is freed by skv_free. ERR_IO names the path and refuses folders,
- * pipes and devices at once. */
+/* Reads a whole regular file; `limit` 0: of any size. *out is freed by skv_free. ERR_IO names the path and refuses
+ * folders, pipes and devices at once. */
 skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, void **out, size_t *out_size);
 
 /* The first bytes of a regular file, up to n of them; 0 when it cannot be read. */

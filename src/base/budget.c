@@ -1,5 +1,5 @@
-/* Counting the memory in use, and limits on it; see skive/memory.h. Blocks of the C library are counted by the size it gave
- * them, which it also tells when they are freed, so that no block needs a header. */
+/* Counting the memory in use, and limits on it; see skive/memory.h. Blocks of the C library are counted by the size it
+ * gave them, which it also tells when they are freed, so that no block needs a header. */
 #include "base/budget.h"
 
 #include <malloc.h>

@@ -25,7 +25,8 @@ struct skive_context {
     /* The last progress report, repeated by skv_check_interrupt. */
     char job[64], job_detail[192];
     double job_done, job_total, job_left, job_time;
-    /* Memory: bytes in use, counted for a context and those made from it for other threads together; see base/budget.c. */
+    /* Memory: bytes in use, counted for a context and those made from it for other threads together; see
+     * base/budget.c. */
     bool counted, limit_given;
     _Atomic int64_t own_usage, *usage;
     int64_t limit, file_limit, file_start;

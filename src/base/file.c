@@ -1,5 +1,5 @@
-/* Reading a whole file, and writing one in a single call. Every file that a user names is opened here: only regular ones
- * are read, since a pipe may never end or never begin, and a device may do anything. */
+/* Reading a whole file, and writing one in a single call. Every file that a user names is opened here: only regular
+ * ones are read, since a pipe may never end or never begin, and a device may do anything. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The bytes of a file, counted. They are read, not mapped: where another program cuts a mapped file short, whoever touches
- * the missing pages is ended by SIGBUS, and a library cannot ask its caller for a handler. */
+/* The bytes of a file, counted. They are read, not mapped: where another program cuts a mapped file short, whoever
+ * touches the missing pages is ended by SIGBUS, and a library cannot ask its caller for a handler. */
 #include "base/context.h"
 
 struct skv_map {

@@ -1,4 +1,5 @@
-/* Names that nobody knows, and names that are too long: what can be said of the first, and where the second may be cut. */
+/* Names that nobody knows, and names that are too long: what can be said of the first, and where the second may be
+ * cut. */
 #include <ctype.h>
 #include <string.h>
 

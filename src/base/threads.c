@@ -1,7 +1,8 @@
 /* How many threads a context's parallel regions use.
  *
- * The OpenMP runtime ends the process when it cannot start a thread that a region asks for. A library must not do that to its caller, so as many
- * threads are started here first, once, and a context never asks for more than could be had. */
+ * The OpenMP runtime ends the process when it cannot start a thread that a region asks for. A library must not do that
+ * to its caller, so as many threads are started here first, once, and a context never asks for more than could be had.
+ * */
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -37,7 +38,8 @@ static size_t space_used(void) {
     return read ? pages * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-/* Beside its stack, a thread's first allocation reserves address space for a heap of its own: glibc maps twice the 64 MB it keeps. */
+/* Beside its stack, a thread's first allocation reserves address space for a heap of its own: glibc maps twice the 64
+ * MB it keeps. */
 #define HEAP_SPACE ((size_t)128 << 20)
 
 /* Where the address space is limited, threads may take half of what is left, so that the work finds memory too. */

@@ -5,8 +5,9 @@
  * an existing target are kept, and a target that is no regular file (a pipe, /dev/stdout) is written directly, since
  * renaming over it would replace it.
  *
- * The temporary file is locked (flock) while it is written: one without a lock was left by a process that was killed, and
- * the next writer in its folder removes it. A lock, unlike a process number in the name, also holds between containers. */
+ * The temporary file is locked (flock) while it is written: one without a lock was left by a process that was killed,
+ * and the next writer in its folder removes it. A lock, unlike a process number in the name, also holds between
+ * containers. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -71,7 +72,8 @@ static bool is_temporary(const char *name) {
     return strspn(at, "0123456789abcdef") == DIGITS && strcmp(at + DIGITS, ENDING) == 0;
 }
 
-/* Removes what killed writers left in the folder. Whatever goes wrong here does not matter to the file to be written. */
+/* Removes what killed writers left in the folder. Whatever goes wrong here does not matter to the file to be written.
+ * */
 static void clear_left_over(const char *folder) {
     DIR *dir = opendir(folder);
     if (!dir) return;

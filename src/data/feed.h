@@ -1,6 +1,7 @@
-/* The feed: how a sample of a data set becomes a model's input. Axes are matched by what they mean, not by the number of values:
- * channels first or last, axes of one that are there or not, images flattened for a model of features. Scale and normalisation
- * are those of the model's metadata. All that reads a data set for a model makes its loader here. */
+/* The feed: how a sample of a data set becomes a model's input. Axes are matched by what they mean, not by the number
+ * of values: channels first or last, axes of one that are there or not, images flattened for a model of features.
+ * Scale and normalisation are those of the model's metadata. All that reads a data set for a model makes its loader
+ * here. */
 #ifndef SKV_FEED_H
 #define SKV_FEED_H
 
@@ -38,14 +39,16 @@ typedef struct skv_feed {
 /* Errors: DATA with both shapes when samples and input do not fit; ARGUMENT (more than one input); MEMORY. */
 skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info, skv_feed *out);
 void skv_feed_free(skv_feed *feed);
-/* One note: layout, scale, normalisation and where that is from; another where pictures come without any. `who`: "model". */
+/* One note: layout, scale, normalisation and where that is from; another where pictures come without any. `who`:
+ * "model". */
 void skv_feed_tell(const skv_feed *feed, const char *who);
 /* Gives the input's open dimensions, apart from the batch's, the sizes of the data. */
 void skv_feed_bind(const skv_feed *feed, skive_graph *g);
 /* A loader whose batches are [count][feed dims] of the model's element type. `options`' normalisation is not used. */
 skive_status skv_feed_loader(skive_context *ctx, const skv_feed *feed, const skive_dataset *set,
                              const skive_loader_options *options, skive_loader **out);
-/* Copies the batch into the input of a plan, which may take more rows than the batch has. Errors: DATA, with both shapes. */
+/* Copies the batch into the input of a plan, which may take more rows than the batch has. Errors: DATA, with both
+ * shapes. */
 skive_status skv_feed_copy(skive_context *ctx, const char *name, const skive_tensor *batch, const skive_tensor *input);
 
 /* "none", a number, or a fraction of two: 1/255. */
@@ -53,8 +56,8 @@ bool skv_parse_scale(const char *text, double *out);
 
 /* Mean and deviation along one axis of the samples; axis -1: of all values. */
 skive_status skv_dataset_statistics_of(skive_context *ctx, const skive_dataset *ds, int axis, skive_normalization *out);
-/* The axis of the channels that an input's own layout says (option, metadata, the nodes that read it, its dimensions): 0 is the
- * first behind the batch; -1: not known. */
+/* The axis of the channels that an input's own layout says (option, metadata, the nodes that read it, its dimensions):
+ * 0 is the first behind the batch; -1: not known. */
 int skv_input_channel_axis(const skive_graph *g);
 /* By dimensions alone: the first or last axis is 1, 3 or 4, and the other is not. -1: not clear. */
 int skv_channel_axis_of(int rank, const int64_t *dims);

@@ -1,5 +1,5 @@
-/* Which axis of a model's input holds the channels: told by the metadata, read off the nodes that take the input, or guessed from
- * the dimensions. */
+/* Which axis of a model's input holds the channels: told by the metadata, read off the nodes that take the input, or
+ * guessed from the dimensions. */
 #include <stdio.h>
 #include <string.h>
 

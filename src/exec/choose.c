@@ -219,8 +219,9 @@ done:
     return status;
 }
 
-/* Threads take about 2 us to meet, in which one of them does some 100,000 multiply-adds or goes over 16,000 elements. A node of less work
- * runs on one; where other programs want the processors too, the waiting could take milliseconds. */
+/* Threads take about 2 us to meet, in which one of them does some 100,000 multiply-adds or goes over 16,000 elements.
+ * A node of less work runs on one; where other programs want the processors too, the waiting could take milliseconds.
+ * */
 static bool is_small(const skive_node *node) {
     enum { SMALL = 1 << 17, ELEMENT = 8 };
     skive_cost cost;

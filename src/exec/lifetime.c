@@ -95,7 +95,8 @@ static bool place_one(piece *pieces, size_t n, const piece **alive, size_t *end)
     return true;
 }
 
-/* ---- many pieces ---- comparing each with each would take too long: in the order of time, each goes to the lowest gap */
+/* ---- many pieces ---- comparing each with each would take too long: in the order of time, each goes to the lowest
+ * gap */
 
 enum { MANY = 16384 };
 

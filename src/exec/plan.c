@@ -100,8 +100,8 @@ static skive_status all_static(skive_context *ctx, const skive_graph *g) {
     return SKIVE_OK;
 }
 
-/* May the parameter stay coded? It must be nothing but the weight of products, whose kernels decide, and passes must have no
- * need to look at it: folding a BatchNormalization into it is worth more than keeping it small. */
+/* May the parameter stay coded? It must be nothing but the weight of products, whose kernels decide, and passes must
+ * have no need to look at it: folding a BatchNormalization into it is worth more than keeping it small. */
 static bool stays_coded(const skive_value *v) {
     if (v->output_uses > 0) return false;
     for (uint32_t i = 0; i < v->n_uses; i++) {

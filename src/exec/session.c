@@ -1,5 +1,6 @@
-/* Sessions. The graph is taken apart while it runs: the nodes whose shapes are known make a plan, the nodes that stop it are run one by
- * one, and the rest is a graph whose inputs are what came out so far. Each such place is kept, by the types of its inputs. */
+/* Sessions. The graph is taken apart while it runs: the nodes whose shapes are known make a plan, the nodes that stop
+ * it are run one by one, and the rest is a graph whose inputs are what came out so far. Each such place is kept, by
+ * the types of its inputs. */
 #include <skive/session.h>
 
 #include <math.h>
@@ -88,8 +89,8 @@ static void free_places(skive_session *s, place *p) {
     }
 }
 
-/* The number under which a run keeps a value. Values keep their names when the graph is taken apart; those that passes made on the way are
- * new to the session's graph, and become values of it. */
+/* The number under which a run keeps a value. Values keep their names when the graph is taken apart; those that passes
+ * made on the way are new to the session's graph, and become values of it. */
 static skive_status id_of(skive_session *s, const char *name, uint32_t *out) {
     skive_value *v = skive_graph_find_value(s->graph, name);
     if (!v) {
@@ -381,8 +382,8 @@ static skive_status copy_outputs(skive_session *s, skive_tensor *outputs) {
     return SKIVE_OK;
 }
 
-/* A Relu or Clip inside a convolution of oneDNN makes a number of NaN. The check costs a look at each input; plans for such inputs are kept
- * beside the others. */
+/* A Relu or Clip inside a convolution of oneDNN makes a number of NaN. The check costs a look at each input; plans for
+ * such inputs are kept beside the others. */
 static bool is_finite(const skive_tensor *t) {
     const int64_t n = skive_tensor_count(t);
     const float *x = t->data;

@@ -77,8 +77,8 @@ static skive_status resize(skv_rebind *r, skive_node *n) {
 
 /* ---- Gather ---- */
 
-/* Places in the elements of all samples one after another, as exporters write as_strided: those of the first sample are found again in
- * each, `each` elements further on. false: they are not. */
+/* Places in the elements of all samples one after another, as exporters write as_strided: those of the first sample
+ * are found again in each, `each` elements further on. false: they are not. */
 static bool places_by_sample(const skive_tensor *t, int axis, int64_t was, int64_t each, int64_t *first) {
     int64_t inner = 1;
     for (int d = axis + 1; d < t->rank; d++) inner *= t->dims[d];
@@ -179,8 +179,9 @@ static skive_status recurrent(skv_rebind *r, skive_node *n) {
     return skv_rebind_row_for_each(r, n, 6, axis);
 }
 
-/* Broadcasting takes one row; it does not take as many as there were. Of a product, that is said of the sum behind it (Gemm), or of what lies
- * before the matrices (MatMul): the rows and columns of weights may be as many as the samples by chance. */
+/* Broadcasting takes one row; it does not take as many as there were. Of a product, that is said of the sum behind it
+ * (Gemm), or of what lies before the matrices (MatMul): the rows and columns of weights may be as many as the samples
+ * by chance. */
 static skive_status broadcast(skv_rebind *r, skive_node *n) {
     const bool gemm = skv_node_is(n, "Gemm"), matrices = skv_node_is(n, "MatMul");
     int from_right = 0;

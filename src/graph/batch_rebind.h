@@ -22,8 +22,8 @@ typedef struct skv_rebind {
     size_t n_choices, at, choices_capacity;
 } skv_rebind;
 
-/* Changes what of the node's constants holds the batch, before its types are inferred. May add nodes and parameters, which are inferred
- * at once. *outer_out is set where the node moves the samples' axis in a way that only it knows. */
+/* Changes what of the node's constants holds the batch, before its types are inferred. May add nodes and parameters,
+ * which are inferred at once. *outer_out is set where the node moves the samples' axis in a way that only it knows. */
 skive_status skv_rebind_node(skv_rebind *r, skive_node *n, int64_t *outer_out);
 /* Room for, and types of, values added to the graph. */
 skive_status skv_rebind_grow(skv_rebind *r);
@@ -48,8 +48,8 @@ int skv_rebind_read_ints(const skv_rebind *r, const skive_value *v, int64_t *out
 /* ---- operators with a file of their own ---- */
 
 skive_status skv_rebind_reshape(skv_rebind *r, skive_node *n, int64_t *outer_out);
-/* Input `input` is not computed from the samples and has one row for each along `axis`: one row for all is left, or one for each of the
- * new samples. Errors: SHAPE (the rows differ). */
+/* Input `input` is not computed from the samples and has one row for each along `axis`: one row for all is left, or
+ * one for each of the new samples. Errors: SHAPE (the rows differ). */
 skive_status skv_rebind_one_row(skv_rebind *r, skive_node *n, size_t input, int axis);
 skive_status skv_rebind_row_for_each(skv_rebind *r, skive_node *n, size_t input, int axis);
 

@@ -14,8 +14,8 @@ static int64_t product(const skive_type *t, int from, int to) {
     return p;
 }
 
-/* A reshape keeps the order of elements, so the samples stay at the same distance from the first element: the axes of the result at
- * which they can be. */
+/* A reshape keeps the order of elements, so the samples stay at the same distance from the first element: the axes of
+ * the result at which they can be. */
 static int readings_of(const skv_rebind *r, const skive_type *x, int axis, int64_t outer, const skive_type *y,
                        reading *out) {
     const int64_t before = product(x, 0, axis) * outer;
@@ -54,7 +54,8 @@ static bool asked_shape(const skive_node *n, const skive_type *x, const int64_t 
     return true;
 }
 
-/* The likeliest first: where the shape spells the batch out, what the shape gives by itself, the same axis behind the same sizes. */
+/* The likeliest first: where the shape spells the batch out, what the shape gives by itself, the same axis behind the
+ * same sizes. */
 static int rank_of(const skv_rebind *r, const reading *w, const skive_type *x, int axis, const skive_type *y,
                    const int64_t *shape, const int64_t *asked) {
     bool same = w->axis == axis, gives = asked != NULL;

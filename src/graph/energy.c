@@ -6,8 +6,9 @@
 
 typedef enum row { MAC_INT8, MAC_F16, MAC_F32, OTHER_INT8, OTHER_F16, OTHER_F32, ACTIVATION_BYTES, WEIGHT_BYTES } row;
 
-/* Horowitz, ISSCC 2014, figure 1.1.9 (45 nm, 0.9 V), in pJ: add int8 0.03, int32 0.1, float16 0.4, float32 0.9; multiply int8 0.2,
- * float16 1.1, float32 3.7; 64 bits from 1 MB of SRAM 100, from DRAM 1,300 to 2,600 (the lower end is taken). */
+/* Horowitz, ISSCC 2014, figure 1.1.9 (45 nm, 0.9 V), in pJ: add int8 0.03, int32 0.1, float16 0.4, float32 0.9;
+ * multiply int8 0.2, float16 1.1, float32 3.7; 64 bits from 1 MB of SRAM 100, from DRAM 1,300 to 2,600 (the lower end
+ * is taken). */
 static const skive_energy_row table[SKIVE_ENERGY_ROWS] = {
     [MAC_INT8] = {"multiply-accumulate, int8 into int32", 0, 0.2 + 0.1},
     [MAC_F16] = {"multiply-accumulate, float16", 0, 1.1 + 0.4},

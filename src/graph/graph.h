@@ -197,9 +197,9 @@ skive_status skv_graph_remove_value(skive_value *v); /* read by nothing, without
 skive_status skv_value_rename(skive_value *v, const char *name);
 skive_status skv_value_set_storage(skive_value *v, skv_storage *take); /* takes over on success; sets the type */
 skive_status skv_graph_remove_output(skive_graph *g, size_t index);
-/* Between hold and settle (they nest) nodes and values that are removed keep their places in the graph's arrays, without an
- * operator, a source or a reader; settling closes the gaps once. Without it each removal closes its own, which is quadratic
- * where many go. Numbers (id) stay as they are in between. */
+/* Between hold and settle (they nest) nodes and values that are removed keep their places in the graph's arrays,
+ * without an operator, a source or a reader; settling closes the gaps once. Without it each removal closes its own,
+ * which is quadratic where many go. Numbers (id) stay as they are in between. */
 void skv_graph_hold(skive_graph *g);
 void skv_graph_settle(skive_graph *g);
 /* Removes nodes whose outputs nobody uses, and parameters without uses. Returns the number removed. */
@@ -232,7 +232,8 @@ void skv_graph_take_outer_types(skive_graph *sub);
  * node on a cycle. */
 skive_status skv_graph_topo(const skive_graph *g, skive_node ***out);
 
-/* A parameter whose data can be looked at; one left coded is not: to whoever rewrites graphs it is a value like others. */
+/* A parameter whose data can be looked at; one left coded is not: to whoever rewrites graphs it is a value like
+ * others. */
 static inline const skive_tensor *skv_value_tensor(const skive_value *v) {
     return v && v->storage && !v->storage->coded ? &v->storage->tensor : NULL;
 }
@@ -245,8 +246,8 @@ static inline bool skv_node_is(const skive_node *n, const char *op) {
     return n && __builtin_strcmp(n->op_type, op) == 0;
 }
 
-/* The weights of a layer: input 1 of Conv and Gemm, whichever input of MatMul is a parameter (else the second); NULL for other
- * nodes. The value need not be a parameter. */
+/* The weights of a layer: input 1 of Conv and Gemm, whichever input of MatMul is a parameter (else the second); NULL
+ * for other nodes. The value need not be a parameter. */
 skive_value *skv_node_weight(const skive_node *n);
 
 /* How many values of a parameter are NaN, or infinite where it is multiplied with. */

@@ -1,5 +1,6 @@
-/* A hashed layer in its two forms: HashedGemm, which computes places as it goes, and standard ONNX, a Gemm whose weight is
- * gathered from the values and their negatives by indices. The second says in the metadata how the indices came about. */
+/* A hashed layer in its two forms: HashedGemm, which computes places as it goes, and standard ONNX, a Gemm whose
+ * weight is gathered from the values and their negatives by indices. The second says in the metadata how the indices
+ * came about. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Hashed layers (HashedNets) and their two forms: HashedGemm, which computes places as it goes, and standard ONNX, a Gemm whose
- * weight is gathered from the values and their negatives by indices. */
+/* Hashed layers (HashedNets) and their two forms: HashedGemm, which computes places as it goes, and standard ONNX, a
+ * Gemm whose weight is gathered from the values and their negatives by indices. */
 #ifndef SKV_HASHED_H
 #define SKV_HASHED_H
 
@@ -30,7 +30,8 @@ bool skv_graph_tells_hashed(const skive_graph *g);
 skive_status skv_graph_to_hashed(skive_graph *g);
 /* And back. */
 skive_status skv_graph_from_hashed(skive_graph *g);
-/* The values of `hashed`, a copy of `to` in the first form, into the codebooks of `to`. On failure nothing has changed. */
+/* The values of `hashed`, a copy of `to` in the first form, into the codebooks of `to`. On failure nothing has
+ * changed. */
 skive_status skv_hashed_assign(skive_graph *to, const skive_graph *hashed);
 
 #endif

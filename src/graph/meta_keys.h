@@ -1,5 +1,5 @@
-/* The keys under which a model's metadata says what its input and output mean. Every command reads them, and whatever is
- * written keeps them. */
+/* The keys under which a model's metadata says what its input and output mean. Every command reads them, and whatever
+ * is written keeps them. */
 #ifndef SKV_META_KEYS_H
 #define SKV_META_KEYS_H
 

@@ -1,5 +1,6 @@
-/* Attention, f32, without past: head by head, the keys are transposed once; then, STRIP queries at a time, their scores, the
- * softmax and the sum of values follow while the strip lies in cache. The matrix of all scores never exists. */
+/* Attention, f32, without past: head by head, the keys are transposed once; then, STRIP queries at a time, their
+ * scores, the softmax and the sum of values follow while the strip lies in cache. The matrix of all scores never
+ * exists. */
 #include "kernels/attention.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* f32 sums, differences, products and quotients of a tensor and one number, or one number a channel: squeeze-and-excite's scaling, biases
- * and scales that were not folded; and BatchNormalization that stands alone. The tensor keeps its layout. */
+/* f32 sums, differences, products and quotients of a tensor and one number, or one number a channel:
+ * squeeze-and-excite's scaling, biases and scales that were not folded; and BatchNormalization that stands alone. The
+ * tensor keeps its layout. */
 #include <math.h>
 
 #include "kernels/kernel.h"

@@ -1,5 +1,5 @@
-/* An activation [n][c][spatial] seen by kernels that work channel block by channel block: in any layout it is runs of `lanes`
- * channels, one run a position. Plain data has one lane, so that its positions are the contiguous axis. */
+/* An activation [n][c][spatial] seen by kernels that work channel block by channel block: in any layout it is runs of
+ * `lanes` channels, one run a position. Plain data has one lane, so that its positions are the contiguous axis. */
 #ifndef SKV_KERNEL_CHANNELS_H
 #define SKV_KERNEL_CHANNELS_H
 

@@ -1,5 +1,5 @@
-/* Concat in the layout its inputs come in. Most forms are runs of bytes one after another; channels that do not fill their blocks are moved
- * position by position. Constant inputs are brought into the layout once. */
+/* Concat in the layout its inputs come in. Most forms are runs of bytes one after another; channels that do not fill
+ * their blocks are moved position by position. Constant inputs are brought into the layout once. */
 #include <string.h>
 
 #include "kernels/kernel.h"

@@ -1,5 +1,6 @@
-/* Convolution of one or two spatial axes in f32 and its gradients, by the matrix product: windows become the columns of a matrix,
- * some rows of the output at a time. For what no direct kernel serves: groups, odd numbers of channels, large padding. */
+/* Convolution of one or two spatial axes in f32 and its gradients, by the matrix product: windows become the columns
+ * of a matrix, some rows of the output at a time. For what no direct kernel serves: groups, odd numbers of channels,
+ * large padding. */
 #include <omp.h>
 #include <string.h>
 

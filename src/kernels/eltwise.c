@@ -1,5 +1,5 @@
-/* Element-wise f32 work on operands of one shape, in whatever layout they come: Relu, its gradient, and sums, differences and
- * products. The loops are plain; the compiler vectorises them, and memory is what limits them. */
+/* Element-wise f32 work on operands of one shape, in whatever layout they come: Relu, its gradient, and sums,
+ * differences and products. The loops are plain; the compiler vectorises them, and memory is what limits them. */
 #include <string.h>
 
 #include "kernels/kernel.h"
@@ -46,8 +46,8 @@ static skive_status prepare(skv_kernel_node *n) {
     return SKIVE_OK;
 }
 
-/* Both operands are read before the choice, or the compiler would branch instead. The result may lie on an operand, element
- * on element, which `omp simd` allows. */
+/* Both operands are read before the choice, or the compiler would branch instead. The result may lie on an operand,
+ * element on element, which `omp simd` allows. */
 static void piece(eltwise_kind kind, const float *a, const float *b, float *y, int64_t n) {
     switch (kind) {
     case RELU:

@@ -1,6 +1,6 @@
-/* exp in float32 as plain arithmetic, which compilers turn into vector code. The argument is split into n ln 2 + r, |r| at
- * most ln(2)/2, exp(r) is its Taylor polynomial of degree 7 (2e-9 off), 2^n goes into the exponent. Within 2 units in the last
- * place where the result is a normal number; 0 below that; inf above 88.02 (2^127); NaN stays NaN. */
+/* exp in float32 as plain arithmetic, which compilers turn into vector code. The argument is split into n ln 2 + r,
+ * |r| at most ln(2)/2, exp(r) is its Taylor polynomial of degree 7 (2e-9 off), 2^n goes into the exponent. Within 2
+ * units in the last place where the result is a normal number; 0 below that; inf above 88.02 (2^127); NaN stays NaN. */
 #ifndef SKV_EXP_F32_H
 #define SKV_EXP_F32_H
 

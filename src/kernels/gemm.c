@@ -1,5 +1,5 @@
-/* Gemm, FusedGemm and MatMul by one matrix, in f32. The bias is written first and the product added to it; an activation follows. Weights that
- * never change are packed ahead of time. */
+/* Gemm, FusedGemm and MatMul by one matrix, in f32. The bias is written first and the product added to it; an
+ * activation follows. Weights that never change are packed ahead of time. */
 #include <string.h>
 
 #include "kernels/kernel.h"

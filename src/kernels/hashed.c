@@ -1,6 +1,6 @@
-/* HashedGemm and its gradients in f32. The virtual matrix comes into being a block at a time, in scratch that stays in the cache,
- * and each block goes through a product of matrices on the thread that made it: blocks of rows, or for the gradient of the
- * input, to which all rows add, of columns. */
+/* HashedGemm and its gradients in f32. The virtual matrix comes into being a block at a time, in scratch that stays in
+ * the cache, and each block goes through a product of matrices on the thread that made it: blocks of rows, or for the
+ * gradient of the input, to which all rows add, of columns. */
 #include <omp.h>
 #include <string.h>
 

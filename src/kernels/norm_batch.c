@@ -1,6 +1,6 @@
-/* BatchNormalization in training and its gradient, f32, in any layout, with the sum and the Relu behind it when they are
- * fused. The batch is summed in pieces that depend on its size alone, in float over a sample and in double over samples, so
- * that the number of threads changes nothing. */
+/* BatchNormalization in training and its gradient, f32, in any layout, with the sum and the Relu behind it when they
+ * are fused. The batch is summed in pieces that depend on its size alone, in float over a sample and in double over
+ * samples, so that the number of threads changes nothing. */
 #include <math.h>
 #include <string.h>
 

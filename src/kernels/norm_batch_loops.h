@@ -1,6 +1,6 @@
-/* Included once by each norm_batch_<isa>.c, after NORM_LOOPS was defined as the name of its table. Rows of 16 lanes, what
- * blocked layouts have, get loops of a constant length; a choice is written as a product, since comparing floats would make
- * the compiler branch. */
+/* Included once by each norm_batch_<isa>.c, after NORM_LOOPS was defined as the name of its table. Rows of 16 lanes,
+ * what blocked layouts have, get loops of a constant length; a choice is written as a product, since comparing floats
+ * would make the compiler branch. */
 #include "kernels/norm_batch.h"
 
 #define NORM_INLINE static inline __attribute__((always_inline))

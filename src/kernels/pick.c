@@ -1,5 +1,5 @@
-/* Slice and Pad with constant amounts: along every axis, which element of the input an element of the output shows is known beforehand. Axes behind
- * the last one that changes are moved as one piece. */
+/* Slice and Pad with constant amounts: along every axis, which element of the input an element of the output shows is
+ * known beforehand. Axes behind the last one that changes are moved as one piece. */
 #include <string.h>
 
 #include "kernels/kernel.h"

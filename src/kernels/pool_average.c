@@ -1,5 +1,6 @@
-/* Average pooling over one or two spatial axes and over whole planes in f32, and its gradient, in any layout. Sums in float along a row
- * of the window, in the order of the reference; a whole plane that lies plain is summed by vectors. */
+/* Average pooling over one or two spatial axes and over whole planes in f32, and its gradient, in any layout. Sums in
+ * float along a row of the window, in the order of the reference; a whole plane that lies plain is summed by vectors.
+ * */
 #include <string.h>
 
 #include "kernels/channels.h"

@@ -1,5 +1,5 @@
-/* MaxPoolPlace and ConvPoolGradWeight in f32. The gradient goes image by image and channel by channel: one product for each pooled element, a row
- * of the convolution's window in eight numbers. Every thread sums its images on its own. */
+/* MaxPoolPlace and ConvPoolGradWeight in f32. The gradient goes image by image and channel by channel: one product for
+ * each pooled element, a row of the convolution's window in eight numbers. Every thread sums its images on its own. */
 #include "kernels/pool_conv_weight.h"
 
 #include <omp.h>

@@ -1,5 +1,5 @@
-/* The loops, compiled once for each instruction set; PCW_LOOPS names the table, PCW_VECTOR the type of eight numbers with PCW_LOAD,
- * PCW_STORE, PCW_SPREAD, PCW_ADD and PCW_MULTIPLY_ADD; with PCW_UNROLLED there is a form for each
+/* The loops, compiled once for each instruction set; PCW_LOOPS names the table, PCW_VECTOR the type of eight numbers
+ * with PCW_LOAD, PCW_STORE, PCW_SPREAD, PCW_ADD and PCW_MULTIPLY_ADD; with PCW_UNROLLED there is a form for each
  * number of rows, whose sums stay in registers. */
 #include <math.h>
 

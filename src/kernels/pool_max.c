@@ -1,5 +1,6 @@
-/* Max pooling over one or two spatial axes in f32 and its gradient, in any layout. The gradient goes to the first largest element of
- * a window, found again by comparing with the pooled value, so that the forward pass need not keep indices. */
+/* Max pooling over one or two spatial axes in f32 and its gradient, in any layout. The gradient goes to the first
+ * largest element of a window, found again by comparing with the pooled value, so that the forward pass need not keep
+ * indices. */
 #include <math.h>
 #include <string.h>
 
@@ -82,8 +83,8 @@ static int64_t tap(const pool_state *st, const window *w, int64_t kh, int64_t kw
 
 enum { LANES_AT_ONCE = 16 };
 
-/* m lanes of one window, each with a flag whether its largest was met already. Inlined with a constant m, so that the lanes
- * become vectors. */
+/* m lanes of one window, each with a flag whether its largest was met already. Inlined with a constant m, so that the
+ * lanes become vectors. */
 static inline __attribute__((always_inline)) void spread_window(const pool_state *st, const window *w, int64_t m,
                                                                 const float *dy, const float *x, const float *y,
                                                                 float *dx) {

@@ -1,4 +1,5 @@
-/* Max pooling of 16 lanes where windows neither overlap nor meet padding: each input is read and each gradient written once. */
+/* Max pooling of 16 lanes where windows neither overlap nor meet padding: each input is read and each gradient written
+ * once. */
 #ifndef SKV_KERNEL_POOL_MAX_H
 #define SKV_KERNEL_POOL_MAX_H
 

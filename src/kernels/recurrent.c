@@ -1,5 +1,5 @@
-/* LSTM, GRU and RNN in f32, with the usual activations. W and R stand transposed, [input][gates h] and [hidden][gates h], so that every step adds
- * rows to the sums of all gates; the input's part is done for all steps before. */
+/* LSTM, GRU and RNN in f32, with the usual activations. W and R stand transposed, [input][gates h] and [hidden][gates
+ * h], so that every step adds rows to the sums of all gates; the input's part is done for all steps before. */
 #include "kernels/recurrent.h"
 
 #include <string.h>

@@ -18,7 +18,8 @@ typedef struct skv_recurrent_shape {
 } skv_recurrent_shape;
 skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n);
 /* float32, the usual activations, no peepholes, clip, coupled gates or lengths: what the kernels do. */
-/* The states of input `input` [directions][batch][h] for direction d, to [batch][h] with `ld` from sample to sample; zeros when absent. */
+/* The states of input `input` [directions][batch][h] for direction d, to [batch][h] with `ld` from sample to sample;
+ * zeros when absent. */
 void skv_recurrent_load(const skv_recurrent_shape *s, const skv_kernel_call *c, size_t input, int64_t d, float *to,
                         int64_t ld);
 /* [batch][h] to output `output`, when that is wanted. */
@@ -50,21 +51,21 @@ typedef struct skv_recurrent_loops {
     /* One step of `n` hidden units from the sums of the gates: LSTM (i, o, f, c) and RNN replace h (and c). */
     void (*lstm)(const float *sum, float *h, float *c, int64_t n);
     void (*rnn)(const float *sum, float *h, int64_t n);
-    /* GRU in two halves: z and r from their sums, in place; then h from the sum of the hidden gate, its recurrent part apart. With `linear`
-     * r scales the recurrent part, otherwise it was applied to h before. */
+    /* GRU in two halves: z and r from their sums, in place; then h from the sum of the hidden gate, its recurrent part
+     * apart. With `linear` r scales the recurrent part, otherwise it was applied to h before. */
     void (*gru_gates)(float *sum, int64_t n);
     void (*gru_state)(const float *gates, const float *x, const float *recurrent, bool linear, float *h, int64_t n);
 
-    /* The same for training: gates stay, after their activations, and the states before and after a step are apart. GRU after gru_gates;
-     * `recurrent` as above. */
+    /* The same for training: gates stay, after their activations, and the states before and after a step are apart.
+     * GRU after gru_gates; `recurrent` as above. */
     void (*lstm_keep)(float *gates, const float *c_before, float *c, float *h, int64_t n);
     void (*gru_keep)(float *gates, const float *recurrent, bool linear, const float *h_before, float *h, int64_t n);
-    /* Backward: from what was kept to the gradients of the sums, in place. dh is of the state after; LSTM replaces dc, GRU replaces dh by
-     * its part that goes by the gate z alone. */
+    /* Backward: from what was kept to the gradients of the sums, in place. dh is of the state after; LSTM replaces dc,
+     * GRU replaces dh by its part that goes by the gate z alone. */
     void (*lstm_back)(float *gates, const float *c_before, const float *dh, float *dc, int64_t n);
     void (*rnn_back)(float *gates, const float *dh, int64_t n); /* gates: the state after */
-    /* GRU whose r comes behind the product: `recurrent` becomes the gradient of the product. Otherwise r stays in its place and gru_back_reset
-     * does the rest, with the gradient of r h. */
+    /* GRU whose r comes behind the product: `recurrent` becomes the gradient of the product. Otherwise r stays in its
+     * place and gru_back_reset does the rest, with the gradient of r h. */
     void (*gru_back)(float *gates, float *recurrent, bool linear, const float *h_before, float *dh, int64_t n);
     void (*gru_back_reset)(float *gates, const float *d_gated, const float *h_before, float *dh, int64_t n);
 } skv_recurrent_loops;

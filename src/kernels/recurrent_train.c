@@ -1,8 +1,9 @@
-/* LSTM, GRU and RNN in f32 by products of matrices, and their gradients: for weights in training, and for many samples at once. Every step
- * is a product for all samples; whatever does not depend on the step before is one product for all steps.
+/* LSTM, GRU and RNN in f32 by products of matrices, and their gradients: for weights in training, and for many samples
+ * at once. Every step is a product for all samples; whatever does not depend on the step before is one product for all
+ * steps.
  *
- * Memory is by rows, one for each step and sample in the order of X: sums of the gates, which become the activated gates and, going
- * backward, the gradients of the sums; the states before the step. */
+ * Memory is by rows, one for each step and sample in the order of X: sums of the gates, which become the activated
+ * gates and, going backward, the gradients of the sums; the states before the step. */
 #include "kernels/recurrent.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* What works on contiguous rows by itself, f32: LayerNormalization, RMSNormalization, Softmax over the last axis, Gelu. Rows
- * go to threads whole, so that their number changes nothing. */
+/* What works on contiguous rows by itself, f32: LayerNormalization, RMSNormalization, Softmax over the last axis,
+ * Gelu. Rows go to threads whole, so that their number changes nothing. */
 #include "kernels/rows.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* The product of two float32 matrices: blocks of B and A are packed in the order in which the tile reads them (Goto & van de Geijn, Anatomy of
- * High-Performance Matrix Multiplication, 2008). */
+/* The product of two float32 matrices: blocks of B and A are packed in the order in which the tile reads them (Goto &
+ * van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008). */
 #include "kernels/sgemm.h"
 
 #include <omp.h>
@@ -56,7 +56,8 @@ static void turn(const float *from, int64_t ld, int64_t rows, int64_t k, float *
     }
 }
 
-/* A strip or panel of `width` lines of which `here` exist, the others being zero; [k][width]. Lines lie along k, or k lies along them. */
+/* A strip or panel of `width` lines of which `here` exist, the others being zero; [k][width]. Lines lie along k, or k
+ * lies along them. */
 static void pack_lines(int width, int64_t here, bool along_k, int64_t k, const float *from, int64_t ld, float *to) {
     if (along_k && here == width && width % 4 == 0) {
         turn(from, ld, width, k, to, width);

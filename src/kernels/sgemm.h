@@ -1,7 +1,7 @@
 /* The product of two float32 matrices: C = alpha op(A) op(B) + beta C, row-major, op being "as it is" or "transposed".
  *
- * What an element is depends on m, n, k and the instruction set, never on the number of threads: the sum over k runs in blocks of a fixed length. No
- * memory is taken, and the stack stays where it is. */
+ * What an element is depends on m, n, k and the instruction set, never on the number of threads: the sum over k runs
+ * in blocks of a fixed length. No memory is taken, and the stack stays where it is. */
 #ifndef SKV_SGEMM_H
 #define SKV_SGEMM_H
 
@@ -35,11 +35,12 @@ enum { SKV_SGEMM_MOST_ROWS = 12, SKV_SGEMM_FEW_ROWS = 3, SKV_SGEMM_WIDE = 4 };
 
 typedef struct skv_sgemm_tile {
     int rows, columns;
-    /* c[rows][columns] (+)= alpha a b over k steps; a: [k][SKV rows of the tile], b: a row of `columns` every b_step floats. What lies beyond `n`
-     * columns is not written; b must be readable there. */
+    /* c[rows][columns] (+)= alpha a b over k steps; a: [k][SKV rows of the tile], b: a row of `columns` every b_step
+     * floats. What lies beyond `n` columns is not written; b must be readable there. */
     void (*run)(int rows, int64_t k, const float *a, const float *b, int64_t b_step, float alpha, bool add, float *c,
                 int64_t ldc, int64_t n);
-    /* The same for at most SKV_SGEMM_FEW_ROWS rows and SKV_SGEMM_WIDE whole tiles side by side, each `apart` floats behind the other in b. */
+    /* The same for at most SKV_SGEMM_FEW_ROWS rows and SKV_SGEMM_WIDE whole tiles side by side, each `apart` floats
+     * behind the other in b. */
     void (*wide)(int rows, int64_t k, const float *a, const float *b, int64_t b_step, int64_t apart, float alpha,
                  bool add, float *c, int64_t ldc);
     /* The sum of a[i] b[i]. */

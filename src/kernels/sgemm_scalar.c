@@ -1,4 +1,5 @@
-/* The product of matrices, its inner part for any CPU: vectors of four floats, which compilers make of what there is. */
+/* The product of matrices, its inner part for any CPU: vectors of four floats, which compilers make of what there is.
+ * */
 typedef float vector4 __attribute__((vector_size(16)));
 
 static inline vector4 load4(const float *p) { return (vector4){p[0], p[1], p[2], p[3]}; }

@@ -1,4 +1,5 @@
-/* SumTo of a f32 matrix's rows: the gradient of a bias. Sums are kept in double, column by column in the order of the rows. */
+/* SumTo of a f32 matrix's rows: the gradient of a bias. Sums are kept in double, column by column in the order of the
+ * rows. */
 #include "kernels/kernel.h"
 
 enum { SPAN = 64 }; /* columns summed at once */

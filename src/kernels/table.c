@@ -1,5 +1,5 @@
-/* Gather from a vector of floats and its gradient: weights that share values, in training. The gradient is summed in double by
- * a fixed number of parts, put together in order, so that the number of threads changes nothing. */
+/* Gather from a vector of floats and its gradient: weights that share values, in training. The gradient is summed in
+ * double by a fixed number of parts, put together in order, so that the number of threads changes nothing. */
 #include <string.h>
 
 #include "kernels/kernel.h"

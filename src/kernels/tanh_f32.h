@@ -1,4 +1,5 @@
-/* tanh in float32 as plain arithmetic, within 2e-7. Small arguments by the first terms of the series, where 1 - 2 / (e^2x + 1) would cancel. */
+/* tanh in float32 as plain arithmetic, within 2e-7. Small arguments by the first terms of the series, where 1 - 2 /
+ * (e^2x + 1) would cancel. */
 #ifndef SKV_TANH_F32_H
 #define SKV_TANH_F32_H
 

@@ -1,5 +1,5 @@
-/* Transpose of elements of 1, 2, 4 or 8 bytes. Axes that stay side by side are one; what is then contiguous is copied as it is, the rest
- * moves in square tiles, so that both sides stay in the first-level cache. */
+/* Transpose of elements of 1, 2, 4 or 8 bytes. Axes that stay side by side are one; what is then contiguous is copied
+ * as it is, the rest moves in square tiles, so that both sides stay in the first-level cache. */
 #include <string.h>
 
 #include "kernels/kernel.h"

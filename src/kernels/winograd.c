@@ -19,8 +19,8 @@ static bool backward(const skv_kernel_node *n) {
 }
 
 bool skv_wino_suits(const skv_kernel_node *n, const skv_conv_shape *s, skv_why *why) {
-    /* Measured: with 16 channels the transforms eat the gain of 3x3 windows up, except forward. Transformed weights must
-     * stay in the second-level cache. */
+    /* Measured: with 16 channels the transforms eat the gain of 3x3 windows up, except forward. Transformed weights
+     * must stay in the second-level cache. */
     enum { MIN_CHANNELS = 16, MIN_CHANNELS_BACKWARD = 32, MAX_WEIGHTS = 1 << 18 };
     const skv_geometry *g = &s->g;
     const int64_t r = g->kernel[1];

@@ -1,5 +1,5 @@
-/* Winograd's minimal filtering F(2x2, r x r) (Lavin & Gray, 2016) for training, r = 3 or 5, on activations in blocks of 16
- * channels. A tile of t x t inputs, t = r + 1, gives 2x2 outputs by t * t products instead of 4 r r.
+/* Winograd's minimal filtering F(2x2, r x r) (Lavin & Gray, 2016) for training, r = 3 or 5, on activations in blocks
+ * of 16 channels. A tile of t x t inputs, t = r + 1, gives 2x2 outputs by t * t products instead of 4 r r.
  *
  * With B, G, A the transforms of the interpolation points 0, 1, -1 (r = 3) and 0, 1, -1, 2, -2 (r = 5) and infinity:
  *     forward             Y = A'[(G w G') * (B'x B)]A, summed over the input's channels

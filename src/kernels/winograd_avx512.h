@@ -1,4 +1,5 @@
-/* Winograd's transforms in vectors of 16 channels, along one axis: element i stands at [i * step]. For winograd_*_avx512.c. */
+/* Winograd's transforms in vectors of 16 channels, along one axis: element i stands at [i * step]. For
+ * winograd_*_avx512.c. */
 #ifndef SKV_KERNEL_WINOGRAD_AVX512_H
 #define SKV_KERNEL_WINOGRAD_AVX512_H
 

@@ -1,5 +1,5 @@
-/* Winograd's gradient of a convolution by weight and bias. Each thread sums its units' products [point][ci][co]; the sums are
- * added in the order of the threads and transformed once. */
+/* Winograd's gradient of a convolution by weight and bias. Each thread sums its units' products [point][ci][co]; the
+ * sums are added in the order of the threads and transformed once. */
 #include <string.h>
 
 #include "kernels/winograd_avx512.h"
@@ -95,7 +95,8 @@ SKV_INLINE void multiply(int rows, int blocks, int64_t count, const float *v, in
     }
 }
 
-/* Made channels in the last block when they are so few that lanes of read channels are the better ones; 0: they are not. */
+/* Made channels in the last block when they are so few that lanes of read channels are the better ones; 0: they are
+ * not. */
 static int few_last(const skv_wino *k) {
     const int64_t last = k->co - (k->co_b - 1) * SKV_WINO_LANES;
     return k->co_b > 1 && last <= 2 ? (int)last : 0;

@@ -96,7 +96,8 @@ static skive_status build_type(skv_onnx_build *b, const skive_type *type, Onnx__
     return SKIVE_OK;
 }
 
-/* Inputs and outputs of the whole model need a type in the file. Sequences, strings and the like are not held by a graph. */
+/* Inputs and outputs of the whole model need a type in the file. Sequences, strings and the like are not held by a
+ * graph. */
 static skive_status check_ends(skv_onnx_build *b, const skive_graph *g, skive_value *const *values, size_t n) {
     for (size_t i = 0; i < n && !g->parent; i++) {
         const skive_type *t = &values[i]->type;
@@ -312,7 +313,8 @@ static skive_status build_graph(skv_onnx_build *b, const skive_graph *g, int dep
 
 /* ---- the model ---- */
 
-/* The standard domain, and every other one that occurs, at version 1: files do not tell skive more than that it exists. */
+/* The standard domain, and every other one that occurs, at version 1: files do not tell skive more than that it
+ * exists. */
 static skive_status add_domains(skv_onnx_build *b, const skive_graph *g) {
     Onnx__ModelProto *m = b->model;
     for (uint32_t i = 0; i < g->n_nodes; i++) {

@@ -1,5 +1,5 @@
-/* Parameters of an imported graph: initializers, sparse initializers and Constant nodes, which exporters use at will for the
- * same thing. */
+/* Parameters of an imported graph: initializers, sparse initializers and Constant nodes, which exporters use at will
+ * for the same thing. */
 #include <stdio.h>
 #include <string.h>
 

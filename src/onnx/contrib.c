@@ -1,5 +1,6 @@
-/* Operators of old opsets and of the domain com.microsoft, which onnxruntime's tools put into models, become the standard nodes they stand for.
- * One in a form that has no such equivalent (packed past, padding masks, ...) stays, and is told of as unsupported. */
+/* Operators of old opsets and of the domain com.microsoft, which onnxruntime's tools put into models, become the
+ * standard nodes they stand for. One in a form that has no such equivalent (packed past, padding masks, ...) stays,
+ * and is told of as unsupported. */
 #include <math.h>
 #include <string.h>
 
@@ -138,8 +139,8 @@ static bool thirds(rewriting *r, skive_value *x, int64_t width, skive_value *out
 static int64_t width_of(const skive_value *v) {
     return v && v->type.rank > 0 ? v->type.dims[v->type.rank - 1].size : -1;
 }
-/* What is added to the scores: from 1 and 0 for each key (and each query), or from the number of keys of each sequence; `keys` [b][tokens]... The
- * `bias` is added to that. NULL: a form that is not known. */
+/* What is added to the scores: from 1 and 0 for each key (and each query), or from the number of keys of each
+ * sequence; `keys` [b][tokens]... The `bias` is added to that. NULL: a form that is not known. */
 static skive_value *score_mask(rewriting *r, skive_value *mask, skive_value *keys, skive_value *bias) {
     const skive_dtype real = keys->type.dtype == SKIVE_DTYPE_NONE ? SKIVE_F32 : keys->type.dtype;
     const int rank = mask->type.rank;
@@ -183,7 +184,8 @@ static void joint_attention(rewriting *r) { /* input weights bias [mask] - [atte
     if (mask || !in(r, 3)) r->out[0] = attend(r, parts, mask);
 }
 
-/* The activation of a fused operator, its numbers from a list or from attributes of their own; NULL when it is not known. */
+/* The activation of a fused operator, its numbers from a list or from attributes of their own; NULL when it is not
+ * known. */
 static skive_value *activated(rewriting *r, skive_value *x) {
     size_t n = 0;
     const skv_attr *list = skv_node_attr(r->n, "activation_params");

@@ -1,5 +1,5 @@
-/* What the files of the exporter share: build.c makes a ModelProto whose weights point into the storages, export.c streams
- * it out. */
+/* What the files of the exporter share: build.c makes a ModelProto whose weights point into the storages, export.c
+ * streams it out. */
 #ifndef SKV_ONNX_EXPORT_H
 #define SKV_ONNX_EXPORT_H
 

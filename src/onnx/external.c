@@ -1,8 +1,9 @@
 /* External data: weights in files beside the model.
  *
- * A location is a relative path that must stay below the model's folder, symbolic links resolved: a model must not be able
- * to read other files of its user. Download caches keep files in one store and link to them: where the model itself is such a
- * link, its data may lie below the folder that it really is in. Offset and length are checked against the file's size. */
+ * A location is a relative path that must stay below the model's folder, symbolic links resolved: a model must not be
+ * able to read other files of its user. Download caches keep files in one store and link to them: where the model
+ * itself is such a link, its data may lie below the folder that it really is in. Offset and length are checked against
+ * the file's size. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

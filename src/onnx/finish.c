@@ -15,8 +15,8 @@ static const skive_value *origin(const skive_value *v) {
     return v;
 }
 
-/* Types of one node's outputs, as far as they can be told now: some old forms can only be brought up knowing ranks. What
- * fails here will fail, with its message, in the inference of the finished graph. */
+/* Types of one node's outputs, as far as they can be told now: some old forms can only be brought up knowing ranks.
+ * What fails here will fail, with its message, in the inference of the finished graph. */
 static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
     const skive_type **in;
     const skive_tensor **constant;
@@ -43,8 +43,8 @@ static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
 
 static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g);
 
-/* An attribute that the op record does not know changes nothing when it stands at its default, and is dropped; otherwise the node
- * is one that skive does not have. */
+/* An attribute that the op record does not know changes nothing when it stands at its default, and is dropped;
+ * otherwise the node is one that skive does not have. */
 static void drop_or_refuse(skv_onnx_importer *im, skive_node *n) {
     const char *name;
     while ((name = skv_op_unknown_attr(n->op, n)) && skv_schema_is_default(n->op_type, skv_node_attr(n, name)))
@@ -91,8 +91,8 @@ static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g) {
 
 /* ---- parameters ---- */
 
-/* Learned: floating point, not a lone number, and used where the op has a gradient and its record does not call the input
- * a constant (statistics, scales, bounds). */
+/* Learned: floating point, not a lone number, and used where the op has a gradient and its record does not call the
+ * input a constant (statistics, scales, bounds). */
 static bool is_learned(const skive_value *v) {
     const skive_tensor *t = &v->storage->tensor;
     if (!skv_dtype_is_float(t->dtype) || t->rank == 0) return false;

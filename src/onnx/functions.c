@@ -1,8 +1,8 @@
 /* Local functions: a call becomes the function's nodes, before the graph is built.
  *
- * Names of a function's body are its own: its inputs and outputs become those of the call, all others get the call's name in
- * front, in subgraphs too. An attribute that refers to one of the call's takes its value, or is left out when the call has
- * none. Everything made here lives in the source's arena. */
+ * Names of a function's body are its own: its inputs and outputs become those of the call, all others get the call's
+ * name in front, in subgraphs too. An attribute that refers to one of the call's takes its value, or is left out when
+ * the call has none. Everything made here lives in the source's arena. */
 #include <string.h>
 
 #include "onnx/onnx_import.h"

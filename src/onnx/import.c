@@ -1,8 +1,8 @@
 /* ModelProto to graph.
  *
- * A graph is built in two sweeps: first every name is declared (initializers, inputs, constants, node outputs), then the
- * nodes are made and connected, so that the file's order does not matter. A name that a subgraph does not define is captured
- * from the graph around it, through all graphs between. */
+ * A graph is built in two sweeps: first every name is declared (initializers, inputs, constants, node outputs), then
+ * the nodes are made and connected, so that the file's order does not matter. A name that a subgraph does not define
+ * is captured from the graph around it, through all graphs between. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Opsets 1 to 6: what later ones changed. Broadcasting was asked for by an attribute, with the axis at which the second input is laid
- * on the first; test mode was a flag; shapes were attributes. */
+/* Opsets 1 to 6: what later ones changed. Broadcasting was asked for by an attribute, with the axis at which the
+ * second input is laid on the first; test mode was a flag; shapes were attributes. */
 #include <string.h>
 
 #include "onnx/onnx.h"

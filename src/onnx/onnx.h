@@ -1,8 +1,8 @@
 /* The inside of the ONNX room.
  *
- * Reading goes: map the file; scan.c walks its wire format under limits and writes a small copy without the weights, where
- * each weight field is replaced by a reference into the file; protobuf-c unpacks that copy; import.c and its neighbours
- * build the graph, taking the weights straight from the map. */
+ * Reading goes: map the file; scan.c walks its wire format under limits and writes a small copy without the weights,
+ * where each weight field is replaced by a reference into the file; protobuf-c unpacks that copy; import.c and its
+ * neighbours build the graph, taking the weights straight from the map. */
 #ifndef SKV_ONNX_H
 #define SKV_ONNX_H
 
@@ -28,7 +28,8 @@ typedef struct skv_onnx_limits {
 
 typedef enum skv_onnx_root { SKV_ONNX_MODEL, SKV_ONNX_TENSOR } skv_onnx_root;
 
-/* Checks `bytes` and writes the copy to *out (freed by skv_free). ERR_FORMAT and ERR_LIMIT name `label` and the byte. */
+/* Checks `bytes` and writes the copy to *out (freed by skv_free). ERR_FORMAT and ERR_LIMIT name `label` and the byte.
+ * */
 skive_status skv_onnx_scan(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes,
                            size_t n, const skv_onnx_limits *limits, unsigned char **out, size_t *out_n);
 
@@ -87,7 +88,8 @@ skive_status skv_onnx_expand_functions(skv_onnx_source *source, Onnx__ModelProto
 
 /* ---- legacy.c ---- */
 
-/* Brings a node written for opset 1 to 6 to the form of opset 7 (explicit broadcasting, attributes that became inputs, test-mode flags). */
+/* Brings a node written for opset 1 to 6 to the form of opset 7 (explicit broadcasting, attributes that became inputs,
+ * test-mode flags). */
 skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n, int from);
 
 /* ---- contrib.c ---- */
@@ -97,8 +99,8 @@ skive_status skv_onnx_import_contrib(skive_node *n);
 
 /* ---- attribute.c ---- */
 
-/* Sets one attribute of `n`. Kinds a graph cannot hold are dropped with a note and remembered on the node, so that it is
- * not written back incomplete. Subgraphs are the caller's. */
+/* Sets one attribute of `n`. Kinds a graph cannot hold are dropped with a note and remembered on the node, so that it
+ * is not written back incomplete. Subgraphs are the caller's. */
 skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, const Onnx__AttributeProto *a);
 #define SKV_ONNX_DROPPED "skive.dropped" /* attribute that lists the dropped ones */
 

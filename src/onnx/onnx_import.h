@@ -13,8 +13,9 @@ typedef struct skv_onnx_importer {
 
 /* ---- constant.c ---- */
 
-/* Declares value `name` of `g` as a parameter made from an initializer or from a Constant node. Data of a type skive does
- * not have makes a value that comes from a node nobody can run, with a note, so that the rest can still be looked at. */
+/* Declares value `name` of `g` as a parameter made from an initializer or from a Constant node. Data of a type skive
+ * does not have makes a value that comes from a node nobody can run, with a note, so that the rest can still be looked
+ * at. */
 skive_status skv_onnx_declare_initializer(skv_onnx_importer *im, skive_graph *g, const Onnx__TensorProto *tensor);
 skive_status skv_onnx_declare_sparse(skv_onnx_importer *im, skive_graph *g, const Onnx__SparseTensorProto *sparse);
 skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, const Onnx__NodeProto *node);
@@ -23,8 +24,8 @@ skive_status skv_onnx_check_new_name(skv_onnx_importer *im, skive_graph *g, cons
 
 /* ---- finish.c ---- */
 
-/* Brings every node of `g` and its subgraphs to canonical form, drops unused parameters, marks the trainable ones, checks
- * and infers. */
+/* Brings every node of `g` and its subgraphs to canonical form, drops unused parameters, marks the trainable ones,
+ * checks and infers. */
 skive_status skv_onnx_finish(skv_onnx_importer *im, skive_graph *g);
 
 static inline bool skv_onnx_standard(const char *domain) {

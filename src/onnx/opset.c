@@ -37,8 +37,8 @@ static int least_of(const skive_graph *g) {
     return least;
 }
 
-/* The first node of g and its subgraphs that `opset` does not allow, with the reason. `read_under`: the version that operators skive does
- * not know stand in, as they were read. */
+/* The first node of g and its subgraphs that `opset` does not allow, with the reason. `read_under`: the version that
+ * operators skive does not know stand in, as they were read. */
 static const skive_node *first_refused(const skive_graph *g, int opset, int read_under, skv_onnx_why *why) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];

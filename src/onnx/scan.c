@@ -1,10 +1,10 @@
 /* The scanner: a walk over the wire format of an ONNX file before anything is decoded.
  *
- * protobuf-c recurses without a limit, keeps unknown fields and copies every byte string, so it must never see a file as it
- * came. The scanner follows the ONNX schema with a stack of its own, checks every length against what contains it, bounds
- * depth and counts, refuses groups and wrong wire types, and writes a copy with only the fields skive reads. Weights are not
- * copied: their field becomes a reference (skv_onnx_ref) into the original. Lengths in the copy are varints padded to five
- * bytes, so that they can be filled in when a message ends. */
+ * protobuf-c recurses without a limit, keeps unknown fields and copies every byte string, so it must never see a file
+ * as it came. The scanner follows the ONNX schema with a stack of its own, checks every length against what contains
+ * it, bounds depth and counts, refuses groups and wrong wire types, and writes a copy with only the fields skive
+ * reads. Weights are not copied: their field becomes a reference (skv_onnx_ref) into the original. Lengths in the copy
+ * are varints padded to five bytes, so that they can be filled in when a message ends. */
 #include <string.h>
 
 #include "onnx/onnx.h"
@@ -291,7 +291,8 @@ static skive_status one_data_field(scan *s, frame *f, unsigned number, unsigned 
                                start, schema[TENSOR].fields[other].name, name);
 }
 
-/* Reads a tag and, unless it opens a message skive reads, the whole field. *child: the message to enter, else MESSAGES. */
+/* Reads a tag and, unless it opens a message skive reads, the whole field. *child: the message to enter, else
+ * MESSAGES. */
 static skive_status next_field(scan *s, frame *f, message_id *child, size_t *child_end) {
     size_t start = s->at, length = 0;
     uint64_t tag, value;

@@ -27,7 +27,8 @@ typedef struct skv_schema {
     size_t n_attrs;
 } skv_schema;
 
-/* The version of `op` in force in `opset`; NULL when there is none yet, or it was withdrawn. The table begins at opset 13. */
+/* The version of `op` in force in `opset`; NULL when there is none yet, or it was withdrawn. The table begins at opset
+ * 13. */
 const skv_schema *skv_schema_find(const char *op, int opset);
 const skv_schema_attr *skv_schema_attr_find(const skv_schema *s, const char *name);
 /* Does `a` stand at what the newest version of `op` that has the attribute takes when it is left out? */

@@ -1,7 +1,7 @@
 /* The source of a model: its bytes, its limits, and the memory that protobuf-c decodes into.
  *
- * protobuf-c takes memory from an arena of the context, so that it can be bounded and goes in one piece, and sees only the
- * scanner's copy. Here too are the entry points that read. */
+ * protobuf-c takes memory from an arena of the context, so that it can be bounded and goes in one piece, and sees only
+ * the scanner's copy. Here too are the entry points that read. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* AffineGrid: positions for GridSample: a regular grid over [-1, 1] under an affine map, one a sample (Jaderberg et al., 2015). */
+/* AffineGrid: positions for GridSample: a regular grid over [-1, 1] under an affine map, one a sample (Jaderberg et
+ * al., 2015). */
 #include "ops/common_affine_grid.h"
 
 static const skv_attr_spec attrs[] = {{"align_corners", SKV_ATTR_INT, SKV_OPTIONAL}};

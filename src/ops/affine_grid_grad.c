@@ -1,5 +1,5 @@
-/* AffineGridGrad(dY, theta, size) -> dtheta: dtheta[i][j] = sum over the positions of dY[i] * position[j]. Of theta only the shape is
- * read. */
+/* AffineGridGrad(dY, theta, size) -> dtheta: dtheta[i][j] = sum over the positions of dY[i] * position[j]. Of theta
+ * only the shape is read. */
 #include "ops/common_affine_grid.h"
 
 static const skv_attr_spec attrs[] = {{"align_corners", SKV_ATTR_INT, SKV_OPTIONAL}};

@@ -1,7 +1,8 @@
-/* Attention (Vaswani et al., 2017), as of opset 23: for each head, softmax(scale Q K' + mask) V. Q may have more heads than K
- * and V (grouped queries: head h reads keys h / (q_heads / kv_heads)); past_key and past_value stand before K and V; softcap
- * bounds the scores by softcap * tanh(score / softcap) before the mask. With 3 dimensions the heads lie side by side in the
- * last one. Outputs: Y, present_key, present_value, and the scores at the stage that qk_matmul_output_mode names. */
+/* Attention (Vaswani et al., 2017), as of opset 23: for each head, softmax(scale Q K' + mask) V. Q may have more heads
+ * than K and V (grouped queries: head h reads keys h / (q_heads / kv_heads)); past_key and past_value stand before K
+ * and V; softcap bounds the scores by softcap * tanh(score / softcap) before the mask. With 3 dimensions the heads lie
+ * side by side in the last one. Outputs: Y, present_key, present_value, and the scores at the stage that
+ * qk_matmul_output_mode names. */
 #include "ops/common_attention.h"
 
 static const skv_attr_spec attrs[] = {

@@ -1,5 +1,5 @@
-/* BitShift: a shifted by b bits to the left or the right. The standard has unsigned types only; of signed ones, which are taken, too, a shift to
- * the right keeps the sign, as in the standard's reference. Its gradient is zero. */
+/* BitShift: a shifted by b bits to the left or the right. The standard has unsigned types only; of signed ones, which
+ * are taken, too, a shift to the right keeps the sign, as in the standard's reference. Its gradient is zero. */
 #include <string.h>
 
 #include "ops/cases.h"

@@ -1,5 +1,5 @@
-/* CenterCropPad: axes brought to the sizes asked for: cut at both ends, or continued with zeros at both. Of an odd difference the
- * smaller part comes first. */
+/* CenterCropPad: axes brought to the sizes asked for: cut at both ends, or continued with zeros at both. Of an odd
+ * difference the smaller part comes first. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

@@ -81,7 +81,8 @@ static inline int32_t skv_q_add_one(const skv_q_add *q, int32_t a, int32_t b) {
 }
 /* Do these numbers keep a QConvAdd inside int32? */
 bool skv_q_conv_add_fits(const double *multiplier, size_t n, double y_scale, double other_scale, double sum_scale);
-/* The sum in a QConvAdd node, whose multipliers were checked, `a` being the convolution's result (src/ops/q_conv_add.c). */
+/* The sum in a QConvAdd node, whose multipliers were checked, `a` being the convolution's result
+ * (src/ops/q_conv_add.c). */
 skive_status skv_q_conv_add_read(skive_context *ctx, const skive_node *node, skv_q_add *out);
 /* QConv's attributes and functions, for its own record and that of the op that adds to it. */
 #define SKV_Q_CONV_ATTRS                                                                             \

@@ -28,8 +28,8 @@ static inline int64_t skv_attention_at(bool packed, int64_t b, int64_t h, int64_
 /* Keys or values of past and present in one: [batch][kv_heads][kv_len][size]. Freed by skv_free. */
 skive_status skv_attention_join(skive_context *ctx, const skv_attention *a, const double *past, const double *now,
                                 int64_t size, double **out);
-/* One query against all keys. stage[0] scaled products, [1] after softcap, [2] with the mask, [3] probabilities; each [kv_len].
- * A query that may see no key has probabilities of 0. */
+/* One query against all keys. stage[0] scaled products, [1] after softcap, [2] with the mask, [3] probabilities; each
+ * [kv_len]. A query that may see no key has probabilities of 0. */
 void skv_attention_row(const skv_attention *a, const double *q, const double *k, const double *mask, int64_t b,
                        int64_t h, int64_t i, double *stage[4]);
 

@@ -5,13 +5,15 @@
 #include "ops/common_conv.h"
 #include "ops/common_shape.h"
 
-/* Columns [n][c * taps][positions] and an image [n][c][g.in...], as a convolution with a window of the block's size sees it. */
+/* Columns [n][c * taps][positions] and an image [n][c][g.in...], as a convolution with a window of the block's size
+ * sees it. */
 typedef struct skv_col2im {
     skv_geometry g;
     int64_t n, c, taps, positions; /* n, c: -1 unknown */
 } skv_col2im;
 
-/* From the sizes of the columns (NULL or -1 where unknown) and the lists of `spatial` numbers. ERR_SHAPE names the node. */
+/* From the sizes of the columns (NULL or -1 where unknown) and the lists of `spatial` numbers. ERR_SHAPE names the
+ * node. */
 skive_status skv_col2im_make(skive_context *ctx, const skive_node *node, const int64_t *columns, const int64_t *image,
                              const int64_t *block, int spatial, skv_col2im *out);
 /* Inputs first (the image's sizes) and first + 1 (the block's) of a run. */

@@ -46,7 +46,8 @@ static inline void skv_window_range(const skv_geometry *g, int axis, int64_t o, 
     if (*lo > *hi) *lo = *hi;
 }
 
-/* The part of the window at output position o that meets the input: taps [lo, hi) of each axis, and where tap 0 lies. */
+/* The part of the window at output position o that meets the input: taps [lo, hi) of each axis, and where tap 0 lies.
+ * */
 typedef struct skv_window {
     int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], start[SKV_SPATIAL];
 } skv_window;

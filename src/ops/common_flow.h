@@ -4,8 +4,8 @@
 
 #include "ops/op.h"
 
-/* The subgraph's output `index` as far as it is known before running: dimensions that are symbols stay open. `added` puts so many unknown
- * dimensions in front. */
+/* The subgraph's output `index` as far as it is known before running: dimensions that are symbols stay open. `added`
+ * puts so many unknown dimensions in front. */
 skive_type skv_flow_output_type(const skive_graph *body, size_t index, int added);
 const skive_graph *skv_flow_graph(const skive_node *n, const char *attribute); /* NULL when absent */
 /* A one-element tensor over `data`, of rank 1 where the body's input says so, else of rank 0. */

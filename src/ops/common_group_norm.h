@@ -1,5 +1,5 @@
-/* What InstanceNormalization and GroupNormalization share: mean 0 and variance 1 over groups of channels and all positions, then a scale and
- * a bias a channel (Wu & He, 2018; Ulyanov et al., 2016). */
+/* What InstanceNormalization and GroupNormalization share: mean 0 and variance 1 over groups of channels and all
+ * positions, then a scale and a bias a channel (Wu & He, 2018; Ulyanov et al., 2016). */
 #ifndef SKV_OPS_COMMON_GROUP_NORM_H
 #define SKV_OPS_COMMON_GROUP_NORM_H
 

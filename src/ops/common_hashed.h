@@ -1,6 +1,6 @@
-/* The virtual matrix of HashedNets (Chen et al. 2015): W[i][j] = sign(n) * buckets[bucket(n)] with n = i * columns + j, both
- * by hashes of n. It is never stored: what needs it computes a few rows at a time. A place says both at once: bucket b is
- * place b, and place buckets + b where the sign is minus. */
+/* The virtual matrix of HashedNets (Chen et al. 2015): W[i][j] = sign(n) * buckets[bucket(n)] with n = i * columns +
+ * j, both by hashes of n. It is never stored: what needs it computes a few rows at a time. A place says both at once:
+ * bucket b is place b, and place buckets + b where the sign is minus. */
 #ifndef SKV_OPS_COMMON_HASHED_H
 #define SKV_OPS_COMMON_HASHED_H
 
@@ -12,8 +12,8 @@ typedef struct skv_hashed {
     uint32_t reciprocal; /* (2^32 - 1) / buckets */
 } skv_hashed;
 
-/* XXH32 of n with the seed, modulo the number of buckets; a second hash, with all bits of the seed turned, gives the sign. The
- * quotient by the reciprocal is right or one too small. */
+/* XXH32 of n with the seed, modulo the number of buckets; a second hash, with all bits of the seed turned, gives the
+ * sign. The quotient by the reciprocal is right or one too small. */
 static inline int32_t skv_hashed_place(const skv_hashed *h, uint32_t n) {
     const uint32_t x = skv_xxh32(n, h->seed), quotient = (uint32_t)((uint64_t)x * h->reciprocal >> 32);
     const uint32_t rest = x - quotient * h->buckets, bucket = rest >= h->buckets ? rest - h->buckets : rest;
@@ -31,7 +31,8 @@ bool skv_hashed_fits(int64_t rows, int64_t columns, int64_t buckets);
 skv_hashed skv_hashed_make(int64_t rows, int64_t columns, int64_t buckets, uint32_t seed); /* of what fits */
 skv_hashed skv_hashed_of(const skive_node *n, int64_t buckets);                            /* from its attributes */
 
-/* ---- shared by the ops' records ---- inputs are x (or dy) at 0 and, of the two operands of a gradient, another at 1 ---- */
+/* ---- shared by the ops' records ---- inputs are x (or dy) at 0 and, of the two operands of a gradient, another at 1
+ * ---- */
 #define SKV_HASHED_ATTRS                                                             \
     {"rows", SKV_ATTR_INT, SKV_REQUIRED}, {"columns", SKV_ATTR_INT, SKV_REQUIRED}, { \
         "seed", SKV_ATTR_INT, SKV_REQUIRED                                           \

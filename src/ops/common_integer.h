@@ -1,5 +1,5 @@
-/* What the integer products share (ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul): operands of 8 bits less their zero points, as
- * doubles, whose sums of products are exact (below 2^53), and the way back to 8 bits:
+/* What the integer products share (ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul): operands of 8 bits less
+ * their zero points, as doubles, whose sums of products are exact (below 2^53), and the way back to 8 bits:
  *
  *     y = saturate(nearest_even((float)sum * multiplier) + zero_point), multiplier = (float)((double)sx * (double)sw / (double)sy)
  *
@@ -12,7 +12,8 @@
 skive_status skv_infer_want_8bit(skv_infer *c, size_t i);
 /* A zero point or scale: a scalar, or one of `length` along an axis (-1: any length). */
 skive_status skv_infer_want_parameter(skv_infer *c, size_t i, int64_t length, const char *what);
-/* The elements of x less the zero point (NULL: 0). One zero point, or one for each index of `axis`. Freed by skv_free. */
+/* The elements of x less the zero point (NULL: 0). One zero point, or one for each index of `axis`. Freed by skv_free.
+ * */
 skive_status skv_centred(const skv_eval *c, const skive_tensor *x, const skive_tensor *zero_point, int axis,
                          double **out);
 /* The uint8 grid of DynamicQuantizeLinear for numbers from low <= 0 to high >= 0; `zero` is a whole number. */

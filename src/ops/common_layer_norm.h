@@ -1,4 +1,5 @@
-/* What LayerNormalization and its gradient share: which elements are normalized together, which scale each one takes. */
+/* What LayerNormalization and its gradient share: which elements are normalized together, which scale each one takes.
+ * */
 #ifndef SKV_OPS_COMMON_LAYER_NORM_H
 #define SKV_OPS_COMMON_LAYER_NORM_H
 

@@ -1,4 +1,5 @@
-/* What MatMul and its integer forms share: matrices in the last two axes, the axes before them broadcast (NumPy's matmul). */
+/* What MatMul and its integer forms share: matrices in the last two axes, the axes before them broadcast (NumPy's
+ * matmul). */
 #ifndef SKV_OPS_COMMON_MAT_MUL_H
 #define SKV_OPS_COMMON_MAT_MUL_H
 

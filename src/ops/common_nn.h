@@ -68,7 +68,8 @@ skive_status skv_grad_only_first(const skv_grad *c, size_t first);
 int64_t skv_dim_or_1(const skive_value *v, int axis); /* unknown: 1 */
 static inline skv_range skv_range_any(void) { return (skv_range){-INFINITY, INFINITY}; }
 
-/* ---- self-test cases whose parts are arrays with a name (ops/cases.h has the forms for parts written in place) ---- */
+/* ---- self-test cases whose parts are arrays with a name (ops/cases.h has the forms for parts written in place) ----
+ * */
 #define CASE_IN_OF(a)     .in = (a), .n_in = SKV_COUNT(a)
 #define CASE_ATTRS_OF(a)  .attrs = (a), .n_attrs = SKV_COUNT(a)
 #define CASE_EXPECT_OF(a) .expect = (a), .n_expect = SKV_COUNT(a)

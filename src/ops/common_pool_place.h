@@ -1,5 +1,5 @@
-/* MaxPool that keeps where its elements came from, and the gradient that needs no more than that. Windows neither overlap nor meet padding:
- * `pool_shape`, height and width. */
+/* MaxPool that keeps where its elements came from, and the gradient that needs no more than that. Windows neither
+ * overlap nor meet padding: `pool_shape`, height and width. */
 #ifndef SKV_OPS_COMMON_POOL_PLACE_H
 #define SKV_OPS_COMMON_POOL_PLACE_H
 

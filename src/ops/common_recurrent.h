@@ -1,8 +1,9 @@
 /* What RNN, GRU and LSTM share: shapes, activation functions, and the walk over directions, samples and steps.
  *
- * Inputs: 0 X, 1 W [d][gates h][i], 2 R [d][gates h][h], 3 B [d][2 gates h], 4 sequence_lens [b], 5 initial_h, 6 initial_c (LSTM), 7 P (LSTM,
- * [d][3 h]). Outputs: 0 Y, 1 Y_h, 2 Y_c (LSTM). With layout 0, X is [t][b][i], Y [t][d][b][h], states [d][b][h]; with layout 1, X is [b][t][i],
- * Y [b][t][d][h], states [b][d][h]. d: 2 when bidirectional. Steps beyond a sequence's length give zeros. */
+ * Inputs: 0 X, 1 W [d][gates h][i], 2 R [d][gates h][h], 3 B [d][2 gates h], 4 sequence_lens [b], 5 initial_h, 6
+ * initial_c (LSTM), 7 P (LSTM, [d][3 h]). Outputs: 0 Y, 1 Y_h, 2 Y_c (LSTM). With layout 0, X is [t][b][i], Y
+ * [t][d][b][h], states [d][b][h]; with layout 1, X is [b][t][i], Y [b][t][d][h], states [b][d][h]. d: 2 when
+ * bidirectional. Steps beyond a sequence's length give zeros. */
 #ifndef SKV_OPS_COMMON_RECURRENT_H
 #define SKV_OPS_COMMON_RECURRENT_H
 
@@ -68,8 +69,9 @@ skive_status skv_recurrent_run_on(const skv_eval *c, const skv_recurrent_cell *c
 /* n numbers as DynamicQuantizeLinear and DequantizeLinear would leave them. */
 void skv_recurrent_through_u8(double *x, int64_t n);
 
-/* XGrad(the eight inputs of X, dY, dY_h, dY_c) -> gradients of X, W, R, B, initial_h, initial_c, P; any gradient may be absent. The forward
- * run is done again, keeping the states before each step; then the steps are walked backward (Werbos, 1990). */
+/* XGrad(the eight inputs of X, dY, dY_h, dY_c) -> gradients of X, W, R, B, initial_h, initial_c, P; any gradient may
+ * be absent. The forward run is done again, keeping the states before each step; then the steps are walked backward
+ * (Werbos, 1990). */
 enum { SKV_RECURRENT_DY = 8, SKV_RECURRENT_GRAD_INPUTS = 11, SKV_RECURRENT_GRADIENTS = 7 };
 skive_status skv_recurrent_grad(skv_grad *c, const skv_recurrent_cell *cell);
 skive_status skv_recurrent_grad_infer(skv_infer *c, const skv_recurrent_cell *cell);
@@ -78,7 +80,8 @@ void skv_recurrent_grad_cost(const skive_node *n, skive_cost *cost);
 
 /* ---- for the two runs ---- */
 
-/* Everything in doubles, NULL where absent. xw[gates h], states[states h], scratch[8 gates h], trace NULL or [steps][states h]. */
+/* Everything in doubles, NULL where absent. xw[gates h], states[states h], scratch[8 gates h], trace NULL or
+ * [steps][states h]. */
 typedef struct skv_recurrent_data {
     const double *in[8];
     double *out[3];

@@ -8,8 +8,8 @@ extern const skv_attr_spec skv_reduce_attrs[2]; /* keepdims, noop_with_empty_axe
 
 skive_status skv_reduce_infer(skv_infer *c);
 skive_status skv_reduce_infer_ordered(skv_infer *c); /* bool, too */
-/* out = finish(fold of step over the elements of each cell, number of elements). Floats are folded in double and rounded
- * once; integers by `whole` exactly, a sum modulo its width. */
+/* out = finish(fold of step over the elements of each cell, number of elements). Floats are folded in double and
+ * rounded once; integers by `whole` exactly, a sum modulo its width. */
 typedef struct skv_reducer {
     double start;
     double (*step)(double sum, double x);

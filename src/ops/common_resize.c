@@ -1,4 +1,5 @@
-/* Reading a Resize node and running it axis by axis; see common_resize.h. The tables are made in common_resize_taps.c. */
+/* Reading a Resize node and running it axis by axis; see common_resize.h. The tables are made in common_resize_taps.c.
+ * */
 #include "ops/common_resize.h"
 
 #include "ops/common_shape.h"

@@ -41,8 +41,8 @@ typedef struct skv_resize {
     skv_resize_axis axis[SKIVE_MAX_RANK];
 } skv_resize;
 
-/* Reads the node's attributes and the operands roi, scales and sizes (each may be NULL; an empty one counts as absent) for
- * an input of shape `dims` (-1: not known). ERR_SHAPE or ERR_GRAPH names the node. */
+/* Reads the node's attributes and the operands roi, scales and sizes (each may be NULL; an empty one counts as absent)
+ * for an input of shape `dims` (-1: not known). ERR_SHAPE or ERR_GRAPH names the node. */
 skive_status skv_resize_read(skive_context *ctx, const skive_node *node, int rank, const int64_t *dims,
                              const skive_tensor *roi, const skive_tensor *scales, const skive_tensor *sizes,
                              skv_resize *out);

@@ -56,7 +56,8 @@ static double weight_at(const skv_resize *r, double x) {
 
 static int64_t clamp(double i, int64_t size) { return i <= 0.0 ? 0 : i >= (double)(size - 1) ? size - 1 : (int64_t)i; }
 
-/* The n taps of one position whose place is x; a window narrowed by `stretch` covers more of the input (antialiasing). */
+/* The n taps of one position whose place is x; a window narrowed by `stretch` covers more of the input (antialiasing).
+ * */
 static void fill_position(const skv_resize *r, const skv_resize_axis *a, double x, double stretch, int64_t first,
                           int64_t n, int64_t *index, double *weight) {
     const double base = ceil(x) - 1.0; /* an element that is hit exactly is the right one of its pair */

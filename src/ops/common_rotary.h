@@ -6,7 +6,8 @@
 
 enum { SKV_ROTARY_X, SKV_ROTARY_COS, SKV_ROTARY_SIN, SKV_ROTARY_POSITIONS };
 
-/* x [batch][heads][tokens][size] or [batch][tokens][heads size]; caches [positions][half], or [batch][tokens][half] without positions. The first
+/* x [batch][heads][tokens][size] or [batch][tokens][heads size]; caches [positions][half], or [batch][tokens][half]
+ * without positions. The first
  * 2 half elements of a head are turned. */
 typedef struct skv_rotary {
     int64_t batch, heads, tokens, size, half, positions;

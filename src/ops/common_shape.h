@@ -6,7 +6,8 @@
 #include "ops/op.h"
 #include "tensor/tensor.h"
 
-/* A value of more elements than this cannot be meant: a wrong or hostile model is refused before memory is asked for. */
+/* A value of more elements than this cannot be meant: a wrong or hostile model is refused before memory is asked for.
+ * */
 #define SKV_MAX_ELEMENTS ((int64_t)1 << 33)
 
 static inline skive_dim skv_dim(int64_t size) { return (skive_dim){size, NULL}; }

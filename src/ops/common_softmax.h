@@ -12,7 +12,8 @@ typedef struct skv_rows {
 skive_status skv_softmax_infer(skv_infer *c);      /* checks `axis` against input 0 */
 skive_status skv_softmax_grad_infer(skv_infer *c); /* inputs dY and Y alike */
 skive_status skv_softmax_rows(const skv_eval *c, const skive_tensor *x, skv_rows *out);
-/* Runs `row` over every row of output 0, which starts as a copy of input 0; `other` is the same row of input 1 if any. */
+/* Runs `row` over every row of output 0, which starts as a copy of input 0; `other` is the same row of input 1 if any.
+ * */
 skive_status skv_softmax_run(const skv_eval *c, void (*row)(double *y, const double *other, int64_t n, int64_t step));
 /* Before opset 13 the axes from `axis` (default 1) on were one row: the same when only one of them is not 1; otherwise
  * Flatten, the operator, and Reshape back. */

@@ -1,5 +1,5 @@
-/* DeformConv: a convolution over two axes whose taps are moved by offsets, read linearly between the elements (zeros outside), and
- * weighted by a mask (Dai et al., 2017; Zhu et al., 2019).
+/* DeformConv: a convolution over two axes whose taps are moved by offsets, read linearly between the elements (zeros
+ * outside), and weighted by a mask (Dai et al., 2017; Zhu et al., 2019).
  *
  *     offset [n][groups of offsets][kh][kw][y, x][oh][ow], mask [n][groups of offsets][kh][kw][oh][ow] */
 #include "ops/common_conv.h"

@@ -1,8 +1,8 @@
 /* DequantizeLinear: y = (x - zero_point) * scale, with one scale, one for each channel of `axis`, or one for each block
  * along it; y has the scale's type.
  *
- * The arithmetic, exactly: an exact integer difference, one rounding to float32, one product rounded to float32, and for
- * a 16-bit scale one more rounding to its type. */
+ * The arithmetic, exactly: an exact integer difference, one rounding to float32, one product rounded to float32, and
+ * for a 16-bit scale one more rounding to its type. */
 #include "ops/common_quantize.h"
 
 static const skv_attr_spec attrs[] = {

@@ -1,6 +1,7 @@
-/* com.microsoft's DynamicQuantizeLSTM: an LSTM with 8-bit weights [d][i][4 h] and [d][h][4 h], of one scale a direction or one a gate's unit. X is
- * brought to uint8 by its range, and so is the state before every step (each sample's by its own; onnxruntime takes the samples it works on
- * together). Products are exact; what follows is LSTM's. */
+/* com.microsoft's DynamicQuantizeLSTM: an LSTM with 8-bit weights [d][i][4 h] and [d][h][4 h], of one scale a
+ * direction or one a gate's unit. X is brought to uint8 by its range, and so is the state before every step (each
+ * sample's by its own; onnxruntime takes the samples it works on together). Products are exact; what follows is
+ * LSTM's. */
 #include <string.h>
 
 #include "ops/common_recurrent.h"

@@ -119,7 +119,8 @@ done:
     return status;
 }
 
-/* The terms of the equation as text, without blanks; the result is term `n`. false: it does not fit, or the result is not written out. */
+/* The terms of the equation as text, without blanks; the result is term `n`. false: it does not fit, or the result is
+ * not written out. */
 static bool split(const char *equation, size_t n, char terms[][48]) {
     size_t term = 0, length = 0;
     for (const char *p = equation; *p; p++) {
@@ -138,7 +139,8 @@ static bool split(const char *equation, size_t n, char terms[][48]) {
     return term == n;
 }
 
-/* d operand i is an Einsum of the result's gradient and the other operands, where every label of operand i is in one of those, once. */
+/* d operand i is an Einsum of the result's gradient and the other operands, where every label of operand i is in one
+ * of those, once. */
 static bool grad_equation(char terms[][48], size_t n, size_t i, char *out, size_t size) {
     for (const char *p = terms[i]; *p; p++) {
         bool found = strchr(terms[n], *p) != NULL;

@@ -1,5 +1,5 @@
-/* FusedBatchNormGrad(dY, X, scale, batch_mean, batch_inv_std, Y) -> dX, dScale, dB, dZ: the gradient of FusedBatchNorm with
- * Relu: dZ is dY where Y > 0 and else 0, and the others are BatchNormalizationGrad's of dZ. */
+/* FusedBatchNormGrad(dY, X, scale, batch_mean, batch_inv_std, Y) -> dX, dScale, dB, dZ: the gradient of FusedBatchNorm
+ * with Relu: dZ is dY where Y > 0 and else 0, and the others are BatchNormalizationGrad's of dZ. */
 #include "ops/common_nn.h"
 
 extern const skv_op skv_op_batch_normalization_grad;

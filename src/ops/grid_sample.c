@@ -1,5 +1,6 @@
-/* GridSample: the input read at the positions of a grid, in coordinates from -1 to 1 (the last one of a position is the innermost axis);
- * linear, cubic or nearest, with zeros, the border or a reflection outside (Jaderberg et al., 2015). */
+/* GridSample: the input read at the positions of a grid, in coordinates from -1 to 1 (the last one of a position is
+ * the innermost axis); linear, cubic or nearest, with zeros, the border or a reflection outside (Jaderberg et al.,
+ * 2015). */
 #include <string.h>
 
 #include "ops/common_nn.h"

@@ -1,5 +1,5 @@
-/* GroupNormalization, in the form of opset 21: mean 0 and variance 1 of each group of channels of each sample, then a scale and a bias a
- * channel. */
+/* GroupNormalization, in the form of opset 21: mean 0 and variance 1 of each group of channels of each sample, then a
+ * scale and a bias a channel. */
 #include "ops/common_elementwise.h"
 #include "ops/common_group_norm.h"
 

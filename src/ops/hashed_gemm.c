@@ -1,5 +1,5 @@
-/* HashedGemm(x [m][columns], buckets [k], bias [rows]) {rows, columns, seed} -> y [m][rows]: y = x W' + bias with the virtual
- * matrix W of common_hashed.h. */
+/* HashedGemm(x [m][columns], buckets [k], bias [rows]) {rows, columns, seed} -> y [m][rows]: y = x W' + bias with the
+ * virtual matrix W of common_hashed.h. */
 #include "ops/common_hashed.h"
 
 static const skv_attr_spec attrs[] = {SKV_HASHED_ATTRS};

@@ -1,5 +1,5 @@
-/* HashedGemmGradBuckets(dY [m][rows], X [m][columns], buckets [k]) {rows, columns, seed} -> [k]: the elements of dY' X, with
- * the signs of the virtual matrix, added up by bucket. */
+/* HashedGemmGradBuckets(dY [m][rows], X [m][columns], buckets [k]) {rows, columns, seed} -> [k]: the elements of dY'
+ * X, with the signs of the virtual matrix, added up by bucket. */
 #include "ops/common_hashed.h"
 
 static const skv_attr_spec attrs[] = {SKV_HASHED_ATTRS};

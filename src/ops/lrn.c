@@ -1,5 +1,5 @@
-/* LRN: local response normalisation across channels (Krizhevsky et al., 2012): y = x / (bias + alpha / size * sum of x^2 over the `size`
- * channels around)^beta. */
+/* LRN: local response normalisation across channels (Krizhevsky et al., 2012): y = x / (bias + alpha / size * sum of
+ * x^2 over the `size` channels around)^beta. */
 #include "ops/common_nn.h"
 #include "ops/common_shape.h"
 

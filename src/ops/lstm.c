@@ -1,4 +1,5 @@
-/* LSTM, gates in the order input i, output o, forget f, cell (Hochreiter & Schmidhuber, 1997; peepholes: Gers et al., 2002):
+/* LSTM, gates in the order input i, output o, forget f, cell (Hochreiter & Schmidhuber, 1997; peepholes: Gers et al.,
+ * 2002):
  *
  *     i = f(x Wi^T + h Ri^T + b + Pi c), f = f(x Wf^T + h Rf^T + b + Pf c), with input_forget f = 1 - i
  *     c = f c + i g(x Wc^T + h Rc^T + b)

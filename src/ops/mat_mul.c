@@ -1,5 +1,5 @@
-/* MatMul: matrix product over the last two axes, the axes before them broadcast (NumPy's matmul). A vector on the left is
- * a row, one on the right a column; the axis so added is not in the result. */
+/* MatMul: matrix product over the last two axes, the axes before them broadcast (NumPy's matmul). A vector on the left
+ * is a row, one on the right a column; the axis so added is not in the result. */
 #include "ops/common_mat_mul.h"
 
 static skive_status infer(skv_infer *c) {

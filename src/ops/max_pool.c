@@ -1,6 +1,7 @@
 /* MaxPool: the largest element of each window; padding never wins. The optional second output says where it was: the
- * first maximum's index in the whole of X, counted row-major (storage_order 0) or with the spatial axes column-major (1).
- * A window that lies in the padding altogether gives the lowest value of the type. Runs on integers of 8 bits too. */
+ * first maximum's index in the whole of X, counted row-major (storage_order 0) or with the spatial axes column-major
+ * (1). A window that lies in the padding altogether gives the lowest value of the type. Runs on integers of 8 bits
+ * too. */
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {

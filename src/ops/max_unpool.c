@@ -1,5 +1,5 @@
-/* MaxUnpool: elements back at the places MaxPool found them, zero elsewhere. Indices count the whole of the pooled tensor, or of
- * `output_shape`'s as far as it is larger. */
+/* MaxUnpool: elements back at the places MaxPool found them, zero elsewhere. Indices count the whole of the pooled
+ * tensor, or of `output_shape`'s as far as it is larger. */
 #include <string.h>
 
 #include "ops/common_conv.h"

@@ -1,5 +1,5 @@
-/* MelWeightMatrix: the weights that gather the bins of a spectrum into bands of equal width on the mel scale (2595 log10(1 + f / 700)),
- * triangles that overlap by half. */
+/* MelWeightMatrix: the weights that gather the bins of a spectrum into bands of equal width on the mel scale (2595
+ * log10(1 + f / 700)), triangles that overlap by half. */
 #include "ops/cases.h"
 #include "ops/common_nn.h"
 #include "ops/common_shape.h"

@@ -1,5 +1,6 @@
-/* Mod: the remainder of a / b, broadcasting: with the sign of b, or (fmod = 1) with the sign of a, as C's fmod. Floating types need
- * fmod = 1. A division by zero gives 0 for integers and NaN for floats. The gradient is that of a - b * trunc(a / b). */
+/* Mod: the remainder of a / b, broadcasting: with the sign of b, or (fmod = 1) with the sign of a, as C's fmod.
+ * Floating types need fmod = 1. A division by zero gives 0 for integers and NaN for floats. The gradient is that of a
+ * - b * trunc(a / b). */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

@@ -1,5 +1,5 @@
-/* NonMaxSuppression: of each class, boxes by falling score, without those that overlap one already taken by more than the threshold. Rows of
- * the result: batch, class, box. */
+/* NonMaxSuppression: of each class, boxes by falling score, without those that overlap one already taken by more than
+ * the threshold. Rows of the result: batch, class, box. */
 #include <stdlib.h>
 
 #include "ops/cases.h"

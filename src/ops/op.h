@@ -1,7 +1,7 @@
 /* The op record: everything skive knows of one operator, in one place.
  *
- * One file an op, ending in one `const skv_op skv_op_<name>`, and one line in ops.inc. From the list come the lookup, the
- * schema checks, the reference kernel, the gradient, coupling, cost, the self tests and the generated table. A NULL
+ * One file an op, ending in one `const skv_op skv_op_<name>`, and one line in ops.inc. From the list come the lookup,
+ * the schema checks, the reference kernel, the gradient, coupling, cost, the self tests and the generated table. A NULL
  * member means "not supported" and gives a clear error when asked for. */
 #ifndef SKV_OP_H
 #define SKV_OP_H
@@ -29,7 +29,8 @@ typedef struct skv_infer {
 /* Fails with the node's name in front. */
 #define SKV_INFER_FAIL(c, code, ...) skv_fail_at((c)->ctx, (code), (c)->node->name, __VA_ARGS__)
 
-/* ---- reference forward ---- all shapes known; outputs allocated. Floating ops compute in double and round once. ---- */
+/* ---- reference forward ---- all shapes known; outputs allocated. Floating ops compute in double and round once. ----
+ * */
 typedef struct skv_eval {
     skive_context *ctx;
     const skive_node *node;
@@ -66,7 +67,8 @@ typedef struct skv_grad {
     skive_value **din;        /* [n_in] to fill; NULL stays "zero" */
 } skv_grad;
 
-/* ---- channel coupling ---- says which index of an input axis goes with which of an output (or other input) axis ---- */
+/* ---- channel coupling ---- says which index of an input axis goes with which of an output (or other input) axis ----
+ * */
 typedef struct skv_couple skv_couple;
 typedef struct skv_slot { /* an axis of an input or output of the node at hand */
     bool is_output;
@@ -89,7 +91,8 @@ typedef struct skv_range {
     double lo, hi;
 } skv_range;
 
-/* ---- self-test cases ---- run by tests/test_ops.c over the list: forward against `expect`, gradient by differences ---- */
+/* ---- self-test cases ---- run by tests/test_ops.c over the list: forward against `expect`, gradient by differences
+ * ---- */
 typedef struct skv_case_in {
     skive_dtype dtype;
     int rank;
@@ -127,8 +130,9 @@ typedef struct skv_op {
     int (*needs_opset)(const skive_node *n);
     skive_status (*infer)(skv_infer *c);
     skive_status (*run)(const skv_eval *c);
-    /* Ops whose output shapes depend on the inputs' contents: fills types[n_out] where inference left them open. NULL: inference with
-     * the inputs as constants says all. Whatever lies behind such a node is planned when its sizes are known (skive/session.h). */
+    /* Ops whose output shapes depend on the inputs' contents: fills types[n_out] where inference left them open. NULL:
+     * inference with the inputs as constants says all. Whatever lies behind such a node is planned when its sizes are
+     * known (skive/session.h). */
     skive_status (*size_outputs)(const skv_eval *c, skive_type *types);
     skive_status (*flow)(const skv_flow *c); /* instead of run: ops with subgraphs */
     skive_status (*grad)(skv_grad *c);

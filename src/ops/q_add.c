@@ -1,5 +1,5 @@
-/* QAdd(a, b): the sum of two quantized tensors of one shape, uint8 each. With am = (float)((double)a_scale / y_scale) and
- * bm likewise (the scales being float32, the quotient rounded once):
+/* QAdd(a, b): the sum of two quantized tensors of one shape, uint8 each. With am = (float)((double)a_scale / y_scale)
+ * and bm likewise (the scales being float32, the quotient rounded once):
  *
  *     p = (float)(a - a_zero_point) * am,  q = (float)(b - b_zero_point) * bm,  t = p + q
  *

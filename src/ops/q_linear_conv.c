@@ -1,5 +1,5 @@
-/* QLinearConv(x, sx, zx, w, sw, zw, sy, zy, bias): the convolution of quantized tensors, quantized; the bias is int32 in steps of sx * sw. See
- * common_integer.h for the arithmetic. */
+/* QLinearConv(x, sx, zx, w, sw, zw, sy, zy, bias): the convolution of quantized tensors, quantized; the bias is int32
+ * in steps of sx * sw. See common_integer.h for the arithmetic. */
 #include "ops/common_conv.h"
 #include "ops/common_integer.h"
 

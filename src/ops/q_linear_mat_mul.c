@@ -1,4 +1,5 @@
-/* QLinearMatMul(a, sa, za, b, sb, zb, sy, zy): the product of two quantized matrices, quantized. See common_integer.h for the arithmetic. */
+/* QLinearMatMul(a, sa, za, b, sb, zb, sy, zy): the product of two quantized matrices, quantized. See common_integer.h
+ * for the arithmetic. */
 #include "ops/common_integer.h"
 #include "ops/common_mat_mul.h"
 

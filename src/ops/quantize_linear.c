@@ -1,5 +1,5 @@
-/* QuantizeLinear: y = saturate(nearest_even(x / scale) + zero_point), with one scale, one for each channel of `axis`, or
- * one for each block along it.
+/* QuantizeLinear: y = saturate(nearest_even(x / scale) + zero_point), with one scale, one for each channel of `axis`,
+ * or one for each block along it.
  *
  * The arithmetic, exactly: x and scale as float32, one division rounded to float32, one rounding to the nearest integer
  * (ties to even), an exact sum with the zero point, saturation to the type's range. A NaN gives the zero point. To a

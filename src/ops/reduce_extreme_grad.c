@@ -1,5 +1,5 @@
-/* ReduceExtremeGrad(dY, X, Y): dY at the first element of each cell that equals the extreme Y, 0 elsewhere. dY and Y have
- * X's rank, with 1 along the reduced axes. */
+/* ReduceExtremeGrad(dY, X, Y): dY at the first element of each cell that equals the extreme Y, 0 elsewhere. dY and Y
+ * have X's rank, with 1 along the reduced axes. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

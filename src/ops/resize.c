@@ -42,8 +42,8 @@ static void cost(const skive_node *n, skive_cost *out) {
     out->operations = skv_add_sat(out->operations, skv_mul_sat(taps, skv_type_count(y)));
 }
 
-/* Opset 10 had no attributes but `mode`: a size is laid on the other from the first element on, and the nearest element is
- * the one before, or the one after where the result is smaller. */
+/* Opset 10 had no attributes but `mode`: a size is laid on the other from the first element on, and the nearest
+ * element is the one before, or the one after where the result is smaller. */
 static skive_status import_10(skive_graph *g, skive_node *n) {
     const skive_tensor *scales = skv_node_constant(n, 1);
     skive_value *list = skv_node_in(n, 1);
@@ -60,8 +60,8 @@ static skive_status import_10(skive_graph *g, skive_node *n) {
     return skv_node_set_attr(n, &SKV_STR("nearest_mode", smaller && !larger ? "ceil" : "floor"));
 }
 
-/* "tf_half_pixel_for_nn" (opset 11) lies half an element after "half_pixel": with the nearest element that is another way
- * of rounding. */
+/* "tf_half_pixel_for_nn" (opset 11) lies half an element after "half_pixel": with the nearest element that is another
+ * way of rounding. */
 static skive_status import_tf_half_pixel(skive_node *n) {
     const char *rounding = skv_attr_string(n, "nearest_mode", "round_prefer_floor"), *same = NULL;
     if (strcmp(skv_attr_string(n, "mode", "nearest"), "nearest") == 0) {

@@ -1,5 +1,5 @@
-/* ResizeGrad(dY, X, roi?, scales?, sizes?) -> dX: each dY goes, with the weights of Resize, to the elements it was made of. Of
- * X only the shape is read. */
+/* ResizeGrad(dY, X, roi?, scales?, sizes?) -> dX: each dY goes, with the weights of Resize, to the elements it was
+ * made of. Of X only the shape is read. */
 #include "ops/common_resize.h"
 #include "ops/common_shape.h"
 

@@ -1,5 +1,5 @@
-/* RMSNormalization (Zhang & Sennrich, 2019): each row of the axes from `axis` on is divided by the root of its mean square,
- * then scaled: y = x / sqrt(mean(x^2) + epsilon) * scale. */
+/* RMSNormalization (Zhang & Sennrich, 2019): each row of the axes from `axis` on is divided by the root of its mean
+ * square, then scaled: y = x / sqrt(mean(x^2) + epsilon) * scale. */
 #include "ops/common_layer_norm.h"
 
 static const skv_attr_spec attrs[] = {
@@ -58,7 +58,8 @@ static skive_value *mul(skv_grad *c, skive_value *a, skive_value *b) {
     return skv_emit(c->b, "Mul", SKV_IN(a, b), SKV_NONE);
 }
 
-/* With r = 1 / sqrt(mean(x^2) + epsilon), n = x r, g = dY scale: dX = r (g - n mean(g n)), dScale = sum over rows of dY n. */
+/* With r = 1 / sqrt(mean(x^2) + epsilon), n = x r, g = dY scale: dX = r (g - n mean(g n)), dScale = sum over rows of
+ * dY n. */
 static skive_status grad(skv_grad *c) {
     skive_value *x = c->node->inputs[0], *scale = c->node->inputs[1], *dy = c->dout[0];
     if (!dy || (!c->need[0] && !c->need[1])) return SKIVE_OK;

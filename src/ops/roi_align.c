@@ -1,4 +1,5 @@
-/* RoiAlign: regions of a feature map at a fixed size, each cell the mean (or the largest weighted corner) of points read linearly (He et al.,
+/* RoiAlign: regions of a feature map at a fixed size, each cell the mean (or the largest weighted corner) of points
+ * read linearly (He et al.,
  * 2017). */
 #include <string.h>
 

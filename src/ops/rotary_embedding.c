@@ -1,5 +1,6 @@
-/* RotaryEmbedding (Su et al., 2021): pairs of a head's elements are turned by angles that depend on the token's position:
- * (a, b) -> (a cos - b sin, a sin + b cos). A pair is one element of each half, or two neighbours when `interleaved`. */
+/* RotaryEmbedding (Su et al., 2021): pairs of a head's elements are turned by angles that depend on the token's
+ * position: (a, b) -> (a cos - b sin, a sin + b cos). A pair is one element of each half, or two neighbours when
+ * `interleaved`. */
 #include "ops/common_rotary.h"
 #include "ops/common_shape.h"
 

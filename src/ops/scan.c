@@ -10,8 +10,9 @@ static const skv_attr_spec attrs[] = {{"body", SKV_ATTR_GRAPH, SKV_REQUIRED},
                                       {"scan_output_axes", SKV_ATTR_INTS, SKV_OPTIONAL},
                                       {"scan_output_directions", SKV_ATTR_INTS, SKV_OPTIONAL}};
 
-/* ---- opset 8 ---- one batch axis in front of everything, and the sequence axis behind it. It is a Scan over the samples whose body is the
- * Scan over the entries: every state and every scan input of a sample is an entry of the outer one. */
+/* ---- opset 8 ---- one batch axis in front of everything, and the sequence axis behind it. It is a Scan over the
+ * samples whose body is the Scan over the entries: every state and every scan input of a sample is an entry of the
+ * outer one. */
 
 /* `body` sees what it captures through `middle`. */
 static skive_status pass_captures(skive_graph *body, skive_graph *middle) {

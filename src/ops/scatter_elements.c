@@ -1,5 +1,5 @@
-/* ScatterElements: the data with updates written at data[.., indices[.., i, ..], ..] along one axis, or added, multiplied, maximised,
- * minimised there. Scatter of opsets 9 and 10 is this without a reduction. */
+/* ScatterElements: the data with updates written at data[.., indices[.., i, ..], ..] along one axis, or added,
+ * multiplied, maximised, minimised there. Scatter of opsets 9 and 10 is this without a reduction. */
 #include <string.h>
 
 #include "ops/cases.h"

@@ -1,4 +1,5 @@
-/* Size: the number of elements of its input, as a scalar int64. Only the shape of the input is read. Its gradient is zero. */
+/* Size: the number of elements of its input, as a scalar int64. Only the shape of the input is read. Its gradient is
+ * zero. */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 

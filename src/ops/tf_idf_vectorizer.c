@@ -1,5 +1,5 @@
-/* TfIdfVectorizer over numbers: counts how often each n-gram of the pool appears in a row, its items next to each other or with the same gap
- * between them, and weights the counts. */
+/* TfIdfVectorizer over numbers: counts how often each n-gram of the pool appears in a row, its items next to each
+ * other or with the same gap between them, and weights the counts. */
 #include <string.h>
 
 #include "ops/cases.h"

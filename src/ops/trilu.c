@@ -1,4 +1,5 @@
-/* Trilu: the upper or lower triangle of the last two axes, zero elsewhere; the optional second input moves the diagonal. */
+/* Trilu: the upper or lower triangle of the last two axes, zero elsewhere; the optional second input moves the
+ * diagonal. */
 #include <string.h>
 
 #include "ops/cases.h"

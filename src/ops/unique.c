@@ -1,5 +1,5 @@
-/* Unique: the different elements (or, with an axis, the different slices) in ascending order or that of their first appearance; where each
- * first appears, which of them each element is, and how often each appears. */
+/* Unique: the different elements (or, with an axis, the different slices) in ascending order or that of their first
+ * appearance; where each first appears, which of them each element is, and how often each appears. */
 #include <stdlib.h>
 
 #include "ops/cases.h"
@@ -80,7 +80,8 @@ static int by_appearance(const void *p, const void *q) {
     return (a->first > b->first) - (a->first < b->first);
 }
 
-/* groups[0 .. *n-1] in the order asked for; of[k] is the place in ascending order of the group that entry k belongs to. */
+/* groups[0 .. *n-1] in the order asked for; of[k] is the place in ascending order of the group that entry k belongs
+ * to. */
 static skive_status find_groups(const skv_eval *c, const entries *e, group **groups, int64_t **of, int64_t *n) {
     int64_t *order = NULL;
     skive_status status;

@@ -1,5 +1,5 @@
-/* Upsample (opsets 1 to 9): what became Resize with asymmetric coordinates; the importer makes it one. Scales were attributes
- * before opset 9. */
+/* Upsample (opsets 1 to 9): what became Resize with asymmetric coordinates; the importer makes it one. Scales were
+ * attributes before opset 9. */
 #include "ops/common_resize.h"
 #include "ops/common_shape.h"
 

@@ -19,8 +19,8 @@ typedef struct skv_coder {
     const char *name, *brief;
     uint8_t code; /* its number in files, for ever */
     skive_status (*encode)(skive_context *ctx, const skv_symbol_shape *s, const uint8_t *symbols, skv_bytes *out);
-    /* Fills symbols[n], each below the alphabet. Bytes that cannot be what an encoder wrote fail or give some symbols, never
-     * more; the reader fails when they end early. */
+    /* Fills symbols[n], each below the alphabet. Bytes that cannot be what an encoder wrote fail or give some symbols,
+     * never more; the reader fails when they end early. */
     skive_status (*decode)(skive_context *ctx, const skv_symbol_shape *s, skv_reader *in, uint8_t *symbols);
 } skv_coder;
 

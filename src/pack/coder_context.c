@@ -1,13 +1,13 @@
 /* Adaptive binary range coding under mixed contexts, for weights most of which are zero.
  *
- * Each weight is told by whether it is zero, by its sign, and by its rank among the values of that sign, as DeepCABAC does
- * (Wiedemann et al. 2020). What decides whether a weight is zero is how many of its row and of its column were, and its
- * neighbours: every one of these contexts keeps a probability of its own, and a small logistic mixer, trained as it goes,
- * makes one of them (Mahoney 2005). Sign and rank follow adaptive probabilities along a binary tree. Rows without a zero
- * symbol are the tree alone.
+ * Each weight is told by whether it is zero, by its sign, and by its rank among the values of that sign, as DeepCABAC
+ * does (Wiedemann et al. 2020). What decides whether a weight is zero is how many of its row and of its column were,
+ * and its neighbours: every one of these contexts keeps a probability of its own, and a small logistic mixer, trained
+ * as it goes, makes one of them (Mahoney 2005). Sign and rank follow adaptive probabilities along a binary tree. Rows
+ * without a zero symbol are the tree alone.
  *
- * The stream is a 16-bit density of non-zeros (only where there is a zero symbol), then the range coder's bytes; zeros at
- * its very end are left out, and a decoder reads zeros past the end. Both directions run the same code. */
+ * The stream is a 16-bit density of non-zeros (only where there is a zero symbol), then the range coder's bytes; zeros
+ * at its very end are left out, and a decoder reads zeros past the end. Both directions run the same code. */
 #include "pack/coder.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* Range variant of asymmetric numeral systems (Duda 2013) with static frequencies of 14 bits. States are 32 bits wide and
- * give or take whole bytes; long rows use four, one after another, so that a decoder's steps overlap. The file holds the
- * frequencies as Exp-Golomb numbers, the final states, then the bytes in the order the decoder takes them. */
+/* Range variant of asymmetric numeral systems (Duda 2013) with static frequencies of 14 bits. States are 32 bits wide
+ * and give or take whole bytes; long rows use four, one after another, so that a decoder's steps overlap. The file
+ * holds the frequencies as Exp-Golomb numbers, the final states, then the bytes in the order the decoder takes them. */
 #include "pack/coder.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The compact encoding back to a graph. Nothing in the bytes is trusted: every number is checked against what can be, and
- * the finished graph against the rules of graphs. */
+/* The compact encoding back to a graph. Nothing in the bytes is trusted: every number is checked against what can be,
+ * and the finished graph against the rules of graphs. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* A graph in its compact encoding.
  *
- * Values are numbered: the graph's inputs, what it captures, its parameters in the order of their first use, then what the
- * nodes give out, in an order where producers come first. A node refers to the next parameter not yet used, or so many
- * values back. Names go to a section of their own; types only where inference would not find them. */
+ * Values are numbered: the graph's inputs, what it captures, its parameters in the order of their first use, then what
+ * the nodes give out, in an order where producers come first. A node refers to the next parameter not yet used, or so
+ * many values back. Names go to a section of their own; types only where inference would not find them. */
 #include <string.h>
 
 #include "ops/op.h"
@@ -107,8 +107,8 @@ static skive_status infer_bare(writer *w, const skive_graph *g, skive_graph **ou
     return SKIVE_OK;
 }
 
-/* Of a subgraph, the types of all; of the outermost graph, those that inference does not find, and all where nodes hold graphs:
- * a reader infers from the outside in. */
+/* Of a subgraph, the types of all; of the outermost graph, those that inference does not find, and all where nodes
+ * hold graphs: a reader infers from the outside in. */
 static skive_status write_types(writer *w, const frame *f) {
     skive_graph *bare = NULL;
     uint64_t n = 0;

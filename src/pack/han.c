@@ -1,7 +1,7 @@
-/* What a weight would take in the format of Deep Compression (Han, Mao & Dally 2016), for comparing: of each weight that is not zero its index
- * into the codebook and its distance from the one before, 8 bits for a convolution and 5 for a matrix, a distance too long
- * being bridged by weights of zero; at fixed width, or both streams under Huffman codes. Codes' own tables are not counted, as
- * they are not there. */
+/* What a weight would take in the format of Deep Compression (Han, Mao & Dally 2016), for comparing: of each weight
+ * that is not zero its index into the codebook and its distance from the one before, 8 bits for a convolution and 5
+ * for a matrix, a distance too long being bridged by weights of zero; at fixed width, or both streams under Huffman
+ * codes. Codes' own tables are not counted, as they are not there. */
 #include <string.h>
 
 #include "pack/pack.h"

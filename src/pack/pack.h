@@ -25,7 +25,8 @@ typedef struct skv_record_sizes {
     const skv_coder *coder;
 } skv_record_sizes;
 
-/* Appends the record of `t` in the form, among those that hold it exactly, with the fewest bytes; `only` NULL: any coder.
+/* Appends the record of `t` in the form, among those that hold it exactly, with the fewest bytes; `only` NULL: any
+ * coder.
  * *form and *sizes are filled. */
 skive_status skv_record_write(skive_context *ctx, const skive_tensor *t, bool trainable, const skv_coder *only,
                               skv_bytes *out, const skv_form **form, skv_record_sizes *sizes);
@@ -43,8 +44,8 @@ skive_status skv_record_read(skive_context *ctx, skv_reader *in, uint64_t max_by
 /* The storage of what was read: coded, where that is wanted and there is something to it, or dense. Empties *record. */
 skive_status skv_record_to_storage(skive_context *ctx, skv_record *record, bool keep_coded, skv_storage **out);
 
-/* Bytes of `t` in the format of Deep Compression, at fixed width and under Huffman codes; dense where it has no codebook with a
- * zero. */
+/* Bytes of `t` in the format of Deep Compression, at fixed width and under Huffman codes; dense where it has no
+ * codebook with a zero. */
 skive_status skv_han_bytes(skive_context *ctx, const skive_tensor *t, double *fixed, double *huffman);
 int64_t skv_count_nonzeros(const skive_tensor *t);
 /* Of rank 2 and more, or the values of a hashed layer: what is rounded and counted as weights. */

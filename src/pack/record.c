@@ -1,7 +1,8 @@
 /* One parameter's record: written in the form and under the coders that make it smallest, and read back.
  *
- * Symbols are arranged in one of three ways: all of them in one stream; the gaps between those that are not zero and then
- * these; or a bitmap and then these. Numbers go raw, byte by byte in planes of equal significance, or as varints. */
+ * Symbols are arranged in one of three ways: all of them in one stream; the gaps between those that are not zero and
+ * then these; or a bitmap and then these. Numbers go raw, byte by byte in planes of equal significance, or as varints.
+ * */
 #include <string.h>
 
 #include "pack/pack.h"
@@ -114,8 +115,8 @@ static skv_symbol_shape shape_of_mask(const skv_coded *c) {
     return (skv_symbol_shape){.n = (size_t)skv_coded_count(c), .columns = columns_of(c), .alphabet = 2, .zero = 0};
 }
 
-/* What one stream of all symbols tells: where weights are, if there is nothing else to a symbol; which they are, if none is
- * zero. */
+/* What one stream of all symbols tells: where weights are, if there is nothing else to a symbol; which they are, if
+ * none is zero. */
 static size_t *whole(const skv_coded *c, skv_record_sizes *sizes) {
     if (c->zero < 0) return &sizes->values;
     return c->form == &skv_form_sparse ? &sizes->positions : &sizes->together;

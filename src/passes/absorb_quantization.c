@@ -1,7 +1,7 @@
-/* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8 weights, Add,
- * AveragePool and GlobalAveragePool, with Relu or Clip behind them as limits of the output; without a QuantizeLinear behind
- * it, products and means give float32. MaxPool and what moves elements runs on the integers as they are. The arithmetic of
- * the integer nodes is in src/ops/q_conv.c. */
+/* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8
+ * weights, Add, AveragePool and GlobalAveragePool, with Relu or Clip behind them as limits of the output; without a
+ * QuantizeLinear behind it, products and means give float32. MaxPool and what moves elements runs on the integers as
+ * they are. The arithmetic of the integer nodes is in src/ops/q_conv.c. */
 #include <math.h>
 
 #include "ops/common_activation.h"

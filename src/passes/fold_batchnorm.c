@@ -1,5 +1,5 @@
-/* BatchNormalization behind Conv or Gemm, in inference form, goes into the weights: with s = scale / sqrt(variance + epsilon)
- * the weights of output channel c are multiplied by s[c], and the bias becomes (bias - mean) * s + shift. */
+/* BatchNormalization behind Conv or Gemm, in inference form, goes into the weights: with s = scale / sqrt(variance +
+ * epsilon) the weights of output channel c are multiplied by s[c], and the bias becomes (bias - mean) * s + shift. */
 #include <math.h>
 #include <string.h>
 

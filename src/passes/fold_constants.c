@@ -1,5 +1,6 @@
 /* Nodes all of whose inputs are constants are computed once and become parameters; so does Shape of a value whose shape
- * is known. Big results that the file did not hold (an expanded scalar) are left to be computed, so that nothing grows. */
+ * is known. Big results that the file did not hold (an expanded scalar) are left to be computed, so that nothing
+ * grows. */
 #include <string.h>
 
 #include "graph/shared.h"

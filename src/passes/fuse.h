@@ -4,9 +4,9 @@
 
 #include "passes/pass.h"
 
-/* chain[0] feeds chain[1] and so on, and nobody else reads what lies between. In their place comes one node with the given
- * inputs and attributes, after all attributes of chain[0] if `keep_attrs`. It has the name of `named`, and each of its
- * outputs the name, type and uses of the one it stands for. */
+/* chain[0] feeds chain[1] and so on, and nobody else reads what lies between. In their place comes one node with the
+ * given inputs and attributes, after all attributes of chain[0] if `keep_attrs`. It has the name of `named`, and each
+ * of its outputs the name, type and uses of the one it stands for. */
 typedef struct skv_fusion {
     skive_node *const *chain;
     size_t n_chain;

@@ -1,5 +1,5 @@
-/* Gelu and HardSwish as exporters write them out. Whatever the order in which products and sums stand, the result is one
- * polynomial in x and the inner function t, which is compared:
+/* Gelu and HardSwish as exporters write them out. Whatever the order in which products and sums stand, the result is
+ * one polynomial in x and the inner function t, which is compared:
  *
  *     Gelu             x/2 + x/2 t,  t = Erf(x / sqrt 2)
  *     Gelu by tanh     x/2 + x/2 t,  t = Tanh(sqrt(2/pi) (x + 0.044715 x^3))

@@ -1,6 +1,7 @@
-/* Attention as exporters write it: MatMul(Softmax(mask(scale MatMul(Q, K'))), V), the scale before or behind the product or in
- * parts on both sides, the mask added or chosen by Where. [batch][head][position][size] gives heads to the node; with 3
- * dimensions the first one already holds batch and heads, and each of its parts is an attention of one head.
+/* Attention as exporters write it: MatMul(Softmax(mask(scale MatMul(Q, K'))), V), the scale before or behind the
+ * product or in parts on both sides, the mask added or chosen by Where. [batch][head][position][size] gives heads to
+ * the node; with 3 dimensions the first one already holds batch and heads, and each of its parts is an attention of
+ * one head.
  *
  * A query all of whose keys Where masks by -inf has NaN in the written-out form, and 0 in this one. */
 #include <math.h>

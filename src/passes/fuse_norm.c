@@ -1,5 +1,5 @@
-/* BatchNormalization in training takes the sum and the Relu behind it in, and its gradient the Relu's gradient: the values
- * between them are never written to memory. */
+/* BatchNormalization in training takes the sum and the Relu behind it in, and its gradient the Relu's gradient: the
+ * values between them are never written to memory. */
 #include <string.h>
 
 #include "passes/fuse.h"

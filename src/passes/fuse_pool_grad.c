@@ -1,6 +1,6 @@
-/* The gradient of a first convolution's weight through MaxPool: MaxPoolGrad and ConvGradWeight in one, and MaxPool says where its elements came
- * from. The gradient of the convolution's result, of which three in four numbers would be zeros, is never written, and the result
- * is not read again. */
+/* The gradient of a first convolution's weight through MaxPool: MaxPoolGrad and ConvGradWeight in one, and MaxPool
+ * says where its elements came from. The gradient of the convolution's result, of which three in four numbers would be
+ * zeros, is never written, and the result is not read again. */
 #include <string.h>
 
 #include "ops/common_pool_place.h"
@@ -42,7 +42,8 @@ static const int64_t *plain_pool(const skive_node *n) {
     return kernel;
 }
 
-/* The MaxPool whose gradient `grad` is, when it can say where its elements came from: nobody wants its Indices, and only these two know Y. */
+/* The MaxPool whose gradient `grad` is, when it can say where its elements came from: nobody wants its Indices, and
+ * only these two know Y. */
 static skive_node *pool_of(const skv_pass_env *env, const skive_node *grad) {
     const skive_value *y = grad->inputs[1], *p = grad->inputs[2];
     skive_node *pool = p ? p->producer : NULL;

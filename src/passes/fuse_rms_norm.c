@@ -1,5 +1,5 @@
-/* RMSNormalization over the last axis as exporters write it out: x / sqrt(mean(x^2) + epsilon) * scale, the root as a divisor
- * or as a factor 1 / sqrt(..). */
+/* RMSNormalization over the last axis as exporters write it out: x / sqrt(mean(x^2) + epsilon) * scale, the root as a
+ * divisor or as a factor 1 / sqrt(..). */
 #include "passes/match.h"
 
 typedef struct rms {

@@ -1,5 +1,5 @@
-/* What follows a convolution or matrix product goes into it: a sum with another value of the same shape, and an activation.
- * The fused node computes the tail while its result is still in registers. */
+/* What follows a convolution or matrix product goes into it: a sum with another value of the same shape, and an
+ * activation. The fused node computes the tail while its result is still in registers. */
 #include <math.h>
 #include <string.h>
 

@@ -15,14 +15,14 @@ bool skv_match_with_scalar(const skv_pass_env *env, const skive_node *n, skive_v
 /* A reduction over the last axis alone that keeps it. */
 bool skv_match_last_axis(const skive_node *reduction);
 
-/* `v` as a polynomial in x and t of degrees below 4 and 2: c[i][j] stands before x^i t^j. Walks sums, differences, products,
- * quotients by constants, small powers. False when `v` is none. */
+/* `v` as a polynomial in x and t of degrees below 4 and 2: c[i][j] stands before x^i t^j. Walks sums, differences,
+ * products, quotients by constants, small powers. False when `v` is none. */
 typedef double skv_polynomial[4][2];
 bool skv_match_polynomial(const skv_pass_env *env, const skive_value *v, const skive_value *x, const skive_value *t,
                           skv_polynomial c);
 
-/* One node takes the place of the one that gives `last`, whose name, type and uses the new one has; what only the old one
- * read is left to the sweep. */
+/* One node takes the place of the one that gives `last`, whose name, type and uses the new one has; what only the old
+ * one read is left to the sweep. */
 skive_status skv_match_replace(skive_graph *g, skive_value *last, const char *op, skv_in_list in, skv_attr_list attrs);
 
 /* Calls `rewrite` for each node in topological order until all were seen; nodes that go meanwhile are skipped. */

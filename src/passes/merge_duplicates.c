@@ -1,5 +1,6 @@
-/* What is computed twice is computed once: nodes of the same op, attributes and inputs become one, and so do equal constants.
- * Parameters that can be trained stay apart, for training would move them apart, and so do running statistics; in a training plan, all. */
+/* What is computed twice is computed once: nodes of the same op, attributes and inputs become one, and so do equal
+ * constants. Parameters that can be trained stay apart, for training would move them apart, and so do running
+ * statistics; in a training plan, all. */
 #include <math.h>
 #include <string.h>
 

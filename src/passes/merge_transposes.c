@@ -1,5 +1,5 @@
-/* Transposes and Reshapes that follow each other become one; a Transpose behind an element-wise op of one input is moved in
- * front of it where another Transpose stands, which it then meets. */
+/* Transposes and Reshapes that follow each other become one; a Transpose behind an element-wise op of one input is
+ * moved in front of it where another Transpose stands, which it then meets. */
 #include <string.h>
 
 #include "passes/match.h"
@@ -59,7 +59,8 @@ static skive_status move_transpose(const skv_pass_env *env, skive_node *n, size_
     return SKIVE_OK;
 }
 
-/* Reshape behind Reshape or Flatten: what the first one made does not matter, unless the second copies dimensions of it. */
+/* Reshape behind Reshape or Flatten: what the first one made does not matter, unless the second copies dimensions of
+ * it. */
 static skive_status merge_reshapes(const skv_pass_env *env, skive_node *n, size_t *changes) {
     const skive_tensor *shape = skv_value_tensor(skv_node_in(n, 1));
     const skive_value *x = n->inputs[0];

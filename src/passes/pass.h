@@ -28,7 +28,8 @@ typedef struct skv_pass_env {
 static inline bool skv_pass_keeps(const skv_pass_env *e, const skive_value *v) {
     return v->output_uses > 0 || (e->keep && e->keep(e->keep_user, v));
 }
-/* One input of one node is all that reads it: it may vanish. What is only replaced may be captured, its captures move along. */
+/* One input of one node is all that reads it: it may vanish. What is only replaced may be captured, its captures move
+ * along. */
 static inline bool skv_pass_hidden(const skv_pass_env *e, const skive_value *v) {
     return v->n_uses == 1 && !skv_pass_keeps(e, v) && !skv_value_is_captured(v);
 }

@@ -1,5 +1,6 @@
-/* Gemm and MatMul in the form that quantizing takes: no factors, the first operand as it is, the bias one number a column, weights of two
- * dimensions. Factors go into constant weights and biases, a transposed operand gets a Transpose of its own. */
+/* Gemm and MatMul in the form that quantizing takes: no factors, the first operand as it is, the bias one number a
+ * column, weights of two dimensions. Factors go into constant weights and biases, a transposed operand gets a
+ * Transpose of its own. */
 #include <string.h>
 
 #include "ops/common_shape.h"
@@ -70,7 +71,8 @@ static skive_status plain_gemm(skv_builder *b, skive_node *n, size_t *changes) {
 
 /* ---- MatMul ---- */
 
-/* Weights [1][k][n], [1][1][k][n]: two dimensions say the same; where the other operand has fewer, the result gets its leading 1 back. */
+/* Weights [1][k][n], [1][1][k][n]: two dimensions say the same; where the other operand has fewer, the result gets its
+ * leading 1 back. */
 static skive_status plain_mat_mul(skv_builder *b, skive_node *n, size_t *changes) {
     const skive_tensor *w = constant_f32(n->inputs[1]);
     const int rank = n->inputs[0]->type.rank;

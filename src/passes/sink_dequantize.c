@@ -1,4 +1,5 @@
-/* DequantizeLinear moves behind nodes that only move elements, which then run on bytes, and stands before what can absorb it. */
+/* DequantizeLinear moves behind nodes that only move elements, which then run on bytes, and stands before what can
+ * absorb it. */
 #include "passes/fuse.h"
 #include "passes/quantized.h"
 

@@ -1,6 +1,6 @@
-/* QLinearConv and QLinearMatMul with constant parameters become the operator they stand for between DequantizeLinear and QuantizeLinear, which
- * the passes behind this one make an integer node of the same arithmetic. Where the weights' zero points are not of a kind that node
- * has, they stay. */
+/* QLinearConv and QLinearMatMul with constant parameters become the operator they stand for between DequantizeLinear
+ * and QuantizeLinear, which the passes behind this one make an integer node of the same arithmetic. Where the weights'
+ * zero points are not of a kind that node has, they stay. */
 #include <math.h>
 
 #include "ops/common_shape.h"

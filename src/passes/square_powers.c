@@ -1,4 +1,5 @@
-/* Pow by 2 becomes a product of the element with itself: the same number, for a float32 square is rounded once either way. */
+/* Pow by 2 becomes a product of the element with itself: the same number, for a float32 square is rounded once either
+ * way. */
 #include "ops/common_shape.h"
 #include "passes/pass.h"
 

@@ -1,5 +1,6 @@
-/* Activations in int8 become uint8 with a zero point 128 higher: the same real numbers, in the one form the integer kernels take. What does not
- * come from a QuantizeLinear (a graph's input) is brought over by one of its own, which is exact: (q - z) * s / s is off by less than half. */
+/* Activations in int8 become uint8 with a zero point 128 higher: the same real numbers, in the one form the integer
+ * kernels take. What does not come from a QuantizeLinear (a graph's input) is brought over by one of its own, which is
+ * exact: (q - z) * s / s is off by less than half. */
 #include "passes/pass.h"
 #include "tensor/tensor.h"
 

@@ -3,8 +3,8 @@
 
 #include "prune/prune.h"
 
-/* Ties the mask to the one before. Scores times a factor are the same as two thresholds with the opposite factors, and leave
- * the number of weights that go exact. */
+/* Ties the mask to the one before. Scores times a factor are the same as two thresholds with the opposite factors, and
+ * leave the number of weights that go exact. */
 static void tie_to_mask(skv_prunable *l, double margin) {
     const float present = (float)(1.0 + margin), absent = margin > 0 ? 1.0f / present : 0.0f;
     for (int64_t i = 0; i < l->n; i++) {

@@ -1,6 +1,6 @@
-/* Layer-adaptive magnitude (Lee, Park, Mo, Ahn & Shin 2021): w^2 over the sum of squares of the layer's weights that would
- * outlive w, itself included. Within a layer the order is that of magnitude; the largest weight of each scores 1, so one
- * threshold over all layers gives each a sparsity of its own and empties none. */
+/* Layer-adaptive magnitude (Lee, Park, Mo, Ahn & Shin 2021): w^2 over the sum of squares of the layer's weights that
+ * would outlive w, itself included. Within a layer the order is that of magnitude; the largest weight of each scores
+ * 1, so one threshold over all layers gives each a sparsity of its own and empties none. */
 #include <string.h>
 
 #include "prune/prune.h"

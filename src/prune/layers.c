@@ -31,7 +31,8 @@ static skive_status check_finite(const skv_pruning *p, const skv_prunable *l) {
     return SKIVE_OK;
 }
 
-/* A floor that does not sink with the density asked for would decide alone, at high sparsities, what the large layers keep. */
+/* A floor that does not sink with the density asked for would decide alone, at high sparsities, what the large layers
+ * keep. */
 static double floor_of(const skv_pruning *p, const skv_prunable *l) {
     const skive_prune_options *o = p->o;
     if (o->layer_floor >= 0) return o->layer_floor;

@@ -29,8 +29,8 @@ static float select_smallest(float *x, int64_t n, int64_t k) {
     return x[k];
 }
 
-/* Drops `drop` weights of the layers in p[0..n) that are not at their floor: all below the threshold, and of those equal
- * to it as many as are missing, in order. */
+/* Drops `drop` weights of the layers in p[0..n) that are not at their floor: all below the threshold, and of those
+ * equal to it as many as are missing, in order. */
 static void drop_lowest(skv_prunable *p, size_t n, int64_t drop, float threshold) {
     int64_t below = 0;
     for (size_t l = 0; l < n; l++) {

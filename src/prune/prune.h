@@ -80,10 +80,11 @@ skive_status skv_prune_check(skv_pruning *p);
 skive_status skv_prune_find_layers(skv_pruning *p);
 void skv_prune_free_layers(skv_pruning *p);
 
-/* How fast masks follow in surgery: a weight goes below threshold / (1 + margin), returns above threshold * (1 + margin). */
+/* How fast masks follow in surgery: a weight goes below threshold / (1 + margin), returns above threshold * (1 +
+ * margin). */
 #define SKV_SURGERY_MARGIN 0.1
-/* Scores layers[].weight and sets layers[].keep at the schedule's place `progress`. What is gone stays gone; with a margin it
- * returns where its score beats the threshold by it, and what is there goes where it falls short by it. */
+/* Scores layers[].weight and sets layers[].keep at the schedule's place `progress`. What is gone stays gone; with a
+ * margin it returns where its score beats the threshold by it, and what is there goes where it falls short by it. */
 skive_status skv_prune_choose(skv_pruning *p, double progress, double margin);
 
 /* Dynamic network surgery. */

@@ -1,13 +1,14 @@
-/* Dynamic network surgery (Guo, Yao & Chen 2016): all weights are trained, the masked ones by the gradient at their place, and
- * the mask is chosen anew from them ever less often, so that what was cut by mistake returns. Here each choice has the exact
- * sparsity of the schedule, and the two thresholds of the paper lie to both sides of the one that gives it. */
+/* Dynamic network surgery (Guo, Yao & Chen 2016): all weights are trained, the masked ones by the gradient at their
+ * place, and the mask is chosen anew from them ever less often, so that what was cut by mistake returns. Here each
+ * choice has the exact sparsity of the schedule, and the two thresholds of the paper lie to both sides of the one that
+ * gives it. */
 #include <math.h>
 #include <string.h>
 
 #include "prune/prune.h"
 
-/* The paper chooses anew at step s with probability 1 / (1 + gamma s). The sum of that, log(1 + gamma s) / gamma, is how often it
- * happens by step s; choosing whenever it passes a whole number does the same without chance. */
+/* The paper chooses anew at step s with probability 1 / (1 + gamma s). The sum of that, log(1 + gamma s) / gamma, is
+ * how often it happens by step s; choosing whenever it passes a whole number does the same without chance. */
 static double choices_by(double steps) {
     const double gamma = 0.01;
     return floor(log1p(gamma * steps) / gamma);

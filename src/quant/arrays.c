@@ -7,7 +7,8 @@
 
 /* ---- arrays ---- */
 
-/* How an input is fed: runs of `rows` along the first axis, or one whole input after the other, or the same in each run. */
+/* How an input is fed: runs of `rows` along the first axis, or one whole input after the other, or the same in each
+ * run. */
 typedef struct source {
     skive_tensor owned; /* converted to the input's type; no data: not converted */
     const skive_tensor *t;

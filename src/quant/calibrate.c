@@ -1,12 +1,13 @@
 /* Watching the activations on calibration data.
  *
- * Where memory allows, as many runs go on at once as there are threads, each on one thread and with counts of its own: the
- * threads then wait for each other once a run and not in every node, and a tensor is counted while it is still in the cache
- * of the core that made it. Run i is always worker i mod n's, and merging the counts is exact, so the result does not depend
- * on who was faster. Memory is that of the plan, the workers' arenas and the counts, however many samples there are.
+ * Where memory allows, as many runs go on at once as there are threads, each on one thread and with counts of its own:
+ * the threads then wait for each other once a run and not in every node, and a tensor is counted while it is still in
+ * the cache of the core that made it. Run i is always worker i mod n's, and merging the counts is exact, so the result
+ * does not depend on who was faster. Memory is that of the plan, the workers' arenas and the counts, however many
+ * samples there are.
  *
- * One run in eight (at most 64) is held out: its inputs are kept, and it runs when the others are through, with counts of
- * its own, so that what was chosen can be checked on samples that had no part in the choice (kept.c). */
+ * One run in eight (at most 64) is held out: its inputs are kept, and it runs when the others are through, with counts
+ * of its own, so that what was chosen can be checked on samples that had no part in the choice (kept.c). */
 #include <string.h>
 
 #include "quant/quant.h"

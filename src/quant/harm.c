@@ -1,13 +1,13 @@
 /* Which range of a value harms the model's outputs least.
  *
- * Each observer proposes a range. What the outputs lose by it is estimated to first order: the error of each element times
- * the gradient of the outputs with respect to it. Rounding errors are independent of each other, so their squares add up;
- * the errors of clipped elements all point the same way, so they are summed before they are squared (a range that clips
- * little by little in every element does more harm than its mean squared error says). The gradient is that of the outputs'
- * sum with random signs, whose square is, on average, the sum of squares over all outputs; each output counts in units of
- * its own size. Runs whose input lies far outside that of a usual run are left out: a mark for a missing value must not
- * decide. The few samples that are looked at so lack most of the rare large values; what is clipped of those in all samples is
- * added by the counts, weighted by the mean squared gradient. */
+ * Each observer proposes a range. What the outputs lose by it is estimated to first order: the error of each element
+ * times the gradient of the outputs with respect to it. Rounding errors are independent of each other, so their
+ * squares add up; the errors of clipped elements all point the same way, so they are summed before they are squared (a
+ * range that clips little by little in every element does more harm than its mean squared error says). The gradient is
+ * that of the outputs' sum with random signs, whose square is, on average, the sum of squares over all outputs; each
+ * output counts in units of its own size. Runs whose input lies far outside that of a usual run are left out: a mark
+ * for a missing value must not decide. The few samples that are looked at so lack most of the rare large values; what
+ * is clipped of those in all samples is added by the counts, weighted by the mean squared gradient. */
 #include <math.h>
 #include <string.h>
 

@@ -98,8 +98,8 @@ static double reach_for(double magnitude) {
     return ldexp(1, exponent < LEAST ? LEAST : exponent);
 }
 
-/* Bin numbers are worked out for a chunk at a time, which vectorises; several count tables keep equal neighbours (half of
- * what comes out of a ReLU is zero) from waiting for each other. */
+/* Bin numbers are worked out for a chunk at a time, which vectorises; several count tables keep equal neighbours (half
+ * of what comes out of a ReLU is zero) from waiting for each other. */
 static void count(const skv_histogram *h, bool relative, const skv_scan *scan, const float *x, size_t n) {
     const float scale = (float)(BINS / (2 * h->reach));
     const int32_t base = base_of(h->reach);

@@ -52,8 +52,8 @@ static void scales_of(const skive_tensor *w, const channels *c, bool per_channel
     for (int64_t k = 0; k < c->n; k++) scale[k] = skv_affine_s8((double)(per_channel ? scale[k] : top)).scale;
 }
 
-/* Wider where the bias, counted in steps of input scale times weight scale, would else leave int32: channels of next to no
- * weight, which trained depthwise networks have. A quarter of the range is left to the products. */
+/* Wider where the bias, counted in steps of input scale times weight scale, would else leave int32: channels of next
+ * to no weight, which trained depthwise networks have. A quarter of the range is left to the products. */
 static void widen_for_bias(const skive_tensor *bias, float input_scale, int64_t n, bool per_channel, float *scale) {
     const double most = 1 << 29;
     double least = 0;

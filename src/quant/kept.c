@@ -1,6 +1,6 @@
-/* The runs whose inputs are kept, to be run again: some that are held out of the calibration, on which its outcome is checked,
- * and some that take part, by which ranges are chosen. Among the latter are those with the largest inputs: clipping does its
- * harm there, and a few samples taken at random lack them. */
+/* The runs whose inputs are kept, to be run again: some that are held out of the calibration, on which its outcome is
+ * checked, and some that take part, by which ranges are chosen. Among the latter are those with the largest inputs:
+ * clipping does its harm there, and a few samples taken at random lack them. */
 #include <math.h>
 
 #include "quant/quant.h"

@@ -1,8 +1,9 @@
-/* The range whose quantized distribution differs least from the one seen, in Kullback-Leibler divergence (Migacz, "8-bit
- * inference with TensorRT", 2017): for each candidate the values outside are counted into the outermost bins (P), the
- * bins inside are merged into the grid's levels and spread again over those that held something (Q). One-sided data uses
- * all levels on its side; two-sided data a symmetric window. Zero has a level of its own on every grid: what ReLU makes of
- * most values costs nothing whatever the range, and counted in it would drag the range towards zero. */
+/* The range whose quantized distribution differs least from the one seen, in Kullback-Leibler divergence (Migacz,
+ * "8-bit inference with TensorRT", 2017): for each candidate the values outside are counted into the outermost bins
+ * (P), the bins inside are merged into the grid's levels and spread again over those that held something (Q).
+ * One-sided data uses all levels on its side; two-sided data a symmetric window. Zero has a level of its own on every
+ * grid: what ReLU makes of most values costs nothing whatever the range, and counted in it would drag the range
+ * towards zero. */
 #include <math.h>
 
 #include "quant/quant.h"

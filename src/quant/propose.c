@@ -11,7 +11,8 @@
 #define GAP      4.0  /* times the largest of the runs below */
 #define FEW      1e-3 /* share of the values that may be far out */
 
-/* One side of zero, from outside in: the magnitude that remains when few values far out are left away, or that of all. */
+/* One side of zero, from outside in: the magnitude that remains when few values far out are left away, or that of all.
+ * */
 typedef struct side {
     double kept, outermost;
     bool cut, few; /* few: all values of this side are few enough to be left away */
@@ -72,8 +73,8 @@ static double usual_top(const skv_point *p) {
     return n ? (double)sorted[(n - 1) / 2] : 0;
 }
 
-/* From which magnitude on a run is spoilt: many times a usual run's, with a gap below it, which samples that merely are loud
- * do not leave. */
+/* From which magnitude on a run is spoilt: many times a usual run's, with a gap below it, which samples that merely
+ * are loud do not leave. */
 static double spoilt_from(const skv_point *p) {
     float sorted[SKV_MOST_RUNS];
     const size_t n = sorted_tops(p, sorted), middle = n ? (n - 1) / 2 : 0;
@@ -85,7 +86,8 @@ static double spoilt_from(const skv_point *p) {
     return INFINITY;
 }
 
-/* By what is nearest to the model's input: what a mark for a missing value spoils of what is computed from it may be much. */
+/* By what is nearest to the model's input: what a mark for a missing value spoils of what is computed from it may be
+ * much. */
 void skv_quant_find_spoilt(skv_points *points) {
     for (size_t k = 0; k < points->n; k++) {
         const skv_point *p = &points->items[k];
@@ -112,8 +114,9 @@ skv_extent skv_quant_unspoilt(const skv_points *points, const skv_point *p) {
     return e.low <= e.high ? e : all;
 }
 
-/* Proposals of one kind: the observers in their order, then the range of runs that are not spoilt, that without what lies far out, and those cut at a
- * multiple of the largest magnitude of a usual run. False when there is none of this kind here. */
+/* Proposals of one kind: the observers in their order, then the range of runs that are not spoilt, that without what
+ * lies far out, and those cut at a multiple of the largest magnitude of a usual run. False when there is none of this
+ * kind here. */
 enum { CUTS = 6 };
 static const char *const cut_names[CUTS] = {"cut at 32", "cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};
 

@@ -7,9 +7,10 @@
 
 #include "graph/graph.h"
 
-/* Counts of values in two divisions of [-reach, reach]: equal bins, and relative ones, 128 an octave, which resolve what lies
- * near zero as well as what lies far out, so that one value far away does not hide the others. Both grow with the data:
- * reach doubles, and neighbouring bins merge or octaves move down, so one pass and fixed memory serve any number of samples. */
+/* Counts of values in two divisions of [-reach, reach]: equal bins, and relative ones, 128 an octave, which resolve
+ * what lies near zero as well as what lies far out, so that one value far away does not hide the others. Both grow
+ * with the data: reach doubles, and neighbouring bins merge or octaves move down, so one pass and fixed memory serve
+ * any number of samples. */
 enum { SKV_HISTOGRAM_BINS = 8192 };
 enum { SKV_BINS_NONE = 0, SKV_BINS_EQUAL = 1, SKV_BINS_RELATIVE = 2, SKV_BINS_BOTH = 3 };
 typedef struct skv_histogram {
@@ -53,8 +54,8 @@ typedef struct skv_affine {
 } skv_affine;
 /* Asymmetric u8 over a range widened to hold zero, so that padding and ReLU are exact. */
 skv_affine skv_affine_u8(double low, double high);
-/* Mean squared error that the grid makes of the values of a histogram with relative bins, and their mean square. Within a
- * bin they count as spread evenly; zero is exact on every grid. */
+/* Mean squared error that the grid makes of the values of a histogram with relative bins, and their mean square.
+ * Within a bin they count as spread evenly; zero is exact on every grid. */
 double skv_histogram_error(const skv_histogram *h, skv_affine grid);
 /* The same for many grids: the bins that hold something, spans[SKV_HISTOGRAM_BINS], and the error by those. */
 typedef struct skv_span {
@@ -129,14 +130,14 @@ void skv_quant_start_sorting(skv_calibration_data *d, int64_t runs);
 skive_status skv_quant_sort_run(skive_context *ctx, const skive_graph *g, int64_t index, const skive_tensor *inputs,
                                 skv_calibration_data *d, bool *calibrates);
 void skv_calibration_data_free(skive_context *ctx, const skive_graph *g, skv_calibration_data *d);
-/* Runs the graph on what `feed` gives and fills `seen` and `held` of every point that is its own source; `bins` is what the
- * histograms of `seen` have. */
+/* Runs the graph on what `feed` gives and fills `seen` and `held` of every point that is its own source; `bins` is
+ * what the histograms of `seen` have. */
 skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o, int bins,
                                  skive_feed_fn feed, void *user, skv_points *points, skv_calibration_data *data);
 /* Plan options for the graph as the options bind it. */
 skive_plan_options skv_quant_plan_options(const skive_quantize_options *o);
-/* How far a quantized graph's outputs are from the float model's on the kept runs that are not left out: the score on all
- * of them, the rest on the first `told`. */
+/* How far a quantized graph's outputs are from the float model's on the kept runs that are not left out: the score on
+ * all of them, the rest on the first `told`. */
 typedef struct skv_measure {
     size_t n_outputs;
     double *sqnr; /* [n_outputs] dB over all runs; NAN for outputs that are no floats */
@@ -157,8 +158,8 @@ typedef struct skv_choices {
     skv_affine grid[SKV_MOST_CHOICES];
     size_t n, best;
 } skv_choices;
-/* The range without the few values that lie far outside all others (marks for what is missing, faults of sensors); false when
- * there are none. */
+/* The range without the few values that lie far outside all others (marks for what is missing, faults of sensors);
+ * false when there are none. */
 bool skv_quant_far_out(const skv_histogram *h, double *low, double *high);
 /* Marks the runs whose input lies far outside that of a usual run. */
 void skv_quant_find_spoilt(skv_points *points);
@@ -173,9 +174,9 @@ bool skv_quant_range(const skv_points *points, const skv_point *p, const skive_q
 /* What there is to choose from, by the counts of `seen`; choices[points] zeroed before. */
 void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, const skv_points *points,
                        skv_choices *choices);
-/* Finds for each point that is its own source the choice that harms the outputs least. Where gradients can be had, an error
- * is weighted by what it does to the outputs of the runs of `probe`; else the value's own error decides. *weighted tells
- * which. */
+/* Finds for each point that is its own source the choice that harms the outputs least. Where gradients can be had, an
+ * error is weighted by what it does to the outputs of the runs of `probe`; else the value's own error decides.
+ * *weighted tells which. */
 skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
                                   const skv_points *points, const skv_calibration_data *data, skv_choices *choices,
                                   bool *weighted);

@@ -143,7 +143,8 @@ static void observe_ranges(quantization *q, const skv_observer *observer) {
     set_grids(q);
 }
 
-/* Each value's range by what was chosen for it, or by one of the observers (their choices come first, in their order). */
+/* Each value's range by what was chosen for it, or by one of the observers (their choices come first, in their order).
+ * */
 enum { OWN_CHOICE = -1 };
 static void proposed_ranges(quantization *q, int which) {
     for (size_t k = 0; k < q->points.n; k++) {
@@ -192,8 +193,8 @@ static void enter(skive_quantize_report *r, const char *setting, const skv_measu
         r->tried[r->n_tried++] = (skive_quantize_trial){.calibration = setting, .score = m->score};
 }
 
-/* "auto": each value's range of least harm, and one observer for all values, whichever does best on samples that took no
- * part. The estimates say little of how errors of different values meet; this does. */
+/* "auto": each value's range of least harm, and one observer for all values, whichever does best on samples that took
+ * no part. The estimates say little of how errors of different values meet; this does. */
 static skive_status choose_best(quantization *q, skv_measure *out) {
     bool weighted;
     SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *q->choices, &q->choices));

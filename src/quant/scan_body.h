@@ -1,5 +1,6 @@
-/* The loops of struct skv_scan in plain C. Each scan_<isa>.c compiles this text with its instructions. What is summed is
- * summed in LANES parts whatever the register width, so that every copy gives the same bits. SCAN names the table. */
+/* The loops of struct skv_scan in plain C. Each scan_<isa>.c compiles this text with its instructions. What is summed
+ * is summed in LANES parts whatever the register width, so that every copy gives the same bits. SCAN names the table.
+ * */
 #ifndef SKV_QUANT_SCAN_BODY_H
 #define SKV_QUANT_SCAN_BODY_H
 
@@ -50,8 +51,8 @@ static float magnitude(const float *x, size_t n, float top) {
     return top;
 }
 
-/* Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even; the limits are integers, so it does not
- * matter that they are applied first. */
+/* Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even; the limits are integers, so it does
+ * not matter that they are applied first. */
 static inline float quantized(float x, float scale) {
     const float magic = 12582912.0f;
     float r = x / scale;

@@ -1,7 +1,7 @@
-/* The optimal clustering in one dimension, by dynamic programming over the sorted values (Wang & Song, Ckmeans.1d.dp, 2011;
- * Gronlund et al. 2017). With c clusters over the first j values the last one starts at a place that only moves to the right
- * as j grows, and as c grows; so a row is filled by divide and conquer in O(n log n), each half within the bounds its middle
- * set. */
+/* The optimal clustering in one dimension, by dynamic programming over the sorted values (Wang & Song, Ckmeans.1d.dp,
+ * 2011; Gronlund et al. 2017). With c clusters over the first j values the last one starts at a place that only moves
+ * to the right as j grows, and as c grows; so a row is filled by divide and conquer in O(n log n), each half within
+ * the bounds its middle set. */
 #include <string.h>
 
 #include "share/share.h"

@@ -1,5 +1,5 @@
-/* Sharing by hash: what the caller gets is standard ONNX, the shared values and their negatives as a codebook, and the places as
- * indices. */
+/* Sharing by hash: what the caller gets is standard ONNX, the shared values and their negatives as a codebook, and the
+ * places as indices. */
 #include <math.h>
 #include <string.h>
 

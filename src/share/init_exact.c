@@ -1,5 +1,5 @@
-/* Exact: the optimum, which Lloyd's algorithm then leaves as it is. For reference, and where a little less error is worth
- * seconds. */
+/* Exact: the optimum, which Lloyd's algorithm then leaves as it is. For reference, and where a little less error is
+ * worth seconds. */
 #include "share/share.h"
 
 static skive_status place(skive_context *ctx, const skv_sorted *s, size_t k, uint64_t seed, double *centroids) {

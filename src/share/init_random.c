@@ -1,6 +1,6 @@
-/* Random: k-means++ (Arthur & Vassilvitskii 2007). Each centroid is a weight drawn with a probability that grows with the
- * square of its distance from the nearest centroid so far. On sorted values those squares add up by formula, so a draw is two
- * searches and not a walk over all weights. */
+/* Random: k-means++ (Arthur & Vassilvitskii 2007). Each centroid is a weight drawn with a probability that grows with
+ * the square of its distance from the nearest centroid so far. On sorted values those squares add up by formula, so a
+ * draw is two searches and not a walk over all weights. */
 #include <string.h>
 
 #include "share/share.h"

@@ -1,5 +1,5 @@
-/* Lloyd's algorithm in one dimension. Clusters are runs of the sorted values, their ends found by search and their means by
- * sums from the left, so an iteration takes O(k log n). */
+/* Lloyd's algorithm in one dimension. Clusters are runs of the sorted values, their ends found by search and their
+ * means by sums from the left, so an iteration takes O(k log n). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -55,7 +55,8 @@ typedef struct skv_clusters {
     float centroid[SKV_SHARE_MAX_ENTRIES]; /* strictly ascending */
     int iterations;
 } skv_clusters;
-/* Lloyd's algorithm from centroids[k], which are sorted in place; a cluster that falls empty takes half of the dearest one. */
+/* Lloyd's algorithm from centroids[k], which are sorted in place; a cluster that falls empty takes half of the dearest
+ * one. */
 void skv_lloyd(const skv_sorted *s, size_t k, double *centroids, int max_iterations, skv_clusters *out);
 /* The optimum by dynamic programming: start[0..k]. Takes 4 k n bytes. */
 skive_status skv_exact_clusters(skive_context *ctx, const skv_sorted *s, size_t k, size_t *start);

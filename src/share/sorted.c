@@ -26,7 +26,8 @@ static void scatter(const uint32_t *from, uint32_t *to, size_t n, int digit, siz
     for (size_t i = 0; i < n; i++) to[at[digit_of(from[i], digit)]++] = from[i];
 }
 
-/* Radix sort, least digit first, of the floats' bits: x[n] ends as ascending keys in one of a and b, which is returned. */
+/* Radix sort, least digit first, of the floats' bits: x[n] ends as ascending keys in one of a and b, which is
+ * returned. */
 static uint32_t *sort_keys(const float *x, uint32_t *a, uint32_t *b, size_t n, size_t (*counts)[DIGIT_VALUES]) {
     for (size_t i = 0; i < n; i++) {
         a[i] = key_of(x[i]);

@@ -73,8 +73,8 @@ skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, 
 
 /* ---- float8 ---- */
 
-/* Of each type: bits of the fraction, bias of the exponent, the largest number, and how the rest is used: IEEE's infinities and NaN, the last
- * code as NaN (FN), or the code of -0 as NaN (FNUZ). */
+/* Of each type: bits of the fraction, bias of the exponent, the largest number, and how the rest is used: IEEE's
+ * infinities and NaN, the last code as NaN (FN), or the code of -0 as NaN (FNUZ). */
 typedef enum f8_rest { F8_IEEE, F8_LAST, F8_MINUS_ZERO } f8_rest;
 typedef struct f8_form {
     int fraction, bias;

@@ -14,7 +14,8 @@ static inline float skv_scale_of(const skv_coded *c, int64_t i) {
     return c->table[c->group > 0 ? i / c->group : i % c->n_table];
 }
 
-/* A form of symbols and scales: the scale of n elements, negative when they have none in common, and an element's symbol. */
+/* A form of symbols and scales: the scale of n elements, negative when they have none in common, and an element's
+ * symbol. */
 typedef struct skv_scaled {
     const skv_form *form;
     unsigned alphabet;

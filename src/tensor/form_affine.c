@@ -56,8 +56,8 @@ static bool on_grid(const float *x, int64_t n, float scale, int low, int high) {
     return true;
 }
 
-/* The scale of a grid on which all of x lie; negative: there is none. The largest magnitude is some integer times it, and
- * that product was rounded once. */
+/* The scale of a grid on which all of x lie; negative: there is none. The largest magnitude is some integer times it,
+ * and that product was rounded once. */
 static float find_scale(const skv_form *form, const float *x, int64_t n) {
     const int low = lowest(bits_of(form)), high = highest(bits_of(form));
     const float most = largest(x, n);

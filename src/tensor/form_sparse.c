@@ -1,4 +1,5 @@
-/* The sparse form: where an element is not zero, and those elements as they are, in 16 bits where these hold them all. */
+/* The sparse form: where an element is not zero, and those elements as they are, in 16 bits where these hold them all.
+ * */
 #include "tensor/form_half.h"
 
 static skive_status keep(skive_context *ctx, const skive_tensor *t, int64_t kept, skv_coded *c) {

@@ -38,13 +38,13 @@ struct skv_form {
     const char *name;
     const char *brief;
     uint8_t code; /* its number in files, for ever */
-    /* Rounds a float32 parameter to what the form can hold; `arg` is what was written behind a colon, or NULL. NULL: there is
-     * nothing to round, or other rooms do it (a codebook). ERR_ARGUMENT, ERR_NUMERIC. */
+    /* Rounds a float32 parameter to what the form can hold; `arg` is what was written behind a colon, or NULL. NULL:
+     * there is nothing to round, or other rooms do it (a codebook). ERR_ARGUMENT, ERR_NUMERIC. */
     skive_status (*round)(skive_context *ctx, const char *arg, skive_tensor *t);
     /* Describes the parameter exactly, to the bit; *fits false and nothing allocated where the form cannot. */
     skive_status (*describe)(skive_context *ctx, const skive_tensor *t, skv_coded *out, bool *fits);
-    /* Why this cannot be of the form (numbers of table entries, kinds of values), NULL when it can: for what was read from a
-     * file. The symbols are known to lie in the alphabet. */
+    /* Why this cannot be of the form (numbers of table entries, kinds of values), NULL when it can: for what was read
+     * from a file. The symbols are known to lie in the alphabet. */
     const char *(*fault)(const skv_coded *coded);
     /* Element i by its symbol; NULL where values stand apart. */
     float (*value)(const skv_coded *coded, int64_t i);

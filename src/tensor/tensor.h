@@ -120,8 +120,8 @@ static inline float skv_f64_to_f32_odd(double value) {
 static inline uint16_t skv_f64_to_f16(double value) { return skv_f32_to_f16(skv_f64_to_f32_odd(value)); }
 static inline uint16_t skv_f64_to_bf16(double value) { return skv_f32_to_bf16(skv_f64_to_f32_odd(value)); }
 
-/* float8 (Micikevicius et al. 2022; FNUZ: Noune et al. 2022). Rounds to nearest even; beyond the largest number it saturates, or else gives
- * infinity where the type has one, NaN where not. */
+/* float8 (Micikevicius et al. 2022; FNUZ: Noune et al. 2022). Rounds to nearest even; beyond the largest number it
+ * saturates, or else gives infinity where the type has one, NaN where not. */
 double skv_f8_to_f64(skive_dtype dtype, uint8_t bits);
 uint8_t skv_f64_to_f8(skive_dtype dtype, double value, bool saturate);
 

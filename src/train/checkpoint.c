@@ -1,6 +1,6 @@
 /* Checkpoints: after each epoch, everything the next one starts from, in one file written atomically. Little-endian:
- * a header, then each with its length the run's settings as text, the float32 parameters of the model and of the best model and the
- * optimizer's states; a hash of all that at the end. */
+ * a header, then each with its length the run's settings as text, the float32 parameters of the model and of the best
+ * model and the optimizer's states; a hash of all that at the end. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,7 +1,8 @@
 /* The training loop that training, fine-tuning and distillation share.
  *
- * Three graphs look at the same parameter storages: the trainer's (with loss and gradients), `current` (the model in its
- * own form, for validation), and at the end the caller's. The caller's is only touched when an epoch is complete. */
+ * Three graphs look at the same parameter storages: the trainer's (with loss and gradients), `current` (the model in
+ * its own form, for validation), and at the end the caller's. The caller's is only touched when an epoch is complete.
+ * */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,8 +99,8 @@ static bool value_is_enough(const fit_state *s) {
     return s->head.task == SKIVE_TASK_VALUES && skv_loss_for(s->o, &s->head)->on_output;
 }
 
-/* The model for as many samples a run, with the sizes that it leaves open taken from them: all shapes are known before a gradient
- * is built, which those of several operators need. */
+/* The model for as many samples a run, with the sizes that it leaves open taken from them: all shapes are known before
+ * a gradient is built, which those of several operators need. */
 static skive_status bind_model(fit_state *s, int64_t batch, skive_graph **out) {
     skive_graph *sized = NULL;
     skive_status status;
@@ -435,8 +436,8 @@ static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_
     return skv_fit_values(ctx, fit, &targets, report, run);
 }
 
-/* A hashed layer in the form of standard ONNX is trained as the HashedGemm it stands for: as entries of a codebook its values and
- * their negatives would part. */
+/* A hashed layer in the form of standard ONNX is trained as the HashedGemm it stands for: as entries of a codebook its
+ * values and their negatives would part. */
 static skive_status run_hashed(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     skive_train_report r = {0};
     skv_fit twin = *fit;

@@ -1,5 +1,5 @@
-/* The fit of a regression. The loss is taken on standardised targets, and while it runs the last layer is kept in their scale
- * (see scale.h); what comes out gives the targets' own units. */
+/* The fit of a regression. The loss is taken on standardised targets, and while it runs the last layer is kept in
+ * their scale (see scale.h); what comes out gives the targets' own units. */
 #include <math.h>
 
 #include "graph/meta_keys.h"
@@ -56,8 +56,9 @@ done:
     return status;
 }
 
-/* A model that is not trained yet, or for other units, answers worse than the mean would. Its last layer is brought to the
- * targets' mean and a share of their deviation, as good a start as any; outputs that do better are left as they are. */
+/* A model that is not trained yet, or for other units, answers worse than the mean would. Its last layer is brought to
+ * the targets' mean and a share of their deviation, as good a start as any; outputs that do better are left as they
+ * are. */
 static skive_status bring_near(skive_context *ctx, const skv_last_layer *l, const skv_target_scale *scale,
                                const likeness *is) {
     double *factor = NULL, *shift = NULL;

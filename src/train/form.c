@@ -1,5 +1,6 @@
-/* The training form of a model. BatchNormalization gets training_mode and five outputs: the result, the new running mean
- * and variance, and the batch's mean and inverse deviation, which its gradient reads. Dropout's mode becomes true. */
+/* The training form of a model. BatchNormalization gets training_mode and five outputs: the result, the new running
+ * mean and variance, and the batch's mean and inverse deviation, which its gradient reads. Dropout's mode becomes
+ * true. */
 #include "train/train.h"
 
 static skive_status norm_to_training(skive_graph *g, skive_node *n, skv_stat_update *u) {

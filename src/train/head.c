@@ -52,7 +52,8 @@ done:
 
 /* ---- the shape of scores ---- */
 
-/* The axis of an output that counts samples: the one with the input's open or equal first dimension; 0 where nothing tells. */
+/* The axis of an output that counts samples: the one with the input's open or equal first dimension; 0 where nothing
+ * tells. */
 static int batch_axis(const skive_graph *g, const skive_type *t) {
     const skive_type *in = g->n_inputs ? &g->inputs[0]->type : NULL;
     if (!in || in->rank < 1) return 0;
@@ -121,7 +122,8 @@ static bool is_float(skive_dtype t) {
     return t == SKIVE_F32 || t == SKIVE_F16 || t == SKIVE_BF16 || t == SKIVE_F64 || t == SKIVE_DTYPE_NONE;
 }
 
-/* 2: has just the numbers asked for; 1: may have (open dimensions, one score for two classes, more scores than classes); 0: not. */
+/* 2: has just the numbers asked for; 1: may have (open dimensions, one score for two classes, more scores than
+ * classes); 0: not. */
 static int fits(const skive_graph *g, const skv_targets *t, const skive_value *v) {
     const int64_t n = numbers_of(g, &v->type);
     if (!is_float(v->type.dtype)) return 0;
@@ -223,7 +225,8 @@ static skive_status kind_of_name(skive_context *ctx, const char *name, skive_out
         name);
 }
 
-/* What the nodes say holds where it is the kind that the metadata name; otherwise there is no value before the output. */
+/* What the nodes say holds where it is the kind that the metadata name; otherwise there is no value before the output.
+ * */
 static skive_status take_kind(skive_context *ctx, const skive_graph *g, skv_head *h) {
     const char *name = skive_graph_meta(g, SKV_META_OUTPUT_KIND);
     skive_output_kind kind = SKIVE_OUTPUT_LOGITS;

@@ -1,5 +1,5 @@
-/* The head of a model: which of its outputs is the answer, what that means, and where its logits are. Losses, teachers and
- * metrics are built on it; nothing else looks at graph->outputs to learn what a model says. */
+/* The head of a model: which of its outputs is the answer, what that means, and where its logits are. Losses, teachers
+ * and metrics are built on it; nothing else looks at graph->outputs to learn what a model says. */
 #ifndef SKV_HEAD_H
 #define SKV_HEAD_H
 
@@ -34,29 +34,31 @@ typedef struct skv_head {
     skive_task task;
 } skv_head;
 
-/* Finds the head. `targets` NULL: no data to choose an output by; of several it is the one that the metadata name or the only one
- * that is a softmax or sigmoid. Values are those of `g`. Errors: NOT_FOUND, DATA; see skive_model_output. */
+/* Finds the head. `targets` NULL: no data to choose an output by; of several it is the one that the metadata name or
+ * the only one that is a softmax or sigmoid. Values are those of `g`. Errors: NOT_FOUND, DATA; see skive_model_output.
+ * */
 skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out);
 
 /* Once a plan says how many numbers a sample has. */
 void skv_head_settle(skv_head *head, const skv_targets *targets, int64_t scores);
 skive_output_info skv_head_info(const skv_head *head);
 
-/* Do numbers of one sample in the two shapes stand for the same, place by place? Axes of 1 do not matter, and a flat row may be any
- * shape; [8,8,3] and [3,8,8] are not the same though they are as many. */
+/* Do numbers of one sample in the two shapes stand for the same, place by place? Axes of 1 do not matter, and a flat
+ * row may be any shape; [8,8,3] and [3,8,8] are not the same though they are as many. */
 bool skv_same_places(const int64_t *a, int rank_a, const int64_t *b, int rank_b);
 
-/* Walks back from an output through what only moves or rounds its numbers to the node that makes them probabilities. Sets kind,
- * from, before and before_axis; kind LOGITS and before NULL where there is none. */
+/* Walks back from an output through what only moves or rounds its numbers to the node that makes them probabilities.
+ * Sets kind, from, before and before_axis; kind LOGITS and before NULL where there is none. */
 void skv_head_walk(skive_value *output, int64_t scores, skv_head *out);
 
-/* The axis of `t` that numbers a sample's scores: the only one but the batch's (`batch_axis`) that is not 1; the last where all are
+/* The axis of `t` that numbers a sample's scores: the only one but the batch's (`batch_axis`) that is not 1; the last
+ * where all are
  * 1; -1 when there are several. */
 int skv_score_axis(const skive_type *t, int batch_axis);
 
-/* The head's logits as [N, scores] in the graph being built: what is before the softmax or sigmoid where there is such a node,
- * otherwise computed from the output. Binary scores z become the pair (0, z), whose softmax is sigmoid(z), so that a loss
- * for classes is right for them. NULL with the builder's status set on failure. */
+/* The head's logits as [N, scores] in the graph being built: what is before the softmax or sigmoid where there is such
+ * a node, otherwise computed from the output. Binary scores z become the pair (0, z), whose softmax is sigmoid(z), so
+ * that a loss for classes is right for them. NULL with the builder's status set on failure. */
 skive_value *skv_head_logits(skv_builder *b, const skv_head *head);
 
 /* For losses: sigmoids taken one by one instead of a softmax over all? */
@@ -65,9 +67,11 @@ static inline bool skv_head_is_sigmoid(const skv_head *h) {
 }
 /* "'p', probabilities (Softmax)" */
 const char *skv_head_text(const skv_head *head, char *buffer, size_t size);
-/* Notes of what was concluded from the data: labels from targets of 0 and 1, classes from one-hot targets or from one score. */
+/* Notes of what was concluded from the data: labels from targets of 0 and 1, classes from one-hot targets or from one
+ * score. */
 void skv_head_tell_assumed(skive_context *ctx, const skv_targets *targets, const skv_head *head);
-/* A note where there was a choice or a node that is not plain scores: which output is used, and as what. `who`: "model", "teacher". */
+/* A note where there was a choice or a node that is not plain scores: which output is used, and as what. `who`:
+ * "model", "teacher". */
 void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, const skv_head *head);
 
 #endif

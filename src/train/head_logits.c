@@ -25,7 +25,8 @@ static skive_value *as_rows(skv_builder *b, skive_value *v, int axis, int64_t sc
     return skv_emit(b, "Reshape", SKV_IN(v, skv_emit_ints(b, (const int64_t[]){-1, scores}, 2)), SKV_NONE);
 }
 
-/* Logarithms of what are probabilities without a node that says so; kept off 0, whose logarithm no gradient comes through. */
+/* Logarithms of what are probabilities without a node that says so; kept off 0, whose logarithm no gradient comes
+ * through. */
 static skive_value *log_of(skv_builder *b, skive_value *p) {
     skive_value *kept = skv_emit(b, "Max", SKV_IN(p, number(b, p, 1e-7)), SKV_NONE);
     return skv_emit(b, "Log", SKV_IN(kept), SKV_NONE);

@@ -1,5 +1,5 @@
-/* Recognising how an output was made: as probabilities by a softmax, by sigmoids, or not at all. Exporters put nodes behind
- * these that move numbers or round them, and write a softmax out as Exp, ReduceSum and Div. */
+/* Recognising how an output was made: as probabilities by a softmax, by sigmoids, or not at all. Exporters put nodes
+ * behind these that move numbers or round them, and write a softmax out as Exp, ReduceSum and Div. */
 #include <string.h>
 
 #include "ops/op.h"
@@ -137,7 +137,8 @@ void skv_head_walk(skive_value *output, int64_t scores, skv_head *out) {
     out->before = NULL;
     out->before_axis = -1;
     if (!n || !recognise(n, &f, 0)) return;
-    /* A softmax over anything but the scores, such as places in a picture, does not make them probabilities of classes. */
+    /* A softmax over anything but the scores, such as places in a picture, does not make them probabilities of
+     * classes. */
     if (f.axis >= 0 && scores > 0) {
         const int64_t size = f.before->type.dims[f.axis].size;
         if (size >= 0 && size != scores) return;

@@ -1,4 +1,5 @@
-/* Binary cross-entropy of scores that are taken one by one, mean over samples and scores. With the score z and the target t it is
+/* Binary cross-entropy of scores that are taken one by one, mean over samples and scores. With the score z and the
+ * target t it is
  * -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)) = softplus(z) - t z, which overflows nowhere. */
 #include "train/train.h"
 

@@ -1,12 +1,13 @@
-/* Soft labels (Hinton, Vinyals & Dean 2015): T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the batch.
- * T^2 keeps the gradients' size the same whatever the temperature. */
+/* Soft labels (Hinton, Vinyals & Dean 2015): T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the
+ * batch. T^2 keeps the gradients' size the same whatever the temperature. */
 #include "train/train.h"
 
 static skive_value *log_softmax(skv_builder *b, skive_value *x) {
     return skv_emit(b, "LogSoftmax", SKV_IN(x), SKV_ATTRS(SKV_INT("axis", -1)));
 }
 
-/* Of single sigmoids, with q = sigmoid(z / T) and p the teacher's: softplus(z) - softplus(y) - p (z - y), mean over all. */
+/* Of single sigmoids, with q = sigmoid(z / T) and p the teacher's: softplus(z) - softplus(y) - p (z - y), mean over
+ * all. */
 static skive_value *of_sigmoids(skv_builder *b, skive_value *z, skive_value *y) {
     skive_value *p = skv_emit(b, "Sigmoid", SKV_IN(y), SKV_NONE);
     skive_value *soft = skv_emit(

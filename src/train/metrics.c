@@ -93,7 +93,8 @@ static double log_sum_exp(const float *row, int64_t k) {
     return top + log(sum);
 }
 
-/* -log of the probability of what is true. One of exactly 0, which a quantized softmax gives, counts as 1e-7 and is told. */
+/* -log of the probability of what is true. One of exactly 0, which a quantized softmax gives, counts as 1e-7 and is
+ * told. */
 static double minus_log(skv_metrics *m, double p) {
     if (p > 0) return -log(p);
     m->zeros++;

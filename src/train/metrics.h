@@ -34,8 +34,8 @@ void skv_metrics_free(skv_metrics *m);
 const char *skv_metrics_text(const skv_metrics *m, int64_t seen, char *buffer, size_t size);
 
 /* Area under the ROC curve: the chance that a positive has a higher score than a negative, ties counted half (Hanley &
- * McNeil 1982); and average precision, the sum of precision times the gain of recall over falling scores, equal ones taken
- * together. NaN where there is no positive or no negative. Element i of a column is at [i * stride]. */
+ * McNeil 1982); and average precision, the sum of precision times the gain of recall over falling scores, equal ones
+ * taken together. NaN where there is no positive or no negative. Element i of a column is at [i * stride]. */
 skive_status skv_ranking(skive_context *ctx, const float *scores, const uint8_t *truth, int64_t n, int64_t stride,
                          double *auc, double *average_precision);
 

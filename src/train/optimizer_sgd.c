@@ -1,5 +1,6 @@
-/* Stochastic gradient descent with momentum (Polyak 1964) or Nesterov's form (Sutskever et al. 2013), weight decay as part
- * of the gradient: v = m v + g;  w -= rate * v  (Nesterov: rate * (g + m v)). Pruned weights and their momentum stay 0. */
+/* Stochastic gradient descent with momentum (Polyak 1964) or Nesterov's form (Sutskever et al. 2013), weight decay as
+ * part of the gradient: v = m v + g;  w -= rate * v  (Nesterov: rate * (g + m v)). Pruned weights and their momentum
+ * stay 0. */
 #include "train/train.h"
 
 static void update(const skv_update *u) {

@@ -1,10 +1,12 @@
-/* Regression on targets of any size: training sees them standardised, the model keeps giving them in their own units. */
+/* Regression on targets of any size: training sees them standardised, the model keeps giving them in their own units.
+ * */
 #ifndef SKV_SCALE_H
 #define SKV_SCALE_H
 
 #include "train/head.h"
 
-/* Mean and deviation of each target, or one pair for all (n 1) where targets have several axes. Deviations are above 0. */
+/* Mean and deviation of each target, or one pair for all (n 1) where targets have several axes. Deviations are above
+ * 0. */
 typedef struct skv_target_scale {
     int64_t n;
     double *mean, *std; /* [n] */
@@ -14,8 +16,8 @@ skive_status skv_target_scale_of(skive_context *ctx, const skive_dataset *set, c
                                  skv_target_scale *out);
 void skv_target_scale_free(skive_context *ctx, skv_target_scale *s);
 
-/* The linear layer that gives the model's output, y = x W + b. While it is stretched, W and b give (y - mean) / std, and a Mul and
- * an Add behind it give y: the optimizer works on numbers around 1, the function stays the same. */
+/* The linear layer that gives the model's output, y = x W + b. While it is stretched, W and b give (y - mean) / std,
+ * and a Mul and an Add behind it give y: the optimizer works on numbers around 1, the function stays the same. */
 typedef struct skv_last_layer {
     const skive_node *node; /* NULL: the model does not end in such a layer */
     skive_value *weight, *bias, *output;
@@ -27,12 +29,13 @@ skv_last_layer skv_last_layer_of(const skv_head *head, const skv_target_scale *s
 skive_status skv_last_layer_stretch(skive_graph *g, skv_last_layer *l, const skv_target_scale *scale);
 /* Do targets lie within the bounds of an output that has such, as a sigmoid's? */
 bool skv_output_reaches(const skv_head *head, const skv_targets *targets, const skv_target_scale *scale);
-/* Where there is no such layer: a Mul and an Add (or, of an output that cannot be negative and targets that are positive, in effect
- * the Mul alone) to stay behind the output, which bring it from the mean and deviation it has (`mean`, `std`: [n]) to the
- * targets'. */
+/* Where there is no such layer: a Mul and an Add (or, of an output that cannot be negative and targets that are
+ * positive, in effect the Mul alone) to stay behind the output, which bring it from the mean and deviation it has
+ * (`mean`, `std`: [n]) to the targets'. */
 skive_status skv_output_stretch(skive_graph *g, const skv_head *head, const skv_target_scale *scale, const double *mean,
                                 const double *std);
-/* W times factor, b times factor plus shift: [n] each. skv_last_layer_restore undoes a stretch, in the parameters alone. */
+/* W times factor, b times factor plus shift: [n] each. skv_last_layer_restore undoes a stretch, in the parameters
+ * alone. */
 void skv_last_layer_adjust(const skv_last_layer *l, const double *factor, const double *shift, int64_t n);
 void skv_last_layer_restore(const skv_last_layer *l, const skv_target_scale *scale);
 

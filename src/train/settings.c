@@ -1,4 +1,5 @@
-/* All that decides what a run of training comes to, as lines of a name and a value, by which a checkpoint knows its run again. */
+/* All that decides what a run of training comes to, as lines of a name and a value, by which a checkpoint knows its
+ * run again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

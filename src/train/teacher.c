@@ -1,4 +1,5 @@
-/* A teacher in the training graph: its nodes are merged in, frozen and in inference form, and the loss has a term for it. */
+/* A teacher in the training graph: its nodes are merged in, frozen and in inference form, and the loss has a term for
+ * it. */
 #include "data/feed.h"
 #include "graph/batch.h"
 #include "train/train.h"
@@ -44,7 +45,8 @@ static void add_teacher(skv_builder *b, const skv_teacher *t, const skv_loss_sit
     skive_graph_free(teacher);
 }
 
-/* Both answer alike: numbers, sigmoids one by one, or classes that exclude one another (where one score stands for a pair). */
+/* Both answer alike: numbers, sigmoids one by one, or classes that exclude one another (where one score stands for a
+ * pair). */
 static skive_status check_heads(skive_context *ctx, const skv_head *teacher, const skv_head *student) {
     const bool values = student->task == SKIVE_TASK_VALUES;
     char x[200], y[200];

@@ -1,5 +1,5 @@
-/* The student's input as the teacher expects it: back to the samples of the data, then into the teacher's layout, scale and
- * normalisation. */
+/* The student's input as the teacher expects it: back to the samples of the data, then into the teacher's layout,
+ * scale and normalisation. */
 #include <string.h>
 
 #include "data/feed.h"

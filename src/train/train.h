@@ -32,12 +32,13 @@ typedef struct skv_loss {
     bool on_output;     /* compares what the model gives out; otherwise the logits */
     skive_value *(*build)(skv_builder *b, const skv_loss_args *args); /* a scalar, mean over the batch */
 } skv_loss;
-/* The targets in the shape of the logits: class labels one-hot. `smoothing` spreads that share over `among` answers (0: as many as
- * there are classes). */
+/* The targets in the shape of the logits: class labels one-hot. `smoothing` spreads that share over `among` answers
+ * (0: as many as there are classes). */
 skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoothing, int64_t among);
 /* Losses of samples [n] or [n][...] times the weights of their classes. */
 skive_value *skv_weight_samples(skv_builder *b, const skv_loss_args *a, skive_value *losses);
-/* What an option says of class weights: [classes], freed by skv_free; NULL where all are 1. Tells them in a note. Errors: ARGUMENT. */
+/* What an option says of class weights: [classes], freed by skv_free; NULL where all are 1. Tells them in a note.
+ * Errors: ARGUMENT. */
 skive_status skv_class_weights(skive_context *ctx, const char *text, const skive_dataset *set, double **out);
 size_t skv_loss_count(void);
 const skv_loss *skv_loss_at(size_t i);
@@ -73,7 +74,8 @@ const skv_optimizer *skv_optimizer_find(const char *name);
 
 typedef struct skv_schedule {
     const char *name, *brief;
-    /* Factor on the learning rate, warm-up not counted, of the batch at whose end `epoch` epochs (fractional) are done. */
+    /* Factor on the learning rate, warm-up not counted, of the batch at whose end `epoch` epochs (fractional) are
+     * done. */
     double (*factor)(const skive_train_options *o, double epoch);
 } skv_schedule;
 size_t skv_schedule_count(void);
@@ -95,12 +97,12 @@ typedef struct skv_loss_site {
 } skv_loss_site;
 /* Builds the loss over the training graph. A scalar, or NULL with the builder's status set. */
 typedef skive_value *(*skv_build_loss_fn)(void *user, skv_builder *b, const skv_loss_site *at);
-/* The loss that the options name, or the one that fits the head: cross-entropy for classes, binary cross-entropy for sigmoids,
- * mse for values. */
+/* The loss that the options name, or the one that fits the head: cross-entropy for classes, binary cross-entropy for
+ * sigmoids, mse for values. */
 const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *head);
 
-/* A masked parameter whose mask may move: all of it is kept and trained, masked weights with the gradient of what the graph
- * sees in their place (straight through), and the graph sees dense * keep. */
+/* A masked parameter whose mask may move: all of it is kept and trained, masked weights with the gradient of what the
+ * graph sees in their place (straight through), and the graph sees dense * keep. */
 typedef struct skv_live_mask {
     float *dense;  /* [count] */
     float *seen;   /* [count], the parameter's storage: dense where kept, else 0 */
@@ -141,8 +143,8 @@ skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_ta
 skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch, bool tell,
                           skive_eval_report *out);
 
-/* What the model gives for the first samples of a shuffled set, and their targets: [n][targets] each, of `most` samples or as many
- * as there are. The model's answer must have as many numbers as a target. */
+/* What the model gives for the first samples of a shuffled set, and their targets: [n][targets] each, of `most`
+ * samples or as many as there are. The model's answer must have as many numbers as a target. */
 skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, int64_t most, float *out,
                                float *targets, int64_t *n);
 
@@ -162,7 +164,8 @@ typedef struct skv_teacher {
 /* Checks alpha, temperature and the graph. `student` is kept and must last. Errors: ARGUMENT. */
 skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student);
 skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site *at);
-/* The student's input as the teacher takes it. *teacher_feed is freed by the caller. NULL with the builder's status set. */
+/* The student's input as the teacher takes it. *teacher_feed is freed by the caller. NULL with the builder's status
+ * set. */
 struct skv_feed;
 skive_value *skv_teacher_input(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,
                                struct skv_feed *teacher_feed);
@@ -171,8 +174,9 @@ void skv_teacher_settings(const skv_teacher *t, skv_text *out); /* for skv_fit.s
 /* Checks names and ranges of options; ERR_ARGUMENT names the option. */
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o);
 
-/* Turns a copy of a model into its training form: BatchNormalization takes statistics of the batch (with the outputs its
- * gradient needs), Dropout is live. updates lists (parameter, value that replaces it after each step); freed by skv_free. */
+/* Turns a copy of a model into its training form: BatchNormalization takes statistics of the batch (with the outputs
+ * its gradient needs), Dropout is live. updates lists (parameter, value that replaces it after each step); freed by
+ * skv_free. */
 typedef struct skv_stat_update {
     skive_value *parameter, *next;
 } skv_stat_update;
@@ -181,8 +185,8 @@ skive_status skv_train_form(skive_context *ctx, skive_graph *g, skv_stat_update 
 /* ---- the trainer: one step at a time ---- (the loop, the benchmark and the tests use it) */
 
 typedef struct skv_trainer skv_trainer;
-/* `g` in training form with its loss built; ownership is taken on success. Trainable parameters' storages are written in
- * place. */
+/* `g` in training form with its loss built; ownership is taken on success. Trainable parameters' storages are written
+ * in place. */
 typedef struct skv_trainer_setup {
     skive_graph *graph;
     skive_value *input, *labels, *loss, *logits;
@@ -205,7 +209,8 @@ skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t
 /* With live masks: as many as there are masks, in their order. Who writes keep[] calls skv_trainer_show_masks. */
 const skv_live_mask *skv_trainer_live_masks(const skv_trainer *t);
 void skv_trainer_show_masks(skv_trainer *t);
-/* State that a checkpoint keeps: optimizer state of all parameters, one after another, then the live masks; and the step. */
+/* State that a checkpoint keeps: optimizer state of all parameters, one after another, then the live masks; and the
+ * step. */
 size_t skv_trainer_state_count(const skv_trainer *t);
 void *skv_trainer_state(skv_trainer *t, size_t i, size_t *bytes);
 int64_t *skv_trainer_step_number(skv_trainer *t);
@@ -225,11 +230,13 @@ typedef struct skv_checkpoint {
 } skv_checkpoint;
 skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c,
                                  const skive_graph *model, const skive_graph *best, skv_trainer *t);
-/* *found false when there is no file. Errors: IO, FORMAT (damaged), ARGUMENT (of another run; says in what it differs). */
+/* *found false when there is no file. Errors: IO, FORMAT (damaged), ARGUMENT (of another run; says in what it
+ * differs). */
 skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skive_graph *model,
                                  skive_graph *best, skv_trainer *t, bool *found);
 
-/* Lines "name TAB value" of all that decides a run's result but the number of epochs. skv_text_free(out) in any case. */
+/* Lines "name TAB value" of all that decides a run's result but the number of epochs. skv_text_free(out) in any case.
+ * */
 skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skive_graph *model, skv_text *out);
 void skv_settings_text(skv_text *t, const char *name, const char *value);
 void skv_settings_number(skv_text *t, const char *name, double value);
@@ -245,14 +252,15 @@ const char *skv_best_name(size_t i);
 skive_status skv_best_check(skive_context *ctx, const char *by);
 /* "accuracy", "loss" or "f1". */
 const char *skv_best_rule(const char *by, const skive_epoch_report *row);
-/* Is the epoch better than the best so far? If so, *best gets its figures. Errors: ARGUMENT (what is asked for was not measured). */
+/* Is the epoch better than the best so far? If so, *best gets its figures. Errors: ARGUMENT (what is asked for was not
+ * measured). */
 skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epoch_report *row, skv_checkpoint *best,
                              bool *better);
 
 /* Every floating-point parameter gets a storage of its own, so that writing does not reach other graphs. */
 skive_status skv_params_unshare(skive_graph *g);
-/* A model read from a file does not say what is trainable: unless something is marked, marks the float32 weights, biases
- * and scales of the ops that have them. */
+/* A model read from a file does not say what is trainable: unless something is marked, marks the float32 weights,
+ * biases and scales of the ops that have them. */
 void skv_params_mark_trainable(skive_graph *g);
 /* to's parameters take over from's data by name; graphs of the same structure. Cannot fail. */
 void skv_params_assign(skive_graph *to, const skive_graph *from);

@@ -79,8 +79,8 @@ static double hashed_weights_of(const skive_value *v, int64_t n) {
     return 0;
 }
 
-/* Biases, scales and shifts are rank 1; decay would pull them to zero without making the model simpler. A hashed layer's
- * values are rank 1 too, but each is many weights, all of which are pulled. */
+/* Biases, scales and shifts are rank 1; decay would pull them to zero without making the model simpler. A hashed
+ * layer's values are rank 1 too, but each is many weights, all of which are pulled. */
 static double decay_of(const skive_train_options *o, const skive_value *v, int64_t n) {
     const double hashed = hashed_weights_of(v, n);
     if (hashed > 0) return o->weight_decay * hashed;
@@ -200,7 +200,8 @@ static skive_status check_masks(const skv_trainer *t, const skv_trainer_setup *s
     return SKIVE_OK;
 }
 
-/* Parameters that only another output reads, such as those of an auxiliary head, have no gradient; decay would wear them away. */
+/* Parameters that only another output reads, such as those of an auxiliary head, have no gradient; decay would wear
+ * them away. */
 static skive_status spare_unreached(skv_trainer *t, const skv_trainer_setup *s) {
     const skive_graph *g = s->graph;
     const char *first = NULL;

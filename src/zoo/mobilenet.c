@@ -1,4 +1,5 @@
-/* MobileNet v1 (Howard et al. 2017): depthwise separable convolutions. On images under 64 pixels the first stride is 1. */
+/* MobileNet v1 (Howard et al. 2017): depthwise separable convolutions. On images under 64 pixels the first stride is
+ * 1. */
 #include <stdio.h>
 
 #include "zoo/zoo.h"

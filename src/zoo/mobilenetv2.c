@@ -1,5 +1,5 @@
-/* MobileNet v2 (Sandler et al. 2018): inverted residuals with linear bottlenecks. On images under 64 pixels the first two
- * strides are 1. */
+/* MobileNet v2 (Sandler et al. 2018): inverted residuals with linear bottlenecks. On images under 64 pixels the first
+ * two strides are 1. */
 #include <stdio.h>
 
 #include "zoo/zoo.h"

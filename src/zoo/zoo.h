@@ -38,7 +38,8 @@ skive_value *skv_zoo_conv_bn_relu(skv_zoo_env *e, const char *name, skive_value 
 skive_value *skv_zoo_maxpool(skv_zoo_env *e, skive_value *x, int64_t kernel, int64_t stride, int64_t pad);
 skive_value *skv_zoo_flatten(skv_zoo_env *e, skive_value *x);
 skive_value *skv_zoo_linear(skv_zoo_env *e, const char *name, skive_value *x, int64_t out);
-/* LSTM or GRU over a sample's rows (images: over all channels of a row); the last state [N][hidden]. Weights uniform within
+/* LSTM or GRU over a sample's rows (images: over all channels of a row); the last state [N][hidden]. Weights uniform
+ * within
  * 1 / sqrt(hidden), the LSTM's forget gate with a bias of 1 (Jozefowicz et al. 2015). */
 skive_value *skv_zoo_recurrent(skv_zoo_env *e, const char *op, const char *name, skive_value *x, int64_t hidden);
 skive_value *skv_zoo_global_pool(skv_zoo_env *e, skive_value *x); /* and flattened */

@@ -1,5 +1,5 @@
-/* What the fuzz targets share. A target is one file with LLVMFuzzerTestOneInput; linked with libFuzzer it searches, linked with
- * replay.c it runs the files it is given, which is how every input that once failed stays a test. */
+/* What the fuzz targets share. A target is one file with LLVMFuzzerTestOneInput; linked with libFuzzer it searches,
+ * linked with replay.c it runs the files it is given, which is how every input that once failed stays a test. */
 #ifndef SKV_FUZZ_H
 #define SKV_FUZZ_H
 
@@ -11,7 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A context with one thread whose memory ends at `limit` bytes: beyond it requests fail, as they would on a small machine. */
+/* A context with one thread whose memory ends at `limit` bytes: beyond it requests fail, as they would on a small
+ * machine. */
 skive_context *fuzz_context(size_t limit);
 /* Frees it. A block that is still alive ends the process: a leak is a finding. */
 void fuzz_context_end(skive_context *ctx);

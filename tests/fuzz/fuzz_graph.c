@@ -1,5 +1,6 @@
-/* Shape inference, checker, cost, passes, planner, kernels and gradients on small graphs that the input spells out: operators from
- * the op list, attributes of their schema, dimensions, element types and numbers among which the hostile ones are frequent. */
+/* Shape inference, checker, cost, passes, planner, kernels and gradients on small graphs that the input spells out:
+ * operators from the op list, attributes of their schema, dimensions, element types and numbers among which the
+ * hostile ones are frequent. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

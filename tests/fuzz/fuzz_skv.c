@@ -1,5 +1,5 @@
-/* The reader of packed models. The checksums, which would stop nearly every change, are made right first, so that what they
- * guard is reached; what is accepted must pass the checker, be packed again, and be accepted from there. */
+/* The reader of packed models. The checksums, which would stop nearly every change, are made right first, so that what
+ * they guard is reached; what is accepted must pass the checker, be packed again, and be accepted from there. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

@@ -1,9 +1,9 @@
 /* Running a dense integer convolution or product: the implicit product over [n][spatial...][c].
  *
  * Output positions are handled in blocks of tiles. For each block the places where the window's taps lie are worked out
- * once (pointers into the input or its padded copy, or to a row of the zero point outside of it), or the rows are gathered;
- * then every panel of weights goes over the block. The panel stays in the second-level cache while the block's tiles pass
- * over it. */
+ * once (pointers into the input or its padded copy, or to a row of the zero point outside of it), or the rows are
+ * gathered; then every panel of weights goes over the block. The panel stays in the second-level cache while the
+ * block's tiles pass over it. */
 #include "kernels/int8/dense.h"
 
 #include <omp.h>

@@ -16,8 +16,8 @@ void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     skv_free(ctx, d);
 }
 
-/* One output channel's weights [per_in][window] into its column: window outside, channels inside, each tap's run filled up
- * with zeros to whole groups. */
+/* One output channel's weights [per_in][window] into its column: window outside, channels inside, each tap's run
+ * filled up with zeros to whole groups. */
 static void pack_bytes(const skv_q8_dense *d, const int8_t *w, int8_t *column) {
     const size_t group = d->gemm->nr * 4, run = d->k / d->taps, padded = d->groups * 4;
     const int64_t window = skv_volume(d->s.g.kernel);
@@ -187,8 +187,8 @@ static skv_q8_box box_of(const skv_q8_dense *d, stretch h, stretch w) {
     return b;
 }
 
-/* Boxes of whole lines, and those whose window lies inside above and below cut along the line too. Returns what they take, in
- * cycles or so. */
+/* Boxes of whole lines, and those whose window lies inside above and below cut along the line too. Returns what they
+ * take, in cycles or so. */
 static double cut(const skv_q8_dense *d, bool lines, bool columns, skv_q8_box *box, int *n) {
     stretch h[3], w[3];
     const int n_h = stretches(&d->at, 1, lines, h), n_w = stretches(&d->at, 2, columns, w);

@@ -1,6 +1,6 @@
-/* QConv with one input and one output channel a group: every channel has its own window, so that the loops run along the
- * channels, and where these are few along several positions of a line at once, as if they were more channels. Input and
- * output stand as [n][spatial...][c]. */
+/* QConv with one input and one output channel a group: every channel has its own window, so that the loops run along
+ * the channels, and where these are few along several positions of a line at once, as if they were more channels.
+ * Input and output stand as [n][spatial...][c]. */
 #include <omp.h>
 #include <string.h>
 
@@ -98,7 +98,8 @@ fail:
     return status;
 }
 
-/* One line of the input (NULL: padding) under tap column `kw`, for the positions from `ow` on: where it stands, or gathered into `to`. */
+/* One line of the input (NULL: padding) under tap column `kw`, for the positions from `ow` on: where it stands, or
+ * gathered into `to`. */
 static const uint8_t *line_under(const depthwise_state *d, const uint8_t *line, int64_t kw, int64_t ow, int64_t count,
                                  uint8_t *to) {
     const skv_geometry *g = &d->s.g;

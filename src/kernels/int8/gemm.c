@@ -1,5 +1,5 @@
-/* The records of QConv, QConvAdd and QGemm by dense tiles, one an instruction set. Input and output of a convolution stand as
- * [n][spatial...][c]. */
+/* The records of QConv, QConvAdd and QGemm by dense tiles, one an instruction set. Input and output of a convolution
+ * stand as [n][spatial...][c]. */
 #include "kernels/int8/dense.h"
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {

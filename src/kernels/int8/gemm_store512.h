@@ -1,7 +1,8 @@
 /* The end of a 512-bit tile: int32 sums to bytes or floats. Included by gemm_vnni.c and gemm_avx512.c, after MR and NR.
  *
  * The upper limit is applied in float, so that the conversion stays in range; the lower one after narrowing: what is
- * below int32 converts to the least int32 and narrows to the least int16, so the order is kept and the clamp sees it. */
+ * below int32 converts to the least int32 and narrows to the least int16, so the order is kept and the clamp sees it.
+ * */
 #ifndef SKV_GEMM_STORE512_H
 #define SKV_GEMM_STORE512_H
 
@@ -56,8 +57,9 @@ static inline __attribute__((always_inline)) __m512 read_other(const uint8_t *ot
     return _mm512_mul_ps(_mm512_cvtepi32_ps(v), c->theirs);
 }
 
-/* min(max(t, least), most) for least <= 0 <= most. As unsigned numbers the negative floats grow with their magnitude and stand
- * above all others, as signed ones they stand below: so whole-number minima limit them, on ports that are free. */
+/* min(max(t, least), most) for least <= 0 <= most. As unsigned numbers the negative floats grow with their magnitude
+ * and stand above all others, as signed ones they stand below: so whole-number minima limit them, on ports that are
+ * free. */
 static inline __attribute__((always_inline)) __m512 limit_bits(__m512 t, const constants *c) {
     const __m512i above = _mm512_min_epu32(_mm512_castps_si512(t), c->least_bits);
     return _mm512_castsi512_ps(_mm512_min_epi32(above, c->most_bits));

@@ -1,6 +1,6 @@
 /* The products of a tile, the same for every instruction set. Before it stand: MR, NR; ROWS(X), X(1) to X(MR); the type
- * `vector` of NR / 2 int32, with load_vector, broadcast4 (four bytes at an address to all of its int32) and multiply_add
- * (a step of k_group products added to each int32); store, the tile's end. */
+ * `vector` of NR / 2 int32, with load_vector, broadcast4 (four bytes at an address to all of its int32) and
+ * multiply_add (a step of k_group products added to each int32); store, the tile's end. */
 #ifndef SKV_GEMM_TILE_H
 #define SKV_GEMM_TILE_H
 

@@ -1,4 +1,5 @@
-/* Tiles of 14 positions by 32 channels with vpdpbusd: four u8 * s8 products added to int32 at once, without saturation. */
+/* Tiles of 14 positions by 32 channels with vpdpbusd: four u8 * s8 products added to int32 at once, without
+ * saturation. */
 #if defined(__AVX512VNNI__)
 #include <immintrin.h>
 #include <string.h>

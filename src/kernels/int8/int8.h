@@ -1,13 +1,13 @@
 /* Integer kernels: what the drivers (plain C) and the inner loops (one file an instruction set) agree on.
  *
- * A convolution or product is cut into tiles of `mr` output positions by `nr` output channels. The weights of nr channels
- * stand in one panel, read from front to back: for each group of k_group steps of k, k_group numbers of each of the nr
- * columns.
+ * A convolution or product is cut into tiles of `mr` output positions by `nr` output channels. The weights of nr
+ * channels stand in one panel, read from front to back: for each group of k_group steps of k, k_group numbers of each
+ * of the nr columns.
  *
- * With bytes (k_group 4) a tile computes init + sum of x * w, x being the stored bytes: init holds bias minus x_zero_point
- * times the sum of the weights, and padding is read from a row filled with the zero point. These sums may leave int32 on
- * the way; they wrap, and the end is right because the true sum fits (skv_q_check_sums). With 16-bit numbers (k_group 2)
- * x - x_zero_point is what is gathered, padding is 0 and init is the bias. */
+ * With bytes (k_group 4) a tile computes init + sum of x * w, x being the stored bytes: init holds bias minus
+ * x_zero_point times the sum of the weights, and padding is read from a row filled with the zero point. These sums may
+ * leave int32 on the way; they wrap, and the end is right because the true sum fits (skv_q_check_sums). With 16-bit
+ * numbers (k_group 2) x - x_zero_point is what is gathered, padding is 0 and init is the bias. */
 #ifndef SKV_INT8_H
 #define SKV_INT8_H
 

@@ -22,15 +22,16 @@ skive_status skv_q8_matrix_make(skive_context *ctx, const void *data, bool is_si
                                 const skive_tensor *zeros, int64_t first_zero, int64_t n_zeros, skv_q8_matrix *out);
 void skv_q8_matrix_free(skive_context *ctx, skv_q8_matrix *m);
 
-/* Up to gemm->mr rows made ready: pointers to their numbers, and each one's sum less k times its zero point. `scratch` has
- * skv_q8_matrix_scratch bytes. */
+/* Up to gemm->mr rows made ready: pointers to their numbers, and each one's sum less k times its zero point. `scratch`
+ * has skv_q8_matrix_scratch bytes. */
 typedef struct skv_q8_rows {
     size_t n;
     const void *a[SKV_Q8_MATRIX_ROWS];
     int32_t sum[SKV_Q8_MATRIX_ROWS], zero[SKV_Q8_MATRIX_ROWS];
 } skv_q8_rows;
 size_t skv_q8_matrix_scratch(const skv_q8_matrix *m);
-/* int8 rows are read as uint8 with zero points 128 higher; `zero` is the one given, of each row when `zeros` has a step. */
+/* int8 rows are read as uint8 with zero points 128 higher; `zero` is the one given, of each row when `zeros` has a
+ * step. */
 void skv_q8_matrix_rows(const skv_q8_matrix *m, const uint8_t *x, size_t n, bool is_signed, const int32_t *zeros,
                         int64_t zero_step, char *scratch, skv_q8_rows *rows);
 /* The sums of one panel, [rows][SKV_Q8_MATRIX_COLUMNS]; the number of columns. */

@@ -1,5 +1,5 @@
-/* Pooling of bytes: the largest of a window, the mean of a window or of the whole plane. Channels lie innermost, so that
- * the loops run along them. */
+/* Pooling of bytes: the largest of a window, the mean of a window or of the whole plane. Channels lie innermost, so
+ * that the loops run along them. */
 #include <omp.h>
 
 #include "kernels/channels.h"
@@ -93,7 +93,8 @@ static const uint8_t *line_of(const pool_state *st, const uint8_t *image, const 
     return image + (row * g->in[2] + w->origin[2]) * st->c;
 }
 
-/* The window's elements, `*n` of them; when they are more than MAX_TAPS, those before the last ones are already taken into y. */
+/* The window's elements, `*n` of them; when they are more than MAX_TAPS, those before the last ones are already taken
+ * into y. */
 static void largest_of(const pool_state *st, const uint8_t *image, const window *w, const uint8_t **taps, size_t *n,
                        uint8_t *y) {
     const int64_t step = st->g.dilation[2] * st->c;

@@ -1,4 +1,5 @@
-/* DynamicQuantizeLSTM: X as uint8 at once, the state of each sample before each step; products in integers, the gates in float32. */
+/* DynamicQuantizeLSTM: X as uint8 at once, the state of each sample before each step; products in integers, the gates
+ * in float32. */
 #include "kernels/recurrent.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* Convolution forward in f32, with residual and activation: oneDNN's direct algorithm, and for 3x3 windows over many
- * channels Winograd's (Lavin & Gray, 2016). Which tiles, the library chooses: mostly F(2x2, 3x3), whose transforms hold only
+ * channels Winograd's (Lavin & Gray, 2016). Which tiles, the library chooses: mostly F(2x2, 3x3), whose transforms
+ * hold only
  * 1 and 1/2 and so round as little; in between F(4x4, 3x3) on points chosen for small rounding. */
 #include <math.h>
 #include <string.h>

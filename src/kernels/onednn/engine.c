@@ -13,7 +13,8 @@ static pthread_key_t stream_key;
 static void free_stream(void *stream) { (void)dnnl_stream_destroy(stream); }
 
 /* oneDNN reads the CPU by itself: it must be told of the cap, and kept from AMX where the hypervisor hides the palette
- * (it would die of SIGILL). AMX is left out altogether: no f32 kernel of it uses tiles, and skive has its own for INT8. */
+ * (it would die of SIGILL). AMX is left out altogether: no f32 kernel of it uses tiles, and skive has its own for
+ * INT8. */
 static dnnl_cpu_isa_t isa_cap(void) {
     switch (skv_cpu_isa()) {
     case SKV_ISA_SCALAR: return dnnl_cpu_isa_sse41;

@@ -80,7 +80,8 @@ skive_status skv_dnnl_run(skive_context *ctx, const skv_dnnl_prim *p, const skv_
 /* A reorder from one descriptor to another, as a primitive (args DNNL_ARG_FROM, DNNL_ARG_TO). */
 skive_status skv_dnnl_reorder_create(skive_context *ctx, const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
                                      int threads, skv_dnnl_prim *out);
-/* Copies `data` described by `from` into a fresh block described by `to`. *out is freed by skv_free; *bytes its size. */
+/* Copies `data` described by `from` into a fresh block described by `to`. *out is freed by skv_free; *bytes its size.
+ * */
 skive_status skv_dnnl_pack(skive_context *ctx, const dnnl_memory_desc_t *from, const void *data,
                            const dnnl_memory_desc_t *to, int threads, void **out, size_t *bytes);
 

@@ -29,9 +29,9 @@ skive_status skv_dnnl_attr(skive_context *ctx, dnnl_primitive_attr_t *out) {
     return skv_dnnl_status(ctx, s, "attributes");
 }
 
-/* Implementations not to be used. Those by way of oneDNN's matrix product: its kernels move the stack pointer to a buffer of
- * theirs, and a signal that arrives there is delivered on that buffer and overwrites what lies below it. And the
- * reference loops: kernels of skive's own are faster. */
+/* Implementations not to be used. Those by way of oneDNN's matrix product: its kernels move the stack pointer to a
+ * buffer of theirs, and a signal that arrives there is delivered on that buffer and overwrites what lies below it. And
+ * the reference loops: kernels of skive's own are faster. */
 static bool passed_over(const_dnnl_primitive_desc_t desc) {
     const char *name = skv_dnnl_impl(desc);
     if (strstr(name, "ref") || strstr(name, "simple")) return true;

@@ -1,6 +1,6 @@
 /* Weights of a 3x3 convolution transformed for oneDNN's Winograd kernels: U = G g G' for each pair of channels (Lavin &
- * Gray, 2016), laid out as the kernel's descriptor says. The library's own transform takes ten times as long, and half the
- * time of making a plan for a ResNet went into it. The layouts belong to oneDNN 2.6; with any other version its own
+ * Gray, 2016), laid out as the kernel's descriptor says. The library's own transform takes ten times as long, and half
+ * the time of making a plan for a ResNet went into it. The layouts belong to oneDNN 2.6; with any other version its own
  * transform is used. */
 #include <string.h>
 
@@ -11,9 +11,9 @@ enum { LANES = 16, TAPS = 9, MAX_ALPHA = 6, CHUNK = LANES * LANES };
 /* G for F(2x2, 3x3): the points 0, 1, -1 and infinity. */
 static const float g2[4][3] = {{1, 0, 0}, {0.5f, 0.5f, 0.5f}, {0.5f, -0.5f, 0.5f}, {0, 0, 1}};
 
-/* G for F(4x4, 3x3): the points 0, a, -a, b, -b and infinity, with a = 5/8 and b = 3/2, which keep the rounding smaller than
- * the usual 1 and 2. The row of a point p is (1, p, p^2) / product of (p - q) over the other finite points q; that of 0 has
- * its sign turned to the one the kernel's other transforms expect. */
+/* G for F(4x4, 3x3): the points 0, a, -a, b, -b and infinity, with a = 5/8 and b = 3/2, which keep the rounding
+ * smaller than the usual 1 and 2. The row of a point p is (1, p, p^2) / product of (p - q) over the other finite
+ * points q; that of 0 has its sign turned to the one the kernel's other transforms expect. */
 #define A2 (5.0 / 8 * 5.0 / 8)
 #define B2 (1.5 * 1.5)
 #define NA (1 / (2 * A2 * (A2 - B2)))
@@ -87,8 +87,8 @@ static void transform(const float (*g)[3], int alpha, const float (*taps)[LANES]
     }
 }
 
-/* 16 x 16 channels at a time through a buffer, so that what goes to memory goes in long pieces: the points lie so far apart
- * that they would share few lines of the cache. */
+/* 16 x 16 channels at a time through a buffer, so that what goes to memory goes in long pieces: the points lie so far
+ * apart that they would share few lines of the cache. */
 static void pack_block(const dnnl_wino_desc_t *d, const float *w, size_t ob, size_t ib, float *out) {
     float buffer[MAX_ALPHA * MAX_ALPHA * CHUNK];
     float taps[TAPS][LANES];

@@ -4,8 +4,8 @@
 
 #include "ops/common_conv.h"
 
-/* Measured: from 64 channels and 14x14 outputs on Winograd takes 0.55 to 0.85 of the direct time; on smaller outputs its
- * larger weights eat the gain up. */
+/* Measured: from 64 channels and 14x14 outputs on Winograd takes 0.55 to 0.85 of the direct time; on smaller outputs
+ * its larger weights eat the gain up. */
 bool skv_dnnl_winograd_pays(const skv_conv_shape *s);
 
 #endif

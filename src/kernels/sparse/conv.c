@@ -17,7 +17,8 @@ static bool read_shape(const skv_kernel_node *n, skv_conv_shape *s, skv_why *why
                : skv_decline(why, "empty");
 }
 
-/* A window of one element that reads everything once: the images are lines one behind the other, without ends to mind. */
+/* A window of one element that reads everything once: the images are lines one behind the other, without ends to mind.
+ * */
 static bool is_pointwise(const skv_geometry *g) {
     for (int a = 1; a < SKV_SPATIAL; a++)
         if (g->kernel[a] != 1 || g->stride[a] != 1 || g->pad_lo[a] != 0 || g->pad_hi[a] != 0) return false;
@@ -34,7 +35,8 @@ static int64_t stored(skv_layout layout, int64_t channels) {
     return (channels + block - 1) / block * block;
 }
 
-/* As it is offered, so that neighbours need no reordering; but groups must fill their blocks, and single elements are rows. */
+/* As it is offered, so that neighbours need no reordering; but groups must fill their blocks, and single elements are
+ * rows. */
 static skv_layout layout_of(const skv_conv_shape *c, skv_layout offered) {
     const skv_geometry *g = &c->g;
     const int64_t block = skv_layout_block(offered);
@@ -87,9 +89,9 @@ static double filled(int64_t channels, int64_t block) {
     return (double)channels / (double)whole;
 }
 
-/* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's. Measured on Zen 4: oneDNN's direct
- * kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave nothing over, two
- * thirds of it with 64 channels. */
+/* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's. Measured on Zen 4:
+ * oneDNN's direct kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave
+ * nothing over, two thirds of it with 64 channels. */
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
     static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32;
     enum { MANY = 128, TILE = 4, FEW_READ = 4 };
@@ -103,7 +105,8 @@ static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
     return direct * filled(rows, block) * (channels <= FEW_READ ? 1 : filled(channels, block));
 }
 
-/* What is offered in a layout that does not do is reordered, and the result's reader will likely want it as the others were. */
+/* What is offered in a layout that does not do is reordered, and the result's reader will likely want it as the others
+ * were. */
 static skv_sparse_dense dense_of(const skv_kernel_node *n, const skv_conv_shape *c, skv_layout layout) {
     static const double reorder = 1.8; /* of an element */
     const double moved = (double)(skv_type_count(&n->in[0].type) + skv_type_count(&n->out[0].type));

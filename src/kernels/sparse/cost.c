@@ -1,5 +1,6 @@
-/* Is a sparse product worth it? The cycles of both by a few constants, fitted to 36 shapes at six sparsities each on Zen 4, nine of
- * ten within a quarter (docs/sparse.md). Other CPUs keep the proportions: both sides wait for the same loads and multiply-adds.
+/* Is a sparse product worth it? The cycles of both by a few constants, fitted to 36 shapes at six sparsities each on
+ * Zen 4, nine of ten within a quarter (docs/sparse.md). Other CPUs keep the proportions: both sides wait for the same
+ * loads and multiply-adds.
  *
  * An entry is a nonzero, or a column of a block of four rows. */
 #include <math.h>
@@ -41,7 +42,8 @@ static const loop_cost cost_scalar = {
     .lines = 1.0,
     .rows = 0.8,
     .lookup = {{3, 17.5}, {3, 17.5}, {3, 17.5}, {3, 17.5}}};
-/* A product with one position: the call, and of each form a unit and an entry; from a size on the weight comes from memory. */
+/* A product with one position: the call, and of each form a unit and an entry; from a size on the weight comes from
+ * memory. */
 static const double point_call = 1000, point_far_floats = 2.5e6;
 static const struct { double unit, near, far; } point_cost[] = {{12, 1.15, 1.9}, {20, 1.3, 3.5}};
 

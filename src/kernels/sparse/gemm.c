@@ -1,5 +1,6 @@
-/* Gemm, FusedGemm and MatMul in f32 where one operand is a constant that is mostly zeros, or coded. Of a constant right operand the
- * rows of W are its columns and a position is a sample; of a constant left one the rows are its own. */
+/* Gemm, FusedGemm and MatMul in f32 where one operand is a constant that is mostly zeros, or coded. Of a constant
+ * right operand the rows of W are its columns and a position is a sample; of a constant left one the rows are its own.
+ * */
 #include "kernels/sparse/layer.h"
 
 static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
@@ -77,7 +78,8 @@ static bool read_tail(const skv_kernel_node *n, bool right, skv_sparse_layer *l,
     return true;
 }
 
-/* Multiply-adds a cycle of oneDNN's product, measured on Zen 4. One sample waits for the weight, from wherever it comes. */
+/* Multiply-adds a cycle of oneDNN's product, measured on Zen 4. One sample waits for the weight, from wherever it
+ * comes. */
 static double dense_rate(const skv_sparse_layer *l, skv_isa isa) {
     static const double reference = 0.2, many_avx512 = 13, many_avx2 = 14, half_at_avx2 = 5;
     static const double second_level = 6.7, third_level = 5.2, memory = 1.9, second_floats = 3e5, third_floats = 6e6;

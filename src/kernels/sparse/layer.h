@@ -1,4 +1,5 @@
-/* What the kernels of convolutions and of matrix products share once the node is read: both run by a sparse or by a coded weight. */
+/* What the kernels of convolutions and of matrix products share once the node is read: both run by a sparse or by a
+ * coded weight. */
 #ifndef SKV_SPARSE_LAYER_H
 #define SKV_SPARSE_LAYER_H
 

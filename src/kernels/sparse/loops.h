@@ -1,7 +1,8 @@
 /* The sparse loops, compiled once for each instruction set. The includer says what a vector is: vec, LANES, vec_load,
- * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add, vec_max and
- * vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many vectors of each of
- * a block's four rows its registers hold; UNARY_LOOP; SPARSE_LOOPS names the table; what loops_coded.h wants. */
+ * vec_store, vec_load_some, vec_store_some (the first n <= LANES), vec_all, vec_fma(a, b, c) = a b + c, vec_add,
+ * vec_max and vec_min(a, b) = b where one is NaN, vec_even(a, b) = every second lane of both; BLOCK_VECTORS, how many
+ * vectors of each of a block's four rows its registers hold; UNARY_LOOP; SPARSE_LOOPS names the table; what
+ * loops_coded.h wants. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -213,8 +214,8 @@ static void turn(const float *from, int64_t from_step, int64_t n, int64_t column
     }
 }
 
-/* Positions of a panel line by line: [done, done + n), of which [done + from, done + until) lie in the input, at element `at` of
- * the channel's plane. */
+/* Positions of a panel line by line: [done, done + n), of which [done + from, done + until) lie in the input, at
+ * element `at` of the channel's plane. */
 typedef struct walk {
     int64_t line, column, done, n, from, until, at;
 } walk;

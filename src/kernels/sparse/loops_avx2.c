@@ -45,7 +45,8 @@ SKV_INLINE looked look_at(const float *table, skv_sparse_lookup lookup) {
     return (looked){linear ? vec_all(table[0]) : vec_load(table), vec_load(table + LANES), table};
 }
 
-/* A permutation reads the lowest three bits of an index; the fourth, moved to the sign, chooses the half of the table. */
+/* A permutation reads the lowest three bits of an index; the fourth, moved to the sign, chooses the half of the table.
+ * */
 SKV_INLINE vec look_up(const looked *t, skv_sparse_lookup lookup, words w, int shift) {
     const words at = _mm256_srli_epi32(w, shift), byte = _mm256_set1_epi32(255);
     switch (lookup) {

@@ -1,6 +1,7 @@
-/* The loops over coded weights, a part of loops.h. The includer of that says besides what 32-bit words are: words, words_load;
- * what a table held in registers is: looked, look_at(table, lookup), look_up(looked, lookup, words, shift), which takes the
- * lowest bits of the shifted words that the lookup needs; and vec_four(p), four floats over and over. */
+/* The loops over coded weights, a part of loops.h. The includer of that says besides what 32-bit words are: words,
+ * words_load; what a table held in registers is: looked, look_at(table, lookup), look_up(looked, lookup, words,
+ * shift), which takes the lowest bits of the shifted words that the lookup needs; and vec_four(p), four floats over
+ * and over. */
 
 enum {
     PARTS = SKV_CODED_WORDS / LANES, /* vectors of a block's words */

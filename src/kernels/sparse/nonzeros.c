@@ -17,7 +17,8 @@ bool skv_sparse_has_zeros(const skv_sparse_matrix *m, skv_why *why) {
     return true;
 }
 
-/* Elements first .. first + n - 1 of memory that are not zero; a loop for each kind of matrix, so that it is one of vectors. */
+/* Elements first .. first + n - 1 of memory that are not zero; a loop for each kind of matrix, so that it is one of
+ * vectors. */
 static int64_t count_nonzero(const skv_sparse_matrix *m, int64_t first, int64_t n) {
     int64_t count = 0;
     if (m->coded) {

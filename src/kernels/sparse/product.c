@@ -4,8 +4,8 @@
 
 #include "kernels/sparse/sparse.h"
 
-/* Rows computed before their results are spread; the least that a thread is given. Multiples of a block's four, and the second
- * of the channels of a layout's block. */
+/* Rows computed before their results are spread; the least that a thread is given. Multiples of a block's four, and
+ * the second of the channels of a layout's block. */
 enum { CHUNK = 64, SHARE = 16 };
 
 typedef struct product {
@@ -47,8 +47,8 @@ static void set_activation(product *st, const skv_activation *act) {
     }
 }
 
-/* Where the line of each column of W begins in the panel: of each channel the phases of the stride, in each phase the tap's
- * distance. */
+/* Where the line of each column of W begins in the panel: of each channel the phases of the stride, in each phase the
+ * tap's distance. */
 static void fill_places(const skv_sparse_shape *s, const skv_sparse_plan *p, uint32_t *place) {
     const int64_t phase_floats = p->channel / (p->period[0] * p->period[1]);
     for (int64_t c = 0; c < s->channels; c++) {
@@ -219,7 +219,8 @@ static void put_positions(const product *st, const float *buffer, int64_t rows, 
     for (int64_t k = 0; k < n; k++) write_run(st, buffer + k, st->p.tile, rows, z ? z + k * step : NULL, y + k * step);
 }
 
-/* Part of a tile's results: rows row .. row + rows - 1 of the group, positions q .. q + count - 1; z and y: the group's. */
+/* Part of a tile's results: rows row .. row + rows - 1 of the group, positions q .. q + count - 1; z and y: the
+ * group's. */
 typedef struct piece {
     int64_t row, rows, q, count;
     const float *z;
@@ -267,7 +268,8 @@ static void spread_lines(const product *st, const float *buffer, const piece *t)
     }
 }
 
-/* Can the loop write positions q .. q + *count - 1 where they belong, *at behind the first? What follows them between lines is left out. */
+/* Can the loop write positions q .. q + *count - 1 where they belong, *at behind the first? What follows them between
+ * lines is left out. */
 static bool is_direct(const product *st, int64_t q, int64_t *count, int64_t *at) {
     const skv_sparse_shape *s = &st->s;
     const int64_t line = q / st->p.pitch, column = q % st->p.pitch;

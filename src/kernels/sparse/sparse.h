@@ -1,13 +1,13 @@
 /* Products of a sparse or coded constant weight W [rows][columns] with dense f32 activations: Conv, Gemm and MatMul.
  *
- * All of them are one thing: a panel of activations, one line of `lanes` positions (pixels, samples) for each column of W,
- * and the loop
+ * All of them are one thing: a panel of activations, one line of `lanes` positions (pixels, samples) for each column
+ * of W, and the loop
  *     for each row r, for each nonzero (c, w) of it:  sum[r][position] += w * panel[c][position]
- * which holds the sums of a tile of positions in registers. A convolution's panel holds each input channel once, with its
- * padding, split by the phases of the stride; a tap of the window is then a constant distance in it.
+ * which holds the sums of a tile of positions in registers. A convolution's panel holds each input channel once, with
+ * its padding, split by the phases of the stride; a tap of the window is then a constant distance in it.
  *
- * A weight that is zero is not there: it gives nothing, where a dense product would make NaN of 0 * infinity. (In blocks of
- * four rows a zero that shares its column with a nonzero is stored, and multiplies as in a dense product.) */
+ * A weight that is zero is not there: it gives nothing, where a dense product would make NaN of 0 * infinity. (In
+ * blocks of four rows a zero that shares its column with a nonzero is stored, and multiplies as in a dense product.) */
 #ifndef SKV_SPARSE_H
 #define SKV_SPARSE_H
 
@@ -16,8 +16,8 @@
 #include "ops/common_activation.h"
 #include "ops/common_conv.h"
 
-/* The nonzeros of a matrix, row by row, columns ascending in each. All the packer knows of a weight: they may come from a
- * dense tensor or from a storage that never was one. */
+/* The nonzeros of a matrix, row by row, columns ascending in each. All the packer knows of a weight: they may come
+ * from a dense tensor or from a storage that never was one. */
 typedef struct skv_nonzeros {
     int64_t rows, columns;
     int64_t *row_start; /* [rows + 1] */
@@ -68,8 +68,9 @@ typedef enum skv_sparse_lookup {
     SKV_LOOKUPS
 } skv_sparse_lookup;
 
-/* Symbols in words of 32 bits, 16 words a block. Word i of a block belongs to row i % rows of the unit, and its symbols, the
- * lowest first, to columns i / rows, i / rows + 16 / rows ... of the block. Values are table[symbol] * scale. */
+/* Symbols in words of 32 bits, 16 words a block. Word i of a block belongs to row i % rows of the unit, and its
+ * symbols, the lowest first, to columns i / rows, i / rows + 16 / rows ... of the block. Values are table[symbol] *
+ * scale. */
 enum { SKV_CODED_WORDS = 16, SKV_CODED_ROWS = 16 };
 typedef struct skv_sparse_coded {
     skv_sparse_lookup lookup;
@@ -91,7 +92,8 @@ typedef struct skv_sparse_weight {
     size_t bytes;
 } skv_sparse_weight;
 
-/* place [columns]: where each column's line begins in the panel. The rows of `groups` equal parts are packed part by part. */
+/* place [columns]: where each column's line begins in the panel. The rows of `groups` equal parts are packed part by
+ * part. */
 skive_status skv_sparse_pack(skive_context *ctx, const skv_nonzeros *nz, int64_t groups, const uint32_t *place,
                              skv_sparse_form form, skv_sparse_weight *out);
 /* The same of a coded matrix, in units of so many rows; values are multiplied by `factor`. */
@@ -120,8 +122,8 @@ typedef struct skv_sparse_tile {
     float lo, hi; /* limits of the result */
 } skv_sparse_tile;
 
-/* Positions of a panel and where they lie in the input: position (line, column) is read at line * down + top, column * right
- * + left, and is zero where that is outside. */
+/* Positions of a panel and where they lie in the input: position (line, column) is read at line * down + top, column *
+ * right + left, and is zero where that is outside. */
 typedef struct skv_sparse_phase {
     int64_t line, column; /* of the first position */
     int64_t span, pitch;  /* positions; those of a line */
@@ -165,7 +167,8 @@ typedef struct skv_sparse_shape {
 } skv_sparse_shape;
 int64_t skv_sparse_columns(const skv_sparse_shape *s); /* of W: channels * kernel */
 
-/* How the work is divided and where each phase of the panel lies; a function of shape, form and instruction set alone. */
+/* How the work is divided and where each phase of the panel lies; a function of shape, form and instruction set alone.
+ * */
 typedef struct skv_sparse_plan {
     const skv_sparse_loops *loops;
     skv_sparse_form form;
