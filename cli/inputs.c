@@ -115,6 +115,11 @@ skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch,
     for (size_t i = 0; i < skive_graph_input_count(g) && status == SKIVE_OK; i++) {
         const skive_value *v = skive_graph_input(g, i);
         int64_t dims[SKIVE_MAX_RANK] = {0};
+        if (skive_value_type(v)->dtype == SKIVE_DTYPE_NONE) {
+            status = cli_fail(a, SKIVE_ERR_UNSUPPORTED, "input '%s' is of a type that skive does not hold",
+                              skive_value_name(v));
+            break;
+        }
         status = input_dims(a, v, &shapes, batch, dims);
         if (status == SKIVE_OK)
             status = skive_tensor_create(a->ctx, skive_value_type(v)->dtype, skive_value_type(v)->rank, dims, &in[i]);

@@ -82,7 +82,11 @@ static skive_status hand_out(state *s) {
         }
     }
     for (size_t k = 0; k < s->scanned; k++) {
-        const skive_type type = skv_flow_output_type(s->body->graph, 1 + s->carried + k, 1);
+        skive_type type = skv_flow_output_type(s->body->graph, 1 + s->carried + k, 1);
+        /* Without a round there is no entry to tell the type that the body leaves open. */
+        const skive_value *y = c->node->outputs[s->carried + k];
+        if (type.dtype == SKIVE_DTYPE_NONE && y) type.dtype = y->type.dtype;
+        for (size_t i = 0; type.dtype == SKIVE_DTYPE_NONE && i < s->carried; i++) type.dtype = c->out[i].dtype;
         SKV_TRY(skv_flow_stacked(c->ctx, &s->stacks[k], &type, &c->out[s->carried + k]));
     }
     return SKIVE_OK;

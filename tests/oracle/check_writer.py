@@ -125,7 +125,8 @@ def check(skive, path, source, folder, name):
             if done.returncode:
                 break
         if done.returncode:
-            if done.returncode not in (5, 6, 8, 10):  # what skive cannot hold or run it refuses: no business of this test
+            # What skive cannot hold or run it refuses: no business of this test. A raised opset may lack a value of an attribute (7).
+            if done.returncode not in (5, 6, 8, 10) and not (done.returncode == 7 and name.endswith("-full")):
                 found.append("%s %s: exit status %d: %s" % (name, steps[0][0], done.returncode, done.stderr.strip()[-200:]))
             continue
         n += 1
