@@ -13,7 +13,7 @@ enum {
     HEIGHT = 96,          /* rows of A that are packed at once; a multiple of each tile's rows */
     UNPACKED_BELOW = 160, /* rows of C for which B is not worth packing */
 };
-#define PARALLEL_FROM ((int64_t)1 << 17) /* multiplications */
+#define PARALLEL_FROM ((int64_t)1 << 21) /* multiplications, some 20 us: less is not worth waking a thread for */
 
 static const skv_sgemm_tile *tile_of_cpu(void) {
     const skv_isa isa = skv_cpu_isa();
