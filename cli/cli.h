@@ -221,6 +221,8 @@ skive_status cli_choose_outputs(cli_args *a, skive_graph *const *graphs, size_t 
 /* "output 'p' (probabilities, by its Softmax)"; of several outputs it says so. */
 const char *cli_output_text(const skive_graph *g, const skive_output_info *o, char *buffer, size_t size);
 json_t *cli_output_json(const skive_output_info *o);
+/* The figures of an evaluation, but for the cross-entropy; `set` leaves out what is not defined. */
+void cli_set_metrics(json_t *j, const skive_eval_report *r, void (*set)(json_t *j, const char *key, double x));
 /* The options of training that train, distill, prune and share have in common, with the texts of the defaults that differ;
    cli_train_settings reads them. */
 #define CLI_TRAIN_OPTIONS(rates, optimizers, warmup)                                                                \

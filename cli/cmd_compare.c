@@ -150,16 +150,21 @@ static void number_cell(cli_table *t, const char *format, double x) {
     cli_table_cell(t, "%s", text);
 }
 
+/* Name, accuracy, and its difference to the first model. */
+static void accuracy_cells(cli_table *t, const entry *e, bool first) {
+    cli_table_cell(t, "%s", e->name);
+    cli_table_cell(t, "%.2f [%.2f, %.2f]", 100 * e->eval.accuracy, 100 * e->eval.low, 100 * e->eval.high);
+    if (first)
+        cli_table_cell(t, "-");
+    else
+        interval_cell(t, 100, e->paired.difference, e->paired.low, e->paired.high);
+}
+
 static void print_classes(const entry *e, size_t n) {
     static const char *const heads[] = {"<model", "accuracy (95 %)", "to first (95 %)", "cross-entropy"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     for (size_t i = 0; i < n; i++) {
-        cli_table_cell(t, "%s", e[i].name);
-        cli_table_cell(t, "%.2f [%.2f, %.2f]", 100 * e[i].eval.accuracy, 100 * e[i].eval.low, 100 * e[i].eval.high);
-        if (i == 0)
-            cli_table_cell(t, "-");
-        else
-            interval_cell(t, 100, e[i].paired.difference, e[i].paired.low, e[i].paired.high);
+        accuracy_cells(t, &e[i], i == 0);
         number_cell(t, "%.4f", e[i].eval.loss);
     }
     cli_table_print(t, stdout);
@@ -169,12 +174,7 @@ static void print_labels(const entry *e, size_t n) {
     static const char *const heads[] = {"<model", "all right (95 %)", "to first (95 %)", "F1 micro", "mAP", "AUC"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     for (size_t i = 0; i < n; i++) {
-        cli_table_cell(t, "%s", e[i].name);
-        cli_table_cell(t, "%.2f [%.2f, %.2f]", 100 * e[i].eval.accuracy, 100 * e[i].eval.low, 100 * e[i].eval.high);
-        if (i == 0)
-            cli_table_cell(t, "-");
-        else
-            interval_cell(t, 100, e[i].paired.difference, e[i].paired.low, e[i].paired.high);
+        accuracy_cells(t, &e[i], i == 0);
         number_cell(t, "%.4f", e[i].eval.f1_micro);
         number_cell(t, "%.4f", e[i].eval.map);
         number_cell(t, "%.4f", e[i].eval.auc);
@@ -398,21 +398,8 @@ static json_t *entry_json(const entry *e, bool first) {
     const skive_eval_report *r = &e->eval;
     json_t *j = json_pack("{s:o, s:o, s:I, s:o}", "name", cli_json_text(e->name), "file", cli_json_text(e->path), "n",
                           (json_int_t)r->n, "output", cli_output_json(&r->output));
-    set_number(j, "accuracy", r->accuracy);
-    set_number(j, "accuracy_low", r->low);
-    set_number(j, "accuracy_high", r->high);
-    if (r->classes > 5) set_number(j, "top5", r->top5);
+    cli_set_metrics(j, r, set_number);
     if (r->task != SKIVE_TASK_VALUES) set_number(j, "cross_entropy", r->loss);
-    set_number(j, "auc", r->auc);
-    set_number(j, "mse", r->mse);
-    set_number(j, "rmse", r->rmse);
-    set_number(j, "mae", r->mae);
-    set_number(j, "r2", r->r2);
-    if (r->task == SKIVE_TASK_LABELS) {
-        set_number(j, "f1_micro", r->f1_micro);
-        set_number(j, "f1_macro", r->f1_macro);
-        set_number(j, "map", r->map);
-    }
     json_object_set_new(j, "parameters", json_integer(e->cost.parameters));
     json_object_set_new(j, "nonzeros", json_integer(e->cost.nonzeros));
     json_object_set_new(j, "macs", json_integer(e->cost.macs));

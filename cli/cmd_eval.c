@@ -212,20 +212,7 @@ static void add_targets_json(json_t *j, const skive_eval_report *r) {
 
 static json_t *report_json(const skive_eval_report *r, const skive_dataset_info *info) {
     json_t *j = json_pack("{s:I, s:o}", "n", (json_int_t)r->n, "output", cli_output_json(&r->output));
-    set_number(j, "accuracy", r->accuracy);
-    set_number(j, "accuracy_low", r->low);
-    set_number(j, "accuracy_high", r->high);
-    if (r->classes > 5) set_number(j, "top5", r->top5);
-    set_number(j, "auc", r->auc);
-    set_number(j, "mse", r->mse);
-    set_number(j, "rmse", r->rmse);
-    set_number(j, "mae", r->mae);
-    set_number(j, "r2", r->r2);
-    if (r->task == SKIVE_TASK_LABELS) {
-        set_number(j, "f1_micro", r->f1_micro);
-        set_number(j, "f1_macro", r->f1_macro);
-        set_number(j, "map", r->map);
-    }
+    cli_set_metrics(j, r, set_number);
     if (r->task != SKIVE_TASK_VALUES) json_object_set_new(j, "cross_entropy", number_or_null(r->loss));
     if (r->classes)
         add_classes_json(j, r, info);

@@ -60,26 +60,13 @@ static void hold(const skive_tensor *x, const skive_tensor *y, difference *d) {
     }
 }
 
-/* The outputs of one model on the inputs. The model as it was is run node by node: a plan rewrites nodes too, and
- * would hide what the passes did. */
-static skive_status run_model(cli_args *a, const skive_graph *g, bool as_it_is, const skive_tensor *in,
-                              skive_tensor *out) {
-    skive_session_options o = skive_session_options_default();
-    skive_session *session = NULL;
-    o.no_fusion = as_it_is;
-    skive_status status = skive_session_create(a->ctx, g, &o, &session);
-    if (status == SKIVE_OK)
-        status = skive_session_run(session, in, skive_graph_input_count(g), out, skive_graph_output_count(g));
-    skive_session_free(session);
-    return status;
-}
-
-static skive_status run_both(cli_args *a, const skive_graph *const graphs[2], int64_t batch, uint64_t seed,
-                             difference *d) {
-    const size_t n_in = skive_graph_input_count(graphs[0]), n_out = skive_graph_output_count(graphs[0]);
+static skive_status run_both(cli_args *a, skive_session *const sessions[2], const skive_graph *g, int64_t batch,
+                             uint64_t seed, difference *d) {
+    const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
     skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(2 * n_out + 1, sizeof *out);
-    skive_status status = in && out ? cli_random_inputs(a, graphs[0], batch, seed, in) : SKIVE_ERR_MEMORY;
-    for (size_t k = 0; k < 2 && status == SKIVE_OK; k++) status = run_model(a, graphs[k], k == 0, in, out + k * n_out);
+    skive_status status = in && out ? cli_random_inputs(a, g, batch, seed, in) : SKIVE_ERR_MEMORY;
+    for (size_t k = 0; k < 2 && status == SKIVE_OK; k++)
+        status = skive_session_run(sessions[k], in, n_in, out + k * n_out, n_out);
     for (size_t i = 0; i < n_out && status == SKIVE_OK; i++) hold(&out[i], &out[n_out + i], d);
     for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
     for (size_t i = 0; out && i < 2 * n_out; i++) skive_tensor_free(a->ctx, &out[i]);
@@ -88,11 +75,18 @@ static skive_status run_both(cli_args *a, const skive_graph *const graphs[2], in
     return status;
 }
 
+/* The model as it was is run node by node: a plan rewrites nodes too, and would hide what the passes did. */
 static skive_status check(cli_args *a, const skive_graph *before, const skive_graph *after, difference *d) {
-    const skive_graph *const graphs[2] = {before, after};
+    skive_session_options node_by_node = skive_session_options_default();
+    skive_session *sessions[2] = {NULL, NULL};
     int64_t batch = 1;
+    node_by_node.no_fusion = true;
     skive_status status = cli_integer(a, "batch", 1, 1000000, &batch);
-    for (uint64_t r = 0; status == SKIVE_OK && r < RUNS; r++) status = run_both(a, graphs, batch, 1 + 1000 * r, d);
+    if (status == SKIVE_OK) status = skive_session_create(a->ctx, before, &node_by_node, &sessions[0]);
+    if (status == SKIVE_OK) status = skive_session_create(a->ctx, after, NULL, &sessions[1]);
+    for (uint64_t r = 0; status == SKIVE_OK && r < RUNS; r++)
+        status = run_both(a, sessions, before, batch, 1 + 1000 * r, d);
+    for (int k = 0; k < 2; k++) skive_session_free(sessions[k]);
     return status;
 }
 

@@ -130,11 +130,9 @@ skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch,
 }
 
 bool cli_needs_session(cli_args *a, skive_status status) {
-    char why[512];
     if (status != SKIVE_ERR_SHAPE && status != SKIVE_ERR_UNSUPPORTED) return false;
     if (a->told || !skive_context_message(a->ctx)[0]) return false;
-    snprintf(why, sizeof why, "%s", skive_context_message(a->ctx));
-    fprintf(stderr, "note: no single plan holds this model (%s); it is run in parts\n", why);
+    cli_tell("note: no single plan holds this model (%s); it is run in parts", skive_context_message(a->ctx));
     skive_context_clear(a->ctx);
     return true;
 }

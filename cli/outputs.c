@@ -66,3 +66,19 @@ json_t *cli_output_json(const skive_output_info *o) {
     return json_pack("{s:o, s:s, s:s}", "name", cli_json_text(o->name), "kind", skive_output_kind_name(o->kind), "from",
                      o->from ? o->from : "assumed");
 }
+
+void cli_set_metrics(json_t *j, const skive_eval_report *r, void (*set)(json_t *j, const char *key, double x)) {
+    set(j, "accuracy", r->accuracy);
+    set(j, "accuracy_low", r->low);
+    set(j, "accuracy_high", r->high);
+    if (r->classes > 5) set(j, "top5", r->top5);
+    set(j, "auc", r->auc);
+    set(j, "mse", r->mse);
+    set(j, "rmse", r->rmse);
+    set(j, "mae", r->mae);
+    set(j, "r2", r->r2);
+    if (r->task != SKIVE_TASK_LABELS) return;
+    set(j, "f1_micro", r->f1_micro);
+    set(j, "f1_macro", r->f1_macro);
+    set(j, "map", r->map);
+}

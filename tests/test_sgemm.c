@@ -25,7 +25,7 @@ static float *random_floats(int64_t n, uint64_t seed) {
 }
 
 static void *scratch_of(const shape *s, int threads) {
-    void *scratch = aligned_alloc(64, (skv_sgemm_scratch(s->m, s->n, s->k, threads) + 63) / 64 * 64);
+    void *scratch = aligned_alloc(64, (skv_sgemm_scratch(s->n, s->k, threads) + 63) / 64 * 64);
     assert_non_null(scratch);
     return scratch;
 }

@@ -59,14 +59,8 @@ skive_status skive_context_create(const skive_context_options *options, skive_co
     ctx->progress_user = o.progress_user;
     ctx->job_left = -1.0;
 
-    const char *cap = getenv("SKIVE_ISA");
-    skv_isa level;
-    if (cap && *cap && !skv_isa_parse(cap, &level)) {
-        skv_log(ctx, SKIVE_LOG_WARNING,
-                "SKIVE_ISA=%s is not a level and is ignored; use scalar, avx2, avx512, "
-                "avx512_vnni, avx512_bf16 or amx",
-                cap);
-    }
+    if (skive_cpu_isa_problem())
+        skv_log(ctx, SKIVE_LOG_WARNING, "%s; '%s' is ignored", skive_cpu_isa_problem(), getenv("SKIVE_ISA"));
     *out = ctx;
     return SKIVE_OK;
 }

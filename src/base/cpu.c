@@ -82,7 +82,7 @@ bool skv_cpu_amx_hidden(void) { return false; }
 const char *skive_cpu_isa_problem(void) {
     const char *text = getenv("SKIVE_ISA");
     skv_isa isa;
-    return !text || skv_isa_parse(text, &isa)
+    return !text || !*text || skv_isa_parse(text, &isa)
                ? NULL
                : "SKIVE_ISA must be one of scalar, avx2, avx512, avx512_vnni, avx512_bf16, amx";
 }

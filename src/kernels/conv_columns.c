@@ -45,19 +45,12 @@ static skive_status shape_of(const skv_kernel_node *n, skv_conv_shape *s) {
     return skv_conv_shape_make(n->ctx, n->node, xt->rank, x, wt->rank, w, s);
 }
 
-static bool is_f32(const skv_kernel_value *v) {
-    if (v->type.dtype != SKIVE_F32 || v->type.rank < 0) return false;
-    for (int d = 0; d < v->type.rank; d++)
-        if (v->type.dims[d].size < 1) return false;
-    return true;
-}
-
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++)
-        if (!n->in[i].absent && !is_f32(&n->in[i])) return skv_decline(why, "not float32, or empty");
+        if (!n->in[i].absent && !skv_kernel_f32(&n->in[i])) return skv_decline(why, "not float32, or empty");
     if (x_type(n)->rank < 3 || x_type(n)->rank > 4) return skv_decline(why, "rank %d", x_type(n)->rank);
     for (size_t i = 0; i < n->n_out; i++)
-        if (!n->out[i].absent && !is_f32(&n->out[i])) return skv_decline(why, "an empty output");
+        if (!n->out[i].absent && !skv_kernel_f32(&n->out[i])) return skv_decline(why, "an empty output");
     return true;
 }
 
@@ -77,7 +70,7 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
     const int64_t width = st->lines * g->out[2], most = st->k > width ? st->k : width;
     st->column_floats = skv_align_up((size_t)(st->k * width), 16);
     /* of a product by one thread; one by all of them needs no more than all of these */
-    st->packed_bytes = skv_align_up(skv_sgemm_scratch(most, most, most, 1), 64);
+    st->packed_bytes = skv_align_up(skv_sgemm_scratch(most, most, 1), 64);
     const size_t threads = (size_t)st->threads;
     SKV_TRY(skv_scratch_add(n, threads * st->column_floats * sizeof(float), &st->columns));
     return skv_scratch_add(n, threads * st->packed_bytes, &st->packed);

@@ -17,23 +17,17 @@ typedef struct gemm_state {
     float *packed;   /* the second operand; NULL: as it is at each run */
 } gemm_state;
 
-static bool is_f32(const skv_kernel_value *v) {
-    for (int d = 0; d < v->type.rank; d++) {
-        if (v->type.dims[d].size < 1) return false;
-    }
-    return v->type.dtype == SKIVE_F32;
-}
-
 static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
-        if (!n->in[i].absent && !is_f32(&n->in[i])) return skv_decline(why, "input %zu is not float32, or empty", i);
+        if (!n->in[i].absent && !skv_kernel_f32(&n->in[i]))
+            return skv_decline(why, "input %zu is not float32, or empty", i);
     }
     if (n->in[0].type.rank < 2 || n->in[1].type.rank != 2) return skv_decline(why, "not a product of two matrices");
     if (!skv_node_is(n->node, "MatMul") && n->in[0].type.rank != 2)
         return skv_decline(why, "not a product of two matrices");
-    if (!is_f32(&n->out[0])) return skv_decline(why, "empty output");
+    if (!skv_kernel_f32(&n->out[0])) return skv_decline(why, "empty output");
     return true;
 }
 
@@ -62,7 +56,7 @@ static skive_status fill_state(skv_kernel_node *n, gemm_state *st) {
     }
     st->residual = has_input(n, 3) ? 3 : 0;
     size_t scratch;
-    SKV_TRY(skv_scratch_add(n, skv_sgemm_scratch(st->m, st->n, st->k, n->threads), &scratch));
+    SKV_TRY(skv_scratch_add(n, skv_sgemm_scratch(st->n, st->k, n->threads), &scratch));
     if (!n->in[1].constant || n->training) return SKIVE_OK;
     n->state_bytes = skv_sgemm_packed(st->n, st->k) * sizeof(float);
     SKV_TRY(skv_arena_alloc(n->weights, n->state_bytes, &st->packed));

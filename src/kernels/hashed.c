@@ -30,7 +30,7 @@ typedef struct hashed_state {
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
-        if (!n->in[i].absent && (n->in[i].type.dtype != SKIVE_F32 || skv_type_count(&n->in[i].type) < 1))
+        if (!n->in[i].absent && !skv_kernel_f32(&n->in[i]))
             return skv_decline(why, "input %zu is not float32, or empty", i);
     }
     return true;
@@ -79,7 +79,7 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_scratch_add(n, threads * columns * sizeof(int32_t), &st->at));
     int64_t longest = st->m > st->rows ? st->m : st->rows;
     if (st->columns > longest) longest = st->columns;
-    st->product_bytes = (skv_sgemm_scratch(longest, longest, longest, 1) + 63) / 64 * 64;
+    st->product_bytes = skv_align_up(skv_sgemm_scratch(longest, longest, 1), 64);
     SKV_TRY(skv_scratch_add(n, threads * st->product_bytes, &st->product));
     if (st->kind == GRAD_BUCKETS) {
         n->skips_input_data[2] = true;

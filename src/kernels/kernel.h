@@ -87,6 +87,7 @@ struct skv_kernel {
 size_t skv_kernel_count(void);
 const skv_kernel *skv_kernel_at(size_t index);
 bool skv_kernel_serves(const skv_kernel *k, const char *op);
+bool skv_kernel_f32(const skv_kernel_value *v); /* float32, of known shape, not empty */
 /* The shared part of an element-wise prepare: every input takes the layout of the first non-constant one. */
 void skv_kernel_follow_layout(skv_kernel_node *n);
 /* Adds `bytes` to n->scratch_bytes, 64-aligned, and gives the offset. ERR_LIMIT on overflow. */

@@ -314,8 +314,7 @@ static void backward(recurrent_run *u) {
 
 static bool servable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i <= R; i++) {
-        if (n->in[i].type.dtype != SKIVE_F32 || skv_type_count(&n->in[i].type) < 1)
-            return skv_decline(why, "input %zu is not float32, or empty", i);
+        if (!skv_kernel_f32(&n->in[i])) return skv_decline(why, "input %zu is not float32, or empty", i);
     }
     return skv_recurrent_plain(n, why);
 }
@@ -343,7 +342,7 @@ static skive_status prepare(skv_kernel_node *n) {
     size_t packed = 0;
     for (int k = 0; k < 4; k++) packed += packed_floats(&st->s, k / 2 == 1, k % 2);
     SKV_TRY(skv_scratch_add(n, packed * sizeof(float), &st->packed));
-    return skv_scratch_add(n, skv_sgemm_scratch(longest, longest, longest, n->threads), &st->product);
+    return skv_scratch_add(n, skv_sgemm_scratch(longest, longest, n->threads), &st->product);
 }
 
 static skive_status run_both(const skv_kernel_call *c, bool gradient) {

@@ -58,3 +58,11 @@ skive_status skv_scratch_add(skv_kernel_node *n, size_t bytes, size_t *offset) {
     n->scratch_bytes = end;
     return SKIVE_OK;
 }
+
+bool skv_kernel_f32(const skv_kernel_value *v) {
+    if (v->type.dtype != SKIVE_F32 || v->type.rank < 0) return false;
+    for (int i = 0; i < v->type.rank; i++) {
+        if (v->type.dims[i].size <= 0) return false;
+    }
+    return true;
+}

@@ -227,8 +227,7 @@ static void run_nothing(const skv_sgemm *g) {
     for (int64_t i = 0; i < g->m && !g->add; i++) memset(g->c + i * g->ldc, 0, (size_t)g->n * sizeof *g->c);
 }
 
-size_t skv_sgemm_scratch(int64_t m, int64_t n, int64_t k, int threads) {
-    (void)m;
+size_t skv_sgemm_scratch(int64_t n, int64_t k, int threads) {
     const int64_t panels = up_to(least(n, BAND), tile_of_cpu()->columns) + (int64_t)threads * HEIGHT;
     return (size_t)(panels * least(k, DEPTH)) * sizeof(float);
 }

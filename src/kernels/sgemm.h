@@ -22,7 +22,7 @@ typedef struct skv_sgemm {
 } skv_sgemm;
 
 /* Bytes of scratch for any product of at most these sizes on so many threads. */
-size_t skv_sgemm_scratch(int64_t m, int64_t n, int64_t k, int threads);
+size_t skv_sgemm_scratch(int64_t n, int64_t k, int threads);
 void skv_sgemm_run(const skv_sgemm *g, int threads, void *scratch);
 
 /* B ahead of time, when it never changes: floats it takes, and the packing. */

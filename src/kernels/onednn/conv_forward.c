@@ -22,7 +22,7 @@ static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in &
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     skv_dnnl_conv c;
     if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
-    if (!skv_dnnl_f32(&n->in[0]) || !skv_dnnl_f32(&n->out[0])) return skv_decline(why, "not float32, or empty");
+    if (!skv_kernel_f32(&n->in[0]) || !skv_kernel_f32(&n->out[0])) return skv_decline(why, "not float32, or empty");
     if (n->node->domain[0]) {
         skv_activation a;
         if (skv_activation_read(n->ctx, n->node, &a) != SKIVE_OK) return skv_decline(why, "its activation");

@@ -21,7 +21,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     skv_dnnl_conv c;
     if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
     for (size_t i = 0; i < 3; i++) {
-        if (!skv_dnnl_f32(&n->in[i])) return skv_decline(why, "not float32, or empty");
+        if (!skv_kernel_f32(&n->in[i])) return skv_decline(why, "not float32, or empty");
     }
     return skv_dnnl_conv_read(n, &n->in[x_index(n)].type, &n->in[w_index(n)].type, &c, why);
 }

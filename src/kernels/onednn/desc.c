@@ -63,11 +63,3 @@ bool skv_dnnl_md_any(skive_dtype dtype, int rank, const int64_t *dims, dnnl_memo
 }
 
 skv_layout skv_dnnl_blocked(void) { return skv_cpu_isa() >= SKV_ISA_AVX512 ? SKV_C16 : SKV_C8; }
-
-bool skv_dnnl_f32(const skv_kernel_value *v) {
-    if (v->type.dtype != SKIVE_F32 || v->type.rank < 0) return false;
-    for (int i = 0; i < v->type.rank; i++) {
-        if (v->type.dims[i].size <= 0) return false;
-    }
-    return true;
-}

@@ -28,8 +28,6 @@ bool skv_dnnl_md_dims(skive_dtype dtype, int rank, const int64_t *dims, dnnl_mem
 bool skv_dnnl_md_any(skive_dtype dtype, int rank, const int64_t *dims, dnnl_memory_desc_t *out);
 /* nChw16c where AVX-512 is used, nChw8c with AVX2. */
 skv_layout skv_dnnl_blocked(void);
-/* Is the type f32, static and without an empty dimension? */
-bool skv_dnnl_f32(const skv_kernel_value *v);
 
 /* ---- primitives ---- */
 
