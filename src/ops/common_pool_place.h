@@ -12,7 +12,8 @@ static inline bool skv_pool_shape(const skive_node *n, int64_t shape[2]) {
     size_t count;
     const int64_t *given = skv_attr_ints(n, "pool_shape", &count);
     for (int a = 0; a < 2; a++) shape[a] = given && count == 2 ? given[a] : 0;
-    return shape[0] > 0 && shape[1] > 0 && shape[0] < SKV_PLACE_NONE && shape[0] * shape[1] < SKV_PLACE_NONE;
+    return shape[0] > 0 && shape[1] > 0 && shape[1] < SKV_PLACE_NONE && shape[0] < SKV_PLACE_NONE &&
+           shape[0] * shape[1] < SKV_PLACE_NONE;
 }
 
 #endif

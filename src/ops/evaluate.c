@@ -23,6 +23,11 @@ skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_t
         return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': %s needs %d inputs", n->name, n->op_type,
                            n->op->min_in);
     }
+    if ((int)n->n_outputs < n->op->min_out) {
+        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, n->name, "node '%s': %s gives at least %d outputs", n->name,
+                           n->op_type, n->op->min_out);
+    }
+    if (n->n_outputs == 0) return SKIVE_OK; /* records write out[0] */
     /* Those of a variadic op are there, however many they are. */
     const uint32_t needed = n->op->max_in < 0 ? n->n_inputs : (uint32_t)n->op->min_in;
     for (uint32_t i = (uint32_t)n->op->absent_in; i < needed; i++) {
