@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli.h"
 
@@ -130,16 +129,7 @@ static int run_command(const cli_command *c, int argc, char **argv) {
     return finish_output(status);
 }
 
-/* GNU OpenMP reads how long its threads spin when it is loaded, before main. By default they spin long enough to
- * starve one another as soon as anything else runs on the machine, so the process starts itself again with a short
- * spin. */
-static void calm_threads(char **argv) {
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
-    if (setenv("GOMP_SPINCOUNT", "10000", 1) == 0) execv("/proc/self/exe", argv);
-}
-
 int main(int argc, char **argv) {
-    calm_threads(argv);
     if (argc < 2) {
         cli_print_overview(stderr);
         return skive_status_exit(SKIVE_ERR_ARGUMENT);
