@@ -7,6 +7,7 @@
 
 #include "graph/shared.h"
 #include "graph/unknown.h"
+#include "ops/op.h"
 
 skive_plan_options skive_plan_options_default(void) { return (skive_plan_options){.size = sizeof(skive_plan_options)}; }
 
@@ -46,7 +47,7 @@ static skive_status bind_input(skive_context *ctx, skive_value *v, const skive_p
     return SKIVE_OK;
 }
 
-static skive_status bind_inputs(skive_context *ctx, skive_graph *g, const skive_plan_options *o) {
+skive_status skv_plan_bind_inputs(skive_context *ctx, skive_graph *g, const skive_plan_options *o) {
     for (size_t i = 0; i < o->n_shapes; i++) {
         const skive_value *v = skive_graph_find_value(g, o->shapes[i].input);
         if (!v || !v->is_input) {
@@ -61,6 +62,15 @@ static skive_status bind_inputs(skive_context *ctx, skive_graph *g, const skive_
         for (int d = 0; d < v->type.rank; d++) v->type.dims[d] = (skive_dim){-1, NULL};
     }
     return SKIVE_OK;
+}
+
+bool skv_plan_holds(const skive_node *n) {
+    if (!n->op || !n->op->run || n->op->size_outputs || skv_node_has_subgraph(n)) return false;
+    for (uint32_t o = 0; o < n->n_outputs; o++) {
+        const skive_value *v = n->outputs[o];
+        if (v && (v->type.dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&v->type))) return false;
+    }
+    return true;
 }
 
 static skive_status refuse_unsupported(skive_context *ctx, const skive_graph *g) {
@@ -173,7 +183,7 @@ skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, con
     SKV_GO(status, fail, skv_arena_create_large(ctx, &p->weights));
     SKV_GO(status, fail, skive_graph_copy(ctx, graph, &p->graph));
     SKV_GO(status, fail, skv_graph_decode(p->graph, o->training || o->reference || o->no_fusion));
-    SKV_GO(status, fail, bind_inputs(ctx, p->graph, o));
+    SKV_GO(status, fail, skv_plan_bind_inputs(ctx, p->graph, o));
     SKV_GO(status, fail, simplify(p, o));
     SKV_GO(status, fail, skv_plan_choose(p, o->keep, o->n_keep));
     SKV_GO(status, fail, skv_plan_lay_out(p));

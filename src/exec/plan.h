@@ -60,6 +60,11 @@ struct skive_plan {
     size_t arena_bytes, scratch_offset, packed_bytes;
 };
 
+/* The graph's inputs get the sizes of the options; types of inner values that may name open sizes are opened. */
+skive_status skv_plan_bind_inputs(skive_context *ctx, skive_graph *g, const skive_plan_options *o);
+/* May the node stand in a plan? Not with subgraphs, nor where a shape is not known before it runs. The graph's inputs
+ * are bound and its types inferred. */
+bool skv_plan_holds(const skive_node *n);
 skive_status skv_plan_choose(skive_plan *plan, const char *const *keep, size_t n_keep);
 skive_status skv_plan_lay_out(skive_plan *plan);
 /* Makes coded parameters of a graph of one's own dense: all, or those that are not just weights of products. */

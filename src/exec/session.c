@@ -155,15 +155,6 @@ static void see_source(void *user, skive_value *v) {
     if (v->producer && !x->planned[v->producer->id]) x->all_there = false;
 }
 
-static bool plannable(const skive_node *n) {
-    if (!n->op->run || n->op->size_outputs || skv_node_has_subgraph(n)) return false;
-    for (uint32_t o = 0; o < n->n_outputs; o++) {
-        const skive_value *v = n->outputs[o];
-        if (v && (v->type.dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&v->type))) return false;
-    }
-    return true;
-}
-
 static skive_status add_stop(skive_session *s, place *p, const skive_node *n) {
     stop *x = &p->stops[p->n_stops++];
     x->node = n;
@@ -192,7 +183,7 @@ static skive_status sort_nodes(skive_session *s, place *p, sorting *x, size_t *n
         skv_node_reads(order[i], see_source, x);
         if (!x->all_there) continue;
         x->done[order[i]->id] = true;
-        if (plannable(order[i])) {
+        if (skv_plan_holds(order[i])) {
             x->planned[order[i]->id] = true;
             ++*n_planned;
         } else {

@@ -80,6 +80,21 @@ skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const
 skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
                                     const bool *chosen, const bool *named);
 
+/* A model that no single plan holds, in two: the nodes that a plan holds are quantized as a model by themselves, those
+ * whose shape or path depends on data, and what follows them, stay as they are. */
+typedef struct skv_quant_split {
+    skive_graph *whole; /* cleaned */
+    bool *is_static;    /* by node id of `whole` */
+    skive_graph *part;  /* its static nodes, with all inputs of the model; NULL: all nodes are static */
+} skv_quant_split;
+skive_status skv_quant_split_make(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
+                                  skv_quant_split *out);
+/* Enters the nodes outside the part into the report. */
+skive_status skv_quant_split_report(skive_context *ctx, const skv_quant_split *s, skive_quantize_report *r);
+/* Puts the other nodes behind those of the part, which becomes the whole model again. */
+skive_status skv_quant_split_join(skive_context *ctx, skv_quant_split *s);
+void skv_quant_split_free(skive_context *ctx, skv_quant_split *s);
+
 /* The range of a value in one run; low > high: it was not run. Kept for the first runs only. */
 enum { SKV_MOST_RUNS = 4096 };
 typedef struct skv_extent {

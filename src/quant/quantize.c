@@ -98,16 +98,18 @@ static bool already_quantized(const skive_graph *g) {
     return false;
 }
 
+static skive_status check_graph(const quantization *q, const skive_graph *graph) {
+    if (already_quantized(graph))
+        return SKV_FAIL(q->ctx, SKIVE_ERR_ARGUMENT, "the model is already quantized; start from the float model");
+    return skv_quant_check_skip(q->ctx, graph, q->o);
+}
+
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
     size_t changes;
-    if (already_quantized(graph)) {
-        return SKV_FAIL(q->ctx, SKIVE_ERR_ARGUMENT, "the model is already quantized; start from the float model");
-    }
     SKV_TRY(skive_graph_copy(q->ctx, graph, &q->work));
     SKV_TRY(skv_shared_inflate_all(q->work));
     SKV_TRY(skive_graph_infer(q->work));
-    SKV_TRY(skv_quant_check_skip(q->ctx, q->work, q->o));
     SKV_TRY(skv_graph_check_finite(q->ctx, q->work));
     SKV_TRY(skv_passes_run(&env, q->work, SKV_PASS_CLEAN | SKV_PASS_INFERENCE, &changes));
     SKV_TRY(skv_pass_find("fold-dequantized")->run(&env, q->work, &changes)); /* constants stored as integers */
@@ -439,6 +441,7 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     SKV_NEED(ctx, "ctx, graph, feed", ctx, graph, feed);
     skive_quantize_options o = skive_quantize_options_default();
     quantization q = {.ctx = ctx, .o = &o};
+    skv_quant_split split = {0};
     skv_measure m = {0};
     const double started = skv_now();
     skive_status status;
@@ -446,7 +449,10 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_GO(status, done, check(&q));
     SKV_GO(status, done, skive_graph_to_inference(graph));
-    SKV_GO(status, done, prepare_graph(&q, graph));
+    SKV_GO(status, done, check_graph(&q, graph));
+    SKV_GO(status, done, skv_quant_split_make(ctx, graph, &o, &split));
+    if (split.part) SKV_GO(status, done, skv_quant_split_report(ctx, &split, &q.report));
+    SKV_GO(status, done, prepare_graph(&q, split.part ? split.part : graph));
     SKV_GO(status, done, skv_alloc_array(ctx, q.points.n, sizeof *q.range, &q.range));
     const int bins = q.observer ? q.observer->bins : SKV_BINS_BOTH;
     SKV_GO(status, done, skv_quant_calibrate(ctx, q.work, q.o, bins, feed, user, &q.points, &q.data));
@@ -459,12 +465,21 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.points, &q.report));
     SKV_GO(status, done, report_worst(&q));
     skv_calibration_data_free(ctx, q.work, &q.data);
-    skive_graph_take(graph, q.work);
-    q.work = NULL;
+    if (split.part) {
+        skive_graph_take(split.part, q.work);
+        q.work = NULL;
+        SKV_GO(status, done, skv_quant_split_join(ctx, &split));
+        skive_graph_take(graph, split.part);
+        split.part = NULL;
+    } else {
+        skive_graph_take(graph, q.work);
+        q.work = NULL;
+    }
     q.report.seconds = skv_now() - started;
 done:
     skv_measure_free(ctx, &m);
     clean_up(&q);
+    skv_quant_split_free(ctx, &split);
     if (status == SKIVE_OK && report) {
         *report = q.report;
     } else {
