@@ -289,6 +289,10 @@ skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch,
 /* Making a plan has ended with `status`: is a session worth a try (shapes or paths that depend on data)? Then says so
  * on standard error. */
 bool cli_needs_session(cli_args *a, skive_status status);
+/* The nodes of a session that has run which stand in no plan: node, op, why. */
+json_t *cli_left_by_plans(const skive_session *session);
+/* The same list, a line each that begins with `what`; NULL is an empty one. */
+void cli_print_left(json_t *list, const char *what);
 /* The same for samples of any element type. */
 skive_status cli_load_samples(cli_args *a, const skive_graph *g, skive_tensor *in);
 

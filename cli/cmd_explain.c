@@ -57,12 +57,16 @@ static skive_status explain_session(cli_args *a, const skive_graph *g, int64_t b
         if (!a->json) printf("%splan %zu of %zu, on random inputs\n", i ? "\n" : "", i + 1, n);
         show_plan(a, skive_session_plan(session, i), steps);
     }
+    json_t *alone = status == SKIVE_OK ? cli_left_by_plans(session) : NULL;
     if (status == SKIVE_OK && a->json)
-        cli_print_json(
-            json_pack("{s:s, s:I, s:O}", "isa", skive_cpu_isa_name(), "plans", (json_int_t)n, "steps", steps));
-    if (status == SKIVE_OK && !a->json)
-        printf("\n%s; nodes that stand in no plan run by themselves, their subgraphs in plans of their own\n",
-               skive_cpu_isa_name());
+        cli_print_json(json_pack("{s:s, s:I, s:O, s:O}", "isa", skive_cpu_isa_name(), "plans", (json_int_t)n, "steps",
+                                 steps, "by_themselves", alone));
+    if (status == SKIVE_OK && !a->json) {
+        cli_print_left(alone, "by itself");
+        cli_printf("\n%s; nodes that stand in no plan run by themselves, their subgraphs in plans of their own",
+                   skive_cpu_isa_name());
+    }
+    json_decref(alone);
     json_decref(steps);
     skive_session_free(session);
     for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);

@@ -47,6 +47,7 @@ static size_t split(char *text, const char *names[MAX_NAMES]) {
 typedef struct difference {
     double most, largest; /* of the outputs: difference, magnitude */
     bool broken;          /* one is a number where the other is none */
+    json_t *left;         /* nodes that depend on data, of the result */
 } difference;
 
 static void hold(const skive_tensor *x, const skive_tensor *y, difference *d) {
@@ -86,6 +87,7 @@ static skive_status check(cli_args *a, const skive_graph *before, const skive_gr
     if (status == SKIVE_OK) status = skive_session_create(a->ctx, after, NULL, &sessions[1]);
     for (uint64_t r = 0; status == SKIVE_OK && r < RUNS; r++)
         status = run_both(a, sessions, before, batch, 1 + 1000 * r, d);
+    if (status == SKIVE_OK) d->left = cli_left_by_plans(sessions[1]);
     for (int k = 0; k < 2; k++) skive_session_free(sessions[k]);
     return status;
 }
@@ -107,7 +109,7 @@ static void print_report(const skive_simplify_report *r) {
 }
 
 static json_t *report_json(const skive_simplify_report *r, bool checked, const difference *d) {
-    json_t *steps = json_array();
+    json_t *steps = json_array(), *left = d->left ? json_incref(d->left) : json_array();
     for (size_t i = 0; i < r->n_steps; i++) {
         const skive_simplify_step *s = &r->steps[i];
         json_array_append_new(steps,
@@ -115,10 +117,10 @@ static json_t *report_json(const skive_simplify_report *r, bool checked, const d
                                         "nodes", (json_int_t)s->nodes_after - (json_int_t)s->nodes_before, "bytes",
                                         (json_int_t)(s->bytes_after - s->bytes_before)));
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "nodes_before", (json_int_t)r->nodes_before, "nodes_after",
+    return json_pack("{s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "nodes_before", (json_int_t)r->nodes_before, "nodes_after",
                      (json_int_t)r->nodes_after, "bytes_before", (json_int_t)r->bytes_before, "bytes_after",
                      (json_int_t)r->bytes_after, "passes", steps, "max_difference",
-                     checked ? json_real(d->most) : json_null());
+                     checked ? json_real(d->most) : json_null(), "left", left);
 }
 
 static skive_status simplify(cli_args *a, const char *output, skive_graph *g, const skive_graph *before) {
@@ -150,8 +152,10 @@ static skive_status simplify(cli_args *a, const char *output, skive_graph *g, co
         cli_print_json(report_json(&r, checked, &d));
     } else if (status == SKIVE_OK && !a->quiet) {
         print_report(&r);
+        cli_print_left(d.left, "left as it is");
         if (checked) cli_printf("outputs on %d random inputs differ by %.3g at most", RUNS, d.most);
     }
+    json_decref(d.left);
     free(copy);
     return status;
 }

@@ -136,3 +136,21 @@ bool cli_needs_session(cli_args *a, skive_status status) {
     skive_context_clear(a->ctx);
     return true;
 }
+
+json_t *cli_left_by_plans(const skive_session *session) {
+    json_t *list = json_array();
+    skive_session_stop stop;
+    for (size_t i = 0; skive_session_stop_get(session, i, &stop); i++)
+        json_array_append_new(list, json_pack("{s:o, s:o, s:s}", "node", cli_json_text(stop.node), "op",
+                                              cli_json_text(stop.op), "why", stop.why));
+    return list;
+}
+
+void cli_print_left(json_t *list, const char *what) {
+    size_t i;
+    json_t *j;
+    json_array_foreach(list, i, j) {
+        cli_printf("%s: %s (%s): %s", what, json_string_value(json_object_get(j, "node")),
+                   json_string_value(json_object_get(j, "op")), json_string_value(json_object_get(j, "why")));
+    }
+}

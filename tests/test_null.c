@@ -496,6 +496,9 @@ static void session_cases(fixture *f) {
     REFUSED(skive_session_run, outputs, skive_session_run(f->session, &f->t, 1, NULL, 1));
     GIVES(skive_session_plan_count, session, !skive_session_plan_count(NULL));
     GIVES(skive_session_plan, session, !skive_session_plan(NULL, 0));
+    skive_session_stop stop;
+    GIVES(skive_session_stop_get, session, !skive_session_stop_get(NULL, 0, &stop));
+    GIVES(skive_session_stop_get, out, !skive_session_stop_get(f->session, 0, NULL));
 }
 
 static void share_cases(fixture *f) {

@@ -47,6 +47,13 @@ SKIVE_API size_t skive_session_plan_count(const skive_session *session);
 /* In no particular order; NULL past the end. Valid until the next run. */
 SKIVE_API const skive_plan *skive_session_plan(const skive_session *session, size_t index);
 
+/* The nodes that run by themselves between the plans held now, those of subgraphs not counted; false past the end. The
+ * texts are valid until the next run. */
+typedef struct skive_session_stop {
+    const char *node, *op, *why;
+} skive_session_stop;
+SKIVE_API bool skive_session_stop_get(const skive_session *session, size_t index, skive_session_stop *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -53,6 +53,7 @@ skive_status skive_exec_create(skive_context *ctx, const skive_plan *plan, skive
     e->ctx = ctx;
     e->plan = plan;
     skive_status status = skv_alloc(ctx, plan->arena_bytes, &e->arena);
+    if (status != SKIVE_OK) (void)skv_plan_too_large(ctx, plan, status);
     if (status == SKIVE_OK) status = lay_out_pointers(e);
     if (status != SKIVE_OK) {
         skive_exec_free(e);

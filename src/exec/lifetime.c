@@ -172,12 +172,9 @@ static bool place_in_time(piece *pieces, size_t n, const piece **by_end, gap *ga
     return true;
 }
 
-/* What is over the limit is refused here, where the node at fault is known, and not when a run begins. */
-static skive_status check_size(skive_plan *p) {
+skive_status skv_plan_too_large(skive_context *ctx, const skive_plan *p, skive_status status) {
     const skive_node *node = NULL;
     size_t most = 0;
-    const skive_status status = skv_budget_check(p->ctx, p->arena_bytes);
-    if (status == SKIVE_OK) return SKIVE_OK;
     for (uint32_t i = 0; i < p->n_steps; i++) {
         for (size_t k = 0; k < p->steps[i].n_out; k++) {
             const uint32_t slot = p->steps[i].out_slots[k];
@@ -186,9 +183,25 @@ static skive_status check_size(skive_plan *p) {
             node = p->steps[i].node;
         }
     }
+    const skive_value *input = NULL;
+    for (uint32_t i = 0; i < p->graph->n_inputs; i++) {
+        const size_t bytes = p->slots[p->input_slots[i]].bytes;
+        if (bytes <= most) continue;
+        most = bytes;
+        input = p->graph->inputs[i];
+    }
+    if (input)
+        return skv_fail_prefix(ctx, status, "values of one run (the largest, %zu bytes, is '%s', which goes in)", most,
+                               input->name);
     if (!node) return status;
-    return skv_fail_prefix(p->ctx, status, "values of one run (the largest, %zu bytes, is given by node '%s', %s)",
-                           most, node->name, node->op_type);
+    return skv_fail_prefix(ctx, status, "values of one run (the largest, %zu bytes, is given by node '%s', %s)", most,
+                           node->name, node->op_type);
+}
+
+/* What is over the limit is refused here and not only when a run begins. */
+static skive_status check_size(const skive_plan *p) {
+    const skive_status status = skv_budget_check(p->ctx, p->arena_bytes);
+    return status == SKIVE_OK ? SKIVE_OK : skv_plan_too_large(p->ctx, p, status);
 }
 
 skive_status skv_plan_lay_out(skive_plan *p) {

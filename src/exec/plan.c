@@ -73,6 +73,10 @@ bool skv_plan_holds(const skive_node *n) {
     return true;
 }
 
+const char *skv_plan_why_not(const skive_node *n) {
+    return skv_node_has_subgraph(n) ? "which way it takes depends on data" : "the shape of its result depends on data";
+}
+
 static skive_status refuse_unsupported(skive_context *ctx, const skive_graph *g) {
     char *missing = NULL;
     SKV_TRY(skive_graph_unsupported(g, &missing));

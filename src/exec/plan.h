@@ -65,8 +65,12 @@ skive_status skv_plan_bind_inputs(skive_context *ctx, skive_graph *g, const skiv
 /* May the node stand in a plan? Not with subgraphs, nor where a shape is not known before it runs. The graph's inputs
  * are bound and its types inferred. */
 bool skv_plan_holds(const skive_node *n);
+/* Why it may not. */
+const char *skv_plan_why_not(const skive_node *n);
 skive_status skv_plan_choose(skive_plan *plan, const char *const *keep, size_t n_keep);
 skive_status skv_plan_lay_out(skive_plan *plan);
+/* Memory for a run could not be had: puts the largest value, by the node that gives it, before the context's message. */
+skive_status skv_plan_too_large(skive_context *ctx, const skive_plan *plan, skive_status status);
 /* Makes coded parameters of a graph of one's own dense: all, or those that are not just weights of products. */
 skive_status skv_graph_decode(skive_graph *g, bool all);
 /* The number of the next run, which random ops draw from: a resumed training goes on with the stream it stopped in. */

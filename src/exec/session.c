@@ -296,7 +296,7 @@ static skive_status run_flow(skive_session *s, stop *x) {
                            .out = x->out,
                            .bodies = (skv_body *const *)x->bodies};
     const skive_status status = x->node->op->flow(&call);
-    if (status == SKIVE_OK || status == SKIVE_ERR_MEMORY) return status;
+    if (status == SKIVE_OK) return status;
     return skv_fail_prefix(s->ctx, status, "node '%s' (%s)", x->node->name, x->node->op_type);
 }
 
@@ -486,6 +486,23 @@ static const skive_plan *nth_plan(const place *p, size_t *index) {
 
 const skive_plan *skive_session_plan(const skive_session *s, size_t index) {
     return s ? nth_plan(s->first, &index) : NULL;
+}
+
+static const skive_node *nth_stop(const place *p, size_t *index) {
+    for (; p; p = p->other) {
+        if (*index < p->n_stops) return p->stops[*index].node;
+        *index -= p->n_stops;
+        const skive_node *below = nth_stop(p->next, index);
+        if (below) return below;
+    }
+    return NULL;
+}
+
+bool skive_session_stop_get(const skive_session *s, size_t index, skive_session_stop *out) {
+    const skive_node *n = s && out ? nth_stop(s->first, &index) : NULL;
+    if (!n) return false;
+    *out = (skive_session_stop){.node = n->name, .op = n->op_type, .why = skv_plan_why_not(n)};
+    return true;
 }
 
 size_t skive_session_plan_count(const skive_session *s) {

@@ -6,7 +6,8 @@
 
 /* Records name the node as the subject of a failure; the message shall say it too. */
 static skive_status named(skive_context *ctx, const skive_node *n, skive_status status) {
-    if (status == SKIVE_OK || status == SKIVE_ERR_MEMORY || strstr(skive_context_message(ctx), n->name)) return status;
+    if (status == SKIVE_OK) return status;
+    if (status != SKIVE_ERR_MEMORY && strstr(skive_context_message(ctx), n->name)) return status;
     return skv_fail_prefix(ctx, status, "node '%s'", n->name);
 }
 
@@ -70,7 +71,7 @@ static skive_status allocate_outputs(skive_context *ctx, const skive_node *n, co
                                n->name, i, n->op_type);
         }
         for (int d = 0; d < types[i].rank; d++) dims[d] = types[i].dims[d].size;
-        SKV_TRY(skive_tensor_create(ctx, types[i].dtype, types[i].rank, dims, &out[i]));
+        SKV_TRY(named(ctx, n, skive_tensor_create(ctx, types[i].dtype, types[i].rank, dims, &out[i])));
         wanted[i] = &out[i];
     }
     return SKIVE_OK;

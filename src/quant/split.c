@@ -117,9 +117,7 @@ skive_status skv_quant_split_make(skive_context *ctx, const skive_graph *g, cons
 /* ---- what is told of the others ---- */
 
 static const char *why_left(const skive_node *n, const bool *is_static) {
-    if (!follows_static(n, is_static)) return "it follows a node whose result depends on data";
-    if (skv_node_has_subgraph(n)) return "which way it takes depends on data";
-    return "the shape of its result depends on data";
+    return follows_static(n, is_static) ? skv_plan_why_not(n) : "it follows a node whose result depends on data";
 }
 
 /* What is not known counts as well: behind an If, the types often are not. */
