@@ -135,7 +135,9 @@ int main(int argc, char **argv) {
         return skive_status_exit(SKIVE_ERR_ARGUMENT);
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
-        printf("skive %s\n", skive_version());
+        const char *onednn = skive_onednn_version();
+        printf("skive %s\n%s%s\n", skive_version(), onednn ? "oneDNN " : "without oneDNN: float32 convolutions run on ",
+               onednn ? onednn : "skive's own kernels");
         return finish_output(SKIVE_OK);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {

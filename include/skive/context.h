@@ -90,6 +90,10 @@ SKIVE_API skive_status skive_file_write(skive_context *ctx, const char *path, co
 
 SKIVE_API const char *skive_version(void);
 
+/* The version of the oneDNN library in use ("2.6.3"), which runs float32 convolutions; NULL when skive was built without
+ * it and they run on skive's own kernels. Static. */
+SKIVE_API const char *skive_onednn_version(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,6 +18,10 @@ static const skv_kernel *const all[] = {
 size_t skv_kernel_count(void) { return SKV_COUNT(all); }
 const skv_kernel *skv_kernel_at(size_t i) { return i < SKV_COUNT(all) ? all[i] : NULL; }
 
+#if !SKIVE_ONEDNN
+const char *skive_onednn_version(void) { return NULL; }
+#endif
+
 bool skv_kernel_serves(const skv_kernel *k, const char *op) {
     if (!k->ops) return true;
     for (const char *const *name = k->ops; *name; name++) {

@@ -78,16 +78,6 @@ static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, cons
     return SKIVE_OK;
 }
 
-bool skv_dnnl_winograd_pays(const skv_conv_shape *s) {
-    enum { CHANNELS = 64, SIDE = 14 };
-    if (s->g.spatial != 2 || s->groups != 1 || s->c < CHANNELS || s->m < CHANNELS) return false;
-    for (int axis = 1; axis < SKV_SPATIAL; axis++) {
-        if (s->g.kernel[axis] != 3 || s->g.stride[axis] != 1 || s->g.dilation[axis] != 1 || s->g.out[axis] < SIDE)
-            return false;
-    }
-    return true;
-}
-
 /* Its weights are transformed once, so they must be constant. */
 static bool suits_winograd(const skv_kernel_node *n, const skv_dnnl_conv *c) {
     if (!n->in[1].constant || n->training) return false;

@@ -1,5 +1,6 @@
 /* The engine, the streams and the instruction set cap: everything that exists once a process or once a thread. */
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "kernels/onednn/onednn.h"
@@ -9,6 +10,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static dnnl_engine_t engine;
 static pthread_key_t stream_key;
+static char version_text[40];
 
 static void free_stream(void *stream) { (void)dnnl_stream_destroy(stream); }
 
@@ -26,6 +28,8 @@ static dnnl_cpu_isa_t isa_cap(void) {
 }
 
 static void start(void) {
+    const dnnl_version_t *v = dnnl_version();
+    if (v) (void)snprintf(version_text, sizeof version_text, "%d.%d.%d", v->major, v->minor, v->patch);
     (void)dnnl_set_max_cpu_isa(isa_cap()); /* refused only when the host program has used oneDNN before us */
     (void)dnnl_set_jit_dump(0);
     if (pthread_key_create(&stream_key, free_stream) != 0) return;
@@ -35,6 +39,11 @@ static void start(void) {
 dnnl_engine_t skv_dnnl_engine(void) {
     pthread_once(&once, start);
     return engine;
+}
+
+const char *skive_onednn_version(void) {
+    pthread_once(&once, start);
+    return version_text;
 }
 
 dnnl_stream_t skv_dnnl_stream(void) {

@@ -93,12 +93,13 @@ static double filled(int64_t channels, int64_t block) {
  * oneDNN's direct kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave
  * nothing over, two thirds of it with 64 channels. */
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
-    static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32;
+    static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32, columns = 10;
     enum { MANY = 128, TILE = 4, FEW_READ = 4 };
     const skv_geometry *g = &c->g;
     const int64_t channels = c->c / c->groups, rows = c->m / c->groups;
     if (isa < SKV_ISA_AVX2) return reference;
     if (channels == 1 && c->groups > 1) return depthwise;
+    if (!SKIVE_ONEDNN) return columns;
     if (isa >= SKV_ISA_AVX512 && skv_dnnl_winograd_pays(c))
         return (c->c < MANY ? winograd_few : winograd) * filled(g->out[1], TILE) * filled(g->out[2], TILE);
     const int64_t block = isa >= SKV_ISA_AVX512 ? 16 : 8;
