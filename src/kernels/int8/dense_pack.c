@@ -37,12 +37,19 @@ static void pack_bytes(const skv_q8_dense *d, const int8_t *w, int8_t *column) {
     }
 }
 
-static void pack_wide(const skv_q8_dense *d, const int8_t *w, int16_t *column) {
-    const size_t group = d->gemm->nr * 2;
+static void pack_wide(const skv_q8_dense *d, const int8_t *w, size_t column, int16_t *panel) {
+    const size_t run = skv_q8_column_run(d->gemm, d->groups), apart = run * d->gemm->nr;
     const int64_t window = skv_volume(d->s.g.kernel);
-    size_t k = 0;
-    for (int64_t t = 0; t < window; t++)
-        for (int64_t i = 0; i < d->per_in; i++, k++) column[k / 2 * group + k % 2] = w[i * window + t];
+    size_t at = 0;
+    panel += column * run;
+    for (int64_t t = 0; t < window; t++) {
+        for (int64_t i = 0; i < d->per_in; i++) {
+            panel[at] = w[i * window + t];
+            if (++at < run) continue;
+            at = 0;
+            panel += apart;
+        }
+    }
 }
 
 static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bias, const double *multiplier,
@@ -57,7 +64,7 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
         const int8_t *from = w + m * row;
         int32_t sum = 0;
         if (d->gemm->wide) {
-            pack_wide(d, from, (int16_t *)(void *)b + p * 2);
+            pack_wide(d, from, p, (int16_t *)(void *)b);
         } else {
             pack_bytes(d, from, (int8_t *)b + p * 4);
             for (int64_t i = 0; i < row; i++) sum += from[i];

@@ -1,64 +1,106 @@
-/* Tiles of 4 positions by 4 channels in plain C. */
+/* Tiles of 3 positions by 4 channels in plain C. Each of the twelve results is the sum of products along two rows of
+ * 16-bit numbers, which compilers know how to make of vector instructions (pmaddwd on x86): twelve sums and what they
+ * need fill sixteen vector registers. */
 #include "kernels/int8/int8.h"
+#include "kernels/int8/round.h"
+#include "kernels/unroll.h"
 
-enum { MR = 4, NR = 4 };
+enum { MR = 3, NR = 4, STEP = 8 };
 
-static void store(const skv_q8_tile *t, size_t row, const int32_t *acc) {
-    char *y = (char *)t->y + t->y_at[row];
-    for (size_t c = 0; c < t->columns; c++) {
-        if (t->out->sums) {
-            ((int32_t *)(void *)y)[c] = acc[c];
-            continue;
+/* Written out: an inner loop over r and c keeps gcc from seeing twelve sums. */
+#define ROW(r)                      \
+    do {                            \
+        s[r][0] += a##r[i] * b0[i]; \
+        s[r][1] += a##r[i] * b1[i]; \
+        s[r][2] += a##r[i] * b2[i]; \
+        s[r][3] += a##r[i] * b3[i]; \
+    } while (0)
+
+SKV_INLINE void multiply(const skv_q8_tile *t, const int rows, int32_t *acc) {
+    const size_t k = t->groups * STEP;
+    const int16_t *restrict a0 = t->a[0], *restrict a1 = t->a[rows > 1 ? 1 : 0], *restrict a2 = t->a[rows > 2 ? 2 : 0];
+    const int16_t *restrict b0 = t->b, *restrict b1 = b0 + k, *restrict b2 = b1 + k, *restrict b3 = b2 + k;
+    int32_t s[MR][NR] = {{0}};
+    for (size_t i = 0; i < k; i++) {
+        ROW(0);
+        if (rows > 1) ROW(1);
+        if (rows > 2) ROW(2);
+    }
+    for (int r = 0; r < MR; r++)
+        for (int c = 0; c < NR; c++) acc[r * NR + c] = s[r][c] + t->init[c];
+}
+
+/* From sums to bytes, of rows that are not there too. */
+SKV_INLINE void to_bytes(const skv_q8_tile *t, const int rows, const int32_t *acc, uint8_t *y) {
+    const float lo = (float)((int32_t)t->out->lo - t->out->zero), limit = t->out->limit;
+    const int32_t zero = t->out->zero, flip = t->out->flip;
+    float v[MR * NR];
+    for (int r = 0; r < MR; r++)
+        for (int c = 0; c < NR; c++) v[r * NR + c] = (float)acc[r * NR + c] * t->multiplier[c];
+    if (t->out->adds) {
+        const skv_q8_sum *sum = &t->out->sum;
+        const float least = (float)sum->least, most = (float)sum->most;
+        int32_t other[MR * NR] = {0};
+        for (int r = 0; r < rows; r++)
+            for (size_t c = 0; c < t->columns && c < NR; c++)
+                other[(size_t)r * NR + c] = t->other[t->y_at[r] + c] - sum->zero;
+        for (int i = 0; i < MR * NR; i++) {
+            const float own = skv_clamp(v[i], least, most);
+            v[i] = (float)skv_round_small(own) * sum->mine + (float)other[i] * sum->theirs;
         }
-        float v = (float)acc[c] * t->multiplier[c];
-        if (t->out->real) {
-            ((float *)(void *)y)[c] = v;
-            continue;
+    }
+    for (int i = 0; i < MR * NR; i++) y[i] = (uint8_t)((skv_round_small(skv_clamp(v[i], lo, limit)) + zero) ^ flip);
+}
+
+SKV_INLINE void store(const skv_q8_tile *t, const int rows, const int32_t *acc) {
+    if (!t->out->sums && !t->out->real) {
+        uint8_t y[MR * NR];
+        to_bytes(t, rows, acc, y);
+        for (int r = 0; r < rows; r++) {
+            uint8_t *to = (uint8_t *)t->y + t->y_at[r];
+            if (t->columns >= NR)
+                memcpy(to, y + r * NR, NR);
+            else
+                for (size_t c = 0; c < t->columns; c++) to[c] = y[(size_t)r * NR + c];
         }
-        if (t->out->adds) {
-            const skv_q8_sum *sum = &t->out->sum;
-            const uint8_t other = t->other[t->y_at[row] + c];
-            const int32_t r = (int32_t)rintf(v), own = r < sum->least ? sum->least : r > sum->most ? sum->most : r;
-            const float mine = (float)own * sum->mine, theirs = (float)(other - sum->zero) * sum->theirs;
-            v = mine + theirs;
+        return;
+    }
+    for (int r = 0; r < rows; r++) {
+        char *to = (char *)t->y + t->y_at[r];
+        for (size_t c = 0; c < t->columns && c < NR; c++) {
+            if (t->out->sums)
+                ((int32_t *)(void *)to)[c] = acc[(size_t)r * NR + c];
+            else
+                ((float *)(void *)to)[c] = (float)acc[(size_t)r * NR + c] * t->multiplier[c];
         }
-        const float lo = (float)((int32_t)t->out->lo - t->out->zero);
-        v = v > lo ? v : lo;
-        v = v < t->out->limit ? v : t->out->limit;
-        ((uint8_t *)y)[c] = (uint8_t)((uint8_t)((int32_t)rintf(v) + t->out->zero) ^ t->out->flip);
     }
 }
 
+SKV_INLINE void body(const skv_q8_tile *t, const int rows) {
+    int32_t acc[MR * NR];
+    multiply(t, rows, acc);
+    store(t, rows, acc);
+}
+
+static __attribute__((noinline)) void tile_1(const skv_q8_tile *t) { body(t, 1); }
+static __attribute__((noinline)) void tile_2(const skv_q8_tile *t) { body(t, 2); }
+static __attribute__((noinline)) void tile_3(const skv_q8_tile *t) { body(t, 3); }
+
 static void tile(const skv_q8_tile *t) {
-    int32_t acc[MR][NR];
-    for (size_t r = 0; r < t->rows; r++)
-        for (int c = 0; c < NR; c++) acc[r][c] = t->init[c];
-    for (size_t tap = 0; tap < t->taps; tap++) {
-        const int16_t *b = (const int16_t *)(const void *)((const char *)t->b + t->tap_at[tap]);
-        for (size_t r = 0; r < t->rows; r++) {
-            const int16_t *a = t->a[tap * t->rows + r];
-            int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-            for (size_t g = 0; g < t->groups; g++) {
-                const int16_t *w = b + g * 2 * NR;
-                const int32_t a0 = a[2 * g], a1 = a[2 * g + 1];
-                s0 += a0 * w[0] + a1 * w[1];
-                s1 += a0 * w[2] + a1 * w[3];
-                s2 += a0 * w[4] + a1 * w[5];
-                s3 += a0 * w[6] + a1 * w[7];
-            }
-            acc[r][0] += s0;
-            acc[r][1] += s1;
-            acc[r][2] += s2;
-            acc[r][3] += s3;
-        }
-    }
-    for (size_t r = 0; r < t->rows; r++) store(t, r, acc[r]);
+    if (t->rows == 3)
+        tile_3(t);
+    else if (t->rows == 2)
+        tile_2(t);
+    else
+        tile_1(t);
 }
 
 static void copy(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero) {
     int16_t *to = (int16_t *)row + at;
-    for (size_t i = 0; i < n; i++) to[i] = (int16_t)(x[i] - zero);
+    const int16_t z = (int16_t)zero;
+    for (size_t i = 0; i < n; i++) to[i] = (int16_t)(x[i] - z);
 }
 
-static const skv_q8_gemm gemm = {.mr = MR, .nr = NR, .k_group = 2, .wide = true, .tile = tile, .copy = copy};
+static const skv_q8_gemm gemm = {
+    .mr = MR, .nr = NR, .k_group = STEP, .wide = true, .by_column = true, .tile = tile, .copy = copy};
 const skv_q8_gemm *skv_q8_gemm_scalar(void) { return &gemm; }

@@ -7,7 +7,7 @@
  * With bytes (k_group 4) a tile computes init + sum of x * w, x being the stored bytes: init holds bias minus
  * x_zero_point times the sum of the weights, and padding is read from a row filled with the zero point. These sums may
  * leave int32 on the way; they wrap, and the end is right because the true sum fits (skv_q_check_sums). With 16-bit
- * numbers (k_group 2) x - x_zero_point is what is gathered, padding is 0 and init is the bias. */
+ * numbers (`wide`) x - x_zero_point is what is gathered, all in one tap, padding is 0 and init is the bias. */
 #ifndef SKV_INT8_H
 #define SKV_INT8_H
 
@@ -61,12 +61,17 @@ enum { SKV_Q8_MOST_ROWS = 14 }; /* largest mr */
 
 typedef struct skv_q8_gemm {
     size_t mr, nr, k_group;
-    bool wide; /* 16-bit numbers */
+    bool wide;      /* 16-bit numbers */
+    bool by_column; /* the order of a panel; wide ones only */
     void (*tile)(const skv_q8_tile *t);
     void (*constants)(const skv_q8_out *out, skv_q8_constants *to); /* may be NULL */
     /* n bytes of x to the position `at` of a gathered row: as they are, or widened less the zero point */
     void (*copy)(void *row, size_t at, const uint8_t *x, size_t n, int32_t zero);
 } skv_q8_gemm;
+/* Numbers of a column that stand together in a panel of `groups` groups. */
+static inline size_t skv_q8_column_run(const skv_q8_gemm *g, size_t groups) {
+    return g->by_column ? groups * g->k_group : g->k_group;
+}
 const skv_q8_gemm *skv_q8_gemm_scalar(void);
 #if defined(__x86_64__)
 const skv_q8_gemm *skv_q8_gemm_avx2(void);

@@ -3,9 +3,8 @@
 #ifndef SKV_INT8_LOOPS_BODY_H
 #define SKV_INT8_LOOPS_BODY_H
 
-#include <math.h>
-
 #include "kernels/int8/int8.h"
+#include "kernels/int8/round.h"
 
 typedef struct limits {
     float lo, hi;
@@ -18,9 +17,7 @@ static inline limits limits_of(const skv_requant *r) {
 
 /* The low byte of nearest_even(t) + zero. */
 static inline uint8_t round_byte(float t, limits l) {
-    t = t > l.lo ? t : l.lo;
-    t = t < l.hi ? t : l.hi;
-    return (uint8_t)((int32_t)rintf(t) + l.zero);
+    return (uint8_t)(skv_round_small(skv_clamp(t, l.lo, l.hi)) + l.zero);
 }
 
 static void add(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const skv_q_add *q) {

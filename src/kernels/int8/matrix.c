@@ -21,7 +21,7 @@ void skv_q8_matrix_free(skive_context *ctx, skv_q8_matrix *m) {
 }
 
 static void pack(const void *data, bool is_signed, skv_q8_matrix *m) {
-    const size_t nr = m->gemm->nr, step = m->gemm->k_group;
+    const size_t nr = m->gemm->nr, run = skv_q8_column_run(m->gemm, m->groups);
     for (size_t panel = 0; panel < m->panels; panel++) {
         char *to = m->b + panel * m->panel_bytes;
         for (size_t p = 0; p < nr; p++) {
@@ -30,7 +30,7 @@ static void pack(const void *data, bool is_signed, skv_q8_matrix *m) {
             for (int64_t k = 0; k < m->k; k++) {
                 const int64_t from = k * m->n + j;
                 const int v = is_signed ? ((const int8_t *)data)[from] : ((const uint8_t *)data)[from] - 128;
-                const size_t at = (size_t)k / step * nr * step + p * step + (size_t)k % step;
+                const size_t at = (size_t)k / run * nr * run + p * run + (size_t)k % run;
                 m->column_sum[j] += v;
                 if (m->gemm->wide)
                     ((int16_t *)(void *)to)[at] = (int16_t)v;
