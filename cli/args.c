@@ -8,13 +8,14 @@
 #include "cli.h"
 
 const cli_option cli_common_options[] = {
-    {"threads", 't', "N", "threads to use (default: all the process may use)", false},
-    {"memory", 0, "SIZE", "memory that may be taken: 512M, 4G (default: by the machine and the model's file)", false},
-    {"seed", 0, "N", "seed of every random choice (default 1)", false},
+    {"threads", 't', "N", "number of threads (default: all that the process may use)", false},
+    {"memory", 0, "SIZE", "memory limit: 512M, 4G (default: from the machine's memory and the size of the model file)",
+     false},
+    {"seed", 0, "N", "seed for all random choices (default 1)", false},
     {"json", 0, NULL, "print the result as JSON", false},
-    {"quiet", 'q', NULL, "no progress and no notes", false},
-    {"verbose", 'v', NULL, "tell more on the way", false},
-    {"help", 'h', NULL, "this text", false},
+    {"quiet", 'q', NULL, "print no progress and no notes", false},
+    {"verbose", 'v', NULL, "print more details while working", false},
+    {"help", 'h', NULL, "print this help", false},
 };
 const size_t cli_n_common_options = CLI_COUNT(cli_common_options);
 
@@ -34,7 +35,7 @@ static skive_status mistake(cli_args *a, const char *format, ...) {
 skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...) {
     char *text = NULL;
     va_list args;
-    va_start(args, format); /* which may point into the context's message */
+    va_start(args, format); /* which may be part of the context's message */
     if (vasprintf(&text, format, args) >= 0) cli_tell("skive %s: %s", a->command->name, text);
     va_end(args);
     free(text);
@@ -66,7 +67,7 @@ static skive_status add(cli_args *a, const cli_option *o, const char *text) {
     return SKIVE_OK;
 }
 
-/* `length` 0: a letter. */
+/* `length` 0: a one-letter option. */
 static skive_status unknown_option(cli_args *a, const char *word, const char *name, size_t length) {
     const char *names[256];
     char given[64];
@@ -80,8 +81,8 @@ static skive_status unknown_option(cli_args *a, const char *word, const char *na
                    near ? "?)" : "");
 }
 
-/* One argument with dashes, from its letter `name` on or, when it is a long one, from behind its dashes; *i moves on
- * when the value is the next one. */
+/* Parses one option. `name` points to its letter or, for a long option, behind its dashes. *i is advanced when the
+ * value is the next argument. */
 static skive_status take_option(cli_args *a, int argc, char **argv, int *i, const char *name) {
     const char *word = argv[*i], *value = NULL;
     const bool is_long = word[1] == '-';
@@ -90,13 +91,13 @@ static skive_status take_option(cli_args *a, int argc, char **argv, int *i, cons
     if (!o) return unknown_option(a, word, name, is_long ? length : 0);
     if (is_long && name[length] == '=') value = name + length + 1;
     if (!is_long && o->arg && name[1]) value = name + 1;
-    if (!o->arg && value) return mistake(a, "--%s takes no value", o->name);
+    if (!o->arg && value) return mistake(a, "--%s does not take a value", o->name);
     if (o->arg && !value) {
         if (*i + 1 >= argc) return mistake(a, "--%s needs a value (%s)", o->name, o->arg);
         value = argv[++*i];
     }
     const skive_status status = add(a, o, value);
-    /* A switch of one letter may be followed by more of them: -qv, -qt4. */
+    /* One-letter switches may be combined: -qv, -qt4. */
     if (status != SKIVE_OK || is_long || o->arg || !name[1]) return status;
     return take_option(a, argc, argv, i, name + 1);
 }
@@ -122,10 +123,10 @@ skive_status cli_parse(const cli_command *c, int argc, char **argv, cli_args *ou
     out->verbose = cli_has(out, "verbose");
     if (cli_has(out, "help")) return SKIVE_OK;
     for (int i = 0; i < out->n_positional; i++) {
-        if (!out->positional[i][0]) return mistake(out, "an argument is empty, where %s is expected", c->positional);
+        if (!out->positional[i][0]) return mistake(out, "an argument is empty; expected %s", c->positional);
     }
     if (out->n_positional > 0 && out->n_positional < c->min_positional)
-        return mistake(out, "%d argument%s given, and at least %d are needed (%s)", out->n_positional,
+        return mistake(out, "%d argument%s given, at least %d needed (%s)", out->n_positional,
                        out->n_positional == 1 ? " is" : "s are", c->min_positional, c->positional);
     if (out->n_positional < c->min_positional) return mistake(out, "%s is missing", c->positional);
     if (c->max_positional >= 0 && out->n_positional > c->max_positional) {
@@ -174,7 +175,7 @@ skive_status cli_number_in(cli_args *a, const char *name, double low, double hig
     const skive_status status = cli_number(a, name, &value);
     if (status != SKIVE_OK || !cli_has(a, name)) return status;
     if (value < low || value > high)
-        return mistake(a, "--%s is %g; it must lie between %g and %g", name, value, low, high);
+        return mistake(a, "--%s is %g; it must be between %g and %g", name, value, low, high);
     *out = value;
     return SKIVE_OK;
 }
@@ -187,7 +188,7 @@ skive_status cli_integer(cli_args *a, const char *name, int64_t low, int64_t hig
     const long long value = strtoll(text, &end, 10);
     if (end == text || *end || errno) return mistake(a, "--%s: '%s' is not a whole number", name, text);
     if (value < low || value > high) {
-        return mistake(a, "--%s is %lld; it must lie between %lld and %lld", name, value, (long long)low,
+        return mistake(a, "--%s is %lld; it must be between %lld and %lld", name, value, (long long)low,
                        (long long)high);
     }
     *out = value;

@@ -5,14 +5,15 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"batch", 'b', "N", "samples a run (default 1)", false},
-    {"runs", 'n', "N", "least number of runs (default 50)", false},
-    {"seconds", 0, "S", "least time to measure (default 2)", false},
-    {"input", 'i', "[NAME=]FILE.npy", "time it on these inputs instead, in a session; may be repeated", true},
+    {"batch", 'b', "N", "samples per run (default 1)", false},
+    {"runs", 'n', "N", "minimum number of runs (default 50)", false},
+    {"seconds", 0, "S", "minimum time to measure, in seconds (default 2)", false},
+    {"input", 'i', "[NAME=]FILE.npy", "use this input instead of random numbers; runs in a session; may be repeated",
+     true},
     {"shape", 0, "INPUT=DIMS", "an input's dimensions, e.g. x=1,3,224,224; may be repeated", true},
-    {"top", 0, "N", "nodes in the profile (default 15; 0: none)", false},
+    {"top", 0, "N", "number of nodes in the profile (default 15; 0: none)", false},
     {"reference", 0, NULL, "use the reference kernels only", false},
-    {"no-fusion", 0, NULL, "run the graph node by node", false},
+    {"no-fusion", 0, NULL, "do not fuse or rewrite nodes", false},
 };
 
 typedef struct node_time {
@@ -107,7 +108,7 @@ static json_t *report_json(const skive_bench_report *r, const skive_plan *plan, 
     return j;
 }
 
-/* Whatever its shapes depend on, on the inputs that are given. */
+/* Measures a session on the given inputs; its shapes may depend on data. */
 static skive_status bench_session(cli_args *a, const skive_graph *g, int64_t batch, int64_t runs, double seconds) {
     const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
     skive_session_options o = skive_session_options_default();
@@ -181,8 +182,9 @@ const cli_command cli_command_bench = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Inputs are random. The profile comes from separate runs, so that taking times does not slow the latency.\n"
-        "With --input, all inputs are files: for models whose path or shapes depend on what the inputs hold.",
+        "Inputs are random. The profile comes from separate runs, so that profiling does not affect the latency.\n"
+        "With --input, all inputs are read from files: for models whose shapes or control flow depend on the input "
+        "values.",
     .examples = "  skive bench int8.onnx --threads 1\n  skive bench resnet50.onnx --shape input=1,3,224,224",
     .run = run,
 };

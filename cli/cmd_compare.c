@@ -1,4 +1,4 @@
-/* skive compare: models side by side, the first being the one the others are held against. */
+/* skive compare: models side by side; the others are compared with the first. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,17 +7,18 @@
 
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set to compare on", false},
-    {"names", 0, "A,B,...", "names for the table instead of the files'", false},
-    {"report", 0, "FILE", "write the figures as JSON to this file too", false},
+    {"names", 0, "A,B,...", "names for the table instead of the file names", false},
+    {"report", 0, "FILE", "also write the figures as JSON to this file", false},
     {"limit", 0, "N", "use only N samples", false},
     CLI_OUTPUT_OPTIONS,
     CLI_SPLIT_OPTION,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
-    {"seconds", 0, "S", "least time to measure each latency (default 1)", false},
-    {"max-drop", 0, "POINTS", "goal: no model loses more accuracy against the first, in percentage points", false},
-    {"max-bytes", 0, "SIZE", "goal: no model's file but the first's is larger (900K, 2.5M)", false},
-    {"min-speedup", 0, "X", "goal: each model has at most 1/X of the first one's latency a sample", false},
+    {"seconds", 0, "S", "minimum time to measure each latency, in seconds (default 1)", false},
+    {"max-drop", 0, "POINTS", "goal: no model loses more accuracy than this against the first, in percentage points",
+     false},
+    {"max-bytes", 0, "SIZE", "goal: no model file but the first is larger than this (900K, 2.5M)", false},
+    {"min-speedup", 0, "X", "goal: each model's latency per sample is at most 1/X of the first one's", false},
 };
 
 typedef struct entry {
@@ -50,7 +51,7 @@ static void name_entry(entry *e, const char *names, size_t index) {
 
 enum { THROUGHPUT_BATCH = 100 };
 
-/* On input of the size that the data have, where the model leaves it open. */
+/* Dimensions that the model leaves open are those of the data. */
 static skive_status time_one(cli_args *a, const entry *e, int64_t batch, int threads, double seconds,
                              skive_bench_report *out) {
     skive_plan_options o = skive_plan_options_default();
@@ -68,17 +69,17 @@ static skive_status time_one(cli_args *a, const entry *e, int64_t batch, int thr
     return status;
 }
 
-/* As many names as models: with fewer, the others' files would be mixed with them. */
+/* There must be as many names as models: names and file names would be mixed otherwise. */
 static skive_status check_table_names(cli_args *a, size_t n) {
     const char *names = cli_text(a, "names", NULL);
     size_t given = 1;
     for (const char *at = names; at && *at; at++) given += *at == ',';
     if (!names || given == n) return SKIVE_OK;
-    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--names has %zu name%s for %zu models; separate them by commas", given,
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--names has %zu name%s for %zu models; separate them with commas", given,
                     given == 1 ? "" : "s", n);
 }
 
-/* All files are looked at before anything is measured: a wrong name should not cost the time of the others. */
+/* All files are checked before anything is measured: a wrong name should not cost the time of the others. */
 static skive_status load(cli_args *a, entry *e, size_t n) {
     skive_status status = SKIVE_OK;
     skive_graph **graphs = calloc(n, sizeof *graphs);
@@ -95,7 +96,7 @@ static skive_status load(cli_args *a, entry *e, size_t n) {
     return status;
 }
 
-/* What is left open in the model is as large as in the data. */
+/* Dimensions that the model leaves open are those of the data. */
 static skive_status count(cli_args *a, entry *e) {
     int64_t dims[SKIVE_MAX_RANK] = {-1};
     skive_graph *sized = NULL;
@@ -110,7 +111,7 @@ static skive_status count(cli_args *a, entry *e) {
     return status;
 }
 
-/* Do two models take pictures of the same size, and name their classes alike? */
+/* Do two models take images of the same size and have the same class names? */
 static bool same_needs(const skive_graph *a, const skive_graph *b) {
     const char *x = skive_graph_meta(a, "skive.classes"), *y = skive_graph_meta(b, "skive.classes");
     int64_t p[3], q[3];
@@ -209,8 +210,7 @@ static const char *joules(double picojoules, char *buffer, size_t size) {
 
 static void print_costs(const entry *e, size_t n) {
     static const char *const heads[] = {"<model", "parameters", "non-zero", "MACs", "weights", "", "file"};
-    static const char *const speeds[] = {"<model",         "latency",   "samples/s", "energy (estimate)",
-                                         "its arithmetic", "its memory"};
+    static const char *const speeds[] = {"<model", "latency", "samples/s", "energy (estimate)", "arithmetic", "memory"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     char x[32];
     for (size_t i = 0; i < n; i++) {
@@ -237,10 +237,11 @@ static void print_costs(const entry *e, size_t n) {
         cli_table_cell(t, "%s", joules(e[i].energy.memory, x, sizeof x));
     }
     cli_table_print(t, stdout);
-    cli_printf("Energy is not measured: operations and bytes times a published table (45 nm, Horowitz 2014).");
+    cli_printf(
+        "Energy is estimated, not measured: operations and bytes times published values (45 nm, Horowitz 2014).");
     for (size_t i = 0; i < n; i++) {
         if (e[i].latency_batch > 1)
-            cli_printf("%s takes %lld samples at once: its latency is of so many", e[i].name,
+            cli_printf("%s takes %lld samples per run: its latency is for that many", e[i].name,
                        (long long)e[i].latency_batch);
     }
 }
@@ -251,7 +252,7 @@ static void print_score_difference(const entry *e, const entry *first) {
         cli_printf("  outputs differ by %.3g on average and %.3g at most, over %lld samples", p->mean_score_difference,
                    p->max_score_difference, (long long)p->score_samples);
     else
-        cli_printf("  output differences are left out: the first gives %lld %s a sample, this one %lld %s",
+        cli_printf("  output differences are left out: the first gives %lld %s per sample, this one %lld %s",
                    (long long)first->eval.scores, skive_output_kind_name(first->eval.output.kind),
                    (long long)e->eval.scores, skive_output_kind_name(e->eval.output.kind));
 }
@@ -261,9 +262,9 @@ static void print_pairs(const entry *e, size_t n) {
         const skive_paired_report *p = &e[i].paired;
         cli_printf("%s against %s:", e[i].name, e[0].name);
         if (e[i].eval.hit) {
-            cli_printf(
-                "  right by both %lld, only the first %lld, only the second %lld, neither %lld; McNemar p = %.3g",
-                (long long)p->both, (long long)p->only_a, (long long)p->only_b, (long long)p->neither, p->p_value);
+            cli_printf("  both right %lld, only the first %lld, only the second %lld, neither %lld; McNemar p = %.3g",
+                       (long long)p->both, (long long)p->only_a, (long long)p->only_b, (long long)p->neither,
+                       p->p_value);
             if (p->same_class >= 0)
                 cli_printf("  same class for %lld of %lld", (long long)p->same_class, (long long)p->n);
         } else {
@@ -284,7 +285,7 @@ static void print_report(const entry *e, size_t n, const skive_dataset_info *inf
     char text[256];
     cli_printf("%lld samples of %s (%s)", (long long)e[0].eval.n, info->spec, skive_split_name(info->split));
     if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
-        cli_printf("the set has no test samples of its own: these may be ones the models were trained on");
+        cli_printf("the data set has no separate test samples: the models may have been trained on these");
     for (size_t i = 0; i < n; i++)
         cli_printf("%s: output %s", e[i].name, cli_output_text(e[i].graph, &e[i].eval.output, text, sizeof text));
     fputc('\n', stdout);
@@ -316,7 +317,7 @@ static double latency_of(const entry *e) { return e->latency.p50 / (double)e->la
 
 static skive_status check_drop(cli_args *a, const goals *g, const entry *e) {
     const double drop = -100 * e->paired.difference;
-    if (isnan(g->max_drop) || drop <= g->max_drop + 1e-9) return SKIVE_OK; /* figures are counts over samples */
+    if (isnan(g->max_drop) || drop <= g->max_drop + 1e-9) return SKIVE_OK; /* figures are counts of samples */
     return cli_fail(a, SKIVE_ERR_GOAL, "goal missed: %s loses %.2f points of accuracy against the first; --max-drop %g",
                     e->name, drop, g->max_drop);
 }
@@ -336,7 +337,7 @@ static skive_status check_speed(cli_args *a, const goals *g, const entry *e, con
                     speedup, g->min_speedup);
 }
 
-/* Each goal that is missed gets its line. */
+/* One line for each missed goal. */
 static skive_status check_goals(cli_args *a, const goals *g, const entry *e, size_t n) {
     skive_status status = SKIVE_OK;
     for (size_t i = 1; i < n; i++) {
@@ -349,10 +350,10 @@ static skive_status check_goals(cli_args *a, const goals *g, const entry *e, siz
     return status;
 }
 
-/* A goal that cannot be held against anything is said before the other models are measured. */
+/* A goal that cannot be checked is refused before the other models are measured. */
 static skive_status check_task(cli_args *a, const goals *g, const entry *first) {
     if (isnan(g->max_drop) || first->eval.hit) return SKIVE_OK;
-    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop is of accuracies, and %s has none on these targets",
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop needs accuracies, and %s has none on these targets",
                     first->name);
 }
 
@@ -420,7 +421,7 @@ static json_t *report_json(const entry *e, size_t n, const skive_dataset_info *i
                      info->separate_test, "isa", skive_cpu_isa_name(), "skive", skive_version(), "models", models);
 }
 
-/* The same samples for each model; where it takes pictures of another size, scaled for it. */
+/* The same samples for each model, resized if it takes images of another size. */
 static skive_status measure_on(cli_args *a, entry *e, const entry *first, const char *data, skive_split split,
                                skive_dataset *set, double seconds) {
     skive_dataset *own = NULL;
@@ -438,7 +439,7 @@ static skive_status run(cli_args *a) {
     skive_split split = SKIVE_SPLIT_TEST;
     double seconds = 1;
     goals g;
-    if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to compare on");
+    if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; name the data set to compare on");
     entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
@@ -477,20 +478,21 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_compare = {
     .name = "compare",
-    .brief = "compare models with the first: accuracy, size, speed, energy",
+    .brief = "compare models with the first one: accuracy, size, speed, energy",
     .positional = "MODEL MODEL ...",
     .min_positional = 2,
     .max_positional = -1,
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Figures of eval on the test samples (or those of --split), and the difference to the first model on the\n"
-        "same samples: of accuracies with Newcombe's interval for paired proportions and McNemar's exact test, of\n"
-        "squared errors with that of "
-        "their mean. Parameters, MACs, bytes of the weights (with the ratio to the first model's) and of the file;\n"
+        "Prints the figures of eval on the test samples (or those of --split) and the difference to the first model on "
+        "the\n"
+        "same samples: for accuracies with Newcombe's interval for paired proportions and McNemar's exact test, for\n"
+        "squared errors with the interval of the mean difference. Parameters, MACs, bytes of the weights (with the "
+        "ratio to the first model's) and of the file;\n"
         "latency at batch 1 on one thread and throughput at batch 100 on all threads; and an estimate, not a\n"
-        "measurement, of the energy of one inference (docs/compare.md has its table).\n\n"
-        "With goals, the exit status is 11 when a later model misses one, and a line on standard error says which.",
+        "measurement, of the energy of one inference (its table is in docs/compare.md).\n\n"
+        "With goals, the exit status is 11 if a later model misses one, and a line on standard error says which.",
     .examples = "  skive compare teacher.onnx int8.onnx --data fashion-mnist\n"
                 "  skive compare teacher.onnx int8.onnx --data fashion-mnist --max-drop 0.5 --max-bytes 600K",
     .run = run,

@@ -7,11 +7,11 @@ static const cli_option options[] = {
     {"teacher", 0, "FILE", "the trained model to learn from (ONNX)", false},
     {"student", 0, "NETWORK", "a built-in network or an ONNX file", false},
     {"data", 'd', "SET", "data set (see skive --help)", false},
-    {"output", 'o', "FILE", "the student, as ONNX", false},
-    {"temperature", 'T', "T", "softens both outputs (default 4)", false},
-    {"alpha", 0, "A", "share of the teacher in the loss, 0 to 1 (default 0.7)", false},
+    {"output", 'o', "FILE", "the student to write, as ONNX", false},
+    {"temperature", 'T', "T", "temperature that softens both outputs (default 4)", false},
+    {"alpha", 0, "A", "weight of the teacher in the loss, 0 to 1 (default 0.7)", false},
     {"epochs", 'e', "N", "passes over the training set (default 10)", false},
-    {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
+    {"checkpoint", 0, "FILE", "written after each epoch; if it exists, training resumes from it", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -26,7 +26,7 @@ static skive_status start_student(cli_args *a, const char *spec, const skive_gra
     skive_normalization normalization;
     if (cli_is_file(spec)) return cli_load_to_run(a, spec, out);
     skive_status status = cli_build_network(a, spec, train, 0, out);
-    /* The same input as the teacher's, so that nothing has to be converted. */
+    /* The student takes the same input as the teacher, so that nothing has to be converted. */
     same.scale = scale;
     if (status == SKIVE_OK) status = skive_model_set_input(a->ctx, *out, train, &same);
     if (status == SKIVE_OK) status = skive_model_normalization(teacher, &normalization);
@@ -96,7 +96,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_distill = {
     .name = "distill",
-    .brief = "train a small network to answer like a large one",
+    .brief = "train a small network to imitate a large one",
     .positional = "",
     .options = options,
     .n_options = CLI_COUNT(options),

@@ -7,9 +7,9 @@
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set (see skive --help)", false},
     CLI_SPLIT_OPTION,
-    {"batch", 'b', "N", "samples a run (default 100)", false},
+    {"batch", 'b', "N", "samples per run (default 100)", false},
     {"limit", 0, "N", "use only N samples", false},
-    {"no-confusion", 0, NULL, "leave the confusion matrix out", false},
+    {"no-confusion", 0, NULL, "do not print the confusion matrix", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -47,7 +47,7 @@ static void print_confusion(const skive_eval_report *r, const skive_dataset_info
     char names[64][12], name[64];
     const char *heads[64];
     if (r->classes > 63) {
-        cli_printf(r->confusion ? "the confusion matrix of %lld classes is in the JSON output"
+        cli_printf(r->confusion ? "the confusion matrix of %lld classes is only in the JSON output"
                                 : "a confusion matrix of %lld classes is too large",
                    (long long)r->classes);
         return;
@@ -65,7 +65,7 @@ static void print_confusion(const skive_eval_report *r, const skive_dataset_info
     cli_table_print(t, stdout);
 }
 
-/* ---- several labels, and numbers ---- */
+/* ---- multi-label and regression ---- */
 
 static void print_labels(const skive_eval_report *r) {
     static const char *const heads[] = {"<label", "precision", "recall", "F1", "average precision"};
@@ -86,8 +86,7 @@ static void print_targets(const skive_eval_report *r) {
     static const char *const heads[] = {"<target", "RMSE", "MAE", "R2"};
     if (r->targets < 2) return;
     if (r->targets > MOST_TARGETS) {
-        cli_printf("the errors are over %lld numbers a sample; each one's are in the JSON output",
-                   (long long)r->targets);
+        cli_printf("errors are over %lld values per sample; --json prints those of each value", (long long)r->targets);
         return;
     }
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
@@ -132,7 +131,7 @@ static void print_figures(const skive_eval_report *r) {
         print_ratio("cross-entropy", r->loss);
     } else {
         print_accuracy("accuracy", r);
-        /* The true class among five of five says nothing. */
+        /* Top-5 accuracy is meaningless for five classes or fewer. */
         if (r->classes > 5) cli_printf("%-16s %.2f %%", "top-5", 100 * r->top5);
         print_ratio("AUC", r->auc);
         print_ratio("cross-entropy", r->loss);
@@ -146,7 +145,7 @@ static void print_report(const cli_args *a, const skive_graph *g, const skive_ev
     cli_printf("%s on %lld samples of %s (%s)", a->positional[0], (long long)r->n, info->spec,
                skive_split_name(info->split));
     if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
-        cli_printf("the set has no test samples of its own: these may be ones the model was trained on");
+        cli_printf("the data set has no separate test samples: the model may have been trained on these");
     cli_printf("%-16s %s", "output", cli_output_text(g, &r->output, text, sizeof text));
     print_figures(r);
     if (r->task == SKIVE_TASK_VALUES) {
@@ -236,7 +235,7 @@ static skive_status run(cli_args *a) {
     skive_graph *g = NULL;
     skive_eval_report r = {0};
     int64_t batch = 0;
-    if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to evaluate on");
+    if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; name the data set to evaluate on");
     skive_status status = cli_split(a, &split);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
@@ -260,7 +259,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_eval = {
     .name = "eval",
-    .brief = "measure a model: accuracy, per-class figures, errors of regression",
+    .brief = "measure a model: accuracy, per-class figures, regression errors",
     .positional = "MODEL",
     .min_positional = 1,
     .max_positional = 1,
@@ -270,9 +269,9 @@ const cli_command cli_command_eval = {
         "Class labels: accuracy (with Wilson's interval), top-5, cross-entropy, per-class figures, confusion matrix, "
         "and\n"
         "AUC for two classes. Float targets: RMSE, MAE, MSE and R2; where all are 0 or 1 and the model ends in a\n"
-        "sigmoid, F1, mean average precision and AUC. Whether the output is logits, probabilities or numbers is\n"
-        "read from the model and told. Layout,\n"
-        "scale and normalisation of the input are read from the model, unless options tell them, and told.",
+        "sigmoid, F1, mean average precision and AUC. Whether the output is logits, probabilities or values is\n"
+        "read from the model and printed. Layout,\n"
+        "scale and normalisation of the input are read from the model, unless options set them, and printed.",
     .examples = "  skive eval teacher.onnx --data fashion-mnist",
     .run = run,
 };

@@ -5,9 +5,9 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"batch", 'b', "N", "samples a run (default 1)", false},
+    {"batch", 'b', "N", "samples per run (default 1)", false},
     {"shape", 0, "INPUT=DIMS", "an input's dimensions, e.g. x=1,3,224,224; may be repeated", true},
-    {"no-fusion", 0, NULL, "plan the graph node by node", false},
+    {"no-fusion", 0, NULL, "do not fuse or rewrite nodes", false},
 };
 
 static void print_step(const skive_plan_step *s) {
@@ -29,7 +29,7 @@ static json_t *step_json(const skive_plan_step *s) {
                      s->is_reorder, "declined", s->declined);
 }
 
-/* Steps of one plan, printed or added to `steps`. */
+/* The steps of one plan, printed or added to `steps`. */
 static void show_plan(const cli_args *a, const skive_plan *plan, json_t *steps) {
     for (size_t i = 0; i < skive_plan_step_count(plan); i++) {
         skive_plan_step s;
@@ -41,7 +41,7 @@ static void show_plan(const cli_args *a, const skive_plan *plan, json_t *steps) 
     }
 }
 
-/* A model of several plans: those of a run on random inputs. */
+/* A model that needs several plans: those of a run on random inputs. */
 static skive_status explain_session(cli_args *a, const skive_graph *g, int64_t batch) {
     const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
     skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(n_out + 1, sizeof *out);
@@ -63,7 +63,7 @@ static skive_status explain_session(cli_args *a, const skive_graph *g, int64_t b
                                  steps, "by_themselves", alone));
     if (status == SKIVE_OK && !a->json) {
         cli_print_left(alone, "by itself");
-        cli_printf("\n%s; nodes that stand in no plan run by themselves, their subgraphs in plans of their own",
+        cli_printf("\n%s; nodes outside a plan run separately, their subgraphs in plans of their own",
                    skive_cpu_isa_name());
     }
     json_decref(alone);
@@ -113,9 +113,9 @@ const cli_command cli_command_explain = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "One line a step of the plan: node, operator (fused parts in one), type, kernel and memory layout; "
-               "below it the\n"
-               "kernels that come before in the list and their reasons to decline.",
+    .details = "One line per step of the plan: node, operator (with fused operators), type, kernel and memory layout; "
+               "below it\n"
+               "the kernels that come earlier in the list and why they declined.",
     .examples = "  skive explain teacher.onnx",
     .run = run,
 };

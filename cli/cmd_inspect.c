@@ -4,10 +4,10 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"graph", 'g', NULL, "print the graph itself, one node a line", false},
+    {"graph", 'g', NULL, "print the graph itself, one node per line", false},
 };
 
-/* Exporters name some dimensions by whole formulas; those are in the listing of --graph. */
+/* Exporters give some dimensions whole formulas as names; --graph prints those. */
 static const char *symbol_of(const skive_dim *d) { return d->symbol && strlen(d->symbol) <= 16 ? d->symbol : "?"; }
 
 static const char *type_text(const skive_value *v, char *buffer, size_t size) {
@@ -55,7 +55,7 @@ static void add_row(cli_table *t, const char *name, const char *op, const char *
         cli_table_cell(t, "%s", "-");
 }
 
-/* The layers of a graph, those of its subgraphs below the node that holds them. */
+/* The layers of a graph; those of its subgraphs follow the node that contains them. */
 static skive_status add_layers(cli_table *t, const skive_graph *g, int depth) {
     char name[CLI_SHORT], cell[CLI_SHORT + 64], output[192], weight[192];
     for (size_t i = 0; i < skive_graph_node_count(g); i++) {
@@ -207,11 +207,11 @@ const cli_command cli_command_inspect = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "One line a layer: its operator, the type and shape of its output and of its largest weight, how many\n"
-        "parameters it has, the multiply-accumulates (MACs) of one run, the bytes of its parameters and how many of\n"
-        "them are zero. Dimensions that the model leaves open (the batch) count as 1. Operators skive cannot run are\n"
-        "listed too, and named below the table. Of a packed file (.skv) it lists besides what each parameter takes\n"
-        "there, in which form and under which coder, and the bytes by purpose.",
+        "One line per layer: its operator, the type and shape of its output and of its largest weight, its number of\n"
+        "parameters, the multiply-accumulates (MACs) of one run, the bytes of its parameters and how many of them are\n"
+        "zero. Dimensions that the model leaves open (the batch) count as 1. Operators that skive cannot run are\n"
+        "listed too and named below the table. For a packed file (.skv) it also lists the size, form and coder of\n"
+        "each parameter, and the bytes by purpose.",
     .examples = "  skive inspect teacher.onnx\n"
                 "  skive inspect model.skv",
     .run = run,

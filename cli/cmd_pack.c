@@ -5,12 +5,13 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"output", 'o', "FILE", "the packed model, .skv", false},
+    {"output", 'o', "FILE", "the packed model to write, .skv", false},
     {"weights", 'w', "FORM", "round the weights to f16, bf16, int8, int4, int2, ternary or binary", false},
     {"biases", 0, "FORM", "the same for biases, scales and shifts", false},
     {"param", 'p', "NAME=FORM", "the same for one parameter; may be repeated", true},
-    {"coder", 0, "NAME", "raw, huffman, rans or context everywhere, for comparing (default: the smallest)", false},
-    {"strip-names", 0, NULL, "leave out the names of values and nodes", false},
+    {"coder", 0, "NAME", "one coder for all parameters: raw, huffman, rans or context (default: the smallest for each)",
+     false},
+    {"strip-names", 0, NULL, "do not store the names of values and nodes", false},
     {"table", 0, NULL, "list every parameter", false},
 };
 
@@ -32,7 +33,7 @@ static skive_status choices(cli_args *a, skive_pack_choice *list, char **names, 
 
 static void print_summary(const skive_pack_report *r, int64_t before, const char *output) {
     char x[32], y[32], z[32];
-    cli_printf("wrote %s: %zu bytes; the file before had %s, 4 bytes a parameter are %s (%.1fx)%s", output,
+    cli_printf("wrote %s: %zu bytes; the source file has %s, 4 bytes per parameter are %s (%.1fx)%s", output,
                r->file_bytes, cli_bytes((double)before, x, sizeof x),
                cli_bytes(4.0 * (double)r->parameters, y, sizeof y), 4.0 * (double)r->parameters / (double)r->file_bytes,
                (int64_t)r->file_bytes >= before ? "; it is NOT smaller" : "");
@@ -50,12 +51,12 @@ static skive_status run(cli_args *a) {
     char *names[MAX_CHOICES] = {NULL};
     skive_pack_report report = {0};
     skive_graph *g = NULL;
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     const size_t length = strlen(output);
     if (length > 5 && strcmp(output + length - 5, ".onnx") == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
-                        "--output %s: a packed model is no ONNX file; give it another name, such as %.*s.skv", output,
-                        (int)(length - 5), output);
+                        "--output %s: a packed model is not an ONNX file; give it another name, such as %.*s.skv",
+                        output, (int)(length - 5), output);
     o.weights = cli_text(a, "weights", NULL);
     o.biases = cli_text(a, "biases", NULL);
     o.coder = cli_text(a, "coder", NULL);
@@ -90,13 +91,11 @@ const cli_command cli_command_pack = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Each parameter goes into the storage form and under the entropy coder that make it smallest: codebooks, "
-        "sparse\n"
-        "positions, integers with scales, halves are found in the weights, and what is found is exact to the bit.\n"
-        "--weights, --biases and --param round to a form that loses something; int8, int4, int2, ternary and binary\n"
-        "have a scale a channel, or with \":tensor\" or \":32\" one for all or for each 32 weights of a row. What was "
-        "lost\n"
-        "is printed.",
+        "Each parameter is stored in the form and with the entropy coder that make it smallest: codebooks, sparse\n"
+        "positions, integers with scales and half floats are detected in the weights and reproduced exactly.\n"
+        "--weights, --biases and --param round to a lossy form; int8, int4, int2, ternary and binary have one scale "
+        "per\n"
+        "channel, or with \":tensor\" or \":32\" one per tensor or per 32 weights of a row. The error is printed.",
     .examples = "  skive pack pruned.onnx -o model.skv\n"
                 "  skive pack shared.onnx --biases int8 --strip-names -o model.skv\n"
                 "  skive pack model.onnx --weights int4:32 --param fc3.weight=int8 --table -o model.skv",

@@ -6,26 +6,27 @@
 
 static const cli_option options[] = {
     {"sparsity", 's', "S", "fraction of the weights to remove, 0 to below 1 (default 0.9)", false},
-    {"output", 'o', "FILE", "the pruned model, as ONNX", false},
+    {"output", 'o', "FILE", "the pruned model to write, as ONNX", false},
     {"data", 'd', "SET", "data set for fine-tuning", false},
-    {"finetune", 0, "EPOCHS", "epochs of fine-tuning under the mask (default 0)", false},
-    {"criterion", 0, "NAME", "what makes a weight unimportant: magnitude (default) or lamp", false},
-    {"threshold", 0, "T", "instead of a sparsity: what scores below T goes", false},
-    {"threshold-std", 0, "Q", "instead of a sparsity: what is below Q standard deviations of its layer goes", false},
-    {"layer", 0, "PARAMETER=S", "this parameter's own sparsity, apart from the others'; may be repeated", true},
+    {"finetune", 0, "EPOCHS", "epochs of fine-tuning with the pruned weights kept at zero (default 0)", false},
+    {"criterion", 0, "NAME", "how weights are scored: magnitude (default) or lamp", false},
+    {"threshold", 0, "T", "instead of a sparsity: prune weights that score below T", false},
+    {"threshold-std", 0, "Q", "instead of a sparsity: prune weights below Q standard deviations of their layer", false},
+    {"layer", 0, "PARAMETER=S", "a separate sparsity for this parameter; may be repeated", true},
     {"prune-schedule", 0, "NAME", "one-shot (default), cubic or iterative", false},
     {"steps", 0, "N", "steps of a gradual schedule (default 5)", false},
-    {"last-step", 0, "F", "fraction of fine-tuning after the last step (default: as much as after each)", false},
+    {"last-step", 0, "F", "fraction of fine-tuning after the last step (default: the same as after each step)", false},
     {"surgery", 0, NULL, "train pruned weights too and let them return while fine-tuning", false},
-    {"surgery-until", 0, "F", "fraction of fine-tuning after which the mask rests (default 0.75)", false},
-    {"distill-alpha", 0, "A", "share of a teacher in the loss of fine-tuning, 0 to 1 (default 0)", false},
-    {"teacher", 0, "FILE", "the teacher (default: the model as it is before pruning)", false},
-    {"temperature", 'T', "T", "softens teacher's and model's outputs (default 4)", false},
-    {"per-layer", 0, NULL, "the same sparsity in every layer instead of one threshold over all", false},
-    {"layer-floor", 0, "F", "least fraction of a layer that stays (default: a twentieth of what stays over all)",
-     false},
-    {"skip", 0, "PARAMETER", "leave this parameter alone; may be repeated", true},
-    {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from; in steps: FILE.1, FILE.2 ...",
+    {"surgery-until", 0, "F", "fraction of fine-tuning after which the mask no longer changes (default 0.75)", false},
+    {"distill-alpha", 0, "A", "weight of a teacher in the loss of fine-tuning, 0 to 1 (default 0)", false},
+    {"teacher", 0, "FILE", "the teacher (default: the model before pruning)", false},
+    {"temperature", 'T', "T", "temperature that softens the outputs of teacher and model (default 4)", false},
+    {"per-layer", 0, NULL, "the same sparsity in every layer instead of one threshold for all layers", false},
+    {"layer-floor", 0, "F",
+     "minimum fraction of each layer to keep (default: a twentieth of the fraction kept overall)", false},
+    {"skip", 0, "PARAMETER", "do not prune this parameter; may be repeated", true},
+    {"checkpoint", 0, "FILE",
+     "checkpoint of fine-tuning, written after each epoch and resumed from; with several steps: FILE.1, FILE.2 ...",
      false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
@@ -74,11 +75,11 @@ static json_t *report_json(const skive_prune_report *r) {
 
 enum { MAX_NAMED = 256 };
 
-/* What --skip and --layer name. */
+/* The parameters named by --skip and --layer. */
 typedef struct named {
     const char *skip[MAX_NAMED];
     skive_prune_ratio ratios[MAX_NAMED];
-    char *names[MAX_NAMED]; /* of the ratios' parameters, to be freed */
+    char *names[MAX_NAMED]; /* names of the parameters of the ratios, to be freed */
 } named;
 
 static skive_status read_ratio(cli_args *a, const char *text, char **name, skive_prune_ratio *out) {
@@ -86,7 +87,8 @@ static skive_status read_ratio(cli_args *a, const char *text, char **name, skive
     char *end = NULL;
     if (equals && equals != text) out->sparsity = strtod(equals + 1, &end);
     if (!end || end == equals + 1 || *end != '\0')
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--layer '%s': it takes PARAMETER=SPARSITY, as fc1.weight=0.95", text);
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--layer '%s' is not of the form PARAMETER=SPARSITY, such as fc1.weight=0.95", text);
     *name = strndup(text, (size_t)(equals - text));
     out->parameter = *name;
     return *name ? SKIVE_OK : cli_fail(a, SKIVE_ERR_MEMORY, "out of memory");
@@ -110,7 +112,7 @@ static skive_status read_names(cli_args *a, skive_prune_options *o, named *n) {
 static skive_status read_target(cli_args *a, skive_prune_options *o) {
     const int given = cli_has(a, "sparsity") + cli_has(a, "threshold") + cli_has(a, "threshold-std");
     if (given > 1)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--sparsity, --threshold and --threshold-std exclude one another");
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one of --sparsity, --threshold and --threshold-std can be given");
     if (given && !cli_has(a, "sparsity")) o->sparsity = 0;
     skive_status status = cli_number(a, "sparsity", &o->sparsity);
     if (status == SKIVE_OK) status = cli_number(a, "threshold", &o->threshold);
@@ -118,7 +120,7 @@ static skive_status read_target(cli_args *a, skive_prune_options *o) {
     return status;
 }
 
-/* An option that would have no effect is a mistake. */
+/* An option that would have no effect is an error. */
 static skive_status read_finetuning(cli_args *a, skive_prune_options *o) {
     static const char *const needs[][2] = {{"surgery", "finetune"},          {"surgery-until", "surgery"},
                                            {"distill-alpha", "finetune"},    {"teacher", "distill-alpha"},
@@ -160,7 +162,7 @@ static skive_status run(cli_args *a) {
     skive_graph *g = NULL, *teacher = NULL;
     skive_prune_report report = {0};
     cli_sizes before = {0}, after = {0};
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = settings(a, &o, &names);
     if (status == SKIVE_OK && o.finetune.epochs > 0 && !data)
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
@@ -175,7 +177,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){g, teacher}, 2);
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
-    /* An interrupted run is saved too: what it had tuned is not lost. */
+    /* An interrupted run is saved too, so that its progress is not lost. */
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0);
     const bool tuned = o.finetune.epochs > 0;
     const skive_status saved = !reached ? status : tuned ? cli_save_trained(a, g, output) : cli_save(a, g, output);
@@ -191,7 +193,7 @@ static skive_status run(cli_args *a) {
         cli_print_training(a, &report.training);
         cli_print_sizes(&before, &after, output);
         if (!skive_pack_is_packed(output))
-            cli_printf("Zeros take the same space in an ONNX file; skive pack makes it smaller.");
+            cli_printf("Zeros take as much space as other weights in an ONNX file; skive pack makes the file smaller.");
     }
     if (status == SKIVE_ERR_INTERRUPTED && !reached)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
@@ -212,10 +214,9 @@ const cli_command cli_command_prune = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details =
-        "Weights of Conv, Gemm and MatMul that score lowest are set to zero, over all layers at once or layer by "
-        "layer, and\n"
-        "stay zero while the others are fine-tuned, unless --surgery lets them return. No layer is emptied.",
+    .details = "The lowest-scoring weights of Conv, Gemm and MatMul are set to zero, ranked over all layers or per "
+               "layer, and\n"
+               "stay zero during fine-tuning, unless --surgery lets them return. No layer is pruned completely.",
     .examples =
         "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx\n"
         "  skive prune student.onnx --data fashion-mnist --finetune 5 --teacher teacher.onnx --distill-alpha 0.7 \\\n"

@@ -5,22 +5,22 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"data", 'd', "SET", "data set whose training samples are used for calibration", false},
+    {"data", 'd', "SET", "data set; its training samples are used for calibration", false},
     {"input", 'i', "[NAME=]FILE.npy",
-     "calibration samples for an input, its first axis counting them; for models of several inputs, or without a data "
-     "set; may be repeated",
+     "calibration samples for one input, the first axis being the sample; for models with several inputs or without a "
+     "data set; may be repeated",
      true},
-    {"shape", 0, "INPUT=DIMS", "dimensions the model leaves open, e.g. x=1,3,224,224; may be repeated", true},
-    {"output", 'o', "FILE", "the INT8 model, as ONNX with QuantizeLinear/DequantizeLinear", false},
+    {"shape", 0, "INPUT=DIMS", "dimensions that the model leaves open, e.g. x=1,3,224,224; may be repeated", true},
+    {"output", 'o', "FILE", "the INT8 model to write, as ONNX with QuantizeLinear/DequantizeLinear", false},
     {"calibration", 0, "NAME", "auto, minmax, percentile, mse or entropy (default auto)", false},
-    {"percentile", 0, "P", "of the percentile method (default 99.99)", false},
-    {"samples", 0, "N", "calibration samples (default 1000)", false},
-    {"batch", 'b', "N", "samples a calibration run (default 1)", false},
-    {"per-tensor", 0, NULL, "one scale for a whole weight instead of one a channel", false},
-    {"skip", 0, "NODE", "leave this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
+    {"percentile", 0, "P", "percentile for --calibration percentile (default 99.99)", false},
+    {"samples", 0, "N", "number of calibration samples (default 1000)", false},
+    {"batch", 'b', "N", "samples per calibration run (default 1)", false},
+    {"per-tensor", 0, NULL, "one scale per weight tensor instead of one per channel", false},
+    {"skip", 0, "NODE", "keep this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
-    {"table", 0, NULL, "list every value's range, scale and signal-to-noise ratio", false},
+    {"table", 0, NULL, "list range, scale and signal-to-noise ratio of every value", false},
 };
 
 enum { MAX_SKIP = 256 };
@@ -73,11 +73,10 @@ static skive_status run(cli_args *a) {
     cli_sizes before = {0}, after = {0};
     if (cli_has(a, "data") == cli_has(a, "input"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
-                        cli_has(a, "data") ? "--data and --input exclude each other"
-                                           : "--data is missing; calibration needs samples: "
-                                             "--data SET, or --input NAME=FILE.npy for each "
-                                             "input");
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+                        cli_has(a, "data") ? "--data and --input cannot be combined"
+                                           : "--data is missing; calibration needs samples: give --data SET, or "
+                                             "--input NAME=FILE.npy for each input");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = cli_number(a, "percentile", &o.percentile);
     if (status == SKIVE_OK) status = cli_integer(a, "samples", 1, INT64_MAX, &o.samples);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 100000, &o.batch);
@@ -119,17 +118,18 @@ const cli_command cli_command_quantize = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details =
-        "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, weights "
-        "symmetric\n"
-        "s8 with a scale a channel, biases s32. The result is standard ONNX with QuantizeLinear and DequantizeLinear.\n"
-        "Calibration chooses the range of each activation: minmax takes all that was seen, percentile cuts off the "
-        "rare\n"
-        "ends, mse makes the squared rounding error smallest, entropy the loss of information (Kullback-Leibler). auto "
-        "takes\n"
-        "for each the one that harms the outputs least, and minmax for all where that does better on samples held "
-        "out.\n"
-        "The outputs' signal-to-noise ratio (SQNR) against the float model is told; below 10 dB comes a warning.",
+    .details = "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, "
+               "weights symmetric\n"
+               "s8 with one scale per channel, biases s32. The result is standard ONNX with QuantizeLinear and "
+               "DequantizeLinear.\n"
+               "Calibration chooses the range of each activation: minmax takes the whole observed range, percentile "
+               "clips rare\n"
+               "extremes, mse minimises the squared rounding error, entropy the loss of information "
+               "(Kullback-Leibler). auto takes\n"
+               "for each activation the method that harms the outputs least, and minmax for all if that does better on "
+               "held-out samples.\n"
+               "The signal-to-quantization-noise ratio (SQNR) of the outputs against the float model is printed, with "
+               "a warning below 10 dB.",
     .examples = "  skive quantize student.onnx --data fashion-mnist -o int8.onnx\n"
                 "  skive quantize two.onnx -i image=images.npy -i meta=meta.npy -o int8.onnx",
     .run = run,

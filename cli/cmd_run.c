@@ -6,12 +6,13 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"input", 'i', "[NAME=]FILE.npy", "an input; without NAME in the model's order; may be repeated", true},
-    {"output", 'o', "[NAME=]FILE.npy", "where an output goes; without NAME in the model's order; may be repeated",
-     true},
+    {"input", 'i', "[NAME=]FILE.npy",
+     "an input file; without NAME, inputs are taken in the model's order; may be repeated", true},
+    {"output", 'o', "[NAME=]FILE.npy",
+     "the file for an output; without NAME, outputs are taken in the model's order; may be repeated", true},
     {"output-dir", 0, "DIR", "write every output to DIR/NAME.npy", false},
     {"reference", 0, NULL, "use the reference kernels only", false},
-    {"no-fusion", 0, NULL, "run the graph node by node", false},
+    {"no-fusion", 0, NULL, "do not fuse or rewrite nodes", false},
 };
 
 static const char *output_name(const void *g, size_t i) { return skive_value_name(skive_graph_output(g, i)); }
@@ -23,7 +24,7 @@ static json_t *output_json(const char *name, const char *path, const skive_tenso
                      skive_dtype_name(t->dtype), "shape", shape);
 }
 
-/* Where the outputs go: file k gets output which[k]. Known before anything runs. */
+/* The output files: file k gets output which[k]. Determined before anything runs. */
 typedef struct destinations {
     char **paths;
     size_t *which;
@@ -42,8 +43,8 @@ static bool taken(const destinations *d, const char *path) {
     return false;
 }
 
-/* An output's name may hold slashes and be of any length; a file's may not. What then is the name of another file gets
- * a number. */
+/* An output's name may contain slashes and have any length; a file's name may not. A name that is already taken gets a
+ * number. */
 static skive_status path_in(cli_args *a, const destinations *d, const char *dir, const char *name, char **out) {
     enum { LONGEST = 200 };
     size_t cut = strnlen(name, LONGEST);
@@ -60,14 +61,14 @@ static skive_status path_in(cli_args *a, const destinations *d, const char *dir,
             snprintf(path + at, size - at, "_%u.npy", number);
         if (!taken(d, path)) {
             if (number > 1 || name[cut])
-                cli_tell("note: output '%.80s' goes to %s, since its own name %s", name, path,
-                         name[cut] ? "is too long for a file" : "would be that of another output's file");
+                cli_tell("note: output '%.80s' is written to %s, because its own name %s", name, path,
+                         name[cut] ? "is too long for a file name" : "would give the same file as another output");
             *out = path;
             return SKIVE_OK;
         }
         free(path);
     }
-    return cli_fail(a, SKIVE_ERR_ARGUMENT, "output '%.80s': no file name is left", name);
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "output '%.80s': no free file name was found", name);
 }
 
 static skive_status find_destinations(cli_args *a, const skive_graph *g, destinations *d) {
@@ -83,7 +84,7 @@ static skive_status find_destinations(cli_args *a, const skive_graph *g, destina
         const int64_t i = cli_which(cli_text_at(a, "output", k), &file, k, n, output_name, g);
         if (i < 0) return cli_fail_which(a, "output", cli_text_at(a, "output", k), n, output_name, g);
         if (taken(d, file) && (stat(file, &s) != 0 || S_ISREG(s.st_mode)))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: two outputs cannot go into one file", file);
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: two outputs cannot be written to one file", file);
         d->which[d->n] = (size_t)i;
         d->paths[d->n] = strdup(file);
         if (!d->paths[d->n++]) return SKIVE_ERR_MEMORY;
@@ -97,18 +98,19 @@ static skive_status find_destinations(cli_args *a, const skive_graph *g, destina
         for (size_t i = 0; i < cli_count(a, "input"); i++) {
             const char *file = cli_text_at(a, "input", i), *equals = strchr(file, '=');
             if (cli_same_file(d->paths[k], file) || (equals && cli_same_file(d->paths[k], equals + 1)))
-                return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is an input and would be replaced by an output",
+                return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is an input file and would be overwritten by an output",
                                 d->paths[k]);
         }
         if (cli_same_file(d->paths[k], a->positional[0]))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is the model and would be replaced by an output", d->paths[k]);
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is the model and would be overwritten by an output",
+                            d->paths[k]);
         const skive_status status = cli_check_output(a, d->paths[k]);
         if (status != SKIVE_OK) return status;
     }
     return SKIVE_OK;
 }
 
-/* `rows`: what --json prints in the end. */
+/* `rows`: what --json prints at the end. */
 static skive_status save_outputs(cli_args *a, const skive_tensor *out, const skive_graph *g, const destinations *d,
                                  json_t *rows) {
     skive_tensor *tensors = calloc(d->n + 1, sizeof *tensors);
@@ -129,7 +131,7 @@ static skive_status run(cli_args *a) {
     skive_session *session = NULL;
     destinations to = {0};
     if (!cli_has(a, "output") && !cli_has(a, "output-dir")) {
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "say where the outputs go: --output FILE.npy or --output-dir DIR");
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "name the files for the outputs: --output FILE.npy or --output-dir DIR");
     }
     skive_status status = cli_load_as_packed(a, a->positional[0], &g);
     if (status != SKIVE_OK) return status;
@@ -167,9 +169,8 @@ const cli_command cli_command_run = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Inputs and outputs are NumPy files of the element type and shape the model states (skive inspect tells). "
-        "Dimensions\n"
-        "the model leaves open take those of the input. No normalisation is applied.",
+        "Inputs and outputs are NumPy files of the element types and shapes of the model (skive inspect lists them).\n"
+        "Dimensions that the model leaves open are those of the input. No normalisation is applied.",
     .examples = "  skive run model.onnx --input x.npy -o y.npy\n"
                 "  skive run model.onnx --input ids=ids.npy --input mask=mask.npy --output-dir out",
     .run = run,

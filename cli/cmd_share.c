@@ -6,26 +6,28 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"bits", 0, "N", "of an index, 1 to 8: so a layer has 2^N different weights (default 4)", false},
-    {"output", 'o', "FILE", "the model with shared weights, as ONNX", false},
-    {"init", 0, "NAME", "where k-means starts: linear (default), density, random; or exact, the optimum", false},
-    {"one-codebook", 0, NULL, "the same values for all layers instead of some for each", false},
-    {"no-keep-zero", 0, NULL, "let zeros (pruned weights) share a value with others", false},
-    {"only", 0, "PARAMETER", "share this parameter and no other; may be repeated", true},
-    {"skip", 0, "PARAMETER", "leave this parameter alone; may be repeated", true},
-    {"plain", 0, NULL, "write dense weights instead of codebook and indices", false},
+    {"bits", 0, "N", "bits of an index, 1 to 8: a layer has 2^N different weights (default 4)", false},
+    {"output", 'o', "FILE", "the model with shared weights to write, as ONNX", false},
+    {"init", 0, "NAME", "how k-means is initialised: linear (default), density, random; or exact for the optimum",
+     false},
+    {"one-codebook", 0, NULL, "one codebook for all layers instead of one per layer", false},
+    {"no-keep-zero", 0, NULL, "let zeros (pruned weights) be clustered with other weights", false},
+    {"only", 0, "PARAMETER", "share only this parameter; may be repeated", true},
+    {"skip", 0, "PARAMETER", "do not share this parameter; may be repeated", true},
+    {"plain", 0, NULL, "write dense weights instead of codebooks and indices", false},
     {"hash", 0, "RATIO", "hash Gemm weights instead: 64 or 1/64 is one value for 64 weights", false},
     {"tie", 0, "A=B", "make parameter B the same as A; may be repeated", true},
     {"data", 'd', "SET", "data set for fine-tuning", false},
     {"finetune", 0, "EPOCHS", "epochs of fine-tuning the shared values (default 0)", false},
-    {"checkpoint", 0, "FILE", "of fine-tuning, written after each epoch and resumed from when it exists", false},
+    {"checkpoint", 0, "FILE",
+     "checkpoint of fine-tuning, written after each epoch; if it exists, fine-tuning resumes from it", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
     CLI_TRAIN_OPTIONS("0.001; sgd 0.0001", "adam, adamw or sgd (default adam)", "0"),
 };
 
-/* ---- what comes out ---- */
+/* ---- output ---- */
 
 static void add_row(cli_table *t, const skive_share_layer *l) {
     char text[32];
@@ -93,18 +95,18 @@ static void print_written(const skive_share_options *o, const skive_share_report
     cli_print_sizes(before, after, output);
     if (!r->n_layers || skive_pack_is_packed(output)) return;
     if (o->plain)
-        cli_printf("The file has the weights in full.");
+        cli_printf("The file contains the dense weights.");
     else if (o->hash > 0)
-        cli_printf("ONNX has no hashes, so that each weight's place is in the file; without them, as skive pack "
-                   "writes it, the weights take %s.",
+        cli_printf("ONNX has no hashing, so the file stores an index for each weight; without indices, as skive pack "
+                   "stores them, the weights take %s.",
                    shared);
     else
-        cli_printf("The file has a byte a weight; at the bits above the shared weights take %s, and skive pack "
-                   "codes them further.",
+        cli_printf("The file has one byte per weight; at the bits above, the shared weights take %s, and skive pack "
+                   "compresses them further.",
                    shared);
 }
 
-/* ---- what goes in ---- */
+/* ---- arguments ---- */
 
 enum { MAX_NAMES = 256 };
 
@@ -128,7 +130,7 @@ static skive_status ratio(cli_args *a, double *out) {
 
 static skive_status settings(cli_args *a, skive_share_options *o, const char **only, const char **skip) {
     int64_t epochs = 0, bits = o->bits;
-    /* Of sgd, whose steps grow with the number of weights that share a value; adam's do not. */
+    /* For sgd, whose steps grow with the number of weights that share a value; adam's do not. */
     o->finetune.learning_rate = 0.0001;
     skive_status status = cli_integer(a, "bits", 1, 8, &bits);
     if (status == SKIVE_OK) status = ratio(a, &o->hash);
@@ -137,7 +139,7 @@ static skive_status settings(cli_args *a, skive_share_options *o, const char **o
     if (status == SKIVE_OK) status = names(a, "only", only, &o->n_only);
     if (status == SKIVE_OK) status = names(a, "skip", skip, &o->n_skip);
     if (status == SKIVE_OK && o->hash > 0 && (cli_has(a, "bits") || cli_has(a, "init") || cli_has(a, "one-codebook")))
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash goes without --bits, --init and --one-codebook");
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash cannot be combined with --bits, --init or --one-codebook");
     o->only = only;
     o->skip = skip;
     o->bits = (int)bits;
@@ -164,7 +166,7 @@ static skive_status tie(cli_args *a, skive_graph *g) {
     return SKIVE_OK;
 }
 
-/* Nothing but tying was asked for? */
+/* Is --tie the only method asked for? */
 static bool only_ties(const cli_args *a) {
     return cli_has(a, "tie") && !cli_has(a, "bits") && !cli_has(a, "hash") && !cli_has(a, "one-codebook");
 }
@@ -218,7 +220,7 @@ static skive_status finish(cli_args *a, const job *j, const char *output) {
 static skive_status run(cli_args *a) {
     const char *output = cli_text(a, "output", NULL), *only[MAX_NAMES], *skip[MAX_NAMES];
     job j = {.o = skive_share_options_default()};
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = settings(a, &j.o, only, skip);
     if (status == SKIVE_OK && j.o.finetune.epochs > 0 && !cli_has(a, "data"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
@@ -226,7 +228,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = open_all(a, &j);
     if (status == SKIVE_OK) status = work(a, &j);
-    /* An interrupted run is saved too: what it had tuned is not lost. */
+    /* An interrupted run is saved too, so that its progress is not lost. */
     const bool stopped = status == SKIVE_ERR_INTERRUPTED, reached = stopped && j.report.training.n_epochs > 0;
     if (status == SKIVE_OK || reached) {
         const skive_status saved = finish(a, &j, output);
@@ -251,9 +253,9 @@ const cli_command cli_command_share = {
     .n_options = CLI_COUNT(options),
     .details =
         "The weights of each Conv, Gemm and MatMul are clustered to 2^bits values, which --finetune then trains.\n"
-        "The file keeps a codebook and a byte a weight (standard ONNX: Gather and Cast), or dense weights with\n"
-        "--plain. Zeros stay exactly zero. With --hash a hash of its place decides which value a weight has.\n"
-        "--tie A=B makes two parameters one; alone, it does nothing else.",
+        "The file stores a codebook and one byte per weight (standard ONNX: Gather and Cast), or dense weights with\n"
+        "--plain. Zeros stay exactly zero. With --hash, a hash of a weight's position selects its value.\n"
+        "--tie A=B makes two parameters one; given alone, nothing else is changed.",
     .examples = "  skive share student.onnx --bits 4 --data fashion-mnist --finetune 2 -o shared.onnx\n"
                 "  skive share pruned.onnx --bits 5 --init density -o shared.onnx\n"
                 "  skive share mlp.onnx --hash 1/64 --data fashion-mnist --finetune 10 -o hashed.onnx",

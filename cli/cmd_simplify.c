@@ -1,4 +1,4 @@
-/* skive simplify: rewritings that keep a model's meaning, checked by running it before and after. */
+/* skive simplify: rewrites that keep a model's results, checked by running it before and after. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +8,12 @@
 static const cli_option options[] = {
     {"output", 'o', "FILE", "the model to write", false},
     {"passes", 0, "A,B,...", "run these passes only (see --list)", false},
-    {"list", 0, NULL, "print the passes and end", false},
-    {"batch", 'b', "N", "samples of the check, where the model leaves it open (default 1)", false},
+    {"list", 0, NULL, "list the passes and exit", false},
+    {"batch", 'b', "N", "batch size of the check, if the model leaves it open (default 1)", false},
     {"shape", 0, "INPUT=DIMS", "an input's dimensions in the check; may be repeated", true},
-    {"no-check", 0, NULL, "do not run the models", false},
-    {"tolerance", 0, "T", "most the outputs may differ by, of their largest (default 1e-4)", false},
+    {"no-check", 0, NULL, "do not compare the outputs of both models", false},
+    {"tolerance", 0, "T", "largest allowed difference of the outputs, relative to their largest value (default 1e-4)",
+     false},
 };
 
 enum { MAX_NAMES = 64, RUNS = 2 };
@@ -46,8 +47,8 @@ static size_t split(char *text, const char *names[MAX_NAMES]) {
 
 typedef struct difference {
     double most, largest; /* of the outputs: difference, magnitude */
-    bool broken;          /* one is a number where the other is none */
-    json_t *left;         /* nodes that depend on data, of the result */
+    bool broken;          /* one is NaN or infinite where the other is a number */
+    json_t *left;         /* nodes of the result that depend on data */
 } difference;
 
 static void hold(const skive_tensor *x, const skive_tensor *y, difference *d) {
@@ -76,7 +77,7 @@ static skive_status run_both(cli_args *a, skive_session *const sessions[2], cons
     return status;
 }
 
-/* The model as it was is run node by node: a plan rewrites nodes too, and would hide what the passes did. */
+/* The original model is run without fusion: a plan rewrites nodes too, which would hide an error of the passes. */
 static skive_status check(cli_args *a, const skive_graph *before, const skive_graph *after, difference *d) {
     skive_session_options node_by_node = skive_session_options_default();
     skive_session *sessions[2] = {NULL, NULL};
@@ -141,9 +142,8 @@ static skive_status simplify(cli_args *a, const char *output, skive_graph *g, co
     if (status == SKIVE_OK && checked) status = check(a, before, g, &d);
     if (status == SKIVE_OK && checked && d.broken)
         status = cli_fail(a, SKIVE_ERR_NUMERIC,
-                          "one of the two models gives NaN, infinity or another number of values where the other gives "
-                          "a number; nothing was "
-                          "written");
+                          "only one of the two models gives NaN or infinity, or they give different numbers of values; "
+                          "nothing was written");
     if (status == SKIVE_OK && checked && d.most > tolerance * fmax(d.largest, 1e-30))
         status = cli_fail(a, SKIVE_ERR_NUMERIC, "the simplified model's outputs differ by %.3g; nothing was written",
                           d.most);
@@ -152,7 +152,7 @@ static skive_status simplify(cli_args *a, const char *output, skive_graph *g, co
         cli_print_json(report_json(&r, checked, &d));
     } else if (status == SKIVE_OK && !a->quiet) {
         print_report(&r);
-        cli_print_left(d.left, "left as it is");
+        cli_print_left(d.left, "unchanged");
         if (checked) cli_printf("outputs on %d random inputs differ by %.3g at most", RUNS, d.most);
     }
     json_decref(d.left);
@@ -165,7 +165,7 @@ static skive_status run(cli_args *a) {
     if (cli_has(a, "list")) return print_list(a);
     const char *output = cli_text(a, "output", NULL);
     if (a->n_positional != 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "simplify needs a MODEL");
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
     if (status == SKIVE_OK) cli_tell_training_mode(a, g);
@@ -185,10 +185,10 @@ const cli_command cli_command_simplify = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Folds constants, merges what is computed twice, takes out nodes that change nothing, and puts\n"
-        "LayerNormalization, Gelu and HardSwish in the place of the arithmetic they were exported as. The result is\n"
+        "Folds constants, merges nodes that compute the same, removes nodes that change nothing, and replaces the\n"
+        "arithmetic that LayerNormalization, Gelu and HardSwish were exported as by these operators. The result is\n"
         "standard ONNX of the opset its nodes need. Both models are run on random inputs, and nothing is written\n"
-        "when their outputs differ. BatchNormalization is folded into weights when fold-batchnorm is named.",
+        "if their outputs differ. BatchNormalization is folded into weights only if fold-batchnorm is named.",
     .examples = "  skive simplify encoder.onnx -o simple.onnx --shape x=1,128,256\n"
                 "  skive simplify --list",
     .run = run,

@@ -1,21 +1,21 @@
-/* skive train: a network from the zoo, or a model to go on with, on a data set. */
+/* skive train: trains a built-in network, or an existing model further, on a data set. */
 #include <string.h>
 
 #include "cli.h"
 
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set (see skive --help)", false},
-    {"output", 'o', "FILE", "the trained model, as ONNX", false},
-    {"epochs", 'e', "N", "passes over the training set (default 10); 0: the network as it starts", false},
-    {"checkpoint", 0, "FILE", "written after each epoch; resumed from when it exists", false},
-    {"classes", 0, "N", "a new last layer, for N classes, where the model has another number", false},
+    {"output", 'o', "FILE", "the trained model to write, as ONNX", false},
+    {"epochs", 'e', "N", "passes over the training set (default 10); 0: write the initial network", false},
+    {"checkpoint", 0, "FILE", "written after each epoch; if it exists, training resumes from it", false},
+    {"classes", 0, "N", "replace the last layer by one for N classes, if the model has another number", false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
     CLI_TRAIN_OPTIONS("0.02; adam 0.001", "sgd, adam or adamw (default sgd)", "0.5"),
 };
 
-/* A network from the zoo, unless a file was loaded. `classes`: 0, those of the data. */
+/* Builds a built-in network, unless a file was loaded. `classes` 0: the number of classes of the data. */
 static skive_status start_model(cli_args *a, const skive_dataset *train, int64_t classes, skive_graph **out) {
     if (*out) return SKIVE_OK;
     skive_status status = cli_build_network(a, a->positional[0], train, classes, out);
@@ -31,8 +31,8 @@ static skive_status run(cli_args *a) {
     skive_train_report report = {0};
     int64_t epochs = 10, classes = 0;
     char text[32];
-    if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; say which data set to train on");
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+    if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; name the data set to train on");
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = cli_integer(a, "epochs", 0, 1000000, &epochs);
@@ -49,7 +49,7 @@ static skive_status run(cli_args *a) {
         o.epochs = (int)epochs;
         status = skive_train(a->ctx, g, train, validation, &o, NULL, 0, &report);
     }
-    /* An interrupted run is saved too: what it had learned is not lost. */
+    /* An interrupted run is saved too, so that its progress is not lost. */
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
         const skive_status saved = cli_save_trained(a, g, output);
         if (saved != SKIVE_OK) {
@@ -83,10 +83,11 @@ const cli_command cli_command_train = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "NETWORK is a built-in one (skive --help lists them; lenet5:0.5 is half as wide) or an ONNX file to go on\n"
-        "training. A twelfth of the training set is held out for validation, and the parameters of the epoch that did\n"
-        "best on it are kept; the test set is not touched. The input normalisation is stored with the model. Ctrl-C\n"
-        "stops after saving what the last finished epoch had reached.",
+        "NETWORK is a built-in network (skive --help lists them; lenet5:0.5 is half as wide) or an ONNX file to train\n"
+        "further. A twelfth of the training set is held out for validation, and the parameters of the best epoch on "
+        "it\n"
+        "are kept; the test set is not used. The input normalisation is stored with the model. Ctrl-C stops and saves\n"
+        "the result of the last finished epoch.",
     .examples = "  skive train lenet5 --data fashion-mnist --epochs 10 -o teacher.onnx\n"
                 "  skive train resnet20 --data folder:cifar10 --augment crop:4,flip --epochs 60 -o resnet20.onnx\n"
                 "  skive train resnet18.onnx --classes 5 --data folder:flowers --epochs 10 -o flowers.onnx",

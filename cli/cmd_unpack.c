@@ -4,7 +4,7 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"output", 'o', "FILE", "the model, as ONNX", false},
+    {"output", 'o', "FILE", "the model to write, as ONNX", false},
 };
 
 static skive_status run(cli_args *a) {
@@ -13,9 +13,9 @@ static skive_status run(cli_args *a) {
     char text[32];
     const size_t length = output ? strlen(output) : 0;
     if (length > 4 && strcmp(output + length - 4, ".skv") == 0)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: unpack writes ONNX; give it a name such as %.*s.onnx",
-                        output, (int)(length - 4), output);
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; say where the model goes");
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output %s: unpack writes ONNX; use a name such as %.*s.onnx", output,
+                        (int)(length - 4), output);
+    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = skive_pack_load(a->ctx, input, NULL, &g, NULL);
     if (status == SKIVE_OK) status = skive_model_save(a->ctx, g, output);
@@ -38,7 +38,7 @@ const cli_command cli_command_unpack = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "The model is the one in the file, to the bit; the weights stand there in full.",
+    .details = "The result is exactly the packed model, with dense weights.",
     .examples = "  skive unpack model.skv -o model.onnx",
     .run = run,
 };

@@ -41,8 +41,8 @@ skive_status cli_load_as_packed(cli_args *a, const char *path, skive_graph **out
 
 void cli_tell_training_mode(const cli_args *a, const skive_graph *g) {
     if (a->quiet || !skive_graph_in_training_mode(g)) return;
-    cli_tell("note: %s was exported in training mode: its answers depend on the other samples of a run, or on chance; "
-             "export it after model.eval()",
+    cli_tell("note: %s was exported in training mode: its outputs depend on the other samples of the batch, or on "
+             "random numbers; export it after model.eval()",
              a->positional[0]);
 }
 
@@ -76,7 +76,7 @@ skive_status cli_check_output(cli_args *a, const char *path) {
     if (stat(path, &s) == 0) {
         if (S_ISDIR(s.st_mode)) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: it is a folder", path);
         if (access(path, W_OK) != 0) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-        if (!S_ISREG(s.st_mode)) return SKIVE_OK; /* a pipe or device: nothing is made beside it */
+        if (!S_ISREG(s.st_mode)) return SKIVE_OK; /* a pipe or device: no temporary file is made beside it */
     } else if (errno == ENAMETOOLONG) {
         return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: the name is too long", path);
     }
@@ -260,7 +260,7 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     if (!r->best_by)
         cli_printf("the last epoch was kept");
     else if (!best)
-        cli_printf("epoch %d, before it was resumed, was best in %s", r->best_epoch, r->best_by);
+        cli_printf("epoch %d, before the resume, had the best %s", r->best_epoch, r->best_by);
     else if (strcmp(r->best_by, "accuracy") == 0)
         cli_printf("epoch %d was best: validation accuracy %.2f %%", r->best_epoch, 100 * best->validation_accuracy);
     else if (strcmp(r->best_by, "f1") == 0)
@@ -310,7 +310,7 @@ skive_status cli_parse_shapes(cli_args *a, cli_shapes *out) {
 void cli_free_shapes(cli_shapes *s) {
     for (size_t i = 0; i < s->n; i++) {
         char *name;
-        memcpy(&name, &s->items[i].input, sizeof name); /* ours, though the binding says const */
+        memcpy(&name, &s->items[i].input, sizeof name); /* allocated here, though the binding says const */
         free(name);
     }
     free(s->items);

@@ -13,11 +13,11 @@ static volatile sig_atomic_t nothing_to_save; /* by the command that runs */
 static void on_interrupt(int signal_number) {
     (void)signal_number;
     interrupted = 1;
-    if (nothing_to_save) (void)alarm(1); /* for the job to notice */
+    if (nothing_to_save) (void)alarm(1); /* polled by the job */
 }
 
-/* One node may compute for hours without a look at the signal. Outputs stand under temporary names until they are
- * whole, so the process may end here. */
+/* A single node may compute for hours without checking for the signal. Outputs have temporary names until they are
+ * complete, so the process may end here. */
 static void on_alarm(int signal_number) {
     static const char line[] = "\nskive: interrupted\n";
     (void)signal_number;
@@ -26,8 +26,8 @@ static void on_alarm(int signal_number) {
     _exit(skive_status_exit(SKIVE_ERR_INTERRUPTED));
 }
 
-/* The terminal is gone. It may be said twice, by the system and by the shell; and a pipe that went with it must not
- * end the process before the work is saved. */
+/* The terminal is gone. The signal may come twice, from the system and from the shell; and a pipe that was closed with
+ * the terminal must not end the process before the work is saved. */
 static void on_hangup(int signal_number) {
     signal(SIGPIPE, SIG_IGN);
     on_interrupt(signal_number);
@@ -44,9 +44,9 @@ void cli_install_interrupt(bool saves) {
     nothing_to_save = !saves;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    /* Under nohup the signal is ignored, and stays so. */
+    /* Under nohup the signal is ignored, and remains ignored. */
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &hangup, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of writing, not an end */
+    signal(SIGXFSZ, SIG_IGN); /* reaching the file size limit becomes a write error and does not end the process */
 }
 
 void cli_console_clear(cli_console *c) {
@@ -75,7 +75,7 @@ static double seconds_now(void) {
     return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + 1e-9 * (double)t.tv_nsec : 0;
 }
 
-/* In a file a job that lasts gets a line soon after it began, and then one every ten seconds. */
+/* In a log file, a long job gets one line soon after its start, and then one every ten seconds. */
 static bool line_is_due(cli_console *c, const char *what) {
     const double now = seconds_now();
     if (strcmp(c->job, what) != 0) {
@@ -107,7 +107,8 @@ static int on_progress(void *user, const char *what, const char *detail, double 
         return 0;
     }
     const size_t columns = cli_columns(stderr);
-    const int most = columns > 0 && columns < 119 ? (int)columns - 1 : 118; /* a line that wraps cannot be taken back */
+    const int most =
+        columns > 0 && columns < 119 ? (int)columns - 1 : 118; /* a line that wraps cannot be overwritten */
     const int width = n < most ? n : most;
     fprintf(stderr, "\r%-*.*s", c->width > width ? c->width : width, most, line);
     c->width = width;

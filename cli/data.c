@@ -1,4 +1,4 @@
-/* How samples become a model's input: the options that say it, and networks built for a data set. */
+/* How samples become a model's input: the options that control it, and networks built for a data set. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ skive_status cli_set_input(cli_args *a, skive_graph *g, const skive_dataset *set
     return set ? skive_model_set_input(a->ctx, g, set, &o) : SKIVE_OK;
 }
 
-/* What an option asks of a model that says nothing itself. */
+/* The value of an option, for a model whose metadata have none. */
 static bool says(const skive_graph *g, const char *key) { return skive_graph_meta(g, key) != NULL; }
 
 skive_status cli_set_input_where_unsaid(cli_args *a, skive_graph *g, const skive_dataset *set) {
@@ -53,7 +53,7 @@ json_t *cli_input_json(const cli_args *a, const skive_graph *g, const skive_data
 
 /* ---- networks ---- */
 
-/* [c][h][w] for networks of pictures: [h][w] has one channel, and a last axis of 1, 3 or 4 is the channels. */
+/* [c][h][w] for networks of images: [h][w] has one channel, and a last axis of 1, 3 or 4 is the channel axis. */
 static void as_picture(const skive_dataset_info *info, skive_zoo_options *o) {
     const int64_t *d = info->dims;
     if (info->rank == 2) {
@@ -74,7 +74,7 @@ skive_status cli_build_network(cli_args *a, const char *spec, const skive_datase
     skive_zoo_options o = skive_zoo_options_default();
     skive_dataset_get_info(train, &info);
     if (classes <= 0 && !info.labelled && info.target_size == 0)
-        return cli_fail(a, SKIVE_ERR_DATA, "%s: its samples have no labels, and no targets, to train on", info.spec);
+        return cli_fail(a, SKIVE_ERR_DATA, "%s: its samples have no labels or targets to train on", info.spec);
     o.rank = info.rank;
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
     o.classes = classes > 0 ? classes : info.labelled ? info.classes : (int64_t)info.target_size;
@@ -92,6 +92,6 @@ skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_data
     skive_input_options o = skive_input_options_default();
     o.mean = o.std = "data";
     o.scale = cli_text(a, "scale", NULL);
-    if (cli_has(a, "mean") || cli_has(a, "std")) return SKIVE_OK; /* cli_set_input sees to it */
+    if (cli_has(a, "mean") || cli_has(a, "std")) return SKIVE_OK; /* ensured by cli_set_input */
     return skive_model_set_input(a->ctx, g, train, &o);
 }

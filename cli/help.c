@@ -18,7 +18,7 @@ static void print_option(FILE *f, const cli_option *o) {
     print_entry(f, left, 28, o->help);
 }
 
-/* Bytes of the next word of a command line; an option and its value count as one. */
+/* Length of the next word of a command line; an option and its value count as one word. */
 static size_t unit_length(const char *text) {
     size_t n = strcspn(text, " \n");
     while (text[0] == '-' && text[n] == ' ' && text[n + 1] && !strchr("- \\\n", text[n + 1]))
@@ -26,7 +26,7 @@ static size_t unit_length(const char *text) {
     return n;
 }
 
-/* Command lines, continued by a backslash where they are too long. */
+/* Command lines; those that are too long are continued with a backslash. */
 static void print_examples(FILE *f, const char *text) {
     const size_t columns = cli_columns(f), limit = columns ? columns : CLI_COLUMNS;
     size_t column = 0;
@@ -84,17 +84,17 @@ static void print_exits(FILE *f, const char *format) {
 
 void cli_print_overview(FILE *f) {
     fputs("skive makes trained neural networks small and fast, and proves what that cost.\n\n"
-          "Usage: skive SUBCOMMAND ARGUMENTS [options]\n\nSubcommands:\n",
+          "Usage: skive SUBCOMMAND ARGUMENTS [options]\n\n"
+          "Subcommands:\n",
           f);
     for (size_t i = 0; i < cli_command_count(); i++)
         print_entry(f, cli_command_at(i)->name, 10, cli_command_at(i)->brief);
     fputc('\n', f);
-    cli_print_text(
-        f,
-        "skive SUBCOMMAND --help tells the rest. A model is an ONNX file or what skive pack wrote. In place of a "
-        "model, or of the file of --input, - is standard input; as --output it is standard output, and then all "
-        "text goes to standard error.",
-        0, 0);
+    cli_print_text(f,
+                   "skive SUBCOMMAND --help describes a subcommand. A model is an ONNX file or a file written by skive "
+                   "pack. In place of a model or the file of --input, - means standard input; as --output it means "
+                   "standard output, and all text is then printed to standard error.",
+                   0, 0);
     fputs("\nData sets (--data):\n", f);
     for (size_t i = 0; i < skive_dataset_kind_count(); i++) {
         fprintf(f, "  %s\n      ", skive_dataset_kind_syntax(i));
@@ -106,7 +106,7 @@ void cli_print_overview(FILE *f) {
     print_exits(f, "  %3d  %s\n");
 }
 
-/* Text for troff: a leading dot or quote would be a request. */
+/* Text for troff, where a leading dot or quote would be a request. */
 static void man_text(FILE *f, const char *text) {
     for (const char *at = text; *at; at++) {
         const bool line_start = at == text || at[-1] == '\n';
@@ -153,10 +153,8 @@ void cli_print_man(FILE *f) {
     fputs(".SH OPTIONS OF EVERY SUBCOMMAND\n", f);
     for (size_t i = 0; i < cli_n_common_options; i++) man_option(f, &cli_common_options[i]);
     fputs(".SH STANDARD INPUT AND OUTPUT\n", f);
-    man_text(
-        f,
-        "In place of a model, or of the file of --input, - is standard input; as --output it is standard output, and "
-        "then all text goes to standard error.");
+    man_text(f, "In place of a model or the file of --input, - means standard input; as --output it means standard "
+                "output, and all text is then printed to standard error.");
     fputs(".SH EXIT STATUS\n", f);
     print_exits(f, ".TP\n%d\n%s\n");
 }

@@ -60,8 +60,8 @@ static skive_status load(cli_args *a, const skive_graph *g, bool any_type, skive
         if (status != SKIVE_OK) return status;
         const skive_dtype wanted = skive_value_type(skive_graph_input(g, (size_t)i))->dtype;
         if (in[i].dtype != wanted && !any_type) {
-            return cli_fail(a, SKIVE_ERR_SHAPE, "%s holds %s, input '%s' takes %s", file, skive_dtype_name(in[i].dtype),
-                            input_name(g, (size_t)i), skive_dtype_name(wanted));
+            return cli_fail(a, SKIVE_ERR_SHAPE, "%s contains %s, but input '%s' takes %s", file,
+                            skive_dtype_name(in[i].dtype), input_name(g, (size_t)i), skive_dtype_name(wanted));
         }
     }
     for (size_t i = 0; i < n; i++) {
@@ -75,7 +75,7 @@ skive_status cli_load_inputs(cli_args *a, const skive_graph *g, skive_tensor *in
 
 skive_status cli_load_samples(cli_args *a, const skive_graph *g, skive_tensor *in) { return load(a, g, true, in); }
 
-/* Small enough for an integer to be a valid index. */
+/* Integers are small, so that they are valid indices. */
 static void fill(skive_tensor *t, uint64_t seed) {
     uint64_t state = seed * UINT64_C(0x9E3779B97F4A7C15) + 1;
     const bool is_float =
@@ -87,7 +87,7 @@ static void fill(skive_tensor *t, uint64_t seed) {
     }
 }
 
-/* Dimensions of an input: the model's, --shape's, and `batch` for a first one that both leave open. */
+/* Dimensions of an input: from the model, from --shape, and `batch` for a first one that both leave open. */
 static skive_status input_dims(cli_args *a, const skive_value *v, const cli_shapes *shapes, int64_t batch,
                                int64_t *dims) {
     const skive_type *t = skive_value_type(v);
@@ -96,16 +96,16 @@ static skive_status input_dims(cli_args *a, const skive_value *v, const cli_shap
     for (size_t i = 0; i < shapes->n; i++) {
         if (strcmp(shapes->items[i].input, name) != 0) continue;
         if (shapes->items[i].rank != t->rank)
-            return cli_fail(a, SKIVE_ERR_SHAPE, "--shape %s has %d dimensions, the input has %d", name,
+            return cli_fail(a, SKIVE_ERR_SHAPE, "--shape %s has %d dimensions, but the input has %d", name,
                             shapes->items[i].rank, t->rank);
         memcpy(dims, shapes->items[i].dims, (size_t)t->rank * sizeof *dims);
     }
     for (int d = 0; d < t->rank; d++) {
         if (dims[d] < 0)
-            return cli_fail(a, SKIVE_ERR_SHAPE, "dimension %d of input '%s' is not known; give it with --shape %s=...",
-                            d, name, name);
+            return cli_fail(a, SKIVE_ERR_SHAPE, "dimension %d of input '%s' is unknown; give it with --shape %s=...", d,
+                            name, name);
     }
-    return t->rank < 0 ? cli_fail(a, SKIVE_ERR_SHAPE, "the model does not say the shape of input '%s'", name)
+    return t->rank < 0 ? cli_fail(a, SKIVE_ERR_SHAPE, "the model does not specify the shape of input '%s'", name)
                        : SKIVE_OK;
 }
 
@@ -116,7 +116,7 @@ skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch,
         const skive_value *v = skive_graph_input(g, i);
         int64_t dims[SKIVE_MAX_RANK] = {0};
         if (skive_value_type(v)->dtype == SKIVE_DTYPE_NONE) {
-            status = cli_fail(a, SKIVE_ERR_UNSUPPORTED, "input '%s' is of a type that skive does not hold",
+            status = cli_fail(a, SKIVE_ERR_UNSUPPORTED, "input '%s' has an element type that skive does not support",
                               skive_value_name(v));
             break;
         }
@@ -132,7 +132,7 @@ skive_status cli_random_inputs(cli_args *a, const skive_graph *g, int64_t batch,
 bool cli_needs_session(cli_args *a, skive_status status) {
     if (status != SKIVE_ERR_SHAPE && status != SKIVE_ERR_UNSUPPORTED) return false;
     if (a->told || !skive_context_message(a->ctx)[0]) return false;
-    cli_tell("note: no single plan holds this model (%s); it is run in parts", skive_context_message(a->ctx));
+    cli_tell("note: one plan cannot run this model (%s); it is run in parts", skive_context_message(a->ctx));
     skive_context_clear(a->ctx);
     return true;
 }

@@ -34,10 +34,10 @@ static int unknown_command(const char *given) {
     return skive_status_exit(SKIVE_ERR_ARGUMENT);
 }
 
-/* What was printed is only there when it could be written. */
+/* A failure to write standard output is an error. */
 static int finish_output(skive_status status) {
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == SKIVE_OK) {
-        fprintf(stderr, "skive: standard output cannot be written\n");
+        fprintf(stderr, "skive: cannot write to standard output\n");
         status = SKIVE_ERR_IO;
     }
     return skive_status_exit(status);
@@ -64,7 +64,7 @@ static skive_status make_context(cli_args *a, cli_console *console) {
     return status;
 }
 
-/* What is wrong with a model is said with its file's name, also where the library does not know it. */
+/* Errors about a model name its file, also where the library does not know it. */
 static void tell_failure(const cli_args *a, skive_status status) {
     const char *message = skive_context_message(a->ctx), *file = a->n_positional ? a->positional[0] : "";
     const bool of_model = status == SKIVE_ERR_GRAPH || status == SKIVE_ERR_SHAPE || status == SKIVE_ERR_UNSUPPORTED ||
@@ -76,26 +76,27 @@ static void tell_failure(const cli_args *a, skive_status status) {
 
 static bool collide(const char *x, const char *y) {
     struct stat s;
-    return cli_same_file(x, y) && (stat(x, &s) != 0 || S_ISREG(s.st_mode)); /* /dev/null takes any number */
+    return cli_same_file(x, y) && (stat(x, &s) != 0 || S_ISREG(s.st_mode)); /* /dev/null may be given more than once */
 }
 
-/* No file that is written may be another one that is written or read; only a model may be replaced by its successor. */
+/* No file that is written may also be another output or an input; only a model may be replaced by its result. */
 static skive_status check_files(cli_args *a) {
     static const char *const written[] = {"output", "checkpoint", "report"};
-    if (a->command->run == cli_command_run.run) return SKIVE_OK; /* its outputs are of another form */
+    if (a->command->run == cli_command_run.run) return SKIVE_OK; /* its outputs have another form */
     for (size_t i = 0; i < CLI_COUNT(written); i++) {
         const char *path = cli_text(a, written[i], NULL), *teacher = cli_text(a, "teacher", NULL);
         if (!path) continue;
         for (size_t k = 0; k < i; k++) {
             const char *other = cli_text(a, written[k], NULL);
             if (other && collide(path, other))
-                return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s and --%s name one file, %s", written[k], written[i], path);
+                return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s and --%s name the same file, %s", written[k], written[i],
+                                path);
         }
         if (teacher && collide(path, teacher))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would replace the teacher, %s", written[i], path);
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would overwrite the teacher, %s", written[i], path);
         for (int k = 0; i > 0 && k < a->n_positional; k++) {
             if (collide(path, a->positional[k]))
-                return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would replace %s, which is read", written[i], path);
+                return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s would overwrite %s, which is an input", written[i], path);
         }
     }
     return SKIVE_OK;

@@ -44,8 +44,8 @@ static skive_status read_options(cli_args *a, skive_dataset_options *o) {
     return SKIVE_OK;
 }
 
-/* Where the model's input has its height and width, which the set is scaled to, an option may say; distill opens the
- * set for its teacher. */
+/* The axes of height and width of the model's input, to which the data set is resized, may be set by an option; distill
+ * opens the set for its teacher. */
 static skive_status set_layout(cli_args *a, skive_graph *model) {
     skive_input_options o = skive_input_options_default();
     o.layout = cli_text(a, strcmp(a->command->name, "distill") == 0 ? "teacher-layout" : "layout", NULL);

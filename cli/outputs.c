@@ -1,4 +1,4 @@
-/* Which output of a model is used, and how it is told. */
+/* Which output of a model is used, and how it is reported. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@ static bool has_output(const skive_graph *g, const char *name) {
     return false;
 }
 
-/* The name that this model has; with one output and no such name it is used as it is. */
+/* The given name that this model has; a model with one output does not need one. */
 static skive_status choose(cli_args *a, skive_graph *g, bool *used) {
     const size_t n = cli_count(a, "use-output");
     for (size_t i = 0; i < n; i++) {
@@ -21,7 +21,7 @@ static skive_status choose(cli_args *a, skive_graph *g, bool *used) {
         return skive_model_set_output(g, name, NULL);
     }
     if (skive_graph_output_count(g) == 1) return SKIVE_OK;
-    return skive_model_set_output(g, cli_text_at(a, "use-output", 0), NULL); /* fails, listing those there are */
+    return skive_model_set_output(g, cli_text_at(a, "use-output", 0), NULL); /* fails, listing the valid names */
 }
 
 enum { MAX_CHOSEN = 64 };

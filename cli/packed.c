@@ -1,4 +1,4 @@
-/* What a packed file is made of, for people and as JSON. */
+/* The contents of a packed file, as text and as JSON. */
 #include "cli.h"
 
 static const char *shape_text(const skive_pack_row *r, char *buffer, size_t size) {

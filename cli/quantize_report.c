@@ -1,4 +1,4 @@
-/* What quantizing came to, for people and programs. */
+/* The result of quantization, as text and as JSON. */
 #include <math.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 
 #define BAD_SQNR      10.0 /* dB */
 #define BAD_AGREEMENT 0.9
-#define BETTER        1.0 /* dB, of another setting: worth telling */
+#define BETTER        1.0 /* dB by which another setting must be better to be mentioned */
 
 static void print_rows(const skive_quantize_report *r) {
     static const char *const heads[] = {"<value", "<kind", "low", "high", "scale", "zero point", "SQNR dB"};
@@ -59,7 +59,7 @@ static void put_item(size_t index, const char *text) { cli_part("%s%s", index ? 
 
 static void print_left(const skive_quantize_left *l) {
     char count[32], name[CLI_SHORT], weight[CLI_SHORT];
-    cli_part("left in float: %zu %s", l->n_nodes, l->op);
+    cli_part("kept in float: %zu %s", l->n_nodes, l->op);
     if (l->n_weights) cli_part(" (%s weights)", cli_thousands(l->n_weights, count, sizeof count));
     cli_printf(": %s", l->reason);
     for (size_t i = 0; i < 3 && l->nodes[i]; i++) {
@@ -75,7 +75,7 @@ static void print_left(const skive_quantize_left *l) {
     cli_end_line();
 }
 
-/* What is the matter with the result, for standard error: these lines come whatever --quiet says. */
+/* Problems of the result, for standard error: these lines are printed even with --quiet. */
 void cli_quantize_warn(const skive_quantize_report *r) {
     const skive_quantize_trial *other = &r->tried[1];
     double least = INFINITY;
@@ -83,24 +83,25 @@ void cli_quantize_warn(const skive_quantize_report *r) {
         const skive_quantize_output *o = &r->outputs[i];
         if (o->sqnr < least) least = o->sqnr;
         if (o->sqnr < BAD_SQNR)
-            cli_tell("warning: output '%s' is only %.1f dB from the float model (less than %.0f is bad); see --table, "
-                     "--skip the nodes of the worst values, or calibrate with more and other samples",
+            cli_tell("warning: output '%s' has an SQNR of only %.1f dB against the float model (below %.0f is bad); "
+                     "see --table, --skip the nodes of the worst values, or calibrate with more and other samples",
                      o->name, o->sqnr, BAD_SQNR);
         if (o->agreement < BAD_AGREEMENT)
-            cli_tell("warning: output '%s' gives another answer than the float model for %.1f %% of the samples",
+            cli_tell("warning: output '%s' gives a different class than the float model for %.1f %% of the samples",
                      o->name, 100 * (1 - o->agreement));
     }
     if (r->n_tried > 1 && strcmp(r->calibration, r->tried[0].calibration) == 0 &&
         other->score > r->tried[0].score + BETTER)
-        cli_tell("warning: --calibration %s does better here: %.1f dB instead of %.1f", other->calibration,
+        cli_tell("warning: --calibration %s is better for this model: %.1f dB instead of %.1f", other->calibration,
                  other->score, r->tried[0].score);
     else if (r->n_tried == 1 && least < 2 * BAD_SQNR)
-        cli_tell("warning: --calibration auto may do better than %s", r->calibration);
+        cli_tell("warning: --calibration auto may be better than %s", r->calibration);
     if (!r->outlier.name) return;
-    cli_tell("warning: value '%s' was %.6g in calibration sample %lld, far outside the %.4g to %.4g of all others",
-             r->outlier.name, r->outlier.value, (long long)r->outlier.run, r->outlier.low, r->outlier.high);
+    cli_tell(
+        "warning: value '%s' was %.6g in calibration sample %lld, far outside the range %.4g to %.4g of all others",
+        r->outlier.name, r->outlier.value, (long long)r->outlier.run, r->outlier.low, r->outlier.high);
     if (r->outlier.spoilt_runs > 0)
-        cli_tell("warning: %lld sample%s of this kind %s left out of the figures, and of what auto chooses by",
+        cli_tell("warning: %lld sample%s of this kind %s left out of the figures and of the choice of auto",
                  (long long)r->outlier.spoilt_runs, r->outlier.spoilt_runs == 1 ? "" : "s",
                  r->outlier.spoilt_runs == 1 ? "is" : "are");
 }
@@ -115,12 +116,11 @@ static void print_quality(const skive_quantize_report *r) {
         cli_end_line();
     }
     if (r->held_out)
-        cli_printf("(against the float model, on %lld samples held out of the calibration until then)",
-                   (long long)r->check_samples);
+        cli_printf("(against the float model, on %lld samples held out of calibration)", (long long)r->check_samples);
     else
-        cli_printf("(against the float model, on calibration samples: there were too few to hold any out)");
+        cli_printf("(against the float model, on the calibration samples: too few to hold any out)");
     char text[160], name[CLI_SHORT];
-    if (r->worst[0].name) cli_printf("values that lose most:");
+    if (r->worst[0].name) cli_printf("values with the lowest SQNR:");
     for (size_t i = 0; i < SKIVE_QUANTIZE_WORST && r->worst[i].name; i++) {
         snprintf(text, sizeof text, "%s (%s%.1f dB)", cli_short(r->worst[i].name, name, sizeof name),
                  r->worst[i].is_parameter ? "weight, " : "", r->worst[i].sqnr);
@@ -128,7 +128,7 @@ static void print_quality(const skive_quantize_report *r) {
     }
     if (r->worst[0].name) cli_end_line();
     cli_printf("calibration used: %s",
-               strcmp(r->calibration, "auto") == 0 ? "each value's own (auto)" : r->calibration);
+               strcmp(r->calibration, "auto") == 0 ? "chosen per value (auto)" : r->calibration);
     if (r->n_tried < 2) return;
     for (size_t i = 0; i < r->n_tried; i++) {
         snprintf(text, sizeof text, "%s %.1f dB", r->tried[i].calibration, r->tried[i].score);

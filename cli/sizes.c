@@ -1,5 +1,5 @@
-/* How large a model is: the bytes of its weights, which compression changes, beside those of the file, which also
- * holds the graph, names and whatever its exporter left in it. Ratios are of weights. */
+/* The size of a model: the bytes of its weights, which compression changes, and those of the file, which also contains
+ * the graph, names and whatever its exporter left in it. Ratios are those of the weights. */
 #include "cli.h"
 
 skive_status cli_sizes_of(cli_args *a, const char *path, const skive_graph *graph, cli_sizes *out) {

@@ -1,11 +1,11 @@
-/* How long idle threads of GNU OpenMP spin for their next piece of work. By default they spin so long that they starve
- * one another as soon as anything else runs on the machine.
+/* How long idle threads of GNU OpenMP spin while they wait for work. By default they spin so long that they starve one
+ * another as soon as anything else runs on the machine.
  *
- * The only way to say so is the environment variable GOMP_SPINCOUNT, which the runtime reads with getenv in its
- * constructor: after the C library has set up the environment, before any code of the program. A variable set in main,
- * or in a constructor, comes too late, and one set in .preinit_array is lost when the C library starts. So the answer
- * to the question is what is changed: this getenv stands before the C library's in the whole process. It answers
- * everything from the environment; where neither GOMP_SPINCOUNT nor OMP_WAIT_POLICY is set, the first is a short spin. */
+ * The only setting for it is the environment variable GOMP_SPINCOUNT, which the runtime reads with getenv in its
+ * constructor: after the C library has set up the environment, before any code of the program. A variable set in main
+ * or in a constructor comes too late, and one set in .preinit_array is lost when the C library starts. Therefore this
+ * getenv replaces that of the C library in the whole process. It answers from the environment, except that
+ * GOMP_SPINCOUNT is a short spin if neither it nor OMP_WAIT_POLICY is set. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,8 +1,7 @@
 /* "-" for standard input and standard output.
  *
- * What is read from standard input is held in memory and opened by the name the system has for it. What goes to
- * standard output is written as a file in a folder of its own first, so that a failure writes nothing, while all text
- * goes to standard error. */
+ * Standard input is read into a memory file, which is opened by its name under /proc. Standard output is first written
+ * as a file in a temporary folder, so that a failure writes nothing, while all text is printed to standard error. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,9 +14,9 @@
 
 static struct {
     int in, out;   /* -1: not used */
-    char from[32]; /* the name of what was read */
+    char from[32]; /* the name of the file with the input read */
     char *folder, *to;
-    char **made; /* arguments that were made up here */
+    char **made; /* arguments created here */
     size_t n_made;
 } streams = {.in = -1, .out = -1};
 
@@ -59,14 +58,14 @@ static skive_status copy(cli_args *a, int from, int to, const char *action) {
 
 static skive_status read_input(cli_args *a) {
     struct stat s;
-    if (streams.in >= 0) return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one input can be read from standard input (-)");
+    if (streams.in >= 0) return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one input can be standard input (-)");
     if (isatty(STDIN_FILENO) == 1)
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "standard input (-) is a terminal; redirect a file or a pipe to it, or name a file");
     streams.in = memfd_create("skive", MFD_CLOEXEC);
     if (streams.in < 0) return cli_fail(a, SKIVE_ERR_MEMORY, "standard input: %s", strerror(errno));
     snprintf(streams.from, sizeof streams.from, "/proc/self/fd/%d", streams.in);
-    const skive_status status = copy(a, STDIN_FILENO, streams.in, "standard input cannot be read");
+    const skive_status status = copy(a, STDIN_FILENO, streams.in, "cannot read standard input");
     if (status == SKIVE_OK && fstat(streams.in, &s) == 0 && s.st_size == 0)
         return cli_fail(a, SKIVE_ERR_FORMAT, "standard input is empty");
     return status;
@@ -76,7 +75,7 @@ static skive_status read_input(cli_args *a) {
 
 static skive_status open_output(cli_args *a, const char *ending) {
     const char *folder = getenv("TMPDIR");
-    if (streams.out >= 0) return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one output can go to standard output (-)");
+    if (streams.out >= 0) return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one output can be standard output (-)");
     if (isatty(STDOUT_FILENO) == 1)
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "standard output (-) is a terminal, which cannot show a binary file; redirect it, or name a "
@@ -87,7 +86,7 @@ static skive_status open_output(cli_args *a, const char *ending) {
         const int error = errno;
         free(streams.folder);
         streams.folder = NULL;
-        return cli_fail(a, SKIVE_ERR_IO, "no temporary folder for what goes to standard output: %s", strerror(error));
+        return cli_fail(a, SKIVE_ERR_IO, "cannot create a temporary folder for standard output: %s", strerror(error));
     }
     streams.to = cli_format("%s/output%s", streams.folder, ending);
     if (!streams.to) return SKIVE_ERR_MEMORY;
@@ -103,13 +102,13 @@ skive_status cli_streams_finish(cli_args *a, skive_status status) {
         char *data = cli_format("%s.data", streams.to);
         const int fd = open(streams.to, O_RDONLY | O_CLOEXEC);
         if (data && access(data, F_OK) == 0)
-            status = cli_fail(a, SKIVE_ERR_LIMIT,
-                              "the model is too large for one ONNX file, so that it cannot go to standard output; name "
-                              "a file");
+            status = cli_fail(
+                a, SKIVE_ERR_LIMIT,
+                "the model is too large for a single ONNX file and cannot be written to standard output; name a file");
         else if (fd < 0)
-            status = cli_fail(a, SKIVE_ERR_IO, "nothing was written for standard output");
+            status = cli_fail(a, SKIVE_ERR_IO, "there is nothing to write to standard output");
         else
-            status = copy(a, fd, streams.out, "standard output cannot be written");
+            status = copy(a, fd, streams.out, "cannot write to standard output");
         if (fd >= 0) (void)close(fd);
         if (data) (void)unlink(data);
         free(data);
@@ -160,7 +159,7 @@ skive_status cli_streams_take(cli_args *a) {
             status = open_output(a, ending);
             if (status == SKIVE_OK) status = replace(v->text, streams.to, &v->text);
         } else if (strcmp(name, "data") == 0 || strcmp(name, "checkpoint") == 0 || strcmp(name, "report") == 0) {
-            status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s takes the name of a file, not standard input or output (-)",
+            status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs the name of a file, not standard input or output (-)",
                               name);
         }
     }

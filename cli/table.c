@@ -7,8 +7,8 @@
 
 struct cli_table {
     size_t columns, n, capacity;
-    bool failed;  /* memory ran out: cells are missing, and the table is not printed */
-    char **cells; /* row by row; NULL in the first column of a rule */
+    bool failed;  /* out of memory: cells are missing, and the table is not printed */
+    char **cells; /* row by row; a rule has NULL in its first column */
 };
 
 static void put(cli_table *t, char *text) {
@@ -42,12 +42,12 @@ cli_table *cli_table_new(const char *const *heads, size_t n) {
     return t;
 }
 
-/* Names that exporters make up from whole paths would make a table nobody can read: their middle goes. */
+/* Exporters make names of whole module paths, which would make a table unreadable; they are shortened in the middle. */
 enum { WIDEST = 52, LEAST = 16 };
 
 static void shorten(char *text, size_t widest) {
     const size_t width = cli_width(text), front = widest * 2 / 5;
-    if (width <= widest || strchr(text, ' ')) return; /* sentences stay whole */
+    if (width <= widest || strchr(text, ' ')) return; /* sentences are not shortened */
     char *cut = cli_skip(text, front);
     const char *back = cli_skip(text, width - (widest - front - 2));
     memmove(cut + 2, back, strlen(back) + 1);
@@ -73,7 +73,7 @@ void cli_table_rule(cli_table *t) {
     for (size_t i = 0; t && i < t->columns; i++) put(t, NULL);
 }
 
-/* Where a column ends its text, or starts it: heads tell. */
+/* Alignment of a column, given by its heading. */
 static bool is_left(const cli_table *t, size_t column) { return t->cells[column] && t->cells[column][0] == '<'; }
 
 static const char *cell_at(const cli_table *t, size_t row, size_t column) {
@@ -98,7 +98,7 @@ static void print_rule(FILE *f, const size_t *width, size_t columns) {
     }
 }
 
-/* The first column and those from `first` to before `last`, or all when first is 0. */
+/* Prints the first column and those from `first` to before `last`, or all if first is 0. */
 static void print_columns(const cli_table *t, FILE *f, const size_t *width, size_t first, size_t last) {
     size_t shown[64], widths[64], n = 0;
     if (first > 0) shown[n++] = 0;
@@ -122,7 +122,7 @@ static void print_columns(const cli_table *t, FILE *f, const size_t *width, size
     }
 }
 
-/* A table wider than the screen is printed in parts, one under the other, each beginning with the first column. */
+/* A table wider than the screen is printed in parts, one below the other, each beginning with the first column. */
 static void print_parts(const cli_table *t, FILE *f, size_t *width, size_t limit) {
     for (size_t row = 1; row < t->n / t->columns; row++) {
         char *name = t->cells[row * t->columns];

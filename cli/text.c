@@ -1,4 +1,4 @@
-/* Text for people: how wide the screen is, lines that fit it, names cut between characters. */
+/* Text output: the width of the screen, lines that fit it, names cut between characters. */
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ size_t cli_columns(FILE *f) {
     return columns < NARROWEST ? NARROWEST : (size_t)columns;
 }
 
-/* Columns on the screen: bytes that start a character. */
+/* Columns on the screen: the number of bytes that start a character. */
 size_t cli_width(const char *text) {
     size_t n = 0;
     for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
@@ -34,7 +34,7 @@ char *cli_skip(char *text, size_t characters) {
     return text;
 }
 
-/* A newline inside a paragraph is a space; one before a space or another newline stays. */
+/* A newline inside a paragraph becomes a space; one before a space or another newline is kept. */
 static bool ends_line(const char *at) { return *at == '\n' && (at[1] == ' ' || at[1] == '\n' || !at[1]); }
 
 void cli_print_text(FILE *f, const char *text, size_t column, size_t indent) {
@@ -58,7 +58,7 @@ void cli_print_text(FILE *f, const char *text, size_t column, size_t indent) {
             column = 0;
             text++;
         } else if (*text == ' ' || *text == '\n') {
-            /* A space is printed when the word behind it still fits. */
+            /* A space is printed if the word after it still fits. */
             size_t next = 1;
             while (text[next] && text[next] != ' ' && text[next] != '\n') next++;
             if (column > indent && column + next > limit) {
@@ -74,7 +74,7 @@ void cli_print_text(FILE *f, const char *text, size_t column, size_t indent) {
     fputc('\n', f);
 }
 
-static char *begun; /* of the line that cli_part is at */
+static char *begun; /* current column of the line begun by cli_part */
 
 void cli_part(const char *format, ...) {
     char *text = NULL;

@@ -76,12 +76,12 @@ static skive_status check_finetuning(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
     if (!(o->surgery_until > 0 && o->surgery_until <= 1)) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery until",
-                           "surgery lasts until %g of fine-tuning; it must lie above 0 and at most 1",
+                           "surgery lasts until %g of fine-tuning; it must be above 0 and at most 1",
                            o->surgery_until);
     }
     if (!(o->last_step >= 0 && o->last_step <= 1)) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "last step",
-                           "the last step has %g of fine-tuning; it must lie between 0 and 1", o->last_step);
+                           "the last step has %g of fine-tuning; it must be between 0 and 1", o->last_step);
     }
     if (o->teacher && o->distill_alpha == 0) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "there is a teacher, but its share of the loss is 0");

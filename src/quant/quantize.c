@@ -78,7 +78,7 @@ static skive_status check(quantization *q) {
     }
     if (!(o->percentile > 50 && o->percentile <= 100)) {
         return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "percentile",
-                           "the percentile is %g; it must lie above 50 and at most 100", o->percentile);
+                           "the percentile is %g; it must be above 50 and at most 100", o->percentile);
     }
     if (o->samples < 1 || o->batch < 1) {
         return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "samples",

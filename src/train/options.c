@@ -49,7 +49,7 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (rules[i].value >= rules[i].low && rules[i].value <= rules[i].high) continue;
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, rules[i].name, "%s is %g; it must lie between %g and %g",
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, rules[i].name, "%s is %g; it must be between %g and %g",
                            rules[i].name, rules[i].value, rules[i].low, rules[i].high);
     }
     if (o->loss && !skv_loss_find(o->loss))

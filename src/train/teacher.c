@@ -105,10 +105,10 @@ skive_value *skv_teacher_loss(void *teacher, skv_builder *b, const skv_loss_site
 skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive_graph *student) {
     if (!(t->temperature > 0 && t->temperature <= 1000)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "temperature",
-                           "temperature is %g; it must lie above 0 and at most 1000", t->temperature);
+                           "temperature is %g; it must be above 0 and at most 1000", t->temperature);
     }
     if (!(t->alpha >= 0 && t->alpha <= 1)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "alpha", "alpha is %g; it must lie between 0 and 1", t->alpha);
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "alpha", "alpha is %g; it must be between 0 and 1", t->alpha);
     }
     if (t->graph->n_inputs != 1 || t->graph->n_outputs < 1) {
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the teacher needs one input and an output; it has %u and %u",

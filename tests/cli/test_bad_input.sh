@@ -19,16 +19,16 @@ expect 2 'sparsity.*not a number' "$skive" prune model.onnx --sparsity lots -o x
 expect 2 'threshold is -1' "$skive" prune model.onnx --threshold -1 -o x.onnx
 one_line
 expect 2 'threshold.*not a number' "$skive" prune model.onnx --threshold nan -o x.onnx
-expect 2 'exclude one another' "$skive" prune model.onnx --threshold 0.1 --sparsity 0.5 -o x.onnx
+expect 2 'only one of' "$skive" prune model.onnx --threshold 0.1 --sparsity 0.5 -o x.onnx
 one_line
-expect 2 'exclude one another' "$skive" prune model.onnx --threshold 0.1 --threshold-std 0.5 -o x.onnx
+expect 2 'only one of' "$skive" prune model.onnx --threshold 0.1 --threshold-std 0.5 -o x.onnx
 expect 2 "with a threshold use 'one-shot'" "$skive" prune model.onnx --threshold 0.1 --prune-schedule cubic -o x.onnx
 expect 2 "'lamp' does not score" "$skive" prune model.onnx --threshold-std 1 --criterion lamp -o x.onnx
 expect 2 "is called 'fc9.weight'" "$skive" prune model.onnx --layer fc9.weight=0.5 -o x.onnx
 one_line
 expect 2 "sparsity of 'fc1.weight' is 1\.5" "$skive" prune model.onnx --layer fc1.weight=1.5 -o x.onnx
 for layer in fc1.weight fc1.weight= =0.5 fc1.weight=half fc1.weight=0.5x; do
-    expect 2 'takes PARAMETER=SPARSITY' "$skive" prune model.onnx --layer $layer -o x.onnx
+    expect 2 'not of the form PARAMETER=SPARSITY' "$skive" prune model.onnx --layer $layer -o x.onnx
 done
 one_line
 expect 2 "is called 'fc9.weight'" "$skive" prune model.onnx --skip fc9.weight -o x.onnx
@@ -106,7 +106,7 @@ expect 4 'nofolder' timeout 60 "$skive" prune model.onnx --data $data --finetune
 expect 4 'nofolder' "$skive" quantize model.onnx --data $data -o nofolder/x.onnx
 expect 4 'nofolder' "$skive" compare model.onnx model.onnx --data $data --report nofolder/r.json
 one_line
-expect 4 'standard output cannot be written' sh -c "'$skive' inspect model.onnx >/dev/full"
+expect 4 'cannot write to standard output' sh -c "'$skive' inspect model.onnx >/dev/full"
 cp model.onnx kept.onnx
 expect 4 'nofolder' "$skive" prune model.onnx --sparsity 0.5 -o nofolder/x.onnx
 one_line

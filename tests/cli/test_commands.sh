@@ -61,7 +61,7 @@ fi
 
 # Every split can be limited; a set without test samples of its own says so.
 expect 0 'on 20 samples .*validation' "$skive" eval teacher.onnx --data $data --split validation --limit 20
-expect 0 'no test samples of its own' "$skive" eval teacher.onnx --data $data --limit 30
+expect 0 'no separate test samples' "$skive" eval teacher.onnx --data $data --limit 30
 expect 0 'idx: 40 samples in the train-full|40 samples' "$skive" train mlp:8 --data $data --no-validation --limit 40 --epochs 1 --batch 32 -o few.onnx
 
 # The same seed gives the same bits.

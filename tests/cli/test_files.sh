@@ -16,9 +16,9 @@ for file in pipe /dev/zero; do
 done
 
 # One file for two
-expect 2 'name one file' timeout 20 "$skive" train mlp:8 --data $data --epochs 1 --checkpoint ./new.onnx -o new.onnx
+expect 2 'name the same file' timeout 20 "$skive" train mlp:8 --data $data --epochs 1 --checkpoint ./new.onnx -o new.onnx
 ln -s model.onnx link.onnx
-expect 2 'which is read' timeout 20 "$skive" compare model.onnx link.onnx --report link.onnx
+expect 2 'which is an input' timeout 20 "$skive" compare model.onnx link.onnx --report link.onnx
 [ -L link.onnx ] || { echo 'FAIL: the link is gone'; failures=$((failures + 1)); }
 
 # A folder's name of any length
@@ -45,14 +45,14 @@ perl -e '
 perl -e 'my $h = "{\"descr\": \"<f4\", \"fortran_order\": False, \"shape\": (4,), }"; $h =~ tr/"/\x27/; $h .= " " x (117 - length $h) . "\n";
     binmode STDOUT; print "\x93NUMPY\x01\x00", pack("v", length $h), $h, pack("f<4", 1, -2, 3, -4);' >x.npy
 mkdir out
-expect 0 "note: output 'a_b' goes to out/a_b_2.npy" "$skive" run two.onnx -i x.npy --output-dir out
+expect 0 "note: output 'a_b' is written to out/a_b_2.npy" "$skive" run two.onnx -i x.npy --output-dir out
 cmp -s out/a_b.npy out/a_b_2.npy && { echo 'FAIL: two outputs, one content'; failures=$((failures + 1)); }
 [ "$(ls out | wc -l)" -eq 2 ] || { echo "FAIL: out holds $(ls out)"; failures=$((failures + 1)); }
-expect 2 'two outputs cannot go into one file' "$skive" run two.onnx -i x.npy -o y.npy -o ./y.npy
+expect 2 'two outputs cannot be written to one file' "$skive" run two.onnx -i x.npy -o y.npy -o ./y.npy
 ln -s y.npy z.npy
 : >y.npy
-expect 2 'two outputs cannot go into one file' "$skive" run two.onnx -i x.npy -o y.npy -o z.npy
-expect 2 'would be replaced' "$skive" run two.onnx -i x.npy -o ./x.npy
+expect 2 'two outputs cannot be written to one file' "$skive" run two.onnx -i x.npy -o y.npy -o z.npy
+expect 2 'would be overwritten' "$skive" run two.onnx -i x.npy -o ./x.npy
 expect 4 'cannot write' "$skive" run two.onnx -i x.npy --output-dir $deep
 rm -f y.npy z.npy
 expect 4 'no folder' "$skive" run two.onnx -i x.npy -o y.npy -o none/z.npy

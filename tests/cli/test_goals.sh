@@ -21,7 +21,7 @@ if [ "$(grep -c 'goal missed' err.txt)" -ne 3 ]; then
 fi
 # The first model is what the others are held against: no goal is its own.
 expect 0 'model' compare small.onnx large.onnx --max-drop 0
-expect 2 '--max-drop is -1; it must lie between 0 and 100' compare large.onnx same.onnx --max-drop -1
+expect 2 '--max-drop is -1; it must be between 0 and 100' compare large.onnx same.onnx --max-drop -1
 expect 2 '--max-bytes lots is not a size' compare large.onnx same.onnx --max-bytes lots
 expect 2 '--min-speedup is 0; it must' compare large.onnx same.onnx --min-speedup 0
 

@@ -59,14 +59,14 @@ expect 0 'wrote kept.onnx' "$skive" train rivals.onnx -d $classes -e 1 --use-out
 expect 0 "output +'other'" "$skive" eval kept.onnx -d $classes
 
 # compare: differences of models of a fixed batch are measured; a missing file is found before anything runs; no test part is told.
-expect 0 'takes 4 samples at once' "$skive" compare four.onnx four_else.onnx -d $classes --seconds 0.01
+expect 0 'takes 4 samples per run' "$skive" compare four.onnx four_else.onnx -d $classes --seconds 0.01
 "$skive" compare four.onnx four_else.onnx -d $classes --seconds 0.01 --json >four.json 2>/dev/null
 checks=$((checks + 1))
 awk -v d="$(number mean_score_difference four.json)" 'BEGIN { exit !(d > 0.01) }' || { echo "FAIL: no difference measured"; failures=$((failures + 1)); }
 expect 0 'output differences are left out: the first gives 3 logits' "$skive" compare plain.onnx soft.onnx -d $classes --seconds 0.01
 expect 4 'nowhere.onnx' "$skive" compare plain.onnx nowhere.onnx -d $classes --seconds 30
 silent_about 'evaluate|bench'
-expect 0 'no test samples of its own' "$skive" compare plain.onnx plain.onnx -d npy:x.npy,classes.npy --seconds 0.01
+expect 0 'no separate test samples' "$skive" compare plain.onnx plain.onnx -d npy:x.npy,classes.npy --seconds 0.01
 expect 0 'energy \(estimate\)' "$skive" compare plain.onnx soft.onnx -d $classes --seconds 0.01
 expect 0 '"energy_estimate"' "$skive" compare plain.onnx soft.onnx -d $classes --seconds 0.01 --json
 

@@ -4,11 +4,11 @@
 model=$here/../golden/subgraph.onnx
 expect 0 'nodes [0-9]+ -> [0-9]+' "$skive" simplify "$model" -o simple.onnx
 expect 0 '' "$skive" inspect simple.onnx
-expect 0 'no single plan holds this model' "$skive" explain "$model"
-expect 0 'nodes that stand in no plan run by themselves' "$skive" explain "$model"
+expect 0 'one plan cannot run this model' "$skive" explain "$model"
+expect 0 'nodes outside a plan run separately' "$skive" explain "$model"
 expect 0 '^by itself: .* \(If\): which way it takes depends on data' "$skive" explain "$model"
 expect 0 '"by_themselves"' "$skive" explain "$model" --json
-expect 0 '^left as it is: .* \(If\)' "$skive" simplify "$model" -o simple.onnx
+expect 0 '^unchanged: .* \(If\)' "$skive" simplify "$model" -o simple.onnx
 expect 0 '"left"' "$skive" simplify "$model" -o simple.onnx --json
 expect 0 '"plans"' "$skive" explain "$model" --json
 expect 0 'latency  median' "$skive" bench "$model" --runs 2 --seconds 0

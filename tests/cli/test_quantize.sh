@@ -11,7 +11,7 @@ one_line
 expect 13 "no node 'fc9'" "$skive" quantize m.onnx --data $data --skip fc1 --skip fc9 -o q.onnx
 expect 13 "no node's name matches 'conv\*'" "$skive" quantize m.onnx --data $data --skip 'conv*' -o q.onnx
 absent q.onnx
-expect 0 'left in float: 2 Gemm \(1,[0-9]+ weights\): named to be left in float' \
+expect 0 'kept in float: 2 Gemm \(1,[0-9]+ weights\): named to be left in float' \
     "$skive" quantize m.onnx --data $data --skip 'fc[12]' -o q.onnx
 expect 0 '"count": 1' "$skive" quantize m.onnx --data $data --skip fc1 --json -o q.onnx
 expect 6 'no node that can be quantized' "$skive" quantize m.onnx --data $data --skip 'fc*' -o q.onnx
@@ -21,7 +21,7 @@ expect 0 "output 'logits': SQNR [0-9.]+ dB, same answer on [0-9.]+ %" "$skive" q
 expect 0 'on 64 samples held out' "$skive" quantize m.onnx --data $data -o q.onnx
 expect 0 'quantized 3 nodes with 600 calibration samples' "$skive" quantize m.onnx --data $data -o q.onnx
 expect 0 'too few to hold any out' "$skive" quantize m.onnx --data $data --samples 3 -o q.onnx
-expect 0 'values that lose most' "$skive" quantize m.onnx --data $data -o q.onnx
+expect 0 'values with the lowest SQNR' "$skive" quantize m.onnx --data $data -o q.onnx
 for key in '"sqnr_db": [0-9]' '"same_answer": [01]' '"check_samples": 64' '"held_out": true' '"worst":' '"calibration": "(auto|minmax|mse)"'; do
     expect 0 "$key" "$skive" quantize m.onnx --data $data --json -o q.onnx
 done
@@ -45,7 +45,7 @@ if [ -e x.npy ]; then
     expect 0 "warning: .* was -9999 in calibration sample 39" "$skive" quantize m.onnx -i marked.npy -o q.onnx --quiet
     expect 2 'no such input|has no input' "$skive" quantize m.onnx -i pixels=x.npy -o q.onnx
     expect 8 '\[40,1,8,7\]' "$skive" quantize m.onnx -i input=narrow.npy -o q.onnx
-    expect 2 'exclude each other' "$skive" quantize m.onnx -i x.npy --data $data -o q.onnx
+    expect 2 'cannot be combined' "$skive" quantize m.onnx -i x.npy --data $data -o q.onnx
 fi
 expect 2 '--input' "$skive" quantize m.onnx -o q.onnx
 

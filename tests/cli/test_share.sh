@@ -21,7 +21,7 @@ for init in linear density random exact; do
 done
 holds 'a byte a weight is a third of a float' [ $((3 * $(bytes shared.onnx))) -lt $((2 * $(bytes model.onnx))) ]
 expect 0 'fc1 .*fc1.weight +4,096 +[0-9,]+ +16 +4 ' "$skive" share model.onnx -o shared.onnx
-expect 0 'weights in full' "$skive" share model.onnx -o plain.onnx --plain
+expect 0 'contains the dense weights' "$skive" share model.onnx -o plain.onnx --plain
 expect 0 'NOT smaller' "$skive" share model.onnx -o plain.onnx --plain
 expect 0 '"entropy": [0-9.]+' "$skive" share model.onnx --bits 3 --json -o shared.onnx
 expect 0 '"shared_bytes": [0-9]+' "$skive" share model.onnx --bits 3 --json -o shared.onnx
@@ -64,7 +64,7 @@ expect 2 'A=B' "$skive" share model.onnx --tie =fc1.weight -o x.onnx
 
 # ---- refused ----
 for bits in 0 9 -3; do
-    expect 2 "--bits is $bits; it must lie" "$skive" share model.onnx --bits $bits -o x.onnx
+    expect 2 "--bits is $bits; it must be" "$skive" share model.onnx --bits $bits -o x.onnx
     one_line
 done
 expect 2 "no initialisation of the centroids 'guess'" "$skive" share model.onnx --init guess -o x.onnx
@@ -73,7 +73,7 @@ expect 13 "no parameter 'fc9'" "$skive" share model.onnx --only fc9 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 1:64 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 0 -o x.onnx
 expect 2 'weights a shared value' "$skive" share model.onnx --hash 0.5 -o x.onnx
-expect 2 'goes without --bits' "$skive" share model.onnx --hash 8 --bits 3 -o x.onnx
+expect 2 'cannot be combined with --bits' "$skive" share model.onnx --hash 8 --bits 3 -o x.onnx
 expect 2 '\-\-finetune needs --data' "$skive" share model.onnx --finetune 2 -o x.onnx
 expect 2 '\-\-output is missing' "$skive" share model.onnx
 expect 6 'codebook already' "$skive" share shared.onnx -o x.onnx

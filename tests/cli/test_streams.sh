@@ -50,9 +50,9 @@ else
 fi
 
 # Only one of a kind; failures write nothing; terminals are no place for binary data.
-expect 2 'only one input can be read from standard input' through run - --input - -o y.npy
-expect 2 'only one output can go to standard output' through run - --input x.npy -o - -o -
-expect 2 'data takes the name of a file' "$skive" eval model.onnx --data -
+expect 2 'only one input can be standard input' through run - --input - -o y.npy
+expect 2 'only one output can be standard output' through run - --input x.npy -o - -o -
+expect 2 'data needs the name of a file' "$skive" eval model.onnx --data -
 through prune - --sparsity 7 -o - >none.onnx 2>/dev/null
 checks=$((checks + 1))
 if [ -s none.onnx ]; then
@@ -67,7 +67,7 @@ checks=$((checks + 1))
 mkdir tmp
 through prune - --sparsity 0.5 -o - 2>/dev/null | head -c 10 >/dev/null
 TMPDIR=$work/tmp "$skive" prune model.onnx --sparsity 0.5 -o - >/dev/full 2>err.txt
-[ $? -eq 4 ] && grep -q 'standard output cannot be written' err.txt || { echo "FAIL: a full disk"; cat err.txt; failures=$((failures + 1)); }
+[ $? -eq 4 ] && grep -q 'cannot write to standard output' err.txt || { echo "FAIL: a full disk"; cat err.txt; failures=$((failures + 1)); }
 TMPDIR=$work/tmp through prune - --sparsity 0.5 -o - >/dev/null 2>&1
 if [ -n "$(ls tmp)" ]; then
     echo "FAIL: temporary files were left behind"

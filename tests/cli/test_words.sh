@@ -30,22 +30,22 @@ expect 2 "one too many; the model has 1 output" "$skive" run model.onnx --input 
 expect 2 "did you mean 'fold-constants'|there are: " "$skive" simplify model.onnx --passes fold-constant -o o.onnx
 
 # Arguments that are missing or make no sense.
-expect 2 'an argument is empty, where MODEL is expected' "$skive" inspect ''
-expect 2 '1 argument is given, and at least 2 are needed' "$skive" compare model.onnx --data $data
-expect 2 'a packed model is no ONNX file; .* such as o.skv' "$skive" pack model.onnx -o o.onnx
-expect 2 '--bits is 9; it must lie between 1 and 8' "$skive" share model.onnx --bits 9 -o o.onnx
+expect 2 'an argument is empty; expected MODEL' "$skive" inspect ''
+expect 2 '1 argument is given, at least 2 needed' "$skive" compare model.onnx --data $data
+expect 2 'a packed model is not an ONNX file; .* such as o.skv' "$skive" pack model.onnx -o o.onnx
+expect 2 '--bits is 9; it must be between 1 and 8' "$skive" share model.onnx --bits 9 -o o.onnx
 expect 4 '^skive inspect: \.: cannot read: Is a directory' "$skive" inspect .
 
-expect 2 "unpack writes ONNX; give it a name such as o.onnx" "$skive" unpack model.skv -o o.skv
+expect 2 "unpack writes ONNX; use a name such as o.onnx" "$skive" unpack model.skv -o o.skv
 expect 2 '--names has 1 name for 2 models' "$skive" compare model.onnx model.onnx --data $data --names a
-expect 2 '--seconds is -1; it must lie between 0' "$skive" compare model.onnx model.onnx --data $data --seconds -1
+expect 2 '--seconds is -1; it must be between 0' "$skive" compare model.onnx model.onnx --data $data --seconds -1
 expect 2 'from 0 to below 1 \(0.9 for 90 %\)' "$skive" prune model.onnx --sparsity 50 -o o.onnx
 expect 2 '--output is missing' "$skive" simplify model.onnx
 
 # Bounds.
-expect 2 '--threads is 4000; it must lie between 1 and 1024' "$skive" inspect model.onnx -t 4000
-expect 2 '--seconds is -1; it must lie between 0' "$skive" bench model.onnx --seconds -1
-expect 2 '--layer-floor is -1; it must lie between 0 and 1' "$skive" prune model.onnx --sparsity 0.5 --layer-floor -1 -o o.onnx
+expect 2 '--threads is 4000; it must be between 1 and 1024' "$skive" inspect model.onnx -t 4000
+expect 2 '--seconds is -1; it must be between 0' "$skive" bench model.onnx --seconds -1
+expect 2 '--layer-floor is -1; it must be between 0 and 1' "$skive" prune model.onnx --sparsity 0.5 --layer-floor -1 -o o.onnx
 expect 2 '--tolerance is -1' "$skive" simplify model.onnx --tolerance -1 -o o.onnx
 expect 2 'SKIVE_ISA must be one of scalar, avx2' env SKIVE_ISA=nonsense "$skive" inspect model.onnx
 absent o.onnx
@@ -67,7 +67,7 @@ for arguments in --help --version -V 'prune --help' 'help eval' 'simplify --list
     # shellcheck disable=SC2086
     "$skive" $arguments >/dev/full 2>err.txt
     got=$?
-    if [ $got -ne 4 ] || ! grep -q 'standard output cannot be written' err.txt; then
+    if [ $got -ne 4 ] || ! grep -q 'cannot write to standard output' err.txt; then
         echo "FAIL: status $got of 'skive $arguments' to a full disk"
         failures=$((failures + 1))
     fi
