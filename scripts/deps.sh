@@ -80,7 +80,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 fi
 
 installed() { [[ $(dpkg-query -W -f='${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]; }
-offered() { apt-cache show --no-all-versions "$1" 2>/dev/null | grep -q '^Package:'; }
+offered() { [ -n "$(apt-cache show --no-all-versions "$1" 2>/dev/null)" ]; }
 
 # names ENTRY, loss ENTRY: the two parts of an entry
 names() { tr -d ' ' <<<"${1%% : *}" | tr '|' '\n'; }

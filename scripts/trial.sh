@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 again=0
 [ "${1:-}" = --again ] && { again=1; shift; }
-[ $# -ge 1 ] && [ $# -le 2 ] || { sed -n '4,8s/^# //p' "$0" >&2; exit 2; }
+[ $# -eq 1 ] || [ $# -eq 2 ] || { sed -n '4,8s/^# //p' "$0" >&2; exit 2; }
 suite=$1
 root=${2:-/work/chroots/$suite}
 goals=${GOALS:-demo test}
