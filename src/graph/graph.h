@@ -111,7 +111,7 @@ typedef struct skv_attr_init {
     skv_attr_type type;
     int64_t i;
     double f;
-    const char *s;
+    const char *s; /* of n bytes; n 0: up to its NUL */
     const int64_t *ints;
     size_t n;
     const double *floats;
@@ -225,6 +225,11 @@ bool skv_value_is_read(const skive_value *v);     /* by a node, as an output of 
 
 /* Captured values get the types of what they stand for. */
 void skv_graph_take_outer_types(skive_graph *sub);
+/* The same in all subgraphs of g, and theirs. */
+void skv_graph_spread_types(skive_graph *g);
+/* Inference that also goes into the subgraphs: each right before its node, which then knows what they give. When it
+ * fails, subgraphs before the place of the failure have their new types. */
+skive_status skv_graph_infer_nested(skive_graph *g);
 
 /* ---- walking ---- */
 

@@ -137,8 +137,7 @@ void skv_inference_free(skv_inference *x) {
     skv_free(x->ctx, x->known);
 }
 
-skive_status skive_graph_infer(skive_graph *g) {
-    SKV_NEED(g ? g->ctx : NULL, "graph", g);
+static skive_status infer_graph(skive_graph *g, skive_status (*node)(skv_inference *x, const skive_node *n)) {
     skv_inference x = {.ctx = g->ctx, .graph = g};
     skive_node **order = NULL;
     skive_status status;
@@ -146,7 +145,7 @@ skive_status skive_graph_infer(skive_graph *g) {
     SKV_GO(status, done, skv_inference_grow(&x));
     for (uint32_t i = 0; i < g->n_inputs; i++)
         SKV_GO(status, done, check_size(g->ctx, g->inputs[i]->name, &g->inputs[i]->type));
-    for (uint32_t i = 0; i < g->n_nodes; i++) SKV_GO(status, done, skv_inference_node(&x, order[i]));
+    for (uint32_t i = 0; i < g->n_nodes; i++) SKV_GO(status, done, node(&x, order[i]));
     skv_inference_commit(&x);
 done:
     skv_free(g->ctx, order);
@@ -154,8 +153,39 @@ done:
     return status;
 }
 
+skive_status skive_graph_infer(skive_graph *g) {
+    SKV_NEED(g ? g->ctx : NULL, "graph", g);
+    return infer_graph(g, skv_inference_node);
+}
+
 void skv_graph_take_outer_types(skive_graph *sub) {
     for (uint32_t i = 0; i < sub->n_values; i++) {
         if (sub->values[i]->outer) sub->values[i]->type = sub->values[i]->outer->type;
     }
 }
+
+void skv_graph_spread_types(skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
+            skive_graph *sub = g->nodes[i]->attrs[k].graph;
+            if (!sub) continue;
+            skv_graph_take_outer_types(sub);
+            skv_graph_spread_types(sub);
+        }
+    }
+}
+
+static skive_status infer_nested_node(skv_inference *x, const skive_node *n) {
+    for (uint32_t k = 0; k < n->n_attrs; k++) {
+        skive_graph *sub = n->attrs[k].graph;
+        if (!sub) continue;
+        for (uint32_t i = 0; i < sub->n_values; i++) {
+            skive_value *v = sub->values[i];
+            if (v->outer) v->type = x->types[v->outer->id];
+        }
+        SKV_TRY(skv_graph_infer_nested(sub));
+    }
+    return skv_inference_node(x, n);
+}
+
+skive_status skv_graph_infer_nested(skive_graph *g) { return infer_graph(g, infer_nested_node); }

@@ -138,24 +138,10 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
     return status;
 }
 
-/* ---- types ---- */
-
-static skive_status infer_all(skive_graph *g) {
-    SKV_TRY(skive_graph_infer(g));
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
-            if (g->nodes[i]->attrs[k].type != SKV_ATTR_GRAPH) continue;
-            skv_graph_take_outer_types(g->nodes[i]->attrs[k].graph);
-            SKV_TRY(infer_all(g->nodes[i]->attrs[k].graph));
-        }
-    }
-    return SKIVE_OK;
-}
-
 skive_status skv_onnx_finish(skv_onnx_importer *im, skive_graph *g) {
     if (im->opset > SKV_ONNX_MAX_OPSET) im->opset = SKV_ONNX_MAX_OPSET;
     SKV_TRY(canonical_graph(im, g));
     SKV_TRY(tidy_parameters(im, g));
     SKV_TRY(skive_graph_check(g));
-    return infer_all(g);
+    return skv_graph_infer_nested(g);
 }

@@ -215,6 +215,7 @@ static skive_status set_list(graph_reader *r, skv_arena *arena, skive_node *n, c
 static skive_status set_string(graph_reader *r, skive_node *n, const char *name) {
     skv_attr_init init = {.name = name, .type = SKV_ATTR_STRING};
     SKV_TRY(read_text(r, r->in, &init.s, &init.n));
+    if (init.n == 0) init.s = ""; /* a length of 0 means: up to the NUL, which the file does not have */
     return skv_node_set_attr(n, &init);
 }
 
@@ -389,18 +390,6 @@ static skive_status read_graph(graph_reader *r, const frame *outer, skive_graph 
     return SKIVE_OK;
 }
 
-/* Captured values are of the type of what they stand for, which is known once the graph around is inferred. */
-static void take_outer_types(skive_graph *g) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {
-            skive_graph *sub = g->nodes[i]->attrs[k].graph;
-            if (!sub) continue;
-            skv_graph_take_outer_types(sub);
-            take_outer_types(sub);
-        }
-    }
-}
-
 skive_status skv_graph_read(skive_context *ctx, skv_reader *graph, skv_reader *names,
                             const skive_pack_load_options *limits, const skv_param_source *params, skive_graph **out) {
     graph_reader r = {.ctx = ctx, .in = graph, .names = names, .limits = limits, .params = params};
@@ -411,7 +400,7 @@ skive_status skv_graph_read(skive_context *ctx, skv_reader *graph, skv_reader *n
     if (status == SKIVE_OK && names && names->at != names->end) status = BROKEN(&r, "there are more names than values");
     if (status == SKIVE_OK) status = skive_graph_check(g);
     if (status == SKIVE_OK) status = skive_graph_infer(g);
-    if (status == SKIVE_OK) take_outer_types(g);
+    if (status == SKIVE_OK) skv_graph_spread_types(g);
     if (status != SKIVE_OK) {
         skive_graph_free(g);
         return status;

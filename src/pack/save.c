@@ -263,7 +263,9 @@ static skive_status compact(skive_context *ctx, const skive_graph *g, skive_grap
     SKV_TRY(skive_graph_copy(ctx, g, out));
     SKV_TRY(skv_graph_to_hashed(*out));
     SKV_TRY(skv_shared_inflate_all(*out));
-    return skive_graph_infer(*out);
+    SKV_TRY(skive_graph_infer(*out));
+    skv_graph_spread_types(*out); /* as a reader does */
+    return SKIVE_OK;
 }
 
 static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_pack_options *options, skv_bytes *out,
