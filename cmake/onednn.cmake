@@ -1,7 +1,7 @@
-# Looks for oneDNN and says in one line what was found. Sets SKIVE_WITH_ONEDNN, DNNL_LIBRARY and DNNL_INCLUDE_DIR.
+# Looks for oneDNN and says in one line what was found. Sets SKIVE_WITH_ONEDNN, SKIVE_ONEDNN_VERSION, DNNL_LIBRARY
+# and DNNL_INCLUDE_DIR.
 set(SKIVE_ONEDNN AUTO CACHE STRING "oneDNN: AUTO (used where it is found), ON (required), OFF (skive's own kernels only)")
 set_property(CACHE SKIVE_ONEDNN PROPERTY STRINGS AUTO ON OFF)
-set(SKIVE_ONEDNN_LEAST 2.6.0)
 
 # What keeps oneDNN from being used, or an empty text; `version` is set where a header tells it.
 function(skive_onednn_check problem version)
@@ -31,8 +31,11 @@ function(skive_onednn_check problem version)
   if(NOT found MATCHES "^[0-9]+\\.[0-9]+\\.[0-9]+$")
     set(${problem} "of unknown version: ${DNNL_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h names none" PARENT_SCOPE)
     return()
-  elseif(found VERSION_LESS SKIVE_ONEDNN_LEAST)
-    set(${problem} "${found} (${DNNL_LIBRARY}) is too old: ${SKIVE_ONEDNN_LEAST} is the least" PARENT_SCOPE)
+  elseif(found VERSION_LESS 2.6)
+    set(${problem} "${found} (${DNNL_LIBRARY}) is too old: 2.6 is the oldest that will do" PARENT_SCOPE)
+    return()
+  elseif(NOT found VERSION_LESS 4)
+    set(${problem} "${found} (${DNNL_LIBRARY}) is too new: skive knows 2.6, 2.7 and 3.x" PARENT_SCOPE)
     return()
   endif()
   # The number of threads is handed over by OpenMP's own setting.
@@ -54,10 +57,10 @@ endfunction()
 set(SKIVE_WITH_ONEDNN 0)
 set(own "convolutions run on skive's own kernels")
 if(SKIVE_ONEDNN STREQUAL "AUTO" OR SKIVE_ONEDNN)
-  skive_onednn_check(problem version)
+  skive_onednn_check(problem SKIVE_ONEDNN_VERSION)
   if(problem STREQUAL "")
     set(SKIVE_WITH_ONEDNN 1)
-    message(STATUS "oneDNN: ${version} (${DNNL_LIBRARY})")
+    message(STATUS "oneDNN: ${SKIVE_ONEDNN_VERSION} (${DNNL_LIBRARY})")
   elseif(SKIVE_ONEDNN STREQUAL "AUTO")
     message(STATUS "oneDNN: ${problem}; ${own}")
   else()

@@ -19,9 +19,10 @@ skive_status skv_softmax_grad_infer(skv_infer *c) {
 
 skive_status skv_softmax_rows(const skv_eval *c, const skive_tensor *x, skv_rows *out) {
     int64_t axis = skv_axis(skv_attr_int(c->node, "axis", -1), x->rank);
+    *out = (skv_rows){1, 1, 1};
     if (axis < 0)
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "%s: axis is out of range", c->node->op_type);
-    *out = (skv_rows){1, x->dims[axis], 1};
+    out->length = x->dims[axis];
     for (int a = 0; a < x->rank; a++) {
         if (a < axis) out->outer *= x->dims[a];
         if (a > axis) out->inner *= x->dims[a];

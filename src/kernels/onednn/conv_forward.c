@@ -14,7 +14,6 @@ typedef struct conv_state {
     skv_dnnl_operand w;
     size_t scratch_offset, bytes; /* of the output, for the residual */
     bool has_bias, has_sum;
-    dnnl_memory_desc_t bias_md;
 } conv_state;
 
 static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
@@ -34,13 +33,13 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 static dnnl_status_t append_activation(dnnl_post_ops_t ops, const skv_activation *a) {
     switch (a->kind) {
     /* oneDNN's Relu gives 0 for NaN, where Relu by itself keeps it; it has no post-op that does both at this speed. */
-    case SKV_ACT_RELU: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0);
-    case SKV_ACT_LEAKY_RELU: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, (float)a->alpha, 0);
+    case SKV_ACT_RELU: return skv_dnnl_append_eltwise(ops, dnnl_eltwise_relu, 0, 0);
+    case SKV_ACT_LEAKY_RELU: return skv_dnnl_append_eltwise(ops, dnnl_eltwise_relu, (float)a->alpha, 0);
     case SKV_ACT_CLIP:
-        return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_clip, (float)fmin(a->alpha, a->beta), (float)a->beta);
-    case SKV_ACT_SIGMOID: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_logistic, 0, 0);
-    case SKV_ACT_TANH: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_tanh, 0, 0);
-    case SKV_ACT_HARD_SWISH: return dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_hardswish, 0, 0);
+        return skv_dnnl_append_eltwise(ops, dnnl_eltwise_clip, (float)fmin(a->alpha, a->beta), (float)a->beta);
+    case SKV_ACT_SIGMOID: return skv_dnnl_append_eltwise(ops, dnnl_eltwise_logistic, 0, 0);
+    case SKV_ACT_TANH: return skv_dnnl_append_eltwise(ops, dnnl_eltwise_tanh, 0, 0);
+    case SKV_ACT_HARD_SWISH: return skv_dnnl_append_hard_swish(ops);
     case SKV_ACT_NONE:
     case SKV_ACT_HARD_SIGMOID: break;
     }
@@ -53,7 +52,7 @@ static skive_status make_attr(skv_kernel_node *n, bool sum, dnnl_primitive_attr_
     if (n->node->domain[0]) SKV_TRY(skv_activation_read(n->ctx, n->node, &a));
     SKV_TRY(skv_dnnl_attr(n->ctx, attr));
     dnnl_status_t s = dnnl_post_ops_create(&ops);
-    if (s == dnnl_success && sum) s = dnnl_post_ops_append_sum(ops, 1);
+    if (s == dnnl_success && sum) s = skv_dnnl_append_sum(ops);
     if (s == dnnl_success) s = append_activation(ops, &a);
     if (s == dnnl_success) s = dnnl_primitive_attr_set_post_ops(*attr, ops);
     if (ops) dnnl_post_ops_destroy(ops);
@@ -64,18 +63,27 @@ static skive_status make_attr(skv_kernel_node *n, bool sum, dnnl_primitive_attr_
 static skive_status try_layouts(skv_kernel_node *n, const skv_dnnl_conv *c, const_dnnl_primitive_attr_t attr,
                                 dnnl_alg_kind_t algorithm, skv_layout x, skv_layout y, conv_state *st,
                                 dnnl_primitive_desc_t *out) {
-    dnnl_memory_desc_t x_md, y_md, w_md;
-    dnnl_convolution_desc_t desc;
-    *out = NULL;
-    if (!skv_dnnl_md(&n->in[0].type, x, &x_md) || !skv_dnnl_md(&n->out[0].type, y, &y_md)) return SKIVE_OK;
-    if (!skv_dnnl_md_any(SKIVE_F32, c->w_rank, c->w_dims, &w_md)) return SKIVE_OK;
-    const dnnl_prop_kind_t kind = n->training ? dnnl_forward_training : dnnl_forward_inference;
-    dnnl_status_t s = dnnl_dilated_convolution_forward_desc_init(&desc, kind, algorithm, &x_md, &w_md,
-                                                                 st->has_bias ? &st->bias_md : NULL, &y_md, c->strides,
-                                                                 c->dilates, c->pad_lo, c->pad_hi);
-    if (s == dnnl_success) s = skv_dnnl_desc_create(&desc, attr, NULL, n->threads, out);
-    if (s == dnnl_out_of_memory) return skv_dnnl_status(n->ctx, s, "convolution");
-    return SKIVE_OK;
+    const skv_dnnl_conv_values v = {.direction = SKV_DNNL_FORWARD,
+                                    .training = n->training,
+                                    .bias = st->has_bias,
+                                    .algorithm = algorithm,
+                                    .x = &n->in[0].type,
+                                    .y = &n->out[0].type,
+                                    .x_layout = x,
+                                    .y_layout = y};
+    const dnnl_status_t s = skv_dnnl_conv_describe(c, &v, attr, NULL, n->threads, out);
+    return s == dnnl_out_of_memory ? skv_dnnl_status(n->ctx, s, "convolution") : SKIVE_OK;
+}
+
+bool skv_dnnl_winograd_pays(const skv_conv_shape *s) {
+    enum { CHANNELS = 64, SIDE = 14 };
+    if (!skv_dnnl_has_winograd()) return false;
+    if (s->g.spatial != 2 || s->groups != 1 || s->c < CHANNELS || s->m < CHANNELS) return false;
+    for (int axis = 1; axis < SKV_SPATIAL; axis++) {
+        if (s->g.kernel[axis] != 3 || s->g.stride[axis] != 1 || s->g.dilation[axis] != 1 || s->g.out[axis] < SIDE)
+            return false;
+    }
+    return true;
 }
 
 /* Its weights are transformed once, so they must be constant. */
@@ -122,13 +130,11 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
     skv_why why;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t desc = NULL;
-    dnnl_memory_desc_t w_plain;
+    skv_dnnl_md w_plain = {0};
     skive_status status;
     st->has_bias = has_input(n, 2);
     st->has_sum = has_input(n, 3);
     if (!skv_dnnl_conv_read(n, &n->in[0].type, &n->in[1].type, &c, &why)) return SKIVE_ERR_INTERNAL;
-    if (st->has_bias && !skv_dnnl_md_dims(SKIVE_F32, 1, &c.s.m, &st->bias_md))
-        return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its bias");
     SKV_GO(status, done, make_attr(n, st->has_sum, &attr));
     SKV_GO(status, done, choose(n, &c, attr, st, &desc));
     SKV_GO(status, done, skv_dnnl_prim_from(n->ctx, desc, n->threads, "convolution", &st->prim));
@@ -137,7 +143,8 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
         goto done;
     }
     SKV_GO(status, done,
-           skv_dnnl_operand_prepare(n, 1, &w_plain, skv_dnnl_prim_md(&st->prim, dnnl_query_weights_md, 0), &st->w));
+           skv_dnnl_operand_prepare(n, 1, skv_dnnl_md_get(&w_plain), skv_dnnl_prim_md(&st->prim, DNNL_ARG_WEIGHTS),
+                                    &st->w));
     SKV_GO(status, done, skv_scratch_add(n, st->prim.scratch_bytes, &st->scratch_offset));
     if (st->has_sum) {
         n->in[3].layout = n->out[0].layout;
@@ -145,6 +152,7 @@ static skive_status set_up(skv_kernel_node *n, conv_state *st) {
         if (!skv_layout_bytes(&n->out[0].type, n->out[0].layout, &st->bytes)) status = SKIVE_ERR_LIMIT;
     }
 done:
+    skv_dnnl_md_free(&w_plain);
     if (attr) dnnl_primitive_attr_destroy(attr);
     return status;
 }
@@ -167,12 +175,12 @@ static skive_status run(const skv_kernel_call *c) {
     SKV_TRY(skv_dnnl_operand_get(c, 1, &st->w, &w));
     if (st->has_sum && c->out[0] != c->in[3]) memcpy(c->out[0], c->in[3], st->bytes);
     skv_dnnl_arg args[4] = {
-        {DNNL_ARG_SRC, skv_dnnl_prim_md(&st->prim, dnnl_query_src_md, 0), c->in[0]},
-        {DNNL_ARG_WEIGHTS, &st->w.wanted, w},
-        {DNNL_ARG_DST, skv_dnnl_prim_md(&st->prim, dnnl_query_dst_md, 0), c->out[0]},
+        {DNNL_ARG_SRC, c->in[0]},
+        {DNNL_ARG_WEIGHTS, w},
+        {DNNL_ARG_DST, c->out[0]},
     };
     size_t n = 3;
-    if (st->has_bias) args[n++] = (skv_dnnl_arg){DNNL_ARG_BIAS, &st->bias_md, c->in[2]};
+    if (st->has_bias) args[n++] = (skv_dnnl_arg){DNNL_ARG_BIAS, c->in[2]};
     return skv_dnnl_run(c->ctx, &st->prim, args, n, (char *)c->scratch + st->scratch_offset, "convolution");
 }
 

@@ -5,10 +5,9 @@
 
 typedef struct grad_state {
     skv_dnnl_prim prim;
-    skv_dnnl_operand w; /* of the input's gradient */
-    dnnl_memory_desc_t bias_md, dw_plain;
+    skv_dnnl_operand w;   /* of the input's gradient */
     skv_dnnl_prim unpack; /* of the weight's gradient, when it is not made plain */
-    size_t scratch_offset, dw_offset;
+    size_t scratch_offset, dw_offset, unpack_offset;
     bool has_bias, unpacks;
 } grad_state;
 
@@ -29,27 +28,19 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 /* A forward descriptor is asked for as a hint. */
 static dnnl_status_t describe(const skv_kernel_node *n, const skv_dnnl_conv *c, const grad_state *st, skv_layout x,
                               skv_layout y, const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *out) {
-    dnnl_memory_desc_t x_md, y_md, w_md;
-    dnnl_convolution_desc_t forward, backward;
+    skv_dnnl_conv_values v = {.direction = SKV_DNNL_FORWARD,
+                              .training = true,
+                              .bias = st->has_bias,
+                              .algorithm = dnnl_convolution_direct,
+                              .x = &n->in[x_index(n)].type,
+                              .y = &n->in[0].type,
+                              .x_layout = x,
+                              .y_layout = y};
     dnnl_primitive_desc_t hint = NULL;
     *out = NULL;
-    if (!skv_dnnl_md(&n->in[x_index(n)].type, x, &x_md) || !skv_dnnl_md(&n->in[0].type, y, &y_md) ||
-        !skv_dnnl_md_any(SKIVE_F32, c->w_rank, c->w_dims, &w_md)) {
-        return dnnl_unimplemented;
-    }
-    const dnnl_memory_desc_t *bias = st->has_bias ? &st->bias_md : NULL;
-    dnnl_status_t s =
-        dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct, &x_md,
-                                                   &w_md, bias, &y_md, c->strides, c->dilates, c->pad_lo, c->pad_hi);
-    if (s == dnnl_success) s = skv_dnnl_desc_create(&forward, attr, NULL, n->threads, &hint);
-    if (s == dnnl_success && by_weight(n)) {
-        s = dnnl_dilated_convolution_backward_weights_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, bias,
-                                                                &y_md, c->strides, c->dilates, c->pad_lo, c->pad_hi);
-    } else if (s == dnnl_success) {
-        s = dnnl_dilated_convolution_backward_data_desc_init(&backward, dnnl_convolution_direct, &x_md, &w_md, &y_md,
-                                                             c->strides, c->dilates, c->pad_lo, c->pad_hi);
-    }
-    if (s == dnnl_success) s = skv_dnnl_desc_create(&backward, attr, hint, n->threads, out);
+    dnnl_status_t s = skv_dnnl_conv_describe(c, &v, attr, NULL, n->threads, &hint);
+    v.direction = by_weight(n) ? SKV_DNNL_BY_WEIGHT : SKV_DNNL_BY_INPUT;
+    if (s == dnnl_success) s = skv_dnnl_conv_describe(c, &v, attr, hint, n->threads, out);
     if (hint) dnnl_primitive_desc_destroy(hint);
     return s;
 }
@@ -84,16 +75,15 @@ static void destroy(skive_context *ctx, void *state) {
     skv_free(ctx, st);
 }
 
-static skive_status set_up_weight(skv_kernel_node *n, grad_state *st) {
-    const dnnl_memory_desc_t *dw = skv_dnnl_prim_md(&st->prim, dnnl_query_diff_weights_md, 0);
+static skive_status set_up_weight(skv_kernel_node *n, grad_state *st, skv_dnnl_md_ref plain) {
+    const skv_dnnl_md_ref dw = skv_dnnl_prim_md(&st->prim, DNNL_ARG_DIFF_WEIGHTS);
     n->skips_input_data[2] = true;
     n->out[0].layout = SKV_PLAIN;
-    st->unpacks = !dnnl_memory_desc_equal(dw, &st->dw_plain);
+    st->unpacks = !dnnl_memory_desc_equal(dw, plain);
     if (!st->unpacks) return SKIVE_OK;
-    SKV_TRY(skv_dnnl_reorder_create(n->ctx, dw, &st->dw_plain, n->threads, &st->unpack));
+    SKV_TRY(skv_dnnl_reorder_create(n->ctx, dw, plain, n->threads, &st->unpack));
     SKV_TRY(skv_scratch_add(n, dnnl_memory_desc_get_size(dw), &st->dw_offset));
-    size_t at;
-    return skv_scratch_add(n, st->unpack.scratch_bytes, &at);
+    return skv_scratch_add(n, st->unpack.scratch_bytes, &st->unpack_offset);
 }
 
 static skive_status set_up(skv_kernel_node *n, grad_state *st) {
@@ -101,26 +91,26 @@ static skive_status set_up(skv_kernel_node *n, grad_state *st) {
     skv_why why;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t desc = NULL;
+    skv_dnnl_md plain = {0}; /* the weight, or its gradient */
     skive_status status;
     if (!skv_dnnl_conv_read(n, &n->in[x_index(n)].type, &n->in[w_index(n)].type, &c, &why)) return SKIVE_ERR_INTERNAL;
     st->has_bias = by_weight(n) && n->n_out > 1 && !n->out[1].absent;
-    if (!skv_dnnl_md_dims(SKIVE_F32, 1, &c.s.m, &st->bias_md) ||
-        !skv_dnnl_md_dims(SKIVE_F32, c.w_rank, c.w_dims, &st->dw_plain)) {
+    if (!skv_dnnl_md_dims(SKIVE_F32, c.w_rank, c.w_dims, &plain))
         return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "its weights");
-    }
     SKV_GO(status, done, skv_dnnl_attr(n->ctx, &attr));
     SKV_GO(status, done, choose(n, &c, st, attr, &desc));
     SKV_GO(status, done, skv_dnnl_prim_from(n->ctx, desc, n->threads, "convolution gradient", &st->prim));
     if (by_weight(n)) {
-        SKV_GO(status, done, set_up_weight(n, st));
+        SKV_GO(status, done, set_up_weight(n, st, skv_dnnl_md_get(&plain)));
     } else {
         n->skips_input_data[2] = true;
         SKV_GO(status, done,
-               skv_dnnl_operand_prepare(n, 1, &st->dw_plain, skv_dnnl_prim_md(&st->prim, dnnl_query_weights_md, 0),
+               skv_dnnl_operand_prepare(n, 1, skv_dnnl_md_get(&plain), skv_dnnl_prim_md(&st->prim, DNNL_ARG_WEIGHTS),
                                         &st->w));
     }
     status = skv_scratch_add(n, st->prim.scratch_bytes, &st->scratch_offset);
 done:
+    skv_dnnl_md_free(&plain);
     if (attr) dnnl_primitive_attr_destroy(attr);
     return status;
 }
@@ -138,19 +128,18 @@ static skive_status prepare(skv_kernel_node *n) {
 }
 
 static skive_status run_weight(const skv_kernel_call *c, const grad_state *st) {
-    const dnnl_memory_desc_t *dw_md = skv_dnnl_prim_md(&st->prim, dnnl_query_diff_weights_md, 0);
     void *dw = st->unpacks ? (char *)c->scratch + st->dw_offset : c->out[0];
     skv_dnnl_arg args[4] = {
-        {DNNL_ARG_SRC, skv_dnnl_prim_md(&st->prim, dnnl_query_src_md, 0), c->in[1]},
-        {DNNL_ARG_DIFF_DST, skv_dnnl_prim_md(&st->prim, dnnl_query_diff_dst_md, 0), c->in[0]},
-        {DNNL_ARG_DIFF_WEIGHTS, dw_md, dw},
+        {DNNL_ARG_SRC, c->in[1]},
+        {DNNL_ARG_DIFF_DST, c->in[0]},
+        {DNNL_ARG_DIFF_WEIGHTS, dw},
     };
     size_t n = 3;
-    if (st->has_bias) args[n++] = (skv_dnnl_arg){DNNL_ARG_DIFF_BIAS, &st->bias_md, c->out[1]};
+    if (st->has_bias) args[n++] = (skv_dnnl_arg){DNNL_ARG_DIFF_BIAS, c->out[1]};
     SKV_TRY(skv_dnnl_run(c->ctx, &st->prim, args, n, (char *)c->scratch + st->scratch_offset, "convolution gradient"));
     if (!st->unpacks) return SKIVE_OK;
-    const skv_dnnl_arg move[2] = {{DNNL_ARG_FROM, dw_md, dw}, {DNNL_ARG_TO, &st->dw_plain, c->out[0]}};
-    return skv_dnnl_run(c->ctx, &st->unpack, move, 2, (char *)c->scratch + st->scratch_offset, "reorder");
+    const skv_dnnl_arg move[2] = {{DNNL_ARG_FROM, dw}, {DNNL_ARG_TO, c->out[0]}};
+    return skv_dnnl_run(c->ctx, &st->unpack, move, 2, (char *)c->scratch + st->unpack_offset, "reorder");
 }
 
 static skive_status run(const skv_kernel_call *c) {
@@ -159,9 +148,9 @@ static skive_status run(const skv_kernel_call *c) {
     if (by_weight(c->n)) return run_weight(c, st);
     SKV_TRY(skv_dnnl_operand_get(c, 1, &st->w, &w));
     const skv_dnnl_arg args[3] = {
-        {DNNL_ARG_DIFF_SRC, skv_dnnl_prim_md(&st->prim, dnnl_query_diff_src_md, 0), c->out[0]},
-        {DNNL_ARG_WEIGHTS, &st->w.wanted, w},
-        {DNNL_ARG_DIFF_DST, skv_dnnl_prim_md(&st->prim, dnnl_query_diff_dst_md, 0), c->in[0]},
+        {DNNL_ARG_DIFF_SRC, c->out[0]},
+        {DNNL_ARG_WEIGHTS, w},
+        {DNNL_ARG_DIFF_DST, c->in[0]},
     };
     return skv_dnnl_run(c->ctx, &st->prim, args, 3, (char *)c->scratch + st->scratch_offset, "convolution gradient");
 }

@@ -1,4 +1,6 @@
 /* What convolutions forward and backward share. */
+#include <string.h>
+
 #include "kernels/onednn/convolution.h"
 
 bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out,
@@ -27,6 +29,34 @@ bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const ski
         if (out->pad_lo[d] < 0 || out->pad_hi[d] < 0) return skv_decline(why, "negative padding");
     }
     return true;
+}
+
+dnnl_status_t skv_dnnl_conv_describe(const skv_dnnl_conv *c, const skv_dnnl_conv_values *v,
+                                     const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint, int threads,
+                                     dnnl_primitive_desc_t *out) {
+    enum { X, W, BIAS, Y, N_MD };
+    skv_dnnl_md md[N_MD];
+    dnnl_status_t s = dnnl_unimplemented;
+    memset(md, 0, sizeof md);
+    *out = NULL;
+    if (skv_dnnl_md_of(v->x, v->x_layout, &md[X]) && skv_dnnl_md_of(v->y, v->y_layout, &md[Y]) &&
+        skv_dnnl_md_any(SKIVE_F32, c->w_rank, c->w_dims, &md[W]) &&
+        (!v->bias || skv_dnnl_md_dims(SKIVE_F32, 1, &c->s.m, &md[BIAS]))) {
+        const skv_dnnl_conv_form form = {.direction = v->direction,
+                                         .training = v->training,
+                                         .algorithm = v->algorithm,
+                                         .x = skv_dnnl_md_get(&md[X]),
+                                         .w = skv_dnnl_md_get(&md[W]),
+                                         .bias = skv_dnnl_md_get(&md[BIAS]),
+                                         .y = skv_dnnl_md_get(&md[Y]),
+                                         .strides = c->strides,
+                                         .dilates = c->dilates,
+                                         .pad_lo = c->pad_lo,
+                                         .pad_hi = c->pad_hi};
+        s = skv_dnnl_conv_desc(&form, attr, hint, threads, out);
+    }
+    for (int i = 0; i < N_MD; i++) skv_dnnl_md_free(&md[i]);
+    return s;
 }
 
 size_t skv_dnnl_conv_layouts(int64_t channels, skv_layout offered, skv_layout out[3]) {

@@ -28,7 +28,7 @@ static const dnnl_format_tag_t tags[MAX_RANK + 1][4] = {
     {dnnl_abcdef, dnnl_format_tag_undef, dnnl_format_tag_undef, dnnl_format_tag_undef},
 };
 
-static bool describe(skive_dtype dtype, int rank, const int64_t *dims, dnnl_format_tag_t tag, dnnl_memory_desc_t *out) {
+static bool describe(skive_dtype dtype, int rank, const int64_t *dims, dnnl_format_tag_t tag, skv_dnnl_md *out) {
     dnnl_data_type_t type;
     dnnl_dims_t d;
     memset(out, 0, sizeof *out);
@@ -38,7 +38,7 @@ static bool describe(skive_dtype dtype, int rank, const int64_t *dims, dnnl_form
         d[i] = dims[i];
     }
     if (rank == 0) d[0] = 1; /* a scalar */
-    return dnnl_memory_desc_init_by_tag(out, rank ? rank : 1, d, type, tag) == dnnl_success;
+    return skv_dnnl_md_make(rank ? rank : 1, d, type, tag, out) == dnnl_success;
 }
 
 static bool sizes(const skive_type *t, int64_t dims[SKIVE_MAX_RANK]) {
@@ -47,18 +47,18 @@ static bool sizes(const skive_type *t, int64_t dims[SKIVE_MAX_RANK]) {
     return true;
 }
 
-bool skv_dnnl_md(const skive_type *t, skv_layout layout, dnnl_memory_desc_t *out) {
+bool skv_dnnl_md_of(const skive_type *t, skv_layout layout, skv_dnnl_md *out) {
     int64_t dims[SKIVE_MAX_RANK];
     memset(out, 0, sizeof *out);
     return sizes(t, dims) && describe(t->dtype, t->rank, dims, tags[t->rank][layout], out);
 }
 
-bool skv_dnnl_md_dims(skive_dtype dtype, int rank, const int64_t *dims, dnnl_memory_desc_t *out) {
+bool skv_dnnl_md_dims(skive_dtype dtype, int rank, const int64_t *dims, skv_dnnl_md *out) {
     memset(out, 0, sizeof *out);
     return rank >= 0 && rank <= MAX_RANK && describe(dtype, rank, dims, tags[rank][SKV_PLAIN], out);
 }
 
-bool skv_dnnl_md_any(skive_dtype dtype, int rank, const int64_t *dims, dnnl_memory_desc_t *out) {
+bool skv_dnnl_md_any(skive_dtype dtype, int rank, const int64_t *dims, skv_dnnl_md *out) {
     return describe(dtype, rank, dims, dnnl_format_tag_any, out);
 }
 

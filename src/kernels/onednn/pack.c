@@ -3,34 +3,23 @@
 
 #include "kernels/onednn/winograd_pack.h"
 
-skive_status skv_dnnl_reorder_create(skive_context *ctx, const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
-                                     int threads, skv_dnnl_prim *out) {
-    dnnl_primitive_attr_t attr = NULL;
-    dnnl_primitive_desc_t desc = NULL;
-    memset(out, 0, sizeof *out);
-    SKV_TRY(skv_dnnl_attr(ctx, &attr));
-    const dnnl_status_t s = skv_dnnl_reorder_desc(from, to, attr, threads, &desc);
-    (void)dnnl_primitive_attr_destroy(attr);
-    SKV_TRY(skv_dnnl_status(ctx, s, "reorder"));
-    return skv_dnnl_prim_from(ctx, desc, threads, "reorder", out);
-}
-
-skive_status skv_dnnl_pack(skive_context *ctx, const dnnl_memory_desc_t *from, const void *data,
-                           const dnnl_memory_desc_t *to, int threads, void **out, size_t *bytes) {
+skive_status skv_dnnl_pack(skive_context *ctx, skv_dnnl_md_ref from, const void *data, skv_dnnl_md_ref to, int threads,
+                           void **out, size_t *bytes) {
     skv_dnnl_prim reorder;
+    skv_dnnl_winograd winograd;
     void *packed = NULL, *scratch = NULL;
     *out = NULL;
     *bytes = dnnl_memory_desc_get_size(to);
-    if (skv_dnnl_winograd_known(from, to)) {
+    if (skv_dnnl_winograd_known(from, to, &winograd)) {
         SKV_TRY(skv_alloc(ctx, *bytes, out));
-        skv_dnnl_winograd_pack(data, to, threads, *out);
+        skv_dnnl_winograd_pack(data, &winograd, threads, *out);
         return SKIVE_OK;
     }
     SKV_TRY(skv_dnnl_reorder_create(ctx, from, to, threads, &reorder));
     skive_status status;
     SKV_GO(status, done, skv_alloc(ctx, *bytes, &packed));
     SKV_GO(status, done, skv_alloc(ctx, reorder.scratch_bytes, &scratch));
-    const skv_dnnl_arg args[] = {{DNNL_ARG_FROM, from, data}, {DNNL_ARG_TO, to, packed}};
+    const skv_dnnl_arg args[] = {{DNNL_ARG_FROM, data}, {DNNL_ARG_TO, packed}};
     SKV_GO(status, done, skv_dnnl_run(ctx, &reorder, args, 2, scratch, "packing"));
     *out = packed;
     packed = NULL;
@@ -41,9 +30,9 @@ done:
     return status;
 }
 
-skive_status skv_dnnl_operand_prepare(skv_kernel_node *n, size_t index, const dnnl_memory_desc_t *given,
-                                      const dnnl_memory_desc_t *wanted, skv_dnnl_operand *o) {
-    *o = (skv_dnnl_operand){.given = *given, .wanted = *wanted};
+skive_status skv_dnnl_operand_prepare(skv_kernel_node *n, size_t index, skv_dnnl_md_ref given, skv_dnnl_md_ref wanted,
+                                      skv_dnnl_operand *o) {
+    memset(o, 0, sizeof *o);
     if (dnnl_memory_desc_equal(given, wanted)) return SKIVE_OK;
     const skive_tensor *constant = n->in[index].constant;
     if (constant) {
@@ -67,7 +56,7 @@ skive_status skv_dnnl_operand_get(const skv_kernel_call *c, size_t index, const 
         return SKIVE_OK;
     }
     char *to = (char *)c->scratch + o->scratch_offset;
-    const skv_dnnl_arg args[] = {{DNNL_ARG_FROM, &o->given, c->in[index]}, {DNNL_ARG_TO, &o->wanted, to}};
+    const skv_dnnl_arg args[] = {{DNNL_ARG_FROM, c->in[index]}, {DNNL_ARG_TO, to}};
     *out = to;
     return skv_dnnl_run(c->ctx, &o->reorder, args, 2, to + o->scratch_bytes, "packing");
 }

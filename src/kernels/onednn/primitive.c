@@ -38,42 +38,34 @@ static bool passed_over(const_dnnl_primitive_desc_t desc) {
     return strstr(name, "gemm") && !strstr(name, "brgemm");
 }
 
-dnnl_status_t skv_dnnl_desc_create(const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
-                                   const_dnnl_primitive_desc_t hint, int threads, dnnl_primitive_desc_t *out) {
-    *out = NULL;
+dnnl_status_t skv_dnnl_conv_desc(const skv_dnnl_conv_form *form, const_dnnl_primitive_attr_t attr,
+                                 const_dnnl_primitive_desc_t hint, int threads, dnnl_primitive_desc_t *out) {
     const int before = set_threads(threads);
-    dnnl_primitive_desc_iterator_t each = NULL;
-    dnnl_status_t s = dnnl_primitive_desc_iterator_create(&each, op, attr, skv_dnnl_engine(), hint);
-    while (s == dnnl_success) {
-        *out = dnnl_primitive_desc_iterator_fetch(each);
-        if (!*out || !passed_over(*out)) break;
-        (void)dnnl_primitive_desc_destroy(*out);
-        *out = NULL;
-        s = dnnl_primitive_desc_iterator_next(each);
-    }
-    if (each) (void)dnnl_primitive_desc_iterator_destroy(each);
-    restore_threads(before, threads);
-    if (s == dnnl_iterator_ends) return dnnl_unimplemented;
-    return s == dnnl_success && !*out ? dnnl_out_of_memory : s;
-}
-
-dnnl_status_t skv_dnnl_reorder_desc(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to,
-                                    const_dnnl_primitive_attr_t attr, int threads, dnnl_primitive_desc_t *out) {
-    const dnnl_engine_t engine = skv_dnnl_engine();
-    const int before = set_threads(threads);
-    const dnnl_status_t s = dnnl_reorder_primitive_desc_create(out, from, engine, to, engine, attr);
+    const dnnl_status_t s = skv_dnnl_conv_first(form, attr, skv_dnnl_engine(), hint, passed_over, out);
     restore_threads(before, threads);
     return s;
+}
+
+skive_status skv_dnnl_reorder_create(skive_context *ctx, skv_dnnl_md_ref from, skv_dnnl_md_ref to, int threads,
+                                     skv_dnnl_prim *out) {
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_primitive_desc_t desc = NULL;
+    memset(out, 0, sizeof *out);
+    SKV_TRY(skv_dnnl_attr(ctx, &attr));
+    const dnnl_engine_t engine = skv_dnnl_engine();
+    const int before = set_threads(threads);
+    const dnnl_status_t s = dnnl_reorder_primitive_desc_create(&desc, from, engine, to, engine, attr);
+    restore_threads(before, threads);
+    (void)dnnl_primitive_attr_destroy(attr);
+    SKV_TRY(skv_dnnl_status(ctx, s, "reorder"));
+    return skv_dnnl_prim_from(ctx, desc, threads, "reorder", out);
 }
 
 skive_status skv_dnnl_prim_from(skive_context *ctx, dnnl_primitive_desc_t desc, int threads, const char *what,
                                 skv_dnnl_prim *out) {
     *out = (skv_dnnl_prim){.desc = desc, .threads = threads};
-    const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
-    if (scratch) {
-        out->scratch_md = *scratch;
-        out->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-    }
+    const skv_dnnl_md_ref scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+    if (scratch) out->scratch_bytes = dnnl_memory_desc_get_size(scratch);
     const int before = set_threads(threads);
     const dnnl_status_t s = dnnl_primitive_create(&out->primitive, desc);
     restore_threads(before, threads);
@@ -84,29 +76,14 @@ skive_status skv_dnnl_prim_from(skive_context *ctx, dnnl_primitive_desc_t desc, 
     return skv_dnnl_status(ctx, s, what);
 }
 
-skive_status skv_dnnl_prim_create(skive_context *ctx, const_dnnl_op_desc_t op, const_dnnl_primitive_attr_t attr,
-                                  const_dnnl_primitive_desc_t hint, int threads, const char *what, skv_dnnl_prim *out) {
-    dnnl_primitive_attr_t own = NULL;
-    dnnl_primitive_desc_t desc = NULL;
-    memset(out, 0, sizeof *out);
-    if (!attr) {
-        SKV_TRY(skv_dnnl_attr(ctx, &own));
-        attr = own;
-    }
-    const dnnl_status_t s = skv_dnnl_desc_create(op, attr, hint, threads, &desc);
-    if (own) (void)dnnl_primitive_attr_destroy(own);
-    SKV_TRY(skv_dnnl_status(ctx, s, what));
-    return skv_dnnl_prim_from(ctx, desc, threads, what, out);
-}
-
 void skv_dnnl_prim_free(skv_dnnl_prim *p) {
     if (p->primitive) (void)dnnl_primitive_destroy(p->primitive);
     if (p->desc) (void)dnnl_primitive_desc_destroy(p->desc);
     memset(p, 0, sizeof *p);
 }
 
-const dnnl_memory_desc_t *skv_dnnl_prim_md(const skv_dnnl_prim *p, dnnl_query_t what, int index) {
-    return dnnl_primitive_desc_query_md(p->desc, what, index);
+skv_dnnl_md_ref skv_dnnl_prim_md(const skv_dnnl_prim *p, int arg) {
+    return dnnl_primitive_desc_query_md(p->desc, dnnl_query_exec_arg_md, arg);
 }
 
 const char *skv_dnnl_impl(const_dnnl_primitive_desc_t desc) {
@@ -115,29 +92,37 @@ const char *skv_dnnl_impl(const_dnnl_primitive_desc_t desc) {
     return name;
 }
 
+typedef struct arguments {
+    dnnl_exec_arg_t list[SKV_DNNL_MAX_ARGS + 1];
+    size_t n;
+} arguments;
+
+static dnnl_status_t add_argument(arguments *a, int arg, skv_dnnl_md_ref md, const void *data) {
+    void *writable;
+    memcpy(&writable, &data, sizeof writable); /* dnnl_memory has no const form */
+    if (a->n == SKV_COUNT(a->list)) return dnnl_invalid_arguments;
+    const dnnl_status_t s = dnnl_memory_create(&a->list[a->n].memory, md, skv_dnnl_engine(), writable);
+    if (s == dnnl_success) a->list[a->n++].arg = arg;
+    return s;
+}
+
 skive_status skv_dnnl_run(skive_context *ctx, const skv_dnnl_prim *p, const skv_dnnl_arg *args, size_t n_args,
                           void *scratch, const char *what) {
-    dnnl_exec_arg_t list[SKV_DNNL_MAX_ARGS + 1];
-    const dnnl_engine_t engine = skv_dnnl_engine();
+    arguments a;
+    a.n = 0;
     const dnnl_stream_t stream = skv_dnnl_stream();
     dnnl_status_t s = stream ? dnnl_success : dnnl_out_of_memory;
-    size_t n = 0;
-    for (size_t i = 0; i < n_args && i < SKV_DNNL_MAX_ARGS && s == dnnl_success; i++) {
-        void *data;
-        memcpy(&data, &args[i].data, sizeof data); /* dnnl_memory has no const form */
-        s = dnnl_memory_create(&list[n].memory, args[i].md, engine, data);
-        if (s == dnnl_success) list[n++].arg = args[i].arg;
-    }
-    if (s == dnnl_success && p->scratch_bytes) {
-        s = dnnl_memory_create(&list[n].memory, &p->scratch_md, engine, scratch);
-        if (s == dnnl_success) list[n++].arg = DNNL_ARG_SCRATCHPAD;
-    }
+    for (size_t i = 0; i < n_args && s == dnnl_success; i++)
+        s = add_argument(&a, args[i].arg, skv_dnnl_prim_md(p, args[i].arg), args[i].data);
+    if (s == dnnl_success && p->scratch_bytes)
+        s = add_argument(&a, DNNL_ARG_SCRATCHPAD, dnnl_primitive_desc_query_md(p->desc, dnnl_query_scratchpad_md, 0),
+                         scratch);
     if (s == dnnl_success) {
         const int before = set_threads(p->threads);
-        s = dnnl_primitive_execute(p->primitive, stream, (int)n, list);
+        s = dnnl_primitive_execute(p->primitive, stream, (int)a.n, a.list);
         if (s == dnnl_success) s = dnnl_stream_wait(stream);
         restore_threads(before, p->threads);
     }
-    for (size_t i = 0; i < n; i++) (void)dnnl_memory_destroy(list[i].memory);
+    for (size_t i = 0; i < a.n; i++) (void)dnnl_memory_destroy(a.list[i].memory);
     return skv_dnnl_status(ctx, s, what);
 }

@@ -33,38 +33,29 @@ typedef struct place {
     size_t first, step;
 } place;
 
-static size_t points_of(const dnnl_wino_desc_t *d) { return (size_t)d->alpha * (size_t)d->alpha; }
+static size_t points_of(const skv_dnnl_winograd *d) { return (size_t)d->alpha * (size_t)d->alpha; }
 
-static place place_of(const dnnl_wino_desc_t *d, size_t u, size_t ob, size_t ib) {
-    const size_t nb_oc = (size_t)d->oc / LANES, nb_ic = (size_t)d->ic / LANES, ic = (size_t)d->ic;
-    const size_t oc2 = (size_t)d->oc2_block, ic2 = (size_t)d->ic2_block, points = points_of(d);
-    switch (d->wino_format) {
-    case dnnl_wino_wei_aaOio: return (place){((u * nb_oc + ob) * ic + ib * LANES) * LANES, LANES};
-    case dnnl_wino_wei_aaOBiOo:
+static place place_of(const skv_dnnl_winograd *d, size_t u, size_t ob, size_t ib) {
+    const size_t nb_oc = d->oc / LANES, nb_ic = d->ic / LANES, ic = d->ic;
+    const size_t oc2 = d->oc2_block, ic2 = d->ic2_block, points = points_of(d);
+    switch (d->form) {
+    case SKV_DNNL_AAOIO: return (place){((u * nb_oc + ob) * ic + ib * LANES) * LANES, LANES};
+    case SKV_DNNL_AAOBIOO:
         return (place){(((u * (nb_oc / oc2) + ob / oc2) * ic + ib * LANES) * oc2 + ob % oc2) * LANES, oc2 * LANES};
-    default: /* OBaaIBOIio */
-        return (place){
-            ((((ob / oc2 * points + u) * (nb_ic / ic2) + ib / ic2) * oc2 + ob % oc2) * ic2 + ib % ic2) * CHUNK, LANES};
+    case SKV_DNNL_OBAAIBOIIO: break;
     }
+    return (place){((((ob / oc2 * points + u) * (nb_ic / ic2) + ib / ic2) * oc2 + ob % oc2) * ic2 + ib % ic2) * CHUNK,
+                   LANES};
 }
 
-bool skv_dnnl_winograd_known(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to) {
-    const dnnl_version_t *version = dnnl_version();
-    if (to->format_kind != dnnl_format_kind_wino || to->data_type != dnnl_f32 || to->offset0 != 0) return false;
-    if (!version || version->major != 2 || version->minor != 6) return false;
-    const dnnl_wino_desc_t *d = &to->format_desc.wino_desc;
-    dnnl_memory_desc_t plain;
-    if (from->ndims != 4 || from->data_type != dnnl_f32 ||
-        dnnl_memory_desc_init_by_tag(&plain, 4, from->dims, dnnl_f32, dnnl_abcd) != dnnl_success ||
-        !dnnl_memory_desc_equal(from, &plain))
-        return false;
-    const bool layout = d->wino_format == dnnl_wino_wei_aaOio || d->wino_format == dnnl_wino_wei_aaOBiOo ||
-                        d->wino_format == dnnl_wino_wei_OBaaIBOIio;
-    return layout && d->r == 3 && (d->alpha == 4 || d->alpha == 6) && !(d->adj_scale < 1) && !(d->adj_scale > 1) &&
-           d->ic_block == LANES && d->oc_block == LANES && d->oc == from->dims[0] && d->ic == from->dims[1] &&
-           from->dims[2] == 3 && from->dims[3] == 3 && d->oc % LANES == 0 && d->ic % LANES == 0 && d->oc2_block > 0 &&
-           d->ic2_block > 0 && d->oc / LANES % d->oc2_block == 0 && d->ic / LANES % d->ic2_block == 0 &&
-           d->size == sizeof(float) * (size_t)(d->alpha * d->alpha) * (size_t)d->oc * (size_t)d->ic;
+bool skv_dnnl_winograd_known(skv_dnnl_md_ref from, skv_dnnl_md_ref to, skv_dnnl_winograd *out) {
+    if (!skv_dnnl_md_winograd(to, out)) return false;
+    const int64_t dims[4] = {(int64_t)out->oc, (int64_t)out->ic, 3, 3};
+    skv_dnnl_md plain;
+    if (!skv_dnnl_md_dims(SKIVE_F32, 4, dims, &plain)) return false;
+    const bool same = dnnl_memory_desc_equal(from, skv_dnnl_md_get(&plain));
+    skv_dnnl_md_free(&plain);
+    return same && out->bytes == sizeof(float) * points_of(out) * out->oc * out->ic;
 }
 
 /* One input channel, 16 output channels: taps[9][16] to the points, CHUNK floats apart. */
@@ -89,10 +80,10 @@ static void transform(const float (*g)[3], int alpha, const float (*taps)[LANES]
 
 /* 16 x 16 channels at a time through a buffer, so that what goes to memory goes in long pieces: the points lie so far
  * apart that they would share few lines of the cache. */
-static void pack_block(const dnnl_wino_desc_t *d, const float *w, size_t ob, size_t ib, float *out) {
+static void pack_block(const skv_dnnl_winograd *d, const float *w, size_t ob, size_t ib, float *out) {
     float buffer[MAX_ALPHA * MAX_ALPHA * CHUNK];
     float taps[TAPS][LANES];
-    const size_t ic = (size_t)d->ic;
+    const size_t ic = d->ic;
     for (size_t i = 0; i < LANES; i++) {
         const float *from = w + (ob * LANES * ic + ib * LANES + i) * TAPS;
         for (size_t o = 0; o < LANES; o++) {
@@ -111,9 +102,8 @@ static void pack_block(const dnnl_wino_desc_t *d, const float *w, size_t ob, siz
     }
 }
 
-void skv_dnnl_winograd_pack(const float *w, const dnnl_memory_desc_t *to, int threads, float *out) {
-    const dnnl_wino_desc_t *d = &to->format_desc.wino_desc;
-    const size_t nb_oc = (size_t)d->oc / LANES, nb_ic = (size_t)d->ic / LANES;
+void skv_dnnl_winograd_pack(const float *w, const skv_dnnl_winograd *d, int threads, float *out) {
+    const size_t nb_oc = d->oc / LANES, nb_ic = d->ic / LANES;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (size_t ob = 0; ob < nb_oc; ob++) {
         for (size_t ib = 0; ib < nb_ic; ib++) pack_block(d, w, ob, ib, out);

@@ -4,9 +4,9 @@
 
 #include "kernels/onednn/onednn.h"
 
-/* Can skv_dnnl_winograd_pack write this descriptor from those weights? */
-bool skv_dnnl_winograd_known(const dnnl_memory_desc_t *from, const dnnl_memory_desc_t *to);
-/* w [oc][ic][3][3]; out holds the bytes of `to`. */
-void skv_dnnl_winograd_pack(const float *w, const dnnl_memory_desc_t *to, int threads, float *out);
+/* Can skv_dnnl_winograd_pack write what `to` describes from weights as `from` describes them? *out says how. */
+bool skv_dnnl_winograd_known(skv_dnnl_md_ref from, skv_dnnl_md_ref to, skv_dnnl_winograd *out);
+/* w [oc][ic][3][3]; out holds d->bytes. */
+void skv_dnnl_winograd_pack(const float *w, const skv_dnnl_winograd *d, int threads, float *out);
 
 #endif

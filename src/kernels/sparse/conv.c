@@ -1,5 +1,7 @@
 /* Convolution in f32 with a constant weight that is mostly zeros, or coded. */
+#if SKIVE_ONEDNN
 #include "kernels/onednn/winograd_pays.h"
+#endif
 #include "kernels/sparse/layer.h"
 
 static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
@@ -89,22 +91,29 @@ static double filled(int64_t channels, int64_t block) {
     return (double)channels / (double)whole;
 }
 
-/* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's. Measured on Zen 4:
- * oneDNN's direct kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave
+/* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's, on Zen 4. */
+#if SKIVE_ONEDNN
+/* oneDNN's direct kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave
  * nothing over, two thirds of it with 64 channels. */
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
-    static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32, columns = 10;
+    static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32;
     enum { MANY = 128, TILE = 4, FEW_READ = 4 };
     const skv_geometry *g = &c->g;
     const int64_t channels = c->c / c->groups, rows = c->m / c->groups;
     if (isa < SKV_ISA_AVX2) return reference;
     if (channels == 1 && c->groups > 1) return depthwise;
-    if (!SKIVE_ONEDNN) return columns;
     if (isa >= SKV_ISA_AVX512 && skv_dnnl_winograd_pays(c))
         return (c->c < MANY ? winograd_few : winograd) * filled(g->out[1], TILE) * filled(g->out[2], TILE);
     const int64_t block = isa >= SKV_ISA_AVX512 ? 16 : 8;
     return direct * filled(rows, block) * (channels <= FEW_READ ? 1 : filled(channels, block));
 }
+#else
+static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
+    static const double reference = 0.3, columns = 10, depthwise = 1;
+    if (isa < SKV_ISA_AVX2) return reference;
+    return c->c == c->groups && c->groups > 1 ? depthwise : columns;
+}
+#endif
 
 /* What is offered in a layout that does not do is reordered, and the result's reader will likely want it as the others
  * were. */
