@@ -4,9 +4,9 @@
 #include <omp.h>
 #include <string.h>
 
+#include "kernels/finish.h"
 #include "kernels/kernel.h"
 #include "kernels/sgemm.h"
-#include "ops/common_activation.h"
 #include "ops/common_conv.h"
 
 enum { COLUMN_FLOATS = 1 << 17 };
@@ -16,7 +16,7 @@ typedef enum conv_kind { FORWARD, BY_INPUT, BY_WEIGHT } conv_kind;
 typedef struct conv_state {
     conv_kind kind;
     skv_conv_shape s;
-    skv_activation act;
+    skv_finish finish;
     int64_t k, places; /* of a group: elements of a window; output positions */
     int64_t lines;     /* output rows at a time */
     int threads;
@@ -57,7 +57,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 static skive_status set_up(skv_kernel_node *n, conv_state *st) {
     st->kind = kind_of(n->node);
     SKV_TRY(shape_of(n, &st->s));
-    if (st->kind == FORWARD && n->node->domain[0]) SKV_TRY(skv_activation_read(n->ctx, n->node, &st->act));
+    if (st->kind == FORWARD) SKV_TRY(skv_finish_read(n, &st->finish));
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     for (size_t i = 0; i < n->n_out; i++) n->out[i].layout = SKV_PLAIN;
     if (st->kind != FORWARD) n->skips_input_data[2] = true;
@@ -115,11 +115,7 @@ static void windows(const conv_state *st, float *image, int64_t row, int64_t row
 
 static void finish(const conv_state *st, const float *z, float *y, int64_t n) {
     for (int64_t i = 0; z && i < n; i++) y[i] += z[i];
-    if (st->act.kind == SKV_ACT_RELU) {
-        for (int64_t i = 0; i < n; i++) y[i] = y[i] < 0 ? 0.0f : y[i];
-    } else if (st->act.kind != SKV_ACT_NONE) {
-        for (int64_t i = 0; i < n; i++) y[i] = (float)skv_activation_apply(&st->act, (double)y[i]);
-    }
+    skv_finish_run(&st->finish, y, n);
 }
 
 typedef struct piece {

@@ -2,15 +2,15 @@
  * activation follows. Weights that never change are packed ahead of time. */
 #include <string.h>
 
+#include "kernels/finish.h"
 #include "kernels/kernel.h"
 #include "kernels/sgemm.h"
-#include "ops/common_activation.h"
 
 typedef struct gemm_state {
     int64_t m, n, k;
     bool trans_a, trans_b;
     float alpha, beta;
-    skv_activation act;
+    skv_finish finish;
     int64_t bias_row, bias_column; /* steps of C: 0 where it is broadcast */
     bool has_bias;
     size_t residual; /* index of input Z, 0: none */
@@ -45,7 +45,7 @@ static skive_status fill_state(skv_kernel_node *n, gemm_state *st) {
     /* Leading dimensions of a MatMul's first operand are rows like any other. */
     for (int d = 0; d < a->rank - (plain_product ? 1 : 0); d++) st->m *= a->dims[d].size;
     if (!plain_product) st->m = a->dims[st->trans_a ? 1 : 0].size;
-    if (n->node->domain[0]) SKV_TRY(skv_activation_read(n->ctx, n->node, &st->act));
+    SKV_TRY(skv_finish_read(n, &st->finish));
     st->has_bias = has_input(n, 2) && st->beta != 0;
     if (st->has_bias) {
         const skive_type *c = &n->in[2].type;
@@ -86,11 +86,7 @@ static void write_bias(const gemm_state *st, const float *c, float *y) {
 static void finish(const gemm_state *st, const float *z, float *y) {
     const int64_t count = st->m * st->n;
     for (int64_t i = 0; z && i < count; i++) y[i] += z[i];
-    if (st->act.kind == SKV_ACT_RELU) {
-        for (int64_t i = 0; i < count; i++) y[i] = y[i] < 0 ? 0.0f : y[i]; /* NaN stays */
-    } else if (st->act.kind != SKV_ACT_NONE) {
-        for (int64_t i = 0; i < count; i++) y[i] = (float)skv_activation_apply(&st->act, (double)y[i]);
-    }
+    skv_finish_run(&st->finish, y, count);
 }
 
 static skive_status run(const skv_kernel_call *c) {

@@ -46,6 +46,10 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     return true;
 }
 
+skv_unary_loop *skv_unary_loop_of(skv_isa isa) {
+    return isa >= SKV_ISA_AVX512 ? skv_unary_avx512 : isa >= SKV_ISA_AVX2 ? skv_unary_avx2 : skv_unary_scalar;
+}
+
 static float limit(const skv_kernel_node *n, size_t i, float otherwise) {
     return i < n->n_in && !n->in[i].absent ? (float)skive_tensor_get(n->in[i].constant, 0) : otherwise;
 }
@@ -67,14 +71,13 @@ static void read_parameters(const skv_kernel_node *n, unary_state *st) {
 }
 
 static skive_status prepare(skv_kernel_node *n) {
-    const skv_isa isa = skv_cpu_isa();
     unary_state *st = NULL;
     size_t bytes, i = 0;
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     while (!skv_node_is(n->node, functions[i].op)) i++;
     st->f = functions[i].f;
-    st->loop = isa >= SKV_ISA_AVX512 ? skv_unary_avx512 : isa >= SKV_ISA_AVX2 ? skv_unary_avx2 : skv_unary_scalar;
+    st->loop = skv_unary_loop_of(skv_cpu_isa());
     read_parameters(n, st);
     const skive_type *x = &n->in[0].type;
     const int64_t block = n->in[0].layout == SKV_C16 ? 16 : n->in[0].layout == SKV_C8 ? 8 : 1;

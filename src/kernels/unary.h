@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "base/base.h"
+
 typedef enum skv_unary {
     SKV_UNARY_SIGMOID,
     SKV_UNARY_TANH,
@@ -24,5 +26,6 @@ typedef enum skv_unary {
  * 4 units in the last place, Tanh and Elu within 2e-7 of 1 besides; the others are the rounded results. */
 typedef void skv_unary_loop(skv_unary f, float a, float b, const float *x, float *y, int64_t n);
 skv_unary_loop skv_unary_scalar, skv_unary_avx2, skv_unary_avx512;
+skv_unary_loop *skv_unary_loop_of(skv_isa isa);
 
 #endif

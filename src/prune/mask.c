@@ -78,7 +78,7 @@ static void drop_within(skv_prunable *p, int64_t drop, float *room) {
 
 skive_status skv_mask_below(skive_context *ctx, skv_prunable *p, double threshold) {
     float *room = NULL;
-    for (int64_t i = 0; i < p->n; i++) p->keep[i] = !((double)p->score[i] < threshold);
+    for (int64_t i = 0; i < p->n; i++) p->keep[i] = (uint8_t) !((double)p->score[i] < threshold);
     p->at_floor = kept_of(p) < p->least;
     if (!p->at_floor) return SKIVE_OK;
     SKV_TRY(skv_alloc_array(ctx, (size_t)p->n, sizeof *room, &room));

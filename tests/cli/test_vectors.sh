@@ -46,7 +46,15 @@ int8/loops_scalar       dequantize_s8 mulps        4
 sgemm_scalar            run_tile      mulps        16
 sgemm_scalar            run_wide      mulps        16
 sgemm_scalar            dot           mulps        4
+depthwise_scalar        skv_depthwise_scalar mulps 10
+unary_scalar            skv_unary_scalar mulps     30
+rows_scalar             softmax       mulps        8
+rows_scalar             gelu          mulps        8
+rows_scalar             layer         mulps        3
 attention_scalar        product       mulps        4
+recurrent_scalar        lstm          mulps        30
+recurrent_scalar        gru_gates     mulps        8
+recurrent_scalar        gru_state     mulps        8
 recurrent_scalar        product       mulps        4
 norm_batch_scalar       apply         mulps        4
 norm_batch_scalar       moments       mulps        4

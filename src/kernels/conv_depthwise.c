@@ -1,0 +1,159 @@
+/* Depthwise convolution in f32, one channel in and one out a group, with its activation: along the channels, line by
+ * line of the output. The window's taps that lie in the padding are left out. */
+#include <string.h>
+
+#include "kernels/depthwise.h"
+#include "kernels/finish.h"
+#include "kernels/kernel.h"
+#include "ops/common_conv.h"
+
+enum { MOST_TAPS = 128, PARALLEL_FROM = 1 << 16 };
+
+typedef struct depthwise_state {
+    skv_conv_shape s;
+    skv_finish finish;
+    skv_depthwise_loop *loop;
+    float *w, *bias; /* [taps][c], [c] */
+    bool adds;
+    int threads;
+} depthwise_state;
+
+static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
+
+static bool applicable(const skv_kernel_node *n, skv_why *why) {
+    const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
+    if (!skv_kernel_f32(&n->in[0]) || !skv_kernel_f32(&n->out[0])) return skv_decline(why, "not float32, or empty");
+    if (x->rank < 3 || x->rank > 4) return skv_decline(why, "rank %d", x->rank);
+    const int64_t groups = skv_attr_int(n->node, "group", 1);
+    if (groups < 2 || groups != x->dims[1].size || groups != w->dims[0].size) return skv_decline(why, "not depthwise");
+    int64_t taps = 1;
+    for (int d = 2; d < w->rank; d++) taps *= w->dims[d].size;
+    if (taps > MOST_TAPS) return skv_decline(why, "a window of %lld", (long long)taps);
+    if (n->training || !n->in[1].constant || (has_input(n, 2) && !n->in[2].constant))
+        return skv_decline(why, "the weights are not constant");
+    return true;
+}
+
+static skive_status shape_of(const skv_kernel_node *n, skv_conv_shape *s) {
+    int64_t x[SKIVE_MAX_RANK], w[SKIVE_MAX_RANK];
+    const skive_type *xt = &n->in[0].type, *wt = &n->in[1].type;
+    for (int d = 0; d < xt->rank; d++) x[d] = xt->dims[d].size;
+    for (int d = 0; d < wt->rank; d++) w[d] = wt->dims[d].size;
+    return skv_conv_shape_make(n->ctx, n->node, xt->rank, x, wt->rank, w, s);
+}
+
+static skive_status pack(skv_kernel_node *n, depthwise_state *st) {
+    const size_t taps = (size_t)skv_volume(st->s.g.kernel), c = (size_t)st->s.c;
+    const float *w = n->in[1].constant->data;
+    SKV_TRY(skv_arena_array(n->weights, taps, c * sizeof *st->w, &st->w));
+    SKV_TRY(skv_arena_array(n->weights, c, sizeof *st->bias, &st->bias));
+    for (size_t i = 0; i < c; i++)
+        for (size_t t = 0; t < taps; t++) st->w[t * c + i] = w[i * taps + t];
+    memset(st->bias, 0, c * sizeof *st->bias);
+    if (has_input(n, 2)) memcpy(st->bias, n->in[2].constant->data, c * sizeof *st->bias);
+    n->packs_input[1] = n->packs_input[2] = true;
+    n->state_bytes = (taps + 1) * c * sizeof(float);
+    return SKIVE_OK;
+}
+
+static skive_status set_up(skv_kernel_node *n, depthwise_state *st) {
+    SKV_TRY(shape_of(n, &st->s));
+    SKV_TRY(skv_finish_read(n, &st->finish));
+    SKV_TRY(pack(n, st));
+    st->loop = skv_depthwise_scalar;
+    n->in[0].layout = n->out[0].layout = SKV_NHWC;
+    st->adds = has_input(n, 3);
+    if (st->adds) n->in[3].layout = SKV_NHWC;
+    const skv_geometry *g = &st->s.g;
+    const int64_t work = st->s.n * st->s.c * skv_volume(g->out) * skv_volume(g->kernel);
+    st->threads = work < PARALLEL_FROM ? 1 : n->threads;
+    return SKIVE_OK;
+}
+
+static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
+
+static skive_status prepare(skv_kernel_node *n) {
+    depthwise_state *st = NULL;
+    SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
+    const skive_status status = set_up(n, st);
+    if (status == SKIVE_OK)
+        n->state = st;
+    else
+        destroy(n->ctx, st);
+    return status;
+}
+
+/* The taps of the window at output line `oh`, columns [ow, ow + positions), which all see the same of them. */
+static void run_positions(const depthwise_state *st, const float *image, int64_t oh, int64_t ow, int64_t positions,
+                          float *line) {
+    const skv_geometry *g = &st->s.g;
+    const int64_t c = st->s.c, h = oh * g->stride[1] - g->pad_lo[1], at = ow * g->stride[2] - g->pad_lo[2];
+    const float *x[MOST_TAPS], *w[MOST_TAPS];
+    int64_t h_lo, h_hi, w_lo, w_hi;
+    size_t taps = 0;
+    skv_window_range(g, 1, oh, &h_lo, &h_hi);
+    skv_window_range(g, 2, ow, &w_lo, &w_hi);
+    for (int64_t kh = h_lo; kh < h_hi; kh++) {
+        for (int64_t kw = w_lo; kw < w_hi; kw++, taps++) {
+            x[taps] = image + ((h + kh * g->dilation[1]) * g->in[2] + at + kw * g->dilation[2]) * c;
+            w[taps] = st->w + (kh * g->kernel[2] + kw) * c;
+        }
+    }
+    const skv_depthwise_run r = {.positions = positions,
+                                 .channels = c,
+                                 .x_step = g->stride[2] * c,
+                                 .taps = taps,
+                                 .x = x,
+                                 .w = w,
+                                 .bias = st->bias,
+                                 .y = line + ow * c};
+    st->loop(&r);
+}
+
+/* Columns [lo, hi) of the output whose windows lie inside along the line. */
+static void inside(const skv_geometry *g, int64_t *lo, int64_t *hi) {
+    int64_t first, last;
+    *lo = 0, *hi = g->out[2];
+    for (int64_t k = 0; k < g->kernel[2]; k++) {
+        skv_tap_range(g, 2, k, &first, &last);
+        *lo = first > *lo ? first : *lo;
+        *hi = last < *hi ? last : *hi;
+    }
+    if (*hi < *lo) *hi = *lo;
+}
+
+static skive_status run(const skv_kernel_call *call) {
+    const depthwise_state *st = call->n->state;
+    const skv_geometry *g = &st->s.g;
+    const int64_t lines = st->s.n * g->out[1], line_floats = g->out[2] * st->s.c;
+    const int threads = st->threads;
+    int64_t lo, hi;
+    inside(g, &lo, &hi);
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+    for (int64_t i = 0; i < lines; i++) {
+        const float *image = (const float *)call->in[0] + i / g->out[1] * g->in[1] * g->in[2] * st->s.c;
+        float *line = (float *)call->out[0] + i * line_floats;
+        for (int64_t ow = 0; ow < lo; ow++) run_positions(st, image, i % g->out[1], ow, 1, line);
+        if (hi > lo) run_positions(st, image, i % g->out[1], lo, hi - lo, line);
+        for (int64_t ow = hi; ow < g->out[2]; ow++) run_positions(st, image, i % g->out[1], ow, 1, line);
+        if (st->adds) {
+            const float *z = (const float *)call->in[3] + i * line_floats;
+            for (int64_t k = 0; k < line_floats; k++) line[k] += z[k];
+        }
+        skv_finish_run(&st->finish, line, line_floats);
+    }
+    return SKIVE_OK;
+}
+
+static const char *const ops[] = {"FusedConv", "Conv", NULL};
+
+const skv_kernel skv_kernel_conv_depthwise_f32 = {
+    .name = "conv_depthwise_f32",
+    .brief = "depthwise convolution and activation in one, along the channels",
+    .ops = ops,
+    .isa = SKV_ISA_SCALAR,
+    .applicable = applicable,
+    .prepare = prepare,
+    .run = run,
+    .destroy = destroy,
+};
