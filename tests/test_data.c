@@ -25,7 +25,7 @@ static void check_idx(skive_context *ctx, const char *spec, size_t n) {
         assert_int_equal(skive_dataset_origin(ds, i), i);
         for (size_t k = 0; k < PIXELS; k++) assert_true(fabsf(x[k] - (float)pixel(i, k) / 255.0f) < 1e-6f);
     }
-    skv_test_fails(ctx, skive_dataset_read(ctx, ds, n, NULL, NULL), SKIVE_ERR_ARGUMENT, "does not exist");
+    skv_test_fails(ctx, skive_dataset_read(ctx, ds, n, NULL, NULL), SKIVE_ERR_ARGUMENT, "there is no sample");
     skive_dataset_free(ds);
 }
 
@@ -68,7 +68,7 @@ static void idx_damage(void **state) {
     memcpy(copy, image_file, n);
     copy[n] = 0;
     skv_test_write_file(images_path, copy, n + 1);
-    open_fails(ctx, spec, SKIVE_ERR_DATA, "longer than its header says");
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "longer than the counts in its header");
     copy[0] = 'P';
     skv_test_write_file(images_path, copy, n);
     open_fails(ctx, spec, SKIVE_ERR_DATA, "magic number");
@@ -85,11 +85,11 @@ static void idx_damage(void **state) {
     skv_test_write_file(images_path, copy, n);
     open_fails(ctx, spec, SKIVE_ERR_DATA, "is 0");
     skv_test_write_file(images_path, label_file, labels);
-    open_fails(ctx, spec, SKIVE_ERR_DATA, "1 dimensions does not hold images");
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "1 dimensions does not contain images");
 
     skv_test_write_file(images_path, image_file, n);
     skv_test_write_file(labels_path, image_file, n);
-    open_fails(ctx, spec, SKIVE_ERR_DATA, "exchanged");
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "swapped");
     skv_test_write_file(labels_path, label_file, labels = idx_labels(label_file, 19));
     open_fails(ctx, spec, SKIVE_ERR_DATA, "has 19 labels but");
     assert_int_equal(remove(labels_path), 0);
@@ -365,7 +365,7 @@ static void npy(void **state) {
     /* what does not fit */
     targets[5] = NAN;
     skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
-    open_fails(ctx, spec, SKIVE_ERR_DATA, "sample 2 holds NaN");
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "sample 2 contains NaN");
     y = (skive_tensor){.dtype = SKIVE_I64, .rank = 1, .dims = {3}, .data = classes};
     skv_test_ok(ctx, skive_tensor_save_npy(ctx, y_path, &y));
     open_fails(ctx, spec, SKIVE_ERR_DATA, "has 4 samples");
@@ -375,7 +375,7 @@ static void npy(void **state) {
     open_fails(ctx, spec, SKIVE_ERR_DATA, "label -1 of sample 1");
     x = (skive_tensor){.dtype = SKIVE_U8, .rank = 2, .dims = {0, 3}, .data = bytes};
     skv_test_ok(ctx, skive_tensor_save_npy(ctx, x_path, &x));
-    open_fails(ctx, spec, SKIVE_ERR_DATA, "there must be some");
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "must not be 0");
     skv_test_write_file(x_path, "nonsense", 8);
     open_fails(ctx, spec, SKIVE_ERR_FORMAT, "x.npy");
     skv_test_context_end(ctx);
@@ -421,7 +421,7 @@ static void folder_plain(void **state) {
     smooth(pixels, 10, 6, 3, 0);
     write_png(at("set/bee/02.PNG"), 10, 6, PNG_FORMAT_RGB, pixels);
     skv_test_fails(ctx, skive_dataset_read(ctx, ds, 6, (float[48]){0}, NULL), SKIVE_ERR_DATA,
-                   "is 6x10 pixels (height x width), not 6x8; --resize");
+                   "has 6x10 pixels (height x width), not 6x8; use --resize");
     assert_int_equal(remove(at("set/bee/02.PNG")), 0);
     skv_test_fails(ctx, skive_dataset_read(ctx, ds, 6, (float[48]){0}, NULL), SKIVE_ERR_IO, "set/bee/02.PNG");
     skive_dataset_free(ds);
@@ -448,7 +448,7 @@ static void folder_plain(void **state) {
     (void)snprintf(path, sizeof path, "%s", at("empty"));
     assert_int_equal(mkdir(path, 0777), 0);
     (void)snprintf(spec, sizeof spec, "folder:%s", path);
-    open_fails(ctx, spec, SKIVE_ERR_DATA, "has 0 sub-folders");
+    open_fails(ctx, spec, SKIVE_ERR_DATA, "has no sub-folders");
     assert_int_equal(mkdir(at("empty/a"), 0777), 0);
     open_fails(ctx, spec, SKIVE_ERR_DATA, "no PNG, JPEG or BMP");
     skv_test_context_end(ctx);

@@ -113,7 +113,7 @@ static void sizes(void **state) {
     write_png(at("sizes/a/0.png"), 12, 6, PNG_FORMAT_GRAY, wide);
     picture("sizes/a/1.png", 6, 12, false, 102);
     fails_with(ctx, "sizes", o, SKIVE_ERR_DATA,
-               "a/1.png: is 12x6 pixels (height x width), the first image is 6x12; --resize");
+               "a/1.png: has 12x6 pixels (height x width), but the first image has 6x12; use --resize");
     o.resize_shorter = 4;
     fails_with(ctx, "sizes", o, SKIVE_ERR_DATA, "--resize HxW");
     o.crop_h = o.crop_w = 4; /* 8x4 scaled, of which columns 2 to 5 are kept */
@@ -132,7 +132,8 @@ static void sizes(void **state) {
     o.resize_shorter = 0; /* too small to cut 8 out */
     o.crop_h = o.crop_w = 8;
     set = open_with(ctx, "sizes", o);
-    skv_test_fails(ctx, skive_dataset_read(ctx, set, 0, (float[64]){0}, NULL), SKIVE_ERR_DATA, "0.png: is 6x12 pixels");
+    skv_test_fails(ctx, skive_dataset_read(ctx, set, 0, (float[64]){0}, NULL), SKIVE_ERR_DATA,
+                   "0.png: has 6x12 pixels");
     skive_dataset_free(set);
     o.crop_h = o.crop_w = 0;
     o.resize_h = 3;
@@ -172,8 +173,8 @@ static void model_decides(void **state) {
     assert_int_equal(info.dims[0], 1);
     assert_int_equal(info.dims[1], 16);
     assert_int_equal(info.dims[2], 16);
-    must_note(ctx, "2 (the first is a/1.png) are in colour and read as grey, as the model's input has it");
-    must_note(ctx, "images are scaled to 16x16 (height x width), the size of the model's input");
+    must_note(ctx, "2 (the first is a/1.png) are in colour and read as grey, because the model's input is");
+    must_note(ctx, "images are resized to 16x16 (height x width), the size of the model's input");
     skive_dataset_free(set);
     skive_graph_free(g);
     skv_test_context_end(ctx);
@@ -207,24 +208,24 @@ static void left_out(void **state) {
     skive_dataset_get_info(set, &info);
     assert_int_equal(info.count, 2); /* 0.JPG and the link to it */
     assert_int_equal(info.classes, 2);
-    must_note(ctx, "left out: 3 files of other kinds (");
+    must_note(ctx, "skipped: 3 files of other types (");
     must_note(ctx, "2 .webp");
     must_note(ctx, "1 without extension");
     must_note(ctx, "the first is a/plain");
     must_note(ctx, "2 files in 1 inner folder (the first is a/inner)");
-    must_note(ctx, "1 that is no file (the first is a/gone.png)");
+    must_note(ctx, "1 that is not a file (the first is a/gone.png)");
     must_note(ctx, "1 image beside the class folders (the first is beside.png)");
-    must_note(ctx, "b: the class has no image");
+    must_note(ctx, "b: this class has no images");
     skive_dataset_free(set);
     skv_test_write_file(at("messy/b/bad.png"), "RIFF....WEBPVP8 ", 16);
     fails_with(ctx, "messy", split_options(SKIVE_SPLIT_TRAIN_FULL), SKIVE_ERR_DATA,
-               "b/bad.png: is not a PNG, JPEG or BMP image; it is a WebP image");
+               "b/bad.png: not a PNG, JPEG or BMP image; it is a WebP image");
     folder("nested");
     folder("nested/x");
     folder("nested/x/a");
     picture("nested/x/a/0.png", 4, 4, false, 9);
     fails_with(ctx, "nested", split_options(SKIVE_SPLIT_TRAIN_FULL), SKIVE_ERR_DATA,
-               "1 file lies a folder deeper, such as in x/a");
+               "1 file is one level deeper, such as in x/a");
     skv_test_context_end(ctx);
 }
 
@@ -277,14 +278,14 @@ static void parts(void **state) {
         assert_int_equal(count_of(ctx, root, SKIVE_SPLIT_TRAIN), 7);
         assert_int_equal(count_of(ctx, root, SKIVE_SPLIT_VALIDATION), 2);
         assert_int_equal(count_of(ctx, root, SKIVE_SPLIT_TRAIN_FULL), 7);
-        must_note(ctx, "holds the validation samples");
+        must_note(ctx, "contains the validation samples");
         fails_with(ctx, root, split_options(SKIVE_SPLIT_TEST), SKIVE_ERR_DATA, "has train/ but no test/");
-        (void)snprintf(path, sizeof path, "--split validation takes %s/", names[k]);
+        (void)snprintf(path, sizeof path, "--split validation uses %s/", names[k]);
         fails_with(ctx, root, split_options(SKIVE_SPLIT_TEST), SKIVE_ERR_DATA, path);
     }
     folder("parts0/extra");
     (void)count_of(ctx, "parts0", SKIVE_SPLIT_TRAIN);
-    must_note(ctx, "left out, beside train/ and test/: extra/");
+    must_note(ctx, "skipped, beside train/ and test/: extra/");
     folder("parts1/valid/z");
     fails_with(ctx, "parts1", split_options(SKIVE_SPLIT_VALIDATION), SKIVE_ERR_DATA,
                "'z' is not among the training classes");
@@ -348,17 +349,19 @@ static void by_name(void **state) {
     picture("pets/ant/0.png", 4, 4, false, 9);
     picture("pets/dog/0.png", 4, 4, false, 9);
     o.model = g;
-    fails_with(ctx, "pets", o, SKIVE_ERR_DATA, "has 2 classes (ant, dog), the model has 3");
+    fails_with(ctx, "pets", o, SKIVE_ERR_DATA, "has 2 classes (ant, dog), but the model has 3");
     o.classes_by_order = true;
     skive_dataset_free(open_with(ctx, "pets", o));
     o.classes_by_order = false;
     skv_test_ok(ctx, skive_model_set_class_names(g, names, 3));
     labels_of(ctx, "pets", g, "10");
-    must_note(ctx, "its classes (ant, dog) are matched by name with the model's 3; the others do not occur");
+    must_note(
+        ctx,
+        "its classes (ant, dog) are matched by name with the 3 classes of the model; the other classes do not occur");
     folder("pets/wolf");
     picture("pets/wolf/0.png", 4, 4, false, 9);
     fails_with(ctx, "pets", o, SKIVE_ERR_DATA,
-               "'wolf' is not one of the model's; the set has ant, dog, wolf; the model has dog, ant, bee");
+               "the model has no class 'wolf'; the data set has ant, dog, wolf; the model has dog, ant, bee");
     o.targets = SKIVE_TARGETS_NONE; /* calibration needs no classes */
     skive_dataset_free(open_with(ctx, "pets", o));
     o.targets = SKIVE_TARGETS_AUTO;

@@ -51,8 +51,8 @@ static void types(void **state) {
     } cases[] = {
         {from_0, SKIVE_I64, SKIVE_TARGETS_AUTO, 3, NULL},
         {from_0, SKIVE_U8, SKIVE_TARGETS_AUTO, 3, NULL},
-        {from_0, SKIVE_F64, SKIVE_TARGETS_AUTO, 3, "taken as class labels; --targets float"},
-        {from_0, SKIVE_F16, SKIVE_TARGETS_AUTO, 3, "taken as class labels; --targets float"},
+        {from_0, SKIVE_F64, SKIVE_TARGETS_AUTO, 3, "used as class labels; use --targets float"},
+        {from_0, SKIVE_F16, SKIVE_TARGETS_AUTO, 3, "used as class labels; use --targets float"},
         {from_1, SKIVE_F32, SKIVE_TARGETS_AUTO, 4, "1 does not occur (0)"},
         {far, SKIVE_F32, SKIVE_TARGETS_AUTO, 0, "--targets class"},
         {half, SKIVE_F32, SKIVE_TARGETS_AUTO, 0, NULL},
@@ -62,8 +62,8 @@ static void types(void **state) {
         {below, SKIVE_I64, SKIVE_TARGETS_AUTO, -1, "label -1 of sample 3"},
         {below, SKIVE_F32, SKIVE_TARGETS_CLASSES, -1, "label -1 of sample 3"},
         {half, SKIVE_F32, SKIVE_TARGETS_CLASSES, -1, "label 0.5 of sample 3"},
-        {none, SKIVE_F32, SKIVE_TARGETS_AUTO, -1, "sample 3 holds NaN"},
-        {none, SKIVE_F32, SKIVE_TARGETS_CLASSES, -1, "sample 3 holds NaN"},
+        {none, SKIVE_F32, SKIVE_TARGETS_AUTO, -1, "sample 3 contains NaN"},
+        {none, SKIVE_F32, SKIVE_TARGETS_CLASSES, -1, "sample 3 contains NaN"},
         {below, SKIVE_I64, SKIVE_TARGETS_VALUES, 0, NULL},
         {none, SKIVE_F32, SKIVE_TARGETS_NONE, 0, NULL},
     };
@@ -139,7 +139,7 @@ static void commas(void **state) {
         skive_dataset_free(set);
     }
     (void)snprintf(spec, sizeof spec, "npy:a,b,c");
-    skv_test_fails(ctx, skive_dataset_open(ctx, spec, &o, &set), SKIVE_ERR_ARGUMENT, "is written \\,");
+    skv_test_fails(ctx, skive_dataset_open(ctx, spec, &o, &set), SKIVE_ERR_ARGUMENT, "file name as \\,");
     skv_test_fails(ctx, skive_dataset_open(ctx, "npy:a,,b,c", &o, &set), SKIVE_ERR_ARGUMENT, "expected npy:");
     skv_test_fails(ctx, skive_dataset_open(ctx, "npy:a,b,c,d,e", &o, &set), SKIVE_ERR_ARGUMENT, "expected npy:");
     skv_test_fails(ctx, skive_dataset_open(ctx, "npy:a\\", &o, &set), SKIVE_ERR_IO, "a\\");

@@ -260,7 +260,7 @@ static void loader_contents(void **state) {
     skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "threads");
     o.threads = 1;
     o.prefetch = 0;
-    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "ahead");
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "prefetch");
     o.prefetch = 2;
     o.transforms = "blur";
     skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "'blur'");

@@ -621,7 +621,7 @@ static void records_that_lie_are_refused(void **state) {
      * raw */
     const uint8_t nan_codebook[] = {3, 8, 1, 1, 2, 1, 0, 8, 2, 2, 0, 1, 0, 0, 0, 0x80, 0x3f, 0, 0, 0xc0, 0x7f};
     skv_reader in = skv_read_from(nan_codebook, sizeof nan_codebook);
-    skv_test_fails(ctx, skv_record_read(ctx, &in, 1 << 20, &r), SKIVE_ERR_FORMAT, "codebook holds NaN");
+    skv_test_fails(ctx, skv_record_read(ctx, &in, 1 << 20, &r), SKIVE_ERR_FORMAT, "codebook contains NaN");
     const uint8_t huge[] = {4, 0, 1, 2, 0xff, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0x7f, 1, 0};
     in = skv_read_from(huge, sizeof huge);
     skv_test_fails(ctx, skv_record_read(ctx, &in, 1 << 20, &r), SKIVE_ERR_LIMIT, "max_tensor_bytes");

@@ -256,15 +256,15 @@ static void bmp_refused(void **state) {
     } cases[] = {{"compressed with RLE8", 30, 1, 4},
                  {"compressed with RLE4", 30, 2, 4},
                  {"compressed with JPEG", 30, 4, 4},
-                 {"compression 99 is not known", 30, 99, 4},
-                 {"9 bits a pixel", 28, 9, 2},
-                 {"it has no width", 18, 0, 4},
+                 {"unknown BMP compression 99", 30, 99, 4},
+                 {"9 bits per pixel", 28, 9, 2},
+                 {"its width is 0", 18, 0, 4},
                  {"no pixels", 22, 0, 4},
                  {"limits are", 18, 0x7fffffff, 4},
                  {"limits are", 22, 0x80000000u, 4},
                  {"truncated", 10, 0xffffffffu, 4},
-                 {"of no colour in its palette", 62, 3, 1},
-                 {"palette is not complete", 46, 200, 4}};
+                 {"outside its palette", 62, 3, 1},
+                 {"palette is incomplete", 46, 200, 4}};
     static const bmp_case grey = {"grey", 8, 40, 2, 0, {0}, greys, eight_bits, 8, 8, 1, grey_striped};
     static bytes b;
     skive_context *ctx = skv_test_context();

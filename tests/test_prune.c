@@ -720,7 +720,7 @@ static void a_teacher_of_another_shape_is_refused(void **state) {
         const char *message;
     } cases[] = {{1, 8, 4, "teacher gives 4 scores, the student 3"},
                  {1, 9, 3, "teacher: "},
-                 {3, 8, 3, "takes [8, 4, 4] a sample"}};
+                 {3, 8, 3, "takes [8, 4, 4] per sample"}};
     blobs d = open_blobs();
     skive_graph *g = network(d.ctx, "mlp:16");
     (void)state;

@@ -11,7 +11,7 @@ static void put(void *out_pointer, void *block) { memcpy(out_pointer, &block, si
 
 static skive_status out_of_memory(skive_context *ctx, size_t size) {
     if (size <= (size_t)PTRDIFF_MAX - 64 && !skv_budget_allows(ctx, size)) return skv_budget_refuse(ctx, size);
-    return SKV_FAIL(ctx, SKIVE_ERR_MEMORY, "out of memory: %zu bytes were asked for", size);
+    return SKV_FAIL(ctx, SKIVE_ERR_MEMORY, "out of memory: cannot allocate %zu bytes", size);
 }
 
 void *skv_raw_alloc(skive_context *ctx, size_t size) {
@@ -32,7 +32,7 @@ skive_status skv_alloc_array(skive_context *ctx, size_t count, size_t size, void
     size_t bytes;
     if (!skv_mul_size(count, size, &bytes)) {
         put(out_pointer, NULL);
-        return SKV_FAIL(ctx, SKIVE_ERR_MEMORY, "out of memory: %zu times %zu bytes were asked for", count, size);
+        return SKV_FAIL(ctx, SKIVE_ERR_MEMORY, "out of memory: cannot allocate %zu times %zu bytes", count, size);
     }
     SKV_TRY(skv_alloc(ctx, bytes, out_pointer));
     void *block;
@@ -75,7 +75,7 @@ skive_status skv_asprintf(skive_context *ctx, char **out, const char *format, ..
     va_end(args);
     skive_status status = SKIVE_OK;
     if (length < 0)
-        status = SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "a text could not be formatted");
+        status = SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "a string could not be formatted");
     else
         status = skv_alloc(ctx, (size_t)length + 1, out);
     if (status == SKIVE_OK) (void)vsnprintf(*out, (size_t)length + 1, format, again);

@@ -65,7 +65,7 @@ skive_status skv_arena_alloc(skv_arena *arena, size_t size, void *out_pointer) {
     memcpy(out_pointer, &piece, sizeof piece);
     if (size == 0) size = 1;
     if (size > SIZE_MAX - arena->align) {
-        return SKV_FAIL(arena->ctx, SKIVE_ERR_MEMORY, "out of memory: %zu bytes were asked for", size);
+        return SKV_FAIL(arena->ctx, SKIVE_ERR_MEMORY, "out of memory: cannot allocate %zu bytes", size);
     }
     size_t need = skv_align_up(size, arena->align);
     if (need <= arena->left) {

@@ -23,10 +23,9 @@ static size_t size_at(const unsigned char *options) {
 
 static skive_status check_size(skive_context *ctx, const char *what, const char *part, size_t size) {
     if (size >= sizeof size) return SKIVE_OK;
-    return skv_fail_at(
-        ctx, SKIVE_ERR_ARGUMENT, what,
-        "%s%s: the field 'size' is %zu, so it is not known which fields are set; start from %s_default()", what, part,
-        size, what);
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, what,
+                       "%s%s: the field 'size' is %zu, so the set fields are unknown; start from %s_default()", what,
+                       part, size, what);
 }
 
 skive_status skv_options_take(skive_context *ctx, const char *what, const void *given, void *own, size_t size) {

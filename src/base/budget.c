@@ -61,12 +61,13 @@ skive_status skv_budget_refuse(skive_context *ctx, size_t bytes) {
     const bool large = ctx->limit >= 1 << 20;
     if (!fits(used, bytes, ctx->limit)) {
         return SKV_FAIL(ctx, SKIVE_ERR_LIMIT,
-                        "%zu bytes more would be over the limit of %lld %s for all memory (option --memory)", bytes,
+                        "allocating %zu more bytes would exceed the memory limit of %lld %s (option --memory)", bytes,
                         (long long)(ctx->limit >> (large ? 20 : 10)), large ? "MiB" : "KiB");
     }
-    return SKV_FAIL(ctx, SKIVE_ERR_LIMIT,
-                    "%zu bytes more would be over what a file of this size may take, %lld MiB (option --memory)", bytes,
-                    (long long)((ctx->file_limit - ctx->file_start) >> 20));
+    return SKV_FAIL(
+        ctx, SKIVE_ERR_LIMIT,
+        "allocating %zu more bytes would exceed the limit for a file of this size, %lld MiB (option --memory)", bytes,
+        (long long)((ctx->file_limit - ctx->file_start) >> 20));
 }
 
 skive_status skv_budget_check(skive_context *ctx, size_t bytes) {

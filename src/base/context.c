@@ -31,8 +31,8 @@ skive_context_options skive_context_options_default(void) {
 static void set_threads(skive_context *ctx, int wanted) {
     ctx->threads = skv_possible_threads(wanted);
     if (ctx->threads < wanted) {
-        skv_note(ctx, "%d threads were asked for, but only %d can be started here (limits on memory or threads)",
-                 wanted, ctx->threads);
+        skv_note(ctx, "%d threads were requested, but only %d can be started (limits on memory or threads)", wanted,
+                 ctx->threads);
     }
 }
 

@@ -8,7 +8,7 @@ skive_status skv_context_fork(skive_context *ctx, skive_context **out) {
     o.threads = 1;
     o.seed = ctx->seed;
     skive_status status = skive_context_create(&o, out);
-    if (status != SKIVE_OK) return SKV_FAIL(ctx, status, "out of memory: a context for a thread was asked for");
+    if (status != SKIVE_OK) return SKV_FAIL(ctx, status, "out of memory: cannot create a context for a thread");
     (*out)->usage = ctx->usage;
     (*out)->limit = ctx->limit;
     (*out)->limit_given = ctx->limit_given;

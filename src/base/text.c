@@ -10,7 +10,7 @@ void skv_text_init(skv_text *t, skive_context *ctx) {
 static void reserve(skv_text *t, size_t more) {
     size_t need, capacity;
     if (!skv_add_size(t->length, more, &need) || !skv_add_size(need, 1, &need) || need > SIZE_MAX / 2) {
-        t->status = SKV_FAIL(t->ctx, SKIVE_ERR_MEMORY, "out of memory: a text grew too long");
+        t->status = SKV_FAIL(t->ctx, SKIVE_ERR_MEMORY, "out of memory: a string grew too long");
         return;
     }
     if (need <= t->capacity) return;
@@ -28,7 +28,7 @@ void skv_text_add(skv_text *t, const char *format, ...) {
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
     if (length < 0) {
-        t->status = SKV_FAIL(t->ctx, SKIVE_ERR_INTERNAL, "a text could not be formatted");
+        t->status = SKV_FAIL(t->ctx, SKIVE_ERR_INTERNAL, "a string could not be formatted");
     } else {
         reserve(t, (size_t)length);
     }

@@ -58,13 +58,12 @@ static skive_status unknown_name(skive_context *ctx, const skive_dataset *ds, co
                                  int64_t n) {
     skv_text t;
     skv_text_init(&t, ctx);
-    skv_text_add(&t, "%s: the class '%.60s' is not one of the model's; the set has ", ds->spec, name);
+    skv_text_add(&t, "%s: the model has no class '%.60s'; the data set has ", ds->spec, name);
     list_names(&t, ds->class_names, ds->classes);
     skv_text_add(&t, "; the model has ");
     list_names(&t, list, n);
-    skv_text_add(
-        &t, "; --class-order numbers classes by their order instead of their names, and skive train --classes N gives "
-            "the model a new last layer");
+    skv_text_add(&t, "; use --class-order to number classes by their order instead of matching names, or skive train "
+                     "--classes N to give the model a new last layer");
     const skive_status status =
         t.status == SKIVE_OK ? skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec, "%s", t.data) : t.status;
     skv_text_free(&t);
@@ -93,8 +92,8 @@ static void tell_match(skive_context *ctx, const skive_dataset *ds, const int64_
     skv_text_init(&t, ctx);
     list_names(&t, ds->class_names, ds->classes);
     if (t.status == SKIVE_OK)
-        skv_note(ctx, "%s: its classes (%s) are matched by name with the model's %" PRId64 "%s", ds->spec, t.data, n,
-                 ds->classes < n ? "; the others do not occur" : "");
+        skv_note(ctx, "%s: its classes (%s) are matched by name with the %" PRId64 " classes of the model%s", ds->spec,
+                 t.data, n, ds->classes < n ? "; the other classes do not occur" : "");
     skv_text_free(&t);
 }
 
@@ -113,7 +112,7 @@ static skive_status by_name(skive_context *ctx, skive_dataset *ds, bool own, cha
     }
     if (missing >= 0 && !own && known == 0 && ds->classes == *n) {
         skv_note(ctx,
-                 "%s: none of its classes has a name that the model's metadata lists ('%.40s', not '%.40s'): they are "
+                 "%s: none of its class names is in the model's metadata ('%.40s' here, '%.40s' there): classes are "
                  "numbered by their order",
                  ds->spec, ds->class_names[0], (*list)[0]);
     } else if (missing >= 0) {
@@ -160,8 +159,8 @@ static skive_status check_count(skive_context *ctx, const skive_dataset *ds, int
         if (ds->labels[i] < wanted) continue;
         return skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec,
                            "%s: label %" PRId32 " of sample %zu is out of range: the model has %" PRId64
-                           " classes, numbered from 0 (skive train --classes N gives it a new last layer; --targets "
-                           "float takes labels as numbers to be fitted)",
+                           " classes, numbered from 0 (use skive train --classes N for a new last layer, or --targets "
+                           "float to fit labels as values)",
                            ds->spec, ds->labels[i], i, wanted);
     }
     if (!ds->class_names || ds->classes >= wanted) return SKIVE_OK;
@@ -169,14 +168,12 @@ static skive_status check_count(skive_context *ctx, const skive_dataset *ds, int
     skv_text_init(&t, ctx);
     list_names(&t, ds->class_names, ds->classes);
     const skive_status status =
-        t.status != SKIVE_OK
-            ? t.status
-            : skv_fail_at(
-                  ctx, SKIVE_ERR_DATA, ds->spec,
-                  "%s: has %" PRId64 " classes (%s), the model has %" PRId64
-                  " and keeps no names that tell which of them these are; --class-order numbers them 0, 1, ... by "
-                  "their order (skive train --classes N gives the model a new last layer)",
-                  ds->spec, ds->classes, t.data, wanted);
+        t.status != SKIVE_OK ? t.status
+                             : skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec,
+                                           "%s: has %" PRId64 " classes (%s), but the model has %" PRId64
+                                           " and no class names to match them with; use --class-order to number them "
+                                           "0, 1, ... by their order, or skive train --classes N for a new last layer",
+                                           ds->spec, ds->classes, t.data, wanted);
     skv_text_free(&t);
     return status;
 }
@@ -203,7 +200,9 @@ static skive_status for_model(skive_context *ctx, const skive_graph *g, skive_da
     if (wanted == 0) return SKIVE_OK; /* what labels are then is refused by whoever needs them */
     SKV_TRY(skive_model_class_names(ctx, g, &list, &n));
     if (list && wanted > 0 && n != wanted) {
-        skv_note(ctx, "the model's metadata names %" PRId64 " classes, but it has %" PRId64 ": the names are not used",
+        skv_note(ctx,
+                 "the model's metadata has %" PRId64 " class names, but the model has %" PRId64
+                 " classes: the names are not used",
                  n, wanted);
         skive_class_names_free(ctx, list, n);
         list = NULL;
@@ -244,8 +243,7 @@ skive_status skv_classes_compare(skive_context *ctx, const skive_graph *g, const
     while (odd < n && odd < info->classes && strcmp(list[odd], info->class_names[odd]) == 0) odd++;
     if (odd < n && odd < info->classes)
         skv_note(ctx,
-                 "%s: class %" PRId64 " is '%.40s', that of the %s is '%.40s': they are taken for the same by their "
-                 "number",
+                 "%s: class %" PRId64 " is '%.40s', but in the %s it is '%.40s': classes are matched by their number",
                  info->spec, odd, info->class_names[odd], who, list[odd]);
     skive_class_names_free(ctx, list, n);
     return SKIVE_OK;

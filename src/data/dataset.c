@@ -78,7 +78,7 @@ skive_status skv_split_args(skive_context *ctx, const skv_dataset_kind *kind, co
     }
     if (good && !more && *count != 3) return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data",
-                       "data set '%s:%s': expected %s (a comma in a file's name is written \\,)", kind->name, args,
+                       "data set '%s:%s': expected %s (write a comma in a file name as \\,)", kind->name, args,
                        kind->syntax);
 }
 
@@ -110,7 +110,7 @@ static skive_status check_options(skive_context *ctx, const skive_dataset_option
     *o = skive_dataset_options_default();
     SKV_TRY(skv_options_take(ctx, "skive_dataset_options", given, o, sizeof *o));
     if ((unsigned)o->split > SKIVE_SPLIT_TRAIN_FULL) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "split", "split %d does not exist", (int)o->split);
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "split", "there is no split %d", (int)o->split);
     }
     if (!(o->validation_fraction >= 0.0 && o->validation_fraction < 1.0)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "validation_fraction",
@@ -130,15 +130,16 @@ static skive_status check_options(skive_context *ctx, const skive_dataset_option
     if ((o->resize_h && (o->crop_h > o->resize_h || o->crop_w > o->resize_w)) ||
         (o->resize_shorter && o->crop_h > o->resize_shorter && o->crop_w > o->resize_shorter)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "crop",
-                           "crop of %" PRId64 "x%" PRId64 " (height x width) is larger than what images are scaled to",
+                           "crop of %" PRId64 "x%" PRId64
+                           " (height x width) is larger than the size that images are resized to",
                            o->crop_h, o->crop_w);
     }
     if (o->channels != 0 && o->channels != 1 && o->channels != 3) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "channels", "%" PRId64 " channels of images: give 1, 3 or 0",
-                           o->channels);
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "channels",
+                           "%" PRId64 " image channels are not possible: give 1, 3 or 0", o->channels);
     }
     if ((unsigned)o->targets > SKIVE_TARGETS_NONE) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "targets", "a type of targets %d does not exist", (int)o->targets);
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "targets", "there is no target type %d", (int)o->targets);
     }
     bool both = (o->resize_h == 0) == (o->resize_w == 0);
     if (!both || o->resize_h < 0 || o->resize_w < 0 || o->resize_h > SKV_IMAGE_MAX_SIDE ||
@@ -156,7 +157,7 @@ static skive_status check_options(skive_context *ctx, const skive_dataset_option
 
 static skive_status unknown_kind(skive_context *ctx, const char *spec) {
     if (skv_path_is_folder(spec)) {
-        return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, "data", "data set '%s': write folder:%s for a folder of images",
+        return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, "data", "data set '%s': for a folder of images write folder:%s",
                            spec, spec);
     }
     return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, "data", "such kind of data set", spec, skive_dataset_kind_syntax);
@@ -179,9 +180,8 @@ static skive_status resize_in_memory(skive_context *ctx, const skive_dataset_opt
     const int64_t out_h = o->crop_h ? o->crop_h : h, out_w = o->crop_w ? o->crop_w : w;
     if (out_h > h || out_w > w) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "crop",
-                           "data set '%s': its images are %" PRId64 "x%" PRId64
-                           " pixels (height x width), less than the "
-                           "%" PRId64 "x%" PRId64 " to keep",
+                           "data set '%s': its images have %" PRId64 "x%" PRId64
+                           " pixels (height x width), less than the crop of %" PRId64 "x%" PRId64,
                            ds->spec, h, w, out_h, out_w);
     }
     if (size[0] == out_h && size[1] == out_w && h == out_h && w == out_w) return SKIVE_OK;
@@ -194,7 +194,7 @@ static skive_status resize_in_memory(skive_context *ctx, const skive_dataset_opt
     size_t planes = ds->total * channels, bytes;
     const size_t top = (size_t)skv_crop_start(h, out_h), left = (size_t)skv_crop_start(w, out_w);
     if (!skv_mul_size(planes, to, &bytes)) {
-        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: resized it is too large", ds->spec);
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: the resized data set is too large", ds->spec);
     }
     SKV_TRY(skv_resizer_create(ctx, size[0], size[1], h, w, (int)together, &resizer));
     skive_status status = skv_alloc(ctx, bytes, &scaled);
@@ -241,11 +241,11 @@ static skive_status choose_samples(skive_context *ctx, const skive_dataset_optio
         size_t held = (size_t)llround((double)ds->total * o->validation_fraction);
         if (held == 0 && o->validation_fraction > 0.0) held = 1;
         if (held == 0 || held >= ds->total) {
-            return skv_fail_at(
-                ctx, SKIVE_ERR_DATA, "validation_fraction",
-                "%s: of %zu sample%s, a fraction of %g held out for validation leaves the %s split empty; "
-                "--no-validation trains on all samples",
-                ds->spec, ds->total, ds->total == 1 ? "" : "s", o->validation_fraction, skive_split_name(o->split));
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, "validation_fraction",
+                               "%s: of %zu sample%s, holding out a fraction of %g for validation leaves the %s split "
+                               "empty; --no-validation trains on all samples",
+                               ds->spec, ds->total, ds->total == 1 ? "" : "s", o->validation_fraction,
+                               skive_split_name(o->split));
         }
         SKV_TRY(identity(ctx, ds->total, &ds->order));
         skv_rng_shuffle(o->seed, STREAM_VALIDATION, ds->order, ds->total);
@@ -347,7 +347,7 @@ void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
 
 static skive_status check_index(skive_context *ctx, const skive_dataset *ds, size_t index) {
     if (index < ds->count) return SKIVE_OK;
-    return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s: sample %zu does not exist; the %s split has %zu", ds->spec, index,
+    return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s: there is no sample %zu; the %s split has %zu", ds->spec, index,
                     skive_split_name(ds->split), ds->count);
 }
 

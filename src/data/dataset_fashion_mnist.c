@@ -5,7 +5,7 @@
 #include "data/data.h"
 
 static const char advice[] = "install the Debian package dataset-fashion-mnist (apt install dataset-fashion-mnist), or "
-                             "set SKIVE_DATA_DIR to the folder that holds fashion-mnist/";
+                             "set SKIVE_DATA_DIR to the folder that contains fashion-mnist/";
 
 static skive_status open_fashion(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                                  skive_dataset *ds) {
@@ -21,7 +21,7 @@ static skive_status open_fashion(skive_context *ctx, const char *args, bool test
     if (skv_path_is_folder(dir)) {
         status = skv_mnist_open(ctx, dir, test, names, advice, ds);
     } else {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: the data set fashion-mnist is not there; %s", dir, advice);
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: the data set fashion-mnist was not found; %s", dir, advice);
     }
     skv_free(ctx, dir);
     return status;

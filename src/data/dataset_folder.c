@@ -68,10 +68,10 @@ static skive_status read_folder(skive_context *ctx, const skive_dataset *ds, siz
     skv_scaled_size(&f->scaled, image.height, image.width, &h, &w);
     SKV_GO(status, done, skv_image_check(ctx, path, (uint64_t)w, (uint64_t)h, image.channels));
     if (f->scaled.crop_h ? h < height || w < width : h != height || w != width) {
-        status =
-            skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                        "%s: is %lldx%lld pixels (height x width), not %lldx%lld; --resize HxW scales all to one size",
-                        path, (long long)h, (long long)w, (long long)height, (long long)width);
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                             "%s: has %lldx%lld pixels (height x width), not %lldx%lld; use --resize HxW to scale all "
+                             "images to one size",
+                             path, (long long)h, (long long)w, (long long)height, (long long)width);
         goto done;
     }
     if (h != image.height || w != image.width) SKV_GO(status, done, scale(ctx, h, w, &image));
@@ -113,7 +113,7 @@ static void count_head(survey *s, const skv_image_head *h, size_t i) {
 static skive_status look(skive_context *ctx, const char *root, const skv_name_list *files, bool enough, survey *s) {
     skv_progress progress;
     *s = (survey){0};
-    skv_progress_start(&progress, ctx, "looking at images", (double)files->count);
+    skv_progress_start(&progress, ctx, "scanning images", (double)files->count);
     for (size_t i = 0; i < files->count && !(enough && s->colour); i++) {
         skv_image_head head;
         char *path = NULL;
@@ -131,10 +131,11 @@ static void tell_survey(skive_context *ctx, const folder *f, const survey *s, in
     const struct {
         size_t n;
         const char *one, *many;
-    } parts[] = {{s->turned, "is turned as its EXIF orientation says", "are turned as their EXIF orientation says"},
-                 {s->alpha, "has transparency, which is dropped", "have transparency, which is dropped"},
-                 {s->deep, "has 16 bits a channel and is read with 8", "have 16 bits a channel and are read with 8"},
-                 {s->cmyk, "is in CMYK and becomes RGB", "are in CMYK and become RGB"}};
+    } parts[] = {
+        {s->turned, "is rotated by its EXIF orientation", "are rotated by their EXIF orientation"},
+        {s->alpha, "has transparency, which is ignored", "have transparency, which is ignored"},
+        {s->deep, "has 16 bits per channel and is read with 8", "have 16 bits per channel and are read with 8"},
+        {s->cmyk, "is in CMYK and is converted to RGB", "are in CMYK and are converted to RGB"}};
     const size_t other = channels == 3 ? s->grey : s->colour;
     skv_text t;
     skv_text_init(&t, ctx);
@@ -144,11 +145,11 @@ static void tell_survey(skive_context *ctx, const folder *f, const survey *s, in
                          parts[i].n == 1 ? parts[i].one : parts[i].many);
     }
     if (other) {
-        skv_text_add(&t, "%s%zu (the first is %s) %s %s and read as %s, as %s", t.length ? ", " : "", other,
+        skv_text_add(&t, "%s%zu (the first is %s) %s %s and read as %s, because %s", t.length ? ", " : "", other,
                      f->files.names[channels == 3 ? s->first_grey : s->first_colour], other == 1 ? "is" : "are",
                      channels == 3 ? "grey" : "in colour", channels == 3 ? "colour" : "grey",
-                     by_model                     ? "the model's input has it"
-                     : s->colour && channels == 3 ? "other images are in colour"
+                     by_model                     ? "the model's input is"
+                     : s->colour && channels == 3 ? "other images are"
                                                   : "the training images are");
     }
     if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: of %zu images, %s", f->parts.root, s->count, t.data);
@@ -175,12 +176,11 @@ static skive_status look_at_training(skive_context *ctx, const char *root, const
 
 static skive_status sizes_differ(skive_context *ctx, const folder *f, const survey *s) {
     const char *odd = f->files.names[s->odd];
-    return skv_fail_at(
-        ctx, SKIVE_ERR_DATA, odd,
-        "%s/%s: is %lldx%lld pixels (height x width), the first image is %lldx%lld; --resize HxW scales all "
-        "to one size, --resize N --center-crop N cuts the middle out",
-        f->parts.root, odd, (long long)s->odd_height, (long long)s->odd_width, (long long)s->height,
-        (long long)s->width);
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, odd,
+                       "%s/%s: has %lldx%lld pixels (height x width), but the first image has %lldx%lld; use --resize "
+                       "HxW to scale all images to one size, or --resize N --center-crop N to crop them",
+                       f->parts.root, odd, (long long)s->odd_height, (long long)s->odd_width, (long long)s->height,
+                       (long long)s->width);
 }
 
 static skive_status decide_size(skive_context *ctx, folder *f, const survey *s, const survey *train, int64_t model_h,
@@ -192,8 +192,8 @@ static skive_status decide_size(skive_context *ctx, folder *f, const survey *s, 
         o->resize_w = model_w;
         if (s->odd || s->height != model_h || s->width != model_w)
             skv_note(ctx,
-                     "%s: images are scaled to %lldx%lld (height x width), the size of the model's input; --resize and "
-                     "--center-crop do it otherwise",
+                     "%s: images are resized to %lldx%lld (height x width), the size of the model's input; change this "
+                     "with --resize and --center-crop",
                      f->parts.root, (long long)model_h, (long long)model_w);
     }
     if (o->crop_h) {
@@ -248,7 +248,7 @@ static skive_status add_class(skive_context *ctx, folder *f, const char *name, i
     SKV_GO(status, done, skv_folder_list(ctx, path, name, &f->files, NULL, left));
     const size_t after = f->files.count;
     if (after == before) {
-        skv_note(ctx, "%s: the class has no image", path);
+        skv_note(ctx, "%s: this class has no images", path);
         goto done;
     }
     SKV_GO(status, done, skv_grow(ctx, &ds->labels, before, after, sizeof *ds->labels));
@@ -274,9 +274,9 @@ static skive_status check_classes(skive_context *ctx, const folder *f, const skv
 static skive_status nothing_there(skive_context *ctx, const folder *f, const skv_left_out *left) {
     if (left->inner)
         return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
-                           "%s: there is no PNG, JPEG or BMP file in its class folders; %zu file%s a folder deeper, "
-                           "such as in %s: name the folder that holds the class folders",
-                           f->parts.root, left->inner, left->inner == 1 ? " lies" : "s lie", left->first_folder);
+                           "%s: there is no PNG, JPEG or BMP file in its class folders; %zu file%s one level deeper, "
+                           "such as in %s: name the folder that contains the class folders",
+                           f->parts.root, left->inner, left->inner == 1 ? " is" : "s are", left->first_folder);
     if (left->others)
         return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
                            "%s: there is no PNG, JPEG or BMP file in its class folders, only files such as %s",
@@ -307,7 +307,7 @@ static skive_status list_all(skive_context *ctx, const skive_dataset_options *o,
     SKV_GO(status, done, skv_folder_list(ctx, f->parts.root, NULL, &direct, &inner, left));
     if (classes->count) {
         if (direct.count)
-            skv_note(ctx, "%s: left out: %zu image%s beside the class folders (the first is %s)", f->parts.root,
+            skv_note(ctx, "%s: skipped: %zu image%s beside the class folders (the first is %s)", f->parts.root,
                      direct.count, direct.count == 1 ? "" : "s", direct.names[0]);
         status = list_classes(ctx, o, classes, left, ds);
     } else if (direct.count) {
@@ -316,10 +316,10 @@ static skive_status list_all(skive_context *ctx, const skive_dataset_options *o,
         if (o->targets != SKIVE_TARGETS_NONE)
             skv_note(ctx, "%s: has no class folders, so its %zu images have no labels", f->parts.root, f->files.count);
     } else {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
-                             "%s: has 0 sub-folders and no PNG, JPEG or BMP file; there must be a sub-folder for each "
-                             "class with its images in it",
-                             f->parts.root);
+        status = skv_fail_at(
+            ctx, SKIVE_ERR_DATA, f->parts.root,
+            "%s: has no sub-folders and no PNG, JPEG or BMP file; it needs one sub-folder per class with its images",
+            f->parts.root);
     }
 done:
     skv_name_list_free(ctx, &direct);
@@ -365,7 +365,7 @@ static void close_folder(skive_dataset *ds) {
 const skv_dataset_kind skv_dataset_folder = {
     .name = "folder",
     .syntax = "folder:DIR",
-    .brief = "PNG, JPEG or BMP files, one sub-folder a class, in DIR or in DIR/train, DIR/val and DIR/test",
+    .brief = "PNG, JPEG or BMP files, one sub-folder per class, in DIR or in DIR/train, DIR/val and DIR/test",
     .needs_args = true,
     .open = open_folder,
     .read = read_folder,

@@ -17,7 +17,7 @@ static skive_status check_finite(skive_context *ctx, const char *path, const ski
         skv_to_f32(t->dtype, t->data, at, n, part);
         for (size_t i = 0; i < n; i++) {
             if (isfinite(part[i])) continue;
-            return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: sample %zu holds NaN or infinity", path,
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: sample %zu contains NaN or infinity", path,
                                (at + i) / per_sample);
         }
     }
@@ -29,7 +29,7 @@ static skive_status check_samples(skive_context *ctx, const char *path, skive_da
     char text[SKV_DIMS_TEXT + 16];
     if (x->rank < 1 || skive_tensor_count(x) <= 0) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                           "%s: is %s; samples are counted by the first axis, and there must be some", path,
+                           "%s: has shape %s; the first axis counts the samples and must not be 0", path,
                            skv_tensor_text(x, text, sizeof text));
     }
     ds->total = (size_t)x->dims[0];
@@ -50,8 +50,8 @@ static skive_status take_labels(skive_context *ctx, const char *path, const skiv
         const double value = floats ? skv_load_f64(y->dtype, y->data, i) : (double)skv_load_i64(y->dtype, y->data, i);
         if (!(value >= 0 && value < SKV_MAX_CLASSES) || value != floor(value)) {
             return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                               "%s: label %.9g of sample %zu is out of range; labels are the whole numbers 0 to "
-                               "classes-1 (--targets float takes them as numbers to be fitted)",
+                               "%s: label %.9g of sample %zu is out of range; labels are integers from 0 to classes-1 "
+                               "(use --targets float to fit them as values)",
                                path, value, i);
         }
         ds->labels[i] = (int32_t)value;
@@ -103,15 +103,14 @@ static skive_status floats_are_classes(skive_context *ctx, const char *path, con
         SKV_TRY(count_without_gap(ctx, y, n, smallest, largest, out));
     if (*out)
         skv_note(ctx,
-                 "%s: the floats are the whole numbers %g to %g, one a sample: taken as class labels; --targets float "
-                 "takes them as numbers to be fitted",
+                 "%s: the floats are integers from %g to %g, one per sample: they are used as class labels; use "
+                 "--targets float to fit them as values",
                  path, smallest, largest);
     else
-        skv_note(
-            ctx,
-            "%s: the floats are whole numbers, but not 0 to classes-1: taken as numbers to be fitted (regression); "
-            "--targets class takes them as class labels",
-            path);
+        skv_note(ctx,
+                 "%s: the floats are integers, but not from 0 to classes-1: they are fitted as values (regression); "
+                 "use --targets class to use them as class labels",
+                 path);
     return SKIVE_OK;
 }
 
@@ -125,7 +124,7 @@ static skive_status take_targets(skive_context *ctx, const char *path, const ski
     /* Pictures as targets are on the same scale as pictures as samples. */
     if (y->dtype == SKIVE_U8 && y->rank > 2) {
         for (size_t i = 0; i < count; i++) ds->targets[i] /= 255.0f;
-        skv_note(ctx, "%s: targets of bytes are given as value / 255, as samples of bytes are", path);
+        skv_note(ctx, "%s: 8-bit targets are divided by 255, as 8-bit samples are", path);
     }
     return SKIVE_OK;
 }
@@ -160,7 +159,7 @@ static skive_status open_pair(skive_context *ctx, const char *x_path, const char
     SKV_TRY(skive_tensor_load_npy(ctx, y_path, &y));
     if (y.rank < 1 || y.dims[0] != (int64_t)ds->total || skive_tensor_count(&y) <= 0) {
         char text[SKV_DIMS_TEXT + 16];
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, y_path, "%s: is %s, but %s has %zu samples", y_path,
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, y_path, "%s: has shape %s, but %s has %zu samples", y_path,
                              skv_tensor_text(&y, text, sizeof text), x_path, ds->total);
         goto done;
     }
@@ -170,7 +169,7 @@ static skive_status open_pair(skive_context *ctx, const char *x_path, const char
     else if (options->targets == SKIVE_TARGETS_CLASSES)
         SKV_GO(status, done,
                skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "targets",
-                           "%s: has several numbers a sample, which are no class labels", y_path));
+                           "%s: has several values per sample, which cannot be class labels", y_path));
     status = classes ? take_labels(ctx, y_path, &y, options->classes, ds) : take_targets(ctx, y_path, &y, ds);
 done:
     skive_tensor_free(ctx, &y);

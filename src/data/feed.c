@@ -121,13 +121,12 @@ static bool match_flat(skv_feed *f, const int64_t *wanted, int64_t size, bool ch
 
 static skive_status mismatch(const skv_feed *f, const skive_dataset_info *info, const int64_t *wanted) {
     char have[SHAPE_TEXT], takes[SHAPE_TEXT];
-    return skv_fail_at(f->ctx, SKIVE_ERR_DATA, info->spec,
-                       "%s: samples are %s, the model's input '%s' takes %s a sample; they cannot be matched axis by "
-                       "axis%s",
-                       info->spec, skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have), f->input,
-                       skv_shape_text(f->rank, wanted, takes, sizeof takes),
-                       info->dtype == SKIVE_U8 && f->sample_rank >= 2 && f->rank >= 2 ? "; --resize HxW scales images"
-                                                                                      : "");
+    return skv_fail_at(
+        f->ctx, SKIVE_ERR_DATA, info->spec,
+        "%s: samples are %s, but the model's input '%s' takes %s per sample; they cannot be matched axis by axis%s",
+        info->spec, skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have), f->input,
+        skv_shape_text(f->rank, wanted, takes, sizeof takes),
+        info->dtype == SKIVE_U8 && f->sample_rank >= 2 && f->rank >= 2 ? "; use --resize HxW to resize images" : "");
 }
 
 static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset_info *info) {
@@ -138,8 +137,7 @@ static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset
     f->sample_rank = info->rank;
     memcpy(f->sample_dims, info->dims, sizeof f->sample_dims);
     if (t->rank < 1) {
-        return skv_fail_at(f->ctx, SKIVE_ERR_DATA, info->spec, "the model's input '%s' has no axis to count samples by",
-                           f->input);
+        return skv_fail_at(f->ctx, SKIVE_ERR_DATA, info->spec, "the model's input '%s' has no batch axis", f->input);
     }
     f->rank = t->rank - 1;
     for (int d = 0; d < f->rank; d++) wanted[d] = t->dims[d + 1].size;
@@ -181,8 +179,8 @@ static skive_status read_scale(skv_feed *f, const skive_graph *g) {
     if (!told) return SKIVE_OK;
     f->scale_told = f->scale_named = true;
     if (skv_parse_scale(told, &f->scale)) return SKIVE_OK;
-    return skv_fail_at(f->ctx, SKIVE_ERR_FORMAT, SKV_META_INPUT_SCALE, "the model's metadata %s is '%s', no scale",
-                       SKV_META_INPUT_SCALE, told);
+    return skv_fail_at(f->ctx, SKIVE_ERR_FORMAT, SKV_META_INPUT_SCALE,
+                       "the model's metadata entry %s is '%s', which is not a scale", SKV_META_INPUT_SCALE, told);
 }
 
 static skive_status check_normalization(skv_feed *f, const skive_dataset_info *info) {
@@ -190,8 +188,8 @@ static skive_status check_normalization(skv_feed *f, const skive_dataset_info *i
     char have[SHAPE_TEXT];
     if (n > 0 && !skv_dtype_is_float(f->dtype)) {
         return skv_fail_at(f->ctx, SKIVE_ERR_DATA, "normalisation",
-                           "the model's input '%s' is of %s, which cannot take normalised values; --mean none leaves "
-                           "them",
+                           "the model's input '%s' has type %s, which cannot hold normalised values; use --mean none "
+                           "to leave them unchanged",
                            f->input, skive_dtype_name(f->dtype));
     }
     if (n <= 1) return SKIVE_OK;
@@ -209,7 +207,7 @@ static skive_status check_normalization(skv_feed *f, const skive_dataset_info *i
     if ((size_t)n == info->sample_size && f->order == SKV_FEED_SAME) return SKIVE_OK;
     skv_shape_text(f->sample_rank, f->sample_dims, have, sizeof have);
     return skv_fail_at(f->ctx, SKIVE_ERR_DATA, "normalisation",
-                       "the normalisation (--mean, --std) is of %lld channels; samples of %s are %s, which has %lld",
+                       "the normalisation (--mean, --std) has %lld channels, but samples of %s are %s, which has %lld",
                        (long long)n, info->spec, have,
                        (long long)(f->channel_axis < 0 ? 1 : f->sample_dims[f->channel_axis]));
 }
@@ -217,7 +215,7 @@ static skive_status check_normalization(skv_feed *f, const skive_dataset_info *i
 skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info, skv_feed *out) {
     *out = (skv_feed){.ctx = ctx, .channel_axis = -1, .scale = 1};
     if (g->n_inputs != 1) {
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a data set is for a model with one input; this one has %u",
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a data set needs a model with one input; this one has %u",
                         g->n_inputs);
     }
     out->input = g->inputs[0]->name;
@@ -228,8 +226,9 @@ skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive
     out->mean_from = g->mean_from;
     out->scale_from = g->scale_from;
     if (!skv_dtype_is_float(out->dtype) && !is_whole(out->dtype)) {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, out->input, "input '%s' is of %s, which samples cannot be converted to",
-                           out->input, skive_dtype_name(out->dtype));
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, out->input,
+                           "input '%s' has type %s, to which samples cannot be converted", out->input,
+                           skive_dtype_name(out->dtype));
     }
     SKV_TRY(match(out, g, info));
     const int64_t c = out->channel_axis >= 0 ? out->sample_dims[out->channel_axis] : 1;
@@ -265,7 +264,7 @@ skive_status skv_feed_copy(skive_context *ctx, const char *name, const skive_ten
                 batch->dims[0] <= input->dims[0];
     for (int d = 1; good && d < batch->rank; d++) good = batch->dims[d] == input->dims[d];
     if (!good) {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, name, "a batch is %s; '%s' takes %s",
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, name, "a batch is %s, but '%s' takes %s",
                            skv_tensor_text(batch, a, sizeof a), name, skv_tensor_text(input, b, sizeof b));
     }
     memcpy(input->data, batch->data, skive_tensor_bytes(batch));
@@ -287,27 +286,29 @@ static void add_layout(const skv_feed *f, skv_text *t) {
     if (f->order == SKV_FEED_TO_LAST && f->flattened)
         skv_text_add(t, "samples %s are flattened to %s, channels last", have, takes);
     else if (f->order == SKV_FEED_TO_LAST)
-        skv_text_add(t, "samples %s are turned to %s, channels last", have, takes);
+        skv_text_add(t, "samples %s are transposed to %s, channels last", have, takes);
     else if (f->order == SKV_FEED_TO_FIRST)
-        skv_text_add(t, "samples %s are turned to %s, channels first", have, takes);
+        skv_text_add(t, "samples %s are transposed to %s, channels first", have, takes);
     else if (f->flattened && f->sample_rank > 1)
         skv_text_add(t, "samples %s are flattened to %s", have, takes);
     else if (f->rank != f->sample_rank || memcmp(f->dims, f->sample_dims, (size_t)f->rank * sizeof *f->dims) != 0)
-        skv_text_add(t, "samples %s are taken as %s", have, takes);
+        skv_text_add(t, "samples %s are reshaped to %s", have, takes);
     else
-        skv_text_add(t, "samples %s as they are", have);
-    if (f->assumed) skv_text_add(t, " (channels %s assumed; --layout tells)", f->channel_axis > 0 ? "last" : "first");
+        skv_text_add(t, "samples %s unchanged", have);
+    if (f->assumed)
+        skv_text_add(t, " (channels %s assumed; set --layout if that is wrong)",
+                     f->channel_axis > 0 ? "last" : "first");
 }
 
 static const char *source_text(uint8_t from) {
     return from == SKV_SAID_BY_CALLER ? " (as given)"
            : from == SKV_SAID_BY_DATA ? " (measured on the training samples)"
-                                      : " (the model's metadata)";
+                                      : " (from the model's metadata)";
 }
 
 static void add_scale(const skv_feed *f, skv_text *t) {
     if (f->scale == 1 && f->bytes && !skv_dtype_is_float(f->dtype))
-        skv_text_add(t, "; bytes stay bytes");
+        skv_text_add(t, "; bytes are kept as bytes");
     else if (f->scale == 1)
         skv_text_add(t, f->bytes ? "; bytes are not scaled" : f->scale_named ? "; values are not scaled" : "");
     else if (fabs(f->scale * 255 - 1) < 1e-12)
@@ -321,7 +322,7 @@ static void describe(const skv_feed *f, skv_text *t) {
     const skive_normalization *n = &f->normalization;
     add_layout(f, t);
     if (f->stored != f->dtype && f->dtype != SKIVE_F32)
-        skv_text_add(t, "; %s becomes %s", skive_dtype_name(f->stored), skive_dtype_name(f->dtype));
+        skv_text_add(t, "; %s is converted to %s", skive_dtype_name(f->stored), skive_dtype_name(f->dtype));
     add_scale(f, t);
     if (!n->channels) {
         skv_text_add(t, "; no normalisation%s", f->mean_told ? source_text(f->mean_from) : "");
@@ -341,11 +342,11 @@ void skv_feed_tell(const skv_feed *f, const char *who) {
     if (t.status == SKIVE_OK) skv_note(f->ctx, "input '%s' of the %s: %s", f->input, who, t.data);
     skv_text_free(&t);
     if (f->images && !f->normalization.channels && !f->mean_told && skv_dtype_is_float(f->dtype))
-        skv_note(
-            f->ctx,
-            "the %s's file names no normalisation for its images, so none is applied; if it was trained with one, give "
-            "--mean and --std (--mean imagenet, say), or its answers will be wrong; --mean none ends this note",
-            who);
+        skv_note(f->ctx,
+                 "the file of the %s specifies no normalisation of images, so none is applied; if it was trained with "
+                 "one, give --mean and --std (such as --mean imagenet), or its outputs will be wrong; --mean none "
+                 "silences this note",
+                 who);
 }
 
 skive_status skive_model_input_text(skive_context *ctx, const skive_graph *g, const skive_dataset *set, char **out) {

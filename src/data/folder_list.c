@@ -146,7 +146,7 @@ void skv_left_out_tell(skive_context *ctx, const char *where, const skv_left_out
     skv_text_init(&t, ctx);
     if (left->others) {
         size_t named = 0;
-        skv_text_add(&t, "%zu file%s of other kinds (", left->others, plural(left->others));
+        skv_text_add(&t, "%zu file%s of other types (", left->others, plural(left->others));
         for (size_t i = 0; i < SKV_LEFT_KINDS && left->kinds[i].count; i++) {
             skv_text_add(&t, "%zu %s, ", left->kinds[i].count,
                          left->kinds[i].name[0] ? left->kinds[i].name : "without extension");
@@ -160,10 +160,10 @@ void skv_left_out_tell(skive_context *ctx, const char *where, const skv_left_out
                      plural(left->inner), left->folders, plural(left->folders), left->first_folder);
     }
     if (left->broken) {
-        skv_text_add(&t, "%s%zu that %s no file%s (the first is %s)", t.length ? "; " : "", left->broken,
-                     left->broken == 1 ? "is" : "are", plural(left->broken), left->first_broken);
+        skv_text_add(&t, "%s%zu that %s (the first is %s)", t.length ? "; " : "", left->broken,
+                     left->broken == 1 ? "is not a file" : "are not files", left->first_broken);
     }
-    if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: left out: %s", where, t.data);
+    if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: skipped: %s", where, t.data);
     skv_text_free(&t);
 }
 
@@ -188,7 +188,7 @@ skive_status skv_folder_list(skive_context *ctx, const char *path, const char *p
     DIR *dir = opendir(path);
     if (!dir) {
         return skv_fail_at(ctx, errno == ENOMEM ? SKIVE_ERR_MEMORY : SKIVE_ERR_DATA, path,
-                           "%s: cannot be read as a folder of images", path);
+                           "%s: cannot read this folder of images", path);
     }
     skive_status status = SKIVE_OK;
     const size_t first_file = files ? files->count : 0, first_folder = folders ? folders->count : 0;

@@ -54,7 +54,7 @@ static void tell_others(skive_context *ctx, const char *dir, const skv_name_list
         if (name == validation) continue;
         skv_text_add(&t, "%s%s/", t.length ? ", " : "", name);
     }
-    if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: left out, beside train/ and test/: %s", dir, t.data);
+    if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: skipped, beside train/ and test/: %s", dir, t.data);
     skv_text_free(&t);
 }
 
@@ -62,8 +62,8 @@ static skive_status no_part(skive_context *ctx, const char *dir, const skv_name_
     const char *validation = find_part(folders, VALIDATION), *name = spellings[part][0];
     if (part == TEST && find_part(folders, TRAIN))
         return skv_fail_at(ctx, SKIVE_ERR_DATA, dir,
-                           "%s: has train/ but no test/, so there is no test split; --split validation takes %s/", dir,
-                           validation ? validation : "what is held out of train");
+                           "%s: has train/ but no test/, so there is no test split; --split validation uses %s/", dir,
+                           validation ? validation : "samples held out of train");
     return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: has no folder %s/, so there is no %s split", dir, name, name);
 }
 
@@ -79,7 +79,7 @@ static skive_status choose(skive_context *ctx, const char *dir, const skv_name_l
     if (!found) return no_part(ctx, dir, folders, part);
     tell_others(ctx, dir, folders, validation);
     if (validation && split != SKIVE_SPLIT_TEST)
-        skv_note(ctx, "%s/%s holds the validation samples; none of train/ are held out", dir, validation);
+        skv_note(ctx, "%s/%s contains the validation samples; none of train/ are held out", dir, validation);
     SKV_TRY(skv_asprintf(ctx, &out->root, "%s/%s", dir, found));
     return skv_asprintf(ctx, &out->class_root, "%s/%s", dir, train ? train : found);
 }
@@ -88,7 +88,7 @@ skive_status skv_folder_parts_find(skive_context *ctx, const char *dir, skive_sp
     skv_name_list folders = {0};
     bool parts = false;
     *out = (skv_folder_parts){0};
-    if (!skv_path_is_folder(dir)) return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: there is no such folder", dir);
+    if (!skv_path_is_folder(dir)) return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: no such folder", dir);
     skive_status status = skv_folder_list(ctx, dir, NULL, NULL, &folders, NULL);
     if (status == SKIVE_OK) status = are_parts(ctx, dir, &folders, &parts);
     if (status == SKIVE_OK && parts) {

@@ -34,14 +34,14 @@ static skive_status read_idx(skive_context *ctx, const char *path, const char *w
     }
     if (head[2] != IDX_U8) {
         status = skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                             "%s: an IDX file of %s; only unsigned bytes are read (use npy: for other types)", path,
-                             type_name(head[2]));
+                             "%s: an IDX file of %s; only unsigned bytes are supported (use npy: for other types)",
+                             path, type_name(head[2]));
         goto done;
     }
     int rank = head[3];
     if (rank < low || rank > high) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: an IDX file of %d dimensions does not hold %s%s", path,
-                             rank, what, high == 1 && rank > 1 ? "; were images and labels exchanged?" : "");
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: an IDX file of %d dimensions does not contain %s%s", path,
+                             rank, what, high == 1 && rank > 1 ? "; were images and labels swapped?" : "");
         goto done;
     }
     SKV_GO(status, done, skv_stream_read(s, raw, 4 * (size_t)rank));
@@ -58,7 +58,7 @@ static skive_status read_idx(skive_context *ctx, const char *path, const char *w
     }
     if (!fits || size > skv_stream_bound(s)) {
         status = skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                             "%s: the header promises %" PRIu32 " %s, more than a file of this length can hold", path,
+                             "%s: the header claims %" PRIu32 " %s, more than a file of this length can contain", path,
                              dims[0], what);
         goto done;
     }

@@ -11,7 +11,7 @@ skive_status skv_image_check(skive_context *ctx, const char *path, uint64_t widt
     if (width > SKV_IMAGE_MAX_SIDE || height > SKV_IMAGE_MAX_SIDE ||
         width * height * (uint64_t)channels > SKV_IMAGE_MAX_BYTES) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
-                           "%s: the image claims %" PRIu64 "x%" PRIu64 " pixels; the limits are %d a side and %d MiB",
+                           "%s: the image claims %" PRIu64 "x%" PRIu64 " pixels; the limits are %d per side and %d MiB",
                            path, width, height, (int)SKV_IMAGE_MAX_SIDE, SKV_IMAGE_MAX_BYTES >> 20);
     }
     return SKIVE_OK;

@@ -29,11 +29,11 @@ static skive_status check_compression(skive_context *ctx, const bmp *b, uint32_t
     static const char *const names[] = {NULL, "RLE8", "RLE4", NULL, "JPEG", "PNG", NULL};
     if (compression < 7 && !names[compression]) return SKIVE_OK;
     if (compression < 7)
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, b->path,
-                           "%s: a BMP image compressed with %s is not read; save it without compression, or as PNG",
-                           b->path, names[compression]);
-    return skv_fail_at(ctx, SKIVE_ERR_DATA, b->path, "%s: BMP compression %" PRIu32 " is not known", b->path,
-                       compression);
+        return skv_fail_at(
+            ctx, SKIVE_ERR_DATA, b->path,
+            "%s: BMP images compressed with %s are not supported; save it without compression, or as PNG", b->path,
+            names[compression]);
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, b->path, "%s: unknown BMP compression %" PRIu32, b->path, compression);
 }
 
 /* A run of ones, or nothing (a channel that is always 0). */
@@ -50,11 +50,11 @@ static skive_status read_masks(skive_context *ctx, const uint8_t *p, size_t n, u
         memcpy(b->mask, b->bits == 16 ? plain16 : plain32, sizeof b->mask);
         return SKIVE_OK;
     }
-    if (b->bits != 16 && b->bits != 32) return damaged(ctx, b, "masks without 16 or 32 bits a pixel");
-    if (n < FILE_HEADER + INFO_HEADER + 12) return damaged(ctx, b, "its header is not complete");
+    if (b->bits != 16 && b->bits != 32) return damaged(ctx, b, "masks without 16 or 32 bits per pixel");
+    if (n < FILE_HEADER + INFO_HEADER + 12) return damaged(ctx, b, "its header is incomplete");
     for (int c = 0; c < 3; c++) {
         b->mask[c] = le32(p + FILE_HEADER + INFO_HEADER + 4 * c);
-        if (!mask_is_good(b->mask[c])) return damaged(ctx, b, "the bits of a channel do not lie together");
+        if (!mask_is_good(b->mask[c])) return damaged(ctx, b, "the bits of a channel are not contiguous");
     }
     b->alpha = header >= 56 && n >= FILE_HEADER + INFO_HEADER + 16 && le32(p + FILE_HEADER + INFO_HEADER + 12) != 0;
     return SKIVE_OK;
@@ -62,7 +62,7 @@ static skive_status read_masks(skive_context *ctx, const uint8_t *p, size_t n, u
 
 static skive_status read_palette(skive_context *ctx, const uint8_t *p, size_t n, uint64_t at, size_t entry, bmp *b) {
     if (b->colours == 0 || b->colours > 1u << b->bits) b->colours = 1u << b->bits;
-    if (at + (uint64_t)b->colours * entry > n) return damaged(ctx, b, "its palette is not complete");
+    if (at + (uint64_t)b->colours * entry > n) return damaged(ctx, b, "its palette is incomplete");
     b->grey = true;
     for (uint32_t i = 0; i < b->colours; i++) {
         const uint8_t *c = p + at + i * entry;
@@ -77,7 +77,7 @@ static skive_status read_palette(skive_context *ctx, const uint8_t *p, size_t n,
 static skive_status read_header(skive_context *ctx, const uint8_t *p, size_t n, const char *path, bmp *b) {
     *b = (bmp){.path = path};
     uint32_t compression = 0;
-    if (n < FILE_HEADER + CORE_HEADER) return damaged(ctx, b, "its header is not complete");
+    if (n < FILE_HEADER + CORE_HEADER) return damaged(ctx, b, "its header is incomplete");
     const uint32_t header = le32(p + FILE_HEADER);
     b->pixels = le32(p + 10);
     if (header == CORE_HEADER) {
@@ -95,7 +95,7 @@ static skive_status read_header(skive_context *ctx, const uint8_t *p, size_t n, 
     }
     b->from_above = b->height < 0;
     if (b->from_above) b->height = -b->height;
-    if (b->width <= 0) return damaged(ctx, b, "it has no width");
+    if (b->width <= 0) return damaged(ctx, b, "its width is 0");
     SKV_TRY(check_compression(ctx, b, compression));
     SKV_TRY(skv_image_check(ctx, path, (uint64_t)b->width, (uint64_t)b->height, 3));
     switch (b->bits) {
@@ -108,7 +108,8 @@ static skive_status read_header(skive_context *ctx, const uint8_t *p, size_t n, 
     case 32: return read_masks(ctx, p, n, header, compression, b);
     case 24: return compression ? damaged(ctx, b, "masks with 24 bits a pixel") : SKIVE_OK;
     default:
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: BMP images of %d bits a pixel are not known", path, b->bits);
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: BMP images of %d bits per pixel are not supported", path,
+                           b->bits);
     }
 }
 
@@ -169,7 +170,7 @@ skive_status skv_bmp_decode(skive_context *ctx, const void *bytes, size_t n, con
         if (read_row(&b, (const uint8_t *)bytes + b.pixels + from * stride, out->pixels + y * line)) continue;
         skv_free(ctx, out->pixels);
         *out = (skv_image){0};
-        return damaged(ctx, &b, "a pixel is of no colour in its palette");
+        return damaged(ctx, &b, "a pixel is outside its palette");
     }
     return SKIVE_OK;
 }

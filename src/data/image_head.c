@@ -142,7 +142,7 @@ static const char *other_format(const source *s) {
     if (starts(s, 0, "GIF8", 4)) return "it is a GIF image";
     if (starts(s, 0, "II*\0", 4) || starts(s, 0, "MM\0*", 4)) return "it is a TIFF image";
     if (starts(s, 4, "ftypavif", 8)) return "it is an AVIF image";
-    if (starts(s, 4, "ftyp", 4)) return "it is a HEIC image or a film";
+    if (starts(s, 4, "ftyp", 4)) return "it is a HEIC image or a video";
     if (starts(s, 0, "\xff\x0a", 2) || starts(s, 4, "JXL ", 4)) return "it is a JPEG XL image";
     if (starts(s, 0, "version https://git-lfs", 23)) return "it is a Git LFS pointer, not the image itself";
     if (starts(s, 0, "<", 1)) return "it is a web page or an SVG drawing";
@@ -152,7 +152,7 @@ static const char *other_format(const source *s) {
 skive_status skv_image_refuse(skive_context *ctx, const void *bytes, size_t n, const char *path) {
     const source s = {.bytes = bytes, .n = n, .fd = -1};
     const char *other = other_format(&s);
-    return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: is not a PNG, JPEG or BMP image%s%s", path, other ? "; " : "",
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: not a PNG, JPEG or BMP image%s%s", path, other ? "; " : "",
                        other ? other : "");
 }
 
@@ -169,7 +169,7 @@ static skive_status read_head(skive_context *ctx, const source *s, const char *p
     case SKV_IMAGE_JPEG: good = jpeg_head(s, out); break;
     }
     if (!good) {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: the %s image is damaged (its header is not complete)", path,
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: the %s image is damaged (its header is incomplete)", path,
                            out->format == SKV_IMAGE_PNG ? "PNG" : "JPEG");
     }
     SKV_TRY(skv_image_check(ctx, path, out->width, out->height, out->channels));
@@ -194,7 +194,7 @@ skive_status skv_image_head_read(skive_context *ctx, const char *path, skv_image
     skive_status status = SKIVE_OK;
     ssize_t got = 0;
     if (fstat(s.fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: is not a regular file", path);
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: not a regular file", path);
     } else {
         do got = pread(s.fd, first, sizeof first, 0);
         while (got < 0 && errno == EINTR);

@@ -37,7 +37,7 @@ skive_status skive_model_normalization(const skive_graph *g, skive_normalization
     if (mean && std && strcmp(mean, "none") == 0 && strcmp(std, "none") == 0) return SKIVE_OK;
     if (!mean || !std) {
         return skv_fail_at(g->ctx, SKIVE_ERR_FORMAT, SKV_META_INPUT_MEAN,
-                           "the model's metadata %s and %s do not make a normalisation", SKV_META_INPUT_MEAN,
+                           "the model's metadata entries %s and %s are not a valid normalisation", SKV_META_INPUT_MEAN,
                            SKV_META_INPUT_STD);
     }
     SKV_TRY(skv_asprintf(g->ctx, &text, "%s;%s", mean, std));
@@ -84,9 +84,9 @@ static skive_status read_figures(skive_context *ctx, const char *name, const cha
     if (f->source != NUMBERS) return SKIVE_OK;
     SKV_TRY(skv_parse_numbers(ctx, text, strlen(text), SKIVE_MAX_CHANNELS, &f->n, &f->values, &good));
     if (good) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name,
-                       "%s '%.60s': give a number, numbers separated by commas (one a channel), imagenet, data or none",
-                       name, text);
+    return skv_fail_at(
+        ctx, SKIVE_ERR_ARGUMENT, name,
+        "%s '%.60s': give a number, numbers separated by commas (one per channel), imagenet, data or none", name, text);
 }
 
 /* Of the samples used for training, whatever part of the set is at hand. */
@@ -137,7 +137,7 @@ static skive_status set_figures(skive_context *ctx, skive_graph *g, const skive_
         return skive_graph_set_meta(g, SKV_META_INPUT_STD, "none");
     }
     if (measured && !set)
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--mean", "--mean data: there is no data set to measure it on");
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--mean", "--mean data needs a data set to measure it on");
     if (set) {
         skive_dataset_get_info(set, &info);
         SKV_TRY(skv_feed_make(ctx, g, &info, &feed));
@@ -151,7 +151,7 @@ static skive_status set_figures(skive_context *ctx, skive_graph *g, const skive_
                        &data));
     const int64_t means = count_of(&f[0], &data), deviations = count_of(&f[1], &data);
     if (means != deviations && means != 1 && deviations != 1) {
-        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--mean", "--mean is of %lld channels, --std of %lld",
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--mean", "--mean has %lld channels, but --std has %lld",
                              (long long)means, (long long)deviations);
         goto done;
     }
@@ -161,7 +161,7 @@ static skive_status set_figures(skive_context *ctx, skive_graph *g, const skive_
         n.std[c] = figure(&f[1], &data, 1, c, unit_of(set ? &feed : NULL, f[1].source));
     }
     if (!skv_normalization_valid(&n)) {
-        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--std", "--std: deviations must be above 0");
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--std", "--std: standard deviations must be above 0");
         goto done;
     }
     status = skive_model_set_normalization(g, &n);
@@ -180,15 +180,14 @@ static skive_status set_layout(skive_context *ctx, skive_graph *g, const char *l
         if (strcmp(layout, names[i][0]) == 0) return skive_graph_set_meta(g, SKV_META_INPUT_LAYOUT, names[i][1]);
     }
     return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--layout",
-                       "--layout '%s': give nchw (channels behind the batch), nhwc (channels last) or auto", layout);
+                       "--layout '%s': give nchw (channels after the batch), nhwc (channels last) or auto", layout);
 }
 
 static skive_status set_scale(skive_context *ctx, skive_graph *g, const char *scale) {
     double value;
     if (skv_parse_scale(scale, &value)) return skive_graph_set_meta(g, SKV_META_INPUT_SCALE, scale);
     return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "--scale",
-                       "--scale '%s': give a number that samples are multiplied by, a fraction such as 1/255, or none",
-                       scale);
+                       "--scale '%s': give a factor for the samples, a fraction such as 1/255, or none", scale);
 }
 
 static skive_status set_all(skive_context *ctx, skive_graph *g, const skive_dataset *set,

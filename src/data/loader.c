@@ -197,7 +197,7 @@ static skive_status fill_floats(worker *w, size_t index, float *to) {
 static skive_status no_place(worker *w, size_t index, double value) {
     const skive_loader *l = w->loader;
     return skv_fail_at(w->ctx, SKIVE_ERR_DATA, l->ds->spec,
-                       "%s: sample %zu holds %.9g, but the model's input is of %s, which has no such number",
+                       "%s: sample %zu contains %.9g, which the type of the model's input, %s, cannot represent",
                        l->ds->spec, skive_dataset_origin(l->ds, index), value, skive_dtype_name(l->dtype));
 }
 
@@ -294,7 +294,7 @@ static skive_status check_options(skive_context *ctx, const skive_loader_options
                            (int)MAX_LOADER_THREADS);
     }
     if (o->prefetch < 1 || o->prefetch > MAX_PREFETCH) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "prefetch", "%d batches ahead: give 1 to %d", o->prefetch,
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "prefetch", "%d batches to prefetch: give 1 to %d", o->prefetch,
                            (int)MAX_PREFETCH);
     }
     if (o->drop_last && o->batch > ds->count) {
@@ -310,7 +310,7 @@ static skive_status check_options(skive_context *ctx, const skive_loader_options
         }
         if (channels > 1 && ds->dims[0] != channels) {
             return skv_fail_at(ctx, SKIVE_ERR_DATA, "normalisation",
-                               "%s: its samples have %lld channels but the normalisation has %lld", ds->spec,
+                               "%s: its samples have %lld channels, but the normalisation has %lld", ds->spec,
                                (long long)ds->dims[0], (long long)channels);
         }
     }
@@ -337,13 +337,13 @@ static skive_status make_arrangement(skive_loader *l, skv_feed_order order, int 
     if (!l->transforms.count) return SKIVE_OK;
     if (ds->rank != 3 && ds->rank != 2) {
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
-                           "%s: transforms need images, and samples are of %d axes", ds->spec, ds->rank);
+                           "%s: transforms need images, but samples have %d axes", ds->spec, ds->rank);
     }
     l->turn = ds->rank == 3 && (order == SKV_FEED_TO_FIRST || (order == SKV_FEED_SAME && axis == 2));
     if (!l->turn) return SKIVE_OK;
     if (p->channels == ds->size && p->inner == 1 && p->outer == 1 && count > 1) {
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
-                           "%s: transforms and a normalisation of each value exclude each other", ds->spec);
+                           "%s: transforms cannot be combined with a normalisation per value", ds->spec);
     }
     const size_t channels = (size_t)ds->dims[2], plane = ds->size / channels;
     l->transformed = (arrangement){.order = order == SKV_FEED_SAME ? SKV_FEED_TO_LAST : SKV_FEED_SAME,
@@ -417,7 +417,7 @@ static skive_status make_workers(skive_loader *l, int threads) {
         if (good) l->started++;
     }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return good ? SKIVE_OK : SKV_FAIL(l->ctx, SKIVE_ERR_MEMORY, "a thread to load data could not be started");
+    return good ? SKIVE_OK : SKV_FAIL(l->ctx, SKIVE_ERR_MEMORY, "cannot start a thread to load data");
 }
 
 /* As the data have it, or as the model's input does. */

@@ -125,7 +125,8 @@ static skive_status measure(skive_context *ctx, const skive_dataset *ds, measure
             finish(&m->sums[c], &out->mean[c], &out->std[c]);
     }
     if (skv_normalization_valid(out)) return SKIVE_OK;
-    return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "%s: the samples are too large to have a mean and deviation", ds->spec);
+    return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "%s: the samples are too large to compute a mean and standard deviation",
+                    ds->spec);
 }
 
 skive_status skv_dataset_statistics_of(skive_context *ctx, const skive_dataset *ds, int axis,
@@ -185,7 +186,7 @@ void skv_put_numbers(skv_text *t, int64_t count, const float *values) {
 
 skive_status skive_normalization_format(skive_context *ctx, const skive_normalization *n, char *buffer, size_t size) {
     SKV_NEED(ctx, "ctx, normalization, buffer", ctx, n, buffer);
-    if (size == 0) return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "size", "normalisation: no room for any text");
+    if (size == 0) return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "size", "normalisation: the buffer has no room");
     buffer[0] = '\0';
     if (!skv_normalization_valid(n)) {
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "normalisation: means must be finite and deviations positive");
@@ -250,9 +251,10 @@ skive_status skive_normalization_parse(skive_context *ctx, const char *text, ski
         if (skv_normalization_valid(out)) goto done;
         skive_normalization_free(ctx, out);
     }
-    status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "normalisation",
-                         "normalisation '%.60s%s': expected as many means as positive deviations, such as 0.286;0.353",
-                         text, strlen(text) > 60 ? "..." : "");
+    status = skv_fail_at(
+        ctx, SKIVE_ERR_ARGUMENT, "normalisation",
+        "normalisation '%.60s%s': expected as many means as positive standard deviations, such as 0.286;0.353", text,
+        strlen(text) > 60 ? "..." : "");
 done:
     skv_free(ctx, mean);
     skv_free(ctx, std);

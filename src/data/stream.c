@@ -33,15 +33,14 @@ static void zlib_free(voidpf user, voidpf block) {
 
 static skive_status damaged(skv_stream *s, int code) {
     if (s->no_memory || code == Z_MEM_ERROR) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_MEMORY, s->path, "%s: out of memory while inflating", s->path);
+        return skv_fail_at(s->ctx, SKIVE_ERR_MEMORY, s->path, "%s: out of memory while decompressing", s->path);
     }
     return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->path, "%s: the gzip data is damaged (%s)", s->path,
-                       s->z.msg ? s->z.msg : "zlib gave no reason");
+                       s->z.msg ? s->z.msg : "no reason given by zlib");
 }
 
 static skive_status too_short(skv_stream *s) {
-    return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->path, "%s: the file is truncated: it ends before its data does",
-                       s->path);
+    return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->path, "%s: the file is truncated", s->path);
 }
 
 skive_status skv_stream_open(skive_context *ctx, const char *path, skv_stream **out) {
@@ -128,8 +127,8 @@ skive_status skv_stream_finish(skv_stream *s) {
         SKV_TRY(inflate_some(s, &byte, 1, &extra));
     }
     if (extra == 0) return SKIVE_OK;
-    return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->path,
-                       "%s: the file is longer than its header says: counts and length do not match", s->path);
+    return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->path, "%s: the file is longer than the counts in its header imply",
+                       s->path);
 }
 
 size_t skv_stream_bound(const skv_stream *s) {

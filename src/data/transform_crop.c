@@ -22,7 +22,7 @@ static bool crop(double amount, const uint32_t random[4], const int64_t dims[3],
 const skv_transform skv_transform_crop = {
     .name = "crop",
     .syntax = "crop:PIXELS",
-    .brief = "shift by up to so many pixels each way, zeros coming in",
+    .brief = "shift by up to N pixels in each direction, filling with zeros",
     .low = 0,
     .high = 1024,
     .fallback = NAN,

@@ -23,7 +23,7 @@ static bool cutout(double amount, const uint32_t random[4], const int64_t dims[3
 const skv_transform skv_transform_cutout = {
     .name = "cutout",
     .syntax = "cutout:PIXELS",
-    .brief = "blank a square of this side",
+    .brief = "blank a square with N pixels per side",
     .low = 1,
     .high = 1024,
     .fallback = NAN,

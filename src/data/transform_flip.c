@@ -13,7 +13,7 @@ static bool flip(double amount, const uint32_t random[4], const int64_t dims[3],
 const skv_transform skv_transform_flip = {
     .name = "flip",
     .syntax = "flip[:PROBABILITY]",
-    .brief = "mirror left to right, half of the time unless told otherwise",
+    .brief = "mirror left to right with probability P, by default one half",
     .low = 0,
     .high = 1,
     .fallback = 0.5,

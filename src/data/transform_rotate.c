@@ -33,7 +33,7 @@ static bool rotate(double amount, const uint32_t random[4], const int64_t dims[3
 const skv_transform skv_transform_rotate = {
     .name = "rotate",
     .syntax = "rotate:DEGREES",
-    .brief = "turn by up to so many degrees either way",
+    .brief = "rotate by up to N degrees in either direction",
     .low = 0,
     .high = 180,
     .fallback = NAN,

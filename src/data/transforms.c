@@ -37,8 +37,8 @@ static skive_status parse_one(skive_context *ctx, const char *text, size_t lengt
         for (size_t i = 0; i < TRANSFORM_COUNT; i++) skv_text_add(&names, "%s%s", i ? ", " : "", transforms[i]->syntax);
         skive_status status = names.status;
         if (status == SKIVE_OK) {
-            status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms",
-                                 "transform '%.*s': there is none of that name; known are %s", shown, text, names.data);
+            status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms", "there is no transform '%.*s'; there are %s",
+                                 shown, text, names.data);
         }
         skv_text_free(&names);
         return status;

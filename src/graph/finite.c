@@ -32,8 +32,8 @@ skive_status skv_graph_check_finite(skive_context *ctx, const skive_graph *g) {
         const int64_t bad = skv_value_damage(v);
         if (bad == 0) continue;
         return skv_fail_at(ctx, SKIVE_ERR_NUMERIC, v->name,
-                           "parameter '%s' holds NaN or infinity (%lld of %lld values); the model is damaged", v->name,
-                           (long long)bad, (long long)skv_type_count(&v->type));
+                           "parameter '%s' contains NaN or infinity (%lld of %lld values); the model is damaged",
+                           v->name, (long long)bad, (long long)skv_type_count(&v->type));
     }
     return SKIVE_OK;
 }

@@ -69,7 +69,7 @@ static void note_damage(skive_context *ctx, const skive_graph *g) {
     for (uint32_t i = 0; i < g->n_values; i++) {
         const int64_t bad = skv_value_damage(g->values[i]);
         if (bad)
-            skv_note(ctx, "parameter '%s' holds NaN or infinity: %lld of its values", g->values[i]->name,
+            skv_note(ctx, "parameter '%s' contains NaN or infinity: %lld of its values", g->values[i]->name,
                      (long long)bad);
     }
 }

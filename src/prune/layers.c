@@ -25,7 +25,7 @@ static const double *own_ratio(const skv_pruning *p, const skive_value *v) {
 static skive_status check_finite(const skv_pruning *p, const skv_prunable *l) {
     for (int64_t i = 0; i < l->n; i++) {
         if (isfinite(l->weight[i])) continue;
-        return skv_fail_at(p->ctx, SKIVE_ERR_NUMERIC, l->value->name, "parameter '%s' holds NaN or infinity",
+        return skv_fail_at(p->ctx, SKIVE_ERR_NUMERIC, l->value->name, "parameter '%s' contains NaN or infinity",
                            l->value->name);
     }
     return SKIVE_OK;

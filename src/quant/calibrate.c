@@ -118,7 +118,7 @@ static skive_status observe(void *user, size_t index, const skive_tensor *t) {
         if (w->run < SKV_MOST_RUNS) runs[w->run] = (skv_extent){seen->last_low, seen->last_high};
         return SKIVE_OK;
     }
-    return skv_fail_at(w->ctx, SKIVE_ERR_NUMERIC, v->name, "value '%s' held NaN or infinity during calibration",
+    return skv_fail_at(w->ctx, SKIVE_ERR_NUMERIC, v->name, "value '%s' was NaN or infinity during calibration",
                        v->name);
 }
 

@@ -94,7 +94,7 @@ static skive_status look_at_weights(const skv_sharing *s, skv_shareable *l) {
         unbounded |= !(w[i] - w[i] == 0); /* NaN and infinity */
     }
     if (!unbounded) return SKIVE_OK;
-    return skv_fail_at(s->ctx, SKIVE_ERR_NUMERIC, l->value->name, "parameter '%s' holds NaN or infinity",
+    return skv_fail_at(s->ctx, SKIVE_ERR_NUMERIC, l->value->name, "parameter '%s' contains NaN or infinity",
                        l->value->name);
 }
 

@@ -81,14 +81,15 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
 }
 
 static const char *fault(const skv_coded *c) {
-    if (c->dtype != SKIVE_F32) return "only float32 can be kept so";
+    if (c->dtype != SKIVE_F32) return "this form stores float32 only";
     if (!c->symbols) return skv_lacks_symbols;
-    if (c->n_table < 1 || c->n_table != (int64_t)c->alphabet) return "its codebook has not one value for each symbol";
-    if (!skv_table_finite(c)) return "its codebook holds NaN or infinity";
+    if (c->n_table < 1 || c->n_table != (int64_t)c->alphabet) return "its codebook does not have one value per symbol";
+    if (!skv_table_finite(c)) return "its codebook contains NaN or infinity";
     for (int64_t k = 1; k < c->n_table; k++) {
-        if (order_of(c->table[k]) <= order_of(c->table[k - 1])) return "the values of its codebook are not in order";
+        if (order_of(c->table[k]) <= order_of(c->table[k - 1]))
+            return "the values of its codebook are not in ascending order";
     }
-    if (c->zero >= 0 && skv_f32_bits(c->table[c->zero]) != 0) return "its codebook has no zero where it says";
+    if (c->zero >= 0 && skv_f32_bits(c->table[c->zero]) != 0) return "the codebook entry marked as zero is not zero";
     return NULL;
 }
 
@@ -97,7 +98,7 @@ static float value(const skv_coded *c, int64_t i) { return level(c, c->symbols[i
 
 const skv_form skv_form_codebook = {
     .name = "codebook",
-    .brief = "at most 256 values, and for each element which of them",
+    .brief = "at most 256 values, and an index into them for each element",
     .code = 8,
     .describe = describe,
     .fault = fault,

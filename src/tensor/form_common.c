@@ -3,7 +3,8 @@
 
 #include "tensor/form.h"
 
-const char skv_lacks_symbols[] = "it has no symbols", skv_needs_no_symbols[] = "it has symbols of no meaning";
+const char skv_lacks_symbols[] = "it has no symbols",
+           skv_needs_no_symbols[] = "it has symbols, which this form does not use";
 
 skv_coded skv_coded_of(const skv_form *form, const skive_tensor *t) {
     skv_coded c = {.form = form, .dtype = t->dtype, .rank = t->rank, .zero = -1};
@@ -104,9 +105,9 @@ skive_status skv_scaled_describe(skive_context *ctx, const skv_scaled *s, const 
 }
 
 const char *skv_scaled_fault(const skv_coded *c, unsigned alphabet, int zero) {
-    if (c->dtype != SKIVE_F32) return "only float32 can be kept so";
+    if (c->dtype != SKIVE_F32) return "this form stores float32 only";
     if (!c->symbols) return skv_lacks_symbols;
-    if (c->alphabet != alphabet || c->zero != zero) return "its symbols are not those of the form";
+    if (c->alphabet != alphabet || c->zero != zero) return "its alphabet is not that of the form";
     if (!scales_cover(c)) return "it has too few scales";
     if (!skv_table_finite(c)) return "a scale is NaN or infinite";
     return NULL;

@@ -45,7 +45,7 @@ static const char *fault(const skv_coded *c) {
         return c->alphabet != alphabet_of(c->dtype) ? "its symbols do not fit its type" : NULL;
     if (c->symbols) return skv_needs_no_symbols;
     if (c->values.dtype != c->dtype || skive_tensor_count(&c->values) != skv_coded_count(c))
-        return "it has not one value for each element";
+        return "it does not have one value per element";
     return NULL;
 }
 

@@ -41,10 +41,10 @@ skive_status skv_half_describe(skive_context *ctx, const skv_form *form, const s
 }
 
 const char *skv_half_fault(const skv_coded *c, skive_dtype half) {
-    if (c->dtype != SKIVE_F32) return "only float32 can be kept so";
+    if (c->dtype != SKIVE_F32) return "this form stores float32 only";
     if (c->symbols) return skv_needs_no_symbols;
     if (c->values.dtype != half || skive_tensor_count(&c->values) != skv_coded_count(c))
-        return "it has not one value for each element";
+        return "it does not have one value per element";
     return NULL;
 }
 

@@ -11,7 +11,7 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
 
 const skv_form skv_form_int2 = {
     .name = "int2",
-    .brief = "2-bit integers times a scale by tensor, channel or group",
+    .brief = "2-bit integers times a scale per tensor, channel or group",
     .code = 5,
     .round = round_to,
     .describe = describe,

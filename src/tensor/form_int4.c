@@ -11,7 +11,7 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
 
 const skv_form skv_form_int4 = {
     .name = "int4",
-    .brief = "4-bit integers times a scale by tensor, channel or group",
+    .brief = "4-bit integers times a scale per tensor, channel or group",
     .code = 4,
     .round = round_to,
     .describe = describe,

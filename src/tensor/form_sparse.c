@@ -1,4 +1,4 @@
-/* The sparse form: where an element is not zero, and those elements as they are, in 16 bits where these hold them all.
+/* The sparse form: positions and values of the nonzero elements as they are, in 16 bits where these hold them all.
  * */
 #include "tensor/form_half.h"
 
@@ -47,14 +47,14 @@ static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_code
 }
 
 static const char *fault(const skv_coded *c) {
-    if (c->dtype != SKIVE_F32) return "only float32 can be kept so";
+    if (c->dtype != SKIVE_F32) return "this form stores float32 only";
     if (!c->symbols) return skv_lacks_symbols;
-    if (c->alphabet != 2 || c->zero != 0) return "its symbols do not say zero or not";
+    if (c->alphabet != 2 || c->zero != 0) return "its symbols are not flags for zero and nonzero";
     if (c->values.dtype != SKIVE_F32 && c->values.dtype != SKIVE_F16 && c->values.dtype != SKIVE_BF16)
         return "its values are not floats";
     int64_t kept = 0;
     for (int64_t i = 0; i < skv_coded_count(c); i++) kept += c->symbols[i];
-    return kept != skive_tensor_count(&c->values) ? "it has not one value for each element that is not zero" : NULL;
+    return kept != skive_tensor_count(&c->values) ? "it does not have one value per nonzero element" : NULL;
 }
 
 static void restore(const skv_coded *c, skive_tensor *out) {
@@ -68,7 +68,7 @@ static void restore(const skv_coded *c, skive_tensor *out) {
 
 const skv_form skv_form_sparse = {
     .name = "sparse",
-    .brief = "where an element is not zero, and those elements",
+    .brief = "positions and values of the nonzero elements",
     .code = 9,
     .describe = describe,
     .fault = fault,

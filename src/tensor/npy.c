@@ -84,9 +84,7 @@ static skive_status parse_descr(npy_header *h) {
         return SKIVE_OK;
     }
     return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path,
-                       "%s: elements of type '%s' cannot be read; save it as "
-                       "numbers or bool",
-                       h->path, text);
+                       "%s: elements of type '%s' are not supported; save the array as numbers or bool", h->path, text);
 }
 
 static skive_status parse_shape(npy_header *h) {
@@ -100,7 +98,7 @@ static skive_status parse_shape(npy_header *h) {
                 return damaged(h, "a dimension is too large");
             }
         }
-        if (h->at == first) return damaged(h, "'shape' holds something that is no whole number");
+        if (h->at == first) return damaged(h, "'shape' contains something that is not a whole number");
         if (h->rank == SKIVE_MAX_RANK) {
             return skv_fail_at(h->ctx, SKIVE_ERR_LIMIT, h->path, "%s: more than %d dimensions", h->path,
                                SKIVE_MAX_RANK);
@@ -115,9 +113,9 @@ static skive_status parse_shape(npy_header *h) {
 
 static skive_status parse_dictionary(npy_header *h) {
     char key[32];
-    if (!accept(h, '{')) return damaged(h, "no dictionary");
+    if (!accept(h, '{')) return damaged(h, "there is no dictionary");
     while (!accept(h, '}')) {
-        if (!accept_string(h, key, sizeof key) || !accept(h, ':')) return damaged(h, "a key was expected");
+        if (!accept_string(h, key, sizeof key) || !accept(h, ':')) return damaged(h, "a key is expected");
         if (strcmp(key, "descr") == 0 && !h->seen_descr) {
             SKV_TRY(parse_descr(h));
             h->seen_descr = true;
@@ -129,7 +127,7 @@ static skive_status parse_dictionary(npy_header *h) {
             SKV_TRY(parse_shape(h));
             h->seen_shape = true;
         } else {
-            return damaged(h, "an unknown or repeated key");
+            return damaged(h, "a key is unknown or occurs twice");
         }
         if (!accept(h, ',')) {
             if (!accept(h, '}')) return damaged(h, "the dictionary is not closed");
@@ -137,7 +135,7 @@ static skive_status parse_dictionary(npy_header *h) {
         }
     }
     skip_space(h);
-    if (h->at != h->end) return damaged(h, "text after the dictionary");
+    if (h->at != h->end) return damaged(h, "there is text after the dictionary");
     if (!h->seen_descr || !h->seen_order || !h->seen_shape) return damaged(h, "a key is missing");
     if (h->fortran && h->rank > 1) {
         return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path,
@@ -165,18 +163,19 @@ static skive_status parse(skive_context *ctx, const char *path, unsigned char *d
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a .npy file", path);
     }
     if (data[6] < 1 || data[6] > 3) {
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: .npy version %u.%u; versions 1 to 3 can be read",
-                           path, (unsigned)data[6], (unsigned)data[7]);
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path,
+                           "%s: .npy version %u.%u is not supported (versions 1 to 3 are)", path, (unsigned)data[6],
+                           (unsigned)data[7]);
     }
     npy_header h = {.ctx = ctx, .path = path};
     length = (size_t)data[8] | (size_t)data[9] << 8;
     start = 10;
     if (data[6] > 1) {
-        if (size < 12) return damaged(&h, "the file ends in it");
+        if (size < 12) return damaged(&h, "the file ends in the middle of it");
         length |= (size_t)data[10] << 16 | (size_t)data[11] << 24;
         start = 12;
     }
-    if (length > size - start) return damaged(&h, "the file ends in it");
+    if (length > size - start) return damaged(&h, "the file ends in the middle of it");
     h.at = (const char *)data + start;
     h.end = h.at + length;
     SKV_TRY(parse_dictionary(&h));
@@ -189,7 +188,7 @@ static skive_status parse(skive_context *ctx, const char *path, unsigned char *d
                            skv_dims_text(h.rank, h.dims, text, sizeof text));
     }
     if (bytes != have) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: %s%s needs %zu bytes but the file holds %zu", path,
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: %s%s needs %zu bytes, but the file has %zu", path,
                            skive_dtype_name(h.dtype), skv_dims_text(h.rank, h.dims, text, sizeof text), bytes, have);
     }
     memmove(data, data + start + length, bytes);

@@ -51,12 +51,12 @@ skive_status skv_storage_map(skive_context *ctx, skive_dtype dtype, int rank, co
     size_t bytes, end;
     *out = NULL;
     if (rank < 0 || rank > SKIVE_MAX_RANK || !skv_dtype_valid(dtype)) {
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "element type %d with %d dimensions is not possible", (int)dtype,
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "invalid tensor: element type %d with %d dimensions", (int)dtype,
                         rank);
     }
     if (!skv_dims_count(rank, dims, &count) || !skv_dtype_bytes(dtype, count, &bytes) ||
         !skv_add_size(offset, bytes, &end) || end > skv_map_size(map)) {
-        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "%s%s at byte %zu lies beyond the end of the file (%zu bytes)",
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "%s%s at byte %zu extends beyond the end of the file (%zu bytes)",
                         skive_dtype_name(dtype), skv_dims_text(rank, dims, text, sizeof text), offset,
                         skv_map_size(map));
     }

@@ -19,9 +19,9 @@ static skive_status create(skive_context *ctx, skive_dtype dtype, int rank, cons
     int64_t count;
     size_t bytes;
     if (!skv_dtype_valid(dtype)) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%d is not an element type", (int)dtype);
-    if (rank < 0 || (rank > 0 && !dims)) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a tensor needs a shape");
+    if (rank < 0 || (rank > 0 && !dims)) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the shape of the tensor is missing");
     if (rank > SKIVE_MAX_RANK) {
-        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a tensor of %d dimensions: at most %d are possible", rank,
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a tensor of %d dimensions is not supported; at most %d are", rank,
                         SKIVE_MAX_RANK);
     }
     for (int i = 0; i < rank; i++) {

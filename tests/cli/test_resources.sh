@@ -17,7 +17,7 @@ if (ulimit -v 300000 && "$skive" -V) >/dev/null 2>&1; then
         fi
     done
     checks=$((checks + 1))
-    if ! grep -q 'threads were asked for, but only [0-9]* can be started here' err.txt; then
+    if ! grep -q 'threads were requested, but only [0-9]* can be started' err.txt; then
         echo "FAIL: nothing was said of fewer threads"
         cat err.txt
         failures=$((failures + 1))
