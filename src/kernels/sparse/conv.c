@@ -86,13 +86,13 @@ static skv_sparse_shape shape_of(const skv_conv_shape *c, skv_layout layout) {
     return s;
 }
 
+/* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's, on Zen 4. */
+#if SKIVE_ONEDNN
 static double filled(int64_t channels, int64_t block) {
     const int64_t whole = (channels + block - 1) / block * block;
     return (double)channels / (double)whole;
 }
 
-/* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's, on Zen 4. */
-#if SKIVE_ONEDNN
 /* oneDNN's direct kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave
  * nothing over, two thirds of it with 64 channels. */
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
