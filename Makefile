@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MODELS ?= ../shared/models
 
-.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep docs lint clean install
+.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep docs lint clean install dist
 
 all: build
 
@@ -17,6 +17,7 @@ help:
 	@echo "make test-all   test, then clang, sanitizers and fuzzing for half a minute a target"
 	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
 	@echo "make docs       writes the generated pages anew"
+	@echo "make dist       the sources as skive-VERSION.tar.gz, which builds without git"
 	@echo "make bench, make proof, make proof-deep   measurements for docs/results and bench/results"
 
 deps:
@@ -72,6 +73,9 @@ docs: build
 
 install: build
 	@cmake --install $(BUILD) --prefix "$(PREFIX)" --strip
+
+dist:
+	@scripts/dist.sh
 
 clean:
 	@rm -rf build build-* demo-out demo-full-out proof-deep

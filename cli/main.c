@@ -131,6 +131,10 @@ static int run_command(const cli_command *c, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    if (skive_cpu_problem()) {
+        fprintf(stderr, "skive: %s\n", skive_cpu_problem());
+        return skive_status_exit(SKIVE_ERR_UNSUPPORTED);
+    }
     if (argc < 2) {
         cli_print_overview(stderr);
         return skive_status_exit(SKIVE_ERR_ARGUMENT);

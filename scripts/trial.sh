@@ -27,7 +27,7 @@ mirror() {
     case $suite in
         focal | jammy | noble | oracular | plucky | questing) from=http://archive.ubuntu.com/ubuntu components=main,universe ;;
         *) from=$(sed -n -E 's/^URIs: *(\S*debian)\/?$/\1/p; s/^deb (\[.*\] )?(\S*debian)\/? .*/\2/p' /etc/apt/sources.list \
-            /etc/apt/sources.list.d/* 2>/dev/null | head -n 1) ;;
+            /etc/apt/sources.list.d/* 2>/dev/null | head -n 1 || true) ;;
     esac
     echo "$components ${MIRROR:-${from:-http://deb.debian.org/debian}}"
 }
@@ -55,7 +55,8 @@ in_root() {
     unshare --mount --pid --fork --kill-child bash -c '
         root=$1
         shift
-        mount -t proc proc "$root/proc" && mount -t tmpfs tmpfs "$root/dev/shm" && exec chroot "$root" "$@"' - "$root" \
+        mkdir -p "$root/dev/pts" "$root/dev/shm"
+        mount -t proc proc "$root/proc" && mount -t tmpfs tmpfs "$root/dev/shm" && mount -t devpts devpts "$root/dev/pts" && exec chroot "$root" "$@"' - "$root" \
         env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
         ${CMAKE_FLAGS:+CMAKE_FLAGS="$CMAKE_FLAGS"} "$@"

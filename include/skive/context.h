@@ -82,6 +82,10 @@ SKIVE_API const char *skive_cpu_isa_name(void);
 /* NULL, or what is wrong with the environment variable SKIVE_ISA, which then has no effect. Static. */
 SKIVE_API const char *skive_cpu_isa_problem(void);
 
+/* NULL, or in one line what this processor lacks that the library was compiled to use everywhere (-march=... of whoever
+ * built it). skive_context_create fails then with SKIVE_ERR_UNSUPPORTED. */
+SKIVE_API const char *skive_cpu_problem(void);
+
 /* That of the n names (NULLs are passed over) which a person who wrote `given` may have meant; NULL: none is near. */
 SKIVE_API const char *skive_nearest_name(const char *given, const char *const *names, size_t n);
 

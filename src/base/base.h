@@ -42,6 +42,8 @@ skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *
 typedef const char *(*skv_name_at_fn)(size_t index);
 skive_status skv_fail_unknown(skive_context *ctx, skive_status code, const char *subject, const char *what,
                               const char *given, skv_name_at_fn name_at);
+/* What an errno means, in `buffer` or a constant text. */
+const char *skv_errno_text(int error, char *buffer, size_t size);
 /* ERR_IO "<path>: cannot <action>: <reason of errno value>", the path being the subject. ENOMEM becomes ERR_MEMORY. */
 skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *action, int error);
 #ifdef __clang_analyzer__

@@ -40,6 +40,7 @@ skive_status skive_context_create(const skive_context_options *options, skive_co
     skive_context_options o = skive_context_options_default();
     if (!out) return SKIVE_ERR_ARGUMENT;
     *out = NULL;
+    if (skive_cpu_problem()) return SKIVE_ERR_UNSUPPORTED;
     SKV_TRY(skv_options_take(NULL, "skive_context_options", options, &o, sizeof o));
     if (o.threads < 0 || o.threads > SKIVE_MAX_THREADS) return SKIVE_ERR_ARGUMENT;
     if (!o.allocator.alloc) o.allocator = (skive_allocator){.alloc = default_alloc, .free = default_free, .user = NULL};

@@ -86,9 +86,17 @@ skive_status(skv_fail_prefix)(skive_context *ctx, skive_status code, const char 
     return code;
 }
 
+const char *skv_errno_text(int error, char *buffer, size_t size) {
+#ifdef __GLIBC__
+    return strerror_r(error, buffer, size); /* GNU's gives the text, */
+#else
+    return strerror_r(error, buffer, size) == 0 ? buffer : "unknown error"; /* POSIX's a number */
+#endif
+}
+
 skive_status(skv_fail_errno)(skive_context *ctx, const char *path, const char *action, int error) {
     char buffer[128];
-    const char *reason = strerror_r(error, buffer, sizeof buffer);
+    const char *reason = skv_errno_text(error, buffer, sizeof buffer);
     return skv_fail_at(ctx, error == ENOMEM ? SKIVE_ERR_MEMORY : SKIVE_ERR_IO, path, "%s: cannot %s: %s", path, action,
                        reason);
 }

@@ -1,5 +1,8 @@
 /* JPEG through libjpeg-turbo. Its error handler, which would end the process, is replaced by one that jumps back; its
  * warnings, which it goes on after with invented pixels, count as damage unless they are known to be harmless. */
+#include "data/data.h"
+
+#if SKIVE_WITH_JPEG
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +10,6 @@
 #include <jpeglib.h>
 
 #include <jerror.h>
-
-#include "data/data.h"
 
 enum { MAX_SCANS = 200 }; /* a small progressive file can ask for scans without end */
 
@@ -115,3 +116,17 @@ skive_status skv_jpeg_decode(skive_context *ctx, const void *bytes, size_t n, co
     if (j.status != SKIVE_OK) return j.status;
     return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: the JPEG image is damaged (%s)", path, j.reason);
 }
+
+#else
+
+skive_status skv_jpeg_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, bool grey,
+                             skv_image *out) {
+    (void)bytes;
+    (void)n;
+    (void)grey;
+    *out = (skv_image){0};
+    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path,
+                       "%s: this build reads no JPEG images (built without libjpeg-turbo)", path);
+}
+
+#endif

@@ -1,12 +1,13 @@
 /* PNG through libpng. Its memory comes from the context; its errors come back by longjmp, so everything that must
  * survive one lives in a struct of the caller's frame. Gamma and colour profiles are ignored: the stored numbers are
  * the data. */
+#include "data/data.h"
+
+#if SKIVE_WITH_PNG
 #include <png.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "data/data.h"
 
 typedef struct job {
     skive_context *ctx;
@@ -111,3 +112,15 @@ skive_status skv_png_decode(skive_context *ctx, const void *bytes, size_t n, con
     if (j.status != SKIVE_OK) return j.status;
     return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: the PNG image is damaged (%s)", path, j.reason);
 }
+
+#else
+
+skive_status skv_png_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image *out) {
+    (void)bytes;
+    (void)n;
+    *out = (skv_image){0};
+    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: this build reads no PNG images (built without libpng)",
+                       path);
+}
+
+#endif

@@ -1,9 +1,9 @@
 /* Convolution of one or two spatial axes in f32 and its gradients, by the matrix product: windows become the columns
  * of a matrix, some rows of the output at a time. For what no direct kernel serves: groups, odd numbers of channels,
  * large padding. */
-#include <omp.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "kernels/finish.h"
 #include "kernels/kernel.h"
 #include "kernels/sgemm.h"
@@ -192,7 +192,7 @@ static skive_status run(const skv_kernel_call *c) {
     const int threads = apart ? st->threads : 1;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < parts; i++) {
-        const size_t t = (size_t)omp_get_thread_num();
+        const size_t t = (size_t)skv_thread_number();
         piece p = {.columns = (float *)(void *)((char *)c->scratch + st->columns) + t * st->column_floats,
                    .packed = (char *)c->scratch + st->packed + t * st->packed_bytes,
                    .threads = apart ? 1 : st->threads};

@@ -2,9 +2,9 @@
  * output position, its elements in the order [tap][channel], and the weights, packed once, are the second matrix. The
  * rows of a window of one element are those of the input. Bias, residual and activation are applied block by block of
  * rows. */
-#include <omp.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "kernels/finish.h"
 #include "kernels/kernel.h"
 #include "kernels/sgemm.h"
@@ -152,7 +152,7 @@ static skive_status run(const skv_kernel_call *call) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < blocks; i++) {
         const int64_t first = i * st->block, rows = st->rows - first < st->block ? st->rows - first : st->block;
-        const size_t t = (size_t)omp_get_thread_num();
+        const size_t t = (size_t)skv_thread_number();
         float *gathered = (float *)(void *)((char *)call->scratch + st->gathered) + t * st->gathered_floats;
         float *y = (float *)call->out[0] + first * m;
         if (!st->direct) gather(st, x, first, rows, gathered);

@@ -1,9 +1,9 @@
 /* HashedGemm and its gradients in f32. The virtual matrix comes into being a block at a time, in scratch that stays in
  * the cache, and each block goes through a product of matrices on the thread that made it: blocks of rows, or for the
  * gradient of the input, to which all rows add, of columns. */
-#include <omp.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "kernels/hashed.h"
 #include "kernels/kernel.h"
 #include "kernels/sgemm.h"
@@ -180,7 +180,7 @@ static void multiply(const hashed_state *st, const skv_kernel_call *c, const blo
 
 static void one_task(const hashed_state *st, const skv_kernel_call *c, int64_t task) {
     char *scratch = c->scratch;
-    const int64_t thread = omp_get_thread_num();
+    const int64_t thread = skv_thread_number();
     block b = {.matrix = (float *)(scratch + st->matrix) + thread * st->rows * st->columns,
                .at = (int32_t *)(scratch + st->at) + thread * st->columns,
                .sums = (double *)(scratch + st->sums) + thread * 2 * (int64_t)st->h.buckets,

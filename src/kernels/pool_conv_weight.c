@@ -2,7 +2,6 @@
  * each pooled element, a row of the convolution's window in eight numbers. Every thread sums its images on its own. */
 #include "kernels/pool_conv_weight.h"
 
-#include <omp.h>
 #include <string.h>
 
 #include "kernels/channels.h"

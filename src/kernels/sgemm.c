@@ -1,8 +1,8 @@
 /* The product of two float32 matrices: blocks of B and A are packed in the order in which the tile reads them (Goto &
  * van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008). */
+#include "base/parallel.h"
 #include "kernels/sgemm.h"
 
-#include <omp.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -253,7 +253,7 @@ void skv_sgemm_run(const skv_sgemm *g, int threads, void *scratch) {
 #pragma omp parallel num_threads(w.threads)
     {
         job mine = w;
-        mine.threads = omp_get_num_threads(); /* inside another region there is one */
-        run_thread(&mine, omp_get_thread_num());
+        mine.threads = skv_region_threads(); /* inside another region there is one */
+        run_thread(&mine, skv_thread_number());
     }
 }

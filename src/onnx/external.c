@@ -72,7 +72,7 @@ static skive_status open_map(skv_onnx_source *source, const char *name, const ch
     real = realpath(joined, NULL);
     if (!folder || !real) {
         status = skv_fail_at(ctx, SKIVE_ERR_IO, name, "initializer %s: cannot open its external data %s: %s", name,
-                             joined, strerror_r(errno, reason, sizeof reason));
+                             joined, skv_errno_text(errno, reason, sizeof reason));
         goto done;
     }
     if (!is_below(real, folder, strlen(folder)) && !beside_model(source, real)) {

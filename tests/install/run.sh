@@ -12,6 +12,13 @@ trap 'rm -rf "$root"' EXIT
 env -u DESTDIR cmake --install "$build" --prefix "$root/first" --strip >/dev/null
 mv "$root/first" "$root/usr" # pkg-config and CMake must find everything where it now is
 lib=$(dirname "$(find "$root/usr" -name 'libskive.so' | head -n 1)")
+# A packager's installation: the same files below DESTDIR, and none of them names that folder.
+DESTDIR=$root/stage cmake --install "$build" --prefix /usr --strip >/dev/null
+diff <(cd "$root/usr" && find . -type f | sort) <(cd "$root/stage/usr" && find . -type f | sort)
+if [ "$(ls "$root/stage")" != usr ] || grep -rlF "$root" "$root/stage"; then
+    echo "an installation below DESTDIR is not what one without is" >&2
+    exit 1
+fi
 export PKG_CONFIG_PATH=$lib/pkgconfig LD_LIBRARY_PATH=$lib
 flags() { pkg-config "$@" skive; }
 

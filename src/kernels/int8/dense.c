@@ -4,9 +4,8 @@
  * once (pointers into the input or its padded copy, or to a row of the zero point outside of it), or the rows are
  * gathered; then every panel of weights goes over the block. The panel stays in the second-level cache while the
  * block's tiles pass over it. */
+#include "base/parallel.h"
 #include "kernels/int8/dense.h"
-
-#include <omp.h>
 
 typedef struct position {
     const uint8_t *image;
@@ -233,7 +232,7 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
         run_part(d, first, (size_t)(skv_part(d->tiles, blocks, at + 1) - first), pair / blocks,
                  (size_t)skv_part((int64_t)d->panels, chunks, chunk),
                  (size_t)skv_part((int64_t)d->panels, chunks, chunk + 1), x, other, c->out[0],
-                 scratch + (size_t)omp_get_thread_num() * per_thread);
+                 scratch + (size_t)skv_thread_number() * per_thread);
     }
     return SKIVE_OK;
 }

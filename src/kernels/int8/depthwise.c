@@ -1,9 +1,9 @@
 /* QConv with one input and one output channel a group: every channel has its own window, so that the loops run along
  * the channels, and where these are few along several positions of a line at once, as if they were more channels.
  * Input and output stand as [n][spatial...][c]. */
-#include <omp.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "kernels/int8/int8.h"
 
 enum { MAX_TAPS = 128, LANES = 128 };
@@ -147,7 +147,7 @@ static skive_status run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t line = 0; line < lines; line++) {
         const uint8_t *at[MAX_TAPS];
-        char *scratch = (char *)c->scratch + (size_t)omp_get_thread_num() * d->thread_bytes;
+        char *scratch = (char *)c->scratch + (size_t)skv_thread_number() * d->thread_bytes;
         int32_t *sum = (int32_t *)(void *)scratch;
         const int64_t oh = line % g->out[1], od = line / g->out[1] % g->out[0];
         const uint8_t *image = x + line / g->out[1] / g->out[0] * skv_volume(g->in) * d->s.c;

@@ -1,7 +1,7 @@
 /* MatMulInteger with constant B, and with the product to float32 behind it. */
-#include <omp.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "kernels/int8/matrix.h"
 #include "ops/common_mat_mul_integer.h"
 
@@ -103,7 +103,7 @@ static skive_status run(const skv_kernel_call *c) {
         const int64_t from = i / chunks * mr, rows = st->rows - from < mr ? st->rows - from : mr, chunk = i % chunks;
         run_block(st, c, from, (size_t)rows, st->b.panels * (size_t)chunk / (size_t)chunks,
                   st->b.panels * (size_t)(chunk + 1) / (size_t)chunks, zero,
-                  (char *)c->scratch + (size_t)omp_get_thread_num() * per_thread);
+                  (char *)c->scratch + (size_t)skv_thread_number() * per_thread);
     }
     return SKIVE_OK;
 }

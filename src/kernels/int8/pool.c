@@ -1,7 +1,7 @@
 /* Pooling of bytes: the largest of a window, the mean of a window or of the whole plane. Channels lie innermost, so
  * that the loops run along them. */
-#include <omp.h>
 
+#include "base/parallel.h"
 #include "kernels/channels.h"
 #include "kernels/int8/int8.h"
 
@@ -161,7 +161,7 @@ static skive_status run(const skv_kernel_call *c) {
     const int64_t lines = st->n * g->out[0] * g->out[1];
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t line = 0; line < lines; line++) {
-        int32_t *sum = (int32_t *)(void *)((char *)c->scratch + (size_t)omp_get_thread_num() * st->sum_bytes);
+        int32_t *sum = (int32_t *)(void *)((char *)c->scratch + (size_t)skv_thread_number() * st->sum_bytes);
         const int64_t od = line / g->out[1] % g->out[0], oh = line % g->out[1];
         const uint8_t *image = x + line / g->out[1] / g->out[0] * skv_volume(g->in) * st->c;
         char *to = y + (size_t)(line * g->out[2] * st->c) * st->item;

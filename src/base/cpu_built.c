@@ -1,0 +1,36 @@
+/* Whether the processor has what the compiler was allowed to use everywhere (-march, for example): what a distribution
+ * or a builder asks for beyond plain x86-64 is used before any level of ours is looked at. */
+#include <stddef.h>
+
+#include "base/context.h"
+
+#if defined(__x86_64__)
+#define NEEDS(name)                                                                                                \
+    if (!__builtin_cpu_supports(name)) return "this skive was built for processors with " name ", which this one " \
+                                                                                               "lacks"
+
+const char *skive_cpu_problem(void) {
+    __builtin_cpu_init();
+#ifdef __SSE4_1__
+    NEEDS("sse4.1");
+#endif
+#ifdef __SSE4_2__
+    NEEDS("sse4.2");
+#endif
+#ifdef __AVX__
+    NEEDS("avx");
+#endif
+#ifdef __AVX2__
+    NEEDS("avx2");
+#endif
+#ifdef __FMA__
+    NEEDS("fma");
+#endif
+#ifdef __AVX512F__
+    NEEDS("avx512f");
+#endif
+    return NULL;
+}
+#else
+const char *skive_cpu_problem(void) { return NULL; }
+#endif
