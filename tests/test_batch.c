@@ -264,10 +264,10 @@ static skive_value *doubled(skv_builder *b, skive_value *x, int64_t n) {
 static void what_mixes_samples_is_refused(void **state) {
     (void)state;
     check(different_rows, 1, STEPS * WIDTH); /* one row is for all */
-    refused(different_rows, 8, "'offsets' holds something else for each of 8 samples");
-    refused(picked, 1, "(Gather) joins the samples of a batch or takes one of them out");
+    refused(different_rows, 8, "'offsets' has different values for each of 8 samples");
+    refused(picked, 1, "(Gather) joins the samples of a batch or selects one of them");
     refused(averaged, 1, "(ReduceMean) joins the samples");
-    refused(sequence, 1, "for the steps of one sequence");
+    refused(sequence, 1, "as the steps of one sequence");
     refused(doubled, 2, "(Concat) adds to the samples");
 }
 

@@ -61,7 +61,7 @@ static void names_are_found(void **state) {
     skive_value *x = input(g), *y = chain(g, x, "Relu", N);
     skv_test_ok(ctx, skive_graph_add_output(g, y));
     check_numbers(g);
-    skv_test_fails(ctx, skive_graph_add_node(g, "Relu", "n7", &x, 1, 1, &n), SKIVE_ERR_GRAPH, "taken");
+    skv_test_fails(ctx, skive_graph_add_node(g, "Relu", "n7", &x, 1, 1, &n), SKIVE_ERR_GRAPH, "already used");
     skv_node_take_name(g->nodes[7], "seven");
     assert_null(skive_graph_find_node(g, "n7"));
     assert_ptr_equal(skive_graph_find_node(g, "seven"), g->nodes[7]);

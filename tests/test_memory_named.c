@@ -61,7 +61,7 @@ static void of_a_plan(void **state) {
     skive_exec *exec = NULL;
     skv_test_ok(ctx, skive_plan_create(ctx, g, NULL, &plan));
     skv_test_fails(ctx, skive_exec_create(ctx, plan, &exec), SKIVE_ERR_MEMORY,
-                   "12000000 bytes, is given by node 'grow'");
+                   "12000000 bytes, is an output of node 'grow'");
     assert_null(exec);
     skive_plan_free(plan);
     skive_graph_free(g);

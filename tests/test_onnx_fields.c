@@ -61,7 +61,7 @@ static void elements_in_two_fields(void **state) {
     put_bytes(&both, 9, numbers, sizeof numbers);
     put_message(&both, 13, entry);
     put_int(&both, 14, 1);
-    parsing(sum_with(both), SKIVE_ERR_FORMAT, "has data in itself, too");
+    parsing(sum_with(both), SKIVE_ERR_FORMAT, "has both external data and data in the model");
 }
 
 static void versions_of_the_format(void **state) {

@@ -550,7 +550,7 @@ static void any_cut_is_found(void **state) {
         free(copy);
     }
     skv_test_fails(ctx, skive_pack_parse(ctx, longer, sizeof longer, NULL, &g, NULL), SKIVE_ERR_FORMAT, "ends");
-    skv_test_fails(ctx, skive_pack_parse(ctx, "ONNX", 4, NULL, &g, NULL), SKIVE_ERR_FORMAT, "no packed model");
+    skv_test_fails(ctx, skive_pack_parse(ctx, "ONNX", 4, NULL, &g, NULL), SKIVE_ERR_FORMAT, "not a packed model");
     skive_pack_free_bytes(ctx, bytes);
     skv_test_context_end(ctx);
 }

@@ -431,7 +431,7 @@ static void surgery_on_a_frozen_layer_is_refused(void **state) {
     o.finetune.epochs = 1;
     skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL));
     o.surgery = true;
-    skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "'w' cannot move");
+    skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "'w' cannot change");
     skive_graph_free(g);
     close_blobs(&d);
 }
@@ -681,7 +681,7 @@ static void mistakes_are_named(void **state) {
                                        {"sparsity of 'fc1.weight' is 1", ratio_outside},
                                        {"sparsity of 'fc1.weight' is nan", ratio_nan},
                                        {"two sparsities", ratio_twice},
-                                       {"left alone", ratio_skipped},
+                                       {"excluded by --skip", ratio_skipped},
                                        {"no name", ratio_nameless},
                                        {"'fc9.weight'", unknown_skip},
                                        {"0 steps", no_steps},
@@ -690,14 +690,14 @@ static void mistakes_are_named(void **state) {
                                        {"no epochs", surgery_without_epochs},
                                        {"until 0", surgery_until_zero},
                                        {"until nan", surgery_until_nan},
-                                       {"last step has 1.5", large_last_step},
-                                       {"last step has nan", nan_last_step},
+                                       {"last step of 1.5", large_last_step},
+                                       {"last step of nan", nan_last_step},
                                        {"no epochs", teacher_without_epochs},
                                        {"alpha is 1.5", large_alpha},
                                        {"alpha is -0.5", negative_alpha},
                                        {"alpha is nan", nan_alpha},
                                        {"temperature is 0", no_temperature},
-                                       {"its share of the loss is 0", teacher_without_share}};
+                                       {"its weight in the loss is 0", teacher_without_share}};
     blobs d = open_blobs();
     skive_graph *g = network(d.ctx, "mlp:16");
     (void)state;
@@ -718,7 +718,7 @@ static void a_teacher_of_another_shape_is_refused(void **state) {
         int rank;
         int64_t width, classes;
         const char *message;
-    } cases[] = {{1, 8, 4, "teacher gives 4 scores, the student 3"},
+    } cases[] = {{1, 8, 4, "teacher gives 4 scores, but the student 3"},
                  {1, 9, 3, "teacher: "},
                  {3, 8, 3, "takes [8, 4, 4] per sample"}};
     blobs d = open_blobs();

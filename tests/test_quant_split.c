@@ -138,7 +138,7 @@ static void the_static_part_becomes_integers(void **state) {
     assert_int_equal(r.n_quantized, 2);
     assert_int_equal(count(g, "QuantizeLinear"), 2);
     assert_true(is_left(&r, "If", "depends on data"));
-    assert_true(is_left(&r, "NonZero", "shape of its result depends on data"));
+    assert_true(is_left(&r, "NonZero", "its output shape depends on data"));
     assert_true(is_left(&r, "MatMul", "follows"));
     assert_int_equal(g->n_outputs, 3);
     for (uint32_t i = 0; i < 3; i++) assert_string_equal(g->outputs[i]->name, before->outputs[i]->name);

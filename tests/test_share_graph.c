@@ -571,20 +571,20 @@ static void named_layers(void **state) {
     o.n_only = 1;
     skv_test_ok(ctx, skive_share(ctx, g, NULL, NULL, &o, &r));
     assert_null(row_of(&r, "fc.weight")->refused);
-    assert_string_equal(row_of(&r, "conv.weight")->refused, "not among those named");
+    assert_string_equal(row_of(&r, "conv.weight")->refused, "it is not named by --only");
     skive_share_report_free(ctx, &r);
     o.n_only = 0;
     skv_test_ok(ctx, skive_share(ctx, g, NULL, NULL, &o, &r)); /* once more: what is shared stays */
-    assert_string_equal(row_of(&r, "fc.weight")->refused, "it has a codebook already");
+    assert_string_equal(row_of(&r, "fc.weight")->refused, "it already has a codebook");
     assert_null(row_of(&r, "conv.weight")->refused);
     skive_share_report_free(ctx, &r);
-    skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, &r), SKIVE_ERR_UNSUPPORTED, "codebook already");
+    skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, &r), SKIVE_ERR_UNSUPPORTED, "already has a codebook");
     assert_int_equal(r.n_layers, 0);
     skive_graph_free(g);
     g = small_cnn(ctx, false);
     o.skip = both;
     o.n_skip = 2;
-    skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_UNSUPPORTED, "left alone");
+    skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_UNSUPPORTED, "excluded by --skip");
     skive_graph_free(g);
     skv_test_ok(ctx, skive_graph_create(ctx, "empty", &g));
     skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, NULL, NULL), SKIVE_ERR_UNSUPPORTED, "no weights");

@@ -162,7 +162,7 @@ static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
         if (status != SKIVE_ERR_UNSUPPORTED) return status;
         skv_text_add(text, "%s: %s\n", kernel->name, skive_context_message(c->plan->ctx));
     }
-    return skv_fail_at(c->plan->ctx, SKIVE_ERR_UNSUPPORTED, node->name, "node '%s': no kernel runs this form of %s",
+    return skv_fail_at(c->plan->ctx, SKIVE_ERR_UNSUPPORTED, node->name, "node '%s': no kernel supports this form of %s",
                        node->name, node->op_type);
 }
 
@@ -299,8 +299,7 @@ static skive_status check_keep(chooser *c) {
     for (size_t k = 0; k < c->n_keep; k++) {
         const skive_value *v = skive_graph_find_value(p->graph, c->keep[k]);
         if (!v) {
-            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->keep[k], "there is no value named '%s' to keep",
-                               c->keep[k]);
+            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->keep[k], "there is no value '%s' to keep", c->keep[k]);
         }
         if (!v->producer) {
             const uint32_t slot = c->places[v->id].slot[SKV_PLAIN];

@@ -191,11 +191,11 @@ skive_status skv_plan_too_large(skive_context *ctx, const skive_plan *p, skive_s
         input = p->graph->inputs[i];
     }
     if (input)
-        return skv_fail_prefix(ctx, status, "values of one run (the largest, %zu bytes, is '%s', which goes in)", most,
+        return skv_fail_prefix(ctx, status, "values of one run (the largest, %zu bytes, is the input '%s')", most,
                                input->name);
     if (!node) return status;
-    return skv_fail_prefix(ctx, status, "values of one run (the largest, %zu bytes, is given by node '%s', %s)", most,
-                           node->name, node->op_type);
+    return skv_fail_prefix(ctx, status, "values of one run (the largest, %zu bytes, is an output of node '%s', %s)",
+                           most, node->name, node->op_type);
 }
 
 /* What is over the limit is refused here and not only when a run begins. */

@@ -20,13 +20,13 @@ static skive_status bind_input(skive_context *ctx, skive_value *v, const skive_p
     skive_type *t = &v->type;
     if (b) {
         if (t->rank >= 0 && t->rank != b->rank) {
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "input '%s' has rank %d, a shape of rank %d was given",
-                               v->name, t->rank, b->rank);
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name,
+                               "input '%s' has rank %d, but a shape of rank %d was given", v->name, t->rank, b->rank);
         }
         for (int d = 0; d < b->rank; d++) {
             if (b->dims[d] < 0 || (t->rank >= 0 && t->dims[d].size >= 0 && t->dims[d].size != b->dims[d])) {
                 return skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name,
-                                   "input '%s', dimension %d: the model has %lld, %lld was given", v->name, d,
+                                   "input '%s', dimension %d: the model has %lld, but %lld was given", v->name, d,
                                    t->rank >= 0 ? (long long)t->dims[d].size : -1LL, (long long)b->dims[d]);
             }
         }
@@ -74,7 +74,7 @@ bool skv_plan_holds(const skive_node *n) {
 }
 
 const char *skv_plan_why_not(const skive_node *n) {
-    return skv_node_has_subgraph(n) ? "which way it takes depends on data" : "the shape of its result depends on data";
+    return skv_node_has_subgraph(n) ? "its control flow depends on data" : "its output shape depends on data";
 }
 
 static skive_status refuse_unsupported(skive_context *ctx, const skive_graph *g) {
@@ -107,8 +107,8 @@ static skive_status all_static(skive_context *ctx, const skive_graph *g) {
             skv_type_text(&v->type, text, sizeof text);
             return skv_fail_at(
                 ctx, SKIVE_ERR_SHAPE, v->name,
-                "the shape of '%s' (%s) depends on data: no one plan holds it, a session does (skive run)", v->name,
-                text);
+                "the shape of '%s' (%s) depends on data: a single plan cannot run it, but a session can (skive run)",
+                v->name, text);
         }
     }
     return SKIVE_OK;

@@ -393,8 +393,9 @@ skive_status skive_session_run(skive_session *s, const skive_tensor *inputs, siz
     SKV_NEED(s ? s->ctx : NULL, "session, inputs, outputs", s, inputs || !n_inputs, outputs || !n_outputs);
     const skive_graph *g = s->graph;
     if (n_inputs != g->n_inputs || n_outputs != g->n_outputs) {
-        return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "the model has %u inputs and %u outputs; %zu and %zu were given",
-                        g->n_inputs, g->n_outputs, n_inputs, n_outputs);
+        return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT,
+                        "the model has %u inputs and %u outputs, but %zu and %zu were given", g->n_inputs, g->n_outputs,
+                        n_inputs, n_outputs);
     }
     for (size_t i = 0; i < n_outputs; i++) outputs[i] = (skive_tensor){0};
     for (size_t i = 0; i < n_inputs; i++) {

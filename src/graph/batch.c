@@ -114,7 +114,7 @@ static skive_status follow(skv_rebind *r, const skive_node *n, int64_t outer) {
             skv_type_text(a, before, sizeof before);
             skv_type_text(b, now, sizeof now);
             return skv_fail_at(r->g->ctx, SKIVE_ERR_SHAPE, n->name,
-                               "node '%s' (%s): '%s' is %s for %lld sample%s, %s for %lld", n->name, n->op_type,
+                               "node '%s' (%s): '%s' is %s for %lld sample%s, but %s for %lld", n->name, n->op_type,
                                v->name, before, (long long)r->was, r->was == 1 ? "" : "s", now, (long long)r->batch);
         }
         if (axis < 0) continue;
@@ -124,7 +124,7 @@ static skive_status follow(skv_rebind *r, const skive_node *n, int64_t outer) {
     }
     if (!samples || grew || !known || skv_node_is(n, "Shape") || skv_node_is(n, "Size")) return SKIVE_OK;
     return skv_fail_at(r->g->ctx, SKIVE_ERR_SHAPE, n->name,
-                       "node '%s' (%s) joins the samples of a batch or takes one of them out", n->name, n->op_type);
+                       "node '%s' (%s) joins the samples of a batch or selects one of them", n->name, n->op_type);
 }
 
 static skive_status set_inputs(skv_rebind *r) {
@@ -233,8 +233,7 @@ done:
     if (status == SKIVE_ERR_SHAPE)
         status = skv_fail_prefix(
             ctx, status,
-            "the model is made for %lld sample%s a run and cannot be given %lld (export it with an open "
-            "batch)",
+            "the model has a fixed batch of %lld sample%s and cannot run %lld (export it with an open batch dimension)",
             (long long)was, was == 1 ? "" : "s", (long long)batch);
     skv_free(ctx, old);
     skv_free(ctx, r.choices);
@@ -279,6 +278,7 @@ skive_status skv_graph_bind_batch(skive_context *ctx, const skive_graph *g, int6
     *out = NULL;
     if (g->n_inputs == 0 || g->inputs[0]->type.rank < 1 || fixed == batch) return skive_graph_copy(ctx, g, out);
     if (fixed == 0)
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, g->inputs[0]->name, "input '%s' takes no samples", g->inputs[0]->name);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, g->inputs[0]->name, "input '%s' has no batch axis",
+                           g->inputs[0]->name);
     return fixed < 0 ? bind_or_rebind(ctx, g, batch, out) : rebind(ctx, g, fixed, batch, out);
 }

@@ -172,7 +172,7 @@ static skive_status recurrent(skv_rebind *r, skive_node *n) {
     if (skv_rebind_axis_of(r, n->inputs[0]) < 0) return SKIVE_OK;
     if (skv_rebind_axis_of(r, n->inputs[0]) != axis)
         return skv_fail_at(r->g->ctx, SKIVE_ERR_SHAPE, n->name,
-                           "node '%s' (%s) takes the input's first axis for the steps of one sequence, not for samples",
+                           "node '%s' (%s) uses the input's first axis as the steps of one sequence, not as samples",
                            n->name, n->op_type);
     SKV_TRY(skv_rebind_row_for_each(r, n, 4, 0));
     SKV_TRY(skv_rebind_row_for_each(r, n, 5, axis));
@@ -204,8 +204,8 @@ static skive_status along_axis(const skv_rebind *r, const skive_node *n, int64_t
     const int axis = skv_rebind_axis_of(r, n->inputs[0]), rank = skv_rebind_now_of(r, n->inputs[0])->rank;
     const int64_t along = skv_attr_int(n, "axis", fallback);
     if (axis < 0 || (along < 0 ? along + rank : along) != axis) return SKIVE_OK;
-    return skv_fail_at(r->g->ctx, SKIVE_ERR_SHAPE, n->name, "node '%s' (%s) works along the samples of a batch",
-                       n->name, n->op_type);
+    return skv_fail_at(r->g->ctx, SKIVE_ERR_SHAPE, n->name, "node '%s' (%s) operates along the batch axis", n->name,
+                       n->op_type);
 }
 
 typedef enum how { RESHAPE, EXPAND, SLICE, RESIZE, CONCAT, RECURRENT, BROADCAST, ALONG, GATHER } how;

@@ -98,7 +98,7 @@ skive_status skv_rebind_one_row(skv_rebind *r, skive_node *n, size_t input, int 
     SKV_TRY(rows_alike(r, v, axis, &alike));
     if (!alike)
         return skv_fail_at(r->g->ctx, SKIVE_ERR_SHAPE, n->name,
-                           "node '%s' (%s): '%s' holds something else for each of %lld samples", n->name, n->op_type,
+                           "node '%s' (%s): '%s' has different values for each of %lld samples", n->name, n->op_type,
                            v->name, (long long)r->was);
     SKV_TRY(skv_rebind_add_ints(r, &zero, 1, &in[1]));
     SKV_TRY(skv_rebind_add_ints(r, &one, 1, &in[2]));

@@ -20,8 +20,8 @@ skive_status skive_graph_bind_input(skive_graph *g, const char *input, int rank,
     if (!fits) {
         char text[160];
         skv_type_text(&v->type, text, sizeof text);
-        return skv_fail_at(g->ctx, SKIVE_ERR_SHAPE, input, "input '%s' is %s, which the sizes given do not fit", input,
-                           text);
+        return skv_fail_at(g->ctx, SKIVE_ERR_SHAPE, input, "input '%s' is %s, which the given sizes do not match",
+                           input, text);
     }
     const skive_type before = v->type;
     bound.rank = rank;

@@ -48,7 +48,7 @@ skive_status skv_graph_new_value(skive_graph *g, const char *name, skive_value *
     skive_value *v = NULL;
     *out = NULL;
     if (name && name[0] && skv_names_find(g->name_index, name)) {
-        return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, name, "the name '%s' is taken by another value", name);
+        return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, name, "the name '%s' is already used by another value", name);
     }
     SKV_TRY(skv_arena_alloc(g->arena, sizeof *v, &v));
     if (name && name[0]) {
@@ -137,7 +137,7 @@ static skive_status name_node(skive_graph *g, const char *op, const char *name, 
     char made[192];
     if (name && name[0]) {
         if (node_name_taken(g, name)) {
-            return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, name, "the name '%s' is taken by another node", name);
+            return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, name, "the name '%s' is already used by another node", name);
         }
         number_behind(g, name);
         return skv_arena_strdup(g->arena, name, out);
@@ -152,7 +152,7 @@ static skive_status check_values(skive_graph *g, const char *op, skive_value *co
                                  skive_value *const *outputs, size_t n_outputs) {
     for (size_t i = 0; i < n_inputs; i++) {
         if (inputs[i] && inputs[i]->graph != g) {
-            return SKV_FAIL(g->ctx, SKIVE_ERR_ARGUMENT, "input %zu of a new %s node is of another graph", i, op);
+            return SKV_FAIL(g->ctx, SKIVE_ERR_ARGUMENT, "input %zu of a new %s node belongs to another graph", i, op);
         }
     }
     for (size_t i = 0; i < n_outputs; i++) {

@@ -132,7 +132,7 @@ static skive_status relate(skv_couple *c) {
             n->op->couple(c);
             continue;
         }
-        const char *why = n->op ? n->op->name : "an operator skive does not know";
+        const char *why = n->op ? n->op->name : "skive does not know the operator";
         for (uint32_t k = 0; k < n->n_inputs; k++) fix_value(c, n->inputs[k], why);
         for (uint32_t k = 0; k < n->n_outputs; k++) fix_value(c, n->outputs[k], why);
     }
@@ -277,5 +277,5 @@ const char *skive_coupling_why_fixed(const skive_coupling *k, const skive_value 
     if (index < 0 || index >= s->length) return "there is no such index";
     const uint32_t root = find(&k->work, (uint32_t)(s->first + index));
     if (k->work.why[root]) return k->work.why[root];
-    return k->has_param[root] ? NULL : "no parameter belongs to it";
+    return k->has_param[root] ? NULL : "no parameter is coupled to it";
 }

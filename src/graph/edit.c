@@ -5,7 +5,7 @@
 
 skive_status skv_node_set_input(skive_node *n, size_t index, skive_value *value) {
     if (value && value->graph != n->graph) {
-        return skv_fail_at(n->graph->ctx, SKIVE_ERR_ARGUMENT, n->name, "'%s' is of another graph", value->name);
+        return skv_fail_at(n->graph->ctx, SKIVE_ERR_ARGUMENT, n->name, "'%s' belongs to another graph", value->name);
     }
     if (value) SKV_TRY(skv_use_reserve(value, 1));
     if (index >= n->n_inputs) {
@@ -134,7 +134,7 @@ skive_status skv_graph_remove_node(skive_node *n) {
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_value *v = n->outputs[i];
         if (v && skv_value_is_read(v)) {
-            return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, n->name, "node '%s' cannot go: its output '%s' is used",
+            return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, n->name, "node '%s' cannot be removed: its output '%s' is used",
                                n->name, v->name);
         }
     }
@@ -162,7 +162,8 @@ skive_status skv_value_rename(skive_value *v, const char *name) {
     const char *copy = NULL;
     const skive_value *other = skv_names_find(g->name_index, name);
     if (other == v) return SKIVE_OK;
-    if (other) return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, name, "the name '%s' is taken by another value", name);
+    if (other)
+        return skv_fail_at(g->ctx, SKIVE_ERR_GRAPH, name, "the name '%s' is already used by another value", name);
     SKV_TRY(skv_arena_strdup(g->arena, name, &copy));
     skv_names_remove(g->name_index, v);
     v->name = copy;

@@ -15,10 +15,10 @@ const char *skv_why_not_hashed(const skive_node *n) {
     if (!skv_node_is(n, "Gemm")) return "only Gemm can be hashed";
     if (skv_attr_int(n, "transA", 0) != 0 || skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)
         return "its Gemm is transposed or scaled";
-    if (w->n_uses != 1 || w->output_uses > 0) return "its weights are used elsewhere too";
+    if (w->n_uses != 1 || w->output_uses > 0) return "its weights have other uses";
     const int64_t rows = w->type.dims[skv_attr_int(n, "transB", 0) ? 0 : 1].size;
     if (bias && (bias->type.rank != 1 || bias->type.dims[0].size != rows))
-        return "its bias is not one number an output";
+        return "its bias is not one number per output";
     if (!skv_hashed_fits(w->type.dims[0].size, w->type.dims[1].size, 1)) return "it has too many weights";
     return NULL;
 }

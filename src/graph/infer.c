@@ -71,7 +71,7 @@ static skive_status check_size(skive_context *ctx, const char *name, const skive
     char text[128];
     if (t->rank < 0 || skv_type_count(t) >= 0) return SKIVE_OK;
     skv_type_text(t, text, sizeof text);
-    return skv_fail_at(ctx, SKIVE_ERR_SHAPE, name, "a tensor of %s is larger than any memory", text);
+    return skv_fail_at(ctx, SKIVE_ERR_SHAPE, name, "a tensor of %s exceeds the address space", text);
 }
 
 skive_status skv_inference_node(skv_inference *x, const skive_node *n) {

@@ -135,7 +135,7 @@ skive_status skv_shared_inflate(skive_value *weight) {
     skv_storage *dense = NULL;
     skive_value *fresh = NULL;
     if (!skv_shared_find(weight, &s))
-        return skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, weight->name, "'%s' is not kept as a codebook", weight->name);
+        return skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, weight->name, "'%s' is not stored as a codebook", weight->name);
     const skive_tensor *indices = skv_value_tensor(s.indices);
     const float *codebook = skv_value_tensor(s.codebook)->data;
     SKV_TRY(skv_storage_create(g->ctx, SKIVE_F32, indices->rank, indices->dims, &dense));

@@ -22,7 +22,7 @@ static int type_of(const attribute *a) {
 static skive_status drop(skv_onnx_source *source, skive_node *n, const char *name, const char *kind) {
     const char *before = skv_attr_string(n, SKV_ONNX_DROPPED, "");
     char *text;
-    skv_note(source->ctx, "node %s (%s): attribute %s is %s, which is not kept; the node cannot be run or written",
+    skv_note(source->ctx, "node %s (%s): attribute %s is %s, which is not supported; the node cannot be run or written",
              n->name, n->op_type, name, kind);
     SKV_TRY(skv_asprintf(source->ctx, &text, "%s%s%s", before, *before ? " " : "", name));
     skive_status status = skv_node_set_attr(n, &SKV_STR(SKV_ONNX_DROPPED, text));
@@ -90,7 +90,7 @@ skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, cons
         if (a->t) return set_tensor(source, n, name, a->t);
         break;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH:
-        if (a->g) return SKV_FAIL(source->ctx, SKIVE_ERR_INTERNAL, "subgraph %s is not an attribute's matter", name);
+        if (a->g) return SKV_FAIL(source->ctx, SKIVE_ERR_INTERNAL, "subgraph %s was read as an attribute", name);
         break;
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPHS: return drop(source, n, name, "a list of graphs");
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSORS: return drop(source, n, name, "a list of tensors");
@@ -103,5 +103,5 @@ skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, cons
         return skv_node_set_attr(n, &SKV_INTS(name, NULL, 0));
     default: return drop(source, n, name, "of an unknown kind");
     }
-    return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, n->name, "node %s: attribute %s lacks its value", n->name, name);
+    return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, n->name, "node %s: attribute %s has no value", n->name, name);
 }

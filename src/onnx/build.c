@@ -103,9 +103,8 @@ static skive_status check_ends(skv_onnx_build *b, const skive_graph *g, skive_va
         const skive_type *t = &values[i]->type;
         if (t->dtype != SKIVE_DTYPE_NONE && t->rank >= 0) continue;
         return skv_fail_at(b->ctx, SKIVE_ERR_UNSUPPORTED, values[i]->name,
-                           "'%s', an input or output of the model, is %s; such a model cannot be written",
-                           values[i]->name,
-                           t->dtype == SKIVE_DTYPE_NONE ? "of a type that skive does not hold" : "of unknown rank");
+                           "the model cannot be written: its input or output '%s' is %s", values[i]->name,
+                           t->dtype == SKIVE_DTYPE_NONE ? "of a type that skive does not support" : "of unknown rank");
     }
     return SKIVE_OK;
 }
@@ -234,9 +233,10 @@ static skive_status build_node(skv_onnx_build *b, const skive_node *n, int depth
                            n->name, n->op_type);
     }
     if (skv_node_attr(n, SKV_ONNX_DROPPED)) {
-        return skv_fail_at(b->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-                           "node %s (%s) lost attributes in reading (%s) and cannot be written", n->name, n->op_type,
-                           skv_attr_string(n, SKV_ONNX_DROPPED, ""));
+        return skv_fail_at(
+            b->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+            "node %s (%s) cannot be written, because unsupported attributes were lost when it was read (%s)", n->name,
+            n->op_type, skv_attr_string(n, SKV_ONNX_DROPPED, ""));
     }
     NEW(b, proto, onnx__node_proto__init);
     proto->name = borrow(n->name);

@@ -26,7 +26,7 @@ static skive_status declare_unsupported(skv_onnx_importer *im, skive_graph *g, c
     skive_node *node;
     char op[64];
     (void)snprintf(op, sizeof op, "Constant:%s", type);
-    skv_note(im->ctx, "%s: tensors of %s are not supported; what uses it cannot be run", name, type);
+    skv_note(im->ctx, "%s: tensors of %s are not supported; nodes that use it cannot be run", name, type);
     SKV_TRY(skv_graph_new_value(g, name, &value));
     return skv_graph_new_node(g, op, SKV_DOMAIN, NULL, NULL, 0, &value, 1, &node);
 }
@@ -88,7 +88,7 @@ skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, co
     } else if (strncmp(kind, "value_string", 12) == 0) {
         return declare_unsupported(im, g, name, "string");
     } else {
-        return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name, "constant %s: attribute \"%s\" holds no value", name, kind);
+        return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name, "constant %s: attribute \"%s\" has no value", name, kind);
     }
     return declare_storage(g, name, storage);
 }

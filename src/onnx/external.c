@@ -76,9 +76,9 @@ static skive_status open_map(skv_onnx_source *source, const char *name, const ch
         goto done;
     }
     if (!is_below(real, folder, strlen(folder)) && !beside_model(source, real)) {
-        status =
-            skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
-                        "initializer %s: external data at \"%s\" is a link out of the model's folder", name, location);
+        status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
+                             "initializer %s: external data at \"%s\" is a link that leaves the model's folder", name,
+                             location);
         goto done;
     }
     status = skv_map_open(ctx, real, out);
@@ -116,7 +116,7 @@ skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, c
         }
     }
     if (!location)
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "initializer %s: external data without a location", name);
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "initializer %s: its external data has no location", name);
     if (!source->base_dir) {
         return skv_fail_at(ctx, SKIVE_ERR_IO, name,
                            "initializer %s: its data is in the file %s, but no folder was given", name, location);
@@ -131,7 +131,7 @@ skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, c
     if (at > size || length > size - at) {
         return skv_fail_at(
             ctx, SKIVE_ERR_FORMAT, name,
-            "initializer %s: external data at byte %llu with %zu bytes lies beyond the end of %s (%zu bytes)", name,
+            "initializer %s: external data at byte %llu with %zu bytes extends beyond the end of %s (%zu bytes)", name,
             (unsigned long long)at, bytes, location, size);
     }
     *offset = (size_t)at;

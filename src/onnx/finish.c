@@ -132,7 +132,7 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
     }
     skv_graph_settle(g);
     if (dropped) {
-        skv_note(im->ctx, "%s: %zu unused parameter%s dropped: %s%s", im->source->label, dropped,
+        skv_note(im->ctx, "%s: %zu unused parameter%s removed: %s%s", im->source->label, dropped,
                  dropped == 1 ? "" : "s", first, strlen(first) > 150 ? " ..." : "");
     }
     return status;

@@ -99,7 +99,7 @@ static skive_status copy_node(expander *x, const env *e, const Onnx__NodeProto *
     if (++x->nodes > x->source->options.max_nodes ||
         skv_arena_bytes(x->source->arena) > x->source->options.max_memory) {
         return skv_fail_at(x->source->ctx, SKIVE_ERR_LIMIT, skv_onnx_text(e->function->name),
-                           "expanding function %s passes the limit of nodes or memory (options max_nodes, max_memory)",
+                           "expanding function %s exceeds the limit of nodes or memory (options max_nodes, max_memory)",
                            skv_onnx_text(e->function->name));
     }
     DUPLICATE(x, n, from, sizeof *n);
@@ -199,7 +199,8 @@ static skive_status expand_call(expander *x, const Onnx__FunctionProto *f, Onnx_
     const char *base = call->name && *call->name ? call->name : skv_onnx_text(f->name);
     if (depth >= MAX_CALL_DEPTH) {
         return skv_fail_at(ctx, SKIVE_ERR_LIMIT, skv_onnx_text(f->name),
-                           "function %s: calls deeper than %d, or of itself", skv_onnx_text(f->name), MAX_CALL_DEPTH);
+                           "function %s: calls itself, or calls are nested deeper than %d", skv_onnx_text(f->name),
+                           MAX_CALL_DEPTH);
     }
     SKV_TRY(skv_asprintf(ctx, &prefix, "%s.%zu", base, x->calls++));
     env e = {f, call, NULL};
@@ -240,7 +241,7 @@ static skive_status check_versions(expander *x, const Onnx__FunctionProto *f) {
             const Onnx__OperatorSetIdProto *other = x->model->opset_import[k];
             if (!skv_onnx_standard(other->domain) || other->version == own->version) continue;
             return skv_fail_at(x->source->ctx, SKIVE_ERR_UNSUPPORTED, skv_onnx_text(f->name),
-                               "function %s is written for operator set version %lld, the model for %lld",
+                               "function %s uses operator set version %lld, but the model uses %lld",
                                skv_onnx_text(f->name), (long long)own->version, (long long)other->version);
         }
     }

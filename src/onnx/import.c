@@ -71,7 +71,7 @@ static skive_status declare_outputs(skv_onnx_importer *im, skive_graph *g, const
         if (!*name) continue;
         if (skive_graph_find_value(g, name)) {
             return skv_fail_at(im->ctx, SKIVE_ERR_GRAPH, name,
-                               "node %s (%s): its output %s is already the name of another value",
+                               "node %s (%s): its output name %s is already used by another value",
                                skv_onnx_text(node->name), skv_onnx_text(node->op_type), name);
         }
         SKV_TRY(skv_graph_new_value(g, name, &v));
@@ -154,7 +154,7 @@ static skive_status set_attributes(skv_onnx_importer *im, scope *s, skive_node *
         skive_graph *sub;
         if (!*skv_onnx_text(a->name) || skv_node_attr(n, a->name)) {
             return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, n->name,
-                               "node %s: subgraph attribute \"%s\" is doubled or has no name", n->name,
+                               "node %s: subgraph attribute \"%s\" occurs twice or has no name", n->name,
                                skv_onnx_text(a->name));
         }
         SKV_TRY(import_graph(im, s, a->g, &sub));
@@ -172,12 +172,14 @@ static skive_status check_operator(skv_onnx_importer *im, const Onnx__NodeProto 
     if (!*op) return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name, "node %s has no operator", name);
     if (strcmp(domain, SKV_DOMAIN) == 0) {
         return skv_fail_at(im->ctx, SKIVE_ERR_FORMAT, name,
-                           "node %s (%s): operators of domain %s do not stand in files", name, op, domain);
+                           "node %s (%s): operators of domain %s are internal to skive and not allowed in files", name,
+                           op, domain);
     }
     if (skv_onnx_standard(domain) && im->opset == 0) {
         return skv_fail_at(
             im->ctx, SKIVE_ERR_FORMAT, name,
-            "the model says no version of the standard operators (opset_import), which node %s (%s) needs", name, op);
+            "the model declares no version of the standard operators (opset_import), which node %s (%s) needs", name,
+            op);
     }
     return SKIVE_OK;
 }
@@ -197,7 +199,7 @@ static skive_status import_node(skv_onnx_importer *im, scope *s, const Onnx__Nod
     }
     if (skv_arena_bytes(s->g->arena) > im->source->options.max_memory) {
         return skv_fail_at(im->ctx, SKIVE_ERR_LIMIT, name,
-                           "the graph takes more than %zu bytes without its weights (option max_memory)",
+                           "the graph without its weights needs more than %zu bytes (option max_memory)",
                            im->source->options.max_memory);
     }
     SKV_TRY(skv_arena_array(im->source->arena, n_in + n_out, sizeof *values, &values));
@@ -260,7 +262,7 @@ static skive_status read_opset(skv_onnx_importer *im, const Onnx__ModelProto *mo
         if (o->version < SKV_ONNX_MIN_OPSET || o->version > 1000) {
             return SKV_FAIL(
                 im->ctx, SKIVE_ERR_UNSUPPORTED,
-                "operator set version %lld is not supported: 1 to 23 are; convert the model to one of these",
+                "operator set version %lld is not supported (1 to 23 are); convert the model to one of these",
                 (long long)o->version);
         }
         im->opset = (int)o->version;
@@ -278,14 +280,14 @@ skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, s
     skive_status status;
     *out = NULL;
     if (!model->graph)
-        return skv_fail_at(im.ctx, SKIVE_ERR_FORMAT, source->label, "not an ONNX model: it holds no graph");
+        return skv_fail_at(im.ctx, SKIVE_ERR_FORMAT, source->label, "not an ONNX model: it contains no graph");
     if (model->n_metadata_props > MAX_ENTRIES || model->n_functions > MAX_ENTRIES) {
         return skv_fail_at(im.ctx, SKIVE_ERR_LIMIT, source->label, "more than %d metadata entries or functions",
                            MAX_ENTRIES);
     }
     if (model->has_ir_version && (model->ir_version < 1 || model->ir_version > MAX_IR_VERSION)) {
         return skv_fail_at(im.ctx, SKIVE_ERR_UNSUPPORTED, source->label,
-                           "version %lld of the ONNX format (ir_version) is not supported: 1 to %d are",
+                           "version %lld of the ONNX format (ir_version) is not supported (1 to %d are)",
                            (long long)model->ir_version, MAX_IR_VERSION);
     }
     SKV_TRY(read_opset(&im, model));

@@ -20,7 +20,7 @@ static skive_status lay_at_axis(skive_node *n, int64_t axis) {
     if (!a || !b || a->type.rank < 0 || b->type.rank < 0) {
         return skv_fail_at(
             ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-            "node %s (%s): broadcasting at axis %lld (opset 6) needs the ranks of its inputs, which are not known",
+            "node %s (%s): broadcasting at axis %lld (opset 6) needs the ranks of its inputs, which are unknown",
             n->name, n->op_type, (long long)axis);
     }
     if (axis < 0) axis += a->type.rank;

@@ -44,16 +44,18 @@ static const skive_node *first_refused(const skive_graph *g, int opset, int read
         const skive_node *n = g->nodes[i];
         if (!*n->domain && n->op) {
             if (needed_by(n) > opset) {
-                (void)snprintf(why->text, sizeof why->text, "this form of it came with %d", needed_by(n));
+                (void)snprintf(why->text, sizeof why->text, "this form of the operator was introduced in opset %d",
+                               needed_by(n));
                 return n;
             }
             if (!skv_schema_allows(n, opset, why->text, sizeof why->text)) return n;
         } else if (!*n->domain && opset != read_under) {
             const skv_schema *here = skv_schema_find(n->op_type, opset);
             if (!here || here != skv_schema_find(n->op_type, read_under)) {
-                (void)snprintf(why->text, sizeof why->text,
-                               "skive does not know the operator and can only write it under %d, where it was read",
-                               read_under);
+                (void)snprintf(
+                    why->text, sizeof why->text,
+                    "skive does not know the operator and can only write it in opset %d, from which it was read",
+                    read_under);
                 return n;
             }
         }
@@ -69,8 +71,8 @@ static const skive_node *first_refused(const skive_graph *g, int opset, int read
 static bool data_allowed(const skive_graph *g, int opset) { return least_of(g) <= opset; }
 
 static skive_status refuse(skive_context *ctx, const skive_node *n, int opset, const skv_onnx_why *why) {
-    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node %s (%s) cannot be written under opset %d: %s",
-                       n->name, n->op_type, opset, why->text);
+    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node %s (%s) cannot be written in opset %d: %s", n->name,
+                       n->op_type, opset, why->text);
 }
 
 skive_status skv_onnx_choose_opset(skive_context *ctx, const skive_graph *g, int asked, int *out) {
@@ -79,7 +81,7 @@ skive_status skv_onnx_choose_opset(skive_context *ctx, const skive_graph *g, int
     skv_onnx_why why = {""}, first_why = {""};
     if (asked && (asked < SKV_ONNX_LEAST_WRITTEN || asked > newest || !data_allowed(g, asked))) {
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT,
-                        "opset %d cannot be written: this model needs %d at least, and %d is the newest", asked,
+                        "opset %d cannot be written: this model needs at least %d, and %d is the newest", asked,
                         least_of(g), newest);
     }
     *out = asked ? asked : least_of(g);

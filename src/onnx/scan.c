@@ -287,8 +287,8 @@ static skive_status one_data_field(scan *s, frame *f, unsigned number, unsigned 
     return again ? skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label, "byte %zu: a tensor has its %s in several pieces",
                                start, name)
                  : skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label,
-                               "byte %zu: a tensor has both %s and %s: which of them holds its elements cannot be told",
-                               start, schema[TENSOR].fields[other].name, name);
+                               "byte %zu: a tensor has both %s and %s, so its elements are ambiguous", start,
+                               schema[TENSOR].fields[other].name, name);
 }
 
 /* Reads a tag and, unless it opens a message skive reads, the whole field. *child: the message to enter, else
@@ -315,12 +315,11 @@ static skive_status next_field(scan *s, frame *f, message_id *child, size_t *chi
     case 2:
         if (!varint(s, f->end, &value)) return damaged(s, start, f, "bad or truncated length");
         if (value > f->end - s->at) {
-            return skv_fail_at(
-                s->ctx, SKIVE_ERR_FORMAT, s->label,
-                "byte %zu: not an ONNX file, or truncated: %s%s%s of %llu bytes runs past the end of what "
-                "holds it by %llu",
-                start, schema[f->id].name, d && d->name ? "." : "", d && d->name ? d->name : " field",
-                (unsigned long long)value, (unsigned long long)(value - (f->end - s->at)));
+            return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->label,
+                               "byte %zu: not an ONNX file, or truncated: %s%s%s of %llu bytes exceeds the message "
+                               "that contains it by %llu",
+                               start, schema[f->id].name, d && d->name ? "." : "", d && d->name ? d->name : " field",
+                               (unsigned long long)value, (unsigned long long)(value - (f->end - s->at)));
         }
         length = (size_t)value;
         if (d && (d->kind == ONE || d->kind == MANY)) {

@@ -125,22 +125,22 @@ static bool attributes_fit(const skv_schema *s, const skive_node *n, int opset, 
         const skv_attr *a = &n->attrs[i];
         const skv_schema_attr *known = skv_schema_attr_find(s, a->name);
         if (known && (int)a->type != known->kind) {
-            (void)snprintf(why, size, "attribute %.80s is of another kind there", a->name);
+            (void)snprintf(why, size, "attribute %.80s has another type in that opset", a->name);
             return false;
         }
         if (value_since(n, a) > opset) {
-            (void)snprintf(why, size, "%.80s %.80s is not known there", a->name, a->s);
+            (void)snprintf(why, size, "%.80s %.80s is unknown in that opset", a->name, a->s);
             return false;
         }
         if (!known && !skv_schema_is_default(n->op_type, a)) {
-            (void)snprintf(why, size, "attribute %.80s is not known there", a->name);
+            (void)snprintf(why, size, "attribute %.80s is unknown in that opset", a->name);
             return false;
         }
     }
     for (size_t i = 0; i < s->n_attrs; i++) {
         const char *initial = s->attrs[i].initial;
         if (!initial || initial[0] != '!' || has_attribute(n, s->attrs[i].name)) continue;
-        (void)snprintf(why, size, "attribute %.80s is required there", s->attrs[i].name);
+        (void)snprintf(why, size, "attribute %.80s is required in that opset", s->attrs[i].name);
         return false;
     }
     return true;
@@ -151,26 +151,28 @@ bool skv_schema_allows(const skive_node *n, int opset, char *why, size_t size) {
     size_t n_in = n->n_inputs;
     why[0] = '\0';
     if (!s) {
-        (void)snprintf(why, size, "the operator does not exist there");
+        (void)snprintf(why, size, "the operator does not exist in that opset");
         return false;
     }
     while (n_in > 0 && !n->inputs[n_in - 1]) n_in--;
     if (n_in < (size_t)s->min_in || (s->max_in >= 0 && n_in > (size_t)s->max_in)) {
-        (void)snprintf(why, size, "%zu inputs are not possible there", n_in);
+        (void)snprintf(why, size, "%zu inputs are not allowed in that opset", n_in);
         return false;
     }
     if (n->n_outputs < (size_t)s->min_out || (s->max_out >= 0 && n->n_outputs > (size_t)s->max_out)) {
-        (void)snprintf(why, size, "%u outputs are not possible there", n->n_outputs);
+        (void)snprintf(why, size, "%u outputs are not allowed in that opset", n->n_outputs);
         return false;
     }
     for (size_t i = 0; i < n_in; i++) {
         if (type_fits(s->in, s->n_in, i, n->inputs[i])) continue;
-        (void)snprintf(why, size, "input %zu cannot be %s there", i, skive_dtype_name(n->inputs[i]->type.dtype));
+        (void)snprintf(why, size, "input %zu cannot be %s in that opset", i,
+                       skive_dtype_name(n->inputs[i]->type.dtype));
         return false;
     }
     for (size_t i = 0; i < n->n_outputs; i++) {
         if (type_fits(s->out, s->n_out, i, n->outputs[i])) continue;
-        (void)snprintf(why, size, "output %zu cannot be %s there", i, skive_dtype_name(n->outputs[i]->type.dtype));
+        (void)snprintf(why, size, "output %zu cannot be %s in that opset", i,
+                       skive_dtype_name(n->outputs[i]->type.dtype));
         return false;
     }
     return attributes_fit(s, n, opset, why, size);

@@ -59,7 +59,7 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
     if (source->n == 0) return skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label, "the file is empty");
     if (skv_frame_begins(source->bytes, source->n)) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label,
-                           "this is a packed model (.skv), not ONNX: skive_model_load and skive_pack_load read it");
+                           "this is a packed model (.skv), not ONNX; skive_model_load and skive_pack_load read it");
     }
     SKV_TRY(skv_arena_create(ctx, &source->arena));
     SKV_TRY(skv_onnx_scan(ctx, source->label, root, source->bytes, source->n, &limits, &copy, &copy_n));
@@ -71,7 +71,7 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
         status = SKIVE_OK;
     } else if (source->over_limit) {
         status = skv_fail_at(ctx, SKIVE_ERR_LIMIT, source->label,
-                             "decoding takes more than %zu bytes (option max_memory)", source->options.max_memory);
+                             "decoding needs more than %zu bytes (option max_memory)", source->options.max_memory);
     } else if (skive_context_message(ctx)[0]) {
         status = source->no_memory;
     } else {

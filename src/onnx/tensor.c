@@ -73,7 +73,7 @@ static skive_status from_raw(skv_onnx_source *source, const char *what, const ch
     bool fits =
         ref.field == 9 || (ref.field == 4 && s->dtype == SKIVE_F32) || (ref.field == 10 && s->dtype == SKIVE_F64);
     if (!fits || t->n_float_data || t->n_double_data) {
-        return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name, "%s %s: its data is not of its type %s", what, name,
+        return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name, "%s %s: its data does not have its type %s", what, name,
                            skive_dtype_name(s->dtype));
     }
     if (ref.length != s->bytes) return wrong_size(source, what, name, s, s->bytes, (size_t)ref.length, "bytes");
@@ -144,7 +144,7 @@ skive_status skv_onnx_storage(skv_onnx_source *source, const char *what, const c
         if (t->has_raw_data || t->n_float_data || t->n_double_data || t->n_int32_data || t->n_int64_data ||
             t->n_uint64_data)
             return skv_fail_at(source->ctx, SKIVE_ERR_FORMAT, name,
-                               "%s %s names a file with its data and has data in itself, too", what, name);
+                               "%s %s has both external data and data in the model", what, name);
         SKV_TRY(skv_onnx_external_find(source, name, t, s.bytes, &map, &offset));
         return skv_storage_map(source->ctx, s.dtype, s.rank, s.dims, map, offset, out);
     }
@@ -177,7 +177,7 @@ skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const O
     skive_status status;
     *out = NULL;
     if (!sparse->values || !sparse->indices || sparse->indices->data_type != SKIVE_I64) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s lacks its values or its int64 indices", name);
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s has no values or no int64 indices", name);
     }
     if (!skv_onnx_dtype_known(sparse->values->data_type) ||
         skive_dtype_bits((skive_dtype)sparse->values->data_type) < 8) {
@@ -187,7 +187,7 @@ skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const O
     SKV_TRY(read_shape(source, "sparse tensor", name, sparse->values->data_type, sparse->n_dims, sparse->dims, &s));
     if (s.bytes > MAX_DENSIFIED) {
         return skv_fail_at(ctx, SKIVE_ERR_LIMIT, name,
-                           "sparse tensor %s has %zu bytes when made dense; at most %zu are supported", name, s.bytes,
+                           "sparse tensor %s needs %zu bytes in dense form; at most %zu are supported", name, s.bytes,
                            MAX_DENSIFIED);
     }
     SKV_GO(status, done, skv_onnx_storage(source, "values of sparse tensor", name, sparse->values, &values));
@@ -196,7 +196,7 @@ skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const O
     bool linear = at->rank == 1, coordinates = at->rank == 2 && at->dims[1] == s.rank;
     if (v->rank != 1 || !(linear || coordinates) || at->dims[0] != v->dims[0]) {
         status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name,
-                             "sparse tensor %s: the shapes of values and indices do not fit", name);
+                             "sparse tensor %s: the shapes of values and indices do not match", name);
         goto done;
     }
     SKV_GO(status, done, skv_storage_create(ctx, s.dtype, s.rank, s.dims, &dense));
@@ -204,8 +204,8 @@ skive_status skv_onnx_densify(skv_onnx_source *source, const char *name, const O
     for (int64_t k = 0; k < v->dims[0]; k++) {
         int64_t to = dense_index(&s, at, k);
         if (to < 0) {
-            status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s: index %lld lies outside its shape",
-                                 name, (long long)k);
+            status = skv_fail_at(ctx, SKIVE_ERR_FORMAT, name, "sparse tensor %s: index %lld is outside its shape", name,
+                                 (long long)k);
             goto done;
         }
         memcpy((char *)dense->tensor.data + (size_t)to * width, (const char *)v->data + (size_t)k * width, width);

@@ -12,7 +12,7 @@ void skv_bytes_put(skv_bytes *b, const void *data, size_t n) {
     size_t wanted;
     if (b->status != SKIVE_OK || n == 0) return;
     if (!skv_add_size(b->n, n, &wanted)) {
-        b->status = SKV_FAIL(b->ctx, SKIVE_ERR_LIMIT, "packed data grows beyond what memory can address");
+        b->status = SKV_FAIL(b->ctx, SKIVE_ERR_LIMIT, "the packed data is larger than the address space");
         return;
     }
     if (wanted > b->capacity) {

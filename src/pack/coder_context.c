@@ -285,7 +285,7 @@ static skive_status decode(skive_context *ctx, const skv_symbol_shape *s, skv_re
 
 const skv_coder skv_coder_context = {
     .name = "context",
-    .brief = "adaptive range coder: zero or not, sign and rank, each under mixed contexts",
+    .brief = "adaptive range coder: zero flag, sign and rank, each with mixed contexts",
     .code = 3,
     .encode = encode,
     .decode = decode,

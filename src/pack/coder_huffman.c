@@ -130,7 +130,7 @@ static skive_status decode(skive_context *ctx, const skv_symbol_shape *s, skv_re
     for (unsigned i = 0; i < s->alphabet; i++) {
         if (lengths[i] > LONGEST) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a Huffman code of %u bits", lengths[i]);
     }
-    if (!find_codes(lengths, codes)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "Huffman lengths that are no code");
+    if (!find_codes(lengths, codes)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the Huffman code lengths are invalid");
     /* Where the code leaves gaps, symbol 0 stands with length 0, which ends the decoding. */
     memset(symbol_of, 0, sizeof symbol_of);
     uint8_t length_of[1 << LONGEST] = {0};
@@ -148,7 +148,7 @@ static skive_status decode(skive_context *ctx, const skv_symbol_shape *s, skv_re
         }
         const unsigned at = (unsigned)(bits & ((1u << LONGEST) - 1u)), length = length_of[at];
         if (length == 0 || length > n_bits)
-            return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "Huffman-coded symbols end early or hold an unknown code");
+            return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "Huffman-coded symbols end early or contain an unknown code");
         symbols[i] = symbol_of[at];
         bits >>= length;
         n_bits -= length;

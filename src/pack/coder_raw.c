@@ -1,4 +1,4 @@
-/* No entropy coding: each symbol in as few whole bits as its alphabet needs. */
+/* No entropy coding: each symbol in the smallest number of whole bits for its alphabet. */
 #include "pack/coder.h"
 
 #include <string.h>
@@ -28,13 +28,13 @@ static skive_status decode(skive_context *ctx, const skv_symbol_shape *s, skv_re
     }
     for (size_t i = 0; i < s->n; i++) largest = symbols[i] > largest ? symbols[i] : largest;
     if (largest >= s->alphabet && s->n)
-        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "symbol %u of an alphabet of %u", largest, s->alphabet);
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "symbol %u is outside an alphabet of %u", largest, s->alphabet);
     return SKIVE_OK;
 }
 
 const skv_coder skv_coder_raw = {
     .name = "raw",
-    .brief = "each symbol in as few whole bits as its alphabet needs",
+    .brief = "each symbol in the smallest number of whole bits for its alphabet",
     .code = 0,
     .encode = encode,
     .decode = decode,

@@ -48,9 +48,10 @@ skive_status skv_inflate(skive_context *ctx, skv_reader *in, size_t limit, uint8
     z_stream z = {0};
     *out = NULL;
     *n = 0;
-    if (in->failed || way > DEFLATED) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a section is kept in an unknown way");
+    if (in->failed || way > DEFLATED)
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a section uses an unknown compression method");
     if (size > limit || size > UINT32_MAX || left > UINT32_MAX || size / 1100 > left)
-        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a section of %llu bytes", (unsigned long long)size);
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a section has %llu bytes", (unsigned long long)size);
     SKV_TRY(skv_alloc(ctx, (size_t)size, out));
     bool good = true;
     if (way == STORED) {
@@ -68,7 +69,7 @@ skive_status skv_inflate(skive_context *ctx, skv_reader *in, size_t limit, uint8
     if (!good) {
         skv_free(ctx, *out);
         *out = NULL;
-        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a section cannot be inflated");
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a section cannot be decompressed");
     }
     *n = (size_t)size;
     return SKIVE_OK;
@@ -106,10 +107,10 @@ static skive_status read_table(skive_context *ctx, skv_reader *in, skv_section *
     (void)skv_read_bytes(in, MAGIC);
     const unsigned version = skv_read_u8(in);
     *n = skv_read_u8(in);
-    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends in its header");
+    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends within its header");
     if (version > SKV_VERSION)
         return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED,
-                        "the file is of version %u of the format, newer than %d; a newer skive reads it", version,
+                        "the file has version %u of the format, newer than %d; use a newer skive", version,
                         SKV_VERSION);
     if (version == 0 || *n > SKV_SECTIONS_MAX)
         return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the header is damaged (version %u, %zu sections)", version, *n);
@@ -118,10 +119,10 @@ static skive_status read_table(skive_context *ctx, skv_reader *in, skv_section *
         lengths[i] = skv_read_varint(in);
         sums[i] = skv_read_u32(in);
     }
-    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends in its header");
+    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends within its header");
     const size_t header = (size_t)(in->at - start);
     const uint32_t sum = skv_read_u32(in);
-    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends in its header");
+    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends within its header");
     if (sum != checksum(start, header)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the header is damaged (checksum)");
     return SKIVE_OK;
 }
@@ -137,26 +138,25 @@ skive_status skv_frame_read(skive_context *ctx, const void *bytes, size_t n, skv
     uint64_t lengths[SKV_SECTIONS_MAX];
     uint32_t sums[SKV_SECTIONS_MAX];
     size_t count = 0, kept = 0;
-    if (!skv_frame_begins(bytes, n)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "this is no packed model (.skv)");
+    if (!skv_frame_begins(bytes, n)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "this is not a packed model (.skv)");
     SKV_TRY(read_table(ctx, &in, sections, lengths, sums, &count));
     *frame_bytes = (size_t)(in.at - (const uint8_t *)bytes);
     for (size_t i = 0; i < count; i++) {
         const unsigned kind = sections[i].kind;
         if (lengths[i] > skv_read_left(&in))
-            return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file is cut off: section %u has %llu bytes, %zu are left", kind,
-                            (unsigned long long)lengths[i], skv_read_left(&in));
+            return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file is truncated: section %u has %llu bytes, but %zu are left",
+                            kind, (unsigned long long)lengths[i], skv_read_left(&in));
         const uint8_t *const data = skv_read_bytes(&in, (size_t)lengths[i]);
         if (checksum(data, (size_t)lengths[i]) != sums[i])
             return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "section %u is damaged (checksum)", kind);
         if (!known(kind) && kind < SKV_SKIPPABLE)
-            return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "the file has a section %u that only a newer skive reads",
-                            kind);
+            return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "the file has a section %u that needs a newer skive", kind);
         if (!known(kind)) {
             *frame_bytes += (size_t)lengths[i];
             continue;
         }
         for (size_t k = 0; k < kept; k++) {
-            if (sections[k].kind == kind) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "section %u stands there twice", kind);
+            if (sections[k].kind == kind) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "section %u occurs twice", kind);
         }
         sections[kept++] = (skv_section){.kind = kind, .in = skv_read_from(data, (size_t)lengths[i])};
     }

@@ -36,7 +36,7 @@ static skive_status read_count(graph_reader *r, const char *what, size_t each, s
     const uint64_t n = skv_read_varint(r->in);
     *out = 0;
     if (r->in->failed || (each && n > skv_read_left(r->in) / each) || n > SIZE_MAX / 64)
-        return BROKEN(r, "the graph says it has %llu %s, which its bytes cannot hold", (unsigned long long)n, what);
+        return BROKEN(r, "the graph claims %llu %s, more than its bytes can contain", (unsigned long long)n, what);
     *out = (size_t)n;
     return SKIVE_OK;
 }
@@ -46,7 +46,7 @@ static skive_status read_text(graph_reader *r, skv_reader *in, const char **out,
     *out = NULL;
     *length = 0;
     const uint8_t *bytes = in->failed || n > skv_read_left(in) ? NULL : skv_read_bytes(in, (size_t)n);
-    if (!bytes) return BROKEN(r, "a text of the graph is cut off");
+    if (!bytes) return BROKEN(r, "a string of the graph is truncated");
     *out = (const char *)bytes;
     *length = (size_t)n;
     return SKIVE_OK;
@@ -56,7 +56,7 @@ static skive_status read_text_to(graph_reader *r, skv_arena *arena, const char *
     const char *text = NULL;
     size_t n = 0;
     SKV_TRY(read_text(r, r->in, &text, &n));
-    if (memchr(text, 0, n)) return BROKEN(r, "a name of the graph holds a zero byte");
+    if (memchr(text, 0, n)) return BROKEN(r, "a name of the graph contains a zero byte");
     return skv_arena_strndup(arena, text, n, out);
 }
 
@@ -84,7 +84,7 @@ static skive_status read_type(graph_reader *r, skv_arena *arena, skive_type *t) 
         if (size > 1 + (uint64_t)INT64_MAX) return BROKEN(r, "a dimension is too large");
         if (size > 1) t->dims[d].size = (int64_t)(size - 2);
     }
-    return r->in->failed ? BROKEN(r, "a type is cut off") : SKIVE_OK;
+    return r->in->failed ? BROKEN(r, "a type is truncated") : SKIVE_OK;
 }
 
 static skive_status read_types(graph_reader *r, const frame *f) {
@@ -95,7 +95,7 @@ static skive_status read_types(graph_reader *r, const frame *f) {
         skive_type t;
         SKV_TRY(read_type(r, f->g->arena, &t));
         if (at >= f->n || f->values[at]->storage || f->values[at]->is_input)
-            return BROKEN(r, "a type of value %llu, of which the graph may not say one", (unsigned long long)at);
+            return BROKEN(r, "a type is given for value %llu, which may not have one", (unsigned long long)at);
         f->values[at]->type = t;
     }
     return SKIVE_OK;
@@ -128,7 +128,7 @@ static skive_status read_captured(graph_reader *r, frame *f) {
         const uint64_t at = skv_read_varint(r->in);
         skive_value *v = NULL;
         if (!f->outer || at >= f->outer->n)
-            return BROKEN(r, "a subgraph captures value %llu, which is not there", (unsigned long long)at);
+            return BROKEN(r, "a subgraph captures value %llu, which does not exist", (unsigned long long)at);
         SKV_TRY(skv_graph_new_value(f->g, NULL, &v));
         v->outer = f->outer->values[at];
         v->type = v->outer->type;
@@ -158,7 +158,7 @@ static skive_status read_reference(graph_reader *r, frame *f, skive_value **out)
         *out = f->values[f->next_param++];
         return SKIVE_OK;
     }
-    if (code == 1 || code - 2 >= f->n) return BROKEN(r, "a node refers to a value that is not there");
+    if (code == 1 || code - 2 >= f->n) return BROKEN(r, "a node refers to a value that does not exist");
     *out = f->values[f->n - 1 - (size_t)(code - 2)];
     return SKIVE_OK;
 }
@@ -176,7 +176,7 @@ static skive_status set_tensor(graph_reader *r, skive_node *n, const char *name)
     skv_record record;
     skv_storage *storage = NULL;
     SKV_TRY(skv_record_read(r->ctx, r->in, r->limits->max_tensor_bytes, &record));
-    if (record.is_alias) return BROKEN(r, "an attribute stands for a parameter");
+    if (record.is_alias) return BROKEN(r, "an attribute refers to a parameter");
     skive_status status = skv_record_to_storage(r->ctx, &record, false, &storage);
     if (status == SKIVE_OK) status = skv_node_set_tensor_attr(n, name, storage);
     skv_storage_release(storage);
@@ -225,8 +225,9 @@ static skive_status read_attr(graph_reader *r, const frame *f, skive_node *n) {
     const char *name = head / 8 <= UINT16_MAX ? skv_attr_of_code((unsigned)(head / 8)) : NULL;
     skv_arena *arena = f->g->arena;
     if (head / 8 == 0) SKV_TRY(read_text_to(r, arena, &name));
-    if (!name) return SKV_FAIL(r->ctx, SKIVE_ERR_UNSUPPORTED, "an attribute is of a newer version");
-    if (!*name || skv_node_attr(n, name)) return BROKEN(r, "attribute '%s' is doubled or has no name", name);
+    if (!name)
+        return SKV_FAIL(r->ctx, SKIVE_ERR_UNSUPPORTED, "an attribute has a kind of a newer version of the format");
+    if (!*name || skv_node_attr(n, name)) return BROKEN(r, "attribute '%s' occurs twice or has no name", name);
     switch (type) {
     case SKV_ATTR_INT: return skv_node_set_attr(n, &SKV_INT(name, skv_read_signed(r->in)));
     case SKV_ATTR_FLOAT: return skv_node_set_attr(n, &SKV_FLT(name, read_f64(r->in)));
@@ -253,7 +254,7 @@ static skive_status read_head(graph_reader *r, const frame *f, node_head *h) {
         SKV_TRY(read_text_to(r, f->g->arena, &h->domain));
         SKV_TRY(read_text_to(r, f->g->arena, &h->op));
     }
-    if (!h->op) return SKV_FAIL(r->ctx, SKIVE_ERR_UNSUPPORTED, "an operator is of a newer version");
+    if (!h->op) return SKV_FAIL(r->ctx, SKIVE_ERR_UNSUPPORTED, "an operator is from a newer version of the format");
     const unsigned counts = skv_read_u8(r->in);
     h->n_in = counts & 7u;
     h->n_attrs = counts >> 3 & 7u;
@@ -276,7 +277,7 @@ static skive_status read_node(graph_reader *r, frame *f) {
     if (++r->n_nodes > r->limits->max_nodes)
         return SKV_FAIL(r->ctx, SKIVE_ERR_LIMIT, "more than %zu nodes (option max_nodes)", r->limits->max_nodes);
     if (skv_arena_bytes(f->g->arena) > r->limits->max_memory)
-        return SKV_FAIL(r->ctx, SKIVE_ERR_LIMIT, "the graph takes more than %zu bytes (option max_memory)",
+        return SKV_FAIL(r->ctx, SKIVE_ERR_LIMIT, "the graph needs more than %zu bytes (option max_memory)",
                         r->limits->max_memory);
     SKV_TRY(read_head(r, f, &h));
     SKV_TRY(skv_arena_array(f->g->arena, h.n_in + h.n_out + 1, sizeof *values, &values));
@@ -300,7 +301,7 @@ static skive_status read_outputs(graph_reader *r, frame *f) {
     SKV_TRY(read_count(r, "outputs", 1, &n));
     for (size_t i = 0; i < n; i++) {
         const uint64_t back = skv_read_varint(r->in);
-        if (back >= f->n) return BROKEN(r, "an output of the graph is not there");
+        if (back >= f->n) return BROKEN(r, "an output of the graph does not exist");
         SKV_TRY(skive_graph_add_output(f->g, f->values[f->n - 1 - (size_t)back]));
     }
     return SKIVE_OK;
@@ -312,7 +313,7 @@ static skive_status next_name(graph_reader *r, skive_graph *g, const char **out)
     const char *text = NULL;
     size_t n = 0;
     SKV_TRY(read_text(r, r->names, &text, &n));
-    if (memchr(text, 0, n)) return BROKEN(r, "a name holds a zero byte");
+    if (memchr(text, 0, n)) return BROKEN(r, "a name contains a zero byte");
     return skv_arena_strndup(g->arena, text, n, out);
 }
 
@@ -374,12 +375,12 @@ static skive_status read_graph(graph_reader *r, const frame *outer, skive_graph 
     frame f = {.outer = outer};
     *out = NULL;
     if (++r->depth > r->limits->max_depth)
-        return SKV_FAIL(r->ctx, SKIVE_ERR_LIMIT, "graphs are nested more than %d deep (option max_depth)",
+        return SKV_FAIL(r->ctx, SKIVE_ERR_LIMIT, "graphs are nested deeper than %d (option max_depth)",
                         r->limits->max_depth);
     SKV_TRY(skive_graph_create(r->ctx, "", &f.g));
     f.g->parent = outer ? outer->g : NULL;
     skive_status status = read_frame(r, &f);
-    if (status == SKIVE_OK && r->in->failed) status = BROKEN(r, "the graph is cut off");
+    if (status == SKIVE_OK && r->in->failed) status = BROKEN(r, "the graph is truncated");
     skv_free(r->ctx, f.values);
     r->depth--;
     if (status != SKIVE_OK) {

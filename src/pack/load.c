@@ -56,7 +56,7 @@ static skive_status next_storage(loading *l, bool *trainable, skv_storage **out)
     *trainable = record.trainable;
     if (record.is_alias) {
         if (record.alias_of >= l->n)
-            return SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "it is the same as one that is not there");
+            return SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "it refers to a parameter that does not exist");
         *out = skv_storage_retain(l->storages[record.alias_of]);
         l->rows[l->n] = (skive_pack_row){.form = "tied", .coder = "raw", .dtype = (*out)->tensor.dtype};
         l->rows[l->n].bytes = (size_t)(l->params.at - start);
@@ -105,7 +105,7 @@ static skive_status read_meta(loading *l, skv_reader *in, skive_graph *g) {
             const uint64_t length = skv_read_varint(&r);
             const uint8_t *text = length <= skv_read_left(&r) ? skv_read_bytes(&r, (size_t)length) : NULL;
             if (!text)
-                status = SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "the metadata are cut off");
+                status = SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "the metadata are truncated");
             else
                 status = skv_strdup_n(l->ctx, (const char *)text, (size_t)length, &pair[k]);
         }
@@ -133,7 +133,7 @@ static skive_status read_graph(loading *l, skv_section *sections, size_t n, skiv
     size_t n_graph = 0, n_names = 0;
     skive_graph *g = NULL;
     skive_status status;
-    if (!graph) return SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "the file holds no graph");
+    if (!graph) return SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "the file contains no graph");
     if (params) l->params = params->in;
     SKV_GO(status, done, skv_inflate(l->ctx, &graph->in, l->o.max_memory, &graph_bytes, &n_graph));
     if (names) SKV_GO(status, done, skv_inflate(l->ctx, &names->in, l->o.max_memory, &names_bytes, &n_names));

@@ -57,8 +57,10 @@ static skive_status read_stream(skive_context *ctx, const skv_symbol_shape *s, s
                                 skv_record_sizes *sizes) {
     const uint64_t head = skv_read_varint(in);
     const skv_coder *coder = skv_coder_by_code(head & 7u);
-    if (!coder) return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "coder %u is of a newer version", (unsigned)head & 7u);
-    if (in->failed || head / 8 > skv_read_left(in)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a stream is cut off");
+    if (!coder)
+        return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "coder %u is from a newer version of the format",
+                        (unsigned)head & 7u);
+    if (in->failed || head / 8 > skv_read_left(in)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a stream is truncated");
     skv_reader part = skv_read_part(in, (size_t)(head / 8));
     if (!sizes->coder || head / 8 > sizes->largest) {
         sizes->largest = (size_t)(head / 8);
@@ -205,7 +207,7 @@ static skive_status read_gaps(skive_context *ctx, const skv_coded *c, skv_reader
             continue;
         }
         if (at > count || gaps[i] != ESCAPE)
-            status = SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "gaps lead past the last element");
+            status = SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "gaps lead beyond the last element");
     }
     skv_free(ctx, gaps);
     return status;
@@ -240,7 +242,7 @@ static skive_status read_symbols(skive_context *ctx, skv_coded *c, int arrangeme
         return SKIVE_OK;
     }
     if (c->zero < 0 || c->alphabet < 2)
-        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "positions of weights of which none is zero");
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it lists nonzero positions, but no weight is zero");
     if (arrangement == GAPS) {
         SKV_TRY(read_gaps(ctx, c, in, c->symbols, &n_kept, sizes));
     } else {
@@ -332,22 +334,24 @@ static skive_status read_varints(skive_context *ctx, skv_reader *in, skive_tenso
             return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "an element does not fit %s", skive_dtype_name(t->dtype));
         skv_store_i64(t->dtype, t->data, (size_t)i, value);
     }
-    return in->failed ? SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "numbers are cut off") : SKIVE_OK;
+    return in->failed ? SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "numbers are truncated") : SKIVE_OK;
 }
 
 static skive_status read_numbers(skive_context *ctx, skv_reader *in, skive_dtype dtype, int64_t n, skive_tensor *out,
                                  skv_record_sizes *sizes) {
     const unsigned mode = skv_read_u8(in);
-    if (skive_dtype_bits(dtype) < 16) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "numbers of type %d", (int)dtype);
+    if (skive_dtype_bits(dtype) < 16)
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "numbers have unknown type %d", (int)dtype);
     if (mode == RAW) {
         const skive_tensor view = skv_tensor_view(dtype, 1, &n, NULL);
         if (in->failed || skive_tensor_bytes(&view) > skv_read_left(in))
-            return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "numbers are cut off");
+            return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "numbers are truncated");
     }
     SKV_TRY(skive_tensor_create(ctx, dtype, 1, &n, out));
     if (mode == PLANES) return read_planes(ctx, in, out, sizes);
     if (mode == VARINTS) return read_varints(ctx, in, out);
-    if (mode != RAW) return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "numbers kept in way %u, of a newer version", mode);
+    if (mode != RAW)
+        return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "numbers use encoding %u of a newer version of the format", mode);
     const size_t bytes = skive_tensor_bytes(out);
     const uint8_t *data = skv_read_bytes(in, bytes);
     if (data && bytes) memcpy(out->data, data, bytes);
@@ -387,9 +391,9 @@ static skive_status read_table(skive_context *ctx, skv_reader *in, uint64_t max_
     skive_tensor t = {0};
     if (in->failed || n > max_bytes / sizeof(float) || n > (uint64_t)skv_coded_count(c) + SKV_ALPHABET_MAX ||
         group > INT64_MAX)
-        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a table of %llu numbers", (unsigned long long)n);
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a table has %llu numbers", (unsigned long long)n);
     if (dtype != SKIVE_F32 && dtype != SKIVE_F16 && dtype != SKIVE_BF16)
-        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a table of type %d", (int)dtype);
+        return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a table has type %d", (int)dtype);
     skive_status status = read_numbers(ctx, in, dtype, (int64_t)n, &t, sizes);
     if (status == SKIVE_OK) status = skv_alloc_array(ctx, (size_t)n + 1, sizeof(float), &c->table);
     if (status == SKIVE_OK) {
@@ -483,8 +487,8 @@ static skive_status read_head(skive_context *ctx, skv_reader *in, uint64_t max_b
     c->form = skv_form_by_code(form);
     c->zero = -1;
     c->dtype = (skive_dtype)dtype;
-    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is cut off");
-    if (!c->form) return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "form %u is of a newer version", form);
+    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is truncated");
+    if (!c->form) return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "form %u is from a newer version of the format", form);
     if (!skv_dtype_valid(c->dtype) || rank > SKIVE_MAX_RANK)
         return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "element type %u with %u dimensions", dtype, rank);
     for (unsigned d = 0; d < rank; d++) {
@@ -493,9 +497,9 @@ static skive_status read_head(skive_context *ctx, skv_reader *in, uint64_t max_b
         c->dims[d] = (int64_t)size;
     }
     c->rank = (int)rank;
-    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is cut off");
+    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is truncated");
     if (!skv_dims_count(c->rank, c->dims, &count) || !skv_dtype_bytes(c->dtype, count, &bytes) || bytes > max_bytes)
-        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "it would take more than %llu bytes (option max_tensor_bytes)",
+        return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "it needs more than %llu bytes (option max_tensor_bytes)",
                         (unsigned long long)max_bytes);
     return SKIVE_OK;
 }
@@ -506,7 +510,7 @@ static skive_status read_body(skive_context *ctx, unsigned flags, skv_reader *in
         c->alphabet = skv_read_u8(in) + 1;
         const uint64_t zero = skv_read_varint(in);
         if (in->failed || zero > c->alphabet)
-            return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "its zero is no symbol of its alphabet");
+            return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "its symbol for zero is outside its alphabet");
         c->zero = (int)zero - 1;
         SKV_TRY(read_symbols(ctx, c, flags >> ARRANGEMENT_AT & 3, in, &r->sizes));
     }
@@ -530,16 +534,16 @@ static skive_status read_body(skive_context *ctx, unsigned flags, skv_reader *in
 skive_status skv_record_read(skive_context *ctx, skv_reader *in, uint64_t max_bytes, skv_record *out) {
     const unsigned flags = skv_read_u8(in);
     *out = (skv_record){.trainable = (flags & TRAINABLE) != 0, .is_alias = (flags & IS_ALIAS) != 0};
-    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is cut off");
+    if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is truncated");
     if (flags & ~(unsigned)KNOWN || (flags >> ARRANGEMENT_AT & 3) >= ARRANGEMENTS)
-        return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "it is of a newer version");
+        return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "it is from a newer version of the format");
     if (out->is_alias) {
         out->alias_of = skv_read_varint(in);
-        return in->failed ? SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is cut off") : SKIVE_OK;
+        return in->failed ? SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is truncated") : SKIVE_OK;
     }
     skive_status status = read_head(ctx, in, max_bytes, &out->coded);
     if (status == SKIVE_OK) status = read_body(ctx, flags, in, max_bytes, out);
-    if (status == SKIVE_OK && in->failed) status = SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is cut off");
+    if (status == SKIVE_OK && in->failed) status = SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is truncated");
     if (status == SKIVE_OK) {
         const char *fault = out->coded.form->fault(&out->coded);
         if (fault) status = SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "%s", fault);

@@ -276,7 +276,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_absorb_quantization = {
     .name = "absorb-quantization",
-    .brief = "nodes between DequantizeLinear and QuantizeLinear into integer ones",
+    .brief = "replaces nodes between DequantizeLinear and QuantizeLinear by integer nodes",
     .when = SKV_PASS_INTEGER,
     .run = run,
 };

@@ -94,7 +94,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fold_batchnorm = {
     .name = "fold-batchnorm",
-    .brief = "BatchNormalization into the weights before it",
+    .brief = "folds BatchNormalization into the weights before it",
     .when = SKV_PASS_INFERENCE | SKV_PASS_TRAINING,
     .run = run,
 };

@@ -141,7 +141,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fold_constants = {
     .name = "fold-constants",
-    .brief = "computes nodes whose inputs are all known",
+    .brief = "computes nodes whose inputs are all constant",
     .when = SKV_PASS_CLEAN,
     .run = run,
 };
@@ -153,7 +153,7 @@ static skive_status run_dequantized(const skv_pass_env *env, skive_graph *g, siz
 
 const skv_pass skv_pass_fold_dequantized = {
     .name = "fold-dequantized",
-    .brief = "weights that stay quantized in a file, into floats",
+    .brief = "converts weights that are stored quantized into floats",
     .when = SKV_PASS_EXECUTE,
     .run = run_dequantized,
 };

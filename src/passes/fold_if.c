@@ -57,7 +57,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fold_if = {
     .name = "fold-if",
-    .brief = "an If whose condition is known becomes the branch it takes",
+    .brief = "replaces an If with a constant condition by its branch",
     .when = SKV_PASS_CLEAN,
     .run = run,
 };

@@ -107,7 +107,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_activation = {
     .name = "fuse-activation",
-    .brief = "Gelu and HardSwish out of the arithmetic they were written in",
+    .brief = "fuses the arithmetic of Gelu and HardSwish into one node",
     .when = SKV_PASS_NEWER | SKV_PASS_EXECUTE,
     .run = run,
 };

@@ -114,7 +114,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_attention = {
     .name = "fuse-attention",
-    .brief = "Attention (opset 23) out of products and Softmax",
+    .brief = "fuses matrix products and Softmax into Attention (opset 23)",
     .when = SKV_PASS_REQUEST | SKV_PASS_EXECUTE,
     .run = run,
 };

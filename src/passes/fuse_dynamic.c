@@ -46,7 +46,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_dynamic = {
     .name = "fuse-dynamic",
-    .brief = "integer products of dynamic quantization give float32 at once",
+    .brief = "fuses the scaling into the integer products of dynamic quantization",
     .when = SKV_PASS_EXECUTE,
     .run = run,
 };

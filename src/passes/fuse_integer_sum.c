@@ -63,7 +63,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_integer_sum = {
     .name = "fuse-integer-sum",
-    .brief = "sums into the integer convolution before them",
+    .brief = "fuses sums into the integer convolution before them",
     .when = SKV_PASS_EXECUTE,
     .run = run,
 };

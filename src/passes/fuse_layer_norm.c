@@ -143,7 +143,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_layer_norm = {
     .name = "fuse-layer-norm",
-    .brief = "LayerNormalization out of the arithmetic it was written in",
+    .brief = "fuses the arithmetic of LayerNormalization into one node",
     .when = SKV_PASS_NEWER | SKV_PASS_EXECUTE,
     .run = run,
 };

@@ -96,7 +96,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_norm = {
     .name = "fuse-norm",
-    .brief = "sum and Relu into the BatchNormalization of training, and their gradients",
+    .brief = "fuses sum and Relu into BatchNormalization in training, and their gradients",
     .when = SKV_PASS_TRAINING,
     .run = run,
 };

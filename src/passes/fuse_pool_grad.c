@@ -99,7 +99,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_pool_grad = {
     .name = "fuse-pool-grad",
-    .brief = "gradients of a first convolution's weight straight through MaxPool",
+    .brief = "computes the weight gradient of a first convolution directly through MaxPool",
     .when = SKV_PASS_TRAINING,
     .run = run,
 };

@@ -68,7 +68,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_rms_norm = {
     .name = "fuse-rms-norm",
-    .brief = "RMSNormalization (opset 23) out of arithmetic",
+    .brief = "fuses the arithmetic of RMSNormalization into one node (opset 23)",
     .when = SKV_PASS_REQUEST | SKV_PASS_EXECUTE,
     .run = run,
 };

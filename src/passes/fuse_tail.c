@@ -97,7 +97,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_fuse_tail = {
     .name = "fuse-tail",
-    .brief = "sums and activations into the convolution or product before them",
+    .brief = "fuses sums and activations into the convolution or product before them",
     .when = SKV_PASS_EXECUTE | SKV_PASS_TRAINING,
     .run = run,
 };

@@ -149,7 +149,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_merge_duplicates = {
     .name = "merge-duplicates",
-    .brief = "equal nodes and equal constants become one",
+    .brief = "merges equal nodes and equal constants",
     .when = SKV_PASS_CLEAN,
     .run = run,
 };

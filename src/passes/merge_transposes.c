@@ -86,7 +86,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_merge_transposes = {
     .name = "merge-transposes",
-    .brief = "Transposes that meet, and Reshapes that meet, become one",
+    .brief = "merges consecutive Transposes and consecutive Reshapes",
     .when = SKV_PASS_CLEAN,
     .run = run,
 };

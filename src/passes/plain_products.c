@@ -109,7 +109,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_plain_products = {
     .name = "plain-products",
-    .brief = "Gemm and MatMul without factors, transposed inputs and unusual biases",
+    .brief = "rewrites Gemm and MatMul without factors, transposed inputs and unusual biases",
     .when = SKV_PASS_REQUEST,
     .run = run,
 };

@@ -61,7 +61,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_remove_identities = {
     .name = "remove-identities",
-    .brief = "takes out nodes that change nothing",
+    .brief = "removes nodes that change nothing",
     .when = SKV_PASS_CLEAN,
     .run = run,
 };

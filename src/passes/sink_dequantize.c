@@ -48,7 +48,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_sink_dequantize = {
     .name = "sink-dequantize",
-    .brief = "elements are moved as bytes, before they become real numbers",
+    .brief = "moves DequantizeLinear behind nodes that only move elements",
     .when = SKV_PASS_INTEGER,
     .run = run,
 };

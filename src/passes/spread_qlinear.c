@@ -93,7 +93,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_spread_qlinear = {
     .name = "spread-qlinear",
-    .brief = "QLinearConv and QLinearMatMul as the operator between QuantizeLinear nodes",
+    .brief = "rewrites QLinearConv and QLinearMatMul as the float operator between DequantizeLinear and QuantizeLinear",
     .when = SKV_PASS_INTEGER,
     .run = run,
 };

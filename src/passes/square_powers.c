@@ -31,7 +31,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_square_powers = {
     .name = "square-powers",
-    .brief = "Pow by 2 as a product",
+    .brief = "rewrites Pow by 2 as a product",
     .when = SKV_PASS_EXECUTE,
     .run = run,
 };

@@ -91,7 +91,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
 
 const skv_pass skv_pass_unsigned_activations = {
     .name = "unsigned-activations",
-    .brief = "int8 activations as uint8, for the integer kernels",
+    .brief = "converts int8 activations to uint8, for the integer kernels",
     .when = SKV_PASS_INTEGER,
     .run = run,
 };

@@ -8,7 +8,7 @@
 
 static const char *why_refused(const skv_pruning *p, const skive_value *v) {
     for (size_t i = 0; i < p->o->n_skip; i++) {
-        if (strcmp(p->o->skip[i], v->name) == 0) return "named to be left alone";
+        if (strcmp(p->o->skip[i], v->name) == 0) return "it is excluded by --skip";
     }
     if (!v->storage) return "its weights are computed, not a parameter";
     if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
@@ -73,8 +73,9 @@ static skive_status check_name(const skv_pruning *p, const char *name, bool must
     const char **names = NULL;
     SKV_TRY(skv_alloc_array(p->ctx, p->report.n_layers + 1, sizeof *names, &names));
     for (size_t i = 0; i < p->report.n_layers; i++) names[i] = p->report.layers[i].parameter;
-    const skive_status status = skv_fail_no_such(
-        p->ctx, SKIVE_ERR_ARGUMENT, "no weight of a Conv, Gemm or MatMul is called", name, names, p->report.n_layers);
+    const skive_status status =
+        skv_fail_no_such(p->ctx, SKIVE_ERR_ARGUMENT, "there is no weight of a Conv, Gemm or MatMul named", name, names,
+                         p->report.n_layers);
     skv_free(p->ctx, names);
     return status;
 }
@@ -87,7 +88,7 @@ static skive_status check_names(const skv_pruning *p) {
         SKV_TRY(check_name(p, name, true));
         for (size_t k = 0; k < i; k++) {
             if (strcmp(o->ratios[k].parameter, name) != 0) continue;
-            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "parameter '%s' is given two sparsities", name);
+            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, name, "two sparsities are given for parameter '%s'", name);
         }
     }
     return SKIVE_OK;

@@ -29,7 +29,7 @@ static skive_status check_sparsity(const skv_pruning *p, const char *of, double 
 
 static skive_status check_threshold(const skv_pruning *p, const char *of, double threshold) {
     if (threshold >= 0 && isfinite(threshold)) return SKIVE_OK;
-    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, of, "%s is %g; it must be a number from 0 on", of, threshold);
+    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, of, "%s is %g; it must be a number of at least 0", of, threshold);
 }
 
 static skive_status check_target(const skv_pruning *p) {
@@ -40,19 +40,19 @@ static skive_status check_target(const skv_pruning *p) {
     const bool by_threshold = o->threshold > 0 || o->threshold_std > 0;
     if ((o->sparsity > 0) + (o->threshold > 0) + (o->threshold_std > 0) > 1) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold",
-                           "a sparsity of %g, a threshold of %g and one of %g deviations: only one of them can be met; "
-                           "set the others to 0",
+                           "a sparsity of %g, a threshold of %g and one of %g deviations are given; only one of them "
+                           "can be used, set the others to 0",
                            o->sparsity, o->threshold, o->threshold_std);
     }
     if (by_threshold && !p->schedule->one_step) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold",
-                           "the schedule '%s' lets a sparsity grow; with a threshold use 'one-shot'", o->schedule);
+                           "the schedule '%s' increases a sparsity; with a threshold use 'one-shot'", o->schedule);
     }
     if (o->threshold_std > 0 && !p->criterion->in_weights) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold of deviations",
-                           "the criterion '%s' does not score in the unit of the weights, so their deviation is no "
-                           "threshold for it",
-                           o->criterion);
+        return skv_fail_at(
+            p->ctx, SKIVE_ERR_ARGUMENT, "threshold of deviations",
+            "the criterion '%s' does not score in the unit of the weights, so their deviation cannot be its threshold",
+            o->criterion);
     }
     return SKIVE_OK;
 }
@@ -60,7 +60,7 @@ static skive_status check_target(const skv_pruning *p) {
 static skive_status check_named(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
     for (size_t i = 0; i < o->n_skip; i++) {
-        if (!o->skip[i]) return SKV_FAIL(p->ctx, SKIVE_ERR_ARGUMENT, "a parameter to leave alone has no name");
+        if (!o->skip[i]) return SKV_FAIL(p->ctx, SKIVE_ERR_ARGUMENT, "a parameter to exclude has no name");
     }
     for (size_t i = 0; i < o->n_ratios; i++) {
         char of[160];
@@ -76,24 +76,22 @@ static skive_status check_finetuning(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
     if (!(o->surgery_until > 0 && o->surgery_until <= 1)) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery until",
-                           "surgery lasts until %g of fine-tuning; it must be above 0 and at most 1",
+                           "surgery until %g of fine-tuning is not possible; give above 0 and at most 1",
                            o->surgery_until);
     }
     if (!(o->last_step >= 0 && o->last_step <= 1)) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "last step",
-                           "the last step has %g of fine-tuning; it must be between 0 and 1", o->last_step);
+                           "a last step of %g of fine-tuning is not possible; give 0 to 1", o->last_step);
     }
     if (o->teacher && o->distill_alpha == 0) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "there is a teacher, but its share of the loss is 0");
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "there is a teacher, but its weight in the loss is 0");
     }
     if (o->finetune.epochs > 0) return SKIVE_OK;
     if (o->surgery) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery",
-                           "surgery happens during fine-tuning, which has no epochs");
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery", "surgery needs fine-tuning, which has no epochs");
     }
     if (o->distill_alpha != 0) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha",
-                           "a teacher teaches during fine-tuning, which has no epochs");
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "a teacher needs fine-tuning, which has no epochs");
     }
     return SKIVE_OK;
 }
@@ -108,7 +106,7 @@ skive_status skv_prune_check(skv_pruning *p) {
         return skv_fail_unknown(p->ctx, SKIVE_ERR_ARGUMENT, "schedule", "pruning schedule", o->schedule,
                                 skv_prune_schedule_name);
     if (!p->schedule->one_step && (o->steps < 1 || o->steps > 1000)) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "steps", "%d steps; they must be 1 to 1000", o->steps);
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "steps", "%d steps are not possible; give 1 to 1000", o->steps);
     }
     if (!(o->layer_floor <= 1)) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "layer floor", "the layer floor is %g; it must be at most 1",

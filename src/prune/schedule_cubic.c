@@ -8,6 +8,6 @@ static double sparsity(double wanted, double progress) {
 
 const skv_prune_schedule skv_prune_schedule_cubic = {
     .name = "cubic",
-    .brief = "in steps, 1 - (1 - t)^3 of the way, fine-tuning after each",
+    .brief = "in steps, with sparsity times 1 - (1 - t)^3, fine-tuning after each",
     .sparsity = sparsity,
 };

@@ -9,6 +9,6 @@ static double sparsity(double wanted, double progress) {
 
 const skv_prune_schedule skv_prune_schedule_iterative = {
     .name = "iterative",
-    .brief = "in steps, each taking the same fraction of the weights left, fine-tuning after each",
+    .brief = "in steps that each remove the same fraction of the remaining weights, fine-tuning after each",
     .sparsity = sparsity,
 };

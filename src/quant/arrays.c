@@ -34,8 +34,9 @@ static skive_status wrong_shape(skive_context *ctx, const skive_value *v, const 
     skive_status status = dims.status;
     skv_type_text(&v->type, type, sizeof type);
     if (status == SKIVE_OK)
-        status = skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "the samples for input '%s' are %s, the input is %s: %s",
-                             v->name, dims.data, type, why);
+        status =
+            skv_fail_at(ctx, SKIVE_ERR_SHAPE, v->name, "the samples for input '%s' are %s, but the input is %s: %s",
+                        v->name, dims.data, type, why);
     skv_text_free(&dims);
     return status;
 }
@@ -60,7 +61,7 @@ static skive_status open_source(skive_context *ctx, const skive_value *v, const 
     for (int d = 0; d < rank; d++) {
         const int64_t given = s->whole ? t->dims[d + 1] : d == 0 ? s->rows : t->dims[d];
         const int64_t wanted = v->type.rank > 0 ? v->type.dims[d].size : -1;
-        if (wanted >= 0 && wanted != given) return wrong_shape(ctx, v, t, "they do not fit");
+        if (wanted >= 0 && wanted != given) return wrong_shape(ctx, v, t, "they do not match");
         s->shape.dims[d] = given;
     }
     return SKIVE_OK;
@@ -92,12 +93,12 @@ static skive_status count_runs(array_feed *f, const skive_graph *g) {
     for (size_t i = 0; i < f->n; i++) {
         if (f->sources[i].runs == f->runs) continue;
         if (f->sources[i].runs == 1) {
-            skv_note(f->ctx, "input '%s': one sample is given and used in all %lld runs", g->inputs[i]->name,
+            skv_note(f->ctx, "input '%s': the only sample is used in all %lld runs", g->inputs[i]->name,
                      (long long)f->runs);
             continue;
         }
         return skv_fail_at(f->ctx, SKIVE_ERR_SHAPE, g->inputs[i]->name,
-                           "input '%s' has samples for %lld runs, input '%s' for %lld", g->inputs[i]->name,
+                           "input '%s' has samples for %lld runs, but input '%s' for %lld", g->inputs[i]->name,
                            (long long)f->sources[i].runs, g->inputs[longest]->name, (long long)f->runs);
     }
     return SKIVE_OK;
@@ -115,8 +116,8 @@ skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *graph, const
     if (report) *report = (skive_quantize_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     if (!samples || n_samples != graph->n_inputs || n_samples == 0)
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the model has %u inputs, samples are given for %zu", graph->n_inputs,
-                        n_samples);
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the model has %u inputs, but samples are given for %zu",
+                        graph->n_inputs, n_samples);
     SKV_GO(status, done, skv_alloc_array(ctx, f.n, sizeof *f.sources, &f.sources));
     SKV_GO(status, done, skv_alloc_array(ctx, f.n, sizeof *shapes, &shapes));
     for (size_t i = 0; i < f.n; i++) {
@@ -179,15 +180,15 @@ static skive_status check_shapes(skive_context *ctx, const skive_quantize_option
         char told[160], found[160];
         if (strcmp(s->input, is->input) != 0)
             return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, s->input,
-                               "a shape is given for '%s'; the model's input is '%s'", s->input, is->input);
+                               "a shape is given for '%s', but the model's input is '%s'", s->input, is->input);
         bool same = s->rank == is->rank;
         for (int d = 1; same && d < s->rank; d++) same = s->dims[d] == is->dims[d];
         if (same) continue;
         skv_shape_text(s->rank, s->dims, told, sizeof told);
         skv_shape_text(is->rank, is->dims, found, sizeof found);
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, s->input,
-                           "input '%s': the shape given is %s, the samples of %s are %s", s->input, told, info->spec,
-                           found);
+                           "input '%s': the given shape is %s, but the samples of %s are %s", s->input, told,
+                           info->spec, found);
     }
     return SKIVE_OK;
 }
@@ -203,7 +204,7 @@ skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_datase
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     if (graph->n_inputs != 1)
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT,
-                        "the model has %u inputs; a data set gives one: give samples for each input by its name",
+                        "the model has %u inputs, but a data set provides one: give samples for each input by name",
                         graph->n_inputs);
     const skive_value *input = graph->inputs[0];
     skive_dataset_get_info(calibration, &info);

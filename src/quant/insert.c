@@ -158,7 +158,7 @@ static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, 
     }
     for (int64_t i = 0; i < n_scales; i++) ((float *)s->tensor.data)[i] = input_scale * scales[i];
     if (clipped) {
-        skv_note(ctx, "node '%s': %lld biases are too large for their scale and were clipped", n->name,
+        skv_note(ctx, "node '%s': %lld biases exceed the range of their scale and were clipped", n->name,
                  (long long)clipped);
     }
     snprintf(name, sizeof name, "%.230s_quantized", n->inputs[2]->name);

@@ -137,7 +137,7 @@ skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];
         if (chosen[i] || named[i] || skv_quant_passes_through(n) || is_limit(n, chosen) || !computes_float(n)) continue;
-        SKV_TRY(skv_quant_leave(ctx, r, n, "this operator has no 8-bit form here"));
+        SKV_TRY(skv_quant_leave(ctx, r, n, "no 8-bit form of this operator is supported"));
     }
     return SKIVE_OK;
 }

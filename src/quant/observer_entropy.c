@@ -85,7 +85,7 @@ static void choose(const skv_histogram *h, const skive_quantize_options *o, doub
 
 const skv_observer skv_observer_entropy = {
     .name = "entropy",
-    .brief = "least Kullback-Leibler divergence of the quantized distribution",
+    .brief = "minimises the Kullback-Leibler divergence of the quantized distribution",
     .bins = SKV_BINS_EQUAL,
     .choose = choose,
 };

@@ -7,4 +7,5 @@ static void choose(const skv_histogram *h, const skive_quantize_options *o, doub
     *high = h->high;
 }
 
-const skv_observer skv_observer_minmax = {.name = "minmax", .brief = "the whole range seen", .choose = choose};
+const skv_observer skv_observer_minmax = {
+    .name = "minmax", .brief = "takes the whole observed range", .choose = choose};

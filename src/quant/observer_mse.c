@@ -1,4 +1,5 @@
-/* The range with the least mean squared error of the quantized values, among 81 scalings, 1 to 0.2, of the range seen.
+/* The range with the least mean squared error of the quantized values, among 81 scalings, 1 to 0.2, of the
+ * range seen.
  * */
 #include "quant/quant.h"
 
@@ -22,7 +23,7 @@ static void choose(const skv_histogram *h, const skive_quantize_options *o, doub
 
 const skv_observer skv_observer_mse = {
     .name = "mse",
-    .brief = "least mean squared error of the quantized values",
+    .brief = "minimises the mean squared error of the quantized values",
     .bins = SKV_BINS_RELATIVE,
     .choose = choose,
 };

@@ -16,7 +16,7 @@ static void choose(const skv_histogram *h, const skive_quantize_options *o, doub
 
 const skv_observer skv_observer_percentile = {
     .name = "percentile",
-    .brief = "all but the outermost values (--percentile, default 99.99)",
+    .brief = "clips the outermost values (--percentile, default 99.99)",
     .bins = SKV_BINS_RELATIVE,
     .choose = choose,
 };

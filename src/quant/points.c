@@ -25,7 +25,7 @@ static bool computed_float(const skive_value *v) { return v && !v->storage && v-
 
 /* NULL when the node can be executed in integers. */
 static const char *why_not(const skive_node *n, const skive_quantize_options *o) {
-    if (skv_quant_skipped(o, n)) return "named to be left in float";
+    if (skv_quant_skipped(o, n)) return "it is excluded by --skip";
     const skive_value *x = skv_node_in(n, 0);
     if (x && x->storage) return "its first input is a constant";
     if (!computed_float(x)) return "its first input is not float32";

@@ -82,7 +82,7 @@ static skive_status check(quantization *q) {
     }
     if (o->samples < 1 || o->batch < 1) {
         return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "samples",
-                           "calibration needs at least 1 sample and a batch of 1");
+                           "calibration needs at least 1 sample and a batch size of at least 1");
     }
     return SKIVE_OK;
 }

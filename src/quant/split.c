@@ -148,8 +148,8 @@ skive_status skv_quant_split_report(skive_context *ctx, const skv_quant_split *s
     if (status == SKIVE_OK) status = names.status;
     if (status == SKIVE_OK)
         skv_note(ctx,
-                 "%zu of %u nodes depend on data, beginning with %s; they stay as they are, the others are quantized, "
-                 "and the figures are of the values that these hand over",
+                 "%zu of %u nodes depend on data, beginning with %s; they are left unchanged, the others are "
+                 "quantized, and the figures are those of the values that pass from the quantized part to them",
                  n, g->n_nodes, names.data);
     skv_text_free(&names);
     return status;

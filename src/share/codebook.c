@@ -34,7 +34,7 @@ static skive_status cluster(skive_context *ctx, const skive_share_options *o, co
     SKV_TRY(skv_share_init_find(o->init)->place(ctx, s, k, o->seed, centroids));
     skv_lloyd(s, k, centroids, o->max_iterations, out);
     if (out->iterations >= o->max_iterations)
-        skv_note(ctx, "'%s': k-means was stopped after %d iterations, before it settled", name, o->max_iterations);
+        skv_note(ctx, "'%s': k-means was stopped after %d iterations, before it converged", name, o->max_iterations);
     return SKIVE_OK;
 }
 

@@ -10,4 +10,4 @@ static skive_status place(skive_context *ctx, const skv_sorted *s, size_t k, uin
 }
 
 const skv_share_init skv_share_init_density = {
-    .name = "density", .brief = "quantiles: as many weights about each", .place = place};
+    .name = "density", .brief = "quantiles: about as many weights near each", .place = place};

@@ -12,4 +12,4 @@ static skive_status place(skive_context *ctx, const skv_sorted *s, size_t k, uin
 }
 
 const skv_share_init skv_share_init_linear = {
-    .name = "linear", .brief = "evenly spaced from the least to the largest weight", .place = place};
+    .name = "linear", .brief = "evenly spaced from the smallest to the largest weight", .place = place};

@@ -74,4 +74,6 @@ static skive_status place(skive_context *ctx, const skv_sorted *s, size_t k, uin
 }
 
 const skv_share_init skv_share_init_random = {
-    .name = "random", .brief = "k-means++: weights drawn by their squared distance from those before", .place = place};
+    .name = "random",
+    .brief = "k-means++: weights drawn by their squared distance to those already drawn",
+    .place = place};

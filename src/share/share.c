@@ -41,19 +41,19 @@ void skive_share_report_free(skive_context *ctx, skive_share_report *r) {
 static skive_status check(const skv_sharing *s) {
     const skive_share_options *o = &s->o;
     if (o->bits < 1 || o->bits > SKIVE_SHARE_MAX_BITS) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "bits", "%d bits; an index has 1 to %d", o->bits,
-                           SKIVE_SHARE_MAX_BITS);
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "bits", "an index of %d bits is not possible; give 1 to %d",
+                           o->bits, SKIVE_SHARE_MAX_BITS);
     }
     if (!skv_share_init_find(o->init))
         return skv_fail_unknown(s->ctx, SKIVE_ERR_ARGUMENT, "init", "initialisation of the centroids", o->init,
                                 skv_share_init_name);
     if (o->max_iterations < 1 || o->max_iterations > 1000000) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "iterations", "%d iterations; they must be 1 to 1000000",
-                           o->max_iterations);
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "iterations",
+                           "%d iterations are not possible; give 1 to 1000000", o->max_iterations);
     }
     if (o->hash != 0 && !(o->hash >= 1 && o->hash <= 1e9)) {
         return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "hash",
-                           "%g weights a shared value; there must be 1 at least, and 1e9 at most", o->hash);
+                           "%g weights per shared value are not possible; give 1 to 1e9", o->hash);
     }
     return SKIVE_OK;
 }
@@ -77,9 +77,9 @@ static skive_status check_names(const skv_sharing *s, const char *const *names, 
 /* ---- layers ---- */
 
 static const char *why_refused(const skv_sharing *s, const skive_node *n, const skive_value *v) {
-    if (among(v->name, s->o.skip, s->o.n_skip)) return "named to be left alone";
-    if (s->o.n_only > 0 && !among(v->name, s->o.only, s->o.n_only)) return "not among those named";
-    if (skv_shared_find(v, NULL)) return "it has a codebook already";
+    if (among(v->name, s->o.skip, s->o.n_skip)) return "it is excluded by --skip";
+    if (s->o.n_only > 0 && !among(v->name, s->o.only, s->o.n_only)) return "it is not named by --only";
+    if (skv_shared_find(v, NULL)) return "it already has a codebook";
     if (!v->storage) return "its weights are computed, not a parameter";
     if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
     if (skive_tensor_count(skv_value_tensor(v)) < 1) return "it has no weights";

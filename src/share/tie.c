@@ -19,8 +19,9 @@ skive_status skive_share_tie(skive_context *ctx, skive_graph *graph, const char 
         char one[160], other[160];
         skv_type_text(&a->type, one, sizeof one);
         skv_type_text(&b->type, other, sizeof other);
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, second, "'%s' is %s and '%s' is %s; only equals can be tied", first,
-                           one, second, other);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, second,
+                           "'%s' is %s and '%s' is %s; only parameters of equal type and shape can be tied", first, one,
+                           second, other);
     }
     SKV_TRY(skv_value_replace_uses(b, a, true));
     a->trainable = a->trainable || b->trainable;

@@ -31,7 +31,8 @@ skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epo
     double value = figure(rule, row), tie = figure("loss", row);
     if (isnan(value) && by && strcmp(by, "loss") != 0)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "best",
-                           "the best epoch is asked for by %s, which these data do not have; use loss", by);
+                           "the best epoch cannot be selected by %s, which is not defined for these data; use loss",
+                           by);
     /* Scores so wild that the loss is no number are worse than any. */
     if (isnan(value)) value = -INFINITY;
     if (isnan(tie)) tie = -INFINITY;

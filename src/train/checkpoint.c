@@ -38,7 +38,7 @@ static skive_status move(skive_context *ctx, sink *s, void *bytes, size_t n) {
 static skive_status move_array(skive_context *ctx, sink *s, void *data, uint64_t bytes) {
     uint64_t stored = bytes;
     SKV_TRY(move(ctx, s, &stored, sizeof stored));
-    if (stored != bytes) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the checkpoint is of another model");
+    if (stored != bytes) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the checkpoint belongs to another model");
     return move(ctx, s, data, bytes);
 }
 
@@ -99,16 +99,16 @@ skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv
 
 static skive_status verify(skive_context *ctx, const char *path, const unsigned char *data, size_t size, header *h) {
     if (size < sizeof *h + 2 * sizeof(uint64_t)) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint (too short); remove it to start afresh",
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint (too short); remove it to start anew",
                            path);
     }
     memcpy(h, data, sizeof *h);
     if (memcmp(h->magic, magic, sizeof magic - 1) != 0) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint; remove it to start afresh", path);
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint; remove it to start anew", path);
     }
     if (memcmp(h->magic, magic, sizeof magic) != 0) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path,
-                           "%s: a checkpoint of another version of skive; remove it to start afresh", path);
+                           "%s: a checkpoint of another version of skive; remove it to start anew", path);
     }
     return SKIVE_OK;
 }
@@ -119,15 +119,14 @@ static skive_status check_settings(skive_context *ctx, const char *path, const s
     char why[700];
     if (!skv_settings_same(c->settings, (const char *)text, size, why, sizeof why)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path,
-                           "%s: the checkpoint's run had %s; remove the file or name another", path, why);
+                           "%s: the run of this checkpoint had %s; remove the file or use another", path, why);
     }
     if (h->run_epochs == c->epochs || (c->may_extend && h->epoch <= c->epochs)) return SKIVE_OK;
-    return skv_fail_at(
-        ctx, SKIVE_ERR_ARGUMENT, path,
-        "%s: the checkpoint's run had another number of epochs: %d, not %d, and %d of them are done%s; remove the "
-        "file or name another",
-        path, h->run_epochs, c->epochs, h->epoch,
-        c->may_extend ? "" : ", and the times at which masks move depend on it");
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path,
+                       "%s: the run of this checkpoint had another number of epochs: %d, not %d, and %d of them are "
+                       "done%s; remove the file or use another",
+                       path, h->run_epochs, c->epochs, h->epoch,
+                       c->may_extend ? "" : ", and the times at which masks change depend on it");
 }
 
 /* The hash is checked over the whole file before anything of the run is overwritten. */
@@ -147,7 +146,7 @@ static skive_status check_hash(skive_context *ctx, const char *path, const unsig
     }
     memcpy(&stored, data + end, sizeof stored);
     if (at == end && hash == stored) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: the checkpoint is damaged; remove it to start afresh", path);
+    return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: the checkpoint is damaged; remove it to start anew", path);
 }
 
 skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skive_graph *model,

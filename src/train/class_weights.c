@@ -7,8 +7,8 @@
 
 static skive_status fail(skive_context *ctx, const char *text, int64_t classes) {
     return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "class weights",
-                       "class weights '%s' are neither 'balanced' nor 'none' nor %lld numbers above 0, as 1,2.5,1",
-                       text, (long long)classes);
+                       "class weights '%s': give 'balanced', 'none' or %lld numbers above 0, such as 1,2.5,1", text,
+                       (long long)classes);
 }
 
 static skive_status count_labels(skive_context *ctx, const skive_dataset *set, const skive_dataset_info *info,

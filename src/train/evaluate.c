@@ -66,11 +66,10 @@ static skive_status check_output(evaluation *e, const skive_tensor *out) {
     if (in_place && out->dtype == SKIVE_F32 && e->scores * e->batch == count && fits &&
         (task == SKIVE_TASK_VALUES || rows_of(out, e->batch)))
         return SKIVE_OK;
-    return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->targets.info.spec,
-                       "%s has %lld %s; output '%s' is %s for %lld sample%s, which does not fit", e->targets.info.spec,
-                       (long long)wanted, e->targets.info.labelled ? "classes" : "targets a sample",
-                       e->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch,
-                       e->batch == 1 ? "" : "s");
+    return skv_fail_at(
+        e->ctx, SKIVE_ERR_DATA, e->targets.info.spec, "%s has %lld %s, but output '%s' is %s for %lld sample%s",
+        e->targets.info.spec, (long long)wanted, e->targets.info.labelled ? "classes" : "targets per sample",
+        e->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch, e->batch == 1 ? "" : "s");
 }
 
 /* A sample's answer must not depend on its neighbours. The graph itself is only read. */
@@ -98,7 +97,7 @@ static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch
     const int64_t fixed = g->inputs[0]->type.rank > 0 ? g->inputs[0]->type.dims[0].size : -1;
     e->batch = fixed >= 0 ? fixed : batch > 0 ? batch : DEFAULT_BATCH;
     if (e->batch < 1) {
-        return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "the model's input '%s' takes no samples at all", g->inputs[0]->name);
+        return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "the model's input '%s' has a batch of 0", g->inputs[0]->name);
     }
     shape.input = g->inputs[0]->name;
     shape.rank = e->feed.rank + 1;

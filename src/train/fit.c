@@ -48,7 +48,7 @@ static skive_status check_fit(fit_state *s) {
     const skive_graph *g = s->fit->model;
     if (g->n_inputs != 1 || g->n_outputs < 1) {
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT,
-                        "training needs a model with one input and an output; it has %u and %u", g->n_inputs,
+                        "training needs a model with one input and an output; this one has %u and %u", g->n_inputs,
                         g->n_outputs);
     }
     SKV_TRY(skv_feed_make(s->ctx, g, &s->info, &s->feed));
@@ -72,7 +72,7 @@ static skive_status check_head(const fit_state *s) {
     const skv_loss *loss = skv_loss_for(s->o, h);
     if (s->class_weights && loss->on_output) {
         return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "class weights",
-                           "the loss '%s' has no class weights; cross-entropy has", loss->name);
+                           "the loss '%s' does not support class weights; use cross-entropy", loss->name);
     }
     if (!s->info.labelled && !loss->on_output && !s->targets.shares) {
         return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has no class labels, which the loss '%s' needs",
@@ -81,16 +81,14 @@ static skive_status check_head(const fit_state *s) {
     if (h->task == SKIVE_TASK_BINARY && s->info.classes <= 2) return SKIVE_OK;
     if (s->info.labelled && h->scores > s->info.classes) {
         skv_note(s->ctx,
-                 "the model gives %lld scores, the data have %lld classes: it learns never to answer the others; skive "
-                 "train "
-                 "--classes %lld gives it a new last layer",
+                 "the model gives %lld scores, but the data have %lld classes: it learns never to predict the others; "
+                 "use skive train --classes %lld for a new last layer",
                  (long long)h->scores, (long long)s->info.classes, (long long)s->info.classes);
     }
     if (!s->info.labelled || h->scores < 0 || h->scores >= s->info.classes) return SKIVE_OK;
     return skv_fail_at(
         s->ctx, SKIVE_ERR_DATA, s->info.spec,
-        "%s has %lld classes; the model gives %lld score%s: skive train --classes %lld gives it a new last "
-        "layer",
+        "%s has %lld classes, but the model gives %lld score%s; use skive train --classes %lld for a new last layer",
         s->info.spec, (long long)s->info.classes, (long long)h->scores, h->scores == 1 ? "" : "s",
         (long long)s->info.classes);
 }
@@ -337,8 +335,8 @@ static void note_chance(const fit_state *s) {
         const double accuracy = validated ? row->validation_accuracy : row->train_accuracy;
         if (row->epoch != s->point.best_epoch || accuracy > 1.2 / (double)s->info.classes + 0.005) continue;
         skv_note(s->ctx,
-                 "%s ended at %.1f %% of the %s samples, which guessing among %lld classes would reach: "
-                 "try a lower learning rate or --clip-norm",
+                 "%s ended at %.1f %% of the %s samples, no better than guessing among %lld classes: try a lower "
+                 "learning rate or --clip-norm",
                  s->fit->what, 100 * accuracy, validated ? "validation" : "training", (long long)s->info.classes);
     }
 }
@@ -348,11 +346,11 @@ static void tell_resumed(const fit_state *s) {
     skv_note(s->ctx, "resumed after epoch %d from %s", p->epoch, s->o->checkpoint);
     if (p->run_epochs != p->epochs) {
         skv_note(s->ctx,
-                 "that run was to have %d epochs: the learning rates until epoch %d were those of %d, now they are "
-                 "those of %d",
+                 "that run was planned with %d epochs: the learning rates until epoch %d were those for %d epochs, now "
+                 "they are those for %d",
                  p->run_epochs, p->epoch, p->run_epochs, p->epochs);
     } else if (p->epoch == p->epochs) {
-        skv_note(s->ctx, "all %d epochs are done; with more epochs training goes on from there", p->epochs);
+        skv_note(s->ctx, "all %d epochs are done; give more epochs to continue training", p->epochs);
     }
 }
 

@@ -89,10 +89,10 @@ static skive_status put_scale_behind(skive_context *ctx, const skv_fit *fit, con
         mean[k] = is[k].mean * scale->std[k] + scale->mean[k];
         std[k] = is[k].std * scale->std[k];
     }
-    skv_note(
-        ctx,
-        "output '%s' is far from the targets and comes from no layer with a bias; a Mul and an Add are put behind it",
-        head->value->name);
+    skv_note(ctx,
+             "output '%s' is far from the targets and not the output of a layer with a bias; a Mul and an Add are "
+             "appended to it",
+             head->value->name);
     SKV_GO(status, done, skv_output_stretch(fit->model, head, scale, mean, std));
     status = skive_graph_infer(fit->model);
 done:
@@ -163,13 +163,11 @@ skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_ta
     SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
     SKV_GO(status, done, stretch(ctx, &twin, targets, &scale, &last, &grown));
     if (scale.n == 1)
-        skv_note(ctx, "regression: the loss is taken on targets less their mean (%.6g), over their deviation (%.6g)",
-                 scale.mean[0], scale.std[0]);
+        skv_note(ctx, "regression: the loss uses standardised targets (mean %.6g, deviation %.6g)", scale.mean[0],
+                 scale.std[0]);
     else
-        skv_note(
-            ctx,
-            "regression: the loss is taken on targets less their mean, over their deviation, each of %lld by itself",
-            (long long)scale.n);
+        skv_note(ctx, "regression: the loss uses standardised targets, each of %lld with its own mean and deviation",
+                 (long long)scale.n);
     status = trained = run(ctx, &twin, &r);
     if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
         SKV_GO(status, done, take_back(fit, &twin, &last, &scale, grown));

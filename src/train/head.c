@@ -24,7 +24,7 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
     if (out->info.labelled) return SKIVE_OK;
     if (out->info.target_size == 0) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, out->info.spec,
-                           "%s: has samples, but neither labels nor targets; npy:X,Y names both", out->info.spec);
+                           "%s: has samples, but neither labels nor targets; use npy:X,Y for both", out->info.spec);
     }
     const size_t k = out->info.target_size;
     if (k == 0)
@@ -172,7 +172,7 @@ static skive_status by_ending(skive_context *ctx, const skive_graph *g, size_t *
     }
     if (found == 1) return SKIVE_OK;
     list_outputs(g, text, sizeof text);
-    return SKV_FAIL(ctx, SKIVE_ERR_DATA, "the model has %u outputs; say which to use (--use-output): %s", g->n_outputs,
+    return SKV_FAIL(ctx, SKIVE_ERR_DATA, "the model has %u outputs; select one with --use-output: %s", g->n_outputs,
                     text);
 }
 
@@ -196,9 +196,9 @@ static skive_status choose(skive_context *ctx, const skive_graph *g, const skv_t
     if (equal == 1) return SKIVE_OK;
     list_outputs(g, text, sizeof text);
     return skv_fail_at(ctx, SKIVE_ERR_DATA, t->info.spec,
-                       "of the model's %u outputs %s fit%s the %lld %s of %s; say which to use (--use-output): %s",
+                       "of the model's %u outputs %s fit%s the %lld %s of %s; select one with --use-output: %s",
                        g->n_outputs, equal ? "several" : "none", equal ? "" : "s", (long long)t->size,
-                       t->info.labelled ? "classes" : "targets a sample", t->info.spec, text);
+                       t->info.labelled ? "classes" : "targets per sample", t->info.spec, text);
 }
 
 static skive_status named(skive_context *ctx, const skive_graph *g, const char *name, size_t *out) {
@@ -218,11 +218,10 @@ static skive_status kind_of_name(skive_context *ctx, const char *name, skive_out
         *out = (skive_output_kind)i;
         return SKIVE_OK;
     }
-    return skv_fail_at(
-        ctx, SKIVE_ERR_NOT_FOUND, name,
-        "no output kind '%s'; there are logits, probabilities, log-probabilities, sigmoid, sigmoid-logits "
-        "and values",
-        name);
+    return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, name,
+                       "there is no output kind '%s'; there are logits, probabilities, log-probabilities, sigmoid, "
+                       "sigmoid-logits and values",
+                       name);
 }
 
 /* What the nodes say holds where it is the kind that the metadata name; otherwise there is no value before the output.
@@ -281,16 +280,15 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
     if (targets && targets->info.labelled && out->kind == SKIVE_OUTPUT_VALUES) {
         return skv_fail_at(
             ctx, SKIVE_ERR_DATA, targets->info.spec,
-            "%s has class labels; the model's output '%s' is values (regression), whose targets are floats",
+            "%s has class labels, but the model's output '%s' contains values (regression) and needs float targets",
             targets->info.spec, out->value->name);
     }
     take_task(targets, out);
     if (targets && out->task == SKIVE_TASK_CLASSES && targets->form == SKV_TARGET_ZERO_ONE) {
-        return skv_fail_at(
-            ctx, SKIVE_ERR_DATA, targets->info.spec,
-            "%s: targets are 0 and 1 but not one 1 a sample; output '%s' is %s, which is for one class of "
-            "several (--output-kind sigmoid or values)",
-            targets->info.spec, out->value->name, kind_names[out->kind]);
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, targets->info.spec,
+                           "%s: targets are 0 and 1, but not a single 1 per sample; output '%s' is %s, for one class "
+                           "of several (use --output-kind sigmoid or values)",
+                           targets->info.spec, out->value->name, kind_names[out->kind]);
     }
     if (targets && out->task != SKIVE_TASK_VALUES && !is_row(g, &out->value->type)) {
         char text[160];
@@ -338,13 +336,13 @@ const char *skv_head_text(const skv_head *h, char *buffer, size_t size) {
 void skv_head_tell_assumed(skive_context *ctx, const skv_targets *t, const skv_head *h) {
     const char *name = h->value->name, *spec = t->info.spec;
     if (h->task == SKIVE_TASK_BINARY && !h->from)
-        skv_note(ctx, "one score for two classes: '%s' is taken as that of class 1 before a sigmoid", name);
+        skv_note(ctx, "one score for two classes: '%s' is used as the score of class 1 before a sigmoid", name);
     if (h->task == SKIVE_TASK_CLASSES && t->form == SKV_TARGET_ONE_HOT)
-        skv_note(ctx, "%s: each target is a single 1 among zeros: they are taken as classes", spec);
+        skv_note(ctx, "%s: each target is a single 1 among zeros: targets are used as classes", spec);
     if (h->task == SKIVE_TASK_LABELS && !h->from)
         skv_note(ctx,
-                 "%s: all targets are 0 or 1: '%s' is taken as labels, each before a sigmoid (--output-kind values: as "
-                 "numbers)",
+                 "%s: all targets are 0 or 1: '%s' is used as scores of labels, each before a sigmoid (--output-kind "
+                 "values: as values)",
                  spec, name);
 }
 
@@ -352,8 +350,7 @@ void skv_head_tell(skive_context *ctx, const char *who, const skive_graph *g, co
     char text[300];
     skv_head_text(h, text, sizeof text);
     if (g->n_outputs > 1)
-        skv_note(ctx, "of the %s's %u outputs the one used is %s; --use-output chooses another", who, g->n_outputs,
-                 text);
+        skv_note(ctx, "of the %s's %u outputs, %s is used; select another with --use-output", who, g->n_outputs, text);
     else if (h->from && h->kind != SKIVE_OUTPUT_VALUES)
         skv_note(ctx, "the %s's output is %s", who, text);
 }

@@ -42,9 +42,9 @@ skive_value *skv_head_logits(skv_builder *b, const skv_head *h) {
     const int64_t scores = h->scores > 0 ? h->scores : -1;
     if (b->status != SKIVE_OK) return NULL;
     if (scores < 0) {
-        b->status =
-            skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, h->value->name,
-                        "how many scores output '%s' has a sample cannot be told from the model", h->value->name);
+        b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, h->value->name,
+                                "the number of scores per sample of output '%s' cannot be determined from the model",
+                                h->value->name);
         return NULL;
     }
     v = as_rows(b, v, h->before ? h->before_axis : -1, scores);

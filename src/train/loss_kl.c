@@ -40,7 +40,7 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
 
 const skv_loss skv_loss_kl = {
     .name = "kl",
-    .brief = "soft labels of a teacher at a temperature, times its square",
+    .brief = "divergence from the soft labels of a teacher at a temperature, times its square",
     .needs_teacher = true,
     .build = build,
 };

@@ -22,7 +22,7 @@ static skive_value *match(skv_builder *b, const skv_loss_args *a) {
         skv_type_text(wanted, of_output, sizeof of_output);
         skv_type_text(given, of_targets, sizeof of_targets);
         b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, output_of(a)->name,
-                                "mse: the model gives %s, the targets are %s", of_output, of_targets);
+                                "mse: the model gives %s, but the targets are %s", of_output, of_targets);
         return NULL;
     }
     return same ? a->labels : skv_emit(b, "ReshapeLike", SKV_IN(a->labels, output_of(a)), SKV_NONE);
@@ -56,7 +56,7 @@ static skive_value *one_over(skv_builder *b, const skv_loss_args *a, const skive
     if (n == 1) return skv_emit_scalar(b, d->type.dtype, 1 / a->scale->std[0]);
     for (int i = 0; i < rank; i++) dims[i] = i == axis ? n : 1;
     b->status = axis < 0 || d->type.dims[axis].size != n
-                    ? SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "mse: the model's outputs are not one a target")
+                    ? SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "mse: the model does not have one output per target")
                     : skv_storage_create(b->graph->ctx, d->type.dtype, rank, dims, &s);
     if (b->status != SKIVE_OK) return NULL;
     for (int64_t i = 0; i < n; i++) skive_tensor_set(&s->tensor, i, 1 / a->scale->std[i]);

@@ -30,7 +30,7 @@ skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoo
     if (numbers != classes) {
         b->status =
             skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, a->logits->name,
-                        "the model gives %lld score%s a sample, the targets are %lld number%s", (long long)classes,
+                        "the model gives %lld score%s per sample, but there are %lld target%s", (long long)classes,
                         classes == 1 ? "" : "s", (long long)numbers, numbers == 1 ? "" : "s");
         return NULL;
     }

@@ -68,7 +68,7 @@ skive_status skv_metrics_start(skv_metrics *m) {
     SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->f1, &r->f1));
     if (m->labels == 0) return SKIVE_OK;
     if (r->n > MOST_RANKED / m->labels) {
-        skv_note(m->ctx, "the areas under curves are left out: %lld samples of %lld labels are too many to sort",
+        skv_note(m->ctx, "AUC and average precision are left out: %lld samples of %lld labels are too many to sort",
                  (long long)r->n, (long long)m->labels);
         return SKIVE_OK;
     }
@@ -313,15 +313,16 @@ skive_status skv_metrics_finish(skv_metrics *m) {
     r->loss = m->loss_sum / n;
     r->samples_per_second = r->seconds > 0 ? n / r->seconds : 0;
     if (m->zeros > 0)
-        skv_note(m->ctx, "%lld time%s the output gave exactly 0 for what was true; its cross-entropy counts it as 1e-7",
+        skv_note(m->ctx,
+                 "%lld time%s the output gave a probability of exactly 0 for the true class; the cross-entropy counts "
+                 "it as 1e-7",
                  (long long)m->zeros, m->zeros == 1 ? "" : "s");
     if (r->task == SKIVE_TASK_CLASSES && m->head->kind == SKIVE_OUTPUT_LOGITS && !m->head->from && r->n > 0 &&
         !m->not_shares)
-        skv_note(
-            m->ctx,
-            "all outputs '%s' are between 0 and 1 and sum to 1, but no node says that they are probabilities; if they "
-            "are, say --output-kind probabilities",
-            m->head->value->name);
+        skv_note(m->ctx,
+                 "all outputs '%s' are between 0 and 1 and sum to 1, but no node of the model makes them "
+                 "probabilities; if they are, give --output-kind probabilities",
+                 m->head->value->name);
     if (r->task == SKIVE_TASK_VALUES) {
         finish_values(m);
         return SKIVE_OK;

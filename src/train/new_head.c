@@ -70,15 +70,14 @@ static skive_status find(skive_context *ctx, const skv_head *head, last *l) {
         skive_value *before = behind_bias(n, l);
         if (!before) before = passed_on(n);
         if (!before)
-            return skv_fail_at(
-                ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-                "node '%s' (%s) is no Conv, Gemm or MatMul with float weights for %lld classes: the last layer cannot "
-                "be replaced",
-                n->name, n->op_type, (long long)l->classes);
+            return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                               "node '%s' (%s) is not a Conv, Gemm or MatMul with float weights for %lld classes: the "
+                               "last layer cannot be replaced",
+                               n->name, n->op_type, (long long)l->classes);
         v = before;
     }
     return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, head->value->name,
-                       "output '%s' comes from no Conv, Gemm or MatMul whose weights could be replaced",
+                       "output '%s' does not come from a Conv, Gemm or MatMul whose weights could be replaced",
                        head->value->name);
 }
 
@@ -205,12 +204,13 @@ static skive_status replace(skive_context *ctx, skive_graph *g, const skv_head *
     SKV_TRY(skv_head_find(ctx, g, NULL, &now));
     if (now.scores != classes)
         return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, l.node->name,
-                           "behind node '%s' something else depends on %lld classes; its layer cannot be replaced",
+                           "other nodes after node '%s' depend on %lld classes; its layer cannot be replaced",
                            l.node->name, (long long)l.classes);
     skv_note(ctx, "node '%s' (%s): a new last layer for %lld classes instead of %lld, its %lld weights drawn at random",
              name, l.node->op_type, (long long)classes, (long long)l.classes, (long long)count);
     if (head->kind == SKIVE_OUTPUT_SIGMOID)
-        skv_note(ctx, "the %s behind it stays: each class is answered by itself", head->from ? head->from : "sigmoid");
+        skv_note(ctx, "the %s after it is kept: each class is predicted independently",
+                 head->from ? head->from : "sigmoid");
     return SKIVE_OK;
 }
 
@@ -221,7 +221,7 @@ skive_status skive_model_set_classes(skive_graph *graph, int64_t classes, uint64
     skv_head head;
     skive_status status;
     if (classes < 1 || classes > 1000000)
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "classes", "%lld classes; there must be 1 to 1000000",
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "classes", "%lld classes are not possible; give 1 to 1000000",
                            (long long)classes);
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &work));
     SKV_GO(status, done, skive_graph_infer(work));
@@ -233,14 +233,14 @@ skive_status skive_model_set_classes(skive_graph *graph, int64_t classes, uint64
         SKV_GO(status, done, skv_head_find(ctx, work, NULL, &head));
     }
     if (head.scores == classes) {
-        skv_note(ctx, "the model has %lld classes already; its last layer is kept", (long long)classes);
+        skv_note(ctx, "the model already has %lld classes; its last layer is kept", (long long)classes);
         skive_graph_take(graph, work);
         work = NULL;
         goto done;
     }
     if (head.scores < 1) {
-        status =
-            skv_fail_at(ctx, SKIVE_ERR_SHAPE, head.value->name, "output '%s' is not a score a class", head.value->name);
+        status = skv_fail_at(ctx, SKIVE_ERR_SHAPE, head.value->name, "output '%s' does not have one score per class",
+                             head.value->name);
         goto done;
     }
     SKV_GO(status, done, replace(ctx, work, &head, classes, seed));

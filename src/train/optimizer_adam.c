@@ -29,7 +29,7 @@ static void update(const skv_update *u) { skv_adam_update(u, false); }
 
 const skv_optimizer skv_optimizer_adam = {
     .name = "adam",
-    .brief = "Adam, weight decay through the gradient",
+    .brief = "Adam, with weight decay added to the gradient",
     .states = 2,
     .update = update,
 };

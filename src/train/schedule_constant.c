@@ -7,4 +7,5 @@ static double factor(const skive_train_options *o, double epoch) {
     return 1.0;
 }
 
-const skv_schedule skv_schedule_constant = {.name = "constant", .brief = "the same rate throughout", .factor = factor};
+const skv_schedule skv_schedule_constant = {
+    .name = "constant", .brief = "the same rate in all epochs", .factor = factor};

@@ -1,4 +1,4 @@
-/* The rate falls by a factor every so many epochs. */
+/* The rate reduced by a factor every few epochs. */
 #include <math.h>
 
 #include "train/train.h"
@@ -9,4 +9,4 @@ static double factor(const skive_train_options *o, double epoch) {
 }
 
 const skv_schedule skv_schedule_step = {
-    .name = "step", .brief = "falls by a factor every so many epochs", .factor = factor};
+    .name = "step", .brief = "reduced by a factor every few epochs", .factor = factor};

@@ -54,7 +54,7 @@ static skive_status check_heads(skive_context *ctx, const skv_head *teacher, con
         (values || skv_head_is_sigmoid(teacher) == skv_head_is_sigmoid(student)))
         return SKIVE_OK;
     return SKV_FAIL(ctx, SKIVE_ERR_SHAPE,
-                    "the teacher's output is %s, the student's %s; one cannot be taught by the other",
+                    "the teacher's output is %s, but the student's is %s; the student cannot learn from it",
                     skv_head_text(teacher, x, sizeof x), skv_head_text(student, y, sizeof y));
 }
 
@@ -63,7 +63,7 @@ static void check_scores(skv_builder *b, const skive_type *input, const skive_va
     const int64_t samples = input->rank > 0 && input->dims[0].size > 0 ? input->dims[0].size : 1;
     const int64_t t = skv_type_count(&teacher->type), s = skv_type_count(&student->type);
     if (b->status == SKIVE_OK && t != s)
-        b->status = SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "the teacher gives %lld scores, the student %lld",
+        b->status = SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "the teacher gives %lld scores, but the student %lld",
                              (long long)(t / samples), (long long)(s / samples));
 }
 
@@ -111,7 +111,7 @@ skive_status skv_teacher_prepare(skive_context *ctx, skv_teacher *t, const skive
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "alpha", "alpha is %g; it must be between 0 and 1", t->alpha);
     }
     if (t->graph->n_inputs != 1 || t->graph->n_outputs < 1) {
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the teacher needs one input and an output; it has %u and %u",
+        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the teacher needs one input and an output; this one has %u and %u",
                         t->graph->n_inputs, t->graph->n_outputs);
     }
     t->student = student;

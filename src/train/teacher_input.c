@@ -119,7 +119,8 @@ static skive_value *adapt(skv_builder *b, const skv_feed *s, const skv_feed *t, 
 
 static skive_status check_types(skive_context *ctx, const skv_feed *s, const skv_feed *t) {
     if (s->dtype == t->dtype || skv_dtype_is_float(t->dtype)) return SKIVE_OK;
-    return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "the teacher takes %s, the student %s; one cannot be made from the other",
+    return SKV_FAIL(ctx, SKIVE_ERR_SHAPE,
+                    "the teacher takes %s, the student %s; one input cannot be computed from the other",
                     skive_dtype_name(t->dtype), skive_dtype_name(s->dtype));
 }
 

@@ -126,8 +126,9 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
                            "parameter '%s' is not float32 and cannot be trained", v->name);
     }
     if (mask && mask->count != n) {
-        return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, v->name, "mask of '%s' has %lld elements, the parameter %lld",
-                           v->name, (long long)mask->count, (long long)n);
+        return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, v->name,
+                           "the mask of '%s' has %lld elements, but the parameter has %lld", v->name,
+                           (long long)mask->count, (long long)n);
     }
     trained *p = &t->params[t->n_params++];
     p->value = v;
@@ -191,11 +192,11 @@ static skive_status check_masks(const skv_trainer *t, const skv_trainer_setup *s
         if (v && v->storage && (v->trainable || !s->live_masks)) continue;
         if (v && v->storage) {
             return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, v->name,
-                               "the mask of '%s' cannot move, because the parameter is not trained; leave it alone",
+                               "the mask of '%s' cannot change, because the parameter is not trained; exclude it",
                                v->name);
         }
         return skv_fail_at(t->ctx, SKIVE_ERR_ARGUMENT, s->masks[i].parameter,
-                           "a mask is for '%s', which is not a parameter of the model", s->masks[i].parameter);
+                           "there is a mask for '%s', which is not a parameter of the model", s->masks[i].parameter);
     }
     return SKIVE_OK;
 }
@@ -227,7 +228,7 @@ static skive_status spare_unreached(skv_trainer *t, const skv_trainer_setup *s) 
         spared++;
     }
     if (spared)
-        skv_note(t->ctx, "%zu parameter%s that the output in use does not depend on stay%s as they are: '%s'%s", spared,
+        skv_note(t->ctx, "%zu parameter%s that the output in use does not depend on stay%s unchanged: '%s'%s", spared,
                  spared == 1 ? "" : "s", spared == 1 ? "s" : "", first, spared == 1 ? "" : " ...");
 done:
     skv_free(t->ctx, order);
@@ -293,7 +294,7 @@ static skive_status copy_into(skv_trainer *t, size_t input, const skive_tensor *
     skive_tensor to;
     SKV_TRY(skive_exec_input(t->exec, input, &to));
     if (from->rank > 0 && from->dims[0] != t->batch) {
-        return skv_fail_at(t->ctx, SKIVE_ERR_DATA, name, "a batch is of %lld samples; '%s' takes %lld",
+        return skv_fail_at(t->ctx, SKIVE_ERR_DATA, name, "a batch has %lld samples, but '%s' takes %lld",
                            (long long)from->dims[0], name, (long long)t->batch);
     }
     return skv_feed_copy(t->ctx, name, from, &to);
@@ -345,12 +346,12 @@ skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t
         const char *number = isnan(*loss) ? "not a number" : "infinite";
         if (t->step == 0) {
             return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC,
-                            "the loss is %s at the first step, before anything was learned; look for such numbers in "
-                            "the data and the model's weights",
+                            "the loss is %s at the first step, before any training; look for such numbers in the data "
+                            "and the model's weights",
                             number);
         }
         return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC,
-                        "the loss became %s at step %lld; lower the learning rate (it is %g there)", number,
+                        "the loss became %s at step %lld; lower the learning rate (it was %g)", number,
                         (long long)t->step + 1, rate);
     }
     t->step++;

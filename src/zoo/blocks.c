@@ -117,8 +117,8 @@ skive_value *skv_zoo_recurrent(skv_zoo_env *e, const char *op, const char *name,
     const int64_t gates = (lstm ? 4 : 3) * hidden, first = 0;
     if (e->options->rank != 2 && e->options->rank != 3) {
         e->b.status =
-            SKV_FAIL(e->ctx, SKIVE_ERR_SHAPE, "a recurrent network needs samples of rank 2 or 3, the data has rank %d",
-                     e->options->rank);
+            SKV_FAIL(e->ctx, SKIVE_ERR_SHAPE,
+                     "a recurrent network needs samples of rank 2 or 3, but the data has rank %d", e->options->rank);
         return NULL;
     }
     x = rows_as_steps(e, x);

@@ -38,7 +38,7 @@ static skive_status parse_arg(skv_zoo_env *e, const skv_zoo *z, const char *spec
     e->width = 1;
     if (!colon) return SKIVE_OK;
     if (!z->syntax)
-        return skv_fail_at(e->ctx, SKIVE_ERR_ARGUMENT, spec, "network '%s' takes nothing after a colon", z->name);
+        return skv_fail_at(e->ctx, SKIVE_ERR_ARGUMENT, spec, "network '%s' takes no argument after a colon", z->name);
     if (!z->scales) return SKIVE_OK;
     char *end;
     e->width = strtod(e->arg, &end);
@@ -55,8 +55,9 @@ static skive_status check_options(skive_context *ctx, const skv_zoo *z, const sk
                         SKIVE_MAX_RANK - 1);
     }
     if (z->sample_rank && z->sample_rank != o->rank) {
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, z->name, "network '%s' needs samples of rank %d, the data has rank %d",
-                           z->name, z->sample_rank, o->rank);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, z->name,
+                           "network '%s' needs samples of rank %d, but the data has rank %d", z->name, z->sample_rank,
+                           o->rank);
     }
     for (int d = 0; d < o->rank; d++) {
         if (o->dims[d] < 1)

@@ -24,21 +24,21 @@ one_line
 expect 2 'only one of' "$skive" prune model.onnx --threshold 0.1 --threshold-std 0.5 -o x.onnx
 expect 2 "with a threshold use 'one-shot'" "$skive" prune model.onnx --threshold 0.1 --prune-schedule cubic -o x.onnx
 expect 2 "'lamp' does not score" "$skive" prune model.onnx --threshold-std 1 --criterion lamp -o x.onnx
-expect 2 "is called 'fc9.weight'" "$skive" prune model.onnx --layer fc9.weight=0.5 -o x.onnx
+expect 2 "named 'fc9.weight'" "$skive" prune model.onnx --layer fc9.weight=0.5 -o x.onnx
 one_line
 expect 2 "sparsity of 'fc1.weight' is 1\.5" "$skive" prune model.onnx --layer fc1.weight=1.5 -o x.onnx
 for layer in fc1.weight fc1.weight= =0.5 fc1.weight=half fc1.weight=0.5x; do
     expect 2 'not of the form PARAMETER=SPARSITY' "$skive" prune model.onnx --layer $layer -o x.onnx
 done
 one_line
-expect 2 "is called 'fc9.weight'" "$skive" prune model.onnx --skip fc9.weight -o x.onnx
+expect 2 "named 'fc9.weight'" "$skive" prune model.onnx --skip fc9.weight -o x.onnx
 expect 2 '\-\-surgery needs --finetune' "$skive" prune model.onnx --surgery -o x.onnx
 expect 2 '\-\-surgery-until needs --surgery' "$skive" prune model.onnx --surgery-until 0.5 -o x.onnx
 expect 2 '\-\-distill-alpha needs --finetune' "$skive" prune model.onnx --distill-alpha 0.5 -o x.onnx
 expect 2 '\-\-teacher needs --distill-alpha' "$skive" prune model.onnx --data $data --finetune 1 --teacher model.onnx -o x.onnx
 expect 2 '\-\-temperature needs --distill-alpha' "$skive" prune model.onnx --data $data --finetune 1 -T 2 -o x.onnx
 expect 2 'alpha is 2' "$skive" prune model.onnx --data $data --finetune 1 --distill-alpha 2 -o x.onnx
-expect 2 'surgery lasts until 0 ' "$skive" prune model.onnx --data $data --finetune 1 --surgery --surgery-until 0 -o x.onnx
+expect 2 'surgery until 0 of fine-tuning is not possible' "$skive" prune model.onnx --data $data --finetune 1 --surgery --surgery-until 0 -o x.onnx
 expect 2 'no calibration method' "$skive" quantize model.onnx --data $data --calibration astrology -o x.onnx
 expect 2 'no optimizer' "$skive" train mlp --data $data --optimizer magic -o x.onnx
 expect 2 'alpha is 3' "$skive" distill --teacher model.onnx --student mlp --data $data --alpha 3 -o x.onnx

@@ -46,7 +46,7 @@ expect 0 'teacher.s output is .p., probabilities' "$skive" distill --teacher sof
 expect 0 "output +'z': logits, one of 2 outputs" "$skive" eval two.onnx -d $classes
 "$skive" eval two.onnx -d $classes --json >two.json 2>/dev/null
 near "$(number accuracy two.json)" "$(number accuracy plain.json)" 0
-expect 0 "2 outputs the one used is 'z'" "$skive" train two.onnx -d $classes -e 1 -o trained.onnx
+expect 0 "2 outputs, 'z'" "$skive" train two.onnx -d $classes -e 1 -o trained.onnx
 expect 0 "return embedding, z" "$skive" inspect --graph trained.onnx
 for command in "eval -b 50" "train -e 1 -o never.onnx" "prune --finetune 1 -o never.onnx" "share --finetune 1 -o never.onnx"; do
     expect 9 "several fit the 3 classes.*--use-output.*'z'.*'other'" "$skive" ${command%% *} rivals.onnx -d $classes ${command#* }

@@ -74,9 +74,9 @@ expect 2 'NAME=FORM' "$skive" pack model.onnx -p int8 -o x.skv
 expect 2 'output is missing' "$skive" pack model.onnx
 expect 4 'cannot' "$skive" pack model.onnx -o nowhere/x.skv
 expect 4 'missing.skv' "$skive" unpack missing.skv -o x.onnx
-expect 5 'no packed model' "$skive" unpack model.onnx -o x.onnx
+expect 5 'not a packed model' "$skive" unpack model.onnx -o x.onnx
 head -c 200 shared.skv >cut.skv
-expect 5 'cut.skv: .*cut off' "$skive" eval cut.skv --data $data
+expect 5 'cut.skv: .*truncated' "$skive" eval cut.skv --data $data
 { head -c 300 shared.skv; printf 'XY'; tail -c +303 shared.skv; } >bent.skv
 expect 5 'bent.skv: section [0-9]+ is damaged' "$skive" inspect bent.skv
 { printf '\223SKV\002'; tail -c +6 shared.skv; } >newer.skv

@@ -11,7 +11,7 @@ one_line
 expect 13 "no node 'fc9'" "$skive" quantize m.onnx --data $data --skip fc1 --skip fc9 -o q.onnx
 expect 13 "no node's name matches 'conv\*'" "$skive" quantize m.onnx --data $data --skip 'conv*' -o q.onnx
 absent q.onnx
-expect 0 'kept in float: 2 Gemm \(1,[0-9]+ weights\): named to be left in float' \
+expect 0 'kept in float: 2 Gemm \(1,[0-9]+ weights\): it is excluded by --skip' \
     "$skive" quantize m.onnx --data $data --skip 'fc[12]' -o q.onnx
 expect 0 '"count": 1' "$skive" quantize m.onnx --data $data --skip fc1 --json -o q.onnx
 expect 6 'no node that can be quantized' "$skive" quantize m.onnx --data $data --skip 'fc*' -o q.onnx

@@ -30,7 +30,7 @@ expect 0 'total .* 78\.[0-9] %$' "$skive" inspect thin.onnx
 expect 0 'wrote shared.onnx' "$skive" share thin.onnx --bits 3 -o shared.onnx
 expect 0 'total .* 78\.[0-9] %$' "$skive" inspect shared.onnx
 expect 0 'all +8,192 +1,032$' "$skive" share thin.onnx --bits 1 --one-codebook --skip fc3.weight -o one.onnx
-expect 0 'refused: not among those named' "$skive" share model.onnx --only fc2.weight -o one.onnx
+expect 0 'refused: it is not named by --only' "$skive" share model.onnx --only fc2.weight -o one.onnx
 expect 0 'different values' "$skive" share plain.onnx --bits 8 -o one.onnx
 expect 0 'differ by 0|"max_difference": 0' "$skive" simplify shared.onnx -o simple.onnx --json
 holds 'simplifying does not blow the file up' [ $((3 * $(bytes simple.onnx))) -lt $((2 * $(bytes model.onnx))) ]
@@ -56,7 +56,7 @@ expect 0 'wrote tied.onnx' "$skive" share model.onnx --tie fc1.weight=fc2.weight
 holds 'one matrix less' [ "$(bytes tied.onnx)" -lt $(($(bytes model.onnx) - 16000)) ]
 expect 0 'trained 1 epoch' "$skive" share model.onnx --tie fc1.weight=fc2.weight --data $data --finetune 1 -o tied.onnx
 expect 0 'fc1.weight +4,096' "$skive" share model.onnx --tie fc1.weight=fc2.weight --bits 4 -o tied.onnx
-expect 8 'only equals can be tied' "$skive" share model.onnx --tie fc1.weight=fc3.weight -o x.onnx
+expect 8 'only parameters of equal type and shape can be tied' "$skive" share model.onnx --tie fc1.weight=fc3.weight -o x.onnx
 one_line
 expect 13 "no parameter 'none'" "$skive" share model.onnx --tie fc1.weight=none -o x.onnx
 expect 2 'A=B' "$skive" share model.onnx --tie fc1.weight -o x.onnx
@@ -72,11 +72,11 @@ one_line
 expect 13 "no parameter 'fc9'" "$skive" share model.onnx --only fc9 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 1:64 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 0 -o x.onnx
-expect 2 'weights a shared value' "$skive" share model.onnx --hash 0.5 -o x.onnx
+expect 2 'weights per shared value' "$skive" share model.onnx --hash 0.5 -o x.onnx
 expect 2 'cannot be combined with --bits' "$skive" share model.onnx --hash 8 --bits 3 -o x.onnx
 expect 2 '\-\-finetune needs --data' "$skive" share model.onnx --finetune 2 -o x.onnx
 expect 2 '\-\-output is missing' "$skive" share model.onnx
-expect 6 'codebook already' "$skive" share shared.onnx -o x.onnx
+expect 6 'already has a codebook' "$skive" share shared.onnx -o x.onnx
 expect 4 'nofolder' timeout 60 "$skive" share model.onnx --data $data --finetune 1000000 -o nofolder/x.onnx
 absent x.onnx
 no_leftovers

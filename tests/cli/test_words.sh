@@ -19,7 +19,7 @@ expect 2 "did you mean 'huffman'\?" "$skive" pack model.onnx --coder hufman -o o
 expect 13 "did you mean 'lenet5'\?" "$skive" train lenet --data $data -o o.onnx
 expect 13 'write folder:\.' "$skive" eval model.onnx --data .
 
-expect 2 "is called 'fc1.weigth'; did you mean 'fc1.weight'\? There are: 'fc1.weight', 'fc2.weight'" "$skive" prune model.onnx --sparsity 0.5 --skip fc1.weigth -o o.onnx
+expect 2 "named 'fc1.weigth'; did you mean 'fc1.weight'\? There are: 'fc1.weight', 'fc2.weight'" "$skive" prune model.onnx --sparsity 0.5 --skip fc1.weigth -o o.onnx
 expect 13 "no parameter 'fc1.weigh'; did you mean 'fc1.weight'\? There are: .*'fc2.weight'" "$skive" share model.onnx --only fc1.weigh -o o.onnx
 expect 13 "no parameter 'xyzzy'; there are: 'fc1" "$skive" share model.onnx --tie xyzzy=fc1.weight -o o.onnx
 expect 2 "no parameter 'fc2.wieght'; did you mean 'fc2.weight'" "$skive" pack model.onnx --param fc2.wieght=int8 -o o.skv
