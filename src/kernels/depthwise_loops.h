@@ -1,5 +1,5 @@
 /* The depthwise convolution, for one instruction set. The including file defines
- *   DEPTHWISE_LOOP       the function's name
+ *   DEPTHWISE_LOOPS      the table's name
  *   VECTOR, LANES        a vector of floats
  *   LOAD(p) STORE(p, v)  unaligned
  *   MULTIPLY_ADD(a, b, c)
@@ -50,7 +50,7 @@ static void few_channels(const skv_depthwise_run *r) {
     }
 }
 
-void DEPTHWISE_LOOP(const skv_depthwise_run *r) {
+static void run(const skv_depthwise_run *r) {
     int64_t c = 0;
     if (r->channels < LANES) {
         few_channels(r);
@@ -60,3 +60,26 @@ void DEPTHWISE_LOOP(const skv_depthwise_run *r) {
     for (; c + LANES <= r->channels; c += LANES) blocks(r, 1, c);
     if (c < r->channels) blocks(r, 1, r->channels - LANES);
 }
+
+SKV_INLINE void sum_block(const skv_depthwise_sums *s, const int vectors, int64_t c) {
+    VECTOR sum[4];
+    SKV_UNROLL
+    for (int v = 0; v < vectors; v++) sum[v] = LOAD(s->dw + c + v * LANES);
+    const float *x = s->x + c, *dy = s->dy + c;
+    for (int64_t p = 0; p < s->positions; p++, x += s->x_step, dy += s->channels) {
+        SKV_UNROLL
+        for (int v = 0; v < vectors; v++) sum[v] = MULTIPLY_ADD(LOAD(x + v * LANES), LOAD(dy + v * LANES), sum[v]);
+    }
+    SKV_UNROLL
+    for (int v = 0; v < vectors; v++) STORE(s->dw + c + v * LANES, sum[v]);
+}
+
+static void sums(const skv_depthwise_sums *s) {
+    int64_t c = 0;
+    for (; c + 4 * LANES <= s->channels; c += 4 * LANES) sum_block(s, 4, c);
+    for (; c + LANES <= s->channels; c += LANES) sum_block(s, 1, c);
+    for (int64_t p = 0; p < s->positions && c < s->channels; p++)
+        for (int64_t i = c; i < s->channels; i++) s->dw[i] += s->x[p * s->x_step + i] * s->dy[p * s->channels + i];
+}
+
+const skv_depthwise_loops DEPTHWISE_LOOPS = {run, sums};
