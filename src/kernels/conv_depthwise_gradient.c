@@ -3,7 +3,6 @@
  *                 exchanged
  *     by weight   tap by tap along the lines of dY; each thread sums lines of its own, and the threads' sums are added in
  *                 their order */
-#include <omp.h>
 #include <string.h>
 
 #include "kernels/conv_windows.h"

@@ -3,9 +3,9 @@
  *     by input    windows = dY w, block by block of rows, each added to where it was taken from
  *     by weight   dw = dY' windows, the sums of all blocks; each thread sums blocks of its own, and the threads' sums
  *                 are added in their order */
-#include <omp.h>
 #include <string.h>
 
+#include "base/parallel.h"
 #include "kernels/conv_windows.h"
 #include "kernels/sgemm.h"
 
@@ -134,7 +134,7 @@ static void run_by_input(const grad_state *st, const skv_kernel_call *c) {
     const int threads = st->by_images ? st->threads : 1;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < st->units; i++)
-        unit_by_input(st, c, i, (size_t)omp_get_thread_num(), st->by_images ? 1 : st->threads);
+        unit_by_input(st, c, i, (size_t)skv_thread_number(), st->by_images ? 1 : st->threads);
 }
 
 /* ---- by weight ---- */
