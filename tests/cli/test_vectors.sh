@@ -46,7 +46,8 @@ int8/loops_scalar       dequantize_s8 mulps        4
 sgemm_scalar            run_tile      mulps        16
 sgemm_scalar            run_wide      mulps        16
 sgemm_scalar            dot           mulps        4
-depthwise_scalar        skv_depthwise_scalar mulps 10
+depthwise_scalar        run           mulps        10
+depthwise_scalar        sums          mulps        5
 unary_scalar            skv_unary_scalar mulps     30
 rows_scalar             softmax       mulps        8
 rows_scalar             gelu          mulps        8
