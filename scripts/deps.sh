@@ -58,6 +58,7 @@ clang-tidy
 libclang-rt-dev | libclang-rt-19-dev | libclang-rt-18-dev | libclang-rt-14-dev
 libomp-dev | libomp-19-dev | libomp-18-dev | libomp-14-dev
 shellcheck
+qemu-user : no other processor is tried
 ccache : what was compiled before is compiled again
 END
         *) return 1 ;;

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# What must hold besides the tests of scripts/test.sh, which run first: the tests with clang under the sanitizers (threads: the test that is
-# about them), warnings being errors; fuzz targets that search for half a minute each.
+# What must hold besides the tests of scripts/test.sh, which run first: some of these on a processor without AVX,
+# emulated; the tests with clang under the sanitizers (threads: the test that is about them), warnings being errors; fuzz
+# targets that search for half a minute each.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
 started=$SECONDS
 say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - started)); }
+
+say "an x86-64 without AVX, emulated"
+scripts/old_x86.sh build-ci || [ $? = 77 ]
 
 say "clang, warnings are errors, sanitizers, fuzz targets"
 cmake --preset fuzz >/dev/null
