@@ -48,6 +48,7 @@ cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt" 2>/dev/null || true
 
 rm -rf "$root/root/skive"
+commit=$(git rev-parse --short HEAD)
 git clone -q --depth 1 --no-tags "file://$PWD" "$root/root/skive"
 
 # in_root COMMAND...: in the system, with its own processes and mounts, which end with it
@@ -82,7 +83,7 @@ version_of() {
     echo none
 }
 echo
-echo "$(. "$root/etc/os-release" && echo "$PRETTY_NAME"), $(date +%F), commit $(git rev-parse --short HEAD), $(nproc) processors${CMAKE_FLAGS:+, $CMAKE_FLAGS}"
+echo "$(. "$root/etc/os-release" && echo "$PRETTY_NAME"), $(date +%F), commit $commit, $(nproc) processors${CMAKE_FLAGS:+, $CMAKE_FLAGS}"
 printf '  gcc %s, cmake %s, oneDNN %s, protobuf-c %s, ONNX %s\n' "$(version_of gcc)" "$(version_of cmake)" "$(version_of libdnnl-dev)" \
     "$(version_of libprotobuf-c-dev)" "$(version_of libonnx-dev)"
 printf '  %s\n' "${summary[@]}"
