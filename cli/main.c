@@ -143,6 +143,11 @@ int main(int argc, char **argv) {
         const char *onednn = skive_onednn_version();
         printf("skive %s\n%s%s\n", skive_version(), onednn ? "oneDNN " : "without oneDNN: float32 convolutions run on ",
                onednn ? onednn : "skive's own kernels");
+#ifndef _OPENMP
+        printf("without OpenMP: everything runs on one thread\n");
+#endif
+        if (!SKIVE_WITH_PNG) printf("without libpng: PNG images are not read\n");
+        if (!SKIVE_WITH_JPEG) printf("without libjpeg-turbo: JPEG images are not read\n");
         return finish_output(SKIVE_OK);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {

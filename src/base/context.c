@@ -31,8 +31,12 @@ skive_context_options skive_context_options_default(void) {
 static void set_threads(skive_context *ctx, int wanted) {
     ctx->threads = skv_possible_threads(wanted);
     if (ctx->threads < wanted) {
+#ifdef _OPENMP
         skv_note(ctx, "%d threads were requested, but only %d can be started (limits on memory or threads)", wanted,
                  ctx->threads);
+#else
+        skv_note(ctx, "%d threads were requested, but this build has no OpenMP: one is used", wanted);
+#endif
     }
 }
 

@@ -85,6 +85,9 @@ static int start_and_end(int wanted) {
 }
 
 int skv_possible_threads(int wanted) {
+#ifndef _OPENMP
+    return wanted < 1 ? wanted : 1;
+#endif
     static atomic_int proven = 1; /* as many were started before in this process */
     if (wanted <= atomic_load(&proven)) return wanted;
     const int n = start_and_end(most_by_space(wanted));
