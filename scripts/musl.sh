@@ -51,7 +51,7 @@ if [ ! -f "$usr/lib/libz.a" ]; then
         { tail -n 5 "$root/zlib.log" >&2; exit 1; }
 fi
 
-env PKG_CONFIG_LIBDIR="$usr/lib/pkgconfig" cmake -S "$source" -B "$root/build" -G Ninja -DCMAKE_C_COMPILER=musl-gcc -DCMAKE_EXE_LINKER_FLAGS=-static \
+env PKG_CONFIG_LIBDIR="$usr/lib/pkgconfig" cmake --fresh -S "$source" -B "$root/build" -G Ninja -DCMAKE_C_COMPILER=musl-gcc -DCMAKE_EXE_LINKER_FLAGS=-static \
     -DCMAKE_FIND_ROOT_PATH="$usr" -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY \
     -DONNX_PROTO_DIR=/usr/include/onnx -DSKIVE_TESTS=OFF -DSKIVE_BENCH=OFF -DSKIVE_ONEDNN=OFF -DSKIVE_OPENMP=OFF -DSKIVE_PNG=OFF -DSKIVE_JPEG=OFF
 cmake --build "$root/build" -j "$jobs" --target skive skive_static
