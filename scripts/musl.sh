@@ -56,7 +56,7 @@ env PKG_CONFIG_LIBDIR="$usr/lib/pkgconfig" cmake --fresh -S "$source" -B "$root/
     -DONNX_PROTO_DIR=/usr/include/onnx -DSKIVE_TESTS=OFF -DSKIVE_BENCH=OFF -DSKIVE_ONEDNN=OFF -DSKIVE_OPENMP=OFF -DSKIVE_PNG=OFF -DSKIVE_JPEG=OFF
 cmake --build "$root/build" -j "$jobs" --target skive skive_static
 
-# A model that was packed by another build runs, and gives the same bytes.
+# A model that was packed by another build is read, written, packed and run.
 "$root/build/skive" --version
 "$root/build/skive" unpack tests/golden/forms.skv -o "$root/forms.onnx"
 "$root/build/skive" inspect "$root/forms.onnx"
