@@ -770,7 +770,8 @@ static void packed_networks_stay_coded(void **unused) {
     (void)unused;
     skive_context *ctx = skv_test_context();
     check_lenet(ctx, 0.97, 0, "_f32_sparse", 3); /* the last layer is too small */
-    check_lenet(ctx, 0, 16, "_f32_codebook", skv_cpu_isa() == SKV_ISA_AVX2 ? 1 : 3);
+    if (skv_cpu_isa() != SKV_ISA_SCALAR) /* without instructions for look-ups the dense products are faster */
+        check_lenet(ctx, 0, 16, "_f32_codebook", skv_cpu_isa() == SKV_ISA_AVX2 ? 1 : 3);
     skv_test_context_end(ctx);
 }
 

@@ -87,6 +87,11 @@ static skv_sparse_shape shape_of(const skv_conv_shape *c, skv_layout layout) {
 }
 
 /* Multiply-adds a cycle of the kernel that would run instead, counted as a direct convolution's, on Zen 4. */
+static double plain_rate(const skv_conv_shape *c) {
+    static const double rows = 3.8, depthwise = 2;
+    return c->c == c->groups && c->groups > 1 ? depthwise : rows;
+}
+
 #if SKIVE_ONEDNN
 static double filled(int64_t channels, int64_t block) {
     const int64_t whole = (channels + block - 1) / block * block;
@@ -96,11 +101,11 @@ static double filled(int64_t channels, int64_t block) {
 /* oneDNN's direct kernels reach 15.5 on blocks of channels that are full; its Winograd about 48 where 4x4 tiles leave
  * nothing over, two thirds of it with 64 channels. */
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
-    static const double reference = 0.3, direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32;
+    static const double direct = 15.5, depthwise = 10, winograd = 48, winograd_few = 32;
     enum { MANY = 128, TILE = 4, FEW_READ = 4 };
     const skv_geometry *g = &c->g;
     const int64_t channels = c->c / c->groups, rows = c->m / c->groups;
-    if (isa < SKV_ISA_AVX2) return reference;
+    if (isa < SKV_ISA_AVX2) return plain_rate(c);
     if (channels == 1 && c->groups > 1) return depthwise;
     if (isa >= SKV_ISA_AVX512 && skv_dnnl_winograd_pays(c))
         return (c->c < MANY ? winograd_few : winograd) * filled(g->out[1], TILE) * filled(g->out[2], TILE);
@@ -109,8 +114,8 @@ static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
 }
 #else
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
-    static const double reference = 0.3, columns = 10, depthwise = 1;
-    if (isa < SKV_ISA_AVX2) return reference;
+    static const double columns = 10, depthwise = 1;
+    if (isa < SKV_ISA_AVX2) return plain_rate(c);
     return c->c == c->groups && c->groups > 1 ? depthwise : columns;
 }
 #endif
