@@ -256,8 +256,7 @@ const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
 int64_t cli_file_bytes(const char *path); /* -1 if there is no such file; includes external data */
 /* Sizes of a model file, external data included. Weights: the bytes of the parameters as stored; a file also contains
- * other things.
- * */
+ * other things. */
 typedef struct cli_sizes {
     int64_t file, weights;
 } cli_sizes;

@@ -1,4 +1,5 @@
-/* Data: sets of samples, their splits, normalisation, augmentation, and a loader that makes batches in the background.
+/* Data: sets of samples, their splits, normalisation, augmentation, and a loader that prepares batches in the
+ * background.
  *
  * A data set is opened from a specification:
  *
@@ -6,23 +7,24 @@
  *                                                SKIVE_DATA_DIR replaces /usr/share/datasets
  *     mnist:DIR                                  the four files of MNIST, plain or .gz
  *     idx:IMAGES,LABELS[,TEST-IMAGES,TEST-LABELS]    any pair of IDX files of bytes, plain or .gz
- *     npy:X[,Y[,TEST-X,TEST-Y]]                  NumPy files: X [n]... of any shape and numeric type: pictures, channels
- *                                                first or last, series, volumes, tables; Y [n] integers (class labels),
- *                                                or floats or several numbers a sample (targets). npy:X,X is what an
- *                                                autoencoder learns. X alone will do for calibration
- *     folder:DIR                                 one sub-folder of PNG, JPEG or BMP files a class, in DIR or in DIR/train,
- *                                                DIR/val (valid, validation) and DIR/test; classes are numbered by name.
- *                                                A folder of image files alone has no labels (docs/data.md)
+ *     npy:X[,Y[,TEST-X,TEST-Y]]                  NumPy files: X [n]... of any shape and numeric type: images (channels
+ *                                                first or last), series, volumes, tables; Y [n] integers (class labels),
+ *                                                or floats or several numbers per sample (targets). npy:X,X is for
+ *                                                autoencoders. X alone is enough for calibration
+ *     folder:DIR                                 PNG, JPEG or BMP files in one sub-folder per class, in DIR or in
+ *                                                DIR/train, DIR/val (valid, validation) and DIR/test; classes are
+ *                                                numbered in the order of their names. A folder that contains only
+ *                                                image files has no labels (docs/data.md)
  *
  * In a list of files "\," is a comma that belongs to a name, and "\\" a backslash.
  *
- * 8-bit samples (IDX, images, .npy of uint8) are read as value / 255, all others as they are. How they become the
- * input of a model says skive/input.h.
+ * 8-bit samples (IDX, images, .npy of uint8) are read as value / 255, all others unchanged. skive/input.h describes how
+ * they become the input of a model.
  *
- * Where a specification gives no test set of its own, the "test" split is all the files it names, so that
- * `idx:t10k-images.gz,t10k-labels.gz` evaluates just what it says; skive_dataset_info.separate_test tells. A folder
- * with DIR/train and no DIR/test has no test split. Where there is DIR/val, its samples are the validation split, and
- * all of DIR/train is for training. */
+ * If a specification has no separate test set, the "test" split consists of all its files, so that
+ * `idx:t10k-images.gz,t10k-labels.gz` evaluates exactly these; skive_dataset_info.separate_test is false then. A folder
+ * with DIR/train and no DIR/test has no test split. If there is DIR/val, its samples are the validation split, and all
+ * of DIR/train is used for training. */
 #ifndef SKIVE_DATA_H
 #define SKIVE_DATA_H
 
@@ -39,20 +41,21 @@ typedef struct skive_loader skive_loader;
 
 typedef enum skive_split {
     SKIVE_SPLIT_TRAIN,      /* the training samples without the validation samples */
-    SKIVE_SPLIT_VALIDATION, /* carved out of the training samples by a permutation of (seed) */
-    SKIVE_SPLIT_TEST,       /* the test samples: never to be used to choose anything */
+    SKIVE_SPLIT_VALIDATION, /* taken from the training samples by a permutation that depends on the seed */
+    SKIVE_SPLIT_TEST,       /* the test samples: must not be used for any choice */
     SKIVE_SPLIT_TRAIN_FULL  /* all training samples */
 } skive_split;
 
 SKIVE_API const char *skive_split_name(skive_split split); /* "train", "validation", "test", "train-full" */
 
-/* What the numbers of a set's targets are. */
+/* What the targets of a data set are. */
 typedef enum skive_target_type {
-    SKIVE_TARGETS_AUTO,    /* integers, one a sample: classes. Floats: values, unless all are whole numbers that count
-                            * classes from 0 or 1 without a gap, which a note tells */
+    /* Integers, one per sample: classes. Floats: values, unless all are whole numbers that count classes from 0 or 1
+     * without a gap, which a note reports */
+    SKIVE_TARGETS_AUTO,
     SKIVE_TARGETS_CLASSES, /* numbers of classes, whatever their type */
-    SKIVE_TARGETS_VALUES,  /* numbers to be fitted, whatever their type */
-    SKIVE_TARGETS_NONE     /* not needed: they are not looked at */
+    SKIVE_TARGETS_VALUES,  /* values to be fitted, whatever their type */
+    SKIVE_TARGETS_NONE     /* not needed: they are ignored */
 } skive_target_type;
 
 struct skive_graph;
@@ -61,29 +64,31 @@ typedef struct skive_dataset_options {
     size_t size;                /* sizeof(skive_dataset_options) */
     skive_split split;          /* TRAIN */
     double validation_fraction; /* of the training samples, 0 to below 1: 1/12, which is 5,000 of 60,000 */
-    uint64_t seed;              /* of the permutation and of `limit`: 1. Not the context's, so that the validation
-                                 * samples stay the same ones whatever else a run varies */
-    int64_t resize_h, resize_w; /* scale images to this (bilinear, antialiased when shrinking); 0: as they are */
-    size_t limit;               /* keep so many samples of the split, chosen by `seed`; 0: all */
-    int64_t classes;            /* number of classes; 0: known by the set, or the largest label + 1 */
-    int64_t resize_shorter;     /* scale images until their shorter side is this; 0: not. Not with resize_h */
-    int64_t crop_h, crop_w;     /* then keep this part in the middle; 0: all */
-    int64_t channels;           /* of images in folders, 1 or 3: the others are converted; 0: those of `model`; without
-                                 * it 3 if any image (of the training part) is in colour */
-    /* What the set is for, or NULL; needed while the set is opened. Its input says which size and how many channels
-     * images in folders get where no option does. Its class names number the classes: the set's are matched with them
-     * by name, and a set with other names, or with another number of classes than the model gives scores, is an
+    /* Of the permutation and of `limit`: 1. Not the context's seed, so that the validation samples stay the same
+     * whatever else a run varies */
+    uint64_t seed;
+    int64_t resize_h, resize_w; /* resize images to this (bilinear, antialiased when shrinking); 0: keep their size */
+    size_t limit;               /* use only this many samples of the split, chosen by `seed`; 0: all */
+    int64_t classes;            /* number of classes; 0: that of the data set, or the largest label + 1 */
+    int64_t resize_shorter;     /* resize images so that their shorter side is this; 0: do not. Not with resize_h */
+    int64_t crop_h, crop_w;     /* then crop the centre to this size; 0: do not */
+    /* Of images in folders, 1 or 3; other images are converted. 0: those of `model`; without it 3 if any image (of
+     * the training part) is in colour */
+    int64_t channels;
+    /* The model that will use the data set, or NULL; needed while the set is opened. Its input determines size and
+     * channels of images in folders where no option does. Classes are matched by name with its class names and get
+     * their numbers; a set with other names, or with another number of classes than the model has scores, is an
      * error. */
     const struct skive_graph *model;
-    bool classes_by_order;     /* do without matching names: classes are numbered by their order in the set */
+    bool classes_by_order;     /* do not match names: classes are numbered by their order in the set */
     skive_target_type targets; /* AUTO */
 } skive_dataset_options;
 
 SKIVE_API skive_dataset_options skive_dataset_options_default(void);
 
-/* Opens the split of the data set that `spec` names. Images in folders stay on disk and are decoded when read; the rest
- * is in memory in its own element type. `options` NULL means the defaults. Errors: NOT_FOUND (no such kind), ARGUMENT,
- * DATA (a file is missing, is damaged, or disagrees with the others: the message names it), IO, MEMORY. */
+/* Opens a split of the data set that `spec` names. Images in folders stay on disk and are decoded when read; other data
+ * are kept in memory in their own element type. `options` NULL means the defaults. Errors: NOT_FOUND (no such kind),
+ * ARGUMENT, DATA (a file is missing, is damaged, or disagrees with the others: the message names it), IO, MEMORY. */
 SKIVE_API skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skive_dataset_options *options,
                                           skive_dataset **out);
 SKIVE_API void skive_dataset_free(skive_dataset *dataset);
@@ -93,18 +98,18 @@ typedef struct skive_dataset_info {
     const char *spec; /* as given */
     skive_split split;
     size_t count; /* samples in this split */
-    int rank;     /* of one sample, 1 or more: as the files have it */
+    int rank;     /* of one sample, 1 or more, as in the files */
     int64_t dims[SKIVE_MAX_RANK];
     size_t sample_size;             /* values in one sample */
     bool labelled;                  /* targets are class labels */
     int64_t classes;                /* 0 when not labelled */
     const char *const *class_names; /* [classes], or NULL */
-    int target_rank;                /* of one float target when not labelled; 0 is one number */
+    int target_rank;                /* of one float target if not labelled; 0: a single number */
     int64_t target_dims[SKIVE_MAX_RANK];
     size_t target_size; /* floats in one target; 0 when labelled */
-    bool separate_test; /* the test split holds other samples than the training splits */
+    bool separate_test; /* the test split has other samples than the training splits */
     skive_dtype dtype;  /* of the stored samples: SKIVE_U8 for images */
-    int channel_axis;   /* of a sample: 0 for images, [c][h][w]; -1: the files do not say (.npy) */
+    int channel_axis;   /* channel axis of a sample: 0 for images, [c][h][w]; -1: unknown (.npy) */
 } skive_dataset_info;
 
 /* Strings are borrowed and live as long as the data set. */
@@ -118,10 +123,10 @@ SKIVE_API skive_status skive_dataset_read(skive_context *ctx, const skive_datase
 /* The float target of sample `index` into y[target_size]. Errors: ARGUMENT (out of range, or the set has labels). */
 SKIVE_API skive_status skive_dataset_read_target(skive_context *ctx, const skive_dataset *dataset, size_t index,
                                                  float *y);
-/* The place of sample `index` in the files (or in the sorted list of images). */
+/* The position of sample `index` in the files (or in the sorted list of images). */
 SKIVE_API size_t skive_dataset_origin(const skive_dataset *dataset, size_t index);
 
-/* The kinds there are, in the order of their list: for help texts. NULL past the end. */
+/* The kinds of data sets, in the order of their list, for help texts. NULL past the end. */
 SKIVE_API size_t skive_dataset_kind_count(void);
 SKIVE_API const char *skive_dataset_kind_name(size_t index);
 SKIVE_API const char *skive_dataset_kind_syntax(size_t index);
@@ -131,39 +136,39 @@ SKIVE_API const char *skive_dataset_kind_brief(size_t index);
 
 #define SKIVE_MAX_CHANNELS (1 << 20)
 
-/* x becomes (x - mean[c]) / std[c]. channels 0: nothing is done; 1: the one pair is for every channel (or feature);
- * otherwise a pair a channel of images and series, a column of tables. Who fills one in by hand may let mean and std
- * point anywhere; what a function of the library gives is freed by skive_normalization_free. */
+/* x becomes (x - mean[c]) / std[c]. channels 0: no normalisation; 1: the same pair for every channel (or feature);
+ * otherwise one pair per channel of images and series, or per column of tables. In a struct filled in by hand, mean and
+ * std may point anywhere; one returned by the library is freed by skive_normalization_free. */
 typedef struct skive_normalization {
     int64_t channels;
     float *mean, *std; /* [channels] */
 } skive_normalization;
 SKIVE_API void skive_normalization_free(skive_context *ctx, skive_normalization *normalization);
 
-/* Mean and standard deviation over the split (use a training split): per channel where samples have three axes or more
- * (the channels being the first), per column of feature vectors, one pair for [h][w]. A channel that never varies gets
- * std 1. Free with skive_normalization_free. Errors: as skive_dataset_read, NUMERIC and INTERRUPTED. */
+/* Mean and standard deviation over the split (use a training split): per channel for samples of three or more axes (the
+ * first axis being the channels), per column for feature vectors, one pair for [h][w]. A constant channel gets std 1.
+ * Free with skive_normalization_free. Errors: as skive_dataset_read, NUMERIC and INTERRUPTED. */
 SKIVE_API skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *dataset,
                                                 skive_normalization *out);
 
-/* As text, "0.286;0.353" or "0.49,0.48,0.45;0.25,0.24,0.26" (means; deviations), in full precision, whatever the
- * locale; "" for no channels. Errors of format: ARGUMENT (buffer too small: SKIVE_NORMALIZATION_TEXT(channels) bytes
- * are enough; values that are not finite; std not positive); of parse, whose result is freed by
- * skive_normalization_free: ARGUMENT, MEMORY. */
+/* Formatting and parsing as text, "0.286;0.353" or "0.49,0.48,0.45;0.25,0.24,0.26" (means; deviations), in full
+ * precision, whatever the locale; "" for no channels. Errors of format: ARGUMENT (buffer too small:
+ * SKIVE_NORMALIZATION_TEXT(channels) bytes are enough; values that are not finite; std not positive); of parse, whose
+ * result is freed by skive_normalization_free: ARGUMENT, MEMORY. */
 #define SKIVE_NORMALIZATION_TEXT(channels) ((size_t)(channels)*36 + 4)
 SKIVE_API skive_status skive_normalization_format(skive_context *ctx, const skive_normalization *normalization,
                                                   char *buffer, size_t size);
 SKIVE_API skive_status skive_normalization_parse(skive_context *ctx, const char *text, skive_normalization *out);
 
-/* (x - mean) / std in place over samples [n][channels][plane] (plane: height times width). A normalization of other
- * than 1 or `channels` pairs is not applied. */
+/* (x - mean) / std in place over samples [n][channels][plane] (plane: height times width). A normalization with a
+ * number of pairs other than 1 or `channels` is not applied. */
 SKIVE_API void skive_normalization_apply(const skive_normalization *normalization, float *x, size_t n, size_t channels,
                                          size_t plane);
 
 /* ---- transforms (augmentation) ----
  *
- * A list such as "crop:4,flip,rotate:10,cutout:8", done in that order before normalisation. What is done to a sample is
- * a function of (seed, epoch, index of the sample, place in the list) alone. */
+ * A list such as "crop:4,flip,rotate:10,cutout:8", applied in that order before normalisation. The random choices for a
+ * sample depend only on (seed, epoch, index of the sample, position in the list). */
 
 SKIVE_API size_t skive_transform_count(void);
 SKIVE_API const char *skive_transform_name(size_t index); /* NULL past the end */
@@ -174,14 +179,14 @@ SKIVE_API const char *skive_transform_brief(size_t index);
 
 typedef struct skive_loader_options {
     size_t size;                              /* sizeof(skive_loader_options) */
-    size_t batch;                             /* samples in a batch: 128 */
+    size_t batch;                             /* samples per batch: 128 */
     bool shuffle;                             /* a new order each epoch: true */
-    bool drop_last;                           /* leave out the last batch when it is not full: false */
+    bool drop_last;                           /* leave out the last batch if it is not full: false */
     uint64_t seed;                            /* of order and transforms; 0: the context's seed */
     const char *transforms;                   /* NULL or "": none */
     const skive_normalization *normalization; /* copied; NULL: none */
-    int prefetch;                             /* batches made ahead: 4 */
-    int threads; /* that make them, 0 to 64: 1. 0: they are made when asked for, by the caller */
+    int prefetch;                             /* number of batches prepared in advance: 4 */
+    int threads; /* that prepare them, 0 to 64: 1. 0: the calling thread prepares each batch when it is requested */
 } skive_loader_options;
 
 SKIVE_API skive_loader_options skive_loader_options_default(void);
@@ -196,20 +201,20 @@ typedef struct skive_batch {
     bool end;              /* no batch was left */
 } skive_batch;
 
-/* Makes a loader over `dataset`, which must outlive it, as must the context. All memory for batches is allocated here.
- * Order and contents of the batches depend on the options but never on `threads` and `prefetch`. Errors: ARGUMENT
+/* Creates a loader over `dataset`, which must outlive it, as must the context. All memory for batches is allocated
+ * here. Order and contents of the batches depend on the options but never on `threads` and `prefetch`. Errors: ARGUMENT
  * (names the option or the transform), MEMORY. */
 SKIVE_API skive_status skive_loader_create(skive_context *ctx, const skive_dataset *dataset,
                                            const skive_loader_options *options, skive_loader **out);
 SKIVE_API void skive_loader_free(skive_loader *loader);            /* at any time, NULL accepted */
 SKIVE_API size_t skive_loader_batches(const skive_loader *loader); /* in an epoch */
 
-/* Begins epoch `epoch` from its first batch, dropping what is left of the one before. Two epochs of the same number
+/* Begins epoch `epoch` with its first batch and drops the rest of the previous one. Two epochs with the same number
  * have the same contents. */
 SKIVE_API skive_status skive_loader_start_epoch(skive_loader *loader, uint64_t epoch);
 
-/* The next batch, or out->end. After an error the same error is given until an epoch is started. Errors: ARGUMENT (no
- * epoch was started), DATA, IO (a file could not be read or is damaged: the message names it), MEMORY. */
+/* The next batch, or out->end. After an error, the same error is returned until an epoch is started. Errors: ARGUMENT
+ * (no epoch was started), DATA, IO (a file could not be read or is damaged: the message names it), MEMORY. */
 SKIVE_API skive_status skive_loader_next(skive_loader *loader, skive_batch *out);
 
 #ifdef __cplusplus

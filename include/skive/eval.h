@@ -13,24 +13,24 @@ extern "C" {
 
 /* Which figures there are depends on the task; the others are NaN, 0 or NULL. */
 typedef struct skive_eval_report {
-    int64_t n, correct, correct_top5; /* of LABELS, a sample is right when all its labels are */
+    int64_t n, correct, correct_top5; /* for LABELS, a sample is correct if all its labels are */
     double accuracy, low, high;       /* Wilson score interval, 95 % (Wilson 1927) */
     double top5;
     /* Mean over the samples of the cross-entropy; of sigmoids, of the binary one (mean over a sample's scores); of
-     * VALUES, of the squared error. The form of the output is allowed for (skive/output.h). */
+     * VALUES, of the squared error. The kind of the output is taken into account (skive/output.h). */
     double loss;
     int64_t classes;                 /* CLASSES; BINARY: 2 */
-    int64_t *confusion;              /* [true][predicted]; NULL of more than 4,096 classes */
+    int64_t *confusion;              /* [true][predicted]; NULL for more than 4,096 classes */
     int32_t *predicted;              /* [n] class */
     uint8_t *hit;                    /* [n] right? */
     double *precision, *recall, *f1; /* [classes], or [targets] of LABELS; NaN when undefined */
     double seconds, samples_per_second;
     skive_task task;
     skive_output_info output; /* which output was measured; the name lives as long as the graph */
-    int64_t targets;          /* numbers a sample of VALUES, labels of LABELS */
+    int64_t targets;          /* values per sample for VALUES, labels for LABELS */
     double mse, rmse, mae;    /* VALUES: over all targets, in the targets' own units */
-    /* VALUES: 1 - squared error / squared distance from the mean; mean over the targets that vary, and of targets of
-     * several axes (pictures) over all of them together */
+    /* VALUES: 1 - squared error / squared distance from the mean; averaged over the targets that vary, and for targets
+     * of several axes (images) computed over all of them together */
     double r2;
     double *target_rmse, *target_mae, *target_r2; /* [targets] */
     double auc; /* area under the ROC curve: two classes; LABELS: mean over the labels */
@@ -38,18 +38,18 @@ typedef struct skive_eval_report {
         f1_macro; /* LABELS: over all decisions, mean over the labels; CLASSES: accuracy, mean over classes */
     double map;   /* LABELS: mean average precision */
     double *average_precision; /* [targets] of LABELS */
-    double *error;             /* [n]: the samples' parts of `loss` */
+    double *error;             /* [n]: the loss of each sample */
     int64_t measured;          /* samples counted */
-    int64_t scores, n_kept;    /* numbers a sample; samples of `kept` */
-    float *kept;               /* [n_kept][scores]: what the output gave for the first samples, at most 256 */
-    int sample_rank;           /* of one sample as the model takes it, and its dimensions */
+    int64_t scores, n_kept;    /* values per sample; samples in `kept` */
+    float *kept;               /* [n_kept][scores]: the output for the first samples, at most 256 */
+    int sample_rank;           /* of one sample of the model's input, and its dimensions */
     int64_t sample_dims[SKIVE_MAX_RANK];
 } skive_eval_report;
 
-/* Runs the model over the whole set. Layout, scale and normalisation of the input are the model's
- * own (skive/input.h); which output is measured and what it means
- * say skive_model_output and the data. Errors: DATA when set and model do not fit; NUMERIC when an output is NaN,
- * naming the sample; as skive_model_output and skive_plan_create. Free with skive_eval_report_free. */
+/* Runs the model over the whole set. Layout, scale and normalisation of the input are the model's own (skive/input.h);
+ * skive_model_output and the data determine which output is measured and its kind. Errors: DATA if set and model do not
+ * match; NUMERIC if an output is NaN, naming the sample; as skive_model_output and skive_plan_create. Free with
+ * skive_eval_report_free. */
 SKIVE_API skive_status skive_evaluate(skive_context *ctx, const skive_graph *graph, skive_dataset *dataset,
                                       int64_t batch, skive_eval_report *out);
 SKIVE_API void skive_eval_report_free(skive_context *ctx, skive_eval_report *report);
@@ -58,28 +58,28 @@ typedef struct skive_paired_report {
     int64_t n, both, only_a, only_b, neither; /* right */
     double difference, low, high;             /* accuracy(b) - accuracy(a), 95 % (Newcombe 1998, method 10, paired) */
     double p_value;                           /* exact McNemar test (McNemar 1947) */
-    int64_t same_class;                       /* predictions equal, right or wrong; -1: there are no classes */
-    /* Of the outputs that both reports keep, NaN where they cannot be held against one another: not as many numbers a
-     * sample, or of another kind, as logits and probabilities are. */
+    int64_t same_class;                       /* equal predictions, right or wrong; -1 if there are no classes */
+    /* Differences of the outputs that both reports keep; NaN if they are not comparable: another number of values per
+     * sample, or another kind, such as logits and probabilities. */
     double mean_score_difference, max_score_difference;
-    int64_t score_samples; /* samples these are of */
+    int64_t score_samples; /* number of samples of these */
 } skive_paired_report;
-/* Compares two evaluations of the same set in the same order. Of VALUES the difference is that of the mean squared
- * errors, with the interval of a mean of pairs (normal), p_value that of the z test, and no counts. Errors: ARGUMENT
- * when they differ in n or in the task (BINARY and CLASSES go together). */
+/* Compares two evaluations of the same set in the same order. For VALUES, the difference is that of the mean squared
+ * errors, with the normal interval of the mean of paired differences and the p_value of the z test, without counts.
+ * Errors: ARGUMENT if they differ in n or in the task (BINARY and CLASSES are comparable). */
 SKIVE_API skive_status skive_compare_paired(skive_context *ctx, const skive_eval_report *a, const skive_eval_report *b,
                                             skive_paired_report *out);
 
 typedef struct skive_bench_report {
     size_t runs;
     double min, p50, p90, p99, mean, max; /* seconds a run */
-    double throughput;                    /* samples a second at the median */
+    double throughput;                    /* samples per second at the median */
 } skive_bench_report;
 /* Times repeated runs of a plan (at least `min_runs` and `min_seconds`, after a warm-up) on random inputs. */
 struct skive_plan;
 SKIVE_API skive_status skive_bench(skive_context *ctx, const struct skive_plan *plan, int64_t batch, size_t min_runs,
                                    double min_seconds, skive_bench_report *out);
-/* The same of a session on inputs of the caller's, one run a sample. Outputs are made and freed in every run. */
+/* The same for a session on inputs of the caller, one run per sample. Outputs are allocated and freed in every run. */
 struct skive_session;
 SKIVE_API skive_status skive_bench_session(skive_context *ctx, struct skive_session *session,
                                            const skive_tensor *inputs, size_t n_inputs, size_t n_outputs,

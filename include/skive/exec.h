@@ -1,8 +1,8 @@
 /* Plans and runs.
  *
- * A plan is a graph made ready for one set of input shapes: a kernel chosen for each node, weights packed, and every
- * intermediate value given a place in one arena of known size. A plan is immutable: any number of threads may run it at
- * the same time, each through an exec of its own made with a context of its own. */
+ * A plan is a graph prepared for one set of input shapes: a kernel is chosen for each node, weights are packed, and
+ * every intermediate value has an offset in one arena of known size. A plan is immutable: any number of threads may run
+ * it at the same time, each through its own exec, created with its own context. */
 #ifndef SKIVE_EXEC_H
 #define SKIVE_EXEC_H
 
@@ -25,19 +25,21 @@ typedef struct skive_plan_options {
     size_t size;
     const skive_shape_binding *shapes; /* for inputs with unknown dimensions */
     size_t n_shapes;
-    int64_t batch;  /* for unknown first dimensions not bound above; 0: 1. Other unknown dimensions must be bound. */
+    /* Size of unknown first dimensions that are not bound above; 0 means 1. Other unknown dimensions must be bound. */
+    int64_t batch;
     int threads;    /* 0: the context's */
-    bool training;  /* trainable parameters may change between runs, and nothing of them is packed */
-    bool no_fusion; /* run the graph node by node (for comparing); quantized nodes keep their integer arithmetic */
-    bool reference; /* reference kernels only (for comparing); the same holds */
-    const char *const *keep; /* names of values that must be computed as such, to be looked at through a tap */
+    bool training;  /* trainable parameters may change between runs and are not packed */
+    bool no_fusion; /* do not fuse or rewrite nodes (for comparison); quantized nodes keep their integer arithmetic */
+    bool reference; /* reference kernels only (for comparison); quantized nodes as above */
+    const char *const *keep; /* names of values that must not be fused away, to be read through a tap */
     size_t n_keep;
-    bool keep_layout; /* kept values are shown in the kernel's own layout, flat: for those who only count elements */
+    /* Kept values are passed flat, in the kernel's own layout: for callers that only count elements */
+    bool keep_layout;
 } skive_plan_options;
 SKIVE_API skive_plan_options skive_plan_options_default(void);
 
-/* Makes a plan; the graph is only read and may be freed afterwards (parameters are shared). Errors: UNSUPPORTED naming
- * all missing ops at once, SHAPE naming the node or the input whose dimensions are unknown, GRAPH, MEMORY. */
+/* Creates a plan; the graph is not modified and may be freed afterwards (parameters are shared). Errors: UNSUPPORTED
+ * naming all missing ops at once, SHAPE naming the node or the input whose dimensions are unknown, GRAPH, MEMORY. */
 SKIVE_API skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph,
                                          const skive_plan_options *options, skive_plan **out);
 SKIVE_API void skive_plan_free(skive_plan *plan);
@@ -47,11 +49,11 @@ SKIVE_API size_t skive_plan_output_count(const skive_plan *plan);
 SKIVE_API const char *skive_plan_input_name(const skive_plan *plan, size_t index);
 SKIVE_API const char *skive_plan_output_name(const skive_plan *plan, size_t index);
 
-SKIVE_API size_t skive_plan_arena_bytes(const skive_plan *plan);  /* of one exec: all activations and scratch */
+SKIVE_API size_t skive_plan_arena_bytes(const skive_plan *plan);  /* of one exec: all activations and scratch memory */
 SKIVE_API size_t skive_plan_packed_bytes(const skive_plan *plan); /* of weights rearranged for kernels */
 
 /* One step of the plan: the node, the kernel that runs it, what is fused in, and why kernels before it declined (one
- * "kernel: reason" a line, "" if none). All borrowed from the plan. */
+ * "kernel: reason" per line, "" if none). All borrowed from the plan. */
 typedef struct skive_plan_step {
     const char *node, *op, *kernel, *layout, *declined, *output_type;
     bool is_reorder;
@@ -61,28 +63,29 @@ typedef struct skive_plan_step {
 SKIVE_API size_t skive_plan_step_count(const skive_plan *plan);
 SKIVE_API void skive_plan_step_get(const skive_plan *plan, size_t index, skive_plan_step *out);
 
-/* A place to run a plan in: the arena. One thread at a time; free before the plan. */
+/* The state of a run: the arena and its pointers. Used by one thread at a time; free it before the plan. */
 SKIVE_API skive_status skive_exec_create(skive_context *ctx, const skive_plan *plan, skive_exec **out);
 SKIVE_API void skive_exec_free(skive_exec *exec);
 
-/* The place of an input (write before run) or output (read after run, valid until the next run); dense row-major. */
+/* The buffer of an input (write before a run) or output (read after a run, valid until the next run); dense
+ * row-major. */
 SKIVE_API skive_status skive_exec_input(skive_exec *exec, size_t index, skive_tensor *view);
 SKIVE_API skive_status skive_exec_output(skive_exec *exec, size_t index, skive_tensor *view);
-/* Runs. Errors: INTERRUPTED, NUMERIC, MEMORY, whatever a kernel reports, naming the node. */
+/* Runs the plan. Errors: INTERRUPTED, NUMERIC, MEMORY, and errors of kernels, naming the node. */
 SKIVE_API skive_status skive_exec_run(skive_exec *exec);
 
 /* Called after the step that computed a kept value (plan option `keep`), with dense row-major data. With the option
- * `keep_layout` the tensor is flat, [elements stored], in the kernel's order; where channels were padded it holds more
- * elements than the value has, all of the surplus zero. */
+ * `keep_layout` the tensor is flat, [elements stored], in the kernel's order; where channels are padded it has more
+ * elements than the value, and the padding is zero. */
 typedef skive_status (*skive_tap_fn)(void *user, size_t keep_index, const skive_tensor *value);
 SKIVE_API void skive_exec_set_tap(skive_exec *exec, skive_tap_fn tap, void *user);
 
-/* Per-step wall times. While on, each run adds to seconds[step]; off costs nothing. */
+/* Per-step wall times. While on, each run adds to seconds[step]; switched off, they cost nothing. */
 SKIVE_API skive_status skive_exec_profile(skive_exec *exec, bool on);
 SKIVE_API const double *skive_exec_profile_seconds(const skive_exec *exec, size_t *runs); /* [steps] */
 
-/* One call for small things: plan for these inputs' shapes, run, outputs copied out (owned by the caller, one for each
- * graph output). `inputs` in the order of the graph's inputs. */
+/* Everything in one call: creates a plan for the shapes of these inputs, runs it and copies the outputs (owned by the
+ * caller, one per graph output). `inputs` in the order of the graph's inputs. */
 SKIVE_API skive_status skive_graph_run(skive_context *ctx, const skive_graph *graph, const skive_tensor *inputs,
                                        size_t n_inputs, skive_tensor *outputs, size_t n_outputs);
 

@@ -1,4 +1,4 @@
-/* What makes a symbol visible outside the shared library. */
+/* Makes a symbol visible outside the shared library. */
 #ifndef SKIVE_EXPORT_H
 #define SKIVE_EXPORT_H
 

@@ -1,13 +1,13 @@
-/* The graph: the one form in which skive holds a network.
+/* The graph: the representation of a network in skive.
  *
- * A graph has values (tensors that flow) and nodes (operations on them). A value is produced by one node, or is a graph
- * input, or is a parameter (it carries data). Operators have ONNX names and their opset-21 meaning; older opsets are
- * converted when a file is read. Nodes may be in any order: order is computed from the values.
+ * A graph has values (tensors) and nodes (operations on them). A value is produced by one node, or is a graph input, or
+ * is a parameter (it has data). Operators have ONNX names and their opset-21 meaning; older opsets are converted when a
+ * file is read. Nodes may be in any order; the execution order is computed from the values.
  *
  * A graph owns its nodes, values and names; pointers to them are borrowed and live as long as the graph, or until the
  * node or value is removed. Parameters are counted storages, so a copy of a graph shares them until one side writes.
  *
- * Every function that edits either succeeds or leaves the graph as it was. */
+ * Every function that edits a graph either succeeds or leaves it unchanged. */
 #ifndef SKIVE_GRAPH_H
 #define SKIVE_GRAPH_H
 
@@ -43,7 +43,8 @@ SKIVE_API skive_status skive_graph_create(skive_context *ctx, const char *name, 
 SKIVE_API void skive_graph_free(skive_graph *graph);
 /* A deep copy that shares parameter storages. Node and value ids and names are the same in the copy. */
 SKIVE_API skive_status skive_graph_copy(skive_context *ctx, const skive_graph *graph, skive_graph **out);
-/* Makes *graph be what *other is and frees the rest: how a multi-step edit made on a copy is committed. */
+/* Replaces the contents of *graph by those of *other and frees the rest: this commits a multi-step edit made on a
+ * copy. */
 SKIVE_API void skive_graph_take(skive_graph *graph, skive_graph *other);
 
 /* ---- reading ---- */
@@ -76,7 +77,7 @@ SKIVE_API size_t skive_node_input_count(const skive_node *node);
 SKIVE_API skive_value *skive_node_input(const skive_node *node, size_t index); /* NULL: absent optional input */
 SKIVE_API size_t skive_node_output_count(const skive_node *node);
 SKIVE_API skive_value *skive_node_output(const skive_node *node, size_t index);
-/* Graphs that a node holds as attributes (the branches of If, the body of Loop), borrowed; `attribute` may be NULL. */
+/* Graphs that a node has as attributes (the branches of If, the body of Loop), borrowed; `attribute` may be NULL. */
 SKIVE_API size_t skive_node_subgraph_count(const skive_node *node);
 SKIVE_API const skive_graph *skive_node_subgraph(const skive_node *node, size_t index, const char **attribute);
 
@@ -84,15 +85,16 @@ SKIVE_API const skive_graph *skive_node_subgraph(const skive_node *node, size_t 
 SKIVE_API const char *skive_graph_meta(const skive_graph *graph, const char *key); /* NULL when absent */
 SKIVE_API skive_status skive_graph_set_meta(skive_graph *graph, const char *key, const char *value);
 
-/* ---- building and editing ---- names that are NULL are made up; a name already taken is an error ---- */
+/* ---- building and editing ---- a name of NULL is generated; a name already in use is an error ---- */
 
 SKIVE_API skive_status skive_graph_add_input(skive_graph *graph, const char *name, const skive_type *type,
                                              skive_value **out);
-/* A parameter with a copy of `tensor`'s data. */
+/* Adds a parameter with a copy of the data of `tensor`. */
 SKIVE_API skive_status skive_graph_add_parameter(skive_graph *graph, const char *name, const skive_tensor *tensor,
                                                  skive_value **out);
 SKIVE_API skive_status skive_graph_add_output(skive_graph *graph, skive_value *value);
-/* A node of an op of the standard domain with fresh outputs; `inputs` may hold NULL for absent optional ones. */
+/* Adds a node of an op of the standard domain with new outputs; `inputs` may contain NULL for absent optional
+ * inputs. */
 SKIVE_API skive_status skive_graph_add_node(skive_graph *graph, const char *op, const char *name,
                                             skive_value *const *inputs, size_t n_inputs, size_t n_outputs,
                                             skive_node **out);
@@ -106,41 +108,41 @@ SKIVE_API skive_status skive_value_set_data(skive_value *value, const skive_tens
 
 /* ---- whole-graph services ---- */
 
-/* Recomputes the type of every value from the inputs and parameters. On failure the old types stand. Errors: SHAPE and
- * GRAPH, naming the node; unknown ops leave their outputs' declared types. */
+/* Recomputes the type of every value from the inputs and parameters. On failure the old types are kept. Errors: SHAPE
+ * and GRAPH, naming the node; unknown ops leave their outputs' declared types. */
 SKIVE_API skive_status skive_graph_infer(skive_graph *graph);
 
-/* Gives the open dimensions of an input these sizes (-1: stays open) and infers all types again. On failure all is as
- * it was. Errors: NOT_FOUND (no such input), SHAPE (another rank, a fixed dimension of another size, or as
+/* Sets the open dimensions of an input to these sizes (-1: stays open) and infers all types again. On failure the graph
+ * is unchanged. Errors: NOT_FOUND (no such input), SHAPE (another rank, a fixed dimension of another size, or as
  * skive_graph_infer). */
 SKIVE_API skive_status skive_graph_bind_input(skive_graph *graph, const char *input, int rank, const int64_t *dims);
 
 /* Checks that the graph is well formed: every input has a source, names are unique, no cycle, numbers of inputs and
- * outputs and attribute types as the op's schema says, types consistent. Errors: GRAPH, SHAPE, naming the first fault.
- * */
+ * outputs and attribute types follow the op's schema, types are consistent. Errors: GRAPH, SHAPE, naming the first
+ * fault. */
 SKIVE_API skive_status skive_graph_check(const skive_graph *graph);
 
 /* All ops in the graph (subgraphs included) that skive cannot run, as "Op (domain) xN" joined by ", "; empty when all
  * are known. Freed by skive_string_free. */
 SKIVE_API skive_status skive_graph_unsupported(const skive_graph *graph, char **out);
 
-/* A readable listing, one node a line. Freed by skive_string_free. */
+/* A readable listing, one node per line. Freed by skive_string_free. */
 SKIVE_API skive_status skive_graph_print(const skive_graph *graph, char **out);
 SKIVE_API void skive_string_free(skive_context *ctx, char *text);
 
-/* Was the graph exported in training mode: BatchNormalization that uses batch statistics, so that the result of a
- * sample depends on the others of its batch, or active Dropout? */
+/* True if the graph was exported in training mode: it has BatchNormalization with batch statistics, so that the result
+ * of a sample depends on the others of its batch, or active Dropout. */
 SKIVE_API bool skive_graph_in_training_mode(const skive_graph *graph);
-/* Brings such a graph to the form in which it is used: running statistics, no dropout. A note reports it. Training,
- * pruning, sharing and quantization convert the graph they are given; evaluation and distillation convert a copy of
- * the model or teacher. Other graphs are unchanged. */
+/* Converts such a graph to inference form: running statistics, no dropout. A note reports it. Training, pruning,
+ * sharing and quantization convert the graph they are given; evaluation and distillation convert a copy of the model or
+ * teacher. Other graphs are unchanged. */
 SKIVE_API skive_status skive_graph_to_inference(skive_graph *graph);
 
 typedef struct skive_cost {
     int64_t macs;       /* multiply-accumulates */
     int64_t operations; /* other element operations */
     int64_t parameters; /* elements of parameters (floating point and quantized weights, biases, norms) */
-    int64_t nonzeros;   /* of those, not zero (a quantized weight: not equal to its zero point) */
+    int64_t nonzeros;   /* nonzero ones of these (a quantized weight: not equal to its zero point) */
     int64_t parameter_bytes;
     int64_t activation_bytes; /* of the outputs */
 } skive_cost;
@@ -152,8 +154,8 @@ SKIVE_API skive_status skive_node_cost(const skive_node *node, skive_cost *out);
 SKIVE_API skive_status skive_graph_cost(const skive_graph *graph, skive_cost *out);
 
 /* Channel coupling: which channels must be removed together. Computed from the ops' own records. A group is a set of
- * slices (value, axis, index) of parameters and activations; a channel coupled to a graph input or output or to an op
- * that does not say is not removable. */
+ * slices (value, axis, index) of parameters and activations; a channel that is coupled to a graph input or output, or
+ * to an op without such a record, is not removable. */
 typedef struct skive_coupling skive_coupling;
 typedef struct skive_channel_slice {
     const skive_value *value;
@@ -163,11 +165,11 @@ typedef struct skive_channel_slice {
 SKIVE_API skive_status skive_coupling_create(const skive_graph *graph, skive_coupling **out);
 SKIVE_API void skive_coupling_free(skive_coupling *coupling);
 SKIVE_API size_t skive_coupling_count(const skive_coupling *coupling); /* number of removable channels */
-/* The slices of removable channel `index`, borrowed; `family` numbers the set of channels with the same pattern (all
- * channels of one layer share a family). */
+/* The slices of removable channel `index`, borrowed; `family` is the number of the set of channels with the same
+ * pattern (all channels of one layer have the same family). */
 SKIVE_API void skive_coupling_get(const skive_coupling *coupling, size_t index, const skive_channel_slice **slices,
                                   size_t *n_slices, int *family);
-/* Why channel `index` of `axis` of `value` cannot be removed; NULL when it can. Borrowed. */
+/* The reason why channel `index` of `axis` of `value` cannot be removed; NULL if it can. Borrowed. */
 SKIVE_API const char *skive_coupling_why_fixed(const skive_coupling *coupling, const skive_value *value, int axis,
                                                int64_t index);
 

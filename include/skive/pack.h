@@ -1,8 +1,8 @@
 /* Packed models: the `.skv` file, small and executable. Its format is docs/skv-format.md.
  *
- * A file holds the graph in a compact encoding and each parameter in the storage form and under the entropy coder that
- * make it smallest, to the bit what it was. Forms that lose something (int8, ternary ...) are taken only where they
- * are asked for. Everything is under checksums: a changed bit is found before anything is used. */
+ * A file contains the graph in a compact encoding and each parameter in the storage form and with the entropy coder
+ * that make it smallest, without loss. Lossy forms (int8, ternary ...) are used only on request. Everything is covered
+ * by checksums: a changed bit is detected before anything is used. */
 #ifndef SKIVE_PACK_H
 #define SKIVE_PACK_H
 
@@ -20,15 +20,14 @@ typedef struct skive_pack_choice {
 
 typedef struct skive_pack_options {
     size_t size; /* sizeof(skive_pack_options) */
-    /* Form of the float32 parameters of rank 2 and more, and of the values of hashed layers; NULL: as they are,
-     * exactly. */
+    /* Form of the float32 parameters of rank 2 and more, and of the values of hashed layers; NULL: lossless. */
     const char *weights;
-    const char *biases;               /* of the others: biases, scales, shifts; NULL: as they are */
-    const skive_pack_choice *choices; /* of single parameters, before the two above */
+    const char *biases;               /* of the others: biases, scales, shifts; NULL: lossless */
+    const skive_pack_choice *choices; /* of single parameters; takes precedence over the two above */
     size_t n_choices;
-    const char *coder; /* coders.inc: this one wherever it serves; NULL: the smallest result. For comparing */
-    bool
-        strip_names; /* leave out all names: inputs become "input", outputs "output", with a number where there are several */
+    const char
+        *coder;       /* a name in coders.inc: use it wherever it applies; NULL: the smallest result. For comparisons */
+    bool strip_names; /* leave out all names: inputs become "input", outputs "output", numbered if there are several */
 } skive_pack_options;
 SKIVE_API skive_pack_options skive_pack_options_default(void);
 
@@ -43,27 +42,28 @@ typedef struct skive_pack_row {
     const char *form, *coder; /* static; coder of its largest stream */
     size_t bytes;             /* all of it */
     size_t values, positions, together, table;
-    double error; /* rms of what the form lost over the rms of the parameter; 0: nothing */
+    double error; /* rms of the error of the form relative to the rms of the parameter; 0: lossless */
     bool weights; /* of rank 2 and more, or the values of a hashed layer */
 } skive_pack_row;
 typedef struct skive_pack_report {
     skive_pack_row *rows;
     size_t n_rows;
     size_t file_bytes;
-    size_t values, positions, together, tables, heads; /* of weights; heads: their records' types, shapes and forms */
+    size_t values, positions, together, tables, heads; /* of weights; heads: types, shapes and forms of their records */
     size_t biases;                                     /* all of the other parameters, of rank 0 and 1 */
     size_t graph, names, meta, frame;                  /* frame: header, section table, checksums */
     int64_t parameters, nonzeros;                      /* elements */
-    /* What the parameters would take in the format of Deep Compression (Han et al. 2016), for comparing: of each
-     * weight that is not zero an index and a distance of fixed width, or both under Huffman codes; the rest in
-     * float32. Only of what is written; 0 of what is read. */
+    /* Size of the parameters in the format of Deep Compression (Han et al. 2016), for comparison: for each nonzero
+     * weight an index and a distance of fixed width, or both with Huffman codes; the rest in float32. Only when
+     * writing; 0 when reading. */
     double han_fixed, han_huffman;
 } skive_pack_report;
 SKIVE_API void skive_pack_report_free(skive_context *ctx, skive_pack_report *report);
 
-/* Writes a packed model, whole or not at all. `options` and `report` may be NULL. The graph stays as it is: what a
- * form loses is lost in the file only. Errors: ARGUMENT (unknown form or coder, a choice for no parameter), NUMERIC (a
- * parameter that is to be rounded holds NaN or infinity, or does not fit the form), GRAPH, IO, MEMORY. */
+/* Writes a packed model, replacing an existing file atomically. `options` and `report` may be NULL. The graph is
+ * unchanged: rounding affects the file only. Errors: ARGUMENT (unknown form or coder, a form for a parameter that does
+ * not exist), NUMERIC (a parameter to be rounded contains NaN or infinity, or does not fit the form), GRAPH, IO,
+ * MEMORY. */
 SKIVE_API skive_status skive_pack_save(skive_context *ctx, const skive_graph *graph, const char *path,
                                        const skive_pack_options *options, skive_pack_report *report);
 /* The same to memory; free *out with skive_pack_free_bytes. */
@@ -72,32 +72,33 @@ SKIVE_API skive_status skive_pack_serialize(skive_context *ctx, const skive_grap
                                             skive_pack_report *report);
 SKIVE_API void skive_pack_free_bytes(skive_context *ctx, void *bytes);
 
-/* Limits against hostile files; beyond one, a file is refused with SKIVE_ERR_LIMIT before memory is taken for it. */
+/* Limits against hostile files; a file that exceeds one is refused with SKIVE_ERR_LIMIT before memory is allocated for
+ * it. */
 typedef struct skive_pack_load_options {
     size_t size;               /* sizeof(skive_pack_load_options) */
-    int max_depth;             /* of graphs inside graphs. Default 32 */
+    int max_depth;             /* nesting depth of graphs. Default 32 */
     size_t max_nodes;          /* subgraphs included. Default 1,000,000 */
     uint64_t max_tensor_bytes; /* of one parameter, dense. Default 8 GiB */
     size_t max_memory;         /* of the graph without its parameters. Default 1 GiB */
-    bool
-        keep_coded; /* leave parameters as symbols and tables, not dense: for those who only run the model. Default false */
+    /* Leave parameters as symbols and tables, not dense: for callers that only run the model. Default false */
+    bool keep_coded;
 } skive_pack_load_options;
 SKIVE_API skive_pack_load_options skive_pack_load_options_default(void);
 
-/* Loads a packed model through a memory map. `options` and `report` may be NULL. The caller frees *out with
- * skive_graph_free. Errors: IO; FORMAT (not a packed model, damaged, inconsistent), UNSUPPORTED (written by a newer
- * version), LIMIT, GRAPH, SHAPE, MEMORY; each names the file and the place. */
+/* Loads a packed model. `options` and `report` may be NULL. The caller frees *out with skive_graph_free. Errors: IO;
+ * FORMAT (not a packed model, damaged, inconsistent), UNSUPPORTED (written by a newer version), LIMIT, GRAPH, SHAPE,
+ * MEMORY; each names the file and the place. */
 SKIVE_API skive_status skive_pack_load(skive_context *ctx, const char *path, const skive_pack_load_options *options,
                                        skive_graph **out, skive_pack_report *report);
 SKIVE_API skive_status skive_pack_parse(skive_context *ctx, const void *bytes, size_t n,
                                         const skive_pack_load_options *options, skive_graph **out,
                                         skive_pack_report *report);
 
-/* Any model file: packed when it begins like one, ONNX otherwise. Errors as theirs. */
+/* Loads any model file: as a packed model if it begins like one, as ONNX otherwise. Errors as of these functions. */
 SKIVE_API skive_status skive_model_load(skive_context *ctx, const char *path, skive_graph **out);
-/* Packed, exactly, where the name ends in ".skv"; ONNX otherwise. */
+/* Saves as a packed model, lossless, if the name ends in ".skv"; as ONNX otherwise. */
 SKIVE_API skive_status skive_model_save(skive_context *ctx, const skive_graph *graph, const char *path);
-SKIVE_API bool skive_pack_is_packed(const char *path); /* can be read and begins like a packed model */
+SKIVE_API bool skive_pack_is_packed(const char *path); /* true if the file can be read and begins like a packed model */
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
 /* Static quantization to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32 bias. The result
- * is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (docs/quantization.md states it). */
+ * is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (see docs/quantization.md). */
 #ifndef SKIVE_QUANT_H
 #define SKIVE_QUANT_H
 
@@ -16,11 +16,11 @@ typedef struct skive_quantize_options {
     const char *calibration; /* "auto" (default), or one observer for all: "minmax", "percentile", "mse", "entropy" */
     double percentile;       /* of "percentile", default 99.99 */
     int64_t samples;         /* calibration samples; default 1,000 */
-    int64_t batch;           /* samples a calibration run; default 1 */
+    int64_t batch;           /* samples per calibration run; default 1 */
     bool per_channel;        /* weights; default true */
-    const char *const *skip; /* nodes left in float: names, or patterns with * ? [ ]; each must cover a node */
+    const char *const *skip; /* nodes kept in float: names, or patterns with * ? [ ]; each must match a node */
     size_t n_skip;
-    const skive_shape_binding *shapes; /* for inputs with open dimensions besides the batch's */
+    const skive_shape_binding *shapes; /* for inputs with open dimensions besides the batch */
     size_t n_shapes;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
@@ -28,45 +28,46 @@ SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 typedef struct skive_quantize_row {
     char *name; /* of the value (activation) or parameter */
     bool is_parameter;
-    double lo, hi; /* range seen (activation) */
+    double lo, hi; /* observed range (activation) */
     double scale;  /* of the value; the largest of the channels of a parameter */
     int zero_point;
     double sqnr; /* signal to quantization noise, dB, on calibration data or weights */
 } skive_quantize_row;
-/* The nodes of one operator that stayed in float for one reason. */
+/* The nodes of one operator that were kept in float for one reason. */
 typedef struct skive_quantize_left {
     char *op, *reason;
-    char *nodes[3];    /* names of the first three, NULL behind the last */
+    char *nodes[3];    /* names of the first three, NULL after the last */
     char *weights[3];  /* the largest float parameter of each, or NULL */
     size_t n_nodes;    /* how many they are */
-    int64_t n_weights; /* float weights that they hold */
+    int64_t n_weights; /* number of float weights in them */
 } skive_quantize_left;
-/* How far an output of the quantized model is from that of the float model. */
+/* The difference of an output of the quantized model from that of the float model. */
 typedef struct skive_quantize_output {
     char *name;
-    double sqnr; /* signal to noise, dB; NAN for outputs that are no floats or all zero */
-    double
-        agreement; /* of outputs [N, C]: share of samples whose largest score is the same; of integers: share of equal
-                       * ones; NAN for others */
+    double sqnr; /* signal to noise, dB; NAN for outputs that are not floats or are all zero */
+    /* For outputs [N, C]: fraction of samples whose largest score is the same; of integers: fraction of equal ones;
+     * NAN for others */
+    double agreement;
 } skive_quantize_output;
 typedef struct skive_quantize_worst {
-    char *name; /* NULL: there are no more */
+    char *name; /* NULL after the last */
     bool is_parameter;
     double sqnr;
 } skive_quantize_worst;
 typedef struct skive_quantize_trial {
-    const char *calibration; /* "auto" is each value's own choice */
+    const char *calibration; /* "auto": chosen for each value */
     double score;            /* dB: mean over the outputs of their signal to noise, each within -20 to 60 */
 } skive_quantize_trial;
-/* A value far outside all others during calibration: such as a missing-value marker or a sensor fault. */
+/* A value far outside all others during calibration, such as a missing-value marker or a sensor fault. */
 typedef struct skive_quantize_outlier {
     char *name;       /* of the value; NULL: there was none */
     double value;     /* the outlier */
     double low, high; /* range of all others */
-    int64_t
-        run; /* calibration run that gave it; after skive_quantize and skive_quantize_arrays the sample's place, the first of
-                       * a batch */
-    int64_t spoilt_runs; /* runs with such an input, which count neither in the choice of "auto" nor in the figures */
+    /* Calibration run in which it occurred; after skive_quantize and skive_quantize_arrays the index of the sample
+     * (the first of its batch) */
+    int64_t run;
+    /* Number of runs with such an input, which are left out of the choice of "auto" and of the figures */
+    int64_t spoilt_runs;
 } skive_quantize_outlier;
 enum { SKIVE_QUANTIZE_WORST = 3, SKIVE_QUANTIZE_TRIED = 8 };
 typedef struct skive_quantize_report {
@@ -77,17 +78,18 @@ typedef struct skive_quantize_report {
     int64_t samples;
     double seconds;
     size_t n_left;
-    skive_quantize_left *left; /* all nodes that compute floats, those of `refused` among them */
-    /* The outputs against the float model's, on runs held out of the calibration; once measured, those runs' samples
-     * were added to the ranges. Where there were too few to hold any out, on calibration samples (held_out false). */
+    skive_quantize_left *left; /* all nodes that compute floats, including those of `refused` */
+    /* The outputs against the float model's, on runs held out of the calibration; after the measurement these samples
+     * were added to the ranges. If there were too few to hold any out, the calibration samples were used (held_out
+     * false). */
     bool held_out;
     int64_t check_samples;
     size_t n_outputs;
     skive_quantize_output *outputs;
-    const char *calibration; /* the setting that was used: "auto" may end as one observer */
+    const char *calibration; /* the setting that was used: "auto" may have selected one observer for all */
     size_t n_tried;
     skive_quantize_trial tried[SKIVE_QUANTIZE_TRIED];
-    skive_quantize_worst worst[SKIVE_QUANTIZE_WORST]; /* values by their own signal to noise, least first */
+    skive_quantize_worst worst[SKIVE_QUANTIZE_WORST]; /* values in ascending order of their own signal to noise */
     skive_quantize_outlier outlier;
 } skive_quantize_report;
 SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *report);
@@ -98,16 +100,16 @@ SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_rep
 SKIVE_API skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                                       const skive_quantize_options *options, skive_quantize_report *report);
 
-/* The same for models of any inputs: samples[i] belongs to input i of the graph, [n_samples] one for each input. Its
- * first axis counts the samples: it takes the place of the input's first dimension (the batch; as many rows a run as
- * the model fixes, or `batch`), or stands before all of the input's dimensions (then a run is one sample). Open
- * dimensions are those of the samples, other element types are converted, an array of one sample serves in all runs.
- * Where there are more than `samples` of them, they are taken evenly spaced. Errors: as skive_quantize; SHAPE. */
+/* The same for models of any inputs: samples[i] belongs to input i of the graph, with one array for each input. Its
+ * first axis counts the samples: it either replaces the input's first dimension (the batch; each run takes as many rows
+ * as the model fixes, or `batch`), or comes before all of the input's dimensions (then a run is one sample). Open
+ * dimensions are those of the samples, other element types are converted, and an array of one sample is used in all
+ * runs. If there are more than `samples` of them, they are chosen evenly spaced. Errors: as skive_quantize; SHAPE. */
 SKIVE_API skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *graph, const skive_tensor *samples,
                                              size_t n_samples, const skive_quantize_options *options,
                                              skive_quantize_report *report);
 
-/* The same with a callback that fills the graph's inputs for run `index` (returns ERR_NOT_FOUND when there is no
+/* The same with a callback that fills the graph's inputs for run `index` (returns ERR_NOT_FOUND when there are no
  * more). */
 typedef skive_status (*skive_feed_fn)(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs);
 SKIVE_API skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,

@@ -1,11 +1,9 @@
 /* Weight sharing: several weights use one stored value.
  *
  * - By k-means (Han, Mao & Dally, Deep Compression, ICLR 2016): the weights of a layer, or of several, become 2^bits
- * shared
- *   values and an index a weight; the values can be fine-tuned, each by the sum of its members' gradients.
- * - By hashing (Chen et al., Compressing Neural Networks with the Hashing Trick, ICML 2015): which weights share a
- * value is
- *   decided by a hash of their place, so that no index is stored; the values are trained.
+ * shared values and one index per weight; the values can be fine-tuned, each by the sum of its members' gradients. - By
+ * hashing (Chen et al., Compressing Neural Networks with the Hashing Trick, ICML 2015): a hash of its position
+ * determines which value a weight has, so that no index is stored; the values are trained.
  * - By tying: two parameters become one. */
 #ifndef SKIVE_SHARE_H
 #define SKIVE_SHARE_H
@@ -20,17 +18,17 @@ enum { SKIVE_SHARE_MAX_BITS = 8 };
 
 typedef struct skive_share_options {
     size_t size;
-    int bits;                /* of an index, 1 to 8: a codebook has 2^bits entries at most; default 4 */
+    int bits;                /* of an index, 1 to 8: a codebook has at most 2^bits entries; default 4 */
     const char *init;        /* inits.inc: "linear" (default), "density", "random", "exact" (the optimum) */
-    bool one_codebook;       /* for all layers together instead of one a layer */
-    bool keep_zero;          /* weights that are zero stay exactly zero, by an entry of their own; default true */
+    bool one_codebook;       /* for all layers together instead of one per layer */
+    bool keep_zero;          /* weights that are zero stay exactly zero, through an entry for zero; default true */
     int max_iterations;      /* of Lloyd's algorithm; default 1,000 */
     uint64_t seed;           /* of "random" and of the hashes */
     const char *const *only; /* names of parameters to share; none: all of Conv, Gemm and MatMul */
     size_t n_only;
-    const char *const *skip; /* names of parameters left alone */
+    const char *const *skip; /* names of parameters that are not shared */
     size_t n_skip;
-    bool plain;  /* leave dense weights instead of codebook, indices and Gather */
+    bool plain;  /* produce dense weights instead of codebook, indices and Gather */
     double hash; /* above 0: hashing instead of k-means; number of weights per shared value (Gemm only) */
     skive_train_options finetune; /* epochs 0: none */
 } skive_share_options;
@@ -40,12 +38,12 @@ typedef struct skive_share_layer {
     char *parameter, *node;
     int64_t count;     /* weights */
     int64_t distinct;  /* different values before */
-    int64_t centroids; /* entries of the codebook, zero's included; hashing: shared values */
+    int64_t centroids; /* entries of the codebook, including the one for zero; hashing: shared values */
     int bits;          /* of an index at fixed width: ceil(log2(centroids)); hashing: 0, indices are computed */
-    double mse;        /* of the weights as shared, before fine-tuning */
-    double entropy;    /* of the indices, bits a weight; NaN when hashed */
-    int64_t bytes;     /* indices at `bits` each and the codebook, which counts with its first layer */
-    char *refused;     /* reason when the layer was left alone, else NULL */
+    double mse;        /* of the shared weights, before fine-tuning */
+    double entropy;    /* of the indices, in bits per weight; NaN when hashed */
+    int64_t bytes;     /* indices of `bits` each and the codebook, which is counted with its first layer */
+    char *refused;     /* reason if the layer was not shared, else NULL */
 } skive_share_layer;
 typedef struct skive_share_report {
     size_t n_layers;
@@ -55,18 +53,18 @@ typedef struct skive_share_report {
 } skive_share_report;
 SKIVE_API void skive_share_report_free(skive_context *ctx, skive_share_report *report);
 
-/* Shares weights of Conv, Gemm and MatMul in place: a parameter becomes Gather(codebook, Cast(indices)) under its
- * name, all of it standard ONNX, which a plan turns into dense weights. `train` and `validation` may be NULL when
- * nothing is trained. On failure the graph is as it was, except ERR_INTERRUPTED after an epoch of fine-tuning: then
- * graph and report are as that epoch left them. Nodes and values obtained from the graph before are not valid
- * afterwards. Errors: ARGUMENT (bits, unknown init or parameter), NUMERIC (weights that are NaN or infinite),
- * UNSUPPORTED (nothing to share), as skive_train. */
+/* Shares weights of Conv, Gemm and MatMul in place: a parameter becomes Gather(codebook, Cast(indices)) under its name,
+ * standard ONNX, which a plan turns into dense weights. `train` and `validation` may be NULL when nothing is trained.
+ * On failure the graph is unchanged, except for ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report
+ * are those of the last finished epoch. Nodes and values obtained from the graph before are invalid afterwards. Errors:
+ * ARGUMENT (bits, unknown init or parameter), NUMERIC (weights that are NaN or infinite), UNSUPPORTED (nothing to
+ * share), as skive_train. */
 SKIVE_API skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_share_options *options,
                                    skive_share_report *report);
 
-/* Removes parameter `second`; its consumers read `first`, with the values of `first`. Errors: NOT_FOUND (no parameter
- * of that name), SHAPE (types or shapes differ), ARGUMENT (one and the same). */
+/* Removes parameter `second`; its consumers read `first` instead. Errors: NOT_FOUND (no parameter of that name), SHAPE
+ * (types or shapes differ), ARGUMENT (both are the same parameter). */
 SKIVE_API skive_status skive_share_tie(skive_context *ctx, skive_graph *graph, const char *first, const char *second);
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
-/* Rewritings that keep a model's meaning: what was written out by an exporter becomes the operator it stands for, what
- * is computed twice or for nothing goes. */
+/* Rewrites that keep a model's results: arithmetic that an exporter wrote out becomes one operator, and duplicate or
+ * useless computations are removed. */
 #ifndef SKIVE_SIMPLIFY_H
 #define SKIVE_SIMPLIFY_H
 
@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-/* The passes whose result is standard ONNX, in the order they run. The strings are static. */
+/* The passes whose result is standard ONNX, in the order in which they run. The strings are static. */
 typedef struct skive_pass_info {
     const char *name, *brief;
     bool on_request; /* runs only when named: it fixes the statistics of BatchNormalization, or needs opset 23 */
@@ -19,7 +19,7 @@ SKIVE_API skive_status skive_pass_get(skive_context *ctx, size_t index, skive_pa
 
 typedef struct skive_simplify_options {
     size_t size;
-    const char *const *passes; /* [n_passes] names; NULL: all that do not run on request only */
+    const char *const *passes; /* [n_passes] names; NULL: all except those that run only when named */
     size_t n_passes;
 } skive_simplify_options;
 SKIVE_API skive_simplify_options skive_simplify_options_default(void);
@@ -28,7 +28,7 @@ enum { SKIVE_SIMPLIFY_MAX_PASSES = 32 };
 typedef struct skive_simplify_step {
     const char *pass;
     size_t rewritten;                  /* places that changed */
-    size_t nodes_before, nodes_after;  /* nodes the pass removed less those it put in, over all rounds */
+    size_t nodes_before, nodes_after;  /* nodes that the pass removed minus those it added, over all rounds */
     int64_t bytes_before, bytes_after; /* of parameters */
 } skive_simplify_step;
 typedef struct skive_simplify_report {

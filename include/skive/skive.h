@@ -1,12 +1,12 @@
-/* All of skive.
+/* Includes all of skive's headers.
  *
- * Arguments: a pointer that is NULL and that the function's comment does not allow to be NULL is SKIVE_ERR_ARGUMENT,
- * and the context's message names function and argument (where a context could be reached). Functions that give no
- * status answer with 0, NULL or false, and write nothing; those that free accept NULL.
+ * Arguments: a NULL pointer that the function's comment does not allow gives SKIVE_ERR_ARGUMENT, and the context's
+ * message names function and argument (if a context is available). Functions without a status return 0, NULL or false
+ * and write nothing; functions that free accept NULL.
  *
- * Structs of options begin with their size. Start from skive_..._options_default(), which sets it, and change fields: a
- * program built against an older version, whose struct is shorter, then gets the defaults of the fields it does not
- * know. A size that is not set is SKIVE_ERR_ARGUMENT. */
+ * Option structs begin with their size. Start from skive_..._options_default(), which sets it, and change fields: a
+ * program built against an older version, whose struct is shorter, gets the defaults of the fields it does not know. A
+ * size that is not set gives SKIVE_ERR_ARGUMENT. */
 #ifndef SKIVE_SKIVE_H
 #define SKIVE_SKIVE_H
 

@@ -14,8 +14,8 @@ typedef enum skive_status {
 #undef X
 } skive_status;
 
-/* The code's name without prefix ("ERR_SHAPE"), its meaning in one clause, and the exit status the `skive` command
- * gives it. Unknown codes answer as ERR_INTERNAL. The strings are static. */
+/* The code's name without prefix ("ERR_SHAPE"), its meaning in one clause, and the exit status of the `skive` command
+ * for it. Unknown codes are treated as ERR_INTERNAL. The strings are static. */
 SKIVE_API const char *skive_status_name(skive_status status);
 SKIVE_API const char *skive_status_brief(skive_status status);
 SKIVE_API int skive_status_exit(skive_status status);

@@ -21,8 +21,8 @@ typedef enum skive_dtype {
 #undef X
 } skive_dtype;
 
-/* A dense row-major tensor. Rank 0 is a scalar; a dimension may be 0. 4-bit types hold two elements a byte, the first
- * in the low half. A tensor made by skive_tensor_create owns its data; one filled in by hand borrows it. */
+/* A dense row-major tensor. Rank 0 is a scalar; a dimension may be 0. 4-bit types store two elements per byte, the
+ * first in the low half. A tensor made by skive_tensor_create owns its data; one filled in by hand borrows it. */
 typedef struct skive_tensor {
     skive_dtype dtype;
     int rank;
@@ -53,8 +53,8 @@ SKIVE_API void skive_tensor_set(skive_tensor *tensor, int64_t index, double valu
 /* NumPy .npy files, version 1 to 3, C order. Errors: IO, FORMAT, UNSUPPORTED (Fortran order, structured types). */
 SKIVE_API skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_tensor *out);
 SKIVE_API skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const skive_tensor *tensor);
-/* paths[i] from tensors[i], i < n. None takes its place before all have been written: one that cannot be leaves none.
- * */
+/* Saves tensors[i] as paths[i], i < n. Files are replaced only after all have been written: if one fails, none is
+ * replaced. */
 SKIVE_API skive_status skive_tensors_save_npy(skive_context *ctx, const char *const *paths, const skive_tensor *tensors,
                                               size_t n);
 

@@ -15,8 +15,8 @@ typedef struct skive_train_options {
     int epochs;
     int64_t batch;
     /* "cross-entropy", "binary-cross-entropy", "mse"; NULL: the one that fits the data and what the model's output
-     * means (skive/output.h). A softmax or sigmoid at the model's end is part of the loss, which is taken on what is
-     * before it. */
+     * means (skive/output.h). A softmax or sigmoid at the model's end is part of the loss, which is computed from the
+     * value before it. */
     const char *loss;
     double label_smoothing;
     const char *optimizer; /* "sgd", "adam", "adamw" */
@@ -29,22 +29,22 @@ typedef struct skive_train_options {
     double warmup_epochs;
     double step_every, step_factor; /* of "step" */
     double final_rate;              /* of "cosine": fraction of learning_rate at the end */
-    double clip_norm;               /* of the whole gradient; 0: off */
+    double clip_norm;               /* norm to which the whole gradient is clipped; 0: off */
     const char *augment;            /* transforms, "crop:4,flip"; NULL: none */
     uint64_t seed;
     bool keep_best; /* the parameters of the best epoch (see `best`; needs a validation set), otherwise of the last */
-    /* File written after each epoch and resumed from when it exists; NULL: none. A run of the same settings but more
-     * epochs goes on from it as well. */
+    /* File written after each epoch; if it exists, training resumes from it. NULL: none. A run with the same settings
+     * but more epochs continues from it as well. */
     const char *checkpoint;
-    /* Regression: take the loss on the targets as they are. False: on targets less their mean, over their deviation
-     * (each of [n][k] by itself), so that their units do not matter; the model still gives them in those units. */
+    /* Regression: compute the loss from the raw targets. False: from standardised targets (each of [n][k] with its own
+     * mean and deviation), so that their units do not matter; the outputs of the model are still in those units. */
     bool raw_targets;
-    /* What the best epoch is best in, on the validation set: "accuracy", "loss" or "f1" (mean over the classes; of
-     * several labels a sample over all decisions). Among equals the least loss decides. NULL: accuracy where there is
-     * one, otherwise loss. */
+    /* The validation metric that selects the best epoch: "accuracy", "loss" or "f1" (mean over the classes; for several
+     * labels per sample, over all decisions). Ties are decided by the loss. NULL: accuracy if there is one, otherwise
+     * loss. */
     const char *best;
-    /* How much each class counts in cross-entropy: "none", "balanced" (all classes the same in sum) or a number a
-     * class, "1,2.5,1". Scaled to a mean of 1 over the training samples. NULL: none. */
+    /* The weight of each class in the cross-entropy: "none", "balanced" (the same total for all classes) or one number
+     * per class, "1,2.5,1". Scaled to a mean of 1 over the training samples. NULL: none. */
     const char *class_weights;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
@@ -55,7 +55,7 @@ typedef struct skive_epoch_report {
     double validation_loss; /* as skive_eval_report.loss; NaN when not measured */
     double validation_rmse; /* of regression, in the targets' units; else NaN */
     double validation_r2;   /* the same, as skive_eval_report.r2 */
-    double validation_f1;   /* of classes the mean over them, of several labels over all decisions; else NaN */
+    double validation_f1;   /* for classes the mean over them, for several labels over all decisions; else NaN */
 } skive_epoch_report;
 
 typedef struct skive_train_report {
@@ -64,33 +64,33 @@ typedef struct skive_train_report {
     int best_epoch;
     double seconds;
     double samples_per_second;
-    const char *best_by; /* what best_epoch is best in; NULL: it is the last one */
+    const char *best_by; /* the metric that selected best_epoch; NULL: it is the last epoch */
 } skive_train_report;
 SKIVE_API void skive_train_report_free(skive_context *ctx, skive_train_report *report);
 
-/* Keeps chosen weights at zero: for each masked parameter one byte an element, 0 = pruned. Borrowed during a run. */
+/* Keeps chosen weights at zero: for each masked parameter one byte per element, 0 = pruned. Borrowed during a run. */
 typedef struct skive_mask {
     const char *parameter; /* value name */
     const uint8_t *keep;
     int64_t count;
 } skive_mask;
 
-/* Trains `graph` in place on `train`; float targets are standardised meanwhile (raw_targets). A regression that
- * answers worse than the targets' mean and has no last layer with a bias gets a Mul and an Add behind its output, told
- * in a note; nodes and values obtained from it before are not valid then. `validation` may be NULL. Of a codebook that
- * weights share, the entry that is zero stays zero (pruned weights have it), whether a mask says so or not. On failure
- * the graph's parameters are as they were, except ERR_INTERRUPTED, after which they are those of the last finished
- * epoch. `report` may be NULL. Errors: DATA (set does not fit the graph's input or classes), NUMERIC (loss became
- * NaN), INTERRUPTED, UNSUPPORTED. */
+/* Trains `graph` in place on `train`; float targets are standardised during training (raw_targets). A regression model
+ * that is worse than the mean of the targets and has no last layer with a bias gets a Mul and an Add after its output,
+ * which a note reports; nodes and values obtained from it before are invalid then. `validation` may be NULL. In a
+ * codebook of shared weights, an entry that is zero stays zero (pruned weights have it), with or without a mask. On
+ * failure the graph's parameters are unchanged, except for ERR_INTERRUPTED, after which they are those of the last
+ * finished epoch. `report` may be NULL. Errors: DATA (set does not fit the graph's input or classes), NUMERIC (loss
+ * became NaN), INTERRUPTED, UNSUPPORTED. */
 SKIVE_API skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_train_options *options,
                                    const skive_mask *masks, size_t n_masks, skive_train_report *report);
 
-/* Gives the model another number of classes: the last Conv, Gemm or MatMul in front of the output (skive/output.h; of
- * several outputs the one its metadata names, or the only softmax or sigmoid) gets new weights, drawn at random from
- * `seed`, and a bias of zeros. What is before it stays. A note tells. A model that has so many classes already is left
- * as it is. Errors: UNSUPPORTED (the output does not come from such a layer; the message names the node), SHAPE,
- * ARGUMENT. */
+/* Gives the model another number of classes: the last Conv, Gemm or MatMul before the output (skive/output.h; of
+ * several outputs the one that its metadata name, or the only softmax or sigmoid) gets new weights, drawn at random
+ * from `seed`, and a bias of zeros. The layers before it are kept. A note reports the change. A model that already has
+ * this number of classes is unchanged. Errors: UNSUPPORTED (the output does not come from such a layer; the message
+ * names the node), SHAPE, ARGUMENT. */
 SKIVE_API skive_status skive_model_set_classes(skive_graph *graph, int64_t classes, uint64_t seed);
 
 #ifdef __cplusplus
