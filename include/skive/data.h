@@ -8,9 +8,9 @@
  *     mnist:DIR                                  the four files of MNIST, plain or .gz
  *     idx:IMAGES,LABELS[,TEST-IMAGES,TEST-LABELS]    any pair of IDX files of bytes, plain or .gz
  *     npy:X[,Y[,TEST-X,TEST-Y]]                  NumPy files: X [n]... of any shape and numeric type: images (channels
- *                                                first or last), series, volumes, tables; Y [n] integers (class labels),
- *                                                or floats or several numbers per sample (targets). npy:X,X is for
- *                                                autoencoders. X alone is enough for calibration
+ *                                                first or last), series, volumes, tables; Y [n] integers (class
+ *                                                labels), or floats or several numbers per sample (targets). npy:X,X
+ *                                                is for autoencoders. X alone is enough for calibration
  *     folder:DIR                                 PNG, JPEG or BMP files in one sub-folder per class, in DIR or in
  *                                                DIR/train, DIR/val (valid, validation) and DIR/test; classes are
  *                                                numbered in the order of their names. A folder that contains only
