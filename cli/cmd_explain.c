@@ -41,6 +41,14 @@ static void show_plan(const cli_args *a, const skive_plan *plan, json_t *steps) 
     }
 }
 
+/* What the kernels are chosen for: the instruction-set level, and whether oneDNN is there. */
+static const char *kernels_of(char *text, size_t size) {
+    const char *onednn = skive_onednn_version();
+    (void)snprintf(text, size, "%s, %s%s", skive_cpu_isa_name(), onednn ? "oneDNN " : "without oneDNN",
+                   onednn ? onednn : "");
+    return text;
+}
+
 /* A model that needs several plans: those of a run on random inputs. */
 static skive_status explain_session(cli_args *a, const skive_graph *g, int64_t batch) {
     const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
@@ -59,12 +67,14 @@ static skive_status explain_session(cli_args *a, const skive_graph *g, int64_t b
     }
     json_t *alone = status == SKIVE_OK ? cli_left_by_plans(session) : NULL;
     if (status == SKIVE_OK && a->json)
-        cli_print_json(json_pack("{s:s, s:I, s:O, s:O}", "isa", skive_cpu_isa_name(), "plans", (json_int_t)n, "steps",
-                                 steps, "by_themselves", alone));
+        cli_print_json(json_pack("{s:s, s:s?, s:I, s:O, s:O}", "isa", skive_cpu_isa_name(), "onednn",
+                                 skive_onednn_version(), "plans", (json_int_t)n, "steps", steps, "by_themselves",
+                                 alone));
     if (status == SKIVE_OK && !a->json) {
         cli_print_left(alone, "by itself");
+        char kernels[64];
         cli_printf("\n%s; nodes outside a plan run separately, their subgraphs in plans of their own",
-                   skive_cpu_isa_name());
+                   kernels_of(kernels, sizeof kernels));
     }
     json_decref(alone);
     json_decref(steps);
@@ -87,14 +97,14 @@ static skive_status run(cli_args *a) {
         status = explain_session(a, g, batch);
     } else if (status == SKIVE_OK) {
         json_t *steps = json_array();
-        char x[32], y[32];
+        char x[32], y[32], kernels[64];
         show_plan(a, plan, steps);
         if (a->json) {
-            cli_print_json(json_pack("{s:s, s:I, s:I, s:O}", "isa", skive_cpu_isa_name(), "arena_bytes",
-                                     (json_int_t)skive_plan_arena_bytes(plan), "packed_bytes",
-                                     (json_int_t)skive_plan_packed_bytes(plan), "steps", steps));
+            cli_print_json(json_pack("{s:s, s:s?, s:I, s:I, s:O}", "isa", skive_cpu_isa_name(), "onednn",
+                                     skive_onednn_version(), "arena_bytes", (json_int_t)skive_plan_arena_bytes(plan),
+                                     "packed_bytes", (json_int_t)skive_plan_packed_bytes(plan), "steps", steps));
         } else {
-            cli_printf("\n%s; activations and scratch %s, packed weights %s", skive_cpu_isa_name(),
+            cli_printf("\n%s; activations and scratch %s, packed weights %s", kernels_of(kernels, sizeof kernels),
                        cli_bytes((double)skive_plan_arena_bytes(plan), x, sizeof x),
                        cli_bytes((double)skive_plan_packed_bytes(plan), y, sizeof y));
         }
