@@ -362,7 +362,7 @@ static void recurrent(void **unused) {
 /* Many samples, and the gradients, which begin with AVX2. */
 static void recurrent_products(void **unused) {
     (void)unused;
-    if (skv_cpu_isa() < SKV_ISA_AVX2) skip();
+    if (!skv_isa_has(skv_cpu_isa(), SKV_ISA_AVX2)) skip();
     skive_context *ctx = skv_test_context();
     for (int which = 0; which < RECURRENT_FORMS; which++) {
         const recurrent_form many = form_of(which, 9), few = form_of(which, which / 18 % 2 ? 3 : 1);

@@ -28,18 +28,21 @@ static void xxh32_of_four_bytes(void **state) {
 
 static void places_are_the_hash_modulo_buckets(void **state) {
     static const int64_t buckets[] = {1, 2, 3, 7, 64, 1000, 12250, 65536, 999983, (1 << 30) - 1};
-    static const skv_hashed_places_fn fast[] = {skv_hashed_places_scalar, skv_hashed_places_avx2,
-                                                skv_hashed_places_avx512};
-    static const skv_isa level[] = {SKV_ISA_SCALAR, SKV_ISA_AVX2, SKV_ISA_AVX512};
+    static const struct {
+        skv_isa level;
+        skv_hashed_places_fn places;
+    } fast[] = {{SKV_ISA_SCALAR, skv_hashed_places_scalar},
+                SKV_ON(AVX2, {SKV_ISA_AVX2, skv_hashed_places_avx2}, )
+                    SKV_ON(AVX512, {SKV_ISA_AVX512, skv_hashed_places_avx512}, )};
     enum { N = 1003 };
     int32_t at[N];
     (void)state;
     for (size_t b = 0; b < sizeof buckets / sizeof buckets[0]; b++) {
         const uint32_t k = (uint32_t)buckets[b], seed = 77 * (uint32_t)b, first = b % 2 ? 0xfffff000u : 5;
         const skv_hashed h = skv_hashed_make(1 << 16, (1 << 16) - 1, buckets[b], seed);
-        for (size_t f = 0; f < 3; f++) {
-            if (level[f] > skv_cpu_isa()) continue;
-            fast[f](&h, first, N, at);
+        for (size_t f = 0; f < sizeof fast / sizeof fast[0]; f++) {
+            if (fast[f].level > skv_cpu_isa()) continue;
+            fast[f].places(&h, first, N, at);
             for (uint32_t i = 0; i < N; i++) {
                 const uint32_t bucket = skv_xxh32(first + i, seed) % k, minus = skv_xxh32(first + i, ~seed) & 1;
                 assert_int_equal((uint32_t)at[i], bucket + minus * k);

@@ -77,7 +77,7 @@ SKIVE_API uint64_t skive_context_seed(const skive_context *ctx);
 SKIVE_API void skive_context_set_seed(skive_context *ctx, uint64_t seed);
 
 /* The name of the instruction set level in use ("avx512_vnni"); the environment variable SKIVE_ISA lowers it to one of
- * scalar, avx2, avx512, avx512_vnni, avx512_bf16, amx. */
+ * scalar, avx2, avx512, avx512_vnni, avx512_bf16, amx on x86-64, and of scalar, neon, dotprod, i8mm on AArch64. */
 SKIVE_API const char *skive_cpu_isa_name(void);
 
 /* The error in the environment variable SKIVE_ISA, which then has no effect, or NULL. Static. */

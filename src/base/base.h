@@ -11,6 +11,8 @@
 #include <skive/context.h>
 #include <skive/status.h>
 
+#include "base/isa.h"
+
 /* ---- errors ---- */
 
 /* Hands a failing status up at once. */
@@ -142,22 +144,6 @@ static inline uint32_t skv_xxh32(uint32_t x, uint32_t seed) {
     h = (h ^ h >> 13) * 3266489917u;
     return h ^ h >> 16;
 }
-
-/* ---- CPU ---- levels are cumulative */
-
-typedef enum skv_isa {
-    SKV_ISA_SCALAR,
-    SKV_ISA_AVX2,   /* with FMA */
-    SKV_ISA_AVX512, /* F, BW, DQ, VL */
-    SKV_ISA_AVX512_VNNI,
-    SKV_ISA_AVX512_BF16,
-    SKV_ISA_AMX, /* int8 and bf16 tiles, permission obtained */
-    SKV_ISA_COUNT
-} skv_isa;
-skv_isa skv_cpu_isa(void); /* what the CPU has, capped by SKIVE_ISA (read once) */
-skv_isa skv_cpu_isa_hardware(void);
-bool skv_cpu_amx_hidden(void); /* AMX announced but CPUID leaf 0x1D is empty */
-const char *skv_isa_name(skv_isa isa);
 
 /* ---- threads ---- */
 /* A context for one more thread: same allocator and seed, its own messages, one thread, no log and no progress. Freed

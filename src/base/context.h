@@ -40,6 +40,5 @@ void skv_budget_count(skive_context *ctx, void *block, bool taken);
 skive_status skv_budget_refuse(skive_context *ctx, size_t bytes);
 int skv_default_threads(void);
 int skv_possible_threads(int wanted); /* 1 to wanted: as many threads as the system lets the process have */
-bool skv_isa_parse(const char *name, skv_isa *out);
 
 #endif

@@ -12,20 +12,42 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
-static const char *const names[SKV_ISA_COUNT] = {"scalar", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"};
+typedef enum processor { ANY, X86, ARM } processor;
 
-const char *skv_isa_name(skv_isa isa) { return (int)isa >= 0 && isa < SKV_ISA_COUNT ? names[isa] : "unknown"; }
+typedef struct level_text {
+    const char *name;
+    processor processor;
+    bool here;
+    const char *absent; /* said when SKIVE_ISA asks for it in vain */
+} level_text;
+
+static const level_text levels[SKV_ISA_COUNT] = {
+    {"scalar", ANY, true, ""},
+#define X(of, id, name) {name, of, SKV_ON_##of(true ||) false, "SKIVE_ISA asks for " name ", which this CPU lacks"},
+#include "base/isa.inc"
+#undef X
+};
+
+const char *skv_isa_name(skv_isa isa) { return (int)isa >= 0 && isa < SKV_ISA_COUNT ? levels[isa].name : "unknown"; }
 
 bool skv_isa_parse(const char *name, skv_isa *out) {
     for (int i = 0; i < SKV_ISA_COUNT; i++) {
-        if (strcmp(name, names[i]) == 0) {
+        if (strcmp(name, levels[i].name) == 0) {
             *out = (skv_isa)i;
             return true;
         }
     }
     return false;
+}
+
+bool skv_isa_here(skv_isa level) { return (int)level >= 0 && level < SKV_ISA_COUNT && levels[level].here; }
+
+bool skv_isa_has(skv_isa isa, skv_isa level) {
+    return level == SKV_ISA_SCALAR || (level <= isa && levels[level].processor == levels[isa].processor);
 }
 
 #if defined(__x86_64__)
@@ -71,6 +93,20 @@ skv_isa skv_cpu_isa_hardware(void) {
 
 bool skv_cpu_amx_hidden(void) { return all(leaf(7, 0).edx, 1u << 24) && leaf(0x1d, 0).eax == 0; }
 
+#elif defined(__aarch64__)
+
+skv_isa skv_cpu_isa_hardware(void) {
+#if defined(__linux__)
+    enum { ASIMDDP = 20, I8MM = 13 }; /* bits of AT_HWCAP and AT_HWCAP2 */
+    if (!(getauxval(AT_HWCAP) >> ASIMDDP & 1)) return SKV_ISA_NEON;
+    return getauxval(AT_HWCAP2) >> I8MM & 1 ? SKV_ISA_I8MM : SKV_ISA_DOTPROD;
+#else
+    return SKV_ISA_NEON; /* what every AArch64 CPU has */
+#endif
+}
+
+bool skv_cpu_amx_hidden(void) { return false; }
+
 #else
 
 skv_isa skv_cpu_isa_hardware(void) { return SKV_ISA_SCALAR; }
@@ -82,9 +118,14 @@ bool skv_cpu_amx_hidden(void) { return false; }
 const char *skive_cpu_isa_problem(void) {
     const char *text = getenv("SKIVE_ISA");
     skv_isa isa;
-    return !text || !*text || skv_isa_parse(text, &isa)
-               ? NULL
-               : "SKIVE_ISA must be one of scalar, avx2, avx512, avx512_vnni, avx512_bf16, amx";
+    if (!text || !*text) return NULL;
+#define X(of, id, name) SKV_ON_##of(", " name)
+    if (!skv_isa_parse(text, &isa))
+        return "SKIVE_ISA must be one of scalar"
+#include "base/isa.inc"
+            ;
+#undef X
+    return skv_isa_has(skv_cpu_isa_hardware(), isa) ? NULL : levels[isa].absent;
 }
 
 skv_isa skv_cpu_isa(void) {
@@ -94,7 +135,7 @@ skv_isa skv_cpu_isa(void) {
     if (level >= 0) return (skv_isa)level;
     skv_isa isa = skv_cpu_isa_hardware(), cap;
     const char *text = getenv("SKIVE_ISA");
-    if (text && skv_isa_parse(text, &cap) && cap < isa) isa = cap;
+    if (text && skv_isa_parse(text, &cap) && skv_isa_has(isa, cap)) isa = cap;
     int none = -1;
     if (!atomic_compare_exchange_strong(&known, &none, (int)isa)) isa = (skv_isa)none;
     return isa;

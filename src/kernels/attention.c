@@ -48,12 +48,10 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     st->a = skv_attention_of(n->node, in);
-    st->products = isa >= SKV_ISA_AVX512 ? &skv_attention_loops_avx512
-                   : isa >= SKV_ISA_AVX2 ? &skv_attention_loops_avx2
-                                         : &skv_attention_loops_scalar;
-    st->rows = isa >= SKV_ISA_AVX512 ? &skv_row_loops_avx512
-               : isa >= SKV_ISA_AVX2 ? &skv_row_loops_avx2
-                                     : &skv_row_loops_scalar;
+    st->products = SKV_AT(isa, AVX512, &skv_attention_loops_avx512) SKV_AT(isa, AVX2, &skv_attention_loops_avx2)
+        SKV_AT(isa, NEON, &skv_attention_loops_neon) SKV_ELSE(isa, &skv_attention_loops_scalar);
+    st->rows = SKV_AT(isa, AVX512, &skv_row_loops_avx512) SKV_AT(isa, AVX2, &skv_row_loops_avx2)
+        SKV_ELSE(isa, &skv_row_loops_scalar);
     st->padded = (st->a.kv_len + PAD - 1) / PAD * PAD;
     const int64_t heads = st->a.batch * st->a.q_heads;
     st->threads = heads < n->threads ? (int)heads : n->threads;

@@ -9,6 +9,7 @@ typedef struct skv_attention_loops {
     void (*product)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b, int64_t ldb, float *c,
                     int64_t ldc);
 } skv_attention_loops;
-extern const skv_attention_loops skv_attention_loops_scalar, skv_attention_loops_avx2, skv_attention_loops_avx512;
+extern const skv_attention_loops skv_attention_loops_scalar, skv_attention_loops_avx2, skv_attention_loops_avx512,
+    skv_attention_loops_neon;
 
 #endif

@@ -17,12 +17,8 @@ bool skv_depthwise_suits(const skive_type *x, const skive_type *w, int64_t group
 }
 
 const skv_depthwise_loops *skv_depthwise_of(skv_isa isa) {
-#if defined(__x86_64__)
-    if (isa >= SKV_ISA_AVX512) return &skv_depthwise_avx512;
-    if (isa >= SKV_ISA_AVX2) return &skv_depthwise_avx2;
-#endif
-    (void)isa;
-    return &skv_depthwise_scalar;
+    return SKV_AT(isa, AVX512, &skv_depthwise_avx512) SKV_AT(isa, AVX2, &skv_depthwise_avx2)
+        SKV_AT(isa, NEON, &skv_depthwise_neon) SKV_ELSE(isa, &skv_depthwise_scalar);
 }
 
 typedef struct depthwise_state {

@@ -31,7 +31,7 @@ typedef struct skv_depthwise_loops {
     void (*run)(const skv_depthwise_run *r);
     void (*sums)(const skv_depthwise_sums *s);
 } skv_depthwise_loops;
-extern const skv_depthwise_loops skv_depthwise_scalar, skv_depthwise_avx2, skv_depthwise_avx512;
+extern const skv_depthwise_loops skv_depthwise_scalar, skv_depthwise_avx2, skv_depthwise_avx512, skv_depthwise_neon;
 const skv_depthwise_loops *skv_depthwise_of(skv_isa isa);
 
 enum { SKV_DEPTHWISE_TAPS = 128 }; /* of the largest window */

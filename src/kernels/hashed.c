@@ -68,9 +68,8 @@ static skive_status prepare(skv_kernel_node *n) {
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     st->kind = kind_of(n->node);
     st->h = skv_hashed_of(n->node, skv_type_count(&n->in[st->kind == GRAD_BUCKETS ? 2 : 1].type));
-    st->places = isa >= SKV_ISA_AVX512 ? skv_hashed_places_avx512
-                 : isa >= SKV_ISA_AVX2 ? skv_hashed_places_avx2
-                                       : skv_hashed_places_scalar;
+    st->places = SKV_AT(isa, AVX512, skv_hashed_places_avx512) SKV_AT(isa, AVX2, skv_hashed_places_avx2)
+        SKV_ELSE(isa, skv_hashed_places_scalar);
     st->m = n->in[0].type.dims[0].size;
     st->threads = n->threads < MAX_THREADS ? n->threads : MAX_THREADS;
     divide(st);

@@ -50,9 +50,8 @@ static skive_status prepare(skv_kernel_node *n) {
     st->epsilon = skv_attr_float(n->node, "epsilon", 1e-5);
     st->momentum = skv_attr_float(n->node, "momentum", 0.9);
     st->relu = *skv_attr_string(n->node, "activation", "");
-    st->loops = isa >= SKV_ISA_AVX512 ? &skv_norm_loops_avx512
-                : isa >= SKV_ISA_AVX2 ? &skv_norm_loops_avx2
-                                      : &skv_norm_loops_scalar;
+    st->loops = SKV_AT(isa, AVX512, &skv_norm_loops_avx512) SKV_AT(isa, AVX2, &skv_norm_loops_avx2)
+        SKV_ELSE(isa, &skv_norm_loops_scalar);
     st->groups = (st->x.lanes + SPAN - 1) / SPAN;
     st->channels = st->x.blocks * st->x.lanes;
     st->pieces = st->x.n < PIECES ? st->x.n : PIECES;

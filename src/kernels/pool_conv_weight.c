@@ -8,11 +8,7 @@
 #include "ops/common_pool_place.h"
 
 static const skv_pcw_loops *loops_of(skv_isa isa) {
-#if defined(__x86_64__)
-    if (isa >= SKV_ISA_AVX2) return &skv_pcw_avx2;
-#endif
-    (void)isa;
-    return &skv_pcw_scalar;
+    return SKV_AT(isa, AVX2, &skv_pcw_avx2) SKV_AT(isa, NEON, &skv_pcw_neon) SKV_ELSE(isa, &skv_pcw_scalar);
 }
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }

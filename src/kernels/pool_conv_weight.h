@@ -25,6 +25,6 @@ typedef struct skv_pcw_loops {
     /* One channel of one image: sum[row][8] += d * x[...] over all pooled elements; d and place are `lanes` apart. */
     void (*gather)(const skv_pcw_window *s, const float *x, const float *d, const uint8_t *place, float *sum);
 } skv_pcw_loops;
-extern const skv_pcw_loops skv_pcw_scalar, skv_pcw_avx2;
+extern const skv_pcw_loops skv_pcw_scalar, skv_pcw_avx2, skv_pcw_neon;
 
 #endif

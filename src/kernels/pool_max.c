@@ -12,7 +12,8 @@ typedef struct pool_state {
     skv_channels x, y;
     skv_geometry g;
     skv_pool_apart apart;
-    bool is_apart, covers; /* windows side by side in blocks of 16; they cover the input */
+    const skv_pool_max_loops *loops; /* NULL: the CPU's level has none */
+    bool is_apart, covers;           /* windows side by side in blocks of 16; they cover the input */
     int threads;
 } pool_state;
 
@@ -31,7 +32,9 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 
 static void find_apart(pool_state *st) {
     const skv_geometry *g = &st->g;
-    st->is_apart = skv_cpu_isa() >= SKV_ISA_AVX512 && st->x.lanes == 16;
+    const skv_isa isa = skv_cpu_isa();
+    st->loops = SKV_AT(isa, AVX512, &skv_pool_max_loops_avx512) SKV_ELSE(isa, NULL);
+    st->is_apart = st->loops && st->x.lanes == 16;
     st->covers = true;
     st->apart.width = g->in[2];
     for (int a = 1; a < SKV_SPATIAL; a++) {
@@ -165,7 +168,7 @@ static void pool_lines(const pool_state *st, const float *x, float *y) {
 
 static void pool_plane(const pool_state *st, const float *x, float *y) {
     if (st->is_apart) {
-        skv_pool_max_apart_avx512(&st->apart, x, y);
+        st->loops->apart(&st->apart, x, y);
         return;
     }
     if (st->x.lanes == 1) {
@@ -194,7 +197,7 @@ static void spread_plane(const pool_state *st, const float *dy, const float *x, 
     const skv_geometry *g = &st->g;
     if (!st->is_apart || !st->covers) memset(dx, 0, (size_t)(st->x.s * st->x.lanes) * sizeof *dx);
     if (st->is_apart) {
-        skv_pool_max_spread_avx512(&st->apart, dy, x, y, dx);
+        st->loops->spread(&st->apart, dy, x, y, dx);
         return;
     }
     for (int64_t oh = 0; oh < g->out[1]; oh++) {

@@ -10,8 +10,11 @@ typedef struct skv_pool_apart {
     int64_t width;             /* of the input */
 } skv_pool_apart;
 
-void skv_pool_max_apart_avx512(const skv_pool_apart *p, const float *x, float *y);
-/* dx is zero where no window lies. */
-void skv_pool_max_spread_avx512(const skv_pool_apart *p, const float *dy, const float *x, const float *y, float *dx);
+typedef struct skv_pool_max_loops {
+    void (*apart)(const skv_pool_apart *p, const float *x, float *y);
+    /* dx is zero where no window lies */
+    void (*spread)(const skv_pool_apart *p, const float *dy, const float *x, const float *y, float *dx);
+} skv_pool_max_loops;
+extern const skv_pool_max_loops skv_pool_max_loops_avx512;
 
 #endif

@@ -6,7 +6,7 @@
 
 enum { LANES = 16 };
 
-void skv_pool_max_apart_avx512(const skv_pool_apart *p, const float *x, float *y) {
+static void apart(const skv_pool_apart *p, const float *x, float *y) {
     for (int64_t oh = 0; oh < p->out[0]; oh++) {
         for (int64_t ow = 0; ow < p->out[1]; ow++) {
             const float *from = x + (oh * p->kernel[0] * p->width + ow * p->kernel[1]) * LANES;
@@ -21,7 +21,7 @@ void skv_pool_max_apart_avx512(const skv_pool_apart *p, const float *x, float *y
     }
 }
 
-void skv_pool_max_spread_avx512(const skv_pool_apart *p, const float *dy, const float *x, const float *y, float *dx) {
+static void spread(const skv_pool_apart *p, const float *dy, const float *x, const float *y, float *dx) {
     for (int64_t oh = 0; oh < p->out[0]; oh++) {
         for (int64_t ow = 0; ow < p->out[1]; ow++) {
             const int64_t from = (oh * p->kernel[0] * p->width + ow * p->kernel[1]) * LANES;
@@ -39,3 +39,5 @@ void skv_pool_max_spread_avx512(const skv_pool_apart *p, const float *dy, const 
         }
     }
 }
+
+const skv_pool_max_loops skv_pool_max_loops_avx512 = {apart, spread};

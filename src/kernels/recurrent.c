@@ -74,9 +74,8 @@ void skv_recurrent_store(const skv_recurrent_shape *s, const skv_kernel_call *c,
 }
 
 const skv_recurrent_loops *skv_recurrent_loops_of(skv_isa isa) {
-    return isa >= SKV_ISA_AVX512 ? &skv_recurrent_avx512
-           : isa >= SKV_ISA_AVX2 ? &skv_recurrent_avx2
-                                 : &skv_recurrent_scalar;
+    return SKV_AT(isa, AVX512, &skv_recurrent_avx512) SKV_AT(isa, AVX2, &skv_recurrent_avx2)
+        SKV_ELSE(isa, &skv_recurrent_scalar);
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {

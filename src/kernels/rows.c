@@ -58,9 +58,8 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     st->kind = kind_of(n->node);
-    st->loops = isa >= SKV_ISA_AVX512 ? &skv_row_loops_avx512
-                : isa >= SKV_ISA_AVX2 ? &skv_row_loops_avx2
-                                      : &skv_row_loops_scalar;
+    st->loops = SKV_AT(isa, AVX512, &skv_row_loops_avx512) SKV_AT(isa, AVX2, &skv_row_loops_avx2)
+        SKV_ELSE(isa, &skv_row_loops_scalar);
     st->epsilon = skv_attr_float(n->node, "epsilon", 1e-5);
     if (st->kind == GELU || st->kind == GELU_TANH) {
         size_t bytes;

@@ -17,12 +17,8 @@ enum {
 
 static const skv_sgemm_tile *tile_of_cpu(void) {
     const skv_isa isa = skv_cpu_isa();
-#if defined(__x86_64__)
-    if (isa >= SKV_ISA_AVX512) return &skv_sgemm_tile_avx512;
-    if (isa >= SKV_ISA_AVX2) return &skv_sgemm_tile_avx2;
-#endif
-    (void)isa;
-    return &skv_sgemm_tile_scalar;
+    return SKV_AT(isa, AVX512, &skv_sgemm_tile_avx512) SKV_AT(isa, AVX2, &skv_sgemm_tile_avx2)
+        SKV_AT(isa, NEON, &skv_sgemm_tile_neon) SKV_ELSE(isa, &skv_sgemm_tile_scalar);
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -46,6 +46,6 @@ typedef struct skv_sgemm_tile {
     /* The sum of a[i] b[i]. */
     float (*dot)(const float *a, const float *b, int64_t n);
 } skv_sgemm_tile;
-extern const skv_sgemm_tile skv_sgemm_tile_scalar, skv_sgemm_tile_avx2, skv_sgemm_tile_avx512;
+extern const skv_sgemm_tile skv_sgemm_tile_scalar, skv_sgemm_tile_avx2, skv_sgemm_tile_avx512, skv_sgemm_tile_neon;
 
 #endif

@@ -47,7 +47,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 }
 
 skv_unary_loop *skv_unary_loop_of(skv_isa isa) {
-    return isa >= SKV_ISA_AVX512 ? skv_unary_avx512 : isa >= SKV_ISA_AVX2 ? skv_unary_avx2 : skv_unary_scalar;
+    return SKV_AT(isa, AVX512, skv_unary_avx512) SKV_AT(isa, AVX2, skv_unary_avx2) SKV_ELSE(isa, skv_unary_scalar);
 }
 
 static float limit(const skv_kernel_node *n, size_t i, float otherwise) {

@@ -19,10 +19,7 @@ typedef struct skv_scan {
     void (*quantize)(const float *x, size_t n, const float *scale, size_t step, int8_t *q, double *power,
                      double *error);
 } skv_scan;
-extern const skv_scan skv_scan_scalar;
-#if defined(__x86_64__)
-extern const skv_scan skv_scan_avx2, skv_scan_avx512;
-#endif
+extern const skv_scan skv_scan_scalar, skv_scan_avx2, skv_scan_avx512;
 /* For the CPU as it is used. */
 const skv_scan *skv_scan_of(skv_isa isa);
 

@@ -3,10 +3,5 @@
 #include "quant/scan_body.h"
 
 const skv_scan *skv_scan_of(skv_isa isa) {
-#if defined(__x86_64__)
-    if (isa >= SKV_ISA_AVX512) return &skv_scan_avx512;
-    if (isa >= SKV_ISA_AVX2) return &skv_scan_avx2;
-#endif
-    (void)isa;
-    return &skv_scan_scalar;
+    return SKV_AT(isa, AVX512, &skv_scan_avx512) SKV_AT(isa, AVX2, &skv_scan_avx2) SKV_ELSE(isa, &skv_scan_scalar);
 }

@@ -88,7 +88,8 @@ void skv_metrics_free(skv_metrics *m) {
 
 static double log_sum_exp(const float *row, int64_t k) {
     double top = (double)row[0], sum = 0;
-    for (int64_t c = 1; c < k; c++) top = fmax(top, (double)row[c]);
+    /* Not fmax, which ends gcc 12 with an internal error on AArch64; a NaN reaches the sum either way. */
+    for (int64_t c = 1; c < k; c++) top = (double)row[c] > top ? (double)row[c] : top;
     for (int64_t c = 0; c < k; c++) sum += exp((double)row[c] - top);
     return top + log(sum);
 }

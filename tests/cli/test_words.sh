@@ -47,7 +47,10 @@ expect 2 '--threads is 4000; it must be between 1 and 1024' "$skive" inspect mod
 expect 2 '--seconds is -1; it must be between 0' "$skive" bench model.onnx --seconds -1
 expect 2 '--layer-floor is -1; it must be between 0 and 1' "$skive" prune model.onnx --sparsity 0.5 --layer-floor -1 -o o.onnx
 expect 2 '--tolerance is -1' "$skive" simplify model.onnx --tolerance -1 -o o.onnx
-expect 2 'SKIVE_ISA must be one of scalar, avx2' env SKIVE_ISA=nonsense "$skive" inspect model.onnx
+expect 2 'SKIVE_ISA must be one of scalar' env SKIVE_ISA=nonsense "$skive" inspect model.onnx
+foreign=neon
+[ "$(uname -m)" = aarch64 ] && foreign=avx2
+expect 2 "SKIVE_ISA asks for $foreign, which this CPU lacks" env SKIVE_ISA=$foreign "$skive" inspect model.onnx
 absent o.onnx
 absent o.skv
 

@@ -19,17 +19,17 @@ void skv_q8_dense_destroy(skive_context *ctx, void *state) {
 /* One output channel's weights [per_in][window] into its column: window outside, channels inside, each tap's run
  * filled up with zeros to whole groups. */
 static void pack_bytes(const skv_q8_dense *d, const int8_t *w, int8_t *column) {
-    const size_t group = d->gemm->nr * 4, run = d->k / d->taps, padded = d->groups * 4;
+    const size_t step = d->gemm->k_group, group = d->gemm->nr * step, run = d->k / d->taps, padded = d->groups * step;
     const int64_t window = skv_volume(d->s.g.kernel);
     size_t first = 0, at = 0;
     if (window == 1) {
-        for (; at + 4 <= d->k; at += 4, column += group) memcpy(column, w + at, 4);
+        for (; at + step <= d->k; at += step, column += group) memcpy(column, w + at, step);
         for (size_t j = 0; at < d->k; at++, j++) column[j] = w[at];
         return;
     }
     for (int64_t t = 0; t < window; t++) {
         for (int64_t i = 0; i < d->per_in; i++) {
-            column[(first + at) / 4 * group + (first + at) % 4] = w[i * window + t];
+            column[(first + at) / step * group + (first + at) % step] = w[i * window + t];
             if (++at < run) continue;
             at = 0;
             first += padded;
@@ -56,6 +56,7 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
                        int64_t group, size_t panel) {
     const size_t nr = d->gemm->nr, index = (size_t)group * d->panels + panel;
     const int64_t taps = skv_volume(d->s.g.kernel), row = d->per_in * taps;
+    const int32_t zero = d->x_zero - d->gemm->shift;
     char *b = d->b + index * d->panel_bytes;
     for (size_t p = 0; p < nr; p++) {
         const int64_t column = (int64_t)(panel * nr + p);
@@ -66,11 +67,11 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
         if (d->gemm->wide) {
             pack_wide(d, from, p, (int16_t *)(void *)b);
         } else {
-            pack_bytes(d, from, (int8_t *)b + p * 4);
+            pack_bytes(d, from, (int8_t *)b + p * d->gemm->k_group);
             for (int64_t i = 0; i < row; i++) sum += from[i];
         }
         /* Wraps where the true sums would not: see int8.h. */
-        d->init[index * nr + p] = (int32_t)((uint32_t)(bias ? bias[m] : 0) - (uint32_t)d->x_zero * (uint32_t)sum);
+        d->init[index * nr + p] = (int32_t)((uint32_t)(bias ? bias[m] : 0) - (uint32_t)zero * (uint32_t)sum);
         d->multiplier[index * nr + p] = (float)multiplier[m];
     }
 }
@@ -212,7 +213,7 @@ static double cut(const skv_q8_dense *d, bool lines, bool columns, skv_q8_box *b
 }
 
 static void choose_boxes(skv_q8_dense *d) {
-    const bool can = d->reading == SKV_Q8_IN_PLACE && d->x_zero == 0;
+    const bool can = d->reading == SKV_Q8_IN_PLACE && d->x_zero == 0 && d->gemm->shift == 0;
     double least = cut(d, false, false, d->box, &d->n_boxes);
     for (int i = 1; can && i < 4; i++) {
         skv_q8_box box[SKV_Q8_BOXES];

@@ -38,15 +38,16 @@ static const char *const ops[] = {"QConv", "QConvAdd", "QGemm", NULL};
         .name = "qgemm_u8s8_" #id,                                                                  \
         .brief = text,                                                                              \
         .ops = ops,                                                                                 \
-        .isa = level,                                                                               \
+        .isa = SKV_ISA_##level,                                                                     \
         .applicable = applicable,                                                                   \
         .prepare = prepare_##id,                                                                    \
         .run = skv_q8_dense_run,                                                                    \
         .destroy = skv_q8_dense_destroy,                                                            \
     }
-#if defined(__x86_64__)
-RECORD(vnni, SKV_ISA_AVX512_VNNI, "integer convolution and product, tiles of 14 x 32 with vpdpbusd");
-RECORD(avx512, SKV_ISA_AVX512, "integer convolution and product, tiles of 12 x 32 in 16 bits");
-RECORD(avx2, SKV_ISA_AVX2, "integer convolution and product, tiles of 6 x 16 in 16 bits");
-#endif
-RECORD(scalar, SKV_ISA_SCALAR, "integer convolution and product in plain C");
+SKV_ON(AVX512_VNNI, RECORD(vnni, AVX512_VNNI, "integer convolution and product, tiles of 14 x 32 with vpdpbusd");)
+SKV_ON(AVX512, RECORD(avx512, AVX512, "integer convolution and product, tiles of 12 x 32 in 16 bits");)
+SKV_ON(AVX2, RECORD(avx2, AVX2, "integer convolution and product, tiles of 6 x 16 in 16 bits");)
+SKV_ON(I8MM, RECORD(i8mm, I8MM, "integer convolution and product, tiles of 8 x 8 with USMMLA");)
+SKV_ON(DOTPROD, RECORD(dotprod, DOTPROD, "integer convolution and product, tiles of 8 x 8 with SDOT");)
+SKV_ON(NEON, RECORD(neon, NEON, "integer convolution and product, tiles of 8 x 8 in 16 bits");)
+RECORD(scalar, SCALAR, "integer convolution and product in plain C");

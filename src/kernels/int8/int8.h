@@ -4,7 +4,7 @@
  * channels stand in one panel, read from front to back: for each group of k_group steps of k, k_group numbers of each
  * of the nr columns.
  *
- * With bytes (k_group 4) a tile computes init + sum of x * w, x being the stored bytes: init holds bias minus
+ * With bytes a tile computes init + sum of x * w, x being the stored bytes: init holds bias minus
  * x_zero_point times the sum of the weights, and padding is read from a row filled with the zero point. These sums may
  * leave int32 on the way; they wrap, and the end is right because the true sum fits (skv_q_check_sums). With 16-bit
  * numbers (`wide`) x - x_zero_point is what is gathered, all in one tap, padding is 0 and init is the bias. */
@@ -63,6 +63,7 @@ typedef struct skv_q8_gemm {
     size_t mr, nr, k_group;
     bool wide;      /* 16-bit numbers */
     bool by_column; /* the order of a panel; wide ones only */
+    int32_t shift;  /* of bytes: what the tile subtracts from x before it multiplies; taps cannot be left out then */
     void (*tile)(const skv_q8_tile *t);
     void (*constants)(const skv_q8_out *out, skv_q8_constants *to); /* may be NULL */
     /* n bytes of x to the position `at` of a gathered row: as they are, or widened less the zero point */
@@ -73,11 +74,12 @@ static inline size_t skv_q8_column_run(const skv_q8_gemm *g, size_t groups) {
     return g->by_column ? groups * g->k_group : g->k_group;
 }
 const skv_q8_gemm *skv_q8_gemm_scalar(void);
-#if defined(__x86_64__)
 const skv_q8_gemm *skv_q8_gemm_avx2(void);
 const skv_q8_gemm *skv_q8_gemm_avx512(void);
 const skv_q8_gemm *skv_q8_gemm_vnni(void);
-#endif
+const skv_q8_gemm *skv_q8_gemm_neon(void);
+const skv_q8_gemm *skv_q8_gemm_dotprod(void);
+const skv_q8_gemm *skv_q8_gemm_i8mm(void);
 
 /* ---- loops along channels or elements ---- */
 
@@ -98,10 +100,7 @@ typedef struct skv_q8_loops {
     void (*dequantize_u8)(const uint8_t *x, float scale, int32_t zero, float *y, size_t n);
     void (*dequantize_s8)(const int8_t *x, float scale, int32_t zero, float *y, size_t n);
 } skv_q8_loops;
-extern const skv_q8_loops skv_q8_loops_scalar;
-#if defined(__x86_64__)
-extern const skv_q8_loops skv_q8_loops_avx2, skv_q8_loops_avx512;
-#endif
+extern const skv_q8_loops skv_q8_loops_scalar, skv_q8_loops_avx2, skv_q8_loops_avx512, skv_q8_loops_neon;
 const skv_q8_loops *skv_q8_loops_of(skv_isa isa);
 
 /* n numbers as uint8 by their own range, as DynamicQuantizeLinear does it. */

@@ -1,5 +1,6 @@
 /* The loops of struct skv_q8_loops in plain C. Each loops_<isa>.c compiles this text with its instructions; float steps
- * are rounded one by one (no contraction), so that every copy gives the same bits. LOOPS names the table. */
+ * are rounded one by one (no contraction), so that every copy gives the same bits. LOOPS names the table; with OWN_ADD_TAPS the file has
+ * add_taps itself. */
 #ifndef SKV_INT8_LOOPS_BODY_H
 #define SKV_INT8_LOOPS_BODY_H
 
@@ -61,6 +62,7 @@ static void sum(const uint8_t *x, int32_t *total, size_t n) {
     for (size_t i = 0; i < n; i++) total[i] += x[i];
 }
 
+#ifndef OWN_ADD_TAPS
 /* The running sums wrap where the true ones would not; see int8.h. */
 static inline __attribute__((always_inline)) void add_taps(const uint8_t *const *x, const int taps, const int16_t *w,
                                                            size_t w_stride, uint32_t *restrict total, size_t n) {
@@ -72,6 +74,8 @@ static inline __attribute__((always_inline)) void add_taps(const uint8_t *const 
         total[i] = v;
     }
 }
+
+#endif
 
 static void depthwise(const uint8_t *const *x, size_t taps, const int16_t *w, size_t w_stride, const int32_t *init,
                       int32_t *total, size_t n) {

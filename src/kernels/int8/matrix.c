@@ -4,13 +4,10 @@
 #include <string.h>
 
 static const skv_q8_gemm *gemm_of(skv_isa isa) {
-#if defined(__x86_64__)
-    if (isa >= SKV_ISA_AVX512_VNNI) return skv_q8_gemm_vnni();
-    if (isa >= SKV_ISA_AVX512) return skv_q8_gemm_avx512();
-    if (isa >= SKV_ISA_AVX2) return skv_q8_gemm_avx2();
-#endif
-    (void)isa;
-    return skv_q8_gemm_scalar();
+    return SKV_AT(isa, AVX512_VNNI, skv_q8_gemm_vnni()) SKV_AT(isa, AVX512, skv_q8_gemm_avx512())
+        SKV_AT(isa, AVX2, skv_q8_gemm_avx2()) SKV_AT(isa, I8MM, skv_q8_gemm_i8mm())
+            SKV_AT(isa, DOTPROD, skv_q8_gemm_dotprod()) SKV_AT(isa, NEON, skv_q8_gemm_neon())
+                SKV_ELSE(isa, skv_q8_gemm_scalar());
 }
 
 void skv_q8_matrix_free(skive_context *ctx, skv_q8_matrix *m) {
@@ -131,7 +128,7 @@ size_t skv_q8_matrix_panel(const skv_q8_matrix *m, const skv_q8_rows *rows, size
     m->gemm->tile(&tile);
     for (size_t r = 0; r < rows->n; r++) {
         uint32_t *row = (uint32_t *)sums + r * SKV_Q8_MATRIX_COLUMNS; /* wraps */
-        const uint32_t zero = (uint32_t)rows->zero[r], sum = (uint32_t)rows->sum[r];
+        const uint32_t zero = (uint32_t)(rows->zero[r] - m->gemm->shift), sum = (uint32_t)rows->sum[r];
         for (size_t c = 0; c < columns; c++) row[c] -= zero * (uint32_t)m->column_sum[first + (int64_t)c];
         for (size_t c = 0; m->b_zero && c < columns; c++) row[c] -= (uint32_t)m->b_zero[first + (int64_t)c] * sum;
     }

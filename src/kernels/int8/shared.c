@@ -33,10 +33,6 @@ skive_status skv_q8_conv_shape(const skv_kernel_node *n, skv_conv_shape *out) {
 }
 
 const skv_q8_loops *skv_q8_loops_of(skv_isa isa) {
-#if defined(__x86_64__)
-    if (isa >= SKV_ISA_AVX512) return &skv_q8_loops_avx512;
-    if (isa >= SKV_ISA_AVX2) return &skv_q8_loops_avx2;
-#endif
-    (void)isa;
-    return &skv_q8_loops_scalar;
+    return SKV_AT(isa, AVX512, &skv_q8_loops_avx512) SKV_AT(isa, AVX2, &skv_q8_loops_avx2)
+        SKV_AT(isa, NEON, &skv_q8_loops_neon) SKV_ELSE(isa, &skv_q8_loops_scalar);
 }

@@ -62,4 +62,4 @@ bool skv_dnnl_md_any(skive_dtype dtype, int rank, const int64_t *dims, skv_dnnl_
     return describe(dtype, rank, dims, dnnl_format_tag_any, out);
 }
 
-skv_layout skv_dnnl_blocked(void) { return skv_cpu_isa() >= SKV_ISA_AVX512 ? SKV_C16 : SKV_C8; }
+skv_layout skv_dnnl_blocked(void) { return skv_isa_has(skv_cpu_isa(), SKV_ISA_AVX512) ? SKV_C16 : SKV_C8; }

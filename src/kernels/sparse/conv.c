@@ -105,18 +105,18 @@ static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
     enum { MANY = 128, TILE = 4, FEW_READ = 4 };
     const skv_geometry *g = &c->g;
     const int64_t channels = c->c / c->groups, rows = c->m / c->groups;
-    if (isa < SKV_ISA_AVX2) return plain_rate(c);
+    if (!skv_isa_has(isa, SKV_ISA_AVX2)) return plain_rate(c);
     if (channels == 1 && c->groups > 1) return depthwise;
-    if (isa >= SKV_ISA_AVX512 && skv_dnnl_winograd_pays(c))
+    if (skv_isa_has(isa, SKV_ISA_AVX512) && skv_dnnl_winograd_pays(c))
         return (c->c < MANY ? winograd_few : winograd) * filled(g->out[1], TILE) * filled(g->out[2], TILE);
-    const int64_t block = isa >= SKV_ISA_AVX512 ? 16 : 8;
+    const int64_t block = skv_isa_has(isa, SKV_ISA_AVX512) ? 16 : 8;
     return direct * filled(rows, block) * (channels <= FEW_READ ? 1 : filled(channels, block));
 }
 #else
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
-    static const double columns = 10, depthwise = 1;
-    if (isa < SKV_ISA_AVX2) return plain_rate(c);
-    return c->c == c->groups && c->groups > 1 ? depthwise : columns;
+    static const double columns = 10, columns_neon = 5, depthwise = 1;
+    if (isa == SKV_ISA_SCALAR) return plain_rate(c);
+    return c->c == c->groups && c->groups > 1 ? depthwise : skv_isa_has(isa, SKV_ISA_NEON) ? columns_neon : columns;
 }
 #endif
 

@@ -21,36 +21,23 @@ typedef struct loop_cost {
     } lookup[SKV_LOOKUPS];
 } loop_cost;
 
-static const loop_cost cost_avx512 = {
-    .form = {{0.3, 1.65, 2.1, 3, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}, {0.4, 4.3, 4.3, 9, 0.5}},
-    .fill = 0.5,
-    .turn = 0.3,
-    .lines = 1.0,
-    .rows = 0.9,
-    .lookup = {{0.5, 1.85}, {0.6, 1.85}, {0.8, 2.9}, {5, 20}}};
-static const loop_cost cost_avx2 = {
-    .form = {{1.1, 0.75, 1.0, 3, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}, {1.0, 2.0, 2.1, 6, 0.5}},
-    .fill = 0.7,
-    .turn = 0.5,
-    .lines = 1.0,
-    .rows = 0.8,
-    .lookup = {{1.2, 3.8}, {5, 18.5}, {1, 3.1}, {5, 18.5}}};
-static const loop_cost cost_scalar = {
-    .form = {{1.0, 1.0, 1.0, 3, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}, {2.0, 3.0, 3.0, 6, 2.0}},
-    .fill = 1.0,
-    .turn = 0.5,
-    .lines = 1.0,
-    .rows = 0.8,
-    .lookup = {{3, 17.5}, {3, 17.5}, {3, 17.5}, {3, 17.5}}};
+/* By the loops that run. */
+static const struct {
+    const skv_sparse_loops *loops;
+    loop_cost cost;
+} costs[] = {
+#include "kernels/sparse/costs.inc"
+};
+
 /* A product with one position: the call, and of each form a unit and an entry; from a size on the weight comes from
  * memory. */
 static const double point_call = 1000, point_far_floats = 2.5e6;
 static const struct { double unit, near, far; } point_cost[] = {{12, 1.15, 1.9}, {20, 1.3, 3.5}};
 
 static const loop_cost *cost_of(const skv_sparse_plan *p) {
-    return p->loops == &skv_sparse_loops_avx512 ? &cost_avx512
-           : p->loops == &skv_sparse_loops_avx2 ? &cost_avx2
-                                                : &cost_scalar;
+    size_t i = 0;
+    while (costs[i].loops != p->loops) i++;
+    return &costs[i].cost;
 }
 
 static double point_cycles(skv_sparse_form form, double rows, double entries) {

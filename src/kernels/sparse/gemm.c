@@ -81,12 +81,14 @@ static bool read_tail(const skv_kernel_node *n, bool right, skv_sparse_layer *l,
 /* Multiply-adds a cycle of the dense product, measured on Zen 4. One sample waits for the weight, from wherever it
  * comes. */
 static double dense_rate(const skv_sparse_layer *l, skv_isa isa) {
-    static const double plain_one = 3.2, plain_many = 3.8, many_avx512 = 13, many_avx2 = 14, half_at_avx2 = 5;
+    static const double plain_one = 3.2, plain_many = 3.8, many_avx512 = 13, many_avx2 = 14, many_neon = 7,
+                        half_at_avx2 = 5;
     static const double second_level = 6.7, third_level = 5.2, memory = 1.9, second_floats = 3e5, third_floats = 6e6;
     const double positions = (double)(l->s.lines * l->s.width), weights = (double)(l->w.rows * l->w.columns);
-    if (isa < SKV_ISA_AVX2) return positions > 1 ? plain_many : weights < third_floats ? plain_one : memory;
+    if (isa == SKV_ISA_SCALAR) return positions > 1 ? plain_many : weights < third_floats ? plain_one : memory;
     if (positions == 1) return weights < second_floats ? second_level : weights < third_floats ? third_level : memory;
-    return isa >= SKV_ISA_AVX512 ? many_avx512 : many_avx2 * positions / (positions + half_at_avx2);
+    if (skv_isa_has(isa, SKV_ISA_NEON)) return many_neon;
+    return skv_isa_has(isa, SKV_ISA_AVX512) ? many_avx512 : many_avx2 * positions / (positions + half_at_avx2);
 }
 
 static bool read(const skv_kernel_node *n, skv_sparse_layer *l, skv_why *why) {

@@ -26,10 +26,11 @@ static bool is_point(const skv_sparse_shape *s) {
     return s->images == 1 && s->lines == 1 && s->width == 1 && s->x_channel == 1 && s->y_row == 1;
 }
 
-/* Vectors that would be nearly empty are not worth their time. */
+/* Vectors that would be nearly empty are not worth their time: 16 lanes begin with more than 8 of work. */
 static const skv_sparse_loops *loops_for(skv_isa isa, int64_t lanes) {
-    if (isa >= SKV_ISA_AVX512 && lanes > skv_sparse_loops_avx2.lanes) return &skv_sparse_loops_avx512;
-    return isa >= SKV_ISA_AVX2 ? &skv_sparse_loops_avx2 : &skv_sparse_loops_scalar;
+    if (lanes <= 8 && skv_isa_has(isa, SKV_ISA_AVX512)) isa = SKV_ISA_AVX2;
+    return SKV_AT(isa, AVX512, &skv_sparse_loops_avx512) SKV_AT(isa, AVX2, &skv_sparse_loops_avx2)
+        SKV_AT(isa, NEON, &skv_sparse_loops_neon) SKV_ELSE(isa, &skv_sparse_loops_scalar);
 }
 
 /* As wide a tile as leaves the panel a part of the second-level cache, and all tiles nearly alike. */

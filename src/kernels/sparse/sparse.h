@@ -148,7 +148,8 @@ typedef struct skv_sparse_loops {
     void (*turn)(const float *from, int64_t from_step, int64_t n, int64_t columns, float *to, int64_t to_step);
     skv_unary_loop *unary;
 } skv_sparse_loops;
-extern const skv_sparse_loops skv_sparse_loops_scalar, skv_sparse_loops_avx2, skv_sparse_loops_avx512;
+extern const skv_sparse_loops skv_sparse_loops_scalar, skv_sparse_loops_avx2, skv_sparse_loops_avx512,
+    skv_sparse_loops_neon;
 
 /* ---- the product ---- */
 
