@@ -5,9 +5,9 @@
 #include "base/context.h"
 
 #if defined(__x86_64__)
-#define NEEDS(name)                                                                                                \
-    if (!__builtin_cpu_supports(name)) return "this skive was built for processors with " name ", which this one " \
-                                                                                               "lacks"
+#define LACKS(name) "this skive was built for processors with " name ", which this one lacks"
+#define NEEDS(name) \
+    if (!__builtin_cpu_supports(name)) return LACKS(name)
 
 const char *skive_cpu_problem(void) {
     __builtin_cpu_init();

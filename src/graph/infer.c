@@ -104,7 +104,7 @@ done:
 
 skive_status skv_inference_grow(skv_inference *x) {
     const skive_graph *g = x->graph;
-    if (g->n_values > x->capacity) {
+    if (g->n_values > x->capacity || !x->types) {
         const uint32_t capacity =
             x->capacity + x->capacity / 2 > g->n_values ? x->capacity + x->capacity / 2 : g->n_values;
         skive_type *types = NULL;
