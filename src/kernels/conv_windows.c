@@ -27,25 +27,34 @@ void skv_windows_turn_back(int64_t m, int64_t c, int64_t taps, const float *from
     skv_windows_turn(m, taps, c, from, w);
 }
 
+static void copy(const float *from, int64_t n, float *to) {
+    enum { SHORT = 16 }; /* floats that are copied sooner than a function is called */
+    if (n > SHORT) {
+        memcpy(to, from, (size_t)n * sizeof *to);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) to[i] = from[i];
+}
+
+static void clear(int64_t n, float *to) {
+    if (n > 0) memset(to, 0, (size_t)n * sizeof *to);
+}
+
 /* One line of the window's taps, [lo, hi) of which lie inside. */
 static float *gather_line(const skv_geometry *g, const float *line, int64_t at, int64_t lo, int64_t hi, int64_t c,
                           float *to) {
     const int64_t taps = g->kernel[2];
     if (!line || hi <= lo) {
-        memset(to, 0, (size_t)(taps * c) * sizeof *to);
+        clear(taps * c, to);
         return to + taps * c;
     }
-    memset(to, 0, (size_t)(lo * c) * sizeof *to);
-    to += lo * c;
-    if (g->dilation[2] == 1) {
-        memcpy(to, line + (at + lo) * c, (size_t)((hi - lo) * c) * sizeof *to);
-        to += (hi - lo) * c;
-    } else {
-        for (int64_t k = lo; k < hi; k++, to += c)
-            memcpy(to, line + (at + k * g->dilation[2]) * c, (size_t)c * sizeof *to);
-    }
-    memset(to, 0, (size_t)((taps - hi) * c) * sizeof *to);
-    return to + (taps - hi) * c;
+    clear(lo * c, to);
+    if (g->dilation[2] == 1)
+        copy(line + (at + lo) * c, (hi - lo) * c, to + lo * c);
+    else
+        for (int64_t k = lo; k < hi; k++) copy(line + (at + k * g->dilation[2]) * c, c, to + k * c);
+    clear((taps - hi) * c, to + hi * c);
+    return to + taps * c;
 }
 
 void skv_windows_gather(const skv_conv_shape *s, const float *x, int64_t first, int64_t rows, float *to) {

@@ -114,9 +114,12 @@ static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
 }
 #else
 static double dense_rate(const skv_conv_shape *c, skv_isa isa) {
-    static const double columns = 10, columns_neon = 5, depthwise = 1;
+    static const double rows = 14, few_rows = 7, rows_neon = 5, depthwise = 4, depthwise_neon = 2;
+    enum { FEW = 32 }; /* made channels with which the gathering of windows weighs */
+    const bool neon = skv_isa_has(isa, SKV_ISA_NEON), alone = c->c == c->groups && c->groups > 1;
     if (isa == SKV_ISA_SCALAR) return plain_rate(c);
-    return c->c == c->groups && c->groups > 1 ? depthwise : skv_isa_has(isa, SKV_ISA_NEON) ? columns_neon : columns;
+    if (neon) return alone ? depthwise_neon : rows_neon;
+    return alone ? depthwise : c->m < FEW ? few_rows : rows;
 }
 #endif
 
