@@ -223,6 +223,9 @@ skive_status cli_train_settings(cli_args *a, skive_train_options *o) {
     o->checkpoint = cli_text(a, "checkpoint", NULL);
     o->class_weights = cli_text(a, "class-weights", NULL);
     o->best = cli_text(a, "best", NULL);
+    o->train = cli_text(a, "train", NULL);
+    o->freeze = cli_text(a, "freeze", NULL);
+    o->keep_zeros = cli_text(a, "keep-zeros", NULL);
     if (status == SKIVE_OK && o->best && cli_has(a, "no-validation"))
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--best needs validation samples, and --no-validation leaves none");
     if (cli_has(a, "no-nesterov")) o->nesterov = false;

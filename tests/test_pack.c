@@ -229,10 +229,10 @@ static void odd_numbers_survive(void **state) {
             const skv_form *form;
             skv_record_sizes sizes;
             skv_record r;
-            skv_test_ok(ctx, skv_record_write(ctx, &t, true, NULL, &b, &form, &sizes));
+            skv_test_ok(ctx, skv_record_write(ctx, &t, SKV_RECORD_TRAINABLE, NULL, &b, &form, &sizes));
             skv_reader in = skv_read_from(b.data, b.n);
             skv_test_ok(ctx, skv_record_read(ctx, &in, 1 << 20, &r));
-            assert_true(r.trainable && in.at == in.end);
+            assert_true(r.marks == SKV_RECORD_TRAINABLE && in.at == in.end);
             skv_test_ok(ctx, skive_tensor_create(ctx, SKIVE_F32, 2, dims, &back));
             r.coded.form->restore(&r.coded, &back);
             assert_memory_equal(back.data, t.data, n * 4);
@@ -261,7 +261,7 @@ static void every_type_and_shape_survives(void **state) {
                     const skv_form *form;
                     skv_record_sizes sizes;
                     skv_record r;
-                    skv_test_ok(ctx, skv_record_write(ctx, &t, false, skv_coder_at(k), &b, &form, &sizes));
+                    skv_test_ok(ctx, skv_record_write(ctx, &t, 0, skv_coder_at(k), &b, &form, &sizes));
                     skv_reader in = skv_read_from(b.data, b.n);
                     skv_test_ok(ctx, skv_record_read(ctx, &in, 1 << 24, &r));
                     skv_test_ok(ctx, skive_tensor_create(ctx, t.dtype, t.rank, t.dims, &back));
@@ -292,9 +292,9 @@ static void sparse_weights_are_arranged_with_what_is_shortest(void **state) {
             float *x = (float *)t.data + i;
             *x = tanf(roundf(*x * 15) / 15);
         }
-        skv_test_ok(ctx, skv_record_write(ctx, &t, false, NULL, &b, &form, &sizes));
+        skv_test_ok(ctx, skv_record_write(ctx, &t, 0, NULL, &b, &form, &sizes));
         assert_ptr_not_equal(form, &skv_form_dense);
-        skv_test_ok(ctx, skv_record_write(ctx, &t, false, skv_coder_find("huffman"), &huffman, &form, &sizes));
+        skv_test_ok(ctx, skv_record_write(ctx, &t, 0, skv_coder_find("huffman"), &huffman, &form, &sizes));
         assert_true(b.n <= huffman.n);
         skv_reader in = skv_read_from(huffman.data, huffman.n);
         skv_test_ok(ctx, skv_record_read(ctx, &in, 1 << 24, &r));

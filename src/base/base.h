@@ -180,6 +180,8 @@ void skv_text_free(skv_text *t);
 
 /* ---- UTF-8 ---- */
 
+/* Is it the name itself, or a pattern with * ? [ ] that covers it? */
+bool skv_name_matches(const char *pattern, const char *name);
 /* Bytes of the longest part of `text` of at most `most` bytes that cuts no character: for "%.*s". */
 int skv_utf8_prefix(const char *text, size_t most);
 void skv_utf8_trim(char *text); /* removes a character that a full buffer cut off at the end */

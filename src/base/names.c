@@ -1,6 +1,7 @@
 /* Names that nobody knows, and names that are too long: what can be said of the first, and where the second may be
  * cut. */
 #include <ctype.h>
+#include <fnmatch.h>
 #include <string.h>
 
 #include "base/context.h"
@@ -112,4 +113,10 @@ skive_status skv_fail_unknown(skive_context *ctx, skive_status code, const char 
     }
     skv_text_free(&known);
     return code;
+}
+
+/* ---- patterns ---- */
+
+bool skv_name_matches(const char *pattern, const char *name) {
+    return strcmp(pattern, name) == 0 || fnmatch(pattern, name, FNM_NOESCAPE) == 0;
 }

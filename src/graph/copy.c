@@ -36,6 +36,7 @@ skive_status skv_graph_copy_value(skive_graph *g, const skive_value *from, const
     SKV_TRY(copy_type(g->arena, &from->type, &(*out)->type));
     (*out)->storage = skv_storage_retain(from->storage);
     (*out)->trainable = from->trainable;
+    (*out)->keeps_zeros = from->keeps_zeros;
     return SKIVE_OK;
 }
 

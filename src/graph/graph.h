@@ -49,7 +49,8 @@ struct skive_value {
     skv_storage *storage; /* parameter's data, counted; NULL otherwise */
     skive_value *outer;   /* in a subgraph: the value of an enclosing graph that this one stands for */
     bool is_input;
-    bool trainable;
+    bool trainable;   /* training may change it */
+    bool keeps_zeros; /* pruned: training leaves its zeros alone */
     bool removed;  /* see skv_graph_hold */
     skv_use *uses; /* in no particular order */
     uint32_t n_uses, uses_capacity;
@@ -250,10 +251,6 @@ static inline skive_value *skv_node_in(const skive_node *n, size_t i) { return i
 static inline bool skv_node_is(const skive_node *n, const char *op) {
     return n && __builtin_strcmp(n->op_type, op) == 0;
 }
-
-/* The weights of a layer: input 1 of Conv and Gemm, whichever input of MatMul is a parameter (else the second); NULL
- * for other nodes. The value need not be a parameter. */
-skive_value *skv_node_weight(const skive_node *n);
 
 /* How many values of a parameter are NaN, or infinite where it is multiplied with. */
 int64_t skv_value_damage(const skive_value *v);

@@ -4,32 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/weights.h"
+
 /* A table that is added or multiplied is a weight from here on; what is smaller is a constant of a formula. */
 enum { LARGE_OPERAND = 256, GROUPS = 24, NAMES = 3 };
 
-/* Where operators have weights. */
-static const struct {
-    const char *op;
-    unsigned matrices, vectors; /* bit i: input i */
-    const char *is;
-} table[] = {
-    {"Conv", 1u << 1, 1u << 2, NULL},
-    {"ConvTranspose", 1u << 1, 1u << 2, NULL},
-    {"DeformConv", 1u << 1, 1u << 3, NULL},
-    {"Gemm", 3u, 1u << 2, NULL},
-    {"MatMul", 3u, 0, NULL},
-    {"Einsum", ~0u, 0, NULL},
-    {"LSTM", 1u << 1 | 1u << 2, 1u << 3, "recurrent"},
-    {"GRU", 1u << 1 | 1u << 2, 1u << 3, "recurrent"},
-    {"RNN", 1u << 1 | 1u << 2, 1u << 3, "recurrent"},
-    {"Gather", 1u << 0, 0, "embedding"},
-    {"DequantizeLinear", 1u << 0, 0, "quantized"},
-    {"BatchNormalization", 0, 1u << 1 | 1u << 2, NULL},
-    {"InstanceNormalization", 0, 1u << 1 | 1u << 2, NULL},
-    {"GroupNormalization", 0, 1u << 1 | 1u << 2, NULL},
-    {"LayerNormalization", 0, 1u << 1 | 1u << 2, NULL},
-    {"RMSNormalization", 0, 1u << 1, NULL},
-};
 static const char *const elementwise[] = {"Add", "Sub", "Mul", "Div", "Where"};
 
 typedef struct group {
@@ -45,28 +24,39 @@ typedef struct search {
     size_t n;
 } search;
 
+static bool is_elementwise(const skive_node *n) {
+    for (size_t i = 0; i < sizeof elementwise / sizeof elementwise[0]; i++)
+        if (skv_node_is(n, elementwise[i])) return true;
+    return false;
+}
+
 static bool is_number(skive_dtype t) { return t == SKIVE_F32 || t == SKIVE_F16 || t == SKIVE_BF16 || t == SKIVE_F64; }
+
+static bool is_recurrent(const skv_op *op) {
+    for (size_t i = 0; i < op->n_inputs; i++)
+        if (op->inputs[i].blocks > 0) return true;
+    return false;
+}
 
 /* The operator of which `v` is a weight, or NULL. */
 static const char *weight_of(const search *s, const skive_value *v, const char **is) {
     const int64_t count = skv_type_count(&v->type);
     for (uint32_t u = 0; u < v->n_uses; u++) {
         const skive_node *n = v->uses[u].node;
-        const unsigned bit = v->uses[u].index < 32 ? 1u << v->uses[u].index : 0;
-        for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-            const bool wide = v->type.rank > 1 && table[i].matrices & bit;
-            if (!skv_node_is(n, table[i].op) || !(wide || (s->what->vectors && (table[i].vectors & bit)))) continue;
-            if (!is_number(v->type.dtype) && !skv_node_is(n, "DequantizeLinear")) continue;
-            *is = table[i].is;
-            return table[i].op;
+        const skv_role role = skv_input_role(n, (size_t)v->uses[u].index);
+        const bool quantized = skv_node_is(n, "DequantizeLinear") && v->uses[u].index == 0;
+        const bool wide = v->type.rank > 1 && (role >= SKV_ROLE_TABLE || quantized);
+        const bool vector = s->what->vectors && role >= SKV_ROLE_SHIFT && role <= SKV_ROLE_BIAS;
+        if ((wide || vector) && !is_elementwise(n) && (quantized || is_number(v->type.dtype))) {
+            *is = quantized                ? "quantized"
+                  : role == SKV_ROLE_TABLE ? "embedding"
+                  : is_recurrent(n->op)    ? "recurrent"
+                                           : NULL;
+            return n->op_type;
         }
-        for (size_t i = 0; i < sizeof elementwise / sizeof elementwise[0]; i++) {
-            if (!skv_node_is(n, elementwise[i]) || v->type.rank < 2 || count < LARGE_OPERAND ||
-                !is_number(v->type.dtype))
-                continue;
-            *is = NULL;
-            return elementwise[i];
-        }
+        if (!is_elementwise(n) || v->type.rank < 2 || count < LARGE_OPERAND || !is_number(v->type.dtype)) continue;
+        *is = NULL;
+        return n->op_type;
     }
     return NULL;
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "graph/internal.h"
+#include "graph/marks.h"
+#include "graph/weights.h"
 
 int64_t skv_shared_index(const skive_tensor *t, int64_t i) {
     switch (t->dtype) {
@@ -51,7 +53,7 @@ static bool in_range(const skv_shared *s) {
 /* The weights of layers, as opposed to a table that rows are looked up in. */
 static bool feeds_a_layer(const skive_value *weight) {
     for (uint32_t i = 0; i < weight->n_uses; i++) {
-        if (skv_node_weight(weight->uses[i].node) == weight) return true;
+        if (skv_input_role(weight->uses[i].node, (size_t)weight->uses[i].index) >= SKV_ROLE_TABLE) return true;
     }
     return false;
 }
@@ -115,6 +117,7 @@ skive_status skv_shared_make(skive_value *weight, skive_value *codebook, skv_sto
     skive_value *gathered = skv_emit(&b, "Gather", SKV_IN(codebook, at), SKV_ATTRS(SKV_INT("axis", 0)));
     SKV_TRY(b.status);
     codebook->trainable = codebook->trainable || weight->trainable;
+    codebook->keeps_zeros = codebook->keeps_zeros || weight->keeps_zeros;
     SKV_TRY(take_place(weight, gathered));
     return skv_graph_remove_value(weight);
 }
@@ -147,7 +150,7 @@ skive_status skv_shared_inflate(skive_value *weight) {
         skv_storage_release(dense);
         return status;
     }
-    fresh->trainable = s.codebook->trainable;
+    skv_value_take_marks(fresh, s.codebook);
     SKV_TRY(take_place(weight, fresh));
     return drop_parts(&s);
 }

@@ -189,11 +189,3 @@ size_t skv_graph_sweep(skive_graph *g) {
     skv_graph_settle(g);
     return removed;
 }
-
-skive_value *skv_node_weight(const skive_node *n) {
-    if (*n->domain) return NULL;
-    if (skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) return skv_node_in(n, 1);
-    if (!skv_node_is(n, "MatMul")) return NULL;
-    return skv_value_is_param(skv_node_in(n, 1)) || !skv_value_is_param(skv_node_in(n, 0)) ? skv_node_in(n, 1)
-                                                                                           : skv_node_in(n, 0);
-}

@@ -339,6 +339,24 @@ static skive_status add_domains(skv_onnx_build *b, const skive_graph *g) {
     return SKIVE_OK;
 }
 
+static skive_status add_entry(skv_onnx_build *b, const char *key, const char *value) {
+    Onnx__StringStringEntryProto **entry = &b->model->metadata_props[b->model->n_metadata_props];
+    NEW(b, *entry, onnx__string_string_entry_proto__init);
+    (*entry)->key = borrow(key);
+    (*entry)->value = borrow(value);
+    b->model->n_metadata_props++;
+    return SKIVE_OK;
+}
+
+static skive_status add_metadata(skv_onnx_build *b, const skive_graph *graph) {
+    SKV_TRY(skv_marks_of(graph, &b->marks));
+    SKV_TRY(skv_arena_array(b->arena, graph->n_meta + b->marks.n, sizeof *b->model->metadata_props,
+                            &b->model->metadata_props));
+    for (uint32_t i = 0; i < graph->n_meta; i++) SKV_TRY(add_entry(b, graph->meta[i].key, graph->meta[i].value));
+    for (size_t i = 0; i < b->marks.n; i++) SKV_TRY(add_entry(b, b->marks.key[i], b->marks.value[i].data));
+    return SKIVE_OK;
+}
+
 skive_status skv_onnx_build_model(skv_onnx_build *b, const skive_graph *graph, int opset) {
     Onnx__ModelProto *m;
     SKV_TRY(skv_arena_create(b->ctx, &b->arena));
@@ -358,19 +376,13 @@ skive_status skv_onnx_build_model(skv_onnx_build *b, const skive_graph *graph, i
     m->opset_import[0]->version = opset;
     SKV_TRY(build_graph(b, graph, 0, &m->graph));
     SKV_TRY(add_domains(b, graph));
-    SKV_TRY(skv_arena_array(b->arena, graph->n_meta, sizeof *m->metadata_props, &m->metadata_props));
-    for (uint32_t i = 0; i < graph->n_meta; i++) {
-        NEW(b, m->metadata_props[i], onnx__string_string_entry_proto__init);
-        m->metadata_props[i]->key = borrow(graph->meta[i].key);
-        m->metadata_props[i]->value = borrow(graph->meta[i].value);
-    }
-    m->n_metadata_props = graph->n_meta;
-    return SKIVE_OK;
+    return add_metadata(b, graph);
 }
 
 void skv_onnx_build_free(skv_onnx_build *b) {
     for (size_t i = 0; i < b->n_inflated; i++) skive_tensor_free(b->ctx, &b->inflated[i]);
     skv_free(b->ctx, b->inflated);
     skv_free(b->ctx, b->weights);
+    skv_marks_free(&b->marks);
     skv_arena_free(b->arena);
 }

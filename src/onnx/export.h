@@ -3,6 +3,7 @@
 #ifndef SKV_ONNX_EXPORT_H
 #define SKV_ONNX_EXPORT_H
 
+#include "graph/marks.h"
 #include "onnx/onnx.h"
 
 typedef struct skv_onnx_weight { /* an initializer, for moving it to external data */
@@ -20,6 +21,7 @@ typedef struct skv_onnx_build {
     size_t n_weights, weights_capacity;
     skive_tensor *inflated; /* dense copies of parameters in compressed forms */
     size_t n_inflated, inflated_capacity;
+    skv_marks marks; /* behind entries of the metadata */
 } skv_onnx_build;
 
 /* `opset` 0: the least. On failure skv_onnx_build_free must still be called. */

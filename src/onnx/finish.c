@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/marks.h"
+#include "graph/weights.h"
 #include "onnx/onnx_import.h"
 #include "onnx/schema.h"
 #include "tensor/tensor.h"
@@ -91,23 +93,6 @@ static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g) {
 
 /* ---- parameters ---- */
 
-/* Learned: floating point, not a lone number, and used where the op has a gradient and its record does not call the
- * input a constant (statistics, scales, bounds). */
-static bool is_learned(const skive_value *v) {
-    const skive_tensor *t = &v->storage->tensor;
-    if (!skv_dtype_is_float(t->dtype) || t->rank == 0) return false;
-    for (uint32_t i = 0; i < v->n_uses; i++) {
-        const skv_op *op = v->uses[i].node->op;
-        size_t input = (size_t)v->uses[i].index;
-        bool constant = !op || !op->grad;
-        for (size_t k = 0; !constant && k < op->n_cases; k++) {
-            constant = input < op->cases[k].n_in && op->cases[k].in[input].constant;
-        }
-        if (!constant) return true;
-    }
-    return false;
-}
-
 static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
     size_t dropped = 0;
     char first[200] = "";
@@ -121,7 +106,6 @@ static skive_status tidy_parameters(skv_onnx_importer *im, skive_graph *g) {
     for (uint32_t i = g->n_values; i-- > 0 && status == SKIVE_OK;) {
         skive_value *v = g->values[i];
         if (!v->storage) continue;
-        v->trainable = is_learned(v);
         if (skv_value_is_read(v) || im->source->options.keep_unused) continue;
         size_t room = sizeof first - strlen(first);
         if (strlen(v->name) + 4 < room) {
@@ -143,5 +127,7 @@ skive_status skv_onnx_finish(skv_onnx_importer *im, skive_graph *g) {
     SKV_TRY(canonical_graph(im, g));
     SKV_TRY(tidy_parameters(im, g));
     SKV_TRY(skive_graph_check(g));
-    return skv_graph_infer_nested(g);
+    SKV_TRY(skv_graph_infer_nested(g));
+    SKV_TRY(skv_mark_trainable(g));
+    return skv_marks_read(g);
 }

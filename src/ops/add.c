@@ -44,12 +44,18 @@ static const skv_op_case cases[] = {
     {.name = "empty", CASE_IN({CASE_F32(0, 3)}, {CASE_F32(3)}), .n_out = 1, CASE_OUT(0, 3), .no_grad = true},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_BIAS, .either = true},
+    {.role = SKV_ROLE_BIAS, .either = true},
+};
+
 const skv_op skv_op_add = {
     .name = "Add",
     .brief = "a + b",
     SKV_BINARY_OP,
     .since = 7,
     .needs_opset = skv_needs_arith,
+    SKV_LIST(inputs),
     .infer = skv_infer_arith,
     .run = run,
     .grad = grad,

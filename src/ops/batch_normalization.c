@@ -214,6 +214,11 @@ static const skv_op_case cases[] = {
      .n_out = 5},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},      {.role = SKV_ROLE_SCALE},     {.role = SKV_ROLE_SHIFT},
+    {.role = SKV_ROLE_STATISTIC}, {.role = SKV_ROLE_STATISTIC},
+};
+
 const skv_op skv_op_batch_normalization = {
     .name = "BatchNormalization",
     .domain = "",
@@ -226,6 +231,7 @@ const skv_op skv_op_batch_normalization = {
     SKV_LIST(attrs),
     .import = import,
     .needs_opset = needs_opset,
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

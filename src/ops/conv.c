@@ -189,6 +189,12 @@ static const skv_op_case cases[] = {
     {.name = "3-d", CASE_ATTRS_OF(at_3d), CASE_IN_OF(in_3d), .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 0, .in_axis = 1, .channels = "filters"},
+    {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 0, .in_axis = -1},
+};
+
 const skv_op skv_op_conv = {
     .name = "Conv",
     .domain = "",
@@ -199,6 +205,7 @@ const skv_op skv_op_conv = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -203,6 +203,12 @@ static const skv_op_case cases[] = {
      CASE_OUT(1, 1, 3, 4, 4)},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 1, .in_axis = 0, .channels = "filters"},
+    {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 0, .in_axis = -1},
+};
+
 const skv_op skv_op_conv_transpose = {
     .name = "ConvTranspose",
     .domain = "",
@@ -213,6 +219,7 @@ const skv_op skv_op_conv_transpose = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -147,6 +147,13 @@ static const skv_op_case cases[] = {
      CASE_OUT(2, 2, 2, 2)},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 0, .in_axis = 1, .channels = "filters"},
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 0, .in_axis = -1},
+};
+
 const skv_op skv_op_deform_conv = {
     .name = "DeformConv",
     .domain = "",
@@ -157,6 +164,7 @@ const skv_op skv_op_deform_conv = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .couple = couple,

@@ -221,6 +221,10 @@ static const skv_op_case cases[] = {
      .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = -1, .in_axis = -2, .either = true, .channels = "neurons"},
+};
+
 const skv_op skv_op_einsum = {
     .name = "Einsum",
     .domain = "",
@@ -231,6 +235,7 @@ const skv_op skv_op_einsum = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -94,6 +94,11 @@ static const skv_op_case cases[] = {
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 13, 0); }
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_TABLE, .axes = true, .out_axis = -1, .in_axis = 0, .channels = "embedding width"},
+    {.role = SKV_ROLE_DATA},
+};
+
 const skv_op skv_op_gather = {
     .name = "Gather",
     .brief = "slices by index",
@@ -105,6 +110,7 @@ const skv_op skv_op_gather = {
     .max_out = 1,
     SKV_LIST(attrs),
     .needs_opset = needs_opset,
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -84,6 +84,18 @@ static const skv_op_case cases[] = {
     {.name = "B transposed, C a scalar", CASE_ATTRS_OF(at_tb), CASE_IN_OF(in_tb), .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_WEIGHT,
+     .axes = true,
+     .out_axis = 0,
+     .in_axis = 1,
+     .transpose = "transA",
+     .either = true,
+     .channels = "rows"},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 1, .in_axis = 0, .transpose = "transB", .channels = "neurons"},
+    {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = -1, .in_axis = -1},
+};
+
 const skv_op skv_op_gemm = {
     .name = "Gemm",
     .domain = "",
@@ -94,6 +106,7 @@ const skv_op skv_op_gemm = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    SKV_LIST(inputs),
     .infer = skv_infer_gemm,
     .run = run,
     .grad = grad,

@@ -53,6 +53,12 @@ static const skv_op_case cases[] = {
      .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_SCALE},
+    {.role = SKV_ROLE_SHIFT},
+};
+
 const skv_op skv_op_group_normalization = {
     .name = "GroupNormalization",
     .domain = "",
@@ -64,6 +70,7 @@ const skv_op skv_op_group_normalization = {
     .max_out = 1,
     SKV_LIST(attrs),
     .import = import,
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

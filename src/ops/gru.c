@@ -99,6 +99,15 @@ static const skv_op_case cases[] = {
      CASE_OUT(3, 2, 2, 2)},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 1, .in_axis = 2, .blocks = 3, .channels = "hidden units"},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 1, .in_axis = 2, .blocks = 3, .channels = "hidden units"},
+    {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 1, .in_axis = -1, .blocks = 6},
+    {.role = SKV_ROLE_CONSTANT},
+    {.role = SKV_ROLE_DATA},
+};
+
 const skv_op skv_op_gru = {
     .name = "GRU",
     .domain = "",
@@ -110,6 +119,7 @@ const skv_op skv_op_gru = {
     .max_out = 2,
     SKV_LIST(attrs),
     .needs_opset = skv_recurrent_needs_opset,
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -69,6 +69,12 @@ static const skv_op_case cases[] = {
      .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_WEIGHT, .channels = "neurons"},
+    {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 0, .in_axis = -1},
+};
+
 const skv_op skv_op_hashed_gemm = {
     .name = "HashedGemm",
     .domain = SKV_DOMAIN,
@@ -79,6 +85,7 @@ const skv_op skv_op_hashed_gemm = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -29,6 +29,12 @@ static const skv_op_case cases[] = {
     {.name = "random", CASE_IN({CASE_F32(2, 3, 2, 2)}, {CASE_F32(3)}, {CASE_F32(3)}), .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_SCALE},
+    {.role = SKV_ROLE_SHIFT},
+};
+
 const skv_op skv_op_instance_normalization = {
     .name = "InstanceNormalization",
     .domain = "",
@@ -40,6 +46,7 @@ const skv_op skv_op_instance_normalization = {
     .max_out = 1,
     SKV_LIST(attrs),
     .needs_opset = needs_opset,
+    SKV_LIST(inputs),
     .infer = skv_group_norm_infer,
     .run = run,
     .grad = grad,

@@ -127,6 +127,12 @@ static const skv_op_case cases[] = {
      .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_SCALE},
+    {.role = SKV_ROLE_SHIFT},
+};
+
 const skv_op skv_op_layer_normalization = {
     .name = "LayerNormalization",
     .domain = "",
@@ -137,6 +143,7 @@ const skv_op skv_op_layer_normalization = {
     .min_out = 1,
     .max_out = 3,
     SKV_LIST(attrs),
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -96,6 +96,17 @@ static const skv_op_case cases[] = {
      CASE_OUT(2, 3, 1, 3)},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 1, .in_axis = 2, .blocks = 4, .channels = "hidden units"},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 1, .in_axis = 2, .blocks = 4, .channels = "hidden units"},
+    {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 1, .in_axis = -1, .blocks = 8},
+    {.role = SKV_ROLE_CONSTANT},
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_SCALE, .axes = true, .out_axis = 1, .in_axis = -1, .blocks = 3},
+};
+
 const skv_op skv_op_lstm = {
     .name = "LSTM",
     .domain = "",
@@ -107,6 +118,7 @@ const skv_op skv_op_lstm = {
     .max_out = 3,
     SKV_LIST(attrs),
     .needs_opset = skv_recurrent_needs_opset,
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -123,6 +123,11 @@ static const skv_op_case cases[] = {
     {.name = "a vector with a batch", CASE_IN_OF(in_vector), .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = -2, .in_axis = -1, .either = true, .channels = "rows"},
+    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = -1, .in_axis = -2, .either = true, .channels = "neurons"},
+};
+
 const skv_op skv_op_mat_mul = {
     .name = "MatMul",
     .domain = "",
@@ -132,6 +137,7 @@ const skv_op skv_op_mat_mul = {
     .max_in = 2,
     .min_out = 1,
     .max_out = 1,
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

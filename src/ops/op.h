@@ -91,6 +91,32 @@ typedef struct skv_range {
     double lo, hi;
 } skv_range;
 
+/* ---- what an input is ---- */
+
+/* In order of precedence: of a parameter with several uses the last one counts (graph/weights.h). */
+typedef enum skv_role {
+    SKV_ROLE_DATA,      /* what flows through; a parameter there is a constant */
+    SKV_ROLE_CONSTANT,  /* never trained: bounds, masks, sizes, normalisation of the input */
+    SKV_ROLE_STATISTIC, /* state: a run in training form replaces it (running mean and variance) */
+    SKV_ROLE_SHIFT,     /* one number a channel, added after a normalisation */
+    SKV_ROLE_SCALE,     /* one number a channel, multiplied with (also the slope of PRelu) */
+    SKV_ROLE_BIAS,      /* one number an output channel, added to a product */
+    SKV_ROLE_TABLE,     /* rows looked up by index: an embedding */
+    SKV_ROLE_WEIGHT,    /* the matrix of a product, a convolution, a recurrent cell */
+    SKV_ROLES
+} skv_role;
+
+/* Axes count from the end when negative, and where an attribute swaps them (`transpose`) they change places. */
+typedef struct skv_input_spec {
+    skv_role role;
+    bool either;           /* of an op whose inputs may be swapped: has the role only where it is the parameter */
+    bool axes;             /* the two axes below are meant */
+    int out_axis, in_axis; /* the axis of output channels, and of what is summed over */
+    int blocks;            /* along the axis of output channels: the gates of a recurrent cell; 0 counts as 1 */
+    const char *transpose; /* name of an integer attribute */
+    const char *channels;  /* what the output channels are called */
+} skv_input_spec;
+
 /* ---- self-test cases ---- run by tests/test_ops.c over the list: forward against `expect`, gradient by differences
  * ---- */
 typedef struct skv_case_in {
@@ -124,6 +150,8 @@ typedef struct skv_op {
     int absent_in;                        /* of a variadic op: so many of its first inputs may be absent */
     const skv_attr_spec *attrs;
     size_t n_attrs;
+    const skv_input_spec *inputs; /* roles; inputs beyond the list are data, of a variadic op as the last of the list */
+    size_t n_inputs;
     /* Brings a node in the form of opset `from` to the canonical form (attributes to inputs and so on). */
     skive_status (*import)(skive_graph *g, skive_node *n, int from);
     /* Least opset that has this very node (bf16 Relu, 4-bit Cast ...); NULL: `since`. */

@@ -47,12 +47,18 @@ static const skv_op_case cases[] = {
      CASE_OUT(2, 3, 2)},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_SCALE},
+};
+
 const skv_op skv_op_prelu = {
     .name = "PRelu",
     .brief = "x where positive, slope x elsewhere",
     SKV_BINARY_OP,
     .since = 9,
     .needs_opset = needs_opset,
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

@@ -102,6 +102,11 @@ static const skv_op_case cases[] = {
     {.name = "last axis", CASE_IN({CASE_F32(2, 3, 5)}, {CASE_F32(5)}), .n_out = 1},
 };
 
+static const skv_input_spec inputs[] = {
+    {.role = SKV_ROLE_DATA},
+    {.role = SKV_ROLE_SCALE},
+};
+
 const skv_op skv_op_rms_normalization = {
     .name = "RMSNormalization",
     .domain = "",
@@ -112,6 +117,7 @@ const skv_op skv_op_rms_normalization = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    SKV_LIST(inputs),
     .infer = infer,
     .run = run,
     .grad = grad,

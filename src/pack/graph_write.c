@@ -160,7 +160,7 @@ static skive_status write_attr(writer *w, const frame *f, const skv_attr *a) {
     if (a->type == SKV_ATTR_TENSOR) {
         const skv_form *form;
         skv_record_sizes sizes;
-        return skv_record_write(w->ctx, &a->tensor->tensor, false, NULL, w->out, &form, &sizes);
+        return skv_record_write(w->ctx, &a->tensor->tensor, 0, NULL, w->out, &form, &sizes);
     }
     write_attr_value(w, a);
     return w->out->status;

@@ -49,11 +49,11 @@ static void fill_row(skive_pack_row *row, const skv_record *r, size_t bytes) {
     memcpy(row->dims, c->dims, sizeof row->dims);
 }
 
-static skive_status next_storage(loading *l, bool *trainable, skv_storage **out) {
+static skive_status next_storage(loading *l, unsigned *marks, skv_storage **out) {
     const uint8_t *const start = l->params.at;
     skv_record record;
     SKV_TRY(skv_record_read(l->ctx, &l->params, l->o.max_tensor_bytes, &record));
-    *trainable = record.trainable;
+    *marks = record.marks;
     if (record.is_alias) {
         if (record.alias_of >= l->n)
             return SKV_FAIL(l->ctx, SKIVE_ERR_FORMAT, "it refers to a parameter that does not exist");
@@ -75,9 +75,9 @@ static skive_status next_storage(loading *l, bool *trainable, skv_storage **out)
 static skive_status next_param(void *user, skive_graph *g, const char *name, skive_value **out) {
     loading *l = user;
     skv_storage *storage = NULL;
-    bool trainable = false;
+    unsigned marks = 0;
     SKV_TRY(reserve(l));
-    skive_status status = next_storage(l, &trainable, &storage);
+    skive_status status = next_storage(l, &marks, &storage);
     if (status != SKIVE_OK) return skv_fail_prefix(l->ctx, status, "parameter %zu", l->n + 1);
     skv_storage_retain(storage);
     status = skv_graph_new_param(g, name, storage, out);
@@ -86,7 +86,8 @@ static skive_status next_param(void *user, skive_graph *g, const char *name, ski
         skv_storage_release(storage);
         return status;
     }
-    (*out)->trainable = trainable;
+    (*out)->trainable = (marks & SKV_RECORD_TRAINABLE) != 0;
+    (*out)->keeps_zeros = (marks & SKV_RECORD_KEEPS_ZEROS) != 0;
     l->values[l->n] = *out;
     l->storages[l->n++] = storage;
     return SKIVE_OK;

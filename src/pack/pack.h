@@ -18,6 +18,9 @@ enum {
 
 /* ---- one parameter ---- */
 
+/* What a record says of its parameter: bits. */
+enum { SKV_RECORD_TRAINABLE = 1, SKV_RECORD_KEEPS_ZEROS = 2 };
+
 /* What of a record went where; sums up to the record's bytes with the heads. */
 typedef struct skv_record_sizes {
     size_t values, positions, together, table;
@@ -28,14 +31,15 @@ typedef struct skv_record_sizes {
 /* Appends the record of `t` in the form, among those that hold it exactly, with the fewest bytes; `only` NULL: any
  * coder.
  * *form and *sizes are filled. */
-skive_status skv_record_write(skive_context *ctx, const skive_tensor *t, bool trainable, const skv_coder *only,
+skive_status skv_record_write(skive_context *ctx, const skive_tensor *t, unsigned marks, const skv_coder *only,
                               skv_bytes *out, const skv_form **form, skv_record_sizes *sizes);
-void skv_record_write_alias(skv_bytes *out, uint64_t of, bool trainable);
+void skv_record_write_alias(skv_bytes *out, uint64_t of, unsigned marks);
 
 /* What a record says. */
 typedef struct skv_record {
     skv_coded coded; /* the reader's to free */
-    bool trainable, is_alias;
+    unsigned marks;  /* SKV_RECORD_... */
+    bool is_alias;
     uint64_t alias_of;
     skv_record_sizes sizes;
 } skv_record;

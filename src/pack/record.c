@@ -8,7 +8,15 @@
 #include "pack/pack.h"
 #include "tensor/tensor.h"
 
-enum { HAS_SYMBOLS = 1, HAS_TABLE = 2, HAS_VALUES = 4, TRAINABLE = 8, ARRANGEMENT_AT = 4, IS_ALIAS = 64, KNOWN = 127 };
+enum {
+    HAS_SYMBOLS = 1,
+    HAS_TABLE = 2,
+    HAS_VALUES = 4,
+    TRAINABLE = 8,
+    ARRANGEMENT_AT = 4,
+    IS_ALIAS = 64,
+    KEEPS_ZEROS = 128
+};
 enum { TOGETHER, GAPS, BITMAP, ARRANGEMENTS };
 enum { RAW, PLANES, VARINTS };
 enum { ESCAPE = 255 }; /* as a gap: 255 zeros and no weight */
@@ -407,7 +415,15 @@ static skive_status read_table(skive_context *ctx, skv_reader *in, uint64_t max_
 
 /* ---- whole records ---- */
 
-static skive_status write_coded(skive_context *ctx, const skv_coded *c, bool trainable, const skv_coder *only,
+static unsigned marks_bits(unsigned marks) {
+    return (marks & SKV_RECORD_TRAINABLE ? TRAINABLE : 0u) | (marks & SKV_RECORD_KEEPS_ZEROS ? KEEPS_ZEROS : 0u);
+}
+
+static unsigned marks_of(unsigned flags) {
+    return (flags & TRAINABLE ? SKV_RECORD_TRAINABLE : 0u) | (flags & KEEPS_ZEROS ? SKV_RECORD_KEEPS_ZEROS : 0u);
+}
+
+static skive_status write_coded(skive_context *ctx, const skv_coded *c, unsigned marks, const skv_coder *only,
                                 skv_bytes *out, skv_record_sizes *sizes) {
     skv_bytes symbols = skv_bytes_to(ctx);
     int arrangement = TOGETHER;
@@ -415,7 +431,7 @@ static skive_status write_coded(skive_context *ctx, const skv_coded *c, bool tra
     *sizes = (skv_record_sizes){0};
     if (c->symbols) SKV_GO(status, done, write_symbols(ctx, c, only, &symbols, &arrangement, sizes));
     skv_bytes_u8(out, (c->symbols ? HAS_SYMBOLS : 0u) | (c->table ? HAS_TABLE : 0u) |
-                          (c->values.data ? HAS_VALUES : 0u) | (trainable ? TRAINABLE : 0u) |
+                          (c->values.data ? HAS_VALUES : 0u) | marks_bits(marks) |
                           (unsigned)arrangement << ARRANGEMENT_AT);
     skv_bytes_u8(out, c->form->code);
     skv_bytes_u8(out, (unsigned)c->dtype);
@@ -443,7 +459,7 @@ done:
     return status;
 }
 
-skive_status skv_record_write(skive_context *ctx, const skive_tensor *t, bool trainable, const skv_coder *only,
+skive_status skv_record_write(skive_context *ctx, const skive_tensor *t, unsigned marks, const skv_coder *only,
                               skv_bytes *out, const skv_form **form, skv_record_sizes *sizes) {
     skv_bytes best = skv_bytes_to(ctx);
     skive_status status = SKIVE_OK;
@@ -455,7 +471,7 @@ skive_status skv_record_write(skive_context *ctx, const skive_tensor *t, bool tr
         bool fits = false;
         status = skv_form_at(i)->describe(ctx, t, &coded, &fits);
         if (status == SKIVE_OK && fits) {
-            status = write_coded(ctx, &coded, trainable, only, &tried, &tried_sizes);
+            status = write_coded(ctx, &coded, marks, only, &tried, &tried_sizes);
             if (status == SKIVE_OK && (!*form || tried.n < best.n)) {
                 const skv_bytes worse = best;
                 best = tried;
@@ -475,8 +491,8 @@ skive_status skv_record_write(skive_context *ctx, const skive_tensor *t, bool tr
     return status;
 }
 
-void skv_record_write_alias(skv_bytes *out, uint64_t of, bool trainable) {
-    skv_bytes_u8(out, IS_ALIAS | (trainable ? TRAINABLE : 0u));
+void skv_record_write_alias(skv_bytes *out, uint64_t of, unsigned marks) {
+    skv_bytes_u8(out, IS_ALIAS | marks_bits(marks));
     skv_bytes_varint(out, of);
 }
 
@@ -533,9 +549,9 @@ static skive_status read_body(skive_context *ctx, unsigned flags, skv_reader *in
 
 skive_status skv_record_read(skive_context *ctx, skv_reader *in, uint64_t max_bytes, skv_record *out) {
     const unsigned flags = skv_read_u8(in);
-    *out = (skv_record){.trainable = (flags & TRAINABLE) != 0, .is_alias = (flags & IS_ALIAS) != 0};
+    *out = (skv_record){.marks = marks_of(flags), .is_alias = (flags & IS_ALIAS) != 0};
     if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "it is truncated");
-    if (flags & ~(unsigned)KNOWN || (flags >> ARRANGEMENT_AT & 3) >= ARRANGEMENTS)
+    if ((flags >> ARRANGEMENT_AT & 3) >= ARRANGEMENTS)
         return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "it is from a newer version of the format");
     if (out->is_alias) {
         out->alias_of = skv_read_varint(in);

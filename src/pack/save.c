@@ -175,10 +175,11 @@ static skive_status write_param(packing *p, uint32_t i, skv_bytes *out) {
     skv_record_sizes sizes = {0};
     const size_t before = out->n;
     const uint32_t alias = alias_of(p, i);
+    const unsigned marks = (v->trainable ? SKV_RECORD_TRAINABLE : 0u) | (v->keeps_zeros ? SKV_RECORD_KEEPS_ZEROS : 0u);
     SKV_TRY(skv_strdup(p->ctx, v->name, &row->parameter));
     p->report.n_rows++;
     if (alias < i) {
-        skv_record_write_alias(out, alias, v->trainable);
+        skv_record_write_alias(out, alias, marks);
         *row = (skive_pack_row){.parameter = row->parameter, .form = "tied", .coder = "raw", .dtype = v->type.dtype};
         row->bytes = out->n - before;
         row->weights = skv_pack_is_weight(v);
@@ -187,7 +188,7 @@ static skive_status write_param(packing *p, uint32_t i, skv_bytes *out) {
     }
     skive_status status = round_param(p, v, &copy, &row->error);
     const skive_tensor *t = copy.data ? &copy : &v->storage->tensor;
-    if (status == SKIVE_OK) status = skv_record_write(p->ctx, t, v->trainable, p->coder, out, &form, &sizes);
+    if (status == SKIVE_OK) status = skv_record_write(p->ctx, t, marks, p->coder, out, &form, &sizes);
     double fixed = 0, huffman = 0;
     if (status == SKIVE_OK && p->reports) status = skv_han_bytes(p->ctx, t, &fixed, &huffman);
     if (status == SKIVE_OK) {

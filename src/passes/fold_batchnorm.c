@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/marks.h"
 #include "passes/pass.h"
 
 /* Everything the folding reads must be constant and used nowhere else. */
@@ -65,7 +66,7 @@ static skive_status fold(skive_graph *g, skive_node *bn) {
     skive_value *old_w = n->inputs[1], *fresh_w = skv_emit_param(&builder, NULL, new_w);
     skive_value *fresh_b = skv_emit_param(&builder, NULL, new_b);
     SKV_TRY(builder.status);
-    fresh_w->trainable = old_w->trainable;
+    skv_value_take_marks(fresh_w, old_w);
     fresh_b->trainable = old_w->trainable;
     SKV_TRY(skv_node_set_input(n, 2, fresh_b));
     SKV_TRY(skv_node_set_input(n, 1, fresh_w));

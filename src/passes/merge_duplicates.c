@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/weights.h"
 #include "passes/pass.h"
 
 /* A zero's sign counts. */
@@ -74,13 +75,6 @@ static skive_status table_make(skive_context *ctx, size_t n, table *out) {
     return skv_alloc_array(ctx, size, sizeof *out->slots, &out->slots);
 }
 
-/* Layers that are equal before training have equal statistics, each of which is to become its own. */
-static bool is_statistic(const skive_value *v) {
-    for (uint32_t i = 0; i < v->n_uses; i++)
-        if (skv_node_is(v->uses[i].node, "BatchNormalization") && v->uses[i].index >= 3) return true;
-    return false;
-}
-
 static skive_status merge_constants(const skv_pass_env *env, skive_graph *g, size_t *changes) {
     table t = {0};
     if (env->training) return SKIVE_OK;
@@ -89,7 +83,7 @@ static skive_status merge_constants(const skv_pass_env *env, skive_graph *g, siz
     for (uint32_t i = 0; i < g->n_values && status == SKIVE_OK; i++) {
         skive_value *v = g->values[i];
         if (!skv_value_is_param(v) || v->trainable || v->n_uses == 0 || v->is_input || skv_pass_keeps(env, v) ||
-            is_statistic(v))
+            skv_value_is_state(v))
             continue;
         const skive_tensor *x = skv_value_tensor(v);
         if (!x->data) continue;

@@ -1,9 +1,10 @@
-/* What can be pruned: the weights of Conv, Gemm and MatMul that are parameters. */
+/* What can be pruned: weights and tables that are parameters. */
 #include <math.h>
 #include <string.h>
 
 #include "graph/left_out.h"
 #include "graph/unknown.h"
+#include "graph/weights.h"
 #include "prune/prune.h"
 
 static const char *why_refused(const skv_pruning *p, const skive_value *v) {
@@ -74,8 +75,7 @@ static skive_status check_name(const skv_pruning *p, const char *name, bool must
     SKV_TRY(skv_alloc_array(p->ctx, p->report.n_layers + 1, sizeof *names, &names));
     for (size_t i = 0; i < p->report.n_layers; i++) names[i] = p->report.layers[i].parameter;
     const skive_status status =
-        skv_fail_no_such(p->ctx, SKIVE_ERR_ARGUMENT, "there is no weight of a Conv, Gemm or MatMul named", name, names,
-                         p->report.n_layers);
+        skv_fail_no_such(p->ctx, SKIVE_ERR_ARGUMENT, "the model has no weight named", name, names, p->report.n_layers);
     skv_free(p->ctx, names);
     return status;
 }
@@ -115,20 +115,23 @@ static bool is_listed(void *user, const skive_value *v) {
 
 skive_status skv_prune_find_layers(skv_pruning *p) {
     const skive_graph *g = p->work;
-    SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->layers, &p->layers));
-    SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->masks, &p->masks));
-    SKV_TRY(skv_alloc_array(p->ctx, (size_t)g->n_nodes + 1, sizeof *p->report.layers, &p->report.layers));
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        skive_value *v = skv_node_weight(g->nodes[i]);
-        bool seen = !v;
-        for (size_t k = 0; v && k < p->n; k++) seen = seen || p->layers[k].value == v;
-        if (!seen) SKV_TRY(add_layer(p, g->nodes[i], v));
-    }
+    skv_weight *weights = NULL;
+    size_t n = 0;
+    SKV_TRY(skv_weights(p->ctx, g, &weights, &n));
+    skive_status status = skv_alloc_array(p->ctx, n + 1, sizeof *p->layers, &p->layers);
+    if (status == SKIVE_OK) status = skv_alloc_array(p->ctx, n + 1, sizeof *p->masks, &p->masks);
+    if (status == SKIVE_OK) status = skv_alloc_array(p->ctx, n + 1, sizeof *p->report.layers, &p->report.layers);
+    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = add_layer(p, weights[i].node, weights[i].value);
+    skv_free(p->ctx, weights);
+    SKV_TRY(status);
     SKV_TRY(check_names(p));
     if (p->n == 0)
-        return SKV_FAIL(p->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no prunable weights (Conv, Gemm, MatMul)");
-    const skv_left_out what = {
-        .done = "pruned", .only = "weights of Conv, Gemm and MatMul", .taken = is_listed, .user = p};
+        return SKV_FAIL(p->ctx, SKIVE_ERR_UNSUPPORTED,
+                        "the model has no weights to prune: no product, convolution, recurrent layer or embedding");
+    const skv_left_out what = {.done = "pruned",
+                               .only = "weights of products, convolutions, recurrent layers and embeddings",
+                               .taken = is_listed,
+                               .user = p};
     SKV_TRY(skv_tell_left_out(p->ctx, g, &what));
     own_ratios_last(p);
     for (size_t i = 0; i < p->n; i++)

@@ -131,6 +131,9 @@ static skive_status prune_and_tune(skv_pruning *p, tuning *t) {
 static void count_kept(skv_pruning *p) {
     for (size_t i = 0; i < p->n; i++) {
         int64_t kept = 0;
+        /* What was pruned before has not come back, whatever share is asked for now. */
+        for (int64_t k = 0; p->layers[i].value->keeps_zeros && k < p->layers[i].n; k++)
+            p->layers[i].keep[k] = p->layers[i].keep[k] && data_of(&p->layers[i])[k] != 0;
         for (int64_t k = 0; k < p->layers[i].n; k++) kept += p->layers[i].keep[k];
         p->report.kept += kept;
         for (size_t r = 0; r < p->report.n_layers; r++) {
@@ -143,8 +146,13 @@ static void count_kept(skv_pruning *p) {
     }
 }
 
-/* The caller's graph takes the pruned storages over; nothing can fail here. */
+/* The caller's graph takes the pruned storages over, and their zeros stay under any later training; nothing can fail
+ * here. */
 static void commit(skv_pruning *p, skive_graph *g) {
+    for (size_t i = 0; i < p->n; i++) {
+        skive_value *v = g->values[p->layers[i].value->id];
+        for (int64_t k = 0; k < p->layers[i].n && !v->keeps_zeros; k++) v->keeps_zeros = !p->layers[i].keep[k];
+    }
     for (uint32_t i = 0; i < g->n_values && i < p->work->n_values; i++) {
         skive_value *to = g->values[i], *from = p->work->values[i];
         if (!to->storage || !from->storage || to->storage == from->storage) continue;

@@ -1,19 +1,13 @@
 /* Which nodes stay in float: those the caller names, and why the others do. */
-#include <fnmatch.h>
 #include <string.h>
 
 #include "ops/op.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
 
-/* A name as it stands, or a pattern with * ? [ ] that covers it. */
-static bool covers(const char *pattern, const char *name) {
-    return strcmp(pattern, name) == 0 || fnmatch(pattern, name, FNM_NOESCAPE) == 0;
-}
-
 bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n) {
     for (size_t i = 0; i < o->n_skip; i++) {
-        if (covers(o->skip[i], n->name)) return true;
+        if (skv_name_matches(o->skip[i], n->name)) return true;
     }
     return false;
 }
@@ -70,7 +64,7 @@ static skive_status no_such_node(skive_context *ctx, const skive_graph *g, const
 skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o) {
     for (size_t i = 0; i < o->n_skip; i++) {
         bool found = false;
-        for (uint32_t k = 0; k < g->n_nodes && !found; k++) found = covers(o->skip[i], g->nodes[k]->name);
+        for (uint32_t k = 0; k < g->n_nodes && !found; k++) found = skv_name_matches(o->skip[i], g->nodes[k]->name);
         if (!found) return no_such_node(ctx, g, o->skip[i]);
     }
     return SKIVE_OK;

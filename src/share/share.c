@@ -8,6 +8,7 @@
 #include "graph/left_out.h"
 #include "graph/shared.h"
 #include "graph/unknown.h"
+#include "graph/weights.h"
 
 skive_share_options skive_share_options_default(void) {
     skive_share_options o = {.size = sizeof o,
@@ -83,6 +84,7 @@ static const char *why_refused(const skv_sharing *s, const skive_node *n, const 
     if (!v->storage) return "its weights are computed, not a parameter";
     if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
     if (skive_tensor_count(skv_value_tensor(v)) < 1) return "it has no weights";
+    if (s->o.hash > 0 && skv_node_in(n, 1) != v) return "only the second input of Gemm can be hashed";
     return s->o.hash > 0 ? skv_why_not_hashed(n) : NULL;
 }
 
@@ -125,14 +127,18 @@ static skive_status find_layers(skv_sharing *s) {
     const skive_graph *g = s->work;
     SKV_TRY(check_names(s, s->o.only, s->o.n_only));
     SKV_TRY(check_names(s, s->o.skip, s->o.n_skip));
-    SKV_TRY(skv_alloc_array(s->ctx, (size_t)g->n_nodes + 1, sizeof *s->layers, &s->layers));
-    SKV_TRY(skv_alloc_array(s->ctx, (size_t)g->n_nodes + 1, sizeof *s->report.layers, &s->report.layers));
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        skive_value *v = skv_node_weight(g->nodes[i]);
-        if (v && !is_listed(s, v)) SKV_TRY(add_layer(s, g->nodes[i], v));
-    }
-    const skv_left_out what = {
-        .done = "shared", .only = "weights of Conv, Gemm and MatMul", .taken = has_row, .user = s};
+    skv_weight *weights = NULL;
+    size_t n = 0;
+    SKV_TRY(skv_weights(s->ctx, g, &weights, &n));
+    skive_status status = skv_alloc_array(s->ctx, n + 1, sizeof *s->layers, &s->layers);
+    if (status == SKIVE_OK) status = skv_alloc_array(s->ctx, n + 1, sizeof *s->report.layers, &s->report.layers);
+    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = add_layer(s, weights[i].node, weights[i].value);
+    skv_free(s->ctx, weights);
+    SKV_TRY(status);
+    const skv_left_out what = {.done = "shared",
+                               .only = "weights of products, convolutions, recurrent layers and embeddings",
+                               .taken = has_row,
+                               .user = s};
     SKV_TRY(skv_tell_left_out(s->ctx, g, &what));
     if (s->n > 0) return SKIVE_OK;
     if (s->report.n_layers > 0) {
@@ -140,7 +146,8 @@ static skive_status find_layers(skv_sharing *s) {
         return SKV_FAIL(s->ctx, SKIVE_ERR_UNSUPPORTED, "no layer's weights can be shared; '%s': %s", first->parameter,
                         first->refused);
     }
-    return SKV_FAIL(s->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no weights to share (Conv, Gemm, MatMul)");
+    return SKV_FAIL(s->ctx, SKIVE_ERR_UNSUPPORTED,
+                    "the model has no weights to share: no product, convolution, recurrent layer or embedding");
 }
 
 /* ---- steps of both ways ---- */

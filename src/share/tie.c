@@ -25,5 +25,6 @@ skive_status skive_share_tie(skive_context *ctx, skive_graph *graph, const char 
     }
     SKV_TRY(skv_value_replace_uses(b, a, true));
     a->trainable = a->trainable || b->trainable;
+    a->keeps_zeros = a->keeps_zeros || b->keeps_zeros;
     return skv_graph_remove_value(b);
 }

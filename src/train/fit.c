@@ -10,8 +10,6 @@
 #include "data/feed.h"
 #include "graph/batch.h"
 #include "graph/hashed.h"
-#include "graph/left_out.h"
-#include "graph/shared.h"
 #include "train/train.h"
 
 enum { VALIDATION_BATCH = 100 };
@@ -254,19 +252,6 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
 
 /* ---- the run ---- */
 
-static bool is_trained(void *user, const skive_value *v) {
-    (void)user;
-    return v->trainable || skv_shared_weight_of(v) != NULL;
-}
-
-static skive_status tell_frozen(const fit_state *s) {
-    const skv_left_out what = {.done = "trained",
-                               .only = "parameters marked trainable (floating point, of operators with a gradient)",
-                               .vectors = true,
-                               .taken = is_trained};
-    return skv_tell_left_out(s->ctx, s->current, &what);
-}
-
 static skive_status set_up(fit_state *s) {
     const skive_train_options *o = s->o;
     SKV_TRY(skv_train_options_check(s->ctx, o));
@@ -277,8 +262,8 @@ static skive_status set_up(fit_state *s) {
     s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);
     SKV_TRY(skive_graph_copy(s->ctx, s->fit->model, &s->current));
-    skv_params_mark_trainable(s->current);
-    SKV_TRY(tell_frozen(s));
+    SKV_TRY(skv_params_mark_trainable(s->current));
+    SKV_TRY(skv_params_choose(s->current, o));
     SKV_TRY(skv_params_unshare(s->current));
     SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));
     SKV_TRY(skv_params_unshare(s->best));
@@ -442,7 +427,7 @@ static skive_status run_hashed(skive_context *ctx, const skv_fit *fit, skive_tra
     skive_status status, trained;
     twin.model = NULL;
     SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
-    skv_params_mark_trainable(twin.model);
+    SKV_GO(status, done, skv_params_mark_trainable(twin.model));
     SKV_GO(status, done, skv_graph_to_hashed(twin.model));
     SKV_GO(status, done, skive_graph_infer(twin.model));
     status = trained = run_any(ctx, &twin, &r);

@@ -115,7 +115,7 @@ static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_ta
     SKV_GO(status, done, probe(ctx, fit, targets, scale, is, &bad));
     *l = skv_last_layer_of(&head, scale);
     if (l->node) {
-        skv_params_mark_trainable(fit->model);
+        SKV_GO(status, done, skv_params_mark_trainable(fit->model));
         if (l->weight->trainable)
             l->bias->trainable = true; /* one of a single number looks like a constant of a formula */
         SKV_GO(status, done, skv_params_unshare(fit->model));
@@ -124,7 +124,7 @@ static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_ta
         if (bad) status = bring_near(ctx, l, scale, is);
     } else if (bad && fit->may_grow && !skv_output_reaches(&head, targets, scale)) {
         *grown = true;
-        skv_params_mark_trainable(fit->model);
+        SKV_GO(status, done, skv_params_mark_trainable(fit->model));
         status = put_scale_behind(ctx, fit, &head, scale, is);
     }
 done:

@@ -26,13 +26,15 @@ static skive_status dropout_to_training(skive_graph *g, skive_node *n) {
     return skv_node_set_input(n, 2, on);
 }
 
-/* Statistics that are not parameters, or shared by several nodes, cannot be updated step by step. */
+/* Statistics that are not parameters, or shared by several nodes, cannot be updated step by step; those of a frozen
+ * layer stay. */
 static bool trainable_norm(const skive_node *n) {
     if (!skv_node_is(n, "BatchNormalization") || n->n_inputs < 5) return false;
     for (int i = 1; i < 5; i++) {
         if (!skv_value_is_param(n->inputs[i])) return false;
     }
-    return n->inputs[3]->n_uses == 1 && n->inputs[4]->n_uses == 1;
+    return n->inputs[3]->n_uses == 1 && n->inputs[4]->n_uses == 1 &&
+           (n->inputs[1]->trainable || n->inputs[2]->trainable);
 }
 
 skive_status skv_train_form(skive_context *ctx, skive_graph *g, skv_stat_update **updates, size_t *n_updates) {

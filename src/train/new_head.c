@@ -195,7 +195,7 @@ static skive_status replace(skive_context *ctx, skive_graph *g, const skv_head *
     char name[128];
     SKV_TRY(find(ctx, head, &l));
     (void)snprintf(name, sizeof name, "%s", l.node->name);
-    skv_params_mark_trainable(g);
+    SKV_TRY(skv_params_mark_trainable(g));
     SKV_TRY(new_weight(g, &l, classes, seed, &count));
     SKV_TRY(new_bias(g, &l, classes));
     SKV_TRY(new_shapes(g, &l, classes));

@@ -64,5 +64,8 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
         return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "schedule", "schedule of the learning rate", o->schedule,
                                 skv_schedule_name);
     }
+    if (o->keep_zeros && !skv_keep_zeros_known(o->keep_zeros))
+        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "keep zeros", "choice of zeros to keep", o->keep_zeros,
+                                skv_keep_zeros_name);
     return skv_best_check(ctx, o->best);
 }

@@ -9,6 +9,7 @@
 #include <skive/train.h>
 
 #include "graph/graph.h"
+#include "graph/weights.h"
 #include "train/head.h"
 #include "train/scale.h"
 
@@ -259,9 +260,16 @@ skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epo
 
 /* Every floating-point parameter gets a storage of its own, so that writing does not reach other graphs. */
 skive_status skv_params_unshare(skive_graph *g);
-/* A model read from a file does not say what is trainable: unless something is marked, marks the float32 weights,
- * biases and scales of the ops that have them. */
-void skv_params_mark_trainable(skive_graph *g);
+/* Unless something is marked, marks what is learned by its role (graph/weights.h). */
+skive_status skv_params_mark_trainable(skive_graph *g);
+/* Adds what the options train and takes away what they freeze, and notes what is trained and what is not. Errors:
+ * NOT_FOUND (a pattern that no parameter has). */
+skive_status skv_params_choose(skive_graph *g, const skive_train_options *o);
+/* Whose zeros stay: "pruned", "all", "none". */
+const char *skv_keep_zeros_name(size_t i);
+bool skv_keep_zeros_known(const char *name);
+/* Do the zeros of a parameter of this role stay? */
+bool skv_keeps_zeros(const skive_train_options *o, const skive_value *v, skv_role role);
 /* to's parameters take over from's data by name; graphs of the same structure. Cannot fail. */
 void skv_params_assign(skive_graph *to, const skive_graph *from);
 /* Copies values of parameters by id between graphs that are copies of one another. */

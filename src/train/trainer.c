@@ -79,12 +79,16 @@ static double hashed_weights_of(const skive_value *v, int64_t n) {
     return 0;
 }
 
-/* Biases, scales and shifts are rank 1; decay would pull them to zero without making the model simpler. A hashed
- * layer's values are rank 1 too, but each is many weights, all of which are pulled. */
-static double decay_of(const skive_train_options *o, const skive_value *v, int64_t n) {
+/* Decay would pull biases, scales and shifts to zero without making the model simpler. A value of a hashed layer is many
+ * weights, all of which are pulled; an entry of a codebook is where its weights are. A parameter that the caller trains
+ * though its role is none of these is a weight when it has several axes. */
+static double decay_of(const skive_train_options *o, const skive_value *v, skv_role role, int64_t n) {
     const double hashed = hashed_weights_of(v, n);
     if (hashed > 0) return o->weight_decay * hashed;
-    return v->type.rank > 1 || o->decay_all ? o->weight_decay : 0.0;
+    if (o->decay_all) return o->weight_decay;
+    if (skv_shared_weight_of(v)) return 0;
+    const bool decays = skv_role_is_learned(role) ? skv_role_decays(role) : v->type.rank > 1;
+    return decays ? o->weight_decay : 0;
 }
 
 /* The optimizer works on the dense parameter, as if there were no mask. */
@@ -104,20 +108,22 @@ static void show(const skv_live_mask *live) {
     for (int64_t i = 0; i < live->count; i++) live->seen[i] = live->keep[i] ? live->dense[i] : 0.0f;
 }
 
-/* Pruned weights that share values have zero as an entry of the codebook; if it moved, all of them would come back. */
-static skive_status hold_zero_entries(skv_trainer *t, trained *p) {
-    const float *entry = p->update.weight;
+/* Zeros that stay: those of pruned parameters, and those of a codebook. Pruned weights that share values have zero as an
+ * entry; if it moved, all of them would come back. */
+static skive_status hold_zeros(skv_trainer *t, trained *p, skv_role role) {
+    const float *x = p->update.weight;
+    const uint8_t *keep = p->update.keep;
     bool any = false;
-    if (!skv_shared_weight_of(p->value)) return SKIVE_OK;
-    for (int64_t i = 0; i < p->update.n; i++) any = any || entry[i] == 0;
+    if (!skv_shared_weight_of(p->value) && !skv_keeps_zeros(&t->options, p->value, role)) return SKIVE_OK;
+    for (int64_t i = 0; i < p->update.n; i++) any = any || x[i] == 0;
     if (!any) return SKIVE_OK;
     SKV_TRY(skv_alloc_array(t->ctx, (size_t)p->update.n, 1, &p->held));
-    for (int64_t i = 0; i < p->update.n; i++) p->held[i] = entry[i] != 0;
+    for (int64_t i = 0; i < p->update.n; i++) p->held[i] = x[i] != 0 && (!keep || keep[i]);
     p->update.keep = p->held;
     return SKIVE_OK;
 }
 
-static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_value *v) {
+static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_value *v, skv_role role) {
     const skive_tensor *data = skv_value_tensor(v);
     const int64_t n = data ? skive_tensor_count(data) : 0;
     const skive_mask *mask = mask_of(s, v);
@@ -135,7 +141,7 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
     p->update = (skv_update){.weight = data->data,
                              .keep = mask ? mask->keep : NULL,
                              .n = n,
-                             .decay = decay_of(&t->options, v, n),
+                             .decay = decay_of(&t->options, v, role, n),
                              .options = &t->options,
                              .threads = skv_threads(t->ctx)};
     for (int i = 0; i < t->optimizer->states; i++) {
@@ -145,10 +151,9 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
         skv_live_mask *live = &t->live[mask - s->masks];
         SKV_TRY(add_live_mask(t, live, mask, &p->update));
         show(live);
-        return SKIVE_OK;
     }
-    if (!mask) return hold_zero_entries(t, p);
-    for (int64_t i = 0; i < n; i++) {
+    SKV_TRY(hold_zeros(t, p, role));
+    for (int64_t i = 0; mask && !s->live_masks && i < n; i++) {
         if (!mask->keep[i]) p->update.weight[i] = 0.0f;
     }
     return SKIVE_OK;
@@ -245,9 +250,14 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
         SKV_TRY(skv_alloc_array(t->ctx, s->n_masks, sizeof *t->live, &t->live));
         t->n_live = s->n_masks;
     }
-    for (uint32_t i = 0; i < n_values; i++) {
-        if (g->values[i] && g->values[i]->trainable) SKV_TRY(add_param(t, s, g->values[i]));
+    skv_role *roles = NULL;
+    SKV_TRY(skv_graph_roles(t->ctx, g, &roles));
+    skive_status status = SKIVE_OK;
+    for (uint32_t i = 0; i < n_values && status == SKIVE_OK; i++) {
+        if (g->values[i] && g->values[i]->trainable) status = add_param(t, s, g->values[i], roles[i]);
     }
+    skv_free(t->ctx, roles);
+    SKV_TRY(status);
     SKV_TRY(spare_unreached(t, s));
     SKV_TRY(skv_alloc_array(t->ctx, s->n_updates + 1, sizeof *t->stats, &t->stats));
     t->n_stats = s->n_updates;

@@ -1,0 +1,134 @@
+/* The weights of a graph, each with its matrix view. */
+#include "graph/weights.h"
+
+#include <string.h>
+
+#include "graph/shared.h"
+#include "tensor/tensor.h"
+
+enum { DEEP = 6 };
+
+static const skv_input_spec *spec_of(const skive_node *n, size_t i) {
+    const skv_op *op = n->op;
+    if (!op || op->n_inputs == 0 || i >= n->n_inputs || !n->inputs[i]) return NULL;
+    if (i < op->n_inputs) return &op->inputs[i];
+    return op->max_in < 0 ? &op->inputs[op->n_inputs - 1] : NULL;
+}
+
+/* A parameter, or computed from parameters alone by a few nodes. */
+static bool from_parameters(const skive_value *v, int depth) {
+    if (v->storage) return true;
+    while (v->outer) v = v->outer;
+    const skive_node *n = v->producer;
+    if (v->storage || !n || depth == 0 || n->n_inputs == 0) return v->storage != NULL;
+    for (uint32_t i = 0; i < n->n_inputs; i++)
+        if (n->inputs[i] && !from_parameters(n->inputs[i], depth - 1)) return false;
+    return true;
+}
+
+skv_role skv_input_role(const skive_node *n, size_t i) {
+    const skv_input_spec *s = spec_of(n, i);
+    if (!s) return SKV_ROLE_DATA;
+    const skive_value *v = n->inputs[i];
+    if (s->role == SKV_ROLE_TABLE && (v->type.rank < 2 || !skv_dtype_is_float(v->type.dtype))) return SKV_ROLE_DATA;
+    if (!s->either) return s->role;
+    if (!from_parameters(v, DEEP)) return SKV_ROLE_DATA;
+    /* Of two parameters the second is the weight. */
+    const bool last = i + 1 == n->n_inputs;
+    const skive_value *next = last ? NULL : n->inputs[i + 1];
+    return !last && next && from_parameters(next, DEEP) ? SKV_ROLE_DATA : s->role;
+}
+
+bool skv_value_is_state(const skive_value *v) {
+    for (uint32_t i = 0; i < v->n_uses; i++)
+        if (skv_input_role(v->uses[i].node, (size_t)v->uses[i].index) == SKV_ROLE_STATISTIC) return true;
+    return false;
+}
+
+static int64_t size_at(const skive_type *t, int axis) {
+    return axis >= 0 && t->dims[axis].size > 0 ? t->dims[axis].size : 1;
+}
+
+bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out) {
+    const skv_input_spec *s = spec_of(n, i);
+    if (!s || !s->axes || n->inputs[i]->type.rank < 1) return false;
+    const skive_type *t = &n->inputs[i]->type;
+    const bool swapped = s->transpose && skv_attr_int(n, s->transpose, 0) != 0;
+    int axes[2] = {swapped ? s->in_axis : s->out_axis, swapped ? s->out_axis : s->in_axis};
+    const bool has_in = s->role >= SKV_ROLE_TABLE;
+    for (int k = 0; k < 2; k++) {
+        axes[k] += axes[k] < 0 ? t->rank : 0;
+        if (axes[k] < 0 || axes[k] >= t->rank) axes[k] = -1;
+    }
+    if (!has_in || axes[1] == axes[0]) axes[1] = -1;
+    if (s->role == SKV_ROLE_TABLE) axes[1] = (int)skv_axis(skv_attr_int(n, "axis", 0), t->rank);
+    *out = (skv_weight_view){.out_axis = axes[0],
+                             .in_axis = axes[1],
+                             .out = size_at(t, axes[0]),
+                             .in = size_at(t, axes[1]),
+                             .taps = 1,
+                             .groups = s->role == SKV_ROLE_WEIGHT ? skv_attr_int(n, "group", 1) : 1,
+                             .blocks = s->blocks ? s->blocks : 1,
+                             .directions = s->blocks ? size_at(t, 0) : 1};
+    for (int d = s->blocks ? 1 : 0; d < t->rank; d++)
+        if (d != axes[0] && d != axes[1]) out->taps *= size_at(t, d);
+    return true;
+}
+
+static skive_value *bias_of(const skive_node *n) {
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        const skv_input_spec *s = spec_of(n, i);
+        if (s && s->role == SKV_ROLE_BIAS && !s->either) return n->inputs[i];
+    }
+    return NULL;
+}
+
+static bool is_listed(const skive_node *n, size_t i) {
+    if (skv_input_role(n, i) < SKV_ROLE_TABLE) return false;
+    const skive_value *v = n->inputs[i];
+    /* A table that is computed, and the codebook of a shared weight, are none. */
+    return skv_input_role(n, i) == SKV_ROLE_WEIGHT || v->storage || skv_shared_find(v, NULL);
+}
+
+skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **out, size_t *n) {
+    size_t room = 0, count = 0;
+    bool *seen = NULL;
+    skive_status status;
+    *out = NULL;
+    *n = 0;
+    for (uint32_t k = 0; k < g->n_nodes; k++) room += g->nodes[k]->n_inputs;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_values + 1, 1, &seen));
+    SKV_GO(status, done, skv_alloc_array(ctx, room + 1, sizeof **out, out));
+    for (uint32_t k = 0; k < g->n_nodes; k++) {
+        skive_node *node = g->nodes[k];
+        for (uint32_t i = 0; i < node->n_inputs; i++) {
+            if (!node->inputs[i] || seen[node->inputs[i]->id] || !is_listed(node, i)) continue;
+            skv_weight *w = &(*out)[count++];
+            const skv_input_spec *s = spec_of(node, i);
+            seen[node->inputs[i]->id] = true;
+            *w = (skv_weight){.value = node->inputs[i],
+                              .node = node,
+                              .input = (int)i,
+                              .role = s->role,
+                              .view = {.out_axis = -1,
+                                       .in_axis = -1,
+                                       .out = 1,
+                                       .in = 1,
+                                       .taps = skv_type_count(&node->inputs[i]->type),
+                                       .groups = 1,
+                                       .blocks = 1,
+                                       .directions = 1},
+                              .bias = bias_of(node),
+                              .channels = s->channels ? s->channels : "channels"};
+            (void)skv_weight_view_of(node, i, &w->view);
+        }
+    }
+    *n = count;
+done:
+    skv_free(ctx, seen);
+    if (status != SKIVE_OK) {
+        skv_free(ctx, *out);
+        *out = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,56 @@
+/* What the parameters of a graph are: weights, biases, scales, tables, statistics, constants. The op records say it of
+ * each input (skv_input_spec); here it is followed through the graph. Every method that asks "what is a weight" asks
+ * here. */
+#ifndef SKV_WEIGHTS_H
+#define SKV_WEIGHTS_H
+
+#include "graph/graph.h"
+#include "ops/op.h"
+
+/* The role of input `i` of a node by its record alone; for inputs that may be swapped, by which of them comes from
+ * parameters only. */
+skv_role skv_input_role(const skive_node *n, size_t i);
+
+/* The role of each value of `g`, by id: the strongest of its uses, subgraphs included. A parameter that is transposed,
+ * sliced or combined with other parameters has the role of the result. What is added or multiplied is a bias or a scale
+ * only where it has one number a channel of the product or normalisation that it follows. *out is freed by skv_free. */
+skive_status skv_graph_roles(skive_context *ctx, const skive_graph *g, skv_role **out);
+const char *skv_role_name(skv_role role);
+static inline bool skv_role_is_learned(skv_role r) { return r >= SKV_ROLE_SHIFT; }
+/* Weight decay is for what multiplies activations many times over, not for what shifts or scales channels. */
+static inline bool skv_role_decays(skv_role r) { return r >= SKV_ROLE_TABLE; }
+
+/* A run in training form replaces it (running mean and variance): it is not a constant, though nothing trains it. */
+bool skv_value_is_state(const skive_value *v);
+
+/* How a weight reads as a matrix. Axes are those of the parameter; -1: it has no such axis. */
+typedef struct skv_weight_view {
+    int out_axis, in_axis;
+    int64_t out, in;    /* sizes of these axes; 1 without */
+    int64_t taps;       /* positions of a convolution's window: the product of the other axes */
+    int64_t groups;     /* of a grouped convolution */
+    int64_t blocks;     /* equal parts along out_axis: the gates of a recurrent cell, in the order of ONNX */
+    int64_t directions; /* of a recurrent layer: size of axis 0; otherwise 1 */
+} skv_weight_view;
+
+typedef struct skv_weight {
+    skive_value *value; /* a parameter, or a shared weight (graph/shared.h) */
+    skive_node *node;   /* that reads it, the first one in the order of the nodes */
+    int input;
+    skv_role role; /* SKV_ROLE_WEIGHT or SKV_ROLE_TABLE */
+    skv_weight_view view;
+    skive_value *bias;    /* added to the same output channels by the same node; NULL: none */
+    const char *channels; /* what the output channels are called: "filters" */
+} skv_weight;
+
+/* Every weight and table of `g` (without subgraphs) that a node reads directly, each once, in the order of the nodes.
+ * Computed values are listed only when they are shared weights. *out is freed by skv_free. */
+skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **out, size_t *n);
+/* How input `i` of the node reads as a matrix; false where its record names no axes. */
+bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out);
+
+/* Marks what training may change, in subgraphs too: floating-point parameters whose role is learned, and that an op with
+ * a gradient reads. */
+skive_status skv_mark_trainable(skive_graph *g);
+
+#endif
