@@ -1,7 +1,7 @@
 /* Memory through the context's allocator: blocks, zeroed arrays, growing, strings.
  *
- * Pointers go out through a void * that stands for a T ** of any T; they are written with memcpy, so no aliasing rule
- * is bent. */
+ * Pointers are returned through a void * that represents a T ** of any T; they are written with memcpy, which respects
+ * the aliasing rules. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
-/* Arena: many zeroed pieces that die together.
+/* Arena: many zeroed pieces that are freed together.
  *
  * For small ones, blocks grow from 4 KB to 1 MB; a piece larger than a quarter of the next block gets a block of its
- * own, so that the room left in the current one is not lost. For large ones, blocks are some huge pages, so that
- * weights of less than one page come to lie in them too; room that is left was not touched and takes no memory. */
+ * own, so that the space left in the current one is not lost. For large ones, blocks are several huge pages, so that
+ * weights of less than one page lie in them too; unused space was never touched and takes no memory. */
 #include <string.h>
 
 #include "base/context.h"

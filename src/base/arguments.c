@@ -1,5 +1,5 @@
-/* What callers hand to public functions: pointers that must be there, and structs of options that another version
- * laid out. */
+/* Checks of the arguments of public functions: pointers that must not be NULL, and option structs with the layout of
+ * another version. */
 #include <string.h>
 
 #include "base/base.h"
@@ -47,7 +47,7 @@ skive_status skv_options_take_nested(skive_context *ctx, const char *what, const
     if (has < at + sizeof has) return skv_options_take(ctx, what, given, own, size); /* ends before the inner struct */
     const size_t inner = size_at(from + at);
     SKV_TRY(check_size(ctx, what, member, inner));
-    /* Another version's fields stand behind its own inner struct, which is longer or shorter than ours. */
+    /* In another version the fields after the inner struct are at another offset, because its size differs. */
     const size_t behind = at + (has == size ? nested : inner);
     memcpy(to, from, at);
     memcpy(to + at, from + at, least(least(inner, nested), has - at));

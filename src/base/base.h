@@ -1,4 +1,4 @@
-/* What every room may use: errors, memory, checked sizes, random numbers, CPU level, log and progress. */
+/* Used by all folders: errors, memory, checked sizes, random numbers, CPU level, log and progress. */
 #ifndef SKV_BASE_H
 #define SKV_BASE_H
 
@@ -15,14 +15,14 @@
 
 /* ---- errors ---- */
 
-/* Hands a failing status up at once. */
+/* Returns a failing status to the caller. */
 #define SKV_TRY(expr)                                            \
     do {                                                         \
         skive_status skv_try_status_ = (expr);                   \
         if (skv_try_status_ != SKIVE_OK) return skv_try_status_; \
     } while (0)
 
-/* The same, to a function's one exit label; `status` is the function's status variable. */
+/* The same, but jumps to the function's exit label; `status` is the function's status variable. */
 #define SKV_GO(status, label, expr)           \
     do {                                      \
         (status) = (expr);                    \
@@ -36,20 +36,21 @@ skive_status skv_fail(skive_context *ctx, skive_status code, const char *format,
 /* As skv_fail, naming the node, value, file or option at fault as the subject. */
 skive_status skv_fail_at(skive_context *ctx, skive_status code, const char *subject, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* Puts "<prefix>: " in front of the message that is there; returns `code`. */
+/* Prepends "<prefix>: " to the context's message; returns `code`. */
 skive_status skv_fail_prefix(skive_context *ctx, skive_status code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* "no <what> '<given>'; did you mean '...'? There are: ...", the names being name_at(0), name_at(1) ... up to a NULL.
- * */
+/* "no <what> '<given>'; did you mean '...'? There are: ...", the names being name_at(0), name_at(1) ... up to a
+ * NULL. */
 typedef const char *(*skv_name_at_fn)(size_t index);
 skive_status skv_fail_unknown(skive_context *ctx, skive_status code, const char *subject, const char *what,
                               const char *given, skv_name_at_fn name_at);
-/* What an errno means, in `buffer` or a constant text. */
+/* The text of an errno value, in `buffer` or a constant. */
 const char *skv_errno_text(int error, char *buffer, size_t size);
-/* ERR_IO "<path>: cannot <action>: <reason of errno value>", the path being the subject. ENOMEM becomes ERR_MEMORY. */
+/* ERR_IO "<path>: cannot <action>: <reason of errno value>", with the path as the subject. ENOMEM becomes
+ * ERR_MEMORY. */
 skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *action, int error);
 #ifdef __clang_analyzer__
-/* The analyzer sees one file at a time and has to be told that a failure is never SKIVE_OK. */
+/* The static analyzer sees one file at a time and needs to know that a failure is never SKIVE_OK. */
 #define skv_fail(ctx, code, ...)             ((void)(skv_fail)((ctx), (code), __VA_ARGS__), (code))
 #define skv_fail_at(ctx, code, subject, ...) ((void)(skv_fail_at)((ctx), (code), (subject), __VA_ARGS__), (code))
 #define skv_fail_prefix(ctx, code, ...)      ((void)(skv_fail_prefix)((ctx), (code), __VA_ARGS__), (code))
@@ -59,9 +60,9 @@ skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *ac
 
 /* ---- arguments of public functions ---- */
 
-/* The first thing in a fallible public function: SKV_NEED(ctx, "graph, out", graph, out) fails with ERR_ARGUMENT when
- * one of the conditions is false, naming the function and the argument at the same place of the list. */
-#ifdef __clang_analyzer__ /* which would take each test for a sign that the pointer may be NULL behind it */
+/* The first statement of a fallible public function: SKV_NEED(ctx, "graph, out", graph, out) fails with ERR_ARGUMENT
+ * when one of the conditions is false, naming the function and the argument at the same position of the list. */
+#ifdef __clang_analyzer__ /* which would conclude from each test that the pointer may be NULL after it */
 #define SKV_NEED(ctx, names, ...) ((void)0)
 #else
 #define SKV_NEED(ctx, names, ...)                                           \
@@ -70,13 +71,12 @@ skive_status skv_fail_errno(skive_context *ctx, const char *path, const char *ac
 #endif
 skive_status skv_need(skive_context *ctx, const char *function, const char *names, const bool *given, size_t n);
 
-/* Copies options from a caller, whose struct may be an older one with fewer fields or a newer one with more, over the
- * defaults in
- * *own, a struct of `size` bytes whose first field is its size. `given` NULL: nothing to do. `what` is the struct's
- * name. Errors: ARGUMENT (the caller's size is not set). */
+/* Copies a caller's options, whose struct may be older with fewer fields or newer with more, over the defaults in *own,
+ * a struct of `size` bytes whose first field is its size. `given` NULL: nothing to do. `what` is the struct's name.
+ * Errors: ARGUMENT (the caller's size is not set). */
 skive_status skv_options_take(skive_context *ctx, const char *what, const void *given, void *own, size_t size);
-/* The same where a struct of options of `nested` bytes stands at offset `at`; `member` is its name with a dot
- * (".finetune"). */
+/* The same for a struct that contains an option struct of `nested` bytes at offset `at`; `member` is its name with a
+ * dot (".finetune"). */
 skive_status skv_options_take_nested(skive_context *ctx, const char *what, const void *given, void *own, size_t size,
                                      const char *member, size_t at, size_t nested);
 
@@ -89,8 +89,8 @@ void skv_log(skive_context *ctx, skive_log_level level, const char *format, ...)
 
 skive_status skv_alloc(skive_context *ctx, size_t size, void *out_pointer); /* *out is void** of any type */
 skive_status skv_alloc_array(skive_context *ctx, size_t count, size_t size, void *out_pointer); /* zeroed, checked */
-/* Grows *pointer from old_count to new_count elements, moving it; the new part is zeroed. On failure nothing changes.
- * */
+/* Grows *pointer from old_count to new_count elements, moving it; the new part is zeroed. On failure nothing
+ * changes. */
 skive_status skv_grow(skive_context *ctx, void *pointer, size_t old_count, size_t new_count, size_t size);
 skive_status skv_strdup(skive_context *ctx, const char *text, char **out);
 skive_status skv_strdup_n(skive_context *ctx, const char *text, size_t length, char **out);
@@ -99,10 +99,10 @@ skive_status skv_asprintf(skive_context *ctx, char **out, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 void skv_free(skive_context *ctx, void *pointer); /* NULL is accepted */
 
-/* Arena: many small pieces of one life. Zeroed memory, aligned to 16. */
+/* Arena: many small pieces with one lifetime. Zeroed memory, aligned to 16. */
 typedef struct skv_arena skv_arena;
 skive_status skv_arena_create(skive_context *ctx, skv_arena **out);
-/* For weights: pieces are 64-aligned and lie in huge pages where the system gives them. */
+/* For weights: pieces are 64-aligned and lie in huge pages if the system provides them. */
 skive_status skv_arena_create_large(skive_context *ctx, skv_arena **out);
 void skv_arena_free(skv_arena *arena);
 skive_status skv_arena_alloc(skv_arena *arena, size_t size, void *out_pointer);
@@ -117,7 +117,7 @@ static inline bool skv_mul_size(size_t a, size_t b, size_t *out) { return !__bui
 static inline bool skv_add_size(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
 static inline bool skv_mul_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out); }
 static inline bool skv_add_i64(int64_t a, int64_t b, int64_t *out) { return !__builtin_add_overflow(a, b, out); }
-/* Of counts, where a negative one (skv_type_count) stands for one that does not fit. */
+/* For counts, where a negative one (skv_type_count) means that it did not fit. */
 static inline int64_t skv_mul_sat(int64_t a, int64_t b) {
     int64_t r;
     return a >= 0 && b >= 0 && skv_mul_i64(a, b, &r) ? r : INT64_MAX;
@@ -158,16 +158,16 @@ typedef struct skv_progress {
     skive_context *ctx;
     const char *what;
     double total, started, last;
-    double done_before; /* by an earlier run that this one goes on from: says nothing about the speed now */
+    double done_before; /* done by an earlier run that this one resumes; not used to estimate the speed */
 } skv_progress;
 void skv_progress_start(skv_progress *p, skive_context *ctx, const char *what, double total);
-/* Reports at most ten times a second (always at the end). SKIVE_ERR_INTERRUPTED when the caller asked to stop. */
+/* Reports at most ten times a second (always at the end). SKIVE_ERR_INTERRUPTED if the caller requested a stop. */
 skive_status skv_progress_at(skv_progress *p, double done, const char *detail_format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Has the caller asked to stop? Cheap enough for every step of a loop. */
+/* Has the caller requested a stop? Cheap enough for every step of a loop. */
 skive_status skv_check_interrupt(skive_context *ctx);
 
-/* ---- growing text ---- */
+/* ---- growing strings ---- */
 typedef struct skv_text {
     skive_context *ctx;
     char *data; /* NUL-terminated once anything was added */
@@ -180,12 +180,12 @@ void skv_text_free(skv_text *t);
 
 /* ---- UTF-8 ---- */
 
-/* Is it the name itself, or a pattern with * ? [ ] that covers it? */
+/* Is `pattern` the name itself, or a pattern with * ? [ ] that matches it? */
 bool skv_name_matches(const char *pattern, const char *name);
-/* Bytes of the longest part of `text` of at most `most` bytes that cuts no character: for "%.*s". */
+/* Length of the longest prefix of `text` of at most `most` bytes that ends between characters: for "%.*s". */
 int skv_utf8_prefix(const char *text, size_t most);
-void skv_utf8_trim(char *text); /* removes a character that a full buffer cut off at the end */
-void skv_utf8_mend(char *text); /* what is not UTF-8 becomes '?' */
+void skv_utf8_trim(char *text); /* removes a character that was truncated at the end of a full buffer */
+void skv_utf8_mend(char *text); /* bytes that are not UTF-8 become '?' */
 
 /* ---- files ---- */
 
@@ -204,8 +204,8 @@ size_t skv_map_size(const skv_map *map);
 void skv_map_retain(skv_map *map);
 void skv_map_release(skv_map *map);
 
-/* Atomic writing: to a temporary name in the same folder, then fsync, rename, fsync of the folder. Until commit the
- * old file stands; abort (or free after a failure) removes the temporary one. */
+/* Atomic writing: to a temporary name in the same folder, then fsync, rename, fsync of the folder. Until commit the old
+ * file is kept; abort (or free after a failure) removes the temporary one. */
 typedef struct skv_writer skv_writer;
 skive_status skv_writer_open(skive_context *ctx, const char *path, skv_writer **out);
 skive_status skv_writer_write(skv_writer *w, const void *bytes, size_t n);

@@ -1,5 +1,5 @@
-/* Counting the memory in use, and limits on it; see skive/memory.h. Blocks of the C library are counted by the size it
- * gave them, which it also tells when they are freed, so that no block needs a header. */
+/* Counts the memory in use and limits it; see skive/memory.h. Blocks of the C library are counted with their usable
+ * size, which is also known when they are freed, so that no block needs a header. */
 #include "base/budget.h"
 
 #include <malloc.h>
@@ -14,7 +14,7 @@
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-/* The number in a file of the system's; UINT64_MAX when there is none ("max"). */
+/* The number in a system file; UINT64_MAX if there is none ("max"). */
 static uint64_t number_in(const char *path) {
     unsigned long long n;
     FILE *f = fopen(path, "re");

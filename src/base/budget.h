@@ -5,15 +5,16 @@
 #include "base/base.h"
 
 typedef struct skv_budget {
-    int64_t before; /* the limit that held outside; they nest, and an inner one is no wider */
+    int64_t before; /* the outer limit; limits nest, and an inner one never exceeds the outer one */
 } skv_budget;
 
-/* For a file of `bytes` bytes. Nothing changes where the caller has set a limit. */
+/* Starts the budget for a file of `bytes` bytes. Has no effect if the caller has set a limit. */
 skv_budget skv_budget_begin(skive_context *ctx, size_t bytes);
-/* Another file that belongs to it was opened. */
+/* Extends the budget by another file that belongs to it. */
 void skv_budget_add(skive_context *ctx, size_t bytes);
 void skv_budget_end(skive_context *ctx, skv_budget budget);
-/* ERR_LIMIT when `bytes` more are over the limit; for what is allocated later, to be able to say what needs them. */
+/* ERR_LIMIT if `bytes` more would exceed the limit; checked before an allocation, so that the message can name what
+ * needs it. */
 skive_status skv_budget_check(skive_context *ctx, size_t bytes);
 
 #endif

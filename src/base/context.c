@@ -1,11 +1,11 @@
-/* The context: making it, freeing it, and reading what it keeps. */
+/* The context: creation, destruction, and access to its contents. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/context.h"
 
-/* Large blocks (weights, arenas) are asked for in huge pages: taking 200 MB in small ones costs more than filling
+/* Large blocks (weights, arenas) request huge pages: page faults for 200 MB in small pages cost more than filling
  * them. */
 static void *default_alloc(void *user, size_t size) {
     enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
@@ -13,8 +13,8 @@ static void *default_alloc(void *user, size_t size) {
     if (size < HUGE_PAGE) return aligned_alloc(ALIGN, skv_align_up(size, ALIGN));
     void *block; /* aligned_alloc wants sizes that are multiples of the alignment */
     if (posix_memalign(&block, HUGE_PAGE, size) != 0) return NULL;
-    /* Only what fills huge pages whole, so that no more memory is taken than was asked for. A refusal does not matter.
-     * */
+    /* Only the part that fills whole huge pages, so that no more memory is used than was requested. A refusal does not
+     * matter. */
     (void)madvise(block, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return block;
 }

@@ -1,4 +1,4 @@
-/* What a context is made of; for src/base and the tests only. */
+/* The contents of a context; for src/base and the tests only. */
 #ifndef SKV_BASE_CONTEXT_H
 #define SKV_BASE_CONTEXT_H
 
@@ -17,7 +17,7 @@ struct skive_context {
     void *log_user;
     skive_progress_fn progress;
     void *progress_user;
-    /* Arrays, not pointers: a message must be possible when memory has run out. */
+    /* Arrays, not pointers: a message must be possible when out of memory. */
     char message[SKV_MESSAGE_SIZE];
     char subject[SKV_SUBJECT_SIZE];
     char **notes;
@@ -39,6 +39,6 @@ bool skv_budget_allows(const skive_context *ctx, size_t bytes);
 void skv_budget_count(skive_context *ctx, void *block, bool taken);
 skive_status skv_budget_refuse(skive_context *ctx, size_t bytes);
 int skv_default_threads(void);
-int skv_possible_threads(int wanted); /* 1 to wanted: as many threads as the system lets the process have */
+int skv_possible_threads(int wanted); /* 1 to wanted: as many threads as the system allows the process */
 
 #endif

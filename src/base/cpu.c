@@ -1,4 +1,4 @@
-/* What the CPU can do, as one level, and the cap of the environment variable SKIVE_ISA.
+/* The instruction set level of the CPU, capped by the environment variable SKIVE_ISA.
  *
  * A level counts only when the operating system saves its registers too (XGETBV); for AMX the process must ask the
  * kernel for permission first. */
@@ -58,7 +58,7 @@ typedef struct cpuid_leaf {
 
 static cpuid_leaf leaf(unsigned number, unsigned sub) {
     cpuid_leaf r = {0, 0, 0, 0};
-    (void)__get_cpuid_count(number, sub, &r.eax, &r.ebx, &r.ecx, &r.edx); /* zero when there is no such leaf */
+    (void)__get_cpuid_count(number, sub, &r.eax, &r.ebx, &r.ecx, &r.edx); /* zero if there is no such leaf */
     return r;
 }
 
@@ -129,7 +129,7 @@ const char *skive_cpu_isa_problem(void) {
 }
 
 skv_isa skv_cpu_isa(void) {
-    /* Written once with a value that every thread would compute alike; CPUID is too slow to ask at each call. */
+    /* Written once with a value that is the same for every thread; CPUID is too slow for each call. */
     static atomic_int known = -1;
     int level = atomic_load_explicit(&known, memory_order_relaxed);
     if (level >= 0) return (skv_isa)level;

@@ -1,5 +1,5 @@
-/* Whether the processor has what the compiler was allowed to use everywhere (-march, for example): what a distribution
- * or a builder asks for beyond plain x86-64 is used before any level of ours is looked at. */
+/* Checks that the processor has what the compiler was allowed to use everywhere (by -march, for example): instructions
+ * beyond plain x86-64 that a distribution or builder enabled are used before skive checks its own levels. */
 #include <stddef.h>
 
 #include "base/context.h"

@@ -1,8 +1,8 @@
 /* Messages, notes and log lines.
  *
  * A message is formatted on the stack first, since its arguments may point into the message it replaces, and lives in
- * an array inside the context, since there may be no memory left. All are made one line of printable text: names out
- * of a hostile file must not reach the terminal as control sequences. */
+ * an array inside the context, since there may be no memory left. All become one line of printable text: names from a
+ * hostile file must not reach the terminal as control sequences. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,13 +19,13 @@ static void one_line(char *text) {
     }
 }
 
-/* Marks a text that was cut off, with room for three more characters. */
+/* Marks a truncated text, with room for three more characters. */
 static void add_dots(char *text) {
     skv_utf8_trim(text);
     memcpy(text + strlen(text), "...", 4);
 }
 
-/* Copies what fits; text cut off ends in "...". */
+/* Copies what fits; truncated text ends in "...". */
 static void copy_text(char *to, size_t size, const char *from) {
     size_t length = strlen(from);
     if (length < size) {
@@ -108,11 +108,11 @@ void skv_note(skive_context *ctx, const char *format, ...) {
     va_start(args, format);
     format_line(line, sizeof line, format, args);
     va_end(args);
-    /* Said once, however often it is come upon, as in each epoch. */
+    /* Reported once, even if it occurs repeatedly, as in each epoch. */
     for (size_t i = 0; i < ctx->note_count; i++) {
         if (strcmp(ctx->notes[i], line) == 0) return;
     }
-    /* The raw allocator: a note that finds no memory is dropped and must not replace the message. */
+    /* The raw allocator: a note without memory is dropped and must not replace the message. */
     if (ctx->note_count == ctx->note_capacity) {
         size_t capacity = ctx->note_capacity ? ctx->note_capacity * 2 : 16;
         char **notes = skv_raw_alloc(ctx, capacity * sizeof *notes);

@@ -16,7 +16,7 @@ static skive_status too_large(skive_context *ctx, const char *path, size_t limit
 /* Reads until the end of the file. `guess` is what fstat said, and may be wrong or 0. */
 static skive_status read_all(skive_context *ctx, const char *path, int fd, size_t guess, size_t limit, void **out,
                              size_t *out_size) {
-    size_t size = 0, capacity = guess + 1; /* one more, to meet the end without growing; it holds a final NUL too */
+    size_t size = 0, capacity = guess + 1; /* one more, to detect the end without growing; also for a final NUL */
     unsigned char *data = NULL;
     skive_status status;
     if (guess == 0) capacity = 65536;
@@ -62,8 +62,8 @@ static const char *kind_of(mode_t mode) {
                             : "it is not a regular file";
 }
 
-/* Looked at before it is opened, since opening alone may set a device going, and again afterwards, since the name may
- * stand for another file by then. O_NONBLOCK: no waiting for the other end of a pipe. */
+/* Checked before it is opened, since opening alone may activate a device, and again afterwards, since the name may
+ * refer to another file by then. O_NONBLOCK: no waiting for the other end of a pipe. */
 static int open_regular(const char *path, struct stat *st, const char **kind) {
     *kind = NULL;
     if (stat(path, st) != 0) return -1;

@@ -1,4 +1,4 @@
-/* XXH64 (Yann Collet): a fast 64-bit hash, not against malice. The value does not depend on byte order. */
+/* XXH64 (Yann Collet): a fast 64-bit hash, not resistant to attacks. The value does not depend on byte order. */
 #include <string.h>
 
 #include "base/base.h"

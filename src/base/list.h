@@ -1,5 +1,5 @@
-/* Access to a family's list of records, skv_<kind>, each of which has a `name`: how many there are, by index, by name,
- * and the names alone (for skv_fail_unknown). The four are declared in the family's header. */
+/* Access to a family's list of records, skv_<kind>, each of which has a `name`: their number, by index, by name, and
+ * the names alone (for skv_fail_unknown). The four are declared in the family's header. */
 #ifndef SKV_BASE_LIST_H
 #define SKV_BASE_LIST_H
 

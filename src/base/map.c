@@ -1,5 +1,5 @@
-/* The bytes of a file, counted. They are read, not mapped: where another program cuts a mapped file short, whoever
- * touches the missing pages is ended by SIGBUS, and a library cannot ask its caller for a handler. */
+/* The bytes of a file, reference-counted. They are read, not mapped: if another program truncates a mapped file, access
+ * to the missing pages ends the process with SIGBUS, and a library cannot require its caller to install a handler. */
 #include "base/context.h"
 
 struct skv_map {

@@ -1,5 +1,4 @@
-/* Names that nobody knows, and names that are too long: what can be said of the first, and where the second may be
- * cut. */
+/* Suggestions for unknown names, and truncation of long names between characters. */
 #include <ctype.h>
 #include <fnmatch.h>
 #include <string.h>
@@ -16,7 +15,7 @@ static size_t character(const unsigned char *text) {
     for (size_t i = 1; i < n; i++) {
         if ((text[i] & 0xc0) != 0x80) return 0;
     }
-    if ((c == 0xe0 && text[1] < 0xa0) || (c == 0xed && text[1] > 0x9f)) return 0; /* too long a form; a surrogate */
+    if ((c == 0xe0 && text[1] < 0xa0) || (c == 0xed && text[1] > 0x9f)) return 0; /* overlong form; surrogate */
     if ((c == 0xf0 && text[1] < 0x90) || (c == 0xf4 && text[1] > 0x8f)) return 0;
     return n;
 }
@@ -33,7 +32,7 @@ void skv_utf8_trim(char *text) {
     for (size_t back = 1; back <= 4 && back <= n; back++) {
         unsigned char *c = (unsigned char *)text + n - back;
         if ((*c & 0xc0) == 0x80) continue;
-        if (*c >= 0xc0 && character(c) != back) *c = '\0'; /* the terminator stops `character` in time */
+        if (*c >= 0xc0 && character(c) != back) *c = '\0'; /* `character` stops at the terminator */
         return;
     }
 }
@@ -48,13 +47,14 @@ void skv_utf8_mend(char *text) {
 
 /* ---- the nearest name ---- */
 
-enum { LONGEST = 64 }; /* characters that are compared */
+enum { LONGEST = 64 }; /* number of characters that are compared */
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 static bool same(char a, char b) { return tolower((unsigned char)a) == tolower((unsigned char)b); }
 
-/* Insertions, deletions, replacements and exchanges of neighbours that make b of a (Damerau 1964, each place once). */
+/* Number of insertions, deletions, replacements and swaps of neighbours that turn a into b (Damerau 1964, each position
+ * once). */
 static size_t distance(const char *a, const char *b) {
     size_t rows[3][LONGEST + 1], *before = rows[0], *last = rows[1], *row = rows[2];
     const size_t n = strnlen(a, LONGEST), m = strnlen(b, LONGEST);
@@ -74,7 +74,7 @@ static size_t distance(const char *a, const char *b) {
     return last[m];
 }
 
-/* A name that begins with what was given, or differs from it in a third of its letters at most. */
+/* A name that begins with the given one, or differs from it in at most a third of its letters. */
 static void consider(const char *given, const char *name, const char **best, size_t *least_distance) {
     const size_t length = strlen(given), d = distance(given, name);
     const bool begins = length >= 3 && strncmp(given, name, length) == 0;

@@ -1,4 +1,4 @@
-/* What a thread asks inside a parallel region. Built without OpenMP, every region has one thread. */
+/* Thread queries inside a parallel region. Built without OpenMP, every region has one thread. */
 #ifndef SKV_BASE_PARALLEL_H
 #define SKV_BASE_PARALLEL_H
 

@@ -1,7 +1,7 @@
-/* Time, progress reports, and asking whether to stop.
+/* Time, progress reports, and interruption.
  *
  * The progress callback is the one way a caller stops a job. skv_check_interrupt therefore repeats the last report, so
- * that a job between two reports of its own hears of Ctrl-C within a tenth of a second. */
+ * that a job notices Ctrl-C within a tenth of a second, even between two of its reports. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

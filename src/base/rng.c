@@ -1,7 +1,7 @@
 /* Random numbers: Philox4x32-10.
  *
- * J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011. A number
- * is a pure function of (seed, stream, index), so work split over any number of threads draws the same ones. */
+ * J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011. A number is
+ * a pure function of (seed, stream, index), so work split over any number of threads draws the same numbers. */
 #include <math.h>
 
 #include "base/base.h"

@@ -1,4 +1,4 @@
-/* Growing text: add as with printf, look at the status once at the end. */
+/* Growing strings: append as with printf, check the status once at the end. */
 #include <stdio.h>
 
 #include "base/context.h"

@@ -1,8 +1,8 @@
 /* How many threads a context's parallel regions use.
  *
  * The OpenMP runtime ends the process when it cannot start a thread that a region asks for. A library must not do that
- * to its caller, so as many threads are started here first, once, and a context never asks for more than could be had.
- * */
+ * to its caller, so the threads are started here first, once, and a context never requests more than could be
+ * started. */
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -14,7 +14,7 @@
 
 #include "base/context.h"
 
-/* OpenMP's own answer heeds the CPU affinity of the process and OMP_NUM_THREADS. */
+/* OpenMP's default respects the CPU affinity of the process and OMP_NUM_THREADS. */
 int skv_default_threads(void) {
 #ifdef _OPENMP
     int n = omp_get_max_threads();
@@ -28,7 +28,7 @@ int skv_threads(const skive_context *ctx) { return skive_context_threads(ctx); }
 
 /* ---- what can be started ---- */
 
-/* Address space in use; 0 when the system does not tell. */
+/* Address space in use; 0 if unknown. */
 static size_t space_used(void) {
     unsigned long pages = 0;
     FILE *f = fopen("/proc/self/statm", "re");
@@ -42,7 +42,7 @@ static size_t space_used(void) {
  * MB it keeps. */
 #define HEAP_SPACE ((size_t)128 << 20)
 
-/* Where the address space is limited, threads may take half of what is left, so that the work finds memory too. */
+/* If the address space is limited, threads may take half of the rest, so that memory is left for the work. */
 static int most_by_space(int wanted) {
     struct rlimit limit;
     pthread_attr_t attributes;
@@ -70,7 +70,7 @@ static void *wait_at_gate(void *user) {
     return NULL;
 }
 
-/* Starts up to `wanted` - 1 threads at the same time and lets them end: 1 + as many as there were. */
+/* Starts up to `wanted` - 1 threads at the same time and lets them end; returns 1 + the number started. */
 static int start_and_end(int wanted) {
     gate g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
     pthread_t started[SKIVE_MAX_THREADS];
@@ -88,7 +88,7 @@ int skv_possible_threads(int wanted) {
 #ifndef _OPENMP
     return wanted < 1 ? wanted : 1;
 #endif
-    static atomic_int proven = 1; /* as many were started before in this process */
+    static atomic_int proven = 1; /* the largest number started so far in this process */
     if (wanted <= atomic_load(&proven)) return wanted;
     const int n = start_and_end(most_by_space(wanted));
     int before = atomic_load(&proven);

@@ -2,7 +2,7 @@
  *
  * Bytes go to a temporary file beside the target; commit syncs it, renames it over the target and syncs the folder, so
  * that a reader sees the old file or the new one and never a part. A symbolic link is followed, the permission bits of
- * an existing target are kept, and a target that is no regular file (a pipe, /dev/stdout) is written directly, since
+ * an existing target are kept, and a target that is not a regular file (a pipe, /dev/stdout) is written directly, since
  * renaming over it would replace it.
  *
  * The temporary file is locked (flock) while it is written: one without a lock was left by a process that was killed,
@@ -47,7 +47,7 @@ static void release(skv_writer *w) {
     skv_free(ctx, w);
 }
 
-/* An unguessed name; O_EXCL makes it a matter of speed only, not of safety. */
+/* A name that probably does not exist; O_EXCL makes a collision a matter of speed, not of safety. */
 static uint64_t fresh_number(const skv_writer *w, int attempt) {
     struct timespec now = {0, 0};
     (void)clock_gettime(CLOCK_REALTIME, &now);
@@ -72,8 +72,7 @@ static bool is_temporary(const char *name) {
     return strspn(at, "0123456789abcdef") == DIGITS && strcmp(at + DIGITS, ENDING) == 0;
 }
 
-/* Removes what killed writers left in the folder. Whatever goes wrong here does not matter to the file to be written.
- * */
+/* Removes temporary files that killed writers left in the folder. Errors here do not affect the file to be written. */
 static void clear_left_over(const char *folder) {
     DIR *dir = opendir(folder);
     if (!dir) return;
@@ -89,7 +88,8 @@ static void clear_left_over(const char *folder) {
     (void)closedir(dir);
 }
 
-/* False: another writer, clearing the folder, was faster than the lock. Where locks are not known nobody clears. */
+/* False: another writer removed the file before it was locked. Where locks are not supported, no writer removes
+ * files. */
 static bool lock(int fd) {
     struct stat st;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
@@ -128,7 +128,7 @@ static skive_status open_temporary(skv_writer *w, const char *base, const struct
 }
 
 static skive_status resolve(skv_writer *w) {
-    char *real = realpath(w->path, NULL); /* the C library's memory, given back below */
+    char *real = realpath(w->path, NULL); /* memory of the C library, freed below */
     if (!real) return skv_fail_errno(w->ctx, w->path, "write", errno);
     skive_status status = skv_strdup(w->ctx, real, &w->target);
     free(real);
@@ -210,12 +210,12 @@ skive_status skv_writer_write(skv_writer *w, const void *bytes, size_t n) {
     return SKIVE_OK;
 }
 
-/* Pipes and some file systems know no fsync and say so with EINVAL or ENOTSUP. */
+/* Pipes and some file systems do not support fsync and return EINVAL or ENOTSUP. */
 static bool sync_failed(int fd) { return fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS; }
 
 static skive_status sync_folder(skv_writer *w) {
     int fd = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return SKIVE_OK; /* a folder one may write but not read: the file itself is safe */
+    if (fd < 0) return SKIVE_OK; /* a folder that is writable but not readable: the file itself is safe */
     skive_status status = sync_failed(fd) ? skv_fail_errno(w->ctx, w->path, "sync its folder", errno) : SKIVE_OK;
     (void)close(fd);
     return status;
@@ -230,7 +230,7 @@ static skive_status finish(skv_writer *w) {
         w->fd = -1;
         return close(fd) == 0 || errno == EINTR ? SKIVE_OK : skv_fail_errno(w->ctx, w->path, "write", errno);
     }
-    /* Still open, so that the lock holds; what closing could tell, syncing told. */
+    /* Still open, so that the lock is held; errors of closing were already reported by syncing. */
     if (rename(w->temporary, w->target) != 0) return skv_fail_errno(w->ctx, w->path, "replace", errno);
     skv_free(w->ctx, w->temporary);
     w->temporary = NULL;

@@ -1,4 +1,4 @@
-/* The names of a model's classes, in its metadata: skive's own entry, and those that other programs leave. */
+/* The names of a model's classes in its metadata: skive's own entry, and those written by other programs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +63,7 @@ static skive_status read_lines(names *l, const char *text) {
 
 static const char *blank(const char *c) { return c + strspn(c, " \t\r\n"); }
 
-/* The end of a quoted text whose first quote is at c; NULL: it has none. */
+/* The end of a quoted string whose first quote is at c; NULL if it is not closed. */
 static const char *end_of_quote(const char *c) {
     const char quote = *c;
     for (c++; *c && *c != quote; c++) {
@@ -72,8 +72,8 @@ static const char *end_of_quote(const char *c) {
     return *c ? c : NULL;
 }
 
-/* ["cat", "dog"], ('cat', 'dog'), {0: 'cat', 1: 'dog'}, {"0": "cat", "1": "dog"}: numbers must go up from 0. False:
- * something else. */
+/* ["cat", "dog"], ('cat', 'dog'), {0: 'cat', 1: 'dog'}, {"0": "cat", "1": "dog"}: numbers must ascend from 0. False:
+ * another format. */
 static skive_status read_table(names *l, const char *text, bool *good) {
     const char *c = blank(text);
     const bool table = *c == '{';
@@ -117,7 +117,7 @@ static skive_status read_commas(names *l, const char *text) {
     }
 }
 
-/* Is each name there, and there once? */
+/* Is each name present exactly once? */
 static bool are_names(const names *l) {
     for (int64_t i = 0; i < l->n; i++) {
         if (!l->list[i][0]) return false;

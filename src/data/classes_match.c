@@ -1,5 +1,5 @@
-/* Numbers of classes: a set's classes are matched by name with those of the model it is for, and labels without names
- * are held against the scores that the model gives. */
+/* Numbers of classes: a data set's classes are matched by name with those of the model, and labels without names are
+ * checked against the number of scores of the model. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,7 @@ static void forget_names(skive_context *ctx, skive_dataset *ds) {
     ds->class_names = NULL;
 }
 
-/* Takes over the model's list. */
+/* Takes over the model's list of names. */
 static void take_names(skive_context *ctx, skive_dataset *ds, char ***list, int64_t *n) {
     forget_names(ctx, ds);
     ds->class_names = *list;
@@ -178,8 +178,8 @@ static skive_status check_count(skive_context *ctx, const skive_dataset *ds, int
     return status;
 }
 
-/* How many classes the model tells apart; 0: its answer is no class; -1: not known. One score is of two classes where a
- * sigmoid says so. */
+/* The number of classes of the model; 0: its output is not a class; -1: unknown. One score means two classes if a
+ * sigmoid follows. */
 static int64_t model_classes(skive_context *ctx, const skive_graph *g) {
     const int64_t scores = skv_model_scores(ctx, g);
     skive_output_info info;
@@ -197,7 +197,7 @@ static skive_status for_model(skive_context *ctx, const skive_graph *g, skive_da
     const int64_t wanted = model_classes(ctx, g);
     char **list = NULL;
     int64_t n = 0;
-    if (wanted == 0) return SKIVE_OK; /* what labels are then is refused by whoever needs them */
+    if (wanted == 0) return SKIVE_OK; /* labels are refused later, where they are needed */
     SKV_TRY(skive_model_class_names(ctx, g, &list, &n));
     if (list && wanted > 0 && n != wanted) {
         skv_note(ctx,
@@ -218,7 +218,7 @@ static skive_status for_model(skive_context *ctx, const skive_graph *g, skive_da
 }
 
 skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds) {
-    if (o->targets == SKIVE_TARGETS_NONE) { /* a kind need not know */
+    if (o->targets == SKIVE_TARGETS_NONE) { /* a kind may not know it */
         forget_names(ctx, ds);
         skv_free(ctx, ds->labels);
         skv_free(ctx, ds->targets);

@@ -1,7 +1,7 @@
-/* The data room's inside: the records of data sets and transforms, and the readers they share.
+/* Internals of src/data: the records of data sets and transforms, and the readers they share.
  *
- * A kind of data set is a record that opens either its training or its test files; splits, limits and seeds are dealt
- * with once for all kinds, in dataset.c. */
+ * A kind of data set is a record that opens either its training or its test files; splits, limits and seeds are handled
+ * once for all kinds, in dataset.c. */
 #ifndef SKV_DATA_H
 #define SKV_DATA_H
 
@@ -20,8 +20,8 @@ typedef struct skv_dataset_kind {
     const char *syntax; /* "idx:IMAGES,LABELS" */
     const char *brief;
     bool needs_args;
-    /* Fills `ds` with all training samples, or with all test samples. `args` is what follows "name:", "" when nothing
-     * does. On failure the caller frees what was filled in. */
+    /* Fills `ds` with all training samples, or with all test samples. `args` is the text after "name:", or "". On
+     * failure the caller frees what was filled in. */
     skive_status (*open)(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                          skive_dataset *ds);
     /* Sample `index` of the files as floats; NULL when the samples are in `u8` or `x`. */
@@ -36,15 +36,15 @@ struct skive_dataset {
     skive_split split;
     /* Filled in by the kind. */
     size_t total;                  /* samples in the files */
-    skive_dataset_options options; /* with what was concluded, so that another split is opened alike */
+    skive_dataset_options options; /* including derived settings, so that another split is opened in the same way */
     int rank;                      /* of a sample */
     int64_t dims[SKIVE_MAX_RANK];  /* images: [c][h][w] */
     int channel_axis;              /* 0 for images, -1 where the files do not say */
     size_t size;                   /* product of dims */
     const uint8_t *u8;             /* [total][size] 8-bit samples in memory, or NULL */
     void *u8_block;                /* the allocation that holds them, or NULL */
-    skive_tensor x;                /* samples of another type in memory; it may also hold `u8` */
-    void *state;                   /* anything else the kind keeps */
+    skive_tensor x;                /* samples of another type in memory; may also contain `u8` */
+    void *state;                   /* other state of the kind */
     int32_t *labels;               /* [total], or NULL */
     int64_t classes;
     char **class_names; /* [classes], or NULL */
@@ -82,15 +82,15 @@ skive_status skv_mnist_open(skive_context *ctx, const char *dir, bool test, cons
 skive_status skv_split_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char *names[4],
                             int *count);
 void skv_free_args(skive_context *ctx, char *names[4]);
-/* Numbers a sample in the model's answer; -1: not known. */
+/* Values per sample in the model's output; -1: unknown. */
 int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
-/* After the kind has opened it: numbers the classes as options->model names them, holds labels against the scores it
- * gives, and tells of classes that do not occur. */
+/* After the kind has opened the set: numbers the classes as in options->model, checks labels against its number of
+ * scores, and reports classes that do not occur. */
 skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds);
-/* A note where the model keeps other names of classes than the set has, number for number. `who`: "teacher". */
+/* A note if a class of the model has another name than the class of the set with the same number. `who`: "teacher". */
 skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
                                  const char *who);
-/* Checks labels[total] (of `path`) against `known` classes, or finds how many there are; sets ds->classes. */
+/* Checks labels[total] (of `path`) against `known` classes, or counts the classes; sets ds->classes. */
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);
 bool skv_path_is_folder(const char *path);
@@ -103,9 +103,9 @@ typedef struct skv_stream skv_stream;
 skive_status skv_stream_open(skive_context *ctx, const char *path, skv_stream **out);
 /* Exactly n bytes, or ERR_DATA. */
 skive_status skv_stream_read(skv_stream *s, void *out, size_t n);
-/* No byte may be left, and the checksum must be right; otherwise ERR_DATA. */
+/* No byte may follow, and the checksum must be right; otherwise ERR_DATA. */
 skive_status skv_stream_finish(skv_stream *s);
-/* No more than this many bytes can still come: a bound to check sizes against before allocating. */
+/* Upper bound of the remaining bytes, to check sizes against before allocating. */
 size_t skv_stream_bound(const skv_stream *s);
 void skv_stream_free(skv_stream *s);
 
@@ -119,26 +119,26 @@ typedef struct skv_image {
 } skv_image;
 
 typedef enum skv_image_format { SKV_IMAGE_NONE, SKV_IMAGE_PNG, SKV_IMAGE_JPEG, SKV_IMAGE_BMP } skv_image_format;
-/* By the bytes, whatever the file is called. */
+/* By content, whatever the name of the file. */
 skv_image_format skv_image_format_of(const void *bytes, size_t n);
 
-/* What can be told without decoding. */
+/* Properties that are known without decoding. */
 typedef struct skv_image_head {
     skv_image_format format;
-    uint64_t width, height; /* as it is shown, after turning */
+    uint64_t width, height; /* as displayed, after rotation */
     int channels;           /* 1 or 3 */
-    int turn;               /* EXIF orientation, 1 to 8; 1: as it is stored */
-    bool alpha, deep, cmyk; /* transparency, 16 bits a channel, four inks */
+    int turn;               /* EXIF orientation, 1 to 8; 1: as stored */
+    bool alpha, deep, cmyk; /* transparency, 16 bits per channel, CMYK */
 } skv_image_head;
 /* Errors: DATA (no such image, or one too large), IO. */
 skive_status skv_image_head_read(skive_context *ctx, const char *path, skv_image_head *out);
 skive_status skv_image_head_of(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image_head *out);
 int skv_image_turn_of(const void *bytes, size_t n);
-/* The error of a file that is no image, or none that is read; says which, where its bytes tell. */
+/* The error for a file that is not an image or has an unsupported format, which is named if it is recognised. */
 skive_status skv_image_refuse(skive_context *ctx, const void *bytes, size_t n, const char *path);
 
-/* Decodes a PNG, JPEG or BMP held in memory, turned as EXIF says. channels 0: as the file has it (grey or RGB;
- * transparency is dropped); 1 or 3: converted. `path` is for messages. Errors: DATA (not an image, damaged, truncated,
+/* Decodes a PNG, JPEG or BMP in memory and applies the EXIF orientation. channels 0: as in the file (grey or RGB;
+ * transparency is ignored); 1 or 3: converted. `path` is for messages. Errors: DATA (not an image, damaged, truncated,
  * too large), MEMORY. */
 skive_status skv_image_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, int channels,
                               skv_image *out);
@@ -148,14 +148,14 @@ skive_status skv_jpeg_decode(skive_context *ctx, const void *bytes, size_t n, co
 skive_status skv_bmp_decode(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image *out);
 /* `bytes`: at least the first 4096 of the file. */
 skive_status skv_bmp_head(skive_context *ctx, const void *bytes, size_t n, const char *path, skv_image_head *out);
-/* Checks a claimed size before anything is allocated for it. */
+/* Checks a claimed size before memory is allocated for it. */
 skive_status skv_image_check(skive_context *ctx, const char *path, uint64_t width, uint64_t height, int channels);
 
-/* The size that images of h x w get by the options before the middle is cut out, and where that begins: as torchvision
- * does. */
+/* The size to which images of h x w are resized by the options, and the offset of the centre crop, as in
+ * torchvision. */
 void skv_scaled_size(const skive_dataset_options *o, int64_t h, int64_t w, int64_t *out_h, int64_t *out_w);
 int64_t skv_crop_start(int64_t size, int64_t kept);
-/* Scaling by a triangle filter that widens when shrinking. */
+/* Resizing with a triangle filter that widens when shrinking. */
 typedef struct skv_resizer skv_resizer;
 skive_status skv_resizer_create(skive_context *ctx, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w,
                                 int channels, skv_resizer **out);
@@ -168,9 +168,9 @@ typedef struct skv_transform {
     const char *name;   /* "crop" */
     const char *syntax; /* "crop:PIXELS" */
     const char *brief;
-    double low, high, fallback; /* range of the amount; what it is when not given (NAN: must be given) */
+    double low, high, fallback; /* range of the amount, and its default (NAN: must be given) */
     bool whole;                 /* the amount is a whole number */
-    /* Reads in[c][h][w] and writes all of out, or returns false: the sample stays as it is. */
+    /* Reads in[c][h][w] and writes all of out, or returns false if the sample is unchanged. */
     bool (*apply)(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out);
 } skv_transform;
 
@@ -193,22 +193,22 @@ skive_status skv_transforms_parse(skive_context *ctx, const char *text, skv_tran
 float *skv_transforms_run(const skv_transform_list *list, uint64_t seed, uint64_t epoch, uint64_t index,
                           const int64_t dims[3], float *a, float *b);
 
-/* A whole number in 0 .. n-1 of 32 random bits. */
+/* A whole number in 0 .. n-1 from 32 random bits. */
 static inline int64_t skv_pick(uint32_t random, int64_t n) { return (int64_t)(((uint64_t)random * (uint64_t)n) >> 32); }
 
 /* ---- normalisation ---- */
 
 bool skv_normalization_valid(const skive_normalization *n);
-/* Room for so many channels, zeroed. */
+/* Allocates this many channels, zeroed. */
 skive_status skv_normalization_create(skive_context *ctx, int64_t channels, skive_normalization *out);
-/* "0.49,0.48,0.45": skv_free(*values). `most` numbers at most. Gives false for anything else; status says whether
- * memory ran out. */
+/* "0.49,0.48,0.45": skv_free(*values). at most `most` numbers. Returns false for anything else; status tells if out of
+ * memory. */
 skive_status skv_parse_numbers(skive_context *ctx, const char *text, size_t length, int64_t most, int64_t *count,
                                float **values, bool *good);
 /* Appends numbers separated by commas, nine digits each. */
 void skv_put_numbers(skv_text *t, int64_t count, const float *values);
 
-/* A loader whose batches are what `feed` says. */
+/* A loader that makes batches as described by `feed`. */
 skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
                                const struct skv_feed *feed, skive_loader **out);
 

@@ -1,4 +1,4 @@
-/* Opening a data set: finding its kind, carving the split out of its samples, and reading single samples. */
+/* Opening a data set: finding its kind, selecting the samples of the split, and reading single samples. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -163,9 +163,9 @@ static skive_status unknown_kind(skive_context *ctx, const char *spec) {
     return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, "data", "such kind of data set", spec, skive_dataset_kind_syntax);
 }
 
-/* Scales 8-bit samples held in memory, plane by plane, and cuts the middle out. */
+/* Resizes 8-bit samples in memory, plane by plane, and crops the centre. */
 static skive_status resize_in_memory(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds) {
-    if (ds->kind->read && !ds->u8 && !ds->x.data) return SKIVE_OK; /* scaled as they are read */
+    if (ds->kind->read && !ds->u8 && !ds->x.data) return SKIVE_OK; /* resized when they are read */
     if (!ds->u8 || (ds->rank != 3 && ds->rank != 2)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "resize", "data set '%s': only 8-bit images can be resized",
                            ds->spec);
@@ -185,7 +185,7 @@ static skive_status resize_in_memory(skive_context *ctx, const skive_dataset_opt
                            ds->spec, h, w, out_h, out_w);
     }
     if (size[0] == out_h && size[1] == out_w && h == out_h && w == out_w) return SKIVE_OK;
-    const size_t together = last ? (size_t)ds->dims[2] : 1; /* values of a pixel that lie together */
+    const size_t together = last ? (size_t)ds->dims[2] : 1; /* interleaved values of a pixel */
     SKV_TRY(skv_image_check(ctx, ds->spec, (uint64_t)w, (uint64_t)h, (int)together));
     skv_resizer *resizer = NULL;
     uint8_t *scaled = NULL, *plane = NULL;
@@ -231,7 +231,7 @@ static skive_status identity(skive_context *ctx, size_t n, uint32_t **out) {
     return SKIVE_OK;
 }
 
-/* Which samples of the files belong to the split. They stay in the order of the files. */
+/* The samples of the files that belong to the split, in the order of the files. */
 static skive_status choose_samples(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds) {
     size_t first = 0;
     if (ds->total > UINT32_MAX) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: has more than 2^32 samples", ds->spec);

@@ -1,6 +1,6 @@
-/* folder: images in one sub-folder a class, or images alone, without labels. Only the list of files is kept; images are
- * decoded when they are read. Their headers are looked at once, when the set is opened, so that it is known before any
- * work what they have in common. */
+/* folder: images in one sub-folder per class, or images alone, without labels. Only the list of files is kept; images
+ * are decoded when they are read. All headers are read once when the set is opened, so that sizes and colours are known
+ * before any work. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ enum { FILE_LIMIT = 256 << 20 };
 typedef struct folder {
     skv_folder_parts parts;
     skv_name_list files;          /* "class/file.png", sorted by class and name; [total] */
-    skive_dataset_options scaled; /* resize and crop, with what was concluded */
+    skive_dataset_options scaled; /* resize and crop, including derived settings */
 } folder;
 
 /* ---- reading ---- */
@@ -83,12 +83,12 @@ done:
     return status;
 }
 
-/* ---- what the images have in common ---- */
+/* ---- sizes and colours of the images ---- */
 
 typedef struct survey {
     size_t count, grey, colour, turned, alpha, deep, cmyk;
-    size_t first_grey, first_colour, odd; /* indices; odd: the first of another size than the first image; 0: none */
-    int64_t height, width, odd_height, odd_width; /* of the first, and of that */
+    size_t first_grey, first_colour, odd; /* indices; odd: the first image of another size than image 0; 0: none */
+    int64_t height, width, odd_height, odd_width; /* sizes of image 0 and of odd */
 } survey;
 
 static void count_head(survey *s, const skv_image_head *h, size_t i) {
@@ -109,7 +109,7 @@ static void count_head(survey *s, const skv_image_head *h, size_t i) {
     s->count++;
 }
 
-/* `enough`: ends at the first image in colour. */
+/* `enough`: stop at the first image in colour. */
 static skive_status look(skive_context *ctx, const char *root, const skv_name_list *files, bool enough, survey *s) {
     skv_progress progress;
     *s = (survey){0};
@@ -158,7 +158,8 @@ static void tell_survey(skive_context *ctx, const folder *f, const survey *s, in
 
 /* ---- size and channels ---- */
 
-/* The first image of the training part and whether any of its images is in colour: both parts are alike. */
+/* The first image of the training part and whether any of its images is in colour; all parts are treated in the same
+ * way. */
 static skive_status look_at_training(skive_context *ctx, const char *root, const skv_name_list *classes, survey *s) {
     skv_name_list files = {0};
     skive_status status = SKIVE_OK;
@@ -226,7 +227,7 @@ static skive_status decide_shape(skive_context *ctx, const skv_name_list *classe
     ds->rank = 3;
     ds->channel_axis = 0;
     ds->dims[0] = channels;
-    ds->size = (size_t)(ds->dims[0] * ds->dims[1] * ds->dims[2]); /* both sides are bounded */
+    ds->size = (size_t)(ds->dims[0] * ds->dims[1] * ds->dims[2]); /* both sides are limited */
     ds->options = f->scaled;
     ds->options.channels = channels;
     return SKIVE_OK;
@@ -241,7 +242,7 @@ static skive_status add_class(skive_context *ctx, folder *f, const char *name, i
     const size_t before = f->files.count;
     skive_status status;
     SKV_TRY(skv_asprintf(ctx, &path, "%s/%s", f->parts.root, name));
-    if (!skv_path_is_folder(path)) { /* a part need not have all classes */
+    if (!skv_path_is_folder(path)) { /* a part may lack classes */
         skv_free(ctx, path);
         return SKIVE_OK;
     }
@@ -345,7 +346,7 @@ static skive_status open_folder(skive_context *ctx, const char *args, bool test,
     SKV_GO(status, done, decide_shape(ctx, &classes, ds));
     if (classes.count) {
         ds->classes = (int64_t)classes.count;
-        ds->class_names = classes.names; /* the list may be longer than its count; the names move as they are */
+        ds->class_names = classes.names; /* the list may be longer than its count; the names are moved, not copied */
         classes = (skv_name_list){0};
     }
 done:

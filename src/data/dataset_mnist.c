@@ -1,10 +1,10 @@
-/* mnist: the four files of MNIST, and of the sets made in its image, in one folder. */
+/* mnist: the four files of MNIST, and of data sets in the same format, in one folder. */
 #include <stdio.h>
 #include <string.h>
 
 #include "data/data.h"
 
-/* The first that exists of the names the file goes by. */
+/* The first existing one of the possible names of the file. */
 static skive_status find_file(skive_context *ctx, const char *dir, const char *stem, const char *ending,
                               const char *advice, char **out) {
     static const char joints[] = {'-', '.'};

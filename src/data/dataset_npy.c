@@ -1,5 +1,5 @@
 /* npy: samples and targets from NumPy files. Samples keep their element type in memory; whether the targets are classes
- * or numbers to be fitted is decided by their type. */
+ * or values to be fitted is decided by their type. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "data/data.h"
 #include "tensor/tensor.h"
 
-/* A NaN would spoil a training run hours later without a trace of where it came from. */
+/* A NaN would spoil a training run hours later without any sign of its origin. */
 static skive_status check_finite(skive_context *ctx, const char *path, const skive_tensor *t, size_t per_sample) {
     if (!skv_dtype_is_float(t->dtype)) return SKIVE_OK;
     float part[1024];
@@ -37,7 +37,7 @@ static skive_status check_samples(skive_context *ctx, const char *path, skive_da
     ds->rank = x->rank > 1 ? x->rank - 1 : 1;
     ds->dims[0] = 1;
     for (int d = 1; d < x->rank; d++) ds->dims[d - 1] = x->dims[d];
-    ds->channel_axis = -1; /* channels first or last: the file does not say */
+    ds->channel_axis = -1; /* channels first or last: unknown from the file */
     if (x->dtype == SKIVE_U8) ds->u8 = x->data;
     return check_finite(ctx, path, x, ds->size);
 }
@@ -59,7 +59,7 @@ static skive_status take_labels(skive_context *ctx, const char *path, const skiv
     return skv_labels_check(ctx, path, known, ds);
 }
 
-/* Whole numbers that could be labels? */
+/* Are these whole numbers that could be labels? */
 static bool are_whole(const skive_tensor *y, size_t n, double *smallest, double *largest) {
     *smallest = INFINITY;
     *largest = -INFINITY;
@@ -90,7 +90,7 @@ static skive_status count_without_gap(skive_context *ctx, const skive_tensor *y,
     return SKIVE_OK;
 }
 
-/* Floats, one a sample: classes or values? Those that the training samples have decide for both parts. */
+/* Floats, one per sample: classes or values? The training samples decide for both parts. */
 static skive_status floats_are_classes(skive_context *ctx, const char *path, const skive_tensor *y, int64_t scores,
                                        bool *out) {
     const size_t n = (size_t)skive_tensor_count(y);
@@ -98,7 +98,7 @@ static skive_status floats_are_classes(skive_context *ctx, const char *path, con
     *out = false;
     if (scores == 1 || !are_whole(y, n, &smallest, &largest)) return SKIVE_OK;
     if (scores > 1)
-        *out = largest < (double)scores; /* one number a sample cannot be fitted by several */
+        *out = largest < (double)scores; /* one number per sample cannot be fitted by several outputs */
     else
         SKV_TRY(count_without_gap(ctx, y, n, smallest, largest, out));
     if (*out)
@@ -121,7 +121,7 @@ static skive_status take_targets(skive_context *ctx, const char *path, const ski
     ds->target_size = count / ds->total;
     SKV_TRY(skv_alloc_array(ctx, count, sizeof *ds->targets, &ds->targets));
     skv_to_f32(y->dtype, y->data, 0, count, ds->targets);
-    /* Pictures as targets are on the same scale as pictures as samples. */
+    /* Images as targets have the same scale as images as samples. */
     if (y->dtype == SKIVE_U8 && y->rank > 2) {
         for (size_t i = 0; i < count; i++) ds->targets[i] /= 255.0f;
         skv_note(ctx, "%s: 8-bit targets are divided by 255, as 8-bit samples are", path);
@@ -129,7 +129,7 @@ static skive_status take_targets(skive_context *ctx, const char *path, const ski
     return SKIVE_OK;
 }
 
-/* `decider`: the file of the training targets, when that is another. */
+/* `decider`: the file of the training targets, if it is another one. */
 static skive_status are_classes(skive_context *ctx, const char *path, const skive_tensor *y, const char *decider,
                                 const skive_dataset_options *o, bool *out) {
     skive_tensor training = {0};

@@ -40,7 +40,7 @@ static void take(skv_feed *f, skv_feed_order order) {
         moved(f, order, f->dims);
 }
 
-/* Inputs of as many axes as samples: as they are, or with the channels moved. */
+/* Inputs with as many axes as samples: unchanged, or with the channels moved. */
 static bool match_axes(skv_feed *f, const int64_t *wanted, int data_axis, int model_axis) {
     const int last = f->rank - 1;
     if (f->rank != f->sample_rank) return false;
@@ -56,7 +56,7 @@ static bool match_axes(skv_feed *f, const int64_t *wanted, int data_axis, int mo
         take(f, SKV_FEED_TO_FIRST);
     } else if (same && !(data_axis == 0 && model_axis == last && last > 0 && f->sample_dims[0] != 1)) {
         take(f, SKV_FEED_SAME);
-        /* Which of the axes are the channels nothing says. */
+        /* Nothing determines which axis is that of the channels. */
         f->assumed = f->rank >= 3 && (to_last || to_first) && (axis < 0 || model_axis < 0);
     } else if (data_axis < 0 && want_first) {
         take(f, SKV_FEED_TO_FIRST);
@@ -70,14 +70,14 @@ static bool match_axes(skv_feed *f, const int64_t *wanted, int data_axis, int mo
     return true;
 }
 
-/* Axes of one that only one side has: the others must be the same, in the same order. */
+/* Axes of size 1 that only one side has: the others must be equal, in the same order. */
 static bool match_without_ones(skv_feed *f, const int64_t *wanted, int model_axis) {
     int64_t open[SKIVE_MAX_RANK];
     int at = 0, more = f->rank - f->sample_rank;
     memcpy(open, wanted, sizeof open);
-    /* Axes that are all there were not matched for a reason. */
+    /* If both sides have the same number of axes, there is a reason why they did not match. */
     if (more == 0 && fits_all(f->rank, wanted, f->sample_dims)) return false;
-    /* An open axis is one of the sample's, except where there are more axes than it has. */
+    /* An open axis takes the size of the sample's axis, unless the input has more axes than the sample. */
     if (more > 0 && model_axis >= 0 && open[model_axis] < 0) open[model_axis] = 1;
     for (int d = 0; d < f->rank; d++) {
         while (at < f->sample_rank && f->sample_dims[at] == 1 && open[d] != 1) at++;
@@ -95,7 +95,7 @@ static bool match_without_ones(skv_feed *f, const int64_t *wanted, int model_axi
     return true;
 }
 
-/* One axis of the input takes all values of a sample, or samples that are flat fill a picture of one channel. */
+/* One axis of the input takes all values of a sample, or flat samples fill an image of one channel. */
 static bool match_flat(skv_feed *f, const int64_t *wanted, int64_t size, bool channels_last) {
     int wide = -1, n_wide = 0;
     int64_t product = 1;
@@ -146,7 +146,7 @@ static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset
         return mismatch(f, info, wanted);
     }
     if (match_axes(f, wanted, info->channel_axis, model_axis)) {
-        /* The channels of the samples, for a normalisation of each. */
+        /* The channels of the samples, for a normalisation per channel. */
         f->channel_axis = f->order == SKV_FEED_TO_LAST    ? 0
                           : f->order == SKV_FEED_TO_FIRST ? f->rank - 1
                           : model_axis >= 0               ? model_axis

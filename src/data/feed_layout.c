@@ -1,5 +1,5 @@
-/* Which axis of a model's input holds the channels: told by the metadata, read off the nodes that take the input, or
- * guessed from the dimensions. */
+/* The channel axis of a model's input: from the metadata, from the nodes that read the input, or guessed from the
+ * dimensions. */
 #include <stdio.h>
 #include <string.h>
 
@@ -41,15 +41,15 @@ static bool is_one_of(const skive_node *n, const char *const *ops, size_t count)
 }
 #define IS_ONE_OF(n, list) is_one_of(n, list, sizeof(list) / sizeof(list)[0])
 
-/* Axis 1 of what these take is the channels. */
+/* The input of these operators has its channels on axis 1. */
 static const char *const channel_ops[] = {
     "Conv",    "ConvTranspose",      "ConvInteger",           "QLinearConv",
     "MaxPool", "AveragePool",        "GlobalAveragePool",     "GlobalMaxPool",
     "LpPool",  "BatchNormalization", "InstanceNormalization", "GroupNormalization",
     "PRelu",   "DepthToSpace",       "SpaceToDepth",          "LRN"};
-/* The last axis of what these take is the features. */
+/* The input of these operators has its features on the last axis. */
 static const char *const feature_ops[] = {"MatMul", "LSTM", "GRU", "RNN", "Gemm", "MatMulInteger"};
-/* Axes stay where they are. */
+/* These operators keep the order of the axes. */
 static const char *const plain_ops[] = {"Identity", "Cast",    "Add",      "Sub",    "Mul",
                                         "Div",      "Clip",    "Relu",     "Neg",    "Abs",
                                         "Pad",      "Resize",  "Slice",    "Concat", "QuantizeLinear",
@@ -80,7 +80,7 @@ static int axis_by_use(const skive_value *v, const int *axis, int rank, int *ste
         }
         found = axis_by_use(n->outputs[0], after, rank, steps);
         if (found >= 0) return found;
-        /* What is turned from one layout to the other was in the first. */
+        /* A value that is transposed from one layout to the other had the first one. */
         if (skv_node_is(n, "Transpose") && rank >= 4 && after[0] == 0) {
             if (after[1] == rank - 1 && after[rank - 1] == rank - 2) return rank - 1;
             if (after[1] == 2 && after[rank - 1] == 1) return 1;
@@ -112,7 +112,7 @@ void skive_model_input_image(const skive_graph *g, int64_t *channels, int64_t *h
     *channels = *height = *width = 0;
     if (!t || t->rank < 3 || t->rank > 4) return;
     if (t->rank == 3) {
-        /* [N, h, w]: a picture of one channel, unless the nodes read it as a series. */
+        /* [N, h, w]: an image of one channel, unless the nodes read it as a series. */
         if (skv_input_channel_axis(g) >= 0) return;
         *channels = 1;
         *height = t->dims[1].size > 0 ? t->dims[1].size : 0;

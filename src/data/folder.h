@@ -1,4 +1,4 @@
-/* Folders of images: what lies in them, and what of it is left out. */
+/* Folders of images: their contents, and what of it is skipped. */
 #ifndef SKV_FOLDER_H
 #define SKV_FOLDER_H
 
@@ -13,10 +13,10 @@ int skv_by_name(const void *a, const void *b); /* for qsort and bsearch over cha
 
 enum { SKV_LEFT_KINDS = 6 };
 
-/* What is not read, counted; the first of each sort by name. */
+/* Counts of what is skipped; with the name of the first of each kind. */
 typedef struct skv_left_out {
     size_t others, folders, inner,
-        broken; /* files of other kinds; folders inside class folders, files in them; no files */
+        broken; /* files of other types; folders inside class folders, files in them; entries that are not files */
     char *first_other, *first_folder, *first_broken;
     struct {
         char name[12]; /* ".webp", "" for none */
@@ -24,23 +24,23 @@ typedef struct skv_left_out {
     } kinds[SKV_LEFT_KINDS];
 } skv_left_out;
 void skv_left_out_free(skive_context *ctx, skv_left_out *left);
-/* One note about all of it, none when there is nothing. `where`: the folder that holds them. */
+/* One note about all of it, if there is any. `where`: the folder that contains them. */
 void skv_left_out_tell(skive_context *ctx, const char *where, const skv_left_out *left);
 
 /* Adds, sorted by name, the image files of `path` to `files` and its folders to `folders`, each as "prefix/name" or,
- * with prefix NULL, as "name". Where `folders` is NULL they are counted in `left`, as is all else; NULL: not counted.
- * Hidden files and those that systems leave about (Thumbs.db) do not exist here. */
+ * with prefix NULL, as "name". If `folders` is NULL, they are counted in `left` like everything else; `left` NULL: not
+ * counted. Hidden files and files of systems (Thumbs.db) are ignored. */
 skive_status skv_folder_list(skive_context *ctx, const char *path, const char *prefix, skv_name_list *files,
                              skv_name_list *folders, skv_left_out *left);
 
-/* Which folder holds the samples of a split. */
+/* The folder with the samples of a split. */
 typedef struct skv_folder_parts {
     char *root;          /* the class folders of the split, or its images */
     char *class_root;    /* the class folders that name and number the classes: those of the training part */
     bool has_parts;      /* there are folders train, val, test */
     bool has_validation; /* the validation samples have a folder of their own */
 } skv_folder_parts;
-/* Notes tell which folder serves as validation part, and what beside the parts is left out. Errors: DATA (no such
+/* Notes report which folder is used as the validation part, and what is skipped beside the parts. Errors: DATA (no such
  * folder, no such part). */
 skive_status skv_folder_parts_find(skive_context *ctx, const char *dir, skive_split split, skv_folder_parts *out);
 void skv_folder_parts_free(skive_context *ctx, skv_folder_parts *parts);

@@ -1,4 +1,4 @@
-/* What lies in a folder of images. */
+/* The contents of a folder of images. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -47,7 +47,7 @@ static bool is_image_name(const char *name) {
     return false;
 }
 
-/* Hidden, or left there by a system or an archive program. */
+/* Hidden, or created by a system or an archive program. */
 static bool is_litter(const char *name) {
     static const char *const known[] = {"Thumbs.db", "desktop.ini", "ehthumbs.db", "__MACOSX", "@eaDir"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -56,7 +56,7 @@ static bool is_litter(const char *name) {
     return name[0] == '.';
 }
 
-/* ---- what is left out ---- */
+/* ---- what is skipped ---- */
 
 void skv_left_out_free(skive_context *ctx, skv_left_out *left) {
     skv_free(ctx, left->first_other);
@@ -65,7 +65,7 @@ void skv_left_out_free(skive_context *ctx, skv_left_out *left) {
     *left = (skv_left_out){0};
 }
 
-/* The first by name is kept: folders are not listed in the same order everywhere. */
+/* The first by name is kept: the order in which folders are listed depends on the system. */
 static skive_status keep_first(skive_context *ctx, char **first, const char *prefix, const char *name) {
     char *text = NULL;
     SKV_TRY(skv_asprintf(ctx, &text, "%s%s%s", prefix ? prefix : "", prefix ? "/" : "", name));
@@ -108,12 +108,12 @@ static skive_status kind_of(skive_context *ctx, const char *path, const struct d
     return SKIVE_OK;
 }
 
-/* Files in a folder and the folders in it; links are not followed, so that it ends. */
+/* Counts files in a folder and in its sub-folders; links are not followed, so that it terminates. */
 static skive_status count_files(skive_context *ctx, const char *path, int depth, size_t *count) {
     DIR *dir = opendir(path);
     const struct dirent *entry;
     skive_status status = SKIVE_OK;
-    if (!dir) return SKIVE_OK; /* what cannot be read is not counted */
+    if (!dir) return SKIVE_OK; /* unreadable folders are not counted */
     while (status == SKIVE_OK && (entry = readdir(dir))) {
         entry_kind kind;
         char *full = NULL;

@@ -6,7 +6,7 @@
 
 enum { TRAIN, VALIDATION, TEST, PARTS, SPELLINGS = 3 };
 
-/* Whatever the case of the letters; the first that is there is taken. */
+/* Compared without regard to case; the first that exists is used. */
 static const char *const spellings[PARTS][SPELLINGS] = {
     {"train", "training"}, {"val", "valid", "validation"}, {"test", "testing"}};
 

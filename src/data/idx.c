@@ -1,5 +1,5 @@
 /* IDX files (the format of MNIST): big-endian header 0 0 TYPE RANK, RANK sizes of 32 bits, then the elements. Only
- * unsigned bytes are read: that is what data sets come in, and they stay bytes in memory. */
+ * unsigned bytes are supported, which all such data sets use; they stay bytes in memory. */
 #include <inttypes.h>
 
 #include "data/data.h"

@@ -1,4 +1,4 @@
-/* Decoding an image held in memory: the limits on its size, grey or RGB, and the turn that cameras note. */
+/* Decoding an image in memory: limits on its size, conversion to grey or RGB, and EXIF orientation. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ skive_status skv_image_check(skive_context *ctx, const char *path, uint64_t widt
     return SKIVE_OK;
 }
 
-/* Grey and RGB into each other; grey is the luma of ITU-R BT.601, as in JPEG. */
+/* Converts between grey and RGB; grey is the luma of ITU-R BT.601, as in JPEG. */
 static skive_status convert(skive_context *ctx, int channels, skv_image *image) {
     size_t plane = (size_t)image->width * (size_t)image->height;
     const uint8_t *in = image->pixels;
@@ -37,7 +37,7 @@ static skive_status convert(skive_context *ctx, int channels, skv_image *image) 
     return SKIVE_OK;
 }
 
-/* Turned as EXIF says an image is shown: column and row of the stored pixel that is seen at x, y. */
+/* EXIF orientation: column and row of the stored pixel that is displayed at x, y. */
 static skive_status turn_image(skive_context *ctx, int turn, skv_image *image) {
     const size_t w = (size_t)image->width, h = (size_t)image->height, channels = (size_t)image->channels;
     const size_t out_w = turn > 4 ? h : w, out_h = turn > 4 ? w : h;

@@ -1,5 +1,5 @@
-/* BMP: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits, rows from below or from above. Compressed kinds (RLE, JPEG,
- * PNG) are refused by name. A palette of greys alone makes a grey image; an alpha channel is left out. */
+/* BMP: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits, rows bottom-up or top-down. Compressed kinds (RLE, JPEG,
+ * PNG) are refused by name. A palette of greys only gives a grey image; an alpha channel is ignored. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -36,7 +36,7 @@ static skive_status check_compression(skive_context *ctx, const bmp *b, uint32_t
     return skv_fail_at(ctx, SKIVE_ERR_DATA, b->path, "%s: unknown BMP compression %" PRIu32, b->path, compression);
 }
 
-/* A run of ones, or nothing (a channel that is always 0). */
+/* Contiguous ones, or 0 (a channel that is always 0). */
 static bool mask_is_good(uint32_t mask) {
     if (!mask) return true;
     while (!(mask & 1)) mask >>= 1;
@@ -132,7 +132,7 @@ static uint8_t channel(uint32_t pixel, uint32_t mask) {
     return (uint8_t)(((uint64_t)(pixel & mask) * 255 + mask / 2) / mask);
 }
 
-/* One row; false when a pixel is of no colour in the palette. */
+/* One row; false if a pixel is outside the palette. */
 static bool read_row(const bmp *b, const uint8_t *row, uint8_t *out) {
     const size_t per_byte = b->bits <= 8 ? 8 / (size_t)b->bits : 1, channels = b->grey ? 1 : 3;
     for (size_t x = 0; x < (size_t)b->width; x++) {

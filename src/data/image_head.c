@@ -1,5 +1,5 @@
-/* What the first bytes of an image say: format, size, colour, transparency, and the turn that cameras note (EXIF
- * orientation). Works on a file, of which it reads little, and on bytes in memory. */
+/* Parses the first bytes of an image: format, size, colour, transparency, and EXIF orientation. Works on a file, of
+ * which it reads little, and on bytes in memory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 enum { FIRST = 4096, MAX_PARTS = 1 << 20 };
 
 typedef struct source {
-    const uint8_t *bytes; /* the first of them; all when there is no file */
+    const uint8_t *bytes; /* the first bytes; all of them if there is no file */
     size_t n;
     int fd; /* -1: none */
 } source;
@@ -36,7 +36,7 @@ static unsigned le16(const uint8_t *p) { return (unsigned)p[1] << 8 | p[0]; }
 static uint32_t be32(const uint8_t *p) { return (uint32_t)be16(p) << 16 | be16(p + 2); }
 static uint32_t le32(const uint8_t *p) { return (uint32_t)le16(p + 2) << 16 | le16(p); }
 
-/* The orientation of a TIFF header of `size` bytes at `at`; 1 where it has none or is no such header. */
+/* The orientation of a TIFF header of `size` bytes at `at`; 1 if it has none or is not such a header. */
 static int tiff_turn(const source *s, uint64_t at, uint64_t size) {
     uint8_t head[8], count[2], entry[12];
     if (size < 8 || !get(s, at, head, 8)) return 1;
@@ -65,7 +65,7 @@ static bool jpeg_head(const source *s, skv_image_head *out) {
     for (int i = 0; i < MAX_PARTS; i++) {
         uint8_t p[10];
         if (!get(s, at, p, 2)) return false;
-        if (p[0] != 0xff) { /* bytes between segments: passed over, as the decoder does */
+        if (p[0] != 0xff) { /* bytes between segments are skipped, as in the decoder */
             at++;
             continue;
         }
@@ -99,7 +99,7 @@ static bool png_head(const source *s, skv_image_head *out) {
     bool found = false;
     for (int i = 0; i < MAX_PARTS; i++) {
         uint8_t p[8], h[10];
-        if (!get(s, at, p, 8)) return found; /* what is missing at the end is the decoder's to tell */
+        if (!get(s, at, p, 8)) return found; /* a truncated end is reported by the decoder */
         const uint32_t length = be32(p);
         if (memcmp(p + 4, "IHDR", 4) == 0) {
             if (found || length < 13 || !get(s, at + 8, h, 10)) return false;
@@ -135,7 +135,7 @@ skv_image_format skv_image_format_of(const void *bytes, size_t n) {
     return SKV_IMAGE_NONE;
 }
 
-/* What a file that is none of the three may be, for the message. */
+/* Other formats that can be recognised, for the message. */
 static const char *other_format(const source *s) {
     if (s->n == 0) return "it is empty";
     if (starts(s, 0, "RIFF", 4) && starts(s, 8, "WEBP", 4)) return "it is a WebP image";

@@ -1,5 +1,6 @@
 /* JPEG through libjpeg-turbo. Its error handler, which would end the process, is replaced by one that jumps back; its
- * warnings, which it goes on after with invented pixels, count as damage unless they are known to be harmless. */
+ * warnings, after which it continues with invented pixels, are treated as damage unless they are known to be
+ * harmless. */
 #include "data/data.h"
 
 #if SKIVE_WITH_JPEG
@@ -11,10 +12,10 @@
 
 #include <jerror.h>
 
-enum { MAX_SCANS = 200 }; /* a small progressive file can ask for scans without end */
+enum { MAX_SCANS = 200 }; /* a small progressive file can require any number of scans */
 
 typedef struct job {
-    struct jpeg_error_mgr errors; /* first: libjpeg hands back a pointer to it */
+    struct jpeg_error_mgr errors; /* must be the first member: libjpeg passes a pointer to it */
     struct jpeg_decompress_struct jpeg;
     struct jpeg_progress_mgr progress;
     jmp_buf back;

@@ -52,7 +52,7 @@ static void on_read(png_structp png, png_bytep to, size_t n) {
     j->at += n;
 }
 
-/* False when something failed: status says what, SKIVE_OK meaning libpng's reason. */
+/* False on failure; status is the error, or SKIVE_OK if libpng reported the reason. */
 static bool run(job *j) {
     if (setjmp(png_jmpbuf(j->png))) return false;
     png_set_read_fn(j->png, j, on_read);

@@ -1,4 +1,4 @@
-/* What a model's input is, in its metadata, so that a model knows by itself how samples become its input. */
+/* The input settings in a model's metadata, so that the model itself determines how samples become its input. */
 #include <stdio.h>
 #include <string.h>
 
@@ -89,7 +89,7 @@ static skive_status read_figures(skive_context *ctx, const char *name, const cha
         "%s '%.60s': give a number, numbers separated by commas (one per channel), imagenet, data or none", name, text);
 }
 
-/* Of the samples used for training, whatever part of the set is at hand. */
+/* Measured on the training samples, whatever part of the set is given. */
 static skive_status measure(skive_context *ctx, const skive_dataset *set, int axis, skive_normalization *out) {
     skive_dataset *train = NULL;
     skive_dataset_options o = set->options;
@@ -102,7 +102,7 @@ static skive_status measure(skive_context *ctx, const skive_dataset *set, int ax
     return status;
 }
 
-/* Figures of pictures in 0..1, and of samples as they are read, in the units in which they are used. */
+/* Converts figures for images in 0..1, or for samples as they are read, to the units in which they are used. */
 static float unit_of(const skv_feed *f, source s) {
     if (!f) return 1;
     if (f->bytes) return (float)(f->scale * 255);
@@ -127,12 +127,12 @@ static skive_status set_figures(skive_context *ctx, skive_graph *g, const skive_
     skive_dataset_info info;
     skv_feed feed = {0};
     skive_status status = SKIVE_OK;
-    for (int k = 0; k < 2; k++) { /* what is not given follows the other where that is a name */
+    for (int k = 0; k < 2; k++) { /* a missing one follows the other if that is a name */
         if (f[k].source == ABSENT && f[1 - k].source != NUMBERS) f[k].source = f[1 - k].source;
     }
     const bool measured = f[0].source == DATA || f[1].source == DATA;
     SKV_TRY(skive_model_set_normalization(g, &n));
-    if (f[0].source <= NONE && f[1].source <= NONE) { /* known to have none, which is more than not to say */
+    if (f[0].source <= NONE && f[1].source <= NONE) { /* explicitly none, which differs from unspecified */
         SKV_TRY(skive_graph_set_meta(g, SKV_META_INPUT_MEAN, "none"));
         return skive_graph_set_meta(g, SKV_META_INPUT_STD, "none");
     }

@@ -1,9 +1,9 @@
 /* The loader: threads in the background fill a ring of batches ahead of the caller.
  *
- * Batch number s of an epoch always goes to slot s % depth, and what it holds is a function of the options, the epoch
- * and s alone, so neither the number of threads nor their timing shows in the data. A slot is free, being filled, or
- * ready; the caller keeps the slot of the batch it was given last until it asks for the next. A failure is kept in its
- * slot and reported when that batch's turn comes. */
+ * Batch number s of an epoch always goes to slot s % depth, and its contents depend only on the options, the epoch and
+ * s, so neither the number of threads nor their timing affects the data. A slot is free, being filled, or ready; the
+ * caller keeps the slot of its current batch until it requests the next. A failure is kept in its slot and reported
+ * when it is that batch's turn. */
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -31,12 +31,12 @@ typedef struct slot {
 typedef struct worker {
     skive_loader *loader;
     skive_context *ctx;
-    float *a, *b; /* two samples, to transform from one into the other */
-    float *c;     /* a third, where the model takes no float32; or NULL */
+    float *a, *b; /* two samples, for transforms from one into the other */
+    float *c;     /* a third, if the model does not take float32; or NULL */
     pthread_t thread;
 } worker;
 
-/* A sample as [outer][channels][inner], and the order in which it is written. */
+/* A sample seen as [outer][channels][inner], and the order in which it is written. */
 typedef struct arrangement {
     skv_feed_order order;
     size_t outer, channels, inner;
@@ -45,16 +45,16 @@ typedef struct arrangement {
 struct skive_loader {
     skive_context *ctx;
     const skive_dataset *ds;
-    size_t batch, depth, batches, samples; /* samples of an epoch: less than the set's with drop_last */
+    size_t batch, depth, batches, samples; /* samples per epoch: fewer than those of the set with drop_last */
     bool shuffle;
     uint64_t seed, transform_seed;
     skv_transform_list transforms;
-    /* What becomes of a sample: as it is stored, and as transforms leave it (channels first). */
+    /* The layouts of a sample: as stored, and after transforms (channels first). */
     arrangement plain, transformed;
-    bool turn;         /* stored with the channels last, and transforms want them first */
-    bool changed;      /* scaled, normalised or put in another order */
-    float *scale;      /* [channels]: x * scale + shift of what skive_dataset_read gives */
-    float *byte_scale; /* the same of a stored byte */
+    bool turn;         /* stored with channels last, but transforms need them first */
+    bool changed;      /* scaled, normalised or reordered */
+    float *scale;      /* [channels]: x * scale + shift, with x from skive_dataset_read */
+    float *byte_scale; /* the same for a stored byte */
     float *shift;
     skive_dtype dtype; /* of a batch */
     size_t element;
@@ -62,7 +62,7 @@ struct skive_loader {
     int64_t dims[SKIVE_MAX_RANK];
 
     slot *slots;     /* [depth] */
-    uint32_t *order; /* [ds->count]; written only while nothing is being filled */
+    uint32_t *order; /* [ds->count]; written only while no slot is being filled */
     worker *workers;
     int worker_count, started; /* started: threads that run; 0: the caller fills */
 
@@ -83,7 +83,7 @@ skive_loader_options skive_loader_options_default(void) {
 
 /* ---- filling ---- */
 
-/* clang vectorizes these loops unasked, and warns when asked in a build where it cannot (sanitizers). */
+/* clang vectorizes these loops by itself, and warns about the pragma in builds where it cannot (sanitizers). */
 #ifdef __clang__
 #define VECTORIZE
 #else
@@ -100,7 +100,7 @@ static void normalize(const float *restrict from, size_t n, float scale, float s
     for (size_t i = 0; i < n; i++) to[i] = from[i] * scale + shift;
 }
 
-/* Columns of a table, or channels that lie side by side: a pair for each value. */
+/* Columns of a table, or interleaved channels: a pair for each value. */
 static void normalize_columns(const float *restrict from, size_t n, const float *restrict scale,
                               const float *restrict shift, float *restrict to) {
     VECTORIZE
@@ -161,7 +161,7 @@ static void channels_first(const float *from, size_t channels, size_t plane, flo
     }
 }
 
-/* [c][h][w] of what the transforms see: [h][w] is one channel. */
+/* [c][h][w] as seen by the transforms: [h][w] is one channel. */
 static void image_dims(const skive_loader *l, int64_t dims[3]) {
     const skive_dataset *ds = l->ds;
     dims[0] = ds->rank == 2 ? 1 : ds->dims[l->turn ? 2 : 0];
@@ -201,7 +201,7 @@ static skive_status no_place(worker *w, size_t index, double value) {
                        l->ds->spec, skive_dataset_origin(l->ds, index), value, skive_dtype_name(l->dtype));
 }
 
-/* Numbers for an input of integers, which must be such numbers. */
+/* Values for an integer input, which must be representable. */
 static skive_status fill_integers(worker *w, size_t index, void *to) {
     const skive_loader *l = w->loader;
     const skive_dataset *ds = l->ds;
@@ -317,7 +317,8 @@ static skive_status check_options(skive_context *ctx, const skive_loader_options
     return SKIVE_OK;
 }
 
-/* How samples lie, and in which order they are written. `axis` has the channels that `count` pairs are for. */
+/* Determines how samples are stored and in which order they are written. `axis` is the channel axis of the `count`
+ * pairs. */
 static skive_status make_arrangement(skive_loader *l, skv_feed_order order, int axis, int64_t count) {
     const skive_dataset *ds = l->ds;
     arrangement *p = &l->plain;
@@ -390,7 +391,7 @@ static skive_status make_slots(skive_loader *l) {
     return SKIVE_OK;
 }
 
-/* Each worker has a context of its own, for its messages. */
+/* Each worker has its own context, for its messages. */
 static skive_status make_workers(skive_loader *l, int threads) {
     int count = threads ? threads : 1;
     SKV_TRY(skv_alloc_array(l->ctx, (size_t)count, sizeof *l->workers, &l->workers));
@@ -420,7 +421,7 @@ static skive_status make_workers(skive_loader *l, int threads) {
     return good ? SKIVE_OK : SKV_FAIL(l->ctx, SKIVE_ERR_MEMORY, "cannot start a thread to load data");
 }
 
-/* As the data have it, or as the model's input does. */
+/* The shape of the data, or that of the model's input. */
 static void set_shape(skive_loader *l, const skv_feed *feed) {
     const skive_dataset *ds = l->ds;
     l->dtype = feed ? feed->dtype : SKIVE_F32;

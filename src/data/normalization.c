@@ -40,7 +40,7 @@ bool skv_normalization_valid(const skive_normalization *n) {
 
 /* 8-bit samples are counted by value, which is exact and fast. */
 static void count_bytes(const uint8_t *p, size_t n, uint64_t *histogram) {
-    uint32_t part[4][256] = {{0}}; /* four, so that equal neighbours do not wait for each other */
+    uint32_t part[4][256] = {{0}}; /* four tables, so that equal neighbours do not depend on each other */
     size_t i = 0;
     for (; i + 4 <= n; i += 4) {
         part[0][p[i]]++;
@@ -65,7 +65,7 @@ static void add_floats(const float *x, size_t n, sums *s) {
 static void give(double m, double variance, float *mean, float *std) {
     const double deviation = variance > 0.0 ? sqrt(variance) : 0.0;
     *mean = (float)m;
-    /* A channel that never varies, up to rounding. */
+    /* A channel that is constant up to rounding. */
     *std = deviation > 1e-7 * (fabs(m) + 1e-30) ? (float)deviation : 1.0f;
 }
 

@@ -1,5 +1,5 @@
-/* Scaling 8-bit images: bilinear when growing; when shrinking, the triangle widens with the scale, so that every source
- * pixel counts and fine patterns do not alias. Rows first, then columns, in float. */
+/* Resizing 8-bit images: bilinear when growing; when shrinking, the triangle widens with the scale, so that every
+ * source pixel counts and fine patterns do not alias. Rows first, then columns, in float. */
 #include <math.h>
 
 #include "data/data.h"

@@ -1,5 +1,6 @@
-/* A file read from the front, plain or gzip, whichever its first bytes say. The file is read whole; gzip is inflated
- * straight into the caller's buffer, so that a set of images exists once. Memory of zlib goes through the context. */
+/* A file read sequentially, plain or gzip, as determined by its first bytes. The whole file is read; gzip is
+ * decompressed directly into the caller's buffer, so that images exist in memory only once. zlib allocates through the
+ * context. */
 #include <string.h>
 
 #define ZLIB_CONST
@@ -16,7 +17,7 @@ struct skv_stream {
     z_stream z;
 };
 
-enum { DEFLATE_MAX_RATIO = 1040 }; /* deflate cannot shrink further than 1032:1 */
+enum { DEFLATE_MAX_RATIO = 1040 }; /* the largest compression ratio of deflate is 1032:1 */
 
 static voidpf zlib_alloc(voidpf user, uInt count, uInt size) {
     skv_stream *s = user;
@@ -72,7 +73,7 @@ fail:
     return status;
 }
 
-/* zlib counts input in 32 bits: hand it over in pieces. */
+/* zlib counts input in 32 bits, so it gets pieces. */
 static void feed(skv_stream *s) {
     if (s->z.avail_in == 0) {
         size_t left = s->size - (size_t)(s->z.next_in - s->bytes);
@@ -93,7 +94,7 @@ static skive_status inflate_some(skv_stream *s, unsigned char *out, size_t n, si
         *got += before - s->z.avail_out;
         if (code == Z_STREAM_END) {
             feed(s);
-            /* gzip files may be joined end to end */
+            /* gzip files may be concatenated */
             if (s->z.avail_in >= 2 && s->z.next_in[0] == 0x1f && s->z.next_in[1] == 0x8b)
                 (void)inflateReset(&s->z);
             else
@@ -122,7 +123,7 @@ skive_status skv_stream_read(skv_stream *s, void *out, size_t n) {
 
 skive_status skv_stream_finish(skv_stream *s) {
     size_t extra = s->size - s->at;
-    if (s->gzip) { /* asking for one more byte makes zlib read the trailer and compare the checksum */
+    if (s->gzip) { /* requesting one more byte makes zlib read the trailer and verify the checksum */
         unsigned char byte;
         SKV_TRY(inflate_some(s, &byte, 1, &extra));
     }

@@ -1,4 +1,4 @@
-/* crop: the image is surrounded by zeros and a window of its own size is cut out at a random place. */
+/* crop: the image is padded with zeros and a window of its original size is cropped at a random position. */
 #include <math.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@ static bool crop(double amount, const uint32_t random[4], const int64_t dims[3],
     int64_t pad = (int64_t)amount, h = dims[1], w = dims[2];
     int64_t dy = skv_pick(random[0], 2 * pad + 1) - pad, dx = skv_pick(random[1], 2 * pad + 1) - pad;
     if (dy == 0 && dx == 0) return false;
-    int64_t first = dx < 0 ? -dx : 0, last = dx > 0 ? w - dx : w; /* columns of out that lie inside the image */
+    int64_t first = dx < 0 ? -dx : 0, last = dx > 0 ? w - dx : w; /* columns of out that are inside the image */
     for (int64_t i = 0; i < dims[0] * h; i++) {
         int64_t y = i % h + dy;
         float *to = out + i * w;

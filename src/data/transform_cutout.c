@@ -1,5 +1,5 @@
-/* cutout: a square at a random place is set to zero (DeVries, Taylor: Improved regularization of convolutional neural
- * networks with cutout, arXiv:1708.04552). Its centre lies in the image; what juts out is cut off. */
+/* cutout: a square at a random position is set to zero (DeVries, Taylor: Improved regularization of convolutional
+ * neural networks with cutout, arXiv:1708.04552). Its centre is inside the image; it is clipped at the border. */
 #include <math.h>
 #include <string.h>
 

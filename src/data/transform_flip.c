@@ -1,4 +1,4 @@
-/* flip: left and right exchanged, with a probability. */
+/* flip: mirrors left to right with a given probability. */
 #include "data/data.h"
 
 static bool flip(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out) {

@@ -1,4 +1,4 @@
-/* rotate: about the centre by a random angle, bilinear, zeros coming in at the corners. */
+/* rotate: rotates about the centre by a random angle, bilinear, with zeros at the corners. */
 #include <math.h>
 
 #include "data/data.h"

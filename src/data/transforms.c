@@ -1,5 +1,5 @@
-/* Lists of transforms: read from text, run over a sample. The random numbers of a transform come from Philox with
- * (sample, epoch and place in the list) as the counter, so they depend on nothing else. */
+/* Lists of transforms: parsing, and application to a sample. The random numbers of a transform come from Philox with
+ * (sample, epoch and position in the list) as the counter, so they depend on nothing else. */
 #include <math.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* Kernel choice: in topological order each node gets the first kernel of the list that applies. Values are offered in
- * the layout they were produced in; where a kernel wants another, a reorder step is put in, once for each layout. */
+ * the layout in which they were produced; if a kernel wants another, a reorder step is inserted, once for each
+ * layout. */
 #include "exec/plan.h"
 
 #include <string.h>
@@ -45,7 +46,7 @@ static skive_status new_step(skive_plan *p, const skive_node *node, size_t n_in,
     return SKIVE_OK;
 }
 
-/* The slot that holds `v` in `layout`, putting in a reorder when it does not stand so yet. */
+/* The slot of `v` in `layout`; inserts a reorder if there is none yet. */
 static skive_status bring(chooser *c, const skive_node *for_node, const skive_value *v, skv_layout layout,
                           uint32_t *out) {
     skive_plan *p = c->plan;
@@ -72,7 +73,7 @@ static skive_status bring(chooser *c, const skive_node *for_node, const skive_va
     return SKIVE_OK;
 }
 
-/* The node as kernels see it, fresh for each candidate because prepare writes into it. */
+/* The node as kernels see it, created anew for each candidate because prepare writes into it. */
 static skive_status describe(chooser *c, const skive_node *node, skv_kernel_node *k) {
     skive_plan *p = c->plan;
     *k = (skv_kernel_node){.ctx = p->ctx,
@@ -128,7 +129,7 @@ static skive_status make_dense(chooser *c, const skive_node *node) {
     return SKIVE_OK;
 }
 
-/* Walks the kernel list; what declined is written to `text`. */
+/* Goes through the kernel list; reasons for declining are written to `text`. */
 static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
     const skive_node *node = k->node;
     const skv_isa isa = skv_cpu_isa();
@@ -197,7 +198,7 @@ static skive_status add_step(chooser *c, skv_kernel_node *k, skv_text *declined)
     }
     SKV_GO(status, done, new_step(p, node, k->n_in, k->n_out, &s));
     s->kernel = *k;
-    k->kernel = NULL; /* its state belongs to the step now */
+    k->kernel = NULL; /* the step owns its state now */
     if (k->n_in) memcpy(s->in_slots, in, k->n_in * sizeof *in);
     s->declined = declined->data;
     declined->data = NULL;
@@ -221,9 +222,9 @@ done:
     return status;
 }
 
-/* Threads take about 2 us to meet, in which one of them does some 100,000 multiply-adds or goes over 16,000 elements.
- * A node of less work runs on one; where other programs want the processors too, the waiting could take milliseconds.
- * */
+/* A barrier of threads takes about 2 us, in which one thread does some 100,000 multiply-adds or processes 16,000
+ * elements. A node with less work runs on one thread; if other programs use the processors too, the barrier could take
+ * milliseconds. */
 static bool is_small(const skive_node *node) {
     enum { SMALL = 1 << 17, ELEMENT = 8 };
     skive_cost cost;
@@ -249,7 +250,7 @@ static skive_status add_node(chooser *c, const skive_node *node) {
     return status;
 }
 
-/* Slots for graph inputs and parameters, before any step. */
+/* Slots of graph inputs and parameters, before any step. */
 static skive_status place_sources(chooser *c) {
     skive_plan *p = c->plan;
     const skive_graph *g = p->graph;
@@ -272,7 +273,7 @@ static skive_status place_sources(chooser *c) {
     return SKIVE_OK;
 }
 
-/* Kept values are looked at dense and row-major, right after they exist. */
+/* Kept values are passed to the tap dense and row-major, directly after they are computed. */
 static skive_status add_taps(chooser *c, const skive_node *node) {
     skive_plan *p = c->plan;
     for (size_t o = 0; o < node->n_outputs; o++) {

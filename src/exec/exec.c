@@ -1,4 +1,4 @@
-/* Running a plan: the arena, the pointers of every step worked out once, and the loop over the steps. */
+/* Running a plan: the arena, the pointers of every step, resolved once, and the loop over the steps. */
 #include <string.h>
 
 #include "exec/plan.h"
@@ -13,7 +13,7 @@ struct skive_exec {
     uint64_t step;
     skive_tap_fn tap;
     void *tap_user;
-    double *seconds; /* [step], NULL until profiling was asked for */
+    double *seconds; /* [step], NULL until profiling is enabled */
     size_t profiled_runs;
     bool profiling;
 };
@@ -59,7 +59,7 @@ skive_status skive_exec_create(skive_context *ctx, const skive_plan *plan, skive
         skive_exec_free(e);
         return status;
     }
-    /* Inputs nobody wrote read as zero, not as what the memory held before. */
+    /* Inputs that were not written read as zero, not as old memory contents. */
     for (size_t i = 0; i < plan->graph->n_inputs; i++) {
         const skv_plan_slot *s = &plan->slots[plan->input_slots[i]];
         memset(e->arena + s->offset, 0, s->bytes);

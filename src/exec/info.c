@@ -1,4 +1,4 @@
-/* What a plan tells of itself. */
+/* Information about a plan. */
 #include "exec/plan.h"
 
 size_t skive_plan_input_count(const skive_plan *p) { return p ? p->graph->n_inputs : 0; }

@@ -1,6 +1,6 @@
-/* Memory: from the steps follow the slots' lifetimes; what may be computed in place is put on its input; the rest is
- * packed into one arena, largest first, each at the lowest offset where nothing alive at the same time lies (the
- * greedy-by-size strategy of Pisarchyk & Lee, 2020). */
+/* Memory: the lifetimes of slots follow from the steps; a result that may be computed in place shares its input's
+ * memory; the rest is packed into one arena, largest first, each at the lowest offset that is free during its lifetime
+ * (the greedy-by-size strategy of Pisarchyk & Lee, 2020). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +31,7 @@ static void find_lifetimes(skive_plan *p) {
     for (uint32_t i = 0; i < p->n_slots; i++) {
         if (p->slots[i].pinned) touch(p, i, p->n_steps);
     }
-    /* What is written before a run must stand from its start, also over a second run. */
+    /* Values written before a run are alive from its start, and are still valid in a second run. */
     for (size_t i = 0; i < p->graph->n_inputs; i++) p->slots[p->input_slots[i]].first = 0;
 }
 
@@ -45,7 +45,7 @@ static void share_in_place(skive_plan *p) {
             const uint32_t r = root(p, s->in_slots[k]);
             skv_plan_slot *in = &p->slots[r];
             if (in->kind != SKV_SLOT_ARENA || in->pinned || in->last != i || in->bytes != out->bytes) continue;
-            bool twice = false; /* another input on the same memory would be overwritten while being read */
+            bool twice = false; /* another input in the same memory would be overwritten while it is read */
             for (uint32_t j = 0; j < s->n_in; j++) {
                 twice = twice || (j != k && s->in_slots[j] != SKV_NO_SLOT && root(p, s->in_slots[j]) == r);
             }
@@ -95,8 +95,7 @@ static bool place_one(piece *pieces, size_t n, const piece **alive, size_t *end)
     return true;
 }
 
-/* ---- many pieces ---- comparing each with each would take too long: in the order of time, each goes to the lowest
- * gap */
+/* ---- many pieces ---- comparing all pairs would take too long: in order of time, each gets the lowest gap */
 
 enum { MANY = 16384 };
 
@@ -115,7 +114,7 @@ static int ends_first(const void *a, const void *b) {
     return ((*x)->last > (*y)->last) - ((*x)->last < (*y)->last);
 }
 
-/* Gaps are sorted and none touches another. */
+/* Gaps are sorted and not adjacent. */
 static void give_back(gap *gaps, size_t *n, const piece *p) {
     size_t low = 0, high = *n;
     while (low < high) {
@@ -143,7 +142,7 @@ static void give_back(gap *gaps, size_t *n, const piece *p) {
     }
 }
 
-/* `by_end` has room for n pointers, `gaps` for n + 1 gaps. */
+/* `by_end` has space for n pointers, `gaps` for n + 1 gaps. */
 static bool place_in_time(piece *pieces, size_t n, const piece **by_end, gap *gaps, size_t *end) {
     size_t n_gaps = 0, ended = 0;
     qsort(pieces, n, sizeof *pieces, earlier_first);
@@ -198,7 +197,7 @@ skive_status skv_plan_too_large(skive_context *ctx, const skive_plan *p, skive_s
                            most, node->name, node->op_type);
 }
 
-/* What is over the limit is refused here and not only when a run begins. */
+/* A plan that exceeds the limit is refused here and not only when a run begins. */
 static skive_status check_size(const skive_plan *p) {
     const skive_status status = skv_budget_check(p->ctx, p->arena_bytes);
     return status == SKIVE_OK ? SKIVE_OK : skv_plan_too_large(p->ctx, p, status);

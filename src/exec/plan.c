@@ -55,7 +55,7 @@ skive_status skv_plan_bind_inputs(skive_context *ctx, skive_graph *g, const skiv
         }
     }
     for (size_t i = 0; i < g->n_inputs; i++) SKV_TRY(bind_input(ctx, g->inputs[i], o));
-    /* Declared types of inner values may name the old symbols; inference with the new inputs replaces them. */
+    /* Declared types of inner values may contain the old symbols; inference with the new inputs replaces them. */
     for (size_t i = 0; i < g->n_values; i++) {
         skive_value *v = g->values[i];
         if (!v || !v->producer || !v->producer->op) continue;
@@ -114,8 +114,8 @@ static skive_status all_static(skive_context *ctx, const skive_graph *g) {
     return SKIVE_OK;
 }
 
-/* May the parameter stay coded? It must be nothing but the weight of products, whose kernels decide, and passes must
- * have no need to look at it: folding a BatchNormalization into it is worth more than keeping it small. */
+/* May the parameter stay coded? It must be used only as the weight of products, whose kernels decide, and no pass may
+ * need its values: folding a BatchNormalization into it is worth more than keeping it small. */
 static bool stays_coded(const skive_value *v) {
     if (v->output_uses > 0) return false;
     for (uint32_t i = 0; i < v->n_uses; i++) {
@@ -153,7 +153,7 @@ static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
     SKV_TRY(skv_arena_array(p->arena, o->n_keep, sizeof *keep.names, &keep.names));
     for (size_t i = 0; i < o->n_keep; i++) keep.names[i] = o->keep[i];
     if (o->n_keep) qsort(keep.names, o->n_keep, sizeof *keep.names, by_name);
-    /* Before the passes: those that work on weights want to see them. */
+    /* Before the passes, because some of them read weights. */
     if (!o->training) SKV_TRY(skv_shared_inflate_all(p->graph));
     SKV_TRY(skive_graph_infer(p->graph));
     SKV_TRY(skv_passes_run(&env, p->graph, when, &changes));

@@ -1,4 +1,4 @@
-/* A plan's inside. Built by plan.c (graph), choose.c (kernels and layouts) and lifetime.c (arena); run by exec.c. */
+/* Internals of plans. Built by plan.c (graph), choose.c (kernels and layouts) and lifetime.c (arena); run by exec.c. */
 #ifndef SKV_PLAN_H
 #define SKV_PLAN_H
 
@@ -7,19 +7,19 @@
 #include "kernels/kernel.h"
 #include "passes/pass.h"
 
-/* A piece of memory that holds one value in one layout. Views share the slot of what they view. */
+/* A piece of memory with one value in one layout. A view shares the slot of the value it views. */
 typedef enum skv_slot_kind { SKV_SLOT_ARENA, SKV_SLOT_PARAM } skv_slot_kind;
 typedef struct skv_plan_slot {
     skv_slot_kind kind;
     const skv_storage *param; /* SKV_SLOT_PARAM: read at each run, so that training sees new weights */
     size_t bytes, offset;     /* offset in the arena */
-    uint32_t first, last;     /* steps between which it must stand */
+    uint32_t first, last;     /* steps between which it is alive */
     bool pinned;              /* graph input or output: never shared with another value */
-    uint32_t alias;           /* slot it lies on (in place), or itself */
+    uint32_t alias;           /* the slot whose memory it uses (in place), or itself */
 } skv_plan_slot;
 
 typedef struct skv_plan_step {
-    const skive_node *node; /* the node computed, or whose input is reordered */
+    const skive_node *node; /* the computed node, or the one whose input is reordered */
     bool is_reorder;
     skive_type reorder_type;
     skv_layout from, to;
@@ -29,7 +29,7 @@ typedef struct skv_plan_step {
     char *declined;
     const char *output_type, *layout_text;
     int64_t macs;
-    uint32_t first_tap, n_taps; /* kept values complete after this step */
+    uint32_t first_tap, n_taps; /* kept values that are complete after this step */
 } skv_plan_step;
 #define SKV_NO_SLOT UINT32_MAX
 
@@ -38,7 +38,7 @@ typedef struct skv_plan_tap {
     skive_type type;
 } skv_plan_tap;
 
-/* Where a value stands, in each layout it was brought to. */
+/* The slots of a value, one per layout in which it exists. */
 typedef struct skv_plan_place {
     uint32_t slot[4]; /* by skv_layout; SKV_NO_SLOT */
     skv_layout home;  /* as it was produced */
@@ -46,7 +46,7 @@ typedef struct skv_plan_place {
 
 struct skive_plan {
     skive_context *ctx;
-    skv_arena *arena, *weights; /* weights: what kernels prepack */
+    skv_arena *arena, *weights; /* weights packed by kernels */
     skive_graph *graph;         /* the plan's own, with all passes applied and concrete shapes */
     int threads;
     bool training, reference, keep_layout;
@@ -60,20 +60,23 @@ struct skive_plan {
     size_t arena_bytes, scratch_offset, packed_bytes;
 };
 
-/* The graph's inputs get the sizes of the options; types of inner values that may name open sizes are opened. */
+/* Sets the sizes of the graph's inputs from the options; types of inner values that may contain open sizes are
+ * cleared. */
 skive_status skv_plan_bind_inputs(skive_context *ctx, skive_graph *g, const skive_plan_options *o);
-/* May the node stand in a plan? Not with subgraphs, nor where a shape is not known before it runs. The graph's inputs
- * are bound and its types inferred. */
+/* Can the node be part of a plan? Not with subgraphs, nor if its output shape is unknown before it runs. The graph's
+ * inputs are bound and its types inferred. */
 bool skv_plan_holds(const skive_node *n);
 /* Why it may not. */
 const char *skv_plan_why_not(const skive_node *n);
 skive_status skv_plan_choose(skive_plan *plan, const char *const *keep, size_t n_keep);
 skive_status skv_plan_lay_out(skive_plan *plan);
-/* Memory for a run could not be had: puts the largest value, by the node that gives it, before the context's message. */
+/* Memory for a run could not be allocated: prepends the largest value and the node that produces it to the context's
+ * message. */
 skive_status skv_plan_too_large(skive_context *ctx, const skive_plan *plan, skive_status status);
-/* Makes coded parameters of a graph of one's own dense: all, or those that are not just weights of products. */
+/* Makes coded parameters of a private graph dense: all, or those that are not only weights of products. */
 skive_status skv_graph_decode(skive_graph *g, bool all);
-/* The number of the next run, which random ops draw from: a resumed training goes on with the stream it stopped in. */
+/* The number of the next run, which selects the random stream: a resumed training continues with the stream in which it
+ * stopped. */
 void skv_exec_set_step(skive_exec *exec, uint64_t step);
 
 #endif

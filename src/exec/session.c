@@ -1,6 +1,6 @@
-/* Sessions. The graph is taken apart while it runs: the nodes whose shapes are known make a plan, the nodes that stop
- * it are run one by one, and the rest is a graph whose inputs are what came out so far. Each such place is kept, by
- * the types of its inputs. */
+/* Sessions. The graph is split while it runs: the nodes whose shapes are known form a plan, the nodes that end it are
+ * run one by one, and the rest is a graph whose inputs are the values computed so far. Each such place is cached by the
+ * types of its inputs. */
 #include <skive/session.h>
 
 #include <math.h>
@@ -17,7 +17,7 @@
 enum { DEFAULT_PLANS = 64 };
 #define NO_VALUE UINT32_MAX
 
-/* A node run by itself. */
+/* A node that runs separately. */
 typedef struct stop {
     const skive_node *node; /* of the place's graph */
     uint32_t *in_ids, *out_ids;
@@ -29,28 +29,28 @@ typedef struct stop {
 
 typedef struct place {
     struct place *other; /* the same place with inputs of other types */
-    struct place *next;  /* what may follow, by what comes out of the stops */
-    skive_graph *graph;  /* what is to be computed from here; all inputs of known type */
-    skive_graph *rest;   /* what remains after the plan and the stops; NULL: nothing */
+    struct place *next;  /* the possible next places, by the types of the outputs of the stops */
+    skive_graph *graph;  /* what remains to be computed here; all inputs have known types */
+    skive_graph *rest;   /* the rest after the plan and the stops; NULL: nothing */
     uint32_t *input_ids;
-    skive_plan *plan; /* NULL: nothing could be planned */
+    skive_plan *plan; /* NULL: no node could be planned */
     skive_exec *exec;
     uint32_t *plan_in_ids, *plan_out_ids;
     stop *stops;
     size_t n_stops;
-    bool unfused; /* made for inputs that hold NaN or infinity */
+    bool unfused; /* for inputs that contain NaN or infinity */
 } place;
 
 struct skive_session {
     skive_context *ctx;
     skive_session_options options;
     skive_graph *graph;
-    skive_tensor *values; /* by value id of `graph`: what is there during a run */
+    skive_tensor *values; /* by value id of `graph`: the values available during a run */
     bool *owned;          /* else a view of a plan's arena or of a caller's input */
     uint32_t capacity;    /* of both */
     place *first;
     size_t n_places;
-    bool unfused; /* of this run: its inputs hold NaN or infinity */
+    bool unfused; /* the inputs of this run contain NaN or infinity */
 };
 
 skive_session_options skive_session_options_default(void) {
@@ -89,8 +89,8 @@ static void free_places(skive_session *s, place *p) {
     }
 }
 
-/* The number under which a run keeps a value. Values keep their names when the graph is taken apart; those that passes
- * made on the way are new to the session's graph, and become values of it. */
+/* The index under which a run stores a value. Values keep their names when the graph is split; values created by passes
+ * are new to the session's graph and are added to it. */
 static skive_status id_of(skive_session *s, const char *name, uint32_t *out) {
     skive_value *v = skive_graph_find_value(s->graph, name);
     if (!v) {
@@ -131,7 +131,7 @@ static bool fits(const skive_session *s, const place *p) {
     return true;
 }
 
-/* Declared types of inner values may name the symbols that now have sizes; inference says them anew. */
+/* Declared types of inner values may contain the symbols that now have sizes; inference computes them again. */
 static void take_types(const skive_session *s, place *p) {
     for (uint32_t i = 0; i < p->graph->n_inputs; i++) {
         const skive_tensor *x = &s->values[p->input_ids[i]];
@@ -144,7 +144,7 @@ static void take_types(const skive_session *s, place *p) {
     }
 }
 
-/* By node id: goes into the plan; is computed when the plan and the stops of this place have run. */
+/* By node id: is part of the plan; is computed after the plan and the stops of this place have run. */
 typedef struct sorting {
     bool *planned, *done;
     bool all_there;
@@ -218,7 +218,7 @@ static skive_status make_rest(skive_session *s, place *p, bool *done, size_t n_d
     return skv_graph_extract(s->ctx, p->graph, done, &p->rest);
 }
 
-/* With the shapes known, conditions on shapes are constants, and control flow on them goes away. */
+/* With known shapes, conditions on shapes are constant, and control flow that depends on them is removed. */
 static skive_status simplify(skive_session *s, place *p) {
     const skv_pass_env env = {.ctx = s->ctx};
     size_t changes = 0;
@@ -318,8 +318,7 @@ static skive_status run_stop(skive_session *s, stop *x) {
             skive_tensor_free(s->ctx, &x->out[o]);
             continue;
         }
-        if (s->owned[id])
-            skive_tensor_free(s->ctx, &s->values[id]); /* one of that name from further up, no longer used */
+        if (s->owned[id]) skive_tensor_free(s->ctx, &s->values[id]); /* an earlier one of that name, no longer used */
         s->values[id] = x->out[o];
         s->owned[id] = true;
         x->out[o] = (skive_tensor){0};
@@ -373,8 +372,8 @@ static skive_status copy_outputs(skive_session *s, skive_tensor *outputs) {
     return SKIVE_OK;
 }
 
-/* A Relu or Clip inside a convolution of oneDNN makes a number of NaN. The check costs a look at each input; plans for
- * such inputs are kept beside the others. */
+/* A Relu or Clip fused into a oneDNN convolution turns NaN into a number. The check reads each input once; plans for
+ * such inputs are cached beside the others. */
 static bool is_finite(const skive_tensor *t) {
     const int64_t n = skive_tensor_count(t);
     const float *x = t->data;
@@ -430,7 +429,7 @@ static skive_status refuse_unsupported(skive_context *ctx, const skive_graph *g)
     return status;
 }
 
-/* Names made up on the way end in numbers that no name of the graph ends in, so that none is taken for another's. */
+/* Generated names end in numbers that no name of the graph ends in, so that they cannot collide. */
 static void raise_made_up_names(skive_graph *g) {
     for (uint32_t i = 0; i < g->n_values; i++) {
         const char *end = strrchr(g->values[i]->name, '_');

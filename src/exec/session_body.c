@@ -15,8 +15,8 @@ skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub,
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *b, &b));
     b->ctx = ctx;
     SKV_GO(status, fail, skv_graph_detach(ctx, sub, &b->graph, &b->captured));
-    /* For the types of what a loop without rounds gives. A branch that is never taken need not fit, so a failure says
-     * nothing yet. */
+    /* For the output types of a loop without iterations. A branch that is never taken may be inconsistent, so a failure
+     * is not reported yet. */
     (void)skive_graph_infer(b->graph);
     SKV_GO(status, fail, skive_session_create(ctx, b->graph, options, &b->session));
     b->body = (skv_body){.graph = b->graph, .n_in = sub->n_inputs, .n_out = sub->n_outputs, .run = run};

@@ -1,4 +1,4 @@
-/* A subgraph of If, Loop or Scan, run in a session of its own. */
+/* A subgraph of If, Loop or Scan, run in its own session. */
 #ifndef SKV_SESSION_BODY_H
 #define SKV_SESSION_BODY_H
 
@@ -7,13 +7,13 @@
 #include "ops/op.h"
 
 typedef struct skv_session_body {
-    skv_body body; /* first: the op's record sees only this */
+    skv_body body; /* must be the first member: the op's record sees only this */
     skive_context *ctx;
     skive_graph *graph;
     skive_session *session;
     skive_value **captured; /* values of the enclosing graph */
     size_t n_captured;
-    skive_tensor *inputs; /* [n_in + n_captured]; the captured ones are put in before the op runs */
+    skive_tensor *inputs; /* [n_in + n_captured]; the captured ones are set before the op runs */
 } skv_session_body;
 
 skive_status skv_session_body_create(skive_context *ctx, const skive_graph *sub, const skive_session_options *options,

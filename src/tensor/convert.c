@@ -19,7 +19,7 @@ void skv_to_f32(skive_dtype dtype, const void *data, size_t first, size_t n, flo
     case SKIVE_I32:
         for (size_t i = 0; i < n; i++) out[i] = (float)((const int32_t *)data)[first + i];
         return;
-    /* Straight from the integer: by way of a double it would be rounded twice. */
+    /* Directly from the integer: through a double it would be rounded twice. */
     case SKIVE_I64:
         for (size_t i = 0; i < n; i++) out[i] = (float)((const int64_t *)data)[first + i];
         return;
@@ -73,7 +73,7 @@ skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, 
 
 /* ---- float8 ---- */
 
-/* Of each type: bits of the fraction, bias of the exponent, the largest number, and how the rest is used: IEEE's
+/* For each type: bits of the fraction, bias of the exponent, the largest number, and the special codes: IEEE's
  * infinities and NaN, the last code as NaN (FN), or the code of -0 as NaN (FNUZ). */
 typedef enum f8_rest { F8_IEEE, F8_LAST, F8_MINUS_ZERO } f8_rest;
 typedef struct f8_form {

@@ -12,7 +12,7 @@ bool skv_dims_count(int rank, const int64_t *dims, int64_t *out) {
         if (dims[i] == 0)
             zero = true;
         else if (!skv_mul_i64(count, dims[i], &count))
-            return false; /* a zero elsewhere does not make it good: strides would overflow */
+            return false; /* a zero in another dimension does not help: strides would overflow */
     }
     *out = zero ? 0 : count;
     return true;
@@ -44,7 +44,7 @@ void skv_dims_strides(int rank, const int64_t *dims, int64_t *strides) {
     }
 }
 
-/* Where text goes on after snprintf wrote `length` at `at`; one that does not fit stops growing. */
+/* The position after snprintf wrote `length` bytes at `at`; text that does not fit stops growing. */
 static size_t add(size_t size, size_t at, int length) {
     if (length < 0) return at;
     size_t end = at + (size_t)length;

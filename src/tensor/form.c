@@ -1,4 +1,4 @@
-/* The list of storage forms, and what a coded parameter owns. */
+/* The list of storage forms, and the memory of a coded parameter. */
 #include <string.h>
 
 #include "tensor/storage.h"

@@ -1,4 +1,4 @@
-/* What the files of the storage forms share. */
+/* Helpers shared by the storage forms. */
 #ifndef SKV_TENSOR_FORM_H
 #define SKV_TENSOR_FORM_H
 
@@ -7,15 +7,14 @@
 
 /* A description of `t` with nothing in it yet. */
 skv_coded skv_coded_of(const skv_form *form, const skive_tensor *t);
-/* Are all the floats of a table numbers? */
+/* Are all the floats of a table finite? */
 bool skv_table_finite(const skv_coded *c);
 extern const char skv_lacks_symbols[], skv_needs_no_symbols[]; /* faults */
 static inline float skv_scale_of(const skv_coded *c, int64_t i) {
     return c->table[c->group > 0 ? i / c->group : i % c->n_table];
 }
 
-/* A form of symbols and scales: the scale of n elements, negative when they have none in common, and an element's
- * symbol. */
+/* A form of symbols and scales: the common scale of n elements, negative if there is none, and an element's symbol. */
 typedef struct skv_scaled {
     const skv_form *form;
     unsigned alphabet;
@@ -28,9 +27,9 @@ skive_status skv_scaled_describe(skive_context *ctx, const skv_scaled *s, const 
                                  bool *fits);
 /* Elements one by one by the form's `value`. */
 void skv_restore_values(const skv_coded *c, skive_tensor *out);
-/* What is wrong with the type, the symbols or the scales of such a form. */
+/* The error in type, symbols or scales of such a form, or NULL. */
 const char *skv_scaled_fault(const skv_coded *c, unsigned alphabet, int zero);
-/* Rounds each group of elements that share a scale, `arg` saying which those are. */
+/* Rounds each group of elements with a common scale; `arg` gives the grouping. */
 skive_status skv_round_groups(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t,
                               void (*round)(const skv_form *form, float *x, int64_t n));
 /* All elements finite? ERR_NUMERIC otherwise. */

@@ -18,7 +18,7 @@ static float largest(const float *x, int64_t n) {
     return most;
 }
 
-/* The scale with the smallest squared error: the fewer the levels, the more is gained by cutting off the ends. */
+/* The scale with the smallest squared error: the fewer the levels, the more is gained by clipping. */
 static float best_scale(const float *x, int64_t n, int low, int high) {
     const float most = largest(x, n);
     double best_error = INFINITY;
@@ -47,7 +47,7 @@ skive_status skv_affine_round(skive_context *ctx, const skv_form *form, const ch
     return skv_round_groups(ctx, form, arg, t, round_group);
 }
 
-/* Are all of x the scale times integers? Exactly, bit by bit. */
+/* Are all of x exactly, to the bit, the scale times integers? */
 static bool on_grid(const float *x, int64_t n, float scale, int low, int high) {
     for (int64_t i = 0; i < n; i++) {
         const float q = quantized(x[i], scale, low, high) + 0.0f;
@@ -56,8 +56,8 @@ static bool on_grid(const float *x, int64_t n, float scale, int low, int high) {
     return true;
 }
 
-/* The scale of a grid on which all of x lie; negative: there is none. The largest magnitude is some integer times it,
- * and that product was rounded once. */
+/* The scale of a grid that contains all of x; negative if there is none. The largest magnitude is an integer times the
+ * scale, rounded once. */
 static float find_scale(const skv_form *form, const float *x, int64_t n) {
     const int low = lowest(bits_of(form)), high = highest(bits_of(form));
     const float most = largest(x, n);

@@ -1,4 +1,4 @@
-/* The codebook form: at most 256 different float32 values, and for each element which of them it is. */
+/* The codebook form: at most 256 different float32 values, and an index into them for each element. */
 #include <stdlib.h>
 
 #include "tensor/form.h"
@@ -30,7 +30,7 @@ static unsigned slot_of(const distinct *d, float x) {
     return at;
 }
 
-/* False as soon as there are too many, or one that is no number. */
+/* False as soon as there are too many, or one is not finite. */
 static bool collect(distinct *d, const float *x, int64_t n) {
     memset(d->symbol, 0xff, sizeof d->symbol);
     d->n = 0;

@@ -1,4 +1,4 @@
-/* What the storage forms share: empty descriptions and groups that have a scale in common. */
+/* Helpers of the storage forms: empty descriptions and groups with a common scale. */
 #include <stdlib.h>
 
 #include "tensor/form.h"
@@ -31,7 +31,7 @@ static int64_t per_channel(const skive_tensor *t) {
     return t->rank > 1 && t->dims[0] > 0 ? count / t->dims[0] : count;
 }
 
-/* How elements share scales: by tensor, by channel (the first dimension), or so many of a row at a time. */
+/* How elements share scales: per tensor, per channel (the first dimension), or per group of elements of a row. */
 static skive_status parse_group(skive_context *ctx, const char *arg, const skive_tensor *t, int64_t *group) {
     const int64_t row = t->rank > 0 ? t->dims[t->rank - 1] : 1;
     char *end;
@@ -44,7 +44,7 @@ static skive_status parse_group(skive_context *ctx, const char *arg, const skive
     const long n = strtol(arg, &end, 10);
     if (end == arg || *end || n < 2)
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "'%s' is not tensor, channel or the size of a group (2 or more)", arg);
-    /* A group never spans two rows: where it does not divide the row, the row is the group. */
+    /* A group never spans two rows: if it does not divide the row, the row is the group. */
     *group = n < row && row % n == 0 ? n : row;
     if (t->rank < 2 && (row < n || row % n != 0)) *group = skive_tensor_count(t);
     return SKIVE_OK;

@@ -1,10 +1,10 @@
-/* The dense form: elements of the parameter's own type, row-major. Types of at most 8 bits are symbols, in the order of
- * the numbers they are; of wider ones all values are kept. */
+/* The dense form: elements of the parameter's own type, row-major. Elements of at most 8 bits are symbols, in ascending
+ * order of their values; of wider types all values are stored. */
 #include "tensor/form.h"
 
 static unsigned alphabet_of(skive_dtype dtype) { return 1u << skive_dtype_bits(dtype); }
 
-/* Turns two's complement into an order: the smallest number is symbol 0. */
+/* Maps two's complement to ascending symbols: the smallest number is symbol 0. */
 static unsigned sign_bit(skive_dtype dtype) { return dtype == SKIVE_I8 ? 128u : dtype == SKIVE_I4 ? 8u : 0u; }
 
 static int commonest(const uint8_t *symbols, int64_t n) {

@@ -1,4 +1,4 @@
-/* The float16 form: float32 values that 16 bits hold exactly. */
+/* The float16 form: float32 values that float16 represents exactly. */
 #include "tensor/form_half.h"
 
 static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {

@@ -1,10 +1,10 @@
-/* The forms of two bytes an element, one for each 16-bit float. */
+/* The forms with two bytes per element, one for each 16-bit float type. */
 #ifndef SKV_TENSOR_FORM_HALF_H
 #define SKV_TENSOR_FORM_HALF_H
 
 #include "tensor/form.h"
 
-/* Does every element of t come back the same from the narrower type? */
+/* Does the narrower type represent every element of t exactly? */
 bool skv_half_holds(const skive_tensor *t, skive_dtype half);
 skive_status skv_half_round(skive_context *ctx, const char *arg, skive_tensor *t, skive_dtype half);
 skive_status skv_half_describe(skive_context *ctx, const skv_form *form, const skive_tensor *t, skive_dtype half,

@@ -1,5 +1,4 @@
-/* The sparse form: positions and values of the nonzero elements as they are, in 16 bits where these hold them all.
- * */
+/* The sparse form: positions and values of the nonzero elements, in 16 bits if these represent all of them exactly. */
 #include "tensor/form_half.h"
 
 static skive_status keep(skive_context *ctx, const skive_tensor *t, int64_t kept, skv_coded *c) {

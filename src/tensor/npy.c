@@ -1,7 +1,7 @@
 /* NumPy's .npy files (numpy.lib.format, versions 1.0 to 3.0).
  *
  * The header is the text of a Python dictionary; only what NumPy itself writes is accepted, in any order of keys. Types
- * NumPy has not got are widened on saving: bfloat16 to float32, int4 and uint4 to 8 bits. */
+ * that NumPy does not have are widened on saving: bfloat16 to float32, int4 and uint4 to 8 bits. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -156,7 +156,7 @@ static void swap_bytes(skive_tensor *t, size_t bytes) {
     }
 }
 
-/* The block that holds the file becomes the tensor's on success: sets of data may be as large as memory. */
+/* The tensor takes over the memory of the file on success: data sets may be as large as memory. */
 static skive_status parse(skive_context *ctx, const char *path, unsigned char *data, size_t size, skive_tensor *out) {
     size_t start, length, bytes;
     if (size < 10 || memcmp(data, magic, sizeof magic) != 0) {

@@ -1,4 +1,4 @@
-/* Counted parameter storages: made, shared, mapped, copied on write. */
+/* Reference-counted parameter storages: creation, sharing, data in a file's buffer, copy on write. */
 #include <string.h>
 
 #include "tensor/storage.h"

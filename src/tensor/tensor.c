@@ -1,4 +1,4 @@
-/* Making, copying and freeing tensors, and access to single elements. */
+/* Creating, copying and freeing tensors, and access to single elements. */
 #include "tensor/tensor.h"
 
 int64_t skive_tensor_count(const skive_tensor *tensor) {
@@ -53,7 +53,7 @@ skive_status skive_tensor_create(skive_context *ctx, skive_dtype dtype, int rank
 
 skive_status skive_tensor_copy(skive_context *ctx, const skive_tensor *tensor, skive_tensor *out) {
     SKV_NEED(ctx, "ctx, tensor, out", ctx, tensor, out);
-    skive_tensor copy; /* so that out may be the tensor itself's variable, and stays as it was on failure */
+    skive_tensor copy; /* so that out may be the same variable as the tensor, and is unchanged on failure */
     memset(&copy, 0, sizeof copy);
     SKV_TRY(create(ctx, tensor->dtype, tensor->rank, tensor->dims, false, &copy));
     size_t bytes = skive_tensor_bytes(&copy);
@@ -88,7 +88,7 @@ skive_tensor skv_tensor_view(skive_dtype dtype, int rank, const int64_t *dims, c
     t.dtype = dtype;
     t.rank = rank;
     for (int i = 0; i < rank && i < SKIVE_MAX_RANK; i++) t.dims[i] = dims[i];
-    memcpy(&t.data, &data, sizeof data); /* a view of constant data is the caller's to leave unwritten */
+    memcpy(&t.data, &data, sizeof data); /* the caller must not write through a view of constant data */
     return t;
 }
 
@@ -107,7 +107,8 @@ void skv_tensor_fill(skive_tensor *tensor, double value) {
     for (int64_t i = 0; i < count; i++) skv_store_f64(tensor->dtype, tensor->data, (size_t)i, value);
 }
 
-/* A block of f32 whose products with 0 are all 0 holds none; only others are looked at one by one. */
+/* A block of f32 whose products with 0 are all 0 contains neither; only the elements of other blocks are checked one by
+ * one. */
 void skv_count_nonfinite(const skive_tensor *t, int64_t *nans, int64_t *infinities) {
     const size_t n = (size_t)skive_tensor_count(t), block = 4096;
     *nans = *infinities = 0;

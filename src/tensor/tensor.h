@@ -1,4 +1,4 @@
-/* What every room may use of tensors: views, shape arithmetic, element access and conversion.
+/* Tensor helpers for all folders: views, shape arithmetic, element access and conversion.
  *
  * Everything here works on dense row-major data. The element accessors switch on the type once per element, which is
  * right for reference code; bulk work uses skv_to_f32 / skv_from_f32 or knows its type. */
@@ -17,8 +17,8 @@
 /* Product of the dimensions: false when one is negative or the product overflows. 1 for a scalar; 0 as soon as one
  * dimension is 0. */
 bool skv_dims_count(int rank, const int64_t *dims, int64_t *out);
-/* Bytes of `count` elements, 4-bit types rounded up: false when no object can be so large, for an unknown
- * type or a negative count. */
+/* Bytes of `count` elements, 4-bit types rounded up: false if no object can be that large, for an unknown type or a
+ * negative count. */
 bool skv_dtype_bytes(skive_dtype dtype, int64_t count, size_t *out);
 bool skv_dims_equal(int rank_a, const int64_t *a, int rank_b, const int64_t *b);
 /* Row-major strides in elements. Dimensions must have a valid count. */
@@ -33,7 +33,7 @@ const char *skv_tensor_text(const skive_tensor *tensor, char *buffer, size_t siz
 /* ---- element types ---- */
 
 static inline bool skv_dtype_valid(skive_dtype dtype) { return skive_dtype_bits(dtype) != 0; }
-/* Bytes an element must be aligned to; 1 for 4-bit and unknown types. */
+/* Alignment of an element in bytes; 1 for 4-bit and unknown types. */
 size_t skv_dtype_align(skive_dtype dtype);
 bool skv_dtype_is_float(skive_dtype dtype);  /* float16, bfloat16, float32, float64 */
 bool skv_dtype_is_float8(skive_dtype dtype); /* only stored, cast and (de)quantized */
@@ -57,8 +57,8 @@ skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, 
 void skv_to_f32(skive_dtype dtype, const void *data, size_t first, size_t n, float *out);
 void skv_from_f32(skive_dtype dtype, void *data, size_t first, size_t n, const float *in);
 
-/* n 4-bit values, one a byte, into (n+1)/2 bytes, the first in the low half; the spare half is 0. Only the low 4 bits
- * of each input count. */
+/* Packs n 4-bit values, one per byte, into (n+1)/2 bytes, the first in the low half; an unused half is 0. Only the low
+ * 4 bits of each input are used. */
 void skv_pack4(const void *values, size_t n, void *packed);
 void skv_unpack_i4(const void *packed, size_t n, int8_t *values);
 void skv_unpack_u4(const void *packed, size_t n, uint8_t *values);
@@ -104,7 +104,7 @@ static inline uint16_t skv_f32_to_f16(float value) {
         return (uint16_t)(sign | (kept + ((lost > half || (lost == half && (kept & 1u))) ? 1u : 0u)));
     }
     rest -= 112u << 23;
-    return (uint16_t)(sign | ((rest + 0xfffu + ((rest >> 13) & 1u)) >> 13)); /* may carry into infinity, rightly */
+    return (uint16_t)(sign | ((rest + 0xfffu + ((rest >> 13) & 1u)) >> 13)); /* may correctly carry into infinity */
 }
 
 /* The float next to `value` towards zero with its last bit set when inexact ("round to odd"), so that rounding once
@@ -125,7 +125,7 @@ static inline uint16_t skv_f64_to_bf16(double value) { return skv_f32_to_bf16(sk
 double skv_f8_to_f64(skive_dtype dtype, uint8_t bits);
 uint8_t skv_f64_to_f8(skive_dtype dtype, double value, bool saturate);
 
-/* How many elements of a float tensor are NaN, and how many infinite; none of an integer tensor. */
+/* The number of NaN and of infinite elements of a float tensor; 0 for integer tensors. */
 void skv_count_nonfinite(const skive_tensor *t, int64_t *nans, int64_t *infinities);
 
 /* ---- element access ---- index in row-major order, unchecked */
@@ -153,7 +153,7 @@ static inline double skv_load_f64(skive_dtype dtype, const void *data, size_t i)
     case SKIVE_I4: return ((((const uint8_t *)data)[i / 2] >> (i % 2 * 4) & 15) ^ 8) - 8;
     case SKIVE_DTYPE_NONE: break;
     }
-    return (double)NAN; /* of an unknown type: no number can be told */
+    return (double)NAN; /* unknown type: no number can be returned */
 }
 
 /* Nearest even, then into [low, high]; NaN gives 0 (or the nearer bound). */
@@ -203,7 +203,7 @@ static inline void skv_store_f64(skive_dtype dtype, void *data, size_t i, double
     }
 }
 
-/* Integers exactly, which a double cannot carry beyond 2^53: uint64 above INT64_MAX saturates, floats round to
+/* Exact for integers, which a double does not represent beyond 2^53: uint64 above INT64_MAX saturates, floats round to
  * nearest even and saturate. */
 static inline int64_t skv_load_i64(skive_dtype dtype, const void *data, size_t i) {
     if (dtype == SKIVE_I64) return ((const int64_t *)data)[i];
