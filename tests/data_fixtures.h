@@ -1,4 +1,4 @@
-/* Fixtures of the tests of the data room: small data sets and images written by the tests themselves. */
+/* Fixtures for the tests of src/data: small data sets and images written by the tests themselves. */
 #ifndef SKV_TEST_DATA_FIXTURES_H
 #define SKV_TEST_DATA_FIXTURES_H
 

@@ -1,4 +1,4 @@
-/* What tests share; see support.h. */
+/* Helpers for tests; see support.h. */
 #include "support.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* What tests share: contexts whose allocator counts and fails, comparisons of numbers, temporary folders. */
+/* Helpers for tests: contexts whose allocator counts and fails, comparisons of numbers, temporary folders. */
 #ifndef SKV_TEST_SUPPORT_H
 #define SKV_TEST_SUPPORT_H
 

@@ -1,5 +1,6 @@
-/* What exporters write out is recognised (before and after, and what must be left alone), and the kernels of
- * transformers give the reference's numbers at the level SKIVE_ISA names (CTest runs this program once a level). */
+/* Operators written out by exporters are recognised (graphs before and after, and graphs that must not change), and the
+ * kernels of transformers agree with the reference at the level of SKIVE_ISA (CTest runs this program once per
+ * level). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

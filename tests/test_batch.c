@@ -1,5 +1,4 @@
-/* Models made for a fixed number of samples, given another: each answer must be what the model gives for the sample
- * itself. */
+/* Models with a fixed batch, run with another one: each output must be that of the single sample. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

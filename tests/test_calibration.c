@@ -1,5 +1,4 @@
-/* Calibration: the error of a grid, the choice of ranges, samples of every form, and what the report says of the
- * outcome. */
+/* Calibration: the error of a grid, the choice of ranges, samples in every form, and the report of the result. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* Stopping and going on: checkpoints give the bits of a run that was never stopped, foreign and damaged ones are
- * refused. */
+/* Stopping and resuming: a resumed run gives the bits of an uninterrupted one; checkpoints of other runs and damaged
+ * ones are refused. */
 #include "train_fixtures.h"
 
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* Clip is min(max(x, low), high): with the bounds crossed everything becomes the high one, by itself and fused behind
- * a convolution or a product, and an absent bound holds nothing back, infinities included. */
+/* Clip is min(max(x, low), high): with low above high everything becomes high, both alone and fused into a convolution
+ * or a product, and an absent bound limits nothing, not even infinities. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

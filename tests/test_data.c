@@ -1,4 +1,4 @@
-/* Data sets: the files they are read from, their splits and normalisation, and what is said about damaged files. */
+/* Data sets: their files, splits and normalisation, and the messages about damaged files. */
 #include "data_fixtures.h"
 
 /* ---- IDX ---- */

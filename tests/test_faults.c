@@ -1,5 +1,5 @@
-/* Every allocation of every stage may fail: load, plan, run, a training step, prune, quantize, save. Each time the
- * answer is a clean status, nothing leaks, and a file that was there before is still whole. */
+/* Every allocation of every stage may fail: load, plan, run, a training step, prune, quantize, save. The result must be
+ * a clean status without leaks, and an existing file must be intact. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,4 @@
-/* Folders of images: what they have in common and what they do not, parts, what is left out, sizes and classes for a
- * model. */
+/* Folders of images: mixed sizes and colours, parts, skipped files, sizes and classes for a model. */
 #include "data_fixtures.h"
 
 #include <unistd.h>

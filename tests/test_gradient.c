@@ -1,7 +1,6 @@
 /* The gradient of a whole network with its loss: against central differences in double, and the fast float kernels
- * against that. Single operators are tested in test_ops.c; here it is how their gradients are put together, where
- * values are used twice, where batch statistics are part of the formula, and that a training plan computes what the
- * graph says. */
+ * against that. Single operators are tested in test_ops.c; here the combination of gradients is tested, values that are
+ * used twice, batch statistics in the formula, and that a training plan computes what the graph defines. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

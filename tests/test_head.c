@@ -1,5 +1,5 @@
-/* What a model's output means: recognised in every way it is written, chosen among several, and used by losses and
- * figures. */
+/* The kind of a model's output: recognised in every form, selected among several outputs, and used by losses and
+ * metrics. */
 #include "train_fixtures.h"
 
 #include <skive/distill.h>

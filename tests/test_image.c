@@ -1,4 +1,4 @@
-/* Images: the kinds of PNG and JPEG, damage of every sort, and scaling. */
+/* Images: the kinds of PNG and JPEG, damaged files, and resizing. */
 #include "data_fixtures.h"
 
 /* ---- images ---- */

@@ -1,6 +1,5 @@
-/* Integer execution: every kernel gives the bits of the scalar reference, on random and adversarial shapes and
- * numbers, at the level SKIVE_ISA names (CTest runs this program once a level); Q/DQ graphs are brought to integer
- * form. */
+/* Integer execution: every kernel gives the bits of the scalar reference, on random and adversarial shapes and numbers,
+ * at the level of SKIVE_ISA (CTest runs this program once per level); Q/DQ graphs are converted to integer form. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
-/* A signal may arrive at any moment, and its handler runs on the stack of the thread it finds: no kernel may have
- * moved the stack pointer elsewhere. A handler without an alternate stack runs every 300 us and checks that it stands
- * on its thread's stack; networks of the zoo and single operators train and infer meanwhile, with the bits of a quiet
- * run. */
+/* A signal may arrive at any moment, and its handler runs on the stack of the interrupted thread: no kernel may have
+ * moved the stack pointer elsewhere. A handler without an alternate stack runs every 300 us and checks that it is on
+ * its thread's stack; networks of the zoo and single operators run and train meanwhile, and must give the bits of an
+ * undisturbed run. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>

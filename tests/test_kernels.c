@@ -1,5 +1,5 @@
 /* Kernels for elements, channels, transposes and recurrent layers against the reference, on many shapes and in every
- * layout a convolution before them leaves. Runs at each level of instructions. */
+ * layout that a preceding convolution produces. Runs at each instruction-set level. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -414,8 +414,8 @@ static skive_value *bytes(skive_context *ctx, skive_graph *g, skive_dtype dtype,
     return v;
 }
 
-/* Every pair of types, zero points of every form, sizes about those of tiles; the same integers, and the same floats.
- * */
+/* Every pair of types, zero points of every form, sizes about those of tiles; the same integers, and the same
+ * floats. */
 static void integer_products(void **unused) {
     static const int64_t sizes[][3] = {{1, 1, 1},    {1, 64, 33},  {14, 32, 32}, {15, 33, 31}, {3, 7, 100},
                                        {29, 130, 5}, {2, 257, 64}, {40, 48, 96}, {5, 3, 16}};

@@ -1,4 +1,4 @@
-/* Labels and targets of arrays: which numbers are classes, which are values, what does not occur and what cannot be. */
+/* Labels and targets of arrays: which numbers are classes or values, missing classes, and invalid labels. */
 #include "data_fixtures.h"
 
 #include <skive/output.h>

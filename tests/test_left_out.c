@@ -1,4 +1,4 @@
-/* What a method leaves alone is told by operator, number and name. */
+/* Parameters that a method does not change are reported by operator, number and name. */
 #include "train_fixtures.h"
 
 #include <skive/prune.h>

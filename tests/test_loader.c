@@ -1,5 +1,5 @@
-/* Transforms and the loader: what they give, that it does not depend on threads, and that they survive a lack of
- * memory. Ends with the real Fashion-MNIST, where it is installed. */
+/* Transforms and the loader: their results, which do not depend on threads, and failing allocations. Ends with the real
+ * Fashion-MNIST, if it is installed. */
 #include "data_fixtures.h"
 
 /* ---- transforms ---- */

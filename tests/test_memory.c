@@ -1,5 +1,5 @@
-/* The limit on memory: what is counted, what is refused before it is taken, and that a few bytes of a file do not get
- * much. */
+/* The memory limit: what is counted, what is refused before it is allocated, and that small files cannot claim much
+ * memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Where memory runs out, the message names the node and the bytes: for a plan, and for a node that runs by itself. */
+/* When out of memory, the message names the node and the bytes: for a plan, and for a node that runs separately. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* NULL handed to the public functions: a status and a message that names the function and the argument, or nothing at
- * all; never a crash. The headers are read to see that no pointer of any function is left out. */
+/* NULL passed to the public functions: a status and a message that names the function and the argument, or no effect;
+ * never a crash. The headers are parsed to check that no pointer argument is forgotten. */
 #include <dirent.h>
 #include <math.h>
 #include <setjmp.h>

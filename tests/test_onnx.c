@@ -1,5 +1,4 @@
-/* ONNX reading and writing: what goes in comes out, in every form files come in; hostile files are in test_onnx_bad.c.
- * */
+/* ONNX reading and writing: round trips of every form of file; hostile files are in test_onnx_bad.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

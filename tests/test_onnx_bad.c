@@ -1,5 +1,5 @@
-/* ONNX files that are damaged or hostile: each ends in a clean status with a message that names the place, whatever the
- * byte; and a walk over failing allocations. At the end every model of the ONNX test data, where it is installed. */
+/* Damaged and hostile ONNX files: each gives a clean status and a message that names the position, whatever byte is
+ * changed; also with failing allocations. At the end every model of the ONNX test data, if it is installed. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

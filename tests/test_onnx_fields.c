@@ -1,5 +1,5 @@
-/* Fields of ONNX files that contradict one another or that no version knows, attributes that change what a node means,
- * files of the other format, tensors of no known element type: each is refused, and the message says why. */
+/* Contradictory and unknown fields of ONNX files, attributes that change the meaning of a node, files of the other
+ * format, tensors of unknown element types: each is refused with the reason. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

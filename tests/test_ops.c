@@ -428,8 +428,8 @@ static void check_hostile(const skv_op *op, const skv_op_case *kase, uint64_t st
                 constant[i] = NULL;
             }
         }
-        /* A reader asks before it has counted inputs and outputs: there may be fewer. Blocks of their very size, so that
-         * a sanitizer sees what is read or written beyond. */
+        /* Inference may run before inputs and outputs are counted, so there may be fewer. Blocks have their exact size,
+         * so that a sanitizer sees accesses beyond them. */
         if (draw(stream, &at, 4) == 0) b.node->n_outputs = (uint32_t)draw(stream, &at, n_out + 1);
         if (draw(stream, &at, 4) == 0) b.node->n_inputs = (uint32_t)draw(stream, &at, n_in + 1);
         const skive_type **given = malloc(b.node->n_inputs * sizeof *given + 1);

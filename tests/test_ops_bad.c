@@ -1,5 +1,5 @@
-/* Operands that make no sense, given to single ops: each must end in a status that names the node, never in a read or
- * write outside a tensor. */
+/* Invalid operands of single ops: each must give an error that names the node, never a read or write outside a
+ * tensor. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

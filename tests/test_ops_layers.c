@@ -1,5 +1,5 @@
-/* What the cases in the op records cannot say: old forms of operators brought up to date, the channels a convolution
- * couples, costs, and the integer operators against an independent computation on random numbers. */
+/* Tests that the cases in the op records cannot express: conversion of old forms of operators, the channels that a
+ * convolution couples, costs, and the integer operators against an independent computation on random numbers. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

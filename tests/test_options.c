@@ -1,5 +1,4 @@
-/* Structs of options as an older version of the library would have laid them out, at every entry point that takes
- * one. */
+/* Option structs with the layout of an older version of the library, at every entry point that takes one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

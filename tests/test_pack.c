@@ -1,4 +1,4 @@
-/* Packed models: coders, forms, records, files. Everything comes back as it was, and what is damaged is found. */
+/* Packed models: coders, forms, records, files. Everything is restored exactly, and damage is detected. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

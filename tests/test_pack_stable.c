@@ -1,5 +1,5 @@
-/* A model that was packed, loaded and packed again is the same bytes: what the first file says is all that a reader
- * finds out about the model. */
+/* A model that is packed, loaded and packed again gives the same bytes: the first file contains everything that a
+ * reader derives about the model. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* The passes of a plan, one by one: what stands before and after, that the numbers stay to the bit, and what is left
- * alone. (Those that keep a model standard ONNX are tested in test_attention.c, the fusions around convolutions in
- * test_exec.c and test_int8.c.) */
+/* The passes of a plan, one by one: the graph before and after, bit-identical results, and graphs that must not change.
+ * (Those that keep a model standard ONNX are tested in test_attention.c, the fusions around convolutions in test_exec.c
+ * and test_int8.c.) */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

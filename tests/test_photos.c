@@ -1,5 +1,4 @@
-/* Images as cameras and programs write them: turns noted in EXIF, four inks, BMP of every depth, and what their headers
- * say. */
+/* Images from cameras and programs: EXIF orientation, CMYK, BMP of every depth, and their headers. */
 #include "data_fixtures.h"
 
 typedef struct bytes {

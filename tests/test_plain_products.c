@@ -1,4 +1,4 @@
-/* Gemm and MatMul in less usual forms are quantized like the usual one, and stay near the float model. */
+/* Gemm and MatMul in less common forms are quantized like the common one, and stay close to the float model. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

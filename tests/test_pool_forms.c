@@ -1,5 +1,4 @@
-/* Pools of one axis, of plain layout and of few channels against the reference, and that kernels of their own run
- * them. */
+/* Pools with one axis, plain layout and few channels against the reference, and that fast kernels run them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Pruning: exact counts, thresholds, floors, ties, criteria, schedules, masks held or moved through fine-tuning, the
+/* Pruning: exact counts, thresholds, floors, ties, criteria, schedules, masks kept or changed during fine-tuning, the
  * dense model as teacher; distillation and its failures. */
 #include <math.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* Static quantization: grids, the streaming histogram, each observer, the graph that comes out. */
+/* Static quantization: grids, the streaming histogram, each observer, the resulting graph. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -132,8 +132,8 @@ static void observers_handle_an_outlier(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* What a ReLU leaves: nine zeros in ten. They are exact on any grid, so the range must be the one chosen without them.
- * */
+/* What a ReLU leaves: nine zeros in ten. They are exact on any grid, so the range must be the one chosen without
+ * them. */
 static void zeros_do_not_narrow_the_range(void **state) {
     skive_context *ctx = skv_test_context();
     const skive_quantize_options o = skive_quantize_options_default();

@@ -1,5 +1,5 @@
-/* Quantizing models of which a part depends on data: what comes before is quantized, the rest stays and gives what it
- * gave. */
+/* Quantizing models of which a part depends on data: the part before it is quantized, the rest is unchanged and gives
+ * the same results. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Regression: targets in any units are learned, the model gives them in those units, and the figures are right. */
+/* Regression: targets in any units are learned, the model's outputs are in those units, and the metrics are right. */
 #include "train_fixtures.h"
 
 #include <skive/distill.h>

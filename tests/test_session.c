@@ -1,4 +1,4 @@
-/* Sessions: control flow, shapes that depend on data, plans kept by shape, failures on the way. */
+/* Sessions: control flow, shapes that depend on data, plans cached by shape, failures during a run. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

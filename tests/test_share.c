@@ -1,5 +1,5 @@
 /* Clustering in one dimension: sorting, the exact optimum against brute force, Lloyd's algorithm against the optimum,
- * each start, codebooks and their zeros. What is done with them on networks is in test_share_graph.c. */
+ * each initialisation, codebooks and their zeros. Their use on networks is in test_share_graph.c. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

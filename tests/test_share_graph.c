@@ -1,5 +1,5 @@
-/* Shared weights on networks: what the graph becomes, that outputs are those of the dense weights it stands for,
- * gradients summed over members, fine-tuning with zeros held, tying, the file, the report, and what is refused. */
+/* Shared weights on networks: the resulting graph, outputs equal to those of the dense weights, gradients summed over
+ * members, fine-tuning with fixed zeros, tying, the file, the report, and refusals. */
 #include <skive/onnx.h>
 #include <skive/quant.h>
 #include <skive/share.h>

@@ -1,7 +1,7 @@
-/* A program with a timer: a signal may arrive anywhere, its handler runs on the interrupted thread's stack, and that
- * must be the stack. Code that borrows the stack pointer would have the handler write over whatever lies below. The
- * handler looks where it stands, and the numbers must be those of a quiet run. Here whole trainings run;
- * test_interrupts.c has the kernels one by one. CTest runs this program once at each instruction-set level. */
+/* A program with a timer: a signal may arrive anywhere, and its handler runs on the interrupted thread's stack. If code
+ * uses the stack pointer for something else, the handler overwrites the memory below it. The handler checks its
+ * address, and the numbers must be those of an undisturbed run. Here whole trainings run; test_interrupts.c has the
+ * kernels one by one. CTest runs this program once at each instruction-set level. */
 #include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>

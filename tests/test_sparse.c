@@ -1,6 +1,6 @@
 /* Sparse convolutions and products against the reference: every form, every length of tail, patterns at the ends. The
- * kernels are prepared directly, whatever the cost model thinks of such small shapes; the model's choice is looked at
- * by itself. Runs at each level of instructions. */
+ * kernels are prepared directly, regardless of the cost model's estimate for such small shapes; the cost model is
+ * tested separately. Runs at each instruction-set level. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -525,8 +525,8 @@ static void the_choice_says_why(void **unused) {
     skv_test_context_end(ctx);
 }
 
-/* Positions and values that never were a dense tensor, packed in both forms: every value is there once, in its place.
- * */
+/* Positions and values that never were a dense tensor, packed in both forms: every value is there once, in its
+ * place. */
 static void packing(void **unused) {
     int64_t row_start[] = {0, 2, 2, 3, 5, 6};
     uint32_t column[] = {0, 3, 3, 1, 3, 2}, place[] = {0, 10, 20, 30};
@@ -770,7 +770,7 @@ static void packed_networks_stay_coded(void **unused) {
     (void)unused;
     skive_context *ctx = skv_test_context();
     check_lenet(ctx, 0.97, 0, "_f32_sparse", 3); /* the last layer is too small */
-    if (skv_cpu_isa() != SKV_ISA_SCALAR) /* without instructions for look-ups the dense products are faster */
+    if (skv_cpu_isa() != SKV_ISA_SCALAR)         /* without instructions for look-ups the dense products are faster */
         check_lenet(ctx, 0, 16, "_f32_codebook", skv_cpu_isa() == SKV_ISA_AVX2 ? 1 : 3);
     skv_test_context_end(ctx);
 }

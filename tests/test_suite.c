@@ -1,9 +1,11 @@
-/* The ONNX backend suite (Debian package libonnx-testdata): every model is run on its inputs, and every output
- * compared in shape, type and numbers, within the suite's own rtol 1e-3 and atol 1e-5 (integers exactly). What is not
- * expected to pass stands with its reason in tests/suite_expected.txt; a model that fails without standing there fails
- * the test, and so does one that passes and still stands there.
+/* The ONNX backend suite (Debian package libonnx-testdata): every model is run on its inputs, and every output compared
+ * in shape, type and numbers, within the suite's own rtol 1e-3 and atol 1e-5 (integers exactly). Models that are not
+ * expected to pass are listed with the reason in tests/suite_expected.txt; a model that fails without being listed
+ * fails the test, and so does a listed one that passes.
  *
- *     test_suite [--verbose] [--table] [NAME ...]    only these models, "test_add" or "node/test_add"; --table: the results as Markdown */
+ *     test_suite [--verbose] [--table] [NAME ...]
+ *
+ * runs only these models ("test_add" or "node/test_add"); --table prints the results as Markdown. */
 #include <dirent.h>
 #include <math.h>
 #include <stdbool.h>

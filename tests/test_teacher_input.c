@@ -1,5 +1,5 @@
-/* A teacher whose input is not the student's: another layout, another normalisation, another scale. What it teaches is
- * what it answers to the same samples. */
+/* A teacher with another input than the student: another layout, normalisation or scale. Its soft labels must be its
+ * outputs for the same samples. */
 #include "train_fixtures.h"
 
 #include <skive/skive.h>

@@ -1,7 +1,6 @@
-/* What may be done from many threads at once: running one plan, each thread through an exec and a context of its own;
- * loading and planning in contexts of their own; reading batches that loader threads make. Also built with the thread
- * sanitizer, which is why every context here has one OpenMP thread: the sanitizer cannot see GNU OpenMP's own
- * synchronisation. */
+/* Concurrent use from many threads: running one plan, each thread with its own exec and context; loading and planning
+ * in separate contexts; reading batches from loader threads. Also built with the thread sanitizer, which is why every
+ * context here has one OpenMP thread: the sanitizer cannot see GNU OpenMP's own synchronisation. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,4 @@
-/* Which epoch is kept, how classes are weighed, and what a checkpoint says when it is of another run or is gone on
- * from. */
+/* The selected epoch, class weights, and messages about checkpoints of other runs and about resuming. */
 #include <unistd.h>
 
 #include "train_fixtures.h"

@@ -1,4 +1,4 @@
-/* Training of models whose batch the file fixes: the same numbers as with an open one. */
+/* Training of models with a fixed batch: the same numbers as with an open one. */
 #include "train_fixtures.h"
 
 #include <skive/distill.h>

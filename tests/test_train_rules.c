@@ -1,4 +1,4 @@
-/* Losses, optimizers and schedules against numbers worked out by hand. */
+/* Losses, optimizers and schedules against numbers computed by hand. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

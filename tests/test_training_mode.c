@@ -1,5 +1,5 @@
-/* Models exported in training mode: brought to inference form wherever a sample's answer may not depend on its
- * neighbours. */
+/* Models exported in training mode: converted to inference form wherever an output must not depend on the other samples
+ * of the batch. */
 #include "train_fixtures.h"
 
 #include <skive/distill.h>

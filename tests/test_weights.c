@@ -93,7 +93,8 @@ static void normalisation_masks_and_positions_are_constants(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* Linear layers over sequences, LayerNormalization written out, a scale a channel (LayerScale), bias behind a Reshape. */
+/* Linear layers over sequences, LayerNormalization written out, a scale per channel (LayerScale), a bias after a
+ * Reshape. */
 static void biases_and_scales_by_structure(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();

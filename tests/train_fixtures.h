@@ -1,4 +1,4 @@
-/* Fixtures of the tests of training: a small data set that can be learned and a network that fits it. */
+/* Fixtures for the tests of training: a small data set that can be learned and a network that fits it. */
 #ifndef SKV_TEST_TRAIN_FIXTURES_H
 #define SKV_TEST_TRAIN_FIXTURES_H
 

@@ -46,9 +46,9 @@ typedef struct skive_train_options {
     /* The weight of each class in the cross-entropy: "none", "balanced" (the same total for all classes) or one number
      * per class, "1,2.5,1". Scaled to a mean of 1 over the training samples. NULL: none. */
     const char *class_weights;
-    /* Names of parameters, or patterns with * ? [ ], separated by commas: `train` adds to those that are trained (weights,
-     * biases, scales and tables by the operators that read them; see docs/training.md), `freeze` takes away. A frozen
-     * BatchNormalization keeps its statistics. NULL: none. */
+    /* Names of parameters, or patterns with * ? [ ], separated by commas: `train` adds to the trained parameters
+     * (weights, biases, scales and tables, by the operators that read them; see docs/training.md), `freeze` removes
+     * from them. A frozen BatchNormalization keeps its statistics. NULL: none. */
     const char *train, *freeze;
     /* Which zeros stay zero: "pruned" (those of parameters that were pruned), "all" (of every weight) or "none". NULL:
      * pruned. */

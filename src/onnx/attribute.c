@@ -5,7 +5,7 @@
 
 typedef Onnx__AttributeProto attribute;
 
-/* Files before IR version 4 may leave the type out: then the field that is there tells. */
+/* Files before IR version 4 may omit the type: then it follows from the field that is present. */
 static int type_of(const attribute *a) {
     if (a->has_type && a->type != ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__UNDEFINED) return (int)a->type;
     if (a->has_f) return ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT;
@@ -30,7 +30,7 @@ static skive_status drop(skv_onnx_source *source, skive_node *n, const char *nam
     return status;
 }
 
-/* A list of strings has no initializer form: it is put into the graph's arena here. */
+/* A list of strings has no initializer form: it is copied into the graph's arena here. */
 static skive_status set_strings(skive_node *n, const char *name, const attribute *a) {
     const char **list;
     SKV_TRY(skv_arena_array(n->graph->arena, a->n_strings, sizeof *list, &list));

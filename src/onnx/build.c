@@ -1,4 +1,4 @@
-/* Graph to ModelProto. The messages are small and live in an arena; names and weights are pointed to where they are. */
+/* Graph to ModelProto. The messages are small and live in an arena; names and weights are not copied. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,9 +7,9 @@
 #include "onnx/schema.h"
 #include "tensor/tensor.h"
 
-#define MAX_SUBGRAPH_DEPTH 300 /* what the reader of the file can take is less */
+#define MAX_SUBGRAPH_DEPTH 300 /* the reader's limit is lower */
 
-/* A zeroed message of the arena, initialised. */
+/* A zeroed and initialised message from the arena. */
 #define NEW(b, out, init)                                            \
     do {                                                             \
         SKV_TRY(skv_arena_alloc((b)->arena, sizeof *(out), &(out))); \
@@ -42,7 +42,7 @@ static bool taken_outside(const skive_graph *g, const char *name) {
     return false;
 }
 
-/* A captured value goes by its origin's name; a value of a subgraph must not have a name from the graphs around it. */
+/* A captured value has the name of its origin; a value of a subgraph must not have a name of an enclosing graph. */
 static skive_status value_name(skv_onnx_build *b, const skive_value *v, char **out) {
     if (!v) {
         *out = borrow("");
@@ -54,7 +54,7 @@ static skive_status value_name(skv_onnx_build *b, const skive_value *v, char **o
     size_t size = strlen(v->name) + 32;
     char *name;
     SKV_TRY(skv_arena_alloc(b->arena, size, &name));
-    for (unsigned k = 1;; k++) { /* the same answer every time it is asked */
+    for (unsigned k = 1;; k++) { /* the same result for every call */
         (void)snprintf(name, size, "%s.inner%u", v->name, k);
         if (!skive_graph_find_value(v->graph, name) && !taken_outside(v->graph, name)) break;
     }
@@ -96,8 +96,7 @@ static skive_status build_type(skv_onnx_build *b, const skive_type *type, Onnx__
     return SKIVE_OK;
 }
 
-/* Inputs and outputs of the whole model need a type in the file. Sequences, strings and the like are not held by a
- * graph. */
+/* Inputs and outputs of the whole model need a type in the file. A graph has no sequences, strings and the like. */
 static skive_status check_ends(skv_onnx_build *b, const skive_graph *g, skive_value *const *values, size_t n) {
     for (size_t i = 0; i < n && !g->parent; i++) {
         const skive_type *t = &values[i]->type;
@@ -129,7 +128,7 @@ static skive_status dense_tensor(skv_onnx_build *b, const skv_storage *storage, 
         b->inflated_capacity = larger;
     }
     SKV_TRY(skv_storage_inflate(b->ctx, storage, &b->inflated[b->n_inflated]));
-    /* the array moves as it grows: what is pointed to must not */
+    /* the array moves when it grows, but its elements are pointed to */
     SKV_TRY(skv_arena_alloc(b->arena, sizeof *copy, &copy));
     *copy = b->inflated[b->n_inflated++];
     *out = copy;
@@ -252,7 +251,7 @@ static skive_status build_node(skv_onnx_build *b, const skive_node *n, int depth
     const skv_schema *schema = *n->domain || !n->op ? NULL : skv_schema_find(n->op_type, b->opset);
     SKV_TRY(skv_arena_array(b->arena, n->n_attrs, sizeof *proto->attribute, &proto->attribute));
     for (uint32_t i = 0; i < n->n_attrs; i++) {
-        /* Of a later version, and at its default: choosing the opset made sure of that. */
+        /* The attribute is from a later version and has its default value: the choice of the opset ensures that. */
         if (schema && !skv_schema_attr_find(schema, n->attrs[i].name)) continue;
         SKV_TRY(build_attribute(b, &n->attrs[i], depth, &proto->attribute[proto->n_attribute++]));
     }
@@ -262,7 +261,7 @@ static skive_status build_node(skv_onnx_build *b, const skive_node *n, int depth
 
 /* ---- graphs ---- */
 
-/* Readers infer the types of operators they know; only those of unknown ones are worth their bytes. */
+/* Readers infer the types of operators they know, so only those of unknown operators are written. */
 static bool needs_info(const skive_value *v) {
     return v->producer && !v->producer->op && v->output_uses == 0 && v->type.dtype != SKIVE_DTYPE_NONE;
 }
@@ -313,8 +312,7 @@ static skive_status build_graph(skv_onnx_build *b, const skive_graph *g, int dep
 
 /* ---- the model ---- */
 
-/* The standard domain, and every other one that occurs, at version 1: files do not tell skive more than that it
- * exists. */
+/* The standard domain, and every other one that occurs, with version 1, since skive does not keep their versions. */
 static skive_status add_domains(skv_onnx_build *b, const skive_graph *g) {
     Onnx__ModelProto *m = b->model;
     for (uint32_t i = 0; i < g->n_nodes; i++) {

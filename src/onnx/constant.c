@@ -1,5 +1,5 @@
-/* Parameters of an imported graph: initializers, sparse initializers and Constant nodes, which exporters use at will
- * for the same thing. */
+/* Parameters of an imported graph: initializers, sparse initializers and Constant nodes, which exporters use
+ * interchangeably. */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +20,7 @@ static skive_status declare_storage(skive_graph *g, const char *name, skv_storag
     return status;
 }
 
-/* The element type shows in the op's name, so that `skive_graph_unsupported` lists it. */
+/* The element type is part of the op's name, so that `skive_graph_unsupported` lists it. */
 static skive_status declare_unsupported(skv_onnx_importer *im, skive_graph *g, const char *name, const char *type) {
     skive_value *value;
     skive_node *node;

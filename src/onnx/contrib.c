@@ -1,6 +1,6 @@
-/* Operators of old opsets and of the domain com.microsoft, which onnxruntime's tools put into models, become the
- * standard nodes they stand for. One in a form that has no such equivalent (packed past, padding masks, ...) stays,
- * and is told of as unsupported. */
+/* Operators of old opsets and of the domain com.microsoft, which onnxruntime's tools put into models, are replaced by
+ * equivalent standard nodes. A form without an equivalent (packed past, padding masks, ...) is kept and reported as
+ * unsupported. */
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 typedef struct rewriting {
     skv_builder b;
     const skive_node *n;
-    skive_value *out[SKV_OP_MAX_IO]; /* in place of the node's outputs; all NULL: the node stays */
+    skive_value *out[SKV_OP_MAX_IO]; /* the replacements of the node's outputs; all NULL: the node is kept */
 } rewriting;
 
 static skive_value *in(const rewriting *r, size_t i) { return skv_node_in(r->n, i); }
@@ -26,7 +26,7 @@ static skive_value *scalar(rewriting *r, const skive_value *like, double x) {
     return skv_emit_scalar(&r->b, !like || like->type.dtype == SKIVE_DTYPE_NONE ? SKIVE_F32 : like->type.dtype, x);
 }
 
-/* The same arithmetic as the standard ones, which later took over its element types. */
+/* The same arithmetic as the standard operators, which later got the same element types. */
 static void same_grid_op(rewriting *r, const char *op) {
     const skv_attr_list axis = SKV_ATTRS(SKV_INT("axis", skv_attr_int(r->n, "axis", 1)));
     r->out[0] = skv_emit(&r->b, op, in(r, 2) ? SKV_IN(in(r, 0), in(r, 1), in(r, 2)) : SKV_IN(in(r, 0), in(r, 1)), axis);
@@ -74,7 +74,7 @@ static void skip_simplified_norm(rewriting *r) {
 
 static void embed_norm(rewriting *r) {
     skive_value *ids = in(r, 0), *segments = in(r, 1), *places = in(r, 8), *at;
-    if (wanted(r, 1)) { /* how many of each sequence's tokens count */
+    if (wanted(r, 1)) { /* the number of valid tokens of each sequence */
         if (!in(r, 7)) return;
         skive_value *mask = skv_emit(&r->b, "Cast", SKV_IN(in(r, 7)), SKV_ATTRS(SKV_INT("to", SKIVE_I32)));
         skive_value *axis = skv_emit_ints(&r->b, (const int64_t[]){1}, 1);
@@ -82,7 +82,7 @@ static void embed_norm(rewriting *r) {
     }
     if (places) {
         at = two(r, "Gather", in(r, 3), places);
-    } else { /* the first ones, as many as there are ids in a sequence */
+    } else { /* the first ones, as many as ids in a sequence */
         skive_value *length = skv_emit(&r->b, "Shape", SKV_IN(ids), SKV_ATTRS(SKV_INT("start", 1), SKV_INT("end", 2)));
         skive_value *zero = skv_emit_ints(&r->b, (const int64_t[]){0}, 1);
         at = skv_emit(&r->b, "Slice", SKV_IN(in(r, 3), zero, length, zero), SKV_NONE);
@@ -105,7 +105,7 @@ static void fused_mat_mul(rewriting *r) {
     if (skv_attr_int(r->n, "transBatchA", 0) || skv_attr_int(r->n, "transBatchB", 0)) return;
     for (int i = 0; i < 2; i++) {
         if (!x[i]) return;
-        if (!turn[i] || x[i]->type.rank == 1) continue; /* a vector is not turned */
+        if (!turn[i] || x[i]->type.rank == 1) continue; /* a vector is not transposed */
         if (x[i]->type.rank < 2) return;
         x[i] = last_two_swapped(r, x[i]);
     }
@@ -114,7 +114,7 @@ static void fused_mat_mul(rewriting *r) {
     if (alpha != 1 && r->out[0]) r->out[0] = two(r, "Mul", r->out[0], scalar(r, x[0], alpha));
 }
 
-/* Attention on heads that lie side by side. */
+/* Attention on heads that are concatenated in the last axis. */
 static skive_value *attend(rewriting *r, skive_value *const qkv[3], skive_value *mask) {
     const int64_t heads = skv_attr_int(r->n, "num_heads", 0);
     const double scale = skv_attr_float(r->n, "scale", 0);
@@ -139,8 +139,8 @@ static bool thirds(rewriting *r, skive_value *x, int64_t width, skive_value *out
 static int64_t width_of(const skive_value *v) {
     return v && v->type.rank > 0 ? v->type.dims[v->type.rank - 1].size : -1;
 }
-/* What is added to the scores: from 1 and 0 for each key (and each query), or from the number of keys of each
- * sequence; `keys` [b][tokens]... The `bias` is added to that. NULL: a form that is not known. */
+/* The mask added to the scores: from 1 and 0 for each key (and each query), or from the number of keys of each
+ * sequence; `keys` [b][tokens]... The `bias` is added to it. NULL: an unknown form. */
 static skive_value *score_mask(rewriting *r, skive_value *mask, skive_value *keys, skive_value *bias) {
     const skive_dtype real = keys->type.dtype == SKIVE_DTYPE_NONE ? SKIVE_F32 : keys->type.dtype;
     const int rank = mask->type.rank;
@@ -184,8 +184,7 @@ static void joint_attention(rewriting *r) { /* input weights bias [mask] - [atte
     if (mask || !in(r, 3)) r->out[0] = attend(r, parts, mask);
 }
 
-/* The activation of a fused operator, its numbers from a list or from attributes of their own; NULL when it is not
- * known. */
+/* The activation of a fused operator, its parameters from a list or from separate attributes; NULL if it is unknown. */
 static skive_value *activated(rewriting *r, skive_value *x) {
     size_t n = 0;
     const skv_attr *list = skv_node_attr(r->n, "activation_params");
@@ -209,7 +208,7 @@ static skv_attr_list without_activation(const rewriting *r, skv_attr_init buffer
     all.n = kept;
     return all;
 }
-static void fused_conv(rewriting *r) { /* x, w, [bias], [what is added] */
+static void fused_conv(rewriting *r) { /* x, w, [bias], [addend] */
     skv_attr_init buffer[SKV_ATTRS_COPY];
     skive_value *y = skv_emit(&r->b, "Conv", SKV_IN(in(r, 0), in(r, 1), in(r, 2)), without_activation(r, buffer));
     if (y) r->out[0] = activated(r, plus(r, y, in(r, 3)));
@@ -226,14 +225,14 @@ static void plain_layer_norm(rewriting *r) {
                                    SKV_FLT("epsilon", skv_attr_float(r->n, "epsilon", 1e-5))));
 }
 
-/* Input, positions (each token's, or the first's alone), cosines, sines. */
+/* Input, positions (of each token, or of the first only), cosines, sines. */
 static void rotary(rewriting *r) {
     skive_value *x = in(r, 0), *positions = in(r, 1), *cosines = in(r, 2);
     const skive_type *t = &x->type;
     int64_t heads = skv_attr_int(r->n, "num_heads", 0);
     if (skv_attr_int(r->n, "is_packed_batching", 0) || skv_attr_float(r->n, "scale", 1) != 1) return;
     if ((t->rank != 3 && t->rank != 4) || (positions->type.rank != 1 && positions->type.rank != 2)) return;
-    if (t->rank == 3 && heads == 0) { /* then the caches tell the size of a head */
+    if (t->rank == 3 && heads == 0) { /* then the size of a head follows from the caches */
         const int64_t half = cosines->type.rank == 2 ? cosines->type.dims[1].size : -1;
         if (half < 1 || t->dims[2].size < 1) return;
         heads = t->dims[2].size / (2 * half);
@@ -394,7 +393,7 @@ skive_status skv_onnx_import_contrib(skive_node *n) {
         rewriting r = {.b = skv_build(n->graph), .n = n};
         for (uint32_t i = 0; i < known[k].least_inputs; i++) {
             const bool optional = known[k].rewrite == embed_norm && (i == 1 || i == 4);
-            if (!skv_node_in(n, i) && !optional) return SKIVE_OK; /* the check of the graph tells */
+            if (!skv_node_in(n, i) && !optional) return SKIVE_OK; /* the check of the graph reports it */
         }
         known[k].rewrite(&r);
         if (r.b.status != SKIVE_OK) return skv_fail_prefix(n->graph->ctx, r.b.status, "%s", n->name);

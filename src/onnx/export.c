@@ -1,5 +1,5 @@
-/* Writing a model: the message is packed straight into the file, the weights going from where they lie. What would pass
- * the size ONNX files can have has its weights in a second file beside it. */
+/* Writing a model: the message is packed directly into the file, without copying the weights. A model that would exceed
+ * the size limit of ONNX files has its weights in a second file beside it. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "onnx/export.h"
 
 #define MAX_IN_ONE     ((size_t)INT32_MAX) /* protobuf's limit */
-#define EXTERNAL_LEAST 1024                /* bytes below which a weight stays in the model */
+#define EXTERNAL_LEAST 1024                /* smaller weights (in bytes) stay in the model */
 #define EXTERNAL_ALIGN 64
 
 skive_onnx_save_options skive_onnx_save_options_default(void) {
@@ -20,7 +20,7 @@ skive_onnx_save_options skive_onnx_save_options_default(void) {
 typedef struct sink {
     ProtobufCBuffer base;
     skv_writer *writer;
-    skive_status status; /* sticky: protobuf-c does not listen */
+    skive_status status; /* sticky: protobuf-c ignores errors */
 } sink;
 
 static void sink_append(ProtobufCBuffer *buffer, size_t n, const uint8_t *bytes) {
@@ -49,7 +49,7 @@ static skive_status add_entry(skv_onnx_build *b, Onnx__TensorProto *t, const cha
     return SKIVE_OK;
 }
 
-/* Gives every large weight its place in the second file. */
+/* Assigns every large weight an offset in the second file. */
 static skive_status move_weights(skv_onnx_build *b, const char *location) {
     uint64_t at = 0;
     for (size_t i = 0; i < b->n_weights; i++) {
@@ -107,7 +107,7 @@ static skive_status save_built(skv_onnx_build *b, const char *path, uint64_t thr
     }
     SKV_GO(status, done, skv_writer_open(ctx, path, &model));
     SKV_GO(status, done, write_message(b, model));
-    if (data) { /* the weights first: a model never stands without them */
+    if (data) { /* the weights first, so that a model never exists without them */
         skv_writer *committing = data;
         data = NULL;
         SKV_GO(status, done, skv_writer_commit(committing));

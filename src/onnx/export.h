@@ -1,4 +1,4 @@
-/* What the files of the exporter share: build.c makes a ModelProto whose weights point into the storages, export.c
+/* Shared by the files of the exporter: build.c makes a ModelProto whose weights point into the storages, export.c
  * streams it out. */
 #ifndef SKV_ONNX_EXPORT_H
 #define SKV_ONNX_EXPORT_H
@@ -14,7 +14,7 @@ typedef struct skv_onnx_weight { /* an initializer, for moving it to external da
 
 typedef struct skv_onnx_build {
     skive_context *ctx;
-    skv_arena *arena; /* of everything below but the weights' bytes */
+    skv_arena *arena; /* of everything below except the bytes of the weights */
     Onnx__ModelProto *model;
     int opset; /* it is written under */
     skv_onnx_weight *weights;
@@ -24,7 +24,7 @@ typedef struct skv_onnx_build {
     skv_marks marks; /* behind entries of the metadata */
 } skv_onnx_build;
 
-/* `opset` 0: the least. On failure skv_onnx_build_free must still be called. */
+/* `opset` 0: the lowest. On failure skv_onnx_build_free must still be called. */
 skive_status skv_onnx_build_model(skv_onnx_build *b, const skive_graph *graph, int opset);
 void skv_onnx_build_free(skv_onnx_build *b);
 

@@ -10,9 +10,9 @@ typedef struct skv_onnx_why {
     char text[240];
 } skv_onnx_why;
 
-/* The least version under which every node, as it is, is what the schemas allow; or whether `asked` is one, when that
- * is not 0. A model with operators that skive does not know is only written where they mean what they meant in the
- * file. Errors: ARGUMENT (asked), UNSUPPORTED (there is none), naming the node. */
+/* The lowest version whose schemas allow every node; or a check of `asked`, if that is not 0. A model with operators
+ * that skive does not know is only written in a version where they have the same meaning as in the source file. Errors:
+ * ARGUMENT (asked), UNSUPPORTED (there is none), naming the node. */
 skive_status skv_onnx_choose_opset(skive_context *ctx, const skive_graph *g, int asked, int *out);
 int skv_onnx_ir_version(int opset);
 

@@ -1,8 +1,8 @@
 /* External data: weights in files beside the model.
  *
- * A location is a relative path that must stay below the model's folder, symbolic links resolved: a model must not be
- * able to read other files of its user. Download caches keep files in one store and link to them: where the model
- * itself is such a link, its data may lie below the folder that it really is in. Offset and length are checked against
+ * A location is a relative path that must stay below the model's folder, with symbolic links resolved: a model must not
+ * be able to read other files of its user. Download caches keep files in one store and link to them: if the model
+ * itself is such a link, its data may be below the folder of the link's target. Offset and length are checked against
  * the file's size. */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static bool parse_u64(const char *text, uint64_t *out) {
     return true;
 }
 
-/* No absolute path, and no step that climbs. */
+/* No absolute path, and no "..". */
 static bool stays_below(const char *location) {
     if (!*location || *location == '/' || strchr(location, '\\')) return false;
     for (const char *part = location; part;) {
@@ -37,7 +37,7 @@ static bool is_below(const char *real, const char *folder, size_t length) {
     return strncmp(real, folder, length) == 0 && (length <= 1 || real[length] == '/');
 }
 
-/* Is the resolved path `real` below the folder that the model's file, links resolved, lies in? */
+/* Is the resolved path `real` below the folder of the model's file, with links resolved? */
 static bool beside_model(const skv_onnx_source *source, const char *real) {
     char *model = source->path ? realpath(source->path, NULL) : NULL;
     const char *slash = model ? strrchr(model, '/') : NULL;
@@ -48,7 +48,7 @@ static bool beside_model(const skv_onnx_source *source, const char *real) {
 
 static skive_status open_map(skv_onnx_source *source, const char *name, const char *location, skv_map **out) {
     skive_context *ctx = source->ctx;
-    char *joined = NULL, *folder = NULL, *real = NULL, reason[128]; /* folder and real are the C library's */
+    char *joined = NULL, *folder = NULL, *real = NULL, reason[128]; /* folder and real are allocated by the C library */
     skive_status status;
     for (size_t i = 0; i < source->n_external; i++) {
         if (strcmp(source->external[i].location, location) == 0) {

@@ -1,4 +1,4 @@
-/* From what the file says to the canonical graph: every node in its opset-21 form, no unused parameters, trainable ones
+/* From the graph as read to the canonical graph: every node in its opset-21 form, no unused parameters, trainable ones
  * marked, checked and inferred. */
 #include <stdio.h>
 #include <string.h>
@@ -11,14 +11,14 @@
 
 /* ---- canonical form ---- */
 
-/* The value that a captured one stands for. */
+/* The value that a captured one refers to. */
 static const skive_value *origin(const skive_value *v) {
     while (v->outer) v = v->outer;
     return v;
 }
 
-/* Types of one node's outputs, as far as they can be told now: some old forms can only be brought up knowing ranks.
- * What fails here will fail, with its message, in the inference of the finished graph. */
+/* Types of one node's outputs, as far as they are known now: some old forms can only be converted with known ranks. An
+ * error here occurs again, with its message, in the inference of the finished graph. */
 static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
     const skive_type **in;
     const skive_tensor **constant;
@@ -45,8 +45,8 @@ static skive_status infer_node(skv_onnx_importer *im, skive_node *n) {
 
 static skive_status canonical_graph(skv_onnx_importer *im, skive_graph *g);
 
-/* An attribute that the op record does not know changes nothing when it stands at its default, and is dropped;
- * otherwise the node is one that skive does not have. */
+/* An attribute that the op record does not know has no effect if it has its default value, and is dropped; otherwise
+ * the node is unsupported. */
 static void drop_or_refuse(skv_onnx_importer *im, skive_node *n) {
     const char *name;
     while ((name = skv_op_unknown_attr(n->op, n)) && skv_schema_is_default(n->op_type, skv_node_attr(n, name)))

@@ -1,8 +1,8 @@
 /* Local functions: a call becomes the function's nodes, before the graph is built.
  *
- * Names of a function's body are its own: its inputs and outputs become those of the call, all others get the call's
- * name in front, in subgraphs too. An attribute that refers to one of the call's takes its value, or is left out when
- * the call has none. Everything made here lives in the source's arena. */
+ * Names of a function's body are local: its inputs and outputs become those of the call, all others are prefixed with
+ * the call's name, in subgraphs too. An attribute that refers to one of the call takes its value, or is omitted if the
+ * call has none. Everything created here lives in the source's arena. */
 #include <string.h>
 
 #include "onnx/onnx_import.h"
@@ -78,7 +78,7 @@ static skive_status rename_list(expander *x, const env *e, char ***names, size_t
     return SKIVE_OK;
 }
 
-/* *out is NULL when the attribute refers to one the call does not give. */
+/* *out is NULL if the attribute refers to one that the call does not have. */
 static skive_status copy_attribute(expander *x, const env *e, const Onnx__AttributeProto *from,
                                    Onnx__AttributeProto **out) {
     *out = NULL;
@@ -173,7 +173,7 @@ static skive_status append(expander *x, node_list *list, Onnx__NodeProto *node) 
 
 static skive_status expand_node(expander *x, Onnx__NodeProto *node, int depth, node_list *list);
 
-/* An output that is an input needs a node of its own between the call's two names. */
+/* An output that is an input needs an Identity between the call's two names. */
 static skive_status pass_through(expander *x, const env *e, node_list *list) {
     static char identity[] = "Identity";
     for (size_t o = 0; o < e->function->n_output && o < e->call->n_output; o++) {
@@ -232,7 +232,7 @@ static skive_status expand_graph(expander *x, Onnx__GraphProto *g, int depth) {
     return SKIVE_OK;
 }
 
-/* A body written for another version of the operators would be misread. */
+/* A body for another version of the operators would be misinterpreted. */
 static skive_status check_versions(expander *x, const Onnx__FunctionProto *f) {
     for (size_t i = 0; i < f->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *own = f->opset_import[i];

@@ -1,7 +1,7 @@
 /* ModelProto to graph.
  *
- * A graph is built in two sweeps: first every name is declared (initializers, inputs, constants, node outputs), then
- * the nodes are made and connected, so that the file's order does not matter. A name that a subgraph does not define
+ * A graph is built in two passes: first every name is declared (initializers, inputs, constants, node outputs), then
+ * the nodes are created and connected, so that the file's order does not matter. A name that a subgraph does not define
  * is captured from the graph around it, through all graphs between. */
 #include <stdio.h>
 #include <string.h>
@@ -37,14 +37,14 @@ static skive_status read_type(skive_graph *g, const Onnx__TypeProto *proto, skiv
     return SKIVE_OK;
 }
 
-/* Declared types count until inference knows better, and for good where an op is unknown. */
+/* Declared types are used until inference replaces them, and remain where an op is unknown. */
 static skive_status declare_type(skive_graph *g, const Onnx__ValueInfoProto *info) {
     skive_value *v = info->name && *info->name ? skive_graph_find_value(g, info->name) : NULL;
     if (!v || v->storage || v->is_input) return SKIVE_OK;
     return read_type(g, info->type, &v->type);
 }
 
-/* ---- first sweep: names ---- */
+/* ---- first pass: names ---- */
 
 static bool is_constant(const Onnx__NodeProto *node) {
     return node->op_type && strcmp(node->op_type, "Constant") == 0 && skv_onnx_standard(node->domain);
@@ -97,12 +97,12 @@ static skive_status declare_all(skv_onnx_importer *im, skive_graph *g, const Onn
     return SKIVE_OK;
 }
 
-/* ---- second sweep: nodes ---- */
+/* ---- second pass: nodes ---- */
 
 #define MAX_PER_NODE   4096 /* inputs or outputs: the graph keeps them in arrays that are searched and copied */
 #define MAX_ATTRIBUTES 256
 
-/* Gives `n` the name the file has for it, with a number when it is taken. */
+/* Gives `n` its name in the file, with a number if the name is already used. */
 static skive_status name_node(skv_onnx_importer *im, scope *s, skive_node *n, const char *wanted) {
     const char *name = *wanted ? wanted : n->name;
     size_t size = strlen(name) + 24;
@@ -120,7 +120,7 @@ static skive_status name_node(skv_onnx_importer *im, scope *s, skive_node *n, co
     return SKIVE_OK;
 }
 
-/* The value called `name` as seen from `s`; *out is NULL when nothing defines it. */
+/* The value called `name` as seen from `s`; *out is NULL if nothing defines it. */
 static skive_status resolve(scope *s, const char *name, skive_value **out) {
     *out = skive_graph_find_value(s->g, name);
     if (*out || !s->outer) return SKIVE_OK;
@@ -133,7 +133,7 @@ static skive_status resolve(scope *s, const char *name, skive_value **out) {
     return SKIVE_OK;
 }
 
-/* Absent optional inputs and outputs at the end say nothing. */
+/* Absent optional inputs and outputs at the end are removed. */
 static size_t trimmed(char *const *names, size_t n) {
     while (n && !*skv_onnx_text(names[n - 1])) n--;
     return n;
@@ -190,7 +190,7 @@ static skive_status import_node(skv_onnx_importer *im, scope *s, const Onnx__Nod
     size_t n_in = trimmed(proto->input, proto->n_input), n_out = trimmed(proto->output, proto->n_output);
     skive_value **values;
     skive_node *node;
-    if (!*name && n_out) name = skv_onnx_text(proto->output[0]); /* as good a name in messages */
+    if (!*name && n_out) name = skv_onnx_text(proto->output[0]); /* used as its name in messages */
     SKV_TRY(check_operator(im, proto, name));
     if (n_in > MAX_PER_NODE || n_out > MAX_PER_NODE || proto->n_attribute > MAX_ATTRIBUTES) {
         return skv_fail_at(im->ctx, SKIVE_ERR_LIMIT, name,

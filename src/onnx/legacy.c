@@ -1,5 +1,5 @@
-/* Opsets 1 to 6: what later ones changed. Broadcasting was asked for by an attribute, with the axis at which the
- * second input is laid on the first; test mode was a flag; shapes were attributes. */
+/* Conversion of opsets 1 to 6. Broadcasting was requested by an attribute, with the axis at which the second input is
+ * aligned with the first; test mode was a flag; shapes were attributes. */
 #include <string.h>
 
 #include "onnx/onnx.h"
@@ -12,7 +12,7 @@ static bool one_of(const char *op, const char *const *names, size_t n) {
     return false;
 }
 
-/* Input 1 [c] laid at axis 1 of input 0 [n][c][h][w] becomes [c][1][1], which broadcasts by itself. */
+/* Input 1 [c] aligned at axis 1 of input 0 [n][c][h][w] becomes [c][1][1], which broadcasts without an attribute. */
 static skive_status lay_at_axis(skive_node *n, int64_t axis) {
     const skive_value *a = skv_node_in(n, 0);
     skive_value *b = skv_node_in(n, 1);
@@ -43,7 +43,7 @@ static void rename_attr(skive_node *n, const char *from, const char *to) {
         if (strcmp(n->attrs[i].name, from) == 0) n->attrs[i].name = to;
 }
 
-/* "FLOAT" to the number the later form has. */
+/* "FLOAT" to the number used by later versions. */
 static skive_status cast_by_name(skive_node *n) {
     static const struct {
         const char *name;
@@ -66,7 +66,7 @@ static skive_status upgrade_first(skive_node *n) {
     return SKIVE_OK;
 }
 
-/* A slope for each channel is laid at axis 1. */
+/* A slope per channel is aligned at axis 1. */
 static skive_status lay_slope(skive_node *n) {
     const skive_value *slope = skv_node_in(n, 1);
     return slope && slope->type.rank == 1 && slope->type.dims[0].size != 1 ? lay_at_axis(n, 1) : SKIVE_OK;

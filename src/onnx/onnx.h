@@ -1,8 +1,8 @@
-/* The inside of the ONNX room.
+/* Internals of src/onnx.
  *
- * Reading goes: map the file; scan.c walks its wire format under limits and writes a small copy without the weights,
- * where each weight field is replaced by a reference into the file; protobuf-c unpacks that copy; import.c and its
- * neighbours build the graph, taking the weights straight from the map. */
+ * Steps of reading: read the file into memory; scan.c parses its wire format under limits and writes a small copy
+ * without the weights, in which each weight field is replaced by a reference into the file; protobuf-c unpacks that
+ * copy; import.c and related files build the graph, with weights that point into the file's buffer. */
 #ifndef SKV_ONNX_H
 #define SKV_ONNX_H
 
@@ -15,10 +15,11 @@
 
 /* ---- scan.c ---- */
 
-/* What stands in TensorProto.raw_data of the scanned copy: where the data is in the original. */
+/* The contents of TensorProto.raw_data in the scanned copy: the position of the data in the original. */
 typedef struct skv_onnx_ref {
     uint64_t offset, length;
-    uint64_t field; /* 9: raw_data; 4: float_data and 10: double_data, both packed and so as good as raw */
+    /* 9: raw_data; 4: float_data and 10: double_data, which are packed and have the same bytes as raw data */
+    uint64_t field;
 } skv_onnx_ref;
 
 typedef struct skv_onnx_limits {
@@ -28,8 +29,8 @@ typedef struct skv_onnx_limits {
 
 typedef enum skv_onnx_root { SKV_ONNX_MODEL, SKV_ONNX_TENSOR } skv_onnx_root;
 
-/* Checks `bytes` and writes the copy to *out (freed by skv_free). ERR_FORMAT and ERR_LIMIT name `label` and the byte.
- * */
+/* Checks `bytes` and writes the copy to *out (freed by skv_free). ERR_FORMAT and ERR_LIMIT name `label` and the
+ * byte. */
 skive_status skv_onnx_scan(skive_context *ctx, const char *label, skv_onnx_root root, const unsigned char *bytes,
                            size_t n, const skv_onnx_limits *limits, unsigned char **out, size_t *out_n);
 
@@ -49,9 +50,9 @@ typedef struct skv_onnx_source {
     const char *path;     /* of the file, or NULL */
     const char *base_dir; /* for external data; NULL: not allowed */
     skive_onnx_load_options options;
-    skv_arena *arena; /* protobuf-c's memory, and what else lives as long as the import */
+    skv_arena *arena; /* memory of protobuf-c and everything else with the lifetime of the import */
     bool over_limit;
-    skive_status no_memory; /* why protobuf-c got none */
+    skive_status no_memory; /* the reason why protobuf-c got no memory */
     ProtobufCAllocator allocator;
     skv_onnx_external *external; /* opened so far */
     size_t n_external, external_capacity;
@@ -63,12 +64,12 @@ void skv_onnx_source_close(skv_onnx_source *source);
 
 /* ---- tensor.c ---- */
 
-/* True when skive has the element type. */
+/* True if skive supports the element type. */
 bool skv_onnx_dtype_known(int32_t data_type);
 /* "string", "complex64", "float8e4m3fn"...: for messages. */
 const char *skv_onnx_dtype_text(int32_t data_type);
-/* A storage with the tensor's data, in the file's map where possible. `what` names it in messages ("initializer"). The
- * data type must be known. */
+/* A storage with the tensor's data, pointing into the file's buffer if possible. `what` names it in messages
+ * ("initializer"). The data type must be known. */
 skive_status skv_onnx_storage(skv_onnx_source *source, const char *what, const char *name,
                               const Onnx__TensorProto *tensor, skv_storage **out);
 /* Dense form of a sparse tensor. */
@@ -83,31 +84,31 @@ skive_status skv_onnx_external_find(skv_onnx_source *source, const char *name, c
 
 /* ---- functions.c ---- */
 
-/* Replaces calls of the model's local functions by their bodies, in place, as far as `model` goes. */
+/* Replaces calls of the model's local functions by their bodies, in place. */
 skive_status skv_onnx_expand_functions(skv_onnx_source *source, Onnx__ModelProto *model);
 
 /* ---- legacy.c ---- */
 
-/* Brings a node written for opset 1 to 6 to the form of opset 7 (explicit broadcasting, attributes that became inputs,
+/* Converts a node of opset 1 to 6 to the form of opset 7 (explicit broadcasting, attributes that became inputs,
  * test-mode flags). */
 skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n, int from);
 
 /* ---- contrib.c ---- */
 
-/* Puts standard nodes in the place of one of com.microsoft, where its form has such; otherwise it stays. */
+/* Replaces a node of com.microsoft by standard nodes, if its form has an equivalent; otherwise it is kept. */
 skive_status skv_onnx_import_contrib(skive_node *n);
 
 /* ---- attribute.c ---- */
 
-/* Sets one attribute of `n`. Kinds a graph cannot hold are dropped with a note and remembered on the node, so that it
- * is not written back incomplete. Subgraphs are the caller's. */
+/* Sets one attribute of `n`. Types that a graph does not support are dropped with a note and recorded on the node, so
+ * that it is not written back incomplete. Subgraphs are handled by the caller. */
 skive_status skv_onnx_set_attribute(skv_onnx_source *source, skive_node *n, const Onnx__AttributeProto *a);
 #define SKV_ONNX_DROPPED "skive.dropped" /* attribute that lists the dropped ones */
 
 /* ---- import.c ---- */
 
 skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, skive_graph **out);
-#define SKV_ONNX_MIN_OPSET 1 /* below 7 as legacy.c brings it up */
+#define SKV_ONNX_MIN_OPSET 1 /* below 7: as converted by legacy.c */
 #define SKV_ONNX_MAX_OPSET 23
 
 /* Name of a protobuf string that may be NULL. */

@@ -1,4 +1,4 @@
-/* What the files of the importer share: import.c builds graphs, constant.c parameters, finish.c brings the result into
+/* Shared by the files of the importer: import.c builds graphs, constant.c parameters, finish.c converts the result to
  * canonical form. */
 #ifndef SKV_ONNX_IMPORT_H
 #define SKV_ONNX_IMPORT_H
@@ -13,18 +13,17 @@ typedef struct skv_onnx_importer {
 
 /* ---- constant.c ---- */
 
-/* Declares value `name` of `g` as a parameter made from an initializer or from a Constant node. Data of a type skive
- * does not have makes a value that comes from a node nobody can run, with a note, so that the rest can still be looked
- * at. */
+/* Declares value `name` of `g` as a parameter made from an initializer or from a Constant node. Data of an unsupported
+ * type becomes a value produced by a node that cannot be run, with a note, so that the rest can still be inspected. */
 skive_status skv_onnx_declare_initializer(skv_onnx_importer *im, skive_graph *g, const Onnx__TensorProto *tensor);
 skive_status skv_onnx_declare_sparse(skv_onnx_importer *im, skive_graph *g, const Onnx__SparseTensorProto *sparse);
 skive_status skv_onnx_declare_constant(skv_onnx_importer *im, skive_graph *g, const Onnx__NodeProto *node);
-/* ERR_FORMAT, ERR_GRAPH: empty or taken. */
+/* ERR_FORMAT if the name is empty, ERR_GRAPH if it is already used. */
 skive_status skv_onnx_check_new_name(skv_onnx_importer *im, skive_graph *g, const char *what, const char *name);
 
 /* ---- finish.c ---- */
 
-/* Brings every node of `g` and its subgraphs to canonical form, drops unused parameters, marks the trainable ones,
+/* Converts every node of `g` and its subgraphs to canonical form, removes unused parameters, marks the trainable ones,
  * checks and infers. */
 skive_status skv_onnx_finish(skv_onnx_importer *im, skive_graph *g);
 

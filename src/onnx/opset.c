@@ -1,18 +1,18 @@
-/* The operator set version a graph is written under, and the IR version that goes with it. */
+/* The operator set version in which a graph is written, and the corresponding IR version. */
 #include <stdio.h>
 #include <string.h>
 
 #include "onnx/export_opset.h"
 #include "onnx/schema.h"
 
-/* What the op records and element types ask for; the schemas are asked afterwards. */
+/* The version that op records and element types require; the schemas are checked afterwards. */
 static int needed_by(const skive_node *n) {
     if (!n->op || *n->domain) return SKV_ONNX_LEAST_WRITTEN;
     int least = n->op->needs_opset ? n->op->needs_opset(n) : n->op->since;
     return least > SKV_ONNX_LEAST_WRITTEN ? least : SKV_ONNX_LEAST_WRITTEN;
 }
 
-/* 4-bit parameters exist from 21 on, whatever the op says. */
+/* 4-bit parameters exist from opset 21 on, whatever the op. */
 static int needed_by_data(const skive_value *v) {
     if (!v->storage) return SKV_ONNX_LEAST_WRITTEN;
     skive_dtype dtype = v->storage->tensor.dtype;
@@ -37,8 +37,8 @@ static int least_of(const skive_graph *g) {
     return least;
 }
 
-/* The first node of g and its subgraphs that `opset` does not allow, with the reason. `read_under`: the version that
- * operators skive does not know stand in, as they were read. */
+/* The first node of g and its subgraphs that `opset` does not allow, with the reason. `read_under`: the version in
+ * which operators that skive does not know were read. */
 static const skive_node *first_refused(const skive_graph *g, int opset, int read_under, skv_onnx_why *why) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];

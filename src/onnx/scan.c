@@ -1,8 +1,8 @@
-/* The scanner: a walk over the wire format of an ONNX file before anything is decoded.
+/* The scanner: checks the wire format of an ONNX file before anything is decoded.
  *
- * protobuf-c recurses without a limit, keeps unknown fields and copies every byte string, so it must never see a file
- * as it came. The scanner follows the ONNX schema with a stack of its own, checks every length against what contains
- * it, bounds depth and counts, refuses groups and wrong wire types, and writes a copy with only the fields skive
+ * protobuf-c recurses without a limit, keeps unknown fields and copies every byte string, so it must never see an
+ * unchecked file. The scanner follows the ONNX schema with its own stack, checks every length against the enclosing
+ * message, limits depth and counts, refuses groups and wrong wire types, and writes a copy with only the fields skive
  * reads. Weights are not copied: their field becomes a reference (skv_onnx_ref) into the original. Lengths in the copy
  * are varints padded to five bytes, so that they can be filled in when a message ends. */
 #include <string.h>
@@ -22,7 +22,7 @@ typedef enum kind {
     DATA,     /* bytes that become a reference */
     DATA_F32, /* the same when packed, otherwise copied */
     DATA_F64,
-    REFUSE, /* means something skive must not ignore */
+    REFUSE, /* has a meaning that must not be ignored */
 } kind;
 
 typedef enum message_id {
@@ -144,9 +144,9 @@ static const message schema[MESSAGES] = {
 
 typedef struct frame {
     message_id id;
-    uint32_t seen;  /* fields of kind ONE, and fields that hold elements, met so far */
+    uint32_t seen;  /* fields of kind ONE, and fields with elements, seen so far */
     size_t end;     /* in the input */
-    size_t out_len; /* where the length stands in the copy */
+    size_t out_len; /* position of the length in the copy */
 } frame;
 
 typedef struct scan {
@@ -196,7 +196,7 @@ static void pad_length(unsigned char *at, size_t length) {
     at[LENGTH_BYTES - 1] = (unsigned char)(length & 0x7f);
 }
 
-/* A varint that must end before `end`; false when it does not or is longer than ten bytes. */
+/* A varint that must end before `end`; false if it does not, or is longer than ten bytes. */
 static bool varint(scan *s, size_t end, uint64_t *out) {
     uint64_t value = 0;
     for (unsigned i = 0; i < 10 && s->at < end; i++) {
@@ -224,7 +224,7 @@ static skive_status damaged(scan *s, size_t at, const frame *f, const char *what
                        what, schema[f->id].name);
 }
 
-/* A field that is not of kind message: copies its payload, replaces it by a reference, or drops it. */
+/* A field that is not a message: copies its payload, replaces it by a reference, or drops it. */
 static skive_status plain_field(scan *s, const frame *f, unsigned number, unsigned wire, size_t start, size_t length) {
     const field *d = number < MAX_FIELD ? &schema[f->id].fields[number] : NULL;
     size_t tag_at = start;
@@ -270,7 +270,7 @@ static skive_status plain_field(scan *s, const frame *f, unsigned number, unsign
     return put(s, payload, length);
 }
 
-/* The elements of a tensor stand in one field. Of two, readers choose differently. */
+/* The elements of a tensor must be in one field: with two, readers differ in which they use. */
 static skive_status one_data_field(scan *s, frame *f, unsigned number, unsigned wire, size_t start, size_t length) {
     static const uint32_t data_fields = 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 11;
     if (f->id != TENSOR || number >= MAX_FIELD || !(data_fields >> number & 1u) || length == 0) return SKIVE_OK;

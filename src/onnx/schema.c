@@ -1,4 +1,4 @@
-/* The table of operator versions, and what can be asked of it. */
+/* The table of operator versions, and queries of it. */
 #include "onnx/schema.h"
 
 #include <stdio.h>
@@ -8,7 +8,8 @@
 #define COUNT(type, ...) (sizeof((const type[]){__VA_ARGS__}) / sizeof(type))
 #define IN(...)          .in = (const uint32_t[]){__VA_ARGS__}, .n_in = COUNT(uint32_t, __VA_ARGS__),
 #define OUT(...)         .out = (const uint32_t[]){__VA_ARGS__}, .n_out = COUNT(uint32_t, __VA_ARGS__),
-#define ATTRS(...)       .attrs = (const skv_schema_attr[]){__VA_ARGS__}, .n_attrs = COUNT(skv_schema_attr, __VA_ARGS__),
+#define ATTR             skv_schema_attr
+#define ATTRS(...)       .attrs = (const ATTR[]){__VA_ARGS__}, .n_attrs = COUNT(ATTR, __VA_ARGS__),
 #define OP(name, version, old, least_in, most_in, least_out, most_out, lists) \
     {.op = (name),                                                            \
      .since = (version),                                                      \
@@ -27,7 +28,7 @@ static const skv_schema schemas[] = {
 #undef OP
 #define N_SCHEMAS (sizeof schemas / sizeof schemas[0])
 
-/* The first row of `op`, or of what comes behind it. */
+/* The first row of `op`, or of the next operator. */
 static size_t first_row(const char *op) {
     size_t low = 0, high = N_SCHEMAS;
     while (low < high) {
@@ -81,7 +82,7 @@ bool skv_schema_is_default(const char *op, const skv_attr *a) {
     return newest && is_initial(newest, a);
 }
 
-/* ---- does a node fit? ---- */
+/* ---- is a node allowed? ---- */
 
 static bool type_fits(const uint32_t *types, size_t n, size_t index, const skive_value *v) {
     const unsigned dtype = v ? (unsigned)v->type.dtype : 0;
@@ -89,7 +90,7 @@ static bool type_fits(const uint32_t *types, size_t n, size_t index, const skive
     return (types[index < n ? index : n - 1] >> dtype & 1) != 0;
 }
 
-/* Values of attributes that came later than the attributes. */
+/* Values of attributes that were introduced later than the attribute. */
 static const struct {
     const char *op, *attribute, *value;
     int since;

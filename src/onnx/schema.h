@@ -1,4 +1,5 @@
-/* What each version of each operator of the standard domain takes: the one table that writer and reader go by. */
+/* Inputs, outputs, types and attributes of each version of each operator of the standard domain: the table used by
+ * writer and reader. */
 #ifndef SKV_ONNX_SCHEMA_H
 #define SKV_ONNX_SCHEMA_H
 
@@ -7,7 +8,7 @@
 enum {
     SKV_SCHEMA_OTHER = 100,
     SKV_SCHEMA_NEWEST = 28
-}; /* kind of an attribute a graph cannot hold; newest opset in the table */
+}; /* kind of an attribute that a graph does not support; newest opset in the table */
 
 typedef struct skv_schema_attr {
     const char *name;
@@ -21,19 +22,19 @@ typedef struct skv_schema {
     int since;
     bool deprecated;
     int min_in, max_in, min_out, max_out; /* max -1: any number */
-    const uint32_t *in, *out; /* element types, a bit for each ONNX number; the last holds for what follows */
+    const uint32_t *in, *out; /* element types, one bit for each ONNX number; the last applies to all that follow */
     size_t n_in, n_out;
     const skv_schema_attr *attrs;
     size_t n_attrs;
 } skv_schema;
 
-/* The version of `op` in force in `opset`; NULL when there is none yet, or it was withdrawn. The table begins at opset
+/* The version of `op` in force in `opset`; NULL if there is none yet, or it was withdrawn. The table begins at opset
  * 13. */
 const skv_schema *skv_schema_find(const char *op, int opset);
 const skv_schema_attr *skv_schema_attr_find(const skv_schema *s, const char *name);
-/* Does `a` stand at what the newest version of `op` that has the attribute takes when it is left out? */
+/* Does `a` have the default value of the newest version of `op` that has the attribute? */
 bool skv_schema_is_default(const char *op, const skv_attr *a);
-/* Can `n` be written under `opset`, attributes at their default being left out? `why` says what stands against it. */
+/* Can `n` be written in `opset`, if attributes with their default value are omitted? `why` gets the reason if not. */
 bool skv_schema_allows(const skive_node *n, int opset, char *why, size_t size);
 
 #endif

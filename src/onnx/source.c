@@ -1,7 +1,7 @@
 /* The source of a model: its bytes, its limits, and the memory that protobuf-c decodes into.
  *
- * protobuf-c takes memory from an arena of the context, so that it can be bounded and goes in one piece, and sees only
- * the scanner's copy. Here too are the entry points that read. */
+ * protobuf-c allocates from an arena of the context, which is limited and freed at once, and sees only the scanner's
+ * copy. The entry points for reading are here too. */
 #include <stdio.h>
 #include <string.h>
 
@@ -63,7 +63,7 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
     }
     SKV_TRY(skv_arena_create(ctx, &source->arena));
     SKV_TRY(skv_onnx_scan(ctx, source->label, root, source->bytes, source->n, &limits, &copy, &copy_n));
-    skive_context_clear(ctx); /* so that a message tells whether memory ran out below */
+    skive_context_clear(ctx); /* so that a message here means that a function below ran out of memory */
     *out = protobuf_c_message_unpack(root == SKV_ONNX_MODEL ? &onnx__model_proto__descriptor
                                                             : &onnx__tensor_proto__descriptor,
                                      &source->allocator, copy_n, copy);
@@ -97,7 +97,7 @@ static skive_status read_model(skv_onnx_source *source, skive_graph **out) {
     skv_budget_end(source->ctx, budget);
     if (status == SKIVE_OK) return SKIVE_OK;
     *out = NULL;
-    char subject[128]; /* what an op's inference says does not name the node: it stands apart */
+    char subject[128]; /* messages of an op's inference do not name the node; it is given separately */
     (void)snprintf(subject, sizeof subject, "%s", skive_context_subject(source->ctx));
     if (*subject && !strstr(skive_context_message(source->ctx), subject) && strcmp(subject, source->label) != 0) {
         (void)skv_fail_prefix(source->ctx, status, "%s", subject);

@@ -1,4 +1,4 @@
-/* TensorProto to storage. Every size is checked against the shape before memory is taken for it. */
+/* TensorProto to storage. Every size is checked against the shape before memory is allocated. */
 #include <string.h>
 
 #include "onnx/onnx.h"
@@ -63,7 +63,7 @@ static skive_status wrong_size(skv_onnx_source *source, const char *what, const 
 
 /* ---- data ---- */
 
-/* Bytes as they lie in the file. */
+/* Bytes as stored in the file. */
 static skive_status from_raw(skv_onnx_source *source, const char *what, const char *name, const shape *s,
                              const Onnx__TensorProto *t, skv_storage **out) {
     skv_onnx_ref ref;
@@ -83,7 +83,7 @@ static skive_status from_raw(skv_onnx_source *source, const char *what, const ch
     return skv_storage_from_tensor(source->ctx, &view, out);
 }
 
-/* One entry an element, or for 4-bit types one entry a byte. */
+/* One entry per element, or for 4-bit types one entry per byte. */
 static skive_status from_fields(skv_onnx_source *source, const char *what, const char *name, const shape *s,
                                 const Onnx__TensorProto *t, skv_storage **out) {
     size_t need = (size_t)s->count, have;
@@ -154,9 +154,9 @@ skive_status skv_onnx_storage(skv_onnx_source *source, const char *what, const c
 
 /* ---- sparse ---- */
 
-#define MAX_DENSIFIED ((size_t)1 << 30) /* a few bytes of file can name any shape */
+#define MAX_DENSIFIED ((size_t)1 << 30) /* a few bytes of a file can claim any shape */
 
-/* Where sparse entry `k` goes, from linear [nnz] or coordinate [nnz, rank] indices; -1 when outside. */
+/* The position of sparse entry `k`, from linear [nnz] or coordinate [nnz, rank] indices; -1 if outside. */
 static int64_t dense_index(const shape *s, const skive_tensor *indices, int64_t k) {
     const int64_t *at = indices->data;
     if (indices->rank == 1) return at[k] >= 0 && at[k] < s->count ? at[k] : -1;

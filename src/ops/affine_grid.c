@@ -1,4 +1,4 @@
-/* AffineGrid: positions for GridSample: a regular grid over [-1, 1] under an affine map, one a sample (Jaderberg et
+/* AffineGrid: positions for GridSample: a regular grid over [-1, 1] under an affine map, one per sample (Jaderberg et
  * al., 2015). */
 #include "ops/common_affine_grid.h"
 

@@ -1,4 +1,4 @@
-/* ArgMax: index of the largest element along an axis; of equal ones the first, or the last on request. */
+/* ArgMax: index of the largest element along an axis; for ties the first, or optionally the last. */
 #include "ops/cases.h"
 #include "ops/common_arg.h"
 

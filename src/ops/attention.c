@@ -1,7 +1,7 @@
 /* Attention (Vaswani et al., 2017), as of opset 23: for each head, softmax(scale Q K' + mask) V. Q may have more heads
- * than K and V (grouped queries: head h reads keys h / (q_heads / kv_heads)); past_key and past_value stand before K
- * and V; softcap bounds the scores by softcap * tanh(score / softcap) before the mask. With 3 dimensions the heads lie
- * side by side in the last one. Outputs: Y, present_key, present_value, and the scores at the stage that
+ * than K and V (grouped queries: head h reads keys h / (q_heads / kv_heads)); past_key and past_value are prepended to
+ * K and V; softcap bounds the scores by softcap * tanh(score / softcap) before the mask. With 3 dimensions the heads
+ * are concatenated in the last one. Outputs: Y, present_key, present_value, and the scores at the stage that
  * qk_matmul_output_mode names. */
 #include "ops/common_attention.h"
 
@@ -37,7 +37,7 @@ static skive_status infer(skv_infer *c) {
         c->out[o].rank = flat ? 3 : 4;
         for (int d = 0; d < c->out[o].rank; d++) c->out[o].dims[d] = skv_dim_of(flat ? packed[d] : shapes[o][d]);
     }
-    /* Names of dimensions pass through where they can. */
+    /* Names of dimensions are kept where possible. */
     c->out[0].dims[0] = c->in[0]->dims[0];
     c->out[0].dims[a.packed ? 1 : 2] = c->in[0]->dims[a.packed ? 1 : 2];
     return SKIVE_OK;

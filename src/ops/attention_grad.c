@@ -1,7 +1,8 @@
 /* AttentionGrad(dY, Q, K, V[, mask]) -> dQ, dK, dV[, dS]: the gradient of Attention without past. With P the
  * probabilities and S the scores the softmax takes, computed anew:
  *
- *     dV = P' dY;  dP = dY V';  dS = P (dP - sum of dP P);  dT = dS * scale * (1 - tanh^2(T / softcap));  dQ = dT K;  dK = dT' Q
+ *     dV = P' dY;  dP = dY V';  dS = P (dP - sum of dP P);  dT = dS * scale * (1 - tanh^2(T / softcap))
+ *     dQ = dT K;  dK = dT' Q
  *
  * Heads of queries that share keys add up. dS is [batch][heads][queries][keys], for the mask. */
 #include "ops/common_attention.h"

@@ -1,5 +1,5 @@
 /* AveragePool: the mean of each window. With count_include_pad 0 (the default) padding is left out of the mean; with 1
- * it counts as zeros, but not what ceil_mode lets hang over the end of the padding. An empty window gives 0. */
+ * it counts as zeros, except for the part that ceil_mode adds after the end of the padding. An empty window gives 0. */
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {

@@ -14,7 +14,7 @@ static const skv_attr_spec attrs[] = {
 
 static bool training(const skive_node *n) { return skv_attr_int(n, "training_mode", 0) != 0; }
 
-/* Before opset 14 training was meant by having more than one output. Exporters list outputs nobody reads. */
+/* Before opset 14, more than one output meant training. Exporters list unused outputs. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
     if (from >= 14) return SKIVE_OK;
     if (skv_attr_int(n, "spatial", 1) == 0)
@@ -125,7 +125,7 @@ static skive_value *over_channels(skv_builder *b, skive_value *v, int rank) {
     return skv_emit(b, "ReduceSum", SKV_IN(v, skv_emit_ints(b, axes, (size_t)n)), SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 
-/* With fixed statistics y is affine in x, so ordinary nodes say it all. */
+/* With fixed statistics y is affine in x, so ordinary nodes express the gradient. */
 static skive_status grad_fixed(skv_grad *c) {
     skv_builder *b = c->b;
     skive_value *const *in = c->node->inputs, *dy = c->dout[0];

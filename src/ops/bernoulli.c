@@ -1,4 +1,4 @@
-/* Bernoulli: 1 with the probability that the input says, else 0. */
+/* Bernoulli: 1 with the probability given by the input, else 0. */
 #include "ops/common_random.h"
 #include "ops/common_shape.h"
 

@@ -1,5 +1,5 @@
-/* BitShift: a shifted by b bits to the left or the right. The standard has unsigned types only; of signed ones, which
- * are taken, too, a shift to the right keeps the sign, as in the standard's reference. Its gradient is zero. */
+/* BitShift: a shifted by b bits to the left or the right. The standard has unsigned types only; signed ones are
+ * accepted as well, and a shift to the right keeps the sign, as in the standard's reference. Its gradient is zero. */
 #include <string.h>
 
 #include "ops/cases.h"
@@ -20,7 +20,7 @@ static uint64_t left_u(uint64_t a, uint64_t b) { return b < 64 ? a << b : 0; }
 static uint64_t right_u(uint64_t a, uint64_t b) { return b < 64 ? a >> b : 0; }
 static int64_t left(int64_t a, int64_t b) { return (int64_t)left_u((uint64_t)a, (uint64_t)b); }
 static int64_t right(int64_t a, int64_t b) {
-    const int64_t flip = a < 0 ? -1 : 0; /* what C does with the sign is the compiler's choice */
+    const int64_t flip = a < 0 ? -1 : 0; /* the right shift of negative numbers is implementation-defined in C */
     return (int64_t)right_u((uint64_t)(a ^ flip), (uint64_t)b) ^ flip;
 }
 

@@ -1,4 +1,4 @@
-/* BitwiseNot: every bit turned over. Its gradient is zero. */
+/* BitwiseNot: every bit inverted. Its gradient is zero. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

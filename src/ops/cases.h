@@ -1,4 +1,4 @@
-/* Short forms for the self-test cases of the op records. Each expands to designated members, so that they may be mixed
+/* Shorthands for the self-test cases of the op records. Each expands to designated members, so that they may be mixed
  * with plain ones:
  *
  *     static const skv_op_case cases[] = {

@@ -1,5 +1,5 @@
-/* Cast: the same values in another element type. Floats become integers by truncation (saturating where C leaves it
- * undefined), integers wrap, anything but zero is true. The gradient is cast back; through integers it is zero. */
+/* Cast: the same values in another element type. Floats are truncated to integers (saturating where C leaves it
+ * undefined), integers wrap, any nonzero value is true. The gradient is cast back; through integers it is zero. */
 #include "ops/cases.h"
 #include "ops/common_cast.h"
 

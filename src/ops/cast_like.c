@@ -1,4 +1,4 @@
-/* CastLike: the first input in the element type of the second, of which nothing else is read. */
+/* CastLike: the first input in the element type of the second, of which only the type is used. */
 #include "ops/cases.h"
 #include "ops/common_cast.h"
 

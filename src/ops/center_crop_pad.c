@@ -1,11 +1,11 @@
-/* CenterCropPad: axes brought to the sizes asked for: cut at both ends, or continued with zeros at both. Of an odd
- * difference the smaller part comes first. */
+/* CenterCropPad: axes cropped or padded with zeros at both ends to the requested sizes. For an odd difference the
+ * smaller part comes first. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 
 static const skv_attr_spec attrs[] = {{"axes", SKV_ATTR_INTS, SKV_OPTIONAL}};
 
-/* The axes named, in their order; *n is their number. False when one is outside or named twice. */
+/* The axes named, in their order; *n is their number. False if one is outside or given twice. */
 static bool axes_of(const skive_node *node, int rank, int64_t axes[SKIVE_MAX_RANK], int *n) {
     size_t count = 0;
     uint32_t mask;
@@ -55,7 +55,7 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
-/* The other way round by the same amounts: what was cut gets zeros, what was added is cut. */
+/* The inverse: cropped parts get zeros, padded parts are cropped. */
 static skive_status grad(skv_grad *c) {
     const skive_node *n = c->node;
     const skive_type *x = &n->inputs[0]->type;

@@ -1,5 +1,5 @@
-/* Clip: y = min(max(x, low), high); either bound may be absent. A bound that is trained gets the gradient of the
- * elements it holds back (PACT: Choi et al. 2018). */
+/* Clip: y = min(max(x, low), high); either bound may be absent. A trainable bound gets the gradient of the elements it
+ * clips (PACT: Choi et al. 2018). */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

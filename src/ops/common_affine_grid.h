@@ -1,4 +1,4 @@
-/* What AffineGrid and its gradient share: the base grid, positions from -1 to 1 with the innermost axis first, and 1
+/* Shared by AffineGrid and its gradient: the base grid, positions from -1 to 1 with the innermost axis first, and 1
  * last. */
 #ifndef SKV_OPS_COMMON_AFFINE_GRID_H
 #define SKV_OPS_COMMON_AFFINE_GRID_H

@@ -1,4 +1,4 @@
-/* What ArgMax and ArgMin share. */
+/* Shared by ArgMax and ArgMin. */
 #ifndef SKV_OPS_COMMON_ARG_H
 #define SKV_OPS_COMMON_ARG_H
 

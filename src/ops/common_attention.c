@@ -1,4 +1,4 @@
-/* What Attention, its gradient and its kernel share; see common_attention.h. */
+/* Shared by Attention, its gradient and its kernel; see common_attention.h. */
 #include "ops/common_attention.h"
 
 static int64_t dim(const skive_type *t, int axis) {

@@ -1,4 +1,4 @@
-/* What Attention, its gradient and its kernel share: sizes, where a head's rows lie, and the scores of one query. */
+/* Shared by Attention, its gradient and its kernel: sizes, offsets of a head's rows, and the scores of one query. */
 #ifndef SKV_OPS_COMMON_ATTENTION_H
 #define SKV_OPS_COMMON_ATTENTION_H
 
@@ -19,13 +19,13 @@ typedef struct skv_attention {
 skv_attention skv_attention_of(const skive_node *n, const skive_type *const in[SKV_ATT_INPUTS]);
 /* Checks inputs and attributes as far as is known; *out's sizes are -1 where unknown. */
 skive_status skv_attention_infer(skv_infer *c, size_t first, skv_attention *out);
-/* Where row `i` of head `h` begins in a tensor of `heads` heads, `length` positions and rows of `size`. */
+/* The offset of row `i` of head `h` in a tensor of `heads` heads, `length` positions and rows of `size`. */
 static inline int64_t skv_attention_at(bool packed, int64_t b, int64_t h, int64_t i, int64_t heads, int64_t length,
                                        int64_t size) {
     return packed ? ((b * length + i) * heads + h) * size : ((b * heads + h) * length + i) * size;
 }
 
-/* Keys or values of past and present in one: [batch][kv_heads][kv_len][size]. Freed by skv_free. */
+/* Keys or values of past and present, concatenated: [batch][kv_heads][kv_len][size]. Freed by skv_free. */
 skive_status skv_attention_join(skive_context *ctx, const skv_attention *a, const double *past, const double *now,
                                 int64_t size, double **out);
 /* One query against all keys. stage[0] scaled products, [1] after softcap, [2] with the mask, [3] probabilities; each

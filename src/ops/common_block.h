@@ -1,4 +1,4 @@
-/* What DepthToSpace and SpaceToDepth share: a tensor [n][c][h][w] seen with six axes, and their order changed. */
+/* Shared by DepthToSpace and SpaceToDepth: a tensor [n][c][h][w] seen with six axes, which are permuted. */
 #ifndef SKV_OPS_COMMON_BLOCK_H
 #define SKV_OPS_COMMON_BLOCK_H
 
@@ -9,7 +9,7 @@ void skv_block_permute(skive_dtype dtype, const int64_t dims[6], const int order
 /* The same as nodes: Reshape, Transpose, Reshape to `to`. */
 skive_value *skv_block_emit(skv_builder *b, skive_value *x, const int64_t dims[6], const int64_t order[6],
                             const int64_t to[4]);
-/* The block size of the node; ERR_SHAPE when it is below 1 or the input is not of rank 4. */
+/* The block size of the node; ERR_SHAPE if it is below 1 or the input does not have rank 4. */
 skive_status skv_block_size(skv_infer *c, int64_t *out);
 
 #endif

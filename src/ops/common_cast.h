@@ -1,5 +1,5 @@
-/* What Cast and CastLike share: from the element type of input 0 to that of output 0. Floats become integers by
- * truncation; of a number beyond the integer's range the lowest bits stay. Integers wrap, anything but zero is true. */
+/* Shared by Cast and CastLike: from the element type of input 0 to that of output 0. Floats are truncated to integers;
+ * of a number beyond the integer's range the lowest bits are kept. Integers wrap, any nonzero value is true. */
 #ifndef SKV_OPS_COMMON_CAST_H
 #define SKV_OPS_COMMON_CAST_H
 

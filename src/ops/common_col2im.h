@@ -1,4 +1,4 @@
-/* What Col2Im and its gradient share. */
+/* Shared by Col2Im and its gradient. */
 #ifndef SKV_OPS_COMMON_COL2IM_H
 #define SKV_OPS_COMMON_COL2IM_H
 

@@ -9,7 +9,7 @@
 #define SKV_SPATIAL 3
 
 typedef struct skv_geometry {
-    int spatial; /* how many axes there really are: the last `spatial` of each array */
+    int spatial; /* the number of actual axes: the last `spatial` of each array */
     /* in and out are -1 where unknown, and so are pads that follow from an unknown size (auto_pad) */
     int64_t in[SKV_SPATIAL], kernel[SKV_SPATIAL], stride[SKV_SPATIAL], dilation[SKV_SPATIAL];
     int64_t pad_lo[SKV_SPATIAL], pad_hi[SKV_SPATIAL], out[SKV_SPATIAL];
@@ -17,12 +17,11 @@ typedef struct skv_geometry {
 
 /* Reads kernel_shape, strides, dilations, pads, auto_pad and ceil_mode of `node`. `dims` [rank] is the input's shape
  * [n][c][spatial...], -1 unknown. `kernel` [rank - 2] is the window from the weight's shape (-1 unknown), or NULL: from
- * kernel_shape, which must then be there. Every number is checked; with unknown sizes the rest is still checked.
- * ERR_SHAPE names the node. */
+ * kernel_shape, which is required then. All values are checked as far as sizes are known. ERR_SHAPE names the node. */
 skive_status skv_conv_geometry(skive_context *ctx, const skive_node *node, int rank, const int64_t *dims,
                                const int64_t *kernel, skv_geometry *out);
 
-/* An integer list attribute of `want` numbers in [low, INT32_MAX] into out[]; absent or empty: left as it is. */
+/* An integer list attribute of `want` numbers in [low, INT32_MAX] into out[]; absent or empty: unchanged. */
 skive_status skv_conv_list(skive_context *ctx, const skive_node *node, const char *name, size_t want, int64_t low,
                            int64_t *out, bool *present);
 typedef enum skv_pad_rule { SKV_PADS_GIVEN, SKV_PADS_SAME_UPPER, SKV_PADS_SAME_LOWER, SKV_PADS_NONE } skv_pad_rule;
@@ -46,8 +45,8 @@ static inline void skv_window_range(const skv_geometry *g, int axis, int64_t o, 
     if (*lo > *hi) *lo = *hi;
 }
 
-/* The part of the window at output position o that meets the input: taps [lo, hi) of each axis, and where tap 0 lies.
- * */
+/* The part of the window at output position o that meets the input: taps [lo, hi) of each axis, and the position of tap
+ * 0. */
 typedef struct skv_window {
     int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], start[SKV_SPATIAL];
 } skv_window;
@@ -61,7 +60,7 @@ static inline skv_window skv_window_at(const skv_geometry *g, int64_t i) {
     }
     return w;
 }
-/* Index in the input plane of the tap (d, h, 0); the next tap is dilation[2] further on. */
+/* Index in the input plane of the tap (d, h, 0); the next tap is dilation[2] further. */
 static inline int64_t skv_window_row(const skv_geometry *g, const skv_window *w, int64_t d, int64_t h) {
     return ((w->start[0] + d * g->dilation[0]) * g->in[1] + w->start[1] + h * g->dilation[1]) * g->in[2] + w->start[2];
 }
@@ -77,7 +76,7 @@ typedef struct skv_conv_shape {
 /* From the shapes of x and w (-1 unknown) and the node's attributes. ERR_SHAPE names the node. */
 skive_status skv_conv_shape_make(skive_context *ctx, const skive_node *node, int x_rank, const int64_t *x_dims,
                                  int w_rank, const int64_t *w_dims, skv_conv_shape *out);
-/* The same of the tensors of a run. */
+/* The same for the tensors of a run. */
 skive_status skv_conv_shape_of(const skv_eval *c, const skive_tensor *x, const skive_tensor *w, skv_conv_shape *out);
 /* Shape inference of a convolution of inputs x and w into output 0 (not its element type). */
 skive_status skv_infer_conv(skv_infer *c, size_t x, size_t w, skv_conv_shape *shape, bool *known);
@@ -90,22 +89,22 @@ void skv_conv_backward_weight(int threads, const skv_conv_shape *s, const double
 
 /* Multiply-accumulates of a node whose output 0 is a convolution with weight `w`. */
 void skv_conv_cost(const skive_node *n, const skive_value *w, skive_cost *cost);
-/* The same of a gradient node, whose input 0 is the gradient of the convolution's output. */
+/* The same for a gradient node, whose input 0 is the gradient of the convolution's output. */
 void skv_conv_grad_cost(const skive_node *n, const skive_value *w, skive_cost *cost);
-/* Has `dy` the shape of the convolution's output? ERR_SHAPE otherwise. */
+/* Checks that `dy` has the shape of the convolution's output, else ERR_SHAPE. */
 skive_status skv_conv_want_dy(const skv_eval *c, const skv_conv_shape *s, const skive_tensor *dy);
 
-/* The part of inference all pools share: output 0 gets input 0's type with pooled spatial sizes. */
+/* Inference shared by all pools: output 0 gets input 0's type with pooled spatial sizes. */
 skive_status skv_infer_pool(skv_infer *c);
 /* Geometry of a pool over `x` at run time. */
 skive_status skv_pool_geometry(const skv_eval *c, const skive_tensor *x, skv_geometry *out);
-/* Batch and channels of input 0 go with those of output 0, spatial sizes stay. */
-/* Is `dy` shaped as the pool's output over x? ERR_SHAPE otherwise. */
+/* Batch and channels of input 0 are coupled to those of output 0, spatial sizes are fixed. */
+/* Checks that `dy` has the shape of the pool's output over x, else ERR_SHAPE. */
 skive_status skv_pool_want_dy(const skv_eval *c, const skv_geometry *g, const skive_tensor *x, const skive_tensor *dy);
 void skv_couple_pool(skv_couple *c);
-void skv_pool_cost(const skive_node *n, skive_cost *cost); /* one operation a window element */
+void skv_pool_cost(const skive_node *n, skive_cost *cost); /* one operation per window element */
 
-/* How many input elements an average over output position o divides by. */
+/* The divisor of an average at output position o. */
 int64_t skv_average_divisor(const skv_geometry *g, const int64_t o[SKV_SPATIAL], bool count_include_pad);
 
 #endif

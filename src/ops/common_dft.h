@@ -1,4 +1,4 @@
-/* What DFT and STFT share. */
+/* Shared by DFT and STFT. */
 #ifndef SKV_OPS_COMMON_DFT_H
 #define SKV_OPS_COMMON_DFT_H
 

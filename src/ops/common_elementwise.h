@@ -1,11 +1,11 @@
-/* What element-wise ops share: broadcasting walks, runs over one and two operands, types, ranges, and short forms for
- * writing gradients. */
+/* What element-wise ops share: broadcasting loops, runs over one and two operands, types, ranges, and shorthands for
+ * gradients. */
 #ifndef SKV_OPS_COMMON_ELEMENTWISE_H
 #define SKV_OPS_COMMON_ELEMENTWISE_H
 
 #include "ops/common_shape.h"
 
-/* ---- walking an output with broadcast inputs ---- */
+/* ---- loops over an output with broadcast inputs ---- */
 
 #define SKV_WALK_MAX 4
 typedef struct skv_walk {
@@ -14,9 +14,9 @@ typedef struct skv_walk {
     int64_t count; /* elements of the output */
     int64_t dims[SKIVE_MAX_RANK], index[SKIVE_MAX_RANK];
     int64_t strides[SKV_WALK_MAX][SKIVE_MAX_RANK];
-    size_t at[SKV_WALK_MAX]; /* element of each input that goes with the current output element */
+    size_t at[SKV_WALK_MAX]; /* element of each input for the current output element */
 } skv_walk;
-/* ERR_SHAPE when an input does not broadcast to dims. At most SKV_WALK_MAX inputs. */
+/* ERR_SHAPE if an input does not broadcast to dims. At most SKV_WALK_MAX inputs. */
 skive_status skv_walk_start(skv_walk *w, const skv_eval *c, int rank, const int64_t *dims,
                             const skive_tensor *const *in, size_t n_in);
 void skv_walk_next(skv_walk *w);
@@ -33,7 +33,7 @@ skive_status skv_unary_run_numeric(const skv_eval *c, double (*f)(double), int64
 typedef struct skv_binary {
     double (*f)(double, double);
     int64_t (*i)(int64_t, int64_t);    /* signed integers, and unsigned ones of less than 64 bits */
-    uint64_t (*u)(uint64_t, uint64_t); /* uint64; NULL: i on the same bits */
+    uint64_t (*u)(uint64_t, uint64_t); /* for uint64; NULL: i applied to the same bits */
 } skv_binary;
 /* out 0 = op(in 0, in 1) with broadcasting; all of one type. */
 skive_status skv_binary_run(const skv_eval *c, const skv_binary *op);
@@ -50,12 +50,12 @@ void skv_store_wrap(skive_dtype dtype, void *data, size_t i, int64_t value);
 
 /* ---- types ---- */
 
-/* ERR_SHAPE when input i is known and not floating (numeric, bool). */
+/* ERR_SHAPE if the type of input i is known and not floating (numeric, bool). */
 skive_status skv_infer_want_float(skv_infer *c, size_t i);
 skive_status skv_infer_want_numeric(skv_infer *c, size_t i);
 skive_status skv_infer_want_integer(skv_infer *c, size_t i); /* of 8 bits or more, not bool */
 skive_status skv_infer_want(skv_infer *c, size_t i, skive_dtype dtype);
-/* Inputs i and j have one element type, as far as known. */
+/* Checks that inputs i and j have the same element type, as far as known. */
 skive_status skv_infer_one_type(skv_infer *c, size_t i, size_t j);
 
 skive_status skv_infer_unary_float(skv_infer *c);   /* out 0 = in 0, floating */
@@ -64,7 +64,7 @@ skive_status skv_infer_arith(skv_infer *c);         /* all inputs broadcast, num
 skive_status skv_infer_compare(skv_infer *c);       /* two inputs of one type broadcast to bool */
 skive_status skv_infer_logic(skv_infer *c);         /* bools broadcast */
 skive_status skv_infer_pair(skv_infer *c);          /* dY and X (or Y): out 0 = in 1, same shapes, floating */
-/* Shapes of `n` types broadcast into out's rank and dims (its element type is left alone). */
+/* Shapes of `n` types broadcast into out's rank and dims (its element type is unchanged). */
 skive_status skv_broadcast_types(skv_infer *c, const skive_type *const *types, size_t n, skive_type *out);
 
 int skv_needs_arith(const skive_node *n); /* Add, Mul ... : 8 and 16-bit integers came with opset 14 */
@@ -82,13 +82,13 @@ static inline skive_value *skv_g2(skv_builder *b, const char *op, skive_value *x
 static inline skive_value *skv_g3(skv_builder *b, const char *op, skive_value *x, skive_value *y, skive_value *z) {
     return skv_emit(b, op, SKV_IN(x, y, z), SKV_NONE);
 }
-/* A scalar of the element type of `like` (float32 when not known). */
+/* A scalar of the element type of `like` (float32 if unknown). */
 static inline skive_value *skv_g_scalar(skv_builder *b, const skive_value *like, double v) {
     skive_dtype t = like ? like->type.dtype : SKIVE_DTYPE_NONE;
     return skv_emit_scalar(b, t == SKIVE_DTYPE_NONE ? SKIVE_F32 : t, v);
 }
 
-/* ---- members most records of the family share ---- */
+/* ---- members shared by most records of the family ---- */
 #define SKV_UNARY_OP                                                                                      \
     .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .couple = skv_couple_elementwise, \
     .cost = skv_cost_per_element

@@ -1,4 +1,4 @@
-/* What Gemm and FusedGemm share; see common_gemm.h. */
+/* Shared by Gemm and FusedGemm; see common_gemm.h. */
 #include "ops/common_gemm.h"
 
 static bool trans(const skive_node *n, size_t i) { return skv_attr_int(n, i ? "transB" : "transA", 0) != 0; }

@@ -1,4 +1,4 @@
-/* What Gemm and FusedGemm share: their sizes and the product in double. */
+/* Shared by Gemm and FusedGemm: sizes and the product in double. */
 #ifndef SKV_OPS_COMMON_GEMM_H
 #define SKV_OPS_COMMON_GEMM_H
 

@@ -1,6 +1,6 @@
-/* The virtual matrix of HashedNets (Chen et al. 2015): W[i][j] = sign(n) * buckets[bucket(n)] with n = i * columns +
- * j, both by hashes of n. It is never stored: what needs it computes a few rows at a time. A place says both at once:
- * bucket b is place b, and place buckets + b where the sign is minus. */
+/* The virtual matrix of HashedNets (Chen et al. 2015): W[i][j] = sign(n) * buckets[bucket(n)] with n = i * columns + j,
+ * both by hashes of n. It is never stored: a few rows at a time are computed when needed. A place encodes both: b for
+ * bucket b, and buckets + b if the sign is minus. */
 #ifndef SKV_OPS_COMMON_HASHED_H
 #define SKV_OPS_COMMON_HASHED_H
 
@@ -12,8 +12,8 @@ typedef struct skv_hashed {
     uint32_t reciprocal; /* (2^32 - 1) / buckets */
 } skv_hashed;
 
-/* XXH32 of n with the seed, modulo the number of buckets; a second hash, with all bits of the seed turned, gives the
- * sign. The quotient by the reciprocal is right or one too small. */
+/* XXH32 of n with the seed, modulo the number of buckets; a second hash, with all bits of the seed inverted, gives the
+ * sign. The quotient by the reciprocal is exact or one too small. */
 static inline int32_t skv_hashed_place(const skv_hashed *h, uint32_t n) {
     const uint32_t x = skv_xxh32(n, h->seed), quotient = (uint32_t)((uint64_t)x * h->reciprocal >> 32);
     const uint32_t rest = x - quotient * h->buckets, bucket = rest >= h->buckets ? rest - h->buckets : rest;
@@ -39,10 +39,10 @@ skv_hashed skv_hashed_of(const skive_node *n, int64_t buckets);                 
     }
 /* Input i is [m][width]; *m is -1 where unknown. */
 skive_status skv_hashed_want_matrix(skv_infer *c, size_t i, const char *width, skive_dim *m);
-/* The attributes make sense, and input `buckets` is a vector of a type like that of input 0. */
+/* Checks the attributes, and that input `buckets` is a vector with the type of input 0. */
 skive_status skv_hashed_want_buckets(skv_infer *c, size_t buckets);
 void skv_hashed_cost(const skive_node *n, skive_cost *cost);
-/* The gradient's node, with the attributes of this one. */
+/* Adds the gradient node, with the attributes of this one. */
 skive_value *skv_hashed_emit(skv_grad *c, const char *op, skv_in_list in);
 
 #endif

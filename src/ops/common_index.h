@@ -1,10 +1,10 @@
-/* What the ops that read or write at computed places share. */
+/* Shared by the ops that read or write at computed positions. */
 #ifndef SKV_OPS_COMMON_INDEX_H
 #define SKV_OPS_COMMON_INDEX_H
 
 #include "ops/common_elementwise.h"
 
-/* An index into `size` entries, negative from the end. ERR_SHAPE naming the node when it is outside. */
+/* An index into `size` entries, negative from the end. ERR_SHAPE naming the node if it is outside. */
 skive_status skv_index_resolve(const skv_eval *c, int64_t index, int64_t size, int64_t *out);
 skive_status skv_infer_want_indices(skv_infer *c, size_t i); /* int32 or int64 */
 

@@ -1,4 +1,4 @@
-/* What LayerNormalization and its gradient share; see common_layer_norm.h. */
+/* Shared by LayerNormalization and its gradient; see common_layer_norm.h. */
 #include "ops/common_layer_norm.h"
 
 skive_status skv_layer_want_scale(skv_infer *c, size_t x, size_t i, int64_t axis) {

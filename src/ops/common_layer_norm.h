@@ -1,5 +1,4 @@
-/* What LayerNormalization and its gradient share: which elements are normalized together, which scale each one takes.
- * */
+/* Shared by LayerNormalization and its gradient: the groups of normalized elements, and the scale of each element. */
 #ifndef SKV_OPS_COMMON_LAYER_NORM_H
 #define SKV_OPS_COMMON_LAYER_NORM_H
 

@@ -1,4 +1,4 @@
-/* What the losses over class labels share: scores [n][classes][d...], labels [n][d...] and a weight a class. */
+/* Shared by the losses over class labels: scores [n][classes][d...], labels [n][d...] and one weight per class. */
 #ifndef SKV_OPS_COMMON_NLL_H
 #define SKV_OPS_COMMON_NLL_H
 
@@ -8,10 +8,10 @@ extern const skv_attr_spec skv_nll_attrs[2]; /* reduction, ignore_index */
 
 /* Scores, labels, weight as inputs `first`, first + 1, first + 2: checked against each other. */
 skive_status skv_nll_check(skv_infer *c, size_t first);
-/* The loss is a scalar, or of the labels' shape where nothing is reduced. `first`: as above. */
+/* The loss is a scalar, or has the labels' shape without reduction. `first`: as above. */
 skive_status skv_nll_loss_type(skv_infer *c, size_t first, skive_type *out);
 
-/* The walk over the labels, element i of `count`: what its weight is (0 where ignored) and where its score lies. */
+/* A loop over the labels, element i of `count`: its weight (0 if ignored) and the position of its score. */
 enum { SKV_NLL_NONE, SKV_NLL_SUM, SKV_NLL_MEAN };
 typedef struct skv_nll_walk {
     int64_t count, classes, inner;
@@ -19,11 +19,11 @@ typedef struct skv_nll_walk {
     bool ignoring;
     int64_t ignored;
     int reduction;
-    double divisor; /* of every element's loss: the sum of weights for a mean, else 1 */
+    double divisor; /* divisor of the losses: the sum of weights for a mean, else 1 */
 } skv_nll_walk;
-/* ERR_SHAPE naming a label that is no class. */
+/* ERR_SHAPE naming a label that is not a class. */
 skive_status skv_nll_start(const skv_eval *c, size_t first, skv_nll_walk *walk);
-/* The weight, and in *at the element of the scores; 0 when the label is ignored. */
+/* The weight, and in *at the element of the scores; 0 if the label is ignored. */
 double skv_nll_weight(const skv_nll_walk *walk, int64_t i, size_t *at);
 /* From log-probabilities to the loss. */
 void skv_nll_store(const skv_nll_walk *walk, const double *log_p, const skive_tensor *loss);

@@ -1,5 +1,5 @@
 /* Helpers shared by the layers of networks (convolution, products, norms, pools, quantized forms): tensors as doubles,
- * checks of shape inference, attributes carried over to a gradient node, saturating costs, self-test cases. */
+ * checks of shape inference, attributes copied to a gradient node, saturating costs, self-test cases. */
 #ifndef SKV_OPS_COMMON_NN_H
 #define SKV_OPS_COMMON_NN_H
 
@@ -14,10 +14,10 @@ typedef struct skv_doubles {
     size_t n;
 } skv_doubles;
 skive_status skv_doubles_read(skive_context *ctx, const skive_tensor *tensor, skv_doubles *out);
-void skv_doubles_free(skive_context *ctx, skv_doubles *d); /* a zeroed one is accepted */
+void skv_doubles_free(skive_context *ctx, skv_doubles *d); /* a zeroed struct is accepted */
 /* The doubles of an output tensor: its own memory when it is float64, otherwise a zeroed buffer. */
 typedef struct skv_result {
-    double *p; /* NULL for an output nobody wants */
+    double *p; /* NULL for an unused output */
     double *own;
     skive_tensor *tensor;
     size_t n;
@@ -40,11 +40,11 @@ static inline skive_dim skv_dim_of(int64_t size) { return (skive_dim){size, NULL
 int64_t skv_in_dim(const skv_infer *c, size_t i, int axis); /* -1 unknown */
 /* A type's dimensions, -1 where unknown. */
 void skv_type_sizes(const skive_type *t, int64_t sizes[SKIVE_MAX_RANK]);
-skive_status skv_want_float(skv_infer *c, size_t i); /* ERR_SHAPE when known and not a floating type */
+skive_status skv_want_float(skv_infer *c, size_t i); /* ERR_SHAPE if known and not a floating type */
 skive_status skv_want_dtype(skv_infer *c, size_t i, skive_dtype dtype);
 skive_status skv_want_same_dtype(skv_infer *c, size_t i, size_t j);
 skive_status skv_want_rank(skv_infer *c, size_t i, int low, int high); /* when known */
-/* Input i is a vector of `length` elements (-1: any). `what` names it in the message. */
+/* Input i is a vector of `length` elements (-1: any). `what` names it in messages. */
 skive_status skv_want_vector(skv_infer *c, size_t i, int64_t length, const char *what);
 /* Inputs i and j have the same shape as far as is known. */
 /* Input i has this shape, as far as both are known: a gradient is of the forward result's. */
@@ -59,17 +59,16 @@ void skv_out_like(skv_infer *c, size_t o, size_t i);
 #define SKV_ATTRS_COPY 16
 /* The node's attributes for a node of its gradient (those that are numbers or strings). */
 skv_attr_list skv_attrs_copy(const skive_node *n, skv_attr_init buffer[SKV_ATTRS_COPY]);
-/* Gives the node outputs it may have but has not, up to `count`: what a gradient reads of the forward run. */
+/* Adds optional outputs to the node, up to `count`, for a gradient that reads them. */
 skive_status skv_node_need_outputs(skive_node *n, uint32_t count);
-/* No gradient is known for outputs from `first` on: UNSUPPORTED when one arrives. */
+/* Outputs from `first` on have no gradient: UNSUPPORTED if one arrives. */
 skive_status skv_grad_only_first(const skv_grad *c, size_t first);
 
 /* ---- cost and ranges ---- */
 int64_t skv_dim_or_1(const skive_value *v, int axis); /* unknown: 1 */
 static inline skv_range skv_range_any(void) { return (skv_range){-INFINITY, INFINITY}; }
 
-/* ---- self-test cases whose parts are arrays with a name (ops/cases.h has the forms for parts written in place) ----
- * */
+/* ---- self-test cases whose parts are named arrays (ops/cases.h has the forms for inline parts) ---- */
 #define CASE_IN_OF(a)     .in = (a), .n_in = SKV_COUNT(a)
 #define CASE_ATTRS_OF(a)  .attrs = (a), .n_attrs = SKV_COUNT(a)
 #define CASE_EXPECT_OF(a) .expect = (a), .n_expect = SKV_COUNT(a)

@@ -1,4 +1,4 @@
-/* What the ops of p-norms share. */
+/* Shared by the ops of p-norms. */
 #ifndef SKV_OPS_COMMON_NORM_ORDER_H
 #define SKV_OPS_COMMON_NORM_ORDER_H
 

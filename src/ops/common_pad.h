@@ -1,4 +1,4 @@
-/* What Pad and its gradient share: the modes, the amounts, and which input element an output element shows. */
+/* Shared by Pad and its gradient: the modes, the amounts, and the input element of each output element. */
 #ifndef SKV_OPS_COMMON_PAD_H
 #define SKV_OPS_COMMON_PAD_H
 
@@ -17,13 +17,13 @@ skv_pad_mode skv_pad_mode_of(const skive_node *n);
 typedef struct skv_pads {
     int64_t before[SKIVE_MAX_RANK], after[SKIVE_MAX_RANK];
 } skv_pads;
-/* Spreads the lists (n_axes -1: all axes) over `rank` axes; false when they do not fit or are absurdly large. */
+/* Spreads the lists (n_axes -1: all axes) over `rank` axes; false if they do not match or are unreasonably large. */
 bool skv_pads_spread(skv_pads *p, int rank, const int64_t *pads, int n_pads, const int64_t *axes, int n_axes);
-/* The amounts from inputs `at` (pads) and `axes_at` at run; from the constants of the graph: false when not known. */
+/* The amounts from inputs `at` (pads) and `axes_at` at run; from the constants of the graph: false if unknown. */
 skive_status skv_pads_read(const skv_eval *c, size_t at, size_t axes_at, int rank, skv_pads *p);
 bool skv_pads_constant(const skive_node *n, size_t at, size_t axes_at, int rank, skv_pads *p);
 
-/* The element of x (row-major) that the padded element `index` shows; -1: none, the constant. */
+/* The element of x (row-major) from which the padded element `index` is copied; -1: the constant. */
 int64_t skv_pad_source(skv_pad_mode mode, const skv_pads *p, int rank, const int64_t *dims, const int64_t *strides,
                        const int64_t *index);
 

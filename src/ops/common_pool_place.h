@@ -1,11 +1,11 @@
-/* MaxPool that keeps where its elements came from, and the gradient that needs no more than that. Windows neither
- * overlap nor meet padding: `pool_shape`, height and width. */
+/* MaxPool that stores the positions of its maxima, and the gradient that needs only these. Windows neither overlap nor
+ * meet padding: `pool_shape`, height and width. */
 #ifndef SKV_OPS_COMMON_POOL_PLACE_H
 #define SKV_OPS_COMMON_POOL_PLACE_H
 
 #include "ops/common_conv.h"
 
-enum { SKV_PLACE_NONE = 255 }; /* a window of NaN alone */
+enum { SKV_PLACE_NONE = 255 }; /* a window with only NaN */
 
 /* Two sizes whose product is below SKV_PLACE_NONE. */
 static inline bool skv_pool_shape(const skive_node *n, int64_t shape[2]) {

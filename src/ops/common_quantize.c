@@ -1,4 +1,4 @@
-/* What QuantizeLinear and DequantizeLinear share; see common_quantize.h. */
+/* Shared by QuantizeLinear and DequantizeLinear; see common_quantize.h. */
 #include "ops/common_quantize.h"
 
 static skive_status fail_axis(skv_infer *c, int64_t axis, int rank) {

@@ -1,4 +1,4 @@
-/* What QuantizeLinear and DequantizeLinear share: which scale and zero point an element takes. */
+/* Shared by QuantizeLinear and DequantizeLinear: the scale and zero point of each element. */
 #ifndef SKV_OPS_COMMON_QUANTIZE_H
 #define SKV_OPS_COMMON_QUANTIZE_H
 
@@ -10,7 +10,7 @@ typedef struct skv_scale_map {
     int64_t block, blocks;        /* block 0: per axis; otherwise blocks = ceil(length / block) */
 } skv_scale_map;
 
-/* Shapes of scale (input 1) and zero point (input 2) against x (input 0). */
+/* Checks the shapes of scale (input 1) and zero point (input 2) against x (input 0). */
 skive_status skv_infer_scales(skv_infer *c);
 skive_status skv_scale_map_of(const skv_eval *c, const skive_tensor *x, const skive_tensor *scale, skv_scale_map *out);
 /* Index of the scale of element (o, i, q) of x seen as [outer][length][inner]. */

@@ -1,6 +1,6 @@
-/* What the random operators share. Numbers are Philox's: key = the attribute `seed` if there is one (its float's
+/* Shared by the random operators. Numbers come from Philox: key = the attribute `seed` if there is one (its float's
  * bits), otherwise the context's seed; stream = the hash of the node's name with the run counter. So every run of a
- * plan has numbers of its own, and a run on another day or with other threads the same. */
+ * plan has different numbers, and the same run has the same numbers with any number of threads. */
 #ifndef SKV_OPS_COMMON_RANDOM_H
 #define SKV_OPS_COMMON_RANDOM_H
 

@@ -1,4 +1,4 @@
-/* What RNN, GRU and LSTM share: shapes, activation functions, and the walk over directions, samples and steps.
+/* Shared by RNN, GRU and LSTM: shapes, activation functions, and the loops over directions, samples and steps.
  *
  * Inputs: 0 X, 1 W [d][gates h][i], 2 R [d][gates h][h], 3 B [d][2 gates h], 4 sequence_lens [b], 5 initial_h, 6
  * initial_c (LSTM), 7 P (LSTM, [d][3 h]). Outputs: 0 Y, 1 Y_h, 2 Y_c (LSTM). With layout 0, X is [t][b][i], Y
@@ -23,15 +23,14 @@ typedef struct skv_recurrent {
     int64_t steps, batch, input, hidden; /* -1 unknown */
     double clip;                         /* 0: none */
     skv_act_fn acts[2][3];               /* by direction */
-    bool quantized;                      /* the state goes through uint8 on its way to the product with R */
+    bool quantized;                      /* the state is quantized to uint8 for the product with R */
 } skv_recurrent;
 
 /* One step of one sample:
  *
- *     xw[gates h]   x W^T + the input's bias
- *     h, c[h]       the states, replaced (c NULL but for LSTM)
- *     weight        R of this direction, [gates h][h]; bias[gates h] its bias, or NULL; peephole[3 h], or NULL
- *     scratch       8 gates h doubles */
+ *     xw[gates h]   x W^T + the input's bias h, c[h]       the states, replaced (c is NULL except for LSTM) weight     
+ *       R of this direction, [gates h][h]; bias[gates h] its bias, or NULL; peephole[3 h], or NULL scratch       8
+ *     gates h doubles */
 typedef struct skv_recurrent_step {
     const skv_recurrent *r;
     const skive_node *node;
@@ -42,10 +41,9 @@ typedef struct skv_recurrent_step {
 
 /* The same step backward:
  *
- *     f             the step, with the states before it, which stay as they are
- *     dh, dc[h]     gradients of the states after the step; replaced by those of the states before it
- *     dxw[gates h]  to fill: the gradient of xw
- *     dweight, dbias, dpeephole   to add to: those of R, its bias, P; the last two NULL where the forward ones are */
+ *     f             the step, with the states before it, which are not changed dh, dc[h]     gradients of the states
+ *     after the step; replaced by those of the states before it dxw[gates h]  to fill: the gradient of xw dweight,
+ *     dbias, dpeephole   to add to: those of R, its bias, P; the last two NULL where the forward ones are */
 typedef struct skv_recurrent_back {
     skv_recurrent_step f;
     double *dh, *dc, *dxw, *dweight, *dbias, *dpeephole;
@@ -53,7 +51,7 @@ typedef struct skv_recurrent_back {
 
 /* What differs between the ops. */
 typedef struct skv_recurrent_cell {
-    int gates, acts, states; /* acts: activation functions a direction; states: 1, or 2 for LSTM */
+    int gates, acts, states; /* acts: activation functions per direction; states: 1, or 2 for LSTM */
     const char *grad;        /* name of the gradient's op */
     void (*step)(const skv_recurrent_step *s);
     void (*back)(const skv_recurrent_back *s);
@@ -63,14 +61,14 @@ extern const skv_recurrent_cell skv_cell_lstm, skv_cell_gru, skv_cell_rnn;
 /* Types of the outputs; checks every input. */
 skive_status skv_recurrent_infer(skv_infer *c, const skv_recurrent_cell *cell);
 skive_status skv_recurrent_run(const skv_eval *c, const skv_recurrent_cell *cell);
-/* The same on operands at hand, in place of the node's inputs but 4, which are doubles in the shapes given above. */
+/* The same on given operands instead of the node's inputs (except 4), which are doubles in the shapes above. */
 skive_status skv_recurrent_run_on(const skv_eval *c, const skv_recurrent_cell *cell, const skv_recurrent *r,
                                   const double *const in[8]);
-/* n numbers as DynamicQuantizeLinear and DequantizeLinear would leave them. */
+/* n numbers after DynamicQuantizeLinear and DequantizeLinear. */
 void skv_recurrent_through_u8(double *x, int64_t n);
 
-/* XGrad(the eight inputs of X, dY, dY_h, dY_c) -> gradients of X, W, R, B, initial_h, initial_c, P; any gradient may
- * be absent. The forward run is done again, keeping the states before each step; then the steps are walked backward
+/* XGrad(the eight inputs of X, dY, dY_h, dY_c) -> gradients of X, W, R, B, initial_h, initial_c, P; any gradient may be
+ * absent. The forward run is repeated, keeping the states before each step; then the steps are processed backward
  * (Werbos, 1990). */
 enum { SKV_RECURRENT_DY = 8, SKV_RECURRENT_GRAD_INPUTS = 11, SKV_RECURRENT_GRADIENTS = 7 };
 skive_status skv_recurrent_grad(skv_grad *c, const skv_recurrent_cell *cell);
@@ -78,7 +76,7 @@ skive_status skv_recurrent_grad_infer(skv_infer *c, const skv_recurrent_cell *ce
 skive_status skv_recurrent_grad_run(const skv_eval *c, const skv_recurrent_cell *cell);
 void skv_recurrent_grad_cost(const skive_node *n, skive_cost *cost);
 
-/* ---- for the two runs ---- */
+/* ---- for both runs ---- */
 
 /* Everything in doubles, NULL where absent. xw[gates h], states[states h], scratch[8 gates h], trace NULL or
  * [steps][states h]. */
@@ -94,7 +92,7 @@ skive_status skv_recurrent_length(const skv_eval *c, const skv_recurrent *r, int
 /* One sample in one direction; `states` ends as the last states. */
 void skv_recurrent_walk(const skv_recurrent *r, const skv_recurrent_cell *cell, const skv_recurrent_data *u,
                         const skive_node *node, int d, int64_t b, int64_t length);
-/* The step record of a direction, its x part aside. */
+/* The step record of a direction, except its x part. */
 skv_recurrent_step skv_recurrent_step_of(const skv_recurrent *r, const skv_recurrent_data *u, const skive_node *node,
                                          int d);
 void skv_recurrent_input(const skv_recurrent *r, const skv_recurrent_data *u, int d, int64_t t, int64_t b);
@@ -110,9 +108,9 @@ static inline int64_t skv_recurrent_y_at(const skv_recurrent *r, int64_t t, int 
            r->hidden;
 }
 
-/* The state as the product with R takes it: s->h, or `room` [h] filled. */
+/* The state as used by the product with R: s->h, or `room` [h] filled. */
 const double *skv_recurrent_operand(const skv_recurrent_step *s, double *room);
-/* The sum of a gate through clip and activation; and its gradient, where dy is that of the result. */
+/* Clip and activation of a gate's sum; and the gradient, where dy is that of the result. */
 double skv_recurrent_gate(const skv_recurrent *r, const skv_act_fn *act, double sum);
 double skv_recurrent_gate_back(const skv_recurrent *r, const skv_act_fn *act, double sum, double dy);
 /* For product = weight h: dweight += d h^T, dh += weight^T d. */
@@ -130,7 +128,7 @@ void skv_recurrent_cost(const skive_node *n, skive_cost *cost);
         "layout", SKV_ATTR_INT, SKV_OPTIONAL                                                                 \
     }
 
-/* Least opset: layout 1 came with 14, bfloat16 with 22. */
+/* Lowest opset: layout 1 was added in 14, bfloat16 in 22. */
 int skv_recurrent_needs_opset(const skive_node *n);
 
 #endif

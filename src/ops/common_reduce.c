@@ -1,4 +1,4 @@
-/* What the reductions share. */
+/* Shared by the reductions. */
 #include "ops/common_reduce.h"
 
 const skv_attr_spec skv_reduce_attrs[2] = {{"keepdims", SKV_ATTR_INT, SKV_OPTIONAL},

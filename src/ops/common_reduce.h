@@ -1,4 +1,4 @@
-/* What the reductions share: axes (an input since opset 13 or 18, an attribute before), the walk, types, coupling. */
+/* Shared by the reductions: axes (an input since opset 13 or 18, an attribute before), the loops, types, coupling. */
 #ifndef SKV_OPS_COMMON_REDUCE_H
 #define SKV_OPS_COMMON_REDUCE_H
 
@@ -24,11 +24,11 @@ void skv_reduce_couple(skv_couple *c);
 void skv_reduce_cost(const skive_node *n, skive_cost *cost);
 skive_status skv_reduce_import_13(skive_graph *g, skive_node *n, int from); /* axes became an input with 13 */
 skive_status skv_reduce_import_18(skive_graph *g, skive_node *n, int from);
-/* v, an output of the node (or its gradient), with the reduced axes back as size 1. */
+/* v, an output of the node (or its gradient), with the reduced axes restored as size 1. */
 skive_value *skv_reduce_keep(skv_grad *c, skive_value *v);
 /* The same broadcast to the shape of input 0. */
 skive_value *skv_reduce_expand(skv_grad *c, skive_value *v);
-/* Axes reduced, as a mask, for the given rank; false when they are not known. */
+/* The reduced axes as a mask for the given rank; false if unknown. */
 bool skv_reduce_axes(const skive_node *n, const skive_tensor *axes, int rank, uint32_t *mask);
 
 #define SKV_REDUCE_OP_BY(infer_types)                                                                            \

@@ -1,5 +1,5 @@
-/* What Resize, Upsample and the gradient share: resampling along each axis by itself, as tables that say which input
- * elements an output element is made of and with which weights. */
+/* Shared by Resize, Upsample and the gradient: resampling along each axis separately, by tables of the input elements
+ * and weights of each output element. */
 #ifndef SKV_OPS_COMMON_RESIZE_H
 #define SKV_OPS_COMMON_RESIZE_H
 
@@ -7,7 +7,7 @@
 
 typedef enum skv_resize_mode { SKV_RESIZE_NEAREST, SKV_RESIZE_LINEAR, SKV_RESIZE_CUBIC } skv_resize_mode;
 
-typedef enum skv_resize_coordinates { /* where an output position lies in the input */
+typedef enum skv_resize_coordinates { /* the position in the input of an output position */
                                       SKV_HALF_PIXEL,
                                       SKV_HALF_PIXEL_SYMMETRIC,
                                       SKV_PYTORCH_HALF_PIXEL,
@@ -25,8 +25,8 @@ typedef enum skv_resize_rounding {
 
 typedef struct skv_resize_axis {
     int64_t in, out; /* -1: not known */
-    bool copied;     /* every element stays as it is */
-    bool by_size;    /* scale is exactly out / in, not a number that was given */
+    bool copied;     /* every element is unchanged */
+    bool by_size;    /* scale is exactly out / in, not a given number */
     double scale;
     double first, last; /* the region of interest, as parts of the axis */
 } skv_resize_axis;
@@ -64,11 +64,11 @@ void skv_resize_apply(int threads, const skv_resize_taps *t, const skv_resize_ax
 void skv_resize_apply_transposed(int threads, const skv_resize_taps *t, const skv_resize_axis *axis, int64_t outer,
                                  int64_t inner, const double *y, double *x);
 
-/* Which inputs of a node are roi, scales and sizes; an index past the last one: there is none. */
+/* The inputs of a node that are roi, scales and sizes; an index past the last one means none. */
 typedef struct skv_resize_operands {
     size_t roi, scales, sizes;
 } skv_resize_operands;
-/* The type of x resized; dimensions stay open while scales or sizes are not constant. */
+/* The type of x resized; dimensions stay open if scales or sizes are not constant. */
 skive_status skv_resize_infer(skv_infer *c, skv_resize_operands at, const skive_type *x, skive_type *y);
 skive_status skv_resize_of(const skv_eval *c, skv_resize_operands at, const skive_tensor *x, skv_resize *out);
 skive_status skv_resize_run(const skv_eval *c, skv_resize_operands at); /* input 0 to output 0 */

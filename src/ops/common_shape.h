@@ -1,13 +1,13 @@
-/* What ops that move or reshape data share: axes, constants that hold sizes, strided copies, types of the results, and
- * bringing attributes of old opsets to inputs. */
+/* Shared by ops that move or reshape data: axes, constant sizes, strided copies, types of the results, and conversion
+ * of attributes of old opsets to inputs. */
 #ifndef SKV_OPS_COMMON_SHAPE_H
 #define SKV_OPS_COMMON_SHAPE_H
 
 #include "ops/op.h"
 #include "tensor/tensor.h"
 
-/* A value of more elements than this cannot be meant: a wrong or hostile model is refused before memory is asked for.
- * */
+/* A value with more elements than this cannot be intended: a wrong or hostile model is refused before memory is
+ * requested. */
 #define SKV_MAX_ELEMENTS ((int64_t)1 << 33)
 
 static inline skive_dim skv_dim(int64_t size) { return (skive_dim){size, NULL}; }
@@ -17,27 +17,27 @@ bool skv_dim_same(skive_dim a, skive_dim b);
 /* The same rank and certainly equal dimensions. */
 bool skv_shape_same(const skive_type *a, const skive_type *b);
 
-/* ERR_SHAPE when the known dimensions multiply to more than SKV_MAX_ELEMENTS. Every infer that can make a value larger
+/* ERR_SHAPE if the product of the known dimensions exceeds SKV_MAX_ELEMENTS. Every infer that can make a value larger
  * than its inputs ends with it. */
 skive_status skv_infer_limit(skv_infer *c, const skive_type *t);
 
-/* The type of input i; a type of nothing known when the input is absent. */
+/* The type of input i; an unknown type if the input is absent. */
 const skive_type *skv_infer_in(const skv_infer *c, size_t i);
-/* An axis attribute or operand resolved against `rank` into *out; ERR_SHAPE naming `what` when out of range. */
+/* An axis attribute or operand resolved against `rank` into *out; ERR_SHAPE naming `what` if out of range. */
 skive_status skv_infer_axis(skv_infer *c, const char *what, int64_t axis, int rank, int *out);
 
 /* Integers of a list operand (axes, pads, a shape): an int32 or int64 tensor of rank 0 or 1 with at most `limit`
- * elements. The number of them, or -1 when the tensor is not such a list. */
+ * elements. Returns their number, or -1 if the tensor is not such a list. */
 int skv_read_ints(const skive_tensor *t, int64_t *out, int limit);
-/* The same for input i of a node at hand: *n = -1 when it is absent or not constant. ERR_SHAPE when not such a list. */
+/* The same for input i of the node: *n = -1 if it is absent or not constant. ERR_SHAPE if it is not such a list. */
 skive_status skv_infer_ints(skv_infer *c, size_t i, const char *what, int64_t *out, int limit, int *n);
 skive_status skv_eval_ints(const skv_eval *c, size_t i, const char *what, int64_t *out, int limit, int *n);
-/* Constant data of input i as the graph holds it; NULL when absent, computed or not dense. */
+/* Constant data of input i in the graph; NULL if absent, computed or not dense. */
 const skive_tensor *skv_node_constant(const skive_node *n, size_t i);
-/* How many elements the list operand i has, from its type; -1 unknown. */
+/* The number of elements of list operand i, from its type; -1: unknown. */
 int64_t skv_infer_list_length(const skv_infer *c, size_t i);
 
-/* Resolves `n` axes against rank into a bit mask; false when one is out of range or named twice. */
+/* Resolves `n` axes against rank into a bit mask; false if one is out of range or given twice. */
 bool skv_axes_mask(const int64_t *axes, int n, int rank, uint32_t *mask);
 
 /* Copies elements between two strided boxes of the same dims. Strides and offsets count elements and may be negative
@@ -47,9 +47,9 @@ void skv_copy_strided(skive_dtype dtype, int rank, const int64_t *dims, void *to
 /* One element. */
 void skv_copy_element(skive_dtype dtype, void *to, size_t i, const void *from, size_t j);
 
-/* A run that copies input 0 to output 0 as it is (Reshape, Squeeze ...). */
+/* A run that copies input 0 to output 0 unchanged (Reshape, Squeeze ...). */
 skive_status skv_run_copy(const skv_eval *c);
-/* A gradient that gives dy the shape of input 0. */
+/* A gradient that reshapes dy to the shape of input 0. */
 skive_status skv_grad_reshape(skv_grad *c);
 /* A gradient that is zero for every input (comparisons, rounding, shapes). */
 skive_status skv_grad_zero(skv_grad *c);
@@ -69,14 +69,14 @@ void skv_cost_none(const skive_node *n, skive_cost *cost);
 skive_status skv_import_ints(skive_graph *g, skive_node *n, const char *attribute, size_t index);
 /* Import: a FLOAT attribute becomes a scalar input of type `dtype`. */
 skive_status skv_import_float(skive_graph *g, skive_node *n, const char *attribute, size_t index, skive_dtype dtype);
-/* Import: `value` takes the place, name and type of the node's output 0, and the node goes. */
+/* Import: `value` replaces the node's output 0, with its name and type, and the node is removed. */
 skive_status skv_import_replace(skive_node *n, skive_value *value);
 
-/* `least`, or more when the node's first input (or output) is bfloat16 or a 4-bit type. 0: no more is needed. */
+/* `least`, or more if the node's first input (or output) is bfloat16 or a 4-bit type. 0: no higher opset is needed. */
 int skv_needs_for_dtype(const skive_node *n, int least, int bf16, int int4);
 
-/* After channels were taken away: the constant of Reshape, Expand or Split that names the size of `axis` of output
- * `output` is set to `size` (in a parameter of its own, since it may be shared). Other ops: nothing to do. */
+/* After channels were removed: the constant of Reshape, Expand or Split that contains the size of `axis` of output
+ * `output` is set to `size` (in a new parameter, since it may be shared). Nothing to do for other ops. */
 skive_status skv_op_set_output_dim(skive_node *n, size_t output, int axis, int64_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* What Slice and its gradient share. */
+/* Shared by Slice and its gradient. */
 #include "ops/common_slice.h"
 
 static int64_t clamp(int64_t x, int64_t lo, int64_t hi) { return x < lo ? lo : x > hi ? hi : x; }

@@ -1,4 +1,4 @@
-/* What Softmax, LogSoftmax and their gradients share; see common_softmax.h. */
+/* Shared by Softmax, LogSoftmax and their gradients; see common_softmax.h. */
 #include "ops/common_softmax.h"
 
 skive_status skv_softmax_infer(skv_infer *c) {

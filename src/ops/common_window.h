@@ -1,4 +1,4 @@
-/* What the window functions share: w[n] = a - b cos(2 pi n / N) + c cos(4 pi n / N), where N is the size, or one less
+/* Shared by the window functions: w[n] = a - b cos(2 pi n / N) + c cos(4 pi n / N), where N is the size, or one less
  * when not periodic. */
 #ifndef SKV_OPS_COMMON_WINDOW_H
 #define SKV_OPS_COMMON_WINDOW_H

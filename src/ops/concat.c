@@ -1,4 +1,4 @@
-/* Concat: inputs one after another along `axis`. */
+/* Concat: inputs concatenated along `axis`. */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 

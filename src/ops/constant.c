@@ -1,5 +1,5 @@
-/* Constant: a tensor, number or list held in an attribute. When a file is read these become parameters; the record
- * serves graphs that still hold them. */
+/* Constant: a tensor, number or list in an attribute. When a file is read these become parameters; the record is for
+ * graphs that still contain them. */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 
@@ -9,7 +9,7 @@ static const skv_attr_spec attrs[] = {
     {"value_ints", SKV_ATTR_INTS, SKV_OPTIONAL},
 };
 
-/* The one attribute that is there; NULL when there is none. */
+/* The only attribute; NULL if there is none. */
 static const skv_attr *held(const skive_node *n) {
     const skv_attr *found = NULL;
     for (size_t i = 0; i < SKV_COUNT(attrs) && !found; i++) {

@@ -1,4 +1,4 @@
-/* ConstantOfShape: a tensor of the given shape filled with one value (float32 zero when none is given). */
+/* ConstantOfShape: a tensor of the given shape filled with one value (float32 zero if none is given). */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 

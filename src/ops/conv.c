@@ -63,7 +63,8 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-/* Groups must keep equal sizes, so channel k of every group goes together; depthwise, each channel is on its own. */
+/* Groups must keep equal sizes, so channels k of all groups are coupled; in a depthwise convolution each channel is
+ * independent. */
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 1)), *w = skv_couple_type(c, SKV_CIN(1, 0));
     if (!x || !w || x->rank < 3 || w->rank != x->rank) return;

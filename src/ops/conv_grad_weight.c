@@ -1,7 +1,8 @@
 /* ConvGradWeight(dY, X, W) -> dW, dB: the gradient of a convolution by its weight and bias. Of W only the shape is
  * read.
  *
- *     dW[m][c][k] = sum over n, o of dY[n][m][o] * X[n][c][o * stride + k * dilation - pad];  dB[m] = sum of dY[.][m][.] */
+ *     dW[m][c][k] = sum over n, o of dY[n][m][o] * X[n][c][o * stride + k * dilation - pad]
+ *     dB[m] = sum of dY[.][m][.] */
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {

@@ -1,4 +1,4 @@
-/* ConvInteger: the convolution of 8-bit integers less their zero points, in int32; padding contributes nothing. */
+/* ConvInteger: the convolution of 8-bit integers minus their zero points, in int32; padding contributes nothing. */
 #include "ops/common_conv.h"
 #include "ops/common_integer.h"
 

@@ -1,6 +1,6 @@
 /* ConvPoolGradWeight(dP, I, X, W) -> dW, dB: ConvGradWeight of the gradient of MaxPoolPlace, for a convolution of step
- * 1 without padding. Each window gives its gradient dP to the one element that I names, so that of the products only
- * one in a window has to be made. Of W only the shape is read. */
+ * 1 without padding. Each window passes its gradient dP to the element given by I, so that only one product per window
+ * is needed. Of W only the shape is read. */
 #include "ops/common_pool_place.h"
 
 static const skv_attr_spec attrs[] = {{"pool_shape", SKV_ATTR_INTS, SKV_REQUIRED}};

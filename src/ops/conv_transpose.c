@@ -63,7 +63,7 @@ out:
 
 /* ---- gradient: that of a transposed convolution is a convolution ---- */
 
-/* The convolution from dY to dX. Elements of dY behind the last window take part in nothing: *dy becomes what is before
+/* The convolution from dY to dX. Elements of dY after the last window have no effect: *dy becomes the part before
  * them. */
 static skive_status as_convolution(const skv_grad *c, const skv_conv_shape *s, skive_value **dy, int64_t *pads) {
     const int spatial = s->g.spatial, first = SKV_SPATIAL - spatial;

@@ -1,5 +1,5 @@
-/* DeformConv: a convolution over two axes whose taps are moved by offsets, read linearly between the elements (zeros
- * outside), and weighted by a mask (Dai et al., 2017; Zhu et al., 2019).
+/* DeformConv: a convolution over two axes whose taps are shifted by offsets, interpolated linearly (zeros outside), and
+ * weighted by a mask (Dai et al., 2017; Zhu et al., 2019).
  *
  *     offset [n][groups of offsets][kh][kw][y, x][oh][ow], mask [n][groups of offsets][kh][kw][oh][ow] */
 #include "ops/common_conv.h"
@@ -48,7 +48,7 @@ static skive_status infer(skv_infer *c) {
     return skv_infer_limit(c, &c->out[0]);
 }
 
-/* The plane [h][w] between its elements; zero outside. */
+/* The plane [h][w] interpolated between its elements; zero outside. */
 static double read_linear(const double *plane, int64_t h, int64_t w, double y, double x) {
     if (!(y > -1.0 && y < (double)h && x > -1.0 && x < (double)w)) return 0.0;
     const int64_t y0 = (int64_t)floor(y), x0 = (int64_t)floor(x);
@@ -61,7 +61,7 @@ static double read_linear(const double *plane, int64_t h, int64_t w, double y, d
     return sum;
 }
 
-/* What the taps of channel c read for one sample, [kh][kw][oh][ow]. */
+/* The values read by the taps of channel c for one sample, [kh][kw][oh][ow]. */
 static void read_taps(const skv_conv_shape *s, const double *plane, const double *offset, const double *mask,
                       double *taps) {
     const skv_geometry *g = &s->g;
@@ -78,7 +78,7 @@ static void read_taps(const skv_conv_shape *s, const double *plane, const double
     }
 }
 
-/* One input channel's share of every output channel of its group. */
+/* The contribution of one input channel to every output channel of its group. */
 static void add_channel(int threads, const skv_conv_shape *s, int64_t c, const double *taps, const double *w,
                         double *y) {
     const int64_t n_taps = s->g.kernel[1] * s->g.kernel[2], size = s->g.out[1] * s->g.out[2];

@@ -1,5 +1,5 @@
 /* DFT: the discrete Fourier transform along one axis of real ([..., 1]) or complex ([..., 2]) numbers; to a given
- * length, cut or padded with zeros; of a real signal, one side on request. */
+ * length, cut or padded with zeros; optionally one-sided for a real signal. */
 #include "ops/cases.h"
 #include "ops/common_dft.h"
 #include "ops/common_nn.h"

@@ -1,9 +1,9 @@
 /* Dropout (Srivastava et al., 2014), in the form of opset 13: inputs data, ratio (default 0.5), training_mode (default
- * false); outputs y and the mask of what was kept. In training element i is kept when Philox's uniform number i is at
- * least `ratio`, and then scaled by 1 / (1 - ratio); otherwise the data passes as it is.
+ * false); outputs y and the mask of kept elements. In training, element i is kept if Philox's uniform number i is at
+ * least `ratio`, and then scaled by 1 / (1 - ratio); otherwise the data is unchanged.
  *
  * The random stream: key = the attribute `seed` if there is one, otherwise the context's seed; stream = the hash of the
- * node's name with the run counter as seed. Every implementation must take the same numbers. */
+ * node's name with the run counter as seed. Every implementation must use the same numbers. */
 #include "ops/common_nn.h"
 
 static const skv_attr_spec attrs[] = {
@@ -24,7 +24,7 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
     return SKIVE_OK;
 }
 
-/* A scalar input that is a constant; `fallback` when absent. false: not known. */
+/* A scalar input that is a constant; `fallback` when absent. false: unknown. */
 static bool scalar(const skive_tensor *t, bool present, double fallback, double *out) {
     *out = fallback;
     if (!present) return true;

@@ -1,8 +1,9 @@
-/* DynamicQuantizeLinear: x in uint8, with the scale and zero point its own range gives, zero included:
+/* DynamicQuantizeLinear: x in uint8, with scale and zero point from its own range, which includes zero:
  *
- *     scale = (max - min) / 255, zero_point = nearest_even(saturate(0 - min / scale)), y = saturate(nearest_even(x / scale) + zero_point)
+ *     scale = (max - min) / 255, zero_point = nearest_even(saturate(0 - min / scale))
+ *     y = saturate(nearest_even(x / scale) + zero_point)
  *
- * each step rounded to float32. A tensor of zeros has scale 0, for which 1 is taken. */
+ * each step rounded to float32. A tensor of zeros has scale 0, which is replaced by 1. */
 #include "ops/common_integer.h"
 
 static skive_status infer(skv_infer *c) {

@@ -1,7 +1,7 @@
-/* com.microsoft's DynamicQuantizeLSTM: an LSTM with 8-bit weights [d][i][4 h] and [d][h][4 h], of one scale a
- * direction or one a gate's unit. X is brought to uint8 by its range, and so is the state before every step (each
- * sample's by its own; onnxruntime takes the samples it works on together). Products are exact; what follows is
- * LSTM's. */
+/* com.microsoft's DynamicQuantizeLSTM: an LSTM with 8-bit weights [d][i][4 h] and [d][h][4 h], with one scale per
+ * direction or one per unit of a gate. X is quantized to uint8 by its range, and so is the state before every step
+ * (each sample by its own range; onnxruntime uses that of the samples it processes together). Products are exact; the
+ * rest is as in LSTM. */
 #include <string.h>
 
 #include "ops/common_recurrent.h"
@@ -17,7 +17,7 @@ static skive_status want_bytes(skv_infer *c, size_t i) {
                           skive_dtype_name(t));
 }
 
-/* The types LSTM would have: the last two axes of the weights the other way round, real numbers. */
+/* The types of LSTM: the last two axes of the weights swapped, real numbers. */
 static skive_status infer(skv_infer *c) {
     skive_type turned[2];
     const skive_type *in[FLOATS];

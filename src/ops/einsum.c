@@ -1,4 +1,4 @@
-/* Einsum: products of the operands' elements over named axes, summed over the names that are not in the result. */
+/* Einsum: products of the operands' elements over labelled axes, summed over the labels that are not in the result. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 
 static const skv_attr_spec attrs[] = {{"equation", SKV_ATTR_STRING, SKV_REQUIRED}};
 
-/* The size of every label; the reason when two operands disagree. -1: not known. */
+/* The size of every label (-1: unknown); returns the reason if two operands disagree. */
 static const char *sizes_of(const skv_einsum *e, int64_t dims[][SKIVE_MAX_RANK], int64_t *sizes) {
     for (int l = 0; l < e->n_labels; l++) sizes[l] = 1;
     bool seen[SKV_EINSUM_LABELS] = {false};
@@ -65,7 +65,7 @@ static void plan_loops(const skv_einsum *e, const skive_tensor *const *in, const
         int64_t stride = 1;
         for (int a = e->rank[t] - 1; a >= 0; a--) {
             if (in[t]->dims[a] != 1)
-                l->stride[t][place[e->term[t][a]]] += stride; /* a label that stands twice walks the diagonal */
+                l->stride[t][place[e->term[t][a]]] += stride; /* a label that occurs twice selects the diagonal */
             stride *= in[t]->dims[a];
         }
     }
@@ -102,7 +102,7 @@ static skive_status run(const skv_eval *c) {
     plan_loops(&e, c->in, sizes, &l);
     for (int d = l.n_out; d < l.n; d++) inner *= l.size[d];
     for (int t = 0; t < e.n_terms; t++)
-        if (!x[t].p) inner = 0; /* no elements, no products */
+        if (!x[t].p) inner = 0; /* no elements */
     for (size_t i = 0; i < y.n; i++, step(&l, e.n_terms, 0, l.n_out, index, at)) {
         double sum = 0;
         for (int64_t k = 0; k < inner; k++, step(&l, e.n_terms, l.n_out, l.n, index, at)) {
@@ -119,8 +119,8 @@ done:
     return status;
 }
 
-/* The terms of the equation as text, without blanks; the result is term `n`. false: it does not fit, or the result is
- * not written out. */
+/* The terms of the equation as text, without blanks; the result is term `n`. false: it does not match, or the result is
+ * implicit. */
 static bool split(const char *equation, size_t n, char terms[][48]) {
     size_t term = 0, length = 0;
     for (const char *p = equation; *p; p++) {
@@ -139,8 +139,8 @@ static bool split(const char *equation, size_t n, char terms[][48]) {
     return term == n;
 }
 
-/* d operand i is an Einsum of the result's gradient and the other operands, where every label of operand i is in one
- * of those, once. */
+/* The gradient of operand i is an Einsum of the result's gradient and the other operands, if every label of operand i
+ * occurs once in one of those. */
 static bool grad_equation(char terms[][48], size_t n, size_t i, char *out, size_t size) {
     for (const char *p = terms[i]; *p; p++) {
         bool found = strchr(terms[n], *p) != NULL;

@@ -4,7 +4,7 @@
 #include "ops/op.h"
 #include "tensor/tensor.h"
 
-/* Records name the node as the subject of a failure; the message shall say it too. */
+/* Records set the node as the subject of a failure; the message must name it too. */
 static skive_status named(skive_context *ctx, const skive_node *n, skive_status status) {
     if (status == SKIVE_OK) return status;
     if (status != SKIVE_ERR_MEMORY && strstr(skive_context_message(ctx), n->name)) return status;
@@ -29,7 +29,7 @@ skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_t
                            n->op_type, n->op->min_out);
     }
     if (n->n_outputs == 0) return SKIVE_OK; /* records write out[0] */
-    /* Those of a variadic op are there, however many they are. */
+    /* The outputs of a variadic op always exist. */
     const uint32_t needed = n->op->max_in < 0 ? n->n_inputs : (uint32_t)n->op->min_in;
     for (uint32_t i = (uint32_t)n->op->absent_in; i < needed; i++) {
         if (!in[i])
@@ -77,7 +77,7 @@ static skive_status allocate_outputs(skive_context *ctx, const skive_node *n, co
     return SKIVE_OK;
 }
 
-/* No work then, though loops over the other dimensions could be endless. */
+/* Nothing to compute then, although loops over the other dimensions could be very long. */
 static bool all_empty(const skive_node *n, const skive_tensor *out) {
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         if (n->outputs[i] && skive_tensor_count(&out[i]) != 0) return false;

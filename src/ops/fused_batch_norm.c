@@ -1,4 +1,4 @@
-/* FusedBatchNorm(X, scale, B, mean, var, Z?): BatchNormalization in training and what follows it, in one node:
+/* FusedBatchNorm(X, scale, B, mean, var, Z?): BatchNormalization in training with fused sum and activation:
  *
  *     Y = activation(BatchNormalization(X, scale, B, mean, var) + Z)
  *

@@ -1,4 +1,4 @@
-/* FusedConv(X, W, B?, Z?): what follows a convolution, in one node:
+/* FusedConv(X, W, B?, Z?): a convolution with fused sum and activation:
  *
  *     Y = activation(Conv(X, W) + B + Z)
  *

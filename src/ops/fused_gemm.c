@@ -1,8 +1,8 @@
-/* FusedGemm(A, B, C?, Z?): what follows a matrix product, in one node:
+/* FusedGemm(A, B, C?, Z?): a matrix product with fused sum and activation:
  *
  *     Y = activation(alpha A' B' + beta C + Z)
  *
- * with Z of Y's shape. alpha and beta are Gemm's own; the activation's numbers are activation_alpha and
+ * with Z of Y's shape. alpha and beta are those of Gemm; the activation's parameters are activation_alpha and
  * activation_beta. The reference computes all of it in double and rounds once. */
 #include "ops/common_activation.h"
 #include "ops/common_gemm.h"

@@ -56,7 +56,7 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-/* The gathered axis is picked by number; the others go through. */
+/* The gathered axis is selected by index; the others are coupled directly. */
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *index = skv_couple_type(c, SKV_CIN(1, 0));
     const int axis = x && x->rank >= 0 ? (int)skv_axis(skv_attr_int(skv_couple_node(c), "axis", 0), x->rank) : -1;

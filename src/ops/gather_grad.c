@@ -1,4 +1,4 @@
-/* GatherGrad(dY, indices, X) {axis}: slices of dY added up at their indices, in the shape of X. */
+/* GatherGrad(dY, indices, X) {axis}: slices of dY accumulated at their indices, in the shape of X. */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 

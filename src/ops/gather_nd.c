@@ -1,5 +1,5 @@
-/* GatherND: slices of the data at index tuples, which are the last axis of the indices; the first batch_dims axes go
- * along. */
+/* GatherND: slices of the data at index tuples, which are the last axis of the indices; the first batch_dims axes are
+ * batch axes. */
 #include <string.h>
 
 #include "ops/cases.h"

@@ -1,4 +1,4 @@
-/* Gemm: Y = alpha A' B' + beta C on matrices, A' and B' transposed on request, C broadcast. */
+/* Gemm: Y = alpha A' B' + beta C on matrices, A' and B' optionally transposed, C broadcast. */
 #include "ops/common_gemm.h"
 
 static const skv_attr_spec attrs[] = {

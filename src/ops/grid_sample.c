@@ -1,6 +1,6 @@
-/* GridSample: the input read at the positions of a grid, in coordinates from -1 to 1 (the last one of a position is
- * the innermost axis); linear, cubic or nearest, with zeros, the border or a reflection outside (Jaderberg et al.,
- * 2015). */
+/* GridSample: the input read at the positions of a grid, in coordinates from -1 to 1 (the last one of a position is the
+ * innermost axis); linear, cubic or nearest interpolation, with zeros, border values or reflection outside (Jaderberg
+ * et al., 2015). */
 #include <string.h>
 
 #include "ops/common_nn.h"
@@ -12,7 +12,7 @@ static const skv_attr_spec attrs[] = {{"align_corners", SKV_ATTR_INT, SKV_OPTION
                                       {"mode", SKV_ATTR_STRING, SKV_OPTIONAL},
                                       {"padding_mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
 
-/* Opset 16 said bilinear and bicubic; files of newer opsets that still say so are meant alike. */
+/* Opset 16 used the names bilinear and bicubic; files of newer opsets with these names are accepted too. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
     const char *mode = skv_attr_string(n, "mode", "linear");
     (void)g;
@@ -70,7 +70,7 @@ static double reflect(double x, double low, double high) {
     return low + over;
 }
 
-/* Where one coordinate reads: entries and their weights; entry -1 is outside. */
+/* The entries and weights for one coordinate; entry -1 is outside. */
 typedef struct taps {
     int64_t entry[TAPS];
     double weight[TAPS];

@@ -1,5 +1,5 @@
 /* GroupNormalization, in the form of opset 21: mean 0 and variance 1 of each group of channels of each sample, then a
- * scale and a bias a channel. */
+ * scale and a bias per channel. */
 #include "ops/common_elementwise.h"
 #include "ops/common_group_norm.h"
 
@@ -7,7 +7,7 @@ static const skv_attr_spec attrs[] = {{"num_groups", SKV_ATTR_INT, SKV_REQUIRED}
                                       {"epsilon", SKV_ATTR_FLOAT, SKV_OPTIONAL},
                                       {"stash_type", SKV_ATTR_INT, SKV_OPTIONAL}};
 
-/* Opset 18 had a scale and a bias a group: each is repeated for the channels of its group. */
+/* Opset 18 had a scale and a bias per group: each is repeated for the channels of its group. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
     const skive_type *x = skv_node_in(n, 0) ? &n->inputs[0]->type : NULL;
     const int64_t groups = skv_attr_int(n, "num_groups", 0);

@@ -5,7 +5,7 @@
 static const skv_attr_spec attrs[] = {{"then_branch", SKV_ATTR_GRAPH, SKV_REQUIRED},
                                       {"else_branch", SKV_ATTR_GRAPH, SKV_REQUIRED}};
 
-/* What both branches agree on. */
+/* The part of the type on which both branches agree. */
 static skive_status infer(skv_infer *c) {
     for (size_t o = 0; o < c->n_out; o++) {
         skive_type a = skv_flow_output_type(skv_flow_graph(c->node, "then_branch"), o, 0);

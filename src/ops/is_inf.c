@@ -1,4 +1,4 @@
-/* IsInf: where x is infinite, of the signs asked for. Its gradient is zero. */
+/* IsInf: where x is infinite, with the selected signs. Its gradient is zero. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

@@ -1,6 +1,6 @@
 /* LayerNormalization (Ba, Kiros & Hinton, 2016): each row of the axes from `axis` on gets mean 0 and variance 1, then
- * scale and bias: y = (x - mean) * inv_std_dev * scale + B, inv_std_dev = 1 / sqrt(var + epsilon).
- * Mean and InvStdDev are float32, of float64 input float64. */
+ * scale and bias: y = (x - mean) * inv_std_dev * scale + B, inv_std_dev = 1 / sqrt(var + epsilon). Mean and InvStdDev
+ * are float32, or float64 for float64 input. */
 #include "ops/common_layer_norm.h"
 
 static const skv_attr_spec attrs[] = {

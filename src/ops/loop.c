@@ -1,4 +1,4 @@
-/* Loop: a subgraph again and again, its results carried round, what it gives in each round stacked up. */
+/* Loop: a repeated subgraph with loop-carried values; its scan outputs of all iterations are stacked. */
 #include "ops/common_flow.h"
 #include "ops/common_shape.h"
 #include "tensor/tensor.h"
@@ -14,7 +14,8 @@ static skive_status infer(skv_infer *c) {
         }
         if (!c->in[o + 2])
             return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': a carried value is missing", c->node->name);
-        c->out[o] = (skive_type){.dtype = c->in[o + 2]->dtype, .rank = -1}; /* its shape may change on the way */
+        /* the shape may change between iterations */
+        c->out[o] = (skive_type){.dtype = c->in[o + 2]->dtype, .rank = -1};
     }
     return SKIVE_OK;
 }
@@ -25,7 +26,7 @@ typedef struct state {
     size_t carried, scanned;
     skive_tensor *in;      /* of the body: number, condition, carried */
     skive_tensor *results; /* of the body */
-    bool own;              /* the carried ones in `in` are ours */
+    bool own;              /* the carried values in `in` are owned here */
     skv_flow_stack *stacks;
 } state;
 
@@ -83,7 +84,7 @@ static skive_status hand_out(state *s) {
     }
     for (size_t k = 0; k < s->scanned; k++) {
         skive_type type = skv_flow_output_type(s->body->graph, 1 + s->carried + k, 1);
-        /* Without a round there is no entry to tell the type that the body leaves open. */
+        /* Without an iteration there is no entry that determines a type left open by the body. */
         const skive_value *y = c->node->outputs[s->carried + k];
         if (type.dtype == SKIVE_DTYPE_NONE && y) type.dtype = y->type.dtype;
         for (size_t i = 0; type.dtype == SKIVE_DTYPE_NONE && i < s->carried; i++) type.dtype = c->out[i].dtype;

@@ -1,4 +1,4 @@
-/* LpNormalization: each line along an axis divided by its norm of order 1 or 2; a line of zeros stays as it is. */
+/* LpNormalization: each line along an axis divided by its norm of order 1 or 2; a line of zeros is unchanged. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 #include "ops/common_norm_order.h"

@@ -1,5 +1,5 @@
 /* MatMul: matrix product over the last two axes, the axes before them broadcast (NumPy's matmul). A vector on the left
- * is a row, one on the right a column; the axis so added is not in the result. */
+ * is a row, one on the right a column; the added axis is not in the result. */
 #include "ops/common_mat_mul.h"
 
 static skive_status infer(skv_infer *c) {
@@ -42,7 +42,7 @@ static skive_value *turn(skv_builder *b, skive_value *v, int rank) {
     return skv_emit(b, "Transpose", SKV_IN(v), SKV_ATTRS(SKV_INTS("perm", perm, (size_t)rank)));
 }
 
-/* dA = dY B^T and dB = A^T dY, vectors being turned into matrices first and back last. */
+/* dA = dY B^T and dB = A^T dY, with vectors converted to matrices first and back at the end. */
 static skive_status grad(skv_grad *c) {
     skv_builder *b = c->b;
     skive_value *x = c->node->inputs[0], *w = c->node->inputs[1], *dy = c->dout[0];

@@ -1,5 +1,5 @@
-/* MatMulInteger: the product of two matrices of 8-bit integers less their zero points, in int32. The zero point of A
- * is one, or one a row; that of B one, or one a column. */
+/* MatMulInteger: the product of two matrices of 8-bit integers minus their zero points, in int32. A has one zero point,
+ * or one per row; B has one, or one per column. */
 #include "ops/common_mat_mul_integer.h"
 
 static skive_status infer(skv_infer *c) {

@@ -1,6 +1,6 @@
 /* MatMulIntegerToFloat(A, B, a_zero, b_zero, scale): the sums of MatMulInteger, each rounded to float32 and multiplied
- * by the scale: one, or one a column, whose type the result has (for float64 nothing is rounded). Dynamic quantization
- * ends so. */
+ * by the scale: one, or one per column; the result has its type (for float64 nothing is rounded). This is the end of
+ * dynamic quantization. */
 #include "ops/common_mat_mul_integer.h"
 #include "ops/common_shape.h"
 

@@ -1,5 +1,5 @@
-/* Max: the largest of its inputs element by element, broadcasting; NaN wins. The gradient goes to the first input that
- * has the largest value. */
+/* Max: the largest of its inputs element by element, broadcasting; NaN propagates. The gradient goes to the first input
+ * that has the largest value. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

@@ -1,7 +1,6 @@
-/* MaxPool: the largest element of each window; padding never wins. The optional second output says where it was: the
- * first maximum's index in the whole of X, counted row-major (storage_order 0) or with the spatial axes column-major
- * (1). A window that lies in the padding altogether gives the lowest value of the type. Runs on integers of 8 bits
- * too. */
+/* MaxPool: the largest element of each window; padding is never the maximum. The optional second output is its
+ * position: the index of the first maximum in X, counted row-major (storage_order 0) or with the spatial axes
+ * column-major (1). A window entirely in the padding gives the lowest value of the type. Also for 8-bit integers. */
 #include "ops/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
@@ -33,7 +32,7 @@ static double lowest(skive_dtype dtype) {
     }
 }
 
-/* The first maximum of one window; *at is its index in the plane, -1 when the window is empty or holds only NaN. */
+/* The first maximum of one window; *at is its index in the plane, -1 if the window is empty or contains only NaN. */
 static double window_max(const skv_geometry *g, const double *x, const int64_t o[SKV_SPATIAL], double low,
                          int64_t *at) {
     int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], start[SKV_SPATIAL];

@@ -1,5 +1,5 @@
-/* MaxPoolPlace(X) -> Y, I: MaxPool whose windows neither overlap nor meet padding, and for each the number, row by
- * row, of the first element that is the largest (uint8; 255 when there is none). */
+/* MaxPoolPlace(X) -> Y, I: MaxPool whose windows neither overlap nor meet padding, and for each the row-major index in
+ * the window of the first largest element (uint8; 255 if there is none). */
 #include <math.h>
 
 #include "ops/common_pool_place.h"

@@ -1,6 +1,6 @@
-/* MaxRoiPool: regions of a feature map at a fixed size, each cell the largest of the elements it covers (Girshick,
- * 2015). A region is [sample, x1, y1, x2, y2], both corners inside it, rounded to whole elements after scaling; an
- * empty cell gives 0. */
+/* MaxRoiPool: regions of a feature map reduced to a fixed size, each cell the largest of the elements it covers
+ * (Girshick, 2015). A region is [sample, x1, y1, x2, y2], both corners included, rounded to whole elements after
+ * scaling; an empty cell gives 0. */
 #include "ops/common_nn.h"
 #include "ops/common_shape.h"
 

@@ -1,5 +1,5 @@
-/* MaxUnpool: elements back at the places MaxPool found them, zero elsewhere. Indices count the whole of the pooled
- * tensor, or of `output_shape`'s as far as it is larger. */
+/* MaxUnpool: elements at the positions where MaxPool found them, zero elsewhere. Indices refer to the pooled tensor, or
+ * to the tensor of `output_shape` if that is larger. */
 #include <string.h>
 
 #include "ops/common_conv.h"
@@ -9,7 +9,7 @@ static const skv_attr_spec attrs[] = {{"kernel_shape", SKV_ATTR_INTS, SKV_REQUIR
                                       {"pads", SKV_ATTR_INTS, SKV_OPTIONAL},
                                       {"strides", SKV_ATTR_INTS, SKV_OPTIONAL}};
 
-/* The size the attributes give; false when they do not fit. */
+/* The size given by the attributes; false if they do not match. */
 static bool unpooled(const skive_node *n, int rank, const int64_t *x, int64_t *y) {
     size_t n_kernel, n_pads, n_strides;
     const int64_t *kernel = skv_attr_ints(n, "kernel_shape", &n_kernel), *pads = skv_attr_ints(n, "pads", &n_pads),
@@ -66,7 +66,8 @@ static skive_status run(const skv_eval *c) {
     const int64_t n = skive_tensor_count(x), total = skive_tensor_count(y);
     int64_t natural[SKIVE_MAX_RANK], strides[SKIVE_MAX_RANK];
     memset(y->data, 0, skive_tensor_bytes(y));
-    /* Indices count a tensor of the size the attributes give; a larger output shape only adds room at the ends. */
+    /* Indices refer to a tensor of the size given by the attributes; a larger output shape only adds elements at the
+     * ends. */
     const bool moved =
         unpooled(c->node, x->rank, x->dims, natural) && !skv_dims_equal(x->rank, natural, y->rank, y->dims);
     skv_dims_strides(y->rank, y->dims, strides);

@@ -23,7 +23,7 @@ static skive_status infer(skv_infer *c) {
     return skv_infer_same(c);
 }
 
-/* Number of the cell of normalised elements that the element at `index` belongs to. */
+/* The number of the group of normalised elements that contains the element at `index`. */
 static size_t cell_of(const skive_tensor *x, const int64_t *index, uint32_t mask) {
     int64_t cell = 0;
     for (int d = 0; d < x->rank; d++)

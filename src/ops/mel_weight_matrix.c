@@ -1,4 +1,4 @@
-/* MelWeightMatrix: the weights that gather the bins of a spectrum into bands of equal width on the mel scale (2595
+/* MelWeightMatrix: the weights that combine the bins of a spectrum into bands of equal width on the mel scale (2595
  * log10(1 + f / 700)), triangles that overlap by half. */
 #include "ops/cases.h"
 #include "ops/common_nn.h"

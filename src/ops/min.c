@@ -1,5 +1,5 @@
-/* Min: the smallest of its inputs element by element, broadcasting; NaN wins. The gradient goes to the first input that
- * has the smallest value. */
+/* Min: the smallest of its inputs element by element, broadcasting; NaN propagates. The gradient goes to the first
+ * input that has the smallest value. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

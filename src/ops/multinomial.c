@@ -1,4 +1,5 @@
-/* Multinomial: for each row of unnormalised log-probabilities [n][classes], sample_size classes drawn by them. */
+/* Multinomial: for each row of unnormalised log-probabilities [n][classes], sample_size classes drawn from that
+ * distribution. */
 #include <math.h>
 
 #include "ops/common_random.h"

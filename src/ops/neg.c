@@ -1,4 +1,4 @@
-/* Neg: y = -x. The least integer wraps to itself. */
+/* Neg: y = -x. The smallest integer wraps to itself. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

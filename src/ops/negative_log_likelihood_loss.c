@@ -1,5 +1,5 @@
 /* NegativeLogLikelihoodLoss: -weight[label] * x[label], where x are log-probabilities; summed, averaged by weight, or
- * as it is. Labels equal to ignore_index count nothing. */
+ * not reduced. Labels equal to ignore_index are ignored. */
 #include "ops/common_nll.h"
 
 static skive_status infer(skv_infer *c) { return skv_nll_loss_type(c, 0, &c->out[0]); }

@@ -1,5 +1,5 @@
-/* NegativeLogLikelihoodLossGrad(dloss, x, labels, weight) -> dx: -weight[label] * dloss at the label, over the sum of
- * weights for a mean; zero elsewhere. Of x only the shape is read. */
+/* NegativeLogLikelihoodLossGrad(dloss, x, labels, weight) -> dx: -weight[label] * dloss at the label, divided by the
+ * sum of weights for a mean; zero elsewhere. Of x only the shape is read. */
 #include <string.h>
 
 #include "ops/common_nll.h"

@@ -1,4 +1,4 @@
-/* NonMaxSuppression: of each class, boxes by falling score, without those that overlap one already taken by more than
+/* NonMaxSuppression: for each class, boxes by descending score, without those that overlap a selected one by more than
  * the threshold. Rows of the result: batch, class, box. */
 #include <stdlib.h>
 
@@ -32,7 +32,7 @@ static box box_of(const float *p, bool centre) {
     box b;
     if (centre) {
         b = (box){p[1] - p[3] / 2, p[0] - p[2] / 2, p[1] + p[3] / 2, p[0] + p[2] / 2, 0};
-    } else { /* two opposite corners, any */
+    } else { /* any two opposite corners */
         b = (box){fminf(p[0], p[2]), fminf(p[1], p[3]), fmaxf(p[0], p[2]), fmaxf(p[1], p[3]), 0};
     }
     b.area = (b.y1 - b.y0) * (b.x1 - b.x0);
@@ -55,10 +55,10 @@ static int by_score(const void *p, const void *q, void *scores) {
 typedef struct limits {
     int64_t most;
     float overlap, score;
-    bool scored; /* is there a least score? */
+    bool scored; /* is there a minimum score? */
 } limits;
 
-/* One class: appends the numbers of the boxes taken. `order` and `taken`: scratch of n. */
+/* One class: appends the indices of the selected boxes. `order` and `taken`: scratch of n. */
 static int64_t select_boxes(const box *boxes, const float *scores, int64_t n, const limits *l, int64_t *order,
                             int64_t *taken) {
     int64_t candidates = 0, count = 0;
@@ -79,7 +79,7 @@ static double scalar(const skv_eval *c, size_t i, double otherwise) {
     return t && skive_tensor_count(t) > 0 ? skive_tensor_get(t, 0) : otherwise;
 }
 
-/* Rows to `out` when it is not NULL; their number. */
+/* Writes rows to `out` if it is not NULL; returns their number. */
 static skive_status suppress(const skv_eval *c, int64_t *out, int64_t *rows) {
     const skive_tensor *boxes = c->in[0], *scores = c->in[1];
     const int64_t batches = boxes->dims[0], n = boxes->dims[1], classes = scores->dims[1];

@@ -1,4 +1,4 @@
-/* NonZero: the indices of the elements that are not zero, one column an element, in row-major order. */
+/* NonZero: the indices of the nonzero elements, one column per element, in row-major order. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 #include "ops/common_shape.h"

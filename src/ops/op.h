@@ -1,8 +1,8 @@
-/* The op record: everything skive knows of one operator, in one place.
+/* The op record: everything skive knows about one operator, in one place.
  *
- * One file an op, ending in one `const skv_op skv_op_<name>`, and one line in ops.inc. From the list come the lookup,
+ * One file per op, ending in one `const skv_op skv_op_<name>`, and one line in ops.inc. From the list come the lookup,
  * the schema checks, the reference kernel, the gradient, coupling, cost, the self tests and the generated table. A NULL
- * member means "not supported" and gives a clear error when asked for. */
+ * member means "not supported" and gives a clear error when used. */
 #ifndef SKV_OP_H
 #define SKV_OP_H
 
@@ -23,29 +23,29 @@ typedef struct skv_infer {
     const skive_node *node;
     size_t n_in, n_out;
     const skive_type *const *in;         /* [n_in] NULL: absent */
-    const skive_tensor *const *constant; /* [n_in] NULL: not known now */
+    const skive_tensor *const *constant; /* [n_in] NULL: not known */
     skive_type *out;                     /* [n_out] to fill */
 } skv_infer;
-/* Fails with the node's name in front. */
+/* Fails with the node's name as a prefix. */
 #define SKV_INFER_FAIL(c, code, ...) skv_fail_at((c)->ctx, (code), (c)->node->name, __VA_ARGS__)
 
-/* ---- reference forward ---- all shapes known; outputs allocated. Floating ops compute in double and round once. ----
- * */
+/* ---- reference forward ---- all shapes known; outputs allocated. Floating ops compute in double and round once.
+ * ---- */
 typedef struct skv_eval {
     skive_context *ctx;
     const skive_node *node;
     size_t n_in, n_out;
     const skive_tensor *const *in; /* [n_in] NULL: absent */
-    skive_tensor *const *out;      /* [n_out] NULL: not wanted */
+    skive_tensor *const *out;      /* [n_out] NULL: not needed */
     uint64_t step;                 /* run counter: the random stream of Dropout in training */
 } skv_eval;
 
-/* ---- control flow ---- for ops with subgraphs: run by a session, which gives the bodies ---- */
+/* ---- control flow ---- for ops with subgraphs: run by a session, which provides the bodies ---- */
 typedef struct skv_body skv_body;
 struct skv_body {
-    const skive_graph *graph; /* its own inputs come first, then what it captures */
+    const skive_graph *graph; /* its own inputs come first, then the captured values */
     size_t n_in, n_out;       /* inputs of its own, outputs */
-    /* in[n_in]; out[n_out] becomes the caller's to free. */
+    /* in[n_in]; out[n_out] is freed by the caller. */
     skive_status (*run)(skv_body *body, const skive_tensor *in, skive_tensor *out);
 };
 typedef struct skv_flow {
@@ -53,8 +53,8 @@ typedef struct skv_flow {
     const skive_node *node;
     size_t n_in, n_out;
     const skive_tensor *const *in; /* [n_in] NULL: absent */
-    skive_tensor *out;       /* [n_out] to create; left empty where not wanted; freed by the caller on failure too */
-    skv_body *const *bodies; /* by number of the node's attribute; NULL where that is no graph */
+    skive_tensor *out;             /* [n_out] to create; left empty if not needed; freed by the caller on failure too */
+    skv_body *const *bodies;       /* by number of the node's attribute; NULL if that is not a graph */
 } skv_flow;
 skv_body *skv_flow_body(const skv_flow *c, const char *attribute); /* NULL when absent */
 
@@ -63,20 +63,20 @@ typedef struct skv_grad {
     skv_builder *b;
     skive_node *node;
     skive_value *const *dout; /* [n_out] NULL: no gradient arrives */
-    const bool *need;         /* [n_in] is this input's gradient wanted? */
+    const bool *need;         /* [n_in] is this input's gradient needed? */
     skive_value **din;        /* [n_in] to fill; NULL stays "zero" */
 } skv_grad;
 
-/* ---- channel coupling ---- says which index of an input axis goes with which of an output (or other input) axis ----
- * */
+/* ---- channel coupling ---- which index of an input axis is coupled to which of an output (or other input) axis
+ * ---- */
 typedef struct skv_couple skv_couple;
-typedef struct skv_slot { /* an axis of an input or output of the node at hand */
+typedef struct skv_slot { /* an axis of an input or output of the node */
     bool is_output;
     int index, axis;
 } skv_slot;
 #define SKV_CIN(i, a)  ((skv_slot){false, (i), (a)})
 #define SKV_COUT(i, a) ((skv_slot){true, (i), (a)})
-/* Channels a_first + k of slot a (k = 0..n-1) go together with channels b_first + k * b_repeat .. + b_repeat - 1 of b
+/* Channels a_first + k of slot a (k = 0..n-1) are coupled to channels b_first + k * b_repeat .. + b_repeat - 1 of b
  * (b_repeat > 1: Flatten turning a channel into a run of features). */
 void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n,
                       int64_t b_repeat);
@@ -86,7 +86,7 @@ void skv_couple_fix(skv_couple *c, skv_slot a, const char *why);
 const skive_node *skv_couple_node(const skv_couple *c);
 const skive_type *skv_couple_type(const skv_couple *c, skv_slot a); /* NULL: absent */
 
-/* ---- value range ---- real interval the output lies in given the inputs'; infinite when unbounded ---- */
+/* ---- value range ---- real interval of the output for given intervals of the inputs; infinite if unbounded ---- */
 typedef struct skv_range {
     double lo, hi;
 } skv_range;
@@ -134,7 +134,7 @@ typedef struct skv_op_case {
     size_t n_attrs;
     const skv_case_in *in;
     size_t n_in, n_out;
-    const double *expect; /* output 0 by hand, row-major; NULL: only shape and gradient are tested */
+    const double *expect; /* output 0 computed by hand, row-major; NULL: only shape and gradient are tested */
     size_t n_expect;
     const int64_t *expect_dims; /* NULL: not tested */
     int expect_rank;
@@ -145,21 +145,21 @@ typedef struct skv_op {
     const char *name;
     const char *domain; /* "" or SKV_DOMAIN */
     const char *brief;
-    int since;                            /* opset from which the canonical form held in the graph is valid */
+    int since;                            /* opset from which the canonical form in the graph is valid */
     int min_in, max_in, min_out, max_out; /* max -1: variadic */
-    int absent_in;                        /* of a variadic op: so many of its first inputs may be absent */
+    int absent_in;                        /* of a variadic op: number of its first inputs that may be absent */
     const skv_attr_spec *attrs;
     size_t n_attrs;
     const skv_input_spec *inputs; /* roles; inputs beyond the list are data, of a variadic op as the last of the list */
     size_t n_inputs;
-    /* Brings a node in the form of opset `from` to the canonical form (attributes to inputs and so on). */
+    /* Converts a node of opset `from` to the canonical form (attributes to inputs and so on). */
     skive_status (*import)(skive_graph *g, skive_node *n, int from);
-    /* Least opset that has this very node (bf16 Relu, 4-bit Cast ...); NULL: `since`. */
+    /* Lowest opset that allows exactly this node (bf16 Relu, 4-bit Cast ...); NULL: `since`. */
     int (*needs_opset)(const skive_node *n);
     skive_status (*infer)(skv_infer *c);
     skive_status (*run)(const skv_eval *c);
     /* Ops whose output shapes depend on the inputs' contents: fills types[n_out] where inference left them open. NULL:
-     * inference with the inputs as constants says all. Whatever lies behind such a node is planned when its sizes are
+     * inference with the inputs as constants determines them. Nodes after such a node are planned when its sizes are
      * known (skive/session.h). */
     skive_status (*size_outputs)(const skv_eval *c, skive_type *types);
     skive_status (*flow)(const skv_flow *c); /* instead of run: ops with subgraphs */
@@ -170,14 +170,14 @@ typedef struct skv_op {
     const skv_op_case *cases;
     size_t n_cases;
     bool random;  /* output depends on more than the inputs: never folded */
-    bool no_fold; /* never constant-folded (DequantizeLinear of weights stays what it is) */
+    bool no_fold; /* never constant-folded (DequantizeLinear of weights is kept) */
 } skv_op;
 
 #define SKV_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SKV_LIST(array)  .array = array, .n_##array = SKV_COUNT(array) /* .cases = cases, .n_cases = ... */
 
 const skv_op *skv_op_find(const char *name, const char *domain); /* domain NULL: standard first, then SKV_DOMAIN */
-/* The first attribute of n that the record does not know; NULL: it knows all. */
+/* The first attribute of n that the record does not know, or NULL. */
 const char *skv_op_unknown_attr(const skv_op *op, const skive_node *n);
 size_t skv_op_count(void);
 const skv_op *skv_op_at(size_t index);
@@ -186,7 +186,7 @@ const skv_op *skv_op_at(size_t index);
 skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
                              skive_tensor *out, size_t n_out);
 /* Infers one node's output types (declared ones kept where unknown) without touching the graph; in/constant as in
- * skv_infer. Unknown op: out is left as declared. */
+ * skv_infer. For an unknown op, out keeps the declared types. */
 skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_type *const *in,
                           const skive_tensor *const *constant, skive_type *out);
 
@@ -197,9 +197,9 @@ int64_t skv_axis(int64_t axis, int rank); /* negative counts from the end; -1 wh
 skive_status skv_infer_broadcast(skv_infer *c, size_t n, skive_type *out);
 skive_status skv_infer_same(skv_infer *c); /* out[0] = in[0] */
 void skv_couple_elementwise(
-    skv_couple *c); /* all inputs and output 0 go together axis by axis, broadcast axes skipped */
-/* dx summed over the axes along which `like` was broadcast, shaped as `like`. */
+    skv_couple *c); /* all inputs and output 0 are coupled axis by axis, except broadcast axes */
+/* dx summed over the axes along which `like` was broadcast, in the shape of `like`. */
 skive_value *skv_grad_unbroadcast(skv_builder *b, skive_value *dx, skive_value *like);
-void skv_cost_per_element(const skive_node *n, skive_cost *cost); /* one operation an output element */
+void skv_cost_per_element(const skive_node *n, skive_cost *cost); /* one operation per output element */
 
 #endif

@@ -1,5 +1,5 @@
 /* Pad: more elements at the ends of axes: a constant, the mirrored input, its border, or the input wrapped around.
- * Negative pads take elements away. Attributes became inputs with opset 11; axes came with 18. */
+ * Negative pads remove elements. Attributes became inputs in opset 11; axes were added in 18. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 #include "ops/common_pad.h"
@@ -69,7 +69,7 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
-/* What the result shows of the input goes back to it, the rest of dY to the value padded with. */
+/* The gradient of copied elements is that of the input; the rest of dY is that of the padding value. */
 static skive_status grad(skv_grad *c) {
     const skive_node *n = c->node;
     skive_value *x = n->inputs[0], *fill = skv_node_in(n, 2), *dx;

@@ -1,4 +1,5 @@
-/* PadGrad(dY, X, pads, axes?) {mode}: every element of dY added to the element of X it shows, in the shape of X. */
+/* PadGrad(dY, X, pads, axes?) {mode}: every element of dY is added to the element of X from which it was copied, in the
+ * shape of X. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 #include "ops/common_pad.h"

@@ -1,5 +1,5 @@
-/* Pow: y = x ^ p, broadcasting. The exponent may be of another type than the base; the result has the base's. Integer
- * powers wrap; of a negative integer exponent the whole part is taken. */
+/* Pow: y = x ^ p, broadcasting. The exponent may have another type than the base; the result has the type of the base.
+ * Integer powers wrap; with a negative integer exponent the result is truncated. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

@@ -1,4 +1,4 @@
-/* PRelu: y = x where x >= 0, slope * x elsewhere; the slope broadcasts to x and may be trained. */
+/* PRelu: y = x where x >= 0, slope * x elsewhere; the slope broadcasts to x and may be trainable. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 

@@ -7,10 +7,10 @@
  *     t   = min(max(t, clamp_lo - y_zero_point), clamp_hi - y_zero_point)
  *     y   = nearest_even(t) + y_zero_point
  *
- * With y_dtype "float" y is t before the clamp. The builder gives multiplier[m] = (float)((double)sx * (double)sw[m] /
- * (double)sy) (without sy for "float"). Weights whose sums could leave int32 are refused (ERR_LIMIT), so that the order
- * of summation does not matter. Attributes: those of Conv, x_zero_point, multiplier [m], y_dtype ("u8", "s8", "float"),
- * y_zero_point, clamp_lo, clamp_hi (the limits after the activation; default the type's range). */
+ * With y_dtype "float" y is t before the clamp. The multipliers are multiplier[m] = (float)((double)sx * (double)sw[m]
+ * / (double)sy) (without sy for "float"). Weights whose sums could exceed int32 are refused (ERR_LIMIT), so that the
+ * order of summation does not matter. Attributes: those of Conv, x_zero_point, multiplier [m], y_dtype ("u8", "s8",
+ * "float"), y_zero_point, clamp_lo, clamp_hi (the limits after the activation; default the type's range). */
 #include "ops/common_activation.h"
 #include "ops/common_conv.h"
 

@@ -1,4 +1,4 @@
-/* RandomNormalLike: numbers from a normal distribution, as many as the input has. */
+/* RandomNormalLike: numbers from a normal distribution, in the shape of the input. */
 #include "ops/common_random.h"
 
 static const skv_attr_spec attrs[] = {

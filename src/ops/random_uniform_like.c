@@ -1,4 +1,4 @@
-/* RandomUniformLike: numbers from [low, high), as many as the input has. */
+/* RandomUniformLike: numbers from [low, high), in the shape of the input. */
 #include "ops/common_random.h"
 
 static const skv_attr_spec attrs[] = {

@@ -2,7 +2,7 @@
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 
-/* Elements of the range in *count; the reason when there are none to be had, else NULL. */
+/* Stores the number of elements of the range in *count; returns the reason if it is invalid, else NULL. */
 static const char *length(const skive_tensor *const *in, int64_t *count) {
     skive_dtype t = in[0]->dtype;
     if (skv_dtype_is_float(t)) {

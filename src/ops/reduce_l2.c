@@ -16,7 +16,7 @@ static skive_status run(const skv_eval *c) {
 static skive_status grad(skv_grad *c) {
     skive_value *x = c->node->inputs[0];
     if (!c->need[0]) return SKIVE_OK;
-    /* at the origin, where there is no gradient, 0 is taken: x / 1 */
+    /* at the origin, where there is no gradient, it is set to 0: x / 1 */
     skive_value *norm = skv_reduce_keep(c, c->node->outputs[0]);
     skive_value *zero = skv_g2(c->b, "Equal", norm, skv_g_scalar(c->b, x, 0));
     norm = skv_g3(c->b, "Where", zero, skv_g_scalar(c->b, x, 1), norm);

@@ -14,7 +14,7 @@ static skive_status run(const skv_eval *c) {
     return skv_reduce_run(c, &r);
 }
 
-/* dy shared among the elements of a cell: their number is size of x over size of y, whatever the batch. */
+/* dy divided by the number of elements of a cell, which is the size of x over the size of y for any batch. */
 static skive_status grad(skv_grad *c) {
     const skive_type *x = &c->node->inputs[0]->type;
     skv_builder *b = c->b;

@@ -1,4 +1,4 @@
-/* ReduceProd: the product over axes. Its gradient, which divides by x, is not offered: it would be wrong at zeros. */
+/* ReduceProd: the product over axes. Its gradient, which divides by x, is not supported: it would be wrong at zeros. */
 #include "ops/cases.h"
 #include "ops/common_reduce.h"
 

@@ -1,11 +1,11 @@
-/* Reshape: the same elements under another shape. A 0 in the shape copies the input's dimension (unless allowzero), one
- * -1 is worked out. */
+/* Reshape: the same elements with another shape. A 0 in the shape copies the input's dimension (unless allowzero), one
+ * -1 is inferred. */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 
 static const skv_attr_spec attrs[] = {{"allowzero", SKV_ATTR_INT, SKV_OPTIONAL}};
 
-/* Fills the -1 when everything else is known, by elements or by symbols that cancel. */
+/* Computes the -1 if everything else is known, from the elements or from symbols that cancel. */
 static skive_status fill_open(skv_infer *c, const skive_type *x, skive_type *y, int open) {
     int64_t known = 1, total = 1;
     int symbolic_in = 0, symbolic_out = 0;

@@ -1,5 +1,5 @@
-/* Resize: a tensor resampled to other sizes, each axis by itself: the nearest element, or linear or cubic interpolation
- * (Keys, 1981) with weights widened against aliasing on request. */
+/* Resize: a tensor resampled to other sizes, each axis separately: the nearest element, or linear or cubic
+ * interpolation (Keys, 1981), optionally with wider weights against aliasing. */
 #include "ops/common_resize.h"
 #include "ops/common_shape.h"
 
@@ -31,7 +31,7 @@ static skv_range range(const skive_node *n, const skv_range *in) {
     return cropped ? (skv_range){fmin(in[0].lo, value), fmax(in[0].hi, value)} : in[0];
 }
 
-/* One operation a tap of a result, the taps of the axes multiplied. */
+/* One operation per tap of a result, the number of taps being the product over the axes. */
 static void cost(const skive_node *n, skive_cost *out) {
     const char *mode = skv_attr_string(n, "mode", "nearest");
     if (*mode == 'n' || n->n_outputs < 1 || !n->outputs[0] || !skv_node_in(n, 0)) return;
@@ -42,8 +42,8 @@ static void cost(const skive_node *n, skive_cost *out) {
     out->operations = skv_add_sat(out->operations, skv_mul_sat(taps, skv_type_count(y)));
 }
 
-/* Opset 10 had no attributes but `mode`: a size is laid on the other from the first element on, and the nearest
- * element is the one before, or the one after where the result is smaller. */
+/* Opset 10 had only the attribute `mode`: coordinates are asymmetric, and the nearest element is the one before, or the
+ * one after if the result is smaller. */
 static skive_status import_10(skive_graph *g, skive_node *n) {
     const skive_tensor *scales = skv_node_constant(n, 1);
     skive_value *list = skv_node_in(n, 1);
@@ -60,8 +60,8 @@ static skive_status import_10(skive_graph *g, skive_node *n) {
     return skv_node_set_attr(n, &SKV_STR("nearest_mode", smaller && !larger ? "ceil" : "floor"));
 }
 
-/* "tf_half_pixel_for_nn" (opset 11) lies half an element after "half_pixel": with the nearest element that is another
- * way of rounding. */
+/* "tf_half_pixel_for_nn" (opset 11) is half an element after "half_pixel": for the nearest element that is another
+ * rounding. */
 static skive_status import_tf_half_pixel(skive_node *n) {
     const char *rounding = skv_attr_string(n, "nearest_mode", "round_prefer_floor"), *same = NULL;
     if (strcmp(skv_attr_string(n, "mode", "nearest"), "nearest") == 0) {

@@ -1,5 +1,5 @@
-/* ResizeGrad(dY, X, roi?, scales?, sizes?) -> dX: each dY goes, with the weights of Resize, to the elements it was
- * made of. Of X only the shape is read. */
+/* ResizeGrad(dY, X, roi?, scales?, sizes?) -> dX: each dY is distributed, with the weights of Resize, to the elements
+ * from which its output was computed. Of X only the shape is read. */
 #include "ops/common_resize.h"
 #include "ops/common_shape.h"
 
@@ -14,7 +14,7 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
-/* What took the extrapolation value came from nowhere. */
+/* Outputs with the extrapolation value have no gradient. */
 static void clear_outside(double *dy, const skive_tensor *t, const skv_resize *r, const skv_resize_taps *taps) {
     const int64_t n = skive_tensor_count(t);
     int64_t index[SKIVE_MAX_RANK] = {0};

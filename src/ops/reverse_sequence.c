@@ -1,4 +1,4 @@
-/* ReverseSequence: the first sequence_lens[b] entries of each sequence in reverse; the rest stays. */
+/* ReverseSequence: the first sequence_lens[b] entries of each sequence in reverse; the rest is unchanged. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
 #include "ops/common_nn.h"

@@ -1,6 +1,5 @@
-/* RoiAlign: regions of a feature map at a fixed size, each cell the mean (or the largest weighted corner) of points
- * read linearly (He et al.,
- * 2017). */
+/* RoiAlign: regions of a feature map resampled to a fixed size, each cell the mean (or the largest weighted corner) of
+ * linearly interpolated points (He et al., 2017). */
 #include <string.h>
 
 #include "ops/common_elementwise.h"

@@ -1,4 +1,4 @@
-/* RotaryEmbedding (Su et al., 2021): pairs of a head's elements are turned by angles that depend on the token's
+/* RotaryEmbedding (Su et al., 2021): pairs of a head's elements are rotated by angles that depend on the token's
  * position: (a, b) -> (a cos - b sin, a sin + b cos). A pair is one element of each half, or two neighbours when
  * `interleaved`. */
 #include "ops/common_rotary.h"
@@ -81,7 +81,7 @@ done:
     return status;
 }
 
-/* Turned back: by the same angles the other way. */
+/* The gradient is the rotation by the opposite angles. */
 static skive_status grad(skv_grad *c) {
     const skive_node *n = c->node;
     skv_attr_init buffer[SKV_ATTRS_COPY];

@@ -1,4 +1,5 @@
-/* Scan: a subgraph over the entries of its scan inputs along one axis, with state carried from one to the next. */
+/* Scan: a subgraph over the entries of its scan inputs along one axis, with state variables carried from one to the
+ * next. */
 #include "ops/common_flow.h"
 #include "ops/common_shape.h"
 #include "tensor/tensor.h"
@@ -14,7 +15,7 @@ static const skv_attr_spec attrs[] = {{"body", SKV_ATTR_GRAPH, SKV_REQUIRED},
  * samples whose body is the Scan over the entries: every state and every scan input of a sample is an entry of the
  * outer one. */
 
-/* `body` sees what it captures through `middle`. */
+/* `body` captures values through `middle`. */
 static skive_status pass_captures(skive_graph *body, skive_graph *middle) {
     for (uint32_t i = 0; i < body->n_values; i++) {
         skive_value *v = body->values[i], *through;
@@ -82,7 +83,7 @@ static int64_t entry_of(const skive_node *n, const char *name, size_t i) {
     return i < count ? list[i] : 0;
 }
 
-/* How many inputs are state; -1: the attribute makes no sense. */
+/* The number of state inputs; -1: the attribute is invalid. */
 static int64_t states_of(const skive_node *n, size_t n_in) {
     const int64_t scans = skv_attr_int(n, "num_scan_inputs", 0);
     return scans >= 1 && scans <= (int64_t)n_in ? (int64_t)n_in - scans : -1;
@@ -107,7 +108,7 @@ typedef struct state {
     skv_body *body;
     size_t states, scans, outputs;
     int64_t steps;
-    skive_tensor *in, *results; /* of the body; the scan inputs' entries are ours, the states too once `own` */
+    skive_tensor *in, *results; /* of the body; the entries of scan inputs are owned here, the states too once `own` */
     bool own;
 } state;
 
@@ -116,7 +117,7 @@ static void free_states(state *s) {
     s->own = false;
 }
 
-/* Room for one entry of each scan input, and the number of steps. */
+/* Allocates one entry of each scan input, and determines the number of steps. */
 static skive_status prepare(state *s) {
     const skv_flow *c = s->c;
     s->steps = -1;
@@ -140,7 +141,7 @@ static skive_status prepare(state *s) {
     return SKIVE_OK;
 }
 
-/* Puts one entry of a scan output in its place; the first says how large all of it is. */
+/* Stores one entry of a scan output; the first determines the size of the whole. */
 static skive_status put(state *s, size_t k, int64_t step, const skive_tensor *entry) {
     const skv_flow *c = s->c;
     skive_tensor *y = &c->out[s->states + k];
@@ -180,7 +181,7 @@ static skive_status one_step(state *s, int64_t step) {
     return status;
 }
 
-/* No step at all: dimensions the body does not state are 0. */
+/* Without a step, dimensions that the body does not declare are 0. */
 static skive_status empty_output(state *s, size_t k) {
     const skive_type t = skv_flow_output_type(s->body->graph, s->states + k, 1);
     int64_t dims[SKIVE_MAX_RANK] = {0};
@@ -237,7 +238,7 @@ const skv_op skv_op_scan = {
     .since = 9,
     .min_in = 1,
     .max_in = -1,
-    .absent_in = 1, /* opset 8's lengths, until they are taken away */
+    .absent_in = 1, /* the lengths of opset 8, until they are removed */
     .min_out = 1,
     .max_out = -1,
     .attrs = attrs,

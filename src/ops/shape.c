@@ -5,7 +5,7 @@
 
 static const skv_attr_spec attrs[] = {{"start", SKV_ATTR_INT, SKV_OPTIONAL}, {"end", SKV_ATTR_INT, SKV_OPTIONAL}};
 
-/* The part of the axes asked for: out-of-range ends are pulled in, as ONNX says. */
+/* The requested range of axes: ends out of range are clamped, as ONNX specifies. */
 static void part(const skive_node *n, int rank, int *first, int *count) {
     int64_t start = skv_attr_int(n, "start", 0), end = skv_attr_int(n, "end", rank);
     if (start < 0) start = start < -(int64_t)rank ? 0 : start + rank;

@@ -1,4 +1,4 @@
-/* SliceGrad(dY, X, starts, ends, axes?, steps?): zeros of X's shape with dY at the places the slice took. */
+/* SliceGrad(dY, X, starts, ends, axes?, steps?): zeros of X's shape with dY at the positions of the slice. */
 #include "ops/cases.h"
 #include "ops/common_slice.h"
 

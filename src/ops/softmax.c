@@ -1,4 +1,4 @@
-/* Softmax: exp(x) over its sum along `axis`, in the form of opset 13. */
+/* Softmax: exp(x) divided by its sum along `axis`, in the form of opset 13. */
 #include "ops/common_softmax.h"
 
 static const skv_attr_spec attrs[] = {

@@ -1,5 +1,5 @@
 /* Split: parts along `axis`, of the sizes given or of equal size. Sizes were an attribute before opset 13; num_outputs
- * came with 18, and its last part may be smaller. */
+ * was added in 18, and its last part may be smaller. */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 
@@ -7,7 +7,7 @@ static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL},
                                       {"num_outputs", SKV_ATTR_INT, SKV_OPTIONAL}};
 enum { MAX_PARTS = 1024 };
 
-/* Sizes of n parts of `size` elements: given[] or equal. False when they do not fit. */
+/* Sizes of n parts of `size` elements: given[] or equal. False if they do not match. */
 static bool part_sizes(int64_t size, int n, const int64_t *given, int n_given, int64_t *sizes) {
     int64_t sum = 0;
     if (n_given >= 0) {
@@ -71,7 +71,7 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
-/* The parts' gradients side by side; a part nobody used counts as zero. */
+/* The parts' gradients concatenated; the gradient of an unused part is zero. */
 static skive_status grad(skv_grad *c) {
     const skive_node *n = c->node;
     skive_value **parts = NULL;
@@ -110,7 +110,7 @@ static void couple(skv_couple *c) {
 
 static skive_status import(skive_graph *g, skive_node *n, int from) {
     if (from < 13) SKV_TRY(skv_import_ints(g, n, "split", 1));
-    /* Before 18 parts without sizes were equal; since then their number must be said. */
+    /* Before 18, parts without sizes were equal; since then num_outputs is required. */
     if (from < 18 && !skv_node_in(n, 1)) return skv_node_set_attr(n, &SKV_INT("num_outputs", n->n_outputs));
     return SKIVE_OK;
 }

@@ -1,4 +1,4 @@
-/* Squeeze: dimensions of size 1 go; all of them when no axes are given. Axes were an attribute before opset 13. */
+/* Squeeze: removes dimensions of size 1; all of them if no axes are given. Axes were an attribute before opset 13. */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 
@@ -26,7 +26,7 @@ static skive_status infer(skv_infer *c) {
                                   d, (long long)x->dims[d].size);
         }
         if (n == 0 && x->dims[d].size < 0) {
-            y->rank = -1; /* whether it goes is not known */
+            y->rank = -1; /* unknown whether it is removed */
             return SKIVE_OK;
         }
         if (!(named || (n == 0 && x->dims[d].size == 1))) y->dims[y->rank++] = x->dims[d];

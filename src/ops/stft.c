@@ -1,5 +1,5 @@
-/* STFT: the discrete Fourier transform of frames of a signal [batch][length][1 or 2], every frame_step samples, under
- * a window. */
+/* STFT: the discrete Fourier transform of frames of a signal [batch][length][1 or 2], every frame_step samples,
+ * multiplied by a window. */
 #include "ops/cases.h"
 #include "ops/common_dft.h"
 #include "ops/common_nn.h"

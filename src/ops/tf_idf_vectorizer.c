@@ -20,7 +20,7 @@ typedef struct grams {
     size_t n_weights;
 } grams;
 
-/* The reason when the attributes do not fit each other, else NULL. */
+/* The reason if the attributes contradict each other, else NULL. */
 static const char *read_grams(const skive_node *n, grams *g) {
     const skv_attr *weights = skv_node_attr(n, "weights");
     const char *mode = skv_attr_string(n, "mode", "");

@@ -36,7 +36,7 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
-/* The copies side by side on axes of their own, and summed. */
+/* The copies on separate axes, summed. */
 static skive_status grad(skv_grad *c) {
     const skive_value *x = c->node->inputs[0], *y = c->node->outputs[0];
     int64_t split[SKIVE_MAX_RANK], axes[SKIVE_MAX_RANK], dims[SKIVE_MAX_RANK];

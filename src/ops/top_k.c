@@ -1,4 +1,4 @@
-/* TopK: the k largest (or smallest) elements along an axis in order, and where they were; of equal ones the first. */
+/* TopK: the k largest (or smallest) elements along an axis in order, and their indices; for ties the first. */
 #include "ops/cases.h"
 #include "ops/common_index.h"
 #include "ops/common_nn.h"

@@ -1,10 +1,10 @@
-/* Transpose: the dimensions in another order, reversed when none is given. */
+/* Transpose: the dimensions in another order, reversed if none is given. */
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 
 static const skv_attr_spec attrs[] = {{"perm", SKV_ATTR_INTS, SKV_OPTIONAL}};
 
-/* perm[] of the node for `rank`; false when it is not a permutation (ONNX has no negative axes here). */
+/* perm[] of the node for `rank`; false if it is not a permutation (ONNX has no negative axes here). */
 static bool permutation(const skive_node *n, int rank, int *perm) {
     size_t count;
     const int64_t *given = skv_attr_ints(n, "perm", &count);

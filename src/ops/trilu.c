@@ -22,7 +22,7 @@ static skive_status run(const skv_eval *c) {
     int n;
     SKV_TRY(skv_eval_ints(c, 1, "the diagonal", &k, 1, &n));
     const int64_t rows = x->dims[x->rank - 2], columns = x->dims[x->rank - 1], count = skive_tensor_count(x);
-    if (k > columns) k = columns; /* beyond, nothing changes, and sums stay in range */
+    if (k > columns) k = columns; /* larger values change nothing, and sums stay in range */
     if (k < -rows) k = -rows;
     memset(y->data, 0, skive_tensor_bytes(y));
     for (int64_t i = 0; i < count; i++) {

@@ -1,5 +1,5 @@
 /* Unique: the different elements (or, with an axis, the different slices) in ascending order or that of their first
- * appearance; where each first appears, which of them each element is, and how often each appears. */
+ * appearance; the index of the first occurrence of each, the group of each element, and the counts. */
 #include <stdlib.h>
 
 #include "ops/cases.h"
@@ -44,7 +44,7 @@ static size_t element_of(const entries *e, int64_t k, int64_t o, int64_t i) {
     return (size_t)((o * e->length + k) * e->inner + i);
 }
 
-/* NaN stands after everything and equals itself. */
+/* NaN is last in the order and equals itself. */
 static int order_elements(const skive_tensor *x, size_t i, size_t j) {
     if (skv_dtype_is_float(x->dtype)) {
         const double a = skv_load_f64(x->dtype, x->data, i), b = skv_load_f64(x->dtype, x->data, j);
@@ -80,8 +80,7 @@ static int by_appearance(const void *p, const void *q) {
     return (a->first > b->first) - (a->first < b->first);
 }
 
-/* groups[0 .. *n-1] in the order asked for; of[k] is the place in ascending order of the group that entry k belongs
- * to. */
+/* groups[0 .. *n-1] in the requested order; of[k] is the position in ascending order of the group of entry k. */
 static skive_status find_groups(const skv_eval *c, const entries *e, group **groups, int64_t **of, int64_t *n) {
     int64_t *order = NULL;
     skive_status status;

@@ -1,4 +1,4 @@
-/* Upsample (opsets 1 to 9): what became Resize with asymmetric coordinates; the importer makes it one. Scales were
+/* Upsample (opsets 1 to 9): replaced by Resize with asymmetric coordinates; the importer converts it. Scales were
  * attributes before opset 9. */
 #include "ops/common_resize.h"
 #include "ops/common_shape.h"
@@ -34,7 +34,7 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
     skive_value *scales = skv_node_in(n, 1), *x = skv_node_in(n, 0);
     skv_builder b = skv_build(g);
     if (strcmp(mode, "bilinear") == 0) mode = "linear";             /* opset 1 */
-    if (!x || n->n_outputs != 1 || !n->outputs[0]) return SKIVE_OK; /* the check of the graph says why not */
+    if (!x || n->n_outputs != 1 || !n->outputs[0]) return SKIVE_OK; /* the check of the graph reports the reason */
     if (from < 9) {
         float list[SKIVE_MAX_RANK];
         int64_t count;

@@ -1,11 +1,11 @@
-/* Bytes written and read: a growing buffer, a bounded reader, and single bits in both. Numbers are little-endian or
- * varints (7 bits a byte, the lowest first). */
+/* Writing and reading bytes: a growing buffer, a bounded reader, and single bits in both. Numbers are little-endian or
+ * varints (7 bits per byte, the lowest first). */
 #ifndef SKV_PACK_BYTES_H
 #define SKV_PACK_BYTES_H
 
 #include "base/base.h"
 
-/* Grows as it is written; a failure sticks in `status`, and what follows does nothing. */
+/* Grows as it is written; a failure is kept in `status`, and later calls do nothing. */
 typedef struct skv_bytes {
     skive_context *ctx;
     uint8_t *data;
@@ -27,7 +27,7 @@ void skv_bytes_text(skv_bytes *b, const char *text, size_t n);
 void skv_bytes_bits(skv_bytes *b, uint32_t value, unsigned n);
 void skv_bytes_align(skv_bytes *b);
 
-/* Reads what is left of a range. Past its end every read gives 0 and `failed` is set. */
+/* Reads the rest of a range. Past its end every read returns 0 and `failed` is set. */
 typedef struct skv_reader {
     const uint8_t *at, *end;
     bool failed;
@@ -39,13 +39,13 @@ static inline skv_reader skv_read_from(const void *data, size_t n) {
     return (skv_reader){.at = data, .end = n ? (const uint8_t *)data + n : data}; /* data may be NULL when n is 0 */
 }
 static inline size_t skv_read_left(const skv_reader *r) { return (size_t)(r->end - r->at); }
-const uint8_t *skv_read_bytes(skv_reader *r, size_t n); /* NULL when so many are not left */
+const uint8_t *skv_read_bytes(skv_reader *r, size_t n); /* NULL if fewer are left */
 unsigned skv_read_u8(skv_reader *r);
 uint32_t skv_read_u32(skv_reader *r);
 uint64_t skv_read_varint(skv_reader *r);
 int64_t skv_read_signed(skv_reader *r);
 uint32_t skv_read_bits(skv_reader *r, unsigned n);
-void skv_read_align(skv_reader *r);                /* drops the rest of the byte at hand */
-skv_reader skv_read_part(skv_reader *r, size_t n); /* the next n bytes as a reader of their own */
+void skv_read_align(skv_reader *r);                /* skips the rest of the current byte */
+skv_reader skv_read_part(skv_reader *r, size_t n); /* the next n bytes as a separate reader */
 
 #endif

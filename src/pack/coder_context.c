@@ -1,13 +1,13 @@
-/* Adaptive binary range coding under mixed contexts, for weights most of which are zero.
+/* Adaptive binary range coding with mixed contexts, for weights most of which are zero.
  *
- * Each weight is told by whether it is zero, by its sign, and by its rank among the values of that sign, as DeepCABAC
- * does (Wiedemann et al. 2020). What decides whether a weight is zero is how many of its row and of its column were,
- * and its neighbours: every one of these contexts keeps a probability of its own, and a small logistic mixer, trained
- * as it goes, makes one of them (Mahoney 2005). Sign and rank follow adaptive probabilities along a binary tree. Rows
- * without a zero symbol are the tree alone.
+ * Each weight is coded as a zero flag, its sign, and its rank among the values of that sign, as in DeepCABAC (Wiedemann
+ * et al. 2020). The zero flag is predicted from the numbers of zeros in its row and its column, and from its
+ * neighbours: each of these contexts has its own probability, and a small logistic mixer, trained during coding,
+ * combines them (Mahoney 2005). Sign and rank are coded with adaptive probabilities along a binary tree. Sequences
+ * without a zero symbol use the tree only.
  *
  * The stream is a 16-bit density of non-zeros (only where there is a zero symbol), then the range coder's bytes; zeros
- * at its very end are left out, and a decoder reads zeros past the end. Both directions run the same code. */
+ * at the end are omitted, and a decoder reads zeros past the end. Both directions run the same code. */
 #include "pack/coder.h"
 
 #include <stdlib.h>
@@ -16,14 +16,14 @@
 enum {
     ONE = 1 << 16,      /* of a probability */
     INPUTS = 6,         /* of the mixer */
-    SETS = 7,           /* of its weights: by the number of neighbours that are not zero */
+    SETS = 7,           /* weight sets of the mixer: by the number of nonzero neighbours */
     STRETCH_MAX = 2047, /* a logit of 8 */
-    COUNT_LIMIT = 255,  /* beyond it, a probability adapts no slower */
+    COUNT_LIMIT = 255,  /* limit of the count, so that a probability keeps adapting */
     MIX_SHIFT = 17,
     LEVELS = 32,
 };
 
-/* A probability of 1 that moves by 1 / (n + 1.5) of its error at its n-th use. */
+/* The probability of a 1, which changes by 1 / (n + 1.5) of its error at its n-th use. */
 typedef struct adaptive {
     uint16_t p, n;
 } adaptive;
@@ -32,8 +32,8 @@ typedef struct model {
     int16_t stretch[1 << 12];
     uint32_t reciprocal[COUNT_LIMIT + 1];
     adaptive row, near[64], crossed[LEVELS * LEVELS], beside[LEVELS * 8];
-    adaptive *column; /* [columns + 2], the first and last standing for what is outside */
-    uint8_t *above;   /* [2][columns + 4] was it non-zero: the two rows before, with a margin of 2 */
+    adaptive *column; /* [columns + 2], the first and last for positions outside */
+    uint8_t *above;   /* [2][columns + 4] nonzero flags of the two previous rows, with a margin of 2 */
     int32_t weight[SETS][INPUTS];
     adaptive sign[9];
     adaptive tree[2][SKV_ALPHABET_MAX];
@@ -43,7 +43,7 @@ typedef struct model {
     skv_reader *in;
 } model;
 
-/* 2^16 / (1 + e^-x), x in steps of 1/2 from -8; between them, straight lines. */
+/* 2^16 / (1 + e^-x), x in steps of 1/2 from -8; interpolated linearly. */
 static const uint16_t logistic[] = {22,    36,    60,    98,    162,   267,   439,   720,   1179,  1921,  3108,
                                     4971,  7812,  11955, 17625, 24743, 32768, 40793, 47911, 53581, 57724, 60565,
                                     62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438, 65476, 65500, 65514};
@@ -97,7 +97,7 @@ static inline unsigned code(model *m, bool decoding, uint32_t p, unsigned bit) {
     return bit;
 }
 
-/* As few bytes as single out a number in the range, zeros following. */
+/* The fewest bytes that identify a number in the range when followed by zeros. */
 static void finish(model *m) {
     for (unsigned bytes = 0; bytes <= 4; bytes++) {
         const uint64_t step = UINT64_C(1) << (32 - 8 * bytes), value = (m->low + step - 1) / step * step;
@@ -117,7 +117,7 @@ static inline unsigned code_adaptive(model *m, bool decoding, adaptive *a, unsig
 static inline unsigned code_number(model *m, bool decoding, adaptive *tree, unsigned limit, unsigned number) {
     unsigned node = 1;
     for (unsigned bits = skv_symbol_bits(limit); bits-- > 0;) {
-        /* No bit is spent where a 1 would lead past the limit. */
+        /* No bit is coded where a 1 would exceed the limit. */
         const unsigned least = (node << (bits + 1) | 1u << bits) - (1u << skv_symbol_bits(limit));
         unsigned bit = 0;
         if (least < limit) bit = code_adaptive(m, decoding, &tree[node], number >> bits & 1u);
@@ -158,7 +158,7 @@ static inline unsigned code_nonzero(model *m, bool decoding, size_t c, const uin
 
 /* ---- whole rows ---- */
 
-/* A symbol that is not zero; the signs to the left and above are its sign's context. */
+/* A nonzero symbol; the signs to the left and above are the context of its sign. */
 static inline unsigned code_value(model *m, bool decoding, const skv_symbol_shape *s, unsigned context,
                                   unsigned symbol) {
     const unsigned zero = (unsigned)s->zero, below = zero, beyond = s->alphabet - 1 - zero;

@@ -1,5 +1,5 @@
 /* Canonical Huffman codes (Huffman 1952) of at most 12 bits, the lengths found by package-merge (Larmore & Hirschberg
- * 1990). The file holds the lengths alone, four bits each, a run of absent symbols as a zero and its length. */
+ * 1990). The file contains only the lengths, four bits each, with a run of absent symbols as a zero and its length. */
 #include "pack/coder.h"
 
 #include <stdlib.h>
@@ -32,7 +32,8 @@ static void count_leaves(const packages *p, int i, uint8_t lengths[SKV_ALPHABET_
     count_leaves(p, p->items[i].right, lengths);
 }
 
-/* One round: packages of the list before, two by two, merged by weight into the leaves. Gives the new list's length. */
+/* One round: pairs of packages of the previous list, merged by weight with the leaves. Returns the new list's
+ * length. */
 static int merge_round(packages *p, const item *leaf, int n_leaf, const int *before, int n_before, int *list) {
     int n = 0, leaf_at = 0, pair = 0;
     const int n_pair = n_before / 2;
@@ -66,8 +67,8 @@ static void find_lengths(packages *p, const uint64_t counts[SKV_ALPHABET_MAX], u
     for (int i = 0; i < 2 * n_leaf - 2; i++) count_leaves(p, lists[LONGEST & 1][i], lengths);
 }
 
-/* Codes in order of length, then of symbol, with their bits turned round: the stream is read from its lowest bit. False
- * when the lengths are no prefix code. */
+/* Codes in order of length, then of symbol, with their bits reversed, because the stream is read from its lowest bit.
+ * False if the lengths are not a prefix code. */
 static bool find_codes(const uint8_t lengths[SKV_ALPHABET_MAX], uint16_t codes[SKV_ALPHABET_MAX]) {
     uint32_t code = 0, room = 1u << LONGEST;
     for (unsigned length = 1; length <= LONGEST; length++) {
@@ -131,7 +132,7 @@ static skive_status decode(skive_context *ctx, const skv_symbol_shape *s, skv_re
         if (lengths[i] > LONGEST) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "a Huffman code of %u bits", lengths[i]);
     }
     if (!find_codes(lengths, codes)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the Huffman code lengths are invalid");
-    /* Where the code leaves gaps, symbol 0 stands with length 0, which ends the decoding. */
+    /* Unused codes map to symbol 0 with length 0, which ends the decoding. */
     memset(symbol_of, 0, sizeof symbol_of);
     uint8_t length_of[1 << LONGEST] = {0};
     for (unsigned i = 0; i < s->alphabet; i++) {

@@ -1,6 +1,7 @@
 /* Range variant of asymmetric numeral systems (Duda 2013) with static frequencies of 14 bits. States are 32 bits wide
- * and give or take whole bytes; long rows use four, one after another, so that a decoder's steps overlap. The file
- * holds the frequencies as Exp-Golomb numbers, the final states, then the bytes in the order the decoder takes them. */
+ * and are renormalised by whole bytes; long sequences use four interleaved states, so that a decoder's steps overlap.
+ * The file contains the frequencies as Exp-Golomb numbers, the final states, then the bytes in the order in which the
+ * decoder reads them. */
 #include "pack/coder.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@ enum { SCALE_BITS = 14, SCALE = 1 << SCALE_BITS, STATES_MAX = 4, MANY = 1 << 16 
 
 static unsigned states_for(size_t n) { return n < MANY ? 1 : STATES_MAX; }
 
-/* Frequencies that add up to SCALE, none of a symbol that occurs being 0. */
+/* Frequencies that add up to SCALE and are above 0 for every symbol that occurs. */
 static void normalize(const uint64_t counts[SKV_ALPHABET_MAX], size_t n, uint32_t freq[SKV_ALPHABET_MAX]) {
     int64_t left = SCALE;
     memset(freq, 0, SKV_ALPHABET_MAX * sizeof *freq);
@@ -20,7 +21,7 @@ static void normalize(const uint64_t counts[SKV_ALPHABET_MAX], size_t n, uint32_
         freq[i] = share < 1 ? 1 : (uint32_t)(share + 0.5);
         left -= freq[i];
     }
-    /* What rounding gave too much or too little is taken from, or given to, whoever notices it least. */
+    /* The rounding difference is taken from or added to the symbols where it costs least. */
     while (left != 0) {
         int best = -1;
         double best_cost = 0;
@@ -89,7 +90,7 @@ static skive_status encode(skive_context *ctx, const skv_symbol_shape *s, const 
     normalize(counts, s->n, freq);
     write_frequencies(freq, s->alphabet, out);
     for (uint32_t i = 0, sum = 0; i < SKV_ALPHABET_MAX; sum += freq[i++]) start[i] = sum;
-    SKV_TRY(skv_alloc(ctx, at, &room)); /* a symbol takes 14 bits at most */
+    SKV_TRY(skv_alloc(ctx, at, &room)); /* a symbol takes at most 14 bits */
     for (unsigned k = 0; k < n_states; k++) state[k] = STATE_LOW;
     for (size_t i = s->n; i-- > 0;) {
         uint32_t *x = &state[i % n_states];
@@ -104,7 +105,7 @@ static skive_status encode(skive_context *ctx, const skv_symbol_shape *s, const 
     return out->status;
 }
 
-/* A slot of the cumulated frequencies: whose it is, that symbol's frequency, and how far into it. */
+/* A slot of the cumulative frequencies: its symbol, that symbol's frequency, and the offset in it. */
 typedef struct slot {
     uint16_t freq, offset;
     uint8_t symbol;
@@ -141,7 +142,7 @@ static skive_status decode(skive_context *ctx, const skv_symbol_shape *s, skv_re
         for (; x < STATE_LOW && at < end; at++) x = x << 8 | *at;
         state[i % n_states] = x;
     }
-    /* An encoder starts from STATE_LOW, so a decoder that got it all ends there. */
+    /* An encoder starts from STATE_LOW, so a decoder that read everything ends there. */
     for (unsigned k = 0; k < n_states; k++) good = good && state[k] == STATE_LOW;
     in->at = at;
     skv_free(ctx, slots);

@@ -1,4 +1,4 @@
-/* Operators and attributes that files know by number. */
+/* Operators and attributes that have a number in files. */
 #include <string.h>
 
 #include "pack/pack.h"

@@ -6,7 +6,7 @@
 
 enum { SKV_VERSION = 1, SKV_SECTIONS_MAX = 64, SKV_OUTPUT_NAME = 32 };
 
-/* What output `i` of `n` is called in a file without names. */
+/* The name of output `i` of `n` in a file without names. */
 void skv_nameless_output(uint32_t i, uint32_t n, char name[SKV_OUTPUT_NAME]);
 
 typedef struct skv_section {
@@ -15,17 +15,17 @@ typedef struct skv_section {
     skv_reader in;   /* when read */
 } skv_section;
 
-/* Appends what stands in `raw`, deflated where that is shorter. */
+/* Appends the contents of `raw`, deflated if that is shorter. */
 skive_status skv_deflate(skive_context *ctx, const skv_bytes *raw, skv_bytes *out);
-/* The bytes back, at most `limit`; *out is freed by skv_free. */
+/* Restores the bytes, at most `limit`; *out is freed by skv_free. */
 skive_status skv_inflate(skive_context *ctx, skv_reader *in, size_t limit, uint8_t **out, size_t *n);
 
-/* The whole file of these sections; empty ones are left out. */
+/* Builds the whole file from these sections; empty ones are left out. */
 skive_status skv_frame_write(skive_context *ctx, skv_section *sections, size_t n, skv_bytes *out);
-/* Finds the sections, checksums verified. Those it does not know are left out where they may be skipped.
- * ERR_FORMAT, ERR_UNSUPPORTED. */
+/* Finds the sections and verifies checksums. Unknown sections are skipped if that is allowed. ERR_FORMAT,
+ * ERR_UNSUPPORTED. */
 skive_status skv_frame_read(skive_context *ctx, const void *bytes, size_t n, skv_section *sections, size_t *n_sections,
                             size_t *frame_bytes);
-bool skv_frame_begins(const void *bytes, size_t n); /* like a packed model? */
+bool skv_frame_begins(const void *bytes, size_t n); /* does it begin like a packed model? */
 
 #endif

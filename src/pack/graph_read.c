@@ -1,4 +1,4 @@
-/* The compact encoding back to a graph. Nothing in the bytes is trusted: every number is checked against what can be,
+/* Decodes the compact encoding to a graph. The bytes are not trusted: every number is checked against its valid range,
  * and the finished graph against the rules of graphs. */
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static skive_status read_graph(graph_reader *r, const frame *outer, skive_graph 
 
 #define BROKEN(r, ...) SKV_FAIL((r)->ctx, SKIVE_ERR_FORMAT, __VA_ARGS__)
 
-/* A count of things of at least `each` bytes: what is left must be able to hold them. */
+/* A count of items of at least `each` bytes, which must fit into the remaining bytes. */
 static skive_status read_count(graph_reader *r, const char *what, size_t each, size_t *out) {
     const uint64_t n = skv_read_varint(r->in);
     *out = 0;
@@ -215,7 +215,7 @@ static skive_status set_list(graph_reader *r, skv_arena *arena, skive_node *n, c
 static skive_status set_string(graph_reader *r, skive_node *n, const char *name) {
     skv_attr_init init = {.name = name, .type = SKV_ATTR_STRING};
     SKV_TRY(read_text(r, r->in, &init.s, &init.n));
-    if (init.n == 0) init.s = ""; /* a length of 0 means: up to the NUL, which the file does not have */
+    if (init.n == 0) init.s = ""; /* a length of 0 would mean: up to the NUL, which the file does not have */
     return skv_node_set_attr(n, &init);
 }
 
@@ -244,7 +244,7 @@ static skive_status read_attr(graph_reader *r, const frame *f, skive_node *n) {
 typedef struct node_head {
     const char *op, *domain;
     size_t n_in, n_attrs, n_out;
-    bool spelled; /* which outputs are there is said one by one */
+    bool spelled; /* a flag for each output tells whether it is present */
 } node_head;
 
 static skive_status read_head(graph_reader *r, const frame *f, node_head *h) {
@@ -320,7 +320,7 @@ static skive_status next_name(graph_reader *r, skive_graph *g, const char **out)
 static skive_status read_names(graph_reader *r, const frame *f) {
     const char *name = NULL;
     SKV_TRY(next_name(r, f->g, &f->g->name));
-    /* Made-up names first, so that none of them is in the way of one that the file gives. */
+    /* Generated names first, so that they do not collide with names in the file. */
     for (size_t i = 0; i < f->n; i++) {
         char made[40];
         snprintf(made, sizeof made, "\x01%zu", i);

@@ -1,8 +1,8 @@
 /* A graph in its compact encoding.
  *
- * Values are numbered: the graph's inputs, what it captures, its parameters in the order of their first use, then what
- * the nodes give out, in an order where producers come first. A node refers to the next parameter not yet used, or so
- * many values back. Names go to a section of their own; types only where inference would not find them. */
+ * Values are numbered: the graph's inputs, captured values, parameters in the order of their first use, then the
+ * outputs of the nodes in topological order. A node refers to the next parameter not yet used, or to a value by its
+ * distance. Names are in a separate section; types are written only where inference does not find them. */
 #include <string.h>
 
 #include "ops/op.h"
@@ -11,7 +11,7 @@
 
 enum { UNNUMBERED = 0 }; /* numbers[id]: number + 1 */
 
-typedef struct frame { /* a graph being written, and the one around it */
+typedef struct frame { /* the graph being written, and the enclosing one */
     const struct frame *outer;
     const skive_graph *g;
     skive_node **order;
@@ -89,7 +89,7 @@ static bool same_type(const skive_type *a, const skive_type *b) {
     return true;
 }
 
-/* What inference makes of the graph when no node says the types of its outputs; NULL when it cannot. */
+/* The graph with the types that inference finds without declared output types; NULL if it fails. */
 static skive_status infer_bare(writer *w, const skive_graph *g, skive_graph **out) {
     skive_graph *bare = NULL;
     SKV_TRY(skive_graph_copy(w->ctx, g, &bare));
@@ -107,8 +107,8 @@ static skive_status infer_bare(writer *w, const skive_graph *g, skive_graph **ou
     return SKIVE_OK;
 }
 
-/* Of a subgraph, the types of all; of the outermost graph, those that inference does not find, and all where nodes
- * hold graphs: a reader infers from the outside in. */
+/* For a subgraph, the types of all values; for the outermost graph, those that inference does not find, or all if nodes
+ * contain graphs, because a reader infers from the outside in. */
 static skive_status write_types(writer *w, const frame *f) {
     skive_graph *bare = NULL;
     uint64_t n = 0;
@@ -134,8 +134,8 @@ static skive_status write_types(writer *w, const frame *f) {
 static void write_f64(skv_bytes *out, double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
-    skv_bytes_varint(out,
-                     __builtin_bswap64(bits)); /* what is short in binary has its zeros where a varint drops them */
+    /* the last bytes of short binary fractions are zero, and a varint drops them after the swap */
+    skv_bytes_varint(out, __builtin_bswap64(bits));
 }
 
 static void write_attr_value(writer *w, const skv_attr *a) {
@@ -181,7 +181,7 @@ static void write_reference(writer *w, frame *f, const skive_value *v) {
     }
 }
 
-/* Numbers of inputs, attributes and outputs in one byte, where they are as small as they mostly are. */
+/* The numbers of inputs, attributes and outputs in one byte, if they are small, as in most nodes. */
 static void write_counts(skv_bytes *out, const skive_node *n) {
     bool absent = false;
     for (uint32_t i = 0; i < n->n_outputs; i++) absent = absent || !n->outputs[i];

@@ -1,7 +1,7 @@
-/* What a weight would take in the format of Deep Compression (Han, Mao & Dally 2016), for comparing: of each weight
- * that is not zero its index into the codebook and its distance from the one before, 8 bits for a convolution and 5
- * for a matrix, a distance too long being bridged by weights of zero; at fixed width, or both streams under Huffman
- * codes. Codes' own tables are not counted, as they are not there. */
+/* The size of a weight in the format of Deep Compression (Han, Mao & Dally 2016), for comparison: for each nonzero
+ * weight its index into the codebook and its distance to the previous one, 8 bits for a convolution and 5 for a matrix,
+ * where longer distances are bridged by zero weights; at fixed width, or both streams with Huffman codes. The code
+ * tables are not counted, as in that paper. */
 #include <string.h>
 
 #include "pack/pack.h"
@@ -9,7 +9,7 @@
 
 enum { CONV_DISTANCE = 8, MATRIX_DISTANCE = 5, FLOAT_BITS = 32 };
 
-/* Bits of Huffman-coding so many of each symbol: each merge of the two rarest adds a bit to all of theirs. */
+/* Bits of a Huffman coding for these counts: each merge of the two rarest adds a bit to all their symbols. */
 static double huffman_bits(uint64_t *counts, int n) {
     double bits = 0;
     int kinds = 0;
@@ -18,7 +18,8 @@ static double huffman_bits(uint64_t *counts, int n) {
     }
     if (kinds == 1) return (double)counts[0];
     for (; kinds > 1; kinds--) {
-        for (int end = kinds - 1; end >= kinds - 2; end--) { /* the rarest to the end, then the next rarest before it */
+        /* move the rarest to the end, then the next rarest before it */
+        for (int end = kinds - 1; end >= kinds - 2; end--) {
             int least = 0;
             for (int i = 1; i <= end; i++) least = counts[i] < counts[least] ? i : least;
             const uint64_t t = counts[least];
@@ -31,7 +32,7 @@ static double huffman_bits(uint64_t *counts, int n) {
     return bits;
 }
 
-/* Indices and distances of what is stored, zeros that bridge a distance among it. */
+/* Indices and distances of the stored weights, including zeros that bridge a distance. */
 static void count(const skv_coded *c, int distance_bits, uint64_t *indices, uint64_t *distances, uint64_t *stored) {
     const int64_t n = skv_coded_count(c);
     const unsigned longest = 1u << distance_bits;

@@ -1,4 +1,4 @@
-/* Reading a packed model through a memory map, one parameter after another. */
+/* Reading a packed model, one parameter after another. */
 #include <string.h>
 
 #include "base/budget.h"
@@ -18,7 +18,7 @@ typedef struct loading {
     skive_pack_load_options o;
     bool counts; /* non-zeros, for a report */
     skv_reader params;
-    skv_storage **storages; /* one reference each, so that a later parameter may be the same */
+    skv_storage **storages; /* one reference each, so that a later parameter may share the storage */
     skive_pack_row *rows;
     const skive_value **values; /* whose row it is */
     size_t n, capacity;

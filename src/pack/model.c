@@ -1,4 +1,4 @@
-/* Model files of either kind. */
+/* Model files of both formats. */
 #include <string.h>
 
 #include <skive/onnx.h>
@@ -23,7 +23,7 @@ skive_status skive_model_save(skive_context *ctx, const skive_graph *graph, cons
     SKV_NEED(ctx, "ctx, graph, path", ctx, graph, path);
     const size_t n = strlen(path);
     if (n > 4 && strcmp(path + n - 4, ".skv") == 0) return skive_pack_save(ctx, graph, path, NULL, NULL);
-    /* Hashed layers are an operator of skive's own. */
+    /* Hashed layers use an operator internal to skive. */
     bool hashed = false;
     for (uint32_t i = 0; i < graph->n_nodes; i++) hashed = hashed || skv_node_is(graph->nodes[i], "HashedGemm");
     if (!hashed) return skive_onnx_save(ctx, graph, path, NULL);

@@ -1,8 +1,7 @@
-/* One parameter's record: written in the form and under the coders that make it smallest, and read back.
+/* One parameter's record: written in the form and with the coders that make it smallest, and read back.
  *
- * Symbols are arranged in one of three ways: all of them in one stream; the gaps between those that are not zero and
- * then these; or a bitmap and then these. Numbers go raw, byte by byte in planes of equal significance, or as varints.
- * */
+ * Symbols are arranged in one of three ways: all in one stream; the gaps between nonzero symbols, followed by these; or
+ * a bitmap, followed by these. Numbers are stored raw, in byte planes of equal significance, or as varints. */
 #include <string.h>
 
 #include "pack/pack.h"
@@ -23,7 +22,7 @@ enum { ESCAPE = 255 }; /* as a gap: 255 zeros and no weight */
 
 /* ---- streams ---- a varint of 8 * bytes + coder, then the bytes */
 
-enum { CONTEXT_WITHOUT_ZERO = 1 << 16 }; /* where adapting gains nothing, it is not tried on more symbols than this */
+enum { CONTEXT_WITHOUT_ZERO = 1 << 16 }; /* number of symbols on which adaptive coding is tried before it is skipped */
 
 static bool worth_trying(const skv_coder *c, const skv_coder *only, const skv_symbol_shape *s) {
     if (only) return c == only;
@@ -88,7 +87,7 @@ static size_t columns_of(const skv_coded *c) {
     return columns > 0 ? (size_t)columns : 1;
 }
 
-/* The symbols that are not zero, closed up: those above the zero one lower. */
+/* The nonzero symbols, renumbered: those above zero are one lower. */
 static size_t take_kept(const skv_coded *c, uint8_t *kept) {
     const size_t n = (size_t)skv_coded_count(c);
     size_t at = 0;
@@ -125,8 +124,7 @@ static skv_symbol_shape shape_of_mask(const skv_coded *c) {
     return (skv_symbol_shape){.n = (size_t)skv_coded_count(c), .columns = columns_of(c), .alphabet = 2, .zero = 0};
 }
 
-/* What one stream of all symbols tells: where weights are, if there is nothing else to a symbol; which they are, if
- * none is zero. */
+/* The purpose of a single stream of all symbols: positions, if symbols are only flags; values, if none is zero. */
 static size_t *whole(const skv_coded *c, skv_record_sizes *sizes) {
     if (c->zero < 0) return &sizes->values;
     return c->form == &skv_form_sparse ? &sizes->positions : &sizes->together;
@@ -161,7 +159,7 @@ static skive_status write_arranged(skive_context *ctx, const skv_coded *c, int a
     return out->status;
 }
 
-/* Tries the arrangements that make sense and appends the shortest. */
+/* Tries the applicable arrangements and appends the shortest. */
 static skive_status write_symbols(skive_context *ctx, const skv_coded *c, const skv_coder *only, skv_bytes *out,
                                   int *arrangement, skv_record_sizes *sizes) {
     skv_bytes best = skv_bytes_to(ctx);
@@ -366,7 +364,7 @@ static skive_status read_numbers(skive_context *ctx, skv_reader *in, skive_dtype
     return SKIVE_OK;
 }
 
-/* The floats of a codebook, or scales, in 16 bits where these hold them. */
+/* The floats of a codebook, or scales, in 16 bits if these represent them exactly. */
 static skive_status write_table(skive_context *ctx, const skv_coded *c, const skv_coder *only, skv_bytes *out,
                                 skv_record_sizes *sizes) {
     static const skive_dtype narrow[] = {SKIVE_F16, SKIVE_BF16};

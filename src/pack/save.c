@@ -25,13 +25,13 @@ typedef struct packing {
     const skv_coder *coder;
     skv_param_list params;
     skv_section sections[4];
-    bool reports; /* what only a report tells is worked out */
+    bool reports; /* figures that only the report needs are computed */
     skive_pack_report report;
 } packing;
 
-/* ---- forms that were asked for ---- */
+/* ---- requested forms ---- */
 
-/* The forms that can be asked for, by number. */
+/* The forms that can be requested, by number. */
 static const char *rounding_form_name(size_t index) {
     const skv_form *form;
     for (size_t i = 0; (form = skv_form_at(i)); i++) {
@@ -89,7 +89,7 @@ static skive_status check_options(packing *p) {
     return SKIVE_OK;
 }
 
-/* rms of the difference over the rms of the original. */
+/* rms of the difference relative to the rms of the original. */
 static double lost(const skive_tensor *was, const skive_tensor *is) {
     const float *a = was->data, *b = is->data;
     double error = 0, power = 0;
@@ -101,7 +101,7 @@ static double lost(const skive_tensor *was, const skive_tensor *is) {
     return power > 0 ? sqrt(error / power) : error > 0 ? INFINITY : 0;
 }
 
-/* The parameter as it goes into the file: itself, or a rounded copy, freed by the caller. */
+/* The parameter as it is written: itself, or a rounded copy, freed by the caller. */
 static skive_status round_param(const packing *p, const skive_value *v, skive_tensor *copy, double *error) {
     const char *wanted = form_wanted(p, v), *arg;
     const skv_form *form;
@@ -159,7 +159,7 @@ static void fill_row(skive_pack_row *row, const skive_tensor *t, const skv_form 
     row->table = s->table;
 }
 
-/* The earlier parameter with the same storage; n when there is none. */
+/* The earlier parameter with the same storage; n if there is none. */
 static uint32_t alias_of(const packing *p, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         if (p->params.values[i]->storage == p->params.values[n]->storage) return i;
@@ -215,7 +215,7 @@ static skive_status write_params(packing *p, skv_bytes *out) {
     return out->status;
 }
 
-/* The name that a reader gives to this output of a file without names. */
+/* The name that a reader generates for this output of a file without names. */
 static const char *stripped_output(const skive_graph *g, const char *name, char buffer[SKV_OUTPUT_NAME]) {
     for (uint32_t i = 0; i < g->n_outputs; i++) {
         if (strcmp(g->outputs[i]->name, name) != 0) continue;
@@ -259,7 +259,8 @@ done:
     return status;
 }
 
-/* The graph without what only standard ONNX needs: indices that a hash gives, codebooks apart from their weights. */
+/* The graph without the parts that only standard ONNX needs: indices that a hash computes, codebooks separate from
+ * their weights. */
 static skive_status compact(skive_context *ctx, const skive_graph *g, skive_graph **out) {
     SKV_TRY(skive_graph_copy(ctx, g, out));
     SKV_TRY(skv_graph_to_hashed(*out));

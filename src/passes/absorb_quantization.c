@@ -1,22 +1,22 @@
-/* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8
- * weights, Add, AveragePool and GlobalAveragePool, with Relu or Clip behind them as limits of the output; without a
- * QuantizeLinear behind it, products and means give float32. MaxPool and what moves elements runs on the integers as
- * they are. The arithmetic of the integer nodes is in src/ops/q_conv.c. */
+/* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8 weights,
+ * Add, AveragePool and GlobalAveragePool, with a following Relu or Clip as limits of the output; without a following
+ * QuantizeLinear, products and means give float32. MaxPool and nodes that only move elements run on the integers
+ * directly. The arithmetic of the integer nodes is in src/ops/q_conv.c. */
 #include <math.h>
 
 #include "ops/common_activation.h"
 #include "passes/fuse.h"
 #include "passes/quantized.h"
 
-/* What follows a node up to its QuantizeLinear. */
+/* The nodes from a node up to its QuantizeLinear. */
 typedef struct tail {
     skive_node *chain[3]; /* the node itself, the activation if any, QuantizeLinear */
-    size_t n;             /* 1: the result stays float */
+    size_t n;             /* 1: the result is float */
     skv_q_grid y;
-    int64_t lo, hi; /* limits the activation sets */
+    int64_t lo, hi; /* limits set by the activation */
 } tail;
 
-/* The integer that the real number x becomes. */
+/* The integer for the real number x. */
 static int64_t on_grid(const skv_q_grid *g, double x) {
     if (x == -INFINITY) return 0;
     if (x == INFINITY) return 255;
@@ -78,7 +78,7 @@ static bool is_product(const skive_node *n) {
     return skv_attr_int(n, "transA", 0) == 0 && skv_attr_float(n, "alpha", 1) == 1 && skv_attr_float(n, "beta", 1) == 1;
 }
 
-/* Weights, bias and multipliers; *fits is false when the node has to stay in float. */
+/* Weights, bias and multipliers; *fits is false if the node has to stay in float. */
 static skive_status prepare_product(skive_context *ctx, const skive_node *n, const tail *t, product *p, bool *fits) {
     const int64_t dims[2] = {p->w.m, p->w.k};
     const int8_t *rows = p->w.q->data;
@@ -169,7 +169,7 @@ static skive_status absorb_add(const skv_pass_env *env, skive_graph *g, skive_no
     return skv_fuse(g, &f);
 }
 
-/* Elements that every window of AveragePool has, 0 when they differ or are too many. */
+/* The number of elements in every window of AveragePool; 0 if it differs or is too large. */
 static int64_t window_count(const skive_node *n) {
     size_t count = 0, n_pads = 0;
     const int64_t *kernel = skv_attr_ints(n, "kernel_shape", &count), *pads = skv_attr_ints(n, "pads", &n_pads);
@@ -213,7 +213,7 @@ static skive_status absorb_mean(const skv_pass_env *env, skive_graph *g, skive_n
     return skv_fuse(g, &f);
 }
 
-/* ---- what hands integers through ---- */
+/* ---- nodes that pass integers through ---- */
 
 static bool same_grid(const skv_q_grid *a, const skv_q_grid *b) {
     return a->scale == b->scale && a->zero_point == b->zero_point;
@@ -243,7 +243,7 @@ static skive_status absorb_move(const skv_pass_env *env, skive_graph *g, skive_n
     return skv_fuse(g, &f);
 }
 
-/* QuantizeLinear of what was just brought from the same grid gives the integers back. */
+/* QuantizeLinear of a value dequantized from the same grid restores the integers. */
 static skive_status absorb_round_trip(const skv_pass_env *env, skive_node *n, bool *done) {
     skv_q_grid before, after;
     skive_value *x = skv_dequantized(n->inputs[0], &before);
@@ -264,7 +264,7 @@ static skive_status absorb(const skv_pass_env *env, skive_graph *g, skive_node *
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    /* A node that takes the place of others stands at the end of the list; those before it are as they were. */
+    /* A replacement node is appended to the list; the nodes before it are unchanged. */
     for (uint32_t i = 0; i < g->n_nodes;) {
         bool done = false;
         SKV_TRY(absorb(env, g, g->nodes[i], &done));

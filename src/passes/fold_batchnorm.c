@@ -1,12 +1,12 @@
-/* BatchNormalization behind Conv or Gemm, in inference form, goes into the weights: with s = scale / sqrt(variance +
- * epsilon) the weights of output channel c are multiplied by s[c], and the bias becomes (bias - mean) * s + shift. */
+/* BatchNormalization after Conv or Gemm, in inference form, is folded into the weights: with s = scale / sqrt(variance
+ * + epsilon) the weights of output channel c are multiplied by s[c], and the bias becomes (bias - mean) * s + shift. */
 #include <math.h>
 #include <string.h>
 
 #include "graph/marks.h"
 #include "passes/pass.h"
 
-/* Everything the folding reads must be constant and used nowhere else. */
+/* All inputs of the folding must be constant and have no other use. */
 static bool foldable(const skv_pass_env *env, const skive_node *bn) {
     if (!skv_node_is(bn, "BatchNormalization") || bn->n_inputs < 5 || skv_attr_int(bn, "training_mode", 0) != 0)
         return false;
@@ -61,7 +61,7 @@ static skive_status fold(skive_graph *g, skive_node *bn) {
                      old = b ? (double)((const float *)b->data)[c] : 0;
         bias[c] = (float)((old - (double)mean[c]) * s + (double)shift[c]);
     }
-    /* The weight keeps its name: that is what reports and skip lists know it by. */
+    /* The weight keeps its name, which reports and skip lists use. */
     const char *w_name = n->inputs[1]->n_uses == 1 ? n->inputs[1]->name : NULL;
     skive_value *old_w = n->inputs[1], *fresh_w = skv_emit_param(&builder, NULL, new_w);
     skive_value *fresh_b = skv_emit_param(&builder, NULL, new_b);

@@ -1,6 +1,5 @@
-/* Nodes all of whose inputs are constants are computed once and become parameters; so does Shape of a value whose shape
- * is known. Big results that the file did not hold (an expanded scalar) are left to be computed, so that nothing
- * grows. */
+/* Nodes whose inputs are all constant are computed once and become parameters; so does Shape of a value whose shape is
+ * known. Large results that are not in the file (an expanded scalar) are not folded, so that the file does not grow. */
 #include <string.h>
 
 #include "graph/shared.h"
@@ -36,7 +35,7 @@ static bool foldable(const skv_pass_env *env, const skive_node *n) {
     return true;
 }
 
-/* Every output that is read gets a parameter of its data. */
+/* Every used output is replaced by a parameter with its data. */
 static skive_status replace_outputs(skive_graph *g, skive_node *n, skive_tensor *out) {
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         skive_value *old = n->outputs[o], *fresh = NULL;
@@ -80,7 +79,7 @@ static bool kept(const skv_pass_env *env, const skive_node *n) {
     return false;
 }
 
-/* What an earlier pass took the readers from is swept later; computing it would be in vain. */
+/* Nodes without readers, left by an earlier pass, are removed later; computing them would be useless. */
 static bool is_read(const skive_node *n) {
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         if (n->outputs[o] && skv_value_is_read(n->outputs[o])) return true;
@@ -88,14 +87,14 @@ static bool is_read(const skive_node *n) {
     return false;
 }
 
-/* What is kept small in a file on purpose: quantized weights, and weights that share a codebook. */
+/* Weights that are stored small on purpose: quantized weights, and weights with a codebook. */
 static bool stays(const skv_pass_env *env, const skive_node *n) {
     return n->op->no_fold || (!env->training && skv_shared_has_node(n));
 }
 
-enum { SMALL = 256 }; /* bytes that a file may grow by for one node less */
+enum { SMALL = 256 }; /* bytes by which a file may grow for one node less */
 
-/* Bytes by which the file would grow: what is computed comes in, an input that nobody else reads goes out. */
+/* Bytes by which the file would grow: the results are added, inputs without other readers are removed. */
 static int64_t growth(const skive_node *n) {
     int64_t bytes = 0;
     for (uint32_t o = 0; o < n->n_outputs; o++) {
@@ -146,7 +145,7 @@ const skv_pass skv_pass_fold_constants = {
     .run = run,
 };
 
-/* Quantized weights that no integer node took are needed as floats: made once, not at every run. */
+/* Quantized weights that are not used by an integer node are needed as floats: computed once, not at every run. */
 static skive_status run_dequantized(const skv_pass_env *env, skive_graph *g, size_t *changes) {
     return fold_all(env, g, true, changes);
 }

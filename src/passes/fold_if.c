@@ -1,4 +1,4 @@
-/* An If whose condition is known becomes the branch it takes. */
+/* An If with a constant condition is replaced by its branch. */
 #include <string.h>
 
 #include "passes/pass.h"
@@ -15,7 +15,7 @@ static const skive_graph *taken(const skv_pass_env *env, const skive_node *n) {
                : NULL;
 }
 
-/* What reads `old` reads `fresh`. An output of the graph keeps its name, and so gets a node of its own. */
+/* Readers of `old` read `fresh` instead. An output of the graph keeps its name, through an Identity. */
 static skive_status hand_over(skive_graph *g, skive_value *old, skive_value *fresh, const char **name,
                               skive_value **out) {
     *name = NULL;

@@ -1,4 +1,4 @@
-/* Several nodes in a row become one; see fuse.h. */
+/* Fuses a chain of nodes into one; see fuse.h. */
 #include "passes/fuse.h"
 
 #include "ops/common_nn.h"

@@ -1,12 +1,12 @@
-/* Several nodes in a row become one. */
+/* Fuses a chain of nodes into one. */
 #ifndef SKV_FUSE_H
 #define SKV_FUSE_H
 
 #include "passes/pass.h"
 
-/* chain[0] feeds chain[1] and so on, and nobody else reads what lies between. In their place comes one node with the
- * given inputs and attributes, after all attributes of chain[0] if `keep_attrs`. It has the name of `named`, and each
- * of its outputs the name, type and uses of the one it stands for. */
+/* chain[0] feeds chain[1] and so on, and the values between them have no other readers. They are replaced by one node
+ * with the given inputs and attributes, after all attributes of chain[0] if `keep_attrs`. It has the name of `named`,
+ * and each of its outputs has the name, type and uses of the one it replaces. */
 typedef struct skv_fusion {
     skive_node *const *chain;
     size_t n_chain;
@@ -15,7 +15,7 @@ typedef struct skv_fusion {
     skive_value *const *inputs;
     size_t n_inputs;
     skive_value *const
-        *old;     /* what the outputs stand for, NULL where absent; NULL: the first output of the last node */
+        *old;     /* the values that the outputs replace, NULL where absent; NULL: the first output of the last node */
     size_t n_old; /* at most SKV_OP_MAX_IO */
     const skv_attr_init *attrs;
     size_t n_attrs;
@@ -23,9 +23,9 @@ typedef struct skv_fusion {
 } skv_fusion;
 skive_status skv_fuse(skive_graph *g, const skv_fusion *f);
 
-/* The one node that reads `v`, as its input 0; NULL when there are others or `v` must keep existing. */
+/* The only node that reads `v`, as its input 0; NULL if there are others or `v` must be kept. */
 skive_node *skv_only_reader(const skv_pass_env *env, const skive_value *v);
-/* Input i of a Clip as a number, `fallback` when absent; false when it is computed. */
+/* Input i of a Clip as a number, `fallback` if absent; false if it is computed. */
 bool skv_clip_bound(const skive_node *clip, size_t i, double fallback, double *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* Gelu and HardSwish as exporters write them out. Whatever the order in which products and sums stand, the result is
- * one polynomial in x and the inner function t, which is compared:
+/* Gelu and HardSwish written out by exporters. Whatever the order of products and sums, the result is a polynomial in x
+ * and the inner function t, which is compared:
  *
  *     Gelu             x/2 + x/2 t,  t = Erf(x / sqrt 2)
  *     Gelu by tanh     x/2 + x/2 t,  t = Tanh(sqrt(2/pi) (x + 0.044715 x^3))
@@ -9,7 +9,8 @@
 #include "passes/fuse.h"
 #include "passes/match.h"
 
-enum { MAX_STEPS = 8 }; /* between x and the inner function, and from there to the result */
+/* limit of the number of nodes between x and the inner function, and from there to the result */
+enum { MAX_STEPS = 8 };
 
 typedef struct shape {
     const char *inner;
@@ -42,7 +43,7 @@ static bool same_numbers(skv_polynomial c, const double first[4], const double s
     return true;
 }
 
-/* The value that `v` is computed from by arithmetic with constants: the next one back, NULL at the end. */
+/* The value from which `v` is computed by arithmetic with constants, one step back; NULL at the end. */
 static skive_value *one_back(const skv_pass_env *env, const skive_value *v) {
     const skive_node *n = v->producer;
     skive_value *other;
@@ -50,7 +51,7 @@ static skive_value *one_back(const skv_pass_env *env, const skive_value *v) {
     if (!n || !n->op || *n->domain || n->n_inputs != 2) return NULL;
     if (skv_match_with_scalar(env, n, &other, &scalar)) return other;
     if (!skv_node_is(n, "Add") && !skv_node_is(n, "Mul")) return NULL;
-    /* x + 0.044715 x^3 and x * (1 + 0.044715 x^2): the operand that is itself computed leads to x. */
+    /* x + 0.044715 x^3 and x * (1 + 0.044715 x^2): the computed operand leads to x. */
     for (int i = 0; i < 2; i++) {
         skv_polynomial c;
         if (n->inputs[i] && n->inputs[1 - i] && skv_match_polynomial(env, n->inputs[i], n->inputs[1 - i], NULL, c))
@@ -66,7 +67,7 @@ static bool good_result(const skv_pass_env *env, const shape *s, const skive_val
            same_numbers(c, (const double[]){0, s->x, 0, 0}, (const double[]){0, s->xt, 0, 0});
 }
 
-/* Follows the readers of t by sums and products until the result is what was looked for. */
+/* Follows the readers of t through sums and products until the result matches. */
 static skive_value *find_result(const skv_pass_env *env, const shape *s, const skive_value *x, const skive_value *t,
                                 skive_value *at, int steps) {
     for (uint32_t i = 0; steps > 0 && i < at->n_uses; i++) {

@@ -1,20 +1,20 @@
-/* Attention as exporters write it: MatMul(Softmax(mask(scale MatMul(Q, K'))), V), the scale before or behind the
- * product or in parts on both sides, the mask added or chosen by Where. [batch][head][position][size] gives heads to
- * the node; with 3 dimensions the first one already holds batch and heads, and each of its parts is an attention of
- * one head.
+/* Attention written out by exporters: MatMul(Softmax(mask(scale MatMul(Q, K'))), V), with the scale before or after the
+ * product or in parts on both sides, and the mask added or selected by Where. [batch][head][position][size] is an
+ * attention with heads; with 3 dimensions the first one combines batch and heads, and each of its entries is an
+ * attention of one head.
  *
- * A query all of whose keys Where masks by -inf has NaN in the written-out form, and 0 in this one. */
+ * A query whose keys are all masked with -inf by Where gives NaN in the written-out form, and 0 in the fused one. */
 #include <math.h>
 
 #include "passes/match.h"
 
 typedef struct attention {
-    skive_value *q, *turned_k, *v, *mask; /* K as the product takes it, transposed */
-    bool mask_hides;                      /* the mask is true where a key is hidden */
+    skive_value *q, *turned_k, *v, *mask; /* K as used by the product, transposed */
+    bool mask_hides;                      /* the mask is true where a key is masked */
     double scale;
 } attention;
 
-/* Takes products with constants off `v`. */
+/* Strips products with constants from `v`. */
 static skive_value *unscaled(const skv_pass_env *env, skive_value *v, double *scale) {
     for (;;) {
         const skive_node *n = skv_match(env, v, "Mul");
@@ -33,7 +33,7 @@ static skive_value *unscaled(const skv_pass_env *env, skive_value *v, double *sc
     }
 }
 
-/* Does the mask broadcast to the scores, and by the rule of Attention too? */
+/* Does the mask broadcast to the scores, also by the rules of Attention? */
 static bool fits_mask(const skive_value *mask, const skive_value *scores) {
     const skive_type *m = &mask->type, *s = &scores->type;
     if (m->rank < 1 || m->rank > s->rank || (s->rank == 3 && m->rank > 2)) return false;

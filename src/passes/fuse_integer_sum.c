@@ -1,16 +1,16 @@
-/* The sum of an integer convolution's result and another tensor goes into the convolution: QConv, QAdd become QConvAdd,
- * which gives the same bits without writing the result between. */
+/* The sum of an integer convolution's result and another tensor is fused into the convolution: QConv, QAdd become
+ * QConvAdd, which gives the same bits without writing the intermediate result. */
 #include "ops/common_activation.h"
 #include "passes/fuse.h"
 
 static const char *const scales[] = {"a_scale", "b_scale"}, *const zero_points[] = {"a_zp", "b_zp"}; /* of each side */
 
-/* A QConv whose only reader is `add`, on the grid that `add` reads it on. */
+/* A QConv whose only reader is `add`, with the same grid. */
 static skive_node *head_of(const skv_pass_env *env, const skive_node *add, size_t side) {
     const skive_value *v = add->inputs[side];
     skive_node *n = v ? v->producer : NULL;
     if (!skv_node_is(n, "QConv") || !skv_pass_hidden(env, v) || v->type.dtype != SKIVE_U8) return NULL;
-    /* depthwise convolutions have a kernel of their own */
+    /* depthwise convolutions have another kernel */
     if (skv_attr_int(n, "group", 1) != 1 || add->inputs[1 - side] == v) return NULL;
     if (skv_attr_int(n, "y_zero_point", 0) != skv_attr_int(add, zero_points[side], 0)) return NULL;
     const skv_attr *m = skv_node_attr(n, "multiplier");

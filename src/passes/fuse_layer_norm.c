@@ -1,6 +1,6 @@
-/* LayerNormalization over the last axis as exporters write it out: with d = x - mean(x),
+/* LayerNormalization over the last axis written out by exporters: with d = x - mean(x),
  *
- *     d / sqrt(mean(d^2) + epsilon) * scale + bias               (PyTorch, Paddle; also d * (1 / sqrt(..)), without bias)
+ *     d / sqrt(mean(d^2) + epsilon) * scale + bias               (PyTorch, Paddle; also d * (1 / sqrt(..)), or no bias)
  *     x * m + (bias - mean(x) * m),  m = 1 / sqrt(..) * scale    (TensorFlow) */
 #include "passes/match.h"
 
@@ -9,7 +9,7 @@ typedef struct norm {
     double epsilon;
 } norm;
 
-/* Changes of type on the way, which mixed precision puts in, do not matter where x itself is float32. */
+/* Casts inserted by mixed precision do not matter if x itself is float32. */
 static skive_value *behind_cast(const skv_pass_env *env, skive_value *v) {
     const skive_node *cast = skv_match(env, v, "Cast");
     return cast && cast->inputs[0]->type.dtype == SKIVE_F32 && v->type.dtype == SKIVE_F32 ? cast->inputs[0] : v;
@@ -28,7 +28,7 @@ static bool squared(const skv_pass_env *env, skive_value *v, skive_value **of) {
     return true;
 }
 
-/* v = sqrt(mean((x - mean(x))^2) + epsilon), from which x and the mean come. */
+/* v = sqrt(mean((x - mean(x))^2) + epsilon), which determines x and the mean. */
 static bool deviation(const skv_pass_env *env, skive_value *v, norm *out) {
     const skive_node *root = skv_match(env, v, "Sqrt"), *sum = root ? skv_match(env, root->inputs[0], "Add") : NULL;
     skive_value *variance, *d;
@@ -67,7 +67,7 @@ static bool normal(const skv_pass_env *env, skive_value *v, norm *out) {
     return false;
 }
 
-/* One number for each element of x's last axis. */
+/* One number per element of x's last axis. */
 static bool fits_rows(const skive_value *v, const skive_value *x) {
     return v && x->type.rank > 0 && v->type.rank == 1 && v->type.dims[0].size > 0 && v->type.dtype == x->type.dtype &&
            v->type.dims[0].size == x->type.dims[x->type.rank - 1].size;
@@ -125,7 +125,7 @@ static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node 
     } else if (!scaled(env, n, &m)) {
         return SKIVE_OK;
     } else {
-        /* The sum behind it, which comes later in the order, takes both. */
+        /* The following sum, which comes later in the order, fuses both. */
         const skive_value *y = n->outputs[0];
         const skive_node *next = y->n_uses == 1 ? y->uses[0].node : NULL;
         norm later = {0};

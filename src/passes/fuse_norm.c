@@ -1,5 +1,5 @@
-/* BatchNormalization in training takes the sum and the Relu behind it in, and its gradient the Relu's gradient: the
- * values between them are never written to memory. */
+/* In training, BatchNormalization is fused with the following sum and Relu, and its gradient with that of the Relu: the
+ * intermediate values are never written to memory. */
 #include <string.h>
 
 #include "passes/fuse.h"
@@ -54,7 +54,7 @@ static skive_status fuse_forward(const skv_pass_env *env, skive_graph *g, skive_
     return skv_fuse(g, &f);
 }
 
-/* BatchNormalizationGrad of ReluGrad; the masked gradient stays an output when others read it too. */
+/* BatchNormalizationGrad of ReluGrad; the masked gradient remains an output if it has other readers. */
 static skive_status fuse_backward(const skv_pass_env *env, skive_graph *g, skive_node *grad, bool *done) {
     if (!skv_node_is(grad, "BatchNormalizationGrad") || grad->n_outputs > 3) return SKIVE_OK;
     skive_node *relu = grad->inputs[0]->producer;
@@ -80,7 +80,7 @@ static skive_status fuse_backward(const skv_pass_env *env, skive_graph *g, skive
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    /* What is fused stands at the end of the list; the nodes just before may find something new. */
+    /* Fused nodes are appended to the list, so that the preceding nodes may match again. */
     for (uint32_t i = 0; i < g->n_nodes;) {
         bool done = false;
         SKV_TRY(fuse_forward(env, g, g->nodes[i], &done));

@@ -1,6 +1,6 @@
-/* The gradient of a first convolution's weight through MaxPool: MaxPoolGrad and ConvGradWeight in one, and MaxPool
- * says where its elements came from. The gradient of the convolution's result, of which three in four numbers would be
- * zeros, is never written, and the result is not read again. */
+/* The gradient of a first convolution's weight through MaxPool: MaxPoolGrad and ConvGradWeight become one node, and
+ * MaxPool stores the positions of its elements. The gradient of the convolution's result, three quarters of which would
+ * be zeros, is never written, and the result is not read again. */
 #include <string.h>
 
 #include "ops/common_pool_place.h"
@@ -31,7 +31,7 @@ static bool plain_convolution(const skive_node *n) {
            all_are(n, "dilations", 1) && all_are(n, "pads", 0) && no_auto_pad(n);
 }
 
-/* Windows side by side. */
+/* Windows that do not overlap. */
 static const int64_t *plain_pool(const skive_node *n) {
     size_t kernels = 0, strides = 0;
     const int64_t *kernel = skv_attr_ints(n, "kernel_shape", &kernels), *stride = skv_attr_ints(n, "strides", &strides);
@@ -42,8 +42,8 @@ static const int64_t *plain_pool(const skive_node *n) {
     return kernel;
 }
 
-/* The MaxPool whose gradient `grad` is, when it can say where its elements came from: nobody wants its Indices, and
- * only these two know Y. */
+/* The MaxPool of the gradient `grad`, if it can store the positions of its elements: its Indices are unused, and only
+ * these two use Y. */
 static skive_node *pool_of(const skv_pass_env *env, const skive_node *grad) {
     const skive_value *y = grad->inputs[1], *p = grad->inputs[2];
     skive_node *pool = p ? p->producer : NULL;
@@ -81,7 +81,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     const uint32_t n = g->n_nodes;
     SKV_TRY(skv_graph_topo(g, &order));
     skive_status status = SKIVE_OK;
-    for (uint32_t i = n; i-- > 0 && status == SKIVE_OK;) { /* a gradient comes behind what it is of */
+    for (uint32_t i = n; i-- > 0 && status == SKIVE_OK;) { /* a gradient comes after its operator */
         skive_node *grad = order[i];
         if (!skv_node_is(grad, "ConvGradWeight") || !grad->inputs[0] || !plain_convolution(grad)) continue;
         skive_node *pool_grad = grad->inputs[0]->producer;

@@ -1,4 +1,4 @@
-/* RMSNormalization over the last axis as exporters write it out: x / sqrt(mean(x^2) + epsilon) * scale, the root as a
+/* RMSNormalization over the last axis written out by exporters: x / sqrt(mean(x^2) + epsilon) * scale, the root as a
  * divisor or as a factor 1 / sqrt(..). */
 #include "passes/match.h"
 

@@ -1,11 +1,11 @@
-/* What follows a convolution or matrix product goes into it: a sum with another value of the same shape, and an
+/* A convolution or matrix product is fused with what follows it: a sum with another value of the same shape, and an
  * activation. The fused node computes the tail while its result is still in registers. */
 #include <math.h>
 #include <string.h>
 
 #include "passes/fuse.h"
 
-/* Conv or Gemm, alone or fused with a sum only: more may be put in. */
+/* Conv or Gemm, alone or fused with a sum only: more may be fused. */
 static bool is_head(const skive_node *n) {
     if (!n) return false;
     if (n->domain[0] == '\0') return skv_node_is(n, "Conv") || skv_node_is(n, "Gemm");
@@ -13,13 +13,13 @@ static bool is_head(const skive_node *n) {
     return skv_attr_string(n, "activation", "")[0] == '\0';
 }
 
-/* A head whose result nobody sees but the node behind it. */
+/* A head whose result is only used by the next node. */
 static skive_node *hidden_head(const skv_pass_env *env, const skive_value *v) {
     if (!v || !v->producer || v->producer_index != 0 || !is_head(v->producer)) return NULL;
     return skv_pass_hidden(env, v) ? v->producer : NULL;
 }
 
-/* Puts a fused node in the place of `head` and `tail`. */
+/* Replaces `head` and `tail` by a fused node. */
 static skive_status fuse(skive_graph *g, skive_node *head, skive_node *tail, skive_value *residual,
                          const skv_attr_init *extra, size_t n_extra) {
     skive_value *inputs[4] = {head->inputs[0], head->inputs[1], skv_node_in(head, 2), skv_node_in(head, 3)};
@@ -70,7 +70,7 @@ static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, ski
     } else if (skv_node_is(n, "Clip")) {
         double lo, hi;
         if (!skv_clip_bound(n, 1, -INFINITY, &lo) || !skv_clip_bound(n, 2, INFINITY, &hi)) return SKIVE_OK;
-        if (isnan(lo) || isnan(hi)) return SKIVE_OK; /* such a bound holds nothing back; instructions differ there */
+        if (isnan(lo) || isnan(hi)) return SKIVE_OK; /* such a bound has no effect, and instructions differ in it */
         extra[n_extra++] = SKV_STR("activation", "Clip");
         extra[n_extra++] = SKV_FLT("activation_alpha", lo);
         extra[n_extra++] = SKV_FLT("activation_beta", hi);
@@ -81,7 +81,7 @@ static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, ski
 }
 
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    /* What is fused stands at the end of the list; the nodes just before may find something new. */
+    /* Fused nodes are appended to the list, so that the preceding nodes may match again. */
     for (uint32_t i = 0; i < g->n_nodes;) {
         bool done = false;
         SKV_TRY(fuse_sum(env, g, g->nodes[i], &done));

@@ -6,7 +6,7 @@
 
 #include "passes/fuse.h"
 
-enum { MAX_DEPTH = 12 }; /* of the sums and products one polynomial is written in */
+enum { MAX_DEPTH = 12 }; /* nesting of the sums and products of one polynomial */
 
 skive_node *skv_match(const skv_pass_env *env, const skive_value *v, const char *op) {
     skive_node *n = v ? v->producer : NULL;
@@ -107,7 +107,7 @@ static bool read_value(const reading *r, const skive_value *v, int depth, bool l
         return true;
     }
     if (skv_match_scalar(r->env, v, &scalar)) {
-        /* One of more dimensions than x would give the result more dimensions too. */
+        /* An operand with more dimensions than x would add dimensions to the result. */
         if (v->type.rank > 0 && (r->x->type.rank < 0 || v->type.rank > r->x->type.rank)) return false;
         c[0][0] = scalar;
         return true;
@@ -140,7 +140,7 @@ skive_status skv_rewrite_all(const skv_pass_env *env, skive_graph *g, size_t *ch
     SKV_TRY(skv_graph_topo(g, &order));
     const uint32_t n = g->n_nodes;
     skive_status status = SKIVE_OK;
-    /* Nodes stay where they are in the arena; one that has gone no longer stands under its number. */
+    /* Nodes do not move in the arena; a removed node is no longer found under its number. */
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
         const uint32_t id = order[i]->id;
         if (id >= g->n_nodes || g->nodes[id] != order[i]) continue;

@@ -1,13 +1,13 @@
-/* What is computed twice is computed once: nodes of the same op, attributes and inputs become one, and so do equal
- * constants. Parameters that can be trained stay apart, for training would move them apart, and so do running
- * statistics; in a training plan, all. */
+/* Duplicate computations are merged: nodes of the same op, attributes and inputs become one, and so do equal constants.
+ * Trainable parameters and running statistics are not merged, since training would make them differ; in a training
+ * plan, no parameters are. */
 #include <math.h>
 #include <string.h>
 
 #include "graph/weights.h"
 #include "passes/pass.h"
 
-/* A zero's sign counts. */
+/* The sign of zero matters. */
 static bool same_float(double a, double b) { return a == b && signbit(a) == signbit(b); }
 
 static bool same_floats(const skv_attr *a, const skv_attr *b) {
@@ -62,7 +62,7 @@ static bool same_constant(const skive_value *a, const skive_value *b) {
            memcmp(x->data, y->data, skive_tensor_bytes(x)) == 0;
 }
 
-/* Open addressing over pointers; as many places as a power of two of at least twice the entries. */
+/* Open addressing over pointers; the size is a power of two of at least twice the number of entries. */
 typedef struct table {
     void **slots;
     size_t mask;
@@ -137,7 +137,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     SKV_TRY(skv_graph_topo(g, &order));
     const skive_status status = merge_nodes(env, order, g->n_nodes, changes);
     skv_free(env->ctx, order);
-    (void)skv_graph_sweep(g); /* or the same nodes would be merged again */
+    (void)skv_graph_sweep(g); /* otherwise the same nodes would be merged again */
     return status;
 }
 

@@ -1,5 +1,5 @@
-/* Transposes and Reshapes that follow each other become one; a Transpose behind an element-wise op of one input is
- * moved in front of it where another Transpose stands, which it then meets. */
+/* Consecutive Transposes and Reshapes become one; a Transpose after an element-wise op of one input is moved before it
+ * if there is another Transpose, so that both can be merged. */
 #include <string.h>
 
 #include "passes/match.h"
@@ -31,7 +31,7 @@ static skive_status merge_transposes(const skv_pass_env *env, skive_node *n, siz
 static const char *const unary[] = {"Relu", "Gelu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "LeakyRelu",
                                     "Elu",  "Erf",  "Abs",     "Neg",  "Sqrt",      "Exp",         "Identity"};
 
-/* Transpose, element by element, Transpose: the second one moves to the front and meets the first. */
+/* Transpose, element by element, Transpose: the second one moves forward to the first. */
 static skive_status move_transpose(const skv_pass_env *env, skive_node *n, size_t *changes) {
     const skive_value *y = n->inputs[0];
     skive_node *op = y ? y->producer : NULL;
@@ -59,8 +59,7 @@ static skive_status move_transpose(const skv_pass_env *env, skive_node *n, size_
     return SKIVE_OK;
 }
 
-/* Reshape behind Reshape or Flatten: what the first one made does not matter, unless the second copies dimensions of
- * it. */
+/* Reshape after Reshape or Flatten: the shape between does not matter, unless the second copies dimensions of it. */
 static skive_status merge_reshapes(const skv_pass_env *env, skive_node *n, size_t *changes) {
     const skive_tensor *shape = skv_value_tensor(skv_node_in(n, 1));
     const skive_value *x = n->inputs[0];

@@ -1,6 +1,6 @@
-/* Gemm and MatMul in the form that quantizing takes: no factors, the first operand as it is, the bias one number a
- * column, weights of two dimensions. Factors go into constant weights and biases, a transposed operand gets a
- * Transpose of its own. */
+/* Converts Gemm and MatMul to the form that quantization takes: no factors, first operand not transposed, one bias per
+ * column, weights of two dimensions. Factors are folded into constant weights and biases, a transposed operand gets a
+ * Transpose node. */
 #include <string.h>
 
 #include "ops/common_shape.h"
@@ -28,7 +28,7 @@ static skive_value *scaled(skv_builder *b, const skive_tensor *from, int rank, c
 
 static bool is_column_bias(const skive_tensor *c, int64_t n) { return c->rank == 1 && c->dims[0] == n; }
 
-/* A row of the bias for all rows of the result: [], [1], [n], [1][1], [1][n]. */
+/* The bias as one row for all rows of the result: [], [1], [n], [1][1], [1][n]. */
 static bool one_row(const skive_tensor *c, int64_t n) {
     const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1, rows = c->rank > 1 ? c->dims[c->rank - 2] : 1;
     return c->rank <= 2 && rows == 1 && (columns == 1 || columns == n);
@@ -71,8 +71,8 @@ static skive_status plain_gemm(skv_builder *b, skive_node *n, size_t *changes) {
 
 /* ---- MatMul ---- */
 
-/* Weights [1][k][n], [1][1][k][n]: two dimensions say the same; where the other operand has fewer, the result gets its
- * leading 1 back. */
+/* Weights [1][k][n], [1][1][k][n]: two dimensions are equivalent; if the other operand has fewer, the leading 1 of the
+ * result is restored. */
 static skive_status plain_mat_mul(skv_builder *b, skive_node *n, size_t *changes) {
     const skive_tensor *w = constant_f32(n->inputs[1]);
     const int rank = n->inputs[0]->type.rank;

@@ -1,4 +1,4 @@
-/* Recognising the quantized form of a node: what stands behind DequantizeLinear. */
+/* Recognising the quantized form of a node, with operands from DequantizeLinear. */
 #ifndef SKV_QUANTIZED_H
 #define SKV_QUANTIZED_H
 
@@ -12,14 +12,14 @@ typedef struct skv_q_grid {
 
 /* `n` is QuantizeLinear from float32 to uint8 with one constant grid. */
 bool skv_quantizes(const skive_node *n, skv_q_grid *grid);
-/* `v` is made by DequantizeLinear of computed uint8 numbers with one constant grid: those numbers, otherwise NULL. */
+/* If `v` is DequantizeLinear of computed uint8 numbers with one constant grid: those numbers, otherwise NULL. */
 skive_value *skv_dequantized(const skive_value *v, skv_q_grid *grid);
 
-/* The weights of a Conv, Gemm or MatMul from behind a DequantizeLinear, as int8 around zero. */
+/* The weights of a Conv, Gemm or MatMul that come from a DequantizeLinear, as int8 around zero. */
 typedef struct skv_q_weights {
-    skive_value *value;    /* the integers as the graph has them */
+    skive_value *value;    /* the integers in the graph */
     const skive_tensor *q; /* their data: int8, or uint8 with a zero point */
-    int zero_point;        /* one for all; q - zero_point lies in int8 */
+    int zero_point;        /* one for all; q - zero_point is in the range of int8 */
     const float *scale;    /* [n_scales] */
     int64_t n_scales;      /* 1 or m */
     int64_t m, k;          /* output channels, weights of each */
@@ -31,13 +31,13 @@ static inline double skv_q_weight_scale(const skv_q_weights *w, int64_t m) {
 }
 /* Output channel by output channel, [m][k]. */
 void skv_q_weight_rows(const skv_q_weights *w, int8_t *rows);
-/* `q` is that already. */
+/* True if `q` already has this form. */
 static inline bool skv_q_weights_ready(const skv_q_weights *w) {
     return w->q->dtype == SKIVE_I8 && w->zero_point == 0 && !w->columns;
 }
 
 /* Input 2 of the node in steps of x_scale times the weights' scale, [m]. False: it has another form, or is too large
- * for int32. Zeros when there is none. */
+ * for int32. Zeros if there is none. */
 bool skv_quantized_bias(const skive_node *n, float x_scale, const skv_q_weights *w, int32_t *bias);
 
 #endif

@@ -1,4 +1,4 @@
-/* The list of passes and the running of them. */
+/* The list of passes, and functions that run them. */
 #include <string.h>
 
 #include "passes/pass.h"

@@ -1,5 +1,5 @@
-/* Nodes that hand their input on unchanged go: Identity, Dropout outside training, Reshape and Transpose to what is
- * there already, Cast to the same type, Expand to the same shape, single-input Concat, Pad by nothing. */
+/* Removes nodes that pass their input on unchanged: Identity, Dropout outside training, Reshape and Transpose without
+ * effect, Cast to the same type, Expand to the same shape, Concat of a single input, Pad by zero. */
 #include <string.h>
 
 #include "passes/pass.h"

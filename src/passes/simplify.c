@@ -64,7 +64,7 @@ static skive_status check_names(skive_context *ctx, const skive_simplify_options
     return SKIVE_OK;
 }
 
-/* A damaged model is kept as it is, but not silently. */
+/* A damaged model is kept unchanged, with a note. */
 static void note_damage(skive_context *ctx, const skive_graph *g) {
     for (uint32_t i = 0; i < g->n_values; i++) {
         const int64_t bad = skv_value_damage(g->values[i]);
@@ -74,7 +74,7 @@ static void note_damage(skive_context *ctx, const skive_graph *g) {
     }
 }
 
-/* One round of the chosen passes; *changed tells whether there is anything left for another. */
+/* One round of the chosen passes; *changed tells whether another round is needed. */
 static skive_status round_of(const skv_pass_env *env, skive_graph *g, skive_simplify_report *r, bool *changed) {
     *changed = false;
     for (size_t k = 0; k < r->n_steps; k++) {

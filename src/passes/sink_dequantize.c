@@ -1,5 +1,5 @@
-/* DequantizeLinear moves behind nodes that only move elements, which then run on bytes, and stands before what can
- * absorb it. */
+/* DequantizeLinear moves behind nodes that only move elements, which then run on bytes, to the node that can absorb
+ * it. */
 #include "passes/fuse.h"
 #include "passes/quantized.h"
 
@@ -16,7 +16,7 @@ static skive_status sink(skive_graph *g, skive_node *move, skive_value *q) {
     skive_node *dequantize = move->inputs[0]->producer;
     skive_value *real = dequantize->outputs[0], *moved = move->outputs[0], *bytes = NULL;
     skv_builder b = skv_build(g);
-    SKV_TRY(skv_graph_new_value(g, NULL, &bytes)); /* stands in for what readers of `moved` will read */
+    SKV_TRY(skv_graph_new_value(g, NULL, &bytes)); /* placeholder for the value that readers of `moved` will read */
     bytes->type = moved->type;
     SKV_TRY(skv_value_replace_uses(moved, bytes, false));
     SKV_TRY(skv_node_set_input(move, 0, q));

@@ -1,6 +1,6 @@
-/* QLinearConv and QLinearMatMul with constant parameters become the operator they stand for between DequantizeLinear
- * and QuantizeLinear, which the passes behind this one make an integer node of the same arithmetic. Where the weights'
- * zero points are not of a kind that node has, they stay. */
+/* QLinearConv and QLinearMatMul with constant parameters become the float operator between DequantizeLinear and
+ * QuantizeLinear, from which later passes make an integer node with the same arithmetic. If that node does not support
+ * the weights' zero points, they are kept. */
 #include <math.h>
 
 #include "ops/common_shape.h"
@@ -8,7 +8,7 @@
 #include "passes/fuse.h"
 #include "tensor/tensor.h"
 
-/* Inputs of both; each tensor has its scale and zero point behind it, of the result they stand alone. */
+/* Inputs of both; each tensor is followed by its scale and zero point; those of the result come alone. */
 enum { X, W = 3, Y_SCALE = 6, Y_ZERO, BIAS };
 
 static bool one_constant(const skive_node *n, size_t i) {

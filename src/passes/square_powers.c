@@ -1,5 +1,5 @@
-/* Pow by 2 becomes a product of the element with itself: the same number, for a float32 square is rounded once either
- * way. */
+/* Pow by 2 becomes a product of the element with itself: the same number, since a float32 square is rounded once in
+ * both cases. */
 #include "ops/common_shape.h"
 #include "passes/pass.h"
 
@@ -17,7 +17,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
         skive_node *pow = order[i];
         if (!skv_node_is(pow, "Pow") || *pow->domain || !is_two(pow->inputs[1])) continue;
         skive_value *x = pow->inputs[0];
-        /* An exponent of more dimensions would give the result more. */
+        /* An exponent with more dimensions would add dimensions to the result. */
         if (x->type.dtype != SKIVE_F32 || x->type.rank < pow->inputs[1]->type.rank) continue;
         if (env->keep && env->keep(env->keep_user, pow->outputs[0])) continue;
         skv_builder b = skv_build(g);

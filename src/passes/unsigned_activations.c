@@ -1,6 +1,6 @@
-/* Activations in int8 become uint8 with a zero point 128 higher: the same real numbers, in the one form the integer
- * kernels take. What does not come from a QuantizeLinear (a graph's input) is brought over by one of its own, which is
- * exact: (q - z) * s / s is off by less than half. */
+/* Activations in int8 become uint8 with a zero point 128 higher: the same real numbers, in the form that the integer
+ * kernels take. A value that does not come from a QuantizeLinear (a graph's input) gets one, which is exact: the error
+ * of (q - z) * s / s is less than one half. */
 #include "passes/pass.h"
 #include "tensor/tensor.h"
 
@@ -23,7 +23,7 @@ static bool same_grid(const skive_node *a, const skive_node *b) {
 
 static bool is(const skive_node *n, const char *op) { return skv_node_is(n, op) && !*n->domain && n->n_inputs == 3; }
 
-/* Only nodes that take it back to real numbers on the same grid read `q`. */
+/* `q` is only read by nodes that dequantize it with the same grid. */
 static bool only_dequantized(const skv_pass_env *env, const skive_node *quantize) {
     const skive_value *q = quantize->outputs[0];
     int64_t zero;

@@ -7,7 +7,7 @@ skv_affine skv_affine_u8(double low, double high) {
     low = low < 0 ? low : 0;
     high = high > 0 ? high : 0;
     float scale = (float)((high - low) / 255.0);
-    if (!(scale > 0)) return (skv_affine){1.0f, 0}; /* nothing but zeros: any scale holds them */
+    if (!(scale > 0)) return (skv_affine){1.0f, 0}; /* only zeros: any scale represents them */
     if (scale < 1e-30f) scale = 1e-30f;             /* so that its inverse stays finite */
     double zero = rint(-low / (double)scale);
     zero = zero < 0 ? 0 : zero > 255 ? 255 : zero;

@@ -1,4 +1,4 @@
-/* Calibration from arrays given for the model's inputs, and from a data set. */
+/* Calibration from arrays for the model's inputs, and from a data set. */
 #include <string.h>
 
 #include "data/feed.h"
@@ -7,7 +7,7 @@
 
 /* ---- arrays ---- */
 
-/* How an input is fed: runs of `rows` along the first axis, or one whole input after the other, or the same in each
+/* How an input is fed: `rows` entries of the first axis per run, or one whole input per run, or the same in each
  * run. */
 typedef struct source {
     skive_tensor owned; /* converted to the input's type; no data: not converted */
@@ -21,7 +21,7 @@ typedef struct array_feed {
     skive_context *ctx;
     source *sources;
     size_t n;
-    int64_t runs, used; /* used: so many of them, evenly spaced */
+    int64_t runs, used; /* number of samples used, evenly spaced */
 } array_feed;
 
 static skive_status wrong_shape(skive_context *ctx, const skive_value *v, const skive_tensor *t, const char *why) {
@@ -67,7 +67,7 @@ static skive_status open_source(skive_context *ctx, const skive_value *v, const 
     return SKIVE_OK;
 }
 
-/* A run that the samples do not fill is filled with the first ones again. */
+/* An incomplete run is filled up with the first samples. */
 static void copy_rows(const source *s, int64_t run, skive_tensor *to) {
     const size_t bytes = skive_tensor_bytes(to), row = bytes / (size_t)s->rows;
     const int64_t total = s->t->rank > 0 ? s->t->dims[0] : 1;
@@ -85,7 +85,7 @@ static skive_status feed_arrays(void *user, int64_t index, skive_tensor *inputs,
     return SKIVE_OK;
 }
 
-/* All inputs give equally many runs, or one and the same for all. */
+/* All inputs must give the same number of runs, or a single sample that is used in all. */
 static skive_status count_runs(array_feed *f, const skive_graph *g) {
     size_t longest = 0;
     for (size_t i = 0; i < f->n; i++) longest = f->sources[i].runs > f->sources[longest].runs ? i : longest;
@@ -121,7 +121,7 @@ skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *graph, const
     SKV_GO(status, done, skv_alloc_array(ctx, f.n, sizeof *f.sources, &f.sources));
     SKV_GO(status, done, skv_alloc_array(ctx, f.n, sizeof *shapes, &shapes));
     for (size_t i = 0; i < f.n; i++) {
-        if (samples[i].rank == graph->inputs[i]->type.rank + 1) o.batch = 1; /* one whole input a run */
+        if (samples[i].rank == graph->inputs[i]->type.rank + 1) o.batch = 1; /* one whole input per run */
     }
     for (size_t i = 0; i < f.n; i++) {
         SKV_GO(status, done, open_source(ctx, graph->inputs[i], &samples[i], o.batch > 0 ? o.batch : 1, &f.sources[i]));
@@ -157,7 +157,7 @@ typedef struct loader_feed {
     size_t runs;
 } loader_feed;
 
-/* A last batch that is not full is filled with its first samples again. */
+/* An incomplete last batch is filled up with its first samples. */
 static skive_status feed_from_loader(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs) {
     loader_feed *f = user;
     skive_batch batch;
@@ -172,7 +172,7 @@ static skive_status feed_from_loader(void *user, int64_t index, skive_tensor *in
     return SKIVE_OK;
 }
 
-/* What the caller says of open dimensions must be what the samples are. */
+/* The caller's sizes of open dimensions must be those of the samples. */
 static skive_status check_shapes(skive_context *ctx, const skive_quantize_options *o, const skive_shape_binding *is,
                                  const skive_dataset_info *info) {
     for (size_t i = 0; i < o->n_shapes; i++) {

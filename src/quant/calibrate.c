@@ -1,19 +1,20 @@
-/* Watching the activations on calibration data.
+/* Observing the activations on calibration data.
  *
- * Where memory allows, as many runs go on at once as there are threads, each on one thread and with counts of its own:
- * the threads then wait for each other once a run and not in every node, and a tensor is counted while it is still in
- * the cache of the core that made it. Run i is always worker i mod n's, and merging the counts is exact, so the result
- * does not depend on who was faster. Memory is that of the plan, the workers' arenas and the counts, however many
- * samples there are.
+ * If memory allows, as many runs execute in parallel as there are threads, each on one thread and with its own counts:
+ * the threads then synchronise once per run and not in every node, and a tensor is counted while it is still in the
+ * cache of the core that computed it. Run i is always done by worker i mod n, and merging the counts is exact, so the
+ * result does not depend on timing. Memory is that of the plan, the workers' arenas and the counts, independent of the
+ * number of samples.
  *
- * One run in eight (at most 64) is held out: its inputs are kept, and it runs when the others are through, with counts
- * of its own, so that what was chosen can be checked on samples that had no part in the choice (kept.c). */
+ * One run in eight (at most 64) is held out: its inputs are kept, and it runs after the others, with separate counts,
+ * so that the choice can be checked on samples that had no part in it (kept.c). */
 #include <string.h>
 
 #include "quant/quant.h"
 
 enum { PARALLEL_FROM = 1 << 15 };
-#define MEMORY_AT_ONCE ((size_t)128 << 20) /* of all workers together, else one run at a time takes all threads */
+/* limit for all workers together; above it, one run at a time uses all threads */
+#define MEMORY_AT_ONCE ((size_t)128 << 20)
 
 struct calibration;
 
@@ -39,7 +40,7 @@ typedef struct calibration {
     size_t n_keep;
     int threads; /* of one run */
     skive_plan *plan;
-    skv_histogram *parts; /* [threads]: a thread's share of a tensor, when a run has several */
+    skv_histogram *parts; /* [threads]: counts of a thread's part of a tensor, if a run has several threads */
     worker *workers;
     size_t n_workers;
 } calibration;
@@ -78,7 +79,7 @@ static skive_status make_plan(calibration *c, int threads) {
     return skive_plan_create(c->ctx, c->graph, &o, &c->plan);
 }
 
-/* A large tensor is cut among the threads of a run. */
+/* A large tensor is divided among the threads of a run. */
 static bool add_in_parts(calibration *c, skv_histogram *seen, const float *x, size_t n, size_t padding) {
     const int threads = c->threads;
     bool fine = true;
@@ -108,7 +109,7 @@ static skive_status observe(void *user, size_t index, const skive_tensor *t) {
     skv_histogram *seen = &w->seen[index];
     const size_t n = (size_t)skive_tensor_count(t);
     seen->run = w->run;
-    /* The plan's batch is o->batch; what is stored beyond the value's own elements is padding. */
+    /* The plan's batch is o->batch; elements stored beyond those of the value are padding. */
     int64_t real = skv_type_count(&v->type);
     if (v->type.rank > 0 && v->type.dims[0].size < 0) real *= c->o->batch;
     const size_t padding = real >= 0 && (size_t)real < n ? n - (size_t)real : 0;
@@ -146,7 +147,7 @@ static void close_worker(calibration *c, worker *w) {
     skive_context_free(w->ctx);
 }
 
-/* One thread a run where that many runs fit into memory, else all threads for one run. */
+/* One thread per run if that many runs fit into memory, else all threads for one run. */
 static skive_status open_workers(calibration *c, int64_t runs) {
     const int threads = skv_threads(c->ctx);
     size_t wanted = runs < threads ? (size_t)runs : (size_t)threads, each;
@@ -171,7 +172,7 @@ static skive_status open_workers(calibration *c, int64_t runs) {
         if (status == SKIVE_OK) continue;
         const skive_context *own = c->workers[c->n_workers].ctx;
         if (own && skive_context_message(own)[0]) (void)SKV_FAIL(c->ctx, status, "%s", skive_context_message(own));
-        c->n_workers++; /* half open: closed with the others */
+        c->n_workers++; /* partly open: closed with the others */
         return status;
     }
     return SKIVE_OK;
@@ -179,8 +180,8 @@ static skive_status open_workers(calibration *c, int64_t runs) {
 
 /* ---- running ---- */
 
-/* The inputs are filled by the calling thread, one after the other; *fed tells for how many workers, *next which run is
- * the next. */
+/* The inputs are filled by the calling thread, one after the other; *fed is the number of workers fed, *next the index
+ * of the next run. */
 static skive_status feed_workers(calibration *c, skive_feed_fn feed, void *user, int64_t runs, int64_t *next,
                                  size_t *fed) {
     for (*fed = 0; *fed < c->n_workers && *next < runs; ++*next) {
@@ -266,7 +267,7 @@ static skive_status run_again(calibration *c, skv_kept *k) {
     return SKIVE_OK;
 }
 
-/* The float model on the runs that are kept; those held out are counted apart. */
+/* Runs the float model on the kept runs; those held out are counted separately. */
 static skive_status run_kept(calibration *c) {
     for (size_t i = 0; i < c->n_workers; i++) {
         for (size_t m = 0; m < c->n_keep; m++) SKV_TRY(count_anew(c, &c->workers[i].seen[m]));

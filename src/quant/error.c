@@ -1,9 +1,9 @@
-/* What a grid loses of the values in a histogram. */
+/* The quantization error of a grid for the values in a histogram. */
 #include <math.h>
 
 #include "quant/quant.h"
 
-/* rint for what is no larger than 2^51: adding and taking away 1.5 * 2^52 rounds. */
+/* rint for magnitudes up to 2^51: adding and subtracting 1.5 * 2^52 rounds. */
 static inline double nearest(double t) {
     const double magic = 6755399441055744.0;
     return (t + magic) - magic;
@@ -15,7 +15,7 @@ static double rounding(double t) {
     return n / 12 + r * r * r / 3;
 }
 
-/* Of the squared error over [a, b] in steps, where the grid's last values are 0 and 255. */
+/* The integral of the squared error over [a, b], in steps, where the grid ends at 0 and 255. */
 static double lost_between(double a, double b) {
     const double in_a = a < 0 ? 0 : a > 255 ? 255 : a, in_b = b < 0 ? 0 : b > 255 ? 255 : b;
     double sum = rounding(in_b) - rounding(in_a);

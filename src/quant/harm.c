@@ -1,13 +1,13 @@
-/* Which range of a value harms the model's outputs least.
+/* Selects for each value the range that harms the model's outputs least.
  *
- * Each observer proposes a range. What the outputs lose by it is estimated to first order: the error of each element
- * times the gradient of the outputs with respect to it. Rounding errors are independent of each other, so their
- * squares add up; the errors of clipped elements all point the same way, so they are summed before they are squared (a
- * range that clips little by little in every element does more harm than its mean squared error says). The gradient is
- * that of the outputs' sum with random signs, whose square is, on average, the sum of squares over all outputs; each
- * output counts in units of its own size. Runs whose input lies far outside that of a usual run are left out: a mark
- * for a missing value must not decide. The few samples that are looked at so lack most of the rare large values; what
- * is clipped of those in all samples is added by the counts, weighted by the mean squared gradient. */
+ * Each observer proposes a range. Its effect on the outputs is estimated to first order: the error of each element
+ * times the gradient of the outputs with respect to it. Rounding errors are independent of each other, so their squares
+ * add up; the errors of clipped elements all have the same sign, so they are summed before they are squared (a range
+ * that clips a little in many elements does more harm than its mean squared error suggests). The gradient is that of
+ * the outputs' sum with random signs, whose square is, on average, the sum of squares over all outputs; each output is
+ * scaled by its own magnitude. Runs whose input is far outside that of a usual run are left out: a marker for a missing
+ * value must not decide. The few samples used for this lack most of the rare large values; the clipping of those in all
+ * samples is added from the counts, weighted by the mean squared gradient. */
 #include <math.h>
 #include <string.h>
 
@@ -21,7 +21,7 @@ enum { BLOCK = 1024, STREAM = 77 };
 /* ---- the gradient graph ---- */
 
 typedef struct pair {
-    float *value, *gradient; /* of one run, until both are there */
+    float *value, *gradient; /* of one run, until both are available */
     size_t n;
 } pair;
 
@@ -32,14 +32,14 @@ typedef struct harm {
     const skv_calibration_data *data;
     skv_choices *choices;
     skive_graph *graph;
-    uint32_t n_inputs; /* of the model; those behind are the signs */
+    uint32_t n_inputs; /* of the model; the inputs after these are the signs */
     double *size;      /* [signs] of the output */
-    const char **keep; /* values of the points, then their gradients */
+    const char **keep; /* values of the points, followed by their gradients */
     size_t *point;     /* [n] */
     size_t n;          /* points looked at */
     skive_plan *plan;
-    double *lost; /* [probes][points looked at][SKV_MOST_CHOICES] */
-    double *gain; /* [probes][points looked at] sums of squared gradients */
+    double *lost; /* [probes][examined points][SKV_MOST_CHOICES] */
+    double *gain; /* [probes][examined points] sums of squared gradients */
 } harm;
 
 typedef struct worker {
@@ -58,7 +58,7 @@ static void fix_dims(skive_value *v, const skive_tensor *t) {
     }
 }
 
-/* The outputs times numbers given as further inputs, summed. */
+/* The sum of the outputs times numbers that are further inputs. */
 static skive_status add_loss(harm *h, skive_value **loss) {
     skive_graph *g = h->graph;
     skv_builder b = skv_build(g);
@@ -105,7 +105,7 @@ static skive_status build(harm *h, const skive_graph *g) {
     while (h->graph->n_outputs) SKV_GO(status, done, skv_graph_remove_output(h->graph, h->graph->n_outputs - 1));
     skv_builder b = skv_build(h->graph);
     for (size_t k = 0; k < h->n; k++) {
-        /* A gradient may be that of several values; each is looked at under a name of its own. */
+        /* Several values may have the same gradient; each is read under its own name. */
         skive_value *own = skv_emit(&b, "Identity", SKV_IN(gradients[k]), SKV_NONE);
         SKV_GO(status, done, b.status);
         SKV_GO(status, done, skive_graph_add_output(h->graph, own));
@@ -237,7 +237,7 @@ done:
 
 /* ---- the choice ---- */
 
-/* Mean square of what the grid clips off, of values that runs that are not spoilt hold. */
+/* Mean square of the clipping error of the grid, for the values of runs that are not spoilt. */
 static double clipped_off(const skv_histogram *h, skv_affine grid, skv_extent within) {
     const double low = -(double)grid.scale * grid.zero_point, high = low + 255 * (double)grid.scale;
     double sum = 0, from, to;
@@ -264,7 +264,7 @@ static void choose_weighted(const harm *h) {
                 const double *own = &h->lost[(run * h->n + k) * SKV_MOST_CHOICES];
                 lost += own[i] + h->gain[run * h->n + k] * clipped;
             }
-            if (lost >= best) continue; /* of equals the first, which is the widest */
+            if (lost >= best) continue; /* the first of equals, which is the widest */
             best = lost;
             c->best = i;
         }
@@ -306,6 +306,6 @@ skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, cons
     skv_free(ctx, h.gain);
     skive_plan_free(h.plan);
     skive_graph_free(h.graph);
-    /* A model that cannot be differentiated is no fault of anyone's: the values' own errors have decided. */
+    /* A model without a gradient is not an error: the errors of the values themselves decide. */
     return status == SKIVE_ERR_MEMORY || status == SKIVE_ERR_INTERRUPTED ? status : SKIVE_OK;
 }

@@ -54,7 +54,7 @@ void skv_histogram_ends(const skv_histogram *h, int64_t bin, double *low, double
     *high = fmax(fmin(bin >= HALF ? far : -near, h->high), h->low);
 }
 
-/* All octaves move down by one: the lowest goes into the bin for zero. */
+/* All octaves move down by one; the lowest is merged into the bin for zero. */
 static void move_octaves(uint64_t *relative) {
     uint64_t *up = relative + HALF;
     for (int i = 1; i <= PER_OCTAVE; i++) {
@@ -84,13 +84,13 @@ static void reach_out(skv_histogram *h, double reach) {
     if (reach == 0) return;
     if (h->reach == 0) {
         h->reach = reach;
-        if (h->bins) h->bins[HALF] = h->count; /* what was seen so far is zeros */
+        if (h->bins) h->bins[HALF] = h->count; /* only zeros were seen so far */
         if (h->relative) h->relative[HALF] = h->count;
     }
     while (h->reach < reach) double_reach(h);
 }
 
-/* A power of two above the magnitude: bins of different reach lie whole in each other, and merging is exact. */
+/* A power of two above the magnitude: each bin is contained in one bin of a larger reach, so merging is exact. */
 static double reach_for(double magnitude) {
     int exponent;
     if (magnitude == 0) return 0;
@@ -98,8 +98,8 @@ static double reach_for(double magnitude) {
     return ldexp(1, exponent < LEAST ? LEAST : exponent);
 }
 
-/* Bin numbers are worked out for a chunk at a time, which vectorises; several count tables keep equal neighbours (half
- * of what comes out of a ReLU is zero) from waiting for each other. */
+/* Bin numbers are computed for a chunk at a time, which vectorises; several count tables avoid dependencies between
+ * equal neighbours (half of the output of a ReLU is zero). */
 static void count(const skv_histogram *h, bool relative, const skv_scan *scan, const float *x, size_t n) {
     const float scale = (float)(BINS / (2 * h->reach));
     const int32_t base = base_of(h->reach);
@@ -161,7 +161,7 @@ bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t paddin
     return true;
 }
 
-/* A bin of a histogram of smaller reach lies whole in one of ours. */
+/* A bin of a histogram of smaller reach is contained in one of ours. */
 static void merge_equal(skv_histogram *h, const skv_histogram *other) {
     const int64_t ratio = (int64_t)fmin(h->reach / other->reach, 2.0 * BINS);
     for (int64_t b = 0; b < BINS; b++)

@@ -8,7 +8,7 @@
 
 static skive_value *scalar_f32(skv_builder *b, float x) { return skv_emit_scalar(b, SKIVE_F32, (double)x); }
 
-/* v -> QuantizeLinear -> DequantizeLinear, and everyone who read v reads the result. */
+/* v -> QuantizeLinear -> DequantizeLinear, and all readers of v read the result. */
 static skive_status insert_pair(skv_builder *b, const skv_point *p) {
     skive_value *v = p->value;
     const uint32_t before = v->n_uses;
@@ -17,7 +17,7 @@ static skive_status insert_pair(skv_builder *b, const skv_point *p) {
     skive_value *q = skv_emit(b, "QuantizeLinear", SKV_IN(v, scale, zero), SKV_NONE);
     skive_value *dq = skv_emit(b, "DequantizeLinear", SKV_IN(q, scale, zero), SKV_NONE);
     SKV_TRY(b->status);
-    /* The uses there were before, last first because taking one out moves the last into its place. */
+    /* The previous uses, last first because removing one moves the last into its place. */
     for (uint32_t i = before; i-- > 0;) {
         const skv_use use = v->uses[i];
         if (use.node != q->producer) SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, dq));
@@ -52,8 +52,8 @@ static void scales_of(const skive_tensor *w, const channels *c, bool per_channel
     for (int64_t k = 0; k < c->n; k++) scale[k] = skv_affine_s8((double)(per_channel ? scale[k] : top)).scale;
 }
 
-/* Wider where the bias, counted in steps of input scale times weight scale, would else leave int32: channels of next
- * to no weight, which trained depthwise networks have. A quarter of the range is left to the products. */
+/* A larger scale if the bias, in steps of input scale times weight scale, would exceed int32: channels with almost no
+ * weight, which trained depthwise networks have. A quarter of the range is reserved for the products. */
 static void widen_for_bias(const skive_tensor *bias, float input_scale, int64_t n, bool per_channel, float *scale) {
     const double most = 1 << 29;
     double least = 0;
@@ -70,7 +70,7 @@ static double quantize_weights(const skive_tensor *w, const channels *c, const f
     const float *x = w->data;
     double power = 0, error = 0;
     for (int64_t o = 0; o < c->outer; o++) {
-        if (c->inner == 1) { /* the channels lie side by side */
+        if (c->inner == 1) { /* the channels are interleaved */
             scan->quantize(x, (size_t)c->n, scale, 1, q, &power, &error);
             x += c->n;
             q += c->n;
@@ -136,7 +136,7 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *
     return skv_node_set_input(n, 1, dq);
 }
 
-/* Bias in steps of input scale times weight scale, as the accumulator counts. */
+/* Bias in steps of input scale times weight scale, the unit of the accumulator. */
 static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, const float *scales, int64_t n_scales) {
     skive_context *ctx = b->graph->ctx;
     const skive_tensor *t = skv_value_tensor(n->inputs[2]);

@@ -1,6 +1,6 @@
-/* The runs whose inputs are kept, to be run again: some that are held out of the calibration, on which its outcome is
- * checked, and some that take part, by which ranges are chosen. Among the latter are those with the largest inputs:
- * clipping does its harm there, and a few samples taken at random lack them. */
+/* The runs whose inputs are kept to be run again: some that are held out of the calibration, to check its result, and
+ * some that take part, to choose ranges. The latter include those with the largest inputs: clipping does its harm
+ * there, and a few random samples lack them. */
 #include <math.h>
 
 #include "quant/quant.h"
@@ -64,7 +64,7 @@ static double loudness(const skive_graph *g, const skive_tensor *inputs) {
     return sum;
 }
 
-/* Takes the place of the least loud of those kept for being loud. */
+/* Replaces the one with the smallest inputs among those kept for their large inputs. */
 static skive_status keep_loud(skive_context *ctx, const skive_graph *g, const skv_kept_run *run,
                               const skive_tensor *inputs, skv_kept *k) {
     skv_kept_run *least = NULL;
@@ -86,7 +86,7 @@ void skv_quant_start_sorting(skv_calibration_data *d, int64_t runs) {
     d->hold_one_in = runs / MOST_HELD > HOLD_ONE_IN ? runs / MOST_HELD : HOLD_ONE_IN;
 }
 
-/* Until a run can be held out, the first ones stand in for it. */
+/* Until a run can be held out, the first ones are used instead. */
 skive_status skv_quant_sort_run(skive_context *ctx, const skive_graph *g, int64_t index, const skive_tensor *inputs,
                                 skv_calibration_data *d, bool *calibrates) {
     skv_kept_run run = {.index = index};

@@ -1,4 +1,4 @@
-/* Which nodes stay in float: those the caller names, and why the others do. */
+/* The nodes that stay in float: those named by the caller, and the reasons of the others. */
 #include <string.h>
 
 #include "ops/op.h"
@@ -14,7 +14,7 @@ bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n) {
 
 enum { LONGEST = 120, SHOWN = 3 };
 
-/* How many letters must be changed, put in or taken out to make b of a (Levenshtein). */
+/* The number of letters to change, insert or delete to turn a into b (Levenshtein). */
 static size_t distance(const char *a, const char *b) {
     size_t row[LONGEST + 1];
     const size_t la = strlen(a) < LONGEST ? strlen(a) : LONGEST, lb = strlen(b) < LONGEST ? strlen(b) : LONGEST;
@@ -70,7 +70,7 @@ skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, cons
     return SKIVE_OK;
 }
 
-/* ---- what stayed, by operator and reason ---- */
+/* ---- nodes in float, by operator and reason ---- */
 
 static bool computes_float(const skive_node *n) {
     for (uint32_t i = 0; i < n->n_outputs; i++) {
@@ -119,7 +119,7 @@ skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const
     return largest ? skv_strdup(ctx, largest, &l->weights[at]) : SKIVE_OK;
 }
 
-/* Relu and Clip behind a quantized node become the limits of its result. */
+/* Relu and Clip after a quantized node become the limits of its result. */
 static bool is_limit(const skive_node *n, const bool *chosen) {
     if (!skv_node_is(n, "Relu") && !skv_node_is(n, "Clip")) return false;
     const skive_value *x = skv_node_in(n, 0);

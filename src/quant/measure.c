@@ -1,4 +1,4 @@
-/* How far a quantized model is from the float model on the runs kept for it. */
+/* The difference between the quantized and the float model on the kept runs. */
 #include <math.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 typedef struct output_sum {
     double signal, noise;
-    double same, rows; /* of those whose largest score, or integers, can be compared */
+    double same, rows; /* number of samples whose largest score, or integers, can be compared */
 } output_sum;
 
 typedef struct measuring {
@@ -23,7 +23,7 @@ typedef struct measuring {
     size_t n_workers;
 } measuring;
 
-/* Scores [N, C], of which the largest is the answer. */
+/* Scores [N, C], of which the largest is the prediction. */
 static bool is_scores(const skive_tensor *t) {
     return skv_dtype_is_float(t->dtype) && t->rank == 2 && t->dims[1] > 1 && t->dims[1] <= 100000;
 }
@@ -127,7 +127,7 @@ static skive_status run_all(measuring *m) {
 }
 
 static double decibels(double signal, double noise) {
-    if (!(signal > 0)) return NAN; /* nothing but zeros to compare with */
+    if (!(signal > 0)) return NAN; /* only zeros to compare with */
     if (!(noise < INFINITY)) return -20;
     return noise > 1e-12 * signal ? 10 * log10(signal / noise) : 120;
 }

@@ -1,9 +1,8 @@
-/* The range whose quantized distribution differs least from the one seen, in Kullback-Leibler divergence (Migacz,
+/* The range whose quantized distribution has the smallest Kullback-Leibler divergence from the observed one (Migacz,
  * "8-bit inference with TensorRT", 2017): for each candidate the values outside are counted into the outermost bins
- * (P), the bins inside are merged into the grid's levels and spread again over those that held something (Q).
- * One-sided data uses all levels on its side; two-sided data a symmetric window. Zero has a level of its own on every
- * grid: what ReLU makes of most values costs nothing whatever the range, and counted in it would drag the range
- * towards zero. */
+ * (P), the bins inside are merged into the grid's levels and spread again over the nonempty ones (Q). One-sided data
+ * uses all levels on its side; two-sided data a symmetric window. Zero is a level of every grid: the zeros after a ReLU
+ * are exact in every range, and counting them would pull the range towards zero. */
 #include <math.h>
 
 #include "quant/quant.h"
@@ -44,13 +43,13 @@ static double divergence(const double *bins, int64_t first, int64_t last) {
             sum += p * log(p / q);
         }
     }
-    /* Outliers that fall on an empty outermost bin have no counterpart in Q: a candidate that hides them is worse. */
+    /* Outliers in an empty outermost bin have no counterpart in Q, which makes the candidate worse. */
     if (outside_low > 0 && !(bins[first] > 0)) sum += outside_low / total * log(total);
     if (outside_high > 0 && !(bins[last - 1] > 0)) sum += outside_high / total * log(total);
     return sum;
 }
 
-/* The counts, with as many values in the bin that begins at zero as beside it. */
+/* The counts, with the bin that begins at zero set to that of its neighbour. */
 static void without_zeros(const skv_histogram *h, double *bins) {
     const int64_t middle = BINS / 2;
     for (int64_t b = 0; b < BINS; b++) bins[b] = (double)h->bins[b];
@@ -61,7 +60,7 @@ static void without_zeros(const skv_histogram *h, double *bins) {
 static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
     const int64_t middle = BINS / 2;
     const double width = 2 * h->reach / BINS;
-    /* The bins that the range seen covers, zero among them. */
+    /* The bins covered by the observed range, including zero. */
     const int64_t below = h->low < 0 ? middle - (int64_t)ceil(-h->low / width) : middle;
     const int64_t above = h->high > 0 ? middle + (int64_t)ceil(h->high / width) : middle;
     const int64_t most = middle - below > above - middle ? middle - below : above - middle;
@@ -74,7 +73,7 @@ static void choose(const skv_histogram *h, const skive_quantize_options *o, doub
         const int64_t last = middle + half < above ? middle + half : above;
         if (last - first < LEVELS) break;
         const double d = divergence(bins, first, last);
-        if (d >= best) continue; /* of equals, the widest */
+        if (d >= best) continue; /* the widest of equals */
         best = d;
         kept = half;
     }

@@ -1,4 +1,4 @@
-/* The whole range seen. */
+/* The whole observed range. */
 #include "quant/quant.h"
 
 static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {

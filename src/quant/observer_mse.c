@@ -1,6 +1,5 @@
-/* The range with the least mean squared error of the quantized values, among 81 scalings, 1 to 0.2, of the
- * range seen.
- * */
+/* The range with the least mean squared error of the quantized values, among 81 scalings, 1 to 0.2, of the observed
+ * range. */
 #include "quant/quant.h"
 
 enum { CANDIDATES = 100 };

@@ -7,7 +7,7 @@ static void choose(const skv_histogram *h, const skive_quantize_options *o, doub
     int64_t first = 0, last = SKV_HISTOGRAM_BINS - 1;
     while (first < last && below + (double)h->relative[first] <= tail) below += (double)h->relative[first++];
     while (last > first && above + (double)h->relative[last] <= tail) above += (double)h->relative[last--];
-    /* The rest of the tail goes from the bin where it ends, in which the values count as spread evenly. */
+    /* The rest of the tail ends within a bin, in which values are assumed to be spread evenly. */
     skv_histogram_ends(h, first, &near, &far);
     *low = h->relative[first] ? near + (far - near) * (tail - below) / (double)h->relative[first] : near;
     skv_histogram_ends(h, last, &near, &far);

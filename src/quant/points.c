@@ -1,9 +1,9 @@
-/* Which nodes are quantized, and at which values the Q/DQ pairs go. */
+/* Selects the nodes to quantize and the values that get Q/DQ pairs. */
 #include <string.h>
 
 #include "quant/quant.h"
 
-/* Hands integers through unchanged: its result keeps the grid of its input. */
+/* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n) {
     static const char *const ops[] = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
@@ -23,7 +23,7 @@ static bool is_candidate(const skive_node *n) {
 
 static bool computed_float(const skive_value *v) { return v && !v->storage && v->type.dtype == SKIVE_F32; }
 
-/* NULL when the node can be executed in integers. */
+/* NULL if the node can be executed in integers. */
 static const char *why_not(const skive_node *n, const skive_quantize_options *o) {
     if (skv_quant_skipped(o, n)) return "it is excluded by --skip";
     const skive_value *x = skv_node_in(n, 0);
@@ -61,7 +61,7 @@ static size_t find_point(const skv_points *p, const skive_value *v) {
     return i;
 }
 
-/* The point of `v`, and of what it is handed through from. */
+/* The point of `v`, and of the value from which it is passed through. */
 static size_t add_point(skv_points *p, skive_value *v) {
     const size_t found = find_point(p, v);
     if (found < p->n) return found;

@@ -1,21 +1,20 @@
-/* The ranges that a value's grid may be chosen from. */
+/* The candidate ranges of a value's grid. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "quant/quant.h"
 
-#define FAR_OUT  8.0  /* times what lies inside, with nothing between */
+#define FAR_OUT  8.0  /* factor to the largest value inside, with nothing between */
 #define FARTHEST 32.0 /* times the largest of a usual run: the widest cut */
 #define SPOILT   16.0 /* times the largest of a usual run: such an input may have spoilt its run */
 #define GAP      4.0  /* times the largest of the runs below */
-#define FEW      1e-3 /* share of the values that may be far out */
+#define FEW      1e-3 /* fraction of the values that may be far out */
 
-/* One side of zero, from outside in: the magnitude that remains when few values far out are left away, or that of all.
- * */
+/* One side of zero, from the outside: the largest magnitude without the few values far out, or that of all values. */
 typedef struct side {
     double kept, outermost;
-    bool cut, few; /* few: all values of this side are few enough to be left away */
+    bool cut, few; /* few: all values of this side are few enough to be left out */
 } side;
 
 static side side_of(const skv_histogram *h, bool positive) {
@@ -73,8 +72,8 @@ static double usual_top(const skv_point *p) {
     return n ? (double)sorted[(n - 1) / 2] : 0;
 }
 
-/* From which magnitude on a run is spoilt: many times a usual run's, with a gap below it, which samples that merely
- * are loud do not leave. */
+/* The magnitude from which on a run is spoilt: many times that of a usual run, with a gap below it, which is absent if
+ * samples are merely large. */
 static double spoilt_from(const skv_point *p) {
     float sorted[SKV_MOST_RUNS];
     const size_t n = sorted_tops(p, sorted), middle = n ? (n - 1) / 2 : 0;
@@ -86,8 +85,8 @@ static double spoilt_from(const skv_point *p) {
     return INFINITY;
 }
 
-/* By what is nearest to the model's input: what a mark for a missing value spoils of what is computed from it may be
- * much. */
+/* Judged by the points nearest to the model's input: a marker for a missing value may spoil many of the values computed
+ * from it. */
 void skv_quant_find_spoilt(skv_points *points) {
     for (size_t k = 0; k < points->n; k++) {
         const skv_point *p = &points->items[k];
@@ -115,8 +114,8 @@ skv_extent skv_quant_unspoilt(const skv_points *points, const skv_point *p) {
 }
 
 /* Proposals of one kind: the observers in their order, then the range of runs that are not spoilt, that without what
- * lies far out, and those cut at a multiple of the largest magnitude of a usual run. False when there is none of this
- * kind here. */
+ * lies far out, and those cut at a multiple of the largest magnitude of a usual run. False if there is none of this
+ * kind. */
 enum { CUTS = 6 };
 static const char *const cut_names[CUTS] = {"cut at 32", "cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};
 

@@ -1,4 +1,4 @@
-/* The records of quantization, and what calibration gathers. */
+/* The records of quantization and the data of calibration. */
 #ifndef SKV_QUANT_H
 #define SKV_QUANT_H
 
@@ -7,39 +7,40 @@
 
 #include "graph/graph.h"
 
-/* Counts of values in two divisions of [-reach, reach]: equal bins, and relative ones, 128 an octave, which resolve
- * what lies near zero as well as what lies far out, so that one value far away does not hide the others. Both grow
- * with the data: reach doubles, and neighbouring bins merge or octaves move down, so one pass and fixed memory serve
+/* Counts of values in two divisions of [-reach, reach]: equal bins, and relative ones, 128 per octave, which resolve
+ * values near zero as well as distant ones, so that one distant value does not hide the others. Both grow with the
+ * data: reach doubles, and neighbouring bins merge or octaves move down, so one pass and fixed memory are enough for
  * any number of samples. */
 enum { SKV_HISTOGRAM_BINS = 8192 };
 enum { SKV_BINS_NONE = 0, SKV_BINS_EQUAL = 1, SKV_BINS_RELATIVE = 2, SKV_BINS_BOTH = 3 };
 typedef struct skv_histogram {
-    double low, high;          /* smallest and largest value seen */
-    int64_t low_run, high_run; /* the first runs that gave them */
-    double reach;              /* 0: nothing but zeros was seen */
+    double low, high;          /* smallest and largest observed value */
+    int64_t low_run, high_run; /* the first runs in which they occurred */
+    double reach;              /* 0: only zeros were observed */
     uint64_t *bins;            /* [SKV_HISTOGRAM_BINS] equal ones, or NULL */
-    uint64_t *relative; /* [SKV_HISTOGRAM_BINS] relative ones from the negative end to the positive, or NULL. The one in
-                         * the middle holds zero and what is below reach / 2^32. */
+    /* [SKV_HISTOGRAM_BINS] relative ones from the negative end to the positive, or NULL. The one in the middle is
+     * for zero and magnitudes below reach / 2^32. */
+    uint64_t *relative;
     uint64_t count;
-    int64_t run;               /* of what is added next */
-    float last_low, last_high; /* of what was added last */
+    int64_t run;               /* run of the values added next */
+    float last_low, last_high; /* run of the values added last */
     bool any;
 } skv_histogram;
 skive_status skv_histogram_create(skive_context *ctx, int bins, skv_histogram *h);
 void skv_histogram_clear(skv_histogram *h);
 void skv_histogram_free(skive_context *ctx, skv_histogram *h);
-/* Adds x[n], of which `padding` zeros are not data. False, and nothing added, when there is NaN or infinity in it. */
+/* Adds x[n], of which `padding` zeros are not data. False, and nothing is added, if there is NaN or infinity in it. */
 bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t padding);
-void skv_histogram_forget_zeros(skv_histogram *h, size_t zeros); /* takes back zeros that were counted */
+void skv_histogram_forget_zeros(skv_histogram *h, size_t zeros); /* removes zeros that were counted */
 /* Adds the counts of `other`. */
 void skv_histogram_merge(skv_histogram *h, const skv_histogram *other);
-/* The ends of a relative bin, none outside the values seen. */
+/* The ends of a relative bin, limited to the observed values. */
 void skv_histogram_ends(const skv_histogram *h, int64_t bin, double *low, double *high);
 
 /* An observer chooses the range that the 8-bit grid covers. */
 typedef struct skv_observer {
     const char *name, *brief;
-    int bins; /* SKV_BINS_...: what it looks at */
+    int bins; /* SKV_BINS_...: the bins it uses */
     void (*choose)(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high);
 } skv_observer;
 size_t skv_observer_count(void);
@@ -52,36 +53,36 @@ typedef struct skv_affine {
     float scale;
     int zero_point;
 } skv_affine;
-/* Asymmetric u8 over a range widened to hold zero, so that padding and ReLU are exact. */
+/* Asymmetric u8 over a range widened to include zero, so that padding and ReLU are exact. */
 skv_affine skv_affine_u8(double low, double high);
-/* Mean squared error that the grid makes of the values of a histogram with relative bins, and their mean square.
- * Within a bin they count as spread evenly; zero is exact on every grid. */
+/* Mean squared error of the grid for the values of a histogram with relative bins, and their mean square. Within a bin,
+ * values are assumed to be spread evenly; zero is exact on every grid. */
 double skv_histogram_error(const skv_histogram *h, skv_affine grid);
-/* The same for many grids: the bins that hold something, spans[SKV_HISTOGRAM_BINS], and the error by those. */
+/* The same for many grids: the nonempty bins, spans[SKV_HISTOGRAM_BINS], and the error computed from these. */
 typedef struct skv_span {
     double low, high, count;
 } skv_span;
 size_t skv_histogram_spans(const skv_histogram *h, skv_span *spans);
 double skv_spans_error(const skv_span *spans, size_t n, skv_affine grid);
 double skv_histogram_power(const skv_histogram *h);
-double skv_histogram_sqnr(const skv_histogram *h, skv_affine grid); /* dB; infinite when nothing is lost */
+double skv_histogram_sqnr(const skv_histogram *h, skv_affine grid); /* dB; infinite if there is no error */
 /* Symmetric s8, -127..127, for the largest magnitude. */
 skv_affine skv_affine_s8(double magnitude);
 
 /* Is the node named by the option `skip`? */
 bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
-/* Every name and pattern of `skip` must cover a node: ERR_NOT_FOUND with the nearest names. */
+/* Every name and pattern of `skip` must match a node: ERR_NOT_FOUND with the nearest names. */
 skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
-/* Hands integers through unchanged: its result keeps the grid of its input. */
+/* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n);
-/* Enters a node that stays in float into the report's groups. */
+/* Adds a node that stays in float to the groups of the report. */
 skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const skive_node *n, const char *reason);
-/* The same for all that compute floats and are neither chosen nor named before (both by node id). */
+/* The same for all nodes that compute floats and are neither chosen nor already reported (both by node id). */
 skive_status skv_quant_leave_others(skive_context *ctx, skive_quantize_report *r, const skive_graph *g,
                                     const bool *chosen, const bool *named);
 
-/* A model that no single plan holds, in two: the nodes that a plan holds are quantized as a model by themselves, those
- * whose shape or path depends on data, and what follows them, stay as they are. */
+/* A model that needs several plans, split in two: the nodes that one plan can run are quantized as a separate model;
+ * those whose shape or control flow depends on data, and the nodes after them, are unchanged. */
 typedef struct skv_quant_split {
     skive_graph *whole; /* cleaned */
     bool *is_static;    /* by node id of `whole` */
@@ -89,33 +90,33 @@ typedef struct skv_quant_split {
 } skv_quant_split;
 skive_status skv_quant_split_make(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
                                   skv_quant_split *out);
-/* Enters the nodes outside the part into the report. */
+/* Adds the nodes outside the part to the report. */
 skive_status skv_quant_split_report(skive_context *ctx, const skv_quant_split *s, skive_quantize_report *r);
-/* Puts the other nodes behind those of the part, which becomes the whole model again. */
+/* Appends the other nodes to the part, which becomes the whole model again. */
 skive_status skv_quant_split_join(skive_context *ctx, skv_quant_split *s);
 void skv_quant_split_free(skive_context *ctx, skv_quant_split *s);
 
-/* The range of a value in one run; low > high: it was not run. Kept for the first runs only. */
+/* The range of a value in one run; low > high: not run. Kept for the first runs only. */
 enum { SKV_MOST_RUNS = 4096 };
 typedef struct skv_extent {
     float low, high;
 } skv_extent;
-/* Where Q/DQ pairs go: values of the cleaned graph that quantized nodes read. */
+/* The positions of Q/DQ pairs: values of the cleaned graph that quantized nodes read. */
 typedef struct skv_point {
     skive_value *value;
-    size_t source;      /* index of the point whose grid it takes (itself, or one before a MaxPool or Reshape) */
-    skv_histogram seen; /* when it is its own source: of the runs that calibrate */
-    skv_histogram held; /* the same of the runs held out, with relative bins */
+    size_t source;      /* index of the point whose grid it uses (itself, or one before a MaxPool or Reshape) */
+    skv_histogram seen; /* if it is its own source: counts of the calibration runs */
+    skv_histogram held; /* the same for the runs held out, with relative bins */
     skv_extent *runs;   /* [SKV_MOST_RUNS] range of each run */
     skv_affine grid;
 } skv_point;
 typedef struct skv_points {
     skv_point *items;
     size_t n;
-    bool *spoilt; /* [SKV_MOST_RUNS] its input lies far outside that of a usual run */
+    bool *spoilt; /* [SKV_MOST_RUNS] its input is far outside that of a usual run */
     size_t n_spoilt;
 } skv_points;
-/* Nodes to quantize get true in `chosen` (by node id); refused ones go to the report. */
+/* Nodes to quantize get true in `chosen` (by node id); refused ones are added to the report. */
 skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, bool *chosen,
                               skv_points *out, skive_quantize_report *report);
 /* Runs whose inputs are kept, to be run again. */
@@ -124,48 +125,47 @@ typedef struct skv_kept_run {
     bool loud;             /* kept for its large inputs */
     double loudness;       /* how large they are */
     skive_tensor *inputs;  /* [inputs of the graph] */
-    skive_tensor *outputs; /* [outputs of the graph] as the float model gives them; NULL: did not fit into memory */
+    skive_tensor *outputs; /* [outputs of the graph] of the float model; NULL: did not fit into memory */
 } skv_kept_run;
 typedef struct skv_kept {
     skv_kept_run *runs;
     size_t n, bytes;
 } skv_kept;
 typedef struct skv_calibration_data {
-    skv_kept check;  /* what results are measured on */
-    bool held_out;   /* those runs took no part in the calibration; else there were too few to spare any */
+    skv_kept check;  /* the runs on which results are measured */
+    bool held_out;   /* these runs took no part in the calibration; else there were too few to hold any out */
     skv_kept probe;  /* some that did take part */
     int64_t samples; /* of all runs */
     int64_t hold_one_in;
-    size_t regular; /* runs of `probe` that are not there for being loud */
+    size_t regular; /* runs of `probe` that were not kept for their large inputs */
 } skv_calibration_data;
-#define SKV_MOST_KEPT ((size_t)64 << 20) /* bytes of the inputs, and of the outputs, of runs that are kept */
-/* Before the first run, of so many. */
+#define SKV_MOST_KEPT ((size_t)64 << 20) /* limit of the bytes of inputs, and of outputs, of kept runs */
+/* Called before the first of this number of runs. */
 void skv_quant_start_sorting(skv_calibration_data *d, int64_t runs);
-/* Decides whether a run takes part in the calibration, and keeps its inputs if they are to be used again. */
+/* Decides whether a run takes part in the calibration, and keeps its inputs if they will be used again. */
 skive_status skv_quant_sort_run(skive_context *ctx, const skive_graph *g, int64_t index, const skive_tensor *inputs,
                                 skv_calibration_data *d, bool *calibrates);
 void skv_calibration_data_free(skive_context *ctx, const skive_graph *g, skv_calibration_data *d);
-/* Runs the graph on what `feed` gives and fills `seen` and `held` of every point that is its own source; `bins` is
- * what the histograms of `seen` have. */
+/* Runs the graph on the inputs from `feed` and fills `seen` and `held` of every point that is its own source; `bins`
+ * are the bins of the histograms of `seen`. */
 skive_status skv_quant_calibrate(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o, int bins,
                                  skive_feed_fn feed, void *user, skv_points *points, skv_calibration_data *data);
-/* Plan options for the graph as the options bind it. */
+/* Plan options that bind the graph as the options require. */
 skive_plan_options skv_quant_plan_options(const skive_quantize_options *o);
-/* How far a quantized graph's outputs are from the float model's on the kept runs that are not left out: the score on
- * all of them, the rest on the first `told`. */
+/* The difference between the outputs of the quantized and the float model on the kept runs that are not left out: the
+ * score over all of them, the rest over the first `told`. */
 typedef struct skv_measure {
     size_t n_outputs;
-    double *sqnr; /* [n_outputs] dB over all runs; NAN for outputs that are no floats */
-    double
-        *agreement; /* [n_outputs] share of samples with the same largest score, or of equal integers; NAN where neither
-                        * can be said */
-    double score;   /* what settings are compared by: dB, the mean over the outputs */
+    double *sqnr; /* [n_outputs] dB over all runs; NAN for outputs that are not floats */
+    /* [n_outputs] fraction of samples with the same largest score, or of equal integers; NAN if neither applies */
+    double *agreement;
+    double score; /* used to compare settings: dB, the mean over the outputs */
 } skv_measure;
 skive_status skv_quant_measure(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
                                const skv_kept *kept, const bool *left_out, size_t told, skv_measure *out);
 void skv_measure_free(skive_context *ctx, skv_measure *m);
 
-/* The ranges that a value's grid may be chosen from. */
+/* The candidate ranges of a value's grid. */
 enum { SKV_MOST_CHOICES = 12 };
 typedef struct skv_choices {
     const char *name[SKV_MOST_CHOICES]; /* of the observer */
@@ -173,29 +173,29 @@ typedef struct skv_choices {
     skv_affine grid[SKV_MOST_CHOICES];
     size_t n, best;
 } skv_choices;
-/* The range without the few values that lie far outside all others (marks for what is missing, faults of sensors);
- * false when there are none. */
+/* The range without the few values far outside all others (markers of missing values, sensor faults); false if there
+ * are none. */
 bool skv_quant_far_out(const skv_histogram *h, double *low, double *high);
-/* Marks the runs whose input lies far outside that of a usual run. */
+/* Marks the runs whose input is far outside that of a usual run. */
 void skv_quant_find_spoilt(skv_points *points);
 static inline bool skv_quant_is_spoilt(const skv_points *p, int64_t run) {
     return run < SKV_MOST_RUNS && p->spoilt[run];
 }
 /* The range of a value in the runs that are not spoilt. */
 skv_extent skv_quant_unspoilt(const skv_points *points, const skv_point *p);
-/* A value's range by the choice of this name; false where it is none for this value. */
+/* A value's range by the observer of this name; false if it does not apply to this value. */
 bool skv_quant_range(const skv_points *points, const skv_point *p, const skive_quantize_options *o, const char *name,
                      double *low, double *high);
-/* What there is to choose from, by the counts of `seen`; choices[points] zeroed before. */
+/* The candidates, from the counts of `seen`; choices[points] must be zeroed before. */
 void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, const skv_points *points,
                        skv_choices *choices);
-/* Finds for each point that is its own source the choice that harms the outputs least. Where gradients can be had, an
- * error is weighted by what it does to the outputs of the runs of `probe`; else the value's own error decides.
+/* Finds for each point that is its own source the candidate that harms the outputs least. If gradients are available,
+ * an error is weighted by its effect on the outputs of the runs of `probe`; else the error of the value itself decides.
  * *weighted tells which. */
 skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
                                   const skv_points *points, const skv_calibration_data *data, skv_choices *choices,
                                   bool *weighted);
-/* Inserts the pairs and turns weights and biases of chosen nodes into integers. */
+/* Inserts the pairs and converts weights and biases of chosen nodes to integers. */
 skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,
                               const skv_points *points, skive_quantize_report *report);
 skive_status skv_quant_add_row(skive_context *ctx, skive_quantize_report *r, const skive_quantize_row *row,

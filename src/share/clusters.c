@@ -1,4 +1,4 @@
-/* Sharing by k-means: a codebook for each layer or one for all, indices, and the fine-tuning of the codebooks. */
+/* Sharing by k-means: one codebook per layer or one for all, indices, and fine-tuning of the codebooks. */
 #include "share/share.h"
 
 #include "graph/shared.h"

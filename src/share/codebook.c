@@ -3,7 +3,7 @@
 
 #include "share/share.h"
 
-/* The weights to cluster: all, or those that are not zero. */
+/* The weights to cluster: all, or the nonzero ones. */
 static skive_status collect(skive_context *ctx, const skv_shareable *layers, size_t n, bool without_zeros, float **out,
                             size_t *count) {
     int64_t total = 0;

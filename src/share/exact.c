@@ -1,21 +1,21 @@
 /* The optimal clustering in one dimension, by dynamic programming over the sorted values (Wang & Song, Ckmeans.1d.dp,
- * 2011; Gronlund et al. 2017). With c clusters over the first j values the last one starts at a place that only moves
- * to the right as j grows, and as c grows; so a row is filled by divide and conquer in O(n log n), each half within
- * the bounds its middle set. */
+ * 2011; Gronlund et al. 2017). With c clusters over the first j values, the start of the last cluster never decreases
+ * as j or c grows; so a row is filled by divide and conquer in O(n log n), each half within the bounds given by the
+ * middle. */
 #include <string.h>
 
 #include "share/share.h"
 
 typedef struct table {
     const skv_sorted *s;
-    const double *before;     /* [n + 1] least cost of the first j values with one cluster less */
+    const double *before;     /* [n + 1] minimum cost of the first j values with one cluster fewer */
     double *cost;             /* [n + 1] this row */
-    const uint32_t *at_least; /* [n + 1] where the last cluster started with one cluster less; NULL: 0 */
-    uint32_t *start;          /* [n + 1] where it starts now */
+    const uint32_t *at_least; /* [n + 1] start of the last cluster with one cluster fewer; NULL: 0 */
+    uint32_t *start;          /* [n + 1] start of the last cluster now */
     size_t clusters;
 } table;
 
-/* Fills j = from .. to, whose last clusters start in low .. high. */
+/* Fills j = from .. to, with last clusters that start in low .. high. */
 static void fill(const table *t, size_t from, size_t to, size_t low, size_t high) {
     const size_t j = from + (to - from) / 2;
     size_t first = low > t->clusters - 1 ? low : t->clusters - 1, best;
@@ -39,7 +39,7 @@ static void fill(const table *t, size_t from, size_t to, size_t low, size_t high
 
 skive_status skv_exact_clusters(skive_context *ctx, const skv_sorted *s, size_t k, size_t *start) {
     double *cost[2] = {NULL, NULL};
-    uint32_t *starts = NULL; /* [k - 1][n + 1] from two clusters on */
+    uint32_t *starts = NULL; /* [k - 1][n + 1], from two clusters on */
     size_t cells = 0;
     const size_t width = s->n + 1;
     skive_status status;

@@ -1,5 +1,5 @@
-/* Sharing by hash: what the caller gets is standard ONNX, the shared values and their negatives as a codebook, and the
- * places as indices. */
+/* Sharing by hash: the result is standard ONNX, with the shared values and their negatives as a codebook, and the
+ * hashed positions as indices. */
 #include <math.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@ static skv_hash_layer layer_of(const skv_sharing *s, const skv_shareable *l) {
         transposed};
 }
 
-/* A shared value that serves its members best is their mean, each with its sign. */
+/* The best shared value for its members is their mean, each with its sign. */
 static skive_status start_values(skive_context *ctx, const skv_hash_layer *l, const skv_shareable *from, float *out) {
     const uint32_t k = l->h.buckets;
     const float *w = skv_shareable_data(from);
@@ -67,7 +67,7 @@ static skive_status fill_row(skv_sharing *s, const skv_hash_layer *l, const skv_
     return count_distinct(s->ctx, from, &row->distinct);
 }
 
-/* A weight becomes its values as a codebook and its places as indices. */
+/* A weight becomes a codebook with its values and indices with its positions. */
 static skive_status hash_layer(skv_sharing *s, const skv_shareable *from) {
     const skv_hash_layer l = layer_of(s, from);
     float *values = NULL;
@@ -79,7 +79,7 @@ static skive_status hash_layer(skv_sharing *s, const skv_shareable *from) {
     SKV_GO(status, done, fill_row(s, &l, from, values));
     SKV_GO(status, done, skv_hash_codebook(s->ctx, &l, values, &entries));
     SKV_GO(status, done, skv_share_add_codebook(s, entries->tensor.data, 2 * (size_t)l.h.buckets, from, &codebook));
-    SKV_GO(status, done, skv_hash_tell(s->work, from->value->name, &l)); /* training and a packer go by it */
+    SKV_GO(status, done, skv_hash_tell(s->work, from->value->name, &l)); /* used by training and packing */
     SKV_GO(status, done, skv_hash_indices(s->ctx, &l, &from->value->type, &indices));
     status = skv_shared_make(from->value, codebook, indices);
 done:

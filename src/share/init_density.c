@@ -1,4 +1,4 @@
-/* Density: quantiles of the distribution, so that each centroid starts with as many weights. */
+/* Density: quantiles of the distribution, so that each centroid starts with equally many weights. */
 #include "share/share.h"
 
 static skive_status place(skive_context *ctx, const skv_sorted *s, size_t k, uint64_t seed, double *centroids) {

@@ -1,4 +1,4 @@
-/* Exact: the optimum, which Lloyd's algorithm then leaves as it is. For reference, and where a little less error is
+/* Exact: the optimum, which Lloyd's algorithm then leaves unchanged. For reference, or if a slightly smaller error is
  * worth seconds. */
 #include "share/share.h"
 

@@ -1,5 +1,5 @@
-/* Linear: evenly spaced from the least to the largest value. Han et al. 2016 found it best, for it leaves centroids
- * where the few large weights are, which matter most. */
+/* Linear: evenly spaced from the smallest to the largest value. Han et al. 2016 found it best, because it places
+ * centroids at the few large weights, which matter most. */
 #include "share/share.h"
 
 static skive_status place(skive_context *ctx, const skv_sorted *s, size_t k, uint64_t seed, double *centroids) {

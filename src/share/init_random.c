@@ -1,6 +1,6 @@
 /* Random: k-means++ (Arthur & Vassilvitskii 2007). Each centroid is a weight drawn with a probability that grows with
- * the square of its distance from the nearest centroid so far. On sorted values those squares add up by formula, so a
- * draw is two searches and not a walk over all weights. */
+ * the square of its distance from the nearest centroid so far. On sorted values those squares have a closed-form sum,
+ * so a draw is two searches and not a pass over all weights. */
 #include <string.h>
 
 #include "share/share.h"
@@ -61,7 +61,7 @@ static skive_status place(skive_context *ctx, const skv_sorted *s, size_t k, uin
     cell *cells = NULL;
     const uint64_t stream = 0x6b6d65616e73; /* "kmeans" */
     SKV_TRY(skv_alloc_array(ctx, k, sizeof *cells, &cells));
-    /* The first one: any weight, each as likely. */
+    /* The first centroid: any weight, with equal probability. */
     const double rank = skv_rng_uniform(seed, stream, 0) * s->count[s->n];
     insert(cells, 0, (double)s->value[skv_sorted_at_rank(s, rank)]);
     for (size_t n = 1; n < k; n++) {

@@ -1,5 +1,5 @@
-/* Lloyd's algorithm in one dimension. Clusters are runs of the sorted values, their ends found by search and their
- * means by sums from the left, so an iteration takes O(k log n). */
+/* Lloyd's algorithm in one dimension. Clusters are runs of the sorted values; their ends are found by search and their
+ * means by prefix sums, so an iteration takes O(k log n). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,14 +16,14 @@ double skv_clusters_cost(const skv_sorted *s, const size_t *start, size_t k) {
     return cost;
 }
 
-/* Where cluster `c`, of two values or more, is cut in two: at its mean. */
+/* The position at which cluster `c`, of two values or more, is split: at its mean. */
 static size_t middle_of(const skv_sorted *s, const size_t *start, size_t c) {
     const size_t cut = skv_sorted_above(s, skv_run_mean(s, start[c], start[c + 1]));
     if (cut <= start[c]) return start[c] + 1;
     return cut >= start[c + 1] ? start[c + 1] - 1 : cut;
 }
 
-/* The cluster whose values are farthest from their mean, of those that can be cut; k when none can. */
+/* The cluster with the largest squared error among those that can be split; k if none can. */
 static size_t dearest(const skv_sorted *s, const size_t *start, size_t k) {
     size_t best = k;
     double most = -1;
@@ -37,7 +37,7 @@ static size_t dearest(const skv_sorted *s, const size_t *start, size_t k) {
     return best;
 }
 
-/* Empty clusters go, and for each the dearest one is cut in two. There are k values at least. */
+/* Empty clusters are removed, and for each the one with the largest error is split. There are at least k values. */
 static void fill_empty(const skv_sorted *s, size_t *start, size_t k) {
     size_t kept = 0;
     for (size_t c = 0; c < k; c++) {
@@ -51,7 +51,7 @@ static void fill_empty(const skv_sorted *s, size_t *start, size_t k) {
     }
 }
 
-/* A value half-way between two centroids goes to the lower one. */
+/* A value half-way between two centroids belongs to the lower one. */
 static void assign(const skv_sorted *s, const double *centroids, size_t k, size_t *start) {
     start[0] = 0;
     for (size_t c = 1; c < k; c++) {
@@ -62,7 +62,7 @@ static void assign(const skv_sorted *s, const double *centroids, size_t k, size_
     fill_empty(s, start, k);
 }
 
-/* Rounding must not move a mean out of its run: a cluster of one value is that value. */
+/* Rounding must not move a mean out of its run: the mean of a cluster of one value is that value. */
 static float centroid_of(const skv_sorted *s, size_t from, size_t to) {
     const float mean = (float)skv_run_mean(s, from, to);
     if (mean < s->value[from]) return s->value[from];

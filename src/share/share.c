@@ -1,4 +1,4 @@
-/* Weight sharing: which parameters, on what graph, and what the caller gets. */
+/* Weight sharing: selection of the parameters, the working graph, and the result. */
 #include "share/share.h"
 
 #include <stdio.h>
@@ -66,7 +66,7 @@ static bool among(const char *name, const char *const *names, size_t n) {
     return false;
 }
 
-/* A name that is nobody's would be left out without a word. */
+/* An unknown name would be ignored silently. */
 static skive_status check_names(const skv_sharing *s, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (skv_value_is_param(skive_graph_find_value(s->work, names[i]))) continue;
@@ -150,7 +150,7 @@ static skive_status find_layers(skv_sharing *s) {
                     "the model has no weights to share: no product, convolution, recurrent layer or embedding");
 }
 
-/* ---- steps of both ways ---- */
+/* ---- steps of both methods ---- */
 
 static skive_status tune(skv_sharing *s, skive_dataset *train, skive_dataset *validation) {
     if (s->o.finetune.epochs < 1) return SKIVE_OK;

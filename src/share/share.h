@@ -1,4 +1,5 @@
-/* Weight sharing's inside: k-means in one dimension on sorted values, its starts, and the steps of the method. */
+/* Internals of weight sharing: k-means in one dimension on sorted values, its initialisations, and the steps of the
+ * method. */
 #ifndef SKV_SHARE_H
 #define SKV_SHARE_H
 
@@ -6,13 +7,13 @@
 
 #include "graph/graph.h"
 
-/* ---- sorted values ---- equal ones once, with sums from the left, so that any run costs two look-ups ---- */
+/* ---- sorted values ---- equal ones once, with prefix sums, so that the cost of any run takes two look-ups ---- */
 
 typedef struct skv_sorted {
     size_t n;                     /* different values */
     float *value;                 /* [n] ascending */
-    double shift;                 /* taken from each value in the sums, which keeps them small */
-    double *count, *sum, *square; /* [n + 1] over the first i values: how many, their sum, their squares' */
+    double shift;                 /* subtracted from each value in the sums, which keeps them small */
+    double *count, *sum, *square; /* [n + 1] over the first i values: count, sum, sum of squares */
 } skv_sorted;
 /* Takes over x[n] (from skv_alloc, finite), which is freed with the rest, on failure too. */
 skive_status skv_sorted_create(skive_context *ctx, float *x, size_t n, skv_sorted *out);
@@ -27,12 +28,12 @@ static inline double skv_run_cost(const skv_sorted *s, size_t from, size_t to) {
     const double cost = s->square[to] - s->square[from] - sum * sum / (s->count[to] - s->count[from]);
     return cost > 0 ? cost : 0;
 }
-/* The first value above x; n when there is none. */
+/* The first value above x; n if there is none. */
 size_t skv_sorted_above(const skv_sorted *s, double x);
 /* The value that has `rank` weights (from 0, below the number of all) before it. */
 size_t skv_sorted_at_rank(const skv_sorted *s, double rank);
 
-/* ---- where centroids start ---- */
+/* ---- initial centroids ---- */
 
 typedef struct skv_share_init {
     const char *name, *brief;
@@ -55,10 +56,10 @@ typedef struct skv_clusters {
     float centroid[SKV_SHARE_MAX_ENTRIES]; /* strictly ascending */
     int iterations;
 } skv_clusters;
-/* Lloyd's algorithm from centroids[k], which are sorted in place; a cluster that falls empty takes half of the dearest
- * one. */
+/* Lloyd's algorithm from centroids[k], which are sorted in place; a cluster that becomes empty takes half of the one
+ * with the largest error. */
 void skv_lloyd(const skv_sorted *s, size_t k, double *centroids, int max_iterations, skv_clusters *out);
-/* The optimum by dynamic programming: start[0..k]. Takes 4 k n bytes. */
+/* The optimum by dynamic programming: start[0..k]. Needs 4 k n bytes. */
 skive_status skv_exact_clusters(skive_context *ctx, const skv_sorted *s, size_t k, size_t *start);
 /* Sum of squared distances of a clustering. */
 double skv_clusters_cost(const skv_sorted *s, const size_t *start, size_t k);
@@ -73,17 +74,17 @@ typedef struct skv_shareable {
     int64_t n, zeros;
 } skv_shareable;
 
-/* Entries of a codebook: zero first when it has an entry of its own, the others ascending. */
+/* Entries of a codebook: zero first if it has its own entry, the others ascending. */
 typedef struct skv_codebook {
     size_t k;
     bool has_zero;
     float entry[SKV_SHARE_MAX_ENTRIES];
-    float edge[SKV_SHARE_MAX_ENTRIES]; /* least weight of an entry; of the first one -infinity */
+    float edge[SKV_SHARE_MAX_ENTRIES]; /* smallest weight of an entry; -infinity for the first */
 } skv_codebook;
-/* Clusters the weights of n layers together. *distinct counts their different values, zero's included. */
+/* Clusters the weights of n layers together. *distinct is the number of their different values, including zero. */
 skive_status skv_codebook_create(skive_context *ctx, const skive_share_options *o, const skv_shareable *layers,
                                  size_t n, skv_codebook *out, int64_t *distinct);
-/* The index of each of the layer's weights; adds what that costs to the row. */
+/* The index of each of the layer's weights; adds the error to the row. */
 void skv_codebook_encode(const skv_codebook *c, const skv_shareable *layer, uint8_t *indices, skive_share_layer *row);
 
 static inline const float *skv_shareable_data(const skv_shareable *l) { return skv_value_tensor(l->value)->data; }
@@ -98,10 +99,10 @@ typedef struct skv_sharing {
     bool tuned; /* an epoch of fine-tuning is done */
     skive_share_report report;
 } skv_sharing;
-/* A codebook of n entries as a parameter named after `weight`, or after nothing when it serves several. */
+/* A codebook of n entries as a parameter named after `weight`, or with a generic name if several weights use it. */
 skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t n, const skv_shareable *weight,
                                     skive_value **out);
-/* The two ways, from found layers to a work graph that shares them. */
+/* The two methods, from the selected layers to a working graph that shares them. */
 skive_status skv_share_by_clusters(skv_sharing *s);
 skive_status skv_share_by_hash(skv_sharing *s);
 

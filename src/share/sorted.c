@@ -1,4 +1,4 @@
-/* Values in order, equal ones once, with their sums from the left. */
+/* Sorted values, equal ones once, with prefix sums. */
 #include <string.h>
 
 #include "share/share.h"
@@ -6,9 +6,9 @@
 
 enum { DIGIT_BITS = 11, DIGITS = 3, DIGIT_VALUES = 1 << DIGIT_BITS };
 
-/* Keys that sort as unsigned numbers the way the floats do. */
+/* Keys whose order as unsigned numbers is that of the floats. */
 static uint32_t key_of(float x) {
-    const uint32_t bits = skv_f32_bits(x == 0 ? 0.0f : x); /* the two zeros are one value */
+    const uint32_t bits = skv_f32_bits(x == 0 ? 0.0f : x); /* both zeros are one value */
     return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
 
@@ -26,8 +26,8 @@ static void scatter(const uint32_t *from, uint32_t *to, size_t n, int digit, siz
     for (size_t i = 0; i < n; i++) to[at[digit_of(from[i], digit)]++] = from[i];
 }
 
-/* Radix sort, least digit first, of the floats' bits: x[n] ends as ascending keys in one of a and b, which is
- * returned. */
+/* Radix sort, least significant digit first, of the floats' bits: x[n] ends as ascending keys in one of a and b, which
+ * is returned. */
 static uint32_t *sort_keys(const float *x, uint32_t *a, uint32_t *b, size_t n, size_t (*counts)[DIGIT_VALUES]) {
     for (size_t i = 0; i < n; i++) {
         a[i] = key_of(x[i]);
@@ -43,7 +43,7 @@ static uint32_t *sort_keys(const float *x, uint32_t *a, uint32_t *b, size_t n, s
     return a;
 }
 
-/* Writes the different values over x and how often each stands there into count[i + 1]. */
+/* Overwrites x with the different values and stores the number of occurrences of each in count[i + 1]. */
 static size_t merge_equal(const uint32_t *keys, size_t n, float *x, double *count) {
     size_t m = 0;
     for (size_t i = 0; i < n; m++) {
