@@ -232,6 +232,19 @@ for file in "$others"/*.onnx "$others"/*/*.onnx; do
     done
 done
 
+# The same by the plain C that unknown machines get, against AVX2 on this one: at most six times as slow is the goal.
+for file in "$others"/*.onnx "$others"/*/*.onnx; do
+    [ -f "$file" ] || continue
+    base=$(basename "$file" .onnx)
+    name=plain_${base}
+    wanted "$name" || continue
+    ours bench_infer || continue
+    inputs=$("$peer_python" $peers/make_inputs.py "$file" "$models/inputs") || { lack "$name" "cannot make inputs"; continue; }
+    run="$build/bench_infer $file --threads 1 $inputs"
+    row "$name" 0.167 50 "inference, $base, batch 1, 1 thread, plain C" \
+        --ours "env SKIVE_ISA=scalar $run" --peer "avx2:env SKIVE_ISA=avx2 $run"
+done
+
 [ $list = 1 ] && exit 0
 [ $measured = 1 ] && { python3 bench/interleave.py --table "$results" || failed=1; }
 exit $failed

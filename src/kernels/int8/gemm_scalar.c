@@ -5,7 +5,7 @@
 #include "kernels/int8/round.h"
 #include "kernels/unroll.h"
 
-enum { MR = 3, NR = 4, STEP = 8 };
+enum { MR = 3, NR = 4, STEP = 8, ALL = 16 }; /* ALL: what is turned into bytes at once, one row more than there is */
 
 /* Written out: an inner loop over r and c keeps gcc from seeing twelve sums. */
 #define ROW(r)                      \
@@ -26,35 +26,35 @@ SKV_INLINE void multiply(const skv_q8_tile *t, const int rows, int32_t *acc) {
         if (rows > 1) ROW(1);
         if (rows > 2) ROW(2);
     }
-    for (int r = 0; r < MR; r++)
-        for (int c = 0; c < NR; c++) acc[r * NR + c] = s[r][c] + t->init[c];
+    for (int r = 0; r < ALL / NR; r++)
+        for (int c = 0; c < NR; c++) acc[r * NR + c] = (r < MR ? s[r][c] : 0) + t->init[c];
 }
 
 /* From sums to bytes, of rows that are not there too. */
 SKV_INLINE void to_bytes(const skv_q8_tile *t, const int rows, const int32_t *acc, uint8_t *y) {
     const float lo = (float)((int32_t)t->out->lo - t->out->zero), limit = t->out->limit;
     const int32_t zero = t->out->zero, flip = t->out->flip;
-    float v[MR * NR];
-    for (int r = 0; r < MR; r++)
+    float v[ALL];
+    for (int r = 0; r < ALL / NR; r++)
         for (int c = 0; c < NR; c++) v[r * NR + c] = (float)acc[r * NR + c] * t->multiplier[c];
     if (t->out->adds) {
         const skv_q8_sum *sum = &t->out->sum;
         const float least = (float)sum->least, most = (float)sum->most;
-        int32_t other[MR * NR] = {0};
+        int32_t other[ALL] = {0};
         for (int r = 0; r < rows; r++)
             for (size_t c = 0; c < t->columns && c < NR; c++)
                 other[(size_t)r * NR + c] = t->other[t->y_at[r] + c] - sum->zero;
-        for (int i = 0; i < MR * NR; i++) {
+        for (int i = 0; i < ALL; i++) {
             const float own = skv_clamp(v[i], least, most);
             v[i] = (float)skv_round_small(own) * sum->mine + (float)other[i] * sum->theirs;
         }
     }
-    for (int i = 0; i < MR * NR; i++) y[i] = (uint8_t)((skv_round_small(skv_clamp(v[i], lo, limit)) + zero) ^ flip);
+    for (int i = 0; i < ALL; i++) y[i] = (uint8_t)((skv_round_small(skv_clamp(v[i], lo, limit)) + zero) ^ flip);
 }
 
 SKV_INLINE void store(const skv_q8_tile *t, const int rows, const int32_t *acc) {
     if (!t->out->sums && !t->out->real) {
-        uint8_t y[MR * NR];
+        uint8_t y[ALL];
         to_bytes(t, rows, acc, y);
         for (int r = 0; r < rows; r++) {
             uint8_t *to = (uint8_t *)t->y + t->y_at[r];
@@ -77,7 +77,7 @@ SKV_INLINE void store(const skv_q8_tile *t, const int rows, const int32_t *acc) 
 }
 
 SKV_INLINE void body(const skv_q8_tile *t, const int rows) {
-    int32_t acc[MR * NR];
+    int32_t acc[ALL];
     multiply(t, rows, acc);
     store(t, rows, acc);
 }
