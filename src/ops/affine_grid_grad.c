@@ -30,7 +30,8 @@ static skive_status run(const skv_eval *c) {
     SKV_GO(status, out, skv_doubles_read(c->ctx, c->in[0], &dy));
     SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &dtheta));
     if (skive_tensor_count(c->in[0]) != g.n * g.positions * g.spatial) {
-        status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "AffineGridGrad: the gradient is not of the grid");
+        status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                             "AffineGridGrad: the gradient does not have the shape of the grid");
         goto out;
     }
     for (int64_t p = 0; p < g.positions; p++) {

@@ -142,11 +142,11 @@ static void couple(skv_couple *c) {
     for (int i = 0; i < 3; i++) {
         const skive_type *t = skv_couple_type(c, SKV_CIN(i, 0));
         for (int axis = 0; t && axis < t->rank; axis++)
-            skv_couple_fix(c, SKV_CIN(i, axis), "Attention needs the heads whole");
+            skv_couple_fix(c, SKV_CIN(i, axis), "Attention couples all channels of a head");
     }
     const skive_type *y = skv_couple_type(c, SKV_COUT(0, 0));
     for (int axis = 0; y && axis < y->rank; axis++)
-        skv_couple_fix(c, SKV_COUT(0, axis), "Attention needs the heads whole");
+        skv_couple_fix(c, SKV_COUT(0, axis), "Attention couples all channels of a head");
 }
 
 static const skv_op_case cases[] = {

@@ -7,7 +7,7 @@ static skive_status infer(skv_infer *c) {
     c->out[0] = *skv_infer_in(c, 0);
     const int64_t dtype = skv_attr_int(c->node, "dtype", c->out[0].dtype);
     if (dtype != SKIVE_DTYPE_NONE && (dtype < 0 || dtype > INT32_MAX || !skv_dtype_valid((skive_dtype)dtype)))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': no type has the number %lld", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': unknown element type %lld", c->node->name,
                               (long long)dtype);
     c->out[0].dtype = (skive_dtype)dtype;
     return SKIVE_OK;
@@ -38,7 +38,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_bernoulli = {
     .name = "Bernoulli",
     .domain = "",
-    .brief = "1 with the probability given, else 0",
+    .brief = "1 with the given probability, else 0",
     .since = 15,
     .min_in = 1,
     .max_in = 1,

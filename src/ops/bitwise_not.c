@@ -17,7 +17,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_bitwise_not = {
     .name = "BitwiseNot",
-    .brief = "every bit turned over",
+    .brief = "every bit inverted",
     SKV_UNARY_OP,
     .since = 18,
     .infer = infer,

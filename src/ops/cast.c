@@ -8,8 +8,7 @@ static const skv_attr_spec attrs[] = {{"to", SKV_ATTR_INT, SKV_REQUIRED}, {"satu
 static skive_status infer(skv_infer *c) {
     int64_t to = skv_attr_int(c->node, "to", 0);
     if (to <= 0 || to > INT32_MAX || !skv_dtype_valid((skive_dtype)to))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "a cast to the element type of number %lld is not known",
-                              (long long)to);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "a cast to element type %lld is not supported", (long long)to);
     c->out[0] = *skv_infer_in(c, 0);
     c->out[0].dtype = (skive_dtype)to;
     return SKIVE_OK;

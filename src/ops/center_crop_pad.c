@@ -25,14 +25,15 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_ints(c, 1, "the shape", sizes, SKIVE_MAX_RANK, &n_sizes));
     if (x->rank < 0) return SKIVE_OK;
     if (!axes_of(c->node, x->rank, axes, &n))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "CenterCropPad: axes outside an input of rank %d, or named twice",
-                              x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                              "CenterCropPad: an axis is outside an input of rank %d, or given twice", x->rank);
     const int64_t listed = n_sizes >= 0 ? n_sizes : skv_infer_list_length(c, 1);
     if (listed >= 0 && listed != n)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "CenterCropPad: %lld sizes for %d axes", (long long)listed, n);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "CenterCropPad: %lld sizes are given for %d axes", (long long)listed,
+                              n);
     for (int i = 0; i < n; i++) {
         if (n_sizes >= 0 && sizes[i] < 0)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "CenterCropPad: a size of %lld", (long long)sizes[i]);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "CenterCropPad: the size %lld is not valid", (long long)sizes[i]);
         y->dims[axes[i]] = n_sizes >= 0 ? skv_dim(sizes[i]) : skv_dim_unknown();
     }
     return skv_infer_limit(c, y);
@@ -80,7 +81,7 @@ static skv_range range(const skive_node *n, const skv_range *in) {
 }
 
 static const skv_op_case cases[] = {
-    {.name = "one axis cut, one continued",
+    {.name = "one axis cropped, one padded",
      CASE_IN({CASE_F32(4, 2), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)}, CASE_LIST(2, 1, 5)),
      .n_out = 1,
      CASE_EXPECT(0, 3, 4, 0, 0),
@@ -100,7 +101,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_center_crop_pad = {
     .name = "CenterCropPad",
     .domain = "",
-    .brief = "cut or continued with zeros at both ends",
+    .brief = "cropped or padded with zeros at both ends",
     .since = 18,
     .min_in = 2,
     .max_in = 2,

@@ -27,7 +27,7 @@ static skive_status run(const skv_eval *c) {
     const skive_tensor *low = c->n_in > 1 ? c->in[1] : NULL, *high = c->n_in > 2 ? c->in[2] : NULL;
     size_t n = (size_t)skive_tensor_count(x);
     if (!skv_tensor_same_shape(x, y) || (low && low->dtype != x->dtype) || (high && high->dtype != x->dtype))
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the bounds are not of the input's element type");
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the bounds do not have the input's element type");
     if (x->dtype == SKIVE_U64) {
         uint64_t lo = low ? *(const uint64_t *)low->data : 0, hi = high ? *(const uint64_t *)high->data : UINT64_MAX;
         for (size_t i = 0; i < n; i++) {
@@ -109,7 +109,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_clip = {
     .name = "Clip",
     .domain = "",
-    .brief = "holds every element between two bounds",
+    .brief = "limits every element to two bounds",
     .since = 11,
     .min_in = 1,
     .max_in = 3,

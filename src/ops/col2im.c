@@ -20,7 +20,8 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_ints(c, 2, "the block's shape", block, SKIVE_MAX_RANK, &n_block));
     if (n < 0 || n_block < 0) return SKIVE_OK;
     if (n != n_block)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "Col2Im: an image of %d axes, a block of %d", n, n_block);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "Col2Im: an image of %d axes does not match a block of %d", n,
+                              n_block);
     const int64_t columns[3] = {skv_in_dim(c, 0, 0), skv_in_dim(c, 0, 1), skv_in_dim(c, 0, 2)};
     SKV_TRY(skv_col2im_make(c->ctx, c->node, x->rank == 3 ? columns : NULL, image, block, n, &s));
     y->rank = 2 + n;
@@ -73,7 +74,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_col2im = {
     .name = "Col2Im",
     .domain = "",
-    .brief = "blocks added up to images",
+    .brief = "blocks summed into an image",
     .since = 18,
     .min_in = 3,
     .max_in = 3,

@@ -19,7 +19,8 @@ static skive_status infer(skv_infer *c) {
     if (n < 0 || n_block < 0 || dy->rank < 0) return SKIVE_OK;
     bool fits = n == n_block && dy->rank == 2 + n;
     for (int d = 0; fits && d < n; d++) fits = dy->dims[2 + d].size < 0 || dy->dims[2 + d].size == image[d];
-    if (!fits) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "Col2ImGrad: the gradient is not of the image");
+    if (!fits)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "Col2ImGrad: the gradient does not have the shape of the image");
     SKV_TRY(skv_col2im_make(c->ctx, c->node, NULL, image, block, n, &s));
     int64_t channels = -1;
     if (dy->dims[1].size >= 0 && !skv_mul_i64(dy->dims[1].size, s.taps, &channels))

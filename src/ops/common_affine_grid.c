@@ -9,7 +9,7 @@ skive_status skv_affine_grid_make(skive_context *ctx, const skive_node *node, co
                            count);
     for (int i = 0; i < count; i++)
         if (size[i] < 0 || size[i] > INT32_MAX)
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: a size of %lld", node->op_type,
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: the size %lld is not valid", node->op_type,
                                (long long)size[i]);
     g.n = size[0];
     for (int d = 0; d < g.spatial; d++) {

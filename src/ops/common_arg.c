@@ -16,7 +16,7 @@ skive_status skv_arg_infer(skv_infer *c) {
     if (x->rank < 0) return SKIVE_OK;
     SKV_TRY(skv_infer_axis(c, "axis", skv_attr_int(c->node, "axis", 0), x->rank, &axis));
     if (x->dims[axis].size == 0)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': nothing to choose from along an empty axis",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': an empty axis has no largest or smallest element",
                               c->node->name);
     y->rank = 0;
     for (int d = 0; d < x->rank; d++) {

@@ -64,8 +64,8 @@ static skive_status check_heads(skv_infer *c, const skv_attention *a, const skiv
     skv_type_text(q, text[0], sizeof text[0]);
     skv_type_text(k, text[1], sizeof text[1]);
     skv_type_text(v, text[2], sizeof text[2]);
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: queries %s, keys %s and values %s do not fit", c->node->op_type,
-                          text[0], text[1], text[2]);
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: the shapes of queries %s, keys %s and values %s do not match",
+                          c->node->op_type, text[0], text[1], text[2]);
 }
 
 static skive_status check_mask(skv_infer *c, const skv_attention *a, const skive_type *mask) {
@@ -78,20 +78,21 @@ static skive_status check_mask(skv_infer *c, const skv_attention *a, const skive
     if (fits) return SKIVE_OK;
     char text[128];
     skv_type_text(mask, text, sizeof text);
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: the mask %s does not fit %lld queries and %lld keys",
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: the mask %s does not match %lld queries and %lld keys",
                           c->node->op_type, text, (long long)a->q_len, (long long)a->kv_len);
 }
 
 static skive_status check_past(skv_infer *c, const skv_attention *a, const skive_type *const in[SKV_ATT_INPUTS]) {
     const skive_type *k = in[SKV_ATT_PAST_K], *v = in[SKV_ATT_PAST_V];
     if (!k != !v)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: past_key and past_value come together", c->node->op_type);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: past_key and past_value must be given together",
+                              c->node->op_type);
     if (!k || k->rank < 0 || v->rank < 0) return SKIVE_OK;
     if (k->rank == 4 && v->rank == 4 && !differ(a->batch, dim(k, 0)) && !differ(a->batch, dim(v, 0)) &&
         !differ(a->kv_heads, dim(k, 1)) && !differ(a->kv_heads, dim(v, 1)) && !differ(dim(k, 2), dim(v, 2)) &&
         !differ(a->size, dim(k, 3)) && !differ(a->v_size, dim(v, 3)))
         return SKIVE_OK;
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: the past does not fit the keys and values", c->node->op_type);
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: the past does not match the keys and values", c->node->op_type);
 }
 
 skive_status skv_attention_infer(skv_infer *c, size_t first, skv_attention *out) {

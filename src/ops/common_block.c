@@ -25,6 +25,7 @@ skive_status skv_block_size(skv_infer *c, int64_t *out) {
     SKV_TRY(skv_want_rank(c, 0, 4, 4));
     *out = skv_attr_int(c->node, "blocksize", 0);
     if (*out < 1 || *out > INT32_MAX)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': block size %lld", c->node->name, (long long)*out);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the block size %lld is not valid", c->node->name,
+                              (long long)*out);
     return SKIVE_OK;
 }

@@ -53,8 +53,8 @@ skive_status skv_infer_broadcast(skv_infer *c, size_t n, skive_type *out) {
         skive_dtype t = skv_infer_in(c, i)->dtype;
         if (dtype == SKIVE_DTYPE_NONE) dtype = t;
         if (t != SKIVE_DTYPE_NONE && t != dtype)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "input %zu is %s where another is %s", i, skive_dtype_name(t),
-                                  skive_dtype_name(dtype));
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "input %zu is %s, but another input is %s", i,
+                                  skive_dtype_name(t), skive_dtype_name(dtype));
     }
     if (n <= SKV_OP_MAX_IO) {
         for (size_t i = 0; i < n; i++) few[i] = skv_infer_in(c, i);
@@ -165,11 +165,11 @@ void skv_couple_elementwise(skv_couple *c) {
         for (int a = 0; in && a < in->rank; a++) {
             int o = out && out->rank >= in->rank ? a + out->rank - in->rank : -1;
             if (o < 0)
-                skv_couple_fix(c, SKV_CIN(i, a), "it meets a value of unknown shape");
+                skv_couple_fix(c, SKV_CIN(i, a), "it is combined with a value of unknown shape");
             else if (in->dims[a].size > 0 && in->dims[a].size == out->dims[o].size)
                 skv_couple_same(c, SKV_CIN(i, a), SKV_COUT(0, o));
             else if (in->dims[a].size > 1)
-                skv_couple_fix(c, SKV_CIN(i, a), "it meets a value of unknown size");
+                skv_couple_fix(c, SKV_CIN(i, a), "it is combined with a value of unknown size");
         }
     }
     /* an output axis nobody is known to give the size of */
@@ -180,7 +180,8 @@ void skv_couple_elementwise(skv_couple *c) {
             int a = in ? o - (out->rank - in->rank) : -1;
             known = in && in->rank >= 0 && a >= 0 && in->dims[a].size == out->dims[o].size;
         }
-        if (!known && out->dims[o].size > 1) skv_couple_fix(c, SKV_COUT(0, o), "it comes from a value of unknown size");
+        if (!known && out->dims[o].size > 1)
+            skv_couple_fix(c, SKV_COUT(0, o), "it is computed from a value of unknown size");
     }
 }
 

@@ -6,13 +6,14 @@ skive_status skv_col2im_make(skive_context *ctx, const skive_node *node, const i
     skv_col2im s = {.n = columns ? columns[0] : -1, .c = -1, .taps = 1, .positions = 1};
     int64_t dims[2 + SKV_SPATIAL] = {1, 1};
     if (spatial < 1 || spatial > SKV_SPATIAL)
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, node->name, "%s: %d spatial axes, supported are 1 to %d",
-                           node->op_type, spatial, SKV_SPATIAL);
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, node->name,
+                           "%s: %d spatial axes are not supported (1 to %d are)", node->op_type, spatial, SKV_SPATIAL);
     for (int d = 0; d < spatial; d++) {
         dims[2 + d] = image[d];
         if (image[d] < 0 || image[d] > INT32_MAX || block[d] < 1)
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: an image of %lld with a block of %lld",
-                               node->op_type, (long long)image[d], (long long)block[d]);
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
+                               "%s: an image of size %lld with a block of size %lld is not valid", node->op_type,
+                               (long long)image[d], (long long)block[d]);
     }
     SKV_TRY(skv_conv_geometry(ctx, node, 2 + spatial, dims, block, &s.g));
     bool fits = true;
@@ -38,8 +39,8 @@ skive_status skv_col2im_read(const skv_eval *c, size_t first, const int64_t *col
     SKV_TRY(skv_eval_ints(c, first, "the image's shape", image, SKIVE_MAX_RANK, &n));
     SKV_TRY(skv_eval_ints(c, first + 1, "the block's shape", block, SKIVE_MAX_RANK, &n_block));
     if (n != n_block)
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "%s: an image of %d axes, a block of %d",
-                           c->node->op_type, n, n_block);
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "%s: an image of %d axes does not match a block of %d", c->node->op_type, n, n_block);
     return skv_col2im_make(c->ctx, c->node, columns, image, block, n, out);
 }
 

@@ -10,12 +10,13 @@ skive_status skv_conv_list(skive_context *ctx, const skive_node *node, const cha
     *present = list != NULL && n > 0;
     if (!*present) return SKIVE_OK;
     if (n != want)
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: attribute %s has %zu numbers, expected %zu",
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: attribute %s has %zu values, expected %zu",
                            node->op_type, name, n, want);
     for (size_t i = 0; i < n; i++) {
         if (list[i] < low || list[i] > LARGEST)
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: attribute %s holds %lld, expected %lld to %d",
-                               node->op_type, name, (long long)list[i], (long long)low, LARGEST);
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
+                               "%s: attribute %s has the value %lld, expected %lld to %d", node->op_type, name,
+                               (long long)list[i], (long long)low, LARGEST);
         out[i] = list[i];
     }
     return SKIVE_OK;
@@ -60,7 +61,7 @@ static skive_status axis_out(skive_context *ctx, const skive_node *node, skv_geo
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: padded sizes overflow", node->op_type);
     if (padded < reach)
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
-                           "%s: the window reaches over %lld elements, the padded input has %lld", node->op_type,
+                           "%s: the window covers %lld elements, but the padded input has %lld", node->op_type,
                            (long long)reach, (long long)padded);
     int64_t room = padded - reach;
     g->out[a] = (ceil_mode ? room / s + (room % s != 0) : room / s) + 1;
@@ -105,11 +106,11 @@ skive_status skv_conv_geometry(skive_context *ctx, const skive_node *node, int r
             if (kernel[i] < 0 && !has_kernel) g.kernel[a] = -1;
             if (kernel[i] >= 0 && has_kernel && kernel[i] != g.kernel[a])
                 return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
-                                   "%s: kernel_shape says %lld, the weight's shape says %lld", node->op_type,
+                                   "%s: kernel_shape is %lld, but the weight has %lld", node->op_type,
                                    (long long)g.kernel[a], (long long)kernel[i]);
             if (kernel[i] >= 0) g.kernel[a] = kernel[i];
             if (kernel[i] == 0 || kernel[i] > LARGEST)
-                return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: a kernel size of %lld makes no sense",
+                return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: the kernel size %lld is not valid",
                                    node->op_type, (long long)kernel[i]);
         }
         bool same = rule == SKV_PADS_SAME_UPPER || rule == SKV_PADS_SAME_LOWER;
@@ -140,18 +141,20 @@ skive_status skv_conv_shape_make(skive_context *ctx, const skive_node *node, int
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: group is %lld, expected 1 or more", node->op_type,
                            (long long)out->groups);
     if (out->m >= 0 && out->m % out->groups != 0)
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: %lld output channels do not divide into %lld groups",
-                           node->op_type, (long long)out->m, (long long)out->groups);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
+                           "%s: %lld output channels cannot be divided into %lld groups", node->op_type,
+                           (long long)out->m, (long long)out->groups);
     int64_t inner = w_dims[1], expected;
     if (inner >= 0) {
         if (!skv_mul_i64(inner, out->groups, &expected) || (out->c >= 0 && out->c != expected))
             return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
-                               "%s: the input has %lld channels, the weight wants %lld x %lld groups", node->op_type,
-                               (long long)out->c, (long long)inner, (long long)out->groups);
+                               "%s: the input has %lld channels, but the weight needs %lld x %lld groups",
+                               node->op_type, (long long)out->c, (long long)inner, (long long)out->groups);
         out->c = expected;
     } else if (out->c >= 0 && out->c % out->groups != 0) {
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: %lld input channels do not divide into %lld groups",
-                           node->op_type, (long long)out->c, (long long)out->groups);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
+                           "%s: %lld input channels cannot be divided into %lld groups", node->op_type,
+                           (long long)out->c, (long long)out->groups);
     }
     return SKIVE_OK;
 }
@@ -204,7 +207,7 @@ static skive_status want_shape(const skv_eval *c, int64_t n, int64_t channels, c
     if (fits) return SKIVE_OK;
     char text[SKV_DIMS_TEXT];
     return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                       "%s: the gradient of the output has shape %s, which is not the output's", c->node->op_type,
+                       "%s: the gradient of the output has shape %s, which is not that of the output", c->node->op_type,
                        skv_dims_text(dy->rank, dy->dims, text, sizeof text));
 }
 

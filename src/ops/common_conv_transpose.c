@@ -28,7 +28,7 @@ static skive_status axis_size(skive_context *ctx, const skive_node *node, skv_ge
     }
     g->in[a] = whole - g->pad_lo[a] - g->pad_hi[a];
     if (g->in[a] < 1)
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: the padding leaves nothing of %lld elements",
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: the padding removes all of %lld elements",
                            node->op_type, (long long)whole);
     return SKIVE_OK;
 }
@@ -70,7 +70,7 @@ static skive_status read_geometry(skive_context *ctx, const skive_node *node, in
         const int a = first + i;
         const int64_t k = w_dims[2 + i];
         if (k == 0 || k > LARGEST || (k > 0 && has_kernel && k != g.kernel[a]))
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: a window of %lld does not fit the weight's %lld",
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: kernel_shape is %lld, but the weight has %lld",
                                node->op_type, (long long)g.kernel[a], (long long)k);
         if (k > 0 || !has_kernel) g.kernel[a] = k;
         if (rule == SKV_PADS_GIVEN) {
@@ -102,12 +102,14 @@ skive_status skv_conv_transpose_make(skive_context *ctx, const skive_node *node,
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: group is %lld, expected 1 or more", node->op_type,
                            (long long)s.groups);
     if (s.m >= 0 && w_dims[0] >= 0 && s.m != w_dims[0])
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: the input has %lld channels, the weight wants %lld",
-                           node->op_type, (long long)s.m, (long long)w_dims[0]);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
+                           "%s: the input has %lld channels, but the weight needs %lld", node->op_type, (long long)s.m,
+                           (long long)w_dims[0]);
     if (s.m < 0) s.m = w_dims[0];
     if (s.m >= 0 && s.m % s.groups != 0)
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: %lld input channels do not divide into %lld groups",
-                           node->op_type, (long long)s.m, (long long)s.groups);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
+                           "%s: %lld input channels cannot be divided into %lld groups", node->op_type, (long long)s.m,
+                           (long long)s.groups);
     if (w_dims[1] >= 0 && !skv_mul_i64(w_dims[1], s.groups, &s.c))
         return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: the number of output channels overflows",
                            node->op_type);

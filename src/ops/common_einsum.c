@@ -40,7 +40,7 @@ static const char *read_term(parser *p, const char *text, size_t length, int num
     bool has;
     const int dots = dots_in(text, length, rank, &has);
     int axis = 0;
-    if (dots < 0) return "a term does not fit its operand";
+    if (dots < 0) return "a term does not match the rank of its operand";
     for (; p->widest < dots; p->widest++)
         if ((p->dots[p->widest] = new_label(p, true)) < 0) return "it has too many labels";
     for (size_t i = 0; i < length; i++) {
@@ -62,7 +62,7 @@ static const char *read_term(parser *p, const char *text, size_t length, int num
 static const char *give(parser *p, int label) {
     if (label < 0) return "a label of the result is in no term";
     for (int i = 0; i < p->e->n_out; i++)
-        if (p->e->out[i] == label) return "a label stands twice in the result";
+        if (p->e->out[i] == label) return "a label occurs twice in the result";
     if (p->e->n_out == SKIVE_MAX_RANK) return "the result has too many axes";
     p->e->out[p->e->n_out++] = label;
     return NULL;
@@ -77,7 +77,7 @@ static const char *read_result(parser *p, const char *text) {
             text += 2;
         } else {
             why = isalpha((unsigned char)*text) ? give(p, p->by_letter[(unsigned char)*text])
-                                                : "the result holds what is no label";
+                                                : "the result contains an invalid label";
         }
     }
     return why;

@@ -60,7 +60,7 @@ static skive_status same_count(const skv_eval *c, size_t input) {
     const skive_tensor *x = c->in[input], *y = c->out[0];
     if (skv_tensor_same_shape(x, y)) return SKIVE_OK;
     char a[SKV_DIMS_TEXT + 32], b[SKV_DIMS_TEXT + 32];
-    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input %zu is %s where the output is %s", input,
+    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input %zu is %s, but the output is %s", input,
                        skv_tensor_text(x, a, sizeof a), skv_tensor_text(y, b, sizeof b));
 }
 
@@ -106,8 +106,8 @@ static skive_status binary_into(const skv_eval *c, const skv_binary *op, const s
                                 const skive_tensor *y) {
     skv_walk w;
     if (a->dtype != b->dtype || a->dtype != y->dtype)
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "operands are %s and %s", skive_dtype_name(a->dtype),
-                           skive_dtype_name(b->dtype));
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the operands have different types, %s and %s",
+                           skive_dtype_name(a->dtype), skive_dtype_name(b->dtype));
     skive_dtype t = a->dtype;
     SKV_TRY(skv_walk_start(&w, c, y->rank, y->dims, (const skive_tensor *const[]){a, b}, 2));
     for (size_t i = 0; i < (size_t)w.count; i++, skv_walk_next(&w)) {
@@ -148,8 +148,8 @@ skive_status skv_compare_run(const skv_eval *c, bool (*holds)(int order)) {
     const skive_tensor *a = c->in[0], *b = c->in[1], *y = c->out[0];
     skv_walk w;
     if (a->dtype != b->dtype)
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "operands are %s and %s", skive_dtype_name(a->dtype),
-                           skive_dtype_name(b->dtype));
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the operands have different types, %s and %s",
+                           skive_dtype_name(a->dtype), skive_dtype_name(b->dtype));
     skive_dtype t = a->dtype;
     SKV_TRY(skv_walk_start(&w, c, y->rank, y->dims, c->in, 2));
     for (size_t i = 0; i < (size_t)w.count; i++, skv_walk_next(&w)) {

@@ -64,11 +64,12 @@ skive_status skv_flow_push(skive_context *ctx, skv_flow_stack *s, const skive_te
         s->entry.data = NULL;
         s->entry_bytes = skive_tensor_bytes(entry);
     } else if (s->entry.dtype != entry->dtype || !skv_tensor_same_shape(&s->entry, entry)) {
-        return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "a scan output was %s and is %s in round %zu",
+        return SKV_FAIL(ctx, SKIVE_ERR_SHAPE, "a scan output was %s before and is %s in iteration %zu",
                         skv_tensor_text(&s->entry, was, sizeof was), skv_tensor_text(entry, is, sizeof is), s->count);
     }
     if (entry->rank == SKIVE_MAX_RANK || skive_dtype_bits(entry->dtype) < 8)
-        return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "a scan output of %s", skv_tensor_text(entry, is, sizeof is));
+        return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "a scan output cannot have type %s",
+                        skv_tensor_text(entry, is, sizeof is));
     if (s->count == s->capacity) {
         const size_t capacity = s->capacity ? s->capacity * 2 : 4;
         if (!skv_mul_size(capacity, s->entry_bytes, &bytes))

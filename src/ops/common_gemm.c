@@ -10,8 +10,8 @@ static skive_status check_bias(skv_infer *c, int64_t m, int64_t n) {
     for (int a = 0; a < rank; a++) {
         int64_t have = skv_in_dim(c, 2, a), want = a == rank - 1 ? n : m;
         if (have >= 0 && have != 1 && want >= 0 && have != want)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: C has size %lld where the product has %lld",
-                                  c->node->op_type, (long long)have, (long long)want);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: C has size %lld, but the product has %lld", c->node->op_type,
+                                  (long long)have, (long long)want);
     }
     return SKIVE_OK;
 }
@@ -27,8 +27,8 @@ skive_status skv_infer_gemm(skv_infer *c) {
     bool ta = trans(c->node, 0), tb = trans(c->node, 1);
     int64_t k_a = skv_in_dim(c, 0, ta ? 0 : 1), k_b = skv_in_dim(c, 1, tb ? 1 : 0);
     if (k_a >= 0 && k_b >= 0 && k_a != k_b)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: A has %lld inner elements, B has %lld", c->node->op_type,
-                              (long long)k_a, (long long)k_b);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: the inner dimension of A is %lld, but that of B is %lld",
+                              c->node->op_type, (long long)k_a, (long long)k_b);
     skive_type *y = &c->out[0];
     y->dtype = c->in[0] ? c->in[0]->dtype : SKIVE_DTYPE_NONE;
     y->rank = 2;

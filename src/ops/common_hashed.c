@@ -27,7 +27,7 @@ skive_status skv_hashed_want_matrix(skv_infer *c, size_t i, const char *width, s
     SKV_TRY(skv_want_rank(c, i, 2, 2));
     const int64_t have = skv_in_dim(c, i, 1), want = skv_attr_int(c->node, width, 0);
     if (have >= 0 && have != want)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu has %lld columns, the matrix takes %lld",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu has %lld columns, but the matrix has %lld",
                               c->node->op_type, i, (long long)have, (long long)want);
     *m = skv_in_ranked(c, i) ? c->in[i]->dims[0] : skv_dim_of(-1);
     return SKIVE_OK;
@@ -39,7 +39,8 @@ skive_status skv_hashed_want_buckets(skv_infer *c, size_t buckets) {
     const int64_t rows = skv_attr_int(c->node, "rows", 0), columns = skv_attr_int(c->node, "columns", 0);
     const int64_t n = skv_in_dim(c, buckets, 0);
     if (skv_hashed_fits(rows, columns, n < 0 ? 1 : n)) return SKIVE_OK;
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: %lld rows of %lld columns in %lld buckets make no hashed matrix",
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                          "%s: %lld rows, %lld columns and %lld buckets are not valid for a hashed matrix",
                           c->node->op_type, (long long)rows, (long long)columns, (long long)n);
 }
 

@@ -59,11 +59,11 @@ static skive_status set_list_element(skive_node *n, size_t index, int at, int64_
     const skive_tensor *t = skv_node_constant(n, index);
     int64_t count = t ? skive_tensor_count(t) : -1;
     if (count < 0 || count > INT32_MAX || at >= count)
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "a size that is computed cannot be changed");
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "a computed size cannot be changed");
     SKV_TRY(skv_alloc_array(ctx, (size_t)count, sizeof *values, &values));
     skive_status status = SKIVE_OK;
     if (skv_read_ints(t, values, (int)count) != (int)count) {
-        status = skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name, "a list of sizes is not of integers");
+        status = skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name, "a list of sizes does not contain integers");
     } else if (values[at] > 0 && values[at] != size) {
         values[at] = size;
         skv_builder b = skv_build(n->graph);
@@ -84,7 +84,7 @@ static skive_status split_to_sizes(skive_node *n, int axis) {
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_type *t = n->outputs[i] ? &n->outputs[i]->type : NULL;
         if (!t || axis >= t->rank || t->dims[axis].size < 0)
-            status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "the sizes of the parts are not known");
+            status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "the sizes of the parts are unknown");
         else
             sizes[i] = t->dims[axis].size;
     }

@@ -6,8 +6,8 @@
 skive_status skv_index_resolve(const skv_eval *c, int64_t index, int64_t size, int64_t *out) {
     *out = index < 0 && index >= -size ? index + size : index;
     if (*out >= 0 && *out < size) return SKIVE_OK;
-    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': index %lld into %lld entries", c->node->name,
-                       (long long)index, (long long)size);
+    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': index %lld is out of range for %lld entries",
+                       c->node->name, (long long)index, (long long)size);
 }
 
 skive_status skv_infer_want_indices(skv_infer *c, size_t i) {

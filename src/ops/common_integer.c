@@ -17,8 +17,8 @@ skive_status skv_infer_want_parameter(skv_infer *c, size_t i, int64_t length, co
     if (!t || t->rank < 1) return SKIVE_OK;
     const int64_t n = skv_type_is_static(t) ? skv_type_count(t) : -1;
     if (n < 0 || n == 1 || length < 0 || n == length) return SKIVE_OK;
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld numbers as %s where 1 or %lld fit", c->node->name,
-                          (long long)n, what, (long long)length);
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld values are given as %s, expected 1 or %lld",
+                          c->node->name, (long long)n, what, (long long)length);
 }
 
 /* Elements around an axis: x is [outer][length][inner]. */
@@ -31,8 +31,9 @@ static int64_t inner_of(const skive_tensor *x, int axis) {
 static skive_status check_count(const skv_eval *c, const skive_tensor *parameter, const skive_tensor *x, int axis) {
     const int64_t n = parameter ? skive_tensor_count(parameter) : 1;
     if (n == 1 || (axis >= 0 && axis < x->rank && n == x->dims[axis])) return SKIVE_OK;
-    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': %lld zero points or scales do not fit",
-                       c->node->name, (long long)n);
+    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                       "node '%s': the number of zero points or scales, %lld, does not match", c->node->name,
+                       (long long)n);
 }
 
 skive_status skv_centred(const skv_eval *c, const skive_tensor *x, const skive_tensor *zero_point, int axis,

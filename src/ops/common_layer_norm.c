@@ -13,7 +13,7 @@ skive_status skv_layer_want_scale(skv_infer *c, size_t x, size_t i, int64_t axis
     char left[256], right[256];
     skv_type_text(c->in[i], left, sizeof left);
     skv_type_text(c->in[x], right, sizeof right);
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu is %s, which does not fit the normalized axes of %s",
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu is %s, which does not match the normalized axes of %s",
                           c->node->op_type, i, left, right);
 }
 

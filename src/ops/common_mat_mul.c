@@ -20,8 +20,9 @@ static skive_status describe(skive_context *ctx, const skive_node *node, int a_r
     p->n = p->b_column ? 1 : b[b_rank - 1];
     int64_t k_a = a[a_rank - 1], k_b = b[p->b_column ? 0 : b_rank - 2];
     if (k_a >= 0 && k_b >= 0 && k_a != k_b)
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "MatMul: A has %lld inner elements, B has %lld",
-                           (long long)k_a, (long long)k_b);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
+                           "MatMul: the inner dimension of A is %lld, but that of B is %lld", (long long)k_a,
+                           (long long)k_b);
     p->k = k_a >= 0 ? k_a : k_b;
     p->rank = a_lead > b_lead ? a_lead : b_lead;
     for (int i = 0; i < p->rank; i++) {

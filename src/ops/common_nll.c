@@ -18,7 +18,7 @@ static int reduction_of(const skive_node *n) {
 skive_status skv_nll_check(skv_infer *c, size_t first) {
     const skive_type *x = skv_infer_in(c, first), *labels = skv_infer_in(c, first + 1);
     if (reduction_of(c->node) < 0)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': the reduction '%s' is not known", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': unknown reduction '%s'", c->node->name,
                               skv_attr_string(c->node, "reduction", ""));
     SKV_TRY(skv_want_float(c, first));
     if (labels->dtype != SKIVE_DTYPE_NONE && labels->dtype != SKIVE_I64 && labels->dtype != SKIVE_I32)
@@ -36,8 +36,8 @@ skive_status skv_nll_check(skv_infer *c, size_t first) {
     char a[160], b[160];
     skv_type_text(x, a, sizeof a);
     skv_type_text(labels, b, sizeof b);
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': scores %s and labels %s do not go together", c->node->name, a,
-                          b);
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the shapes of scores %s and labels %s do not match",
+                          c->node->name, a, b);
 }
 
 skive_status skv_nll_loss_type(skv_infer *c, size_t first, skive_type *out) {
@@ -69,8 +69,9 @@ skive_status skv_nll_start(const skv_eval *c, size_t first, skv_nll_walk *w) {
         const int64_t label = skv_load_i64(w->labels->dtype, w->labels->data, (size_t)i);
         if (w->ignoring && label == w->ignored) continue;
         if (label < 0 || label >= w->classes)
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': label %lld of %lld classes",
-                               c->node->name, (long long)label, (long long)w->classes);
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                               "node '%s': label %lld is out of range for %lld classes", c->node->name,
+                               (long long)label, (long long)w->classes);
         sum += class_weight(w, label);
     }
     if (w->reduction == SKV_NLL_MEAN) w->divisor = sum;

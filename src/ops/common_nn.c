@@ -7,7 +7,7 @@ skive_status skv_doubles_read(skive_context *ctx, const skive_tensor *tensor, sk
     *out = (skv_doubles){0};
     if (!tensor) return SKIVE_OK;
     int64_t count = skive_tensor_count(tensor);
-    if (count < 0) return SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "a tensor with an impossible shape reached an operator");
+    if (count < 0) return SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "an operator got a tensor with an invalid shape");
     out->n = (size_t)count;
     if (tensor->dtype == SKIVE_F64) {
         out->p = tensor->data;
@@ -33,7 +33,7 @@ skive_status skv_result_open(skive_context *ctx, skive_tensor *tensor, skv_resul
     *out = (skv_result){0};
     if (!tensor) return SKIVE_OK;
     int64_t count = skive_tensor_count(tensor);
-    if (count < 0) return SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "a tensor with an impossible shape reached an operator");
+    if (count < 0) return SKV_FAIL(ctx, SKIVE_ERR_INTERNAL, "an operator got a tensor with an invalid shape");
     out->tensor = tensor;
     out->n = (size_t)count;
     if (tensor->dtype == SKIVE_F64) {
@@ -99,14 +99,14 @@ void skv_type_sizes(const skive_type *t, int64_t sizes[SKIVE_MAX_RANK]) {
 skive_status skv_want_float(skv_infer *c, size_t i) {
     const skive_type *t = skv_in_type(c, i);
     if (!t || t->dtype == SKIVE_DTYPE_NONE || skv_dtype_is_float(t->dtype)) return SKIVE_OK;
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu must be of a floating type, it is %s", c->node->op_type, i,
-                          skive_dtype_name(t->dtype));
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu must have a floating-point type, but it is %s",
+                          c->node->op_type, i, skive_dtype_name(t->dtype));
 }
 
 skive_status skv_want_dtype(skv_infer *c, size_t i, skive_dtype dtype) {
     const skive_type *t = skv_in_type(c, i);
     if (!t || t->dtype == SKIVE_DTYPE_NONE || t->dtype == dtype) return SKIVE_OK;
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu must be %s, it is %s", c->node->op_type, i,
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu must be %s, but it is %s", c->node->op_type, i,
                           skive_dtype_name(dtype), skive_dtype_name(t->dtype));
 }
 
@@ -153,8 +153,8 @@ skive_status skv_want_shape(skv_infer *c, size_t i, const skive_type *shape) {
     if (!skv_in_ranked(c, i) || may_be_same_shape(c->in[i], shape)) return SKIVE_OK;
     skv_type_text(c->in[i], left, sizeof left);
     skv_type_text(shape, right, sizeof right);
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu is %s, not of the shape of %s", c->node->op_type, i, left,
-                          right);
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu is %s, which is not the shape of %s", c->node->op_type, i,
+                          left, right);
 }
 
 skive_status skv_want_same_shape(skv_infer *c, size_t i, size_t j) {
@@ -195,7 +195,8 @@ skive_status skv_node_need_outputs(skive_node *n, uint32_t count) {
     skive_value *fresh[SKV_OP_MAX_IO] = {NULL};
     skive_value **outputs = n->outputs;
     skive_status status = SKIVE_OK;
-    if (count > SKV_OP_MAX_IO) return SKV_FAIL(g->ctx, SKIVE_ERR_INTERNAL, "%s: too many outputs wanted", n->name);
+    if (count > SKV_OP_MAX_IO)
+        return SKV_FAIL(g->ctx, SKIVE_ERR_INTERNAL, "%s: too many outputs are requested", n->name);
     if (count > n->n_outputs) SKV_TRY(skv_arena_array(g->arena, count, sizeof *outputs, &outputs));
     for (uint32_t i = 0; i < count; i++) {
         if (i < n->n_outputs && n->outputs[i]) continue;
@@ -258,6 +259,6 @@ skive_status skv_want_like_output(skv_infer *c, size_t i, const char *what) {
     char left[256], right[256];
     skv_type_text(c->in[i], left, sizeof left);
     skv_type_text(y, right, sizeof right);
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: %s is %s, the output %s; they must be alike", c->node->op_type, what,
-                          left, right);
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: %s is %s, but the output is %s; they must be equal",
+                          c->node->op_type, what, left, right);
 }

@@ -6,7 +6,7 @@ skive_status skv_import_norm_order(skive_node *n) {
     if (!a || a->type != SKV_ATTR_FLOAT) return SKIVE_OK;
     if (!(a->f >= 1.0 && a->f <= (double)INT32_MAX && a->f == floor(a->f)))
         return skv_fail_at(n->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-                           "%s: p is %g, only whole orders are supported", n->op_type, a->f);
+                           "%s: p is %g, but only integers are supported", n->op_type, a->f);
     return skv_node_set_attr(n, &SKV_INT("p", (int64_t)a->f));
 }
 

@@ -32,7 +32,8 @@ skive_status skv_pads_read(const skv_eval *c, size_t at, size_t axes_at, int ran
     SKV_TRY(skv_eval_ints(c, at, "the pads", pads, 2 * SKIVE_MAX_RANK, &n_pads));
     SKV_TRY(skv_eval_ints(c, axes_at, "the axes", axes, SKIVE_MAX_RANK, &n_axes));
     if (skv_pads_spread(p, rank, pads, n_pads, axes, n_axes)) return SKIVE_OK;
-    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "%d pads do not fit an input of rank %d", n_pads, rank);
+    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "%d pads do not match an input of rank %d", n_pads,
+                       rank);
 }
 
 bool skv_pads_constant(const skive_node *n, size_t at, size_t axes_at, int rank, skv_pads *p) {

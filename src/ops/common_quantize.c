@@ -24,7 +24,7 @@ static skive_status infer_blocks(skv_infer *c, int64_t block) {
     char left[256], right[256];
     skv_type_text(s, left, sizeof left);
     skv_type_text(x, right, sizeof right);
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: scales %s do not fit blocks of %lld along axis %lld of %s",
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: scales %s do not match blocks of %lld along axis %lld of %s",
                           c->node->op_type, left, (long long)block, (long long)axis, right);
 }
 
@@ -45,8 +45,8 @@ skive_status skv_infer_scales(skv_infer *c) {
     if (at < 0) return s->dims[0].size < 0 ? SKIVE_OK : fail_axis(c, axis, x->rank); /* may turn out to be one scale */
     int64_t have = s->dims[0].size, want = x->dims[at].size;
     if (have >= 0 && want >= 0 && have != want)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: %lld scales for %lld channels along axis %lld", c->node->op_type,
-                              (long long)have, (long long)want, (long long)axis);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: %lld scales do not match %lld channels along axis %lld",
+                              c->node->op_type, (long long)have, (long long)want, (long long)axis);
     return SKIVE_OK;
 }
 

@@ -15,7 +15,7 @@ skv_random skv_random_of(const skv_eval *c) {
 
 static skive_status want_real(skv_infer *c) {
     if (skv_dtype_is_float(c->out[0].dtype) || c->out[0].dtype == SKIVE_DTYPE_NONE) return SKIVE_OK;
-    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': random numbers of type %s", c->node->name,
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': random numbers of type %s are not supported", c->node->name,
                           skive_dtype_name(c->out[0].dtype));
 }
 
@@ -23,11 +23,13 @@ skive_status skv_random_infer_shape(skv_infer *c) {
     size_t n = 0;
     const int64_t *shape = skv_attr_ints(c->node, "shape", &n);
     if (n > SKIVE_MAX_RANK)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a shape of %zu dimensions", c->node->name, n);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a shape of %zu dimensions is not supported",
+                              c->node->name, n);
     c->out[0] = (skive_type){.dtype = (skive_dtype)skv_attr_int(c->node, "dtype", SKIVE_F32), .rank = (int)n};
     for (size_t d = 0; d < n; d++) {
         if (shape[d] < 0)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a size of %lld", c->node->name, (long long)shape[d]);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the size %lld is not valid", c->node->name,
+                                  (long long)shape[d]);
         c->out[0].dims[d] = skv_dim(shape[d]);
     }
     SKV_TRY(want_real(c));

@@ -72,13 +72,13 @@ static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent
     /* RNN's default has two names, of which one direction takes the first. */
     const size_t needed = (size_t)n_acts * (size_t)r->directions;
     if (names && names->n != needed && !(n_acts == 1 && needed == 1 && names->n == 2))
-        return "activations are not as many as needed";
+        return "the number of activations is wrong";
     for (int d = 0; d < r->directions; d++) {
         for (int i = 0; i < n_acts; i++) {
             const char *name = names ? names->strings[d * n_acts + i] : usual[n_acts - 1][i];
             size_t k = 0;
             while (k < SKV_COUNT(functions) && strcasecmp(functions[k].name, name) != 0) k++;
-            if (k == SKV_COUNT(functions)) return "an activation is not known";
+            if (k == SKV_COUNT(functions)) return "an activation is unknown";
             skv_act_fn *a = &r->acts[d][i];
             *a = (skv_act_fn){functions[k].f, functions[k].slope, functions[k].alpha, functions[k].beta};
             if (functions[k].has_alpha && alphas && next_alpha < alphas->n) a->alpha = alphas->floats[next_alpha++];
@@ -101,10 +101,10 @@ static const char *read_node(const skive_node *n, const skv_recurrent_cell *cell
     else if (strcasecmp(direction, "reverse") == 0)
         r->reverse_first = true;
     else if (strcasecmp(direction, "forward") != 0)
-        return "the direction is none of forward, reverse, bidirectional";
+        return "the direction must be forward, reverse or bidirectional";
     r->batch_first = skv_attr_int(n, "layout", 0) != 0;
     r->clip = skv_attr_float(n, "clip", 0);
-    if (r->hidden != -1 && (r->hidden < 1 || r->hidden > INT32_MAX)) return "hidden_size makes no sense";
+    if (r->hidden != -1 && (r->hidden < 1 || r->hidden > INT32_MAX)) return "hidden_size is not valid";
     return read_functions(n, cell->acts, r);
 }
 
@@ -219,8 +219,9 @@ skive_status skv_recurrent_length(const skv_eval *c, const skv_recurrent *r, int
     const skive_tensor *lengths = c->n_in > 4 ? c->in[4] : NULL;
     *length = lengths ? ((const int32_t *)lengths->data)[b] : r->steps;
     if (*length >= 0 && *length <= r->steps) return SKIVE_OK;
-    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a sequence of %lld in %lld steps",
-                       c->node->name, (long long)*length, (long long)r->steps);
+    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                       "node '%s': a sequence length of %lld is out of range for %lld steps", c->node->name,
+                       (long long)*length, (long long)r->steps);
 }
 
 skv_recurrent_step skv_recurrent_step_of(const skv_recurrent *r, const skv_recurrent_data *u, const skive_node *node,

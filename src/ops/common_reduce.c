@@ -30,7 +30,7 @@ skive_status skv_reduce_infer_ordered(skv_infer *c) {
         return SKIVE_OK;
     }
     if (!skv_reduce_axes(c->node, given ? c->constant[1] : NULL, x->rank, &mask)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d, or named twice",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': an axis is outside an input of rank %d, or given twice",
                               c->node->name, x->rank);
     }
     y->rank = 0;
@@ -83,15 +83,16 @@ skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r) {
     uint32_t mask;
     cell *sum = NULL;
     if (!skv_reduce_axes(c->node, c->n_in > 1 ? c->in[1] : NULL, x->rank, &mask)) {
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': axes do not fit", c->node->name);
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the axes do not match the input",
+                           c->node->name);
     }
     for (int d = x->rank - 1; d >= 0; d--) {
         step[d] = mask >> d & 1u ? 0 : stride;
         if (step[d]) stride *= x->dims[d];
     }
     if (stride != m || x->dtype != y->dtype) {
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the result is not the planned one",
-                           c->node->name);
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "node '%s': the result does not have the planned shape", c->node->name);
     }
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)m, sizeof *sum, &sum));
     for (int64_t i = 0; i < m; i++) {
@@ -125,7 +126,7 @@ void skv_reduce_couple(skv_couple *c) {
     uint32_t mask;
     if (!x || x->rank < 0 || (skv_node_in(n, 1) && !skv_node_constant(n, 1)) ||
         !skv_reduce_axes(n, skv_node_constant(n, 1), x->rank, &mask)) {
-        skv_couple_fix_all(c, "a reduction over computed axes");
+        skv_couple_fix_all(c, "it is reduced over computed axes");
         return;
     }
     for (int d = 0, to = 0; d < x->rank; d++) {
@@ -160,8 +161,8 @@ skive_value *skv_reduce_keep(skv_grad *c, skive_value *v) {
     if (skv_attr_int(n, "keepdims", 1) != 0 || c->b->status != SKIVE_OK) return v;
     if (rank < 0 || (skv_node_in(n, 1) && !skv_node_constant(n, 1)) ||
         !skv_reduce_axes(n, skv_node_constant(n, 1), rank, &mask)) {
-        c->b->status = skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, n->name,
-                                   "node '%s': the reduced axes are not known", n->name);
+        c->b->status =
+            skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, n->name, "node '%s': the reduced axes are unknown", n->name);
         return NULL;
     }
     for (int d = 0; d < rank; d++) {

@@ -15,7 +15,7 @@ static skive_status read_name(skive_context *ctx, const skive_node *node, const 
             return SKIVE_OK;
         }
     }
-    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: no %s \"%.40s\"", node->op_type, attribute, text);
+    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: unknown %s \"%.40s\"", node->op_type, attribute, text);
 }
 
 typedef enum keep_ratio { STRETCH, NOT_LARGER, NOT_SMALLER } keep_ratio;
@@ -55,8 +55,8 @@ static skive_status read_axes(skive_context *ctx, const skive_node *node, int ra
         return SKIVE_OK;
     }
     if (count > (size_t)rank || !skv_axes_mask(list, (int)count, rank, &mask))
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: axes outside an input of rank %d, or named twice",
-                           node->op_type, rank);
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
+                           "%s: an axis is outside an input of rank %d, or given twice", node->op_type, rank);
     for (size_t i = 0; i < count; i++) axes[i] = (int)skv_axis(list[i], rank);
     *n = (int)count;
     return SKIVE_OK;
@@ -75,8 +75,8 @@ static skive_status want_list(skive_context *ctx, const skive_node *node, const 
 }
 
 static skive_status impossible(skive_context *ctx, const skive_node *node, int axis) {
-    return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: axis %d cannot be made that large or small",
-                       node->op_type, axis);
+    return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: axis %d cannot be resized to that size", node->op_type,
+                       axis);
 }
 
 /* The size is floor(in * scale) of float32 numbers, as the exporters reckon it. */
@@ -129,7 +129,7 @@ skive_status skv_resize_read(skive_context *ctx, const skive_node *node, int ran
     for (int d = 0; d < rank; d++)
         r.axis[d] = (skv_resize_axis){.in = dims[d], .out = dims[d], .scale = 1.0, .by_size = true, .last = 1.0};
     if (is_there(scales) == is_there(sizes))
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: one of scales and sizes must be given, and only one",
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: exactly one of scales and sizes must be given",
                            node->op_type);
     if (is_there(scales)) {
         SKV_TRY(want_list(ctx, node, "scales", scales, n));
@@ -143,7 +143,7 @@ skive_status skv_resize_read(skive_context *ctx, const skive_node *node, int ran
         SKV_TRY(want_list(ctx, node, "sizes", sizes, n));
         count = skv_read_ints(sizes, list, SKIVE_MAX_RANK);
         if (count != n)
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: sizes are no integers", node->op_type);
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: sizes are not integers", node->op_type);
         SKV_TRY(take_sizes(ctx, node, &r, axes, n, list, keep));
     }
     if (r.coordinates == SKV_CROP_AND_RESIZE && roi) {
@@ -325,7 +325,7 @@ skive_status skv_resize_run(const skv_eval *c, skv_resize_operands at) {
     bool fits = x->rank == y->rank && x->dtype == y->dtype;
     for (int d = 0; fits && d < r.rank; d++) fits = r.axis[d].out == y->dims[d];
     if (!fits)
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "%s: the sizes are not the planned ones",
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "%s: the sizes differ from the planned ones",
                            c->node->op_type);
     for (int d = 0; d < r.rank; d++) {
         if (!r.axis[d].copied) SKV_GO(status, done, skv_resize_taps_make(c->ctx, c->node, &r, d, &taps[d]));

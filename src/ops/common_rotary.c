@@ -9,13 +9,14 @@ const char *skv_rotary_of(const skive_node *n, int rank, const int64_t *x, int c
     if (rank == 3 && (r.heads < 1 || x[2] % r.heads != 0)) return "num_heads does not divide the elements of a token";
     r.size = rank == 4 ? x[3] : x[2] / r.heads;
     const int64_t turned = skv_attr_int(n, "rotary_embedding_dim", 0);
-    if (turned < 0 || turned > r.size) return "rotary_embedding_dim is more than a head has";
-    if ((turned ? turned : r.size) % 2) return "an odd number of elements to turn";
+    if (turned < 0 || turned > r.size) return "rotary_embedding_dim is larger than a head";
+    if ((turned ? turned : r.size) % 2) return "the number of rotated elements is odd";
     r.half = (turned ? turned : r.size) / 2;
     if (cache_rank != (positions ? 2 : 3))
-        return positions ? "with positions a cache has two axes" : "without positions a cache has three axes";
-    if (cache[cache_rank - 1] != r.half) return "a row of a cache is not half of what is to be turned";
-    if (!positions && (cache[0] != r.batch || cache[1] != r.tokens)) return "the caches are not for these tokens";
+        return positions ? "with positions a cache must have two axes"
+                         : "without positions a cache must have three axes";
+    if (cache[cache_rank - 1] != r.half) return "a row of a cache is not half of the rotated elements";
+    if (!positions && (cache[0] != r.batch || cache[1] != r.tokens)) return "the caches do not match the tokens";
     r.positions = positions ? cache[0] : 0;
     *out = r;
     return NULL;

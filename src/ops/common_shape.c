@@ -202,15 +202,15 @@ void skv_couple_same_axes(skv_couple *c, int input) {
     const skive_type *in = skv_couple_type(c, SKV_CIN(input, 0)), *out = skv_couple_type(c, SKV_COUT(0, 0));
     if (!in || !out) return;
     if (in->rank != out->rank || in->rank < 0) {
-        skv_couple_fix_all(c, "it meets a value of unknown shape");
+        skv_couple_fix_all(c, "it is combined with a value of unknown shape");
         return;
     }
     for (int a = 0; a < in->rank; a++) {
         if (in->dims[a].size == out->dims[a].size && in->dims[a].size > 0) {
             skv_couple_same(c, SKV_CIN(input, a), SKV_COUT(0, a));
         } else if (in->dims[a].size >= 0 || out->dims[a].size >= 0) {
-            skv_couple_fix(c, SKV_CIN(input, a), "it meets a value of unknown size");
-            skv_couple_fix(c, SKV_COUT(0, a), "it meets a value of unknown size");
+            skv_couple_fix(c, SKV_CIN(input, a), "it is combined with a value of unknown size");
+            skv_couple_fix(c, SKV_COUT(0, a), "it is combined with a value of unknown size");
         }
     }
 }
@@ -243,7 +243,7 @@ static void couple_run(skv_couple *c, const skive_type *in, int i0, int i1, cons
 void skv_couple_reshape(skv_couple *c) {
     const skive_type *in = skv_couple_type(c, SKV_CIN(0, 0)), *out = skv_couple_type(c, SKV_COUT(0, 0));
     if (!in || !out || in->rank < 0 || out->rank < 0) {
-        skv_couple_fix_all(c, "the shape around a reshape is not known");
+        skv_couple_fix_all(c, "a shape before or after a reshape is unknown");
         return;
     }
     int i = 0, o = 0;
@@ -278,9 +278,9 @@ void skv_couple_reshape(skv_couple *c) {
             if (rest && ri == ro) continue;
         }
         for (int a = i0; a < in->rank; a++)
-            skv_couple_fix(c, SKV_CIN(0, a), "the sizes around a reshape are not known");
+            skv_couple_fix(c, SKV_CIN(0, a), "the sizes before or after a reshape are unknown");
         for (int a = o0; a < out->rank; a++)
-            skv_couple_fix(c, SKV_COUT(0, a), "the sizes around a reshape are not known");
+            skv_couple_fix(c, SKV_COUT(0, a), "the sizes before or after a reshape are unknown");
         return;
     }
 }

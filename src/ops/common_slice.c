@@ -53,8 +53,8 @@ skive_status skv_slice_read(const skv_eval *c, size_t first, const skive_tensor 
     if (n[0] < 0 || n[1] != n[0] || (n[2] >= 0 && n[2] != n[0]) || (n[3] >= 0 && n[3] != n[0]) ||
         !skv_slice_resolve(s, x->rank, x->dims, n[0], lists[0], lists[1], n[2] >= 0 ? lists[2] : NULL,
                            n[3] >= 0 ? lists[3] : NULL)) {
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': starts, ends, axes and steps do not fit",
-                           c->node->name);
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "node '%s': starts, ends, axes and steps do not match", c->node->name);
     }
     return SKIVE_OK;
 }

@@ -12,7 +12,7 @@ skive_status skv_window_infer(skv_infer *c) {
     int n;
     if (dtype < 1 || dtype > INT32_MAX || !skv_dtype_valid((skive_dtype)dtype) ||
         skive_dtype_bits((skive_dtype)dtype) < 8)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': element type %lld is not known", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': unknown element type %lld", c->node->name,
                               (long long)dtype);
     SKV_TRY(skv_infer_ints(c, 0, "the size", &size, 1, &n));
     if (n == 0 || (n == 1 && size < 0))

@@ -13,16 +13,16 @@ static skive_status infer(skv_infer *c) {
     for (size_t i = 1; i < c->n_in; i++) {
         const skive_type *x = skv_infer_in(c, i);
         if (x->dtype != SKIVE_DTYPE_NONE && y->dtype != SKIVE_DTYPE_NONE && x->dtype != y->dtype) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu is %s, the first %s", c->node->name, i,
-                                  skive_dtype_name(x->dtype), skive_dtype_name(y->dtype));
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu is %s, but the first is %s", c->node->name,
+                                  i, skive_dtype_name(x->dtype), skive_dtype_name(y->dtype));
         }
         if (x->rank < 0) {
             y->dims[axis] = skv_dim_unknown();
             continue;
         }
         if (x->rank != y->rank)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu has rank %d, the first %d", c->node->name,
-                                  i, x->rank, y->rank);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': input %zu has rank %d, but the first has %d",
+                                  c->node->name, i, x->rank, y->rank);
         for (int d = 0; d < y->rank; d++) {
             const int64_t a = y->dims[d].size, b = x->dims[d].size;
             if (d == axis) {
@@ -32,8 +32,8 @@ static skive_status infer(skv_infer *c) {
                 y->dims[d] = a >= 0 && b >= 0 ? skv_dim(sum) : skv_dim_unknown();
             } else if (a >= 0 && b >= 0 && a != b) {
                 return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
-                                      "node '%s': dimension %d of input %zu is %lld, of the first %lld", c->node->name,
-                                      d, i, (long long)b, (long long)a);
+                                      "node '%s': dimension %d of input %zu is %lld, but that of the first is %lld",
+                                      c->node->name, d, i, (long long)b, (long long)a);
             } else if (a < 0) {
                 y->dims[d] = b >= 0 ? x->dims[d] : y->dims[d];
             }
@@ -67,7 +67,7 @@ static skive_status grad(skv_grad *c) {
         const skive_type *t = &n->inputs[i]->type;
         if (axis < 0 || t->rank != rank || t->dims[axis].size < 0) {
             return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, n->name,
-                               "node '%s': sizes along the axis are not known", n->name);
+                               "node '%s': sizes along the axis are unknown", n->name);
         }
         const int64_t end = at + t->dims[axis].size;
         if (c->need[i]) {
@@ -137,7 +137,7 @@ static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 
 
 const skv_op skv_op_concat = {
     .name = "Concat",
-    .brief = "inputs one after another along an axis",
+    .brief = "inputs concatenated along an axis",
     .domain = "",
     .since = 4,
     .min_in = 1,

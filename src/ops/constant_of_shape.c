@@ -14,7 +14,7 @@ static skive_status infer(skv_infer *c) {
     int64_t dims[SKIVE_MAX_RANK], length = skv_infer_list_length(c, 0);
     int n;
     if (value && (skive_tensor_count(value) != 1 || !value->data))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "the value to fill with has %lld elements, not one",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "the fill value has %lld elements, not one",
                               (long long)skive_tensor_count(value));
     c->out[0].dtype = value ? value->dtype : SKIVE_F32;
     SKV_TRY(skv_infer_ints(c, 0, "the shape", dims, SKIVE_MAX_RANK, &n));
@@ -22,7 +22,7 @@ static skive_status infer(skv_infer *c) {
     for (int d = 0; d < c->out[0].rank; d++) {
         c->out[0].dims[d] = n >= 0 ? skv_dim(dims[d]) : skv_dim_unknown();
         if (n >= 0 && dims[d] < 0)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "dimension %d is %lld", d, (long long)dims[d]);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "dimension %d of the shape is %lld", d, (long long)dims[d]);
     }
     return skv_infer_limit(c, &c->out[0]);
 }

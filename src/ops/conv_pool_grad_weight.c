@@ -26,7 +26,7 @@ static skive_status infer(skv_infer *c) {
     for (int d = 0; d < 4; d++) {
         const int64_t p = skv_in_dim(c, DP, d), y = forward.rank == 4 ? forward.dims[d].size : -1;
         if (y >= 0 && p >= 0 && (d < 2 ? y : y / pool[d - 2]) != p)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the sizes do not go together", c->node->name);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the sizes do not match", c->node->name);
     }
     skv_out_like(c, 0, W);
     if (c->n_out > 1) c->out[1] = (skive_type){.dtype = c->out[0].dtype, .rank = 1, .dims = {{known ? s.m : -1, NULL}}};

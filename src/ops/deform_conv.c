@@ -38,7 +38,8 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_conv(c, X, W, &s, &known));
     c->out[0].dtype = c->in[X]->dtype;
     if (groups < 1 || groups > INT32_MAX || (known && s.c >= 0 && s.c % groups != 0))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "DeformConv: the channels do not divide into %lld groups of offsets",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                              "DeformConv: the channels cannot be divided into %lld groups of offsets",
                               (long long)groups);
     SKV_TRY(skv_want_vector(c, BIAS, known ? s.m : -1, "the bias"));
     if (known) {
@@ -157,7 +158,7 @@ static const skv_input_spec inputs[] = {
 const skv_op skv_op_deform_conv = {
     .name = "DeformConv",
     .domain = "",
-    .brief = "convolution with moved taps",
+    .brief = "convolution with shifted taps",
     .since = 19,
     .min_in = 3,
     .max_in = 5,

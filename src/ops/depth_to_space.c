@@ -21,8 +21,8 @@ static skive_status infer(skv_infer *c) {
     if (x->rank != 4) return SKIVE_OK;
     area = block * block;
     if (x->dims[1].size >= 0 && x->dims[1].size % area != 0)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld channels in blocks of %lld", c->node->name,
-                              (long long)x->dims[1].size, (long long)area);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld channels cannot be divided into blocks of %lld",
+                              c->node->name, (long long)x->dims[1].size, (long long)area);
     c->out[0].dims[1] = skv_dim(x->dims[1].size < 0 ? -1 : x->dims[1].size / area);
     for (int d = 2; d < 4; d++) {
         int64_t size = -1;

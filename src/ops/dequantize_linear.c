@@ -15,7 +15,7 @@ static skive_status infer(skv_infer *c) {
     if (x && x->dtype != SKIVE_DTYPE_NONE && x->dtype != SKIVE_I32 && !skv_is_quantized_dtype(x->dtype))
         return SKV_INFER_FAIL(
             c, SKIVE_ERR_SHAPE,
-            "DequantizeLinear: input 0 is %s; integers of 4, 8, 16 and 32 bits and float8 are possible",
+            "DequantizeLinear: input 0 is %s; integers of 4, 8, 16 and 32 bits and float8 are supported",
             skive_dtype_name(x->dtype));
     SKV_TRY(skv_want_same_dtype(c, 0, 2));
     SKV_TRY(skv_infer_scales(c));

@@ -10,7 +10,8 @@ static skive_status infer(skv_infer *c) {
     const int64_t rows = x->rank >= 2 ? x->dims[x->rank - 2].size : 0,
                   columns = x->rank >= 2 ? x->dims[x->rank - 1].size : 0;
     if (x->rank < 2 || (rows >= 0 && columns >= 0 && rows != columns))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last two axes are no square matrix", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last two axes are not a square matrix",
+                              c->node->name);
     c->out[0].rank = x->rank - 2;
     for (int d = 0; d < x->rank - 2; d++) c->out[0].dims[d] = x->dims[d];
     return SKIVE_OK;

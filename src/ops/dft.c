@@ -33,9 +33,10 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_ints(c, 1, "the length", &length, 1, &n));
     SKV_TRY(skv_infer_ints(c, 2, "the axis", &axis, 1, &n_axis));
     if (skv_attr_int(c->node, "inverse", 0) && skv_attr_int(c->node, "onesided", 0))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': an inverse transform has two sides", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': an inverse transform cannot be one-sided", c->node->name);
     if (n == 1 && length < 1)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': length %lld", c->node->name, (long long)length);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the length %lld is not valid", c->node->name,
+                              (long long)length);
     c->out[0].dtype = x->dtype;
     if (x->rank < 0) return SKIVE_OK;
     const int64_t parts = x->rank >= 2 ? x->dims[x->rank - 1].size : 0;
@@ -67,7 +68,7 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_eval_ints(c, 1, "the length", &length, 1, &n));
     const int64_t parts = x->dims[x->rank - 1], have = x->dims[a], bins = y->dims[a];
     if (bins != bins_of(c->node, length))
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the length is not the planned one");
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the length differs from the planned one");
     for (int d = 0; d < a; d++) outer *= x->dims[d];
     for (int d = a + 1; d < x->rank - 1; d++) inner *= x->dims[d];
     double *table = NULL, *in = NULL, *out = NULL;

@@ -53,7 +53,7 @@ static skive_status read_weights(const skv_eval *c, size_t i, size_t s, double *
                   zeros = skive_tensor_count(zero);
     if ((scales != d && scales != d * n) || (zeros != d && zeros != d * n))
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "node '%s': %lld scales and %lld zero points for input %zu", c->node->name,
+                           "node '%s': %lld scales and %lld zero points do not match input %zu", c->node->name,
                            (long long)scales, (long long)zeros, i);
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)skive_tensor_count(q) + 1, sizeof **out, out));
     for (int64_t a = 0; a < d; a++) {

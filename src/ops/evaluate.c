@@ -67,7 +67,7 @@ static skive_status allocate_outputs(skive_context *ctx, const skive_node *n, co
         int64_t dims[SKIVE_MAX_RANK];
         if (!n->outputs[i]) continue;
         if (types[i].dtype == SKIVE_DTYPE_NONE || !skv_type_is_static(&types[i])) {
-            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name, "node '%s': the shape of output %u of %s is not known",
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name, "node '%s': the shape of output %u of %s is unknown",
                                n->name, i, n->op_type);
         }
         for (int d = 0; d < types[i].rank; d++) dims[d] = types[i].dims[d].size;
@@ -95,7 +95,7 @@ skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skiv
     call c = {0};
     skive_status status;
     if (!n->op || !n->op->run) {
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': there is no %s in skive", n->name,
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name, "node '%s': skive has no operator %s", n->name,
                            n->op_type);
     }
     for (size_t i = 0; i < n_out; i++) out[i] = (skive_tensor){0};

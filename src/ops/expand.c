@@ -11,7 +11,7 @@ static skive_status infer(skv_infer *c) {
     if (n < 0) {
         const int64_t length = skv_infer_list_length(c, 1);
         if (length > SKIVE_MAX_RANK)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': rank %lld is over %d", c->node->name,
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': rank %lld exceeds %d", c->node->name,
                                   (long long)length, SKIVE_MAX_RANK);
         if (length < 0 || c->in[0]->rank < 0) return SKIVE_OK;
         c->out[0].rank = length > c->in[0]->rank ? (int)length : c->in[0]->rank;
@@ -20,8 +20,8 @@ static skive_status infer(skv_infer *c) {
     }
     for (int d = 0; d < n; d++) {
         if (shape[d] < 0)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %lld in the shape", c->node->name,
-                                  (long long)shape[d]);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the dimension %lld in the shape is not valid",
+                                  c->node->name, (long long)shape[d]);
     }
     wanted = skive_type_make(c->in[0]->dtype, n, shape);
     const skive_type *types[] = {c->in[0], &wanted};

@@ -10,10 +10,10 @@ static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
     const int64_t dtype = skv_attr_int(c->node, "dtype", x->dtype);
     if (x->rank >= 0 && x->rank != 2)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a tensor of rank %d is no matrix", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a tensor of rank %d is not a matrix", c->node->name,
                               x->rank);
     if (dtype != SKIVE_DTYPE_NONE && (dtype < 0 || dtype > INT32_MAX || !skv_dtype_valid((skive_dtype)dtype)))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': element type %lld is not known", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': unknown element type %lld", c->node->name,
                               (long long)dtype);
     c->out[0] = *x;
     c->out[0].dtype = (skive_dtype)dtype;

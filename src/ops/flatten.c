@@ -30,8 +30,8 @@ static skive_status infer(skv_infer *c) {
     int64_t axis = skv_attr_int(c->node, "axis", 1);
     if (axis < 0) axis += x->rank;
     if (axis < 0 || axis > x->rank) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axis %lld of an input of rank %d", c->node->name,
-                              (long long)skv_attr_int(c->node, "axis", 1), x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axis %lld is out of range for an input of rank %d",
+                              c->node->name, (long long)skv_attr_int(c->node, "axis", 1), x->rank);
     }
     SKV_TRY(product(c, x, 0, (int)axis, &y->dims[0]));
     return product(c, x, (int)axis, x->rank, &y->dims[1]);

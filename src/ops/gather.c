@@ -37,7 +37,8 @@ static skive_status run(const skv_eval *c) {
         if (i < 0) i += size;
         if (i < 0 || i >= size) {
             return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                               "node '%s': an index is outside a dimension of %lld", c->node->name, (long long)size);
+                               "node '%s': an index is out of range for a dimension of %lld", c->node->name,
+                               (long long)size);
         }
         for (int64_t o = 0; o < outer; o++) {
             const int64_t one = 1, to = (o * n + k) * inner, from = (o * size + i) * inner;

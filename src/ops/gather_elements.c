@@ -15,7 +15,8 @@ static skive_status infer(skv_infer *c) {
     bool fits = index->rank < 0 || index->rank == x->rank;
     for (int d = 0; fits && d < index->rank; d++)
         fits = d == axis || index->dims[d].size < 0 || x->dims[d].size < 0 || index->dims[d].size <= x->dims[d].size;
-    if (!fits) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the indices reach beyond the data", c->node->name);
+    if (!fits)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the indices are larger than the data", c->node->name);
     return SKIVE_OK;
 }
 

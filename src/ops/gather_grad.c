@@ -21,7 +21,7 @@ static skive_status run(const skv_eval *c) {
     for (int d = axis + 1; d < dx->rank; d++) inner *= dx->dims[d];
     if (axis < 0 || skive_tensor_count(dy) != outer * n * inner) {
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "node '%s': the gradient is not of the gathered shape", c->node->name);
+                           "node '%s': the gradient does not have the gathered shape", c->node->name);
     }
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)total, sizeof *sum, &sum));
     for (int64_t k = 0; k < n && status == SKIVE_OK; k++) {
@@ -29,7 +29,8 @@ static skive_status run(const skv_eval *c) {
         if (i < 0) i += size;
         if (i < 0 || i >= size) {
             status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                                 "node '%s': an index is outside a dimension of %lld", c->node->name, (long long)size);
+                                 "node '%s': an index is out of range for a dimension of %lld", c->node->name,
+                                 (long long)size);
             continue;
         }
         for (int64_t o = 0; o < outer; o++) {

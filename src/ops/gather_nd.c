@@ -17,11 +17,11 @@ static skive_status infer(skv_infer *c) {
     const int64_t tuple = index->rank > 0 ? index->dims[index->rank - 1].size : 0;
     if (index->rank < 1 || batch < 0 || batch >= index->rank || batch >= x->rank || tuple > x->rank - batch)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
-                              "node '%s': indices of rank %d with tuples of %lld do not fit data of rank %d",
+                              "node '%s': indices of rank %d with tuples of %lld do not match data of rank %d",
                               c->node->name, index->rank, (long long)tuple, x->rank);
     for (int d = 0; d < batch; d++)
         if (x->dims[d].size >= 0 && index->dims[d].size >= 0 && x->dims[d].size != index->dims[d].size)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld batches of indices for %lld of data",
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld batches of indices do not match %lld of data",
                                   c->node->name, (long long)index->dims[d].size, (long long)x->dims[d].size);
     if (tuple < 0) return SKIVE_OK;
     if (index->rank - 1 + x->rank - batch - tuple > SKIVE_MAX_RANK)

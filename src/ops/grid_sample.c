@@ -42,8 +42,9 @@ static padding padding_of(const skive_node *n) {
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0), *grid = skv_infer_in(c, 1);
     if (mode_of(c->node) == MODES || padding_of(c->node) == PADDINGS)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': mode '%s', padding '%s'", c->node->name,
-                              skv_attr_string(c->node, "mode", ""), skv_attr_string(c->node, "padding_mode", ""));
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': mode '%s' with padding '%s' is not supported",
+                              c->node->name, skv_attr_string(c->node, "mode", ""),
+                              skv_attr_string(c->node, "padding_mode", ""));
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_want_float(c, 1));
     SKV_TRY(skv_want_rank(c, 0, 3, 2 + SPATIAL));
@@ -52,10 +53,10 @@ static skive_status infer(skv_infer *c) {
     c->out[0] = *x;
     SKV_TRY(skv_want_rank(c, 1, x->rank, x->rank));
     if (grid->rank >= 0 && grid->dims[grid->rank - 1].size >= 0 && grid->dims[grid->rank - 1].size != x->rank - 2)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': positions of %lld coordinates in %d dimensions",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': positions of %lld coordinates do not match %d dimensions",
                               c->node->name, (long long)grid->dims[grid->rank - 1].size, x->rank - 2);
     if (grid->rank >= 0 && grid->dims[0].size >= 0 && x->dims[0].size >= 0 && grid->dims[0].size != x->dims[0].size)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld grids for %lld samples", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld grids do not match %lld samples", c->node->name,
                               (long long)grid->dims[0].size, (long long)x->dims[0].size);
     for (int d = 2; d < x->rank; d++) c->out[0].dims[d] = grid->rank < 0 ? skv_dim_unknown() : grid->dims[d - 1];
     return skv_infer_limit(c, &c->out[0]);
@@ -148,7 +149,7 @@ static skive_status run(const skv_eval *c) {
         positions *= c->out[0]->dims[2 + d];
     }
     if (plane == 0) {
-        status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': nothing to sample", c->node->name);
+        status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the input is empty", c->node->name);
         goto out;
     }
     for (int64_t b = 0; b < in->dims[0]; b++) {

@@ -30,8 +30,8 @@ static skive_status infer(skv_infer *c) {
     const int64_t groups = skv_attr_int(c->node, "num_groups", 0),
                   channels = skv_in_ranked(c, 0) ? skv_in_dim(c, 0, 1) : -1;
     if (groups < 1 || (channels >= 0 && channels % groups != 0))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld channels in %lld groups", c->node->name,
-                              (long long)channels, (long long)groups);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld channels cannot be divided into %lld groups",
+                              c->node->name, (long long)channels, (long long)groups);
     return skv_group_norm_infer(c);
 }
 

@@ -11,8 +11,8 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_hashed_want_buckets(c, 2));
     SKV_TRY(skv_want_same_dtype(c, 0, 1));
     if (m.size >= 0 && other.size >= 0 && m.size != other.size)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: dY has %lld rows, X %lld", c->node->op_type, (long long)m.size,
-                              (long long)other.size);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: dY has %lld rows, but X has %lld", c->node->op_type,
+                              (long long)m.size, (long long)other.size);
     skv_out_like(c, 0, 2);
     return SKIVE_OK;
 }

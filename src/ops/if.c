@@ -11,8 +11,8 @@ static skive_status infer(skv_infer *c) {
         skive_type a = skv_flow_output_type(skv_flow_graph(c->node, "then_branch"), o, 0);
         const skive_type b = skv_flow_output_type(skv_flow_graph(c->node, "else_branch"), o, 0);
         if (a.dtype != b.dtype && a.dtype != SKIVE_DTYPE_NONE && b.dtype != SKIVE_DTYPE_NONE)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the branches give %s and %s", c->node->name,
-                                  skive_dtype_name(a.dtype), skive_dtype_name(b.dtype));
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the branches have different output types, %s and %s",
+                                  c->node->name, skive_dtype_name(a.dtype), skive_dtype_name(b.dtype));
         if (a.dtype == SKIVE_DTYPE_NONE) a.dtype = b.dtype;
         if (a.rank != b.rank) a.rank = -1;
         for (int d = 0; d < a.rank; d++)

@@ -37,7 +37,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_is_inf = {
     .name = "IsInf",
-    .brief = "where infinite",
+    .brief = "true where infinite",
     SKV_UNARY_OP,
     .since = 10,
     SKV_LIST(attrs),

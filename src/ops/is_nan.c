@@ -30,7 +30,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_is_nan = {
     .name = "IsNaN",
-    .brief = "where not a number",
+    .brief = "true where not a number",
     SKV_UNARY_OP,
     .since = 9,
     .needs_opset = needs_opset,

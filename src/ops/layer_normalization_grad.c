@@ -24,7 +24,7 @@ static skive_status infer(skv_infer *c) {
             int64_t have = skv_in_dim(c, 3, a), want = a < axis ? skv_in_dim(c, 1, a) : 1;
             fits = have < 0 || want < 0 || have == want;
         }
-        if (!fits) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "LayerNormalizationGrad: the means do not fit the rows");
+        if (!fits) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "LayerNormalizationGrad: the means do not match the rows");
     }
     skv_out_like(c, 0, 1);
     for (size_t o = 1; o < c->n_out; o++) skv_out_like(c, o, 2);

@@ -58,7 +58,7 @@ static skive_status rounds(state *s) {
     bool condition = true;
     if (c->in[0]) {
         if ((c->in[0]->dtype != SKIVE_I64 && c->in[0]->dtype != SKIVE_I32) || skive_tensor_count(c->in[0]) != 1)
-            return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "the number of rounds is not one integer");
+            return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "the trip count is not one integer");
         trips = skv_load_i64(c->in[0]->dtype, c->in[0]->data, 0);
     }
     if (c->in[1]) SKV_TRY(skv_flow_condition(c->ctx, c->in[1], &condition));
@@ -122,7 +122,7 @@ static int needs_opset(const skive_node *n) {
 
 const skv_op skv_op_loop = {
     .name = "Loop",
-    .brief = "a subgraph repeated, with values carried round and results stacked",
+    .brief = "a repeated subgraph with loop-carried values and stacked outputs",
     .domain = "",
     .since = 11,
     .min_in = 0,

@@ -49,9 +49,9 @@ static skive_status run(const skv_eval *c) {
     for (int64_t n = 0; n < out->dims[0]; n++) {
         const double *roi = rois.p + 5 * n;
         if (!(roi[0] >= 0.0 && roi[0] < (double)in->dims[0]) || isnan(roi[1] + roi[2] + roi[3] + roi[4])) {
-            status =
-                skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "MaxRoiPool: region %lld lies in sample %g of %lld",
-                            (long long)n, roi[0], (long long)in->dims[0]);
+            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                                 "MaxRoiPool: region %lld refers to sample %g of %lld", (long long)n, roi[0],
+                                 (long long)in->dims[0]);
             goto done;
         }
         const double left = round(roi[1] * scale), top = round(roi[2] * scale);
@@ -83,7 +83,7 @@ static void couple(skv_couple *c) {
         skv_couple_fix(c, SKV_CIN(0, d), "regions are taken from this axis");
         skv_couple_fix(c, SKV_COUT(0, d), "regions are taken from this axis");
     }
-    for (int d = 0; d < 2; d++) skv_couple_fix(c, SKV_CIN(1, d), "regions are named by place");
+    for (int d = 0; d < 2; d++) skv_couple_fix(c, SKV_CIN(1, d), "regions are given by position");
 }
 
 static const skv_op_case cases[] = {
@@ -104,7 +104,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_max_roi_pool = {
     .name = "MaxRoiPool",
     .domain = "",
-    .brief = "largest elements of the cells of regions",
+    .brief = "largest element of each cell of regions",
     .since = 1,
     .min_in = 2,
     .max_in = 2,

@@ -46,7 +46,9 @@ static skive_status infer(skv_infer *c) {
     skv_type_sizes(x, sizes);
     if (c->n_in > 2 && c->in[2]) {
         if (n >= 0 && n != x->rank)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': an output shape of %d dimensions", c->node->name, n);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                                  "node '%s': an output shape of %d dimensions does not match the input", c->node->name,
+                                  n);
         for (int d = 0; d < x->rank; d++) {
             if (n >= 0 && shape[d] < 0)
                 return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a negative dimension", c->node->name);
@@ -55,7 +57,7 @@ static skive_status infer(skv_infer *c) {
         return skv_infer_limit(c, &c->out[0]);
     }
     if (!unpooled(c->node, x->rank, sizes, shape))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': kernel, pads and strides do not fit the input",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': kernel, pads and strides do not match the input",
                               c->node->name);
     for (int d = 0; d < x->rank; d++) c->out[0].dims[d] = d < 2 ? x->dims[d] : skv_dim(shape[d]);
     return skv_infer_limit(c, &c->out[0]);
@@ -77,7 +79,7 @@ static skive_status run(const skv_eval *c) {
             at = 0;
             for (int d = y->rank - 1; d >= 0 && rest >= 0; d--) {
                 if (natural[d] < 1)
-                    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the windows do not fit the input");
+                    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the windows do not match the input");
                 at += rest % natural[d] * strides[d];
                 rest /= natural[d];
             }
@@ -102,7 +104,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_max_unpool = {
     .name = "MaxUnpool",
     .domain = "",
-    .brief = "elements back where MaxPool found them",
+    .brief = "elements at the positions where MaxPool found them",
     .since = 11,
     .min_in = 2,
     .max_in = 3,

@@ -12,14 +12,14 @@ static skive_status infer(skv_infer *c) {
     int n_bands, n_length;
     if (dtype < 1 || dtype > INT32_MAX || !skv_dtype_valid((skive_dtype)dtype) ||
         skive_dtype_bits((skive_dtype)dtype) < 8)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': element type %lld is not known", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_UNSUPPORTED, "node '%s': unknown element type %lld", c->node->name,
                               (long long)dtype);
     SKV_TRY(skv_infer_ints(c, 0, "the number of bands", &bands, 1, &n_bands));
     SKV_TRY(skv_infer_ints(c, 1, "the length of the transform", &length, 1, &n_length));
     for (size_t i = 0; i < 5; i++) SKV_TRY(skv_want_rank(c, i, 0, 1));
     if ((n_bands == 1 && (bands < 1 || bands > INT32_MAX)) || (n_length == 1 && length < 1))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld bands of a transform of length %lld", c->node->name,
-                              (long long)bands, (long long)length);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld bands of a transform of length %lld are not valid",
+                              c->node->name, (long long)bands, (long long)length);
     c->out[0] =
         (skive_type){.dtype = (skive_dtype)dtype,
                      .rank = 2,

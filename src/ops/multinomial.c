@@ -10,8 +10,8 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_want_rank(c, 0, 2, 2));
     if (size < 0 || (dtype != SKIVE_I32 && dtype != SKIVE_I64))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld samples of type number %lld", c->node->name,
-                              (long long)size, (long long)dtype);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld samples of element type %lld are not supported",
+                              c->node->name, (long long)size, (long long)dtype);
     if (skv_in_ranked(c, 0) && skv_in_dim(c, 0, 1) == 0)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': no classes to draw from", c->node->name);
     c->out[0] = (skive_type){.dtype = (skive_dtype)dtype, .rank = 2, .dims = {skv_dim_unknown(), skv_dim(size)}};

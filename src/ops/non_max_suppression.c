@@ -18,7 +18,7 @@ static skive_status infer(skv_infer *c) {
     if ((n[0] >= 0 && n[1] >= 0 && n[0] != n[1]) || (batch[0] >= 0 && batch[1] >= 0 && batch[0] != batch[1]) ||
         (four >= 0 && four != 4))
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
-                              "node '%s': boxes [batch][n][4] and scores [batch][classes][n] do not go together",
+                              "node '%s': boxes [batch][n][4] and scores [batch][classes][n] do not match",
                               c->node->name);
     c->out[0] = (skive_type){.dtype = SKIVE_I64, .rank = 2, .dims = {skv_dim_unknown(), skv_dim(3)}};
     return SKIVE_OK;

@@ -54,7 +54,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_non_zero = {
     .name = "NonZero",
-    .brief = "the indices of elements that are not zero",
+    .brief = "the indices of the nonzero elements",
     .domain = "",
     .since = 9,
     .min_in = 1,

@@ -15,10 +15,10 @@ static skive_status infer(skv_infer *c) {
     *y = *x;
     const skv_pad_mode mode = skv_pad_mode_of(c->node);
     if (mode == SKV_PAD_UNKNOWN)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "no padding mode '%s'", skv_attr_string(c->node, "mode", ""));
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "unknown padding mode '%s'", skv_attr_string(c->node, "mode", ""));
     SKV_TRY(skv_infer_one_type(c, 0, 2));
     if (fill->rank > 1 || (fill->rank == 1 && fill->dims[0].size >= 0 && fill->dims[0].size != 1))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "the value to pad with is not a scalar");
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "the padding value is not a scalar");
     if (x->rank < 0) return SKIVE_OK;
     SKV_TRY(skv_infer_ints(c, 1, "the pads", pads, 2 * SKIVE_MAX_RANK, &n_pads));
     const bool named = c->n_in > 3 && c->in[3];
@@ -28,7 +28,7 @@ static skive_status infer(skv_infer *c) {
         return SKIVE_OK;
     }
     if (!skv_pads_spread(&p, x->rank, pads, n_pads, axes, n_axes))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%d pads do not fit an input of rank %d", n_pads, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%d pads do not match an input of rank %d", n_pads, x->rank);
     for (int d = 0; d < x->rank; d++) {
         int64_t sum, size = x->dims[d].size;
         if (p.before[d] == 0 && p.after[d] == 0) continue;
@@ -37,9 +37,9 @@ static skive_status infer(skv_infer *c) {
             continue;
         }
         if (!skv_add_i64(p.before[d] + p.after[d], size, &sum) || sum < 0)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "pads of dimension %d leave no valid size", d);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "the pads of dimension %d give no valid size", d);
         if (mode != SKV_PAD_CONSTANT && size == 0 && sum > 0)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "dimension %d is empty and cannot be continued", d);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "dimension %d is empty and cannot be padded in this mode", d);
         y->dims[d] = skv_dim(sum);
     }
     return skv_infer_limit(c, y);
@@ -54,7 +54,7 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_pads_read(c, 1, 3, x->rank, &p));
     if (x->rank != y->rank || x->dtype != y->dtype ||
         (fill && (fill->dtype != y->dtype || skive_tensor_count(fill) != 1)))
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input, value and result do not fit together");
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "input, value and result do not match");
     skv_dims_strides(x->rank, x->dims, strides);
     const int64_t n = skive_tensor_count(y);
     if (n > 0) memset(y->data, 0, skive_tensor_bytes(y));
@@ -142,7 +142,7 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_F32(3), CASE_VALUES(1, 2, 3)}, CASE_LIST(2, 1, 2)),
      .n_out = 1,
      CASE_EXPECT(3, 1, 2, 3, 1, 2)},
-    {.name = "a value that is trained",
+    {.name = "a trainable value",
      CASE_IN({CASE_F32(2, 2)}, CASE_LIST(4, 1, -1, 0, 1), {.dtype = SKIVE_F32}),
      .n_out = 1,
      CASE_OUT(3, 2)},
@@ -151,7 +151,7 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_F32(2, 3, 3)}, CASE_LIST(4, 1, 2, 2, 0), CASE_ABSENT, CASE_LIST(2, 1, 2)),
      .n_out = 1,
      CASE_OUT(2, 6, 5)},
-    {.name = "taken away",
+    {.name = "removed",
      CASE_IN({CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, CASE_LIST(2, -1, -1)),
      .n_out = 1,
      CASE_EXPECT(2, 3)},

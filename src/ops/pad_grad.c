@@ -23,7 +23,8 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_pads_read(c, 2, 3, dx->rank, &p));
     bool fits = dy->rank == dx->rank;
     for (int d = 0; fits && d < dx->rank; d++) fits = dy->dims[d] == dx->dims[d] + p.before[d] + p.after[d];
-    if (!fits) return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the gradient is not of the padded shape");
+    if (!fits)
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the gradient does not have the padded shape");
     skv_dims_strides(dx->rank, dx->dims, strides);
     const int64_t n = skive_tensor_count(dy), total = skive_tensor_count(dx);
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)total, sizeof *sum, &sum));

@@ -34,7 +34,7 @@ static skive_status check_windows(skive_context *ctx, const skive_node *n, const
     }
     if (fits && skv_volume(g->kernel) <= INT32_MAX / 255) return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_SHAPE, n->name,
-                       "QAveragePool: windows that divide by different counts, or too large ones, are not possible");
+                       "QAveragePool: windows with different divisors, or too large ones, are not supported");
 }
 
 static skive_status infer(skv_infer *c) {

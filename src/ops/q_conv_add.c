@@ -54,7 +54,7 @@ static skive_status infer(skv_infer *c) {
     skv_infer conv = *c;
     conv.n_in = OTHER;
     if (c->n_in <= OTHER || !c->node->inputs[OTHER])
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "QConvAdd: there is nothing to add");
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "QConvAdd: the addend is missing");
     SKV_TRY(skv_want_dtype(c, OTHER, SKIVE_U8));
     SKV_TRY(skv_q_conv_infer(&conv));
     SKV_TRY(skv_q_conv_add_read(c->ctx, c->node, &q));
@@ -63,7 +63,7 @@ static skive_status infer(skv_infer *c) {
     for (int d = 0; d < other->rank; d++) {
         const int64_t a = other->dims[d].size, b = d < c->out[0].rank ? c->out[0].dims[d].size : -1;
         if (other->rank != c->out[0].rank || (a >= 0 && b >= 0 && a != b))
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "QConvAdd: what is added has another shape than the result");
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "QConvAdd: the addend has another shape than the result");
     }
     return SKIVE_OK;
 }
@@ -80,7 +80,7 @@ static skive_status run(const skv_eval *c) {
     const int64_t count = skive_tensor_count(c->out[0]);
     if (skive_tensor_count(c->in[OTHER]) != count)
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "QConvAdd: what is added has another shape than the result");
+                           "QConvAdd: the addend has another shape than the result");
     for (int64_t i = 0; i < count; i++) y[i] = (uint8_t)skv_q_add_one(&q, y[i], other[i]);
     return SKIVE_OK;
 }

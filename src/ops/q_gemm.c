@@ -23,8 +23,8 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_q_zero_point(c->ctx, c->node, "x_zero_point", &zp));
     int64_t k = skv_in_dim(c, 0, 1), k_w = skv_in_dim(c, 1, 1), n = skv_in_dim(c, 1, 0);
     if (k >= 0 && k_w >= 0 && k != k_w)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "QGemm: x has %lld inner elements, w has %lld", (long long)k,
-                              (long long)k_w);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "QGemm: the inner dimension of x is %lld, but that of w is %lld",
+                              (long long)k, (long long)k_w);
     SKV_TRY(skv_q_multipliers(c->ctx, c->node, n, &multiplier));
     c->out[0] = (skive_type){.dtype = skv_requant_dtype(&r), .rank = 2, .dims = {skv_dim_of(-1), skv_dim_of(n)}};
     if (skv_in_ranked(c, 0)) c->out[0].dims[0] = c->in[0]->dims[0];

@@ -28,7 +28,7 @@ static skive_status infer(skv_infer *c) {
     if (!unknown && !skv_is_quantized_dtype(to))
         return SKV_INFER_FAIL(
             c, SKIVE_ERR_SHAPE,
-            "QuantizeLinear: cannot quantize to %s; integers of 4, 8 and 16 bits and float8 are possible",
+            "QuantizeLinear: cannot quantize to %s; integers of 4, 8 and 16 bits and float8 are supported",
             skive_dtype_name(to));
     int64_t said = skv_attr_int(c->node, "output_dtype", 0);
     if (said && !unknown && said != (int64_t)to)
@@ -49,7 +49,7 @@ static skive_status run(const skv_eval *c) {
     const bool float8 = skv_dtype_is_float8(y->dtype), saturate = skv_attr_int(c->node, "saturate", 1) != 0;
     if (!float8 && !skv_dtype_int_range(y->dtype, &low, &high))
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "QuantizeLinear: the output is of no quantized type");
+                           "QuantizeLinear: the output does not have a quantized type");
     int64_t e = 0;
     for (int64_t o = 0; o < m.outer; o++) {
         for (int64_t i = 0; i < m.length; i++) {

@@ -48,7 +48,7 @@ static skive_status run(const skv_eval *c) {
     const skive_tensor *y = c->out[0];
     int64_t count = 0;
     const char *why = length(c->in, &count);
-    if (!why && count != skive_tensor_count(y)) why = "the length is not the planned one";
+    if (!why && count != skive_tensor_count(y)) why = "the length differs from the planned one";
     if (why) return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "%s", why);
     for (int64_t i = 0; i < count; i++) {
         if (skv_dtype_is_float(y->dtype)) {

@@ -43,7 +43,7 @@ static const skv_op_case cases[] = {
 };
 
 const skv_op skv_op_reduce_max = {.name = "ReduceMax",
-                                  .brief = "largest over axes",
+                                  .brief = "largest element over axes",
                                   SKV_REDUCE_OP_ORDERED,
                                   .since = 18,
                                   .import = skv_reduce_import_18,

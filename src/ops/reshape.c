@@ -28,7 +28,7 @@ static skive_status fill_open(skv_infer *c, const skive_type *x, skive_type *y, 
     if (x->rank < 0) return SKIVE_OK;
     if (symbolic_in == 0 && symbolic_out == 0) {
         if (open < 0 ? total != known : known == 0 || total % known != 0) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld elements do not fit the shape asked for",
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld elements do not match the requested shape",
                                   c->node->name, (long long)total);
         }
         if (open >= 0) y->dims[open] = skv_dim(total / known);
@@ -50,7 +50,7 @@ static skive_status infer(skv_infer *c) {
     if (n < 0) {
         const int64_t length = skv_infer_list_length(c, 1);
         if (length > SKIVE_MAX_RANK)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': rank %lld is over %d", c->node->name,
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': rank %lld exceeds %d", c->node->name,
                                   (long long)length, SKIVE_MAX_RANK);
         y->rank = length >= 0 ? (int)length : -1;
         for (int d = 0; d < y->rank; d++) y->dims[d] = skv_dim_unknown();
@@ -72,8 +72,8 @@ static skive_status infer(skv_infer *c) {
             open = d;
             y->dims[d] = skv_dim_unknown();
         } else if (shape[d] < 0) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': dimension %lld in the shape", c->node->name,
-                                  (long long)shape[d]);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the dimension %lld in the shape is not valid",
+                                  c->node->name, (long long)shape[d]);
         }
     }
     SKV_TRY(fill_open(c, x, y, open));
@@ -104,7 +104,7 @@ static int needs_opset(const skive_node *n) {
 
 const skv_op skv_op_reshape = {
     .name = "Reshape",
-    .brief = "the same elements under another shape",
+    .brief = "the same elements with another shape",
     .domain = "",
     .since = 5,
     .min_in = 2,

@@ -40,7 +40,7 @@ static skive_status run(const skv_eval *c) {
     for (int d = 0; fits && d < r.rank; d++) fits = dy->dims[d] == r.axis[d].out;
     if (!fits)
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "ResizeGrad: the gradient has not the resized shape");
+                           "ResizeGrad: the gradient does not have the resized shape");
     SKV_GO(status, done, skv_doubles_read(c->ctx, dy, &from));
     SKV_GO(status, done, skv_result_open(c->ctx, c->out[0], &dx));
     SKV_GO(status, done, skv_alloc_array(c->ctx, from.n, sizeof *here, &here));

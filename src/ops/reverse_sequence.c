@@ -26,8 +26,9 @@ static skive_status run(const skv_eval *c) {
     for (int64_t b = 0; b < batch; b++) {
         const int64_t length = ((const int64_t *)lengths->data)[b];
         if (length < 0 || length > time)
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': a length of %lld in %lld steps",
-                               c->node->name, (long long)length, (long long)time);
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                               "node '%s': a sequence length of %lld is out of range for %lld steps", c->node->name,
+                               (long long)length, (long long)time);
         for (int64_t t = 0; t < time; t++) {
             const int64_t from = t < length ? length - 1 - t : t;
             const int64_t to_row = batch_axis ? t * batch + b : b * time + t,

@@ -38,7 +38,9 @@ static skive_status infer(skv_infer *c) {
     if (height < 1 || width < 1 || ratio < 0 || ratio > 1024 ||
         (strcmp(mode, "avg") != 0 && strcmp(mode, "max") != 0) ||
         (rois->rank == 2 && rois->dims[1].size >= 0 && rois->dims[1].size != 4))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': regions [n][4] to %lldx%lld with %lld points, mode '%s'",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                              "node '%s': the shape of the regions is not [n][4], or %lldx%lld cells with %lld points "
+                              "in mode '%s' are not supported",
                               c->node->name, (long long)height, (long long)width, (long long)ratio, mode);
     c->out[0] = (skive_type){.dtype = x->dtype,
                              .rank = 4,
@@ -122,9 +124,9 @@ static skive_status run(const skv_eval *c) {
         const int64_t sample = ((const int64_t *)c->in[2]->data)[n];
         const region r = region_of(c->node, rois.p + 4 * n, rows, columns);
         if (sample < 0 || sample >= in->dims[0] || height * width == 0) {
-            status =
-                skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': region %lld is of sample %lld of %lld",
-                            c->node->name, (long long)n, (long long)sample, (long long)in->dims[0]);
+            status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                                 "node '%s': region %lld refers to sample %lld of %lld", c->node->name, (long long)n,
+                                 (long long)sample, (long long)in->dims[0]);
             goto done;
         }
         for (int64_t i = 0; i < channels * rows * columns; i++) {
@@ -154,7 +156,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_roi_align = {
     .name = "RoiAlign",
     .domain = "",
-    .brief = "regions of a feature map at a fixed size",
+    .brief = "regions of a feature map resampled to a fixed size",
     .since = 16,
     .min_in = 3,
     .max_in = 3,

@@ -35,7 +35,7 @@ static skive_status infer(skv_infer *c) {
     if (why) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %s", c->node->name, why);
     if (p && p->rank == 2 &&
         ((p->dims[0].size >= 0 && p->dims[0].size != r.batch) || (p->dims[1].size >= 0 && p->dims[1].size != r.tokens)))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the positions are not of these tokens", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the positions do not match the tokens", c->node->name);
     return SKIVE_OK;
 }
 
@@ -64,8 +64,9 @@ static skive_status run(const skv_eval *c) {
         for (int64_t t = 0; t < r.tokens; t++) {
             const int64_t token = b * r.tokens + t, row = positions ? ((const int64_t *)positions->data)[token] : token;
             if (positions && (row < 0 || row >= r.positions)) {
-                status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': position %lld of %lld",
-                                     c->node->name, (long long)row, (long long)r.positions);
+                status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                                     "node '%s': position %lld is out of range for %lld", c->node->name, (long long)row,
+                                     (long long)r.positions);
                 goto done;
             }
             for (int64_t h = 0; h < r.heads; h++) {
@@ -94,7 +95,7 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static void couple(skv_couple *c) { skv_couple_fix_all(c, "elements of a head are turned in pairs"); }
+static void couple(skv_couple *c) { skv_couple_fix_all(c, "elements of a head are rotated in pairs"); }
 
 static const skv_op_case cases[] = {
     {.name = "halves, by position", /* a quarter turn at position 1 */
@@ -114,7 +115,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_rotary_embedding = {
     .name = "RotaryEmbedding",
     .domain = "",
-    .brief = "elements turned by their token's position",
+    .brief = "elements rotated by their token's position",
     .since = 23,
     .min_in = 3,
     .max_in = 4,

@@ -59,7 +59,7 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
         return SKIVE_OK;
     if (n->inputs[0])
         return skv_fail_at(g->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-                           "node '%s': Scan of opset 8 with sequences of different lengths", n->name);
+                           "node '%s': Scan of opset 8 with sequences of different lengths is not supported", n->name);
     skive_graph *middle = NULL;
     skive_node *inner;
     SKV_TRY(skive_graph_create(g->ctx, NULL, &middle));
@@ -92,7 +92,7 @@ static int64_t states_of(const skive_node *n, size_t n_in) {
 static skive_status infer(skv_infer *c) {
     const int64_t states = states_of(c->node, c->n_in);
     if (states < 0)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': num_scan_inputs does not fit %zu inputs", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': num_scan_inputs does not match %zu inputs", c->node->name,
                               c->n_in);
     for (size_t o = 0; o < c->n_out; o++) {
         c->out[o] = skv_flow_output_type(skv_flow_graph(c->node, "body"), o, (int64_t)o >= states);
@@ -130,7 +130,7 @@ static skive_status prepare(state *s) {
             return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan input %zu has no axis %lld", i,
                             (long long)entry_of(c->node, "scan_input_axes", i));
         if (s->steps >= 0 && s->steps != x->dims[axis])
-            return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan input %zu has %lld entries, the others %lld", i,
+            return SKV_FAIL(c->ctx, SKIVE_ERR_SHAPE, "scan input %zu has %lld entries, but the others have %lld", i,
                             (long long)x->dims[axis], (long long)s->steps);
         s->steps = x->dims[axis];
         for (int d = 0; d < x->rank; d++)

@@ -14,7 +14,7 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_want_indices(c, 1));
     SKV_TRY(skv_infer_one_type(c, 0, 2));
     if (skv_reduction_of(c->node) == SKV_REDUCE_UNKNOWN)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': the reduction '%s' is not known", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': unknown reduction '%s'", c->node->name,
                               skv_attr_string(c->node, "reduction", ""));
     c->out[0] = *x;
     if (x->rank < 0) return SKIVE_OK;
@@ -25,7 +25,8 @@ static skive_status infer(skv_infer *c) {
         fits = (i < 0 || u < 0 || i == u) && (d == axis || i < 0 || x->dims[d].size < 0 || i <= x->dims[d].size);
     }
     if (!fits)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices and updates do not fit the data", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': indices and updates do not match the data",
+                              c->node->name);
     return SKIVE_OK;
 }
 

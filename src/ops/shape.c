@@ -28,7 +28,8 @@ static skive_status run(const skv_eval *c) {
     int first, count;
     part(c->node, c->in[0]->rank, &first, &count);
     if (skive_tensor_count(c->out[0]) != count)
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the rank of the input is not the planned one");
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "the rank of the input differs from the planned one");
     for (int i = 0; i < count; i++) ((int64_t *)c->out[0]->data)[i] = c->in[0]->dims[first + i];
     return SKIVE_OK;
 }

@@ -25,7 +25,8 @@ static skive_status infer(skv_infer *c) {
     if (n[2] != n[1] || (n[3] >= 0 && n[3] != n[1]) || (n[4] >= 0 && n[4] != n[1]) ||
         !skv_slice_resolve(&s, x->rank, dims, n[1], lists[1], lists[2], n[3] >= 0 ? lists[3] : NULL,
                            n[4] >= 0 ? lists[4] : NULL)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': starts, ends, axes and steps do not fit", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': starts, ends, axes and steps do not match",
+                              c->node->name);
     }
     for (int d = 0; d < x->rank; d++) {
         if (s.named[d]) c->out[0].dims[d] = s.count[d] >= 0 ? skv_dim(s.count[d]) : skv_dim_unknown();
@@ -125,7 +126,7 @@ static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 
 
 const skv_op skv_op_slice = {
     .name = "Slice",
-    .brief = "a part, by starts, ends and steps",
+    .brief = "a part given by starts, ends and steps",
     .domain = "",
     .since = 10,
     .min_in = 3,

@@ -17,7 +17,7 @@ static skive_status run(const skv_eval *c) {
     for (int d = 0; fits && d < dx->rank; d++) fits = dy->dims[d] == s.count[d];
     if (!fits)
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "node '%s': the gradient is not of the slice's shape", c->node->name);
+                           "node '%s': the gradient does not have the shape of the slice", c->node->name);
     memset(dx->data, 0, skive_tensor_bytes(dx));
     if (skive_tensor_count(dy) == 0) return SKIVE_OK;
     skv_dims_strides(dx->rank, dx->dims, to);

@@ -12,8 +12,8 @@ static skive_status infer(skv_infer *c) {
     if (x->rank != 4) return SKIVE_OK;
     for (int d = 2; d < 4; d++) {
         if (x->dims[d].size >= 0 && x->dims[d].size % block != 0)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld positions in blocks of %lld", c->node->name,
-                                  (long long)x->dims[d].size, (long long)block);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld positions cannot be divided into blocks of %lld",
+                                  c->node->name, (long long)x->dims[d].size, (long long)block);
         c->out[0].dims[d] = skv_dim(x->dims[d].size < 0 ? -1 : x->dims[d].size / block);
     }
     if (x->dims[1].size >= 0 && !skv_mul_i64(x->dims[1].size, block * block, &depth)) depth = -1;

@@ -32,7 +32,7 @@ static skive_status infer(skv_infer *c) {
     int64_t given[MAX_PARTS], sizes[MAX_PARTS];
     int n_given = -1, axis;
     const int n = (int)c->n_out;
-    if (n < 1) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': a split without parts", c->node->name);
+    if (n < 1) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': the split has no parts", c->node->name);
     if (n > MAX_PARTS) return SKV_INFER_FAIL(c, SKIVE_ERR_LIMIT, "node '%s': %d parts are too many", c->node->name, n);
     for (int i = 0; i < n; i++) c->out[i] = *x;
     if (x->rank < 0) return SKIVE_OK;

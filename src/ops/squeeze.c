@@ -13,8 +13,9 @@ static skive_status infer(skv_infer *c) {
         SKV_TRY(skv_infer_ints(c, 1, "the axes", axes, SKIVE_MAX_RANK, &n));
         if (n < 0) return SKIVE_OK;
         if (x->rank >= 0 && !skv_axes_mask(axes, n, x->rank, &mask)) {
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes outside an input of rank %d, or named twice",
-                                  c->node->name, x->rank);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE,
+                                  "node '%s': an axis is outside an input of rank %d, or given twice", c->node->name,
+                                  x->rank);
         }
     }
     if (x->rank < 0) return SKIVE_OK;
@@ -52,7 +53,7 @@ static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 13, 
 
 const skv_op skv_op_squeeze = {
     .name = "Squeeze",
-    .brief = "without dimensions of size 1",
+    .brief = "removes dimensions of size 1",
     .domain = "",
     .since = 13,
     .min_in = 1,

@@ -27,8 +27,8 @@ static skive_status infer(skv_infer *c) {
                               c->node->name);
     if (n_frame != 1 && window->rank == 1) frame = window->dims[0].size;
     if (n_frame == 1 && window->rank == 1 && window->dims[0].size >= 0 && window->dims[0].size != frame)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a window of %lld for frames of %lld", c->node->name,
-                              (long long)window->dims[0].size, (long long)frame);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': a window of %lld does not match frames of %lld",
+                              c->node->name, (long long)window->dims[0].size, (long long)frame);
     if (frame >= 0) c->out[0].dims[2] = skv_dim(skv_attr_int(c->node, "onesided", 1) ? frame / 2 + 1 : frame);
     if (n_step != 1 || frame < 0 || x->rank < 0 || x->dims[1].size < 0) return SKIVE_OK;
     if (frame == 0 || x->dims[1].size < frame)
@@ -46,7 +46,7 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_eval_ints(c, 3, "the length of a frame", &frame, 1, &n));
     const int64_t frames = y->dims[1], bins = y->dims[2], parts = x->dims[2];
     if (frame < 1 || step < 1 || (frames - 1) * step + frame > x->dims[1])
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the frames are not the planned ones");
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the frames differ from the planned ones");
     double *table = NULL, *in = NULL, *out = NULL;
     skive_status status;
     SKV_GO(status, done, skv_dft_table(c->ctx, frame, &table));

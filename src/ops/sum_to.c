@@ -17,13 +17,14 @@ static skive_status run(const skv_eval *c) {
     int64_t strides[SKIVE_MAX_RANK], step[SKIVE_MAX_RANK] = {0}, index[SKIVE_MAX_RANK] = {0}, at = 0;
     double *sum = NULL;
     if (y->rank > x->rank)
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': ranks do not fit", c->node->name);
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the ranks do not match", c->node->name);
     skv_dims_strides(y->rank, y->dims, strides);
     for (int d = 0; d < x->rank; d++) {
         const int k = d - (x->rank - y->rank);
         step[d] = k < 0 || y->dims[k] == 1 ? 0 : strides[k];
         if (k >= 0 && y->dims[k] != 1 && y->dims[k] != x->dims[d]) {
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': shapes do not fit", c->node->name);
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the shapes do not match",
+                               c->node->name);
         }
     }
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)m, sizeof *sum, &sum));

@@ -34,16 +34,16 @@ static const char *read_grams(const skive_node *n, grams *g) {
     g->n_weights = weights ? weights->n : 0;
     if (!g->pool) return "only pools of integers are supported";
     if (strcmp(mode, "TF") != 0 && strcmp(mode, "IDF") != 0 && strcmp(mode, "TFIDF") != 0)
-        return "the mode is none of TF, IDF, TFIDF";
+        return "the mode must be TF, IDF or TFIDF";
     if (g->shortest < 1 || g->longest < g->shortest || g->most_skipped < 0)
-        return "the lengths of n-grams make no sense";
+        return "the lengths of n-grams are not valid";
     if ((uint64_t)g->longest > g->n_starts) return "there are fewer ngram_counts than max_gram_length";
     size_t total = 0;
     for (size_t k = 0; k < g->n_starts; k++) {
         const int64_t end = k + 1 < g->n_starts ? g->starts[k + 1] : (int64_t)g->n_pool;
         if (g->starts[k] < 0 || end < g->starts[k] || end > (int64_t)g->n_pool ||
             (size_t)(end - g->starts[k]) % (k + 1) != 0)
-            return "ngram_counts do not divide the pool";
+            return "ngram_counts do not match the pool";
         total += (size_t)(end - g->starts[k]) / (k + 1);
     }
     if (total != g->n_places) return "there is not one of ngram_indexes for each n-gram";
@@ -66,12 +66,13 @@ static skive_status infer(skv_infer *c) {
     const char *why = read_grams(c->node, &g);
     if (why) return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': %s", c->node->name, why);
     if (x->dtype != SKIVE_DTYPE_NONE && x->dtype != SKIVE_I32 && x->dtype != SKIVE_I64)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the input is %s, the pool holds integers", c->node->name,
-                              skive_dtype_name(x->dtype));
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the input is %s, but the pool has integers",
+                              c->node->name, skive_dtype_name(x->dtype));
     c->out[0].dtype = SKIVE_F32;
     if (x->rank < 0) return SKIVE_OK;
     if (x->rank < 1 || x->rank > 2)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': an input of rank %d", c->node->name, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': an input of rank %d is not supported", c->node->name,
+                              x->rank);
     c->out[0].rank = x->rank;
     if (x->rank == 2) c->out[0].dims[0] = x->dims[0];
     c->out[0].dims[x->rank - 1] = skv_dim(width_of(&g));

@@ -10,13 +10,14 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_ints(c, 1, "the repeats", repeats, SKIVE_MAX_RANK, &n));
     if (x->rank < 0) return SKIVE_OK;
     if (n >= 0 && n != x->rank)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %d repeats for %d axes", c->node->name, n, x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %d repeats do not match %d axes", c->node->name, n,
+                              x->rank);
     c->out[0].rank = x->rank;
     for (int d = 0; d < x->rank; d++) {
         int64_t size = -1;
         if (n >= 0 && (repeats[d] < 0 || (x->dims[d].size >= 0 && !skv_mul_i64(x->dims[d].size, repeats[d], &size))))
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld repeats along axis %d", c->node->name,
-                                  (long long)repeats[d], d);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': %lld repeats along axis %d are not valid",
+                                  c->node->name, (long long)repeats[d], d);
         c->out[0].dims[d] = n >= 0 && repeats[d] == 1 ? x->dims[d] : skv_dim(size);
     }
     return skv_infer_limit(c, &c->out[0]);
@@ -44,7 +45,7 @@ static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
     if (rank < 0 || rank > SKIVE_MAX_RANK / 2 || !skv_type_is_static(&x->type) || !skv_type_is_static(&y->type))
         return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, c->node->name,
-                           "node '%s': Tile has a gradient up to rank %d and known shapes", c->node->name,
+                           "node '%s': the gradient of Tile needs a known shape of at most rank %d", c->node->name,
                            SKIVE_MAX_RANK / 2);
     for (int d = 0; d < rank; d++) {
         dims[d] = split[2 * d + 1] = x->type.dims[d].size;

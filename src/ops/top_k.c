@@ -31,8 +31,8 @@ static skive_status infer(skv_infer *c) {
     if (x->rank >= 0) {
         SKV_TRY(skv_infer_axis(c, "axis", skv_attr_int(c->node, "axis", -1), x->rank, &axis));
         if (n == 1 && x->dims[axis].size >= 0 && k > x->dims[axis].size)
-            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the %lld largest of %lld elements", c->node->name,
-                                  (long long)k, (long long)x->dims[axis].size);
+            return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': k is %lld, but the axis has %lld elements",
+                                  c->node->name, (long long)k, (long long)x->dims[axis].size);
         c->out[0].dims[axis] = skv_dim(n == 1 ? k : -1);
     }
     if (c->n_out > 1) {

@@ -28,8 +28,8 @@ static skive_status infer(skv_infer *c) {
     c->out[0].dtype = x->dtype;
     if (x->rank < 0) return SKIVE_OK;
     if (!permutation(c->node, x->rank, perm)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': perm is not an order of %d dimensions", c->node->name,
-                              x->rank);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': perm is not a permutation of %d dimensions",
+                              c->node->name, x->rank);
     }
     c->out[0].rank = x->rank;
     for (int d = 0; d < x->rank; d++) c->out[0].dims[d] = x->dims[perm[d]];
@@ -56,7 +56,7 @@ static skive_status grad(skv_grad *c) {
     int64_t back[SKIVE_MAX_RANK] = {0};
     if (!c->need[0]) return SKIVE_OK;
     if (rank < 0 || !permutation(c->node, rank, perm)) {
-        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the rank is not known",
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the rank is unknown",
                            c->node->name);
     }
     for (int d = 0; d < rank; d++) back[perm[d]] = d;

@@ -13,7 +13,7 @@ static skive_status infer(skv_infer *c) {
     if (n < 0 || x->rank < 0) return SKIVE_OK;
     const int rank = x->rank + n;
     if (rank > SKIVE_MAX_RANK || !skv_axes_mask(axes, n, rank, &mask)) {
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': axes that do not fit a result of rank %d", c->node->name,
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the axes do not match a result of rank %d", c->node->name,
                               rank);
     }
     y->rank = rank;
@@ -43,7 +43,7 @@ static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 13, 
 
 const skv_op skv_op_unsqueeze = {
     .name = "Unsqueeze",
-    .brief = "with new dimensions of size 1",
+    .brief = "adds dimensions of size 1",
     .domain = "",
     .since = 13,
     .min_in = 2,
