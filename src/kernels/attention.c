@@ -30,7 +30,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
         if (skv_type_count(&n->in[i].type) < 1) return skv_decline(why, "empty");
     }
     for (size_t o = 1; o < n->n_out; o++) {
-        if (!n->out[o].absent) return skv_decline(why, "more than the first output is wanted");
+        if (!n->out[o].absent) return skv_decline(why, "outputs other than the first are used");
     }
     if (skv_attr_float(n->node, "softcap", 0) > 0) return skv_decline(why, "softcap");
     return true;

@@ -60,7 +60,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < 2; i++)
         if (n->in[i].absent || n->in[i].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     const int tensor = tensor_of(n);
-    if (tensor < 0) return skv_decline(why, "neither operand is one number, or one a channel");
+    if (tensor < 0) return skv_decline(why, "neither operand is one number, or one per channel");
     if (n->in[tensor].is_parameter) return skv_decline(why, "the larger operand is a parameter");
     return true;
 }
@@ -232,7 +232,7 @@ static const char *const ops[] = {"Add", "Sub", "Mul", "Div", "BatchNormalizatio
 
 const skv_kernel skv_kernel_channel_f32 = {
     .name = "channel_f32",
-    .brief = "a tensor with one number, or one a channel, in any layout and in place",
+    .brief = "a tensor with one number, or one per channel, in any layout and in place",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

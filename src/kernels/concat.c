@@ -215,7 +215,7 @@ static const char *const ops[] = {"Concat", NULL};
 
 const skv_kernel skv_kernel_concat = {
     .name = "concat",
-    .brief = "inputs one after another, in any layout",
+    .brief = "inputs concatenated, in any layout",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

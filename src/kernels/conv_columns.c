@@ -224,7 +224,7 @@ static const char *const ops[] = {"FusedConv", "Conv", "ConvGradInput", "ConvGra
 
 const skv_kernel skv_kernel_conv_columns_f32 = {
     .name = "conv_columns_f32",
-    .brief = "convolution and its gradients by the matrix product, where no direct kernel serves",
+    .brief = "convolution and its gradients by matrix products, where no direct kernel applies",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

@@ -218,7 +218,7 @@ static const char *const ops[] = {"HashedGemm", "HashedGemmGradInput", "HashedGe
 
 const skv_kernel skv_kernel_hashed_f32 = {
     .name = "hashed_f32",
-    .brief = "products with a matrix of hashed weights, made a block at a time",
+    .brief = "products with a matrix of hashed weights, computed block by block",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

@@ -31,9 +31,9 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
         return skv_decline(why, "empty, or a scalar");
     for (size_t i = 1; i < n->n_in; i++) {
         const bool value = is_pad(n) && i == 2;
-        if (!n->in[i].absent && !value && !n->in[i].constant) return skv_decline(why, "amounts that are computed");
+        if (!n->in[i].absent && !value && !n->in[i].constant) return skv_decline(why, "computed amounts");
         if (!n->in[i].absent && value && skv_type_count(&n->in[i].type) != 1)
-            return skv_decline(why, "no one value to pad with");
+            return skv_decline(why, "the padding value is not a single number");
     }
     return true;
 }
@@ -48,7 +48,7 @@ static void destroy(skive_context *ctx, void *state) {
 static skive_status pad_sources(const skv_kernel_node *n, pick_state *st, int rank) {
     skv_pads p;
     if (!skv_pads_constant(n->node, 1, 3, rank, &p))
-        return skv_fail_at(n->ctx, SKIVE_ERR_UNSUPPORTED, n->node->name, "pads that are not known");
+        return skv_fail_at(n->ctx, SKIVE_ERR_UNSUPPORTED, n->node->name, "unknown pads");
     const skv_pad_mode mode = skv_pad_mode_of(n->node);
     for (int d = 0; d < rank; d++) {
         const skv_pads one = {.before = {p.before[d]}, .after = {p.after[d]}};
@@ -69,8 +69,7 @@ static skive_status slice_sources(const skv_kernel_node *n, pick_state *st, int 
     if (count[1] < 0 || count[2] != count[1] ||
         !skv_slice_resolve(&s, rank, dims, count[1], lists[1], lists[2], count[3] >= 0 ? lists[3] : NULL,
                            count[4] >= 0 ? lists[4] : NULL))
-        return skv_fail_at(n->ctx, SKIVE_ERR_UNSUPPORTED, n->node->name,
-                           "starts, ends, axes and steps that are not known");
+        return skv_fail_at(n->ctx, SKIVE_ERR_UNSUPPORTED, n->node->name, "unknown starts, ends, axes or steps");
     for (int d = 0; d < rank; d++)
         for (int64_t i = 0; i < n->out[0].type.dims[d].size; i++) st->source[d][i] = s.start[d] + i * s.step[d];
     return SKIVE_OK;
@@ -181,7 +180,7 @@ static const char *const ops[] = {"Slice", "Pad", NULL};
 
 const skv_kernel skv_kernel_pick = {
     .name = "pick",
-    .brief = "Slice and Pad by constant amounts, in whole runs",
+    .brief = "Slice and Pad by constant amounts, copying contiguous runs",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

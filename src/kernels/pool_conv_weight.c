@@ -185,7 +185,7 @@ static const char *const gradient_ops[] = {"ConvPoolGradWeight", NULL};
 
 const skv_kernel skv_kernel_pool_place_f32 = {
     .name = "pool_place_f32",
-    .brief = "max pooling that keeps where its elements came from",
+    .brief = "max pooling that stores the positions of the maxima",
     .ops = pool_ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = pool_applicable,
@@ -196,7 +196,7 @@ const skv_kernel skv_kernel_pool_place_f32 = {
 
 const skv_kernel skv_kernel_pool_conv_weight_f32 = {
     .name = "pool_conv_weight_f32",
-    .brief = "gradient of a convolution's weight through MaxPool, from the largest elements alone",
+    .brief = "gradient of a convolution's weight through MaxPool, from the maxima only",
     .ops = gradient_ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = gradient_applicable,

@@ -23,7 +23,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skv_kernel_value *x = &n->in[is_grad(n) ? 1 : 0];
     if (x->type.dtype != SKIVE_F32 || x->type.rank < 3 || x->type.rank > 4)
         return skv_decline(why, "not float32 of rank 3 or 4");
-    if (n->n_out > 1 && !n->out[1].absent) return skv_decline(why, "indices are wanted");
+    if (n->n_out > 1 && !n->out[1].absent) return skv_decline(why, "indices are used");
     for (int d = 0; d < x->type.rank; d++) {
         if (x->type.dims[d].size < 1) return skv_decline(why, "empty");
     }

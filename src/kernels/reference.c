@@ -4,7 +4,7 @@
 #include "kernels/kernel.h"
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
-    if (!n->node->op || !n->node->op->run) return skv_decline(why, "the op has no reference");
+    if (!n->node->op || !n->node->op->run) return skv_decline(why, "the op has no reference implementation");
     return true;
 }
 
@@ -46,7 +46,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 const skv_kernel skv_kernel_reference = {
     .name = "reference",
-    .brief = "the op record's own definition, for every op and type",
+    .brief = "the definition in the op record, for every op and type",
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,
     .prepare = prepare,

@@ -51,8 +51,9 @@ static skive_status run(const skv_kernel_call *c) {
     const int64_t tokens = r->batch * r->tokens;
     for (int64_t i = 0; positions && i < tokens; i++)
         if (positions[i] < 0 || positions[i] >= r->positions)
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name, "node '%s': position %lld of %lld",
-                               c->n->node->name, (long long)positions[i], (long long)r->positions);
+            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
+                               "node '%s': position %lld is out of range for %lld", c->n->node->name,
+                               (long long)positions[i], (long long)r->positions);
 #pragma omp parallel for num_threads(c->n->threads) schedule(static) if (tokens * r->heads * r->size >= 65536)
     for (int64_t i = 0; i < tokens; i++) {
         const int64_t row = positions ? positions[i] : i;

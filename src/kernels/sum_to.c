@@ -12,9 +12,10 @@ typedef struct sum_state {
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type, *y = &n->out[0].type;
     if (x->dtype != SKIVE_F32) return skv_decline(why, "not float32");
-    if (y->rank > x->rank) return skv_decline(why, "ranks do not fit");
+    if (y->rank > x->rank) return skv_decline(why, "ranks do not match");
     for (int d = 0; d < y->rank; d++) {
-        if (y->dims[d].size != x->dims[x->rank - y->rank + d].size) return skv_decline(why, "not only leading axes");
+        if (y->dims[d].size != x->dims[x->rank - y->rank + d].size)
+            return skv_decline(why, "axes other than leading ones");
     }
     return true;
 }

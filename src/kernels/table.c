@@ -20,9 +20,9 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_dtype index = n->in[1].type.dtype;
     if (table->type.dtype != SKIVE_F32 || n->in[0].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     if (index != SKIVE_I32 && index != SKIVE_I64) return skv_decline(why, "indices are neither int32 nor int64");
-    if (table->type.rank != 1) return skv_decline(why, "not from a vector");
+    if (table->type.rank != 1) return skv_decline(why, "the table is not a vector");
     if (skv_type_count(&n->in[1].type) < 1 || skv_type_count(&table->type) < 1) return skv_decline(why, "empty");
-    if (skv_type_count(&table->type) > MAX_TABLE) return skv_decline(why, "the vector is long");
+    if (skv_type_count(&table->type) > MAX_TABLE) return skv_decline(why, "the table is large");
     return true;
 }
 
@@ -88,8 +88,9 @@ static skive_status run(const skv_kernel_call *c) {
     const bool inside = is_gradient(c->n) ? add_up(st, c->in[0], c->in[1], c->scratch, c->out[0])
                                           : gather(st, c->in[0], c->in[1], c->out[0]);
     if (inside) return SKIVE_OK;
-    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name, "node '%s': an index is outside a dimension of %lld",
-                       c->n->node->name, (long long)st->size);
+    return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->n->node->name,
+                       "node '%s': an index is out of range for a dimension of %lld", c->n->node->name,
+                       (long long)st->size);
 }
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }

@@ -17,7 +17,7 @@ typedef struct transpose_state {
 } transpose_state;
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
-    if (skive_dtype_bits(n->in[0].type.dtype) < 8) return skv_decline(why, "elements of half a byte");
+    if (skive_dtype_bits(n->in[0].type.dtype) < 8) return skv_decline(why, "4-bit elements");
     return true;
 }
 
@@ -126,7 +126,7 @@ static const char *const ops[] = {"Transpose", NULL};
 
 const skv_kernel skv_kernel_transpose = {
     .name = "transpose",
-    .brief = "axes exchanged, in tiles",
+    .brief = "axes permuted, in tiles",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

@@ -41,7 +41,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
                    : !n->in[i].absent && n->in[i].type.dtype != SKIVE_F32)
             return skv_decline(why, "not float32");
         if (i > 0 && !n->in[i].absent && !(n->in[i].constant && n->in[i].constant->data))
-            return skv_decline(why, "limits that are computed");
+            return skv_decline(why, "computed limits");
     }
     return true;
 }

@@ -32,7 +32,7 @@ static const char *const ops[] = {"Reshape",   "ReshapeLike", "Flatten", "Squeez
 
 const skv_kernel skv_kernel_view = {
     .name = "view",
-    .brief = "the input's memory under another shape",
+    .brief = "the input's memory with another shape",
     .ops = ops,
     .computes_nothing = true,
     .isa = SKV_ISA_SCALAR,

@@ -55,7 +55,7 @@ static const char *const ops[] = {"DynamicQuantizeLinear", NULL};
 
 const skv_kernel skv_kernel_int8_dynamic = {
     .name = "dynamic_quantize",
-    .brief = "float32 to uint8 by its own range",
+    .brief = "float32 to uint8 by the range of the input",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

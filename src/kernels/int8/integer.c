@@ -24,11 +24,11 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skv_kernel_value *a_zero = input(n, SKV_MMI_A_ZERO), *b_zero = input(n, SKV_MMI_B_ZERO),
                            *scale = input(n, SKV_MMI_SCALE), *b = &n->in[SKV_MMI_B];
     if (!b->constant || !b->constant->data) return skv_decline(why, "B is not constant");
-    if (b->type.rank != 2 || n->in[SKV_MMI_A].type.rank < 2) return skv_decline(why, "B is no matrix");
+    if (b->type.rank != 2 || n->in[SKV_MMI_A].type.rank < 2) return skv_decline(why, "B is not a matrix");
     if (b_zero && !b_zero->constant) return skv_decline(why, "the zero point of B is not constant");
-    if (a_zero && skv_type_count(&a_zero->type) != 1) return skv_decline(why, "a zero point a row");
+    if (a_zero && skv_type_count(&a_zero->type) != 1) return skv_decline(why, "one zero point per row");
     if (scale && (scale->type.dtype != SKIVE_F32 || !one_or(&scale->type, b->type.dims[1].size)))
-        return skv_decline(why, "a scale that is not float32, one or one a column");
+        return skv_decline(why, "a scale that is not float32, or neither one nor one per column");
     if (skv_type_count(&n->out[0].type) == 0 || b->type.dims[0].size == 0) return skv_decline(why, "empty");
     if (b->type.dims[0].size > SKV_Q8_MATRIX_LONGEST)
         return skv_decline(why, "rows so long that sums in plain C would overflow");
@@ -112,7 +112,7 @@ static const char *const ops[] = {"MatMulInteger", "MatMulIntegerToFloat", NULL}
 
 const skv_kernel skv_kernel_int8_integer = {
     .name = "matmul_integer",
-    .brief = "integer product whose zero points come at run time",
+    .brief = "integer product with zero points known only at run time",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

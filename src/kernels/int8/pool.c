@@ -23,7 +23,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type;
     if (x->dtype != SKIVE_U8) return skv_decline(why, "not uint8");
     if (x->rank < 3 || x->rank > 5) return skv_decline(why, "rank %d", x->rank);
-    if (n->n_out > 1 && !n->out[1].absent) return skv_decline(why, "indices are wanted");
+    if (n->n_out > 1 && !n->out[1].absent) return skv_decline(why, "indices are used");
     if (skv_type_count(x) == 0 || skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "empty");
     return true;
 }
@@ -183,7 +183,7 @@ static const char *const ops[] = {"MaxPool", "QAveragePool", "QGlobalAveragePool
 
 const skv_kernel skv_kernel_int8_pool = {
     .name = "pool_u8",
-    .brief = "largest and mean of windows of 8-bit integers, along the channels",
+    .brief = "maximum and mean of windows of 8-bit integers, along the channels",
     .ops = ops,
     .isa = SKV_ISA_SCALAR,
     .applicable = applicable,

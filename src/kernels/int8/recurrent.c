@@ -27,8 +27,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (!skv_recurrent_usual(n->node, SKV_LSTM)) return skv_decline(why, "unusual activations, clip or input_forget");
     for (size_t i = 0; i < SKV_COUNT(constants); i++)
         if (!n->in[constants[i]].constant || !n->in[constants[i]].constant->data)
-            return skv_decline(why, "weights that are not constant");
-    if (!n->in[B].absent && !n->in[B].constant) return skv_decline(why, "a bias that is not constant");
+            return skv_decline(why, "the weights are not constant");
+    if (!n->in[B].absent && !n->in[B].constant) return skv_decline(why, "the bias is not constant");
     if (n->in[X].type.dtype != SKIVE_F32) return skv_decline(why, "not float32");
     const skv_recurrent_shape s = skv_recurrent_shape_of(n);
     if (s.input < 1 || s.hidden < 1 || s.directions > 2) return skv_decline(why, "empty");
@@ -55,7 +55,7 @@ static skive_status make_matrix(skv_kernel_node *n, size_t i, size_t s, int64_t 
     const skive_tensor *q = n->in[i].constant, *scale = n->in[s].constant, *zero = n->in[s + 1].constant;
     const int64_t each = skive_tensor_count(scale) / directions, zeros = skive_tensor_count(zero) / directions;
     if ((each != 1 && each != columns) || (zeros != 1 && zeros != columns))
-        return skv_fail_at(n->ctx, SKIVE_ERR_UNSUPPORTED, n->node->name, "scales of an unusual number");
+        return skv_fail_at(n->ctx, SKIVE_ERR_UNSUPPORTED, n->node->name, "an unusual number of scales");
     SKV_TRY(skv_q8_matrix_make(n->ctx, (const uint8_t *)q->data + d * k * columns, q->dtype == SKIVE_I8, k, columns,
                                zero, d * zeros, zeros, m));
     n->state_bytes += m->panels * m->panel_bytes;

@@ -34,12 +34,12 @@ static int64_t block_columns(skv_sparse_lookup lookup, int64_t unit_rows) {
 
 bool skv_sparse_codable(const skv_sparse_matrix *m, int64_t unit_rows, skv_why *why) {
     if (!m->coded) return false;
-    if (!m->coded->form->level) return skv_decline(why, "values of the form %s stand apart", m->coded->form->name);
+    if (!m->coded->form->level) return skv_decline(why, "the form %s stores values separately", m->coded->form->name);
     const int64_t shared = scale_columns(m);
     if (shared == m->columns) return true;
     return shared > 0 && shared % block_columns(skv_sparse_lookup_of(m->coded), unit_rows) == 0
                ? true
-               : skv_decline(why, "its scales change inside the blocks of an output's weights");
+               : skv_decline(why, "its scales change within the blocks of an output's weights");
 }
 
 /* The symbols of one row into the words of its unit; `row` is counted in the unit. */

@@ -73,7 +73,7 @@ static bool read_tail(const skv_kernel_node *n, bool right, skv_sparse_layer *l,
     const int64_t columns = c->rank > 0 ? c->dims[c->rank - 1].size : 1,
                   lines = c->rank > 1 ? c->dims[c->rank - 2].size : 1;
     if (beta != 1 || (right ? lines != 1 || columns != l->s.rows : columns != 1 || lines != l->s.rows))
-        return skv_decline(why, "its C is not one number an output");
+        return skv_decline(why, "its C is not one number per output");
     l->tail.bias = 2;
     return true;
 }

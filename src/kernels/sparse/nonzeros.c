@@ -13,7 +13,7 @@ bool skv_sparse_weight_of(const skv_kernel_node *n, size_t i, skv_sparse_matrix 
 }
 
 bool skv_sparse_has_zeros(const skv_sparse_matrix *m, skv_why *why) {
-    if (m->coded && m->coded->zero < 0) return skv_decline(why, "no zeros: none of its symbols stands for one");
+    if (m->coded && m->coded->zero < 0) return skv_decline(why, "no zeros: none of its symbols means zero");
     return true;
 }
 
