@@ -115,11 +115,41 @@ static void an_empty_text_stays_empty(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Operators of other domains keep the version of theirs, in both kinds of file. */
+static void other_domains_keep_their_version(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    bytes g = make_graph(), node = make_node("odd", "TreeEnsemble", "x", "y"), set = {0};
+    put_text(&node, 7, "ai.onnx.ml");
+    put_message(&g, 1, node);
+    bytes m = make_model(g, 20);
+    put_text(&set, 1, "ai.onnx.ml");
+    put_int(&set, 2, 5);
+    put_message(&m, 8, set);
+    skive_graph *graph = NULL;
+    skv_test_ok(ctx, skive_onnx_parse(ctx, m.data, m.n, NULL, NULL, &graph));
+    free(m.data);
+    skive_graph *back = packed_twice(ctx, graph), *again = NULL;
+    void *written = NULL;
+    size_t n = 0;
+    skv_test_ok(ctx, skive_onnx_serialize(ctx, back, NULL, &written, &n));
+    skv_test_ok(ctx, skive_onnx_parse(ctx, written, n, NULL, NULL, &again));
+    assert_string_equal(skive_graph_meta(again, "skive.opset.ai.onnx.ml"), "5");
+    static const char key[] = "skive.opset."; /* where it is a version, it is no metadata */
+    assert_null(memmem(written, n, key, sizeof key - 1));
+    skive_onnx_free_bytes(ctx, written);
+    skive_graph_free(graph);
+    skive_graph_free(back);
+    skive_graph_free(again);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(types_behind_branches_are_known_when_a_model_is_read),
         cmocka_unit_test(captured_values_are_written_with_the_types_they_have_now),
         cmocka_unit_test(an_empty_text_stays_empty),
+        cmocka_unit_test(other_domains_keep_their_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -312,13 +312,13 @@ static skive_status build_graph(skv_onnx_build *b, const skive_graph *g, int dep
 
 /* ---- the model ---- */
 
-/* The standard domain, and every other one that occurs, with version 1, since skive does not keep their versions. */
-static skive_status add_domains(skv_onnx_build *b, const skive_graph *g) {
+/* Every domain that occurs beside the standard one. */
+static skive_status add_domains(skv_onnx_build *b, const skive_graph *whole, const skive_graph *g) {
     Onnx__ModelProto *m = b->model;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];
         for (uint32_t k = 0; k < n->n_attrs; k++) {
-            if (n->attrs[k].type == SKV_ATTR_GRAPH) SKV_TRY(add_domains(b, n->attrs[k].graph));
+            if (n->attrs[k].type == SKV_ATTR_GRAPH) SKV_TRY(add_domains(b, whole, n->attrs[k].graph));
         }
         bool there = !*n->domain;
         for (size_t k = 1; k < m->n_opset_import && !there; k++)
@@ -331,7 +331,7 @@ static skive_status add_domains(skv_onnx_build *b, const skive_graph *g) {
         NEW(b, longer[m->n_opset_import], onnx__operator_set_id_proto__init);
         longer[m->n_opset_import]->domain = borrow(n->domain);
         longer[m->n_opset_import]->has_version = 1;
-        longer[m->n_opset_import]->version = 1;
+        longer[m->n_opset_import]->version = skv_onnx_domain_version(whole, n->domain);
         m->n_opset_import++;
     }
     return SKIVE_OK;
@@ -350,7 +350,10 @@ static skive_status add_metadata(skv_onnx_build *b, const skive_graph *graph) {
     SKV_TRY(skv_marks_of(graph, &b->marks));
     SKV_TRY(skv_arena_array(b->arena, graph->n_meta + b->marks.n, sizeof *b->model->metadata_props,
                             &b->model->metadata_props));
-    for (uint32_t i = 0; i < graph->n_meta; i++) SKV_TRY(add_entry(b, graph->meta[i].key, graph->meta[i].value));
+    for (uint32_t i = 0; i < graph->n_meta; i++) {
+        if (!skv_onnx_is_domain_key(graph->meta[i].key))
+            SKV_TRY(add_entry(b, graph->meta[i].key, graph->meta[i].value));
+    }
     for (size_t i = 0; i < b->marks.n; i++) SKV_TRY(add_entry(b, b->marks.key[i], b->marks.value[i].data));
     return SKIVE_OK;
 }
@@ -373,7 +376,7 @@ skive_status skv_onnx_build_model(skv_onnx_build *b, const skive_graph *graph, i
     m->opset_import[0]->has_version = 1;
     m->opset_import[0]->version = opset;
     SKV_TRY(build_graph(b, graph, 0, &m->graph));
-    SKV_TRY(add_domains(b, graph));
+    SKV_TRY(add_domains(b, graph, graph));
     return add_metadata(b, graph);
 }
 

@@ -24,6 +24,11 @@ typedef struct skv_onnx_build {
     skv_marks marks; /* behind entries of the metadata */
 } skv_onnx_build;
 
+/* The version of an operator set that is not the standard one, as the file said that the graph was read from; 1 where
+ * none is known. Metadata with such a key stands for it and is not written as metadata. */
+int64_t skv_onnx_domain_version(const skive_graph *g, const char *domain);
+bool skv_onnx_is_domain_key(const char *key);
+
 /* `opset` 0: the lowest. On failure skv_onnx_build_free must still be called. */
 skive_status skv_onnx_build_model(skv_onnx_build *b, const skive_graph *graph, int opset);
 void skv_onnx_build_free(skv_onnx_build *b);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "onnx/export.h"
 #include "onnx/onnx_import.h"
 
 typedef struct scope {
@@ -295,9 +296,11 @@ skive_status skv_onnx_import(skv_onnx_source *source, Onnx__ModelProto *model, s
     SKV_TRY(import_graph(&im, NULL, model->graph, &g));
     for (size_t i = 0; i < model->n_metadata_props; i++) {
         const Onnx__StringStringEntryProto *e = model->metadata_props[i];
-        if (e->key && *e->key) SKV_GO(status, fail, skive_graph_set_meta(g, e->key, skv_onnx_text(e->value)));
+        if (e->key && *e->key && !skv_onnx_is_domain_key(e->key))
+            SKV_GO(status, fail, skive_graph_set_meta(g, e->key, skv_onnx_text(e->value)));
     }
     SKV_GO(status, fail, skv_onnx_finish(&im, g));
+    SKV_GO(status, fail, skv_onnx_keep_domains(&im, model, g));
     *out = g;
     return SKIVE_OK;
 fail:

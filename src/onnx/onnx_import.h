@@ -27,6 +27,11 @@ skive_status skv_onnx_check_new_name(skv_onnx_importer *im, skive_graph *g, cons
  * checks and infers. */
 skive_status skv_onnx_finish(skv_onnx_importer *im, skive_graph *g);
 
+/* ---- domains.c ---- */
+
+/* The versions of the operator sets that the graph's nodes use go into its metadata, under keys of this kind. */
+skive_status skv_onnx_keep_domains(skv_onnx_importer *im, const Onnx__ModelProto *model, skive_graph *g);
+
 static inline bool skv_onnx_standard(const char *domain) {
     return !domain || !*domain || __builtin_strcmp(domain, "ai.onnx") == 0;
 }
