@@ -8,6 +8,7 @@
 #   demo      the data set of `make demo`
 #   test      what `make test` needs besides, including the ONNX backend suite and a Python for the comparisons with onnxruntime
 #   lint      clang, sanitizers and fuzzing (`make test-all`), clang-format and clang-tidy (`make lint`)
+#   cross     compilers for other processors and the emulator (scripts/cross_test.sh, a part of `make test-all`)
 # With --list the packages are printed, one a line, and nothing is installed.
 set -euo pipefail
 
@@ -61,6 +62,13 @@ shellcheck
 qemu-user : no other processor is tried
 ccache : what was compiled before is compiled again
 END
+        cross) cat <<'END' ;;
+gcc-aarch64-linux-gnu : AArch64 is not tried
+gcc-riscv64-linux-gnu : RISC-V is not tried
+gcc-s390x-linux-gnu : big-endian s390x is not tried
+qemu-user : no other processor is tried
+debian-archive-keyring : no other processor is tried
+END
         *) return 1 ;;
     esac
 }
@@ -70,7 +78,7 @@ list=0
 [ $# -gt 0 ] || set -- build
 entries=()
 for target in "$@"; do
-    lines=$(packages_of "$target") || { echo "deps: no target '$target'; there are runtime, build, demo, test and lint" >&2; exit 2; }
+    lines=$(packages_of "$target") || { echo "deps: no target '$target'; there are runtime, build, demo, test, lint and cross" >&2; exit 2; }
     mapfile -t -O ${#entries[@]} entries <<<"$lines"
 done
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What must hold besides the tests of scripts/test.sh, which run first: some of these on a processor without AVX,
-# emulated; the tests with clang under the sanitizers (threads: the test that is about them), warnings being errors; fuzz
-# targets that search for half a minute each.
+# What must hold besides the tests of scripts/test.sh, which run first: some of these on a processor without AVX and on
+# other processors, emulated; the tests with clang under the sanitizers (threads: the test that is about them), warnings
+# being errors; fuzz targets that search for half a minute each.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
@@ -10,6 +10,11 @@ say() { printf '\n== %s (%d s)\n' "$*" $((SECONDS - started)); }
 
 say "an x86-64 without AVX, emulated"
 scripts/old_x86.sh build-ci || [ $? = 77 ]
+
+for processor in aarch64 riscv64 s390x; do
+    say "$processor, emulated"
+    scripts/cross_test.sh $processor build-ci/skive || [ $? = 77 ]
+done
 
 say "clang, warnings are errors, sanitizers, fuzz targets"
 cmake --preset fuzz >/dev/null
