@@ -214,7 +214,7 @@ const cli_command cli_command_prune = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "The lowest-scoring weights of Conv, Gemm and MatMul are set to zero, ranked over all layers or per "
+    .details = "The lowest-scoring weights of the layers are set to zero, ranked over all layers or per "
                "layer, and\n"
                "stay zero during fine-tuning, unless --surgery lets them return. No layer is pruned completely.",
     .examples =

@@ -252,7 +252,7 @@ const cli_command cli_command_share = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "The weights of each Conv, Gemm and MatMul are clustered to 2^bits values, which --finetune then trains.\n"
+        "The weights of each layer are clustered to 2^bits values, which --finetune then trains.\n"
         "The file stores a codebook and one byte per weight (standard ONNX: Gather and Cast), or dense weights with\n"
         "--plain. Zeros stay exactly zero. With --hash, a hash of a weight's position selects its value.\n"
         "--tie A=B makes two parameters one; given alone, nothing else is changed.",

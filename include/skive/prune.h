@@ -70,8 +70,9 @@ typedef struct skive_prune_report {
 } skive_prune_report;
 SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *report);
 
-/* Prunes weights of Conv, Gemm and MatMul in place. `train` may be NULL when nothing is trained. On failure the graph
- * is unchanged, except for ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are those of the last
+/* Prunes weights in place: of products, convolutions and recurrent layers, and tables of embeddings. Their zeros stay
+ * under any later training (skive_train_options.keep_zeros). `train` may be NULL when nothing is trained. On failure
+ * the graph is unchanged, except for ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are those of the last
  * finished epoch. Errors: ARGUMENT (a number out of its range, a sparsity and a threshold at once, an unknown name),
  * NUMERIC (weights that are NaN or infinite), UNSUPPORTED (nothing to prune), SHAPE (a teacher with another input than
  * the model; soft labels if one of the two does not give scores [N, classes] or their classes differ), as

@@ -24,7 +24,7 @@ typedef struct skive_share_options {
     bool keep_zero;          /* weights that are zero stay exactly zero, through an entry for zero; default true */
     int max_iterations;      /* of Lloyd's algorithm; default 1,000 */
     uint64_t seed;           /* of "random" and of the hashes */
-    const char *const *only; /* names of parameters to share; none: all of Conv, Gemm and MatMul */
+    const char *const *only; /* names of parameters to share; none: all weights and tables */
     size_t n_only;
     const char *const *skip; /* names of parameters that are not shared */
     size_t n_skip;
@@ -53,7 +53,7 @@ typedef struct skive_share_report {
 } skive_share_report;
 SKIVE_API void skive_share_report_free(skive_context *ctx, skive_share_report *report);
 
-/* Shares weights of Conv, Gemm and MatMul in place: a parameter becomes Gather(codebook, Cast(indices)) under its name,
+/* Shares weights of layers in place: a parameter becomes Gather(codebook, Cast(indices)) under its name,
  * standard ONNX, which a plan turns into dense weights. `train` and `validation` may be NULL when nothing is trained.
  * On failure the graph is unchanged, except for ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report
  * are those of the last finished epoch. Nodes and values obtained from the graph before are invalid afterwards. Errors:
