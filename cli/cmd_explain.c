@@ -71,7 +71,7 @@ static skive_status explain_session(cli_args *a, const skive_graph *g, int64_t b
                                  skive_onednn_version(), "plans", (json_int_t)n, "steps", steps, "by_themselves",
                                  alone));
     if (status == SKIVE_OK && !a->json) {
-        cli_print_left(alone, "by itself");
+        cli_print_left(alone, "separately");
         char kernels[64];
         cli_printf("\n%s; nodes outside a plan run separately, their subgraphs in plans of their own",
                    kernels_of(kernels, sizeof kernels));

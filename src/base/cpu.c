@@ -1,7 +1,7 @@
 /* The instruction set level of the CPU, capped by the environment variable SKIVE_ISA.
  *
- * A level counts only when the operating system saves its registers too (XGETBV); for AMX the process must ask the
- * kernel for permission first. */
+ * A level counts only if the operating system saves its registers too (XGETBV); for AMX the process must ask the kernel
+ * for permission first. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ typedef struct level_text {
     const char *name;
     processor processor;
     bool here;
-    const char *absent; /* said when SKIVE_ISA asks for it in vain */
+    const char *absent; /* message if SKIVE_ISA requests a level that is not available */
 } level_text;
 
 static const level_text levels[SKV_ISA_COUNT] = {

@@ -1,5 +1,5 @@
-/* Instruction-set levels of all processors. What exists at some level of one processor stands in the same list as what
- * exists at a level of another: SKV_ON and SKV_AT leave out what this build's processor does not have. */
+/* Instruction-set levels of all processors. Code for the levels of all processors is in the same lists; SKV_ON and
+ * SKV_AT omit what this build's processor does not have. */
 #ifndef SKV_ISA_H
 #define SKV_ISA_H
 
@@ -30,20 +30,20 @@ typedef enum skv_isa {
 #define SKV_ON_DOTPROD     SKV_ON_ARM
 #define SKV_ON_I8MM        SKV_ON_ARM
 
-/* The rest of the arguments where the processor has the level, else nothing. */
+/* Expands to the rest of the arguments if the processor has the level, else to nothing. */
 #define SKV_ON(level, ...) SKV_ON_##level(__VA_ARGS__)
 /* A choice by level, the highest first:
  *     SKV_AT(isa, AVX2, &loops_avx2) SKV_AT(isa, NEON, &loops_neon) SKV_ELSE(isa, &loops_scalar) */
 #define SKV_AT(isa, level, item) SKV_ON_##level((isa) >= SKV_ISA_##level ? (item) :)
 #define SKV_ELSE(isa, item)      ((void)(isa), (item))
 
-/* Does a CPU of this level have all that `level` has? */
+/* Does a CPU of this level include `level`? */
 bool skv_isa_has(skv_isa isa, skv_isa level);
-bool skv_isa_here(skv_isa level); /* is it a level of the processor that this build is for? */
+bool skv_isa_here(skv_isa level); /* is it a level of the processor of this build? */
 const char *skv_isa_name(skv_isa isa);
 bool skv_isa_parse(const char *name, skv_isa *out);
 
-skv_isa skv_cpu_isa(void); /* what the CPU has, capped by SKIVE_ISA (read once) */
+skv_isa skv_cpu_isa(void); /* the level of the CPU, capped by SKIVE_ISA (read once) */
 skv_isa skv_cpu_isa_hardware(void);
 bool skv_cpu_amx_hidden(void); /* AMX announced but CPUID leaf 0x1D is empty */
 

@@ -38,7 +38,7 @@ static skive_status sort_names(skive_context *ctx, char *const *list, int64_t n,
     return SKIVE_OK;
 }
 
-/* The number of a name; -1: there is no such name; -2: there are several. */
+/* The number of a name; -1: unknown name; -2: several classes have it. */
 static int64_t find(const entry *sorted, int64_t n, const char *name) {
     const entry *e = bsearch(name, sorted, (size_t)n, sizeof *sorted, by_key);
     if (!e) return -1;

@@ -39,7 +39,7 @@ struct skive_dataset {
     skive_dataset_options options; /* including derived settings, so that another split is opened in the same way */
     int rank;                      /* of a sample */
     int64_t dims[SKIVE_MAX_RANK];  /* images: [c][h][w] */
-    int channel_axis;              /* 0 for images, -1 where the files do not say */
+    int channel_axis;              /* 0 for images, -1 if unknown */
     size_t size;                   /* product of dims */
     const uint8_t *u8;             /* [total][size] 8-bit samples in memory, or NULL */
     void *u8_block;                /* the allocation that holds them, or NULL */
@@ -201,8 +201,8 @@ static inline int64_t skv_pick(uint32_t random, int64_t n) { return (int64_t)(((
 bool skv_normalization_valid(const skive_normalization *n);
 /* Allocates this many channels, zeroed. */
 skive_status skv_normalization_create(skive_context *ctx, int64_t channels, skive_normalization *out);
-/* "0.49,0.48,0.45": skv_free(*values). at most `most` numbers. Returns false for anything else; status tells if out of
- * memory. */
+/* "0.49,0.48,0.45": skv_free(*values). at most `most` numbers. Returns false for anything else; status tells whether
+ * memory ran out. */
 skive_status skv_parse_numbers(skive_context *ctx, const char *text, size_t length, int64_t most, int64_t *count,
                                float **values, bool *good);
 /* Appends numbers separated by commas, nine digits each. */

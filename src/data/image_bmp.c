@@ -106,7 +106,7 @@ static skive_status read_header(skive_context *ctx, const uint8_t *p, size_t n, 
         return read_palette(ctx, p, n, FILE_HEADER + (uint64_t)header, header == CORE_HEADER ? 3 : 4, b);
     case 16:
     case 32: return read_masks(ctx, p, n, header, compression, b);
-    case 24: return compression ? damaged(ctx, b, "masks with 24 bits a pixel") : SKIVE_OK;
+    case 24: return compression ? damaged(ctx, b, "masks with 24 bits per pixel") : SKIVE_OK;
     default:
         return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: BMP images of %d bits per pixel are not supported", path,
                            b->bits);

@@ -21,7 +21,7 @@ typedef struct skv_onnx_build {
     size_t n_weights, weights_capacity;
     skive_tensor *inflated; /* dense copies of parameters in compressed forms */
     size_t n_inflated, inflated_capacity;
-    skv_marks marks; /* behind entries of the metadata */
+    skv_marks marks; /* memory of metadata entries */
 } skv_onnx_build;
 
 /* The version of an operator set that is not the standard one, as the file said that the graph was read from; 1 where

@@ -46,7 +46,7 @@ double skv_activation_apply(const skv_activation *a, double x) {
     case SKV_ACT_NONE: return x;
     case SKV_ACT_RELU: return x < 0.0 ? 0.0 : x; /* a NaN stays one */
     case SKV_ACT_LEAKY_RELU: return x < 0.0 ? a->alpha * x : x;
-    case SKV_ACT_CLIP: /* the high bound wins where it is below the low one */
+    case SKV_ACT_CLIP: /* the high bound takes precedence if it is below the low one */
         x = x < a->alpha ? a->alpha : x;
         return x > a->beta ? a->beta : x;
     case SKV_ACT_SIGMOID: return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x));
@@ -96,7 +96,7 @@ skive_status skv_requant_read_named(skive_context *ctx, const skive_node *node, 
         if (out->output == SKV_Q_F32) return SKIVE_OK; /* neither is read */
         if (zp < types[i].lo || zp > types[i].hi || lo < types[i].lo || hi > types[i].hi || lo > hi)
             return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name,
-                               "%s: the zero point %lld and clamp [%lld, %lld] must lie in [%d, %d]", node->op_type,
+                               "%s: the zero point %lld and clamp [%lld, %lld] must be in [%d, %d]", node->op_type,
                                (long long)zp, (long long)lo, (long long)hi, types[i].lo, types[i].hi);
         out->y_zero_point = (int32_t)zp;
         out->clamp_lo = (int32_t)lo;
@@ -126,7 +126,7 @@ skive_status skv_q_scale(skive_context *ctx, const skive_node *node, const char 
 skive_status skv_q_multipliers(skive_context *ctx, const skive_node *node, int64_t n, const double **out) {
     const skv_attr *a = skv_node_attr(node, "multiplier");
     if (!a || a->type != SKV_ATTR_FLOATS || (n >= 0 && a->n != (size_t)n))
-        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: attribute multiplier must hold %lld floats",
+        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: attribute multiplier must have %lld floats",
                            node->op_type, (long long)n);
     for (size_t i = 0; i < a->n; i++)
         if (!(a->floats[i] >= 0.0) || !isfinite((float)a->floats[i]))

@@ -26,7 +26,7 @@ void skv_affine_grid_point(const skv_affine_grid *g, int64_t p, double point[4])
     for (int d = g->spatial - 1; d >= 0; d--) {
         const double at = (double)(p % g->dims[d]), n = (double)g->dims[d];
         p /= g->dims[d];
-        /* one position alone lies at -1 when corners are aligned, in the middle otherwise */
+        /* a single position is at -1 if corners are aligned, in the middle otherwise */
         const double step = g->align_corners ? (n > 1.0 ? 2.0 / (n - 1.0) : 0.0) : 2.0 / n;
         point[g->spatial - 1 - d] = -1.0 + step * (g->align_corners ? at : at + 0.5);
     }

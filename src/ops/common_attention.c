@@ -110,7 +110,7 @@ skive_status skv_attention_infer(skv_infer *c, size_t first, skv_attention *out)
         if (in[i]->rank != in[0]->rank)
             return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: queries, keys and values differ in rank", c->node->op_type);
     }
-    /* A mask of unknown dimensions says nothing yet. */
+    /* A mask of unknown dimensions cannot be checked yet. */
     const skive_type *mask = in[SKV_ATT_MASK];
     in[SKV_ATT_MASK] = NULL;
     *out = skv_attention_of(c->node, in);

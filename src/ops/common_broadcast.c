@@ -172,7 +172,7 @@ void skv_couple_elementwise(skv_couple *c) {
                 skv_couple_fix(c, SKV_CIN(i, a), "it is combined with a value of unknown size");
         }
     }
-    /* an output axis nobody is known to give the size of */
+    /* an output axis whose size no input is known to determine */
     for (int o = 0; out && o < out->rank; o++) {
         bool known = false;
         for (int i = 0; i < (int)n->n_inputs && !known; i++) {

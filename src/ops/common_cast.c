@@ -1,13 +1,12 @@
 /* See common_cast.h. */
 #include "ops/common_cast.h"
 
-/* Truncated; what an int32 or int64 cannot hold, and NaN, is its least number. */
+/* Truncated; NaN and values out of range become the smallest int32 or int64. */
 static int64_t to_int32(double x) { return x > -2147483649.0 && x < 2147483648.0 ? (int64_t)x : INT32_MIN; }
 static int64_t to_int64(double x) { return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN; }
 
-/* Floats to integers. The standard leaves open what becomes of a number that the type cannot hold. onnxruntime, and
- * the standard's reference, take the lowest bits of the next larger type that the processor converts to, and so does
- * this. */
+/* Floats to integers. The standard does not define the result for a number out of range. onnxruntime and the standard's
+ * reference take the lowest bits of the next larger type that the processor converts to, and so does this. */
 static void store_truncated(skive_dtype to, void *data, size_t i, double x) {
     if (to == SKIVE_BOOL)
         skv_store_f64(to, data, i, x); /* NaN is true */

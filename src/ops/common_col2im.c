@@ -44,7 +44,7 @@ skive_status skv_col2im_read(const skv_eval *c, size_t first, const int64_t *col
     return skv_col2im_make(c->ctx, c->node, columns, image, block, n, out);
 }
 
-/* Calls `move` for every element of the columns of plane p and the element of the image it stands for. */
+/* Calls `move` for every element of the columns of plane p and its element of the image. */
 #define FOR_COLUMNS(s, from, to)                                                                                     \
     for (int64_t t = 0; t < (s)->taps; t++) {                                                                        \
         const skv_geometry *g = &(s)->g;                                                                             \

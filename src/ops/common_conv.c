@@ -1,7 +1,7 @@
 /* Spatial geometry of convolutions and pools; see common_conv.h. The loops are in common_conv_loops.c. */
 #include "ops/common_conv.h"
 
-#define LARGEST INT32_MAX /* of any one attribute: products of two then fit 64 bits */
+#define LARGEST INT32_MAX /* limit of a value of an attribute, so that products of two fit 64 bits */
 
 skive_status skv_conv_list(skive_context *ctx, const skive_node *node, const char *name, size_t want, int64_t low,
                            int64_t *out, bool *present) {
@@ -263,7 +263,7 @@ int64_t skv_average_divisor(const skv_geometry *g, const int64_t o[SKV_SPATIAL],
     int64_t product = 1;
     for (int a = 0; a < SKV_SPATIAL; a++) {
         int64_t lo, hi;
-        if (count_include_pad) { /* what ceil_mode lets hang over the end padding does not count */
+        if (count_include_pad) { /* the part that ceil_mode adds after the end padding does not count */
             int64_t start = o[a] * g->stride[a] - g->pad_lo[a], last = g->in[a] + g->pad_hi[a] - 1 - start;
             lo = 0;
             hi = last < 0 ? 0 : last / g->dilation[a] + 1;

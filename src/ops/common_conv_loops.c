@@ -2,7 +2,7 @@
  * compiler turns into vector code when the stride is 1; see common_conv.h for the shapes. */
 #include "ops/common_conv.h"
 
-/* What one tap of the window does: output rows [lo, hi) of each axis, and where the input row starts. */
+/* The work of one tap of the window: output rows [lo, hi) of each axis, and the start of the input row. */
 typedef struct tap {
     int64_t lo[SKV_SPATIAL], hi[SKV_SPATIAL], offset[SKV_SPATIAL];
 } tap;

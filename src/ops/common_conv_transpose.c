@@ -3,7 +3,7 @@
 
 #define LARGEST INT32_MAX
 
-typedef struct asked { /* what the attributes say of the output, by axis of the geometry */
+typedef struct asked { /* attributes of the output, by axis of the geometry */
     bool sized;
     int64_t size[SKV_SPATIAL], more[SKV_SPATIAL]; /* output_shape, output_padding */
 } asked;
@@ -33,7 +33,7 @@ static skive_status axis_size(skive_context *ctx, const skive_node *node, skv_ge
     return SKIVE_OK;
 }
 
-/* output_shape names the spatial sizes, or (which some exporters wrote) batch and channels before them. */
+/* output_shape has the spatial sizes, or (from some exporters) batch and channels before them. */
 static skive_status read_asked(skive_context *ctx, const skive_node *node, int spatial, asked *out) {
     const int first = SKV_SPATIAL - spatial;
     int64_t list[2 + SKV_SPATIAL];

@@ -17,7 +17,7 @@ static int new_label(parser *p, bool may_broadcast) {
     return p->e->n_labels++;
 }
 
-/* How many axes "..." stands for in a term of `rank`; -1: the term does not fit. */
+/* The number of axes of "..." in a term of `rank`; -1: the term does not match. */
 static int dots_in(const char *text, size_t length, int rank, bool *has) {
     int letters = 0;
     *has = false;
@@ -83,7 +83,7 @@ static const char *read_result(parser *p, const char *text) {
     return why;
 }
 
-/* What is not said: the axes under "...", then the letters that stand once, in alphabetical order. */
+/* The implicit result: the axes of "...", then the letters that occur once, in alphabetical order. */
 static const char *implied_result(parser *p) {
     const char *why = NULL;
     for (int d = p->widest - 1; d >= 0 && !why; d--) why = give(p, p->dots[d]);

@@ -1,5 +1,5 @@
-/* Bringing nodes of older opsets to the form the graph holds, the least opset a node needs, and rewriting the constants
- * that name a size after channels were removed. See common_shape.h. */
+/* Conversion of nodes of older opsets, the lowest opset that a node needs, and rewriting of constant sizes after
+ * channels were removed. See common_shape.h. */
 #include "ops/common_shape.h"
 
 skive_status skv_import_ints(skive_graph *g, skive_node *n, const char *attribute, size_t index) {

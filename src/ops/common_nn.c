@@ -38,7 +38,7 @@ skive_status skv_result_open(skive_context *ctx, skive_tensor *tensor, skv_resul
     out->n = (size_t)count;
     if (tensor->dtype == SKIVE_F64) {
         out->p = tensor->data;
-        if (out->n) memset(out->p, 0, out->n * sizeof(double)); /* may lie in memory that was used before */
+        if (out->n) memset(out->p, 0, out->n * sizeof(double)); /* the memory may have been used before */
         return SKIVE_OK;
     }
     SKV_TRY(skv_alloc_array(ctx, out->n, sizeof(double), &out->own));
@@ -213,7 +213,7 @@ skive_status skv_node_need_outputs(skive_node *n, uint32_t count) {
         fresh[i]->producer = n;
         fresh[i]->producer_index = (int)i;
     }
-    /* The new outputs get their types as at building time; what cannot be known yet stays unknown. */
+    /* The new outputs get their types as at building time; as far as they are known. */
     const skive_type *in[SKV_OP_MAX_IO];
     const skive_tensor *constant[SKV_OP_MAX_IO];
     skive_type out[SKV_OP_MAX_IO];

@@ -41,7 +41,7 @@ FN(slope_hard_sigmoid, alpha *x + beta > 0 && alpha * x + beta < 1 ? alpha : 0)
 FN(slope_elu, x >= 0 ? 1 : alpha * exp(x))
 FN(slope_softsign, 1 / square(1 + fabs(x)))
 
-/* Which functions take a number from activation_alpha (activation_beta), and what they take without one. */
+/* Functions that have a parameter in activation_alpha (activation_beta), and its default. */
 static const struct {
     const char *name;
     double (*f)(double, double, double);
@@ -64,7 +64,7 @@ static const struct {
 
 static const char *const usual[3][3] = {{"Tanh"}, {"Sigmoid", "Tanh"}, {"Sigmoid", "Tanh", "Tanh"}};
 
-/* The reason when they make no sense, else NULL. */
+/* The reason if they are invalid, else NULL. */
 static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent *r) {
     const skv_attr *names = skv_node_attr(n, "activations"), *alphas = skv_node_attr(n, "activation_alpha"),
                    *betas = skv_node_attr(n, "activation_beta");
@@ -110,7 +110,7 @@ static const char *read_node(const skive_node *n, const skv_recurrent_cell *cell
 
 /* ---- types ---- */
 
-/* Dimension `axis` of input i is `size`, or tells it. */
+/* Dimension `axis` of input i must be `size`, or determines it. */
 static skive_status want_size(skv_infer *c, size_t i, int axis, int64_t *size) {
     const int64_t have = skv_in_ranked(c, i) ? skv_in_dim(c, i, axis) : -1;
     if (have >= 0 && *size >= 0 && have != *size)

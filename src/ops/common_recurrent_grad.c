@@ -68,7 +68,7 @@ void skv_recurrent_product_back(const double *weight, int64_t n, int64_t hidden,
 typedef struct grad_data {
     skv_recurrent_data u;
     const double *dy[3];
-    double *din[SKV_RECURRENT_GRADIENTS]; /* never NULL but for inputs that are absent */
+    double *din[SKV_RECURRENT_GRADIENTS]; /* NULL only for absent inputs */
     double *dstates, *dxw;
 } grad_data;
 enum { DX, DW, DR, DB, DH, DC, DP };

@@ -1,5 +1,5 @@
-/* Reading a Resize node and running it axis by axis; see common_resize.h. The tables are made in common_resize_taps.c.
- * */
+/* Reading a Resize node and running it axis by axis; see common_resize.h. The tables are made in
+ * common_resize_taps.c. */
 #include "ops/common_resize.h"
 
 #include "ops/common_shape.h"
@@ -44,7 +44,7 @@ static skive_status read_attributes(skive_context *ctx, const skive_node *node, 
     return SKIVE_OK;
 }
 
-/* Which axes the operands speak of, in their order. */
+/* The axes to which the operands refer, in their order. */
 static skive_status read_axes(skive_context *ctx, const skive_node *node, int rank, int axes[SKIVE_MAX_RANK], int *n) {
     size_t count = 0;
     const int64_t *list = skv_attr_ints(node, "axes", &count);
@@ -79,7 +79,7 @@ static skive_status impossible(skive_context *ctx, const skive_node *node, int a
                        axis);
 }
 
-/* The size is floor(in * scale) of float32 numbers, as the exporters reckon it. */
+/* The size is floor(in * scale) of float32 numbers, as computed by exporters. */
 static skive_status take_scale(skive_context *ctx, const skive_node *node, skv_resize_axis *a, int axis, double scale) {
     if (!(scale > 0.0) || isinf(scale)) return impossible(ctx, node, axis);
     a->scale = scale;
@@ -164,7 +164,7 @@ skive_status skv_resize_read(skive_context *ctx, const skive_node *node, int ran
 
 /* ---- inference ---- */
 
-/* The constant of input i; *known becomes false when it is there without being constant. */
+/* The constant of input i; *known becomes false if it is present but not constant. */
 static const skive_tensor *constant_of(const skv_infer *c, size_t i, bool *known) {
     if (i >= c->n_in || !c->in[i]) return NULL;
     if (c->in[i]->rank == 1 && c->in[i]->dims[0].size == 0) return NULL;
@@ -266,7 +266,7 @@ static void extrapolate(const skive_tensor *y, const skv_resize *r, const skv_re
     }
 }
 
-/* Axis by axis through two buffers; those that shrink first. */
+/* Axis by axis through two buffers, shrinking axes first. */
 static skive_status run_weighted(const skv_eval *c, const skv_resize *r, const skv_resize_taps *taps) {
     skv_doubles x = {0};
     skv_result y = {0};

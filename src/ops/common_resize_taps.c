@@ -1,4 +1,5 @@
-/* The tables of common_resize.h: an output position's place in the input, and the weights of the elements around it. */
+/* The tables of common_resize.h: the position in the input of an output position, and the weights of the elements
+ * around it. */
 #include "ops/common_resize.h"
 
 #include "ops/common_shape.h"
@@ -14,7 +15,7 @@ static double place(const skv_resize *r, const skv_resize_axis *a, int64_t p) {
     }
     case SKV_ASYMMETRIC:
         if (a->by_size) return x * in / out;
-        /* A given scale is a float32 near the ratio that was meant: in float32 the quotient rounds to what was meant,
+        /* A given scale is a float32 close to the intended ratio: in float32 the quotient rounds to the intended value,
          * which decides whether the nearest element is this one or the next. */
         return r->mode == SKV_RESIZE_NEAREST ? (double)((float)p / (float)a->scale) : x / a->scale;
     case SKV_PYTORCH_HALF_PIXEL:
@@ -56,11 +57,10 @@ static double weight_at(const skv_resize *r, double x) {
 
 static int64_t clamp(double i, int64_t size) { return i <= 0.0 ? 0 : i >= (double)(size - 1) ? size - 1 : (int64_t)i; }
 
-/* The n taps of one position whose place is x; a window narrowed by `stretch` covers more of the input (antialiasing).
- * */
+/* The n taps of one position at x; a window narrowed by `stretch` covers more of the input (antialiasing). */
 static void fill_position(const skv_resize *r, const skv_resize_axis *a, double x, double stretch, int64_t first,
                           int64_t n, int64_t *index, double *weight) {
-    const double base = ceil(x) - 1.0; /* an element that is hit exactly is the right one of its pair */
+    const double base = ceil(x) - 1.0; /* an element at the exact position is the right one of its pair */
     double sum = 0.0;
     for (int64_t k = 0; k < n; k++) {
         const double i = base + (double)(first + k);

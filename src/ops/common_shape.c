@@ -215,10 +215,10 @@ void skv_couple_same_axes(skv_couple *c, int input) {
     }
 }
 
-/* One run of input axes [i0, i1) holding the same elements as the output axes [o0, o1). */
+/* One run of input axes [i0, i1) with the same elements as the output axes [o0, o1). */
 static void couple_run(skv_couple *c, const skive_type *in, int i0, int i1, const skive_type *out, int o0, int o1) {
     static const char *const why = "a reshape mixes this axis with others";
-    /* axes of length 1 carry nothing and may stand anywhere */
+    /* axes of length 1 do not matter and may be anywhere */
     int ni = 0, no = 0, ia = -1, oa = -1;
     for (int a = i0; a < i1; a++)
         if (in->dims[a].size != 1 && ni++ == 0) ia = a;
@@ -265,7 +265,8 @@ void skv_couple_reshape(skv_couple *c) {
             couple_run(c, in, i0, i, out, o0, o);
             continue;
         }
-        /* unknown sizes: an unknown axis on each side that match as the only ones is the batch; else nothing is sure */
+        /* unknown sizes: if each side has a single unknown axis and these match, it is the batch; else nothing is
+         * certain */
         if (i0 == 0 && o0 == 0 && in->rank > 0 && out->rank > 0 && in->dims[0].size < 0 && out->dims[0].size < 0) {
             i = 1;
             o = 1;

@@ -3,7 +3,7 @@
 
 static int64_t clamp(int64_t x, int64_t lo, int64_t hi) { return x < lo ? lo : x > hi ? hi : x; }
 
-/* Numbers of elements from start by step until end, both already inside. */
+/* The number of elements from start by step until end, both already clamped. */
 static void resolve_axis(skv_slice *s, int axis, int64_t size, int64_t start, int64_t end, int64_t step) {
     s->named[axis] = true;
     s->step[axis] = step;
@@ -11,7 +11,7 @@ static void resolve_axis(skv_slice *s, int axis, int64_t size, int64_t start, in
         s->count[axis] = -1;
         return;
     }
-    /* Counted from the end; what lies before the first element is clamped below. */
+    /* Counted from the end; positions before the first element are clamped below. */
     if (start < 0) start = start < -size ? -1 : start + size;
     if (end < 0) end = end < -size ? -1 : end + size;
     if (step > 0) {

@@ -76,7 +76,8 @@ skive_status skv_softmax_import(skive_graph *g, skive_node *n, int from) {
     skv_builder b = skv_build(g);
     skive_value *flat = skv_emit(&b, "Flatten", SKV_IN(x), SKV_ATTRS(SKV_INT("axis", axis)));
     skive_value *shape = skv_emit(&b, "Shape", SKV_IN(x), SKV_NONE);
-    skive_value *back = skv_emit(&b, "Reshape", SKV_IN(flat, shape), SKV_NONE); /* flat stands in for y until below */
+    skive_value *back =
+        skv_emit(&b, "Reshape", SKV_IN(flat, shape), SKV_NONE); /* flat is used in place of y until below */
     SKV_TRY(b.status);
     const char *name = y->name, *spare;
     SKV_TRY(skv_graph_unique_name(g, name, &spare));

@@ -41,7 +41,7 @@ static skive_status infer(skv_infer *c) {
     if (x->rank < 0) return SKIVE_OK;
     const int64_t parts = x->rank >= 2 ? x->dims[x->rank - 1].size : 0;
     if (x->rank < 2 || (parts >= 0 && parts != 1 && parts != 2))
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must hold 1 (real) or 2 (complex) numbers",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must have 1 (real) or 2 (complex) elements",
                               c->node->name);
     c->out[0] = *x;
     c->out[0].dims[x->rank - 1] = skv_dim(2);
@@ -51,7 +51,8 @@ static skive_status infer(skv_infer *c) {
     }
     SKV_TRY(skv_infer_axis(c, "axis", axis, x->rank, &at));
     if (at == x->rank - 1)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis holds the parts of numbers", c->node->name);
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis is that of real and imaginary parts",
+                              c->node->name);
     if (!has_length) length = x->dims[at].size;
     c->out[0].dims[at] = skv_dim(length < 0 ? -1 : bins_of(c->node, length));
     return skv_infer_limit(c, &c->out[0]);

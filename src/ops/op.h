@@ -93,14 +93,14 @@ typedef struct skv_range {
 
 /* ---- what an input is ---- */
 
-/* In order of precedence: of a parameter with several uses the last one counts (graph/weights.h). */
+/* In order of precedence: for a parameter with several uses, the last one applies (graph/weights.h). */
 typedef enum skv_role {
-    SKV_ROLE_DATA,      /* what flows through; a parameter there is a constant */
+    SKV_ROLE_DATA,      /* data that flows through; a parameter there is a constant */
     SKV_ROLE_CONSTANT,  /* never trained: bounds, masks, sizes, normalisation of the input */
     SKV_ROLE_STATISTIC, /* state: a run in training form replaces it (running mean and variance) */
-    SKV_ROLE_SHIFT,     /* one number a channel, added after a normalisation */
-    SKV_ROLE_SCALE,     /* one number a channel, multiplied with (also the slope of PRelu) */
-    SKV_ROLE_BIAS,      /* one number an output channel, added to a product */
+    SKV_ROLE_SHIFT,     /* one number per channel, added after a normalisation */
+    SKV_ROLE_SCALE,     /* one number per channel, a factor (also the slope of PRelu) */
+    SKV_ROLE_BIAS,      /* one number per output channel, added to a product */
     SKV_ROLE_TABLE,     /* rows looked up by index: an embedding */
     SKV_ROLE_WEIGHT,    /* the matrix of a product, a convolution, a recurrent cell */
     SKV_ROLES

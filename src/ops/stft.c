@@ -23,7 +23,7 @@ static skive_status infer(skv_infer *c) {
                               c->node->name);
     if (x->rank == 3) c->out[0].dims[0] = x->dims[0];
     if (x->rank == 3 && x->dims[2].size >= 0 && x->dims[2].size != 1 && x->dims[2].size != 2)
-        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must hold 1 (real) or 2 (complex) numbers",
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must have 1 (real) or 2 (complex) elements",
                               c->node->name);
     if (n_frame != 1 && window->rank == 1) frame = window->dims[0].size;
     if (n_frame == 1 && window->rank == 1 && window->dims[0].size >= 0 && window->dims[0].size != frame)

@@ -9,7 +9,7 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
-/* Walks x with an offset into the result that stands still along summed axes; sums are kept in double. */
+/* Loops over x with an offset into the result that does not change along summed axes; sums are kept in double. */
 static skive_status run(const skv_eval *c) {
     const skive_tensor *x = c->in[0];
     skive_tensor *y = c->out[0];

@@ -18,7 +18,7 @@ enum {
 
 /* ---- one parameter ---- */
 
-/* What a record says of its parameter: bits. */
+/* Flags of a record about its parameter. */
 enum { SKV_RECORD_TRAINABLE = 1, SKV_RECORD_KEEPS_ZEROS = 2 };
 
 /* The bytes of a record by purpose; they add up to the record's size, heads included. */

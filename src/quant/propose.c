@@ -113,8 +113,8 @@ skv_extent skv_quant_unspoilt(const skv_points *points, const skv_point *p) {
     return e.low <= e.high ? e : all;
 }
 
-/* Proposals of one kind: the observers in their order, then the range of runs that are not spoilt, that without what
- * lies far out, and those cut at a multiple of the largest magnitude of a usual run. False if there is none of this
+/* Proposals of one kind: the observers in their order, then the range of runs that are not spoilt, that without values
+ * far out, and those clipped at a multiple of the largest magnitude of a usual run. False if there is none of this
  * kind. */
 enum { CUTS = 6 };
 static const char *const cut_names[CUTS] = {"cut at 32", "cut at 16", "cut at 8", "cut at 4", "cut at 2", "cut at 1"};

@@ -1,4 +1,4 @@
-/* Static quantization: clean and fold, watch the activations on calibration data, choose grids, write Q/DQ. */
+/* Static quantization: clean up and fold, observe the activations on calibration data, choose grids, insert Q/DQ. */
 #include <math.h>
 #include <string.h>
 
@@ -9,8 +9,8 @@
 #include "tensor/tensor.h"
 #include "train/head.h"
 
-#define MARGIN  0.5  /* dB by which one observer for all must be better */
-#define OUTLIER 16.0 /* times the range of all other values: worth telling */
+#define MARGIN  0.5  /* dB by which one observer for all values must be better */
+#define OUTLIER 16.0 /* factor to the range of all other values from which an outlier is reported */
 
 typedef struct quantization {
     skive_context *ctx;
@@ -87,7 +87,7 @@ static skive_status check(quantization *q) {
     return SKIVE_OK;
 }
 
-/* Constants that are stored as integers are no matter: they are folded. */
+/* Constants that are stored as integers do not count: they are folded. */
 static bool already_quantized(const skive_graph *g) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];
@@ -145,8 +145,7 @@ static void observe_ranges(quantization *q, const skv_observer *observer) {
     set_grids(q);
 }
 
-/* Each value's range by what was chosen for it, or by one of the observers (their choices come first, in their order).
- * */
+/* Each value's range by its own choice, or by one of the observers (whose candidates come first, in their order). */
 enum { OWN_CHOICE = -1 };
 static void proposed_ranges(quantization *q, int which) {
     for (size_t k = 0; k < q->points.n; k++) {
@@ -159,7 +158,7 @@ static void proposed_ranges(quantization *q, int which) {
     set_grids(q);
 }
 
-/* The runs held out count too, once they have served to check: the same choices, by all samples. */
+/* After the check, the counts of the runs held out are added: the same choices, from all samples. */
 static void take_in_held(quantization *q) {
     if (!q->data.held_out) return;
     for (size_t k = 0; k < q->points.n; k++) {
@@ -168,9 +167,9 @@ static void take_in_held(quantization *q) {
     }
 }
 
-/* ---- what comes of them ---- */
+/* ---- their results ---- */
 
-/* The outputs of the model with the grids as they are. */
+/* Measures the outputs of the model with the current grids. */
 static skive_status measure(quantization *q, skv_measure *out) {
     skive_graph *trial = NULL;
     skive_quantize_report scratch = {0};
@@ -195,8 +194,8 @@ static void enter(skive_quantize_report *r, const char *setting, const skv_measu
         r->tried[r->n_tried++] = (skive_quantize_trial){.calibration = setting, .score = m->score};
 }
 
-/* "auto": each value's range of least harm, and one observer for all values, whichever does best on samples that took
- * no part. The estimates say little of how errors of different values meet; this does. */
+/* "auto": each value's range of least harm, or one observer for all values, whichever is best on samples that took no
+ * part. The estimates do not show how errors of different values combine; this measurement does. */
 static skive_status choose_best(quantization *q, skv_measure *out) {
     bool weighted;
     SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *q->choices, &q->choices));
@@ -209,8 +208,8 @@ static skive_status choose_best(quantization *q, skv_measure *out) {
     for (size_t i = 0; i < skv_observer_count(); i++) {
         const skv_observer *observer = skv_observer_at(i);
         skv_measure m;
-        /* Those that cut by how often a value occurs are not taken for all: what few samples show of it says too little
-         * about those that nobody has seen. */
+        /* Observers that clip by frequency are not used for all values: a few samples tell too little about unseen
+         * ones. */
         if (strcmp(observer->name, "minmax") != 0 && strcmp(observer->name, "mse") != 0) continue;
         proposed_ranges(q, (int)i);
         const skive_status status = measure(q, &m);
@@ -240,7 +239,7 @@ static skive_status choose_given(quantization *q, skv_measure *out) {
     return status;
 }
 
-/* The same choices by the counts of all samples. */
+/* The same choices from the counts of all samples. */
 static void choose_anew(quantization *q) {
 #pragma omp parallel for num_threads(skv_threads(q->ctx)) schedule(dynamic)
     for (size_t k = 0; k < q->points.n; k++) {
@@ -248,15 +247,15 @@ static void choose_anew(quantization *q) {
         const skv_choices *c = &q->choices[k];
         if (p->source != k || !(p->seen.reach > 0)) continue;
         const char *name = c->n ? c->name[c->best] : "minmax";
-        /* A cut that is none any more has come to hold all there is. */
+        /* A candidate that no longer clips anything has become the whole range. */
         if (!skv_quant_range(&q->points, p, q->o, name, &q->range[k][0], &q->range[k][1]))
             (void)skv_quant_range(&q->points, p, q->o, "minmax", &q->range[k][0], &q->range[k][1]);
     }
     set_grids(q);
 }
 
-/* The ranges that are written: the setting that was chosen, by all samples. With "auto" they go back to those that were
- * checked if a sample that was held out would spoil them. */
+/* The final ranges: the chosen setting, from all samples. With "auto", the checked ranges are restored if a sample that
+ * was held out would spoil them. */
 static skive_status final_ranges(quantization *q, double checked) {
     const skv_observer *observer = skv_observer_find(q->report.calibration);
     const size_t n = q->points.n;
@@ -310,7 +309,7 @@ static skive_status report_values(quantization *q) {
     return SKIVE_OK;
 }
 
-/* The values that lose most, worst first. */
+/* The values with the lowest SQNR, worst first. */
 static skive_status report_worst(quantization *q) {
     skive_quantize_report *r = &q->report;
     const skive_quantize_row *worst[SKIVE_QUANTIZE_WORST] = {NULL};
@@ -333,7 +332,7 @@ static skive_status report_worst(quantization *q) {
     return SKIVE_OK;
 }
 
-/* Is the largest of an output's numbers an answer? Not of regression, nor where each score is by itself. */
+/* Is the largest value of an output its prediction? Not for regression, nor for independent scores. */
 static bool tells_a_class(const quantization *q, uint32_t output) {
     skv_head head = {0};
     skive_value *v = q->work->outputs[output];
@@ -359,7 +358,7 @@ static skive_status report_outputs(quantization *q, const skv_measure *m) {
     return SKIVE_OK;
 }
 
-/* The farthest of the inputs that have spoilt their runs. */
+/* The most distant of the inputs that spoilt their runs. */
 static skive_status report_spoilt(quantization *q) {
     skive_quantize_outlier *o = &q->report.outlier;
     const skv_point *found = NULL;
@@ -380,7 +379,7 @@ static skive_status report_spoilt(quantization *q) {
     return found ? skv_strdup(q->ctx, found->value->name, &o->name) : SKIVE_OK;
 }
 
-/* The value with the farthest outlier, the first of equals in the order of the graph. */
+/* The value with the most distant outlier; for ties the first in the order of the graph. */
 static skive_status report_outlier(quantization *q) {
     double most = OUTLIER;
     if (q->points.n_spoilt > 0) return report_spoilt(q);
@@ -403,7 +402,7 @@ static skive_status report_outlier(quantization *q) {
     return SKIVE_OK;
 }
 
-/* What settings are tried on: the runs held out, and those that take part and have been kept. */
+/* The runs on which settings are tried: those held out, and those that take part and were kept. */
 static skive_status set_trial(quantization *q) {
     const skv_kept *check = &q->data.check, *probe = &q->data.probe;
     SKV_TRY(skv_alloc_array(q->ctx, check->n + probe->n + 1, sizeof *q->trial.runs, &q->trial.runs));

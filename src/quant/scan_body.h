@@ -1,6 +1,5 @@
-/* The loops of struct skv_scan in plain C. Each scan_<isa>.c compiles this text with its instructions. What is summed
- * is summed in LANES parts whatever the register width, so that every copy gives the same bits. SCAN names the table.
- * */
+/* The loops of struct skv_scan in plain C. Each scan_<isa>.c compiles this text with its instructions. Sums have LANES
+ * partial sums for every register width, so that every copy gives the same bits. SCAN names the table. */
 #ifndef SKV_QUANT_SCAN_BODY_H
 #define SKV_QUANT_SCAN_BODY_H
 
@@ -14,7 +13,7 @@ static bool range(const float *x, size_t n, float *low, float *high) {
     for (size_t i = 0; i < n; i++) {
         lo = x[i] < lo ? x[i] : lo;
         hi = x[i] > hi ? x[i] : hi;
-        bad += x[i] * 0.0f; /* NaN and infinity leave NaN behind */
+        bad += x[i] * 0.0f; /* NaN and infinity give NaN */
     }
     *low = lo;
     *high = hi;
@@ -51,7 +50,7 @@ static float magnitude(const float *x, size_t n, float top) {
     return top;
 }
 
-/* Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to even; the limits are integers, so it does
+/* Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, ties to even; the limits are integers, so it does
  * not matter that they are applied first. */
 static inline float quantized(float x, float scale) {
     const float magic = 12582912.0f;

@@ -1,5 +1,5 @@
-/* Models with nodes whose shape or path depends on data (NonZero, NonMaxSuppression, If, Loop): what comes before them
- * is cut off, quantized like any other model, and put back. */
+/* Models with nodes whose shape or control flow depends on data (NonZero, NonMaxSuppression, If, Loop): the part before
+ * them is split off, quantized like any other model, and merged again. */
 #include "exec/plan.h"
 #include "graph/shared.h"
 #include "passes/pass.h"
@@ -8,7 +8,7 @@
 
 enum { SHOWN = 3 };
 
-/* ---- which nodes are static ---- */
+/* ---- static nodes ---- */
 
 typedef struct sources {
     const bool *is_static;
@@ -26,7 +26,7 @@ static bool follows_static(const skive_node *n, const bool *is_static) {
     return s.all;
 }
 
-/* By the shapes of a calibration run: a copy is bound to them, whose nodes have the numbers of the whole's. */
+/* Determined with the shapes of a calibration run: they are bound in a copy, whose nodes have the same ids. */
 static skive_status find_static(skive_context *ctx, skv_quant_split *s, const skive_quantize_options *o, bool *all) {
     const skive_plan_options p = skv_quant_plan_options(o);
     skive_graph *bound = NULL;
@@ -57,7 +57,7 @@ typedef struct edge {
     skive_status status;
 } edge;
 
-/* What a static node computes and another reads is an output of the part. */
+/* A value that a static node computes and another node reads is an output of the part. */
 static void see_edge(void *user, skive_value *v) {
     edge *e = user;
     if (e->status != SKIVE_OK || !v->producer || !e->is_static[v->producer->id] || v->output_uses) return;
@@ -114,13 +114,13 @@ skive_status skv_quant_split_make(skive_context *ctx, const skive_graph *g, cons
     return all ? SKIVE_OK : make_part(ctx, out);
 }
 
-/* ---- what is told of the others ---- */
+/* ---- report of the other nodes ---- */
 
 static const char *why_left(const skive_node *n, const bool *is_static) {
     return follows_static(n, is_static) ? skv_plan_why_not(n) : "it follows a node whose result depends on data";
 }
 
-/* What is not known counts as well: behind an If, the types often are not. */
+/* Unknown types count as well, since they are common after an If. */
 static bool may_compute_float(const skive_node *n) {
     for (uint32_t o = 0; o < n->n_outputs; o++) {
         const skive_value *v = n->outputs[o];
@@ -162,7 +162,7 @@ static skive_status find_in(skive_context *ctx, const skive_graph *g, const char
     return *out ? SKIVE_OK : skv_fail_at(ctx, SKIVE_ERR_GRAPH, name, "value '%s' is missing after quantization", name);
 }
 
-/* The outputs in their order and under their names, which the part may have taken for its own. */
+/* Restores order and names of the outputs, which the part may have used for its own. */
 static skive_status set_outputs(skive_context *ctx, skive_graph *to, const skv_quant_split *s, const skive_graph *rest,
                                 skive_value *const *map) {
     while (to->n_outputs) SKV_TRY(skv_graph_remove_output(to, to->n_outputs - 1));
