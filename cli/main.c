@@ -146,8 +146,8 @@ int main(int argc, char **argv) {
 #ifndef _OPENMP
         printf("without OpenMP: everything runs on one thread\n");
 #endif
-        if (!SKIVE_WITH_PNG) printf("without libpng: PNG images are not read\n");
-        if (!SKIVE_WITH_JPEG) printf("without libjpeg-turbo: JPEG images are not read\n");
+        if (!SKIVE_WITH_PNG) printf("without libpng: PNG images cannot be read\n");
+        if (!SKIVE_WITH_JPEG) printf("without libjpeg-turbo: JPEG images cannot be read\n");
         return finish_output(SKIVE_OK);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {

@@ -73,7 +73,7 @@ static void pruned_weights_stay_pruned(void **state) {
     o.keep_zeros = NULL;
     skive_context_clear_notes(ctx);
     train(ctx, g, &o);
-    assert_true(noted(ctx, "nothing says that they were pruned") && zeros(g, "fc.weight") < fc / 2);
+    assert_true(noted(ctx, "does not record that they were pruned") && zeros(g, "fc.weight") < fc / 2);
     o.keep_zeros = "some";
     skive_dataset *t = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
     assert_int_equal(skive_train(ctx, g, t, NULL, &o, NULL, 0, NULL), SKIVE_ERR_ARGUMENT);

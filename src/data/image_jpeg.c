@@ -127,7 +127,7 @@ skive_status skv_jpeg_decode(skive_context *ctx, const void *bytes, size_t n, co
     (void)grey;
     *out = (skv_image){0};
     return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path,
-                       "%s: this build reads no JPEG images (built without libjpeg-turbo)", path);
+                       "%s: this build cannot read JPEG images (built without libjpeg-turbo)", path);
 }
 
 #endif

@@ -119,7 +119,7 @@ skive_status skv_png_decode(skive_context *ctx, const void *bytes, size_t n, con
     (void)bytes;
     (void)n;
     *out = (skv_image){0};
-    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: this build reads no PNG images (built without libpng)",
+    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path, "%s: this build cannot read PNG images (built without libpng)",
                        path);
 }
 

@@ -136,9 +136,8 @@ static void tell_zeros(const skive_graph *g, const skive_train_options *o, const
         for (int64_t k = 0; k < n; k++) zero += x[k] == 0;
         if (n < MANY || 2 * zero < n) continue;
         skv_note(g->ctx,
-                 "%.0f %% of '%s' are zeros, and nothing says that they were pruned: training changes them; "
-                 "--keep-zeros all "
-                 "keeps the zeros of all weights",
+                 "%.0f %% of '%s' are zeros, but the model does not record that they were pruned, so training changes "
+                 "them; use --keep-zeros all to keep the zeros of all weights",
                  100.0 * (double)zero / (double)n, v->name);
         return;
     }
