@@ -65,7 +65,6 @@ END
         cross) cat <<'END' ;;
 gcc-aarch64-linux-gnu : AArch64 is not tried
 gcc-riscv64-linux-gnu : RISC-V is not tried
-gcc-s390x-linux-gnu : big-endian s390x is not tried
 qemu-user : no other processor is tried
 debian-archive-keyring : no other processor is tried
 END

@@ -3,7 +3,9 @@
 # npy) and compute the same integer results: a network is trained and quantized by the first, and both convert and run it.
 # Usage: same_files.sh SKIVE OTHER [LEVEL ...]   (LEVEL: values of SKIVE_ISA for OTHER)
 other=$(realpath "$2")
+# shellcheck disable=SC2154 # set by common.sh
 levels=("${@:3}")
+# shellcheck source=/dev/null disable=SC2154
 . "$(dirname "$0")/../tests/cli/common.sh"
 [ ${#levels[@]} -gt 0 ] || levels=("")
 make_data
