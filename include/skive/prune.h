@@ -72,10 +72,10 @@ SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *r
 
 /* Prunes weights in place: of products, convolutions and recurrent layers, and tables of embeddings. Their zeros stay
  * under any later training (skive_train_options.keep_zeros). `train` may be NULL when nothing is trained. On failure
- * the graph is unchanged, except for ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are those of the last
- * finished epoch. Errors: ARGUMENT (a number out of its range, a sparsity and a threshold at once, an unknown name),
- * NUMERIC (weights that are NaN or infinite), UNSUPPORTED (nothing to prune), SHAPE (a teacher with another input than
- * the model; soft labels if one of the two does not give scores [N, classes] or their classes differ), as
+ * the graph is unchanged, except for ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are those of
+ * the last finished epoch. Errors: ARGUMENT (a number out of its range, a sparsity and a threshold at once, an unknown
+ * name), NUMERIC (weights that are NaN or infinite), UNSUPPORTED (nothing to prune), SHAPE (a teacher with another
+ * input than the model; soft labels if one of the two does not give scores [N, classes] or their classes differ), as
  * skive_train. */
 SKIVE_API skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_prune_options *options,

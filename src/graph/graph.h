@@ -51,8 +51,8 @@ struct skive_value {
     bool is_input;
     bool trainable;   /* training may change it */
     bool keeps_zeros; /* pruned: training leaves its zeros alone */
-    bool removed;  /* see skv_graph_hold */
-    skv_use *uses; /* in no particular order */
+    bool removed;     /* see skv_graph_hold */
+    skv_use *uses;    /* in no particular order */
     uint32_t n_uses, uses_capacity;
     int output_uses; /* how often it is listed as a graph output */
 };
@@ -163,7 +163,8 @@ static inline skv_builder skv_build(skive_graph *g) {
 }
 
 /* Adds a node with one output (types inferred at once), e.g.
- *     y = skv_emit(&b, "Conv", SKV_IN(x, w), SKV_ATTRS(SKV_INT("group", 2)));    z = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE); */
+ *     y = skv_emit(&b, "Conv", SKV_IN(x, w), SKV_ATTRS(SKV_INT("group", 2)));
+ *     z = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE); */
 typedef struct skv_in_list {
     skive_value *const *values;
     size_t n;

@@ -7,7 +7,7 @@
 
 typedef struct skv_left_out {
     const char *done;                                /* "pruned" */
-    const char *only;                                /* what the method works on: "weights of products and convolutions" */
+    const char *only;                                /* the method's parameters: "weights of products" */
     bool vectors;                                    /* biases and scales count too, not only matrices */
     bool (*taken)(void *user, const skive_value *v); /* worked on, or told of elsewhere */
     void *user;

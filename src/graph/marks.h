@@ -1,5 +1,5 @@
-/* What a model file says of its parameters beyond their numbers: which were pruned, which are trained or not in spite of
- * their role. In memory these are flags of the values. */
+/* What a model file says of its parameters beyond their numbers: which were pruned, which are trained or not in spite
+ * of their role. In memory these are flags of the values. */
 #ifndef SKV_MARKS_H
 #define SKV_MARKS_H
 
@@ -14,8 +14,8 @@ typedef struct skv_marks {
 /* The entries to write for `g`. skv_marks_free(out) in any case. */
 skive_status skv_marks_of(const skive_graph *g, skv_marks *out);
 void skv_marks_free(skv_marks *m);
-/* Sets the flags that the metadata of a graph just read tell, and takes the entries out. A name that no parameter has is
- * told in a note. */
+/* Sets the flags that the metadata of a graph just read tell, and takes the entries out. A name that no parameter has
+ * is told in a note. */
 skive_status skv_marks_read(skive_graph *g);
 /* `to` replaces `from`, and is trained and pruned as that was. */
 static inline void skv_value_take_marks(skive_value *to, const skive_value *from) {

@@ -49,8 +49,8 @@ skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **
 /* How input `i` of the node reads as a matrix; false where its record names no axes. */
 bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out);
 
-/* Marks what training may change, in subgraphs too: floating-point parameters whose role is learned, and that an op with
- * a gradient reads. */
+/* Marks what training may change, in subgraphs too: floating-point parameters whose role is learned, and that an op
+ * with a gradient reads. */
 skive_status skv_mark_trainable(skive_graph *g);
 
 #endif

@@ -1,8 +1,8 @@
 /* The gradients of a depthwise convolution in f32, over values that stand with their channels last:
  *     by input    along the channels, line by line, like the convolution itself with the places of input and output
  *                 exchanged
- *     by weight   tap by tap along the lines of dY; each thread sums lines of its own, and the threads' sums are added in
- *                 their order */
+ *     by weight   tap by tap along the lines of dY; each thread sums lines of its own, and the threads' sums are added
+ *                 in their order */
 #include <string.h>
 
 #include "kernels/conv_windows.h"

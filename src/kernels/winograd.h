@@ -3,8 +3,9 @@
  *
  * With B, G, A the transforms of the interpolation points 0, 1, -1 (r = 3) and 0, 1, -1, 2, -2 (r = 5) and infinity:
  *     forward             Y = A'[(G w G') * (B'x B)]A, summed over the input's channels
- *     gradient by input   the same on dY with the window turned round and channels exchanged; or, where the inputs have many
- *                         more tiles than the outputs, transposed: dX = sum of overlapping tiles B[(G w G') * (A dY A')]B'
+ *     gradient by input   the same on dY with the window turned round and channels exchanged; or, where the inputs have
+ *                         many more tiles than the outputs, transposed:
+ *                         dX = sum of overlapping tiles B[(G w G') * (A dY A')]B'
  *     gradient by weight  dw = A'[sum over tiles of (G dy G') * (B'x B)]A, of tiles of 2x2 gradients and r x r results
  * where B depends on t alone, and G and A on what stands in the place of window and result. */
 #ifndef SKV_KERNEL_WINOGRAD_H

@@ -79,9 +79,9 @@ static double hashed_weights_of(const skive_value *v, int64_t n) {
     return 0;
 }
 
-/* Decay would pull biases, scales and shifts to zero without making the model simpler. A value of a hashed layer is many
- * weights, all of which are pulled; an entry of a codebook is where its weights are. A parameter that the caller trains
- * though its role is none of these is a weight when it has several axes. */
+/* Decay would pull biases, scales and shifts to zero without making the model simpler. A value of a hashed layer is
+ * many weights, all of which are pulled; an entry of a codebook is where its weights are. A parameter that the caller
+ * trains though its role is none of these is a weight when it has several axes. */
 static double decay_of(const skive_train_options *o, const skive_value *v, skv_role role, int64_t n) {
     const double hashed = hashed_weights_of(v, n);
     if (hashed > 0) return o->weight_decay * hashed;
@@ -108,8 +108,8 @@ static void show(const skv_live_mask *live) {
     for (int64_t i = 0; i < live->count; i++) live->seen[i] = live->keep[i] ? live->dense[i] : 0.0f;
 }
 
-/* Zeros that stay: those of pruned parameters, and those of a codebook. Pruned weights that share values have zero as an
- * entry; if it moved, all of them would come back. */
+/* Zeros that stay: those of pruned parameters, and those of a codebook. Pruned weights that share values have zero as
+ * an entry; if it moved, all of them would come back. */
 static skive_status hold_zeros(skv_trainer *t, trained *p, skv_role role) {
     const float *x = p->update.weight;
     const uint8_t *keep = p->update.keep;

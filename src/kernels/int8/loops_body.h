@@ -1,6 +1,6 @@
 /* The loops of struct skv_q8_loops in plain C. Each loops_<isa>.c compiles this text with its instructions; float steps
- * are rounded one by one (no contraction), so that every copy gives the same bits. LOOPS names the table; with OWN_ADD_TAPS the file has
- * add_taps itself. */
+ * are rounded one by one (no contraction), so that every copy gives the same bits. LOOPS names the table; with
+ * OWN_ADD_TAPS the file has add_taps itself. */
 #ifndef SKV_INT8_LOOPS_BODY_H
 #define SKV_INT8_LOOPS_BODY_H
 

@@ -23,8 +23,8 @@ typedef struct skv_dnnl_conv_values {
 /* From the types of x [n][c][...] and w. False (with a reason) when oneDNN is not asked for this form. */
 bool skv_dnnl_conv_read(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_dnnl_conv *out,
                         skv_why *why);
-/* A descriptor of the convolution between values x and y in these layouts, in one direction. dnnl_unimplemented: there is
- * none (that may be used). */
+/* A descriptor of the convolution between values x and y in these layouts, in one direction. dnnl_unimplemented: there
+ * is none (that may be used). */
 dnnl_status_t skv_dnnl_conv_describe(const skv_dnnl_conv *c, const skv_dnnl_conv_values *v,
                                      const_dnnl_primitive_attr_t attr, const_dnnl_primitive_desc_t hint, int threads,
                                      dnnl_primitive_desc_t *out);
