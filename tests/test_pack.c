@@ -244,6 +244,31 @@ static void odd_numbers_survive(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Values that are integers times one scale, with a NaN among them that is no such thing. */
+static void a_nan_on_a_grid_survives(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    float x[256], y[256];
+    static const int range[] = {1, 7, 120}; /* of grids of 2, 4 and 8 bits */
+    for (size_t k = 0; k < 3; k++) {
+        for (int i = 0; i < 256; i++) x[i] = i % 8 == 4 ? NAN : 0.1f * (float)(i % (range[k] + 1));
+        const int64_t dims[] = {4, 64};
+        skive_tensor t = skv_tensor_view(SKIVE_F32, 2, dims, x), back = skv_tensor_view(SKIVE_F32, 2, dims, y);
+        skv_bytes b = skv_bytes_to(ctx);
+        const skv_form *form;
+        skv_record_sizes sizes;
+        skv_record r;
+        skv_test_ok(ctx, skv_record_write(ctx, &t, SKV_RECORD_TRAINABLE, NULL, &b, &form, &sizes));
+        skv_reader in = skv_read_from(b.data, b.n);
+        skv_test_ok(ctx, skv_record_read(ctx, &in, 1 << 20, &r));
+        r.coded.form->restore(&r.coded, &back);
+        assert_memory_equal(x, y, sizeof x);
+        skv_coded_free(ctx, &r.coded);
+        skv_bytes_free(&b);
+    }
+    skv_test_context_end(ctx);
+}
+
 static void every_type_and_shape_survives(void **state) {
     static const int64_t shapes[][3] = {{0, 3, 2}, {1, 1, 1}, {5, 3, 7}, {2, 129, 64}};
     (void)state;
@@ -743,6 +768,7 @@ int main(void) {
         cmocka_unit_test(what_is_rounded_to_a_form_fits_it_to_the_bit),
         cmocka_unit_test(forms_round_as_the_papers_say),
         cmocka_unit_test(odd_numbers_survive),
+        cmocka_unit_test(a_nan_on_a_grid_survives),
         cmocka_unit_test(every_type_and_shape_survives),
         cmocka_unit_test(sparse_weights_are_arranged_with_what_is_shortest),
         cmocka_unit_test(architectures_come_back),

@@ -51,7 +51,8 @@ skive_status skv_affine_round(skive_context *ctx, const skv_form *form, const ch
 static bool on_grid(const float *x, int64_t n, float scale, int low, int high) {
     for (int64_t i = 0; i < n; i++) {
         const float q = quantized(x[i], scale, low, high) + 0.0f;
-        if (skv_f32_bits(q * scale) != skv_f32_bits(x[i])) return false;
+        /* a NaN times the scale has its bits, but no integer stands for it */
+        if (isnan(x[i]) || skv_f32_bits(q * scale) != skv_f32_bits(x[i])) return false;
     }
     return true;
 }
