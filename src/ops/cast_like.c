@@ -41,7 +41,7 @@ const skv_op skv_op_cast_like = {
     .run = skv_cast_run,
     .grad = skv_cast_grad,
     .couple = couple,
-    .range = skv_range_first,
+    .range = skv_cast_range,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

@@ -1,6 +1,8 @@
 /* See common_cast.h. */
 #include "ops/common_cast.h"
 
+#include <math.h>
+
 /* Truncated; NaN and values out of range become the smallest int32 or int64. */
 static int64_t to_int32(double x) { return x > -2147483649.0 && x < 2147483648.0 ? (int64_t)x : INT32_MIN; }
 static int64_t to_int64(double x) { return x >= -0x1p63 && x < 0x1p63 ? (int64_t)x : INT64_MIN; }
@@ -47,6 +49,13 @@ skive_status skv_cast_run(const skv_eval *c) {
             store_truncated(y->dtype, y->data, i, skv_load_f64(x->dtype, x->data, i));
     }
     return SKIVE_OK;
+}
+
+/* Floats lose their fraction on the way to integers, and become true or false. */
+skv_range skv_cast_range(const skive_node *n, const skv_range *in) {
+    const skive_dtype to = n->outputs[0]->type.dtype;
+    if (to == SKIVE_BOOL) return (skv_range){0, 1};
+    return skv_dtype_is_float(to) ? in[0] : (skv_range){trunc(in[0].lo), trunc(in[0].hi)};
 }
 
 skive_status skv_cast_grad(skv_grad *c) {

@@ -6,6 +6,7 @@
 #include "ops/common_elementwise.h"
 
 skive_status skv_cast_run(const skv_eval *c);
-skive_status skv_cast_grad(skv_grad *c); /* cast back; through integers it is zero */
+skive_status skv_cast_grad(skv_grad *c);
+skv_range skv_cast_range(const skive_node *n, const skv_range *in); /* cast back; through integers it is zero */
 
 #endif

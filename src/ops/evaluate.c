@@ -1,4 +1,6 @@
 /* Calling an op's record for one node: types, and values through the reference. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "ops/op.h"
@@ -116,4 +118,59 @@ done:
     }
     free_call(ctx, &c);
     return status;
+}
+
+/* ---- value range ---- */
+
+/* The limits of a type's numbers; false: it has none that matter here. */
+static bool limits_of(skive_dtype dtype, double *lo, double *hi) {
+    switch (dtype) {
+    case SKIVE_BOOL: *lo = 0, *hi = 1; return true;
+    case SKIVE_U4: *lo = 0, *hi = 15; return true;
+    case SKIVE_I4: *lo = -8, *hi = 7; return true;
+    case SKIVE_U8: *lo = 0, *hi = UINT8_MAX; return true;
+    case SKIVE_I8: *lo = INT8_MIN, *hi = INT8_MAX; return true;
+    case SKIVE_U16: *lo = 0, *hi = UINT16_MAX; return true;
+    case SKIVE_I16: *lo = INT16_MIN, *hi = INT16_MAX; return true;
+    case SKIVE_U32: *lo = 0, *hi = UINT32_MAX; return true;
+    case SKIVE_I32: *lo = INT32_MIN, *hi = INT32_MAX; return true;
+    case SKIVE_U64: *lo = 0, *hi = (double)UINT64_MAX; return true;
+    case SKIVE_I64: *lo = (double)INT64_MIN, *hi = (double)INT64_MAX; return true;
+    default: return false;
+    }
+}
+
+/* Relative distance of neighbouring numbers; the largest number. */
+static void precision_of(skive_dtype dtype, double *step, double *largest) {
+    switch (dtype) {
+    case SKIVE_F64: *step = DBL_EPSILON, *largest = DBL_MAX; return;
+    case SKIVE_F32: *step = FLT_EPSILON, *largest = FLT_MAX; return;
+    case SKIVE_F16: *step = 0x1p-10, *largest = 65504; return;
+    case SKIVE_BF16: *step = 0x1p-7, *largest = FLT_MAX; return;
+    default: *step = 0.25, *largest = 240; return; /* forms of 8 bits: the coarsest, the smallest */
+    }
+}
+
+skv_range skv_output_range(const skive_node *n, const skv_range *in) {
+    const skive_value *y = n->n_outputs > 0 ? n->outputs[0] : NULL;
+    const skive_dtype dtype = y ? y->type.dtype : SKIVE_DTYPE_NONE;
+    skv_range r = {-INFINITY, INFINITY};
+    double lo, hi;
+    if (n->op && n->op->range) r = n->op->range(n, in);
+    if (isnan(r.lo)) r.lo = -INFINITY;
+    if (isnan(r.hi)) r.hi = INFINITY;
+    if (limits_of(dtype, &lo, &hi)) {
+        /* What does not fit wraps around, to anywhere. */
+        if (r.lo < lo || r.hi > hi) return (skv_range){lo, hi};
+        return r;
+    }
+    if (!skv_dtype_is_float(dtype)) return (skv_range){-INFINITY, INFINITY};
+    precision_of(dtype, &lo, &hi); /* the result is rounded, and what is too large becomes infinite */
+    if (isfinite(r.lo)) r.lo -= fabs(r.lo) * lo;
+    if (isfinite(r.hi)) r.hi += fabs(r.hi) * lo;
+    if (r.lo < -hi) r.lo = -INFINITY;
+    if (r.hi > hi) r.hi = INFINITY;
+    if (r.lo > hi) r.lo = hi;
+    if (r.hi < -hi) r.hi = -hi;
+    return r;
 }

@@ -165,7 +165,7 @@ typedef struct skv_op {
     skive_status (*flow)(const skv_flow *c); /* instead of run: ops with subgraphs */
     skive_status (*grad)(skv_grad *c);
     void (*couple)(skv_couple *c);
-    skv_range (*range)(const skive_node *n, const skv_range *in); /* in[i] of input i */
+    skv_range (*range)(const skive_node *n, const skv_range *in); /* in real numbers; callers use skv_output_range */
     void (*cost)(const skive_node *n, skive_cost *cost);          /* adds macs and operations only */
     const skv_op_case *cases;
     size_t n_cases;
@@ -185,6 +185,9 @@ const skv_op *skv_op_at(size_t index);
 /* Evaluates a node on tensors through its reference: allocates outputs (owned by the caller). */
 skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
                              skive_tensor *out, size_t n_out);
+/* The interval in which output 0 lies, NaN apart, when input i lies in in[i]: what the record says in real numbers, with
+ * the type's rounding, overflow and wrapping around. Without a record's answer all numbers of the type. */
+skv_range skv_output_range(const skive_node *n, const skv_range *in);
 /* Infers one node's output types (declared ones kept where unknown) without touching the graph; in/constant as in
  * skv_infer. For an unknown op, out keeps the declared types. */
 skive_status skv_op_infer(skive_context *ctx, const skive_node *n, const skive_type *const *in,
