@@ -216,6 +216,15 @@ if wanted $name && ours bench_session && model resnet50; then
         --peer "onnxruntime:$peer_python $peers/first_answer_ort.py $models/resnet50.onnx --threads 1"
 fi
 
+# The time per node of long models against that of short ones.
+for thousands in 100 1000; do
+    name=nodes_${thousands}k
+    wanted "$name" || continue
+    ours bench_nodes || continue
+    row "$name" 0.33 1 "${thousands},000 nodes parsed, simplified, planned: time of each 10,000" \
+        --ours "$build/bench_nodes --nodes ${thousands}000" --peer "10,000 nodes:$build/bench_nodes --nodes 10000"
+done
+
 # Other people's models, batch 1, one and two threads (not a part of the project: SKIVE_BENCH_OTHERS, default ../shared/models).
 others=${SKIVE_BENCH_OTHERS:-../shared/models}
 for file in "$others"/*.onnx "$others"/*/*.onnx; do
