@@ -16,13 +16,6 @@ const char *skv_role_name(skv_role role) {
     return names[role];
 }
 
-static const skv_input_spec *spec_of(const skive_node *n, size_t i) {
-    const skv_op *op = n->op;
-    if (!op || op->n_inputs == 0) return NULL;
-    if (i < op->n_inputs) return &op->inputs[i];
-    return op->max_in < 0 ? &op->inputs[op->n_inputs - 1] : NULL;
-}
-
 /* ---- by structure ---- */
 
 typedef struct walk {
@@ -69,7 +62,7 @@ static const skive_value *behind(const skive_value *v) {
 /* Output channels of a product with a weight; 0: the node is none. -1: their number is not known. */
 static int64_t product_channels(const walk *w, const skive_node *n) {
     for (size_t i = 0; n && i < n->n_inputs; i++) {
-        const skv_input_spec *s = spec_of(n, i);
+        const skv_input_spec *s = skv_input_spec_of(n, i);
         const skive_value *v = n->inputs[i];
         skv_weight_view view;
         if (!s || s->role != SKV_ROLE_WEIGHT || !v || (s->either && is_data(w, v))) continue;
@@ -81,7 +74,7 @@ static int64_t product_channels(const walk *w, const skive_node *n) {
 
 static bool has_bias(const skive_node *n) {
     for (size_t i = 0; i < n->n_inputs; i++) {
-        const skv_input_spec *s = spec_of(n, i);
+        const skv_input_spec *s = skv_input_spec_of(n, i);
         if (s && s->role == SKV_ROLE_BIAS && !s->either && n->inputs[i]) return true;
     }
     return false;
@@ -102,7 +95,7 @@ static bool is_normalised(const skive_value *v) {
     const skive_node *n = v->producer;
     if (!n) return false;
     for (size_t i = 0; i < n->n_inputs; i++) {
-        const skv_input_spec *s = spec_of(n, i);
+        const skv_input_spec *s = skv_input_spec_of(n, i);
         if (s && s->role == SKV_ROLE_SCALE && !s->either && !skv_node_is(n, "PRelu")) return true;
     }
     return IS_ANY(n, "Div", "Mul", "LpNormalization", "MeanVarianceNormalization") &&
@@ -163,7 +156,7 @@ static skv_role bias_role(const walk *w, const skive_value *p, const skive_value
 
 /* The role of input `i`, unless the node's result depends on no data: then it is that of the result. */
 static skv_role role_at(const walk *w, const skive_node *n, size_t i) {
-    const skv_input_spec *s = spec_of(n, i);
+    const skv_input_spec *s = skv_input_spec_of(n, i);
     const skive_value *v = n->inputs[i];
     if (!s) return is_data(w, v) ? SKV_ROLE_DATA : SKV_ROLE_CONSTANT;
     if (!s->either) return s->role;

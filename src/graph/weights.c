@@ -8,7 +8,7 @@
 
 enum { DEEP = 6 };
 
-static const skv_input_spec *spec_of(const skive_node *n, size_t i) {
+const skv_input_spec *skv_input_spec_of(const skive_node *n, size_t i) {
     const skv_op *op = n->op;
     if (!op || op->n_inputs == 0 || i >= n->n_inputs || !n->inputs[i]) return NULL;
     if (i < op->n_inputs) return &op->inputs[i];
@@ -27,7 +27,7 @@ static bool from_parameters(const skive_value *v, int depth) {
 }
 
 skv_role skv_input_role(const skive_node *n, size_t i) {
-    const skv_input_spec *s = spec_of(n, i);
+    const skv_input_spec *s = skv_input_spec_of(n, i);
     if (!s) return SKV_ROLE_DATA;
     const skive_value *v = n->inputs[i];
     if (s->role == SKV_ROLE_TABLE && (v->type.rank < 2 || !skv_dtype_is_float(v->type.dtype))) return SKV_ROLE_DATA;
@@ -50,7 +50,7 @@ static int64_t size_at(const skive_type *t, int axis) {
 }
 
 bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out) {
-    const skv_input_spec *s = spec_of(n, i);
+    const skv_input_spec *s = skv_input_spec_of(n, i);
     if (!s || !s->axes || n->inputs[i]->type.rank < 1) return false;
     const skive_type *t = &n->inputs[i]->type;
     const bool swapped = s->transpose && skv_attr_int(n, s->transpose, 0) != 0;
@@ -77,7 +77,7 @@ bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out) {
 
 static skive_value *bias_of(const skive_node *n) {
     for (uint32_t i = 0; i < n->n_inputs; i++) {
-        const skv_input_spec *s = spec_of(n, i);
+        const skv_input_spec *s = skv_input_spec_of(n, i);
         if (s && s->role == SKV_ROLE_BIAS && !s->either) return n->inputs[i];
     }
     return NULL;
@@ -104,7 +104,7 @@ skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **
         for (uint32_t i = 0; i < node->n_inputs; i++) {
             if (!node->inputs[i] || seen[node->inputs[i]->id] || !is_listed(node, i)) continue;
             skv_weight *w = &(*out)[count++];
-            const skv_input_spec *s = spec_of(node, i);
+            const skv_input_spec *s = skv_input_spec_of(node, i);
             seen[node->inputs[i]->id] = true;
             *w = (skv_weight){.value = node->inputs[i],
                               .node = node,

@@ -7,6 +7,8 @@
 #include "graph/graph.h"
 #include "ops/op.h"
 
+/* What the op record says of input `i`; NULL: nothing, or the input is absent. */
+const skv_input_spec *skv_input_spec_of(const skive_node *n, size_t i);
 /* The role of input `i` of a node by its record alone; for inputs that may be swapped, by which of them comes from
  * parameters only. */
 skv_role skv_input_role(const skive_node *n, size_t i);
