@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.." || exit 1
 top=$PWD processor=${1:-}
 native=$(realpath "${2:-build-ci/skive}")
 case $processor in
-    aarch64) debian=arm64 triple=aarch64-linux-gnu levels=(i8mm dotprod neon) ;;
-    riscv64) debian=riscv64 triple=riscv64-linux-gnu levels=(scalar) ;;
+    aarch64) debian=arm64 triple=aarch64-linux-gnu levels=(i8mm dotprod neon) cpu=max ;;
+    riscv64) debian=riscv64 triple=riscv64-linux-gnu levels=(scalar) cpu=rv64 ;;
     *) echo "usage: cross_test.sh aarch64|riscv64 [SKIVE]" >&2; exit 2 ;;
 esac
 [ -x "$native" ] || { echo "cross_test: $native is not built"; exit 1; }
@@ -28,7 +28,7 @@ SKIVE_ROOT=$root cmake --preset "$processor" >/dev/null || exit 1
 cmake --build "$build" -j "$(nproc)" --target skive test_int8 "${kernels[@]}" "${files[@]}" || exit 1
 
 export OMP_NUM_THREADS=1 GOMP_SPINCOUNT=1000
-emulator=("qemu-$processor" -L "$root" -cpu max)
+emulator=("qemu-$processor" -L "$root" -cpu "$cpu")
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
 one() { # NAME LEVEL
