@@ -240,7 +240,7 @@ static skive_status walk_graph(skive_context *ctx, const skive_graph *g, walk *p
     }
     for (uint32_t i = 0; i < g->n_values; i++) {
         skive_value *v = g->values[i];
-        if (v->outer) raise_role(&parent->role[v->outer->id], w.role[i]);
+        if (v->outer && parent) raise_role(&parent->role[v->outer->id], w.role[i]);
         if (see) see(user, v, w.role[i]);
     }
     if (out) {

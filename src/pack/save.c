@@ -108,11 +108,12 @@ static skive_status round_param(const packing *p, const skive_value *v, skive_te
     *error = 0;
     if (v->storage->coded) SKV_TRY(skv_storage_inflate(p->ctx, v->storage, copy));
     if (!wanted || v->type.dtype != SKIVE_F32 || skive_tensor_count(&v->storage->tensor) < 1) return SKIVE_OK;
-    SKV_TRY(find_form(p->ctx, wanted, &form, &arg));
+    skive_status status = find_form(p->ctx, wanted, &form, &arg);
+    if (status != SKIVE_OK || !form) return status;
     skive_tensor rounded = {0};
     const skive_tensor *was = copy->data ? copy : &v->storage->tensor;
     SKV_TRY(skive_tensor_copy(p->ctx, was, &rounded));
-    const skive_status status = form->round(p->ctx, arg, &rounded);
+    status = form->round(p->ctx, arg, &rounded);
     if (status != SKIVE_OK) {
         skive_tensor_free(p->ctx, &rounded);
         return skv_fail_prefix(p->ctx, status, "parameter '%s' as %s", v->name, wanted);
