@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tries both commands of README.md, `make demo` and `make test`, as a newcomer would: in a new, bare system of the given
 # release (debootstrap in a chroot), on a clean clone of the current commit. Ends with a summary for docs/portability.md.
-# Usage: trial.sh [--again] SUITE [FOLDER]     as root; SUITE is bookworm, trixie, noble ...; FOLDER: where (/work/chroots/SUITE)
+# Usage: trial.sh [--again] SUITE [FOLDER]     as root; SUITE is bookworm, trixie, noble ...; FOLDER: where (/var/tmp/skive-trial/SUITE)
 #   --again        in the system that an earlier trial left in FOLDER, with what that has installed
 #   MIRROR         where the packages come from (default: what this machine uses, or Ubuntu's archive)
 #   GOALS          what is made (default: "demo test")
@@ -13,7 +13,7 @@ again=0
 [ "${1:-}" = --again ] && { again=1; shift; }
 [ $# -eq 1 ] || [ $# -eq 2 ] || { sed -n '4,8s/^# //p' "$0" >&2; exit 2; }
 suite=$1
-root=${2:-/work/chroots/$suite}
+root=${2:-/var/tmp/skive-trial/$suite}
 goals=${GOALS:-demo test}
 fail() { echo "trial: $*" >&2; exit 1; }
 
