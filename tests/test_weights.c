@@ -124,6 +124,23 @@ static void biases_and_scales_by_structure(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* The filters of a grouped convolution count those of all groups, those of a transposed one of one group. */
+static void biases_behind_groups(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    skive_value *x;
+    skive_graph *g = new_graph(ctx, 4, (const int64_t[]){1, 4, 5, 5}, &x);
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Conv", SKV_IN(x, P(&b, "conv", 6, 2, 3, 3)), SKV_ATTRS(SKV_INT("group", 2)));
+    y = EMIT("Relu", EMIT("Add", y, P(&b, "conv.bias", 1, 6, 1, 1)));
+    y = skv_emit(&b, "ConvTranspose", SKV_IN(y, P(&b, "up", 6, 4, 2, 2)), SKV_ATTRS(SKV_INT("group", 2)));
+    finish(ctx, g, &b, EMIT("Add", y, P(&b, "up.bias", 8, 1, 1)));
+    expect_role(ctx, g, "conv.bias", SKV_ROLE_BIAS);
+    expect_role(ctx, g, "up.bias", SKV_ROLE_BIAS);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 /* A weight that is transposed, one that is computed from two parameters, an embedding tied to the last layer. */
 static void roles_reach_through_formulas(void **state) {
     (void)state;
@@ -246,6 +263,7 @@ int main(void) {
         cmocka_unit_test(records_are_sound),
         cmocka_unit_test(normalisation_masks_and_positions_are_constants),
         cmocka_unit_test(biases_and_scales_by_structure),
+        cmocka_unit_test(biases_behind_groups),
         cmocka_unit_test(roles_reach_through_formulas),
         cmocka_unit_test(views),
         cmocka_unit_test(files_keep_marks),

@@ -176,7 +176,10 @@ typedef struct skv_text {
 } skv_text;
 void skv_text_init(skv_text *t, skive_context *ctx);
 void skv_text_add(skv_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void skv_text_add_escaped(skv_text *t, const char *line); /* a line break as \n, a backslash as \\ */
 void skv_text_free(skv_text *t);
+/* Notes the text unless a note says just that already, and frees it. Returns its status. */
+skive_status skv_text_note_once(skv_text *t);
 
 /* ---- UTF-8 ---- */
 

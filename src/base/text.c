@@ -1,5 +1,6 @@
 /* Growing strings: append as with printf, check the status once at the end. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/context.h"
 
@@ -42,4 +43,23 @@ void skv_text_add(skv_text *t, const char *format, ...) {
 void skv_text_free(skv_text *t) {
     skv_free(t->ctx, t->data);
     skv_text_init(t, t->ctx);
+}
+
+void skv_text_add_escaped(skv_text *t, const char *line) {
+    for (const char *c = line; *c; c++) {
+        if (*c == '\n' || *c == '\\')
+            skv_text_add(t, "\\%c", *c == '\n' ? 'n' : '\\');
+        else
+            skv_text_add(t, "%c", *c);
+    }
+}
+
+skive_status skv_text_note_once(skv_text *t) {
+    bool told = t->status != SKIVE_OK || !t->length;
+    for (size_t i = 0; !told && i < skive_context_note_count(t->ctx); i++)
+        told = strcmp(skive_context_note(t->ctx, i), t->data) == 0;
+    if (!told) skv_note(t->ctx, "%s", t->data);
+    const skive_status status = t->status;
+    skv_text_free(t);
+    return status;
 }

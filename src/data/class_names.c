@@ -156,12 +156,7 @@ skive_status skive_model_set_class_names(skive_graph *g, const char *const *list
     if (n == 0) return skive_graph_set_meta(g, SKV_META_CLASSES, NULL);
     skv_text_init(&t, g->ctx);
     for (int64_t i = 0; i < n; i++) {
-        for (const char *c = list[i] ? list[i] : ""; *c; c++) {
-            if (*c == '\n' || *c == '\\')
-                skv_text_add(&t, "\\%c", *c == '\n' ? 'n' : '\\');
-            else
-                skv_text_add(&t, "%c", *c);
-        }
+        skv_text_add_escaped(&t, list[i] ? list[i] : "");
         skv_text_add(&t, "\n");
     }
     const skive_status status = t.status == SKIVE_OK ? skive_graph_set_meta(g, SKV_META_CLASSES, t.data) : t.status;

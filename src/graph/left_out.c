@@ -122,11 +122,5 @@ skive_status skv_tell_left_out(skive_context *ctx, const skive_graph *g, const s
     skv_text_add(&t, "not %s: ", what->done);
     for (size_t i = 0; i < s.n; i++) write_group(&t, &s.groups[i], i == 0);
     skv_text_add(&t, "; only %s are", what->only);
-    bool told = t.status != SKIVE_OK;
-    for (size_t i = 0; !told && i < skive_context_note_count(ctx); i++)
-        told = strcmp(skive_context_note(ctx, i), t.data) == 0;
-    if (!told) skv_note(ctx, "%s", t.data);
-    const skive_status status = t.status;
-    skv_text_free(&t);
-    return status;
+    return skv_text_note_once(&t);
 }

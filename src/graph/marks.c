@@ -13,18 +13,7 @@ static const char *const keys[SKV_MARKS] = {SKV_META_PRUNED, SKV_META_TRAINED, S
 
 static void add_name(skv_text *t, const char *name) {
     if (t->length) skv_text_add(t, "\n");
-    for (const char *c = name; *c; c++) {
-        if (*c == '\n' || *c == '\\')
-            skv_text_add(t, "\\%c", *c == '\n' ? 'n' : '\\');
-        else
-            skv_text_add(t, "%c", *c);
-    }
-}
-
-static bool has_gradient(const skive_value *v) {
-    for (uint32_t i = 0; i < v->n_uses; i++)
-        if (v->uses[i].node->op && v->uses[i].node->op->grad) return true;
-    return false;
+    skv_text_add_escaped(t, name);
 }
 
 static bool any_trainable(const skive_graph *g) {
@@ -45,7 +34,7 @@ skive_status skv_marks_of(const skive_graph *g, skv_marks *out) {
         if (!v->storage) continue;
         if (v->keeps_zeros) add_name(&texts[0], v->name);
         if (!roles || !skv_dtype_is_float(v->storage->tensor.dtype)) continue;
-        const bool learned = skv_role_is_learned(roles[i]) && has_gradient(v);
+        const bool learned = skv_value_is_learned(v, roles[i]);
         if (v->trainable && !learned) add_name(&texts[1], v->name);
         if (!v->trainable && learned) add_name(&texts[2], v->name);
     }

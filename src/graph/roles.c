@@ -67,7 +67,9 @@ static int64_t product_channels(const walk *w, const skive_node *n) {
         skv_weight_view view;
         if (!s || s->role != SKV_ROLE_WEIGHT || !v || (s->either && is_data(w, v))) continue;
         if (!skv_weight_view_of(n, i, &view)) return -1;
-        return view.out_axis >= 0 && v->type.dims[view.out_axis].size > 0 ? view.out * (i == 1 ? view.groups : 1) : -1;
+        if (view.out_axis < 0 || v->type.dims[view.out_axis].size < 1) return -1;
+        /* Axis 0 of a convolution's filters counts those of all groups, axis 1 of a transposed one those of one. */
+        return view.out_axis == 1 ? view.out * view.groups : view.out;
     }
     return 0;
 }
@@ -259,12 +261,16 @@ skive_status skv_graph_roles(skive_context *ctx, const skive_graph *g, skv_role 
     return walk_graph(ctx, g, NULL, NULL, NULL, out);
 }
 
+bool skv_value_is_learned(const skive_value *v, skv_role role) {
+    for (uint32_t i = 0; i < v->n_uses; i++)
+        if (v->uses[i].node->op && v->uses[i].node->op->grad) return skv_role_is_learned(role);
+    return false;
+}
+
 static void mark(void *user, skive_value *v, skv_role role) {
     (void)user;
     if (!v->storage || !skv_dtype_is_float(v->storage->tensor.dtype)) return;
-    bool differentiable = false;
-    for (uint32_t i = 0; i < v->n_uses; i++) differentiable |= v->uses[i].node->op && v->uses[i].node->op->grad;
-    v->trainable = skv_role_is_learned(role) && differentiable;
+    v->trainable = skv_value_is_learned(v, role);
 }
 
 skive_status skv_mark_trainable(skive_graph *g) { return walk_graph(g->ctx, g, NULL, mark, NULL, NULL); }

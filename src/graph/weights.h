@@ -51,6 +51,9 @@ skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **
 /* How input `i` of the node reads as a matrix; false where its record names no axes. */
 bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out);
 
+/* Does training change a parameter of this role, unless someone decides otherwise? Its role is learned, and an op with
+ * a gradient reads it. */
+bool skv_value_is_learned(const skive_value *v, skv_role role);
 /* Marks what training may change, in subgraphs too: floating-point parameters whose role is learned, and that an op
  * with a gradient reads. */
 skive_status skv_mark_trainable(skive_graph *g);

@@ -66,16 +66,6 @@ static void write_names(skv_text *t, const names *of, const char *what) {
     skv_text_add(t, " (%s)", what);
 }
 
-static skive_status tell_once(skive_context *ctx, skv_text *t) {
-    bool told = t->status != SKIVE_OK || !t->length;
-    for (size_t i = 0; !told && i < skive_context_note_count(ctx); i++)
-        told = strcmp(skive_context_note(ctx, i), t->data) == 0;
-    if (!told) skv_note(ctx, "%s", t->data);
-    const skive_status status = t->status;
-    skv_text_free(t);
-    return status;
-}
-
 static skive_status tell_trained(const skive_graph *g, const skv_role *roles) {
     static const struct {
         skv_role role;
@@ -105,7 +95,7 @@ static skive_status tell_trained(const skive_graph *g, const skv_role *roles) {
         first = false;
     }
     skv_text_add(&t, ")");
-    return tell_once(g->ctx, &t);
+    return skv_text_note_once(&t);
 }
 
 /* Lone numbers are parts of formulas; statistics follow the data by themselves. */
@@ -121,7 +111,7 @@ static skive_status tell_others(const skive_graph *g, const skv_role *roles) {
     skv_text_init(&t, g->ctx);
     write_names(&t, &frozen, "frozen, or of an operator without a gradient");
     write_names(&t, &constants, "constants; --train NAME trains one");
-    return tell_once(g->ctx, &t);
+    return skv_text_note_once(&t);
 }
 
 /* Zeros of a model that was pruned elsewhere. */
