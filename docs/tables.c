@@ -5,7 +5,7 @@
 #include <skive/zoo.h>
 
 #include "kernels/kernel.h"
-#include "ops/op.h"
+#include "graph/op.h"
 #include "pack/coder.h"
 #include "passes/pass.h"
 #include "prune/prune.h"

@@ -9,7 +9,7 @@
 #include <skive/exec.h>
 
 #include "graph/graph.h"
-#include "ops/op.h"
+#include "graph/op.h"
 #include "support.h"
 
 #include <cmocka.h>

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "graph/graph.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 static skive_type float_type(int rank, const int64_t *dims) { return skive_type_make(SKIVE_F32, rank, dims); }
 

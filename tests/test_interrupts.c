@@ -17,7 +17,7 @@
 
 #include "exec/plan.h"
 #include "graph/graph.h"
-#include "ops/op.h"
+#include "graph/op.h"
 #include "support.h"
 
 #include <cmocka.h>

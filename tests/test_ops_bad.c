@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "ops/op.h"
+#include "graph/op.h"
 #include "support.h"
 #include "tensor/tensor.h"
 

@@ -12,7 +12,7 @@
 
 #include "base/base.h"
 #include "graph/graph.h"
-#include "ops/op.h"
+#include "graph/op.h"
 #include "support.h"
 #include "tensor/tensor.h"
 

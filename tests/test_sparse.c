@@ -15,7 +15,7 @@
 #include "exec/plan.h"
 #include "graph/graph.h"
 #include "kernels/sparse/sparse.h"
-#include "ops/op.h"
+#include "graph/op.h"
 #include "support.h"
 #include "tensor/tensor.h"
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "ops/op.h"
+#include "graph/op.h"
 
 typedef struct reverse {
     skive_context *ctx;

@@ -7,7 +7,7 @@
 
 #include "graph/shared.h"
 #include "graph/unknown.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 skive_plan_options skive_plan_options_default(void) { return (skive_plan_options){.size = sizeof(skive_plan_options)}; }
 

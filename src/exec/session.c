@@ -10,7 +10,7 @@
 #include "exec/plan.h"
 #include "exec/session_body.h"
 #include "graph/graph.h"
-#include "ops/op.h"
+#include "graph/op.h"
 #include "passes/pass.h"
 #include "tensor/tensor.h"
 

@@ -4,7 +4,7 @@
 
 #include <skive/session.h>
 
-#include "ops/op.h"
+#include "graph/op.h"
 
 typedef struct skv_session_body {
     skv_body body; /* must be the first member: the op's record sees only this */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "graph/batch_rebind.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 /* What a value that no sample reaches is: a parameter, or computed from parameters. */
 typedef struct constant {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "graph/internal.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 /* ---- uses ---- */
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "graph/internal.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 #define FAULT(g, subject, ...) skv_fail_at((g)->ctx, SKIVE_ERR_GRAPH, (subject), __VA_ARGS__)
 

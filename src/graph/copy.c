@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "graph/internal.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 static skive_status copy_type(skv_arena *arena, const skive_type *from, skive_type *to) {
     *to = *from;

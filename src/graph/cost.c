@@ -3,7 +3,7 @@
 
 #include "graph/internal.h"
 #include "graph/shared.h"
-#include "ops/op.h"
+#include "graph/op.h"
 #include "tensor/tensor.h"
 
 /* Zero means zero; of a quantized weight it means its zero point (one, or one a slice of the axis). */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "graph/internal.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 typedef struct slot { /* an axis of a value */
     int64_t first;    /* its first element; -1: none made yet */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "graph/internal.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 enum { MAX_KNOWN = 64 }; /* elements of a tensor carried along */
 

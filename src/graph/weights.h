@@ -5,7 +5,7 @@
 #define SKV_WEIGHTS_H
 
 #include "graph/graph.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 /* What the op record says of input `i`; NULL: nothing, or the input is absent. */
 const skv_input_spec *skv_input_spec_of(const skive_node *n, size_t i);

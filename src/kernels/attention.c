@@ -8,7 +8,7 @@
 
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
-#include "ops/common_attention.h"
+#include "ops/attention/common_attention.h"
 
 enum { STRIP = 16, PAD = 32 }; /* PAD: columns a tile may take at once */
 

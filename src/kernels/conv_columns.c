@@ -7,7 +7,7 @@
 #include "kernels/finish.h"
 #include "kernels/kernel.h"
 #include "kernels/sgemm.h"
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 enum { COLUMN_FLOATS = 1 << 17 };
 

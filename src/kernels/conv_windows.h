@@ -4,7 +4,7 @@
 #define SKV_CONV_WINDOWS_H
 
 #include "kernels/kernel.h"
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 /* The convolution's shape from the node's values. */
 skive_status skv_windows_shape(const skv_kernel_node *n, const skive_type *x, const skive_type *w, skv_conv_shape *out);

@@ -2,7 +2,7 @@
 #ifndef SKV_KERNEL_HASHED_H
 #define SKV_KERNEL_HASHED_H
 
-#include "ops/common_hashed.h"
+#include "ops/matrix/common_hashed.h"
 
 /* at[i] = skv_hashed_place(h, first + i) for i in 0 .. n-1. */
 typedef void (*skv_hashed_places_fn)(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);

@@ -7,7 +7,7 @@
 #define SKV_KERNEL_H
 
 #include "graph/graph.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 /* How a tensor of rank >= 3 [n][c][spatial...] lies in memory. Other ranks are always PLAIN. */
 typedef enum skv_layout {

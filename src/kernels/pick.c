@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "kernels/kernel.h"
-#include "ops/common_pad.h"
-#include "ops/common_slice.h"
+#include "ops/shape/common_pad.h"
+#include "ops/shape/common_slice.h"
 
 enum { PARALLEL_BYTES = 1 << 18 };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "kernels/channels.h"
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 typedef struct pool_state {
     skv_channels x, y;

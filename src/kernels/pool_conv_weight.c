@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernels/channels.h"
-#include "ops/common_pool_place.h"
+#include "ops/pool/common_pool_place.h"
 
 static const skv_pcw_loops *loops_of(skv_isa isa) {
     return SKV_AT(isa, AVX2, &skv_pcw_avx2) SKV_AT(isa, NEON, &skv_pcw_neon) SKV_ELSE(isa, &skv_pcw_scalar);

@@ -6,7 +6,7 @@
 
 #include "kernels/channels.h"
 #include "kernels/pool_max.h"
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 typedef struct pool_state {
     skv_channels x, y;

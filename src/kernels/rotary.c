@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "kernels/kernel.h"
-#include "ops/common_rotary.h"
+#include "ops/attention/common_rotary.h"
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = SKV_ROTARY_X; i <= SKV_ROTARY_SIN; i++)

@@ -12,7 +12,7 @@
 #define SKV_KERNEL_WINOGRAD_H
 
 #include "kernels/kernel.h"
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 enum {
     SKV_WINO_LANES = 16,

@@ -11,7 +11,7 @@
 #include "base/base.h"
 #include "graph/graph.h"
 #include "onnx.pb-c.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 /* ---- scan.c ---- */
 

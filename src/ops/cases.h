@@ -8,7 +8,7 @@
 #ifndef SKV_OPS_CASES_H
 #define SKV_OPS_CASES_H
 
-#include "ops/op.h"
+#include "graph/op.h"
 
 #define CASE_IN(...) \
     .in = (const skv_case_in[]){__VA_ARGS__}, .n_in = sizeof((const skv_case_in[]){__VA_ARGS__}) / sizeof(skv_case_in)

@@ -67,7 +67,7 @@ static inline void skv_requant_store(const skv_requant *r, int32_t v, float mult
 
 /* An input's zero point, in u8's range. ERR_GRAPH otherwise. */
 skive_status skv_q_zero_point(skive_context *ctx, const skive_node *node, const char *name, int32_t *out);
-/* The parameters of a QAdd node, checked (src/ops/q_add.c). */
+/* The parameters of a QAdd node, checked (src/ops/quant/q_add.c). */
 typedef struct skv_q_add {
     int32_t a_zero_point, b_zero_point;
     float a_multiplier, b_multiplier;
@@ -82,7 +82,7 @@ static inline int32_t skv_q_add_one(const skv_q_add *q, int32_t a, int32_t b) {
 /* Do these numbers keep a QConvAdd in the range of int32? */
 bool skv_q_conv_add_fits(const double *multiplier, size_t n, double y_scale, double other_scale, double sum_scale);
 /* The sum in a QConvAdd node, whose multipliers were checked, `a` being the convolution's result
- * (src/ops/q_conv_add.c). */
+ * (src/ops/quant/q_conv_add.c). */
 skive_status skv_q_conv_add_read(skive_context *ctx, const skive_node *node, skv_q_add *out);
 /* Attributes and functions of QConv, for its own record and that of QConvAdd. */
 #define SKV_Q_CONV_ATTRS                                                                             \

@@ -4,7 +4,7 @@
 #define SKV_OPS_COMMON_NN_H
 
 #include "ops/cases.h"
-#include "ops/op.h"
+#include "graph/op.h"
 #include "tensor/tensor.h"
 
 /* ---- a tensor's elements as doubles: borrowed when they are doubles already ---- */

@@ -3,7 +3,7 @@
 #ifndef SKV_OPS_COMMON_SHAPE_H
 #define SKV_OPS_COMMON_SHAPE_H
 
-#include "ops/op.h"
+#include "graph/op.h"
 #include "tensor/tensor.h"
 
 /* A value with more elements than this cannot be intended: a wrong or hostile model is refused before memory is

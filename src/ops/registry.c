@@ -1,7 +1,7 @@
 /* The list of ops. */
 #include <string.h>
 
-#include "ops/op.h"
+#include "graph/op.h"
 
 #define X(id) extern const skv_op skv_op_##id;
 #include "ops/ops.inc"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ops/op.h"
+#include "graph/op.h"
 #include "pack/file.h"
 #include "pack/pack.h"
 #include "tensor/tensor.h"

@@ -5,7 +5,7 @@
  * distance. Names are in a separate section; types are written only where inference does not find them. */
 #include <string.h>
 
-#include "ops/op.h"
+#include "graph/op.h"
 #include "pack/pack.h"
 #include "tensor/tensor.h"
 

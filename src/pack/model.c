@@ -4,7 +4,7 @@
 #include <skive/onnx.h>
 
 #include "pack/file.h"
-#include "graph/hashed.h"
+#include "passes/hashed.h"
 
 bool skive_pack_is_packed(const char *path) {
     if (!path) return false;

@@ -6,7 +6,7 @@
 #include "graph/shared.h"
 #include "graph/unknown.h"
 #include "pack/file.h"
-#include "graph/hashed.h"
+#include "passes/hashed.h"
 #include "tensor/tensor.h"
 
 skive_pack_options skive_pack_options_default(void) { return (skive_pack_options){.size = sizeof(skive_pack_options)}; }

@@ -1,7 +1,7 @@
 /* A node between DequantizeLinear and QuantizeLinear becomes its integer form: Conv, Gemm and MatMul with int8 weights,
  * Add, AveragePool and GlobalAveragePool, with a following Relu or Clip as limits of the output; without a following
  * QuantizeLinear, products and means give float32. MaxPool and nodes that only move elements run on the integers
- * directly. The arithmetic of the integer nodes is in src/ops/q_conv.c. */
+ * directly. The arithmetic of the integer nodes is in src/ops/quant/q_conv.c. */
 #include <math.h>
 
 #include "ops/common_activation.h"

@@ -1,5 +1,5 @@
 /* MatMulInteger, Cast to float32 and Mul by a scale become MatMulIntegerToFloat: the end of dynamic quantization. */
-#include "ops/common_mat_mul_integer.h"
+#include "ops/quant/common_mat_mul_integer.h"
 #include "passes/fuse.h"
 
 /* One number, or one for each of the last axis of y. */

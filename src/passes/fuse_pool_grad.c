@@ -3,7 +3,7 @@
  * be zeros, is never written, and the result is not read again. */
 #include <string.h>
 
-#include "ops/common_pool_place.h"
+#include "ops/pool/common_pool_place.h"
 #include "ops/common_shape.h"
 #include "passes/fuse.h"
 

@@ -3,7 +3,7 @@
 #define SKV_PASS_H
 
 #include "graph/graph.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 typedef enum skv_pass_when {
     /* Makes the model smaller without other changes: constant folding, identities, dead nodes. Safe for export */

@@ -1,7 +1,7 @@
 /* The nodes that stay in float: those named by the caller, and the reasons of the others. */
 #include <string.h>
 
-#include "ops/op.h"
+#include "graph/op.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
 

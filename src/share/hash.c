@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "graph/hashed.h"
+#include "passes/hashed.h"
 #include "graph/shared.h"
 #include "share/share.h"
 

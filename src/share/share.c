@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "graph/hashed.h"
+#include "passes/hashed.h"
 #include "graph/left_out.h"
 #include "graph/shared.h"
 #include "graph/unknown.h"

@@ -9,7 +9,7 @@
 
 #include "data/feed.h"
 #include "graph/batch.h"
-#include "graph/hashed.h"
+#include "passes/hashed.h"
 #include "train/train.h"
 
 enum { VALIDATION_BATCH = 100 };

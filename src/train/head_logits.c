@@ -1,5 +1,5 @@
 /* The logits of a head as a value of a training graph. */
-#include "ops/op.h"
+#include "graph/op.h"
 #include "train/head.h"
 
 static skive_value *number(skv_builder *b, const skive_value *like, double x) {

@@ -2,7 +2,7 @@
  * behind these that move numbers or round them, and write a softmax out as Exp, ReduceSum and Div. */
 #include <string.h>
 
-#include "ops/op.h"
+#include "graph/op.h"
 #include "train/head.h"
 
 static bool is_standard(const skive_node *n) {

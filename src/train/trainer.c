@@ -5,7 +5,7 @@
 #include "data/feed.h"
 #include "exec/plan.h"
 #include "graph/shared.h"
-#include "ops/common_hashed.h"
+#include "ops/matrix/common_hashed.h"
 #include "tensor/tensor.h"
 #include "train/train.h"
 

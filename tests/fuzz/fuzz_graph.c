@@ -12,7 +12,7 @@
 #include <skive/simplify.h>
 
 #include "fuzz.h"
-#include "ops/op.h"
+#include "graph/op.h"
 
 enum { MOST_NODES = 6, MOST_VALUES = 48, DEEPEST = 2, MOST_ELEMENTS = 512, MOST_BYTES = 24 << 20, MOST_MACS = 1 << 20 };
 

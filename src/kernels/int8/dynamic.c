@@ -1,6 +1,6 @@
 /* DynamicQuantizeLinear from float32: the range in one pass, the integers in another. */
 #include "kernels/int8/int8.h"
-#include "ops/common_integer.h"
+#include "ops/quant/common_integer.h"
 
 enum { CHUNK = 1 << 13, SMALL = 1 << 15 };
 

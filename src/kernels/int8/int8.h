@@ -13,7 +13,7 @@
 
 #include "kernels/kernel.h"
 #include "ops/common_activation.h"
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 /* Another tensor of bytes added to the result (QConvAdd). */
 typedef struct skv_q8_sum {

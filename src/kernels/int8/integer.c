@@ -3,7 +3,7 @@
 
 #include "base/parallel.h"
 #include "kernels/int8/matrix.h"
-#include "ops/common_mat_mul_integer.h"
+#include "ops/quant/common_mat_mul_integer.h"
 
 typedef struct integer_state {
     skv_q8_matrix b;

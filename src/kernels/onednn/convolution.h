@@ -3,7 +3,7 @@
 #define SKV_ONEDNN_CONVOLUTION_H
 
 #include "kernels/onednn/onednn.h"
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 typedef struct skv_dnnl_conv {
     skv_conv_shape s;

@@ -2,7 +2,7 @@
 #ifndef SKV_ONEDNN_WINOGRAD_PAYS_H
 #define SKV_ONEDNN_WINOGRAD_PAYS_H
 
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 /* Measured with 2.6: from 64 channels and 14x14 outputs on Winograd takes 0.55 to 0.85 of the direct time; on smaller
  * outputs its larger weights eat the gain up. False with a version that has none. */

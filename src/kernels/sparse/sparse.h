@@ -14,7 +14,7 @@
 #include "kernels/kernel.h"
 #include "kernels/unary.h"
 #include "ops/common_activation.h"
-#include "ops/common_conv.h"
+#include "ops/conv/common_conv.h"
 
 /* The nonzeros of a matrix, row by row, columns ascending in each. All the packer knows of a weight: they may come
  * from a dense tensor or from a storage that never was one. */

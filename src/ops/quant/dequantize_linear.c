@@ -1,0 +1,116 @@
+/* DequantizeLinear: y = (x - zero_point) * scale, with one scale, one for each channel of `axis`, or one for each block
+ * along it; y has the scale's type.
+ *
+ * The arithmetic, exactly: an exact integer difference, one rounding to float32, one product rounded to float32, and
+ * for a 16-bit scale one more rounding to its type. */
+#include "ops/quant/common_quantize.h"
+
+static const skv_attr_spec attrs[] = {
+    {"axis", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"block_size", SKV_ATTR_INT, SKV_OPTIONAL},
+};
+
+static skive_status infer(skv_infer *c) {
+    const skive_type *x = skv_in_type(c, 0), *scale = skv_in_type(c, 1);
+    if (x && x->dtype != SKIVE_DTYPE_NONE && x->dtype != SKIVE_I32 && !skv_is_quantized_dtype(x->dtype))
+        return SKV_INFER_FAIL(
+            c, SKIVE_ERR_SHAPE,
+            "DequantizeLinear: input 0 is %s; integers of 4, 8, 16 and 32 bits and float8 are supported",
+            skive_dtype_name(x->dtype));
+    SKV_TRY(skv_want_same_dtype(c, 0, 2));
+    SKV_TRY(skv_infer_scales(c));
+    skv_out_like(c, 0, 0);
+    c->out[0].dtype = scale ? scale->dtype : SKIVE_DTYPE_NONE;
+    return SKIVE_OK;
+}
+
+static skive_status run(const skv_eval *c) {
+    const skive_tensor *x = c->in[0], *scale = c->in[1], *zp = c->n_in > 2 ? c->in[2] : NULL;
+    skive_tensor *y = c->out[0];
+    skv_scale_map m;
+    if (!y) return SKIVE_OK;
+    SKV_TRY(skv_scale_map_of(c, x, scale, &m));
+    const bool float8 = skv_dtype_is_float8(x->dtype);
+    int64_t e = 0;
+    for (int64_t o = 0; o < m.outer; o++) {
+        for (int64_t i = 0; i < m.length; i++) {
+            for (int64_t q = 0; q < m.inner; q++, e++) {
+                size_t s = (size_t)skv_scale_index(&m, o, i, q);
+                int64_t zero = zp ? skv_load_i64(zp->dtype, zp->data, s) : 0;
+                float level = float8 ? (float)skv_load_f64(x->dtype, x->data, (size_t)e)
+                                     : (float)(skv_load_i64(x->dtype, x->data, (size_t)e) - zero);
+                float value = level * (float)skv_load_f64(scale->dtype, scale->data, s);
+                skv_store_f64(y->dtype, y->data, (size_t)e, (double)value);
+            }
+        }
+    }
+    return SKIVE_OK;
+}
+
+static int needs_opset(const skive_node *n) {
+    const skive_value *x = skv_node_in(n, 0), *scale = skv_node_in(n, 1);
+    return skv_quantize_needs_opset(n, x ? x->type.dtype : SKIVE_U8, scale ? scale->type.dtype : SKIVE_F32);
+}
+
+static void cost(const skive_node *n, skive_cost *out) { skv_cost_per_element(n, out); }
+
+static const skv_op_case cases[] = {
+    {.name = "uint8", /* "dequantizelinear" of the ONNX specification */
+     CASE_IN({CASE_TYPED(SKIVE_U8, 4), CASE_VALUES(0, 3, 128, 255)}, {CASE_SCALAR(SKIVE_F32, 2), .constant = true},
+             {CASE_SCALAR(SKIVE_U8, 128)}),
+     .n_out = 1,
+     CASE_EXPECT(-256, -250, 0, 254)},
+    {.name = "axis", /* "dequantizelinear_axis" */
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 3, 3, 2),
+              CASE_VALUES(3, 89, 34, 200, 74, 59, 5, 24, 24, 87, 32, 13, 245, 99, 4, 142, 121, 102)},
+             {CASE_F32(3), CASE_VALUES(2, 4, 5), .constant = true},
+             {CASE_TYPED(SKIVE_U8, 3), CASE_VALUES(84, 24, 196)}),
+     .n_out = 1,
+     CASE_EXPECT(-162, 10, -100, 232, -20, -50, -76, 0, 0, 252, 32, -44, 245, -485, -960, -270, -375, -470)},
+    {.name = "int4 in blocks of 2",
+     CASE_IN({CASE_TYPED(SKIVE_I4, 2, 3), CASE_VALUES(1, -4, 4, 7, -8, 5)},
+             {CASE_F32(2, 2), CASE_VALUES(1, 3, 10, 0.5), .constant = true},
+             {CASE_TYPED(SKIVE_I4, 2, 2), CASE_VALUES(0, 1, 0, 1)}),
+     CASE_ATTRS(CASE_INT("axis", -1), CASE_INT("block_size", 2)),
+     .n_out = 1,
+     CASE_EXPECT(1, -4, 9, 70, -80, 2)},
+    {.name = "blocks along axis 0",
+     CASE_IN({CASE_TYPED(SKIVE_U4, 4, 2), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)},
+             {CASE_F32(2, 2), CASE_VALUES(1, 10, 100, 1000), .constant = true}),
+     CASE_ATTRS(CASE_INT("axis", 0), CASE_INT("block_size", 2)),
+     .n_out = 1,
+     CASE_EXPECT(1, 20, 3, 40, 500, 6000, 700, 8000)},
+    {.name = "int32 bias",
+     CASE_IN({CASE_TYPED(SKIVE_I32, 2), CASE_VALUES(-70000, 3)}, {CASE_F32(2), CASE_VALUES(0.5, 2), .constant = true}),
+     CASE_ATTRS(CASE_INT("axis", 0)),
+     .n_out = 1,
+     CASE_EXPECT(-35000, 6)},
+    {.name = "float8e4m3fnuz",
+     CASE_IN({CASE_TYPED(SKIVE_F8E4M3FNUZ, 3), CASE_VALUES(240, -0.0009765625, 1.25)},
+             {CASE_SCALAR(SKIVE_F32, 2), .constant = true}, {CASE_SCALAR(SKIVE_F8E4M3FNUZ, 0)}),
+     .n_out = 1,
+     CASE_EXPECT(480, -0.001953125, 2.5)},
+    {.name = "float16 scale",
+     CASE_IN({CASE_TYPED(SKIVE_I8, 2), CASE_VALUES(-4, 3)}, {CASE_SCALAR(SKIVE_F16, 0.5), .constant = true}),
+     .n_out = 1,
+     CASE_EXPECT(-2, 1.5)},
+};
+
+const skv_op skv_op_dequantize_linear = {
+    .name = "DequantizeLinear",
+    .domain = "",
+    .brief = "integers on a uniform grid back to real numbers",
+    .since = 21,
+    .min_in = 2,
+    .max_in = 3,
+    .min_out = 1,
+    .max_out = 1,
+    SKV_LIST(attrs),
+    .needs_opset = needs_opset,
+    .infer = infer,
+    .run = run,
+    .couple = skv_couple_scales,
+    .cost = cost,
+    SKV_LIST(cases),
+    .no_fold = true,
+};

@@ -1,0 +1,137 @@
+/* DFT: the discrete Fourier transform along one axis of real ([..., 1]) or complex ([..., 2]) numbers; to a given
+ * length, cut or padded with zeros; optionally one-sided for a real signal. */
+#include "ops/cases.h"
+#include "ops/signal/common_dft.h"
+#include "ops/common_nn.h"
+#include "ops/common_shape.h"
+
+static const skv_attr_spec attrs[] = {{"inverse", SKV_ATTR_INT, SKV_OPTIONAL},
+                                      {"onesided", SKV_ATTR_INT, SKV_OPTIONAL}};
+
+/* Opset 17 had the axis as an attribute, 1 by default; since 20 it is an input, -2 by default. */
+static skive_status import(skive_graph *g, skive_node *n, int from) {
+    if (from >= 20) return SKIVE_OK;
+    skv_builder b = skv_build(g);
+    skive_value *axis = skv_emit_scalar(&b, SKIVE_I64, (double)skv_attr_int(n, "axis", 1));
+    SKV_TRY(b.status);
+    SKV_TRY(skv_node_set_input(n, 2, axis));
+    skv_node_remove_attr(n, "axis");
+    return SKIVE_OK;
+}
+
+/* -1: the attributes contradict each other. */
+static int64_t bins_of(const skive_node *n, int64_t length) {
+    return skv_attr_int(n, "onesided", 0) ? length / 2 + 1 : length;
+}
+
+static skive_status infer(skv_infer *c) {
+    const skive_type *x = skv_infer_in(c, 0);
+    const bool has_length = c->n_in > 1 && c->in[1], has_axis = c->n_in > 2 && c->in[2];
+    int64_t length = -1, axis = -2;
+    int n, n_axis, at;
+    SKV_TRY(skv_want_float(c, 0));
+    SKV_TRY(skv_infer_ints(c, 1, "the length", &length, 1, &n));
+    SKV_TRY(skv_infer_ints(c, 2, "the axis", &axis, 1, &n_axis));
+    if (skv_attr_int(c->node, "inverse", 0) && skv_attr_int(c->node, "onesided", 0))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "node '%s': an inverse transform cannot be one-sided", c->node->name);
+    if (n == 1 && length < 1)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the length %lld is not valid", c->node->name,
+                              (long long)length);
+    c->out[0].dtype = x->dtype;
+    if (x->rank < 0) return SKIVE_OK;
+    const int64_t parts = x->rank >= 2 ? x->dims[x->rank - 1].size : 0;
+    if (x->rank < 2 || (parts >= 0 && parts != 1 && parts != 2))
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis must have 1 (real) or 2 (complex) elements",
+                              c->node->name);
+    c->out[0] = *x;
+    c->out[0].dims[x->rank - 1] = skv_dim(2);
+    if (has_axis && n_axis != 1) {
+        for (int d = 0; d < x->rank - 1; d++) c->out[0].dims[d] = skv_dim_unknown();
+        return SKIVE_OK;
+    }
+    SKV_TRY(skv_infer_axis(c, "axis", axis, x->rank, &at));
+    if (at == x->rank - 1)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the last axis is that of real and imaginary parts",
+                              c->node->name);
+    if (!has_length) length = x->dims[at].size;
+    c->out[0].dims[at] = skv_dim(length < 0 ? -1 : bins_of(c->node, length));
+    return skv_infer_limit(c, &c->out[0]);
+}
+
+static skive_status run(const skv_eval *c) {
+    const skive_tensor *x = c->in[0], *y = c->out[0];
+    const bool inverse = skv_attr_int(c->node, "inverse", 0) != 0;
+    int64_t axis = -2, length = 0, outer = 1, inner = 1;
+    int n;
+    SKV_TRY(skv_eval_ints(c, 2, "the axis", &axis, 1, &n));
+    const int a = (int)skv_axis(axis, x->rank);
+    length = x->dims[a];
+    SKV_TRY(skv_eval_ints(c, 1, "the length", &length, 1, &n));
+    const int64_t parts = x->dims[x->rank - 1], have = x->dims[a], bins = y->dims[a];
+    if (bins != bins_of(c->node, length))
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the length differs from the planned one");
+    for (int d = 0; d < a; d++) outer *= x->dims[d];
+    for (int d = a + 1; d < x->rank - 1; d++) inner *= x->dims[d];
+    double *table = NULL, *in = NULL, *out = NULL;
+    skive_status status;
+    SKV_GO(status, done, skv_dft_table(c->ctx, length, &table));
+    SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)length + 1, 2 * sizeof(double), &in));
+    SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)bins + 1, 2 * sizeof(double), &out));
+    for (int64_t o = 0; o < outer * inner; o++) {
+        const int64_t from = o / inner * have * inner + o % inner, to = o / inner * bins * inner + o % inner;
+        for (int64_t i = 0; i < length; i++) {
+            const size_t at = (size_t)((from + i * inner) * parts);
+            in[2 * i] = i < have ? skv_load_f64(x->dtype, x->data, at) : 0;
+            in[2 * i + 1] = i < have && parts == 2 ? skv_load_f64(x->dtype, x->data, at + 1) : 0;
+        }
+        skv_dft(in, length, bins, inverse, table, out);
+        for (int64_t k = 0; k < 2 * bins; k++)
+            skv_store_f64(y->dtype, y->data, (size_t)((to + k / 2 * inner) * 2 + k % 2), out[k]);
+    }
+done:
+    skv_free(c->ctx, table);
+    skv_free(c->ctx, in);
+    skv_free(c->ctx, out);
+    return status;
+}
+
+static void cost(const skive_node *n, skive_cost *out) {
+    const int64_t count = skv_type_count(&n->outputs[0]->type), length = skv_type_count(&n->inputs[0]->type);
+    out->macs = skv_add_sat(out->macs, skv_mul_sat(count, length));
+}
+
+static const skv_op_case cases[] = {
+    {.name = "real",
+     CASE_IN({CASE_F32(1, 4, 1), CASE_VALUES(1, 2, 3, 4)}),
+     .n_out = 1,
+     CASE_EXPECT(10, 0, -2, 2, -2, 0, -2, -2),
+     CASE_OUT(1, 4, 2)},
+    {.name = "one side, padded",
+     CASE_IN({CASE_F32(1, 2, 1), CASE_VALUES(1, 2)}, {CASE_SCALAR(SKIVE_I64, 4), .constant = true}),
+     CASE_ATTRS(CASE_INT("onesided", 1)),
+     .n_out = 1,
+     CASE_EXPECT(3, 0, 1, -2, -1, 0),
+     CASE_OUT(1, 3, 2)},
+    {.name = "back",
+     CASE_IN({CASE_F32(1, 4, 2), CASE_VALUES(10, 0, -2, 2, -2, 0, -2, -2)}),
+     CASE_ATTRS(CASE_INT("inverse", 1)),
+     .n_out = 1,
+     CASE_EXPECT(1, 0, 2, 0, 3, 0, 4, 0)},
+};
+
+const skv_op skv_op_dft = {
+    .name = "DFT",
+    .domain = "",
+    .brief = "discrete Fourier transform",
+    .since = 20,
+    .min_in = 1,
+    .max_in = 3,
+    .min_out = 1,
+    .max_out = 1,
+    SKV_LIST(attrs),
+    .import = import,
+    .infer = infer,
+    .run = run,
+    .cost = cost,
+    SKV_LIST(cases),
+};
