@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/budget.h"
+#include "base/magic.h"
 #include "onnx/onnx.h"
-#include "pack/file.h"
 #include "tensor/tensor.h"
 
 skive_onnx_load_options skive_onnx_load_options_default(void) {
@@ -57,7 +57,7 @@ skive_status skv_onnx_source_open(skv_onnx_source *source, skv_onnx_root root, P
     *out = NULL;
     source->allocator = (ProtobufCAllocator){pb_alloc, pb_free, source};
     if (source->n == 0) return skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label, "the file is empty");
-    if (skv_frame_begins(source->bytes, source->n)) {
+    if (skv_magic_begins(source->bytes, source->n)) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, source->label,
                            "this is a packed model (.skv), not ONNX; skive_model_load and skive_pack_load read it");
     }

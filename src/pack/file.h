@@ -26,6 +26,5 @@ skive_status skv_frame_write(skive_context *ctx, skv_section *sections, size_t n
  * ERR_UNSUPPORTED. */
 skive_status skv_frame_read(skive_context *ctx, const void *bytes, size_t n, skv_section *sections, size_t *n_sections,
                             size_t *frame_bytes);
-bool skv_frame_begins(const void *bytes, size_t n); /* does it begin like a packed model? */
 
 #endif

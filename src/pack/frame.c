@@ -2,12 +2,12 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/magic.h"
 #include "pack/file.h"
 
-enum { STORED, DEFLATED, MAGIC = 4, RAW_WINDOW = -15 };
-static const uint8_t magic[MAGIC] = {0x93, 'S', 'K', 'V'};
+enum { STORED, DEFLATED, RAW_WINDOW = -15 };
 
-static uint32_t checksum(const uint8_t *bytes, size_t n) { return (uint32_t)crc32_z(0, n ? bytes : magic, n); }
+static uint32_t checksum(const uint8_t *bytes, size_t n) { return (uint32_t)crc32_z(0, n ? bytes : skv_magic, n); }
 
 /* ---- deflate ---- */
 
@@ -84,7 +84,7 @@ skive_status skv_frame_write(skive_context *ctx, skv_section *sections, size_t n
         used += sections[i].bytes.n > 0;
     }
     (void)ctx;
-    skv_bytes_put(out, magic, MAGIC);
+    skv_bytes_put(out, skv_magic, SKV_MAGIC_BYTES);
     skv_bytes_u8(out, SKV_VERSION);
     skv_bytes_u8(out, (unsigned)used);
     for (size_t i = 0; i < n; i++) {
@@ -99,12 +99,10 @@ skive_status skv_frame_write(skive_context *ctx, skv_section *sections, size_t n
     return out->status;
 }
 
-bool skv_frame_begins(const void *bytes, size_t n) { return n >= MAGIC && memcmp(bytes, magic, MAGIC) == 0; }
-
 static skive_status read_table(skive_context *ctx, skv_reader *in, skv_section *sections, uint64_t *lengths,
                                uint32_t *sums, size_t *n) {
     const uint8_t *const start = in->at;
-    (void)skv_read_bytes(in, MAGIC);
+    (void)skv_read_bytes(in, SKV_MAGIC_BYTES);
     const unsigned version = skv_read_u8(in);
     *n = skv_read_u8(in);
     if (in->failed) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the file ends within its header");
@@ -138,7 +136,7 @@ skive_status skv_frame_read(skive_context *ctx, const void *bytes, size_t n, skv
     uint64_t lengths[SKV_SECTIONS_MAX];
     uint32_t sums[SKV_SECTIONS_MAX];
     size_t count = 0, kept = 0;
-    if (!skv_frame_begins(bytes, n)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "this is not a packed model (.skv)");
+    if (!skv_magic_begins(bytes, n)) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "this is not a packed model (.skv)");
     SKV_TRY(read_table(ctx, &in, sections, lengths, sums, &count));
     *frame_bytes = (size_t)(in.at - (const uint8_t *)bytes);
     for (size_t i = 0; i < count; i++) {

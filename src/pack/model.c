@@ -3,6 +3,7 @@
 
 #include <skive/onnx.h>
 
+#include "base/magic.h"
 #include "pack/file.h"
 #include "passes/hashed.h"
 
@@ -10,7 +11,7 @@ bool skive_pack_is_packed(const char *path) {
     if (!path) return false;
     unsigned char head[8];
     const size_t n = skv_file_peek(path, head, sizeof head);
-    return skv_frame_begins(head, n);
+    return skv_magic_begins(head, n);
 }
 
 skive_status skive_model_load(skive_context *ctx, const char *path, skive_graph **out) {
