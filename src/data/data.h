@@ -7,7 +7,7 @@
 
 #include <skive/data.h>
 
-#include "base/base.h"
+#include "base/option.h"
 
 struct skv_feed;
 
@@ -94,8 +94,6 @@ skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);
 bool skv_path_is_folder(const char *path);
-/* A number in the C locale, all of the text, finite. */
-bool skv_parse_number(const char *text, size_t length, double *out);
 
 /* ---- a plain or gzip file read from the front ---- */
 

@@ -1,6 +1,5 @@
 /* Mean and standard deviation of the input: measured over a split, written as text, read back, applied. */
 #include <inttypes.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,18 +154,6 @@ skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *d
 }
 
 /* ---- text ---- */
-
-bool skv_parse_number(const char *text, size_t length, double *out) {
-    char buffer[64], *end;
-    if (length == 0 || length >= sizeof buffer || text[0] == ' ' || text[0] == '\t') return false;
-    memcpy(buffer, text, length);
-    buffer[length] = '\0';
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* the program may run with a decimal comma */
-    if (!c) return false;
-    *out = strtod_l(buffer, &end, c);
-    freelocale(c);
-    return *end == '\0' && isfinite(*out);
-}
 
 /* Nine digits bring every float back. */
 static void put_number(char *buffer, size_t size, float value) {
