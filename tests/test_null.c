@@ -80,6 +80,8 @@ static const char *const optional[] = {
     "skive_train validation",
     "skive_train options",
     "skive_train report",
+    "skive_allocate report",
+    "skive_control_drop user",
     "skive_zoo_build options",
 };
 
@@ -558,6 +560,26 @@ static void train_cases(fixture *f) {
     SILENT(skive_model_set_classes, graph, skive_model_set_classes(NULL, 1, 0));
 }
 
+static skive_status control(void *user, size_t applied, skive_eval_report *report) {
+    (void)user, (void)applied, (void)report;
+    return SKIVE_ERR_NOT_FOUND;
+}
+
+static void tune_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    const double budget = 1;
+    SILENT(skive_allocate, ctx, skive_allocate(NULL, out, 1, &budget, 1, out, NULL));
+    REFUSED(skive_allocate, layers, skive_allocate(c, NULL, 1, &budget, 1, out, NULL));
+    REFUSED(skive_allocate, budgets, skive_allocate(c, out, 1, NULL, 1, out, NULL));
+    REFUSED(skive_allocate, chosen, skive_allocate(c, out, 1, &budget, 1, NULL, NULL));
+    GIVES(skive_eval_drop, a, isnan(skive_eval_drop(NULL, out)));
+    GIVES(skive_eval_drop, b, isnan(skive_eval_drop(out, NULL)));
+    SILENT(skive_control_drop, ctx, skive_control_drop(NULL, 1, out, 1, control, NULL, out));
+    REFUSED(skive_control_drop, original, skive_control_drop(c, 1, NULL, 1, control, NULL, out));
+    REFUSED(skive_control_drop, evaluate, skive_control_drop(c, 1, out, 1, NULL, NULL, out));
+    REFUSED(skive_control_drop, report, skive_control_drop(c, 1, out, 1, control, NULL, NULL));
+}
+
 static void zoo_cases(fixture *f) {
     skive_context *c = f->ctx;
     SILENT(skive_zoo_build, ctx, skive_zoo_build(NULL, "x", NULL, out));
@@ -700,6 +722,7 @@ static void test_null(void **state) {
     simplify_cases(&f);
     tensor_cases(&f);
     train_cases(&f);
+    tune_cases(&f);
     zoo_cases(&f);
     check_headers();
     skive_session_free(f.session);

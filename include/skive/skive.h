@@ -31,6 +31,7 @@
 #include <skive/status.h>
 #include <skive/tensor.h>
 #include <skive/train.h>
+#include <skive/tune.h>
 #include <skive/zoo.h>
 
 #endif

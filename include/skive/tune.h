@@ -1,0 +1,91 @@
+/* What the methods share: the exact choice among many layers' choices under a budget, the control of accuracy by
+ * bisection, and the table of measured costs. */
+#ifndef SKIVE_TUNE_H
+#define SKIVE_TUNE_H
+
+#include <skive/context.h>
+#include <skive/eval.h>
+#include <skive/exec.h>
+#include <skive/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- allocation: one choice for each layer, the least harm within the budgets ----
+ *
+ * The multiple-choice knapsack problem, solved exactly: a Lagrangian bound removes choices that cannot be part of a
+ * better solution, and dynamic programming over undominated states enumerates the rest, the undecided layers first
+ * (after Pisinger 1995, "A minimal algorithm for the multiple-choice knapsack problem"). */
+
+enum { SKIVE_MOST_BUDGETS = 4 };
+/* One way to treat a layer: its harm (any unit that adds up over layers) and what it costs of each budget. Whole
+ * numbers of bytes or multiply-accumulates up to 2^53 are added without rounding. */
+typedef struct skive_choice {
+    double harm;
+    double cost[SKIVE_MOST_BUDGETS]; /* not negative; those without a budget are ignored */
+} skive_choice;
+typedef struct skive_choices {
+    const char *layer; /* for messages; may be NULL */
+    const skive_choice *items;
+    size_t n;
+} skive_choices;
+typedef struct skive_allocation {
+    double harm, cost[SKIVE_MOST_BUDGETS];
+    double least[SKIVE_MOST_BUDGETS]; /* the least possible cost of each budget by itself */
+    double bound;                     /* no allocation within the budgets does less harm than this */
+    /* The result is proven to be the best. False only if there were too many states for the memory allowed; `bound` says
+     * then how far from the best the result can be. */
+    bool exact;
+    size_t states; /* examined */
+} skive_allocation;
+
+/* Finds chosen[i], the index of a choice for each of the n layers, so that the sum of each cost is within its budget
+ * and the sum of harms is the least possible. Of several such allocations one with the least cost (of the first budget,
+ * then the second and so on) is taken, always the same. `report` may be NULL; on ERR_GOAL its `least` is set. Errors:
+ * ARGUMENT (a layer without choices, NaN, a negative cost), GOAL (the budgets cannot be met; the message names the least
+ * possible), MEMORY. */
+SKIVE_API skive_status skive_allocate(skive_context *ctx, const skive_choices *layers, size_t n, const double *budgets,
+                                      size_t n_budgets, size_t *chosen, skive_allocation *report);
+
+/* ---- accuracy control: what hurts is put back, found by bisection ---- */
+
+/* What a task loses, in percentage points, positive if `b` is worse than `a`: of accuracy, or for tasks with VALUES of
+ * R squared. NaN if it is not defined. */
+SKIVE_API double skive_eval_drop(const skive_eval_report *a, const skive_eval_report *b);
+
+/* Evaluates the model with the first `applied` of the ordered choices in effect, the least harmful first, on the
+ * validation split; *out is freed by the caller. */
+typedef skive_status (*skive_control_evaluate_fn)(void *user, size_t applied, skive_eval_report *out);
+
+enum { SKIVE_CONTROL_MOST_TRIALS = 64 };
+typedef struct skive_control_trial {
+    size_t applied;   /* choices in effect */
+    double drop;      /* percentage points against the original on the validation split; negative: it gained */
+    double low, high; /* its paired 95 % interval; NaN if there is none */
+    bool within;      /* the limit */
+} skive_control_trial;
+typedef struct skive_control_report {
+    bool feasible;  /* `applied` is more than 0 and its drop within the limit */
+    size_t applied; /* the largest number of choices whose measured drop is within the limit */
+    double drop;    /* of `applied` as measured; 0 for none */
+    size_t n_trials;
+    skive_control_trial trials[SKIVE_CONTROL_MOST_TRIALS]; /* all evaluations besides that of the original, in order */
+    size_t best;                                           /* the trial with the least drop; meaningless without one */
+    int64_t samples;                                       /* of the validation split */
+    double finest; /* the smallest drop the split can show, percentage points: one sample; 0 for VALUES */
+} skive_control_report;
+
+/* The largest number of the n choices, in their order, that lose at most `max_drop` percentage points against
+ * `original` (the evaluation of the model without any). All are tried first, then bisection, which assumes that more
+ * choices lose more: at most 1 + ceil(log2(n)) evaluations. Whether or not that holds, the result is a set that was
+ * itself measured to be within the limit. That nothing but the original is within it is no failure: `feasible` is
+ * false then. Errors: ARGUMENT (a negative limit), NUMERIC (a drop that is NaN), and those of the evaluation. */
+SKIVE_API skive_status skive_control_drop(skive_context *ctx, size_t n, const skive_eval_report *original,
+                                          double max_drop, skive_control_evaluate_fn evaluate, void *user,
+                                          skive_control_report *report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
