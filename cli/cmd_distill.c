@@ -41,6 +41,7 @@ static skive_status run(cli_args *a) {
     const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL);
     const char *teacher_path = cli_text(a, "teacher", NULL), *spec = cli_text(a, "student", NULL);
     skive_distill_options o = skive_distill_options_default();
+    skive_train_options how = skive_train_options_default();
     skive_dataset *train = NULL, *validation = NULL;
     skive_graph *teacher = NULL, *student = NULL;
     skive_train_report report = {0};
@@ -58,8 +59,9 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "epochs", 1, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_number(a, "temperature", &o.temperature);
     if (status == SKIVE_OK) status = cli_number(a, "alpha", &o.alpha);
-    if (status == SKIVE_OK) status = cli_train_settings(a, &o.train);
-    o.train.epochs = (int)epochs;
+    if (status == SKIVE_OK) status = cli_train_settings(a, &how);
+    how.epochs = (int)epochs;
+    o.train = &how;
     if (status == SKIVE_OK) status = cli_load_to_run(a, teacher_path, &teacher);
     if (status == SKIVE_OK) status = cli_open_training(a, data, teacher, &train, &validation);
     if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);

@@ -80,6 +80,7 @@ typedef struct named {
     const char *skip[MAX_NAMED];
     skive_prune_ratio ratios[MAX_NAMED];
     char *names[MAX_NAMED]; /* names of the parameters of the ratios, to be freed */
+    skive_train_options tune;
 } named;
 
 static skive_status read_ratio(cli_args *a, const char *text, char **name, skive_prune_ratio *out) {
@@ -143,8 +144,9 @@ static skive_status settings(cli_args *a, skive_prune_options *o, named *n) {
     if (status == SKIVE_OK) status = cli_number_in(a, "layer-floor", 0, 1, &o->layer_floor);
     if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_integer(a, "steps", 1, 1000, &steps);
-    if (status == SKIVE_OK) status = cli_train_settings(a, &o->finetune);
-    o->finetune.epochs = (int)epochs;
+    if (status == SKIVE_OK) status = cli_train_settings(a, &n->tune);
+    n->tune.epochs = (int)epochs;
+    o->finetune = &n->tune;
     o->steps = (int)steps;
     o->criterion = cli_text(a, "criterion", o->criterion);
     o->schedule = cli_text(a, "prune-schedule", o->schedule);
@@ -156,7 +158,7 @@ static skive_status settings(cli_args *a, skive_prune_options *o, named *n) {
 static skive_status run(cli_args *a) {
     const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL);
     const char *teacher_path = cli_text(a, "teacher", NULL);
-    named names = {0};
+    named names = {.tune = skive_prune_finetune_default()};
     skive_prune_options o = skive_prune_options_default();
     skive_dataset *train = NULL, *validation = NULL;
     skive_graph *g = NULL, *teacher = NULL;
@@ -164,11 +166,11 @@ static skive_status run(cli_args *a) {
     cli_sizes before = {0}, after = {0};
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = settings(a, &o, &names);
-    if (status == SKIVE_OK && o.finetune.epochs > 0 && !data)
+    if (status == SKIVE_OK && names.tune.epochs > 0 && !data)
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
     if (status == SKIVE_OK) status = cli_check_output(a, output);
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
-    if (status == SKIVE_OK) status = (o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = (names.tune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
     if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
     o.teacher = teacher;
@@ -179,7 +181,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
     /* An interrupted run is saved too, so that its progress is not lost. */
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0);
-    const bool tuned = o.finetune.epochs > 0;
+    const bool tuned = names.tune.epochs > 0;
     const skive_status saved = !reached ? status : tuned ? cli_save_trained(a, g, output) : cli_save(a, g, output);
     if (reached && saved != SKIVE_OK) status = saved;
     if (saved == SKIVE_OK) (void)cli_sizes_of(a, output, g, &after);

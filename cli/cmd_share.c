@@ -128,14 +128,15 @@ static skive_status ratio(cli_args *a, double *out) {
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash '%s' is not a ratio; 64 or 1/64 is one value for 64 weights", text);
 }
 
-static skive_status settings(cli_args *a, skive_share_options *o, const char **only, const char **skip) {
+static skive_status settings(cli_args *a, skive_share_options *o, skive_train_options *tune, const char **only,
+                             const char **skip) {
     int64_t epochs = 0, bits = o->bits;
     /* For sgd, whose steps grow with the number of weights that share a value; adam's do not. */
-    o->finetune.learning_rate = 0.0001;
+    tune->learning_rate = 0.0001;
     skive_status status = cli_integer(a, "bits", 1, 8, &bits);
     if (status == SKIVE_OK) status = ratio(a, &o->hash);
     if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
-    if (status == SKIVE_OK) status = cli_train_settings(a, &o->finetune);
+    if (status == SKIVE_OK) status = cli_train_settings(a, tune);
     if (status == SKIVE_OK) status = names(a, "only", only, &o->n_only);
     if (status == SKIVE_OK) status = names(a, "skip", skip, &o->n_skip);
     if (status == SKIVE_OK && o->hash > 0 && (cli_has(a, "bits") || cli_has(a, "init") || cli_has(a, "one-codebook")))
@@ -148,7 +149,8 @@ static skive_status settings(cli_args *a, skive_share_options *o, const char **o
     o->keep_zero = !cli_has(a, "no-keep-zero");
     o->plain = cli_has(a, "plain");
     o->seed = skive_context_seed(a->ctx);
-    o->finetune.epochs = (int)epochs;
+    tune->epochs = (int)epochs;
+    o->finetune = tune;
     return status;
 }
 
@@ -175,6 +177,7 @@ static bool only_ties(const cli_args *a) {
 
 typedef struct job {
     skive_share_options o;
+    skive_train_options tune;
     skive_dataset *train, *validation;
     skive_graph *graph;
     skive_share_report report;
@@ -183,7 +186,7 @@ typedef struct job {
 
 static skive_status open_all(cli_args *a, job *j) {
     const char *data = cli_text(a, "data", NULL);
-    skive_status status = (j->o.finetune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
+    skive_status status = (j->tune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
     if (status == SKIVE_OK && data) status = cli_open_training(a, data, j->graph, &j->train, &j->validation);
     if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &j->graph, 1);
@@ -194,12 +197,12 @@ static skive_status work(cli_args *a, job *j) {
     const skive_status status = tie(a, j->graph);
     if (status != SKIVE_OK) return status;
     if (!only_ties(a)) return skive_share(a->ctx, j->graph, j->train, j->validation, &j->o, &j->report);
-    if (j->o.finetune.epochs < 1) return SKIVE_OK;
-    return skive_train(a->ctx, j->graph, j->train, j->validation, &j->o.finetune, NULL, 0, &j->report.training);
+    if (j->tune.epochs < 1) return SKIVE_OK;
+    return skive_train(a->ctx, j->graph, j->train, j->validation, &j->tune, NULL, 0, &j->report.training);
 }
 
 static skive_status finish(cli_args *a, const job *j, const char *output) {
-    const bool tuned = j->o.finetune.epochs > 0;
+    const bool tuned = j->tune.epochs > 0;
     const skive_status saved = tuned ? cli_save_trained(a, j->graph, output) : cli_save(a, j->graph, output);
     cli_sizes after = {0};
     if (saved != SKIVE_OK) return saved;
@@ -219,10 +222,10 @@ static skive_status finish(cli_args *a, const job *j, const char *output) {
 
 static skive_status run(cli_args *a) {
     const char *output = cli_text(a, "output", NULL), *only[MAX_NAMES], *skip[MAX_NAMES];
-    job j = {.o = skive_share_options_default()};
+    job j = {.o = skive_share_options_default(), .tune = skive_share_finetune_default()};
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
-    skive_status status = settings(a, &j.o, only, skip);
-    if (status == SKIVE_OK && j.o.finetune.epochs > 0 && !cli_has(a, "data"))
+    skive_status status = settings(a, &j.o, &j.tune, only, skip);
+    if (status == SKIVE_OK && j.tune.epochs > 0 && !cli_has(a, "data"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
     if (status == SKIVE_OK) status = cli_check_output(a, output);
     if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));

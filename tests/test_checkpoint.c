@@ -136,7 +136,7 @@ static void foreign_and_damaged_checkpoints_are_refused(void **state) {
     assert_int_equal(unlink(path), 0);
     assert_true(fingerprint(g) == before);
     /* The temperature belongs to the run as well. */
-    d.train = o;
+    d.train = &o;
     skv_test_ok(ctx, skive_distill(ctx, g, teacher, set, NULL, &d, NULL));
     skive_graph_free(g);
     g = small_cnn(ctx, false);
@@ -156,6 +156,8 @@ static void interrupted_pruning_keeps_what_it_has(void **state) {
     skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
     skive_graph *g = small_cnn(ctx, false), *whole = small_cnn(ctx, false);
     skive_prune_options o = skive_prune_options_default();
+    skive_train_options tune = skive_prune_finetune_default();
+    o.finetune = &tune;
     skive_prune_report report;
     char path[SKV_TEST_PATH], one[SKV_TEST_PATH + 2], two[SKV_TEST_PATH + 2];
     stopper s = {.after = 3};
@@ -163,9 +165,9 @@ static void interrupted_pruning_keeps_what_it_has(void **state) {
     o.schedule = "cubic";
     o.steps = 2;
     o.sparsity = 0.8;
-    o.finetune = settings(4, 32);
+    tune = settings(4, 32);
     skv_test_ok(ctx, skive_prune(ctx, whole, set, NULL, &o, NULL));
-    o.finetune.checkpoint = file(path, "prune.ckpt");
+    tune.checkpoint = file(path, "prune.ckpt");
     watch(ctx, &s);
     skv_test_fails(ctx, skive_prune(ctx, g, set, NULL, &o, &report), SKIVE_ERR_INTERRUPTED, "interrupted");
     assert_int_equal(report.count, 36 + CLASSES * 4 * PIXELS);
@@ -197,6 +199,8 @@ static void interrupted_surgery_goes_on(void **state) {
                   *held_out = open_data(ctx, blobs, SKIVE_SPLIT_VALIDATION);
     skive_graph *g = small_cnn(ctx, true), *whole = small_cnn(ctx, true);
     skive_prune_options o = skive_prune_options_default();
+    skive_train_options tune = skive_prune_finetune_default();
+    o.finetune = &tune;
     char path[SKV_TEST_PATH];
     stopper s = {.after = 2};
     (void)state;
@@ -206,9 +210,9 @@ static void interrupted_surgery_goes_on(void **state) {
     o.steps = 4;
     o.sparsity = 0.8;
     o.distill_alpha = 0.5;
-    o.finetune = settings(5, 16);
+    tune = settings(5, 16);
     skv_test_ok(ctx, skive_prune(ctx, whole, set, held_out, &o, NULL));
-    o.finetune.checkpoint = file(path, "surgery.ckpt");
+    tune.checkpoint = file(path, "surgery.ckpt");
     watch(ctx, &s);
     skv_test_fails(ctx, skive_prune(ctx, g, set, held_out, &o, NULL), SKIVE_ERR_INTERRUPTED, "interrupted");
     skive_graph_free(g);

@@ -135,9 +135,11 @@ static skive_status distill(skive_context *ctx, void *user) {
     skive_graph *teacher = NULL, *student = NULL;
     skive_dataset *d = NULL;
     skive_distill_options o = skive_distill_options_default();
+    skive_train_options how = skive_train_options_default();
+    o.train = &how;
     skive_zoo_options z = skive_zoo_options_default();
     (void)user;
-    o.train = one_epoch();
+    how = one_epoch();
     z.dims[1] = z.dims[2] = 12;
     z.classes = 3;
     skive_status status = open_all(ctx, &teacher, &d);
@@ -154,7 +156,8 @@ static skive_status prune_with(skive_context *ctx, const skive_prune_options *op
     skive_dataset *d = NULL;
     skive_prune_options o = *options;
     skive_prune_report r = {0};
-    o.finetune = one_epoch();
+    const skive_train_options tune = one_epoch();
+    o.finetune = &tune;
     skive_status status = open_all(ctx, &g, &d);
     if (status == SKIVE_OK) {
         const uint64_t before = fingerprint(g);
@@ -217,7 +220,8 @@ static skive_status share_with(skive_context *ctx, skive_share_options *o) {
     skive_graph *g = NULL;
     skive_dataset *d = NULL;
     skive_share_report r = {0};
-    o->finetune = one_epoch();
+    const skive_train_options tune = one_epoch();
+    o->finetune = &tune;
     skive_status status = open_all(ctx, &g, &d);
     if (status == SKIVE_OK) {
         const uint64_t before = fingerprint(g);

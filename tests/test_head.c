@@ -157,7 +157,7 @@ static void losses_are_taken_before_the_head(void **state) {
     skive_distill_options d = skive_distill_options_default();
     skive_graph *first = NULL, *first_student = NULL;
     double loss = 0, accuracy = 0;
-    d.train = o;
+    d.train = &o;
     d.alpha = 0.8;
     (void)state;
     for (int i = 0; i < HEADS; i++) {

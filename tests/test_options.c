@@ -230,51 +230,7 @@ static void test_older(void **state) {
     finish(f);
 }
 
-/* An inner struct of options that was shorter: what stood behind it in the outer one still arrives. */
-static void test_inner(void **state) {
-    (void)state;
-    struct inner {
-        size_t size;
-        double a, b;
-    };
-    struct outer {
-        size_t size;
-        int before;
-        struct inner inner;
-        int behind, later;
-    };
-    struct old_inner {
-        size_t size;
-        double a;
-    };
-    struct old_outer {
-        size_t size;
-        int before;
-        struct old_inner inner;
-        int behind;
-    };
-    skive_context *c = skv_test_context();
-    const struct outer defaults = {sizeof defaults, 1, {sizeof defaults.inner, 2, 3}, 4, 5};
-    struct outer o = defaults;
-    const struct old_outer old = {offsetof(struct old_outer, behind) + sizeof(int), 10, {sizeof old.inner, 20}, 40};
-    const size_t at = offsetof(struct outer, inner), n = sizeof o.inner;
-    skv_test_ok(c, skv_options_take_nested(c, "x", &old, &o, sizeof o, ".inner", at, n));
-    assert_int_equal(o.before, 10);
-    assert_true(o.inner.a == 20 && o.inner.b == 3 && o.inner.size == n);
-    assert_int_equal(o.behind, 40);
-    assert_int_equal(o.later, 5);
-    /* The same version with fewer fields of the inner struct set. */
-    struct outer same = {sizeof same, 10, {sizeof(struct old_inner), 20, 30}, 40, 50};
-    o = defaults;
-    skv_test_ok(c, skv_options_take_nested(c, "x", &same, &o, sizeof o, ".inner", at, n));
-    assert_true(o.inner.a == 20 && o.inner.b == 3 && o.behind == 40 && o.later == 50);
-    same.inner.size = 0;
-    skv_test_fails(c, skv_options_take_nested(c, "x", &same, &o, sizeof o, ".inner", at, n), SKIVE_ERR_ARGUMENT,
-                   "x.inner: the field 'size' is 0");
-    skv_test_context_end(c);
-}
-
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_older), cmocka_unit_test(test_inner)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_older)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,15 +315,17 @@ static void zeros_survive_fine_tuning(void **state) {
             for (int surgery = 0; surgery < 2; surgery++, k++) {
                 skive_graph *g = network(d.ctx, "mlp:16,16");
                 skive_prune_options o = skive_prune_options_default();
+                skive_train_options tune = skive_prune_finetune_default();
+                o.finetune = &tune;
                 skive_prune_report r;
                 o.criterion = skv_criterion_at(c)->name;
                 o.schedule = skv_prune_schedule_at(s)->name;
                 o.surgery = surgery;
-                o.finetune.optimizer = skv_optimizer_at(k / 2 % skv_optimizer_count())->name;
-                o.finetune.epochs = 6;
-                o.finetune.batch = 32;
-                o.finetune.learning_rate = 0.02;
-                o.finetune.weight_decay = 0.01;
+                tune.optimizer = skv_optimizer_at(k / 2 % skv_optimizer_count())->name;
+                tune.epochs = 6;
+                tune.batch = 32;
+                tune.learning_rate = 0.02;
+                tune.weight_decay = 0.01;
                 o.sparsity = 0.75;
                 o.steps = 3;
                 skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.train, d.validation, &o, &r));
@@ -348,11 +350,13 @@ static void last_step_gets_its_share(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         skive_graph *g = network(d.ctx, "mlp:16,16");
         skive_prune_options o = skive_prune_options_default();
+        skive_train_options tune = skive_prune_finetune_default();
+        o.finetune = &tune;
         skive_prune_report r;
         o.schedule = "cubic";
         o.sparsity = 0.75;
         o.steps = cases[i].steps;
-        o.finetune.epochs = cases[i].epochs;
+        tune.epochs = cases[i].epochs;
         o.last_step = cases[i].share;
         skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.train, d.validation, &o, &r));
         if (cases[i].last) assert_int_equal(r.training.n_epochs, cases[i].last);
@@ -367,17 +371,19 @@ static void last_step_gets_its_share(void **state) {
 static void surgery_reaches_its_sparsity_in_few_batches(void **state) {
     blobs d = open_blobs();
     skive_prune_options o = skive_prune_options_default();
+    skive_train_options tune = skive_prune_finetune_default();
+    o.finetune = &tune;
     (void)state;
     o.surgery = true;
     o.schedule = "iterative";
     o.sparsity = 0.75;
-    o.finetune.epochs = 1;
+    tune.epochs = 1;
     for (int until = 1; until <= 4; until++) {
         for (o.steps = 1; o.steps < 30; o.steps += 4) {
             skive_graph *g = network(d.ctx, "mlp:16,16");
             skive_prune_report r;
             o.surgery_until = until / 4.0;
-            o.finetune.batch = 90;
+            tune.batch = 90;
             skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.train, d.validation, &o, &r));
             check_quarter(g, &r);
             skive_prune_report_free(d.ctx, &r);
@@ -399,12 +405,14 @@ static void masked_weights_return(void **state) {
     for (int surgery = 0; surgery < 2; surgery++) {
         skive_graph *g = one_layer(d.ctx, (const float(*)[8])w);
         skive_prune_options o = skive_prune_options_default();
+        skive_train_options tune = skive_prune_finetune_default();
+        o.finetune = &tune;
         skive_prune_report r;
         o.sparsity = 2.0 / 3;
         o.surgery = surgery;
-        o.finetune.epochs = 8;
-        o.finetune.batch = 25;
-        o.finetune.learning_rate = 0.05;
+        tune.epochs = 8;
+        tune.batch = 25;
+        tune.learning_rate = 0.05;
         skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, &r));
         int telling = 0;
         for (int i = 0; i < 24; i++) telling += i % 8 % 3 == i / 8 && data_of(g, "w")[i] != 0;
@@ -426,9 +434,11 @@ static void surgery_on_a_frozen_layer_is_refused(void **state) {
     const float w[3][8] = {{1, 2, 3}, {4, 5}, {6}};
     skive_graph *g = one_layer(d.ctx, w);
     skive_prune_options o = skive_prune_options_default();
+    skive_train_options tune = skive_prune_finetune_default();
+    o.finetune = &tune;
     (void)state;
     skv_test_ok(d.ctx, skive_value_set_trainable(skive_graph_find_value(g, "b"), true));
-    o.finetune.epochs = 1;
+    tune.epochs = 1;
     skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL));
     o.surgery = true;
     skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "'w' cannot change");
@@ -584,14 +594,16 @@ static void a_teacher_teaches(void **state) {
         skive_graph *g = one_layer(d.ctx, (const float(*)[8])w);
         skive_graph *teacher = taught == 2 ? one_layer(d.ctx, (const float(*)[8])other) : NULL;
         skive_prune_options o = skive_prune_options_default();
+        skive_train_options tune = skive_prune_finetune_default();
+        o.finetune = &tune;
         skive_prune_report r;
         o.sparsity = 0.5;
         o.distill_alpha = taught ? 0.75 : 0;
         o.teacher = teacher;
         o.temperature = 3;
-        o.finetune.epochs = 1;
-        o.finetune.batch = 300;
-        o.finetune.learning_rate = 0;
+        tune.epochs = 1;
+        tune.batch = 300;
+        tune.learning_rate = 0;
         skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.all, NULL, &o, &r));
         assert_int_equal(zeros(g, "w"), 12);
         const double expected =
@@ -601,7 +613,7 @@ static void a_teacher_teaches(void **state) {
         skive_graph_free(g);
         /* And one step of learning goes another way. */
         g = one_layer(d.ctx, (const float(*)[8])w);
-        o.finetune.learning_rate = 0.1;
+        tune.learning_rate = 0.1;
         skv_test_ok(d.ctx, skive_prune(d.ctx, g, d.all, NULL, &o, NULL));
         memcpy(pruned[taught], data_of(g, "w"), sizeof pruned[taught]);
         skive_graph_free(g);
@@ -651,12 +663,12 @@ MISTAKE(unknown_skip, o->skip = no_layer; o->n_skip = 1)
 MISTAKE(no_steps, o->schedule = "iterative"; o->steps = 0)
 MISTAKE(unknown_schedule, o->schedule = "weekly")
 MISTAKE(floor_above_one, o->layer_floor = 1.5)
-MISTAKE(surgery_without_epochs, o->surgery = true; o->finetune.epochs = 0)
+MISTAKE(surgery_without_epochs, o->surgery = true; o->finetune = NULL)
 MISTAKE(surgery_until_zero, o->surgery = true; o->surgery_until = 0)
 MISTAKE(surgery_until_nan, o->surgery = true; o->surgery_until = NAN)
 MISTAKE(large_last_step, o->last_step = 1.5)
 MISTAKE(nan_last_step, o->last_step = NAN)
-MISTAKE(teacher_without_epochs, o->distill_alpha = 0.5; o->finetune.epochs = 0)
+MISTAKE(teacher_without_epochs, o->distill_alpha = 0.5; o->finetune = NULL)
 MISTAKE(large_alpha, o->distill_alpha = 1.5)
 MISTAKE(negative_alpha, o->distill_alpha = -0.5)
 MISTAKE(nan_alpha, o->distill_alpha = NAN)
@@ -704,7 +716,9 @@ static void mistakes_are_named(void **state) {
     any_teacher = g;
     for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
         skive_prune_options o = skive_prune_options_default();
-        o.finetune.epochs = 1;
+        skive_train_options tune = skive_prune_finetune_default();
+        o.finetune = &tune;
+        tune.epochs = 1;
         mistakes[i].make(&o);
         skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, mistakes[i].message);
     }
@@ -728,12 +742,14 @@ static void a_teacher_of_another_shape_is_refused(void **state) {
         skive_graph *teacher = NULL;
         skive_zoo_options zoo = skive_zoo_options_default();
         skive_prune_options o = skive_prune_options_default();
+        skive_train_options tune = skive_prune_finetune_default();
+        o.finetune = &tune;
         zoo.rank = cases[i].rank;
         zoo.dims[0] = cases[i].width;
         zoo.dims[1] = zoo.dims[2] = 4;
         zoo.classes = cases[i].classes;
         skv_test_ok(d.ctx, skive_zoo_build(d.ctx, "mlp:16", &zoo, &teacher));
-        o.finetune.epochs = 1;
+        tune.epochs = 1;
         o.distill_alpha = 0.5;
         o.teacher = teacher;
         skv_test_fails(d.ctx, skive_prune(d.ctx, g, d.train, NULL, &o, NULL), i ? SKIVE_ERR_DATA : SKIVE_ERR_SHAPE,
@@ -749,6 +765,8 @@ static void nonsense_is_refused(void **state) {
     skive_context *ctx = skv_test_context();
     skive_graph *g = network(ctx, "mlp:16");
     skive_prune_options o = skive_prune_options_default();
+    skive_train_options tune = skive_prune_finetune_default();
+    o.finetune = &tune;
     char *before, *after;
     (void)state;
     skv_test_ok(ctx, skive_graph_print(g, &before));
@@ -760,7 +778,7 @@ static void nonsense_is_refused(void **state) {
     o.criterion = "beauty";
     skv_test_fails(ctx, skive_prune(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "beauty");
     o.criterion = "magnitude";
-    o.finetune.epochs = 1;
+    tune.epochs = 1;
     skv_test_fails(ctx, skive_prune(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "training set");
     skv_test_ok(ctx, skive_graph_print(g, &after));
     assert_string_equal(before, after);
@@ -796,6 +814,8 @@ static void distillation_follows_the_teacher(void **state) {
     skive_context *ctx = skv_test_context();
     char folder[SKV_TEST_PATH], spec[2 * SKV_TEST_PATH + 8], *before, *after;
     skive_distill_options o = skive_distill_options_default();
+    skive_train_options how = skive_train_options_default();
+    o.train = &how;
     skive_train_options t = skive_train_options_default();
     skive_eval_report a, b;
     skive_paired_report pair;
@@ -811,8 +831,8 @@ static void distillation_follows_the_teacher(void **state) {
     skv_test_ok(ctx, skive_graph_print(teacher, &before));
     o.alpha = 1;
     o.temperature = 3;
-    o.train.epochs = 30;
-    o.train.batch = 25;
+    how.epochs = 30;
+    how.batch = 25;
     skv_test_ok(ctx, skive_distill(ctx, student, teacher, train, held_out, &o, NULL));
     skv_test_ok(ctx, skive_graph_print(teacher, &after));
     assert_string_equal(before, after);

@@ -9,12 +9,16 @@
 #include "passes/pass.h"
 #include "train_fixtures.h"
 
+/* Fine-tuning of the options below, which the tests change. */
+static skive_train_options tune;
+
 static skive_share_options sharing(int bits) {
     skive_share_options o = skive_share_options_default();
+    o.finetune = &tune;
     o.bits = bits;
-    o.finetune = settings(0, 40);
-    o.finetune.optimizer = "adam";
-    o.finetune.learning_rate = 0.003;
+    tune = settings(0, 40);
+    tune.optimizer = "adam";
+    tune.learning_rate = 0.003;
     return o;
 }
 
@@ -291,7 +295,7 @@ static void fine_tuning_holds_zeros_and_learns(void **state) {
     o.bits = 2;
     o.plain = true;
     skv_test_ok(ctx, skive_share(ctx, coarse, NULL, NULL, &o, NULL));
-    o.finetune.epochs = 12;
+    tune.epochs = 12;
     skv_test_ok(ctx, skive_share(ctx, g, d, NULL, &o, &r));
     assert_int_equal(r.training.n_epochs, 12);
     assert_true(r.training.epochs[11].loss < r.training.epochs[0].loss);
@@ -359,7 +363,7 @@ static void the_same_bits_every_time(void **state) {
         skive_share_options o = sharing(3);
         skv_test_ok(ctx, skive_context_set_threads(ctx, run < 2 ? 2 : 1));
         o.init = "random";
-        o.finetune.epochs = run < 3 ? 2 : 0;
+        tune.epochs = run < 3 ? 2 : 0;
         if (run == 3) { /* clusters by themselves do not depend on threads at all */
             skive_graph *other = small_cnn(ctx, false);
             skv_test_ok(ctx, skive_share(ctx, other, NULL, NULL, &o, NULL));
@@ -516,7 +520,7 @@ static void nonsense_is_refused(void **state) {
     o.max_iterations = 0;
     skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "iterations");
     o = sharing(4);
-    o.finetune.epochs = 1;
+    tune.epochs = 1;
     skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "training set");
     const double ratios[] = {-1, 0.5, INFINITY, NAN, 1e10};
     for (size_t i = 0; i < 5; i++) {

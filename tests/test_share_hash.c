@@ -210,12 +210,16 @@ static skive_graph *network(skive_context *ctx, const char *spec) {
     return g;
 }
 
+/* Fine-tuning of the options below, which the tests change. */
+static skive_train_options tune;
+
 static skive_share_options hashing(double ratio) {
     skive_share_options o = skive_share_options_default();
+    o.finetune = &tune;
     o.hash = ratio;
-    o.finetune = settings(0, 40);
-    o.finetune.optimizer = "adam";
-    o.finetune.learning_rate = 0.005;
+    tune = settings(0, 40);
+    tune.optimizer = "adam";
+    tune.learning_rate = 0.005;
     return o;
 }
 
@@ -271,7 +275,7 @@ static void hashed_networks_learn(void **state) {
     skive_share_report r;
     skive_eval_report a, b;
     (void)state;
-    o.finetune.epochs = 15;
+    tune.epochs = 15;
     skv_test_ok(ctx, skive_share(ctx, codebook, d, NULL, &o, &r));
     assert_true(r.training.epochs[14].loss < 0.5 * r.training.epochs[0].loss);
     o.plain = true;
@@ -298,12 +302,12 @@ static void hashed_models_can_be_trained(void **state) {
     skive_dataset *d = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL);
     skive_graph *at_once = network(ctx, "mlp:40"), *later = network(ctx, "mlp:40");
     skive_share_options o = hashing(8);
-    skive_train_options t = o.finetune;
+    skive_train_options t = tune;
     skive_train_report r;
     skv_shared s, expected;
     (void)state;
     skv_test_ok(ctx, skive_share(ctx, later, NULL, NULL, &o, NULL));
-    o.finetune.epochs = t.epochs = 3;
+    tune.epochs = t.epochs = 3;
     skv_test_ok(ctx, skive_share(ctx, at_once, d, d, &o, NULL));
     skv_test_ok(ctx, skive_train(ctx, later, d, d, &t, NULL, 0, &r));
     assert_int_equal(r.n_epochs, 3);
@@ -386,7 +390,7 @@ static void what_was_trained_is_what_comes_out(void **state) {
         skv_test_ok(ctx, b.status);
         skv_test_ok(ctx, skive_graph_add_output(g, y));
         skv_test_ok(ctx, skive_graph_copy(ctx, g, &dense));
-        o.finetune.epochs = 10;
+        tune.epochs = 10;
         skv_test_ok(ctx, skive_share(ctx, g, d, d, &o, &report));
         assert_memory_not_equal(data_of(g, "bias"), data_of(dense, "bias"), sizeof(float) * CLASSES);
         skv_test_ok(ctx, skive_evaluate(ctx, g, d, 0, &found));

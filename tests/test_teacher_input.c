@@ -57,6 +57,8 @@ static double first_loss(skive_context *ctx, skive_dataset *set, const char *stu
                          skive_graph *teacher) {
     skive_graph *student = linear(ctx, student_last, NULL, NULL);
     skive_distill_options o = skive_distill_options_default();
+    skive_train_options how = skive_train_options_default();
+    o.train = &how;
     skive_input_options in = skive_input_options_default();
     skive_train_report r = {0};
     in.mean = student_mean;
@@ -64,9 +66,9 @@ static double first_loss(skive_context *ctx, skive_dataset *set, const char *stu
     skv_test_ok(ctx, skive_model_set_input(ctx, student, set, &in));
     o.alpha = 1;
     o.temperature = 1;
-    o.train.epochs = 1;
-    o.train.batch = N;
-    o.train.learning_rate = 1e-9;
+    how.epochs = 1;
+    how.batch = N;
+    how.learning_rate = 1e-9;
     skv_test_ok(ctx, skive_distill(ctx, student, teacher, set, NULL, &o, &r));
     const double loss = r.epochs[0].loss;
     skive_train_report_free(ctx, &r);
@@ -117,6 +119,8 @@ static void a_teacher_of_pictures_teaches_one_of_features(void **state) {
     const skive_type type = {.dtype = SKIVE_F32, .rank = 2, .dims = {{-1, "N"}, {VALUES, NULL}}};
     skive_value *x = NULL;
     skive_distill_options o = skive_distill_options_default();
+    skive_train_options how = skive_train_options_default();
+    o.train = &how;
     skive_train_report r = {0};
     (void)state;
     skv_test_ok(ctx, skive_graph_create(ctx, "flat", &flat));
@@ -126,9 +130,9 @@ static void a_teacher_of_pictures_teaches_one_of_features(void **state) {
     skv_test_ok(ctx, b.status);
     skv_test_ok(ctx, skive_graph_add_output(flat, x));
     o.alpha = 1;
-    o.train.epochs = 1;
-    o.train.batch = N;
-    o.train.learning_rate = 1e-9;
+    how.epochs = 1;
+    how.batch = N;
+    how.learning_rate = 1e-9;
     skv_test_ok(ctx, skive_distill(ctx, flat, teacher, set, NULL, &o, &r));
     assert_true(fabs(r.epochs[0].loss) < 1e-5); /* the same function */
     skive_train_report_free(ctx, &r);

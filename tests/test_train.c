@@ -77,6 +77,8 @@ static void distillation_by_hand(void **state) {
     double x[N * IN], labels[N], zs[N * CLASSES], zt[N * CLASSES], dz[N * CLASSES], loss = 0;
     char spec[4 * SKV_TEST_PATH];
     skive_distill_options o = skive_distill_options_default();
+    skive_train_options how = skive_train_options_default();
+    o.train = &how;
     skive_train_report report;
     (void)state;
     make_rows(x, labels, spec);
@@ -85,9 +87,9 @@ static void distillation_by_hand(void **state) {
                 *before = linear(ctx, CLASSES, 41);
     o.temperature = 3;
     o.alpha = 0.6;
-    o.train = settings(1, N);
-    o.train.momentum = 0;
-    o.train.weight_decay = 0;
+    how = settings(1, N);
+    how.momentum = 0;
+    how.weight_decay = 0;
     scores(student, x, CLASSES, zs);
     scores(teacher, x, CLASSES, zt);
     for (int i = 0; i < N; i++) {

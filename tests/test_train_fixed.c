@@ -34,22 +34,28 @@ static skive_status train(skive_context *ctx, skive_graph *g, skive_dataset *t, 
 }
 static skive_status prune(skive_context *ctx, skive_graph *g, skive_dataset *t, skive_dataset *v) {
     skive_prune_options o = skive_prune_options_default();
+    skive_train_options tune = skive_prune_finetune_default();
+    o.finetune = &tune;
     o.sparsity = 0.5;
-    o.finetune = settings(1, 32);
+    tune = settings(1, 32);
     o.distill_alpha = 0.5; /* taught by the model itself, whose batch is fixed too */
     return skive_prune(ctx, g, t, v, &o, NULL);
 }
 static skive_status share(skive_context *ctx, skive_graph *g, skive_dataset *t, skive_dataset *v) {
     skive_share_options o = skive_share_options_default();
+    skive_train_options tune = skive_share_finetune_default();
+    o.finetune = &tune;
     o.plain = true;
-    o.finetune.epochs = 1;
-    o.finetune.batch = 32;
+    tune.epochs = 1;
+    tune.batch = 32;
     return skive_share(ctx, g, t, v, &o, NULL);
 }
 static skive_status distill(skive_context *ctx, skive_graph *g, skive_dataset *t, skive_dataset *v) {
     skive_distill_options o = skive_distill_options_default();
+    skive_train_options how = skive_train_options_default();
+    o.train = &how;
     skive_graph *teacher = fixed_cnn(ctx, 8);
-    o.train = settings(1, 32);
+    how = settings(1, 32);
     const skive_status status = skive_distill(ctx, g, teacher, t, v, &o, NULL);
     skive_graph_free(teacher);
     return status;

@@ -48,10 +48,12 @@ static void pruned_weights_stay_pruned(void **state) {
     for (int surgery = 0; surgery < 2; surgery++) {
         skive_dataset *t = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
         skive_prune_options p = skive_prune_options_default();
+        skive_train_options tune = skive_prune_finetune_default();
+        p.finetune = &tune;
         skive_prune_report r;
         p.sparsity = 0.3;
         p.surgery = surgery;
-        p.finetune = settings(2, 32);
+        tune = settings(2, 32);
         skv_test_ok(ctx, skive_prune(ctx, back, t, NULL, &p, &r));
         assert_true(zeros(back, "conv.weight") >= conv && zeros(back, "fc.weight") >= fc);
         assert_true(r.kept <= r.count - conv - fc);

@@ -75,15 +75,19 @@ static skive_status train(skive_context *ctx, skive_graph *g, skive_dataset *t) 
 }
 static skive_status distill(skive_context *ctx, skive_graph *g, skive_dataset *t) {
     skive_distill_options o = skive_distill_options_default();
+    skive_train_options how = skive_train_options_default();
+    o.train = &how;
     skive_graph *teacher = exported(ctx);
-    o.train = settings(1, 32);
+    how = settings(1, 32);
     const skive_status status = skive_distill(ctx, g, teacher, t, NULL, &o, NULL);
     skive_graph_free(teacher);
     return status;
 }
 static skive_status prune(skive_context *ctx, skive_graph *g, skive_dataset *t) {
     skive_prune_options o = skive_prune_options_default();
-    o.finetune = settings(1, 32);
+    skive_train_options tune = skive_prune_finetune_default();
+    o.finetune = &tune;
+    tune = settings(1, 32);
     return skive_prune(ctx, g, t, NULL, &o, NULL);
 }
 static skive_status share(skive_context *ctx, skive_graph *g, skive_dataset *t) {

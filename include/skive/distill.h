@@ -11,9 +11,9 @@ extern "C" {
 
 typedef struct skive_distill_options {
     size_t size;
-    double temperature; /* T > 0 */
-    double alpha;       /* in [0, 1]: weight of the teacher in the loss */
-    skive_train_options train;
+    double temperature;               /* T > 0 */
+    double alpha;                     /* in [0, 1]: weight of the teacher in the loss */
+    const skive_train_options *train; /* NULL: skive_train_options_default() */
 } skive_distill_options;
 SKIVE_API skive_distill_options skive_distill_options_default(void); /* T 4, alpha 0.7 */
 

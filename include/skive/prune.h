@@ -32,8 +32,8 @@ typedef struct skive_prune_options {
     double layer_floor;
     const char *const *skip; /* names of parameters that are not pruned */
     size_t n_skip;
-    skive_train_options finetune; /* epochs 0: none */
-    int steps;                    /* of a gradual schedule */
+    const skive_train_options *finetune; /* NULL or epochs 0: none. Start from skive_prune_finetune_default() */
+    int steps;                           /* of a gradual schedule */
     /* Instead of a sparsity, with the schedule "one-shot"; 0: not used. Weights that score below it are pruned: below
      * this number, or below this many standard deviations of the layer's weights ("magnitude" only). */
     double threshold, threshold_std;
@@ -55,6 +55,8 @@ typedef struct skive_prune_options {
     const skive_graph *teacher;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
+/* Training options for fine-tuning a pruned model: epochs 0, learning rate 0.01, no warm-up. */
+SKIVE_API skive_train_options skive_prune_finetune_default(void);
 
 typedef struct skive_prune_layer {
     char *parameter, *node;

@@ -30,9 +30,11 @@ typedef struct skive_share_options {
     size_t n_skip;
     bool plain;  /* produce dense weights instead of codebook, indices and Gather */
     double hash; /* above 0: hashing instead of k-means; number of weights per shared value (Gemm only) */
-    skive_train_options finetune; /* epochs 0: none */
+    const skive_train_options *finetune; /* NULL or epochs 0: none. Start from skive_share_finetune_default() */
 } skive_share_options;
 SKIVE_API skive_share_options skive_share_options_default(void);
+/* Training options for fine-tuning shared values: epochs 0, Adam, learning rate 0.001, no warm-up. */
+SKIVE_API skive_train_options skive_share_finetune_default(void);
 
 typedef struct skive_share_layer {
     char *parameter, *node;

@@ -75,10 +75,6 @@ skive_status skv_need(skive_context *ctx, const char *function, const char *name
  * a struct of `size` bytes whose first field is its size. `given` NULL: nothing to do. `what` is the struct's name.
  * Errors: ARGUMENT (the caller's size is not set). */
 skive_status skv_options_take(skive_context *ctx, const char *what, const void *given, void *own, size_t size);
-/* The same for a struct that contains an option struct of `nested` bytes at offset `at`; `member` is its name with a
- * dot (".finetune"). */
-skive_status skv_options_take_nested(skive_context *ctx, const char *what, const void *given, void *own, size_t size,
-                                     const char *member, size_t at, size_t nested);
 
 /* ---- notes and log ---- */
 

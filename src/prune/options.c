@@ -5,18 +5,21 @@
 #include "prune/prune.h"
 
 skive_prune_options skive_prune_options_default(void) {
-    skive_prune_options o = {.size = sizeof o,
-                             .criterion = "magnitude",
-                             .schedule = "one-shot",
-                             .sparsity = 0.9,
-                             .layer_floor = -1,
-                             .finetune = skive_train_options_default(),
-                             .steps = 5,
-                             .surgery_until = 0.75,
-                             .temperature = 4};
-    o.finetune.epochs = 0;
-    o.finetune.learning_rate = 0.01;
-    o.finetune.warmup_epochs = 0;
+    return (skive_prune_options){.size = sizeof(skive_prune_options),
+                                 .criterion = "magnitude",
+                                 .schedule = "one-shot",
+                                 .sparsity = 0.9,
+                                 .layer_floor = -1,
+                                 .steps = 5,
+                                 .surgery_until = 0.75,
+                                 .temperature = 4};
+}
+
+skive_train_options skive_prune_finetune_default(void) {
+    skive_train_options o = skive_train_options_default();
+    o.epochs = 0;
+    o.learning_rate = 0.01;
+    o.warmup_epochs = 0;
     return o;
 }
 
@@ -86,7 +89,7 @@ static skive_status check_finetuning(const skv_pruning *p) {
     if (o->teacher && o->distill_alpha == 0) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "there is a teacher, but its weight in the loss is 0");
     }
-    if (o->finetune.epochs > 0) return SKIVE_OK;
+    if (o->finetune->epochs > 0) return SKIVE_OK;
     if (o->surgery) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery", "surgery needs fine-tuning, which has no epochs");
     }

@@ -37,7 +37,7 @@ static skive_status mask_to(skv_pruning *p, double progress) {
 static int even_part(int epochs, int k, int n) { return epochs * (k + 1) / n - epochs * k / n; }
 
 static int epochs_of(const skv_pruning *p, int k, int n) {
-    const int epochs = p->o->finetune.epochs;
+    const int epochs = p->o->finetune->epochs;
     if (n == 1 || p->o->last_step <= 0) return even_part(epochs, k, n);
     const int last = (int)lrint(epochs * p->o->last_step);
     return k == n - 1 ? last : even_part(epochs - last, k, n - 1);
@@ -45,7 +45,7 @@ static int epochs_of(const skv_pruning *p, int k, int n) {
 
 /* Each step of a gradual schedule is a training run of its own, with a checkpoint of its own: FILE.1, FILE.2 ... */
 static skive_status checkpoint_of(const skv_pruning *p, int k, int steps, char *buffer, size_t size, const char **out) {
-    *out = p->o->finetune.checkpoint;
+    *out = p->o->finetune->checkpoint;
     if (!*out || steps == 1) return SKIVE_OK;
     const int n = snprintf(buffer, size, "%s.%d", *out, k + 1);
     if (n < 0 || (size_t)n >= size)
@@ -65,7 +65,7 @@ static skive_status prepare_teacher(const skv_pruning *p, tuning *t, const skive
     t->teacher.graph = p->o->teacher ? p->o->teacher : dense;
     t->teacher.alpha = p->o->distill_alpha;
     t->teacher.temperature = p->o->temperature;
-    t->teacher.options = &p->o->finetune;
+    t->teacher.options = p->o->finetune;
     return skv_teacher_prepare(p->ctx, &t->teacher, dense);
 }
 
@@ -110,7 +110,7 @@ static skive_status prune_and_tune(skv_pruning *p, tuning *t) {
     /* Surgery goes through the schedule within one run, whose weights it must not lose. */
     const int steps = p->schedule->one_step || p->o->surgery ? 1 : p->o->steps;
     for (int k = 0; k < steps; k++) {
-        skive_train_options o = p->o->finetune;
+        skive_train_options o = *p->o->finetune;
         char path[4096];
         SKV_TRY(checkpoint_of(p, k, steps, path, sizeof path, &o.checkpoint));
         SKV_TRY(mask_to(p, p->o->surgery ? skv_surgery_start(p) : (double)(k + 1) / steps));
@@ -166,15 +166,17 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
     skive_prune_options o = skive_prune_options_default();
     if (report) *report = (skive_prune_report){0};
-    SKV_TRY(skv_options_take_nested(ctx, "skive_prune_options", options, &o, sizeof o, ".finetune",
-                                    offsetof(skive_prune_options, finetune), sizeof o.finetune));
+    skive_train_options finetune = skive_prune_finetune_default();
+    SKV_TRY(skv_options_take(ctx, "skive_prune_options", options, &o, sizeof o));
+    SKV_TRY(skv_options_take(ctx, "skive_train_options", o.finetune, &finetune, sizeof finetune));
+    o.finetune = &finetune;
     skv_pruning p = {.ctx = ctx, .o = &o};
     tuning t = {.train = train, .validation = validation};
     skive_status status;
     SKV_GO(status, done, skv_prune_check(&p));
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
     SKV_GO(status, done, skive_graph_to_inference(graph));
-    if (p.o->finetune.epochs > 0 && !train) {
+    if (p.o->finetune->epochs > 0 && !train) {
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
         goto done;
     }

@@ -11,17 +11,20 @@
 #include "graph/weights.h"
 
 skive_share_options skive_share_options_default(void) {
-    skive_share_options o = {.size = sizeof o,
-                             .bits = 4,
-                             .init = "linear",
-                             .keep_zero = true,
-                             .max_iterations = 1000,
-                             .seed = 1,
-                             .finetune = skive_train_options_default()};
-    o.finetune.epochs = 0;
-    o.finetune.optimizer = "adam";
-    o.finetune.learning_rate = 0.001;
-    o.finetune.warmup_epochs = 0;
+    return (skive_share_options){.size = sizeof(skive_share_options),
+                                 .bits = 4,
+                                 .init = "linear",
+                                 .keep_zero = true,
+                                 .max_iterations = 1000,
+                                 .seed = 1};
+}
+
+skive_train_options skive_share_finetune_default(void) {
+    skive_train_options o = skive_train_options_default();
+    o.epochs = 0;
+    o.optimizer = "adam";
+    o.learning_rate = 0.001;
+    o.warmup_epochs = 0;
     return o;
 }
 
@@ -153,9 +156,9 @@ static skive_status find_layers(skv_sharing *s) {
 /* ---- steps of both methods ---- */
 
 static skive_status tune(skv_sharing *s, skive_dataset *train, skive_dataset *validation) {
-    if (s->o.finetune.epochs < 1) return SKIVE_OK;
+    if (s->o.finetune->epochs < 1) return SKIVE_OK;
     const skive_status status =
-        skive_train(s->ctx, s->work, train, validation, &s->o.finetune, NULL, 0, &s->report.training);
+        skive_train(s->ctx, s->work, train, validation, s->o.finetune, NULL, 0, &s->report.training);
     s->tuned = s->report.training.n_epochs > 0;
     if (status == SKIVE_ERR_INTERRUPTED && s->tuned)
         skv_note(s->ctx, "fine-tuning was stopped; the weights are those of the last finished epoch");
@@ -191,7 +194,7 @@ static skive_status make_plain(skv_sharing *s) {
 
 static skive_status share(skv_sharing *s, const skive_graph *graph, skive_dataset *train, skive_dataset *validation) {
     SKV_TRY(check(s));
-    if (s->o.finetune.epochs > 0 && !train)
+    if (s->o.finetune->epochs > 0 && !train)
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
     SKV_TRY(skive_graph_copy(s->ctx, graph, &s->work));
     SKV_TRY(find_layers(s));
@@ -210,8 +213,10 @@ skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
     skv_sharing s = {.ctx = ctx, .o = skive_share_options_default()};
     if (report) *report = (skive_share_report){0};
-    SKV_TRY(skv_options_take_nested(ctx, "skive_share_options", options, &s.o, sizeof s.o, ".finetune",
-                                    offsetof(skive_share_options, finetune), sizeof s.o.finetune));
+    skive_train_options finetune = skive_share_finetune_default();
+    SKV_TRY(skv_options_take(ctx, "skive_share_options", options, &s.o, sizeof s.o));
+    SKV_TRY(skv_options_take(ctx, "skive_train_options", s.o.finetune, &finetune, sizeof finetune));
+    s.o.finetune = &finetune;
     skive_status status = skv_graph_check_finite(ctx, graph);
     if (status == SKIVE_OK) status = skive_graph_to_inference(graph);
     if (status == SKIVE_OK) status = share(&s, graph, train, validation);
