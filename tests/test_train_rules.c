@@ -288,7 +288,6 @@ static void run_many(const skv_optimizer *optimizer, arena *a, bool masked, int 
     skv_update u = {.weight = a->weight,
                     .gradient = a->gradient,
                     .state = {a->state[0], a->state[1]},
-                    .keep = masked ? a->keep : NULL,
                     .n = MANY,
                     .rate = 0.05,
                     .decay = 0.1,
@@ -305,6 +304,8 @@ static void run_many(const skv_optimizer *optimizer, arena *a, bool masked, int 
         for (int i = 0; i < MANY; i++) a->gradient[i] = (float)skv_rng_normal(7, (uint64_t)step, (uint64_t)i);
         u.step = step;
         optimizer->update(&u);
+        skv_param p = {.n = MANY, .weight = a->weight, .seen = a->weight, .state = {a->state[0], a->state[1]}};
+        if (masked) skv_param_zero(&p, a->keep);
     }
 }
 

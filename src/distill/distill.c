@@ -1,4 +1,4 @@
-/* Distillation by soft labels: the fit with a teacher in its loss. */
+/* Distillation by soft labels: an objective of two terms, the teacher's and the labels'. */
 #include <skive/distill.h>
 
 #include "train/train.h"
@@ -16,23 +16,19 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
     skive_train_options how = skive_train_options_default();
     SKV_TRY(skv_options_take(ctx, "skive_distill_options", options, &o, sizeof o));
     SKV_TRY(skv_options_take(ctx, "skive_train_options", o.train, &how, sizeof how));
-    skv_teacher t = {.graph = teacher, .alpha = o.alpha, .temperature = o.temperature, .options = &how};
-    SKV_TRY(skive_graph_to_inference(student));
-    SKV_TRY(skv_teacher_prepare(ctx, &t, student));
+    SKV_TRY(skv_soft_labels_check(ctx, o.alpha, o.temperature));
     SKV_TRY(skv_train_options_check(ctx, &how));
-    skv_text settings;
-    skv_text_init(&settings, ctx);
-    if (how.checkpoint) skv_teacher_settings(&t, &settings);
+    SKV_TRY(skive_graph_to_inference(student));
+    const skv_teacher from = {.graph = teacher, .student = student};
+    skv_term terms[2];
+    skv_soft_labels_terms(o.alpha, o.temperature, terms);
+    const skv_objective objective = {.terms = terms, .n_terms = 2, .teachers = &from, .n_teachers = 1};
     const skv_fit fit = {.model = student,
                          .train = train,
                          .validation = validation,
                          .options = &how,
-                         .build_loss = skv_teacher_loss,
-                         .user = &t,
+                         .objective = &objective,
                          .may_grow = true,
-                         .what = "distill",
-                         .settings = settings.data};
-    const skive_status status = settings.status == SKIVE_OK ? skv_fit_run(ctx, &fit, report) : settings.status;
-    skv_text_free(&settings);
-    return status;
+                         .what = "distill"};
+    return skv_fit_run(ctx, &fit, report);
 }

@@ -54,41 +54,55 @@ static skive_status checkpoint_of(const skv_pruning *p, int k, int steps, char *
     return SKIVE_OK;
 }
 
-/* What there is besides the model, its masks and the training options. */
+/* What fine-tuning needs besides the model and its masks. */
 typedef struct tuning {
     skive_dataset *train, *validation;
     skv_teacher teacher;
+    skv_term terms[2];
+    skv_objective objective;
+    skv_rule_use *rules;   /* [layers] */
+    skv_live_mask *moving; /* [layers], with surgery */
 } tuning;
 
 /* The dense model, unless another teaches, is the caller's graph, which is not touched until all is done. */
-static skive_status prepare_teacher(const skv_pruning *p, tuning *t, const skive_graph *dense) {
-    t->teacher.graph = p->o->teacher ? p->o->teacher : dense;
-    t->teacher.alpha = p->o->distill_alpha;
-    t->teacher.temperature = p->o->temperature;
-    t->teacher.options = p->o->finetune;
-    return skv_teacher_prepare(p->ctx, &t->teacher, dense);
+static skive_status prepare_objective(const skv_pruning *p, tuning *t, const skive_graph *dense) {
+    t->objective = skv_objective_labels;
+    if (p->o->distill_alpha == 0) return SKIVE_OK;
+    SKV_TRY(skv_soft_labels_check(p->ctx, p->o->distill_alpha, p->o->temperature));
+    t->teacher = (skv_teacher){.graph = p->o->teacher ? p->o->teacher : dense, .student = dense};
+    skv_soft_labels_terms(p->o->distill_alpha, p->o->temperature, t->terms);
+    t->objective = (skv_objective){.terms = t->terms, .n_terms = 2, .teachers = &t->teacher, .n_teachers = 1};
+    return skv_objective_check(p->ctx, &t->objective);
 }
 
-static void settings_of(const skv_pruning *p, const tuning *t, skv_text *out) {
-    if (p->o->surgery) skv_surgery_settings(p, out);
-    if (p->o->distill_alpha > 0) skv_teacher_settings(&t->teacher, out);
+/* A rule for each layer: its mask, which moves in surgery. */
+static skive_status prepare_rules(skv_pruning *p, tuning *t) {
+    SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *t->rules, &t->rules));
+    SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *t->moving, &t->moving));
+    for (size_t i = 0; i < p->n; i++) {
+        t->moving[i] = (skv_live_mask){.keep = p->layers[i].keep, .count = p->layers[i].n};
+        t->rules[i] = p->o->surgery
+                          ? (skv_rule_use){skv_rule_find("moving-mask"), p->masks[i].parameter, &t->moving[i], NULL}
+                          : (skv_rule_use){skv_rule_find("mask"), p->masks[i].parameter, &p->masks[i], NULL};
+    }
+    return SKIVE_OK;
 }
 
 static skive_status tune(skv_pruning *p, tuning *t, skive_train_options *o) {
-    const bool taught = p->o->distill_alpha > 0;
-    const skv_mask_mover mover = skv_surgery_mover(p);
+    skv_surgery surgery = {.pruning = p, .masks = t->moving};
+    const skv_watcher mover = skv_surgery_watcher(&surgery);
     skv_text settings;
     skv_text_init(&settings, p->ctx);
-    if (o->checkpoint) settings_of(p, t, &settings);
+    if (o->checkpoint && p->o->surgery) skv_surgery_settings(p, &settings);
     const skv_fit fit = {.model = p->work,
                          .train = t->train,
                          .validation = t->validation,
                          .options = o,
-                         .masks = p->masks,
-                         .n_masks = p->n,
-                         .mover = p->o->surgery ? &mover : NULL,
-                         .build_loss = taught ? skv_teacher_loss : skv_label_loss,
-                         .user = taught ? (void *)&t->teacher : (void *)o,
+                         .objective = &t->objective,
+                         .rules = t->rules,
+                         .n_rules = p->n,
+                         .watchers = &mover,
+                         .n_watchers = p->o->surgery,
                          .what = "fine-tune",
                          .settings = settings.data};
     skive_train_report_free(p->ctx, &p->report.training);
@@ -180,9 +194,10 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
         goto done;
     }
-    if (p.o->distill_alpha != 0) SKV_GO(status, done, prepare_teacher(&p, &t, graph));
+    SKV_GO(status, done, prepare_objective(&p, &t, graph));
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &p.work));
     SKV_GO(status, done, skv_prune_find_layers(&p));
+    SKV_GO(status, done, prepare_rules(&p, &t));
     status = prune_and_tune(&p, &t);
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p.tuned);
     if (!reached) goto done;
@@ -193,6 +208,8 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
         p.report = (skive_prune_report){0};
     }
 done:
+    skv_free(ctx, t.rules);
+    skv_free(ctx, t.moving);
     skv_prune_free_layers(&p);
     skive_graph_free(p.work);
     skive_prune_report_free(ctx, &p.report);

@@ -59,6 +59,14 @@ skive_status skv_mask_global(skive_context *ctx, skv_prunable *p, size_t n, int6
 /* Sets keep[] of one layer so that what scores below the threshold goes, but not below its floor. */
 skive_status skv_mask_below(skive_context *ctx, skv_prunable *p, double threshold);
 
+/* A mask that may move during training: the rule "moving-mask" is given one. Who changes keep[] calls
+ * skv_param_show(param). */
+typedef struct skv_live_mask {
+    uint8_t *keep; /* [count] */
+    int64_t count;
+    skv_param *param; /* set while a trainer is alive; its weight[] are all weights, masked ones too */
+} skv_live_mask;
+
 /* ---- the job ---- */
 
 typedef struct skv_pruning {
@@ -89,7 +97,11 @@ skive_status skv_prune_choose(skv_pruning *p, double progress, double margin);
 
 /* Dynamic network surgery. */
 double skv_surgery_start(const skv_pruning *p); /* the schedule's place at which it starts */
-skv_mask_mover skv_surgery_mover(skv_pruning *p);
+typedef struct skv_surgery {
+    skv_pruning *pruning;
+    skv_live_mask *masks; /* [layers] */
+} skv_surgery;
+skv_watcher skv_surgery_watcher(skv_surgery *s);
 void skv_surgery_settings(const skv_pruning *p, skv_text *out); /* all that decides how masks move */
 
 #endif

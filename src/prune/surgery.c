@@ -3,7 +3,6 @@
  * choice has the exact sparsity of the schedule, and the two thresholds of the paper lie to both sides of the one that
  * gives it. */
 #include <math.h>
-#include <string.h>
 
 #include "prune/prune.h"
 
@@ -30,21 +29,31 @@ static bool is_due(const skv_pruning *p, int64_t steps_done, double rest) {
     return now >= rest || place(p, now / rest) > place(p, before / rest) || choices_by(now) > choices_by(before);
 }
 
-static skive_status move(void *user, int64_t steps_done, double rest, const skv_live_mask *live, bool *moved) {
-    skv_pruning *p = user;
-    *moved = is_due(p, steps_done, rest);
-    if (!*moved) return SKIVE_OK;
-    for (size_t i = 0; i < p->n; i++) {
-        p->layers[i].weight = live[i].dense;
-        memcpy(p->layers[i].keep, live[i].keep, (size_t)live[i].count);
-    }
-    SKV_TRY(skv_prune_choose(p, place(p, (double)steps_done / rest), SKV_SURGERY_MARGIN));
-    for (size_t i = 0; i < p->n; i++) memcpy(live[i].keep, p->layers[i].keep, (size_t)live[i].count);
+/* The step, counted from the start of the run, from which on masks rest. */
+static double rest_of(const skv_surgery *s, const skv_watch *w) {
+    return s->pruning->o->surgery_until * (double)w->epochs * (double)w->batches;
+}
+
+static skive_status move(void *self, const skv_watch *w) {
+    skv_surgery *s = self;
+    skv_pruning *p = s->pruning;
+    const double rest = rest_of(s, w);
+    if (!is_due(p, w->steps, rest)) return SKIVE_OK;
+    for (size_t i = 0; i < p->n; i++) p->layers[i].weight = s->masks[i].param->weight;
+    SKV_TRY(skv_prune_choose(p, place(p, (double)w->steps / rest), SKV_SURGERY_MARGIN));
+    for (size_t i = 0; i < p->n; i++) skv_param_show(s->masks[i].param);
     return SKIVE_OK;
 }
 
-skv_mask_mover skv_surgery_mover(skv_pruning *p) {
-    return (skv_mask_mover){.until = p->o->surgery_until, .move = move, .user = p};
+/* While masks move, an epoch's figures are not those of the model that will be. */
+static skive_status counts(void *self, const skv_watch *w, bool *may_be_best, bool *stop) {
+    (void)stop;
+    if ((double)w->steps < rest_of(self, w)) *may_be_best = false;
+    return SKIVE_OK;
+}
+
+skv_watcher skv_surgery_watcher(skv_surgery *s) {
+    return (skv_watcher){.name = "surgery", .needs_length = true, .step = move, .epoch = counts, .self = s};
 }
 
 void skv_surgery_settings(const skv_pruning *p, skv_text *out) {

@@ -1,183 +1,250 @@
 /* Checkpoints: after each epoch, everything the next one starts from, in one file written atomically. Little-endian:
- * a header, then each with its length the run's settings as text, the float32 parameters of the model and of the best
- * model and the optimizer's states; a hash of all that at the end. */
+ * the magic; the run's settings as text; entries, each an array of numbers under the name of its owner and of what it
+ * is; a hash of all that. The settings are a block: its length (u64) and its bytes. An entry is four blocks: owner,
+ * what, the size of an element (u64), and the elements. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/endian.h"
 #include "train/train.h"
 
-static const char magic[8] = {'S', 'K', 'V', 'C', 'K', 'P', 'T', '2'};
+static const char magic[8] = {'S', 'K', 'V', 'C', 'K', 'P', 'T', '3'};
 
-typedef struct header {
-    char magic[8];
-    int32_t run_epochs, epoch, best_epoch, reserved;
-    double best, tie;
-    int64_t step;
-} header;
+/* The run's own numbers. */
+static skive_status show_run(skv_checkpoint *c, skv_states *s) {
+    SKV_TRY(skv_state(s, "run", "epochs", &c->run_epochs, 1, sizeof c->run_epochs));
+    SKV_TRY(skv_state(s, "run", "epoch", &c->epoch, 1, sizeof c->epoch));
+    SKV_TRY(skv_state(s, "run", "best epoch", &c->best_epoch, 1, sizeof c->best_epoch));
+    SKV_TRY(skv_state(s, "run", "best", &c->best, 1, sizeof c->best));
+    return skv_state(s, "run", "tie", &c->tie, 1, sizeof c->tie);
+}
+
+/* ---- writing ---- */
 
 typedef struct sink {
-    skv_writer *writer;        /* when saving */
-    const unsigned char *data; /* when loading */
-    size_t size, at;
+    skv_states states;
+    skive_context *ctx;
+    skv_writer *writer;
     uint64_t hash;
 } sink;
 
-static skive_status move(skive_context *ctx, sink *s, void *bytes, size_t n) {
-    if (s->writer) {
-        s->hash = skv_hash64(bytes, n, s->hash);
-        return skv_writer_write(s->writer, bytes, n);
-    }
-    if (n > s->size - s->at) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the checkpoint is truncated");
-    memcpy(bytes, s->data + s->at, n);
-    s->at += n;
-    s->hash = skv_hash64(bytes, n, s->hash);
-    return SKIVE_OK;
+static skive_status put_block(sink *s, const void *bytes, size_t n) {
+    unsigned char length[8];
+    skv_store_le64(length, n);
+    s->hash = skv_hash64(bytes, n, skv_hash64(length, sizeof length, s->hash));
+    SKV_TRY(skv_writer_write(s->writer, length, sizeof length));
+    return skv_writer_write(s->writer, bytes, n);
 }
 
-static skive_status move_array(skive_context *ctx, sink *s, void *data, uint64_t bytes) {
-    uint64_t stored = bytes;
-    SKV_TRY(move(ctx, s, &stored, sizeof stored));
-    if (stored != bytes) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the checkpoint belongs to another model");
-    return move(ctx, s, data, bytes);
+static skive_status put_elements(sink *s, const void *data, size_t bytes, size_t size) {
+    if (!SKV_BIG_ENDIAN || size == 1) return put_block(s, data, bytes);
+    void *turned = NULL;
+    SKV_TRY(skv_alloc_array(s->ctx, bytes + 1, 1, &turned));
+    memcpy(turned, data, bytes);
+    skv_little_endian(turned, bytes, size);
+    const skive_status status = put_block(s, turned, bytes);
+    skv_free(s->ctx, turned);
+    return status;
 }
 
-static skive_status move_params(skive_context *ctx, sink *s, const skive_graph *g) {
-    for (uint32_t i = 0; i < g->n_values; i++) {
-        const skive_tensor *t = skv_value_tensor(g->values[i]);
-        if (t && t->dtype == SKIVE_F32) SKV_TRY(move_array(ctx, s, t->data, skive_tensor_bytes(t)));
-    }
-    return SKIVE_OK;
+static skive_status put_array(skv_states *states, const char *owner, const char *what, void *data, size_t count,
+                              size_t size) {
+    sink *s = (sink *)states;
+    unsigned char element[8];
+    skv_store_le64(element, size);
+    SKV_TRY(put_block(s, owner, strlen(owner)));
+    SKV_TRY(put_block(s, what, strlen(what)));
+    SKV_TRY(put_block(s, element, sizeof element));
+    return put_elements(s, data, count * size, size);
 }
 
-static skive_status move_settings(skive_context *ctx, sink *s, const char *settings) {
-    uint64_t bytes = s->writer ? strlen(settings) : 0;
-    SKV_TRY(move(ctx, s, &bytes, sizeof bytes));
-    if (s->writer) {
-        s->hash = skv_hash64(settings, bytes, s->hash);
-        return skv_writer_write(s->writer, settings, bytes);
-    }
-    if (bytes > s->size - s->at) return SKV_FAIL(ctx, SKIVE_ERR_FORMAT, "the checkpoint is truncated");
-    s->at += bytes;
-    return SKIVE_OK;
+static skive_status save(sink *s, skv_checkpoint *c, skv_show_states show, void *user) {
+    unsigned char hash[8];
+    c->run_epochs = c->epochs;
+    s->hash = skv_hash64(magic, sizeof magic, 0);
+    SKV_TRY(skv_writer_write(s->writer, magic, sizeof magic));
+    SKV_TRY(put_block(s, c->settings, strlen(c->settings)));
+    SKV_TRY(show_run(c, &s->states));
+    SKV_TRY(show(user, &s->states));
+    skv_store_le64(hash, s->hash);
+    return skv_writer_write(s->writer, hash, sizeof hash);
 }
 
-static skive_status move_all(skive_context *ctx, sink *s, header *h, const skive_graph *model, const skive_graph *best,
-                             skv_trainer *t) {
-    SKV_TRY(move_params(ctx, s, model));
-    SKV_TRY(move_params(ctx, s, best));
-    for (size_t i = 0; i < skv_trainer_state_count(t); i++) {
-        size_t bytes;
-        void *state = skv_trainer_state(t, i, &bytes);
-        SKV_TRY(move_array(ctx, s, state, bytes));
-    }
-    *skv_trainer_step_number(t) = h->step;
-    return SKIVE_OK;
-}
-
-skive_status skv_checkpoint_save(skive_context *ctx, const char *path, const skv_checkpoint *c,
-                                 const skive_graph *model, const skive_graph *best, skv_trainer *t) {
-    header h = {.run_epochs = c->epochs,
-                .epoch = c->epoch,
-                .best_epoch = c->best_epoch,
-                .best = c->best,
-                .tie = c->tie,
-                .step = *skv_trainer_step_number(t)};
-    sink s = {0};
-    memcpy(h.magic, magic, sizeof magic);
+skive_status skv_checkpoint_save(skive_context *ctx, const char *path, skv_checkpoint *c, skv_show_states show,
+                                 void *user) {
+    sink s = {.states = {put_array}, .ctx = ctx};
     SKV_TRY(skv_writer_open(ctx, path, &s.writer));
-    skive_status status = move(ctx, &s, &h, sizeof h);
-    if (status == SKIVE_OK) status = move_settings(ctx, &s, c->settings);
-    if (status == SKIVE_OK) status = move_all(ctx, &s, &h, model, best, t);
-    if (status == SKIVE_OK) status = skv_writer_write(s.writer, &s.hash, sizeof s.hash);
-    if (status != SKIVE_OK) {
-        skv_writer_abort(s.writer);
-        return status;
-    }
-    return skv_writer_commit(s.writer);
+    const skive_status status = save(&s, c, show, user);
+    if (status == SKIVE_OK) return skv_writer_commit(s.writer);
+    skv_writer_abort(s.writer);
+    return status;
 }
 
-static skive_status verify(skive_context *ctx, const char *path, const unsigned char *data, size_t size, header *h) {
-    if (size < sizeof *h + 2 * sizeof(uint64_t)) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint (too short); remove it to start anew",
-                           path);
+/* ---- reading ---- */
+
+typedef struct block {
+    const unsigned char *data;
+    size_t size;
+} block;
+
+typedef struct entry {
+    block owner, what, elements;
+    uint64_t size; /* of one */
+} entry;
+
+typedef struct source {
+    skv_states states;
+    skive_context *ctx;
+    const char *path;
+    block settings;
+    entry *entries; /* [n] in the order of the file */
+    size_t n, next;
+    size_t asked; /* arrays */
+    bool copy;    /* write the numbers; otherwise only look whether they are there */
+} source;
+
+static bool next_block(const unsigned char *data, size_t end, size_t *at, block *out) {
+    if (end - *at < 8) return false;
+    const uint64_t n = skv_load_le64(data + *at);
+    if (n > end - *at - 8) return false;
+    *out = (block){data + *at + 8, (size_t)n};
+    *at += 8 + (size_t)n;
+    return true;
+}
+
+static bool next_entry(const unsigned char *data, size_t end, size_t *at, entry *e) {
+    block size;
+    if (!next_block(data, end, at, &e->owner) || !next_block(data, end, at, &e->what) ||
+        !next_block(data, end, at, &size) || size.size != 8 || !next_block(data, end, at, &e->elements))
+        return false;
+    e->size = skv_load_le64(size.data);
+    return true;
+}
+
+static skive_status damaged(const source *s) {
+    return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->path, "%s: the checkpoint is damaged; remove it to start anew",
+                       s->path);
+}
+
+static skive_status check_magic(const source *s, const unsigned char *data, size_t size) {
+    if (size < sizeof magic + 2 * sizeof(uint64_t)) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->path,
+                           "%s: not a checkpoint (too short); remove it to start anew", s->path);
     }
-    memcpy(h, data, sizeof *h);
-    if (memcmp(h->magic, magic, sizeof magic - 1) != 0) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a checkpoint; remove it to start anew", path);
+    if (memcmp(data, magic, sizeof magic - 1) != 0) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->path, "%s: not a checkpoint; remove it to start anew", s->path);
     }
-    if (memcmp(h->magic, magic, sizeof magic) != 0) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path,
-                           "%s: a checkpoint of another version of skive; remove it to start anew", path);
+    if (memcmp(data, magic, sizeof magic) == 0) return SKIVE_OK;
+    return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->path,
+                       "%s: a checkpoint of another version of skive; remove it to start anew", s->path);
+}
+
+static skive_status check_hash(const source *s, const unsigned char *data, size_t size) {
+    const size_t end = size - sizeof(uint64_t);
+    uint64_t hash = skv_hash64(data, sizeof magic, 0);
+    block b;
+    for (size_t at = sizeof magic; at < end;) {
+        if (!next_block(data, end, &at, &b)) return damaged(s);
+        hash = skv_hash64(b.data, b.size, skv_hash64(b.data - 8, 8, hash));
     }
+    return hash == skv_load_le64(data + end) ? SKIVE_OK : damaged(s);
+}
+
+static skive_status index_entries(source *s, const unsigned char *data, size_t end) {
+    size_t at = sizeof magic, n = 0;
+    entry e;
+    if (!next_block(data, end, &at, &s->settings)) return damaged(s);
+    for (size_t from = at; from < end; n++)
+        if (!next_entry(data, end, &from, &e)) return damaged(s);
+    SKV_TRY(skv_alloc_array(s->ctx, n + 1, sizeof *s->entries, &s->entries));
+    for (; s->n < n; s->n++) (void)next_entry(data, end, &at, &s->entries[s->n]);
     return SKIVE_OK;
 }
 
-/* Is it of this run? The length of the settings was checked with the hash. */
-static skive_status check_settings(skive_context *ctx, const char *path, const skv_checkpoint *c, const header *h,
-                                   const unsigned char *text, size_t size) {
-    char why[700];
-    if (!skv_settings_same(c->settings, (const char *)text, size, why, sizeof why)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path,
-                           "%s: the run of this checkpoint had %s; remove the file or use another", path, why);
+static bool is_name(const block *b, const char *name) {
+    return b->size == strlen(name) && memcmp(b->data, name, b->size) == 0;
+}
+
+/* Nearly always the one behind the last that was found. */
+static const entry *find(source *s, const char *owner, const char *what) {
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t at = (s->next + i) % s->n;
+        if (!is_name(&s->entries[at].what, what) || !is_name(&s->entries[at].owner, owner)) continue;
+        s->next = at + 1;
+        return &s->entries[at];
     }
-    if (h->run_epochs == c->epochs || (c->may_extend && h->epoch <= c->epochs)) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path,
+    return NULL;
+}
+
+static skive_status get_array(skv_states *states, const char *owner, const char *what, void *data, size_t count,
+                              size_t size) {
+    source *s = (source *)states;
+    const entry *e = find(s, owner, what);
+    if (!e || e->size != size || e->elements.size != count * size) {
+        return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->path,
+                           "%s: the checkpoint belongs to another model (%s of '%s'); remove it to start anew", s->path,
+                           what, owner);
+    }
+    s->asked++;
+    if (!s->copy) return SKIVE_OK;
+    memcpy(data, e->elements.data, e->elements.size);
+    skv_little_endian(data, e->elements.size, size);
+    return SKIVE_OK;
+}
+
+static skive_status check_settings(const source *s, const skv_checkpoint *c) {
+    char why[700];
+    if (skv_settings_same(c->settings, (const char *)s->settings.data, s->settings.size, why, sizeof why))
+        return SKIVE_OK;
+    return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, s->path,
+                       "%s: the run of this checkpoint had %s; remove the file or use another", s->path, why);
+}
+
+static skive_status check_epochs(const source *s, const skv_checkpoint *c) {
+    if (c->run_epochs == c->epochs || (c->may_extend && c->epoch <= c->epochs)) return SKIVE_OK;
+    return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, s->path,
                        "%s: the run of this checkpoint had another number of epochs: %d, not %d, and %d of them are "
                        "done%s; remove the file or use another",
-                       path, h->run_epochs, c->epochs, h->epoch,
-                       c->may_extend ? "" : ", and the times at which masks change depend on it");
+                       s->path, (int)c->run_epochs, (int)c->epochs, (int)c->epoch,
+                       c->may_extend ? "" : ", and what it does at which time depends on it");
 }
 
-/* The hash is checked over the whole file before anything of the run is overwritten. */
-static skive_status check_hash(skive_context *ctx, const char *path, const unsigned char *data, size_t size) {
-    size_t at = sizeof(header);
-    uint64_t hash = skv_hash64(data, sizeof(header), 0), stored;
-    const size_t end = size - sizeof stored;
-    while (at < end) {
-        uint64_t n;
-        if (end - at < sizeof n) break;
-        memcpy(&n, data + at, sizeof n);
-        hash = skv_hash64(data + at, sizeof n, hash);
-        at += sizeof n;
-        if (n > end - at) break;
-        hash = skv_hash64(data + at, n, hash);
-        at += n;
-    }
-    memcpy(&stored, data + end, sizeof stored);
-    if (at == end && hash == stored) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: the checkpoint is damaged; remove it to start anew", path);
+/* First all is looked for, and then it is read: what does not fit changes nothing. */
+static skive_status read_all(source *s, skv_checkpoint *c, skv_show_states show, void *user) {
+    s->copy = true;
+    SKV_TRY(show_run(c, &s->states));
+    SKV_TRY(check_epochs(s, c));
+    s->copy = false;
+    SKV_TRY(show(user, &s->states));
+    if (s->asked != s->n)
+        return skv_fail_at(s->ctx, SKIVE_ERR_FORMAT, s->path,
+                           "%s: the checkpoint belongs to another model: it has more numbers; remove it to start anew",
+                           s->path);
+    s->copy = true;
+    return show(user, &s->states);
 }
 
-skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skive_graph *model,
-                                 skive_graph *best, skv_trainer *t, bool *found) {
+skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skv_show_states show,
+                                 void *user, bool *found) {
+    source s = {.states = {get_array}, .ctx = ctx, .path = path};
+    skv_checkpoint theirs = *c;
     skv_map *map = NULL;
-    header h;
+    skive_status status;
     *found = false;
     if (access(path, F_OK) != 0 && errno == ENOENT) return SKIVE_OK;
     SKV_TRY(skv_map_open(ctx, path, &map));
     const unsigned char *data = skv_map_data(map);
     const size_t size = skv_map_size(map);
-    skive_status status = verify(ctx, path, data, size, &h);
-    uint64_t length = 0;
-    if (status == SKIVE_OK) status = check_hash(ctx, path, data, size);
-    if (status == SKIVE_OK) {
-        memcpy(&length, data + sizeof h, sizeof length);
-        status = check_settings(ctx, path, c, &h, data + sizeof h + sizeof length, length);
-    }
-    if (status == SKIVE_OK) {
-        sink s = {.data = data, .size = size - sizeof(uint64_t), .at = sizeof h};
-        status = move_settings(ctx, &s, NULL);
-        if (status == SKIVE_OK) status = move_all(ctx, &s, &h, model, best, t);
-    }
-    if (status == SKIVE_OK) {
-        c->epoch = h.epoch;
-        c->best_epoch = h.best_epoch;
-        c->best = h.best;
-        c->tie = h.tie;
-        c->run_epochs = h.run_epochs;
-        *found = true;
-    }
+    SKV_GO(status, done, check_magic(&s, data, size));
+    SKV_GO(status, done, check_hash(&s, data, size));
+    SKV_GO(status, done, index_entries(&s, data, size - sizeof(uint64_t)));
+    SKV_GO(status, done, check_settings(&s, c));
+    SKV_GO(status, done, read_all(&s, &theirs, show, user));
+    *c = theirs;
+    *found = true;
+done:
+    skv_free(ctx, s.entries);
     skv_map_release(map);
     return status;
 }

@@ -8,8 +8,6 @@
 #include <string.h>
 
 #include "data/feed.h"
-#include "graph/batch.h"
-#include "passes/hashed.h"
 #include "train/train.h"
 
 enum { VALIDATION_BATCH = 100 };
@@ -19,7 +17,10 @@ typedef struct fit_state {
     const skv_fit *fit;
     const skive_train_options *o;
     skive_graph *current, *best;
+    skv_problem problem; /* its graph is the trainer's */
     skv_trainer *trainer;
+    const char *input_name;
+    int64_t *indices; /* [batch] */
     skive_loader *loader;
     skv_feed feed;
     skive_dataset_info info;
@@ -51,127 +52,42 @@ static skive_status check_fit(fit_state *s) {
     }
     SKV_TRY(skv_feed_make(s->ctx, g, &s->info, &s->feed));
     skv_feed_tell(&s->feed, "model");
-    return SKIVE_OK;
-}
-
-static skive_status add_labels(fit_state *s, skive_graph *g, skive_value **labels) {
-    skive_type t = {.dtype = SKIVE_I64, .rank = 1, .dims = {{s->batch, NULL}}};
-    if (!s->info.labelled) {
-        t.dtype = SKIVE_F32;
-        t.rank = s->info.target_rank + 1;
-        for (int d = 0; d < s->info.target_rank; d++) t.dims[d + 1] = (skive_dim){s->info.target_dims[d], NULL};
-    }
-    return skive_graph_add_input(g, "skive.labels", &t, labels);
-}
-
-/* Are there enough scores for the classes? Other disagreements are found by the loss. */
-static skive_status check_head(const fit_state *s) {
-    const skv_head *h = &s->head;
-    const skv_loss *loss = skv_loss_for(s->o, h);
-    if (s->class_weights && loss->on_output) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "class weights",
-                           "the loss '%s' does not support class weights; use cross-entropy", loss->name);
-    }
-    if (!s->info.labelled && !loss->on_output && !s->targets.shares) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s has no class labels, which the loss '%s' needs",
-                           s->info.spec, loss->name);
-    }
-    if (h->task == SKIVE_TASK_BINARY && s->info.classes <= 2) return SKIVE_OK;
-    if (s->info.labelled && h->scores > s->info.classes) {
-        skv_note(s->ctx,
-                 "the model gives %lld scores, but the data have %lld classes: it learns never to predict the others; "
-                 "use skive train --classes %lld for a new last layer",
-                 (long long)h->scores, (long long)s->info.classes, (long long)s->info.classes);
-    }
-    if (!s->info.labelled || h->scores < 0 || h->scores >= s->info.classes) return SKIVE_OK;
-    return skv_fail_at(
-        s->ctx, SKIVE_ERR_DATA, s->info.spec,
-        "%s has %lld classes, but the model gives %lld score%s; use skive train --classes %lld for a new last layer",
-        s->info.spec, (long long)s->info.classes, (long long)h->scores, h->scores == 1 ? "" : "s",
-        (long long)s->info.classes);
-}
-
-static bool value_is_enough(const fit_state *s) {
-    return s->head.task == SKIVE_TASK_VALUES && skv_loss_for(s->o, &s->head)->on_output;
-}
-
-/* The model for as many samples a run, with the sizes that it leaves open taken from them: all shapes are known before
- * a gradient is built, which those of several operators need. */
-static skive_status bind_model(fit_state *s, int64_t batch, skive_graph **out) {
-    skive_graph *sized = NULL;
-    skive_status status;
-    SKV_GO(status, done, skive_graph_copy(s->ctx, s->current, &sized));
-    skv_feed_bind(&s->feed, sized);
-    status = skv_graph_bind_batch(s->ctx, sized, batch, out);
-done:
-    skive_graph_free(sized);
-    return status;
-}
-
-/* A parameter with the same row for each sample of a fixed batch stays as it is: its rows would part. */
-static void tell_held(const fit_state *s, const skive_graph *bound) {
-    const int64_t fixed = skv_graph_fixed_batch(s->current);
-    const skive_value *first = NULL;
-    size_t n = 0;
-    for (uint32_t i = 0; i < s->current->n_values; i++) {
-        const skive_value *v = s->current->values[i];
-        const skive_value *twin = v->trainable ? skive_graph_find_value(bound, v->name) : NULL;
-        if (!twin || twin->trainable) continue;
-        if (!first) first = v;
-        n++;
-    }
-    if (first)
-        skv_note(s->ctx, "not trained: '%s'%s the same row for each of %lld samples", first->name,
-                 n > 1 ? " and others, which hold" : ", which holds", (long long)fixed);
+    return skv_objective_check(s->ctx, s->fit->objective);
 }
 
 static skive_status build_trainer(fit_state *s) {
-    skive_graph *g = NULL;
-    skv_stat_update *updates = NULL;
-    size_t n_updates = 0;
-    skive_value *labels = NULL;
-    skive_status status;
-    SKV_GO(status, done, bind_model(s, s->batch, &g));
-    tell_held(s, g);
-    SKV_GO(status, done, skv_train_form(s->ctx, g, &updates, &n_updates));
-    SKV_GO(status, done, add_labels(s, g, &labels));
-    SKV_GO(status, done, skv_head_find(s->ctx, g, &s->targets, &s->head));
-    SKV_GO(status, done, check_head(s));
-    skv_head_tell(s->ctx, "model", g, &s->head);
-    skv_head_tell_assumed(s->ctx, &s->targets, &s->head);
+    const skv_fit *fit = s->fit;
+    const skv_problem_setup setup = {.model = s->current,
+                                     .feed = &s->feed,
+                                     .targets = &s->targets,
+                                     .objective = fit->objective,
+                                     .options = s->o,
+                                     .scale = fit->scale,
+                                     .class_weights = s->class_weights,
+                                     .batch = s->batch};
+    skv_problem *p = &s->problem;
+    SKV_TRY(skv_problem_build(s->ctx, &setup, p));
+    s->head = p->head;
     /* What all targets told holds for the few of a validation set. */
     if (!s->head.from && s->head.kind != SKIVE_OUTPUT_LOGITS)
-        SKV_GO(status, done, skive_model_set_output(s->current, NULL, skive_output_kind_name(s->head.kind)));
-    skv_builder b = skv_build(g);
-    skive_value *input = g->inputs[0];
-    skive_value *logits = value_is_enough(s) ? s->head.value : skv_head_logits(&b, &s->head);
-    const skv_loss_site at = {.input = input,
-                              .labels = labels,
-                              .logits = logits,
-                              .head = &s->head,
-                              .targets = &s->targets,
-                              .scale = s->fit->scale,
-                              .class_weights = s->class_weights};
-    skive_value *loss = b.status == SKIVE_OK ? s->fit->build_loss(s->fit->user, &b, &at) : NULL;
-    SKV_GO(status, done, b.status);
-    const skv_trainer_setup setup = {.graph = g,
-                                     .input = input,
-                                     .labels = labels,
-                                     .loss = loss,
-                                     .logits = logits,
-                                     .updates = updates,
-                                     .n_updates = n_updates,
-                                     .options = s->o,
-                                     .masks = s->fit->masks,
-                                     .n_masks = s->fit->n_masks,
-                                     .live_masks = s->fit->mover != NULL,
-                                     .batch = s->batch};
-    SKV_GO(status, done, skv_trainer_create(s->ctx, &setup, &s->trainer));
-    g = NULL; /* the trainer's now */
-done:
-    skive_graph_free(g);
-    skv_free(s->ctx, updates);
-    return status;
+        SKV_TRY(skive_model_set_output(s->current, NULL, skive_output_kind_name(s->head.kind)));
+    const skv_trainer_setup trainer = {.graph = p->graph,
+                                       .input = p->input,
+                                       .labels = p->labels,
+                                       .loss = p->loss,
+                                       .logits = p->logits,
+                                       .updates = p->updates,
+                                       .n_updates = p->n_updates,
+                                       .options = s->o,
+                                       .rules = fit->rules,
+                                       .n_rules = fit->n_rules,
+                                       .hooks = fit->hooks,
+                                       .n_hooks = fit->n_hooks,
+                                       .batch = s->batch};
+    s->input_name = p->input->name;
+    SKV_TRY(skv_trainer_create(s->ctx, &trainer, &s->trainer));
+    p->graph = NULL; /* the trainer's now */
+    return SKIVE_OK;
 }
 
 /* ---- one epoch ---- */
@@ -184,7 +100,7 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     if (!s->fit->validation) return SKIVE_OK;
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
-    SKV_TRY(bind_model(s, VALIDATION_BATCH, &g));
+    SKV_TRY(skv_problem_bind(s->ctx, s->current, &s->feed, VALIDATION_BATCH, &g));
     const skive_status status = skv_evaluate(s->ctx, g, s->fit->validation, VALIDATION_BATCH, false, &r);
     skive_graph_free(g);
     SKV_TRY(status);
@@ -197,22 +113,59 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     return SKIVE_OK;
 }
 
-static skive_status one_batch(fit_state *s, const skive_batch *batch, double rate, double *loss, int64_t *correct) {
-    SKV_TRY(skv_trainer_feed(s->trainer, &batch->x, &batch->y));
+/* Factors on terms that change as the run goes on. */
+static skive_status feed_courses(fit_state *s, double epoch) {
+    const skv_objective *objective = s->fit->objective;
+    for (size_t i = 0; i < objective->n_terms; i++) {
+        const skv_term *t = &objective->terms[i];
+        if (!t->course) continue;
+        float factor = (float)t->course->factor(s->o, epoch);
+        const skive_tensor scalar = {.dtype = SKIVE_F32, .data = &factor};
+        SKV_TRY(skv_trainer_feed(s->trainer, s->problem.courses[i]->name, &scalar));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status feed_indices(fit_state *s, const skive_batch *batch) {
+    if (!s->problem.indices) return SKIVE_OK;
+    for (size_t i = 0; i < batch->count; i++) s->indices[i] = (int64_t)batch->indices[i];
+    const skive_tensor view = {.dtype = SKIVE_I64, .rank = 1, .dims = {(int64_t)batch->count}, .data = s->indices};
+    return skv_trainer_feed(s->trainer, SKV_INDICES_INPUT, &view);
+}
+
+static skive_status one_batch(fit_state *s, const skive_batch *batch, double epoch, double rate, double *loss,
+                              int64_t *correct) {
+    SKV_TRY(skv_trainer_feed(s->trainer, s->input_name, &batch->x));
+    SKV_TRY(skv_trainer_feed(s->trainer, SKV_LABELS_INPUT, &batch->y));
+    SKV_TRY(feed_indices(s, batch));
+    SKV_TRY(feed_courses(s, epoch));
     return skv_trainer_step(s->trainer, rate, loss, correct);
 }
 
-/* The step, counted from the start of the run, from which on masks rest. */
-static double rest_of_masks(const fit_state *s) {
-    return s->fit->mover->until * (double)s->o->epochs * (double)s->batches;
+static skv_watch where(const fit_state *s, int epoch, int64_t steps, const skive_epoch_report *row) {
+    return (skv_watch){.steps = steps,
+                       .epoch = epoch,
+                       .epochs = s->o->epochs,
+                       .batches = s->batches,
+                       .trainer = s->trainer,
+                       .row = row};
 }
 
-static skive_status move_masks(fit_state *s, int64_t steps_done) {
-    const skv_mask_mover *mover = s->fit->mover;
-    bool moved = false;
-    if (!mover) return SKIVE_OK;
-    SKV_TRY(mover->move(mover->user, steps_done, rest_of_masks(s), skv_trainer_live_masks(s->trainer), &moved));
-    if (moved) skv_trainer_show_masks(s->trainer);
+static skive_status watch_step(fit_state *s, int epoch, size_t in_epoch) {
+    const skv_watch w = where(s, epoch, (int64_t)epoch * (int64_t)s->batches + (int64_t)in_epoch, NULL);
+    for (size_t i = 0; i < s->fit->n_watchers; i++) {
+        const skv_watcher *watcher = &s->fit->watchers[i];
+        if (watcher->step) SKV_TRY(watcher->step(watcher->self, &w));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status watch_epoch(fit_state *s, const skive_epoch_report *row, bool *counts, bool *stop) {
+    const skv_watch w = where(s, row->epoch, (int64_t)row->epoch * (int64_t)s->batches, row);
+    for (size_t i = 0; i < s->fit->n_watchers; i++) {
+        const skv_watcher *watcher = &s->fit->watchers[i];
+        if (watcher->epoch) SKV_TRY(watcher->epoch(watcher->self, &w, counts, stop));
+    }
     return SKIVE_OK;
 }
 
@@ -228,9 +181,10 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         int64_t correct = 0;
         SKV_TRY(skive_loader_next(s->loader, &batch));
         if (batch.end) break;
-        rate = skv_schedule_rate(schedule, s->o, epoch + ((double)i + 1) / (double)s->batches);
-        SKV_TRY(one_batch(s, &batch, rate, &loss, &correct));
-        SKV_TRY(move_masks(s, (int64_t)epoch * (int64_t)s->batches + (int64_t)i + 1));
+        const double at = epoch + ((double)i + 1) / (double)s->batches;
+        rate = skv_schedule_rate(schedule, s->o, at);
+        SKV_TRY(one_batch(s, &batch, at, rate, &loss, &correct));
+        SKV_TRY(watch_step(s, epoch, i + 1));
         loss_sum += loss * (double)batch.count;
         right += correct;
         seen += (int64_t)batch.count;
@@ -252,6 +206,12 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
 
 /* ---- the run ---- */
 
+static bool may_extend(const skv_fit *fit) {
+    for (size_t i = 0; i < fit->n_watchers; i++)
+        if (fit->watchers[i].needs_length) return false;
+    return true;
+}
+
 static skive_status set_up(fit_state *s) {
     const skive_train_options *o = s->o;
     SKV_TRY(skv_train_options_check(s->ctx, o));
@@ -268,9 +228,10 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));
     SKV_TRY(skv_params_unshare(s->best));
     SKV_TRY(skv_run_settings(s->ctx, s->fit, s->current, &s->settings));
-    s->point = (skv_checkpoint){.settings = s->settings.data, .epochs = o->epochs, .may_extend = !s->fit->mover};
+    s->point = (skv_checkpoint){.settings = s->settings.data, .epochs = o->epochs, .may_extend = may_extend(s->fit)};
     SKV_TRY(skv_class_weights(s->ctx, o->class_weights, s->fit->train, &s->class_weights));
     SKV_TRY(build_trainer(s));
+    SKV_TRY(skv_alloc_array(s->ctx, (size_t)s->batch, sizeof *s->indices, &s->indices));
     skive_loader_options l = skive_loader_options_default();
     l.batch = (size_t)s->batch;
     l.drop_last = true;
@@ -281,12 +242,11 @@ static skive_status set_up(fit_state *s) {
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
 }
 
-/* Keeps the parameters of the best epoch; without a validation set, and while masks still move, the last one counts as
- * best. */
-static skive_status keep_if_best(fit_state *s, const skive_epoch_report *row) {
-    const bool rest = !s->fit->mover || (double)row->epoch * (double)s->batches >= rest_of_masks(s);
+/* Keeps the parameters of the best epoch; without a validation set, and where a watcher does not count an epoch, the
+ * last one counts as best. */
+static skive_status keep_if_best(fit_state *s, const skive_epoch_report *row, bool counts) {
     bool better = true;
-    if (s->o->keep_best && rest && !isnan(row->validation_loss)) {
+    if (s->o->keep_best && counts && !isnan(row->validation_loss)) {
         SKV_TRY(skv_best_better(s->ctx, s->o->best, row, &s->point, &better));
         s->report.best_by = skv_best_rule(s->o->best, row);
     } else {
@@ -328,42 +288,61 @@ static void note_chance(const fit_state *s) {
 
 static void tell_resumed(const fit_state *s) {
     const skv_checkpoint *p = &s->point;
-    skv_note(s->ctx, "resumed after epoch %d from %s", p->epoch, s->o->checkpoint);
+    skv_note(s->ctx, "resumed after epoch %d from %s", (int)p->epoch, s->o->checkpoint);
     if (p->run_epochs != p->epochs) {
         skv_note(s->ctx,
                  "that run was planned with %d epochs: the learning rates until epoch %d were those for %d epochs, now "
                  "they are those for %d",
-                 p->run_epochs, p->epoch, p->run_epochs, p->epochs);
+                 (int)p->run_epochs, (int)p->epoch, (int)p->run_epochs, (int)p->epochs);
     } else if (p->epoch == p->epochs) {
-        skv_note(s->ctx, "all %d epochs are done; give more epochs to continue training", p->epochs);
+        skv_note(s->ctx, "all %d epochs are done; give more epochs to continue training", (int)p->epochs);
     }
+}
+
+/* Everything that the next epoch starts from. The loader's order and the random numbers follow from the epoch. */
+static skive_status show_states(void *user, skv_states *states) {
+    fit_state *s = user;
+    SKV_TRY(skv_trainer_states(s->trainer, states));
+    for (uint32_t i = 0; i < s->best->n_values; i++) {
+        const skive_value *v = s->best->values[i];
+        const skive_tensor *t = skv_value_tensor(v);
+        if (t && t->dtype == SKIVE_F32)
+            SKV_TRY(skv_state(states, v->name, "best epoch", t->data, (size_t)skive_tensor_count(t), sizeof(float)));
+    }
+    for (size_t i = 0; i < s->fit->n_watchers; i++) {
+        const skv_watcher *w = &s->fit->watchers[i];
+        if (w->states) SKV_TRY(w->states(w->self, states));
+    }
+    return SKIVE_OK;
 }
 
 static skive_status loop(fit_state *s) {
     const double started = skv_now();
-    bool resumed = false;
+    bool resumed = false, stop = false;
     if (s->o->checkpoint) {
-        SKV_TRY(skv_checkpoint_load(s->ctx, s->o->checkpoint, &s->point, s->current, s->best, s->trainer, &resumed));
+        SKV_TRY(skv_checkpoint_load(s->ctx, s->o->checkpoint, &s->point, show_states, s, &resumed));
         if (resumed) tell_resumed(s);
     }
     skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)s->o->epochs * (double)s->batches);
     s->progress.done_before = (double)s->point.epoch * (double)s->batches;
-    for (int epoch = s->point.epoch; epoch < s->o->epochs; epoch++) {
+    for (int epoch = (int)s->point.epoch; epoch < s->o->epochs && !stop; epoch++) {
         skive_epoch_report *row = &s->report.epochs[s->report.n_epochs];
+        bool counts = true;
         SKV_TRY(one_epoch(s, epoch, row));
         s->report.n_epochs++;
-        SKV_TRY(keep_if_best(s, row));
+        SKV_TRY(watch_epoch(s, row, &counts, &stop));
+        SKV_TRY(keep_if_best(s, row, counts));
         s->point.epoch = epoch + 1;
-        s->report.best_epoch = s->point.best_epoch;
+        s->report.best_epoch = (int)s->point.best_epoch;
         s->report.seconds = skv_now() - started;
         s->report.samples_per_second =
             (double)s->report.n_epochs * (double)s->batches * (double)s->batch / s->report.seconds;
         log_epoch(s, row);
         if (s->o->checkpoint) {
-            SKV_TRY(skv_checkpoint_save(s->ctx, s->o->checkpoint, &s->point, s->current, s->best, s->trainer));
+            SKV_TRY(skv_checkpoint_save(s->ctx, s->o->checkpoint, &s->point, show_states, s));
         }
     }
-    s->report.best_epoch = s->point.best_epoch;
+    s->report.best_epoch = (int)s->point.best_epoch;
     note_chance(s);
     return SKIVE_OK;
 }
@@ -394,6 +373,8 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
     skive_loader_free(s.loader);
     skv_feed_free(&s.feed);
     skv_trainer_free(s.trainer);
+    skv_problem_free(ctx, &s.problem);
+    skv_free(ctx, s.indices);
     skv_text_free(&s.settings);
     skv_free(ctx, s.class_weights);
     skive_graph_free(s.current);
@@ -419,20 +400,20 @@ static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_
     return skv_fit_values(ctx, fit, &targets, report, run);
 }
 
-/* A hashed layer in the form of standard ONNX is trained as the HashedGemm it stands for: as entries of a codebook its
- * values and their negatives would part. */
-static skive_status run_hashed(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+/* A copy is trained in another form, and its numbers are taken over. */
+static skive_status run_recast(skive_context *ctx, const skv_recast *recast, const skv_fit *fit,
+                               skive_train_report *report) {
     skive_train_report r = {0};
     skv_fit twin = *fit;
     skive_status status, trained;
     twin.model = NULL;
     SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
     SKV_GO(status, done, skv_params_mark_trainable(twin.model));
-    SKV_GO(status, done, skv_graph_to_hashed(twin.model));
+    SKV_GO(status, done, recast->to(twin.model));
     SKV_GO(status, done, skive_graph_infer(twin.model));
     status = trained = run_any(ctx, &twin, &r);
     if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
-        SKV_GO(status, done, skv_hashed_assign(fit->model, twin.model));
+        SKV_GO(status, done, recast->back(fit->model, twin.model));
         skv_params_assign(fit->model, twin.model);
         status = trained;
     }
@@ -447,5 +428,9 @@ done:
 }
 
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
-    return (skv_graph_tells_hashed(fit->model) ? run_hashed : run_any)(ctx, fit, report);
+    for (size_t i = 0; i < skv_recast_count(); i++) {
+        const skv_recast *recast = skv_recast_at(i);
+        if (recast->asked(fit->model)) return run_recast(ctx, recast, fit, report);
+    }
+    return run_any(ctx, fit, report);
 }

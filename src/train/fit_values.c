@@ -108,8 +108,7 @@ static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_ta
     bool bad = false;
     skive_status status;
     *grown = false;
-    /* A mover of masks knows the weights in the scale it was made for. */
-    if (fit->mover) return SKIVE_OK;
+    if (skv_rules_know_numbers(fit->rules, fit->n_rules)) return SKIVE_OK;
     SKV_TRY(skv_alloc_array(ctx, (size_t)scale->n, sizeof *is, &is));
     SKV_GO(status, done, skv_head_find(ctx, fit->model, targets, &head));
     SKV_GO(status, done, probe(ctx, fit, targets, scale, is, &bad));

@@ -5,6 +5,7 @@
 
 static skive_status norm_to_training(skive_graph *g, skive_node *n, skv_stat_update *u) {
     skive_value *outputs[5] = {NULL}, *old = n->outputs[0];
+    const char *name = old->name; /* in the graph's arena */
     skive_node *fresh = NULL;
     for (int i = 0; i < 5; i++) SKV_TRY(skv_graph_new_value(g, NULL, &outputs[i]));
     SKV_TRY(skv_graph_new_node(g, "BatchNormalization", "", NULL, n->inputs, n->n_inputs, outputs, 5, &fresh));
@@ -16,7 +17,8 @@ static skive_status norm_to_training(skive_graph *g, skive_node *n, skv_stat_upd
     SKV_TRY(skv_value_replace_uses(old, outputs[0], true));
     u[0] = (skv_stat_update){n->inputs[3], outputs[1]};
     u[1] = (skv_stat_update){n->inputs[4], outputs[2]};
-    return skv_graph_remove_node(n);
+    SKV_TRY(skv_graph_remove_node(n));
+    return skv_value_rename(outputs[0], name);
 }
 
 static skive_status dropout_to_training(skive_graph *g, skive_node *n) {

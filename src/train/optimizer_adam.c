@@ -1,4 +1,4 @@
-/* Adam (Kingma & Ba 2015), beta 0.9 and 0.999, epsilon 1e-8. Pruned weights and their moments stay 0. */
+/* Adam (Kingma & Ba 2015), beta 0.9 and 0.999, epsilon 1e-8. */
 #include <math.h>
 
 #include "train/adam.h"
@@ -18,10 +18,6 @@ void skv_adam_update(const skv_update *u, bool decoupled) {
         m[i] = b1 * m[i] + (1.0f - b1) * g;
         v[i] = b2 * v[i] + (1.0f - b2) * g * g;
         w[i] = shrink * w[i] - rate * (m[i] * correct1) / (sqrtf(v[i] * correct2) + epsilon);
-    }
-    if (!u->keep) return;
-    for (int64_t i = 0; i < n; i++) {
-        if (!u->keep[i]) w[i] = m[i] = v[i] = 0.0f;
     }
 }
 

@@ -1,6 +1,5 @@
 /* Stochastic gradient descent with momentum (Polyak 1964) or Nesterov's form (Sutskever et al. 2013), weight decay as
- * part of the gradient: v = m v + g;  w -= rate * v  (Nesterov: rate * (g + m v)). Pruned weights and their momentum
- * stay 0. */
+ * part of the gradient: v = m v + g;  w -= rate * v  (Nesterov: rate * (g + m v)). */
 #include "train/train.h"
 
 static void update(const skv_update *u) {
@@ -15,11 +14,6 @@ static void update(const skv_update *u) {
         const float g = grad[i] * scale + decay * w[i];
         v[i] = m * v[i] + g;
         w[i] -= rate * (nesterov ? g + m * v[i] : v[i]);
-    }
-    if (!u->keep) return;
-    for (int64_t i = 0; i < n; i++) {
-        w[i] = u->keep[i] ? w[i] : 0.0f;
-        v[i] = u->keep[i] ? v[i] : 0.0f;
     }
 }
 

@@ -1,4 +1,4 @@
-/* The lists of losses, optimizers and schedules. */
+/* The lists of losses, optimizers, schedules and recasts. */
 #include "base/list.h"
 #include "train/train.h"
 
@@ -10,6 +10,9 @@
 #undef X
 #define X(id) extern const skv_schedule skv_schedule_##id;
 #include "train/schedules.inc"
+#undef X
+#define X(id) extern const skv_recast skv_recast_##id;
+#include "train/recasts.inc"
 #undef X
 
 static const skv_loss *const losses[] = {
@@ -27,7 +30,13 @@ static const skv_schedule *const schedules[] = {
 #include "train/schedules.inc"
 #undef X
 };
+static const skv_recast *const recasts[] = {
+#define X(id) &skv_recast_##id,
+#include "train/recasts.inc"
+#undef X
+};
 
 SKV_LIST_ACCESS(loss, losses)
 SKV_LIST_ACCESS(optimizer, optimizers)
 SKV_LIST_ACCESS(schedule, schedules)
+SKV_LIST_ACCESS(recast, recasts)

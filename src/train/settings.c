@@ -59,9 +59,17 @@ void skv_settings_input(skv_text *t, const char *who, const skive_graph *g) {
     }
 }
 
-static uint64_t hash_of_masks(const skv_fit *fit) {
+/* The rules besides those that the graph asks for. */
+static uint64_t hash_of_rules(const skv_fit *fit) {
     uint64_t key = 1;
-    for (size_t i = 0; i < fit->n_masks; i++) key = skv_hash64(fit->masks[i].keep, (size_t)fit->masks[i].count, key);
+    for (size_t i = 0; i < fit->n_rules; i++) {
+        const skv_rule_use *use = &fit->rules[i];
+        key = skv_hash64(use->rule->name, strlen(use->rule->name), key);
+        key = skv_hash64(use->parameter, strlen(use->parameter), key);
+        if (use->text) key = skv_hash64(use->text, strlen(use->text), key);
+        const uint64_t given = use->rule->key ? use->rule->key(use) : 0;
+        key = skv_hash64(&given, sizeof given, key);
+    }
     return key;
 }
 
@@ -112,11 +120,13 @@ skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skiv
     if (o->keep_zeros) skv_settings_text(out, "zeros kept (--keep-zeros)", o->keep_zeros);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         skv_settings_number(out, numbers[i].name, numbers[i].value);
+    skv_objective_settings(fit->objective, out);
+    for (size_t i = 0; i < fit->n_watchers; i++) skv_settings_text(out, "watcher", fit->watchers[i].name);
     if (fit->settings) skv_text_add(out, "%s", fit->settings);
     skv_settings_hash(out, "model", hash_of_model(model));
     skv_settings_input(out, "", model);
     skv_settings_hash(out, "description of the model's input and output (its metadata)", hash_of_meta(model));
-    skv_settings_hash(out, "set of pruned weights", hash_of_masks(fit));
+    skv_settings_hash(out, "set of pruned weights, or of other rules of parameters", hash_of_rules(fit));
     return out->status;
 }
 

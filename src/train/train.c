@@ -1,27 +1,6 @@
 /* Supervised training: the fit with one of the listed losses. */
 #include "train/train.h"
 
-const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *h) {
-    if (o->loss) return skv_loss_find(o->loss);
-    if (h->task == SKIVE_TASK_VALUES) return skv_loss_find("mse");
-    return skv_loss_find(skv_head_is_sigmoid(h) || h->task == SKIVE_TASK_LABELS ? "binary-cross-entropy"
-                                                                                : "cross-entropy");
-}
-
-skive_value *skv_label_loss(void *user, skv_builder *b, const skv_loss_site *at) {
-    const skive_train_options *o = user;
-    const skv_loss_args args = {.logits = at->logits,
-                                .output = at->head->value,
-                                .labels = at->labels,
-                                .label_smoothing = o->label_smoothing,
-                                .temperature = 1,
-                                .sigmoid = skv_head_is_sigmoid(at->head),
-                                .scale = at->scale,
-                                .class_weights = at->class_weights,
-                                .n_classes = at->targets->info.classes};
-    return skv_loss_for(o, at->head)->build(b, &args);
-}
-
 skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
                          const skive_train_options *options, const skive_mask *masks, size_t n_masks,
                          skive_train_report *report) {
@@ -30,15 +9,20 @@ skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *
     if (report) *report = (skive_train_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_train_options", options, &o, sizeof o));
     SKV_TRY(skive_graph_to_inference(graph));
+    skv_rule_use *rules = NULL;
+    SKV_TRY(skv_alloc_array(ctx, n_masks + 1, sizeof *rules, &rules));
+    for (size_t i = 0; i < n_masks; i++)
+        rules[i] = (skv_rule_use){skv_rule_find("mask"), masks[i].parameter, &masks[i], NULL};
     const skv_fit fit = {.model = graph,
                          .train = train,
                          .validation = validation,
                          .options = &o,
-                         .masks = masks,
-                         .n_masks = n_masks,
-                         .build_loss = skv_label_loss,
-                         .user = &o,
+                         .objective = &skv_objective_labels,
+                         .rules = rules,
+                         .n_rules = n_masks,
                          .may_grow = true,
                          .what = n_masks ? "fine-tune" : "train"};
-    return skv_fit_run(ctx, &fit, report);
+    const skive_status status = skv_fit_run(ctx, &fit, report);
+    skv_free(ctx, rules);
+    return status;
 }

@@ -1,0 +1,92 @@
+/* The loop on which training, pruning with fine-tuning, sharing and distillation are built. */
+#ifndef SKV_FIT_H
+#define SKV_FIT_H
+
+#include "train/problem.h"
+
+/* Where a run is, for watchers. */
+typedef struct skv_watch {
+    int64_t steps;      /* done */
+    int epoch, epochs;  /* finished; of the run */
+    size_t batches;     /* of an epoch */
+    skv_trainer *trainer;
+    const skive_epoch_report *row; /* at the end of an epoch: its figures */
+} skv_watch;
+
+/* Looks on, and may act, after each step and each epoch. Must depend on nothing but its arguments and what it shows as
+ * its state, so that a run can be resumed. Any function may be NULL. */
+typedef struct skv_watcher {
+    const char *name;
+    bool needs_length; /* what it does depends on the number of epochs: a finished run cannot be made longer */
+    skive_status (*step)(void *self, const skv_watch *w);
+    /* *counts (true): the epoch may be the best; *stop (false): the run ends here. */
+    skive_status (*epoch)(void *self, const skv_watch *w, bool *counts, bool *stop);
+    skive_status (*states)(void *self, skv_states *s);
+    void *self;
+} skv_watcher;
+
+typedef struct skv_fit {
+    skive_graph *model;                /* trained in place */
+    skive_dataset *train, *validation; /* validation may be NULL */
+    const skive_train_options *options;
+    const skv_objective *objective;
+    const skv_rule_use *rules; /* besides those that the graph asks for */
+    size_t n_rules;
+    const skv_step_hook *hooks;
+    size_t n_hooks;
+    const skv_watcher *watchers;
+    size_t n_watchers;
+    const char *what;     /* progress name: "train", "distill", "fine-tune" */
+    const char *settings; /* lines of whatever else decides the result, for checkpoints; NULL: none */
+    const skv_target_scale *scale; /* set by skv_fit_values */
+    bool may_grow;                 /* nodes may be put behind the model's output; pointers into it are lost then */
+} skv_fit;
+skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
+typedef skive_status (*skv_fit_fn)(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
+/* Runs a regression on standardised targets, by `run`. */
+skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
+                            skive_train_report *report, skv_fit_fn run);
+
+/* ---- checkpoints ---- */
+
+typedef struct skv_checkpoint {
+    const char *settings; /* of the run (skv_run_settings): a checkpoint of other ones is refused */
+    int64_t epochs;       /* of the run */
+    bool may_extend;      /* a checkpoint of a run of fewer or more epochs will do */
+    int64_t run_epochs;   /* out: of the run that wrote it */
+    int64_t epoch;        /* finished */
+    int64_t best_epoch;
+    double best, tie; /* what the best epoch is better in, and what decides among equals */
+} skv_checkpoint;
+/* Shows everything that the next epoch starts from. */
+typedef skive_status (*skv_show_states)(void *user, skv_states *s);
+skive_status skv_checkpoint_save(skive_context *ctx, const char *path, skv_checkpoint *c, skv_show_states show,
+                                 void *user);
+/* *found false when there is no file. Nothing is read unless all fits. Errors: IO, FORMAT (damaged), ARGUMENT (of
+ * another run; says in what it differs). */
+skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_checkpoint *c, skv_show_states show,
+                                 void *user, bool *found);
+
+/* Lines "name TAB value" of all that decides a run's result but the number of epochs. skv_text_free(out) in any case.
+ * */
+skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skive_graph *model, skv_text *out);
+void skv_settings_text(skv_text *t, const char *name, const char *value);
+void skv_settings_number(skv_text *t, const char *name, double value);
+/* What the model's metadata say of its input. `who`: "", or "teacher-". */
+void skv_settings_input(skv_text *t, const char *who, const skive_graph *g);
+void skv_settings_hash(skv_text *t, const char *name, uint64_t hash); /* of what is not shown */
+/* Has each of my lines the same value in theirs[size]? `why` tells the first that has not. */
+bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *why, size_t room);
+
+/* ---- the best epoch ---- */
+
+const char *skv_best_name(size_t i);
+skive_status skv_best_check(skive_context *ctx, const char *by);
+/* "accuracy", "loss" or "f1". */
+const char *skv_best_rule(const char *by, const skive_epoch_report *row);
+/* Is the epoch better than the best so far? If so, *best gets its figures. Errors: ARGUMENT (what is asked for was not
+ * measured). */
+skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epoch_report *row, skv_checkpoint *best,
+                             bool *better);
+
+#endif

@@ -1,0 +1,133 @@
+/* What a run minimises: a sum of weighted terms over the model that is trained and its teachers, all in one graph. */
+#ifndef SKV_OBJECTIVE_H
+#define SKV_OBJECTIVE_H
+
+#include <skive/train.h>
+
+#include "graph/graph.h"
+#include "train/head.h"
+#include "train/scale.h"
+
+struct skv_feed;
+typedef struct skv_schedule skv_schedule;
+
+/* ---- losses: the records of losses.inc ---- */
+
+/* What a loss is built from: values of the training graph. */
+typedef struct skv_loss_args {
+    skive_value *logits;   /* [n][classes] of the trained model */
+    skive_value *output;   /* what the model gives out, for losses on that; NULL: the logits */
+    skive_value *labels;   /* i64 [n] classes, or f32 targets */
+    skive_value *teacher;  /* logits (of "mse" the output) of a teacher; NULL when there is none */
+    skive_value *feature;  /* a value of the trained model that the term names; NULL: none */
+    skive_value *example;  /* the teacher's value for it; NULL: none */
+    skive_value *indices;  /* i64 [n]: the samples' numbers in the data set; NULL unless the loss needs them */
+    double label_smoothing, temperature;
+    bool sigmoid;                  /* each score by itself, not a softmax over all */
+    const skv_target_scale *scale; /* of "mse": what differences are divided by; NULL: 1 */
+    const double *class_weights;   /* of class labels, [n_classes]; NULL: 1 */
+    int64_t n_classes;
+    const char *name; /* unique in the objective: parameters of the term's own are called NAME.something */
+    uint64_t seed;    /* for their first numbers */
+} skv_loss_args;
+
+typedef struct skv_loss {
+    const char *name, *brief;
+    bool needs_teacher;  /* a teacher's scores */
+    bool needs_features; /* a value of the model, and one of a teacher, by name */
+    bool needs_indices;  /* the samples' numbers */
+    bool on_output;      /* compares what the model gives out; otherwise the logits */
+    /* A scalar, mean over the batch. Trainable parameters that it adds to the graph are trained along and are not part
+     * of the model. NULL with the builder's status set. */
+    skive_value *(*build)(skv_builder *b, const skv_loss_args *args);
+} skv_loss;
+/* The targets in the shape of the logits: class labels one-hot. `smoothing` spreads that share over `among` answers
+ * (0: as many as there are classes). */
+skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoothing, int64_t among);
+/* Losses of samples [n] or [n][...] times the weights of their classes. */
+skive_value *skv_weight_samples(skv_builder *b, const skv_loss_args *a, skive_value *losses);
+/* A trainable parameter of the term's own: NAME.what, normal numbers of mean 0 and this deviation. */
+skive_value *skv_term_parameter(skv_builder *b, const skv_loss_args *a, const char *what, int rank,
+                                const int64_t *dims, double deviation);
+/* What an option says of class weights: [classes], freed by skv_free; NULL where all are 1. Tells them in a note.
+ * Errors: ARGUMENT. */
+skive_status skv_class_weights(skive_context *ctx, const char *text, const skive_dataset *set, double **out);
+size_t skv_loss_count(void);
+const skv_loss *skv_loss_at(size_t i);
+const char *skv_loss_name(size_t i);
+const skv_loss *skv_loss_find(const char *name);
+
+/* ---- terms ---- */
+
+/* A loss, its weight, and the values that it is bound to. */
+typedef struct skv_term {
+    const skv_loss *loss;       /* NULL: the one that options->loss names, or that fits the head */
+    double weight;              /* of the sum; 1 */
+    const skv_schedule *course; /* factor on the weight as the run goes on; NULL: it stays */
+    size_t teacher;             /* which of the objective's teachers */
+    const char *feature;        /* name of a value of the model; NULL: none */
+    const char *example;        /* of the teacher */
+    double temperature;         /* 1 */
+} skv_term;
+
+/* A model that teaches. Its nodes are merged into the training graph, frozen and in inference form. */
+typedef struct skv_teacher {
+    const skive_graph *graph;   /* only read */
+    const skive_graph *student; /* its metadata say what its input is */
+} skv_teacher;
+
+typedef struct skv_objective {
+    const skv_term *terms; /* summed in this order */
+    size_t n_terms;
+    const skv_teacher *teachers;
+    size_t n_teachers;
+} skv_objective;
+/* The loss on the labels alone. */
+extern const skv_objective skv_objective_labels;
+/* The loss that the options name, or the one that fits the head: cross-entropy for classes, binary cross-entropy for
+ * sigmoids, mse for values. */
+const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *head);
+/* Losses that are bound to what they need. Errors: ARGUMENT. */
+skive_status skv_objective_check(skive_context *ctx, const skv_objective *o);
+/* All that decides it but the model, for the key of a checkpoint. */
+void skv_objective_settings(const skv_objective *o, skv_text *out);
+
+/* The values of the training graph that an objective is built on. */
+typedef struct skv_loss_site {
+    skive_value *input, *labels, *indices;
+    skive_value *logits; /* skv_head_logits; of the task VALUES the output */
+    const skv_head *head;
+    const skv_targets *targets;
+    const skv_target_scale *scale; /* of the targets of a regression; NULL: they are taken as they are */
+    const double *class_weights;   /* [targets->info.classes], or NULL */
+    const skive_train_options *options;
+} skv_loss_site;
+/* A scalar, or NULL with the builder's status set. course[i] gets the input (a scalar) of the factor on term i, NULL
+ * where it stays; [n_terms] */
+skive_value *skv_objective_build(skv_builder *b, const skv_objective *o, const skv_loss_site *at,
+                                 skive_value **course);
+
+/* ---- teachers ---- */
+
+/* Checks a teacher's form. Errors: ARGUMENT. */
+skive_status skv_teacher_check(skive_context *ctx, const skv_teacher *t);
+/* Checks what soft labels are mixed with. Errors: ARGUMENT. */
+skive_status skv_soft_labels_check(skive_context *ctx, double alpha, double temperature);
+/* alpha * the divergence from the teacher + (1 - alpha) * the loss on the labels: two terms. */
+void skv_soft_labels_terms(double alpha, double temperature, skv_term terms[2]);
+
+/* A teacher that was merged into the training graph. */
+typedef struct skv_merged_teacher {
+    skv_head head;       /* with values of the training graph */
+    skive_value *scores; /* its logits; of the task VALUES its output */
+    char prefix[24];     /* of the names of its values there */
+} skv_merged_teacher;
+/* Merges teacher `index` into the builder's graph. */
+void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at,
+                       skv_merged_teacher *out);
+/* The student's input as the teacher takes it. *teacher_feed is freed by the caller. NULL with the builder's status
+ * set. */
+skive_value *skv_teacher_input(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,
+                               struct skv_feed *teacher_feed);
+
+#endif

@@ -1,0 +1,131 @@
+/* See problem.h. */
+#include "train/problem.h"
+
+#include "graph/batch.h"
+#include "train/train.h"
+
+skive_status skv_problem_bind(skive_context *ctx, const skive_graph *model, const skv_feed *feed, int64_t batch,
+                              skive_graph **out) {
+    skive_graph *sized = NULL;
+    skive_status status;
+    SKV_GO(status, done, skive_graph_copy(ctx, model, &sized));
+    skv_feed_bind(feed, sized);
+    status = skv_graph_bind_batch(ctx, sized, batch, out);
+done:
+    skive_graph_free(sized);
+    return status;
+}
+
+/* A parameter with the same row for each sample of a fixed batch stays as it is: its rows would part. */
+static void tell_held(skive_context *ctx, const skive_graph *model, const skive_graph *bound) {
+    const int64_t fixed = skv_graph_fixed_batch(model);
+    const skive_value *first = NULL;
+    size_t n = 0;
+    for (uint32_t i = 0; i < model->n_values; i++) {
+        const skive_value *v = model->values[i];
+        const skive_value *twin = v->trainable ? skive_graph_find_value(bound, v->name) : NULL;
+        if (!twin || twin->trainable) continue;
+        if (!first) first = v;
+        n++;
+    }
+    if (first)
+        skv_note(ctx, "not trained: '%s'%s the same row for each of %lld samples", first->name,
+                 n > 1 ? " and others, which hold" : ", which holds", (long long)fixed);
+}
+
+static skive_status add_labels(const skv_problem_setup *s, skive_graph *g, skive_value **labels) {
+    const skive_dataset_info *info = &s->targets->info;
+    skive_type t = {.dtype = SKIVE_I64, .rank = 1, .dims = {{s->batch, NULL}}};
+    if (!info->labelled) {
+        t.dtype = SKIVE_F32;
+        t.rank = info->target_rank + 1;
+        for (int d = 0; d < info->target_rank; d++) t.dims[d + 1] = (skive_dim){info->target_dims[d], NULL};
+    }
+    return skive_graph_add_input(g, SKV_LABELS_INPUT, &t, labels);
+}
+
+static skive_status add_indices(const skv_problem_setup *s, skv_problem *p) {
+    const skive_type t = {.dtype = SKIVE_I64, .rank = 1, .dims = {{s->batch, NULL}}};
+    bool needed = false;
+    for (size_t i = 0; i < s->objective->n_terms; i++)
+        needed = needed || (s->objective->terms[i].loss && s->objective->terms[i].loss->needs_indices);
+    return needed ? skive_graph_add_input(p->graph, SKV_INDICES_INPUT, &t, &p->indices) : SKIVE_OK;
+}
+
+/* Are there enough scores for the classes? Other disagreements are found by the loss. */
+static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, const skv_head *h) {
+    const skive_dataset_info *info = &s->targets->info;
+    const skv_loss *loss = skv_loss_for(s->options, h);
+    if (s->class_weights && loss->on_output) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "class weights",
+                           "the loss '%s' does not support class weights; use cross-entropy", loss->name);
+    }
+    if (!info->labelled && !loss->on_output && !s->targets->shares) {
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec, "%s has no class labels, which the loss '%s' needs",
+                           info->spec, loss->name);
+    }
+    if (h->task == SKIVE_TASK_BINARY && info->classes <= 2) return SKIVE_OK;
+    if (info->labelled && h->scores > info->classes) {
+        skv_note(ctx,
+                 "the model gives %lld scores, but the data have %lld classes: it learns never to predict the others; "
+                 "use skive train --classes %lld for a new last layer",
+                 (long long)h->scores, (long long)info->classes, (long long)info->classes);
+    }
+    if (!info->labelled || h->scores < 0 || h->scores >= info->classes) return SKIVE_OK;
+    return skv_fail_at(
+        ctx, SKIVE_ERR_DATA, info->spec,
+        "%s has %lld classes, but the model gives %lld score%s; use skive train --classes %lld for a new last layer",
+        info->spec, (long long)info->classes, (long long)h->scores, h->scores == 1 ? "" : "s",
+        (long long)info->classes);
+}
+
+static bool value_is_enough(const skv_problem_setup *s, const skv_head *h) {
+    return h->task == SKIVE_TASK_VALUES && skv_loss_for(s->options, h)->on_output;
+}
+
+static skive_status build_loss(const skv_problem_setup *s, skv_problem *p) {
+    skv_builder b = skv_build(p->graph);
+    p->input = p->graph->inputs[0];
+    p->logits = value_is_enough(s, &p->head) ? p->head.value : skv_head_logits(&b, &p->head);
+    const skv_loss_site at = {.input = p->input,
+                              .labels = p->labels,
+                              .indices = p->indices,
+                              .logits = p->logits,
+                              .head = &p->head,
+                              .targets = s->targets,
+                              .scale = s->scale,
+                              .class_weights = s->class_weights,
+                              .options = s->options};
+    p->loss = b.status == SKIVE_OK ? skv_objective_build(&b, s->objective, &at, p->courses) : NULL;
+    return b.status;
+}
+
+static skive_status build(skive_context *ctx, const skv_problem_setup *s, skv_problem *p) {
+    SKV_TRY(skv_problem_bind(ctx, s->model, s->feed, s->batch, &p->graph));
+    if (!s->quiet) tell_held(ctx, s->model, p->graph);
+    if (!s->inference) SKV_TRY(skv_train_form(ctx, p->graph, &p->updates, &p->n_updates));
+    SKV_TRY(add_labels(s, p->graph, &p->labels));
+    SKV_TRY(add_indices(s, p));
+    SKV_TRY(skv_head_find(ctx, p->graph, s->targets, &p->head));
+    SKV_TRY(check_head(ctx, s, &p->head));
+    if (!s->quiet) {
+        skv_head_tell(ctx, "model", p->graph, &p->head);
+        skv_head_tell_assumed(ctx, s->targets, &p->head);
+    }
+    SKV_TRY(skv_alloc_array(ctx, s->objective->n_terms + 1, sizeof *p->courses, &p->courses));
+    return build_loss(s, p);
+}
+
+skive_status skv_problem_build(skive_context *ctx, const skv_problem_setup *s, skv_problem *out) {
+    *out = (skv_problem){.graph = NULL};
+    const skive_status status = build(ctx, s, out);
+    if (status != SKIVE_OK) skv_problem_free(ctx, out);
+    return status;
+}
+
+void skv_problem_free(skive_context *ctx, skv_problem *p) {
+    skive_graph_free(p->graph);
+    skv_free(ctx, p->updates);
+    skv_free(ctx, p->courses);
+    *p = (skv_problem){.graph = NULL};
+}

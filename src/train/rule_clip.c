@@ -1,0 +1,42 @@
+/* clip:LIMIT. After each update weights are brought back into [-LIMIT, LIMIT]: a bounded range quantizes with a finer
+ * step (as weight clipping in Sung et al. 2015 and Jacob et al. 2018). */
+#include <math.h>
+
+#include "train/train.h"
+
+static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
+    float *limit = NULL;
+    double value = 0;
+    SKV_TRY(skv_rule_number(at, p, 1e-30, 1e30, &value));
+    SKV_TRY(skv_alloc_array(at->ctx, 1, sizeof *limit, &limit));
+    *limit = (float)value;
+    *self = limit;
+    return SKIVE_OK;
+}
+
+static void unbind(skive_context *ctx, void *self) { skv_free(ctx, self); }
+
+static void after(void *self, skv_param *p, const skv_step *s) {
+    const float limit = *(const float *)self;
+    (void)s;
+    for (int64_t i = 0; i < p->n; i++) p->weight[i] = fminf(fmaxf(p->weight[i], -limit), limit);
+}
+
+static bool holds(const void *self, const skv_param *p) {
+    const float limit = *(const float *)self;
+    for (int64_t i = 0; i < p->n; i++)
+        if (!(fabsf(p->seen[i]) <= limit)) return false;
+    return true;
+}
+
+const skv_rule skv_rule_clip = {
+    .name = "clip",
+    .brief = "weights stay within the given limit to both sides",
+    .bind = bind,
+    .unbind = unbind,
+    .after = after,
+    .holds = holds,
+    .takes_text = true,
+    .of_trained = true,
+    .knows_numbers = true,
+};

@@ -1,0 +1,80 @@
+/* The trainer: one training problem, a step at a time. A step has four stages, and hooks stand at two of them:
+ *
+ *   forward and backward   the plan runs: loss, gradients, statistics
+ *   reduce                 gradients are summed: over machines, over several batches
+ *   inspect                gradients are read, measured and scaled: clipping, loss scaling, scores
+ *   apply                  rules and the optimizer change the parameters */
+#ifndef SKV_TRAINER_H
+#define SKV_TRAINER_H
+
+#include <skive/exec.h>
+
+#include "train/rule.h"
+
+typedef struct skv_trainer skv_trainer;
+
+typedef struct skv_stat_update {
+    skive_value *parameter, *next; /* after each step the parameter becomes `next` */
+} skv_stat_update;
+
+/* Looks at the gradients of a step. Any function may be NULL. */
+typedef struct skv_step_hook {
+    const char *name;
+    /* Sums gradients. What it sets step->hold for is not applied in this step. */
+    skive_status (*reduce)(void *self, skv_trainer *t, skv_step *step);
+    /* Reads gradients and may multiply step->scale[]. */
+    skive_status (*inspect)(void *self, skv_trainer *t, skv_step *step);
+    skive_status (*states)(void *self, skv_states *s);
+    void *self;
+} skv_step_hook;
+
+/* `graph` in training form with its loss built; ownership is taken on success. Trainable parameters' storages are
+ * written in place. */
+typedef struct skv_trainer_setup {
+    skive_graph *graph;
+    skive_value *input, *labels, *loss, *logits;
+    const skv_stat_update *updates;
+    size_t n_updates;
+    const skive_train_options *options;
+    const skv_rule_use *rules; /* besides those that the graph asks for */
+    size_t n_rules;
+    const skv_step_hook *hooks; /* run in this order, then the trainer's own clipping */
+    size_t n_hooks;
+    int64_t batch;
+} skv_trainer_setup;
+skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *setup, skv_trainer **out);
+void skv_trainer_free(skv_trainer *t);
+
+/* Places to write a batch into: [batch][sample], [batch]. */
+void skv_trainer_inputs(skv_trainer *t, float **x, void **labels);
+/* Copies a tensor into an input of the training graph, found by name. Errors: DATA when it is not exactly what the
+ * plan was made for, NOT_FOUND. */
+skive_status skv_trainer_feed(skv_trainer *t, const char *input, const skive_tensor *from);
+/* All stages, at `rate`. *loss is of the batch before the update; *correct counts right classes, may be NULL. */
+skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t *correct);
+/* The stages one by one, in this order. `step` is set by the first. */
+skive_status skv_trainer_forward_backward(skv_trainer *t, double rate, skv_step *step);
+skive_status skv_trainer_reduce(skv_trainer *t, skv_step *step);
+skive_status skv_trainer_inspect(skv_trainer *t, skv_step *step);
+skive_status skv_trainer_apply(skv_trainer *t, skv_step *step);
+
+size_t skv_trainer_param_count(const skv_trainer *t);
+skv_param *skv_trainer_param(skv_trainer *t, size_t i);
+skv_param *skv_trainer_find(skv_trainer *t, const char *name); /* NULL: no trained parameter has the name */
+
+/* All gradients in one buffer [*n], parameter after parameter. From the first call on the step writes them there. */
+skive_status skv_trainer_gradients(skv_trainer *t, float **all, int64_t *n);
+/* All that the optimizer changes, copied out of or into such a buffer. */
+void skv_trainer_get_weights(const skv_trainer *t, float *all);
+void skv_trainer_set_weights(skv_trainer *t, const float *all);
+
+/* Shows all numbers that the next step starts from to a visitor: trained values, statistics, the optimizer's, the
+ * rules', the hooks', the number of the step. */
+skive_status skv_trainer_states(skv_trainer *t, skv_states *s);
+const skive_plan *skv_trainer_plan(const skv_trainer *t);
+skive_exec *skv_trainer_exec(skv_trainer *t); /* for profiling */
+
+/* The trainer's own hook: the norm of each clip group's gradient is at most options->clip_norm. */
+skive_status skv_clip_gradients(skv_trainer *t, skv_step *step);
+
+#endif
