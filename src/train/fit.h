@@ -6,9 +6,9 @@
 
 /* Where a run is, for watchers. */
 typedef struct skv_watch {
-    int64_t steps;      /* done */
-    int epoch, epochs;  /* finished; of the run */
-    size_t batches;     /* of an epoch */
+    int64_t steps;     /* done */
+    int epoch, epochs; /* finished; of the run */
+    size_t batches;    /* of an epoch */
     skv_trainer *trainer;
     const skive_epoch_report *row; /* at the end of an epoch: its figures */
 } skv_watch;
@@ -36,8 +36,8 @@ typedef struct skv_fit {
     size_t n_hooks;
     const skv_watcher *watchers;
     size_t n_watchers;
-    const char *what;     /* progress name: "train", "distill", "fine-tune" */
-    const char *settings; /* lines of whatever else decides the result, for checkpoints; NULL: none */
+    const char *what;              /* progress name: "train", "distill", "fine-tune" */
+    const char *settings;          /* lines of whatever else decides the result, for checkpoints; NULL: none */
     const skv_target_scale *scale; /* set by skv_fit_values */
     bool may_grow;                 /* nodes may be put behind the model's output; pointers into it are lost then */
 } skv_fit;

@@ -39,8 +39,8 @@ skive_status skv_objective_check(skive_context *ctx, const skv_objective *o) {
     return SKIVE_OK;
 }
 
-skive_value *skv_term_parameter(skv_builder *b, const skv_loss_args *a, const char *what, int rank,
-                                const int64_t *dims, double deviation) {
+skive_value *skv_term_parameter(skv_builder *b, const skv_loss_args *a, const char *what, int rank, const int64_t *dims,
+                                double deviation) {
     skv_storage *s = NULL;
     const char *unique = NULL;
     char name[300];
@@ -93,8 +93,7 @@ static skive_value *build_loss(skv_builder *b, const skv_loss *loss, skv_loss_ar
 /* A factor that changes in the run is an input of the graph. */
 static skive_value *weigh(skv_builder *b, const skv_term *t, size_t index, skive_value *loss, skive_value **course) {
     const skive_dtype dtype = SKIVE_F32;
-    if (t->weight != 1)
-        loss = skv_emit(b, "Mul", SKV_IN(loss, skv_emit_scalar(b, dtype, t->weight)), SKV_NONE);
+    if (t->weight != 1) loss = skv_emit(b, "Mul", SKV_IN(loss, skv_emit_scalar(b, dtype, t->weight)), SKV_NONE);
     if (!t->course || b->status != SKIVE_OK) return loss;
     const skive_type scalar = {.dtype = dtype, .rank = 0};
     char name[48];

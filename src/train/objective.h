@@ -15,13 +15,13 @@ typedef struct skv_schedule skv_schedule;
 
 /* What a loss is built from: values of the training graph. */
 typedef struct skv_loss_args {
-    skive_value *logits;   /* [n][classes] of the trained model */
-    skive_value *output;   /* what the model gives out, for losses on that; NULL: the logits */
-    skive_value *labels;   /* i64 [n] classes, or f32 targets */
-    skive_value *teacher;  /* logits (of "mse" the output) of a teacher; NULL when there is none */
-    skive_value *feature;  /* a value of the trained model that the term names; NULL: none */
-    skive_value *example;  /* the teacher's value for it; NULL: none */
-    skive_value *indices;  /* i64 [n]: the samples' numbers in the data set; NULL unless the loss needs them */
+    skive_value *logits;  /* [n][classes] of the trained model */
+    skive_value *output;  /* what the model gives out, for losses on that; NULL: the logits */
+    skive_value *labels;  /* i64 [n] classes, or f32 targets */
+    skive_value *teacher; /* logits (of "mse" the output) of a teacher; NULL when there is none */
+    skive_value *feature; /* a value of the trained model that the term names; NULL: none */
+    skive_value *example; /* the teacher's value for it; NULL: none */
+    skive_value *indices; /* i64 [n]: the samples' numbers in the data set; NULL unless the loss needs them */
     double label_smoothing, temperature;
     bool sigmoid;                  /* each score by itself, not a softmax over all */
     const skv_target_scale *scale; /* of "mse": what differences are divided by; NULL: 1 */
@@ -47,8 +47,8 @@ skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoo
 /* Losses of samples [n] or [n][...] times the weights of their classes. */
 skive_value *skv_weight_samples(skv_builder *b, const skv_loss_args *a, skive_value *losses);
 /* A trainable parameter of the term's own: NAME.what, normal numbers of mean 0 and this deviation. */
-skive_value *skv_term_parameter(skv_builder *b, const skv_loss_args *a, const char *what, int rank,
-                                const int64_t *dims, double deviation);
+skive_value *skv_term_parameter(skv_builder *b, const skv_loss_args *a, const char *what, int rank, const int64_t *dims,
+                                double deviation);
 /* What an option says of class weights: [classes], freed by skv_free; NULL where all are 1. Tells them in a note.
  * Errors: ARGUMENT. */
 skive_status skv_class_weights(skive_context *ctx, const char *text, const skive_dataset *set, double **out);
@@ -104,8 +104,7 @@ typedef struct skv_loss_site {
 } skv_loss_site;
 /* A scalar, or NULL with the builder's status set. course[i] gets the input (a scalar) of the factor on term i, NULL
  * where it stays; [n_terms] */
-skive_value *skv_objective_build(skv_builder *b, const skv_objective *o, const skv_loss_site *at,
-                                 skive_value **course);
+skive_value *skv_objective_build(skv_builder *b, const skv_objective *o, const skv_loss_site *at, skive_value **course);
 
 /* ---- teachers ---- */
 

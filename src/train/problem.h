@@ -7,7 +7,7 @@
 #include "train/trainer.h"
 
 /* Names of the inputs that are put beside the model's own. */
-#define SKV_LABELS_INPUT "skive.labels"
+#define SKV_LABELS_INPUT  "skive.labels"
 #define SKV_INDICES_INPUT "skive.indices"
 
 typedef struct skv_problem_setup {

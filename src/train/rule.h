@@ -43,9 +43,9 @@ typedef struct skv_param {
 
 /* A step of the run, as rules and hooks see it. */
 typedef struct skv_step {
-    int64_t number; /* from 1 */
-    double rate;    /* of learning */
-    double loss;    /* of the batch, before the update */
+    int64_t number;                /* from 1 */
+    double rate;                   /* of learning */
+    double loss;                   /* of the batch, before the update */
     double scale[SKV_CLIP_GROUPS]; /* factors on the gradients, by clip group */
     bool hold;                     /* no update is made in this step (gradients are still being summed) */
     int threads;
@@ -86,9 +86,9 @@ struct skv_rule {
     bool (*holds)(const void *self, const skv_param *p);
     /* All that decides what the rule does, for the key of a checkpoint; NULL: its text. */
     uint64_t (*key)(const skv_rule_use *use);
-    bool takes_text;     /* the option `rules` may name it: needs no `given` */
-    bool of_trained;     /* makes no sense for a parameter that is not trained: refused there */
-    bool knows_numbers;  /* depends on the size of the weights: they must not be rescaled for the run */
+    bool takes_text;    /* the option `rules` may name it: needs no `given` */
+    bool of_trained;    /* makes no sense for a parameter that is not trained: refused there */
+    bool knows_numbers; /* depends on the size of the weights: they must not be rescaled for the run */
 };
 size_t skv_rule_count(void);
 const skv_rule *skv_rule_at(size_t i);
