@@ -18,8 +18,12 @@ static const cli_option options[] = {
     {"batch", 'b', "N", "samples per calibration run (default 1)", false},
     {"per-tensor", 0, NULL, "one scale per weight tensor instead of one per channel", false},
     {"skip", 0, "NODE", "keep this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
+    {"max-drop", 0, "POINTS",
+     "put nodes back to float until the accuracy on the validation split drops by at most this, in percentage points",
+     false},
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
+    CLI_TARGET_OPTIONS,
     {"table", 0, NULL, "list range, scale and signal-to-noise ratio of every value", false},
 };
 
@@ -53,14 +57,35 @@ static skive_status from_data(cli_args *a, skive_graph *g, const char *data, con
     return status;
 }
 
-static skive_status calibrate(cli_args *a, skive_graph *g, skive_quantize_options *o, skive_quantize_report *r) {
+/* Calibration on the training samples without those held out for validation; the test split only measures the end. */
+static skive_status within(cli_args *a, skive_graph *g, const char *data, double max_drop,
+                           const skive_quantize_options *o, skive_quantize_report *r, skive_quantize_control *c) {
+    skive_dataset *samples = NULL, *validation = NULL, *test = NULL;
+    skive_status status = cli_open_samples(a, data, SKIVE_SPLIT_TRAIN, g, &samples);
+    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, g, &validation);
+    if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, g, &test);
+    if (status == SKIVE_OK) status = cli_set_input(a, g, samples);
+    if (status == SKIVE_OK) status = skive_quantize_within(a->ctx, g, samples, validation, test, max_drop, o, r, c);
+    skive_dataset_free(samples);
+    skive_dataset_free(validation);
+    skive_dataset_free(test);
+    return status;
+}
+
+static skive_status calibrate(cli_args *a, skive_graph *g, skive_quantize_options *o, skive_quantize_report *r,
+                              skive_quantize_control *c) {
     const char *data = cli_text(a, "data", NULL);
+    double max_drop = 0;
     cli_shapes shapes;
     skive_status status = cli_parse_shapes(a, &shapes);
     if (status != SKIVE_OK) return status;
     o->shapes = shapes.items;
     o->n_shapes = shapes.n;
-    status = cli_has(a, "input") ? from_inputs(a, g, o, r) : from_data(a, g, data, o, r);
+    if (cli_has(a, "max-drop")) status = cli_number_in(a, "max-drop", 0, 100, &max_drop);
+    if (status == SKIVE_OK)
+        status = cli_has(a, "max-drop") ? within(a, g, data, max_drop, o, r, c)
+                 : cli_has(a, "input")  ? from_inputs(a, g, o, r)
+                                        : from_data(a, g, data, o, r);
     cli_free_shapes(&shapes);
     return status;
 }
@@ -69,6 +94,7 @@ static skive_status run(cli_args *a) {
     const char *output = cli_text(a, "output", NULL), *skip[MAX_SKIP];
     skive_quantize_options o = skive_quantize_options_default();
     skive_quantize_report report = {0};
+    skive_quantize_control control = {0};
     skive_graph *g = NULL;
     cli_sizes before = {0}, after = {0};
     if (cli_has(a, "data") == cli_has(a, "input"))
@@ -76,6 +102,8 @@ static skive_status run(cli_args *a) {
                         cli_has(a, "data") ? "--data and --input cannot be combined"
                                            : "--data is missing; calibration needs samples: give --data SET, or "
                                              "--input NAME=FILE.npy for each input");
+    if (cli_has(a, "max-drop") && !cli_has(a, "data"))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop needs labelled samples: give --data SET");
     if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = cli_number(a, "percentile", &o.percentile);
     if (status == SKIVE_OK) status = cli_integer(a, "samples", 1, INT64_MAX, &o.samples);
@@ -91,20 +119,30 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
-    if (status == SKIVE_OK) status = calibrate(a, g, &o, &report);
+    if (status == SKIVE_OK) status = calibrate(a, g, &o, &report, &control);
     if (status == SKIVE_OK) status = cli_save(a, g, output);
     if (status == SKIVE_OK) status = cli_sizes_of(a, output, g, &after);
     if (status == SKIVE_OK) {
         cli_quantize_warn(&report);
         if (a->json) {
             json_t *j = cli_quantize_json(&report);
+            if (cli_has(a, "max-drop")) json_object_set_new(j, "control", cli_quantize_control_json(&control));
             cli_set_sizes(j, &before, &after);
             cli_print_json(j);
         } else {
             cli_quantize_print(&report, cli_has(a, "table"));
+            if (cli_has(a, "max-drop")) cli_quantize_print_control(&control);
             cli_print_sizes(&before, &after, output);
         }
     }
+    if (status == SKIVE_ERR_GOAL && control.n_layers) {
+        /* What was tried is the answer: it is printed, and the status says that the limit is missed. */
+        if (a->json)
+            cli_print_json(cli_quantize_control_json(&control));
+        else
+            cli_quantize_print_control(&control);
+    }
+    skive_quantize_control_free(a->ctx, &control);
     skive_quantize_report_free(a->ctx, &report);
     skive_graph_free(g);
     return status;
@@ -118,19 +156,26 @@ const cli_command cli_command_quantize = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
-    .details = "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, "
-               "weights symmetric\n"
-               "s8 with one scale per channel, biases s32. The result is standard ONNX with QuantizeLinear and "
-               "DequantizeLinear.\n"
-               "Calibration chooses the range of each activation: minmax takes the whole observed range, percentile "
-               "clips rare\n"
-               "extremes, mse minimises the squared rounding error, entropy the loss of information "
-               "(Kullback-Leibler). auto takes\n"
-               "for each activation the method that harms the outputs least, and minmax for all if that does better on "
-               "held-out samples.\n"
-               "The signal-to-quantization-noise ratio (SQNR) of the outputs against the float model is printed, with "
-               "a warning below 10 dB.",
+    .details =
+        "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, "
+        "weights symmetric\n"
+        "s8 with one scale per channel, biases s32. The result is standard ONNX with QuantizeLinear and "
+        "DequantizeLinear.\n"
+        "Calibration chooses the range of each activation: minmax takes the whole observed range, percentile "
+        "clips rare\n"
+        "extremes, mse minimises the squared rounding error, entropy the loss of information "
+        "(Kullback-Leibler). auto takes\n"
+        "for each activation the method that harms the outputs least, and minmax for all if that does better on "
+        "held-out samples.\n"
+        "The signal-to-quantization-noise ratio (SQNR) of the outputs against the float model is printed, with "
+        "a warning below 10 dB.\n"
+        "With --max-drop, each node's harm by itself is measured; then all nodes are tried, and the most harmful "
+        "are put back to\n"
+        "float by bisection, each time with the accuracy on the validation split. If not even one node can be "
+        "quantized the\n"
+        "limit is infeasible: status 11, the best that was found is printed, and nothing is written.",
     .examples = "  skive quantize student.onnx --data fashion-mnist -o int8.onnx\n"
+                "  skive quantize student.onnx --data fashion-mnist --max-drop 0.3 -o int8.onnx\n"
                 "  skive quantize two.onnx -i image=images.npy -i meta=meta.npy -o int8.onnx",
     .run = run,
 };

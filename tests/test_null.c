@@ -70,6 +70,10 @@ static const char *const optional[] = {
     "skive_quantize_feed user",
     "skive_quantize_feed options",
     "skive_quantize_feed report",
+    "skive_quantize_within test",
+    "skive_quantize_within options",
+    "skive_quantize_within report",
+    "skive_quantize_within control",
     "skive_session_create options",
     "skive_share train",
     "skive_share validation",
@@ -485,6 +489,12 @@ static void quant_cases(fixture *f) {
     SILENT(skive_quantize_feed, ctx, skive_quantize_feed(NULL, f->g, feed, NULL, NULL, NULL));
     REFUSED(skive_quantize_feed, graph, skive_quantize_feed(c, NULL, feed, NULL, NULL, NULL));
     REFUSED(skive_quantize_feed, feed, skive_quantize_feed(c, f->g, NULL, NULL, NULL, NULL));
+    IGNORED(skive_quantize_control_free, ctx, skive_quantize_control_free(NULL, out));
+    IGNORED(skive_quantize_control_free, control, skive_quantize_control_free(c, NULL));
+    SILENT(skive_quantize_within, ctx, skive_quantize_within(NULL, f->g, f->ds, f->ds, NULL, 1, NULL, NULL, NULL));
+    REFUSED(skive_quantize_within, graph, skive_quantize_within(c, NULL, f->ds, f->ds, NULL, 1, NULL, NULL, NULL));
+    REFUSED(skive_quantize_within, calibration, skive_quantize_within(c, f->g, NULL, f->ds, NULL, 1, NULL, NULL, NULL));
+    REFUSED(skive_quantize_within, validation, skive_quantize_within(c, f->g, f->ds, NULL, NULL, 1, NULL, NULL, NULL));
 }
 
 static void session_cases(fixture *f) {

@@ -4,8 +4,10 @@
 #define SKIVE_QUANT_H
 
 #include <skive/data.h>
+#include <skive/eval.h>
 #include <skive/exec.h>
 #include <skive/graph.h>
+#include <skive/tune.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,6 +116,38 @@ SKIVE_API skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *gr
 typedef skive_status (*skive_feed_fn)(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs);
 SKIVE_API skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
                                            const skive_quantize_options *options, skive_quantize_report *report);
+
+/* ---- with a limit on the loss of accuracy ---- */
+
+typedef struct skive_quantize_layer {
+    char *node, *op;
+    double sqnr; /* of the model's outputs when this node alone is quantized, dB: the larger, the less harmful */
+    bool quantized;
+} skive_quantize_layer;
+typedef struct skive_quantize_control {
+    skive_control_report search; /* on the validation split; a "choice" is a quantized node */
+    size_t n_layers;
+    skive_quantize_layer *layers; /* all nodes that can be quantized, the least harmful first */
+    double original;              /* accuracy of the float model on the validation split, percent; of VALUES 100 R^2 */
+    bool tested;                  /* the following are measured on the test set */
+    double test_original;         /* as `original` */
+    double test_drop;             /* percentage points, positive: the quantized model is worse */
+    double test_low, test_high;   /* its paired 95 % interval (Newcombe 1998); NaN for VALUES */
+    skive_paired_report test;
+} skive_quantize_control;
+SKIVE_API void skive_quantize_control_free(skive_context *ctx, skive_quantize_control *control);
+
+/* skive_quantize, with as many nodes quantized as lose at most `max_drop` percentage points of accuracy (of R squared
+ * for VALUES) on the labelled set `validation`. The harm of each node by itself is measured on calibration samples; the
+ * most harmful are put back to float by bisection (skive_control_drop), and what is written was itself measured to be
+ * within the limit. `test` may be NULL: on it the final model is compared with the original. `options`, `report` and
+ * `control` may be NULL. Calibration and validation samples should differ. Errors: as skive_quantize and skive_evaluate;
+ * ARGUMENT (max_drop is not 0 to 100); GOAL (no node at all can be quantized; *control is filled, and the graph is as
+ * it was). Free *control with skive_quantize_control_free. */
+SKIVE_API skive_status skive_quantize_within(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
+                                             skive_dataset *validation, skive_dataset *test, double max_drop,
+                                             const skive_quantize_options *options, skive_quantize_report *report,
+                                             skive_quantize_control *control);
 
 #ifdef __cplusplus
 }

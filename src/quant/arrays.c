@@ -193,9 +193,9 @@ static skive_status check_shapes(skive_context *ctx, const skive_quantize_option
     return SKIVE_OK;
 }
 
-skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
-                            const skive_quantize_options *options, skive_quantize_report *report) {
-    SKV_NEED(ctx, "ctx, graph, calibration", ctx, graph, calibration);
+skive_status skv_quantize_set(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
+                              const skive_quantize_options *options, skive_quantize_report *report,
+                              const skv_quant_control *control) {
     skive_quantize_options o = skive_quantize_options_default();
     skive_dataset_info info;
     skive_shape_binding shape = {0};
@@ -231,11 +231,17 @@ skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_datase
     status = skv_alloc_array(ctx, feed.runs + 1, sizeof *feed.origin, &feed.origin);
     if (status == SKIVE_OK) status = skv_feed_loader(ctx, &feed.input, calibration, &l, &feed.loader);
     if (status == SKIVE_OK) status = skive_loader_start_epoch(feed.loader, 0);
-    if (status == SKIVE_OK) status = skive_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report);
+    if (status == SKIVE_OK) status = skv_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report, control);
     if (status == SKIVE_OK && report && report->outlier.name && (size_t)report->outlier.run < feed.runs)
         report->outlier.run = (int64_t)skive_dataset_origin(calibration, feed.origin[report->outlier.run]);
     skive_loader_free(feed.loader);
     skv_feed_free(&feed.input);
     skv_free(ctx, feed.origin);
     return status;
+}
+
+skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
+                            const skive_quantize_options *options, skive_quantize_report *report) {
+    SKV_NEED(ctx, "ctx, graph, calibration", ctx, graph, calibration);
+    return skv_quantize_set(ctx, graph, calibration, options, report, NULL);
 }

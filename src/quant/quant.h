@@ -2,6 +2,7 @@
 #ifndef SKV_QUANT_H
 #define SKV_QUANT_H
 
+#include <skive/eval.h>
 #include <skive/exec.h>
 #include <skive/quant.h>
 
@@ -200,5 +201,32 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
                               const skv_points *points, skive_quantize_report *report);
 skive_status skv_quant_add_row(skive_context *ctx, skive_quantize_report *r, const skive_quantize_row *row,
                                const char *name);
+
+/* A limit on the loss of accuracy: nodes are put back to float until it is met. */
+typedef struct skv_quant_control {
+    skive_dataset *validation;
+    double max_drop;                   /* percentage points */
+    const skive_eval_report *original; /* the float model on `validation` */
+    skive_quantize_control *report;
+} skv_quant_control;
+/* skive_quantize; `control` may be NULL. */
+skive_status skv_quantize_set(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
+                              const skive_quantize_options *options, skive_quantize_report *report,
+                              const skv_quant_control *control);
+/* skive_quantize_feed; `control` may be NULL. */
+skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
+                               const skive_quantize_options *options, skive_quantize_report *report,
+                               const skv_quant_control *control);
+/* Those of the points that the chosen nodes of `work` need, as values of `target`, a copy of it. out->items is freed by
+ * the caller, after a failure too. */
+skive_status skv_quant_part(skive_context *ctx, const skive_graph *work, const bool *chosen, const skv_points *points,
+                            const skive_graph *target, skv_points *out);
+/* A copy of the graph in which only the chosen nodes are quantized. */
+skive_status skv_quant_insert_part(skive_context *ctx, const skive_graph *work, const skive_quantize_options *o,
+                                   const bool *chosen, const skv_points *points, skive_graph **out);
+/* Takes nodes out of `chosen`, and enters them in the report as left in float. Errors: GOAL (none may stay). */
+skive_status skv_quant_control_run(skive_context *ctx, const skv_quant_control *control, const skive_graph *work,
+                                   const skive_quantize_options *o, const skv_points *points, const skv_kept *trial,
+                                   const bool *left_out, bool *chosen, skive_quantize_report *report);
 
 #endif

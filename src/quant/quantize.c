@@ -19,6 +19,7 @@ typedef struct quantization {
     skive_graph *work;
     bool *chosen; /* by node id */
     skv_points points;
+    skv_points part; /* those that are needed in the end; its items are copies */
     skv_calibration_data data;
     skv_kept trial;       /* the runs of data.check, then those of data.probe; borrowed */
     bool *left_out;       /* [trial.n] */
@@ -172,19 +173,8 @@ static void take_in_held(quantization *q) {
 /* Measures the outputs of the model with the current grids. */
 static skive_status measure(quantization *q, skv_measure *out) {
     skive_graph *trial = NULL;
-    skive_quantize_report scratch = {0};
-    skv_points points = {.n = q->points.n};
-    SKV_TRY(skive_graph_copy(q->ctx, q->work, &trial));
-    skive_status status = skv_alloc_array(q->ctx, points.n, sizeof *points.items, &points.items);
-    if (status == SKIVE_OK) {
-        memcpy(points.items, q->points.items, points.n * sizeof *points.items);
-        for (size_t k = 0; k < points.n; k++) points.items[k].value = trial->values[q->points.items[k].value->id];
-        status = skv_quant_insert(q->ctx, trial, q->o, q->chosen, &points, &scratch);
-    }
-    if (status == SKIVE_OK)
-        status = skv_quant_measure(q->ctx, trial, q->o, &q->trial, q->left_out, q->data.check.n, out);
-    skive_quantize_report_free(q->ctx, &scratch);
-    skv_free(q->ctx, points.items);
+    SKV_TRY(skv_quant_insert_part(q->ctx, q->work, q->o, q->chosen, &q->points, &trial));
+    const skive_status status = skv_quant_measure(q->ctx, trial, q->o, &q->trial, q->left_out, q->data.check.n, out);
     skive_graph_free(trial);
     return status;
 }
@@ -288,6 +278,16 @@ static skive_status final_ranges(quantization *q, double checked) {
     return status;
 }
 
+/* Puts back what loses too much, and measures the outputs anew. */
+static skive_status put_back(quantization *q, const skv_quant_control *control, skv_measure *m) {
+    const size_t before = q->report.n_quantized;
+    SKV_TRY(skv_quant_control_run(q->ctx, control, q->work, q->o, &q->points, &q->trial, q->left_out, q->chosen,
+                                  &q->report));
+    if (q->report.n_quantized == before) return SKIVE_OK;
+    skv_measure_free(q->ctx, m);
+    return measure(q, m);
+}
+
 /* ---- the report ---- */
 
 static double sqnr_of(const skv_point *p) {
@@ -298,7 +298,9 @@ static double sqnr_of(const skv_point *p) {
 static skive_status report_values(quantization *q) {
     for (size_t k = 0; k < q->points.n; k++) {
         const skv_point *p = &q->points.items[k];
-        if (p->source != k) continue;
+        bool needed = false;
+        for (size_t i = 0; i < q->part.n && !needed; i++) needed = q->part.items[i].value == p->value;
+        if (p->source != k || !needed) continue;
         const skive_quantize_row row = {.lo = p->seen.low,
                                         .hi = p->seen.high,
                                         .scale = (double)p->grid.scale,
@@ -430,14 +432,15 @@ static void clean_up(quantization *q) {
     skv_free(q->ctx, q->trial.runs);
     skv_free(q->ctx, q->left_out);
     skv_free(q->ctx, q->points.items);
+    skv_free(q->ctx, q->part.items);
     skv_free(q->ctx, q->points.spoilt);
     skv_free(q->ctx, q->chosen);
     skive_graph_free(q->work);
 }
 
-skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
-                                 const skive_quantize_options *options, skive_quantize_report *report) {
-    SKV_NEED(ctx, "ctx, graph, feed", ctx, graph, feed);
+skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
+                               const skive_quantize_options *options, skive_quantize_report *report,
+                               const skv_quant_control *control) {
     skive_quantize_options o = skive_quantize_options_default();
     quantization q = {.ctx = ctx, .o = &o};
     skv_quant_split split = {0};
@@ -458,10 +461,12 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
     SKV_GO(status, done, set_trial(&q));
     SKV_GO(status, done, q.observer ? choose_given(&q, &m) : choose_best(&q, &m));
     SKV_GO(status, done, final_ranges(&q, m.score));
+    if (control) SKV_GO(status, done, put_back(&q, control, &m));
+    SKV_GO(status, done, skv_quant_part(ctx, q.work, q.chosen, &q.points, q.work, &q.part));
     SKV_GO(status, done, report_values(&q));
     SKV_GO(status, done, report_outlier(&q));
     SKV_GO(status, done, report_outputs(&q, &m));
-    SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.points, &q.report));
+    SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.part, &q.report));
     SKV_GO(status, done, report_worst(&q));
     skv_calibration_data_free(ctx, q.work, &q.data);
     if (split.part) {
@@ -486,4 +491,10 @@ done:
         if (report) *report = (skive_quantize_report){0};
     }
     return status;
+}
+
+skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
+                                 const skive_quantize_options *options, skive_quantize_report *report) {
+    SKV_NEED(ctx, "ctx, graph, feed", ctx, graph, feed);
+    return skv_quantize_feed(ctx, graph, feed, user, options, report, NULL);
 }
