@@ -13,6 +13,29 @@ elseif(CMAKE_C_COMPILER_VERSION VERSION_LESS least)
   message(FATAL_ERROR " ${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION} is too old: skive needs gcc ${least_GNU} or clang ${least_Clang}")
 endif()
 
+# Every operation on floats is rounded to a float: other results than other processors' otherwise. gcc for s390x computes
+# in double where the standard's letter is asked for.
+include(CheckCSourceCompiles)
+set(SKIVE_FLOAT_FLAGS)
+set(CMAKE_REQUIRED_QUIET TRUE)
+set(plain_floats "#include <float.h>
+  #if FLT_EVAL_METHOD != 0
+  #error wider
+  #endif
+  int main(void) { return 0; }")
+set(CMAKE_REQUIRED_FLAGS -std=c11)
+check_c_source_compiles("${plain_floats}" SKIVE_FLOATS_ARE_FLOATS)
+if(NOT SKIVE_FLOATS_ARE_FLOATS)
+  set(SKIVE_FLOAT_FLAGS -fexcess-precision=fast)
+  set(CMAKE_REQUIRED_FLAGS "-std=c11 ${SKIVE_FLOAT_FLAGS}")
+  check_c_source_compiles("${plain_floats}" SKIVE_FAST_FLOATS_ARE_FLOATS)
+  if(NOT SKIVE_FAST_FLOATS_ARE_FLOATS)
+    message(FATAL_ERROR " ${CMAKE_C_COMPILER} computes with floats in a wider type (FLT_EVAL_METHOD is not 0), which gives other results than skive's; on 32-bit x86, -DCMAKE_C_FLAGS='-msse2 -mfpmath=sse' makes it compute in float")
+  endif()
+endif()
+unset(CMAKE_REQUIRED_FLAGS)
+unset(CMAKE_REQUIRED_QUIET)
+
 # ---- needed ----
 function(skive_needs found what package)
   if(NOT ${found})

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Makes a folder with the libraries and headers of another processor, unpacked from Debian's packages, for the presets
-# aarch64 and riscv64 and for qemu. Nothing is installed here and no foreign architecture is added to dpkg.
+# aarch64, riscv64 and s390x and for qemu. Nothing is installed here and no foreign architecture is added to dpkg.
 # Usage: cross_root.sh ARCHITECTURE [FOLDER]
-#   ARCHITECTURE  arm64 or riscv64, as Debian names them
+#   ARCHITECTURE  arm64, riscv64 or s390x, as Debian names them
 #   FOLDER        default: ~/.cache/skive/ARCHITECTURE; not made again when it is complete
 # Prints the folder. SKIVE_MIRROR names another Debian mirror. Exit status 77: the packages cannot be had.
 set -euo pipefail
 
 arch=${1:-}
 case $arch in
-    arm64 | riscv64) ;;
-    *) echo "usage: cross_root.sh arm64|riscv64 [FOLDER]" >&2; exit 2 ;;
+    arm64 | riscv64 | s390x) ;;
+    *) echo "usage: cross_root.sh arm64|riscv64|s390x [FOLDER]" >&2; exit 2 ;;
 esac
 root=${2:-${XDG_CACHE_HOME:-$HOME/.cache}/skive/$arch}
 [ -f "$root/.complete" ] && { echo "$root"; exit 0; }

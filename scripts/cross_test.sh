@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
 # Builds for another processor, runs a set of tests under qemu's user mode, and compares what the command writes and
 # computes there with what it does here, byte by byte.
-# Usage: cross_test.sh aarch64|riscv64 [SKIVE]
+# Usage: cross_test.sh [--files] aarch64|riscv64|s390x [SKIVE]
+#   --files  only readers, writers, coders and the files they write, not the kernels
 #   SKIVE  this machine's command (default: build-ci/skive)
 # Exit status 77: the compiler, qemu or the libraries cannot be had.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
+usage="usage: cross_test.sh [--files] aarch64|riscv64|s390x [SKIVE]"
+files_only=0
+[ "${1:-}" = --files ] && { files_only=1; shift; }
 top=$PWD processor=${1:-}
 native=$(realpath "${2:-build-ci/skive}")
 case $processor in
     aarch64) debian=arm64 triple=aarch64-linux-gnu levels=(i8mm dotprod neon) cpu=max ;;
     riscv64) debian=riscv64 triple=riscv64-linux-gnu levels=(scalar) cpu=rv64 ;;
-    *) echo "usage: cross_test.sh aarch64|riscv64 [SKIVE]" >&2; exit 2 ;;
+    s390x) debian=s390x triple=s390x-linux-gnu levels=(scalar) cpu=max ;;
+    *) echo "$usage" >&2; exit 2 ;;
 esac
 [ -x "$native" ] || { echo "cross_test: $native is not built"; exit 1; }
 scripts/deps.sh cross || { echo "cross_test: skipped, packages cannot be installed"; exit 77; }
@@ -21,11 +26,12 @@ done
 root=$(scripts/cross_root.sh "$debian") || { echo "cross_test: $processor is skipped, there are no libraries"; exit 77; }
 
 # Integer kernels have code of their own at each level, float kernels at the least; readers, writers and coders once.
-kernels=(test_sgemm test_attention test_sparse)
-files=(test_tensor test_pack test_onnx test_data)
+integers=(test_int8) floats=(test_sgemm test_attention test_sparse)
+files=(test_pack test_endian test_tensor test_onnx test_onnx_fields test_data)
+[ $files_only = 1 ] && integers=() floats=()
 build=build-$processor
 SKIVE_ROOT=$root cmake --preset "$processor" >/dev/null || exit 1
-cmake --build "$build" -j "$(nproc)" --target skive test_int8 "${kernels[@]}" "${files[@]}" || exit 1
+cmake --build "$build" -j "$(nproc)" --target skive "${integers[@]}" "${floats[@]}" "${files[@]}" || exit 1
 
 export OMP_NUM_THREADS=1 GOMP_SPINCOUNT=1000
 emulator=("qemu-$processor" -L "$root" -cpu "$cpu")
@@ -39,18 +45,15 @@ one() { # NAME LEVEL
     return 1
 }
 failed=0 running=0
-for level in "${levels[@]}"; do
-    one test_int8 "$level" &
+start() { # NAME LEVEL: as many at once as there are processors
+    one "$1" "$2" &
     [ $((++running)) -lt "$(nproc)" ] || { wait -n || failed=1; running=$((running - 1)); }
+}
+for name in "${integers[@]}"; do
+    for level in "${levels[@]}"; do start "$name" "$level"; done
 done
-for name in "${kernels[@]}"; do
-    one "$name" "${levels[-1]}" &
-    [ $((++running)) -lt "$(nproc)" ] || { wait -n || failed=1; running=$((running - 1)); }
-done
-for name in "${files[@]}"; do
-    one "$name" "${levels[0]}" &
-    [ $((++running)) -lt "$(nproc)" ] || { wait -n || failed=1; running=$((running - 1)); }
-done
+for name in "${floats[@]}"; do start "$name" "${levels[-1]}"; done
+for name in "${files[@]}"; do start "$name" "${levels[0]}"; done
 while [ $running -gt 0 ]; do wait -n || failed=1; running=$((running - 1)); done
 
 # The same files, and the same integer results, at every level.

@@ -65,6 +65,7 @@ END
         cross) cat <<'END' ;;
 gcc-aarch64-linux-gnu : AArch64 is not tried
 gcc-riscv64-linux-gnu : RISC-V is not tried
+gcc-s390x-linux-gnu : s390x, a big-endian processor, is not tried
 qemu-user : no other processor is tried
 debian-archive-keyring : no other processor is tried
 END

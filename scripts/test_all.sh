@@ -14,6 +14,9 @@ scripts/old_x86.sh build-ci || [ $? = 77 ]
 say "aarch64, emulated"
 scripts/cross_test.sh aarch64 build-ci/skive || [ $? = 77 ]
 
+say "s390x, which is big-endian, emulated: readers, writers and coders"
+scripts/cross_test.sh --files s390x build-ci/skive || [ $? = 77 ]
+
 say "clang, warnings are errors, sanitizers, fuzz targets"
 cmake --preset fuzz >/dev/null
 cmake --build build-fuzz -j "$jobs"

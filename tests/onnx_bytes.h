@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/endian.h"
+
 typedef struct bytes {
     unsigned char *data;
     size_t n, capacity;
@@ -38,6 +40,18 @@ static inline void put_bytes(bytes *b, unsigned field, const void *data, size_t 
     put_varint(b, field << 3 | 2);
     put_varint(b, n);
     put_raw(b, data, n);
+}
+
+/* A number of `width` bytes, little-endian in the file as all of them are. */
+static inline void put_number(bytes *b, const void *number, size_t width) {
+    put_raw(b, number, width);
+    skv_little_endian(b->data + b->n - width, width, width);
+}
+
+/* A field of numbers of `width` bytes, n bytes in all. */
+static inline void put_numbers(bytes *b, unsigned field, const void *numbers, size_t n, size_t width) {
+    put_bytes(b, field, numbers, n);
+    if (n) skv_little_endian(b->data + b->n - n, n, width);
 }
 
 static inline void put_text(bytes *b, unsigned field, const char *text) { put_bytes(b, field, text, strlen(text)); }

@@ -62,8 +62,8 @@ static bytes sparse_model(int n, int64_t elements) {
         const float number = 2;
         snprintf(name, sizeof name, "sparse%d", k);
         bytes values = make_tensor(name, SKIVE_F32, 1, &one), indices = make_tensor("", SKIVE_I64, 1, &one);
-        put_bytes(&values, 9, &number, sizeof number);
-        put_bytes(&indices, 9, &at, sizeof at);
+        put_numbers(&values, 9, &number, sizeof number, sizeof number);
+        put_numbers(&indices, 9, &at, sizeof at, sizeof at);
         put_message(&sparse, 1, values);
         put_message(&sparse, 2, indices);
         put_int(&sparse, 3, elements);

@@ -252,16 +252,16 @@ static void typed_fields_are_read(void **state) {
     const double doubles[3] = {1e300, -2, 3}, ints[3] = {1, -2, 3}, halves[3] = {1, -2, 0.5}, bits[3] = {1, 0, 1};
     const double unsigned_[3] = {1, 4294967295.0, 3}, fours[3] = {1, -2, 7};
     bytes t = make_tensor("p", 1, 1, &three);
-    put_bytes(&t, 4, floats, sizeof floats);
+    put_numbers(&t, 4, floats, sizeof floats, sizeof floats[0]);
     check_numbers(ctx, t, 3, (const double[]){1.5, -2, 3});
     t = make_tensor("p", 1, 1, &three); /* one by one, as old writers do */
     for (int i = 0; i < 3; i++) {
         put_varint(&t, 4 << 3 | 5);
-        put_raw(&t, &floats[i], 4);
+        put_number(&t, &floats[i], 4);
     }
     check_numbers(ctx, t, 3, (const double[]){1.5, -2, 3});
     t = make_tensor("p", 11, 1, &three);
-    put_bytes(&t, 10, doubles, sizeof doubles);
+    put_numbers(&t, 10, doubles, sizeof doubles, sizeof doubles[0]);
     check_numbers(ctx, t, 3, doubles);
     static const int32_t signed_types[] = {3, 5, 6};
     for (size_t k = 0; k < 3; k++) {
@@ -294,8 +294,8 @@ static void sparse_initializers_become_dense(void **state) {
     const float values[2] = {5, 7};
     bytes g = make_graph(), sparse = {0};
     bytes v = make_tensor("p", 1, 1, &two), i = make_tensor(NULL, 7, 2, two_two);
-    put_bytes(&v, 9, values, sizeof values);
-    put_bytes(&i, 9, at, sizeof at);
+    put_numbers(&v, 9, values, sizeof values, sizeof values[0]);
+    put_numbers(&i, 9, at, sizeof at, sizeof at[0]);
     put_message(&sparse, 1, v);
     put_message(&sparse, 2, i);
     put_int(&sparse, 3, 2), put_int(&sparse, 3, 3);
@@ -326,7 +326,7 @@ static void constants_become_parameters(void **state) {
     const float f = 2.5f;
     put_text(&a, 1, "value_float");
     put_varint(&a, 2 << 3 | 5);
-    put_raw(&a, &f, 4);
+    put_number(&a, &f, 4);
     put_int(&a, 20, 1);
     put_message(&g, 1, constant_node("c", a));
     bytes b = {0};
@@ -361,7 +361,7 @@ static void initializers_listed_as_inputs_are_parameters(void **state) {
         bytes g = make_graph();
         for (int i = 0; i < 2; i++) {
             bytes t = make_tensor(i ? "unused" : "w", 1, 1, &four);
-            put_bytes(&t, 9, values, sizeof values);
+            put_numbers(&t, 9, values, sizeof values, sizeof values[0]);
             put_message(&g, 5, t);
         }
         put_message(&g, 11, make_info("w", 1, 1, &four));
@@ -412,7 +412,7 @@ static void subgraphs_capture_and_return(void **state) {
     bytes g = make_graph(), outer = make_node("if", "If", "cond", "y"), deep = make_node("deep", "If", "cond", "z2");
     bytes t = make_tensor("w", 1, 1, &four), middle = {0};
     const int64_t dims[2] = {-1, 4};
-    put_bytes(&t, 9, values, sizeof values);
+    put_numbers(&t, 9, values, sizeof values, sizeof values[0]);
     put_message(&g, 5, t);
     put_message(&g, 11, make_info("cond", 9, 0, NULL));
     put_graph_attribute(&deep, "then_branch", branch("Add", "x w", "z3"));
@@ -479,7 +479,7 @@ static void local_functions_are_expanded(void **state) {
     put_text(&f, 10, "my");
     put_text(&alpha, 1, "slope");
     put_varint(&alpha, 2 << 3 | 5);
-    put_raw(&alpha, &slope, 4);
+    put_number(&alpha, &slope, 4);
     put_int(&alpha, 20, 1);
     put_message(&call, 5, alpha);
     put_text(&call, 7, "my");
@@ -517,7 +517,7 @@ static void unknown_operators_are_kept(void **state) {
     for (int i = 0; i < 2; i++) {
         const float value = i ? 0.1f : 3;
         put_varint(&f, 7 << 3 | 5);
-        put_raw(&f, &value, 4);
+        put_number(&f, &value, 4);
     }
     put_int(&f, 20, 6);
     put_message(&n, 5, a);
@@ -572,7 +572,7 @@ static void broadcasting_of_opset_6_is_made_explicit(void **state) {
     const int64_t dims[4] = {2, 3, 4, 4}, three = 3;
     const float values[3] = {1, 2, 3};
     bytes g = {0}, t = make_tensor("b", 1, 1, &three), n = make_node("add", "Add", "x b", "y"), a = {0}, c = {0};
-    put_bytes(&t, 9, values, sizeof values);
+    put_numbers(&t, 9, values, sizeof values, sizeof values[0]);
     put_message(&g, 5, t);
     put_message(&g, 11, make_info("x", 1, 4, dims));
     put_message(&g, 12, make_info("y", 1, 4, dims));
@@ -600,7 +600,7 @@ static void single_tensors_are_loaded(void **state) {
     const int64_t dims[2] = {2, 2};
     const float values[4] = {1, 2, 3, 4};
     bytes t = make_tensor("name", 1, 2, dims);
-    put_bytes(&t, 9, values, sizeof values);
+    put_numbers(&t, 9, values, sizeof values, sizeof values[0]);
     skv_test_make_dir(dir);
     skv_test_path(path, dir, "input_0.pb");
     skv_test_write_file(path, t.data, t.n);

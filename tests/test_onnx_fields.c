@@ -44,21 +44,21 @@ static void elements_in_two_fields(void **state) {
     (void)state;
     for (int order = 0; order < 2; order++) {
         bytes t = make_tensor("w", 1, 1, &four);
-        put_bytes(&t, order ? 9 : 4, numbers, sizeof numbers);
-        put_bytes(&t, order ? 4 : 9, numbers, sizeof numbers);
+        put_numbers(&t, order ? 9 : 4, numbers, sizeof numbers, sizeof numbers[0]);
+        put_numbers(&t, order ? 4 : 9, numbers, sizeof numbers, sizeof numbers[0]);
         parsing(sum_with(t), SKIVE_ERR_FORMAT, order ? "both raw_data and float_data" : "both float_data and raw_data");
     }
     bytes pieces = make_tensor("w", 1, 1, &four);
-    put_bytes(&pieces, 9, numbers, sizeof numbers / 2);
-    put_bytes(&pieces, 9, numbers, sizeof numbers);
+    put_numbers(&pieces, 9, numbers, sizeof numbers / 2, sizeof numbers[0]);
+    put_numbers(&pieces, 9, numbers, sizeof numbers, sizeof numbers[0]);
     parsing(sum_with(pieces), SKIVE_ERR_FORMAT, "raw_data in several pieces");
     bytes one = make_tensor("w", 1, 1, &four), both = make_tensor("w", 1, 1, &four);
-    put_bytes(&one, 4, numbers, sizeof numbers);
+    put_numbers(&one, 4, numbers, sizeof numbers, sizeof numbers[0]);
     parsing(sum_with(one), SKIVE_OK, NULL);
     bytes entry = {0};
     put_text(&entry, 1, "location");
     put_text(&entry, 2, "w.bin");
-    put_bytes(&both, 9, numbers, sizeof numbers);
+    put_numbers(&both, 9, numbers, sizeof numbers, sizeof numbers[0]);
     put_message(&both, 13, entry);
     put_int(&both, 14, 1);
     parsing(sum_with(both), SKIVE_ERR_FORMAT, "has both external data and data in the model");
@@ -69,7 +69,7 @@ static void versions_of_the_format(void **state) {
     static const int64_t versions[] = {0, -1, 99, INT64_C(1) << 40, 14, 3};
     for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
         bytes t = make_tensor("w", 1, 1, &four);
-        put_bytes(&t, 9, numbers, sizeof numbers);
+        put_numbers(&t, 9, numbers, sizeof numbers, sizeof numbers[0]);
         bytes m = sum_with(t);
         put_int(&m, 1, versions[i]); /* the last one counts */
         parsing(m, i < 4 ? SKIVE_ERR_UNSUPPORTED : SKIVE_OK, "ir_version");
@@ -80,7 +80,7 @@ static void packed_model_read_as_onnx(void **state) {
     (void)state;
     skive_context *ctx = skv_test_context();
     bytes t = make_tensor("w", 1, 1, &four);
-    put_bytes(&t, 9, numbers, sizeof numbers);
+    put_numbers(&t, 9, numbers, sizeof numbers, sizeof numbers[0]);
     bytes m = sum_with(t);
     skive_graph *g = NULL, *again = NULL;
     char path[64];
@@ -155,7 +155,7 @@ static void element_of_no_known_type(void **state) {
 
     skive_context *ctx = skv_test_context();
     bytes t = make_tensor("w", 1, 1, &four);
-    put_bytes(&t, 9, numbers, sizeof numbers);
+    put_numbers(&t, 9, numbers, sizeof numbers, sizeof numbers[0]);
     bytes m = sum_with(t);
     skive_graph *g = NULL;
     skive_session *session = NULL;

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/endian.h"
 #include "support.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
@@ -336,7 +337,7 @@ static void npy_comes_back_as_it_was(void **state) {
     static const char start[] = "\x93NUMPY\x01\x00v\x00{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }  ";
     assert_memory_equal(skv_map_data(map), start, sizeof start - 1);
     assert_int_equal(skv_map_data(map)[127], '\n');
-    assert_memory_equal(skv_map_data(map) + 128, six, sizeof six);
+    for (unsigned i = 0; i < 6; i++) assert_int_equal(skv_load_le16(skv_map_data(map) + 128 + 2 * i), i);
     skv_map_release(map);
     skive_tensor bad = {.dtype = SKIVE_F32, .rank = 1, .dims = {-1}};
     skv_test_fails(ctx, skive_tensor_save_npy(ctx, path, &bad), SKIVE_ERR_ARGUMENT, path);
@@ -476,13 +477,14 @@ static void storages_point_into_files(void **state) {
     skv_test_path(path, dir, "weights");
     float values[16];
     for (int i = 0; i < 16; i++) values[i] = (float)i;
+    skv_little_endian(values, sizeof values, sizeof values[0]);
     skv_test_write_file(path, values, sizeof values);
     skv_map *map;
     skv_storage *a, *b;
     const int64_t dims[2] = {2, 3}, wide[2] = {INT64_MAX, 4};
     skv_test_ok(ctx, skv_map_open(ctx, path, &map));
     skv_test_ok(ctx, skv_storage_map(ctx, SKIVE_F32, 2, dims, map, 40, &a));
-    assert_ptr_equal(a->tensor.data, skv_map_data(map) + 40);
+    if (!SKV_BIG_ENDIAN) assert_ptr_equal(a->tensor.data, skv_map_data(map) + 40); /* otherwise a copy, turned round */
     assert_true(skive_tensor_get(&a->tensor, 5) == 15.0);
     skv_test_fails(ctx, skv_storage_map(ctx, SKIVE_F32, 2, dims, map, 44, &b), SKIVE_ERR_FORMAT, "beyond the end");
     skv_test_fails(ctx, skv_storage_map(ctx, SKIVE_F32, 2, dims, map, SIZE_MAX, &b), SKIVE_ERR_FORMAT, "beyond");
@@ -490,6 +492,7 @@ static void storages_point_into_files(void **state) {
     assert_null(b);
     skv_test_ok(ctx, skv_storage_map(ctx, SKIVE_F32, 2, dims, map, 1, &b)); /* misaligned: a copy */
     assert_null(b->map);
+    skv_little_endian(b->tensor.data, 24, sizeof values[0]);
     assert_memory_equal(b->tensor.data, (const char *)values + 1, 24);
     skv_storage_release(b);
     skv_map_release(map); /* the storage holds it now */

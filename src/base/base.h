@@ -208,6 +208,8 @@ void skv_map_release(skv_map *map);
 typedef struct skv_writer skv_writer;
 skive_status skv_writer_open(skive_context *ctx, const char *path, skv_writer **out);
 skive_status skv_writer_write(skv_writer *w, const void *bytes, size_t n);
+/* Elements of `width` bytes (1, 2, 4 or 8), n bytes in all, little-endian in the file. */
+skive_status skv_writer_write_elements(skv_writer *w, const void *elements, size_t n, size_t width);
 skive_status skv_writer_commit(skv_writer *w); /* frees w whatever the outcome */
 void skv_writer_abort(skv_writer *w);          /* NULL is accepted */
 skive_status skv_file_write(skive_context *ctx, const char *path, const void *bytes, size_t n); /* all of the above */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/context.h"
+#include "base/endian.h"
 
 enum { BUFFER = 1 << 16, NAME_KEPT = 100, ATTEMPTS = 64 };
 
@@ -207,6 +208,19 @@ skive_status skv_writer_write(skv_writer *w, const void *bytes, size_t n) {
     }
     if (n) memcpy(w->buffer + w->buffered, bytes, n);
     w->buffered += n;
+    return SKIVE_OK;
+}
+
+skive_status skv_writer_write_elements(skv_writer *w, const void *elements, size_t n, size_t width) {
+    unsigned char part[4096];
+    const unsigned char *p = elements;
+    if (!SKV_BIG_ENDIAN || width == 1) return skv_writer_write(w, elements, n);
+    for (size_t at = 0; at < n; at += sizeof part) {
+        const size_t m = n - at < sizeof part ? n - at : sizeof part;
+        memcpy(part, p + at, m);
+        skv_little_endian(part, m, width);
+        SKV_TRY(skv_writer_write(w, part, m));
+    }
     return SKIVE_OK;
 }
 

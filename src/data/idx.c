@@ -2,6 +2,7 @@
  * unsigned bytes are supported, which all such data sets use; they stay bytes in memory. */
 #include <inttypes.h>
 
+#include "base/endian.h"
 #include "data/data.h"
 
 enum { IDX_U8 = 0x08, IDX_MAX_RANK = 4 };
@@ -48,8 +49,7 @@ static skive_status read_idx(skive_context *ctx, const char *path, const char *w
     size_t size = 1;
     bool fits = true;
     for (int i = 0; i < rank; i++) {
-        const unsigned char *b = raw + 4 * i;
-        dims[i] = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+        dims[i] = skv_load_be32(raw + 4 * i);
         if (dims[i] == 0) {
             status = skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: dimension %d is 0: the file is empty", path, i);
             goto done;

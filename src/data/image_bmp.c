@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/endian.h"
 #include "data/data.h"
 
 enum { FILE_HEADER = 14, CORE_HEADER = 12, INFO_HEADER = 40 };
@@ -17,9 +18,6 @@ typedef struct bmp {
     uint32_t colours; /* in the palette */
     uint8_t palette[256][3];
 } bmp;
-
-static unsigned le16(const uint8_t *p) { return (unsigned)p[1] << 8 | p[0]; }
-static uint32_t le32(const uint8_t *p) { return (uint32_t)le16(p + 2) << 16 | le16(p); }
 
 static skive_status damaged(skive_context *ctx, const bmp *b, const char *why) {
     return skv_fail_at(ctx, SKIVE_ERR_DATA, b->path, "%s: the BMP image is damaged (%s)", b->path, why);
@@ -53,10 +51,11 @@ static skive_status read_masks(skive_context *ctx, const uint8_t *p, size_t n, u
     if (b->bits != 16 && b->bits != 32) return damaged(ctx, b, "masks without 16 or 32 bits per pixel");
     if (n < FILE_HEADER + INFO_HEADER + 12) return damaged(ctx, b, "its header is incomplete");
     for (int c = 0; c < 3; c++) {
-        b->mask[c] = le32(p + FILE_HEADER + INFO_HEADER + 4 * c);
+        b->mask[c] = skv_load_le32(p + FILE_HEADER + INFO_HEADER + 4 * c);
         if (!mask_is_good(b->mask[c])) return damaged(ctx, b, "the bits of a channel are not contiguous");
     }
-    b->alpha = header >= 56 && n >= FILE_HEADER + INFO_HEADER + 16 && le32(p + FILE_HEADER + INFO_HEADER + 12) != 0;
+    b->alpha =
+        header >= 56 && n >= FILE_HEADER + INFO_HEADER + 16 && skv_load_le32(p + FILE_HEADER + INFO_HEADER + 12) != 0;
     return SKIVE_OK;
 }
 
@@ -78,18 +77,18 @@ static skive_status read_header(skive_context *ctx, const uint8_t *p, size_t n, 
     *b = (bmp){.path = path};
     uint32_t compression = 0;
     if (n < FILE_HEADER + CORE_HEADER) return damaged(ctx, b, "its header is incomplete");
-    const uint32_t header = le32(p + FILE_HEADER);
-    b->pixels = le32(p + 10);
+    const uint32_t header = skv_load_le32(p + FILE_HEADER);
+    b->pixels = skv_load_le32(p + 10);
     if (header == CORE_HEADER) {
-        b->width = le16(p + 18);
-        b->height = le16(p + 20);
-        b->bits = (int)le16(p + 24);
+        b->width = skv_load_le16(p + 18);
+        b->height = skv_load_le16(p + 20);
+        b->bits = (int)skv_load_le16(p + 24);
     } else if (header >= INFO_HEADER && n >= FILE_HEADER + INFO_HEADER) {
-        b->width = (int32_t)le32(p + 18);
-        b->height = (int32_t)le32(p + 22);
-        b->bits = (int)le16(p + 28);
-        compression = le32(p + 30);
-        b->colours = le32(p + 46);
+        b->width = (int32_t)skv_load_le32(p + 18);
+        b->height = (int32_t)skv_load_le32(p + 22);
+        b->bits = (int)skv_load_le16(p + 28);
+        compression = skv_load_le32(p + 30);
+        b->colours = skv_load_le32(p + 46);
     } else {
         return damaged(ctx, b, "its header has an unknown size");
     }
@@ -147,7 +146,7 @@ static bool read_row(const bmp *b, const uint8_t *row, uint8_t *out) {
             to[1] = row[3 * x + 1];
             to[2] = row[3 * x];
         } else {
-            const uint32_t pixel = b->bits == 16 ? le16(row + 2 * x) : le32(row + 4 * x);
+            const uint32_t pixel = b->bits == 16 ? skv_load_le16(row + 2 * x) : skv_load_le32(row + 4 * x);
             for (int c = 0; c < 3; c++) to[c] = channel(pixel, b->mask[c]);
         }
     }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/endian.h"
 #include "data/data.h"
 
 enum { FIRST = 4096, MAX_PARTS = 1 << 20 };
@@ -31,27 +32,22 @@ static bool get(const source *s, uint64_t at, void *out, size_t n) {
     return true;
 }
 
-static unsigned be16(const uint8_t *p) { return (unsigned)p[0] << 8 | p[1]; }
-static unsigned le16(const uint8_t *p) { return (unsigned)p[1] << 8 | p[0]; }
-static uint32_t be32(const uint8_t *p) { return (uint32_t)be16(p) << 16 | be16(p + 2); }
-static uint32_t le32(const uint8_t *p) { return (uint32_t)le16(p + 2) << 16 | le16(p); }
-
 /* The orientation of a TIFF header of `size` bytes at `at`; 1 if it has none or is not such a header. */
 static int tiff_turn(const source *s, uint64_t at, uint64_t size) {
     uint8_t head[8], count[2], entry[12];
     if (size < 8 || !get(s, at, head, 8)) return 1;
     const bool big = memcmp(head, "MM\0*", 4) == 0;
     if (!big && memcmp(head, "II*\0", 4) != 0) return 1;
-    const uint64_t first = big ? be32(head + 4) : le32(head + 4);
+    const uint64_t first = big ? skv_load_be32(head + 4) : skv_load_le32(head + 4);
     if (first < 8 || first + 2 > size || !get(s, at + first, count, 2)) return 1;
-    const unsigned entries = big ? be16(count) : le16(count);
+    const unsigned entries = big ? skv_load_be16(count) : skv_load_le16(count);
     for (unsigned i = 0; i < entries; i++) {
         const uint64_t where = first + 2 + 12 * (uint64_t)i;
         if (where + 12 > size || !get(s, at + where, entry, 12)) return 1;
-        if ((big ? be16(entry) : le16(entry)) != 0x112) continue;
-        const unsigned type = big ? be16(entry + 2) : le16(entry + 2);
-        const unsigned turn = type == 4   ? (big ? be32(entry + 8) : le32(entry + 8))
-                              : type == 3 ? (big ? be16(entry + 8) : le16(entry + 8))
+        if ((big ? skv_load_be16(entry) : skv_load_le16(entry)) != 0x112) continue;
+        const unsigned type = big ? skv_load_be16(entry + 2) : skv_load_le16(entry + 2);
+        const unsigned turn = type == 4   ? (big ? skv_load_be32(entry + 8) : skv_load_le32(entry + 8))
+                              : type == 3 ? (big ? skv_load_be16(entry + 8) : skv_load_le16(entry + 8))
                                           : 1;
         return turn >= 1 && turn <= 8 ? (int)turn : 1;
     }
@@ -77,12 +73,12 @@ static bool jpeg_head(const source *s, skv_image_head *out) {
         at += 2;
         if (marker == 0 || marker == 1 || (marker >= 0xd0 && marker <= 0xd8)) continue;
         if (marker == 0xd9 || marker == 0xda || !get(s, at, p, 2)) return false;
-        const unsigned length = be16(p);
+        const unsigned length = skv_load_be16(p);
         if (length < 2) return false;
         if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) {
             if (length < 8 || !get(s, at, p, 8)) return false;
-            out->height = be16(p + 3);
-            out->width = be16(p + 5);
+            out->height = skv_load_be16(p + 3);
+            out->width = skv_load_be16(p + 5);
             out->channels = p[7] == 1 ? 1 : 3;
             out->cmyk = p[7] == 4;
             return true;
@@ -100,11 +96,11 @@ static bool png_head(const source *s, skv_image_head *out) {
     for (int i = 0; i < MAX_PARTS; i++) {
         uint8_t p[8], h[10];
         if (!get(s, at, p, 8)) return found; /* a truncated end is reported by the decoder */
-        const uint32_t length = be32(p);
+        const uint32_t length = skv_load_be32(p);
         if (memcmp(p + 4, "IHDR", 4) == 0) {
             if (found || length < 13 || !get(s, at + 8, h, 10)) return false;
-            out->width = be32(h);
-            out->height = be32(h + 4);
+            out->width = skv_load_be32(h);
+            out->height = skv_load_be32(h + 4);
             out->channels = h[9] & 2 ? 3 : 1;
             out->alpha = (h[9] & 4) != 0;
             out->deep = h[8] == 16;

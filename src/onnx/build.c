@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/endian.h"
 #include "onnx/export.h"
 #include "onnx/export_opset.h"
 #include "onnx/schema.h"
@@ -116,9 +117,11 @@ static skive_status build_info(skv_onnx_build *b, const skive_value *v, Onnx__Va
 
 /* ---- tensors ---- */
 
+/* The dense elements with the bytes that the file has. */
 static skive_status dense_tensor(skv_onnx_build *b, const skv_storage *storage, const skive_tensor **out) {
+    const size_t width = skv_dtype_align(storage->tensor.dtype);
     skive_tensor *copy;
-    if (storage->form == &skv_form_dense) {
+    if (storage->form == &skv_form_dense && (!SKV_BIG_ENDIAN || width == 1)) {
         *out = &storage->tensor;
         return SKIVE_OK;
     }
@@ -128,6 +131,7 @@ static skive_status dense_tensor(skv_onnx_build *b, const skv_storage *storage, 
         b->inflated_capacity = larger;
     }
     SKV_TRY(skv_storage_inflate(b->ctx, storage, &b->inflated[b->n_inflated]));
+    skv_little_endian(b->inflated[b->n_inflated].data, skive_tensor_bytes(&storage->tensor), width);
     /* the array moves when it grows, but its elements are pointed to */
     SKV_TRY(skv_arena_alloc(b->arena, sizeof *copy, &copy));
     *copy = b->inflated[b->n_inflated++];

@@ -19,7 +19,7 @@ typedef struct skv_onnx_build {
     int opset; /* it is written under */
     skv_onnx_weight *weights;
     size_t n_weights, weights_capacity;
-    skive_tensor *inflated; /* dense copies of parameters in compressed forms */
+    skive_tensor *inflated; /* copies of parameters in compressed forms, or turned into the file's order of bytes */
     size_t n_inflated, inflated_capacity;
     skv_marks marks; /* memory of metadata entries */
 } skv_onnx_build;

@@ -79,8 +79,7 @@ static skive_status from_raw(skv_onnx_source *source, const char *what, const ch
     if (ref.length != s->bytes) return wrong_size(source, what, name, s, s->bytes, (size_t)ref.length, "bytes");
     if (source->map)
         return skv_storage_map(source->ctx, s->dtype, s->rank, s->dims, source->map, (size_t)ref.offset, out);
-    skive_tensor view = skv_tensor_view(s->dtype, s->rank, s->dims, source->bytes + ref.offset);
-    return skv_storage_from_tensor(source->ctx, &view, out);
+    return skv_storage_from_bytes(source->ctx, s->dtype, s->rank, s->dims, source->bytes + ref.offset, out);
 }
 
 /* One entry per element, or for 4-bit types one entry per byte. */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/endian.h"
+
 void skv_bytes_free(skv_bytes *b) {
     skv_free(b->ctx, b->data);
     *b = (skv_bytes){.ctx = b->ctx};
@@ -23,6 +25,11 @@ void skv_bytes_put(skv_bytes *b, const void *data, size_t n) {
     }
     memcpy(b->data + b->n, data, n);
     b->n = wanted;
+}
+
+void skv_bytes_elements(skv_bytes *b, const void *elements, size_t n, size_t width) {
+    skv_bytes_put(b, elements, n);
+    if (b->status == SKIVE_OK && n) skv_little_endian(b->data + b->n - n, n, width);
 }
 
 void skv_bytes_u8(skv_bytes *b, unsigned value) {

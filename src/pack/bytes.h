@@ -18,6 +18,8 @@ typedef struct skv_bytes {
 static inline skv_bytes skv_bytes_to(skive_context *ctx) { return (skv_bytes){.ctx = ctx}; }
 void skv_bytes_free(skv_bytes *b);
 void skv_bytes_put(skv_bytes *b, const void *data, size_t n);
+/* Elements of `width` bytes (1, 2, 4 or 8), n bytes in all, little-endian in the file. */
+void skv_bytes_elements(skv_bytes *b, const void *elements, size_t n, size_t width);
 void skv_bytes_u8(skv_bytes *b, unsigned value);
 void skv_bytes_u32(skv_bytes *b, uint32_t value);
 void skv_bytes_varint(skv_bytes *b, uint64_t value);

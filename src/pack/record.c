@@ -4,6 +4,7 @@
  * a bitmap, followed by these. Numbers are stored raw, in byte planes of equal significance, or as varints. */
 #include <string.h>
 
+#include "base/endian.h"
 #include "pack/pack.h"
 #include "tensor/tensor.h"
 
@@ -279,7 +280,8 @@ static skive_status write_planes(skive_context *ctx, const skive_tensor *t, cons
     SKV_TRY(skv_alloc(ctx, n, &plane));
     skv_bytes_u8(out, PLANES);
     for (size_t k = 0; k < width && status == SKIVE_OK; k++) {
-        for (size_t i = 0; i < n; i++) plane[i] = ((const uint8_t *)t->data)[i * width + k];
+        const size_t at = skv_byte_at(width, k);
+        for (size_t i = 0; i < n; i++) plane[i] = ((const uint8_t *)t->data)[i * width + at];
         status = write_stream(ctx, &s, plane, only, out, sizes);
     }
     skv_free(ctx, plane);
@@ -305,7 +307,7 @@ static skive_status write_numbers(skive_context *ctx, const skive_tensor *t, con
         skv_bytes_put(out, varints.data, varints.n);
     } else if (status == SKIVE_OK && raw <= planes.n) {
         skv_bytes_u8(out, RAW);
-        skv_bytes_put(out, t->data, skive_tensor_bytes(t));
+        skv_bytes_elements(out, t->data, skive_tensor_bytes(t), skv_dtype_align(t->dtype));
     } else if (status == SKIVE_OK) {
         skv_bytes_put(out, planes.data, planes.n);
         *sizes = planes_sizes;
@@ -322,8 +324,9 @@ static skive_status read_planes(skive_context *ctx, skv_reader *in, skive_tensor
     skive_status status = SKIVE_OK;
     SKV_TRY(skv_alloc(ctx, n, &plane));
     for (size_t k = 0; k < width && status == SKIVE_OK; k++) {
+        const size_t at = skv_byte_at(width, k);
         status = read_stream(ctx, &s, in, plane, sizes);
-        for (size_t i = 0; i < n && status == SKIVE_OK; i++) ((uint8_t *)t->data)[i * width + k] = plane[i];
+        for (size_t i = 0; i < n && status == SKIVE_OK; i++) ((uint8_t *)t->data)[i * width + at] = plane[i];
     }
     skv_free(ctx, plane);
     return status;
@@ -360,7 +363,10 @@ static skive_status read_numbers(skive_context *ctx, skv_reader *in, skive_dtype
         return SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "numbers use encoding %u of a newer version of the format", mode);
     const size_t bytes = skive_tensor_bytes(out);
     const uint8_t *data = skv_read_bytes(in, bytes);
-    if (data && bytes) memcpy(out->data, data, bytes);
+    if (data && bytes) {
+        memcpy(out->data, data, bytes);
+        skv_little_endian(out->data, bytes, skv_dtype_align(dtype));
+    }
     return SKIVE_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/endian.h"
 #include "tensor/tensor.h"
 
 static const char magic[6] = {'\x93', 'N', 'U', 'M', 'P', 'Y'};
@@ -24,7 +25,7 @@ typedef struct npy_header {
     const char *path;
     const char *at, *end; /* of the dictionary's text */
     skive_dtype dtype;
-    bool swapped, fortran;
+    bool big, fortran; /* big-endian; the first dimension changes fastest */
     bool seen_descr, seen_order, seen_shape;
     int rank;
     int64_t dims[SKIVE_MAX_RANK];
@@ -79,8 +80,7 @@ static skive_status parse_descr(npy_header *h) {
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (text[0] == '\0' || strcmp(text + 1, types[i].text) != 0 || !strchr("<>|=", text[0])) continue;
         h->dtype = types[i].dtype;
-        bool big = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-        h->swapped = text[0] == (big ? '<' : '>') && skive_dtype_bits(h->dtype) > 8;
+        h->big = text[0] == '>' || (text[0] == '=' && SKV_BIG_ENDIAN);
         return SKIVE_OK;
     }
     return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path,
@@ -144,18 +144,6 @@ static skive_status parse_dictionary(npy_header *h) {
     return SKIVE_OK;
 }
 
-static void swap_bytes(skive_tensor *t, size_t bytes) {
-    size_t width = skv_dtype_align(t->dtype);
-    unsigned char *p = t->data;
-    for (size_t i = 0; i < bytes; i += width) {
-        for (size_t a = i, b = i + width - 1; a < b; a++, b--) {
-            unsigned char c = p[a];
-            p[a] = p[b];
-            p[b] = c;
-        }
-    }
-}
-
 /* The tensor takes over the memory of the file on success: data sets may be as large as memory. */
 static skive_status parse(skive_context *ctx, const char *path, unsigned char *data, size_t size, skive_tensor *out) {
     size_t start, length, bytes;
@@ -194,7 +182,7 @@ static skive_status parse(skive_context *ctx, const char *path, unsigned char *d
     memmove(data, data + start + length, bytes);
     *out = (skive_tensor){.dtype = h.dtype, .rank = h.rank, .data = data};
     for (int d = 0; d < h.rank; d++) out->dims[d] = h.dims[d];
-    if (h.swapped) swap_bytes(out, bytes);
+    if (h.big != SKV_BIG_ENDIAN) skv_swap_elements(data, bytes, skv_dtype_align(h.dtype));
     return SKIVE_OK;
 }
 
@@ -218,7 +206,7 @@ static skive_status write_npy(skive_context *ctx, const char *path, const skive_
     }
     if (t->rank == 1) at += (size_t)snprintf(shape + at, sizeof shape - at, ",");
     shape[at] = '\0';
-    const char *order = skive_dtype_bits(t->dtype) == 8 ? "|" : __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "<" : ">";
+    const char *order = skive_dtype_bits(t->dtype) == 8 ? "|" : "<";
     int length = snprintf(header + 10, sizeof header - 10, "{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }",
                           order, type, shape);
     size_t text = (size_t)length, whole = skv_align_up(10 + text + 1, 64);
@@ -233,7 +221,8 @@ static skive_status write_npy(skive_context *ctx, const char *path, const skive_
     skv_writer *w;
     SKV_TRY(skv_writer_open(ctx, path, &w));
     skive_status status = skv_writer_write(w, header, whole);
-    if (status == SKIVE_OK) status = skv_writer_write(w, t->data, skive_tensor_bytes(t));
+    if (status == SKIVE_OK)
+        status = skv_writer_write_elements(w, t->data, skive_tensor_bytes(t), skv_dtype_align(t->dtype));
     if (status == SKIVE_OK)
         *out = w;
     else

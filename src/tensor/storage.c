@@ -1,6 +1,7 @@
 /* Reference-counted parameter storages: creation, sharing, data in a file's buffer, copy on write. */
 #include <string.h>
 
+#include "base/endian.h"
 #include "tensor/storage.h"
 #include "tensor/tensor.h"
 
@@ -37,6 +38,14 @@ skive_status skv_storage_from_tensor(skive_context *ctx, const skive_tensor *ten
     return status;
 }
 
+skive_status skv_storage_from_bytes(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims,
+                                    const void *bytes, skv_storage **out) {
+    const skive_tensor view = skv_tensor_view(dtype, rank, dims, bytes);
+    SKV_TRY(skv_storage_from_tensor(ctx, &view, out));
+    skv_little_endian((*out)->tensor.data, skive_tensor_bytes(&view), skv_dtype_align(dtype));
+    return SKIVE_OK;
+}
+
 skive_status skv_storage_take(skive_context *ctx, skive_tensor *tensor, skv_storage **out) {
     SKV_TRY(create_empty(ctx, out));
     (*out)->tensor = *tensor;
@@ -61,10 +70,11 @@ skive_status skv_storage_map(skive_context *ctx, skive_dtype dtype, int rank, co
                         skv_map_size(map));
     }
     const unsigned char *data = skv_map_data(map) + offset;
-    skive_tensor view = skv_tensor_view(dtype, rank, dims, data);
-    if ((uintptr_t)data % skv_dtype_align(dtype) != 0) return skv_storage_from_tensor(ctx, &view, out);
+    const size_t width = skv_dtype_align(dtype);
+    if ((uintptr_t)data % width != 0 || (SKV_BIG_ENDIAN && width > 1))
+        return skv_storage_from_bytes(ctx, dtype, rank, dims, data, out);
     SKV_TRY(create_empty(ctx, out));
-    (*out)->tensor = view;
+    (*out)->tensor = skv_tensor_view(dtype, rank, dims, data);
     (*out)->owned = false;
     (*out)->map = map;
     skv_map_retain(map);

@@ -81,8 +81,11 @@ skive_status skv_storage_create(skive_context *ctx, skive_dtype dtype, int rank,
 skive_status skv_storage_from_tensor(skive_context *ctx, const skive_tensor *tensor, skv_storage **out); /* copies */
 /* Moves: *tensor must own its data and is left empty on success, untouched on failure. */
 skive_status skv_storage_take(skive_context *ctx, skive_tensor *tensor, skv_storage **out);
-/* Data at `offset` of the map, which is retained; copied if it is misaligned for the type. ERR_FORMAT if it is not
- * inside the map. */
+/* The elements as files have them: little-endian, at any address. They are copied. */
+skive_status skv_storage_from_bytes(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims,
+                                    const void *bytes, skv_storage **out);
+/* The same at `offset` of the map, which is retained; copied only if it is misaligned for the type or the processor's
+ * order of bytes is another one. ERR_FORMAT if it is not inside the map. */
 skive_status skv_storage_map(skive_context *ctx, skive_dtype dtype, int rank, const int64_t *dims, skv_map *map,
                              size_t offset, skv_storage **out);
 
