@@ -285,32 +285,11 @@ static void faults_of_every_worker_are_told(void **state) {
 static void check_scan(const skv_scan *scan, const float *x, size_t n) {
     enum { N = 1003 };
     const skv_scan *plain = &skv_scan_scalar;
-    float low[2], high[2], scale[N];
-    int32_t at[2][N];
+    float scale[N];
     int8_t q[2][N];
     double power[2] = {0}, error[2] = {0};
-    assert_true(plain->range(x, n, &low[0], &high[0]) && scan->range(x, n, &low[1], &high[1]));
-    assert_true(low[0] == low[1] && high[0] == high[1]);
     assert_true(plain->magnitude(x, n, 0.25f) == scan->magnitude(x, n, 0.25f));
-    plain->bins(x, n, 512, 4096, at[0]);
-    scan->bins(x, n, 512, 4096, at[1]);
-    assert_memory_equal(at[0], at[1], n * sizeof at[0][0]);
-    for (int32_t base = 14000; base <= 17000; base += 1000) {
-        plain->octaves(x, n, base, 4096, at[0]);
-        scan->octaves(x, n, base, 4096, at[1]);
-        assert_memory_equal(at[0], at[1], n * sizeof at[0][0]);
-        for (size_t i = 0; i < n; i++) {
-            uint32_t code;
-            memcpy(&code, &x[i], sizeof code);
-            const int32_t k = (int32_t)(code << 1 >> 17) - base;
-            assert_int_equal(at[0][i], k <= 0 ? 4096 : x[i] < 0 ? 4095 - k : 4096 + k);
-        }
-    }
-    plain->bins(x, n, 512, 4096, at[0]);
-    for (size_t i = 0; i < n; i++) {
-        assert_int_equal(at[0][i], (int32_t)floor((double)x[i] * 512) + 4096);
-        scale[i] = 0.01f + 0.0001f * (float)i;
-    }
+    for (size_t i = 0; i < n; i++) scale[i] = 0.01f + 0.0001f * (float)i;
     for (size_t step = 0; step < 2; step++) {
         plain->quantize(x, n, scale, step, q[0], &power[0], &error[0]);
         scan->quantize(x, n, scale, step, q[1], &power[1], &error[1]);
@@ -334,11 +313,6 @@ static void loops_of_every_level_agree(void **state) {
         if (!skv_isa_has(skv_cpu_isa_hardware(), (skv_isa)level)) continue;
         const skv_scan *scan = skv_scan_of((skv_isa)level);
         for (size_t n = 1; n <= N; n += n < 70 ? 1 : 311) check_scan(scan, x, n);
-        for (int i = 0; i < 40; i++) {
-            float low, high, bad[40] = {0};
-            bad[i] = i % 2 ? NAN : -INFINITY;
-            assert_false(scan->range(bad, 40, &low, &high));
-        }
     }
 }
 

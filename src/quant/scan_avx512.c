@@ -1,4 +1,4 @@
-/* The loops of calibration on 512-bit registers. */
+/* The loops over weights on 512-bit registers. */
 #if defined(__AVX512F__)
 #define SCAN skv_scan_avx512
 #include "quant/scan_body.h"

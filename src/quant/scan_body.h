@@ -7,40 +7,6 @@
 
 enum { LANES = 8 };
 
-static bool range(const float *x, size_t n, float *low, float *high) {
-    float lo = x[0], hi = x[0], bad = 0;
-#pragma omp simd reduction(min : lo) reduction(max : hi) reduction(+ : bad)
-    for (size_t i = 0; i < n; i++) {
-        lo = x[i] < lo ? x[i] : lo;
-        hi = x[i] > hi ? x[i] : hi;
-        bad += x[i] * 0.0f; /* NaN and infinity give NaN */
-    }
-    *low = lo;
-    *high = hi;
-    return bad >= 0;
-}
-
-static void bins(const float *x, size_t n, float scale, int32_t shift, int32_t *at) {
-#pragma omp simd
-    for (size_t i = 0; i < n; i++) {
-        const float t = x[i] * scale;
-        const int32_t whole = (int32_t)t;
-        at[i] = whole - (t < (float)whole) + shift;
-    }
-}
-
-static void octaves(const float *x, size_t n, int32_t base, int32_t half, int32_t *at) {
-#pragma omp simd
-    for (size_t i = 0; i < n; i++) {
-        union {
-            float f;
-            int32_t i;
-        } bits = {x[i]};
-        const int32_t k = ((bits.i & 0x7fffffff) >> 16) - base, above = k > 0 ? k : 0;
-        at[i] = bits.i < 0 && above > 0 ? half - 1 - above : half + above;
-    }
-}
-
 static float magnitude(const float *x, size_t n, float top) {
 #pragma omp simd reduction(max : top)
     for (size_t i = 0; i < n; i++) {
@@ -86,6 +52,6 @@ static void quantize(const float *x, size_t n, const float *scale, size_t step, 
     }
 }
 
-const skv_scan SCAN = {.range = range, .bins = bins, .octaves = octaves, .magnitude = magnitude, .quantize = quantize};
+const skv_scan SCAN = {.magnitude = magnitude, .quantize = quantize};
 
 #endif

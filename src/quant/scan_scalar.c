@@ -1,4 +1,4 @@
-/* The loops of calibration for any CPU, and the choice among them. */
+/* The loops over weights for any CPU, and the choice among them. */
 #define SCAN skv_scan_scalar
 #include "quant/scan_body.h"
 

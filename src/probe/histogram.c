@@ -2,11 +2,16 @@
 #include <math.h>
 #include <string.h>
 
-#include "quant/quant.h"
-#include "quant/scan.h"
+#include "probe/histogram.h"
+#include "probe/loops.h"
 
 enum { BINS = SKV_HISTOGRAM_BINS, HALF = BINS / 2, PER_OCTAVE = 128, OCTAVES = HALF / PER_OCTAVE };
 enum { CHUNK = 1024, TABLES = 4, LEAST = -100 };
+
+size_t skv_histogram_bytes(int bins) {
+    const size_t each = BINS * sizeof(uint64_t);
+    return sizeof(skv_histogram) + (bins & SKV_BINS_EQUAL ? each : 0) + (bins & SKV_BINS_RELATIVE ? each : 0);
+}
 
 skive_status skv_histogram_create(skive_context *ctx, int bins, skv_histogram *h) {
     *h = (skv_histogram){0};
@@ -100,7 +105,7 @@ static double reach_for(double magnitude) {
 
 /* Bin numbers are computed for a chunk at a time, which vectorises; several count tables avoid dependencies between
  * equal neighbours (half of the output of a ReLU is zero). */
-static void count(const skv_histogram *h, bool relative, const skv_scan *scan, const float *x, size_t n) {
+static void count(const skv_histogram *h, bool relative, const skv_probe_loops *scan, const float *x, size_t n) {
     const float scale = (float)(BINS / (2 * h->reach));
     const int32_t base = base_of(h->reach);
     uint64_t *bins = relative ? h->relative : h->bins;
@@ -124,7 +129,7 @@ static void count(const skv_histogram *h, bool relative, const skv_scan *scan, c
     }
 }
 
-void skv_histogram_forget_zeros(skv_histogram *h, size_t zeros) {
+static void forget_zeros(skv_histogram *h, size_t zeros) {
     h->count -= zeros;
     if (h->bins && h->reach > 0) h->bins[HALF] -= zeros;
     if (h->relative && h->reach > 0) h->relative[HALF] -= zeros;
@@ -143,7 +148,7 @@ static void see(skv_histogram *h, double low, int64_t low_run, double high, int6
 }
 
 bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t padding) {
-    const skv_scan *scan = skv_scan_of(skv_cpu_isa());
+    const skv_probe_loops *scan = skv_probe_loops_of(skv_cpu_isa());
     float low, high;
     if (n == 0) return true;
     if (!scan->range(x, n, &low, &high)) return false;
@@ -157,7 +162,7 @@ bool skv_histogram_add(skv_histogram *h, const float *x, size_t n, size_t paddin
         if (h->relative) count(h, true, scan, x + first, m);
     }
     h->count += n;
-    skv_histogram_forget_zeros(h, padding);
+    forget_zeros(h, padding);
     return true;
 }
 
@@ -189,4 +194,26 @@ void skv_histogram_merge(skv_histogram *h, const skv_histogram *other) {
         if (h->relative) h->relative[HALF] += other->count;
     }
     h->count += other->count;
+}
+
+bool skv_histogram_add_parts(skv_histogram *h, skv_histogram *parts, int threads, const float *x, size_t n,
+                             size_t padding) {
+    bool fine = true;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(&& : fine)
+    for (int k = 0; k < threads; k++) {
+        const size_t first = n * (size_t)k / (size_t)threads, last = n * (size_t)(k + 1) / (size_t)threads;
+        skv_histogram *part = &parts[k];
+        skv_histogram_clear(part);
+        part->run = h->run;
+        fine = skv_histogram_add(part, x + first, last - first, 0) && fine;
+    }
+    if (!fine) return false;
+    for (int k = 0; k < threads; k++) {
+        const skv_histogram *part = &parts[k];
+        if (k == 0 || part->last_low < h->last_low) h->last_low = part->last_low;
+        if (k == 0 || part->last_high > h->last_high) h->last_high = part->last_high;
+        skv_histogram_merge(h, part);
+    }
+    forget_zeros(h, padding);
+    return true;
 }

@@ -1,0 +1,56 @@
+/* What the files of the probe share. */
+#ifndef SKV_PROBE_INSIDE_H
+#define SKV_PROBE_INSIDE_H
+
+#include "probe/probe.h"
+
+#define SKV_PROBE_NONE SIZE_MAX
+
+/* An item, and where its numbers come from. */
+typedef struct skv_probe_place {
+    skv_reduction r;
+    size_t keep;        /* of the value: tap of the plan, or NONE */
+    size_t next;        /* the next item with this tap, or NONE */
+    size_t gradient;    /* output of the plan, or NONE */
+    size_t value;       /* output of the plan with the value itself, or NONE */
+    const float *param; /* the value is a parameter */
+    bool direct;        /* a slot for each element: all runs add to the total */
+    void *total;
+    double count; /* numbers that a slot got */
+} skv_probe_place;
+
+typedef struct skv_probe_worker {
+    skv_probe *p;
+    skive_context *ctx;
+    skive_exec *exec;
+    skive_tensor *inputs;
+    void **parts; /* [items]; NULL for direct ones */
+    float *room;  /* for products */
+    int64_t run;
+    bool blind;
+    skive_status status;
+} skv_probe_worker;
+
+struct skv_probe {
+    skive_context *ctx;
+    const skv_probe_setup *setup;
+    skv_probe_setup own; /* *setup */
+    skive_graph *copy;   /* with the gradients; NULL: the caller's graph is run */
+    const skive_graph *graph;
+    const char **keep;
+    size_t *first; /* [n_keep] item of a tap */
+    size_t n_keep;
+    skv_probe_place *places;
+    size_t n;
+    int threads; /* of one run */
+    skive_plan *plan;
+    skv_probe_worker *workers;
+    size_t n_workers;
+    int64_t runs;
+    double loss_sum;
+};
+
+/* Fills keep, places[].keep, .gradient, .value and .param; copies the graph and adds the gradients. */
+skive_status skv_probe_build(skv_probe *p);
+
+#endif
