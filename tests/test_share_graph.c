@@ -526,7 +526,7 @@ static void nonsense_is_refused(void **state) {
     for (size_t i = 0; i < 5; i++) {
         o = sharing(4);
         o.hash = ratios[i];
-        skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "shared value");
+        skv_test_fails(ctx, skive_share(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "hash is ");
     }
     o = sharing(4);
     o.only = &name;

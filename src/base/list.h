@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "base/option.h"
+
 #define SKV_LIST_ACCESS(kind, list)                                                                                 \
     size_t skv_##kind##_count(void) { return sizeof(list) / sizeof(list)[0]; }                                      \
     const skv_##kind *skv_##kind##_at(size_t i) { return i < sizeof(list) / sizeof(list)[0] ? (list)[i] : NULL; }   \

@@ -1,5 +1,6 @@
 /* Options of records: defaults, values from their text form, checks. */
 #include "base/option.h"
+#include "base/option_parts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,18 +15,21 @@ size_t skv_option_index(const skv_option *options, size_t n, const char *name) {
 
 /* ---- failures ---- */
 
-static skive_status fail_value(skive_context *ctx, const char *owner, const skv_option *o, const char *given) {
+skive_status skv_option_fail(skive_context *ctx, const char *owner, const skv_option *o, const char *given) {
     skv_text wanted, fallback;
+    double x;
     skv_text_init(&wanted, ctx);
     skv_text_init(&fallback, ctx);
-    skv_option_describe(o, &wanted);
+    const bool number = skv_parse_number(given, strlen(given), &x) || strstr(given, "nan") || strstr(given, "inf");
+    skv_option_describe(o, !number || (o->type == SKV_OPTION_INTEGER && x != floor(x)), &wanted);
     skv_option_default_text(o, &fallback);
     skive_status status = wanted.status != SKIVE_OK ? wanted.status : fallback.status;
     if (status == SKIVE_OK) {
         const bool has = fallback.length > 0;
-        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, owner, "%s: %s is %.*s; it must be %s%s%s%s", owner, o->name,
-                             skv_utf8_prefix(given, 200), given, wanted.data, has ? " (default " : "",
-                             has ? fallback.data : "", has ? ")" : "");
+        const char *name = owner ? o->name : skv_option_known_as(o);
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, owner ? owner : name, "%s%s%s is %.*s; it must be %s%s%s%s",
+                             owner ? owner : "", owner ? ": " : "", name, skv_utf8_prefix(given, 200), given,
+                             wanted.data, has ? " (default " : "", has ? fallback.data : "", has ? ")" : "");
     }
     skv_text_free(&wanted);
     skv_text_free(&fallback);
@@ -57,10 +61,11 @@ static skive_status fail_name(skive_context *ctx, const char *owner, const skv_o
 /* ---- values ---- */
 
 static bool is_text(const skv_option *o) {
-    return o->type == SKV_OPTION_TEXT || o->type == SKV_OPTION_CHOICE || o->type == SKV_OPTION_LIST;
+    return o->type == SKV_OPTION_TEXT || o->type == SKV_OPTION_CHOICE || o->type == SKV_OPTION_LIST ||
+           o->type == SKV_OPTION_RECORD;
 }
 
-static bool in_range(const skv_option *o, double x) {
+bool skv_option_in_range(const skv_option *o, double x) {
     return (o->above ? x > o->least : x >= o->least) && (o->below ? x < o->most : x <= o->most);
 }
 
@@ -109,7 +114,7 @@ static bool read_budget(const skv_option *o, const char *text, skv_option_value 
     if (!*rest || strcmp(rest, "%") == 0) {
         out->number = length > digits ? x / 100 : x;
         out->absolute = false;
-        return in_range(o, out->number);
+        return skv_option_in_range(o, out->number);
     }
     for (size_t i = 0; i < SKV_LENGTH(units); i++) {
         if (strcmp(units[i].name, rest) != 0 || !unit_fits(&units[i], o->unit ? o->unit : "")) continue;
@@ -120,8 +125,9 @@ static bool read_budget(const skv_option *o, const char *text, skv_option_value 
     return false;
 }
 
-static bool is_choice(const skv_option *o, const char *text) {
+bool skv_option_is_choice(const skv_option *o, const char *text) {
     const char *name;
+    if (!o->choices || !text) return false;
     for (size_t i = 0; (name = o->choices(i)); i++) {
         if (strcmp(name, text) == 0) return true;
     }
@@ -143,6 +149,19 @@ static bool keep_text(skv_option_values *v, skv_option_value *out, const char *t
     return true;
 }
 
+skive_status skv_option_check_name(skive_context *ctx, const char *owner, const skv_option *o, const char *text) {
+    if (skv_option_is_choice(o, text)) return SKIVE_OK;
+    const char *name = owner ? o->name : skv_option_known_as(o), *subject = owner ? owner : name;
+    if (o->family && (skv_family_find(o->family, text) != SIZE_MAX || !o->choices))
+        return skv_family_pick(ctx, o->family, subject, text, NULL, NULL);
+    const skive_status status = skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, subject,
+                                                 o->family ? o->family->what
+                                                 : o->what ? o->what
+                                                           : o->name,
+                                                 text, o->choices);
+    return owner ? skv_fail_prefix(ctx, status, "%s", owner) : status;
+}
+
 static skive_status read_value(skive_context *ctx, const char *owner, skv_option_values *v, size_t index,
                                const char *text, bool more) {
     const skv_option *o = &v->options[index];
@@ -157,15 +176,13 @@ static skive_status read_value(skive_context *ctx, const char *owner, skv_option
     case SKV_OPTION_REAL: good = skv_parse_number(text, strlen(text), &out->number); break;
     case SKV_OPTION_BUDGET: good = read_budget(o, text, out); break;
     case SKV_OPTION_CHOICE:
-        if (!is_choice(o, text))
-            return skv_fail_prefix(ctx, skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, owner, o->name, text, o->choices),
-                                   "%s", owner);
-        break;
+    case SKV_OPTION_RECORD: SKV_TRY(skv_option_check_name(ctx, owner, o, text)); break;
     case SKV_OPTION_TEXT:
     case SKV_OPTION_LIST: break;
     }
-    if (good && (o->type == SKV_OPTION_INTEGER || o->type == SKV_OPTION_REAL)) good = in_range(o, out->number);
-    if (!good) return fail_value(ctx, owner, o, text);
+    if (good && (o->type == SKV_OPTION_INTEGER || o->type == SKV_OPTION_REAL))
+        good = skv_option_in_range(o, out->number);
+    if (!good) return skv_option_fail(ctx, owner, o, text);
     if (is_text(o) && !keep_text(v, out, text, more))
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, owner, "%s: the value of %s is too long", owner, o->name);
     out->given = true;
@@ -247,7 +264,7 @@ skive_status skv_options_parse(skive_context *ctx, const char *owner, const skv_
         text = *end ? end + 1 : end;
     }
     for (size_t i = 0; i < out->n; i++) {
-        if (options[i].required && !out->values[i].given) return fail_value(ctx, owner, &options[i], "not given");
+        if (options[i].required && !out->values[i].given) return skv_option_fail(ctx, owner, &options[i], "not given");
     }
     return SKIVE_OK;
 }
@@ -333,48 +350,29 @@ const char *skv_option_field_text(const skv_option *o, const void *object) {
     return text;
 }
 
-skive_status skv_options_check(skive_context *ctx, const char *owner, const skv_option *options, size_t n,
-                               const void *object) {
-    for (size_t i = 0; i < n; i++) {
-        const skv_option *o = &options[i];
-        if ((int)o->field == SKV_FIELD_NONE || o->type == SKV_OPTION_SWITCH) continue;
-        if (o->type == SKV_OPTION_CHOICE) {
-            const char *text = skv_option_field_text(o, object);
-            if (text && !is_choice(o, text))
-                return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, owner, o->name, text, o->choices);
-        }
-        if (o->type != SKV_OPTION_INTEGER && o->type != SKV_OPTION_REAL) continue;
-        const double x = skv_option_field_number(o, object);
-        char given[40];
-        if (isfinite(x) && in_range(o, x)) continue;
-        (void)snprintf(given, sizeof given, "%g", x);
-        return fail_value(ctx, owner, o, given);
-    }
-    return SKIVE_OK;
-}
-
 /* ---- families ---- */
 
-/* skv_fail_unknown with names that come from a family. */
-static skive_status fail_member(skive_context *ctx, const skv_family *f, const char *subject, const char *given) {
-    return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, subject, f->what, given, f->name_at);
+size_t skv_family_find(const skv_family *f, const char *text) {
+    const size_t length = text ? strcspn(text, ":") : 0;
+    const char *name;
+    for (size_t i = 0; (name = f->name_at(i)); i++) {
+        if (text && strlen(name) == length && memcmp(name, text, length) == 0) return i;
+    }
+    return SIZE_MAX;
 }
 
 skive_status skv_family_pick(skive_context *ctx, const skv_family *f, const char *subject, const char *text,
                              size_t *index, skv_option_values *out) {
     char owner[160];
     skv_option_values unused;
-    const size_t length = text ? strcspn(text, ":") : 0;
-    const char *name;
-    size_t i = 0, n;
-    while ((name = f->name_at(i)) && !(text && strlen(name) == length && memcmp(name, text, length) == 0)) i++;
-    if (!name) {
-        char given[160];
-        (void)snprintf(given, sizeof given, "%.*s", (int)(length < 150 ? length : 150), text ? text : "");
-        return fail_member(ctx, f, subject, given);
+    const size_t length = text ? strcspn(text, ":") : 0, i = skv_family_find(f, text);
+    size_t n;
+    if (i == SIZE_MAX) {
+        (void)snprintf(owner, sizeof owner, "%.*s", (int)(length < 150 ? length : 150), text ? text : "");
+        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, subject, f->what, owner, f->name_at);
     }
     const skv_option *options = f->options_at(i, &n);
-    (void)snprintf(owner, sizeof owner, "%s '%s'", f->what, name);
+    (void)snprintf(owner, sizeof owner, "%s '%s'", f->what, f->name_at(i));
     SKV_TRY(skv_options_parse(ctx, owner, options, n, text[length] ? text + length + 1 : NULL, out ? out : &unused));
     if (index) *index = i;
     return SKIVE_OK;

@@ -11,6 +11,9 @@
  *
  * In a text value "\," is a comma and "\\" a backslash.
  *
+ * An option may be a field of a public struct (`field`, `at`). The rows of a struct are a table (skv_table), from which
+ * its ranges are checked; options of records that are fields belong to it under their `alias` ("momentum" of sgd).
+ *
  * A new family of records: give its struct the members `options` and `n_options`, write SKV_FAMILY beside
  * SKV_LIST_ACCESS, and parse with skv_family_pick. In a record: SKV_OPTIONS(options). The function of the record gets
  * the skv_option_values and reads them by name, e.g. skv_option_integer(v, "batches"). */
@@ -26,9 +29,12 @@ typedef enum skv_option_type {
     SKV_OPTION_TEXT,
     SKV_OPTION_CHOICE, /* one of the names that `choices` gives */
     SKV_OPTION_LIST,   /* texts separated by commas */
+    SKV_OPTION_RECORD, /* a member of `family` with its options: "taylor:batches=16"; or one of `choices`, if there are */
     SKV_OPTION_BUDGET, /* what remains: a number up to 1 or a percentage is a fraction of the original; with a unit
                           (k, M, G; KiB, MiB, GiB; us, ms, s) it is absolute */
 } skv_option_type;
+
+typedef struct skv_family skv_family;
 
 typedef struct skv_option {
     const char *name; /* as it is written */
@@ -37,6 +43,8 @@ typedef struct skv_option {
     double fallback;    /* default of a switch and of numbers */
     const char *text;   /* default of the other types; NULL: none */
     skv_name_at_fn choices;
+    const char *what; /* a choice, as messages call it; NULL: by the option's name */
+    const skv_family *family;
     const char *unit;  /* of a budget: "" (counts), "B" (bytes) or "s" (time); of numbers for help only, or NULL */
     bool above, below; /* the end of the range is not itself allowed */
     bool required;     /* has no default */
@@ -53,6 +61,7 @@ typedef struct skv_option {
         SKV_FIELD_TEXT
     } field;
     size_t at;
+    const char *alias; /* of a record's option: its name among the options of the struct */
     const char *brief;
 } skv_option;
 
@@ -110,16 +119,13 @@ void skv_options_store(const skv_option_values *v, void *object);
 /* Reads the field of an option from a struct: the number, or the text (NULL for numbers). */
 double skv_option_field_number(const skv_option *o, const void *object);
 const char *skv_option_field_text(const skv_option *o, const void *object);
-/* Checks the numbers and choices that are fields of a struct. Errors as skv_options_parse. */
-skive_status skv_options_check(skive_context *ctx, const char *owner, const skv_option *options, size_t n,
-                               const void *object);
 
 /* ---- text ---- */
 
 /* As short as gives the same number again, whatever the locale. */
 void skv_text_add_number(skv_text *t, double value);
-/* "a whole number from 1 to 64": what a value may be. */
-void skv_option_describe(const skv_option *o, skv_text *out);
+/* What a value may be: "a whole number between 1 and 64"; of a number without `kind`: "between 1 and 64". */
+void skv_option_describe(const skv_option *o, bool kind, skv_text *out);
 /* The default as it would be written; "" if there is none. */
 void skv_option_default_text(const skv_option *o, skv_text *out);
 /* "batches=16,part=mean": the values that differ from the defaults; `all`: every one. */
@@ -132,13 +138,15 @@ bool skv_parse_number(const char *text, size_t length, double *out);
 /* ---- families ---- */
 
 /* One list of records, without their type. */
-typedef struct skv_family {
+struct skv_family {
     const char *what;                 /* a member, as messages call it: "criterion" */
     const char *(*name_at)(size_t i); /* NULL past the end */
     const char *(*brief_at)(size_t i);
     const skv_option *(*options_at)(size_t i, size_t *n);
-} skv_family;
+};
 
+/* The member that a text form names; SIZE_MAX if there is none. */
+size_t skv_family_find(const skv_family *family, const char *text);
 /* Finds the record of a text form and parses its options; out may be NULL. `subject` is the option that named it
  * ("prune.criterion"). Errors: ARGUMENT ("no criterion 'nope'; there are: ..."; as skv_options_parse). */
 skive_status skv_family_pick(skive_context *ctx, const skv_family *family, const char *subject, const char *text,
@@ -155,6 +163,26 @@ skive_status skv_family_pick(skive_context *ctx, const skv_family *family, const
     }                                                                                                       \
     const skv_family skv_##kind##_family = {                                                                \
         .what = (what_), .name_at = kind##_name_at, .brief_at = kind##_brief_at, .options_at = kind##_options_at};
+
+/* ---- the options of a struct ---- */
+
+typedef struct skv_table {
+    const char *name; /* "train" */
+    const skv_option *options;
+    size_t n;
+} skv_table;
+
+/* The rows, and after them the options of the records that rows can name, as far as they are fields of the struct, each
+ * name once. NULL past the end. */
+const skv_option *skv_table_at(const skv_table *t, size_t i);
+/* By name or alias; NULL if there is none. */
+const skv_option *skv_table_find(const skv_table *t, const char *name);
+static inline const char *skv_option_known_as(const skv_option *o) { return o->alias ? o->alias : o->name; }
+/* Sets the fields that options behind a record's name stand for ("sgd:momentum=0.8"), leaves the bare name in the
+ * record's own field, and checks all fields. A default outside the range stands for
+ * "not set" and may stay. Errors: ARGUMENT. */
+skive_status skv_table_resolve(skive_context *ctx, const skv_table *t, void *object);
+
 #define SKV_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/option.h"
+#include "base/option_parts.h"
 
 bool skv_parse_number(const char *text, size_t length, double *out) {
     char buffer[64], *end;
@@ -31,50 +31,56 @@ void skv_text_add_number(skv_text *t, double value) {
 
 /* ---- what a value may be ---- */
 
-static void describe_range(const skv_option *o, skv_text *out) {
+static void describe_range(const skv_option *o, const char *of, skv_text *out) {
     const bool low = isfinite(o->least), high = isfinite(o->most);
     if (low && high && !o->above && !o->below) {
-        skv_text_add(out, " between ");
+        skv_text_add(out, "between ");
         skv_text_add_number(out, o->least);
         skv_text_add(out, " and ");
         skv_text_add_number(out, o->most);
         return;
     }
     if (low) {
-        skv_text_add(out, o->above ? " above " : o->type == SKV_OPTION_INTEGER && !high ? " of at least " : " from ");
+        skv_text_add(out, o->above ? "above " : high ? "from " : "%sat least ", of);
         skv_text_add_number(out, o->least);
     }
-    if (!high) {
-        skv_text_add(out, low && !o->above && o->type != SKV_OPTION_INTEGER ? " up" : "");
-        return;
-    }
-    skv_text_add(out, "%s", !low ? "" : o->above ? " and" : " to");
-    skv_text_add(out, o->below ? " below " : !low || o->above ? " at most " : " ");
+    if (!high) return;
+    skv_text_add(out, "%s%s",
+                 !low       ? ""
+                 : o->above ? " and "
+                            : " to ",
+                 o->below           ? "below "
+                 : !low || o->above ? "at most "
+                                    : "");
     skv_text_add_number(out, o->most);
 }
 
 static void describe_budget(const skv_option *o, skv_text *out) {
     const char *unit = o->unit ? o->unit : "";
-    skv_text_add(out, "a fraction of the original");
-    describe_range(o, out);
+    skv_text_add(out, "a fraction of the original ");
+    describe_range(o, "", out);
     skv_text_add(out, unit[0] == 's'   ? ", a percentage such as 50%%, or a time such as 1.5ms"
                       : unit[0] == 'B' ? ", a percentage such as 50%%, or a size such as 200k or 1.5M"
                                        : ", a percentage such as 50%%, or a number such as 200k or 1.5M");
 }
 
-void skv_option_describe(const skv_option *o, skv_text *out) {
+void skv_option_describe(const skv_option *o, bool kind, skv_text *out) {
     const char *name;
     switch (o->type) {
     case SKV_OPTION_SWITCH: skv_text_add(out, "yes or no"); break;
     case SKV_OPTION_INTEGER:
     case SKV_OPTION_REAL:
-        skv_text_add(out, o->type == SKV_OPTION_INTEGER ? "a whole number" : "a number");
-        describe_range(o, out);
+        if (kind) skv_text_add(out, o->type == SKV_OPTION_INTEGER ? "a whole number " : "a number ");
+        describe_range(o, kind ? "of " : "", out);
         break;
     case SKV_OPTION_BUDGET: describe_budget(o, out); break;
     case SKV_OPTION_CHOICE:
         for (size_t i = 0; (name = o->choices(i)); i++)
             skv_text_add(out, "%s%s", !i ? "" : o->choices(i + 1) ? ", " : " or ", name);
+        break;
+    case SKV_OPTION_RECORD:
+        for (size_t i = 0; (name = o->family->name_at(i)); i++)
+            skv_text_add(out, "%s%s", !i ? "" : o->family->name_at(i + 1) ? ", " : " or ", name);
         break;
     case SKV_OPTION_LIST: skv_text_add(out, "a list with commas"); break;
     case SKV_OPTION_TEXT: skv_text_add(out, "a text"); break;
@@ -83,12 +89,13 @@ void skv_option_describe(const skv_option *o, skv_text *out) {
 
 void skv_option_default_text(const skv_option *o, skv_text *out) {
     if (o->required) return;
-    if (o->type == SKV_OPTION_SWITCH)
+    if (o->type == SKV_OPTION_SWITCH) {
         skv_text_add(out, "%s", o->fallback != 0 ? "yes" : "no");
-    else if (o->type == SKV_OPTION_INTEGER || o->type == SKV_OPTION_REAL)
-        skv_text_add_number(out, o->fallback);
-    else if (o->text)
+    } else if (o->type == SKV_OPTION_INTEGER || o->type == SKV_OPTION_REAL) {
+        if (skv_option_in_range(o, o->fallback)) skv_text_add_number(out, o->fallback); /* otherwise: not set */
+    } else if (o->text) {
         skv_text_add(out, "%s", o->text);
+    }
 }
 
 /* ---- the text form of values ---- */
@@ -106,7 +113,8 @@ static bool differs(const skv_option_values *v, size_t i) {
     if (o->required) return x->given;
     if (!x->given) return false;
     if (o->type == SKV_OPTION_BUDGET) return true;
-    if (o->type == SKV_OPTION_TEXT || o->type == SKV_OPTION_CHOICE || o->type == SKV_OPTION_LIST)
+    if (o->type == SKV_OPTION_TEXT || o->type == SKV_OPTION_CHOICE || o->type == SKV_OPTION_LIST ||
+        o->type == SKV_OPTION_RECORD)
         return !o->text || strcmp(o->text, v->text + x->text) != 0;
     return x->number != o->fallback;
 }
@@ -123,6 +131,7 @@ static void add_value(const skv_option_values *v, size_t i, skv_text *out) {
         skv_text_add(out, "%s", !x->absolute ? "" : o->unit && *o->unit ? o->unit : "k");
         break;
     case SKV_OPTION_TEXT:
+    case SKV_OPTION_RECORD:
     case SKV_OPTION_CHOICE: add_escaped(v->text + x->text, false, out); break;
     case SKV_OPTION_LIST: add_escaped(v->text + x->text, true, out); break;
     }

@@ -166,8 +166,8 @@ typedef struct skv_transform {
     const char *name;   /* "crop" */
     const char *syntax; /* "crop:PIXELS" */
     const char *brief;
-    double low, high, fallback; /* range of the amount, and its default (NAN: must be given) */
-    bool whole;                 /* the amount is a whole number */
+    const skv_option *options; /* the first is the amount */
+    size_t n_options;
     /* Reads in[c][h][w] and writes all of out, or returns false if the sample is unchanged. */
     bool (*apply)(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out);
 } skv_transform;
@@ -175,6 +175,8 @@ typedef struct skv_transform {
 #define X(id) extern const skv_transform skv_transform_##id;
 #include "data/transforms.inc"
 #undef X
+
+extern const skv_family skv_transform_family;
 
 enum { SKV_MAX_TRANSFORMS = 8 };
 

@@ -1,5 +1,4 @@
 /* crop: the image is padded with zeros and a window of its original size is cropped at a random position. */
-#include <math.h>
 #include <string.h>
 
 #include "data/data.h"
@@ -19,13 +18,17 @@ static bool crop(double amount, const uint32_t random[4], const int64_t dims[3],
     return true;
 }
 
+static const skv_option options[] = {{.name = "pixels",
+                                      .type = SKV_OPTION_INTEGER,
+                                      .least = 0,
+                                      .most = 1024,
+                                      .required = true,
+                                      .brief = "largest shift"}};
+
 const skv_transform skv_transform_crop = {
     .name = "crop",
     .syntax = "crop:PIXELS",
     .brief = "shift by up to N pixels in each direction, filling with zeros",
-    .low = 0,
-    .high = 1024,
-    .fallback = NAN,
-    .whole = true,
+    SKV_OPTIONS(options),
     .apply = crop,
 };

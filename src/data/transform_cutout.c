@@ -1,6 +1,5 @@
 /* cutout: a square at a random position is set to zero (DeVries, Taylor: Improved regularization of convolutional
  * neural networks with cutout, arXiv:1708.04552). Its centre is inside the image; it is clipped at the border. */
-#include <math.h>
 #include <string.h>
 
 #include "data/data.h"
@@ -20,13 +19,17 @@ static bool cutout(double amount, const uint32_t random[4], const int64_t dims[3
     return true;
 }
 
+static const skv_option options[] = {{.name = "pixels",
+                                      .type = SKV_OPTION_INTEGER,
+                                      .least = 1,
+                                      .most = 1024,
+                                      .required = true,
+                                      .brief = "side of the square"}};
+
 const skv_transform skv_transform_cutout = {
     .name = "cutout",
     .syntax = "cutout:PIXELS",
     .brief = "blank a square with N pixels per side",
-    .low = 1,
-    .high = 1024,
-    .fallback = NAN,
-    .whole = true,
+    SKV_OPTIONS(options),
     .apply = cutout,
 };

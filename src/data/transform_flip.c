@@ -10,12 +10,17 @@ static bool flip(double amount, const uint32_t random[4], const int64_t dims[3],
     return true;
 }
 
+static const skv_option options[] = {{.name = "probability",
+                                      .type = SKV_OPTION_REAL,
+                                      .least = 0,
+                                      .most = 1,
+                                      .fallback = 0.5,
+                                      .brief = "of mirroring a sample"}};
+
 const skv_transform skv_transform_flip = {
     .name = "flip",
     .syntax = "flip[:PROBABILITY]",
     .brief = "mirror left to right with probability P, by default one half",
-    .low = 0,
-    .high = 1,
-    .fallback = 0.5,
+    SKV_OPTIONS(options),
     .apply = flip,
 };

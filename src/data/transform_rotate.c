@@ -30,12 +30,13 @@ static bool rotate(double amount, const uint32_t random[4], const int64_t dims[3
     return true;
 }
 
+static const skv_option options[] = {
+    {.name = "degrees", .type = SKV_OPTION_REAL, .least = 0, .most = 180, .required = true, .brief = "largest angle"}};
+
 const skv_transform skv_transform_rotate = {
     .name = "rotate",
     .syntax = "rotate:DEGREES",
     .brief = "rotate by up to N degrees in either direction",
-    .low = 0,
-    .high = 180,
-    .fallback = NAN,
+    SKV_OPTIONS(options),
     .apply = rotate,
 };

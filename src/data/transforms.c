@@ -1,6 +1,5 @@
 /* Lists of transforms: parsing, and application to a sample. The random numbers of a transform come from Philox with
  * (sample, epoch and position in the list) as the counter, so they depend on nothing else. */
-#include <math.h>
 #include <string.h>
 
 #include "data/data.h"
@@ -21,52 +20,40 @@ const char *skive_transform_syntax(size_t index) { return index < TRANSFORM_COUN
 
 const char *skive_transform_brief(size_t index) { return index < TRANSFORM_COUNT ? transforms[index]->brief : NULL; }
 
+SKV_FAMILY(transform, transforms, "transform")
+
 static skive_status parse_one(skive_context *ctx, const char *text, size_t length, skv_transform_list *list) {
-    const char *colon = memchr(text, ':', length);
-    size_t name_length = colon ? (size_t)(colon - text) : length;
-    int shown = length > 200 ? 200 : (int)length;
-    const skv_transform *t = NULL;
-    for (size_t i = 0; i < TRANSFORM_COUNT && !t; i++) {
-        if (strlen(transforms[i]->name) == name_length && memcmp(transforms[i]->name, text, name_length) == 0) {
-            t = transforms[i];
-        }
-    }
-    if (!t) {
-        skv_text names;
-        skv_text_init(&names, ctx);
-        for (size_t i = 0; i < TRANSFORM_COUNT; i++) skv_text_add(&names, "%s%s", i ? ", " : "", transforms[i]->syntax);
-        skive_status status = names.status;
-        if (status == SKIVE_OK) {
-            status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms", "there is no transform '%.*s'; there are %s",
-                                 shown, text, names.data);
-        }
-        skv_text_free(&names);
-        return status;
-    }
-    double amount = t->fallback;
-    bool good = colon ? skv_parse_number(colon + 1, length - name_length - 1, &amount) : !isnan(amount);
-    if (!good || amount < t->low || amount > t->high || (t->whole && floor(amount) != amount)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms",
-                           "transform '%.*s': expected %s with a %snumber of %g to %g", shown, text, t->syntax,
-                           t->whole ? "whole " : "", t->low, t->high);
-    }
+    char one[SKV_OPTION_TEXT_ROOM];
+    skv_option_values values;
+    size_t index;
+    if (length >= sizeof one) return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms", "a transform is too long");
+    memcpy(one, text, length);
+    one[length] = '\0';
+    SKV_TRY(skv_family_pick(ctx, &skv_transform_family, "transforms", one, &index, &values));
     if (list->count == SKV_MAX_TRANSFORMS) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms", "more than %d transforms", (int)SKV_MAX_TRANSFORMS);
     }
-    list->items[list->count].transform = t;
-    list->items[list->count].amount = amount;
+    list->items[list->count].transform = transforms[index];
+    list->items[list->count].amount = values.values[0].number;
     list->count++;
     return SKIVE_OK;
+}
+
+/* The comma behind an item: what follows with a '=' before any ':' is one more option of the same transform. */
+static const char *item_end(const char *from) {
+    const char *comma = strchr(from, ',');
+    while (comma && comma[1 + strcspn(comma + 1, ":,=")] == '=') comma = strchr(comma + 1, ',');
+    return comma ? comma : from + strlen(from);
 }
 
 skive_status skv_transforms_parse(skive_context *ctx, const char *text, skv_transform_list *out) {
     *out = (skv_transform_list){0};
     if (!text || !*text) return SKIVE_OK;
     for (const char *from = text;;) {
-        const char *comma = strchr(from, ',');
-        SKV_TRY(parse_one(ctx, from, comma ? (size_t)(comma - from) : strlen(from), out));
-        if (!comma) return SKIVE_OK;
-        from = comma + 1;
+        const char *end = item_end(from);
+        SKV_TRY(parse_one(ctx, from, (size_t)(end - from), out));
+        if (!*end) return SKIVE_OK;
+        from = end + 1;
     }
 }
 

@@ -23,6 +23,92 @@ skive_train_options skive_prune_finetune_default(void) {
     return o;
 }
 
+/* ---- the table ---- */
+
+const skv_option skv_prune_step_options[2] = {
+    {.name = "steps",
+     .type = SKV_OPTION_INTEGER,
+     .least = 1,
+     .most = 1000,
+     .fallback = 5,
+     SKV_FIELD(INT, skive_prune_options, steps),
+     .brief = "steps of a gradual schedule"},
+    {.name = "last-step",
+     .type = SKV_OPTION_REAL,
+     .most = 1,
+     SKV_FIELD(DOUBLE, skive_prune_options, last_step),
+     .brief = "fraction of fine-tuning after the last step; 0: the same as after each step"},
+};
+
+static const skv_option options[] = {
+    {.name = "sparsity",
+     .type = SKV_OPTION_REAL,
+     .most = 1,
+     .below = true,
+     .fallback = 0.9,
+     SKV_FIELD(DOUBLE, skive_prune_options, sparsity),
+     .brief = "fraction of the weights to remove"},
+    {.name = "criterion",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_criterion_family,
+     .text = "magnitude",
+     SKV_FIELD(TEXT, skive_prune_options, criterion),
+     .brief = "how weights are scored"},
+    {.name = "schedule",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_prune_schedule_family,
+     .text = "one-shot",
+     SKV_FIELD(TEXT, skive_prune_options, schedule),
+     .brief = "how sparsity grows"},
+    {.name = "threshold",
+     .type = SKV_OPTION_REAL,
+     .most = INFINITY,
+     SKV_FIELD(DOUBLE, skive_prune_options, threshold),
+     .brief = "instead of a sparsity: prune weights that score below this"},
+    {.name = "threshold-std",
+     .type = SKV_OPTION_REAL,
+     .most = INFINITY,
+     SKV_FIELD(DOUBLE, skive_prune_options, threshold_std),
+     .brief = "instead of a sparsity: prune weights below this many standard deviations of their layer"},
+    {.name = "per-layer",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_prune_options, per_layer),
+     .brief = "the same sparsity in every layer instead of one threshold for all layers"},
+    {.name = "layer-floor",
+     .type = SKV_OPTION_REAL,
+     .most = 1,
+     .fallback = -1, /* not set */
+     SKV_FIELD(DOUBLE, skive_prune_options, layer_floor),
+     .brief = "minimum fraction of each layer to keep (default: a twentieth of the fraction kept overall)"},
+    {.name = "surgery",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_prune_options, surgery),
+     .brief = "train pruned weights too and let them return while fine-tuning"},
+    {.name = "surgery-until",
+     .type = SKV_OPTION_REAL,
+     .most = 1,
+     .above = true,
+     .fallback = 0.75,
+     SKV_FIELD(DOUBLE, skive_prune_options, surgery_until),
+     .brief = "fraction of fine-tuning after which the mask no longer changes"},
+    {.name = "distill-alpha",
+     .type = SKV_OPTION_REAL,
+     .most = 1,
+     SKV_FIELD(DOUBLE, skive_prune_options, distill_alpha),
+     .brief = "weight of a teacher in the loss of fine-tuning"},
+    {.name = "temperature",
+     .type = SKV_OPTION_REAL,
+     .most = 1000,
+     .above = true,
+     .fallback = 4,
+     SKV_FIELD(DOUBLE, skive_prune_options, temperature),
+     .brief = "temperature that softens the outputs of teacher and model"},
+};
+
+const skv_table skv_prune_table = {"prune", options, SKV_LENGTH(options)};
+
+/* ---- what fits together ---- */
+
 static skive_status check_sparsity(const skv_pruning *p, const char *of, double sparsity) {
     if (sparsity >= 0 && sparsity < 1) return SKIVE_OK;
     return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, of,
@@ -30,16 +116,8 @@ static skive_status check_sparsity(const skv_pruning *p, const char *of, double 
                        sparsity);
 }
 
-static skive_status check_threshold(const skv_pruning *p, const char *of, double threshold) {
-    if (threshold >= 0 && isfinite(threshold)) return SKIVE_OK;
-    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, of, "%s is %g; it must be a number of at least 0", of, threshold);
-}
-
 static skive_status check_target(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
-    SKV_TRY(check_sparsity(p, "sparsity", o->sparsity));
-    SKV_TRY(check_threshold(p, "threshold", o->threshold));
-    SKV_TRY(check_threshold(p, "threshold of deviations", o->threshold_std));
     const bool by_threshold = o->threshold > 0 || o->threshold_std > 0;
     if ((o->sparsity > 0) + (o->threshold > 0) + (o->threshold_std > 0) > 1) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold",
@@ -77,15 +155,6 @@ static skive_status check_named(const skv_pruning *p) {
 
 static skive_status check_finetuning(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
-    if (!(o->surgery_until > 0 && o->surgery_until <= 1)) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery until",
-                           "surgery until %g of fine-tuning is not possible; give above 0 and at most 1",
-                           o->surgery_until);
-    }
-    if (!(o->last_step >= 0 && o->last_step <= 1)) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "last step",
-                           "a last step of %g of fine-tuning is not possible; give 0 to 1", o->last_step);
-    }
     if (o->teacher && o->distill_alpha == 0) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "there is a teacher, but its weight in the loss is 0");
     }
@@ -99,22 +168,20 @@ static skive_status check_finetuning(const skv_pruning *p) {
     return SKIVE_OK;
 }
 
-skive_status skv_prune_check(skv_pruning *p) {
-    const skive_prune_options *o = p->o;
+skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, skive_prune_options *o,
+                            skive_train_options *finetune) {
+    *o = skive_prune_options_default();
+    *finetune = skive_prune_finetune_default();
+    p->o = o;
+    SKV_TRY(skv_options_take(p->ctx, "skive_prune_options", given, o, sizeof *o));
+    SKV_TRY(check_sparsity(p, "sparsity", o->sparsity)); /* says more than the table */
+    SKV_TRY(skv_family_pick(p->ctx, &skv_criterion_family, "criterion", o->criterion, NULL, &p->criterion_options));
+    if (o->layer_floor < 0) o->layer_floor = -1;
+    SKV_TRY(skv_table_resolve(p->ctx, &skv_prune_table, o));
+    SKV_TRY(skv_train_options_take(p->ctx, o->finetune, finetune));
+    o->finetune = finetune;
     p->criterion = skv_criterion_find(o->criterion);
-    if (!p->criterion)
-        return skv_fail_unknown(p->ctx, SKIVE_ERR_ARGUMENT, "criterion", "criterion", o->criterion, skv_criterion_name);
     p->schedule = skv_prune_schedule_find(o->schedule);
-    if (!p->schedule)
-        return skv_fail_unknown(p->ctx, SKIVE_ERR_ARGUMENT, "schedule", "pruning schedule", o->schedule,
-                                skv_prune_schedule_name);
-    if (!p->schedule->one_step && (o->steps < 1 || o->steps > 1000)) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "steps", "%d steps are not possible; give 1 to 1000", o->steps);
-    }
-    if (!(o->layer_floor <= 1)) {
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "layer floor", "the layer floor is %g; it must be at most 1",
-                           o->layer_floor);
-    }
     SKV_TRY(check_target(p));
     SKV_TRY(check_named(p));
     return check_finetuning(p);

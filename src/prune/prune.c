@@ -68,7 +68,6 @@ typedef struct tuning {
 static skive_status prepare_objective(const skv_pruning *p, tuning *t, const skive_graph *dense) {
     t->objective = skv_objective_labels;
     if (p->o->distill_alpha == 0) return SKIVE_OK;
-    SKV_TRY(skv_soft_labels_check(p->ctx, p->o->distill_alpha, p->o->temperature));
     t->teacher = (skv_teacher){.graph = p->o->teacher ? p->o->teacher : dense, .student = dense};
     skv_soft_labels_terms(p->o->distill_alpha, p->o->temperature, t->terms);
     t->objective = (skv_objective){.terms = t->terms, .n_terms = 2, .teachers = &t->teacher, .n_teachers = 1};
@@ -178,16 +177,13 @@ static void commit(skv_pruning *p, skive_graph *g) {
 skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
                          const skive_prune_options *options, skive_prune_report *report) {
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
-    skive_prune_options o = skive_prune_options_default();
+    skive_prune_options o;
+    skive_train_options finetune;
     if (report) *report = (skive_prune_report){0};
-    skive_train_options finetune = skive_prune_finetune_default();
-    SKV_TRY(skv_options_take(ctx, "skive_prune_options", options, &o, sizeof o));
-    SKV_TRY(skv_options_take(ctx, "skive_train_options", o.finetune, &finetune, sizeof finetune));
-    o.finetune = &finetune;
-    skv_pruning p = {.ctx = ctx, .o = &o};
+    skv_pruning p = {.ctx = ctx};
     tuning t = {.train = train, .validation = validation};
     skive_status status;
-    SKV_GO(status, done, skv_prune_check(&p));
+    SKV_GO(status, done, skv_prune_take(&p, options, &o, &finetune));
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
     SKV_GO(status, done, skive_graph_to_inference(graph));
     if (p.o->finetune->epochs > 0 && !train) {

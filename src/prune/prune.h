@@ -4,6 +4,7 @@
 
 #include <skive/prune.h>
 
+#include "base/option.h"
 #include "graph/graph.h"
 #include "train/train.h"
 
@@ -14,12 +15,15 @@ typedef struct skv_score_args {
     const skive_node *node; /* that the parameter is the weight of */
     const float *weight;    /* [n]; the parameter's values, or what dynamic surgery keeps of them */
     int64_t n;
-    float *score; /* [n], to be written; not negative, not NaN */
+    const skv_option_values *options; /* of the criterion */
+    float *score;                     /* [n], to be written; not negative, not NaN */
 } skv_score_args;
 
 /* Scores weights: the lowest go first. Scores of different parameters are compared with one another. */
 typedef struct skv_criterion {
     const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
     bool in_weights; /* scores are in the unit of the weights, so that these's deviation can be a threshold */
     skive_status (*score)(const skv_score_args *a);
 } skv_criterion;
@@ -27,10 +31,13 @@ size_t skv_criterion_count(void);
 const skv_criterion *skv_criterion_at(size_t i);
 const char *skv_criterion_name(size_t i);
 const skv_criterion *skv_criterion_find(const char *name);
+extern const skv_family skv_criterion_family;
 
 /* How sparsity grows to the wanted one. */
 typedef struct skv_prune_schedule {
     const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
     bool one_step;
     double (*sparsity)(double wanted, double progress); /* progress in (0, 1] */
 } skv_prune_schedule;
@@ -38,6 +45,9 @@ size_t skv_prune_schedule_count(void);
 const skv_prune_schedule *skv_prune_schedule_at(size_t i);
 const char *skv_prune_schedule_name(size_t i);
 const skv_prune_schedule *skv_prune_schedule_find(const char *name);
+extern const skv_family skv_prune_schedule_family;
+/* The steps of a gradual schedule, and how fine-tuning is divided among them. */
+extern const skv_option skv_prune_step_options[2];
 
 /* One prunable parameter: its scores and mask. */
 typedef struct skv_prunable {
@@ -73,6 +83,7 @@ typedef struct skv_pruning {
     skive_context *ctx;
     const skive_prune_options *o;
     const skv_criterion *criterion;
+    skv_option_values criterion_options;
     const skv_prune_schedule *schedule;
     skive_graph *work;
     skv_prunable *layers; /* those with a sparsity of their own come last */
@@ -82,8 +93,10 @@ typedef struct skv_pruning {
     skive_prune_report report;
 } skv_pruning;
 
-/* Options, checked; sets criterion and schedule. */
-skive_status skv_prune_check(skv_pruning *p);
+/* Takes the caller's options and checks them; sets criterion and schedule. *finetune is where they point. */
+skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, skive_prune_options *o,
+                            skive_train_options *finetune);
+extern const skv_table skv_prune_table;
 /* The prunable parameters of p->work, and the rows of the report. */
 skive_status skv_prune_find_layers(skv_pruning *p);
 void skv_prune_free_layers(skv_pruning *p);

@@ -21,5 +21,7 @@ static const skv_prune_schedule *const schedules[] = {
 };
 
 SKV_LIST_ACCESS(criterion, criteria)
+SKV_FAMILY(criterion, criteria, "criterion")
 
 SKV_LIST_ACCESS(prune_schedule, schedules)
+SKV_FAMILY(prune_schedule, schedules, "pruning schedule")

@@ -9,5 +9,6 @@ static double sparsity(double wanted, double progress) {
 const skv_prune_schedule skv_prune_schedule_cubic = {
     .name = "cubic",
     .brief = "in steps, with sparsity times 1 - (1 - t)^3, fine-tuning after each",
+    SKV_OPTIONS(skv_prune_step_options),
     .sparsity = sparsity,
 };

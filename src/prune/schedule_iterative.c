@@ -10,5 +10,6 @@ static double sparsity(double wanted, double progress) {
 const skv_prune_schedule skv_prune_schedule_iterative = {
     .name = "iterative",
     .brief = "in steps that each remove the same fraction of the remaining weights, fine-tuning after each",
+    SKV_OPTIONS(skv_prune_step_options),
     .sparsity = sparsity,
 };

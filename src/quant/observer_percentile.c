@@ -14,9 +14,21 @@ static void choose(const skv_histogram *h, const skive_quantize_options *o, doub
     *high = h->relative[last] ? far - (far - near) * (tail - above) / (double)h->relative[last] : far;
 }
 
+static const skv_option options[] = {
+    {.name = "percentile",
+     .type = SKV_OPTION_REAL,
+     .least = 50,
+     .most = 100,
+     .above = true,
+     .fallback = 99.99,
+     SKV_FIELD(DOUBLE, skive_quantize_options, percentile),
+     .brief = "percentile for the calibration method of this name"},
+};
+
 const skv_observer skv_observer_percentile = {
     .name = "percentile",
-    .brief = "clips the outermost values (--percentile, default 99.99)",
+    .brief = "clips the outermost values",
+    SKV_OPTIONS(options),
     .bins = SKV_BINS_RELATIVE,
     .choose = choose,
 };

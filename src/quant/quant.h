@@ -6,12 +6,15 @@
 #include <skive/exec.h>
 #include <skive/quant.h>
 
+#include "base/option.h"
 #include "graph/graph.h"
 #include "probe/histogram.h"
 
 /* An observer chooses the range that the 8-bit grid covers. */
 typedef struct skv_observer {
     const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
     int bins; /* SKV_BINS_...: the bins it uses */
     void (*choose)(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high);
 } skv_observer;
@@ -19,6 +22,8 @@ size_t skv_observer_count(void);
 const skv_observer *skv_observer_at(size_t i);
 const char *skv_observer_name(size_t i);
 const skv_observer *skv_observer_find(const char *name);
+extern const skv_family skv_observer_family;
+extern const skv_table skv_quantize_table;
 
 /* An affine grid: real = scale * (integer - zero_point). */
 typedef struct skv_affine {

@@ -70,23 +70,37 @@ skive_status skv_quant_add_row(skive_context *ctx, skive_quantize_report *r, con
 
 static const char *calibration_name(size_t i) { return i == 0 ? "auto" : skv_observer_name(i - 1); }
 
-static skive_status check(quantization *q) {
-    const skive_quantize_options *o = q->o;
-    q->observer = skv_observer_find(o->calibration);
-    if (!q->observer && strcmp(o->calibration, "auto") != 0) {
-        return skv_fail_unknown(q->ctx, SKIVE_ERR_ARGUMENT, "calibration", "calibration method", o->calibration,
-                                calibration_name);
-    }
-    if (!(o->percentile > 50 && o->percentile <= 100)) {
-        return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "percentile",
-                           "the percentile is %g; it must be above 50 and at most 100", o->percentile);
-    }
-    if (o->samples < 1 || o->batch < 1) {
-        return skv_fail_at(q->ctx, SKIVE_ERR_ARGUMENT, "samples",
-                           "calibration needs at least 1 sample and a batch size of at least 1");
-    }
-    return SKIVE_OK;
-}
+/* How samples become ranges. */
+static const skv_option options_of_quantization[] = {
+    {.name = "calibration",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_observer_family,
+     .choices = calibration_name,
+     .text = "auto",
+     SKV_FIELD(TEXT, skive_quantize_options, calibration),
+     .brief = "how ranges of activations are chosen"},
+    {.name = "samples",
+     .type = SKV_OPTION_INTEGER,
+     .least = 1,
+     .most = 9e18,
+     .fallback = 1000,
+     SKV_FIELD(INT64, skive_quantize_options, samples),
+     .brief = "number of calibration samples"},
+    {.name = "batch",
+     .type = SKV_OPTION_INTEGER,
+     .least = 1,
+     .most = 1e5,
+     .fallback = 1,
+     SKV_FIELD(INT64, skive_quantize_options, batch),
+     .brief = "samples per calibration run"},
+    {.name = "per-channel",
+     .type = SKV_OPTION_SWITCH,
+     .fallback = 1,
+     SKV_FIELD(BOOL, skive_quantize_options, per_channel),
+     .brief = "one scale per channel of a weight instead of one per weight tensor"},
+};
+
+const skv_table skv_quantize_table = {"quantize", options_of_quantization, SKV_LENGTH(options_of_quantization)};
 
 /* Constants that are stored as integers do not count: they are folded. */
 static bool already_quantized(const skive_graph *g) {
@@ -449,7 +463,8 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     skive_status status;
     if (report) *report = (skive_quantize_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
-    SKV_GO(status, done, check(&q));
+    SKV_TRY(skv_table_resolve(ctx, &skv_quantize_table, &o));
+    q.observer = skv_observer_find(o.calibration); /* NULL: auto */
     SKV_GO(status, done, skive_graph_to_inference(graph));
     SKV_GO(status, done, check_graph(&q, graph));
     SKV_GO(status, done, skv_quant_split_make(ctx, graph, &o, &split));

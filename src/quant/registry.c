@@ -13,3 +13,4 @@ static const skv_observer *const all[] = {
 };
 
 SKV_LIST_ACCESS(observer, all)
+SKV_FAMILY(observer, all, "calibration method")

@@ -13,3 +13,4 @@ static const skv_share_init *const inits[] = {
 };
 
 SKV_LIST_ACCESS(share_init, inits)
+SKV_FAMILY(share_init, inits, "initialisation of the centroids")

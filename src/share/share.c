@@ -9,6 +9,7 @@
 #include "graph/shared.h"
 #include "graph/unknown.h"
 #include "graph/weights.h"
+#include "train/train.h"
 
 skive_share_options skive_share_options_default(void) {
     return (skive_share_options){.size = sizeof(skive_share_options),
@@ -42,25 +43,55 @@ void skive_share_report_free(skive_context *ctx, skive_share_report *r) {
 
 /* ---- options ---- */
 
-static skive_status check(const skv_sharing *s) {
-    const skive_share_options *o = &s->o;
-    if (o->bits < 1 || o->bits > SKIVE_SHARE_MAX_BITS) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "bits", "an index of %d bits is not possible; give 1 to %d",
-                           o->bits, SKIVE_SHARE_MAX_BITS);
-    }
-    if (!skv_share_init_find(o->init))
-        return skv_fail_unknown(s->ctx, SKIVE_ERR_ARGUMENT, "init", "initialisation of the centroids", o->init,
-                                skv_share_init_name);
-    if (o->max_iterations < 1 || o->max_iterations > 1000000) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "iterations",
-                           "%d iterations are not possible; give 1 to 1000000", o->max_iterations);
-    }
-    if (o->hash != 0 && !(o->hash >= 1 && o->hash <= 1e9)) {
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "hash",
-                           "%g weights per shared value are not possible; give 1 to 1e9", o->hash);
-    }
-    return SKIVE_OK;
-}
+static const skv_option options_of_sharing[] = {
+    {.name = "bits",
+     .type = SKV_OPTION_INTEGER,
+     .least = 1,
+     .most = SKIVE_SHARE_MAX_BITS,
+     .fallback = 4,
+     SKV_FIELD(INT, skive_share_options, bits),
+     .brief = "bits of an index: a codebook has at most 2^bits values"},
+    {.name = "init",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_share_init_family,
+     .text = "linear",
+     SKV_FIELD(TEXT, skive_share_options, init),
+     .brief = "initial centroids"},
+    {.name = "one-codebook",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_share_options, one_codebook),
+     .brief = "one codebook for all layers together"},
+    {.name = "keep-zero",
+     .type = SKV_OPTION_SWITCH,
+     .fallback = 1,
+     SKV_FIELD(BOOL, skive_share_options, keep_zero),
+     .brief = "weights that are zero stay exactly zero"},
+    {.name = "max-iterations",
+     .type = SKV_OPTION_INTEGER,
+     .least = 1,
+     .most = 1e6,
+     .fallback = 1000,
+     SKV_FIELD(INT, skive_share_options, max_iterations),
+     .brief = "most iterations of Lloyd's algorithm"},
+    {.name = "seed",
+     .type = SKV_OPTION_INTEGER,
+     .most = 9e18,
+     .fallback = 1,
+     SKV_FIELD(UINT64, skive_share_options, seed),
+     .brief = "seed of random initial centroids and of hashes"},
+    {.name = "plain",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_share_options, plain),
+     .brief = "write dense weights instead of codebooks and indices"},
+    {.name = "hash",
+     .type = SKV_OPTION_REAL,
+     .least = 1,
+     .most = 1e9,
+     SKV_FIELD(DOUBLE, skive_share_options, hash),
+     .brief = "hashing instead of clustering: number of weights per shared value"},
+};
+
+const skv_table skv_share_table = {"share", options_of_sharing, SKV_LENGTH(options_of_sharing)};
 
 static bool among(const char *name, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -193,7 +224,6 @@ static skive_status make_plain(skv_sharing *s) {
 }
 
 static skive_status share(skv_sharing *s, const skive_graph *graph, skive_dataset *train, skive_dataset *validation) {
-    SKV_TRY(check(s));
     if (s->o.finetune->epochs > 0 && !train)
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
     SKV_TRY(skive_graph_copy(s->ctx, graph, &s->work));
@@ -215,7 +245,8 @@ skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *
     if (report) *report = (skive_share_report){0};
     skive_train_options finetune = skive_share_finetune_default();
     SKV_TRY(skv_options_take(ctx, "skive_share_options", options, &s.o, sizeof s.o));
-    SKV_TRY(skv_options_take(ctx, "skive_train_options", s.o.finetune, &finetune, sizeof finetune));
+    SKV_TRY(skv_table_resolve(ctx, &skv_share_table, &s.o));
+    SKV_TRY(skv_train_options_take(ctx, s.o.finetune, &finetune));
     s.o.finetune = &finetune;
     skive_status status = skv_graph_check_finite(ctx, graph);
     if (status == SKIVE_OK) status = skive_graph_to_inference(graph);

@@ -5,6 +5,7 @@
 
 #include <skive/share.h>
 
+#include "base/option.h"
 #include "graph/graph.h"
 
 /* ---- sorted values ---- equal ones once, with prefix sums, so that the cost of any run takes two look-ups ---- */
@@ -37,6 +38,8 @@ size_t skv_sorted_at_rank(const skv_sorted *s, double rank);
 
 typedef struct skv_share_init {
     const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
     /* Fills centroids[k] in any order; 1 <= k <= s->n. */
     skive_status (*place)(skive_context *ctx, const skv_sorted *s, size_t k, uint64_t seed, double *centroids);
 } skv_share_init;
@@ -44,6 +47,8 @@ size_t skv_share_init_count(void);
 const skv_share_init *skv_share_init_at(size_t i);
 const char *skv_share_init_name(size_t i);
 const skv_share_init *skv_share_init_find(const char *name);
+extern const skv_family skv_share_init_family;
+extern const skv_table skv_share_table;
 
 /* ---- clustering ---- */
 

@@ -151,12 +151,6 @@ static const char *const zeros[] = {"pruned", "all", "none"};
 
 const char *skv_keep_zeros_name(size_t i) { return i < SKV_COUNT(zeros) ? zeros[i] : NULL; }
 
-bool skv_keep_zeros_known(const char *name) {
-    for (size_t i = 0; i < SKV_COUNT(zeros); i++)
-        if (strcmp(zeros[i], name) == 0) return true;
-    return false;
-}
-
 bool skv_keeps_zeros(const skive_train_options *o, const skive_value *v, skv_role role) {
     const char *which = o->keep_zeros ? o->keep_zeros : "pruned";
     if (strcmp(which, "all") == 0) return skv_role_decays(role);

@@ -15,5 +15,6 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
 const skv_loss skv_loss_binary_cross_entropy = {
     .name = "binary-cross-entropy",
     .brief = "sigmoid cross-entropy of each score",
+    SKV_OPTIONS(skv_loss_smoothing_options),
     .build = build,
 };

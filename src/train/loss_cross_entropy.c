@@ -18,5 +18,6 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
 const skv_loss skv_loss_cross_entropy = {
     .name = "cross-entropy",
     .brief = "softmax cross-entropy with class labels or one-hot targets",
+    SKV_OPTIONS(skv_loss_smoothing_options),
     .build = build,
 };

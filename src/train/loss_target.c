@@ -1,6 +1,13 @@
 /* The targets of a loss as numbers in the shape of the scores. */
 #include "train/train.h"
 
+const skv_option skv_loss_smoothing_options[1] = {{.name = "smoothing",
+                                                   .type = SKV_OPTION_REAL,
+                                                   .most = 0.999,
+                                                   .alias = "label-smoothing",
+                                                   SKV_FIELD(DOUBLE, skive_train_options, label_smoothing),
+                                                   .brief = "part of the target that is spread over all classes"}};
+
 /* Class labels as rows of `off` with `on` at the label. */
 static skive_value *one_hot(skv_builder *b, const skv_loss_args *a, int64_t classes, double off, double on) {
     const int64_t two = 2;

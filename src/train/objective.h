@@ -4,6 +4,7 @@
 
 #include <skive/train.h>
 
+#include "base/option.h"
 #include "graph/graph.h"
 #include "train/head.h"
 #include "train/scale.h"
@@ -33,6 +34,8 @@ typedef struct skv_loss_args {
 
 typedef struct skv_loss {
     const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
     bool needs_teacher;  /* a teacher's scores */
     bool needs_features; /* a value of the model, and one of a teacher, by name */
     bool needs_indices;  /* the samples' numbers */
@@ -56,6 +59,8 @@ size_t skv_loss_count(void);
 const skv_loss *skv_loss_at(size_t i);
 const char *skv_loss_name(size_t i);
 const skv_loss *skv_loss_find(const char *name);
+extern const skv_family skv_loss_family;
+extern const skv_option skv_loss_smoothing_options[1]; /* of the losses on class labels */
 
 /* ---- terms ---- */
 
@@ -110,8 +115,6 @@ skive_value *skv_objective_build(skv_builder *b, const skv_objective *o, const s
 
 /* Checks a teacher's form. Errors: ARGUMENT. */
 skive_status skv_teacher_check(skive_context *ctx, const skv_teacher *t);
-/* Checks what soft labels are mixed with. Errors: ARGUMENT. */
-skive_status skv_soft_labels_check(skive_context *ctx, double alpha, double temperature);
 /* alpha * the divergence from the teacher + (1 - alpha) * the loss on the labels: two terms. */
 void skv_soft_labels_terms(double alpha, double temperature, skv_term terms[2]);
 

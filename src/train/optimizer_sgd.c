@@ -17,9 +17,24 @@ static void update(const skv_update *u) {
     }
 }
 
+static const skv_option options[] = {
+    {.name = "momentum",
+     .type = SKV_OPTION_REAL,
+     .most = 0.9999,
+     .fallback = 0.9,
+     SKV_FIELD(DOUBLE, skive_train_options, momentum),
+     .brief = "momentum of sgd"},
+    {.name = "nesterov",
+     .type = SKV_OPTION_SWITCH,
+     .fallback = 1,
+     SKV_FIELD(BOOL, skive_train_options, nesterov),
+     .brief = "Nesterov momentum instead of plain momentum"},
+};
+
 const skv_optimizer skv_optimizer_sgd = {
     .name = "sgd",
     .brief = "gradient descent with momentum, Nesterov on request",
+    SKV_OPTIONS(options),
     .states = 1,
     .update = update,
 };

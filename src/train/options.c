@@ -28,44 +28,126 @@ double skv_schedule_rate(const skv_schedule *s, const skive_train_options *o, do
     return o->learning_rate * warm * s->factor(o, epoch);
 }
 
-typedef struct number_rule {
-    const char *name;
-    double value, low, high;
-} number_rule;
+static const skv_option options[] = {
+    {.name = "epochs",
+     .type = SKV_OPTION_INTEGER,
+     .most = 1e6,
+     .fallback = 10,
+     SKV_FIELD(INT, skive_train_options, epochs),
+     .brief = "passes over the training set"},
+    {.name = "batch",
+     .type = SKV_OPTION_INTEGER,
+     .least = 1,
+     .most = 1e6,
+     .fallback = 128,
+     SKV_FIELD(INT64, skive_train_options, batch),
+     .brief = "samples per step"},
+    {.name = "loss",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_loss_family,
+     SKV_FIELD(TEXT, skive_train_options, loss),
+     .brief = "the loss (default: the one that fits the data and the model's output)"},
+    {.name = "lr",
+     .type = SKV_OPTION_REAL,
+     .most = 1e3,
+     .fallback = 0.02,
+     SKV_FIELD(DOUBLE, skive_train_options, learning_rate),
+     .brief = "learning rate; of adam and adamw by default 0.001"},
+    {.name = "optimizer",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_optimizer_family,
+     .text = "sgd",
+     SKV_FIELD(TEXT, skive_train_options, optimizer),
+     .brief = "how parameters are updated"},
+    {.name = "weight-decay",
+     .type = SKV_OPTION_REAL,
+     .most = 1e3,
+     .fallback = 5e-4,
+     SKV_FIELD(DOUBLE, skive_train_options, weight_decay),
+     .brief = "weight decay"},
+    {.name = "decay-all",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_train_options, decay_all),
+     .brief = "weight decay of biases and normalisation parameters as well"},
+    {.name = "schedule",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_schedule_family,
+     .text = "cosine",
+     SKV_FIELD(TEXT, skive_train_options, schedule),
+     .brief = "learning rate schedule"},
+    {.name = "warmup",
+     .type = SKV_OPTION_REAL,
+     .most = 1e6,
+     .fallback = 0.5,
+     SKV_FIELD(DOUBLE, skive_train_options, warmup_epochs),
+     .brief = "epochs of linear warm-up"},
+    {.name = "clip-norm",
+     .type = SKV_OPTION_REAL,
+     .most = 1e9,
+     SKV_FIELD(DOUBLE, skive_train_options, clip_norm),
+     .brief = "clip the norm of the gradient to this; 0: off"},
+    {.name = "class-weights",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, class_weights),
+     .brief = "none (default), balanced, or one number per class: 1,2.5,1"},
+    {.name = "best",
+     .type = SKV_OPTION_CHOICE,
+     .choices = skv_best_name,
+     .what = "measure of the best epoch",
+     SKV_FIELD(TEXT, skive_train_options, best),
+     .brief = "select the best epoch by this (default: accuracy, where there is one; the loss decides ties)"},
+    {.name = "keep-best",
+     .type = SKV_OPTION_SWITCH,
+     .fallback = 1,
+     SKV_FIELD(BOOL, skive_train_options, keep_best),
+     .brief = "keep the parameters of the best epoch instead of the last"},
+    {.name = "train",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, train),
+     .brief = "also train these parameters: names or patterns, separated by commas"},
+    {.name = "freeze",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, freeze),
+     .brief = "do not train these parameters"},
+    {.name = "keep-zeros",
+     .type = SKV_OPTION_CHOICE,
+     .choices = skv_keep_zeros_name,
+     .what = "choice of zeros to keep",
+     SKV_FIELD(TEXT, skive_train_options, keep_zeros),
+     .brief = "weights whose zeros stay zero (default: pruned)"},
+    {.name = "raw-targets",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_train_options, raw_targets),
+     .brief = "regression: compute the loss from the targets as they are, not standardised"},
+    {.name = "augment",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, augment),
+     .brief = "augment the training images, e.g. crop:2,flip"},
+    {.name = "checkpoint",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, checkpoint),
+     .brief = "written after each epoch; if it exists, training resumes from it"},
+    {.name = "seed",
+     .type = SKV_OPTION_INTEGER,
+     .most = 9e18,
+     .fallback = 1,
+     SKV_FIELD(UINT64, skive_train_options, seed),
+     .brief = "seed for all random choices"},
+};
+
+const skv_table skv_train_table = {"train", options, SKV_LENGTH(options)};
 
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o) {
-    const number_rule rules[] = {
-        {"epochs", o->epochs, 0, 1e6},
-        {"batch", (double)o->batch, 1, 1e6},
-        {"label smoothing", o->label_smoothing, 0, 0.999},
-        {"learning rate", o->learning_rate, 0, 1e3},
-        {"momentum", o->momentum, 0, 0.9999},
-        {"weight decay", o->weight_decay, 0, 1e3},
-        {"warm-up epochs", o->warmup_epochs, 0, 1e6},
-        {"step every", o->step_every, 1e-3, 1e6},
-        {"step factor", o->step_factor, 0, 10},
-        {"final rate", o->final_rate, 0, 10},
-        {"clip norm", o->clip_norm, 0, 1e9},
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
-        if (rules[i].value >= rules[i].low && rules[i].value <= rules[i].high) continue;
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, rules[i].name, "%s is %g; it must be between %g and %g",
-                           rules[i].name, rules[i].value, rules[i].low, rules[i].high);
+    skive_train_options copy = *o;
+    SKV_TRY(skv_table_resolve(ctx, &skv_train_table, &copy));
+    const skv_loss *loss = copy.loss ? skv_loss_find(copy.loss) : NULL;
+    if (loss && (loss->needs_teacher || loss->needs_features)) {
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", copy.loss);
     }
-    if (o->loss && !skv_loss_find(o->loss))
-        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss", o->loss, skv_loss_name);
-    if (o->loss && skv_loss_find(o->loss)->needs_teacher) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", o->loss);
-    }
-    if (!skv_optimizer_find(o->optimizer)) {
-        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "optimizer", "optimizer", o->optimizer, skv_optimizer_name);
-    }
-    if (!skv_schedule_find(o->schedule)) {
-        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "schedule", "schedule of the learning rate", o->schedule,
-                                skv_schedule_name);
-    }
-    if (o->keep_zeros && !skv_keep_zeros_known(o->keep_zeros))
-        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "keep zeros", "choice of zeros to keep", o->keep_zeros,
-                                skv_keep_zeros_name);
-    return skv_best_check(ctx, o->best);
+    return SKIVE_OK;
+}
+
+skive_status skv_train_options_take(skive_context *ctx, const skive_train_options *given, skive_train_options *own) {
+    SKV_TRY(skv_options_take(ctx, "skive_train_options", given, own, sizeof *own));
+    return skv_table_resolve(ctx, &skv_train_table, own);
 }

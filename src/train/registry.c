@@ -36,6 +36,10 @@ static const skv_recast *const recasts[] = {
 #undef X
 };
 
+SKV_FAMILY(loss, losses, "loss")
+SKV_FAMILY(optimizer, optimizers, "optimizer")
+SKV_FAMILY(schedule, schedules, "schedule of the learning rate")
+
 SKV_LIST_ACCESS(loss, losses)
 SKV_LIST_ACCESS(optimizer, optimizers)
 SKV_LIST_ACCESS(schedule, schedules)

@@ -10,5 +10,15 @@ static double factor(const skive_train_options *o, double epoch) {
     return o->final_rate + (1.0 - o->final_rate) * 0.5 * (1.0 + cos(pi * at));
 }
 
+static const skv_option options[] = {
+    {.name = "final",
+     .type = SKV_OPTION_REAL,
+     .most = 10,
+     .fallback = 0.01,
+     .alias = "final-rate",
+     SKV_FIELD(DOUBLE, skive_train_options, final_rate),
+     .brief = "fraction of the learning rate at the end of the schedule 'cosine'"},
+};
+
 const skv_schedule skv_schedule_cosine = {
-    .name = "cosine", .brief = "half a cosine down to the final rate", .factor = factor};
+    .name = "cosine", .brief = "half a cosine down to the final rate", SKV_OPTIONS(options), .factor = factor};

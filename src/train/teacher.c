@@ -82,15 +82,6 @@ skive_status skv_teacher_check(skive_context *ctx, const skv_teacher *t) {
                     t->graph->n_inputs, t->graph->n_outputs);
 }
 
-skive_status skv_soft_labels_check(skive_context *ctx, double alpha, double temperature) {
-    if (!(temperature > 0 && temperature <= 1000)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "temperature",
-                           "temperature is %g; it must be above 0 and at most 1000", temperature);
-    }
-    if (alpha >= 0 && alpha <= 1) return SKIVE_OK;
-    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "alpha", "alpha is %g; it must be between 0 and 1", alpha);
-}
-
 void skv_soft_labels_terms(double alpha, double temperature, skv_term terms[2]) {
     terms[0] = (skv_term){.loss = skv_loss_find("kl"), .weight = alpha, .temperature = temperature};
     terms[1] = (skv_term){.weight = 1 - alpha, .temperature = 1};

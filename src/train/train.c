@@ -7,7 +7,7 @@ skive_status skive_train(skive_context *ctx, skive_graph *graph, skive_dataset *
     SKV_NEED(ctx, "ctx, graph, train, masks", ctx, graph, train, masks || !n_masks);
     skive_train_options o = skive_train_options_default();
     if (report) *report = (skive_train_report){0};
-    SKV_TRY(skv_options_take(ctx, "skive_train_options", options, &o, sizeof o));
+    SKV_TRY(skv_train_options_take(ctx, options, &o));
     SKV_TRY(skive_graph_to_inference(graph));
     skv_rule_use *rules = NULL;
     SKV_TRY(skv_alloc_array(ctx, n_masks + 1, sizeof *rules, &rules));

@@ -8,6 +8,7 @@
 #include <skive/exec.h>
 #include <skive/train.h>
 
+#include "base/option.h"
 #include "train/fit.h"
 #include "train/recast.h"
 
@@ -27,6 +28,8 @@ typedef struct skv_update {
 
 typedef struct skv_optimizer {
     const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
     int states;
     void (*update)(const skv_update *u);
 } skv_optimizer;
@@ -34,11 +37,14 @@ size_t skv_optimizer_count(void);
 const skv_optimizer *skv_optimizer_at(size_t i);
 const char *skv_optimizer_name(size_t i);
 const skv_optimizer *skv_optimizer_find(const char *name);
+extern const skv_family skv_optimizer_family;
 
 /* ---- schedules ---- */
 
 typedef struct skv_schedule {
     const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
     /* Factor on the learning rate, warm-up not counted, of the batch at whose end `epoch` epochs (fractional) are
      * done. */
     double (*factor)(const skive_train_options *o, double epoch);
@@ -47,10 +53,14 @@ size_t skv_schedule_count(void);
 const skv_schedule *skv_schedule_at(size_t i);
 const char *skv_schedule_name(size_t i);
 const skv_schedule *skv_schedule_find(const char *name);
+extern const skv_family skv_schedule_family;
 double skv_schedule_rate(const skv_schedule *s, const skive_train_options *o, double epoch); /* with warm-up */
 
 /* Checks names and ranges of options; ERR_ARGUMENT names the option. */
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o);
+/* A caller's options over the defaults in *own; options behind a name ("sgd:momentum=0.8") get into their fields. */
+skive_status skv_train_options_take(skive_context *ctx, const skive_train_options *given, skive_train_options *own);
+extern const skv_table skv_train_table;
 
 /* ---- rules' common parts ---- */
 
@@ -83,7 +93,6 @@ skive_status skv_params_mark_trainable(skive_graph *g);
 skive_status skv_params_choose(skive_graph *g, const skive_train_options *o);
 /* Whose zeros stay: "pruned", "all", "none". */
 const char *skv_keep_zeros_name(size_t i);
-bool skv_keep_zeros_known(const char *name);
 /* Do the zeros of a parameter of this role stay? */
 bool skv_keeps_zeros(const skive_train_options *o, const skive_value *v, skv_role role);
 /* to's parameters take over from's data by name; graphs of the same structure. Cannot fail. */

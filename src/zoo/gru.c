@@ -9,7 +9,6 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
 const skv_zoo skv_zoo_gru = {
     .name = "gru",
     .brief = "GRU of 128 units over the rows of a sample",
-    .syntax = "WIDTH",
-    .scales = true,
+    SKV_OPTIONS(skv_zoo_width_options),
     .build = build,
 };

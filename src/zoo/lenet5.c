@@ -16,8 +16,7 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
 const skv_zoo skv_zoo_lenet5 = {
     .name = "lenet5",
     .brief = "LeNet-5 in its Caffe form: 20 and 50 5x5 filters, 500 hidden units",
-    .syntax = "WIDTH",
-    .scales = true,
+    SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
     .build = build,
 };

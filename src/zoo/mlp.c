@@ -5,7 +5,7 @@
 #include "zoo/zoo.h"
 
 static skive_value *build(skv_zoo_env *e, skive_value *x) {
-    const char *at = e->arg[0] ? e->arg : "300,100";
+    const char *list = skv_option_text(e->values, "widths"), *at = list;
     char name[16];
     int layer = 1;
     if (e->options->rank > 1) x = skv_zoo_flatten(e, x);
@@ -14,7 +14,7 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
         const long width = strtol(at, &end, 10);
         if (end == at || width < 1 || width > 1000000 || (*end && *end != ',')) {
             e->b.status =
-                SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "'%s' is not a list of layer widths (mlp:300,100)", e->arg);
+                SKV_FAIL(e->ctx, SKIVE_ERR_ARGUMENT, "'%s' is not a list of layer widths (mlp:300,100)", list);
             return NULL;
         }
         snprintf(name, sizeof name, "fc%d", layer++);
@@ -25,9 +25,12 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
     return skv_zoo_linear(e, name, x, e->options->classes);
 }
 
+static const skv_option options[] = {
+    {.name = "widths", .type = SKV_OPTION_LIST, .text = "300,100", .brief = "widths of the layers before the last"}};
+
 const skv_zoo skv_zoo_mlp = {
     .name = "mlp",
     .brief = "fully connected, ReLU between; without widths 300,100 (LeNet-300-100)",
-    .syntax = "WIDTH,...",
+    SKV_OPTIONS(options),
     .build = build,
 };

@@ -28,8 +28,7 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
 const skv_zoo skv_zoo_mobilenet = {
     .name = "mobilenet",
     .brief = "MobileNet v1, depthwise separable convolutions",
-    .syntax = "WIDTH",
-    .scales = true,
+    SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
     .build = build,
 };

@@ -55,8 +55,7 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
 const skv_zoo skv_zoo_mobilenetv2 = {
     .name = "mobilenetv2",
     .brief = "MobileNet v2, inverted residuals",
-    .syntax = "WIDTH",
-    .scales = true,
+    SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
     .build = build,
 };

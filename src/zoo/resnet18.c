@@ -21,8 +21,7 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
 const skv_zoo skv_zoo_resnet18 = {
     .name = "resnet18",
     .brief = "ResNet-18 for large images",
-    .syntax = "WIDTH",
-    .scales = true,
+    SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
     .build = build,
 };

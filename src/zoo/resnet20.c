@@ -39,8 +39,7 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
 const skv_zoo skv_zoo_resnet20 = {
     .name = "resnet20",
     .brief = "ResNet-20 for small images (16, 32, 64 channels)",
-    .syntax = "WIDTH",
-    .scales = true,
+    SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
     .build = build,
 };

@@ -25,8 +25,7 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
 const skv_zoo skv_zoo_vgg16 = {
     .name = "vgg16",
     .brief = "VGG-16 with BatchNormalization, for images from 32x32",
-    .syntax = "WIDTH",
-    .scales = true,
+    SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
     .build = build,
 };

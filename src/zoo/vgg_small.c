@@ -22,8 +22,7 @@ static skive_value *build(skv_zoo_env *e, skive_value *x) {
 const skv_zoo skv_zoo_vgg_small = {
     .name = "vgg-small",
     .brief = "five 3x3 convolutions with BatchNormalization in three stages (32, 64, 128), one hidden layer",
-    .syntax = "WIDTH",
-    .scales = true,
+    SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
     .build = build,
 };

@@ -1,7 +1,7 @@
 /* Looking an architecture up and building it. */
 #include "zoo/zoo.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define X(id) extern const skv_zoo skv_zoo_##id;
@@ -24,28 +24,22 @@ skive_zoo_options skive_zoo_options_default(void) {
         .size = sizeof(skive_zoo_options), .rank = 3, .dims = {1, 28, 28}, .classes = 10, .seed = 1};
 }
 
-static const skv_zoo *find(const char *spec) {
-    const size_t length = strcspn(spec, ":");
-    for (size_t i = 0; i < COUNT; i++) {
-        if (strlen(all[i]->name) == length && strncmp(all[i]->name, spec, length) == 0) return all[i];
-    }
-    return NULL;
-}
+SKV_FAMILY(zoo, all, "built-in network")
 
-static skive_status parse_arg(skv_zoo_env *e, const skv_zoo *z, const char *spec) {
+const skv_option skv_zoo_width_options[1] = {{.name = "width",
+                                              .type = SKV_OPTION_REAL,
+                                              .most = 64,
+                                              .above = true,
+                                              .fallback = 1,
+                                              .brief = "factor on the number of channels of each layer"}};
+
+static skive_status parse(skv_zoo_env *e, const skv_zoo *z, const char *spec, skv_option_values *out) {
     const char *colon = strchr(spec, ':');
-    e->arg = colon ? colon + 1 : "";
-    e->width = 1;
-    if (!colon) return SKIVE_OK;
-    if (!z->syntax)
-        return skv_fail_at(e->ctx, SKIVE_ERR_ARGUMENT, spec, "network '%s' takes no argument after a colon", z->name);
-    if (!z->scales) return SKIVE_OK;
-    char *end;
-    e->width = strtod(e->arg, &end);
-    if (end == e->arg || *end || !(e->width > 0 && e->width <= 64)) {
-        return skv_fail_at(e->ctx, SKIVE_ERR_ARGUMENT, spec, "'%s' is not a width between 0 and 64 (%s:%s)", e->arg,
-                           z->name, z->syntax);
-    }
+    char owner[NAME_MAX_LENGTH + 16];
+    (void)snprintf(owner, sizeof owner, "network '%s'", z->name);
+    SKV_TRY(skv_options_parse(e->ctx, owner, z->options, z->n_options, colon ? colon + 1 : NULL, out));
+    e->values = out;
+    e->width = skv_option_index(z->options, z->n_options, "width") < z->n_options ? skv_option_real(out, "width") : 1;
     return SKIVE_OK;
 }
 
@@ -90,10 +84,13 @@ skive_status skive_zoo_build(skive_context *ctx, const char *spec, const skive_z
     *out = NULL;
     SKV_TRY(skv_options_take(ctx, "skive_zoo_options", options, &o, sizeof o));
     skv_zoo_env e = {.ctx = ctx, .options = &o};
-    const skv_zoo *z = find(spec);
+    const size_t index = skv_family_find(&skv_zoo_family, spec);
+    skv_option_values values;
     skive_graph *g = NULL;
-    if (!z) return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, spec, "built-in network", spec, skive_zoo_name);
-    SKV_TRY(parse_arg(&e, z, spec));
+    if (index == SIZE_MAX)
+        return skv_fail_unknown(ctx, SKIVE_ERR_NOT_FOUND, spec, "built-in network", spec, skive_zoo_name);
+    const skv_zoo *z = all[index];
+    SKV_TRY(parse(&e, z, spec, &values));
     SKV_TRY(check_options(ctx, z, e.options));
     SKV_TRY(skive_graph_create(ctx, z->name, &g));
     const skive_status status = build(&e, z, g);

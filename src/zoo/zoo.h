@@ -4,24 +4,28 @@
 
 #include <skive/zoo.h>
 
+#include "base/option.h"
 #include "graph/graph.h"
 
 typedef struct skv_zoo_env {
     skive_context *ctx;
     skv_builder b;
     const skive_zoo_options *options;
-    const char *arg; /* what stands after the colon; "" when nothing does */
-    double width;    /* of the arg when the record scales by width; 1 otherwise */
-    uint64_t stream; /* counts parameters: each has its own random numbers */
+    const skv_option_values *values; /* of the record's options */
+    double width;                    /* the option of this name; 1 where there is none */
+    uint64_t stream;                 /* counts parameters: each has its own random numbers */
 } skv_zoo_env;
 
 typedef struct skv_zoo {
     const char *name, *brief;
-    const char *syntax;                                        /* of the arg; NULL: takes none */
-    bool scales;                                               /* the arg is a width multiplier */
+    const skv_option *options;
+    size_t n_options;
     int sample_rank;                                           /* 3: images [c][h][w]; 0: any, flattened */
     skive_value *(*build)(skv_zoo_env *e, skive_value *input); /* gives the logits */
 } skv_zoo;
+
+extern const skv_family skv_zoo_family;
+extern const skv_option skv_zoo_width_options[1];
 
 int64_t skv_zoo_scaled(const skv_zoo_env *e, int64_t channels); /* channels * width, at least 1 */
 int64_t skv_zoo_channels(const skive_value *x);                 /* dimension 1; 0 when x is NULL */

@@ -38,7 +38,7 @@ expect 2 '\-\-distill-alpha needs --finetune' "$skive" prune model.onnx --distil
 expect 2 '\-\-teacher needs --distill-alpha' "$skive" prune model.onnx --data $data --finetune 1 --teacher model.onnx -o x.onnx
 expect 2 '\-\-temperature needs --distill-alpha' "$skive" prune model.onnx --data $data --finetune 1 -T 2 -o x.onnx
 expect 2 'alpha is 2' "$skive" prune model.onnx --data $data --finetune 1 --distill-alpha 2 -o x.onnx
-expect 2 'surgery until 0 of fine-tuning is not possible' "$skive" prune model.onnx --data $data --finetune 1 --surgery --surgery-until 0 -o x.onnx
+expect 2 'surgery-until is 0; it must be above 0 and at most 1' "$skive" prune model.onnx --data $data --finetune 1 --surgery --surgery-until 0 -o x.onnx
 expect 2 'no calibration method' "$skive" quantize model.onnx --data $data --calibration astrology -o x.onnx
 expect 2 'no optimizer' "$skive" train mlp --data $data --optimizer magic -o x.onnx
 expect 2 'alpha is 3' "$skive" distill --teacher model.onnx --student mlp --data $data --alpha 3 -o x.onnx
