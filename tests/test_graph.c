@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include <skive/coupling.h>
 #include <skive/graph.h>
 #include <skive/zoo.h>
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <skive/coupling.h>
 #include <skive/exec.h>
 
 #include "base/base.h"

@@ -153,26 +153,6 @@ typedef struct skive_cost {
 SKIVE_API skive_status skive_node_cost(const skive_node *node, skive_cost *out);
 SKIVE_API skive_status skive_graph_cost(const skive_graph *graph, skive_cost *out);
 
-/* Channel coupling: which channels must be removed together. Computed from the ops' own records. A group is a set of
- * slices (value, axis, index) of parameters and activations; a channel that is coupled to a graph input or output, or
- * to an op without such a record, is not removable. */
-typedef struct skive_coupling skive_coupling;
-typedef struct skive_channel_slice {
-    const skive_value *value;
-    int axis;
-    int64_t index;
-} skive_channel_slice;
-SKIVE_API skive_status skive_coupling_create(const skive_graph *graph, skive_coupling **out);
-SKIVE_API void skive_coupling_free(skive_coupling *coupling);
-SKIVE_API size_t skive_coupling_count(const skive_coupling *coupling); /* number of removable channels */
-/* The slices of removable channel `index`, borrowed; `family` is the number of the set of channels with the same
- * pattern (all channels of one layer have the same family). */
-SKIVE_API void skive_coupling_get(const skive_coupling *coupling, size_t index, const skive_channel_slice **slices,
-                                  size_t *n_slices, int *family);
-/* The reason why channel `index` of `axis` of `value` cannot be removed; NULL if it can. Borrowed. */
-SKIVE_API const char *skive_coupling_why_fixed(const skive_coupling *coupling, const skive_value *value, int axis,
-                                               int64_t index);
-
 #ifdef __cplusplus
 }
 #endif

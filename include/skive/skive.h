@@ -12,6 +12,7 @@
 
 #include <skive/autodiff.h>
 #include <skive/context.h>
+#include <skive/coupling.h>
 #include <skive/memory.h>
 #include <skive/data.h>
 #include <skive/distill.h>

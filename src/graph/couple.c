@@ -1,46 +1,19 @@
-/* Channel coupling. Every (value, axis, index) that an op relates to another is an element; related elements are joined
- * (union-find); an element that must stay fixes all it is joined with. What is left, with a parameter in it, is a
- * removable channel. */
+/* Channel coupling: the relations. Every (value, axis, index) that an op relates to another is an element; elements that
+ * only go together are joined (union-find); where an axis is read as outer x inner indices, the products say so. An
+ * element that must stay is fixed. couple_units.c finds the removable channels. */
 #include <string.h>
 
-#include "graph/internal.h"
-#include "graph/op.h"
+#include "graph/couple.h"
+#include "graph/weights.h"
 
-typedef struct slot { /* an axis of a value */
-    int64_t first;    /* its first element; -1: none made yet */
-    int64_t length;
-} slot;
-
-struct skv_couple {
-    skive_context *ctx;
-    const skive_graph *graph;
-    const skive_node *node;
-    slot *slots;      /* [value id][SKIVE_MAX_RANK] */
-    uint32_t *parent; /* [elements] */
-    const char **why; /* [elements] at a root: why fixed, NULL when free */
-    size_t n, capacity;
-    skive_status status;
-};
-
-struct skive_coupling {
-    skive_context *ctx;
-    const skive_graph *graph;
-    skv_couple work;             /* slots, parents and reasons stay for why_fixed */
-    skive_channel_slice *slices; /* of all removable channels, one after another */
-    size_t *first;               /* [n + 1] */
-    int *family;                 /* [n] */
-    bool *has_param;             /* [elements] at a root */
-    size_t n;
-};
-
-static uint32_t find(const skv_couple *c, uint32_t e) {
+uint32_t skv_couple_find(const skv_couple *c, uint32_t e) {
     while (c->parent[e] != e) e = c->parent[e] = c->parent[c->parent[e]];
     return e;
 }
 
 static void join(skv_couple *c, uint32_t a, uint32_t b) {
-    a = find(c, a);
-    b = find(c, b);
+    a = skv_couple_find(c, a);
+    b = skv_couple_find(c, b);
     if (a == b) return;
     if (a > b) {
         const uint32_t t = a;
@@ -48,19 +21,41 @@ static void join(skv_couple *c, uint32_t a, uint32_t b) {
         b = t;
     }
     c->parent[b] = a;
-    if (!c->why[a]) c->why[a] = c->why[b];
+    if (!c->fixed[a].why) c->fixed[a] = c->fixed[b];
+    if (!c->mix[a]) c->mix[a] = c->mix[b];
 }
 
-static skive_status make_elements(skv_couple *c, slot *s) {
+static skive_status make_elements(skv_couple *c, skv_elements *s) {
     const size_t need = c->n + (size_t)s->length;
     if (need > UINT32_MAX / 2) return SKV_FAIL(c->ctx, SKIVE_ERR_LIMIT, "the model has too many channels");
     if (need > c->capacity) {
         size_t capacity = c->capacity ? c->capacity * 2 : 1024;
         while (capacity < need) capacity *= 2;
-        SKV_TRY(skv_grow(c->ctx, &c->parent, c->capacity, capacity, sizeof *c->parent));
-        SKV_TRY(skv_grow(c->ctx, &c->why, c->capacity, capacity, sizeof *c->why));
+        uint32_t *parent = NULL;
+        skv_fixed *fixed = NULL;
+        const char **mix = NULL;
+        skive_status status;
+        SKV_GO(status, fail, skv_alloc_array(c->ctx, capacity, sizeof *parent, &parent));
+        SKV_GO(status, fail, skv_alloc_array(c->ctx, capacity, sizeof *fixed, &fixed));
+        SKV_GO(status, fail, skv_alloc_array(c->ctx, capacity, sizeof *mix, &mix));
+        if (c->n) memcpy(parent, c->parent, c->n * sizeof *parent);
+        if (c->n) memcpy(fixed, c->fixed, c->n * sizeof *fixed);
+        if (c->n) memcpy(mix, c->mix, c->n * sizeof *mix);
+        skv_free(c->ctx, c->parent);
+        skv_free(c->ctx, c->fixed);
+        skv_free(c->ctx, c->mix);
+        c->parent = parent;
+        c->fixed = fixed;
+        c->mix = mix;
         c->capacity = capacity;
+        goto grown;
+    fail:
+        skv_free(c->ctx, parent);
+        skv_free(c->ctx, fixed);
+        skv_free(c->ctx, mix);
+        return status;
     }
+grown:
     s->first = (int64_t)c->n;
     for (int64_t i = 0; i < s->length; i++) c->parent[c->n + (size_t)i] = (uint32_t)c->n + (uint32_t)i;
     c->n = need;
@@ -68,9 +63,9 @@ static skive_status make_elements(skv_couple *c, slot *s) {
 }
 
 /* The axis' elements; NULL when its length is not known or the work has failed. */
-static slot *slot_of(skv_couple *c, const skive_value *v, int axis) {
+static skv_elements *slot_of(skv_couple *c, const skive_value *v, int axis) {
     if (c->status != SKIVE_OK || !v || axis < 0 || axis >= v->type.rank || v->type.dims[axis].size < 0) return NULL;
-    slot *s = &c->slots[(size_t)v->id * SKIVE_MAX_RANK + (size_t)axis];
+    skv_elements *s = skv_couple_slot(c, v->id, axis);
     if (s->first >= 0) return s;
     s->length = v->type.dims[axis].size;
     c->status = make_elements(c, s);
@@ -84,6 +79,16 @@ static const skive_value *value_of(const skv_couple *c, skv_slot s) {
     return s.is_output ? n->outputs[s.index] : n->inputs[s.index];
 }
 
+/* The elements of an axis of a value of the node, or of a factor (index -1). */
+static const skv_elements *elements_of(skv_couple *c, skv_slot s) {
+    if (s.index >= 0) {
+        skv_elements *e = slot_of(c, value_of(c, s), s.axis);
+        if (e) e->node = c->node->id + 1;
+        return e;
+    }
+    return c->status == SKIVE_OK && s.axis >= 0 && (uint32_t)s.axis < c->n_factors ? &c->factors[s.axis] : NULL;
+}
+
 const skive_node *skv_couple_node(const skv_couple *c) { return c->node; }
 
 const skive_type *skv_couple_type(const skv_couple *c, skv_slot s) {
@@ -91,9 +96,15 @@ const skive_type *skv_couple_type(const skv_couple *c, skv_slot s) {
     return v ? &v->type : NULL;
 }
 
+int64_t skv_couple_length(const skv_couple *c, skv_slot s) {
+    if (s.index < 0) return s.axis >= 0 && (uint32_t)s.axis < c->n_factors ? c->factors[s.axis].length : -1;
+    const skive_type *t = skv_couple_type(c, s);
+    return t && s.axis >= 0 && s.axis < t->rank ? t->dims[s.axis].size : -1;
+}
+
 void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n,
                       int64_t b_repeat) {
-    const slot *x = slot_of(c, value_of(c, a), a.axis), *y = slot_of(c, value_of(c, b), b.axis);
+    const skv_elements *x = elements_of(c, a), *y = elements_of(c, b);
     if (!x || !y || n < 0 || b_repeat < 1) return;
     if (a_first < 0 || b_first < 0 || a_first + n > x->length || b_first + n * b_repeat > y->length) return;
     for (int64_t k = 0; k < n; k++) {
@@ -104,143 +115,141 @@ void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, in
 }
 
 void skv_couple_same(skv_couple *c, skv_slot a, skv_slot b) {
-    const skive_type *t = skv_couple_type(c, a);
-    if (t && a.axis >= 0 && a.axis < t->rank && t->dims[a.axis].size >= 0) {
-        skv_couple_range(c, a, 0, b, 0, t->dims[a.axis].size, 1);
+    const int64_t n = skv_couple_length(c, a);
+    if (n >= 0) skv_couple_range(c, a, 0, b, 0, n, 1);
+}
+
+skv_slot skv_couple_factor(skv_couple *c, int64_t length) {
+    const skv_slot none = {false, -1, -1};
+    if (c->status != SKIVE_OK || length < 0) return none;
+    c->status = skv_reserve(c->ctx, &c->factors, c->n_factors, &c->factors_capacity, sizeof *c->factors);
+    if (c->status != SKIVE_OK) return none;
+    skv_elements *s = &c->factors[c->n_factors];
+    *s = (skv_elements){.first = -1, .length = length};
+    c->status = make_elements(c, s);
+    return c->status == SKIVE_OK ? (skv_slot){false, -1, (int)c->n_factors++} : none;
+}
+
+void skv_couple_product(skv_couple *c, skv_slot whole, int64_t first, skv_slot outer, skv_slot inner) {
+    const skv_elements *w = elements_of(c, whole), *o = elements_of(c, outer), *i = elements_of(c, inner);
+    if (!w || !o || !i || first < 0) return;
+    int64_t n;
+    if (!skv_mul_i64(o->length, i->length, &n) || n > w->length - first) return;
+    if (i->length == 1) {
+        skv_couple_range(c, outer, 0, whole, first, o->length, 1);
+    } else if (o->length == 1) {
+        skv_couple_range(c, inner, 0, whole, first, i->length, 1);
+    } else if (n > 0) {
+        const skv_product p = {.whole = w->first + first,
+                               .outer = o->first,
+                               .inner = i->first,
+                               .n_outer = o->length,
+                               .n_inner = i->length};
+        c->status = skv_reserve(c->ctx, &c->products, c->n_products, &c->products_capacity, sizeof p);
+        if (c->status == SKIVE_OK) c->products[c->n_products++] = p;
     }
 }
 
-static void fix_axis(skv_couple *c, const skive_value *v, int axis, const char *why) {
-    const slot *s = slot_of(c, v, axis);
+static void fix_elements(skv_couple *c, const skv_elements *s, const char *why, const char *by) {
     for (int64_t i = 0; s && i < s->length; i++) {
-        const uint32_t root = find(c, (uint32_t)(s->first + i));
-        if (!c->why[root]) c->why[root] = why;
+        const uint32_t root = skv_couple_find(c, (uint32_t)(s->first + i));
+        if (!c->fixed[root].why) c->fixed[root] = (skv_fixed){why, by};
     }
 }
 
-void skv_couple_fix(skv_couple *c, skv_slot s, const char *why) { fix_axis(c, value_of(c, s), s.axis, why); }
+void skv_couple_fix(skv_couple *c, skv_slot s, const char *why) {
+    fix_elements(c, elements_of(c, s), why, c->node->name);
+}
 
-static void fix_value(skv_couple *c, const skive_value *v, const char *why) {
-    for (int axis = 0; v && axis < v->type.rank; axis++) fix_axis(c, v, axis, why);
+void skv_couple_mixes(skv_couple *c, skv_slot s, const char *what) {
+    const skv_elements *e = elements_of(c, s);
+    for (int64_t i = 0; e && i < e->length; i++) {
+        const uint32_t root = skv_couple_find(c, (uint32_t)(e->first + i));
+        if (!c->mix[root]) c->mix[root] = what;
+    }
+}
+
+void skv_couple_free(skv_couple *c, skv_slot s) { (void)elements_of(c, s); }
+
+static void fix_value(skv_couple *c, const skive_value *v, const char *why, const char *by) {
+    for (int axis = 0; v && axis < v->type.rank; axis++) fix_elements(c, slot_of(c, v, axis), why, by);
+}
+
+/* What the op's record is silent about stays. */
+static void fix_rest(skv_couple *c, const skive_value *v) {
+    for (int axis = 0; v && axis < v->type.rank; axis++) {
+        skv_elements *e = slot_of(c, v, axis);
+        if (e && e->node != c->node->id + 1) fix_elements(c, e, c->node->op->name, c->node->name);
+    }
+}
+
+static void fix_read(void *user, skive_value *v) {
+    skv_couple *c = user;
+    fix_value(c, v, "a subgraph reads it", c->node->name);
 }
 
 static skive_status relate(skv_couple *c) {
     const skive_graph *g = c->graph;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = c->node = g->nodes[i];
+        if (n->removed) continue;
         if (n->op && n->op->couple) {
             n->op->couple(c);
+            for (uint32_t k = 0; k < n->n_inputs; k++) fix_rest(c, n->inputs[k]);
+            for (uint32_t k = 0; k < n->n_outputs; k++) fix_rest(c, n->outputs[k]);
             continue;
         }
         const char *why = n->op ? n->op->name : "skive does not know the operator";
-        for (uint32_t k = 0; k < n->n_inputs; k++) fix_value(c, n->inputs[k], why);
-        for (uint32_t k = 0; k < n->n_outputs; k++) fix_value(c, n->outputs[k], why);
+        for (uint32_t k = 0; k < n->n_inputs; k++) fix_value(c, n->inputs[k], why, n->name);
+        for (uint32_t k = 0; k < n->n_outputs; k++) fix_value(c, n->outputs[k], why, n->name);
+        if (skv_node_has_subgraph(n)) skv_node_reads(n, fix_read, c);
     }
-    for (uint32_t i = 0; i < g->n_inputs; i++) fix_value(c, g->inputs[i], "it is an input of the model");
-    for (uint32_t i = 0; i < g->n_outputs; i++) fix_value(c, g->outputs[i], "it is an output of the model");
+    for (uint32_t i = 0; !c->open && i < g->n_inputs; i++)
+        fix_value(c, g->inputs[i], "it is an input of the model", g->inputs[i]->name);
+    for (uint32_t i = 0; !c->open && i < g->n_outputs; i++)
+        fix_value(c, g->outputs[i], "it is an output of the model", g->outputs[i]->name);
     return c->status;
 }
 
-/* For each element of each axis of each value. */
-typedef void (*element_fn)(skive_coupling *k, const skive_value *v, int axis, int64_t index, uint32_t root, void *user);
-static void each_element(skive_coupling *k, element_fn fn, void *user) {
-    for (uint32_t id = 0; id < k->graph->n_values; id++) {
-        const skive_value *v = k->graph->values[id];
-        for (int axis = 0; axis < v->type.rank; axis++) {
-            const slot *s = &k->work.slots[(size_t)id * SKIVE_MAX_RANK + (size_t)axis];
-            if (s->first < 0) continue;
-            for (int64_t i = 0; i < s->length; i++) fn(k, v, axis, i, find(&k->work, (uint32_t)(s->first + i)), user);
+/* ---- the outside ---- */
+
+static skive_status list_layers(skive_coupling *k) {
+    skv_weight *weights = NULL;
+    size_t n = 0;
+    SKV_TRY(skv_weights(k->ctx, k->graph, &weights, &n));
+    const skive_status status = skv_alloc_array(k->ctx, n + 1, sizeof *k->layers, &k->layers);
+    for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
+        const skv_weight *w = &weights[i];
+        skive_coupling_layer l = {
+            .value = w->value, .axis = w->view.out_axis, .channels = w->channels, .count = w->view.out};
+        if (l.axis < 0) continue;
+        for (int64_t c = 0; c < l.count; c++) {
+            const char *why = skive_coupling_why_fixed(k, l.value, l.axis, c);
+            l.removable += why == NULL;
+            if (!why || l.why) continue;
+            l.why = why;
+            l.by = skive_coupling_fixed_by(k, l.value, l.axis, c);
         }
+        k->layers[k->n_layers++] = l;
     }
-}
-
-static void mark_param(skive_coupling *k, const skive_value *v, int axis, int64_t index, uint32_t root, void *user) {
-    (void)axis;
-    (void)index;
-    (void)user;
-    if (v->storage) k->has_param[root] = true;
-}
-
-typedef struct gather {
-    uint32_t *channel;   /* [elements] at a root: number of the channel + 1, 0: not removable */
-    size_t *count;       /* [channel] */
-    uint64_t *signature; /* [channel] */
-} gather;
-
-static void count_slice(skive_coupling *k, const skive_value *v, int axis, int64_t index, uint32_t root, void *user) {
-    gather *g = user;
-    (void)k;
-    (void)index;
-    if (!g->channel[root]) return;
-    const uint32_t which[2] = {v->id, (uint32_t)axis};
-    const uint32_t channel = g->channel[root] - 1;
-    g->count[channel]++;
-    g->signature[channel] = skv_hash64(which, sizeof which, g->signature[channel]);
-}
-
-static void store_slice(skive_coupling *k, const skive_value *v, int axis, int64_t index, uint32_t root, void *user) {
-    gather *g = user;
-    if (!g->channel[root]) return;
-    const uint32_t channel = g->channel[root] - 1;
-    k->slices[k->first[channel] + g->count[channel]++] = (skive_channel_slice){v, axis, index};
-}
-
-/* Channels with the same signature are a family, numbered in order of appearance. */
-static void number_families(skive_coupling *k, const uint64_t *signature) {
-    int families = 0;
-    for (size_t i = 0; i < k->n; i++) {
-        k->family[i] = -1;
-        /* A family's channels mostly follow one another. */
-        for (size_t j = i; j-- > 0 && k->family[i] < 0;) {
-            if (signature[j] == signature[i]) k->family[i] = k->family[j];
-        }
-        if (k->family[i] < 0) k->family[i] = families++;
-    }
-}
-
-static skive_status collect(skive_coupling *k) {
-    gather g = {0};
-    const size_t elements = k->work.n + 1;
-    skive_status status;
-    SKV_GO(status, done, skv_alloc_array(k->ctx, elements, sizeof *k->has_param, &k->has_param));
-    SKV_GO(status, done, skv_alloc_array(k->ctx, elements, sizeof *g.channel, &g.channel));
-    each_element(k, mark_param, NULL);
-    for (uint32_t e = 0; e < k->work.n; e++) {
-        if (find(&k->work, e) == e && k->has_param[e] && !k->work.why[e]) g.channel[e] = (uint32_t)++k->n;
-    }
-    SKV_GO(status, done, skv_alloc_array(k->ctx, k->n + 1, sizeof *g.count, &g.count));
-    SKV_GO(status, done, skv_alloc_array(k->ctx, k->n + 1, sizeof *g.signature, &g.signature));
-    SKV_GO(status, done, skv_alloc_array(k->ctx, k->n + 1, sizeof *k->first, &k->first));
-    SKV_GO(status, done, skv_alloc_array(k->ctx, k->n + 1, sizeof *k->family, &k->family));
-    each_element(k, count_slice, &g);
-    for (size_t i = 0; i < k->n; i++) {
-        k->first[i + 1] = k->first[i] + g.count[i];
-        g.count[i] = 0;
-    }
-    SKV_GO(status, done, skv_alloc_array(k->ctx, k->first[k->n] + 1, sizeof *k->slices, &k->slices));
-    each_element(k, store_slice, &g);
-    number_families(k, g.signature);
-done:
-    skv_free(k->ctx, g.channel);
-    skv_free(k->ctx, g.count);
-    skv_free(k->ctx, g.signature);
+    skv_free(k->ctx, weights);
     return status;
 }
 
-skive_status skive_coupling_create(const skive_graph *g, skive_coupling **out) {
-    SKV_NEED(g ? g->ctx : NULL, "graph, out", g, out);
+skive_status skv_coupling_create(const skive_graph *g, bool open, skive_coupling **out) {
     skive_coupling *k = NULL;
     skive_status status;
     *out = NULL;
     SKV_TRY(skv_alloc_array(g->ctx, 1, sizeof *k, &k));
     k->ctx = g->ctx;
     k->graph = g;
-    k->work = (skv_couple){.ctx = g->ctx, .graph = g};
-    SKV_GO(status, fail,
-           skv_alloc_array(g->ctx, (size_t)g->n_values * SKIVE_MAX_RANK + 1, sizeof(slot), &k->work.slots));
-    for (size_t i = 0; i < (size_t)g->n_values * SKIVE_MAX_RANK; i++) k->work.slots[i].first = -1;
+    k->work = (skv_couple){.ctx = g->ctx, .graph = g, .open = open, .n_values = g->n_values};
+    const size_t slots = (size_t)g->n_values * SKIVE_MAX_RANK;
+    SKV_GO(status, fail, skv_alloc_array(g->ctx, slots + 1, sizeof(skv_elements), &k->work.slots));
+    for (size_t i = 0; i < slots; i++) k->work.slots[i].first = -1;
     SKV_GO(status, fail, relate(&k->work));
-    SKV_GO(status, fail, collect(k));
+    SKV_GO(status, fail, skv_couple_units(k));
+    SKV_GO(status, fail, list_layers(k));
     *out = k;
     return SKIVE_OK;
 fail:
@@ -248,15 +257,26 @@ fail:
     return status;
 }
 
+skive_status skive_coupling_create(const skive_graph *g, skive_coupling **out) {
+    SKV_NEED(g ? g->ctx : NULL, "graph, out", g, out);
+    return skv_coupling_create(g, false, out);
+}
+
 void skive_coupling_free(skive_coupling *k) {
     if (!k) return;
     skv_free(k->ctx, k->work.slots);
+    skv_free(k->ctx, k->work.factors);
+    skv_free(k->ctx, k->work.products);
     skv_free(k->ctx, k->work.parent);
-    skv_free(k->ctx, k->work.why);
+    skv_free(k->ctx, k->work.fixed);
+    skv_free(k->ctx, k->work.mix);
     skv_free(k->ctx, k->slices);
     skv_free(k->ctx, k->first);
     skv_free(k->ctx, k->family);
-    skv_free(k->ctx, k->has_param);
+    skv_free(k->ctx, k->mix);
+    skv_free(k->ctx, k->fixed);
+    skv_free(k->ctx, k->removable);
+    skv_free(k->ctx, k->layers);
     skv_free(k->ctx, k);
 }
 
@@ -269,13 +289,32 @@ void skive_coupling_get(const skive_coupling *k, size_t i, const skive_channel_s
     if (family) *family = there ? k->family[i] : -1;
 }
 
+const char *skive_coupling_mixes(const skive_coupling *k, size_t i) { return k && i < k->n ? k->mix[i] : NULL; }
+
+static skv_fixed fixed_at(const skive_coupling *k, const skive_value *v, int axis, int64_t index) {
+    if (!k || !v || v->id >= k->work.n_values) return (skv_fixed){"there is no such value", NULL};
+    if (axis < 0 || axis >= v->type.rank) return (skv_fixed){"there is no such axis", NULL};
+    const skv_elements *s = skv_couple_slot(&k->work, v->id, axis);
+    if (s->first < 0) return (skv_fixed){"no operator couples this axis to anything", NULL};
+    if (index < 0 || index >= s->length) return (skv_fixed){"there is no such index", NULL};
+    const uint32_t root = skv_couple_find(&k->work, (uint32_t)(s->first + index));
+    if (k->removable[root]) return (skv_fixed){NULL, NULL};
+    if (k->work.fixed[root].why) return k->work.fixed[root];
+    return k->fixed[root].why ? k->fixed[root] : (skv_fixed){"no parameter is coupled to it", NULL};
+}
+
 const char *skive_coupling_why_fixed(const skive_coupling *k, const skive_value *v, int axis, int64_t index) {
-    if (!k || !v) return "there is no such value";
-    if (axis < 0 || axis >= v->type.rank) return "there is no such axis";
-    const slot *s = &k->work.slots[(size_t)v->id * SKIVE_MAX_RANK + (size_t)axis];
-    if (s->first < 0) return "no operator couples this axis to anything";
-    if (index < 0 || index >= s->length) return "there is no such index";
-    const uint32_t root = find(&k->work, (uint32_t)(s->first + index));
-    if (k->work.why[root]) return k->work.why[root];
-    return k->has_param[root] ? NULL : "no parameter is coupled to it";
+    return fixed_at(k, v, axis, index).why;
+}
+
+const char *skive_coupling_fixed_by(const skive_coupling *k, const skive_value *v, int axis, int64_t index) {
+    return fixed_at(k, v, axis, index).by;
+}
+
+size_t skive_coupling_layer_count(const skive_coupling *k) { return k ? k->n_layers : 0; }
+
+bool skive_coupling_layer_get(const skive_coupling *k, size_t i, skive_coupling_layer *out) {
+    if (!k || !out || i >= k->n_layers) return false;
+    *out = k->layers[i];
+    return true;
 }

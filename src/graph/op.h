@@ -77,14 +77,44 @@ typedef struct skv_slot { /* an axis of an input or output of the node */
 #define SKV_CIN(i, a)  ((skv_slot){false, (i), (a)})
 #define SKV_COUT(i, a) ((skv_slot){true, (i), (a)})
 /* Channels a_first + k of slot a (k = 0..n-1) are coupled to channels b_first + k * b_repeat .. + b_repeat - 1 of b
- * (b_repeat > 1: Flatten turning a channel into a run of features). */
+ * (b_repeat > 1: a channel of a becomes a run of b). */
 void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n,
                       int64_t b_repeat);
 void skv_couple_same(skv_couple *c, skv_slot a, skv_slot b); /* whole axes of equal length */
-/* The channels of this axis cannot be removed. `why` is static text. */
+/* An axis of no value that the node knows: the gates of a cell, the channels of one group. */
+skv_slot skv_couple_factor(skv_couple *c, int64_t length);
+/* Channels first .. of `whole` are pairs of an index of `outer` and one of `inner`, the inner ones counted first: such
+ * a channel goes when either of the two goes, and only together with all others that have the same one. */
+void skv_couple_product(skv_couple *c, skv_slot whole, int64_t first, skv_slot outer, skv_slot inner);
+/* Channels of this axis may go one by one: whatever is left, the op does with it what it did. */
+void skv_couple_free(skv_couple *c, skv_slot a);
+/* The channels of this axis cannot be removed. `why` is static text. An axis of which an op says nothing is fixed. */
 void skv_couple_fix(skv_couple *c, skv_slot a, const char *why);
+/* What the op gives for one channel depends on the others of this axis, and not in a way in which a channel of zeros
+ * does not count (a mean, a largest value). Removing channels is allowed; `what` is static text that says it. */
+void skv_couple_mixes(skv_couple *c, skv_slot a, const char *what);
 const skive_node *skv_couple_node(const skv_couple *c);
 const skive_type *skv_couple_type(const skv_couple *c, skv_slot a); /* NULL: absent */
+int64_t skv_couple_length(const skv_couple *c, skv_slot a);         /* -1: absent, or not known */
+
+/* ---- removing channels ---- the node after some channels of its axes went (graph/shrink.c). Its parameters have lost
+ * them already, the declared types of its outputs too; what is left to an op are attributes and constants that name
+ * sizes. ---- */
+typedef struct skv_shrink skv_shrink;
+typedef struct skv_remaining { /* of an axis */
+    const bool *keep;          /* [before]; NULL: all are kept */
+    int64_t before, after;
+} skv_remaining;
+skive_node *skv_shrink_node(const skv_shrink *s); /* in the graph that is edited */
+/* What is left of an axis; `before` 0: absent, or its length is not known. */
+skv_remaining skv_shrink_remaining(const skv_shrink *s, skv_slot a);
+const skive_type *skv_shrink_type(const skv_shrink *s, skv_slot a); /* before; NULL: absent */
+/* In how many of `outer` equal parts of the axis anything is left. */
+int64_t skv_remaining_parts(const skv_remaining *k, int64_t outer);
+int64_t skv_remaining_among(const skv_remaining *k, int64_t first,
+                            int64_t n); /* how many of first .. first + n - 1 are left */
+/* Input i, a constant list of integers, becomes a new constant of the same type with these values. */
+skive_status skv_shrink_list(const skv_shrink *s, size_t i, const int64_t *values, size_t n);
 
 /* ---- value range ---- real interval of the output for given intervals of the inputs; infinite if unbounded ---- */
 typedef struct skv_range {
@@ -165,6 +195,8 @@ typedef struct skv_op {
     skive_status (*flow)(const skv_flow *c); /* instead of run: ops with subgraphs */
     skive_status (*grad)(skv_grad *c);
     void (*couple)(skv_couple *c);
+    /* Called when channels of coupled axes went. NULL: slices of the parameters are all that goes. */
+    skive_status (*shrink)(const skv_shrink *s);
     skv_range (*range)(const skive_node *n, const skv_range *in); /* in real numbers; callers use skv_output_range */
     void (*cost)(const skive_node *n, skive_cost *cost);          /* adds macs and operations only */
     const skv_op_case *cases;

@@ -54,9 +54,16 @@ skive_status skv_grad_reshape(skv_grad *c);
 /* A gradient that is zero for every input (comparisons, rounding, shapes). */
 skive_status skv_grad_zero(skv_grad *c);
 
-/* Coupling: a reshape of in 0 to out 0, matching runs of axes with equal products (channels that become runs of
- * features are coupled by repetition, inner axes of a merged run are fixed). */
+/* Coupling: a reshape of in 0 to out 0. Runs of axes with equal products are divided into common factors, so that
+ * channels that become runs of features, and heads x width, are followed both ways. */
 void skv_couple_reshape(skv_couple *c);
+/* Is input i a constant or absent? Otherwise all axes are fixed: what it says of sizes could not be changed. */
+bool skv_couple_constant(skv_couple *c, int input);
+/* Input i as a list; -1 if it is not a constant one. */
+int skv_shrink_read(const skv_shrink *s, size_t input, int64_t list[SKIVE_MAX_RANK]);
+/* Of the list of sizes in input i, those of axes of output 0 that lose channels. The list is of the axes given, or of
+ * the last ones. Entries that are computed (-1), or broadcast (1), stay. */
+skive_status skv_shrink_sizes(const skv_shrink *s, size_t input, const int64_t *axes);
 /* Axis by axis, input i and output 0 of the same shape. */
 void skv_couple_same_axes(skv_couple *c, int input);
 /* Every axis of every input and output fixed. */

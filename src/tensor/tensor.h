@@ -53,6 +53,9 @@ void skv_tensor_fill(skive_tensor *tensor, double value);
 /* The same shape in another element type: integers exactly where they fit, otherwise saturated; floats to integers
  * round to nearest even and saturate, NaN gives 0. ERR_ARGUMENT, ERR_MEMORY. */
 skive_status skv_tensor_convert(skive_context *ctx, const skive_tensor *tensor, skive_dtype dtype, skive_tensor *out);
+/* A copy without the indices i of axis d for which keep[d][i] is false; keep[d] NULL: all of them stay. ERR_LIMIT,
+ * ERR_MEMORY. */
+skive_status skv_tensor_select(skive_context *ctx, const skive_tensor *t, const bool *const *keep, skive_tensor *out);
 /* Elements first .. first+n-1 of data as floats, and back (rounding to nearest even, saturating). */
 void skv_to_f32(skive_dtype dtype, const void *data, size_t first, size_t n, float *out);
 void skv_from_f32(skive_dtype dtype, void *data, size_t first, size_t n, const float *in);

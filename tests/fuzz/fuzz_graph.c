@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <skive/autodiff.h>
+#include <skive/coupling.h>
 #include <skive/exec.h>
 #include <skive/onnx.h>
 #include <skive/simplify.h>

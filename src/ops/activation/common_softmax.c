@@ -97,6 +97,6 @@ void skv_softmax_couple(skv_couple *c) {
     int64_t axis = skv_axis(skv_attr_int(skv_couple_node(c), "axis", -1), x->rank);
     for (int a = 0; a < x->rank; a++) {
         skv_couple_same(c, SKV_CIN(0, a), SKV_COUT(0, a));
-        if (a == axis) skv_couple_fix(c, SKV_CIN(0, a), "a softmax sums over this axis");
+        if (a == axis) skv_couple_mixes(c, SKV_CIN(0, a), "a softmax sums over this axis");
     }
 }

@@ -138,15 +138,76 @@ static void cost(const skive_node *n, skive_cost *out) {
     out->operations = skv_add_sat(out->operations, skv_mul_sat(scores, 4));
 }
 
+/* Heads, a query's width and a value's width. With grouped queries a head of keys takes its queries with it, and so does
+ * a query the others at its place in their groups. */
 static void couple(skv_couple *c) {
-    for (int i = 0; i < 3; i++) {
-        const skive_type *t = skv_couple_type(c, SKV_CIN(i, 0));
-        for (int axis = 0; t && axis < t->rank; axis++)
-            skv_couple_fix(c, SKV_CIN(i, axis), "Attention couples all channels of a head");
+    const skive_node *n = skv_couple_node(c);
+    const skive_type *q = skv_couple_type(c, SKV_CIN(SKV_ATT_Q, 0)), *k = skv_couple_type(c, SKV_CIN(SKV_ATT_K, 0)),
+                     *y = skv_couple_type(c, SKV_COUT(0, 0));
+    if (!q || !k || !y || (q->rank != 3 && q->rank != 4) || k->rank != q->rank) return;
+    const bool packed = q->rank == 3;
+    const int64_t q_heads = packed ? skv_attr_int(n, "q_num_heads", 0) : q->dims[1].size,
+                  kv_heads = packed ? skv_attr_int(n, "kv_num_heads", 0) : k->dims[1].size;
+    const int last = packed ? 2 : 3;
+    const int64_t sizes[3] = {skv_couple_length(c, SKV_CIN(SKV_ATT_Q, last)),
+                              skv_couple_length(c, SKV_CIN(SKV_ATT_K, last)),
+                              skv_couple_length(c, SKV_CIN(SKV_ATT_V, last))};
+    if (q_heads < 1 || kv_heads < 1 || q_heads % kv_heads != 0 || sizes[0] < 1 || sizes[1] < 1 || sizes[2] < 1) return;
+    if (packed && (sizes[0] % q_heads != 0 || sizes[1] % kv_heads != 0 || sizes[2] % kv_heads != 0)) return;
+    const skv_slot width = skv_couple_factor(c, packed ? sizes[0] / q_heads : sizes[0]),
+                   v_width = skv_couple_factor(c, packed ? sizes[2] / kv_heads : sizes[2]),
+                   queries = skv_couple_factor(c, q_heads / kv_heads), kv_head = skv_couple_factor(c, kv_heads),
+                   q_head = skv_couple_factor(c, q_heads);
+    skv_couple_product(c, q_head, 0, kv_head, queries);
+    const skv_slot in[4] = {SKV_CIN(SKV_ATT_Q, last), SKV_CIN(SKV_ATT_K, last), SKV_CIN(SKV_ATT_V, last),
+                            SKV_COUT(0, last)},
+                   head[4] = {q_head, kv_head, kv_head, q_head}, wide[4] = {width, width, v_width, v_width};
+    for (int i = 0; i < 4; i++) {
+        if (packed) {
+            skv_couple_product(c, in[i], 0, head[i], wide[i]);
+        } else {
+            skv_slot axis = in[i];
+            skv_couple_same(c, axis, wide[i]);
+            axis.axis = 1;
+            skv_couple_same(c, axis, head[i]);
+        }
     }
-    const skive_type *y = skv_couple_type(c, SKV_COUT(0, 0));
-    for (int axis = 0; y && axis < y->rank; axis++)
-        skv_couple_fix(c, SKV_COUT(0, axis), "Attention couples all channels of a head");
+    const skv_slot batch = SKV_CIN(SKV_ATT_Q, 0);
+    const skv_slot others[] = {SKV_CIN(SKV_ATT_K, 0),
+                               SKV_CIN(SKV_ATT_V, 0),
+                               SKV_CIN(SKV_ATT_PAST_K, 0),
+                               SKV_CIN(SKV_ATT_PAST_V, 0),
+                               SKV_COUT(0, 0),
+                               SKV_COUT(1, 0),
+                               SKV_COUT(2, 0),
+                               SKV_COUT(3, 0)};
+    for (size_t i = 0; i < SKV_COUNT(others); i++) skv_couple_same(c, others[i], batch);
+    for (int i = 0; i < 2; i++) {
+        skv_couple_same(c, SKV_CIN(SKV_ATT_PAST_K + i, 1), kv_head);
+        skv_couple_same(c, SKV_CIN(SKV_ATT_PAST_K + i, 3), i ? v_width : width);
+        skv_couple_same(c, SKV_COUT(1 + i, 1), kv_head);
+        skv_couple_same(c, SKV_COUT(1 + i, 3), i ? v_width : width);
+    }
+    skv_couple_same(c, SKV_COUT(3, 1), q_head);
+    const skive_type *mask = skv_couple_type(c, SKV_CIN(SKV_ATT_MASK, 0));
+    if (mask && mask->rank >= 3 && mask->dims[mask->rank - 3].size != 1)
+        skv_couple_same(c, SKV_CIN(SKV_ATT_MASK, mask->rank - 3), q_head);
+    if (mask && mask->rank == 4 && mask->dims[0].size != 1) skv_couple_same(c, SKV_CIN(SKV_ATT_MASK, 0), batch);
+}
+
+/* The scale of the scores is that of the whole width, whatever is left of it. */
+static skive_status shrink(const skv_shrink *s) {
+    skive_node *n = skv_shrink_node(s);
+    const bool packed = skv_shrink_type(s, SKV_CIN(SKV_ATT_Q, 0))->rank == 3;
+    const skv_remaining q = skv_shrink_remaining(s, SKV_CIN(SKV_ATT_Q, packed ? 2 : 3)),
+                        k = skv_shrink_remaining(s, SKV_CIN(SKV_ATT_K, packed ? 2 : 3));
+    const int64_t q_heads = packed ? skv_attr_int(n, "q_num_heads", 1) : 1,
+                  kv_heads = packed ? skv_attr_int(n, "kv_num_heads", 1) : 1;
+    const int64_t q_left = skv_remaining_parts(&q, q_heads), kv_left = skv_remaining_parts(&k, kv_heads);
+    if (q.after / q_left != q.before / q_heads && !skv_node_attr(n, "scale"))
+        SKV_TRY(skv_node_set_attr(n, &SKV_FLT("scale", 1 / sqrt((double)(q.before / q_heads)))));
+    if (q_left != q_heads) SKV_TRY(skv_node_set_attr(n, &SKV_INT("q_num_heads", q_left)));
+    return kv_left != kv_heads ? skv_node_set_attr(n, &SKV_INT("kv_num_heads", kv_left)) : SKIVE_OK;
 }
 
 static const skv_op_case cases[] = {
@@ -209,6 +270,7 @@ const skv_op skv_op_attention = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .cost = cost,
     SKV_LIST(cases),
 };

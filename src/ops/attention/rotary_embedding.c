@@ -95,7 +95,44 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static void couple(skv_couple *c) { skv_couple_fix_all(c, "elements of a head are rotated in pairs"); }
+/* The two elements of a pair go together with their column of the tables, in all heads. */
+static void couple(skv_couple *c) {
+    const skive_node *n = skv_couple_node(c);
+    const skive_type *x = skv_couple_type(c, SKV_CIN(SKV_ROTARY_X, 0)),
+                     *cache = skv_couple_type(c, SKV_CIN(SKV_ROTARY_COS, 0));
+    if (!x || !cache || (x->rank != 3 && x->rank != 4) || cache->rank < 2) return;
+    const int64_t heads = x->rank == 3 ? skv_attr_int(n, "num_heads", 0) : 1, all = x->dims[x->rank - 1].size;
+    const skv_slot in = SKV_CIN(SKV_ROTARY_X, x->rank - 1), cosine = SKV_CIN(SKV_ROTARY_COS, cache->rank - 1);
+    const int64_t half = skv_couple_length(c, cosine);
+    if (heads < 1 || all < 1 || all % heads != 0 || half < 1 || 2 * half > all / heads) return;
+    for (int d = 0; d < x->rank; d++)
+        if (x->rank == 3 || d != 2) skv_couple_same(c, SKV_CIN(SKV_ROTARY_X, d), SKV_COUT(0, d));
+    const skv_slot width = x->rank == 3 ? skv_couple_factor(c, all / heads) : in;
+    if (x->rank == 3) skv_couple_product(c, in, 0, skv_couple_factor(c, heads), width);
+    skv_couple_same(c, cosine, SKV_CIN(SKV_ROTARY_SIN, cache->rank - 1));
+    if (skv_attr_int(n, "interleaved", 0)) {
+        skv_couple_range(c, cosine, 0, width, 0, half, 2);
+    } else {
+        skv_couple_range(c, cosine, 0, width, 0, half, 1);
+        skv_couple_range(c, cosine, 0, width, half, half, 1);
+    }
+    if (x->rank == 3) skv_couple_fix(c, SKV_CIN(SKV_ROTARY_X, 1), "these are positions");
+}
+
+static skive_status shrink(const skv_shrink *s) {
+    skive_node *n = skv_shrink_node(s);
+    const skive_type *x = skv_shrink_type(s, SKV_CIN(SKV_ROTARY_X, 0)),
+                     *cache = skv_shrink_type(s, SKV_CIN(SKV_ROTARY_COS, 0));
+    const skv_remaining in = skv_shrink_remaining(s, SKV_CIN(SKV_ROTARY_X, x->rank - 1)),
+                        half = skv_shrink_remaining(s, SKV_CIN(SKV_ROTARY_COS, cache->rank - 1));
+    const int64_t heads = skv_attr_int(n, "num_heads", 0);
+    const int64_t left =
+        x->rank == 3 ? skv_remaining_parts(&in, heads) : skv_shrink_remaining(s, SKV_CIN(SKV_ROTARY_X, 1)).after;
+    if (heads > 0 && left != heads) SKV_TRY(skv_node_set_attr(n, &SKV_INT("num_heads", left)));
+    if (half.keep && skv_attr_int(n, "rotary_embedding_dim", 0) > 0)
+        return skv_node_set_attr(n, &SKV_INT("rotary_embedding_dim", 2 * half.after));
+    return SKIVE_OK;
+}
 
 static const skv_op_case cases[] = {
     {.name = "halves, by position", /* a quarter turn at position 1 */
@@ -126,6 +163,7 @@ const skv_op skv_op_rotary_embedding = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

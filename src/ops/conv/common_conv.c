@@ -239,11 +239,55 @@ skive_status skv_pool_geometry(const skv_eval *c, const skive_tensor *x, skv_geo
     return skv_conv_geometry(c->ctx, c->node, x->rank, x->dims, NULL, out);
 }
 
+void skv_couple_conv(skv_couple *c, int x, int w, int bias) {
+    static const char *const slides = "a convolution slides over this axis";
+    const skv_slot in = SKV_CIN(x, 1), out = SKV_COUT(0, 1), filters = SKV_CIN(w, 0), per_group = SKV_CIN(w, 1);
+    const int64_t groups = skv_attr_int(skv_couple_node(c), "group", 1), m = skv_couple_length(c, filters),
+                  per_in = skv_couple_length(c, per_group);
+    const skive_type *t = skv_couple_type(c, in);
+    skv_couple_same(c, SKV_CIN(x, 0), SKV_COUT(0, 0));
+    for (int a = 2; t && a < t->rank; a++) {
+        skv_couple_fix(c, SKV_CIN(x, a), slides);
+        skv_couple_fix(c, SKV_COUT(0, a), slides);
+    }
+    skv_couple_same(c, filters, out);
+    if (bias >= 0) skv_couple_same(c, SKV_CIN(bias, 0), out);
+    if (groups <= 1) {
+        skv_couple_same(c, in, per_group);
+        return;
+    }
+    if (m < 0 || per_in < 1 || m % groups != 0 || skv_couple_length(c, in) != groups * per_in) {
+        skv_couple_fix(c, in, "the sizes of a grouped convolution are unknown");
+        skv_couple_fix(c, out, "the sizes of a grouped convolution are unknown");
+        return;
+    }
+    const skv_slot per_out = skv_couple_factor(c, m / groups);
+    if (per_in == 1) {
+        skv_couple_fix(c, per_group, "a depthwise filter has one input channel");
+        skv_couple_product(c, out, 0, in, per_out);
+        return;
+    }
+    skv_couple_free(c, per_group);
+    const skv_slot group = skv_couple_factor(c, groups);
+    skv_couple_product(c, in, 0, group, per_group);
+    skv_couple_product(c, out, 0, group, per_out);
+}
+
+skive_status skv_shrink_groups(const skv_shrink *s, int x) {
+    skive_node *n = skv_shrink_node(s);
+    const int64_t groups = skv_attr_int(n, "group", 1);
+    const skv_remaining in = skv_shrink_remaining(s, SKV_CIN(x, 1));
+    const int64_t left = skv_remaining_parts(&in, groups);
+    return groups > 1 && left != groups ? skv_node_set_attr(n, &SKV_INT("group", left)) : SKIVE_OK;
+}
+
 void skv_couple_pool(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
     if (!x || x->rank < 2) return;
     skv_couple_same(c, SKV_CIN(0, 0), SKV_COUT(0, 0));
     skv_couple_same(c, SKV_CIN(0, 1), SKV_COUT(0, 1));
+    if (skv_couple_type(c, SKV_COUT(1, 0)))
+        skv_couple_fix(c, SKV_CIN(0, 1), "positions counted over all channels are given out");
     for (int a = 2; a < x->rank; a++) {
         skv_couple_fix(c, SKV_CIN(0, a), "a pool slides over this axis");
         skv_couple_fix(c, SKV_COUT(0, a), "a pool slides over this axis");

@@ -102,6 +102,11 @@ skive_status skv_pool_geometry(const skv_eval *c, const skive_tensor *x, skv_geo
 /* Checks that `dy` has the shape of the pool's output over x, else ERR_SHAPE. */
 skive_status skv_pool_want_dy(const skv_eval *c, const skv_geometry *g, const skive_tensor *x, const skive_tensor *dy);
 void skv_couple_pool(skv_couple *c);
+/* A convolution of input x with filters w [M, C / group, ...], of which both sizes of channels are known, and a bias
+ * [M] (negative: none). */
+void skv_couple_conv(skv_couple *c, int x, int w, int bias);
+/* Sets `group` to the number of groups of input x that are left. */
+skive_status skv_shrink_groups(const skv_shrink *s, int x);
 void skv_pool_cost(const skive_node *n, skive_cost *cost); /* one operation per window element */
 
 /* The divisor of an average at output position o. */

@@ -1,6 +1,7 @@
 /* Conv: convolution over one to three spatial axes, with groups, strides, dilations and padding.
  *
  *     y[n][m][o] = b[m] + sum over c, k of w[m][c][k] * x[n][g(m) + c][o * stride + k * dilation - pad] */
+#include "ops/common_shape.h"
 #include "ops/conv/common_conv.h"
 
 static const skv_attr_spec attrs[] = {
@@ -67,37 +68,15 @@ static skive_status grad(skv_grad *c) {
  * independent. */
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 1)), *w = skv_couple_type(c, SKV_CIN(1, 0));
-    if (!x || !w || x->rank < 3 || w->rank != x->rank) return;
-    const skive_type *b = skv_couple_type(c, SKV_CIN(2, 0));
-    int64_t groups = skv_attr_int(skv_couple_node(c), "group", 1), m = w->dims[0].size, per_in = w->dims[1].size;
-    skv_couple_same(c, SKV_CIN(0, 0), SKV_COUT(0, 0));
-    for (int a = 2; a < x->rank; a++) {
-        skv_couple_fix(c, SKV_CIN(0, a), "a convolution slides over this axis");
-        skv_couple_fix(c, SKV_CIN(1, a), "this is the window of a convolution");
-        skv_couple_fix(c, SKV_COUT(0, a), "a convolution slides over this axis");
-    }
-    skv_couple_same(c, SKV_CIN(1, 0), SKV_COUT(0, 1));
-    if (b && b->rank == 1) skv_couple_same(c, SKV_CIN(2, 0), SKV_COUT(0, 1));
-    if (groups <= 1) {
-        skv_couple_same(c, SKV_CIN(0, 1), SKV_CIN(1, 1));
+    if (!x || !w || x->rank < 3 || w->rank != x->rank) {
+        skv_couple_fix_all(c, "the sizes of a convolution are unknown");
         return;
     }
-    if (m < 0 || per_in < 1 || m % groups != 0) {
-        skv_couple_fix(c, SKV_CIN(0, 1), "the sizes of a grouped convolution are unknown");
-        skv_couple_fix(c, SKV_COUT(0, 1), "the sizes of a grouped convolution are unknown");
-        return;
-    }
-    int64_t per_out = m / groups;
-    if (per_in == 1) {
-        skv_couple_fix(c, SKV_CIN(1, 1), "a depthwise filter has one input channel");
-        skv_couple_range(c, SKV_CIN(0, 1), 0, SKV_COUT(0, 1), 0, groups, per_out);
-        return;
-    }
-    for (int64_t g = 0; g < groups; g++) {
-        skv_couple_range(c, SKV_CIN(0, 1), g * per_in, SKV_CIN(1, 1), 0, per_in, 1);
-        if (g) skv_couple_range(c, SKV_COUT(0, 1), 0, SKV_COUT(0, 1), g * per_out, per_out, 1);
-    }
+    for (int a = 2; a < x->rank; a++) skv_couple_fix(c, SKV_CIN(1, a), "this is the window of a convolution");
+    skv_couple_conv(c, 0, 1, 2);
 }
+
+static skive_status shrink(const skv_shrink *s) { return skv_shrink_groups(s, 0); }
 
 static void cost(const skive_node *n, skive_cost *out) {
     skv_conv_cost(n, skv_node_in(n, 1), out);
@@ -211,6 +190,7 @@ const skv_op skv_op_conv = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -125,24 +125,37 @@ static skive_status grad(skv_grad *c) {
 
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 1)), *w = skv_couple_type(c, SKV_CIN(1, 0));
-    const skive_type *b = skv_couple_type(c, SKV_CIN(2, 0));
-    if (!x || !w || x->rank < 3 || w->rank != x->rank) return;
+    if (!x || !w || x->rank < 3 || w->rank != x->rank) {
+        skv_couple_fix_all(c, "the sizes of a convolution are unknown");
+        return;
+    }
     skv_couple_same(c, SKV_CIN(0, 0), SKV_COUT(0, 0));
     for (int a = 2; a < x->rank; a++) {
         skv_couple_fix(c, SKV_CIN(0, a), "a convolution slides over this axis");
         skv_couple_fix(c, SKV_CIN(1, a), "this is the window of a convolution");
         skv_couple_fix(c, SKV_COUT(0, a), "a convolution slides over this axis");
     }
-    if (b && b->rank == 1) skv_couple_same(c, SKV_CIN(2, 0), SKV_COUT(0, 1));
-    skv_couple_same(c, SKV_CIN(0, 1), SKV_CIN(1, 0));
-    if (skv_attr_int(skv_couple_node(c), "group", 1) == 1) {
-        skv_couple_same(c, SKV_CIN(1, 1), SKV_COUT(0, 1));
+    const skv_slot in = SKV_CIN(0, 1), out = SKV_COUT(0, 1), per_out = SKV_CIN(1, 1);
+    const int64_t groups = skv_attr_int(skv_couple_node(c), "group", 1), channels = skv_couple_length(c, in);
+    skv_couple_same(c, SKV_CIN(2, 0), out);
+    skv_couple_same(c, in, SKV_CIN(1, 0));
+    if (groups <= 1) {
+        skv_couple_same(c, per_out, out);
         return;
     }
-    skv_couple_fix(c, SKV_CIN(0, 1), "the groups of a transposed convolution keep their sizes");
-    skv_couple_fix(c, SKV_CIN(1, 1), "the groups of a transposed convolution keep their sizes");
-    skv_couple_fix(c, SKV_COUT(0, 1), "the groups of a transposed convolution keep their sizes");
+    if (channels < 0 || channels % groups != 0 || skv_couple_length(c, per_out) < 1) {
+        skv_couple_fix(c, in, "the sizes of a grouped convolution are unknown");
+        skv_couple_fix(c, out, "the sizes of a grouped convolution are unknown");
+        return;
+    }
+    const skv_slot per_in = skv_couple_factor(c, channels / groups);
+    skv_couple_free(c, per_out);
+    const skv_slot group = skv_couple_factor(c, groups);
+    skv_couple_product(c, in, 0, group, per_in);
+    skv_couple_product(c, out, 0, group, per_out);
 }
+
+static skive_status shrink(const skv_shrink *s) { return skv_shrink_groups(s, 0); }
 
 /* Every input element meets every tap of its group's filters. */
 static void cost(const skive_node *n, skive_cost *out) {
@@ -224,6 +237,7 @@ const skv_op skv_op_conv_transpose = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .cost = cost,
     SKV_LIST(cases),
 };

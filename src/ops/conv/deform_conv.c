@@ -123,9 +123,19 @@ out:
     return status;
 }
 
+/* One offset moves a tap in all channels: they can be removed as those of a convolution. */
 static void couple(skv_couple *c) {
-    skv_couple_fix_all(c, "the taps of a deformable convolution are moved by channel");
+    const skive_node *n = skv_couple_node(c);
+    const skive_type *x = skv_couple_type(c, SKV_CIN(X, 0));
+    if (!x || x->rank != 4 || skv_attr_int(n, "offset_group", 1) != 1) {
+        skv_couple_fix_all(c, "the taps of a deformable convolution are moved by channel");
+        return;
+    }
+    for (int a = 2; a < 4; a++) skv_couple_fix(c, SKV_CIN(W, a), "this is the window of a convolution");
+    skv_couple_conv(c, X, W, BIAS);
 }
+
+static skive_status shrink(const skv_shrink *s) { return skv_shrink_groups(s, X); }
 
 static void cost(const skive_node *n, skive_cost *out) {
     skv_conv_cost(n, skv_node_in(n, W), out);
@@ -169,6 +179,7 @@ const skv_op skv_op_deform_conv = {
     .infer = infer,
     .run = run,
     .couple = couple,
+    .shrink = shrink,
     .cost = cost,
     SKV_LIST(cases),
 };

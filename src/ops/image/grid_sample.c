@@ -171,6 +171,11 @@ out:
     return status;
 }
 
+static void couple(skv_couple *c) {
+    for (int d = 0; d < 2; d++) skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
+    skv_couple_same(c, SKV_CIN(0, 0), SKV_CIN(1, 0));
+}
+
 static const skv_op_case cases[] = {
     {.name = "centre, corner, outside",
      CASE_ATTRS(CASE_INT("align_corners", 1)),
@@ -198,6 +203,7 @@ const skv_op skv_op_grid_sample = {
     .import = import,
     .infer = infer,
     .run = run,
+    .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

@@ -20,7 +20,38 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
+/* An axis that is resampled keeps its elements; one that keeps its size may lose some. */
+static void couple(skv_couple *c) {
+    const skive_node *n = skv_couple_node(c);
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *y = skv_couple_type(c, SKV_COUT(0, 0));
+    const skive_tensor *scales = skv_node_constant(n, 2);
+    const bool cropped = strcmp(skv_attr_string(n, "coordinate_transformation_mode", ""), "tf_crop_and_resize") == 0;
+    const bool stretched = strcmp(skv_attr_string(n, "keep_aspect_ratio_policy", "stretch"), "stretch") == 0;
+    size_t named = 0;
+    const int64_t *axes = skv_attr_ints(n, "axes", &named);
+    if (!x || !y || x->rank < 0 || y->rank != x->rank || cropped || !stretched) {
+        skv_couple_fix_all(c, "Resize crops, or takes one scale for several axes");
+        return;
+    }
+    for (int d = 0; d < x->rank; d++) {
+        int at = axes ? -1 : d; /* of this axis in the lists */
+        for (size_t i = 0; axes && i < named; i++)
+            if (skv_axis(axes[i], x->rank) == d) at = (int)i;
+        const bool by_scale = at >= 0 && !skv_node_in(n, 3), whole = scales && at >= 0 && at < scales->dims[0];
+        if (x->dims[d].size == y->dims[d].size && (!by_scale || (whole && skive_tensor_get(scales, at) == 1)) &&
+            (at < 0 || by_scale || skv_node_constant(n, 3)))
+            skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
+    }
+}
+
+static skive_status shrink(const skv_shrink *s) {
+    const skive_type *x = skv_shrink_type(s, SKV_CIN(0, 0));
+    int64_t list[SKIVE_MAX_RANK];
+    size_t named = 0;
+    const int64_t *axes = skv_attr_ints(skv_shrink_node(s), "axes", &named);
+    for (size_t i = 0; axes && i < named && i < SKIVE_MAX_RANK; i++) list[i] = skv_axis(axes[i], x->rank);
+    return skv_shrink_sizes(s, 3, axes ? list : NULL);
+}
 
 /* Averages stay between the smallest and the largest element; cubic weights may be negative. */
 static skv_range range(const skive_node *n, const skv_range *in) {
@@ -171,6 +202,7 @@ const skv_op skv_op_resize = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .range = range,
     .cost = cost,
     SKV_LIST(cases),

@@ -35,6 +35,7 @@ const skv_op skv_op_arg_max = {
     .infer = skv_arg_infer,
     .run = run,
     .grad = skv_grad_zero,
+    .couple = skv_arg_couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

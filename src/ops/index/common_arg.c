@@ -58,3 +58,17 @@ skive_status skv_arg_run(const skv_eval *c, int wanted) {
     }
     return SKIVE_OK;
 }
+
+void skv_arg_couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    const int64_t axis = x ? skv_axis(skv_attr_int(skv_couple_node(c), "axis", 0), x->rank) : -1;
+    const bool keep = skv_attr_int(skv_couple_node(c), "keepdims", 1) != 0;
+    for (int d = 0, to = 0; axis >= 0 && d < x->rank; d++) {
+        if (d == axis) {
+            skv_couple_fix(c, SKV_CIN(0, d), "the result counts along this axis");
+            to += keep;
+        } else {
+            skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, to++));
+        }
+    }
+}

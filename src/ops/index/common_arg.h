@@ -9,4 +9,6 @@ skive_status skv_arg_infer(skv_infer *c);
 /* `wanted` 1: the index of the largest; -1: of the smallest. */
 skive_status skv_arg_run(const skv_eval *c, int wanted);
 
+void skv_arg_couple(skv_couple *c);
+
 #endif

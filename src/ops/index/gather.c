@@ -1,4 +1,5 @@
 /* Gather: slices of x along `axis` by index; negative indices count from the end. */
+#include "graph/shared.h"
 #include "ops/cases.h"
 #include "ops/common_shape.h"
 
@@ -58,20 +59,62 @@ static skive_status grad(skv_grad *c) {
 }
 
 /* The gathered axis is selected by index; the others are coupled directly. */
+/* The constant list of indices along the gathered axis; NULL: they are computed, or choose values of a codebook, or are
+ * no list. */
+static const skive_tensor *constant_list(const skive_node *n) {
+    const skive_tensor *t = skv_node_constant(n, 1);
+    if (!t || t->rank > 1 || (t->dtype != SKIVE_I64 && t->dtype != SKIVE_I32)) return NULL;
+    return n->outputs[0] && skv_shared_find(n->outputs[0], NULL) ? NULL : t;
+}
+
+/* A channel that is gathered by a constant list goes together with its places in the list; rows that are looked up stay.
+ * The other axes are coupled directly. */
 static void couple(skv_couple *c) {
+    const skive_node *n = skv_couple_node(c);
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *index = skv_couple_type(c, SKV_CIN(1, 0));
-    const int axis = x && x->rank >= 0 ? (int)skv_axis(skv_attr_int(skv_couple_node(c), "axis", 0), x->rank) : -1;
+    const int axis = x && x->rank >= 0 ? (int)skv_axis(skv_attr_int(n, "axis", 0), x->rank) : -1;
     if (axis < 0 || !index || index->rank < 0) {
         skv_couple_fix_all(c, "Gather");
         return;
     }
-    for (int d = 0; d < x->rank; d++) {
-        if (d == axis)
-            skv_couple_fix(c, SKV_CIN(0, d), "Gather");
-        else
-            skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d < axis ? d : d + index->rank - 1));
+    for (int d = 0; d < x->rank; d++)
+        if (d != axis) skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d < axis ? d : d + index->rank - 1));
+    for (int d = 0; d < index->rank; d++) skv_couple_same(c, SKV_CIN(1, d), SKV_COUT(0, axis + d));
+    const skive_tensor *list = constant_list(n);
+    if (!list || x->dims[axis].size < 0) {
+        skv_couple_fix(c, SKV_CIN(0, axis), "rows are looked up by index");
+        return;
     }
-    for (int d = 0; d < index->rank; d++) skv_couple_fix(c, SKV_COUT(0, axis + d), "Gather");
+    skv_couple_free(c, SKV_CIN(0, axis));
+    for (int64_t i = 0; i < skive_tensor_count(list); i++) {
+        int64_t at = skv_load_i64(list->dtype, list->data, (size_t)i);
+        at += at < 0 ? x->dims[axis].size : 0;
+        skv_slot one = SKV_COUT(0, axis);
+        if (list->rank == 0) { /* this one stays */
+            one = skv_couple_factor(c, 1);
+            skv_couple_fix(c, one, "Gather takes this one");
+        }
+        skv_couple_range(c, SKV_CIN(0, axis), at, one, list->rank ? i : 0, 1, 1);
+    }
+}
+
+/* The indices that are left are counted anew. */
+static skive_status shrink(const skv_shrink *s) {
+    const skive_node *n = skv_shrink_node(s);
+    const skive_tensor *list = constant_list(n);
+    const int axis = (int)skv_axis(skv_attr_int(n, "axis", 0), skv_shrink_type(s, SKV_CIN(0, 0))->rank);
+    const skv_remaining x = skv_shrink_remaining(s, SKV_CIN(0, axis));
+    int64_t *fresh = NULL;
+    if (!list || !x.keep) return SKIVE_OK;
+    const int64_t count = skive_tensor_count(list);
+    SKV_TRY(skv_alloc_array(n->graph->ctx, (size_t)count + 1, sizeof *fresh, &fresh));
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t at = skv_load_i64(list->dtype, list->data, (size_t)i);
+        fresh[i] = skv_remaining_among(&x, 0, at < 0 ? at + x.before : at);
+    }
+    const skive_status status = skv_shrink_list(s, 1, fresh, (size_t)count);
+    skv_free(n->graph->ctx, fresh);
+    return status;
 }
 
 static const skv_op_case cases[] = {
@@ -116,6 +159,7 @@ const skv_op skv_op_gather = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

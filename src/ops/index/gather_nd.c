@@ -73,6 +73,16 @@ static int needs_opset(const skive_node *n) {
     return skv_needs_for_dtype(n, skv_attr_int(n, "batch_dims", 0) ? 12 : 11, 13, 0);
 }
 
+/* The axes behind those that the tuples index. */
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *index = skv_couple_type(c, SKV_CIN(1, 0));
+    const int64_t batch = skv_attr_int(skv_couple_node(c), "batch_dims", 0);
+    const int64_t tuple = index && index->rank > 0 ? index->dims[index->rank - 1].size : -1;
+    if (!x || tuple < 0) return;
+    for (int d = (int)(batch + tuple); d < x->rank; d++)
+        skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, index->rank - 1 + d - (int)(batch + tuple)));
+}
+
 static const skv_op_case cases[] = {
     {.name = "elements",
      CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_I64(2, 2), CASE_VALUES(0, 0, 1, -1), .constant = true}),
@@ -107,6 +117,7 @@ const skv_op skv_op_gather_nd = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

@@ -128,6 +128,15 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    const int64_t axis = x ? skv_axis(skv_attr_int(skv_couple_node(c), "axis", -1), x->rank) : -1;
+    for (int d = 0; axis >= 0 && d < x->rank; d++) {
+        if (d == axis) continue;
+        for (int o = 0; o < 2; o++) skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(o, d));
+    }
+}
+
 static const skv_op_case cases[] = {
     {.name = "largest",
      CASE_IN({CASE_F32(2, 4), CASE_VALUES(1, 4, 4, 2, 8, 5, 6, 7)}, CASE_LIST(1, 2)),
@@ -157,6 +166,7 @@ const skv_op skv_op_top_k = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
     .range = skv_range_first,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),

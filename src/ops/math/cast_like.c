@@ -10,7 +10,11 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
-static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
+static void couple(skv_couple *c) {
+    const skive_type *like = skv_couple_type(c, SKV_CIN(1, 0));
+    skv_couple_same_axes(c, 0);
+    for (int a = 0; like && a < like->rank; a++) skv_couple_free(c, SKV_CIN(1, a));
+}
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 15, 15, 21); }
 

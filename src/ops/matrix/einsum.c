@@ -191,6 +191,35 @@ static void cost(const skive_node *n, skive_cost *out) {
     out->macs = skv_add_sat(out->macs, macs);
 }
 
+/* Axes with the same label; to what is summed, zeros add nothing. */
+static void couple(skv_couple *c) {
+    const skive_node *n = skv_couple_node(c);
+    int ranks[SKV_EINSUM_TERMS];
+    skv_slot of[SKV_EINSUM_LABELS];
+    bool seen[SKV_EINSUM_LABELS] = {false};
+    skv_einsum e;
+    if (n->n_inputs > SKV_EINSUM_TERMS) return;
+    for (int i = 0; i < (int)n->n_inputs; i++) {
+        const skive_type *t = skv_couple_type(c, SKV_CIN(i, 0));
+        if (!t || t->rank < 0) return;
+        ranks[i] = t->rank;
+    }
+    if (skv_einsum_parse(skv_attr_string(n, "equation", ""), (int)n->n_inputs, ranks, &e)) return;
+    for (int t = 0; t <= e.n_terms; t++) {
+        for (int a = 0; a < (t < e.n_terms ? e.rank[t] : e.n_out); a++) {
+            const skv_slot slot = t < e.n_terms ? SKV_CIN(t, a) : SKV_COUT(0, a);
+            const int label = t < e.n_terms ? e.term[t][a] : e.out[a];
+            if (skv_couple_length(c, slot) == 1) continue; /* broadcast */
+            if (seen[label])
+                skv_couple_same(c, slot, of[label]);
+            else
+                skv_couple_free(c, slot);
+            of[label] = slot;
+            seen[label] = true;
+        }
+    }
+}
+
 static const skv_op_case cases[] = {
     {.name = "matrix product",
      CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(2, 2), CASE_VALUES(5, 6, 7, 8)}),
@@ -239,6 +268,7 @@ const skv_op skv_op_einsum = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -175,6 +175,8 @@ static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
     if (!x || x->rank < 2) return;
     for (int a = 0; a < x->rank; a++) skv_couple_same(c, SKV_CIN(0, a), SKV_COUT(0, a));
+    for (int a = 0; skv_attr_int(skv_couple_node(c), "training_mode", 0) && a < x->rank; a++)
+        if (a != 1) skv_couple_mixes(c, SKV_CIN(0, a), "BatchNormalization takes mean and variance over this axis");
     for (int i = 1; i < 5; i++) skv_couple_same(c, SKV_CIN(0, 1), SKV_CIN(i, 0));
     for (int o = 1; o < 5; o++)
         if (skv_couple_type(c, SKV_COUT(o, 0))) skv_couple_same(c, SKV_CIN(0, 1), SKV_COUT(o, 0));

@@ -39,6 +39,28 @@ static skive_status run(const skv_eval *c) { return skv_group_norm_run(c, skv_at
 
 static skive_status grad(skv_grad *c) { return skv_group_norm_grad(c, skv_attr_int(c->node, "num_groups", 1)); }
 
+/* As many channels go in each group, or whole groups do. */
+static void couple(skv_couple *c) {
+    static const char *const what = "GroupNormalization takes mean and variance over the channels of a group";
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    const int64_t groups = skv_attr_int(skv_couple_node(c), "num_groups", 1);
+    if (!x || x->rank < 2 || x->dims[1].size < 1 || groups < 1 || x->dims[1].size % groups != 0) return;
+    for (int a = 0; a < x->rank; a++) {
+        skv_couple_same(c, SKV_CIN(0, a), SKV_COUT(0, a));
+        if (a >= 1) skv_couple_mixes(c, SKV_CIN(0, a), what);
+    }
+    for (int i = 1; i < 3; i++) skv_couple_same(c, SKV_CIN(i, 0), SKV_COUT(0, 1));
+    const skv_slot of_group = skv_couple_factor(c, x->dims[1].size / groups), group = skv_couple_factor(c, groups);
+    skv_couple_product(c, SKV_CIN(0, 1), 0, group, of_group);
+}
+
+static skive_status shrink(const skv_shrink *s) {
+    const int64_t groups = skv_attr_int(skv_shrink_node(s), "num_groups", 1);
+    const skv_remaining x = skv_shrink_remaining(s, SKV_CIN(0, 1));
+    const int64_t left = skv_remaining_parts(&x, groups);
+    return left != groups ? skv_node_set_attr(skv_shrink_node(s), &SKV_INT("num_groups", left)) : SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_ATTRS(CASE_INT("num_groups", 1), CASE_FLT("epsilon", 0)),
@@ -74,6 +96,8 @@ const skv_op skv_op_group_normalization = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
+    .shrink = shrink,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

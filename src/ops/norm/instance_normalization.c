@@ -13,6 +13,8 @@ static skive_status grad(skv_grad *c) {
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
     for (int a = 0; x && a < x->rank; a++) skv_couple_same(c, SKV_CIN(0, a), SKV_COUT(0, a));
+    for (int a = 2; x && a < x->rank; a++)
+        skv_couple_mixes(c, SKV_CIN(0, a), "InstanceNormalization takes mean and variance over this axis");
     for (int i = 1; i < 3 && x && x->rank >= 2; i++) skv_couple_same(c, SKV_CIN(i, 0), SKV_COUT(0, 1));
 }
 

@@ -91,16 +91,16 @@ static skive_status grad(skv_grad *c) {
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
     if (!x || x->rank < 1) return;
-    int64_t axis = skv_axis(skv_attr_int(skv_couple_node(c), "axis", -1), x->rank);
+    const int64_t axis = skv_axis(skv_attr_int(skv_couple_node(c), "axis", -1), x->rank);
     for (int a = 0; a < x->rank; a++) {
         skv_couple_same(c, SKV_CIN(0, a), SKV_COUT(0, a));
+        for (int o = 1; o < 3 && a < axis; o++) skv_couple_same(c, SKV_CIN(0, a), SKV_COUT(o, a));
         if (a < axis) continue;
-        skv_couple_fix(c, SKV_CIN(0, a), "LayerNormalization takes mean and variance over this axis");
+        skv_couple_mixes(c, SKV_CIN(0, a), "LayerNormalization takes mean and variance over this axis");
         for (int i = 1; i < 3; i++) {
             const skive_type *s = skv_couple_type(c, SKV_CIN(i, 0));
-            int own = s ? a - (x->rank - s->rank) : -1;
-            if (own >= 0)
-                skv_couple_fix(c, SKV_CIN(i, own), "LayerNormalization takes mean and variance over this axis");
+            const int own = s ? a - (x->rank - s->rank) : -1;
+            if (own >= 0) skv_couple_same(c, SKV_CIN(i, own), SKV_COUT(0, a));
         }
     }
 }

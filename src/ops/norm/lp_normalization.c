@@ -54,18 +54,8 @@ static skive_status grad(skv_grad *c) {
 }
 
 /* Every element of a line depends on the whole line. */
-static void couple(skv_couple *c) {
-    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
-    const int64_t axis = x ? skv_axis(skv_attr_int(skv_couple_node(c), "axis", -1), x->rank) : -1;
-    for (int d = 0; x && d < x->rank; d++) {
-        if (d != axis) {
-            skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
-            continue;
-        }
-        skv_couple_fix(c, SKV_CIN(0, d), "the norm is over this axis");
-        skv_couple_fix(c, SKV_COUT(0, d), "the norm is over this axis");
-    }
-}
+/* Channels of zeros do not count in a norm. */
+static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
 
 static skv_range range(const skive_node *n, const skv_range *in) {
     (void)n;

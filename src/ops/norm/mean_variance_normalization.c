@@ -65,6 +65,16 @@ static skive_status run(const skv_eval *c) {
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 9, 13, 0); }
 
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    uint32_t mask;
+    if (!x || x->rank < 0 || !axes_of(skv_couple_node(c), x->rank, &mask)) return;
+    for (int a = 0; a < x->rank; a++) {
+        skv_couple_same(c, SKV_CIN(0, a), SKV_COUT(0, a));
+        if (mask >> a & 1u) skv_couple_mixes(c, SKV_CIN(0, a), "mean and variance are over this axis");
+    }
+}
+
 static const skv_op_case cases[] = {
     {.name = "rows",
      CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 3, 2, 6)}),
@@ -90,6 +100,7 @@ const skv_op skv_op_mean_variance_normalization = {
     .needs_opset = needs_opset,
     .infer = infer,
     .run = run,
+    .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

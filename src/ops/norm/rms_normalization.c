@@ -82,9 +82,9 @@ static void couple(skv_couple *c) {
     for (int a = 0; a < x->rank; a++) {
         skv_couple_same(c, SKV_CIN(0, a), SKV_COUT(0, a));
         if (a < axis) continue;
-        skv_couple_fix(c, SKV_CIN(0, a), "RMSNormalization takes the mean square over this axis");
+        skv_couple_mixes(c, SKV_CIN(0, a), "RMSNormalization takes the mean square over this axis");
         const int own = s ? a - (x->rank - s->rank) : -1;
-        if (own >= 0) skv_couple_fix(c, SKV_CIN(1, own), "RMSNormalization takes the mean square over this axis");
+        if (own >= 0) skv_couple_same(c, SKV_CIN(1, own), SKV_COUT(0, a));
     }
 }
 

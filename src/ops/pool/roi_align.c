@@ -143,6 +143,8 @@ done:
     return status;
 }
 
+static void couple(skv_couple *c) { skv_couple_same(c, SKV_CIN(0, 1), SKV_COUT(0, 1)); }
+
 static const skv_op_case cases[] = {
     {.name = "the whole map",
      CASE_ATTRS(CASE_INT("sampling_ratio", 1)),
@@ -166,6 +168,7 @@ const skv_op skv_op_roi_align = {
     .import = import,
     .infer = infer,
     .run = run,
+    .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

@@ -73,7 +73,16 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
+static void couple(skv_couple *c) {
+    if (skv_couple_constant(c, 1)) skv_couple_same_axes(c, 0);
+}
+
+static skive_status shrink(const skv_shrink *s) {
+    int64_t axes[SKIVE_MAX_RANK];
+    int n;
+    if (!axes_of(skv_shrink_node(s), skv_shrink_type(s, SKV_CIN(0, 0))->rank, axes, &n)) return SKIVE_OK;
+    return skv_shrink_sizes(s, 1, axes);
+}
 
 static skv_range range(const skive_node *n, const skv_range *in) {
     (void)n;
@@ -112,6 +121,7 @@ const skv_op skv_op_center_crop_pad = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .range = range,
     .cost = skv_cost_none,
     SKV_LIST(cases),

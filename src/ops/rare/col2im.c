@@ -56,7 +56,14 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static void couple(skv_couple *c) { skv_couple_fix_all(c, "channels and positions of a block share an axis"); }
+static void couple(skv_couple *c) {
+    const int64_t all = skv_couple_length(c, SKV_CIN(0, 1)), channels = skv_couple_length(c, SKV_COUT(0, 1));
+    skv_couple_same(c, SKV_CIN(0, 0), SKV_COUT(0, 0));
+    if (all < 1 || channels < 1 || all % channels != 0) return;
+    const skv_slot places = skv_couple_factor(c, all / channels);
+    if (all > channels) skv_couple_fix(c, places, "these are the positions of a block");
+    skv_couple_product(c, SKV_CIN(0, 1), 0, SKV_COUT(0, 1), places);
+}
 
 static const skv_op_case cases[] = {
     {.name = "blocks that overlap", /* windows of two at 0, 1, 2 of four numbers: 1 4 | 2 5 | 3 6 */

@@ -59,6 +59,10 @@ typedef struct skv_recurrent_cell {
 extern const skv_recurrent_cell skv_cell_lstm, skv_cell_gru, skv_cell_rnn;
 
 /* Types of the outputs; checks every input. */
+/* Coupling: a hidden unit is its rows in all gates, its column in R and its element of all states, in both
+ * directions. */
+void skv_recurrent_couple(skv_couple *c);
+skive_status skv_recurrent_shrink(const skv_shrink *s);
 skive_status skv_recurrent_infer(skv_infer *c, const skv_recurrent_cell *cell);
 skive_status skv_recurrent_run(const skv_eval *c, const skv_recurrent_cell *cell);
 /* The same on given operands instead of the node's inputs (except 4), which are doubles in the shapes above. */

@@ -123,6 +123,8 @@ const skv_op skv_op_gru = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = skv_recurrent_couple,
+    .shrink = skv_recurrent_shrink,
     .cost = skv_recurrent_cost,
     SKV_LIST(cases),
 };

@@ -50,6 +50,11 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    for (int d = 2; x && d < x->rank; d++) skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
+}
+
 static const skv_op_case cases[] = {
     {.name = "time first",
      CASE_IN({CASE_F32(3, 2), CASE_VALUES(1, 2, 3, 4, 5, 6)}, {CASE_I64(2), CASE_VALUES(3, 2), .constant = true}),
@@ -74,6 +79,7 @@ const skv_op skv_op_reverse_sequence = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

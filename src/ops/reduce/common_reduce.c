@@ -119,7 +119,7 @@ skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r) {
     return SKIVE_OK;
 }
 
-void skv_reduce_couple(skv_couple *c) {
+static void couple_reduced(skv_couple *c, bool mixes) {
     const skive_node *n = skv_couple_node(c);
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
     const bool keep = skv_attr_int(n, "keepdims", 1) != 0;
@@ -131,13 +131,17 @@ void skv_reduce_couple(skv_couple *c) {
     }
     for (int d = 0, to = 0; d < x->rank; d++) {
         if (mask >> d & 1u) {
-            skv_couple_fix(c, SKV_CIN(0, d), "it is reduced");
+            skv_couple_free(c, SKV_CIN(0, d));
+            if (mixes) skv_couple_mixes(c, SKV_CIN(0, d), "a reduction is over this axis");
             to += keep;
         } else {
             skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, to++));
         }
     }
 }
+
+void skv_reduce_couple(skv_couple *c) { couple_reduced(c, true); }
+void skv_reduce_couple_sum(skv_couple *c) { couple_reduced(c, false); }
 
 void skv_reduce_cost(const skive_node *n, skive_cost *cost) {
     const int64_t count = n->inputs[0] ? skv_type_count(&n->inputs[0]->type) : 0;

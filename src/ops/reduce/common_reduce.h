@@ -21,6 +21,7 @@ typedef struct skv_reducer {
 } skv_reducer;
 skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r);
 void skv_reduce_couple(skv_couple *c);
+void skv_reduce_couple_sum(skv_couple *c); /* of a sum, to which zeros add nothing */
 void skv_reduce_cost(const skive_node *n, skive_cost *cost);
 skive_status skv_reduce_import_13(skive_graph *g, skive_node *n, int from); /* axes became an input with 13 */
 skive_status skv_reduce_import_18(skive_graph *g, skive_node *n, int from);
@@ -31,10 +32,11 @@ skive_value *skv_reduce_expand(skv_grad *c, skive_value *v);
 /* The reduced axes as a mask for the given rank; false if unknown. */
 bool skv_reduce_axes(const skive_node *n, const skive_tensor *axes, int rank, uint32_t *mask);
 
-#define SKV_REDUCE_OP_BY(infer_types)                                                                            \
+#define SKV_REDUCE_OP_BY(infer_types, coupling)                                                                  \
     .domain = "", .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1, .attrs = skv_reduce_attrs, .n_attrs = 2, \
-    .infer = (infer_types), .couple = skv_reduce_couple, .cost = skv_reduce_cost
-#define SKV_REDUCE_OP         SKV_REDUCE_OP_BY(skv_reduce_infer)
-#define SKV_REDUCE_OP_ORDERED SKV_REDUCE_OP_BY(skv_reduce_infer_ordered)
+    .infer = (infer_types), .couple = (coupling), .cost = skv_reduce_cost
+#define SKV_REDUCE_OP         SKV_REDUCE_OP_BY(skv_reduce_infer, skv_reduce_couple)
+#define SKV_REDUCE_OP_SUM     SKV_REDUCE_OP_BY(skv_reduce_infer, skv_reduce_couple_sum)
+#define SKV_REDUCE_OP_ORDERED SKV_REDUCE_OP_BY(skv_reduce_infer_ordered, skv_reduce_couple)
 
 #endif

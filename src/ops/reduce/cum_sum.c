@@ -62,6 +62,9 @@ static skive_status grad(skv_grad *c) {
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 14, 0); }
 
+/* To a sum, zeros add nothing: the steps may go as well. */
+static void couple(skv_couple *c) { skv_couple_same_axes(c, 0); }
+
 static const skv_op_case cases[] = {
     {.name = "rows",
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(1, 1)),
@@ -93,6 +96,7 @@ const skv_op skv_op_cum_sum = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

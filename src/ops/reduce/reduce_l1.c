@@ -31,7 +31,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_reduce_l1 = {.name = "ReduceL1",
                                  .brief = "sum of absolute values over axes",
-                                 SKV_REDUCE_OP,
+                                 SKV_REDUCE_OP_SUM,
                                  .since = 18,
                                  .import = skv_reduce_import_18,
                                  .run = run,

@@ -43,7 +43,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_reduce_l2 = {.name = "ReduceL2",
                                  .brief = "Euclidean norm over axes",
-                                 SKV_REDUCE_OP,
+                                 SKV_REDUCE_OP_SUM,
                                  .since = 18,
                                  .import = skv_reduce_import_18,
                                  .run = run,

@@ -34,7 +34,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_reduce_log_sum = {.name = "ReduceLogSum",
                                       .brief = "logarithm of the sum over axes",
-                                      SKV_REDUCE_OP,
+                                      SKV_REDUCE_OP_SUM,
                                       .since = 18,
                                       .import = skv_reduce_import_18,
                                       .run = run,

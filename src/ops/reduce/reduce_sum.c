@@ -53,7 +53,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_reduce_sum = {.name = "ReduceSum",
                                   .brief = "sum over axes",
-                                  SKV_REDUCE_OP,
+                                  SKV_REDUCE_OP_SUM,
                                   .since = 13,
                                   .import = skv_reduce_import_13,
                                   .run = run,

@@ -37,7 +37,7 @@ static const skv_op_case cases[] = {
 
 const skv_op skv_op_reduce_sum_square = {.name = "ReduceSumSquare",
                                          .brief = "sum of squares over axes",
-                                         SKV_REDUCE_OP,
+                                         SKV_REDUCE_OP_SUM,
                                          .since = 18,
                                          .import = skv_reduce_import_18,
                                          .run = run,

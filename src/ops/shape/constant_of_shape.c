@@ -41,6 +41,13 @@ static skive_status run(const skv_eval *c) {
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 9, 20, 21); }
 
+static void couple(skv_couple *c) {
+    const skive_type *y = skv_couple_type(c, SKV_COUT(0, 0));
+    for (int d = 0; y && skv_couple_constant(c, 0) && d < y->rank; d++) skv_couple_free(c, SKV_COUT(0, d));
+}
+
+static skive_status shrink(const skv_shrink *s) { return skv_shrink_sizes(s, 0, NULL); }
+
 static const skv_op_case cases[] = {
     {.name = "zeros",
      CASE_IN(CASE_LIST(2, 2, 3)),
@@ -64,6 +71,8 @@ const skv_op skv_op_constant_of_shape = {
     .infer = infer,
     .run = run,
     .grad = skv_grad_zero,
+    .couple = couple,
+    .shrink = shrink,
     .cost = skv_cost_none,
     SKV_LIST(cases),
 };

@@ -69,6 +69,17 @@ static skive_status grad(skv_grad *c) {
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 13, 0); }
 
+static void couple(skv_couple *c) {
+    const int64_t block = skv_attr_int(skv_couple_node(c), "blocksize", 1);
+    const skv_slot places = skv_couple_factor(c, block * block), depth = SKV_COUT(0, 1);
+    skv_couple_same(c, SKV_CIN(0, 0), SKV_COUT(0, 0));
+    if (block > 1) skv_couple_fix(c, places, "DepthToSpace makes positions of them");
+    if (is_crd(skv_couple_node(c)))
+        skv_couple_product(c, SKV_CIN(0, 1), 0, depth, places);
+    else
+        skv_couple_product(c, SKV_CIN(0, 1), 0, places, depth);
+}
+
 static const skv_op_case cases[] = {
     {.name = "DCR",
      CASE_ATTRS(CASE_INT("blocksize", 2)),
@@ -97,6 +108,7 @@ const skv_op skv_op_depth_to_space = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

@@ -49,6 +49,20 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *y = skv_couple_type(c, SKV_COUT(0, 0));
+    if (!x || !y || x->rank < 0 || y->rank < x->rank || !skv_couple_constant(c, 1)) return;
+    for (int d = 0; d < y->rank; d++) {
+        const int from = d - (y->rank - x->rank);
+        if (from >= 0 && x->dims[from].size != 1)
+            skv_couple_same(c, SKV_CIN(0, from), SKV_COUT(0, d));
+        else
+            skv_couple_free(c, SKV_COUT(0, d));
+    }
+}
+
+static skive_status shrink(const skv_shrink *s) { return skv_shrink_sizes(s, 1, NULL); }
+
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(2, 1), CASE_VALUES(1, 2)}, CASE_LIST(2, 2, 3)),
@@ -78,6 +92,8 @@ const skv_op skv_op_expand = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
+    .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

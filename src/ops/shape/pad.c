@@ -96,6 +96,7 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
+/* Filled elements may go by themselves. */
 static void couple(skv_couple *c) {
     const skive_node *n = skv_couple_node(c);
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *y = skv_couple_type(c, SKV_COUT(0, 0));
@@ -105,13 +106,34 @@ static void couple(skv_couple *c) {
         return;
     }
     for (int d = 0; d < x->rank; d++) {
+        const bool fills = p.before[d] >= 0 && p.after[d] >= 0 && skv_pad_mode_of(n) == SKV_PAD_CONSTANT;
         if (p.before[d] == 0 && p.after[d] == 0) {
             skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
+        } else if (fills && x->dims[d].size >= 0) {
+            skv_couple_range(c, SKV_CIN(0, d), 0, SKV_COUT(0, d), p.before[d], x->dims[d].size, 1);
         } else {
-            skv_couple_fix(c, SKV_CIN(0, d), "Pad");
-            skv_couple_fix(c, SKV_COUT(0, d), "Pad");
+            skv_couple_fix(c, SKV_CIN(0, d), "Pad repeats or drops elements of this axis");
+            skv_couple_fix(c, SKV_COUT(0, d), "Pad repeats or drops elements of this axis");
         }
     }
+}
+
+static skive_status shrink(const skv_shrink *s) {
+    const skive_type *x = skv_shrink_type(s, SKV_CIN(0, 0));
+    int64_t list[2 * SKIVE_MAX_RANK], axes[SKIVE_MAX_RANK];
+    const skive_tensor *pads = skv_node_constant(skv_shrink_node(s), 1);
+    const int n = pads ? skv_read_ints(pads, list, 2 * SKIVE_MAX_RANK) / 2 : -1, named = skv_shrink_read(s, 3, axes);
+    bool changed = false;
+    for (int i = 0; i < n; i++) {
+        const int d = named >= 0 ? (int)skv_axis(axes[i], x->rank) : i;
+        const skv_remaining out = skv_shrink_remaining(s, SKV_COUT(0, d));
+        if (!out.keep || (list[i] == 0 && list[n + i] == 0)) continue;
+        const int64_t end = list[i] + x->dims[d].size;
+        list[n + i] = skv_remaining_among(&out, end, list[n + i]);
+        list[i] = skv_remaining_among(&out, 0, list[i]);
+        changed = true;
+    }
+    return changed ? skv_shrink_list(s, 1, list, 2 * (size_t)n) : SKIVE_OK;
 }
 
 static skive_status import(skive_graph *g, skive_node *n, int from) {
@@ -179,6 +201,7 @@ const skv_op skv_op_pad = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .cost = skv_cost_none,
     SKV_LIST(cases),
 };

@@ -80,6 +80,12 @@ static skive_status infer(skv_infer *c) {
     return skv_infer_limit(c, y);
 }
 
+static void couple(skv_couple *c) {
+    if (skv_couple_constant(c, 1)) skv_couple_reshape(c);
+}
+
+static skive_status shrink(const skv_shrink *s) { return skv_shrink_sizes(s, 1, NULL); }
+
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, CASE_LIST(2, 3, 2)),
@@ -116,7 +122,8 @@ const skv_op skv_op_reshape = {
     .infer = infer,
     .run = skv_run_copy,
     .grad = skv_grad_reshape,
-    .couple = skv_couple_reshape,
+    .couple = couple,
+    .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

@@ -38,6 +38,41 @@ static int needs_opset(const skive_node *n) {
     return skv_node_attr(n, "start") || skv_node_attr(n, "end") ? 15 : skv_needs_for_dtype(n, 1, 13, 21);
 }
 
+/* Elements of the result that anything reads, as a mask; all where it is not known. */
+static uint32_t read_elements(const skive_value *y) {
+    uint32_t mask = 0;
+    if (y->output_uses || skv_value_is_captured(y) || y->type.rank != 1 || y->type.dims[0].size < 0) return UINT32_MAX;
+    const int64_t n = y->type.dims[0].size;
+    for (uint32_t i = 0; i < y->n_uses; i++) {
+        const skive_node *by = y->uses[i].node;
+        int64_t list[SKIVE_MAX_RANK];
+        const skive_tensor *t = skv_node_constant(by, 1);
+        const int count = t ? skv_read_ints(t, list, SKIVE_MAX_RANK) : -1;
+        if (!skv_node_is(by, "Gather") || y->uses[i].index != 0 || count < 0) return UINT32_MAX;
+        for (int k = 0; k < count; k++) {
+            const int64_t at = skv_axis(list[k], (int)n);
+            if (at >= 0) mask |= 1u << at;
+        }
+    }
+    return mask;
+}
+
+/* An axis whose size nothing reads may lose channels. */
+static void couple(skv_couple *c) {
+    const skive_node *n = skv_couple_node(c);
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    int first, count;
+    if (!x || x->rank < 0 || !n->outputs[0]) return;
+    part(n, x->rank, &first, &count);
+    const uint32_t mask = read_elements(n->outputs[0]);
+    for (int d = 0; d < x->rank; d++) {
+        if (d >= first && d < first + count && mask >> (d - first) & 1u)
+            skv_couple_fix(c, SKV_CIN(0, d), "its size is computed with");
+        else
+            skv_couple_free(c, SKV_CIN(0, d));
+    }
+}
+
 static const skv_op_case cases[] = {
     {.name = "all", CASE_IN({CASE_F32(2, 3, 4)}), .n_out = 1, CASE_EXPECT(2, 3, 4), CASE_OUT(3), .no_grad = true},
     {.name = "part",
@@ -69,6 +104,7 @@ const skv_op skv_op_shape = {
     .infer = infer,
     .run = run,
     .grad = skv_grad_zero,
+    .couple = couple,
     .cost = skv_cost_none,
     SKV_LIST(cases),
 };

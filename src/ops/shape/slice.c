@@ -59,31 +59,61 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
-static bool sliced(const skive_node *n, int axis, int rank) {
-    int64_t axes[SKIVE_MAX_RANK];
-    const skive_tensor *t = skv_node_constant(n, 3);
-    if (!skv_node_in(n, 3))
-        return axis < (int)skive_tensor_count(skv_node_constant(n, 1)
-                                                  ? skv_node_constant(n, 1)
-                                                  : &(skive_tensor){.rank = 1, .dims = {SKIVE_MAX_RANK}});
-    const int count = t ? skv_read_ints(t, axes, SKIVE_MAX_RANK) : -1;
-    if (count < 0) return true;
-    for (int i = 0; i < count; i++) {
-        if (skv_axis(axes[i], rank) == axis) return true;
+/* The slice as the node's constants say it; false if one of the lists is computed. */
+static bool constant_slice(const skive_node *n, const skive_type *x, int64_t lists[4][SKIVE_MAX_RANK], int *count,
+                           skv_slice *out) {
+    int64_t dims[SKIVE_MAX_RANK];
+    for (size_t i = 0; i < 4; i++) {
+        const skive_tensor *t = skv_node_constant(n, i + 1);
+        if (!skv_node_in(n, i + 1)) continue;
+        const int k = t ? skv_read_ints(t, lists[i], SKIVE_MAX_RANK) : -1;
+        if (k < 0 || (i > 0 && k != *count)) return false;
+        *count = k;
     }
-    return false;
+    for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d].size;
+    return skv_slice_resolve(out, x->rank, dims, *count, lists[0], lists[1], skv_node_in(n, 3) ? lists[2] : NULL,
+                             skv_node_in(n, 4) ? lists[3] : NULL);
 }
 
 static void couple(skv_couple *c) {
-    const skive_type *t = skv_couple_type(c, SKV_CIN(0, 0));
-    for (int d = 0; t && d < t->rank; d++) {
-        if (sliced(skv_couple_node(c), d, t->rank)) {
-            skv_couple_fix(c, SKV_CIN(0, d), "Slice");
-            skv_couple_fix(c, SKV_COUT(0, d), "Slice");
-        } else {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    int64_t lists[4][SKIVE_MAX_RANK];
+    int n = 0;
+    skv_slice s;
+    if (!x || x->rank < 0 || !constant_slice(skv_couple_node(c), x, lists, &n, &s)) {
+        skv_couple_fix_all(c, "its sizes are computed while it runs");
+        return;
+    }
+    for (int d = 0; d < x->rank; d++) {
+        if (!s.named[d]) {
             skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
+        } else if (s.count[d] < 1 || s.step[d] != 1) {
+            skv_couple_fix(c, SKV_CIN(0, d), "Slice takes every so many channels, or none");
+            skv_couple_fix(c, SKV_COUT(0, d), "Slice takes every so many channels, or none");
+        } else {
+            skv_couple_range(c, SKV_CIN(0, d), s.start[d], SKV_COUT(0, d), 0, s.count[d], 1);
         }
     }
+}
+
+static skive_status shrink(const skv_shrink *s) {
+    const skive_type *x = skv_shrink_type(s, SKV_CIN(0, 0));
+    int64_t lists[4][SKIVE_MAX_RANK];
+    int n = 0;
+    bool changed = false;
+    skv_slice old;
+    if (!constant_slice(skv_shrink_node(s), x, lists, &n, &old)) return SKIVE_OK;
+    for (int i = 0; i < n; i++) {
+        const int d = skv_node_in(skv_shrink_node(s), 3) ? (int)skv_axis(lists[2][i], x->rank) : i;
+        const skv_remaining in = skv_shrink_remaining(s, SKV_CIN(0, d)), out = skv_shrink_remaining(s, SKV_COUT(0, d));
+        if (!in.keep) continue;
+        lists[0][i] = skv_remaining_among(&in, 0, old.start[d]);
+        lists[1][i] = lists[0][i] + out.after;
+        changed = true;
+    }
+    if (!changed) return SKIVE_OK;
+    SKV_TRY(skv_shrink_list(s, 1, lists[0], (size_t)n));
+    return skv_shrink_list(s, 2, lists[1], (size_t)n);
 }
 
 static skive_status import(skive_graph *g, skive_node *n, int from) {
@@ -139,6 +169,7 @@ const skv_op skv_op_slice = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

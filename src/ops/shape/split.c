@@ -96,7 +96,7 @@ static void couple(skv_couple *c) {
     int64_t at = 0;
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_type *y = skv_couple_type(c, SKV_COUT((int)i, 0));
-        if (axis < 0 || !y || y->dims[axis].size < 0) {
+        if (axis < 0 || !y || y->rank != x->rank || y->dims[axis].size < 0 || !skv_couple_constant(c, 1)) {
             skv_couple_fix_all(c, "Split");
             return;
         }
@@ -106,6 +106,23 @@ static void couple(skv_couple *c) {
         skv_couple_range(c, SKV_CIN(0, axis), at, SKV_COUT((int)i, axis), 0, y->dims[axis].size, 1);
         at += y->dims[axis].size;
     }
+}
+
+static skive_status shrink(const skv_shrink *s) {
+    skive_node *n = skv_shrink_node(s);
+    const skive_type *x = skv_shrink_type(s, SKV_CIN(0, 0));
+    const int axis = (int)skv_axis(skv_attr_int(n, "axis", 0), x->rank);
+    int64_t sizes[MAX_PARTS];
+    bool changed = false;
+    for (uint32_t i = 0; i < n->n_outputs; i++) {
+        const skv_remaining y = skv_shrink_remaining(s, SKV_COUT((int)i, axis));
+        if (i >= MAX_PARTS || y.before == 0) return SKIVE_OK; /* inference says whether that is right */
+        sizes[i] = y.after;
+        changed = changed || y.keep;
+    }
+    if (!changed) return SKIVE_OK;
+    skv_node_remove_attr(n, "num_outputs");
+    return skv_shrink_list(s, 1, sizes, n->n_outputs);
 }
 
 static skive_status import(skive_graph *g, skive_node *n, int from) {
@@ -152,6 +169,7 @@ const skv_op skv_op_split = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

@@ -61,6 +61,34 @@ static skive_status grad(skv_grad *c) {
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 6, 13, 0); }
 
+/* All copies of a channel go with it; copies of an axis of one element may go by themselves. */
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *y = skv_couple_type(c, SKV_COUT(0, 0));
+    if (!x || !y || x->rank < 0 || y->rank != x->rank || !skv_couple_constant(c, 1)) return;
+    for (int d = 0; d < x->rank; d++) {
+        const int64_t n = x->dims[d].size, to = y->dims[d].size;
+        if (n == to) skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
+        if (n < 1 || to < 1) continue;
+        skv_couple_free(c, SKV_COUT(0, d));
+        for (int64_t first = 0; n > 1 && first < to; first += n)
+            skv_couple_range(c, SKV_CIN(0, d), 0, SKV_COUT(0, d), first, n, 1);
+    }
+}
+
+static skive_status shrink(const skv_shrink *s) {
+    const skive_type *x = skv_shrink_type(s, SKV_CIN(0, 0));
+    int64_t repeats[SKIVE_MAX_RANK];
+    const int n = skv_shrink_read(s, 1, repeats);
+    bool changed = false;
+    for (int d = 0; x && d < n; d++) {
+        const skv_remaining y = skv_shrink_remaining(s, SKV_COUT(0, d));
+        if (x->dims[d].size != 1 || !y.keep) continue;
+        repeats[d] = y.after;
+        changed = true;
+    }
+    return changed ? skv_shrink_list(s, 1, repeats, (size_t)n) : SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(1, 2), CASE_VALUES(1, 2)}, CASE_LIST(2, 2, 2)),
@@ -83,6 +111,8 @@ const skv_op skv_op_tile = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
+    .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

@@ -41,6 +41,11 @@ static skive_status grad(skv_grad *c) {
     return c->b->status;
 }
 
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
+    for (int d = 0; x && d < x->rank - 2; d++) skv_couple_same(c, SKV_CIN(0, d), SKV_COUT(0, d));
+}
+
 static const skv_op_case cases[] = {
     {.name = "upper",
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}),
@@ -70,6 +75,7 @@ const skv_op skv_op_trilu = {
     .infer = infer,
     .run = run,
     .grad = grad,
+    .couple = couple,
     .cost = skv_cost_none,
     SKV_LIST(cases),
 };
