@@ -374,6 +374,15 @@ static void graph_cases(fixture *f) {
     IGNORED(skive_coupling_get, slices, skive_coupling_get(out, 0, NULL, out, out));
     IGNORED(skive_coupling_get, n_slices, skive_coupling_get(out, 0, out, NULL, out));
     IGNORED(skive_coupling_get, family, skive_coupling_get(out, 0, out, out, NULL));
+    GIVES(skive_coupling_mixes, coupling, !skive_coupling_mixes(NULL, 0));
+    GIVES(skive_coupling_fixed_by, coupling, !skive_coupling_fixed_by(NULL, f->v, 0, 0));
+    GIVES(skive_coupling_fixed_by, value, !skive_coupling_fixed_by(out, NULL, 0, 0));
+    GIVES(skive_coupling_layer_count, coupling, !skive_coupling_layer_count(NULL));
+    GIVES(skive_coupling_layer_get, coupling, !skive_coupling_layer_get(NULL, 0, out));
+    GIVES(skive_coupling_layer_get, out, !skive_coupling_layer_get(out, 0, NULL));
+    SILENT(skive_graph_remove_channels, graph, skive_graph_remove_channels(NULL, out, (const size_t[]){0}, 1));
+    REFUSED(skive_graph_remove_channels, coupling, skive_graph_remove_channels(f->g, NULL, (const size_t[]){0}, 1));
+    REFUSED(skive_graph_remove_channels, channels, skive_graph_remove_channels(f->g, out, NULL, 1));
     GIVES(skive_coupling_why_fixed, coupling, strstr(skive_coupling_why_fixed(NULL, f->v, 0, 0), "no such value"));
     GIVES(skive_coupling_why_fixed, value, strstr(skive_coupling_why_fixed(out, NULL, 0, 0), "no such value"));
 }

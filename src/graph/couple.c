@@ -116,7 +116,7 @@ void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, in
 
 void skv_couple_same(skv_couple *c, skv_slot a, skv_slot b) {
     const int64_t n = skv_couple_length(c, a);
-    if (n >= 0) skv_couple_range(c, a, 0, b, 0, n, 1);
+    if (n >= 0 && n == skv_couple_length(c, b)) skv_couple_range(c, a, 0, b, 0, n, 1);
 }
 
 skv_slot skv_couple_factor(skv_couple *c, int64_t length) {

@@ -28,16 +28,16 @@ struct skv_couple {
     skive_context *ctx;
     const skive_graph *graph;
     const skive_node *node;
-    bool open;            /* inputs and outputs of the graph are not fixed: for tests of single nodes */
-    skv_elements *slots;  /* [value id][SKIVE_MAX_RANK] */
-    uint32_t n_values;    /* of the graph when the relations were collected */
+    bool open;           /* inputs and outputs of the graph are not fixed, parameters not needed: for tests of nodes */
+    skv_elements *slots; /* [value id][SKIVE_MAX_RANK] */
+    uint32_t n_values;   /* of the graph when the relations were collected */
     skv_elements *factors; /* axes of no value (skv_couple_factor) */
     uint32_t n_factors, factors_capacity;
     skv_product *products;
     uint32_t n_products, products_capacity;
-    uint32_t *parent;  /* [n] union-find */
-    skv_fixed *fixed;  /* [n] at a root */
-    const char **mix;  /* [n] at a root */
+    uint32_t *parent; /* [n] union-find */
+    skv_fixed *fixed; /* [n] at a root */
+    const char **mix; /* [n] at a root */
     size_t n, capacity;
     skive_status status;
 };
@@ -62,7 +62,8 @@ uint32_t skv_couple_find(const skv_couple *c, uint32_t element);
 static inline skv_elements *skv_couple_slot(const skv_couple *c, uint32_t value, int axis) {
     return &c->slots[(size_t)value * SKIVE_MAX_RANK + (size_t)axis];
 }
-/* As skive_coupling_create; `open`: inputs and outputs of the graph may lose channels. */
+/* As skive_coupling_create; `open`: inputs and outputs of the graph may lose channels, and such without parameters are
+ * listed. */
 skive_status skv_coupling_create(const skive_graph *g, bool open, skive_coupling **out);
 /* The removable channels of k->work. */
 skive_status skv_couple_units(skive_coupling *k);

@@ -12,8 +12,8 @@ enum { OUTER, INNER, WHOLE, PARTS };
 typedef struct walk {
     skive_coupling *k;
     skv_couple *c;
-    uint32_t *first_use; /* [n + 1] of a root, into uses */
-    uint64_t *uses;      /* product * PARTS + part, and the place: two numbers a use */
+    uint32_t *first_use;             /* [n + 1] of a root, into uses */
+    uint64_t *uses;                  /* product * PARTS + part, and the place: two numbers a use */
     uint32_t *first_of, *element_of; /* [n + 1], [n]: the elements of a root, those of axes of values only */
     uint32_t *owner;                 /* [n] slot of an element; UINT32_MAX: a factor */
     uint32_t *stamp, now;            /* [n] of a root: in the set when equal to `now` */
@@ -44,9 +44,7 @@ static void push(walk *w, uint32_t element) {
     if (!w->mix) w->mix = w->c->mix[root];
 }
 
-static bool has(const walk *w, int64_t element) {
-    return w->stamp[skv_couple_find(w->c, (uint32_t)element)] == w->now;
-}
+static bool has(const walk *w, int64_t element) { return w->stamp[skv_couple_find(w->c, (uint32_t)element)] == w->now; }
 
 static const skv_product *product_of(const walk *w, size_t use) { return &w->c->products[w->uses[2 * use] / PARTS]; }
 
@@ -139,10 +137,9 @@ static skive_status list_slices(walk *w, size_t *n) {
     for (size_t i = 0; i < w->n_set; i++) {
         for (uint32_t at = w->first_of[w->set[i]]; at < w->first_of[w->set[i] + 1]; at++) {
             const uint32_t e = w->element_of[at], slot = w->owner[e];
-            k->slices[k->n_slices + (*n)++] =
-                (skive_channel_slice){.value = k->graph->values[slot / SKIVE_MAX_RANK],
-                                      .axis = (int)(slot % SKIVE_MAX_RANK),
-                                      .index = (int64_t)e - w->c->slots[slot].first};
+            k->slices[k->n_slices + (*n)++] = (skive_channel_slice){.value = k->graph->values[slot / SKIVE_MAX_RANK],
+                                                                    .axis = (int)(slot % SKIVE_MAX_RANK),
+                                                                    .index = (int64_t)e - w->c->slots[slot].first};
         }
     }
     qsort(&k->slices[k->n_slices], *n, sizeof *k->slices, by_place);
@@ -151,7 +148,7 @@ static skive_status list_slices(walk *w, size_t *n) {
 
 /* A parameter is among them, and something remains of each axis. */
 static bool is_channel(walk *w, const skive_channel_slice *s, size_t n) {
-    bool parameter = false;
+    bool parameter = w->c->open;
     for (size_t i = 0, end; i < n; i = end) {
         for (end = i + 1; end < n && s[end].value == s[i].value && s[end].axis == s[i].axis; end++) continue;
         parameter = parameter || s[i].value->storage;

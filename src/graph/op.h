@@ -80,7 +80,7 @@ typedef struct skv_slot { /* an axis of an input or output of the node */
  * (b_repeat > 1: a channel of a becomes a run of b). */
 void skv_couple_range(skv_couple *c, skv_slot a, int64_t a_first, skv_slot b, int64_t b_first, int64_t n,
                       int64_t b_repeat);
-void skv_couple_same(skv_couple *c, skv_slot a, skv_slot b); /* whole axes of equal length */
+void skv_couple_same(skv_couple *c, skv_slot a, skv_slot b); /* whole axes, if of equal length */
 /* An axis of no value that the node knows: the gates of a cell, the channels of one group. */
 skv_slot skv_couple_factor(skv_couple *c, int64_t length);
 /* Channels first .. of `whole` are pairs of an index of `outer` and one of `inner`, the inner ones counted first: such

@@ -10,9 +10,9 @@ struct skv_shrink {
     const skive_graph *before;
     skive_graph *graph; /* the copy that is edited; values and nodes of `before` have the same numbers in it */
     skive_node *node;
-    bool *keep;      /* [elements] */
-    bool *loses;     /* [value id][SKIVE_MAX_RANK] */
-    int64_t *after;  /* the same: length; -1: not known */
+    bool *keep;     /* [elements] */
+    bool *loses;    /* [value id][SKIVE_MAX_RANK] */
+    int64_t *after; /* the same: length; -1: not known */
     uint32_t n_values;
 };
 
@@ -36,8 +36,8 @@ skv_remaining skv_shrink_remaining(const skv_shrink *s, skv_slot a) {
     const skive_value *v = value_of(s, a);
     if (!v || a.axis < 0 || a.axis >= v->type.rank || v->type.dims[a.axis].size < 0) return (skv_remaining){NULL, 0, 0};
     return (skv_remaining){.keep = mask_of(s, v, a.axis),
-                      .before = v->type.dims[a.axis].size,
-                      .after = s->after[(size_t)v->id * SKIVE_MAX_RANK + (size_t)a.axis]};
+                           .before = v->type.dims[a.axis].size,
+                           .after = s->after[(size_t)v->id * SKIVE_MAX_RANK + (size_t)a.axis]};
 }
 
 const skive_type *skv_shrink_type(const skv_shrink *s, skv_slot a) {
@@ -113,8 +113,8 @@ static skive_status mark(skv_shrink *s, const size_t *channels, size_t n) {
             s->loses[slot] = true;
             if (--s->after[slot] == 0)
                 return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, c->value->name,
-                                   "nothing would remain of axis %d of '%s' (%lld channels); keep at least one", c->axis,
-                                   c->value->name, (long long)k->work.slots[slot].length);
+                                   "nothing would remain of axis %d of '%s' (%lld channels); keep at least one",
+                                   c->axis, c->value->name, (long long)k->work.slots[slot].length);
         }
     }
     return SKIVE_OK;
@@ -205,8 +205,9 @@ static skive_status compare_types(const skv_shrink *s) {
 
 skive_status skive_graph_remove_channels(skive_graph *g, const skive_coupling *k, const size_t *channels, size_t n) {
     SKV_NEED(g ? g->ctx : NULL, "graph, coupling, channels", g, k, channels || n == 0);
-    skv_shrink s = {.k = k, .before = g, .n_values = k->work.n_values};
+    skv_shrink s = {.k = k, .before = g};
     skive_status status;
+    s.n_values = k->work.n_values;
     if (k->graph != g || g->n_values != k->work.n_values)
         return SKV_FAIL(g->ctx, SKIVE_ERR_ARGUMENT,
                         "the coupling was made of another graph, or the graph has changed since: make it again");

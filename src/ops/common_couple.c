@@ -95,8 +95,7 @@ static bool take_run(skv_couple *c, const skive_type *in, const skive_type *out,
     int taken_in = 0, taken_out = 0;
     while (at.i < at.i_end || at.o < at.o_end) {
         const bool take_in = at.o == at.o_end || (at.i < at.i_end && (pi <= po));
-        const skive_dim d =
-            take_in ? in->dims[front ? at.i++ : --at.i_end] : out->dims[front ? at.o++ : --at.o_end];
+        const skive_dim d = take_in ? in->dims[front ? at.i++ : --at.i_end] : out->dims[front ? at.o++ : --at.o_end];
         if (d.size <= 0 || !skv_mul_i64(take_in ? pi : po, d.size, take_in ? &pi : &po)) return false;
         taken_in += take_in;
         taken_out += !take_in;

@@ -110,6 +110,9 @@ static void couple(skv_couple *c) {
     const skv_slot width = x->rank == 3 ? skv_couple_factor(c, all / heads) : in;
     if (x->rank == 3) skv_couple_product(c, in, 0, skv_couple_factor(c, heads), width);
     skv_couple_same(c, cosine, SKV_CIN(SKV_ROTARY_SIN, cache->rank - 1));
+    for (int i = SKV_ROTARY_COS; i <= SKV_ROTARY_SIN && cache->rank == 3; i++)
+        skv_couple_same(c, SKV_CIN(i, 0), SKV_CIN(SKV_ROTARY_X, 0));
+    skv_couple_same(c, SKV_CIN(SKV_ROTARY_POSITIONS, 0), SKV_CIN(SKV_ROTARY_X, 0));
     if (skv_attr_int(n, "interleaved", 0)) {
         skv_couple_range(c, cosine, 0, width, 0, half, 2);
     } else {

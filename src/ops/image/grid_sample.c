@@ -183,6 +183,7 @@ static const skv_op_case cases[] = {
      .n_out = 1,
      CASE_EXPECT(2.5, 2, 0),
      CASE_OUT(1, 1, 1, 3)},
+    {.name = "channels", CASE_IN({CASE_F32(2, 3, 2, 2)}, {CASE_F32(2, 1, 3, 2)}), .n_out = 1, CASE_OUT(2, 3, 1, 3)},
     {.name = "nearest at the border",
      CASE_ATTRS(CASE_STR("mode", "nearest"), CASE_STR("padding_mode", "border")),
      CASE_IN({CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(1, 1, 2, 2), CASE_VALUES(9, 9, -9, 0.9)}),

@@ -146,6 +146,11 @@ done:
 static void couple(skv_couple *c) { skv_couple_same(c, SKV_CIN(0, 1), SKV_COUT(0, 1)); }
 
 static const skv_op_case cases[] = {
+    {.name = "channels",
+     CASE_ATTRS(CASE_INT("output_width", 2)),
+     CASE_IN({CASE_F32(1, 3, 2, 2)}, {CASE_F32(1, 4), CASE_VALUES(0, 0, 2, 2)}, {CASE_I64(1), CASE_VALUES(0)}),
+     .n_out = 1,
+     CASE_OUT(1, 3, 1, 2)},
     {.name = "the whole map",
      CASE_ATTRS(CASE_INT("sampling_ratio", 1)),
      CASE_IN({CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(1, 4), CASE_VALUES(0, 0, 2, 2)},

@@ -39,6 +39,17 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
     return from < 13 ? skv_import_ints(g, n, "axes", 1) : SKIVE_OK;
 }
 
+/* Without a list the axes of size 1 go: it is written down, since channels may leave others of size 1. */
+static skive_status shrink(const skv_shrink *s) {
+    const skive_type *x = skv_shrink_type(s, SKV_CIN(0, 0));
+    int64_t axes[SKIVE_MAX_RANK];
+    size_t n = 0;
+    if (skv_node_in(skv_shrink_node(s), 1)) return SKIVE_OK;
+    for (int d = 0; d < x->rank; d++)
+        if (x->dims[d].size == 1) axes[n++] = d;
+    return n > 0 ? skv_shrink_list(s, 1, axes, n) : SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "axis",
      CASE_IN({CASE_F32(1, 3, 1), CASE_VALUES(1, 2, 3)}, CASE_LIST(1, 0)),
@@ -66,6 +77,7 @@ const skv_op skv_op_squeeze = {
     .run = skv_run_copy,
     .grad = skv_grad_reshape,
     .couple = skv_couple_reshape,
+    .shrink = shrink,
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),

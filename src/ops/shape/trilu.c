@@ -56,6 +56,7 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INT("upper", 0)),
      .n_out = 1,
      CASE_EXPECT(0, 0, 0, 4, 0, 0, 7, 8, 0)},
+    {.name = "several", CASE_IN({CASE_F32(3, 2, 2)}), .n_out = 1, CASE_OUT(3, 2, 2)},
     {.name = "far diagonal",
      CASE_IN({CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_SCALAR(SKIVE_I64, 9), .constant = true}),
      .n_out = 1,
