@@ -86,7 +86,7 @@ struct skv_rule {
     bool (*holds)(const void *self, const skv_param *p);
     /* All that decides what the rule does, for the key of a checkpoint; NULL: its text. */
     uint64_t (*key)(const skv_rule_use *use);
-    bool takes_text;    /* the option `rules` may name it: needs no `given` */
+    const char *example; /* a text that the generated tests give it; with one, the option `rules` may name the rule */
     bool of_trained;    /* makes no sense for a parameter that is not trained: refused there */
     bool knows_numbers; /* depends on the size of the weights: they must not be rescaled for the run */
 };

@@ -36,7 +36,7 @@ const skv_rule skv_rule_clip = {
     .unbind = unbind,
     .after = after,
     .holds = holds,
-    .takes_text = true,
+    .example = "0.1",
     .of_trained = true,
     .knows_numbers = true,
 };
