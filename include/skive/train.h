@@ -39,9 +39,10 @@ typedef struct skive_train_options {
     /* Regression: compute the loss from the raw targets. False: from standardised targets (each of [n][k] with its own
      * mean and deviation), so that their units do not matter; the outputs of the model are still in those units. */
     bool raw_targets;
-    /* The validation metric that selects the best epoch: "accuracy", "loss" or "f1" (mean over the classes; for several
-     * labels per sample, over all decisions). Ties are decided by the loss. NULL: accuracy if there is one, otherwise
-     * loss. */
+    /* The figure of validation that selects the best epoch: "accuracy", "loss", "f1" (mean over the classes; for several
+     * labels per sample, over all decisions), "rmse" or "r2", or several of them separated by commas, each deciding
+     * among the epochs that are equal by those before it; the loss decides last. NULL: accuracy if there is one,
+     * otherwise loss. */
     const char *best;
     /* The weight of each class in the cross-entropy: "none", "balanced" (the same total for all classes) or one number
      * per class, "1,2.5,1". Scaled to a mean of 1 over the training samples. NULL: none. */

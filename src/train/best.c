@@ -1,44 +1,77 @@
-/* Which epoch's parameters are kept: by what is asked for, and among equals by the loss. */
+/* Which epoch's parameters are kept: by one or several of the figures of validation; each decides among the epochs that
+ * are equal by those before it, and at the end the loss. */
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "train/train.h"
 
-static const char *const rules[] = {"accuracy", "loss", "f1"};
-enum { RULES = sizeof rules / sizeof rules[0] };
+typedef struct measure {
+    const char *name;
+    size_t at;   /* of the figure in skive_epoch_report */
+    double sign; /* 1: more is better */
+} measure;
+#define FIGURE(member) offsetof(skive_epoch_report, member)
+static const measure measures[] = {
+    {"accuracy", FIGURE(validation_accuracy), 1},
+    {"loss", FIGURE(validation_loss), -1},
+    {"f1", FIGURE(validation_f1), 1},
+    {"rmse", FIGURE(validation_rmse), -1},
+    {"r2", FIGURE(validation_r2), 1},
+};
+enum { LOSS = 1 };
 
-const char *skv_best_name(size_t i) { return i < RULES ? rules[i] : NULL; }
+const char *skv_best_name(size_t i) { return i < SKV_COUNT(measures) ? measures[i].name : NULL; }
+
+/* The measure that text begins with, which ends at a comma; *rest is behind that, NULL at the end. */
+static const measure *next(const char *text, const char **rest) {
+    const char *comma = strchr(text, ',');
+    const size_t length = comma ? (size_t)(comma - text) : strlen(text);
+    *rest = comma ? comma + 1 : NULL;
+    for (size_t i = 0; i < SKV_COUNT(measures); i++)
+        if (strncmp(measures[i].name, text, length) == 0 && measures[i].name[length] == '\0') return &measures[i];
+    return NULL;
+}
 
 skive_status skv_best_check(skive_context *ctx, const char *by) {
-    for (size_t i = 0; i < RULES; i++) {
-        if (!by || strcmp(by, rules[i]) == 0) return SKIVE_OK;
+    size_t n = 0;
+    for (const char *at = by, *rest; at; at = rest) {
+        if (!next(at, &rest))
+            return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "best", "measure of the best epoch", at, skv_best_name);
+        if (++n > SKV_BEST_MOST)
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "best", "at most %d measures select the best epoch",
+                               SKV_BEST_MOST);
     }
-    return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "best", "measure of the best epoch", by, skv_best_name);
+    return SKIVE_OK;
 }
 
 const char *skv_best_rule(const char *by, const skive_epoch_report *row) {
     return by ? by : isnan(row->validation_accuracy) ? "loss" : "accuracy";
 }
 
-static double figure(const char *rule, const skive_epoch_report *row) {
-    if (strcmp(rule, "accuracy") == 0) return row->validation_accuracy;
-    return strcmp(rule, "f1") == 0 ? row->validation_f1 : -row->validation_loss;
+/* Scores so wild that a figure is no number are worse than any. */
+static double figure(const measure *m, const skive_epoch_report *row) {
+    const double value = m->sign * *(const double *)((const char *)row + m->at);
+    return isnan(value) ? -INFINITY : value;
 }
 
 skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epoch_report *row, skv_checkpoint *best,
                              bool *better) {
-    const char *rule = skv_best_rule(by, row);
-    double value = figure(rule, row), tie = figure("loss", row);
-    if (isnan(value) && by && strcmp(by, "loss") != 0)
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "best",
-                           "the best epoch cannot be selected by %s, which is not defined for these data; use loss",
-                           by);
-    /* Scores so wild that the loss is no number are worse than any. */
-    if (isnan(value)) value = -INFINITY;
-    if (isnan(tie)) tie = -INFINITY;
-    *better = best->best_epoch < 1 || value > best->best || (value == best->best && tie > best->tie);
-    if (!*better) return SKIVE_OK;
-    best->best = value;
-    best->tie = tie;
+    double figures[SKV_BEST_MOST + 1];
+    size_t n = 0;
+    for (const char *at = skv_best_rule(by, row), *rest; at; at = rest) {
+        const measure *m = next(at, &rest);
+        figures[n] = figure(m, row);
+        if (by && isinf(figures[n]) && m != &measures[LOSS])
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "best",
+                               "the best epoch cannot be selected by %s, which is not defined for these data; use loss",
+                               m->name);
+        n++;
+    }
+    figures[n++] = figure(&measures[LOSS], row);
+    size_t k = 0;
+    while (k < n - 1 && figures[k] == best->best[k]) k++;
+    *better = best->best_epoch < 1 || figures[k] > best->best[k];
+    if (*better) memcpy(best->best, figures, n * sizeof *figures);
     return SKIVE_OK;
 }

@@ -16,8 +16,7 @@ static skive_status show_run(skv_checkpoint *c, skv_states *s) {
     SKV_TRY(skv_state(s, "run", "epochs", &c->run_epochs, 1, sizeof c->run_epochs));
     SKV_TRY(skv_state(s, "run", "epoch", &c->epoch, 1, sizeof c->epoch));
     SKV_TRY(skv_state(s, "run", "best epoch", &c->best_epoch, 1, sizeof c->best_epoch));
-    SKV_TRY(skv_state(s, "run", "best", &c->best, 1, sizeof c->best));
-    return skv_state(s, "run", "tie", &c->tie, 1, sizeof c->tie);
+    return skv_state(s, "run", "best", c->best, SKV_BEST_MOST + 1, sizeof *c->best);
 }
 
 /* ---- writing ---- */

@@ -250,7 +250,7 @@ static skive_status keep_if_best(fit_state *s, const skive_epoch_report *row, bo
         SKV_TRY(skv_best_better(s->ctx, s->o->best, row, &s->point, &better));
         s->report.best_by = skv_best_rule(s->o->best, row);
     } else {
-        s->point.best = s->point.tie = -INFINITY;
+        for (size_t i = 0; i <= SKV_BEST_MOST; i++) s->point.best[i] = -INFINITY;
     }
     if (!better) return SKIVE_OK;
     s->point.best_epoch = row->epoch;

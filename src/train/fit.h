@@ -49,6 +49,8 @@ skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_ta
 
 /* ---- checkpoints ---- */
 
+enum { SKV_BEST_MOST = 3 };
+
 typedef struct skv_checkpoint {
     const char *settings; /* of the run (skv_run_settings): a checkpoint of other ones is refused */
     int64_t epochs;       /* of the run */
@@ -56,7 +58,7 @@ typedef struct skv_checkpoint {
     int64_t run_epochs;   /* out: of the run that wrote it */
     int64_t epoch;        /* finished */
     int64_t best_epoch;
-    double best, tie; /* what the best epoch is better in, and what decides among equals */
+    double best[SKV_BEST_MOST + 1]; /* the best epoch's figures, by which later ones are compared */
 } skv_checkpoint;
 /* Shows everything that the next epoch starts from. */
 typedef skive_status (*skv_show_states)(void *user, skv_states *s);
@@ -82,7 +84,7 @@ bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *
 
 const char *skv_best_name(size_t i);
 skive_status skv_best_check(skive_context *ctx, const char *by);
-/* "accuracy", "loss" or "f1". */
+/* The measures in use, "accuracy" or "rmse,loss". */
 const char *skv_best_rule(const char *by, const skive_epoch_report *row);
 /* Is the epoch better than the best so far? If so, *best gets its figures. Errors: ARGUMENT (what is asked for was not
  * measured). */

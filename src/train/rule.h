@@ -87,8 +87,8 @@ struct skv_rule {
     /* All that decides what the rule does, for the key of a checkpoint; NULL: its text. */
     uint64_t (*key)(const skv_rule_use *use);
     const char *example; /* a text that the generated tests give it; with one, the option `rules` may name the rule */
-    bool of_trained;    /* makes no sense for a parameter that is not trained: refused there */
-    bool knows_numbers; /* depends on the size of the weights: they must not be rescaled for the run */
+    bool of_trained;     /* makes no sense for a parameter that is not trained: refused there */
+    bool knows_numbers;  /* depends on the size of the weights: they must not be rescaled for the run */
 };
 size_t skv_rule_count(void);
 const skv_rule *skv_rule_at(size_t i);
