@@ -54,6 +54,11 @@ typedef struct skive_train_options {
     /* Which zeros stay zero: "pruned" (those of parameters that were pruned), "all" (of every weight) or "none". NULL:
      * pruned. */
     const char *keep_zeros;
+    /* Rules that weights are under in training, "PATTERN=RULE:OPTIONS" with more behind ';': "clip:0.5" (rules.inc:
+     * weights stay in [-0.5, 0.5]), "fc*=prox:0.001" (the proximal step of an L1 penalty: small weights become exactly
+     * zero). Without a pattern: all weights. The model carries them in its metadata, and they hold in any later
+     * training; "none" takes them away. NULL: none besides those that the model carries. */
+    const char *rules;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 

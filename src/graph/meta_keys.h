@@ -12,6 +12,8 @@
 #define SKV_META_OUTPUT_KIND "skive.output.kind" /* a name of skive_output_kind_name */
 /* Names of the classes, in the order of the scores, one a line; "\n" is a line break and "\\" a backslash in a name. */
 #define SKV_META_CLASSES "skive.classes"
+/* Rules under which parameters are trained, "NAME=RULE:OPTIONS", one a line (train/rule_text.c). */
+#define SKV_META_RULES "skive.rules"
 /* Followed by a domain: the version of its operators, if it is not 1 (onnx/domains.c). */
 #define SKV_META_OPSET "skive.opset."
 /* Names of parameters, one a line with the same escapes. They are read into the values and written from them

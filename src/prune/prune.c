@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/meta_keys.h"
+
 void skive_prune_report_free(skive_context *ctx, skive_prune_report *r) {
     if (!r) return;
     for (size_t i = 0; i < r->n_layers; i++) {
@@ -197,6 +199,12 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     status = prune_and_tune(&p, &t);
     const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p.tuned);
     if (!reached) goto done;
+    /* Rules that fine-tuning was under stay. */
+    const skive_status carried = skive_graph_set_meta(graph, SKV_META_RULES, skive_graph_meta(p.work, SKV_META_RULES));
+    if (carried != SKIVE_OK) {
+        status = carried;
+        goto done;
+    }
     count_kept(&p);
     commit(&p, graph);
     if (report) {

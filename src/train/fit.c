@@ -19,6 +19,7 @@ typedef struct fit_state {
     skive_graph *current, *best;
     skv_problem problem; /* its graph is the trainer's */
     skv_trainer *trainer;
+    skv_rule_uses rules;
     const char *input_name;
     int64_t *indices; /* [batch] */
     skive_loader *loader;
@@ -79,8 +80,8 @@ static skive_status build_trainer(fit_state *s) {
                                        .updates = p->updates,
                                        .n_updates = p->n_updates,
                                        .options = s->o,
-                                       .rules = fit->rules,
-                                       .n_rules = fit->n_rules,
+                                       .rules = s->rules.items,
+                                       .n_rules = s->rules.n,
                                        .hooks = fit->hooks,
                                        .n_hooks = fit->n_hooks,
                                        .batch = s->batch};
@@ -224,6 +225,7 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skive_graph_copy(s->ctx, s->fit->model, &s->current));
     SKV_TRY(skv_params_mark_trainable(s->current));
     SKV_TRY(skv_params_choose(s->current, o));
+    SKV_TRY(skv_rule_uses_collect(s->current, o->rules, s->fit->rules, s->fit->n_rules, &s->rules));
     SKV_TRY(skv_params_unshare(s->current));
     SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));
     SKV_TRY(skv_params_unshare(s->best));
@@ -367,6 +369,8 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
             const skive_status told = skive_model_set_output(fit->model, NULL, skive_output_kind_name(s.head.kind));
             if (told != SKIVE_OK) status = told;
         }
+        const skive_status carried = skv_rule_uses_carry(&s.rules, fit->model);
+        if (carried != SKIVE_OK) status = carried;
         const skive_status named = keep_class_names(&s);
         if (named != SKIVE_OK) status = named;
     }
@@ -375,6 +379,7 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
     skv_trainer_free(s.trainer);
     skv_problem_free(ctx, &s.problem);
     skv_free(ctx, s.indices);
+    skv_rule_uses_free(ctx, &s.rules);
     skv_text_free(&s.settings);
     skv_free(ctx, s.class_weights);
     skive_graph_free(s.current);

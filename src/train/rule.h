@@ -9,6 +9,7 @@
 
 #include <skive/train.h>
 
+#include "base/option.h"
 #include "graph/graph.h"
 #include "graph/weights.h"
 #include "train/states.h"
@@ -64,11 +65,14 @@ typedef struct skv_rule_use {
 typedef struct skv_rule_site {
     skive_context *ctx;
     const skive_train_options *options;
-    const skv_rule_use *use; /* NULL: the graph asks for it */
+    const skv_rule_use *use;         /* NULL: the graph asks for it */
+    const skv_option_values *values; /* of the rule's own options */
 } skv_rule_site;
 
 struct skv_rule {
     const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
     /* Does the graph ask for the rule at this parameter? NULL: it never does. */
     bool (*asked)(const skv_rule_site *at, const skv_param *p);
     /* Prepares; may change rate, decay, clip group and the weights, and detach the parameter. *self may stay NULL. */
@@ -86,7 +90,7 @@ struct skv_rule {
     bool (*holds)(const void *self, const skv_param *p);
     /* All that decides what the rule does, for the key of a checkpoint; NULL: its text. */
     uint64_t (*key)(const skv_rule_use *use);
-    const char *example; /* a text that the generated tests give it; with one, the option `rules` may name the rule */
+    const char *example; /* options for the generated tests; a rule that has them may be named by the option `rules` */
     bool of_trained;     /* makes no sense for a parameter that is not trained: refused there */
     bool knows_numbers;  /* depends on the size of the weights: they must not be rescaled for the run */
 };
@@ -114,12 +118,21 @@ skive_status skv_rules_states(const skv_param *p, skv_states *s);
 void skv_rules_unbind(skive_context *ctx, skv_param *p);
 bool skv_rules_know_numbers(const skv_rule_use *uses, size_t n_uses);
 
-/* "PATTERN=RULE:OPTIONS" separated by ';' (a rule without a pattern: all weights), as uses of the graph's trained
- * parameters; added to uses[n], which is freed by skv_rule_uses_free. Errors: ARGUMENT, NOT_FOUND. */
+/* ---- rules that are named in a text ---- */
+
 typedef struct skv_rule_uses {
     skv_rule_use *items;
-    size_t n;
-    char *texts; /* that they point into */
+    size_t n, room;
+    char *texts[2]; /* that the items point into */
 } skv_rule_uses;
+/* The rules that the model carries in its metadata, those of `text`, and `given`. A text is "PATTERN=RULE:OPTIONS" with
+ * more behind ';'; without a pattern all weights are meant, and the rule "none" takes away what the model carries. A
+ * note tells each. Names point into `g`. skv_rule_uses_free(out) in any case. Errors: ARGUMENT (no such rule),
+ * NOT_FOUND (no trained parameter of such a name). */
+skive_status skv_rule_uses_collect(const skive_graph *g, const char *text, const skv_rule_use *given, size_t n_given,
+                                   skv_rule_uses *out);
+void skv_rule_uses_free(skive_context *ctx, skv_rule_uses *u);
+/* The model says from now on which of them hold for it. */
+skive_status skv_rule_uses_carry(const skv_rule_uses *u, skive_graph *model);
 
 #endif

@@ -4,12 +4,20 @@
 
 #include "train/train.h"
 
+static const skv_option options[] = {
+    {.name = "limit",
+     .type = SKV_OPTION_REAL,
+     .most = 1e30,
+     .above = true,
+     .required = true,
+     .brief = "largest magnitude of a weight"},
+};
+
 static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
     float *limit = NULL;
-    double value = 0;
-    SKV_TRY(skv_rule_number(at, p, 1e-30, 1e30, &value));
+    (void)p;
     SKV_TRY(skv_alloc_array(at->ctx, 1, sizeof *limit, &limit));
-    *limit = (float)value;
+    *limit = (float)skv_option_real(at->values, "limit");
     *self = limit;
     return SKIVE_OK;
 }
@@ -31,6 +39,7 @@ static bool holds(const void *self, const skv_param *p) {
 
 const skv_rule skv_rule_clip = {
     .name = "clip",
+    SKV_OPTIONS(options),
     .brief = "weights stay within the given limit to both sides",
     .bind = bind,
     .unbind = unbind,

@@ -4,11 +4,17 @@
 
 #include "train/train.h"
 
+static const skv_option options[] = {
+    {.name = "lambda", .type = SKV_OPTION_REAL, .most = 1e6, .required = true, .brief = "weight of the L1 penalty"},
+};
+
 static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
     double *lambda = NULL;
+    (void)p;
     SKV_TRY(skv_alloc_array(at->ctx, 1, sizeof *lambda, &lambda));
+    *lambda = skv_option_real(at->values, "lambda");
     *self = lambda;
-    return skv_rule_number(at, p, 0, 1e6, lambda);
+    return SKIVE_OK;
 }
 
 static void unbind(skive_context *ctx, void *self) { skv_free(ctx, self); }
@@ -31,6 +37,7 @@ static bool holds(const void *self, const skv_param *p) {
 
 const skv_rule skv_rule_prox = {
     .name = "prox",
+    SKV_OPTIONS(options),
     .brief = "the proximal step of an L1 penalty: small weights become exactly zero",
     .bind = bind,
     .unbind = unbind,

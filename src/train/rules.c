@@ -1,4 +1,5 @@
 /* Binding rules to parameters, and running them. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/list.h"
@@ -14,6 +15,7 @@ static const skv_rule *const rules[] = {
 #undef X
 };
 SKV_LIST_ACCESS(rule, rules)
+SKV_FAMILY(rule, rules, "rule")
 
 skive_status skv_param_detach(skive_context *ctx, skv_param *p) {
     if (skv_param_is_detached(p)) return SKIVE_OK;
@@ -37,9 +39,16 @@ static const skv_rule_use *use_of(const skv_rule *rule, const skv_rule_use *uses
     return NULL;
 }
 
+static skive_status parse(const skv_rule_site *at, const skv_rule *rule, const skv_param *p, skv_option_values *out) {
+    char owner[300];
+    (void)snprintf(owner, sizeof owner, "rule '%s' of '%.200s'", rule->name, p->value->name);
+    return skv_options_parse(at->ctx, owner, rule->options, rule->n_options, at->use ? at->use->text : NULL, out);
+}
+
 skive_status skv_rules_bind(skive_context *ctx, const skive_train_options *o, const skv_rule_use *uses, size_t n_uses,
                             skv_param *p) {
-    skv_rule_site at = {.ctx = ctx, .options = o};
+    skv_option_values values;
+    skv_rule_site at = {.ctx = ctx, .options = o, .values = &values};
     SKV_TRY(skv_alloc_array(ctx, SKV_COUNT(rules), sizeof *p->rules, &p->rules));
     for (size_t i = 0; i < SKV_COUNT(rules); i++) {
         const skv_rule *rule = rules[i];
@@ -47,6 +56,7 @@ skive_status skv_rules_bind(skive_context *ctx, const skive_train_options *o, co
         if (!at.use && !(rule->asked && rule->asked(&at, p))) continue;
         skv_bound_rule *bound = &p->rules[p->n_rules++];
         bound->rule = rule;
+        SKV_TRY(parse(&at, rule, p, &values));
         if (rule->bind) SKV_TRY(rule->bind(&at, p, &bound->self));
     }
     skv_param_show(p);

@@ -117,6 +117,7 @@ skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skiv
     /* Absent where nothing is asked for, as in the checkpoints of older versions. */
     if (o->train) skv_settings_text(out, "trained besides (--train)", o->train);
     if (o->freeze) skv_settings_text(out, "frozen (--freeze)", o->freeze);
+    if (o->rules) skv_settings_text(out, "rules of parameters (--rule)", o->rules);
     if (o->keep_zeros) skv_settings_text(out, "zeros kept (--keep-zeros)", o->keep_zeros);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         skv_settings_number(out, numbers[i].name, numbers[i].value);

@@ -64,8 +64,6 @@ extern const skv_table skv_train_table;
 
 /* ---- rules' common parts ---- */
 
-/* The number in the text of a rule, "0.5". Errors: ARGUMENT (none, or out of range). */
-skive_status skv_rule_number(const skv_rule_site *at, const skv_param *p, double least, double most, double *out);
 /* Weights and the optimizer's numbers become zero where keep[n] is 0. */
 void skv_param_zero(skv_param *p, const uint8_t *keep);
 /* Is all that the graph sees there zero? */
