@@ -240,10 +240,12 @@ void cli_set_metrics(json_t *j, const skive_eval_report *r, void (*set)(json_t *
         {"label-smoothing", 0, "S", "label smoothing: part of the target spread over all classes (default 0)", false}, \
         {"clip-norm", 0, "NORM", "clip the norm of the gradient to this (default: off)", false},                       \
         {"class-weights", 0, "LIST", "none (default), balanced, or one number per class: 1,2.5,1", false},             \
-        {"best", 0, "FIGURE", "select the best epoch by accuracy (default; loss decides ties), loss or f1", false},    \
+        {"best", 0, "FIGURE", "figure of the best epoch: accuracy (default), loss, f1, rmse, r2; a,b: b for ties",     \
+         false},                                                                                                       \
         {"train", 0, "PATTERNS", "also train these parameters: names or patterns, separated by commas", false},        \
         {"freeze", 0, "PATTERNS", "do not train these parameters", false},                                             \
         {"keep-zeros", 0, "WHICH", "weights whose zeros stay zero: pruned (default), all or none", false},             \
+        {"rule", 0, "LIST", "rules of weights: [PATTERN=]RULE:OPTIONS, more behind ';' (clip, prox, none)", false},    \
         {"no-validation", 0, NULL, "train on all training samples and keep the last epoch", false},                    \
         {"augment", 0, "LIST", "augment the training images, e.g. crop:2,flip", false}, {                              \
         "limit", 0, "N", "use only N training samples", false                                                          \

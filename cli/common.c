@@ -226,6 +226,7 @@ skive_status cli_train_settings(cli_args *a, skive_train_options *o) {
     o->train = cli_text(a, "train", NULL);
     o->freeze = cli_text(a, "freeze", NULL);
     o->keep_zeros = cli_text(a, "keep-zeros", NULL);
+    o->rules = cli_text(a, "rule", NULL);
     if (status == SKIVE_OK && o->best && cli_has(a, "no-validation"))
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--best needs validation samples, and --no-validation leaves none");
     if (cli_has(a, "no-nesterov")) o->nesterov = false;

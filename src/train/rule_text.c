@@ -109,8 +109,8 @@ static skive_status tell(skive_context *ctx, const skv_rule_uses *u) {
     skv_text t;
     skv_text_init(&t, ctx);
     for (size_t i = 0; i < u->n && i < SHOWN; i++)
-        skv_text_add(&t, "%s%s%s%s on '%s'", i ? ", " : "rules: ", u->items[i].rule->name,
-                     u->items[i].text ? ":" : "", u->items[i].text ? u->items[i].text : "", u->items[i].parameter);
+        skv_text_add(&t, "%s%s%s%s on '%s'", i ? ", " : "rules: ", u->items[i].rule->name, u->items[i].text ? ":" : "",
+                     u->items[i].text ? u->items[i].text : "", u->items[i].parameter);
     if (u->n > SHOWN) skv_text_add(&t, " and %zu more", u->n - SHOWN);
     return skv_text_note_once(&t);
 }

@@ -231,7 +231,9 @@ skive_status skv_trainer_feed(skv_trainer *t, const char *input, const skive_ten
         return skv_fail_at(t->ctx, SKIVE_ERR_DATA, input, "a batch has %lld samples, but '%s' takes %lld",
                            (long long)from->dims[0], input, (long long)to.dims[0]);
     }
-    return skv_feed_copy(t->ctx, input, from, &to);
+    if (from->rank > 0 || to.rank > 0 || from->dtype != to.dtype) return skv_feed_copy(t->ctx, input, from, &to);
+    memcpy(to.data, from->data, skive_tensor_bytes(from));
+    return SKIVE_OK;
 }
 
 /* ---- a step ---- */
