@@ -32,9 +32,10 @@ static skive_graph *independent(skive_context *ctx) {
     skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
     skv_builder b = skv_build(g);
     skive_value *y = skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE);
-    y = skv_emit(&b, "Gemm",
-                 SKV_IN(y, parameter(&b, "fc.weight", 2, f, 6, -0.1, 0.1), parameter(&b, "fc.bias", 1, k, 7, -0.1, 0.1)),
-                 SKV_ATTRS(SKV_INT("transB", 1)));
+    y = skv_emit(
+        &b, "Gemm",
+        SKV_IN(y, parameter(&b, "fc.weight", 2, f, 6, -0.1, 0.1), parameter(&b, "fc.bias", 1, k, 7, -0.1, 0.1)),
+        SKV_ATTRS(SKV_INT("transB", 1)));
     skv_test_ok(ctx, b.status);
     skv_test_ok(ctx, skive_graph_add_output(g, y));
     return g;
@@ -90,8 +91,7 @@ static void fill(skv_trainer *t, int64_t batch, uint64_t from) {
     skv_trainer_inputs(t, &x, &labels);
     for (int64_t i = 0; i < batch; i++) {
         ((int64_t *)labels)[i] = (int64_t)((from + (uint64_t)i) % CLASSES);
-        for (int k = 0; k < PIXELS; k++)
-            x[i * PIXELS + k] = (float)skv_rng_normal(3, from + (uint64_t)i, (uint64_t)k);
+        for (int k = 0; k < PIXELS; k++) x[i * PIXELS + k] = (float)skv_rng_normal(3, from + (uint64_t)i, (uint64_t)k);
     }
 }
 
@@ -102,7 +102,8 @@ static void gradients_of_three_batches_add_up_to_those_of_a_large_one(void **sta
     skive_train_options o = settings(1, BATCH);
     adder a = {.parts = 3};
     const skv_step_hook hook = {.name = "accumulate", .reduce = add_up, .self = &a};
-    skv_trainer *small = trainer_of(ctx, g, set, &o, &hook, BATCH), *large = trainer_of(ctx, h, set, &o, NULL, 3 * BATCH);
+    skv_trainer *small = trainer_of(ctx, g, set, &o, &hook, BATCH),
+                *large = trainer_of(ctx, h, set, &o, NULL, 3 * BATCH);
     float of_small[CLASSES * PIXELS + CLASSES], of_large[CLASSES * PIXELS + CLASSES], before[SKV_COUNT(of_small)];
     double loss;
     (void)state;
@@ -325,8 +326,9 @@ static void rules_hold_and_stay_with_the_model(void **state) {
     skv_test_ok(ctx, skive_train(ctx, read, set, NULL, &o, NULL, 0, NULL));
     assert_true(zeros_of(read, "fc.weight") < 5);
     assert_null(skive_graph_meta(read, "skive.rules"));
-    const char *const wrong[][2] = {{"clap:1", "clip"},        {"clip:-1", "limit"},       {"clip", "limit"},
-                                    {"nothere=clip:1", "nothere"}, {"mask", "mask"}, {"clip:nope=1", "nope"}};
+    const char *const wrong[][2] = {{"clap:1", "clip"}, {"clip:-1", "limit"},
+                                    {"clip", "limit"},  {"nothere=clip:1", "nothere"},
+                                    {"mask", "mask"},   {"clip:nope=1", "nope"}};
     for (size_t i = 0; i < SKV_COUNT(wrong); i++) {
         o.rules = wrong[i][0];
         const uint64_t before = fingerprint(read);
