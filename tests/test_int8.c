@@ -415,7 +415,7 @@ static void absorb(skive_context *ctx, skive_graph *g) {
 
 static size_t count_ops(const skive_graph *g, const char *op) {
     size_t n = 0;
-    for (uint32_t i = 0; i < g->n_nodes; i++) n += skv_node_is(g->nodes[i], op);
+    for (uint32_t i = 0; i < g->n_nodes; i++) n += strcmp(skive_node_op(g->nodes[i]), op) == 0;
     return n;
 }
 

@@ -295,7 +295,7 @@ static void signed_activations_become_unsigned(void **state) {
     skive_graph *copy = passed(ctx, m.g, "unsigned-activations", 1);
     for (size_t i = 0; i < skive_graph_node_count(copy); i++) {
         const skive_node *n = skive_graph_node(copy, i);
-        if (!skv_node_is(n, "QuantizeLinear")) continue;
+        if (!skv_node_is(n, SKV_OP_QUANTIZE_LINEAR)) continue;
         assert_int_equal(n->outputs[0]->type.dtype, SKIVE_U8);
         assert_true(skive_tensor_get(skv_value_tensor(n->inputs[2]), 0) == 124);
     }
@@ -321,7 +321,7 @@ static void elements_move_as_bytes(void **state) {
     skive_graph *copy = passed(ctx, m.g, "sink-dequantize", 2);
     for (size_t i = 0; i < skive_graph_node_count(copy); i++) {
         const skive_node *n = skive_graph_node(copy, i);
-        if (skv_node_is(n, "Transpose") || skv_node_is(n, "Flatten"))
+        if (skv_node_is(n, SKV_OP_TRANSPOSE) || skv_node_is(n, SKV_OP_FLATTEN))
             assert_int_equal(n->outputs[0]->type.dtype, SKIVE_U8);
     }
     assert_int_equal(count(copy, "DequantizeLinear"), 1);

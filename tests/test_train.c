@@ -456,7 +456,7 @@ static void equal_statistics_come_apart(void **state) {
     for (size_t i = 0; i < skive_graph_node_count(g); i++) {
         for (size_t k = 0; k < i; k++) {
             const skive_node *a = skive_graph_node(g, i), *b = skive_graph_node(g, k);
-            if (!skv_node_is(a, "BatchNormalization") || !skv_node_is(b, "BatchNormalization")) continue;
+            if (!skv_node_is(a, SKV_OP_BATCH_NORMALIZATION) || !skv_node_is(b, SKV_OP_BATCH_NORMALIZATION)) continue;
             for (int s = 3; s < 5; s++) {
                 const skive_tensor *x = skv_value_tensor(a->inputs[s]), *y = skv_value_tensor(b->inputs[s]);
                 assert_ptr_not_equal(x->data, y->data);

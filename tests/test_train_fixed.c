@@ -13,7 +13,7 @@ static skive_graph *fixed_cnn(skive_context *ctx, int64_t batch) {
     g->inputs[0]->type.dims[0] = (skive_dim){batch, NULL};
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         skive_node *n = g->nodes[i];
-        if (!skv_node_is(n, "Flatten")) continue;
+        if (!skv_node_is(n, SKV_OP_FLATTEN)) continue;
         skv_builder b = skv_build(g);
         skive_value *flat =
             skv_emit(&b, "Reshape", SKV_IN(n->inputs[0], skv_emit_ints(&b, (int64_t[]){batch, -1}, 2)), SKV_NONE);

@@ -13,12 +13,12 @@ static skive_graph *exported(skive_context *ctx) {
     skive_graph *g = small_cnn(ctx, true);
     for (uint32_t i = g->n_nodes; i-- > 0;) {
         skive_node *n = g->nodes[i];
-        if (skv_node_is(n, "Dropout")) {
+        if (skv_node_is(n, SKV_OP_DROPOUT)) {
             skv_builder b = skv_build(g);
             skive_value *on = skv_emit_scalar(&b, SKIVE_BOOL, 1);
             skv_test_ok(ctx, b.status);
             skv_test_ok(ctx, skv_node_set_input(n, 2, on));
-        } else if (skv_node_is(n, "BatchNormalization")) {
+        } else if (skv_node_is(n, SKV_OP_BATCH_NORMALIZATION)) {
             skive_value *out[3] = {NULL};
             skive_node *fresh = NULL;
             for (int k = 0; k < 3; k++) skv_test_ok(ctx, skv_graph_new_value(g, NULL, &out[k]));

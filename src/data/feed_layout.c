@@ -33,28 +33,24 @@ const char *skv_shape_text(int rank, const int64_t *dims, char *buffer, size_t s
 
 /* ---- by use ---- */
 
-static bool is_one_of(const skive_node *n, const char *const *ops, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (skv_node_is(n, ops[i])) return true;
-    }
-    return false;
-}
-#define IS_ONE_OF(n, list) is_one_of(n, list, sizeof(list) / sizeof(list)[0])
+#define IS_ONE_OF(n, list) skv_node_is_any(n, list, sizeof(list) / sizeof(list)[0])
 
 /* The input of these operators has its channels on axis 1. */
-static const char *const channel_ops[] = {
-    "Conv",    "ConvTranspose",      "ConvInteger",           "QLinearConv",
-    "MaxPool", "AveragePool",        "GlobalAveragePool",     "GlobalMaxPool",
-    "LpPool",  "BatchNormalization", "InstanceNormalization", "GroupNormalization",
-    "PRelu",   "DepthToSpace",       "SpaceToDepth",          "LRN"};
+static const skv_op_kind channel_ops[] = {
+    SKV_OP_CONV,     SKV_OP_CONV_TRANSPOSE,      SKV_OP_CONV_INTEGER,           SKV_OP_Q_LINEAR_CONV,
+    SKV_OP_MAX_POOL, SKV_OP_AVERAGE_POOL,        SKV_OP_GLOBAL_AVERAGE_POOL,    SKV_OP_GLOBAL_MAX_POOL,
+    SKV_OP_LP_POOL,  SKV_OP_BATCH_NORMALIZATION, SKV_OP_INSTANCE_NORMALIZATION, SKV_OP_GROUP_NORMALIZATION,
+    SKV_OP_PRELU,    SKV_OP_DEPTH_TO_SPACE,      SKV_OP_SPACE_TO_DEPTH,         SKV_OP_LRN};
 /* The input of these operators has its features on the last axis. */
-static const char *const feature_ops[] = {"MatMul", "LSTM", "GRU", "RNN", "Gemm", "MatMulInteger"};
+static const skv_op_kind feature_ops[] = {SKV_OP_MAT_MUL, SKV_OP_LSTM, SKV_OP_GRU,
+                                          SKV_OP_RNN,     SKV_OP_GEMM, SKV_OP_MAT_MUL_INTEGER};
 /* These operators keep the order of the axes. */
-static const char *const plain_ops[] = {"Identity", "Cast",    "Add",      "Sub",    "Mul",
-                                        "Div",      "Clip",    "Relu",     "Neg",    "Abs",
-                                        "Pad",      "Resize",  "Slice",    "Concat", "QuantizeLinear",
-                                        "Upsample", "Dropout", "Sqrt",     "Pow",    "DequantizeLinear",
-                                        "Sigmoid",  "Tanh",    "LeakyRelu"};
+static const skv_op_kind plain_ops[] = {
+    SKV_OP_IDENTITY, SKV_OP_CAST,    SKV_OP_ADD,       SKV_OP_SUB,    SKV_OP_MUL,
+    SKV_OP_DIV,      SKV_OP_CLIP,    SKV_OP_RELU,      SKV_OP_NEG,    SKV_OP_ABS,
+    SKV_OP_PAD,      SKV_OP_RESIZE,  SKV_OP_SLICE,     SKV_OP_CONCAT, SKV_OP_QUANTIZE_LINEAR,
+    SKV_OP_UPSAMPLE, SKV_OP_DROPOUT, SKV_OP_SQRT,      SKV_OP_POW,    SKV_OP_DEQUANTIZE_LINEAR,
+    SKV_OP_SIGMOID,  SKV_OP_TANH,    SKV_OP_LEAKY_RELU};
 
 /* axis[d]: the input's axis that axis d of v is, -1: none. */
 static int axis_by_use(const skive_value *v, const int *axis, int rank, int *steps) {
@@ -62,13 +58,14 @@ static int axis_by_use(const skive_value *v, const int *axis, int rank, int *ste
         const skive_node *n = v->uses[u].node;
         int after[SKIVE_MAX_RANK], found = -1;
         if (++*steps > MOST_STEPS) return -1;
-        if (v->uses[u].index != 0 && !skv_node_is(n, "Concat") && !skv_node_is(n, "Add") && !skv_node_is(n, "Mul"))
+        if (v->uses[u].index != 0 && !skv_node_is(n, SKV_OP_CONCAT) && !skv_node_is(n, SKV_OP_ADD) &&
+            !skv_node_is(n, SKV_OP_MUL))
             continue;
         if (IS_ONE_OF(n, channel_ops) && rank >= 3) return axis[1];
         if (IS_ONE_OF(n, feature_ops) && rank == 3) return axis[2];
         if (n->n_outputs < 1 || !n->outputs[0]) continue;
         memcpy(after, axis, sizeof after);
-        if (skv_node_is(n, "Transpose")) {
+        if (skv_node_is(n, SKV_OP_TRANSPOSE)) {
             size_t count = 0;
             const int64_t *perm = skv_attr_ints(n, "perm", &count);
             for (int d = 0; d < rank; d++) {
@@ -81,7 +78,7 @@ static int axis_by_use(const skive_value *v, const int *axis, int rank, int *ste
         found = axis_by_use(n->outputs[0], after, rank, steps);
         if (found >= 0) return found;
         /* A value that is transposed from one layout to the other had the first one. */
-        if (skv_node_is(n, "Transpose") && rank >= 4 && after[0] == 0) {
+        if (skv_node_is(n, SKV_OP_TRANSPOSE) && rank >= 4 && after[0] == 0) {
             if (after[1] == rank - 1 && after[rank - 1] == rank - 2) return rank - 1;
             if (after[1] == 2 && after[rank - 1] == 1) return 1;
         }

@@ -135,7 +135,7 @@ static skive_status pick(chooser *c, skv_kernel_node *k, skv_text *text) {
     const skv_isa isa = skv_cpu_isa();
     for (size_t i = 0; i < skv_kernel_count(); i++) {
         const skv_kernel *kernel = skv_kernel_at(i);
-        if (!skv_kernel_serves(kernel, node->op_type)) continue;
+        if (!skv_kernel_serves(kernel, node->kind)) continue;
         if (c->plan->reference && !kernel->computes_nothing && strcmp(kernel->name, "reference") != 0) continue;
         if (kernel->isa > isa) {
             skv_text_add(text, "%s: needs %s, this CPU is used as %s\n", kernel->name, skv_isa_name(kernel->isa),

@@ -122,7 +122,7 @@ static skive_status follow(skv_rebind *r, const skive_node *n, int64_t outer) {
         r->axis[v->id] = axis;
         r->outer[v->id] = outer > 0 ? outer : runs_of(r, n, b->dims[axis].size);
     }
-    if (!samples || grew || !known || skv_node_is(n, "Shape") || skv_node_is(n, "Size")) return SKIVE_OK;
+    if (!samples || grew || !known || skv_node_is(n, SKV_OP_SHAPE) || skv_node_is(n, SKV_OP_SIZE)) return SKIVE_OK;
     return skv_fail_at(r->g->ctx, SKIVE_ERR_SHAPE, n->name,
                        "node '%s' (%s) joins the samples of a batch or selects one of them", n->name, n->op_type);
 }

@@ -183,7 +183,7 @@ static skive_status recurrent(skv_rebind *r, skive_node *n) {
  * (Gemm), or of what lies before the matrices (MatMul): the rows and columns of weights may be as many as the samples
  * by chance. */
 static skive_status broadcast(skv_rebind *r, skive_node *n) {
-    const bool gemm = skv_node_is(n, "Gemm"), matrices = skv_node_is(n, "MatMul");
+    const bool gemm = skv_node_is(n, SKV_OP_GEMM), matrices = skv_node_is(n, SKV_OP_MAT_MUL);
     int from_right = 0;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         const int axis = skv_rebind_axis_of(r, n->inputs[i]);
@@ -210,26 +210,43 @@ static skive_status along_axis(const skv_rebind *r, const skive_node *n, int64_t
 
 typedef enum how { RESHAPE, EXPAND, SLICE, RESIZE, CONCAT, RECURRENT, BROADCAST, ALONG, GATHER } how;
 static const struct {
-    const char *op;
+    skv_op_kind op;
     how how;
 } table[] = {
-    {"Reshape", RESHAPE},       {"Expand", EXPAND},
-    {"Slice", SLICE},           {"Resize", RESIZE},
-    {"Concat", CONCAT},         {"LSTM", RECURRENT},
-    {"GRU", RECURRENT},         {"RNN", RECURRENT},
-    {"Add", BROADCAST},         {"Sub", BROADCAST},
-    {"Mul", BROADCAST},         {"Div", BROADCAST},
-    {"Pow", BROADCAST},         {"Mod", BROADCAST},
-    {"Min", BROADCAST},         {"Max", BROADCAST},
-    {"Sum", BROADCAST},         {"Mean", BROADCAST},
-    {"Where", BROADCAST},       {"And", BROADCAST},
-    {"Or", BROADCAST},          {"Xor", BROADCAST},
-    {"Equal", BROADCAST},       {"Greater", BROADCAST},
-    {"Less", BROADCAST},        {"GreaterOrEqual", BROADCAST},
-    {"LessOrEqual", BROADCAST}, {"PRelu", BROADCAST},
-    {"MatMul", BROADCAST},      {"Gemm", BROADCAST},
-    {"Softmax", ALONG},         {"LogSoftmax", ALONG},
-    {"Hardmax", ALONG},         {"Gather", GATHER},
+    {SKV_OP_RESHAPE, RESHAPE},
+    {SKV_OP_EXPAND, EXPAND},
+    {SKV_OP_SLICE, SLICE},
+    {SKV_OP_RESIZE, RESIZE},
+    {SKV_OP_CONCAT, CONCAT},
+    {SKV_OP_LSTM, RECURRENT},
+    {SKV_OP_GRU, RECURRENT},
+    {SKV_OP_RNN, RECURRENT},
+    {SKV_OP_ADD, BROADCAST},
+    {SKV_OP_SUB, BROADCAST},
+    {SKV_OP_MUL, BROADCAST},
+    {SKV_OP_DIV, BROADCAST},
+    {SKV_OP_POW, BROADCAST},
+    {SKV_OP_MOD, BROADCAST},
+    {SKV_OP_MIN, BROADCAST},
+    {SKV_OP_MAX, BROADCAST},
+    {SKV_OP_SUM, BROADCAST},
+    {SKV_OP_MEAN, BROADCAST},
+    {SKV_OP_WHERE, BROADCAST},
+    {SKV_OP_AND, BROADCAST},
+    {SKV_OP_OR, BROADCAST},
+    {SKV_OP_XOR, BROADCAST},
+    {SKV_OP_EQUAL, BROADCAST},
+    {SKV_OP_GREATER, BROADCAST},
+    {SKV_OP_LESS, BROADCAST},
+    {SKV_OP_GREATER_OR_EQUAL, BROADCAST},
+    {SKV_OP_LESS_OR_EQUAL, BROADCAST},
+    {SKV_OP_PRELU, BROADCAST},
+    {SKV_OP_MAT_MUL, BROADCAST},
+    {SKV_OP_GEMM, BROADCAST},
+    {SKV_OP_SOFTMAX, ALONG},
+    {SKV_OP_LOG_SOFTMAX, ALONG},
+    {SKV_OP_HARDMAX, ALONG},
+    {SKV_OP_GATHER, GATHER},
 };
 
 skive_status skv_rebind_node(skv_rebind *r, skive_node *n, int64_t *outer_out) {

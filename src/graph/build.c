@@ -188,7 +188,8 @@ skive_status skv_graph_new_node(skive_graph *g, const char *op, const char *doma
     if (out) *out = NULL;
     SKV_TRY(check_values(g, op, inputs, n_inputs, outputs, n_outputs));
     SKV_TRY(skv_arena_alloc(g->arena, sizeof *n, &n));
-    n->op = skv_op_find(op, domain);
+    n->kind = skv_op_find_kind(op, domain);
+    n->op = skv_op_of(n->kind);
     SKV_TRY(name_node(g, op, name, &n->name));
     SKV_TRY(skv_arena_strdup(g->arena, op, &n->op_type));
     SKV_TRY(skv_arena_strdup(g->arena, domain ? domain : n->op ? n->op->domain : "", &n->domain));

@@ -16,7 +16,7 @@ static zero_point zero_point_of(const skive_value *v) {
     zero_point z = {NULL, 1, 1};
     for (uint32_t i = 0; i < v->n_uses; i++) {
         const skive_node *n = v->uses[i].node;
-        if (!skv_node_is(n, "DequantizeLinear") || v->uses[i].index != 0) continue;
+        if (!skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) || v->uses[i].index != 0) continue;
         const skive_tensor *t = skv_value_tensor(skv_node_in(n, 2));
         if (!t || skv_attr_int(n, "block_size", 0) != 0) return z;
         z.values = t;
@@ -49,8 +49,8 @@ static bool counts_as_parameter(const skive_value *v) {
     /* Integers count where they are weights or biases in quantized form, not where they are zero points. */
     for (uint32_t i = 0; i < v->n_uses; i++) {
         const skive_node *n = v->uses[i].node;
-        if (skv_node_is(n, "DequantizeLinear") && v->uses[i].index == 0) return true;
-        if ((skv_node_is(n, "QConv") || skv_node_is(n, "QGemm")) && v->uses[i].index > 0) return true;
+        if (skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) && v->uses[i].index == 0) return true;
+        if ((skv_node_is(n, SKV_OP_Q_CONV) || skv_node_is(n, SKV_OP_Q_GEMM)) && v->uses[i].index > 0) return true;
     }
     return false;
 }

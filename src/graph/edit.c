@@ -149,6 +149,7 @@ skive_status skv_graph_remove_node(skive_node *n) {
     skv_names_remove(g->node_index, n);
     n->removed = true;
     if (g->holds) {
+        n->kind = SKV_OP_NONE;
         n->op = NULL; /* so that nothing recognises it in the place that it keeps */
         n->op_type = n->domain = "";
     } else {

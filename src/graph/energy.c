@@ -2,7 +2,7 @@
 #include <skive/energy.h>
 #include <string.h>
 
-#include "graph/graph.h"
+#include "graph/op.h"
 
 typedef enum row { MAC_INT8, MAC_F16, MAC_F32, OTHER_INT8, OTHER_F16, OTHER_F32, ACTIVATION_BYTES, WEIGHT_BYTES } row;
 
@@ -28,22 +28,18 @@ static bool is_half(skive_dtype t) { return t == SKIVE_F16 || t == SKIVE_BF16; }
 static bool comes_as_8_bit(const skive_value *v) {
     const skive_node *n = v ? v->producer : NULL;
     if (v && is_8_bit(v->type.dtype)) return true;
-    return skv_node_is(n, "DequantizeLinear") && n->inputs[0] && is_8_bit(n->inputs[0]->type.dtype);
+    return skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) && n->inputs[0] && is_8_bit(n->inputs[0]->type.dtype);
 }
 
 static bool moves_only(const skive_node *n) {
-    static const char *const ops[] = {"QuantizeLinear", "DequantizeLinear", "Identity", "Reshape", "Flatten",
-                                      "Squeeze",        "Unsqueeze",        "Dropout",  "Constant"};
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        if (skv_node_is(n, ops[i])) return true;
-    }
-    return false;
+    return skv_node_reshapes(n) ||
+           SKV_NODE_IS_ANY(n, SKV_OP_QUANTIZE_LINEAR, SKV_OP_DEQUANTIZE_LINEAR, SKV_OP_DROPOUT, SKV_OP_CONSTANT);
 }
 
 /* Is the value never stored: only quantized at once? */
 static bool passes_through(const skive_value *v) {
     bool all = v->n_uses > 0 && v->output_uses == 0;
-    for (uint32_t i = 0; i < v->n_uses; i++) all = all && skv_node_is(v->uses[i].node, "QuantizeLinear");
+    for (uint32_t i = 0; i < v->n_uses; i++) all = all && skv_node_is(v->uses[i].node, SKV_OP_QUANTIZE_LINEAR);
     return all;
 }
 
@@ -54,12 +50,12 @@ static void add_node(const skive_node *n, double share, skive_energy *e) {
     bool eight = n->n_inputs > 0;
     for (uint32_t i = 0; i < n->n_inputs && i < 2; i++) eight = eight && comes_as_8_bit(n->inputs[i]);
     e->rows[eight ? MAC_INT8 : is_half(out) ? MAC_F16 : MAC_F32].count += (double)cost.macs * share;
-    const bool quantizer = skv_node_is(n, "QuantizeLinear") || skv_node_is(n, "DequantizeLinear");
+    const bool quantizer = skv_node_is(n, SKV_OP_QUANTIZE_LINEAR) || skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR);
     if (!quantizer)
         e->rows[eight ? OTHER_INT8 : is_half(out) ? OTHER_F16 : OTHER_F32].count += (double)cost.operations * share;
     for (uint32_t i = 0; i < n->n_outputs; i++) {
         const skive_value *v = n->outputs[i];
-        const bool stored = skv_node_is(n, "QuantizeLinear") || (!moves_only(n) && v && !passes_through(v));
+        const bool stored = skv_node_is(n, SKV_OP_QUANTIZE_LINEAR) || (!moves_only(n) && v && !passes_through(v));
         if (!v || !stored || v->type.rank < 0) continue;
         const double bytes = (double)skv_type_count(&v->type) * (double)skive_dtype_bits(v->type.dtype) / 8;
         e->rows[ACTIVATION_BYTES].count += 2 * bytes * share;

@@ -3,12 +3,10 @@
 #include "tensor/tensor.h"
 
 static bool multiplies(const skive_node *n) {
-    static const char *const ops[] = {"Conv", "ConvTranspose", "Gemm", "MatMul",
-                                      "LSTM", "GRU",           "RNN",  "BatchNormalization"};
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        if (skv_node_is(n, ops[i])) return true;
-    }
-    return false;
+    static const skv_op_kind ops[] = {
+        SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE,     SKV_OP_GEMM, SKV_OP_MAT_MUL, SKV_OP_LSTM, SKV_OP_GRU,
+        SKV_OP_RNN,  SKV_OP_BATCH_NORMALIZATION};
+    return skv_node_is_any(n, ops, sizeof ops / sizeof ops[0]);
 }
 
 static bool is_weight(const skive_value *v) {

@@ -9,6 +9,15 @@
 
 struct skv_op;
 
+/* The ops that skive knows, by number. A node of another op, or of another domain, has SKV_OP_NONE. */
+typedef enum skv_op_kind {
+    SKV_OP_NONE,
+#define X(id, ID) SKV_OP_##ID,
+#include "graph/ops.inc"
+#undef X
+    SKV_OP_KINDS,
+} skv_op_kind;
+
 typedef enum skv_attr_type {
     SKV_ATTR_INT = 1,
     SKV_ATTR_FLOAT,
@@ -60,8 +69,9 @@ struct skive_value {
 struct skive_node {
     skive_graph *graph;
     uint32_t id; /* index in graph->nodes */
+    skv_op_kind kind;
     const char *name, *op_type, *domain;
-    const struct skv_op *op; /* NULL: unknown to skive */
+    const struct skv_op *op; /* NULL: unknown to skive, or with an attribute that is */
     skive_value **inputs;
     uint32_t *uses_at; /* inputs[i]->uses[uses_at[i]] is the use by input i */
     uint32_t n_inputs;
@@ -249,9 +259,15 @@ static inline const skv_coded *skv_value_coded(const skive_value *v) {
     return v && v->storage ? v->storage->coded : NULL;
 }
 static inline skive_value *skv_node_in(const skive_node *n, size_t i) { return i < n->n_inputs ? n->inputs[i] : NULL; }
-static inline bool skv_node_is(const skive_node *n, const char *op) {
-    return n && __builtin_strcmp(n->op_type, op) == 0;
+static inline bool skv_node_is(const skive_node *n, skv_op_kind op) { return n && n->kind == op; }
+static inline bool skv_node_is_any(const skive_node *n, const skv_op_kind *ops, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (skv_node_is(n, ops[i])) return true;
+    return false;
 }
+#define SKV_NODE_IS_ANY(n, ...)                            \
+    skv_node_is_any(n, (const skv_op_kind[]){__VA_ARGS__}, \
+                    sizeof((const skv_op_kind[]){__VA_ARGS__}) / sizeof(skv_op_kind))
 
 /* How many values of a parameter are NaN, or infinite where it is multiplied with. */
 int64_t skv_value_damage(const skive_value *v);

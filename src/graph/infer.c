@@ -32,7 +32,7 @@ static skive_status carry(skv_inference *x, const skive_node *n) {
     if (n->n_outputs != 1 || !n->outputs[0] || n->n_inputs > 8 || !n->op || !n->op->run || n->op->random)
         return SKIVE_OK;
     if (!small_integers(&x->types[n->outputs[0]->id])) return SKIVE_OK;
-    const bool shape = skv_node_is(n, "Shape") && n->n_inputs > 0 && n->inputs[0];
+    const bool shape = skv_node_is(n, SKV_OP_SHAPE) && n->n_inputs > 0 && n->inputs[0];
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         inputs[i] = skv_inference_known(x, n->inputs[i]);
         if (shape && i == 0) {

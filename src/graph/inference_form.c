@@ -2,11 +2,11 @@
 #include "graph/graph.h"
 
 static bool is_norm(const skive_node *n) {
-    return skv_node_is(n, "BatchNormalization") && n->n_inputs == 5 && skv_attr_int(n, "training_mode", 0) != 0;
+    return skv_node_is(n, SKV_OP_BATCH_NORMALIZATION) && n->n_inputs == 5 && skv_attr_int(n, "training_mode", 0) != 0;
 }
 
 static bool is_dropout(const skive_node *n) {
-    const skive_tensor *on = skv_node_is(n, "Dropout") ? skv_value_tensor(skv_node_in(n, 2)) : NULL;
+    const skive_tensor *on = skv_node_is(n, SKV_OP_DROPOUT) ? skv_value_tensor(skv_node_in(n, 2)) : NULL;
     return on && skive_tensor_count(on) == 1 && skive_tensor_get(on, 0) != 0;
 }
 

@@ -9,7 +9,7 @@
 /* A table that is added or multiplied is a weight from here on; what is smaller is a constant of a formula. */
 enum { LARGE_OPERAND = 256, GROUPS = 24, NAMES = 3 };
 
-static const char *const elementwise[] = {"Add", "Sub", "Mul", "Div", "Where"};
+static const skv_op_kind elementwise[] = {SKV_OP_ADD, SKV_OP_SUB, SKV_OP_MUL, SKV_OP_DIV, SKV_OP_WHERE};
 
 typedef struct group {
     const char *op, *is;
@@ -24,11 +24,7 @@ typedef struct search {
     size_t n;
 } search;
 
-static bool is_elementwise(const skive_node *n) {
-    for (size_t i = 0; i < sizeof elementwise / sizeof elementwise[0]; i++)
-        if (skv_node_is(n, elementwise[i])) return true;
-    return false;
-}
+static bool is_elementwise(const skive_node *n) { return skv_node_is_any(n, elementwise, SKV_COUNT(elementwise)); }
 
 static bool is_number(skive_dtype t) { return t == SKIVE_F32 || t == SKIVE_F16 || t == SKIVE_BF16 || t == SKIVE_F64; }
 
@@ -44,7 +40,7 @@ static const char *weight_of(const search *s, const skive_value *v, const char *
     for (uint32_t u = 0; u < v->n_uses; u++) {
         const skive_node *n = v->uses[u].node;
         const skv_role role = skv_input_role(n, (size_t)v->uses[u].index);
-        const bool quantized = skv_node_is(n, "DequantizeLinear") && v->uses[u].index == 0;
+        const bool quantized = skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) && v->uses[u].index == 0;
         const bool wide = v->type.rank > 1 && (role >= SKV_ROLE_TABLE || quantized);
         const bool vector = s->what->vectors && role >= SKV_ROLE_SHIFT && role <= SKV_ROLE_BIAS;
         if ((wide || vector) && !is_elementwise(n) && (quantized || is_number(v->type.dtype))) {

@@ -171,6 +171,13 @@ typedef struct skv_op_case {
     bool no_grad; /* not differentiable here (kinks, integers) */
 } skv_op_case;
 
+/* Does output 0 consist of the elements of input 0 and of nothing else? */
+typedef enum skv_motion {
+    SKV_COMPUTES, /* no */
+    SKV_RESHAPES, /* in the same order, in a shape that may be another */
+    SKV_REORDERS, /* in another order */
+} skv_motion;
+
 typedef struct skv_op {
     const char *name;
     const char *domain; /* "" or SKV_DOMAIN */
@@ -201,18 +208,26 @@ typedef struct skv_op {
     void (*cost)(const skive_node *n, skive_cost *cost);          /* adds macs and operations only */
     const skv_op_case *cases;
     size_t n_cases;
-    bool random;  /* output depends on more than the inputs: never folded */
-    bool no_fold; /* never constant-folded (DequantizeLinear of weights is kept) */
+    skv_motion motion;
+    bool pointwise; /* an element of the output depends on the inputs' elements at its position alone, broadcast */
+    bool random;    /* output depends on more than the inputs: never folded */
+    bool no_fold;   /* never constant-folded (DequantizeLinear of weights is kept) */
 } skv_op;
 
 #define SKV_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SKV_LIST(array)  .array = array, .n_##array = SKV_COUNT(array) /* .cases = cases, .n_cases = ... */
 
-const skv_op *skv_op_find(const char *name, const char *domain); /* domain NULL: standard first, then SKV_DOMAIN */
+/* domain NULL: standard first, then SKV_DOMAIN. SKV_OP_NONE if skive does not know it. */
+skv_op_kind skv_op_find_kind(const char *name, const char *domain);
+const skv_op *skv_op_of(skv_op_kind kind); /* NULL for SKV_OP_NONE */
+const skv_op *skv_op_find(const char *name, const char *domain);
 /* The first attribute of n that the record does not know, or NULL. */
 const char *skv_op_unknown_attr(const skv_op *op, const skive_node *n);
 size_t skv_op_count(void);
 const skv_op *skv_op_at(size_t index);
+
+static inline bool skv_node_reshapes(const skive_node *n) { return n && n->op && n->op->motion == SKV_RESHAPES; }
+static inline bool skv_node_moves(const skive_node *n) { return n && n->op && n->op->motion != SKV_COMPUTES; }
 
 /* Evaluates a node on tensors through its reference: allocates outputs (owned by the caller). */
 skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,

@@ -42,19 +42,12 @@ static int64_t vector_size(const skive_type *t) {
     return size;
 }
 
-static bool is_any(const skive_node *n, const char *const *ops, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (skv_node_is(n, ops[i])) return true;
-    return false;
-}
-#define IS_ANY(n, ...) \
-    is_any(n, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
-
 /* The value behind nodes that only move or retype it. */
 static const skive_value *behind(const skive_value *v) {
-    while (v->producer && v->producer->n_inputs > 0 && v->producer->inputs[0] &&
-           IS_ANY(v->producer, "Identity", "Cast", "Dropout", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten",
-                  "QuantizeLinear", "DequantizeLinear"))
+    while (
+        v->producer && v->producer->n_inputs > 0 && v->producer->inputs[0] &&
+        (skv_node_reshapes(v->producer) || SKV_NODE_IS_ANY(v->producer, SKV_OP_TRANSPOSE, SKV_OP_CAST, SKV_OP_DROPOUT,
+                                                           SKV_OP_QUANTIZE_LINEAR, SKV_OP_DEQUANTIZE_LINEAR)))
         v = v->producer->inputs[0];
     return v;
 }
@@ -85,8 +78,10 @@ static bool has_bias(const skive_node *n) {
 static bool from_mean(const skive_value *v, int depth) {
     const skive_node *n = v->producer;
     if (!n || depth == 0) return false;
-    if (skv_node_is(n, "ReduceMean")) return true;
-    if (!IS_ANY(n, "Sqrt", "Add", "Pow", "Reciprocal", "Sub", "Div", "Mul", "Max", "Cast")) return false;
+    if (skv_node_is(n, SKV_OP_REDUCE_MEAN)) return true;
+    if (!SKV_NODE_IS_ANY(n, SKV_OP_SQRT, SKV_OP_ADD, SKV_OP_POW, SKV_OP_RECIPROCAL, SKV_OP_SUB, SKV_OP_DIV, SKV_OP_MUL,
+                         SKV_OP_MAX, SKV_OP_CAST))
+        return false;
     for (size_t i = 0; i < n->n_inputs; i++)
         if (n->inputs[i] && from_mean(n->inputs[i], depth - 1)) return true;
     return false;
@@ -98,10 +93,10 @@ static bool is_normalised(const skive_value *v) {
     if (!n) return false;
     for (size_t i = 0; i < n->n_inputs; i++) {
         const skv_input_spec *s = skv_input_spec_of(n, i);
-        if (s && s->role == SKV_ROLE_SCALE && !s->either && !skv_node_is(n, "PRelu")) return true;
+        if (s && s->role == SKV_ROLE_SCALE && !s->either && !skv_node_is(n, SKV_OP_PRELU)) return true;
     }
-    return IS_ANY(n, "Div", "Mul", "LpNormalization", "MeanVarianceNormalization") &&
-           (!IS_ANY(n, "Div", "Mul") || from_mean(v, NEAR));
+    if (SKV_NODE_IS_ANY(n, SKV_OP_DIV, SKV_OP_MUL)) return from_mean(v, NEAR);
+    return SKV_NODE_IS_ANY(n, SKV_OP_LP_NORMALIZATION, SKV_OP_MEAN_VARIANCE_NORMALIZATION);
 }
 
 /* Does `v` come, by element-wise nodes alone, from a product with so many output channels? */
@@ -110,11 +105,8 @@ static bool from_product(const walk *w, const skive_value *v, int64_t channels, 
     if (!n || depth == 0) return false;
     const int64_t have = product_channels(w, n);
     if (have != 0) return have == channels;
-    if (!n->op || !n->op->cost || n->n_outputs < 1) return false;
-    const bool element_wise = n->n_inputs <= 2 && IS_ANY(n, "Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu",
-                                                         "Sigmoid", "Tanh", "Gelu", "Erf", "HardSwish", "HardSigmoid",
-                                                         "Clip", "Elu", "Selu", "Softplus", "Mish", "Swish");
-    for (size_t i = 0; (element_wise || skv_node_is(n, "Clip")) && i < n->n_inputs; i++) {
+    if (!n->op || n->n_outputs < 1) return false;
+    for (size_t i = 0; n->op->pointwise && i < n->n_inputs; i++) {
         const skive_value *x = n->inputs[i];
         if (x && is_data(w, x) && from_product(w, x, channels, depth - 1)) return true;
     }
@@ -139,7 +131,7 @@ static skv_role scale_role(const walk *w, const skive_value *p, const skive_valu
 }
 
 static bool is_scaled(const walk *w, const skive_node *n) {
-    for (size_t i = 0; skv_node_is(n, "Mul") && i < 2 && n->n_inputs == 2; i++) {
+    for (size_t i = 0; skv_node_is(n, SKV_OP_MUL) && i < 2 && n->n_inputs == 2; i++) {
         const skive_value *p = n->inputs[i], *x = n->inputs[1 - i];
         if (p && x && !is_data(w, p) && is_data(w, x) && scale_role(w, p, x) == SKV_ROLE_SCALE) return true;
     }

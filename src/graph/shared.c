@@ -20,16 +20,14 @@ static bool is_index_type(skive_dtype dtype, bool cast) {
     return cast ? dtype == SKIVE_U8 || dtype == SKIVE_U16 : dtype == SKIVE_I32 || dtype == SKIVE_I64;
 }
 
-static bool is_standard(const skive_node *n, const char *op) { return skv_node_is(n, op) && !*n->domain; }
-
 /* By form alone: two parameters, a vector of floats and integers. */
 static bool has_form(skive_node *gather, skv_shared *s) {
-    if (!is_standard(gather, "Gather") || gather->n_inputs < 2 || !gather->inputs[0] || !gather->inputs[1])
+    if (!skv_node_is(gather, SKV_OP_GATHER) || gather->n_inputs < 2 || !gather->inputs[0] || !gather->inputs[1])
         return false;
     s->codebook = gather->inputs[0];
     s->indices = gather->inputs[1];
     s->gather = gather;
-    s->cast = is_standard(s->indices->producer, "Cast") ? s->indices->producer : NULL;
+    s->cast = skv_node_is(s->indices->producer, SKV_OP_CAST) ? s->indices->producer : NULL;
     if (s->cast) {
         const int64_t to = skv_attr_int(s->cast, "to", 0);
         if (to != SKIVE_I32 && to != SKIVE_I64) return false;
@@ -66,8 +64,8 @@ bool skv_shared_find(const skive_value *weight, skv_shared *out) {
 const skive_value *skv_shared_weight_of(const skive_value *part) {
     for (uint32_t i = 0; skv_value_is_param(part) && i < part->n_uses; i++) {
         const skive_node *n = part->uses[i].node;
-        if (is_standard(n, "Gather") && skv_shared_find(n->outputs[0], NULL)) return n->outputs[0];
-        if (!is_standard(n, "Cast")) continue;
+        if (skv_node_is(n, SKV_OP_GATHER) && skv_shared_find(n->outputs[0], NULL)) return n->outputs[0];
+        if (!skv_node_is(n, SKV_OP_CAST)) continue;
         const skive_value *cast = n->outputs[0];
         for (uint32_t k = 0; cast && k < cast->n_uses; k++) {
             const skive_node *gather = cast->uses[k].node;
@@ -78,8 +76,8 @@ const skive_value *skv_shared_weight_of(const skive_value *part) {
 }
 
 bool skv_shared_has_node(const skive_node *n) {
-    if (is_standard(n, "Gather")) return n->n_outputs > 0 && skv_shared_find(n->outputs[0], NULL);
-    return is_standard(n, "Cast") && n->n_inputs > 0 && skv_value_is_param(n->inputs[0]) && n->outputs[0] &&
+    if (skv_node_is(n, SKV_OP_GATHER)) return n->n_outputs > 0 && skv_shared_find(n->outputs[0], NULL);
+    return skv_node_is(n, SKV_OP_CAST) && n->n_inputs > 0 && skv_value_is_param(n->inputs[0]) && n->outputs[0] &&
            skv_shared_weight_of(n->inputs[0]);
 }
 

@@ -128,7 +128,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"Attention", NULL};
+static const skv_op_kind ops[] = {SKV_OP_ATTENTION, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_attention_f32 = {
     .name = "attention_f32",

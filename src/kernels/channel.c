@@ -42,7 +42,7 @@ static int tensor_of(const skv_kernel_node *n) {
 }
 
 enum { BN_X, BN_SCALE, BN_BIAS, BN_MEAN, BN_VARIANCE, BN_INPUTS };
-static bool is_norm(const skv_kernel_node *n) { return skv_node_is(n->node, "BatchNormalization"); }
+static bool is_norm(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_BATCH_NORMALIZATION); }
 
 static bool applicable_norm(const skv_kernel_node *n, skv_why *why) {
     if (skv_attr_int(n->node, "training_mode", 0)) return skv_decline(why, "in training");
@@ -141,10 +141,10 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     st->tensor = tensor_of(n);
-    const int which = skv_node_is(n->node, "Add")   ? 0
-                      : skv_node_is(n->node, "Sub") ? 1
-                      : skv_node_is(n->node, "Mul") ? 2
-                                                    : 3;
+    const int which = skv_node_is(n->node, SKV_OP_ADD)   ? 0
+                      : skv_node_is(n->node, SKV_OP_SUB) ? 1
+                      : skv_node_is(n->node, SKV_OP_MUL) ? 2
+                                                         : 3;
     st->op = (st->tensor == 0 ? plain : turned)[which];
     skv_kernel_value *x = &n->in[st->tensor], *k = &n->in[1 - st->tensor];
     const int64_t count = skv_type_count(&k->type);
@@ -228,7 +228,8 @@ static skive_status run(const skv_kernel_call *call) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"Add", "Sub", "Mul", "Div", "BatchNormalization", NULL};
+static const skv_op_kind ops[] = {SKV_OP_ADD, SKV_OP_SUB, SKV_OP_MUL, SKV_OP_DIV, SKV_OP_BATCH_NORMALIZATION,
+                                  SKV_OP_NONE};
 
 const skv_kernel skv_kernel_channel_f32 = {
     .name = "channel_f32",

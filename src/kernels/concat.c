@@ -211,7 +211,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"Concat", NULL};
+static const skv_op_kind ops[] = {SKV_OP_CONCAT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_concat = {
     .name = "concat",

@@ -25,8 +25,8 @@ typedef struct conv_state {
 } conv_state;
 
 static conv_kind kind_of(const skive_node *n) {
-    if (skv_node_is(n, "ConvGradInput")) return BY_INPUT;
-    return skv_node_is(n, "ConvGradWeight") ? BY_WEIGHT : FORWARD;
+    if (skv_node_is(n, SKV_OP_CONV_GRAD_INPUT)) return BY_INPUT;
+    return skv_node_is(n, SKV_OP_CONV_GRAD_WEIGHT) ? BY_WEIGHT : FORWARD;
 }
 
 /* The values that stand for X, W and Y. */
@@ -220,7 +220,8 @@ static skive_status prepare(skv_kernel_node *n) {
     return status;
 }
 
-static const char *const ops[] = {"FusedConv", "Conv", "ConvGradInput", "ConvGradWeight", NULL};
+static const skv_op_kind ops[] = {SKV_OP_FUSED_CONV, SKV_OP_CONV, SKV_OP_CONV_GRAD_INPUT, SKV_OP_CONV_GRAD_WEIGHT,
+                                  SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_columns_f32 = {
     .name = "conv_columns_f32",

@@ -139,7 +139,7 @@ static skive_status run(const skv_kernel_call *call) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"FusedConv", "Conv", NULL};
+static const skv_op_kind ops[] = {SKV_OP_FUSED_CONV, SKV_OP_CONV, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_rows_f32 = {
     .name = "conv_rows_f32",

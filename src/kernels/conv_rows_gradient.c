@@ -29,7 +29,7 @@ typedef struct grad_state {
     size_t window_floats, sum_floats, product_bytes;
 } grad_state;
 
-static bool by_weight(const skv_kernel_node *n) { return skv_node_is(n->node, "ConvGradWeight"); }
+static bool by_weight(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_CONV_GRAD_WEIGHT); }
 /* dY, W, X or dY, X, W. */
 static size_t x_index(const skv_kernel_node *n) { return by_weight(n) ? 1 : 2; }
 static size_t w_index(const skv_kernel_node *n) { return by_weight(n) ? 2 : 1; }
@@ -203,7 +203,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"ConvGradInput", "ConvGradWeight", NULL};
+static const skv_op_kind ops[] = {SKV_OP_CONV_GRAD_INPUT, SKV_OP_CONV_GRAD_WEIGHT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_rows_gradient_f32 = {
     .name = "conv_rows_gradient_f32",

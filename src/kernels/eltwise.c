@@ -15,9 +15,10 @@ typedef struct eltwise_state {
 } eltwise_state;
 
 static const struct {
-    const char *op;
+    skv_op_kind op;
     eltwise_kind kind;
-} kinds[] = {{"Relu", RELU}, {"ReluGrad", RELU_GRAD}, {"Add", ADD}, {"Sub", SUB}, {"Mul", MUL}};
+} kinds[] = {
+    {SKV_OP_RELU, RELU}, {SKV_OP_RELU_GRAD, RELU_GRAD}, {SKV_OP_ADD, ADD}, {SKV_OP_SUB, SUB}, {SKV_OP_MUL, MUL}};
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 0; i < n->n_in; i++) {
@@ -94,7 +95,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"Relu", "ReluGrad", "Add", "Sub", "Mul", NULL};
+static const skv_op_kind ops[] = {SKV_OP_RELU, SKV_OP_RELU_GRAD, SKV_OP_ADD, SKV_OP_SUB, SKV_OP_MUL, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_eltwise_f32 = {
     .name = "eltwise_f32",

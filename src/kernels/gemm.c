@@ -25,14 +25,14 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
             return skv_decline(why, "input %zu is not float32, or empty", i);
     }
     if (n->in[0].type.rank < 2 || n->in[1].type.rank != 2) return skv_decline(why, "not a product of two matrices");
-    if (!skv_node_is(n->node, "MatMul") && n->in[0].type.rank != 2)
+    if (!skv_node_is(n->node, SKV_OP_MAT_MUL) && n->in[0].type.rank != 2)
         return skv_decline(why, "not a product of two matrices");
     if (!skv_kernel_f32(&n->out[0])) return skv_decline(why, "empty output");
     return true;
 }
 
 static skive_status fill_state(skv_kernel_node *n, gemm_state *st) {
-    const bool plain_product = skv_node_is(n->node, "MatMul");
+    const bool plain_product = skv_node_is(n->node, SKV_OP_MAT_MUL);
     const skive_type *a = &n->in[0].type, *b = &n->in[1].type;
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     st->trans_a = !plain_product && skv_attr_int(n->node, "transA", 0) != 0;
@@ -114,7 +114,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"Gemm", "FusedGemm", "MatMul", NULL};
+static const skv_op_kind ops[] = {SKV_OP_GEMM, SKV_OP_FUSED_GEMM, SKV_OP_MAT_MUL, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_gemm_f32 = {
     .name = "gemm_f32",

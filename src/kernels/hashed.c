@@ -37,8 +37,8 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 }
 
 static hashed_kind kind_of(const skive_node *n) {
-    if (skv_node_is(n, "HashedGemm")) return FORWARD;
-    return skv_node_is(n, "HashedGemmGradInput") ? GRAD_INPUT : GRAD_BUCKETS;
+    if (skv_node_is(n, SKV_OP_HASHED_GEMM)) return FORWARD;
+    return skv_node_is(n, SKV_OP_HASHED_GEMM_GRAD_INPUT) ? GRAD_INPUT : GRAD_BUCKETS;
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -214,7 +214,8 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"HashedGemm", "HashedGemmGradInput", "HashedGemmGradBuckets", NULL};
+static const skv_op_kind ops[] = {SKV_OP_HASHED_GEMM, SKV_OP_HASHED_GEMM_GRAD_INPUT, SKV_OP_HASHED_GEMM_GRAD_BUCKETS,
+                                  SKV_OP_NONE};
 
 const skv_kernel skv_kernel_hashed_f32 = {
     .name = "hashed_f32",

@@ -74,7 +74,7 @@ bool skv_decline(skv_why *why, const char *format, ...) __attribute__((format(pr
 struct skv_kernel {
     const char *name; /* op-dtypes-form-isa: "conv_f32_onednn", "qconv_u8s8_avx512vnni" */
     const char *brief;
-    const char *const *ops;                                     /* names served, NULL at the end; NULL: every op */
+    const skv_op_kind *ops;                                     /* ops served, SKV_OP_NONE at the end; NULL: every op */
     skv_isa isa;                                                /* least level */
     bool computes_nothing;                                      /* belongs in plans of reference kernels too */
     bool takes_coded;                                           /* reads no parameter, or coded ones as they are */
@@ -86,7 +86,7 @@ struct skv_kernel {
 
 size_t skv_kernel_count(void);
 const skv_kernel *skv_kernel_at(size_t index);
-bool skv_kernel_serves(const skv_kernel *k, const char *op);
+bool skv_kernel_serves(const skv_kernel *k, skv_op_kind op);
 bool skv_kernel_f32(const skv_kernel_value *v); /* float32, of known shape, not empty */
 /* The shared part of an element-wise prepare: every input takes the layout of the first non-constant one. */
 void skv_kernel_follow_layout(skv_kernel_node *n);

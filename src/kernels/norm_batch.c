@@ -19,7 +19,7 @@ typedef struct norm_state {
 } norm_state;
 
 static bool is_grad(const skv_kernel_node *n) {
-    return skv_node_is(n->node, "BatchNormalizationGrad") || skv_node_is(n->node, "FusedBatchNormGrad");
+    return skv_node_is(n->node, SKV_OP_BATCH_NORMALIZATION_GRAD) || skv_node_is(n->node, SKV_OP_FUSED_BATCH_NORM_GRAD);
 }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -199,8 +199,8 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"BatchNormalization", "BatchNormalizationGrad", "FusedBatchNorm",
-                                  "FusedBatchNormGrad", NULL};
+static const skv_op_kind ops[] = {SKV_OP_BATCH_NORMALIZATION, SKV_OP_BATCH_NORMALIZATION_GRAD, SKV_OP_FUSED_BATCH_NORM,
+                                  SKV_OP_FUSED_BATCH_NORM_GRAD, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_norm_batch_f32 = {
     .name = "norm_batch_f32",

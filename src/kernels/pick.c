@@ -23,7 +23,7 @@ typedef struct pick_state {
     int threads;
 } pick_state;
 
-static bool is_pad(const skv_kernel_node *n) { return skv_node_is(n->node, "Pad"); }
+static bool is_pad(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_PAD); }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (skive_dtype_bits(n->in[0].type.dtype) < 8) return skv_decline(why, "elements of less than a byte");
@@ -176,7 +176,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"Slice", "Pad", NULL};
+static const skv_op_kind ops[] = {SKV_OP_SLICE, SKV_OP_PAD, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_pick = {
     .name = "pick",

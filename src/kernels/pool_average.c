@@ -13,7 +13,7 @@ typedef struct pool_state {
     int threads;
 } pool_state;
 
-static bool is_grad(const skv_kernel_node *n) { return skv_node_is(n->node, "AveragePoolGrad"); }
+static bool is_grad(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_AVERAGE_POOL_GRAD); }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skv_kernel_value *x = &n->in[is_grad(n) ? 1 : 0];
@@ -44,7 +44,7 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     for (int d = 0; d < x->rank; d++) dims[d] = x->dims[d].size;
-    st->whole = skv_node_is(n->node, "GlobalAveragePool");
+    st->whole = skv_node_is(n->node, SKV_OP_GLOBAL_AVERAGE_POOL);
     st->with_padding = skv_attr_int(n->node, "count_include_pad", 0) != 0;
     if (st->whole)
         st->g = plane_of(x->rank, dims);
@@ -151,7 +151,8 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"AveragePool", "GlobalAveragePool", "AveragePoolGrad", NULL};
+static const skv_op_kind ops[] = {SKV_OP_AVERAGE_POOL, SKV_OP_GLOBAL_AVERAGE_POOL, SKV_OP_AVERAGE_POOL_GRAD,
+                                  SKV_OP_NONE};
 
 const skv_kernel skv_kernel_pool_average_f32 = {
     .name = "pool_average_f32",

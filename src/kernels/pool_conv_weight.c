@@ -180,8 +180,8 @@ static skive_status gradient_run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const pool_ops[] = {"MaxPoolPlace", NULL};
-static const char *const gradient_ops[] = {"ConvPoolGradWeight", NULL};
+static const skv_op_kind pool_ops[] = {SKV_OP_MAX_POOL_PLACE, SKV_OP_NONE};
+static const skv_op_kind gradient_ops[] = {SKV_OP_CONV_POOL_GRAD_WEIGHT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_pool_place_f32 = {
     .name = "pool_place_f32",

@@ -17,7 +17,7 @@ typedef struct pool_state {
     int threads;
 } pool_state;
 
-static bool is_grad(const skv_kernel_node *n) { return skv_node_is(n->node, "MaxPoolGrad"); }
+static bool is_grad(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_MAX_POOL_GRAD); }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skv_kernel_value *x = &n->in[is_grad(n) ? 1 : 0];
@@ -237,7 +237,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"MaxPool", "MaxPoolGrad", NULL};
+static const skv_op_kind ops[] = {SKV_OP_MAX_POOL, SKV_OP_MAX_POOL_GRAD, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_pool_max_f32 = {
     .name = "pool_max_f32",

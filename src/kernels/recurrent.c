@@ -14,7 +14,8 @@ typedef struct recurrent_state {
 static const char *const usual[3][3] = {{"Sigmoid", "Tanh", "Tanh"}, {"Sigmoid", "Tanh", NULL}, {"Tanh", NULL, NULL}};
 
 static skv_recurrent_kind kind_of(const skive_node *n) {
-    return strncmp(n->op_type, "LSTM", 4) == 0 ? SKV_LSTM : strncmp(n->op_type, "GRU", 3) == 0 ? SKV_GRU : SKV_RNN;
+    if (SKV_NODE_IS_ANY(n, SKV_OP_LSTM, SKV_OP_LSTM_GRAD)) return SKV_LSTM;
+    return SKV_NODE_IS_ANY(n, SKV_OP_GRU, SKV_OP_GRU_GRAD) ? SKV_GRU : SKV_RNN;
 }
 
 bool skv_recurrent_usual(const skive_node *n, skv_recurrent_kind kind) {
@@ -41,7 +42,7 @@ bool skv_recurrent_plain(const skv_kernel_node *n, skv_why *why) {
 skv_recurrent_shape skv_recurrent_shape_of(const skv_kernel_node *n) {
     static const int64_t gates[3] = {4, 3, 1};
     const skive_type *x = &n->in[0].type, *w = &n->in[1].type;
-    const bool turned = skv_node_is(n->node, "DynamicQuantizeLSTM"); /* weights [d][input][gates h] */
+    const bool turned = skv_node_is(n->node, SKV_OP_DYNAMIC_QUANTIZE_LSTM); /* weights [d][input][gates h] */
     skv_recurrent_shape s = {.kind = turned ? SKV_LSTM : kind_of(n->node)};
     s.batch_first = skv_attr_int(n->node, "layout", 0) != 0;
     s.reverse_first = strcasecmp(skv_attr_string(n->node, "direction", "forward"), "reverse") == 0;
@@ -210,7 +211,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"LSTM", "GRU", "RNN", NULL};
+static const skv_op_kind ops[] = {SKV_OP_LSTM, SKV_OP_GRU, SKV_OP_RNN, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_recurrent_f32 = {
     .name = "recurrent_f32",

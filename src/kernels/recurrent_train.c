@@ -364,8 +364,8 @@ static skive_status run(const skv_kernel_call *c) { return run_both(c, false); }
 static skive_status run_gradient(const skv_kernel_call *c) { return run_both(c, true); }
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"LSTM", "GRU", "RNN", NULL};
-static const char *const gradient_ops[] = {"LSTMGrad", "GRUGrad", "RNNGrad", NULL};
+static const skv_op_kind ops[] = {SKV_OP_LSTM, SKV_OP_GRU, SKV_OP_RNN, SKV_OP_NONE};
+static const skv_op_kind gradient_ops[] = {SKV_OP_LSTM_GRAD, SKV_OP_GRU_GRAD, SKV_OP_RNN_GRAD, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_recurrent_train_f32 = {
     .name = "recurrent_train_f32",

@@ -22,11 +22,10 @@ const skv_kernel *skv_kernel_at(size_t i) { return i < SKV_COUNT(all) ? all[i] :
 const char *skive_onednn_version(void) { return NULL; }
 #endif
 
-bool skv_kernel_serves(const skv_kernel *k, const char *op) {
+bool skv_kernel_serves(const skv_kernel *k, skv_op_kind op) {
     if (!k->ops) return true;
-    for (const char *const *name = k->ops; *name; name++) {
-        if (strcmp(*name, op) == 0) return true;
-    }
+    for (const skv_op_kind *served = k->ops; *served != SKV_OP_NONE; served++)
+        if (*served == op) return true;
     return false;
 }
 

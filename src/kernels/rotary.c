@@ -69,7 +69,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"RotaryEmbedding", NULL};
+static const skv_op_kind ops[] = {SKV_OP_ROTARY_EMBEDDING, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_rotary_f32 = {
     .name = "rotary_f32",

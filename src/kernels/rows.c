@@ -19,9 +19,9 @@ typedef struct row_state {
 } row_state;
 
 static row_kind kind_of(const skive_node *n) {
-    if (skv_node_is(n, "LayerNormalization")) return LAYER;
-    if (skv_node_is(n, "RMSNormalization")) return RMS;
-    if (skv_node_is(n, "Softmax")) return SOFTMAX;
+    if (skv_node_is(n, SKV_OP_LAYER_NORMALIZATION)) return LAYER;
+    if (skv_node_is(n, SKV_OP_RMS_NORMALIZATION)) return RMS;
+    if (skv_node_is(n, SKV_OP_SOFTMAX)) return SOFTMAX;
     return strcmp(skv_attr_string(n, "approximate", "none"), "tanh") == 0 ? GELU_TANH : GELU;
 }
 
@@ -107,7 +107,8 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"LayerNormalization", "RMSNormalization", "Softmax", "Gelu", NULL};
+static const skv_op_kind ops[] = {SKV_OP_LAYER_NORMALIZATION, SKV_OP_RMS_NORMALIZATION, SKV_OP_SOFTMAX, SKV_OP_GELU,
+                                  SKV_OP_NONE};
 
 const skv_kernel skv_kernel_rows_f32 = {
     .name = "rows_f32",

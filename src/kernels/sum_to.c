@@ -54,7 +54,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"SumTo", NULL};
+static const skv_op_kind ops[] = {SKV_OP_SUM_TO, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_sum_to_f32 = {
     .name = "sum_to_f32",

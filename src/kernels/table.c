@@ -12,7 +12,7 @@ typedef struct table_state {
     int threads;
 } table_state;
 
-static bool is_gradient(const skv_kernel_node *n) { return skv_node_is(n->node, "GatherGrad"); }
+static bool is_gradient(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_GATHER_GRAD); }
 static const skv_kernel_value *table_of(const skv_kernel_node *n) { return &n->in[is_gradient(n) ? 2 : 0]; }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -95,7 +95,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"Gather", "GatherGrad", NULL};
+static const skv_op_kind ops[] = {SKV_OP_GATHER, SKV_OP_GATHER_GRAD, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_table_f32 = {
     .name = "table_f32",

@@ -122,7 +122,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"Transpose", NULL};
+static const skv_op_kind ops[] = {SKV_OP_TRANSPOSE, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_transpose = {
     .name = "transpose",

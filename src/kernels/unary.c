@@ -16,23 +16,23 @@ typedef struct unary_state {
 } unary_state;
 
 static const struct {
-    const char *op;
+    skv_op_kind op;
     skv_unary f;
     bool keeps_zero; /* and so the zeros of padded channels */
 } functions[] = {
-    {"Sigmoid", SKV_UNARY_SIGMOID, false},
-    {"Tanh", SKV_UNARY_TANH, true},
-    {"Exp", SKV_UNARY_EXP, false},
-    {"Elu", SKV_UNARY_ELU, true},
-    {"Softplus", SKV_UNARY_SOFTPLUS, false},
-    {"HardSigmoid", SKV_UNARY_HARD_SIGMOID, false},
-    {"HardSwish", SKV_UNARY_HARD_SWISH, true},
-    {"LeakyRelu", SKV_UNARY_LEAKY_RELU, true},
-    {"Clip", SKV_UNARY_CLIP, false},
-    {"Neg", SKV_UNARY_NEG, true},
-    {"Abs", SKV_UNARY_ABS, true},
-    {"Sqrt", SKV_UNARY_SQRT, true},
-    {"Reciprocal", SKV_UNARY_RECIPROCAL, false},
+    {SKV_OP_SIGMOID, SKV_UNARY_SIGMOID, false},
+    {SKV_OP_TANH, SKV_UNARY_TANH, true},
+    {SKV_OP_EXP, SKV_UNARY_EXP, false},
+    {SKV_OP_ELU, SKV_UNARY_ELU, true},
+    {SKV_OP_SOFTPLUS, SKV_UNARY_SOFTPLUS, false},
+    {SKV_OP_HARD_SIGMOID, SKV_UNARY_HARD_SIGMOID, false},
+    {SKV_OP_HARD_SWISH, SKV_UNARY_HARD_SWISH, true},
+    {SKV_OP_LEAKY_RELU, SKV_UNARY_LEAKY_RELU, true},
+    {SKV_OP_CLIP, SKV_UNARY_CLIP, false},
+    {SKV_OP_NEG, SKV_UNARY_NEG, true},
+    {SKV_OP_ABS, SKV_UNARY_ABS, true},
+    {SKV_OP_SQRT, SKV_UNARY_SQRT, true},
+    {SKV_OP_RECIPROCAL, SKV_UNARY_RECIPROCAL, false},
 };
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -108,8 +108,9 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"Sigmoid",   "Tanh", "Exp", "Elu", "Softplus", "HardSigmoid", "HardSwish",
-                                  "LeakyRelu", "Clip", "Neg", "Abs", "Sqrt",     "Reciprocal",  NULL};
+static const skv_op_kind ops[] = {
+    SKV_OP_SIGMOID,    SKV_OP_TANH, SKV_OP_EXP, SKV_OP_ELU, SKV_OP_SOFTPLUS, SKV_OP_HARD_SIGMOID, SKV_OP_HARD_SWISH,
+    SKV_OP_LEAKY_RELU, SKV_OP_CLIP, SKV_OP_NEG, SKV_OP_ABS, SKV_OP_SQRT,     SKV_OP_RECIPROCAL,   SKV_OP_NONE};
 
 const skv_kernel skv_kernel_unary_f32 = {
     .name = "unary_f32",

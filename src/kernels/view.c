@@ -5,7 +5,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     for (size_t i = 1; i < n->n_out; i++) {
         if (!n->out[i].absent) return skv_decline(why, "output %zu is used", i);
     }
-    if (skv_node_is(n->node, "Dropout")) {
+    if (skv_node_is(n->node, SKV_OP_DROPOUT)) {
         /* Training mode is the third input; anything but a constant false draws a mask. */
         if (n->n_in > 2 && !n->in[2].absent) {
             const skive_tensor *t = n->in[2].constant;
@@ -27,8 +27,8 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"Reshape",   "ReshapeLike", "Flatten", "Squeeze",
-                                  "Unsqueeze", "Identity",    "Dropout", NULL};
+static const skv_op_kind ops[] = {SKV_OP_RESHAPE,   SKV_OP_RESHAPE_LIKE, SKV_OP_FLATTEN, SKV_OP_SQUEEZE,
+                                  SKV_OP_UNSQUEEZE, SKV_OP_IDENTITY,     SKV_OP_DROPOUT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_view = {
     .name = "view",

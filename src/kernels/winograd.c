@@ -15,7 +15,7 @@ bool skv_wino_shape(const skv_kernel_node *n, const skive_type *x, const skive_t
 }
 
 static bool backward(const skv_kernel_node *n) {
-    return skv_node_is(n->node, "ConvGradInput") || skv_node_is(n->node, "ConvGradWeight");
+    return skv_node_is(n->node, SKV_OP_CONV_GRAD_INPUT) || skv_node_is(n->node, SKV_OP_CONV_GRAD_WEIGHT);
 }
 
 bool skv_wino_suits(const skv_kernel_node *n, const skv_conv_shape *s, skv_why *why) {

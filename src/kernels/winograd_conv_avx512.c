@@ -5,7 +5,7 @@
 #include "kernels/winograd_avx512.h"
 #include "ops/common_activation.h"
 
-static bool by_input(const skv_kernel_node *n) { return skv_node_is(n->node, "ConvGradInput"); }
+static bool by_input(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_CONV_GRAD_INPUT); }
 /* X, W or dY, W, X. */
 static const skive_type *x_type(const skv_kernel_node *n) { return &n->in[by_input(n) ? 2 : 0].type; }
 
@@ -335,7 +335,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"Conv", "FusedConv", "ConvGradInput", NULL};
+static const skv_op_kind ops[] = {SKV_OP_CONV, SKV_OP_FUSED_CONV, SKV_OP_CONV_GRAD_INPUT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_winograd_f32_avx512 = {
     .name = "conv_winograd_f32_avx512",

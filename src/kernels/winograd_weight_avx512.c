@@ -254,7 +254,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"ConvGradWeight", NULL};
+static const skv_op_kind ops[] = {SKV_OP_CONV_GRAD_WEIGHT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_winograd_weight_f32_avx512 = {
     .name = "conv_winograd_weight_f32_avx512",

@@ -5,13 +5,6 @@
 #include "onnx/onnx.h"
 #include "ops/common_shape.h"
 
-static bool one_of(const char *op, const char *const *names, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(op, names[i]) == 0) return true;
-    }
-    return false;
-}
-
 /* Input 1 [c] aligned at axis 1 of input 0 [n][c][h][w] becomes [c][1][1], which broadcasts without an attribute. */
 static skive_status lay_at_axis(skive_node *n, int64_t axis) {
     const skive_value *a = skv_node_in(n, 0);
@@ -59,10 +52,10 @@ static skive_status cast_by_name(skive_node *n) {
 
 /* Opsets 1 to 4. */
 static skive_status upgrade_first(skive_node *n) {
-    if (skv_node_is(n, "Cast")) return cast_by_name(n);
-    if (skv_node_is(n, "Concat") && !skv_node_attr(n, "axis")) return skv_node_set_attr(n, &SKV_INT("axis", 1));
-    if (skv_node_is(n, "Pad")) rename_attr(n, "paddings", "pads");
-    if (skv_node_is(n, "Reshape") && skv_node_attr(n, "shape")) return skv_import_ints(n->graph, n, "shape", 1);
+    if (skv_node_is(n, SKV_OP_CAST)) return cast_by_name(n);
+    if (skv_node_is(n, SKV_OP_CONCAT) && !skv_node_attr(n, "axis")) return skv_node_set_attr(n, &SKV_INT("axis", 1));
+    if (skv_node_is(n, SKV_OP_PAD)) rename_attr(n, "paddings", "pads");
+    if (skv_node_is(n, SKV_OP_RESHAPE) && skv_node_attr(n, "shape")) return skv_import_ints(n->graph, n, "shape", 1);
     return SKIVE_OK;
 }
 
@@ -73,23 +66,23 @@ static skive_status lay_slope(skive_node *n) {
 }
 
 skive_status skv_onnx_upgrade_legacy(skv_onnx_source *source, skive_node *n, int from) {
-    static const char *const binary[] = {"Add", "Sub", "Mul",   "Div",     "Pow", "And",
-                                         "Or",  "Xor", "Equal", "Greater", "Less"};
+    static const skv_op_kind binary[] = {SKV_OP_ADD, SKV_OP_SUB, SKV_OP_MUL,   SKV_OP_DIV,     SKV_OP_POW, SKV_OP_AND,
+                                         SKV_OP_OR,  SKV_OP_XOR, SKV_OP_EQUAL, SKV_OP_GREATER, SKV_OP_LESS};
     (void)source;
-    if (one_of(n->op_type, binary, SKV_COUNT(binary))) {
+    if (skv_node_is_any(n, binary, SKV_COUNT(binary))) {
         if (skv_attr_int(n, "broadcast", 0) != 0 && skv_node_attr(n, "axis")) {
             SKV_TRY(lay_at_axis(n, skv_attr_int(n, "axis", 0)));
         }
         skv_node_remove_attr(n, "axis");
         skv_node_remove_attr(n, "broadcast");
-    } else if (skv_node_is(n, "Gemm")) {
+    } else if (skv_node_is(n, SKV_OP_GEMM)) {
         skv_node_remove_attr(n, "broadcast");
-    } else if (skv_node_is(n, "BatchNormalization") || skv_node_is(n, "Dropout")) {
+    } else if (skv_node_is(n, SKV_OP_BATCH_NORMALIZATION) || skv_node_is(n, SKV_OP_DROPOUT)) {
         skv_node_remove_attr(n, "is_test"); /* these models are for inference */
         skv_node_remove_attr(n, "spatial");
-    } else if (skv_node_is(n, "PRelu")) {
+    } else if (skv_node_is(n, SKV_OP_PRELU)) {
         SKV_TRY(lay_slope(n));
-    } else if (skv_node_is(n, "LSTM") || skv_node_is(n, "GRU") || skv_node_is(n, "RNN")) {
+    } else if (skv_node_is(n, SKV_OP_LSTM) || skv_node_is(n, SKV_OP_GRU) || skv_node_is(n, SKV_OP_RNN)) {
         skv_node_remove_attr(n, "output_sequence");
     }
     if (from < 5) SKV_TRY(upgrade_first(n));

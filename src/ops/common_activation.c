@@ -26,7 +26,7 @@ static const activation_name *find(const skive_node *node) {
 }
 
 static double number(const skive_node *node, const char *name, const char *plain, double fallback) {
-    if (strstr(node->op_type, "Gemm") == NULL) fallback = skv_attr_float(node, plain, fallback);
+    if (!SKV_NODE_IS_ANY(node, SKV_OP_FUSED_GEMM, SKV_OP_Q_GEMM)) fallback = skv_attr_float(node, plain, fallback);
     return skv_attr_float(node, name, fallback);
 }
 

@@ -91,12 +91,12 @@ static inline skive_value *skv_g_scalar(skv_builder *b, const skive_value *like,
 /* ---- members shared by most records of the family ---- */
 #define SKV_UNARY_OP                                                                                      \
     .domain = "", .min_in = 1, .max_in = 1, .min_out = 1, .max_out = 1, .couple = skv_couple_elementwise, \
-    .cost = skv_cost_per_element
+    .cost = skv_cost_per_element, .pointwise = true
 #define SKV_BINARY_OP                                                                                     \
     .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .couple = skv_couple_elementwise, \
-    .cost = skv_cost_per_element
+    .cost = skv_cost_per_element, .pointwise = true
 #define SKV_PAIR_OP                                                                                                  \
     .domain = SKV_DOMAIN, .since = 1, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .infer = skv_infer_pair, \
-    .couple = skv_couple_elementwise, .cost = skv_cost_per_element
+    .couple = skv_couple_elementwise, .cost = skv_cost_per_element, .pointwise = true
 
 #endif

@@ -100,16 +100,16 @@ static skive_status split_to_sizes(skive_node *n, int axis) {
 }
 
 skive_status skv_op_set_output_dim(skive_node *n, size_t output, int axis, int64_t size) {
-    if (skv_node_is(n, "Reshape") || skv_node_is(n, "Expand")) {
+    if (skv_node_is(n, SKV_OP_RESHAPE) || skv_node_is(n, SKV_OP_EXPAND)) {
         int first = 0;
-        if (skv_node_is(n, "Expand")) { /* the list may be shorter than the result: aligned to the right */
+        if (skv_node_is(n, SKV_OP_EXPAND)) { /* the list may be shorter than the result: aligned to the right */
             const skive_tensor *t = skv_node_constant(n, 1);
             int64_t count = t ? skive_tensor_count(t) : -1;
             if (count >= 0) first = n->outputs[output]->type.rank - (int)count;
         }
         return axis < first ? SKIVE_OK : set_list_element(n, 1, axis - first, size);
     }
-    if (skv_node_is(n, "Split")) {
+    if (skv_node_is(n, SKV_OP_SPLIT)) {
         if (skv_axis(skv_attr_int(n, "axis", 0), n->outputs[output]->type.rank) != axis) return SKIVE_OK;
         if (!skv_node_in(n, 1)) SKV_TRY(split_to_sizes(n, axis));
         return set_list_element(n, 1, (int)output, size);

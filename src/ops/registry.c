@@ -3,15 +3,16 @@
 
 #include "graph/op.h"
 
-#define X(id) extern const skv_op skv_op_##id;
-#include "ops/ops.inc"
+#define X(id, ID) extern const skv_op skv_op_##id;
+#include "graph/ops.inc"
 #undef X
 
-static const skv_op *const all[] = {
-#define X(id) &skv_op_##id,
-#include "ops/ops.inc"
+static const skv_op *const all[SKV_OP_KINDS] = {
+#define X(id, ID) [SKV_OP_##ID] = &skv_op_##id,
+#include "graph/ops.inc"
 #undef X
 };
+enum { FIRST = SKV_OP_NONE + 1 };
 
 const char *skv_op_unknown_attr(const skv_op *op, const skive_node *n) {
     for (uint32_t i = 0; i < n->n_attrs; i++) {
@@ -22,8 +23,9 @@ const char *skv_op_unknown_attr(const skv_op *op, const skive_node *n) {
     return NULL;
 }
 
-size_t skv_op_count(void) { return SKV_COUNT(all); }
-const skv_op *skv_op_at(size_t i) { return i < SKV_COUNT(all) ? all[i] : NULL; }
+size_t skv_op_count(void) { return SKV_OP_KINDS - FIRST; }
+const skv_op *skv_op_at(size_t i) { return i < skv_op_count() ? all[FIRST + i] : NULL; }
+const skv_op *skv_op_of(skv_op_kind kind) { return all[kind]; }
 
 /* "ai.onnx" is the long name of the standard domain. */
 static bool same_domain(const char *domain, const char *wanted) {
@@ -31,10 +33,12 @@ static bool same_domain(const char *domain, const char *wanted) {
     return strcmp(domain, wanted) == 0;
 }
 
-const skv_op *skv_op_find(const char *name, const char *domain) {
-    for (size_t i = 0; i < SKV_COUNT(all); i++) {
+skv_op_kind skv_op_find_kind(const char *name, const char *domain) {
+    for (size_t i = FIRST; i < SKV_OP_KINDS; i++) {
         if (all[i]->name[0] != name[0] || strcmp(all[i]->name, name) != 0) continue;
-        if (!domain || same_domain(all[i]->domain, domain)) return all[i];
+        if (!domain || same_domain(all[i]->domain, domain)) return (skv_op_kind)i;
     }
-    return NULL;
+    return SKV_OP_NONE;
 }
+
+const skv_op *skv_op_find(const char *name, const char *domain) { return skv_op_of(skv_op_find_kind(name, domain)); }

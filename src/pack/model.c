@@ -26,7 +26,7 @@ skive_status skive_model_save(skive_context *ctx, const skive_graph *graph, cons
     if (n > 4 && strcmp(path + n - 4, ".skv") == 0) return skive_pack_save(ctx, graph, path, NULL, NULL);
     /* Hashed layers use an operator internal to skive. */
     bool hashed = false;
-    for (uint32_t i = 0; i < graph->n_nodes; i++) hashed = hashed || skv_node_is(graph->nodes[i], "HashedGemm");
+    for (uint32_t i = 0; i < graph->n_nodes; i++) hashed = hashed || skv_node_is(graph->nodes[i], SKV_OP_HASHED_GEMM);
     if (!hashed) return skive_onnx_save(ctx, graph, path, NULL);
     skive_graph *standard = NULL;
     SKV_TRY(skive_graph_copy(ctx, graph, &standard));

@@ -59,7 +59,7 @@ static skive_status find_form(skive_context *ctx, const char *text, const skv_fo
 bool skv_pack_is_weight(const skive_value *v) {
     bool weight = v->type.rank > 1;
     for (uint32_t i = 0; !weight && i < v->n_uses; i++)
-        weight = skv_node_is(v->uses[i].node, "HashedGemm") && v->uses[i].index == 1;
+        weight = skv_node_is(v->uses[i].node, SKV_OP_HASHED_GEMM) && v->uses[i].index == 1;
     return weight;
 }
 

@@ -29,8 +29,8 @@ static tail tail_of(const skv_pass_env *env, skive_node *head) {
     double lo = -INFINITY, hi = INFINITY;
     size_t n = 1;
     skive_node *next = skv_only_reader(env, head->outputs[0]);
-    if (next && next->domain[0] == '\0' && (skv_node_is(next, "Relu") || skv_node_is(next, "Clip"))) {
-        if (skv_node_is(next, "Relu")) {
+    if (next && next->domain[0] == '\0' && (skv_node_is(next, SKV_OP_RELU) || skv_node_is(next, SKV_OP_CLIP))) {
+        if (skv_node_is(next, SKV_OP_RELU)) {
             lo = 0;
         } else if (!skv_clip_bound(next, 1, -INFINITY, &lo) || !skv_clip_bound(next, 2, INFINITY, &hi) || !(lo <= hi)) {
             return t;
@@ -72,8 +72,8 @@ typedef struct product {
 } product;
 
 static bool is_product(const skive_node *n) {
-    if (skv_node_is(n, "Conv")) return true;
-    if (!skv_node_is(n, "Gemm") && !skv_node_is(n, "MatMul")) return false;
+    if (skv_node_is(n, SKV_OP_CONV)) return true;
+    if (!skv_node_is(n, SKV_OP_GEMM) && !skv_node_is(n, SKV_OP_MAT_MUL)) return false;
     if (n->inputs[0]->type.rank != 2) return false;
     return skv_attr_int(n, "transA", 0) == 0 && skv_attr_float(n, "alpha", 1) == 1 && skv_attr_float(n, "beta", 1) == 1;
 }
@@ -87,7 +87,7 @@ static skive_status prepare_product(skive_context *ctx, const skive_node *n, con
     *fits = skv_quantized_bias(n, p->x_grid.scale, &p->w, p->bias->tensor.data);
     if (!*fits) return SKIVE_OK;
     if (!skv_q_weights_ready(&p->w)) {
-        const bool conv = skv_node_is(n, "Conv");
+        const bool conv = skv_node_is(n, SKV_OP_CONV);
         SKV_TRY(skv_storage_create(ctx, SKIVE_I8, conv ? p->w.q->rank : 2, conv ? p->w.q->dims : dims, &p->rows));
         skv_q_weight_rows(&p->w, p->rows->tensor.data);
         rows = p->rows->tensor.data;
@@ -102,7 +102,7 @@ static skive_status prepare_product(skive_context *ctx, const skive_node *n, con
 }
 
 static skive_status put_product(skive_graph *g, const skive_node *n, const tail *t, product *p) {
-    const bool conv = skv_node_is(n, "Conv");
+    const bool conv = skv_node_is(n, SKV_OP_CONV);
     skv_builder b = skv_build(g);
     skv_attr_init attrs[2 + OUTPUT_ATTRS] = {SKV_INT("x_zero_point", p->x_grid.zero_point),
                                              SKV_FLTS("multiplier", p->multiplier, (size_t)p->w.m)};
@@ -189,7 +189,7 @@ static int64_t plane_count(const skive_type *t) {
 }
 
 static skive_status absorb_mean(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
-    const bool global = skv_node_is(n, "GlobalAveragePool");
+    const bool global = skv_node_is(n, SKV_OP_GLOBAL_AVERAGE_POOL);
     skv_q_grid grid;
     skive_value *x = skv_dequantized(n->inputs[0], &grid);
     if (!x) return SKIVE_OK;
@@ -220,11 +220,8 @@ static bool same_grid(const skv_q_grid *a, const skv_q_grid *b) {
 }
 
 static bool moves_elements(const skive_node *n) {
-    static const char *const ops[] = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"};
-    for (size_t i = 0; i < SKV_COUNT(ops); i++) {
-        if (skv_node_is(n, ops[i])) return n->n_outputs == 1;
-    }
-    return false;
+    const bool moves = skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_TRANSPOSE);
+    return moves && n->n_outputs == 1;
 }
 
 static skive_status absorb_move(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
@@ -256,9 +253,10 @@ static skive_status absorb_round_trip(const skv_pass_env *env, skive_node *n, bo
 
 static skive_status absorb(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
     if (n->domain[0] || !n->op || n->n_inputs == 0 || !n->inputs[0]) return SKIVE_OK;
-    if (skv_node_is(n, "QuantizeLinear")) return absorb_round_trip(env, n, done);
-    if (skv_node_is(n, "Add")) return absorb_add(env, g, n, done);
-    if (skv_node_is(n, "AveragePool") || skv_node_is(n, "GlobalAveragePool")) return absorb_mean(env, g, n, done);
+    if (skv_node_is(n, SKV_OP_QUANTIZE_LINEAR)) return absorb_round_trip(env, n, done);
+    if (skv_node_is(n, SKV_OP_ADD)) return absorb_add(env, g, n, done);
+    if (skv_node_is(n, SKV_OP_AVERAGE_POOL) || skv_node_is(n, SKV_OP_GLOBAL_AVERAGE_POOL))
+        return absorb_mean(env, g, n, done);
     if (moves_elements(n)) return absorb_move(env, g, n, done);
     return absorb_product(env, g, n, done);
 }

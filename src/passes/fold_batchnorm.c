@@ -8,13 +8,13 @@
 
 /* All inputs of the folding must be constant and have no other use. */
 static bool foldable(const skv_pass_env *env, const skive_node *bn) {
-    if (!skv_node_is(bn, "BatchNormalization") || bn->n_inputs < 5 || skv_attr_int(bn, "training_mode", 0) != 0)
+    if (!skv_node_is(bn, SKV_OP_BATCH_NORMALIZATION) || bn->n_inputs < 5 || skv_attr_int(bn, "training_mode", 0) != 0)
         return false;
     const skive_value *x = bn->inputs[0];
     const skive_node *n = x ? x->producer : NULL;
-    if (!n || n->domain[0] || !(skv_node_is(n, "Conv") || skv_node_is(n, "Gemm")) || !skv_pass_hidden(env, x))
+    if (!n || n->domain[0] || !(skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_GEMM)) || !skv_pass_hidden(env, x))
         return false;
-    if (skv_node_is(n, "Gemm") && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1))
+    if (skv_node_is(n, SKV_OP_GEMM) && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1))
         return false;
     const skive_value *params[] = {n->inputs[1],  skv_node_in(n, 2), bn->inputs[1],
                                    bn->inputs[2], bn->inputs[3],     bn->inputs[4]};
@@ -38,7 +38,7 @@ static skive_status fold(skive_graph *g, skive_node *bn) {
     const float *scale = skv_value_tensor(bn->inputs[1])->data, *shift = skv_value_tensor(bn->inputs[2])->data;
     const float *mean = skv_value_tensor(bn->inputs[3])->data, *variance = skv_value_tensor(bn->inputs[4])->data;
     const double epsilon = skv_attr_float(bn, "epsilon", 1e-5);
-    const bool by_row = skv_node_is(n, "Conv") || skv_attr_int(n, "transB", 0) != 0;
+    const bool by_row = skv_node_is(n, SKV_OP_CONV) || skv_attr_int(n, "transB", 0) != 0;
     const int64_t channels = skive_tensor_count(skv_value_tensor(bn->inputs[1])), count = skive_tensor_count(w);
     if (channels == 0 || w->dims[by_row ? 0 : 1] != channels) return SKIVE_OK;
     skv_storage *new_w = NULL, *new_b = NULL;

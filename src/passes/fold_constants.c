@@ -13,7 +13,7 @@ static bool is_constant(const skv_pass_env *env, const skive_value *v) {
 
 /* Shape only needs the type. */
 static bool known_shape(const skive_node *n) {
-    return skv_node_is(n, "Shape") && n->n_inputs == 1 && n->inputs[0] && skv_type_is_static(&n->inputs[0]->type);
+    return skv_node_is(n, SKV_OP_SHAPE) && n->n_inputs == 1 && n->inputs[0] && skv_type_is_static(&n->inputs[0]->type);
 }
 
 static bool foldable(const skv_pass_env *env, const skive_node *n) {

@@ -6,7 +6,8 @@
 static const skive_graph *taken(const skv_pass_env *env, const skive_node *n) {
     const skive_value *condition = skv_node_in(n, 0);
     const skive_tensor *t = skv_value_tensor(condition);
-    if (!skv_node_is(n, "If") || *n->domain || !t || !t->data || t->dtype != SKIVE_BOOL || skive_tensor_count(t) != 1)
+    if (!skv_node_is(n, SKV_OP_IF) || *n->domain || !t || !t->data || t->dtype != SKIVE_BOOL ||
+        skive_tensor_count(t) != 1)
         return NULL;
     if (env->training && condition->trainable) return NULL;
     const skv_attr *branch = skv_node_attr(n, skive_tensor_get(t, 0) != 0 ? "then_branch" : "else_branch");

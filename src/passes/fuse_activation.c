@@ -13,25 +13,25 @@
 enum { MAX_STEPS = 8 };
 
 typedef struct shape {
-    const char *inner;
+    skv_op_kind inner;
     double argument[4]; /* the inner function's argument as a polynomial in x */
     double x, xt;       /* the result is x * (this) + x * t * (that) */
     const char *op, *approximate;
 } shape;
 
 static const shape shapes[] = {
-    {"Erf", {0, M_SQRT1_2, 0, 0}, 0.5, 0.5, "Gelu", "none"},
-    {"Tanh", {0, M_SQRT2 * 0.5 * M_2_SQRTPI, 0, M_SQRT2 * 0.5 * M_2_SQRTPI * 0.044715}, 0.5, 0.5, "Gelu", "tanh"},
-    {"HardSigmoid", {0, 1, 0, 0}, 0, 1, "HardSwish", NULL},
-    {"Clip", {3, 1, 0, 0}, 0, 1.0 / 6, "HardSwish", NULL},
+    {SKV_OP_ERF, {0, M_SQRT1_2, 0, 0}, 0.5, 0.5, "Gelu", "none"},
+    {SKV_OP_TANH, {0, M_SQRT2 * 0.5 * M_2_SQRTPI, 0, M_SQRT2 * 0.5 * M_2_SQRTPI * 0.044715}, 0.5, 0.5, "Gelu", "tanh"},
+    {SKV_OP_HARD_SIGMOID, {0, 1, 0, 0}, 0, 1, "HardSwish", NULL},
+    {SKV_OP_CLIP, {3, 1, 0, 0}, 0, 1.0 / 6, "HardSwish", NULL},
 };
 
 static bool fits_inner(const skive_node *n, const shape *s) {
     double low, high;
     if (!skv_node_is(n, s->inner)) return false;
-    if (skv_node_is(n, "HardSigmoid"))
+    if (skv_node_is(n, SKV_OP_HARD_SIGMOID))
         return skv_near(skv_attr_float(n, "alpha", 0.2), 1.0 / 6) && skv_near(skv_attr_float(n, "beta", 0.5), 0.5);
-    if (skv_node_is(n, "Clip"))
+    if (skv_node_is(n, SKV_OP_CLIP))
         return skv_clip_bound(n, 1, -INFINITY, &low) && skv_clip_bound(n, 2, INFINITY, &high) && low == 0 && high == 6;
     return true;
 }
@@ -50,7 +50,7 @@ static skive_value *one_back(const skv_pass_env *env, const skive_value *v) {
     double scalar;
     if (!n || !n->op || *n->domain || n->n_inputs != 2) return NULL;
     if (skv_match_with_scalar(env, n, &other, &scalar)) return other;
-    if (!skv_node_is(n, "Add") && !skv_node_is(n, "Mul")) return NULL;
+    if (!skv_node_is(n, SKV_OP_ADD) && !skv_node_is(n, SKV_OP_MUL)) return NULL;
     /* x + 0.044715 x^3 and x * (1 + 0.044715 x^2): the computed operand leads to x. */
     for (int i = 0; i < 2; i++) {
         skv_polynomial c;
@@ -73,7 +73,7 @@ static skive_value *find_result(const skv_pass_env *env, const shape *s, const s
     for (uint32_t i = 0; steps > 0 && i < at->n_uses; i++) {
         const skive_node *n = at->uses[i].node;
         if (!n->op || *n->domain || n->n_outputs != 1 || n->graph != at->graph) continue;
-        if (!skv_node_is(n, "Add") && !skv_node_is(n, "Mul") && !skv_node_is(n, "Div")) continue;
+        if (!skv_node_is(n, SKV_OP_ADD) && !skv_node_is(n, SKV_OP_MUL) && !skv_node_is(n, SKV_OP_DIV)) continue;
         if (good_result(env, s, n->outputs[0], x, t)) return n->outputs[0];
         skive_value *found = find_result(env, s, x, t, n->outputs[0], steps - 1);
         if (found) return found;

@@ -17,7 +17,7 @@ typedef struct attention {
 /* Strips products with constants from `v`. */
 static skive_value *unscaled(const skv_pass_env *env, skive_value *v, double *scale) {
     for (;;) {
-        const skive_node *n = skv_match(env, v, "Mul");
+        const skive_node *n = skv_match(env, v, SKV_OP_MUL);
         skive_value *other;
         double by;
         if (n && skv_match_with_scalar(env, n, &other, &by) && other->type.rank == v->type.rank) {
@@ -25,7 +25,7 @@ static skive_value *unscaled(const skv_pass_env *env, skive_value *v, double *sc
             v = other;
             continue;
         }
-        n = skv_match(env, v, "Div");
+        n = skv_match(env, v, SKV_OP_DIV);
         if (!n || !skv_match_scalar(env, n->inputs[1], &by) || by == 0 || n->inputs[0]->type.rank != v->type.rank)
             return v;
         *scale /= by;
@@ -46,18 +46,18 @@ static bool fits_mask(const skive_value *mask, const skive_value *scores) {
 
 static bool is_scores(const skv_pass_env *env, skive_value *v) {
     double ignored = 1;
-    return skv_match(env, unscaled(env, v, &ignored), "MatMul") != NULL;
+    return skv_match(env, unscaled(env, v, &ignored), SKV_OP_MAT_MUL) != NULL;
 }
 
 static skive_value *unmasked(const skv_pass_env *env, skive_value *v, attention *out) {
-    const skive_node *n = skv_match(env, v, "Add");
+    const skive_node *n = skv_match(env, v, SKV_OP_ADD);
     for (int i = 0; n && i < 2; i++) {
         skive_value *mask = n->inputs[1 - i];
         if (!is_scores(env, n->inputs[i]) || !fits_mask(mask, v) || mask->type.dtype != SKIVE_F32) continue;
         out->mask = mask;
         return n->inputs[i];
     }
-    n = skv_match(env, v, "Where");
+    n = skv_match(env, v, SKV_OP_WHERE);
     for (int i = 1; n && i < 3; i++) {
         double hidden;
         if (!is_scores(env, n->inputs[i]) || !fits_mask(n->inputs[0], v)) continue;
@@ -70,15 +70,15 @@ static skive_value *unmasked(const skv_pass_env *env, skive_value *v, attention 
 }
 
 static bool is_attention(const skv_pass_env *env, const skive_node *n, attention *out) {
-    if (!skv_node_is(n, "MatMul")) return false;
-    const skive_node *softmax = skv_match(env, n->inputs[0], "Softmax");
+    if (!skv_node_is(n, SKV_OP_MAT_MUL)) return false;
+    const skive_node *softmax = skv_match(env, n->inputs[0], SKV_OP_SOFTMAX);
     const int rank = n->outputs[0]->type.rank;
     if (!softmax || (rank != 3 && rank != 4) || n->outputs[0]->type.dtype != SKIVE_F32) return false;
     const int64_t axis = skv_attr_int(softmax, "axis", -1);
     if (axis != -1 && axis != rank - 1) return false;
     out->scale = 1;
     skive_value *scores = unscaled(env, unmasked(env, softmax->inputs[0], out), &out->scale);
-    const skive_node *product = skv_match(env, scores, "MatMul");
+    const skive_node *product = skv_match(env, scores, SKV_OP_MAT_MUL);
     if (!product) return false;
     out->q = unscaled(env, product->inputs[0], &out->scale);
     out->turned_k = unscaled(env, product->inputs[1], &out->scale);

@@ -12,9 +12,9 @@ static bool is_scale(const skive_value *v, const skive_value *y) {
 
 static skive_status fuse(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
     skive_node *cast = skv_only_reader(env, n->outputs[0]);
-    if (!cast || !skv_node_is(cast, "Cast") || skv_attr_int(cast, "to", 0) != SKIVE_F32) return SKIVE_OK;
+    if (!cast || !skv_node_is(cast, SKV_OP_CAST) || skv_attr_int(cast, "to", 0) != SKIVE_F32) return SKIVE_OK;
     skive_node *mul = skv_only_reader(env, cast->outputs[0]);
-    if (!mul || !skv_node_is(mul, "Mul") || mul->inputs[1] == cast->outputs[0]) return SKIVE_OK;
+    if (!mul || !skv_node_is(mul, SKV_OP_MUL) || mul->inputs[1] == cast->outputs[0]) return SKIVE_OK;
     if (!is_scale(mul->inputs[1], n->outputs[0])) return SKIVE_OK;
     skv_builder b = skv_build(g);
     skive_value *in[5] = {n->inputs[0], n->inputs[1], skv_node_in(n, 2), skv_node_in(n, 3), mul->inputs[1]};
@@ -38,7 +38,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     SKV_TRY(skv_graph_topo(g, &order));
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++)
-        if (order[i] && skv_node_is(order[i], "MatMulInteger") && !*order[i]->domain)
+        if (order[i] && skv_node_is(order[i], SKV_OP_MAT_MUL_INTEGER) && !*order[i]->domain)
             status = fuse(env, g, order[i], changes);
     skv_free(env->ctx, order);
     return status;

@@ -9,7 +9,7 @@ static const char *const scales[] = {"a_scale", "b_scale"}, *const zero_points[]
 static skive_node *head_of(const skv_pass_env *env, const skive_node *add, size_t side) {
     const skive_value *v = add->inputs[side];
     skive_node *n = v ? v->producer : NULL;
-    if (!skv_node_is(n, "QConv") || !skv_pass_hidden(env, v) || v->type.dtype != SKIVE_U8) return NULL;
+    if (!skv_node_is(n, SKV_OP_Q_CONV) || !skv_pass_hidden(env, v) || v->type.dtype != SKIVE_U8) return NULL;
     /* depthwise convolutions have another kernel */
     if (skv_attr_int(n, "group", 1) != 1 || add->inputs[1 - side] == v) return NULL;
     if (skv_attr_int(n, "y_zero_point", 0) != skv_attr_int(add, zero_points[side], 0)) return NULL;
@@ -47,7 +47,7 @@ static skive_status fuse(skive_graph *g, skive_node *conv, skive_node *add, size
 static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         skive_node *n = g->nodes[i];
-        if (!skv_node_is(n, "QAdd") || n->outputs[0]->type.dtype != SKIVE_U8) continue;
+        if (!skv_node_is(n, SKV_OP_Q_ADD) || n->outputs[0]->type.dtype != SKIVE_U8) continue;
         size_t side = 0;
         skive_node *conv = head_of(env, n, 0);
         if (!conv) {

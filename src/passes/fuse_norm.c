@@ -9,18 +9,19 @@ enum { NORM_OUTPUTS = 5, GRAD_OUTPUTS = 4 };
 static skive_node *norm_behind(const skv_pass_env *env, const skive_value *v) {
     if (!v || !v->producer || v->producer_index != 0 || !skv_pass_hidden(env, v)) return NULL;
     const skive_node *n = v->producer;
-    if (n->domain[0] || !skv_node_is(n, "BatchNormalization") || !skv_attr_int(n, "training_mode", 0)) return NULL;
+    if (n->domain[0] || !skv_node_is(n, SKV_OP_BATCH_NORMALIZATION) || !skv_attr_int(n, "training_mode", 0))
+        return NULL;
     return n->n_inputs == 5 && n->n_outputs <= NORM_OUTPUTS ? v->producer : NULL;
 }
 
 /* relu(norm(x) + z) or relu(norm(x)). */
 static skive_status fuse_forward(const skv_pass_env *env, skive_graph *g, skive_node *relu, bool *done) {
-    if (!skv_node_is(relu, "Relu") || relu->domain[0]) return SKIVE_OK;
+    if (!skv_node_is(relu, SKV_OP_RELU) || relu->domain[0]) return SKIVE_OK;
     skive_node *norm = norm_behind(env, relu->inputs[0]), *add = NULL;
     skive_value *z = NULL;
     if (!norm && relu->inputs[0]->producer && skv_pass_hidden(env, relu->inputs[0])) {
         add = relu->inputs[0]->producer;
-        if (!skv_node_is(add, "Add") || add->domain[0]) return SKIVE_OK;
+        if (!skv_node_is(add, SKV_OP_ADD) || add->domain[0]) return SKIVE_OK;
         for (int i = 1; i >= 0 && !norm; i--) {
             z = add->inputs[1 - i];
             norm = norm_behind(env, add->inputs[i]);
@@ -56,9 +57,9 @@ static skive_status fuse_forward(const skv_pass_env *env, skive_graph *g, skive_
 
 /* BatchNormalizationGrad of ReluGrad; the masked gradient remains an output if it has other readers. */
 static skive_status fuse_backward(const skv_pass_env *env, skive_graph *g, skive_node *grad, bool *done) {
-    if (!skv_node_is(grad, "BatchNormalizationGrad") || grad->n_outputs > 3) return SKIVE_OK;
+    if (!skv_node_is(grad, SKV_OP_BATCH_NORMALIZATION_GRAD) || grad->n_outputs > 3) return SKIVE_OK;
     skive_node *relu = grad->inputs[0]->producer;
-    if (!relu || !skv_node_is(relu, "ReluGrad") || skv_pass_keeps(env, grad->inputs[0])) return SKIVE_OK;
+    if (!relu || !skv_node_is(relu, SKV_OP_RELU_GRAD) || skv_pass_keeps(env, grad->inputs[0])) return SKIVE_OK;
     const bool shared = grad->inputs[0]->n_uses > 1;
     skive_value *inputs[6], *old[GRAD_OUTPUTS] = {NULL};
     memcpy(inputs, grad->inputs, 5 * sizeof *inputs);

@@ -47,7 +47,7 @@ static const int64_t *plain_pool(const skive_node *n) {
 static skive_node *pool_of(const skv_pass_env *env, const skive_node *grad) {
     const skive_value *y = grad->inputs[1], *p = grad->inputs[2];
     skive_node *pool = p ? p->producer : NULL;
-    if (!pool || !skv_node_is(pool, "MaxPool") || *pool->domain || pool->inputs[0] != y) return NULL;
+    if (!pool || !skv_node_is(pool, SKV_OP_MAX_POOL) || *pool->domain || pool->inputs[0] != y) return NULL;
     if (pool->n_outputs > 1 && pool->outputs[1] && (pool->outputs[1]->n_uses || skv_pass_keeps(env, pool->outputs[1])))
         return NULL;
     return pool;
@@ -83,9 +83,10 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     skive_status status = SKIVE_OK;
     for (uint32_t i = n; i-- > 0 && status == SKIVE_OK;) { /* a gradient comes after its operator */
         skive_node *grad = order[i];
-        if (!skv_node_is(grad, "ConvGradWeight") || !grad->inputs[0] || !plain_convolution(grad)) continue;
+        if (!skv_node_is(grad, SKV_OP_CONV_GRAD_WEIGHT) || !grad->inputs[0] || !plain_convolution(grad)) continue;
         skive_node *pool_grad = grad->inputs[0]->producer;
-        if (!pool_grad || !skv_node_is(pool_grad, "MaxPoolGrad") || skv_only_reader(env, pool_grad->outputs[0]) != grad)
+        if (!pool_grad || !skv_node_is(pool_grad, SKV_OP_MAX_POOL_GRAD) ||
+            skv_only_reader(env, pool_grad->outputs[0]) != grad)
             continue;
         const int64_t *window = plain_pool(pool_grad);
         skive_node *pool = pool_of(env, pool_grad);

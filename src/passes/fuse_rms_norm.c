@@ -9,11 +9,12 @@ typedef struct rms {
 
 /* v = sqrt(mean(x^2) + epsilon) */
 static bool is_root(const skv_pass_env *env, const skive_value *v, rms *out) {
-    const skive_node *root = skv_match(env, v, "Sqrt"), *sum = root ? skv_match(env, root->inputs[0], "Add") : NULL;
+    const skive_node *root = skv_match(env, v, SKV_OP_SQRT),
+                     *sum = root ? skv_match(env, root->inputs[0], SKV_OP_ADD) : NULL;
     skive_value *square;
     skv_polynomial c;
     if (!sum || !skv_match_with_scalar(env, sum, &square, &out->epsilon) || out->epsilon < 0) return false;
-    const skive_node *average = skv_match(env, square, "ReduceMean");
+    const skive_node *average = skv_match(env, square, SKV_OP_REDUCE_MEAN);
     if (!average || !skv_match_last_axis(average) || !skv_match_polynomial(env, average->inputs[0], out->x, NULL, c))
         return false;
     for (int i = 0; i < 4; i++) {
@@ -23,20 +24,20 @@ static bool is_root(const skv_pass_env *env, const skive_value *v, rms *out) {
 }
 
 static bool is_inverse(const skv_pass_env *env, const skive_value *v, rms *out) {
-    const skive_node *n = skv_match(env, v, "Reciprocal");
+    const skive_node *n = skv_match(env, v, SKV_OP_RECIPROCAL);
     double one;
     if (n) return is_root(env, n->inputs[0], out);
-    n = skv_match(env, v, "Div");
+    n = skv_match(env, v, SKV_OP_DIV);
     return n && skv_match_scalar(env, n->inputs[0], &one) && one == 1 && is_root(env, n->inputs[1], out);
 }
 
 static bool is_normal(const skv_pass_env *env, const skive_value *v, rms *out) {
-    const skive_node *n = skv_match(env, v, "Div");
+    const skive_node *n = skv_match(env, v, SKV_OP_DIV);
     if (n) {
         out->x = n->inputs[0];
         return is_root(env, n->inputs[1], out);
     }
-    n = skv_match(env, v, "Mul");
+    n = skv_match(env, v, SKV_OP_MUL);
     for (int i = 0; n && i < 2; i++) {
         out->x = n->inputs[i];
         if (is_inverse(env, n->inputs[1 - i], out)) return true;
@@ -52,7 +53,7 @@ static bool fits_rows(const rms *m) {
 
 static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
     rms m = {0};
-    for (int i = 0; skv_node_is(n, "Mul") && i < 2; i++) {
+    for (int i = 0; skv_node_is(n, SKV_OP_MUL) && i < 2; i++) {
         m.scale = n->inputs[1 - i];
         if (!is_normal(env, n->inputs[i], &m) || !fits_rows(&m)) continue;
         ++*changes;

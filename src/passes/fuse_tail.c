@@ -7,10 +7,8 @@
 
 /* Conv or Gemm, alone or fused with a sum only: more may be fused. */
 static bool is_head(const skive_node *n) {
-    if (!n) return false;
-    if (n->domain[0] == '\0') return skv_node_is(n, "Conv") || skv_node_is(n, "Gemm");
-    if (!skv_node_is(n, "FusedConv") && !skv_node_is(n, "FusedGemm")) return false;
-    return skv_attr_string(n, "activation", "")[0] == '\0';
+    if (SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM)) return true;
+    return SKV_NODE_IS_ANY(n, SKV_OP_FUSED_CONV, SKV_OP_FUSED_GEMM) && skv_attr_string(n, "activation", "")[0] == '\0';
 }
 
 /* A head whose result is only used by the next node. */
@@ -27,7 +25,7 @@ static skive_status fuse(skive_graph *g, skive_node *head, skive_node *tail, ski
     const skv_fusion f = {
         .chain = (skive_node *const[]){head, tail},
         .n_chain = 2,
-        .op = skv_node_is(head, "Conv") || skv_node_is(head, "FusedConv") ? "FusedConv" : "FusedGemm",
+        .op = skv_node_is(head, SKV_OP_CONV) || skv_node_is(head, SKV_OP_FUSED_CONV) ? "FusedConv" : "FusedGemm",
         .domain = SKV_DOMAIN,
         .inputs = inputs,
         .n_inputs = inputs[3]   ? 4
@@ -42,7 +40,7 @@ static skive_status fuse(skive_graph *g, skive_node *head, skive_node *tail, ski
 
 /* The sum of a head's result and another computed value. */
 static skive_status fuse_sum(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
-    if (!skv_node_is(n, "Add") || n->domain[0]) return SKIVE_OK;
+    if (!skv_node_is(n, SKV_OP_ADD) || n->domain[0]) return SKIVE_OK;
     for (int i = 0; i < 2; i++) {
         skive_node *head = hidden_head(env, n->inputs[i]);
         skive_value *other = n->inputs[1 - i];
@@ -55,19 +53,17 @@ static skive_status fuse_sum(const skv_pass_env *env, skive_graph *g, skive_node
 }
 
 static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, skive_node *n, bool *done) {
-    static const char *const plain[] = {"Relu", "Sigmoid", "Tanh", "HardSwish"};
     skv_attr_init extra[3];
     size_t n_extra = 0;
     if (n->domain[0] || n->n_inputs < 1) return SKIVE_OK;
     skive_node *head = hidden_head(env, n->inputs[0]);
     if (!head) return SKIVE_OK;
-    for (size_t i = 0; i < SKV_COUNT(plain); i++) {
-        if (skv_node_is(n, plain[i])) extra[n_extra++] = SKV_STR("activation", plain[i]);
-    }
-    if (skv_node_is(n, "LeakyRelu")) {
+    if (SKV_NODE_IS_ANY(n, SKV_OP_RELU, SKV_OP_SIGMOID, SKV_OP_TANH, SKV_OP_HARD_SWISH)) {
+        extra[n_extra++] = SKV_STR("activation", n->op_type);
+    } else if (skv_node_is(n, SKV_OP_LEAKY_RELU)) {
         extra[n_extra++] = SKV_STR("activation", "LeakyRelu");
         extra[n_extra++] = SKV_FLT("activation_alpha", skv_attr_float(n, "alpha", 0.01));
-    } else if (skv_node_is(n, "Clip")) {
+    } else if (skv_node_is(n, SKV_OP_CLIP)) {
         double lo, hi;
         if (!skv_clip_bound(n, 1, -INFINITY, &lo) || !skv_clip_bound(n, 2, INFINITY, &hi)) return SKIVE_OK;
         if (isnan(lo) || isnan(hi)) return SKIVE_OK; /* such a bound has no effect, and instructions differ in it */

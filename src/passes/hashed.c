@@ -12,7 +12,7 @@
 
 const char *skv_why_not_hashed(const skive_node *n) {
     const skive_value *w = skv_node_in(n, 1), *bias = skv_node_in(n, 2);
-    if (!skv_node_is(n, "Gemm")) return "only Gemm can be hashed";
+    if (!skv_node_is(n, SKV_OP_GEMM)) return "only Gemm can be hashed";
     if (skv_attr_int(n, "transA", 0) != 0 || skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)
         return "its Gemm is transposed or scaled";
     if (w->n_uses != 1 || w->output_uses > 0) return "its weights have other uses";
@@ -202,7 +202,7 @@ static skive_status unhash_node(skive_node *n) {
 
 skive_status skv_graph_from_hashed(skive_graph *g) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
-        if (!skv_node_is(g->nodes[i], "HashedGemm")) continue;
+        if (!skv_node_is(g->nodes[i], SKV_OP_HASHED_GEMM)) continue;
         SKV_TRY(unhash_node(g->nodes[i]));
         i = UINT32_MAX; /* from the start: nodes have moved */
     }

@@ -8,9 +8,9 @@
 
 enum { MAX_DEPTH = 12 }; /* nesting of the sums and products of one polynomial */
 
-skive_node *skv_match(const skv_pass_env *env, const skive_value *v, const char *op) {
+skive_node *skv_match(const skv_pass_env *env, const skive_value *v, skv_op_kind op) {
     skive_node *n = v ? v->producer : NULL;
-    return n && n->op && !*n->domain && skv_node_is(n, op) && !skv_pass_keeps(env, v) ? n : NULL;
+    return n && n->op && skv_node_is(n, op) && !skv_pass_keeps(env, v) ? n : NULL;
 }
 
 bool skv_match_scalar(const skv_pass_env *env, const skive_value *v, double *out) {
@@ -75,11 +75,12 @@ static bool power(const reading *r, const skive_node *n, int depth, skv_polynomi
 
 static bool read_node(const reading *r, const skive_node *n, int depth, skv_polynomial c) {
     skv_polynomial a, b;
-    if (skv_node_is(n, "Pow")) return power(r, n, depth, c);
-    const bool negative = skv_node_is(n, "Sub");
-    if (!negative && !skv_node_is(n, "Add") && !skv_node_is(n, "Mul") && !skv_node_is(n, "Div")) return false;
+    if (skv_node_is(n, SKV_OP_POW)) return power(r, n, depth, c);
+    const bool negative = skv_node_is(n, SKV_OP_SUB);
+    if (!negative && !skv_node_is(n, SKV_OP_ADD) && !skv_node_is(n, SKV_OP_MUL) && !skv_node_is(n, SKV_OP_DIV))
+        return false;
     if (n->n_inputs != 2 || !read_value(r, n->inputs[0], depth, false, a)) return false;
-    if (skv_node_is(n, "Div")) {
+    if (skv_node_is(n, SKV_OP_DIV)) {
         double by;
         if (!skv_match_scalar(r->env, n->inputs[1], &by) || by == 0) return false;
         memset(b, 0, sizeof b);
@@ -87,7 +88,7 @@ static bool read_node(const reading *r, const skive_node *n, int depth, skv_poly
         return product(a, b, c);
     }
     if (!read_value(r, n->inputs[1], depth, false, b)) return false;
-    if (skv_node_is(n, "Mul")) return product(a, b, c);
+    if (skv_node_is(n, SKV_OP_MUL)) return product(a, b, c);
     for (int i = 0; i < 4; i++) {
         for (int j = 0; j < 2; j++) c[i][j] = negative ? a[i][j] - b[i][j] : a[i][j] + b[i][j];
     }

@@ -5,8 +5,8 @@
 
 #include "passes/pass.h"
 
-/* The standard node of this op that produces `v`; NULL if it is another one or `v` must be kept. */
-skive_node *skv_match(const skv_pass_env *env, const skive_value *v, const char *op);
+/* The node of this op that produces `v`; NULL if it is another one or `v` must be kept. */
+skive_node *skv_match(const skv_pass_env *env, const skive_value *v, skv_op_kind op);
 /* A parameter of one floating element. Not a trainable one in training. */
 bool skv_match_scalar(const skv_pass_env *env, const skive_value *v, double *out);
 bool skv_near(double a, double b); /* equal except for the rounding of a constant to float32 */

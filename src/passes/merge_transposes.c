@@ -16,7 +16,7 @@ static bool permutation(const skive_node *n, int64_t out[SKIVE_MAX_RANK], int *r
 static skive_status merge_transposes(const skv_pass_env *env, skive_node *n, size_t *changes) {
     int64_t outer[SKIVE_MAX_RANK], inner[SKIVE_MAX_RANK], both[SKIVE_MAX_RANK];
     int rank, inner_rank;
-    const skive_node *before = skv_match(env, n->inputs[0], "Transpose");
+    const skive_node *before = skv_match(env, n->inputs[0], SKV_OP_TRANSPOSE);
     if (!before || !permutation(n, outer, &rank) || !permutation(before, inner, &inner_rank) || rank != inner_rank)
         return SKIVE_OK;
     for (int i = 0; i < rank; i++) {
@@ -28,18 +28,14 @@ static skive_status merge_transposes(const skv_pass_env *env, skive_node *n, siz
     return skv_node_set_input(n, 0, before->inputs[0]);
 }
 
-static const char *const unary[] = {"Relu", "Gelu", "Sigmoid", "Tanh", "HardSwish", "HardSigmoid", "LeakyRelu",
-                                    "Elu",  "Erf",  "Abs",     "Neg",  "Sqrt",      "Exp",         "Identity"};
-
 /* Transpose, element by element, Transpose: the second one moves forward to the first. */
 static skive_status move_transpose(const skv_pass_env *env, skive_node *n, size_t *changes) {
     const skive_value *y = n->inputs[0];
     skive_node *op = y ? y->producer : NULL;
-    bool found = false;
     if (!op || !op->op || *op->domain || !skv_pass_hidden(env, y)) return SKIVE_OK;
-    for (size_t i = 0; i < SKV_COUNT(unary); i++) found = found || skv_node_is(op, unary[i]);
-    if (!found || op->n_outputs != 1) return SKIVE_OK;
-    const skive_node *before = skv_match(env, op->inputs[0], "Transpose");
+    const bool unary = (op->op->pointwise && op->op->max_in == 1) || skv_node_is(op, SKV_OP_IDENTITY);
+    if (!unary || op->n_outputs != 1) return SKIVE_OK;
+    const skive_node *before = skv_match(env, op->inputs[0], SKV_OP_TRANSPOSE);
     if (!before || before->outputs[0]->n_uses != 1) return SKIVE_OK;
     skive_value *x = before->inputs[0];
     int64_t outer[SKIVE_MAX_RANK], inner[SKIVE_MAX_RANK], both[SKIVE_MAX_RANK];
@@ -63,7 +59,7 @@ static skive_status move_transpose(const skv_pass_env *env, skive_node *n, size_
 static skive_status merge_reshapes(const skv_pass_env *env, skive_node *n, size_t *changes) {
     const skive_tensor *shape = skv_value_tensor(skv_node_in(n, 1));
     const skive_value *x = n->inputs[0];
-    if (!shape || !x || (!skv_match(env, x, "Reshape") && !skv_match(env, x, "Flatten"))) return SKIVE_OK;
+    if (!shape || !x || (!skv_match(env, x, SKV_OP_RESHAPE) && !skv_match(env, x, SKV_OP_FLATTEN))) return SKIVE_OK;
     for (int64_t i = 0; i < skive_tensor_count(shape); i++) {
         if (skive_tensor_get(shape, i) == 0) return SKIVE_OK;
     }
@@ -73,8 +69,8 @@ static skive_status merge_reshapes(const skv_pass_env *env, skive_node *n, size_
 
 static skive_status rewrite(const skv_pass_env *env, skive_graph *g, skive_node *n, size_t *changes) {
     (void)g;
-    if (skv_node_is(n, "Reshape")) return merge_reshapes(env, n, changes);
-    if (!skv_node_is(n, "Transpose")) return SKIVE_OK;
+    if (skv_node_is(n, SKV_OP_RESHAPE)) return merge_reshapes(env, n, changes);
+    if (!skv_node_is(n, SKV_OP_TRANSPOSE)) return SKIVE_OK;
     SKV_TRY(merge_transposes(env, n, changes));
     return move_transpose(env, n, changes);
 }

@@ -99,8 +99,8 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
         skv_builder b = skv_build(g);
         if (*order[i]->domain || order[i]->n_inputs < 2 || !order[i]->inputs[0] || !order[i]->inputs[1]) continue;
-        if (skv_node_is(order[i], "Gemm")) status = plain_gemm(&b, order[i], changes);
-        if (skv_node_is(order[i], "MatMul") && !(env->keep && env->keep(env->keep_user, order[i]->outputs[0])))
+        if (skv_node_is(order[i], SKV_OP_GEMM)) status = plain_gemm(&b, order[i], changes);
+        if (skv_node_is(order[i], SKV_OP_MAT_MUL) && !(env->keep && env->keep(env->keep_user, order[i]->outputs[0])))
             status = plain_mat_mul(&b, order[i], changes);
     }
     skv_free(env->ctx, order);

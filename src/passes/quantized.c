@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_standard(const skive_node *n, const char *op) { return n && n->domain[0] == '\0' && skv_node_is(n, op); }
-
 static bool usable_scale(float s) { return s > 0 && isfinite(s); }
 
 /* The constant scale and zero point of a node that has one of each. */
@@ -19,13 +17,13 @@ static bool read_grid(const skive_node *n, skv_q_grid *grid) {
 }
 
 bool skv_quantizes(const skive_node *n, skv_q_grid *grid) {
-    return is_standard(n, "QuantizeLinear") && n->inputs[0] && n->inputs[0]->type.dtype == SKIVE_F32 &&
+    return skv_node_is(n, SKV_OP_QUANTIZE_LINEAR) && n->inputs[0] && n->inputs[0]->type.dtype == SKIVE_F32 &&
            n->outputs[0]->type.dtype == SKIVE_U8 && read_grid(n, grid);
 }
 
 skive_value *skv_dequantized(const skive_value *v, skv_q_grid *grid) {
     const skive_node *n = v ? v->producer : NULL;
-    if (!is_standard(n, "DequantizeLinear") || v->type.dtype != SKIVE_F32) return NULL;
+    if (!skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) || v->type.dtype != SKIVE_F32) return NULL;
     skive_value *q = n->inputs[0];
     return q && !q->storage && q->type.dtype == SKIVE_U8 && read_grid(n, grid) ? q : NULL;
 }
@@ -55,11 +53,11 @@ static bool fits_int8(const skv_q_weights *w) {
 bool skv_quantized_weights(const skive_node *n, skv_q_weights *w) {
     const skive_value *v = skv_node_in(n, 1);
     const skive_node *dq = v ? v->producer : NULL;
-    if (!is_standard(dq, "DequantizeLinear") || skv_attr_int(dq, "block_size", 0) != 0) return false;
+    if (!skv_node_is(dq, SKV_OP_DEQUANTIZE_LINEAR) || skv_attr_int(dq, "block_size", 0) != 0) return false;
     const skive_tensor *scale = skv_value_tensor(skv_node_in(dq, 1));
     *w = (skv_q_weights){.value = dq->inputs[0], .q = skv_value_tensor(dq->inputs[0])};
     if (!w->q || (w->q->dtype != SKIVE_I8 && w->q->dtype != SKIVE_U8) || w->q->rank < 2) return false;
-    w->columns = skv_node_is(n, "MatMul") || (skv_node_is(n, "Gemm") && skv_attr_int(n, "transB", 0) == 0);
+    w->columns = skv_node_is(n, SKV_OP_MAT_MUL) || (skv_node_is(n, SKV_OP_GEMM) && skv_attr_int(n, "transB", 0) == 0);
     if (w->columns && w->q->rank != 2) return false;
     const int axis = w->columns ? 1 : 0;
     w->m = w->q->dims[axis];
@@ -96,7 +94,7 @@ bool skv_quantized_bias(const skive_node *n, float x_scale, const skv_q_weights 
     if (!real) {
         const skive_node *dq = v->producer;
         int zero = 1;
-        if (!is_standard(dq, "DequantizeLinear") || !read_zero_point(dq, &zero) || zero != 0) return false;
+        if (!skv_node_is(dq, SKV_OP_DEQUANTIZE_LINEAR) || !read_zero_point(dq, &zero) || zero != 0) return false;
         integer = skv_value_tensor(dq->inputs[0]);
         scale = skv_value_tensor(skv_node_in(dq, 1));
         if (!integer || integer->dtype != SKIVE_I32 || !scale || scale->dtype != SKIVE_F32) return false;

@@ -32,12 +32,13 @@ static bool inert_dropout(const skive_node *n) {
 
 static bool is_identity(const skive_node *n) {
     if (!n->op || n->domain[0] != '\0' || n->n_inputs == 0 || !n->inputs[0] || !n->outputs[0]) return false;
-    if (skv_node_is(n, "Identity")) return true;
-    if (skv_node_is(n, "Dropout")) return inert_dropout(n);
-    if (skv_node_is(n, "Transpose")) return identity_transpose(n);
-    if (skv_node_is(n, "Concat")) return n->n_inputs == 1;
-    if (skv_node_is(n, "Pad")) return zero_pads(n);
-    if (skv_node_is(n, "Reshape") || skv_node_is(n, "Flatten") || skv_node_is(n, "Cast") || skv_node_is(n, "Expand")) {
+    if (skv_node_is(n, SKV_OP_IDENTITY)) return true;
+    if (skv_node_is(n, SKV_OP_DROPOUT)) return inert_dropout(n);
+    if (skv_node_is(n, SKV_OP_TRANSPOSE)) return identity_transpose(n);
+    if (skv_node_is(n, SKV_OP_CONCAT)) return n->n_inputs == 1;
+    if (skv_node_is(n, SKV_OP_PAD)) return zero_pads(n);
+    if (skv_node_is(n, SKV_OP_RESHAPE) || skv_node_is(n, SKV_OP_FLATTEN) || skv_node_is(n, SKV_OP_CAST) ||
+        skv_node_is(n, SKV_OP_EXPAND)) {
         return skv_type_same_static(&n->inputs[0]->type, &n->outputs[0]->type);
     }
     return false;

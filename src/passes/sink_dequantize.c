@@ -3,14 +3,6 @@
 #include "passes/fuse.h"
 #include "passes/quantized.h"
 
-static bool moves_elements(const skive_node *n) {
-    static const char *const ops[] = {"Transpose", "Reshape",      "Squeeze",     "Unsqueeze",
-                                      "Flatten",   "DepthToSpace", "SpaceToDepth"};
-    for (size_t i = 0; i < SKV_COUNT(ops); i++)
-        if (!*n->domain && skv_node_is(n, ops[i])) return true;
-    return false;
-}
-
 /* move(dequantize(q)) becomes dequantize(move(q)). */
 static skive_status sink(skive_graph *g, skive_node *move, skive_value *q) {
     skive_node *dequantize = move->inputs[0]->producer;
@@ -36,7 +28,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
         skv_q_grid grid;
-        if (!moves_elements(order[i]) || skv_pass_keeps(env, order[i]->outputs[0])) continue;
+        if (!skv_node_moves(order[i]) || skv_pass_keeps(env, order[i]->outputs[0])) continue;
         skive_value *q = skv_dequantized(order[i]->inputs[0], &grid);
         if (!q || skv_only_reader(env, order[i]->inputs[0]) != order[i]) continue;
         status = sink(g, order[i], q);

@@ -77,8 +77,8 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < count && status == SKIVE_OK; i++) {
         skive_node *n = order[i];
-        const bool conv = skv_node_is(n, "QLinearConv");
-        if ((!conv && !skv_node_is(n, "QLinearMatMul")) || *n->domain ||
+        const bool conv = skv_node_is(n, SKV_OP_Q_LINEAR_CONV);
+        if ((!conv && !skv_node_is(n, SKV_OP_Q_LINEAR_MAT_MUL)) || *n->domain ||
             (env->keep && env->keep(env->keep_user, n->outputs[0])))
             continue;
         if (!conv && (n->inputs[X]->type.rank != 2 || n->inputs[W]->type.rank != 2)) continue;

@@ -15,7 +15,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
         skive_node *pow = order[i];
-        if (!skv_node_is(pow, "Pow") || *pow->domain || !is_two(pow->inputs[1])) continue;
+        if (!skv_node_is(pow, SKV_OP_POW) || *pow->domain || !is_two(pow->inputs[1])) continue;
         skive_value *x = pow->inputs[0];
         /* An exponent with more dimensions would add dimensions to the result. */
         if (x->type.dtype != SKIVE_F32 || x->type.rank < pow->inputs[1]->type.rank) continue;

@@ -21,7 +21,7 @@ static bool same_grid(const skive_node *a, const skive_node *b) {
            skive_tensor_get(skv_value_tensor(a->inputs[2]), 0) == skive_tensor_get(skv_value_tensor(b->inputs[2]), 0);
 }
 
-static bool is(const skive_node *n, const char *op) { return skv_node_is(n, op) && !*n->domain && n->n_inputs == 3; }
+static bool is(const skive_node *n, skv_op_kind op) { return skv_node_is(n, op) && n->n_inputs == 3; }
 
 /* `q` is only read by nodes that dequantize it with the same grid. */
 static bool only_dequantized(const skv_pass_env *env, const skive_node *quantize) {
@@ -30,7 +30,7 @@ static bool only_dequantized(const skv_pass_env *env, const skive_node *quantize
     if (skv_pass_keeps(env, q) || skv_value_is_captured(q) || q->n_uses == 0) return false;
     for (uint32_t i = 0; i < q->n_uses; i++) {
         const skive_node *n = q->uses[i].node;
-        if (!is(n, "DequantizeLinear") || q->uses[i].index != 0 || !one_grid(n, q->type.dtype, &zero) ||
+        if (!is(n, SKV_OP_DEQUANTIZE_LINEAR) || q->uses[i].index != 0 || !one_grid(n, q->type.dtype, &zero) ||
             !same_grid(n, quantize))
             return false;
     }
@@ -60,10 +60,10 @@ static skive_status turn_input(const skv_pass_env *env, skive_graph *g, skive_no
     const skive_value *x = n->inputs[0];
     skive_value *y = n->outputs[0];
     int64_t zero;
-    if (!x || x->storage || (x->producer && skv_node_is(x->producer, "QuantizeLinear")) || skv_pass_keeps(env, y) ||
-        !one_grid(n, x->type.dtype, &zero) || y->n_uses == 0)
+    if (!x || x->storage || (x->producer && skv_node_is(x->producer, SKV_OP_QUANTIZE_LINEAR)) ||
+        skv_pass_keeps(env, y) || !one_grid(n, x->type.dtype, &zero) || y->n_uses == 0)
         return SKIVE_OK;
-    if (y->n_uses == 1 && is(y->uses[0].node, "QuantizeLinear")) return SKIVE_OK; /* done before */
+    if (y->n_uses == 1 && is(y->uses[0].node, SKV_OP_QUANTIZE_LINEAR)) return SKIVE_OK; /* done before */
     skv_builder b = skv_build(g);
     skive_value *z = shifted(&b, zero), *stand_in = NULL;
     SKV_TRY(skv_graph_new_value(g, NULL, &stand_in));
@@ -81,9 +81,9 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     const uint32_t n = g->n_nodes;
     for (uint32_t i = 0; i < n; i++) {
         skive_node *node = g->nodes[i];
-        if (is(node, "QuantizeLinear"))
+        if (is(node, SKV_OP_QUANTIZE_LINEAR))
             SKV_TRY(turn_quantize(env, g, node, changes));
-        else if (is(node, "DequantizeLinear"))
+        else if (is(node, SKV_OP_DEQUANTIZE_LINEAR))
             SKV_TRY(turn_input(env, g, node, changes));
     }
     return SKIVE_OK;

@@ -43,7 +43,7 @@ skive_status skv_quant_part(skive_context *ctx, const skive_graph *work, const b
     for (uint32_t i = 0; status == SKIVE_OK && i < work->n_nodes; i++) {
         if (!chosen[i]) continue;
         mark(points, work->nodes[i]->inputs[0], wanted);
-        if (skv_node_is(work->nodes[i], "Add")) mark(points, work->nodes[i]->inputs[1], wanted);
+        if (skv_node_is(work->nodes[i], SKV_OP_ADD)) mark(points, work->nodes[i]->inputs[1], wanted);
     }
     for (size_t k = 0; status == SKIVE_OK && k < points->n; k++) {
         if (!wanted[k]) continue;

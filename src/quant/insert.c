@@ -33,7 +33,8 @@ typedef struct channels {
 
 static channels channels_of(const skive_node *n, const skive_tensor *w) {
     channels c = {.axis = 0, .outer = 1, .inner = 1};
-    if (skv_node_is(n, "MatMul") || (skv_node_is(n, "Gemm") && skv_attr_int(n, "transB", 0) == 0)) c.axis = 1;
+    if (skv_node_is(n, SKV_OP_MAT_MUL) || (skv_node_is(n, SKV_OP_GEMM) && skv_attr_int(n, "transB", 0) == 0))
+        c.axis = 1;
     c.n = w->dims[c.axis];
     for (int d = 0; d < c.axis; d++) c.outer *= w->dims[d];
     for (int d = c.axis + 1; d < w->rank; d++) c.inner *= w->dims[d];
@@ -185,7 +186,8 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
     (void)ctx;
     for (uint32_t i = 0; i < n_nodes; i++) {
         skive_node *n = g->nodes[i];
-        const bool weighted = skv_node_is(n, "Conv") || skv_node_is(n, "Gemm") || skv_node_is(n, "MatMul");
+        const bool weighted =
+            skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_GEMM) || skv_node_is(n, SKV_OP_MAT_MUL);
         const float *scales = NULL;
         int64_t n_scales = 0;
         if (!chosen[i] || !weighted) continue;

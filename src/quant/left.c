@@ -121,7 +121,7 @@ skive_status skv_quant_leave(skive_context *ctx, skive_quantize_report *r, const
 
 /* Relu and Clip after a quantized node become the limits of its result. */
 static bool is_limit(const skive_node *n, const bool *chosen) {
-    if (!skv_node_is(n, "Relu") && !skv_node_is(n, "Clip")) return false;
+    if (!skv_node_is(n, SKV_OP_RELU) && !skv_node_is(n, SKV_OP_CLIP)) return false;
     const skive_value *x = skv_node_in(n, 0);
     return x && x->producer && chosen[x->producer->id];
 }

@@ -1,24 +1,21 @@
 /* Selects the nodes to quantize and the values that get Q/DQ pairs. */
 #include <string.h>
 
+#include "graph/op.h"
 #include "quant/quant.h"
 
 /* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n) {
-    static const char *const ops[] = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"};
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        if (skv_node_is(n, ops[i])) return true;
-    }
-    return false;
+    return skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_TRANSPOSE);
 }
 
 static bool has_weights(const skive_node *n) {
-    return skv_node_is(n, "Conv") || skv_node_is(n, "Gemm") || skv_node_is(n, "MatMul");
+    return skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_GEMM) || skv_node_is(n, SKV_OP_MAT_MUL);
 }
 
 static bool is_candidate(const skive_node *n) {
-    return n->domain[0] == '\0' && (has_weights(n) || skv_node_is(n, "Add") || skv_node_is(n, "GlobalAveragePool") ||
-                                    skv_node_is(n, "AveragePool"));
+    return n->domain[0] == '\0' && (has_weights(n) || skv_node_is(n, SKV_OP_ADD) ||
+                                    skv_node_is(n, SKV_OP_GLOBAL_AVERAGE_POOL) || skv_node_is(n, SKV_OP_AVERAGE_POOL));
 }
 
 static bool computed_float(const skive_value *v) { return v && !v->storage && v->type.dtype == SKIVE_F32; }
@@ -29,7 +26,7 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
     const skive_value *x = skv_node_in(n, 0);
     if (x && x->storage) return "its first input is a constant";
     if (!computed_float(x)) return "its first input is not float32";
-    if (skv_node_is(n, "Add")) {
+    if (skv_node_is(n, SKV_OP_ADD)) {
         const skive_value *y = skv_node_in(n, 1);
         return computed_float(y) ? NULL : y && y->storage ? "it adds a constant" : "its inputs are not float32";
     }
@@ -38,8 +35,8 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
     if (!skv_value_is_param(w) || w->type.dtype != SKIVE_F32) return "its weights are not a float parameter";
     if (w->type.rank < 2) return "its weights have fewer than two dimensions";
     if (b && (!skv_value_is_param(b) || b->type.dtype != SKIVE_F32)) return "its bias is not a float parameter";
-    if (skv_node_is(n, "MatMul") && w->type.rank != 2) return "its weights have more than two dimensions";
-    if (skv_node_is(n, "Gemm")) {
+    if (skv_node_is(n, SKV_OP_MAT_MUL) && w->type.rank != 2) return "its weights have more than two dimensions";
+    if (skv_node_is(n, SKV_OP_GEMM)) {
         if (skv_attr_int(n, "transA", 0) != 0) return "its first input is transposed";
         if (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1)
             return "its alpha or beta is not 1";
@@ -96,7 +93,7 @@ skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_qu
         chosen[n->id] = true;
         report->n_quantized++;
         add_point(out, n->inputs[0]);
-        if (skv_node_is(n, "Add")) add_point(out, n->inputs[1]);
+        if (skv_node_is(n, SKV_OP_ADD)) add_point(out, n->inputs[1]);
     }
     if (status == SKIVE_OK) status = skv_quant_leave_others(ctx, report, g, chosen, named);
     skv_free(ctx, named);

@@ -106,8 +106,8 @@ const skv_table skv_quantize_table = {"quantize", options_of_quantization, SKV_L
 static bool already_quantized(const skive_graph *g) {
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];
-        if (skv_node_is(n, "QuantizeLinear")) return true;
-        if (skv_node_is(n, "DequantizeLinear") && n->n_inputs > 0 && n->inputs[0] && !n->inputs[0]->storage)
+        if (skv_node_is(n, SKV_OP_QUANTIZE_LINEAR)) return true;
+        if (skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) && n->n_inputs > 0 && n->inputs[0] && !n->inputs[0]->storage)
             return true;
     }
     return false;

@@ -6,7 +6,7 @@
 static const skive_node *layer_of(const skv_param *p) {
     for (uint32_t i = 0; i < p->value->n_uses; i++) {
         const skive_node *node = p->value->uses[i].node;
-        if (p->value->uses[i].index == 1 && skv_node_is(node, "HashedGemm")) return node;
+        if (p->value->uses[i].index == 1 && skv_node_is(node, SKV_OP_HASHED_GEMM)) return node;
     }
     return NULL;
 }

@@ -31,7 +31,7 @@ static skive_status dropout_to_training(skive_graph *g, skive_node *n) {
 /* Statistics that are not parameters, or shared by several nodes, cannot be updated step by step; those of a frozen
  * layer stay. */
 static bool trainable_norm(const skive_node *n) {
-    if (!skv_node_is(n, "BatchNormalization") || n->n_inputs < 5) return false;
+    if (!skv_node_is(n, SKV_OP_BATCH_NORMALIZATION) || n->n_inputs < 5) return false;
     for (int i = 1; i < 5; i++) {
         if (!skv_value_is_param(n->inputs[i])) return false;
     }
@@ -51,7 +51,7 @@ skive_status skv_train_form(skive_context *ctx, skive_graph *g, skv_stat_update 
         if (trainable_norm(order[i])) {
             SKV_GO(status, done, norm_to_training(g, order[i], *updates + *n_updates));
             *n_updates += 2;
-        } else if (skv_node_is(order[i], "Dropout")) {
+        } else if (skv_node_is(order[i], SKV_OP_DROPOUT)) {
             SKV_GO(status, done, dropout_to_training(g, order[i]));
         }
     }

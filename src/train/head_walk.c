@@ -5,25 +5,18 @@
 #include "graph/op.h"
 #include "train/head.h"
 
-static bool is_standard(const skive_node *n) {
-    return n && (strcmp(n->domain, "") == 0 || strcmp(n->domain, "com.microsoft") == 0);
-}
-
-static skive_node *made_by(const skive_value *v, const char *op) {
+static skive_node *made_by(const skive_value *v, skv_op_kind op) {
     skive_node *n = v ? v->producer : NULL;
-    return is_standard(n) && skv_node_is(n, op) ? n : NULL;
+    return skv_node_is(n, op) ? n : NULL;
 }
 
 /* What a node only moves, rounds or keeps within bounds; NULL when it does something else. */
 static skive_value *passed_on(const skive_value *v) {
-    static const char *const ops[] = {"Identity",  "Reshape",        "Flatten",          "Squeeze",
-                                      "Unsqueeze", "Cast",           "Transpose",        "Dropout",
-                                      "Clip",      "QuantizeLinear", "DequantizeLinear", "Expand"};
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        const skive_node *n = made_by(v, ops[i]);
-        if (n) return skv_node_in(n, 0);
-    }
-    return NULL;
+    const skive_node *n = v ? v->producer : NULL;
+    const bool passes =
+        skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_CAST, SKV_OP_TRANSPOSE, SKV_OP_DROPOUT, SKV_OP_CLIP,
+                                                SKV_OP_QUANTIZE_LINEAR, SKV_OP_DEQUANTIZE_LINEAR, SKV_OP_EXPAND);
+    return passes ? skv_node_in(n, 0) : NULL;
 }
 
 static const skive_value *source_of(const skive_value *v) {
@@ -47,8 +40,8 @@ static int one_axis(const skive_node *reduce) {
 
 /* x of "x - max(x)", which has the same softmax as x; otherwise v itself. */
 static skive_value *without_max(skive_value *v) {
-    const skive_node *sub = made_by(v, "Sub");
-    const skive_node *most = sub ? made_by(source_of(sub->inputs[1]), "ReduceMax") : NULL;
+    const skive_node *sub = made_by(v, SKV_OP_SUB);
+    const skive_node *most = sub ? made_by(source_of(sub->inputs[1]), SKV_OP_REDUCE_MAX) : NULL;
     return most && source_of(most->inputs[0]) == source_of(sub->inputs[0]) ? sub->inputs[0] : v;
 }
 
@@ -60,8 +53,8 @@ typedef struct found {
 
 /* exp / sum(exp), as Div or as a product with the reciprocal. */
 static bool written_softmax(const skive_value *top, skive_value *bottom, found *f) {
-    const skive_node *sum = made_by(source_of(bottom), "ReduceSum"), *e = made_by(source_of(top), "Exp");
-    if (!sum) sum = made_by(source_of(bottom), "ReduceL1"); /* of what is above 0 anyway */
+    const skive_node *sum = made_by(source_of(bottom), SKV_OP_REDUCE_SUM), *e = made_by(source_of(top), SKV_OP_EXP);
+    if (!sum) sum = made_by(source_of(bottom), SKV_OP_REDUCE_L1); /* of what is above 0 anyway */
     if (!sum || !e || source_of(sum->inputs[0]) != e->outputs[0]) return false;
     *f = (found){SKIVE_OUTPUT_PROBABILITIES, without_max(e->inputs[0]), one_axis(sum)};
     return f->axis >= 0;
@@ -69,32 +62,32 @@ static bool written_softmax(const skive_value *top, skive_value *bottom, found *
 
 /* 1 + exp(-z): the value z, else NULL. */
 static skive_value *one_plus_exp(const skive_value *v) {
-    const skive_node *add = made_by(source_of(v), "Add"), *e, *neg;
+    const skive_node *add = made_by(source_of(v), SKV_OP_ADD), *e, *neg;
     if (!add) return NULL;
     const bool first = is_number(add->inputs[0], 1), second = is_number(add->inputs[1], 1);
-    if (first == second || !(e = made_by(source_of(add->inputs[first ? 1 : 0]), "Exp"))) return NULL;
-    if (!(neg = made_by(source_of(e->inputs[0]), "Neg"))) return NULL;
+    if (first == second || !(e = made_by(source_of(add->inputs[first ? 1 : 0]), SKV_OP_EXP))) return NULL;
+    if (!(neg = made_by(source_of(e->inputs[0]), SKV_OP_NEG))) return NULL;
     return neg->inputs[0];
 }
 
 static bool written_out(const skive_node *n, found *f) {
-    if (skv_node_is(n, "Div")) {
+    if (skv_node_is(n, SKV_OP_DIV)) {
         if (written_softmax(n->inputs[0], n->inputs[1], f)) return true;
         *f = (found){SKIVE_OUTPUT_SIGMOID, is_number(n->inputs[0], 1) ? one_plus_exp(n->inputs[1]) : NULL, -1};
         return f->before != NULL;
     }
-    if (skv_node_is(n, "Mul")) {
+    if (skv_node_is(n, SKV_OP_MUL)) {
         for (int k = 0; k < 2; k++) {
-            const skive_node *r = made_by(source_of(n->inputs[k]), "Reciprocal");
+            const skive_node *r = made_by(source_of(n->inputs[k]), SKV_OP_RECIPROCAL);
             if (r && written_softmax(n->inputs[1 - k], r->inputs[0], f)) return true;
         }
     }
-    if (skv_node_is(n, "Reciprocal")) {
+    if (skv_node_is(n, SKV_OP_RECIPROCAL)) {
         *f = (found){SKIVE_OUTPUT_SIGMOID, one_plus_exp(n->inputs[0]), -1};
         return f->before != NULL;
     }
-    if (skv_node_is(n, "Sub")) {
-        const skive_node *l = made_by(source_of(n->inputs[1]), "ReduceLogSumExp");
+    if (skv_node_is(n, SKV_OP_SUB)) {
+        const skive_node *l = made_by(source_of(n->inputs[1]), SKV_OP_REDUCE_LOG_SUM_EXP);
         if (!l || source_of(l->inputs[0]) != source_of(n->inputs[0])) return false;
         *f = (found){SKIVE_OUTPUT_LOG_PROBABILITIES, n->inputs[0], one_axis(l)};
         return f->axis >= 0;
@@ -103,22 +96,22 @@ static bool written_out(const skive_node *n, found *f) {
 }
 
 static bool recognise(const skive_node *n, found *f, int depth) {
-    if (!is_standard(n) || n->n_inputs < 1 || !n->inputs[0]) return false;
+    if (n->n_inputs < 1 || !n->inputs[0]) return false;
     const int rank = n->inputs[0]->type.rank;
-    if (skv_node_is(n, "Softmax") || skv_node_is(n, "LogSoftmax")) {
-        *f = (found){skv_node_is(n, "Softmax") ? SKIVE_OUTPUT_PROBABILITIES : SKIVE_OUTPUT_LOG_PROBABILITIES,
+    if (skv_node_is(n, SKV_OP_SOFTMAX) || skv_node_is(n, SKV_OP_LOG_SOFTMAX)) {
+        *f = (found){skv_node_is(n, SKV_OP_SOFTMAX) ? SKIVE_OUTPUT_PROBABILITIES : SKIVE_OUTPUT_LOG_PROBABILITIES,
                      n->inputs[0], rank > 0 ? (int)skv_axis(skv_attr_int(n, "axis", -1), rank) : -1};
         return f->axis >= 0;
     }
-    if (skv_node_is(n, "Sigmoid")) {
+    if (skv_node_is(n, SKV_OP_SIGMOID)) {
         *f = (found){SKIVE_OUTPUT_SIGMOID, n->inputs[0], -1};
         return true;
     }
-    if (skv_node_is(n, "HardSigmoid")) { /* in 0 to 1, but no logarithm of odds stands before it */
+    if (skv_node_is(n, SKV_OP_HARD_SIGMOID)) { /* in 0 to 1, but no logarithm of odds stands before it */
         *f = (found){SKIVE_OUTPUT_SIGMOID, NULL, -1};
         return true;
     }
-    const bool log = skv_node_is(n, "Log"), e = skv_node_is(n, "Exp");
+    const bool log = skv_node_is(n, SKV_OP_LOG), e = skv_node_is(n, SKV_OP_EXP);
     if ((log || e) && depth == 0) {
         const skive_node *inner = source_of(n->inputs[0])->producer;
         if (!inner || !recognise(inner, f, 1)) return false;

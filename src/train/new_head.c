@@ -22,18 +22,15 @@ static bool is_param_of(const skive_value *v, int64_t count) {
 }
 
 static skive_value *passed_on(const skive_node *n) {
-    static const char *const ops[] = {"Identity",  "Reshape",           "Flatten",     "Squeeze",
-                                      "Unsqueeze", "Transpose",         "Dropout",     "Relu",
-                                      "Clip",      "GlobalAveragePool", "AveragePool", "ReduceMean"};
-    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
-        if (skv_node_is(n, ops[i])) return skv_node_in(n, 0);
-    }
-    return NULL;
+    const bool passes =
+        skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_TRANSPOSE, SKV_OP_DROPOUT, SKV_OP_RELU, SKV_OP_CLIP,
+                                                SKV_OP_GLOBAL_AVERAGE_POOL, SKV_OP_AVERAGE_POOL, SKV_OP_REDUCE_MEAN);
+    return passes ? skv_node_in(n, 0) : NULL;
 }
 
 /* An Add of one number a class is the bias of a layer that has none. */
 static skive_value *behind_bias(skive_node *n, last *l) {
-    if (!skv_node_is(n, "Add") || l->bias) return NULL;
+    if (!skv_node_is(n, SKV_OP_ADD) || l->bias) return NULL;
     for (size_t i = 0; i < 2; i++) {
         if (!is_param_of(n->inputs[i], l->classes)) continue;
         l->bias = n->inputs[i];
@@ -45,7 +42,8 @@ static skive_value *behind_bias(skive_node *n, last *l) {
 }
 
 static bool is_layer(skive_node *n, last *l) {
-    const bool gemm = skv_node_is(n, "Gemm"), conv = skv_node_is(n, "Conv"), product = skv_node_is(n, "MatMul");
+    const bool gemm = skv_node_is(n, SKV_OP_GEMM), conv = skv_node_is(n, SKV_OP_CONV),
+               product = skv_node_is(n, SKV_OP_MAT_MUL);
     const skive_tensor *t = n->n_inputs > 1 ? skv_value_tensor(n->inputs[1]) : NULL;
     if (!(gemm || conv || product) || !t || t->dtype != SKIVE_F32 || t->rank < 2) return false;
     l->node = n;
@@ -169,7 +167,7 @@ static skive_status new_shapes(skive_graph *g, const last *l, int64_t classes) {
         for (uint32_t k = 0; reached && k < n->n_outputs; k++) {
             if (n->outputs[k]) behind[n->outputs[k]->id] = true;
         }
-        if (reached && (skv_node_is(n, "Reshape") || skv_node_is(n, "Expand")))
+        if (reached && (skv_node_is(n, SKV_OP_RESHAPE) || skv_node_is(n, SKV_OP_EXPAND)))
             SKV_GO(status, done, new_shape(g, l, n, classes));
     }
 done:

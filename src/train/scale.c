@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/op.h"
 #include "graph/shared.h"
 
 enum { MOST_SAMPLES = 20000 };
@@ -62,11 +63,7 @@ done:
 /* ---- the last layer ---- */
 
 static skive_value *moved_from(const skive_value *v) {
-    static const char *const moves[] = {"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"};
-    for (size_t i = 0; v->producer && i < sizeof moves / sizeof moves[0]; i++) {
-        if (skv_node_is(v->producer, moves[i]) && *v->producer->domain == '\0') return skv_node_in(v->producer, 0);
-    }
-    return NULL;
+    return skv_node_reshapes(v->producer) ? skv_node_in(v->producer, 0) : NULL;
 }
 
 /* A float32 parameter that nothing else reads: changing it changes this layer alone. */
@@ -98,7 +95,7 @@ static skv_last_layer matmul_add(skive_node *add, const skv_target_scale *scale)
     for (int k = 0; k < 2; k++) {
         skive_value *product = add->inputs[k];
         skive_node *n = product ? product->producer : NULL;
-        if (!skv_node_is(n, "MatMul") || product->n_uses != 1 || product->output_uses > 0) continue;
+        if (!skv_node_is(n, SKV_OP_MAT_MUL) || product->n_uses != 1 || product->output_uses > 0) continue;
         return (skv_last_layer){.node = n,
                                 .output = add->outputs[0],
                                 .weight = own_weight(n->inputs[1], scale),
@@ -123,9 +120,9 @@ skv_last_layer skv_last_layer_of(const skv_head *head, const skv_target_scale *s
     for (skive_value *before = v; before; before = moved_from(v)) v = before;
     skive_node *n = v->producer;
     skv_last_layer l = {0};
-    if (skv_node_is(n, "Gemm")) l = gemm(n, scale);
-    if (skv_node_is(n, "Add")) l = matmul_add(n, scale);
-    if (skv_node_is(n, "Conv") || skv_node_is(n, "ConvTranspose") || skv_node_is(n, "HashedGemm"))
+    if (skv_node_is(n, SKV_OP_GEMM)) l = gemm(n, scale);
+    if (skv_node_is(n, SKV_OP_ADD)) l = matmul_add(n, scale);
+    if (skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_CONV_TRANSPOSE) || skv_node_is(n, SKV_OP_HASHED_GEMM))
         l = one_scale(n, scale);
     if (!l.node || !l.weight || !l.bias || !is_own(l.bias) || l.beta == 0) return (skv_last_layer){0};
     /* With a pair for each target, outputs are columns: a bias each, and as many weights as a multiple of them. */
@@ -174,14 +171,14 @@ static skive_status put_behind(skive_graph *g, skive_value *from, const double *
 
 /* What the last node can give: numbers of 0 and more, or within bounds; otherwise any. */
 static void range_of(const skive_value *v, double *center, double *reach, bool *positive) {
-    static const char *const positives[] = {"Relu", "Softplus", "Exp", "Abs", "Sqrt", "Clip"};
+    static const skv_op_kind positives[] = {SKV_OP_RELU, SKV_OP_SOFTPLUS, SKV_OP_EXP,
+                                            SKV_OP_ABS,  SKV_OP_SQRT,     SKV_OP_CLIP};
     for (const skive_value *before = v; before; before = moved_from(v)) v = before;
-    *positive = false;
     *center = *reach = 0;
-    for (size_t i = 0; i < sizeof positives / sizeof positives[0]; i++)
-        *positive = *positive || skv_node_is(v->producer, positives[i]);
-    if (skv_node_is(v->producer, "Sigmoid") || skv_node_is(v->producer, "HardSigmoid")) *center = *reach = 0.5;
-    if (skv_node_is(v->producer, "Tanh") || skv_node_is(v->producer, "Softsign")) *reach = 1;
+    *positive = skv_node_is_any(v->producer, positives, SKV_COUNT(positives));
+    if (skv_node_is(v->producer, SKV_OP_SIGMOID) || skv_node_is(v->producer, SKV_OP_HARD_SIGMOID))
+        *center = *reach = 0.5;
+    if (skv_node_is(v->producer, SKV_OP_TANH) || skv_node_is(v->producer, SKV_OP_SOFTSIGN)) *reach = 1;
 }
 
 bool skv_output_reaches(const skv_head *head, const skv_targets *targets, const skv_target_scale *s) {

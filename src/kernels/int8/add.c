@@ -44,7 +44,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"QAdd", NULL};
+static const skv_op_kind ops[] = {SKV_OP_Q_ADD, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_int8_add = {
     .name = "qadd_u8",

@@ -111,7 +111,7 @@ static skive_status choose_reading(skv_kernel_node *n, skv_q8_dense *d) {
         return SKIVE_OK;
     }
     d->reading = SKV_Q8_GATHERED;
-    if (d->gemm->wide || d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1 || skv_node_is(n->node, "QGemm"))
+    if (d->gemm->wide || d->s.groups > 1 || g->dilation[SKV_SPATIAL - 1] != 1 || skv_node_is(n->node, SKV_OP_Q_GEMM))
         return SKIVE_OK;
     d->reading = SKV_Q8_LINES;
     return size_copy(n, d);
@@ -256,7 +256,7 @@ static skive_status read_output(skv_kernel_node *n, skv_q8_dense *d, const skv_r
     skv_q_add q;
     for (int64_t m = 0; m < d->s.m; m++) largest = (float)multiplier[m] > largest ? (float)multiplier[m] : largest;
     d->out = skv_q8_out_of(r, largest);
-    if (!skv_node_is(n->node, "QConvAdd")) return SKIVE_OK;
+    if (!skv_node_is(n->node, SKV_OP_Q_CONV_ADD)) return SKIVE_OK;
     SKV_TRY(skv_q_conv_add_read(n->ctx, n->node, &q));
     d->out = skv_q8_out_of(&q.y, largest);
     d->out.adds = true;

@@ -164,7 +164,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"QConv", NULL};
+static const skv_op_kind ops[] = {SKV_OP_Q_CONV, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_int8_depthwise = {
     .name = "qconv_depthwise_u8s8",

@@ -51,7 +51,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"DynamicQuantizeLinear", NULL};
+static const skv_op_kind ops[] = {SKV_OP_DYNAMIC_QUANTIZE_LINEAR, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_int8_dynamic = {
     .name = "dynamic_quantize",

@@ -5,13 +5,14 @@
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type;
     if (skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "the output is empty");
-    if (!skv_node_is(n->node, "QGemm") && (x->rank < 3 || x->rank > 5)) return skv_decline(why, "rank %d", x->rank);
+    if (!skv_node_is(n->node, SKV_OP_Q_GEMM) && (x->rank < 3 || x->rank > 5))
+        return skv_decline(why, "rank %d", x->rank);
     return skv_q8_constant_weights(n, why);
 }
 
 static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
     skv_conv_shape s;
-    if (!skv_node_is(n->node, "QGemm")) {
+    if (!skv_node_is(n->node, SKV_OP_Q_GEMM)) {
         SKV_TRY(skv_q8_conv_shape(n, &s));
         n->in[0].layout = n->out[0].layout = SKV_NHWC;
         if (n->n_in > SKV_Q8_OTHER) {
@@ -30,7 +31,7 @@ static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {
     return skv_q8_dense_prepare(n, gemm, &s);
 }
 
-static const char *const ops[] = {"QConv", "QConvAdd", "QGemm", NULL};
+static const skv_op_kind ops[] = {SKV_OP_Q_CONV, SKV_OP_Q_CONV_ADD, SKV_OP_Q_GEMM, SKV_OP_NONE};
 
 #define RECORD(id, level, text)                                                                     \
     static skive_status prepare_##id(skv_kernel_node *n) { return prepare(n, skv_q8_gemm_##id()); } \

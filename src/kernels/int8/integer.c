@@ -108,7 +108,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"MatMulInteger", "MatMulIntegerToFloat", NULL};
+static const skv_op_kind ops[] = {SKV_OP_MAT_MUL_INTEGER, SKV_OP_MAT_MUL_INTEGER_TO_FLOAT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_int8_integer = {
     .name = "matmul_integer",

@@ -60,8 +60,8 @@ static skive_status prepare(skv_kernel_node *n) {
     st->n = dims[0];
     st->c = dims[1];
     st->item = 1;
-    st->largest = skv_node_is(n->node, "MaxPool");
-    if (skv_node_is(n->node, "QGlobalAveragePool"))
+    st->largest = skv_node_is(n->node, SKV_OP_MAX_POOL);
+    if (skv_node_is(n->node, SKV_OP_Q_GLOBAL_AVERAGE_POOL))
         st->g = plane_of(x->rank, dims);
     else
         SKV_TRY(skv_conv_geometry(n->ctx, n->node, x->rank, dims, NULL, &st->g));
@@ -179,7 +179,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"MaxPool", "QAveragePool", "QGlobalAveragePool", NULL};
+static const skv_op_kind ops[] = {SKV_OP_MAX_POOL, SKV_OP_Q_AVERAGE_POOL, SKV_OP_Q_GLOBAL_AVERAGE_POOL, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_int8_pool = {
     .name = "pool_u8",

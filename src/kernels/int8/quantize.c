@@ -12,7 +12,7 @@ typedef struct quantize_state {
     int64_t count;
 } quantize_state;
 
-static bool forward(const skv_kernel_node *n) { return skv_node_is(n->node, "QuantizeLinear"); }
+static bool forward(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_QUANTIZE_LINEAR); }
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_dtype real = (forward(n) ? n->in[0] : n->out[0]).type.dtype;
@@ -64,7 +64,7 @@ static skive_status run(const skv_kernel_call *c) {
 
 static void destroy(skive_context *ctx, void *state) { skv_free(ctx, state); }
 
-static const char *const ops[] = {"QuantizeLinear", "DequantizeLinear", NULL};
+static const skv_op_kind ops[] = {SKV_OP_QUANTIZE_LINEAR, SKV_OP_DEQUANTIZE_LINEAR, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_int8_quantize = {
     .name = "quantize_f32_u8",

@@ -158,7 +158,7 @@ static skive_status run(const skv_kernel_call *c) {
     return SKIVE_OK;
 }
 
-static const char *const ops[] = {"DynamicQuantizeLSTM", NULL};
+static const skv_op_kind ops[] = {SKV_OP_DYNAMIC_QUANTIZE_LSTM, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_int8_recurrent = {
     .name = "lstm_dynamic_u8s8",

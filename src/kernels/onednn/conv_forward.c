@@ -184,7 +184,7 @@ static skive_status run(const skv_kernel_call *c) {
     return skv_dnnl_run(c->ctx, &st->prim, args, n, (char *)c->scratch + st->scratch_offset, "convolution");
 }
 
-static const char *const ops[] = {"FusedConv", "Conv", NULL};
+static const skv_op_kind ops[] = {SKV_OP_FUSED_CONV, SKV_OP_CONV, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_f32_onednn = {
     .name = "conv_f32_onednn",

@@ -11,7 +11,7 @@ typedef struct grad_state {
     bool has_bias, unpacks;
 } grad_state;
 
-static bool by_weight(const skv_kernel_node *n) { return skv_node_is(n->node, "ConvGradWeight"); }
+static bool by_weight(const skv_kernel_node *n) { return skv_node_is(n->node, SKV_OP_CONV_GRAD_WEIGHT); }
 /* dY, W, X or dY, X, W. */
 static size_t x_index(const skv_kernel_node *n) { return by_weight(n) ? 1 : 2; }
 static size_t w_index(const skv_kernel_node *n) { return by_weight(n) ? 2 : 1; }
@@ -155,7 +155,7 @@ static skive_status run(const skv_kernel_call *c) {
     return skv_dnnl_run(c->ctx, &st->prim, args, 3, (char *)c->scratch + st->scratch_offset, "convolution gradient");
 }
 
-static const char *const ops[] = {"ConvGradInput", "ConvGradWeight", NULL};
+static const skv_op_kind ops[] = {SKV_OP_CONV_GRAD_INPUT, SKV_OP_CONV_GRAD_WEIGHT, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_grad_f32_onednn = {
     .name = "conv_grad_f32_onednn",

@@ -156,7 +156,7 @@ static bool is_coded(const skv_kernel_node *n, skv_why *why) { return skv_sparse
 static skive_status prepare_sparse(skv_kernel_node *n) { return skv_sparse_layer_prepare(n, read); }
 static skive_status prepare_coded(skv_kernel_node *n) { return skv_sparse_layer_prepare_coded(n, read); }
 
-static const char *const ops[] = {"FusedConv", "Conv", NULL};
+static const skv_op_kind ops[] = {SKV_OP_FUSED_CONV, SKV_OP_CONV, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_conv_f32_sparse = {
     .name = "conv_f32_sparse",

@@ -62,7 +62,7 @@ static void read_left(const skv_kernel_node *n, bool trans_w, bool trans_x, skv_
 
 /* C must be one number a row of W, so that it is a bias. */
 static bool read_tail(const skv_kernel_node *n, bool right, skv_sparse_layer *l, skv_why *why) {
-    const bool plain_product = skv_node_is(n->node, "MatMul");
+    const bool plain_product = skv_node_is(n->node, SKV_OP_MAT_MUL);
     const double beta = plain_product ? 0 : skv_attr_float(n->node, "beta", 1);
     l->factor = plain_product ? 1.0f : (float)skv_attr_float(n->node, "alpha", 1);
     if (n->node->domain[0] && skv_activation_read(n->ctx, n->node, &l->tail.act) != SKIVE_OK)
@@ -92,7 +92,7 @@ static double dense_rate(const skv_sparse_layer *l, skv_isa isa) {
 }
 
 static bool read(const skv_kernel_node *n, skv_sparse_layer *l, skv_why *why) {
-    const bool plain_product = skv_node_is(n->node, "MatMul");
+    const bool plain_product = skv_node_is(n->node, SKV_OP_MAT_MUL);
     const bool trans_a = !plain_product && skv_attr_int(n->node, "transA", 0),
                trans_b = !plain_product && skv_attr_int(n->node, "transB", 0);
     *l = (skv_sparse_layer){.s = product_shape(), .layout = SKV_PLAIN};
@@ -120,7 +120,7 @@ static bool is_coded(const skv_kernel_node *n, skv_why *why) { return skv_sparse
 static skive_status prepare_sparse(skv_kernel_node *n) { return skv_sparse_layer_prepare(n, read); }
 static skive_status prepare_coded(skv_kernel_node *n) { return skv_sparse_layer_prepare_coded(n, read); }
 
-static const char *const ops[] = {"Gemm", "FusedGemm", "MatMul", NULL};
+static const skv_op_kind ops[] = {SKV_OP_GEMM, SKV_OP_FUSED_GEMM, SKV_OP_MAT_MUL, SKV_OP_NONE};
 
 const skv_kernel skv_kernel_gemm_f32_sparse = {
     .name = "gemm_f32_sparse",

@@ -28,7 +28,7 @@ static skive_status read_attributes(skive_context *ctx, const skive_node *node, 
                                               "align_corners", "asymmetric",           "tf_crop_and_resize"};
     int mode = 0, rounding = 0, policy = 0, coordinate = 0;
     SKV_TRY(read_name(ctx, node, "mode", "nearest", modes, 3, &mode));
-    const bool old = skv_node_is(node, "Upsample");
+    const bool old = skv_node_is(node, SKV_OP_UPSAMPLE);
     SKV_TRY(read_name(ctx, node, "nearest_mode", old ? "floor" : "round_prefer_floor", roundings, 4, &rounding));
     SKV_TRY(read_name(ctx, node, "keep_aspect_ratio_policy", "stretch", policies, 3, &policy));
     SKV_TRY(read_name(ctx, node, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel", coordinates, 6,

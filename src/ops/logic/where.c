@@ -75,4 +75,5 @@ const skv_op skv_op_where = {
     .range = range,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
+    .pointwise = true,
 };

@@ -88,4 +88,5 @@ const skv_op skv_op_cast = {
     .range = skv_cast_range,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
+    .pointwise = true,
 };

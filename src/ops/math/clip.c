@@ -124,4 +124,5 @@ const skv_op skv_op_clip = {
     .range = range,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
+    .pointwise = true,
 };

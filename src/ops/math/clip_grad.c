@@ -56,4 +56,5 @@ const skv_op skv_op_clip_grad = {
     .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
+    .pointwise = true,
 };

@@ -72,4 +72,5 @@ const skv_op skv_op_max = {
     .range = range,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
+    .pointwise = true,
 };

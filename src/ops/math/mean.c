@@ -54,4 +54,5 @@ const skv_op skv_op_mean = {
     .couple = skv_couple_elementwise,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
+    .pointwise = true,
 };

@@ -112,4 +112,5 @@ const skv_op skv_op_depth_to_space = {
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),
+    .motion = SKV_REORDERS,
 };

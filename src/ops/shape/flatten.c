@@ -67,4 +67,5 @@ const skv_op skv_op_flatten = {
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),
+    .motion = SKV_RESHAPES,
 };

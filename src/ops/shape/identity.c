@@ -37,4 +37,5 @@ const skv_op skv_op_identity = {
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),
+    .motion = SKV_RESHAPES,
 };

@@ -127,4 +127,5 @@ const skv_op skv_op_reshape = {
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),
+    .motion = SKV_RESHAPES,
 };

@@ -48,7 +48,7 @@ static uint32_t read_elements(const skive_value *y) {
         int64_t list[SKIVE_MAX_RANK];
         const skive_tensor *t = skv_node_constant(by, 1);
         const int count = t ? skv_read_ints(t, list, SKIVE_MAX_RANK) : -1;
-        if (!skv_node_is(by, "Gather") || y->uses[i].index != 0 || count < 0) return UINT32_MAX;
+        if (!skv_node_is(by, SKV_OP_GATHER) || y->uses[i].index != 0 || count < 0) return UINT32_MAX;
         for (int k = 0; k < count; k++) {
             const int64_t at = skv_axis(list[k], (int)n);
             if (at >= 0) mask |= 1u << at;

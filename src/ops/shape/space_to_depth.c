@@ -74,4 +74,5 @@ const skv_op skv_op_space_to_depth = {
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),
+    .motion = SKV_REORDERS,
 };

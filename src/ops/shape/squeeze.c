@@ -81,4 +81,5 @@ const skv_op skv_op_squeeze = {
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),
+    .motion = SKV_RESHAPES,
 };

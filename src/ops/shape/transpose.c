@@ -113,4 +113,5 @@ const skv_op skv_op_transpose = {
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),
+    .motion = SKV_REORDERS,
 };

@@ -59,4 +59,5 @@ const skv_op skv_op_unsqueeze = {
     .range = skv_range_first,
     .cost = skv_cost_none,
     SKV_LIST(cases),
+    .motion = SKV_RESHAPES,
 };
