@@ -6,7 +6,8 @@
 
 static const cli_option options[] = {
     {"output", 'o', "FILE", "the packed model to write, .skv", false},
-    {"weights", 'w', "FORM", "round the weights to f16, bf16, int8, int4, int2, ternary or binary", false},
+    {"weights", 'w', "FORM", "round the weights to f16, bf16, int8, int4, int2, ternary, binary, nf4, codebook:16 ...",
+     false},
     {"biases", 0, "FORM", "the same for biases, scales and shifts", false},
     {"param", 'p', "NAME=FORM", "the same for one parameter; may be repeated", true},
     {"coder", 0, "NAME", "one coder for all parameters: raw, huffman, rans or context (default: the smallest for each)",

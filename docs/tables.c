@@ -11,6 +11,7 @@
 #include "prune/prune.h"
 #include "quant/quant.h"
 #include "share/share.h"
+#include "tensor/grid.h"
 #include "train/train.h"
 
 static const char *yes(bool has) { return has ? "yes" : ""; }
@@ -47,6 +48,19 @@ static void passes(void) {
         for (size_t i_ = 0; i_ < count(); i_++) printf("| %s | %s |\n", at(i_)->name, at(i_)->brief); \
     } while (0)
 
+static const char *held_by(const skv_grid *g) { return g->dtype == SKIVE_DTYPE_NONE ? "" : skive_dtype_name(g->dtype); }
+
+static void grids(void) {
+    printf("\n## Number grids\n\n| grid | bits | what | options | element type in ONNX | storage form in .skv "
+           "|\n|---|---|---|---|---|---|\n");
+    for (size_t i = 0; i < skv_grid_count(); i++) {
+        const skv_grid *g = skv_grid_at(i);
+        printf("| %s | %d | %s | ", g->name, g->bits, g->brief);
+        for (size_t k = 0; k < g->n_options; k++) printf("%s%s", k ? ", " : "", g->options[k].name);
+        printf(" | %s | %s |\n", held_by(g), g->form ? g->form : "");
+    }
+}
+
 int main(void) {
     printf("# What there is\n\nMade by `make docs` from the lists of records.\n\n");
     ops();
@@ -59,6 +73,7 @@ int main(void) {
     LIST("Pruning schedules", skv_prune_schedule_count, skv_prune_schedule_at);
     LIST("Calibration methods", skv_observer_count, skv_observer_at);
     LIST("Starts of k-means", skv_share_init_count, skv_share_init_at);
+    grids();
     LIST("Storage forms", skv_form_count, skv_form_at);
     LIST("Entropy coders", skv_coder_count, skv_coder_at);
     printf("\n## Data sets\n\n| specification | what |\n|---|---|\n");

@@ -28,7 +28,14 @@ static float marked(uint64_t i) { return i == 77 ? -9999 : normal(i); }
 static const distribution distributions[] = {normal, rectified, heavy, shifted, tiny, marked};
 enum { KINDS = sizeof distributions / sizeof distributions[0] };
 
-static double error_of(const float *x, size_t n, skv_affine grid) {
+static skv_grid_params over(double low, double high) {
+    const skv_quantizer q = skv_quant_activations();
+    skv_grid_params p;
+    q.grid->solve_range(&q, low, high, &p);
+    return p;
+}
+
+static double error_of(const float *x, size_t n, skv_grid_params grid) {
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
         double q = rint((double)x[i] / (double)grid.scale) + grid.zero_point;
@@ -41,6 +48,7 @@ static double error_of(const float *x, size_t n, skv_affine grid) {
 
 /* The counts tell the error of any grid as the values themselves do, and their mean square. */
 static void error_by_counts(void **state) {
+    const skv_quantizer q = skv_quant_activations();
     skive_context *ctx = skv_test_context();
     float *x = malloc(N * sizeof *x);
     (void)state;
@@ -57,8 +65,8 @@ static void error_by_counts(void **state) {
         assert_true(skv_test_close(skv_histogram_power(&h), power, 0.02, 0));
         for (int k = 0; k < 12; k++) {
             const double part = pow(0.5, k);
-            const skv_affine grid = skv_affine_u8(h.low * part, h.high * part);
-            assert_true(skv_test_close(skv_histogram_error(&h, grid), error_of(x, N, grid), 0.05, 0));
+            const skv_grid_params grid = over(h.low * part, h.high * part);
+            assert_true(skv_test_close(skv_histogram_error(&h, &q, &grid), error_of(x, N, grid), 0.05, 0));
         }
         skv_histogram_free(ctx, &h);
     }
@@ -67,6 +75,7 @@ static void error_by_counts(void **state) {
 }
 
 static void constants_are_exact(void **state) {
+    const skv_quantizer q = skv_quant_activations();
     skive_context *ctx = skv_test_context();
     const skive_quantize_options o = skive_quantize_options_default();
     (void)state;
@@ -78,8 +87,8 @@ static void constants_are_exact(void **state) {
         assert_true(skv_histogram_add(&h, x, 100, 0));
         for (size_t i = 0; i < skv_observer_count(); i++) {
             double low = 0, high = 0;
-            skv_observer_at(i)->choose(&h, &o, &low, &high);
-            assert_true(error_of(x, 100, skv_affine_u8(low, high)) < 1e-6);
+            skv_observer_at(i)->choose(&h, &q, &o, &low, &high);
+            assert_true(error_of(x, 100, over(low, high)) < 1e-6);
         }
         skv_histogram_free(ctx, &h);
     }

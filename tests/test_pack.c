@@ -15,6 +15,7 @@
 #include "pack/file.h"
 #include "support.h"
 #include "tensor/form.h"
+#include "tensor/grid.h"
 
 #include <cmocka.h>
 
@@ -165,19 +166,28 @@ static void describe_and_restore(skive_context *ctx, const skv_form *form, const
     skv_coded_free(ctx, &c);
 }
 
+static void rounded(skive_context *ctx, const char *grid, const char *arg, skive_tensor *t) {
+    char text[40];
+    skv_quantizer q;
+    snprintf(text, sizeof text, "%s%s%s", grid, arg ? ":" : "", arg ? arg : "");
+    skv_test_ok(ctx, skv_quantizer_parse(ctx, text, &q));
+    skv_test_ok(ctx, skv_quantizer_round(ctx, &q, t));
+}
+
 static void what_is_rounded_to_a_form_fits_it_to_the_bit(void **state) {
     static const char *const args[] = {NULL, "tensor", "channel", "32"};
     (void)state;
     skive_context *ctx = skv_test_context();
     for (size_t k = 0; skv_form_at(k); k++) {
         const skv_form *form = skv_form_at(k);
-        const bool scaled = form->round && form != &skv_form_f16 && form != &skv_form_bf16;
+        const skv_grid *grid = form == &skv_form_codebook ? NULL : skv_grid_find(form->name);
+        const bool scaled = grid && grid->scaled;
         for (size_t a = 0; a < (scaled ? 4u : 1u); a++) {
             for (uint64_t seed = 0; seed < 6; seed++) {
                 skive_tensor t = weights(ctx, 7, 96, seed % 2 ? 0.5 : 0, 40 + seed);
-                if (form == &skv_form_codebook) skv_test_ok(ctx, skv_form_int8.round(ctx, "tensor", &t));
+                if (form == &skv_form_codebook) rounded(ctx, "int8", "tensor", &t);
                 if (form == &skv_form_sparse) ((float *)t.data)[5] = 0;
-                if (form->round) skv_test_ok(ctx, form->round(ctx, args[a], &t));
+                if (grid) rounded(ctx, form->name, args[a], &t);
                 describe_and_restore(ctx, form, &t);
                 skive_tensor_free(ctx, &t);
             }
@@ -193,25 +203,24 @@ static void forms_round_as_the_papers_say(void **state) {
     const int64_t n = 4;
     skive_tensor t = skv_tensor_view(SKIVE_F32, 1, &n, w);
     /* Ternary: mean |w| = 0.675, threshold 0.4725, scale (1 + 1.4) / 2. */
-    skv_test_ok(ctx, skv_form_ternary.round(ctx, NULL, &t));
+    rounded(ctx, "ternary", NULL, &t);
     const float ternary[] = {0, 0, 1.2f, -1.2f};
     skv_test_floats(w, ternary, 4, 1e-6, 0);
     float v[] = {0.1f, -0.2f, 1.0f, -1.4f};
     t = skv_tensor_view(SKIVE_F32, 1, &n, v);
-    skv_test_ok(ctx, skv_form_binary.round(ctx, NULL, &t));
+    rounded(ctx, "binary", NULL, &t);
     const float binary[] = {0.675f, -0.675f, 0.675f, -0.675f};
     skv_test_floats(v, binary, 4, 1e-6, 0);
     float u[] = {127, -63.4f, 1.2f, 0.4f};
     t = skv_tensor_view(SKIVE_F32, 1, &n, u);
-    skv_test_ok(ctx, skv_form_int8.round(ctx, NULL, &t));
+    rounded(ctx, "int8", NULL, &t);
     const float int8[] = {127, -63, 1, 0};
     skv_test_floats(u, int8, 4, 0, 0);
+    const skv_quantizer q8 = skv_quantizer_of(&skv_grid_int8), q16 = skv_quantizer_of(&skv_grid_f16);
     u[2] = NAN;
-    skv_test_fails(ctx, skv_form_int8.round(ctx, NULL, &t), SKIVE_ERR_NUMERIC, "NaN");
-    u[2] = 0;
-    skv_test_fails(ctx, skv_form_int8.round(ctx, "x", &t), SKIVE_ERR_ARGUMENT, "'x'");
+    skv_test_fails(ctx, skv_quantizer_round(ctx, &q8, &t), SKIVE_ERR_NUMERIC, "NaN");
     u[2] = 1e9f;
-    skv_test_fails(ctx, skv_form_f16.round(ctx, NULL, &t), SKIVE_ERR_NUMERIC, "too large");
+    skv_test_fails(ctx, skv_quantizer_round(ctx, &q16, &t), SKIVE_ERR_NUMERIC, "too large");
     skv_test_context_end(ctx);
 }
 
@@ -669,12 +678,12 @@ static void nonsense_options_are_refused(void **state) {
     skive_pack_options o = skive_pack_options_default();
     void *bytes;
     size_t n;
-    o.weights = "int5";
-    skv_test_fails(ctx, skive_pack_serialize(ctx, g, &o, &bytes, &n, NULL), SKIVE_ERR_ARGUMENT, "int5");
-    o.weights = "codebook";
-    skv_test_fails(ctx, skive_pack_serialize(ctx, g, &o, &bytes, &n, NULL), SKIVE_ERR_ARGUMENT, "codebook");
+    o.weights = "int9";
+    skv_test_fails(ctx, skive_pack_serialize(ctx, g, &o, &bytes, &n, NULL), SKIVE_ERR_ARGUMENT, "int9");
+    o.weights = "uint8";
+    skv_test_fails(ctx, skive_pack_serialize(ctx, g, &o, &bytes, &n, NULL), SKIVE_ERR_ARGUMENT, "no storage form");
     o.weights = "int8:banana";
-    skv_test_fails(ctx, skive_pack_serialize(ctx, g, &o, &bytes, &n, NULL), SKIVE_ERR_ARGUMENT, "fc1.weight");
+    skv_test_fails(ctx, skive_pack_serialize(ctx, g, &o, &bytes, &n, NULL), SKIVE_ERR_ARGUMENT, "banana");
     o = skive_pack_options_default();
     o.coder = "zip";
     skv_test_fails(ctx, skive_pack_serialize(ctx, g, &o, &bytes, &n, NULL), SKIVE_ERR_ARGUMENT, "zip");

@@ -12,25 +12,89 @@
 #include "quant/quant.h"
 #include "quant/scan.h"
 #include "support.h"
+#include "tensor/grid.h"
 
 #include <cmocka.h>
 
 enum { BINS = SKV_HISTOGRAM_BINS };
 
+static skv_grid_params over(double low, double high) {
+    const skv_quantizer q = skv_quant_activations();
+    skv_grid_params p;
+    q.grid->solve_range(&q, low, high, &p);
+    return p;
+}
+
 static void grids_by_hand(void **state) {
     (void)state;
-    skv_affine a = skv_affine_u8(-1.0, 4.1); /* 5.1 / 255 = 0.02; zero at 50 */
+    skv_grid_params a = over(-1.0, 4.1); /* 5.1 / 255 = 0.02; zero at 50 */
     assert_float_equal(a.scale, 0.02f, 1e-7f);
     assert_int_equal(a.zero_point, 50);
-    a = skv_affine_u8(0.5, 2.55); /* widened to hold zero */
+    a = over(0.5, 2.55); /* widened to hold zero */
     assert_float_equal(a.scale, 0.01f, 1e-7f);
     assert_int_equal(a.zero_point, 0);
-    a = skv_affine_u8(-2.55, -1.0);
+    a = over(-2.55, -1.0);
     assert_int_equal(a.zero_point, 255);
-    a = skv_affine_u8(0, 0);
+    a = over(0, 0);
     assert_true(a.scale > 0);
-    assert_float_equal(skv_affine_s8(12.7).scale, 0.1f, 1e-7f);
-    assert_true(skv_affine_s8(0).scale > 0);
+    const skv_quantizer w = skv_quant_weights(true);
+    w.grid->solve_range(&w, -12.7, 12.7, &a);
+    assert_float_equal(a.scale, 0.1f, 1e-7f);
+    w.grid->solve_range(&w, 0, 0, &a);
+    assert_true(a.scale > 0);
+}
+
+/* The loops of every instruction set give the codes of the grid. */
+static void loops_give_the_codes_of_the_grid(void **state) {
+    const skv_quantizer w = skv_quant_weights(true);
+    float x[100];
+    int8_t code[100];
+    (void)state;
+    for (int i = 0; i < 100; i++) x[i] = (float)skv_rng_normal(8, 0, (uint64_t)i) + (i % 10 == 0 ? 0.25f : 0);
+    for (skv_isa isa = SKV_ISA_SCALAR; isa <= skv_cpu_isa(); isa++) {
+        const skv_grid_params p = {.scale = 0.017f};
+        double power = 0, error = 0;
+        skv_scan_of(isa)->quantize(x, 100, &p.scale, 0, (float)w.low, (float)w.high, code, &power, &error);
+        for (int i = 0; i < 100; i++) assert_int_equal(code[i], skv_grid_encode(&w, &p, x[i]));
+    }
+}
+
+/* Every observer chooses for every grid a range that serves it: not wider than what was observed, and the fewer the
+ * levels, the more gains whoever looks at the error. */
+static void observers_serve_every_grid(void **state) {
+    skive_context *ctx = skv_test_context();
+    const skive_quantize_options o = skive_quantize_options_default();
+    enum { N = 20000 };
+    float *x = malloc(N * sizeof *x);
+    skv_histogram h;
+    (void)state;
+    assert_non_null(x);
+    for (int i = 0; i < N; i++) x[i] = (float)skv_rng_normal(6, 0, (uint64_t)i);
+    skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &h));
+    assert_true(skv_histogram_add(&h, x, N, 0));
+    for (size_t k = 0; k < skv_grid_count(); k++) {
+        const skv_quantizer q = skv_quantizer_of(skv_grid_at(k));
+        if (!q.grid->solve_range || q.grid->bits > 8 || q.low >= 0) continue; /* signed codes of a symmetric range */
+        double whole = 0;
+        for (size_t i = 0; i < skv_observer_count(); i++) {
+            const skv_observer *observer = skv_observer_at(i);
+            double low = NAN, high = NAN, error = 0;
+            skv_grid_params p;
+            observer->choose(&h, &q, &o, &low, &high);
+            assert_true(low >= h.low - 1e-6 && high <= h.high + 1e-6 && low < 0 && high > 0);
+            q.grid->solve_range(&q, low, high, &p);
+            for (int n = 0; n < N; n++) error += skv_grid_error(&q, &p, &x[n], 1) / N;
+            /* the counts tell the same */
+            assert_true(skv_test_close(skv_histogram_error(&h, &q, &p), error, 0.05, 1e-9));
+            if (strcmp(observer->name, "minmax") == 0) whole = error;
+            if (strcmp(observer->name, "mse") == 0) assert_true(error <= whole * 1.02);
+            if (strcmp(observer->name, "mse") == 0 && q.grid->uniform && q.grid->bits <= 4)
+                assert_true(error < whole * (q.grid->bits < 4 ? 0.6 : 0.85));
+        }
+    }
+    free(x);
+    skv_histogram_free(ctx, &h);
+    skv_test_context_end(ctx);
 }
 
 static uint64_t total(const skv_histogram *h) {
@@ -101,6 +165,7 @@ static void histogram_refuses_nan(void **state) {
 /* A million normal values and one outlier at 1000: min-max keeps it, the others cut it off, and in doing so lower the
  * error of everything else. */
 static void observers_handle_an_outlier(void **state) {
+    const skv_quantizer q = skv_quant_activations();
     skive_context *ctx = skv_test_context();
     const skive_quantize_options o = skive_quantize_options_default();
     skv_histogram h;
@@ -115,14 +180,14 @@ static void observers_handle_an_outlier(void **state) {
     for (size_t i = 0; i < skv_observer_count(); i++) {
         const skv_observer *observer = skv_observer_at(i);
         double low = NAN, high = NAN;
-        observer->choose(&h, &o, &low, &high);
+        observer->choose(&h, &q, &o, &low, &high);
         assert_true(low <= 0.001 && low >= -0.001);
         if (strcmp(observer->name, "minmax") == 0) {
             assert_true(high == 60.0);
         } else if (strcmp(observer->name, "mse") == 0) {
             /* Its choice is the best of what it may choose from. */
-            assert_true(skv_histogram_error(&h, skv_affine_u8(low, high)) <=
-                        skv_histogram_error(&h, skv_affine_u8(0, 60)));
+            const skv_grid_params chosen = over(low, high), all = over(0, 60);
+            assert_true(skv_histogram_error(&h, &q, &chosen) <= skv_histogram_error(&h, &q, &all));
         } else {
             assert_true(high > 3.0 && high < 20.0);
         }
@@ -135,6 +200,7 @@ static void observers_handle_an_outlier(void **state) {
 /* What a ReLU leaves: nine zeros in ten. They are exact on any grid, so the range must be the one chosen without
  * them. */
 static void zeros_do_not_narrow_the_range(void **state) {
+    const skv_quantizer q = skv_quant_activations();
     skive_context *ctx = skv_test_context();
     const skive_quantize_options o = skive_quantize_options_default();
     enum { N = 100000, TIMES = 10 };
@@ -148,8 +214,9 @@ static void zeros_do_not_narrow_the_range(void **state) {
             skv_histogram h;
             skv_test_ok(ctx, skv_histogram_create(ctx, SKV_BINS_BOTH, &h));
             assert_true(skv_histogram_add(&h, x, zeros ? (size_t)N * TIMES : N, 0));
-            skv_observer_at(i)->choose(&h, &o, &low, &high[zeros]);
-            assert_true(skv_histogram_error(&h, skv_affine_u8(low, high[zeros])) * 1000 < skv_histogram_power(&h));
+            skv_observer_at(i)->choose(&h, &q, &o, &low, &high[zeros]);
+            const skv_grid_params p = over(low, high[zeros]);
+            assert_true(skv_histogram_error(&h, &q, &p) * 1000 < skv_histogram_power(&h));
             skv_histogram_free(ctx, &h);
         }
         /* A percentile counts all values, zeros too. */
@@ -291,8 +358,8 @@ static void check_scan(const skv_scan *scan, const float *x, size_t n) {
     assert_true(plain->magnitude(x, n, 0.25f) == scan->magnitude(x, n, 0.25f));
     for (size_t i = 0; i < n; i++) scale[i] = 0.01f + 0.0001f * (float)i;
     for (size_t step = 0; step < 2; step++) {
-        plain->quantize(x, n, scale, step, q[0], &power[0], &error[0]);
-        scan->quantize(x, n, scale, step, q[1], &power[1], &error[1]);
+        plain->quantize(x, n, scale, step, -127, 127, q[0], &power[0], &error[0]);
+        scan->quantize(x, n, scale, step, -127, 127, q[1], &power[1], &error[1]);
         assert_memory_equal(q[0], q[1], n);
         assert_memory_equal(&power[0], &power[1], sizeof power[0]);
         assert_memory_equal(&error[0], &error[1], sizeof error[0]);
@@ -387,6 +454,8 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grids_by_hand),
+        cmocka_unit_test(loops_give_the_codes_of_the_grid),
+        cmocka_unit_test(observers_serve_every_grid),
         cmocka_unit_test(histogram_grows),
         cmocka_unit_test(histogram_parts_merge_exactly),
         cmocka_unit_test(histogram_refuses_nan),

@@ -17,7 +17,7 @@
 #include "kernels/sparse/sparse.h"
 #include "graph/op.h"
 #include "support.h"
-#include "tensor/tensor.h"
+#include "tensor/grid.h"
 
 #include <cmocka.h>
 
@@ -68,7 +68,13 @@ static void round_weight(skive_context *ctx, const skive_tensor *t, bool turned)
     float *w = t->data;
     skive_tensor m = as_matrix(t);
     /* in rows that run fastest a scale for each line of memory would change from column to column */
-    if (as.form && as.form->round) skv_test_ok(ctx, as.form->round(ctx, turned ? "tensor" : as.arg, &m));
+    if (as.form && as.form != &skv_form_codebook && skv_grid_find(as.form->name)) {
+        char text[40];
+        skv_quantizer q;
+        snprintf(text, sizeof text, "%s:%s", as.form->name, turned ? "tensor" : as.arg);
+        skv_test_ok(ctx, skv_quantizer_parse(ctx, text, &q));
+        skv_test_ok(ctx, skv_quantizer_round(ctx, &q, &m));
+    }
     for (int64_t i = 0; as.entries && i < skive_tensor_count(t); i++)
         w[i] = rintf(w[i] * (float)as.entries / 2.2f) / (float)as.entries;
     for (int64_t i = 0; as.form && i < skive_tensor_count(t); i++) w[i] += 0.0f; /* few forms hold a -0 */

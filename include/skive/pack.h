@@ -12,7 +12,8 @@
 extern "C" {
 #endif
 
-/* The form of one parameter: "f16", "bf16", "int8", "int4:32" (groups of 32), "int2:tensor", "ternary", "binary". */
+/* The number grid of one parameter (docs/tables.md): "f16", "bf16", "int8", "int4:32" (groups of 32), "int2:tensor",
+ * "ternary", "binary", "nf4", "codebook:16", "int4:fit=least" ... */
 typedef struct skive_pack_choice {
     const char *parameter;
     const char *form;

@@ -7,7 +7,7 @@
 #include "graph/unknown.h"
 #include "pack/file.h"
 #include "passes/hashed.h"
-#include "tensor/tensor.h"
+#include "tensor/grid.h"
 
 skive_pack_options skive_pack_options_default(void) { return (skive_pack_options){.size = sizeof(skive_pack_options)}; }
 
@@ -31,29 +31,12 @@ typedef struct packing {
 
 /* ---- requested forms ---- */
 
-/* The forms that can be requested, by number. */
-static const char *rounding_form_name(size_t index) {
-    const skv_form *form;
-    for (size_t i = 0; (form = skv_form_at(i)); i++) {
-        if (form->round && index-- == 0) return form->name;
-    }
-    return NULL;
-}
-
-static skive_status find_form(skive_context *ctx, const char *text, const skv_form **form, const char **arg) {
-    char name[32];
-    const char *colon = strchr(text, ':');
-    const size_t n = colon ? (size_t)(colon - text) : strlen(text);
-    *form = NULL;
-    *arg = colon ? colon + 1 : NULL;
-    if (n < sizeof name) {
-        memcpy(name, text, n);
-        name[n] = '\0';
-        *form = skv_form_find(name);
-    }
-    if (!*form || !(*form)->round)
-        return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, text, "storage form to round to", text, rounding_form_name);
-    return SKIVE_OK;
+/* A number grid whose numbers a storage form holds. */
+static skive_status find_grid(skive_context *ctx, const char *text, skv_quantizer *q) {
+    SKV_TRY(skv_quantizer_parse(ctx, text, q));
+    if (q->grid->form) return SKIVE_OK;
+    return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "number grid '%s' has no storage form; its signed form has one",
+                    q->grid->name);
 }
 
 bool skv_pack_is_weight(const skive_value *v) {
@@ -71,16 +54,15 @@ static const char *form_wanted(const packing *p, const skive_value *v) {
 }
 
 static skive_status check_options(packing *p) {
-    const skv_form *form;
-    const char *arg;
+    skv_quantizer q;
     if (p->o.coder && !(p->coder = skv_coder_find(p->o.coder)))
         return skv_fail_unknown(p->ctx, SKIVE_ERR_ARGUMENT, "coder", "coder", p->o.coder, skv_coder_name);
-    if (p->o.weights) SKV_TRY(find_form(p->ctx, p->o.weights, &form, &arg));
-    if (p->o.biases) SKV_TRY(find_form(p->ctx, p->o.biases, &form, &arg));
+    if (p->o.weights) SKV_TRY(find_grid(p->ctx, p->o.weights, &q));
+    if (p->o.biases) SKV_TRY(find_grid(p->ctx, p->o.biases, &q));
     for (size_t i = 0; i < p->o.n_choices; i++) {
         const skive_pack_choice *c = &p->o.choices[i];
         const skive_value *v = skive_graph_find_value(p->g, c->parameter);
-        SKV_TRY(find_form(p->ctx, c->form, &form, &arg));
+        SKV_TRY(find_grid(p->ctx, c->form, &q));
         if (!v || !v->storage) return skv_fail_no_parameter(p->ctx, SKIVE_ERR_ARGUMENT, p->g, c->parameter);
         if (v->type.dtype != SKIVE_F32)
             return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->parameter, "parameter '%s' is %s, not float32",
@@ -103,17 +85,16 @@ static double lost(const skive_tensor *was, const skive_tensor *is) {
 
 /* The parameter as it is written: itself, or a rounded copy, freed by the caller. */
 static skive_status round_param(const packing *p, const skive_value *v, skive_tensor *copy, double *error) {
-    const char *wanted = form_wanted(p, v), *arg;
-    const skv_form *form;
+    const char *wanted = form_wanted(p, v);
+    skv_quantizer q;
     *error = 0;
     if (v->storage->coded) SKV_TRY(skv_storage_inflate(p->ctx, v->storage, copy));
     if (!wanted || v->type.dtype != SKIVE_F32 || skive_tensor_count(&v->storage->tensor) < 1) return SKIVE_OK;
-    skive_status status = find_form(p->ctx, wanted, &form, &arg);
-    if (status != SKIVE_OK || !form) return status;
+    SKV_TRY(find_grid(p->ctx, wanted, &q));
     skive_tensor rounded = {0};
     const skive_tensor *was = copy->data ? copy : &v->storage->tensor;
     SKV_TRY(skive_tensor_copy(p->ctx, was, &rounded));
-    status = form->round(p->ctx, arg, &rounded);
+    const skive_status status = skv_quantizer_round(p->ctx, &q, &rounded);
     if (status != SKIVE_OK) {
         skive_tensor_free(p->ctx, &rounded);
         return skv_fail_prefix(p->ctx, status, "parameter '%s' as %s", v->name, wanted);

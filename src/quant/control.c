@@ -37,7 +37,7 @@ static void mark(const skv_points *p, const skive_value *v, bool *wanted) {
 skive_status skv_quant_part(skive_context *ctx, const skive_graph *work, const bool *chosen, const skv_points *points,
                             const skive_graph *target, skv_points *out) {
     bool *wanted = NULL;
-    *out = (skv_points){0};
+    *out = (skv_points){.q = points->q};
     SKV_TRY(skv_alloc_array(ctx, points->n + 1, sizeof *wanted, &wanted));
     const skive_status status = skv_alloc_array(ctx, points->n + 1, sizeof *out->items, &out->items);
     for (uint32_t i = 0; status == SKIVE_OK && i < work->n_nodes; i++) {

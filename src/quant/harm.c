@@ -125,10 +125,30 @@ done:
 
 /* ---- one run ---- */
 
+static void lose_unevenly(const float *x, const float *g, size_t n, const skv_quantizer *q, const skv_grid_params *p,
+                          double *rounded, double *clipped) {
+    double low, high;
+    skv_grid_ends(q, p, &low, &high);
+    for (size_t i = 0; i < n; i++) {
+        float y;
+        skv_grid_fake(q, p, &x[i], 1, &y);
+        const double e = (double)(y - x[i]) * (double)g[i];
+        if ((double)x[i] < low || (double)x[i] > high)
+            *clipped += e;
+        else
+            *rounded += e * e;
+    }
+}
+
 /* Sums over n elements: the squares of rounding errors times gradients, and clipping errors times gradients. */
-static void lose(const float *x, const float *g, size_t n, skv_affine grid, double *rounded, double *clipped) {
-    const float magic = 12582912.0f, scale = grid.scale, inverse = 1.0f / scale;
-    const float least = (float)-grid.zero_point, most = (float)(255 - grid.zero_point);
+static void lose(const float *x, const float *g, size_t n, const skv_quantizer *q, const skv_grid_params *p,
+                 double *rounded, double *clipped) {
+    const float magic = 12582912.0f, scale = p->scale, inverse = 1.0f / scale;
+    const float least = (float)(q->low - p->zero_point), most = (float)(q->high - p->zero_point);
+    if (!q->grid->uniform) {
+        lose_unevenly(x, g, n, q, p, rounded, clipped);
+        return;
+    }
     for (size_t first = 0; first < n; first += BLOCK) {
         const size_t last = n - first < BLOCK ? n : first + BLOCK;
         float r = 0, c = 0;
@@ -185,7 +205,7 @@ static skive_status run_one(worker *w, size_t run) {
             return SKV_FAIL(w->ctx, SKIVE_ERR_INTERNAL, "a gradient is not of its value's size");
         for (size_t i = 0; i < c->n; i++) {
             double rounded = 0, clipped = 0;
-            lose(p->value, view.data, p->n, c->grid[i], &rounded, &clipped);
+            lose(p->value, view.data, p->n, &w->h->points->q, &c->grid[i], &rounded, &clipped);
             h->lost[(run * h->n + k) * SKV_MOST_CHOICES + i] = rounded + clipped * clipped;
         }
     }
@@ -238,9 +258,9 @@ done:
 /* ---- the choice ---- */
 
 /* Mean square of the clipping error of the grid, for the values of runs that are not spoilt. */
-static double clipped_off(const skv_histogram *h, skv_affine grid, skv_extent within) {
-    const double low = -(double)grid.scale * grid.zero_point, high = low + 255 * (double)grid.scale;
-    double sum = 0, from, to;
+static double clipped_off(const skv_histogram *h, const skv_quantizer *q, const skv_grid_params *p, skv_extent within) {
+    double low, high, sum = 0, from, to;
+    skv_grid_ends(q, p, &low, &high);
     for (int64_t i = 0; i < SKV_HISTOGRAM_BINS; i++) {
         if (h->relative[i] == 0) continue;
         skv_histogram_ends(h, i, &from, &to);
@@ -257,7 +277,7 @@ static void choose_weighted(const harm *h) {
         const skv_extent within = skv_quant_unspoilt(h->points, p);
         double best = INFINITY;
         for (size_t i = 0; i < c->n; i++) {
-            const double clipped = clipped_off(&p->seen, c->grid[i], within);
+            const double clipped = clipped_off(&p->seen, &h->points->q, &c->grid[i], within);
             double lost = 0;
             for (size_t run = 0; run < h->data->probe.n; run++) {
                 if (skv_quant_is_spoilt(h->points, h->data->probe.runs[run].index)) continue;
@@ -275,7 +295,7 @@ static void choose_by_error(const skv_points *points, skv_choices *choices) {
     for (size_t k = 0; k < points->n; k++) {
         double best = INFINITY;
         for (size_t i = 0; i < choices[k].n; i++) {
-            const double error = skv_histogram_error(&points->items[k].seen, choices[k].grid[i]);
+            const double error = skv_histogram_error(&points->items[k].seen, &points->q, &choices[k].grid[i]);
             if (error >= best) continue;
             best = error;
             choices[k].best = i;

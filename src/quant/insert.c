@@ -9,11 +9,11 @@
 static skive_value *scalar_f32(skv_builder *b, float x) { return skv_emit_scalar(b, SKIVE_F32, (double)x); }
 
 /* v -> QuantizeLinear -> DequantizeLinear, and all readers of v read the result. */
-static skive_status insert_pair(skv_builder *b, const skv_point *p) {
+static skive_status insert_pair(skv_builder *b, const skv_quantizer *grid, const skv_point *p) {
     skive_value *v = p->value;
     const uint32_t before = v->n_uses;
     skive_value *scale = scalar_f32(b, p->grid.scale);
-    skive_value *zero = skv_emit_scalar(b, SKIVE_U8, p->grid.zero_point);
+    skive_value *zero = skv_emit_scalar(b, grid->grid->dtype, p->grid.zero_point);
     skive_value *q = skv_emit(b, "QuantizeLinear", SKV_IN(v, scale, zero), SKV_NONE);
     skive_value *dq = skv_emit(b, "DequantizeLinear", SKV_IN(q, scale, zero), SKV_NONE);
     SKV_TRY(b->status);
@@ -41,7 +41,7 @@ static channels channels_of(const skive_node *n, const skive_tensor *w) {
     return c;
 }
 
-static void scales_of(const skive_tensor *w, const channels *c, bool per_channel, float *scale) {
+static void scales_of(const skive_tensor *w, const channels *c, const skv_quantizer *grid, float *scale) {
     const skv_scan *scan = skv_scan_of(skv_cpu_isa());
     const float *x = w->data;
     for (int64_t k = 0; k < c->n; k++) scale[k] = 0;
@@ -50,7 +50,12 @@ static void scales_of(const skive_tensor *w, const channels *c, bool per_channel
     }
     float top = 0;
     for (int64_t k = 0; k < c->n; k++) top = scale[k] > top ? scale[k] : top;
-    for (int64_t k = 0; k < c->n; k++) scale[k] = skv_affine_s8((double)(per_channel ? scale[k] : top)).scale;
+    for (int64_t k = 0; k < c->n; k++) {
+        const double most = (double)(grid->per == SKV_PER_CHANNEL ? scale[k] : top);
+        skv_grid_params p;
+        grid->grid->solve_range(grid, -most, most, &p);
+        scale[k] = p.scale;
+    }
 }
 
 /* A larger scale if the bias, in steps of input scale times weight scale, would exceed int32: channels with almost no
@@ -66,19 +71,20 @@ static void widen_for_bias(const skive_tensor *bias, float input_scale, int64_t 
     for (int64_t k = 0; !per_channel && k < n; k++) scale[k] = least > (double)scale[k] ? (float)least : scale[k];
 }
 
-static double quantize_weights(const skive_tensor *w, const channels *c, const float *scale, int8_t *q) {
+static double quantize_weights(const skive_tensor *w, const channels *c, const skv_quantizer *grid, const float *scale,
+                               int8_t *q) {
     const skv_scan *scan = skv_scan_of(skv_cpu_isa());
-    const float *x = w->data;
+    const float *x = w->data, low = (float)grid->low, high = (float)grid->high;
     double power = 0, error = 0;
     for (int64_t o = 0; o < c->outer; o++) {
         if (c->inner == 1) { /* the channels are interleaved */
-            scan->quantize(x, (size_t)c->n, scale, 1, q, &power, &error);
+            scan->quantize(x, (size_t)c->n, scale, 1, low, high, q, &power, &error);
             x += c->n;
             q += c->n;
             continue;
         }
         for (int64_t k = 0; k < c->n; k++, x += c->inner, q += c->inner) {
-            scan->quantize(x, (size_t)c->inner, &scale[k], 0, q, &power, &error);
+            scan->quantize(x, (size_t)c->inner, &scale[k], 0, low, high, q, &power, &error);
         }
     }
     return error > 0 ? 10 * log10(power / error) : INFINITY;
@@ -95,7 +101,8 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *
     const channels of = channels_of(n, t), *c = &of;
     const int64_t count = per_channel ? c->n : 1;
     const skive_tensor *bias = skv_value_tensor(skv_node_in(n, 2));
-    SKV_TRY(skv_storage_create(ctx, SKIVE_I8, t->rank, t->dims, &q));
+    const skv_quantizer grid = skv_quant_weights(per_channel);
+    SKV_TRY(skv_storage_create(ctx, grid.grid->dtype, t->rank, t->dims, &q));
     skive_status status = skv_storage_create(ctx, SKIVE_F32, per_channel ? 1 : 0, &c->n, &s);
     if (status != SKIVE_OK) {
         skv_storage_release(q);
@@ -108,7 +115,7 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *
         skv_storage_release(s);
         return status;
     }
-    scales_of(t, c, per_channel, all);
+    scales_of(t, c, &grid, all);
     if (bias && input && skive_tensor_count(bias) == c->n)
         widen_for_bias(bias, input->grid.scale, c->n, per_channel, all);
     memcpy(s->tensor.data, all, (size_t)count * sizeof *all);
@@ -116,9 +123,9 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *
     for (int64_t k = 0; k < c->n; k++) top = all[k] > top ? all[k] : top;
     const skive_quantize_row row = {.is_parameter = true,
                                     .scale = (double)top,
-                                    .lo = -127.0 * (double)top,
-                                    .hi = 127.0 * (double)top,
-                                    .sqnr = quantize_weights(t, c, all, q->tensor.data)};
+                                    .lo = (double)grid.low * (double)top,
+                                    .hi = (double)grid.high * (double)top,
+                                    .sqnr = quantize_weights(t, c, &grid, all, q->tensor.data)};
     status = skv_quant_add_row(ctx, report, &row, w->name);
     if (status != SKIVE_OK) {
         skv_storage_release(q);
@@ -195,7 +202,7 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
         SKV_TRY(weight_pair(&b, n, input, o->per_channel, report, &scales, &n_scales));
         if (skv_node_in(n, 2) && input) SKV_TRY(bias_pair(&b, n, input->grid.scale, scales, n_scales));
     }
-    for (size_t i = 0; i < points->n; i++) SKV_TRY(insert_pair(&b, &points->items[i]));
+    for (size_t i = 0; i < points->n; i++) SKV_TRY(insert_pair(&b, &points->q, &points->items[i]));
     skv_graph_sweep(g);
     return skive_graph_infer(g);
 }

@@ -1,10 +1,12 @@
 /* The range without the outermost values. */
 #include "quant/quant.h"
 
-static void choose(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high) {
+static void choose(const skv_histogram *h, const skv_quantizer *q, const skive_quantize_options *o, double *low,
+                   double *high) {
     const double tail = (1.0 - o->percentile / 100.0) * (double)h->count;
     double below = 0, above = 0, near, far;
     int64_t first = 0, last = SKV_HISTOGRAM_BINS - 1;
+    (void)q;
     while (first < last && below + (double)h->relative[first] <= tail) below += (double)h->relative[first++];
     while (last > first && above + (double)h->relative[last] <= tail) above += (double)h->relative[last--];
     /* The rest of the tail ends within a bin, in which values are assumed to be spread evenly. */

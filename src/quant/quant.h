@@ -9,14 +9,16 @@
 #include "base/option.h"
 #include "graph/graph.h"
 #include "probe/histogram.h"
+#include "tensor/grid.h"
 
-/* An observer chooses the range that the 8-bit grid covers. */
+/* An observer chooses the range that a grid covers. */
 typedef struct skv_observer {
     const char *name, *brief;
     const skv_option *options;
     size_t n_options;
     int bins; /* SKV_BINS_...: the bins it uses */
-    void (*choose)(const skv_histogram *h, const skive_quantize_options *o, double *low, double *high);
+    void (*choose)(const skv_histogram *h, const skv_quantizer *q, const skive_quantize_options *o, double *low,
+                   double *high);
 } skv_observer;
 size_t skv_observer_count(void);
 const skv_observer *skv_observer_at(size_t i);
@@ -25,26 +27,22 @@ const skv_observer *skv_observer_find(const char *name);
 extern const skv_family skv_observer_family;
 extern const skv_table skv_quantize_table;
 
-/* An affine grid: real = scale * (integer - zero_point). */
-typedef struct skv_affine {
-    float scale;
-    int zero_point;
-} skv_affine;
-/* Asymmetric u8 over a range widened to include zero, so that padding and ReLU are exact. */
-skv_affine skv_affine_u8(double low, double high);
+/* What activations become, asymmetric uint8 with one scale (ranges include zero, so that padding and ReLU are exact), and
+ * weights, int8 from -127 to 127 with a scale for each output channel or for all. */
+skv_quantizer skv_quant_activations(void);
+skv_quantizer skv_quant_weights(bool per_channel);
 /* Mean squared error of the grid for the values of a histogram with relative bins, and their mean square. Within a bin,
  * values are assumed to be spread evenly; zero is exact on every grid. */
-double skv_histogram_error(const skv_histogram *h, skv_affine grid);
+double skv_histogram_error(const skv_histogram *h, const skv_quantizer *q, const skv_grid_params *p);
 /* The same for many grids: the nonempty bins, spans[SKV_HISTOGRAM_BINS], and the error computed from these. */
 typedef struct skv_span {
     double low, high, count;
 } skv_span;
 size_t skv_histogram_spans(const skv_histogram *h, skv_span *spans);
-double skv_spans_error(const skv_span *spans, size_t n, skv_affine grid);
+double skv_spans_error(const skv_span *spans, size_t n, const skv_quantizer *q, const skv_grid_params *p);
 double skv_histogram_power(const skv_histogram *h);
-double skv_histogram_sqnr(const skv_histogram *h, skv_affine grid); /* dB; infinite if there is no error */
-/* Symmetric s8, -127..127, for the largest magnitude. */
-skv_affine skv_affine_s8(double magnitude);
+/* dB; infinite if there is no error */
+double skv_histogram_sqnr(const skv_histogram *h, const skv_quantizer *q, const skv_grid_params *p);
 
 /* Is the node named by the option `skip`? */
 bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
@@ -85,12 +83,13 @@ typedef struct skv_point {
     skv_histogram seen; /* if it is its own source: counts of the calibration runs */
     skv_histogram held; /* the same for the runs held out, with relative bins */
     skv_extent *runs;   /* [SKV_MOST_RUNS] range of each run */
-    skv_affine grid;
+    skv_grid_params grid;
 } skv_point;
 typedef struct skv_points {
     skv_point *items;
     size_t n;
-    bool *spoilt; /* [SKV_MOST_RUNS] its input is far outside that of a usual run */
+    skv_quantizer q; /* of all of them */
+    bool *spoilt;    /* [SKV_MOST_RUNS] its input is far outside that of a usual run */
     size_t n_spoilt;
 } skv_points;
 /* Nodes to quantize get true in `chosen` (by node id); refused ones are added to the report. */
@@ -147,7 +146,7 @@ enum { SKV_MOST_CHOICES = 12 };
 typedef struct skv_choices {
     const char *name[SKV_MOST_CHOICES]; /* of the observer */
     double low[SKV_MOST_CHOICES], high[SKV_MOST_CHOICES];
-    skv_affine grid[SKV_MOST_CHOICES];
+    skv_grid_params grid[SKV_MOST_CHOICES];
     size_t n, best;
 } skv_choices;
 /* The range without the few values far outside all others (markers of missing values, sensor faults); false if there

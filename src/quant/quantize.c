@@ -136,6 +136,7 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skive_graph_infer(q->work));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
+    q->points.q = skv_quant_activations();
     if (q->points.n == 0) return SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized");
     return SKIVE_OK;
 }
@@ -143,9 +144,10 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
 /* ---- ranges ---- */
 
 static void set_grids(quantization *q) {
+    const skv_quantizer *a = &q->points.q;
     for (size_t k = 0; k < q->points.n; k++) {
         skv_point *p = &q->points.items[k];
-        if (p->source == k) p->grid = skv_affine_u8(q->range[k][0], q->range[k][1]);
+        if (p->source == k) a->grid->solve_range(a, q->range[k][0], q->range[k][1], &p->grid);
     }
     for (size_t i = 0; i < q->points.n; i++) q->points.items[i].grid = q->points.items[q->points.items[i].source].grid;
 }
@@ -155,7 +157,8 @@ static void observe_ranges(quantization *q, const skv_observer *observer) {
 #pragma omp parallel for num_threads(skv_threads(q->ctx)) schedule(dynamic)
     for (size_t k = 0; k < q->points.n; k++) {
         const skv_point *p = &q->points.items[k];
-        if (p->source == k && p->seen.reach > 0) observer->choose(&p->seen, q->o, &q->range[k][0], &q->range[k][1]);
+        if (p->source == k && p->seen.reach > 0)
+            observer->choose(&p->seen, &q->points.q, q->o, &q->range[k][0], &q->range[k][1]);
     }
     set_grids(q);
 }
@@ -304,9 +307,9 @@ static skive_status put_back(quantization *q, const skv_quant_control *control, 
 
 /* ---- the report ---- */
 
-static double sqnr_of(const skv_point *p) {
+static double sqnr_of(const skv_quantizer *q, const skv_point *p) {
     const skv_histogram *h = p->held.any ? &p->held : &p->seen;
-    return h->relative && h->reach > 0 ? skv_histogram_sqnr(h, p->grid) : NAN;
+    return h->relative && h->reach > 0 ? skv_histogram_sqnr(h, q, &p->grid) : NAN;
 }
 
 static skive_status report_values(quantization *q) {
@@ -319,7 +322,7 @@ static skive_status report_values(quantization *q) {
                                         .hi = p->seen.high,
                                         .scale = (double)p->grid.scale,
                                         .zero_point = p->grid.zero_point,
-                                        .sqnr = sqnr_of(p)};
+                                        .sqnr = sqnr_of(&q->points.q, p)};
         SKV_TRY(skv_quant_add_row(q->ctx, &q->report, &row, p->value->name));
     }
     return SKIVE_OK;

@@ -7,10 +7,10 @@
 typedef struct skv_scan {
     /* The largest magnitude of x[n] and `top`. */
     float (*magnitude)(const float *x, size_t n, float top);
-    /* q[i] = nearest_even(x[i] / scale[i * step]) within -127..127; adds to the sums of x^2 and of the squared errors.
-     * */
-    void (*quantize)(const float *x, size_t n, const float *scale, size_t step, int8_t *q, double *power,
-                     double *error);
+    /* The codes of a symmetric integer grid within low..high, q[i] = nearest_even(x[i] / scale[i * step]): those of
+     * skv_integer_encode, except of NaN. Adds to the sums of x^2 and of the squared errors. */
+    void (*quantize)(const float *x, size_t n, const float *scale, size_t step, float low, float high, int8_t *q,
+                     double *power, double *error);
 } skv_scan;
 extern const skv_scan skv_scan_scalar, skv_scan_avx2, skv_scan_avx512;
 /* For the CPU as it is used. */

@@ -18,21 +18,21 @@ static float magnitude(const float *x, size_t n, float top) {
 
 /* Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, ties to even; the limits are integers, so it does
  * not matter that they are applied first. */
-static inline float quantized(float x, float scale) {
+static inline float quantized(float x, float scale, float low, float high) {
     const float magic = 12582912.0f;
     float r = x / scale;
-    r = r > -127.0f ? r : -127.0f;
-    r = r < 127.0f ? r : 127.0f;
+    r = r > low ? r : low;
+    r = r < high ? r : high;
     return (r + magic) - magic;
 }
 
-static void quantize(const float *x, size_t n, const float *scale, size_t step, int8_t *q, double *power,
-                     double *error) {
+static void quantize(const float *x, size_t n, const float *scale, size_t step, float low, float high, int8_t *q,
+                     double *power, double *error) {
     double p[LANES] = {0}, e[LANES] = {0};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         for (size_t k = 0; k < LANES; k++) {
-            const float s = scale[step ? i + k : 0], r = quantized(x[i + k], s);
+            const float s = scale[step ? i + k : 0], r = quantized(x[i + k], s, low, high);
             const double d = (double)x[i + k] - (double)s * (double)r;
             q[i + k] = (int8_t)r;
             p[k] += (double)x[i + k] * (double)x[i + k];
@@ -40,7 +40,7 @@ static void quantize(const float *x, size_t n, const float *scale, size_t step, 
         }
     }
     for (; i < n; i++) {
-        const float s = scale[step ? i : 0], r = quantized(x[i], s);
+        const float s = scale[step ? i : 0], r = quantized(x[i], s, low, high);
         const double d = (double)x[i] - (double)s * (double)r;
         q[i] = (int8_t)r;
         p[0] += (double)x[i] * (double)x[i];

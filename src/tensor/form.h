@@ -29,10 +29,5 @@ skive_status skv_scaled_describe(skive_context *ctx, const skv_scaled *s, const 
 void skv_restore_values(const skv_coded *c, skive_tensor *out);
 /* The error in type, symbols or scales of such a form, or NULL. */
 const char *skv_scaled_fault(const skv_coded *c, unsigned alphabet, int zero);
-/* Rounds each group of elements with a common scale; `arg` gives the grouping. */
-skive_status skv_round_groups(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t,
-                              void (*round)(const skv_form *form, float *x, int64_t n));
-/* All elements finite? ERR_NUMERIC otherwise. */
-skive_status skv_check_finite(skive_context *ctx, const skive_tensor *t);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include "tensor/form.h"
 
-skive_status skv_affine_round(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t);
 skive_status skv_affine_describe(skive_context *ctx, const skv_form *form, const skive_tensor *t, skv_coded *out,
                                  bool *fits);
 const char *skv_affine_fault(const skv_coded *c);

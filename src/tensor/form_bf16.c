@@ -1,10 +1,6 @@
 /* The bfloat16 form: float32 values that bfloat16 represents exactly. */
 #include "tensor/form_half.h"
 
-static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
-    return skv_half_round(ctx, arg, t, SKIVE_BF16);
-}
-
 static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_coded *out, bool *fits) {
     return skv_half_describe(ctx, &skv_form_bf16, t, SKIVE_BF16, out, fits);
 }
@@ -15,7 +11,6 @@ const skv_form skv_form_bf16 = {
     .name = "bf16",
     .brief = "float32 rounded to bfloat16",
     .code = 2,
-    .round = round_to,
     .describe = describe,
     .fault = fault,
     .restore = skv_half_restore,

@@ -1,18 +1,6 @@
 /* The binary form: -s or s, with s for each group of elements (the mean magnitude: Rastegari et al. 2016). */
 #include "tensor/form.h"
 
-static void round_group(const skv_form *form, float *x, int64_t n) {
-    double sum = 0;
-    (void)form;
-    for (int64_t i = 0; i < n; i++) sum += fabs((double)x[i]);
-    const float s = (float)(sum / (double)n);
-    for (int64_t i = 0; i < n; i++) x[i] = x[i] < 0 ? -s : s;
-}
-
-static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
-    return skv_round_groups(ctx, &skv_form_binary, arg, t, round_group);
-}
-
 static float scale_of(const skv_form *form, const float *x, int64_t n) {
     (void)form;
     for (int64_t i = 0; i < n; i++) {
@@ -45,7 +33,6 @@ const skv_form skv_form_binary = {
     .name = "binary",
     .brief = "-s or s",
     .code = 7,
-    .round = round_to,
     .describe = describe,
     .fault = fault,
     .value = value,

@@ -1,6 +1,4 @@
 /* Helpers of the storage forms: empty descriptions and groups with a common scale. */
-#include <stdlib.h>
-
 #include "tensor/form.h"
 
 const char skv_lacks_symbols[] = "it has no symbols",
@@ -29,25 +27,6 @@ static bool scales_cover(const skv_coded *c) {
 static int64_t per_channel(const skive_tensor *t) {
     const int64_t count = skive_tensor_count(t);
     return t->rank > 1 && t->dims[0] > 0 ? count / t->dims[0] : count;
-}
-
-/* How elements share scales: per tensor, per channel (the first dimension), or per group of elements of a row. */
-static skive_status parse_group(skive_context *ctx, const char *arg, const skive_tensor *t, int64_t *group) {
-    const int64_t row = t->rank > 0 ? t->dims[t->rank - 1] : 1;
-    char *end;
-    *group = per_channel(t);
-    if (!arg || strcmp(arg, "channel") == 0) return SKIVE_OK;
-    if (strcmp(arg, "tensor") == 0) {
-        *group = skive_tensor_count(t);
-        return SKIVE_OK;
-    }
-    const long n = strtol(arg, &end, 10);
-    if (end == arg || *end || n < 2)
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "'%s' is not tensor, channel or the size of a group (2 or more)", arg);
-    /* A group never spans two rows: if it does not divide the row, the row is the group. */
-    *group = n < row && row % n == 0 ? n : row;
-    if (t->rank < 2 && (row < n || row % n != 0)) *group = skive_tensor_count(t);
-    return SKIVE_OK;
 }
 
 /* The group sizes worth trying for `t`, the largest first; 0 at the end. */
@@ -117,23 +96,4 @@ void skv_restore_values(const skv_coded *c, skive_tensor *out) {
     float *x = out->data;
     const int64_t n = skive_tensor_count(out);
     for (int64_t i = 0; i < n; i++) x[i] = c->form->value(c, i);
-}
-
-skive_status skv_round_groups(skive_context *ctx, const skv_form *form, const char *arg, skive_tensor *t,
-                              void (*round)(const skv_form *form, float *x, int64_t n)) {
-    const int64_t count = skive_tensor_count(t);
-    int64_t group;
-    SKV_TRY(parse_group(ctx, arg, t, &group));
-    SKV_TRY(skv_check_finite(ctx, t));
-    for (int64_t first = 0; first < count; first += group)
-        round(form, (float *)t->data + first, count - first < group ? count - first : group);
-    return SKIVE_OK;
-}
-
-skive_status skv_check_finite(skive_context *ctx, const skive_tensor *t) {
-    const float *x = t->data;
-    for (int64_t i = 0; i < skive_tensor_count(t); i++) {
-        if (!isfinite(x[i])) return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "element %lld is NaN or infinite", (long long)i);
-    }
-    return SKIVE_OK;
 }

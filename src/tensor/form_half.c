@@ -14,19 +14,6 @@ bool skv_half_holds(const skive_tensor *t, skive_dtype half) {
     return true;
 }
 
-skive_status skv_half_round(skive_context *ctx, const char *arg, skive_tensor *t, skive_dtype half) {
-    float *x = t->data;
-    if (arg) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "'%s': %s takes no argument", arg, skive_dtype_name(half));
-    SKV_TRY(skv_check_finite(ctx, t));
-    for (int64_t i = 0; i < skive_tensor_count(t); i++) {
-        x[i] = through(half, x[i]);
-        if (!isfinite(x[i]))
-            return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "element %lld is too large for %s", (long long)i,
-                            skive_dtype_name(half));
-    }
-    return SKIVE_OK;
-}
-
 skive_status skv_half_describe(skive_context *ctx, const skv_form *form, const skive_tensor *t, skive_dtype half,
                                skv_coded *out, bool *fits) {
     skv_coded c = skv_coded_of(form, t);

@@ -6,7 +6,6 @@
 
 /* Does the narrower type represent every element of t exactly? */
 bool skv_half_holds(const skive_tensor *t, skive_dtype half);
-skive_status skv_half_round(skive_context *ctx, const char *arg, skive_tensor *t, skive_dtype half);
 skive_status skv_half_describe(skive_context *ctx, const skv_form *form, const skive_tensor *t, skive_dtype half,
                                skv_coded *out, bool *fits);
 const char *skv_half_fault(const skv_coded *c, skive_dtype half);

@@ -1,10 +1,6 @@
 /* The int8 form: symmetric 8-bit integers with a scale for each group of elements. */
 #include "tensor/form_affine.h"
 
-static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
-    return skv_affine_round(ctx, &skv_form_int8, arg, t);
-}
-
 static skive_status describe(skive_context *ctx, const skive_tensor *t, skv_coded *out, bool *fits) {
     return skv_affine_describe(ctx, &skv_form_int8, t, out, fits);
 }
@@ -13,7 +9,6 @@ const skv_form skv_form_int8 = {
     .name = "int8",
     .brief = "8-bit integers times a scale per tensor, channel or group",
     .code = 3,
-    .round = round_to,
     .describe = describe,
     .fault = skv_affine_fault,
     .value = skv_affine_value,

@@ -1,23 +1,5 @@
-/* The ternary form: -s, 0 or s, with s for each group of elements (Li & Liu 2016, whose threshold rounding uses). */
+/* The ternary form: -s, 0 or s, with s for each group of elements (Li & Liu 2016). */
 #include "tensor/form.h"
-
-static void round_group(const skv_form *form, float *x, int64_t n) {
-    double sum = 0, kept = 0, n_kept = 0;
-    (void)form;
-    for (int64_t i = 0; i < n; i++) sum += fabs((double)x[i]);
-    const double threshold = 0.7 * sum / (double)n;
-    for (int64_t i = 0; i < n; i++) {
-        if (fabs((double)x[i]) <= threshold) continue;
-        kept += fabs((double)x[i]);
-        n_kept++;
-    }
-    const float s = n_kept > 0 ? (float)(kept / n_kept) : 0.0f;
-    for (int64_t i = 0; i < n; i++) x[i] = fabs((double)x[i]) <= threshold ? 0.0f : x[i] < 0 ? -s : s;
-}
-
-static skive_status round_to(skive_context *ctx, const char *arg, skive_tensor *t) {
-    return skv_round_groups(ctx, &skv_form_ternary, arg, t, round_group);
-}
 
 /* The one magnitude of a group; 0 when all are zero, negative when there are several, or a -0. */
 static float scale_of(const skv_form *form, const float *x, int64_t n) {
@@ -59,7 +41,6 @@ const skv_form skv_form_ternary = {
     .name = "ternary",
     .brief = "-s, 0 or s",
     .code = 6,
-    .round = round_to,
     .describe = describe,
     .fault = fault,
     .value = value,

@@ -33,14 +33,12 @@ int64_t skv_coded_nonzeros(const skv_coded *coded); /* of a float32 parameter */
 /* Those elements of a float32 parameter that have symbols and are not zero, in order: out[skv_coded_nonzeros]. */
 void skv_coded_nonzero_values(const skv_coded *coded, float *out);
 
-/* The storage form of a parameter: dense, or one of the compressed forms. One record per form, listed in forms.inc. */
+/* The storage form of a parameter: dense, or one of the compressed forms. Forms describe and restore; what rounds to
+ * numbers that a form holds is a number grid (tensor/grid.h). One record per form, listed in forms.inc. */
 struct skv_form {
     const char *name;
     const char *brief;
     uint8_t code; /* its number in files; must never change */
-    /* Rounds a float32 parameter to the form; `arg` is the text after the colon, or NULL. A NULL function: nothing to
-     * round, or done elsewhere (a codebook). ERR_ARGUMENT, ERR_NUMERIC. */
-    skive_status (*round)(skive_context *ctx, const char *arg, skive_tensor *t);
     /* Describes the parameter exactly, to the bit; *fits is false and nothing is allocated if the form cannot. */
     skive_status (*describe)(skive_context *ctx, const skive_tensor *t, skv_coded *out, bool *fits);
     /* The reason why this is not valid for the form (number of table entries, types of values), NULL if it is: for data

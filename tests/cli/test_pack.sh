@@ -66,7 +66,7 @@ for coder in raw huffman rans context; do
 done
 
 # ---- bad input ----
-expect 2 "no storage form to round to 'int9'" "$skive" pack model.onnx -w int9 -o x.skv
+expect 2 "no number grid 'int9'" "$skive" pack model.onnx -w int9 -o x.skv
 expect 2 "'maybe' is not tensor, channel" "$skive" pack model.onnx -w int8:maybe -o x.skv
 expect 2 "no coder 'zip'" "$skive" pack model.onnx --coder zip -o x.skv
 expect 2 "no parameter 'fc9'" "$skive" pack model.onnx -p fc9=int8 -o x.skv

@@ -1,6 +1,6 @@
 /* DynamicQuantizeLinear from float32: the range in one pass, the integers in another. */
 #include "kernels/int8/int8.h"
-#include "ops/quant/common_integer.h"
+#include "tensor/grid.h"
 
 enum { CHUNK = 1 << 13, SMALL = 1 << 15 };
 
@@ -21,10 +21,12 @@ static void range_of(const float *x, int64_t n, float *low, float *high) {
 }
 
 void skv_q8_dynamic(const skv_q8_loops *loops, const float *x, size_t n, uint8_t *y, float *scale, int32_t *zero) {
-    float low = 0, high = 0, whole;
+    float low = 0, high = 0;
+    skv_grid_params p;
     range_of(x, (int64_t)n, &low, &high);
-    skv_dynamic_grid(low, high, scale, &whole);
-    *zero = (int32_t)whole;
+    skv_grid_dynamic_u8(low, high, &p);
+    *scale = p.scale;
+    *zero = p.zero_point;
     loops->quantize(x, *scale, *zero, 0, 255, y, n);
 }
 
@@ -38,16 +40,16 @@ static skive_status run(const skv_kernel_call *c) {
                                                                          : low) reduction(max \
                                                                                           : high) if (threads > 1)
     for (int64_t i = 0; i < count; i += CHUNK) range_of(x + i, count - i < CHUNK ? count - i : CHUNK, &low, &high);
-    float scale, zero;
-    skv_dynamic_grid(low, high, &scale, &zero);
+    skv_grid_params p;
+    skv_grid_dynamic_u8(low, high, &p);
     if (c->out[0]) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
         for (int64_t i = 0; i < count; i += CHUNK)
-            loops->quantize(x + i, scale, (int32_t)zero, 0, 255, (uint8_t *)c->out[0] + i,
+            loops->quantize(x + i, p.scale, p.zero_point, 0, 255, (uint8_t *)c->out[0] + i,
                             (size_t)(count - i < CHUNK ? count - i : CHUNK));
     }
-    if (c->out[1]) *(float *)c->out[1] = scale;
-    if (c->out[2]) *(uint8_t *)c->out[2] = (uint8_t)zero;
+    if (c->out[1]) *(float *)c->out[1] = p.scale;
+    if (c->out[2]) *(uint8_t *)c->out[2] = (uint8_t)p.zero_point;
     return SKIVE_OK;
 }
 

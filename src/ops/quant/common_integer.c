@@ -52,12 +52,6 @@ skive_status skv_centred(const skv_eval *c, const skive_tensor *x, const skive_t
     return SKIVE_OK;
 }
 
-void skv_dynamic_grid(float low, float high, float *scale, float *zero) {
-    *scale = (high - low) / 255.0f;
-    if (!(*scale > 0)) *scale = 1;
-    *zero = nearbyintf(fminf(fmaxf(0.0f - low / *scale, 0), 255));
-}
-
 void skv_store_int32(const double *sum, const skive_tensor *y) {
     int32_t *to = y->data;
     for (int64_t i = 0; i < skive_tensor_count(y); i++) to[i] = (int32_t)(uint32_t)(int64_t)sum[i];

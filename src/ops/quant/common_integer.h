@@ -17,8 +17,6 @@ skive_status skv_infer_want_parameter(skv_infer *c, size_t i, int64_t length, co
  * skv_free. */
 skive_status skv_centred(const skv_eval *c, const skive_tensor *x, const skive_tensor *zero_point, int axis,
                          double **out);
-/* The uint8 grid of DynamicQuantizeLinear for numbers from low <= 0 to high >= 0; `zero` is a whole number. */
-void skv_dynamic_grid(float low, float high, float *scale, float *zero);
 /* Sums modulo 2^32, as defined for the int32 results of ONNX. */
 void skv_store_int32(const double *sum, const skive_tensor *y);
 /* Requantization. `sw` has one scale, or one for each index of `axis` of y. */

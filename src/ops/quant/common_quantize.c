@@ -67,10 +67,32 @@ skive_status skv_scale_map_of(const skv_eval *c, const skive_tensor *x, const sk
     return SKIVE_OK;
 }
 
-bool skv_is_quantized_dtype(skive_dtype dtype) {
-    return dtype == SKIVE_U8 || dtype == SKIVE_I8 || dtype == SKIVE_U16 || dtype == SKIVE_I16 || dtype == SKIVE_U4 ||
-           dtype == SKIVE_I4 || skv_dtype_is_float8(dtype);
+void skv_scale_runs(const skv_scale_map *m, void (*run)(void *user, int64_t first, int64_t n, int64_t s), void *user) {
+    const int64_t rows = m->outer * m->length;
+    if (m->block && m->inner > 1) { /* neighbours have different scales */
+        for (int64_t e = 0; e < rows * m->inner; e++)
+            run(user, e, 1, skv_scale_index(m, e / m->inner / m->length, e / m->inner % m->length, e % m->inner));
+        return;
+    }
+    for (int64_t o = 0; o < m->outer; o++) {
+        /* along the axis: a block at a time if elements of one are neighbours, else an index at a time */
+        for (int64_t i = 0; i < m->length; i += m->block ? m->block : 1) {
+            const int64_t left = m->length - i, n = !m->block ? m->inner : left < m->block ? left : m->block;
+            const int64_t first = (o * m->length + i) * m->inner, s = skv_scale_index(m, o, i, 0);
+            for (int64_t k = 0; k < n; k += SKV_SCALE_RUN)
+                run(user, first + k, n - k < SKV_SCALE_RUN ? n - k : SKV_SCALE_RUN, s);
+        }
+    }
 }
+
+skv_grid_params skv_scale_params(const skive_tensor *scale, const skive_tensor *zero_point, int64_t s) {
+    const bool integer = zero_point && !skv_dtype_is_float8(zero_point->dtype);
+    return (skv_grid_params){.scale = (float)skv_load_f64(scale->dtype, scale->data, (size_t)s),
+                             .zero_point =
+                                 integer ? (int32_t)skv_load_i64(zero_point->dtype, zero_point->data, (size_t)s) : 0};
+}
+
+bool skv_is_quantized_dtype(skive_dtype dtype) { return skv_grid_of_dtype(dtype) != NULL; }
 
 void skv_couple_scales(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *s = skv_couple_type(c, SKV_CIN(1, 0));

@@ -3,6 +3,7 @@
 #define SKV_OPS_COMMON_QUANTIZE_H
 
 #include "ops/common_nn.h"
+#include "tensor/grid.h"
 
 /* One scale (scalar or one element), one along `axis`, or one for each block of `block_size` elements along `axis`. */
 typedef struct skv_scale_map {
@@ -17,6 +18,11 @@ skive_status skv_scale_map_of(const skv_eval *c, const skive_tensor *x, const sk
 static inline int64_t skv_scale_index(const skv_scale_map *m, int64_t o, int64_t i, int64_t q) {
     return m->block ? (o * m->blocks + i / m->block) * m->inner + q : i;
 }
+/* Calls `run` for runs of at most SKV_SCALE_RUN elements that share the scale of index s: [first, first + n). */
+enum { SKV_SCALE_RUN = 256 };
+void skv_scale_runs(const skv_scale_map *m, void (*run)(void *user, int64_t first, int64_t n, int64_t s), void *user);
+/* The scale and zero point (NULL: 0; of float8 not read) of index s. */
+skv_grid_params skv_scale_params(const skive_tensor *scale, const skive_tensor *zero_point, int64_t s);
 bool skv_is_quantized_dtype(skive_dtype dtype); /* u8 s8 u16 s16 u4 s4 */
 void skv_couple_scales(skv_couple *c);
 int skv_quantize_needs_opset(const skive_node *n, skive_dtype integer, skive_dtype scale);

@@ -24,26 +24,43 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
+typedef struct dequantizing {
+    const skive_tensor *x, *scale, *zp;
+    skive_tensor *y;
+    skv_quantizer q; /* without a grid: int32 */
+} dequantizing;
+
+static void dequantize_run(void *user, int64_t first, int64_t n, int64_t s) {
+    const dequantizing *t = user;
+    float y[SKV_SCALE_RUN];
+    int32_t code[SKV_SCALE_RUN];
+    const skv_grid_params p = skv_scale_params(t->scale, t->zp, s);
+    const int64_t zero = t->zp ? skv_load_i64(t->zp->dtype, t->zp->data, (size_t)s) : 0;
+    for (int64_t i = 0; i < n; i++) {
+        const size_t at = (size_t)(first + i);
+        if (t->x->dtype == SKIVE_I32) /* the difference may not fit a code */
+            y[i] = (float)(skv_load_i64(t->x->dtype, t->x->data, at) - zero) * p.scale;
+        else
+            code[i] = skv_dtype_is_float8(t->x->dtype) ? ((const uint8_t *)t->x->data)[at]
+                                                       : (int32_t)skv_load_i64(t->x->dtype, t->x->data, at);
+    }
+    if (t->q.grid) t->q.grid->decode(&t->q, &p, code, n, y);
+    skv_from_f32(t->y->dtype, t->y->data, (size_t)first, (size_t)n, y);
+}
+
 static skive_status run(const skv_eval *c) {
-    const skive_tensor *x = c->in[0], *scale = c->in[1], *zp = c->n_in > 2 ? c->in[2] : NULL;
+    const skive_tensor *x = c->in[0];
     skive_tensor *y = c->out[0];
     skv_scale_map m;
     if (!y) return SKIVE_OK;
-    SKV_TRY(skv_scale_map_of(c, x, scale, &m));
-    const bool float8 = skv_dtype_is_float8(x->dtype);
-    int64_t e = 0;
-    for (int64_t o = 0; o < m.outer; o++) {
-        for (int64_t i = 0; i < m.length; i++) {
-            for (int64_t q = 0; q < m.inner; q++, e++) {
-                size_t s = (size_t)skv_scale_index(&m, o, i, q);
-                int64_t zero = zp ? skv_load_i64(zp->dtype, zp->data, s) : 0;
-                float level = float8 ? (float)skv_load_f64(x->dtype, x->data, (size_t)e)
-                                     : (float)(skv_load_i64(x->dtype, x->data, (size_t)e) - zero);
-                float value = level * (float)skv_load_f64(scale->dtype, scale->data, s);
-                skv_store_f64(y->dtype, y->data, (size_t)e, (double)value);
-            }
-        }
-    }
+    SKV_TRY(skv_scale_map_of(c, x, c->in[1], &m));
+    const skv_grid *grid = skv_grid_of_dtype(x->dtype);
+    dequantizing t = {.x = x, .scale = c->in[1], .zp = c->n_in > 2 ? c->in[2] : NULL, .y = y};
+    if (grid) t.q = skv_quantizer_of(grid);
+    if (!grid && x->dtype != SKIVE_I32)
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "DequantizeLinear: the input does not have a quantized type");
+    skv_scale_runs(&m, dequantize_run, &t);
     return SKIVE_OK;
 }
 

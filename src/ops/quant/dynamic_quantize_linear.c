@@ -5,6 +5,7 @@
  *
  * each step rounded to float32. A tensor of zeros has scale 0, which is replaced by 1. */
 #include "ops/quant/common_integer.h"
+#include "tensor/grid.h"
 
 static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
@@ -24,14 +25,14 @@ static skive_status run(const skv_eval *c) {
         low = fminf(low, v);
         high = fmaxf(high, v);
     }
-    float scale, zero;
-    skv_dynamic_grid(low, high, &scale, &zero);
-    for (int64_t i = 0; y && i < n; i++) {
-        const float v = nearbyintf((float)skv_load_f64(x->dtype, x->data, (size_t)i) / scale) + zero;
-        skv_store_f64(y->dtype, y->data, (size_t)i, (double)v);
-    }
-    if (c->n_out > 1 && c->out[1]) skv_store_f64(c->out[1]->dtype, c->out[1]->data, 0, (double)scale);
-    if (c->n_out > 2 && c->out[2]) skv_store_f64(SKIVE_U8, c->out[2]->data, 0, (double)zero);
+    const skv_quantizer q = skv_quantizer_of(&skv_grid_uint8);
+    skv_grid_params p;
+    skv_grid_dynamic_u8(low, high, &p);
+    for (int64_t i = 0; y && i < n; i++)
+        skv_store_i64(y->dtype, y->data, (size_t)i,
+                      skv_grid_encode(&q, &p, (float)skv_load_f64(x->dtype, x->data, (size_t)i)));
+    if (c->n_out > 1 && c->out[1]) skv_store_f64(c->out[1]->dtype, c->out[1]->data, 0, (double)p.scale);
+    if (c->n_out > 2 && c->out[2]) skv_store_f64(SKIVE_U8, c->out[2]->data, 0, (double)p.zero_point);
     return SKIVE_OK;
 }
 

@@ -1,9 +1,9 @@
 /* QuantizeLinear: y = saturate(nearest_even(x / scale) + zero_point), with one scale, one for each channel of `axis`,
  * or one for each block along it.
  *
- * The arithmetic, exactly: x and scale as float32, one division rounded to float32, one rounding to the nearest integer
- * (ties to even), an exact sum with the zero point, saturation to the type's range. A NaN gives the zero point. To a
- * float8, whose zero point is 0, the quotient is rounded as by Cast. */
+ * The arithmetic is that of the type's number grid (tensor/grid.h): x and scale as float32, one division rounded to
+ * float32, one rounding to the nearest integer (ties to even), an exact sum with the zero point, saturation to the type's
+ * range. A NaN gives the zero point. To a float8, whose zero point is 0, the quotient is rounded as by Cast. */
 #include "ops/quant/common_quantize.h"
 
 static const skv_attr_spec attrs[] = {
@@ -38,35 +38,58 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
-static skive_status run(const skv_eval *c) {
-    const skive_tensor *x = c->in[0], *scale = c->in[1], *zp = c->n_in > 2 ? c->in[2] : NULL;
-    skive_tensor *y = c->out[0];
-    skv_scale_map m;
-    int64_t low;
-    uint64_t high;
-    if (!y) return SKIVE_OK;
-    SKV_TRY(skv_scale_map_of(c, x, scale, &m));
-    const bool float8 = skv_dtype_is_float8(y->dtype), saturate = skv_attr_int(c->node, "saturate", 1) != 0;
-    if (!float8 && !skv_dtype_int_range(y->dtype, &low, &high))
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "QuantizeLinear: the output does not have a quantized type");
+/* The float8 types without saturation: what is too large becomes infinity or NaN, as by Cast. */
+static void without_saturation(const skive_tensor *x, const skive_tensor *scale, const skv_scale_map *m,
+                               skive_tensor *y) {
     int64_t e = 0;
-    for (int64_t o = 0; o < m.outer; o++) {
-        for (int64_t i = 0; i < m.length; i++) {
-            for (int64_t q = 0; q < m.inner; q++, e++) {
-                size_t s = (size_t)skv_scale_index(&m, o, i, q);
-                float ratio = (float)skv_load_f64(x->dtype, x->data, (size_t)e) /
-                              (float)skv_load_f64(scale->dtype, scale->data, s);
-                if (float8) {
-                    ((uint8_t *)y->data)[e] = skv_f64_to_f8(y->dtype, (double)ratio, saturate);
-                    continue;
-                }
-                int64_t zero = zp ? skv_load_i64(zp->dtype, zp->data, s) : 0;
-                int64_t v = skv_round_i64((double)ratio, low - zero, (int64_t)high - zero) + zero;
-                skv_store_i64(y->dtype, y->data, (size_t)e, v);
+    for (int64_t o = 0; o < m->outer; o++) {
+        for (int64_t i = 0; i < m->length; i++) {
+            for (int64_t q = 0; q < m->inner; q++, e++) {
+                const size_t s = (size_t)skv_scale_index(m, o, i, q);
+                const float ratio = (float)skv_load_f64(x->dtype, x->data, (size_t)e) /
+                                    (float)skv_load_f64(scale->dtype, scale->data, s);
+                ((uint8_t *)y->data)[e] = skv_f64_to_f8(y->dtype, (double)ratio, false);
             }
         }
     }
+}
+
+typedef struct quantizing {
+    const skive_tensor *x, *scale, *zp;
+    skive_tensor *y;
+    skv_quantizer q;
+} quantizing;
+
+static void quantize_run(void *user, int64_t first, int64_t n, int64_t s) {
+    const quantizing *t = user;
+    float x[SKV_SCALE_RUN];
+    int32_t code[SKV_SCALE_RUN];
+    const skv_grid_params p = skv_scale_params(t->scale, t->zp, s);
+    skv_to_f32(t->x->dtype, t->x->data, (size_t)first, (size_t)n, x);
+    t->q.grid->encode(&t->q, &p, x, n, code);
+    for (int64_t i = 0; i < n; i++) {
+        if (skv_dtype_is_float8(t->y->dtype))
+            ((uint8_t *)t->y->data)[first + i] = (uint8_t)code[i];
+        else
+            skv_store_i64(t->y->dtype, t->y->data, (size_t)(first + i), code[i]);
+    }
+}
+
+static skive_status run(const skv_eval *c) {
+    skive_tensor *y = c->out[0];
+    skv_scale_map m;
+    if (!y) return SKIVE_OK;
+    SKV_TRY(skv_scale_map_of(c, c->in[0], c->in[1], &m));
+    const skv_grid *grid = skv_grid_of_dtype(y->dtype);
+    if (!grid)
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "QuantizeLinear: the output does not have a quantized type");
+    if (skv_dtype_is_float8(y->dtype) && skv_attr_int(c->node, "saturate", 1) == 0) {
+        without_saturation(c->in[0], c->in[1], &m, y);
+        return SKIVE_OK;
+    }
+    quantizing t = {c->in[0], c->in[1], c->n_in > 2 ? c->in[2] : NULL, y, skv_quantizer_of(grid)};
+    skv_scale_runs(&m, quantize_run, &t);
     return SKIVE_OK;
 }
 

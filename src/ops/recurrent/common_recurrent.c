@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "ops/quant/common_integer.h"
 #include "ops/common_shape.h"
+#include "tensor/grid.h"
 
 /* ---- activation functions ---- */
 
@@ -273,12 +273,11 @@ void skv_recurrent_through_u8(double *x, int64_t n) {
         low = fminf(low, (float)x[i]);
         high = fmaxf(high, (float)x[i]);
     }
-    float scale, zero;
-    skv_dynamic_grid(low, high, &scale, &zero);
-    for (int64_t i = 0; i < n; i++) {
-        const float q = fminf(fmaxf(nearbyintf((float)x[i] / scale) + zero, 0), 255);
-        x[i] = (double)(q - zero) * (double)scale;
-    }
+    const skv_quantizer q = skv_quantizer_of(&skv_grid_uint8);
+    skv_grid_params p;
+    skv_grid_dynamic_u8(low, high, &p);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (double)(skv_grid_encode(&q, &p, (float)x[i]) - p.zero_point) * (double)p.scale;
 }
 
 const double *skv_recurrent_operand(const skv_recurrent_step *s, double *room) {

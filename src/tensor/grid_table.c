@@ -1,0 +1,84 @@
+/* Grids with a fixed table of levels: log2, NF4 (Dettmers et al. 2023), FP4 E2M1 (the element of MXFP4). */
+#include "tensor/grid.h"
+
+/* The code of the level nearest to t, ties to the even code. */
+static int32_t nearest(const float *table, int32_t low, int32_t high, float t) {
+    int32_t a = low, b = high;
+    while (b - a > 1) {
+        const int32_t middle = a + (b - a) / 2;
+        if (table[middle - low] <= t)
+            a = middle;
+        else
+            b = middle;
+    }
+    const double below = (double)t - (double)table[a - low], above = (double)table[b - low] - (double)t;
+    if (below != above) return below < above ? a : b;
+    return a % 2 == 0 ? a : b;
+}
+
+void skv_table_encode(const skv_quantizer *q, const skv_grid_params *p, const float *x, int64_t n, int32_t *code) {
+    const float *table = p->levels ? p->levels : q->grid->table;
+    const int32_t zero = nearest(table, q->low, q->high, 0);
+    for (int64_t i = 0; i < n; i++) {
+        const float t = x[i] / p->scale;
+        code[i] = isnan(t)                             ? zero
+                  : t >= table[q->high - q->low]       ? q->high
+                  : t <= table[0] || q->low == q->high ? q->low
+                                                       : nearest(table, q->low, q->high, t);
+    }
+}
+
+void skv_table_decode(const skv_quantizer *q, const skv_grid_params *p, const int32_t *code, int64_t n, float *x) {
+    const float *table = p->levels ? p->levels : q->grid->table;
+    for (int64_t i = 0; i < n; i++) x[i] = table[code[i] - q->low] * p->scale;
+}
+
+void skv_table_inside(const skv_quantizer *q, const skv_grid_params *p, float *low, float *high) {
+    const float *table = p->levels ? p->levels : q->grid->table;
+    const int32_t last = q->high - q->low;
+    *low = table[0] - (last ? (table[1] - table[0]) / 2 : 0);
+    *high = table[last] + (last ? (table[last] - table[last - 1]) / 2 : 0);
+}
+
+void skv_table_solve_range(const skv_quantizer *q, double low, double high, skv_grid_params *p) {
+    const float *table = q->grid->table;
+    const double below = low < 0 ? low / (double)table[0] : 0,
+                 above = high > 0 ? high / (double)table[q->high - q->low] : 0;
+    const float scale = (float)(below > above ? below : above);
+    *p = (skv_grid_params){.scale = !(scale > 0) ? 1.0f : scale < 1e-30f ? 1e-30f : scale};
+    if (q->power_of_two && scale > 0) p->scale = skv_grid_power_above(p->scale);
+}
+
+skive_status skv_table_solve(skive_context *ctx, const skv_quantizer *q, const float *x, int64_t n, float *levels,
+                             skv_grid_params *p) {
+    (void)levels;
+    *p = (skv_grid_params){.scale = 1};
+    return skv_grid_solve_scale(ctx, q, x, n, q->grid->table[q->high - q->low], p);
+}
+
+static const skv_option options[] = {SKV_GRID_GROUP("tensor"), SKV_GRID_POWER, SKV_GRID_FIT};
+#define TABLE(id, title, n, first, last, ...)                             \
+    static const float id##_levels[] = {__VA_ARGS__};                     \
+    const skv_grid skv_grid_##id = {.name = #id,                          \
+                                    .brief = title,                       \
+                                    .bits = n,                            \
+                                    .low = first,                         \
+                                    .high = last,                         \
+                                    SKV_OPTIONS(options),                 \
+                                    .scaled = true,                       \
+                                    .table = id##_levels,                 \
+                                    .form = "codebook",                   \
+                                    .encode = skv_table_encode,           \
+                                    .decode = skv_table_decode,           \
+                                    .solve_range = skv_table_solve_range, \
+                                    .solve = skv_table_solve,             \
+                                    .inside = skv_table_inside};
+TABLE(log2, "4 bits: 0 and powers of two, 1/64 to 1, of both signs", 4, -7, 7, -1, -0.5f, -0.25f, -0.125f, -0.0625f,
+      -0.03125f, -0.015625f, 0, 0.015625f, 0.03125f, 0.0625f, 0.125f, 0.25f, 0.5f, 1)
+TABLE(f4e2m1, "4-bit floats with 2 bits of exponent and 1 of fraction", 4, -7, 7, -6, -4, -3, -2, -1.5f, -1, -0.5f, 0,
+      0.5f, 1, 1.5f, 2, 3, 4, 6)
+/* The quantiles of a normal distribution as Dettmers et al. print them, made to contain 0, -1 and 1. */
+TABLE(nf4, "4 bits: quantiles of the normal distribution", 4, 0, 15, -1, -0.6961928009986877f, -0.5250730514526367f,
+      -0.39491748809814453f, -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0,
+      0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f,
+      0.5626170039176941f, 0.7229568362236023f, 1)
