@@ -108,6 +108,7 @@ static inline skive_graph *small_cnn(skive_context *ctx, bool dropout) {
                         parameter(&b, "running.mean", 1, c, 4, -0.2, 0.2),
                         parameter(&b, "running.var", 1, c, 5, 0.5, 1.5)),
                  SKV_ATTRS(SKV_FLT("momentum", 0.8)));
+    if (b.status == SKIVE_OK) b.status = skv_value_rename(y, "feature");
     y = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE);
     if (dropout) y = skv_emit(&b, "Dropout", SKV_IN(y, skv_emit_scalar(&b, SKIVE_F32, 0.25)), SKV_NONE);
     y = skv_emit(&b, "Flatten", SKV_IN(y), SKV_NONE);
