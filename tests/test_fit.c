@@ -124,7 +124,7 @@ static void gradients_of_three_batches_add_up_to_those_of_a_large_one(void **sta
     }
     assert_true(memcmp(of_small, before, sizeof before) != 0);
     /* What is put in is what is read, and what the graph sees. */
-    skv_trainer_set_weights(small, before);
+    skv_test_ok(ctx, skv_trainer_set_weights(small, before));
     skv_trainer_get_weights(small, of_small);
     assert_memory_equal(of_small, before, sizeof before);
     assert_memory_equal(skv_trainer_find(small, "fc.weight")->seen, before, CLASSES * PIXELS * sizeof(float));
@@ -344,6 +344,34 @@ static void rules_hold_and_stay_with_the_model(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Trained through the rounding, a network of three values a neuron does nearly what one of floats does. */
+static void a_network_is_trained_on_a_grid(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN), *held_out = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+    skive_graph *g = small_cnn(ctx, false);
+    skive_train_options o = settings(8, BATCH);
+    skive_eval_report e;
+    (void)state;
+    o.rules = "grid:ternary";
+    skv_test_ok(ctx, skive_train(ctx, g, set, NULL, &o, NULL, 0, NULL));
+    const float *w = data_of(g, "fc.weight");
+    for (int c = 0; c < CLASSES; c++) {
+        double most = 0;
+        for (int i = 0; i < 4 * PIXELS; i++) most = fmax(most, fabs((double)w[c * 4 * PIXELS + i]));
+        for (int i = 0; i < 4 * PIXELS; i++) {
+            const double x = fabs((double)w[c * 4 * PIXELS + i]);
+            assert_true(x == 0 || x == most);
+        }
+    }
+    skv_test_ok(ctx, skive_evaluate(ctx, g, held_out, 50, &e));
+    if (!(e.accuracy > 0.85)) fail_msg("accuracy is %g", e.accuracy);
+    skive_eval_report_free(ctx, &e);
+    skive_graph_free(g);
+    skive_dataset_free(held_out);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_of_three_batches_add_up_to_those_of_a_large_one),
@@ -351,6 +379,7 @@ int main(void) {
         cmocka_unit_test(a_term_binds_values_by_name),
         cmocka_unit_test(the_weight_of_a_term_may_change),
         cmocka_unit_test(rules_hold_and_stay_with_the_model),
+        cmocka_unit_test(a_network_is_trained_on_a_grid),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -123,7 +123,7 @@ static skive_status look(void *self, const skv_watch *w) {
     /* A mask moves now and then. */
     if (b->live.param && w->steps % 3 == 0) {
         for (int64_t i = 0; i < b->live.count; i++) b->live.keep[i] = (i + w->steps) % 5 != 2;
-        skv_param_show(b->live.param);
+        SKV_TRY(skv_param_show(b->live.param));
     }
     return b->stop_at && w->steps == b->stop_at ? SKIVE_ERR_INTERRUPTED : SKIVE_OK;
 }

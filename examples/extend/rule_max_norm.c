@@ -47,7 +47,7 @@ static bool holds(const void *self, const skv_param *p) {
     const double limit = *(const double *)self;
     const int64_t channels = channels_of(p), n = p->n / channels;
     for (int64_t c = 0; c < channels; c++)
-        if (norm_of(p->seen + c * n, n) > limit * (1 + 1e-6)) return false;
+        if (norm_of(p->weight + c * n, n) > limit * (1 + 1e-6)) return false;
     return true;
 }
 

@@ -24,9 +24,10 @@ static void unbind(skive_context *ctx, void *self) {
     if (live) live->param = NULL;
 }
 
-static void show(void *self, skv_param *p) {
+static skive_status show(void *self, skv_param *p) {
     const uint8_t *keep = ((const skv_live_mask *)self)->keep;
     for (int64_t i = 0; i < p->n; i++) p->seen[i] = keep[i] ? p->seen[i] : 0.0f;
+    return SKIVE_OK;
 }
 
 static skive_status states(void *self, const skv_param *p, skv_states *s) {

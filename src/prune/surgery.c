@@ -41,7 +41,7 @@ static skive_status move(void *self, const skv_watch *w) {
     if (!is_due(p, w->steps, rest)) return SKIVE_OK;
     for (size_t i = 0; i < p->n; i++) p->layers[i].weight = s->masks[i].param->weight;
     SKV_TRY(skv_prune_choose(p, place(p, (double)w->steps / rest), SKV_SURGERY_MARGIN));
-    for (size_t i = 0; i < p->n; i++) skv_param_show(s->masks[i].param);
+    for (size_t i = 0; i < p->n; i++) SKV_TRY(skv_param_show(s->masks[i].param));
     return SKIVE_OK;
 }
 

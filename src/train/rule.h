@@ -83,7 +83,7 @@ struct skv_rule {
     /* Behind the update: brings `weight`, and the optimizer's state, to where the rule holds. NULL: nothing. */
     void (*after)(void *self, skv_param *p, const skv_step *s);
     /* What the graph sees of a detached parameter: changes seen[], which starts as a copy of weight[]. NULL: all. */
-    void (*show)(void *self, skv_param *p);
+    skive_status (*show)(void *self, skv_param *p);
     /* Numbers that a resumed run needs; weight[] and the optimizer's are shown by the trainer. NULL: none. */
     skive_status (*states)(void *self, const skv_param *p, skv_states *s);
     /* Does the rule hold now? Read by tests after each step and at the end. */
@@ -104,7 +104,7 @@ const skv_rule *skv_rule_find(const char *name);
 skive_status skv_param_detach(skive_context *ctx, skv_param *p);
 static inline bool skv_param_is_detached(const skv_param *p) { return p->weight != p->seen; }
 /* Writes seen[] of a detached parameter anew. */
-void skv_param_show(skv_param *p);
+skive_status skv_param_show(skv_param *p);
 
 /* Binds the rules that the graph and the caller's list ask for. Errors: ARGUMENT (a use that names no trained
  * parameter, or does not fit it). */
@@ -113,7 +113,7 @@ skive_status skv_rules_bind(skive_context *ctx, const skive_train_options *o, co
 /* Every use must name a parameter of the graph, and one that is trained where the rule needs it. */
 skive_status skv_rules_check(const skive_graph *g, const skv_rule_use *uses, size_t n_uses);
 void skv_rules_before(skv_param *p, const skv_step *s);
-void skv_rules_after(skv_param *p, const skv_step *s);
+skive_status skv_rules_after(skv_param *p, const skv_step *s);
 skive_status skv_rules_states(const skv_param *p, skv_states *s);
 void skv_rules_unbind(skive_context *ctx, skv_param *p);
 bool skv_rules_know_numbers(const skv_rule_use *uses, size_t n_uses);

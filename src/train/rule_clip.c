@@ -30,10 +30,11 @@ static void after(void *self, skv_param *p, const skv_step *s) {
     for (int64_t i = 0; i < p->n; i++) p->weight[i] = fminf(fmaxf(p->weight[i], -limit), limit);
 }
 
+/* Of what is trained; a grid may round it up by half a step. */
 static bool holds(const void *self, const skv_param *p) {
     const float limit = *(const float *)self;
     for (int64_t i = 0; i < p->n; i++)
-        if (!(fabsf(p->seen[i]) <= limit)) return false;
+        if (!(fabsf(p->weight[i]) <= limit)) return false;
     return true;
 }
 

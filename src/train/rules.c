@@ -26,11 +26,12 @@ skive_status skv_param_detach(skive_context *ctx, skv_param *p) {
     return SKIVE_OK;
 }
 
-void skv_param_show(skv_param *p) {
-    if (!skv_param_is_detached(p)) return;
+skive_status skv_param_show(skv_param *p) {
+    if (!skv_param_is_detached(p)) return SKIVE_OK;
     memcpy(p->seen, p->weight, (size_t)p->n * sizeof *p->seen);
     for (size_t i = 0; i < p->n_rules; i++)
-        if (p->rules[i].rule->show) p->rules[i].rule->show(p->rules[i].self, p);
+        if (p->rules[i].rule->show) SKV_TRY(p->rules[i].rule->show(p->rules[i].self, p));
+    return SKIVE_OK;
 }
 
 static const skv_rule_use *use_of(const skv_rule *rule, const skv_rule_use *uses, size_t n, const skv_param *p) {
@@ -59,8 +60,7 @@ skive_status skv_rules_bind(skive_context *ctx, const skive_train_options *o, co
         SKV_TRY(parse(&at, rule, p, &values));
         if (rule->bind) SKV_TRY(rule->bind(&at, p, &bound->self));
     }
-    skv_param_show(p);
-    return SKIVE_OK;
+    return skv_param_show(p);
 }
 
 skive_status skv_rules_check(const skive_graph *g, const skv_rule_use *uses, size_t n_uses) {
@@ -83,10 +83,10 @@ void skv_rules_before(skv_param *p, const skv_step *s) {
         if (p->rules[i].rule->before) p->rules[i].rule->before(p->rules[i].self, p, s);
 }
 
-void skv_rules_after(skv_param *p, const skv_step *s) {
+skive_status skv_rules_after(skv_param *p, const skv_step *s) {
     for (size_t i = 0; i < p->n_rules; i++)
         if (p->rules[i].rule->after) p->rules[i].rule->after(p->rules[i].self, p, s);
-    skv_param_show(p);
+    return skv_param_show(p);
 }
 
 skive_status skv_rules_states(const skv_param *p, skv_states *s) {

@@ -309,7 +309,7 @@ skive_status skv_trainer_inspect(skv_trainer *t, skv_step *step) {
     return skv_clip_gradients(t, step);
 }
 
-static void update(const skv_trainer *t, skv_param *p, const skv_step *step) {
+static skive_status update(const skv_trainer *t, skv_param *p, const skv_step *step) {
     skv_update u = {.weight = p->weight,
                     .gradient = p->gradient,
                     .n = p->n,
@@ -322,7 +322,7 @@ static void update(const skv_trainer *t, skv_param *p, const skv_step *step) {
     for (int k = 0; k < t->optimizer->states; k++) u.state[k] = p->state[k];
     skv_rules_before(p, step);
     t->optimizer->update(&u);
-    skv_rules_after(p, step);
+    return skv_rules_after(p, step);
 }
 
 skive_status skv_trainer_apply(skv_trainer *t, skv_step *step) {
@@ -332,7 +332,7 @@ skive_status skv_trainer_apply(skv_trainer *t, skv_step *step) {
     }
     if (step->hold) return SKIVE_OK;
     t->updates++;
-    for (size_t i = 0; i < t->n_params; i++) update(t, &t->params[i], step);
+    for (size_t i = 0; i < t->n_params; i++) SKV_TRY(update(t, &t->params[i], step));
     return SKIVE_OK;
 }
 
@@ -372,11 +372,12 @@ void skv_trainer_get_weights(const skv_trainer *t, float *all) {
         memcpy(all, t->params[i].weight, (size_t)t->params[i].n * sizeof *all);
 }
 
-void skv_trainer_set_weights(skv_trainer *t, const float *all) {
+skive_status skv_trainer_set_weights(skv_trainer *t, const float *all) {
     for (size_t i = 0; i < t->n_params; all += t->params[i++].n) {
         memcpy(t->params[i].weight, all, (size_t)t->params[i].n * sizeof *all);
-        skv_param_show(&t->params[i]);
+        SKV_TRY(skv_param_show(&t->params[i]));
     }
+    return SKIVE_OK;
 }
 
 static skive_status param_states(skv_param *p, skv_states *s) {
@@ -392,7 +393,7 @@ skive_status skv_trainer_states(skv_trainer *t, skv_states *s) {
     SKV_TRY(skv_state(s, "run", "runs", &t->runs, 1, sizeof t->runs));
     for (size_t i = 0; i < t->n_params; i++) {
         SKV_TRY(param_states(&t->params[i], s));
-        skv_param_show(&t->params[i]);
+        SKV_TRY(skv_param_show(&t->params[i]));
     }
     for (size_t i = 0; i < t->n_stats; i++) {
         const skive_tensor *x = skv_value_tensor(t->stats[i].parameter);

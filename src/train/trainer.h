@@ -66,7 +66,7 @@ skv_param *skv_trainer_find(skv_trainer *t, const char *name); /* NULL: no train
 skive_status skv_trainer_gradients(skv_trainer *t, float **all, int64_t *n);
 /* All that the optimizer changes, copied out of or into such a buffer. */
 void skv_trainer_get_weights(const skv_trainer *t, float *all);
-void skv_trainer_set_weights(skv_trainer *t, const float *all);
+skive_status skv_trainer_set_weights(skv_trainer *t, const float *all);
 
 /* Shows all numbers that the next step starts from to a visitor: trained values, statistics, the optimizer's, the
  * rules', the hooks', the number of the step. */
