@@ -19,7 +19,7 @@ static skive_status new_slot(skive_plan *p, skv_slot_kind kind, size_t bytes, ui
         p->slots_capacity = capacity;
     }
     const uint32_t id = p->n_slots++;
-    p->slots[id] = (skv_plan_slot){.kind = kind, .bytes = bytes, .first = p->n_steps, .last = p->n_steps, .alias = id};
+    p->slots[id] = (skv_plan_slot){.kind = kind, .bytes = bytes, .alias = id};
     *out = id;
     return SKIVE_OK;
 }
@@ -211,7 +211,6 @@ static skive_status add_step(chooser *c, skv_kernel_node *k, skv_text *declined)
         const skv_layout layout = s->kernel.out[i].layout;
         uint32_t slot;
         SKV_GO(status, done, new_value_slot(c, v, layout, &slot));
-        p->slots[slot].first = p->slots[slot].last = p->n_steps - 1;
         s->out_slots[i] = slot;
         c->places[v->id].slot[layout] = slot;
         c->places[v->id].home = layout;

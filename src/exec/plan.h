@@ -5,6 +5,7 @@
 #include <skive/exec.h>
 
 #include "kernels/kernel.h"
+#include "lower/lower.h"
 #include "passes/pass.h"
 
 /* A piece of memory with one value in one layout. A view shares the slot of the value it views. */
@@ -12,10 +13,11 @@ typedef enum skv_slot_kind { SKV_SLOT_ARENA, SKV_SLOT_PARAM } skv_slot_kind;
 typedef struct skv_plan_slot {
     skv_slot_kind kind;
     const skv_storage *param; /* SKV_SLOT_PARAM: read at each run, so that training sees new weights */
-    size_t bytes, offset;     /* offset in the arena */
-    uint32_t first, last;     /* steps between which it is alive */
-    bool pinned;              /* graph input or output: never shared with another value */
-    uint32_t alias;           /* the slot whose memory it uses (in place), or itself */
+    size_t bytes;
+    bool pinned; /* graph input or output: never shared with another value */
+    /* by skv_plan_lay_out, as in lower/lower.h: */
+    size_t offset;
+    uint32_t first, last, alias;
 } skv_plan_slot;
 
 typedef struct skv_plan_step {
@@ -31,7 +33,6 @@ typedef struct skv_plan_step {
     int64_t macs;
     uint32_t first_tap, n_taps; /* kept values that are complete after this step */
 } skv_plan_step;
-#define SKV_NO_SLOT UINT32_MAX
 
 typedef struct skv_plan_tap {
     uint32_t keep_index, slot, step;
