@@ -4,7 +4,8 @@
 # Usage: cross_root.sh ARCHITECTURE [FOLDER]
 #   ARCHITECTURE  arm64, riscv64 or s390x, as Debian names them
 #   FOLDER        default: ~/.cache/skive/ARCHITECTURE; not made again when it is complete
-# Prints the folder. SKIVE_MIRROR names another Debian mirror. Exit status 77: the packages cannot be had.
+# Prints the folder. SKIVE_MIRROR names another Debian mirror; PACKAGES names more packages (python3, for instance), for a
+# folder of its own. Exit status 77: the packages cannot be had.
 set -euo pipefail
 
 arch=${1:-}
@@ -35,7 +36,7 @@ apt=(apt-get -qq -o APT::Architecture="$arch" -o APT::Architectures="$arch" -o A
     -o Dir::Etc::sourceparts="$state/none" -o Dir::Etc::preferencesparts="$state/none" -o APT::Install-Recommends=false)
 "${apt[@]}" update >&2 || cannot "the mirror gives no lists of $suite"
 "${apt[@]}" -y --download-only install libc6-dev libgomp1 zlib1g-dev libpng-dev libjpeg62-turbo-dev libprotobuf-c-dev \
-    libjansson-dev libcmocka-dev >&2 || cannot "the mirror does not give them"
+    libjansson-dev libcmocka-dev ${PACKAGES:-} >&2 || cannot "the mirror does not give them"
 
 mkdir -p "$root"
 for package in "$state"/archives/*.deb; do dpkg-deb -x "$package" "$root"; done

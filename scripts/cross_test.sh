@@ -38,8 +38,11 @@ emulator=("qemu-$processor" -L "$root" -cpu "$cpu")
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
 one() { # NAME LEVEL
-    SKIVE_ISA=$2 timeout 280 "${emulator[@]}" "$build/$1" >"$run/$1.$2" 2>&1 && return 0
-    [ $? = 77 ] && return 0
+    local status
+    SKIVE_ISA=$2 timeout 900 "${emulator[@]}" "$build/$1" >"$run/$1.$2" 2>&1 && return 0
+    status=$?
+    [ $status = 77 ] && return 0
+    [ $status = 124 ] && { echo "cross_test: $processor, $2: $1 is not done after 15 minutes"; return 1; }
     echo "cross_test: $processor, $2: $1 fails"
     grep -E 'FAILED|ERROR|\[ +ERROR' "$run/$1.$2" || tail -n 5 "$run/$1.$2"
     return 1
