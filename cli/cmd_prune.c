@@ -7,9 +7,12 @@
 static const cli_option options[] = {
     {"sparsity", 's', "S", "fraction of the weights to remove, 0 to below 1 (default 0.9)", false},
     {"output", 'o', "FILE", "the pruned model to write, as ONNX", false},
-    {"data", 'd', "SET", "data set for fine-tuning", false},
+    {"data", 'd', "SET", "data set for fine-tuning and for criteria that look at data", false},
     {"finetune", 0, "EPOCHS", "epochs of fine-tuning with the pruned weights kept at zero (default 0)", false},
-    {"criterion", 0, "NAME", "how weights are scored: magnitude (default) or lamp", false},
+    {"criterion", 0, "NAME",
+     "how weights are scored: magnitude (default), lamp, or by data: taylor, snip, fisher, wanda, entropy, apoz; with "
+     "options after a colon, e.g. taylor:batches=16",
+     false},
     {"threshold", 0, "T", "instead of a sparsity: prune weights that score below T", false},
     {"threshold-std", 0, "Q", "instead of a sparsity: prune weights below Q standard deviations of their layer", false},
     {"layer", 0, "PARAMETER=S", "a separate sparsity for this parameter; may be repeated", true},

@@ -8,6 +8,7 @@
 #include "graph/op.h"
 #include "pack/coder.h"
 #include "passes/pass.h"
+#include "probe/probe.h"
 #include "prune/prune.h"
 #include "quant/quant.h"
 #include "share/share.h"
@@ -71,6 +72,7 @@ int main(void) {
     LIST("Learning-rate schedules", skv_schedule_count, skv_schedule_at);
     LIST("Pruning criteria", skv_criterion_count, skv_criterion_at);
     LIST("Pruning schedules", skv_prune_schedule_count, skv_prune_schedule_at);
+    LIST("Reducers of the data probe", skv_reducer_count, skv_reducer_at);
     LIST("Calibration methods", skv_observer_count, skv_observer_at);
     LIST("Starts of k-means", skv_share_init_count, skv_share_init_at);
     grids();

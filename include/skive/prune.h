@@ -23,7 +23,7 @@ typedef struct skive_prune_ratio {
 
 typedef struct skive_prune_options {
     size_t size;
-    const char *criterion; /* criteria.inc: "magnitude", "lamp" */
+    const char *criterion; /* criteria.inc: "magnitude", "lamp", "taylor:batches=16" ... */
     const char *schedule;  /* schedules.inc: "one-shot", "cubic", "iterative" */
     double sparsity;       /* fraction of the prunable weights set to zero, in [0, 1); 0 if a threshold is set */
     bool per_layer;        /* the same fraction in each layer; otherwise one threshold for all layers */
@@ -73,7 +73,8 @@ typedef struct skive_prune_report {
 SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *report);
 
 /* Prunes weights in place: of products, convolutions and recurrent layers, and tables of embeddings. Their zeros stay
- * under any later training (skive_train_options.keep_zeros). `train` may be NULL when nothing is trained. On failure
+ * under any later training (skive_train_options.keep_zeros). `train` may be NULL when nothing is trained and the
+ * criterion looks at no data. On failure
  * the graph is unchanged, except for ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are those of
  * the last finished epoch. Errors: ARGUMENT (a number out of its range, a sparsity and a threshold at once, an unknown
  * name), NUMERIC (weights that are NaN or infinite), UNSUPPORTED (nothing to prune), SHAPE (a teacher with another

@@ -36,17 +36,14 @@ static skive_status add_labels(skv_source *s, skive_value **labels) {
     return skive_graph_add_input(s->graph, "skive.labels", &t, labels);
 }
 
-static skive_status choose_loss(const skv_source *s, const char *name, const skv_head *head, const skv_loss **out) {
+static skive_status check_loss(const skv_source *s, const char *name, const skv_head *head, const skv_loss *loss) {
     const skive_dataset_info *info = &s->targets.info;
-    skive_train_options o = skive_train_options_default();
-    o.loss = name;
-    *out = skv_loss_for(&o, head);
-    if (!*out) return skv_fail_unknown(s->ctx, SKIVE_ERR_ARGUMENT, "loss", "loss", name, skv_loss_name);
-    if ((*out)->needs_teacher)
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "loss", "the loss '%s' needs a teacher", (*out)->name);
-    if (!info->labelled && !(*out)->on_output && !s->targets.shares)
+    if (!loss) return skv_fail_unknown(s->ctx, SKIVE_ERR_ARGUMENT, "loss", "loss", name, skv_loss_name);
+    if (loss->needs_teacher || loss->needs_features || loss->needs_indices)
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "loss", "the loss '%s' needs more than labels", loss->name);
+    if (!info->labelled && !loss->on_output && !s->targets.shares)
         return skv_fail_at(s->ctx, SKIVE_ERR_DATA, info->spec, "%s has no class labels, which the loss '%s' needs",
-                           info->spec, (*out)->name);
+                           info->spec, loss->name);
     if (info->labelled && head->task == SKIVE_TASK_CLASSES && head->scores >= 0 && head->scores < info->classes)
         return skv_fail_at(s->ctx, SKIVE_ERR_DATA, info->spec, "%s has %lld classes, but the model gives %lld scores",
                            info->spec, (long long)info->classes, (long long)head->scores);
@@ -54,23 +51,25 @@ static skive_status choose_loss(const skv_source *s, const char *name, const skv
 }
 
 static skive_status add_loss(skv_source *s, const skv_source_options *o) {
-    const skv_loss *loss = NULL;
-    skive_value *labels = NULL;
+    skive_train_options options = skive_train_options_default();
+    skive_value *labels = NULL, *course = NULL;
     skv_head head;
+    options.loss = o->loss;
     SKV_TRY(add_labels(s, &labels));
     SKV_TRY(skv_head_find(s->ctx, s->graph, &s->targets, &head));
-    SKV_TRY(choose_loss(s, o->loss, &head, &loss));
+    const skv_loss *loss = skv_loss_for(&options, &head);
+    SKV_TRY(check_loss(s, o->loss, &head, loss));
     skv_builder b = skv_build(s->graph);
     const bool on_value = head.task == SKIVE_TASK_VALUES && loss->on_output;
     skive_value *logits = on_value ? head.value : skv_head_logits(&b, &head);
     SKV_TRY(b.status);
-    const skv_loss_args args = {.logits = logits,
-                                .output = head.value,
-                                .labels = labels,
-                                .temperature = 1,
-                                .sigmoid = skv_head_is_sigmoid(&head),
-                                .n_classes = s->targets.info.classes};
-    const skive_value *built = loss->build(&b, &args);
+    const skv_loss_site at = {.input = s->graph->inputs[s->input],
+                              .labels = labels,
+                              .logits = logits,
+                              .head = &head,
+                              .targets = &s->targets,
+                              .options = &options};
+    const skive_value *built = skv_objective_build(&b, &skv_objective_labels, &at, &course);
     SKV_TRY(b.status);
     s->loss = built->name;
     return skive_graph_infer(s->graph);

@@ -16,14 +16,17 @@ static void tie_to_mask(skv_prunable *l, double margin) {
 }
 
 static skive_status score(skv_pruning *p, double margin) {
+    SKV_TRY(skv_prune_look(p));
     for (size_t i = 0; i < p->n; i++) {
         skv_prunable *l = &p->layers[i];
         const skv_score_args a = {.ctx = p->ctx,
                                   .parameter = l->value,
                                   .node = l->node,
+                                  .view = l->view,
                                   .weight = l->weight,
                                   .n = l->n,
                                   .options = &p->criterion_options,
+                                  .numbers = l->numbers,
                                   .score = l->score};
         SKV_TRY(p->criterion->score(&a));
         tie_to_mask(l, margin);

@@ -41,7 +41,9 @@ static double floor_of(const skv_pruning *p, const skv_prunable *l) {
     return 0.05 * (1 - (l->own ? *l->own : o->sparsity));
 }
 
-static skive_status add_layer(skv_pruning *p, const skive_node *n, skive_value *v) {
+static skive_status add_layer(skv_pruning *p, const skv_weight *w) {
+    const skive_node *n = w->node;
+    skive_value *v = w->value;
     skive_prune_layer *row = &p->report.layers[p->report.n_layers];
     const char *refused = why_refused(p, v);
     SKV_TRY(skv_strdup(p->ctx, v->name, &row->parameter));
@@ -50,7 +52,8 @@ static skive_status add_layer(skv_pruning *p, const skive_node *n, skive_value *
     row->count = row->kept = v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
     if (refused) return skv_strdup(p->ctx, refused, &row->refused);
     skv_prunable *l = &p->layers[p->n++];
-    *l = (skv_prunable){.value = v, .node = n, .n = row->count, .own = own_ratio(p, v)};
+    *l = (skv_prunable){
+        .value = v, .node = n, .input = w->input, .view = w->view, .n = row->count, .own = own_ratio(p, v)};
     l->least = (int64_t)ceil(floor_of(p, l) * (double)l->n);
     if (l->least < 1 && l->n > 0) l->least = 1;
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, sizeof *l->score, &l->score));
@@ -121,7 +124,7 @@ skive_status skv_prune_find_layers(skv_pruning *p) {
     skive_status status = skv_alloc_array(p->ctx, n + 1, sizeof *p->layers, &p->layers);
     if (status == SKIVE_OK) status = skv_alloc_array(p->ctx, n + 1, sizeof *p->masks, &p->masks);
     if (status == SKIVE_OK) status = skv_alloc_array(p->ctx, n + 1, sizeof *p->report.layers, &p->report.layers);
-    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = add_layer(p, weights[i].node, weights[i].value);
+    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = add_layer(p, &weights[i]);
     skv_free(p->ctx, weights);
     SKV_TRY(status);
     SKV_TRY(check_names(p));
@@ -143,6 +146,7 @@ void skv_prune_free_layers(skv_pruning *p) {
     for (size_t i = 0; i < p->n; i++) {
         skv_free(p->ctx, p->layers[i].score);
         skv_free(p->ctx, p->layers[i].keep);
+        for (size_t k = 0; k < SKV_MOST_NEEDS; k++) skv_free(p->ctx, p->layers[i].numbers[k].x);
     }
     skv_free(p->ctx, p->layers);
     skv_free(p->ctx, p->masks);

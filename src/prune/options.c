@@ -172,15 +172,17 @@ skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, sk
                             skive_train_options *finetune) {
     *o = skive_prune_options_default();
     *finetune = skive_prune_finetune_default();
+    size_t index;
     p->o = o;
     SKV_TRY(skv_options_take(p->ctx, "skive_prune_options", given, o, sizeof *o));
     SKV_TRY(check_sparsity(p, "sparsity", o->sparsity)); /* says more than the table */
-    SKV_TRY(skv_family_pick(p->ctx, &skv_criterion_family, "criterion", o->criterion, NULL, &p->criterion_options));
+    SKV_TRY(skv_family_pick(p->ctx, &skv_criterion_family, "criterion", o->criterion, &index, &p->criterion_options));
     if (o->layer_floor < 0) o->layer_floor = -1;
     SKV_TRY(skv_table_resolve(p->ctx, &skv_prune_table, o));
     SKV_TRY(skv_train_options_take(p->ctx, o->finetune, finetune));
     o->finetune = finetune;
-    p->criterion = skv_criterion_find(o->criterion);
+    p->criterion = skv_criterion_at(index);
+    SKV_TRY(skv_prune_check_data(p));
     p->schedule = skv_prune_schedule_find(o->schedule);
     SKV_TRY(check_target(p));
     SKV_TRY(check_named(p));

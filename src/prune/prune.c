@@ -182,7 +182,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     skive_prune_options o;
     skive_train_options finetune;
     if (report) *report = (skive_prune_report){0};
-    skv_pruning p = {.ctx = ctx};
+    skv_pruning p = {.ctx = ctx, .train = train};
     tuning t = {.train = train, .validation = validation};
     skive_status status;
     SKV_GO(status, done, skv_prune_take(&p, options, &o, &finetune));

@@ -6,16 +6,41 @@
 
 #include "base/option.h"
 #include "graph/graph.h"
+#include "graph/weights.h"
+#include "probe/probe.h"
 #include "train/train.h"
+
+/* What a criterion needs of the data for a parameter: something of the parameter itself (a number for each element), of
+ * the value that it is multiplied with (for each input channel), or of what its node gives, behind normalisation and
+ * activation (for each output channel). */
+typedef enum skv_need_at { SKV_AT_WEIGHT, SKV_AT_INPUT, SKV_AT_OUTPUT } skv_need_at;
+typedef struct skv_data_need {
+    skv_need_at at;
+    skv_probe_of of;         /* gradients are those of the loss on the labels */
+    const char *reducer;     /* probe/reducers.inc */
+    const char *option, *is; /* only when this option of the criterion is that; NULL: always */
+} skv_data_need;
+enum { SKV_MOST_NEEDS = 4 };
+/* `.needs = needs, .n_needs = ...` in a record. A criterion with needs has the options batches and batch. */
+#define SKV_NEEDS(array) .needs = (array), .n_needs = sizeof(array) / sizeof((array)[0])
+
+/* What the probe found. */
+typedef struct skv_numbers {
+    double *x;    /* [n] */
+    size_t n;     /* 0: there is nothing to look at, or the option says otherwise */
+    double count; /* numbers in each of x: runs, for elements of a weight */
+} skv_numbers;
 
 /* What a criterion may look at: one parameter. */
 typedef struct skv_score_args {
     skive_context *ctx;
     const skive_value *parameter;
     const skive_node *node; /* that the parameter is the weight of */
-    const float *weight;    /* [n]; the parameter's values, or what dynamic surgery keeps of them */
+    skv_weight_view view;
+    const float *weight; /* [n]; the parameter's values, or what dynamic surgery keeps of them */
     int64_t n;
     const skv_option_values *options; /* of the criterion */
+    const skv_numbers *numbers;       /* [n_needs] of the criterion */
     float *score;                     /* [n], to be written; not negative, not NaN */
 } skv_score_args;
 
@@ -24,6 +49,8 @@ typedef struct skv_criterion {
     const char *name, *brief;
     const skv_option *options;
     size_t n_options;
+    const skv_data_need *needs; /* none: it looks at the weights only */
+    size_t n_needs;
     bool in_weights; /* scores are in the unit of the weights, so that these's deviation can be a threshold */
     skive_status (*score)(const skv_score_args *a);
 } skv_criterion;
@@ -32,6 +59,33 @@ const skv_criterion *skv_criterion_at(size_t i);
 const char *skv_criterion_name(size_t i);
 const skv_criterion *skv_criterion_find(const char *name);
 extern const skv_family skv_criterion_family;
+
+/* ---- for criteria ---- (scores.c) */
+
+/* Options that several have. */
+#define SKV_SCORE_BATCHES(n)                                                                     \
+    {                                                                                            \
+        .name = "batches", .type = SKV_OPTION_INTEGER, .least = 1, .most = 1e9, .fallback = (n), \
+        .brief = "batches of the training set that are looked at, or as many as there are"       \
+    }
+#define SKV_SCORE_BATCH(n)                                                                     \
+    {                                                                                          \
+        .name = "batch", .type = SKV_OPTION_INTEGER, .least = 1, .most = 1e6, .fallback = (n), \
+        .brief = "samples in each"                                                             \
+    }
+#define SKV_SCORE_NORMALISE(by)                                                                      \
+    {                                                                                                \
+        .name = "normalise", .type = SKV_OPTION_CHOICE, .text = (by), .choices = skv_normalise_name, \
+        .brief = "scores of a layer are divided by their root of the sum of squares"                 \
+    }
+const char *skv_normalise_name(size_t i); /* "none", "layer" */
+/* Divides the scores by the root of the sum of their squares. */
+void skv_score_normalise(const skv_score_args *a);
+/* The output channel of element `at`, and its input channel of so many. */
+int64_t skv_score_output(const skv_score_args *a, int64_t at);
+int64_t skv_score_input(const skv_score_args *a, int64_t at, size_t channels);
+/* The number of the channel of element `at`; NAN when there is none. */
+double skv_score_channel(const skv_score_args *a, const skv_numbers *of, bool of_input, int64_t at);
 
 /* How sparsity grows to the wanted one. */
 typedef struct skv_prune_schedule {
@@ -53,6 +107,9 @@ extern const skv_option skv_prune_step_options[2];
 typedef struct skv_prunable {
     skive_value *value;
     const skive_node *node;
+    int input; /* of the node */
+    skv_weight_view view;
+    skv_numbers numbers[SKV_MOST_NEEDS];
     const float *weight; /* [n] that is scored */
     int64_t n, least;    /* fewest weights that stay */
     const double *own;   /* its own sparsity; NULL: that of all */
@@ -84,6 +141,7 @@ typedef struct skv_pruning {
     const skive_prune_options *o;
     const skv_criterion *criterion;
     skv_option_values criterion_options;
+    skive_dataset *train; /* NULL: none */
     const skv_prune_schedule *schedule;
     skive_graph *work;
     skv_prunable *layers; /* those with a sparsity of their own come last */
@@ -100,6 +158,11 @@ extern const skv_table skv_prune_table;
 /* The prunable parameters of p->work, and the rows of the report. */
 skive_status skv_prune_find_layers(skv_pruning *p);
 void skv_prune_free_layers(skv_pruning *p);
+
+/* Is there what the criterion needs? Errors: ARGUMENT. */
+skive_status skv_prune_check_data(const skv_pruning *p);
+/* Runs the data through p->work for what the criterion needs of each layer. Does nothing where it needs none. */
+skive_status skv_prune_look(skv_pruning *p);
 
 /* How fast masks follow in surgery: a weight goes below threshold / (1 + margin), returns above threshold * (1 +
  * margin). */

@@ -1,5 +1,6 @@
 /* The lists of criteria and schedules. */
 #include "base/list.h"
+#include "base/option.h"
 #include "prune/prune.h"
 
 #define X(id) extern const skv_criterion skv_criterion_##id;

@@ -24,6 +24,9 @@ one_line
 expect 2 'only one of' "$skive" prune model.onnx --threshold 0.1 --threshold-std 0.5 -o x.onnx
 expect 2 "with a threshold use 'one-shot'" "$skive" prune model.onnx --threshold 0.1 --prune-schedule cubic -o x.onnx
 expect 2 "'lamp' does not score" "$skive" prune model.onnx --threshold-std 1 --criterion lamp -o x.onnx
+expect 2 "'taylor' looks at data" "$skive" prune model.onnx --criterion taylor -o x.onnx
+one_line
+expect 2 "criterion 'taylor'.*batchs.*batches" "$skive" prune model.onnx --criterion taylor:batchs=3 -o x.onnx
 expect 2 "named 'fc9.weight'" "$skive" prune model.onnx --layer fc9.weight=0.5 -o x.onnx
 one_line
 expect 2 "sparsity of 'fc1.weight' is 1\.5" "$skive" prune model.onnx --layer fc1.weight=1.5 -o x.onnx

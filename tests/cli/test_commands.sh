@@ -13,6 +13,9 @@ expect 0 'wrote pruned.onnx' "$skive" prune student.onnx --data $data --sparsity
 expect 0 '50\.' "$skive" inspect pruned.onnx
 
 # prune: every way of saying how much goes, every schedule, surgery, the dense model or a larger one as teacher.
+for criterion in taylor:4,batch=32 snip fisher:20 wanda entropy:2 apoz:2; do
+    expect 0 'all +2,608 +1,304 +50' "$skive" prune teacher.onnx --data $data --criterion $criterion --sparsity 0.5 -o p.onnx
+done
 expect 0 'all +560 +56 +90' "$skive" prune teacher.onnx --criterion lamp --skip fc1.weight -o p.onnx
 expect 0 'fc2 .* 25\.00 %' "$skive" prune teacher.onnx --sparsity 0.5 --layer fc2.weight=0.25 --layer fc3.weight=0.5 -o p.onnx
 expect 0 '"threshold": 0.25' "$skive" prune teacher.onnx --threshold 0.25 --json -o p.onnx

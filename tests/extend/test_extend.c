@@ -137,11 +137,34 @@ static void weights_of_a_new_op_are_known_to_all_methods(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A channel that is silent behind its Relu has no gradient, nor have the weights that read it: they go first, and they
+ * are a quarter of all. */
+static void a_criterion_looks_at_gradients(void **state) {
+    enum { SILENT = 2 };
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
+    skive_graph *g = small_cnn(ctx, false);
+    skive_prune_options o = skive_prune_options_default();
+    (void)state;
+    ((float *)skive_graph_find_value(g, "shift")->storage->tensor.data)[SILENT] = -1000;
+    o.criterion = "gradient:batches=3";
+    o.sparsity = 0.25;
+    o.layer_floor = 0;
+    skv_test_ok(ctx, skive_prune(ctx, g, set, NULL, &o, NULL));
+    for (int i = 0; i < 4 * 9; i++) assert_true((data_of(g, "conv.weight")[i] == 0) == (i / 9 == SILENT));
+    for (int i = 0; i < CLASSES * 4 * PIXELS; i++)
+        assert_true((data_of(g, "fc.weight")[i] == 0) == (i / PIXELS % 4 == SILENT));
+    skive_graph_free(g);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hint_brings_features_together),
         cmocka_unit_test(the_norm_of_channels_is_limited),
         cmocka_unit_test(weights_of_a_new_op_are_known_to_all_methods),
+        cmocka_unit_test(a_criterion_looks_at_gradients),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

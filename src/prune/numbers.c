@@ -1,0 +1,149 @@
+/* What criteria need of the data: one probe over all layers, whose numbers are given to the layer that they belong to.
+ * It is asked again for each choice, so that the steps of a schedule look at the weights as they are then. */
+#include <string.h>
+
+#include "probe/source.h"
+#include "prune/prune.h"
+
+static bool applies(const skv_pruning *p, const skv_data_need *need) {
+    if (!need->option) return true;
+    const char *chosen = skv_option_text(&p->criterion_options, need->option);
+    return chosen && strcmp(chosen, need->is) == 0;
+}
+
+/* ---- which value, and which of its axes numbers the channels ---- */
+
+static bool observable(const skive_value *v) {
+    return v && !v->storage && v->type.dtype == SKIVE_F32 && (v->is_input || v->producer);
+}
+
+/* The data that the weight is multiplied with: the other one of the node's first two inputs. */
+static const skive_value *input_of(const skv_prunable *l, int *axis) {
+    const skive_value *v = skv_node_in(l->node, l->input == 0 ? 1 : 0);
+    /* The second weight of a recurrent cell multiplies its own last answer. */
+    if (l->view.in_axis < 0 || !observable(v) || v->type.rank < 2 || l->input > 1) return NULL;
+    if (SKV_NODE_IS_ANY(l->node, SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE))
+        *axis = 1;
+    else if (skv_node_is(l->node, SKV_OP_GEMM))
+        *axis = skv_attr_int(l->node, l->input == 0 ? "transB" : "transA", 0) != (l->input == 0) ? 0 : 1;
+    else
+        *axis = l->input == 0 ? v->type.rank - 2 : v->type.rank - 1;
+    return v;
+}
+
+static const skive_node *only_reader(const skive_value *v) {
+    return v->n_uses == 1 && v->output_uses == 0 ? v->uses[0].node : NULL;
+}
+
+static bool is_activation(const skive_node *n) {
+    return SKV_NODE_IS_ANY(n, SKV_OP_RELU, SKV_OP_CLIP, SKV_OP_LEAKY_RELU, SKV_OP_PRELU, SKV_OP_ELU, SKV_OP_SELU,
+                           SKV_OP_CELU, SKV_OP_TANH, SKV_OP_SIGMOID, SKV_OP_HARD_SWISH, SKV_OP_HARD_SIGMOID,
+                           SKV_OP_GELU, SKV_OP_SOFTPLUS);
+}
+
+/* Through normalisation to the activation behind it, whose zeros and entropy say what a channel tells the rest. */
+static const skive_value *activation_of(const skive_value *v) {
+    const skive_node *n = only_reader(v);
+    if (skv_node_is(n, SKV_OP_BATCH_NORMALIZATION)) v = n->outputs[0];
+    n = only_reader(v);
+    return is_activation(n) ? n->outputs[0] : v;
+}
+
+static const skive_value *output_of(const skv_prunable *l, int *axis) {
+    if (l->view.out_axis < 0 || l->node->n_outputs < 1 || !observable(l->node->outputs[0])) return NULL;
+    const skive_value *v = activation_of(l->node->outputs[0]);
+    if (v->type.rank < 2) return NULL;
+    *axis = SKV_NODE_IS_ANY(l->node, SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE) ? 1 : v->type.rank - 1;
+    return *axis > 0 ? v : NULL;
+}
+
+static bool item_of(const skv_prunable *l, const skv_data_need *need, skv_probe_item *out) {
+    int axis = SKV_BY_ELEMENT;
+    const skive_value *v = need->at == SKV_AT_WEIGHT  ? l->value
+                           : need->at == SKV_AT_INPUT ? input_of(l, &axis)
+                                                      : output_of(l, &axis);
+    if (!v) return false;
+    *out = (skv_probe_item){.value = v->name, .of = need->of, .axis = axis, .reducer = skv_reducer_find(need->reducer)};
+    return true;
+}
+
+/* ---- the probe ---- */
+
+typedef struct asked {
+    skv_probe_item *items;
+    skv_numbers **to; /* [n] */
+    int64_t *size;    /* [n] elements of the layer */
+    size_t n;
+} asked;
+
+static skive_status collect(skv_pruning *p, asked *a) {
+    const size_t most = p->n * p->criterion->n_needs + 1;
+    SKV_TRY(skv_alloc_array(p->ctx, most, sizeof *a->items, &a->items));
+    SKV_TRY(skv_alloc_array(p->ctx, most, sizeof(skv_numbers *), &a->to));
+    SKV_TRY(skv_alloc_array(p->ctx, most, sizeof *a->size, &a->size));
+    for (size_t i = 0; i < p->n; i++) {
+        for (size_t k = 0; k < p->criterion->n_needs; k++) {
+            const skv_data_need *need = &p->criterion->needs[k];
+            if (!applies(p, need) || !item_of(&p->layers[i], need, &a->items[a->n])) continue;
+            a->size[a->n] = p->layers[i].n;
+            a->to[a->n++] = &p->layers[i].numbers[k];
+        }
+    }
+    return SKIVE_OK;
+}
+
+static bool needs_loss(const asked *a) {
+    for (size_t i = 0; i < a->n; i++) {
+        if (a->items[i].of != SKV_OF_VALUE) return true;
+    }
+    return false;
+}
+
+static skive_status give(skv_pruning *p, const asked *a, skv_probe *probe) {
+    for (size_t i = 0; i < a->n; i++) {
+        skv_free(p->ctx, a->to[i]->x);
+        *a->to[i] = (skv_numbers){0};
+        SKV_TRY(skv_probe_result(probe, i, &a->to[i]->x, &a->to[i]->n, &a->to[i]->count));
+        if (a->items[i].axis != SKV_BY_ELEMENT || (int64_t)a->to[i]->n == a->size[i]) continue;
+        return skv_fail_at(p->ctx, SKIVE_ERR_SHAPE, a->items[i].value,
+                           "parameter '%s' has rows for each sample of a batch, which the criterion '%s' cannot score; "
+                           "exclude it",
+                           a->items[i].value, p->criterion->name);
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_prune_look(skv_pruning *p) {
+    skv_source source = {0};
+    skv_probe *probe = NULL;
+    asked a = {0};
+    skive_status status;
+    if (p->criterion->n_needs == 0) return SKIVE_OK;
+    SKV_GO(status, done, collect(p, &a));
+    const skv_source_options o = {.batch = skv_option_integer(&p->criterion_options, "batch"),
+                                  .batches = skv_option_integer(&p->criterion_options, "batches"),
+                                  .with_loss = needs_loss(&a)};
+    SKV_GO(status, done, skv_source_open(p->ctx, p->work, p->train, &o, &source));
+    SKV_GO(status, done, skv_source_probe(&source, a.items, a.n, "score", &probe));
+    status = give(p, &a, probe);
+done:
+    skv_probe_free(probe);
+    skv_source_close(&source);
+    skv_free(p->ctx, a.items);
+    skv_free(p->ctx, a.to);
+    skv_free(p->ctx, a.size);
+    return status;
+}
+
+skive_status skv_prune_check_data(const skv_pruning *p) {
+    if (p->criterion->n_needs == 0) return SKIVE_OK;
+    if (!p->train)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "criterion",
+                           "the criterion '%s' looks at data: a training set is missing (--data)", p->criterion->name);
+    if (p->o->surgery)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery",
+                           "surgery chooses masks between two steps of training, where the criterion '%s' cannot look "
+                           "at data; use one that looks at the weights only",
+                           p->criterion->name);
+    return SKIVE_OK;
+}
