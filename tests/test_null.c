@@ -380,6 +380,7 @@ static void graph_cases(fixture *f) {
     GIVES(skive_coupling_layer_count, coupling, !skive_coupling_layer_count(NULL));
     GIVES(skive_coupling_layer_get, coupling, !skive_coupling_layer_get(NULL, 0, out));
     GIVES(skive_coupling_layer_get, out, !skive_coupling_layer_get(out, 0, NULL));
+    SILENT(skive_graph_untie_constants, graph, skive_graph_untie_constants(NULL));
     SILENT(skive_graph_remove_channels, graph, skive_graph_remove_channels(NULL, out, (const size_t[]){0}, 1));
     REFUSED(skive_graph_remove_channels, coupling, skive_graph_remove_channels(f->g, NULL, (const size_t[]){0}, 1));
     REFUSED(skive_graph_remove_channels, channels, skive_graph_remove_channels(f->g, out, NULL, 1));

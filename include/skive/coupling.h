@@ -63,6 +63,12 @@ SKIVE_API size_t skive_coupling_layer_count(const skive_coupling *coupling);
 /* False, and *out is left alone, if there is no such layer. */
 SKIVE_API bool skive_coupling_layer_get(const skive_coupling *coupling, size_t index, skive_coupling_layer *out);
 
+/* Gives every reader its own copy of a vector of constants that several nodes read (zero points and scales of a
+ * quantized model: exporters store equal ones once, and layers that share one could only lose channels together). What
+ * is trained stays shared. Numbers and names of other values stay. It succeeds or leaves the graph unchanged. Errors:
+ * MEMORY. */
+SKIVE_API skive_status skive_graph_untie_constants(skive_graph *graph);
+
 /* Removes these channels (numbers below skive_coupling_count, in any order, repeats allowed) from the graph that
  * `coupling` was made of, with all that goes with them: slices of weights, biases, scales and statistics, the constants
  * and attributes of nodes that name sizes (shapes, splits, groups, heads, hidden units). Names, metadata and what is

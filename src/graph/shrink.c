@@ -230,3 +230,37 @@ done:
     skv_free(g->ctx, s.after);
     return status;
 }
+
+static skive_status untie(skive_graph *g) {
+    const uint32_t n_values = g->n_values;
+    for (uint32_t i = 0; i < n_values; i++) {
+        skive_value *v = g->values[i];
+        const bool list = v->type.dtype == SKIVE_I64; /* of sizes */
+        if (!v->storage || v->trainable || v->type.rank != 1 || v->type.dims[0].size < 2 || list) continue;
+        for (uint32_t u = v->n_uses; u-- > 1;) {
+            const skv_use use = v->uses[u];
+            skive_value *own = NULL;
+            const char *name = NULL;
+            SKV_TRY(skv_graph_unique_name(g, v->name, &name));
+            skv_storage *storage = skv_storage_retain(v->storage);
+            const skive_status status = skv_graph_new_param(g, name, storage, &own);
+            if (status != SKIVE_OK) skv_storage_release(storage);
+            SKV_TRY(status);
+            own->keeps_zeros = v->keeps_zeros;
+            SKV_TRY(skv_node_set_input(use.node, (size_t)use.index, own));
+        }
+    }
+    return SKIVE_OK;
+}
+
+skive_status skive_graph_untie_constants(skive_graph *g) {
+    SKV_NEED(g ? g->ctx : NULL, "graph", g);
+    skive_graph *copy = NULL;
+    SKV_TRY(skive_graph_copy(g->ctx, g, &copy));
+    const skive_status status = untie(copy);
+    if (status == SKIVE_OK)
+        skive_graph_take(g, copy);
+    else
+        skive_graph_free(copy);
+    return status;
+}
