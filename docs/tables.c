@@ -68,6 +68,7 @@ int main(void) {
     kernels();
     passes();
     LIST("Losses", skv_loss_count, skv_loss_at);
+    LIST("Rules of parameters", skv_rule_count, skv_rule_at);
     LIST("Optimizers", skv_optimizer_count, skv_optimizer_at);
     LIST("Learning-rate schedules", skv_schedule_count, skv_schedule_at);
     LIST("Pruning criteria", skv_criterion_count, skv_criterion_at);
