@@ -245,7 +245,8 @@ void cli_set_metrics(json_t *j, const skive_eval_report *r, void (*set)(json_t *
         {"train", 0, "PATTERNS", "also train these parameters: names or patterns, separated by commas", false},        \
         {"freeze", 0, "PATTERNS", "do not train these parameters", false},                                             \
         {"keep-zeros", 0, "WHICH", "weights whose zeros stay zero: pruned (default), all or none", false},             \
-        {"rule", 0, "LIST", "rules of weights: [PATTERN=]RULE:OPTIONS, more behind ';' (clip, prox, grid, none)", false},    \
+        {"rule", 0, "LIST", "rules of weights: [PATTERN=]RULE:OPTIONS, more behind ';' (clip, prox, grid, none)",      \
+         false},                                                                                                       \
         {"no-validation", 0, NULL, "train on all training samples and keep the last epoch", false},                    \
         {"augment", 0, "LIST", "augment the training images, e.g. crop:2,flip", false}, {                              \
         "limit", 0, "N", "use only N training samples", false                                                          \

@@ -768,8 +768,57 @@ static void every_allocation_may_fail(void **state) {
     assert_true(skv_test_walk_allocations(pack_and_parse, int4, 11) > 5);
 }
 
+static bool is_exact(const skive_graph *a, const skive_graph *b, const char *name) {
+    const skive_tensor *x = skive_value_data(skive_graph_find_value(a, name)),
+                       *y = skive_value_data(skive_graph_find_value(b, name));
+    assert_non_null(x);
+    assert_non_null(y);
+    return memcmp(x->data, y->data, skive_tensor_bytes(x)) == 0;
+}
+
+/* A form for weights rounds what the operators use as weights: not a mask of two axes, nor a recurrent layer's biases,
+ * which have two axes as well. */
+static void constants_and_biases_are_no_weights(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = zoo(ctx, "lstm"), *back = NULL;
+    const int64_t dims[2] = {1, 10};
+    const skive_node *lstm = NULL;
+    skive_value *mask = NULL;
+    skive_pack_options o = skive_pack_options_default();
+    void *bytes = NULL;
+    size_t n = 0;
+    (void)state;
+    for (size_t i = 0; i < skive_graph_node_count(g); i++)
+        if (strcmp(skive_node_op(skive_graph_node(g, i)), "LSTM") == 0) lstm = skive_graph_node(g, i);
+    assert_non_null(lstm);
+    skive_tensor t;
+    skv_test_ok(ctx, skive_tensor_create(ctx, SKIVE_F32, 2, dims, &t));
+    for (int64_t i = 0; i < 10; i++) skive_tensor_set(&t, i, i % 3 ? 0.1 * (double)i : -1e9);
+    skv_test_ok(ctx, skive_graph_add_parameter(g, "mask", &t, &mask));
+    skive_tensor_free(ctx, &t);
+    skv_builder b = skv_build(g);
+    skive_value *twice = skv_emit(&b, "Mul", SKV_IN(g->outputs[0], g->outputs[0]), SKV_NONE);
+    skive_value *masked = skv_emit(&b, "Min", SKV_IN(twice, mask), SKV_NONE);
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, masked));
+    o.weights = "int4";
+    skv_test_ok(ctx, skive_pack_serialize(ctx, g, &o, &bytes, &n, NULL));
+    assert_non_null(strstr(skive_context_note(ctx, skive_context_note_count(ctx) - 1), "'mask'"));
+    skv_test_ok(ctx, skive_pack_parse(ctx, bytes, n, NULL, &back, NULL));
+    assert_true(is_exact(g, back, "mask"));
+    assert_false(is_exact(g, back, skive_value_name(lstm->inputs[1])));
+    assert_false(is_exact(g, back, skive_value_name(lstm->inputs[2])));
+    assert_int_equal(lstm->inputs[3]->type.rank, 2);
+    assert_true(is_exact(g, back, skive_value_name(lstm->inputs[3])));
+    skive_pack_free_bytes(ctx, bytes);
+    skive_graph_free(back);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(constants_and_biases_are_no_weights),
         cmocka_unit_test(every_coder_gives_back_what_it_took),
         cmocka_unit_test(coders_bear_extreme_distributions),
         cmocka_unit_test(static_coders_come_near_the_entropy),

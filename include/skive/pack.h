@@ -21,9 +21,10 @@ typedef struct skive_pack_choice {
 
 typedef struct skive_pack_options {
     size_t size; /* sizeof(skive_pack_options) */
-    /* Form of the float32 parameters of rank 2 and more, and of the values of hashed layers; NULL: lossless. */
+    /* Form of float32 weights and tables, by the role that the operators give them; NULL: lossless. Constants such as
+     * masks and bounds are stored exactly unless they are among the choices; a note counts them. */
     const char *weights;
-    const char *biases;               /* of the others: biases, scales, shifts; NULL: lossless */
+    const char *biases;               /* of biases, scales, shifts and statistics; NULL: lossless */
     const skive_pack_choice *choices; /* of single parameters; takes precedence over the two above */
     size_t n_choices;
     const char

@@ -5,6 +5,7 @@
 #include "graph/meta_keys.h"
 #include "graph/shared.h"
 #include "graph/unknown.h"
+#include "graph/weights.h"
 #include "pack/file.h"
 #include "passes/hashed.h"
 #include "tensor/grid.h"
@@ -25,7 +26,11 @@ typedef struct packing {
     const skv_coder *coder;
     skv_param_list params;
     skv_section sections[4];
-    bool reports; /* figures that only the report needs are computed */
+    skv_role *roles;             /* of the values of `roles_of`, by id */
+    const skive_graph *roles_of; /* the model, or one of its subgraphs */
+    size_t n_exact;              /* constants to which no form was applied */
+    const char *exact;           /* the first */
+    bool reports;                /* figures that only the report needs are computed */
     skive_pack_report report;
 } packing;
 
@@ -46,11 +51,44 @@ bool skv_pack_is_weight(const skive_value *v) {
     return weight;
 }
 
-static const char *form_wanted(const packing *p, const skive_value *v) {
-    for (size_t i = 0; i < p->o.n_choices; i++) {
-        if (strcmp(p->o.choices[i].parameter, v->name) == 0) return p->o.choices[i].form;
+static skive_status role_of(packing *p, const skive_value *v, skv_role *out) {
+    if (p->roles_of != v->graph) {
+        skv_free(p->ctx, p->roles);
+        p->roles = NULL;
+        p->roles_of = NULL;
+        SKV_TRY(skv_graph_roles(p->ctx, v->graph, &p->roles));
+        p->roles_of = v->graph;
     }
-    return skv_pack_is_weight(v) ? p->o.weights : p->o.biases;
+    *out = p->roles[v->id];
+    return SKIVE_OK;
+}
+
+/* Weights and tables by one form, what shifts and scales channels by the other. Masks, bounds and other constants of
+ * formulas stay as they are, unless one is named: rounded with a mask's -1e9 beside them, other numbers would vanish. */
+static skive_status form_wanted(packing *p, const skive_value *v, const char **out) {
+    skv_role role;
+    for (size_t i = 0; i < p->o.n_choices; i++) {
+        if (strcmp(p->o.choices[i].parameter, v->name) != 0) continue;
+        *out = p->o.choices[i].form;
+        return SKIVE_OK;
+    }
+    *out = NULL;
+    if (v->type.dtype != SKIVE_F32 || (!p->o.weights && !p->o.biases)) return SKIVE_OK;
+    SKV_TRY(role_of(p, v, &role));
+    if (skv_role_decays(role)) {
+        *out = p->o.weights;
+    } else if (skv_role_is_learned(role) || role == SKV_ROLE_STATISTIC) {
+        *out = p->o.biases;
+    } else if (skv_type_count(&v->type) > 1 && p->n_exact++ == 0) {
+        p->exact = v->name;
+    }
+    return SKIVE_OK;
+}
+
+static void tell_exact(const packing *p) {
+    if (p->n_exact)
+        skv_note(p->ctx, "%zu constant%s stored exactly: '%s'%s; name one to round it", p->n_exact,
+                 p->n_exact == 1 ? " is" : "s are", p->exact, p->n_exact == 1 ? "" : " ...");
 }
 
 static skive_status check_options(packing *p) {
@@ -84,10 +122,11 @@ static double lost(const skive_tensor *was, const skive_tensor *is) {
 }
 
 /* The parameter as it is written: itself, or a rounded copy, freed by the caller. */
-static skive_status round_param(const packing *p, const skive_value *v, skive_tensor *copy, double *error) {
-    const char *wanted = form_wanted(p, v);
+static skive_status round_param(packing *p, const skive_value *v, skive_tensor *copy, double *error) {
+    const char *wanted = NULL;
     skv_quantizer q;
     *error = 0;
+    SKV_TRY(form_wanted(p, v, &wanted));
     if (v->storage->coded) SKV_TRY(skv_storage_inflate(p->ctx, v->storage, copy));
     if (!wanted || v->type.dtype != SKIVE_F32 || skive_tensor_count(&v->storage->tensor) < 1) return SKIVE_OK;
     SKV_TRY(find_grid(p->ctx, wanted, &q));
@@ -263,6 +302,7 @@ static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_p
     p.g = own;
     if (status == SKIVE_OK) status = check_options(&p);
     if (status == SKIVE_OK) status = write_sections(&p);
+    if (status == SKIVE_OK) tell_exact(&p);
     if (status == SKIVE_OK) status = skv_frame_write(ctx, p.sections, 4, out);
     p.report.file_bytes = p.report.frame = out->n;
     for (size_t i = 0; i < 4; i++) {
@@ -270,6 +310,7 @@ static skive_status pack(skive_context *ctx, const skive_graph *g, const skive_p
         skv_bytes_free(&p.sections[i].bytes);
     }
     skv_free(ctx, p.params.values);
+    skv_free(ctx, p.roles);
     skive_graph_free(own);
     if (report && status == SKIVE_OK)
         *report = p.report;
