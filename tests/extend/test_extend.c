@@ -159,10 +159,34 @@ static void a_criterion_looks_at_gradients(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A neuron that never answers takes its large weights with it, which their size alone would keep. */
+static void a_criterion_sees_gradients(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        skive_graph *g = dense_net(ctx);
+        skive_prune_options p = skive_prune_options_default();
+        float *first = skive_graph_find_value(g, "first")->storage->tensor.data,
+              *second = skive_graph_find_value(g, "second")->storage->tensor.data;
+        for (int i = 0; i < PIXELS; i++) first[i] = 0;
+        for (int c = 0; c < CLASSES; c++) second[8 * c] = 5;
+        p.criterion = k ? "gradient:batches=2" : "magnitude";
+        p.sparsity = 0.4;
+        p.layer_floor = 0;
+        skv_test_ok(ctx, skive_prune(ctx, g, set, NULL, &p, NULL));
+        for (int c = 0; c < CLASSES; c++) assert_true(data_of(g, "second")[8 * c] == (k ? 0 : 5));
+        skive_graph_free(g);
+    }
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hint_brings_features_together),
         cmocka_unit_test(the_norm_of_channels_is_limited),
+        cmocka_unit_test(a_criterion_sees_gradients),
         cmocka_unit_test(weights_of_a_new_op_are_known_to_all_methods),
         cmocka_unit_test(a_criterion_looks_at_gradients),
     };
