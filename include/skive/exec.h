@@ -35,6 +35,10 @@ typedef struct skive_plan_options {
     size_t n_keep;
     /* Kept values are passed flat, in the kernel's own layout: for callers that only count elements */
     bool keep_layout;
+    /* Quantized nodes with 8-bit outputs use fixed-point multipliers, an int32 and a shift, as targets without a float
+     * unit do (TensorFlow Lite's and CMSIS-NN's arithmetic; docs/quantization.md): gives the bits of such a target, on
+     * reference kernels. Not with `training`. */
+    bool fixed_multipliers;
 } skive_plan_options;
 SKIVE_API skive_plan_options skive_plan_options_default(void);
 

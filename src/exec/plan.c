@@ -149,6 +149,7 @@ static skive_status simplify(skive_plan *p, const skive_plan_options *o) {
     const skv_pass_env env = {.ctx = p->ctx, .keep = is_kept, .keep_user = &keep, .training = o->training};
     unsigned when = SKV_PASS_CLEAN;
     if (!o->training) when |= SKV_PASS_INTEGER;
+    if (!o->training && o->fixed_multipliers) when |= SKV_PASS_FIXED;
     if (!o->no_fusion && !o->reference) when |= o->training ? SKV_PASS_TRAINING : SKV_PASS_INFERENCE | SKV_PASS_EXECUTE;
     size_t changes = 0;
     SKV_TRY(skv_arena_array(p->arena, o->n_keep, sizeof *keep.names, &keep.names));

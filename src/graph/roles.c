@@ -44,10 +44,10 @@ static int64_t vector_size(const skive_type *t) {
 
 /* The value behind nodes that only move or retype it. */
 static const skive_value *behind(const skive_value *v) {
-    while (
-        v->producer && v->producer->n_inputs > 0 && v->producer->inputs[0] &&
-        (skv_node_reshapes(v->producer) || SKV_NODE_IS_ANY(v->producer, SKV_OP_TRANSPOSE, SKV_OP_CAST, SKV_OP_DROPOUT,
-                                                           SKV_OP_QUANTIZE_LINEAR, SKV_OP_DEQUANTIZE_LINEAR)))
+    while (v->producer && v->producer->n_inputs > 0 && v->producer->inputs[0] &&
+           (skv_node_reshapes(v->producer) ||
+            SKV_NODE_IS_ANY(v->producer, SKV_OP_TRANSPOSE, SKV_OP_CAST, SKV_OP_DROPOUT, SKV_OP_QUANTIZE_LINEAR,
+                            SKV_OP_DEQUANTIZE_LINEAR, SKV_OP_FAKE_QUANTIZE)))
         v = v->producer->inputs[0];
     return v;
 }
@@ -214,7 +214,9 @@ static void find_roles(walk *w, const skive_node *n) {
         if (!v) continue;
         skv_role role = role_at(w, n, i);
         /* A parameter of a formula over parameters; a lone number there scales or shifts it. */
-        if (!data && role <= SKV_ROLE_CONSTANT && skv_type_count(&v->type) > 1) raise_role(&role, result);
+        const skv_input_spec *s = skv_input_spec_of(n, i);
+        const bool fixed = s && s->role == SKV_ROLE_CONSTANT && !s->either; /* the scale of a quantized weight */
+        if (!data && !fixed && role <= SKV_ROLE_CONSTANT && skv_type_count(&v->type) > 1) raise_role(&role, result);
         raise_role(&w->role[v->id], role);
     }
 }

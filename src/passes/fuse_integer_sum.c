@@ -9,6 +9,7 @@ static const char *const scales[] = {"a_scale", "b_scale"}, *const zero_points[]
 static skive_node *head_of(const skv_pass_env *env, const skive_node *add, size_t side) {
     const skive_value *v = add->inputs[side];
     skive_node *n = v ? v->producer : NULL;
+    if (skv_node_attr(add, "a_q31") || (n && skv_node_attr(n, "multiplier_q31"))) return NULL;
     if (!skv_node_is(n, SKV_OP_Q_CONV) || !skv_pass_hidden(env, v) || v->type.dtype != SKIVE_U8) return NULL;
     /* depthwise convolutions have another kernel */
     if (skv_attr_int(n, "group", 1) != 1 || add->inputs[1 - side] == v) return NULL;

@@ -40,4 +40,17 @@ static inline bool skv_q_weights_ready(const skv_q_weights *w) {
  * for int32. Zeros if there is none. */
 bool skv_quantized_bias(const skive_node *n, float x_scale, const skv_q_weights *w, int32_t *bias);
 
+/* ---- training ---- */
+
+/* Are there parameters stored as integers behind a DequantizeLinear? */
+bool skv_quantized_parameters(const skive_graph *g);
+/* The form of a quantized model that can be trained: parameters stored as integers become floats, trainable if their
+ * role is, and weights are rounded by FakeQuantize with the scales they have. Pairs of QuantizeLinear and
+ * DequantizeLinear of activations stay; their gradient passes straight through. Plans for inference turn FakeQuantize
+ * into integers, so that a validation during training computes what the quantized model will. Integers that several
+ * nodes dequantize stay as they are. */
+skive_status skv_quantized_to_training(skive_graph *g, size_t *changes);
+/* Back: FakeQuantize becomes the integers, and biases of quantized products too. */
+skive_status skv_quantized_from_training(skive_graph *g, size_t *changes);
+
 #endif

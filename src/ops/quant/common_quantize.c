@@ -122,3 +122,31 @@ int skv_quantize_needs_opset(const skive_node *n, skive_dtype integer, skive_dty
     if (skv_dtype_is_float8(integer)) return 19;
     return scale == SKIVE_F16 || scale == SKIVE_BF16 ? 19 : 13;
 }
+
+const skv_input_spec skv_quantize_inputs[SKV_QUANTIZE_INPUTS] = {
+    {.role = SKV_ROLE_DATA}, {.role = SKV_ROLE_CONSTANT}, {.role = SKV_ROLE_CONSTANT}};
+
+skive_status skv_fake_quantizer_of(skive_context *ctx, const skive_node *node, skv_quantizer *out) {
+    const char *text = skv_attr_string(node, "grid", "");
+    const skive_status status = skv_quantizer_parse(ctx, text, out);
+    if (status == SKIVE_ERR_ARGUMENT || (status == SKIVE_OK && skv_grid_has_option(out->grid, "levels")))
+        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: \"%.40s\" is not a number grid with fixed levels",
+                           node->op_type, text);
+    return status;
+}
+
+skive_value *skv_fake_quantize_gradient(skv_grad *c, const char *grid) {
+    const skive_node *n = c->node;
+    skv_attr_init attrs[3] = {SKV_STR("grid", grid)};
+    size_t count = 1;
+    if (skv_node_attr(n, "axis")) attrs[count++] = SKV_INT("axis", skv_attr_int(n, "axis", 1));
+    if (skv_node_attr(n, "block_size")) attrs[count++] = SKV_INT("block_size", skv_attr_int(n, "block_size", 0));
+    return skv_emit(c->b, "FakeQuantizeGrad", SKV_IN(n->inputs[0], n->inputs[1], c->dout[0], skv_node_in(n, 2)),
+                    (skv_attr_list){attrs, count});
+}
+
+bool skv_same_scales(const skive_node *q, const skive_node *d) {
+    if (q->inputs[1] == d->inputs[1]) return true;
+    const skive_tensor *a = skv_value_tensor(q->inputs[1]), *b = skv_value_tensor(d->inputs[1]);
+    return a && b && skv_tensor_same(a, b);
+}

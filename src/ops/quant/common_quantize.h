@@ -24,6 +24,15 @@ void skv_scale_runs(const skv_scale_map *m, void (*run)(void *user, int64_t firs
 /* The scale and zero point (NULL: 0; of float8 not read) of index s. */
 skv_grid_params skv_scale_params(const skive_tensor *scale, const skive_tensor *zero_point, int64_t s);
 bool skv_is_quantized_dtype(skive_dtype dtype); /* u8 s8 u16 s16 u4 s4 */
+/* The roles of x, scale and zero point. */
+enum { SKV_QUANTIZE_INPUTS = 3 };
+extern const skv_input_spec skv_quantize_inputs[SKV_QUANTIZE_INPUTS];
+/* The quantizer of the attribute `grid`. ERR_GRAPH naming the node; codebooks have no place for their levels. */
+skive_status skv_fake_quantizer_of(skive_context *ctx, const skive_node *node, skv_quantizer *out);
+/* FakeQuantizeGrad of the node's inputs and the gradient of its output. */
+skive_value *skv_fake_quantize_gradient(skv_grad *c, const char *grid);
+/* Do QuantizeLinear q and DequantizeLinear d have the same scale, by being one value or equal constants? */
+bool skv_same_scales(const skive_node *q, const skive_node *d);
 void skv_couple_scales(skv_couple *c);
 int skv_quantize_needs_opset(const skive_node *n, skive_dtype integer, skive_dtype scale);
 

@@ -64,6 +64,18 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
+/* Integers of a QuantizeLinear: the gradient of the real number that they stand for (see there), which is that of the
+ * result if both have one grid. */
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node, *q = n->inputs[0]->producer;
+    if (!c->need[0]) return SKIVE_OK;
+    c->din[0] = c->dout[0];
+    if (!q || !skv_node_is(q, SKV_OP_QUANTIZE_LINEAR) || skv_same_scales(q, n)) return SKIVE_OK;
+    return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                       "nodes '%s' and '%s' quantize and dequantize with different scales: no gradient is defined",
+                       q->name, n->name);
+}
+
 static int needs_opset(const skive_node *n) {
     const skive_value *x = skv_node_in(n, 0), *scale = skv_node_in(n, 1);
     return skv_quantize_needs_opset(n, x ? x->type.dtype : SKIVE_U8, scale ? scale->type.dtype : SKIVE_F32);
@@ -76,41 +88,48 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_TYPED(SKIVE_U8, 4), CASE_VALUES(0, 3, 128, 255)}, {CASE_SCALAR(SKIVE_F32, 2), .constant = true},
              {CASE_SCALAR(SKIVE_U8, 128)}),
      .n_out = 1,
-     CASE_EXPECT(-256, -250, 0, 254)},
+     CASE_EXPECT(-256, -250, 0, 254),
+     .no_grad = true},
     {.name = "axis", /* "dequantizelinear_axis" */
      CASE_IN({CASE_TYPED(SKIVE_U8, 1, 3, 3, 2),
               CASE_VALUES(3, 89, 34, 200, 74, 59, 5, 24, 24, 87, 32, 13, 245, 99, 4, 142, 121, 102)},
              {CASE_F32(3), CASE_VALUES(2, 4, 5), .constant = true},
              {CASE_TYPED(SKIVE_U8, 3), CASE_VALUES(84, 24, 196)}),
      .n_out = 1,
-     CASE_EXPECT(-162, 10, -100, 232, -20, -50, -76, 0, 0, 252, 32, -44, 245, -485, -960, -270, -375, -470)},
+     CASE_EXPECT(-162, 10, -100, 232, -20, -50, -76, 0, 0, 252, 32, -44, 245, -485, -960, -270, -375, -470),
+     .no_grad = true},
     {.name = "int4 in blocks of 2",
      CASE_IN({CASE_TYPED(SKIVE_I4, 2, 3), CASE_VALUES(1, -4, 4, 7, -8, 5)},
              {CASE_F32(2, 2), CASE_VALUES(1, 3, 10, 0.5), .constant = true},
              {CASE_TYPED(SKIVE_I4, 2, 2), CASE_VALUES(0, 1, 0, 1)}),
      CASE_ATTRS(CASE_INT("axis", -1), CASE_INT("block_size", 2)),
      .n_out = 1,
-     CASE_EXPECT(1, -4, 9, 70, -80, 2)},
+     CASE_EXPECT(1, -4, 9, 70, -80, 2),
+     .no_grad = true},
     {.name = "blocks along axis 0",
      CASE_IN({CASE_TYPED(SKIVE_U4, 4, 2), CASE_VALUES(1, 2, 3, 4, 5, 6, 7, 8)},
              {CASE_F32(2, 2), CASE_VALUES(1, 10, 100, 1000), .constant = true}),
      CASE_ATTRS(CASE_INT("axis", 0), CASE_INT("block_size", 2)),
      .n_out = 1,
-     CASE_EXPECT(1, 20, 3, 40, 500, 6000, 700, 8000)},
+     CASE_EXPECT(1, 20, 3, 40, 500, 6000, 700, 8000),
+     .no_grad = true},
     {.name = "int32 bias",
      CASE_IN({CASE_TYPED(SKIVE_I32, 2), CASE_VALUES(-70000, 3)}, {CASE_F32(2), CASE_VALUES(0.5, 2), .constant = true}),
      CASE_ATTRS(CASE_INT("axis", 0)),
      .n_out = 1,
-     CASE_EXPECT(-35000, 6)},
+     CASE_EXPECT(-35000, 6),
+     .no_grad = true},
     {.name = "float8e4m3fnuz",
      CASE_IN({CASE_TYPED(SKIVE_F8E4M3FNUZ, 3), CASE_VALUES(240, -0.0009765625, 1.25)},
              {CASE_SCALAR(SKIVE_F32, 2), .constant = true}, {CASE_SCALAR(SKIVE_F8E4M3FNUZ, 0)}),
      .n_out = 1,
-     CASE_EXPECT(480, -0.001953125, 2.5)},
+     CASE_EXPECT(480, -0.001953125, 2.5),
+     .no_grad = true},
     {.name = "float16 scale",
      CASE_IN({CASE_TYPED(SKIVE_I8, 2), CASE_VALUES(-4, 3)}, {CASE_SCALAR(SKIVE_F16, 0.5), .constant = true}),
      .n_out = 1,
-     CASE_EXPECT(-2, 1.5)},
+     CASE_EXPECT(-2, 1.5),
+     .no_grad = true},
 };
 
 const skv_op skv_op_dequantize_linear = {
@@ -123,9 +142,12 @@ const skv_op skv_op_dequantize_linear = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    .inputs = skv_quantize_inputs,
+    .n_inputs = SKV_QUANTIZE_INPUTS,
     .needs_opset = needs_opset,
     .infer = infer,
     .run = run,
+    .grad = grad,
     .couple = skv_couple_scales,
     .cost = cost,
     SKV_LIST(cases),

@@ -1,12 +1,12 @@
-/* QAveragePool(x): the mean of each window of uint8 elements, requantized:
+/* QAveragePool(x): the mean of each window of uint8 or int8 elements, requantized:
  *
  *     acc = sum of (x - x_zero_point), exactly, in int32; padding contributes 0
  *     t   = (float)acc * multiplier, each rounded once; then clamp, round and shift as in QConv (src/ops/quant/q_conv.c)
  *
  * multiplier is one float32, (float)((double)sx / ((double)sy * count)), count being the window's elements. So all
  * windows must divide by the same count: no padding, or count_include_pad 1; and none may hang over the end. */
-#include "ops/common_activation.h"
 #include "ops/conv/common_conv.h"
+#include "ops/quant/common_fixed.h"
 
 static const skv_attr_spec attrs[] = {
     {"auto_pad", SKV_ATTR_STRING, SKV_OPTIONAL},
@@ -22,6 +22,7 @@ static const skv_attr_spec attrs[] = {
     {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},
     {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
     {"count_include_pad", SKV_ATTR_INT, SKV_OPTIONAL},
+    SKV_Q_FIXED_ATTRS,
 };
 
 static skive_status check_windows(skive_context *ctx, const skive_node *n, const skv_geometry *g) {
@@ -38,15 +39,13 @@ static skive_status check_windows(skive_context *ctx, const skive_node *n, const
 }
 
 static skive_status infer(skv_infer *c) {
-    skv_requant r;
+    skv_q_scaling scaling;
     int32_t zp;
-    float multiplier;
-    SKV_TRY(skv_want_dtype(c, 0, SKIVE_U8));
-    SKV_TRY(skv_requant_read(c->ctx, c->node, &r));
-    SKV_TRY(skv_q_zero_point(c->ctx, c->node, "x_zero_point", &zp));
-    SKV_TRY(skv_q_scale(c->ctx, c->node, "multiplier", &multiplier));
+    SKV_TRY(skv_q_want_bytes(c, 0));
+    SKV_TRY(skv_q_scaling_read(c->ctx, c->node, 1, false, &scaling));
+    SKV_TRY(skv_q_zero_of(c->ctx, c->node, "x_zero_point", c->in[0]->dtype, &zp));
     SKV_TRY(skv_infer_pool(c));
-    c->out[0].dtype = skv_requant_dtype(&r);
+    c->out[0].dtype = skv_requant_dtype(&scaling.r);
     if (!skv_in_ranked(c, 0)) return SKIVE_OK;
     int64_t dims[SKIVE_MAX_RANK];
     skv_geometry g;
@@ -56,18 +55,18 @@ static skive_status infer(skv_infer *c) {
 }
 
 static skive_status run(const skv_eval *c) {
-    skv_requant r;
+    skv_q_scaling scaling;
     int32_t zero;
-    float multiplier;
+    uint8_t *room = NULL;
+    const uint8_t *x;
     skv_geometry g;
     const skive_tensor *in = c->in[0];
     if (!c->out[0]) return SKIVE_OK;
-    SKV_TRY(skv_requant_read(c->ctx, c->node, &r));
-    SKV_TRY(skv_q_zero_point(c->ctx, c->node, "x_zero_point", &zero));
-    SKV_TRY(skv_q_scale(c->ctx, c->node, "multiplier", &multiplier));
+    SKV_TRY(skv_q_scaling_read(c->ctx, c->node, 1, false, &scaling));
+    SKV_TRY(skv_q_zero_of(c->ctx, c->node, "x_zero_point", in->dtype, &zero));
     SKV_TRY(skv_pool_geometry(c, in, &g));
     SKV_TRY(check_windows(c->ctx, c->node, &g));
-    const uint8_t *x = in->data;
+    SKV_TRY(skv_q_as_u8(c->ctx, in, &zero, &room, &x));
     int64_t planes = in->dims[0] * in->dims[1], in_size = skv_volume(g.in), out_size = skv_volume(g.out);
     for (int64_t p = 0; p < planes; p++, x += in_size) {
         for (int64_t i = 0; i < out_size; i++) {
@@ -84,9 +83,10 @@ static skive_status run(const skv_eval *c) {
                     for (int64_t w = lo[2]; w < hi[2]; w++) acc += x[row + start[2] + w * g.dilation[2]] - zero;
                 }
             }
-            skv_requant_store(&r, acc, multiplier, c->out[0]->data, p * out_size + i);
+            skv_q_scaling_store(&scaling, acc, 0, c->out[0]->data, p * out_size + i);
         }
     }
+    skv_free(c->ctx, room);
     return SKIVE_OK;
 }
 

@@ -1,4 +1,4 @@
-/* QConv(x, w, bias?): the integer convolution. x is uint8 [n][c][spatial...], w int8 [m][c / group][window...], bias
+/* QConv(x, w, bias?): the integer convolution. x is uint8 or int8 [n][c][spatial...], w int8 [m][c / group][window...], bias
  * int32 [m]. This is the definition; every kernel, the packed file and the generated C give the same bits:
  *
  *     acc = sum of (x - x_zero_point) * w, exactly, in int32; padding contributes 0
@@ -10,26 +10,25 @@
  * With y_dtype "float" y is t before the clamp. The multipliers are multiplier[m] = (float)((double)sx * (double)sw[m]
  * / (double)sy) (without sy for "float"). Weights whose sums could exceed int32 are refused (ERR_LIMIT), so that the
  * order of summation does not matter. Attributes: those of Conv, x_zero_point, multiplier [m], y_dtype ("u8", "s8",
- * "float"), y_zero_point, clamp_lo, clamp_hi (the limits after the activation; default the type's range). */
-#include "ops/common_activation.h"
+ * "float"), y_zero_point, clamp_lo, clamp_hi (the limits after the activation; default the type's range). With
+ * multiplier_q31 and multiplier_shift the product and the rounding are in fixed point (common_fixed.h). */
 #include "ops/conv/common_conv.h"
+#include "ops/quant/common_fixed.h"
 
-static const skv_attr_spec attrs[] = {SKV_Q_CONV_ATTRS};
+static const skv_attr_spec attrs[] = {SKV_Q_CONV_ATTRS, SKV_Q_FIXED_ATTRS};
 
 skive_status skv_q_conv_infer(skv_infer *c) {
-    skv_requant r;
+    skv_q_scaling scaling;
     skv_conv_shape s;
     bool known;
     int32_t zp;
-    const double *multiplier;
-    SKV_TRY(skv_want_dtype(c, 0, SKIVE_U8));
+    SKV_TRY(skv_q_want_bytes(c, 0));
     SKV_TRY(skv_want_dtype(c, 1, SKIVE_I8));
     SKV_TRY(skv_want_dtype(c, 2, SKIVE_I32));
-    SKV_TRY(skv_requant_read(c->ctx, c->node, &r));
-    SKV_TRY(skv_q_zero_point(c->ctx, c->node, "x_zero_point", &zp));
+    SKV_TRY(skv_q_zero_of(c->ctx, c->node, "x_zero_point", c->in[0]->dtype, &zp));
     SKV_TRY(skv_infer_conv(c, 0, 1, &s, &known));
-    SKV_TRY(skv_q_multipliers(c->ctx, c->node, known ? s.m : -1, &multiplier));
-    c->out[0].dtype = skv_requant_dtype(&r);
+    SKV_TRY(skv_q_scaling_read(c->ctx, c->node, known ? s.m : -1, true, &scaling));
+    c->out[0].dtype = skv_requant_dtype(&scaling.r);
     return skv_want_vector(c, 2, known ? s.m : -1, "the bias");
 }
 
@@ -59,35 +58,37 @@ static void accumulate(const skv_conv_shape *s, const uint8_t *x, const int8_t *
 }
 
 skive_status skv_q_conv_run(const skv_eval *c) {
-    skv_requant r;
+    skv_q_scaling scaling;
     skv_conv_shape s;
     int32_t zero, *acc = NULL;
-    const double *multiplier;
+    uint8_t *room = NULL;
+    const uint8_t *x;
     const skive_tensor *bias_tensor = c->n_in > 2 ? c->in[2] : NULL;
+    skive_status status;
     if (!c->out[0]) return SKIVE_OK;
-    SKV_TRY(skv_requant_read(c->ctx, c->node, &r));
-    SKV_TRY(skv_q_zero_point(c->ctx, c->node, "x_zero_point", &zero));
+    SKV_TRY(skv_q_zero_of(c->ctx, c->node, "x_zero_point", c->in[0]->dtype, &zero));
     SKV_TRY(skv_conv_shape_of(c, c->in[0], c->in[1], &s));
-    SKV_TRY(skv_q_multipliers(c->ctx, c->node, s.m, &multiplier));
-    const uint8_t *x = c->in[0]->data;
+    SKV_TRY(skv_q_scaling_read(c->ctx, c->node, s.m, true, &scaling));
+    SKV_TRY(skv_q_as_u8(c->ctx, c->in[0], &zero, &room, &x));
     const int8_t *w = c->in[1]->data;
     const int32_t *bias = bias_tensor ? bias_tensor->data : NULL;
     int64_t in = skv_volume(s.g.in), out = skv_volume(s.g.out), per_in = s.c / s.groups, per_out = s.m / s.groups;
     int64_t taps = per_in * skv_volume(s.g.kernel);
-    SKV_TRY(skv_q_check_sums(c->ctx, c->node, zero, w, s.m, taps, bias));
-    SKV_TRY(skv_alloc_array(c->ctx, (size_t)(s.n * s.m * out), sizeof *acc, &acc));
+    SKV_GO(status, done, skv_q_check_sums(c->ctx, c->node, zero, w, s.m, taps, bias));
+    SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)(s.n * s.m * out), sizeof *acc, &acc));
 #pragma omp parallel for collapse(2) num_threads(skv_threads(c->ctx)) schedule(static)
     for (int64_t n = 0; n < s.n; n++) {
         for (int64_t m = 0; m < s.m; m++) {
             int64_t first = (n * s.m + m) * out;
             accumulate(&s, x + (n * s.c + m / per_out * per_in) * in, w + m * taps, zero, acc + first);
             for (int64_t i = 0; i < out; i++)
-                skv_requant_store(&r, acc[first + i] + (bias ? bias[m] : 0), (float)multiplier[m], c->out[0]->data,
-                                  first + i);
+                skv_q_scaling_store(&scaling, acc[first + i] + (bias ? bias[m] : 0), m, c->out[0]->data, first + i);
         }
     }
+done:
+    skv_free(c->ctx, room);
     skv_free(c->ctx, acc);
-    return SKIVE_OK;
+    return status;
 }
 
 static void cost(const skive_node *n, skive_cost *out) { skv_conv_cost(n, skv_node_in(n, 1), out); }
@@ -121,6 +122,24 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INT("x_zero_point", 2), CASE_FLTS("multiplier", 0.125), CASE_STR("y_dtype", "float")),
      .n_out = 1,
      CASE_EXPECT(-1.375)}, /* -5 - 7 + 1 = -11 */
+    /* M = 2^30 is 1/2, shift -2: v / 8. Sums -12 4 12 20 of x = -6 2 6 10, w = 2: -1.5 0.5 1.5 2.5; first halved to -6 2 6
+     * 10, then by 4, halves away from zero: -2 1 2 3; + 5 */
+    {.name = "fixed point, int8 input",
+     CASE_IN({CASE_TYPED(SKIVE_I8, 1, 1, 4), CASE_VALUES(-7, 1, 5, 9)},
+             {CASE_TYPED(SKIVE_I8, 1, 1, 1), CASE_VALUES(2)}),
+     CASE_ATTRS(CASE_INT("x_zero_point", -1), CASE_FLTS("multiplier", 0.125), CASE_INTS("multiplier_q31", 1073741824),
+                CASE_INTS("multiplier_shift", -2), CASE_STR("y_dtype", "s8"), CASE_INT("y_zero_point", 5)),
+     .n_out = 1,
+     CASE_EXPECT(3, 6, 7, 8)},
+    /* the same with one rounding, halves up: -1 1 2 3 */
+    {.name = "fixed point, one rounding",
+     CASE_IN({CASE_TYPED(SKIVE_I8, 1, 1, 4), CASE_VALUES(-7, 1, 5, 9)},
+             {CASE_TYPED(SKIVE_I8, 1, 1, 1), CASE_VALUES(2)}),
+     CASE_ATTRS(CASE_INT("x_zero_point", -1), CASE_FLTS("multiplier", 0.125), CASE_INTS("multiplier_q31", 1073741824),
+                CASE_INTS("multiplier_shift", -2), CASE_STR("rounding", "single"), CASE_STR("y_dtype", "s8"),
+                CASE_INT("y_zero_point", 5)),
+     .n_out = 1,
+     CASE_EXPECT(4, 6, 7, 8)},
 };
 
 const skv_op skv_op_q_conv = {

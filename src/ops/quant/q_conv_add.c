@@ -55,6 +55,7 @@ static skive_status infer(skv_infer *c) {
     conv.n_in = OTHER;
     if (c->n_in <= OTHER || !c->node->inputs[OTHER])
         return SKV_INFER_FAIL(c, SKIVE_ERR_GRAPH, "QConvAdd: the addend is missing");
+    SKV_TRY(skv_want_dtype(c, 0, SKIVE_U8));
     SKV_TRY(skv_want_dtype(c, OTHER, SKIVE_U8));
     SKV_TRY(skv_q_conv_infer(&conv));
     SKV_TRY(skv_q_conv_add_read(c->ctx, c->node, &q));

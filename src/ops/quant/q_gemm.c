@@ -1,59 +1,63 @@
-/* QGemm(x, w, bias?): the integer matrix product. x is uint8 [m][k], w int8 [n][k], bias int32 [n]; y is [m][n].
+/* QGemm(x, w, bias?): the integer matrix product. x is uint8 or int8 [m][k], w int8 [n][k], bias int32 [n]; y is [m][n].
  *
  *     v = sum of (x - x_zero_point) * w + bias[n], exactly, in int32
  *     t = (float)v * multiplier[n]; then clamp, round and shift as in QConv (src/ops/quant/q_conv.c), same attributes */
-#include "ops/common_activation.h"
+#include "ops/quant/common_fixed.h"
 
 static const skv_attr_spec attrs[] = {
-    {"x_zero_point", SKV_ATTR_INT, SKV_OPTIONAL}, {"multiplier", SKV_ATTR_FLOATS, SKV_REQUIRED},
-    {"y_dtype", SKV_ATTR_STRING, SKV_OPTIONAL},   {"y_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},     {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"x_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"multiplier", SKV_ATTR_FLOATS, SKV_REQUIRED},
+    {"y_dtype", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"y_zero_point", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"clamp_lo", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"clamp_hi", SKV_ATTR_INT, SKV_OPTIONAL},
+    SKV_Q_FIXED_ATTRS,
 };
 
 static skive_status infer(skv_infer *c) {
-    skv_requant r;
+    skv_q_scaling scaling;
     int32_t zp;
-    const double *multiplier;
-    SKV_TRY(skv_want_dtype(c, 0, SKIVE_U8));
+    SKV_TRY(skv_q_want_bytes(c, 0));
     SKV_TRY(skv_want_dtype(c, 1, SKIVE_I8));
     SKV_TRY(skv_want_dtype(c, 2, SKIVE_I32));
     SKV_TRY(skv_want_rank(c, 0, 2, 2));
     SKV_TRY(skv_want_rank(c, 1, 2, 2));
-    SKV_TRY(skv_requant_read(c->ctx, c->node, &r));
-    SKV_TRY(skv_q_zero_point(c->ctx, c->node, "x_zero_point", &zp));
+    SKV_TRY(skv_q_zero_of(c->ctx, c->node, "x_zero_point", c->in[0]->dtype, &zp));
     int64_t k = skv_in_dim(c, 0, 1), k_w = skv_in_dim(c, 1, 1), n = skv_in_dim(c, 1, 0);
     if (k >= 0 && k_w >= 0 && k != k_w)
         return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "QGemm: the inner dimension of x is %lld, but that of w is %lld",
                               (long long)k, (long long)k_w);
-    SKV_TRY(skv_q_multipliers(c->ctx, c->node, n, &multiplier));
-    c->out[0] = (skive_type){.dtype = skv_requant_dtype(&r), .rank = 2, .dims = {skv_dim_of(-1), skv_dim_of(n)}};
+    SKV_TRY(skv_q_scaling_read(c->ctx, c->node, n, true, &scaling));
+    c->out[0] =
+        (skive_type){.dtype = skv_requant_dtype(&scaling.r), .rank = 2, .dims = {skv_dim_of(-1), skv_dim_of(n)}};
     if (skv_in_ranked(c, 0)) c->out[0].dims[0] = c->in[0]->dims[0];
     return skv_want_vector(c, 2, n, "the bias");
 }
 
 static skive_status run(const skv_eval *c) {
-    skv_requant r;
+    skv_q_scaling scaling;
     int32_t zero;
-    const double *multiplier;
+    uint8_t *room = NULL;
+    const uint8_t *x;
     const skive_tensor *bias_tensor = c->n_in > 2 ? c->in[2] : NULL;
     if (!c->out[0]) return SKIVE_OK;
     int64_t m = c->in[0]->dims[0], k = c->in[0]->dims[1], n = c->in[1]->dims[0];
-    const uint8_t *x = c->in[0]->data;
     const int8_t *w = c->in[1]->data;
     const int32_t *bias = bias_tensor ? bias_tensor->data : NULL;
-    SKV_TRY(skv_requant_read(c->ctx, c->node, &r));
-    SKV_TRY(skv_q_zero_point(c->ctx, c->node, "x_zero_point", &zero));
-    SKV_TRY(skv_q_multipliers(c->ctx, c->node, n, &multiplier));
-    SKV_TRY(skv_q_check_sums(c->ctx, c->node, zero, w, n, k, bias));
-#pragma omp parallel for num_threads(skv_threads(c->ctx)) schedule(static)
-    for (int64_t i = 0; i < m; i++) {
+    SKV_TRY(skv_q_zero_of(c->ctx, c->node, "x_zero_point", c->in[0]->dtype, &zero));
+    SKV_TRY(skv_q_scaling_read(c->ctx, c->node, n, true, &scaling));
+    SKV_TRY(skv_q_as_u8(c->ctx, c->in[0], &zero, &room, &x));
+    const skive_status status = skv_q_check_sums(c->ctx, c->node, zero, w, n, k, bias);
+#pragma omp parallel for num_threads(skv_threads(c->ctx)) schedule(static) if (status == SKIVE_OK)
+    for (int64_t i = 0; i < (status == SKIVE_OK ? m : 0); i++) {
         for (int64_t j = 0; j < n; j++) {
             int32_t v = bias ? bias[j] : 0;
             for (int64_t l = 0; l < k; l++) v += (x[i * k + l] - zero) * w[j * k + l];
-            skv_requant_store(&r, v, (float)multiplier[j], c->out[0]->data, i * n + j);
+            skv_q_scaling_store(&scaling, v, j, c->out[0]->data, i * n + j);
         }
     }
-    return SKIVE_OK;
+    skv_free(c->ctx, room);
+    return status;
 }
 
 static void cost(const skive_node *n, skive_cost *out) {

@@ -93,6 +93,19 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
+/* Straight through. The gradient that arrives at an integer is that of the real number it stands for, so the scale does
+ * not enter here, nor in DequantizeLinear. */
+static skive_status grad(skv_grad *c) {
+    const skive_dtype to = c->node->outputs[0]->type.dtype;
+    const skv_grid *grid = skv_grid_of_dtype(to);
+    if (!grid)
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_GRAPH, c->node->name,
+                           "node '%s': the gradient of a rounding to %s is not known", c->node->name,
+                           skive_dtype_name(to));
+    if (c->need[0]) c->din[0] = skv_fake_quantize_gradient(c, grid->name);
+    return c->b->status;
+}
+
 static skv_range range(const skive_node *n, const skv_range *in) {
     (void)in;
     const skive_value *zp = skv_node_in(n, 2);
@@ -114,49 +127,58 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_F32(6), CASE_VALUES(0, 2, 3, 1000, -254, -1000)}, {CASE_SCALAR(SKIVE_F32, 2)},
              {CASE_SCALAR(SKIVE_U8, 128)}),
      .n_out = 1,
-     CASE_EXPECT(128, 129, 130, 255, 1, 0)},
+     CASE_EXPECT(128, 129, 130, 255, 1, 0),
+     .no_grad = true},
     {.name = "ties go to the even neighbour",
      CASE_IN({CASE_F32(6), CASE_VALUES(0.5, 1.5, 2.5, -0.5, -1.5, -2.5)}, {CASE_SCALAR(SKIVE_F32, 1)},
              {CASE_SCALAR(SKIVE_I8, 1)}),
      .n_out = 1,
-     CASE_EXPECT(1, 3, 3, 1, -1, -1)},
+     CASE_EXPECT(1, 3, 3, 1, -1, -1),
+     .no_grad = true},
     {.name = "axis", /* "quantizelinear_axis" */
      CASE_IN({CASE_F32(1, 3, 3, 2),
               CASE_VALUES(-162, 10, -100, 232, -20, -50, -76, 0, 0, 252, 32, -44, 245, -485, -960, -270, -375, -470)},
              {CASE_F32(3), CASE_VALUES(2, 4, 5)}, {CASE_TYPED(SKIVE_U8, 3), CASE_VALUES(84, 24, 196)}),
      .n_out = 1,
-     CASE_EXPECT(3, 89, 34, 200, 74, 59, 5, 24, 24, 87, 32, 13, 245, 99, 4, 142, 121, 102)},
+     CASE_EXPECT(3, 89, 34, 200, 74, 59, 5, 24, 24, 87, 32, 13, 245, 99, 4, 142, 121, 102),
+     .no_grad = true},
     {.name = "int4 in blocks of 2",
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, -4, 9, 100, -100, 2)}, {CASE_F32(2, 2), CASE_VALUES(1, 3, 10, 0.5)},
              {CASE_TYPED(SKIVE_I4, 2, 2), CASE_VALUES(0, 1, 0, 1)}),
      CASE_ATTRS(CASE_INT("axis", 1), CASE_INT("block_size", 2)),
      .n_out = 1,
-     CASE_EXPECT(1, -4, 4, 7, -8, 5)},
+     CASE_EXPECT(1, -4, 4, 7, -8, 5),
+     .no_grad = true},
     {.name = "uint4, no zero point",
      CASE_IN({CASE_F32(3), CASE_VALUES(-1, 7, 40)}, {CASE_SCALAR(SKIVE_F32, 2)}),
      CASE_ATTRS(CASE_INT("output_dtype", 21)),
      .n_out = 1,
-     CASE_EXPECT(0, 4, 15)},
+     CASE_EXPECT(0, 4, 15),
+     .no_grad = true},
     {.name = "int16",
      CASE_IN({CASE_F32(3), CASE_VALUES(-70000, 3, 70000)}, {CASE_F32(1), CASE_VALUES(1)},
              {CASE_TYPED(SKIVE_I16, 1), CASE_VALUES(5)}),
      .n_out = 1,
-     CASE_EXPECT(-32768, 8, 32767)},
+     CASE_EXPECT(-32768, 8, 32767),
+     .no_grad = true},
     {.name = "float8e4m3fn", /* 2^-10 is half of the least number, and goes to the even side */
      CASE_IN({CASE_F32(6), CASE_VALUES(0.001953125, 0.0029296875, 1.0625, -17, 1000, 2000)},
              {CASE_SCALAR(SKIVE_F32, 2)}, {CASE_SCALAR(SKIVE_F8E4M3FN, 0)}),
      .n_out = 1,
-     CASE_EXPECT(0, 0.001953125, 0.5, -8, 448, 448)},
+     CASE_EXPECT(0, 0.001953125, 0.5, -8, 448, 448),
+     .no_grad = true},
     {.name = "float8e5m2, not saturated",
      CASE_IN({CASE_F32(3), CASE_VALUES(3, 60000, -1e9)}, {CASE_SCALAR(SKIVE_F32, 1)}),
      CASE_ATTRS(CASE_INT("output_dtype", SKIVE_F8E5M2), CASE_INT("saturate", 0)),
      .n_out = 1,
-     CASE_EXPECT(3, 57344, -INFINITY)},
+     CASE_EXPECT(3, 57344, -INFINITY),
+     .no_grad = true},
     {.name = "float16",
      CASE_IN({CASE_TYPED(SKIVE_F16, 2), CASE_VALUES(1.5, -3)}, {CASE_SCALAR(SKIVE_F16, 0.5)},
              {CASE_SCALAR(SKIVE_U8, 10)}),
      .n_out = 1,
-     CASE_EXPECT(13, 4)},
+     CASE_EXPECT(13, 4),
+     .no_grad = true},
 };
 
 const skv_op skv_op_quantize_linear = {
@@ -169,9 +191,12 @@ const skv_op skv_op_quantize_linear = {
     .min_out = 1,
     .max_out = 1,
     SKV_LIST(attrs),
+    .inputs = skv_quantize_inputs,
+    .n_inputs = SKV_QUANTIZE_INPUTS,
     .needs_opset = needs_opset,
     .infer = infer,
     .run = run,
+    .grad = grad,
     .couple = skv_couple_scales,
     .range = range,
     .cost = cost,

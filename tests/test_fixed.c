@@ -1,0 +1,177 @@
+/* Fixed-point requantization: the formulas against exact integer arithmetic written another way, and whole models against
+ * the float form. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <skive/skive.h>
+
+#include "exec/plan.h"
+#include "ops/quant/common_fixed.h"
+#include "quant/quant.h"
+#include "support.h"
+
+/* The quotient of two whole numbers, b > 0, to the nearest whole number; halves up, or away from zero. */
+static int64_t nearest(int64_t a, int64_t b, bool away) {
+    int64_t whole = a / b, rest = a % b;
+    if (rest < 0) {
+        rest += b;
+        whole--;
+    }
+    const int64_t twice = rest - (b - rest);
+    if (twice == 0) return away && a < 0 ? whole : whole + 1;
+    return twice < 0 ? whole : whole + 1;
+}
+
+static int64_t saturated(int64_t x) { return x < INT32_MIN ? INT32_MIN : x > INT32_MAX ? INT32_MAX : x; }
+
+static uint64_t state_of_random = 7;
+static uint32_t random_bits(void) {
+    state_of_random = state_of_random * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state_of_random >> 32);
+}
+
+static void rounding_is_as_defined(void **state) {
+    static const int32_t some[] = {
+        0, 1, -1, 2, -2, 3, -3, 255, -255, INT32_MAX, INT32_MIN, INT32_MAX - 1, INT32_MIN + 1};
+    (void)state;
+    for (int shift = -31; shift <= 30; shift++) {
+        for (int k = 0; k < 400; k++) {
+            const int32_t v = k < 13 ? some[k] : (int32_t)random_bits() >> (random_bits() % 31);
+            const int32_t m = k % 5 == 0   ? 1 << 30
+                              : k % 5 == 1 ? INT32_MAX
+                              : k % 5 == 2 ? 0
+                                           : (int32_t)((1u << 30) | (random_bits() >> 2));
+            const int64_t a = saturated(shift > 0 ? (int64_t)v * ((int64_t)1 << shift) : v);
+            int64_t want = nearest(a * m, (int64_t)1 << 31, false);
+            if (shift < 0) want = nearest(want, (int64_t)1 << -shift, true);
+            assert_int_equal(skv_q_fixed_double(v, m, shift), saturated(want));
+            assert_int_equal(skv_q_fixed_single(v, m, shift),
+                             saturated(nearest((int64_t)v * m, (int64_t)1 << (31 - shift), false)));
+        }
+    }
+}
+
+/* By hand, as gemmlowp's saturating doubling high multiplication and rounding shift give it. */
+static void numbers_by_hand(void **state) {
+    (void)state;
+    assert_int_equal(skv_q_fixed_double(100, 1 << 30, 0), 50);
+    assert_int_equal(skv_q_fixed_double(5, 1 << 30, 0), 3);   /* 2.5, halves up */
+    assert_int_equal(skv_q_fixed_double(-5, 1 << 30, 0), -2); /* -2.5, halves up */
+    assert_int_equal(skv_q_fixed_double(10, 1 << 30, -1), 3); /* 5, then 2.5 away from zero */
+    assert_int_equal(skv_q_fixed_double(-10, 1 << 30, -1), -3);
+    assert_int_equal(skv_q_fixed_single(-10, 1 << 30, -1), -2);
+    assert_int_equal(skv_q_fixed_double(INT32_MAX, 1 << 30, 5), 1 << 30); /* saturated, then halved, halves up */
+    assert_int_equal(skv_q_fixed_double(3, 1610612736, 1), 5);            /* 3 * 2 * 0.75 = 4.5 */
+}
+
+static void multipliers_become_pairs(void **state) {
+    (void)state;
+    for (int k = 0; k < 2000; k++) {
+        const double m = ldexp(1 + (double)random_bits() / 4294967296.0, (int)(random_bits() % 40) - 30);
+        int32_t q31;
+        int shift;
+        skv_q_fixed_of(m, &q31, &shift);
+        assert_true(q31 >= 1 << 30);
+        if (shift < 30) assert_true(fabs(ldexp((double)q31, shift - 31) - m) <= m * ldexp(1, -31));
+    }
+    int32_t q31;
+    int shift;
+    skv_q_fixed_of(0, &q31, &shift);
+    assert_true(q31 == 0 && shift == 0);
+    skv_q_fixed_of(1, &q31, &shift);
+    assert_true(q31 == 1 << 30 && shift == 1);
+    skv_q_fixed_of(1 - 1e-12, &q31, &shift); /* rounds up to 2^31, which is 2^30 a bit higher */
+    assert_true(q31 == 1 << 30 && shift == 1);
+    skv_q_fixed_of(1e-20, &q31, &shift);
+    assert_true(q31 == 0);
+}
+
+/* Sums in fixed point are within one step of those in float. */
+static void sums_are_close(void **state) {
+    (void)state;
+    for (int k = 0; k < 20000; k++) {
+        const double a_scale = 0.001 + random_bits() / 4e10, b_scale = a_scale * (0.1 + random_bits() / 1e9);
+        const double y_scale = a_scale * (0.3 + random_bits() / 1e9);
+        skv_q_add q = {(int32_t)(random_bits() % 256),
+                       (int32_t)(random_bits() % 256),
+                       (float)(a_scale / y_scale),
+                       (float)(b_scale / y_scale),
+                       {SKV_Q_U8, (int32_t)(random_bits() % 256), 0, 255}};
+        skv_q_add_fixed f;
+        assert_true(skv_q_add_fixed_of(a_scale, b_scale, y_scale, &f));
+        const int32_t a = (int32_t)(random_bits() % 256), b = (int32_t)(random_bits() % 256);
+        assert_true(abs(skv_q_add_fixed_one(&q, &f, a, b) - skv_q_add_one(&q, a, b)) <= 1);
+    }
+}
+
+static void run_plan(skive_context *ctx, const skive_graph *g, bool fixed, bool reference, skive_tensor *out) {
+    skive_plan_options o = skive_plan_options_default();
+    skive_plan *plan = NULL;
+    skive_exec *exec = NULL;
+    skive_tensor view;
+    o.fixed_multipliers = fixed;
+    o.reference = reference;
+    o.batch = 1;
+    skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
+    skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
+    skv_test_ok(ctx, skive_exec_input(exec, 0, &view));
+    for (int64_t i = 0; i < skive_tensor_count(&view); i++)
+        ((float *)view.data)[i] = (float)skv_rng_normal(11, 0, (uint64_t)i);
+    skv_test_ok(ctx, skive_exec_run(exec));
+    skv_test_ok(ctx, skive_exec_output(exec, 0, &view));
+    skv_test_ok(ctx, skive_tensor_copy(ctx, &view, out));
+    if (fixed) { /* no kernel takes these nodes yet: the reference must have run them */
+        size_t found = 0;
+        for (uint32_t i = 0; i < plan->graph->n_nodes; i++)
+            found +=
+                skv_node_attr(plan->graph->nodes[i], "multiplier_q31") || skv_node_attr(plan->graph->nodes[i], "a_q31");
+        assert_true(found >= 3);
+    }
+    skive_exec_free(exec);
+    skive_plan_free(plan);
+}
+
+/* A quantized residual network: with fixed-point multipliers every path gives the same bits, and they are near those of
+ * the float form. */
+static void models_in_fixed_point(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    skive_quantize_options o = skive_quantize_options_default();
+    (void)state;
+    skv_test_ok(ctx, skive_zoo_build(ctx, "resnet20", NULL, &g));
+    const int64_t dims[] = {4, g->inputs[0]->type.dims[1].size, g->inputs[0]->type.dims[2].size,
+                            g->inputs[0]->type.dims[3].size};
+    skive_tensor x = skv_test_random(ctx, SKIVE_F32, 4, dims, 3, -2, 2), fast, fixed, slow;
+    o.calibration = "minmax";
+    skv_test_ok(ctx, skive_quantize_arrays(ctx, g, &x, 1, &o, NULL));
+    run_plan(ctx, g, false, false, &fast);
+    run_plan(ctx, g, true, false, &fixed);
+    run_plan(ctx, g, true, true, &slow);
+    assert_memory_equal(fixed.data, slow.data, skive_tensor_bytes(&fixed));
+    double signal = 0, noise = 0;
+    for (int64_t i = 0; i < skive_tensor_count(&fast); i++) {
+        const double a = skive_tensor_get(&fast, i), d = skive_tensor_get(&fixed, i) - a;
+        signal += a * a;
+        noise += d * d;
+    }
+    assert_true(noise < signal * 0.01);
+    skive_tensor_free(ctx, &x);
+    skive_tensor_free(ctx, &fast);
+    skive_tensor_free(ctx, &fixed);
+    skive_tensor_free(ctx, &slow);
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rounding_is_as_defined),   cmocka_unit_test(numbers_by_hand),
+        cmocka_unit_test(multipliers_become_pairs), cmocka_unit_test(sums_are_close),
+        cmocka_unit_test(models_in_fixed_point),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
