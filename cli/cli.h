@@ -227,6 +227,14 @@ const char *cli_output_text(const skive_graph *g, const skive_output_info *o, ch
 json_t *cli_output_json(const skive_output_info *o);
 /* The figures of an evaluation except the cross-entropy; the function `set` leaves out those that are not defined. */
 void cli_set_metrics(json_t *j, const skive_eval_report *r, void (*set)(json_t *j, const char *key, double x));
+/* Shows what would be done, and does nothing: an option of every command that changes a model. */
+#define CLI_DRY_RUN_OPTION \
+    { "dry-run", 0, NULL, "show what would be done and why; train nothing and write nothing", false }
+void cli_print_scope(const skive_train_scope *s, int64_t epochs, const skive_train_options *o);
+json_t *cli_scope_json(const skive_train_scope *s, int64_t epochs, const skive_train_options *o);
+/* A dry run of train and distill: what would be trained, printed. */
+skive_status cli_tell_training(cli_args *a, const skive_graph *g, const skive_train_options *o);
+void cli_print_dry_run(void); /* the last line of a dry run */
 /* The training options that train, distill, prune and share have in common, with the defaults that differ as arguments;
  * cli_train_settings reads them. */
 #define CLI_TRAIN_OPTIONS(rates, optimizers, warmup)                                                                   \
@@ -278,6 +286,7 @@ skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* 
 void cli_quantize_warn(const skive_quantize_report *r);
 void cli_quantize_print(const skive_quantize_report *r, bool table);
 json_t *cli_quantize_json(const skive_quantize_report *r);
+void cli_quantize_print_plan(const skive_quantize_report *r); /* of a dry run */
 void cli_quantize_print_control(const skive_quantize_control *c);
 json_t *cli_quantize_control_json(const skive_quantize_control *c);
 /* A packed file's parameters, and its bytes by purpose. */

@@ -12,6 +12,7 @@ static const cli_option options[] = {
     {"alpha", 0, "A", "weight of the teacher in the loss, 0 to 1 (default 0.7)", false},
     {"epochs", 'e', "N", "passes over the training set (default 10)", false},
     {"checkpoint", 0, "FILE", "written after each epoch; if it exists, training resumes from it", false},
+    CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -47,20 +48,23 @@ static skive_status run(cli_args *a) {
     skive_train_report report = {0};
     int64_t epochs = 10;
     char text[32];
-    if (!teacher_path || !spec || !data || !output) {
+    const bool dry = cli_has(a, "dry-run");
+    if (!teacher_path || !spec || !data || (!output && !dry)) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is missing",
                         !teacher_path ? "teacher"
                         : !spec       ? "student"
                         : !data       ? "data"
                                       : "output");
     }
-    skive_status status = cli_check_output(a, output);
-    if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
+    skive_status status = dry ? SKIVE_OK : cli_check_output(a, output);
+    if (status == SKIVE_OK && !dry && cli_has(a, "checkpoint"))
+        status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = cli_integer(a, "epochs", 1, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_number(a, "temperature", &o.temperature);
     if (status == SKIVE_OK) status = cli_number(a, "alpha", &o.alpha);
     if (status == SKIVE_OK) status = cli_train_settings(a, &how);
-    how.epochs = (int)epochs;
+    how.epochs = dry ? 0 : (int)epochs; /* 0: everything is checked, and nothing is trained */
+    if (dry) how.checkpoint = NULL;
     o.train = &how;
     if (status == SKIVE_OK) status = cli_load_to_run(a, teacher_path, &teacher);
     if (status == SKIVE_OK) status = cli_open_training(a, data, teacher, &train, &validation);
@@ -69,7 +73,10 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_set_input(a, student, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){student, teacher}, 2);
     if (status == SKIVE_OK) status = skive_distill(a->ctx, student, teacher, train, validation, &o, &report);
-    if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
+    how.epochs = (int)epochs;
+    if (status == SKIVE_OK && dry) {
+        status = cli_tell_training(a, student, &how);
+    } else if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
         const skive_status saved = cli_save_trained(a, student, output);
         if (saved != SKIVE_OK) {
             status = saved;
@@ -86,7 +93,7 @@ static skive_status run(cli_args *a) {
                        status == SKIVE_ERR_INTERRUPTED ? ", as it was after the last finished epoch" : "");
         }
     }
-    if (status == SKIVE_ERR_INTERRUPTED && report.n_epochs == 0)
+    if (status == SKIVE_ERR_INTERRUPTED && report.n_epochs == 0 && !dry)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
     skive_train_report_free(a->ctx, &report);
     skive_graph_free(student);

@@ -8,6 +8,12 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the packed model to write, .skv", false},
     {"weights", 'w', "FORM", "round the weights to f16, bf16, int8, int4, int2, ternary, binary, nf4, codebook:16 ...",
      false},
+    {"bytes", 0, "SIZE",
+     "choose a form for each weight so that the file takes at most this (60k, 64KiB; 0.25: a quarter of the weights' "
+     "bytes "
+     "in the model) with the least error",
+     false},
+    CLI_DRY_RUN_OPTION,
     {"biases", 0, "FORM", "the same for biases, scales and shifts", false},
     {"param", 'p', "NAME=FORM", "the same for one parameter; may be repeated", true},
     {"coder", 0, "NAME", "one coder for all parameters: raw, huffman, rans or context (default: the smallest for each)",
@@ -34,15 +40,37 @@ static skive_status choices(cli_args *a, skive_pack_choice *list, char **names, 
 
 static void print_summary(const skive_pack_report *r, int64_t before, const char *output) {
     char x[32], y[32], z[32];
-    cli_printf("wrote %s: %zu bytes; the source file has %s, 4 bytes per parameter are %s (%.1fx)%s", output,
-               r->file_bytes, cli_bytes((double)before, x, sizeof x),
-               cli_bytes(4.0 * (double)r->parameters, y, sizeof y), 4.0 * (double)r->parameters / (double)r->file_bytes,
-               (int64_t)r->file_bytes >= before ? "; it is NOT smaller" : "");
+    if (!output) cli_printf("the file would have %zu bytes", r->file_bytes);
+    if (output)
+        cli_printf("wrote %s: %zu bytes; the source file has %s, 4 bytes per parameter are %s (%.1fx)%s", output,
+                   r->file_bytes, cli_bytes((double)before, x, sizeof x),
+                   cli_bytes(4.0 * (double)r->parameters, y, sizeof y),
+                   4.0 * (double)r->parameters / (double)r->file_bytes,
+                   (int64_t)r->file_bytes >= before ? "; it is NOT smaller" : "");
     for (size_t i = 0; i < r->n_rows; i++) {
         if (r->rows[i].error > 0)
             cli_printf("rounded: %s, relative error %.2g (rms)", cli_short(r->rows[i].parameter, z, sizeof z),
                        r->rows[i].error);
     }
+}
+
+/* `output` NULL: to memory, for the figures. */
+static skive_status pack(cli_args *a, const skive_graph *g, const char *output, const skive_pack_options *given,
+                         skive_pack_fit *fit, skive_pack_report *report) {
+    skive_pack_options o = *given;
+    void *bytes = NULL;
+    size_t n;
+    skive_status status = SKIVE_OK;
+    if (cli_has(a, "bytes")) status = skive_pack_choose(a->ctx, g, cli_text(a, "bytes", NULL), &o, fit);
+    if (status == SKIVE_OK && cli_has(a, "bytes")) {
+        o.choices = fit->choices;
+        o.n_choices = fit->n_choices;
+    }
+    if (status != SKIVE_OK) return status;
+    if (output) return skive_pack_save(a->ctx, g, output, &o, report);
+    status = skive_pack_serialize(a->ctx, g, &o, &bytes, &n, report);
+    skive_pack_free_bytes(a->ctx, bytes);
+    return status;
 }
 
 static skive_status run(cli_args *a) {
@@ -51,9 +79,11 @@ static skive_status run(cli_args *a) {
     skive_pack_choice list[MAX_CHOICES];
     char *names[MAX_CHOICES] = {NULL};
     skive_pack_report report = {0};
+    skive_pack_fit fit = {0};
     skive_graph *g = NULL;
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
-    const size_t length = strlen(output);
+    const bool dry = cli_has(a, "dry-run");
+    if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    const size_t length = output ? strlen(output) : 0;
     if (length > 5 && strcmp(output + length - 5, ".onnx") == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "--output %s: a packed model is not an ONNX file; give it another name, such as %.*s.skv",
@@ -64,20 +94,27 @@ static skive_status run(cli_args *a) {
     o.strip_names = cli_has(a, "strip-names");
     o.choices = list;
     skive_status status = choices(a, list, names, &o.n_choices);
-    if (status == SKIVE_OK) status = cli_check_output(a, output);
+    if (status == SKIVE_OK && !dry) status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load(a, input, &g);
-    if (status == SKIVE_OK) status = skive_pack_save(a->ctx, g, output, &o, &report);
+    if (status == SKIVE_OK) status = pack(a, g, dry ? NULL : output, &o, &fit, &report);
     if (status == SKIVE_OK && a->json) {
         json_t *j = cli_pack_json(&report);
-        json_object_set_new(j, "output", cli_json_text(output));
+        if (dry) json_object_set_new(j, "dry_run", json_true());
+        if (fit.budget) json_object_set_new(j, "budget", json_integer(fit.budget));
+        if (!dry) json_object_set_new(j, "output", cli_json_text(output));
         json_object_set_new(j, "bytes_before", json_integer(cli_file_bytes(input)));
         cli_print_json(j);
     } else if (status == SKIVE_OK) {
         if (cli_has(a, "table")) cli_print_pack_rows(&report);
         cli_print_pack_purposes(&report);
-        print_summary(&report, cli_file_bytes(input), output);
+        if (fit.budget)
+            cli_printf("budget: %lld bytes, of which %zu are taken; sum of the weights' relative squared errors %.3g",
+                       (long long)fit.budget, report.file_bytes, fit.harm);
+        print_summary(&report, cli_file_bytes(input), dry ? NULL : output);
+        if (dry) cli_print_dry_run();
     }
     skive_pack_report_free(a->ctx, &report);
+    skive_pack_fit_free(a->ctx, &fit);
     skive_graph_free(g);
     for (size_t i = 0; i < MAX_CHOICES; i++) free(names[i]);
     return status;
@@ -98,6 +135,7 @@ const cli_command cli_command_pack = {
         "per\n"
         "channel, or with \":tensor\" or \":32\" one per tensor or per 32 weights of a row. The error is printed.",
     .examples = "  skive pack pruned.onnx -o model.skv\n"
+                "  skive pack model.onnx --bytes 60k -o model.skv\n"
                 "  skive pack shared.onnx --biases int8 --strip-names -o model.skv\n"
                 "  skive pack model.onnx --weights int4:32 --param fc3.weight=int8 --table -o model.skv",
     .run = run,

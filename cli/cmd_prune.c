@@ -31,6 +31,7 @@ static const cli_option options[] = {
     {"checkpoint", 0, "FILE",
      "checkpoint of fine-tuning, written after each epoch and resumed from; with several steps: FILE.1, FILE.2 ...",
      false},
+    CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -158,6 +159,20 @@ static skive_status settings(cli_args *a, skive_prune_options *o, named *n) {
     return status == SKIVE_OK ? read_names(a, o, n) : status;
 }
 
+static void tell_plan(const cli_args *a, const skive_prune_report *r) {
+    char x[32], y[32];
+    if (a->json) {
+        json_t *j = report_json(r);
+        json_object_set_new(j, "dry_run", json_true());
+        cli_print_json(j);
+        return;
+    }
+    print_report(r);
+    cli_printf("the weights kept are %s of numbers, now %s, by the weights as they are before any fine-tuning",
+               cli_bytes(4.0 * (double)r->kept, x, sizeof x), cli_bytes(4.0 * (double)r->count, y, sizeof y));
+    cli_print_dry_run();
+}
+
 static skive_status run(cli_args *a) {
     const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL);
     const char *teacher_path = cli_text(a, "teacher", NULL);
@@ -167,28 +182,33 @@ static skive_status run(cli_args *a) {
     skive_graph *g = NULL, *teacher = NULL;
     skive_prune_report report = {0};
     cli_sizes before = {0}, after = {0};
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    const bool dry = cli_has(a, "dry-run");
+    if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    o.dry_run = dry;
     skive_status status = settings(a, &o, &names);
     if (status == SKIVE_OK && names.tune.epochs > 0 && !data)
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
-    if (status == SKIVE_OK) status = cli_check_output(a, output);
-    if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
+    if (status == SKIVE_OK && !dry) status = cli_check_output(a, output);
+    if (status == SKIVE_OK && !dry && cli_has(a, "checkpoint"))
+        status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = (names.tune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
     if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
     o.teacher = teacher;
-    if (status == SKIVE_OK && data) status = cli_open_training(a, data, g, &train, &validation);
+    if (status == SKIVE_OK && data && !dry) status = cli_open_training(a, data, g, &train, &validation);
     if (status == SKIVE_OK) status = cli_set_input(a, g, train);
     if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){g, teacher}, 2);
     if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
     /* An interrupted run is saved too, so that its progress is not lost. */
-    const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0);
+    const bool reached = !dry && (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0));
     const bool tuned = names.tune.epochs > 0;
     const skive_status saved = !reached ? status : tuned ? cli_save_trained(a, g, output) : cli_save(a, g, output);
     if (reached && saved != SKIVE_OK) status = saved;
-    if (saved == SKIVE_OK) (void)cli_sizes_of(a, output, g, &after);
-    if (saved == SKIVE_OK && a->json) {
+    if (reached && saved == SKIVE_OK) (void)cli_sizes_of(a, output, g, &after);
+    if (status == SKIVE_OK && dry) {
+        tell_plan(a, &report);
+    } else if (saved == SKIVE_OK && a->json) {
         json_t *j = report_json(&report);
         json_object_set_new(j, "output", cli_json_text(output));
         cli_set_sizes(j, &before, &after);
@@ -200,7 +220,7 @@ static skive_status run(cli_args *a) {
         if (!skive_pack_is_packed(output))
             cli_printf("Zeros take as much space as other weights in an ONNX file; skive pack makes the file smaller.");
     }
-    if (status == SKIVE_ERR_INTERRUPTED && !reached)
+    if (status == SKIVE_ERR_INTERRUPTED && !reached && !dry)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
     for (size_t i = 0; i < MAX_NAMED; i++) free(names.names[i]);
     skive_prune_report_free(a->ctx, &report);

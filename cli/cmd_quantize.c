@@ -21,6 +21,7 @@ static const cli_option options[] = {
     {"max-drop", 0, "POINTS",
      "put nodes back to float until the accuracy on the validation split drops by at most this, in percentage points",
      false},
+    CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -72,6 +73,12 @@ static skive_status within(cli_args *a, skive_graph *g, const char *data, double
     return status;
 }
 
+/* A dry run reads no samples. */
+static skive_status no_samples(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs) {
+    (void)user, (void)index, (void)inputs, (void)n_inputs;
+    return SKIVE_ERR_NOT_FOUND;
+}
+
 static skive_status calibrate(cli_args *a, skive_graph *g, skive_quantize_options *o, skive_quantize_report *r,
                               skive_quantize_control *c) {
     const char *data = cli_text(a, "data", NULL);
@@ -83,11 +90,28 @@ static skive_status calibrate(cli_args *a, skive_graph *g, skive_quantize_option
     o->n_shapes = shapes.n;
     if (cli_has(a, "max-drop")) status = cli_number_in(a, "max-drop", 0, 100, &max_drop);
     if (status == SKIVE_OK)
-        status = cli_has(a, "max-drop") ? within(a, g, data, max_drop, o, r, c)
-                 : cli_has(a, "input")  ? from_inputs(a, g, o, r)
-                                        : from_data(a, g, data, o, r);
+        status = o->dry_run               ? skive_quantize_feed(a->ctx, g, no_samples, NULL, o, r)
+                 : cli_has(a, "max-drop") ? within(a, g, data, max_drop, o, r, c)
+                 : cli_has(a, "input")    ? from_inputs(a, g, o, r)
+                                          : from_data(a, g, data, o, r);
     cli_free_shapes(&shapes);
     return status;
+}
+
+static void tell_plan(const cli_args *a, const skive_quantize_report *r, const cli_sizes *before) {
+    char x[32], y[32];
+    if (a->json) {
+        json_t *j = cli_quantize_json(r);
+        json_object_set_new(j, "dry_run", json_true());
+        json_object_set_new(j, "weight_bytes_before", json_integer(before->weights));
+        json_object_set_new(j, "weight_bytes", json_integer(r->expected_bytes));
+        cli_print_json(j);
+        return;
+    }
+    cli_quantize_print_plan(r);
+    cli_printf("weights would take %s, now %s", cli_bytes((double)r->expected_bytes, x, sizeof x),
+               cli_bytes((double)before->weights, y, sizeof y));
+    cli_print_dry_run();
 }
 
 static skive_status run(cli_args *a) {
@@ -97,14 +121,15 @@ static skive_status run(cli_args *a) {
     skive_quantize_control control = {0};
     skive_graph *g = NULL;
     cli_sizes before = {0}, after = {0};
-    if (cli_has(a, "data") == cli_has(a, "input"))
+    o.dry_run = cli_has(a, "dry-run");
+    if (cli_has(a, "data") == cli_has(a, "input") && (cli_has(a, "data") || !o.dry_run))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         cli_has(a, "data") ? "--data and --input cannot be combined"
                                            : "--data is missing; calibration needs samples: give --data SET, or "
                                              "--input NAME=FILE.npy for each input");
-    if (cli_has(a, "max-drop") && !cli_has(a, "data"))
+    if (cli_has(a, "max-drop") && !cli_has(a, "data") && !o.dry_run)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop needs labelled samples: give --data SET");
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    if (!output && !o.dry_run) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = cli_number(a, "percentile", &o.percentile);
     if (status == SKIVE_OK) status = cli_integer(a, "samples", 1, INT64_MAX, &o.samples);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 100000, &o.batch);
@@ -115,14 +140,15 @@ static skive_status run(cli_args *a) {
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
     for (size_t i = 0; i < o.n_skip && i < MAX_SKIP; i++) skip[i] = cli_text_at(a, "skip", i);
     o.skip = skip;
-    if (status == SKIVE_OK) status = cli_check_output(a, output);
+    if (status == SKIVE_OK && !o.dry_run) status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
     if (status == SKIVE_OK) status = calibrate(a, g, &o, &report, &control);
-    if (status == SKIVE_OK) status = cli_save(a, g, output);
-    if (status == SKIVE_OK) status = cli_sizes_of(a, output, g, &after);
-    if (status == SKIVE_OK) {
+    if (status == SKIVE_OK && o.dry_run) tell_plan(a, &report, &before);
+    if (status == SKIVE_OK && !o.dry_run) status = cli_save(a, g, output);
+    if (status == SKIVE_OK && !o.dry_run) status = cli_sizes_of(a, output, g, &after);
+    if (status == SKIVE_OK && !o.dry_run) {
         cli_quantize_warn(&report);
         if (a->json) {
             json_t *j = cli_quantize_json(&report);

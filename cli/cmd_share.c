@@ -21,6 +21,7 @@ static const cli_option options[] = {
     {"finetune", 0, "EPOCHS", "epochs of fine-tuning the shared values (default 0)", false},
     {"checkpoint", 0, "FILE",
      "checkpoint of fine-tuning, written after each epoch; if it exists, fine-tuning resumes from it", false},
+    CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -220,24 +221,42 @@ static skive_status finish(cli_args *a, const job *j, const char *output) {
     return SKIVE_OK;
 }
 
+static void tell_plan(const cli_args *a, const skive_share_report *r) {
+    char x[32], y[32];
+    if (a->json) {
+        json_t *j = report_json(r);
+        json_object_set_new(j, "dry_run", json_true());
+        cli_print_json(j);
+        return;
+    }
+    if (r->n_layers) print_report(r);
+    cli_printf("indices and codebooks would take %s, now %s, by the weights as they are before any fine-tuning",
+               cli_bytes((double)r->bytes, x, sizeof x), cli_bytes(4.0 * (double)r->count, y, sizeof y));
+    cli_print_dry_run();
+}
+
 static skive_status run(cli_args *a) {
     const char *output = cli_text(a, "output", NULL), *only[MAX_NAMES], *skip[MAX_NAMES];
     job j = {.o = skive_share_options_default(), .tune = skive_share_finetune_default()};
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    const bool dry = cli_has(a, "dry-run");
+    if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    j.o.dry_run = dry;
     skive_status status = settings(a, &j.o, &j.tune, only, skip);
     if (status == SKIVE_OK && j.tune.epochs > 0 && !cli_has(a, "data"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
-    if (status == SKIVE_OK) status = cli_check_output(a, output);
-    if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
+    if (status == SKIVE_OK && !dry) status = cli_check_output(a, output);
+    if (status == SKIVE_OK && !dry && cli_has(a, "checkpoint"))
+        status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = open_all(a, &j);
     if (status == SKIVE_OK) status = work(a, &j);
     /* An interrupted run is saved too, so that its progress is not lost. */
     const bool stopped = status == SKIVE_ERR_INTERRUPTED, reached = stopped && j.report.training.n_epochs > 0;
-    if (status == SKIVE_OK || reached) {
+    if (status == SKIVE_OK && dry) tell_plan(a, &j.report);
+    if ((status == SKIVE_OK || reached) && !dry) {
         const skive_status saved = finish(a, &j, output);
         if (saved != SKIVE_OK) status = saved;
     }
-    if (stopped && !reached)
+    if (stopped && !reached && !dry)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
     skive_share_report_free(a->ctx, &j.report);
     skive_graph_free(j.graph);

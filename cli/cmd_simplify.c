@@ -7,6 +7,7 @@
 
 static const cli_option options[] = {
     {"output", 'o', "FILE", "the model to write", false},
+    CLI_DRY_RUN_OPTION,
     {"passes", 0, "A,B,...", "run these passes only (see --list)", false},
     {"list", 0, NULL, "list the passes and exit", false},
     {"batch", 'b', "N", "batch size of the check, if the model leaves it open (default 1)", false},
@@ -147,13 +148,17 @@ static skive_status simplify(cli_args *a, const char *output, skive_graph *g, co
     if (status == SKIVE_OK && checked && d.most > tolerance * fmax(d.largest, 1e-30))
         status = cli_fail(a, SKIVE_ERR_NUMERIC, "the simplified model's outputs differ by %.3g; nothing was written",
                           d.most);
-    if (status == SKIVE_OK) status = cli_save(a, g, output);
+    const bool dry = cli_has(a, "dry-run");
+    if (status == SKIVE_OK && !dry) status = cli_save(a, g, output);
     if (status == SKIVE_OK && a->json) {
-        cli_print_json(report_json(&r, checked, &d));
+        json_t *j = report_json(&r, checked, &d);
+        if (dry) json_object_set_new(j, "dry_run", json_true());
+        cli_print_json(j);
     } else if (status == SKIVE_OK && !a->quiet) {
         print_report(&r);
         cli_print_left(d.left, "unchanged");
         if (checked) cli_printf("outputs on %d random inputs differ by %.3g at most", RUNS, d.most);
+        if (dry) cli_print_dry_run();
     }
     json_decref(d.left);
     free(copy);
@@ -165,8 +170,9 @@ static skive_status run(cli_args *a) {
     if (cli_has(a, "list")) return print_list(a);
     const char *output = cli_text(a, "output", NULL);
     if (a->n_positional != 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "simplify needs a MODEL");
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
-    skive_status status = cli_check_output(a, output);
+    const bool dry = cli_has(a, "dry-run");
+    if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    skive_status status = dry ? SKIVE_OK : cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
     if (status == SKIVE_OK) cli_tell_training_mode(a, g);
     if (status == SKIVE_OK) status = skive_graph_copy(a->ctx, g, &before);

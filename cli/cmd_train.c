@@ -9,6 +9,7 @@ static const cli_option options[] = {
     {"epochs", 'e', "N", "passes over the training set (default 10); 0: write the initial network", false},
     {"checkpoint", 0, "FILE", "written after each epoch; if it exists, training resumes from it", false},
     {"classes", 0, "N", "replace the last layer by one for N classes, if the model has another number", false},
+    CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -32,9 +33,11 @@ static skive_status run(cli_args *a) {
     int64_t epochs = 10, classes = 0;
     char text[32];
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; name the data set to train on");
-    if (!output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
-    skive_status status = cli_check_output(a, output);
-    if (status == SKIVE_OK && cli_has(a, "checkpoint")) status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
+    const bool dry = cli_has(a, "dry-run");
+    if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    skive_status status = dry ? SKIVE_OK : cli_check_output(a, output);
+    if (status == SKIVE_OK && !dry && cli_has(a, "checkpoint"))
+        status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
     if (status == SKIVE_OK) status = cli_integer(a, "epochs", 0, 1000000, &epochs);
     if (status == SKIVE_OK) status = cli_integer(a, "classes", 1, 1000000, &classes);
     if (status == SKIVE_OK) status = cli_train_settings(a, &o);
@@ -46,11 +49,15 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && classes > 0 && cli_is_file(a->positional[0]))
         status = skive_model_set_classes(g, classes, skive_context_seed(a->ctx));
     if (status == SKIVE_OK) {
-        o.epochs = (int)epochs;
+        o.epochs = dry ? 0 : (int)epochs; /* 0: everything is checked, and nothing is trained */
+        if (dry) o.checkpoint = NULL;
         status = skive_train(a->ctx, g, train, validation, &o, NULL, 0, &report);
+        o.epochs = (int)epochs;
     }
     /* An interrupted run is saved too, so that its progress is not lost. */
-    if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
+    if (status == SKIVE_OK && dry) {
+        status = cli_tell_training(a, g, &o);
+    } else if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_epochs > 0)) {
         const skive_status saved = cli_save_trained(a, g, output);
         if (saved != SKIVE_OK) {
             status = saved;
@@ -65,7 +72,7 @@ static skive_status run(cli_args *a) {
                        status == SKIVE_ERR_INTERRUPTED ? ", as it was after the last finished epoch" : "");
         }
     }
-    if (status == SKIVE_ERR_INTERRUPTED && report.n_epochs == 0)
+    if (status == SKIVE_ERR_INTERRUPTED && report.n_epochs == 0 && !dry)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
     skive_train_report_free(a->ctx, &report);
     skive_graph_free(g);

@@ -178,3 +178,21 @@ void cli_quantize_print(const skive_quantize_report *r, bool table) {
     print_quality(r);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
 }
+
+void cli_quantize_print_plan(const skive_quantize_report *r) {
+    static const char *const heads[] = {"<weights", "SQNR dB"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    for (size_t i = 0; i < r->n_rows; i++) {
+        if (!r->rows[i].is_parameter) continue;
+        cli_table_cell(t, "%s", r->rows[i].name);
+        if (isfinite(r->rows[i].sqnr))
+            cli_table_cell(t, "%.1f", r->rows[i].sqnr);
+        else
+            cli_table_cell(t, "%s", "-");
+    }
+    cli_table_print(t, stdout);
+    cli_printf(
+        "would quantize %zu node%s, and these weights to s8; ranges of activations by %s from calibration samples",
+        r->n_quantized, r->n_quantized == 1 ? "" : "s", r->calibration);
+    for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
+}

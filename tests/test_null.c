@@ -85,6 +85,11 @@ static const char *const optional[] = {
     "skive_train options",
     "skive_train report",
     "skive_allocate report",
+    "skive_costs_open path",
+    "skive_costs_of_graph options",
+    "skive_costs_of_widths options",
+    "skive_pack_choose options",
+    "skive_train_scope_of options",
     "skive_control_drop user",
     "skive_zoo_build options",
 };
@@ -461,6 +466,12 @@ static void pack_cases(fixture *f) {
     REFUSED(skive_pack_serialize, graph, skive_pack_serialize(c, NULL, NULL, out, out, NULL));
     REFUSED(skive_pack_serialize, out, skive_pack_serialize(c, f->g, NULL, NULL, out, NULL));
     REFUSED(skive_pack_serialize, out_size, skive_pack_serialize(c, f->g, NULL, out, NULL, NULL));
+    IGNORED(skive_pack_fit_free, ctx, skive_pack_fit_free(NULL, out));
+    IGNORED(skive_pack_fit_free, fit, skive_pack_fit_free(c, NULL));
+    SILENT(skive_pack_choose, ctx, skive_pack_choose(NULL, f->g, "1", NULL, out));
+    REFUSED(skive_pack_choose, graph, skive_pack_choose(c, NULL, "1", NULL, out));
+    REFUSED(skive_pack_choose, bytes, skive_pack_choose(c, f->g, NULL, NULL, out));
+    REFUSED(skive_pack_choose, fit, skive_pack_choose(c, f->g, "1", NULL, NULL));
     IGNORED(skive_pack_free_bytes, ctx, skive_pack_free_bytes(NULL, out));
     IGNORED(skive_pack_free_bytes, bytes, skive_pack_free_bytes(c, NULL));
     SILENT(skive_pack_load, ctx, skive_pack_load(NULL, "x", NULL, out, NULL));
@@ -571,6 +582,11 @@ static void tensor_cases(fixture *f) {
 
 static void train_cases(fixture *f) {
     skive_context *c = f->ctx;
+    IGNORED(skive_train_scope_free, ctx, skive_train_scope_free(NULL, out));
+    IGNORED(skive_train_scope_free, scope, skive_train_scope_free(c, NULL));
+    SILENT(skive_train_scope_of, ctx, skive_train_scope_of(NULL, f->g, NULL, out));
+    REFUSED(skive_train_scope_of, graph, skive_train_scope_of(c, NULL, NULL, out));
+    REFUSED(skive_train_scope_of, scope, skive_train_scope_of(c, f->g, NULL, NULL));
     IGNORED(skive_train_report_free, ctx, skive_train_report_free(NULL, out));
     IGNORED(skive_train_report_free, report, skive_train_report_free(c, NULL));
     SILENT(skive_train, ctx, skive_train(NULL, f->g, f->ds, NULL, NULL, out, 1, NULL));
@@ -592,6 +608,25 @@ static void tune_cases(fixture *f) {
     REFUSED(skive_allocate, layers, skive_allocate(c, NULL, 1, &budget, 1, out, NULL));
     REFUSED(skive_allocate, budgets, skive_allocate(c, out, 1, NULL, 1, out, NULL));
     REFUSED(skive_allocate, chosen, skive_allocate(c, out, 1, &budget, 1, NULL, NULL));
+    SILENT(skive_costs_open, ctx, skive_costs_open(NULL, "", out));
+    REFUSED(skive_costs_open, out, skive_costs_open(c, "", NULL));
+    skive_costs *costs = NULL;
+    assert_int_equal(skive_costs_open(c, "", &costs), SKIVE_OK);
+    SILENT(skive_costs_save, costs, skive_costs_save(NULL));
+    IGNORED(skive_costs_free, costs, skive_costs_free(NULL));
+    GIVES(skive_costs_path, costs, equal(skive_costs_path(NULL), ""));
+    GIVES(skive_costs_count, costs, !skive_costs_count(NULL));
+    IGNORED(skive_cost_report_free, ctx, skive_cost_report_free(NULL, out));
+    IGNORED(skive_cost_report_free, report, skive_cost_report_free(c, NULL));
+    SILENT(skive_costs_of_graph, costs, skive_costs_of_graph(NULL, f->g, NULL, out));
+    REFUSED(skive_costs_of_graph, graph, skive_costs_of_graph(costs, NULL, NULL, out));
+    REFUSED(skive_costs_of_graph, report, skive_costs_of_graph(costs, f->g, NULL, NULL));
+    SILENT(skive_costs_of_widths, costs, skive_costs_of_widths(NULL, f->g, "x", NULL, out, 1, out));
+    REFUSED(skive_costs_of_widths, graph, skive_costs_of_widths(costs, NULL, "x", NULL, out, 1, out));
+    REFUSED(skive_costs_of_widths, node, skive_costs_of_widths(costs, f->g, NULL, NULL, out, 1, out));
+    REFUSED(skive_costs_of_widths, widths, skive_costs_of_widths(costs, f->g, "x", NULL, NULL, 1, out));
+    REFUSED(skive_costs_of_widths, times, skive_costs_of_widths(costs, f->g, "x", NULL, out, 1, NULL));
+    skive_costs_free(costs);
     GIVES(skive_eval_drop, a, isnan(skive_eval_drop(NULL, out)));
     GIVES(skive_eval_drop, b, isnan(skive_eval_drop(out, NULL)));
     SILENT(skive_control_drop, ctx, skive_control_drop(NULL, 1, out, 1, control, NULL, out));

@@ -3,12 +3,12 @@ _skive() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="help --help --version train inspect eval distill prune quantize share pack unpack run bench simplify explain compare"
+        words="help --help --version train inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
     case $before in
-        help) words=" train inspect eval distill prune quantize share pack unpack run bench simplify explain compare" ;;
+        help) words=" train inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost" ;;
         -d|--data) words=" fashion-mnist mnist idx npy folder" ;;
         train|--student) words=" mlp lenet5 vgg-small vgg16 resnet20 resnet18 resnet50 mobilenet mobilenetv2 lstm gru" ;;
     esac
@@ -25,9 +25,10 @@ _skive() {
             unpack) words=" --output --threads --memory --seed --json --quiet --verbose --help" ;;
             run) words=" --input --output --output-dir --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
             bench) words=" --batch --runs --seconds --input --shape --top --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
-            simplify) words=" --output --passes --list --batch --shape --no-check --tolerance --threads --memory --seed --json --quiet --verbose --help" ;;
+            simplify) words=" --output --dry-run --passes --list --batch --shape --no-check --tolerance --threads --memory --seed --json --quiet --verbose --help" ;;
             explain) words=" --batch --shape --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
             compare) words=" --data --names --report --limit --use-output --output-kind --split --mean --std --scale --layout --resize --center-crop --class-order --targets --seconds --max-drop --max-bytes --min-speedup --threads --memory --seed --json --quiet --verbose --help" ;;
+            cost) words=" --batch --shape --no-fusion --table --threads --memory --seed --json --quiet --verbose --help" ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

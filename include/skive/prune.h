@@ -53,6 +53,10 @@ typedef struct skive_prune_options {
     /* Provides the soft labels and is not modified; NULL: the model before pruning. It takes the same samples as the
      * model (each applies its own normalisation) and gives scores [N, classes] for the same number of classes. */
     const skive_graph *teacher;
+    /* Only say what would be done: the report has the weights that would be kept with the weights as they are now (of a
+     * gradual schedule the end, without the training between its steps); nothing is trained and the graph is not
+     * changed. Default false */
+    bool dry_run;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 /* Training options for fine-tuning a pruned model: epochs 0, learning rate 0.01, no warm-up. */

@@ -24,6 +24,9 @@ typedef struct skive_quantize_options {
     size_t n_skip;
     const skive_shape_binding *shapes; /* for inputs with open dimensions besides the batch */
     size_t n_shapes;
+    /* Only say what would be done: the report lists the nodes that would be quantized and those that would not, the
+     * weights with their errors, and the bytes; no sample is read and the graph is not changed. Default false */
+    bool dry_run;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 
@@ -93,6 +96,7 @@ typedef struct skive_quantize_report {
     skive_quantize_trial tried[SKIVE_QUANTIZE_TRIED];
     skive_quantize_worst worst[SKIVE_QUANTIZE_WORST]; /* values in ascending order of their own signal to noise */
     skive_quantize_outlier outlier;
+    int64_t expected_bytes; /* of the parameters of the quantized model; of a dry run only */
 } skive_quantize_report;
 SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *report);
 

@@ -31,6 +31,9 @@ typedef struct skive_share_options {
     bool plain;  /* produce dense weights instead of codebook, indices and Gather */
     double hash; /* above 0: hashing instead of k-means; number of weights per shared value (Gemm only) */
     const skive_train_options *finetune; /* NULL or epochs 0: none. Start from skive_share_finetune_default() */
+    /* Only say what would be done: the report has the codebooks of the weights as they are; nothing is trained and the
+     * graph is not changed. Default false */
+    bool dry_run;
 } skive_share_options;
 SKIVE_API skive_share_options skive_share_options_default(void);
 /* Training options for fine-tuning shared values: epochs 0, Adam, learning rate 0.001, no warm-up. */

@@ -99,6 +99,27 @@ SKIVE_API skive_status skive_train(skive_context *ctx, skive_graph *graph, skive
                                    skive_dataset *validation, const skive_train_options *options,
                                    const skive_mask *masks, size_t n_masks, skive_train_report *report);
 
+/* What a training would change. */
+typedef struct skive_train_parameter {
+    char *name;
+    const char *role; /* "weight", "bias" ... (static) */
+    int64_t count;
+    bool trained, decays; /* decays: weight decay applies */
+    const char *why;      /* it is not trained (static); NULL if it is */
+} skive_train_parameter;
+typedef struct skive_train_scope {
+    size_t n_parameters;
+    skive_train_parameter *parameters; /* of floating point, in the order of the graph; lone numbers only if trained */
+    int64_t trained, kept;             /* numbers in those that are trained, and in the others */
+} skive_train_scope;
+SKIVE_API void skive_train_scope_free(skive_context *ctx, skive_train_scope *scope);
+/* Lists the parameters that skive_train and skive_distill would train with these options, and why not the others; nothing
+ * is changed. (skive_train with `epochs` 0 checks model, data and options in full and trains nothing.) `options` may be
+ * NULL. Free *scope with skive_train_scope_free. Errors: NOT_FOUND (a pattern of `train` or `freeze` that matches
+ * nothing), MEMORY. */
+SKIVE_API skive_status skive_train_scope_of(skive_context *ctx, const skive_graph *graph,
+                                            const skive_train_options *options, skive_train_scope *scope);
+
 /* Gives the model another number of classes: the last Conv, Gemm or MatMul before the output (skive/output.h; of
  * several outputs the one that its metadata name, or the only softmax or sigmoid) gets new weights, drawn at random
  * from `seed`, and a bias of zeros. The layers before it are kept. A note reports the change. A model that already has

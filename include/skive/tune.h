@@ -85,6 +85,66 @@ SKIVE_API skive_status skive_control_drop(skive_context *ctx, size_t n, const sk
                                           double max_drop, skive_control_evaluate_fn evaluate, void *user,
                                           skive_control_report *report);
 
+/* ---- measured costs ----
+ *
+ * A table of times that were measured on this machine: of one operator with its attributes, element types, shapes, and
+ * constants, at one instruction-set level and number of threads. A time that is not in the table is measured and
+ * entered; nothing is interpolated. The file is $XDG_CACHE_HOME/skive/costs-*.txt (~/.cache without the variable), one
+ * for each processor model and version of skive and oneDNN. */
+
+typedef struct skive_costs skive_costs;
+
+/* Opens the table. `path` NULL: the file of this machine (without a home folder: memory only); "": memory only. A file
+ * that is damaged or belongs to another machine or version is not used, a note says so, and it is replaced at the end.
+ * Errors: MEMORY. */
+SKIVE_API skive_status skive_costs_open(skive_context *ctx, const char *path, skive_costs **out);
+/* Writes new entries, together with those that other processes have written meanwhile, under a lock and atomically. The
+ * file keeps the 20,000 newest entries. Nothing new: nothing is written. Errors: IO, MEMORY. */
+SKIVE_API skive_status skive_costs_save(skive_costs *costs);
+SKIVE_API void skive_costs_free(skive_costs *costs);              /* without saving; NULL is accepted */
+SKIVE_API const char *skive_costs_path(const skive_costs *costs); /* "" if it is in memory only */
+SKIVE_API size_t skive_costs_count(const skive_costs *costs);     /* entries */
+
+typedef struct skive_cost_time {
+    double seconds; /* of one run: the median of repeats that alternate with those of the other operators asked for */
+    double spread;  /* half the distance between the quartiles of the repeats, seconds */
+    bool cached;    /* from the table, not measured now */
+    char kernel[48];
+} skive_cost_time;
+
+typedef struct skive_cost_row {
+    char *node, *op;
+    skive_cost_time time;
+    int64_t macs, parameter_bytes, activation_bytes; /* activations: of the outputs */
+} skive_cost_row;
+typedef struct skive_cost_report {
+    size_t n_rows;
+    skive_cost_row
+        *rows;       /* the nodes of the plan, in the order in which they run; nodes that are only views are left out */
+    double sum;      /* of the rows, seconds */
+    double whole;    /* of the whole model, measured among the nodes */
+    double reorders; /* of the changes of memory layout between nodes, part of `whole` and of no row */
+    size_t n_cached;
+    int threads;
+} skive_cost_report;
+SKIVE_API void skive_cost_report_free(skive_context *ctx, skive_cost_report *report);
+/* The time of each node of the graph's plan, and of the whole. `options` NULL: the defaults. Free *report with
+ * skive_cost_report_free. Errors: as skive_plan_create. */
+SKIVE_API skive_status skive_costs_of_graph(skive_costs *costs, const skive_graph *graph,
+                                            const skive_plan_options *options, skive_cost_report *report);
+
+/* Other numbers of channels of one product (Conv, ConvTranspose, Gemm, MatMul with constant weights): -1 keeps the
+ * number. A depthwise convolution has as many outputs as inputs, and takes `in`. */
+typedef struct skive_cost_width {
+    int64_t in, out;
+} skive_cost_width;
+/* times[i]: what the node would take with widths[i]. The weights are random numbers. `options` binds the graph's inputs.
+ * Errors: NOT_FOUND (no such node), UNSUPPORTED (not such a product), ARGUMENT (a width below 1, or not a multiple of
+ * the groups), as skive_plan_create. */
+SKIVE_API skive_status skive_costs_of_widths(skive_costs *costs, const skive_graph *graph, const char *node,
+                                             const skive_plan_options *options, const skive_cost_width *widths,
+                                             size_t n, skive_cost_time *times);
+
 #ifdef __cplusplus
 }
 #endif

@@ -176,6 +176,21 @@ static void commit(skv_pruning *p, skive_graph *g) {
     }
 }
 
+/* The same on a copy, at once and without training. */
+static skive_status only_tell(skive_context *ctx, const skive_graph *graph, const skive_prune_options *options,
+                              skive_prune_report *report) {
+    skive_prune_options o = *options;
+    skive_train_options none = skive_prune_finetune_default();
+    skive_graph *copy = NULL;
+    SKV_TRY(skive_graph_copy(ctx, graph, &copy));
+    o.finetune = &none;
+    o.dry_run = o.surgery = false;
+    o.distill_alpha = 0;
+    const skive_status status = skive_prune(ctx, copy, NULL, NULL, &o, report);
+    skive_graph_free(copy);
+    return status;
+}
+
 skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
                          const skive_prune_options *options, skive_prune_report *report) {
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
@@ -186,6 +201,10 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     tuning t = {.train = train, .validation = validation};
     skive_status status;
     SKV_GO(status, done, skv_prune_take(&p, options, &o, &finetune));
+    if (o.dry_run) {
+        status = only_tell(ctx, graph, &o, report);
+        goto done;
+    }
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
     SKV_GO(status, done, skive_graph_to_inference(graph));
     if (p.o->finetune->epochs > 0 && !train) {

@@ -37,7 +37,9 @@ static void mark(const skv_points *p, const skive_value *v, bool *wanted) {
 skive_status skv_quant_part(skive_context *ctx, const skive_graph *work, const bool *chosen, const skv_points *points,
                             const skive_graph *target, skv_points *out) {
     bool *wanted = NULL;
-    *out = (skv_points){.q = points->q};
+    *out = *points;
+    out->items = NULL;
+    out->n = 0;
     SKV_TRY(skv_alloc_array(ctx, points->n + 1, sizeof *wanted, &wanted));
     const skive_status status = skv_alloc_array(ctx, points->n + 1, sizeof *out->items, &out->items);
     for (uint32_t i = 0; status == SKIVE_OK && i < work->n_nodes; i++) {
@@ -247,6 +249,8 @@ skive_status skive_quantize_within(skive_context *ctx, skive_graph *graph, skive
     skive_status status;
     if (report) *report = (skive_quantize_report){0};
     if (control) *control = (skive_quantize_control){0};
+    if (options && options->size >= sizeof *options && options->dry_run)
+        return skive_quantize(ctx, graph, calibration, options, report);
     if (!(max_drop >= 0 && max_drop <= 100))
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "max_drop",
                            "the largest drop is %g; it must be from 0 to 100 percentage points", max_drop);

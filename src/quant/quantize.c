@@ -305,6 +305,30 @@ static skive_status put_back(quantization *q, const skv_quant_control *control, 
     return measure(q, m);
 }
 
+/* A dry run: sizes and errors of weights do not depend on the ranges of activations, which only samples tell. */
+static skive_status only_tell(quantization *q, const skive_graph *whole) {
+    skive_cost before, part, after;
+    skive_graph *trial = NULL;
+    skv_points points = {0};
+    for (size_t k = 0; k < q->points.n; k++) {
+        q->range[k][0] = 0;
+        q->range[k][1] = 255;
+    }
+    set_grids(q);
+    SKV_TRY(skive_graph_copy(q->ctx, q->work, &trial));
+    skive_status status = skv_quant_part(q->ctx, q->work, q->chosen, &q->points, trial, &points);
+    if (status == SKIVE_OK) status = skv_quant_insert(q->ctx, trial, q->o, q->chosen, &points, &q->report);
+    if (status == SKIVE_OK) status = skive_graph_cost(whole, &before);
+    if (status == SKIVE_OK) status = skive_graph_cost(q->work, &part);
+    if (status == SKIVE_OK) status = skive_graph_cost(trial, &after);
+    if (status == SKIVE_OK)
+        q->report.expected_bytes = before.parameter_bytes - part.parameter_bytes + after.parameter_bytes;
+    q->report.calibration = q->observer ? q->observer->name : "auto";
+    skv_free(q->ctx, points.items);
+    skive_graph_free(trial);
+    return status;
+}
+
 /* ---- the report ---- */
 
 static double sqnr_of(const skv_quantizer *q, const skv_point *p) {
@@ -468,12 +492,21 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_TRY(skv_table_resolve(ctx, &skv_quantize_table, &o));
     q.observer = skv_observer_find(o.calibration); /* NULL: auto */
+    skive_graph *own = NULL;
+    if (o.dry_run) {
+        SKV_TRY(skive_graph_copy(ctx, graph, &own));
+        graph = own;
+    }
     SKV_GO(status, done, skive_graph_to_inference(graph));
     SKV_GO(status, done, check_graph(&q, graph));
     SKV_GO(status, done, skv_quant_split_make(ctx, graph, &o, &split));
     if (split.part) SKV_GO(status, done, skv_quant_split_report(ctx, &split, &q.report));
     SKV_GO(status, done, prepare_graph(&q, split.part ? split.part : graph));
     SKV_GO(status, done, skv_alloc_array(ctx, q.points.n, sizeof *q.range, &q.range));
+    if (o.dry_run) {
+        status = only_tell(&q, split.part ? split.whole : q.work);
+        goto done;
+    }
     const int bins = q.observer ? q.observer->bins : SKV_BINS_BOTH;
     SKV_GO(status, done, skv_quant_calibrate(ctx, q.work, q.o, bins, feed, user, &q.points, &q.data));
     SKV_GO(status, done, set_trial(&q));
@@ -502,6 +535,7 @@ done:
     skv_measure_free(ctx, &m);
     clean_up(&q);
     skv_quant_split_free(ctx, &split);
+    skive_graph_free(own);
     if (status == SKIVE_OK && report) {
         *report = q.report;
     } else {

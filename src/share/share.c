@@ -238,6 +238,19 @@ static skive_status share(skv_sharing *s, const skive_graph *graph, skive_datase
     return status;
 }
 
+/* The same on a copy, without training. */
+static skive_status only_tell(skive_context *ctx, const skive_graph *graph, const skive_share_options *options,
+                              skive_share_report *report) {
+    skive_share_options o = *options;
+    skive_graph *copy = NULL;
+    SKV_TRY(skive_graph_copy(ctx, graph, &copy));
+    o.finetune = NULL;
+    o.dry_run = false;
+    const skive_status status = skive_share(ctx, copy, NULL, NULL, &o, report);
+    skive_graph_free(copy);
+    return status;
+}
+
 skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
                          const skive_share_options *options, skive_share_report *report) {
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
@@ -247,6 +260,7 @@ skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *
     SKV_TRY(skv_options_take(ctx, "skive_share_options", options, &s.o, sizeof s.o));
     SKV_TRY(skv_table_resolve(ctx, &skv_share_table, &s.o));
     SKV_TRY(skv_train_options_take(ctx, s.o.finetune, &finetune));
+    if (s.o.dry_run) return only_tell(ctx, graph, &s.o, report);
     s.o.finetune = &finetune;
     skive_status status = skv_graph_check_finite(ctx, graph);
     if (status == SKIVE_OK) status = skive_graph_to_inference(graph);

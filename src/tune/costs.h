@@ -1,0 +1,42 @@
+/* Inside the table of measured costs. */
+#ifndef SKV_TUNE_COSTS_H
+#define SKV_TUNE_COSTS_H
+
+#include "tune/tune.h"
+
+typedef struct skv_cost_entry {
+    char *key;
+    skive_cost_time time;
+    bool fresh; /* measured by this process */
+} skv_cost_entry;
+
+/* Times plans; alternating, so that a change of the clock rate or another program meets all alike. `counts_reorders[i]`:
+ * changes of layout are part of the time (the whole model), otherwise they are left out. */
+typedef skive_status (*skv_cost_measure_fn)(void *user, skive_context *ctx, const skive_plan *const *plans,
+                                            const bool *counts_reorders, size_t n, skive_cost_time *out);
+
+struct skive_costs {
+    skive_context *ctx;
+    char *path, *machine;
+    skv_cost_entry *entries;
+    size_t n, capacity, n_fresh;
+    uint32_t *slots; /* [n_slots], a power of two: index + 1 of an entry, 0: free */
+    size_t n_slots;
+    skv_cost_measure_fn measure; /* tests put in their own */
+    void *measure_user;
+};
+
+const skive_cost_time *skv_costs_find(const skive_costs *c, const char *key);
+/* An entry that is there already stays. */
+skive_status skv_costs_enter(skive_costs *c, const char *key, const skive_cost_time *time, bool fresh);
+
+/* The key of a graph with one node, whose inputs have static types. *out is freed by skv_free. */
+skive_status skv_cost_key(const skive_graph *g, int threads, char **out);
+
+/* The measuring itself; `user` is not used. */
+skive_status skv_cost_measure(void *user, skive_context *ctx, const skive_plan *const *plans,
+                              const bool *counts_reorders, size_t n, skive_cost_time *out);
+/* Median and half the distance between the quartiles; sorts the times. */
+void skv_cost_settle(double *times, size_t n, double *median, double *spread);
+
+#endif
