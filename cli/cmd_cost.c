@@ -48,6 +48,9 @@ static void print_report(const cli_args *a, const skive_cost_report *r, const sk
         "sum of the nodes %s; whole model %s, of which %s change layouts between nodes; the sum is off by %+.0f %%",
         cli_seconds(r->sum, x[0], 32), cli_seconds(r->whole, x[1], 32), cli_seconds(r->reorders, x[2], 32),
         r->whole > 0 ? 100 * (r->sum / r->whole - 1) : 0);
+    if (r->whole_spread > SCATTERED * r->whole)
+        cli_printf("the time of the whole model is uncertain: it scatters by %.0f %%",
+                   100 * r->whole_spread / r->whole);
     cli_printf("%zu of %zu times from the table%s%s", r->n_cached, r->n_rows, skive_costs_path(costs)[0] ? " " : "",
                skive_costs_path(costs));
     if (scattered)
@@ -66,9 +69,10 @@ static json_t *report_json(const skive_cost_report *r, const skive_costs *costs)
                       row->time.spread, "cached", row->time.cached, "macs", (json_int_t)row->macs, "parameter_bytes",
                       (json_int_t)row->parameter_bytes, "activation_bytes", (json_int_t)row->activation_bytes));
     }
-    return json_pack("{s:s, s:i, s:o, s:f, s:f, s:f, s:I, s:o}", "isa", skive_cpu_isa_name(), "threads", r->threads,
-                     "nodes", rows, "sum", r->sum, "whole", r->whole, "reorders", r->reorders, "cached",
-                     (json_int_t)r->n_cached, "table", cli_json_text(skive_costs_path(costs)));
+    return json_pack("{s:s, s:i, s:o, s:f, s:f, s:f, s:f, s:I, s:o}", "isa", skive_cpu_isa_name(), "threads",
+                     r->threads, "nodes", rows, "sum", r->sum, "whole", r->whole, "whole_spread", r->whole_spread,
+                     "reorders", r->reorders, "cached", (json_int_t)r->n_cached, "table",
+                     cli_json_text(skive_costs_path(costs)));
 }
 
 static skive_status measure(cli_args *a, const skive_graph *g, int64_t batch) {

@@ -120,10 +120,11 @@ typedef struct skive_cost_row {
 typedef struct skive_cost_report {
     size_t n_rows;
     skive_cost_row
-        *rows;       /* the nodes of the plan, in the order in which they run; nodes that are only views are left out */
-    double sum;      /* of the rows, seconds */
-    double whole;    /* of the whole model, measured among the nodes */
-    double reorders; /* of the changes of memory layout between nodes, part of `whole` and of no row */
+        *rows;    /* the nodes of the plan, in the order in which they run; nodes that are only views are left out */
+    double sum;   /* of the rows, seconds */
+    double whole; /* of the whole model, measured among the nodes */
+    double whole_spread; /* as skive_cost_time.spread */
+    double reorders;     /* of the changes of memory layout between nodes, part of `whole` and of no row */
     size_t n_cached;
     int threads;
 } skive_cost_report;

@@ -144,11 +144,12 @@ static void set_price(allocation *a, size_t b) {
     a->price[b] = 0;
     solve_priced(a, cost, &sum);
     if (cost[b] <= a->budgets[b]) return;
-    for (; high < 1e200; high *= 16) {
+    while (high < 1e200) {
         a->price[b] = high;
         solve_priced(a, cost, &sum);
         if (cost[b] <= a->budgets[b]) break;
         low = high;
+        high *= 16;
     }
     if (high >= 1e200) { /* the other prices do not let it */
         a->price[b] = before;

@@ -43,19 +43,15 @@ static skive_status plan_one(skive_context *ctx, const skive_graph *g, int threa
 }
 
 /* Measures the pending ones, with the whole model among them if it is given, and enters them. */
-static skive_status measure(skive_costs *c, wanted *pending, size_t n, const skive_plan *whole, double *whole_seconds,
-                            double *reorders) {
-    const skive_plan *plans[AT_ONCE + 2];
-    bool counts[AT_ONCE + 2] = {false};
-    skive_cost_time times[AT_ONCE + 2] = {0};
+static skive_status measure(skive_costs *c, wanted *pending, size_t n, const skive_plan *whole,
+                            skive_cost_report *report) {
+    const skive_plan *plans[AT_ONCE + 1];
+    skive_cost_time times[AT_ONCE + 1] = {0};
+    double reorders[AT_ONCE + 1] = {0};
     size_t count = n;
     for (size_t i = 0; i < n; i++) plans[i] = pending[i].plan;
-    if (whole) {
-        plans[count] = whole;
-        counts[count++] = true;
-        plans[count++] = whole;
-    }
-    SKV_TRY(c->measure(c->measure_user, c->ctx, plans, counts, count, times));
+    if (whole) plans[count++] = whole;
+    SKV_TRY(c->measure(c->measure_user, c->ctx, plans, count, times, reorders));
     for (size_t i = 0; i < n; i++) {
         name_kernel(pending[i].plan, &times[i]);
         times[i].cached = false;
@@ -63,8 +59,9 @@ static skive_status measure(skive_costs *c, wanted *pending, size_t n, const ski
         SKV_TRY(skv_costs_enter(c, pending[i].key, &times[i], true));
     }
     if (whole) {
-        *whole_seconds = times[n].seconds;
-        *reorders = times[n].seconds > times[n + 1].seconds ? times[n].seconds - times[n + 1].seconds : 0;
+        report->reorders = reorders[n];
+        report->whole = times[n].seconds + reorders[n];
+        report->whole_spread = times[n].spread;
     }
     return SKIVE_OK;
 }
@@ -79,16 +76,15 @@ typedef struct batch {
     int threads;
     size_t n;
     skive_cost_time *times;
-    const skive_plan *whole; /* NULL: none */
-    double *whole_seconds, *reorders;
+    const skive_plan *whole;   /* NULL: none */
+    skive_cost_report *report; /* of the whole */
     wanted pending[AT_ONCE];
     size_t n_pending;
 } batch;
 
 static skive_status flush(batch *b) {
     skive_status status = SKIVE_OK;
-    if (b->n_pending || b->whole)
-        status = measure(b->costs, b->pending, b->n_pending, b->whole, b->whole_seconds, b->reorders);
+    if (b->n_pending || b->whole) status = measure(b->costs, b->pending, b->n_pending, b->whole, b->report);
     b->whole = NULL;
     for (size_t i = 0; i < b->n_pending; i++) forget(b->costs->ctx, &b->pending[i]);
     b->n_pending = 0;
@@ -201,8 +197,7 @@ static skive_status measure_graph(skive_costs *c, const skive_plan *plan, skive_
                .n = r->n_rows,
                .times = times,
                .whole = plan,
-               .whole_seconds = &r->whole,
-               .reorders = &r->reorders};
+               .report = r};
     r->threads = plan->threads;
     SKV_GO(status, done, run(&b));
     for (size_t i = 0; i < r->n_rows; i++) {

@@ -12,9 +12,8 @@ enum { ROUNDS = 15, MOST_REPEATS = 1000 };
 typedef struct subject {
     const skive_plan *plan;
     skive_exec *exec;
-    bool counts_reorders;
     int repeats;
-    double times[ROUNDS];
+    double times[ROUNDS], reorders[ROUNDS];
 } subject;
 
 static int ascending(const void *a, const void *b) {
@@ -49,17 +48,15 @@ static skive_status fill(skive_context *ctx, const subject *s) {
     return SKIVE_OK;
 }
 
-/* Seconds so far, of the steps that count. */
-static double total(const subject *s) {
+/* Adds sign times the seconds so far: of the changes of layout, and of the other steps. */
+static void add_total(subject *s, size_t round, double sign) {
     size_t runs;
-    double sum = 0;
     const double *seconds = skive_exec_profile_seconds(s->exec, &runs);
     for (size_t i = 0; i < skive_plan_step_count(s->plan); i++) {
         skive_plan_step step;
         skive_plan_step_get(s->plan, i, &step);
-        if (s->counts_reorders || !step.is_reorder) sum += seconds[i];
+        *(step.is_reorder ? &s->reorders[round] : &s->times[round]) += sign * seconds[i] / s->repeats;
     }
-    return sum;
 }
 
 static skive_status start(skive_context *ctx, subject *s) {
@@ -77,21 +74,20 @@ static skive_status start(skive_context *ctx, subject *s) {
 }
 
 static skive_status sample(subject *s, size_t round) {
-    const double before = total(s);
+    add_total(s, round, -1);
     for (int k = 0; k < s->repeats; k++) SKV_TRY(skive_exec_run(s->exec));
-    s->times[round] = (total(s) - before) / s->repeats;
+    add_total(s, round, 1);
     return SKIVE_OK;
 }
 
-skive_status skv_cost_measure(void *user, skive_context *ctx, const skive_plan *const *plans,
-                              const bool *counts_reorders, size_t n, skive_cost_time *out) {
+skive_status skv_cost_measure(void *user, skive_context *ctx, const skive_plan *const *plans, size_t n,
+                              skive_cost_time *out, double *reorders) {
     subject *subjects = NULL;
     skive_status status;
     (void)user;
     SKV_TRY(skv_alloc_array(ctx, n + 1, sizeof *subjects, &subjects));
     for (size_t i = 0; i < n; i++) {
         subjects[i].plan = plans[i];
-        subjects[i].counts_reorders = counts_reorders[i];
         SKV_GO(status, done, start(ctx, &subjects[i]));
     }
     for (size_t round = 0; round < ROUNDS; round++) {
@@ -99,7 +95,11 @@ skive_status skv_cost_measure(void *user, skive_context *ctx, const skive_plan *
         SKV_GO(status, done, skv_check_interrupt(ctx));
     }
     status = SKIVE_OK;
-    for (size_t i = 0; i < n; i++) skv_cost_settle(subjects[i].times, ROUNDS, &out[i].seconds, &out[i].spread);
+    for (size_t i = 0; i < n; i++) {
+        double spread;
+        skv_cost_settle(subjects[i].times, ROUNDS, &out[i].seconds, &out[i].spread);
+        skv_cost_settle(subjects[i].reorders, ROUNDS, &reorders[i], &spread);
+    }
 done:
     for (size_t i = 0; i < n; i++) skive_exec_free(subjects[i].exec);
     skv_free(ctx, subjects);

@@ -10,10 +10,10 @@ typedef struct skv_cost_entry {
     bool fresh; /* measured by this process */
 } skv_cost_entry;
 
-/* Times plans; alternating, so that a change of the clock rate or another program meets all alike. `counts_reorders[i]`:
- * changes of layout are part of the time (the whole model), otherwise they are left out. */
-typedef skive_status (*skv_cost_measure_fn)(void *user, skive_context *ctx, const skive_plan *const *plans,
-                                            const bool *counts_reorders, size_t n, skive_cost_time *out);
+/* Times plans; alternating, so that a change of the clock rate or another program meets all alike. reorders[i]: the time
+ * of changes of memory layout, which is not part of out[i]. */
+typedef skive_status (*skv_cost_measure_fn)(void *user, skive_context *ctx, const skive_plan *const *plans, size_t n,
+                                            skive_cost_time *out, double *reorders);
 
 struct skive_costs {
     skive_context *ctx;
@@ -34,8 +34,8 @@ skive_status skv_costs_enter(skive_costs *c, const char *key, const skive_cost_t
 skive_status skv_cost_key(const skive_graph *g, int threads, char **out);
 
 /* The measuring itself; `user` is not used. */
-skive_status skv_cost_measure(void *user, skive_context *ctx, const skive_plan *const *plans,
-                              const bool *counts_reorders, size_t n, skive_cost_time *out);
+skive_status skv_cost_measure(void *user, skive_context *ctx, const skive_plan *const *plans, size_t n,
+                              skive_cost_time *out, double *reorders);
 /* Median and half the distance between the quartiles; sorts the times. */
 void skv_cost_settle(double *times, size_t n, double *median, double *spread);
 
