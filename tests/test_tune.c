@@ -167,6 +167,36 @@ static void test_large(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Harm that is proportional to the cost saved, with whole numbers: every filled budget is as good, and has to be found.
+ * And budgets that a random allocation just meets are never said to be out of reach. */
+static void test_hard(void **state) {
+    skive_context *ctx = skv_test_context();
+    large *p = &the_large;
+    skive_allocation r;
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        double sum[2] = {0};
+        uint64_t at = 0;
+        for (size_t i = 0; i < LARGE_LAYERS; i++) {
+            const size_t planted = pick(20, &at, LARGE_CHOICES);
+            p->layers[i] = (skive_choices){"layer", p->items[i], LARGE_CHOICES};
+            for (size_t j = 0; j < LARGE_CHOICES; j++) {
+                const double c = (double)pick(20, &at, 1000000);
+                p->items[i][j] = (skive_choice){.harm = kind ? (double)pick(20, &at, 1000) : 1e6 - c,
+                                                .cost = {c, (double)pick(20, &at, 1000000)}};
+            }
+            for (size_t b = 0; b < 2; b++) sum[b] += p->items[i][planted].cost[b];
+        }
+        if (kind == 0) {
+            skv_test_ok(ctx, skive_allocate(ctx, p->layers, LARGE_LAYERS, sum, 1, p->chosen, &r));
+            assert_true(r.exact && r.cost[0] == sum[0] && r.harm == 1e6 * LARGE_LAYERS - sum[0]);
+        }
+        skv_test_ok(ctx, skive_allocate(ctx, p->layers, LARGE_LAYERS, sum, 2, p->chosen, &r));
+        assert_true(r.cost[0] <= sum[0] && r.cost[1] <= sum[1] && r.bound <= r.harm);
+    }
+    skv_test_context_end(ctx);
+}
+
 static void test_refusals(void **state) {
     skive_context *ctx = skv_test_context();
     skive_choice items[2] = {{1, {30, 5}}, {2, {20, 9}}};
@@ -309,8 +339,13 @@ static void test_control_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_all_ways), cmocka_unit_test(test_large),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_memory),           cmocka_unit_test(test_control), cmocka_unit_test(test_control_uneven),
+        cmocka_unit_test(test_against_all_ways),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_hard),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_control),
+        cmocka_unit_test(test_control_uneven),
         cmocka_unit_test(test_control_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,8 +34,8 @@ typedef struct skive_allocation {
     double harm, cost[SKIVE_MOST_BUDGETS];
     double least[SKIVE_MOST_BUDGETS]; /* the least possible cost of each budget by itself */
     double bound;                     /* no allocation within the budgets does less harm than this */
-    /* The result is proven to be the best. False only if there were too many states for the memory allowed; `bound` says
-     * then how far from the best the result can be. */
+    /* The result is proven to be the best. False only after some millions of states, which real costs that are nearly
+     * proportional to the harm may take; `bound` says then how far from the best the result can be. */
     bool exact;
     size_t states; /* examined */
 } skive_allocation;
@@ -44,7 +44,7 @@ typedef struct skive_allocation {
  * and the sum of harms is the least possible. Of several such allocations one with the least cost (of the first budget,
  * then the second and so on) is taken, always the same. `report` may be NULL; on ERR_GOAL its `least` is set. Errors:
  * ARGUMENT (a layer without choices, NaN, a negative cost), GOAL (the budgets cannot be met; the message names the least
- * possible), MEMORY. */
+ * possible), LIMIT (several budgets: whether they can be met together could not be decided), MEMORY. */
 SKIVE_API skive_status skive_allocate(skive_context *ctx, const skive_choices *layers, size_t n, const double *budgets,
                                       size_t n_budgets, size_t *chosen, skive_allocation *report);
 

@@ -10,10 +10,12 @@
 
 #include "tune/tune.h"
 
-enum { MOST_STATES = 1 << 16, ROUNDS = 24, HALVINGS = 100, WINDOW = 256 };
+enum { MOST_STATES = 1 << 15, FEW_STATES = 512, MOST_WORK = 4000000, ROUNDS = 24, HALVINGS = 100, WINDOW = 256 };
 
 typedef struct state {
     double cost[SKIVE_MOST_BUDGETS], harm, penalty;
+    double rank,
+        off; /* of states that are too many: the penalty, coarsely, and how far the completion is from the budgets */
     uint32_t parent, choice;
 } state;
 
@@ -35,9 +37,10 @@ typedef struct allocation {
     skive_context *ctx;
     layer *layers;
     size_t n, k; /* layers, budgets */
-    const double *budgets;
+    double budgets[SKIVE_MOST_BUDGETS];
     double price[SKIVE_MOST_BUDGETS];
     double bound, slack;
+    double rounding; /* of sums of harms */
     bool found;
     double best_harm, best_cost[SKIVE_MOST_BUDGETS];
     size_t *best; /* [n] by position in `layers` */
@@ -95,6 +98,17 @@ static double least_cost(const layer *l, size_t budget) {
     double least = INFINITY;
     for (size_t j = 0; j < l->n; j++) least = fmin(least, l->items[j].cost[budget]);
     return least;
+}
+
+/* Of whole numbers, only the whole part of a budget can be used up; then the bound can be reached. */
+static void set_budgets(allocation *a, const skive_choices *layers, const double *budgets) {
+    for (size_t b = 0; b < a->k; b++) {
+        bool whole = true;
+        for (size_t i = 0; i < a->n && whole; i++)
+            for (size_t j = 0; j < layers[i].n && whole; j++)
+                whole = layers[i].items[j].cost[b] == floor(layers[i].items[j].cost[b]);
+        a->budgets[b] = whole ? floor(budgets[b]) : budgets[b];
+    }
 }
 
 /* ---- prices ---- */
@@ -197,10 +211,53 @@ static bool better(const allocation *a, double harm, const double *cost) {
     return false;
 }
 
+/* The known solution reaches the bound: none does less harm; and as each unit of a cost has a price, none costs less. */
+static bool settled(const allocation *a) {
+    for (size_t b = 0; b < a->k; b++)
+        if (!(a->price[b] > 0)) return false;
+    return a->found && a->best_harm <= a->bound + a->rounding;
+}
+
 static void keep(allocation *a, double harm, const double *cost) {
     a->found = true;
     a->best_harm = harm;
     memcpy(a->best_cost, cost, sizeof a->best_cost);
+}
+
+static double excess(const allocation *a, const double cost[SKIVE_MOST_BUDGETS]) {
+    double sum = 0;
+    for (size_t b = 0; b < a->k; b++) sum += fmax(0, cost[b] - a->budgets[b]) / (a->budgets[b] > 0 ? a->budgets[b] : 1);
+    return sum;
+}
+
+/* With several budgets the base may exceed some: the changes that bring it down most for their harm. */
+static void repair(allocation *a, double cost[SKIVE_MOST_BUDGETS], double *harm) {
+    double over = excess(a, cost);
+    while (over > 0) {
+        double most = 0, to[SKIVE_MOST_BUDGETS] = {0};
+        size_t at = 0, choice = 0;
+        for (size_t i = 0; i < a->n; i++) {
+            const layer *l = &a->layers[i];
+            const skive_choice *now = &l->items[a->best[i]];
+            for (size_t j = 0; j < l->n; j++) {
+                const skive_choice *c = &l->items[j];
+                double next[SKIVE_MOST_BUDGETS] = {0};
+                if (l->out[j]) continue;
+                for (size_t b = 0; b < a->k; b++) next[b] = cost[b] - now->cost[b] + c->cost[b];
+                const double gain = over - excess(a, next);
+                if (!(gain > 1e-12 * over) || gain / (fmax(0, c->harm - now->harm) + 1e-30) <= most) continue;
+                most = gain / (fmax(0, c->harm - now->harm) + 1e-30);
+                at = i;
+                choice = j;
+                memcpy(to, next, sizeof to);
+            }
+        }
+        if (!(most > 0)) return;
+        *harm += a->layers[at].items[choice].harm - a->layers[at].items[a->best[at]].harm;
+        memcpy(cost, to, sizeof to);
+        a->best[at] = choice;
+        over = excess(a, cost);
+    }
 }
 
 /* From the base, the change that removes the most harm for its share of the budgets left, as long as one fits. */
@@ -212,6 +269,7 @@ static void fill_greedily(allocation *a) {
         harm += l->items[l->base].harm;
         for (size_t b = 0; b < a->k; b++) cost[b] += l->items[l->base].cost[b];
     }
+    repair(a, cost, &harm);
     if (!within(a, cost)) return;
     for (;;) {
         double most = 0, to[SKIVE_MOST_BUDGETS] = {0};
@@ -284,10 +342,27 @@ static int by_cost(const void *x, const void *y) {
     return a->choice < b->choice ? -1 : a->choice > b->choice;
 }
 
-static int by_penalty(const void *x, const void *y) {
+static int by_rank(const void *x, const void *y) {
     const state *a = x, *b = y;
-    if (a->penalty != b->penalty) return a->penalty < b->penalty ? -1 : 1;
+    if (a->rank != b->rank) return a->rank < b->rank ? -1 : 1;
+    if (a->off != b->off) return a->off < b->off ? -1 : 1;
     return by_cost(x, y);
+}
+
+/* Too many states: those stay that may lead to the least harm, and of equals those whose completion uses the budgets up
+ * best. */
+static size_t cut_down(allocation *a, const rest *r, state *s, size_t n, size_t most) {
+    double least = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        s[i].rank = a->slack > 0 ? floor(s[i].penalty / a->slack) : s[i].penalty;
+        for (size_t b = 0; b < a->k; b++)
+            s[i].off += fabs(s[i].cost[b] + r->base[b] - a->budgets[b]) / (a->budgets[b] > 0 ? a->budgets[b] : 1);
+    }
+    qsort(s, n, sizeof *s, by_rank);
+    for (size_t i = most; i < n; i++) least = fmin(least, s[i].penalty);
+    a->cut = true;
+    a->cut_bound = fmin(a->cut_bound, a->bound + least);
+    return most;
 }
 
 /* Sorts by cost and removes the states that another one beats. With one budget that is all of them; with several, those
@@ -348,17 +423,13 @@ static skive_status run_stage(allocation *a, size_t stage, const rest *r, state 
     state *next = NULL;
     size_t count = 0;
     SKV_TRY(skv_alloc_array(a->ctx, *n * l->n + 1, sizeof *next, &next));
-    for (size_t i = 0; i < *n; i++)
+    for (size_t i = 0; i < *n && !settled(a); i++)
         for (size_t j = 0; j < l->n; j++)
             count += extend(a, l, r, stage, &(*states)[i], (uint32_t)i, j, &next[count]) ? 1 : 0;
     a->states += count;
     count = undominated(a, next, count);
-    if (count > MOST_STATES) {
-        qsort(next, count, sizeof *next, by_penalty);
-        a->cut = true;
-        a->cut_bound = fmin(a->cut_bound, a->bound + next[MOST_STATES].penalty);
-        count = MOST_STATES;
-    }
+    const size_t most = a->states < MOST_WORK ? MOST_STATES : FEW_STATES;
+    if (count > most) count = cut_down(a, r, next, count, most);
     const skive_status status = skv_alloc_array(a->ctx, count + 1, sizeof *a->links[stage], &a->links[stage]);
     for (size_t i = 0; status == SKIVE_OK && i < count; i++)
         a->links[stage][i] = (link){next[i].parent, next[i].choice};
@@ -383,7 +454,8 @@ static skive_status enumerate(allocation *a) {
             rests[i].base[b] = rests[i + 1].base[b] + l->items[l->base].cost[b];
         }
     }
-    for (size_t i = 0; i < a->n && n > 0; i++) SKV_GO(status, done, run_stage(a, i, &rests[i + 1], &states, &n));
+    for (size_t i = 0; i < a->n && n > 0 && !settled(a); i++)
+        SKV_GO(status, done, run_stage(a, i, &rests[i + 1], &states, &n));
 done:
     skv_free(a->ctx, states);
     skv_free(a->ctx, rests);
@@ -408,7 +480,8 @@ static skive_status prepare(allocation *a, const skive_choices *layers, skive_al
         drop_covered(l, a->k);
         for (size_t b = 0; b < a->k; b++) report->least[b] += least_cost(l, b);
     }
-    a->slack = 1e-10 * harm; /* what sums in another order may differ by */
+    a->slack = 1e-10 * harm; /* what sums in another order may differ by, and more */
+    a->rounding = 1e-13 * harm;
     return SKIVE_OK;
 }
 
@@ -440,7 +513,7 @@ static void report_on(const allocation *a, const skive_choices *layers, size_t *
         report->harm += c->harm;
         for (size_t b = 0; b < a->k; b++) report->cost[b] += c->cost[b];
     }
-    report->exact = !a->cut || a->cut_bound >= a->best_harm - a->slack;
+    report->exact = !a->cut || settled(a) || a->cut_bound >= a->best_harm - a->slack;
     report->bound = report->exact ? report->harm : fmin(a->cut_bound, report->harm);
     report->states = a->states;
 }
@@ -448,11 +521,12 @@ static void report_on(const allocation *a, const skive_choices *layers, size_t *
 skive_status skive_allocate(skive_context *ctx, const skive_choices *layers, size_t n, const double *budgets,
                             size_t n_budgets, size_t *chosen, skive_allocation *report) {
     SKV_NEED(ctx, "ctx, layers, budgets, chosen", ctx, layers || !n, budgets, chosen || !n);
-    allocation a = {.ctx = ctx, .n = n, .k = n_budgets, .budgets = budgets, .cut_bound = INFINITY};
+    allocation a = {.ctx = ctx, .n = n, .k = n_budgets, .cut_bound = INFINITY};
     skive_allocation r = {0};
     skive_status status;
     if (report) *report = r;
     SKV_TRY(check(ctx, layers, n, budgets, n_budgets));
+    set_budgets(&a, layers, budgets);
     SKV_GO(status, done, prepare(&a, layers, &r));
     SKV_GO(status, done, refuse(&a, &r));
     find_prices(&a);
@@ -463,8 +537,12 @@ skive_status skive_allocate(skive_context *ctx, const skive_choices *layers, siz
     for (size_t i = 0; i < n; i++) a.best[i] = a.layers[i].known;
     SKV_GO(status, done, enumerate(&a));
     if (!a.found) {
-        status =
-            SKV_FAIL(ctx, SKIVE_ERR_GOAL, "the %zu budgets cannot be met together, though each of them can", n_budgets);
+        status = a.cut ? SKV_FAIL(ctx, SKIVE_ERR_LIMIT,
+                                  "no allocation within all %zu budgets was found among %zu partial ones, though each "
+                                  "budget can be met by itself; widen one of them",
+                                  n_budgets, a.states)
+                       : SKV_FAIL(ctx, SKIVE_ERR_GOAL,
+                                  "the %zu budgets cannot be met together, though each of them can", n_budgets);
         goto done;
     }
     report_on(&a, layers, chosen, &r);
