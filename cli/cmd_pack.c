@@ -10,8 +10,7 @@ static const cli_option options[] = {
      false},
     {"bytes", 0, "SIZE",
      "choose a form for each weight so that the file takes at most this (60k, 64KiB; 0.25: a quarter of the weights' "
-     "bytes "
-     "in the model) with the least error",
+     "bytes in the model) with the least error",
      false},
     CLI_DRY_RUN_OPTION,
     {"biases", 0, "FORM", "the same for biases, scales and shifts", false},
