@@ -247,7 +247,7 @@ typedef struct channels {
 
 static channels channels_at(const widths *w, const skive_cost_width *x) {
     const skv_weight_view *v = &w->view;
-    channels c = {.transposed = skv_node_is(w->node, "ConvTranspose")};
+    channels c = {.transposed = skv_node_is(w->node, SKV_OP_CONV_TRANSPOSE)};
     c.depthwise = v->groups > 1 && !c.transposed && v->in == 1;
     c.in = x->in != -1 ? x->in : c.transposed ? v->in : v->in * v->groups;
     c.out = x->out != -1   ? x->out
@@ -288,7 +288,7 @@ static skive_status resize_parameter(skive_context *ctx, skive_value *v, int axi
 
 /* The axis of the channels in the data that the product reads. */
 static int channels_of(const skive_node *n, const skive_value *x) {
-    return skv_node_is(n, "Conv") || skv_node_is(n, "ConvTranspose") ? 1 : x->type.rank - 1;
+    return skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_CONV_TRANSPOSE) ? 1 : x->type.rank - 1;
 }
 
 static skive_status make_width(void *user, size_t i, skive_graph **out) {
@@ -320,8 +320,8 @@ fail:
 
 static bool is_product(const skive_node *n) {
     const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2), *x = skv_node_in(n, 0);
-    if (!skv_node_is(n, "Conv") && !skv_node_is(n, "ConvTranspose") && !skv_node_is(n, "Gemm") &&
-        !skv_node_is(n, "MatMul"))
+    if (!skv_node_is(n, SKV_OP_CONV) && !skv_node_is(n, SKV_OP_CONV_TRANSPOSE) && !skv_node_is(n, SKV_OP_GEMM) &&
+        !skv_node_is(n, SKV_OP_MAT_MUL))
         return false;
     return x && !x->storage && x->type.rank >= 2 && skv_value_is_param(w) && w->type.rank >= 2 &&
            (!b || (skv_value_is_param(b) && b->type.rank >= 1)) && !skv_attr_int(n, "transA", 0);
