@@ -195,7 +195,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
     if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
     o.teacher = teacher;
-    if (status == SKIVE_OK && data && !dry) status = cli_open_training(a, data, g, &train, &validation);
+    if (status == SKIVE_OK && data) status = cli_open_training(a, data, g, &train, &validation);
     if (status == SKIVE_OK) status = cli_set_input(a, g, train);
     if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){g, teacher}, 2);

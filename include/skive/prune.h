@@ -55,7 +55,7 @@ typedef struct skive_prune_options {
     const skive_graph *teacher;
     /* Only say what would be done: the report has the weights that would be kept with the weights as they are now (of a
      * gradual schedule the end, without the training between its steps); nothing is trained and the graph is not
-     * changed. Default false */
+     * changed. `train` is read only by criteria that look at data. Default false */
     bool dry_run;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);

@@ -177,8 +177,8 @@ static void commit(skv_pruning *p, skive_graph *g) {
 }
 
 /* The same on a copy, at once and without training. */
-static skive_status only_tell(skive_context *ctx, const skive_graph *graph, const skive_prune_options *options,
-                              skive_prune_report *report) {
+static skive_status only_tell(skive_context *ctx, const skive_graph *graph, skive_dataset *train,
+                              const skive_prune_options *options, skive_prune_report *report) {
     skive_prune_options o = *options;
     skive_train_options none = skive_prune_finetune_default();
     skive_graph *copy = NULL;
@@ -186,7 +186,7 @@ static skive_status only_tell(skive_context *ctx, const skive_graph *graph, cons
     o.finetune = &none;
     o.dry_run = o.surgery = false;
     o.distill_alpha = 0;
-    const skive_status status = skive_prune(ctx, copy, NULL, NULL, &o, report);
+    const skive_status status = skive_prune(ctx, copy, train, NULL, &o, report);
     skive_graph_free(copy);
     return status;
 }
@@ -202,7 +202,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     skive_status status;
     SKV_GO(status, done, skv_prune_take(&p, options, &o, &finetune));
     if (o.dry_run) {
-        status = only_tell(ctx, graph, &o, report);
+        status = only_tell(ctx, graph, train, &o, report);
         goto done;
     }
     SKV_GO(status, done, skv_graph_check_finite(ctx, graph));
