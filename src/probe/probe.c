@@ -62,6 +62,7 @@ static skive_status make_plan(skv_probe *p, int threads) {
 
 /* What a plan says of the items: shapes, slots. */
 static skive_status bind_items(skv_probe *p) {
+    p->n_blocks = 0;
     for (size_t i = 0; i < p->n; i++) {
         skv_probe_place *at = &p->places[i];
         skv_reduction *r = &at->r;
@@ -77,6 +78,9 @@ static skive_status bind_items(skv_probe *p) {
         r->inner = item->axis == SKV_IN_ALL ? r->n : 1;
         for (int d = item->axis + 1; item->axis >= 0 && d < v->type.rank; d++) r->inner *= v->type.dims[d].size;
         at->direct = item->axis == SKV_BY_ELEMENT;
+        at->first_block = p->n_blocks;
+        at->blocks = at->direct ? (r->n + BLOCK - 1) / BLOCK : 0;
+        p->n_blocks += at->blocks;
         if (r->n < 1) return skv_fail_at(p->ctx, SKIVE_ERR_SHAPE, item->value, "'%s' has no elements", item->value);
     }
     return SKIVE_OK;
@@ -307,24 +311,34 @@ static skive_status run_workers(skv_probe *p, size_t n) {
     return SKIVE_OK;
 }
 
-/* Adds the gradients of n runs, in their order, to the slots of the elements. */
-static skive_status join_direct(skv_probe *p, const skv_probe_place *at, size_t n) {
-    const int64_t blocks = (at->r.n + BLOCK - 1) / BLOCK;
+/* The direct item that a block of elements belongs to. */
+static skv_probe_place *place_of_block(const skv_probe *p, int64_t block) {
+    size_t k = 0;
+    while (!p->places[k].direct || block >= p->places[k].first_block + p->places[k].blocks) k++;
+    return &p->places[k];
+}
+
+/* Adds the gradients of n runs, in their order, to the slots of the elements: all items in one region, a block of
+ * elements by one thread. */
+static skive_status join_direct(skv_probe *p, size_t n) {
     const int threads = skv_threads(p->ctx);
-    for (size_t i = 0; i < n; i++) {
-        const float *x, *times;
-        SKV_TRY(look(p->workers[i].exec, at, &x, &times));
-    }
-#pragma omp parallel for num_threads(threads) schedule(static) if (blocks > 1 && threads > 1)
-    for (int64_t b = 0; b < blocks; b++) {
-        const int64_t first = b * BLOCK, last = first + BLOCK < at->r.n ? first + BLOCK : at->r.n;
+    skive_status status = SKIVE_OK;
+#pragma omp parallel for num_threads(threads) schedule(static) if (p->n_blocks > 1 && threads > 1)
+    for (int64_t b = 0; b < p->n_blocks; b++) {
+        skv_probe_place *at = place_of_block(p, b);
+        const int64_t first = (b - at->first_block) * BLOCK, last = first + BLOCK < at->r.n ? first + BLOCK : at->r.n;
         for (size_t i = 0; i < n; i++) {
-            const float *x = NULL, *times = NULL;
-            if (look(p->workers[i].exec, at, &x, &times) == SKIVE_OK)
+            const float *x, *times;
+            const skive_status looked = look(p->workers[i].exec, at, &x, &times);
+            if (looked == SKIVE_OK) {
                 skv_slots_add_range(&at->r, at->total, x, times, first, last);
+                continue;
+            }
+#pragma omp critical
+            status = looked;
         }
     }
-    return SKIVE_OK;
+    return status;
 }
 
 /* Joins what the workers saw in one run each, in the order of the runs. */
@@ -333,12 +347,11 @@ static skive_status join_runs(skv_probe *p, size_t n) {
     for (size_t k = 0; k < p->n; k++) {
         skv_probe_place *at = &p->places[k];
         at->count += (double)n * (double)at->r.n / (double)at->r.slots;
-        if (at->direct) SKV_TRY(join_direct(p, at, n));
         for (size_t i = 0; !at->direct && !at->r.item->reducer->exact && i < n; i++)
             join(&at->r, at->total, p->workers[i].parts[k]);
     }
     p->runs += (int64_t)n;
-    return SKIVE_OK;
+    return join_direct(p, n);
 }
 
 static skive_status one_round(skv_probe *p, const skv_probe_pass *pass, size_t n) {

@@ -9,12 +9,13 @@
 /* An item, and where its numbers come from. */
 typedef struct skv_probe_place {
     skv_reduction r;
-    size_t keep;        /* of the value: tap of the plan, or NONE */
-    size_t next;        /* the next item with this tap, or NONE */
-    size_t gradient;    /* output of the plan, or NONE */
-    size_t value;       /* output of the plan with the value itself, or NONE */
-    const float *param; /* the value is a parameter */
-    bool direct;        /* a slot for each element: all runs add to the total */
+    size_t keep;                 /* of the value: tap of the plan, or NONE */
+    size_t next;                 /* the next item with this tap, or NONE */
+    size_t gradient;             /* output of the plan, or NONE */
+    size_t value;                /* output of the plan with the value itself, or NONE */
+    const float *param;          /* the value is a parameter */
+    bool direct;                 /* a slot for each element: all runs add to the total */
+    int64_t first_block, blocks; /* of a direct one: its blocks of elements among those of all */
     void *total;
     double count; /* numbers that a slot got */
 } skv_probe_place;
@@ -46,6 +47,7 @@ struct skv_probe {
     skive_plan *plan;
     skv_probe_worker *workers;
     size_t n_workers;
+    int64_t n_blocks; /* of elements, in all direct items */
     int64_t runs;
     double loss_sum;
 };
