@@ -36,6 +36,16 @@ static filling filling_of(const skv_op *op) {
     return COPIES;
 }
 
+/* Of integer ops: the input whose elements count from the zero point in another one, and the axis along which that may
+ * be a vector. */
+static const struct {
+    const char *op;
+    uint32_t input, zero;
+    int axis;
+} zero_points[] = {{"QLinearConv", 0, 2, 0},   {"QLinearConv", 3, 5, 0},   {"ConvInteger", 0, 2, 0},
+                   {"ConvInteger", 1, 3, 0},   {"MatMulInteger", 0, 2, 0}, {"MatMulInteger", 1, 3, 1},
+                   {"QLinearMatMul", 0, 2, 0}, {"QLinearMatMul", 3, 5, 1}};
+
 typedef struct bench {
     skive_context *ctx;
     const skv_op *op;
@@ -141,7 +151,18 @@ static skive_tensor selected(const bench *b, const skive_tensor *t, const masks 
     return out;
 }
 
-static skive_tensor emptied(const bench *b, const skive_tensor *t, const masks *m, filling how) {
+static double zero_of(const bench *b, uint32_t input, const int64_t *index) {
+    for (size_t i = 0; i < SKV_COUNT(zero_points); i++) {
+        if (strcmp(zero_points[i].op, b->op->name) != 0 || zero_points[i].input != input) continue;
+        const skive_tensor *z = &b->in[zero_points[i].zero];
+        if (!z->data) return 0;
+        return skive_tensor_get(z, skive_tensor_count(z) == 1 ? 0 : index[zero_points[i].axis]);
+    }
+    return 0;
+}
+
+static skive_tensor emptied(const bench *b, uint32_t input, const masks *m, filling how) {
+    const skive_tensor *t = &b->in[input];
     skive_tensor out = {0};
     int64_t index[SKIVE_MAX_RANK] = {0}, strides[SKIVE_MAX_RANK];
     must(b, skive_tensor_copy(b->ctx, t, &out), "copy");
@@ -153,7 +174,7 @@ static skive_tensor emptied(const bench *b, const skive_tensor *t, const masks *
             keep = keep && m->keep[d][index[d]];
             from += (how == COPIES ? m->source[d][index[d]] : index[d]) * strides[d];
         }
-        const double empty[] = {0, t->dtype == SKIVE_BOOL ? 0 : -1e30, 1e30, 1};
+        const double empty[] = {zero_of(b, input, index), t->dtype == SKIVE_BOOL ? 0 : -1e30, 1e30, 1};
         if (!keep) skive_tensor_set(&out, e, how == COPIES ? skive_tensor_get(t, from) : empty[how]);
         for (int d = t->rank - 1; d >= 0 && ++index[d] == t->dims[d]; d--) index[d] = 0;
     }
@@ -198,7 +219,7 @@ static bool removal(bench *b, const size_t *channels, const size_t *copies, size
         if (!old->inputs[i]) continue;
         masks_make(&in[i], &old->inputs[i]->type);
         for (size_t c = 0; c < n; c++) masks_remove(&in[i], b->k, old->inputs[i], channels[c], copies ? copies[c] : 0);
-        whole_in[i] = emptied(b, &b->in[i], &in[i], how);
+        whole_in[i] = emptied(b, i, &in[i], how);
         w[i] = &whole_in[i];
         shrunk_in[i] = selected(b, &b->in[i], &in[i]);
         a[i] = skv_value_tensor(fresh->inputs[i]) ? skv_value_tensor(fresh->inputs[i]) : &shrunk_in[i];

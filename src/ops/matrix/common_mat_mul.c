@@ -84,3 +84,18 @@ skive_status skv_mat_mul_f64(const skv_eval *c, const skive_tensor *at, const do
     }
     return SKIVE_OK;
 }
+
+void skv_couple_mat_mul(skv_couple *c, int first, int second) {
+    const skive_type *a = skv_couple_type(c, SKV_CIN(first, 0)), *b = skv_couple_type(c, SKV_CIN(second, 0));
+    const skive_type *y = skv_couple_type(c, SKV_COUT(0, 0));
+    if (!a || !b || !y || a->rank < 1 || b->rank < 1 || y->rank < 0) return;
+    bool row = a->rank == 1, column = b->rank == 1;
+    skv_couple_same(c, SKV_CIN(first, a->rank - 1), SKV_CIN(second, column ? 0 : b->rank - 2));
+    if (!row) skv_couple_same(c, SKV_CIN(first, a->rank - 2), SKV_COUT(0, y->rank - (column ? 1 : 2)));
+    if (!column) skv_couple_same(c, SKV_CIN(second, b->rank - 1), SKV_COUT(0, y->rank - 1));
+    int lead = y->rank - !row - !column;
+    for (int i = 0; i < a->rank - 2; i++)
+        if (a->dims[i].size != 1) skv_couple_same(c, SKV_CIN(first, i), SKV_COUT(0, lead - (a->rank - 2) + i));
+    for (int i = 0; i < b->rank - 2; i++)
+        if (b->dims[i].size != 1) skv_couple_same(c, SKV_CIN(second, i), SKV_COUT(0, lead - (b->rank - 2) + i));
+}

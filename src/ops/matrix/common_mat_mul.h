@@ -11,4 +11,7 @@ skive_status skv_infer_mat_mul(skv_infer *c, size_t a, size_t b);
 skive_status skv_mat_mul_f64(const skv_eval *c, const skive_tensor *a_shape, const double *a,
                              const skive_tensor *b_shape, const double *b, double *y);
 
+/* Coupling of the product of inputs `first` and `second`. */
+void skv_couple_mat_mul(skv_couple *c, int first, int second);
+
 #endif

@@ -69,20 +69,7 @@ static skive_status grad(skv_grad *c) {
     return b->status;
 }
 
-static void couple(skv_couple *c) {
-    const skive_type *a = skv_couple_type(c, SKV_CIN(0, 0)), *b = skv_couple_type(c, SKV_CIN(1, 0));
-    const skive_type *y = skv_couple_type(c, SKV_COUT(0, 0));
-    if (!a || !b || !y || a->rank < 1 || b->rank < 1 || y->rank < 0) return;
-    bool row = a->rank == 1, column = b->rank == 1;
-    skv_couple_same(c, SKV_CIN(0, a->rank - 1), SKV_CIN(1, column ? 0 : b->rank - 2));
-    if (!row) skv_couple_same(c, SKV_CIN(0, a->rank - 2), SKV_COUT(0, y->rank - (column ? 1 : 2)));
-    if (!column) skv_couple_same(c, SKV_CIN(1, b->rank - 1), SKV_COUT(0, y->rank - 1));
-    int lead = y->rank - !row - !column;
-    for (int i = 0; i < a->rank - 2; i++)
-        if (a->dims[i].size != 1) skv_couple_same(c, SKV_CIN(0, i), SKV_COUT(0, lead - (a->rank - 2) + i));
-    for (int i = 0; i < b->rank - 2; i++)
-        if (b->dims[i].size != 1) skv_couple_same(c, SKV_CIN(1, i), SKV_COUT(0, lead - (b->rank - 2) + i));
-}
+static void couple(skv_couple *c) { skv_couple_mat_mul(c, 0, 1); }
 
 static void cost(const skive_node *n, skive_cost *out) {
     const skive_value *a = skv_node_in(n, 0);

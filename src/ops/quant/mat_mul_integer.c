@@ -16,6 +16,15 @@ static skive_status run(const skv_eval *c) {
     return status;
 }
 
+static void couple(skv_couple *c) {
+    const skive_type *a = skv_couple_type(c, SKV_CIN(0, 0)), *y = skv_couple_type(c, SKV_COUT(0, 0));
+    skv_couple_mat_mul(c, 0, 1);
+    if (!a || !y || a->rank < 2 || y->rank < 2) return;
+    /* zero points of rows and columns */
+    if (skv_couple_length(c, SKV_CIN(2, 0)) != 1) skv_couple_same(c, SKV_CIN(2, 0), SKV_CIN(0, a->rank - 2));
+    if (skv_couple_length(c, SKV_CIN(3, 0)) != 1) skv_couple_same(c, SKV_CIN(3, 0), SKV_COUT(0, y->rank - 1));
+}
+
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_TYPED(SKIVE_U8, 2, 2), CASE_VALUES(11, 7, 3, 10)},
@@ -40,6 +49,7 @@ const skv_op skv_op_mat_mul_integer = {
     .max_out = 1,
     .infer = infer,
     .run = run,
+    .couple = couple,
     .cost = skv_mat_mul_integer_cost,
     SKV_LIST(cases),
 };

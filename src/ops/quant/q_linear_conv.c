@@ -52,6 +52,17 @@ done:
 
 static void cost(const skive_node *n, skive_cost *out) { skv_conv_cost(n, skv_node_in(n, 3), out); }
 
+static void couple(skv_couple *c) {
+    const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *w = skv_couple_type(c, SKV_CIN(3, 0));
+    if (!x || !w || x->rank < 3 || w->rank != x->rank) return;
+    for (int a = 2; a < x->rank; a++) skv_couple_fix(c, SKV_CIN(3, a), "this is the window of a convolution");
+    skv_couple_conv(c, 0, 3, 8);
+    for (int i = 4; i < 6; i++) /* scales and zero points of filters */
+        if (skv_couple_length(c, SKV_CIN(i, 0)) != 1) skv_couple_same(c, SKV_CIN(i, 0), SKV_COUT(0, 1));
+}
+
+static skive_status shrink(const skv_shrink *s) { return skv_shrink_groups(s, 0); }
+
 static const skv_op_case cases[] = {
     /* (1, 2) . (1, -2) = -3, + 10 = 7, times 0.5 * 1 / 1 = 3.5, to even 4; (2, 3) . (1, -2) = -4, + 10 = 6, 3; + 100 */
     {.name = "by hand, a tie to even",
@@ -62,6 +73,15 @@ static const skv_op_case cases[] = {
              {CASE_TYPED(SKIVE_I32, 1), CASE_VALUES(10)}),
      .n_out = 1,
      CASE_EXPECT(104, 103)},
+    {.name = "groups, a scale and a zero point a filter",
+     CASE_ATTRS(CASE_INT("group", 2)),
+     CASE_IN({CASE_TYPED(SKIVE_U8, 1, 4, 3), .lo = 0, .hi = 9}, {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true},
+             {CASE_SCALAR(SKIVE_U8, 3)}, {CASE_TYPED(SKIVE_I8, 4, 2, 2), .lo = -9, .hi = 9},
+             {CASE_F32(4), CASE_VALUES(1, 2, 0.5, 0.25), .constant = true},
+             {CASE_TYPED(SKIVE_I8, 4), CASE_VALUES(1, 0, -2, 3)}, {CASE_SCALAR(SKIVE_F32, 1), .constant = true},
+             {CASE_SCALAR(SKIVE_U8, 100)}, {CASE_TYPED(SKIVE_I32, 4), CASE_VALUES(10, 0, 5, -7)}),
+     .n_out = 1,
+     CASE_OUT(1, 4, 2)},
 };
 
 const skv_op skv_op_q_linear_conv = {
@@ -76,6 +96,8 @@ const skv_op skv_op_q_linear_conv = {
     SKV_LIST(attrs),
     .infer = infer,
     .run = run,
+    .couple = couple,
+    .shrink = shrink,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -39,6 +39,14 @@ static void cost(const skive_node *n, skive_cost *out) {
         skv_add_sat(out->macs, skv_mul_sat(skv_dim_or_1(a, a->type.rank - 1), skv_type_count(&n->outputs[0]->type)));
 }
 
+static void couple(skv_couple *c) {
+    const skive_type *a = skv_couple_type(c, SKV_CIN(0, 0)), *y = skv_couple_type(c, SKV_COUT(0, 0));
+    skv_couple_mat_mul(c, 0, 3);
+    if (!a || !y || a->rank < 2 || y->rank < 2) return;
+    for (int i = 4; i < 6; i++) /* scales and zero points of columns */
+        if (skv_couple_length(c, SKV_CIN(i, 0)) != 1) skv_couple_same(c, SKV_CIN(i, 0), SKV_COUT(0, y->rank - 1));
+}
+
 static const skv_op_case cases[] = {
     /* (2, -1) . (3, 4) = 2; 2 * 0.5 * 2 / 4 = 0.5, to even 0; (2, -1) . (5, 1) = 9, 2.25 -> 2; + 10 */
     {.name = "by hand, a tie to even",
@@ -61,6 +69,7 @@ const skv_op skv_op_q_linear_mat_mul = {
     .max_out = 1,
     .infer = infer,
     .run = run,
+    .couple = couple,
     .cost = cost,
     SKV_LIST(cases),
 };
