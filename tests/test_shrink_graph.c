@@ -409,6 +409,52 @@ static void faults_change_nothing(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* A weight that is kept in a compressed form keeps the form, and has the numbers that the dense one would have. */
+static void forms_stay(void **state) {
+    static const char *const forms[] = {"sparse", "f16", "codebook"};
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(forms); i++) {
+        skive_context *ctx = skv_test_context();
+        skive_graph *g[2] = {NULL};
+        const skv_form *form = skv_form_find(forms[i]);
+        skive_tensor dense = {0};
+        size_t list[600];
+        assert_non_null(form);
+        for (int coded = 0; coded < 2; coded++) {
+            skive_coupling *k = NULL;
+            skv_test_ok(ctx, skive_zoo_build(ctx, "lenet5", NULL, &g[coded]));
+            skive_value *w = skive_graph_find_value(g[coded], "conv2.weight");
+            skive_tensor t = {0};
+            skv_test_ok(ctx, skive_tensor_copy(ctx, skive_value_data(w), &t));
+            for (int64_t e = 0; e < skive_tensor_count(&t); e++) /* few numbers, half of them zero */
+                skive_tensor_set(&t, e, e % 2 ? 0 : ldexp((double)(e % 7) - 3, -4));
+            if (coded) {
+                skv_coded c = {0};
+                skv_storage *storage = NULL;
+                bool fits = false;
+                skv_test_ok(ctx, form->describe(ctx, &t, &c, &fits));
+                assert_true(fits);
+                skv_test_ok(ctx, skv_storage_take_coded(ctx, &c, &storage));
+                skv_test_ok(ctx, skv_value_set_storage(w, storage));
+            } else {
+                skv_test_ok(ctx, skive_value_set_data(w, &t));
+            }
+            skive_tensor_free(ctx, &t);
+            skv_test_ok(ctx, skive_coupling_create(g[coded], &k));
+            skv_test_ok(ctx, skive_graph_remove_channels(g[coded], k, list, choose_channels(k, 0.3, 4, list)));
+            skive_coupling_free(k);
+        }
+        const skive_value *w = skive_graph_find_value(g[1], "conv2.weight");
+        assert_ptr_equal(w->storage->form, form);
+        skv_test_ok(ctx, skv_storage_inflate(ctx, w->storage, &dense));
+        skv_test_tensors(&dense, skive_value_data(skive_graph_find_value(g[0], "conv2.weight")), 0, 0);
+        skive_tensor_free(ctx, &dense);
+        skive_graph_free(g[0]);
+        skive_graph_free(g[1]);
+        skv_test_context_end(ctx);
+    }
+}
+
 /* The layers with what can be removed, and the reasons. */
 static void layers_say_why(void **state) {
     skive_context *ctx = skv_test_context();
@@ -507,6 +553,7 @@ int main(void) {
         cmocka_unit_test(faults_change_nothing),
         cmocka_unit_test(layers_say_why),
         cmocka_unit_test(tied_constants),
+        cmocka_unit_test(forms_stay),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

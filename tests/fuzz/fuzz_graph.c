@@ -331,6 +331,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (status == SKIVE_OK && (what & 3) == 1) {
         skive_coupling *coupling = NULL;
         fuzz_check_message(ctx, skive_coupling_create(m.g, &coupling));
+        const size_t n = skive_coupling_count(coupling);
+        const size_t channels[] = {n ? next(&r) % n : 0, n ? next(&r) % n : 0};
+        if (n > 0) fuzz_check_message(ctx, skive_graph_remove_channels(m.g, coupling, channels, 2));
         skive_coupling_free(coupling);
     }
     if (status == SKIVE_OK && (what & 3) == 2) round_trip(ctx, m.g);
