@@ -55,7 +55,10 @@ static const cli_option *find_in(const cli_option *list, size_t n, const char *n
 }
 
 static const cli_option *find(const cli_command *c, const char *name, size_t length, char letter) {
-    const cli_option *o = find_in(c->options, c->n_options, name, length, letter);
+    size_t n;
+    const cli_option *options = cli_options_of(c, &n), *o = find_in(options, n, name, length, letter);
+    if (!o && c->method && length == 6 && memcmp(name, "epochs", 6) == 0) o = find_in(options, n, "finetune", 8, 0);
+    if (!o && c->method && length == 8 && memcmp(name, "finetune", 8) == 0) o = find_in(options, n, "epochs", 6, 0);
     return o ? o : find_in(cli_common_options, cli_n_common_options, name, length, letter);
 }
 
@@ -71,8 +74,9 @@ static skive_status add(cli_args *a, const cli_option *o, const char *text) {
 static skive_status unknown_option(cli_args *a, const char *word, const char *name, size_t length) {
     const char *names[256];
     char given[64];
-    size_t n = 0;
-    for (size_t i = 0; i < a->command->n_options && n < CLI_COUNT(names); i++) names[n++] = a->command->options[i].name;
+    size_t n = 0, n_options;
+    const cli_option *options = cli_options_of(a->command, &n_options);
+    for (size_t i = 0; i < n_options && n < CLI_COUNT(names); i++) names[n++] = options[i].name;
     for (size_t i = 0; i < cli_n_common_options && n < CLI_COUNT(names); i++) names[n++] = cli_common_options[i].name;
     snprintf(given, sizeof given, "%.*s", (int)(length < sizeof given ? length : sizeof given - 1), name);
     const char *near = length ? skive_nearest_name(given, names, n) : NULL;

@@ -17,6 +17,8 @@ typedef struct cli_option {
     bool many; /* may be given more than once */
 } cli_option;
 
+enum { CLI_MOST_HIDDEN = 4 };
+
 typedef struct cli_args cli_args;
 
 /* A subcommand: one file that ends in one record, and one line in commands.inc. */
@@ -28,13 +30,24 @@ typedef struct cli_command {
     size_t n_options;
     const char *details;  /* paragraphs for --help */
     const char *examples; /* lines */
-    bool saves;           /* saves its progress when a signal interrupts it */
+    /* The options of this method of the library (skive/options.h) are options of the command; NULL: of none. */
+    const char *method;
+    bool finetunes;                      /* epochs are those of fine-tuning, --finetune */
+    const char *hidden[CLI_MOST_HIDDEN]; /* options of the method that the command sets itself */
+    bool saves;                          /* saves its progress when a signal interrupts it */
     skive_status (*run)(cli_args *a);
 } cli_command;
 
 size_t cli_command_count(void);
 const cli_command *cli_command_at(size_t i);
 const cli_command *cli_command_find(const char *name);
+
+/* All options of the command but those of every command: its own, then its method's. Freed by cli_options_free. */
+const cli_option *cli_options_of(const cli_command *c, size_t *n);
+void cli_options_free(void);
+/* The name that the library has for an option of the method: "train.clip-norm"; NULL for the command's own. */
+const char *cli_full_name(const cli_command *c, const cli_option *o);
+json_t *cli_command_json(const cli_command *c);
 
 typedef struct cli_value {
     const cli_option *option;
@@ -235,31 +248,52 @@ json_t *cli_scope_json(const skive_train_scope *s, int64_t epochs, const skive_t
 /* A dry run of train and distill: what would be trained, printed. */
 skive_status cli_tell_training(cli_args *a, const skive_graph *g, const skive_train_options *o);
 void cli_print_dry_run(void); /* the last line of a dry run */
-/* The training options that train, distill, prune and share have in common, with the defaults that differ as arguments;
- * cli_train_settings reads them. */
-#define CLI_TRAIN_OPTIONS(rates, optimizers, warmup)                                                                   \
-    {"batch", 'b', "N", "samples per step (default 128)", false},                                                      \
-        {"lr", 0, "RATE", "learning rate (default " rates ")", false}, {"optimizer", 0, "NAME", optimizers, false},    \
-        {"momentum", 0, "M", "momentum of sgd (default 0.9)", false},                                                  \
-        {"no-nesterov", 0, NULL, "plain momentum instead of Nesterov momentum", false},                                \
-        {"weight-decay", 0, "D", "weight decay (default 5e-4)", false},                                                \
-        {"schedule", 0, "NAME", "learning rate schedule: constant, step or cosine (default cosine)", false},           \
-        {"warmup", 0, "EPOCHS", "linear warm-up (default " warmup ")", false},                                         \
-        {"label-smoothing", 0, "S", "label smoothing: part of the target spread over all classes (default 0)", false}, \
-        {"clip-norm", 0, "NORM", "clip the norm of the gradient to this (default: off)", false},                       \
-        {"class-weights", 0, "LIST", "none (default), balanced, or one number per class: 1,2.5,1", false},             \
-        {"best", 0, "FIGURE", "figure of the best epoch: accuracy (default), loss, f1, rmse, r2; a,b: b for ties",     \
-         false},                                                                                                       \
-        {"train", 0, "PATTERNS", "also train these parameters: names or patterns, separated by commas", false},        \
-        {"freeze", 0, "PATTERNS", "do not train these parameters", false},                                             \
-        {"keep-zeros", 0, "WHICH", "weights whose zeros stay zero: pruned (default), all or none", false},             \
-        {"rule", 0, "LIST", "rules of weights: [PATTERN=]RULE:OPTIONS, more behind ';' (clip, prox, grid, none)",      \
-         false},                                                                                                       \
-        {"no-validation", 0, NULL, "train on all training samples and keep the last epoch", false},                    \
-        {"augment", 0, "LIST", "augment the training images, e.g. crop:2,flip", false}, {                              \
-        "limit", 0, "N", "use only N training samples", false                                                          \
+/* Sizes of a model file, external data included. Weights: the bytes of the parameters as stored; a file also contains
+ * other things. */
+typedef struct cli_sizes {
+    int64_t file, weights;
+} cli_sizes;
+/* Options of every command that trains, besides those of its method. */
+#define CLI_TRAIN_OPTIONS                                                                         \
+    {"no-validation", 0, NULL, "train on all training samples and keep the last epoch", false}, { \
+        "limit", 0, "N", "use only N training samples", false                                     \
     }
-skive_status cli_train_settings(cli_args *a, skive_train_options *o);
+/* The method's options as they were given. Freed by skive_options_free, after a failure too. */
+skive_status cli_method_options(cli_args *a, skive_options **out);
+
+/* ---- the skeleton of the commands that train ---- */
+
+typedef struct cli_job cli_job;
+/* What a command does; members may be NULL unless said otherwise. */
+typedef struct cli_work {
+    bool finetunes;                       /* trains only where it is asked for, and then needs --data */
+    skive_status (*settings)(cli_job *j); /* further options, and checks of them, before any file is opened */
+    skive_status (*open)(cli_job *j);     /* sets graph, train and validation; not NULL */
+    skive_status (*run)(cli_job *j);      /* not NULL */
+    skive_status (*plan)(cli_job *j);     /* prints a dry run; NULL: what would be trained */
+    json_t *(*json)(const cli_job *j);    /* the report; NULL: that of training */
+    void (*print)(const cli_job *j);      /* the report, before the lines on training and file */
+    void (*advise)(const cli_job *j);     /* after them */
+} cli_work;
+struct cli_job {
+    cli_args *a;
+    const cli_work *work;
+    void *own; /* the command's */
+    skive_options *options;
+    skive_train_options *how; /* of `options` */
+    const char *output;
+    bool dry;
+    skive_graph *graph;
+    skive_dataset *train, *validation;
+    const skive_train_report *training; /* where the run's report will be; set by the caller */
+    bool reached;                       /* an interrupted run has come to something */
+    bool sized;                         /* `before` is known, and the file is compared with it */
+    cli_sizes before, after;
+};
+/* `own` and `training` are taken from *j; the rest is set, and freed at the end. */
+skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j);
+/* Opens --data, if it is given, for the model. */
+skive_status cli_job_open_data(cli_job *j, skive_graph *model);
 json_t *cli_train_json(const skive_train_report *r);
 void cli_print_training(const cli_args *a, const skive_train_report *r);
 const char *cli_bytes(double bytes, char *buffer, size_t size); /* "1.64 MiB" */
@@ -269,11 +303,6 @@ const char *cli_short(const char *name, char *buffer, size_t size);
 const char *cli_thousands(int64_t n, char *buffer, size_t size); /* "431,080" */
 const char *cli_seconds(double s, char *buffer, size_t size);    /* "1.23 ms" */
 int64_t cli_file_bytes(const char *path); /* -1 if there is no such file; includes external data */
-/* Sizes of a model file, external data included. Weights: the bytes of the parameters as stored; a file also contains
- * other things. */
-typedef struct cli_sizes {
-    int64_t file, weights;
-} cli_sizes;
 /* `graph` is the model in the file, or NULL to read it. */
 skive_status cli_sizes_of(cli_args *a, const char *path, const skive_graph *graph, cli_sizes *out);
 /* "wrote FILE: weights 1.2 KiB, were 4.8 KiB (3.91x); file ..."; the ratio is that of the weights. */

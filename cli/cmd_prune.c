@@ -5,38 +5,17 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"sparsity", 's', "S", "fraction of the weights to remove, 0 to below 1 (default 0.9)", false},
     {"output", 'o', "FILE", "the pruned model to write, as ONNX", false},
     {"data", 'd', "SET", "data set for fine-tuning and for criteria that look at data", false},
-    {"finetune", 0, "EPOCHS", "epochs of fine-tuning with the pruned weights kept at zero (default 0)", false},
-    {"criterion", 0, "NAME",
-     "how weights are scored: magnitude (default), lamp, or by data: taylor, snip, fisher, wanda, entropy, apoz; with "
-     "options after a colon, e.g. taylor:batches=16",
-     false},
-    {"threshold", 0, "T", "instead of a sparsity: prune weights that score below T", false},
-    {"threshold-std", 0, "Q", "instead of a sparsity: prune weights below Q standard deviations of their layer", false},
     {"layer", 0, "PARAMETER=S", "a separate sparsity for this parameter; may be repeated", true},
-    {"prune-schedule", 0, "NAME", "one-shot (default), cubic or iterative", false},
-    {"steps", 0, "N", "steps of a gradual schedule (default 5)", false},
-    {"last-step", 0, "F", "fraction of fine-tuning after the last step (default: the same as after each step)", false},
-    {"surgery", 0, NULL, "train pruned weights too and let them return while fine-tuning", false},
-    {"surgery-until", 0, "F", "fraction of fine-tuning after which the mask no longer changes (default 0.75)", false},
-    {"distill-alpha", 0, "A", "weight of a teacher in the loss of fine-tuning, 0 to 1 (default 0)", false},
-    {"teacher", 0, "FILE", "the teacher (default: the model before pruning)", false},
-    {"temperature", 'T', "T", "temperature that softens the outputs of teacher and model (default 4)", false},
-    {"per-layer", 0, NULL, "the same sparsity in every layer instead of one threshold for all layers", false},
-    {"layer-floor", 0, "F",
-     "minimum fraction of each layer to keep (default: a twentieth of the fraction kept overall)", false},
     {"skip", 0, "PARAMETER", "do not prune this parameter; may be repeated", true},
-    {"checkpoint", 0, "FILE",
-     "checkpoint of fine-tuning, written after each epoch and resumed from; with several steps: FILE.1, FILE.2 ...",
-     false},
+    {"teacher", 0, "FILE", "the teacher (default: the model before pruning)", false},
     CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
     CLI_TEACHER_INPUT_OPTIONS,
-    CLI_TRAIN_OPTIONS("0.01; adam 0.001", "sgd, adam or adamw (default sgd)", "0"),
+    CLI_TRAIN_OPTIONS,
 };
 
 static void print_report(const skive_prune_report *r) {
@@ -84,8 +63,13 @@ typedef struct named {
     const char *skip[MAX_NAMED];
     skive_prune_ratio ratios[MAX_NAMED];
     char *names[MAX_NAMED]; /* names of the parameters of the ratios, to be freed */
-    skive_train_options tune;
 } named;
+
+typedef struct pruning {
+    named named;
+    skive_graph *teacher;
+    skive_prune_report report;
+} pruning;
 
 static skive_status read_ratio(cli_args *a, const char *text, char **name, skive_prune_ratio *out) {
     const char *equals = strrchr(text, '=');
@@ -114,51 +98,6 @@ static skive_status read_names(cli_args *a, skive_prune_options *o, named *n) {
     return status;
 }
 
-static skive_status read_target(cli_args *a, skive_prune_options *o) {
-    const int given = cli_has(a, "sparsity") + cli_has(a, "threshold") + cli_has(a, "threshold-std");
-    if (given > 1)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one of --sparsity, --threshold and --threshold-std can be given");
-    if (given && !cli_has(a, "sparsity")) o->sparsity = 0;
-    skive_status status = cli_number(a, "sparsity", &o->sparsity);
-    if (status == SKIVE_OK) status = cli_number(a, "threshold", &o->threshold);
-    if (status == SKIVE_OK) status = cli_number(a, "threshold-std", &o->threshold_std);
-    return status;
-}
-
-/* An option that would have no effect is an error. */
-static skive_status read_finetuning(cli_args *a, skive_prune_options *o) {
-    static const char *const needs[][2] = {{"surgery", "finetune"},          {"surgery-until", "surgery"},
-                                           {"distill-alpha", "finetune"},    {"teacher", "distill-alpha"},
-                                           {"temperature", "distill-alpha"}, {"last-step", "finetune"}};
-    for (size_t i = 0; i < CLI_COUNT(needs); i++) {
-        if (cli_has(a, needs[i][0]) && !cli_has(a, needs[i][1]))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", needs[i][0], needs[i][1]);
-    }
-    skive_status status = cli_number(a, "distill-alpha", &o->distill_alpha);
-    if (status == SKIVE_OK) status = cli_number(a, "temperature", &o->temperature);
-    if (status == SKIVE_OK) status = cli_number(a, "surgery-until", &o->surgery_until);
-    if (status == SKIVE_OK) status = cli_number(a, "last-step", &o->last_step);
-    o->surgery = cli_has(a, "surgery");
-    return status;
-}
-
-static skive_status settings(cli_args *a, skive_prune_options *o, named *n) {
-    int64_t epochs = 0, steps = o->steps;
-    skive_status status = read_target(a, o);
-    if (status == SKIVE_OK) status = cli_number_in(a, "layer-floor", 0, 1, &o->layer_floor);
-    if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
-    if (status == SKIVE_OK) status = cli_integer(a, "steps", 1, 1000, &steps);
-    if (status == SKIVE_OK) status = cli_train_settings(a, &n->tune);
-    n->tune.epochs = (int)epochs;
-    o->finetune = &n->tune;
-    o->steps = (int)steps;
-    o->criterion = cli_text(a, "criterion", o->criterion);
-    o->schedule = cli_text(a, "prune-schedule", o->schedule);
-    o->per_layer = cli_has(a, "per-layer");
-    if (status == SKIVE_OK) status = read_finetuning(a, o);
-    return status == SKIVE_OK ? read_names(a, o, n) : status;
-}
-
 static void tell_plan(const cli_args *a, const skive_prune_report *r) {
     char x[32], y[32];
     if (a->json) {
@@ -173,61 +112,76 @@ static void tell_plan(const cli_args *a, const skive_prune_report *r) {
     cli_print_dry_run();
 }
 
-static skive_status run(cli_args *a) {
-    const char *data = cli_text(a, "data", NULL), *output = cli_text(a, "output", NULL);
-    const char *teacher_path = cli_text(a, "teacher", NULL);
-    named names = {.tune = skive_prune_finetune_default()};
-    skive_prune_options o = skive_prune_options_default();
-    skive_dataset *train = NULL, *validation = NULL;
-    skive_graph *g = NULL, *teacher = NULL;
-    skive_prune_report report = {0};
-    cli_sizes before = {0}, after = {0};
-    const bool dry = cli_has(a, "dry-run");
-    if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
-    o.dry_run = dry;
-    skive_status status = settings(a, &o, &names);
-    if (status == SKIVE_OK && names.tune.epochs > 0 && !data)
-        status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
-    if (status == SKIVE_OK && !dry) status = cli_check_output(a, output);
-    if (status == SKIVE_OK && !dry && cli_has(a, "checkpoint"))
-        status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
-    if (status == SKIVE_OK) status = (names.tune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &g);
-    if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
-    if (status == SKIVE_OK && teacher_path) status = cli_load_to_run(a, teacher_path, &teacher);
-    o.teacher = teacher;
-    if (status == SKIVE_OK && data) status = cli_open_training(a, data, g, &train, &validation);
-    if (status == SKIVE_OK) status = cli_set_input(a, g, train);
-    if (status == SKIVE_OK) status = cli_set_teacher_input(a, teacher, train);
-    if (status == SKIVE_OK) status = cli_choose_outputs(a, (skive_graph *const[]){g, teacher}, 2);
-    if (status == SKIVE_OK) status = skive_prune(a->ctx, g, train, validation, &o, &report);
-    /* An interrupted run is saved too, so that its progress is not lost. */
-    const bool reached = !dry && (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && report.n_layers > 0));
-    const bool tuned = names.tune.epochs > 0;
-    const skive_status saved = !reached ? status : tuned ? cli_save_trained(a, g, output) : cli_save(a, g, output);
-    if (reached && saved != SKIVE_OK) status = saved;
-    if (reached && saved == SKIVE_OK) (void)cli_sizes_of(a, output, g, &after);
-    if (status == SKIVE_OK && dry) {
-        tell_plan(a, &report);
-    } else if (saved == SKIVE_OK && a->json) {
-        json_t *j = report_json(&report);
-        json_object_set_new(j, "output", cli_json_text(output));
-        cli_set_sizes(j, &before, &after);
-        cli_print_json(j);
-    } else if (saved == SKIVE_OK) {
-        print_report(&report);
-        cli_print_training(a, &report.training);
-        cli_print_sizes(&before, &after, output);
-        if (!skive_pack_is_packed(output))
-            cli_printf("Zeros take as much space as other weights in an ONNX file; skive pack makes the file smaller.");
+/* One target; and an option that would have no effect is an error. */
+static skive_status settings(cli_job *j) {
+    static const char *const needs[][2] = {{"surgery", "finetune"},          {"surgery-until", "surgery"},
+                                           {"distill-alpha", "finetune"},    {"teacher", "distill-alpha"},
+                                           {"temperature", "distill-alpha"}, {"last-step", "finetune"}};
+    cli_args *a = j->a;
+    skive_prune_options *o = skive_options_prune(j->options);
+    const int given = cli_has(a, "sparsity") + cli_has(a, "threshold") + cli_has(a, "threshold-std");
+    if (given > 1)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one of --sparsity, --threshold and --threshold-std can be given");
+    if (given && !cli_has(a, "sparsity")) o->sparsity = 0;
+    for (size_t i = 0; i < CLI_COUNT(needs); i++) {
+        if (cli_has(a, needs[i][0]) && !cli_has(a, needs[i][1]))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", needs[i][0], needs[i][1]);
     }
-    if (status == SKIVE_ERR_INTERRUPTED && !reached && !dry)
-        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
-    for (size_t i = 0; i < MAX_NAMED; i++) free(names.names[i]);
-    skive_prune_report_free(a->ctx, &report);
-    skive_graph_free(teacher);
-    skive_graph_free(g);
-    skive_dataset_free(validation);
-    skive_dataset_free(train);
+    o->dry_run = j->dry;
+    return read_names(a, o, &((pruning *)j->own)->named);
+}
+
+static skive_status open_all(cli_job *j) {
+    cli_args *a = j->a;
+    pruning *p = j->own;
+    const char *teacher = cli_text(a, "teacher", NULL);
+    skive_status status = (j->how->epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
+    if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], j->graph, &j->before);
+    j->sized = true;
+    if (status == SKIVE_OK && teacher) status = cli_load_to_run(a, teacher, &p->teacher);
+    skive_options_prune(j->options)->teacher = p->teacher;
+    if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
+    if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
+    if (status == SKIVE_OK) status = cli_set_teacher_input(a, p->teacher, j->train);
+    return status == SKIVE_OK ? cli_choose_outputs(a, (skive_graph *const[]){j->graph, p->teacher}, 2) : status;
+}
+
+static skive_status work(cli_job *j) {
+    pruning *p = j->own;
+    const skive_status status =
+        skive_prune(j->a->ctx, j->graph, j->train, j->validation, skive_options_prune(j->options), &p->report);
+    j->reached = p->report.n_layers > 0;
+    return status;
+}
+
+static const skive_prune_report *report_of(const cli_job *j) { return &((const pruning *)j->own)->report; }
+static json_t *json(const cli_job *j) { return report_json(report_of(j)); }
+static void print(const cli_job *j) { print_report(report_of(j)); }
+static skive_status plan(cli_job *j) {
+    tell_plan(j->a, report_of(j));
+    return SKIVE_OK;
+}
+
+static void advise(const cli_job *j) {
+    if (!skive_pack_is_packed(j->output))
+        cli_printf("Zeros take as much space as other weights in an ONNX file; skive pack makes the file smaller.");
+}
+
+static skive_status run(cli_args *a) {
+    static const cli_work steps = {.finetunes = true,
+                                   .settings = settings,
+                                   .open = open_all,
+                                   .run = work,
+                                   .plan = plan,
+                                   .json = json,
+                                   .print = print,
+                                   .advise = advise};
+    pruning p = {0};
+    cli_job j = {.own = &p, .training = &p.report.training};
+    const skive_status status = cli_job_run(a, &steps, &j);
+    for (size_t i = 0; i < MAX_NAMED; i++) free(p.named.names[i]);
+    skive_prune_report_free(a->ctx, &p.report);
+    skive_graph_free(p.teacher);
     return status;
 }
 
@@ -239,6 +193,8 @@ const cli_command cli_command_prune = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
+    .method = "prune",
+    .finetunes = true,
     .details = "The lowest-scoring weights of the layers are set to zero, ranked over all layers or per "
                "layer, and\n"
                "stay zero during fine-tuning, unless --surgery lets them return. No layer is pruned completely.",

@@ -12,10 +12,6 @@ static const cli_option options[] = {
      true},
     {"shape", 0, "INPUT=DIMS", "dimensions that the model leaves open, e.g. x=1,3,224,224; may be repeated", true},
     {"output", 'o', "FILE", "the INT8 model to write, as ONNX with QuantizeLinear/DequantizeLinear", false},
-    {"calibration", 0, "NAME", "auto, minmax, percentile, mse or entropy (default auto)", false},
-    {"percentile", 0, "P", "percentile for --calibration percentile (default 99.99)", false},
-    {"samples", 0, "N", "number of calibration samples (default 1000)", false},
-    {"batch", 'b', "N", "samples per calibration run (default 1)", false},
     {"per-tensor", 0, NULL, "one scale per weight tensor instead of one per channel", false},
     {"skip", 0, "NODE", "keep this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
     {"max-drop", 0, "POINTS",
@@ -116,24 +112,24 @@ static void tell_plan(const cli_args *a, const skive_quantize_report *r, const c
 
 static skive_status run(cli_args *a) {
     const char *output = cli_text(a, "output", NULL), *skip[MAX_SKIP];
+    skive_options *given = NULL;
     skive_quantize_options o = skive_quantize_options_default();
     skive_quantize_report report = {0};
     skive_quantize_control control = {0};
     skive_graph *g = NULL;
     cli_sizes before = {0}, after = {0};
-    o.dry_run = cli_has(a, "dry-run");
-    if (cli_has(a, "data") == cli_has(a, "input") && (cli_has(a, "data") || !o.dry_run))
+    const bool dry = cli_has(a, "dry-run");
+    if (cli_has(a, "data") == cli_has(a, "input") && (cli_has(a, "data") || !dry))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         cli_has(a, "data") ? "--data and --input cannot be combined"
                                            : "--data is missing; calibration needs samples: give --data SET, or "
                                              "--input NAME=FILE.npy for each input");
-    if (cli_has(a, "max-drop") && !cli_has(a, "data") && !o.dry_run)
+    if (cli_has(a, "max-drop") && !cli_has(a, "data") && !dry)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop needs labelled samples: give --data SET");
-    if (!output && !o.dry_run) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
-    skive_status status = cli_number(a, "percentile", &o.percentile);
-    if (status == SKIVE_OK) status = cli_integer(a, "samples", 1, INT64_MAX, &o.samples);
-    if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 100000, &o.batch);
-    o.calibration = cli_text(a, "calibration", o.calibration);
+    if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    skive_status status = cli_method_options(a, &given);
+    if (status == SKIVE_OK) o = *skive_options_quantize(given);
+    o.dry_run = dry;
     o.per_channel = !cli_has(a, "per-tensor");
     o.n_skip = cli_count(a, "skip");
     if (status == SKIVE_OK && o.n_skip > MAX_SKIP)
@@ -171,6 +167,7 @@ static skive_status run(cli_args *a) {
     skive_quantize_control_free(a->ctx, &control);
     skive_quantize_report_free(a->ctx, &report);
     skive_graph_free(g);
+    skive_options_free(given);
     return status;
 }
 
@@ -182,6 +179,8 @@ const cli_command cli_command_quantize = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
+    .method = "quantize",
+    .hidden = {"per-channel"},
     .details =
         "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, "
         "weights symmetric\n"

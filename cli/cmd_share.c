@@ -6,26 +6,17 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"bits", 0, "N", "bits of an index, 1 to 8: a layer has 2^N different weights (default 4)", false},
     {"output", 'o', "FILE", "the model with shared weights to write, as ONNX", false},
-    {"init", 0, "NAME", "how k-means is initialised: linear (default), density, random; or exact for the optimum",
-     false},
-    {"one-codebook", 0, NULL, "one codebook for all layers instead of one per layer", false},
-    {"no-keep-zero", 0, NULL, "let zeros (pruned weights) be clustered with other weights", false},
     {"only", 0, "PARAMETER", "share only this parameter; may be repeated", true},
     {"skip", 0, "PARAMETER", "do not share this parameter; may be repeated", true},
-    {"plain", 0, NULL, "write dense weights instead of codebooks and indices", false},
     {"hash", 0, "RATIO", "hash Gemm weights instead: 64 or 1/64 is one value for 64 weights", false},
     {"tie", 0, "A=B", "make parameter B the same as A; may be repeated", true},
     {"data", 'd', "SET", "data set for fine-tuning", false},
-    {"finetune", 0, "EPOCHS", "epochs of fine-tuning the shared values (default 0)", false},
-    {"checkpoint", 0, "FILE",
-     "checkpoint of fine-tuning, written after each epoch; if it exists, fine-tuning resumes from it", false},
     CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
-    CLI_TRAIN_OPTIONS("0.001; sgd 0.0001", "adam, adamw or sgd (default adam)", "0"),
+    CLI_TRAIN_OPTIONS,
 };
 
 /* ---- output ---- */
@@ -89,11 +80,9 @@ static json_t *report_json(const skive_share_report *r) {
                      (json_int_t)r->bytes, "training", cli_train_json(&r->training));
 }
 
-static void print_written(const skive_share_options *o, const skive_share_report *r, const cli_sizes *before,
-                          const cli_sizes *after, const char *output) {
+static void print_advice(const skive_share_options *o, const skive_share_report *r, const char *output) {
     char text[32];
     const char *shared = cli_bytes((double)r->bytes, text, sizeof text);
-    cli_print_sizes(before, after, output);
     if (!r->n_layers || skive_pack_is_packed(output)) return;
     if (o->plain)
         cli_printf("The file contains the dense weights.");
@@ -129,29 +118,27 @@ static skive_status ratio(cli_args *a, double *out) {
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash '%s' is not a ratio; 64 or 1/64 is one value for 64 weights", text);
 }
 
-static skive_status settings(cli_args *a, skive_share_options *o, skive_train_options *tune, const char **only,
-                             const char **skip) {
-    int64_t epochs = 0, bits = o->bits;
+typedef struct sharing {
+    const char *only[MAX_NAMES], *skip[MAX_NAMES];
+    skive_share_report report;
+} sharing;
+
+static skive_status settings(cli_job *j) {
+    cli_args *a = j->a;
+    sharing *s = j->own;
+    skive_share_options *o = skive_options_share(j->options);
     /* For sgd, whose steps grow with the number of weights that share a value; adam's do not. */
-    tune->learning_rate = 0.0001;
-    skive_status status = cli_integer(a, "bits", 1, 8, &bits);
-    if (status == SKIVE_OK) status = ratio(a, &o->hash);
-    if (status == SKIVE_OK) status = cli_integer(a, "finetune", 0, 1000000, &epochs);
-    if (status == SKIVE_OK) status = cli_train_settings(a, tune);
-    if (status == SKIVE_OK) status = names(a, "only", only, &o->n_only);
-    if (status == SKIVE_OK) status = names(a, "skip", skip, &o->n_skip);
+    if (!skive_options_is_set(j->options, "train.lr") && strncmp(j->how->optimizer, "adam", 4) != 0)
+        j->how->learning_rate = 0.0001;
+    skive_status status = ratio(a, &o->hash);
+    if (status == SKIVE_OK) status = names(a, "only", s->only, &o->n_only);
+    if (status == SKIVE_OK) status = names(a, "skip", s->skip, &o->n_skip);
     if (status == SKIVE_OK && o->hash > 0 && (cli_has(a, "bits") || cli_has(a, "init") || cli_has(a, "one-codebook")))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash cannot be combined with --bits, --init or --one-codebook");
-    o->only = only;
-    o->skip = skip;
-    o->bits = (int)bits;
-    o->init = cli_text(a, "init", o->init);
-    o->one_codebook = cli_has(a, "one-codebook");
-    o->keep_zero = !cli_has(a, "no-keep-zero");
-    o->plain = cli_has(a, "plain");
+    o->only = s->only;
+    o->skip = s->skip;
     o->seed = skive_context_seed(a->ctx);
-    tune->epochs = (int)epochs;
-    o->finetune = tune;
+    o->dry_run = j->dry;
     return status;
 }
 
@@ -176,51 +163,32 @@ static bool only_ties(const cli_args *a) {
 
 /* ---- the command ---- */
 
-typedef struct job {
-    skive_share_options o;
-    skive_train_options tune;
-    skive_dataset *train, *validation;
-    skive_graph *graph;
-    skive_share_report report;
-    cli_sizes before;
-} job;
-
-static skive_status open_all(cli_args *a, job *j) {
-    const char *data = cli_text(a, "data", NULL);
-    skive_status status = (j->tune.epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
-    if (status == SKIVE_OK && data) status = cli_open_training(a, data, j->graph, &j->train, &j->validation);
+static skive_status open_all(cli_job *j) {
+    cli_args *a = j->a;
+    skive_status status = (j->how->epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
+    if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
     if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &j->graph, 1);
+    j->sized = true;
     return status == SKIVE_OK ? cli_sizes_of(a, a->positional[0], j->graph, &j->before) : status;
 }
 
-static skive_status work(cli_args *a, job *j) {
+static skive_status work(cli_job *j) {
+    cli_args *a = j->a;
+    sharing *s = j->own;
     const skive_status status = tie(a, j->graph);
     if (status != SKIVE_OK) return status;
-    if (!only_ties(a)) return skive_share(a->ctx, j->graph, j->train, j->validation, &j->o, &j->report);
-    if (j->tune.epochs < 1) return SKIVE_OK;
-    return skive_train(a->ctx, j->graph, j->train, j->validation, &j->tune, NULL, 0, &j->report.training);
+    if (!only_ties(a))
+        return skive_share(a->ctx, j->graph, j->train, j->validation, skive_options_share(j->options), &s->report);
+    if (j->how->epochs < 1 || j->dry) return SKIVE_OK;
+    return skive_train(a->ctx, j->graph, j->train, j->validation, j->how, NULL, 0, &s->report.training);
 }
 
-static skive_status finish(cli_args *a, const job *j, const char *output) {
-    const bool tuned = j->tune.epochs > 0;
-    const skive_status saved = tuned ? cli_save_trained(a, j->graph, output) : cli_save(a, j->graph, output);
-    cli_sizes after = {0};
-    if (saved != SKIVE_OK) return saved;
-    (void)cli_sizes_of(a, output, j->graph, &after);
-    if (!a->json) {
-        if (j->report.n_layers) print_report(&j->report);
-        cli_print_training(a, &j->report.training);
-        print_written(&j->o, &j->report, &j->before, &after, output);
-        return SKIVE_OK;
-    }
-    json_t *json = report_json(&j->report);
-    json_object_set_new(json, "output", cli_json_text(output));
-    cli_set_sizes(json, &j->before, &after);
-    cli_print_json(json);
-    return SKIVE_OK;
+static const skive_share_report *report_of(const cli_job *j) { return &((const sharing *)j->own)->report; }
+static json_t *json(const cli_job *j) { return report_json(report_of(j)); }
+static void print(const cli_job *j) {
+    if (report_of(j)->n_layers) print_report(report_of(j));
 }
-
 static void tell_plan(const cli_args *a, const skive_share_report *r) {
     char x[32], y[32];
     if (a->json) {
@@ -235,33 +203,25 @@ static void tell_plan(const cli_args *a, const skive_share_report *r) {
     cli_print_dry_run();
 }
 
+static skive_status plan(cli_job *j) {
+    tell_plan(j->a, report_of(j));
+    return SKIVE_OK;
+}
+static void advise(const cli_job *j) { print_advice(skive_options_share(j->options), report_of(j), j->output); }
+
 static skive_status run(cli_args *a) {
-    const char *output = cli_text(a, "output", NULL), *only[MAX_NAMES], *skip[MAX_NAMES];
-    job j = {.o = skive_share_options_default(), .tune = skive_share_finetune_default()};
-    const bool dry = cli_has(a, "dry-run");
-    if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
-    j.o.dry_run = dry;
-    skive_status status = settings(a, &j.o, &j.tune, only, skip);
-    if (status == SKIVE_OK && j.tune.epochs > 0 && !cli_has(a, "data"))
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
-    if (status == SKIVE_OK && !dry) status = cli_check_output(a, output);
-    if (status == SKIVE_OK && !dry && cli_has(a, "checkpoint"))
-        status = cli_check_output(a, cli_text(a, "checkpoint", NULL));
-    if (status == SKIVE_OK) status = open_all(a, &j);
-    if (status == SKIVE_OK) status = work(a, &j);
-    /* An interrupted run is saved too, so that its progress is not lost. */
-    const bool stopped = status == SKIVE_ERR_INTERRUPTED, reached = stopped && j.report.training.n_epochs > 0;
-    if (status == SKIVE_OK && dry) tell_plan(a, &j.report);
-    if ((status == SKIVE_OK || reached) && !dry) {
-        const skive_status saved = finish(a, &j, output);
-        if (saved != SKIVE_OK) status = saved;
-    }
-    if (stopped && !reached && !dry)
-        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", output);
-    skive_share_report_free(a->ctx, &j.report);
-    skive_graph_free(j.graph);
-    skive_dataset_free(j.validation);
-    skive_dataset_free(j.train);
+    static const cli_work steps = {.finetunes = true,
+                                   .settings = settings,
+                                   .open = open_all,
+                                   .run = work,
+                                   .plan = plan,
+                                   .json = json,
+                                   .print = print,
+                                   .advise = advise};
+    sharing s = {0};
+    cli_job j = {.own = &s, .training = &s.report.training};
+    const skive_status status = cli_job_run(a, &steps, &j);
+    skive_share_report_free(a->ctx, &s.report);
     return status;
 }
 
@@ -273,6 +233,9 @@ const cli_command cli_command_share = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
+    .method = "share",
+    .finetunes = true,
+    .hidden = {"max-iterations"},
     .details =
         "The weights of each layer are clustered to 2^bits values, which --finetune then trains.\n"
         "The file stores a codebook and one byte per weight (standard ONNX: Gather and Cast), or dense weights with\n"

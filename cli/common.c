@@ -203,37 +203,6 @@ skive_status cli_write_json(cli_args *a, const json_t *j, const char *path) {
 
 /* ---- training ---- */
 
-skive_status cli_train_settings(cli_args *a, skive_train_options *o) {
-    const struct {
-        const char *name;
-        double *value;
-    } numbers[] = {{"lr", &o->learning_rate},
-                   {"momentum", &o->momentum},
-                   {"weight-decay", &o->weight_decay},
-                   {"warmup", &o->warmup_epochs},
-                   {"label-smoothing", &o->label_smoothing},
-                   {"clip-norm", &o->clip_norm}};
-    skive_status status = cli_integer(a, "batch", 1, 1000000, &o->batch);
-    o->optimizer = cli_text(a, "optimizer", o->optimizer);
-    if (strncmp(o->optimizer, "adam", 4) == 0) o->learning_rate = 0.001;
-    for (size_t i = 0; status == SKIVE_OK && i < CLI_COUNT(numbers); i++)
-        status = cli_number(a, numbers[i].name, numbers[i].value);
-    o->schedule = cli_text(a, "schedule", o->schedule);
-    o->augment = cli_text(a, "augment", o->augment);
-    o->checkpoint = cli_text(a, "checkpoint", NULL);
-    o->class_weights = cli_text(a, "class-weights", NULL);
-    o->best = cli_text(a, "best", NULL);
-    o->train = cli_text(a, "train", NULL);
-    o->freeze = cli_text(a, "freeze", NULL);
-    o->keep_zeros = cli_text(a, "keep-zeros", NULL);
-    o->rules = cli_text(a, "rule", NULL);
-    if (status == SKIVE_OK && o->best && cli_has(a, "no-validation"))
-        status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--best needs validation samples, and --no-validation leaves none");
-    if (cli_has(a, "no-nesterov")) o->nesterov = false;
-    o->seed = skive_context_seed(a->ctx);
-    return status;
-}
-
 json_t *cli_train_json(const skive_train_report *r) {
     json_t *epochs = json_array();
     for (size_t i = 0; i < r->n_epochs; i++) {

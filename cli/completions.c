@@ -32,7 +32,9 @@ void cli_print_bash(FILE *f) {
     for (size_t i = 0; i < cli_command_count(); i++) {
         const cli_command *c = cli_command_at(i);
         fprintf(f, "            %s) words=\"", c->name);
-        list_options(f, c->options, c->n_options, " --%s");
+        size_t n;
+        const cli_option *options = cli_options_of(c, &n);
+        list_options(f, options, n, " --%s");
         list_options(f, cli_common_options, cli_n_common_options, " --%s");
         fputs("\" ;;\n", f);
     }
@@ -87,7 +89,9 @@ void cli_print_zsh(FILE *f) {
     for (size_t i = 0; i < cli_command_count(); i++) {
         const cli_command *c = cli_command_at(i);
         fprintf(f, "        %s)\n            _arguments", c->name);
-        for (size_t k = 0; k < c->n_options; k++) zsh_option(f, &c->options[k]);
+        size_t n;
+        const cli_option *options = cli_options_of(c, &n);
+        for (size_t k = 0; k < n; k++) zsh_option(f, &options[k]);
         for (size_t k = 0; k < cli_n_common_options; k++) zsh_option(f, &cli_common_options[k]);
         fputs(" \\\n                '*:file:_files'\n            ;;\n", f);
     }

@@ -50,6 +50,30 @@ static void print_examples(FILE *f, const char *text) {
     }
 }
 
+/* "  sgd:momentum=X  momentum of sgd (default 0.9)": the options that values of options take. */
+static void print_records(FILE *f, const cli_command *c) {
+    size_t n;
+    bool any = false;
+    const cli_option *options = cli_options_of(c, &n);
+    for (size_t i = 0; i < n; i++) {
+        const char *choice, *full = cli_full_name(c, &options[i]);
+        for (size_t k = 0; full && (choice = skive_options_choice(c->method, full, k, NULL)); k++) {
+            skive_option_bounds b = {.size = sizeof b};
+            bool found = true;
+            for (size_t m = 0; found; m++) {
+                char left[96];
+                if (skive_options_of_choice(NULL, c->method, full, choice, m, &b, &found) != SKIVE_OK) break;
+                if (!found) break;
+                if (!any) fputs("\nOptions behind a value:\n", f);
+                any = true;
+                snprintf(left, sizeof left, "--%s %s:%s%s", options[i].name, choice, b.name,
+                         b.type == SKIVE_OPTION_SWITCH ? "" : "=X");
+                print_entry(f, left, 40, b.brief);
+            }
+        }
+    }
+}
+
 void cli_print_help(FILE *f, const cli_command *c) {
     fprintf(f, "skive %s: ", c->name);
     cli_print_text(f, c->brief, 8 + strlen(c->name), 2);
@@ -58,8 +82,11 @@ void cli_print_help(FILE *f, const cli_command *c) {
         fputc('\n', f);
         cli_print_text(f, c->details, 0, 0);
     }
-    if (c->n_options) fputs("\nOptions:\n", f);
-    for (size_t i = 0; i < c->n_options; i++) print_option(f, &c->options[i]);
+    size_t n;
+    const cli_option *options = cli_options_of(c, &n);
+    if (n) fputs("\nOptions:\n", f);
+    for (size_t i = 0; i < n; i++) print_option(f, &options[i]);
+    print_records(f, c);
     fputs("\nOptions of every subcommand:\n", f);
     for (size_t i = 0; i < cli_n_common_options; i++) print_option(f, &cli_common_options[i]);
     if (c->examples) {
@@ -137,7 +164,9 @@ static void man_command(FILE *f, const cli_command *c) {
         fputs(".PP\n", f);
         man_text(f, c->details);
     }
-    for (size_t i = 0; i < c->n_options; i++) man_option(f, &c->options[i]);
+    size_t n;
+    const cli_option *options = cli_options_of(c, &n);
+    for (size_t i = 0; i < n; i++) man_option(f, &options[i]);
     if (!c->examples) return;
     fputs(".PP\n.nf\n", f);
     man_text(f, c->examples);

@@ -130,7 +130,14 @@ static int run_command(const cli_command *c, int argc, char **argv) {
     return finish_output(status);
 }
 
-int main(int argc, char **argv) {
+/* All commands with their options, for programs. */
+static json_t *all_json(void) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < CLI_COUNT(all); i++) json_array_append_new(list, cli_command_json(all[i]));
+    return json_pack("{s:s, s:o}", "version", skive_version(), "commands", list);
+}
+
+static int command_line(int argc, char **argv) {
     if (skive_cpu_problem()) {
         fprintf(stderr, "skive: %s\n", skive_cpu_problem());
         return skive_status_exit(SKIVE_ERR_UNSUPPORTED);
@@ -159,8 +166,13 @@ int main(int argc, char **argv) {
             cli_print_zsh(stdout);
         } else if (argc > 2) {
             const cli_command *c = cli_command_find(argv[2]);
-            if (!c) return unknown_command(argv[2]);
-            cli_print_help(stdout, c);
+            if (!c && strcmp(argv[2], "--json") != 0) return unknown_command(argv[2]);
+            if (!c)
+                cli_print_json(all_json());
+            else if (argc > 3 && strcmp(argv[3], "--json") == 0)
+                cli_print_json(cli_command_json(c));
+            else
+                cli_print_help(stdout, c);
         } else {
             cli_print_overview(stdout);
         }
@@ -169,4 +181,10 @@ int main(int argc, char **argv) {
     const cli_command *c = cli_command_find(argv[1]);
     if (!c) return unknown_command(argv[1]);
     return run_command(c, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv) {
+    const int status = command_line(argc, argv);
+    cli_options_free();
+    return status;
 }

@@ -4,6 +4,7 @@
 #include <skive/data.h>
 #include <skive/zoo.h>
 
+#include "data/data.h"
 #include "kernels/kernel.h"
 #include "graph/op.h"
 #include "pack/coder.h"
@@ -14,6 +15,7 @@
 #include "share/share.h"
 #include "tensor/grid.h"
 #include "train/train.h"
+#include "zoo/zoo.h"
 
 static const char *yes(bool has) { return has ? "yes" : ""; }
 
@@ -62,30 +64,51 @@ static void grids(void) {
     }
 }
 
+/* The records of a family, each with its options. */
+static void family(const char *title, const skv_family *f, const char *(*syntax)(size_t)) {
+    skive_context *ctx = NULL;
+    if (skive_context_create(NULL, &ctx) != SKIVE_OK) return;
+    printf("\n## %s\n\n| %s | what | options |\n|---|---|---|\n", title, f->what);
+    for (size_t i = 0; f->name_at(i); i++) {
+        size_t n;
+        const skv_option *o = f->options_at(i, &n);
+        printf(syntax ? "| `%s` | %s |" : "| %s | %s |", syntax ? syntax(i) : f->name_at(i), f->brief_at(i));
+        for (size_t k = 0; k < n; k++) {
+            skv_text range, fallback;
+            skv_text_init(&range, ctx);
+            skv_text_init(&fallback, ctx);
+            skv_option_describe(&o[k], true, &range);
+            skv_option_default_text(&o[k], &fallback);
+            printf("%s `%s`: %s; %s%s%s", k ? "<br>" : "", o[k].name, o[k].brief, range.data ? range.data : "",
+                   fallback.data ? ", default " : "", fallback.data ? fallback.data : "");
+            skv_text_free(&range);
+            skv_text_free(&fallback);
+        }
+        printf(" |\n");
+    }
+    skive_context_free(ctx);
+}
+
 int main(void) {
     printf("# What there is\n\nMade by `make docs` from the lists of records.\n\n");
     ops();
     kernels();
     passes();
-    LIST("Losses", skv_loss_count, skv_loss_at);
-    LIST("Rules of parameters", skv_rule_count, skv_rule_at);
-    LIST("Optimizers", skv_optimizer_count, skv_optimizer_at);
-    LIST("Learning-rate schedules", skv_schedule_count, skv_schedule_at);
-    LIST("Pruning criteria", skv_criterion_count, skv_criterion_at);
-    LIST("Pruning schedules", skv_prune_schedule_count, skv_prune_schedule_at);
+    family("Losses", &skv_loss_family, NULL);
+    family("Optimizers", &skv_optimizer_family, NULL);
+    family("Learning-rate schedules", &skv_schedule_family, NULL);
+    family("Pruning criteria", &skv_criterion_family, NULL);
+    family("Pruning schedules", &skv_prune_schedule_family, NULL);
     LIST("Reducers of the data probe", skv_reducer_count, skv_reducer_at);
-    LIST("Calibration methods", skv_observer_count, skv_observer_at);
-    LIST("Starts of k-means", skv_share_init_count, skv_share_init_at);
+    family("Calibration methods", &skv_observer_family, NULL);
+    family("Starts of k-means", &skv_share_init_family, NULL);
     grids();
     LIST("Storage forms", skv_form_count, skv_form_at);
     LIST("Entropy coders", skv_coder_count, skv_coder_at);
     printf("\n## Data sets\n\n| specification | what |\n|---|---|\n");
     for (size_t i = 0; i < skive_dataset_kind_count(); i++)
         printf("| `%s` | %s |\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
-    printf("\n## Transforms\n\n| transform | what |\n|---|---|\n");
-    for (size_t i = 0; i < skive_transform_count(); i++)
-        printf("| `%s` | %s |\n", skive_transform_syntax(i), skive_transform_brief(i));
-    printf("\n## Built-in networks\n\n| network | what |\n|---|---|\n");
-    for (size_t i = 0; i < skive_zoo_count(); i++) printf("| %s | %s |\n", skive_zoo_name(i), skive_zoo_brief(i));
+    family("Transforms", &skv_transform_family, skive_transform_syntax);
+    family("Built-in networks", &skv_zoo_family, NULL);
     return 0;
 }

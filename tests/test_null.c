@@ -51,6 +51,10 @@ static const char *const optional[] = {
     "skive_model_set_output output",
     "skive_model_set_output kind",
     "skive_model_output dataset",
+    "skive_options_at ctx",
+    "skive_options_bounds ctx",
+    "skive_options_choice brief",
+    "skive_options_of_choice ctx",
     "skive_pack_save options",
     "skive_pack_save report",
     "skive_pack_serialize options",
@@ -635,6 +639,45 @@ static void tune_cases(fixture *f) {
     REFUSED(skive_control_drop, report, skive_control_drop(c, 1, out, 1, control, NULL, NULL));
 }
 
+static void options_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    skive_options *o = NULL;
+    skive_option_bounds b = {.size = sizeof b};
+    bool found;
+    skv_test_ok(c, skive_options_create(c, "train", &o));
+    REFUSED(skive_options_at, method, skive_options_at(c, NULL, 0, &b, &found));
+    REFUSED(skive_options_at, out, skive_options_at(c, "train", 0, NULL, &found));
+    REFUSED(skive_options_at, found, skive_options_at(c, "train", 0, &b, NULL));
+    REFUSED(skive_options_bounds, method, skive_options_bounds(c, NULL, "lr", &b));
+    REFUSED(skive_options_bounds, name, skive_options_bounds(c, "train", NULL, &b));
+    REFUSED(skive_options_bounds, out, skive_options_bounds(c, "train", "lr", NULL));
+    GIVES(skive_options_choice, method, !skive_options_choice(NULL, "loss", 0, NULL));
+    GIVES(skive_options_choice, name, !skive_options_choice("train", NULL, 0, NULL));
+    REFUSED(skive_options_of_choice, method, skive_options_of_choice(c, NULL, "loss", "mse", 0, &b, &found));
+    REFUSED(skive_options_of_choice, name, skive_options_of_choice(c, "train", NULL, "mse", 0, &b, &found));
+    REFUSED(skive_options_of_choice, choice, skive_options_of_choice(c, "train", "loss", NULL, 0, &b, &found));
+    REFUSED(skive_options_of_choice, out, skive_options_of_choice(c, "train", "loss", "mse", 0, NULL, &found));
+    REFUSED(skive_options_of_choice, found, skive_options_of_choice(c, "train", "loss", "mse", 0, &b, NULL));
+    SILENT(skive_options_create, ctx, skive_options_create(NULL, "train", out));
+    REFUSED(skive_options_create, method, skive_options_create(c, NULL, out));
+    REFUSED(skive_options_create, out, skive_options_create(c, "train", NULL));
+    IGNORED(skive_options_free, options, skive_options_free(NULL));
+    SILENT(skive_options_set, options, skive_options_set(NULL, "lr", "1"));
+    REFUSED(skive_options_set, name, skive_options_set(o, NULL, "1"));
+    REFUSED(skive_options_set, value, skive_options_set(o, "lr", NULL));
+    SILENT(skive_options_get, options, skive_options_get(NULL, "lr", out, 9));
+    REFUSED(skive_options_get, name, skive_options_get(o, NULL, out, 9));
+    REFUSED(skive_options_get, buffer, skive_options_get(o, "lr", NULL, 9));
+    GIVES(skive_options_is_set, options, !skive_options_is_set(NULL, "lr"));
+    GIVES(skive_options_is_set, name, !skive_options_is_set(o, NULL));
+    GIVES(skive_options_train, options, !skive_options_train(NULL));
+    GIVES(skive_options_prune, options, !skive_options_prune(NULL));
+    GIVES(skive_options_share, options, !skive_options_share(NULL));
+    GIVES(skive_options_distill, options, !skive_options_distill(NULL));
+    GIVES(skive_options_quantize, options, !skive_options_quantize(NULL));
+    skive_options_free(o);
+}
+
 static void zoo_cases(fixture *f) {
     skive_context *c = f->ctx;
     SILENT(skive_zoo_build, ctx, skive_zoo_build(NULL, "x", NULL, out));
@@ -778,6 +821,7 @@ static void test_null(void **state) {
     tensor_cases(&f);
     train_cases(&f);
     tune_cases(&f);
+    options_cases(&f);
     zoo_cases(&f);
     check_headers();
     skive_session_free(f.session);

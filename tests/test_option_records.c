@@ -20,9 +20,9 @@
 #include "train/train.h"
 #include "zoo/zoo.h"
 
-static const skv_family *const families[] = {&skv_criterion_family,  &skv_prune_schedule_family, &skv_optimizer_family,
-                                             &skv_loss_family,       &skv_schedule_family,       &skv_observer_family,
-                                             &skv_share_init_family, &skv_transform_family,      &skv_zoo_family};
+static const skv_family *const families[] = {
+    &skv_criterion_family, &skv_prune_schedule_family, &skv_optimizer_family,  &skv_loss_family,      &skv_rule_family,
+    &skv_schedule_family,  &skv_observer_family,       &skv_share_init_family, &skv_transform_family, &skv_zoo_family};
 
 /* A value that the option takes and that is not its default. */
 static void another_value(const skv_option *o, char *out, size_t size) {
@@ -34,8 +34,14 @@ static void another_value(const skv_option *o, char *out, size_t size) {
         text = o->choices(o->choices(1) && o->text && strcmp(o->choices(0), o->text) == 0 ? 1 : 0);
         break;
     case SKV_OPTION_RECORD: text = o->family->name_at(o->family->name_at(1) && o->text ? 1 : 0); break;
-    case SKV_OPTION_TEXT:
-    case SKV_OPTION_LIST: text = "7,8"; break;
+    case SKV_OPTION_LIST:
+        if (o->choices) {
+            (void)snprintf(out, size, "%s,%s", o->choices(1), o->choices(0));
+            return;
+        }
+        text = "7,8";
+        break;
+    case SKV_OPTION_TEXT: text = "7,8"; break;
     case SKV_OPTION_BUDGET: text = "0.25"; break;
     case SKV_OPTION_INTEGER:
     case SKV_OPTION_REAL:

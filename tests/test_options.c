@@ -1,4 +1,6 @@
 /* Option structs with the layout of an older version of the library, at every entry point that takes one. */
+#include <ctype.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +9,7 @@
 
 #include <skive/skive.h>
 
-#include "base/base.h"
+#include "graph/graph.h"
 #include "support.h"
 
 #include <cmocka.h>
@@ -143,6 +145,108 @@ static skive_status serialize_of(fixture *f, skive_graph *g, const void *options
     return status;
 }
 
+static skive_status save_of(fixture *f, skive_graph *g, const void *options) {
+    char path[SKV_TEST_PATH];
+    return skive_onnx_save(f->ctx, g, skv_test_path(path, f->folder, "s.onnx"), options);
+}
+
+static skive_status parse_of(fixture *f, skive_graph *g, const void *options) {
+    void *bytes = NULL;
+    size_t n = 0;
+    skive_graph *parsed = NULL;
+    skv_test_ok(f->ctx, skive_onnx_serialize(f->ctx, g, NULL, &bytes, &n));
+    const skive_status status = skive_onnx_parse(f->ctx, bytes, n, NULL, options, &parsed);
+    skive_onnx_free_bytes(f->ctx, bytes);
+    skive_graph_free(parsed);
+    return status;
+}
+
+static skive_status pack_save_of(fixture *f, skive_graph *g, const void *options) {
+    char path[SKV_TEST_PATH];
+    return skive_pack_save(f->ctx, g, skv_test_path(path, f->folder, "s.skv"), options, NULL);
+}
+
+static skive_status pack_parse_of(fixture *f, skive_graph *g, const void *options) {
+    void *bytes = NULL;
+    size_t n = 0;
+    skive_graph *parsed = NULL;
+    skv_test_ok(f->ctx, skive_pack_serialize(f->ctx, g, NULL, &bytes, &n, NULL));
+    const skive_status status = skive_pack_parse(f->ctx, bytes, n, options, &parsed, NULL);
+    skive_pack_free_bytes(f->ctx, bytes);
+    skive_graph_free(parsed);
+    return status;
+}
+
+static skive_status random_inputs(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs) {
+    (void)user;
+    if (index >= 4) return SKIVE_ERR_NOT_FOUND;
+    for (int64_t i = 0; n_inputs && i < skive_tensor_count(&inputs[0]); i++)
+        skive_tensor_set(&inputs[0], i, (double)((i + index) % 5) - 2);
+    return SKIVE_OK;
+}
+
+static skive_status choose_of(fixture *f, skive_graph *g, const void *options) {
+    skive_pack_fit fit = {0};
+    const skive_status status = skive_pack_choose(f->ctx, g, "10k", options, &fit);
+    skive_pack_fit_free(f->ctx, &fit);
+    return status;
+}
+
+static skive_status scope_of(fixture *f, skive_graph *g, const void *options) {
+    skive_train_scope scope = {0};
+    const skive_status status = skive_train_scope_of(f->ctx, g, options, &scope);
+    skive_train_scope_free(f->ctx, &scope);
+    return status;
+}
+
+static skive_status costs_of(fixture *f, skive_graph *g, const void *options, bool widths) {
+    skive_costs *costs = NULL;
+    skive_cost_report report = {0};
+    skive_cost_time time;
+    const skive_cost_width as_it_is = {-1, -1};
+    const char *product = NULL;
+    skive_status status = skive_costs_open(f->ctx, "", &costs);
+    for (uint32_t i = 0; i < g->n_nodes && !product; i++) {
+        if (strcmp(skive_node_op(g->nodes[i]), "Gemm") == 0) product = g->nodes[i]->name;
+    }
+    if (status == SKIVE_OK && widths)
+        status = skive_costs_of_widths(costs, g, product, options, &as_it_is, 1, &time);
+    else if (status == SKIVE_OK)
+        status = skive_costs_of_graph(costs, g, options, &report);
+    skive_cost_report_free(f->ctx, &report);
+    skive_costs_free(costs);
+    return status;
+}
+
+/* Training options that fine-tuning is given have a size of their own. */
+static skive_status prune_tuned(fixture *f, const void *options) {
+    skive_prune_options o = skive_prune_options_default();
+    skive_graph *g = network(f);
+    o.finetune = options;
+    const skive_status status = skive_prune(f->ctx, g, f->set, NULL, &o, NULL);
+    skive_graph_free(g);
+    return status;
+}
+
+static skive_status share_tuned(fixture *f, const void *options) {
+    skive_share_options o = skive_share_options_default();
+    skive_graph *g = network(f);
+    o.finetune = options;
+    const skive_status status = skive_share(f->ctx, g, f->set, NULL, &o, NULL);
+    skive_graph_free(g);
+    return status;
+}
+
+static skive_status distill_trained(fixture *f, const void *options) {
+    skive_distill_options o = skive_distill_options_default();
+    skive_graph *g = network(f), *teacher = network(f);
+    o.train = options;
+    const skive_status status = skive_distill(f->ctx, g, teacher, f->set, NULL, &o, NULL);
+    skive_graph_free(g);
+    skive_graph_free(teacher);
+    return status;
+}
+
 static skive_status pack_of(fixture *f, skive_graph *g, const void *options) {
     void *bytes = NULL;
     size_t n = 0;
@@ -189,6 +293,16 @@ ON_GRAPH(plan, plan_of(f, g, options))
 ON_GRAPH(serialize, serialize_of(f, g, options))
 ON_GRAPH(pack, pack_of(f, g, options))
 ON_GRAPH(load, load_of(f, g, options))
+ON_GRAPH(save, save_of(f, g, options))
+ON_GRAPH(parse, parse_of(f, g, options))
+ON_GRAPH(pack_save, pack_save_of(f, g, options))
+ON_GRAPH(pack_parse, pack_parse_of(f, g, options))
+ON_GRAPH(choose, choose_of(f, g, options))
+ON_GRAPH(scope, scope_of(f, g, options))
+ON_GRAPH(costs, costs_of(f, g, options, false))
+ON_GRAPH(costs_of_widths, costs_of(f, g, options, true))
+ON_GRAPH(quantize_within, skive_quantize_within(f->ctx, g, f->set, f->set, NULL, 100, options, NULL, NULL))
+ON_GRAPH(quantize_feed, skive_quantize_feed(f->ctx, g, random_inputs, NULL, options, NULL))
 ON_GRAPH(unpack, unpack_of(f, g, options))
 ON_GRAPH(set_input, skive_model_set_input(f->ctx, g, f->set, options))
 ON_GRAPH(simplify, skive_simplify(f->ctx, g, options, NULL))
@@ -199,8 +313,25 @@ ON_GRAPH(distill, distill_of(f, g, options))
 ON_GRAPH(prune, skive_prune(f->ctx, g, NULL, NULL, options, NULL))
 ON_GRAPH(share, skive_share(f->ctx, g, NULL, NULL, options, NULL))
 
-#define CHECK(name, function, third)                          \
+/* The entry points that were tried. */
+static const char *noted[64];
+static size_t n_noted;
+
+static void note(const char *name) {
+    assert_true(n_noted < sizeof noted / sizeof noted[0]);
+    noted[n_noted++] = name;
+}
+
+static bool was_noted(const char *name) {
+    for (size_t i = 0; i < n_noted; i++) {
+        if (strcmp(noted[i], name) == 0) return true;
+    }
+    return false;
+}
+
+#define CHECK(entry_point, name, function, third)             \
     do {                                                      \
+        note(entry_point);                                    \
         const name o = name##_default();                      \
         check(f, #name, function, &o, offsetof(name, third)); \
     } while (0)
@@ -209,28 +340,74 @@ static void test_older(void **state) {
     fixture own, *f = &own;
     (void)state;
     setup(f);
-    CHECK(skive_context_options, make_context, threads);
-    CHECK(skive_dataset_options, open_set, validation_fraction);
-    CHECK(skive_loader_options, make_loader, shuffle);
-    CHECK(skive_zoo_options, build, dims);
-    CHECK(skive_session_options, session, no_fusion);
-    CHECK(skive_plan_options, plan, n_shapes);
-    CHECK(skive_onnx_save_options, serialize, external_threshold);
-    CHECK(skive_onnx_load_options, load, max_nodes);
-    CHECK(skive_pack_options, pack, biases);
-    CHECK(skive_pack_load_options, unpack, max_nodes);
-    CHECK(skive_input_options, set_input, mean);
-    CHECK(skive_simplify_options, simplify, n_passes);
-    CHECK(skive_quantize_options, quantize, percentile);
-    CHECK(skive_quantize_options, quantize_arrays, percentile);
-    CHECK(skive_train_options, train, batch);
-    CHECK(skive_distill_options, distill, alpha);
-    CHECK(skive_prune_options, prune, schedule);
-    CHECK(skive_share_options, share, init);
+    CHECK("skive_context_create", skive_context_options, make_context, threads);
+    CHECK("skive_dataset_open", skive_dataset_options, open_set, validation_fraction);
+    CHECK("skive_loader_create", skive_loader_options, make_loader, shuffle);
+    CHECK("skive_zoo_build", skive_zoo_options, build, dims);
+    CHECK("skive_session_create", skive_session_options, session, no_fusion);
+    CHECK("skive_plan_create", skive_plan_options, plan, n_shapes);
+    CHECK("skive_onnx_serialize", skive_onnx_save_options, serialize, external_threshold);
+    CHECK("skive_onnx_load", skive_onnx_load_options, load, max_nodes);
+    CHECK("skive_pack_serialize", skive_pack_options, pack, biases);
+    CHECK("skive_pack_load", skive_pack_load_options, unpack, max_nodes);
+    CHECK("skive_model_set_input", skive_input_options, set_input, mean);
+    CHECK("skive_simplify", skive_simplify_options, simplify, n_passes);
+    CHECK("skive_quantize", skive_quantize_options, quantize, percentile);
+    CHECK("skive_quantize_arrays", skive_quantize_options, quantize_arrays, percentile);
+    CHECK("skive_train", skive_train_options, train, batch);
+    CHECK("skive_distill", skive_distill_options, distill, alpha);
+    CHECK("skive_prune", skive_prune_options, prune, schedule);
+    CHECK("skive_share", skive_share_options, share, init);
+    CHECK("skive_onnx_save", skive_onnx_save_options, save, external_threshold);
+    CHECK("skive_onnx_parse", skive_onnx_load_options, parse, max_nodes);
+    CHECK("skive_pack_save", skive_pack_options, pack_save, biases);
+    CHECK("skive_pack_parse", skive_pack_load_options, pack_parse, max_nodes);
+    CHECK("skive_quantize_feed", skive_quantize_options, quantize_feed, percentile);
+    CHECK("skive_quantize_within", skive_quantize_options, quantize_within, percentile);
+    CHECK("skive_pack_choose", skive_pack_options, choose, biases);
+    CHECK("skive_train_scope_of", skive_train_options, scope, batch);
+    CHECK("skive_costs_of_graph", skive_plan_options, costs, n_shapes);
+    CHECK("skive_costs_of_widths", skive_plan_options, costs_of_widths, n_shapes);
+    CHECK("", skive_train_options, prune_tuned, batch);
+    CHECK("", skive_train_options, share_tuned, batch);
+    CHECK("", skive_train_options, distill_trained, batch);
     finish(f);
 }
 
+/* Every function of the public headers that takes an option struct is among those above. */
+static void test_complete(void **state) {
+    glob_t headers;
+    size_t found = 0;
+    (void)state;
+    assert_int_equal(glob("include/skive/*.h", 0, NULL, &headers), 0);
+    for (size_t i = 0; i < headers.gl_pathc; i++) {
+        void *block = NULL;
+        size_t n = 0;
+        skive_context *ctx = skv_test_context();
+        skv_test_ok(ctx, skv_file_read(ctx, headers.gl_pathv[i], 0, &block, &n));
+        char *text = calloc(n + 1, 1);
+        assert_non_null(text);
+        memcpy(text, block, n);
+        for (const char *at = text; (at = strstr(at, "SKIVE_API")); at++) {
+            const char *end = strchr(at, ';'), *open = strchr(at, '('), *takes = strstr(at, "_options *options");
+            if (!end || !open || !takes || open > end || takes > end || takes < open) continue;
+            const char *name = open;
+            while (name > at && (isalnum((unsigned char)name[-1]) || name[-1] == '_')) name--;
+            char function[100];
+            (void)snprintf(function, sizeof function, "%.*s", (int)(open - name), name);
+            found++;
+            if (strcmp(function, "skive_options_free") == 0 || strncmp(function, "skive_options_", 14) == 0) continue;
+            if (!was_noted(function)) fail_msg("%s: %s is not tested here", headers.gl_pathv[i], function);
+        }
+        free(text);
+        skv_free(ctx, block);
+        skv_test_context_end(ctx);
+    }
+    globfree(&headers);
+    assert_true(found > 20);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_older)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_older), cmocka_unit_test(test_complete)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

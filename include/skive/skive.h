@@ -22,6 +22,7 @@
 #include <skive/graph.h>
 #include <skive/input.h>
 #include <skive/onnx.h>
+#include <skive/options.h>
 #include <skive/output.h>
 #include <skive/pack.h>
 #include <skive/prune.h>

@@ -149,7 +149,20 @@ static bool keep_text(skv_option_values *v, skv_option_value *out, const char *t
     return true;
 }
 
+/* Each of a list's items; the first that is no choice is named. */
+static skive_status check_list(skive_context *ctx, const char *owner, const skv_option *o, const char *text) {
+    char item[SKV_OPTION_TEXT_ROOM];
+    const char *subject = owner ? owner : skv_option_known_as(o);
+    for (const char *at = text; o->choices && at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        (void)snprintf(item, sizeof item, "%.*s", (int)strcspn(at, ","), at);
+        if (!skv_option_is_choice(o, item))
+            return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, subject, o->what ? o->what : o->name, item, o->choices);
+    }
+    return SKIVE_OK;
+}
+
 skive_status skv_option_check_name(skive_context *ctx, const char *owner, const skv_option *o, const char *text) {
+    if (o->type == SKV_OPTION_LIST) return check_list(ctx, owner, o, text);
     if (skv_option_is_choice(o, text)) return SKIVE_OK;
     const char *name = owner ? o->name : skv_option_known_as(o), *subject = owner ? owner : name;
     if (o->family && (skv_family_find(o->family, text) != SIZE_MAX || !o->choices))
@@ -175,10 +188,10 @@ static skive_status read_value(skive_context *ctx, const char *owner, skv_option
         break;
     case SKV_OPTION_REAL: good = skv_parse_number(text, strlen(text), &out->number); break;
     case SKV_OPTION_BUDGET: good = read_budget(o, text, out); break;
+    case SKV_OPTION_LIST:
     case SKV_OPTION_CHOICE:
     case SKV_OPTION_RECORD: SKV_TRY(skv_option_check_name(ctx, owner, o, text)); break;
-    case SKV_OPTION_TEXT:
-    case SKV_OPTION_LIST: break;
+    case SKV_OPTION_TEXT: break;
     }
     if (good && (o->type == SKV_OPTION_INTEGER || o->type == SKV_OPTION_REAL))
         good = skv_option_in_range(o, out->number);
@@ -367,7 +380,7 @@ skive_status skv_family_pick(skive_context *ctx, const skv_family *f, const char
     skv_option_values unused;
     const size_t length = text ? strcspn(text, ":") : 0, i = skv_family_find(f, text);
     size_t n;
-    if (i == SIZE_MAX) {
+    if (!text || i == SIZE_MAX) {
         (void)snprintf(owner, sizeof owner, "%.*s", (int)(length < 150 ? length : 150), text ? text : "");
         return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, subject, f->what, owner, f->name_at);
     }

@@ -21,7 +21,8 @@ bool skv_parse_number(const char *text, size_t length, double *out) {
 
 void skv_text_add_number(skv_text *t, double value) {
     char text[40];
-    (void)snprintf(text, sizeof text, "%.6g", value);
+    const bool whole = value == floor(value) && fabs(value) < 1e9;
+    (void)snprintf(text, sizeof text, whole ? "%.0f" : "%.6g", value);
     if (strtod(text, NULL) != value) (void)snprintf(text, sizeof text, "%.17g", value);
     for (char *at = text; *at; at++) {
         if (*at == ',') *at = '.';

@@ -63,14 +63,15 @@ void skv_surgery_settings(const skv_pruning *p, skv_text *out) {
         const double sparsity = p->layers[i].own ? *p->layers[i].own : -1;
         own = skv_hash64(&sparsity, sizeof sparsity, own);
     }
-    skv_settings_text(out, "criterion (--criterion)", p->criterion->name);
-    skv_settings_text(out, "schedule of pruning (--prune-schedule)", p->schedule->name);
-    skv_settings_number(out, "sparsity (--sparsity)", o->sparsity);
-    skv_settings_number(out, "threshold (--threshold)", o->threshold);
-    skv_settings_number(out, "threshold of deviations (--threshold-std)", o->threshold_std);
-    skv_settings_number(out, "part of fine-tuning with surgery (--surgery-until)", o->surgery_until);
-    skv_settings_number(out, "sparsity by layer (--per-layer)", o->per_layer);
-    skv_settings_number(out, "floor of layers (--layer-floor)", o->layer_floor);
+    /* The soft labels are part of the objective; steps are told as they are. */
+    static const char *const without[] = {"distill-alpha", "temperature", "last-step", "steps", NULL};
+    skv_text criterion;
+    skv_text_init(&criterion, p->ctx);
+    skv_options_format(&p->criterion_options, true, &criterion);
+    skv_settings_table(out, &skv_prune_table, o, without);
+    skv_settings_text(out, "options of the criterion", criterion.data);
+    if (criterion.status != SKIVE_OK) out->status = criterion.status;
+    skv_text_free(&criterion);
     skv_settings_number(out, "steps (--steps)", levels_of(p));
     skv_settings_number(out, "margin of surgery", SKV_SURGERY_MARGIN);
     skv_settings_hash(out, "set of layers with a sparsity of their own (--layer)", own);

@@ -74,6 +74,8 @@ skive_status skv_checkpoint_load(skive_context *ctx, const char *path, skv_check
 skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skive_graph *model, skv_text *out);
 void skv_settings_text(skv_text *t, const char *name, const char *value);
 void skv_settings_number(skv_text *t, const char *name, double value);
+/* The fields of a struct that are options, but those in `without`, which ends with NULL. */
+void skv_settings_table(skv_text *t, const skv_table *table, const void *object, const char *const *without);
 /* What the model's metadata say of its input. `who`: "", or "teacher-". */
 void skv_settings_input(skv_text *t, const char *who, const skive_graph *g);
 void skv_settings_hash(skv_text *t, const char *name, uint64_t hash); /* of what is not shown */

@@ -41,7 +41,7 @@ static const skv_option options[] = {
      .most = 1e6,
      .fallback = 128,
      SKV_FIELD(INT64, skive_train_options, batch),
-     .brief = "samples per step"},
+     .brief = "batch: samples per step"},
     {.name = "loss",
      .type = SKV_OPTION_RECORD,
      .family = &skv_loss_family,
@@ -91,11 +91,11 @@ static const skv_option options[] = {
      SKV_FIELD(TEXT, skive_train_options, class_weights),
      .brief = "none (default), balanced, or one number per class: 1,2.5,1"},
     {.name = "best",
-     .type = SKV_OPTION_CHOICE,
+     .type = SKV_OPTION_LIST,
      .choices = skv_best_name,
      .what = "measure of the best epoch",
      SKV_FIELD(TEXT, skive_train_options, best),
-     .brief = "select the best epoch by this (default: accuracy, where there is one; the loss decides ties)"},
+     .brief = "figure of the best epoch, and others for ties (default: accuracy, then loss)"},
     {.name = "keep-best",
      .type = SKV_OPTION_SWITCH,
      .fallback = 1,
@@ -115,6 +115,10 @@ static const skv_option options[] = {
      .what = "choice of zeros to keep",
      SKV_FIELD(TEXT, skive_train_options, keep_zeros),
      .brief = "weights whose zeros stay zero (default: pruned)"},
+    {.name = "rule",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, rules),
+     .brief = "rules of weights: [PATTERN=]RULE:OPTIONS, more behind ';' (clip, prox, grid, none)"},
     {.name = "raw-targets",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_train_options, raw_targets),
@@ -140,6 +144,7 @@ const skv_table skv_train_table = {"train", options, SKV_LENGTH(options)};
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o) {
     skive_train_options copy = *o;
     SKV_TRY(skv_table_resolve(ctx, &skv_train_table, &copy));
+    SKV_TRY(skv_best_check(ctx, copy.best));
     const skv_loss *loss = copy.loss ? skv_loss_find(copy.loss) : NULL;
     if (loss && (loss->needs_teacher || loss->needs_features)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", copy.loss);

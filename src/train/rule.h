@@ -97,6 +97,7 @@ struct skv_rule {
 size_t skv_rule_count(void);
 const skv_rule *skv_rule_at(size_t i);
 const char *skv_rule_name(size_t i);
+extern const skv_family skv_rule_family;
 const skv_rule *skv_rule_find(const char *name);
 
 /* The optimizer gets numbers of its own to change, a copy of the weights; the graph sees what the rules' `show` make of

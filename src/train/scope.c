@@ -42,7 +42,7 @@ skive_status skive_train_scope_of(skive_context *ctx, const skive_graph *graph, 
     skv_role *roles = NULL;
     skive_status status;
     *out = s;
-    SKV_TRY(skv_options_take(ctx, "skive_train_options", options, &o, sizeof o));
+    SKV_TRY(skv_train_options_take(ctx, options, &o));
     SKV_TRY(skive_graph_copy(ctx, graph, &g));
     SKV_GO(status, done, skive_graph_to_inference(g));
     SKV_GO(status, done, skv_params_choose(g, &o));

@@ -29,6 +29,24 @@ void skv_settings_hash(skv_text *t, const char *name, uint64_t hash) {
     skv_text_add(t, "%s\t#%016llx\n", name, (unsigned long long)hash);
 }
 
+void skv_settings_table(skv_text *t, const skv_table *table, const void *object, const char *const *without) {
+    const skv_option *o;
+    for (size_t i = 0; (o = skv_table_at(table, i)); i++) {
+        const char *known = skv_option_known_as(o), *const *skip = without;
+        char name[160];
+        while (*skip && strcmp(*skip, known) != 0) skip++;
+        if (*skip) continue;
+        const char *what = o->family ? o->family->what : o->what ? o->what : o->brief;
+        size_t length = strcspn(what, ";:(");
+        while (length > 0 && what[length - 1] == ' ') length--;
+        (void)snprintf(name, sizeof name, "%.*s (--%s)", (int)length, what, known);
+        if ((int)o->field == SKV_FIELD_TEXT)
+            skv_settings_text(t, name, skv_option_field_text(o, object));
+        else
+            skv_settings_number(t, name, skv_option_field_number(o, object));
+    }
+}
+
 static uint64_t hash_of_model(const skive_graph *g) {
     uint64_t key = 1;
     for (uint32_t i = 0; i < g->n_values; i++) {
@@ -78,49 +96,14 @@ skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skiv
     skive_dataset_info train, validation = {0};
     skive_dataset_get_info(fit->train, &train);
     if (fit->validation) skive_dataset_get_info(fit->validation, &validation);
-    const struct {
-        const char *name;
-        double value;
-    } numbers[] = {
-        {"batch (--batch)", (double)o->batch},
-        {"learning rate (--lr)", o->learning_rate},
-        {"momentum (--momentum)", o->momentum},
-        {"Nesterov's momentum (--no-nesterov)", o->nesterov},
-        {"weight decay (--weight-decay)", o->weight_decay},
-        {"decay of all parameters", o->decay_all},
-        {"label smoothing (--label-smoothing)", o->label_smoothing},
-        {"warm-up epochs (--warmup)", o->warmup_epochs},
-        {"final rate", o->final_rate},
-        {"step every", o->step_every},
-        {"step factor", o->step_factor},
-        {"clip norm (--clip-norm)", o->clip_norm},
-        {"keeping of the best epoch", o->keep_best},
-        {"raw targets (--raw-targets)", o->raw_targets},
-        {"seed (--seed)", (double)o->seed},
-        {"number of training samples (--limit, --no-validation)", (double)train.count},
-        {"number of validation samples (--no-validation)", (double)validation.count},
-    };
-    const struct {
-        const char *name, *value;
-    } texts[] = {
-        {"kind of training", fit->what},
-        {"data set (--data)", train.spec},
-        {"loss", o->loss},
-        {"optimizer (--optimizer)", o->optimizer},
-        {"schedule (--schedule)", o->schedule},
-        {"augmentation (--augment)", o->augment},
-        {"measure of the best epoch (--best)", o->best},
-        {"class weights (--class-weights)", o->class_weights},
-    };
+    /* How far the run goes is asked separately, and where the file lies decides nothing. */
+    static const char *const without[] = {"epochs", "checkpoint", NULL};
     skv_text_init(out, ctx);
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) skv_settings_text(out, texts[i].name, texts[i].value);
-    /* Absent where nothing is asked for, as in the checkpoints of older versions. */
-    if (o->train) skv_settings_text(out, "trained besides (--train)", o->train);
-    if (o->freeze) skv_settings_text(out, "frozen (--freeze)", o->freeze);
-    if (o->rules) skv_settings_text(out, "rules of parameters (--rule)", o->rules);
-    if (o->keep_zeros) skv_settings_text(out, "zeros kept (--keep-zeros)", o->keep_zeros);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        skv_settings_number(out, numbers[i].name, numbers[i].value);
+    skv_settings_text(out, "kind of training", fit->what);
+    skv_settings_text(out, "data set (--data)", train.spec);
+    skv_settings_number(out, "number of training samples (--limit, --no-validation)", (double)train.count);
+    skv_settings_number(out, "number of validation samples (--no-validation)", (double)validation.count);
+    skv_settings_table(out, &skv_train_table, o, without);
     skv_objective_settings(fit->objective, out);
     for (size_t i = 0; i < fit->n_watchers; i++) skv_settings_text(out, "watcher", fit->watchers[i].name);
     if (fit->settings) skv_text_add(out, "%s", fit->settings);

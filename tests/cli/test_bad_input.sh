@@ -11,14 +11,14 @@ expect 2 "no option '--frob'" "$skive" inspect --frob model.onnx
 one_line
 expect 2 'MODEL is missing' "$skive" inspect
 expect 2 'one argument too many' "$skive" inspect a.onnx b.onnx
-expect 2 '\-\-epochs.*not a whole number' "$skive" train mlp --data $data --epochs many -o x.onnx
+expect 2 '\-\-epochs is many; it must be a whole number' "$skive" train mlp --data $data --epochs many -o x.onnx
 one_line
 expect 2 'sparsity is 1\.5' "$skive" prune model.onnx --sparsity 1.5 -o x.onnx
 one_line
-expect 2 'sparsity.*not a number' "$skive" prune model.onnx --sparsity lots -o x.onnx
+expect 2 'sparsity is lots; it must be a number' "$skive" prune model.onnx --sparsity lots -o x.onnx
 expect 2 'threshold is -1' "$skive" prune model.onnx --threshold -1 -o x.onnx
 one_line
-expect 2 'threshold.*not a number' "$skive" prune model.onnx --threshold nan -o x.onnx
+expect 2 'threshold is nan; it must be at least 0' "$skive" prune model.onnx --threshold nan -o x.onnx
 expect 2 'only one of' "$skive" prune model.onnx --threshold 0.1 --sparsity 0.5 -o x.onnx
 one_line
 expect 2 'only one of' "$skive" prune model.onnx --threshold 0.1 --threshold-std 0.5 -o x.onnx

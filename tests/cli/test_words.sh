@@ -14,7 +14,7 @@ expect 2 "did you mean 'cosine'\? There are: constant" "$skive" train mlp:4 --da
 expect 2 'There are: .*lamp|there are: .*lamp' "$skive" prune model.onnx --criterion foo --sparsity 0.5 -o o.onnx
 expect 2 "there are: .*minmax" "$skive" quantize model.onnx --data $data --calibration foo -o o.onnx
 expect 2 "did you mean 'density'\?" "$skive" share model.onnx --init desnity -o o.onnx
-expect 2 "did you mean 'int8'\? There are: f16" "$skive" pack model.onnx --weights int9 -o o.skv
+expect 2 "did you mean 'int8'\? There are: int8" "$skive" pack model.onnx --weights int9 -o o.skv
 expect 2 "did you mean 'huffman'\?" "$skive" pack model.onnx --coder hufman -o o.skv
 expect 13 "did you mean 'lenet5'\?" "$skive" train lenet --data $data -o o.onnx
 expect 13 'write folder:\.' "$skive" eval model.onnx --data .
@@ -39,7 +39,7 @@ expect 4 '^skive inspect: \.: cannot read: Is a directory' "$skive" inspect .
 expect 2 "unpack writes ONNX; use a name such as o.onnx" "$skive" unpack model.skv -o o.skv
 expect 2 '--names has 1 name for 2 models' "$skive" compare model.onnx model.onnx --data $data --names a
 expect 2 '--seconds is -1; it must be between 0' "$skive" compare model.onnx model.onnx --data $data --seconds -1
-expect 2 'from 0 to below 1 \(0.9 for 90 %\)' "$skive" prune model.onnx --sparsity 50 -o o.onnx
+expect 2 'from 0 to below 1 \(default 0.9\)' "$skive" prune model.onnx --sparsity 50 -o o.onnx
 expect 2 '--output is missing' "$skive" simplify model.onnx
 
 # Bounds.

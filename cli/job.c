@@ -1,0 +1,103 @@
+/* The skeleton of the commands that train: options, checks, models and data, the work, and what it leaves: the file, the
+ * report, the rule for an interrupted run. */
+#include "cli.h"
+
+static skive_status check(cli_job *j) {
+    cli_args *a = j->a;
+    skive_status status = SKIVE_OK;
+    if (j->work->finetunes && j->how->epochs > 0 && !cli_has(a, "data"))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
+    if (j->dry) return SKIVE_OK;
+    if (!j->output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
+    status = cli_check_output(a, j->output);
+    if (status == SKIVE_OK && j->how->checkpoint) status = cli_check_output(a, j->how->checkpoint);
+    return status;
+}
+
+skive_status cli_job_open_data(cli_job *j, skive_graph *model) {
+    const char *data = cli_text(j->a, "data", NULL);
+    if (!data) return SKIVE_OK;
+    return cli_open_training(j->a, data, model, &j->train, &j->validation);
+}
+
+static skive_status work(cli_job *j) {
+    const char *const checkpoint = j->how->checkpoint;
+    const int epochs = j->how->epochs;
+    if (j->dry) j->how->checkpoint = NULL;
+    if (j->dry && !j->work->finetunes) j->how->epochs = 0; /* everything is checked, and nothing is trained */
+    const skive_status status = j->work->run(j);
+    j->how->epochs = epochs;
+    j->how->checkpoint = checkpoint;
+    return status;
+}
+
+static void tell_written(const cli_job *j, bool stopped) {
+    char text[32];
+    cli_print_training(j->a, j->training);
+    if (j->sized) {
+        cli_print_sizes(&j->before, &j->after, j->output);
+    } else {
+        cli_printf("wrote %s (%s)%s", j->output, cli_bytes((double)j->after.file, text, sizeof text),
+                   stopped ? ", as it was after the last finished epoch" : "");
+    }
+}
+
+static void tell_json(const cli_job *j) {
+    json_t *json = j->work->json ? j->work->json(j) : cli_train_json(j->training);
+    json_object_set_new(json, "output", cli_json_text(j->output));
+    if (j->sized)
+        cli_set_sizes(json, &j->before, &j->after);
+    else
+        json_object_set_new(json, "bytes", json_integer(j->after.file));
+    cli_print_json(json);
+}
+
+static skive_status save(cli_job *j, bool stopped) {
+    cli_args *a = j->a;
+    const bool trained = j->how->epochs > 0 || !j->work->finetunes;
+    const skive_status status = trained ? cli_save_trained(a, j->graph, j->output) : cli_save(a, j->graph, j->output);
+    if (status != SKIVE_OK) return status;
+    if (j->sized)
+        (void)cli_sizes_of(a, j->output, j->graph, &j->after);
+    else
+        j->after.file = cli_file_bytes(j->output);
+    if (a->json) {
+        tell_json(j);
+        return SKIVE_OK;
+    }
+    if (j->work->print) j->work->print(j);
+    tell_written(j, stopped);
+    if (j->work->advise) j->work->advise(j);
+    return SKIVE_OK;
+}
+
+skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j) {
+    *j = (cli_job){.a = a,
+                   .work = w,
+                   .own = j->own,
+                   .training = j->training,
+                   .output = cli_text(a, "output", NULL),
+                   .dry = cli_has(a, "dry-run")};
+    skive_status status = cli_method_options(a, &j->options);
+    if (status == SKIVE_OK) j->how = skive_options_train(j->options);
+    if (status == SKIVE_OK && w->settings) status = w->settings(j);
+    if (status == SKIVE_OK) status = check(j);
+    if (status == SKIVE_OK) status = w->open(j);
+    if (status == SKIVE_OK) status = work(j);
+    /* An interrupted run is saved too, so that its progress is not lost. */
+    const bool stopped = status == SKIVE_ERR_INTERRUPTED,
+               reached = stopped && (j->reached || j->training->n_epochs > 0);
+    if (status == SKIVE_OK && j->dry) {
+        status = w->plan ? w->plan(j) : cli_tell_training(a, j->graph, j->how);
+    } else if (status == SKIVE_OK || (reached && !j->dry)) {
+        const skive_status saved = save(j, stopped);
+        if (saved != SKIVE_OK) status = saved;
+    }
+    if (stopped && !reached && !j->dry)
+        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", j->output);
+    skive_graph_free(j->graph);
+    skive_dataset_free(j->validation);
+    skive_dataset_free(j->train);
+    skive_options_free(j->options);
+    return status;
+}

@@ -1,0 +1,233 @@
+/* Options by name: every option of every method is listed, set, read back and refused out of its range. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <skive/skive.h>
+
+#include "support.h"
+
+static void full_name(const skive_option_bounds *b, char *out, size_t size) {
+    (void)snprintf(out, size, "%s.%s", b->section, b->name);
+}
+
+/* A value of the option that is not its default. */
+static void another(const char *method, const skive_option_bounds *b, char *out, size_t size) {
+    const char *choice = NULL;
+    char name[100];
+    double x = isfinite(b->least) ? b->least : 0;
+    switch (b->type) {
+    case SKIVE_OPTION_SWITCH: (void)snprintf(out, size, "%s", b->default_number != 0 ? "no" : "yes"); return;
+    case SKIVE_OPTION_LIST:
+    case SKIVE_OPTION_CHOICE:
+    case SKIVE_OPTION_RECORD:
+        full_name(b, name, sizeof name);
+        for (size_t i = 0; (choice = skive_options_choice(method, name, i, NULL)); i++) {
+            if (!b->default_text || strcmp(choice, b->default_text) != 0) break;
+        }
+        assert_non_null(choice);
+        (void)snprintf(out, size, "%s", choice);
+        return;
+    case SKIVE_OPTION_INTEGER:
+    case SKIVE_OPTION_REAL:
+        while (x == b->default_number || (b->above && x == b->least)) x += b->type == SKIVE_OPTION_INTEGER ? 1 : 0.125;
+        (void)snprintf(out, size, "%g", x);
+        return;
+    case SKIVE_OPTION_TEXT:
+    case SKIVE_OPTION_BUDGET: break;
+    }
+    (void)snprintf(out, size, "0.5");
+}
+
+static void check_one(skive_context *ctx, skive_options *o, const char *method, const skive_option_bounds *b) {
+    char name[100], value[100], got[100], before[100], far[100];
+    skive_option_bounds same = {.size = sizeof same};
+    full_name(b, name, sizeof name);
+    skv_test_ok(ctx, skive_options_bounds(ctx, method, name, &same));
+    assert_ptr_equal(same.brief, b->brief);
+    assert_true(same.type == b->type && strlen(b->brief) > 5);
+    assert_false(skive_options_is_set(o, name));
+    skv_test_ok(ctx, skive_options_get(o, name, before, sizeof before));
+    if (b->default_text) assert_string_equal(before, b->default_text);
+    another(method, b, value, sizeof value);
+    skv_test_ok(ctx, skive_options_set(o, name, value));
+    assert_true(skive_options_is_set(o, name));
+    skv_test_ok(ctx, skive_options_get(o, name, got, sizeof got));
+    assert_string_equal(got, value);
+    skv_test_fails(ctx, skive_options_get(o, name, got, 1), SKIVE_ERR_ARGUMENT, "buffer");
+    if (b->type == SKIVE_OPTION_INTEGER || b->type == SKIVE_OPTION_REAL) {
+        if (isfinite(b->most) && b->most < 1e17) {
+            (void)snprintf(far, sizeof far, "%.17g", b->most + 1);
+            skv_test_fails(ctx, skive_options_set(o, name, far), SKIVE_ERR_ARGUMENT, "it must be ");
+        }
+        skv_test_fails(ctx, skive_options_set(o, name, "much"), SKIVE_ERR_ARGUMENT, "much; it must be a ");
+    }
+    if (b->type == SKIVE_OPTION_SWITCH)
+        skv_test_fails(ctx, skive_options_set(o, name, "perhaps"), SKIVE_ERR_ARGUMENT, "yes or no");
+    if (b->type == SKIVE_OPTION_CHOICE || b->type == SKIVE_OPTION_RECORD)
+        skv_test_fails(ctx, skive_options_set(o, name, "nope"), SKIVE_ERR_ARGUMENT, value);
+    skv_test_ok(ctx, skive_options_get(o, name, got, sizeof got)); /* what is refused changes nothing */
+    assert_string_equal(got, value);
+}
+
+static void every_option(void **state) {
+    skive_context *ctx = skv_test_context();
+    const char *method;
+    size_t all = 0;
+    (void)state;
+    for (size_t m = 0; (method = skive_options_method(m)); m++) {
+        skive_options *o = NULL;
+        skive_option_bounds b = {.size = sizeof b};
+        bool found = true;
+        skv_test_ok(ctx, skive_options_create(ctx, method, &o));
+        for (size_t i = 0; found; i++) {
+            skv_test_ok(ctx, skive_options_at(ctx, method, i, &b, &found));
+            if (found) check_one(ctx, o, method, &b);
+            all += found;
+        }
+        skive_options_free(o);
+    }
+    assert_true(all > 100);
+    skv_test_context_end(ctx);
+}
+
+static void options_of_choices(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_option_bounds b = {.size = sizeof b};
+    bool found = false;
+    (void)state;
+    skv_test_ok(ctx, skive_options_of_choice(ctx, "train", "train.optimizer", "sgd", 0, &b, &found));
+    assert_true(found && b.default_number == 0.9 && !b.section);
+    assert_string_equal(b.name, "momentum");
+    skv_test_ok(ctx, skive_options_of_choice(ctx, "train", "optimizer", "sgd", 2, &b, &found));
+    assert_false(found);
+    skv_test_ok(ctx, skive_options_of_choice(ctx, "quantize", "calibration", "auto", 0, &b, &found));
+    assert_false(found);
+    skv_test_fails(ctx, skive_options_of_choice(ctx, "train", "optimizer", "sdg", 0, &b, &found), SKIVE_ERR_NOT_FOUND,
+                   "'sdg' is not a value of optimizer");
+    const char *brief = NULL;
+    assert_string_equal(skive_options_choice("prune", "prune.criterion", 0, &brief), "magnitude");
+    assert_non_null(brief);
+    assert_null(skive_options_choice("prune", "prune.sparsity", 0, &brief));
+    assert_null(skive_options_choice("grow", "x", 0, NULL));
+    skv_test_context_end(ctx);
+}
+
+static void structs_and_mistakes(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_options *o = NULL;
+    skive_option_bounds b = {.size = sizeof b};
+    (void)state;
+    skv_test_fails(ctx, skive_options_create(ctx, "prun", &o), SKIVE_ERR_NOT_FOUND, "did you mean 'prune'");
+    assert_null(o);
+    skv_test_ok(ctx, skive_options_create(ctx, "prune", &o));
+    skv_test_ok(ctx, skive_options_set(o, "prune.criterion", "lamp"));
+    skv_test_ok(ctx, skive_options_set(o, "schedule", "cubic:steps=3")); /* the method's own section first */
+    skv_test_ok(ctx, skive_options_set(o, "train.schedule", "step:every=2"));
+    skv_test_ok(ctx, skive_options_set(o, "clip-norm", "1.5"));
+    const skive_prune_options *p = skive_options_prune(o);
+    assert_string_equal(p->criterion, "lamp");
+    assert_string_equal(p->schedule, "cubic:steps=3");
+    assert_ptr_equal(p->finetune, skive_options_train(o));
+    assert_string_equal(p->finetune->schedule, "step:every=2");
+    assert_true(p->finetune->clip_norm == 1.5 && p->finetune->learning_rate == 0.01 && p->finetune->epochs == 0);
+    assert_null(skive_options_share(o));
+    assert_null(skive_options_quantize(o));
+    skv_test_ok(ctx, skive_options_bounds(ctx, "prune", "lr", &b)); /* as the method has it */
+    assert_true(b.default_number == 0.01);
+    skv_test_fails(ctx, skive_options_set(o, "prune.criterium", "lamp"), SKIVE_ERR_NOT_FOUND,
+                   "prune has no option 'prune.criterium'; did you mean 'prune.criterion'?");
+    skv_test_fails(ctx, skive_options_set(o, "schedule", "cubic:steps=0"), SKIVE_ERR_ARGUMENT,
+                   "pruning schedule 'cubic': steps is 0; it must be between 1 and 1000 (default 5)");
+    skv_test_fails(ctx, skive_options_set(o, "train.lr", "-1"), SKIVE_ERR_ARGUMENT,
+                   "lr is -1; it must be between 0 and 1000 (default 0.01)");
+    assert_string_equal(p->schedule, "cubic:steps=3");
+    b.size = 3;
+    skv_test_fails(ctx, skive_options_bounds(ctx, "prune", "lr", &b), SKIVE_ERR_ARGUMENT, "'size' is 3");
+    b = (skive_option_bounds){.size = offsetof(skive_option_bounds, type), .type = SKIVE_OPTION_BUDGET};
+    skv_test_ok(ctx, skive_options_bounds(ctx, "prune", "lr", &b)); /* an older, shorter struct */
+    assert_true(b.type == SKIVE_OPTION_BUDGET && strcmp(b.name, "lr") == 0);
+    skive_options_free(o);
+    skive_options_free(NULL);
+    skv_test_context_end(ctx);
+}
+
+/* The options by name train as the struct does, to the bit. */
+static void the_same_training(void **state) {
+    const int64_t dims[] = {32, 4};
+    char folder[SKV_TEST_PATH], path[SKV_TEST_PATH], x[SKV_TEST_PATH + 8], spec[2 * SKV_TEST_PATH + 8];
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = NULL;
+    (void)state;
+    skv_test_make_dir(folder);
+    skive_tensor data = skv_test_random(ctx, SKIVE_F32, 2, dims, 1, -1, 1), labels;
+    skv_test_ok(ctx, skive_tensor_create(ctx, SKIVE_I64, 1, dims, &labels));
+    for (int64_t i = 0; i < 32; i++) skive_tensor_set(&labels, i, (double)(i % 2));
+    (void)snprintf(x, sizeof x, "npy:%s", skv_test_path(path, folder, "x.npy"));
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, path, &data));
+    (void)snprintf(spec, sizeof spec, "%s,%s", x, skv_test_path(path, folder, "y.npy"));
+    skv_test_ok(ctx, skive_tensor_save_npy(ctx, path, &labels));
+    skv_test_ok(ctx, skive_dataset_open(ctx, spec, NULL, &set));
+    double loss[3];
+    for (int run = 0; run < 3; run++) {
+        skive_zoo_options z = skive_zoo_options_default();
+        skive_train_report r = {0};
+        skive_graph *g = NULL;
+        skive_options *o = NULL;
+        z.rank = 1;
+        z.dims[0] = 4;
+        z.classes = 2;
+        skv_test_ok(ctx, skive_zoo_build(ctx, "mlp:5", &z, &g));
+        skv_test_ok(ctx, skive_options_create(ctx, "train", &o));
+        skive_train_options plain = skive_train_options_default();
+        plain.epochs = 3;
+        plain.batch = 8;
+        plain.nesterov = false;
+        plain.momentum = 0.5;
+        if (run == 2) plain.momentum = 0.6;
+        skv_test_ok(ctx, skive_options_set(o, "train.epochs", "3"));
+        skv_test_ok(ctx, skive_options_set(o, "train.batch", "8"));
+        skv_test_ok(ctx, skive_options_set(o, "train.optimizer", "sgd:0.5,nesterov=no"));
+        const skive_train_options *how = run == 1 ? skive_options_train(o) : &plain;
+        skv_test_ok(ctx, skive_train(ctx, g, set, NULL, how, NULL, 0, &r));
+        loss[run] = r.epochs[2].loss;
+        skive_train_report_free(ctx, &r);
+        skive_options_free(o);
+        skive_graph_free(g);
+    }
+    assert_true(loss[0] == loss[1] && loss[0] != loss[2]);
+    skive_dataset_free(set);
+    skive_tensor_free(ctx, &data);
+    skive_tensor_free(ctx, &labels);
+    skv_test_remove_dir(folder);
+    skv_test_context_end(ctx);
+}
+
+static skive_status all_paths(skive_context *ctx, void *user) {
+    skive_options *o = NULL;
+    (void)user;
+    skive_status status = skive_options_create(ctx, "share", &o);
+    if (status == SKIVE_OK) status = skive_options_set(o, "share.init", "random");
+    if (status == SKIVE_OK) status = skive_options_set(o, "share.bits", "3");
+    if (status == SKIVE_OK) status = skive_options_set(o, "train.augment", "crop:2,flip");
+    skive_options_free(o);
+    return status;
+}
+
+static void without_memory(void **state) {
+    (void)state;
+    assert_true(skv_test_walk_allocations(all_paths, NULL, 1) > 4);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_option),         cmocka_unit_test(options_of_choices),
+        cmocka_unit_test(structs_and_mistakes), cmocka_unit_test(the_same_training),
+        cmocka_unit_test(without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
