@@ -95,6 +95,7 @@ int main(void) {
     kernels();
     passes();
     family("Losses", &skv_loss_family, NULL);
+    family("Rules of parameters", &skv_rule_family, NULL);
     family("Optimizers", &skv_optimizer_family, NULL);
     family("Learning-rate schedules", &skv_schedule_family, NULL);
     family("Pruning criteria", &skv_criterion_family, NULL);
