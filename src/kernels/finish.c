@@ -4,29 +4,19 @@
 #include <string.h>
 
 skive_status skv_finish_read(const skv_kernel_node *n, skv_finish *out) {
-    skv_activation a = {.kind = SKV_ACT_NONE};
+    skv_activation a = {.kind = SKV_PW_NONE};
     if (n->node->domain[0]) SKV_TRY(skv_activation_read(n->ctx, n->node, &a));
     *out =
         (skv_finish){.kind = a.kind, .a = (float)a.alpha, .b = (float)a.beta, .loop = skv_unary_loop_of(skv_cpu_isa())};
-    switch (a.kind) {
-    case SKV_ACT_LEAKY_RELU: out->f = SKV_UNARY_LEAKY_RELU; break;
-    case SKV_ACT_CLIP: out->f = SKV_UNARY_CLIP; break;
-    case SKV_ACT_SIGMOID: out->f = SKV_UNARY_SIGMOID; break;
-    case SKV_ACT_TANH: out->f = SKV_UNARY_TANH; break;
-    case SKV_ACT_HARD_SWISH: out->f = SKV_UNARY_HARD_SWISH; break;
-    case SKV_ACT_HARD_SIGMOID: out->f = SKV_UNARY_HARD_SIGMOID; break;
-    case SKV_ACT_NONE:
-    case SKV_ACT_RELU: break;
-    }
     return SKIVE_OK;
 }
 
 void skv_finish_run(const skv_finish *f, float *y, int64_t n) {
-    if (f->kind == SKV_ACT_RELU) {
+    if (f->kind == SKV_PW_RELU) {
 #pragma omp simd
         for (int64_t i = 0; i < n; i++) y[i] = y[i] < 0 ? 0.0f : y[i];
-    } else if (f->kind != SKV_ACT_NONE) {
-        f->loop(f->f, f->a, f->b, y, y, n);
+    } else if (f->kind != SKV_PW_NONE) {
+        f->loop(f->kind, f->a, f->b, y, y, n);
     }
 }
 

@@ -7,8 +7,7 @@
 #include "ops/common_activation.h"
 
 typedef struct skv_finish {
-    skv_activation_kind kind;
-    skv_unary f; /* of the kinds besides NONE and RELU */
+    skv_pointwise kind;
     float a, b;
     skv_unary_loop *loop;
 } skv_finish;

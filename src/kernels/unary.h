@@ -5,26 +5,11 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "ops/common_pointwise.h"
 
-typedef enum skv_unary {
-    SKV_UNARY_SIGMOID,
-    SKV_UNARY_TANH,
-    SKV_UNARY_EXP,
-    SKV_UNARY_ELU,
-    SKV_UNARY_SOFTPLUS,
-    SKV_UNARY_HARD_SIGMOID,
-    SKV_UNARY_HARD_SWISH,
-    SKV_UNARY_LEAKY_RELU,
-    SKV_UNARY_CLIP,
-    SKV_UNARY_NEG,
-    SKV_UNARY_ABS,
-    SKV_UNARY_SQRT,
-    SKV_UNARY_RECIPROCAL,
-} skv_unary;
-
-/* y[i] = f(x[i]) with the parameters a, b (alpha and beta; the limits of Clip). y may be x. Sigmoid and Exp are within
+/* y[i] = f(x[i]), for functions with a loop in ops/pointwise.inc, with the parameters a, b (alpha and beta; the limits of Clip). y may be x. Sigmoid and Exp are within
  * 4 units in the last place, Tanh and Elu within 2e-7 of 1 besides; the others are the rounded results. */
-typedef void skv_unary_loop(skv_unary f, float a, float b, const float *x, float *y, int64_t n);
+typedef void skv_unary_loop(skv_pointwise f, float a, float b, const float *x, float *y, int64_t n);
 skv_unary_loop skv_unary_scalar, skv_unary_avx2, skv_unary_avx512;
 skv_unary_loop *skv_unary_loop_of(skv_isa isa);
 

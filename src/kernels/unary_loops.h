@@ -14,20 +14,21 @@ static inline float softplus_f32(float x) { return x > 20.0f ? x : logf(1.0f + e
     }                                                     \
     break
 
-void UNARY_LOOP(skv_unary f, float a, float b, const float *x, float *y, int64_t n) {
+void UNARY_LOOP(skv_pointwise f, float a, float b, const float *x, float *y, int64_t n) {
     switch (f) {
-    case SKV_UNARY_SIGMOID: LOOP(1.0f / (1.0f + exp_f32(-v)));
-    case SKV_UNARY_TANH: LOOP(tanh_f32(v));
-    case SKV_UNARY_EXP: LOOP(exp_f32(v));
-    case SKV_UNARY_ELU: LOOP(v < 0 ? a * (exp_f32(v) - 1.0f) : v);
-    case SKV_UNARY_SOFTPLUS: LOOP(softplus_f32(v));
-    case SKV_UNARY_HARD_SIGMOID: LOOP(a * v + b < 0 ? 0.0f : a * v + b > 1 ? 1.0f : a * v + b);
-    case SKV_UNARY_HARD_SWISH: LOOP(v * (v + 3.0f < 0 ? 0.0f : v + 3.0f > 6 ? 6.0f : v + 3.0f) * (1.0f / 6));
-    case SKV_UNARY_LEAKY_RELU: LOOP(v < 0 ? a * v : v);
-    case SKV_UNARY_CLIP: LOOP((v < a ? a : v) > b ? b : v < a ? a : v);
-    case SKV_UNARY_NEG: LOOP(-v);
-    case SKV_UNARY_ABS: LOOP(fabsf(v));
-    case SKV_UNARY_SQRT: LOOP(sqrtf(v));
-    case SKV_UNARY_RECIPROCAL: LOOP(1.0f / v);
+#define X(ID, ...) case SKV_PW_##ID:
+#define XF(ID, ...)
+#include "ops/pointwise.inc"
+#undef X
+#undef XF
+    case SKV_PW_NONE:
+    case SKV_PW_COUNT: break;
+#define X(ID, ...)
+#define XF(ID, name, op, count, a0, b0, value, slope, lo, hi, course, zero, onednn, fused, loop) \
+    case SKV_PW_##ID:                                                                            \
+        LOOP(loop);
+#include "ops/pointwise.inc"
+#undef X
+#undef XF
     }
 }

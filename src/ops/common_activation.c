@@ -1,28 +1,11 @@
 /* Activations of fused nodes and the arithmetic of integer operators; see common_activation.h. */
 #include "ops/common_activation.h"
 
-typedef struct activation_name {
-    const char *name;
-    skv_activation_kind kind;
-    double alpha, beta, lo, hi;
-} activation_name;
-
-static const activation_name names[] = {
-    {"", SKV_ACT_NONE, 0, 0, -INFINITY, INFINITY},
-    {"Relu", SKV_ACT_RELU, 0, 0, 0, INFINITY},
-    {"LeakyRelu", SKV_ACT_LEAKY_RELU, 0.01, 0, -INFINITY, INFINITY},
-    {"Clip", SKV_ACT_CLIP, -INFINITY, INFINITY, -INFINITY, INFINITY},
-    {"Sigmoid", SKV_ACT_SIGMOID, 0, 0, 0, 1},
-    {"Tanh", SKV_ACT_TANH, 0, 0, -1, 1},
-    {"HardSwish", SKV_ACT_HARD_SWISH, 0, 0, -0.375, INFINITY},
-    {"HardSigmoid", SKV_ACT_HARD_SIGMOID, 0.2, 0.5, 0, 1},
-};
-
-static const activation_name *find(const skive_node *node) {
+/* False: unknown. No activation at all is SKV_PW_NONE. */
+static bool find(const skive_node *node, skv_pointwise *out) {
     const char *text = skv_attr_string(node, "activation", "");
-    for (size_t i = 0; i < SKV_COUNT(names); i++)
-        if (strcmp(text, names[i].name) == 0) return &names[i];
-    return NULL;
+    *out = skv_pointwise_named(text, false);
+    return text[0] == '\0' || (*out != SKV_PW_NONE && skv_pointwise_at(*out)->has_loop);
 }
 
 static double number(const skive_node *node, const char *name, const char *plain, double fallback) {
@@ -31,46 +14,30 @@ static double number(const skive_node *node, const char *name, const char *plain
 }
 
 skive_status skv_activation_read(skive_context *ctx, const skive_node *node, skv_activation *out) {
-    const activation_name *a = find(node);
-    if (!a)
+    *out = (skv_activation){.kind = SKV_PW_NONE};
+    if (!find(node, &out->kind))
         return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: unknown activation \"%.40s\"", node->op_type,
                            skv_attr_string(node, "activation", ""));
-    out->kind = a->kind;
-    out->alpha = number(node, "activation_alpha", "alpha", a->alpha);
-    out->beta = number(node, "activation_beta", "beta", a->beta);
+    const skv_pointwise_fn *f = skv_pointwise_at(out->kind);
+    out->alpha = number(node, "activation_alpha", "alpha", f ? f->p[0] : 0);
+    out->beta = number(node, "activation_beta", "beta", f ? f->p[1] : 0);
     return SKIVE_OK;
 }
 
 double skv_activation_apply(const skv_activation *a, double x) {
-    switch (a->kind) {
-    case SKV_ACT_NONE: return x;
-    case SKV_ACT_RELU: return x < 0.0 ? 0.0 : x; /* a NaN stays one */
-    case SKV_ACT_LEAKY_RELU: return x < 0.0 ? a->alpha * x : x;
-    case SKV_ACT_CLIP: /* the high bound takes precedence if it is below the low one */
-        x = x < a->alpha ? a->alpha : x;
-        return x > a->beta ? a->beta : x;
-    case SKV_ACT_SIGMOID: return x >= 0.0 ? 1.0 / (1.0 + exp(-x)) : exp(x) / (1.0 + exp(x));
-    case SKV_ACT_TANH: return tanh(x);
-    case SKV_ACT_HARD_SWISH: {
-        double gate = x / 6.0 + 0.5;
-        return x * (gate < 0.0 ? 0.0 : gate > 1.0 ? 1.0 : gate);
-    }
-    case SKV_ACT_HARD_SIGMOID: {
-        double y = a->alpha * x + a->beta;
-        return y < 0.0 ? 0.0 : y > 1.0 ? 1.0 : y;
-    }
-    }
-    return x;
+    const skv_pointwise_fn *f = skv_pointwise_at(a->kind);
+    return f ? f->value(x, (const double[]){a->alpha, a->beta}) : x;
 }
 
 skv_range skv_activation_range(const skive_node *node) {
-    const activation_name *a = find(node);
-    if (!a) return skv_range_any();
-    if (a->kind == SKV_ACT_CLIP) {
-        const double hi = number(node, "activation_beta", "beta", a->beta);
-        return (skv_range){fmin(number(node, "activation_alpha", "alpha", a->alpha), hi), hi};
+    skv_pointwise kind;
+    if (!find(node, &kind) || kind == SKV_PW_NONE) return skv_range_any();
+    const skv_pointwise_fn *f = skv_pointwise_at(kind);
+    if (kind == SKV_PW_CLIP) {
+        const double hi = number(node, "activation_beta", "beta", f->p[1]);
+        return (skv_range){fmin(number(node, "activation_alpha", "alpha", f->p[0]), hi), hi};
     }
-    return (skv_range){a->lo, a->hi};
+    return (skv_range){f->lo, f->hi};
 }
 
 /* ---- integer operators ---- */

@@ -3,26 +3,17 @@
 #define SKV_OPS_COMMON_ACTIVATION_H
 
 #include "ops/common_nn.h"
-
-typedef enum skv_activation_kind {
-    SKV_ACT_NONE,
-    SKV_ACT_RELU,
-    SKV_ACT_LEAKY_RELU,
-    SKV_ACT_CLIP,
-    SKV_ACT_SIGMOID,
-    SKV_ACT_TANH,
-    SKV_ACT_HARD_SWISH,
-    SKV_ACT_HARD_SIGMOID,
-} skv_activation_kind;
+#include "ops/common_pointwise.h"
 
 typedef struct skv_activation {
-    skv_activation_kind kind;
+    skv_pointwise kind;
     double alpha, beta; /* LeakyRelu: slope alpha. Clip: [alpha, beta]. HardSigmoid: alpha x + beta into [0, 1] */
 } skv_activation;
 
 /* Reads the string attribute `activation` and its parameters: `activation_alpha` and `activation_beta` or, on a node
  * that is not a Gemm, whose alpha and beta have another meaning, `alpha` and `beta`. Absent ones have the activation's
- * ONNX defaults. ERR_GRAPH naming the node on an unknown activation. */
+ * ONNX defaults. ERR_GRAPH naming the node on an unknown activation: those with a
+ * loop in pointwise.inc are known. */
 skive_status skv_activation_read(skive_context *ctx, const skive_node *node, skv_activation *out);
 double skv_activation_apply(const skv_activation *a, double x);
 skv_range skv_activation_range(const skive_node *node);

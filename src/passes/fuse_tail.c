@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/common_pointwise.h"
 #include "passes/fuse.h"
 
 /* Conv or Gemm, alone or fused with a sum only: more may be fused. */
@@ -58,20 +59,17 @@ static skive_status fuse_activation(const skv_pass_env *env, skive_graph *g, ski
     if (n->domain[0] || n->n_inputs < 1) return SKIVE_OK;
     skive_node *head = hidden_head(env, n->inputs[0]);
     if (!head) return SKIVE_OK;
-    if (SKV_NODE_IS_ANY(n, SKV_OP_RELU, SKV_OP_SIGMOID, SKV_OP_TANH, SKV_OP_HARD_SWISH)) {
-        extra[n_extra++] = SKV_STR("activation", n->op_type);
-    } else if (skv_node_is(n, SKV_OP_LEAKY_RELU)) {
-        extra[n_extra++] = SKV_STR("activation", "LeakyRelu");
-        extra[n_extra++] = SKV_FLT("activation_alpha", skv_attr_float(n, "alpha", 0.01));
-    } else if (skv_node_is(n, SKV_OP_CLIP)) {
-        double lo, hi;
-        if (!skv_clip_bound(n, 1, -INFINITY, &lo) || !skv_clip_bound(n, 2, INFINITY, &hi)) return SKIVE_OK;
-        if (isnan(lo) || isnan(hi)) return SKIVE_OK; /* such a bound has no effect, and instructions differ in it */
-        extra[n_extra++] = SKV_STR("activation", "Clip");
-        extra[n_extra++] = SKV_FLT("activation_alpha", lo);
-        extra[n_extra++] = SKV_FLT("activation_beta", hi);
+    const skv_pointwise_fn *f = skv_pointwise_at(skv_pointwise_of(n));
+    if (!f || !f->fused) return SKIVE_OK;
+    double p[2];
+    skv_pointwise_params(n, f, p);
+    if (skv_node_is(n, SKV_OP_CLIP)) {
+        if (!skv_clip_bound(n, 1, -INFINITY, &p[0]) || !skv_clip_bound(n, 2, INFINITY, &p[1])) return SKIVE_OK;
+        if (isnan(p[0]) || isnan(p[1])) return SKIVE_OK; /* such a bound has no effect, and instructions differ in it */
     }
-    if (n_extra == 0) return SKIVE_OK;
+    extra[n_extra++] = SKV_STR("activation", f->name);
+    if (f->params > 0) extra[n_extra++] = SKV_FLT("activation_alpha", p[0]);
+    if (f->params > 1) extra[n_extra++] = SKV_FLT("activation_beta", p[1]);
     *done = true;
     return fuse(g, head, n, NULL, extra, n_extra);
 }

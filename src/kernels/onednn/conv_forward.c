@@ -18,6 +18,24 @@ typedef struct conv_state {
 
 static bool has_input(const skv_kernel_node *n, size_t i) { return i < n->n_in && !n->in[i].absent; }
 
+static bool has_post_op(skv_pointwise f) {
+#define ELTWISE(...)   true
+#define HARD_SWISH_OPS true
+#define NO_POST_OP     false
+    static const bool has[SKV_PW_COUNT] = {
+        [SKV_PW_NONE] = true,
+#define X(ID, ...)
+#define XF(ID, name, op, n, a0, b0, value, slope, lo, hi, course, zero, onednn, ...) [SKV_PW_##ID] = onednn,
+#include "ops/pointwise.inc"
+#undef X
+#undef XF
+    };
+    return has[f];
+#undef ELTWISE
+#undef HARD_SWISH_OPS
+#undef NO_POST_OP
+}
+
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     skv_dnnl_conv c;
     if (!skv_dnnl_engine()) return skv_decline(why, "oneDNN gives no engine");
@@ -25,29 +43,41 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (n->node->domain[0]) {
         skv_activation a;
         if (skv_activation_read(n->ctx, n->node, &a) != SKIVE_OK) return skv_decline(why, "its activation");
-        if (a.kind == SKV_ACT_HARD_SIGMOID) return skv_decline(why, "HardSigmoid is not fused");
+        if (!has_post_op(a.kind)) return skv_decline(why, "%s is not fused", skv_pointwise_at(a.kind)->name);
     }
     return skv_dnnl_conv_read(n, &n->in[0].type, &n->in[1].type, &c, why);
 }
 
-static dnnl_status_t append_activation(dnnl_post_ops_t ops, const skv_activation *a) {
-    switch (a->kind) {
-    /* oneDNN's Relu gives 0 for NaN, where Relu by itself keeps it; it has no post-op that does both at this speed. */
-    case SKV_ACT_RELU: return skv_dnnl_append_eltwise(ops, dnnl_eltwise_relu, 0, 0);
-    case SKV_ACT_LEAKY_RELU: return skv_dnnl_append_eltwise(ops, dnnl_eltwise_relu, (float)a->alpha, 0);
-    case SKV_ACT_CLIP:
-        return skv_dnnl_append_eltwise(ops, dnnl_eltwise_clip, (float)fmin(a->alpha, a->beta), (float)a->beta);
-    case SKV_ACT_SIGMOID: return skv_dnnl_append_eltwise(ops, dnnl_eltwise_logistic, 0, 0);
-    case SKV_ACT_TANH: return skv_dnnl_append_eltwise(ops, dnnl_eltwise_tanh, 0, 0);
-    case SKV_ACT_HARD_SWISH: return skv_dnnl_append_hard_swish(ops);
-    case SKV_ACT_NONE:
-    case SKV_ACT_HARD_SIGMOID: break;
+/* oneDNN's Relu gives 0 for NaN, where Relu by itself keeps it; it has no post-op that does both at this speed. */
+static dnnl_status_t append_activation(dnnl_post_ops_t ops, const skv_activation *act) {
+#define ELTWISE(algorithm, alpha, beta) skv_dnnl_append_eltwise(ops, dnnl_eltwise_##algorithm, alpha, beta)
+#define HARD_SWISH_OPS                  skv_dnnl_append_hard_swish(ops)
+#define NO_POST_OP                      dnnl_success
+    const double a = act->alpha, b = act->beta;
+    switch (act->kind) {
+#define X(ID, ...) case SKV_PW_##ID:
+#define XF(ID, ...)
+#include "ops/pointwise.inc"
+#undef X
+#undef XF
+    case SKV_PW_NONE:
+    case SKV_PW_COUNT: break;
+#define X(ID, ...)
+#define XF(ID, name, op, n, a0, b0, value, slope, lo, hi, course, zero, onednn, ...) \
+    case SKV_PW_##ID:                                                                \
+        return onednn;
+#include "ops/pointwise.inc"
+#undef X
+#undef XF
+#undef ELTWISE
+#undef HARD_SWISH_OPS
+#undef NO_POST_OP
     }
     return dnnl_success;
 }
 
 static skive_status make_attr(skv_kernel_node *n, bool sum, dnnl_primitive_attr_t *attr) {
-    skv_activation a = {.kind = SKV_ACT_NONE};
+    skv_activation a = {.kind = SKV_PW_NONE};
     dnnl_post_ops_t ops = NULL;
     if (n->node->domain[0]) SKV_TRY(skv_activation_read(n->ctx, n->node, &a));
     SKV_TRY(skv_dnnl_attr(n->ctx, attr));

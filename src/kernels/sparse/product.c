@@ -15,7 +15,7 @@ typedef struct product {
     size_t x_input, bias, residual;
     float lo, hi;   /* limits of the result, applied in the loop */
     bool has_unary; /* another activation, applied to what was written */
-    skv_unary unary;
+    skv_pointwise unary;
     float a, b;
     int threads;
     int64_t row_parts; /* the rows of a tile are divided too where there are fewer tiles than threads */
@@ -26,25 +26,12 @@ typedef struct product {
 /* ---- preparing ---- */
 
 static void set_activation(product *st, const skv_activation *act) {
-    static const struct {
-        skv_activation_kind kind;
-        skv_unary f;
-    } functions[] = {
-        {SKV_ACT_LEAKY_RELU, SKV_UNARY_LEAKY_RELU},
-        {SKV_ACT_SIGMOID, SKV_UNARY_SIGMOID},
-        {SKV_ACT_TANH, SKV_UNARY_TANH},
-        {SKV_ACT_HARD_SWISH, SKV_UNARY_HARD_SWISH},
-        {SKV_ACT_HARD_SIGMOID, SKV_UNARY_HARD_SIGMOID},
-    };
-    st->lo = act->kind == SKV_ACT_RELU ? 0.0f : act->kind == SKV_ACT_CLIP ? (float)act->alpha : -INFINITY;
-    st->hi = act->kind == SKV_ACT_CLIP ? (float)act->beta : INFINITY;
+    st->lo = act->kind == SKV_PW_RELU ? 0.0f : act->kind == SKV_PW_CLIP ? (float)act->alpha : -INFINITY;
+    st->hi = act->kind == SKV_PW_CLIP ? (float)act->beta : INFINITY;
     st->a = (float)act->alpha;
     st->b = (float)act->beta;
-    for (size_t i = 0; i < SKV_COUNT(functions); i++) {
-        if (functions[i].kind != act->kind) continue;
-        st->has_unary = true;
-        st->unary = functions[i].f;
-    }
+    st->has_unary = act->kind != SKV_PW_NONE && act->kind != SKV_PW_RELU && act->kind != SKV_PW_CLIP;
+    st->unary = act->kind;
 }
 
 /* Where the line of each column of W begins in the panel: of each channel the phases of the stride, in each phase the

@@ -1,15 +1,9 @@
 /* Celu: y = max(0, x) + min(0, alpha (e^(x / alpha) - 1)) (Barron, 2017). */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_pointwise.h"
 
 static const skv_attr_spec attrs[] = {{"alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL}};
-
-static double value(double x, const double *p) { return x > 0 ? x : p[0] * expm1(x / p[0]); }
-
-static skive_status run(const skv_eval *c) {
-    const double params[] = {skv_attr_float(c->node, "alpha", 1)};
-    return skv_unary_run_with(c, value, params);
-}
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -40,7 +34,7 @@ const skv_op skv_op_celu = {
     SKV_LIST(attrs),
     .needs_opset = needs_opset,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
     SKV_LIST(cases),
 };

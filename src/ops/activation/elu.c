@@ -1,15 +1,9 @@
 /* Elu: y = x where x >= 0, alpha * (e^x - 1) elsewhere. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_pointwise.h"
 
 static const skv_attr_spec attrs[] = {{"alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL}};
-
-static double value(double x, const double *p) { return x < 0 ? p[0] * expm1(x) : x; }
-
-static skive_status run(const skv_eval *c) {
-    double params[] = {skv_attr_float(c->node, "alpha", 1)};
-    return skv_unary_run_with(c, value, params);
-}
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -18,12 +12,6 @@ static skive_status grad(skv_grad *c) {
     skive_value *negative = skv_g2(c->b, "Less", x, skv_g_scalar(c->b, x, 0));
     c->din[0] = skv_g3(c->b, "Where", negative, skv_g2(c->b, "Mul", c->dout[0], slope), c->dout[0]);
     return c->b->status;
-}
-
-static skv_range range(const skive_node *n, const skv_range *in) {
-    double alpha = skv_attr_float(n, "alpha", 1);
-    if (!(alpha >= 0)) return skv_range_make(-INFINITY, INFINITY); /* not monotone */
-    return skv_range_make(value(in[0].lo, &alpha), value(in[0].hi, &alpha));
 }
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 6, 22, 0); }
@@ -46,8 +34,8 @@ const skv_op skv_op_elu = {
     SKV_LIST(attrs),
     .needs_opset = needs_opset,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

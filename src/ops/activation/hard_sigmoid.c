@@ -1,18 +1,9 @@
 /* HardSigmoid: y = max(0, min(1, alpha * x + beta)). */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_pointwise.h"
 
 static const skv_attr_spec attrs[] = {{"alpha", SKV_ATTR_FLOAT, SKV_OPTIONAL}, {"beta", SKV_ATTR_FLOAT, SKV_OPTIONAL}};
-
-static double value(double x, const double *p) {
-    double v = p[0] * x + p[1];
-    return v < 0 ? 0 : v > 1 ? 1 : v;
-}
-
-static skive_status run(const skv_eval *c) {
-    double params[] = {skv_attr_float(c->node, "alpha", 0.2), skv_attr_float(c->node, "beta", 0.5)};
-    return skv_unary_run_with(c, value, params);
-}
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -23,12 +14,6 @@ static skive_status grad(skv_grad *c) {
     skive_value *alpha = skv_g_scalar(c->b, y, skv_attr_float(c->node, "alpha", 0.2));
     c->din[0] = skv_g3(c->b, "Where", inside, skv_g2(c->b, "Mul", c->dout[0], alpha), zero);
     return c->b->status;
-}
-
-static skv_range range(const skive_node *n, const skv_range *in) {
-    double p[] = {skv_attr_float(n, "alpha", 0.2), skv_attr_float(n, "beta", 0.5)};
-    if (!(p[0] >= 0)) return skv_range_make(0, 1);
-    return skv_range_make(value(in[0].lo, p), value(in[0].hi, p));
 }
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 6, 22, 0); }
@@ -55,8 +40,8 @@ const skv_op skv_op_hard_sigmoid = {
     SKV_LIST(attrs),
     .needs_opset = needs_opset,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

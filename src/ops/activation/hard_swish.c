@@ -1,10 +1,7 @@
 /* HardSwish: y = x * max(0, min(1, x/6 + 1/2)) (Howard et al., ICCV 2019). */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return x * fmax(0, fmin(1, x / 6 + 0.5)); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -15,7 +12,8 @@ static skive_status grad(skv_grad *c) {
 static skv_range range(const skive_node *n, const skv_range *in) {
     (void)n;
     /* falls to -3/8 at x = -3/2 and rises again */
-    return skv_range_make(-0.375, in[0].hi > 0 ? value(in[0].hi) : 0);
+    return skv_range_make(
+        -0.375, in[0].hi > 0 ? skv_pointwise_at(SKV_PW_HARD_SWISH)->value(in[0].hi, (const double[2]){0}) : 0);
 }
 
 static const skv_op_case cases[] = {
@@ -32,7 +30,7 @@ const skv_op skv_op_hard_swish = {
     SKV_UNARY_OP,
     .since = 14,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
     .range = range,
     SKV_LIST(cases),

@@ -1,20 +1,12 @@
 /* Softplus: y = ln(1 + e^x). */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
     c->din[0] = skv_g2(c->b, "Mul", c->dout[0], skv_g1(c->b, "Sigmoid", c->node->inputs[0]));
     return c->b->status;
-}
-
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    return skv_range_make(value(in[0].lo), value(in[0].hi));
 }
 
 static const skv_op_case cases[] = {
@@ -31,8 +23,8 @@ const skv_op skv_op_softplus = {
     SKV_UNARY_OP,
     .since = 1,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

@@ -1,10 +1,7 @@
 /* Softsign: y = x / (1 + |x|). */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return x / (1 + fabs(x)); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -13,12 +10,6 @@ static skive_status grad(skv_grad *c) {
     skive_value *slope = skv_g2(c->b, "Mul", below, below);
     c->din[0] = skv_g2(c->b, "Div", c->dout[0], slope);
     return c->b->status;
-}
-
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    (void)in;
-    return (skv_range){-1, 1};
 }
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 1, 22, 0); }
@@ -39,8 +30,8 @@ const skv_op skv_op_softsign = {
     .since = 1,
     .needs_opset = needs_opset,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

@@ -1,10 +1,7 @@
 /* Acos: y = arccos x. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return acos(x); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -39,7 +36,7 @@ const skv_op skv_op_acos = {
     .since = 7,
     .needs_opset = needs_opset,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
     .range = range,
     SKV_LIST(cases),

@@ -1,10 +1,7 @@
 /* Atan: y = arctan x. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return atan(x); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -12,12 +9,6 @@ static skive_status grad(skv_grad *c) {
     skive_value *slope = skv_g2(c->b, "Add", skv_g_scalar(c->b, x, 1), skv_g2(c->b, "Mul", x, x));
     c->din[0] = skv_g2(c->b, "Div", c->dout[0], slope);
     return c->b->status;
-}
-
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    (void)in;
-    return (skv_range){-M_PI_2, M_PI_2};
 }
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 7, 22, 0); }
@@ -38,8 +29,8 @@ const skv_op skv_op_atan = {
     .since = 7,
     .needs_opset = needs_opset,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

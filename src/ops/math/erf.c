@@ -1,10 +1,7 @@
 /* Erf: y = 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return erf(x); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -13,11 +10,6 @@ static skive_status grad(skv_grad *c) {
     skive_value *slope = skv_g2(c->b, "Mul", bell, skv_g_scalar(c->b, x, M_2_SQRTPI));
     c->din[0] = skv_g2(c->b, "Mul", c->dout[0], slope);
     return c->b->status;
-}
-
-static skv_range range(const skive_node *n, const skv_range *in) {
-    (void)n;
-    return skv_range_make(erf(in[0].lo), erf(in[0].hi));
 }
 
 static const skv_op_case cases[] = {
@@ -34,8 +26,8 @@ const skv_op skv_op_erf = {
     SKV_UNARY_OP,
     .since = 9,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
-    .range = range,
+    .range = skv_pointwise_range,
     SKV_LIST(cases),
 };

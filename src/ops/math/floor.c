@@ -1,10 +1,7 @@
 /* Floor: y = the largest whole number not above x. Its gradient is zero. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return floor(x); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skv_range range(const skive_node *n, const skv_range *in) {
     (void)n;
@@ -29,7 +26,7 @@ const skv_op skv_op_floor = {
     SKV_UNARY_OP,
     .since = 6,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = skv_grad_zero,
     .range = range,
     SKV_LIST(cases),

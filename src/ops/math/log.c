@@ -1,10 +1,7 @@
 /* Log: y = ln x. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return log(x); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skive_status grad(skv_grad *c) {
     if (!c->need[0]) return SKIVE_OK;
@@ -32,7 +29,7 @@ const skv_op skv_op_log = {
     SKV_UNARY_OP,
     .since = 6,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = grad,
     .range = range,
     SKV_LIST(cases),

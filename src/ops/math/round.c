@@ -1,10 +1,7 @@
 /* Round: y = the nearest whole number, ties to the even one. Its gradient is zero. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
-
-static double value(double x) { return rint(x); }
-
-static skive_status run(const skv_eval *c) { return skv_unary_run(c, value); }
+#include "ops/common_pointwise.h"
 
 static skv_range range(const skive_node *n, const skv_range *in) {
     (void)n;
@@ -29,7 +26,7 @@ const skv_op skv_op_round = {
     SKV_UNARY_OP,
     .since = 11,
     .infer = skv_infer_unary_float,
-    .run = run,
+    .run = skv_pointwise_run,
     .grad = skv_grad_zero,
     .range = range,
     SKV_LIST(cases),

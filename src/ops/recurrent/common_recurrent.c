@@ -4,63 +4,25 @@
 #include <string.h>
 #include <strings.h>
 
+#include "ops/common_pointwise.h"
 #include "ops/common_shape.h"
 #include "tensor/grid.h"
 
-/* ---- activation functions ---- */
+/* ---- activation functions ---- the functions of ops/pointwise.inc that cells may have ---- */
 
-#define FN(name, expression)                                  \
-    static double name(double x, double alpha, double beta) { \
-        (void)x;                                              \
-        (void)alpha;                                          \
-        (void)beta;                                           \
-        return expression;                                    \
-    }
-FN(fn_relu, x > 0 ? x : 0)
-FN(fn_tanh, tanh(x))
-FN(fn_sigmoid, x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x)))
-FN(fn_affine, alpha *x + beta)
-FN(fn_leaky_relu, x >= 0 ? x : alpha * x)
-FN(fn_thresholded_relu, x > alpha ? x : 0)
-FN(fn_scaled_tanh, alpha *tanh(beta *x))
-FN(fn_hard_sigmoid, fmin(fmax(alpha *x + beta, 0), 1))
-FN(fn_elu, x >= 0 ? x : alpha * expm1(x))
-FN(fn_softsign, x / (1 + fabs(x)))
-FN(fn_softplus, x > 30 ? x : log1p(exp(x)))
-
-static double square(double x) { return x * x; }
-
-FN(slope_relu, x > 0 ? 1 : 0)
-FN(slope_tanh, 1 - square(tanh(x)))
-FN(slope_sigmoid, fn_sigmoid(x, 0, 0) * fn_sigmoid(-x, 0, 0))
-FN(slope_affine, alpha)
-FN(slope_leaky_relu, x >= 0 ? 1 : alpha)
-FN(slope_thresholded_relu, x > alpha ? 1 : 0)
-FN(slope_scaled_tanh, alpha *beta *(1 - square(tanh(beta * x))))
-FN(slope_hard_sigmoid, alpha *x + beta > 0 && alpha * x + beta < 1 ? alpha : 0)
-FN(slope_elu, x >= 0 ? 1 : alpha * exp(x))
-FN(slope_softsign, 1 / square(1 + fabs(x)))
-
-/* Functions that have a parameter in activation_alpha (activation_beta), and its default. */
-static const struct {
-    const char *name;
-    double (*f)(double, double, double);
-    double (*slope)(double, double, double);
-    bool has_alpha, has_beta;
-    double alpha, beta;
-} functions[] = {
-    {"Relu", fn_relu, slope_relu, false, false, 0, 0},
-    {"Tanh", fn_tanh, slope_tanh, false, false, 0, 0},
-    {"Sigmoid", fn_sigmoid, slope_sigmoid, false, false, 0, 0},
-    {"Affine", fn_affine, slope_affine, true, true, 1, 0},
-    {"LeakyRelu", fn_leaky_relu, slope_leaky_relu, true, false, 0.01, 0},
-    {"ThresholdedRelu", fn_thresholded_relu, slope_thresholded_relu, true, false, 1, 0},
-    {"ScaledTanh", fn_scaled_tanh, slope_scaled_tanh, true, true, 1, 1},
-    {"HardSigmoid", fn_hard_sigmoid, slope_hard_sigmoid, true, true, 0.2, 0.5},
-    {"Elu", fn_elu, slope_elu, true, false, 1, 0},
-    {"Softsign", fn_softsign, slope_softsign, false, false, 0, 0},
-    {"Softplus", fn_softplus, fn_sigmoid, false, false, 0, 0},
+static const skv_pointwise allowed[] = {
+    SKV_PW_RELU,        SKV_PW_TANH,         SKV_PW_SIGMOID,
+    SKV_PW_AFFINE,      SKV_PW_LEAKY_RELU,   SKV_PW_THRESHOLDED_RELU,
+    SKV_PW_SCALED_TANH, SKV_PW_HARD_SIGMOID, SKV_PW_ELU,
+    SKV_PW_SOFTSIGN,    SKV_PW_SOFTPLUS,
 };
+
+static const skv_pointwise_fn *function_named(const char *name) {
+    const skv_pointwise f = skv_pointwise_named(name, true);
+    for (size_t k = 0; k < SKV_COUNT(allowed); k++)
+        if (allowed[k] == f) return skv_pointwise_at(f);
+    return NULL;
+}
 
 static const char *const usual[3][3] = {{"Tanh"}, {"Sigmoid", "Tanh"}, {"Sigmoid", "Tanh", "Tanh"}};
 
@@ -76,13 +38,12 @@ static const char *read_functions(const skive_node *n, int n_acts, skv_recurrent
     for (int d = 0; d < r->directions; d++) {
         for (int i = 0; i < n_acts; i++) {
             const char *name = names ? names->strings[d * n_acts + i] : usual[n_acts - 1][i];
-            size_t k = 0;
-            while (k < SKV_COUNT(functions) && strcasecmp(functions[k].name, name) != 0) k++;
-            if (k == SKV_COUNT(functions)) return "an activation is unknown";
+            const skv_pointwise_fn *f = function_named(name);
+            if (!f) return "an activation is unknown";
             skv_act_fn *a = &r->acts[d][i];
-            *a = (skv_act_fn){functions[k].f, functions[k].slope, functions[k].alpha, functions[k].beta};
-            if (functions[k].has_alpha && alphas && next_alpha < alphas->n) a->alpha = alphas->floats[next_alpha++];
-            if (functions[k].has_beta && betas && next_beta < betas->n) a->beta = betas->floats[next_beta++];
+            *a = (skv_act_fn){f->value, f->slope, {f->p[0], f->p[1]}};
+            if (f->params > 0 && alphas && next_alpha < alphas->n) a->p[0] = alphas->floats[next_alpha++];
+            if (f->params > 1 && betas && next_beta < betas->n) a->p[1] = betas->floats[next_beta++];
         }
     }
     return NULL;

@@ -10,11 +10,11 @@
 #include "ops/common_nn.h"
 
 typedef struct skv_act_fn {
-    double (*f)(double x, double alpha, double beta);
-    double (*slope)(double x, double alpha, double beta); /* the derivative of f */
-    double alpha, beta;
+    double (*f)(double x, const double *p);
+    double (*slope)(double x, const double *p);
+    double p[2];
 } skv_act_fn;
-static inline double skv_act_apply(const skv_act_fn *a, double x) { return a->f(x, a->alpha, a->beta); }
+static inline double skv_act_apply(const skv_act_fn *a, double x) { return a->f(x, a->p); }
 
 typedef struct skv_recurrent {
     int gates, directions;

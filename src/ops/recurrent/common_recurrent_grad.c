@@ -52,7 +52,7 @@ void skv_recurrent_grad_cost(const skive_node *n, skive_cost *cost) {
 
 double skv_recurrent_gate_back(const skv_recurrent *r, const skv_act_fn *act, double sum, double dy) {
     if (r->clip > 0 && fabs(sum) > r->clip) return 0;
-    return dy * act->slope(sum, act->alpha, act->beta);
+    return dy * act->slope(sum, act->p);
 }
 
 void skv_recurrent_product_back(const double *weight, int64_t n, int64_t hidden, const double *h, const double *d,

@@ -43,9 +43,8 @@ static void back(const skv_recurrent_back *s) {
         const double fresh = skv_recurrent_gate(r, &acts[1], sum[3 * n + i]), cell = keep * c[i] + in * fresh;
         const double sum_out = sum[n + i] + (p ? p[n + i] * cell : 0);
         const double d_out = skv_recurrent_gate_back(r, &acts[0], sum_out, s->dh[i] * skv_act_apply(&acts[2], cell));
-        const double d_cell =
-            s->dc[i] + (p ? p[n + i] * d_out : 0) +
-            s->dh[i] * skv_recurrent_gate(r, &acts[0], sum_out) * acts[2].slope(cell, acts[2].alpha, acts[2].beta);
+        const double d_cell = s->dc[i] + (p ? p[n + i] * d_out : 0) +
+                              s->dh[i] * skv_recurrent_gate(r, &acts[0], sum_out) * acts[2].slope(cell, acts[2].p);
         const double d_in = skv_recurrent_gate_back(r, &acts[0], sum_in, d_cell * (fresh - (coupled ? c[i] : 0)));
         const double d_keep = coupled ? 0 : skv_recurrent_gate_back(r, &acts[0], sum_keep, d_cell * c[i]);
         s->dxw[i] = d_in;
