@@ -14,15 +14,9 @@ static const skv_option options[] = {
 };
 
 static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
-    double *limit = NULL;
     (void)p;
-    SKV_TRY(skv_alloc_array(at->ctx, 1, sizeof *limit, &limit));
-    *limit = skv_option_real(at->values, "limit");
-    *self = limit;
-    return SKIVE_OK;
+    return skv_rule_bind_number(at, "limit", self);
 }
-
-static void unbind(skive_context *ctx, void *self) { skv_free(ctx, self); }
 
 static int64_t channels_of(const skv_param *p) { return p->value->type.rank > 1 ? p->value->type.dims[0].size : 1; }
 
@@ -56,7 +50,7 @@ const skv_rule skv_rule_max_norm = {
     .brief = "the norm of each channel's weights stays below a limit",
     SKV_OPTIONS(options),
     .bind = bind,
-    .unbind = unbind,
+    .unbind = skv_rule_unbind_memory,
     .after = after,
     .holds = holds,
     .example = "0.3",

@@ -25,8 +25,6 @@ static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
     return skv_param_detach(at->ctx, p);
 }
 
-static void unbind(skive_context *ctx, void *self) { skv_free(ctx, self); }
-
 static skive_status show(void *self, skv_param *p) {
     const rounded *r = self;
     skive_tensor view = *skv_value_tensor(p->value);
@@ -60,7 +58,7 @@ const skv_rule skv_rule_grid = {
     .brief = "the model sees weights rounded to a number grid, and is trained through the rounding",
     SKV_OPTIONS(options),
     .bind = bind,
-    .unbind = unbind,
+    .unbind = skv_rule_unbind_memory,
     .show = show,
     .holds = holds,
     .example = "int4",

@@ -65,7 +65,7 @@ static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, c
                            info->spec, loss->name);
     }
     if (h->task == SKIVE_TASK_BINARY && info->classes <= 2) return SKIVE_OK;
-    if (info->labelled && h->scores > info->classes) {
+    if (info->labelled && h->scores > info->classes && !s->quiet) {
         skv_note(ctx,
                  "the model gives %lld scores, but the data have %lld classes: it learns never to predict the others; "
                  "use skive train --classes %lld for a new last layer",

@@ -14,25 +14,19 @@ static const skv_option options[] = {
 };
 
 static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
-    float *limit = NULL;
     (void)p;
-    SKV_TRY(skv_alloc_array(at->ctx, 1, sizeof *limit, &limit));
-    *limit = (float)skv_option_real(at->values, "limit");
-    *self = limit;
-    return SKIVE_OK;
+    return skv_rule_bind_number(at, "limit", self);
 }
 
-static void unbind(skive_context *ctx, void *self) { skv_free(ctx, self); }
-
 static void after(void *self, skv_param *p, const skv_step *s) {
-    const float limit = *(const float *)self;
+    const float limit = (float)*(const double *)self;
     (void)s;
     for (int64_t i = 0; i < p->n; i++) p->weight[i] = fminf(fmaxf(p->weight[i], -limit), limit);
 }
 
 /* Of what is trained; a grid may round it up by half a step. */
 static bool holds(const void *self, const skv_param *p) {
-    const float limit = *(const float *)self;
+    const float limit = (float)*(const double *)self;
     for (int64_t i = 0; i < p->n; i++)
         if (!(fabsf(p->weight[i]) <= limit)) return false;
     return true;
@@ -43,7 +37,7 @@ const skv_rule skv_rule_clip = {
     SKV_OPTIONS(options),
     .brief = "weights stay within the given limit to both sides",
     .bind = bind,
-    .unbind = unbind,
+    .unbind = skv_rule_unbind_memory,
     .after = after,
     .holds = holds,
     .example = "0.1",

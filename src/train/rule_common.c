@@ -12,3 +12,13 @@ bool skv_param_is_zero(const skv_param *p, const uint8_t *keep) {
         if (!keep[i] && p->seen[i] != 0) return false;
     return true;
 }
+
+skive_status skv_rule_bind_number(const skv_rule_site *at, const char *option, void **self) {
+    double *number = NULL;
+    SKV_TRY(skv_alloc_array(at->ctx, 1, sizeof *number, &number));
+    *number = skv_option_real(at->values, option);
+    *self = number;
+    return SKIVE_OK;
+}
+
+void skv_rule_unbind_memory(skive_context *ctx, void *self) { skv_free(ctx, self); }

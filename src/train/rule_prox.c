@@ -9,15 +9,9 @@ static const skv_option options[] = {
 };
 
 static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
-    double *lambda = NULL;
     (void)p;
-    SKV_TRY(skv_alloc_array(at->ctx, 1, sizeof *lambda, &lambda));
-    *lambda = skv_option_real(at->values, "lambda");
-    *self = lambda;
-    return SKIVE_OK;
+    return skv_rule_bind_number(at, "lambda", self);
 }
-
-static void unbind(skive_context *ctx, void *self) { skv_free(ctx, self); }
 
 static void after(void *self, skv_param *p, const skv_step *s) {
     const float by = (float)(s->rate * p->rate * *(const double *)self);
@@ -40,7 +34,7 @@ const skv_rule skv_rule_prox = {
     SKV_OPTIONS(options),
     .brief = "the proximal step of an L1 penalty: small weights become exactly zero",
     .bind = bind,
-    .unbind = unbind,
+    .unbind = skv_rule_unbind_memory,
     .after = after,
     .holds = holds,
     .example = "0.05",

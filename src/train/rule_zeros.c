@@ -22,8 +22,6 @@ static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
     return SKIVE_OK;
 }
 
-static void unbind(skive_context *ctx, void *self) { skv_free(ctx, self); }
-
 static void after(void *self, skv_param *p, const skv_step *s) {
     (void)s;
     skv_param_zero(p, self);
@@ -40,7 +38,7 @@ const skv_rule skv_rule_zeros = {
     .brief = "weights that are zero stay zero",
     .asked = asked,
     .bind = bind,
-    .unbind = unbind,
+    .unbind = skv_rule_unbind_memory,
     .after = after,
     .states = states,
     .holds = holds,

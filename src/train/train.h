@@ -64,6 +64,11 @@ extern const skv_table skv_train_table;
 
 /* ---- rules' common parts ---- */
 
+/* *self becomes the number that an option gives, a double. */
+skive_status skv_rule_bind_number(const skv_rule_site *at, const char *option, void **self);
+/* skv_rule.unbind where *self is one block of memory. */
+void skv_rule_unbind_memory(skive_context *ctx, void *self);
+
 /* Weights and the optimizer's numbers become zero where keep[n] is 0. */
 void skv_param_zero(skv_param *p, const uint8_t *keep);
 /* Is all that the graph sees there zero? */
