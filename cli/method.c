@@ -59,11 +59,11 @@ static const char *shown_as(const skive_option_bounds *b) {
 }
 
 /* "optimizer: sgd, adam or adamw (default sgd)". */
-static char *help_of(const char *method, const skive_option_bounds *b, bool off) {
-    char *text = cli_format("%s%s", off ? "not: " : "", b->brief), *more;
+static char *help_of(const char *method, const skive_option_bounds *b, const char *full, bool off) {
+    char *text = cli_format("%s%s", off ? "switch off: " : "", b->brief), *more;
     const char *choice;
-    for (size_t i = 0; text && (choice = skive_options_choice(method, b->name, i, NULL)); i++) {
-        const bool last = !skive_options_choice(method, b->name, i + 1, NULL);
+    for (size_t i = 0; text && (choice = skive_options_choice(method, full, i, NULL)); i++) {
+        const bool last = !skive_options_choice(method, full, i + 1, NULL);
         more = cli_format("%s%s%s", text, i == 0 ? ": " : last ? " or " : ", ", choice);
         free(text);
         text = more;
@@ -98,7 +98,7 @@ static bool add(list *l, const skive_option_bounds *b, size_t index) {
                                                 : cli_format("%s%s", off ? "no-" : "", name);
     o.name = made;
     char *full = cli_format("%s.%s", b->section, b->name);
-    o.help = help_of(c->method, b, off);
+    if (full) o.help = help_of(c->method, b, full, off);
     for (size_t i = 0; i < CLI_COUNT(letters); i++) {
         if (strcmp(letters[i].name, name) == 0) o.letter = letters[i].letter;
     }
