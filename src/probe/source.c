@@ -48,7 +48,8 @@ static skive_status bind(skv_source *s, const skive_graph *model, bool training_
     return status;
 }
 
-static skive_status open(skv_source *s, const skive_graph *model, skive_dataset *set, const skv_source_options *o) {
+static skive_status open_source(skv_source *s, const skive_graph *model, skive_dataset *set,
+                                const skv_source_options *o) {
     skive_loader_options l = skive_loader_options_default();
     SKV_TRY(skv_targets_of(s->ctx, set, &s->targets));
     const int64_t count = (int64_t)s->targets.info.count;
@@ -68,7 +69,7 @@ static skive_status open(skv_source *s, const skive_graph *model, skive_dataset 
 skive_status skv_source_open(skive_context *ctx, const skive_graph *model, skive_dataset *set,
                              const skv_source_options *o, skv_source *out) {
     *out = (skv_source){.ctx = ctx};
-    const skive_status status = open(out, model, set, o);
+    const skive_status status = open_source(out, model, set, o);
     if (status != SKIVE_OK) skv_source_close(out);
     return status;
 }
