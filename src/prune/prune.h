@@ -134,6 +134,9 @@ typedef struct skv_live_mask {
     skv_param *param; /* set while a trainer is alive; its weight[] are all weights, masked ones too */
 } skv_live_mask;
 
+/* Has a mask as many elements as the parameter? Errors: ARGUMENT. */
+skive_status skv_mask_fits(skive_context *ctx, const skv_param *p, int64_t count);
+
 /* ---- the job ---- */
 
 typedef struct skv_pruning {

@@ -6,11 +6,7 @@
 
 static skive_status bind(const skv_rule_site *at, skv_param *p, void **self) {
     skv_live_mask *live = (skv_live_mask *)at->use->given;
-    if (live->count != p->n) {
-        return skv_fail_at(at->ctx, SKIVE_ERR_ARGUMENT, p->value->name,
-                           "the mask of '%s' has %lld elements, but the parameter has %lld", p->value->name,
-                           (long long)live->count, (long long)p->n);
-    }
+    SKV_TRY(skv_mask_fits(at->ctx, p, live->count));
     SKV_TRY(skv_param_detach(at->ctx, p));
     live->param = p;
     *self = live;

@@ -78,6 +78,7 @@ void skv_settings_number(skv_text *t, const char *name, double value);
 void skv_settings_table(skv_text *t, const skv_table *table, const void *object, const char *const *without);
 /* What the model's metadata say of its input. `who`: "", or "teacher-". */
 void skv_settings_input(skv_text *t, const char *who, const skive_graph *g);
+uint64_t skv_settings_model(const skive_graph *g);                    /* hash of all parameters */
 void skv_settings_hash(skv_text *t, const char *name, uint64_t hash); /* of what is not shown */
 /* Has each of my lines the same value in theirs[size]? `why` tells the first that has not. */
 bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *why, size_t room);

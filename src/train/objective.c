@@ -157,14 +157,9 @@ void skv_objective_settings(const skv_objective *o, skv_text *out) {
     }
     for (size_t i = 0; i < o->n_teachers; i++) {
         const skive_graph *g = o->teachers[i].graph;
-        uint64_t key = 1;
         char what[32];
-        for (uint32_t k = 0; k < g->n_values; k++) {
-            const skive_tensor *data = skv_value_tensor(g->values[k]);
-            if (data) key = skv_hash64(data->data, skive_tensor_bytes(data), key);
-        }
         (void)snprintf(what, sizeof what, i ? "teacher %zu" : "teacher", i + 1);
-        skv_settings_hash(out, what, key);
+        skv_settings_hash(out, what, skv_settings_model(g));
         skv_settings_input(out, "teacher-", g);
     }
 }

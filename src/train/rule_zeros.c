@@ -1,9 +1,10 @@
-/* Zeros that stay: those of parameters that were pruned (or what the option keep_zeros says), and the zero of a codebook,
- * which pruned weights that share values have as an entry: if it moved, all of them would come back. */
+/* Zeros that stay: those of parameters that were pruned (or what the option keep_zeros says), and the zero of a
+ * codebook, which pruned weights that share values have as an entry: if it moved, all of them would come back. */
 #include "graph/shared.h"
 #include "train/train.h"
 
-/* The rule keeps a byte per weight, uint8_t [n]: 0 stays zero. */
+/* The rule keeps a byte per weight, uint8_t [n]: 0 stays zero. A resumed run starts from the same model and finds the
+ * same bytes. */
 
 static bool has_zero(const skv_param *p) {
     for (int64_t i = 0; i < p->n; i++)
@@ -29,10 +30,6 @@ static void after(void *self, skv_param *p, const skv_step *s) {
 
 static bool holds(const void *self, const skv_param *p) { return skv_param_is_zero(p, self); }
 
-static skive_status states(void *self, const skv_param *p, skv_states *s) {
-    return skv_state(s, p->value->name, "zeros", self, (size_t)p->n, 1);
-}
-
 const skv_rule skv_rule_zeros = {
     .name = "zeros",
     .brief = "weights that are zero stay zero",
@@ -40,6 +37,5 @@ const skv_rule skv_rule_zeros = {
     .bind = bind,
     .unbind = skv_rule_unbind_memory,
     .after = after,
-    .states = states,
     .holds = holds,
 };

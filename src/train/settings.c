@@ -47,7 +47,7 @@ void skv_settings_table(skv_text *t, const skv_table *table, const void *object,
     }
 }
 
-static uint64_t hash_of_model(const skive_graph *g) {
+uint64_t skv_settings_model(const skive_graph *g) {
     uint64_t key = 1;
     for (uint32_t i = 0; i < g->n_values; i++) {
         const skive_tensor *t = skv_value_tensor(g->values[i]);
@@ -107,7 +107,7 @@ skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skiv
     skv_objective_settings(fit->objective, out);
     for (size_t i = 0; i < fit->n_watchers; i++) skv_settings_text(out, "watcher", fit->watchers[i].name);
     if (fit->settings) skv_text_add(out, "%s", fit->settings);
-    skv_settings_hash(out, "model", hash_of_model(model));
+    skv_settings_hash(out, "model", skv_settings_model(model));
     skv_settings_input(out, "", model);
     skv_settings_hash(out, "description of the model's input and output (its metadata)", hash_of_meta(model));
     skv_settings_hash(out, "set of pruned weights, or of other rules of parameters", hash_of_rules(fit));
