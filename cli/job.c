@@ -1,5 +1,5 @@
-/* The skeleton of the commands that train: options, checks, models and data, the work, and what it leaves: the file, the
- * report, the rule for an interrupted run. */
+/* The skeleton of the commands that train: options, checks, models and data, the work, and what it leaves: the file,
+ * the report, the rule for an interrupted run. */
 #include "cli.h"
 
 static skive_status check(cli_job *j) {

@@ -3,7 +3,8 @@
  *
  *     shrink_model IN.onnx SMALL.onnx MASKED.onnx [SHARE [SEED]]
  *
- * IN may be zoo:SPEC, a built-in network. Prints what can be removed of each layer, and why the rest cannot. Ends with 3 if there is nothing to remove. */
+ * IN may be zoo:SPEC, a built-in network. Prints what can be removed of each layer, and why the rest cannot. Ends with
+ * 3 if there is nothing to remove. */
 #include <stdio.h>
 #include <time.h>
 

@@ -1,5 +1,5 @@
-/* The table of measured costs: keys, file, and plumbing, with measured times put in by the test. Real times are measured
- * too, but no time decides anything. */
+/* The table of measured costs: keys, file, and plumbing, with measured times put in by the test. Real times are
+ * measured too, but no time decides anything. */
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
@@ -281,7 +281,8 @@ static void damage(const char *path, size_t at, bool cut) {
     if (cut) assert_int_equal(truncate(path, (off_t)at), 0);
 }
 
-/* A file of which any byte was changed, or the end cut off, is not used: a note says so, and the next save repairs it. */
+/* A file of which any byte was changed, or the end cut off, is not used: a note says so, and the next save repairs it.
+ * */
 static void test_damaged(void **state) {
     skive_context *ctx = skv_test_context();
     fake_clock f = {0};

@@ -1,5 +1,5 @@
-/* Fixed-point requantization: the formulas against exact integer arithmetic written another way, and whole models against
- * the float form. */
+/* Fixed-point requantization: the formulas against exact integer arithmetic written another way, and whole models
+ * against the float form. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

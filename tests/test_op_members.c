@@ -1,6 +1,6 @@
-/* What an op's record says of the op as a whole, checked against what its reference computes on the record's cases: that
- * it only moves elements (motion), and that an element of the output depends on the inputs' elements at its position
- * alone (pointwise). */
+/* What an op's record says of the op as a whole, checked against what its reference computes on the record's cases:
+ * that it only moves elements (motion), and that an element of the output depends on the inputs' elements at its
+ * position alone (pointwise). */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* Forms of weights for a budget of bytes: the budget is kept, the choice is the best of all combinations, and what cannot
- * be reached is refused with the least possible. */
+/* Forms of weights for a budget of bytes: the budget is kept, the choice is the best of all combinations, and what
+ * cannot be reached is refused with the least possible. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -70,8 +70,8 @@ static void test_best(void **state) {
         o.n_choices = fit.n_choices;
         assert_true(packed(ctx, g, &o, &got) == fit.file_bytes);
         assert_true(fabs(got - fit.harm) <= 1e-12 + 1e-9 * got);
-        /* The frame may cost a few bytes more or less than for other forms: combinations that use the last of them up are
-         * left out. */
+        /* The frame may cost a few bytes more or less than for other forms: combinations that use the last of them up
+         * are left out. */
         for (int i = 0; i < FORMS * FORMS * FORMS; i++)
             if (bytes[i] + 16 <= budget && harm[i] < best) best = harm[i];
         if (got > best * (1 + 1e-9) + 1e-15) fail_msg("%s: harm %g, but %g is possible", text, got, best);

@@ -1,5 +1,6 @@
-/* The list of functions of one element: what it says of each function holds for its value (slope by differences, bounds,
- * course, zero), the loops in float32 agree with it at every instruction set, and the references of the ops are it. */
+/* The list of functions of one element: what it says of each function holds for its value (slope by differences,
+ * bounds, course, zero), the loops in float32 agree with it at every instruction set, and the references of the ops are
+ * it. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

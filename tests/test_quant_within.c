@@ -17,8 +17,8 @@ static skive_value *param(skv_builder *b, const char *name, int rank, int64_t ro
 }
 
 /* Three layers that find the bright band. Of the second one's outputs the first three are thousands of times larger
- * than the others and tell nothing of the class; those that do are left no level of a common u8 grid. So the last layer,
- * which reads them, is the one that must not be quantized. */
+ * than the others and tell nothing of the class; those that do are left no level of a common u8 grid. So the last
+ * layer, which reads them, is the one that must not be quantized. */
 static skive_graph *spoilt_model(skive_context *ctx) {
     static float w1[HIDDEN][PIXELS], w2[HIDDEN][HIDDEN], w3[CLASSES][HIDDEN], b1[HIDDEN], b2[HIDDEN], b3[CLASSES];
     skive_graph *g = NULL;

@@ -1,4 +1,5 @@
-/* Training of quantized models: the gradient by its rule, the change of form and back, and a network that gets better. */
+/* Training of quantized models: the gradient by its rule, the change of form and back, and a network that gets better.
+ * */
 #include <skive/autodiff.h>
 #include <skive/exec.h>
 #include <skive/onnx.h>

@@ -1,5 +1,5 @@
-/* |w| times the root of the mean square of its gradient, over batches: how much the loss changes when a weight changes by
- * a fraction of its size. It is the Fisher information's view of a weight, without its second power (Theis et al.
+/* |w| times the root of the mean square of its gradient, over batches: how much the loss changes when a weight changes
+ * by a fraction of its size. It is the Fisher information's view of a weight, without its second power (Theis et al.
  * 2018). */
 #include <math.h>
 

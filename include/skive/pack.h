@@ -85,9 +85,9 @@ typedef struct skive_pack_fit {
 SKIVE_API void skive_pack_fit_free(skive_context *ctx, skive_pack_fit *fit);
 /* Chooses the form of each weight so that the file takes at most `bytes` and the sum of the weights' relative squared
  * errors is the least possible (exact: skive_allocate). `bytes` is a fraction of the parameters' bytes in the graph
- * ("0.25") or a size with a unit ("60k", "64KiB"). Bytes and errors of each form are measured by packing, entropy coding
- * included. Choices in `options` stay as they are; `weights` must be NULL. Free *fit with skive_pack_fit_free. Errors:
- * ARGUMENT, GOAL (the budget is below the least possible, which the message names), as skive_pack_serialize. */
+ * ("0.25") or a size with a unit ("60k", "64KiB"). Bytes and errors of each form are measured by packing, entropy
+ * coding included. Choices in `options` stay as they are; `weights` must be NULL. Free *fit with skive_pack_fit_free.
+ * Errors: ARGUMENT, GOAL (the budget is below the least possible, which the message names), as skive_pack_serialize. */
 SKIVE_API skive_status skive_pack_choose(skive_context *ctx, const skive_graph *graph, const char *bytes,
                                          const skive_pack_options *options, skive_pack_fit *fit);
 

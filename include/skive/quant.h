@@ -145,9 +145,9 @@ SKIVE_API void skive_quantize_control_free(skive_context *ctx, skive_quantize_co
  * for VALUES) on the labelled set `validation`. The harm of each node by itself is measured on calibration samples; the
  * most harmful are put back to float by bisection (skive_control_drop), and what is written was itself measured to be
  * within the limit. `test` may be NULL: on it the final model is compared with the original. `options`, `report` and
- * `control` may be NULL. Calibration and validation samples should differ. Errors: as skive_quantize and skive_evaluate;
- * ARGUMENT (max_drop is not 0 to 100); GOAL (no node at all can be quantized; *control is filled, and the graph is as
- * it was). Free *control with skive_quantize_control_free. */
+ * `control` may be NULL. Calibration and validation samples should differ. Errors: as skive_quantize and
+ * skive_evaluate; ARGUMENT (max_drop is not 0 to 100); GOAL (no node at all can be quantized; *control is filled, and
+ * the graph is as it was). Free *control with skive_quantize_control_free. */
 SKIVE_API skive_status skive_quantize_within(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                                              skive_dataset *validation, skive_dataset *test, double max_drop,
                                              const skive_quantize_options *options, skive_quantize_report *report,

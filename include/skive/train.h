@@ -39,10 +39,10 @@ typedef struct skive_train_options {
     /* Regression: compute the loss from the raw targets. False: from standardised targets (each of [n][k] with its own
      * mean and deviation), so that their units do not matter; the outputs of the model are still in those units. */
     bool raw_targets;
-    /* The figure of validation that selects the best epoch: "accuracy", "loss", "f1" (mean over the classes; for several
-     * labels per sample, over all decisions), "rmse" or "r2", or several of them separated by commas, each deciding
-     * among the epochs that are equal by those before it; the loss decides last. NULL: accuracy if there is one,
-     * otherwise loss. */
+    /* The figure of validation that selects the best epoch: "accuracy", "loss", "f1" (mean over the classes; for
+     * several labels per sample, over all decisions), "rmse" or "r2", or several of them separated by commas, each
+     * deciding among the epochs that are equal by those before it; the loss decides last. NULL: accuracy if there is
+     * one, otherwise loss. */
     const char *best;
     /* The weight of each class in the cross-entropy: "none", "balanced" (the same total for all classes) or one number
      * per class, "1,2.5,1". Scaled to a mean of 1 over the training samples. NULL: none. */
@@ -113,10 +113,10 @@ typedef struct skive_train_scope {
     int64_t trained, kept;             /* numbers in those that are trained, and in the others */
 } skive_train_scope;
 SKIVE_API void skive_train_scope_free(skive_context *ctx, skive_train_scope *scope);
-/* Lists the parameters that skive_train and skive_distill would train with these options, and why not the others; nothing
- * is changed. (skive_train with `epochs` 0 checks model, data and options in full and trains nothing.) `options` may be
- * NULL. Free *scope with skive_train_scope_free. Errors: NOT_FOUND (a pattern of `train` or `freeze` that matches
- * nothing), MEMORY. */
+/* Lists the parameters that skive_train and skive_distill would train with these options, and why not the others;
+ * nothing is changed. (skive_train with `epochs` 0 checks model, data and options in full and trains nothing.)
+ * `options` may be NULL. Free *scope with skive_train_scope_free. Errors: NOT_FOUND (a pattern of `train` or `freeze`
+ * that matches nothing), MEMORY. */
 SKIVE_API skive_status skive_train_scope_of(skive_context *ctx, const skive_graph *graph,
                                             const skive_train_options *options, skive_train_scope *scope);
 

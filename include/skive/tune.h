@@ -43,8 +43,8 @@ typedef struct skive_allocation {
 /* Finds chosen[i], the index of a choice for each of the n layers, so that the sum of each cost is within its budget
  * and the sum of harms is the least possible. Of several such allocations one with the least cost (of the first budget,
  * then the second and so on) is taken, always the same. `report` may be NULL; on ERR_GOAL its `least` is set. Errors:
- * ARGUMENT (a layer without choices, NaN, a negative cost), GOAL (the budgets cannot be met; the message names the least
- * possible), LIMIT (several budgets: whether they can be met together could not be decided), MEMORY. */
+ * ARGUMENT (a layer without choices, NaN, a negative cost), GOAL (the budgets cannot be met; the message names the
+ * least possible), LIMIT (several budgets: whether they can be met together could not be decided), MEMORY. */
 SKIVE_API skive_status skive_allocate(skive_context *ctx, const skive_choices *layers, size_t n, const double *budgets,
                                       size_t n_budgets, size_t *chosen, skive_allocation *report);
 
@@ -139,9 +139,9 @@ SKIVE_API skive_status skive_costs_of_graph(skive_costs *costs, const skive_grap
 typedef struct skive_cost_width {
     int64_t in, out;
 } skive_cost_width;
-/* times[i]: what the node would take with widths[i]. The weights are random numbers. `options` binds the graph's inputs.
- * Errors: NOT_FOUND (no such node), UNSUPPORTED (not such a product), ARGUMENT (a width below 1, or not a multiple of
- * the groups), as skive_plan_create. */
+/* times[i]: what the node would take with widths[i]. The weights are random numbers. `options` binds the graph's
+ * inputs. Errors: NOT_FOUND (no such node), UNSUPPORTED (not such a product), ARGUMENT (a width below 1, or not a
+ * multiple of the groups), as skive_plan_create. */
 SKIVE_API skive_status skive_costs_of_widths(skive_costs *costs, const skive_graph *graph, const char *node,
                                              const skive_plan_options *options, const skive_cost_width *widths,
                                              size_t n, skive_cost_time *times);

@@ -1,6 +1,7 @@
 /* Numbers in files: little-endian or big-endian bytes at any address, whatever the processor's own order. In memory
  * numbers are in the processor's order; what files contain goes through this header, and nothing else asks for the
- * order. On a little-endian processor what is here for little-endian bytes compiles to plain loads, stores and copies. */
+ * order. On a little-endian processor what is here for little-endian bytes compiles to plain loads, stores and copies.
+ * */
 #ifndef SKV_BASE_ENDIAN_H
 #define SKV_BASE_ENDIAN_H
 

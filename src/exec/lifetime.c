@@ -1,5 +1,5 @@
-/* The memory of a plan: its steps and slots as src/lower/ sees them, which finds lifetimes, results in place and offsets in
- * the arena. */
+/* The memory of a plan: its steps and slots as src/lower/ sees them, which finds lifetimes, results in place and
+ * offsets in the arena. */
 #include "base/budget.h"
 #include "exec/plan.h"
 

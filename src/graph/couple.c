@@ -1,6 +1,6 @@
-/* Channel coupling: the relations. Every (value, axis, index) that an op relates to another is an element; elements that
- * only go together are joined (union-find); where an axis is read as outer x inner indices, the products say so. An
- * element that must stay is fixed. couple_units.c finds the removable channels. */
+/* Channel coupling: the relations. Every (value, axis, index) that an op relates to another is an element; elements
+ * that only go together are joined (union-find); where an axis is read as outer x inner indices, the products say so.
+ * An element that must stay is fixed. couple_units.c finds the removable channels. */
 #include <string.h>
 
 #include "graph/couple.h"

@@ -232,8 +232,8 @@ static inline bool skv_node_moves(const skive_node *n) { return n && n->op && n-
 /* Evaluates a node on tensors through its reference: allocates outputs (owned by the caller). */
 skive_status skv_op_evaluate(skive_context *ctx, const skive_node *n, const skive_tensor *const *in, size_t n_in,
                              skive_tensor *out, size_t n_out);
-/* The interval in which output 0 lies, NaN apart, when input i lies in in[i]: what the record says in real numbers, with
- * the type's rounding, overflow and wrapping around. Without a record's answer all numbers of the type. */
+/* The interval in which output 0 lies, NaN apart, when input i lies in in[i]: what the record says in real numbers,
+ * with the type's rounding, overflow and wrapping around. Without a record's answer all numbers of the type. */
 skv_range skv_output_range(const skive_node *n, const skv_range *in);
 /* Infers one node's output types (declared ones kept where unknown) without touching the graph; in/constant as in
  * skv_infer. For an unknown op, out keeps the declared types. */

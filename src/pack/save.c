@@ -64,7 +64,8 @@ static skive_status role_of(packing *p, const skive_value *v, skv_role *out) {
 }
 
 /* Weights and tables by one form, what shifts and scales channels by the other. Masks, bounds and other constants of
- * formulas stay as they are, unless one is named: rounded with a mask's -1e9 beside them, other numbers would vanish. */
+ * formulas stay as they are, unless one is named: rounded with a mask's -1e9 beside them, other numbers would vanish.
+ * */
 static skive_status form_wanted(packing *p, const skive_value *v, const char **out) {
     skv_role role;
     for (size_t i = 0; i < p->o.n_choices; i++) {

@@ -1,6 +1,6 @@
-/* Integer nodes get fixed-point multipliers: the form of processors without a float unit (ops/quant/common_fixed.h). The
- * numbers stand for the same multipliers to 31 bits, but products are rounded differently, so that an output may differ
- * by one step from that of the float form. */
+/* Integer nodes get fixed-point multipliers: the form of processors without a float unit (ops/quant/common_fixed.h).
+ * The numbers stand for the same multipliers to 31 bits, but products are rounded differently, so that an output may
+ * differ by one step from that of the float form. */
 #include "ops/quant/common_fixed.h"
 #include "passes/pass.h"
 

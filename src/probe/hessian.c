@@ -1,6 +1,7 @@
 /* Products of the Hessian of the loss with a vector, by the difference of two gradients:
  *     H v = (g(w + e v) - g(w - e v)) / 2e,   an error of e^2 (Pearlmutter 1994 gives the exact form; LeCun, Simard &
- * Pearlmutter 1993 this one). The step is e |v| = |w| / 256, between the error of the difference and that of float32. */
+ * Pearlmutter 1993 this one). The step is e |v| = |w| / 256, between the error of the difference and that of float32.
+ * */
 #include <math.h>
 #include <string.h>
 

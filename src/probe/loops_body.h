@@ -1,5 +1,5 @@
-/* The loops of struct skv_probe_loops in plain C. Each loops_<isa>.c compiles this text with its instructions. Sums have
- * LANES partial sums for every register width, so that every copy gives the same bits. LOOPS names the table. */
+/* The loops of struct skv_probe_loops in plain C. Each loops_<isa>.c compiles this text with its instructions. Sums
+ * have LANES partial sums for every register width, so that every copy gives the same bits. LOOPS names the table. */
 #ifndef SKV_PROBE_LOOPS_BODY_H
 #define SKV_PROBE_LOOPS_BODY_H
 

@@ -30,7 +30,8 @@ typedef struct skv_source {
 } skv_source;
 
 /* Errors: DATA (the model's input, or its answer, does not fit the samples; no samples; a set without labels where the
- * loss needs them), ARGUMENT (no such loss; one that needs more than labels), SHAPE (the model cannot take so many samples a run). */
+ * loss needs them), ARGUMENT (no such loss; one that needs more than labels), SHAPE (the model cannot take so many
+ * samples a run). */
 skive_status skv_source_open(skive_context *ctx, const skive_graph *model, skive_dataset *set,
                              const skv_source_options *o, skv_source *out);
 void skv_source_close(skv_source *s); /* also of one that was not opened */

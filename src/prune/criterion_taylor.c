@@ -1,7 +1,7 @@
 /* First-order Taylor expansion: w times its gradient is what the loss changes by, to first order, when w becomes 0
  * (Mozer & Smolensky 1988; Molchanov, Tyree, Karras, Aila & Kautz 2017, whose normalisation by layer this takes, and
- * Molchanov, Mallya, Tyree, Frosio & Kautz 2019 for the square). On a trained network the gradients of all data add up to
- * nearly nothing, so the size of the product is taken batch by batch, and its mean over the batches. */
+ * Molchanov, Mallya, Tyree, Frosio & Kautz 2019 for the square). On a trained network the gradients of all data add up
+ * to nearly nothing, so the size of the product is taken batch by batch, and its mean over the batches. */
 #include <math.h>
 #include <string.h>
 

@@ -27,8 +27,8 @@ const skv_observer *skv_observer_find(const char *name);
 extern const skv_family skv_observer_family;
 extern const skv_table skv_quantize_table;
 
-/* What activations become, asymmetric uint8 with one scale (ranges include zero, so that padding and ReLU are exact), and
- * weights, int8 from -127 to 127 with a scale for each output channel or for all. */
+/* What activations become, asymmetric uint8 with one scale (ranges include zero, so that padding and ReLU are exact),
+ * and weights, int8 from -127 to 127 with a scale for each output channel or for all. */
 skv_quantizer skv_quant_activations(void);
 skv_quantizer skv_quant_weights(bool per_channel);
 /* Mean squared error of the grid for the values of a histogram with relative bins, and their mean square. Within a bin,

@@ -10,8 +10,8 @@
  * Integers: level(code) = code - zero_point. Everything that quantizes uses this arithmetic: the operators
  * QuantizeLinear, DequantizeLinear and FakeQuantize, calibration, the rounding to storage forms.
  *
- * One record per grid, listed in grids.inc. A quantizer is a grid with its options: how it is laid over a tensor and how
- * its parameters are found. The text form is "int4", "int4:32", "int8:tensor,narrow", "uint4:asymmetric,fit=least",
+ * One record per grid, listed in grids.inc. A quantizer is a grid with its options: how it is laid over a tensor and
+ * how its parameters are found. The text form is "int4", "int4:32", "int8:tensor,narrow", "uint4:asymmetric,fit=least",
  * "fixed:4", "codebook:16". */
 #ifndef SKV_TENSOR_GRID_H
 #define SKV_TENSOR_GRID_H
@@ -38,7 +38,7 @@ typedef enum skv_grid_per {
 
 /* How parameters are found from the numbers themselves. */
 typedef enum skv_grid_fit {
-    SKV_FIT_USUAL, /* the grid's usual method: of integers a search over 24 clips, of ternary the threshold of TWN ... */
+    SKV_FIT_USUAL, /* the grid's usual method: of integers a search over 24 clips, of ternary TWN's threshold ... */
     SKV_FIT_RANGE, /* nothing is clipped */
     SKV_FIT_LEAST, /* the least squared error */
 } skv_grid_fit;
@@ -156,8 +156,8 @@ skive_status skv_quantizer_round(skive_context *ctx, const skv_quantizer *q, ski
 
 /* ---- affine integers by other rules ---- */
 
-/* The asymmetric grid of DynamicQuantizeLinear for numbers from low <= 0 to high >= 0: as solve_range of uint8, but with
- * each step rounded to float32, as ONNX defines it. */
+/* The asymmetric grid of DynamicQuantizeLinear for numbers from low <= 0 to high >= 0: as solve_range of uint8, but
+ * with each step rounded to float32, as ONNX defines it. */
 void skv_grid_dynamic_u8(float low, float high, skv_grid_params *p);
 
 /* ---- shared by the records (grid_*.c) ---- */

@@ -41,8 +41,8 @@ static void search_powers(const skv_quantizer *q, const float *x, int64_t n, flo
 
 /* ---- the least squared error ----
  *
- * For given codes with levels l the best scale is sum(x l) / sum(l^2), and the error sum(x^2) - sum(x l)^2 / sum(l^2). As
- * the scale falls from infinity to 0, the code nearest to x changes where x / scale passes the middle between two
+ * For given codes with levels l the best scale is sum(x l) / sum(l^2), and the error sum(x^2) - sum(x l)^2 / sum(l^2).
+ * As the scale falls from infinity to 0, the code nearest to x changes where x / scale passes the middle between two
  * levels; between these events all codes stay. The events are visited in order, which visits every set of codes that is
  * nearest for some scale, the best one among them. */
 

@@ -1,5 +1,5 @@
-/* Gradient clipping (Pascanu et al. 2013): where the norm of a clip group's gradient is larger than asked for, all of it
- * is scaled down to that norm. */
+/* Gradient clipping (Pascanu et al. 2013): where the norm of a clip group's gradient is larger than asked for, all of
+ * it is scaled down to that norm. */
 #include <math.h>
 
 #include "train/train.h"

@@ -1,5 +1,5 @@
-/* Rules that are named in a text: those that the options ask for, and those that the model carries because it was trained
- * under them before. */
+/* Rules that are named in a text: those that the options ask for, and those that the model carries because it was
+ * trained under them before. */
 #include <string.h>
 
 #include "base/context.h"

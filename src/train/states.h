@@ -10,8 +10,8 @@
 
 typedef struct skv_states skv_states;
 struct skv_states {
-    /* `owner` (a parameter, a rule's parameter, "run") and `what` together are unique in a run. data[count], elements of
-     * `size` bytes, 1, 4 or 8. Reading, data are written. */
+    /* `owner` (a parameter, a rule's parameter, "run") and `what` together are unique in a run. data[count], elements
+     * of `size` bytes, 1, 4 or 8. Reading, data are written. */
     skive_status (*array)(skv_states *s, const char *owner, const char *what, void *data, size_t count, size_t size);
 };
 

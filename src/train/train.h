@@ -1,5 +1,5 @@
-/* Training's inside: optimizers and schedules, the parts of a run (objective.h, rule.h, trainer.h, problem.h, fit.h), and
- * what is done with parameters. */
+/* Training's inside: optimizers and schedules, the parts of a run (objective.h, rule.h, trainer.h, problem.h, fit.h),
+ * and what is done with parameters. */
 #ifndef SKV_TRAIN_H
 #define SKV_TRAIN_H
 

@@ -211,7 +211,8 @@ static bool better(const allocation *a, double harm, const double *cost) {
     return false;
 }
 
-/* The known solution reaches the bound: none does less harm; and as each unit of a cost has a price, none costs less. */
+/* The known solution reaches the bound: none does less harm; and as each unit of a cost has a price, none costs less.
+ * */
 static bool settled(const allocation *a) {
     for (size_t b = 0; b < a->k; b++)
         if (!(a->price[b] > 0)) return false;

@@ -37,8 +37,8 @@ static void add_type(skv_text *t, const skive_type *type) {
     skv_text_add(t, "]");
 }
 
-/* Sparse kernels look at the zeros of weights and their pattern, other ones at shapes and limits in small tensors. Dense
- * weights, and biases, count as the same whatever their values. */
+/* Sparse kernels look at the zeros of weights and their pattern, other ones at shapes and limits in small tensors.
+ * Dense weights, and biases, count as the same whatever their values. */
 static skive_status add_constant(skv_text *t, const skive_value *v) {
     enum { SMALL = 64 };
     const int64_t n = skv_type_count(&v->type);

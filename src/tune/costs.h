@@ -10,8 +10,8 @@ typedef struct skv_cost_entry {
     bool fresh; /* measured by this process */
 } skv_cost_entry;
 
-/* Times plans; alternating, so that a change of the clock rate or another program meets all alike. reorders[i]: the time
- * of changes of memory layout, which is not part of out[i]. */
+/* Times plans; alternating, so that a change of the clock rate or another program meets all alike. reorders[i]: the
+ * time of changes of memory layout, which is not part of out[i]. */
 typedef skive_status (*skv_cost_measure_fn)(void *user, skive_context *ctx, const skive_plan *const *plans, size_t n,
                                             skive_cost_time *out, double *reorders);
 

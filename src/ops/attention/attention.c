@@ -138,8 +138,8 @@ static void cost(const skive_node *n, skive_cost *out) {
     out->operations = skv_add_sat(out->operations, skv_mul_sat(scores, 4));
 }
 
-/* Heads, a query's width and a value's width. With grouped queries a head of keys takes its queries with it, and so does
- * a query the others at its place in their groups. */
+/* Heads, a query's width and a value's width. With grouped queries a head of keys takes its queries with it, and so
+ * does a query the others at its place in their groups. */
 static void couple(skv_couple *c) {
     const skive_node *n = skv_couple_node(c);
     const skive_type *q = skv_couple_type(c, SKV_CIN(SKV_ATT_Q, 0)), *k = skv_couple_type(c, SKV_CIN(SKV_ATT_K, 0)),

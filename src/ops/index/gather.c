@@ -67,8 +67,8 @@ static const skive_tensor *constant_list(const skive_node *n) {
     return n->outputs[0] && skv_shared_find(n->outputs[0], NULL) ? NULL : t;
 }
 
-/* A channel that is gathered by a constant list goes together with its places in the list; rows that are looked up stay.
- * The other axes are coupled directly. */
+/* A channel that is gathered by a constant list goes together with its places in the list; rows that are looked up
+ * stay. The other axes are coupled directly. */
 static void couple(skv_couple *c) {
     const skive_node *n = skv_couple_node(c);
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0)), *index = skv_couple_type(c, SKV_CIN(1, 0));

@@ -1,8 +1,8 @@
 /* How an exact int32 sum becomes an output element, for the integer operators of the reference.
  *
- * Float form, the default: common_activation.h. Fixed-point form, for processors without a float unit: the node has, for
- * each multiplier, multiplier_q31, an int32 M from 2^30 to 2^31 - 1 (or 0), and multiplier_shift, s from -31 to 30; they
- * stand for M * 2^(s - 31). With rounding "double" (the default; what TensorFlow Lite's kernels and CMSIS-NN do):
+ * Float form, the default: common_activation.h. Fixed-point form, for processors without a float unit: the node has,
+ * for each multiplier, multiplier_q31, an int32 M from 2^30 to 2^31 - 1 (or 0), and multiplier_shift, s from -31 to 30;
+ * they stand for M * 2^(s - 31). With rounding "double" (the default; what TensorFlow Lite's kernels and CMSIS-NN do):
  *
  *     a = v * 2^max(s, 0)                          saturated to int32
  *     h = floor((a * M + 2^30) / 2^31)             the upper half of the product, halves up
@@ -23,7 +23,8 @@
         "rounding", SKV_ATTR_STRING, SKV_OPTIONAL                                                         \
     }
 
-/* The two numbers of a multiplier >= 0, as TensorFlow Lite finds them: below 2^-32 it becomes 0, above 2^30 the largest. */
+/* The two numbers of a multiplier >= 0, as TensorFlow Lite finds them: below 2^-32 it becomes 0, above 2^30 the
+ * largest. */
 void skv_q_fixed_of(double multiplier, int32_t *q31, int *shift);
 int32_t skv_q_fixed_double(int32_t v, int32_t q31, int shift);
 int32_t skv_q_fixed_single(int32_t v, int32_t q31, int shift);

@@ -1,6 +1,6 @@
 /* FakeQuantize(x, scale, zero_point?): x rounded to a number grid, in floats: decode(encode(x)) of the grid that the
- * attribute `grid` names, with one scale, one for each channel of `axis`, or one for each block of `block_size` along it.
- * The arithmetic is that of the grid (tensor/grid.h); for an integer grid it is DequantizeLinear of QuantizeLinear.
+ * attribute `grid` names, with one scale, one for each channel of `axis`, or one for each block of `block_size` along
+ * it. The arithmetic is that of the grid (tensor/grid.h); for an integer grid it is DequantizeLinear of QuantizeLinear.
  *
  * The gradient passes straight through, by the grid's rule: for integers, where rounding and not clipping decided the
  * result (Jacob et al. 2018; Bengio et al. 2013). The scale has no gradient here. */

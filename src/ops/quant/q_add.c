@@ -1,5 +1,5 @@
-/* QAdd(a, b): the sum of two quantized tensors of one shape, uint8 or int8 each. With am = (float)((double)a_scale / y_scale)
- * and bm likewise (the scales being float32, the quotient rounded once):
+/* QAdd(a, b): the sum of two quantized tensors of one shape, uint8 or int8 each. With am = (float)((double)a_scale /
+ * y_scale) and bm likewise (the scales being float32, the quotient rounded once):
  *
  *     p = (float)(a - a_zero_point) * am,  q = (float)(b - b_zero_point) * bm,  t = p + q
  *
@@ -7,8 +7,8 @@
  *
  *     t = min(max(t, clamp_lo - y_zero_point), clamp_hi - y_zero_point);  y = nearest_even(t) + y_zero_point
  *
- * The attributes are a_scale, a_zp, b_scale, b_zp, y_scale, y_zp, clamp_lo, clamp_hi, and y_dtype "u8" or "s8". With a_q31, a_shift,
- * b_q31, b_shift, y_q31, y_shift and left_shift the arithmetic is in fixed point (common_fixed.h). */
+ * The attributes are a_scale, a_zp, b_scale, b_zp, y_scale, y_zp, clamp_lo, clamp_hi, and y_dtype "u8" or "s8". With
+ * a_q31, a_shift, b_q31, b_shift, y_q31, y_shift and left_shift the arithmetic is in fixed point (common_fixed.h). */
 #include "ops/quant/common_fixed.h"
 
 static const skv_attr_spec attrs[] = {

@@ -1,7 +1,8 @@
 /* QAveragePool(x): the mean of each window of uint8 or int8 elements, requantized:
  *
  *     acc = sum of (x - x_zero_point), exactly, in int32; padding contributes 0
- *     t   = (float)acc * multiplier, each rounded once; then clamp, round and shift as in QConv (src/ops/quant/q_conv.c)
+ *     t   = (float)acc * multiplier, each rounded once; then clamp, round and shift as in QConv
+ * (src/ops/quant/q_conv.c)
  *
  * multiplier is one float32, (float)((double)sx / ((double)sy * count)), count being the window's elements. So all
  * windows must divide by the same count: no padding, or count_include_pad 1; and none may hang over the end. */

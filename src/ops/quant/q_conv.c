@@ -1,5 +1,5 @@
-/* QConv(x, w, bias?): the integer convolution. x is uint8 or int8 [n][c][spatial...], w int8 [m][c / group][window...], bias
- * int32 [m]. This is the definition; every kernel, the packed file and the generated C give the same bits:
+/* QConv(x, w, bias?): the integer convolution. x is uint8 or int8 [n][c][spatial...], w int8 [m][c / group][window...],
+ * bias int32 [m]. This is the definition; every kernel, the packed file and the generated C give the same bits:
  *
  *     acc = sum of (x - x_zero_point) * w, exactly, in int32; padding contributes 0
  *     v   = acc + bias[m], an exact int32 sum
@@ -122,7 +122,8 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INT("x_zero_point", 2), CASE_FLTS("multiplier", 0.125), CASE_STR("y_dtype", "float")),
      .n_out = 1,
      CASE_EXPECT(-1.375)}, /* -5 - 7 + 1 = -11 */
-    /* M = 2^30 is 1/2, shift -2: v / 8. Sums -12 4 12 20 of x = -6 2 6 10, w = 2: -1.5 0.5 1.5 2.5; first halved to -6 2 6
+    /* M = 2^30 is 1/2, shift -2: v / 8. Sums -12 4 12 20 of x = -6 2 6 10, w = 2: -1.5 0.5 1.5 2.5; first halved to -6
+     * 2 6
      * 10, then by 4, halves away from zero: -2 1 2 3; + 5 */
     {.name = "fixed point, int8 input",
      CASE_IN({CASE_TYPED(SKIVE_I8, 1, 1, 4), CASE_VALUES(-7, 1, 5, 9)},

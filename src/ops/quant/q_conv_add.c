@@ -1,8 +1,8 @@
-/* QConvAdd(x, w, bias?, other): QConv (src/ops/quant/q_conv.c) with uint8 output, then QAdd (src/ops/quant/q_add.c) of its result
- * and `other`, uint8 of the same shape; the same bits as the two nodes give. QConv's attributes, y_zero_point and the
- * limits being those of its own result, and of the sum: y_scale (the scale of QConv's result), other_scale, other_zp,
- * sum_scale, sum_zp, sum_lo, sum_hi. So that no number on the way leaves int32, the multipliers are below 1 and the
- * scales at most a factor of 2^20 apart. */
+/* QConvAdd(x, w, bias?, other): QConv (src/ops/quant/q_conv.c) with uint8 output, then QAdd (src/ops/quant/q_add.c) of
+ * its result and `other`, uint8 of the same shape; the same bits as the two nodes give. QConv's attributes,
+ * y_zero_point and the limits being those of its own result, and of the sum: y_scale (the scale of QConv's result),
+ * other_scale, other_zp, sum_scale, sum_zp, sum_lo, sum_hi. So that no number on the way leaves int32, the multipliers
+ * are below 1 and the scales at most a factor of 2^20 apart. */
 #include "ops/common_activation.h"
 #include "ops/conv/common_conv.h"
 

@@ -1,7 +1,9 @@
-/* QGemm(x, w, bias?): the integer matrix product. x is uint8 or int8 [m][k], w int8 [n][k], bias int32 [n]; y is [m][n].
+/* QGemm(x, w, bias?): the integer matrix product. x is uint8 or int8 [m][k], w int8 [n][k], bias int32 [n]; y is
+ * [m][n].
  *
  *     v = sum of (x - x_zero_point) * w + bias[n], exactly, in int32
- *     t = (float)v * multiplier[n]; then clamp, round and shift as in QConv (src/ops/quant/q_conv.c), same attributes */
+ *     t = (float)v * multiplier[n]; then clamp, round and shift as in QConv (src/ops/quant/q_conv.c), same attributes
+ * */
 #include "ops/quant/common_fixed.h"
 
 static const skv_attr_spec attrs[] = {

@@ -1,7 +1,8 @@
 /* QGlobalAveragePool(x): the mean of each channel of uint8 or int8 elements, requantized:
  *
  *     acc = sum of (x - x_zero_point) over the channel, exactly, in int32
- *     t   = (float)acc * multiplier, each rounded once; then clamp, round and shift as in QConv (src/ops/quant/q_conv.c)
+ *     t   = (float)acc * multiplier, each rounded once; then clamp, round and shift as in QConv
+ * (src/ops/quant/q_conv.c)
  *
  * multiplier is one float32, (float)((double)sx / ((double)sy * count)), count being the positions of a channel. A
  * channel of more than INT32_MAX / 255 positions is refused. */

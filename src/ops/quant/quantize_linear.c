@@ -2,8 +2,8 @@
  * or one for each block along it.
  *
  * The arithmetic is that of the type's number grid (tensor/grid.h): x and scale as float32, one division rounded to
- * float32, one rounding to the nearest integer (ties to even), an exact sum with the zero point, saturation to the type's
- * range. A NaN gives the zero point. To a float8, whose zero point is 0, the quotient is rounded as by Cast. */
+ * float32, one rounding to the nearest integer (ties to even), an exact sum with the zero point, saturation to the
+ * type's range. A NaN gives the zero point. To a float8, whose zero point is 0, the quotient is rounded as by Cast. */
 #include "ops/quant/common_quantize.h"
 
 static const skv_attr_spec attrs[] = {
