@@ -228,6 +228,57 @@ static void what_branches_see_must_be_defined(void **state) {
     end(m.g, NULL, ctx);
 }
 
+/* ---- fold-batchnorm ---- */
+
+/* Along whichever axis the weight has its output channels; a ConvTranspose in groups has only part of them there. */
+static void batchnorm_is_folded(void **state) {
+    static const struct {
+        const char *op;
+        int rank;
+        int64_t x[4], w[4];
+        const char *attr;
+        int64_t is;
+        size_t left;
+    } cases[] = {
+        {"Conv", 4, {2, 2, 5, 4}, {3, 2, 3, 2}, "group", 1, 0},
+        {"ConvTranspose", 4, {2, 2, 5, 4}, {2, 3, 3, 2}, "group", 1, 0},
+        {"ConvTranspose", 4, {2, 6, 5, 4}, {6, 1, 3, 2}, "group", 3, 1},
+        {"Gemm", 2, {2, 5}, {5, 3}, "transB", 0, 0},
+        {"Gemm", 2, {2, 5}, {3, 5}, "transB", 1, 0},
+    };
+    const int64_t three = 3;
+    (void)state;
+    for (size_t i = 0; i < SKV_COUNT(cases); i++) {
+        skive_context *ctx = skv_test_context();
+        maker m = start(ctx);
+        skive_value *x = input(&m, SKIVE_F32, cases[i].rank, cases[i].x);
+        x = skv_emit(&m.b, cases[i].op, SKV_IN(x, parameter(&m, SKIVE_F32, cases[i].rank, cases[i].w, -1, 1)),
+                     SKV_ATTRS(SKV_INT(cases[i].attr, cases[i].is)));
+        x = skv_emit(&m.b, "BatchNormalization",
+                     SKV_IN(x, parameter(&m, SKIVE_F32, 1, &three, 0.5, 2), parameter(&m, SKIVE_F32, 1, &three, -1, 1),
+                            parameter(&m, SKIVE_F32, 1, &three, -1, 1), parameter(&m, SKIVE_F32, 1, &three, 0.5, 2)),
+                     SKV_NONE);
+        output(&m, one(&m, "Identity", x));
+        skive_graph *before = NULL;
+        skive_tensor want, got;
+        size_t changes = 0;
+        skv_test_ok(ctx, skive_graph_infer(m.g));
+        skv_test_ok(ctx, skive_graph_copy(ctx, m.g, &before));
+        const skv_pass_env env = {.ctx = ctx};
+        skv_test_ok(ctx, skv_pass_find("fold-batchnorm")->run(&env, m.g, &changes));
+        skv_test_ok(ctx, skive_graph_check(m.g));
+        assert_int_equal(count(m.g, "BatchNormalization"), cases[i].left);
+        assert_int_equal(changes, 1 - cases[i].left);
+        run(ctx, before, true, &want);
+        run(ctx, m.g, true, &got);
+        for (int64_t k = 0; k < skive_tensor_count(&want); k++)
+            assert_true(fabs(skive_tensor_get(&want, k) - skive_tensor_get(&got, k)) < 1e-5);
+        skive_tensor_free(ctx, &want);
+        skive_tensor_free(ctx, &got);
+        end(m.g, before, ctx);
+    }
+}
+
 /* ---- spread-qlinear ---- */
 
 /* Weights as asked for; activations of x_dtype. */
@@ -382,10 +433,15 @@ static void squares_are_products(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_branches_are_taken),    cmocka_unit_test(what_branches_see_stays),
-        cmocka_unit_test(what_branches_see_is_folded), cmocka_unit_test(what_branches_see_must_be_defined),
-        cmocka_unit_test(q_linear_is_spread),          cmocka_unit_test(signed_activations_become_unsigned),
-        cmocka_unit_test(elements_move_as_bytes),      cmocka_unit_test(dynamic_products_end_in_floats),
+        cmocka_unit_test(known_branches_are_taken),
+        cmocka_unit_test(what_branches_see_stays),
+        cmocka_unit_test(batchnorm_is_folded),
+        cmocka_unit_test(what_branches_see_is_folded),
+        cmocka_unit_test(what_branches_see_must_be_defined),
+        cmocka_unit_test(q_linear_is_spread),
+        cmocka_unit_test(signed_activations_become_unsigned),
+        cmocka_unit_test(elements_move_as_bytes),
+        cmocka_unit_test(dynamic_products_end_in_floats),
         cmocka_unit_test(squares_are_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

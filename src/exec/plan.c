@@ -7,7 +7,7 @@
 
 #include "graph/shared.h"
 #include "graph/unknown.h"
-#include "graph/op.h"
+#include "graph/weights.h"
 
 skive_plan_options skive_plan_options_default(void) { return (skive_plan_options){.size = sizeof(skive_plan_options)}; }
 
@@ -120,9 +120,7 @@ static bool stays_coded(const skive_value *v) {
     if (v->output_uses > 0) return false;
     for (uint32_t i = 0; i < v->n_uses; i++) {
         const skive_node *n = v->uses[i].node;
-        const bool product =
-            skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_GEMM) || skv_node_is(n, SKV_OP_MAT_MUL);
-        if (!product || v->uses[i].index != 1 || v->type.rank < 2) return false;
+        if (skv_input_role(n, (size_t)v->uses[i].index) != SKV_ROLE_WEIGHT || v->type.rank < 2) return false;
         const skive_value *y = n->outputs[0];
         for (uint32_t k = 0; k < y->n_uses; k++) {
             if (skv_node_is(y->uses[k].node, SKV_OP_BATCH_NORMALIZATION)) return false;

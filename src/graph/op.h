@@ -144,7 +144,11 @@ typedef struct skv_input_spec {
     int out_axis, in_axis; /* the axis of output channels, and of what is summed over */
     int blocks;            /* along the axis of output channels: the gates of a recurrent cell; 0 counts as 1 */
     const char *transpose; /* name of an integer attribute */
-    const char *channels;  /* what the output channels are called */
+    /* Of a weight, where its channels are in the data: the input that it multiplies (-1: the node's own last result),
+     * the axis of that input that is summed over, and the axis of output 0 that has the output channels. */
+    int data, data_axis, result_axis;
+    const char *data_transpose; /* integer attribute that swaps the axes of that input, which is a matrix */
+    const char *channels;       /* what the output channels are called */
 } skv_input_spec;
 
 /* ---- self-test cases ---- run by tests/test_ops.c over the list: forward against `expect`, gradient by differences

@@ -49,6 +49,25 @@ static int64_t size_at(const skive_type *t, int axis) {
     return axis >= 0 && t->dims[axis].size > 0 ? t->dims[axis].size : 1;
 }
 
+/* An axis of a value of the node, counted from the front; -1: there is none. */
+static int axis_in(const skive_value *v, int axis, bool swapped) {
+    if (!v || v->type.rank < 1) return -1;
+    axis += axis < 0 ? v->type.rank : 0;
+    if (swapped && v->type.rank == 2) axis = 1 - axis;
+    return axis >= 0 && axis < v->type.rank ? axis : -1;
+}
+
+static void view_data(const skive_node *n, const skv_input_spec *s, skv_weight_view *out) {
+    out->data = out->data_axis = out->result_axis = -1;
+    if (s->role != SKV_ROLE_WEIGHT) return;
+    const skive_value *y = n->n_outputs > 0 ? n->outputs[0] : NULL;
+    out->result_axis = axis_in(y, s->result_axis, false);
+    if (s->data < 0) return;
+    const bool swapped = s->data_transpose && skv_attr_int(n, s->data_transpose, 0) != 0;
+    out->data = s->data;
+    out->data_axis = axis_in(skv_node_in(n, (size_t)s->data), s->data_axis, swapped);
+}
+
 bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out) {
     const skv_input_spec *s = skv_input_spec_of(n, i);
     if (!s || !s->axes || n->inputs[i]->type.rank < 1) return false;
@@ -72,6 +91,7 @@ bool skv_weight_view_of(const skive_node *n, size_t i, skv_weight_view *out) {
                              .directions = s->blocks ? size_at(t, 0) : 1};
     for (int d = s->blocks ? 1 : 0; d < t->rank; d++)
         if (d != axes[0] && d != axes[1]) out->taps *= size_at(t, d);
+    view_data(n, s, out);
     return true;
 }
 
@@ -117,7 +137,10 @@ skive_status skv_weights(skive_context *ctx, const skive_graph *g, skv_weight **
                                        .taps = skv_type_count(&node->inputs[i]->type),
                                        .groups = 1,
                                        .blocks = 1,
-                                       .directions = 1},
+                                       .directions = 1,
+                                       .data = -1,
+                                       .data_axis = -1,
+                                       .result_axis = -1},
                               .bias = bias_of(node),
                               .channels = s->channels ? s->channels : "channels"};
             (void)skv_weight_view_of(node, i, &w->view);

@@ -33,6 +33,9 @@ typedef struct skv_weight_view {
     int64_t groups;     /* of a grouped convolution */
     int64_t blocks;     /* equal parts along out_axis: the gates of a recurrent cell, in the order of ONNX */
     int64_t directions; /* of a recurrent layer: size of axis 0; otherwise 1 */
+    int data;           /* the input of the node that the weight multiplies; -1: none */
+    int data_axis;      /* the axis of that input that is summed over; -1: its rank is not known */
+    int result_axis;    /* the axis of the node's output 0 that has the output channels; -1: its rank is not known */
 } skv_weight_view;
 
 typedef struct skv_weight {

@@ -1,9 +1,11 @@
-/* BatchNormalization after Conv or Gemm, in inference form, is folded into the weights: with s = scale / sqrt(variance
- * + epsilon) the weights of output channel c are multiplied by s[c], and the bias becomes (bias - mean) * s + shift. */
+/* BatchNormalization after Conv, ConvTranspose or Gemm, in inference form, is folded into the weights: with
+ * s = scale / sqrt(variance + epsilon) the weights of output channel c are multiplied by s[c], and the bias becomes
+ * (bias - mean) * s + shift. */
 #include <math.h>
 #include <string.h>
 
 #include "graph/marks.h"
+#include "graph/weights.h"
 #include "passes/pass.h"
 
 /* All inputs of the folding must be constant and have no other use. */
@@ -12,7 +14,7 @@ static bool foldable(const skv_pass_env *env, const skive_node *bn) {
         return false;
     const skive_value *x = bn->inputs[0];
     const skive_node *n = x ? x->producer : NULL;
-    if (!n || n->domain[0] || !(skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_GEMM)) || !skv_pass_hidden(env, x))
+    if (!n || !SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE, SKV_OP_GEMM) || !skv_pass_hidden(env, x))
         return false;
     if (skv_node_is(n, SKV_OP_GEMM) && (skv_attr_float(n, "alpha", 1) != 1 || skv_attr_float(n, "beta", 1) != 1))
         return false;
@@ -32,15 +34,16 @@ static bool foldable(const skv_pass_env *env, const skive_node *bn) {
     return !b || skive_tensor_count(skv_value_tensor(b)) == channels;
 }
 
-static skive_status fold(skive_graph *g, skive_node *bn) {
+static skive_status fold(skive_graph *g, skive_node *bn, size_t *changes) {
     skive_node *n = bn->inputs[0]->producer;
     const skive_tensor *w = skv_value_tensor(n->inputs[1]), *b = skv_value_tensor(skv_node_in(n, 2));
     const float *scale = skv_value_tensor(bn->inputs[1])->data, *shift = skv_value_tensor(bn->inputs[2])->data;
     const float *mean = skv_value_tensor(bn->inputs[3])->data, *variance = skv_value_tensor(bn->inputs[4])->data;
     const double epsilon = skv_attr_float(bn, "epsilon", 1e-5);
-    const bool by_row = skv_node_is(n, SKV_OP_CONV) || skv_attr_int(n, "transB", 0) != 0;
     const int64_t channels = skive_tensor_count(skv_value_tensor(bn->inputs[1])), count = skive_tensor_count(w);
-    if (channels == 0 || w->dims[by_row ? 0 : 1] != channels) return SKIVE_OK;
+    skv_weight_view view;
+    /* In groups a ConvTranspose has the channels of one group along its axis. */
+    if (channels == 0 || !skv_weight_view_of(n, 1, &view) || view.out_axis < 0 || view.out != channels) return SKIVE_OK;
     skv_storage *new_w = NULL, *new_b = NULL;
     skv_builder builder = skv_build(g);
     SKV_TRY(skv_storage_create(g->ctx, SKIVE_F32, w->rank, w->dims, &new_w));
@@ -51,7 +54,8 @@ static skive_status fold(skive_graph *g, skive_node *bn) {
     }
     float *to = new_w->tensor.data, *bias = new_b->tensor.data;
     const float *from = w->data;
-    const int64_t run = by_row ? count / channels : 1;
+    int64_t run = 1;
+    for (int d = view.out_axis + 1; d < w->rank; d++) run *= w->dims[d];
     for (int64_t i = 0; i < count; i++) {
         const int64_t c = i / run % channels;
         to[i] = (float)((double)from[i] * ((double)scale[c] / sqrt((double)variance[c] + epsilon)));
@@ -72,6 +76,7 @@ static skive_status fold(skive_graph *g, skive_node *bn) {
     SKV_TRY(skv_node_set_input(n, 1, fresh_w));
     SKV_TRY(skv_value_replace_uses(bn->outputs[0], n->outputs[0], true));
     SKV_TRY(skv_graph_remove_node(bn));
+    ++*changes;
     if (!w_name) return SKIVE_OK;
     SKV_TRY(skv_graph_remove_value(old_w));
     return skv_value_rename(fresh_w, w_name);
@@ -86,8 +91,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
         if (!foldable(env, order[i]) || (env->keep && env->keep(env->keep_user, order[i]->outputs[0]))) continue;
         const bool is_output = order[i]->outputs[0]->output_uses > 0;
         if (is_output) continue; /* the model's output keeps its name and producer */
-        status = fold(g, order[i]);
-        ++*changes;
+        status = fold(g, order[i], changes);
     }
     skv_free(env->ctx, order);
     return status;

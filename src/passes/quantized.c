@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "graph/weights.h"
+
 static bool usable_scale(float s) { return s > 0 && isfinite(s); }
 
 /* The constant scale and zero point of a node that has one of each. */
@@ -57,10 +59,12 @@ bool skv_quantized_weights(const skive_node *n, skv_q_weights *w) {
     const skive_tensor *scale = skv_value_tensor(skv_node_in(dq, 1));
     *w = (skv_q_weights){.value = dq->inputs[0], .q = skv_value_tensor(dq->inputs[0])};
     if (!w->q || (w->q->dtype != SKIVE_I8 && w->q->dtype != SKIVE_U8) || w->q->rank < 2) return false;
-    w->columns = skv_node_is(n, SKV_OP_MAT_MUL) || (skv_node_is(n, SKV_OP_GEMM) && skv_attr_int(n, "transB", 0) == 0);
+    skv_weight_view view;
+    if (!skv_weight_view_of(n, 1, &view) || view.out_axis < 0) return false;
+    const int axis = view.out_axis;
+    w->columns = axis > 0;
     if (w->columns && w->q->rank != 2) return false;
-    const int axis = w->columns ? 1 : 0;
-    w->m = w->q->dims[axis];
+    w->m = view.out;
     w->k = w->m ? skive_tensor_count(w->q) / w->m : 0;
     if (w->m < 1 || w->k < 1 || !scale || scale->dtype != SKIVE_F32 || !read_zero_point(dq, &w->zero_point))
         return false;

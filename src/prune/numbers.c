@@ -17,43 +17,35 @@ static bool observable(const skive_value *v) {
     return v && !v->storage && v->type.dtype == SKIVE_F32 && (v->is_input || v->producer);
 }
 
-/* The data that the weight is multiplied with: the other one of the node's first two inputs. */
+/* The data that the weight is multiplied with. */
 static const skive_value *input_of(const skv_prunable *l, int *axis) {
-    const skive_value *v = skv_node_in(l->node, l->input == 0 ? 1 : 0);
-    /* The second weight of a recurrent cell multiplies its own last answer. */
-    if (l->view.in_axis < 0 || !observable(v) || v->type.rank < 2 || l->input > 1) return NULL;
-    if (SKV_NODE_IS_ANY(l->node, SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE))
-        *axis = 1;
-    else if (skv_node_is(l->node, SKV_OP_GEMM))
-        *axis = skv_attr_int(l->node, l->input == 0 ? "transB" : "transA", 0) != (l->input == 0) ? 0 : 1;
-    else
-        *axis = l->input == 0 ? v->type.rank - 2 : v->type.rank - 1;
-    return v;
+    const skive_value *v = l->view.data >= 0 ? skv_node_in(l->node, (size_t)l->view.data) : NULL;
+    *axis = l->view.data_axis;
+    return l->view.in_axis >= 0 && *axis >= 0 && observable(v) && v->type.rank >= 2 ? v : NULL;
 }
 
-static const skive_node *only_reader(const skive_value *v) {
-    return v->n_uses == 1 && v->output_uses == 0 ? v->uses[0].node : NULL;
+/* A node that makes one number of one number: an activation, a bias or a scale that is a parameter, Dropout. */
+static bool goes_on(const skive_node *n) {
+    int computed = 0;
+    if (!n || !n->op || n->n_outputs < 1 || !observable(n->outputs[0])) return false;
+    for (uint32_t i = 0; i < n->n_inputs; i++) computed += n->inputs[i] && !n->inputs[i]->storage;
+    return computed == 1 && (n->op->pointwise || skv_node_is(n, SKV_OP_BATCH_NORMALIZATION));
 }
 
-static bool is_activation(const skive_node *n) {
-    return SKV_NODE_IS_ANY(n, SKV_OP_RELU, SKV_OP_CLIP, SKV_OP_LEAKY_RELU, SKV_OP_PRELU, SKV_OP_ELU, SKV_OP_SELU,
-                           SKV_OP_CELU, SKV_OP_TANH, SKV_OP_SIGMOID, SKV_OP_HARD_SWISH, SKV_OP_HARD_SIGMOID,
-                           SKV_OP_GELU, SKV_OP_SOFTPLUS);
-}
-
-/* Through normalisation to the activation behind it, whose zeros and entropy say what a channel tells the rest. */
+/* Through bias and normalisation to the activation, whose zeros and entropy say what a channel tells the rest. */
 static const skive_value *activation_of(const skive_value *v) {
-    const skive_node *n = only_reader(v);
-    if (skv_node_is(n, SKV_OP_BATCH_NORMALIZATION)) v = n->outputs[0];
-    n = only_reader(v);
-    return is_activation(n) ? n->outputs[0] : v;
+    while (v->n_uses == 1 && v->output_uses == 0 && goes_on(v->uses[0].node)) {
+        const skive_value *next = v->uses[0].node->outputs[0];
+        if (next->type.rank != v->type.rank) break;
+        v = next;
+    }
+    return v;
 }
 
 static const skive_value *output_of(const skv_prunable *l, int *axis) {
     if (l->view.out_axis < 0 || l->node->n_outputs < 1 || !observable(l->node->outputs[0])) return NULL;
     const skive_value *v = activation_of(l->node->outputs[0]);
-    if (v->type.rank < 2) return NULL;
-    *axis = SKV_NODE_IS_ANY(l->node, SKV_OP_CONV, SKV_OP_CONV_TRANSPOSE) ? 1 : v->type.rank - 1;
+    *axis = l->view.result_axis;
     return *axis > 0 ? v : NULL;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/weights.h"
 #include "quant/quant.h"
 #include "quant/scan.h"
 
@@ -33,8 +34,8 @@ typedef struct channels {
 
 static channels channels_of(const skive_node *n, const skive_tensor *w) {
     channels c = {.axis = 0, .outer = 1, .inner = 1};
-    if (skv_node_is(n, SKV_OP_MAT_MUL) || (skv_node_is(n, SKV_OP_GEMM) && skv_attr_int(n, "transB", 0) == 0))
-        c.axis = 1;
+    skv_weight_view view;
+    if (skv_weight_view_of(n, 1, &view) && view.out_axis >= 0) c.axis = view.out_axis;
     c.n = w->dims[c.axis];
     for (int d = 0; d < c.axis; d++) c.outer *= w->dims[d];
     for (int d = c.axis + 1; d < w->rank; d++) c.inner *= w->dims[d];
@@ -193,11 +194,9 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
     (void)ctx;
     for (uint32_t i = 0; i < n_nodes; i++) {
         skive_node *n = g->nodes[i];
-        const bool weighted =
-            skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_GEMM) || skv_node_is(n, SKV_OP_MAT_MUL);
         const float *scales = NULL;
         int64_t n_scales = 0;
-        if (!chosen[i] || !weighted) continue;
+        if (!chosen[i] || skv_input_role(n, 1) != SKV_ROLE_WEIGHT) continue;
         const skv_point *input = point_of(points, n->inputs[0]);
         SKV_TRY(weight_pair(&b, n, input, o->per_channel, report, &scales, &n_scales));
         if (skv_node_in(n, 2) && input) SKV_TRY(bias_pair(&b, n, input->grid.scale, scales, n_scales));

@@ -1,7 +1,8 @@
 /* The nodes that stay in float: those named by the caller, and the reasons of the others. */
 #include <string.h>
 
-#include "graph/op.h"
+#include "graph/unknown.h"
+#include "graph/weights.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
 
@@ -12,52 +13,16 @@ bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n) {
     return false;
 }
 
-enum { LONGEST = 120, SHOWN = 3 };
-
-/* The number of letters to change, insert or delete to turn a into b (Levenshtein). */
-static size_t distance(const char *a, const char *b) {
-    size_t row[LONGEST + 1];
-    const size_t la = strlen(a) < LONGEST ? strlen(a) : LONGEST, lb = strlen(b) < LONGEST ? strlen(b) : LONGEST;
-    for (size_t k = 0; k <= lb; k++) row[k] = k;
-    for (size_t i = 1; i <= la; i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t k = 1; k <= lb; k++) {
-            const size_t above = row[k], change = corner + (a[i - 1] != b[k - 1]);
-            const size_t step = (above < row[k - 1] ? above : row[k - 1]) + 1;
-            corner = above;
-            row[k] = change < step ? change : step;
-        }
-    }
-    return row[lb];
-}
+enum { SHOWN = 3 };
 
 static skive_status no_such_node(skive_context *ctx, const skive_graph *g, const char *name) {
-    const char *near[SHOWN] = {NULL};
-    size_t far[SHOWN], n = 0;
-    skv_text text;
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        size_t d = distance(name, g->nodes[i]->name), at = n < SHOWN ? n++ : SHOWN;
-        while (at > 0 && d < far[at - 1]) {
-            at--;
-            if (at + 1 < SHOWN) {
-                far[at + 1] = far[at];
-                near[at + 1] = near[at];
-            }
-        }
-        if (at == SHOWN) continue;
-        far[at] = d;
-        near[at] = g->nodes[i]->name;
-    }
-    skv_text_init(&text, ctx);
-    for (size_t i = 0; i < n; i++) skv_text_add(&text, "%s'%s'", i ? ", " : "", near[i]);
-    skive_status status = text.status;
-    if (status == SKIVE_OK)
-        status = skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, name,
-                             strpbrk(name, "*?[") ? "no node's name matches '%s'; the nearest names are %s"
-                                                  : "the model has no node '%s'; the nearest names are %s",
-                             name, text.data ? text.data : "none");
-    skv_text_free(&text);
+    const char **names = NULL;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)g->n_nodes + 1, sizeof *names, &names));
+    for (uint32_t i = 0; i < g->n_nodes; i++) names[i] = g->nodes[i]->name;
+    const skive_status status = skv_fail_no_such(
+        ctx, SKIVE_ERR_NOT_FOUND, strpbrk(name, "*?[") ? "no node's name matches" : "the model has no node", name,
+        names, g->n_nodes);
+    skv_free(ctx, names);
     return status;
 }
 
@@ -85,7 +50,7 @@ static int64_t weights_of(const skive_node *n, const char **largest) {
     *largest = NULL;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         const skive_value *v = n->inputs[i];
-        if (!v || !v->storage || v->type.dtype != SKIVE_F32 || skv_type_count(&v->type) < 2) continue;
+        if (!v || !v->storage || v->type.dtype != SKIVE_F32 || skv_input_role(n, i) < SKV_ROLE_TABLE) continue;
         sum += skv_type_count(&v->type);
         if (skv_type_count(&v->type) <= most) continue;
         most = skv_type_count(&v->type);

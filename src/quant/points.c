@@ -1,7 +1,7 @@
 /* Selects the nodes to quantize and the values that get Q/DQ pairs. */
 #include <string.h>
 
-#include "graph/op.h"
+#include "graph/weights.h"
 #include "quant/quant.h"
 
 /* Passes integers through unchanged: its result keeps the grid of its input. */
@@ -9,13 +9,10 @@ bool skv_quant_passes_through(const skive_node *n) {
     return skv_node_reshapes(n) || SKV_NODE_IS_ANY(n, SKV_OP_MAX_POOL, SKV_OP_TRANSPOSE);
 }
 
-static bool has_weights(const skive_node *n) {
-    return skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_GEMM) || skv_node_is(n, SKV_OP_MAT_MUL);
-}
-
+/* An operator that is executed in integers. */
 static bool is_candidate(const skive_node *n) {
-    return n->domain[0] == '\0' && (has_weights(n) || skv_node_is(n, SKV_OP_ADD) ||
-                                    skv_node_is(n, SKV_OP_GLOBAL_AVERAGE_POOL) || skv_node_is(n, SKV_OP_AVERAGE_POOL));
+    return SKV_NODE_IS_ANY(n, SKV_OP_CONV, SKV_OP_GEMM, SKV_OP_MAT_MUL, SKV_OP_ADD, SKV_OP_GLOBAL_AVERAGE_POOL,
+                           SKV_OP_AVERAGE_POOL);
 }
 
 static bool computed_float(const skive_value *v) { return v && !v->storage && v->type.dtype == SKIVE_F32; }
@@ -30,7 +27,8 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
         const skive_value *y = skv_node_in(n, 1);
         return computed_float(y) ? NULL : y && y->storage ? "it adds a constant" : "its inputs are not float32";
     }
-    if (!has_weights(n)) return NULL;
+    const skv_input_spec *spec = skv_input_spec_of(n, 1);
+    if (!spec || spec->role != SKV_ROLE_WEIGHT) return NULL;
     const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2);
     if (!skv_value_is_param(w) || w->type.dtype != SKIVE_F32) return "its weights are not a float parameter";
     if (w->type.rank < 2) return "its weights have fewer than two dimensions";

@@ -46,7 +46,7 @@ double skv_histogram_sqnr(const skv_histogram *h, const skv_quantizer *q, const 
 
 /* Is the node named by the option `skip`? */
 bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
-/* Every name and pattern of `skip` must match a node: ERR_NOT_FOUND with the nearest names. */
+/* Every name and pattern of `skip` must match a node: ERR_NOT_FOUND with the nearest name. */
 skive_status skv_quant_check_skip(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
 /* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "graph/meta_keys.h"
+#include "graph/weights.h"
 #include "train/train.h"
 
 typedef struct last {
@@ -49,7 +50,9 @@ static bool is_layer(skive_node *n, last *l) {
     l->node = n;
     l->weight_input = 1;
     l->weight = n->inputs[1];
-    l->axis = conv || (gemm && skv_attr_int(n, "transB", 0)) ? 0 : t->rank - 1;
+    skv_weight_view view;
+    if (!skv_weight_view_of(n, 1, &view) || view.out_axis < 0) return false;
+    l->axis = view.out_axis;
     if (t->dims[l->axis] != l->classes || (conv && skv_attr_int(n, "group", 1) != 1)) return false;
     if (!product && is_param_of(skv_node_in(n, 2), l->classes)) {
         l->bias = n->inputs[2];

@@ -286,11 +286,6 @@ static skive_status resize_parameter(skive_context *ctx, skive_value *v, int axi
     return status;
 }
 
-/* The axis of the channels in the data that the product reads. */
-static int channels_of(const skive_node *n, const skive_value *x) {
-    return skv_node_is(n, SKV_OP_CONV) || skv_node_is(n, SKV_OP_CONV_TRANSPOSE) ? 1 : x->type.rank - 1;
-}
-
 static skive_status make_width(void *user, size_t i, skive_graph **out) {
     widths *w = user;
     const skive_cost_width *x = &w->items[i];
@@ -301,7 +296,7 @@ static skive_status make_width(void *user, size_t i, skive_graph **out) {
     skive_node *n = g->nodes[0];
     skive_value *data = n->inputs[0], *weight = n->inputs[1], *bias = skv_node_in(n, 2);
     const channels c = channels_at(w, x);
-    data->type.dims[channels_of(n, data)] = (skive_dim){c.in, NULL};
+    data->type.dims[v->data_axis] = (skive_dim){c.in, NULL};
     const int64_t in = c.transposed ? c.in : c.depthwise ? 1 : c.in / v->groups;
     SKV_GO(status, fail, resize_parameter(w->ctx, weight, v->in_axis, in));
     SKV_GO(status, fail, resize_parameter(w->ctx, weight, v->out_axis, c.transposed ? c.out / v->groups : c.out));

@@ -6,7 +6,7 @@ make_data
 expect 0 'wrote m.onnx' "$skive" train mlp:16,8 --data $data --epochs 2 --batch 32 -o m.onnx
 
 # A name of no node is a mistake, alone and among right ones; patterns are names too.
-expect 13 "no node 'fc9'; the nearest names are 'fc" "$skive" quantize m.onnx --data $data --skip fc9 -o q.onnx
+expect 13 "no node 'fc9'; did you mean 'fc" "$skive" quantize m.onnx --data $data --skip fc9 -o q.onnx
 one_line
 expect 13 "no node 'fc9'" "$skive" quantize m.onnx --data $data --skip fc1 --skip fc9 -o q.onnx
 expect 13 "no node's name matches 'conv\*'" "$skive" quantize m.onnx --data $data --skip 'conv*' -o q.onnx

@@ -171,7 +171,13 @@ static const skv_op_case cases[] = {
 
 static const skv_input_spec inputs[] = {
     {.role = SKV_ROLE_DATA},
-    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = 0, .in_axis = 1, .channels = "filters"},
+    {.role = SKV_ROLE_WEIGHT,
+     .axes = true,
+     .out_axis = 0,
+     .in_axis = 1,
+     .data_axis = 1,
+     .result_axis = 1,
+     .channels = "filters"},
     {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 0, .in_axis = -1},
 };
 

@@ -251,7 +251,14 @@ static const skv_op_case cases[] = {
 };
 
 static const skv_input_spec inputs[] = {
-    {.role = SKV_ROLE_WEIGHT, .axes = true, .out_axis = -1, .in_axis = -2, .either = true, .channels = "neurons"},
+    {.role = SKV_ROLE_WEIGHT,
+     .axes = true,
+     .out_axis = -1,
+     .in_axis = -2,
+     .either = true,
+     .data = -1,
+     .result_axis = -1,
+     .channels = "neurons"},
 };
 
 const skv_op skv_op_einsum = {
