@@ -93,6 +93,28 @@ SKIVE_API skive_status skive_dataset_open(skive_context *ctx, const char *spec, 
                                           skive_dataset **out);
 SKIVE_API void skive_dataset_free(skive_dataset *dataset);
 
+/* One of the inputs that a data set gives for each sample. */
+typedef struct skive_dataset_input {
+    const char *name; /* NULL: has none (sets with one input) */
+    int rank;         /* of one sample */
+    int64_t dims[SKIVE_MAX_RANK];
+    size_t sample_size; /* values in one sample */
+    skive_dtype dtype;  /* of the stored samples */
+    int channel_axis;   /* as in skive_dataset_info */
+} skive_dataset_input;
+
+/* One of the targets that a data set gives for each sample: class labels, or floats. */
+typedef struct skive_dataset_target {
+    const char *name; /* NULL: has none (sets with one target) */
+    bool labelled;    /* class labels */
+    int64_t classes;  /* 0 when not labelled */
+    const char *const *class_names;
+    int rank; /* of one float target; 0: a single number */
+    int64_t dims[SKIVE_MAX_RANK];
+    size_t target_size; /* floats in one target; 0 when labelled */
+} skive_dataset_target;
+
+/* What concerns samples and targets describes the first input and the first target; the lists describe all. */
 typedef struct skive_dataset_info {
     const char *kind; /* "fashion-mnist" */
     const char *spec; /* as given */
@@ -106,13 +128,16 @@ typedef struct skive_dataset_info {
     const char *const *class_names; /* [classes], or NULL */
     int target_rank;                /* of one float target if not labelled; 0: a single number */
     int64_t target_dims[SKIVE_MAX_RANK];
-    size_t target_size; /* floats in one target; 0 when labelled */
-    bool separate_test; /* the test split has other samples than the training splits */
-    skive_dtype dtype;  /* of the stored samples: SKIVE_U8 for images */
-    int channel_axis;   /* channel axis of a sample: 0 for images, [c][h][w]; -1: unknown (.npy) */
+    size_t target_size;         /* floats in one target; 0 when labelled */
+    bool separate_test;         /* the test split has other samples than the training splits */
+    skive_dtype dtype;          /* of the stored samples: SKIVE_U8 for images */
+    int channel_axis;           /* channel axis of a sample: 0 for images, [c][h][w]; -1: unknown (.npy) */
+    size_t n_inputs, n_targets; /* n_targets 0: neither labels nor targets */
+    const skive_dataset_input *inputs;
+    const skive_dataset_target *targets;
 } skive_dataset_info;
 
-/* Strings are borrowed and live as long as the data set. */
+/* Strings and lists are borrowed and live as long as the data set. */
 SKIVE_API void skive_dataset_get_info(const skive_dataset *dataset, skive_dataset_info *out);
 
 /* Sample `index` of the split into x[sample_size], and its class into *label (-1 when not labelled). x and label may be
@@ -123,6 +148,10 @@ SKIVE_API skive_status skive_dataset_read(skive_context *ctx, const skive_datase
 /* The float target of sample `index` into y[target_size]. Errors: ARGUMENT (out of range, or the set has labels). */
 SKIVE_API skive_status skive_dataset_read_target(skive_context *ctx, const skive_dataset *dataset, size_t index,
                                                  float *y);
+/* One input, or one target, as a data set of its own with the same samples; borrowed. Functions that read samples or
+ * labels take it. NULL: there are not as many. */
+SKIVE_API const skive_dataset *skive_dataset_get_input(const skive_dataset *dataset, size_t input);
+SKIVE_API const skive_dataset *skive_dataset_get_target(const skive_dataset *dataset, size_t target);
 /* The position of sample `index` in the files (or in the sorted list of images). */
 SKIVE_API size_t skive_dataset_origin(const skive_dataset *dataset, size_t index);
 

@@ -13,21 +13,31 @@ struct skv_feed;
 
 /* ---- data sets ---- */
 
-enum { SKV_MAX_CLASSES = 1 << 20 };
+enum { SKV_MAX_CLASSES = 1 << 20, SKV_MAX_PARTS = 64 };
 
 typedef struct skv_dataset_kind {
     const char *name;   /* "idx" */
     const char *syntax; /* "idx:IMAGES,LABELS" */
     const char *brief;
+    const skv_option *options; /* written behind the files: "csv:FILE,label=NAME"; SKV_OPTIONS(...) */
+    size_t n_options;
     bool needs_args;
-    /* Fills `ds` with all training samples, or with all test samples. `args` is the text after "name:", or "". On
-     * failure the caller frees what was filled in. */
+    /* Fills `ds` with all training samples, or with all test samples. `args` is the text after "name:" without the
+     * options, or ""; the options' values are in ds->values. On failure the caller frees what was filled in. */
     skive_status (*open)(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                          skive_dataset *ds);
-    /* Sample `index` of the files as floats; NULL when the samples are in `u8` or `x`. */
+    /* Sample `index` of the files as floats; NULL when the samples are in `u8` or `x`, or where there is `load`. */
     skive_status (*read)(skive_context *ctx, const skive_dataset *ds, size_t index, float *x);
+    /* Sample `index` of the files in the type ds->dtype, for samples that stay on disk and are not bytes / 255. */
+    skive_status (*load)(skive_context *ctx, const skive_dataset *ds, size_t index, void *x);
     void (*close)(skive_dataset *ds); /* frees `state`; may be NULL */
 } skv_dataset_kind;
+
+/* One of several inputs or targets of a data set. */
+typedef struct skv_dataset_part {
+    char *name;         /* NULL: has none */
+    skive_dataset *set; /* the set itself or one of its children; only its samples, or only its labels, are meant */
+} skv_dataset_part;
 
 struct skive_dataset {
     skive_context *ctx;
@@ -44,6 +54,8 @@ struct skive_dataset {
     const uint8_t *u8;             /* [total][size] 8-bit samples in memory, or NULL */
     void *u8_block;                /* the allocation that holds them, or NULL */
     skive_tensor x;                /* samples of another type in memory; may also contain `u8` */
+    skive_dtype dtype;             /* of samples that are not in memory; NONE: bytes, read as value / 255 */
+    skv_option_values *values;     /* of the kind's options; NULL where it has none */
     void *state;                   /* other state of the kind */
     int32_t *labels;               /* [total], or NULL */
     int64_t classes;
@@ -53,9 +65,18 @@ struct skive_dataset {
     int64_t target_dims[SKIVE_MAX_RANK];
     size_t target_size;
     bool separate_test, separate_validation;
+    /* A set with several inputs or targets lists them (parts.c). A child has samples or labels of its own and the order
+     * and split of its owner, so that it can be read like any data set. */
+    skive_dataset **children;  /* owned */
+    skv_dataset_part *inputs;  /* none: the set's own samples, without a name */
+    skv_dataset_part *answers; /* none: the set's own labels or targets, without a name */
+    size_t n_children, n_inputs, n_answers;
+    const skive_dataset *owner; /* of a child: whose order it borrows; NULL */
     /* Filled in by dataset.c. */
     uint32_t *order; /* [count] samples of the split; NULL: all, in order */
     size_t count;
+    skive_dataset_input *input_list; /* for skive_dataset_info */
+    skive_dataset_target *target_list;
 };
 
 #define X(id) extern const skv_dataset_kind skv_dataset_##id;
@@ -66,8 +87,39 @@ static inline size_t skv_dataset_at(const skive_dataset *ds, size_t index) {
     return ds->order ? ds->order[index] : index;
 }
 
+/* Type of the stored samples. */
+static inline skive_dtype skv_dataset_dtype(const skive_dataset *ds) {
+    return ds->u8 ? SKIVE_U8 : ds->x.data ? ds->x.dtype : ds->dtype ? ds->dtype : SKIVE_U8;
+}
+
 /* Are the stored samples of 8 bits? They are read as value / 255. */
-static inline bool skv_dataset_bytes(const skive_dataset *ds) { return ds->u8 || !ds->x.data; }
+static inline bool skv_dataset_bytes(const skive_dataset *ds) { return skv_dataset_dtype(ds) == SKIVE_U8; }
+
+/* ---- several inputs and targets (parts.c) ----
+ *
+ * A kind that gives more than its own samples makes children in `open` and lists all inputs by name, its own samples
+ * (as `set` == ds) among them; the first is the one that skive_dataset_read reads. */
+
+/* A child whose samples are in `x` (rank, dims, size, total set by skv_dataset_take_samples), or that has labels. */
+skive_status skv_dataset_new_child(skive_context *ctx, skive_dataset *ds, skive_dataset **out);
+/* A child that `spec` names, opened with all samples of the part of `options->split`. */
+skive_status skv_dataset_open_child(skive_context *ctx, skive_dataset *ds, const char *spec,
+                                    const skive_dataset_options *options, skive_dataset **out);
+/* `t` [total][sample dims] becomes the samples of `set`; it is emptied. */
+void skv_dataset_take_samples(skive_dataset *set, skive_tensor *t);
+skive_status skv_dataset_add_input(skive_context *ctx, skive_dataset *ds, const char *name, skive_dataset *set);
+/* The first one added gives its labels or targets to `ds` itself, from where everything reads them. */
+skive_status skv_dataset_add_answer(skive_context *ctx, skive_dataset *ds, const char *name, skive_dataset *set);
+/* The data sets behind the inputs and targets; for a set without lists, itself. */
+size_t skv_dataset_input_count(const skive_dataset *ds);
+size_t skv_dataset_answer_count(const skive_dataset *ds);
+const skive_dataset *skv_dataset_input(const skive_dataset *ds, size_t i);
+const skive_dataset *skv_dataset_answer(const skive_dataset *ds, size_t i);
+/* After the kind has opened the set: all parts must have the same number of samples. */
+skive_status skv_dataset_parts_check(skive_context *ctx, const skive_dataset *ds);
+/* After the samples of the split are chosen. */
+skive_status skv_dataset_parts_finish(skive_context *ctx, skive_dataset *ds);
+void skv_dataset_parts_free(skive_dataset *ds);
 
 /* ---- helpers of the kinds ---- */
 
@@ -82,6 +134,12 @@ skive_status skv_mnist_open(skive_context *ctx, const char *dir, bool test, cons
 skive_status skv_split_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char *names[4],
                             int *count);
 void skv_free_args(skive_context *ctx, char *names[4]);
+/* Takes the options of the kind out of the text behind "name:", and parses them into ds->values. *rest: the files,
+ * freed by skv_free. An item "word=..." is an option if the kind has one of this name, and an error if it has options
+ * and there is no such file. Items behind an option that is a list and without "word=" continue the list. */
+skive_status skv_split_options(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char **rest,
+                               skive_dataset *ds);
+extern const skv_family skv_dataset_family;
 /* Values per sample in the model's output; -1: unknown. */
 int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
 /* After the kind has opened the set: numbers the classes as in options->model, checks labels against its number of

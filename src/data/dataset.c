@@ -16,6 +16,8 @@ static const skv_dataset_kind *const kinds[] = {
 
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 
+SKV_FAMILY(dataset, kinds, "kind of data set")
+
 /* Streams of the seed, so that the two permutations are independent. */
 enum { STREAM_VALIDATION = 1, STREAM_LIMIT = 2 };
 
@@ -263,37 +265,78 @@ static skive_status choose_samples(skive_context *ctx, const skive_dataset_optio
     return SKIVE_OK;
 }
 
+/* The kind that a specification names, and the text behind its colon. */
+static skive_status find_kind(skive_context *ctx, const char *spec, const skv_dataset_kind **out, const char **args) {
+    const char *colon = strchr(spec, ':');
+    const size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
+    *args = colon ? colon + 1 : "";
+    *out = NULL;
+    for (size_t i = 0; i < KIND_COUNT && !*out; i++) {
+        if (strlen(kinds[i]->name) == length && strncmp(kinds[i]->name, spec, length) == 0) *out = kinds[i];
+    }
+    return *out ? SKIVE_OK : unknown_kind(ctx, spec);
+}
+
+/* All samples of the files for the split, in their order. */
+static skive_status open_all(skive_context *ctx, const char *spec, const skive_dataset_options *o,
+                             skive_dataset **out) {
+    const skv_dataset_kind *kind = NULL;
+    const char *args;
+    char *files = NULL;
+    skive_dataset *ds = NULL;
+    skive_status status;
+    *out = NULL;
+    SKV_TRY(find_kind(ctx, spec, &kind, &args));
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *ds, &ds));
+    ds->ctx = ctx;
+    ds->kind = kind;
+    ds->split = o->split;
+    ds->options = *o;
+    ds->options.size = sizeof ds->options;
+    SKV_GO(status, done, skv_strdup(ctx, spec, &ds->spec));
+    SKV_GO(status, done, skv_split_options(ctx, kind, args, &files, ds));
+    if (kind->needs_args && !*files)
+        SKV_GO(status, done,
+               skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "data set '%s': expected %s", spec, kind->syntax));
+    SKV_GO(status, done, kind->open(ctx, files, o->split == SKIVE_SPLIT_TEST, o, ds));
+    if (ds->n_inputs == 0 && (o->resize_h || o->resize_shorter || o->crop_h)) status = resize_in_memory(ctx, o, ds);
+done:
+    skv_free(ctx, files);
+    if (status == SKIVE_OK)
+        *out = ds;
+    else
+        skive_dataset_free(ds);
+    return status;
+}
+
+skive_status skv_dataset_open_child(skive_context *ctx, skive_dataset *ds, const char *spec,
+                                    const skive_dataset_options *options, skive_dataset **out) {
+    skive_dataset *child = NULL;
+    *out = NULL;
+    SKV_TRY(skv_grow(ctx, &ds->children, ds->n_children, ds->n_children + 1, sizeof(skive_dataset *)));
+    SKV_TRY(open_all(ctx, spec, options, &child));
+    child->owner = ds;
+    child->options.model = NULL;
+    ds->children[ds->n_children++] = child;
+    *out = child;
+    return SKIVE_OK;
+}
+
 skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skive_dataset_options *options,
                                 skive_dataset **out) {
     SKV_NEED(ctx, "ctx, spec, out", ctx, spec, out);
     if (out) *out = NULL;
     skive_dataset_options o;
-    SKV_TRY(check_options(ctx, options, &o));
-    const char *colon = strchr(spec, ':'), *args = colon ? colon + 1 : "";
-    size_t length = colon ? (size_t)(colon - spec) : strlen(spec);
-    const skv_dataset_kind *kind = NULL;
-    for (size_t i = 0; i < KIND_COUNT && !kind; i++) {
-        if (strlen(kinds[i]->name) == length && strncmp(kinds[i]->name, spec, length) == 0) kind = kinds[i];
-    }
-    if (!kind) return unknown_kind(ctx, spec);
-    if (kind->needs_args && !*args) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data", "data set '%s': expected %s", spec, kind->syntax);
-    }
     skive_dataset *ds = NULL;
     skive_status status;
-    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *ds, &ds));
-    ds->ctx = ctx;
-    ds->kind = kind;
-    ds->split = o.split;
-    ds->options = o;
-    ds->options.size = sizeof ds->options;
-    SKV_GO(status, fail, skv_strdup(ctx, spec, &ds->spec));
-    SKV_GO(status, fail, kind->open(ctx, args, o.split == SKIVE_SPLIT_TEST, &o, ds));
-    if (o.resize_h || o.resize_shorter || o.crop_h) SKV_GO(status, fail, resize_in_memory(ctx, &o, ds));
+    SKV_TRY(check_options(ctx, options, &o));
+    SKV_TRY(open_all(ctx, spec, &o, &ds));
+    SKV_GO(status, fail, skv_dataset_parts_check(ctx, ds));
     SKV_GO(status, fail, skv_classes_match(ctx, &o, ds));
     ds->options.model = NULL; /* borrowed */
     ds->options.classes_by_order = true;
     SKV_GO(status, fail, choose_samples(ctx, &o, ds));
+    SKV_GO(status, fail, skv_dataset_parts_finish(ctx, ds));
     skv_log(ctx, SKIVE_LOG_INFO, "%s: %zu samples in the %s split", spec, ds->count, skive_split_name(o.split));
     *out = ds;
     return SKIVE_OK;
@@ -306,6 +349,7 @@ void skive_dataset_free(skive_dataset *ds) {
     if (!ds) return;
     skive_context *ctx = ds->ctx;
     if (ds->kind->close) ds->kind->close(ds);
+    skv_dataset_parts_free(ds);
     if (ds->class_names) {
         for (int64_t i = 0; i < ds->classes; i++) skv_free(ctx, ds->class_names[i]);
         skv_free(ctx, ds->class_names);
@@ -314,7 +358,8 @@ void skive_dataset_free(skive_dataset *ds) {
     skive_tensor_free(ctx, &ds->x);
     skv_free(ctx, ds->labels);
     skv_free(ctx, ds->targets);
-    skv_free(ctx, ds->order);
+    if (!ds->owner) skv_free(ctx, ds->order);
+    skv_free(ctx, ds->values);
     skv_free(ctx, ds->spec);
     skv_free(ctx, ds);
 }
@@ -325,23 +370,28 @@ void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
     if (!out) return;
     *out = (skive_dataset_info){0};
     if (!ds) return;
+    const skive_dataset *x = skv_dataset_input(ds, 0);
     *out = (skive_dataset_info){
         .kind = ds->kind->name,
         .spec = ds->spec,
         .split = ds->split,
         .count = ds->count,
-        .rank = ds->rank,
-        .sample_size = ds->size,
+        .rank = x->rank,
+        .sample_size = x->size,
         .labelled = ds->labels != NULL,
         .classes = ds->classes,
         .class_names = (const char *const *)ds->class_names,
         .target_rank = ds->target_rank,
         .target_size = ds->target_size,
         .separate_test = ds->separate_test,
-        .dtype = skv_dataset_bytes(ds) ? SKIVE_U8 : ds->x.dtype,
-        .channel_axis = ds->channel_axis,
+        .dtype = skv_dataset_dtype(x),
+        .channel_axis = x->channel_axis,
+        .n_inputs = skv_dataset_input_count(ds),
+        .n_targets = skv_dataset_answer_count(ds),
+        .inputs = ds->input_list,
+        .targets = ds->target_list,
     };
-    memcpy(out->dims, ds->dims, sizeof out->dims);
+    memcpy(out->dims, x->dims, sizeof out->dims);
     memcpy(out->target_dims, ds->target_dims, sizeof out->target_dims);
 }
 
@@ -351,12 +401,30 @@ static skive_status check_index(skive_context *ctx, const skive_dataset *ds, siz
                     skive_split_name(ds->split), ds->count);
 }
 
+/* Samples that stay on disk in a type of their own. */
+static skive_status load_floats(skive_context *ctx, const skive_dataset *ds, size_t at, float *x) {
+    const skive_dtype dtype = skv_dataset_dtype(ds);
+    const size_t bytes = (size_t)skive_dtype_bits(dtype) / 8;
+    void *wide = NULL;
+    if (dtype == SKIVE_F32) return ds->kind->load(ctx, ds, at, x);
+    SKV_TRY(skv_alloc_array(ctx, ds->size, bytes, &wide));
+    const skive_status status = ds->kind->load(ctx, ds, at, wide);
+    if (status == SKIVE_OK) skv_to_f32(dtype, wide, 0, ds->size, x);
+    if (status == SKIVE_OK && dtype == SKIVE_U8) {
+        for (size_t i = 0; i < ds->size; i++) x[i] *= 1.0f / 255.0f;
+    }
+    skv_free(ctx, wide);
+    return status;
+}
+
 skive_status skive_dataset_read(skive_context *ctx, const skive_dataset *ds, size_t index, float *x, int64_t *label) {
     SKV_NEED(ctx, "ctx, dataset", ctx, ds);
     SKV_TRY(check_index(ctx, ds, index));
     size_t at = skv_dataset_at(ds, index);
     if (label) *label = ds->labels ? ds->labels[at] : -1;
     if (!x) return SKIVE_OK;
+    ds = skv_dataset_input(ds, 0);
+    if (!ds->u8 && !ds->x.data && ds->kind->load) return load_floats(ctx, ds, at, x);
     if (!ds->u8) return ds->kind->read(ctx, ds, at, x);
     const uint8_t *from = ds->u8 + at * ds->size;
     for (size_t i = 0; i < ds->size; i++) x[i] = (float)from[i] * (1.0f / 255.0f);
