@@ -1,5 +1,5 @@
-/* Data sets with several inputs or targets: the parts that the set lists, and its children, which have samples or labels
- * of their own and share the order of their owner. */
+/* Data sets with several inputs or targets: the parts that the set lists, and its children, which have samples or
+ * labels of their own and share the order of their owner. */
 #include <stdio.h>
 #include <string.h>
 
