@@ -203,6 +203,8 @@ static void data_cases(fixture *f) {
     REFUSED(skive_dataset_read_target, dataset, skive_dataset_read_target(c, NULL, 0, out));
     REFUSED(skive_dataset_read_target, y, skive_dataset_read_target(c, f->ds, 0, NULL));
     GIVES(skive_dataset_origin, dataset, skive_dataset_origin(NULL, 0) == SIZE_MAX);
+    GIVES(skive_dataset_get_input, dataset, skive_dataset_get_input(NULL, 0) == NULL);
+    GIVES(skive_dataset_get_target, dataset, skive_dataset_get_target(NULL, 0) == NULL);
     IGNORED(skive_normalization_free, ctx, skive_normalization_free(NULL, out));
     IGNORED(skive_normalization_free, normalization, skive_normalization_free(c, NULL));
     SILENT(skive_dataset_statistics, ctx, skive_dataset_statistics(NULL, f->ds, out));
