@@ -2,6 +2,8 @@
  * the report, the rule for an interrupted run. */
 #include "cli.h"
 
+static const char *checkpoint_of(const cli_job *j) { return j->how->resume ? j->how->resume : j->how->checkpoint; }
+
 static skive_status check(cli_job *j) {
     cli_args *a = j->a;
     skive_status status = SKIVE_OK;
@@ -10,7 +12,7 @@ static skive_status check(cli_job *j) {
     if (j->dry) return SKIVE_OK;
     if (!j->output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     status = cli_check_output(a, j->output);
-    if (status == SKIVE_OK && j->how->checkpoint) status = cli_check_output(a, j->how->checkpoint);
+    if (status == SKIVE_OK && checkpoint_of(j)) status = cli_check_output(a, checkpoint_of(j));
     return status;
 }
 
@@ -21,13 +23,16 @@ skive_status cli_job_open_data(cli_job *j, skive_graph *model) {
 }
 
 static skive_status work(cli_job *j) {
-    const char *const checkpoint = j->how->checkpoint;
+    const char *const checkpoint = j->how->checkpoint, *const resume = j->how->resume,
+                      *every = j->how->checkpoint_every;
     const int epochs = j->how->epochs;
-    if (j->dry) j->how->checkpoint = NULL;
+    if (j->dry) j->how->checkpoint = j->how->resume = j->how->checkpoint_every = NULL;
     if (j->dry && !j->work->finetunes) j->how->epochs = 0; /* everything is checked, and nothing is trained */
     const skive_status status = j->work->run(j);
     j->how->epochs = epochs;
     j->how->checkpoint = checkpoint;
+    j->how->resume = resume;
+    j->how->checkpoint_every = every;
     return status;
 }
 
@@ -94,7 +99,9 @@ skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j) {
         if (saved != SKIVE_OK) status = saved;
     }
     if (stopped && !reached && !j->dry)
-        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written", j->output);
+        status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written%s%s", j->output,
+                          checkpoint_of(j) ? "; the same command continues the run from " : "",
+                          checkpoint_of(j) ? checkpoint_of(j) : "");
     skive_graph_free(j->graph);
     skive_dataset_free(j->validation);
     skive_dataset_free(j->train);

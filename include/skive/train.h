@@ -33,8 +33,10 @@ typedef struct skive_train_options {
     const char *augment;            /* transforms, "crop:4,flip"; NULL: none */
     uint64_t seed;
     bool keep_best; /* the parameters of the best epoch (see `best`; needs a validation set), otherwise of the last */
-    /* File written after each epoch; if it exists, training resumes from it. NULL: none. A run with the same settings
-     * but more epochs continues from it as well. */
+    /* File written after each epoch and when the run is interrupted (see also checkpoint_every); if it exists, training
+     * resumes from it, to the same bits as if it had never stopped. If the file cannot be written, the run ends
+     * (ERR_IO), and the one that is there stays as it was. NULL: none. A run with the same settings but more epochs
+     * continues from it as well. */
     const char *checkpoint;
     /* Regression: compute the loss from the raw targets. False: from standardised targets (each of [n][k] with its own
      * mean and deviation), so that their units do not matter; the outputs of the model are still in those units. */
@@ -59,6 +61,11 @@ typedef struct skive_train_options {
      * zero). Without a pattern: all weights. The model carries them in its metadata, and they hold in any later
      * training; "none" takes them away. NULL: none besides those that the model carries. */
     const char *rules;
+    /* How often the checkpoint is written within an epoch, besides at its end: "5m", "90s" or "2h" (no more than that
+     * time is lost), or a number of steps, "200". NULL: at the ends of epochs, and when the run is interrupted. */
+    const char *checkpoint_every;
+    /* As `checkpoint`, but the file must exist (ERR_IO). NULL: none. */
+    const char *resume;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 

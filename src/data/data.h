@@ -269,5 +269,7 @@ void skv_put_numbers(skv_text *t, int64_t count, const float *values);
 /* A loader that makes batches as described by `feed`. */
 skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
                                const struct skv_feed *feed, skive_loader **out);
+/* skive_loader_start_epoch, beginning with batch `first` of the epoch. */
+skive_status skv_loader_start_at(skive_loader *l, uint64_t epoch, size_t first);
 
 #endif

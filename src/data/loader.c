@@ -517,15 +517,13 @@ static void unlock(skive_loader *l) {
     if (l->started) pthread_mutex_unlock(&l->mutex);
 }
 
-skive_status skive_loader_start_epoch(skive_loader *l, uint64_t epoch) {
-    SKV_NEED(l ? l->ctx : NULL, "loader", l);
+skive_status skv_loader_start_at(skive_loader *l, uint64_t epoch, size_t first) {
     lock(l);
     l->running = false;
     while (l->active > 0) pthread_cond_wait(&l->ready, &l->mutex);
     for (size_t i = 0; i < l->depth; i++) l->slots[i].state = SLOT_FREE;
     l->held = NULL;
-    l->next_fill = 0;
-    l->next_take = 0;
+    l->next_fill = l->next_take = first < l->batches ? first : l->batches;
     l->epoch = epoch;
     /* No thread reads the order while running is false and none is active. */
     for (size_t i = 0; i < l->ds->count; i++) l->order[i] = (uint32_t)i;
@@ -534,6 +532,11 @@ skive_status skive_loader_start_epoch(skive_loader *l, uint64_t epoch) {
     if (l->started) pthread_cond_broadcast(&l->work);
     unlock(l);
     return SKIVE_OK;
+}
+
+skive_status skive_loader_start_epoch(skive_loader *l, uint64_t epoch) {
+    SKV_NEED(l ? l->ctx : NULL, "loader", l);
+    return skv_loader_start_at(l, epoch, 0);
 }
 
 static void describe(const skive_loader *l, const slot *s, skive_batch *out) {

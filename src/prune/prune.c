@@ -45,14 +45,17 @@ static int epochs_of(const skv_pruning *p, int k, int n) {
     return k == n - 1 ? last : even_part(epochs - last, k, n - 1);
 }
 
-/* Each step of a gradual schedule is a training run of its own, with a checkpoint of its own: FILE.1, FILE.2 ... */
-static skive_status checkpoint_of(const skv_pruning *p, int k, int steps, char *buffer, size_t size, const char **out) {
-    *out = p->o->finetune->checkpoint;
-    if (!*out || steps == 1) return SKIVE_OK;
-    const int n = snprintf(buffer, size, "%s.%d", *out, k + 1);
+/* Each step of a gradual schedule is a training run of its own, with a checkpoint of its own: FILE.1, FILE.2 ... Of a
+ * run that is resumed the first must exist. */
+static skive_status checkpoint_of(const skv_pruning *p, int k, int steps, char *buffer, size_t size,
+                                  skive_train_options *o) {
+    const char *file = o->resume ? o->resume : o->checkpoint;
+    if (!file || steps == 1) return SKIVE_OK;
+    const int n = snprintf(buffer, size, "%s.%d", file, k + 1);
     if (n < 0 || (size_t)n >= size)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "checkpoint", "the checkpoint's name is too long");
-    *out = buffer;
+    o->resume = o->resume && k == 0 ? buffer : NULL;
+    o->checkpoint = buffer;
     return SKIVE_OK;
 }
 
@@ -94,7 +97,7 @@ static skive_status tune(skv_pruning *p, tuning *t, skive_train_options *o) {
     const skv_watcher mover = skv_surgery_watcher(&surgery);
     skv_text settings;
     skv_text_init(&settings, p->ctx);
-    if (o->checkpoint && p->o->surgery) skv_surgery_settings(p, &settings);
+    if ((o->checkpoint || o->resume) && p->o->surgery) skv_surgery_settings(p, &settings);
     const skv_fit fit = {.model = p->work,
                          .train = t->train,
                          .validation = t->validation,
@@ -127,7 +130,7 @@ static skive_status prune_and_tune(skv_pruning *p, tuning *t) {
     for (int k = 0; k < steps; k++) {
         skive_train_options o = *p->o->finetune;
         char path[4096];
-        SKV_TRY(checkpoint_of(p, k, steps, path, sizeof path, &o.checkpoint));
+        SKV_TRY(checkpoint_of(p, k, steps, path, sizeof path, &o));
         SKV_TRY(mask_to(p, p->o->surgery ? skv_surgery_start(p) : (double)(k + 1) / steps));
         o.epochs = epochs_of(p, k, steps);
         if (o.epochs < 1) continue;

@@ -1,4 +1,4 @@
-/* Checkpoints: after each epoch, everything the next one starts from, in one file written atomically. Little-endian:
+/* Checkpoints: everything that the next step starts from, in one file written atomically. Little-endian:
  * the magic; the run's settings as text; entries, each an array of numbers under the name of its owner and of what it
  * is; a hash of all that. The settings are a block: its length (u64) and its bytes. An entry is four blocks: owner,
  * what, the size of an element (u64), and the elements. */
@@ -9,12 +9,18 @@
 #include "base/endian.h"
 #include "train/train.h"
 
-static const char magic[8] = {'S', 'K', 'V', 'C', 'K', 'P', 'T', '3'};
+static const char magic[8] = {'S', 'K', 'V', 'C', 'K', 'P', 'T', '4'};
 
 /* The run's own numbers. */
 static skive_status show_run(skv_checkpoint *c, skv_states *s) {
     SKV_TRY(skv_state(s, "run", "epochs", &c->run_epochs, 1, sizeof c->run_epochs));
     SKV_TRY(skv_state(s, "run", "epoch", &c->epoch, 1, sizeof c->epoch));
+    SKV_TRY(skv_state(s, "run", "steps", &c->steps, 1, sizeof c->steps));
+    SKV_TRY(skv_state(s, "run", "steps of the epoch", &c->in_epoch, 1, sizeof c->in_epoch));
+    SKV_TRY(skv_state(s, "run", "loss of the epoch", &c->loss_sum, 1, sizeof c->loss_sum));
+    SKV_TRY(skv_state(s, "run", "right samples of the epoch", &c->right, 1, sizeof c->right));
+    SKV_TRY(skv_state(s, "run", "samples of the epoch", &c->seen, 1, sizeof c->seen));
+    SKV_TRY(skv_state(s, "run", "seconds of the epoch", &c->seconds, 1, sizeof c->seconds));
     SKV_TRY(skv_state(s, "run", "best epoch", &c->best_epoch, 1, sizeof c->best_epoch));
     return skv_state(s, "run", "best", c->best, SKV_BEST_MOST + 1, sizeof *c->best);
 }

@@ -30,6 +30,8 @@ typedef struct fit_state {
     int64_t batch;
     size_t batches;
     skv_checkpoint point;
+    skv_saving saving;
+    bool between; /* two steps: what the checkpoint would hold is whole */
     skv_text settings;
     double *class_weights; /* [info.classes], or NULL */
     skv_progress progress;
@@ -170,13 +172,55 @@ static skive_status watch_epoch(fit_state *s, const skive_epoch_report *row, boo
     return SKIVE_OK;
 }
 
+/* Everything that the next step starts from. The loader's order and the random numbers follow from the epoch. */
+static skive_status show_states(void *user, skv_states *states) {
+    fit_state *s = user;
+    SKV_TRY(skv_trainer_states(s->trainer, states));
+    for (uint32_t i = 0; i < s->best->n_values; i++) {
+        const skive_value *v = s->best->values[i];
+        const skive_tensor *t = skv_value_tensor(v);
+        if (t && t->dtype == SKIVE_F32)
+            SKV_TRY(skv_state(states, v->name, "best epoch", t->data, (size_t)skive_tensor_count(t), sizeof(float)));
+    }
+    for (size_t i = 0; i < s->fit->n_watchers; i++) {
+        const skv_watcher *w = &s->fit->watchers[i];
+        if (w->states) SKV_TRY(w->states(w->self, states));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status save_point(fit_state *s) {
+    if (!s->saving.path) return SKIVE_OK;
+    const skive_status status = skv_checkpoint_save(s->ctx, s->saving.path, &s->point, show_states, s);
+    s->saving.last_step = s->point.steps;
+    s->saving.last_time = skv_now();
+    return status;
+}
+
+static void count_batch(skv_checkpoint *p, const skive_batch *batch, double loss, int64_t correct) {
+    p->steps++;
+    p->in_epoch++;
+    p->loss_sum += loss * (double)batch->count;
+    p->right += correct;
+    p->seen += (int64_t)batch->count;
+}
+
+static skive_status report_progress(fit_state *s, int epoch) {
+    const skv_checkpoint *p = &s->point;
+    char accuracy[32] = "";
+    if (s->info.labelled)
+        snprintf(accuracy, sizeof accuracy, "  accuracy %.2f %%", 100.0 * (double)p->right / (double)p->seen);
+    return skv_progress_at(&s->progress, (double)p->steps, "epoch %d/%d  loss %.4f%s", epoch + 1, s->o->epochs,
+                           p->loss_sum / (double)p->seen, accuracy);
+}
+
 static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) {
     const skv_schedule *schedule = skv_schedule_find(s->o->schedule);
-    const double started = skv_now();
-    double loss_sum = 0, rate = 0;
-    int64_t right = 0, seen = 0;
-    SKV_TRY(skive_loader_start_epoch(s->loader, (uint64_t)epoch));
-    for (size_t i = 0; i < s->batches; i++) {
+    skv_checkpoint *p = &s->point;
+    const double started = skv_now() - p->seconds;
+    double rate = skv_schedule_rate(schedule, s->o, epoch + 1);
+    SKV_TRY(skv_loader_start_at(s->loader, (uint64_t)epoch, (size_t)p->in_epoch));
+    for (size_t i = (size_t)p->in_epoch; i < s->batches; i++) {
         skive_batch batch;
         double loss;
         int64_t correct = 0;
@@ -184,21 +228,19 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         if (batch.end) break;
         const double at = epoch + ((double)i + 1) / (double)s->batches;
         rate = skv_schedule_rate(schedule, s->o, at);
+        s->between = false;
         SKV_TRY(one_batch(s, &batch, at, rate, &loss, &correct));
         SKV_TRY(watch_step(s, epoch, i + 1));
-        loss_sum += loss * (double)batch.count;
-        right += correct;
-        seen += (int64_t)batch.count;
-        char accuracy[32] = "";
-        if (s->info.labelled)
-            snprintf(accuracy, sizeof accuracy, "  accuracy %.2f %%", 100.0 * (double)right / (double)seen);
-        SKV_TRY(skv_progress_at(&s->progress, (double)epoch * (double)s->batches + (double)i + 1,
-                                "epoch %d/%d  loss %.4f%s", epoch + 1, s->o->epochs, loss_sum / (double)seen,
-                                accuracy));
+        count_batch(p, &batch, loss, correct);
+        p->seconds = skv_now() - started;
+        s->between = true;
+        if (skv_saving_due(&s->saving, p->steps)) SKV_TRY(save_point(s));
+        SKV_TRY(report_progress(s, epoch));
     }
+    const double seen = p->seen ? (double)p->seen : 1;
     row->epoch = epoch + 1;
-    row->loss = loss_sum / (double)(seen ? seen : 1);
-    row->train_accuracy = s->info.labelled ? (double)right / (double)(seen ? seen : 1) : NAN;
+    row->loss = p->loss_sum / seen;
+    row->train_accuracy = s->info.labelled ? (double)p->right / seen : NAN;
     row->learning_rate = rate;
     SKV_TRY(validate(s, row));
     row->seconds = skv_now() - started;
@@ -290,7 +332,11 @@ static void note_chance(const fit_state *s) {
 
 static void tell_resumed(const fit_state *s) {
     const skv_checkpoint *p = &s->point;
-    skv_note(s->ctx, "resumed after epoch %d from %s", (int)p->epoch, s->o->checkpoint);
+    if (p->in_epoch)
+        skv_note(s->ctx, "resumed after epoch %d and %lld of the %zu steps of epoch %d from %s", (int)p->epoch,
+                 (long long)p->in_epoch, s->batches, (int)p->epoch + 1, s->saving.path);
+    else
+        skv_note(s->ctx, "resumed after epoch %d from %s", (int)p->epoch, s->saving.path);
     if (p->run_epochs != p->epochs) {
         skv_note(s->ctx,
                  "that run was planned with %d epochs: the learning rates until epoch %d were those for %d epochs, now "
@@ -301,48 +347,58 @@ static void tell_resumed(const fit_state *s) {
     }
 }
 
-/* Everything that the next epoch starts from. The loader's order and the random numbers follow from the epoch. */
-static skive_status show_states(void *user, skv_states *states) {
-    fit_state *s = user;
-    SKV_TRY(skv_trainer_states(s->trainer, states));
-    for (uint32_t i = 0; i < s->best->n_values; i++) {
-        const skive_value *v = s->best->values[i];
-        const skive_tensor *t = skv_value_tensor(v);
-        if (t && t->dtype == SKIVE_F32)
-            SKV_TRY(skv_state(states, v->name, "best epoch", t->data, (size_t)skive_tensor_count(t), sizeof(float)));
-    }
-    for (size_t i = 0; i < s->fit->n_watchers; i++) {
-        const skv_watcher *w = &s->fit->watchers[i];
-        if (w->states) SKV_TRY(w->states(w->self, states));
-    }
+/* The next epoch begins: nothing of it is done. */
+static void next_epoch(skv_checkpoint *p) {
+    p->epoch++;
+    p->in_epoch = p->right = p->seen = 0;
+    p->loss_sum = p->seconds = 0;
+}
+
+static skive_status resume(fit_state *s, bool *resumed) {
+    *resumed = false;
+    s->saving = skv_saving_of(s->o);
+    if (!s->saving.path) return SKIVE_OK;
+    SKV_TRY(skv_checkpoint_load(s->ctx, s->saving.path, &s->point, show_states, s, resumed));
+    if (*resumed)
+        tell_resumed(s);
+    else if (s->saving.must_exist)
+        return skv_fail_at(s->ctx, SKIVE_ERR_IO, s->saving.path,
+                           "%s: there is no such checkpoint to resume from; --checkpoint starts a run that has none",
+                           s->saving.path);
+    s->saving.last_step = s->point.steps;
+    s->saving.last_time = skv_now();
     return SKIVE_OK;
+}
+
+/* A run that is asked to stop continues from the step that it reached. */
+static skive_status save_interrupted(fit_state *s) {
+    if (!s->between || s->saving.last_step == s->point.steps || save_point(s) == SKIVE_OK) return SKIVE_OK;
+    skv_note(s->ctx, "the interrupted run cannot be continued from step %lld, but only from step %lld: %s",
+             (long long)s->point.steps, (long long)s->saving.last_step, skive_context_message(s->ctx));
+    return SKV_FAIL(s->ctx, SKIVE_ERR_INTERRUPTED, "interrupted during %s", s->fit->what);
 }
 
 static skive_status loop(fit_state *s) {
     const double started = skv_now();
     bool resumed = false, stop = false;
-    if (s->o->checkpoint) {
-        SKV_TRY(skv_checkpoint_load(s->ctx, s->o->checkpoint, &s->point, show_states, s, &resumed));
-        if (resumed) tell_resumed(s);
-    }
+    SKV_TRY(resume(s, &resumed));
     skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)s->o->epochs * (double)s->batches);
-    s->progress.done_before = (double)s->point.epoch * (double)s->batches;
+    s->progress.done_before = (double)s->point.steps;
+    const int64_t steps_before = s->point.steps;
     for (int epoch = (int)s->point.epoch; epoch < s->o->epochs && !stop; epoch++) {
         skive_epoch_report *row = &s->report.epochs[s->report.n_epochs];
         bool counts = true;
         SKV_TRY(one_epoch(s, epoch, row));
+        s->between = false;
         s->report.n_epochs++;
         SKV_TRY(watch_epoch(s, row, &counts, &stop));
         SKV_TRY(keep_if_best(s, row, counts));
-        s->point.epoch = epoch + 1;
+        next_epoch(&s->point);
         s->report.best_epoch = (int)s->point.best_epoch;
         s->report.seconds = skv_now() - started;
-        s->report.samples_per_second =
-            (double)s->report.n_epochs * (double)s->batches * (double)s->batch / s->report.seconds;
+        s->report.samples_per_second = (double)(s->point.steps - steps_before) * (double)s->batch / s->report.seconds;
         log_epoch(s, row);
-        if (s->o->checkpoint) {
-            SKV_TRY(skv_checkpoint_save(s->ctx, s->o->checkpoint, &s->point, show_states, s));
-        }
+        SKV_TRY(save_point(s));
     }
     s->report.best_epoch = (int)s->point.best_epoch;
     note_chance(s);
@@ -361,6 +417,8 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
     skv_text_init(&s.settings, ctx);
     skive_status status = set_up(&s);
     if (status == SKIVE_OK) status = loop(&s);
+    if (status == SKIVE_ERR_INTERRUPTED && s.saving.path && save_interrupted(&s) != SKIVE_OK)
+        status = SKIVE_ERR_INTERRUPTED; /* and a note says why less is kept */
     /* An interrupted run keeps what its finished epochs reached. */
     if (s.point.epoch > 0 && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
         skv_params_assign(fit->model, s.best);

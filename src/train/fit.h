@@ -57,10 +57,31 @@ typedef struct skv_checkpoint {
     bool may_extend;      /* a checkpoint of a run of fewer or more epochs will do */
     int64_t run_epochs;   /* out: of the run that wrote it */
     int64_t epoch;        /* finished */
+    int64_t steps;        /* done, of all epochs */
+    /* What the next epoch has come to, if the checkpoint was written within it. */
+    int64_t in_epoch;    /* its steps that are done */
+    double loss_sum;     /* over its samples */
+    int64_t right, seen; /* samples */
+    double seconds;
     int64_t best_epoch;
     double best[SKV_BEST_MOST + 1]; /* the best epoch's figures, by which later ones are compared */
 } skv_checkpoint;
-/* Shows everything that the next epoch starts from. */
+/* When a checkpoint is written within an epoch. */
+typedef struct skv_saving {
+    const char *path;  /* NULL: never */
+    bool must_exist;   /* the run must be resumed */
+    double seconds;    /* between two; 0: not by time */
+    int64_t steps;     /* between two; 0: not by steps */
+    double last_time;  /* of the last one */
+    int64_t last_step; /* the same */
+} skv_saving;
+/* Errors: ARGUMENT (an interval that cannot be read, or without a file; two files). */
+skive_status skv_saving_check(skive_context *ctx, const skive_train_options *o);
+skv_saving skv_saving_of(const skive_train_options *o); /* checked options */
+/* Has the interval passed after step `steps` of the run? */
+bool skv_saving_due(skv_saving *s, int64_t steps);
+
+/* Shows everything that the next step starts from. */
 typedef skive_status (*skv_show_states)(void *user, skv_states *s);
 skive_status skv_checkpoint_save(skive_context *ctx, const char *path, skv_checkpoint *c, skv_show_states show,
                                  void *user);

@@ -131,6 +131,14 @@ static const skv_option options[] = {
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, checkpoint),
      .brief = "written after each epoch; if it exists, training resumes from it"},
+    {.name = "checkpoint-every",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, checkpoint_every),
+     .brief = "write the checkpoint within epochs too: every 5m, 90s or 2h, or every N steps"},
+    {.name = "resume",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, resume),
+     .brief = "as --checkpoint, but the file must exist"},
     {.name = "seed",
      .type = SKV_OPTION_INTEGER,
      .most = 9e18,
@@ -145,6 +153,7 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
     skive_train_options copy = *o;
     SKV_TRY(skv_table_resolve(ctx, &skv_train_table, &copy));
     SKV_TRY(skv_best_check(ctx, copy.best));
+    SKV_TRY(skv_saving_check(ctx, &copy));
     const skv_loss *loss = copy.loss ? skv_loss_find(copy.loss) : NULL;
     if (loss && (loss->needs_teacher || loss->needs_features)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", copy.loss);
