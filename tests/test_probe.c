@@ -453,6 +453,77 @@ static void gradients_and_differences(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* ---- a reducer of the test's own, which sees the value with its gradient ---- */
+
+static skive_status own_open(skive_context *ctx, const skv_reduction *r, void **out) {
+    (void)ctx;
+    *out = r->item->user;
+    return SKIVE_OK;
+}
+static void own_close(skive_context *ctx, const skv_reduction *r, void *at) {
+    (void)ctx;
+    (void)r;
+    (void)at;
+}
+static size_t own_bytes(const skv_reduction *r) {
+    (void)r;
+    return 0;
+}
+static skive_status own_add(const skv_reduction *r, void *at, const skv_seen *seen) {
+    double *products = at; /* [RUNS] */
+    (void)r;
+    for (size_t i = 0; i < seen->n; i++) products[seen->run] += (double)seen->x[i] * (double)seen->gradient[i];
+    return SKIVE_OK;
+}
+static void own_merge(const skv_reduction *r, void *into, void *part) {
+    (void)r;
+    (void)into;
+    (void)part;
+}
+static const skv_reducer own_products = {.name = "own",
+                                         .exact = true,
+                                         .bytes = own_bytes,
+                                         .open = own_open,
+                                         .close = own_close,
+                                         .add = own_add,
+                                         .merge = own_merge};
+
+static void value_beside_gradient(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *g = NULL;
+    double products[RUNS] = {0}, sum = 0, want = 0;
+    const skv_probe_item items[] = {
+        {.value = "h", .of = SKV_OF_BOTH, .axis = SKV_IN_ALL, .reducer = &own_products, .user = products},
+        {.value = "h", .of = SKV_OF_PRODUCT, .axis = SKV_IN_ALL, .reducer = skv_reducer_find("sum")},
+    };
+    (void)state;
+    skv_test_ok(ctx, network(ctx, &g));
+    skv_probe_setup s = setup_of(g, "loss", items, 2);
+    s.constant_parameters = true;
+    skv_probe *p = probe_of(ctx, &s), *none = NULL;
+    double *all = result(ctx, p, 1, 1, RUNS * N * F * OH * OW);
+    want = all[0];
+    for (int r = 0; r < RUNS; r++) {
+        assert_true(products[r] != 0);
+        sum += products[r];
+    }
+    assert_close(sum, want, 1e-4, 1e-3);
+    skv_free(ctx, all);
+    skv_probe_free(p);
+    s.most = 1;
+    skv_test_fails(ctx, skv_probe_open(ctx, &s, &none), SKIVE_ERR_LIMIT, "more than");
+    const skv_probe_item bad[] = {
+        {.value = "w", .of = SKV_OF_BOTH, .axis = SKV_IN_ALL, .reducer = &own_products, .user = products},
+        {.value = "h", .of = SKV_OF_BOTH, .axis = SKV_IN_ALL, .reducer = skv_reducer_find("sum")},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        const skv_probe_setup one = setup_of(g, "loss", &bad[i], 1);
+        skv_test_fails(ctx, skv_probe_open(ctx, &one, &none), SKIVE_ERR_ARGUMENT, "beside its gradient");
+    }
+    skive_graph_free(g);
+    skv_test_context_end(ctx);
+}
+
 /* The gradient with respect to h is 2 y w2^T. */
 static void products_of_activations(void **state) {
     skive_context *ctx = skv_test_context();
@@ -829,6 +900,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loops_of_every_level_agree),
         cmocka_unit_test(every_reducer_has_a_name),
+        cmocka_unit_test(value_beside_gradient),
         cmocka_unit_test(sums_and_extremes),
         cmocka_unit_test(counts_entropy_and_largest),
         cmocka_unit_test(second_moments),

@@ -25,6 +25,9 @@ static skive_status check_item(const skv_probe *p, size_t item, const skive_valu
     if (it->of != SKV_OF_VALUE && !p->setup->loss)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, v->name, "there is no loss that '%s' could have a gradient of",
                            v->name);
+    if (it->of == SKV_OF_BOTH && (param || it->reducer->add_slots))
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, v->name, "'%s' cannot be looked at beside its gradient: %s",
+                           v->name, param ? "it is a parameter" : "the reducer takes one number at a time");
     if (it->axis == SKV_BY_ELEMENT && (!param || !it->reducer->add_slots))
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, v->name, "'%s' cannot have a number for each element: %s",
                            v->name, param ? "the reducer has none" : "it is no parameter");
@@ -86,7 +89,7 @@ static skive_status add_outputs(skv_probe *p, const wanted *w) {
         const size_t k = at->gradient;
         if (k == SKV_PROBE_NONE) continue;
         at->gradient = outputs[2 * k];
-        if (p->setup->items[i].of != SKV_OF_PRODUCT || at->param) continue;
+        if (!skv_probe_of_value(p->setup->items[i].of) || at->param) continue;
         if (!outputs[2 * k + 1]) SKV_GO(status, done, add_output(p->copy, w->values[k], &outputs[2 * k + 1]));
         at->value = outputs[2 * k + 1];
     }

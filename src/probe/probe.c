@@ -55,7 +55,7 @@ static skive_status make_plan(skv_probe *p, int threads) {
     o.keep = p->keep;
     o.n_keep = p->n_keep;
     o.keep_layout = takes_any_layout(p);
-    o.training = p->setup->loss != NULL || p->setup->own_parameters;
+    o.training = (p->setup->loss != NULL && !p->setup->constant_parameters) || p->setup->own_parameters;
     o.threads = p->threads = threads;
     return skive_plan_create(p->ctx, p->graph, &o, &p->plan);
 }
@@ -125,6 +125,9 @@ static skive_status plan_workers(skv_probe *p, size_t *wanted) {
     SKV_TRY(make_plan(p, !backward && *wanted < (size_t)threads ? threads : 1));
     SKV_TRY(bind_items(p));
     const size_t each = bytes_of_worker(p), most = memory_allowed(p);
+    if (p->setup->most && each > p->setup->most)
+        return SKV_FAIL(p->ctx, SKIVE_ERR_LIMIT, "a run needs %zu MiB, more than the %zu MiB allowed", each >> 20,
+                        p->setup->most >> 20);
     if (backward) {
         if (each > most / *wanted) *wanted = most / each ? most / each : 1;
         return SKIVE_OK;
@@ -145,7 +148,7 @@ static skive_status look(skive_exec *exec, const skv_probe_place *at, const floa
     SKV_TRY(skive_exec_output(exec, at->gradient, &view));
     *x = view.data;
     *times = NULL;
-    if (at->r.item->of != SKV_OF_PRODUCT) return SKIVE_OK;
+    if (!skv_probe_of_value(at->r.item->of)) return SKIVE_OK;
     *times = at->param;
     if (at->param) return SKIVE_OK;
     SKV_TRY(skive_exec_output(exec, at->value, &view));
@@ -174,8 +177,15 @@ static skive_status observe_gradients(skv_probe_worker *w) {
         const float *x, *times;
         if (at->gradient == SKV_PROBE_NONE || at->direct) continue;
         SKV_TRY(look(w->exec, at, &x, &times));
-        for (int64_t k = 0; times && k < at->r.n; k++) w->room[k] = x[k] * times[k];
-        const skv_seen seen = {.ctx = w->ctx, .x = times ? w->room : x, .n = (size_t)at->r.n, .run = w->run};
+        const bool both = at->r.item->of == SKV_OF_BOTH;
+        for (int64_t k = 0; times && !both && k < at->r.n; k++) w->room[k] = x[k] * times[k];
+        const skv_seen seen = {.ctx = w->ctx,
+                               .x = both    ? times
+                                    : times ? w->room
+                                            : x,
+                               .gradient = both ? x : NULL,
+                               .n = (size_t)at->r.n,
+                               .run = w->run};
         SKV_TRY(add(&at->r, w->parts[i], &seen));
     }
     return SKIVE_OK;

@@ -19,7 +19,8 @@
 typedef enum skv_probe_of {
     SKV_OF_VALUE,    /* the numbers of the value in each run */
     SKV_OF_GRADIENT, /* of the loss with respect to it */
-    SKV_OF_PRODUCT   /* value times gradient, element by element */
+    SKV_OF_PRODUCT,  /* value times gradient, element by element */
+    SKV_OF_BOTH      /* the numbers of the value, with those of its gradient beside them; for reducers with a state */
 } skv_probe_of;
 
 /* What shares a slot, where it is not the index along one axis. */
@@ -48,8 +49,9 @@ typedef struct skv_reduction {
 /* The numbers of one run. */
 typedef struct skv_seen {
     skive_context *ctx;
-    const float *x;    /* [n], row-major; of reducers that take `anywhere` in the kernel's order with padding */
-    size_t n, padding; /* of n, zeros that are not elements of the value */
+    const float *x;        /* [n], row-major; of reducers that take `anywhere` in the kernel's order with padding */
+    const float *gradient; /* [n] of SKV_OF_BOTH; otherwise NULL */
+    size_t n, padding;     /* of n, zeros that are not elements of the value */
     int64_t run;
 } skv_seen;
 
@@ -85,6 +87,9 @@ typedef struct skv_probe_setup {
     skive_plan_options plan; /* batch and shapes; the rest is the probe's */
     int64_t runs;            /* expected; 0: many */
     size_t memory;           /* bytes for all workers, of which there is always one; 0: 128 MiB, with gradients 512 */
+    size_t most;             /* bytes that one worker may take at most, or ERR_LIMIT; 0: whatever it needs */
+    /* Parameters are constants of the plan, as for inference, because no gradient of one is asked for. */
+    bool constant_parameters;
     /* Parameters get storages of the probe's own, which skv_probe_parameter gives out to be changed between runs. */
     bool own_parameters;
 } skv_probe_setup;

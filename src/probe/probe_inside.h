@@ -6,6 +6,9 @@
 
 #define SKV_PROBE_NONE SIZE_MAX
 
+/* Does it look at the value besides the gradient? */
+static inline bool skv_probe_of_value(skv_probe_of of) { return of == SKV_OF_PRODUCT || of == SKV_OF_BOTH; }
+
 /* An item, and where its numbers come from. */
 typedef struct skv_probe_place {
     skv_reduction r;

@@ -11,44 +11,34 @@
 #include <math.h>
 #include <string.h>
 
-#include <skive/autodiff.h>
-
+#include "probe/probe.h"
 #include "quant/quant.h"
 
 enum { BLOCK = 1024, STREAM = 77 };
 #define MEMORY_AT_ONCE ((size_t)512 << 20)
 
-/* ---- the gradient graph ---- */
-
-typedef struct pair {
-    float *value, *gradient; /* of one run, until both are available */
-    size_t n;
-} pair;
+/* ---- the loss ---- */
 
 typedef struct harm {
     skive_context *ctx;
-    const skive_quantize_options *o;
     const skv_points *points;
     const skv_calibration_data *data;
     skv_choices *choices;
     skive_graph *graph;
+    const char *loss;
     uint32_t n_inputs; /* of the model; the inputs after these are the signs */
     double *size;      /* [signs] of the output */
-    const char **keep; /* values of the points, followed by their gradients */
-    size_t *point;     /* [n] */
+    struct looked *at; /* [n] */
     size_t n;          /* points looked at */
-    skive_plan *plan;
-    double *lost; /* [probes][examined points][SKV_MOST_CHOICES] */
-    double *gain; /* [probes][examined points] sums of squared gradients */
+    double *lost;      /* [probes][points looked at][SKV_MOST_CHOICES] */
+    double *gain;      /* [probes][points looked at] sums of squared gradients */
 } harm;
 
-typedef struct worker {
+/* A point that is looked at: the user of the probe's item. */
+typedef struct looked {
     harm *h;
-    skive_context *ctx;
-    skive_exec *exec;
-    pair *pairs;
-    size_t run;
-} worker;
+    size_t k, point;
+} looked;
 
 static void fix_dims(skive_value *v, const skive_tensor *t) {
     v->type.rank = t->rank;
@@ -83,44 +73,16 @@ static skive_status add_loss(harm *h, skive_value **loss) {
 }
 
 static skive_status build(harm *h, const skive_graph *g) {
-    skive_value *loss = NULL, **wrt = NULL, **gradients = NULL;
+    skive_value *loss = NULL;
     const skv_kept_run *first = &h->data->probe.runs[0];
-    skive_status status;
     SKV_TRY(skive_graph_copy(h->ctx, g, &h->graph));
     h->n_inputs = g->n_inputs;
     for (uint32_t i = 0; i < g->n_inputs; i++) fix_dims(h->graph->inputs[i], &first->inputs[i]);
     SKV_TRY(skive_graph_infer(h->graph));
     SKV_TRY(skv_alloc_array(h->ctx, (size_t)g->n_outputs + 1, sizeof *h->size, &h->size));
-    SKV_TRY(skv_alloc_array(h->ctx, h->points->n + 1, sizeof *h->point, &h->point));
-    SKV_TRY(skv_alloc_array(h->ctx, 2 * h->points->n + 1, sizeof *h->keep, &h->keep));
     SKV_TRY(add_loss(h, &loss));
-    SKV_GO(status, done, skv_alloc_array(h->ctx, h->points->n + 1, sizeof(skive_value *), &wrt));
-    SKV_GO(status, done, skv_alloc_array(h->ctx, h->points->n + 1, sizeof(skive_value *), &gradients));
-    for (size_t k = 0; k < h->points->n; k++) {
-        if (h->points->items[k].source != k || h->choices[k].n < 2) continue;
-        h->point[h->n] = k;
-        wrt[h->n++] = h->graph->values[h->points->items[k].value->id];
-    }
-    SKV_GO(status, done, skive_autodiff(h->graph, loss, wrt, h->n, gradients));
-    while (h->graph->n_outputs) SKV_GO(status, done, skv_graph_remove_output(h->graph, h->graph->n_outputs - 1));
-    skv_builder b = skv_build(h->graph);
-    for (size_t k = 0; k < h->n; k++) {
-        /* Several values may have the same gradient; each is read under its own name. */
-        skive_value *own = skv_emit(&b, "Identity", SKV_IN(gradients[k]), SKV_NONE);
-        SKV_GO(status, done, b.status);
-        SKV_GO(status, done, skive_graph_add_output(h->graph, own));
-        h->keep[k] = wrt[k]->name;
-    }
-    SKV_GO(status, done, skive_graph_infer(h->graph));
-    skive_plan_options p = skive_plan_options_default();
-    p.threads = 1;
-    p.keep = h->keep;
-    p.n_keep = h->n;
-    status = skive_plan_create(h->ctx, h->graph, &p, &h->plan);
-done:
-    skv_free(h->ctx, wrt);
-    skv_free(h->ctx, gradients);
-    return status;
+    h->loss = loss->name;
+    return SKIVE_OK;
 }
 
 /* ---- one run ---- */
@@ -166,92 +128,112 @@ static void lose(const float *x, const float *g, size_t n, const skv_quantizer *
     }
 }
 
-static skive_status take_value(void *user, size_t index, const skive_tensor *t) {
-    worker *w = user;
-    pair *p = &w->pairs[index];
-    const size_t n = (size_t)skive_tensor_count(t);
-    if (!p->value) SKV_TRY(skv_alloc_array(w->ctx, n + 1, sizeof(float), &p->value));
-    memcpy(p->value, t->data, n * sizeof(float));
-    p->n = n;
+/* What each range would cost in this run. */
+static skive_status add(const skv_reduction *r, void *state, const skv_seen *seen) {
+    const looked *l = state;
+    harm *h = l->h;
+    const skv_choices *c = &h->choices[l->point];
+    const size_t at = (size_t)seen->run * h->n + l->k;
+    (void)r;
+    for (size_t i = 0; i < seen->n; i++) h->gain[at] += (double)seen->gradient[i] * (double)seen->gradient[i];
+    for (size_t i = 0; i < c->n; i++) {
+        double rounded = 0, clipped = 0;
+        lose(seen->x, seen->gradient, seen->n, &h->points->q, &c->grid[i], &rounded, &clipped);
+        h->lost[at * SKV_MOST_CHOICES + i] = rounded + clipped * clipped;
+    }
     return SKIVE_OK;
 }
 
-static skive_status run_one(worker *w, size_t run) {
-    harm *h = w->h;
-    const skv_kept_run *r = &h->data->probe.runs[run];
-    skive_tensor view;
-    for (uint32_t i = 0; i < h->graph->n_inputs; i++) {
-        SKV_TRY(skive_exec_input(w->exec, i, &view));
+static skive_status open_state(skive_context *ctx, const skv_reduction *r, void **state) {
+    (void)ctx;
+    *state = r->item->user;
+    return SKIVE_OK;
+}
+static void close_state(skive_context *ctx, const skv_reduction *r, void *state) {
+    (void)ctx;
+    (void)r;
+    (void)state;
+}
+static size_t bytes(const skv_reduction *r) {
+    (void)r;
+    return 0;
+}
+/* Each run has numbers of its own. */
+static void merge(const skv_reduction *r, void *into, void *part) {
+    (void)r;
+    (void)into;
+    (void)part;
+}
+
+static const skv_reducer costs = {.name = "harm",
+                                  .brief = "what each range proposed for a value costs",
+                                  .exact = true,
+                                  .bytes = bytes,
+                                  .open = open_state,
+                                  .close = close_state,
+                                  .add = add,
+                                  .merge = merge};
+
+static skive_status feed(void *user, int64_t *run, skive_tensor *inputs, size_t n) {
+    const harm *h = user;
+    const skv_kept_run *r = &h->data->probe.runs[*run];
+    for (size_t i = 0; i < n; i++) {
         if (i < h->n_inputs) {
-            memcpy(view.data, r->inputs[i].data, skive_tensor_bytes(&view));
+            memcpy(inputs[i].data, r->inputs[i].data, skive_tensor_bytes(&inputs[i]));
             continue;
         }
         const float one = (float)(1 / h->size[i - h->n_inputs]);
-        for (int64_t k = 0; k < skive_tensor_count(&view); k++) {
+        for (int64_t k = 0; k < skive_tensor_count(&inputs[i]); k++) {
             const bool up = skv_rng_below(STREAM + i, (uint64_t)r->index, (uint64_t)k, 2) != 0;
-            ((float *)view.data)[k] = up ? one : -one;
-        }
-    }
-    SKV_TRY(skive_exec_run(w->exec));
-    for (size_t k = 0; k < h->n; k++) {
-        const skv_choices *c = &h->choices[h->point[k]];
-        const pair *p = &w->pairs[k];
-        SKV_TRY(skive_exec_output(w->exec, k, &view));
-        for (int64_t i = 0; i < skive_tensor_count(&view); i++) {
-            const float g = ((const float *)view.data)[i];
-            h->gain[run * h->n + k] += (double)g * (double)g;
-        }
-        if (!p->value || (size_t)skive_tensor_count(&view) != p->n)
-            return SKV_FAIL(w->ctx, SKIVE_ERR_INTERNAL, "a gradient is not of its value's size");
-        for (size_t i = 0; i < c->n; i++) {
-            double rounded = 0, clipped = 0;
-            lose(p->value, view.data, p->n, &w->h->points->q, &c->grid[i], &rounded, &clipped);
-            h->lost[(run * h->n + k) * SKV_MOST_CHOICES + i] = rounded + clipped * clipped;
+            ((float *)inputs[i].data)[k] = up ? one : -one;
         }
     }
     return SKIVE_OK;
 }
 
-static void close_worker(harm *h, worker *w) {
-    for (size_t k = 0; w->pairs && k < h->n; k++) skv_free(w->ctx, w->pairs[k].value);
-    skv_free(h->ctx, w->pairs);
-    skive_exec_free(w->exec);
-    skive_context_free(w->ctx);
-}
-
-static skive_status open_worker(harm *h, worker *w) {
-    w->h = h;
-    SKV_TRY(skv_context_fork(h->ctx, &w->ctx));
-    SKV_TRY(skive_context_set_threads(w->ctx, 1));
-    SKV_TRY(skv_alloc_array(h->ctx, h->n + 1, sizeof *w->pairs, &w->pairs));
-    const skive_status status = skive_exec_create(w->ctx, h->plan, &w->exec);
-    if (status != SKIVE_OK) return SKV_FAIL(h->ctx, status, "%s", skive_context_message(w->ctx));
-    skive_exec_set_tap(w->exec, take_value, w);
+static skive_status list_points(harm *h, skv_probe_item **items) {
+    SKV_TRY(skv_alloc_array(h->ctx, h->points->n + 1, sizeof *h->at, &h->at));
+    SKV_TRY(skv_alloc_array(h->ctx, h->points->n + 1, sizeof **items, items));
+    for (size_t k = 0; k < h->points->n; k++) {
+        if (h->points->items[k].source != k || h->choices[k].n < 2) continue;
+        h->at[h->n] = (looked){h, h->n, k};
+        (*items)[h->n] = (skv_probe_item){.value = h->points->items[k].value->name,
+                                          .of = SKV_OF_BOTH,
+                                          .axis = SKV_IN_ALL,
+                                          .reducer = &costs,
+                                          .user = &h->at[h->n]};
+        h->n++;
+    }
     return SKIVE_OK;
 }
 
 static skive_status run_all(harm *h) {
-    const size_t each = 2 * skive_plan_arena_bytes(h->plan) + 1, fit = MEMORY_AT_ONCE / each, runs = h->data->probe.n;
-    size_t n = (size_t)skv_threads(h->ctx);
-    n = n < runs ? n : runs;
-    n = n < fit ? n : fit ? fit : 1;
-    worker *workers = NULL;
-    skive_status *statuses = NULL, status;
-    SKV_TRY(skv_alloc_array(h->ctx, n, sizeof *workers, &workers));
-    SKV_GO(status, done, skv_alloc_array(h->ctx, n, sizeof *statuses, &statuses));
-    for (size_t i = 0; i < n; i++) SKV_GO(status, done, open_worker(h, &workers[i]));
-#pragma omp parallel for num_threads((int)n) schedule(static, 1) if (n > 1)
-    for (size_t i = 0; i < n; i++) {
-        for (size_t run = i; statuses[i] == SKIVE_OK && run < runs; run += n) statuses[i] = run_one(&workers[i], run);
+    const size_t runs = h->data->probe.n;
+    const skv_probe_pass pass = {.feed = feed, .user = h, .runs = (int64_t)runs};
+    skv_probe_item *items = NULL;
+    skv_probe *probe = NULL;
+    skive_status status;
+    SKV_GO(status, done, list_points(h, &items));
+    if (h->n == 0) {
+        status = SKIVE_ERR_UNSUPPORTED;
+        goto done;
     }
-    for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
-        if (statuses[i] != SKIVE_OK)
-            status = SKV_FAIL(h->ctx, statuses[i], "%s", skive_context_message(workers[i].ctx));
-    }
+    SKV_GO(status, done, skv_alloc_array(h->ctx, runs * h->n * SKV_MOST_CHOICES, sizeof *h->lost, &h->lost));
+    SKV_GO(status, done, skv_alloc_array(h->ctx, runs * h->n, sizeof *h->gain, &h->gain));
+    const skv_probe_setup s = {.graph = h->graph,
+                               .loss = h->loss,
+                               .items = items,
+                               .n_items = h->n,
+                               .plan = skive_plan_options_default(),
+                               .runs = (int64_t)runs,
+                               .memory = MEMORY_AT_ONCE,
+                               .most = 2 * MEMORY_AT_ONCE,
+                               .constant_parameters = true};
+    SKV_GO(status, done, skv_probe_open(h->ctx, &s, &probe));
+    status = skv_probe_run(probe, &pass, NULL);
 done:
-    for (size_t i = 0; i < n; i++) close_worker(h, &workers[i]);
-    skv_free(h->ctx, workers);
-    skv_free(h->ctx, statuses);
+    skv_probe_free(probe);
+    skv_free(h->ctx, items);
     return status;
 }
 
@@ -272,8 +254,8 @@ static double clipped_off(const skv_histogram *h, const skv_quantizer *q, const 
 
 static void choose_weighted(const harm *h) {
     for (size_t k = 0; k < h->n; k++) {
-        skv_choices *c = &h->choices[h->point[k]];
-        const skv_point *p = &h->points->items[h->point[k]];
+        skv_choices *c = &h->choices[h->at[k].point];
+        const skv_point *p = &h->points->items[h->at[k].point];
         const skv_extent within = skv_quant_unspoilt(h->points, p);
         double best = INFINITY;
         for (size_t i = 0; i < c->n; i++) {
@@ -303,29 +285,22 @@ static void choose_by_error(const skv_points *points, skv_choices *choices) {
     }
 }
 
-skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
-                                  const skv_points *points, const skv_calibration_data *data, skv_choices *choices,
-                                  bool *weighted) {
-    harm h = {.ctx = ctx, .o = o, .points = points, .data = data, .choices = choices};
-    skive_status status = SKIVE_ERR_UNSUPPORTED;
+skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skv_points *points,
+                                  const skv_calibration_data *data, skv_choices *choices, bool *weighted) {
+    harm h = {.ctx = ctx, .points = points, .data = data, .choices = choices};
     choose_by_error(points, choices);
     *weighted = false;
     if (data->probe.n == 0 || !data->check.runs[0].outputs) return SKIVE_OK;
-    status = build(&h, g);
-    if (status == SKIVE_OK && h.n > 0 && skive_plan_arena_bytes(h.plan) <= 2 * MEMORY_AT_ONCE) {
-        status = skv_alloc_array(ctx, data->probe.n * h.n * SKV_MOST_CHOICES, sizeof *h.lost, &h.lost);
-        if (status == SKIVE_OK) status = skv_alloc_array(ctx, data->probe.n * h.n, sizeof *h.gain, &h.gain);
-        if (status == SKIVE_OK) status = run_all(&h);
-        if (status == SKIVE_OK) choose_weighted(&h);
-        *weighted = status == SKIVE_OK;
-    }
+    skive_status status = build(&h, g);
+    if (status == SKIVE_OK) status = run_all(&h);
+    if (status == SKIVE_OK) choose_weighted(&h);
+    *weighted = status == SKIVE_OK;
     skv_free(ctx, h.size);
-    skv_free(ctx, h.point);
-    skv_free(ctx, h.keep);
+    skv_free(ctx, h.at);
     skv_free(ctx, h.lost);
     skv_free(ctx, h.gain);
-    skive_plan_free(h.plan);
     skive_graph_free(h.graph);
-    /* A model without a gradient is not an error: the errors of the values themselves decide. */
+    /* A model without a gradient, or one that would take too much memory, is not an error: the errors of the values
+     * themselves decide. */
     return status == SKIVE_ERR_MEMORY || status == SKIVE_ERR_INTERRUPTED ? status : SKIVE_OK;
 }

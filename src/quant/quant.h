@@ -168,9 +168,8 @@ void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, cons
 /* Finds for each point that is its own source the candidate that harms the outputs least. If gradients are available,
  * an error is weighted by its effect on the outputs of the runs of `probe`; else the error of the value itself decides.
  * *weighted tells which. */
-skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
-                                  const skv_points *points, const skv_calibration_data *data, skv_choices *choices,
-                                  bool *weighted);
+skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skv_points *points,
+                                  const skv_calibration_data *data, skv_choices *choices, bool *weighted);
 /* Inserts the pairs and converts weights and biases of chosen nodes to integers. */
 skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,
                               const skv_points *points, skive_quantize_report *report);

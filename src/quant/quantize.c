@@ -207,7 +207,7 @@ static skive_status choose_best(quantization *q, skv_measure *out) {
     bool weighted;
     SKV_TRY(skv_alloc_array(q->ctx, q->points.n, sizeof *q->choices, &q->choices));
     skv_quant_propose(q->ctx, q->o, &q->points, q->choices);
-    SKV_TRY(skv_quant_least_harm(q->ctx, q->work, q->o, &q->points, &q->data, q->choices, &weighted));
+    SKV_TRY(skv_quant_least_harm(q->ctx, q->work, &q->points, &q->data, q->choices, &weighted));
     proposed_ranges(q, OWN_CHOICE);
     SKV_TRY(measure(q, out));
     q->report.calibration = "auto";
