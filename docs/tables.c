@@ -4,7 +4,7 @@
 #include <skive/data.h>
 #include <skive/zoo.h>
 
-#include "data/data.h"
+#include "data/transform.h"
 #include "kernels/kernel.h"
 #include "graph/op.h"
 #include "pack/coder.h"

@@ -11,7 +11,7 @@
 #include <skive/distill.h>
 
 #include "base/option_parts.h"
-#include "data/data.h"
+#include "data/transform.h"
 #include "distill/distill.h"
 #include "prune/prune.h"
 #include "quant/quant.h"
@@ -250,8 +250,10 @@ static void transforms_with_named_options(void **state) {
     (void)state;
     skv_test_ok(ctx, skv_transforms_parse(ctx, "crop:pixels=4,flip,flip:probability=0.25,rotate:10", &list));
     assert_int_equal(list.count, 4);
-    assert_true(list.items[0].amount == 4 && list.items[1].amount == 0.5 && list.items[2].amount == 0.25 &&
-                list.items[3].amount == 10);
+    assert_int_equal(skv_option_integer(&list.items[0].options, "pixels"), 4);
+    assert_true(skv_option_real(&list.items[1].options, "probability") == 0.5);
+    assert_true(skv_option_real(&list.items[2].options, "probability") == 0.25);
+    assert_true(skv_option_real(&list.items[3].options, "degrees") == 10);
     skv_test_fails(ctx, skv_transforms_parse(ctx, "crop,flip", &list), SKIVE_ERR_ARGUMENT,
                    "transform 'crop': pixels is not given; it must be a whole number between 0 and 1024");
     skv_test_fails(ctx, skv_transforms_parse(ctx, "crop:4,pixels=3", &list), SKIVE_ERR_ARGUMENT, "given twice");

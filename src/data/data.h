@@ -15,6 +15,16 @@ struct skv_feed;
 
 enum { SKV_MAX_CLASSES = 1 << 20, SKV_MAX_PARTS = 64 };
 
+/* What a sample is, where the kind of the set knows; others are judged by shape and type (skv_contents_of). */
+typedef enum skv_content {
+    SKV_CONTENT_UNKNOWN,
+    SKV_CONTENT_IMAGE,    /* [c][h][w], or [h][w] */
+    SKV_CONTENT_WAVE,     /* sound or another series: [time], or [channels][time] */
+    SKV_CONTENT_FEATURES, /* a plane of features of a series: [time][feature], or [1][time][feature] */
+    SKV_CONTENT_TOKENS,   /* [n] numbers of tokens */
+    SKV_CONTENT_TABLE     /* [n] columns */
+} skv_content;
+
 typedef struct skv_dataset_kind {
     const char *name;   /* "idx" */
     const char *syntax; /* "idx:IMAGES,LABELS" */
@@ -50,6 +60,7 @@ struct skive_dataset {
     int rank;                      /* of a sample */
     int64_t dims[SKIVE_MAX_RANK];  /* images: [c][h][w] */
     int channel_axis;              /* 0 for images, -1 if unknown */
+    skv_content content;           /* UNKNOWN where the kind does not know */
     size_t size;                   /* product of dims */
     const uint8_t *u8;             /* [total][size] 8-bit samples in memory, or NULL */
     void *u8_block;                /* the allocation that holds them, or NULL */
@@ -217,42 +228,6 @@ skive_status skv_resizer_create(skive_context *ctx, int64_t in_h, int64_t in_w, 
                                 int channels, skv_resizer **out);
 void skv_resizer_run(skv_resizer *r, const uint8_t *in, uint8_t *out); /* [h][w][channels] */
 void skv_resizer_free(skv_resizer *r);
-
-/* ---- transforms ---- */
-
-typedef struct skv_transform {
-    const char *name;   /* "crop" */
-    const char *syntax; /* "crop:PIXELS" */
-    const char *brief;
-    const skv_option *options; /* the first is the amount */
-    size_t n_options;
-    /* Reads in[c][h][w] and writes all of out, or returns false if the sample is unchanged. */
-    bool (*apply)(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out);
-} skv_transform;
-
-#define X(id) extern const skv_transform skv_transform_##id;
-#include "data/transforms.inc"
-#undef X
-
-extern const skv_family skv_transform_family;
-
-enum { SKV_MAX_TRANSFORMS = 8 };
-
-typedef struct skv_transform_list {
-    int count;
-    struct {
-        const skv_transform *transform;
-        double amount;
-    } items[SKV_MAX_TRANSFORMS];
-} skv_transform_list;
-
-skive_status skv_transforms_parse(skive_context *ctx, const char *text, skv_transform_list *out);
-/* Transforms the sample in a; the result is in the buffer returned, a or b (both of the sample's size). */
-float *skv_transforms_run(const skv_transform_list *list, uint64_t seed, uint64_t epoch, uint64_t index,
-                          const int64_t dims[3], float *a, float *b);
-
-/* A whole number in 0 .. n-1 from 32 random bits. */
-static inline int64_t skv_pick(uint32_t random, int64_t n) { return (int64_t)(((uint64_t)random * (uint64_t)n) >> 32); }
 
 /* ---- normalisation ---- */
 

@@ -226,6 +226,7 @@ static skive_status decide_shape(skive_context *ctx, const skv_name_list *classe
     SKV_TRY(decide_size(ctx, f, &own, &train, height, width, ds));
     ds->rank = 3;
     ds->channel_axis = 0;
+    ds->content = SKV_CONTENT_IMAGE;
     ds->dims[0] = channels;
     ds->size = (size_t)(ds->dims[0] * ds->dims[1] * ds->dims[2]); /* both sides are limited */
     ds->options = f->scaled;

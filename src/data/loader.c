@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "data/transform.h"
 #include "tensor/tensor.h"
 
 enum { MAX_LOADER_THREADS = 64, MAX_PREFETCH = 4096, STREAM_ORDER = 16 };
@@ -31,8 +32,9 @@ typedef struct slot {
 typedef struct worker {
     skive_loader *loader;
     skive_context *ctx;
-    float *a, *b; /* two samples, for transforms from one into the other */
-    float *c;     /* a third, if the model does not take float32; or NULL */
+    float *a, *b;   /* two samples, for transforms from one into the other */
+    float *c;       /* a third, if the model does not take float32; or NULL */
+    float *scratch; /* of the transforms; or NULL */
     pthread_t thread;
 } worker;
 
@@ -49,6 +51,9 @@ struct skive_loader {
     bool shuffle;
     uint64_t seed, transform_seed;
     skv_transform_list transforms;
+    skv_content content;     /* what the transforms take samples for */
+    int64_t content_dims[3]; /* [c][h][w] as they see them */
+    float *deviation;        /* of the columns, for transforms that need it; or NULL */
     /* The layouts of a sample: as stored, and after transforms (channels first). */
     arrangement plain, transformed;
     bool turn;         /* stored with channels last, but transforms need them first */
@@ -161,14 +166,6 @@ static void channels_first(const float *from, size_t channels, size_t plane, flo
     }
 }
 
-/* [c][h][w] as seen by the transforms: [h][w] is one channel. */
-static void image_dims(const skive_loader *l, int64_t dims[3]) {
-    const skive_dataset *ds = l->ds;
-    dims[0] = ds->rank == 2 ? 1 : ds->dims[l->turn ? 2 : 0];
-    dims[1] = ds->dims[ds->rank == 2 || l->turn ? 0 : 1];
-    dims[2] = ds->dims[ds->rank == 2 || l->turn ? 1 : 2];
-}
-
 static skive_status fill_floats(worker *w, size_t index, float *to) {
     const skive_loader *l = w->loader;
     const skive_dataset *ds = l->ds;
@@ -181,14 +178,19 @@ static skive_status fill_floats(worker *w, size_t index, float *to) {
     SKV_TRY(skive_dataset_read(w->ctx, ds, index, sample, NULL));
     if (direct) return SKIVE_OK;
     if (l->transforms.count) {
-        int64_t dims[3];
-        image_dims(l, dims);
+        skv_transform_run run = {.list = &l->transforms,
+                                 .seed = l->transform_seed,
+                                 .epoch = l->epoch,
+                                 .index = index,
+                                 .scratch = w->scratch,
+                                 .deviation = l->deviation};
+        memcpy(run.dims, l->content_dims, sizeof run.dims);
         if (l->turn) {
-            channels_first(sample, (size_t)dims[0], (size_t)(dims[1] * dims[2]), other);
+            channels_first(sample, (size_t)run.dims[0], (size_t)(run.dims[1] * run.dims[2]), other);
             sample = w->b;
             other = w->a;
         }
-        sample = skv_transforms_run(&l->transforms, l->transform_seed, l->epoch, index, dims, sample, other);
+        sample = skv_transforms_apply(&run, sample, other);
     }
     arrange(l, l->transforms.count ? &l->transformed : &l->plain, sample, to);
     return SKIVE_OK;
@@ -336,11 +338,9 @@ static skive_status make_arrangement(skive_loader *l, skv_feed_order order, int 
     }
     l->transformed = *p;
     if (!l->transforms.count) return SKIVE_OK;
-    if (ds->rank != 3 && ds->rank != 2) {
-        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
-                           "%s: transforms need images, but samples have %d axes", ds->spec, ds->rank);
-    }
     l->turn = ds->rank == 3 && (order == SKV_FEED_TO_FIRST || (order == SKV_FEED_SAME && axis == 2));
+    SKV_TRY(skv_transforms_fit(l->ctx, &l->transforms, ds, l->turn, &l->content));
+    skv_content_dims(ds, l->content, l->turn, l->content_dims);
     if (!l->turn) return SKIVE_OK;
     if (p->channels == ds->size && p->inner == 1 && p->outer == 1 && count > 1) {
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
@@ -403,6 +403,8 @@ static skive_status make_workers(skive_loader *l, int threads) {
         SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->a, &w->a));
         SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->b, &w->b));
         if (l->dtype != SKIVE_F32) SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->c, &w->c));
+        if (l->transforms.scratch)
+            SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, l->transforms.scratch * sizeof *w->scratch, &w->scratch));
     }
     if (threads == 0) return SKIVE_OK;
     l->has_mutex = pthread_mutex_init(&l->mutex, NULL) == 0;
@@ -485,6 +487,7 @@ void skive_loader_free(skive_loader *l) {
         skv_free(ctx, l->workers[i].a);
         skv_free(ctx, l->workers[i].b);
         skv_free(ctx, l->workers[i].c);
+        skv_free(ctx, l->workers[i].scratch);
         skive_context_free(l->workers[i].ctx);
     }
     skv_free(ctx, l->workers);

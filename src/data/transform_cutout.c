@@ -2,16 +2,16 @@
  * neural networks with cutout, arXiv:1708.04552). Its centre is inside the image; it is clipped at the border. */
 #include <string.h>
 
-#include "data/data.h"
+#include "data/transform.h"
 
-static bool cutout(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out) {
-    int64_t size = (int64_t)amount, h = dims[1], w = dims[2];
-    int64_t top = skv_pick(random[0], h) - size / 2, left = skv_pick(random[1], w) - size / 2;
+static bool cutout(const skv_augment *a, const float *in, float *out) {
+    const int64_t size = skv_option_integer(a->options, "pixels"), h = a->dims[1], w = a->dims[2];
+    int64_t top = skv_draw_below(a->draw, h) - size / 2, left = skv_draw_below(a->draw, w) - size / 2;
     int64_t bottom = top + size < h ? top + size : h, right = left + size < w ? left + size : w;
     if (top < 0) top = 0;
     if (left < 0) left = 0;
-    memcpy(out, in, (size_t)(dims[0] * h * w) * sizeof *out);
-    for (int64_t c = 0; c < dims[0]; c++) {
+    memcpy(out, in, (size_t)(a->dims[0] * h * w) * sizeof *out);
+    for (int64_t c = 0; c < a->dims[0]; c++) {
         for (int64_t y = top; y < bottom; y++) {
             for (int64_t x = left; x < right; x++) out[(c * h + y) * w + x] = 0.0f;
         }
@@ -31,5 +31,6 @@ const skv_transform skv_transform_cutout = {
     .syntax = "cutout:PIXELS",
     .brief = "blank a square with N pixels per side",
     SKV_OPTIONS(options),
+    .on = SKV_ON_IMAGE,
     .apply = cutout,
 };

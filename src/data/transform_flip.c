@@ -1,12 +1,11 @@
 /* flip: mirrors left to right with a given probability. */
-#include "data/data.h"
+#include "data/transform.h"
 
-static bool flip(double amount, const uint32_t random[4], const int64_t dims[3], const float *in, float *out) {
-    if ((double)random[0] * 0x1p-32 >= amount) return false;
-    int64_t w = dims[2];
-    for (int64_t i = 0; i < dims[0] * dims[1]; i++) {
-        for (int64_t x = 0; x < w; x++) out[i * w + x] = in[i * w + w - 1 - x];
-    }
+static bool flip(const skv_augment *a, skv_warp *out) {
+    if (skv_draw_uniform(a->draw) >= skv_option_real(a->options, "probability")) return false;
+    *out = skv_warp_identity();
+    out->m[0] = -1;
+    out->m[2] = (double)(a->dims[2] - 1);
     return true;
 }
 
@@ -22,5 +21,6 @@ const skv_transform skv_transform_flip = {
     .syntax = "flip[:PROBABILITY]",
     .brief = "mirror left to right with probability P, by default one half",
     SKV_OPTIONS(options),
-    .apply = flip,
+    .on = SKV_ON_IMAGE,
+    .warp = flip,
 };

@@ -1,0 +1,137 @@
+/* Transforms (augmentation): their records, what a record gets, and lists of them.
+ *
+ * A transform changes one sample, before normalisation. There are three forms, and a record has one of them:
+ *
+ *   apply   reads in[c][h][w] and writes all of out
+ *   warp    says where in the image each pixel comes from; warp.c reads it there, bilinear, and masks of segmentation
+ *           by the nearest pixel
+ *   mix     is for the batch: samples and their labels are mixed in pairs
+ *
+ * A sample is seen as three axes: images [channels][height][width], waves [channels][1][time], planes of features
+ * [channels][time][feature], tokens and rows of tables [1][1][n].
+ *
+ * Random numbers come from Philox with (sample, epoch and position in the list) as the counter, so they depend on
+ * nothing else; see skv_draw. */
+#ifndef SKV_TRANSFORM_H
+#define SKV_TRANSFORM_H
+
+#include "data/data.h"
+
+/* ---- random numbers ---- */
+
+typedef struct skv_draw {
+    uint64_t key, low, high;
+    uint32_t block, word[4];
+    int used; /* of word[] */
+} skv_draw;
+
+skv_draw skv_draw_at(uint64_t seed, uint64_t index, uint64_t stream); /* stream below 2^40 */
+uint32_t skv_draw_word(skv_draw *d);
+double skv_draw_uniform(skv_draw *d); /* [0, 1), a multiple of 2^-32 */
+/* A whole number in 0 .. n-1. */
+int64_t skv_draw_below(skv_draw *d, int64_t n);
+double skv_draw_between(skv_draw *d, double least, double most);
+double skv_draw_normal(skv_draw *d); /* mean 0, variance 1 */
+/* Marsaglia & Tsang 2000; shape above 0. */
+double skv_draw_gamma(skv_draw *d, double shape);
+double skv_draw_beta(skv_draw *d, double alpha, double beta);
+
+/* ---- records ---- */
+
+/* What a record's function gets. */
+typedef struct skv_augment {
+    const skv_option_values *options;
+    skv_draw *draw;
+    const int64_t *dims;    /* [3] */
+    float *scratch;         /* [transform->scratch][size of a sample] */
+    const float *deviation; /* [n] of the columns of a table */
+} skv_augment;
+
+/* Where an image is read: the pixel (x, y) of the result lies at
+ * (m[0] x + m[1] y + m[2], m[3] x + m[4] y + m[5]) / (m[6] x + m[7] y + m[8]), in pixels from the centre of the first.
+ * What is outside the image is 0. */
+typedef struct skv_warp {
+    double m[9];
+    bool clamp; /* read nothing outside of this rectangle, ends included, but its border instead */
+    double top, left, bottom, right;
+} skv_warp;
+
+typedef struct skv_transform {
+    const char *name;   /* "crop" */
+    const char *syntax; /* "crop:PIXELS", as skv_options_syntax writes it */
+    const char *brief;
+    const skv_option *options;
+    size_t n_options;
+    unsigned on;      /* SKV_ON_...: the contents of samples that it is for */
+    bool unit;        /* works on pixels from 0 to 1, as 8-bit images are read */
+    int64_t channels; /* the number it needs; 0: any */
+    size_t scratch;   /* samples of scratch memory */
+    bool deviation;   /* needs the columns' deviations */
+    /* Further conditions, or NULL. Errors: ARGUMENT. */
+    skive_status (*check)(skive_context *ctx, const skv_option_values *options, const int64_t dims[3]);
+    /* Each returns false if the sample is unchanged; then `out` is not used. */
+    bool (*apply)(const skv_augment *a, const float *in, float *out);
+    bool (*warp)(const skv_augment *a, skv_warp *out);
+} skv_transform;
+
+enum {
+    SKV_ON_IMAGE = 1 << SKV_CONTENT_IMAGE,
+    SKV_ON_WAVE = 1 << SKV_CONTENT_WAVE,
+    SKV_ON_FEATURES = 1 << SKV_CONTENT_FEATURES,
+    SKV_ON_TOKENS = 1 << SKV_CONTENT_TOKENS,
+    SKV_ON_TABLE = 1 << SKV_CONTENT_TABLE
+};
+
+#define X(id) extern const skv_transform skv_transform_##id;
+#include "data/transforms.inc"
+#undef X
+
+extern const skv_family skv_transform_family;
+
+/* ---- lists ---- */
+
+enum { SKV_MAX_TRANSFORMS = 8 };
+
+typedef struct skv_transform_list {
+    int count;
+    size_t scratch; /* samples of scratch memory that the longest of them needs */
+    struct {
+        const skv_transform *transform;
+        skv_option_values options;
+    } items[SKV_MAX_TRANSFORMS];
+} skv_transform_list;
+
+skive_status skv_transforms_parse(skive_context *ctx, const char *text, skv_transform_list *out);
+/* What the samples of a set may be, as SKV_ON_... */
+unsigned skv_contents_of(const skive_dataset *ds);
+const char *skv_content_name(skv_content content);
+/* Do the transforms fit the samples? *content is what they take them for. `last`: channels are stored last, and are
+ * put first before. Errors: ARGUMENT (names the transform, and what the samples are). */
+skive_status skv_transforms_fit(skive_context *ctx, const skv_transform_list *list, const skive_dataset *ds, bool last,
+                                skv_content *content);
+/* The three axes of a sample of this content. */
+void skv_content_dims(const skive_dataset *ds, skv_content content, bool last, int64_t dims[3]);
+
+typedef struct skv_transform_run {
+    const skv_transform_list *list;
+    uint64_t seed, epoch, index;
+    int64_t dims[3];
+    float *scratch;         /* [list->scratch][size of a sample] */
+    const float *deviation; /* of columns; NULL where no transform needs it */
+} skv_transform_run;
+
+/* Transforms the sample in a; the result is in the buffer returned, a or b (both of the sample's size). */
+float *skv_transforms_apply(const skv_transform_run *r, float *a, float *b);
+
+/* ---- pixels ---- */
+
+skv_warp skv_warp_identity(void);
+/* The warp of an affine map about the centre of the image: the pixels turned by `angle` (radians, clockwise on the
+ * screen), sheared by the tangents of two angles, made `scale` times as large, moved by (dx, dy). */
+void skv_warp_affine(const int64_t dims[3], double angle, double scale, double shear_x, double shear_y, double dx,
+                     double dy, skv_warp *out);
+/* The projective map that takes each corner to[i] = (x, y) of the result back to from[i]; false if there is none. */
+bool skv_warp_corners(double to[4][2], double from[4][2], skv_warp *out);
+void skv_warp_run(const skv_warp *w, const int64_t dims[3], const float *in, float *out);
+
+#endif
