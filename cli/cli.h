@@ -162,6 +162,8 @@ bool cli_same_file(const char *x, const char *y);
 /* After long work: if the file cannot be written after all, saves the model to the temporary folder. */
 skive_status cli_save_trained(cli_args *a, const skive_graph *g, const char *path);
 /* --split, "test" if it is not given. */
+#define CLI_RESAMPLES_OPTION \
+    { "resamples", 0, "N", "resamples for the intervals of figures that are no means (default 1000; 0: none)", false }
 #define CLI_SPLIT_OPTION                                                                                              \
     {                                                                                                                 \
         "split", 0, "NAME",                                                                                           \
@@ -239,6 +241,17 @@ skive_status cli_choose_outputs(cli_args *a, skive_graph *const *graphs, size_t 
 const char *cli_output_text(const skive_graph *g, const skive_output_info *o, char *buffer, size_t size);
 json_t *cli_output_json(const skive_output_info *o);
 /* The figures of an evaluation except the cross-entropy; the function `set` leaves out those that are not defined. */
+/* How often the samples are drawn for intervals (--resamples). */
+skive_status cli_resamples(cli_args *a, size_t *out);
+/* "91.20" of a percentage, "0.8120", "12.5"; with a sign for differences; "-" where there is none. */
+const char *cli_figure_text(skive_figure_form form, bool sign, double x, char *buffer, size_t size);
+/* A line for each figure. */
+void cli_print_figures(const skive_eval_report *r);
+json_t *cli_figures_json(const skive_eval_report *r);
+json_t *cli_pairs_json(const skive_figure_pair *pairs, size_t n);
+/* A row of the table of figures: figure, model, value, difference to the first model (p NULL: "-"). */
+void cli_figure_row(cli_table *t, const char *figure, const char *model, skive_figure_form form, double value,
+                    const skive_figure_pair *p);
 void cli_set_metrics(json_t *j, const skive_eval_report *r, void (*set)(json_t *j, const char *key, double x));
 /* Shows what would be done, and does nothing: an option of every command that changes a model. */
 #define CLI_DRY_RUN_OPTION \

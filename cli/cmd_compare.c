@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "compare.h"
 
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set to compare on", false},
     {"names", 0, "A,B,...", "names for the table instead of the file names", false},
     {"report", 0, "FILE", "also write the figures as JSON to this file", false},
     {"limit", 0, "N", "use only N samples", false},
+    CLI_RESAMPLES_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_SPLIT_OPTION,
     CLI_DATA_OPTIONS,
@@ -21,20 +22,7 @@ static const cli_option options[] = {
     {"min-speedup", 0, "X", "goal: each model's latency per sample is at most 1/X of the first one's", false},
 };
 
-typedef struct entry {
-    const char *path;
-    char name[64];
-    skive_graph *graph;
-    skive_eval_report eval;
-    skive_paired_report paired; /* to the first */
-    skive_cost cost;
-    skive_energy energy;
-    skive_bench_report latency, throughput;
-    int64_t latency_batch;
-    cli_sizes sizes;
-} entry;
-
-static void name_entry(entry *e, const char *names, size_t index) {
+static void name_entry(compare_entry *e, const char *names, size_t index) {
     const char *base = strrchr(e->path, '/');
     snprintf(e->name, sizeof e->name, "%.60s", base ? base + 1 : e->path);
     for (size_t i = 0; names; i++) {
@@ -52,7 +40,7 @@ static void name_entry(entry *e, const char *names, size_t index) {
 enum { THROUGHPUT_BATCH = 100 };
 
 /* Dimensions that the model leaves open are those of the data. */
-static skive_status time_one(cli_args *a, const entry *e, int64_t batch, int threads, double seconds,
+static skive_status time_one(cli_args *a, const compare_entry *e, int64_t batch, int threads, double seconds,
                              skive_bench_report *out) {
     skive_plan_options o = skive_plan_options_default();
     skive_shape_binding shape = {
@@ -80,7 +68,7 @@ static skive_status check_table_names(cli_args *a, size_t n) {
 }
 
 /* All files are checked before anything is measured: a wrong name should not cost the time of the others. */
-static skive_status load(cli_args *a, entry *e, size_t n) {
+static skive_status load(cli_args *a, compare_entry *e, size_t n) {
     skive_status status = SKIVE_OK;
     skive_graph **graphs = calloc(n, sizeof *graphs);
     if (!graphs) return SKIVE_ERR_MEMORY;
@@ -97,7 +85,7 @@ static skive_status load(cli_args *a, entry *e, size_t n) {
 }
 
 /* Dimensions that the model leaves open are those of the data. */
-static skive_status count(cli_args *a, entry *e) {
+static skive_status count(cli_args *a, compare_entry *e) {
     int64_t dims[SKIVE_MAX_RANK] = {-1};
     skive_graph *sized = NULL;
     memcpy(dims + 1, e->eval.sample_dims, (size_t)e->eval.sample_rank * sizeof *dims);
@@ -120,7 +108,7 @@ static bool same_needs(const skive_graph *a, const skive_graph *b) {
     return memcmp(p, q, sizeof p) == 0 && strcmp(x ? x : "", y ? y : "") == 0;
 }
 
-static skive_status measure(cli_args *a, entry *e, skive_dataset *set, double seconds) {
+static skive_status measure(cli_args *a, compare_entry *e, skive_dataset *set, double seconds) {
     const skive_type *t = skive_value_type(skive_graph_input(e->graph, 0));
     const int64_t fixed = t->rank > 0 ? t->dims[0].size : -1;
     skive_status status = cli_set_input_where_unsaid(a, e->graph, set);
@@ -130,172 +118,6 @@ static skive_status measure(cli_args *a, entry *e, skive_dataset *set, double se
     if (status == SKIVE_OK) status = time_one(a, e, e->latency_batch, 1, seconds, &e->latency);
     if (status == SKIVE_OK) status = time_one(a, e, fixed > 0 ? fixed : THROUGHPUT_BATCH, 0, seconds, &e->throughput);
     return status;
-}
-
-/* ---- for people ---- */
-
-static void interval_cell(cli_table *t, double factor, double x, double low, double high) {
-    cli_table_cell(t, "%+.*f [%+.*f, %+.*f]", 2, factor * x, 2, factor * low, 2, factor * high);
-}
-
-static void number_cell(cli_table *t, const char *format, double x) {
-    char text[32];
-    if (isnan(x)) {
-        cli_table_cell(t, "-");
-        return;
-    }
-    if (strcmp(format, "%.4f") == 0)
-        snprintf(text, sizeof text, "%.4f", x);
-    else
-        snprintf(text, sizeof text, "%.5g", x);
-    cli_table_cell(t, "%s", text);
-}
-
-/* Name, accuracy, and its difference to the first model. */
-static void accuracy_cells(cli_table *t, const entry *e, bool first) {
-    cli_table_cell(t, "%s", e->name);
-    cli_table_cell(t, "%.2f [%.2f, %.2f]", 100 * e->eval.accuracy, 100 * e->eval.low, 100 * e->eval.high);
-    if (first)
-        cli_table_cell(t, "-");
-    else
-        interval_cell(t, 100, e->paired.difference, e->paired.low, e->paired.high);
-}
-
-static void print_classes(const entry *e, size_t n) {
-    static const char *const heads[] = {"<model", "accuracy (95 %)", "to first (95 %)", "cross-entropy"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    for (size_t i = 0; i < n; i++) {
-        accuracy_cells(t, &e[i], i == 0);
-        number_cell(t, "%.4f", e[i].eval.loss);
-    }
-    cli_table_print(t, stdout);
-}
-
-static void print_labels(const entry *e, size_t n) {
-    static const char *const heads[] = {"<model", "all right (95 %)", "to first (95 %)", "F1 micro", "mAP", "AUC"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    for (size_t i = 0; i < n; i++) {
-        accuracy_cells(t, &e[i], i == 0);
-        number_cell(t, "%.4f", e[i].eval.f1_micro);
-        number_cell(t, "%.4f", e[i].eval.map);
-        number_cell(t, "%.4f", e[i].eval.auc);
-    }
-    cli_table_print(t, stdout);
-}
-
-static void print_values(const entry *e, size_t n) {
-    static const char *const heads[] = {"<model", "RMSE", "MAE", "R2", "MSE to first (95 %)"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    for (size_t i = 0; i < n; i++) {
-        const skive_paired_report *p = &e[i].paired;
-        cli_table_cell(t, "%s", e[i].name);
-        number_cell(t, "%g", e[i].eval.rmse);
-        number_cell(t, "%g", e[i].eval.mae);
-        number_cell(t, "%.4f", e[i].eval.r2);
-        if (i == 0)
-            cli_table_cell(t, "-");
-        else
-            cli_table_cell(t, "%+.4g [%+.4g, %+.4g]", p->difference, p->low, p->high);
-    }
-    cli_table_print(t, stdout);
-}
-
-static const char *joules(double picojoules, char *buffer, size_t size) {
-    const char *const units[] = {"pJ", "nJ", "uJ", "mJ", "J"};
-    size_t u = 0;
-    for (; picojoules >= 1000 && u + 1 < CLI_COUNT(units); u++) picojoules /= 1000;
-    snprintf(buffer, size, "%.3g %s", picojoules, units[u]);
-    return buffer;
-}
-
-static void print_costs(const entry *e, size_t n) {
-    static const char *const heads[] = {"<model", "parameters", "non-zero", "MACs", "weights", "", "file"};
-    static const char *const speeds[] = {"<model", "latency", "samples/s", "energy (estimate)", "arithmetic", "memory"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    char x[32];
-    for (size_t i = 0; i < n; i++) {
-        cli_table_cell(t, "%s", e[i].name);
-        cli_table_cell(t, "%s", cli_thousands(e[i].cost.parameters, x, sizeof x));
-        cli_table_cell(t, "%s", cli_thousands(e[i].cost.nonzeros, x, sizeof x));
-        cli_table_cell(t, "%s", cli_thousands(e[i].cost.macs, x, sizeof x));
-        cli_table_cell(t, "%s", cli_bytes((double)e[i].sizes.weights, x, sizeof x));
-        if (e[i].sizes.weights > 0 && i > 0)
-            cli_table_cell(t, "%.2fx", (double)e[0].sizes.weights / (double)e[i].sizes.weights);
-        else
-            cli_table_cell(t, "-");
-        cli_table_cell(t, "%s", cli_bytes((double)e[i].sizes.file, x, sizeof x));
-    }
-    cli_table_print(t, stdout);
-    fputc('\n', stdout);
-    t = cli_table_new(speeds, CLI_COUNT(speeds));
-    for (size_t i = 0; i < n; i++) {
-        cli_table_cell(t, "%s", e[i].name);
-        cli_table_cell(t, "%s", cli_seconds(e[i].latency.p50, x, sizeof x));
-        cli_table_cell(t, "%.0f", e[i].throughput.throughput);
-        cli_table_cell(t, "%s", joules(e[i].energy.total, x, sizeof x));
-        cli_table_cell(t, "%s", joules(e[i].energy.arithmetic, x, sizeof x));
-        cli_table_cell(t, "%s", joules(e[i].energy.memory, x, sizeof x));
-    }
-    cli_table_print(t, stdout);
-    cli_printf(
-        "Energy is estimated, not measured: operations and bytes times published values (45 nm, Horowitz 2014).");
-    for (size_t i = 0; i < n; i++) {
-        if (e[i].latency_batch > 1)
-            cli_printf("%s takes %lld samples per run: its latency is for that many", e[i].name,
-                       (long long)e[i].latency_batch);
-    }
-}
-
-static void print_score_difference(const entry *e, const entry *first) {
-    const skive_paired_report *p = &e->paired;
-    if (!isnan(p->mean_score_difference))
-        cli_printf("  outputs differ by %.3g on average and %.3g at most, over %lld samples", p->mean_score_difference,
-                   p->max_score_difference, (long long)p->score_samples);
-    else
-        cli_printf("  output differences are left out: the first gives %lld %s per sample, this one %lld %s",
-                   (long long)first->eval.scores, skive_output_kind_name(first->eval.output.kind),
-                   (long long)e->eval.scores, skive_output_kind_name(e->eval.output.kind));
-}
-
-static void print_pairs(const entry *e, size_t n) {
-    for (size_t i = 1; i < n; i++) {
-        const skive_paired_report *p = &e[i].paired;
-        cli_printf("%s against %s:", e[i].name, e[0].name);
-        if (e[i].eval.hit) {
-            cli_printf("  both right %lld, only the first %lld, only the second %lld, neither %lld; McNemar p = %.3g",
-                       (long long)p->both, (long long)p->only_a, (long long)p->only_b, (long long)p->neither,
-                       p->p_value);
-            if (p->same_class >= 0)
-                cli_printf("  same class for %lld of %lld", (long long)p->same_class, (long long)p->n);
-        } else {
-            cli_printf("  mean squared errors differ by %+.4g, p = %.3g", p->difference, p->p_value);
-        }
-        print_score_difference(&e[i], &e[0]);
-    }
-    for (size_t i = 1; i < n; i++) {
-        if (e[i].sizes.weights >= e[0].sizes.weights)
-            cli_printf("the weights of %s are NOT smaller than those of %s", e[i].name, e[0].name);
-        if (e[i].sizes.file >= e[0].sizes.file) cli_printf("%s is NOT smaller on disk than %s", e[i].name, e[0].name);
-        if (e[i].latency.p50 / (double)e[i].latency_batch >= e[0].latency.p50 / (double)e[0].latency_batch)
-            cli_printf("%s is NOT faster than %s", e[i].name, e[0].name);
-    }
-}
-
-static void print_report(const entry *e, size_t n, const skive_dataset_info *info) {
-    char text[256];
-    cli_printf("%lld samples of %s (%s)", (long long)e[0].eval.n, info->spec, skive_split_name(info->split));
-    if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
-        cli_printf("the data set has no separate test samples: the models may have been trained on these");
-    for (size_t i = 0; i < n; i++)
-        cli_printf("%s: output %s", e[i].name, cli_output_text(e[i].graph, &e[i].eval.output, text, sizeof text));
-    fputc('\n', stdout);
-    (e[0].eval.task == SKIVE_TASK_VALUES   ? print_values
-     : e[0].eval.task == SKIVE_TASK_LABELS ? print_labels
-                                           : print_classes)(e, n);
-    fputc('\n', stdout);
-    print_costs(e, n);
-    fputc('\n', stdout);
-    print_pairs(e, n);
 }
 
 /* ---- goals ---- */
@@ -313,16 +135,16 @@ static skive_status read_goals(cli_args *a, goals *g) {
     return status;
 }
 
-static double latency_of(const entry *e) { return e->latency.p50 / (double)e->latency_batch; }
+static double latency_of(const compare_entry *e) { return e->latency.p50 / (double)e->latency_batch; }
 
-static skive_status check_drop(cli_args *a, const goals *g, const entry *e) {
+static skive_status check_drop(cli_args *a, const goals *g, const compare_entry *e) {
     const double drop = -100 * e->paired.difference;
     if (isnan(g->max_drop) || drop <= g->max_drop + 1e-9) return SKIVE_OK; /* figures are counts of samples */
     return cli_fail(a, SKIVE_ERR_GOAL, "goal missed: %s loses %.2f points of accuracy against the first; --max-drop %g",
                     e->name, drop, g->max_drop);
 }
 
-static skive_status check_bytes(cli_args *a, const goals *g, const entry *e) {
+static skive_status check_bytes(cli_args *a, const goals *g, const compare_entry *e) {
     char has[32], most[32];
     if (!g->max_bytes || (uint64_t)e->sizes.file <= g->max_bytes) return SKIVE_OK;
     return cli_fail(a, SKIVE_ERR_GOAL, "goal missed: the file of %s has %s (%lld bytes); --max-bytes %s (%llu)",
@@ -330,7 +152,7 @@ static skive_status check_bytes(cli_args *a, const goals *g, const entry *e) {
                     cli_bytes((double)g->max_bytes, most, sizeof most), (unsigned long long)g->max_bytes);
 }
 
-static skive_status check_speed(cli_args *a, const goals *g, const entry *e, const entry *first) {
+static skive_status check_speed(cli_args *a, const goals *g, const compare_entry *e, const compare_entry *first) {
     const double speedup = latency_of(first) / latency_of(e);
     if (isnan(g->min_speedup) || speedup >= g->min_speedup) return SKIVE_OK;
     return cli_fail(a, SKIVE_ERR_GOAL, "goal missed: %s is %.2f times as fast as the first; --min-speedup %g", e->name,
@@ -338,7 +160,7 @@ static skive_status check_speed(cli_args *a, const goals *g, const entry *e, con
 }
 
 /* One line for each missed goal. */
-static skive_status check_goals(cli_args *a, const goals *g, const entry *e, size_t n) {
+static skive_status check_goals(cli_args *a, const goals *g, const compare_entry *e, size_t n) {
     skive_status status = SKIVE_OK;
     for (size_t i = 1; i < n; i++) {
         const skive_status results[] = {check_drop(a, g, &e[i]), check_bytes(a, g, &e[i]),
@@ -351,7 +173,7 @@ static skive_status check_goals(cli_args *a, const goals *g, const entry *e, siz
 }
 
 /* A goal that cannot be checked is refused before the other models are measured. */
-static skive_status check_task(cli_args *a, const goals *g, const entry *first) {
+static skive_status check_task(cli_args *a, const goals *g, const compare_entry *first) {
     if (isnan(g->max_drop) || first->eval.hit) return SKIVE_OK;
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop needs accuracies, and %s has none on these targets",
                     first->name);
@@ -375,7 +197,7 @@ static json_t *energy_json(const skive_energy *e) {
                      "rows", rows);
 }
 
-static json_t *paired_json(const entry *e) {
+static json_t *paired_json(const compare_entry *e) {
     const skive_paired_report *p = &e->paired;
     json_t *j = json_object();
     set_number(j, "difference", p->difference);
@@ -392,10 +214,11 @@ static json_t *paired_json(const entry *e) {
     set_number(j, "mean_score_difference", p->mean_score_difference);
     set_number(j, "max_score_difference", p->max_score_difference);
     json_object_set_new(j, "score_samples", json_integer(p->score_samples));
+    json_object_set_new(j, "figures", cli_pairs_json(e->pairs, e->n_pairs));
     return j;
 }
 
-static json_t *entry_json(const entry *e, bool first) {
+static json_t *entry_json(const compare_entry *e, bool first) {
     const skive_eval_report *r = &e->eval;
     json_t *j = json_pack("{s:o, s:o, s:I, s:o}", "name", cli_json_text(e->name), "file", cli_json_text(e->path), "n",
                           (json_int_t)r->n, "output", cli_output_json(&r->output));
@@ -410,11 +233,12 @@ static json_t *entry_json(const entry *e, bool first) {
     json_object_set_new(j, "latency_batch", json_integer(e->latency_batch));
     json_object_set_new(j, "samples_per_second", json_real(e->throughput.throughput));
     json_object_set_new(j, "energy_estimate", energy_json(&e->energy));
+    json_object_set_new(j, "figures", cli_figures_json(r));
     if (!first) json_object_set_new(j, "to_first", paired_json(e));
     return j;
 }
 
-static json_t *report_json(const entry *e, size_t n, const skive_dataset_info *info) {
+static json_t *report_json(const compare_entry *e, size_t n, const skive_dataset_info *info) {
     json_t *models = json_array();
     for (size_t i = 0; i < n; i++) json_array_append_new(models, entry_json(&e[i], i == 0));
     return json_pack("{s:o, s:b, s:s, s:s, s:o}", "data", cli_json_text(info->spec), "separate_test",
@@ -422,13 +246,21 @@ static json_t *report_json(const entry *e, size_t n, const skive_dataset_info *i
 }
 
 /* The same samples for each model, resized if it takes images of another size. */
-static skive_status measure_on(cli_args *a, entry *e, const entry *first, const char *data, skive_split split,
-                               skive_dataset *set, double seconds) {
+static skive_status measure_on(cli_args *a, compare_entry *e, const compare_entry *first, const char *data,
+                               skive_split split, skive_dataset *set, double seconds) {
     skive_dataset *own = NULL;
     if (same_needs(e->graph, first->graph)) return measure(a, e, set, seconds);
     skive_status status = cli_open_data(a, data, split, e->graph, &own);
     if (status == SKIVE_OK) status = measure(a, e, own, seconds);
     skive_dataset_free(own);
+    return status;
+}
+
+static skive_status intervals(cli_args *a, compare_entry *e, const compare_entry *first, size_t resamples) {
+    const uint64_t seed = skive_context_seed(a->ctx);
+    skive_status status = skive_eval_intervals(a->ctx, &e->eval, resamples, seed);
+    if (status == SKIVE_OK && first)
+        status = skive_compare_figures(a->ctx, &first->eval, &e->eval, resamples, seed, &e->pairs, &e->n_pairs);
     return status;
 }
 
@@ -438,12 +270,14 @@ static skive_status run(cli_args *a) {
     skive_dataset *set = NULL;
     skive_split split = SKIVE_SPLIT_TEST;
     double seconds = 1;
+    size_t resamples = 0;
     goals g;
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; name the data set to compare on");
-    entry *e = calloc(n, sizeof *e);
+    compare_entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
     if (status == SKIVE_OK) status = cli_number_in(a, "seconds", 0, 3600, &seconds);
+    if (status == SKIVE_OK) status = cli_resamples(a, &resamples);
     if (status == SKIVE_OK) status = read_goals(a, &g);
     if (status == SKIVE_OK) status = check_table_names(a, n);
     if (status == SKIVE_OK) status = cli_split(a, &split);
@@ -453,6 +287,7 @@ static skive_status run(cli_args *a) {
         status = measure_on(a, &e[i], &e[0], data, split, set, seconds);
         if (status == SKIVE_OK && i == 0) status = check_task(a, &g, e);
         if (status == SKIVE_OK && i > 0) status = skive_compare_paired(a->ctx, &e[0].eval, &e[i].eval, &e[i].paired);
+        if (status == SKIVE_OK) status = intervals(a, &e[i], i > 0 ? &e[0] : NULL, resamples);
     }
     if (status == SKIVE_OK) {
         skive_dataset_info info;
@@ -462,12 +297,13 @@ static skive_status run(cli_args *a) {
         if (a->json)
             cli_print_json(json_incref(j));
         else
-            print_report(e, n, &info);
+            compare_print(e, n, &info);
         json_decref(j);
         fflush(stdout);
         if (status == SKIVE_OK) status = check_goals(a, &g, e, n);
     }
     for (size_t i = 0; i < n; i++) {
+        skive_figure_pairs_free(a->ctx, e[i].pairs);
         skive_eval_report_free(a->ctx, &e[i].eval);
         skive_graph_free(e[i].graph);
     }
@@ -487,8 +323,10 @@ const cli_command cli_command_compare = {
     .details =
         "Prints the figures of eval on the test samples (or those of --split) and the difference to the first model on "
         "the\n"
-        "same samples: for accuracies with Newcombe's interval for paired proportions and McNemar's exact test, for\n"
-        "squared errors with the interval of the mean difference. Parameters, MACs, bytes of the weights (with the "
+        "same samples: for shares with Newcombe's interval for paired proportions (and McNemar's exact test of the\n"
+        "accuracies), for other means with the interval of the mean difference, for the rest by a bootstrap that "
+        "draws\n"
+        "the same samples for both. Parameters, MACs, bytes of the weights (with the "
         "ratio to the first model's) and of the file;\n"
         "latency at batch 1 on one thread and throughput at batch 100 on all threads; and an estimate, not a\n"
         "measurement, of the energy of one inference (its table is in docs/compare.md).\n\n"

@@ -10,6 +10,7 @@ static const cli_option options[] = {
     {"batch", 'b', "N", "samples per run (default 100)", false},
     {"limit", 0, "N", "use only N samples", false},
     {"no-confusion", 0, NULL, "do not print the confusion matrix", false},
+    CLI_RESAMPLES_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
@@ -104,41 +105,6 @@ static void print_targets(const skive_eval_report *r) {
 
 /* ---- the report ---- */
 
-static void print_accuracy(const char *what, const skive_eval_report *r) {
-    cli_printf("%-16s %.2f %%  (95 %% interval %.2f to %.2f)", what, 100 * r->accuracy, 100 * r->low, 100 * r->high);
-}
-
-static void print_number(const char *what, double x) {
-    if (!isnan(x)) cli_printf("%-16s %.6g", what, x);
-}
-
-static void print_ratio(const char *what, double x) {
-    if (!isnan(x)) cli_printf("%-16s %.4f", what, x);
-}
-
-static void print_figures(const skive_eval_report *r) {
-    if (r->task == SKIVE_TASK_VALUES) {
-        print_number("RMSE", r->rmse);
-        print_number("MAE", r->mae);
-        print_number("MSE", r->mse);
-        print_ratio("R2", r->r2);
-    } else if (r->task == SKIVE_TASK_LABELS) {
-        print_ratio("F1 micro", r->f1_micro);
-        print_ratio("F1 macro", r->f1_macro);
-        print_ratio("mAP", r->map);
-        print_ratio(r->targets > 1 ? "AUC, mean" : "AUC", r->auc);
-        print_accuracy(r->targets > 1 ? "all labels right" : "accuracy", r);
-        print_ratio("cross-entropy", r->loss);
-    } else {
-        print_accuracy("accuracy", r);
-        /* Top-5 accuracy is meaningless for five classes or fewer. */
-        if (r->classes > 5) cli_printf("%-16s %.2f %%", "top-5", 100 * r->top5);
-        print_ratio("AUC", r->auc);
-        print_ratio("cross-entropy", r->loss);
-    }
-    cli_printf("%-16s %.0f samples/s, data included", "speed", r->samples_per_second);
-}
-
 static void print_report(const cli_args *a, const skive_graph *g, const skive_eval_report *r,
                          const skive_dataset_info *info) {
     char text[256];
@@ -146,8 +112,9 @@ static void print_report(const cli_args *a, const skive_graph *g, const skive_ev
                skive_split_name(info->split));
     if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
         cli_printf("the data set has no separate test samples: the model may have been trained on these");
-    cli_printf("%-16s %s", "output", cli_output_text(g, &r->output, text, sizeof text));
-    print_figures(r);
+    cli_printf("%-17s %s", "output", cli_output_text(g, &r->output, text, sizeof text));
+    cli_print_figures(r);
+    cli_printf("%-17s %.0f samples/s, data included", "speed", r->samples_per_second);
     if (r->task == SKIVE_TASK_VALUES) {
         print_targets(r);
     } else if (r->task == SKIVE_TASK_LABELS) {
@@ -213,6 +180,7 @@ static json_t *report_json(const skive_eval_report *r, const skive_dataset_info 
     json_t *j = json_pack("{s:I, s:o}", "n", (json_int_t)r->n, "output", cli_output_json(&r->output));
     cli_set_metrics(j, r, set_number);
     if (r->task != SKIVE_TASK_VALUES) json_object_set_new(j, "cross_entropy", number_or_null(r->loss));
+    json_object_set_new(j, "figures", cli_figures_json(r));
     if (r->classes)
         add_classes_json(j, r, info);
     else
@@ -235,14 +203,17 @@ static skive_status run(cli_args *a) {
     skive_graph *g = NULL;
     skive_eval_report r = {0};
     int64_t batch = 0;
+    size_t resamples = 0;
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; name the data set to evaluate on");
     skive_status status = cli_split(a, &split);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
+    if (status == SKIVE_OK) status = cli_resamples(a, &resamples);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, g, &set);
     if (status == SKIVE_OK) status = cli_set_input(a, g, set);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);
+    if (status == SKIVE_OK) status = skive_eval_intervals(a->ctx, &r, resamples, skive_context_seed(a->ctx));
     if (status == SKIVE_OK) {
         skive_dataset_info info;
         skive_dataset_get_info(set, &info);
@@ -266,12 +237,14 @@ const cli_command cli_command_eval = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .details =
-        "Class labels: accuracy (with Wilson's interval), top-5, cross-entropy, per-class figures, confusion matrix, "
-        "and\n"
-        "AUC for two classes. Float targets: RMSE, MAE, MSE and R2; where all are 0 or 1 and the model ends in a\n"
-        "sigmoid, F1, mean average precision and AUC. Whether the output is logits, probabilities or values is\n"
-        "read from the model and printed. Layout,\n"
-        "scale and normalisation of the input are read from the model, unless options set them, and printed.",
+        "Class labels: accuracy, top-5, balanced accuracy, F1, AUC, average precision, cross-entropy, perplexity,\n"
+        "calibration error, per-class figures and the confusion matrix. Float targets: RMSE, MAE, MSE and R2; where "
+        "all\n"
+        "are 0 or 1 and the model ends in a sigmoid, the figures of several labels. Each comes with a 95 % interval:\n"
+        "Wilson's of shares, the normal one of other means, and of the rest that of a bootstrap. Whether the output "
+        "is\n"
+        "logits, probabilities or values is read from the model and printed. Layout, scale and normalisation of the\n"
+        "input are read from the model, unless options set them, and printed.",
     .examples = "  skive eval teacher.onnx --data fashion-mnist",
     .run = run,
 };

@@ -216,6 +216,10 @@ json_t *cli_train_json(const skive_train_report *r) {
         if (isfinite(e->validation_loss)) json_object_set_new(row, "validation_loss", json_real(e->validation_loss));
         if (isfinite(e->validation_rmse)) json_object_set_new(row, "validation_rmse", json_real(e->validation_rmse));
         if (isfinite(e->validation_r2)) json_object_set_new(row, "validation_r2", json_real(e->validation_r2));
+        json_t *figures = json_object();
+        for (size_t k = 0; k < skive_metric_count() && k < SKIVE_EPOCH_FIGURES; k++)
+            if (isfinite(e->figures[k])) json_object_set_new(figures, skive_metric_name(k), json_real(e->figures[k]));
+        json_object_set_new(row, "validation", figures);
         json_array_append_new(epochs, row);
     }
     return json_pack("{s:o, s:i, s:f, s:f}", "epochs", epochs, "best_epoch", r->best_epoch, "seconds", r->seconds,
@@ -230,6 +234,13 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     for (size_t i = 0; i < r->n_epochs; i++) {
         if (r->epochs[i].epoch == r->best_epoch) best = &r->epochs[i];
     }
+    const char *by = r->best_by;
+    const size_t length = by ? strcspn(by, ",") : 0;
+    double figure = NAN;
+    for (size_t k = 0; best && k < skive_metric_count() && k < SKIVE_EPOCH_FIGURES; k++) {
+        const char *name = skive_metric_name(k);
+        if (strlen(name) == length && strncmp(name, by, length) == 0) figure = best->figures[k];
+    }
     if (!r->best_by)
         cli_printf("the last epoch was kept");
     else if (!best)
@@ -238,6 +249,8 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
         cli_printf("epoch %d was best: validation accuracy %.2f %%", r->best_epoch, 100 * best->validation_accuracy);
     else if (strcmp(r->best_by, "f1") == 0)
         cli_printf("epoch %d was best: validation F1 %.4f", r->best_epoch, best->validation_f1);
+    else if (isfinite(figure) && strncmp(by, "rmse", length) != 0 && strncmp(by, "r2", length) != 0)
+        cli_printf("epoch %d was best: validation %.*s %.4f", r->best_epoch, (int)length, by, figure);
     else if (!isnan(best->validation_rmse))
         cli_printf("epoch %d was best: validation RMSE %.6g, R2 %.4f", r->best_epoch, best->validation_rmse,
                    best->validation_r2);

@@ -14,6 +14,7 @@
 #include "quant/quant.h"
 #include "share/share.h"
 #include "tensor/grid.h"
+#include "train/metric.h"
 #include "train/train.h"
 #include "zoo/zoo.h"
 
@@ -95,6 +96,7 @@ int main(void) {
     kernels();
     passes();
     family("Losses", &skv_loss_family, NULL);
+    LIST("Figures", skv_metric_count, skv_metric_at);
     family("Rules of parameters", &skv_rule_family, NULL);
     family("Optimizers", &skv_optimizer_family, NULL);
     family("Learning-rate schedules", &skv_schedule_family, NULL);

@@ -7,8 +7,6 @@
 #include <skive/eval.h>
 #include <skive/pack.h>
 
-#include "train/metrics.h"
-
 /* ---- heads put behind the small network ---- */
 
 typedef skive_value *(*tail)(skv_builder *b, skive_value *z);
@@ -489,27 +487,6 @@ static void labels_are_learned_one_by_one(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* ---- figures by hand ---- */
-
-static void areas_by_hand(void **state) {
-    skive_context *ctx = skv_test_context();
-    double auc, precision;
-    (void)state;
-    /* falling: 0.9 +, 0.8 -, 0.7 + and - (equal), 0.1 - */
-    const float scores[5] = {0.7f, 0.9f, 0.1f, 0.8f, 0.7f};
-    const uint8_t truth[5] = {1, 1, 0, 0, 0};
-    skv_test_ok(ctx, skv_ranking(ctx, scores, truth, 5, 1, &auc, &precision));
-    assert_true(skv_test_close(auc, (3 + 1.5) / 6, 1e-12, 0));
-    assert_true(skv_test_close(precision, (1.0 + 2.0 / 4) / 2, 1e-12, 0));
-    const float columns[4] = {1, 5, 2, 4};
-    const uint8_t of_columns[4] = {0, 1, 1, 0};
-    skv_test_ok(ctx, skv_ranking(ctx, columns + 1, of_columns + 1, 2, 2, &auc, &precision));
-    assert_true(auc == 1 && precision == 1);
-    skv_test_ok(ctx, skv_ranking(ctx, scores, (const uint8_t[5]){0}, 5, 1, &auc, &precision));
-    assert_true(isnan(auc) && isnan(precision));
-    skv_test_context_end(ctx);
-}
-
 static double counted(const skive_energy *e, const char *what) {
     for (int i = 0; i < SKIVE_ENERGY_ROWS; i++) {
         if (strstr(e->rows[i].what, what)) return e->rows[i].count;
@@ -588,7 +565,6 @@ int main(void) {
         cmocka_unit_test(metadata_tell_what_the_graph_does_not),
         cmocka_unit_test(one_score_tells_two_classes),
         cmocka_unit_test(labels_are_learned_one_by_one),
-        cmocka_unit_test(areas_by_hand),
         cmocka_unit_test(open_sizes_are_bound),
         cmocka_unit_test(energy_counts_operations_by_type),
     };

@@ -11,6 +11,32 @@
 extern "C" {
 #endif
 
+/* How a figure is written. */
+typedef enum skive_figure_form {
+    SKIVE_FIGURE_PERCENT, /* of 1, as a percentage */
+    SKIVE_FIGURE_RATIO,   /* a number around 1, to four places */
+    SKIVE_FIGURE_NUMBER   /* in the units of the data, to six digits */
+} skive_figure_form;
+
+/* One figure of an evaluation. */
+typedef struct skive_figure {
+    const char *name;  /* "balanced-accuracy", one of skive_metric_name (static) */
+    const char *title; /* "balanced accuracy" (static) */
+    double value;      /* NaN: not defined for these samples (one class only, no positives, targets that do not vary) */
+    double low, high;  /* 95 % interval; NaN: none */
+    const char *interval; /* "wilson", "normal", "bootstrap"; NULL: none */
+    bool less_is_better;
+    skive_figure_form form;
+} skive_figure;
+
+/* The figures, in the order of their list; docs/compare.md says what each is. NULL past the end. */
+SKIVE_API size_t skive_metric_count(void);
+SKIVE_API const char *skive_metric_name(size_t index);
+SKIVE_API const char *skive_metric_brief(size_t index);
+
+/* What an evaluation keeps of its samples, for intervals and comparisons. */
+struct skive_scored;
+
 /* Which figures there are depends on the task; the others are NaN, 0 or NULL. */
 typedef struct skive_eval_report {
     int64_t n, correct, correct_top5; /* for LABELS, a sample is correct if all its labels are */
@@ -33,10 +59,10 @@ typedef struct skive_eval_report {
      * of several axes (images) computed over all of them together */
     double r2;
     double *target_rmse, *target_mae, *target_r2; /* [targets] */
-    double auc; /* area under the ROC curve: two classes; LABELS: mean over the labels */
+    double auc; /* area under the ROC curve: mean over the classes, each against all others, or over the labels */
     double f1_micro,
         f1_macro; /* LABELS: over all decisions, mean over the labels; CLASSES: accuracy, mean over classes */
-    double map;   /* LABELS: mean average precision */
+    double map;   /* mean average precision: over the labels or the classes; of two classes, that of class 1 */
     double *average_precision; /* [targets] of LABELS */
     double *error;             /* [n]: the loss of each sample */
     int64_t measured;          /* samples counted */
@@ -44,6 +70,9 @@ typedef struct skive_eval_report {
     float *kept;               /* [n_kept][scores]: the output for the first samples, at most 256 */
     int sample_rank;           /* of one sample of the model's input, and its dimensions */
     int64_t sample_dims[SKIVE_MAX_RANK];
+    size_t n_figures;
+    skive_figure *figures;       /* all figures of the task, those above among them */
+    struct skive_scored *scored; /* freed with the report */
 } skive_eval_report;
 
 /* Runs the model over the whole set. Layout, scale and normalisation of the input are the model's own (skive/input.h);
@@ -53,6 +82,33 @@ typedef struct skive_eval_report {
 SKIVE_API skive_status skive_evaluate(skive_context *ctx, const skive_graph *graph, skive_dataset *dataset,
                                       int64_t batch, skive_eval_report *out);
 SKIVE_API void skive_eval_report_free(skive_context *ctx, skive_eval_report *report);
+
+/* 95 % intervals of all figures of the report. Of a proportion (accuracy) it is Wilson's, of another mean over the
+ * samples the normal one, and of a figure that is no such mean the percentile interval of the bootstrap (Efron 1979):
+ * the samples are drawn `resamples` times with replacement, the same ones for the same `seed`, whatever the number of
+ * threads. resamples 0: no interval of those. A figure that more than a tenth of the resamples leave undefined gets no
+ * interval, and one whose resamples would take too long gets none either, which a note says. Errors: ARGUMENT (more
+ * than 100,000 resamples), MEMORY, INTERRUPTED. */
+SKIVE_API skive_status skive_eval_intervals(skive_context *ctx, skive_eval_report *report, size_t resamples,
+                                            uint64_t seed);
+
+/* A figure of two evaluations. */
+typedef struct skive_figure_pair {
+    const char *name, *title; /* as in skive_figure */
+    double a, b;
+    double difference, low, high; /* b - a and its 95 % interval; NaN: none */
+    const char *interval;         /* "newcombe", "normal", "bootstrap"; NULL: none */
+    bool less_is_better;
+    skive_figure_form form;
+} skive_figure_pair;
+/* The figures that both reports have, of the same set in the same order. Samples are paired: of accuracies the interval
+ * is Newcombe's for paired proportions, of other means over the samples the normal one of the mean difference, and of
+ * the rest the percentile interval of a bootstrap that draws the same samples for both. `resamples` and `seed` as
+ * above. *out[n_out] is freed by skive_figure_pairs_free. Errors: ARGUMENT if the reports differ in n or in the task,
+ * MEMORY, INTERRUPTED. */
+SKIVE_API skive_status skive_compare_figures(skive_context *ctx, const skive_eval_report *a, const skive_eval_report *b,
+                                             size_t resamples, uint64_t seed, skive_figure_pair **out, size_t *n_out);
+SKIVE_API void skive_figure_pairs_free(skive_context *ctx, skive_figure_pair *pairs);
 
 typedef struct skive_paired_report {
     int64_t n, both, only_a, only_b, neither; /* right */

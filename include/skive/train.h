@@ -41,9 +41,10 @@ typedef struct skive_train_options {
     /* Regression: compute the loss from the raw targets. False: from standardised targets (each of [n][k] with its own
      * mean and deviation), so that their units do not matter; the outputs of the model are still in those units. */
     bool raw_targets;
-    /* The figure of validation that selects the best epoch: "accuracy", "loss", "f1" (mean over the classes; for
-     * several labels per sample, over all decisions), "rmse" or "r2", or several of them separated by commas, each
-     * deciding among the epochs that are equal by those before it; the loss decides last. NULL: accuracy if there is
+    /* The figure of validation that selects the best epoch: "loss", "f1" (mean over the classes; for several labels per
+     * sample, over all decisions), or one of skive_metric_name ("accuracy", "balanced-accuracy", "auc", "rmse" ...;
+     * skive/eval.h), or up to three of them separated by commas, each deciding among the epochs that are equal by those
+     * before it; the loss decides last. NULL: accuracy if there is
      * one, otherwise loss. */
     const char *best;
     /* The weight of each class in the cross-entropy: "none", "balanced" (the same total for all classes) or one number
@@ -69,6 +70,8 @@ typedef struct skive_train_options {
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 
+enum { SKIVE_EPOCH_FIGURES = 48 };
+
 typedef struct skive_epoch_report {
     int epoch;
     double loss, train_accuracy, validation_accuracy, learning_rate, seconds; /* accuracies NaN when not measured */
@@ -76,6 +79,9 @@ typedef struct skive_epoch_report {
     double validation_rmse; /* of regression, in the targets' units; else NaN */
     double validation_r2;   /* the same, as skive_eval_report.r2 */
     double validation_f1;   /* for classes the mean over them, for several labels over all decisions; else NaN */
+    /* Of validation, in the order of skive_metric_name; NaN when not measured. Figures for which all scores are sorted
+     * ("auc") are measured only if `best` names them. */
+    double figures[SKIVE_EPOCH_FIGURES];
 } skive_epoch_report;
 
 typedef struct skive_train_report {

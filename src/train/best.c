@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "train/metric.h"
 #include "train/train.h"
 
 typedef struct measure {
@@ -12,6 +13,7 @@ typedef struct measure {
     double sign; /* 1: more is better */
 } measure;
 #define FIGURE(member) offsetof(skive_epoch_report, member)
+/* Those that have a place of their own in the report; the others are all of metrics.inc. */
 static const measure measures[] = {
     {"accuracy", FIGURE(validation_accuracy), 1},
     {"loss", FIGURE(validation_loss), -1},
@@ -21,22 +23,43 @@ static const measure measures[] = {
 };
 enum { LOSS = 1 };
 
-const char *skv_best_name(size_t i) { return i < SKV_COUNT(measures) ? measures[i].name : NULL; }
+static bool has_place(const char *name) {
+    for (size_t i = 0; i < SKV_COUNT(measures); i++)
+        if (strcmp(measures[i].name, name) == 0) return true;
+    return false;
+}
 
-/* The measure that text begins with, which ends at a comma; *rest is behind that, NULL at the end. */
-static const measure *next(const char *text, const char **rest) {
+const char *skv_best_name(size_t i) {
+    if (i < SKV_COUNT(measures)) return measures[i].name;
+    i -= SKV_COUNT(measures);
+    for (size_t k = 0; k < skv_metric_count(); k++)
+        if (!has_place(skv_metric_name(k)) && i-- == 0) return skv_metric_name(k);
+    return NULL;
+}
+
+/* The measure that text begins with, which ends at a comma; *rest is behind that, NULL at the end. False: there is none
+ * such. */
+static bool next(const char *text, const char **rest, measure *out) {
     const char *comma = strchr(text, ',');
     const size_t length = comma ? (size_t)(comma - text) : strlen(text);
     *rest = comma ? comma + 1 : NULL;
-    for (size_t i = 0; i < SKV_COUNT(measures); i++)
-        if (strncmp(measures[i].name, text, length) == 0 && measures[i].name[length] == '\0') return &measures[i];
-    return NULL;
+    for (size_t i = 0; i < SKV_COUNT(measures); i++) {
+        *out = measures[i];
+        if (strncmp(out->name, text, length) == 0 && out->name[length] == '\0') return true;
+    }
+    for (size_t i = 0; i < skv_metric_count(); i++) {
+        const skv_metric *m = skv_metric_at(i);
+        *out = (measure){m->name, FIGURE(figures) + i * sizeof(double), m->less ? -1 : 1};
+        if (strncmp(out->name, text, length) == 0 && out->name[length] == '\0') return true;
+    }
+    return false;
 }
 
 skive_status skv_best_check(skive_context *ctx, const char *by) {
     size_t n = 0;
+    measure m;
     for (const char *at = by, *rest; at; at = rest) {
-        if (!next(at, &rest))
+        if (!next(at, &rest, &m))
             return skv_fail_unknown(ctx, SKIVE_ERR_ARGUMENT, "best", "measure of the best epoch", at, skv_best_name);
         if (++n > SKV_BEST_MOST)
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "best", "at most %d measures select the best epoch",
@@ -60,12 +83,13 @@ skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epo
     double figures[SKV_BEST_MOST + 1];
     size_t n = 0;
     for (const char *at = skv_best_rule(by, row), *rest; at; at = rest) {
-        const measure *m = next(at, &rest);
-        figures[n] = figure(m, row);
-        if (by && isinf(figures[n]) && m != &measures[LOSS])
+        measure m;
+        if (!next(at, &rest, &m)) break;
+        figures[n] = figure(&m, row);
+        if (by && isinf(figures[n]) && strcmp(m.name, measures[LOSS].name) != 0)
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "best",
                                "the best epoch cannot be selected by %s, which is not defined for these data; use loss",
-                               m->name);
+                               m.name);
         n++;
     }
     figures[n++] = figure(&measures[LOSS], row);

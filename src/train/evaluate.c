@@ -37,6 +37,8 @@ void skive_eval_report_free(skive_context *ctx, skive_eval_report *r) {
     skv_free(ctx, r->average_precision);
     skv_free(ctx, r->error);
     skv_free(ctx, r->kept);
+    skv_free(ctx, r->figures);
+    skv_scored_free(ctx, r->scored);
     *r = (skive_eval_report){0};
 }
 
@@ -180,12 +182,11 @@ static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset 
 }
 
 skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch, bool tell,
-                          skive_eval_report *out) {
+                          bool all, const char *named, skive_eval_report *out) {
     evaluation e = {.ctx = ctx, .r = out, .tell = tell};
     *out = (skive_eval_report){0};
-    e.metrics = (skv_metrics){.ctx = ctx, .r = out, .targets = &e.targets, .head = &e.head};
+    e.metrics = (skv_metrics){.ctx = ctx, .r = out, .targets = &e.targets, .head = &e.head, .all = all, .named = named};
     const skive_status status = evaluate(&e, g, dataset, batch);
-    skv_metrics_free(&e.metrics);
     skive_loader_free(e.loader);
     skive_exec_free(e.exec);
     skive_plan_free(e.plan);
@@ -197,7 +198,7 @@ skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_datase
 skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch,
                             skive_eval_report *out) {
     SKV_NEED(ctx, "ctx, graph, dataset, out", ctx, g, dataset, out);
-    return skv_evaluate(ctx, g, dataset, batch, true, out);
+    return skv_evaluate(ctx, g, dataset, batch, true, true, NULL, out);
 }
 
 skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, int64_t most, float *out,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "train/metric.h"
 #include "train/train.h"
 
 enum { VALIDATION_BATCH = 100 };
@@ -100,11 +101,13 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     skive_eval_report r;
     row->validation_accuracy = row->validation_loss = row->validation_f1 = NAN;
     row->validation_rmse = row->validation_r2 = NAN;
+    for (size_t i = 0; i < SKIVE_EPOCH_FIGURES; i++) row->figures[i] = NAN;
     if (!s->fit->validation) return SKIVE_OK;
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
     SKV_TRY(skv_problem_bind(s->ctx, s->current, &s->feed, VALIDATION_BATCH, &g));
-    const skive_status status = skv_evaluate(s->ctx, g, s->fit->validation, VALIDATION_BATCH, false, &r);
+    const skive_status status =
+        skv_evaluate(s->ctx, g, s->fit->validation, VALIDATION_BATCH, false, false, s->o->best, &r);
     skive_graph_free(g);
     SKV_TRY(status);
     if (r.task == SKIVE_TASK_CLASSES || r.task == SKIVE_TASK_BINARY) row->validation_accuracy = r.accuracy;
@@ -112,6 +115,8 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     row->validation_rmse = r.rmse;
     row->validation_r2 = r.r2;
     row->validation_f1 = r.task == SKIVE_TASK_LABELS ? r.f1_micro : r.f1_macro;
+    for (size_t i = 0, k = 0; i < skv_metric_count() && i < SKIVE_EPOCH_FIGURES && k < r.n_figures; i++)
+        if (strcmp(r.figures[k].name, skv_metric_name(i)) == 0) row->figures[i] = r.figures[k++].value;
     skive_eval_report_free(s->ctx, &r);
     return SKIVE_OK;
 }

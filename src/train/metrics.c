@@ -19,31 +19,58 @@ static bool is_sigmoid(const skv_metrics *m) {
 
 static skive_status start_classes(skv_metrics *m) {
     skive_eval_report *r = m->r;
-    const size_t k = (size_t)r->classes, n = (size_t)r->n;
+    skv_scored *s = m->s;
+    const size_t k = (size_t)r->classes, n = (size_t)r->n + 1;
     if (k <= MOST_IN_CONFUSION) SKV_TRY(skv_alloc_array(m->ctx, k * k, sizeof *r->confusion, &r->confusion));
-    for (int i = 0; i < 3; i++) SKV_TRY(skv_alloc_array(m->ctx, k + 1, sizeof *m->counts[i], &m->counts[i]));
-    SKV_TRY(skv_alloc_array(m->ctx, n + 1, sizeof *r->predicted, &r->predicted));
-    SKV_TRY(skv_alloc_array(m->ctx, n + 1, sizeof *r->hit, &r->hit));
-    m->labels = k == 2 ? 1 : 0;
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *r->predicted, &r->predicted));
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *r->hit, &r->hit));
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *s->truth, &s->truth));
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *s->above, &s->above));
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *s->confidence, &s->confidence));
+    s->columns = k == 2 ? 1 : r->classes;
     return SKIVE_OK;
 }
 
 static skive_status start_labels(skv_metrics *m) {
-    m->labels = m->scores;
-    for (int i = 0; i < 3; i++)
-        SKV_TRY(skv_alloc_array(m->ctx, (size_t)m->labels + 1, sizeof *m->counts[i], &m->counts[i]));
-    SKV_TRY(skv_alloc_array(m->ctx, (size_t)m->labels + 1, sizeof *m->r->average_precision, &m->r->average_precision));
-    return skv_alloc_array(m->ctx, (size_t)m->r->n + 1, sizeof *m->r->hit, &m->r->hit);
+    skive_eval_report *r = m->r;
+    size_t decisions = 0;
+    m->s->columns = r->targets;
+    if (!skv_mul_size((size_t)r->n + 1, (size_t)r->targets + 1, &decisions))
+        return SKV_FAIL(m->ctx, SKIVE_ERR_MEMORY, "too many labels to count");
+    SKV_TRY(skv_alloc_array(m->ctx, decisions, 1, &m->s->decisions));
+    SKV_TRY(skv_alloc_array(m->ctx, (size_t)r->targets + 1, sizeof *r->average_precision, &r->average_precision));
+    return skv_alloc_array(m->ctx, (size_t)r->n + 1, sizeof *r->hit, &r->hit);
 }
 
 static skive_status start_values(skv_metrics *m) {
     skive_eval_report *r = m->r;
-    const size_t k = (size_t)r->targets + 1;
-    SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *m->first, &m->first));
-    for (int i = 0; i < 4; i++) SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *m->sums[i], &m->sums[i]));
+    skv_scored *s = m->s;
+    const size_t k = (size_t)r->targets + 1, n = (size_t)r->n + 1;
+    s->columns = r->targets;
+    s->several_axes = m->targets->info.target_rank > 1;
+    SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *s->first, &s->first));
+    for (int i = 0; i < 4; i++) SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *s->sums[i], &s->sums[i]));
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *s->absolute, &s->absolute));
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *s->cosine, &s->cosine));
     SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->target_rmse, &r->target_rmse));
     SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->target_mae, &r->target_mae));
     return skv_alloc_array(m->ctx, k, sizeof *r->target_r2, &r->target_r2);
+}
+
+/* The scores of all samples, for figures that need them together. */
+static skive_status keep_rows(skv_metrics *m) {
+    skv_scored *s = m->s;
+    const bool values = s->task == SKIVE_TASK_VALUES;
+    if (!m->all && !skv_figures_costly(m->named)) return SKIVE_OK;
+    if (s->n > MOST_RANKED / (s->scores > 0 ? s->scores : 1)) {
+        skv_note(m->ctx, "%s left out: the outputs of %lld samples, %lld numbers each, are too many to keep",
+                 values ? "the interval of R2 is" : "AUC and average precision are", (long long)s->n,
+                 (long long)s->scores);
+        return SKIVE_OK;
+    }
+    const size_t n = (size_t)(s->n * s->scores) + 1;
+    SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *s->rows, &s->rows));
+    return values ? skv_alloc_array(m->ctx, n, sizeof *s->wanted, &s->wanted) : SKIVE_OK;
 }
 
 skive_status skv_metrics_start(skv_metrics *m) {
@@ -54,6 +81,15 @@ skive_status skv_metrics_start(skv_metrics *m) {
     r->targets = r->task == SKIVE_TASK_LABELS || r->task == SKIVE_TASK_VALUES ? m->scores : 0;
     r->accuracy = r->low = r->high = r->top5 = r->loss = NAN;
     r->mse = r->rmse = r->mae = r->r2 = r->auc = r->f1_micro = r->f1_macro = r->map = NAN;
+    SKV_TRY(skv_alloc_array(m->ctx, 1, sizeof *m->s, &m->s));
+    r->scored = m->s;
+    *m->s = (skv_scored){.ctx = m->ctx,
+                         .task = r->task,
+                         .kind = m->head->kind,
+                         .n = r->n,
+                         .scores = m->scores,
+                         .classes = r->classes,
+                         .targets = r->targets};
     SKV_TRY(skv_alloc_array(m->ctx, n, sizeof *r->error, &r->error));
     r->scores = m->scores;
     r->n_kept = m->scores > MOST_KEPT / KEPT_SAMPLES ? MOST_KEPT / m->scores : KEPT_SAMPLES;
@@ -62,26 +98,14 @@ skive_status skv_metrics_start(skv_metrics *m) {
     SKV_TRY(r->task == SKIVE_TASK_VALUES   ? start_values(m)
             : r->task == SKIVE_TASK_LABELS ? start_labels(m)
                                            : start_classes(m));
-    const size_t k = (size_t)(r->classes > m->labels ? r->classes : m->labels) + 1;
+    SKV_TRY(keep_rows(m));
+    m->s->predicted = r->predicted;
+    m->s->hit = r->hit;
+    m->s->error = r->error;
+    const size_t k = (size_t)(r->classes > m->s->columns ? r->classes : m->s->columns) + 1;
     SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->precision, &r->precision));
     SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->recall, &r->recall));
-    SKV_TRY(skv_alloc_array(m->ctx, k, sizeof *r->f1, &r->f1));
-    if (m->labels == 0) return SKIVE_OK;
-    if (r->n > MOST_RANKED / m->labels) {
-        skv_note(m->ctx, "AUC and average precision are left out: %lld samples of %lld labels are too many to sort",
-                 (long long)r->n, (long long)m->labels);
-        return SKIVE_OK;
-    }
-    SKV_TRY(skv_alloc_array(m->ctx, n * (size_t)m->labels, sizeof *m->kept, &m->kept));
-    return skv_alloc_array(m->ctx, n * (size_t)m->labels, sizeof *m->truth, &m->truth);
-}
-
-void skv_metrics_free(skv_metrics *m) {
-    for (int i = 0; i < 4; i++) skv_free(m->ctx, m->sums[i]);
-    for (int i = 0; i < 3; i++) skv_free(m->ctx, m->counts[i]);
-    skv_free(m->ctx, m->first);
-    skv_free(m->ctx, m->kept);
-    skv_free(m->ctx, m->truth);
+    return skv_alloc_array(m->ctx, k, sizeof *r->f1, &r->f1);
 }
 
 /* ---- one sample ---- */
@@ -145,6 +169,17 @@ static bool are_shares(const float *row, int64_t k) {
     return fabs(sum - 1) < 1e-3;
 }
 
+/* The probability that the output gives to the class that it predicts. */
+static double confidence(const skv_metrics *m, const float *row, int64_t best) {
+    const skive_output_kind kind = m->head->kind;
+    const double x = (double)row[m->r->task == SKIVE_TASK_BINARY ? 0 : best];
+    const double p = kind == SKIVE_OUTPUT_LOG_PROBABILITIES ? exp(x)
+                     : kind == SKIVE_OUTPUT_LOGITS          ? exp(x - log_sum_exp(row, m->scores))
+                     : kind == SKIVE_OUTPUT_SIGMOID_LOGITS  ? 1 / (1 + exp(-x))
+                                                            : x;
+    return m->r->task == SKIVE_TASK_BINARY && best == 0 ? 1 - p : p;
+}
+
 static void add_class(skv_metrics *m, size_t i, const float *row, int64_t label) {
     skive_eval_report *r = m->r;
     int64_t best = 0, above = 0;
@@ -160,57 +195,57 @@ static void add_class(skv_metrics *m, size_t i, const float *row, int64_t label)
     r->correct += best == label;
     r->correct_top5 += above < TOP;
     if (r->confusion) r->confusion[label * r->classes + best]++;
-    m->counts[0][best] += best == label;
-    m->counts[1][best]++;
-    m->counts[2][label]++;
     r->error[i] = class_loss(m, row, label);
-    if (m->kept) {
-        m->kept[i] = r->task == SKIVE_TASK_BINARY ? row[0] : row[1] - row[0];
-        m->truth[i] = label == 1;
-    }
+    m->s->truth[i] = (int32_t)label;
+    m->s->above[i] = (int32_t)above;
+    m->s->confidence[i] = (float)confidence(m, row, best);
 }
 
 static void add_labels(skv_metrics *m, size_t i, const float *row, const float *target) {
     const float from = threshold(m);
     bool all = true;
     double loss = 0;
-    for (int64_t k = 0; k < m->labels; k++) {
+    uint8_t *decisions = m->s->decisions + (int64_t)i * m->s->targets;
+    for (int64_t k = 0; k < m->s->targets; k++) {
         const bool said = row[k] >= from, is = target[k] >= 0.5f;
-        m->counts[0][k] += said && is;
-        m->counts[1][k] += said;
-        m->counts[2][k] += is;
+        decisions[k] = (uint8_t)(said + 2 * is);
         all = all && said == is;
         loss += binary_loss(m, (double)row[k], (double)target[k]);
-        if (!m->kept) continue;
-        m->kept[(int64_t)i * m->labels + k] = row[k];
-        m->truth[(int64_t)i * m->labels + k] = is;
     }
     m->r->hit[i] = all;
     m->r->correct += all;
-    m->r->error[i] = loss / (double)m->labels;
+    m->r->error[i] = loss / (double)m->s->targets;
 }
 
 /* Sums are counted from the first target: numbers far from zero would lose their variance. */
 static void add_values(skv_metrics *m, size_t i, const float *row, const float *target, bool first) {
-    double sum = 0;
-    for (int64_t k = 0; k < m->r->targets; k++) {
-        const double t = (double)target[k], d = (double)row[k] - t;
-        if (first) m->first[k] = t;
-        const double from_first = t - m->first[k];
-        m->sums[0][k] += from_first;
-        m->sums[1][k] += from_first * from_first;
-        m->sums[2][k] += d * d;
-        m->sums[3][k] += fabs(d);
+    double sum = 0, absolute = 0, product = 0, squares[2] = {0, 0};
+    skv_scored *s = m->s;
+    for (int64_t k = 0; k < s->targets; k++) {
+        const double t = (double)target[k], x = (double)row[k], d = x - t;
+        if (first) s->first[k] = t;
+        const double from_first = t - s->first[k];
+        s->sums[0][k] += from_first;
+        s->sums[1][k] += from_first * from_first;
+        s->sums[2][k] += d * d;
+        s->sums[3][k] += fabs(d);
         sum += d * d;
-        m->absolutes += fabs(d);
+        absolute += fabs(d);
+        product += x * t;
+        squares[0] += x * x;
+        squares[1] += t * t;
     }
+    if (s->wanted) memcpy(s->wanted + (int64_t)i * s->targets, target, (size_t)s->targets * sizeof *target);
     m->squares += sum;
-    m->r->error[i] = sum / (double)m->r->targets;
+    m->r->error[i] = sum / (double)s->targets;
+    s->absolute[i] = absolute / (double)s->targets;
+    s->cosine[i] = squares[0] > 0 && squares[1] > 0 ? product / sqrt(squares[0] * squares[1]) : (double)NAN;
 }
 
 void skv_metrics_add(skv_metrics *m, size_t i, const float *row, int64_t label, const float *target) {
     skive_eval_report *r = m->r;
     if ((int64_t)i < r->n_kept) memcpy(r->kept + (int64_t)i * r->scores, row, (size_t)r->scores * sizeof *row);
+    if (m->s->rows) memcpy(m->s->rows + (int64_t)i * r->scores, row, (size_t)r->scores * sizeof *row);
     if (r->task == SKIVE_TASK_VALUES) {
         add_values(m, i, row, target, r->measured == 0);
     } else if (r->task == SKIVE_TASK_LABELS) {
@@ -221,7 +256,6 @@ void skv_metrics_add(skv_metrics *m, size_t i, const float *row, int64_t label, 
         }
         add_class(m, i, row, label);
     }
-    m->loss_sum += r->error[i];
     r->measured++;
 }
 
@@ -237,82 +271,40 @@ const char *skv_metrics_text(const skv_metrics *m, int64_t seen, char *buffer, s
 
 /* ---- finish ---- */
 
-static void rates(skive_eval_report *r, int64_t k, double right, double predicted, double truth) {
-    r->precision[k] = predicted > 0 ? right / predicted : NAN;
-    r->recall[k] = truth > 0 ? right / truth : NAN;
-    r->f1[k] = truth + predicted > 0 ? 2 * right / (truth + predicted) : NAN;
-}
-
-static double mean_of_known(const double *x, int64_t n) {
-    double sum = 0, known = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (isnan(x[i])) continue;
-        sum += x[i];
-        known++;
-    }
-    return known > 0 ? sum / known : NAN;
-}
-
-static void finish_classes(skv_metrics *m) {
+/* Precision, recall and F1 of each class or label. */
+static skive_status finish_counts(skv_metrics *m) {
     skive_eval_report *r = m->r;
-    for (int64_t c = 0; c < r->classes; c++)
-        rates(r, c, (double)m->counts[0][c], (double)m->counts[1][c], (double)m->counts[2][c]);
-    r->f1_micro = r->accuracy;
-    r->f1_macro = mean_of_known(r->f1, r->classes);
-    r->top5 = r->n > 0 ? (double)r->correct_top5 / (double)r->n : 0;
-}
-
-static void finish_labels(skv_metrics *m) {
-    skive_eval_report *r = m->r;
-    double right = 0, predicted = 0, truth = 0;
-    for (int64_t k = 0; k < m->labels; k++) {
-        rates(r, k, (double)m->counts[0][k], (double)m->counts[1][k], (double)m->counts[2][k]);
-        right += (double)m->counts[0][k];
-        predicted += (double)m->counts[1][k];
-        truth += (double)m->counts[2][k];
+    const int64_t k = r->task == SKIVE_TASK_LABELS ? r->targets : r->classes;
+    double *counts = NULL;
+    SKV_TRY(skv_alloc_array(m->ctx, 3 * (size_t)k + 1, sizeof *counts, &counts));
+    double *right = counts, *said = counts + k, *is = counts + 2 * k;
+    skv_scored_counts(m->s, NULL, right, said, is);
+    m->s->classes_seen = 0;
+    for (int64_t c = 0; c < k; c++) {
+        r->precision[c] = said[c] > 0 ? right[c] / said[c] : (double)NAN;
+        r->recall[c] = is[c] > 0 ? right[c] / is[c] : (double)NAN;
+        r->f1[c] = skv_f1(right[c], said[c], is[c]);
+        m->s->classes_seen += is[c] > 0;
     }
-    r->f1_micro = truth + predicted > 0 ? 2 * right / (truth + predicted) : NAN;
-    r->f1_macro = mean_of_known(r->f1, m->labels);
+    skv_free(m->ctx, counts);
+    return SKIVE_OK;
 }
 
 static void finish_values(skv_metrics *m) {
     skive_eval_report *r = m->r;
-    const double n = r->n > 0 ? (double)r->n : 1, k = r->targets > 0 ? (double)r->targets : 1;
-    double around_means = 0;
+    const double n = r->n > 0 ? (double)r->n : 1;
+    double *const *sums = m->s->sums;
     for (int64_t t = 0; t < r->targets; t++) {
-        const double variation = m->sums[1][t] - m->sums[0][t] * m->sums[0][t] / n;
-        around_means += variation;
-        r->target_rmse[t] = sqrt(m->sums[2][t] / n);
-        r->target_mae[t] = m->sums[3][t] / n;
-        r->target_r2[t] = variation > 0 ? 1 - m->sums[2][t] / variation : NAN;
+        const double variation = sums[1][t] - sums[0][t] * sums[0][t] / n;
+        r->target_rmse[t] = sqrt(sums[2][t] / n);
+        r->target_mae[t] = sums[3][t] / n;
+        r->target_r2[t] = variation > 0 ? 1 - sums[2][t] / variation : (double)NAN;
     }
-    r->mse = m->squares / n / k;
-    r->rmse = sqrt(r->mse);
-    r->mae = m->absolutes / n / k;
-    const bool columns = m->targets->info.target_rank <= 1;
-    r->r2 = columns ? mean_of_known(r->target_r2, r->targets) : around_means > 0 ? 1 - m->squares / around_means : NAN;
-}
-
-static skive_status rank(skv_metrics *m) {
-    skive_eval_report *r = m->r;
-    double areas = 0, known = 0, auc = NAN, precision = NAN;
-    for (int64_t k = 0; m->kept && k < m->labels; k++) {
-        SKV_TRY(skv_ranking(m->ctx, m->kept + k, m->truth + k, r->n, m->labels, &auc, &precision));
-        if (r->average_precision) r->average_precision[k] = precision;
-        if (isnan(auc)) continue;
-        areas += auc;
-        known++;
-    }
-    if (known > 0) r->auc = areas / known;
-    if (r->task == SKIVE_TASK_LABELS && m->kept) r->map = mean_of_known(r->average_precision, m->labels);
-    return SKIVE_OK;
 }
 
 skive_status skv_metrics_finish(skv_metrics *m) {
     skive_eval_report *r = m->r;
-    const double n = r->n ? (double)r->n : 1;
-    r->loss = m->loss_sum / n;
-    r->samples_per_second = r->seconds > 0 ? n / r->seconds : 0;
+    r->samples_per_second = r->seconds > 0 ? (r->n ? (double)r->n : 1) / r->seconds : 0;
     if (m->zeros > 0)
         skv_note(m->ctx,
                  "%lld time%s the output gave a probability of exactly 0 for the true class; the cross-entropy counts "
@@ -324,15 +316,21 @@ skive_status skv_metrics_finish(skv_metrics *m) {
                  "all outputs '%s' are between 0 and 1 and sum to 1, but no node of the model makes them "
                  "probabilities; if they are, give --output-kind probabilities",
                  m->head->value->name);
-    if (r->task == SKIVE_TASK_VALUES) {
+    if (r->task == SKIVE_TASK_VALUES)
         finish_values(m);
+    else
+        SKV_TRY(finish_counts(m));
+    SKV_TRY(skv_figures_make(m->ctx, r, m->all, m->named));
+    if (r->task == SKIVE_TASK_VALUES) {
+        r->loss = r->mse;
         return SKIVE_OK;
     }
-    r->accuracy = (double)r->correct / n;
     skv_wilson(r->correct, r->n, &r->low, &r->high);
-    if (r->task == SKIVE_TASK_LABELS)
-        finish_labels(m);
-    else
-        finish_classes(m);
-    return rank(m);
+    if (r->task != SKIVE_TASK_LABELS) r->f1_micro = r->accuracy;
+    for (int64_t k = 0; r->average_precision && k < r->targets; k++) {
+        double auc = NAN;
+        r->average_precision[k] = NAN;
+        if (m->s->ranks) skv_ranks_areas(&m->s->ranks[k], r->n, NULL, &auc, &r->average_precision[k]);
+    }
+    return SKIVE_OK;
 }

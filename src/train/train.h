@@ -76,9 +76,10 @@ bool skv_param_is_zero(const skv_param *p, const uint8_t *keep);
 
 /* ---- evaluation ---- */
 
-/* skive_evaluate; `tell`: with notes of how samples become the model's input. */
+/* skive_evaluate; `tell`: with notes of how samples become the model's input; not `all`: without the figures that sort
+ * all scores, but for those that `named` (a list separated by commas, or NULL) names. */
 skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch, bool tell,
-                          skive_eval_report *out);
+                          bool all, const char *named, skive_eval_report *out);
 
 /* What the model gives for the first samples of a shuffled set, and their targets: [n][targets] each, of `most`
  * samples or as many as there are. The model's answer must have as many numbers as a target. */

@@ -1,0 +1,25 @@
+/* What skive compare knows of each model, and its report for people. */
+#ifndef CLI_COMPARE_H
+#define CLI_COMPARE_H
+
+#include "cli.h"
+
+typedef struct compare_entry {
+    const char *path;
+    char name[64];
+    skive_graph *graph;
+    skive_eval_report eval;
+    skive_paired_report paired; /* to the first */
+    skive_figure_pair *pairs;   /* the same of all figures */
+    size_t n_pairs;
+    skive_cost cost;
+    skive_energy energy;
+    skive_bench_report latency, throughput;
+    int64_t latency_batch;
+    cli_sizes sizes;
+} compare_entry;
+
+/* The figures of all models, their costs, and how each differs from the first. */
+void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *info);
+
+#endif
