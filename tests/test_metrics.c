@@ -178,7 +178,8 @@ static void values_by_hand(void **state) {
     const skv_metric *r2 = skv_metric_find("r2");
     assert_true(skv_test_close(r2->value(r.scored, once, scratch), r2->value(r.scored, NULL, scratch), 1e-12, 0));
     /* Sample 0 twice and sample 2: targets (1, 3) (1, 3) (4, 1), errors 0, 1 / 0, 1 / 2, 1. */
-    assert_true(skv_test_close(r2->value(r.scored, twice, scratch), ((1 - 4 / 6.0) + (1 - 3 / (8 / 3.0))) / 2, 1e-9, 0));
+    assert_true(
+        skv_test_close(r2->value(r.scored, twice, scratch), ((1 - 4 / 6.0) + (1 - 3 / (8 / 3.0))) / 2, 1e-9, 0));
     skive_eval_report_free(ctx, &r);
     skv_test_context_end(ctx);
 }
@@ -257,7 +258,8 @@ enum { MANY = 400 };
 static void fill(double *x, double *y, uint64_t seed, double skill) {
     for (int i = 0; i < MANY; i++) {
         y[i] = (double)skv_rng_below(3, 3, (uint64_t)i, 3);
-        for (int c = 0; c < 3; c++) x[i * 3 + c] = skill * (c == (int)y[i]) + skv_rng_normal(seed, (uint64_t)i, (uint64_t)c);
+        for (int c = 0; c < 3; c++)
+            x[i * 3 + c] = skill * (c == (int)y[i]) + skv_rng_normal(seed, (uint64_t)i, (uint64_t)c);
     }
 }
 
@@ -280,7 +282,8 @@ static void intervals_hold_the_value(void **state) {
         for (size_t i = 0; i < a.n_figures; i++) {
             const skive_figure *f = &a.figures[i];
             if (!f->interval || !(f->low < f->value && f->value < f->high))
-                fail_msg("%s: %g in [%g, %g] (%s)", f->name, f->value, f->low, f->high, f->interval ? f->interval : "-");
+                fail_msg("%s: %g in [%g, %g] (%s)", f->name, f->value, f->low, f->high,
+                         f->interval ? f->interval : "-");
         }
         assert_true(figure(&a, "accuracy")->low == a.low && figure(&a, "accuracy")->high == a.high);
         /* Balanced classes: the bootstrap of the balanced accuracy is about as wide as Wilson's of the accuracy. */
@@ -322,7 +325,8 @@ static void intervals_hold_the_value(void **state) {
 
 static void epochs_are_selected_by_any_figure(void **state) {
     skive_context *ctx = skv_test_context();
-    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN), *held = open_data(ctx, blobs, SKIVE_SPLIT_VALIDATION);
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN),
+                  *held = open_data(ctx, blobs, SKIVE_SPLIT_VALIDATION);
     (void)state;
     for (size_t i = 0; i < skv_metric_count(); i++) {
         const skv_metric *m = skv_metric_at(i);
@@ -353,16 +357,11 @@ static void epochs_are_selected_by_any_figure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes_by_hand),
-        cmocka_unit_test(logits_are_ranked_as_probabilities),
-        cmocka_unit_test(ties_and_one_score),
-        cmocka_unit_test(without_positives_there_is_no_area),
-        cmocka_unit_test(labels_by_hand),
-        cmocka_unit_test(values_by_hand),
-        cmocka_unit_test(nan_is_refused_by_sample),
-        cmocka_unit_test(weights_are_copies),
-        cmocka_unit_test(intervals_hold_the_value),
-        cmocka_unit_test(epochs_are_selected_by_any_figure),
+        cmocka_unit_test(classes_by_hand),          cmocka_unit_test(logits_are_ranked_as_probabilities),
+        cmocka_unit_test(ties_and_one_score),       cmocka_unit_test(without_positives_there_is_no_area),
+        cmocka_unit_test(labels_by_hand),           cmocka_unit_test(values_by_hand),
+        cmocka_unit_test(nan_is_refused_by_sample), cmocka_unit_test(weights_are_copies),
+        cmocka_unit_test(intervals_hold_the_value), cmocka_unit_test(epochs_are_selected_by_any_figure),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -4,7 +4,6 @@
 #ifndef SKV_METRIC_H
 #define SKV_METRIC_H
 
-
 #include <math.h>
 
 #include <skive/eval.h>
@@ -34,18 +33,18 @@ struct skive_scored {
     const uint8_t *hit;       /* [n] right? of LABELS: all labels */
     const double *error;      /* [n] loss */
     /* Owned. NULL where the task has none. */
-    int32_t *truth;     /* [n] class */
-    int32_t *above;     /* [n] classes with a higher score than the true one */
-    float *confidence;  /* [n] probability of the predicted class */
-    uint8_t *decisions; /* [n][targets] of LABELS: 1 said, 2 true */
-    double *absolute;   /* [n] of VALUES: mean absolute error */
-    double *cosine;     /* [n] of VALUES: cosine of output and target; NaN where one of them is 0 */
-    float *rows;        /* [n][scores]; NULL as well where they are not needed, or are too many to keep */
-    float *wanted;      /* [n][targets] of VALUES; the same */
+    int32_t *truth;          /* [n] class */
+    int32_t *above;          /* [n] classes with a higher score than the true one */
+    float *confidence;       /* [n] probability of the predicted class */
+    uint8_t *decisions;      /* [n][targets] of LABELS: 1 said, 2 true */
+    double *absolute;        /* [n] of VALUES: mean absolute error */
+    double *cosine;          /* [n] of VALUES: cosine of output and target; NaN where one of them is 0 */
+    float *rows;             /* [n][scores]; NULL as well where they are not needed, or are too many to keep */
+    float *wanted;           /* [n][targets] of VALUES; the same */
     double *first, *sums[4]; /* [targets] of VALUES: the first target, from which sums are counted; sums over the
                                 samples of target, its square, squared error, absolute error */
-    skv_ranks *ranks; /* [columns], made by skv_scored_rank; NULL: not made, or too many scores to sort */
-    int64_t classes_seen; /* with at least one sample */
+    skv_ranks *ranks;        /* [columns], made by skv_scored_rank; NULL: not made, or too many scores to sort */
+    int64_t classes_seen;    /* with at least one sample */
 };
 
 typedef struct skv_metric {
@@ -73,8 +72,8 @@ typedef struct skv_metric {
     double (*value)(const skv_scored *s, const uint32_t *weight, double *scratch);
 } skv_metric;
 
-#define SKV_OF(task) (1u << (task))
-#define SKV_OF_CLASSES (SKV_OF(SKIVE_TASK_CLASSES) | SKV_OF(SKIVE_TASK_BINARY))
+#define SKV_OF(task)       (1u << (task))
+#define SKV_OF_CLASSES     (SKV_OF(SKIVE_TASK_CLASSES) | SKV_OF(SKIVE_TASK_BINARY))
 #define SKV_REPORT(member) offsetof(skive_eval_report, member)
 
 size_t skv_metric_count(void);
