@@ -253,6 +253,15 @@ static void eval_cases(fixture *f) {
     REFUSED(skive_compare_paired, a, skive_compare_paired(c, NULL, out, out));
     REFUSED(skive_compare_paired, b, skive_compare_paired(c, out, NULL, out));
     REFUSED(skive_compare_paired, out, skive_compare_paired(c, out, out, NULL));
+    SILENT(skive_eval_intervals, ctx, skive_eval_intervals(NULL, out, 1, 1));
+    REFUSED(skive_eval_intervals, report, skive_eval_intervals(c, NULL, 1, 1));
+    SILENT(skive_compare_figures, ctx, skive_compare_figures(NULL, out, out, 1, 1, out, out));
+    REFUSED(skive_compare_figures, a, skive_compare_figures(c, NULL, out, 1, 1, out, out));
+    REFUSED(skive_compare_figures, b, skive_compare_figures(c, out, NULL, 1, 1, out, out));
+    REFUSED(skive_compare_figures, out, skive_compare_figures(c, out, out, 1, 1, NULL, out));
+    REFUSED(skive_compare_figures, n_out, skive_compare_figures(c, out, out, 1, 1, out, NULL));
+    IGNORED(skive_figure_pairs_free, ctx, skive_figure_pairs_free(NULL, NULL));
+    IGNORED(skive_figure_pairs_free, pairs, skive_figure_pairs_free(c, NULL));
     SILENT(skive_bench, ctx, skive_bench(NULL, f->plan, 1, 0, 0, out));
     REFUSED(skive_bench, plan, skive_bench(c, NULL, 1, 0, 0, out));
     REFUSED(skive_bench, out, skive_bench(c, f->plan, 1, 0, 0, NULL));
