@@ -129,7 +129,7 @@ static void loader_contents(void **state) {
     o.prefetch = 0;
     skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "prefetch");
     o.prefetch = 2;
-    o.transforms = "blur";
+    o.transforms = "smear";
     skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "'blur'");
     o.transforms = NULL;
     n.channels = 3;
