@@ -130,7 +130,7 @@ static void loader_contents(void **state) {
     skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "prefetch");
     o.prefetch = 2;
     o.transforms = "smear";
-    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "'blur'");
+    skv_test_fails(ctx, skive_loader_create(ctx, ds, &o, &loader), SKIVE_ERR_ARGUMENT, "'smear'");
     o.transforms = NULL;
     n.channels = 3;
     n.std[1] = n.std[2] = 1.0f;
