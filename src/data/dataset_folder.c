@@ -11,8 +11,7 @@
 enum { FILE_LIMIT = 256 << 20 };
 
 typedef struct folder {
-    skv_folder_parts parts;
-    skv_name_list files;          /* "class/file.png", sorted by class and name; [total] */
+    skv_folder_files of;
     skive_dataset_options scaled; /* resize and crop, including derived settings */
 } folder;
 
@@ -22,7 +21,7 @@ static skive_status decode(skive_context *ctx, const folder *f, size_t index, in
                            skv_image *out) {
     void *bytes = NULL;
     size_t n = 0;
-    SKV_TRY(skv_asprintf(ctx, out_path, "%s/%s", f->parts.root, f->files.names[index]));
+    SKV_TRY(skv_asprintf(ctx, out_path, "%s/%s", f->of.parts.root, f->of.files.names[index]));
     SKV_TRY(skv_file_read(ctx, *out_path, FILE_LIMIT, &bytes, &n));
     skive_status status = skv_image_decode(ctx, bytes, n, *out_path, channels, out);
     skv_free(ctx, bytes);
@@ -146,13 +145,13 @@ static void tell_survey(skive_context *ctx, const folder *f, const survey *s, in
     }
     if (other) {
         skv_text_add(&t, "%s%zu (the first is %s) %s %s and read as %s, because %s", t.length ? ", " : "", other,
-                     f->files.names[channels == 3 ? s->first_grey : s->first_colour], other == 1 ? "is" : "are",
+                     f->of.files.names[channels == 3 ? s->first_grey : s->first_colour], other == 1 ? "is" : "are",
                      channels == 3 ? "grey" : "in colour", channels == 3 ? "colour" : "grey",
                      by_model                     ? "the model's input is"
                      : s->colour && channels == 3 ? "other images are"
                                                   : "the training images are");
     }
-    if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: of %zu images, %s", f->parts.root, s->count, t.data);
+    if (t.length && t.status == SKIVE_OK) skv_note(ctx, "%s: of %zu images, %s", f->of.parts.root, s->count, t.data);
     skv_text_free(&t);
 }
 
@@ -160,27 +159,20 @@ static void tell_survey(skive_context *ctx, const folder *f, const survey *s, in
 
 /* The first image of the training part and whether any of its images is in colour; all parts are treated in the same
  * way. */
-static skive_status look_at_training(skive_context *ctx, const char *root, const skv_name_list *classes, survey *s) {
+static skive_status look_at_training(skive_context *ctx, const folder *f, survey *s) {
     skv_name_list files = {0};
-    skive_status status = SKIVE_OK;
-    for (size_t i = 0; status == SKIVE_OK && i < classes->count; i++) {
-        char *path = NULL;
-        status = skv_asprintf(ctx, &path, "%s/%s", root, classes->names[i]);
-        if (status == SKIVE_OK) status = skv_folder_list(ctx, path, classes->names[i], &files, NULL, NULL);
-        skv_free(ctx, path);
-    }
-    if (status == SKIVE_OK && classes->count == 0) status = skv_folder_list(ctx, root, NULL, &files, NULL, NULL);
-    if (status == SKIVE_OK) status = look(ctx, root, &files, true, s);
+    skive_status status = skv_folder_training(ctx, &skv_image_files, &f->of, &files);
+    if (status == SKIVE_OK) status = look(ctx, f->of.parts.class_root, &files, true, s);
     skv_name_list_free(ctx, &files);
     return status;
 }
 
 static skive_status sizes_differ(skive_context *ctx, const folder *f, const survey *s) {
-    const char *odd = f->files.names[s->odd];
+    const char *odd = f->of.files.names[s->odd];
     return skv_fail_at(ctx, SKIVE_ERR_DATA, odd,
                        "%s/%s: has %lldx%lld pixels (height x width), but the first image has %lldx%lld; use --resize "
                        "HxW to scale all images to one size, or --resize N --center-crop N to crop them",
-                       f->parts.root, odd, (long long)s->odd_height, (long long)s->odd_width, (long long)s->height,
+                       f->of.parts.root, odd, (long long)s->odd_height, (long long)s->odd_width, (long long)s->height,
                        (long long)s->width);
 }
 
@@ -195,7 +187,7 @@ static skive_status decide_size(skive_context *ctx, folder *f, const survey *s, 
             skv_note(ctx,
                      "%s: images are resized to %lldx%lld (height x width), the size of the model's input; change this "
                      "with --resize and --center-crop",
-                     f->parts.root, (long long)model_h, (long long)model_w);
+                     f->of.parts.root, (long long)model_h, (long long)model_w);
     }
     if (o->crop_h) {
         ds->dims[1] = o->crop_h;
@@ -207,15 +199,14 @@ static skive_status decide_size(skive_context *ctx, folder *f, const survey *s, 
     return SKIVE_OK;
 }
 
-static skive_status decide_shape(skive_context *ctx, const skv_name_list *classes, skive_dataset *ds) {
+static skive_status decide_shape(skive_context *ctx, skive_dataset *ds) {
     folder *f = ds->state;
     const skive_dataset_options *o = &ds->options;
     int64_t channels = 0, height = 0, width = 0;
     survey own, train;
-    SKV_TRY(look(ctx, f->parts.root, &f->files, false, &own));
+    SKV_TRY(look(ctx, f->of.parts.root, &f->of.files, false, &own));
     train = own;
-    if (strcmp(f->parts.root, f->parts.class_root) != 0)
-        SKV_TRY(look_at_training(ctx, f->parts.class_root, classes, &train));
+    if (strcmp(f->of.parts.root, f->of.parts.class_root) != 0) SKV_TRY(look_at_training(ctx, f, &train));
     if (train.count == 0) train = own;
     if (o->model) skive_model_input_image(o->model, &channels, &height, &width);
     const bool by_model = channels == 1 || channels == 3;
@@ -234,133 +225,22 @@ static skive_status decide_shape(skive_context *ctx, const skv_name_list *classe
     return SKIVE_OK;
 }
 
-/* ---- files and classes ---- */
-
-/* Lists the images of class `name`, numbered `label`, and records their labels. */
-static skive_status add_class(skive_context *ctx, folder *f, const char *name, int32_t label, skv_left_out *left,
-                              skive_dataset *ds) {
-    char *path = NULL;
-    const size_t before = f->files.count;
-    skive_status status;
-    SKV_TRY(skv_asprintf(ctx, &path, "%s/%s", f->parts.root, name));
-    if (!skv_path_is_folder(path)) { /* a part may lack classes */
-        skv_free(ctx, path);
-        return SKIVE_OK;
-    }
-    SKV_GO(status, done, skv_folder_list(ctx, path, name, &f->files, NULL, left));
-    const size_t after = f->files.count;
-    if (after == before) {
-        skv_note(ctx, "%s: this class has no images", path);
-        goto done;
-    }
-    SKV_GO(status, done, skv_grow(ctx, &ds->labels, before, after, sizeof *ds->labels));
-    for (size_t i = before; i < after; i++) ds->labels[i] = label;
-done:
-    skv_free(ctx, path);
-    return status;
-}
-
-/* Every class folder of another part must be a class of the training part. */
-static skive_status check_classes(skive_context *ctx, const folder *f, const skv_name_list *classes) {
-    skv_name_list own = {0};
-    skive_status status = skv_folder_list(ctx, f->parts.root, NULL, NULL, &own, NULL);
-    for (size_t i = 0; status == SKIVE_OK && i < own.count; i++) {
-        if (bsearch(&own.names[i], classes->names, classes->count, sizeof *classes->names, skv_by_name)) continue;
-        status = skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root, "%s: the class '%s' is not among the training classes",
-                             f->parts.root, own.names[i]);
-    }
-    skv_name_list_free(ctx, &own);
-    return status;
-}
-
-static skive_status nothing_there(skive_context *ctx, const folder *f, const skv_left_out *left) {
-    if (left->inner)
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
-                           "%s: there is no PNG, JPEG or BMP file in its class folders; %zu file%s one level deeper, "
-                           "such as in %s: name the folder that contains the class folders",
-                           f->parts.root, left->inner, left->inner == 1 ? " is" : "s are", left->first_folder);
-    if (left->others)
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root,
-                           "%s: there is no PNG, JPEG or BMP file in its class folders, only files such as %s",
-                           f->parts.root, left->first_other);
-    return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.root, "%s: there is no PNG, JPEG or BMP file in its class folders",
-                       f->parts.root);
-}
-
-static skive_status list_classes(skive_context *ctx, const skive_dataset_options *o, const skv_name_list *classes,
-                                 skv_left_out *left, skive_dataset *ds) {
-    folder *f = ds->state;
-    if (classes->count > SKV_MAX_CLASSES || (o->classes && (size_t)o->classes != classes->count)) {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, f->parts.class_root, "%s: has %zu class folders, not %lld",
-                           f->parts.class_root, classes->count, (long long)(o->classes ? o->classes : SKV_MAX_CLASSES));
-    }
-    if (strcmp(f->parts.class_root, f->parts.root) != 0) SKV_TRY(check_classes(ctx, f, classes));
-    for (size_t i = 0; i < classes->count; i++) SKV_TRY(add_class(ctx, f, classes->names[i], (int32_t)i, left, ds));
-    return f->files.count ? SKIVE_OK : nothing_there(ctx, f, left);
-}
-
-/* Folders are classes; image files without any are samples without labels. */
-static skive_status list_all(skive_context *ctx, const skive_dataset_options *o, skv_name_list *classes,
-                             skv_left_out *left, skive_dataset *ds) {
-    folder *f = ds->state;
-    skv_name_list direct = {0}, inner = {0};
-    skive_status status;
-    SKV_GO(status, done, skv_folder_list(ctx, f->parts.class_root, NULL, NULL, classes, NULL));
-    SKV_GO(status, done, skv_folder_list(ctx, f->parts.root, NULL, &direct, &inner, left));
-    if (classes->count) {
-        if (direct.count)
-            skv_note(ctx, "%s: skipped: %zu image%s beside the class folders (the first is %s)", f->parts.root,
-                     direct.count, direct.count == 1 ? "" : "s", direct.names[0]);
-        status = list_classes(ctx, o, classes, left, ds);
-    } else if (direct.count) {
-        f->files = direct;
-        direct = (skv_name_list){0};
-        if (o->targets != SKIVE_TARGETS_NONE)
-            skv_note(ctx, "%s: has no class folders, so its %zu images have no labels", f->parts.root, f->files.count);
-    } else {
-        status = skv_fail_at(
-            ctx, SKIVE_ERR_DATA, f->parts.root,
-            "%s: has no sub-folders and no PNG, JPEG or BMP file; it needs one sub-folder per class with its images",
-            f->parts.root);
-    }
-done:
-    skv_name_list_free(ctx, &direct);
-    skv_name_list_free(ctx, &inner);
-    return status;
-}
-
 static skive_status open_folder(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                                 skive_dataset *ds) {
     folder *f = NULL;
-    skv_name_list classes = {0};
-    skv_left_out left = {0};
-    skive_status status;
     (void)test;
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *f, &f));
     ds->state = f;
-    SKV_GO(status, done, skv_folder_parts_find(ctx, args, options->split, &f->parts));
-    ds->separate_test = f->parts.has_parts;
-    ds->separate_validation = f->parts.has_validation;
-    SKV_GO(status, done, list_all(ctx, options, &classes, &left, ds));
-    skv_left_out_tell(ctx, f->parts.root, &left);
-    ds->total = f->files.count;
-    SKV_GO(status, done, decide_shape(ctx, &classes, ds));
-    if (classes.count) {
-        ds->classes = (int64_t)classes.count;
-        ds->class_names = classes.names; /* the list may be longer than its count; the names are moved, not copied */
-        classes = (skv_name_list){0};
-    }
-done:
-    skv_left_out_free(ctx, &left);
-    skv_name_list_free(ctx, &classes);
-    return status;
+    SKV_TRY(skv_folder_files_find(ctx, &skv_image_files, args, options, &f->of, ds));
+    SKV_TRY(decide_shape(ctx, ds));
+    skv_folder_files_name(&f->of, ds);
+    return SKIVE_OK;
 }
 
 static void close_folder(skive_dataset *ds) {
     folder *f = ds->state;
     if (!f) return;
-    skv_name_list_free(ds->ctx, &f->files);
-    skv_folder_parts_free(ds->ctx, &f->parts);
+    skv_folder_files_free(ds->ctx, &f->of);
     skv_free(ds->ctx, f);
 }
 

@@ -1,4 +1,4 @@
-/* Folders of images: their contents, and what of it is skipped. */
+/* Folders of samples in files: their contents, their classes, and what of it is skipped. */
 #ifndef SKV_FOLDER_H
 #define SKV_FOLDER_H
 
@@ -10,6 +10,14 @@ typedef struct skv_name_list {
 } skv_name_list;
 void skv_name_list_free(skive_context *ctx, skv_name_list *list);
 int skv_by_name(const void *a, const void *b); /* for qsort and bsearch over char * */
+
+/* The files that are samples. */
+typedef struct skv_file_kind {
+    const char *const *extensions; /* in lower case, up to a NULL */
+    const char *formats;           /* "PNG, JPEG or BMP" */
+    const char *one, *many;        /* "image", "images" */
+} skv_file_kind;
+extern const skv_file_kind skv_image_files;
 
 enum { SKV_LEFT_KINDS = 6 };
 
@@ -27,11 +35,11 @@ void skv_left_out_free(skive_context *ctx, skv_left_out *left);
 /* One note about all of it, if there is any. `where`: the folder that contains them. */
 void skv_left_out_tell(skive_context *ctx, const char *where, const skv_left_out *left);
 
-/* Adds, sorted by name, the image files of `path` to `files` and its folders to `folders`, each as "prefix/name" or,
+/* Adds, sorted by name, the files of a kind in `path` to `files` and its folders to `folders`, each as "prefix/name" or,
  * with prefix NULL, as "name". If `folders` is NULL, they are counted in `left` like everything else; `left` NULL: not
  * counted. Hidden files and files of systems (Thumbs.db) are ignored. */
-skive_status skv_folder_list(skive_context *ctx, const char *path, const char *prefix, skv_name_list *files,
-                             skv_name_list *folders, skv_left_out *left);
+skive_status skv_folder_list(skive_context *ctx, const skv_file_kind *kind, const char *path, const char *prefix,
+                             skv_name_list *files, skv_name_list *folders, skv_left_out *left);
 
 /* The folder with the samples of a split. */
 typedef struct skv_folder_parts {
@@ -42,7 +50,26 @@ typedef struct skv_folder_parts {
 } skv_folder_parts;
 /* Notes report which folder is used as the validation part, and what is skipped beside the parts. Errors: DATA (no such
  * folder, no such part). */
-skive_status skv_folder_parts_find(skive_context *ctx, const char *dir, skive_split split, skv_folder_parts *out);
+skive_status skv_folder_parts_find(skive_context *ctx, const skv_file_kind *kind, const char *dir, skive_split split,
+                                   skv_folder_parts *out);
 void skv_folder_parts_free(skive_context *ctx, skv_folder_parts *parts);
+
+/* The files of a split and their classes. */
+typedef struct skv_folder_files {
+    skv_folder_parts parts;
+    skv_name_list files;   /* "class/file.png", sorted by class and name */
+    skv_name_list classes; /* names, sorted; none: the samples have no labels */
+} skv_folder_files;
+/* Folders are classes; files without any are samples without labels. Sets labels, total and whether the parts are
+ * separate of `ds`. Notes report what is skipped. Errors: DATA (no samples, other classes than the training part or
+ * than the options say). The caller frees *out, also after a failure. */
+skive_status skv_folder_files_find(skive_context *ctx, const skv_file_kind *kind, const char *dir,
+                                   const skive_dataset_options *options, skv_folder_files *out, skive_dataset *ds);
+/* Moves the class names to `ds`. */
+void skv_folder_files_name(skv_folder_files *f, skive_dataset *ds);
+void skv_folder_files_free(skive_context *ctx, skv_folder_files *f);
+/* The files of the training part, which determine what all parts have in common. *out is freed by the caller. */
+skive_status skv_folder_training(skive_context *ctx, const skv_file_kind *kind, const skv_folder_files *f,
+                                 skv_name_list *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* The contents of a folder of images. */
+/* The contents of a folder of samples. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -38,11 +38,14 @@ static const char *extension(const char *name) {
     return dot && dot != name ? dot : "";
 }
 
-static bool is_image_name(const char *name) {
-    static const char *const known[] = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib"};
+static const char *const image_extensions[] = {".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", NULL};
+const skv_file_kind skv_image_files = {
+    .extensions = image_extensions, .formats = "PNG, JPEG or BMP", .one = "image", .many = "images"};
+
+static bool is_sample_name(const skv_file_kind *kind, const char *name) {
     const char *e = extension(name);
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcasecmp(e, known[i]) == 0) return true;
+    for (size_t i = 0; kind->extensions[i]; i++) {
+        if (strcasecmp(e, kind->extensions[i]) == 0) return true;
     }
     return false;
 }
@@ -169,13 +172,13 @@ void skv_left_out_tell(skive_context *ctx, const char *where, const skv_left_out
 
 /* ---- listing ---- */
 
-static skive_status take(skive_context *ctx, const char *path, const char *prefix, const struct dirent *entry,
-                         skv_name_list *files, skv_name_list *folders, skv_left_out *left) {
+static skive_status take(skive_context *ctx, const skv_file_kind *of, const char *path, const char *prefix,
+                         const struct dirent *entry, skv_name_list *files, skv_name_list *folders, skv_left_out *left) {
     const char *name = entry->d_name;
     entry_kind kind;
     SKV_TRY(kind_of(ctx, path, entry, true, &kind));
     if (kind == FOLDER_ENTRY && folders) return names_add(ctx, folders, prefix, name);
-    if (kind == FILE_ENTRY && files && is_image_name(name)) return names_add(ctx, files, prefix, name);
+    if (kind == FILE_ENTRY && files && is_sample_name(of, name)) return names_add(ctx, files, prefix, name);
     if (!left) return SKIVE_OK;
     if (kind == FOLDER_ENTRY) return count_folder(ctx, left, path, prefix, name);
     if (kind == FILE_ENTRY) return count_other(ctx, left, prefix, name);
@@ -183,12 +186,12 @@ static skive_status take(skive_context *ctx, const char *path, const char *prefi
     return keep_first(ctx, &left->first_broken, prefix, name);
 }
 
-skive_status skv_folder_list(skive_context *ctx, const char *path, const char *prefix, skv_name_list *files,
-                             skv_name_list *folders, skv_left_out *left) {
+skive_status skv_folder_list(skive_context *ctx, const skv_file_kind *kind, const char *path, const char *prefix,
+                             skv_name_list *files, skv_name_list *folders, skv_left_out *left) {
     DIR *dir = opendir(path);
     if (!dir) {
         return skv_fail_at(ctx, errno == ENOMEM ? SKIVE_ERR_MEMORY : SKIVE_ERR_DATA, path,
-                           "%s: cannot read this folder of images", path);
+                           "%s: cannot read this folder of %s", path, kind->many);
     }
     skive_status status = SKIVE_OK;
     const size_t first_file = files ? files->count : 0, first_folder = folders ? folders->count : 0;
@@ -199,7 +202,7 @@ skive_status skv_folder_list(skive_context *ctx, const char *path, const char *p
             if (errno) status = skv_fail_errno(ctx, path, "read", errno);
             break;
         }
-        if (!is_litter(entry->d_name)) status = take(ctx, path, prefix, entry, files, folders, left);
+        if (!is_litter(entry->d_name)) status = take(ctx, kind, path, prefix, entry, files, folders, left);
     }
     (void)closedir(dir);
     if (files && files->count > first_file)

@@ -1,4 +1,4 @@
-/* The parts of a folder of images, for training, validation and test, or one folder for all. */
+/* The parts of a folder of samples, for training, validation and test, or one folder for all. */
 #include <string.h>
 #include <strings.h>
 
@@ -29,7 +29,8 @@ static bool is_part_name(const char *name) {
 }
 
 /* Are the folders of `dir` parts, not classes? A class may be called "train"; it has files in it, not folders. */
-static skive_status are_parts(skive_context *ctx, const char *dir, const skv_name_list *folders, bool *out) {
+static skive_status are_parts(skive_context *ctx, const skv_file_kind *kind, const char *dir,
+                              const skv_name_list *folders, bool *out) {
     skv_name_list inner = {0};
     size_t parts = 0;
     char *train = NULL;
@@ -38,7 +39,7 @@ static skive_status are_parts(skive_context *ctx, const char *dir, const skv_nam
     const char *name = find_part(folders, TRAIN);
     if (*out || !name) return SKIVE_OK;
     SKV_TRY(skv_asprintf(ctx, &train, "%s/%s", dir, name));
-    const skive_status status = skv_folder_list(ctx, train, NULL, NULL, &inner, NULL);
+    const skive_status status = skv_folder_list(ctx, kind, train, NULL, NULL, &inner, NULL);
     *out = inner.count > 0;
     skv_name_list_free(ctx, &inner);
     skv_free(ctx, train);
@@ -84,13 +85,14 @@ static skive_status choose(skive_context *ctx, const char *dir, const skv_name_l
     return skv_asprintf(ctx, &out->class_root, "%s/%s", dir, train ? train : found);
 }
 
-skive_status skv_folder_parts_find(skive_context *ctx, const char *dir, skive_split split, skv_folder_parts *out) {
+skive_status skv_folder_parts_find(skive_context *ctx, const skv_file_kind *kind, const char *dir, skive_split split,
+                                   skv_folder_parts *out) {
     skv_name_list folders = {0};
     bool parts = false;
     *out = (skv_folder_parts){0};
     if (!skv_path_is_folder(dir)) return skv_fail_at(ctx, SKIVE_ERR_DATA, dir, "%s: no such folder", dir);
-    skive_status status = skv_folder_list(ctx, dir, NULL, NULL, &folders, NULL);
-    if (status == SKIVE_OK) status = are_parts(ctx, dir, &folders, &parts);
+    skive_status status = skv_folder_list(ctx, kind, dir, NULL, NULL, &folders, NULL);
+    if (status == SKIVE_OK) status = are_parts(ctx, kind, dir, &folders, &parts);
     if (status == SKIVE_OK && parts) {
         status = choose(ctx, dir, &folders, split, out);
     } else if (status == SKIVE_OK) {
