@@ -195,9 +195,11 @@ skive_status cli_open_training(cli_args *a, const char *spec, skive_graph *model
          "resize images to this, height first; N: NxN, or with --center-crop their shorter side (default: the "      \
          "model's input)",                                                                                           \
          false},                                                                                                     \
-        {"center-crop", 0, "HxW", "then keep the centre of each image; N: NxN", false}, {                            \
-        "class-order", 0, NULL,                                                                                      \
-            "number the classes by their order in the data set, not by the class names stored in the model", false   \
+        {"center-crop", 0, "HxW", "then keep the centre of each image; N: NxN", false},                              \
+        {"class-order", 0, NULL,                                                                                     \
+         "number the classes by their order in the data set, not by the class names stored in the model", false},    \
+    {                                                                                                                \
+        "skip-bad", 0, NULL, "leave out image and sound files that cannot be read, and say how many", false          \
     }
 /* What targets are: options of the commands that use them. */
 #define CLI_TARGET_OPTIONS                                                                                             \

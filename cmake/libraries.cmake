@@ -61,17 +61,24 @@ skive_needs(ONNX_PROTO_DIR "onnx.proto, the schema of ONNX files," libonnx-dev)
 
 # ---- optional ----
 # skive_optional(NAME WHAT LOST TARGET): the switch SKIVE_NAME, AUTO (used where it is found), ON (required) or OFF;
-# sets SKIVE_WITH_NAME to 1 or 0, and SKIVE_NAME_LIBRARY to what is linked
+# sets SKIVE_WITH_NAME to 1 or 0, and SKIVE_NAME_LIBRARY to what is linked: the target, or what the .pc file of
+# "pkg-config:MODULE" names
 macro(skive_optional name what lost target)
   set(SKIVE_${name} AUTO CACHE STRING "${what}: AUTO (used where it is found), ON (required), OFF (left out)")
   set_property(CACHE SKIVE_${name} PROPERTY STRINGS AUTO ON OFF)
   set(SKIVE_WITH_${name} 0)
   set(SKIVE_${name}_LIBRARY "")
   if(SKIVE_${name} STREQUAL "AUTO" OR SKIVE_${name})
-    find_package(${name} QUIET)
+    if("${target}" MATCHES "^pkg-config:(.*)$") # its CMake package is not installed everywhere, its .pc file is
+      pkg_check_modules(${name} QUIET ${CMAKE_MATCH_1})
+      set(library ${${name}_LINK_LIBRARIES})
+    else()
+      find_package(${name} QUIET)
+      set(library ${target})
+    endif()
     if(${name}_FOUND)
       set(SKIVE_WITH_${name} 1)
-      set(SKIVE_${name}_LIBRARY ${target})
+      set(SKIVE_${name}_LIBRARY ${library})
     elseif(NOT SKIVE_${name} STREQUAL "AUTO")
       message(FATAL_ERROR " ${what} is missing. -DSKIVE_${name}=OFF builds without it: ${lost}.")
     endif()
@@ -82,6 +89,7 @@ macro(skive_optional name what lost target)
 endmacro()
 skive_optional(PNG libpng "PNG images are not read" PNG::PNG)
 skive_optional(JPEG libjpeg-turbo "JPEG images are not read" JPEG::JPEG)
+skive_optional(SNDFILE libsndfile "sounds (WAV, FLAC, Ogg) are not read" pkg-config:sndfile)
 
 # OpenMP comes with the compiler: it is there when a program with a parallel region can be linked.
 set(SKIVE_OPENMP AUTO CACHE STRING "OpenMP: AUTO (used where the compiler has it), ON (required), OFF (one thread)")

@@ -4,6 +4,7 @@
 #include <skive/data.h>
 #include <skive/zoo.h>
 
+#include "data/sound.h"
 #include "data/transform.h"
 #include "kernels/kernel.h"
 #include "graph/op.h"
@@ -111,6 +112,7 @@ int main(void) {
     printf("\n## Data sets\n\n| specification | what |\n|---|---|\n");
     for (size_t i = 0; i < skive_dataset_kind_count(); i++)
         printf("| `%s` | %s |\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
+    family("Features of sounds", &skv_feature_family, NULL);
     family("Transforms", &skv_transform_family, skive_transform_syntax);
     family("Built-in networks", &skv_zoo_family, NULL);
     return 0;

@@ -22,6 +22,7 @@ libjansson4
 libpng16-16t64 | libpng16-16
 libjpeg62-turbo | libjpeg-turbo8 | libjpeg8
 zlib1g
+libsndfile1 : built with libsndfile, skive does not start
 libgomp1
 END
         build) cat <<'END' ;;
@@ -38,6 +39,7 @@ libjansson-dev
 libpng-dev
 libjpeg-dev | libjpeg62-turbo-dev | libjpeg-turbo8-dev
 zlib1g-dev
+libsndfile1-dev : sounds are not read
 libdnnl-dev : skive's own kernels do all the work
 END
         demo) cat <<'END' ;;

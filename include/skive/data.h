@@ -16,6 +16,10 @@
  *                                                numbered in the order of their names. A folder that contains only
  *                                                image files has no labels (docs/data.md)
  *
+ *     audio:DIR[,rate=HZ][,seconds=S][,features=NAME][,OPTION=VALUE...]
+ *                                                WAV, FLAC or Ogg files in folders as above, as samples of fixed length
+ *                                                or features of them: raw, logmel, mfcc (docs/sound.md)
+ *
  * In a list of files "\," is a comma that belongs to a name, and "\\" a backslash.
  *
  * 8-bit samples (IDX, images, .npy of uint8) are read as value / 255, all others unchanged. skive/input.h describes how
@@ -82,6 +86,12 @@ typedef struct skive_dataset_options {
     const struct skive_graph *model;
     bool classes_by_order;     /* do not match names: classes are numbered by their order in the set */
     skive_target_type targets; /* AUTO */
+    /* Settings of the samples in the form in which a model carries them (skive_dataset_info.preprocessing), where the
+     * specification does not give them; NULL: those of `model`, if any. Copied. */
+    const char *preprocessing;
+    /* Leave out files of folders that cannot be read, instead of failing. All files are decoded for that when the set
+     * is opened, so that the samples are the same in every run. A note counts them and names the first. */
+    bool skip_bad;
 } skive_dataset_options;
 
 SKIVE_API skive_dataset_options skive_dataset_options_default(void);
@@ -135,6 +145,9 @@ typedef struct skive_dataset_info {
     size_t n_inputs, n_targets; /* n_targets 0: neither labels nor targets */
     const skive_dataset_input *inputs;
     const skive_dataset_target *targets;
+    /* How samples were made from the files, with all settings ("rate=16000,seconds=1,features=mfcc,..."); NULL: as they
+     * are. skive_model_set_input stores it in the model. */
+    const char *preprocessing;
 } skive_dataset_info;
 
 /* Strings and lists are borrowed and live as long as the data set. */

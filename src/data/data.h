@@ -76,6 +76,9 @@ struct skive_dataset {
     int64_t target_dims[SKIVE_MAX_RANK];
     size_t target_size;
     bool separate_test, separate_validation;
+    /* How samples were made from the files, as a model keeps it in its metadata under this key; both may be NULL. */
+    const char *recipe_key;
+    char *recipe;
     /* A set with several inputs or targets lists them (parts.c). A child has samples or labels of its own and the order
      * and split of its owner, so that it can be read like any data set. */
     skive_dataset **children;  /* owned */

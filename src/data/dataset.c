@@ -334,6 +334,7 @@ skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skiv
     SKV_GO(status, fail, skv_dataset_parts_check(ctx, ds));
     SKV_GO(status, fail, skv_classes_match(ctx, &o, ds));
     ds->options.model = NULL; /* borrowed */
+    ds->options.preprocessing = ds->recipe;
     ds->options.classes_by_order = true;
     SKV_GO(status, fail, choose_samples(ctx, &o, ds));
     SKV_GO(status, fail, skv_dataset_parts_finish(ctx, ds));
@@ -360,6 +361,7 @@ void skive_dataset_free(skive_dataset *ds) {
     skv_free(ctx, ds->targets);
     if (!ds->owner) skv_free(ctx, ds->order);
     skv_free(ctx, ds->values);
+    skv_free(ctx, ds->recipe);
     skv_free(ctx, ds->spec);
     skv_free(ctx, ds);
 }
@@ -390,6 +392,7 @@ void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
         .n_targets = skv_dataset_answer_count(ds),
         .inputs = ds->input_list,
         .targets = ds->target_list,
+        .preprocessing = x->recipe,
     };
     memcpy(out->dims, x->dims, sizeof out->dims);
     memcpy(out->target_dims, ds->target_dims, sizeof out->target_dims);

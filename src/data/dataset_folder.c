@@ -63,7 +63,7 @@ static skive_status read_folder(skive_context *ctx, const skive_dataset *ds, siz
     char *path = NULL;
     int64_t h, w;
     skive_status status;
-    SKV_GO(status, done, decode(ctx, f, index, (int)ds->dims[0], &path, &image));
+    SKV_GO(status, done, skv_folder_bad(ctx, decode(ctx, f, index, (int)ds->dims[0], &path, &image)));
     skv_scaled_size(&f->scaled, image.height, image.width, &h, &w);
     SKV_GO(status, done, skv_image_check(ctx, path, (uint64_t)w, (uint64_t)h, image.channels));
     if (f->scaled.crop_h ? h < height || w < width : h != height || w != width) {
@@ -117,7 +117,7 @@ static skive_status look(skive_context *ctx, const char *root, const skv_name_li
         skv_image_head head;
         char *path = NULL;
         SKV_TRY(skv_asprintf(ctx, &path, "%s/%s", root, files->names[i]));
-        const skive_status status = skv_image_head_read(ctx, path, &head);
+        const skive_status status = skv_folder_bad(ctx, skv_image_head_read(ctx, path, &head));
         skv_free(ctx, path);
         if (status != SKIVE_OK) return status;
         count_head(s, &head, i);
@@ -225,6 +225,18 @@ static skive_status decide_shape(skive_context *ctx, skive_dataset *ds) {
     return SKIVE_OK;
 }
 
+/* Decodes all of an image. */
+static skive_status check(skive_context *ctx, const char *path) {
+    skv_image image = {0};
+    void *bytes = NULL;
+    size_t n = 0;
+    SKV_TRY(skv_file_read(ctx, path, FILE_LIMIT, &bytes, &n));
+    const skive_status status = skv_image_decode(ctx, bytes, n, path, 0, &image);
+    skv_free(ctx, image.pixels);
+    skv_free(ctx, bytes);
+    return status;
+}
+
 static skive_status open_folder(skive_context *ctx, const char *args, bool test, const skive_dataset_options *options,
                                 skive_dataset *ds) {
     folder *f = NULL;
@@ -232,6 +244,7 @@ static skive_status open_folder(skive_context *ctx, const char *args, bool test,
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *f, &f));
     ds->state = f;
     SKV_TRY(skv_folder_files_find(ctx, &skv_image_files, args, options, &f->of, ds));
+    if (options->skip_bad) SKV_TRY(skv_folder_skip_bad(ctx, &skv_image_files, &f->of, check, ds));
     SKV_TRY(decide_shape(ctx, ds));
     skv_folder_files_name(&f->of, ds);
     return SKIVE_OK;

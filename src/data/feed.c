@@ -232,9 +232,10 @@ skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive
     }
     SKV_TRY(match(out, g, info));
     const int64_t c = out->channel_axis >= 0 ? out->sample_dims[out->channel_axis] : 1;
-    out->images = info->channel_axis == 0 && info->rank == 3 ? true
-                  : out->sample_rank >= 3                    ? c == 1 || c == 3 || c == 4
-                                                             : out->bytes && out->sample_rank == 2;
+    out->images = info->preprocessing                          ? false
+                  : info->channel_axis == 0 && info->rank == 3 ? true
+                  : out->sample_rank >= 3                      ? c == 1 || c == 3 || c == 4
+                                                               : out->bytes && out->sample_rank == 2;
     SKV_TRY(read_scale(out, g));
     skive_status status = skive_model_normalization(g, &out->normalization);
     if (status == SKIVE_OK) status = check_normalization(out, info);

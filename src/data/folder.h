@@ -35,9 +35,9 @@ void skv_left_out_free(skive_context *ctx, skv_left_out *left);
 /* One note about all of it, if there is any. `where`: the folder that contains them. */
 void skv_left_out_tell(skive_context *ctx, const char *where, const skv_left_out *left);
 
-/* Adds, sorted by name, the files of a kind in `path` to `files` and its folders to `folders`, each as "prefix/name" or,
- * with prefix NULL, as "name". If `folders` is NULL, they are counted in `left` like everything else; `left` NULL: not
- * counted. Hidden files and files of systems (Thumbs.db) are ignored. */
+/* Adds, sorted by name, the files of a kind in `path` to `files` and its folders to `folders`, each as "prefix/name"
+ * or, with prefix NULL, as "name". If `folders` is NULL, they are counted in `left` like everything else; `left` NULL:
+ * not counted. Hidden files and files of systems (Thumbs.db) are ignored. */
 skive_status skv_folder_list(skive_context *ctx, const skv_file_kind *kind, const char *path, const char *prefix,
                              skv_name_list *files, skv_name_list *folders, skv_left_out *left);
 
@@ -71,5 +71,15 @@ void skv_folder_files_free(skive_context *ctx, skv_folder_files *f);
 /* The files of the training part, which determine what all parts have in common. *out is freed by the caller. */
 skive_status skv_folder_training(skive_context *ctx, const skv_file_kind *kind, const skv_folder_files *f,
                                  skv_name_list *out);
+
+/* ---- files that cannot be read ---- */
+
+/* Adds to the message of a failure by a file that --skip-bad would pass over it; returns `status`. */
+skive_status skv_folder_bad(skive_context *ctx, skive_status status);
+/* Calls `check`, which decodes all of a file, for every file and removes those that it refuses, with their labels. A
+ * note counts them and names the first with the reason. Errors: DATA (none is left), MEMORY, INTERRUPTED. */
+typedef skive_status (*skv_file_check)(skive_context *ctx, const char *path);
+skive_status skv_folder_skip_bad(skive_context *ctx, const skv_file_kind *kind, skv_folder_files *f,
+                                 skv_file_check check, skive_dataset *ds);
 
 #endif

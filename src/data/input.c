@@ -216,21 +216,35 @@ static bool is_measured(const skive_input_options *o) {
     return (o->mean && strcmp(o->mean, "data") == 0) || (!o->mean && o->std && strcmp(o->std, "data") == 0);
 }
 
+/* What the set's samples were made by is part of the model from now on. */
+static skive_status store_recipe(skive_graph *g, const skive_dataset *set) {
+    return set->recipe ? skive_graph_set_meta(g, set->recipe_key, set->recipe) : SKIVE_OK;
+}
+
+static void tell_other_recipe(skive_context *ctx, const skive_graph *g, const skive_dataset *set) {
+    const char *stored = skive_graph_meta(g, set->recipe_key);
+    if (stored && strcmp(stored, set->recipe) != 0)
+        skv_note(ctx, "%s: samples are prepared with %s, but the model's metadata say %s", set->spec, set->recipe,
+                 stored);
+}
+
 skive_status skive_model_set_input(skive_context *ctx, skive_graph *g, const skive_dataset *set,
                                    const skive_input_options *options) {
     SKV_NEED(ctx, "ctx, graph", ctx, g);
     static const char *const keys[] = {SKV_META_INPUT_LAYOUT, SKV_META_INPUT_SCALE, SKV_META_INPUT_MEAN,
-                                       SKV_META_INPUT_STD};
+                                       SKV_META_INPUT_STD, SKV_META_INPUT_SOUND};
     enum { KEYS = sizeof keys / sizeof keys[0] };
     skive_input_options o = skive_input_options_default();
     const char *before[KEYS]; /* in the graph's arena */
     SKV_TRY(skv_options_take(ctx, "skive_input_options", options, &o, sizeof o));
-    if (!o.layout && !o.mean && !o.std && !o.scale) return SKIVE_OK;
+    if (set && set->recipe) tell_other_recipe(ctx, g, set);
+    if (!o.layout && !o.mean && !o.std && !o.scale) return set ? store_recipe(g, set) : SKIVE_OK;
     const uint8_t mean_from = g->mean_from, scale_from = g->scale_from;
     for (int k = 0; k < KEYS; k++) before[k] = skive_graph_meta(g, keys[k]);
     if (o.mean || o.std) g->mean_from = is_measured(&o) ? SKV_SAID_BY_DATA : SKV_SAID_BY_CALLER;
     if (o.scale) g->scale_from = SKV_SAID_BY_CALLER;
-    const skive_status status = set_all(ctx, g, set, &o);
+    skive_status status = set ? store_recipe(g, set) : SKIVE_OK;
+    if (status == SKIVE_OK) status = set_all(ctx, g, set, &o);
     if (status == SKIVE_OK) return status;
     for (int k = 0; k < KEYS; k++) (void)skive_graph_set_meta(g, keys[k], before[k]);
     g->mean_from = mean_from;

@@ -28,9 +28,10 @@ fails() {
     fi
 }
 
-configure -DSKIVE_PNG=OFF -DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON -DSKIVE_OPENMP=OFF -DSKIVE_ONEDNN=OFF
+configure -DSKIVE_PNG=OFF -DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON -DSKIVE_OPENMP=OFF -DSKIVE_ONEDNN=OFF -DSKIVE_SNDFILE=OFF
 says "libpng: left out; PNG images are not read"
 says "libjpeg-turbo: left out; JPEG images are not read"
+says "libsndfile: left out; sounds (WAV, FLAC, Ogg) are not read"
 says "OpenMP: left out; everything runs on one thread"
 says "oneDNN: left out"
 
