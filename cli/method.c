@@ -201,7 +201,8 @@ skive_status cli_method_options(cli_args *a, skive_options **out) {
     }
     if (status == SKIVE_OK && t) {
         t->seed = skive_context_seed(a->ctx);
-        if (!skive_options_is_set(*out, "train.lr") && strncmp(t->optimizer, "adam", 4) == 0) t->learning_rate = 0.001;
+        const bool other = strcmp(t->optimizer, "sgd") != 0 && strncmp(t->optimizer, "sgd:", 4) != 0;
+        if (!skive_options_is_set(*out, "train.lr") && other) t->learning_rate = skive_optimizer_rate(t->optimizer);
         if (t->best && cli_has(a, "no-validation"))
             status =
                 cli_fail(a, SKIVE_ERR_ARGUMENT, "--best needs validation samples, and --no-validation leaves none");

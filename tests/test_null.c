@@ -175,6 +175,7 @@ static void context_cases(fixture *f) {
     GIVES(skive_context_message, ctx, equal(skive_context_message(NULL), ""));
     GIVES(skive_context_subject, ctx, equal(skive_context_subject(NULL), ""));
     IGNORED(skive_context_clear, ctx, skive_context_clear(NULL));
+    GIVES(skive_optimizer_rate, optimizer, skive_optimizer_rate(NULL) > 0);
     GIVES(skive_context_note_count, ctx, !skive_context_note_count(NULL));
     GIVES(skive_context_note, ctx, equal(skive_context_note(NULL, 0), ""));
     IGNORED(skive_context_clear_notes, ctx, skive_context_clear_notes(NULL));
@@ -281,6 +282,7 @@ static void exec_cases(fixture *f) {
     GIVES(skive_plan_output_count, plan, !skive_plan_output_count(NULL));
     GIVES(skive_plan_input_name, plan, equal(skive_plan_input_name(NULL, 0), ""));
     GIVES(skive_plan_output_name, plan, equal(skive_plan_output_name(NULL, 0), ""));
+    GIVES(skive_plan_recomputation, plan, skive_plan_recomputation(NULL).segments == 0);
     GIVES(skive_plan_arena_bytes, plan, !skive_plan_arena_bytes(NULL));
     GIVES(skive_plan_packed_bytes, plan, !skive_plan_packed_bytes(NULL));
     GIVES(skive_plan_step_count, plan, !skive_plan_step_count(NULL));

@@ -225,12 +225,20 @@ static void options_of_records_are_fields(void **state) {
     o.optimizer = "adam";
     skv_test_ok(ctx, skv_train_options_take(ctx, &o, &own));
     assert_true(own.final_rate == 0.1 && own.momentum == 0.7);
+    o.optimizer = "adam:beta2=0.5"; /* not a field: stays in the text */
+    skv_test_ok(ctx, skv_train_options_take(ctx, &o, &own));
+    assert_string_equal(own.optimizer, "adam:beta2=0.5");
     o.optimizer = "adam:momentum=0.5";
     skv_test_fails(ctx, skv_train_options_take(ctx, &o, &own), SKIVE_ERR_ARGUMENT,
-                   "optimizer 'adam' takes no options, and 'momentum' is given");
+                   "optimizer 'adam' has no option 'momentum'; there are: beta1, beta2, epsilon");
+    o.optimizer = "adam";
+    o.schedule = "constant:factor=0.5";
+    skv_test_fails(ctx, skv_train_options_take(ctx, &o, &own), SKIVE_ERR_ARGUMENT,
+                   "schedule of the learning rate 'constant' takes no options, and 'factor' is given");
+    o.schedule = "constant";
     o.optimizer = "sdg";
     skv_test_fails(ctx, skv_train_options_take(ctx, &o, &own), SKIVE_ERR_ARGUMENT,
-                   "no optimizer 'sdg'; did you mean 'sgd'? There are: sgd, adam, adamw");
+                   "no optimizer 'sdg'; did you mean 'sgd'? There are: sgd, adam, adamw, rmsprop, lamb, lion");
     q.calibration = "percentile:99";
     skv_test_ok(ctx, skv_table_resolve(ctx, &skv_quantize_table, &q));
     assert_true(q.percentile == 99);

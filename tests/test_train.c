@@ -409,7 +409,7 @@ static void learns(skive_context *ctx, skive_graph *g, const char *optimizer) {
     skive_train_report report;
     skive_eval_report before, after;
     o.optimizer = optimizer;
-    o.learning_rate = strcmp(optimizer, "sgd") == 0 ? 0.02 : 0.005;
+    o.learning_rate = (strcmp(optimizer, "sgd") == 0 ? 1 : 5) * skive_optimizer_rate(optimizer);
     skv_test_ok(ctx, skive_evaluate(ctx, g, test, 0, &before));
     skv_test_ok(ctx, skive_train(ctx, g, set, validation, &o, NULL, 0, &report));
     skv_test_ok(ctx, skive_evaluate(ctx, g, test, 0, &after));

@@ -204,10 +204,14 @@ static void losses_stay_finite_for_large_scores(void **state) {
 
 /* ---- optimizers ---- */
 
-/* Runs an optimizer on one weight that starts at 1. */
+/* Runs an optimizer, "adam:beta1=0.8", on one weight that starts at 1. */
 static void check_steps(const char *optimizer, const skive_train_options *o, double decay, double scale,
                         const float *gradients, const double *expected, int steps) {
+    skive_context *ctx = skv_test_context();
+    const skv_optimizer *record;
+    skv_option_values values;
     float w = 1, gradient, states[2] = {0, 0};
+    skv_test_ok(ctx, skv_optimizer_pick(ctx, optimizer, &record, &values));
     skv_update u = {.weight = &w,
                     .gradient = &gradient,
                     .state = {&states[0], &states[1]},
@@ -216,15 +220,18 @@ static void check_steps(const char *optimizer, const skive_train_options *o, dou
                     .decay = decay,
                     .gradient_scale = scale,
                     .options = o,
+                    .values = &values,
+                    .adapts = true,
                     .threads = 1};
     for (int i = 0; i < steps; i++) {
         gradient = gradients[i];
         u.step = i + 1;
-        skv_optimizer_find(optimizer)->update(&u);
+        record->update(&u);
         if (!skv_test_close((double)w, expected[i], 1e-6, 1e-7)) {
             fail_msg("%s: after step %d the weight is %.9g, expected %.9g", optimizer, i + 1, (double)w, expected[i]);
         }
     }
+    skv_test_context_end(ctx);
 }
 
 static skive_train_options rate(double learning_rate, double momentum, bool nesterov) {
@@ -263,6 +270,9 @@ static void adam_by_hand(void **state) {
     check_steps("adam", &o, 0, 0.5, gradients, (const double[]){0.9, 0.905263158, 0.855438945}, 3);
     /* L2 decay passes through the moments: the first step has full length however small the decay is. */
     check_steps("adam", &o, 0.01, 1, none, (const double[]){0.9}, 1);
+    /* beta 0.5 and 0.75: m = 0.5, -0.25, 0.875; v = 0.25, 0.4375, 1.328125; corrected m = 1, -1/3, 1; corrected v = 1,
+     * 1, 2.2972972973; steps 1, -1/3, 0.6597711866. */
+    check_steps("adam:beta1=0.5,beta2=0.75", &o, 0, 1, gradients, (const double[]){0.9, 0.933333333, 0.867356215}, 3);
 }
 
 static void adamw_by_hand(void **state) {
@@ -276,6 +286,69 @@ static void adamw_by_hand(void **state) {
     check_steps("adamw", &o, 0, 1, gradients, (const double[]){0.9, 0.905263158, 0.855438945}, 3);
 }
 
+/* share 0.75: v = 0.25, 0.4375; steps 1 / 0.5 and -1 / 0.66143783. */
+static void rmsprop_by_hand(void **state) {
+    const skive_train_options o = rate(0.1, 0, false);
+    const float gradients[] = {1, -1}, none[] = {0, 0};
+    (void)state;
+    check_steps("rmsprop:share=0.75", &o, 0, 1, gradients, (const double[]){0.8, 0.951185789}, 2);
+    /* b = 2, then 0.5 * 2 - 1.51185789. */
+    check_steps("rmsprop:share=0.75,momentum=0.5", &o, 0, 1, gradients, (const double[]){0.8, 0.851185789}, 2);
+    /* The size of the gradients does not matter, but for epsilon: 1 / (0.5 + 0.5). */
+    check_steps("rmsprop:share=0.75", &o, 0, 8, gradients, (const double[]){0.8, 0.951185789}, 2);
+    check_steps("rmsprop:share=0.75,epsilon=0.5", &o, 0, 1, gradients, (const double[]){0.9}, 1);
+    /* Decay is a gradient: 0.3 / (0.5 * 0.3). */
+    check_steps("rmsprop:share=0.75", &o, 0.3, 1, none, (const double[]){0.8}, 1);
+}
+
+/* c = 0.1, 0.009 - 0.2, -0.00909 + 0.005; m = 0.01, -0.0101. */
+static void lion_by_hand(void **state) {
+    const skive_train_options o = rate(0.1, 0, false);
+    const float gradients[] = {1, -2, 0.05f}, none[] = {0, 0};
+    (void)state;
+    check_steps("lion", &o, 0, 1, gradients, (const double[]){0.9, 1, 1.1}, 3);
+    check_steps("lion", &o, 0.2, 1, gradients, (const double[]){0.88, 0.88 * 0.98 + 0.1}, 2);
+    check_steps("lion", &o, 0.2, 1, none, (const double[]){0.98, 0.98 * 0.98}, 2);
+    /* Without a past, each step follows its own gradient. */
+    check_steps("lion:beta1=0,beta2=0", &o, 0, 1, gradients, (const double[]){0.9, 1, 0.9}, 3);
+}
+
+/* Two weights, 3 and 4, of norm 5, and gradients that Adam turns into 1 and -1, of norm sqrt(2), in both steps. The
+ * first has the length 0.1 * 5 / sqrt(2) = 0.353553391 in each; then the norm is 5.09481175. */
+static void lamb_by_hand(void **state) {
+    static const double expected[2][2][2] = {{{2.9, 4.1}, {2.8, 4.2}},
+                                             {{2.646446609, 4.353553391}, {2.286189015, 4.713810985}}};
+    skive_context *ctx = skv_test_context();
+    const skive_train_options o = rate(0.1, 0, false);
+    const float gradient[2] = {1, -2};
+    const skv_optimizer *record;
+    skv_option_values values;
+    (void)state;
+    skv_test_ok(ctx, skv_optimizer_pick(ctx, "lamb:epsilon=1e-9", &record, &values));
+    for (int adapts = 0; adapts < 2; adapts++) { /* a bias, and a weight */
+        float w[2] = {3, 4}, m[2] = {0}, v[2] = {0};
+        skv_update u = {.weight = w,
+                        .gradient = gradient,
+                        .state = {m, v},
+                        .n = 2,
+                        .rate = 0.1,
+                        .gradient_scale = 1,
+                        .adapts = adapts,
+                        .options = &o,
+                        .values = &values,
+                        .threads = 1};
+        for (int i = 0; i < 2; i++) {
+            u.step = i + 1;
+            record->update(&u);
+            for (int k = 0; k < 2; k++) assert_true(skv_test_close((double)w[k], expected[adapts][i][k], 1e-6, 1e-6));
+        }
+    }
+    /* Of a single weight the step is the rate times the weight; decay 0.1 turns the second around: -0.0526 + 0.09. */
+    const float mixed[] = {1, -1};
+    check_steps("lamb", &o, 0.1, 1, mixed, (const double[]){0.9, 0.81}, 2);
+    skv_test_context_end(ctx);
+}
+
 enum { MANY = 70001 }; /* above what is done by one thread */
 
 typedef struct arena {
@@ -285,6 +358,8 @@ typedef struct arena {
 
 static void run_many(const skv_optimizer *optimizer, arena *a, bool masked, int threads) {
     skive_train_options o = rate(0.05, 0.9, true);
+    skv_option_values values;
+    skv_options_default(optimizer->options, optimizer->n_options, &values);
     skv_update u = {.weight = a->weight,
                     .gradient = a->gradient,
                     .state = {a->state[0], a->state[1]},
@@ -293,6 +368,8 @@ static void run_many(const skv_optimizer *optimizer, arena *a, bool masked, int 
                     .decay = 0.1,
                     .gradient_scale = 0.7,
                     .options = &o,
+                    .values = &values,
+                    .adapts = true,
                     .threads = threads};
     memset(a->state[0], 0, MANY * sizeof(float));
     memset(a->state[1], 0, MANY * sizeof(float));
@@ -340,11 +417,12 @@ static void masks_hold_with_every_optimizer(void **state) {
         assert_memory_equal(masked.weight, threaded.weight, MANY * sizeof(float));
         for (int i = 0; i < MANY; i++) {
             if (masked.keep[i]) {
-                assert_memory_equal(&masked.weight[i], &bare.weight[i], sizeof zero);
+                if (!optimizer->whole) assert_memory_equal(&masked.weight[i], &bare.weight[i], sizeof zero);
                 continue;
             }
             assert_memory_equal(&masked.weight[i], &zero, sizeof zero);
-            for (int s = 0; s < optimizer->states; s++) assert_memory_equal(&masked.state[s][i], &zero, sizeof zero);
+            for (int s = 0; s < SKV_OPTIMIZER_STATES && optimizer->states[s]; s++)
+                assert_memory_equal(&masked.state[s][i], &zero, sizeof zero);
         }
     }
     free_arena(&masked);
@@ -354,8 +432,14 @@ static void masks_hold_with_every_optimizer(void **state) {
 
 /* ---- schedules ---- */
 
-static void check_rate(const char *schedule, const skive_train_options *o, double epoch, double expected) {
-    const double got = skv_schedule_rate(skv_schedule_find(schedule), o, epoch);
+static void check_rate(const char *schedule, const skive_train_options *given, double epoch, double expected) {
+    skive_context *ctx = skv_test_context();
+    skive_train_options o = *given;
+    skv_course course;
+    o.schedule = schedule;
+    skv_test_ok(ctx, skv_course_start(ctx, &o, &course));
+    const double got = skv_course_rate(&course, epoch);
+    skv_test_context_end(ctx);
     if (!skv_test_close(got, expected, 1e-12, 1e-15)) {
         fail_msg("%s at epoch %g gives %.12g, expected %.12g", schedule, epoch, got, expected);
     }
@@ -384,9 +468,40 @@ static void schedules_by_hand(void **state) {
     check_rate("cosine", &o, 5, 0.4 * 0.55);
     check_rate("cosine", &o, 10.0 / 3, 0.4 * (0.1 + 0.9 * 0.75)); /* cos 60 degrees */
     check_rate("cosine", &o, 10, 0.04);
+    check_rate("multi-step", &o, 5, 0.4);
+    check_rate("multi-step", &o, 5.01, 0.04);
+    check_rate("multi-step", &o, 7.5, 0.04);
+    check_rate("multi-step", &o, 10, 0.004);
+    check_rate("multi-step:2,3.5,factor=0.5", &o, 2, 0.4);
+    check_rate("multi-step:2,3.5,factor=0.5", &o, 3, 0.2);
+    check_rate("multi-step:at=2,3.5,factor=0.5", &o, 4, 0.1);
+    /* Cosines of 2, 4 and 8 epochs; then of 3 epochs each, down to a tenth. */
+    check_rate("restarts:2", &o, 1, 0.2);
+    check_rate("restarts:2", &o, 2, 0);
+    check_rate("restarts:2", &o, 4, 0.2);
+    check_rate("restarts:2", &o, 6, 0);
+    check_rate("restarts:2", &o, 10, 0.2);
+    check_rate("restarts:period=3,grow=1,final=0.1", &o, 4, 0.4 * (0.1 + 0.9 * 0.75));
+    check_rate("restarts:period=3,grow=1,final=0.1", &o, 9, 0.04);
+    /* From 0.4 / 4 up to 0.4 at epoch 4, and down to 0.4 / 8 at the end. */
+    check_rate("one-cycle:up=0.4,start=4,end=2", &o, 0, 0.1);
+    check_rate("one-cycle:up=0.4,start=4,end=2", &o, 2, 0.25);
+    check_rate("one-cycle:up=0.4,start=4,end=2", &o, 4, 0.4);
+    check_rate("one-cycle:up=0.4,start=4,end=2", &o, 7, 0.225);
+    check_rate("one-cycle:up=0.4,start=4,end=2", &o, 10, 0.05);
+    check_rate("polynomial", &o, 2.5, 0.3);
+    check_rate("polynomial", &o, 10, 0);
+    check_rate("polynomial:power=2,final=0.2", &o, 5, 0.4 * (0.2 + 0.8 * 0.25));
+    check_rate("exponential", &o, 2, 0.4 * 0.9025);
+    check_rate("exponential:0.5", &o, 0.5, 0.4 * sqrt(0.5));
     /* Two epochs of warm-up from zero; the cosine spans the eight after them. */
     o.warmup_epochs = 2;
+    check_rate("polynomial", &o, 6, 0.2);
+    check_rate("exponential:0.5", &o, 3, 0.2);
+    check_rate("restarts:2", &o, 3, 0.2);
+    check_rate("one-cycle:up=0.4,start=4,end=2", &o, 2, 0.25); /* its own */
     for (size_t i = 0; i < skv_schedule_count(); i++) {
+        if (skv_schedule_at(i)->own_warmup) continue;
         check_rate(skv_schedule_at(i)->name, &o, 0.5, 0.1);
         check_rate(skv_schedule_at(i)->name, &o, 1, 0.2);
         check_rate(skv_schedule_at(i)->name, &o, 2, 0.4);
@@ -396,6 +511,39 @@ static void schedules_by_hand(void **state) {
     /* Nothing but warm-up. */
     o.warmup_epochs = 20;
     check_rate("cosine", &o, 5, 0.1);
+}
+
+/* Accuracies, and how often the rate was reduced after each: epochs that are no better are waited for twice, the third
+ * reduces; one epoch of rest follows. Better by less than a hundredth is not better. */
+static void plateau_by_hand(void **state) {
+    static const double figures[] = {0.5, 0.6, 0.6, 0.605, 0.5, 0.4, 0.4, 0.4, 0.4, 0.7, 0.1, 0.1, 0.1};
+    static const int reductions[] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3};
+    static const double factors[] = {1, 0.5, 0.25, 0.2};
+    skive_context *ctx = skv_test_context();
+    skive_train_options o = skive_train_options_default();
+    skv_course course;
+    (void)state;
+    o.learning_rate = 0.8;
+    o.warmup_epochs = 0;
+    o.schedule = "plateau:factor=0.5,patience=2,threshold=0.01,rest=1,least=0.2";
+    skv_test_ok(ctx, skv_course_start(ctx, &o, &course));
+    for (size_t i = 0; i < SKV_LENGTH(figures); i++) {
+        skv_course_watch(&course, figures[i]);
+        assert_true(skv_test_close(skv_course_rate(&course, (double)i + 1), 0.8 * factors[reductions[i]], 1e-12, 0));
+    }
+    /* Losses, turned around: larger is better there too. */
+    o.schedule = "plateau:patience=0";
+    skv_test_ok(ctx, skv_course_start(ctx, &o, &course));
+    skv_course_watch(&course, -2.0);
+    skv_course_watch(&course, -1.5);
+    assert_true(skv_course_rate(&course, 2) == 0.8);
+    skv_course_watch(&course, -1.6);
+    assert_true(skv_test_close(skv_course_rate(&course, 3), 0.08, 1e-12, 0));
+    o.schedule = "multi-step:at=3,x";
+    skv_test_fails(ctx, skv_course_start(ctx, &o, &course), SKIVE_ERR_ARGUMENT, "at=30,60");
+    o.schedule = "multi-step:at=3,2";
+    skv_test_fails(ctx, skv_course_start(ctx, &o, &course), SKIVE_ERR_ARGUMENT, "each later");
+    skv_test_context_end(ctx);
 }
 
 int main(void) {
@@ -409,8 +557,12 @@ int main(void) {
         cmocka_unit_test(sgd_by_hand),
         cmocka_unit_test(adam_by_hand),
         cmocka_unit_test(adamw_by_hand),
+        cmocka_unit_test(rmsprop_by_hand),
+        cmocka_unit_test(lion_by_hand),
+        cmocka_unit_test(lamb_by_hand),
         cmocka_unit_test(masks_hold_with_every_optimizer),
         cmocka_unit_test(schedules_by_hand),
+        cmocka_unit_test(plateau_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

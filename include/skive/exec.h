@@ -39,11 +39,18 @@ typedef struct skive_plan_options {
      * unit do (TensorFlow Lite's and CMSIS-NN's arithmetic; docs/quantization.md): gives the bits of such a target, on
      * reference kernels. Not with `training`. */
     bool fixed_multipliers;
+    /* With `training`; output 0 is the loss. Activations that only the backward pass still needs are given up and
+     * computed again from those at the ends of segments (gradient checkpointing: Chen et al. 2016), with the same bits:
+     * `recompute` always, in as many segments as need the least memory; `may_recompute` only where the arena would
+     * exceed the context's memory limit less `reserve` bytes, in as few segments as fit. */
+    bool recompute, may_recompute;
+    size_t reserve;
 } skive_plan_options;
 SKIVE_API skive_plan_options skive_plan_options_default(void);
 
 /* Creates a plan; the graph is not modified and may be freed afterwards (parameters are shared). Errors: UNSUPPORTED
- * naming all missing ops at once, SHAPE naming the node or the input whose dimensions are unknown, GRAPH, MEMORY. */
+ * naming all missing ops at once, SHAPE naming the node or the input whose dimensions are unknown, GRAPH, MEMORY, LIMIT
+ * (its values exceed the memory limit, with recomputation too where that is allowed). */
 SKIVE_API skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph,
                                          const skive_plan_options *options, skive_plan **out);
 SKIVE_API void skive_plan_free(skive_plan *plan);
@@ -53,6 +60,13 @@ SKIVE_API size_t skive_plan_output_count(const skive_plan *plan);
 SKIVE_API const char *skive_plan_input_name(const skive_plan *plan, size_t index);
 SKIVE_API const char *skive_plan_output_name(const skive_plan *plan, size_t index);
 
+/* What a plan computes again in each run. */
+typedef struct skive_recomputation {
+    size_t segments;            /* 0: nothing is */
+    size_t bytes_before, bytes; /* of the arena, without and with it */
+    int64_t macs;               /* multiply-adds that are made a second time */
+} skive_recomputation;
+SKIVE_API skive_recomputation skive_plan_recomputation(const skive_plan *plan);
 SKIVE_API size_t skive_plan_arena_bytes(const skive_plan *plan);  /* of one exec: all activations and scratch memory */
 SKIVE_API size_t skive_plan_packed_bytes(const skive_plan *plan); /* of weights rearranged for kernels */
 

@@ -19,7 +19,7 @@ typedef struct skive_train_options {
      * value before it. */
     const char *loss;
     double label_smoothing;
-    const char *optimizer; /* "sgd", "adam", "adamw" */
+    const char *optimizer; /* "sgd", "adam", "adamw", "rmsprop", "lamb", "lion", with options: "adam:beta2=0.99" */
     double learning_rate;
     double momentum;
     bool nesterov;
@@ -62,6 +62,10 @@ typedef struct skive_train_options {
      * zero). Without a pattern: all weights. The model carries them in its metadata, and they hold in any later
      * training; "none" takes them away. NULL: none besides those that the model carries. */
     const char *rules;
+    /* Activations that only the gradients still need are computed again for them instead of being kept (gradient
+     * checkpointing, skive/exec.h): less memory for up to one more forward pass a step, and the same bits. False: only
+     * where a step would otherwise exceed the context's memory limit. A note tells it. */
+    bool recompute;
     /* How often the checkpoint is written within an epoch, besides at its end: "5m", "90s" or "2h" (no more than that
      * time is lost), or a number of steps, "200". NULL: at the ends of epochs, and when the run is interrupted. */
     const char *checkpoint_every;
@@ -69,6 +73,9 @@ typedef struct skive_train_options {
     const char *resume;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
+/* The learning rate with which an optimizer, "sgd" or "adam:beta2=0.99", is commonly started: what the command takes
+ * where none is given. NULL: that of sgd. NaN: there is no such optimizer. */
+SKIVE_API double skive_optimizer_rate(const char *optimizer);
 
 enum { SKIVE_EPOCH_FIGURES = 48 };
 

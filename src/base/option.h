@@ -178,9 +178,10 @@ const skv_option *skv_table_at(const skv_table *t, size_t i);
 /* By name or alias; NULL if there is none. */
 const skv_option *skv_table_find(const skv_table *t, const char *name);
 static inline const char *skv_option_known_as(const skv_option *o) { return o->alias ? o->alias : o->name; }
-/* Sets the fields that options behind a record's name stand for ("sgd:momentum=0.8"), leaves the bare name in the
- * record's own field, and checks all fields. A default outside the range stands for
- * "not set" and may stay. Errors: ARGUMENT. */
+/* Sets the fields that options behind a record's name stand for ("sgd:momentum=0.8"), and checks all fields. The
+ * record's own field keeps the bare name, or the whole text where it gives options that are no fields
+ * ("adam:beta2=0.99"), for whoever picks the record from it. A default outside the range stands for "not set" and may
+ * stay. Errors: ARGUMENT. */
 skive_status skv_table_resolve(skive_context *ctx, const skv_table *t, void *object);
 
 #define SKV_LENGTH(array) (sizeof(array) / sizeof((array)[0]))

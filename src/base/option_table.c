@@ -64,6 +64,8 @@ static skive_status resolve_record(skive_context *ctx, const skv_option *o, void
     SKV_TRY(skv_option_check_name(ctx, NULL, o, text));
     SKV_TRY(skv_family_pick(ctx, o->family, o->name, text, &index, &v));
     skv_options_store(&v, object);
+    for (size_t i = 0; i < v.n; i++)
+        if (v.values[i].given && (int)v.options[i].field == SKV_FIELD_NONE) return SKIVE_OK;
     const char *name = o->family->name_at(index);
     memcpy((unsigned char *)object + o->at, &name, sizeof name);
     return SKIVE_OK;

@@ -14,6 +14,11 @@ const char *skive_plan_output_name(const skive_plan *p, size_t i) {
 
 size_t skive_plan_arena_bytes(const skive_plan *p) { return p ? p->arena_bytes : 0; }
 size_t skive_plan_packed_bytes(const skive_plan *p) { return p ? p->packed_bytes : 0; }
+
+skive_recomputation skive_plan_recomputation(const skive_plan *p) {
+    return p ? p->recomputed : (skive_recomputation){0};
+}
+
 size_t skive_plan_step_count(const skive_plan *p) { return p ? p->n_steps : 0; }
 
 void skive_plan_step_get(const skive_plan *p, size_t i, skive_plan_step *out) {

@@ -63,7 +63,7 @@ static skive_status describe(const skive_plan *p, skv_lowering *l) {
     return SKIVE_OK;
 }
 
-skive_status skv_plan_lay_out(skive_plan *p) {
+skive_status skv_plan_measure(skive_plan *p) {
     skv_lowering l = {0};
     size_t scratch = 0;
     skive_status status = describe(p, &l);
@@ -75,7 +75,6 @@ skive_status skv_plan_lay_out(skive_plan *p) {
         s->last = l.slots[i].last;
         s->alias = l.slots[i].alias;
         s->offset = l.slots[i].offset;
-        s->pinned = l.slots[i].pinned;
     }
     for (uint32_t i = 0; i < p->n_steps; i++) {
         if (p->steps[i].kernel.scratch_bytes > scratch) scratch = p->steps[i].kernel.scratch_bytes;
@@ -83,9 +82,13 @@ skive_status skv_plan_lay_out(skive_plan *p) {
     p->scratch_offset = l.bytes;
     if (!skv_add_size(l.bytes, skv_align_up(scratch, ALIGN), &p->arena_bytes))
         status = SKV_FAIL(p->ctx, SKIVE_ERR_LIMIT, "the model's scratch memory does not fit");
-    if (status == SKIVE_OK) status = check_size(p);
 done:
     skv_free(p->ctx, l.reads);
     skv_lowering_free(p->ctx, &l);
     return status;
+}
+
+skive_status skv_plan_lay_out(skive_plan *p) {
+    SKV_TRY(skv_plan_measure(p));
+    return check_size(p);
 }

@@ -190,7 +190,10 @@ skive_status skive_plan_create(skive_context *ctx, const skive_graph *graph, con
     SKV_GO(status, fail, skv_plan_bind_inputs(ctx, p->graph, o));
     SKV_GO(status, fail, simplify(p, o));
     SKV_GO(status, fail, skv_plan_choose(p, o->keep, o->n_keep));
-    SKV_GO(status, fail, skv_plan_lay_out(p));
+    if (o->training && (o->recompute || o->may_recompute))
+        SKV_GO(status, fail, skv_plan_recompute(p, o->recompute, o->reserve));
+    else
+        SKV_GO(status, fail, skv_plan_lay_out(p));
     *out = p;
     return SKIVE_OK;
 fail:
@@ -202,7 +205,7 @@ void skive_plan_free(skive_plan *p) {
     if (!p) return;
     for (uint32_t i = 0; i < p->n_steps; i++) {
         skv_plan_step *s = &p->steps[i];
-        if (!s->is_reorder && s->kernel.kernel && s->kernel.kernel->destroy) {
+        if (!s->is_reorder && !s->is_repeated && s->kernel.kernel && s->kernel.kernel->destroy) {
             s->kernel.kernel->destroy(p->ctx, s->kernel.state);
         }
         skv_free(p->ctx, s->declined);

@@ -15,7 +15,7 @@ typedef struct skv_plan_slot {
     const skv_storage *param; /* SKV_SLOT_PARAM: read at each run, so that training sees new weights */
     size_t bytes;
     bool pinned; /* graph input or output: never shared with another value */
-    /* by skv_plan_lay_out, as in lower/lower.h: */
+    /* by skv_plan_measure, as in lower/lower.h: */
     size_t offset;
     uint32_t first, last, alias;
 } skv_plan_slot;
@@ -31,7 +31,7 @@ typedef struct skv_plan_step {
     char *declined;
     const char *output_type, *layout_text;
     int64_t macs;
-    uint32_t first_tap, n_taps; /* kept values that are complete after this step */
+    bool is_repeated; /* runs a second time, for the backward pass; the kernel's state is the first step's */
 } skv_plan_step;
 
 typedef struct skv_plan_tap {
@@ -59,6 +59,7 @@ struct skive_plan {
     uint32_t n_taps;
     uint32_t *input_slots, *output_slots; /* by graph input and output */
     size_t arena_bytes, scratch_offset, packed_bytes;
+    skive_recomputation recomputed;
 };
 
 /* Sets the sizes of the graph's inputs from the options; types of inner values that may contain open sizes are
@@ -71,6 +72,11 @@ bool skv_plan_holds(const skive_node *n);
 const char *skv_plan_why_not(const skive_node *n);
 skive_status skv_plan_choose(skive_plan *plan, const char *const *keep, size_t n_keep);
 skive_status skv_plan_lay_out(skive_plan *plan);
+/* The same without asking whether the arena is within the memory limit. */
+skive_status skv_plan_measure(skive_plan *plan);
+/* Lays out a plan of training so that values which only the backward pass still needs are computed again: `always`, or
+ * where the arena would not fit into the memory limit less `reserve`. Errors: LIMIT (not even so). */
+skive_status skv_plan_recompute(skive_plan *plan, bool always, size_t reserve);
 /* Memory for a run could not be allocated: prepends the largest value and the node that produces it to the context's
  * message. */
 skive_status skv_plan_too_large(skive_context *ctx, const skive_plan *plan, skive_status status);

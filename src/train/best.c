@@ -78,6 +78,13 @@ static double figure(const measure *m, const skive_epoch_report *row) {
     return isnan(value) ? -INFINITY : value;
 }
 
+double skv_best_figure(const char *by, const skive_epoch_report *row) {
+    const char *rest;
+    measure m;
+    if (isnan(row->validation_loss) || !next(skv_best_rule(by, row), &rest, &m)) return -row->loss;
+    return figure(&m, row);
+}
+
 skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epoch_report *row, skv_checkpoint *best,
                              bool *better) {
     double figures[SKV_BEST_MOST + 1];

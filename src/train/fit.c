@@ -21,6 +21,7 @@ typedef struct fit_state {
     skv_problem problem; /* its graph is the trainer's */
     skv_trainer *trainer;
     skv_rule_uses rules;
+    skv_course course; /* of the learning rate */
     const char *input_name;
     int64_t *indices; /* [batch] */
     skive_loader *loader;
@@ -127,7 +128,7 @@ static skive_status feed_courses(fit_state *s, double epoch) {
     for (size_t i = 0; i < objective->n_terms; i++) {
         const skv_term *t = &objective->terms[i];
         if (!t->course) continue;
-        float factor = (float)t->course->factor(s->o, epoch);
+        float factor = (float)skv_schedule_factor(t->course, s->o, epoch);
         const skive_tensor scalar = {.dtype = SKIVE_F32, .data = &factor};
         SKV_TRY(skv_trainer_feed(s->trainer, s->problem.courses[i]->name, &scalar));
     }
@@ -181,6 +182,7 @@ static skive_status watch_epoch(fit_state *s, const skive_epoch_report *row, boo
 static skive_status show_states(void *user, skv_states *states) {
     fit_state *s = user;
     SKV_TRY(skv_trainer_states(s->trainer, states));
+    SKV_TRY(skv_course_states(&s->course, states));
     for (uint32_t i = 0; i < s->best->n_values; i++) {
         const skive_value *v = s->best->values[i];
         const skive_tensor *t = skv_value_tensor(v);
@@ -220,10 +222,9 @@ static skive_status report_progress(fit_state *s, int epoch) {
 }
 
 static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) {
-    const skv_schedule *schedule = skv_schedule_find(s->o->schedule);
     skv_checkpoint *p = &s->point;
     const double started = skv_now() - p->seconds;
-    double rate = skv_schedule_rate(schedule, s->o, epoch + 1);
+    double rate = skv_course_rate(&s->course, epoch + 1);
     SKV_TRY(skv_loader_start_at(s->loader, (uint64_t)epoch, (size_t)p->in_epoch));
     for (size_t i = (size_t)p->in_epoch; i < s->batches; i++) {
         skive_batch batch;
@@ -232,7 +233,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         SKV_TRY(skive_loader_next(s->loader, &batch));
         if (batch.end) break;
         const double at = epoch + ((double)i + 1) / (double)s->batches;
-        rate = skv_schedule_rate(schedule, s->o, at);
+        rate = skv_course_rate(&s->course, at);
         s->between = false;
         SKV_TRY(one_batch(s, &batch, at, rate, &loss, &correct));
         SKV_TRY(watch_step(s, epoch, i + 1));
@@ -263,6 +264,7 @@ static bool may_extend(const skv_fit *fit) {
 static skive_status set_up(fit_state *s) {
     const skive_train_options *o = s->o;
     SKV_TRY(skv_train_options_check(s->ctx, o));
+    SKV_TRY(skv_course_start(s->ctx, o, &s->course));
     SKV_TRY(skv_targets_of(s->ctx, s->fit->train, &s->targets));
     s->info = s->targets.info;
     SKV_TRY(check_fit(s));
@@ -397,6 +399,7 @@ static skive_status loop(fit_state *s) {
         s->between = false;
         s->report.n_epochs++;
         SKV_TRY(watch_epoch(s, row, &counts, &stop));
+        skv_course_watch(&s->course, skv_best_figure(s->o->best, row));
         SKV_TRY(keep_if_best(s, row, counts));
         next_epoch(&s->point);
         s->report.best_epoch = (int)s->point.best_epoch;

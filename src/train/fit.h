@@ -110,6 +110,8 @@ const char *skv_best_name(size_t i);
 skive_status skv_best_check(skive_context *ctx, const char *by);
 /* The measures in use, "accuracy" or "rmse,loss". */
 const char *skv_best_rule(const char *by, const skive_epoch_report *row);
+/* The first of them, more is better; of a run without validation the training loss, turned around. */
+double skv_best_figure(const char *by, const skive_epoch_report *row);
 /* Is the epoch better than the best so far? If so, *best gets its figures. Errors: ARGUMENT (what is asked for was not
  * measured). */
 skive_status skv_best_better(skive_context *ctx, const char *by, const skive_epoch_report *row, skv_checkpoint *best,

@@ -35,6 +35,7 @@ const skv_optimizer skv_optimizer_sgd = {
     .name = "sgd",
     .brief = "gradient descent with momentum, Nesterov on request",
     SKV_OPTIONS(options),
-    .states = 1,
+    .states = {"momentum"},
+    .rate = 0.02,
     .update = update,
 };

@@ -23,11 +23,6 @@ skive_train_options skive_train_options_default(void) {
     };
 }
 
-double skv_schedule_rate(const skv_schedule *s, const skive_train_options *o, double epoch) {
-    const double warm = o->warmup_epochs > 0 && epoch < o->warmup_epochs ? epoch / o->warmup_epochs : 1.0;
-    return o->learning_rate * warm * s->factor(o, epoch);
-}
-
 static const skv_option options[] = {
     {.name = "epochs",
      .type = SKV_OPTION_INTEGER,
@@ -52,7 +47,7 @@ static const skv_option options[] = {
      .most = 1e3,
      .fallback = 0.02,
      SKV_FIELD(DOUBLE, skive_train_options, learning_rate),
-     .brief = "learning rate; of adam and adamw by default 0.001"},
+     .brief = "learning rate; with another optimizer than the default, by default that of the optimizer"},
     {.name = "optimizer",
      .type = SKV_OPTION_RECORD,
      .family = &skv_optimizer_family,
@@ -109,6 +104,10 @@ static const skv_option options[] = {
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, freeze),
      .brief = "do not train these parameters"},
+    {.name = "recompute",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_train_options, recompute),
+     .brief = "less memory for more time: compute activations again for the gradients (if needed, done without it)"},
     {.name = "keep-zeros",
      .type = SKV_OPTION_CHOICE,
      .choices = skv_keep_zeros_name,

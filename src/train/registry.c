@@ -1,4 +1,6 @@
 /* The lists of losses, optimizers, schedules and recasts. */
+#include <math.h>
+
 #include "base/list.h"
 #include "train/train.h"
 
@@ -44,3 +46,16 @@ SKV_LIST_ACCESS(loss, losses)
 SKV_LIST_ACCESS(optimizer, optimizers)
 SKV_LIST_ACCESS(schedule, schedules)
 SKV_LIST_ACCESS(recast, recasts)
+
+skive_status skv_optimizer_pick(skive_context *ctx, const char *text, const skv_optimizer **out,
+                                skv_option_values *values) {
+    size_t index;
+    SKV_TRY(skv_family_pick(ctx, &skv_optimizer_family, "optimizer", text, &index, values));
+    *out = optimizers[index];
+    return SKIVE_OK;
+}
+
+double skive_optimizer_rate(const char *optimizer) {
+    const size_t i = optimizer ? skv_family_find(&skv_optimizer_family, optimizer) : 0;
+    return i < skv_optimizer_count() ? optimizers[i]->rate : NAN;
+}

@@ -35,6 +35,7 @@ typedef struct skv_param {
     float *state[SKV_OPTIMIZER_STATES]; /* [n] each, of the optimizer; NULL behind the last */
     double rate;                        /* factor on the learning rate; 1 */
     double decay;                       /* weight decay */
+    bool adapts;                        /* a weight or a table: the optimizer may scale its step by the norm of it */
     int clip_group;                     /* gradients are clipped together with those of the same group; 0 */
     bool reached;                       /* the loss depends on it */
     skv_bound_rule *rules;              /* [n_rules] in the order of rules.inc */

@@ -1,9 +1,8 @@
 /* The same rate throughout. */
 #include "train/train.h"
 
-static double factor(const skive_train_options *o, double epoch) {
-    (void)o;
-    (void)epoch;
+static double factor(const skv_schedule_args *a) {
+    (void)a;
     return 1.0;
 }
 

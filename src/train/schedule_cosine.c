@@ -3,11 +3,10 @@
 
 #include "train/train.h"
 
-static double factor(const skive_train_options *o, double epoch) {
-    const double pi = 3.14159265358979323846, length = o->epochs - o->warmup_epochs;
-    if (epoch <= o->warmup_epochs) return 1.0; /* also where the warm-up is longer than the run */
-    const double at = length > 0 && epoch < o->epochs ? (epoch - o->warmup_epochs) / length : 1.0;
-    return o->final_rate + (1.0 - o->final_rate) * 0.5 * (1.0 + cos(pi * at));
+static double factor(const skv_schedule_args *a) {
+    const double pi = 3.14159265358979323846, final = a->options->final_rate;
+    if (a->epoch <= a->options->warmup_epochs) return 1.0;
+    return final + (1.0 - final) * 0.5 * (1.0 + cos(pi * skv_schedule_share(a)));
 }
 
 static const skv_option options[] = {

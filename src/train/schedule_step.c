@@ -3,9 +3,9 @@
 
 #include "train/train.h"
 
-/* `epoch` is that of the batch's end: the batch that completes a step still belongs to it. */
-static double factor(const skive_train_options *o, double epoch) {
-    return pow(o->step_factor, fmax(0, ceil(epoch / o->step_every) - 1));
+/* The epoch is that of the batch's end: the batch that completes a step still belongs to it. */
+static double factor(const skv_schedule_args *a) {
+    return pow(a->options->step_factor, fmax(0, ceil(a->epoch / a->options->step_every) - 1));
 }
 
 static const skv_option options[] = {

@@ -9,10 +9,11 @@
 #include <skive/train.h>
 
 #include "base/option.h"
+#include "train/course.h"
 #include "train/fit.h"
 #include "train/recast.h"
 
-/* ---- optimizers ---- */
+/* ---- optimizers (schedules: course.h) ---- */
 
 typedef struct skv_update {
     float *weight;                      /* [n] */
@@ -22,7 +23,9 @@ typedef struct skv_update {
     double rate, decay;    /* decay already zero where it does not apply */
     double gradient_scale; /* of gradient clipping */
     int64_t step;          /* from 1 */
+    bool adapts;           /* see skv_param */
     const skive_train_options *options;
+    const skv_option_values *values; /* of the optimizer's own options */
     int threads;
 } skv_update;
 
@@ -30,7 +33,9 @@ typedef struct skv_optimizer {
     const char *name, *brief;
     const skv_option *options;
     size_t n_options;
-    int states;
+    const char *states[SKV_OPTIMIZER_STATES]; /* what each array of numbers is, in a checkpoint; NULL behind the last */
+    double rate;                              /* of learning, where none is given */
+    bool whole;                               /* the update of a weight depends on the other weights of its parameter */
     void (*update)(const skv_update *u);
 } skv_optimizer;
 size_t skv_optimizer_count(void);
@@ -38,23 +43,16 @@ const skv_optimizer *skv_optimizer_at(size_t i);
 const char *skv_optimizer_name(size_t i);
 const skv_optimizer *skv_optimizer_find(const char *name);
 extern const skv_family skv_optimizer_family;
-
-/* ---- schedules ---- */
-
-typedef struct skv_schedule {
-    const char *name, *brief;
-    const skv_option *options;
-    size_t n_options;
-    /* Factor on the learning rate, warm-up not counted, of the batch at whose end `epoch` epochs (fractional) are
-     * done. */
-    double (*factor)(const skive_train_options *o, double epoch);
-} skv_schedule;
-size_t skv_schedule_count(void);
-const skv_schedule *skv_schedule_at(size_t i);
-const char *skv_schedule_name(size_t i);
-const skv_schedule *skv_schedule_find(const char *name);
-extern const skv_family skv_schedule_family;
-double skv_schedule_rate(const skv_schedule *s, const skive_train_options *o, double epoch); /* with warm-up */
+/* The optimizer of a text form, and its options. Errors: ARGUMENT. */
+skive_status skv_optimizer_pick(skive_context *ctx, const char *text, const skv_optimizer **out,
+                                skv_option_values *values);
+/* Sums over a parameter whose bits do not depend on the number of threads: each block of the numbers is summed by one
+ * thread, and the blocks in their order. */
+enum { SKV_SUM_BLOCKS = 64 };
+static inline int64_t skv_sum_start(int64_t n, int block) { return n / SKV_SUM_BLOCKS * block; }
+static inline int64_t skv_sum_end(int64_t n, int block) {
+    return block + 1 == SKV_SUM_BLOCKS ? n : skv_sum_start(n, block + 1);
+}
 
 /* Checks names and ranges of options; ERR_ARGUMENT names the option. */
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o);

@@ -15,6 +15,7 @@ struct skv_trainer {
     skive_graph *graph;
     skive_train_options options;
     const skv_optimizer *optimizer;
+    skv_option_values optimizer_values;
     skive_plan *plan;
     skive_exec *exec;
     skv_param *params;
@@ -51,10 +52,12 @@ void skv_trainer_free(skv_trainer *t) {
 
 /* Decay would pull biases, scales and shifts to zero without making the model simpler. A parameter that the caller
  * trains though its role is none of these is a weight when it has several axes. */
+static bool is_weight(const skive_value *v, skv_role role) {
+    return skv_role_is_learned(role) ? skv_role_decays(role) : v->type.rank > 1;
+}
+
 static double decay_of(const skive_train_options *o, const skive_value *v, skv_role role) {
-    if (o->decay_all) return o->weight_decay;
-    const bool decays = skv_role_is_learned(role) ? skv_role_decays(role) : v->type.rank > 1;
-    return decays ? o->weight_decay : 0;
+    return o->decay_all || is_weight(v, role) ? o->weight_decay : 0;
 }
 
 static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_value *v, skv_role role) {
@@ -71,9 +74,10 @@ static skive_status add_param(skv_trainer *t, const skv_trainer_setup *s, skive_
                      .weight = data->data,
                      .rate = 1,
                      .decay = decay_of(&t->options, v, role),
+                     .adapts = is_weight(v, role),
                      .reached = true};
     t->n_weights += p->n;
-    for (int i = 0; i < t->optimizer->states; i++)
+    for (int i = 0; i < SKV_OPTIMIZER_STATES && t->optimizer->states[i]; i++)
         SKV_TRY(skv_alloc_array(t->ctx, (size_t)p->n, sizeof(float), &p->state[i]));
     return skv_rules_bind(t->ctx, &t->options, s->rules, s->n_rules, p);
 }
@@ -159,6 +163,23 @@ done:
     return status;
 }
 
+static void tell_recomputation(const skv_trainer *t) {
+    const skive_recomputation r = skive_plan_recomputation(t->plan);
+    const double mib = 1 << 20;
+    int64_t macs = -r.macs;
+    if (t->options.recompute && !r.segments)
+        skv_note(t->ctx, "recomputing activations would save nothing here: a step needs %.1f MiB for its values",
+                 (double)skive_plan_arena_bytes(t->plan) / mib);
+    if (!r.segments) return;
+    for (uint32_t i = 0; i < t->plan->n_steps; i++) macs = skv_add_sat(macs, t->plan->steps[i].macs);
+    skv_note(t->ctx,
+             "activations of %zu of %zu segments are computed again for the gradients%s: a step needs %.1f MiB for its "
+             "values instead of %.1f MiB, and %.1f M multiply-adds more (%.0f %%)",
+             r.segments - 1, r.segments, t->options.recompute ? "" : ", since the memory limit is too small otherwise",
+             (double)r.bytes / mib, (double)r.bytes_before / mib, (double)r.macs / 1e6,
+             macs > 0 ? 100.0 * (double)r.macs / (double)macs : 0);
+}
+
 static size_t input_index(const skive_graph *g, const skive_value *v) {
     for (uint32_t i = 0; i < g->n_inputs; i++) {
         if (g->inputs[i] == v) return i;
@@ -174,6 +195,7 @@ static skive_status copy_list(skive_context *ctx, const void *from, size_t n, si
 
 static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     skive_graph *g = s->graph;
+    SKV_TRY(skv_optimizer_pick(t->ctx, t->options.optimizer, &t->optimizer, &t->optimizer_values));
     SKV_TRY(add_params(t, s));
     SKV_TRY(spare_unreached(t, s));
     SKV_TRY(copy_list(t->ctx, s->updates, s->n_updates, sizeof *t->stats, &t->stats));
@@ -188,7 +210,11 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     skive_plan_options o = skive_plan_options_default();
     o.batch = s->batch;
     o.training = true;
+    o.recompute = t->options.recompute;
+    o.may_recompute = true;
+    o.reserve = s->reserve;
     SKV_TRY(skive_plan_create(t->ctx, g, &o, &t->plan));
+    tell_recomputation(t);
     return skive_exec_create(t->ctx, t->plan, &t->exec);
 }
 
@@ -199,7 +225,6 @@ skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *s, 
     t->ctx = ctx;
     t->graph = s->graph;
     t->options = *s->options;
-    t->optimizer = skv_optimizer_find(s->options->optimizer);
     t->batch = s->batch;
     const skive_status status = set_up(t, s);
     if (status != SKIVE_OK) {
@@ -317,9 +342,11 @@ static skive_status update(const skv_trainer *t, skv_param *p, const skv_step *s
                     .decay = p->decay,
                     .gradient_scale = step->scale[p->clip_group],
                     .step = step->number,
+                    .adapts = p->adapts,
                     .options = &t->options,
+                    .values = &t->optimizer_values,
                     .threads = step->threads};
-    for (int k = 0; k < t->optimizer->states; k++) u.state[k] = p->state[k];
+    for (int k = 0; k < SKV_OPTIMIZER_STATES; k++) u.state[k] = p->state[k];
     skv_rules_before(p, step);
     t->optimizer->update(&u);
     return skv_rules_after(p, step);
@@ -380,11 +407,10 @@ skive_status skv_trainer_set_weights(skv_trainer *t, const float *all) {
     return SKIVE_OK;
 }
 
-static skive_status param_states(skv_param *p, skv_states *s) {
-    static const char *const names[SKV_OPTIMIZER_STATES] = {"optimizer 1", "optimizer 2"};
+static skive_status param_states(const skv_trainer *t, skv_param *p, skv_states *s) {
     SKV_TRY(skv_state(s, p->value->name, "weight", p->weight, (size_t)p->n, sizeof *p->weight));
     for (int k = 0; k < SKV_OPTIMIZER_STATES && p->state[k]; k++)
-        SKV_TRY(skv_state(s, p->value->name, names[k], p->state[k], (size_t)p->n, sizeof *p->state[k]));
+        SKV_TRY(skv_state(s, p->value->name, t->optimizer->states[k], p->state[k], (size_t)p->n, sizeof *p->state[k]));
     return skv_rules_states(p, s);
 }
 
@@ -392,7 +418,7 @@ skive_status skv_trainer_states(skv_trainer *t, skv_states *s) {
     SKV_TRY(skv_state(s, "run", "updates", &t->updates, 1, sizeof t->updates));
     SKV_TRY(skv_state(s, "run", "runs", &t->runs, 1, sizeof t->runs));
     for (size_t i = 0; i < t->n_params; i++) {
-        SKV_TRY(param_states(&t->params[i], s));
+        SKV_TRY(param_states(t, &t->params[i], s));
         SKV_TRY(skv_param_show(&t->params[i]));
     }
     for (size_t i = 0; i < t->n_stats; i++) {

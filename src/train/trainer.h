@@ -41,6 +41,7 @@ typedef struct skv_trainer_setup {
     const skv_step_hook *hooks; /* run in this order, then the trainer's own clipping */
     size_t n_hooks;
     int64_t batch;
+    size_t reserve; /* bytes of the memory limit that the step leaves to others */
 } skv_trainer_setup;
 skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *setup, skv_trainer **out);
 void skv_trainer_free(skv_trainer *t);

@@ -51,7 +51,7 @@ for command in train prune share distill; do
     expect 0 '\-\-clip-norm X +clip the norm of the gradient' "$skive" help $command
     expect 0 '"train.clip-norm"' "$skive" help $command --json
 done
-expect 0 '\-\-schedule NAME .*constant, step or cosine' env COLUMNS=200 "$skive" help prune
+expect 0 '\-\-schedule NAME .*constant, step, cosine, .* or plateau' env COLUMNS=200 "$skive" help prune
 expect 0 '\-\-finetune N .*\(default 0\)' env COLUMNS=200 "$skive" help prune
 expect 0 '\-\-lr X .*\(default 0.01\)' env COLUMNS=200 "$skive" help prune
 expect 0 '\-\-optimizer sgd:momentum=X' "$skive" help train

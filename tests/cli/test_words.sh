@@ -9,7 +9,7 @@ expect 2 "no subcommand 'trian' \(did you mean train\?\)" "$skive" trian
 expect 2 "no subcommand 'prun' \(did you mean prune\?\)" "$skive" help prun
 expect 2 "no option '--dta' \(did you mean --data\?\)" "$skive" eval model.onnx --dta $data
 expect 2 "no option '--xyzzy'; see" "$skive" eval model.onnx --xyzzy
-expect 2 "did you mean 'adam'\? There are: sgd, adam, adamw" "$skive" train mlp:4 --data $data --optimizer adma -o o.onnx
+expect 2 "did you mean 'adam'\? There are: sgd, adam, adamw, rmsprop, lamb, lion" "$skive" train mlp:4 --data $data --optimizer adma -o o.onnx
 expect 2 "did you mean 'cosine'\? There are: constant" "$skive" train mlp:4 --data $data --schedule cosin -o o.onnx
 expect 2 'There are: .*lamp|there are: .*lamp' "$skive" prune model.onnx --criterion foo --sparsity 0.5 -o o.onnx
 expect 2 "there are: .*minmax" "$skive" quantize model.onnx --data $data --calibration foo -o o.onnx
