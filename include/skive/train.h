@@ -14,9 +14,9 @@ typedef struct skive_train_options {
     size_t size;
     int epochs;
     int64_t batch;
-    /* "cross-entropy", "binary-cross-entropy", "mse"; NULL: the one that fits the data and what the model's output
-     * means (skive/output.h). A softmax or sigmoid at the model's end is part of the loss, which is computed from the
-     * value before it. */
+    /* "cross-entropy", "binary-cross-entropy", "mse", "l1", "huber:delta=2" ... (docs/losses.md); NULL: the one that
+     * fits the data and what the model's output means (skive/output.h). A softmax or sigmoid at the model's end is part
+     * of the loss, which is computed from the value before it. */
     const char *loss;
     double label_smoothing;
     const char *optimizer; /* "sgd", "adam", "adamw", "rmsprop", "lamb", "lion", with options: "adam:beta2=0.99" */

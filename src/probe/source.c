@@ -6,12 +6,12 @@
 /* The loss on the labels, in the form that the options ask for. */
 static skive_status add_loss(skv_source *s, const skive_graph *model, const skv_source_options *o) {
     skive_train_options how = skive_train_options_default();
-    const skv_loss *loss = o->loss ? skv_loss_find(o->loss) : NULL;
+    const skv_loss *loss = NULL;
     skive_graph *marked = NULL;
     skv_problem p = {0};
     skive_status status;
     how.loss = o->loss;
-    if (o->loss && !loss) return skv_fail_unknown(s->ctx, SKIVE_ERR_ARGUMENT, "loss", "loss", o->loss, skv_loss_name);
+    if (o->loss) SKV_TRY(skv_loss_pick(s->ctx, o->loss, &loss, NULL));
     if (loss && (loss->needs_teacher || loss->needs_features || loss->needs_indices))
         return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "loss", "the loss '%s' needs more than labels", loss->name);
     SKV_GO(status, done, skive_graph_copy(s->ctx, model, &marked));

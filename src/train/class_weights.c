@@ -83,15 +83,25 @@ done:
     return status;
 }
 
-skive_value *skv_weight_samples(skv_builder *b, const skv_loss_args *a, skive_value *losses) {
-    if (!a->class_weights || b->status != SKIVE_OK) return losses;
-    const int64_t classes = a->n_classes;
+/* Of probabilities [n][classes] the mean weight; of a class its weight, which a place of class -1 has as well, but is
+ * not counted. */
+static skive_value *weights_of(skv_builder *b, const skv_loss_args *a, int64_t classes) {
+    const bool shares = a->labels->type.dtype != SKIVE_I64;
+    const int64_t dims[2] = {classes, 1};
     skv_storage *s = NULL;
-    b->status = skv_storage_create(b->graph->ctx, a->logits->type.dtype, 1, &classes, &s);
+    b->status = skv_storage_create(b->graph->ctx, a->logits->type.dtype, shares ? 2 : 1, dims, &s);
     if (b->status != SKIVE_OK) return NULL;
     for (int64_t c = 0; c < classes; c++) skive_tensor_set(&s->tensor, c, a->class_weights[c]);
-    skive_value *each = skv_emit(b, "Gather", SKV_IN(skv_emit_param(b, NULL, s), a->labels), SKV_NONE);
-    for (int d = 1; b->status == SKIVE_OK && d < losses->type.rank; d++)
+    skive_value *weights = skv_emit_param(b, NULL, s);
+    if (!shares) return skv_emit(b, "Gather", SKV_IN(weights, a->labels), SKV_NONE);
+    skive_value *each = skv_emit(b, "MatMul", SKV_IN(a->labels, weights), SKV_NONE);
+    return skv_emit(b, "Squeeze", SKV_IN(each, skv_emit_ints(b, (const int64_t[]){1}, 1)), SKV_NONE);
+}
+
+skive_value *skv_weight_samples(skv_builder *b, const skv_loss_args *a, skive_value *losses) {
+    if (!a->class_weights || b->status != SKIVE_OK) return losses;
+    skive_value *each = weights_of(b, a, a->n_classes);
+    for (int d = each ? each->type.rank : 0; b->status == SKIVE_OK && d < losses->type.rank; d++)
         each = skv_emit(b, "Unsqueeze", SKV_IN(each, skv_emit_ints(b, (const int64_t[]){d}, 1)), SKV_NONE);
     return skv_emit(b, "Mul", SKV_IN(losses, each), SKV_NONE);
 }

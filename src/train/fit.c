@@ -467,7 +467,8 @@ static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_
     SKV_TRY(skv_targets_of(ctx, fit->train, &targets));
     if (targets.form == SKV_TARGET_CLASSES || targets.info.count < 1) return run(ctx, fit, report);
     SKV_TRY(skv_head_find(ctx, fit->model, &targets, &head));
-    if (head.task != SKIVE_TASK_VALUES || !skv_loss_for(fit->options, &head)->on_output) return run(ctx, fit, report);
+    const skv_loss *loss = skv_loss_for(fit->options, &head);
+    if (head.task != SKIVE_TASK_VALUES || !loss->on_output || loss->raw) return run(ctx, fit, report);
     return skv_fit_values(ctx, fit, &targets, report, run);
 }
 

@@ -13,10 +13,21 @@ static const skv_term on_labels = {.weight = 1, .temperature = 1};
 const skv_objective skv_objective_labels = {.terms = &on_labels, .n_terms = 1};
 
 const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *h) {
-    if (o->loss) return skv_loss_find(o->loss);
+    if (o->loss) return skv_loss_at(skv_family_find(&skv_loss_family, o->loss));
     if (h->task == SKIVE_TASK_VALUES) return skv_loss_find("mse");
     return skv_loss_find(skv_head_is_sigmoid(h) || h->task == SKIVE_TASK_LABELS ? "binary-cross-entropy"
                                                                                 : "cross-entropy");
+}
+
+skive_status skv_loss_pick(skive_context *ctx, const char *text, const skv_loss **loss, skv_option_values *values) {
+    size_t index = 0;
+    SKV_TRY(skv_family_pick(ctx, &skv_loss_family, "loss", text, &index, values));
+    *loss = skv_loss_at(index);
+    return SKIVE_OK;
+}
+
+double skv_loss_number(const skv_loss_args *a, const skv_option *o) {
+    return a->options ? skv_option_real(a->options, o->name) : o->fallback;
 }
 
 static bool needs_teacher(const skv_term *t) { return t->loss && (t->loss->needs_teacher || t->loss->needs_features); }
@@ -87,6 +98,7 @@ static skive_value *bound(skv_builder *b, const char *who, const char *prefix, c
 static skive_value *build_loss(skv_builder *b, const skv_loss *loss, skv_loss_args *args, const skv_head *head) {
     if (!(loss->needs_teacher && head->task == SKIVE_TASK_VALUES)) return loss->build(b, args);
     args->labels = args->teacher;
+    args->options = NULL;
     return skv_loss_find("mse")->build(b, args);
 }
 
@@ -107,8 +119,12 @@ static skive_value *build_term(skv_builder *b, const skv_objective *o, size_t in
     const skv_term *t = &o->terms[index];
     const skv_loss *loss = t->loss ? t->loss : skv_loss_for(at->options, at->head);
     const skv_merged_teacher *from = needs_teacher(t) ? &teachers[t->teacher] : NULL;
+    const char *text = t->loss ? t->text : at->options->loss;
+    skv_option_values values;
     char name[64];
     (void)snprintf(name, sizeof name, "skive.term.%zu.%s", index, loss->name);
+    skv_options_default(loss->options, loss->n_options, &values);
+    if (text) b->status = skv_loss_pick(b->graph->ctx, text, &loss, &values);
     skv_loss_args args = {.logits = at->logits,
                           .output = at->head->value,
                           .labels = at->labels,
@@ -117,11 +133,14 @@ static skive_value *build_term(skv_builder *b, const skv_objective *o, size_t in
                           .label_smoothing = at->options->label_smoothing,
                           .temperature = t->temperature,
                           .sigmoid = skv_head_is_sigmoid(at->head),
+                          .binary = at->head->task == SKIVE_TASK_BINARY,
+                          .options = &values,
                           .scale = at->scale,
                           .class_weights = at->class_weights,
                           .n_classes = at->targets->info.classes,
                           .name = name,
                           .seed = at->options->seed};
+    if (t->loss && skv_option_given(&values, "smoothing")) args.label_smoothing = skv_option_real(&values, "smoothing");
     args.feature = bound(b, "the model", "", t->feature);
     if (from) args.example = bound(b, "the teacher", from->prefix, t->example);
     if (b->status != SKIVE_OK) return NULL;
@@ -150,9 +169,12 @@ void skv_objective_settings(const skv_objective *o, skv_text *out) {
         char what[64], text[900];
         (void)snprintf(what, sizeof what, "term %zu of the loss", i + 1);
         (void)snprintf(text, sizeof text, "%s, weight %.17g%s%s, temperature %.17g%s%s%s%s",
-                       t->loss ? t->loss->name : "labels", t->weight, t->course ? " " : "",
-                       t->course ? t->course->name : "", t->temperature, t->feature ? ", value " : "",
-                       t->feature ? t->feature : "", t->example ? ", teacher's " : "", t->example ? t->example : "");
+                       t->text   ? t->text
+                       : t->loss ? t->loss->name
+                                 : "labels",
+                       t->weight, t->course ? " " : "", t->course ? t->course->name : "", t->temperature,
+                       t->feature ? ", value " : "", t->feature ? t->feature : "", t->example ? ", teacher's " : "",
+                       t->example ? t->example : "");
         skv_settings_text(out, what, text);
     }
     for (size_t i = 0; i < o->n_teachers; i++) {

@@ -16,17 +16,20 @@ typedef struct skv_schedule skv_schedule;
 
 /* What a loss is built from: values of the training graph. */
 typedef struct skv_loss_args {
-    skive_value *logits;  /* [n][classes] of the trained model */
-    skive_value *output;  /* what the model gives out, for losses on that; NULL: the logits */
-    skive_value *labels;  /* i64 [n] classes, or f32 targets */
+    skive_value *logits; /* [n][classes] of the trained model */
+    skive_value *output; /* what the model gives out, for losses on that; NULL: the logits */
+    skive_value *labels; /* i64 [n] classes, or [n][places] of which -1 does not count; or f32 targets, which for losses
+                             on classes are probabilities [n][classes] */
     skive_value *teacher; /* logits (of "mse" the output) of a teacher; NULL when there is none */
     skive_value *feature; /* a value of the trained model that the term names; NULL: none */
     skive_value *example; /* the teacher's value for it; NULL: none */
     skive_value *indices; /* i64 [n]: the samples' numbers in the data set; NULL unless the loss needs them */
     double label_smoothing, temperature;
-    bool sigmoid;                  /* each score by itself, not a softmax over all */
-    const skv_target_scale *scale; /* of "mse": what differences are divided by; NULL: 1 */
-    const double *class_weights;   /* of class labels, [n_classes]; NULL: 1 */
+    bool sigmoid;                     /* each score by itself, not a softmax over all */
+    bool binary;                      /* the logits are (0, z) of one score z for two classes */
+    const skv_option_values *options; /* of the loss; NULL: its defaults */
+    const skv_target_scale *scale;    /* of "mse": what differences are divided by; NULL: 1 */
+    const double *class_weights;      /* of class labels, [n_classes]; NULL: 1 */
     int64_t n_classes;
     const char *name; /* unique in the objective: parameters of the term's own are called NAME.something */
     uint64_t seed;    /* for their first numbers */
@@ -40,6 +43,9 @@ typedef struct skv_loss {
     bool needs_features; /* a value of the model, and one of a teacher, by name */
     bool needs_indices;  /* the samples' numbers */
     bool on_output;      /* compares what the model gives out; otherwise the logits */
+    bool raw;            /* of those: with the targets as they are, never standardised */
+    bool embeds;         /* the model gives an embedding, not one score a class */
+    bool weighs;         /* knows weights of the classes */
     /* A scalar, mean over the batch. Trainable parameters that it adds to the graph are trained along and are not part
      * of the model. NULL with the builder's status set. */
     skive_value *(*build)(skv_builder *b, const skv_loss_args *args);
@@ -47,6 +53,13 @@ typedef struct skv_loss {
 /* The targets in the shape of the logits: class labels one-hot. `smoothing` spreads that share over `among` answers
  * (0: as many as there are classes). */
 skive_value *skv_loss_target(skv_builder *b, const skv_loss_args *a, double smoothing, int64_t among);
+/* The axis of the scores that numbers the classes: 1, or the last where labels of places leave that one over. -1 with
+ * the builder's status set. */
+int skv_loss_class_axis(skv_builder *b, const skv_loss_args *a);
+/* Of labels of places [n][places]: 1 where the label counts and 0 where it is -1; *labels without the -1. NULL where
+ * all count. */
+skive_value *skv_loss_counted(skv_builder *b, const skv_loss_args *a, skive_value **labels);
+skive_value *skv_loss_mean(skv_builder *b, skive_value *losses, skive_value *counted); /* over those that count */
 /* Losses of samples [n] or [n][...] times the weights of their classes. */
 skive_value *skv_weight_samples(skv_builder *b, const skv_loss_args *a, skive_value *losses);
 /* A trainable parameter of the term's own: NAME.what, normal numbers of mean 0 and this deviation. */
@@ -55,18 +68,31 @@ skive_value *skv_term_parameter(skv_builder *b, const skv_loss_args *a, const ch
 /* What an option says of class weights: [classes], freed by skv_free; NULL where all are 1. Tells them in a note.
  * Errors: ARGUMENT. */
 skive_status skv_class_weights(skive_context *ctx, const char *text, const skive_dataset *set, double **out);
+/* What an option of the loss says. */
+double skv_loss_number(const skv_loss_args *a, const skv_option *o);
+/* Output minus target, in the shape of the output; divided by the scale, if there is one. For losses on_output. `who` is
+ * the loss, for messages. NULL with the builder's status set. */
+skive_value *skv_loss_aim(skv_builder *b, const skv_loss_args *a, const char *who); /* the target, in that shape */
+skive_value *skv_loss_difference(skv_builder *b, const skv_loss_args *a, const char *who);
+skive_value *skv_loss_output(const skv_loss_args *a); /* what the model gives out */
+/* For losses on the labels of an embedding [n][width]: rows of length 1 if `normalise`, and which pairs of samples have
+ * one class, as numbers [n][n]. */
+skive_status skv_loss_embedding(skv_builder *b, const skv_loss_args *a, const char *who, bool normalise,
+                                skive_value **rows, skive_value **same);
+/* The loss of a text form, "cross-entropy:gamma=2", and its options. Errors: ARGUMENT. */
+skive_status skv_loss_pick(skive_context *ctx, const char *text, const skv_loss **loss, skv_option_values *values);
 size_t skv_loss_count(void);
 const skv_loss *skv_loss_at(size_t i);
 const char *skv_loss_name(size_t i);
 const skv_loss *skv_loss_find(const char *name);
 extern const skv_family skv_loss_family;
-extern const skv_option skv_loss_smoothing_options[1]; /* of the losses on class labels */
 
 /* ---- terms ---- */
 
 /* A loss, its weight, and the values that it is bound to. */
 typedef struct skv_term {
     const skv_loss *loss;       /* NULL: the one that options->loss names, or that fits the head */
+    const char *text;           /* its text form with options, "huber:delta=2"; NULL: the defaults */
     double weight;              /* of the sum; 1 */
     const skv_schedule *course; /* factor on the weight as the run goes on; NULL: it stays */
     size_t teacher;             /* which of the objective's teachers */

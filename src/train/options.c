@@ -153,9 +153,9 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
     SKV_TRY(skv_table_resolve(ctx, &skv_train_table, &copy));
     SKV_TRY(skv_best_check(ctx, copy.best));
     SKV_TRY(skv_saving_check(ctx, &copy));
-    const skv_loss *loss = copy.loss ? skv_loss_find(copy.loss) : NULL;
+    const skv_loss *loss = copy.loss ? skv_loss_at(skv_family_find(&skv_loss_family, copy.loss)) : NULL;
     if (loss && (loss->needs_teacher || loss->needs_features)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", copy.loss);
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", loss->name);
     }
     return SKIVE_OK;
 }

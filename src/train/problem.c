@@ -56,7 +56,7 @@ static skive_status add_indices(const skv_problem_setup *s, skv_problem *p) {
 static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, const skv_head *h) {
     const skive_dataset_info *info = &s->targets->info;
     const skv_loss *loss = skv_loss_for(s->options, h);
-    if (s->class_weights && loss->on_output) {
+    if (s->class_weights && !loss->weighs) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "class weights",
                            "the loss '%s' does not support class weights; use cross-entropy", loss->name);
     }
