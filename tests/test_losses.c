@@ -138,30 +138,56 @@ static void cross_entropy(void **state) {
     const double heavy[3] = {0.5, 2, 1}, shares[6] = {0.5, 0, 0.5, 0, 1, 0};
     const double soft = -(0.5 * log(1 / 8.0) + 0.5 * log(5 / 8.0) + log(1 / 5.0)) / 2;
     (void)state;
-    check(&(loss_case){.text = "cross-entropy", .rank = 2, .dims = {2, 3}, .x = scores, .labels = classes,
+    check(&(loss_case){.text = "cross-entropy",
+                       .rank = 2,
+                       .dims = {2, 3},
+                       .x = scores,
+                       .labels = classes,
                        .expected = -(log(p_true[0]) + log(p_true[1])) / 2});
-    check(&(loss_case){.text = "cross-entropy:gamma=2", .rank = 2, .dims = {2, 3}, .x = scores, .labels = classes,
+    check(&(loss_case){.text = "cross-entropy:gamma=2",
+                       .rank = 2,
+                       .dims = {2, 3},
+                       .x = scores,
+                       .labels = classes,
                        .expected = -(pow(0.75, 2) * log(p_true[0]) + pow(0.4, 2) * log(p_true[1])) / 2});
-    check(&(loss_case){.text = "cross-entropy:gamma=0.5", .rank = 2, .dims = {2, 3}, .x = scores, .labels = classes,
+    check(&(loss_case){.text = "cross-entropy:gamma=0.5",
+                       .rank = 2,
+                       .dims = {2, 3},
+                       .x = scores,
+                       .labels = classes,
                        .expected = -(sqrt(0.75) * log(p_true[0]) + sqrt(0.4) * log(p_true[1])) / 2});
-    check(&(loss_case){.text = "cross-entropy", .rank = 2, .dims = {2, 3}, .x = scores, .labels = classes,
-                       .class_weights = heavy, .expected = -(2 * log(p_true[0]) + 0.5 * log(p_true[1])) / 2});
-    check(&(loss_case){.text = "cross-entropy", .rank = 2, .dims = {2, 3}, .x = scores, .targets = shares,
-                       .expected = soft});
-    check(&(loss_case){.text = "cross-entropy:gamma=1.5", .rank = 2, .dims = {2, 3}, .x = scores, .targets = shares,
-                       .expected = NAN});
-    const double of_shares[2] = {0.5 * 0.5 + 0.5 * 1, 2};
-    check(&(loss_case){.text = "cross-entropy", .rank = 2, .dims = {2, 3}, .x = scores, .targets = shares,
+    check(&(loss_case){.text = "cross-entropy",
+                       .rank = 2,
+                       .dims = {2, 3},
+                       .x = scores,
+                       .labels = classes,
                        .class_weights = heavy,
-                       .expected = -(of_shares[0] * (0.5 * log(1 / 8.0) + 0.5 * log(5 / 8.0)) +
-                                     of_shares[1] * log(1 / 5.0)) / 2});
+                       .expected = -(2 * log(p_true[0]) + 0.5 * log(p_true[1])) / 2});
+    check(&(loss_case){
+        .text = "cross-entropy", .rank = 2, .dims = {2, 3}, .x = scores, .targets = shares, .expected = soft});
+    check(&(loss_case){
+        .text = "cross-entropy:gamma=1.5", .rank = 2, .dims = {2, 3}, .x = scores, .targets = shares, .expected = NAN});
+    const double of_shares[2] = {0.5 * 0.5 + 0.5 * 1, 2};
+    check(&(loss_case){
+        .text = "cross-entropy",
+        .rank = 2,
+        .dims = {2, 3},
+        .x = scores,
+        .targets = shares,
+        .class_weights = heavy,
+        .expected = -(of_shares[0] * (0.5 * log(1 / 8.0) + 0.5 * log(5 / 8.0)) + of_shares[1] * log(1 / 5.0)) / 2});
     const double entropy = -(0.5 * log(0.5) + 0.5 * log(0.5)) / 2;
-    check(&(loss_case){.text = "divergence", .rank = 2, .dims = {2, 3}, .x = scores, .targets = shares,
-                       .expected = soft - entropy});
+    check(&(loss_case){
+        .text = "divergence", .rank = 2, .dims = {2, 3}, .x = scores, .targets = shares, .expected = soft - entropy});
     const double uneven[6] = {0.2, 0.3, 0.5, 0.1, 0.8, 0.1};
-    check(&(loss_case){.text = "divergence", .rank = 2, .dims = {2, 3}, .x = scores, .targets = uneven,
+    check(&(loss_case){.text = "divergence",
+                       .rank = 2,
+                       .dims = {2, 3},
+                       .x = scores,
+                       .targets = uneven,
                        .expected = (0.2 * log(0.2 * 8) + 0.3 * log(0.3 * 4) + 0.5 * log(0.5 * 8 / 5) +
-                                    0.1 * log(0.1 * 5 / 3) + 0.8 * log(0.8 * 5) + 0.1 * log(0.1 * 5)) / 2});
+                                    0.1 * log(0.1 * 5 / 3) + 0.8 * log(0.8 * 5) + 0.1 * log(0.1 * 5)) /
+                                   2});
 }
 
 /* A certain answer: the power of 1 - p has no slope at 0 below 1, and no infinite one is made of it. */
@@ -201,23 +227,50 @@ static void labels_of_places(void **state) {
             sum += one;
             weighed += heavy[label] * one;
         }
-    check(&(loss_case){.text = "cross-entropy", .rank = 3, .dims = {2, 3, 2}, .x = x, .labels = labels,
-                       .label_rank = 2, .expected = sum / 3});
-    check(&(loss_case){.text = "cross-entropy", .rank = 3, .dims = {2, 3, 2}, .x = x, .labels = labels,
-                       .label_rank = 2, .class_weights = heavy, .expected = weighed / 3});
-    check(&(loss_case){.text = "cross-entropy", .rank = 3, .dims = {2, 2, 3}, .x = turned, .labels = labels,
-                       .label_rank = 2, .expected = sum / 3});
-    check(&(loss_case){.text = "cross-entropy:gamma=2", .rank = 3, .dims = {2, 2, 3}, .x = turned, .labels = labels,
-                       .label_rank = 2, .smoothing = 0.1, .expected = NAN});
+    check(&(loss_case){.text = "cross-entropy",
+                       .rank = 3,
+                       .dims = {2, 3, 2},
+                       .x = x,
+                       .labels = labels,
+                       .label_rank = 2,
+                       .expected = sum / 3});
+    check(&(loss_case){.text = "cross-entropy",
+                       .rank = 3,
+                       .dims = {2, 3, 2},
+                       .x = x,
+                       .labels = labels,
+                       .label_rank = 2,
+                       .class_weights = heavy,
+                       .expected = weighed / 3});
+    check(&(loss_case){.text = "cross-entropy",
+                       .rank = 3,
+                       .dims = {2, 2, 3},
+                       .x = turned,
+                       .labels = labels,
+                       .label_rank = 2,
+                       .expected = sum / 3});
+    check(&(loss_case){.text = "cross-entropy:gamma=2",
+                       .rank = 3,
+                       .dims = {2, 2, 3},
+                       .x = turned,
+                       .labels = labels,
+                       .label_rank = 2,
+                       .smoothing = 0.1,
+                       .expected = NAN});
     const int64_t none[4] = {-1, -1, -1, -1};
     loss_graph l = {.ctx = skv_test_context()};
-    const loss_case c = {.text = "cross-entropy", .rank = 3, .dims = {2, 3, 2}, .x = x, .labels = none, .label_rank = 2};
+    const loss_case c = {
+        .text = "cross-entropy", .rank = 3, .dims = {2, 3, 2}, .x = x, .labels = none, .label_rank = 2};
     skv_test_ok(l.ctx, build(&l, &c, SKIVE_F32));
     assert_true(run(&l, NULL) == 0);
     end(&l);
     skv_test_context_end(l.ctx);
-    refused(&(loss_case){.text = "cross-entropy", .rank = 3, .dims = {2, 4, 3}, .x = (const double[24]){0},
-                         .labels = (const int64_t[2]){0, 1}, .label_rank = 1},
+    refused(&(loss_case){.text = "cross-entropy",
+                         .rank = 3,
+                         .dims = {2, 4, 3},
+                         .x = (const double[24]){0},
+                         .labels = (const int64_t[2]){0, 1},
+                         .label_rank = 1},
             SKIVE_ERR_SHAPE, "needs scores [N, classes]");
 }
 
@@ -226,16 +279,32 @@ static void binary_cross_entropy(void **state) {
     const int64_t labels[2] = {1, 0};
     (void)state;
     const double l[4] = {log1p(exp(-0.5)), log1p(exp(-1.0)), log1p(exp(-2.0)), LN2};
-    check(&(loss_case){.text = "binary-cross-entropy", .rank = 2, .dims = {2, 2}, .x = x, .targets = y,
+    check(&(loss_case){.text = "binary-cross-entropy",
+                       .rank = 2,
+                       .dims = {2, 2},
+                       .x = x,
+                       .targets = y,
                        .expected = (l[0] + l[1] + l[2] + l[3]) / 4});
-    check(&(loss_case){.text = "binary-cross-entropy:positive=3", .rank = 2, .dims = {2, 2}, .x = x, .targets = y,
+    check(&(loss_case){.text = "binary-cross-entropy:positive=3",
+                       .rank = 2,
+                       .dims = {2, 2},
+                       .x = x,
+                       .targets = y,
                        .expected = (3 * l[0] + l[1] + 3 * l[2] + 3 * l[3]) / 4});
-    check(&(loss_case){.text = "binary-cross-entropy:positive=3,5", .rank = 2, .dims = {2, 2}, .x = x, .targets = y,
+    check(&(loss_case){.text = "binary-cross-entropy:positive=3,5",
+                       .rank = 2,
+                       .dims = {2, 2},
+                       .x = x,
+                       .targets = y,
                        .expected = (3 * l[0] + l[1] + 3 * l[2] + 5 * l[3]) / 4});
     /* One score for two classes, as (0, z). */
     loss_graph g = {.ctx = skv_test_context()};
-    const loss_case c = {.text = "binary-cross-entropy:positive=2", .rank = 2, .dims = {2, 2}, .x = pair,
-                         .labels = labels, .binary = true};
+    const loss_case c = {.text = "binary-cross-entropy:positive=2",
+                         .rank = 2,
+                         .dims = {2, 2},
+                         .x = pair,
+                         .labels = labels,
+                         .binary = true};
     skv_test_ok(g.ctx, build(&g, &c, SKIVE_F64));
     assert_true(skv_test_close(run(&g, NULL), (2 * log1p(exp(-3.0)) + log1p(exp(-1.0))) / 2, 1e-12, 0));
     end(&g);
@@ -250,15 +319,27 @@ static void binary_cross_entropy(void **state) {
 static void values(void **state) {
     const double x[6] = {1, 2, -1, 4, 0.5, 3}, y[6] = {0, 2.5, 2, 1, 1, -1}; /* 1, -.5, -3, 3, -.5, 4 */
     (void)state;
-    check(&(loss_case){.text = "mse", .rank = 2, .dims = {3, 2}, .x = x, .targets = y,
-                       .expected = (1 + .25 + 9 + 9 + .25 + 16) / 6});
-    check(&(loss_case){.text = "l1", .rank = 2, .dims = {3, 2}, .x = x, .targets = y,
-                       .expected = (1 + .5 + 3 + 3 + .5 + 4) / 6});
-    check(&(loss_case){.text = "huber:delta=2", .rank = 2, .dims = {3, 2}, .x = x, .targets = y,
+    check(&(loss_case){
+        .text = "mse", .rank = 2, .dims = {3, 2}, .x = x, .targets = y, .expected = (1 + .25 + 9 + 9 + .25 + 16) / 6});
+    check(&(loss_case){
+        .text = "l1", .rank = 2, .dims = {3, 2}, .x = x, .targets = y, .expected = (1 + .5 + 3 + 3 + .5 + 4) / 6});
+    check(&(loss_case){.text = "huber:delta=2",
+                       .rank = 2,
+                       .dims = {3, 2},
+                       .x = x,
+                       .targets = y,
                        .expected = (.5 + .125 + 4 + 4 + .125 + 6) / 6});
-    check(&(loss_case){.text = "huber:0.75", .rank = 2, .dims = {3, 2}, .x = x, .targets = y,
+    check(&(loss_case){.text = "huber:0.75",
+                       .rank = 2,
+                       .dims = {3, 2},
+                       .x = x,
+                       .targets = y,
                        .expected = (.75 * .625 + .125 + .75 * 2.625 * 2 + .125 + .75 * 3.625) / 6});
-    check(&(loss_case){.text = "cosine", .rank = 2, .dims = {3, 2}, .x = x, .targets = y,
+    check(&(loss_case){.text = "cosine",
+                       .rank = 2,
+                       .dims = {3, 2},
+                       .x = x,
+                       .targets = y,
                        .expected = 1 - (5 / sqrt(5 * 6.25) + 2 / sqrt(17 * 5.0) - 2.5 / sqrt(9.25 * 2)) / 3});
     refused(&(loss_case){.text = "huber", .rank = 1, .dims = {3}, .x = x, .labels = (const int64_t[3]){0, 1, 0}},
             SKIVE_ERR_SHAPE, "huber on classes needs scores");
@@ -358,8 +439,8 @@ static void embeddings(void **state) {
 
 /* Each loss of the list is checked above. */
 static void none_is_left_out(void **state) {
-    static const char *const here[] = {"binary-cross-entropy", "cosine", "cross-entropy", "divergence", "huber",
-                                       "info-nce",             "l1",     "mse",           "triplet"};
+    static const char *const here[] = {
+        "binary-cross-entropy", "cosine", "cross-entropy", "divergence", "huber", "info-nce", "l1", "mse", "triplet"};
     (void)state;
     for (size_t i = 0; i < skv_loss_count(); i++) {
         const skv_loss *l = skv_loss_at(i);
@@ -373,7 +454,8 @@ static void none_is_left_out(void **state) {
 
 static double reached(const char *loss) {
     skive_context *ctx = skv_test_context();
-    skive_dataset *train = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL), *test = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
+    skive_dataset *train = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN_FULL),
+                  *test = open_data(ctx, blobs, SKIVE_SPLIT_TEST);
     skive_train_options o = settings(3, 40);
     skive_graph *g = small_cnn(ctx, false);
     skive_eval_report r;
@@ -390,8 +472,9 @@ static double reached(const char *loss) {
 }
 
 static void classes_are_learned(void **state) {
-    static const char *const texts[] = {"cross-entropy:gamma=2", "cross-entropy:smoothing=0.1,gamma=1", "mse", "l1",
-                                        "binary-cross-entropy:positive=2", "huber:delta=0.5"};
+    static const char *const texts[] = {
+        "cross-entropy:gamma=2", "cross-entropy:smoothing=0.1,gamma=1", "mse", "l1", "binary-cross-entropy:positive=2",
+        "huber:delta=0.5"};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (reached(texts[i]) < 0.8) fail_msg("%s: accuracy %.3f", texts[i], reached(texts[i]));
@@ -403,9 +486,9 @@ static void bad_options_are_refused(void **state) {
     skive_graph *g = small_cnn(ctx, false);
     static const struct {
         const char *text, *part;
-    } bad[] = {{"cross-entropy:gama=1", "gamma"},     {"cross-entropy:gamma=-1", "gamma"}, {"huber:delta=0", "delta"},
-               {"huver", "huber"},                    {"kl", "needs a teacher"},
-               {"divergence:x=1", "takes no options"}};
+    } bad[] = {{"cross-entropy:gama=1", "gamma"}, {"cross-entropy:gamma=-1", "gamma"},
+               {"huber:delta=0", "delta"},        {"huver", "huber"},
+               {"kl", "needs a teacher"},         {"divergence:x=1", "takes no options"}};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         skive_train_options o = settings(1, 40);

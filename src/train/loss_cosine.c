@@ -14,10 +14,9 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *aim = skv_loss_aim(b, a, "cosine");
     skive_value *x = skv_emit(b, "Flatten", SKV_IN(skv_loss_output(a)), SKV_ATTRS(SKV_INT("axis", 1)));
     skive_value *y = skv_emit(b, "Flatten", SKV_IN(aim), SKV_ATTRS(SKV_INT("axis", 1)));
-    skive_value *dot = skv_emit(b, "ReduceSum",
-                                SKV_IN(skv_emit(b, "Mul", SKV_IN(x, y), SKV_NONE),
-                                       skv_emit_ints(b, (const int64_t[]){1}, 1)),
-                                SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skive_value *dot = skv_emit(
+        b, "ReduceSum", SKV_IN(skv_emit(b, "Mul", SKV_IN(x, y), SKV_NONE), skv_emit_ints(b, (const int64_t[]){1}, 1)),
+        SKV_ATTRS(SKV_INT("keepdims", 0)));
     skive_value *lengths = skv_emit(b, "Mul", SKV_IN(length(b, x), length(b, y)), SKV_NONE);
     skive_value *mean = skv_emit(b, "ReduceMean", SKV_IN(skv_emit(b, "Div", SKV_IN(dot, lengths), SKV_NONE)),
                                  SKV_ATTRS(SKV_INT("keepdims", 0)));

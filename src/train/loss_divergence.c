@@ -6,8 +6,7 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *target = skv_loss_target(b, a, 0, 0);
     if (b->status != SKIVE_OK) return NULL;
     skive_value *least = skv_emit_scalar(b, a->logits->type.dtype, 1e-30); /* of shares of 0, which add nothing */
-    skive_value *log_t =
-        skv_emit(b, "Log", SKV_IN(skv_emit(b, "Max", SKV_IN(target, least), SKV_NONE)), SKV_NONE);
+    skive_value *log_t = skv_emit(b, "Log", SKV_IN(skv_emit(b, "Max", SKV_IN(target, least), SKV_NONE)), SKV_NONE);
     skive_value *log_p = skv_emit(b, "LogSoftmax", SKV_IN(a->logits), SKV_ATTRS(SKV_INT("axis", -1)));
     skive_value *terms =
         skv_emit(b, "Mul", SKV_IN(target, skv_emit(b, "Sub", SKV_IN(log_t, log_p), SKV_NONE)), SKV_NONE);

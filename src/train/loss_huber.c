@@ -17,8 +17,7 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *size = skv_emit(b, "Abs", SKV_IN(d), SKV_NONE);
     skive_value *c = skv_emit(b, "Min", SKV_IN(size, skv_emit_scalar(b, dtype, skv_loss_number(a, options))), SKV_NONE);
     skive_value *half = skv_emit(b, "Mul", SKV_IN(c, skv_emit_scalar(b, dtype, 0.5)), SKV_NONE);
-    skive_value *terms =
-        skv_emit(b, "Mul", SKV_IN(c, skv_emit(b, "Sub", SKV_IN(size, half), SKV_NONE)), SKV_NONE);
+    skive_value *terms = skv_emit(b, "Mul", SKV_IN(c, skv_emit(b, "Sub", SKV_IN(size, half), SKV_NONE)), SKV_NONE);
     return skv_emit(b, "ReduceMean", SKV_IN(terms), SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 

@@ -36,7 +36,8 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     skive_value *others = two(b, "Sub", s, two(b, "Mul", self, skv_emit_scalar(b, dtype, 1e6)));
     skive_value *minus_log = two(b, "Sub", row_sum(b, "ReduceLogSumExp", others), s); /* [n][n] */
     skive_value *n = row_sum(b, "ReduceSum", partners);
-    skive_value *mean = two(b, "Div", row_sum(b, "ReduceSum", two(b, "Mul", minus_log, partners)), two(b, "Max", n, one));
+    skive_value *mean =
+        two(b, "Div", row_sum(b, "ReduceSum", two(b, "Mul", minus_log, partners)), two(b, "Max", n, one));
     skive_value *counted = two(b, "Max", total(b, two(b, "Min", n, one)), one);
     return two(b, "Div", total(b, mean), counted);
 }
