@@ -1,5 +1,5 @@
-/* Binary cross-entropy of scores that are taken one by one, mean over samples and scores. With the score z, the target t
- * and the weight w of what is true it is
+/* Binary cross-entropy of scores that are taken one by one, mean over samples and scores. With the score z, the target
+ * t and the weight w of what is true it is
  * -w t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)) = w t softplus(-z) + (1 - t) softplus(z), which overflows nowhere,
  * and without a weight softplus(z) - t z. */
 #include <string.h>

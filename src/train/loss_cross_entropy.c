@@ -1,7 +1,7 @@
 /* Cross-entropy with softmax over the classes: -sum_k t_k log p_k, mean over the samples, or over all places where the
  * labels are of places [n][...] (-1: does not count). The target t is 1 at the label, or probabilities that are given.
- * Smoothed on request (Szegedy et al. 2016): 1 - s + s/K at the label and s/K elsewhere. With gamma it is the focal loss
- * (Lin et al. 2017), -sum_k t_k (1 - p_k)^gamma log p_k, in which what is sure already counts little. */
+ * Smoothed on request (Szegedy et al. 2016): 1 - s + s/K at the label and s/K elsewhere. With gamma it is the focal
+ * loss (Lin et al. 2017), -sum_k t_k (1 - p_k)^gamma log p_k, in which what is sure already counts little. */
 #include "train/loss.h"
 
 static const skv_option options[] = {SKV_LOSS_SMOOTHING,

@@ -1,7 +1,7 @@
-/* InfoNCE of embeddings (van den Oord, Li & Vinyals 2018), by label (Khosla et al. 2020, L_out): with the cosines s_ij of the
- * batch's samples divided by the temperature, and P(i) the others of i's class,
- * -1/|P(i)| sum_{p in P(i)} log(exp(s_ip) / sum_{j != i} exp(s_ij)), mean over the samples that have a P(i). Two views of
- * a sample are two samples with one label. */
+/* InfoNCE of embeddings (van den Oord, Li & Vinyals 2018), by label (Khosla et al. 2020, L_out): with the cosines s_ij
+ * of the batch's samples divided by the temperature, and P(i) the others of i's class,
+ * -1/|P(i)| sum_{p in P(i)} log(exp(s_ip) / sum_{j != i} exp(s_ij)), mean over the samples that have a P(i). Two views
+ * of a sample are two samples with one label. */
 #include "train/train.h"
 
 static const skv_option options[] = {{.name = "temperature",

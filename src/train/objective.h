@@ -70,8 +70,8 @@ skive_value *skv_term_parameter(skv_builder *b, const skv_loss_args *a, const ch
 skive_status skv_class_weights(skive_context *ctx, const char *text, const skive_dataset *set, double **out);
 /* What an option of the loss says. */
 double skv_loss_number(const skv_loss_args *a, const skv_option *o);
-/* Output minus target, in the shape of the output; divided by the scale, if there is one. For losses on_output. `who` is
- * the loss, for messages. NULL with the builder's status set. */
+/* Output minus target, in the shape of the output; divided by the scale, if there is one. For losses on_output. `who`
+ * is the loss, for messages. NULL with the builder's status set. */
 skive_value *skv_loss_aim(skv_builder *b, const skv_loss_args *a, const char *who); /* the target, in that shape */
 skive_value *skv_loss_difference(skv_builder *b, const skv_loss_args *a, const char *who);
 skive_value *skv_loss_output(const skv_loss_args *a); /* what the model gives out */
