@@ -1,7 +1,7 @@
 /* Triplet loss of embeddings (Schroff, Kalenichenko & Philbin 2015): with the distances p to a sample of the same class
- * and n to one of another it is max(0, margin + p - n). `hard` takes for each sample of the batch the farthest of its class
- * and the nearest of the others (Hermans, Beyer & Leibe 2017), `all` the mean over all triplets of the batch. Samples
- * without a partner of their class, or without one of another, do not count. */
+ * and n to one of another it is max(0, margin + p - n). `hard` takes for each sample of the batch the farthest of its
+ * class and the nearest of the others (Hermans, Beyer & Leibe 2017), `all` the mean over all triplets of the batch.
+ * Samples without a partner of their class, or without one of another, do not count. */
 #include <string.h>
 
 #include "train/train.h"
