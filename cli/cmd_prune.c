@@ -1,4 +1,4 @@
-/* skive prune: sets the least important weights to zero, fine-tuning the rest. */
+/* skive prune: sets the least important weights to zero, or removes channels, fine-tuning the rest. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +9,7 @@ static const cli_option options[] = {
     {"data", 'd', "SET", "data set for fine-tuning and for criteria that look at data", false},
     {"layer", 0, "PARAMETER=S", "a separate sparsity for this parameter; may be repeated", true},
     {"skip", 0, "PARAMETER", "do not prune this parameter; may be repeated", true},
+    {"structured", 0, NULL, "the same as --granularity channel", false},
     {"teacher", 0, "FILE", "the teacher (default: the model before pruning)", false},
     CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
@@ -42,6 +43,80 @@ static void print_report(const skive_prune_report *r) {
     cli_table_print(t, stdout);
 }
 
+static void print_ratio(cli_table *t, const char *what, double before, double after) {
+    if (before > 0 && after > 0)
+        cli_table_cell(t, "%.2fx", before / after);
+    else
+        cli_table_cell(t, "%s", what);
+}
+
+static void print_channels(const skive_prune_report *r) {
+    static const char *const heads[] = {"<layer", "<parameter", "<channels", "were", "kept"};
+    static const char *const sizes[] = {"<", "before", "after", "<"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char x[32], y[32], z[CLI_SHORT];
+    for (size_t i = 0; i < r->n_channels; i++) {
+        const skive_prune_channels *c = &r->channels[i];
+        cli_table_cell(t, "%s", cli_short(c->node, z, sizeof z));
+        cli_table_cell(t, "%s", cli_short(c->parameter, z, sizeof z));
+        cli_table_cell(t, "%s", c->channels);
+        cli_table_cell(t, "%lld", (long long)c->count);
+        if (c->why && c->removable == 0)
+            cli_table_cell(t, "all: %s", c->why);
+        else
+            cli_table_cell(t, "%lld", (long long)c->kept);
+    }
+    cli_table_print(t, stdout);
+    t = cli_table_new(sizes, CLI_COUNT(sizes));
+    cli_table_cell(t, "multiply-accumulates");
+    cli_table_cell(t, "%s", cli_thousands(r->before.macs, x, sizeof x));
+    cli_table_cell(t, "%s", cli_thousands(r->after.macs, y, sizeof y));
+    print_ratio(t, "", (double)r->before.macs, (double)r->after.macs);
+    cli_table_cell(t, "parameters");
+    cli_table_cell(t, "%s", cli_thousands(r->before.parameters, x, sizeof x));
+    cli_table_cell(t, "%s", cli_thousands(r->after.parameters, y, sizeof y));
+    print_ratio(t, "", (double)r->before.parameters, (double)r->after.parameters);
+    cli_table_cell(t, "bytes as ONNX");
+    cli_table_cell(t, "%s", cli_thousands(r->before.bytes, x, sizeof x));
+    cli_table_cell(t, "%s", cli_thousands(r->after.bytes, y, sizeof y));
+    print_ratio(t, "", (double)r->before.bytes, (double)r->after.bytes);
+    if (r->before.seconds > 0) {
+        cli_table_cell(t, "time of one sample");
+        cli_table_cell(t, "%.4g ms", 1e3 * r->before.seconds);
+        cli_table_cell(t, "%.4g ms", 1e3 * r->after.seconds);
+        print_ratio(t, "", r->before.seconds, r->after.seconds);
+    }
+    cli_table_print(t, stdout);
+    cli_part("removed %lld of %lld removable channels", (long long)r->removed, (long long)r->removable);
+    if (r->multiple > 1) cli_part("; widths are multiples of %lld", (long long)r->multiple);
+    cli_printf("%s", r->after.seconds > r->before.seconds ? "; it is NOT faster" : "");
+}
+
+static json_t *size_json(const skive_prune_size *s) {
+    json_t *j = json_pack("{s:I, s:I, s:I}", "macs", (json_int_t)s->macs, "parameters", (json_int_t)s->parameters,
+                          "bytes", (json_int_t)s->bytes);
+    if (s->seconds > 0) json_object_set_new(j, "seconds", json_real(s->seconds));
+    return j;
+}
+
+static void add_channels(json_t *j, const skive_prune_report *r) {
+    json_t *rows = json_array();
+    for (size_t i = 0; i < r->n_channels; i++) {
+        const skive_prune_channels *c = &r->channels[i];
+        json_t *row = json_pack("{s:o, s:o, s:s, s:I, s:I, s:I}", "node", cli_json_text(c->node), "parameter",
+                                cli_json_text(c->parameter), "channels", c->channels, "count", (json_int_t)c->count,
+                                "kept", (json_int_t)c->kept, "removable", (json_int_t)c->removable);
+        if (c->why) json_object_set_new(row, "why", cli_json_text(c->why));
+        json_array_append_new(rows, row);
+    }
+    json_object_set_new(j, "channels", rows);
+    json_object_set_new(j, "before", size_json(&r->before));
+    json_object_set_new(j, "after", size_json(&r->after));
+    json_object_set_new(j, "removed", json_integer(r->removed));
+    json_object_set_new(j, "removable", json_integer(r->removable));
+    json_object_set_new(j, "multiple", json_integer(r->multiple));
+}
+
 static json_t *report_json(const skive_prune_report *r) {
     json_t *layers = json_array();
     for (size_t i = 0; i < r->n_layers; i++) {
@@ -52,8 +127,10 @@ static json_t *report_json(const skive_prune_report *r) {
         if (l->refused) json_object_set_new(row, "refused", cli_json_text(l->refused));
         json_array_append_new(layers, row);
     }
-    return json_pack("{s:o, s:I, s:I, s:f, s:o}", "layers", layers, "weights", (json_int_t)r->count, "kept",
-                     (json_int_t)r->kept, "threshold", r->threshold, "training", cli_train_json(&r->training));
+    json_t *j = json_pack("{s:o, s:I, s:I, s:f, s:o}", "layers", layers, "weights", (json_int_t)r->count, "kept",
+                          (json_int_t)r->kept, "threshold", r->threshold, "training", cli_train_json(&r->training));
+    if (r->n_channels) add_channels(j, r);
+    return j;
 }
 
 enum { MAX_NAMED = 256 };
@@ -106,6 +183,11 @@ static void tell_plan(const cli_args *a, const skive_prune_report *r) {
         cli_print_json(j);
         return;
     }
+    if (r->n_channels) {
+        print_channels(r);
+        cli_print_dry_run();
+        return;
+    }
     print_report(r);
     cli_printf("the weights kept are %s of numbers, now %s, by the weights as they are before any fine-tuning",
                cli_bytes(4.0 * (double)r->kept, x, sizeof x), cli_bytes(4.0 * (double)r->count, y, sizeof y));
@@ -123,6 +205,16 @@ static skive_status settings(cli_job *j) {
     if (given > 1)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one of --sparsity, --threshold and --threshold-std can be given");
     if (given && !cli_has(a, "sparsity")) o->sparsity = 0;
+    if (cli_has(a, "structured")) {
+        if (cli_has(a, "granularity"))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                            "--structured is --granularity channel: only one of the two can be given");
+        o->granularity = "channel";
+    }
+    if (cli_has(a, "sparsity") && strncmp(o->granularity, "channel", 7) == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--sparsity is of single weights; of channels say what remains: --macs, --params, --bytes or "
+                        "--latency");
     for (size_t i = 0; i < CLI_COUNT(needs); i++) {
         if (cli_has(a, needs[i][0]) && !cli_has(a, needs[i][1]))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", needs[i][0], needs[i][1]);
@@ -156,14 +248,17 @@ static skive_status work(cli_job *j) {
 
 static const skive_prune_report *report_of(const cli_job *j) { return &((const pruning *)j->own)->report; }
 static json_t *json(const cli_job *j) { return report_json(report_of(j)); }
-static void print(const cli_job *j) { print_report(report_of(j)); }
+static void print(const cli_job *j) {
+    const skive_prune_report *r = report_of(j);
+    (r->n_channels ? print_channels : print_report)(r);
+}
 static skive_status plan(cli_job *j) {
     tell_plan(j->a, report_of(j));
     return SKIVE_OK;
 }
 
 static void advise(const cli_job *j) {
-    if (!skive_pack_is_packed(j->output))
+    if (!skive_pack_is_packed(j->output) && !report_of(j)->n_channels)
         cli_printf("Zeros take as much space as other weights in an ONNX file; skive pack makes the file smaller.");
 }
 
@@ -187,7 +282,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_prune = {
     .name = "prune",
-    .brief = "set the least important weights to zero",
+    .brief = "set the least important weights to zero, or remove channels",
     .positional = "MODEL",
     .min_positional = 1,
     .max_positional = 1,
@@ -195,15 +290,21 @@ const cli_command cli_command_prune = {
     .n_options = CLI_COUNT(options),
     .method = "prune",
     .finetunes = true,
-    .details = "The lowest-scoring weights of the layers are set to zero, ranked over all layers or per "
-               "layer, and\n"
-               "stay zero during fine-tuning, unless --surgery lets them return. No layer is pruned completely.",
+    .details =
+        "The lowest-scoring weights of the layers are set to zero, ranked over all layers or per "
+        "layer, and\n"
+        "stay zero during fine-tuning, unless --surgery lets them return. No layer is pruned completely.\n"
+        "\n"
+        "With --structured whole channels (filters, neurons, hidden units, heads) are removed with all that is\n"
+        "coupled to them, until --macs, --params, --bytes or --latency remains: the model becomes a smaller one\n"
+        "of the same kind. What cannot be removed is named with the reason.",
     .examples =
         "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx\n"
         "  skive prune student.onnx --data fashion-mnist --finetune 5 --teacher teacher.onnx --distill-alpha 0.7 \\\n"
         "      -o pruned.onnx\n"
         "  skive prune student.onnx --data fashion-mnist --sparsity 0.98 --prune-schedule cubic --surgery \\\n"
         "      --finetune 10 -o pruned.onnx\n"
+        "  skive prune student.onnx --structured --macs 0.5 --data fashion-mnist --finetune 5 -o small.onnx\n"
         "  skive prune student.onnx --criterion lamp --sparsity 0.9 --layer conv1.weight=0.5 -o pruned.onnx",
     .saves = true,
     .run = run,

@@ -1,11 +1,16 @@
-/* Unstructured pruning.
+/* Pruning: single weights are set to zero, or whole channels are removed.
  *
- * Selection: the weights of lowest magnitude (LeCun et al. 1989; Han et al. 2015) or lowest layer-adaptive magnitude
+ * Selection of weights: the weights of lowest magnitude (LeCun et al. 1989; Han et al. 2015) or lowest layer-adaptive magnitude
  * (LAMP, Lee et al. 2021), as many as a sparsity requires, over all layers or layer by layer, or all below a threshold.
  * Schedule: at once, in steps of a cubic schedule (Zhu & Gupta 2017), or in steps that remove the same fraction of the
  * remaining weights (Han et al. 2015; Frankle & Carbin 2019). Fine-tuning keeps pruned weights at zero; optionally with
  * the dense model or another as teacher (Hinton et al. 2015), and optionally with masks from which weights can return
- * (dynamic network surgery, Guo et al. 2016). */
+ * (dynamic network surgery, Guo et al. 2016).
+ *
+ * Channels (granularity "channel"): what goes is really gone. Filters, neurons, hidden units, heads are removed from the
+ * graph with everything that is coupled to them (skive/coupling.h), and the model becomes an ordinary smaller one. The
+ * scores of all weights of a channel are combined (as in DepGraph, Fang et al. 2023), and those of lowest score go over
+ * all layers until a budget of multiply-accumulates, parameters, bytes or measured time is met. */
 #ifndef SKIVE_PRUNE_H
 #define SKIVE_PRUNE_H
 
@@ -57,6 +62,13 @@ typedef struct skive_prune_options {
      * gradual schedule the end, without the training between its steps); nothing is trained and the graph is not
      * changed. `train` is read only by criteria that look at data. Default false */
     bool dry_run;
+    /* What goes at once: "element", the default, sets single weights to zero; "channel:..." removes whole channels from
+     * the graph (granularities.inc). `sparsity`, thresholds, ratios, `layer_floor` and surgery are for elements. */
+    const char *granularity;
+    /* With "channel": what remains of the model, as text, one of them; NULL: none. Up to 1 or with % a fraction of what
+     * there is ("0.5"), otherwise absolute: multiply-accumulates ("200M"), parameters ("1.5M"), bytes of the ONNX file
+     * ("200k"), time of one run with one sample, measured on this machine with the context's threads ("2ms"). */
+    const char *macs, *params, *bytes, *latency;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 /* Training options for fine-tuning a pruned model: epochs 0, learning rate 0.01, no warm-up. */
@@ -67,23 +79,43 @@ typedef struct skive_prune_layer {
     int64_t count, kept;
     char *refused; /* reason if the layer was not pruned, else NULL */
 } skive_prune_layer;
+/* The output channels of one layer, where channels are removed. */
+typedef struct skive_prune_channels {
+    char *parameter, *node; /* the weight, and the node that it belongs to */
+    const char *channels;   /* what they are called: "filters"; static */
+    int64_t count, kept, removable;
+    char *why; /* the reason why not all could be removed, with the node it comes from; NULL: all could */
+} skive_prune_channels;
+typedef struct skive_prune_size {
+    int64_t macs, parameters, bytes; /* of one sample; of the model; of its ONNX file */
+    double seconds;                  /* of one run; NaN if it was not measured */
+} skive_prune_size;
+
 typedef struct skive_prune_report {
     size_t n_layers;
     skive_prune_layer *layers;
     int64_t count, kept; /* over the prunable weights */
     double threshold;    /* largest pruned score, if one threshold applies to all layers; else that of the options */
     skive_train_report training; /* of the last step of a gradual schedule */
+    /* Where channels are removed; otherwise empty. */
+    size_t n_channels;
+    skive_prune_channels *channels;
+    skive_prune_size before, after; /* times are measured in turns, and comparable */
+    int64_t removed;                /* channels, of so many that could be removed */
+    int64_t removable;
+    int64_t multiple; /* widths of layers were rounded to multiples of it */
 } skive_prune_report;
 SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *report);
 
-/* Prunes weights in place: of products, convolutions and recurrent layers, and tables of embeddings. Their zeros stay
+/* Prunes weights of products, convolutions and recurrent layers, and tables of embeddings, in place; with the
+ * granularity "channel" removes channels, after which pointers to nodes and values of the graph are invalid. Zeros stay
  * under any later training (skive_train_options.keep_zeros). `train` may be NULL when nothing is trained and the
- * criterion looks at no data. On failure
- * the graph is unchanged, except for ERR_INTERRUPTED after an epoch of fine-tuning: then graph and report are those of
- * the last finished epoch. Errors: ARGUMENT (a number out of its range, a sparsity and a threshold at once, an unknown
- * name), NUMERIC (weights that are NaN or infinite), UNSUPPORTED (nothing to prune), SHAPE (a teacher with another
- * input than the model; soft labels if one of the two does not give scores [N, classes] or their classes differ), as
- * skive_train. */
+ * criterion looks at no data. On failure the graph is unchanged, except for ERR_INTERRUPTED after an epoch of
+ * fine-tuning: then graph and report are those of the last finished epoch. Errors: ARGUMENT (a number out of its range,
+ * a sparsity and a threshold at once, an unknown name), NUMERIC (weights that are NaN or infinite), UNSUPPORTED
+ * (nothing to prune), GOAL (channels: the budget is below what can be reached; the message names that, and what stands
+ * in the way), SHAPE (a teacher with another input than the model; soft labels if one of the two does not give scores
+ * [N, classes] or their classes differ), as skive_train. */
 SKIVE_API skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train,
                                    skive_dataset *validation, const skive_prune_options *options,
                                    skive_prune_report *report);

@@ -162,7 +162,9 @@ static skive_status check_list(skive_context *ctx, const char *owner, const skv_
 }
 
 skive_status skv_option_check_name(skive_context *ctx, const char *owner, const skv_option *o, const char *text) {
+    skv_option_value v;
     if (o->type == SKV_OPTION_LIST) return check_list(ctx, owner, o, text);
+    if (o->type == SKV_OPTION_BUDGET) return read_budget(o, text, &v) ? SKIVE_OK : skv_option_fail(ctx, owner, o, text);
     if (skv_option_is_choice(o, text)) return SKIVE_OK;
     const char *name = owner ? o->name : skv_option_known_as(o), *subject = owner ? owner : name;
     if (o->family && (skv_family_find(o->family, text) != SIZE_MAX || !o->choices))

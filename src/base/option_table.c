@@ -73,7 +73,7 @@ static skive_status resolve_record(skive_context *ctx, const skv_option *o, void
 
 static skive_status check_field(skive_context *ctx, const skv_option *o, const void *object) {
     if ((int)o->field == SKV_FIELD_NONE) return SKIVE_OK;
-    if (o->type == SKV_OPTION_CHOICE || o->type == SKV_OPTION_LIST) {
+    if (o->type == SKV_OPTION_CHOICE || o->type == SKV_OPTION_LIST || o->type == SKV_OPTION_BUDGET) {
         const char *text = skv_option_field_text(o, object);
         return text ? skv_option_check_name(ctx, NULL, o, text) : SKIVE_OK;
     }

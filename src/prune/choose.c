@@ -15,7 +15,7 @@ static void tie_to_mask(skv_prunable *l, double margin) {
     }
 }
 
-static skive_status score(skv_pruning *p, double margin) {
+skive_status skv_prune_score(skv_pruning *p) {
     SKV_TRY(skv_prune_look(p));
     for (size_t i = 0; i < p->n; i++) {
         skv_prunable *l = &p->layers[i];
@@ -27,9 +27,9 @@ static skive_status score(skv_pruning *p, double margin) {
                                   .n = l->n,
                                   .options = &p->criterion_options,
                                   .numbers = l->numbers,
+                                  .channels = p->granularity->removes,
                                   .score = l->score};
         SKV_TRY(p->criterion->score(&a));
-        tie_to_mask(l, margin);
     }
     return SKIVE_OK;
 }
@@ -78,7 +78,8 @@ static skive_status choose_shared(skv_pruning *p, double progress) {
 }
 
 skive_status skv_prune_choose(skv_pruning *p, double progress, double margin) {
-    SKV_TRY(score(p, margin));
+    SKV_TRY(skv_prune_score(p));
+    for (size_t i = 0; i < p->n; i++) tie_to_mask(&p->layers[i], margin);
     SKV_TRY(choose_shared(p, progress));
     for (size_t i = p->n_shared; i < p->n; i++)
         SKV_TRY(choose_one(p, &p->layers[i], p->schedule->sparsity(*p->layers[i].own, progress)));

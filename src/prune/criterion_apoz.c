@@ -1,6 +1,5 @@
-/* |w| times the part of its output channel's activations that are not zero. The average percentage of zeros is that of
- * Hu, Peng, Tai & Tang 2016, who remove whole channels by it; here a channel that is mostly silent gives its weights
- * first. */
+/* The part of an output channel's activations that are not zero: one minus the average percentage of zeros of Hu, Peng,
+ * Tai & Tang 2016, who remove whole channels by it. Where single weights go, |w| times that part. */
 #include <math.h>
 
 #include "prune/prune.h"
@@ -16,14 +15,15 @@ static skive_status score(const skv_score_args *a) {
     const skv_numbers *m = &a->numbers[0];
     for (int64_t i = 0; i < a->n; i++) {
         const double zeros = skv_score_channel(a, m, false, i);
-        a->score[i] = (float)(fabs((double)a->weight[i]) * (isnan(zeros) ? 1 : 1 - zeros / m->count));
+        const double heard = isnan(zeros) ? 1 : 1 - zeros / m->count;
+        a->score[i] = (float)(a->channels ? skv_score_share(a, heard) : fabs((double)a->weight[i]) * heard);
     }
     return SKIVE_OK;
 }
 
 const skv_criterion skv_criterion_apoz = {
     .name = "apoz",
-    .brief = "magnitude times the part of the output channel's activations that are not zero",
+    .brief = "part of the output channel's activations that are not zero, times the magnitude where single weights go",
     SKV_OPTIONS(options),
     SKV_NEEDS(needs),
     .score = score,

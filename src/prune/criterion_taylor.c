@@ -8,8 +8,8 @@
 #include "prune/prune.h"
 
 static const char *measures(size_t i) {
-    static const char *const names[] = {"square", "magnitude"};
-    return i < 2 ? names[i] : NULL;
+    static const char *const names[] = {"square", "magnitude", "activation"};
+    return i < SKV_LENGTH(names) ? names[i] : NULL;
 }
 
 static const skv_option options[] = {
@@ -19,16 +19,36 @@ static const skv_option options[] = {
      .type = SKV_OPTION_CHOICE,
      .text = "square",
      .choices = measures,
-     .brief = "of a batch: the square, whose mean's root is the score, or the magnitude"},
+     .brief = "of a batch: the square, whose mean's root is the score, or the magnitude; activation: of the output "
+              "channel, sample by sample, where channels go"},
     SKV_SCORE_NORMALISE("layer"),
 };
 
 static const skv_data_need needs[] = {
     {.at = SKV_AT_WEIGHT, .of = SKV_OF_PRODUCT, .reducer = "squares", .option = "measure", .is = "square"},
     {.at = SKV_AT_WEIGHT, .of = SKV_OF_PRODUCT, .reducer = "magnitudes", .option = "measure", .is = "magnitude"},
+    {.at = SKV_AT_OUTPUT, .of = SKV_OF_PRODUCT, .reducer = "sample-sums", .option = "measure", .is = "activation"},
 };
 
+/* Of the activation behind the layer: the sum of value times gradient over the positions, its magnitude, and the mean of
+ * that over the samples (Molchanov et al. 2017). */
+static void score_outputs(const skv_score_args *a) {
+    for (int64_t i = 0; i < a->n; i++) {
+        const double sum = skv_score_channel(a, &a->numbers[2], false, i);
+        a->score[i] = (float)(isnan(sum) ? 0 : skv_score_share(a, sum / a->numbers[2].count));
+    }
+}
+
 static skive_status score(const skv_score_args *a) {
+    if (strcmp(skv_option_text(a->options, "measure"), "activation") == 0) {
+        if (!a->channels)
+            return skv_fail_at(
+                a->ctx, SKIVE_ERR_ARGUMENT, "measure",
+                "taylor:measure=activation scores whole channels; use it with the granularity 'channel'");
+        score_outputs(a);
+        if (strcmp(skv_option_text(a->options, "normalise"), "layer") == 0) skv_score_normalise(a);
+        return SKIVE_OK;
+    }
     const bool square = a->numbers[0].n > 0;
     const skv_numbers *m = &a->numbers[square ? 0 : 1];
     for (int64_t i = 0; i < a->n; i++) {

@@ -5,7 +5,7 @@
 #include "probe/source.h"
 #include "prune/prune.h"
 
-static bool applies(const skv_pruning *p, const skv_data_need *need) {
+bool skv_need_applies(const skv_pruning *p, const skv_data_need *need) {
     if (!need->option) return true;
     const char *chosen = skv_option_text(&p->criterion_options, need->option);
     return chosen && strcmp(chosen, need->is) == 0;
@@ -76,7 +76,7 @@ static skive_status collect(skv_pruning *p, asked *a) {
     for (size_t i = 0; i < p->n; i++) {
         for (size_t k = 0; k < p->criterion->n_needs; k++) {
             const skv_data_need *need = &p->criterion->needs[k];
-            if (!applies(p, need) || !item_of(&p->layers[i], need, &a->items[a->n])) continue;
+            if (!skv_need_applies(p, need) || !item_of(&p->layers[i], need, &a->items[a->n])) continue;
             a->size[a->n] = p->layers[i].n;
             a->to[a->n++] = &p->layers[i].numbers[k];
         }

@@ -6,6 +6,7 @@
 
 skive_prune_options skive_prune_options_default(void) {
     return (skive_prune_options){.size = sizeof(skive_prune_options),
+                                 .granularity = "element",
                                  .criterion = "magnitude",
                                  .schedule = "one-shot",
                                  .sparsity = 0.9,
@@ -40,7 +41,23 @@ const skv_option skv_prune_step_options[2] = {
      .brief = "fraction of fine-tuning after the last step; 0: the same as after each step"},
 };
 
+#define BUDGET(name_, field_, unit_, brief_)                                                   \
+    {                                                                                          \
+        .name = (name_), .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = (unit_), \
+        SKV_FIELD(TEXT, skive_prune_options, field_), .brief = (brief_)                        \
+    }
+
 static const skv_option options[] = {
+    {.name = "granularity",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_granularity_family,
+     .text = "element",
+     SKV_FIELD(TEXT, skive_prune_options, granularity),
+     .brief = "what goes at once"},
+    BUDGET("macs", macs, "", "multiply-accumulates that remain, of channels"),
+    BUDGET("params", params, "", "parameters that remain, of channels"),
+    BUDGET("bytes", bytes, "B", "bytes of the ONNX file that remain, of channels"),
+    BUDGET("latency", latency, "s", "time of a run that remains, of channels; measured on this machine"),
     {.name = "sparsity",
      .type = SKV_OPTION_REAL,
      .most = 1,
@@ -116,8 +133,34 @@ static skive_status check_sparsity(const skv_pruning *p, const char *of, double 
                        sparsity);
 }
 
+/* Channels are removed down to a budget; what single weights have besides means nothing for them. */
+static skive_status check_channels(const skv_pruning *p) {
+    const skive_prune_options *o = p->o;
+    const char *const budgets[] = {o->macs, o->params, o->bytes, o->latency};
+    size_t given = 0;
+    for (size_t i = 0; i < SKV_LENGTH(budgets); i++) given += budgets[i] != NULL;
+    if (!p->granularity->removes && given > 0)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity",
+                           "a budget of macs, params, bytes or latency is for the granularity 'channel'; '%s' sets "
+                           "weights to zero, which makes a model neither smaller nor faster by itself",
+                           p->granularity->name);
+    if (!p->granularity->removes) return SKIVE_OK;
+    if (given != 1)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "budget",
+                           "%s: channels are removed until macs, params, bytes or latency is what one budget says",
+                           given ? "more than one budget is given" : "there is no budget");
+    if (o->surgery || o->threshold > 0 || o->threshold_std > 0 || o->n_ratios > 0)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity", "%s is for single weights, not for channels",
+                           o->surgery        ? "surgery"
+                           : o->n_ratios > 0 ? "a sparsity of a layer's own"
+                                             : "a threshold");
+    return SKIVE_OK;
+}
+
 static skive_status check_target(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
+    SKV_TRY(check_channels(p));
+    if (p->granularity->removes) return SKIVE_OK;
     const bool by_threshold = o->threshold > 0 || o->threshold_std > 0;
     if ((o->sparsity > 0) + (o->threshold > 0) + (o->threshold_std > 0) > 1) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold",
@@ -177,11 +220,14 @@ skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, sk
     SKV_TRY(skv_options_take(p->ctx, "skive_prune_options", given, o, sizeof *o));
     SKV_TRY(check_sparsity(p, "sparsity", o->sparsity)); /* says more than the table */
     SKV_TRY(skv_family_pick(p->ctx, &skv_criterion_family, "criterion", o->criterion, &index, &p->criterion_options));
+    p->criterion = skv_criterion_at(index);
+    SKV_TRY(skv_family_pick(p->ctx, &skv_granularity_family, "granularity", o->granularity, &index,
+                            &p->granularity_options));
+    p->granularity = skv_granularity_at(index);
     if (o->layer_floor < 0) o->layer_floor = -1;
     SKV_TRY(skv_table_resolve(p->ctx, &skv_prune_table, o));
     SKV_TRY(skv_train_options_take(p->ctx, o->finetune, finetune));
     o->finetune = finetune;
-    p->criterion = skv_criterion_at(index);
     SKV_TRY(skv_prune_check_data(p));
     p->schedule = skv_prune_schedule_find(o->schedule);
     SKV_TRY(check_target(p));

@@ -1,4 +1,5 @@
-/* Unstructured pruning: masks from a criterion, applied in one or several steps, with fine-tuning under the mask. */
+/* Pruning of single weights: masks from a criterion, applied in one or several steps, with fine-tuning under the mask;
+ * and the entry of all pruning. */
 #include "prune/prune.h"
 
 #include <math.h>
@@ -14,7 +15,13 @@ void skive_prune_report_free(skive_context *ctx, skive_prune_report *r) {
         skv_free(ctx, r->layers[i].node);
         skv_free(ctx, r->layers[i].refused);
     }
+    for (size_t i = 0; i < r->n_channels; i++) {
+        skv_free(ctx, r->channels[i].parameter);
+        skv_free(ctx, r->channels[i].node);
+        skv_free(ctx, r->channels[i].why);
+    }
     skv_free(ctx, r->layers);
+    skv_free(ctx, r->channels);
     skive_train_report_free(ctx, &r->training);
     *r = (skive_prune_report){0};
 }
@@ -38,16 +45,15 @@ static skive_status mask_to(skv_pruning *p, double progress) {
 /* Epochs of step k of n when all get the same, so that they add up. */
 static int even_part(int epochs, int k, int n) { return epochs * (k + 1) / n - epochs * k / n; }
 
-static int epochs_of(const skv_pruning *p, int k, int n) {
+int skv_prune_epochs(const skv_pruning *p, int k, int n) {
     const int epochs = p->o->finetune->epochs;
     if (n == 1 || p->o->last_step <= 0) return even_part(epochs, k, n);
     const int last = (int)lrint(epochs * p->o->last_step);
     return k == n - 1 ? last : even_part(epochs - last, k, n - 1);
 }
 
-/* Each step of a gradual schedule is a training run of its own, with a checkpoint of its own: FILE.1, FILE.2 ... Of a
- * run that is resumed the first must exist. */
-static skive_status checkpoint_of(const skv_pruning *p, int k, int steps, char *buffer, size_t size,
+/* Of a run that is resumed the first must exist. */
+skive_status skv_prune_checkpoint(const skv_pruning *p, int k, int steps, char *buffer, size_t size,
                                   skive_train_options *o) {
     const char *file = o->resume ? o->resume : o->checkpoint;
     if (!file || steps == 1) return SKIVE_OK;
@@ -59,18 +65,8 @@ static skive_status checkpoint_of(const skv_pruning *p, int k, int steps, char *
     return SKIVE_OK;
 }
 
-/* What fine-tuning needs besides the model and its masks. */
-typedef struct tuning {
-    skive_dataset *train, *validation;
-    skv_teacher teacher;
-    skv_term terms[2];
-    skv_objective objective;
-    skv_rule_use *rules;   /* [layers] */
-    skv_live_mask *moving; /* [layers], with surgery */
-} tuning;
-
 /* The dense model, unless another teaches, is the caller's graph, which is not touched until all is done. */
-static skive_status prepare_objective(const skv_pruning *p, tuning *t, const skive_graph *dense) {
+static skive_status prepare_objective(const skv_pruning *p, skv_tuning *t, const skive_graph *dense) {
     t->objective = skv_objective_labels;
     if (p->o->distill_alpha == 0) return SKIVE_OK;
     t->teacher = (skv_teacher){.graph = p->o->teacher ? p->o->teacher : dense, .student = dense};
@@ -80,7 +76,7 @@ static skive_status prepare_objective(const skv_pruning *p, tuning *t, const ski
 }
 
 /* A rule for each layer: its mask, which moves in surgery. */
-static skive_status prepare_rules(skv_pruning *p, tuning *t) {
+static skive_status prepare_rules(skv_pruning *p, skv_tuning *t) {
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *t->rules, &t->rules));
     SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *t->moving, &t->moving));
     for (size_t i = 0; i < p->n; i++) {
@@ -92,7 +88,7 @@ static skive_status prepare_rules(skv_pruning *p, tuning *t) {
     return SKIVE_OK;
 }
 
-static skive_status tune(skv_pruning *p, tuning *t, skive_train_options *o) {
+skive_status skv_prune_tune(skv_pruning *p, const skv_tuning *t, const skive_train_options *o, size_t n_rules) {
     skv_surgery surgery = {.pruning = p, .masks = t->moving};
     const skv_watcher mover = skv_surgery_watcher(&surgery);
     skv_text settings;
@@ -104,7 +100,7 @@ static skive_status tune(skv_pruning *p, tuning *t, skive_train_options *o) {
                          .options = o,
                          .objective = &t->objective,
                          .rules = t->rules,
-                         .n_rules = p->n,
+                         .n_rules = n_rules,
                          .watchers = &mover,
                          .n_watchers = p->o->surgery,
                          .what = "fine-tune",
@@ -116,6 +112,12 @@ static skive_status tune(skv_pruning *p, tuning *t, skive_train_options *o) {
     return status;
 }
 
+void skv_prune_tell_stopped(const skv_pruning *p, int k, int steps) {
+    if (!p->tuned) return;
+    skv_note(p->ctx, "fine-tuning was stopped in step %d of %d; the weights are those of the last finished epoch",
+             k + 1, steps);
+}
+
 /* The masks that surgery ended with are those of the model it left. */
 static void read_masks(skv_pruning *p) {
     for (size_t i = 0; i < p->n; i++) {
@@ -124,22 +126,19 @@ static void read_masks(skv_pruning *p) {
     }
 }
 
-static skive_status prune_and_tune(skv_pruning *p, tuning *t) {
+static skive_status prune_and_tune(skv_pruning *p, skv_tuning *t) {
     /* Surgery goes through the schedule within one run, whose weights it must not lose. */
     const int steps = p->schedule->one_step || p->o->surgery ? 1 : p->o->steps;
     for (int k = 0; k < steps; k++) {
         skive_train_options o = *p->o->finetune;
         char path[4096];
-        SKV_TRY(checkpoint_of(p, k, steps, path, sizeof path, &o));
+        SKV_TRY(skv_prune_checkpoint(p, k, steps, path, sizeof path, &o));
         SKV_TRY(mask_to(p, p->o->surgery ? skv_surgery_start(p) : (double)(k + 1) / steps));
-        o.epochs = epochs_of(p, k, steps);
+        o.epochs = skv_prune_epochs(p, k, steps);
         if (o.epochs < 1) continue;
-        const skive_status status = tune(p, t, &o);
+        const skive_status status = skv_prune_tune(p, t, &o, p->n);
         p->tuned = p->tuned || p->report.training.n_epochs > 0;
-        if (status == SKIVE_ERR_INTERRUPTED && p->tuned)
-            skv_note(p->ctx,
-                     "fine-tuning was stopped in step %d of %d; the weights are those of the last finished epoch",
-                     k + 1, steps);
+        if (status == SKIVE_ERR_INTERRUPTED) skv_prune_tell_stopped(p, k, steps);
         if (p->o->surgery) read_masks(p);
         SKV_TRY(status);
     }
@@ -194,6 +193,35 @@ static skive_status only_tell(skive_context *ctx, const skive_graph *graph, skiv
     return status;
 }
 
+/* Did the work end, or was it stopped after something had been reached? */
+static bool is_reached(const skv_pruning *p, skive_status status) {
+    return status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p->tuned);
+}
+
+static skive_status prune_elements(skv_pruning *p, skive_graph *graph, skv_tuning *t) {
+    SKV_TRY(skv_prune_find_layers(p));
+    SKV_TRY(prepare_rules(p, t));
+    const skive_status status = prune_and_tune(p, t);
+    if (!is_reached(p, status)) return status;
+    /* Rules that fine-tuning was under stay. */
+    const skive_status carried = skive_graph_set_meta(graph, SKV_META_RULES, skive_graph_meta(p->work, SKV_META_RULES));
+    if (carried != SKIVE_OK) {
+        p->tuned = false;
+        return carried;
+    }
+    count_kept(p);
+    commit(p, graph);
+    return status;
+}
+
+static skive_status prune_channels(skv_pruning *p, skive_graph *graph, const skv_tuning *t) {
+    const skive_status status = skv_prune_channels(p, graph, t);
+    if (!is_reached(p, status)) return status;
+    skive_graph_take(graph, p->work);
+    p->work = NULL;
+    return status;
+}
+
 skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *train, skive_dataset *validation,
                          const skive_prune_options *options, skive_prune_report *report) {
     SKV_NEED(ctx, "ctx, graph", ctx, graph);
@@ -201,7 +229,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     skive_train_options finetune;
     if (report) *report = (skive_prune_report){0};
     skv_pruning p = {.ctx = ctx, .train = train};
-    tuning t = {.train = train, .validation = validation};
+    skv_tuning t = {.train = train, .validation = validation};
     skive_status status;
     SKV_GO(status, done, skv_prune_take(&p, options, &o, &finetune));
     if (o.dry_run) {
@@ -216,20 +244,8 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     }
     SKV_GO(status, done, prepare_objective(&p, &t, graph));
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &p.work));
-    SKV_GO(status, done, skv_prune_find_layers(&p));
-    SKV_GO(status, done, prepare_rules(&p, &t));
-    status = prune_and_tune(&p, &t);
-    const bool reached = status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p.tuned);
-    if (!reached) goto done;
-    /* Rules that fine-tuning was under stay. */
-    const skive_status carried = skive_graph_set_meta(graph, SKV_META_RULES, skive_graph_meta(p.work, SKV_META_RULES));
-    if (carried != SKIVE_OK) {
-        status = carried;
-        goto done;
-    }
-    count_kept(&p);
-    commit(&p, graph);
-    if (report) {
+    status = p.granularity->removes ? prune_channels(&p, graph, &t) : prune_elements(&p, graph, &t);
+    if (report && (status == SKIVE_OK || p.tuned)) {
         *report = p.report;
         p.report = (skive_prune_report){0};
     }

@@ -2,6 +2,7 @@
 #ifndef SKV_PRUNE_H
 #define SKV_PRUNE_H
 
+#include <skive/coupling.h>
 #include <skive/prune.h>
 
 #include "base/option.h"
@@ -41,6 +42,7 @@ typedef struct skv_score_args {
     int64_t n;
     const skv_option_values *options; /* of the criterion */
     const skv_numbers *numbers;       /* [n_needs] of the criterion */
+    bool channels;                    /* whole channels go, not single weights */
     float *score;                     /* [n], to be written; not negative, not NaN */
 } skv_score_args;
 
@@ -86,6 +88,8 @@ int64_t skv_score_output(const skv_score_args *a, int64_t at);
 int64_t skv_score_input(const skv_score_args *a, int64_t at, size_t channels);
 /* The number of the channel of element `at`; NAN when there is none. */
 double skv_score_channel(const skv_score_args *a, const skv_numbers *of, bool of_input, int64_t at);
+/* What element `at` of a score of its whole output channel gets, so that the shares add up. */
+double skv_score_share(const skv_score_args *a, double score);
 
 /* How sparsity grows to the wanted one. */
 typedef struct skv_prune_schedule {
@@ -102,6 +106,19 @@ const skv_prune_schedule *skv_prune_schedule_find(const char *name);
 extern const skv_family skv_prune_schedule_family;
 /* The steps of a gradual schedule, and how fine-tuning is divided among them. */
 extern const skv_option skv_prune_step_options[2];
+
+/* What goes at once. */
+typedef struct skv_granularity {
+    const char *name, *brief;
+    const skv_option *options;
+    size_t n_options;
+    bool removes; /* the graph becomes smaller; otherwise weights are set to zero */
+} skv_granularity;
+size_t skv_granularity_count(void);
+const skv_granularity *skv_granularity_at(size_t i);
+const char *skv_granularity_name(size_t i);
+const skv_granularity *skv_granularity_find(const char *name);
+extern const skv_family skv_granularity_family;
 
 /* One prunable parameter: its scores and mask. */
 typedef struct skv_prunable {
@@ -146,6 +163,8 @@ typedef struct skv_pruning {
     skv_option_values criterion_options;
     skive_dataset *train; /* NULL: none */
     const skv_prune_schedule *schedule;
+    const skv_granularity *granularity;
+    skv_option_values granularity_options;
     skive_graph *work;
     skv_prunable *layers; /* those with a sparsity of their own come last */
     skive_mask *masks;    /* of the layers, in their order */
@@ -153,6 +172,24 @@ typedef struct skv_pruning {
     bool tuned; /* an epoch of fine-tuning is done */
     skive_prune_report report;
 } skv_pruning;
+
+/* What fine-tuning needs besides the model and its masks. */
+typedef struct skv_tuning {
+    skive_dataset *train, *validation;
+    skv_teacher teacher;
+    skv_term terms[2];
+    skv_objective objective;
+    skv_rule_use *rules;          /* [layers] */
+    struct skv_live_mask *moving; /* [layers], with surgery */
+} skv_tuning;
+/* One run of fine-tuning of p->work, with the rules of the first n_rules layers. */
+skive_status skv_prune_tune(skv_pruning *p, const skv_tuning *t, const skive_train_options *o, size_t n_rules);
+/* The epochs of step k of n. */
+int skv_prune_epochs(const skv_pruning *p, int k, int n);
+/* Each step of a gradual schedule is a training run of its own, with a checkpoint of its own: FILE.1, FILE.2 ... */
+skive_status skv_prune_checkpoint(const skv_pruning *p, int k, int steps, char *buffer, size_t size,
+                                  skive_train_options *o);
+void skv_prune_tell_stopped(const skv_pruning *p, int k, int steps);
 
 /* Takes the caller's options and checks them; sets criterion and schedule. *finetune is where they point. */
 skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, skive_prune_options *o,
@@ -164,6 +201,8 @@ void skv_prune_free_layers(skv_pruning *p);
 
 /* Is there what the criterion needs? Errors: ARGUMENT. */
 skive_status skv_prune_check_data(const skv_pruning *p);
+/* Is this needed, by the options of the criterion? */
+bool skv_need_applies(const skv_pruning *p, const skv_data_need *need);
 /* Runs the data through p->work for what the criterion needs of each layer. Does nothing where it needs none. */
 skive_status skv_prune_look(skv_pruning *p);
 
@@ -173,6 +212,37 @@ skive_status skv_prune_look(skv_pruning *p);
 /* Scores layers[].weight and sets layers[].keep at the schedule's place `progress`. What is gone stays gone; with a
  * margin it returns where its score beats the threshold by it, and what is there goes where it falls short by it. */
 skive_status skv_prune_choose(skv_pruning *p, double progress, double margin);
+
+/* The scores of all elements of p->layers. */
+skive_status skv_prune_score(skv_pruning *p);
+
+/* ---- channels ---- (channels.c, channels_choose.c) */
+
+/* The removable channels of a graph, their scores, and those that are chosen. */
+typedef struct skv_channels {
+    skv_pruning *p;
+    skive_coupling *coupling; /* of p->work */
+    size_t n, families;
+    float *score;             /* [n] */
+    int *family;              /* [n] */
+    bool *fixed;              /* [n] may not go: excluded by --skip */
+    size_t *order;            /* [n] by score, the lowest first */
+    int64_t *members, *least; /* [families] how many there are, and must stay */
+    bool *gone;               /* [n] the choice */
+    size_t *list;             /* [n] of those chosen */
+    size_t n_gone;
+    int64_t *removed; /* [families], of the choice */
+} skv_channels;
+/* Scores p->work's channels by p's criterion. Freed by skv_channels_close, also after a failure. */
+skive_status skv_channels_open(skv_pruning *p, skv_channels *c);
+void skv_channels_close(skv_channels *c);
+/* Chooses the first `take` channels of lowest score that their family can spare, then more or fewer of each family, so
+ * that a multiple of `multiple` remains where the family is that large. */
+void skv_channels_choose(skv_channels *c, size_t take, int64_t multiple);
+/* p->work without the chosen channels; *out is freed by the caller. */
+skive_status skv_channels_remove(const skv_channels *c, skive_graph **out);
+/* Prunes p->work, a copy of `graph`, by whole channels; fills p->report. */
+skive_status skv_prune_channels(skv_pruning *p, const skive_graph *graph, const skv_tuning *t);
 
 /* Dynamic network surgery. */
 double skv_surgery_start(const skv_pruning *p); /* the schedule's place at which it starts */

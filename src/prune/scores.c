@@ -39,3 +39,8 @@ double skv_score_channel(const skv_score_args *a, const skv_numbers *of, bool of
     const int64_t c = of_input ? skv_score_input(a, at, of->n) : skv_score_output(a, at) % (int64_t)of->n;
     return c < (int64_t)of->n ? of->x[c] : NAN;
 }
+
+double skv_score_share(const skv_score_args *a, double score) {
+    const int64_t channels = a->view.out_axis >= 0 && a->view.out > 0 ? a->view.out : 1;
+    return a->n > 0 ? score * (double)channels / (double)a->n : 0;
+}

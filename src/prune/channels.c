@@ -1,0 +1,353 @@
+/* Structured pruning: channels are removed until a budget is met, in one or several steps, with fine-tuning after each.
+ *
+ * How many of the ordered channels go is found by bisection: each trial removes them from a copy and looks at what
+ * remains, by counting, writing the file to memory, or running it. Nothing is estimated. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <skive/exec.h>
+#include <skive/onnx.h>
+
+#include "prune/prune.h"
+#include "tune/costs.h"
+
+/* ---- what a model costs ---- */
+
+typedef enum measure { MACS, PARAMS, BYTES, LATENCY } measure;
+static const char *const measures[] = {"multiply-accumulates", "parameters", "bytes", "of the time"};
+
+static const skv_option budgets[] = {
+    {.name = "macs", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = ""},
+    {.name = "params", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = ""},
+    {.name = "bytes", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = "B"},
+    {.name = "latency", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = "s"},
+};
+
+/* The median times of one run of each graph, measured in turns. ERR_UNSUPPORTED: a plan needs sizes that are not
+ * known. */
+static skive_status time_graphs(skive_context *ctx, const skive_graph *const *graphs, size_t n, double *seconds) {
+    enum { MOST = 8 };
+    skive_plan *plans[MOST] = {NULL};
+    skive_cost_time times[MOST];
+    double reorders[MOST];
+    skive_plan_options o = skive_plan_options_default();
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = skive_plan_create(ctx, graphs[i], &o, &plans[i]);
+    if (status == SKIVE_OK)
+        status = skv_cost_measure(NULL, ctx, (const skive_plan *const *)plans, n, times, reorders);
+    for (size_t i = 0; i < n; i++) {
+        seconds[i] = status == SKIVE_OK ? times[i].seconds + reorders[i] : NAN;
+        skive_plan_free(plans[i]);
+    }
+    return status;
+}
+
+static skive_status size_of(skive_context *ctx, const skive_graph *g, skive_prune_size *out) {
+    skive_cost cost;
+    void *bytes = NULL;
+    size_t n = 0;
+    SKV_TRY(skive_graph_cost(g, &cost));
+    SKV_TRY(skive_onnx_serialize(ctx, g, NULL, &bytes, &n));
+    skive_onnx_free_bytes(ctx, bytes);
+    *out = (skive_prune_size){
+        .macs = cost.macs, .parameters = cost.parameters, .bytes = (int64_t)n, .seconds = NAN};
+    return SKIVE_OK;
+}
+
+/* ---- the search ---- */
+
+typedef struct search {
+    skv_pruning *p;
+    skv_channels c;
+    const skive_graph *dense; /* the caller's */
+    measure by;
+    double wanted; /* for time: of that of `dense` */
+    double before; /* of `dense` */
+} search;
+
+static skive_status cost_of(const search *s, const skive_graph *g, double *out) {
+    skive_context *ctx = s->p->ctx;
+    if (s->by == LATENCY) {
+        const skive_graph *const both[] = {s->dense, g};
+        double seconds[2];
+        SKV_TRY(time_graphs(ctx, both, 2, seconds));
+        *out = seconds[1] / seconds[0] * s->before;
+        return SKIVE_OK;
+    }
+    if (s->by == BYTES) {
+        skive_prune_size size;
+        SKV_TRY(size_of(ctx, g, &size));
+        *out = (double)size.bytes;
+        return SKIVE_OK;
+    }
+    skive_cost cost;
+    SKV_TRY(skive_graph_cost(g, &cost));
+    *out = s->by == MACS ? (double)cost.macs : (double)cost.parameters;
+    return SKIVE_OK;
+}
+
+static skive_status try_first(search *s, size_t take, int64_t multiple, double *cost, skive_graph **out) {
+    skive_graph *g = NULL;
+    skv_channels_choose(&s->c, take, multiple);
+    SKV_TRY(skv_channels_remove(&s->c, &g));
+    const skive_status status = cost_of(s, g, cost);
+    if (status == SKIVE_OK && out)
+        *out = g;
+    else
+        skive_graph_free(g);
+    return status;
+}
+
+/* The smallest number of channels that meets the budget, and the graph without them. *found is false if even all that
+ * can go are not enough; *least is then what remains. */
+static skive_status bisect(search *s, double budget, int64_t multiple, skive_graph **out, bool *found, double *least) {
+    size_t low = 0, high = s->c.n;
+    skive_graph *best = NULL;
+    double cost;
+    *out = NULL;
+    SKV_TRY(try_first(s, high, multiple, least, &best));
+    *found = *least <= budget;
+    if (!*found) {
+        skive_graph_free(best);
+        return SKIVE_OK;
+    }
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        skive_graph *g = NULL;
+        const skive_status status = try_first(s, middle, multiple, &cost, &g);
+        if (status != SKIVE_OK) {
+            skive_graph_free(best);
+            return status;
+        }
+        if (cost <= budget) {
+            high = middle;
+            skive_graph_free(best);
+            best = g;
+        } else {
+            low = middle;
+            skive_graph_free(g);
+        }
+    }
+    skv_channels_choose(&s->c, high, multiple);
+    *out = best;
+    return SKIVE_OK;
+}
+
+/* ---- what stands in the way ---- */
+
+static skive_status refuse(search *s, double budget, double least) {
+    skive_context *ctx = s->p->ctx;
+    skv_text in_the_way;
+    size_t told = 0;
+    skv_text_init(&in_the_way, ctx);
+    for (size_t i = 0; i < skive_coupling_layer_count(s->c.coupling); i++) {
+        skive_coupling_layer l;
+        if (!skive_coupling_layer_get(s->c.coupling, i, &l) || !l.why || told == 3) continue;
+        skv_text_add(&in_the_way, "%s'%s' (%s%s%s)", told++ ? ", " : "", l.value->name, l.why, l.by ? ": " : "",
+                     l.by ? l.by : "");
+    }
+    skive_status status = in_the_way.status;
+    const bool time = s->by == LATENCY;
+    if (status == SKIVE_OK)
+        status = skv_fail_at(ctx, SKIVE_ERR_GOAL, "budget",
+                             "the budget of %.4g %s is below the smallest that can be reached, %.4g, with a floor of %g "
+                             "in each layer (channel:floor=)%s%s",
+                             time ? budget * 1e3 : budget, time ? "ms" : measures[s->by], time ? least * 1e3 : least,
+                             skv_option_real(&s->p->granularity_options, "floor"),
+                             told ? "; channels that must stay: " : "", told ? in_the_way.data : "");
+    skv_text_free(&in_the_way);
+    return status;
+}
+
+/* ---- one step ---- */
+
+/* Of the multiples to which widths may be rounded that whose model is fastest; finer ones first when it is a tie. */
+static skive_status fastest(search *s, double budget, skive_graph **out, int64_t *multiple) {
+    static const int64_t multiples[] = {1, 4, 8, 16};
+    enum { N = SKV_LENGTH(multiples) };
+    skive_context *ctx = s->p->ctx;
+    skive_graph *g[N] = {NULL};
+    const skive_graph *timed[N];
+    double seconds[N], least;
+    size_t index[N], n = 0, best = 0;
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < N && status == SKIVE_OK; i++) {
+        bool found;
+        status = bisect(s, budget, multiples[i], &g[i], &found, &least);
+        if (status == SKIVE_OK && i == 0 && !found) status = refuse(s, budget, least);
+        if (status != SKIVE_OK || !found) continue;
+        timed[n] = g[i];
+        index[n++] = i;
+    }
+    if (status == SKIVE_OK && time_graphs(ctx, timed, n, seconds) == SKIVE_OK) {
+        for (size_t k = 1; k < n; k++)
+            if (seconds[k] < 0.97 * seconds[best]) best = k;
+    } else if (status == SKIVE_OK) {
+        skv_note(ctx, "the model could not be timed (%s): widths are not rounded", skive_context_message(ctx));
+    }
+    for (size_t i = 0; i < N; i++) {
+        if (status == SKIVE_OK && i == index[best]) {
+            *out = g[i];
+            *multiple = multiples[i];
+        } else {
+            skive_graph_free(g[i]);
+        }
+    }
+    return status;
+}
+
+static skive_status look(search *s) {
+    skv_pruning *p = s->p;
+    skv_prune_free_layers(p);
+    for (size_t i = 0; i < p->report.n_layers; i++) {
+        skv_free(p->ctx, p->report.layers[i].parameter);
+        skv_free(p->ctx, p->report.layers[i].node);
+        skv_free(p->ctx, p->report.layers[i].refused);
+    }
+    skv_free(p->ctx, p->report.layers);
+    p->report.layers = NULL;
+    p->report.n_layers = 0;
+    p->report.count = 0;
+    p->layers = NULL;
+    p->masks = NULL;
+    p->n = p->n_shared = 0;
+    SKV_TRY(skv_prune_find_layers(p));
+    return skv_channels_open(p, &s->c);
+}
+
+static skive_status list_channels(search *s) {
+    skv_pruning *p = s->p;
+    const size_t n = skive_coupling_layer_count(s->c.coupling);
+    if (p->report.channels) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(p->ctx, n + 1, sizeof *p->report.channels, &p->report.channels));
+    for (size_t i = 0; i < n; i++) {
+        skive_coupling_layer l;
+        if (!skive_coupling_layer_get(s->c.coupling, i, &l)) continue;
+        skive_prune_channels *row = &p->report.channels[p->report.n_channels++];
+        *row = (skive_prune_channels){
+            .channels = l.channels, .count = l.count, .kept = l.count, .removable = l.removable};
+        SKV_TRY(skv_strdup(p->ctx, l.value->name, &row->parameter));
+        SKV_TRY(skv_strdup(p->ctx, l.value->n_uses ? l.value->uses[0].node->name : "", &row->node));
+        if (l.why) SKV_TRY(skv_asprintf(p->ctx, &row->why, "%s%s%s", l.why, l.by ? ": " : "", l.by ? l.by : ""));
+    }
+    p->report.removable = (int64_t)s->c.n;
+    return SKIVE_OK;
+}
+
+/* What is left of each layer, by its name. */
+static void count_left(skv_pruning *p) {
+    p->report.kept = 0;
+    for (size_t i = 0; i < p->report.n_channels; i++) {
+        skive_prune_channels *row = &p->report.channels[i];
+        const skive_value *v = skive_graph_find_value(p->work, row->parameter);
+        skv_weight_view view;
+        for (uint32_t u = 0; v && u < v->n_uses; u++) {
+            if (!skv_weight_view_of(v->uses[u].node, (size_t)v->uses[u].index, &view)) continue;
+            row->kept = view.out;
+            break;
+        }
+    }
+    for (size_t i = 0; i < p->report.n_layers; i++) {
+        skive_prune_layer *row = &p->report.layers[i];
+        const skive_value *v = skive_graph_find_value(p->work, row->parameter);
+        row->kept = v && v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
+        if (!row->refused) p->report.kept += row->kept;
+    }
+}
+
+static skive_status remove_some(search *s, double budget) {
+    skv_pruning *p = s->p;
+    const int64_t asked = skv_option_integer(&p->granularity_options, "multiple");
+    skive_graph *smaller = NULL;
+    bool found = true;
+    double least;
+    SKV_TRY(look(s));
+    SKV_TRY(list_channels(s));
+    p->report.multiple = asked;
+    if (s->c.n == 0) return refuse(s, budget, s->before);
+    if (asked == 0)
+        SKV_TRY(fastest(s, budget, &smaller, &p->report.multiple));
+    else
+        SKV_TRY(bisect(s, budget, asked, &smaller, &found, &least));
+    if (!found) return refuse(s, budget, least);
+    p->report.removed += (int64_t)s->c.n_gone;
+    skv_channels_close(&s->c);
+    skv_prune_free_layers(p);
+    p->layers = NULL;
+    p->masks = NULL;
+    p->n = p->n_shared = 0;
+    skive_graph_free(p->work);
+    p->work = smaller;
+    return SKIVE_OK;
+}
+
+static skive_status take_budget(search *s) {
+    const skive_prune_options *o = s->p->o;
+    const char *const texts[] = {o->macs, o->params, o->bytes, o->latency};
+    skv_option_values v;
+    skv_options_default(budgets, SKV_LENGTH(budgets), &v);
+    for (size_t i = 0; i < SKV_LENGTH(texts); i++) {
+        if (!texts[i]) continue;
+        s->by = (measure)i;
+        SKV_TRY(skv_option_set(s->p->ctx, "prune", &v, i, texts[i]));
+    }
+    if (s->by == LATENCY) {
+        double seconds;
+        SKV_TRY(time_graphs(s->p->ctx, &s->dense, 1, &seconds));
+        s->before = seconds;
+    } else {
+        SKV_TRY(cost_of(s, s->dense, &s->before));
+    }
+    s->wanted = skv_option_budget(&v, budgets[s->by].name, s->before);
+    return SKIVE_OK;
+}
+
+static skive_status steps(search *s, const skv_tuning *t) {
+    skv_pruning *p = s->p;
+    const int n = p->schedule->one_step ? 1 : p->o->steps;
+    const double share = s->before > 0 ? s->wanted / s->before : 1;
+    for (int k = 0; k < n; k++) {
+        skive_train_options o = *p->o->finetune;
+        char path[4096];
+        const double goes = p->schedule->sparsity(share < 1 ? 1 - share : 0, (double)(k + 1) / n);
+        SKV_TRY(skv_prune_checkpoint(p, k, n, path, sizeof path, &o));
+        SKV_TRY(remove_some(s, k == n - 1 ? s->wanted : (1 - goes) * s->before));
+        o.epochs = skv_prune_epochs(p, k, n);
+        if (o.epochs < 1) continue;
+        const skive_status status = skv_prune_tune(p, t, &o, 0);
+        p->tuned = p->tuned || p->report.training.n_epochs > 0;
+        if (status == SKIVE_ERR_INTERRUPTED) skv_prune_tell_stopped(p, k, n);
+        SKV_TRY(status);
+    }
+    return SKIVE_OK;
+}
+
+/* Both sizes, and both times in turns. */
+static skive_status compare(search *s) {
+    skv_pruning *p = s->p;
+    const skive_graph *const both[] = {s->dense, p->work};
+    double seconds[2];
+    SKV_TRY(size_of(p->ctx, s->dense, &p->report.before));
+    SKV_TRY(size_of(p->ctx, p->work, &p->report.after));
+    if (time_graphs(p->ctx, both, 2, seconds) != SKIVE_OK) return SKIVE_OK;
+    p->report.before.seconds = seconds[0];
+    p->report.after.seconds = seconds[1];
+    return SKIVE_OK;
+}
+
+skive_status skv_prune_channels(skv_pruning *p, const skive_graph *graph, const skv_tuning *t) {
+    search s = {.p = p, .dense = graph};
+    skive_status status;
+    SKV_GO(status, done, take_budget(&s));
+    SKV_GO(status, done, skive_graph_untie_constants(p->work));
+    status = steps(&s, t);
+    if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p->tuned)) {
+        const skive_status compared = compare(&s);
+        count_left(p);
+        if (compared != SKIVE_OK) status = compared;
+    }
+done:
+    skv_channels_close(&s.c);
+    return status;
+}

@@ -1,0 +1,270 @@
+/* Channels: their scores, and which of them go.
+ *
+ * A channel is a set of slices of weights. Each slice has the sum of its elements' scores; the channel's is made of
+ * those (options of the granularity). Divided by the mean over its family, the channels that stand side by side, it can
+ * be compared over all layers. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "prune/prune.h"
+
+/* ---- scores ---- */
+
+/* The sums of a layer's scores along one axis. */
+typedef struct sums {
+    double *sum;     /* [length] */
+    double elements; /* of a slice */
+} sums;
+
+/* One for each layer and axis that a channel touches. */
+typedef struct slices {
+    skv_channels *c;
+    sums *of;       /* [layers][SKIVE_MAX_RANK] */
+    size_t *layers; /* [values] number + 1 of a layer; 0: none */
+} slices;
+
+static skive_status sums_of(slices *s, const skive_channel_slice *at, const sums **out) {
+    skv_pruning *p = s->c->p;
+    const size_t layer = s->layers[at->value->id];
+    *out = NULL;
+    if (layer == 0) return SKIVE_OK;
+    sums *of = &s->of[(layer - 1) * SKIVE_MAX_RANK + (size_t)at->axis];
+    *out = of;
+    if (of->sum) return SKIVE_OK;
+    const skv_prunable *l = &p->layers[layer - 1];
+    const skive_tensor *t = skv_value_tensor(l->value);
+    const int64_t length = t->dims[at->axis];
+    int64_t inner = 1;
+    for (int d = at->axis + 1; d < t->rank; d++) inner *= t->dims[d];
+    SKV_TRY(skv_alloc_array(p->ctx, (size_t)length + 1, sizeof(double), &of->sum));
+    for (int64_t i = 0; i < l->n; i++) of->sum[i / inner % length] += (double)l->score[i];
+    of->elements = length > 0 ? (double)l->n / (double)length : 1;
+    return SKIVE_OK;
+}
+
+typedef enum combination { BY_SUM, BY_MEAN, BY_MAX, BY_FIRST } combination;
+
+/* Does the criterion look at nothing but what layers make? */
+static bool scores_outputs(const skv_pruning *p) {
+    bool any = false;
+    for (size_t i = 0; i < p->criterion->n_needs; i++) {
+        if (!skv_need_applies(p, &p->criterion->needs[i])) continue;
+        if (p->criterion->needs[i].at != SKV_AT_OUTPUT) return false;
+        any = true;
+    }
+    return any;
+}
+
+static combination combination_of(const skv_pruning *p) {
+    const char *group = skv_option_text(&p->granularity_options, "group");
+    if (strcmp(group, "sum") == 0) return BY_SUM;
+    if (strcmp(group, "max") == 0) return BY_MAX;
+    if (strcmp(group, "first") == 0) return BY_FIRST;
+    if (strcmp(group, "mean") == 0) return BY_MEAN;
+    return scores_outputs(p) ? BY_FIRST : BY_MEAN;
+}
+
+static bool is_excluded(const skv_pruning *p, const skive_channel_slice *at, const skv_prunable *l) {
+    for (size_t i = 0; i < p->o->n_skip; i++) {
+        /* The layer keeps its own outputs; its inputs go with the layer that makes them. */
+        if (strcmp(p->o->skip[i], at->value->name) == 0 && (!l || at->axis == l->view.out_axis)) return true;
+    }
+    return false;
+}
+
+static skive_status score_channel(slices *s, size_t i, combination how) {
+    skv_channels *c = s->c;
+    const skive_channel_slice *at;
+    const skive_value *first = NULL; /* the layer that makes the channel; its gates are several slices */
+    size_t n, counted = 0;
+    double sum = 0, of_means = 0, most = 0, of_first = 0;
+    skive_coupling_get(c->coupling, i, &at, &n, &c->family[i]);
+    for (size_t k = 0; k < n; k++) {
+        const sums *of;
+        const size_t layer = s->layers[at[k].value->id];
+        const skv_prunable *l = layer ? &c->p->layers[layer - 1] : NULL;
+        c->fixed[i] = c->fixed[i] || is_excluded(c->p, &at[k], l);
+        SKV_TRY(sums_of(s, &at[k], &of));
+        if (!of) continue;
+        const double x = of->sum[at[k].index], mean = x / of->elements;
+        counted++;
+        sum += x;
+        of_means += mean;
+        most = mean > most ? mean : most;
+        if (at[k].axis != l->view.out_axis || (first && first != at[k].value)) continue;
+        first = at[k].value;
+        of_first += x;
+    }
+    if (how == BY_MEAN) sum = counted ? of_means / (double)counted : 0;
+    if (how == BY_MAX) sum = most;
+    if (how == BY_FIRST && first) sum = of_first;
+    c->score[i] = (float)sum;
+    return SKIVE_OK;
+}
+
+static void normalise(skv_channels *c) {
+    const char *by = skv_option_text(&c->p->granularity_options, "normalise");
+    if (strcmp(by, "none") == 0 || (strcmp(by, "auto") == 0 && c->p->criterion->n_needs > 0)) return;
+    for (size_t f = 0; f < c->families; f++) {
+        double sum = 0;
+        for (size_t i = 0; i < c->n; i++) sum += c->family[i] == (int)f ? (double)c->score[i] : 0;
+        const double mean = sum / (double)(c->members[f] ? c->members[f] : 1);
+        for (size_t i = 0; mean > 0 && i < c->n; i++)
+            if (c->family[i] == (int)f) c->score[i] = (float)((double)c->score[i] / mean);
+    }
+}
+
+static skive_status score_all(skv_channels *c) {
+    skv_pruning *p = c->p;
+    slices s = {.c = c};
+    const combination how = combination_of(p);
+    skive_status status;
+    SKV_GO(status, done, skv_alloc_array(p->ctx, p->n * SKIVE_MAX_RANK + 1, sizeof *s.of, &s.of));
+    SKV_GO(status, done, skv_alloc_array(p->ctx, (size_t)p->work->n_values + 1, sizeof *s.layers, &s.layers));
+    for (size_t i = 0; i < p->n; i++) s.layers[p->layers[i].value->id] = i + 1;
+    for (size_t i = 0; i < c->n; i++) SKV_GO(status, done, score_channel(&s, i, how));
+done:
+    for (size_t i = 0; s.of && i < p->n * SKIVE_MAX_RANK; i++) skv_free(p->ctx, s.of[i].sum);
+    skv_free(p->ctx, s.of);
+    skv_free(p->ctx, s.layers);
+    return status;
+}
+
+/* ---- the order ---- */
+
+typedef struct ranked {
+    float score;
+    size_t at;
+} ranked;
+
+static int lowest_first(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    if (x->score != y->score) return x->score < y->score ? -1 : 1;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+static skive_status sort(skv_channels *c) {
+    ranked *r = NULL;
+    SKV_TRY(skv_alloc_array(c->p->ctx, c->n + 1, sizeof *r, &r));
+    for (size_t i = 0; i < c->n; i++) r[i] = (ranked){c->score[i], i};
+    qsort(r, c->n, sizeof *r, lowest_first);
+    for (size_t i = 0; i < c->n; i++) c->order[i] = r[i].at;
+    skv_free(c->p->ctx, r);
+    return SKIVE_OK;
+}
+
+static skive_status allocate(skv_channels *c) {
+    skive_context *ctx = c->p->ctx;
+    SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *c->score, &c->score));
+    SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *c->family, &c->family));
+    SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *c->fixed, &c->fixed));
+    SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *c->order, &c->order));
+    SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *c->gone, &c->gone));
+    return skv_alloc_array(ctx, c->n + 1, sizeof *c->list, &c->list);
+}
+
+skive_status skv_channels_open(skv_pruning *p, skv_channels *c) {
+    *c = (skv_channels){.p = p};
+    SKV_TRY(skv_prune_score(p));
+    SKV_TRY(skive_coupling_create(p->work, &c->coupling));
+    c->n = skive_coupling_count(c->coupling);
+    SKV_TRY(allocate(c));
+    SKV_TRY(score_all(c));
+    for (size_t i = 0; i < c->n; i++) c->families = c->family[i] >= (int)c->families ? (size_t)c->family[i] + 1 : c->families;
+    SKV_TRY(skv_alloc_array(p->ctx, c->families + 1, sizeof *c->members, &c->members));
+    SKV_TRY(skv_alloc_array(p->ctx, c->families + 1, sizeof *c->least, &c->least));
+    SKV_TRY(skv_alloc_array(p->ctx, c->families + 1, sizeof *c->removed, &c->removed));
+    for (size_t i = 0; i < c->n; i++) c->members[c->family[i]]++;
+    const double floor = skv_option_real(&p->granularity_options, "floor");
+    for (size_t f = 0; f < c->families; f++) {
+        c->least[f] = (int64_t)ceil(floor * (double)c->members[f]);
+        if (c->least[f] < 1) c->least[f] = 1;
+    }
+    normalise(c);
+    return sort(c);
+}
+
+void skv_channels_close(skv_channels *c) {
+    skive_context *ctx = c->p ? c->p->ctx : NULL;
+    if (!ctx) return;
+    skive_coupling_free(c->coupling);
+    skv_free(ctx, c->score);
+    skv_free(ctx, c->family);
+    skv_free(ctx, c->fixed);
+    skv_free(ctx, c->order);
+    skv_free(ctx, c->gone);
+    skv_free(ctx, c->list);
+    skv_free(ctx, c->members);
+    skv_free(ctx, c->least);
+    skv_free(ctx, c->removed);
+    *c = (skv_channels){0};
+}
+
+/* ---- the choice ---- */
+
+static bool can_spare(const skv_channels *c, size_t i) {
+    const int f = c->family[i];
+    return !c->fixed[i] && c->members[f] - c->removed[f] > c->least[f];
+}
+
+/* To the nearest multiple, of families that have two of it; the more important half of a step stays. */
+static int64_t rounded(const skv_channels *c, size_t f, int64_t multiple) {
+    const int64_t kept = c->members[f] - c->removed[f];
+    if (multiple < 2 || c->members[f] < 2 * multiple || c->removed[f] == 0) return kept;
+    int64_t target = (kept + multiple / 2) / multiple * multiple;
+    while (target < c->least[f] || target == 0) target += multiple;
+    return target < c->members[f] ? target : c->members[f];
+}
+
+static void set_gone(skv_channels *c, size_t i, bool gone) {
+    c->gone[i] = gone;
+    c->removed[c->family[i]] += gone ? 1 : -1;
+}
+
+void skv_channels_choose(skv_channels *c, size_t take, int64_t multiple) {
+    memset(c->gone, 0, c->n * sizeof *c->gone);
+    memset(c->removed, 0, c->families * sizeof *c->removed);
+    for (size_t k = 0, taken = 0; k < c->n && taken < take; k++) {
+        if (!can_spare(c, c->order[k])) continue;
+        set_gone(c, c->order[k], true);
+        taken++;
+    }
+    for (size_t f = 0; f < c->families; f++) {
+        int64_t more = c->members[f] - c->removed[f] - rounded(c, f, multiple);
+        for (size_t k = 0; k < c->n && more > 0; k++) {
+            const size_t i = c->order[k];
+            if (c->family[i] != (int)f || c->gone[i] || !can_spare(c, i)) continue;
+            set_gone(c, i, true);
+            more--;
+        }
+        for (size_t k = c->n; k-- > 0 && more < 0;) {
+            const size_t i = c->order[k];
+            if (c->family[i] != (int)f || !c->gone[i]) continue;
+            set_gone(c, i, false);
+            more++;
+        }
+    }
+    c->n_gone = 0;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->gone[i]) c->list[c->n_gone++] = i;
+}
+
+/* The coupling of a copy numbers the channels in the same way. */
+skive_status skv_channels_remove(const skv_channels *c, skive_graph **out) {
+    skive_context *ctx = c->p->ctx;
+    skive_coupling *coupling = NULL;
+    skive_graph *g = NULL;
+    skive_status status;
+    *out = NULL;
+    SKV_GO(status, done, skive_graph_copy(ctx, c->p->work, &g));
+    SKV_GO(status, done, skive_coupling_create(g, &coupling));
+    if (c->n_gone) SKV_GO(status, done, skive_graph_remove_channels(g, coupling, c->list, c->n_gone));
+done:
+    skive_coupling_free(coupling);
+    if (status == SKIVE_OK)
+        *out = g;
+    else
+        skive_graph_free(g);
+    return status;
+}
