@@ -102,6 +102,7 @@ int main(void) {
     family("Optimizers", &skv_optimizer_family, NULL);
     family("Learning-rate schedules", &skv_schedule_family, NULL);
     family("Pruning criteria", &skv_criterion_family, NULL);
+    family("What pruning removes", &skv_granularity_family, NULL);
     family("Pruning schedules", &skv_prune_schedule_family, NULL);
     LIST("Reducers of the data probe", skv_reducer_count, skv_reducer_at);
     family("Calibration methods", &skv_observer_family, NULL);

@@ -34,8 +34,7 @@ static skive_status time_graphs(skive_context *ctx, const skive_graph *const *gr
     skive_plan_options o = skive_plan_options_default();
     skive_status status = SKIVE_OK;
     for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = skive_plan_create(ctx, graphs[i], &o, &plans[i]);
-    if (status == SKIVE_OK)
-        status = skv_cost_measure(NULL, ctx, (const skive_plan *const *)plans, n, times, reorders);
+    if (status == SKIVE_OK) status = skv_cost_measure(NULL, ctx, (const skive_plan *const *)plans, n, times, reorders);
     for (size_t i = 0; i < n; i++) {
         seconds[i] = status == SKIVE_OK ? times[i].seconds + reorders[i] : NAN;
         skive_plan_free(plans[i]);
@@ -50,8 +49,7 @@ static skive_status size_of(skive_context *ctx, const skive_graph *g, skive_prun
     SKV_TRY(skive_graph_cost(g, &cost));
     SKV_TRY(skive_onnx_serialize(ctx, g, NULL, &bytes, &n));
     skive_onnx_free_bytes(ctx, bytes);
-    *out = (skive_prune_size){
-        .macs = cost.macs, .parameters = cost.parameters, .bytes = (int64_t)n, .seconds = NAN};
+    *out = (skive_prune_size){.macs = cost.macs, .parameters = cost.parameters, .bytes = (int64_t)n, .seconds = NAN};
     return SKIVE_OK;
 }
 
@@ -150,12 +148,13 @@ static skive_status refuse(search *s, double budget, double least) {
     skive_status status = in_the_way.status;
     const bool time = s->by == LATENCY;
     if (status == SKIVE_OK)
-        status = skv_fail_at(ctx, SKIVE_ERR_GOAL, "budget",
-                             "the budget of %.4g %s is below the smallest that can be reached, %.4g, with a floor of %g "
-                             "in each layer (channel:floor=)%s%s",
-                             time ? budget * 1e3 : budget, time ? "ms" : measures[s->by], time ? least * 1e3 : least,
-                             skv_option_real(&s->p->granularity_options, "floor"),
-                             told ? "; channels that must stay: " : "", told ? in_the_way.data : "");
+        status =
+            skv_fail_at(ctx, SKIVE_ERR_GOAL, "budget",
+                        "the budget of %.4g %s is below the smallest that can be reached, %.4g, with a floor of %g "
+                        "in each layer (channel:floor=)%s%s",
+                        time ? budget * 1e3 : budget, time ? "ms" : measures[s->by], time ? least * 1e3 : least,
+                        skv_option_real(&s->p->granularity_options, "floor"), told ? "; channels that must stay: " : "",
+                        told ? in_the_way.data : "");
     skv_text_free(&in_the_way);
     return status;
 }
@@ -225,8 +224,8 @@ static skive_status list_channels(search *s) {
         skive_coupling_layer l;
         if (!skive_coupling_layer_get(s->c.coupling, i, &l)) continue;
         skive_prune_channels *row = &p->report.channels[p->report.n_channels++];
-        *row = (skive_prune_channels){
-            .channels = l.channels, .count = l.count, .kept = l.count, .removable = l.removable};
+        *row =
+            (skive_prune_channels){.channels = l.channels, .count = l.count, .kept = l.count, .removable = l.removable};
         SKV_TRY(skv_strdup(p->ctx, l.value->name, &row->parameter));
         SKV_TRY(skv_strdup(p->ctx, l.value->n_uses ? l.value->uses[0].node->name : "", &row->node));
         if (l.why) SKV_TRY(skv_asprintf(p->ctx, &row->why, "%s%s%s", l.why, l.by ? ": " : "", l.by ? l.by : ""));

@@ -171,7 +171,8 @@ skive_status skv_channels_open(skv_pruning *p, skv_channels *c) {
     c->n = skive_coupling_count(c->coupling);
     SKV_TRY(allocate(c));
     SKV_TRY(score_all(c));
-    for (size_t i = 0; i < c->n; i++) c->families = c->family[i] >= (int)c->families ? (size_t)c->family[i] + 1 : c->families;
+    for (size_t i = 0; i < c->n; i++)
+        c->families = c->family[i] >= (int)c->families ? (size_t)c->family[i] + 1 : c->families;
     SKV_TRY(skv_alloc_array(p->ctx, c->families + 1, sizeof *c->members, &c->members));
     SKV_TRY(skv_alloc_array(p->ctx, c->families + 1, sizeof *c->least, &c->least));
     SKV_TRY(skv_alloc_array(p->ctx, c->families + 1, sizeof *c->removed, &c->removed));

@@ -17,8 +17,9 @@ static const skv_option options[] = {
      .type = SKV_OPTION_CHOICE,
      .text = "auto",
      .choices = groups,
-     .brief = "of the scores of all slices of a channel: their sum, mean or largest, or that of the layer that makes it; "
-              "auto: first for criteria of output channels, otherwise mean"},
+     .brief =
+         "of the scores of all slices of a channel: their sum, mean or largest, or that of the layer that makes it; "
+         "auto: first for criteria of output channels, otherwise mean"},
     {.name = "normalise",
      .type = SKV_OPTION_CHOICE,
      .text = "auto",

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# skive prune --structured: budgets, criteria, what is refused; the files are smaller and other runtimes read them.
+. "$(dirname "$0")/common.sh"
+make_data
+bytes() { stat -c %s "$1"; }
+holds() { # what TEST...: a condition
+    checks=$((checks + 1))
+    local what=$1
+    shift
+    "$@" || { echo "FAIL: $what"; failures=$((failures + 1)); }
+}
+field() { # FILE EXPRESSION: a number of a report in JSON
+    python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$1" "$2"
+}
+
+expect 0 'wrote mlp.onnx' "$skive" train mlp:64,64 --data $data --epochs 4 --batch 32 -q -o mlp.onnx
+expect 0 'wrote res.onnx' "$skive" train resnet20 --data $data --epochs 0 -o res.onnx
+expect 0 'wrote lstm.onnx' "$skive" train lstm --data $data --epochs 0 -o lstm.onnx
+
+# ---- budgets ----
+expect 0 'removed [0-9]+ of 128 removable channels' "$skive" prune mlp.onnx --structured --params 0.5 -o half.onnx
+cp out.txt told.txt
+holds 'half the file' [ $((10 * $(bytes half.onnx))) -lt $((6 * $(bytes mlp.onnx))) ]
+expect 0 'fc3 +fc3.weight +neurons +3 +all: it is an output' cat told.txt
+expect 0 'accuracy +(9[0-9]|100)' "$skive" eval half.onnx --data $data
+"$skive" prune res.onnx --structured --macs 0.5 --json -o small.onnx >r.json 2>err.txt || { cat err.txt; failures=$((failures + 1)); }
+holds 'half the macs' [ "$(field r.json '0.45 < r["after"]["macs"] / r["before"]["macs"] <= 0.5')" = True ]
+holds 'the file as told' [ "$(field r.json 'r["after"]["bytes"]')" -eq "$(bytes small.onnx)" ]
+expect 0 'widths are multiples of 8' "$skive" prune res.onnx --granularity channel:multiple=8 --bytes 300k -o tiny.onnx
+holds 'bytes as asked' [ "$(bytes tiny.onnx)" -le 300000 ]
+expect 0 'hidden units +[0-9]+ +[0-9]+' "$skive" prune lstm.onnx --structured --params 70% -o cell.onnx
+expect 0 'time of one sample' "$skive" prune mlp.onnx --structured --latency 90% -o fast.onnx
+
+# ---- steps, fine-tuning, checkpoints ----
+expect 0 'trained 2 epochs|epoch [12] was best' "$skive" prune mlp.onnx --structured --params 0.3 --data $data --finetune 2 --batch 32 -o tuned.onnx
+expect 0 'accuracy +(9[0-9]|100)' "$skive" eval tuned.onnx --data $data
+steps() { "$skive" prune mlp.onnx --granularity channel:multiple=1 --params 0.3 --prune-schedule cubic --steps 2 --data $data --finetune 2 --batch 32 -q "$@"; }
+expect 0 'wrote' steps -o one.onnx
+expect 0 'wrote' steps -o two.onnx
+expect 0 '' cmp one.onnx two.onnx
+expect 0 'wrote' "$skive" prune mlp.onnx --structured --params 0.3 --data $data --finetune 1 --distill-alpha 0.5 -o taught.onnx
+
+# ---- criteria ----
+for criterion in magnitude lamp taylor taylor:measure=activation fisher wanda entropy apoz; do
+    expect 0 'wrote by.onnx' "$skive" prune mlp.onnx --structured --params 0.5 --criterion $criterion --data $data -o by.onnx
+    expect 0 'accuracy' "$skive" eval by.onnx --data $data
+done
+for group in sum mean max first; do
+    expect 0 'wrote by.onnx' "$skive" prune mlp.onnx --granularity "channel:$group,normalise=none" --params 0.5 -o by.onnx
+done
+expect 0 'fc1 +fc1.weight +neurons +64 +64' "$skive" prune mlp.onnx --structured --params 0.6 --skip fc1.weight -o kept.onnx
+
+# ---- a dry run ----
+expect 0 'dry run: nothing was trained, and nothing was written' "$skive" prune mlp.onnx --structured --params 0.5 --dry-run -o dry.onnx
+absent dry.onnx
+
+# ---- what cannot be ----
+expect 11 'below the smallest that can be reached.*must stay: .fc3.weight' "$skive" prune mlp.onnx --structured --params 0.001 -o no.onnx
+one_line
+expect 2 'there is no budget' "$skive" prune mlp.onnx --structured -o no.onnx
+expect 2 'more than one budget' "$skive" prune mlp.onnx --structured --params 0.5 --macs 0.5 -o no.onnx
+expect 2 "is for the granularity 'channel'" "$skive" prune mlp.onnx --params 0.5 -o no.onnx
+expect 2 'sparsity is of single weights' "$skive" prune mlp.onnx --structured --sparsity 0.5 -o no.onnx
+expect 2 'only one of the two' "$skive" prune mlp.onnx --structured --granularity element --params 0.5 -o no.onnx
+expect 2 'is for single weights' "$skive" prune mlp.onnx --structured --params 0.5 --threshold 0.1 -o no.onnx
+expect 2 '--macs is many; it must be a fraction' "$skive" prune mlp.onnx --structured --macs many -o no.onnx
+expect 2 "no granularity 'chanel'; did you mean 'channel'" "$skive" prune mlp.onnx --granularity chanel --params 0.5 -o no.onnx
+expect 2 'a training set is missing' "$skive" prune mlp.onnx --structured --params 0.5 --criterion taylor -o no.onnx
+expect 2 'scores whole channels' "$skive" prune mlp.onnx --criterion taylor:measure=activation --data $data -o no.onnx
+absent no.onnx
+no_leftovers
+finish
