@@ -1,16 +1,16 @@
 /* Pruning: single weights are set to zero, or whole channels are removed.
  *
- * Selection of weights: the weights of lowest magnitude (LeCun et al. 1989; Han et al. 2015) or lowest layer-adaptive magnitude
- * (LAMP, Lee et al. 2021), as many as a sparsity requires, over all layers or layer by layer, or all below a threshold.
- * Schedule: at once, in steps of a cubic schedule (Zhu & Gupta 2017), or in steps that remove the same fraction of the
- * remaining weights (Han et al. 2015; Frankle & Carbin 2019). Fine-tuning keeps pruned weights at zero; optionally with
- * the dense model or another as teacher (Hinton et al. 2015), and optionally with masks from which weights can return
- * (dynamic network surgery, Guo et al. 2016).
+ * Selection of weights: the weights of lowest magnitude (LeCun et al. 1989; Han et al. 2015) or lowest layer-
+ * adaptive magnitude (LAMP, Lee et al. 2021), as many as a sparsity requires, over all layers or layer by layer, or
+ * all below a threshold. Schedule: at once, in steps of a cubic schedule (Zhu & Gupta 2017), or in steps that remove
+ * the same fraction of the remaining weights (Han et al. 2015; Frankle & Carbin 2019). Fine-tuning keeps pruned
+ * weights at zero; optionally with the dense model or another as teacher (Hinton et al. 2015), and optionally with
+ * masks from which weights can return (dynamic network surgery, Guo et al. 2016).
  *
- * Channels (granularity "channel"): what goes is really gone. Filters, neurons, hidden units, heads are removed from the
- * graph with everything that is coupled to them (skive/coupling.h), and the model becomes an ordinary smaller one. The
- * scores of all weights of a channel are combined (as in DepGraph, Fang et al. 2023), and those of lowest score go over
- * all layers until a budget of multiply-accumulates, parameters, bytes or measured time is met. */
+ * Channels (granularity "channel"): what goes is really gone. Filters, neurons, hidden units, heads are removed from
+ * the graph with everything that is coupled to them (skive/coupling.h), and the model becomes an ordinary smaller
+ * one. The scores of all weights of a channel are combined (as in DepGraph, Fang et al. 2023), and those of lowest
+ * score go over all layers until a budget of multiply-accumulates, parameters, bytes or measured time is met. */
 #ifndef SKIVE_PRUNE_H
 #define SKIVE_PRUNE_H
 

@@ -30,8 +30,8 @@ static const skv_data_need needs[] = {
     {.at = SKV_AT_OUTPUT, .of = SKV_OF_PRODUCT, .reducer = "sample-sums", .option = "measure", .is = "activation"},
 };
 
-/* Of the activation behind the layer: the sum of value times gradient over the positions, its magnitude, and the mean of
- * that over the samples (Molchanov et al. 2017). */
+/* Of the activation behind the layer: the sum of value times gradient over the positions, its magnitude, and the
+ * mean of that over the samples (Molchanov et al. 2017). */
 static void score_outputs(const skv_score_args *a) {
     for (int64_t i = 0; i < a->n; i++) {
         const double sum = skv_score_channel(a, &a->numbers[2], false, i);
