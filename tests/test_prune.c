@@ -173,6 +173,7 @@ static void masks_hold_on(void **state) {
                      .o = &o,
                      .criterion = skv_criterion_find("magnitude"),
                      .schedule = skv_prune_schedule_find("one-shot"),
+                     .granularity = skv_granularity_find("element"),
                      .layers = &layer,
                      .n = 1,
                      .n_shared = 1};

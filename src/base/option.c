@@ -198,7 +198,9 @@ static skive_status read_value(skive_context *ctx, const char *owner, skv_option
     if (good && (o->type == SKV_OPTION_INTEGER || o->type == SKV_OPTION_REAL))
         good = skv_option_in_range(o, out->number);
     if (!good) return skv_option_fail(ctx, owner, o, text);
-    if (is_text(o) && !keep_text(v, out, text, more))
+    /* A budget that is the field of a struct stays a text there, for whoever knows the original. */
+    const bool kept = is_text(o) || (o->type == SKV_OPTION_BUDGET && (int)o->field == SKV_FIELD_TEXT);
+    if (kept && !keep_text(v, out, text, more))
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, owner, "%s: the value of %s is too long", owner, o->name);
     out->given = true;
     out->none = false;
