@@ -66,9 +66,11 @@ skive_status cli_split(cli_args *a, skive_split *out) {
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--split: '%s' is not test, validation, train or train-full", name);
 }
 
+/* `like`: a split that is open, whose tables or text are read in the same way; or NULL. */
 static skive_status open_split(cli_args *a, const char *spec, skive_split split, skive_graph *model, bool limited,
-                               bool labels, skive_dataset **out) {
+                               bool labels, const skive_dataset *like, skive_dataset **out) {
     skive_dataset_options o = skive_dataset_options_default();
+    skive_dataset_info info;
     int64_t limit = 0;
     skive_status status = set_layout(a, model);
     if (status == SKIVE_OK && limited) status = cli_integer(a, "limit", 1, INT64_MAX, &limit);
@@ -79,16 +81,18 @@ static skive_status open_split(cli_args *a, const char *spec, skive_split split,
     o.model = model;
     if (cli_has(a, "classes")) o.classes_by_order = true; /* the model gets a new last layer */
     if (!labels) o.targets = SKIVE_TARGETS_NONE;
+    skive_dataset_get_info(like, &info);
+    if (info.n_inputs == 1) o.preprocessing = info.preprocessing;
     return skive_dataset_open(a->ctx, spec, &o, out);
 }
 
 skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, skive_graph *model, skive_dataset **out) {
-    return open_split(a, spec, split, model, true, true, out);
+    return open_split(a, spec, split, model, true, true, NULL, out);
 }
 
 skive_status cli_open_samples(cli_args *a, const char *spec, skive_split split, skive_graph *model,
                               skive_dataset **out) {
-    return open_split(a, spec, split, model, true, false, out);
+    return open_split(a, spec, split, model, true, false, NULL, out);
 }
 
 skive_status cli_open_training(cli_args *a, const char *spec, skive_graph *model, skive_dataset **train,
@@ -97,5 +101,5 @@ skive_status cli_open_training(cli_args *a, const char *spec, skive_graph *model
     const skive_status status =
         cli_open_data(a, spec, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, model, train);
     if (status != SKIVE_OK || !hold_out) return status;
-    return open_split(a, spec, SKIVE_SPLIT_VALIDATION, model, false, true, validation);
+    return open_split(a, spec, SKIVE_SPLIT_VALIDATION, model, false, true, *train, validation);
 }

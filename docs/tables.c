@@ -110,9 +110,7 @@ int main(void) {
     grids();
     LIST("Storage forms", skv_form_count, skv_form_at);
     LIST("Entropy coders", skv_coder_count, skv_coder_at);
-    printf("\n## Data sets\n\n| specification | what |\n|---|---|\n");
-    for (size_t i = 0; i < skive_dataset_kind_count(); i++)
-        printf("| `%s` | %s |\n", skive_dataset_kind_syntax(i), skive_dataset_kind_brief(i));
+    family("Data sets", &skv_dataset_family, skive_dataset_kind_syntax);
     family("Features of sounds", &skv_feature_family, NULL);
     family("Transforms", &skv_transform_family, skive_transform_syntax);
     family("Built-in networks", &skv_zoo_family, NULL);

@@ -11,6 +11,7 @@
  *                                                first or last), series, volumes, tables; Y [n] integers (class
  *                                                labels), or floats or several numbers per sample (targets). npy:X,X
  *                                                is for autoencoders. X alone is enough for calibration
+ *     csv:FILE[,label=COLUMN,test=FILE]          a table with a header; tsv: with tabs (docs/tables-and-text.md)
  *     folder:DIR                                 PNG, JPEG or BMP files in one sub-folder per class, in DIR or in
  *                                                DIR/train, DIR/val (valid, validation) and DIR/test; classes are
  *                                                numbered in the order of their names. A folder that contains only
@@ -142,10 +143,12 @@ typedef struct skive_dataset_info {
     bool separate_test;         /* the test split has other samples than the training splits */
     skive_dtype dtype;          /* of the stored samples: SKIVE_U8 for images */
     int channel_axis;           /* channel axis of a sample: 0 for images, [c][h][w]; -1: unknown (.npy) */
+    const char *recipe;         /* of tables and text: how they become samples and labels; NULL for other kinds */
     size_t n_inputs, n_targets; /* n_targets 0: neither labels nor targets */
     const skive_dataset_input *inputs;
     const skive_dataset_target *targets;
-    /* How samples were made from the files, with all settings ("rate=16000,seconds=1,features=mfcc,..."); NULL: as they
+    /* How samples were made from the files, with all settings ("rate=16000,seconds=1,features=mfcc,..."; of tables also
+     * what was learnt from the training samples, docs/tables-and-text.md); NULL: as they
      * are. skive_model_set_input stores it in the model. */
     const char *preprocessing;
 } skive_dataset_info;

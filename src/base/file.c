@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/context.h"
+#include "base/file.h"
 
 static skive_status too_large(skive_context *ctx, const char *path, size_t limit) {
     return skv_fail_at(ctx, SKIVE_ERR_LIMIT, path, "%s: larger than the limit of %zu bytes for a file of its kind",
@@ -93,22 +94,47 @@ size_t skv_file_peek(const char *path, void *out, size_t n) {
     return have;
 }
 
-skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, void **out, size_t *out_size) {
+skive_status skv_file_open(skive_context *ctx, const char *path, int *out, uint64_t *size) {
     struct stat st;
     const char *kind;
+    *out = open_regular(path, &st, &kind);
+    if (*out < 0 && kind && S_ISDIR(st.st_mode)) return skv_fail_errno(ctx, path, "read", EISDIR);
+    if (*out < 0 && kind) return skv_fail_at(ctx, SKIVE_ERR_IO, path, "%s: cannot read: %s", path, kind);
+    if (*out < 0) return skv_fail_errno(ctx, path, "open", errno);
+    *size = st.st_size > 0 ? (uint64_t)st.st_size : 0;
+    return SKIVE_OK;
+}
+
+void skv_file_close(int fd) {
+    if (fd >= 0) (void)close(fd);
+}
+
+skive_status skv_file_read_at(skive_context *ctx, const char *path, int fd, uint64_t at, void *out, size_t n,
+                              size_t *got) {
+    *got = 0;
+    while (*got < n) {
+        const size_t chunk = n - *got < (size_t)1 << 30 ? n - *got : (size_t)1 << 30;
+        const ssize_t now = pread(fd, (unsigned char *)out + *got, chunk, (off_t)(at + *got));
+        if (now < 0 && errno == EINTR) continue;
+        if (now < 0) return skv_fail_errno(ctx, path, "read", errno);
+        if (now == 0) break;
+        *got += (size_t)now;
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, void **out, size_t *out_size) {
     skive_status status;
+    uint64_t size;
+    int fd;
     *out = NULL;
     *out_size = 0;
-    const int fd = open_regular(path, &st, &kind);
-    if (fd < 0 && kind && S_ISDIR(st.st_mode)) return skv_fail_errno(ctx, path, "read", EISDIR);
-    if (fd < 0 && kind) return skv_fail_at(ctx, SKIVE_ERR_IO, path, "%s: cannot read: %s", path, kind);
-    if (fd < 0) return skv_fail_errno(ctx, path, "open", errno);
-    const size_t guess = st.st_size > 0 ? (size_t)st.st_size : 0;
-    if (limit && guess > limit)
-        status = too_large(ctx, path, limit);
+    SKV_TRY(skv_file_open(ctx, path, &fd, &size));
+    if (size > SIZE_MAX / 2 || (limit && size > limit))
+        status = too_large(ctx, path, limit ? limit : SIZE_MAX / 2);
     else
-        status = read_all(ctx, path, fd, guess, limit, out, out_size);
-    (void)close(fd);
+        status = read_all(ctx, path, fd, (size_t)size, limit, out, out_size);
+    skv_file_close(fd);
     return status;
 }
 

@@ -144,6 +144,10 @@ skive_status skv_idx_open(skive_context *ctx, const char *images, const char *la
  * missing file. */
 skive_status skv_mnist_open(skive_context *ctx, const char *dir, bool test, const char *const names[10],
                             const char *advice, skive_dataset *ds);
+/* Which of `total` training samples the validation split holds out of what is trained on, one byte each; *out NULL:
+ * none. What is learnt from the samples leaves them out. `separate`: the validation samples are others. */
+skive_status skv_dataset_held_out(skive_context *ctx, const skive_dataset_options *o, size_t total, bool separate,
+                                  uint8_t **out);
 /* Splits "A", "A,B" or "A,B,C,D"; "\," is a comma in a name. *count: how many. ERR_ARGUMENT names the syntax. */
 skive_status skv_split_args(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char *names[4],
                             int *count);

@@ -233,6 +233,28 @@ static skive_status identity(skive_context *ctx, size_t n, uint32_t **out) {
     return SKIVE_OK;
 }
 
+static size_t held_count(const skive_dataset_options *o, size_t total) {
+    const size_t held = (size_t)llround((double)total * o->validation_fraction);
+    return held == 0 && o->validation_fraction > 0.0 ? 1 : held;
+}
+
+skive_status skv_dataset_held_out(skive_context *ctx, const skive_dataset_options *o, size_t total, bool separate,
+                                  uint8_t **out) {
+    uint32_t *order = NULL;
+    const size_t held = held_count(o, total);
+    *out = NULL;
+    if (o->split == SKIVE_SPLIT_TRAIN_FULL || separate || held == 0 || held >= total) return SKIVE_OK;
+    if (total > UINT32_MAX) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "there are more than 2^32 samples");
+    SKV_TRY(identity(ctx, total, &order));
+    const skive_status status = skv_alloc_array(ctx, total, 1, out);
+    if (status == SKIVE_OK) {
+        skv_rng_shuffle(o->seed, STREAM_VALIDATION, order, total);
+        for (size_t i = 0; i < held; i++) (*out)[order[i]] = 1;
+    }
+    skv_free(ctx, order);
+    return status;
+}
+
 /* The samples of the files that belong to the split, in the order of the files. */
 static skive_status choose_samples(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds) {
     size_t first = 0;
@@ -240,8 +262,7 @@ static skive_status choose_samples(skive_context *ctx, const skive_dataset_optio
     ds->count = ds->total;
     bool carve = o->split == SKIVE_SPLIT_VALIDATION || (o->split == SKIVE_SPLIT_TRAIN && o->validation_fraction > 0.0);
     if (carve && !ds->separate_validation) {
-        size_t held = (size_t)llround((double)ds->total * o->validation_fraction);
-        if (held == 0 && o->validation_fraction > 0.0) held = 1;
+        const size_t held = held_count(o, ds->total);
         if (held == 0 || held >= ds->total) {
             return skv_fail_at(ctx, SKIVE_ERR_DATA, "validation_fraction",
                                "%s: of %zu sample%s, holding out a fraction of %g for validation leaves the %s split "

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "data/recipe.h"
 #include "graph/meta_keys.h"
 #include "tensor/tensor.h"
 
@@ -230,6 +231,7 @@ skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive
                            "input '%s' has type %s, to which samples cannot be converted", out->input,
                            skive_dtype_name(out->dtype));
     }
+    SKV_TRY(skv_recipe_check(ctx, g, info->preprocessing));
     SKV_TRY(match(out, g, info));
     const int64_t c = out->channel_axis >= 0 ? out->sample_dims[out->channel_axis] : 1;
     out->images = info->preprocessing                          ? false

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "data/recipe.h"
 #include "graph/meta_keys.h"
 
 /* ---- normalisation ---- */
@@ -223,7 +224,7 @@ static skive_status store_recipe(skive_graph *g, const skive_dataset *set) {
 
 static void tell_other_recipe(skive_context *ctx, const skive_graph *g, const skive_dataset *set) {
     const char *stored = skive_graph_meta(g, set->recipe_key);
-    if (stored && strcmp(stored, set->recipe) != 0)
+    if (stored && strcmp(set->recipe_key, SKV_META_INPUT_SOUND) == 0 && strcmp(stored, set->recipe) != 0)
         skv_note(ctx, "%s: samples are prepared with %s, but the model's metadata say %s", set->spec, set->recipe,
                  stored);
 }
@@ -232,11 +233,13 @@ skive_status skive_model_set_input(skive_context *ctx, skive_graph *g, const ski
                                    const skive_input_options *options) {
     SKV_NEED(ctx, "ctx, graph", ctx, g);
     static const char *const keys[] = {SKV_META_INPUT_LAYOUT, SKV_META_INPUT_SCALE, SKV_META_INPUT_MEAN,
-                                       SKV_META_INPUT_STD, SKV_META_INPUT_SOUND};
+                                       SKV_META_INPUT_STD,    SKV_META_INPUT_SOUND, SKV_META_INPUT_TABLE,
+                                       SKV_META_INPUT_TEXT};
     enum { KEYS = sizeof keys / sizeof keys[0] };
     skive_input_options o = skive_input_options_default();
     const char *before[KEYS]; /* in the graph's arena */
     SKV_TRY(skv_options_take(ctx, "skive_input_options", options, &o, sizeof o));
+    if (set) SKV_TRY(skv_recipe_check(ctx, g, set->recipe));
     if (set && set->recipe) tell_other_recipe(ctx, g, set);
     if (!o.layout && !o.mean && !o.std && !o.scale) return set ? store_recipe(g, set) : SKIVE_OK;
     const uint8_t mean_from = g->mean_from, scale_from = g->scale_from;

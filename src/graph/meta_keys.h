@@ -10,6 +10,9 @@
     "skive.input.scale" /* what stored values are multiplied by first: a number, 1/255 or none */
 /* How sounds become samples: "rate=16000,seconds=1,features=mfcc,..." with all settings (data/features.c). */
 #define SKV_META_INPUT_SOUND "skive.input.sound"
+/* How tables and text become samples: columns, categories, vocabularies, labels (data/recipe.h). */
+#define SKV_META_INPUT_TABLE "skive.input.table"
+#define SKV_META_INPUT_TEXT  "skive.input.text"
 #define SKV_META_OUTPUT_NAME "skive.output.name" /* of several outputs, the one that is the model's answer */
 #define SKV_META_OUTPUT_KIND "skive.output.kind" /* a name of skive_output_kind_name */
 /* Names of the classes, in the order of the scores, one a line; "\n" is a line break and "\\" a backslash in a name. */

@@ -499,10 +499,27 @@ done:
     return status;
 }
 
-skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+static skive_status run_in_form(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     for (size_t i = 0; i < skv_recast_count(); i++) {
         const skv_recast *recast = skv_recast_at(i);
         if (recast->asked(fit->model)) return run_recast(ctx, recast, fit, report);
     }
     return run_any(ctx, fit, report);
+}
+
+/* The model keeps the recipe of its samples, so that other data are made into the same. */
+skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    skive_train_report r = {0};
+    skive_status status = run_in_form(ctx, fit, &r);
+    for (size_t i = 0; r.n_epochs > 0 && i < skv_dataset_input_count(fit->train); i++) {
+        const skive_dataset *set = skv_dataset_input(fit->train, i);
+        if (!set->recipe || (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED)) continue;
+        const skive_status kept = skive_graph_set_meta(fit->model, set->recipe_key, set->recipe);
+        if (kept != SKIVE_OK) status = kept;
+    }
+    if (report)
+        *report = r;
+    else
+        skive_train_report_free(ctx, &r);
+    return status;
 }

@@ -23,8 +23,10 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
     out->size = out->info.classes;
     if (out->info.labelled) return SKIVE_OK;
     if (out->info.target_size == 0) {
-        return skv_fail_at(ctx, SKIVE_ERR_DATA, out->info.spec,
-                           "%s: has samples, but neither labels nor targets; use npy:X,Y for both", out->info.spec);
+        return skv_fail_at(
+            ctx, SKIVE_ERR_DATA, out->info.spec,
+            "%s: has samples, but neither labels nor targets; name them (npy:X,Y; csv:FILE,label=COLUMN)",
+            out->info.spec);
     }
     const size_t k = out->info.target_size;
     if (k == 0)
