@@ -1,6 +1,6 @@
 /* The recipe of a data set of tables or text: how cells or characters become the numbers of a sample, and what the
- * labels are called. It is learnt from the training samples, stored in the model's metadata (skive.input.table, skive.input.text), and
- * used wherever the model meets data again.
+ * labels are called. It is learnt from the training samples, stored in the model's metadata
+ * (skive.input.table, skive.input.text), and used wherever the model meets data again.
  *
  * A recipe is text: lines of fields separated by tabs, with \t, \n, \r and \\ for these characters in a field. The
  * first line is "kind" and the kind; lines whose first field is "label" describe the labels, all others the samples.
@@ -38,8 +38,8 @@ skive_status skv_recipe_damaged(skv_recipe *r);
 
 struct skive_graph;
 
-/* ERR_DATA: the model's metadata have a recipe of the same kind, and it makes other samples than `recipe` (NULL, or not a
- * recipe: not checked). */
+/* ERR_DATA: the model's metadata have a recipe of the same kind, and it makes other samples than `recipe` (NULL, or not
+ * a recipe: not checked). */
 skive_status skv_recipe_check(skive_context *ctx, const struct skive_graph *g, const char *recipe);
 /* NULL if both make the same samples; otherwise the first line of `a`, or else of `b`, that the other lacks. */
 const char *skv_recipe_difference(const char *a, const char *b, size_t *length);
