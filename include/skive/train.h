@@ -66,6 +66,28 @@ typedef struct skive_train_options {
      * checkpointing, skive/exec.h): less memory for up to one more forward pass a step, and the same bits. False: only
      * where a step would otherwise exceed the context's memory limit. A note tells it. */
     bool recompute;
+    /* The same bits whatever the number of threads: steps and validation are computed by one thread each, while batches
+     * are still made ready by others. False: the same bits with the same number of threads. */
+    bool deterministic;
+    double clip_value; /* each number of the gradient is clipped to this, before the norm is; 0: off */
+    /* An update is made from the mean gradient of so many batches. Where samples do not see one another (no
+     * BatchNormalization), that is the update of a batch of all of them, but for rounding. At least 1. */
+    int accumulate;
+    /* Decay of an exponential moving average of the weights (and of BatchNormalization's statistics), which is the
+     * model that is validated and written: 0.999. It starts lower, (1 + n) / (10 + n) after n updates. 0: none. */
+    double ema;
+    /* Stochastic weight averaging (Izmailov et al. 2018): "75", or "75,every=2,lr=0.01,batches=50", averages the
+     * weights at the ends of the epochs behind epoch 75 (of every second one, trained with the rate 0.01), with the
+     * statistics of BatchNormalization computed anew from so many batches (default 100). The average is the model that
+     * is validated and written; earlier epochs do not count as best. Not with `ema`. NULL: none. */
+    const char *swa;
+    /* The run ends when the figure that selects the best epoch has not become better for so many epochs. 0: never.
+     * Needs a validation set. */
+    int patience;
+    /* Parameters that are trained only when so many epochs are done, as "2:conv2.*;4:conv1.*,bn1.*", also where
+     * `freeze` names them. Until then no update reaches them; running statistics follow the data from the start. NULL:
+     * all are trained from the start. */
+    const char *unfreeze;
     /* How often the checkpoint is written within an epoch, besides at its end: "5m", "90s" or "2h" (no more than that
      * time is lost), or a number of steps, "200". NULL: at the ends of epochs, and when the run is interrupted. */
     const char *checkpoint_every;

@@ -1,4 +1,5 @@
 /* Running a plan: the arena, the pointers of every step, resolved once, and the loop over the steps. */
+#include <math.h>
 #include <string.h>
 
 #include "exec/plan.h"
@@ -170,3 +171,51 @@ const double *skive_exec_profile_seconds(const skive_exec *e, size_t *runs) {
 }
 
 void skv_exec_set_step(skive_exec *e, uint64_t step) { e->step = step; }
+
+/* ---- numbers that are not finite ---- */
+
+typedef struct search {
+    skive_exec *exec;
+    skv_not_finite first, below; /* below: the first -infinity */
+} search;
+
+/* Padding of a layout is zero, and samples are outermost in each. */
+static void look_at(search *s, const skive_value *v, uint32_t slot, const skive_node *node) {
+    const skv_plan_slot *at = &s->exec->plan->slots[slot];
+    if (s->first.value || v->type.dtype != SKIVE_F32) return;
+    const float *x = slot_pointer(s->exec, slot);
+    const size_t bytes = at->kind == SKV_SLOT_PARAM ? skive_tensor_bytes(&at->param->tensor) : at->bytes;
+    const int64_t n = (int64_t)(bytes / sizeof *x), rows = v->type.rank > 0 ? v->type.dims[0].size : 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (isfinite(x[i])) continue;
+        const skv_not_finite here = {v, node, rows > 0 && n >= rows ? i / (n / rows) : -1, isnan(x[i])};
+        if (isnan(x[i]) || x[i] > 0) {
+            s->first = here;
+            return;
+        }
+        if (!s->below.value) s->below = here;
+    }
+}
+
+static skive_status search_step(search *s, uint32_t i) {
+    const skive_plan *p = s->exec->plan;
+    const skv_plan_step *step = &p->steps[i];
+    for (size_t k = 0; !step->is_reorder && k < step->n_in; k++) {
+        const uint32_t slot = step->in_slots[k];
+        if (slot != SKV_NO_SLOT && p->slots[slot].kind == SKV_SLOT_PARAM) look_at(s, step->node->inputs[k], slot, NULL);
+    }
+    if (!s->first.value) SKV_TRY(run_step(s->exec, i));
+    for (size_t k = 0; !step->is_reorder && k < step->n_out; k++)
+        if (step->out_slots[k] != SKV_NO_SLOT) look_at(s, step->node->outputs[k], step->out_slots[k], step->node);
+    return SKIVE_OK;
+}
+
+skive_status skv_exec_find_not_finite(skive_exec *e, skv_not_finite *out) {
+    const skive_plan *p = e->plan;
+    search s = {.exec = e};
+    *out = (skv_not_finite){0};
+    for (uint32_t i = 0; i < p->graph->n_inputs; i++) look_at(&s, p->graph->inputs[i], p->input_slots[i], NULL);
+    for (uint32_t i = 0; i < p->n_steps && !s.first.value; i++) SKV_TRY(search_step(&s, i));
+    *out = s.first.value ? s.first : s.below;
+    return SKIVE_OK;
+}

@@ -82,6 +82,17 @@ skive_status skv_plan_recompute(skive_plan *plan, bool always, size_t reserve);
 skive_status skv_plan_too_large(skive_context *ctx, const skive_plan *plan, skive_status status);
 /* Makes coded parameters of a private graph dense: all, or those that are not only weights of products. */
 skive_status skv_graph_decode(skive_graph *g, bool all);
+/* The first number of a run that is not finite. */
+typedef struct skv_not_finite {
+    const skive_value *value; /* of the plan's graph: an input, a parameter or a result; NULL: there is none */
+    const skive_node *node;   /* that computed it; NULL: it came in */
+    int64_t row;              /* its place along the first axis; -1: there is none */
+    bool nan;                 /* otherwise infinite */
+} skv_not_finite;
+/* Makes the run of exec's current inputs and number again and looks at everything in the order in which it is computed,
+ * at parameters before the first step that reads them. -infinity is looked for only where there is nothing else: masks
+ * have it. */
+skive_status skv_exec_find_not_finite(skive_exec *exec, skv_not_finite *out);
 /* The number of the next run, which selects the random stream: a resumed training continues with the stream in which it
  * stopped. */
 void skv_exec_set_step(skive_exec *exec, uint64_t step);

@@ -12,8 +12,7 @@ enum { SHOWN = 4, MANY = 16 };
 
 /* ---- patterns ---- */
 
-/* The name under which a user knows the parameter: that of a shared weight instead of its codebook's. */
-static const char *known_as(const skive_value *v) {
+const char *skv_param_known_as(const skive_value *v) {
     const skive_value *weight = skv_shared_weight_of(v);
     return weight ? weight->name : v->name;
 }
@@ -24,7 +23,8 @@ static skive_status set_matching(skive_graph *g, const char *pattern, bool train
     bool any = false;
     for (uint32_t i = 0; i < g->n_values; i++) {
         skive_value *v = g->values[i];
-        if (!is_float_parameter(v) || !(skv_name_matches(pattern, v->name) || skv_name_matches(pattern, known_as(v))))
+        if (!is_float_parameter(v) ||
+            !(skv_name_matches(pattern, v->name) || skv_name_matches(pattern, skv_param_known_as(v))))
             continue;
         any = true;
         v->trainable = trainable;
@@ -40,6 +40,21 @@ static skive_status set_all(skive_graph *g, const char *patterns, bool trainable
     char *rest = copy;
     for (char *one; status == SKIVE_OK && (one = strsep(&rest, ",")) != NULL;)
         if (*one) status = set_matching(g, one, trainable);
+    skv_free(g->ctx, copy);
+    return status;
+}
+
+/* What is unfrozen is trained, if not from the start. Each pattern must match something. */
+static skive_status set_later(skive_graph *g, const skive_train_options *o) {
+    char *copy = NULL;
+    if (!o->unfreeze) return SKIVE_OK;
+    SKV_TRY(skv_strdup(g->ctx, o->unfreeze, &copy));
+    skive_status status = SKIVE_OK;
+    char *rest = copy;
+    for (char *entry; status == SKIVE_OK && (entry = strsep(&rest, ";")) != NULL;) {
+        const char *colon = strchr(entry, ':');
+        if (colon) status = set_all(g, colon + 1, true);
+    }
     skv_free(g->ctx, copy);
     return status;
 }
@@ -106,7 +121,7 @@ static skive_status tell_others(const skive_graph *g, const skv_role *roles) {
         const skive_value *v = g->values[i];
         if (!is_float_parameter(v) || v->trainable || skv_type_count(&v->type) < 2 || roles[i] == SKV_ROLE_STATISTIC)
             continue;
-        add(skv_role_is_learned(roles[i]) ? &frozen : &constants, known_as(v));
+        add(skv_role_is_learned(roles[i]) ? &frozen : &constants, skv_param_known_as(v));
     }
     skv_text_init(&t, g->ctx);
     write_names(&t, &frozen, "frozen, or of an operator without a gradient");
@@ -137,6 +152,7 @@ skive_status skv_params_choose(skive_graph *g, const skive_train_options *o) {
     skv_role *roles = NULL;
     SKV_TRY(set_all(g, o->train, true));
     SKV_TRY(set_all(g, o->freeze, false));
+    SKV_TRY(set_later(g, o));
     SKV_TRY(skv_graph_roles(g->ctx, g, &roles));
     skive_status status = tell_trained(g, roles);
     if (status == SKIVE_OK) status = tell_others(g, roles);

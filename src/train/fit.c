@@ -22,6 +22,8 @@ typedef struct fit_state {
     skv_trainer *trainer;
     skv_rule_uses rules;
     skv_course course; /* of the learning rate */
+    bool counts;       /* the epoch that ended may be the best */
+    uint8_t stopped;   /* the run has ended before its last epoch */
     const char *input_name;
     int64_t *indices; /* [batch] */
     skive_loader *loader;
@@ -88,6 +90,7 @@ static skive_status build_trainer(fit_state *s) {
                                        .n_rules = s->rules.n,
                                        .hooks = fit->hooks,
                                        .n_hooks = fit->n_hooks,
+                                       .validated = fit->validation != NULL,
                                        .batch = s->batch};
     s->input_name = p->input->name;
     SKV_TRY(skv_trainer_create(s->ctx, &trainer, &s->trainer));
@@ -142,22 +145,39 @@ static skive_status feed_indices(fit_state *s, const skive_batch *batch) {
     return skv_trainer_feed(s->trainer, SKV_INDICES_INPUT, &view);
 }
 
-static skive_status one_batch(fit_state *s, const skive_batch *batch, double epoch, double rate, double *loss,
-                              int64_t *correct) {
+static skive_status feed_batch(fit_state *s, const skive_batch *batch, double epoch) {
     SKV_TRY(skv_trainer_feed(s->trainer, s->input_name, &batch->x));
     SKV_TRY(skv_trainer_feed(s->trainer, SKV_LABELS_INPUT, &batch->y));
     SKV_TRY(feed_indices(s, batch));
-    SKV_TRY(feed_courses(s, epoch));
-    return skv_trainer_step(s->trainer, rate, loss, correct);
+    return feed_courses(s, epoch);
 }
 
-static skv_watch where(const fit_state *s, int epoch, int64_t steps, const skive_epoch_report *row) {
+/* See skv_watch: batches of the epoch that ended, as it saw them. */
+static skive_status replay(const skv_watch *w, int64_t most, skive_status (*each)(void *self, skv_trainer *t),
+                           void *self) {
+    fit_state *s = w->run;
+    SKV_TRY(skive_loader_start_epoch(s->loader, (uint64_t)w->epoch - 1));
+    for (int64_t i = 0; i < most && i < (int64_t)s->batches; i++) {
+        skive_batch batch;
+        skv_step step;
+        SKV_TRY(skive_loader_next(s->loader, &batch));
+        if (batch.end) break;
+        SKV_TRY(feed_batch(s, &batch, w->epoch));
+        SKV_TRY(skv_trainer_forward_backward(s->trainer, 0, &step));
+        SKV_TRY(each(self, s->trainer));
+    }
+    return SKIVE_OK;
+}
+
+static skv_watch where(fit_state *s, int epoch, int64_t steps, const skive_epoch_report *row) {
     return (skv_watch){.steps = steps,
                        .epoch = epoch,
                        .epochs = s->o->epochs,
                        .batches = s->batches,
                        .trainer = s->trainer,
-                       .row = row};
+                       .row = row,
+                       .replay = replay,
+                       .run = s};
 }
 
 static skive_status watch_step(fit_state *s, int epoch, size_t in_epoch) {
@@ -175,7 +195,7 @@ static skive_status watch_epoch(fit_state *s, const skive_epoch_report *row, boo
         const skv_watcher *watcher = &s->fit->watchers[i];
         if (watcher->epoch) SKV_TRY(watcher->epoch(watcher->self, &w, counts, stop));
     }
-    return SKIVE_OK;
+    return skv_callbacks_epoch(s->trainer, &w, counts, stop);
 }
 
 /* Everything that the next step starts from. The loader's order and the random numbers follow from the epoch. */
@@ -183,6 +203,7 @@ static skive_status show_states(void *user, skv_states *states) {
     fit_state *s = user;
     SKV_TRY(skv_trainer_states(s->trainer, states));
     SKV_TRY(skv_course_states(&s->course, states));
+    SKV_TRY(skv_state(states, "run", "stopped", &s->stopped, 1, sizeof s->stopped));
     for (uint32_t i = 0; i < s->best->n_values; i++) {
         const skive_value *v = s->best->values[i];
         const skive_tensor *t = skv_value_tensor(v);
@@ -221,10 +242,19 @@ static skive_status report_progress(fit_state *s, int epoch) {
                            p->loss_sum / (double)p->seen, accuracy);
 }
 
+/* Done with the model that is to be written, which callbacks may put in the place of the one that is trained. */
+static skive_status show_and(fit_state *s, skive_epoch_report *row,
+                             skive_status (*what)(fit_state *s, skive_epoch_report *row)) {
+    const skv_watch w = where(s, row->epoch, (int64_t)row->epoch * (int64_t)s->batches, row);
+    SKV_TRY(skv_callbacks_show(s->trainer, &w, true));
+    SKV_TRY(what(s, row));
+    return skv_callbacks_show(s->trainer, &w, false);
+}
+
 static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) {
     skv_checkpoint *p = &s->point;
     const double started = skv_now() - p->seconds;
-    double rate = skv_course_rate(&s->course, epoch + 1);
+    double rate = skv_callbacks_rate(s->trainer, epoch + 1, skv_course_rate(&s->course, epoch + 1));
     SKV_TRY(skv_loader_start_at(s->loader, (uint64_t)epoch, (size_t)p->in_epoch));
     for (size_t i = (size_t)p->in_epoch; i < s->batches; i++) {
         skive_batch batch;
@@ -233,9 +263,11 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         SKV_TRY(skive_loader_next(s->loader, &batch));
         if (batch.end) break;
         const double at = epoch + ((double)i + 1) / (double)s->batches;
-        rate = skv_course_rate(&s->course, at);
+        rate = skv_callbacks_rate(s->trainer, at, skv_course_rate(&s->course, at));
         s->between = false;
-        SKV_TRY(one_batch(s, &batch, at, rate, &loss, &correct));
+        SKV_TRY(feed_batch(s, &batch, at));
+        const skive_status done = skv_trainer_step(s->trainer, rate, &loss, &correct);
+        SKV_TRY(skv_tell_bad_batch(s->ctx, done, &batch, skv_trainer_bad_row(s->trainer), &s->saving));
         SKV_TRY(watch_step(s, epoch, i + 1));
         count_batch(p, &batch, loss, correct);
         p->seconds = skv_now() - started;
@@ -248,7 +280,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
     row->loss = p->loss_sum / seen;
     row->train_accuracy = s->info.labelled ? (double)p->right / seen : NAN;
     row->learning_rate = rate;
-    SKV_TRY(validate(s, row));
+    SKV_TRY(show_and(s, row, validate));
     row->seconds = skv_now() - started;
     return SKIVE_OK;
 }
@@ -295,9 +327,9 @@ static skive_status set_up(fit_state *s) {
 
 /* Keeps the parameters of the best epoch; without a validation set, and where a watcher does not count an epoch, the
  * last one counts as best. */
-static skive_status keep_if_best(fit_state *s, const skive_epoch_report *row, bool counts) {
+static skive_status keep_if_best(fit_state *s, skive_epoch_report *row) {
     bool better = true;
-    if (s->o->keep_best && counts && !isnan(row->validation_loss)) {
+    if (s->o->keep_best && s->counts && !isnan(row->validation_loss)) {
         SKV_TRY(skv_best_better(s->ctx, s->o->best, row, &s->point, &better));
         s->report.best_by = skv_best_rule(s->o->best, row);
     } else {
@@ -307,51 +339,6 @@ static skive_status keep_if_best(fit_state *s, const skive_epoch_report *row, bo
     s->point.best_epoch = row->epoch;
     skv_params_copy_values(s->best, s->current);
     return SKIVE_OK;
-}
-
-static void log_epoch(const fit_state *s, const skive_epoch_report *row) {
-    char train[48] = "", validation[48] = "";
-    if (!isnan(row->train_accuracy)) snprintf(train, sizeof train, "  train %.2f %%", 100 * row->train_accuracy);
-    if (!isnan(row->validation_accuracy))
-        snprintf(validation, sizeof validation, "  validation %.2f %%", 100 * row->validation_accuracy);
-    else if (!isnan(row->validation_rmse))
-        snprintf(validation, sizeof validation, "  validation RMSE %.6g", row->validation_rmse);
-    else if (!isnan(row->validation_loss))
-        snprintf(validation, sizeof validation, "  validation loss %.4f", row->validation_loss);
-    skv_log(s->ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %.4f%s%s  rate %.5f  %.1f s", s->fit->what, row->epoch,
-            s->o->epochs, row->loss, train, validation, row->learning_rate, row->seconds);
-}
-
-/* A rate that is too high can leave a network that answers always the same, without any number becoming NaN. */
-static void note_chance(const fit_state *s) {
-    if (!s->info.labelled || s->info.classes < 2) return;
-    for (size_t i = 0; i < s->report.n_epochs; i++) {
-        const skive_epoch_report *row = &s->report.epochs[i];
-        const bool validated = !isnan(row->validation_accuracy);
-        const double accuracy = validated ? row->validation_accuracy : row->train_accuracy;
-        if (row->epoch != s->point.best_epoch || accuracy > 1.2 / (double)s->info.classes + 0.005) continue;
-        skv_note(s->ctx,
-                 "%s ended at %.1f %% of the %s samples, no better than guessing among %lld classes: try a lower "
-                 "learning rate or --clip-norm",
-                 s->fit->what, 100 * accuracy, validated ? "validation" : "training", (long long)s->info.classes);
-    }
-}
-
-static void tell_resumed(const fit_state *s) {
-    const skv_checkpoint *p = &s->point;
-    if (p->in_epoch)
-        skv_note(s->ctx, "resumed after epoch %d and %lld of the %zu steps of epoch %d from %s", (int)p->epoch,
-                 (long long)p->in_epoch, s->batches, (int)p->epoch + 1, s->saving.path);
-    else
-        skv_note(s->ctx, "resumed after epoch %d from %s", (int)p->epoch, s->saving.path);
-    if (p->run_epochs != p->epochs) {
-        skv_note(s->ctx,
-                 "that run was planned with %d epochs: the learning rates until epoch %d were those for %d epochs, now "
-                 "they are those for %d",
-                 (int)p->run_epochs, (int)p->epoch, (int)p->run_epochs, (int)p->epochs);
-    } else if (p->epoch == p->epochs) {
-        skv_note(s->ctx, "all %d epochs are done; give more epochs to continue training", (int)p->epochs);
-    }
 }
 
 /* The next epoch begins: nothing of it is done. */
@@ -367,7 +354,7 @@ static skive_status resume(fit_state *s, bool *resumed) {
     if (!s->saving.path) return SKIVE_OK;
     SKV_TRY(skv_checkpoint_load(s->ctx, s->saving.path, &s->point, show_states, s, resumed));
     if (*resumed)
-        tell_resumed(s);
+        skv_fit_tell_resumed(s->ctx, &s->point, s->batches, s->saving.path, s->stopped);
     else if (s->saving.must_exist)
         return skv_fail_at(s->ctx, SKIVE_ERR_IO, s->saving.path,
                            "%s: there is no such checkpoint to resume from; --checkpoint starts a run that has none",
@@ -387,29 +374,31 @@ static skive_status save_interrupted(fit_state *s) {
 
 static skive_status loop(fit_state *s) {
     const double started = skv_now();
-    bool resumed = false, stop = false;
+    bool resumed = false;
     SKV_TRY(resume(s, &resumed));
     skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)s->o->epochs * (double)s->batches);
     s->progress.done_before = (double)s->point.steps;
     const int64_t steps_before = s->point.steps;
-    for (int epoch = (int)s->point.epoch; epoch < s->o->epochs && !stop; epoch++) {
+    for (int epoch = (int)s->point.epoch; epoch < s->o->epochs && !s->stopped; epoch++) {
         skive_epoch_report *row = &s->report.epochs[s->report.n_epochs];
-        bool counts = true;
+        bool counts = true, stop = false;
         SKV_TRY(one_epoch(s, epoch, row));
         s->between = false;
         s->report.n_epochs++;
         SKV_TRY(watch_epoch(s, row, &counts, &stop));
+        s->stopped = stop;
         skv_course_watch(&s->course, skv_best_figure(s->o->best, row));
-        SKV_TRY(keep_if_best(s, row, counts));
+        s->counts = counts;
+        SKV_TRY(show_and(s, row, keep_if_best));
         next_epoch(&s->point);
         s->report.best_epoch = (int)s->point.best_epoch;
         s->report.seconds = skv_now() - started;
         s->report.samples_per_second = (double)(s->point.steps - steps_before) * (double)s->batch / s->report.seconds;
-        log_epoch(s, row);
+        skv_fit_log_epoch(s->ctx, s->fit->what, s->o->epochs, row);
         SKV_TRY(save_point(s));
     }
     s->report.best_epoch = (int)s->point.best_epoch;
-    note_chance(s);
+    skv_fit_note_chance(s->ctx, s->fit->what, &s->info, &s->report);
     return SKIVE_OK;
 }
 
@@ -420,7 +409,7 @@ static skive_status keep_class_names(const fit_state *s) {
     return skive_model_set_class_names(s->fit->model, s->info.class_names, classes);
 }
 
-static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     fit_state s = {.ctx = ctx, .fit = fit, .o = fit->options};
     skv_text_init(&s.settings, ctx);
     skive_status status = set_up(&s);
@@ -456,70 +445,5 @@ static skive_status run(skive_context *ctx, const skv_fit *fit, skive_train_repo
         skive_train_report_free(ctx, &s.report);
         if (report) *report = (skive_train_report){0};
     }
-    return status;
-}
-
-/* Targets of a regression come in any size; standardised, one learning rate serves all. */
-static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
-    skv_targets targets;
-    skv_head head;
-    if (fit->options->epochs < 1 || fit->options->raw_targets) return run(ctx, fit, report);
-    SKV_TRY(skv_targets_of(ctx, fit->train, &targets));
-    if (targets.form == SKV_TARGET_CLASSES || targets.info.count < 1) return run(ctx, fit, report);
-    SKV_TRY(skv_head_find(ctx, fit->model, &targets, &head));
-    const skv_loss *loss = skv_loss_for(fit->options, &head);
-    if (head.task != SKIVE_TASK_VALUES || !loss->on_output || loss->raw) return run(ctx, fit, report);
-    return skv_fit_values(ctx, fit, &targets, report, run);
-}
-
-/* A copy is trained in another form, and its numbers are taken over. */
-static skive_status run_recast(skive_context *ctx, const skv_recast *recast, const skv_fit *fit,
-                               skive_train_report *report) {
-    skive_train_report r = {0};
-    skv_fit twin = *fit;
-    skive_status status, trained;
-    twin.model = NULL;
-    SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
-    SKV_GO(status, done, skv_params_mark_trainable(twin.model));
-    SKV_GO(status, done, recast->to(twin.model));
-    SKV_GO(status, done, skive_graph_infer(twin.model));
-    status = trained = run_any(ctx, &twin, &r);
-    if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
-        SKV_GO(status, done, recast->back(fit->model, twin.model));
-        skv_params_assign(fit->model, twin.model);
-        status = trained;
-    }
-done:
-    skive_graph_free(twin.model);
-    if (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED) skive_train_report_free(ctx, &r);
-    if (report)
-        *report = r;
-    else
-        skive_train_report_free(ctx, &r);
-    return status;
-}
-
-static skive_status run_in_form(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
-    for (size_t i = 0; i < skv_recast_count(); i++) {
-        const skv_recast *recast = skv_recast_at(i);
-        if (recast->asked(fit->model)) return run_recast(ctx, recast, fit, report);
-    }
-    return run_any(ctx, fit, report);
-}
-
-/* The model keeps the recipe of its samples, so that other data are made into the same. */
-skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
-    skive_train_report r = {0};
-    skive_status status = run_in_form(ctx, fit, &r);
-    for (size_t i = 0; r.n_epochs > 0 && i < skv_dataset_input_count(fit->train); i++) {
-        const skive_dataset *set = skv_dataset_input(fit->train, i);
-        if (!set->recipe || (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED)) continue;
-        const skive_status kept = skive_graph_set_meta(fit->model, set->recipe_key, set->recipe);
-        if (kept != SKIVE_OK) status = kept;
-    }
-    if (report)
-        *report = r;
-    else
-        skive_train_report_free(ctx, &r);
     return status;
 }

@@ -5,13 +5,18 @@
 #include "train/problem.h"
 
 /* Where a run is, for watchers. */
-typedef struct skv_watch {
+typedef struct skv_watch skv_watch;
+struct skv_watch {
     int64_t steps;     /* done */
     int epoch, epochs; /* finished; of the run */
     size_t batches;    /* of an epoch */
     skv_trainer *trainer;
-    const skive_epoch_report *row; /* at the end of an epoch: its figures */
-} skv_watch;
+    const skive_epoch_report *row; /* at the end of an epoch: its figures, once it is validated */
+    /* At the end of an epoch: runs its first `most` batches again without an update, and calls `each` behind each. */
+    skive_status (*replay)(const skv_watch *w, int64_t most, skive_status (*each)(void *self, skv_trainer *t),
+                           void *self);
+    void *run; /* of the loop */
+};
 
 /* Looks on, and may act, after each step and each epoch. Must depend on nothing but its arguments and what it shows as
  * its state, so that a run can be resumed. Any function may be NULL. */
@@ -43,6 +48,8 @@ typedef struct skv_fit {
 } skv_fit;
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
 typedef skive_status (*skv_fit_fn)(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
+/* The loop itself, on the model and the targets as they are. */
+skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_report *report);
 /* Runs a regression on standardised targets, by `run`. */
 skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
                             skive_train_report *report, skv_fit_fn run);
@@ -81,6 +88,11 @@ skv_saving skv_saving_of(const skive_train_options *o); /* checked options */
 /* Has the interval passed after step `steps` of the run? */
 bool skv_saving_due(skv_saving *s, int64_t steps);
 
+/* Adds to the message of a step that failed with NUMERIC the numbers of the batch's samples (`row`: of the culprit, or
+ * -1) and which checkpoint remains; another status stays as it is. */
+skive_status skv_tell_bad_batch(skive_context *ctx, skive_status status, const skive_batch *batch, int64_t row,
+                                const skv_saving *saving);
+
 /* Shows everything that the next step starts from. */
 typedef skive_status (*skv_show_states)(void *user, skv_states *s);
 skive_status skv_checkpoint_save(skive_context *ctx, const char *path, skv_checkpoint *c, skv_show_states show,
@@ -103,6 +115,14 @@ uint64_t skv_settings_model(const skive_graph *g);                    /* hash of
 void skv_settings_hash(skv_text *t, const char *name, uint64_t hash); /* of what is not shown */
 /* Has each of my lines the same value in theirs[size]? `why` tells the first that has not. */
 bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *why, size_t room);
+
+/* ---- what a run tells ---- */
+
+void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const skive_epoch_report *row);
+/* A rate that is too high can leave a network that answers always the same, without any number becoming NaN. */
+void skv_fit_note_chance(skive_context *ctx, const char *what, const skive_dataset_info *info,
+                         const skive_train_report *report);
+void skv_fit_tell_resumed(skive_context *ctx, const skv_checkpoint *p, size_t batches, const char *path, bool stopped);
 
 /* ---- the best epoch ---- */
 

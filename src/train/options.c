@@ -20,6 +20,7 @@ skive_train_options skive_train_options_default(void) {
         .final_rate = 0.01,
         .seed = 1,
         .keep_best = true,
+        .accumulate = 1,
     };
 }
 
@@ -81,6 +82,33 @@ static const skv_option options[] = {
      .most = 1e9,
      SKV_FIELD(DOUBLE, skive_train_options, clip_norm),
      .brief = "clip the norm of the gradient to this; 0: off"},
+    {.name = "clip-value",
+     .type = SKV_OPTION_REAL,
+     .most = 1e9,
+     SKV_FIELD(DOUBLE, skive_train_options, clip_value),
+     .brief = "clip each number of the gradient to this; 0: off"},
+    {.name = "accumulate",
+     .type = SKV_OPTION_INTEGER,
+     .least = 1,
+     .most = 1e6,
+     .fallback = 1,
+     SKV_FIELD(INT, skive_train_options, accumulate),
+     .brief = "batches from whose mean gradient one update is made"},
+    {.name = "ema",
+     .type = SKV_OPTION_REAL,
+     .most = 1,
+     .below = true,
+     SKV_FIELD(DOUBLE, skive_train_options, ema),
+     .brief = "validate and write a moving average of the weights with this decay: 0.999; 0: off"},
+    {.name = "swa",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, swa),
+     .brief = "validate and write the mean of the weights of epochs: START[,every=N,lr=X,batches=N]"},
+    {.name = "patience",
+     .type = SKV_OPTION_INTEGER,
+     .most = 1e6,
+     SKV_FIELD(INT, skive_train_options, patience),
+     .brief = "end the run when so many epochs have brought no better figure (see --best); 0: never"},
     {.name = "class-weights",
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, class_weights),
@@ -104,6 +132,14 @@ static const skv_option options[] = {
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, freeze),
      .brief = "do not train these parameters"},
+    {.name = "unfreeze",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, unfreeze),
+     .brief = "train parameters only after so many epochs: EPOCH:PATTERN, more behind ';'"},
+    {.name = "deterministic",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_train_options, deterministic),
+     .brief = "the same bits whatever the number of threads: steps are computed by one"},
     {.name = "recompute",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_train_options, recompute),
@@ -152,6 +188,7 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
     skive_train_options copy = *o;
     SKV_TRY(skv_table_resolve(ctx, &skv_train_table, &copy));
     SKV_TRY(skv_best_check(ctx, copy.best));
+    SKV_TRY(skv_callbacks_check(ctx, &copy));
     SKV_TRY(skv_saving_check(ctx, &copy));
     const skv_loss *loss = copy.loss ? skv_loss_at(skv_family_find(&skv_loss_family, copy.loss)) : NULL;
     if (loss && (loss->needs_teacher || loss->needs_features)) {

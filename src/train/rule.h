@@ -38,6 +38,8 @@ typedef struct skv_param {
     bool adapts;                        /* a weight or a table: the optimizer may scale its step by the norm of it */
     int clip_group;                     /* gradients are clipped together with those of the same group; 0 */
     bool reached;                       /* the loss depends on it */
+    bool held;                          /* no update is made for now; its rules rest as well */
+    int64_t since;                      /* updates that had been made when it began to be trained */
     skv_bound_rule *rules;              /* [n_rules] in the order of rules.inc */
     size_t n_rules;
     size_t output; /* of the plan: its gradient */

@@ -9,6 +9,7 @@
 #include <skive/train.h>
 
 #include "base/option.h"
+#include "train/callback.h"
 #include "train/course.h"
 #include "train/fit.h"
 #include "train/recast.h"
@@ -93,6 +94,10 @@ skive_status skv_params_mark_trainable(skive_graph *g);
 /* Adds what the options train and takes away what they freeze, and notes what is trained and what is not. Errors:
  * NOT_FOUND (a pattern that no parameter has). */
 skive_status skv_params_choose(skive_graph *g, const skive_train_options *o);
+/* The name under which a user knows the parameter: that of a shared weight instead of its codebook's. */
+const char *skv_param_known_as(const skive_value *v);
+/* The number of epochs after which the options begin to train the parameter; 0: from the start. */
+int64_t skv_unfrozen_after(const skive_train_options *o, const skive_value *v);
 /* Whose zeros stay: "pruned", "all", "none". */
 const char *skv_keep_zeros_name(size_t i);
 /* Do the zeros of a parameter of this role stay? */

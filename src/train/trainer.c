@@ -8,32 +8,11 @@
 #include "data/feed.h"
 #include "exec/plan.h"
 #include "tensor/tensor.h"
-#include "train/train.h"
-
-struct skv_trainer {
-    skive_context *ctx;
-    skive_graph *graph;
-    skive_train_options options;
-    const skv_optimizer *optimizer;
-    skv_option_values optimizer_values;
-    skive_plan *plan;
-    skive_exec *exec;
-    skv_param *params;
-    size_t n_params;
-    float *gradients; /* [n_weights] all of them; NULL: nobody asked */
-    int64_t n_weights;
-    skv_step_hook *hooks;
-    size_t n_hooks;
-    skv_stat_update *stats;
-    size_t n_stats, first_stat_output;
-    size_t input_index, labels_index;
-    int64_t batch, classes;
-    int64_t updates, runs; /* made so far; a run whose gradients are held back makes no update */
-    bool labelled;
-};
+#include "train/trainer_inside.h"
 
 void skv_trainer_free(skv_trainer *t) {
     if (!t) return;
+    skv_callbacks_end(t->ctx, t->callbacks, t->n_callbacks);
     for (size_t i = 0; i < t->n_params; i++) {
         for (int k = 0; k < SKV_OPTIMIZER_STATES; k++) skv_free(t->ctx, t->params[i].state[k]);
         skv_rules_unbind(t->ctx, &t->params[i]);
@@ -215,7 +194,9 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     o.reserve = s->reserve;
     SKV_TRY(skive_plan_create(t->ctx, g, &o, &t->plan));
     tell_recomputation(t);
-    return skive_exec_create(t->ctx, t->plan, &t->exec);
+    SKV_TRY(skive_exec_create(t->ctx, t->plan, &t->exec));
+    const skv_callback_site at = {.ctx = t->ctx, .options = &t->options, .trainer = t, .validated = s->validated};
+    return skv_callbacks_start(&at, &t->callbacks, &t->n_callbacks);
 }
 
 skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *s, skv_trainer **out) {
@@ -226,6 +207,7 @@ skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *s, 
     t->graph = s->graph;
     t->options = *s->options;
     t->batch = s->batch;
+    t->bad_row = -1;
     const skive_status status = set_up(t, s);
     if (status != SKIVE_OK) {
         t->graph = NULL; /* still the caller's */
@@ -263,7 +245,7 @@ skive_status skv_trainer_feed(skv_trainer *t, const char *input, const skive_ten
 
 /* ---- a step ---- */
 
-static float *output_data(skv_trainer *t, size_t i) {
+float *skv_trainer_output(skv_trainer *t, size_t i) {
     skive_tensor view;
     return skive_exec_output(t->exec, i, &view) == SKIVE_OK ? view.data : NULL;
 }
@@ -272,7 +254,7 @@ static int64_t count_correct(skv_trainer *t) {
     if (!t->labelled || t->classes < 1) return 0;
     skive_tensor labels;
     if (skive_exec_input(t->exec, t->labels_index, &labels) != SKIVE_OK) return 0;
-    const float *scores = output_data(t, 1);
+    const float *scores = skv_trainer_output(t, 1);
     const int64_t *y = labels.data;
     int64_t right = 0;
     for (int64_t i = 0; i < t->batch; i++) {
@@ -284,24 +266,52 @@ static int64_t count_correct(skv_trainer *t) {
     return right;
 }
 
-static skive_status check_loss(const skv_trainer *t, const skv_step *step) {
-    if (isfinite(step->loss)) return SKIVE_OK;
-    const char *number = isnan(step->loss) ? "not a number" : "infinite";
-    if (t->updates == 0) {
-        return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC,
-                        "the loss is %s at the first step, before any training; look for such numbers in the data and "
-                        "the model's weights",
-                        number);
-    }
-    return SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC, "the loss became %s at step %lld; lower the learning rate (it was %g)",
-                    number, (long long)t->updates + 1, step->rate);
+/* Where the first number that is not finite comes from, as the end of a message. */
+static void describe_bad(skv_trainer *t, skv_text *out) {
+    skv_not_finite bad;
+    skv_exec_set_step(t->exec, (uint64_t)t->runs - 1);
+    if (skv_exec_find_not_finite(t->exec, &bad) != SKIVE_OK || !bad.value) return;
+    const char *what = bad.nan ? "number that is none" : "infinite number";
+    if (bad.node)
+        skv_text_add(out, "; the first %s is in '%s', computed by node '%s' (%s)", what, bad.value->name,
+                     bad.node->name, bad.node->op_type);
+    else if (bad.value->storage)
+        skv_text_add(out, "; the first %s is in the parameter '%s'%s", what, bad.value->name,
+                     t->updates && bad.value->trainable ? ", by the update of the step before" : "");
+    else
+        skv_text_add(out, "; the first %s is in the input '%s'", what, bad.value->name);
+    t->bad_row = -1;
+    if (bad.value->storage || bad.value->type.rank < 1 || bad.value->type.dims[0].size != t->batch) return;
+    t->bad_row = bad.row;
+    skv_text_add(out, ", sample %lld of the batch", (long long)bad.row + 1);
 }
 
-static void collect_gradients(skv_trainer *t) {
+static skive_status check_loss(skv_trainer *t, const skv_step *step) {
+    if (isfinite(step->loss)) return SKIVE_OK;
+    const char *number = isnan(step->loss) ? "not a number" : "infinite";
+    skv_text where;
+    skv_text_init(&where, t->ctx);
+    describe_bad(t, &where);
+    const char *text = where.data ? where.data : "";
+    if (t->updates == 0)
+        (void)SKV_FAIL(
+            t->ctx, SKIVE_ERR_NUMERIC,
+            "the loss is %s at the first step, before any training; look for such numbers in the data and the "
+            "model's weights%s",
+            number, text);
+    else
+        (void)SKV_FAIL(t->ctx, SKIVE_ERR_NUMERIC,
+                       "the loss became %s at step %lld; lower the learning rate (it was %g)%s", number,
+                       (long long)t->updates + 1, step->rate, text);
+    skv_text_free(&where);
+    return SKIVE_ERR_NUMERIC;
+}
+
+void skv_trainer_collect(skv_trainer *t) {
     int64_t at = 0;
     for (size_t i = 0; i < t->n_params; i++) {
         skv_param *p = &t->params[i];
-        p->gradient = output_data(t, p->output);
+        p->gradient = skv_trainer_output(t, p->output);
         if (!t->gradients) continue;
         memcpy(t->gradients + at, p->gradient, (size_t)p->n * sizeof *p->gradient);
         p->gradient = t->gradients + at;
@@ -315,15 +325,19 @@ skive_status skv_trainer_forward_backward(skv_trainer *t, double rate, skv_step 
     skv_exec_set_step(t->exec, (uint64_t)t->runs);
     SKV_TRY(skive_exec_run(t->exec));
     t->runs++;
-    step->loss = (double)output_data(t, 0)[0];
+    step->loss = (double)skv_trainer_output(t, 0)[0];
     SKV_TRY(check_loss(t, step));
-    collect_gradients(t);
+    skv_trainer_collect(t);
     return SKIVE_OK;
 }
 
 skive_status skv_trainer_reduce(skv_trainer *t, skv_step *step) {
     for (size_t i = 0; i < t->n_hooks; i++)
         if (t->hooks[i].reduce) SKV_TRY(t->hooks[i].reduce(t->hooks[i].self, t, step));
+    for (size_t i = 0; i < t->n_callbacks; i++) {
+        const skv_bound_callback *c = &t->callbacks[i];
+        if (c->callback->reduce) SKV_TRY(c->callback->reduce(c->self, t, step));
+    }
     return SKIVE_OK;
 }
 
@@ -331,7 +345,11 @@ skive_status skv_trainer_inspect(skv_trainer *t, skv_step *step) {
     if (step->hold) return SKIVE_OK;
     for (size_t i = 0; i < t->n_hooks; i++)
         if (t->hooks[i].inspect) SKV_TRY(t->hooks[i].inspect(t->hooks[i].self, t, step));
-    return skv_clip_gradients(t, step);
+    for (size_t i = 0; i < t->n_callbacks; i++) {
+        const skv_bound_callback *c = &t->callbacks[i];
+        if (c->callback->inspect) SKV_TRY(c->callback->inspect(c->self, t, step));
+    }
+    return SKIVE_OK;
 }
 
 static skive_status update(const skv_trainer *t, skv_param *p, const skv_step *step) {
@@ -341,7 +359,7 @@ static skive_status update(const skv_trainer *t, skv_param *p, const skv_step *s
                     .rate = step->rate * p->rate,
                     .decay = p->decay,
                     .gradient_scale = step->scale[p->clip_group],
-                    .step = step->number,
+                    .step = step->number - p->since,
                     .adapts = p->adapts,
                     .options = &t->options,
                     .values = &t->optimizer_values,
@@ -355,11 +373,16 @@ static skive_status update(const skv_trainer *t, skv_param *p, const skv_step *s
 skive_status skv_trainer_apply(skv_trainer *t, skv_step *step) {
     for (size_t i = 0; i < t->n_stats; i++) {
         const skive_tensor *to = skv_value_tensor(t->stats[i].parameter);
-        memcpy(to->data, output_data(t, t->first_stat_output + i), skive_tensor_bytes(to));
+        memcpy(to->data, skv_trainer_output(t, t->first_stat_output + i), skive_tensor_bytes(to));
     }
     if (step->hold) return SKIVE_OK;
     t->updates++;
-    for (size_t i = 0; i < t->n_params; i++) SKV_TRY(update(t, &t->params[i], step));
+    for (size_t i = 0; i < t->n_params; i++)
+        if (!t->params[i].held) SKV_TRY(update(t, &t->params[i], step));
+    for (size_t i = 0; i < t->n_callbacks; i++) {
+        const skv_bound_callback *c = &t->callbacks[i];
+        if (c->callback->applied) SKV_TRY(c->callback->applied(c->self, t, step));
+    }
     return SKIVE_OK;
 }
 
@@ -372,64 +395,3 @@ skive_status skv_trainer_step(skv_trainer *t, double rate, double *loss, int64_t
     SKV_TRY(skv_trainer_inspect(t, &step));
     return skv_trainer_apply(t, &step);
 }
-
-/* ---- access ---- */
-
-size_t skv_trainer_param_count(const skv_trainer *t) { return t->n_params; }
-skv_param *skv_trainer_param(skv_trainer *t, size_t i) { return &t->params[i]; }
-
-skv_param *skv_trainer_find(skv_trainer *t, const char *name) {
-    for (size_t i = 0; i < t->n_params; i++)
-        if (strcmp(t->params[i].value->name, name) == 0) return &t->params[i];
-    return NULL;
-}
-
-skive_status skv_trainer_gradients(skv_trainer *t, float **all, int64_t *n) {
-    if (!t->gradients) {
-        SKV_TRY(skv_alloc_array(t->ctx, (size_t)t->n_weights + 1, sizeof *t->gradients, &t->gradients));
-        if (t->params[0].gradient) collect_gradients(t);
-    }
-    *all = t->gradients;
-    *n = t->n_weights;
-    return SKIVE_OK;
-}
-
-void skv_trainer_get_weights(const skv_trainer *t, float *all) {
-    for (size_t i = 0; i < t->n_params; all += t->params[i++].n)
-        memcpy(all, t->params[i].weight, (size_t)t->params[i].n * sizeof *all);
-}
-
-skive_status skv_trainer_set_weights(skv_trainer *t, const float *all) {
-    for (size_t i = 0; i < t->n_params; all += t->params[i++].n) {
-        memcpy(t->params[i].weight, all, (size_t)t->params[i].n * sizeof *all);
-        SKV_TRY(skv_param_show(&t->params[i]));
-    }
-    return SKIVE_OK;
-}
-
-static skive_status param_states(const skv_trainer *t, skv_param *p, skv_states *s) {
-    SKV_TRY(skv_state(s, p->value->name, "weight", p->weight, (size_t)p->n, sizeof *p->weight));
-    for (int k = 0; k < SKV_OPTIMIZER_STATES && p->state[k]; k++)
-        SKV_TRY(skv_state(s, p->value->name, t->optimizer->states[k], p->state[k], (size_t)p->n, sizeof *p->state[k]));
-    return skv_rules_states(p, s);
-}
-
-skive_status skv_trainer_states(skv_trainer *t, skv_states *s) {
-    SKV_TRY(skv_state(s, "run", "updates", &t->updates, 1, sizeof t->updates));
-    SKV_TRY(skv_state(s, "run", "runs", &t->runs, 1, sizeof t->runs));
-    for (size_t i = 0; i < t->n_params; i++) {
-        SKV_TRY(param_states(t, &t->params[i], s));
-        SKV_TRY(skv_param_show(&t->params[i]));
-    }
-    for (size_t i = 0; i < t->n_stats; i++) {
-        const skive_tensor *x = skv_value_tensor(t->stats[i].parameter);
-        SKV_TRY(
-            skv_state(s, t->stats[i].parameter->name, "state", x->data, (size_t)skive_tensor_count(x), sizeof(float)));
-    }
-    for (size_t i = 0; i < t->n_hooks; i++)
-        if (t->hooks[i].states) SKV_TRY(t->hooks[i].states(t->hooks[i].self, s));
-    return SKIVE_OK;
-}
-
-const skive_plan *skv_trainer_plan(const skv_trainer *t) { return t->plan; }
-skive_exec *skv_trainer_exec(skv_trainer *t) { return t->exec; }

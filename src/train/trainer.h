@@ -13,6 +13,8 @@
 
 typedef struct skv_trainer skv_trainer;
 
+struct skv_bound_callback;
+
 typedef struct skv_stat_update {
     skive_value *parameter, *next; /* after each step the parameter becomes `next` */
 } skv_stat_update;
@@ -38,9 +40,10 @@ typedef struct skv_trainer_setup {
     const skive_train_options *options;
     const skv_rule_use *rules; /* besides those that the graph asks for */
     size_t n_rules;
-    const skv_step_hook *hooks; /* run in this order, then the trainer's own clipping */
+    const skv_step_hook *hooks; /* run in this order, then the callbacks (callback.h) */
     size_t n_hooks;
     int64_t batch;
+    bool validated; /* epochs are validated, for callbacks */
     size_t reserve; /* bytes of the memory limit that the step leaves to others */
 } skv_trainer_setup;
 skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *setup, skv_trainer **out);
@@ -69,13 +72,26 @@ skive_status skv_trainer_gradients(skv_trainer *t, float **all, int64_t *n);
 void skv_trainer_get_weights(const skv_trainer *t, float *all);
 skive_status skv_trainer_set_weights(skv_trainer *t, const float *all);
 
+int64_t skv_trainer_weights(const skv_trainer *t); /* how many numbers */
+/* The running statistics of normalisations, all in one buffer. */
+int64_t skv_trainer_statistics(const skv_trainer *t); /* how many numbers */
+void skv_trainer_get_statistics(const skv_trainer *t, float *all);
+void skv_trainer_set_statistics(skv_trainer *t, const float *all);
+/* Those of the last batch alone: behind forward and backward, before apply. */
+void skv_trainer_batch_statistics(skv_trainer *t, float *all);
+
+skive_context *skv_trainer_context(const skv_trainer *t);
+const skive_train_options *skv_trainer_options(const skv_trainer *t);
+/* Of a step that failed with NUMERIC: which sample of the batch had the first number that is not finite; -1: it is not
+ * one sample's. */
+int64_t skv_trainer_bad_row(const skv_trainer *t);
+int64_t skv_trainer_updates(const skv_trainer *t); /* made so far */
+const struct skv_bound_callback *skv_trainer_callbacks(const skv_trainer *t, size_t *n);
+
 /* Shows all numbers that the next step starts from to a visitor: trained values, statistics, the optimizer's, the
  * rules', the hooks', the number of the step. */
 skive_status skv_trainer_states(skv_trainer *t, skv_states *s);
 const skive_plan *skv_trainer_plan(const skv_trainer *t);
 skive_exec *skv_trainer_exec(skv_trainer *t); /* for profiling */
-
-/* The trainer's own hook: the norm of each clip group's gradient is at most options->clip_norm. */
-skive_status skv_clip_gradients(skv_trainer *t, skv_step *step);
 
 #endif

@@ -1,0 +1,54 @@
+/* What a run tells of itself: a line for each epoch, and notes of how it began and ended. */
+#include <math.h>
+#include <stdio.h>
+
+#include "train/train.h"
+
+void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const skive_epoch_report *row) {
+    char train[48] = "", validation[48] = "";
+    if (!isnan(row->train_accuracy)) snprintf(train, sizeof train, "  train %.2f %%", 100 * row->train_accuracy);
+    if (!isnan(row->validation_accuracy))
+        snprintf(validation, sizeof validation, "  validation %.2f %%", 100 * row->validation_accuracy);
+    else if (!isnan(row->validation_rmse))
+        snprintf(validation, sizeof validation, "  validation RMSE %.6g", row->validation_rmse);
+    else if (!isnan(row->validation_loss))
+        snprintf(validation, sizeof validation, "  validation loss %.4f", row->validation_loss);
+    skv_log(ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %.4f%s%s  rate %.5f  %.1f s", what, row->epoch, epochs,
+            row->loss, train, validation, row->learning_rate, row->seconds);
+}
+
+void skv_fit_note_chance(skive_context *ctx, const char *what, const skive_dataset_info *info,
+                         const skive_train_report *report) {
+    if (!info->labelled || info->classes < 2) return;
+    for (size_t i = 0; i < report->n_epochs; i++) {
+        const skive_epoch_report *row = &report->epochs[i];
+        const bool validated = !isnan(row->validation_accuracy);
+        const double accuracy = validated ? row->validation_accuracy : row->train_accuracy;
+        if (row->epoch != report->best_epoch || accuracy > 1.2 / (double)info->classes + 0.005) continue;
+        skv_note(ctx,
+                 "%s ended at %.1f %% of the %s samples, no better than guessing among %lld classes: try a lower "
+                 "learning rate or --clip-norm",
+                 what, 100 * accuracy, validated ? "validation" : "training", (long long)info->classes);
+    }
+}
+
+void skv_fit_tell_resumed(skive_context *ctx, const skv_checkpoint *p, size_t batches, const char *path, bool stopped) {
+    if (p->in_epoch)
+        skv_note(ctx, "resumed after epoch %d and %lld of the %zu steps of epoch %d from %s", (int)p->epoch,
+                 (long long)p->in_epoch, batches, (int)p->epoch + 1, path);
+    else
+        skv_note(ctx, "resumed after epoch %d from %s", (int)p->epoch, path);
+    if (stopped) {
+        skv_note(ctx,
+                 "that run had ended early, after epoch %d of %d, and stays so; without the checkpoint a run starts "
+                 "anew",
+                 (int)p->epoch, (int)p->run_epochs);
+    } else if (p->run_epochs != p->epochs) {
+        skv_note(ctx,
+                 "that run was planned with %d epochs: the learning rates until epoch %d were those for %d epochs, now "
+                 "they are those for %d",
+                 (int)p->run_epochs, (int)p->epoch, (int)p->run_epochs, (int)p->epochs);
+    } else if (p->epoch == p->epochs) {
+        skv_note(ctx, "all %d epochs are done; give more epochs to continue training", (int)p->epochs);
+    }
+}

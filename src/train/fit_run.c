@@ -1,0 +1,82 @@
+/* A run of training: in the model's own form or another, with standardised targets or without, and then the loop. */
+#include "data/data.h"
+#include "train/train.h"
+
+/* Targets of a regression come in any size; standardised, one learning rate serves all. */
+static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    skv_targets targets;
+    skv_head head;
+    if (fit->options->epochs < 1 || fit->options->raw_targets) return skv_fit_loop(ctx, fit, report);
+    SKV_TRY(skv_targets_of(ctx, fit->train, &targets));
+    if (targets.form == SKV_TARGET_CLASSES || targets.info.count < 1) return skv_fit_loop(ctx, fit, report);
+    SKV_TRY(skv_head_find(ctx, fit->model, &targets, &head));
+    const skv_loss *loss = skv_loss_for(fit->options, &head);
+    if (head.task != SKIVE_TASK_VALUES || !loss->on_output || loss->raw) return skv_fit_loop(ctx, fit, report);
+    return skv_fit_values(ctx, fit, &targets, report, skv_fit_loop);
+}
+
+/* A copy is trained in another form, and its numbers are taken over. */
+static skive_status run_recast(skive_context *ctx, const skv_recast *recast, const skv_fit *fit,
+                               skive_train_report *report) {
+    skive_train_report r = {0};
+    skv_fit twin = *fit;
+    skive_status status, trained;
+    twin.model = NULL;
+    SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
+    SKV_GO(status, done, skv_params_mark_trainable(twin.model));
+    SKV_GO(status, done, recast->to(twin.model));
+    SKV_GO(status, done, skive_graph_infer(twin.model));
+    status = trained = run_any(ctx, &twin, &r);
+    if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
+        SKV_GO(status, done, recast->back(fit->model, twin.model));
+        skv_params_assign(fit->model, twin.model);
+        status = trained;
+    }
+done:
+    skive_graph_free(twin.model);
+    if (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED) skive_train_report_free(ctx, &r);
+    if (report)
+        *report = r;
+    else
+        skive_train_report_free(ctx, &r);
+    return status;
+}
+
+static skive_status run_in_form(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    for (size_t i = 0; i < skv_recast_count(); i++) {
+        const skv_recast *recast = skv_recast_at(i);
+        if (recast->asked(fit->model)) return run_recast(ctx, recast, fit, report);
+    }
+    return run_any(ctx, fit, report);
+}
+
+/* The model keeps the recipe of its samples, so that other data are made into the same. */
+static skive_status run_and_keep(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    skive_train_report r = {0};
+    skive_status status = run_in_form(ctx, fit, &r);
+    for (size_t i = 0; r.n_epochs > 0 && i < skv_dataset_input_count(fit->train); i++) {
+        const skive_dataset *set = skv_dataset_input(fit->train, i);
+        if (!set->recipe || (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED)) continue;
+        const skive_status kept = skive_graph_set_meta(fit->model, set->recipe_key, set->recipe);
+        if (kept != SKIVE_OK) status = kept;
+    }
+    if (report)
+        *report = r;
+    else
+        skive_train_report_free(ctx, &r);
+    return status;
+}
+
+/* How sums are split among threads decides their last bits; with one thread they are not split. */
+skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    const int threads = skive_context_threads(ctx);
+    if (!fit->options->deterministic || threads < 2) return run_and_keep(ctx, fit, report);
+    skv_note(ctx,
+             "deterministic: steps are computed by one thread instead of %d, so that the bits do not depend on "
+             "their number",
+             threads);
+    SKV_TRY(skive_context_set_threads(ctx, 1));
+    const skive_status status = run_and_keep(ctx, fit, report);
+    const skive_status back = skive_context_set_threads(ctx, threads);
+    return status == SKIVE_OK ? back : status;
+}
