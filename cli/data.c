@@ -90,6 +90,8 @@ skive_status cli_build_network(cli_args *a, const char *spec, const skive_datase
 
 skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_dataset *train) {
     skive_input_options o = skive_input_options_default();
+    const skive_dtype dtype = skive_value_type(skive_graph_input(g, 0))->dtype;
+    if (dtype == SKIVE_I64 || dtype == SKIVE_I32) return SKIVE_OK; /* tokens */
     o.mean = o.std = "data";
     o.scale = cli_text(a, "scale", NULL);
     if (cli_has(a, "mean") || cli_has(a, "std")) return SKIVE_OK; /* ensured by cli_set_input */

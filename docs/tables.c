@@ -5,6 +5,7 @@
 #include <skive/zoo.h>
 
 #include "data/sound.h"
+#include "data/tokenizer.h"
 #include "data/transform.h"
 #include "kernels/kernel.h"
 #include "graph/op.h"
@@ -111,6 +112,7 @@ int main(void) {
     LIST("Storage forms", skv_form_count, skv_form_at);
     LIST("Entropy coders", skv_coder_count, skv_coder_at);
     family("Data sets", &skv_dataset_family, skive_dataset_kind_syntax);
+    family("Tokenizers", &skv_tokenizer_family, NULL);
     family("Features of sounds", &skv_feature_family, NULL);
     family("Transforms", &skv_transform_family, skive_transform_syntax);
     family("Built-in networks", &skv_zoo_family, NULL);

@@ -11,6 +11,7 @@
  *                                                first or last), series, volumes, tables; Y [n] integers (class
  *                                                labels), or floats or several numbers per sample (targets). npy:X,X
  *                                                is for autoencoders. X alone is enough for calibration
+ *     text:DIR, text:FILE,column=COLUMN,label=COLUMN    texts as tokens (docs/tables-and-text.md)
  *     csv:FILE[,label=COLUMN,test=FILE]          a table with a header; tsv: with tabs (docs/tables-and-text.md)
  *     folder:DIR                                 PNG, JPEG or BMP files in one sub-folder per class, in DIR or in
  *                                                DIR/train, DIR/val (valid, validation) and DIR/test; classes are

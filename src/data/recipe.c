@@ -106,15 +106,16 @@ skive_status skv_recipe_damaged(skv_recipe *r) {
 
 /* ---- comparing ---- */
 
-static bool is_label(const char *line) { return strncmp(line, "label", 5) == 0 && (line[5] == '\t' || !line[5]); }
+/* A line that says what a column is called. */
+static bool is_name(const char *line) { return strncmp(line, "label\t", 6) == 0 || strncmp(line, "column\t", 7) == 0; }
 
-/* The next line that is not about labels, and moves behind it. */
+/* The next line that is about the samples, and moves behind it. */
 static const char *sample_line(const char **at, size_t *length) {
     while (**at) {
         const char *line = *at;
         *length = strcspn(line, "\n");
         *at = line + *length + (line[*length] == '\n');
-        if (!is_label(line)) return line;
+        if (!is_name(line)) return line;
     }
     *length = 0;
     return NULL;

@@ -3,8 +3,8 @@
  * (skive.input.table, skive.input.text), and used wherever the model meets data again.
  *
  * A recipe is text: lines of fields separated by tabs, with \t, \n, \r and \\ for these characters in a field. The
- * first line is "kind" and the kind; lines whose first field is "label" describe the labels, all others the samples.
- * Two recipes with the same lines but for the labels make the same samples. */
+ * first line is "kind" and the kind; lines whose first field is "label" or "column" say what is found where, all others
+ * how samples are made of it. Two recipes with the same of these lines make the same samples. */
 #ifndef SKV_RECIPE_H
 #define SKV_RECIPE_H
 

@@ -130,7 +130,7 @@ static skive_status decide_column(const skv_sheet_view *v, const facts *f, bool 
 
 skive_status skv_sheet_look(const skv_sheet_view *v, const skv_option_values *values, const skive_dataset_options *o,
                             bool columns, bool label, skv_sheet *t) {
-    const bool codes = strcmp(skv_option_text(values, "encode"), "integer") == 0;
+    const bool codes = columns && strcmp(skv_option_text(values, "encode"), "integer") == 0;
     skv_label_facts seen;
     look l = {.view = v, .table = t};
     skive_status status = SKIVE_OK;

@@ -1,0 +1,47 @@
+/* character: each character (code point) of the text is a token. */
+#include "data/rows.h"
+#include "data/tokenizer.h"
+
+static const skv_option options[] = {
+    SKV_VOCABULARY_OPTIONS(4096, "numbers at most; rarer characters are unknown"),
+    SKV_LOWER_OPTION,
+};
+
+typedef skive_status (*each_fn)(const skv_vocabulary *v, const char *text, size_t n, void *user);
+
+static skive_status each(const skv_vocabulary *v, const char *text, size_t n, each_fn fn, void *user) {
+    const bool lower = skv_option_on(&v->values, "lower");
+    for (size_t at = 0; at < n;) {
+        char one[4];
+        uint32_t code = skv_utf8_next(text, n, &at);
+        if (lower) code = skv_character_lower(code);
+        SKV_TRY(fn(v, one, skv_utf8_put(code, one), user));
+    }
+    return SKIVE_OK;
+}
+
+static skive_status add(const skv_vocabulary *v, const char *text, size_t n, void *user) {
+    (void)v;
+    return skv_words_add(user, text, n, 1, NULL);
+}
+
+static skive_status look_up(const skv_vocabulary *v, const char *text, size_t n, void *user) {
+    return skv_vocabulary_look_up(v, text, n, user);
+}
+
+static skive_status count(const skv_vocabulary *v, const char *text, size_t n, skv_words *parts) {
+    return each(v, text, n, add, parts);
+}
+
+static skive_status encode(const skv_vocabulary *v, const char *text, size_t n, skv_tokens *out) {
+    return each(v, text, n, look_up, out);
+}
+
+const skv_tokenizer skv_tokenizer_character = {
+    .name = "character",
+    .brief = "each character",
+    SKV_OPTIONS(options),
+    .count = count,
+    .learn = skv_vocabulary_keep,
+    .encode = encode,
+};
