@@ -47,7 +47,7 @@ typedef enum combination { BY_SUM, BY_MEAN, BY_MAX, BY_FIRST } combination;
 
 /* Does the criterion look at nothing but what layers make? */
 static bool scores_outputs(const skv_pruning *p) {
-    bool any = false;
+    bool any = p->criterion->channels_only;
     for (size_t i = 0; i < p->criterion->n_needs; i++) {
         if (!skv_need_applies(p, &p->criterion->needs[i])) continue;
         if (p->criterion->needs[i].at != SKV_AT_OUTPUT) return false;
@@ -105,7 +105,8 @@ static skive_status score_channel(slices *s, size_t i, combination how) {
 
 static void normalise(skv_channels *c) {
     const char *by = skv_option_text(&c->p->granularity_options, "normalise");
-    if (strcmp(by, "none") == 0 || (strcmp(by, "auto") == 0 && c->p->criterion->n_needs > 0)) return;
+    const bool comparable = c->p->criterion->comparable || c->p->criterion->n_needs > 0;
+    if (strcmp(by, "none") == 0 || (strcmp(by, "auto") == 0 && comparable)) return;
     for (size_t f = 0; f < c->families; f++) {
         double sum = 0;
         for (size_t i = 0; i < c->n; i++) sum += c->family[i] == (int)f ? (double)c->score[i] : 0;

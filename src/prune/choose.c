@@ -47,13 +47,17 @@ static double deviation(const skv_prunable *l) {
 
 static skive_status choose_one(skv_pruning *p, skv_prunable *l, double sparsity) {
     double threshold;
+    if (p->granularity->group) return skv_mask_groups(p, l, 1, part(sparsity, l->n), &threshold);
     return skv_mask_global(p->ctx, l, 1, part(sparsity, l->n), &threshold);
 }
 
 static skive_status choose_over_all(skv_pruning *p, double sparsity) {
     int64_t count = 0;
     for (size_t i = 0; i < p->n_shared; i++) count += p->layers[i].n;
-    SKV_TRY(skv_mask_global(p->ctx, p->layers, p->n_shared, part(sparsity, count), &p->report.threshold));
+    if (p->granularity->group)
+        SKV_TRY(skv_mask_groups(p, p->layers, p->n_shared, part(sparsity, count), &p->report.threshold));
+    else
+        SKV_TRY(skv_mask_global(p->ctx, p->layers, p->n_shared, part(sparsity, count), &p->report.threshold));
     /* Scores below zero are those of weights that were gone before. */
     if (p->report.threshold < 0) p->report.threshold = 0;
     return SKIVE_OK;

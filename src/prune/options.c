@@ -161,6 +161,18 @@ static skive_status check_target(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
     SKV_TRY(check_channels(p));
     if (p->granularity->removes) return SKIVE_OK;
+    if (p->criterion->channels_only)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "criterion",
+                           "the criterion '%s' scores whole channels; use it with the granularity 'channel'",
+                           p->criterion->name);
+    if (p->granularity->group && (o->surgery || o->threshold > 0 || o->threshold_std > 0))
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity", "%s is for single weights, not for '%s'",
+                           o->surgery ? "surgery" : "a threshold", p->granularity->name);
+    if (p->granularity->stay && (!p->schedule->one_step || o->per_layer || o->n_ratios > 0))
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity",
+                           "with '%s' the pattern says how many weights go: there is neither a gradual schedule nor a "
+                           "sparsity of a layer",
+                           p->granularity->name);
     const bool by_threshold = o->threshold > 0 || o->threshold_std > 0;
     if ((o->sparsity > 0) + (o->threshold > 0) + (o->threshold_std > 0) > 1) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "threshold",

@@ -53,7 +53,9 @@ typedef struct skv_criterion {
     size_t n_options;
     const skv_data_need *needs; /* none: it looks at the weights only */
     size_t n_needs;
-    bool in_weights; /* scores are in the unit of the weights, so that these's deviation can be a threshold */
+    bool channels_only; /* it scores the output channels of layers, and nothing smaller */
+    bool comparable;    /* scores of all layers have one unit; those of channels are not normalised unless asked for */
+    bool in_weights;    /* scores are in the unit of the weights, so that these's deviation can be a threshold */
     skive_status (*score)(const skv_score_args *a);
 } skv_criterion;
 size_t skv_criterion_count(void);
@@ -107,12 +109,19 @@ extern const skv_family skv_prune_schedule_family;
 /* The steps of a gradual schedule, and how fine-tuning is divided among them. */
 extern const skv_option skv_prune_step_options[2];
 
+struct skv_prunable;
+typedef struct skv_pruning skv_pruning;
 /* What goes at once. */
 typedef struct skv_granularity {
     const char *name, *brief;
     const skv_option *options;
     size_t n_options;
     bool removes; /* the graph becomes smaller; otherwise weights are set to zero */
+    /* Of weights that go together: group[i] is the number of the group of element i, from 0; *groups is how many there
+     * are. NULL: each weight by itself. */
+    skive_status (*group)(const struct skv_prunable *l, const skv_option_values *o, int64_t *group, int64_t *groups);
+    /* Of each group so many stay, whatever the sparsity (`group` gives the runs); NULL: whole groups go. */
+    int64_t (*stay)(const skv_option_values *o, int64_t size);
 } skv_granularity;
 size_t skv_granularity_count(void);
 const skv_granularity *skv_granularity_at(size_t i);
@@ -135,7 +144,20 @@ typedef struct skv_prunable {
     bool at_floor;
 } skv_prunable;
 
+/* Where an element is: of which of the rows (output channels), columns (input channels, of a group), taps and directions
+ * of its matrix view. */
+typedef struct skv_element {
+    int64_t row, column, tap, direction;
+} skv_element;
+skv_element skv_element_at(const skv_prunable *l, int64_t index);
+/* "4x1": two whole numbers from 1 to 1024 with `between` between them. Errors: ARGUMENT, for the option `name`. */
+skive_status skv_read_pair(skive_context *ctx, const char *name, const char *text, char between, int64_t pair[2]);
+
 /* ---- masks ---- */
+
+/* By groups (groups.c): sets keep[] so that at most `drop` weights of all layers go, whole groups of lowest mean score,
+ * no layer below its floor; or so that of each group those that stay do. */
+skive_status skv_mask_groups(skv_pruning *p, skv_prunable *layers, size_t n, int64_t drop, double *threshold);
 
 /* Sets keep[] so that exactly `drop` of all weights go (fewer only when every layer is at its floor): those of lowest
  * score, ties in order of position, no layer below its floor. *threshold: the largest score dropped. */
@@ -156,7 +178,7 @@ skive_status skv_mask_fits(skive_context *ctx, const skv_param *p, int64_t count
 
 /* ---- the job ---- */
 
-typedef struct skv_pruning {
+struct skv_pruning {
     skive_context *ctx;
     const skive_prune_options *o;
     const skv_criterion *criterion;
@@ -171,7 +193,7 @@ typedef struct skv_pruning {
     size_t n, n_shared;
     bool tuned; /* an epoch of fine-tuning is done */
     skive_prune_report report;
-} skv_pruning;
+};
 
 /* What fine-tuning needs besides the model and its masks. */
 typedef struct skv_tuning {

@@ -41,10 +41,16 @@ expect 0 '' cmp one.onnx two.onnx
 expect 0 'wrote' "$skive" prune mlp.onnx --structured --params 0.3 --data $data --finetune 1 --distill-alpha 0.5 -o taught.onnx
 
 # ---- criteria ----
-for criterion in magnitude lamp taylor taylor:measure=activation fisher wanda entropy apoz; do
+for criterion in magnitude lamp random median taylor taylor:measure=activation fisher wanda entropy apoz; do
     expect 0 'wrote by.onnx' "$skive" prune mlp.onnx --structured --params 0.5 --criterion $criterion --data $data -o by.onnx
     expect 0 'accuracy' "$skive" eval by.onnx --data $data
 done
+expect 0 'removed' "$skive" prune res.onnx --granularity channel:multiple=4 --macs 0.7 --criterion scale -o by.onnx
+for granularity in block:4x1 block:1x4 kernel nm:2:4 nm:1:4; do
+    expect 0 'wrote by.onnx' "$skive" prune mlp.onnx --granularity $granularity --sparsity 0.5 --data $data --finetune 1 -o by.onnx
+    expect 0 'accuracy' "$skive" eval by.onnx --data $data
+done
+expect 0 'fc1.weight +4,096 +2,048 +50.00 %' "$skive" prune mlp.onnx --granularity nm:2:4 -o by.onnx
 for group in sum mean max first; do
     expect 0 'wrote by.onnx' "$skive" prune mlp.onnx --granularity "channel:$group,normalise=none" --params 0.5 -o by.onnx
 done
