@@ -215,6 +215,9 @@ static skive_status settings(cli_job *j) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "--sparsity is of single weights; of channels say what remains: --macs, --params, --bytes or "
                         "--latency");
+    if (cli_has(a, "sparsity") && strncmp(o->granularity, "nm", 2) == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--sparsity: the pattern of '%s' says how many weights go",
+                        o->granularity);
     for (size_t i = 0; i < CLI_COUNT(needs); i++) {
         if (cli_has(a, needs[i][0]) && !cli_has(a, needs[i][1]))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", needs[i][0], needs[i][1]);

@@ -15,8 +15,7 @@ static skive_status group(const skv_prunable *l, const skv_option_values *o, int
     const int64_t rows = (l->view.out + shape[0] - 1) / shape[0], columns = (l->view.in + shape[1] - 1) / shape[1];
     for (int64_t i = 0; i < l->n; i++) {
         const skv_element e = skv_element_at(l, i);
-        group[i] =
-            ((e.direction * rows + e.row / shape[0]) * columns + e.column / shape[1]) * l->view.taps + e.tap;
+        group[i] = ((e.direction * rows + e.row / shape[0]) * columns + e.column / shape[1]) * l->view.taps + e.tap;
     }
     *groups = l->view.directions * rows * columns * l->view.taps;
     return SKIVE_OK;

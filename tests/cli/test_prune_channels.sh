@@ -46,8 +46,9 @@ for criterion in magnitude lamp random median taylor taylor:measure=activation f
     expect 0 'accuracy' "$skive" eval by.onnx --data $data
 done
 expect 0 'removed' "$skive" prune res.onnx --granularity channel:multiple=4 --macs 0.7 --criterion scale -o by.onnx
-for granularity in block:4x1 block:1x4 kernel nm:2:4 nm:1:4; do
-    expect 0 'wrote by.onnx' "$skive" prune mlp.onnx --granularity $granularity --sparsity 0.5 --data $data --finetune 1 -o by.onnx
+for granularity in 'block:4x1 --sparsity 0.5' 'block:1x4 --sparsity 0.5' 'kernel --sparsity 0.5' nm:2:4 nm:1:4; do
+    # shellcheck disable=SC2086 # an option and its value
+    expect 0 'wrote by.onnx' "$skive" prune mlp.onnx --granularity $granularity --data $data --finetune 1 -o by.onnx
     expect 0 'accuracy' "$skive" eval by.onnx --data $data
 done
 expect 0 'fc1.weight +4,096 +2,048 +50.00 %' "$skive" prune mlp.onnx --granularity nm:2:4 -o by.onnx
@@ -61,6 +62,7 @@ expect 0 'dry run: nothing was trained, and nothing was written' "$skive" prune 
 absent dry.onnx
 
 # ---- what cannot be ----
+expect 2 'the pattern of .nm:2:4. says how many' "$skive" prune mlp.onnx --granularity nm:2:4 --sparsity 0.5 -o no.onnx
 expect 11 'below the smallest that can be reached.*must stay: .fc3.weight' "$skive" prune mlp.onnx --structured --params 0.001 -o no.onnx
 one_line
 expect 2 'there is no budget' "$skive" prune mlp.onnx --structured -o no.onnx
