@@ -1,5 +1,5 @@
-/* Distance to the geometric median (FPGM, He, Liu, Wang, Hu & Yang 2019): the filters of a layer that are nearest to all
- * others, by the sum of their Euclidean distances, can be replaced by them. */
+/* Distance to the geometric median (FPGM, He, Liu, Wang, Hu & Yang 2019): the filters of a layer that are nearest to
+ * all others, by the sum of their Euclidean distances, can be replaced by them. */
 #include <math.h>
 
 #include "prune/prune.h"

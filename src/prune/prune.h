@@ -144,8 +144,8 @@ typedef struct skv_prunable {
     bool at_floor;
 } skv_prunable;
 
-/* Where an element is: of which of the rows (output channels), columns (input channels, of a group), taps and directions
- * of its matrix view. */
+/* Where an element is: of which of the rows (output channels), columns (input channels, of a group), taps and
+ * directions of its matrix view. */
 typedef struct skv_element {
     int64_t row, column, tap, direction;
 } skv_element;
