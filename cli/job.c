@@ -12,6 +12,7 @@ static skive_status check(cli_job *j) {
     if (j->dry) return SKIVE_OK;
     if (!j->output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     status = cli_check_output(a, j->output);
+    if (status == SKIVE_OK && j->how->log) status = cli_check_output(a, j->how->log);
     if (status == SKIVE_OK && checkpoint_of(j)) status = cli_check_output(a, checkpoint_of(j));
     return status;
 }
@@ -23,16 +24,14 @@ skive_status cli_job_open_data(cli_job *j, skive_graph *model) {
 }
 
 static skive_status work(cli_job *j) {
-    const char *const checkpoint = j->how->checkpoint, *const resume = j->how->resume,
-                      *every = j->how->checkpoint_every;
-    const int epochs = j->how->epochs;
-    if (j->dry) j->how->checkpoint = j->how->resume = j->how->checkpoint_every = NULL;
+    const skive_train_options given = *j->how;
+    if (j->dry) {
+        j->how->checkpoint = j->how->resume = j->how->checkpoint_every = NULL;
+        j->how->log = j->how->tensorboard = NULL;
+    }
     if (j->dry && !j->work->finetunes) j->how->epochs = 0; /* everything is checked, and nothing is trained */
     const skive_status status = j->work->run(j);
-    j->how->epochs = epochs;
-    j->how->checkpoint = checkpoint;
-    j->how->resume = resume;
-    j->how->checkpoint_every = every;
+    *j->how = given;
     return status;
 }
 

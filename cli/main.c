@@ -81,7 +81,7 @@ static bool collide(const char *x, const char *y) {
 
 /* No file that is written may also be another output or an input; only a model may be replaced by its result. */
 static skive_status check_files(cli_args *a) {
-    static const char *const written[] = {"output", "checkpoint", "resume", "report"};
+    static const char *const written[] = {"output", "checkpoint", "resume", "log", "report"};
     if (a->command->run == cli_command_run.run) return SKIVE_OK; /* its outputs have another form */
     for (size_t i = 0; i < CLI_COUNT(written); i++) {
         const char *path = cli_text(a, written[i], NULL), *teacher = cli_text(a, "teacher", NULL);

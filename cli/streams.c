@@ -159,7 +159,7 @@ skive_status cli_streams_take(cli_args *a) {
             status = open_output(a, ending);
             if (status == SKIVE_OK) status = replace(v->text, streams.to, &v->text);
         } else if (strcmp(name, "data") == 0 || strcmp(name, "checkpoint") == 0 || strcmp(name, "resume") == 0 ||
-                   strcmp(name, "report") == 0) {
+                   strcmp(name, "log") == 0 || strcmp(name, "tensorboard") == 0 || strcmp(name, "report") == 0) {
             status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs the name of a file, not standard input or output (-)",
                               name);
         }

@@ -9,6 +9,10 @@
 extern "C" {
 #endif
 
+/* What a run tells while it goes on (below). The event and what it points to are borrowed during the call. */
+typedef struct skive_train_event skive_train_event;
+typedef void (*skive_train_observe_fn)(void *user, const skive_train_event *event);
+
 /* Options of a training run; all names are looked up in the lists (losses.inc, optimizers.inc, schedules.inc). */
 typedef struct skive_train_options {
     size_t size;
@@ -93,6 +97,16 @@ typedef struct skive_train_options {
     const char *checkpoint_every;
     /* As `checkpoint`, but the file must exist (ERR_IO). NULL: none. */
     const char *resume;
+    /* File of lines of JSON, one for each event of the run (docs/training.md); lines are added to those of other runs.
+     * A resumed run continues its lines, and those behind its checkpoint are removed. NULL: none. */
+    const char *log;
+    /* Folder in which the run gets a folder of its own, with an event file for TensorBoard. NULL: none. */
+    const char *tensorboard;
+    /* Steps of which an event SKIVE_TRAIN_STEPS gives the mean; 0: a twentieth of an epoch. */
+    int64_t log_every;
+    /* Called with each event, on the calling thread. NULL: not. */
+    skive_train_observe_fn observe;
+    void *observe_user;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 /* The learning rate with which an optimizer, "sgd" or "adam:beta2=0.99", is commonly started: what the command takes
@@ -112,6 +126,36 @@ typedef struct skive_epoch_report {
      * ("auc") are measured only if `best` names them. */
     double figures[SKIVE_EPOCH_FIGURES];
 } skive_epoch_report;
+
+typedef enum skive_train_event_kind {
+    SKIVE_TRAIN_RUN,    /* it begins, or an observer sees it for the first time */
+    SKIVE_TRAIN_RESUME, /* it continues from a checkpoint */
+    SKIVE_TRAIN_STEPS,  /* some steps are done: their means */
+    SKIVE_TRAIN_EPOCH,  /* an epoch is done: its figures are in `row` */
+    SKIVE_TRAIN_END     /* it ends, with `status` */
+} skive_train_event_kind;
+
+struct skive_train_event {
+    size_t size; /* sizeof(skive_train_event) */
+    skive_train_event_kind kind;
+    const char *what;    /* "train", "distill", "fine-tune" */
+    const char *run;     /* 16 hexadecimal digits made from all that decides the run's result but its length */
+    int64_t step, steps; /* done, and of the whole run */
+    double epoch;        /* done, with the fraction */
+    int epochs, best_epoch;
+    int64_t batch, parameters;   /* samples of a step; numbers that are trained */
+    const char *data;            /* specification of the data set */
+    int64_t samples, validation; /* numbers of samples */
+    double loss, accuracy;       /* means over the steps or the epoch, in training; NaN when not measured */
+    double learning_rate;        /* of the last step */
+    double seconds, waited;      /* of training so far, earlier parts of a resumed run included; those of them in which
+                                      training waited for data */
+    double samples_per_second;   /* of the steps or the epoch */
+    const skive_epoch_report *row; /* of SKIVE_TRAIN_EPOCH; else NULL */
+    const skive_train_options *options;
+    const char *settings; /* lines "name TAB value" of all that decides the result */
+    skive_status status;  /* of SKIVE_TRAIN_END */
+};
 
 typedef struct skive_train_report {
     size_t n_epochs;

@@ -214,4 +214,18 @@ skive_status skv_writer_commit(skv_writer *w); /* frees w whatever the outcome *
 void skv_writer_abort(skv_writer *w);          /* NULL is accepted */
 skive_status skv_file_write(skive_context *ctx, const char *path, const void *bytes, size_t n); /* all of the above */
 
+/* Appending records to a file: each is in it as a whole or not at all. One process at a time. */
+typedef struct skv_appender skv_appender;
+/* Reads what the file holds, [*n] bytes freed by skv_free; none (NULL) if there is no file, or it is a pipe or
+ * device. */
+skive_status skv_append_read(skive_context *ctx, const char *path, char **bytes, size_t *n);
+/* Opens the file, which then begins with keep[n] (written atomically where `replace`). Errors: IO (also: another
+ * process appends to it). */
+skive_status skv_append_open(skive_context *ctx, const char *path, bool replace, const void *keep, size_t n,
+                             skv_appender **out);
+skive_status skv_append_write(skv_appender *a, const void *bytes,
+                              size_t n); /* after an IO error the file is as before */
+skive_status skv_append_sync(skv_appender *a);
+void skv_append_close(skv_appender *a); /* NULL is accepted */
+
 #endif

@@ -21,6 +21,7 @@ static skive_status show_run(skv_checkpoint *c, skv_states *s) {
     SKV_TRY(skv_state(s, "run", "right samples of the epoch", &c->right, 1, sizeof c->right));
     SKV_TRY(skv_state(s, "run", "samples of the epoch", &c->seen, 1, sizeof c->seen));
     SKV_TRY(skv_state(s, "run", "seconds of the epoch", &c->seconds, 1, sizeof c->seconds));
+    SKV_TRY(skv_state(s, "run", "waited in the epoch", &c->waited, 1, sizeof c->waited));
     SKV_TRY(skv_state(s, "run", "best epoch", &c->best_epoch, 1, sizeof c->best_epoch));
     return skv_state(s, "run", "best", c->best, SKV_BEST_MOST + 1, sizeof *c->best);
 }

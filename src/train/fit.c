@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "train/journal.h"
 #include "train/metric.h"
 #include "train/train.h"
 
@@ -35,6 +36,7 @@ typedef struct fit_state {
     size_t batches;
     skv_checkpoint point;
     skv_saving saving;
+    skv_journal *journal;
     bool between; /* two steps: what the checkpoint would hold is whole */
     skv_text settings;
     double *class_weights; /* [info.classes], or NULL */
@@ -204,6 +206,7 @@ static skive_status show_states(void *user, skv_states *states) {
     SKV_TRY(skv_trainer_states(s->trainer, states));
     SKV_TRY(skv_course_states(&s->course, states));
     SKV_TRY(skv_state(states, "run", "stopped", &s->stopped, 1, sizeof s->stopped));
+    SKV_TRY(skv_journal_states(s->journal, states));
     for (uint32_t i = 0; i < s->best->n_values; i++) {
         const skive_value *v = s->best->values[i];
         const skive_tensor *t = skv_value_tensor(v);
@@ -219,6 +222,7 @@ static skive_status show_states(void *user, skv_states *states) {
 
 static skive_status save_point(fit_state *s) {
     if (!s->saving.path) return SKIVE_OK;
+    SKV_TRY(skv_journal_sync(s->journal));
     const skive_status status = skv_checkpoint_save(s->ctx, s->saving.path, &s->point, show_states, s);
     s->saving.last_step = s->point.steps;
     s->saving.last_time = skv_now();
@@ -260,7 +264,9 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         skive_batch batch;
         double loss;
         int64_t correct = 0;
+        const double asked = skv_now();
         SKV_TRY(skive_loader_next(s->loader, &batch));
+        const double waited = skv_now() - asked;
         if (batch.end) break;
         const double at = epoch + ((double)i + 1) / (double)s->batches;
         rate = skv_callbacks_rate(s->trainer, at, skv_course_rate(&s->course, at));
@@ -270,7 +276,21 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         SKV_TRY(skv_tell_bad_batch(s->ctx, done, &batch, skv_trainer_bad_row(s->trainer), &s->saving));
         SKV_TRY(watch_step(s, epoch, i + 1));
         count_batch(p, &batch, loss, correct);
-        p->seconds = skv_now() - started;
+        const double seconds = skv_now() - started;
+        const skv_journal_step step = {.at = at,
+                                       .step = p->steps,
+                                       .ends = i + 1 == s->batches,
+                                       .in_epoch = p->in_epoch,
+                                       .batches = (int64_t)s->batches,
+                                       .loss = loss,
+                                       .right = correct,
+                                       .samples = (int64_t)batch.count,
+                                       .rate = rate,
+                                       .seconds = seconds - p->seconds,
+                                       .waited = waited};
+        p->seconds = seconds;
+        p->waited += waited;
+        SKV_TRY(skv_journal_count(s->journal, &step));
         s->between = true;
         if (skv_saving_due(&s->saving, p->steps)) SKV_TRY(save_point(s));
         SKV_TRY(report_progress(s, epoch));
@@ -314,6 +334,7 @@ static skive_status set_up(fit_state *s) {
     s->point = (skv_checkpoint){.settings = s->settings.data, .epochs = o->epochs, .may_extend = may_extend(s->fit)};
     SKV_TRY(skv_class_weights(s->ctx, o->class_weights, s->fit->train, &s->class_weights));
     SKV_TRY(build_trainer(s));
+    SKV_TRY(skv_journal_create(s->ctx, &s->journal));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)s->batch, sizeof *s->indices, &s->indices));
     skive_loader_options l = skive_loader_options_default();
     l.batch = (size_t)s->batch;
@@ -345,7 +366,7 @@ static skive_status keep_if_best(fit_state *s, skive_epoch_report *row) {
 static void next_epoch(skv_checkpoint *p) {
     p->epoch++;
     p->in_epoch = p->right = p->seen = 0;
-    p->loss_sum = p->seconds = 0;
+    p->loss_sum = p->seconds = p->waited = 0;
 }
 
 static skive_status resume(fit_state *s, bool *resumed) {
@@ -372,10 +393,29 @@ static skive_status save_interrupted(fit_state *s) {
     return SKV_FAIL(s->ctx, SKIVE_ERR_INTERRUPTED, "interrupted during %s", s->fit->what);
 }
 
+static skive_status open_journal(fit_state *s, bool resumed) {
+    skive_dataset_info validation = {0};
+    if (s->fit->validation) skive_dataset_get_info(s->fit->validation, &validation);
+    skive_train_event run = {.size = sizeof run,
+                             .what = s->fit->what,
+                             .steps = (int64_t)s->o->epochs * (int64_t)s->batches,
+                             .epochs = s->o->epochs,
+                             .batch = s->batch,
+                             .data = s->info.spec,
+                             .samples = (int64_t)s->info.count,
+                             .validation = (int64_t)validation.count,
+                             .options = s->o,
+                             .settings = s->settings.data};
+    for (size_t i = 0; i < skv_trainer_param_count(s->trainer); i++)
+        run.parameters += skv_trainer_param(s->trainer, i)->n;
+    return skv_journal_open(s->journal, &run, s->info.labelled, &s->point, resumed);
+}
+
 static skive_status loop(fit_state *s) {
     const double started = skv_now();
     bool resumed = false;
     SKV_TRY(resume(s, &resumed));
+    if (s->o->epochs > 0) SKV_TRY(open_journal(s, resumed));
     skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)s->o->epochs * (double)s->batches);
     s->progress.done_before = (double)s->point.steps;
     const int64_t steps_before = s->point.steps;
@@ -390,6 +430,7 @@ static skive_status loop(fit_state *s) {
         skv_course_watch(&s->course, skv_best_figure(s->o->best, row));
         s->counts = counts;
         SKV_TRY(show_and(s, row, keep_if_best));
+        SKV_TRY(skv_journal_epoch(s->journal, row, &s->point));
         next_epoch(&s->point);
         s->report.best_epoch = (int)s->point.best_epoch;
         s->report.seconds = skv_now() - started;
@@ -429,6 +470,7 @@ skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_re
         const skive_status named = keep_class_names(&s);
         if (named != SKIVE_OK) status = named;
     }
+    skv_journal_close(s.journal, &s.point, status);
     skive_loader_free(s.loader);
     skv_feed_free(&s.feed);
     skv_trainer_free(s.trainer);

@@ -66,10 +66,10 @@ typedef struct skv_checkpoint {
     int64_t epoch;        /* finished */
     int64_t steps;        /* done, of all epochs */
     /* What the next epoch has come to, if the checkpoint was written within it. */
-    int64_t in_epoch;    /* its steps that are done */
-    double loss_sum;     /* over its samples */
-    int64_t right, seen; /* samples */
-    double seconds;
+    int64_t in_epoch;       /* its steps that are done */
+    double loss_sum;        /* over its samples */
+    int64_t right, seen;    /* samples */
+    double seconds, waited; /* the same of time */
     int64_t best_epoch;
     double best[SKV_BEST_MOST + 1]; /* the best epoch's figures, by which later ones are compared */
 } skv_checkpoint;
