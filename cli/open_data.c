@@ -35,7 +35,7 @@ static skive_status read_options(cli_args *a, skive_dataset_options *o) {
         o->resize_h = o->resize_w = 0;
     }
     o->classes_by_order = cli_has(a, "class-order");
-    o->skip_bad = cli_has(a, "skip-bad");
+    o->skip_bad = cli_has(a, "skip-bad") || strcmp(a->command->name, "data") == 0; /* which counts them */
     if (targets && strcmp(targets, "class") == 0)
         o->targets = SKIVE_TARGETS_CLASSES;
     else if (targets && strcmp(targets, "float") == 0)

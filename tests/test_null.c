@@ -26,6 +26,7 @@ static const char *const optional[] = {
     "skive_dataset_read x",
     "skive_dataset_read label",
     "skive_loader_create options",
+    "skive_data_sheet options",
     "skive_distill validation",
     "skive_distill options",
     "skive_distill report",
@@ -211,6 +212,15 @@ static void data_cases(fixture *f) {
     SILENT(skive_dataset_statistics, ctx, skive_dataset_statistics(NULL, f->ds, out));
     REFUSED(skive_dataset_statistics, dataset, skive_dataset_statistics(c, NULL, out));
     REFUSED(skive_dataset_statistics, out, skive_dataset_statistics(c, f->ds, NULL));
+    const skive_dataset *sets[1] = {f->ds};
+    SILENT(skive_data_summarize, ctx, skive_data_summarize(NULL, sets, 1, out));
+    REFUSED(skive_data_summarize, splits, skive_data_summarize(c, NULL, 1, out));
+    REFUSED(skive_data_summarize, out, skive_data_summarize(c, sets, 1, NULL));
+    IGNORED(skive_data_summary_free, ctx, skive_data_summary_free(NULL, &(skive_data_summary){0}));
+    IGNORED(skive_data_summary_free, summary, skive_data_summary_free(c, NULL));
+    SILENT(skive_data_sheet, ctx, skive_data_sheet(NULL, f->ds, NULL, "sheet.png"));
+    REFUSED(skive_data_sheet, dataset, skive_data_sheet(c, NULL, NULL, "sheet.png"));
+    REFUSED(skive_data_sheet, path, skive_data_sheet(c, f->ds, NULL, NULL));
     SILENT(skive_normalization_format, ctx, skive_normalization_format(NULL, &f->norm, out, 1));
     REFUSED(skive_normalization_format, normalization, skive_normalization_format(c, NULL, out, 1));
     REFUSED(skive_normalization_format, buffer, skive_normalization_format(c, &f->norm, NULL, 1));

@@ -263,6 +263,69 @@ SKIVE_API skive_status skive_loader_start_epoch(skive_loader *loader, uint64_t e
  * (no epoch was started), DATA, IO (a file could not be read or is damaged: the message names it), MEMORY. */
 SKIVE_API skive_status skive_loader_next(skive_loader *loader, skive_batch *out);
 
+/* ---- what is in a data set ---- */
+
+/* One split. */
+typedef struct skive_split_summary {
+    skive_split split;
+    size_t count;
+    size_t damaged;    /* samples that cannot be read, and those that skip_bad left out (not in `count`) */
+    size_t not_finite; /* that contain NaN or infinity */
+    size_t *per_class; /* [classes] samples, the damaged ones included; NULL when not labelled */
+    /* Of each channel (of images and series; columns of tables; one for [h][w]), over the samples that can be read and
+     * are finite; NaN where there is none. The deviation of a constant channel is 0. */
+    int64_t channels;
+    double *mean, *std, *least, *most; /* [channels] */
+    /* The same of all float targets; NaN when labelled. */
+    double target_mean, target_std, target_least, target_most;
+} skive_split_summary;
+
+/* Something that should be looked at. */
+typedef struct skive_data_problem {
+    /* "duplicates" (samples of a split that are also in another), "repeats" (samples that occur more than once in a
+     * split), "contradictions" (equal samples with different labels), "damaged", "not-finite", "empty-classes" (without
+     * samples in any split), "missing-classes" (without samples in a split), "constant-channels", "imbalance" (the
+     * largest class of the first split has more than ten times the samples of the smallest) */
+    const char *kind;
+    size_t count; /* of samples, classes or channels */
+    char *text;   /* a sentence with examples */
+} skive_data_problem;
+
+typedef struct skive_data_summary {
+    size_t n_splits;
+    skive_split_summary *splits;
+    size_t n_problems;
+    skive_data_problem *problems;
+} skive_data_summary;
+
+/* Reads all samples of the splits, which are of one data set, and summarizes them. Equal samples are found by a 64-bit
+ * hash of their values. A sample that cannot be read is a problem and not an error. Errors: ARGUMENT (no split; splits
+ * whose samples or classes differ), MEMORY, INTERRUPTED. */
+SKIVE_API skive_status skive_data_summarize(skive_context *ctx, const skive_dataset *const *splits, size_t n,
+                                            skive_data_summary *out);
+SKIVE_API void skive_data_summary_free(skive_context *ctx, skive_data_summary *summary);
+
+typedef struct skive_sheet_options {
+    size_t size;            /* sizeof(skive_sheet_options) */
+    size_t samples;         /* pictures on the sheet, 1 to 1024: 64, or as many as there are */
+    int columns;            /* 8 */
+    const char *transforms; /* as in skive_loader_options; NULL: none */
+    uint64_t seed;          /* chooses the samples, and what transforms draw; 0: the context's seed */
+    uint64_t epoch;         /* 0 */
+    bool in_order;          /* the first samples of the split, not random ones: false */
+} skive_sheet_options;
+
+SKIVE_API skive_sheet_options skive_sheet_options_default(void);
+
+/* Writes a contact sheet as PNG: samples as the loader gives them to a training run, after transforms, without
+ * normalisation, with the names of their classes. Images are enlarged or reduced by a whole factor; planes of features
+ * are drawn with time to the right and frequency upwards, series as curves. Values that are not 8-bit are spread
+ * between the least and the largest of a picture, which a note says. Errors: ARGUMENT (names the option, or samples
+ * that cannot be drawn), UNSUPPORTED (built without libpng), DATA and IO (a sample cannot be read; the file cannot be
+ * written), MEMORY. */
+SKIVE_API skive_status skive_data_sheet(skive_context *ctx, const skive_dataset *dataset,
+                                        const skive_sheet_options *options, const char *path);
+
 #ifdef __cplusplus
 }
 #endif

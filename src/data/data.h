@@ -61,6 +61,8 @@ struct skive_dataset {
     int64_t dims[SKIVE_MAX_RANK];  /* images: [c][h][w] */
     int channel_axis;              /* 0 for images, -1 if unknown */
     skv_content content;           /* UNKNOWN where the kind does not know */
+    size_t left_out;               /* files that cannot be read, with skip_bad */
+    char *first_left_out;          /* what is wrong with the first of them, or NULL */
     size_t size;                   /* product of dims */
     const uint8_t *u8;             /* [total][size] 8-bit samples in memory, or NULL */
     void *u8_block;                /* the allocation that holds them, or NULL */

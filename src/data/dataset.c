@@ -383,6 +383,7 @@ void skive_dataset_free(skive_dataset *ds) {
     if (!ds->owner) skv_free(ctx, ds->order);
     skv_free(ctx, ds->values);
     skv_free(ctx, ds->recipe);
+    skv_free(ctx, ds->first_left_out);
     skv_free(ctx, ds->spec);
     skv_free(ctx, ds);
 }

@@ -214,6 +214,7 @@ static skive_status decide_shape(skive_context *ctx, skive_dataset *ds) {
         ds->dims[2] = setup.coefficients ? setup.coefficients : setup.mels;
     }
     ds->size = (size_t)(ds->dims[1] * (ds->rank == 3 ? ds->dims[2] : 1));
+    ds->content = ds->rank == 3 ? SKV_CONTENT_FEATURES : SKV_CONTENT_WAVE;
     return SKIVE_OK;
 }
 

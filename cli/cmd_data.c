@@ -1,0 +1,259 @@
+/* skive data: what is in a data set, what should be looked at in it, and what training sees of it. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const cli_option options[] = {
+    {"output", 'o', "FILE", "write a contact sheet as PNG: samples as training sees them", false},
+    {"augment", 0, "LIST", "transforms of the samples on the sheet, as in skive train", false},
+    {"split", 0, "NAME", "split shown on the sheet: train (default), validation, test or train-full", false},
+    {"samples", 0, "N", "samples on the sheet (default 64)", false},
+    {"columns", 0, "N", "pictures side by side on the sheet (default 8)", false},
+    {"epoch", 0, "N", "epoch whose samples and random choices the sheet shows (default 0)", false},
+    {"no-summary", 0, NULL, "write the sheet only; do not read the whole data set", false},
+    {"strict", 0, NULL, "end with exit status 9 if problems are found", false},
+    {"limit", 0, "N", "read only N samples of each split", false},
+    {"resize", 0, "HxW",
+     "resize images to this, height first; N: NxN, or with --center-crop their shorter side (default: their size)",
+     false},
+    {"center-crop", 0, "HxW", "then keep the centre of each image; N: NxN", false},
+    CLI_TARGET_OPTIONS,
+};
+
+enum { MOST_SETS = 3, MOST_ROWS = 40 };
+
+typedef struct opened {
+    skive_dataset *sets[MOST_SETS];
+    size_t n;
+} opened;
+
+/* Train and validation, and the test split where it has samples of its own. A set too small to hold samples out is one
+ * split. */
+static skive_status open_all(cli_args *a, opened *o) {
+    skive_dataset_info info;
+    skive_status status = cli_open_data(a, a->positional[0], SKIVE_SPLIT_TRAIN, NULL, &o->sets[0]);
+    if (status != SKIVE_OK) return status;
+    o->n = 1;
+    skive_dataset_get_info(o->sets[0], &info);
+    status = cli_open_data(a, a->positional[0], SKIVE_SPLIT_VALIDATION, NULL, &o->sets[o->n]);
+    if (status != SKIVE_OK) return status;
+    o->n++;
+    if (!info.separate_test) return SKIVE_OK;
+    status = cli_open_data(a, a->positional[0], SKIVE_SPLIT_TEST, NULL, &o->sets[o->n]);
+    if (status == SKIVE_OK) o->n++;
+    if (status != SKIVE_ERR_DATA) return status;
+    if (!a->quiet) cli_tell("note: no test split: %s", skive_context_message(a->ctx));
+    return SKIVE_OK;
+}
+
+/* ---- text ---- */
+
+static void shape_text(const skive_dataset_info *info, char *out, size_t room) {
+    size_t used = (size_t)snprintf(out, room, "[");
+    for (int d = 0; d < info->rank && used < room; d++)
+        used += (size_t)snprintf(out + used, room - used, "%s%lld", d ? ", " : "", (long long)info->dims[d]);
+    if (used < room) snprintf(out + used, room - used, "]");
+}
+
+static void print_splits(const skive_data_summary *s) {
+    static const char *const heads[] = {"<split", "samples", "damaged", "not finite"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char text[32];
+    for (size_t k = 0; k < s->n_splits; k++) {
+        cli_table_cell(t, "%s", skive_split_name(s->splits[k].split));
+        cli_table_cell(t, "%s", cli_thousands((int64_t)s->splits[k].count, text, sizeof text));
+        cli_table_cell(t, "%zu", s->splits[k].damaged);
+        cli_table_cell(t, "%zu", s->splits[k].not_finite);
+    }
+    cli_table_print(t, stdout);
+}
+
+static void print_classes(const skive_data_summary *s, const skive_dataset_info *info) {
+    const char *heads[MOST_SETS + 1] = {"<class"};
+    char text[32];
+    if (!info->labelled) return;
+    for (size_t k = 0; k < s->n_splits; k++) heads[k + 1] = skive_split_name(s->splits[k].split);
+    cli_table *t = cli_table_new(heads, s->n_splits + 1);
+    for (int64_t c = 0; c < info->classes && c < MOST_ROWS; c++) {
+        if (info->class_names)
+            cli_table_cell(t, "%lld %s", (long long)c, info->class_names[c]);
+        else
+            cli_table_cell(t, "%lld", (long long)c);
+        for (size_t k = 0; k < s->n_splits; k++)
+            cli_table_cell(t, "%s", cli_thousands((int64_t)s->splits[k].per_class[c], text, sizeof text));
+    }
+    fputc('\n', stdout);
+    cli_table_print(t, stdout);
+    if (info->classes > MOST_ROWS)
+        cli_printf("and %lld more classes, which --json lists", (long long)info->classes - MOST_ROWS);
+}
+
+static void numbers(cli_table *t, const char *what, double mean, double std, double least, double most) {
+    cli_table_cell(t, "%s", what);
+    cli_table_cell(t, "%.6g", mean);
+    cli_table_cell(t, "%.6g", std);
+    cli_table_cell(t, "%.6g", least);
+    cli_table_cell(t, "%.6g", most);
+}
+
+static void print_channels(const skive_data_summary *s, const skive_dataset_info *info) {
+    const char *heads[] = {info->rank == 1 ? "<column" : "<channel", "mean", "deviation", "least", "largest"};
+    const skive_split_summary *split = &s->splits[0];
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char name[32];
+    for (int64_t c = 0; c < split->channels && c < MOST_ROWS; c++) {
+        snprintf(name, sizeof name, "%lld", (long long)c);
+        numbers(t, name, split->mean[c], split->std[c], split->least[c], split->most[c]);
+    }
+    if (!info->labelled && info->target_size > 0)
+        numbers(t, "target", split->target_mean, split->target_std, split->target_least, split->target_most);
+    printf("\n%s\n", info->dtype == SKIVE_U8 ? "train, 8-bit samples as value / 255" : "train");
+    cli_table_print(t, stdout);
+    if (split->channels > MOST_ROWS)
+        cli_printf("and %lld more, which --json lists", (long long)split->channels - MOST_ROWS);
+}
+
+static void print_summary(const skive_data_summary *s, const skive_dataset_info *info) {
+    char shape[160];
+    shape_text(info, shape, sizeof shape);
+    cli_part("%s: samples %s of %s", info->spec, shape, skive_dtype_name(info->dtype));
+    if (info->labelled) cli_part(", %lld classes", (long long)info->classes);
+    if (!info->labelled && info->target_size > 0)
+        cli_part(", %zu target value%s", info->target_size, info->target_size == 1 ? "" : "s");
+    if (!info->labelled && info->target_size == 0) cli_part(", no labels");
+    cli_end_line();
+    print_splits(s);
+    print_classes(s, info);
+    print_channels(s, info);
+    fputc('\n', stdout);
+    if (!s->n_problems) cli_printf("no problems found");
+    for (size_t i = 0; i < s->n_problems; i++) cli_printf("%s: %s", s->problems[i].kind, s->problems[i].text);
+}
+
+/* ---- JSON ---- */
+
+static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static json_t *moments_json(double mean, double std, double least, double most) {
+    return json_pack("{s:o, s:o, s:o, s:o}", "mean", real(mean), "deviation", real(std), "least", real(least),
+                     "largest", real(most));
+}
+
+static json_t *split_json(const skive_split_summary *s, const skive_dataset_info *info) {
+    json_t *channels = json_array(), *classes = json_array();
+    json_t *j = json_pack("{s:s, s:I, s:I, s:I}", "split", skive_split_name(s->split), "samples", (json_int_t)s->count,
+                          "damaged", (json_int_t)s->damaged, "not_finite", (json_int_t)s->not_finite);
+    for (int64_t c = 0; s->per_class && c < info->classes; c++)
+        json_array_append_new(classes, json_integer((json_int_t)s->per_class[c]));
+    for (int64_t c = 0; c < s->channels; c++)
+        json_array_append_new(channels, moments_json(s->mean[c], s->std[c], s->least[c], s->most[c]));
+    if (s->per_class)
+        json_object_set_new(j, "classes", classes);
+    else
+        json_decref(classes);
+    json_object_set_new(j, "channels", channels);
+    if (!info->labelled && info->target_size > 0)
+        json_object_set_new(j, "targets", moments_json(s->target_mean, s->target_std, s->target_least, s->target_most));
+    return j;
+}
+
+static json_t *summary_json(const skive_data_summary *s, const skive_dataset_info *info) {
+    json_t *shape = json_array(), *splits = json_array(), *problems = json_array(), *names = json_array();
+    for (int d = 0; d < info->rank; d++) json_array_append_new(shape, json_integer((json_int_t)info->dims[d]));
+    for (size_t k = 0; k < s->n_splits; k++) json_array_append_new(splits, split_json(&s->splits[k], info));
+    for (size_t i = 0; i < s->n_problems; i++)
+        json_array_append_new(problems,
+                              json_pack("{s:s, s:I, s:o}", "kind", s->problems[i].kind, "count",
+                                        (json_int_t)s->problems[i].count, "text", cli_json_text(s->problems[i].text)));
+    for (int64_t c = 0; info->class_names && c < info->classes; c++)
+        json_array_append_new(names, cli_json_text(info->class_names[c]));
+    json_t *j = json_pack("{s:o, s:o, s:s, s:I, s:o, s:o}", "data", cli_json_text(info->spec), "shape", shape, "type",
+                          skive_dtype_name(info->dtype), "classes", (json_int_t)info->classes, "splits", splits,
+                          "problems", problems);
+    if (info->class_names)
+        json_object_set_new(j, "class_names", names);
+    else
+        json_decref(names);
+    return j;
+}
+
+/* ---- the command ---- */
+
+static skive_status summarize(cli_args *a, const opened *o) {
+    skive_data_summary s;
+    skive_dataset_info info;
+    skive_dataset_get_info(o->sets[0], &info);
+    skive_status status = skive_data_summarize(a->ctx, (const skive_dataset *const *)o->sets, o->n, &s);
+    if (status != SKIVE_OK) return status;
+    if (a->json)
+        cli_print_json(summary_json(&s, &info));
+    else
+        print_summary(&s, &info);
+    if (cli_has(a, "strict") && s.n_problems)
+        status = cli_fail(a, SKIVE_ERR_DATA, "%s: %zu problem%s found", info.spec, s.n_problems,
+                          s.n_problems == 1 ? " was" : "s were");
+    skive_data_summary_free(a->ctx, &s);
+    return status;
+}
+
+static skive_status sheet(cli_args *a) {
+    const char *path = cli_text(a, "output", NULL);
+    skive_sheet_options o = skive_sheet_options_default();
+    int64_t samples = 0, columns = o.columns, epoch = 0;
+    skive_split split = SKIVE_SPLIT_TRAIN;
+    skive_dataset *set = NULL;
+    skive_status status = cli_integer(a, "samples", 1, 1024, &samples);
+    if (status == SKIVE_OK) status = cli_integer(a, "columns", 1, 64, &columns);
+    if (status == SKIVE_OK) status = cli_integer(a, "epoch", 0, INT64_MAX, &epoch);
+    if (status == SKIVE_OK && cli_has(a, "split")) status = cli_split(a, &split);
+    if (status == SKIVE_OK) status = cli_check_output(a, path);
+    if (status == SKIVE_OK) status = cli_open_data(a, a->positional[0], split, NULL, &set);
+    o.samples = (size_t)samples;
+    o.columns = (int)columns;
+    o.epoch = (uint64_t)epoch;
+    o.transforms = cli_text(a, "augment", NULL);
+    if (status == SKIVE_OK) status = skive_data_sheet(a->ctx, set, &o, path);
+    if (status == SKIVE_OK && !a->quiet) cli_tell("wrote %s", path);
+    skive_dataset_free(set);
+    return status;
+}
+
+static skive_status run(cli_args *a) {
+    static const char *const of_sheet[] = {"augment", "split", "samples", "columns", "epoch", "no-summary"};
+    opened o = {.n = 0};
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < CLI_COUNT(of_sheet); i++) {
+        if (cli_has(a, of_sheet[i]) && !cli_has(a, "output"))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is for the contact sheet and needs -o FILE", of_sheet[i]);
+    }
+    if (cli_has(a, "output")) status = sheet(a);
+    if (status == SKIVE_OK && !cli_has(a, "no-summary")) {
+        status = open_all(a, &o);
+        if (status == SKIVE_OK) status = summarize(a, &o);
+    }
+    for (size_t k = 0; k < o.n; k++) skive_dataset_free(o.sets[k]);
+    return status;
+}
+
+const cli_command cli_command_data = {
+    .name = "data",
+    .brief = "what is in a data set, and what training sees of it",
+    .positional = "SET",
+    .min_positional = 1,
+    .max_positional = 1,
+    .options = options,
+    .n_options = CLI_COUNT(options),
+    .details =
+        "Reads all samples and shows counts per class and split, mean and deviation per channel, and problems: "
+        "samples\n"
+        "that are in two splits, repeated or labelled twice, damaged files, NaN, classes without samples, constant\n"
+        "channels. With -o, a contact sheet shows samples as a training run gets them, after --augment, with the "
+        "names\n"
+        "of their classes.",
+    .examples = "  skive data fashion-mnist\n"
+                "  skive data folder:photos -o sheet.png --augment resized-crop:0.3,flip,color\n"
+                "  skive data folder:photos --strict --json",
+    .run = run,
+};
