@@ -17,6 +17,7 @@
 #include <skive/zoo.h>
 
 #include "data/data.h"
+#include "data/label.h"
 #include "data/rows.h"
 
 static char dir[SKV_TEST_PATH];
@@ -147,6 +148,41 @@ static void rows_in_pieces(void **state) {
     skv_rows_free(r);
     free(text);
     skv_test_context_end(ctx);
+}
+
+/* The short way to a number gives the bits of strtod. */
+static void numbers(void **state) {
+    (void)state;
+    static const char *const fixed[] = {"0",
+                                        "-0",
+                                        "+1",
+                                        "1.",
+                                        ".5",
+                                        "-.25",
+                                        "0.1",
+                                        "1e3",
+                                        "7E-2",
+                                        " 3 ",
+                                        "0000012",
+                                        "123456789012345",
+                                        "1234567890.12345"};
+    static const char *const none[] = {"",     " ",   ".",   "-",   "+-1",  "1.2.3", "1e",
+                                       "0x10", "inf", "nan", "1 2", "1e39", "--1"};
+    double value;
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++) {
+        assert_true(skv_cell_number(fixed[i], strlen(fixed[i]), &value));
+        const double expected = strtod(fixed[i], NULL);
+        assert_memory_equal(&value, &expected, sizeof value);
+    }
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        assert_false(skv_cell_number(none[i], strlen(none[i]), &value));
+    for (uint64_t i = 0; i < 20000; i++) {
+        char text[40];
+        (void)snprintf(text, sizeof text, "%.*f", (int)(i % 12), skv_rng_normal(5, 1, i) * 1000);
+        assert_true(skv_cell_number(text, strlen(text), &value));
+        const double expected = strtod(text, NULL);
+        assert_memory_equal(&value, &expected, sizeof value);
+    }
 }
 
 /* ---- data sets ---- */
@@ -595,11 +631,11 @@ static void in_pieces(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows),      cmocka_unit_test(rows_in_pieces), cmocka_unit_test(columns),
-        cmocka_unit_test(labels),    cmocka_unit_test(gaps),           cmocka_unit_test(forms),
-        cmocka_unit_test(refusals),  cmocka_unit_test(huge_line),      cmocka_unit_test(parts),
-        cmocka_unit_test(held_out),  cmocka_unit_test(recipes),        cmocka_unit_test(without_memory),
-        cmocka_unit_test(in_pieces),
+        cmocka_unit_test(rows),           cmocka_unit_test(numbers),   cmocka_unit_test(rows_in_pieces),
+        cmocka_unit_test(columns),        cmocka_unit_test(labels),    cmocka_unit_test(gaps),
+        cmocka_unit_test(forms),          cmocka_unit_test(refusals),  cmocka_unit_test(huge_line),
+        cmocka_unit_test(parts),          cmocka_unit_test(held_out),  cmocka_unit_test(recipes),
+        cmocka_unit_test(without_memory), cmocka_unit_test(in_pieces),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

@@ -16,8 +16,33 @@ void skv_cell_trim(const char **text, size_t *length) {
     while (*length && ((*text)[*length - 1] == ' ' || (*text)[*length - 1] == '\t')) --*length;
 }
 
+/* "-12.345" with at most 15 digits: an integer and a power of ten that doubles hold exactly, so that one division gives
+ * the number that strtod gives. */
+static bool short_number(const char *text, size_t length, double *out) {
+    static const double powers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+    size_t i = length > 0 && (text[0] == '-' || text[0] == '+'), digits = 0, behind = 0;
+    bool point = false;
+    int64_t value = 0;
+    for (; i < length; i++) {
+        const char c = text[i];
+        if (c == '.' && !point) {
+            point = true;
+        } else if (c >= '0' && c <= '9' && digits < 15) {
+            value = 10 * value + (c - '0');
+            digits++;
+            behind += point;
+        } else {
+            return false;
+        }
+    }
+    *out = (double)value / powers[behind];
+    if (text[0] == '-') *out = -*out;
+    return digits > 0;
+}
+
 bool skv_cell_number(const char *text, size_t length, double *out) {
     skv_cell_trim(&text, &length);
+    if (length > 0 && short_number(text, length, out)) return true;
     for (size_t i = 0; i < length; i++) { /* no hexadecimal numbers, no infinity */
         if (!strchr("+-.0123456789eE", text[i])) return false;
     }
