@@ -18,6 +18,8 @@
  *                                                numbered in the order of their names. A folder that contains only
  *                                                image files has no labels (docs/data.md)
  *
+ *     segment:DIR[,ignore=N|none]                images in DIR/images and PNG masks of the same names in DIR/masks, or
+ *                                                in parts DIR/train/images and so on (docs/segmentation.md)
  *     audio:DIR[,rate=HZ][,seconds=S][,features=NAME][,OPTION=VALUE...]
  *                                                WAV, FLAC or Ogg files in folders as above, as samples of fixed length
  *                                                or features of them: raw, logmel, mfcc (docs/sound.md)
@@ -121,7 +123,7 @@ typedef struct skive_dataset_target {
     bool labelled;    /* class labels */
     int64_t classes;  /* 0 when not labelled */
     const char *const *class_names;
-    int rank; /* of one float target; 0: a single number */
+    int rank; /* of one float target, or of the labels of a sample; 0: a single number */
     int64_t dims[SKIVE_MAX_RANK];
     size_t target_size; /* floats in one target; 0 when labelled */
 } skive_dataset_target;
@@ -134,8 +136,11 @@ typedef struct skive_dataset_info {
     size_t count; /* samples in this split */
     int rank;     /* of one sample, 1 or more, as in the files */
     int64_t dims[SKIVE_MAX_RANK];
-    size_t sample_size;             /* values in one sample */
-    bool labelled;                  /* targets are class labels */
+    size_t sample_size; /* values in one sample */
+    bool labelled;      /* targets are class labels */
+    int label_rank;     /* a label for each position of a sample; 0: one for the sample */
+    int64_t label_dims[SKIVE_MAX_RANK];
+    size_t label_size;              /* labels of a sample; 0 when not labelled */
     int64_t classes;                /* 0 when not labelled */
     const char *const *class_names; /* [classes], or NULL */
     int target_rank;                /* of one float target if not labelled; 0: a single number */
@@ -157,11 +162,16 @@ typedef struct skive_dataset_info {
 /* Strings and lists are borrowed and live as long as the data set. */
 SKIVE_API void skive_dataset_get_info(const skive_dataset *dataset, skive_dataset_info *out);
 
-/* Sample `index` of the split into x[sample_size], and its class into *label (-1 when not labelled). x and label may be
+/* Sample `index` of the split into x[sample_size], and its class into *label (-1 when not labelled, and when there is a
+ * label for each position). x and label may be
  * NULL. May be called from many threads at once, each with a context of its own. Errors: ARGUMENT, DATA (an image is
  * damaged), IO, MEMORY. */
 SKIVE_API skive_status skive_dataset_read(skive_context *ctx, const skive_dataset *dataset, size_t index, float *x,
                                           int64_t *label);
+/* The labels of sample `index` into labels[label_size]; -1 for positions that are of no class. Errors: ARGUMENT (out of
+ * range, or the set has no labels), DATA (a mask is damaged, or has a class that the set does not have), IO, MEMORY. */
+SKIVE_API skive_status skive_dataset_read_labels(skive_context *ctx, const skive_dataset *dataset, size_t index,
+                                                 int64_t *labels);
 /* The float target of sample `index` into y[target_size]. Errors: ARGUMENT (out of range, or the set has labels). */
 SKIVE_API skive_status skive_dataset_read_target(skive_context *ctx, const skive_dataset *dataset, size_t index,
                                                  float *y);
@@ -240,8 +250,10 @@ SKIVE_API skive_loader_options skive_loader_options_default(void);
 /* One batch. Everything in it is borrowed until the next call of skive_loader_next, skive_loader_start_epoch or
  * skive_loader_free. */
 typedef struct skive_batch {
-    skive_tensor x;        /* float32 [count][sample dims] */
-    skive_tensor y;        /* int64 [count], or float32 [count][target dims] when not labelled */
+    skive_tensor x; /* float32 [count][sample dims] */
+    /* int64 [count], or [count][label dims] with -1 for positions of no class, or float32 [count][target dims] when not
+     * labelled */
+    skive_tensor y;
     const size_t *indices; /* [count] of the samples in the data set */
     size_t count;          /* 0 at the end of the epoch */
     bool end;              /* no batch was left */

@@ -97,6 +97,16 @@ static void tell_match(skive_context *ctx, const skive_dataset *ds, const int64_
     skv_text_free(&t);
 }
 
+static skive_status renumber(skive_context *ctx, skive_dataset *ds, const int64_t *numbers) {
+    if (ds->label_rank) {
+        SKV_TRY(skv_alloc_array(ctx, (size_t)ds->classes, sizeof *ds->label_to, &ds->label_to));
+        for (int64_t c = 0; c < ds->classes; c++) ds->label_to[c] = (int32_t)numbers[c];
+        return SKIVE_OK;
+    }
+    for (size_t i = 0; i < ds->total; i++) ds->labels[i] = (int32_t)numbers[ds->labels[i]];
+    return SKIVE_OK;
+}
+
 /* Names on both sides. `own`: the model's are skive's own metadata. */
 static skive_status by_name(skive_context *ctx, skive_dataset *ds, bool own, char ***list, int64_t *n) {
     int64_t *numbers = NULL, known = 0, missing = -1;
@@ -119,7 +129,7 @@ static skive_status by_name(skive_context *ctx, skive_dataset *ds, bool own, cha
         status = unknown_name(ctx, ds, ds->class_names[missing], *list, *n);
     } else {
         tell_match(ctx, ds, numbers, *n);
-        for (size_t i = 0; i < ds->total; i++) ds->labels[i] = (int32_t)numbers[ds->labels[i]];
+        SKV_GO(status, done, renumber(ctx, ds, numbers));
         take_names(ctx, ds, list, n);
     }
 done:
@@ -193,8 +203,26 @@ static int64_t model_classes(skive_context *ctx, const skive_graph *g) {
     return info.kind == SKIVE_OUTPUT_SIGMOID || info.kind == SKIVE_OUTPUT_SIGMOID_LOGITS ? 2 : -1;
 }
 
+/* Scores of each position are the channels of the output [N][classes]... */
+static int64_t model_channels(const skive_graph *g) {
+    const char *name = skive_graph_meta(g, SKV_META_OUTPUT_NAME);
+    const skive_value *v = g->n_outputs == 1 ? g->outputs[0] : name ? skive_graph_find_value(g, name) : NULL;
+    return v && v->type.rank >= 3 && v->type.dims[1].size > 1 ? v->type.dims[1].size : -1;
+}
+
+/* Masks hold numbers that need not all occur: more classes in the model are no contradiction. */
+static skive_status check_masks(skive_context *ctx, skive_dataset *ds, int64_t wanted) {
+    if (ds->classes > wanted)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec,
+                           "%s: its masks have classes up to %" PRId64 ", but the model has %" PRId64
+                           " classes, numbered from 0; use skive train --classes %" PRId64 " for a new last layer",
+                           ds->spec, ds->classes - 1, wanted, ds->classes);
+    if (!ds->class_names) ds->classes = wanted;
+    return SKIVE_OK;
+}
+
 static skive_status for_model(skive_context *ctx, const skive_graph *g, skive_dataset *ds) {
-    const int64_t wanted = model_classes(ctx, g);
+    const int64_t wanted = ds->label_rank ? model_channels(g) : model_classes(ctx, g);
     char **list = NULL;
     int64_t n = 0;
     if (wanted == 0) return SKIVE_OK; /* labels are refused later, where they are needed */
@@ -212,7 +240,8 @@ static skive_status for_model(skive_context *ctx, const skive_graph *g, skive_da
         status = by_name(ctx, ds, skive_graph_meta(g, SKV_META_CLASSES) != NULL, &list, &n);
     else if (list && ds->classes <= n)
         take_names(ctx, ds, &list, &n);
-    if (status == SKIVE_OK && wanted > 0) status = check_count(ctx, ds, wanted);
+    if (status == SKIVE_OK && wanted > 0)
+        status = ds->label_rank ? check_masks(ctx, ds, wanted) : check_count(ctx, ds, wanted);
     skive_class_names_free(ctx, list, n);
     return status;
 }
@@ -223,15 +252,18 @@ skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *
         skv_free(ctx, ds->labels);
         skv_free(ctx, ds->targets);
         ds->labels = NULL;
+        ds->label_rank = 0;
         ds->targets = NULL;
         ds->classes = 0;
         ds->target_rank = 0;
         ds->target_size = 0;
         return SKIVE_OK;
     }
-    if (!ds->labels) return SKIVE_OK;
+    if (!skv_dataset_labelled(ds)) return SKIVE_OK;
     if (o->model && !o->classes_by_order) return for_model(ctx, o->model, ds);
-    return ds->class_names || o->model || o->classes || o->split == SKIVE_SPLIT_TEST ? SKIVE_OK : tell_gaps(ctx, ds);
+    return ds->class_names || ds->label_rank || o->model || o->classes || o->split == SKIVE_SPLIT_TEST
+               ? SKIVE_OK
+               : tell_gaps(ctx, ds);
 }
 
 skive_status skv_classes_compare(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info,

@@ -40,6 +40,8 @@ typedef struct skv_dataset_kind {
     skive_status (*read)(skive_context *ctx, const skive_dataset *ds, size_t index, float *x);
     /* Sample `index` of the files in the type ds->dtype, for samples that stay on disk and are not bytes / 255. */
     skive_status (*load)(skive_context *ctx, const skive_dataset *ds, size_t index, void *x);
+    /* The labels of sample `index` of the files, for sets with a label per position; -1: of no class. */
+    skive_status (*read_labels)(skive_context *ctx, const skive_dataset *ds, size_t index, int64_t *labels);
     void (*close)(skive_dataset *ds); /* frees `state`; may be NULL */
 } skv_dataset_kind;
 
@@ -71,6 +73,10 @@ struct skive_dataset {
     skv_option_values *values;     /* of the kind's options; NULL where it has none */
     void *state;                   /* other state of the kind */
     int32_t *labels;               /* [total], or NULL */
+    int label_rank; /* of the labels of a sample that stay on disk, one for each position; 0: there are none */
+    int64_t label_dims[SKIVE_MAX_RANK];
+    size_t label_size; /* product of label_dims */
+    int32_t *label_to; /* [classes] the model's numbers for those that read_labels gives; NULL: the same */
     int64_t classes;
     char **class_names; /* [classes], or NULL */
     float *targets;     /* [total][target_size], or NULL */
@@ -102,6 +108,9 @@ struct skive_dataset {
 static inline size_t skv_dataset_at(const skive_dataset *ds, size_t index) {
     return ds->order ? ds->order[index] : index;
 }
+
+/* Are there class labels, one for each sample or for each position of a sample? */
+static inline bool skv_dataset_labelled(const skive_dataset *ds) { return ds->labels || ds->label_rank > 0; }
 
 /* Type of the stored samples. */
 static inline skive_dtype skv_dataset_dtype(const skive_dataset *ds) {
@@ -172,6 +181,17 @@ skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);
 bool skv_path_is_folder(const char *path);
+
+/* ---- masks ---- */
+
+/* An image whose pixels are numbers: values of grey, indices of a palette as they are stored, or colours 0xrrggbb. */
+typedef struct skv_mask {
+    int width, height;
+    bool colour;
+    uint32_t *values; /* [height][width], freed by skv_free */
+} skv_mask;
+/* PNG only, since other formats change the numbers. Errors: DATA, MEMORY, UNSUPPORTED (built without libpng). */
+skive_status skv_mask_read(skive_context *ctx, const char *path, skv_mask *out);
 
 /* ---- a plain or gzip file read from the front ---- */
 

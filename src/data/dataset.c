@@ -384,6 +384,7 @@ void skive_dataset_free(skive_dataset *ds) {
     skv_free(ctx, ds->values);
     skv_free(ctx, ds->recipe);
     skv_free(ctx, ds->first_left_out);
+    skv_free(ctx, ds->label_to);
     skv_free(ctx, ds->spec);
     skv_free(ctx, ds);
 }
@@ -402,7 +403,11 @@ void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
         .count = ds->count,
         .rank = x->rank,
         .sample_size = x->size,
-        .labelled = ds->labels != NULL,
+        .labelled = skv_dataset_labelled(ds),
+        .label_rank = ds->label_rank,
+        .label_size = ds->label_rank ? ds->label_size
+                      : ds->labels   ? 1
+                                     : 0,
         .classes = ds->classes,
         .class_names = (const char *const *)ds->class_names,
         .target_rank = ds->target_rank,
@@ -418,6 +423,7 @@ void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
     };
     memcpy(out->dims, x->dims, sizeof out->dims);
     memcpy(out->target_dims, ds->target_dims, sizeof out->target_dims);
+    memcpy(out->label_dims, ds->label_dims, sizeof out->label_dims);
 }
 
 static skive_status check_index(skive_context *ctx, const skive_dataset *ds, size_t index) {
@@ -463,6 +469,21 @@ skive_status skive_dataset_read_target(skive_context *ctx, const skive_dataset *
         return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s: has class labels, not float targets", ds->spec);
     }
     memcpy(y, ds->targets + skv_dataset_at(ds, index) * ds->target_size, ds->target_size * sizeof *y);
+    return SKIVE_OK;
+}
+
+skive_status skive_dataset_read_labels(skive_context *ctx, const skive_dataset *ds, size_t index, int64_t *labels) {
+    SKV_NEED(ctx, "ctx, dataset, labels", ctx, ds, labels);
+    SKV_TRY(check_index(ctx, ds, index));
+    const size_t at = skv_dataset_at(ds, index);
+    if (ds->labels) {
+        labels[0] = ds->labels[at];
+        return SKIVE_OK;
+    }
+    if (!ds->label_rank) return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "%s: has no class labels", ds->spec);
+    SKV_TRY(ds->kind->read_labels(ctx, ds, at, labels));
+    for (size_t i = 0; ds->label_to && i < ds->label_size; i++)
+        labels[i] = labels[i] < 0 ? labels[i] : ds->label_to[labels[i]];
     return SKIVE_OK;
 }
 

@@ -158,33 +158,17 @@ static skive_status look(skive_context *ctx, audio *a) {
 }
 
 /* Decodes all of a sound. */
-static skive_status check(skive_context *ctx, const char *path) {
+static skive_status check(skive_context *ctx, const char *path, void *unused) {
     float *samples = NULL;
     int64_t n;
     skv_sound_head head;
+    (void)unused;
     const skive_status status = skv_sound_read(ctx, path, INT64_MAX / 8, &samples, &n, &head);
     skv_free(ctx, samples);
     return status;
 }
 
 /* ---- opening ---- */
-
-/* A path, in which "\\," is a comma. */
-static skive_status take_path(skive_context *ctx, const char *args, char **out) {
-    SKV_TRY(skv_strdup(ctx, args, out));
-    char *to = *out;
-    for (const char *c = args; *c; c++) {
-        if (*c == '\\' && (c[1] == ',' || c[1] == '\\'))
-            c++;
-        else if (*c == ',')
-            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data",
-                               "data set 'audio:%s': expected %s (write a comma in a file name as \\,)", args,
-                               skv_dataset_audio.syntax);
-        *to++ = *c;
-    }
-    *to = '\0';
-    return SKIVE_OK;
-}
 
 static skive_status decide_shape(skive_context *ctx, skive_dataset *ds) {
     audio *a = ds->state;
@@ -226,10 +210,10 @@ static skive_status open_audio(skive_context *ctx, const char *args, bool test, 
     (void)test;
     SKV_TRY(skv_alloc_array(ctx, 1, sizeof *a, &a));
     ds->state = a;
-    SKV_GO(status, done, take_path(ctx, args, &dir));
+    SKV_GO(status, done, skv_folder_path(ctx, ds->kind, args, &dir));
     SKV_GO(status, done, decide_shape(ctx, ds));
     SKV_GO(status, done, skv_folder_files_find(ctx, &skv_sound_files, dir, options, &a->of, ds));
-    if (options->skip_bad) SKV_GO(status, done, skv_folder_skip_bad(ctx, &skv_sound_files, &a->of, check, ds));
+    if (options->skip_bad) SKV_GO(status, done, skv_folder_skip_bad(ctx, &skv_sound_files, &a->of, check, NULL, ds));
     SKV_GO(status, done, look(ctx, a));
     skv_folder_files_name(&a->of, ds);
 done:

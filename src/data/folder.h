@@ -54,6 +54,9 @@ skive_status skv_folder_parts_find(skive_context *ctx, const skv_file_kind *kind
                                    skv_folder_parts *out);
 void skv_folder_parts_free(skive_context *ctx, skv_folder_parts *parts);
 
+/* The one path that a kind takes; "\\," in `args` is a comma. Errors: ARGUMENT (more than one). */
+skive_status skv_folder_path(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char **out);
+
 /* The files of a split and their classes. */
 typedef struct skv_folder_files {
     skv_folder_parts parts;
@@ -78,8 +81,8 @@ skive_status skv_folder_training(skive_context *ctx, const skv_file_kind *kind, 
 skive_status skv_folder_bad(skive_context *ctx, skive_status status);
 /* Calls `check`, which decodes all of a file, for every file and removes those that it refuses, with their labels. A
  * note counts them and names the first with the reason. Errors: DATA (none is left), MEMORY, INTERRUPTED. */
-typedef skive_status (*skv_file_check)(skive_context *ctx, const char *path);
+typedef skive_status (*skv_file_check)(skive_context *ctx, const char *path, void *arg);
 skive_status skv_folder_skip_bad(skive_context *ctx, const skv_file_kind *kind, skv_folder_files *f,
-                                 skv_file_check check, skive_dataset *ds);
+                                 skv_file_check check, void *arg, skive_dataset *ds);
 
 #endif

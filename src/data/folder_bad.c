@@ -18,7 +18,7 @@ skive_status skv_folder_bad(skive_context *ctx, skive_status status) {
 }
 
 skive_status skv_folder_skip_bad(skive_context *ctx, const skv_file_kind *kind, skv_folder_files *f,
-                                 skv_file_check check, skive_dataset *ds) {
+                                 skv_file_check check, void *arg, skive_dataset *ds) {
     skv_name_list *files = &f->files;
     const size_t total = files->count;
     char first[1024] = "";
@@ -29,7 +29,7 @@ skive_status skv_folder_skip_bad(skive_context *ctx, const skv_file_kind *kind, 
     for (size_t i = 0; i < total; i++) {
         char *path = NULL;
         if (status == SKIVE_OK) status = skv_asprintf(ctx, &path, "%s/%s", f->parts.root, files->names[i]);
-        if (status == SKIVE_OK) status = check(ctx, path);
+        if (status == SKIVE_OK) status = check(ctx, path, arg);
         skv_free(ctx, path);
         if (is_bad(status)) {
             if (bad++ == 0) (void)snprintf(first, sizeof first, "%s", skive_context_message(ctx));

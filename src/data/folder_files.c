@@ -4,6 +4,22 @@
 
 #include "data/folder.h"
 
+skive_status skv_folder_path(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char **out) {
+    SKV_TRY(skv_strdup(ctx, args, out));
+    char *to = *out;
+    for (const char *c = args; *c; c++) {
+        if (*c == '\\' && (c[1] == ',' || c[1] == '\\'))
+            c++;
+        else if (*c == ',')
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "data",
+                               "data set '%s:%s': expected %s (write a comma in a file name as \\,)", kind->name, args,
+                               kind->syntax);
+        *to++ = *c;
+    }
+    *to = '\0';
+    return SKIVE_OK;
+}
+
 /* Lists the files of class `name`, numbered `label`, and records their labels. */
 static skive_status add_class(skive_context *ctx, const skv_file_kind *kind, skv_folder_files *f, const char *name,
                               int32_t label, skv_left_out *left, skive_dataset *ds) {

@@ -22,7 +22,7 @@ typedef struct slot {
     slot_state state;
     size_t count;
     void *x;         /* [batch][sample] */
-    int64_t *labels; /* [batch], or NULL */
+    int64_t *labels; /* [batch][label], or NULL */
     float *targets;  /* [batch][target], or NULL */
     size_t *indices; /* [batch] */
     skive_status status;
@@ -36,6 +36,7 @@ typedef struct worker {
     float *c;       /* a third, if the model does not take float32; or NULL */
     float *scratch; /* of the transforms; or NULL */
     pthread_t thread;
+    int64_t *moved; /* labels of all positions, where transforms move them; or NULL */
 } worker;
 
 /* A sample seen as [outer][channels][inner], and the order in which it is written. */
@@ -166,6 +167,18 @@ static void channels_first(const float *from, size_t channels, size_t plane, flo
     }
 }
 
+static skv_transform_run run_of(const worker *w, size_t index) {
+    const skive_loader *l = w->loader;
+    skv_transform_run run = {.list = &l->transforms,
+                             .seed = l->transform_seed,
+                             .epoch = l->epoch,
+                             .index = index,
+                             .scratch = w->scratch,
+                             .deviation = l->deviation};
+    memcpy(run.dims, l->content_dims, sizeof run.dims);
+    return run;
+}
+
 static skive_status fill_floats(worker *w, size_t index, float *to) {
     const skive_loader *l = w->loader;
     const skive_dataset *ds = l->ds;
@@ -178,13 +191,7 @@ static skive_status fill_floats(worker *w, size_t index, float *to) {
     SKV_TRY(skive_dataset_read(w->ctx, ds, index, sample, NULL));
     if (direct) return SKIVE_OK;
     if (l->transforms.count) {
-        skv_transform_run run = {.list = &l->transforms,
-                                 .seed = l->transform_seed,
-                                 .epoch = l->epoch,
-                                 .index = index,
-                                 .scratch = w->scratch,
-                                 .deviation = l->deviation};
-        memcpy(run.dims, l->content_dims, sizeof run.dims);
+        const skv_transform_run run = run_of(w, index);
         if (l->turn) {
             channels_first(sample, (size_t)run.dims[0], (size_t)(run.dims[1] * run.dims[2]), other);
             sample = w->b;
@@ -236,6 +243,16 @@ static skive_status fill_sample(worker *w, size_t index, void *to) {
     return SKIVE_OK;
 }
 
+/* The labels of all positions, moved as the transforms move the pixels. */
+static skive_status fill_labels(worker *w, size_t index, int64_t *to) {
+    const skive_loader *l = w->loader;
+    SKV_TRY(skive_dataset_read_labels(w->ctx, l->ds, index, to));
+    if (!l->transforms.count) return SKIVE_OK;
+    const skv_transform_run run = run_of(w, index);
+    skv_transforms_apply_labels(&run, to, w->moved);
+    return SKIVE_OK;
+}
+
 static void fill(worker *w, size_t sequence, slot *s) {
     const skive_loader *l = w->loader;
     const skive_dataset *ds = l->ds;
@@ -245,12 +262,14 @@ static void fill(worker *w, size_t sequence, slot *s) {
     for (size_t i = 0; i < s->count; i++) {
         size_t index = l->order[first + i], at = skv_dataset_at(ds, index);
         s->indices[i] = index;
-        if (s->labels)
+        if (ds->label_rank)
+            s->status = fill_labels(w, index, s->labels + i * ds->label_size);
+        else if (s->labels)
             s->labels[i] = ds->labels[at];
         else if (s->targets)
             memcpy(s->targets + i * ds->target_size, ds->targets + at * ds->target_size,
                    ds->target_size * sizeof(float));
-        s->status = fill_sample(w, index, (char *)s->x + i * ds->size * l->element);
+        if (s->status == SKIVE_OK) s->status = fill_sample(w, index, (char *)s->x + i * ds->size * l->element);
         if (s->status != SKIVE_OK) {
             (void)snprintf(s->message, sizeof s->message, "%s", skive_context_message(w->ctx));
             (void)snprintf(s->subject, sizeof s->subject, "%s", skive_context_subject(w->ctx));
@@ -374,8 +393,9 @@ static skive_status make_scales(skive_loader *l, const skive_normalization *n, d
 
 static skive_status make_slots(skive_loader *l) {
     const skive_dataset *ds = l->ds;
-    size_t values, targets;
-    if (!skv_mul_size(l->batch, ds->size, &values) || !skv_mul_size(l->batch, ds->target_size, &targets)) {
+    size_t values, targets, labels;
+    if (!skv_mul_size(l->batch, ds->size, &values) || !skv_mul_size(l->batch, ds->target_size, &targets) ||
+        !skv_mul_size(l->batch, ds->label_rank ? ds->label_size : 1, &labels)) {
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "batch", "batch size %zu is too large", l->batch);
     }
     SKV_TRY(skv_alloc_array(l->ctx, l->depth, sizeof *l->slots, &l->slots));
@@ -383,8 +403,8 @@ static skive_status make_slots(skive_loader *l) {
         slot *s = &l->slots[i];
         SKV_TRY(skv_alloc_array(l->ctx, values, l->element, &s->x));
         SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->indices, &s->indices));
-        if (ds->labels)
-            SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->labels, &s->labels));
+        if (skv_dataset_labelled(ds))
+            SKV_TRY(skv_alloc_array(l->ctx, labels, sizeof *s->labels, &s->labels));
         else if (targets)
             SKV_TRY(skv_alloc_array(l->ctx, targets, sizeof *s->targets, &s->targets));
     }
@@ -403,6 +423,8 @@ static skive_status make_workers(skive_loader *l, int threads) {
         SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->a, &w->a));
         SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->b, &w->b));
         if (l->dtype != SKIVE_F32) SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, sizeof *w->c, &w->c));
+        if (l->transforms.count && l->ds->label_rank)
+            SKV_TRY(skv_alloc_array(l->ctx, l->ds->label_size, sizeof *w->moved, &w->moved));
         if (l->transforms.scratch)
             SKV_TRY(skv_alloc_array(l->ctx, l->ds->size, l->transforms.scratch * sizeof *w->scratch, &w->scratch));
     }
@@ -488,6 +510,7 @@ void skive_loader_free(skive_loader *l) {
         skv_free(ctx, l->workers[i].b);
         skv_free(ctx, l->workers[i].c);
         skv_free(ctx, l->workers[i].scratch);
+        skv_free(ctx, l->workers[i].moved);
         skive_context_free(l->workers[i].ctx);
     }
     skv_free(ctx, l->workers);
@@ -555,7 +578,8 @@ static void describe(const skive_loader *l, const slot *s, skive_batch *out) {
     if (s->labels) {
         out->y.dtype = SKIVE_I64;
         out->y.data = s->labels;
-        out->y.rank = 1;
+        out->y.rank = ds->label_rank + 1;
+        for (int i = 0; i < ds->label_rank; i++) out->y.dims[i + 1] = ds->label_dims[i];
     } else {
         out->y.dtype = SKIVE_F32;
         out->y.data = s->targets;

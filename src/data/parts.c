@@ -93,7 +93,7 @@ skive_status skv_dataset_add_answer(skive_context *ctx, skive_dataset *ds, const
 size_t skv_dataset_input_count(const skive_dataset *ds) { return ds->n_inputs ? ds->n_inputs : 1; }
 
 size_t skv_dataset_answer_count(const skive_dataset *ds) {
-    return ds->n_answers ? ds->n_answers : ds->labels || ds->targets ? 1 : 0;
+    return ds->n_answers ? ds->n_answers : skv_dataset_labelled(ds) || ds->targets ? 1 : 0;
 }
 
 const skive_dataset *skv_dataset_input(const skive_dataset *ds, size_t i) {
@@ -145,12 +145,16 @@ static skive_dataset_input input_of(const skive_dataset *ds, const char *name) {
 
 static skive_dataset_target target_of(const skive_dataset *ds, const char *name) {
     skive_dataset_target t = {.name = name,
-                              .labelled = ds->labels != NULL,
+                              .labelled = skv_dataset_labelled(ds),
                               .classes = ds->classes,
                               .class_names = (const char *const *)ds->class_names,
                               .rank = ds->target_rank,
                               .target_size = ds->target_size};
     memcpy(t.dims, ds->target_dims, sizeof t.dims);
+    if (ds->label_rank) {
+        t.rank = ds->label_rank;
+        memcpy(t.dims, ds->label_dims, sizeof t.dims);
+    }
     return t;
 }
 

@@ -66,6 +66,7 @@ typedef struct skv_transform {
     bool unit;        /* works on pixels from 0 to 1, as 8-bit images are read */
     int64_t channels; /* the number it needs; 0: any */
     size_t scratch;   /* samples of scratch memory */
+    bool moves;       /* `apply` moves pixels, so that masks cannot follow */
     bool deviation;   /* needs the columns' deviations */
     /* Further conditions, or NULL. Errors: ARGUMENT. */
     skive_status (*check)(skive_context *ctx, const skv_option_values *options, const int64_t dims[3]);
@@ -122,6 +123,9 @@ typedef struct skv_transform_run {
 
 /* Transforms the sample in a; the result is in the buffer returned, a or b (both of the sample's size). */
 float *skv_transforms_apply(const skv_transform_run *r, float *a, float *b);
+/* Moves the labels of a mask [dims[1]][dims[2]] as skv_transforms_apply moves the pixels of its image: each becomes the
+ * nearest one, outside of the image -1. b: room for as many. */
+void skv_transforms_apply_labels(const skv_transform_run *r, int64_t *labels, int64_t *b);
 
 /* ---- pixels ---- */
 
@@ -133,5 +137,7 @@ void skv_warp_affine(const int64_t dims[3], double angle, double scale, double s
 /* The projective map that takes each corner to[i] = (x, y) of the result back to from[i]; false if there is none. */
 bool skv_warp_corners(double to[4][2], double from[4][2], skv_warp *out);
 void skv_warp_run(const skv_warp *w, const int64_t dims[3], const float *in, float *out);
+/* The nearest label for each pixel, -1 outside of the image; of [dims[1]][dims[2]]. */
+void skv_warp_labels(const skv_warp *w, const int64_t dims[3], const int64_t *in, int64_t *out);
 
 #endif

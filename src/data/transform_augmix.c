@@ -61,5 +61,6 @@ const skv_transform skv_transform_augmix = {
     .on = SKV_ON_IMAGE,
     .unit = true,
     .scratch = 2,
+    .moves = true,
     .apply = augmix,
 };

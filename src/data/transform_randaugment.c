@@ -38,5 +38,6 @@ const skv_transform skv_transform_randaugment = {
     .on = SKV_ON_IMAGE,
     .unit = true,
     .scratch = 1,
+    .moves = true,
     .apply = randaugment,
 };

@@ -17,5 +17,6 @@ const skv_transform skv_transform_trivialaugment = {
     .brief = "one random operation of a pool of 14, at a random strength",
     .on = SKV_ON_IMAGE,
     .unit = true,
+    .moves = true,
     .apply = trivialaugment,
 };

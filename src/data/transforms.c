@@ -127,6 +127,21 @@ static skive_status wrong_content(skive_context *ctx, const skive_dataset *ds, c
     return status;
 }
 
+static skive_status cannot_move(skive_context *ctx, const skive_dataset *ds, const skv_transform *t) {
+    skv_text those;
+    skv_text_init(&those, ctx);
+    for (size_t i = 0; i < TRANSFORM_COUNT; i++) {
+        if (transforms[i]->warp) skv_text_add(&those, "%s%s", those.length ? ", " : "", transforms[i]->name);
+    }
+    skive_status status = those.status;
+    if (status == SKIVE_OK)
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms",
+                             "transform '%s' cannot move the masks of %s with its images; those that can are: %s",
+                             t->name, ds->spec, those.data);
+    skv_text_free(&those);
+    return status;
+}
+
 static skive_status check_one(skive_context *ctx, const skive_dataset *ds, const skv_transform *t,
                               const skv_option_values *options, const int64_t dims[3]) {
     if (t->unit && !skv_dataset_bytes(ds))
@@ -138,6 +153,7 @@ static skive_status check_one(skive_context *ctx, const skive_dataset *ds, const
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms",
                            "transform '%s' needs %lld channels, but the samples of %s have %lld", t->name,
                            (long long)t->channels, ds->spec, (long long)dims[0]);
+    if (t->moves && ds->label_rank) return cannot_move(ctx, ds, t);
     return t->check ? t->check(ctx, options, dims) : SKIVE_OK;
 }
 
@@ -190,4 +206,16 @@ float *skv_transforms_apply(const skv_transform_run *r, float *a, float *b) {
         b = swap;
     }
     return a;
+}
+
+void skv_transforms_apply_labels(const skv_transform_run *r, int64_t *labels, int64_t *b) {
+    for (int i = 0; i < r->list->count; i++) {
+        const skv_transform *t = r->list->items[i].transform;
+        skv_draw draw = skv_draw_at(r->seed, r->index, r->epoch * SKV_MAX_TRANSFORMS + (uint64_t)i);
+        const skv_augment one = {.options = &r->list->items[i].options, .draw = &draw, .dims = r->dims};
+        skv_warp warp;
+        if (!t->warp || !t->warp(&one, &warp)) continue;
+        skv_warp_labels(&warp, r->dims, labels, b);
+        memcpy(labels, b, (size_t)(r->dims[1] * r->dims[2]) * sizeof *b);
+    }
 }

@@ -158,3 +158,14 @@ void skv_warp_run(const skv_warp *w, const int64_t dims[3], const float *in, flo
         }
     }
 }
+
+void skv_warp_labels(const skv_warp *w, const int64_t dims[3], const int64_t *in, int64_t *out) {
+    for (int64_t y = 0; y < dims[1]; y++) {
+        for (int64_t x = 0; x < dims[2]; x++) {
+            const spot s = locate(w, dims, (double)x, (double)y);
+            const int64_t row = s.y + (s.ty >= 0.5f), column = s.x + (s.tx >= 0.5f);
+            const bool inside = !s.outside && row >= 0 && row < dims[1] && column >= 0 && column < dims[2];
+            *out++ = inside ? in[row * dims[2] + column] : -1;
+        }
+    }
+}

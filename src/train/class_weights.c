@@ -13,12 +13,16 @@ static skive_status fail(skive_context *ctx, const char *text, int64_t classes) 
 
 static skive_status count_labels(skive_context *ctx, const skive_dataset *set, const skive_dataset_info *info,
                                  int64_t *counts) {
-    for (size_t i = 0; i < info->count; i++) {
-        int64_t label = -1;
-        SKV_TRY(skive_dataset_read(ctx, set, i, NULL, &label));
-        if (label >= 0 && label < info->classes) counts[label]++;
+    int64_t *labels = NULL;
+    skive_status status = skv_alloc_array(ctx, info->label_size, sizeof *labels, &labels);
+    for (size_t i = 0; status == SKIVE_OK && i < info->count; i++) {
+        status = skive_dataset_read_labels(ctx, set, i, labels);
+        for (size_t k = 0; status == SKIVE_OK && k < info->label_size; k++) {
+            if (labels[k] >= 0 && labels[k] < info->classes) counts[labels[k]]++;
+        }
     }
-    return SKIVE_OK;
+    skv_free(ctx, labels);
+    return status;
 }
 
 static skive_status read_numbers(skive_context *ctx, const char *text, int64_t classes, double *weights) {

@@ -21,6 +21,9 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
     out->form = SKV_TARGET_CLASSES;
     out->shares = false;
     out->size = out->info.classes;
+    if (out->info.label_rank)
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, out->info.spec,
+                           "%s: has a label for each pixel, which no loss or figure takes", out->info.spec);
     if (out->info.labelled) return SKIVE_OK;
     if (out->info.target_size == 0) {
         return skv_fail_at(
