@@ -9,11 +9,6 @@ _skive() {
     fi
     case $before in
         help) words=" train data inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost" ;;
-        -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv text" ;;
-        -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv" ;;
-        -d|--data) words=" fashion-mnist mnist idx npy folder audio segment" ;;
-        -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv segment" ;;
-        help) words=" train inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost" ;;
         -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv text segment" ;;
         train|--student) words=" mlp lenet5 vgg-small vgg16 resnet20 resnet18 resnet50 mobilenet mobilenetv2 lstm gru" ;;
     esac
