@@ -7,12 +7,14 @@
 
 static const cli_option options[] = {
     {"output", 'o', "FILE", "write a contact sheet as PNG: samples as training sees them", false},
-    {"augment", 0, "LIST", "transforms of the samples on the sheet, as in skive train", false},
-    {"split", 0, "NAME", "split shown on the sheet: train (default), validation, test or train-full", false},
-    {"samples", 0, "N", "samples on the sheet (default 64)", false},
+    {"array", 0, "FILE", "write the same samples as an array of numbers (.npy)", false},
+    {"augment", 0, "LIST", "transforms of the samples that are written, as in skive train", false},
+    {"split", 0, "NAME", "split whose samples are written: train (default), validation, test or train-full", false},
+    {"samples", 0, "N", "samples to write (default 64)", false},
     {"columns", 0, "N", "pictures side by side on the sheet (default 8)", false},
-    {"epoch", 0, "N", "epoch whose samples and random choices the sheet shows (default 0)", false},
-    {"no-summary", 0, NULL, "write the sheet only; do not read the whole data set", false},
+    {"epoch", 0, "N", "epoch whose samples and random choices are written (default 0)", false},
+    {"in-order", 0, NULL, "write the first samples of the split, not random ones", false},
+    {"no-summary", 0, NULL, "only write samples; do not read the whole data set", false},
     {"strict", 0, NULL, "end with exit status 9 if problems are found", false},
     {"limit", 0, "N", "read only N samples of each split", false},
     {"resize", 0, "HxW",
@@ -198,37 +200,69 @@ static skive_status summarize(cli_args *a, const opened *o) {
     return status;
 }
 
-static skive_status sheet(cli_args *a) {
-    const char *path = cli_text(a, "output", NULL);
-    skive_sheet_options o = skive_sheet_options_default();
-    int64_t samples = 0, columns = o.columns, epoch = 0;
-    skive_split split = SKIVE_SPLIT_TRAIN;
-    skive_dataset *set = NULL;
+/* The samples of the sheet as numbers: what the loader gives for the same options. */
+static skive_status write_array(cli_args *a, const skive_dataset *set, const skive_sheet_options *o, const char *path) {
+    skive_loader_options l = skive_loader_options_default();
+    skive_loader *loader = NULL;
+    skive_batch batch;
+    l.batch = o->samples ? o->samples : 64;
+    l.transforms = o->transforms;
+    l.shuffle = !o->in_order;
+    l.threads = 0;
+    skive_status status = skive_loader_create(a->ctx, set, &l, &loader);
+    if (status == SKIVE_OK) status = skive_loader_start_epoch(loader, o->epoch);
+    if (status == SKIVE_OK) status = skive_loader_next(loader, &batch);
+    if (status == SKIVE_OK) status = skive_tensor_save_npy(a->ctx, path, &batch.x);
+    skive_loader_free(loader);
+    return status;
+}
+
+static skive_status read_options(cli_args *a, skive_sheet_options *o, skive_split *split) {
+    int64_t samples = 0, columns = o->columns, epoch = 0;
     skive_status status = cli_integer(a, "samples", 1, 1024, &samples);
     if (status == SKIVE_OK) status = cli_integer(a, "columns", 1, 64, &columns);
     if (status == SKIVE_OK) status = cli_integer(a, "epoch", 0, INT64_MAX, &epoch);
-    if (status == SKIVE_OK && cli_has(a, "split")) status = cli_split(a, &split);
-    if (status == SKIVE_OK) status = cli_check_output(a, path);
+    if (status == SKIVE_OK && cli_has(a, "split")) status = cli_split(a, split);
+    o->samples = (size_t)samples;
+    o->columns = (int)columns;
+    o->epoch = (uint64_t)epoch;
+    o->in_order = cli_has(a, "in-order");
+    o->transforms = cli_text(a, "augment", NULL);
+    return status;
+}
+
+/* The sheet, the array, or both. */
+static skive_status write_samples(cli_args *a) {
+    static const char *const names[] = {"output", "array"};
+    skive_sheet_options o = skive_sheet_options_default();
+    skive_split split = SKIVE_SPLIT_TRAIN;
+    skive_dataset *set = NULL;
+    skive_status status = read_options(a, &o, &split);
+    for (size_t i = 0; i < CLI_COUNT(names) && status == SKIVE_OK; i++)
+        if (cli_has(a, names[i])) status = cli_check_output(a, cli_text(a, names[i], NULL));
     if (status == SKIVE_OK) status = cli_open_data(a, a->positional[0], split, NULL, &set);
-    o.samples = (size_t)samples;
-    o.columns = (int)columns;
-    o.epoch = (uint64_t)epoch;
-    o.transforms = cli_text(a, "augment", NULL);
-    if (status == SKIVE_OK) status = skive_data_sheet(a->ctx, set, &o, path);
-    if (status == SKIVE_OK && !a->quiet) cli_tell("wrote %s", path);
+    for (size_t i = 0; i < CLI_COUNT(names) && status == SKIVE_OK; i++) {
+        const char *path = cli_text(a, names[i], NULL);
+        if (!path) continue;
+        status = i == 0 ? skive_data_sheet(a->ctx, set, &o, path) : write_array(a, set, &o, path);
+        if (status == SKIVE_OK && !a->quiet) cli_tell("wrote %s", path);
+    }
     skive_dataset_free(set);
     return status;
 }
 
 static skive_status run(cli_args *a) {
-    static const char *const of_sheet[] = {"augment", "split", "samples", "columns", "epoch", "no-summary"};
+    static const char *const of_samples[] = {"augment", "split",    "samples",   "columns",
+                                             "epoch",   "in-order", "no-summary"};
+    const bool writes = cli_has(a, "output") || cli_has(a, "array");
     opened o = {.n = 0};
     skive_status status = SKIVE_OK;
-    for (size_t i = 0; i < CLI_COUNT(of_sheet); i++) {
-        if (cli_has(a, of_sheet[i]) && !cli_has(a, "output"))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is for the contact sheet and needs -o FILE", of_sheet[i]);
+    for (size_t i = 0; i < CLI_COUNT(of_samples); i++) {
+        if (cli_has(a, of_samples[i]) && !writes)
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is for samples that are written, and needs -o or --array",
+                            of_samples[i]);
     }
-    if (cli_has(a, "output")) status = sheet(a);
+    if (writes) status = write_samples(a);
     if (status == SKIVE_OK && !cli_has(a, "no-summary")) {
         status = open_all(a, &o);
         if (status == SKIVE_OK) status = summarize(a, &o);

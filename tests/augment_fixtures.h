@@ -10,7 +10,8 @@
 enum { ROOM = 4096 };
 
 /* Applies a list to x[dims] in place, as sample `index` of epoch 0. */
-static inline void transform(skive_context *ctx, const char *text, const int64_t dims[3], uint64_t index, float *x) {
+static inline void transform_as(skive_context *ctx, skv_content content, const char *text, const int64_t dims[3],
+                                uint64_t index, float *x) {
     static float a[ROOM], b[ROOM], scratch[8 * ROOM], deviation[ROOM];
     skv_transform_list list;
     const size_t n = (size_t)(dims[0] * dims[1] * dims[2]);
@@ -23,10 +24,15 @@ static inline void transform(skive_context *ctx, const char *text, const int64_t
     skv_transform_run run = {.list = &list,
                              .seed = 7,
                              .index = index,
+                             .content = content,
                              .dims = {dims[0], dims[1], dims[2]},
                              .scratch = scratch,
                              .deviation = deviation};
     memcpy(x, skv_transforms_apply(&run, a, b), n * sizeof *x);
+}
+
+static inline void transform(skive_context *ctx, const char *text, const int64_t dims[3], uint64_t index, float *x) {
+    transform_as(ctx, SKV_CONTENT_IMAGE, text, dims, index, x);
 }
 
 /* The random numbers that the first transform of a list gets for that sample. */

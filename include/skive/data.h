@@ -243,6 +243,9 @@ typedef struct skive_loader_options {
     const skive_normalization *normalization; /* copied; NULL: none */
     int prefetch;                             /* number of batches prepared in advance: 4 */
     int threads; /* that prepare them, 0 to 64: 1. 0: the calling thread prepares each batch when it is requested */
+    /* Where transforms mix samples (mixup, cutmix): numbers in a row of label probabilities, if more than the set has
+     * classes; the model's scores. 0: the classes */
+    int64_t scores;
 } skive_loader_options;
 
 SKIVE_API skive_loader_options skive_loader_options_default(void);
@@ -252,7 +255,8 @@ SKIVE_API skive_loader_options skive_loader_options_default(void);
 typedef struct skive_batch {
     skive_tensor x; /* float32 [count][sample dims] */
     /* int64 [count], or [count][label dims] with -1 for positions of no class, or float32 [count][target dims] when not
-     * labelled */
+     * labelled. Where a transform mixes samples, labels are float32 [count][classes]: the shares of the classes in each
+     * sample, whose sum is 1 */
     skive_tensor y;
     const size_t *indices; /* [count] of the samples in the data set */
     size_t count;          /* 0 at the end of the epoch */

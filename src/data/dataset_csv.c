@@ -216,6 +216,7 @@ static skive_status take_samples(skive_context *ctx, const skive_dataset_options
     size_t values;
     ds->total = c->places.n;
     ds->rank = 1;
+    ds->content = SKV_CONTENT_TABLE;
     ds->channel_axis = -1;
     ds->size = c->table.size;
     ds->dims[0] = (int64_t)ds->size;

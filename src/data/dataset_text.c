@@ -374,6 +374,7 @@ static skive_status take_samples(skive_context *ctx, skive_dataset *ds) {
     size_t values;
     skive_status status = SKIVE_OK;
     ds->rank = 1;
+    ds->content = SKV_CONTENT_TOKENS;
     ds->channel_axis = -1;
     ds->dims[0] = s->recipe.length;
     ds->size = (size_t)s->recipe.length;

@@ -23,7 +23,7 @@ typedef struct slot {
     size_t count;
     void *x;         /* [batch][sample] */
     int64_t *labels; /* [batch][label], or NULL */
-    float *targets;  /* [batch][target], or NULL */
+    float *targets;  /* [batch][target], or shares of classes; or NULL */
     size_t *indices; /* [batch] */
     skive_status status;
     char message[1024], subject[512];
@@ -55,6 +55,8 @@ struct skive_loader {
     skv_content content;     /* what the transforms take samples for */
     int64_t content_dims[3]; /* [c][h][w] as they see them */
     float *deviation;        /* of the columns, for transforms that need it; or NULL */
+    bool mixes;              /* transforms mix the samples of a batch */
+    int64_t shares;          /* labels are rows of so many shares of classes; 0: they are numbers of classes */
     /* The layouts of a sample: as stored, and after transforms (channels first). */
     arrangement plain, transformed;
     bool turn;         /* stored with channels last, but transforms need them first */
@@ -173,6 +175,7 @@ static skv_transform_run run_of(const worker *w, size_t index) {
                              .seed = l->transform_seed,
                              .epoch = l->epoch,
                              .index = index,
+                             .content = l->content,
                              .scratch = w->scratch,
                              .deviation = l->deviation};
     memcpy(run.dims, l->content_dims, sizeof run.dims);
@@ -253,6 +256,25 @@ static skive_status fill_labels(worker *w, size_t index, int64_t *to) {
     return SKIVE_OK;
 }
 
+static void put_shares(float *row, int64_t n, int64_t label) {
+    for (int64_t c = 0; c < n; c++) row[c] = c == label ? 1.0f : 0.0f;
+}
+
+/* Mixes sample i with sample n - 1 - i, both ways; in a shuffled epoch that is any other sample. */
+static void mix(const worker *w, size_t sequence, slot *s) {
+    const skive_loader *l = w->loader;
+    const size_t size = l->ds->size, targets = l->shares ? (size_t)l->shares : s->targets ? l->ds->target_size : 0;
+    const skv_transform_run run = run_of(w, sequence);
+    skv_mix how;
+    if (!skv_transforms_mix(&run, &how)) return;
+    for (size_t i = 0; i < s->count / 2; i++) {
+        const size_t j = s->count - 1 - i;
+        float *x = s->x;
+        skv_mix_samples(&how, l->content_dims, l->transformed.order == SKV_FEED_TO_LAST, x + i * size, x + j * size);
+        if (targets) skv_mix_targets(&how, targets, s->targets + i * targets, s->targets + j * targets);
+    }
+}
+
 static void fill(worker *w, size_t sequence, slot *s) {
     const skive_loader *l = w->loader;
     const skive_dataset *ds = l->ds;
@@ -264,6 +286,8 @@ static void fill(worker *w, size_t sequence, slot *s) {
         s->indices[i] = index;
         if (ds->label_rank)
             s->status = fill_labels(w, index, s->labels + i * ds->label_size);
+        else if (l->shares)
+            put_shares(s->targets + (int64_t)i * l->shares, l->shares, ds->labels[at]);
         else if (s->labels)
             s->labels[i] = ds->labels[at];
         else if (s->targets)
@@ -276,6 +300,7 @@ static void fill(worker *w, size_t sequence, slot *s) {
             return;
         }
     }
+    if (l->mixes) mix(w, sequence, s);
 }
 
 static void *work_loop(void *argument) {
@@ -394,7 +419,8 @@ static skive_status make_scales(skive_loader *l, const skive_normalization *n, d
 static skive_status make_slots(skive_loader *l) {
     const skive_dataset *ds = l->ds;
     size_t values, targets, labels;
-    if (!skv_mul_size(l->batch, ds->size, &values) || !skv_mul_size(l->batch, ds->target_size, &targets) ||
+    if (!skv_mul_size(l->batch, ds->size, &values) ||
+        !skv_mul_size(l->batch, l->shares ? (size_t)l->shares : ds->target_size, &targets) ||
         !skv_mul_size(l->batch, ds->label_rank ? ds->label_size : 1, &labels)) {
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "batch", "batch size %zu is too large", l->batch);
     }
@@ -403,7 +429,7 @@ static skive_status make_slots(skive_loader *l) {
         slot *s = &l->slots[i];
         SKV_TRY(skv_alloc_array(l->ctx, values, l->element, &s->x));
         SKV_TRY(skv_alloc_array(l->ctx, l->batch, sizeof *s->indices, &s->indices));
-        if (skv_dataset_labelled(ds))
+        if (skv_dataset_labelled(ds) && !l->shares)
             SKV_TRY(skv_alloc_array(l->ctx, labels, sizeof *s->labels, &s->labels));
         else if (targets)
             SKV_TRY(skv_alloc_array(l->ctx, targets, sizeof *s->targets, &s->targets));
@@ -454,6 +480,40 @@ static void set_shape(skive_loader *l, const skv_feed *feed) {
     memcpy(l->dims, feed ? feed->dims : ds->dims, sizeof l->dims);
 }
 
+/* The channel axis of samples that no model takes, so that transforms find height and width. */
+static int plain_axis(const skive_dataset *ds) {
+    return ds->rank == 3 && ds->channel_axis < 0 && skv_channel_axis_of(ds->rank, ds->dims) == 2 ? 2 : 0;
+}
+
+/* Labels become rows of shares where samples are mixed. */
+static skive_status check_mixing(skive_loader *l, int64_t scores) {
+    const skv_transform_list *list = &l->transforms;
+    const skive_dataset *ds = l->ds;
+    l->mixes = skv_transforms_mixing(list) > 0;
+    if (!l->mixes) return SKIVE_OK;
+    if (ds->label_rank || ds->n_inputs > 1 || ds->n_answers > 1)
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
+                           "%s: mixup and cutmix need one input and one label or target for each sample", ds->spec);
+    if (l->dtype != SKIVE_F32)
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
+                           "%s: mixup and cutmix need an input of float32, but the model's is %s", ds->spec,
+                           skive_dtype_name(l->dtype));
+    for (int i = 0; i < list->count && !ds->labels; i++) {
+        const skv_transform *t = list->items[i].transform;
+        if (t->mix && t->on == SKV_ON_IMAGE)
+            return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "transforms",
+                               "transform '%s' mixes labels, but %s has no class labels", t->name, ds->spec);
+    }
+    if (ds->labels) l->shares = scores > ds->classes ? scores : ds->classes;
+    return SKIVE_OK;
+}
+
+static skive_status measure_columns(skive_loader *l) {
+    bool needed = false;
+    for (int i = 0; i < l->transforms.count; i++) needed = needed || l->transforms.items[i].transform->deviation;
+    return needed ? skv_column_deviations(l->ctx, l->ds, &l->deviation) : SKIVE_OK;
+}
+
 skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
                                const skv_feed *feed, skive_loader **out) {
     if (out) *out = NULL;
@@ -476,9 +536,11 @@ skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, cons
     SKV_GO(status, fail, skv_transforms_parse(ctx, o.transforms, &l->transforms));
     const skive_normalization *n = feed ? &feed->normalization : o.normalization;
     set_shape(l, feed);
-    SKV_GO(status, fail,
-           make_arrangement(l, feed ? feed->order : SKV_FEED_SAME, feed ? feed->channel_axis : 0, n ? n->channels : 0));
+    const int axis = feed ? feed->channel_axis : n && n->channels > 1 ? 0 : plain_axis(ds);
+    SKV_GO(status, fail, make_arrangement(l, feed ? feed->order : SKV_FEED_SAME, axis, n ? n->channels : 0));
     SKV_GO(status, fail, make_scales(l, n, feed ? feed->scale : 1, feed && feed->scale_told));
+    SKV_GO(status, fail, check_mixing(l, o.scores));
+    SKV_GO(status, fail, measure_columns(l));
     SKV_GO(status, fail, skv_alloc_array(ctx, ds->count, sizeof *l->order, &l->order));
     SKV_GO(status, fail, make_slots(l));
     SKV_GO(status, fail, make_workers(l, o.threads));
@@ -528,6 +590,7 @@ void skive_loader_free(skive_loader *l) {
     skv_free(ctx, l->scale);
     skv_free(ctx, l->byte_scale);
     skv_free(ctx, l->shift);
+    skv_free(ctx, l->deviation);
     skv_free(ctx, l);
 }
 
@@ -583,7 +646,8 @@ static void describe(const skive_loader *l, const slot *s, skive_batch *out) {
     } else {
         out->y.dtype = SKIVE_F32;
         out->y.data = s->targets;
-        out->y.rank = ds->target_rank + 1;
+        out->y.rank = l->shares ? 2 : ds->target_rank + 1;
+        out->y.dims[1] = l->shares;
         for (int i = 0; i < ds->target_rank; i++) out->y.dims[i + 1] = ds->target_dims[i];
     }
 }

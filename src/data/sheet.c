@@ -59,6 +59,18 @@ static void label_text(const skive_dataset *ds, const skive_batch *b, size_t i, 
     out[0] = '\0';
     if (ds->labels && b->y.dtype == SKIVE_I64) {
         class_text(ds, ((const int64_t *)b->y.data)[i], out, room);
+    } else if (ds->labels) { /* shares: the two largest classes */
+        const float *row = (const float *)b->y.data + (int64_t)i * b->y.dims[1];
+        int64_t first = 0, second = -1;
+        for (int64_t c = 1; c < b->y.dims[1]; c++) first = row[c] > row[first] ? c : first;
+        for (int64_t c = 0; c < b->y.dims[1]; c++)
+            if (c != first && row[c] > 0 && (second < 0 || row[c] > row[second])) second = c;
+        class_text(ds, first, out, room);
+        const size_t used = strlen(out);
+        if (second >= 0 && used + 16 < room) {
+            (void)snprintf(out + used, room - used, " %.0f%%+", 100 * (double)row[first]);
+            class_text(ds, second, out + strlen(out), room - strlen(out));
+        }
     } else if (ds->targets && ds->target_size == 1) {
         (void)snprintf(out, room, "%.6g", (double)((const float *)b->y.data)[i]);
     }

@@ -42,6 +42,7 @@ double skv_draw_beta(skv_draw *d, double alpha, double beta);
 typedef struct skv_augment {
     const skv_option_values *options;
     skv_draw *draw;
+    skv_content content;    /* what the sample is taken for */
     const int64_t *dims;    /* [3] */
     float *scratch;         /* [transform->scratch][size of a sample] */
     const float *deviation; /* [n] of the columns of a table */
@@ -56,6 +57,14 @@ typedef struct skv_warp {
     double top, left, bottom, right;
 } skv_warp;
 
+/* How two samples of a batch are mixed, x with y and y with x: x becomes weight x + (1 - weight) y, or gets the
+ * rectangle of y. Labels and targets are mixed by the weight in either case. */
+typedef struct skv_mix {
+    double weight;
+    bool cut;
+    int64_t top, left, bottom, right; /* bottom and right are not part of it */
+} skv_mix;
+
 typedef struct skv_transform {
     const char *name;   /* "crop" */
     const char *syntax; /* "crop:PIXELS", as skv_options_syntax writes it */
@@ -68,11 +77,13 @@ typedef struct skv_transform {
     size_t scratch;   /* samples of scratch memory */
     bool moves;       /* `apply` moves pixels, so that masks cannot follow */
     bool deviation;   /* needs the columns' deviations */
+    bool shortens;    /* changes how many tokens are no padding */
     /* Further conditions, or NULL. Errors: ARGUMENT. */
     skive_status (*check)(skive_context *ctx, const skv_option_values *options, const int64_t dims[3]);
     /* Each returns false if the sample is unchanged; then `out` is not used. */
     bool (*apply)(const skv_augment *a, const float *in, float *out);
     bool (*warp)(const skv_augment *a, skv_warp *out);
+    bool (*mix)(const skv_augment *a, skv_mix *out);
 } skv_transform;
 
 enum {
@@ -115,7 +126,8 @@ void skv_content_dims(const skive_dataset *ds, skv_content content, bool last, i
 
 typedef struct skv_transform_run {
     const skv_transform_list *list;
-    uint64_t seed, epoch, index;
+    uint64_t seed, epoch, index; /* index of the sample; for skv_transforms_mix, of the batch in the epoch */
+    skv_content content;
     int64_t dims[3];
     float *scratch;         /* [list->scratch][size of a sample] */
     const float *deviation; /* of columns; NULL where no transform needs it */
@@ -126,6 +138,18 @@ float *skv_transforms_apply(const skv_transform_run *r, float *a, float *b);
 /* Moves the labels of a mask [dims[1]][dims[2]] as skv_transforms_apply moves the pixels of its image: each becomes the
  * nearest one, outside of the image -1. b: room for as many. */
 void skv_transforms_apply_labels(const skv_transform_run *r, int64_t *labels, int64_t *b);
+/* The deviations of a table's columns, 0 of constant ones; [ds->size], freed by skv_free. */
+skive_status skv_column_deviations(skive_context *ctx, const skive_dataset *ds, float **out);
+
+/* ---- mixing ---- */
+
+/* How many transforms of the list mix samples. */
+size_t skv_transforms_mixing(const skv_transform_list *list);
+/* How the pairs of a batch are mixed, by one of those transforms, which is drawn; false: not at all. */
+bool skv_transforms_mix(const skv_transform_run *r, skv_mix *out);
+/* `last`: the samples are [h][w][c]. */
+void skv_mix_samples(const skv_mix *m, const int64_t dims[3], bool last, float *x, float *y);
+void skv_mix_targets(const skv_mix *m, size_t n, float *x, float *y);
 
 /* ---- pixels ---- */
 

@@ -154,6 +154,10 @@ static skive_status check_one(skive_context *ctx, const skive_dataset *ds, const
                            "transform '%s' needs %lld channels, but the samples of %s have %lld", t->name,
                            (long long)t->channels, ds->spec, (long long)dims[0]);
     if (t->moves && ds->label_rank) return cannot_move(ctx, ds, t);
+    if (t->shortens && ds->n_inputs > 1)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms",
+                           "transform '%s' changes the lengths of texts, which other inputs of %s state", t->name,
+                           ds->spec);
     return t->check ? t->check(ctx, options, dims) : SKIVE_OK;
 }
 
@@ -189,6 +193,7 @@ float *skv_transforms_apply(const skv_transform_run *r, float *a, float *b) {
         skv_draw draw = skv_draw_at(r->seed, r->index, r->epoch * SKV_MAX_TRANSFORMS + (uint64_t)i);
         const skv_augment one = {.options = &r->list->items[i].options,
                                  .draw = &draw,
+                                 .content = r->content,
                                  .dims = r->dims,
                                  .scratch = r->scratch,
                                  .deviation = r->deviation};
@@ -212,7 +217,8 @@ void skv_transforms_apply_labels(const skv_transform_run *r, int64_t *labels, in
     for (int i = 0; i < r->list->count; i++) {
         const skv_transform *t = r->list->items[i].transform;
         skv_draw draw = skv_draw_at(r->seed, r->index, r->epoch * SKV_MAX_TRANSFORMS + (uint64_t)i);
-        const skv_augment one = {.options = &r->list->items[i].options, .draw = &draw, .dims = r->dims};
+        const skv_augment one = {
+            .options = &r->list->items[i].options, .draw = &draw, .content = r->content, .dims = r->dims};
         skv_warp warp;
         if (!t->warp || !t->warp(&one, &warp)) continue;
         skv_warp_labels(&warp, r->dims, labels, b);

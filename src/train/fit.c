@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "data/transform.h"
 #include "train/journal.h"
 #include "train/metric.h"
 #include "train/train.h"
@@ -31,8 +32,8 @@ typedef struct fit_state {
     skv_feed feed;
     skive_dataset_info info;
     skv_targets targets;
-    skv_head head; /* of the trainer's graph */
-    int64_t batch;
+    skv_head head;         /* of the trainer's graph */
+    int64_t batch, shares; /* shares: numbers in a row of labels that are mixed; 0: they are not */
     size_t batches;
     skv_checkpoint point;
     skv_saving saving;
@@ -73,7 +74,8 @@ static skive_status build_trainer(fit_state *s) {
                                      .options = s->o,
                                      .scale = fit->scale,
                                      .class_weights = s->class_weights,
-                                     .batch = s->batch};
+                                     .batch = s->batch,
+                                     .shares = s->shares};
     skv_problem *p = &s->problem;
     SKV_TRY(skv_problem_build(s->ctx, &setup, p));
     s->head = p->head;
@@ -93,7 +95,8 @@ static skive_status build_trainer(fit_state *s) {
                                        .hooks = fit->hooks,
                                        .n_hooks = fit->n_hooks,
                                        .validated = fit->validation != NULL,
-                                       .batch = s->batch};
+                                       .batch = s->batch,
+                                       .shares = s->shares > 0};
     s->input_name = p->input->name;
     SKV_TRY(skv_trainer_create(s->ctx, &trainer, &s->trainer));
     p->graph = NULL; /* the trainer's now */
@@ -313,6 +316,15 @@ static bool may_extend(const skv_fit *fit) {
     return true;
 }
 
+/* Do the transforms mix labels? Then a row has a number for each score of the model. */
+static skive_status find_shares(fit_state *s) {
+    skv_transform_list list;
+    SKV_TRY(skv_transforms_parse(s->ctx, s->o->augment, &list));
+    if (s->info.labelled && !s->info.label_rank && skv_transforms_mixing(&list))
+        s->shares = s->head.task == SKIVE_TASK_BINARY ? 2 : s->head.scores > 0 ? s->head.scores : s->info.classes;
+    return SKIVE_OK;
+}
+
 static skive_status set_up(fit_state *s) {
     const skive_train_options *o = s->o;
     SKV_TRY(skv_train_options_check(s->ctx, o));
@@ -321,6 +333,7 @@ static skive_status set_up(fit_state *s) {
     s->info = s->targets.info;
     SKV_TRY(check_fit(s));
     SKV_TRY(skv_head_find(s->ctx, s->fit->model, &s->targets, &s->head)); /* refused with the model's own shapes */
+    SKV_TRY(find_shares(s));
     s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);
     SKV_TRY(skive_graph_copy(s->ctx, s->fit->model, &s->current));
@@ -341,6 +354,7 @@ static skive_status set_up(fit_state *s) {
     l.drop_last = true;
     l.seed = o->seed;
     l.transforms = o->augment;
+    l.scores = s->shares;
     SKV_TRY(skv_feed_loader(s->ctx, &s->feed, s->fit->train, &l, &s->loader));
     s->batches = skive_loader_batches(s->loader);
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);

@@ -12,12 +12,21 @@ static const skv_option options[] = {
      .type = SKV_OPTION_LIST,
      .brief = "weight of what is true, for labels that are rare: one number, or one a label"}};
 
-/* One score for two classes stands in the logits as (0, z). */
+static skive_value *second_column(skv_builder *b, skive_value *x) {
+    return skv_emit(b, "Gather", SKV_IN(x, skv_emit_ints(b, (const int64_t[]){1}, 1)), SKV_ATTRS(SKV_INT("axis", 1)));
+}
+
+/* One score for two classes stands in the logits as (0, z); shares of the two classes stand in two columns as well. */
 static skv_loss_args of_one_score(skv_builder *b, const skv_loss_args *a) {
+    const skive_type *given = &a->labels->type;
+    const bool shares = given->dtype != SKIVE_I64 && given->rank == 2 && given->dims[1].size == 2;
     skv_loss_args one = *a;
-    if (!a->binary || a->labels->type.dtype != SKIVE_I64 || b->status != SKIVE_OK) return one;
-    one.logits = skv_emit(b, "Gather", SKV_IN(a->logits, skv_emit_ints(b, (const int64_t[]){1}, 1)),
-                          SKV_ATTRS(SKV_INT("axis", 1)));
+    if (!a->binary || (given->dtype != SKIVE_I64 && !shares) || b->status != SKIVE_OK) return one;
+    one.logits = second_column(b, a->logits);
+    if (shares) {
+        one.labels = second_column(b, a->labels);
+        return one;
+    }
     skive_value *column =
         skv_emit(b, "Unsqueeze", SKV_IN(a->labels, skv_emit_ints(b, (const int64_t[]){1}, 1)), SKV_NONE);
     one.labels = skv_emit(b, "Cast", SKV_IN(column), SKV_ATTRS(SKV_INT("to", a->logits->type.dtype)));

@@ -36,7 +36,11 @@ static void tell_held(skive_context *ctx, const skive_graph *model, const skive_
 static skive_status add_labels(const skv_problem_setup *s, skive_graph *g, skive_value **labels) {
     const skive_dataset_info *info = &s->targets->info;
     skive_type t = {.dtype = SKIVE_I64, .rank = 1, .dims = {{s->batch, NULL}}};
-    if (info->labelled) {
+    if (info->labelled && s->shares) {
+        t.dtype = SKIVE_F32;
+        t.rank = 2;
+        t.dims[1] = (skive_dim){s->shares, NULL};
+    } else if (info->labelled) {
         t.rank += info->label_rank;
         for (int d = 0; d < info->label_rank; d++) t.dims[d + 1] = (skive_dim){info->label_dims[d], NULL};
     } else {

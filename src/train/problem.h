@@ -19,6 +19,7 @@ typedef struct skv_problem_setup {
     const skv_target_scale *scale; /* NULL: none */
     const double *class_weights;   /* NULL: none */
     int64_t batch;
+    int64_t shares; /* labels are rows of so many shares of classes, not numbers of classes; 0: they are not */
     bool inference; /* BatchNormalization with its running statistics, no Dropout: for scores of a finished model */
     bool quiet;     /* no notes of what the output is taken for */
 } skv_problem_setup;

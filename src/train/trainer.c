@@ -183,7 +183,8 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     t->n_hooks = s->n_hooks;
     t->input_index = input_index(g, s->input);
     t->labels_index = input_index(g, s->labels);
-    t->labelled = s->labels->type.dtype == SKIVE_I64;
+    t->shares = s->shares;
+    t->labelled = s->shares || s->labels->type.dtype == SKIVE_I64;
     t->classes = s->logits->type.rank == 2 ? s->logits->type.dims[1].size : 0;
     SKV_TRY(set_outputs(t, s));
     skive_plan_options o = skive_plan_options_default();
@@ -250,19 +251,23 @@ float *skv_trainer_output(skv_trainer *t, size_t i) {
     return skive_exec_output(t->exec, i, &view) == SKIVE_OK ? view.data : NULL;
 }
 
+static int64_t largest(const float *row, int64_t n) {
+    int64_t best = 0;
+    for (int64_t c = 1; c < n; c++) best = row[c] > row[best] ? c : best;
+    return best;
+}
+
+/* Of a mixed sample the class that it has most of counts as its own. */
 static int64_t count_correct(skv_trainer *t) {
     if (!t->labelled || t->classes < 1) return 0;
     skive_tensor labels;
     if (skive_exec_input(t->exec, t->labels_index, &labels) != SKIVE_OK) return 0;
-    const float *scores = skv_trainer_output(t, 1);
+    const float *scores = skv_trainer_output(t, 1), *shares = t->shares ? labels.data : NULL;
     const int64_t *y = labels.data;
     int64_t right = 0;
-    for (int64_t i = 0; i < t->batch; i++) {
-        const float *row = scores + i * t->classes;
-        int64_t best = 0;
-        for (int64_t c = 1; c < t->classes; c++) best = row[c] > row[best] ? c : best;
-        right += best == y[i];
-    }
+    for (int64_t i = 0; i < t->batch; i++)
+        right += largest(scores + i * t->classes, t->classes) ==
+                 (shares ? largest(shares + i * t->classes, t->classes) : y[i]);
     return right;
 }
 

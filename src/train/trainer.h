@@ -44,6 +44,7 @@ typedef struct skv_trainer_setup {
     size_t n_hooks;
     int64_t batch;
     bool validated; /* epochs are validated, for callbacks */
+    bool shares;    /* labels are rows of shares of classes */
     size_t reserve; /* bytes of the memory limit that the step leaves to others */
 } skv_trainer_setup;
 skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *setup, skv_trainer **out);

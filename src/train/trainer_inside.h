@@ -27,7 +27,7 @@ struct skv_trainer {
     int64_t batch, classes;
     int64_t updates, runs; /* made so far; a run whose gradients are held back makes no update */
     int64_t bad_row;       /* of the batch that gave a loss that is no number, if it is known; -1 */
-    bool labelled;
+    bool labelled, shares;
 };
 
 float *skv_trainer_output(skv_trainer *t, size_t i); /* the numbers of an output of the plan */

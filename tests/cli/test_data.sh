@@ -35,7 +35,9 @@ expect 0 '' "$skive" data folder:set -o same.png --samples 6 --columns 3 --augme
 expect 0 '' cmp sheet.png same.png
 expect 0 '' "$skive" data folder:set -o other.png --samples 6 --columns 3 --augment crop:1,flip,color:0.4 --no-summary --epoch 1
 expect 1 '' cmp sheet.png other.png
-expect 2 "augment is for the contact sheet" "$skive" data folder:set --augment flip
+expect 0 'wrote all.npy' "$skive" data folder:set --array all.npy --samples 4 --in-order --no-summary --split test
+expect 0 '' test "$(stat -c %s all.npy)" -eq $((128 + 4 * 8 * 6 * 4))
+expect 2 "augment is for samples that are written" "$skive" data folder:set --augment flip
 expect 2 "no transform 'flap'; .*did you mean|no transform 'flap'" "$skive" data folder:set -o x.png --augment flap
 expect 2 "split: 'all' is not" "$skive" data folder:set -o x.png --split all
 expect 4 'none' "$skive" data folder:set -o none/x.png

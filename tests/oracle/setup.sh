@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs onnx, onnxruntime and numpy from PyPI into a venv that only the oracle checks use. Quick when already there.
+# Installs onnx, onnxruntime, numpy and Pillow from PyPI into a venv that only the oracle checks use. Quick when already there.
 #   SKIVE_ORACLE_VENV   where (default: ${XDG_CACHE_HOME:-$HOME/.cache}/skive/oracle)
 # Prints the path of the venv's python as its last line. Exit 77 (CTest: skipped) when it cannot be installed.
 set -u
@@ -28,7 +28,7 @@ if ! ready; then
             python3 -m venv --clear "$venv" >&2 || skip "cannot create a venv in $venv (Debian: apt install python3-venv)"
         "$venv/bin/python" -m pip install -q --disable-pip-version-check --retries 1 --timeout 20 \
             -r "$here/requirements.txt" >&2 || skip "onnx and onnxruntime could not be installed from PyPI"
-        "$venv/bin/python" -c 'import numpy, onnx, onnxruntime' >&2 || skip "onnxruntime is installed but does not load"
+        "$venv/bin/python" -c 'import numpy, onnx, onnxruntime, PIL' >&2 || skip "onnxruntime is installed but does not load"
         printf '%s\n' "$want" >"$stamp" || skip "cannot write $stamp"
     fi
 fi
