@@ -330,6 +330,7 @@ skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* 
 void cli_quantize_warn(const skive_quantize_report *r);
 void cli_quantize_print(const skive_quantize_report *r, bool table);
 json_t *cli_quantize_json(const skive_quantize_report *r);
+void cli_quantize_print_left(const skive_quantize_report *r);
 void cli_quantize_print_plan(const skive_quantize_report *r); /* of a dry run */
 void cli_quantize_print_control(const skive_quantize_control *c);
 json_t *cli_quantize_control_json(const skive_quantize_control *c);

@@ -1,4 +1,5 @@
-/* skive quantize: static INT8. */
+/* skive quantize: static INT8, dynamic INT8, or weights alone. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,9 @@ static const cli_option options[] = {
      true},
     {"shape", 0, "INPUT=DIMS", "dimensions that the model leaves open, e.g. x=1,3,224,224; may be repeated", true},
     {"output", 'o', "FILE", "the INT8 model to write, as ONNX with QuantizeLinear/DequantizeLinear", false},
+    {"dynamic", 0, NULL, "no samples: weights now, activations while the model runs", false},
+    {"weights", 0, "GRID", "no samples: only the weights, on this grid: int8, int4:32, f16 ...", false},
+    {"to", 0, "TYPE", "the same as --weights: f16 (fp16), bf16, f8e4m3 (fp8), f8e5m2", false},
     {"per-tensor", 0, NULL, "one scale per weight tensor instead of one per channel", false},
     {"skip", 0, "NODE", "keep this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
     {"max-drop", 0, "POINTS",
@@ -110,6 +114,82 @@ static void tell_plan(const cli_args *a, const skive_quantize_report *r, const c
     cli_print_dry_run();
 }
 
+/* ---- without samples ---- */
+
+static const char *grid_of(const cli_args *a) {
+    static const char *const names[][2] = {
+        {"fp16", "f16"}, {"float16", "f16"}, {"bfloat16", "bf16"}, {"fp8", "f8e4m3"}};
+    const char *to = cli_text(a, "to", NULL);
+    for (size_t i = 0; to && i < CLI_COUNT(names); i++)
+        if (strcmp(to, names[i][0]) == 0) return names[i][1];
+    return to ? to : cli_text(a, "weights", NULL);
+}
+
+static skive_status check_how(cli_args *a, bool *data_free) {
+    static const char *const sampled[] = {"data", "input", "max-drop", "calibration", "samples", "batch", "shape"};
+    const int ways = cli_has(a, "dynamic") + cli_has(a, "weights") + cli_has(a, "to");
+    *data_free = ways > 0;
+    if (ways > 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one of --dynamic, --weights and --to can be given");
+    for (size_t i = 0; ways && i < CLI_COUNT(sampled); i++) {
+        if (!cli_has(a, sampled[i])) continue;
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s quantizes without samples: --%s has no use",
+                        cli_has(a, "dynamic")   ? "dynamic"
+                        : cli_has(a, "weights") ? "weights"
+                                                : "to",
+                        sampled[i]);
+    }
+    return SKIVE_OK;
+}
+
+static void print_data_free(const cli_args *a, const skive_quantize_report *r) {
+    static const char *const heads[] = {"<weights", "SQNR dB"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char name[CLI_SHORT];
+    for (size_t i = 0; i < r->n_rows; i++) {
+        cli_table_cell(t, "%s", cli_short(r->rows[i].name, name, sizeof name));
+        if (isfinite(r->rows[i].sqnr))
+            cli_table_cell(t, "%.1f", r->rows[i].sqnr);
+        else
+            cli_table_cell(t, "%s", "exact");
+    }
+    cli_table_print(t, stdout);
+    if (cli_has(a, "dynamic"))
+        cli_printf("quantized %zu node%s in %.1f s: weights to s8, their inputs to u8 with the range of each run",
+                   r->n_quantized, r->n_quantized == 1 ? "" : "s", r->seconds);
+    else
+        cli_printf("quantized %zu weight%s in %.1f s; the model computes in float32, as fast as before", r->n_quantized,
+                   r->n_quantized == 1 ? "" : "s", r->seconds);
+    cli_quantize_print_left(r);
+}
+
+static skive_status without_samples(cli_args *a, skive_graph *g, const skive_quantize_options *o, const char *output,
+                                    const cli_sizes *before) {
+    skive_quantize_report report = {0};
+    cli_sizes after = {0};
+    const char *grid = grid_of(a);
+    skive_status status =
+        grid ? skive_quantize_weights(a->ctx, g, grid, o, &report) : skive_quantize_dynamic(a->ctx, g, o, &report);
+    if (status == SKIVE_OK && !o->dry_run) status = cli_save(a, g, output);
+    if (status == SKIVE_OK && !o->dry_run) status = cli_sizes_of(a, output, g, &after);
+    if (status == SKIVE_OK && a->json) {
+        json_t *j = cli_quantize_json(&report);
+        if (o->dry_run)
+            json_object_set_new(j, "dry_run", json_true());
+        else
+            cli_set_sizes(j, before, &after);
+        json_object_set_new(j, "expected_weight_bytes", json_integer(report.expected_bytes));
+        cli_print_json(j);
+    } else if (status == SKIVE_OK) {
+        print_data_free(a, &report);
+        if (o->dry_run)
+            cli_print_dry_run();
+        else
+            cli_print_sizes(before, &after, output);
+    }
+    skive_quantize_report_free(a->ctx, &report);
+    return status;
+}
+
 static skive_status run(cli_args *a) {
     const char *output = cli_text(a, "output", NULL), *skip[MAX_SKIP];
     skive_options *given = NULL;
@@ -119,11 +199,15 @@ static skive_status run(cli_args *a) {
     skive_graph *g = NULL;
     cli_sizes before = {0}, after = {0};
     const bool dry = cli_has(a, "dry-run");
-    if (cli_has(a, "data") == cli_has(a, "input") && (cli_has(a, "data") || !dry))
+    bool data_free;
+    const skive_status how = check_how(a, &data_free);
+    if (how != SKIVE_OK) return how;
+    if (!data_free && cli_has(a, "data") == cli_has(a, "input") && (cli_has(a, "data") || !dry))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         cli_has(a, "data") ? "--data and --input cannot be combined"
                                            : "--data is missing; calibration needs samples: give --data SET, or "
-                                             "--input NAME=FILE.npy for each input");
+                                             "--input NAME=FILE.npy for each input; --dynamic and --weights need "
+                                             "none");
     if (cli_has(a, "max-drop") && !cli_has(a, "data") && !dry)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop needs labelled samples: give --data SET");
     if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
@@ -140,6 +224,12 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_load_to_run(a, a->positional[0], &g);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], g, &before);
+    if (status == SKIVE_OK && data_free) {
+        status = without_samples(a, g, &o, output, &before);
+        skive_graph_free(g);
+        skive_options_free(given);
+        return status;
+    }
     if (status == SKIVE_OK) status = calibrate(a, g, &o, &report, &control);
     if (status == SKIVE_OK && o.dry_run) tell_plan(a, &report, &before);
     if (status == SKIVE_OK && !o.dry_run) status = cli_save(a, g, output);
@@ -182,7 +272,8 @@ const cli_command cli_command_quantize = {
     .method = "quantize",
     .hidden = {"per-channel"},
     .details =
-        "Activations become asymmetric u8 with ranges chosen on calibration samples of the training set, "
+        "With --data or --input: activations become asymmetric u8 with ranges chosen on calibration samples of the "
+        "training set, "
         "weights symmetric\n"
         "s8 with one scale per channel, biases s32. The result is standard ONNX with QuantizeLinear and "
         "DequantizeLinear.\n"
@@ -198,8 +289,12 @@ const cli_command cli_command_quantize = {
         "are put back to\n"
         "float by bisection, each time with the accuracy on the validation split. If not even one node can be "
         "quantized the\n"
-        "limit is infeasible: status 11, the best that was found is printed, and nothing is written.",
+        "limit is infeasible: status 11, the best that was found is printed, and nothing is written.\n"
+        "Without samples: --dynamic quantizes matrix products, their inputs while the model runs; --weights and\n"
+        "--to store only the weights on a grid, and the model computes in float32: smaller, not faster.",
     .examples = "  skive quantize student.onnx --data fashion-mnist -o int8.onnx\n"
+                "  skive quantize transformer.onnx --dynamic -o dynamic.onnx\n"
+                "  skive quantize student.onnx --weights int4:32 -o small.onnx\n"
                 "  skive quantize student.onnx --data fashion-mnist --max-drop 0.3 -o int8.onnx\n"
                 "  skive quantize two.onnx -i image=images.npy -i meta=meta.npy -o int8.onnx",
     .run = run,

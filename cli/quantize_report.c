@@ -171,6 +171,10 @@ json_t *cli_quantize_json(const skive_quantize_report *r) {
     return j;
 }
 
+void cli_quantize_print_left(const skive_quantize_report *r) {
+    for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
+}
+
 void cli_quantize_print(const skive_quantize_report *r, bool table) {
     if (table) print_rows(r);
     cli_printf("quantized %zu node%s with %lld calibration sample%s in %.1f s", r->n_quantized,

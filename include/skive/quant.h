@@ -1,4 +1,4 @@
-/* Static quantization to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32 bias. The result
+/* Quantization. Static, to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32 bias. The result
  * is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (see docs/quantization.md). */
 #ifndef SKIVE_QUANT_H
 #define SKIVE_QUANT_H
@@ -120,6 +120,24 @@ SKIVE_API skive_status skive_quantize_arrays(skive_context *ctx, skive_graph *gr
 typedef skive_status (*skive_feed_fn)(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs);
 SKIVE_API skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
                                            const skive_quantize_options *options, skive_quantize_report *report);
+
+/* ---- without samples ---- */
+
+/* Only the weights and tables, on a number grid (docs/tables.md): "int8", "int4:32" (a scale for each 32 numbers along
+ * the inputs of a matrix; other weights have one for each output channel), "uint4:64,asymmetric", "f16", "bf16",
+ * "f8e4m3". The file has the codes, which DequantizeLinear or Cast turn into float32, in which the model computes: it
+ * becomes smaller, not faster. Of the options `skip` and `dry_run` count. Errors: ARGUMENT (no such grid; the model is
+ * quantized already), NOT_FOUND (a name in `skip` that no node has), UNSUPPORTED (no weight; a grid that no element type
+ * of ONNX holds: skive/pack.h stores those), NUMERIC. */
+SKIVE_API skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, const char *grid,
+                                              const skive_quantize_options *options, skive_quantize_report *report);
+
+/* Dynamic quantization: weights of MatMul and Gemm become int8 with a scale for each output channel, and their inputs
+ * uint8 while the model runs, with the range of each run (DynamicQuantizeLinear, MatMulInteger). Other nodes stay float
+ * and are listed in report->left. Of the options `per_channel`, `skip` and `dry_run` count. Errors: as above; UNSUPPORTED
+ * (no MatMul or Gemm with float weights). */
+SKIVE_API skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph,
+                                              const skive_quantize_options *options, skive_quantize_report *report);
 
 /* ---- with a limit on the loss of accuracy ---- */
 

@@ -1,0 +1,431 @@
+/* Quantization without samples: weights alone, on any grid, and dynamic quantization, where activations are quantized
+ * while the model runs. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/shared.h"
+#include "graph/weights.h"
+#include "ops/common_shape.h"
+#include "passes/pass.h"
+#include "quant/quant.h"
+
+typedef struct work {
+    skive_context *ctx;
+    const skive_quantize_options *o;
+    skive_graph *g; /* a copy of the caller's */
+    skive_quantize_report report;
+} work;
+
+static skive_status already_quantized(const work *w, const skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const skive_node *n = g->nodes[i];
+        if (SKV_NODE_IS_ANY(n, SKV_OP_QUANTIZE_LINEAR, SKV_OP_DYNAMIC_QUANTIZE_LINEAR, SKV_OP_MAT_MUL_INTEGER))
+            return skv_fail_at(w->ctx, SKIVE_ERR_ARGUMENT, n->name,
+                               "the model is already quantized (node '%s'); start from the float model", n->name);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status open_work(work *w, const skive_graph *graph) {
+    const skv_pass_env env = {.ctx = w->ctx};
+    size_t changes;
+    SKV_TRY(already_quantized(w, graph));
+    SKV_TRY(skv_quant_check_skip(w->ctx, graph, w->o));
+    SKV_TRY(skive_graph_copy(w->ctx, graph, &w->g));
+    SKV_TRY(skive_graph_to_inference(w->g));
+    SKV_TRY(skv_shared_inflate_all(w->g));
+    SKV_TRY(skive_graph_infer(w->g));
+    SKV_TRY(skv_graph_check_finite(w->ctx, w->g));
+    SKV_TRY(skv_passes_run(&env, w->g, SKV_PASS_CLEAN | SKV_PASS_INFERENCE, &changes));
+    (void)skv_graph_sweep(w->g);
+    return skive_graph_infer(w->g);
+}
+
+static skive_status close_work(work *w, skive_graph *graph, skive_quantize_report *report, skive_status status) {
+    if (status == SKIVE_OK && !w->o->dry_run) {
+        skive_graph_take(graph, w->g);
+        w->g = NULL;
+    }
+    skive_graph_free(w->g);
+    if (report) *report = status == SKIVE_OK ? w->report : (skive_quantize_report){0};
+    if (status != SKIVE_OK || !report) skive_quantize_report_free(w->ctx, &w->report);
+    return status;
+}
+
+static skive_status finish(work *w) {
+    skive_cost cost;
+    (void)skv_graph_sweep(w->g);
+    SKV_TRY(skive_graph_infer(w->g));
+    SKV_TRY(skive_graph_cost(w->g, &cost));
+    w->report.expected_bytes = cost.parameter_bytes;
+    return SKIVE_OK;
+}
+
+/* ---- one weight ---- */
+
+/* A weight on a grid: what is stored, and how elements share scales. */
+typedef struct coded {
+    skv_quantizer q;
+    const skive_tensor *t;
+    int out_axis, in_axis;  /* -1: none */
+    int64_t blocks, size;   /* along the input axis; 1, and all of it, unless scales are by group */
+    int64_t groups;         /* that share a scale */
+    int64_t *first, *member; /* [groups + 1], [n] the elements in order of group */
+    skv_storage *codes, *scales, *zeros;
+    double power, error;
+} coded;
+
+static int64_t group_of(const coded *c, int64_t index) {
+    int64_t out = 0, in = 0;
+    for (int d = c->t->rank - 1; d >= 0; d--) {
+        const int64_t at = index % c->t->dims[d];
+        index /= c->t->dims[d];
+        if (d == c->out_axis) out = at;
+        if (d == c->in_axis) in = at;
+    }
+    return c->q.per == SKV_PER_TENSOR ? 0 : out * c->blocks + in / c->size;
+}
+
+static skive_status sort_elements(skive_context *ctx, coded *c) {
+    const int64_t n = skive_tensor_count(c->t);
+    SKV_TRY(skv_alloc_array(ctx, (size_t)c->groups + 2, sizeof *c->first, &c->first));
+    SKV_TRY(skv_alloc_array(ctx, (size_t)n + 1, sizeof *c->member, &c->member));
+    for (int64_t i = 0; i < n; i++) c->first[group_of(c, i) + 1]++;
+    for (int64_t k = 0; k < c->groups; k++) c->first[k + 1] += c->first[k];
+    for (int64_t i = n; i-- > 0;) c->member[--c->first[group_of(c, i) + 1]] = i; /* each moves to its group's start */
+    memmove(c->first, c->first + 1, (size_t)c->groups * sizeof *c->first);
+    c->first[c->groups] = n;
+    return SKIVE_OK;
+}
+
+/* [] of one scale; [out]; of groups the weight's shape with blocks in place of the input axis. */
+static skive_status scale_storage(skive_context *ctx, const coded *c, skive_dtype dtype, skv_storage **out) {
+    int64_t dims[SKIVE_MAX_RANK];
+    if (c->q.per != SKV_PER_GROUP) return skv_storage_create(ctx, dtype, c->q.per == SKV_PER_CHANNEL, &c->groups, out);
+    memcpy(dims, c->t->dims, sizeof dims);
+    dims[c->in_axis] = c->blocks;
+    return skv_storage_create(ctx, dtype, c->t->rank, dims, out);
+}
+
+/* Scales of a matrix are stored with the axes in its own order. */
+static int64_t scale_index(const coded *c, int64_t group) {
+    if (c->q.per != SKV_PER_GROUP || c->out_axis < c->in_axis) return group;
+    return group % c->blocks * (c->groups / c->blocks) + group / c->blocks;
+}
+
+/* A float grid without a scale is its own storage; of others the code is stored, which of float8 are its bits. */
+static bool is_float8(skive_dtype type) {
+    return type == SKIVE_F8E4M3FN || type == SKIVE_F8E4M3FNUZ || type == SKIVE_F8E5M2 || type == SKIVE_F8E5M2FNUZ;
+}
+
+static void store(const coded *c, int64_t at, float x, int32_t code) {
+    skive_tensor *t = &c->codes->tensor;
+    if (is_float8(t->dtype))
+        ((uint8_t *)t->data)[at] = (uint8_t)code;
+    else
+        skive_tensor_set(t, at, c->q.grid->scaled ? (double)code : (double)x);
+}
+
+static skive_status code_group(skive_context *ctx, coded *c, int64_t k, float *x, float *y, int32_t *codes) {
+    const int64_t n = c->first[k + 1] - c->first[k];
+    const int64_t *member = &c->member[c->first[k]];
+    skv_grid_params p = {.scale = 1};
+    for (int64_t i = 0; i < n; i++) x[i] = ((const float *)c->t->data)[member[i]];
+    if (n == 0) return SKIVE_OK;
+    SKV_TRY(c->q.grid->solve(ctx, &c->q, x, n, NULL, &p));
+    if (!(p.scale > 0)) p.scale = 1; /* all zero */
+    c->q.grid->encode(&c->q, &p, x, n, codes);
+    c->q.grid->decode(&c->q, &p, codes, n, y);
+    for (int64_t i = 0; i < n; i++) {
+        const double e = (double)y[i] - (double)x[i];
+        c->power += (double)x[i] * (double)x[i];
+        c->error += e * e;
+        store(c, member[i], y[i], codes[i]);
+    }
+    if (c->scales) ((float *)c->scales->tensor.data)[scale_index(c, k)] = p.scale;
+    if (c->zeros) skive_tensor_set(&c->zeros->tensor, scale_index(c, k), p.zero_point);
+    return SKIVE_OK;
+}
+
+static skive_status code_weight(skive_context *ctx, coded *c) {
+    const int64_t n = skive_tensor_count(c->t);
+    float *x = NULL, *y = NULL;
+    int32_t *codes = NULL;
+    skive_status status;
+    SKV_GO(status, done, sort_elements(ctx, c));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n + 1, sizeof *x, &x));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n + 1, sizeof *y, &y));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n + 1, sizeof *codes, &codes));
+    SKV_GO(status, done, skv_storage_create(ctx, c->q.grid->dtype, c->t->rank, c->t->dims, &c->codes));
+    if (c->q.grid->scaled) SKV_GO(status, done, scale_storage(ctx, c, SKIVE_F32, &c->scales));
+    if (c->q.asymmetric) SKV_GO(status, done, scale_storage(ctx, c, c->q.grid->dtype, &c->zeros));
+    for (int64_t k = 0; k < c->groups; k++) SKV_GO(status, done, code_group(ctx, c, k, x, y, codes));
+done:
+    skv_free(ctx, x);
+    skv_free(ctx, y);
+    skv_free(ctx, codes);
+    return status;
+}
+
+static void free_coded(skive_context *ctx, coded *c) {
+    skv_free(ctx, c->first);
+    skv_free(ctx, c->member);
+    skv_storage_release(c->codes);
+    skv_storage_release(c->scales);
+    skv_storage_release(c->zeros);
+}
+
+/* The weight's scales: as the grid asks, and where the weight has no such axes with fewer of them. */
+static void lay_out(coded *c, const skv_weight_view *v) {
+    c->out_axis = v->out_axis;
+    c->in_axis = v->in_axis;
+    c->blocks = 1;
+    c->size = INT64_MAX;
+    if (c->q.per == SKV_PER_GROUP && (c->t->rank != 2 || v->out_axis < 0 || v->in_axis < 0)) c->q.per = SKV_PER_CHANNEL;
+    if (c->q.per == SKV_PER_CHANNEL && v->out_axis < 0) c->q.per = SKV_PER_TENSOR;
+    if (c->q.per == SKV_PER_GROUP) {
+        c->size = c->q.group;
+        c->blocks = (v->in + c->size - 1) / c->size;
+    }
+    c->groups = c->q.per == SKV_PER_TENSOR ? 1 : c->t->dims[v->out_axis] * c->blocks;
+}
+
+static skive_value *param(skv_builder *b, skive_value *like, const char *end, skv_storage **take) {
+    char name[256];
+    skv_storage *s = *take;
+    *take = NULL;
+    if (!s) return NULL;
+    (void)snprintf(name, sizeof name, "%.*s_%s", 230, like->name, end);
+    return skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, s);
+}
+
+static skive_status put_weight(work *w, coded *c, skive_value *v) {
+    skv_builder b = skv_build(w->g);
+    skive_value *codes = param(&b, v, "quantized", &c->codes), *real;
+    skive_value *scales = param(&b, v, "scale", &c->scales), *zeros = param(&b, v, "zero_point", &c->zeros);
+    if (!c->q.grid->scaled)
+        real = skv_emit(&b, "Cast", SKV_IN(codes), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+    else if (c->q.per == SKV_PER_TENSOR)
+        real = zeros ? skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales, zeros), SKV_NONE)
+                     : skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales), SKV_NONE);
+    else {
+        const skv_attr_init attrs[] = {
+            SKV_INT("axis", c->q.per == SKV_PER_GROUP ? c->in_axis : c->out_axis),
+            SKV_INT("block_size", c->q.per == SKV_PER_GROUP ? c->size : 0)};
+        const skv_attr_list list = {attrs, c->q.per == SKV_PER_GROUP ? 2 : 1};
+        real = zeros ? skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales, zeros), list)
+                     : skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales), list);
+    }
+    SKV_TRY(b.status);
+    return skv_value_replace_uses(v, real, true);
+}
+
+static skive_status quantize_weight(work *w, const skv_quantizer *q, const skv_weight *from) {
+    coded c = {.q = *q, .t = skv_value_tensor(from->value)};
+    skive_status status;
+    lay_out(&c, &from->view);
+    if (q->per == SKV_PER_GROUP && c.q.per != SKV_PER_GROUP)
+        skv_note(w->ctx, "weight '%s' is no matrix: it has one scale for each output channel, not one for each group",
+                 from->value->name);
+    SKV_GO(status, done, code_weight(w->ctx, &c));
+    const skive_quantize_row row = {.is_parameter = true,
+                                    .scale = NAN,
+                                    .lo = NAN,
+                                    .hi = NAN,
+                                    .sqnr = c.error > 0 ? 10 * log10(c.power / c.error) : INFINITY};
+    SKV_GO(status, done, skv_quant_add_row(w->ctx, &w->report, &row, from->value->name));
+    status = put_weight(w, &c, from->value);
+done:
+    free_coded(w->ctx, &c);
+    return status;
+}
+
+static skive_status check_grid(const work *w, const char *text, const skv_quantizer *q) {
+    if (q->grid->dtype != SKIVE_DTYPE_NONE) return SKIVE_OK;
+    return skv_fail_at(w->ctx, SKIVE_ERR_UNSUPPORTED, "grid",
+                       "no element type of ONNX holds the grid '%s': write the file with 'skive pack --weights %s', "
+                       "which stores its %d bits",
+                       q->grid->name, text, q->grid->bits);
+}
+
+skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, const char *grid,
+                                    const skive_quantize_options *options, skive_quantize_report *report) {
+    SKV_NEED(ctx, "ctx, graph, grid", ctx, graph, grid);
+    skive_quantize_options o = skive_quantize_options_default();
+    work w = {.ctx = ctx, .o = &o};
+    skv_weight *weights = NULL;
+    skv_quantizer q;
+    size_t n = 0;
+    skive_status status;
+    const double started = skv_now();
+    if (report) *report = (skive_quantize_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
+    SKV_TRY(skv_quantizer_parse(ctx, grid, &q));
+    SKV_TRY(check_grid(&w, grid, &q));
+    SKV_GO(status, done, open_work(&w, graph));
+    SKV_GO(status, done, skv_weights(ctx, w.g, &weights, &n));
+    for (size_t i = 0; i < n; i++) {
+        const skive_value *v = weights[i].value;
+        const char *why = skv_quant_skipped(&o, weights[i].node)   ? "it is excluded by --skip"
+                          : !v->storage || skv_value_coded(v)      ? "its weights are computed, not a parameter"
+                          : v->type.dtype != SKIVE_F32             ? "its weights are not float32"
+                          : skive_tensor_count(skv_value_tensor(v)) == 0 ? "its weights are empty"
+                                                                   : NULL;
+        if (why) {
+            SKV_GO(status, done, skv_quant_leave(ctx, &w.report, weights[i].node, why));
+            continue;
+        }
+        SKV_GO(status, done, quantize_weight(&w, &q, &weights[i]));
+        w.report.n_quantized++;
+    }
+    if (w.report.n_quantized == 0) {
+        status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED, "the model has no float weight that can be quantized");
+        goto done;
+    }
+    status = finish(&w);
+    w.report.seconds = skv_now() - started;
+done:
+    skv_free(ctx, weights);
+    return close_work(&w, graph, report, status);
+}
+
+/* ---- dynamic quantization ---- */
+
+/* A value quantized while the model runs, once for all its readers. */
+typedef struct live {
+    skive_value *of, *q, *scale, *zero;
+} live;
+
+typedef struct dynamic {
+    work *w;
+    live *items; /* by the value they are of */
+    size_t n;
+} dynamic;
+
+static skive_status quantize_live(dynamic *d, skive_value *x, live *out) {
+    for (size_t i = 0; i < d->n; i++) {
+        if (d->items[i].of != x) continue;
+        *out = d->items[i];
+        return SKIVE_OK;
+    }
+    skv_builder b = skv_build(d->w->g);
+    skive_value *y[3] = {NULL};
+    (void)skv_emit_n(&b, "DynamicQuantizeLinear", SKV_IN(x), SKV_NONE, y, 3);
+    SKV_TRY(b.status);
+    SKV_TRY(skv_grow(d->w->ctx, &d->items, d->n, d->n + 1, sizeof *d->items));
+    *out = d->items[d->n++] = (live){.of = x, .q = y[0], .scale = y[1], .zero = y[2]};
+    return SKIVE_OK;
+}
+
+static const char *why_not(const work *w, const skive_node *n) {
+    const skive_value *x = skv_node_in(n, 0), *m = skv_node_in(n, 1), *c = skv_node_in(n, 2);
+    if (skv_quant_skipped(w->o, n)) return "it is excluded by --skip";
+    if (!SKV_NODE_IS_ANY(n, SKV_OP_MAT_MUL, SKV_OP_GEMM)) {
+        if (SKV_NODE_IS_ANY(n, SKV_OP_LSTM, SKV_OP_GRU, SKV_OP_RNN))
+            return "ONNX has no recurrent layer with 8-bit weights and activations";
+        return "its integer form ConvInteger has no kernel that is faster than float; quantize it with samples";
+    }
+    if (!x || x->storage || x->type.dtype != SKIVE_F32) return "its first input is not a float32 that is computed";
+    if (!skv_value_is_param(m) || m->type.dtype != SKIVE_F32) return "its weights are not a float parameter";
+    if (m->type.rank != 2) return "its weights have not two dimensions";
+    if (!skv_node_is(n, SKV_OP_GEMM)) return NULL;
+    if (skv_attr_int(n, "transA", 0) != 0) return "its first input is transposed";
+    if (skv_attr_float(n, "alpha", 1) != 1 || (c && skv_attr_float(n, "beta", 1) != 1))
+        return "its alpha or beta is not 1";
+    return NULL;
+}
+
+/* int8 weights [k][n] with a scale for each column. */
+static skive_status make_weights(work *w, const skive_node *n, skv_storage **codes, skv_storage **scales) {
+    const skive_tensor *t = skv_value_tensor(n->inputs[1]);
+    const bool turned = skv_node_is(n, SKV_OP_GEMM) && skv_attr_int(n, "transB", 0) != 0;
+    const int64_t columns = t->dims[turned ? 0 : 1], rows = t->dims[turned ? 1 : 0], dims[2] = {rows, columns};
+    const skv_quantizer q = skv_quant_weights(true);
+    const float *x = t->data;
+    double power = 0, error = 0;
+    SKV_TRY(skv_storage_create(w->ctx, SKIVE_I8, 2, dims, codes));
+    SKV_TRY(skv_storage_create(w->ctx, SKIVE_F32, w->o->per_channel ? 1 : 0, &columns, scales));
+    double all = 0;
+    for (int64_t i = 0; i < rows * columns; i++) all = fmax(all, fabs((double)x[i]));
+    for (int64_t c = 0; c < columns; c++) {
+        double most = 0;
+        skv_grid_params p;
+        for (int64_t r = 0; r < rows; r++) most = fmax(most, fabs((double)x[turned ? c * rows + r : r * columns + c]));
+        if (!w->o->per_channel) most = all;
+        q.grid->solve_range(&q, -most, most, &p);
+        for (int64_t r = 0; r < rows; r++) {
+            const float from = x[turned ? c * rows + r : r * columns + c];
+            const int32_t code = skv_grid_encode(&q, &p, from);
+            const double e = (double)skv_grid_decode(&q, &p, code) - (double)from;
+            ((int8_t *)(*codes)->tensor.data)[r * columns + c] = (int8_t)code;
+            power += (double)from * (double)from;
+            error += e * e;
+        }
+        ((float *)(*scales)->tensor.data)[w->o->per_channel ? c : 0] = p.scale;
+    }
+    const skive_quantize_row row = {.is_parameter = true,
+                                    .scale = NAN,
+                                    .lo = NAN,
+                                    .hi = NAN,
+                                    .sqnr = error > 0 ? 10 * log10(power / error) : INFINITY};
+    return skv_quant_add_row(w->ctx, &w->report, &row, n->inputs[1]->name);
+}
+
+/* y = float(integer product) * (scale of x * scales of w) + bias */
+static skive_status make_dynamic(dynamic *d, skive_node *n) {
+    work *w = d->w;
+    skv_storage *codes = NULL, *scales = NULL;
+    skive_value *bias = skv_node_in(n, 2), *old = n->inputs[1];
+    live x;
+    SKV_TRY(quantize_live(d, n->inputs[0], &x));
+    const skive_status status = make_weights(w, n, &codes, &scales);
+    if (status != SKIVE_OK) {
+        skv_storage_release(codes);
+        skv_storage_release(scales);
+        return status;
+    }
+    skv_builder b = skv_build(w->g);
+    skive_value *integer = param(&b, old, "quantized", &codes), *scale = param(&b, old, "scale", &scales);
+    skive_value *y = skv_emit(&b, "MatMulInteger", SKV_IN(x.q, integer, x.zero), SKV_NONE);
+    y = skv_emit(&b, "Cast", SKV_IN(y), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+    y = skv_emit(&b, "Mul", SKV_IN(y, skv_emit(&b, "Mul", SKV_IN(x.scale, scale), SKV_NONE)), SKV_NONE);
+    if (bias) y = skv_emit(&b, "Add", SKV_IN(y, bias), SKV_NONE);
+    SKV_TRY(b.status);
+    w->report.n_quantized++;
+    return skv_import_replace(n, y);
+}
+
+skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, const skive_quantize_options *options,
+                                    skive_quantize_report *report) {
+    SKV_NEED(ctx, "ctx, graph", ctx, graph);
+    skive_quantize_options o = skive_quantize_options_default();
+    work w = {.ctx = ctx, .o = &o};
+    dynamic d = {.w = &w};
+    skive_node **order = NULL;
+    skive_status status;
+    const double started = skv_now();
+    if (report) *report = (skive_quantize_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
+    SKV_GO(status, done, open_work(&w, graph));
+    SKV_GO(status, done, skv_graph_topo(w.g, &order));
+    const uint32_t n = w.g->n_nodes;
+    for (uint32_t i = 0; i < n; i++) {
+        const skv_input_spec *spec = skv_input_spec_of(order[i], 1);
+        if (!spec || spec->role != SKV_ROLE_WEIGHT) continue;
+        const char *why = why_not(&w, order[i]);
+        SKV_GO(status, done, why ? skv_quant_leave(ctx, &w.report, order[i], why) : make_dynamic(&d, order[i]));
+    }
+    if (w.report.n_quantized == 0) {
+        status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED,
+                          "the model has no MatMul or Gemm with float weights, which is what dynamic quantization takes; "
+                          "quantize it with samples (--data)");
+        goto done;
+    }
+    status = finish(&w);
+    w.report.seconds = skv_now() - started;
+done:
+    skv_free(ctx, order);
+    skv_free(ctx, d.items);
+    return close_work(&w, graph, report, status);
+}

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# skive quantize without samples: weights alone on several grids, dynamic quantization, what is refused.
+. "$(dirname "$0")/common.sh"
+make_data
+bytes() { stat -c %s "$1"; }
+holds() { # what TEST...: a condition
+    checks=$((checks + 1))
+    local what=$1
+    shift
+    "$@" || { echo "FAIL: $what"; failures=$((failures + 1)); }
+}
+
+expect 0 'wrote mlp.onnx' "$skive" train mlp:64,60 --data $data --epochs 4 --batch 32 -q -o mlp.onnx
+expect 0 'wrote lstm.onnx' "$skive" train lstm --data $data --epochs 0 -o lstm.onnx
+expect 0 'wrote conv.onnx' "$skive" train resnet20 --data $data --epochs 0 -o conv.onnx
+
+# ---- weights ----
+for grid in int8 int8:tensor int4 int4:32 int4:48 uint4:16,asymmetric uint8:tensor,asymmetric int6 f16 bf16 f8e4m3 f8e5m2:channel; do
+    expect 0 'quantized 3 weights' "$skive" quantize mlp.onnx --weights $grid -o "w_${grid//[:,]/_}.onnx"
+    expect 0 'accuracy +(9[0-9]|100)' "$skive" eval "w_${grid//[:,]/_}.onnx" --data $data
+done
+holds 'half' [ $((10 * $(bytes w_f16.onnx))) -lt $((6 * $(bytes mlp.onnx))) ]
+holds 'a quarter' [ $((10 * $(bytes w_int8.onnx))) -lt $((4 * $(bytes mlp.onnx))) ]
+holds 'an eighth, and scales' [ $((10 * $(bytes w_int4_32.onnx))) -lt $((3 * $(bytes mlp.onnx))) ]
+expect 0 'wrote half.onnx' "$skive" quantize mlp.onnx --to fp16 -o half.onnx
+expect 0 '' cmp half.onnx w_f16.onnx
+expect 0 'wrote lstm8.onnx' "$skive" quantize lstm.onnx --weights int8 -o lstm8.onnx
+expect 0 'has one scale for each output channel' "$skive" quantize conv.onnx --weights int4:16 -o conv4.onnx
+expect 0 'excluded by --skip' "$skive" quantize mlp.onnx --weights int8 --skip fc1 -o skipped.onnx
+expect 0 '"expected_weight_bytes": [0-9]+' "$skive" quantize mlp.onnx --weights int4 --json -o json.onnx
+expect 0 'nothing was written' "$skive" quantize mlp.onnx --weights int4 --dry-run -o dry.onnx
+absent dry.onnx
+
+# ---- dynamic ----
+expect 0 'quantized 3 nodes in' "$skive" quantize mlp.onnx --dynamic -o dynamic.onnx
+expect 0 'accuracy +(9[0-9]|100)' "$skive" eval dynamic.onnx --data $data
+expect 0 'DynamicQuantizeLinear' "$skive" inspect dynamic.onnx
+expect 0 'wrote tensor.onnx' "$skive" quantize mlp.onnx --dynamic --per-tensor -o tensor.onnx
+expect 0 'no recurrent layer with 8-bit' "$skive" quantize lstm.onnx --dynamic -o lstm_d.onnx
+expect 0 'ConvInteger has no kernel' "$skive" quantize conv.onnx --dynamic -o conv_d.onnx
+
+# ---- what cannot be ----
+expect 2 'only one of --dynamic, --weights and --to' "$skive" quantize mlp.onnx --dynamic --to f16 -o no.onnx
+expect 2 'dynamic quantizes without samples: --data has no use' "$skive" quantize mlp.onnx --dynamic --data $data -o no.onnx
+expect 2 "no number grid 'int44'" "$skive" quantize mlp.onnx --weights int44 -o no.onnx
+expect 6 'skive pack --weights nf4' "$skive" quantize mlp.onnx --weights nf4 -o no.onnx
+expect 2 'already quantized' "$skive" quantize dynamic.onnx --dynamic -o no.onnx
+expect 13 "no node 'fc9'" "$skive" quantize mlp.onnx --weights int8 --skip fc9 -o no.onnx
+absent no.onnx
+no_leftovers
+finish
