@@ -111,8 +111,8 @@ static skive_status quantize_all(skive_context *ctx, void *user) {
     z.classes = 3;
     skive_status status = skive_zoo_build(ctx, "mlp:8", &z, &g);
     if (status == SKIVE_OK)
-        status = grid ? skive_quantize_weights(ctx, g, grid, NULL, &report)
-                      : skive_quantize_dynamic(ctx, g, NULL, &report);
+        status =
+            grid ? skive_quantize_weights(ctx, g, grid, NULL, &report) : skive_quantize_dynamic(ctx, g, NULL, &report);
     skive_quantize_report_free(ctx, &report);
     skive_graph_free(g);
     return status;

@@ -68,9 +68,9 @@ static skive_status finish(work *w) {
 typedef struct coded {
     skv_quantizer q;
     const skive_tensor *t;
-    int out_axis, in_axis;  /* -1: none */
-    int64_t blocks, size;   /* along the input axis; 1, and all of it, unless scales are by group */
-    int64_t groups;         /* that share a scale */
+    int out_axis, in_axis;   /* -1: none */
+    int64_t blocks, size;    /* along the input axis; 1, and all of it, unless scales are by group */
+    int64_t groups;          /* that share a scale */
     int64_t *first, *member; /* [groups + 1], [n] the elements in order of group */
     skv_storage *codes, *scales, *zeros;
     double power, error;
@@ -210,9 +210,8 @@ static skive_status put_weight(work *w, coded *c, skive_value *v) {
         real = zeros ? skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales, zeros), SKV_NONE)
                      : skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales), SKV_NONE);
     else {
-        const skv_attr_init attrs[] = {
-            SKV_INT("axis", c->q.per == SKV_PER_GROUP ? c->in_axis : c->out_axis),
-            SKV_INT("block_size", c->q.per == SKV_PER_GROUP ? c->size : 0)};
+        const skv_attr_init attrs[] = {SKV_INT("axis", c->q.per == SKV_PER_GROUP ? c->in_axis : c->out_axis),
+                                       SKV_INT("block_size", c->q.per == SKV_PER_GROUP ? c->size : 0)};
         const skv_attr_list list = {attrs, c->q.per == SKV_PER_GROUP ? 2 : 1};
         real = zeros ? skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales, zeros), list)
                      : skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales), list);
@@ -267,11 +266,11 @@ skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, cons
     SKV_GO(status, done, skv_weights(ctx, w.g, &weights, &n));
     for (size_t i = 0; i < n; i++) {
         const skive_value *v = weights[i].value;
-        const char *why = skv_quant_skipped(&o, weights[i].node)   ? "it is excluded by --skip"
-                          : !v->storage || skv_value_coded(v)      ? "its weights are computed, not a parameter"
-                          : v->type.dtype != SKIVE_F32             ? "its weights are not float32"
+        const char *why = skv_quant_skipped(&o, weights[i].node)         ? "it is excluded by --skip"
+                          : !v->storage || skv_value_coded(v)            ? "its weights are computed, not a parameter"
+                          : v->type.dtype != SKIVE_F32                   ? "its weights are not float32"
                           : skive_tensor_count(skv_value_tensor(v)) == 0 ? "its weights are empty"
-                                                                   : NULL;
+                                                                         : NULL;
         if (why) {
             SKV_GO(status, done, skv_quant_leave(ctx, &w.report, weights[i].node, why));
             continue;
@@ -417,9 +416,10 @@ skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph, cons
         SKV_GO(status, done, why ? skv_quant_leave(ctx, &w.report, order[i], why) : make_dynamic(&d, order[i]));
     }
     if (w.report.n_quantized == 0) {
-        status = SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED,
-                          "the model has no MatMul or Gemm with float weights, which is what dynamic quantization takes; "
-                          "quantize it with samples (--data)");
+        status =
+            SKV_FAIL(ctx, SKIVE_ERR_UNSUPPORTED,
+                     "the model has no MatMul or Gemm with float weights, which is what dynamic quantization takes; "
+                     "quantize it with samples (--data)");
         goto done;
     }
     status = finish(&w);
