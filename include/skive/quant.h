@@ -1,5 +1,5 @@
-/* Quantization. Static, to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32 bias. The result
- * is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (see docs/quantization.md). */
+/* Quantization. Static, to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32 bias. The
+ * result is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (see docs/quantization.md). */
 #ifndef SKIVE_QUANT_H
 #define SKIVE_QUANT_H
 
@@ -123,19 +123,19 @@ SKIVE_API skive_status skive_quantize_feed(skive_context *ctx, skive_graph *grap
 
 /* ---- without samples ---- */
 
-/* Only the weights and tables, on a number grid (docs/tables.md): "int8", "int4:32" (a scale for each 32 numbers along
- * the inputs of a matrix; other weights have one for each output channel), "uint4:64,asymmetric", "f16", "bf16",
- * "f8e4m3". The file has the codes, which DequantizeLinear or Cast turn into float32, in which the model computes: it
- * becomes smaller, not faster. Of the options `skip` and `dry_run` count. Errors: ARGUMENT (no such grid; the model is
- * quantized already), NOT_FOUND (a name in `skip` that no node has), UNSUPPORTED (no weight; a grid that no element type
- * of ONNX holds: skive/pack.h stores those), NUMERIC. */
+/* Only the weights and tables, on a number grid (docs/tables.md): "int8", "int4:32" (a scale for each 32 numbers
+ * along the inputs of a matrix; other weights have one for each output channel), "uint4:64,asymmetric", "f16",
+ * "bf16", "f8e4m3". The file has the codes, which DequantizeLinear or Cast turn into float32, in which the model
+ * computes: it becomes smaller, not faster. Of the options `skip` and `dry_run` count. Errors: ARGUMENT (no such
+ * grid; the model is quantized already), NOT_FOUND (a name in `skip` that no node has), UNSUPPORTED (no weight; a
+ * grid that no element type of ONNX holds: skive/pack.h stores those), NUMERIC. */
 SKIVE_API skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, const char *grid,
                                               const skive_quantize_options *options, skive_quantize_report *report);
 
-/* Dynamic quantization: weights of MatMul and Gemm become int8 with a scale for each output channel, and their inputs
- * uint8 while the model runs, with the range of each run (DynamicQuantizeLinear, MatMulInteger). Other nodes stay float
- * and are listed in report->left. Of the options `per_channel`, `skip` and `dry_run` count. Errors: as above; UNSUPPORTED
- * (no MatMul or Gemm with float weights). */
+/* Dynamic quantization: weights of MatMul and Gemm become int8 with a scale for each output channel, and their
+ * inputs uint8 while the model runs, with the range of each run (DynamicQuantizeLinear, MatMulInteger). Other nodes
+ * stay float and are listed in report->left. Of the options `per_channel`, `skip` and `dry_run` count. Errors: as
+ * above; UNSUPPORTED (no MatMul or Gemm with float weights). */
 SKIVE_API skive_status skive_quantize_dynamic(skive_context *ctx, skive_graph *graph,
                                               const skive_quantize_options *options, skive_quantize_report *report);
 
