@@ -75,6 +75,10 @@ static const char *const optional[] = {
     "skive_quantize_feed user",
     "skive_quantize_feed options",
     "skive_quantize_feed report",
+    "skive_quantize_weights options",
+    "skive_quantize_weights report",
+    "skive_quantize_dynamic options",
+    "skive_quantize_dynamic report",
     "skive_quantize_within test",
     "skive_quantize_within options",
     "skive_quantize_within report",
@@ -540,6 +544,11 @@ static void quant_cases(fixture *f) {
     SILENT(skive_quantize_feed, ctx, skive_quantize_feed(NULL, f->g, feed, NULL, NULL, NULL));
     REFUSED(skive_quantize_feed, graph, skive_quantize_feed(c, NULL, feed, NULL, NULL, NULL));
     REFUSED(skive_quantize_feed, feed, skive_quantize_feed(c, f->g, NULL, NULL, NULL, NULL));
+    SILENT(skive_quantize_weights, ctx, skive_quantize_weights(NULL, f->g, "int8", NULL, NULL));
+    REFUSED(skive_quantize_weights, graph, skive_quantize_weights(c, NULL, "int8", NULL, NULL));
+    REFUSED(skive_quantize_weights, grid, skive_quantize_weights(c, f->g, NULL, NULL, NULL));
+    SILENT(skive_quantize_dynamic, ctx, skive_quantize_dynamic(NULL, f->g, NULL, NULL));
+    REFUSED(skive_quantize_dynamic, graph, skive_quantize_dynamic(c, NULL, NULL, NULL));
     IGNORED(skive_quantize_control_free, ctx, skive_quantize_control_free(NULL, out));
     IGNORED(skive_quantize_control_free, control, skive_quantize_control_free(c, NULL));
     SILENT(skive_quantize_within, ctx, skive_quantize_within(NULL, f->g, f->ds, f->ds, NULL, 1, NULL, NULL, NULL));
