@@ -158,6 +158,7 @@ static void accumulated_batches_are_a_large_batch(void **state) {
     skive_graph *alone = trained(ctx, &o);
     o.accumulate = 3;
     skive_graph *parts = trained(ctx, &o);
+    assert_false(noted(ctx, "made no update"));
     double other = 0;
     for (int i = 0; i < CLASSES * PIXELS; i++) {
         const double w = (double)data_of(large, "fc.weight")[i];

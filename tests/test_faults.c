@@ -115,11 +115,24 @@ static uint64_t fingerprint(const skive_graph *g) {
     return h;
 }
 
+/* `user`: NULL, or which of two options that exclude one another is on, with all others. */
 static skive_status train(skive_context *ctx, void *user) {
     skive_graph *g = NULL;
     skive_dataset *d = NULL;
-    const skive_train_options o = one_epoch();
-    (void)user;
+    skive_train_options o = one_epoch();
+    if (user) {
+        o.recompute = o.deterministic = true;
+        o.clip_value = o.clip_norm = 1;
+        o.accumulate = 2;
+        o.epochs = 2;
+        o.unfreeze = "1:*bias";
+        o.optimizer = "lamb:beta2=0.9";
+        o.schedule = "multi-step:at=1";
+        if (strcmp(user, "swa") == 0)
+            o.swa = "0,batches=1";
+        else
+            o.ema = 0.9;
+    }
     skive_status status = open_all(ctx, &g, &d);
     if (status == SKIVE_OK) {
         const uint64_t before = fingerprint(g);
@@ -312,7 +325,12 @@ static void walk(skv_test_body body, long step) { walk_with(body, NULL, step); }
 
 static void loading(void **state) { (void)state, walk(load, 1); }
 static void planning_and_running(void **state) { (void)state, walk(plan_and_run, 1); }
-static void training(void **state) { (void)state, walk(train, 5); }
+static void training(void **state) {
+    (void)state;
+    walk(train, 5);
+    walk_with(train, "swa", 17);
+    walk_with(train, "ema", 19);
+}
 static void distilling(void **state) { (void)state, walk(distill, 7); }
 static void pruning(void **state) { (void)state, walk(prune, 7); }
 static void pruning_surgically(void **state) { (void)state, walk(prune_surgically, 11); }

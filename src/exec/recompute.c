@@ -312,7 +312,7 @@ skive_status skv_plan_recompute(skive_plan *p, bool always, size_t reserve) {
     return SKV_FAIL(
         p->ctx, SKIVE_ERR_LIMIT,
         "a training step needs %zu MiB for its values, %zu MiB where they are computed again as far as that "
-        "helps, which is more than the memory limit leaves (option --memory): the least limit is %llu MiB; "
+        "helps, which is more than the memory limit leaves (option --memory): it must be at least %llu MiB; "
         "a smaller --batch needs less",
         (before + mib - 1) / mib, (p->arena_bytes + mib - 1) / mib, (unsigned long long)((least + mib - 1) / mib));
 }

@@ -45,6 +45,17 @@ static skive_status reduce(void *self, skv_trainer *t, skv_step *step) {
     return SKIVE_OK;
 }
 
+static skive_status epoch(void *self, const skv_watch *w, bool *counts, bool *stop) {
+    const accumulation *a = self;
+    (void)counts;
+    (void)stop;
+    if (w->epoch == w->epochs && a->gathered > 0)
+        skv_note(skv_trainer_context(w->trainer),
+                 "the last %lld batch%s of the run made no update: --accumulate waits for %lld", (long long)a->gathered,
+                 a->gathered == 1 ? "" : "es", (long long)a->batches);
+    return SKIVE_OK;
+}
+
 static skive_status states(void *self, skv_trainer *t, skv_states *s) {
     accumulation *a = self;
     (void)t;
@@ -58,4 +69,5 @@ const skv_callback skv_callback_accumulate = {.name = "accumulate",
                                               .start = start,
                                               .end = end,
                                               .reduce = reduce,
+                                              .epoch = epoch,
                                               .states = states};

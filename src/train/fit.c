@@ -13,8 +13,6 @@
 #include "train/metric.h"
 #include "train/train.h"
 
-enum { VALIDATION_BATCH = 100 };
-
 typedef struct fit_state {
     skive_context *ctx;
     const skv_fit *fit;
@@ -95,6 +93,7 @@ static skive_status build_trainer(fit_state *s) {
                                        .hooks = fit->hooks,
                                        .n_hooks = fit->n_hooks,
                                        .validated = fit->validation != NULL,
+                                       .reserve = skv_fit_reserve(s->ctx, s->current, &s->feed, fit->validation),
                                        .batch = s->batch,
                                        .shares = s->shares > 0};
     s->input_name = p->input->name;
@@ -114,9 +113,9 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     if (!s->fit->validation) return SKIVE_OK;
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
-    SKV_TRY(skv_problem_bind(s->ctx, s->current, &s->feed, VALIDATION_BATCH, &g));
+    SKV_TRY(skv_problem_bind(s->ctx, s->current, &s->feed, SKV_VALIDATION_BATCH, &g));
     const skive_status status =
-        skv_evaluate(s->ctx, g, s->fit->validation, VALIDATION_BATCH, false, false, s->o->best, &r);
+        skv_evaluate(s->ctx, g, s->fit->validation, SKV_VALIDATION_BATCH, false, false, s->o->best, &r);
     skive_graph_free(g);
     SKV_TRY(status);
     if (r.task == SKIVE_TASK_CLASSES || r.task == SKIVE_TASK_BINARY) row->validation_accuracy = r.accuracy;
@@ -346,7 +345,6 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skv_run_settings(s->ctx, s->fit, s->current, &s->settings));
     s->point = (skv_checkpoint){.settings = s->settings.data, .epochs = o->epochs, .may_extend = may_extend(s->fit)};
     SKV_TRY(skv_class_weights(s->ctx, o->class_weights, s->fit->train, &s->class_weights));
-    SKV_TRY(build_trainer(s));
     SKV_TRY(skv_journal_create(s->ctx, &s->journal));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)s->batch, sizeof *s->indices, &s->indices));
     skive_loader_options l = skive_loader_options_default();
@@ -357,6 +355,7 @@ static skive_status set_up(fit_state *s) {
     l.scores = s->shares;
     SKV_TRY(skv_feed_loader(s->ctx, &s->feed, s->fit->train, &l, &s->loader));
     s->batches = skive_loader_batches(s->loader);
+    SKV_TRY(build_trainer(s)); /* the last to take memory: it can do with less */
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
 }
 

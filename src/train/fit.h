@@ -116,6 +116,12 @@ void skv_settings_hash(skv_text *t, const char *name, uint64_t hash); /* of what
 /* Has each of my lines the same value in theirs[size]? `why` tells the first that has not. */
 bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *why, size_t room);
 
+enum { SKV_VALIDATION_BATCH = 100 };
+/* Bytes that are needed beside a step: by validation, and many small things. A memory limit that somebody has set must
+ * have room for all; 0 where nobody has. */
+size_t skv_fit_reserve(skive_context *ctx, const skive_graph *model, const skv_feed *feed,
+                       const skive_dataset *validation);
+
 /* ---- what a run tells ---- */
 
 void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const skive_epoch_report *row);

@@ -145,7 +145,7 @@ done:
 static void tell_recomputation(const skv_trainer *t) {
     const skive_recomputation r = skive_plan_recomputation(t->plan);
     const double mib = 1 << 20;
-    int64_t macs = -r.macs;
+    int64_t macs = 0;
     if (t->options.recompute && !r.segments)
         skv_note(t->ctx, "recomputing activations would save nothing here: a step needs %.1f MiB for its values",
                  (double)skive_plan_arena_bytes(t->plan) / mib);
@@ -156,7 +156,7 @@ static void tell_recomputation(const skv_trainer *t) {
              "values instead of %.1f MiB, and %.1f M multiply-adds more (%.0f %%)",
              r.segments - 1, r.segments, t->options.recompute ? "" : ", since the memory limit is too small otherwise",
              (double)r.bytes / mib, (double)r.bytes_before / mib, (double)r.macs / 1e6,
-             macs > 0 ? 100.0 * (double)r.macs / (double)macs : 0);
+             macs > r.macs ? 100.0 * (double)r.macs / (double)(macs - r.macs) : 0);
 }
 
 static size_t input_index(const skive_graph *g, const skive_value *v) {
