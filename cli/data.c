@@ -94,6 +94,7 @@ skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_data
     if (dtype == SKIVE_I64 || dtype == SKIVE_I32) return SKIVE_OK; /* tokens */
     o.mean = o.std = "data";
     o.scale = cli_text(a, "scale", NULL);
-    if (cli_has(a, "mean") || cli_has(a, "std")) return SKIVE_OK; /* ensured by cli_set_input */
+    if (cli_has(a, "mean") || cli_has(a, "std")) return SKIVE_OK;                       /* ensured by cli_set_input */
+    if (skive_value_type(skive_graph_input(g, 0))->dtype != SKIVE_F32) return SKIVE_OK; /* tokens */
     return skive_model_set_input(a->ctx, g, train, &o);
 }

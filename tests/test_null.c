@@ -718,6 +718,9 @@ static void zoo_cases(fixture *f) {
     SILENT(skive_zoo_build, ctx, skive_zoo_build(NULL, "x", NULL, out));
     REFUSED(skive_zoo_build, spec, skive_zoo_build(c, NULL, NULL, out));
     REFUSED(skive_zoo_build, out, skive_zoo_build(c, "x", NULL, NULL));
+    SILENT(skive_zoo_option_text, ctx, skive_zoo_option_text(NULL, 0, out));
+    REFUSED(skive_zoo_option_text, out, skive_zoo_option_text(c, 0, NULL));
+    GIVES(skive_zoo_usual, out, !skive_zoo_usual(0, NULL));
 }
 
 /* ---- are these all? ---- */

@@ -4,6 +4,7 @@ _skive() {
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
         words="help --help --version train data inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost"
+        words="help --help --version train inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost zoo"
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
         return
     fi
@@ -11,6 +12,9 @@ _skive() {
         help) words=" train data inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost" ;;
         -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv text segment" ;;
         train|--student) words=" mlp lenet5 vgg-small vgg16 resnet20 resnet18 resnet50 mobilenet mobilenetv2 lstm gru" ;;
+        help) words=" train inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost zoo" ;;
+        -d|--data) words=" fashion-mnist mnist idx npy folder" ;;
+        train|--student) words=" mlp lenet5 vgg-small vgg16 resnet8 resnet14 resnet20 resnet32 resnet56 resnet18 resnet50 densenet squeezenet mobilenet mobilenetv2 mobilenetv3-small efficientnet-b0 ds-cnn vit transformer lstm gru crnn unet autoencoder" ;;
     esac
     if [[ $word == -* ]]; then
         case ${COMP_WORDS[1]} in
@@ -30,6 +34,7 @@ _skive() {
             explain) words=" --batch --shape --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
             compare) words=" --data --names --report --limit --resamples --use-output --output-kind --split --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --targets --seconds --max-drop --max-bytes --min-speedup --threads --memory --seed --json --quiet --verbose --help" ;;
             cost) words=" --batch --shape --no-fusion --table --threads --memory --seed --json --quiet --verbose --help" ;;
+            zoo) words=" --sample --classes --vocabulary --output --threads --memory --seed --json --quiet --verbose --help" ;;
         esac
     fi
     mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

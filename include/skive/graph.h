@@ -103,6 +103,9 @@ SKIVE_API skive_status skive_node_set_float(skive_node *node, const char *attrib
 SKIVE_API skive_status skive_node_set_string(skive_node *node, const char *attribute, const char *value);
 SKIVE_API skive_status skive_node_set_ints(skive_node *node, const char *attribute, const int64_t *values, size_t n);
 
+/* Errors: GRAPH (another value has the name), ARGUMENT, MEMORY. */
+SKIVE_API skive_status skive_value_rename(skive_value *value, const char *name);
+
 /* Replaces a parameter's data by a copy of `tensor`; type and shape may change (run skive_graph_infer afterwards). */
 SKIVE_API skive_status skive_value_set_data(skive_value *value, const skive_tensor *tensor);
 

@@ -172,6 +172,12 @@ skive_status skv_value_rename(skive_value *v, const char *name) {
     return SKIVE_OK;
 }
 
+skive_status skive_value_rename(skive_value *v, const char *name) {
+    SKV_NEED(v ? v->graph->ctx : NULL, "value, name", v, name);
+    if (!name[0]) return SKV_FAIL(v->graph->ctx, SKIVE_ERR_ARGUMENT, "a value's name cannot be empty");
+    return skv_value_rename(v, name);
+}
+
 skive_status skv_value_set_storage(skive_value *v, skv_storage *take) {
     if (v->producer || v->is_input || v->outer) {
         return skv_fail_at(v->graph->ctx, SKIVE_ERR_ARGUMENT, v->name, "'%s' is not a parameter", v->name);

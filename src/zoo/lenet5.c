@@ -18,5 +18,6 @@ const skv_zoo skv_zoo_lenet5 = {
     .brief = "LeNet-5 in its Caffe form: 20 and 50 5x5 filters, 500 hidden units",
     SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
+    .usual = SKV_ZOO_IMAGES(1, 28, 28, 10),
     .build = build,
 };

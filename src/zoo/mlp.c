@@ -32,5 +32,6 @@ const skv_zoo skv_zoo_mlp = {
     .name = "mlp",
     .brief = "fully connected, ReLU between; without widths 300,100 (LeNet-300-100)",
     SKV_OPTIONS(options),
+    .usual = {.rank = 1, .dims = {784}, .classes = 10},
     .build = build,
 };

@@ -30,5 +30,6 @@ const skv_zoo skv_zoo_mobilenet = {
     .brief = "MobileNet v1, depthwise separable convolutions",
     SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
+    .usual = SKV_ZOO_IMAGES(3, 224, 224, 1000),
     .build = build,
 };

@@ -5,16 +5,14 @@
 #include "zoo/zoo.h"
 
 static skive_value *relu6(skv_zoo_env *e, skive_value *x) {
-    return skv_emit(&e->b, "Clip",
-                    SKV_IN(x, skv_emit_scalar(&e->b, SKIVE_F32, 0), skv_emit_scalar(&e->b, SKIVE_F32, 6)), SKV_NONE);
+    return skv_zoo_op(e, "Clip", SKV_ZOO_IN(x, skive_build_number(&e->b, 0), skive_build_number(&e->b, 6)),
+                      SKV_ZOO_PLAIN);
 }
 
 static skive_value *conv_bn(skv_zoo_env *e, const char *block, const char *part, skive_value *x, skv_zoo_conv c) {
     char name[64];
     snprintf(name, sizeof name, "%s.%s", block, part);
-    x = skv_zoo_conv2d(e, name, x, c);
-    snprintf(name, sizeof name, "%s.%s.bn", block, part);
-    return skv_zoo_batchnorm(e, name, x);
+    return skv_zoo_conv_bn(e, name, x, c);
 }
 
 static skive_value *inverted(skv_zoo_env *e, const char *name, skive_value *x, int64_t expand, int64_t out,
@@ -26,7 +24,7 @@ static skive_value *inverted(skv_zoo_env *e, const char *name, skive_value *x, i
     y = relu6(e, conv_bn(e, name, "depthwise", y,
                          (skv_zoo_conv){.out = hidden, .kernel = 3, .stride = stride, .pad = 1, .groups = hidden}));
     y = conv_bn(e, name, "project", y, (skv_zoo_conv){.out = out, .kernel = 1, .stride = 1});
-    return stride == 1 && in == out ? skv_emit(&e->b, "Add", SKV_IN(x, y), SKV_NONE) : y;
+    return stride == 1 && in == out ? skv_zoo_op(e, "Add", SKV_ZOO_IN(x, y), SKV_ZOO_PLAIN) : y;
 }
 
 static skive_value *build(skv_zoo_env *e, skive_value *x) {
@@ -57,5 +55,6 @@ const skv_zoo skv_zoo_mobilenetv2 = {
     .brief = "MobileNet v2, inverted residuals",
     SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
+    .usual = SKV_ZOO_IMAGES(3, 224, 224, 1000),
     .build = build,
 };

@@ -12,7 +12,7 @@ skive_value *skv_zoo_resnet_join(skv_zoo_env *e, const char *name, skive_value *
         snprintf(part, sizeof part, "%s.shortcut.bn", name);
         x = skv_zoo_batchnorm(e, part, x);
     }
-    return skv_zoo_relu(e, skv_emit(&e->b, "Add", SKV_IN(y, x), SKV_NONE));
+    return skv_zoo_relu(e, skv_zoo_op(e, "Add", SKV_ZOO_IN(y, x), SKV_ZOO_PLAIN));
 }
 
 skive_value *skv_zoo_resnet_stages(skv_zoo_env *e, skive_value *x, const int blocks[4], skv_zoo_block_fn block) {

@@ -24,5 +24,6 @@ const skv_zoo skv_zoo_resnet50 = {
     .brief = "ResNet-50 for large images",
     SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
+    .usual = SKV_ZOO_IMAGES(3, 224, 224, 1000),
     .build = build,
 };

@@ -27,5 +27,6 @@ const skv_zoo skv_zoo_vgg16 = {
     .brief = "VGG-16 with BatchNormalization, for images from 32x32",
     SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
+    .usual = SKV_ZOO_IMAGES(3, 32, 32, 10),
     .build = build,
 };

@@ -24,5 +24,6 @@ const skv_zoo skv_zoo_vgg_small = {
     .brief = "five 3x3 convolutions with BatchNormalization in three stages (32, 64, 128), one hidden layer",
     SKV_OPTIONS(skv_zoo_width_options),
     .sample_rank = 3,
+    .usual = SKV_ZOO_IMAGES(3, 32, 32, 10),
     .build = build,
 };
