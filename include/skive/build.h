@@ -48,10 +48,10 @@ SKIVE_API skive_attribute skive_attribute_float(const char *name, double value);
 SKIVE_API skive_attribute skive_attribute_string(const char *name, const char *value);
 SKIVE_API skive_attribute skive_attribute_ints(const char *name, const int64_t *values, size_t n);
 
-/* Adds a node and returns its first output. `name` NULL, or one that is taken: a name is made up; the outputs are named
- * after the node. An input may be NULL where the operator allows it to be absent. `outputs` receives all of them and may
- * be NULL. Errors, in builder->status: SHAPE and GRAPH (the node does not fit its inputs; it is not added), ARGUMENT
- * (builder, op, or an array that is counted is NULL), MEMORY. */
+/* Adds a node and returns its first output. `name` NULL, or one that is taken: a name is made up; the outputs are
+ * named after the node. An input may be NULL where the operator allows it to be absent. `outputs` receives all of
+ * them and may be NULL. Errors, in builder->status: SHAPE and GRAPH (the node does not fit its inputs; it is not
+ * added), ARGUMENT (builder, op, or an array that is counted is NULL), MEMORY. */
 SKIVE_API skive_value *skive_build_node(skive_builder *builder, const char *op, const char *name,
                                         skive_value *const *inputs, size_t n_inputs, const skive_attribute *attributes,
                                         size_t n_attributes, skive_value **outputs, size_t n_outputs);

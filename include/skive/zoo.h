@@ -32,8 +32,8 @@ SKIVE_API const char *skive_zoo_name(size_t index);
 SKIVE_API const char *skive_zoo_brief(size_t index);
 /* Samples and classes that the network was published for, or is mostly used with. False if there is no such network. */
 SKIVE_API bool skive_zoo_usual(size_t index, skive_zoo_options *out);
-/* The options of a network, one a line: "name: what it does (what it may be; default)". "" if it has none or there is no
- * such network. Freed by skive_string_free. */
+/* The options of a network, one a line: "name: what it does (what it may be; default)". "" if it has none or there
+ * is no such network. Freed by skive_string_free. */
 SKIVE_API skive_status skive_zoo_option_text(skive_context *ctx, size_t index, char **out);
 SKIVE_API bool skive_zoo_takes_tokens(size_t index); /* can it read sequences of tokens? */
 

@@ -1,7 +1,7 @@
-/* An autoencoder: the sample through a few numbers, and back. Of layers that are fully connected, by default those of
- * MLPerf Tiny's detector of anomalies in sound (after DCASE 2020): 128, four times, a code of 8, and 128, four times,
- * each with BatchNormalization and ReLU. Or, for images, of convolutions of stride 2 and transposed ones. The output has
- * the shape of the input. */
+/* An autoencoder: the sample through a few numbers, and back. Of layers that are fully connected, by default those
+ * of MLPerf Tiny's detector of anomalies in sound (after DCASE 2020): 128, four times, a code of 8, and 128, four
+ * times, each with BatchNormalization and ReLU. Or, for images, of convolutions of stride 2 and transposed ones. The
+ * output has the shape of the input. */
 #include <stdio.h>
 #include <stdlib.h>
 

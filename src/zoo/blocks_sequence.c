@@ -82,7 +82,8 @@ skive_value *skv_zoo_mean(skv_zoo_env *e, skive_value *x, skive_value *valid) {
 
 /* ---- recurrent layers ---- */
 
-/* One layer over x [steps][N][in]: all states [steps][directions][N][hidden] and the last ones [directions][N][hidden]. */
+/* One layer over x [steps][N][in]: all states [steps][directions][N][hidden] and the last ones
+ * [directions][N][hidden]. */
 static void cell(skv_zoo_env *e, const skv_zoo_cells *c, const char *name, skive_value *x, skive_value *lengths,
                  skive_value *out[2]) {
     const bool lstm = strcmp(c->op, "LSTM") == 0;

@@ -1,6 +1,6 @@
-/* CRNN (Shi et al. 2017): convolutions, the columns of their result as steps, two bidirectional LSTM layers with a layer
- * between. It classifies the whole sample by the mean over the steps, or, for CTC, gives scores for every step: [N]
- * [steps][classes], the blank among the classes. */
+/* CRNN (Shi et al. 2017): convolutions, the columns of their result as steps, two bidirectional LSTM layers with a
+ * layer between. It classifies the whole sample by the mean over the steps, or, for CTC, gives scores for every
+ * step: [N] [steps][classes], the blank among the classes. */
 #include <stdio.h>
 
 #include "zoo/zoo.h"

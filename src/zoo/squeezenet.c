@@ -1,5 +1,5 @@
-/* SqueezeNet 1.1 (Iandola et al. 2016; the authors' faster release): fire modules, in which few 1x1 filters feed 1x1 and
- * 3x3 filters side by side. On images under 64 pixels the first stride is 1. */
+/* SqueezeNet 1.1 (Iandola et al. 2016; the authors' faster release): fire modules, in which few 1x1 filters feed 1x1
+ * and 3x3 filters side by side. On images under 64 pixels the first stride is 1. */
 #include <stdio.h>
 
 #include "zoo/zoo.h"

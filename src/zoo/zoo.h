@@ -140,9 +140,9 @@ skive_value *skv_zoo_layernorm(skv_zoo_env *e, const char *name, skive_value *x)
 /* The mean over the steps, of those that are valid: [N][features] */
 skive_value *skv_zoo_mean(skv_zoo_env *e, skive_value *x, skive_value *valid);
 
-/* Layers of LSTM or GRU (`op`), each over the results of the one before. The last states [N][directions * hidden], or
- * with `every` those of all steps [N][steps][directions * hidden]. Weights uniform within 1 / sqrt(hidden), biases zero,
- * an LSTM's forget gate with a bias of 1 (Jozefowicz et al. 2015). */
+/* Layers of LSTM or GRU (`op`), each over the results of the one before. The last states [N][directions * hidden],
+ * or with `every` those of all steps [N][steps][directions * hidden]. Weights uniform within 1 / sqrt(hidden),
+ * biases zero, an LSTM's forget gate with a bias of 1 (Jozefowicz et al. 2015). */
 typedef struct skv_zoo_cells {
     const char *op, *name; /* of more than one layer "<name>1", "<name>2" ... */
     int64_t hidden, layers;
