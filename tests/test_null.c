@@ -101,6 +101,9 @@ static const char *const optional[] = {
     "skive_train_scope_of options",
     "skive_control_drop user",
     "skive_zoo_build options",
+    "skive_build_node name",
+    "skive_build_node outputs",
+    "skive_build_parameter name",
 };
 
 typedef struct fixture {
@@ -713,6 +716,36 @@ static void options_cases(fixture *f) {
     skive_options_free(o);
 }
 
+/* What a builder remembers after a call that gave nothing. */
+static skive_status left(skive_builder *b, const skive_value *given) {
+    const skive_status status = given ? SKIVE_OK : b->status;
+    b->status = SKIVE_OK;
+    return status;
+}
+
+static void build_cases(fixture *f) {
+    skive_builder b = skive_builder_of(f->g);
+    const skive_attribute a = skive_attribute_int("axis", 0);
+    GIVES(skive_builder_of, graph, skive_builder_of(NULL).status == SKIVE_ERR_ARGUMENT);
+    GIVES(skive_attribute_int, name, !skive_attribute_int(NULL, 1).name);
+    GIVES(skive_attribute_float, name, !skive_attribute_float(NULL, 1).name);
+    GIVES(skive_attribute_string, name, !skive_attribute_string(NULL, "x").name);
+    GIVES(skive_attribute_string, value, !skive_attribute_string("x", NULL).s);
+    GIVES(skive_attribute_ints, name, !skive_attribute_ints(NULL, dims, 1).name);
+    GIVES(skive_attribute_ints, values, !skive_attribute_ints("x", NULL, 1).ints);
+    GIVES(skive_build_node, builder, !skive_build_node(NULL, "Relu", NULL, &f->v, 1, NULL, 0, NULL, 1));
+    REFUSED(skive_build_node, op, left(&b, skive_build_node(&b, NULL, NULL, &f->v, 1, &a, 1, NULL, 1)));
+    REFUSED(skive_build_node, inputs, left(&b, skive_build_node(&b, "Relu", NULL, NULL, 1, &a, 1, NULL, 1)));
+    REFUSED(skive_build_node, attributes, left(&b, skive_build_node(&b, "Relu", NULL, &f->v, 1, NULL, 1, NULL, 1)));
+    GIVES(skive_build_parameter, builder, !skive_build_parameter(NULL, "x", &f->t, true));
+    REFUSED(skive_build_parameter, tensor, left(&b, skive_build_parameter(&b, "x", NULL, true)));
+    GIVES(skive_build_number, builder, !skive_build_number(NULL, 1));
+    GIVES(skive_build_ints, builder, !skive_build_ints(NULL, dims, 1));
+    REFUSED(skive_build_ints, values, left(&b, skive_build_ints(&b, NULL, 1)));
+    SILENT(skive_value_rename, value, skive_value_rename(NULL, "x"));
+    REFUSED(skive_value_rename, name, skive_value_rename(f->v, NULL));
+}
+
 static void zoo_cases(fixture *f) {
     skive_context *c = f->ctx;
     SILENT(skive_zoo_build, ctx, skive_zoo_build(NULL, "x", NULL, out));
@@ -860,6 +893,7 @@ static void test_null(void **state) {
     train_cases(&f);
     tune_cases(&f);
     options_cases(&f);
+    build_cases(&f);
     zoo_cases(&f);
     check_headers();
     skive_session_free(f.session);

@@ -31,9 +31,15 @@ static bool checked(skive_builder *b, skive_status status) {
     return status == SKIVE_OK;
 }
 
+static skive_status needed(const skive_builder *b, const char *function, const char *names, const bool *given,
+                           size_t n) {
+    return skv_need(b->graph->ctx, function, names, given, n);
+}
+
 static skive_status check_node(const skive_builder *b, const char *op, skive_value *const *inputs, size_t n_inputs,
                                const skive_attribute *attributes, size_t n_attributes) {
-    SKV_NEED(b->graph->ctx, "op, inputs, attributes", op, inputs || !n_inputs, attributes || !n_attributes);
+    SKV_TRY(needed(b, "skive_build_node", "op, inputs, attributes",
+                   (const bool[]){op != NULL, inputs || !n_inputs, attributes || !n_attributes}, 3));
     for (size_t i = 0; i < n_inputs; i++) {
         if (inputs[i] && inputs[i]->graph != b->graph)
             return SKV_FAIL(b->graph->ctx, SKIVE_ERR_ARGUMENT, "input %zu of %s is a value of another graph", i, op);
@@ -81,7 +87,9 @@ done:
 
 skive_value *skive_build_parameter(skive_builder *b, const char *name, const skive_tensor *tensor, bool trainable) {
     skive_value *v = NULL;
-    if (!ready(b) || !checked(b, skive_graph_add_parameter(b->graph, name, tensor, &v))) return NULL;
+    if (!ready(b) || !checked(b, needed(b, __func__, "tensor", (const bool[]){tensor != NULL}, 1)) ||
+        !checked(b, skive_graph_add_parameter(b->graph, name, tensor, &v)))
+        return NULL;
     v->trainable = trainable;
     return v;
 }
@@ -96,13 +104,8 @@ skive_value *skive_build_number(skive_builder *b, double value) {
     return v;
 }
 
-static skive_status check_ints(const skive_builder *b, const int64_t *values, size_t n) {
-    SKV_NEED(b->graph->ctx, "values", values || !n);
-    return SKIVE_OK;
-}
-
 skive_value *skive_build_ints(skive_builder *b, const int64_t *values, size_t n) {
-    if (!ready(b) || !checked(b, check_ints(b, values, n))) return NULL;
+    if (!ready(b) || !checked(b, needed(b, __func__, "values", (const bool[]){values || !n}, 1))) return NULL;
     skv_builder inner = inner_of(b);
     skive_value *v = skv_emit_ints(&inner, values, n);
     b->status = inner.status;
