@@ -13,7 +13,7 @@ _skive() {
         -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv text segment" ;;
         train|--student) words=" mlp lenet5 vgg-small vgg16 resnet20 resnet18 resnet50 mobilenet mobilenetv2 lstm gru" ;;
         help) words=" train inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost zoo" ;;
-        -d|--data) words=" fashion-mnist mnist idx npy folder audio" ;;
+        -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv" ;;
         train|--student) words=" mlp lenet5 vgg-small vgg16 resnet8 resnet14 resnet20 resnet32 resnet56 resnet18 resnet50 densenet squeezenet mobilenet mobilenetv2 mobilenetv3-small efficientnet-b0 ds-cnn vit transformer lstm gru crnn unet autoencoder" ;;
     esac
     if [[ $word == -* ]]; then
