@@ -8,20 +8,14 @@ _skive() {
         return
     fi
     case $before in
-        help) words=" train data inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost" ;;
-        -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv text segment" ;;
-        train|--student) words=" mlp lenet5 vgg-small vgg16 resnet20 resnet18 resnet50 mobilenet mobilenetv2 lstm gru" ;;
-        help) words=" train inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost zoo" ;;
-        -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv" ;;
         help) words=" train data inspect eval distill prune quantize share pack unpack run bench simplify explain compare cost zoo" ;;
-        -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv text" ;;
+        -d|--data) words=" fashion-mnist mnist idx npy folder audio csv tsv text segment" ;;
         train|--student) words=" mlp lenet5 vgg-small vgg16 resnet8 resnet14 resnet20 resnet32 resnet56 resnet18 resnet50 densenet squeezenet mobilenet mobilenetv2 mobilenetv3-small efficientnet-b0 ds-cnn vit transformer lstm gru crnn unet autoencoder" ;;
     esac
     if [[ $word == -* ]]; then
         case ${COMP_WORDS[1]} in
             train) words=" --data --output --classes --epochs --batch --loss --lr --optimizer --weight-decay --decay-all --schedule --warmup --clip-norm --clip-value --accumulate --ema --swa --patience --class-weights --best --train --freeze --unfreeze --deterministic --recompute --keep-zeros --rule --raw-targets --augment --checkpoint --checkpoint-every --resume --log --tensorboard --log-every --label-smoothing --momentum --no-nesterov --step-every --step-factor --final-rate --dry-run --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --targets --no-validation --limit --threads --memory --seed --json --quiet --verbose --help" ;;
             data) words=" --output --array --augment --split --samples --columns --epoch --in-order --no-summary --strict --limit --resize --center-crop --targets --threads --memory --seed --json --quiet --verbose --help" ;;
-            data) words=" --output --augment --split --samples --columns --epoch --no-summary --strict --limit --resize --center-crop --targets --threads --memory --seed --json --quiet --verbose --help" ;;
             inspect) words=" --graph --threads --memory --seed --json --quiet --verbose --help" ;;
             eval) words=" --data --split --batch --limit --no-confusion --resamples --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --targets --threads --memory --seed --json --quiet --verbose --help" ;;
             distill) words=" --teacher --student --data --output --temperature --alpha --epochs --batch --loss --lr --optimizer --weight-decay --decay-all --schedule --warmup --clip-norm --clip-value --accumulate --ema --swa --patience --class-weights --best --train --freeze --unfreeze --deterministic --recompute --keep-zeros --rule --raw-targets --augment --checkpoint --checkpoint-every --resume --log --tensorboard --log-every --label-smoothing --momentum --no-nesterov --step-every --step-factor --final-rate --dry-run --use-output --output-kind --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --targets --teacher-mean --teacher-std --teacher-scale --teacher-layout --no-validation --limit --threads --memory --seed --json --quiet --verbose --help" ;;
