@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <skive/input.h>
+
 #include "cli.h"
 
 static const cli_option options[] = {
@@ -12,6 +14,7 @@ static const cli_option options[] = {
     {"list", 0, NULL, "list the passes and exit", false},
     {"batch", 'b', "N", "batch size of the check, if the model leaves it open (default 1)", false},
     {"shape", 0, "INPUT=DIMS", "an input's dimensions in the check; may be repeated", true},
+    {"features-in-graph", 0, NULL, "first put the features of sounds into the model, which then takes samples", false},
     {"no-check", 0, NULL, "do not compare the outputs of both models", false},
     {"tolerance", 0, "T", "largest allowed difference of the outputs, relative to their largest value (default 1e-4)",
      false},
@@ -175,6 +178,7 @@ static skive_status run(cli_args *a) {
     skive_status status = dry ? SKIVE_OK : cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load(a, a->positional[0], &g);
     if (status == SKIVE_OK) cli_tell_training_mode(a, g);
+    if (status == SKIVE_OK && cli_has(a, "features-in-graph")) status = skive_model_features_in_graph(a->ctx, g);
     if (status == SKIVE_OK) status = skive_graph_copy(a->ctx, g, &before);
     if (status == SKIVE_OK) status = simplify(a, output, g, before);
     skive_graph_free(before);
@@ -194,7 +198,9 @@ const cli_command cli_command_simplify = {
         "Folds constants, merges nodes that compute the same, removes nodes that change nothing, and replaces the\n"
         "arithmetic that LayerNormalization, Gelu and HardSwish were exported as by these operators. The result is\n"
         "standard ONNX of the opset its nodes need. Both models are run on random inputs, and nothing is written\n"
-        "if their outputs differ. BatchNormalization is folded into weights only if fold-batchnorm is named.",
+        "if their outputs differ. BatchNormalization is folded into weights only if fold-batchnorm is named.\n"
+        "With --features-in-graph, a model that was trained on features of sounds gets them as nodes and takes the\n"
+        "samples themselves.",
     .examples = "  skive simplify encoder.onnx -o simple.onnx --shape x=1,128,256\n"
                 "  skive simplify --list",
     .run = run,

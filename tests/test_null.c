@@ -208,6 +208,8 @@ static void data_cases(fixture *f) {
     IGNORED(skive_dataset_get_info, out, skive_dataset_get_info(f->ds, NULL));
     SILENT(skive_dataset_read, ctx, skive_dataset_read(NULL, f->ds, 0, NULL, NULL));
     REFUSED(skive_dataset_read, dataset, skive_dataset_read(c, NULL, 0, NULL, NULL));
+    SILENT(skive_model_features_in_graph, ctx, skive_model_features_in_graph(NULL, f->g));
+    REFUSED(skive_model_features_in_graph, graph, skive_model_features_in_graph(c, NULL));
     SILENT(skive_dataset_read_labels, ctx, skive_dataset_read_labels(NULL, f->ds, 0, out));
     REFUSED(skive_dataset_read_labels, dataset, skive_dataset_read_labels(c, NULL, 0, out));
     REFUSED(skive_dataset_read_labels, labels, skive_dataset_read_labels(c, f->ds, 0, NULL));

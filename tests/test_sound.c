@@ -17,8 +17,10 @@
 #include <cmocka.h>
 
 #include <skive/input.h>
+#include <skive/session.h>
 #include <skive/zoo.h>
 
+#include "data/feed.h"
 #include "data/sound.h"
 
 static const double PI = 3.14159265358979323846;
@@ -580,6 +582,69 @@ static void settings_in_the_model(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* The features in the graph give what the data set gives, with the normalisation. */
+static void features_in_the_graph(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_dataset_options o = all();
+    skive_dataset_info info;
+    skive_zoo_options z = skive_zoo_options_default();
+    skive_input_options in = skive_input_options_default();
+    skive_graph *before = NULL, *after = NULL;
+    skive_tensor outputs[2] = {{0}};
+    (void)state;
+    folder("g");
+    folder("g/a");
+    folder("g/b");
+    write_wav("g/a/0.wav", 16000, 1, 16, 16000, ramp);
+    write_wav("g/b/0.wav", 16000, 1, 16, 12000, constant);
+    skive_dataset *set = open_with(ctx, "g,features=mfcc,window=30", o);
+    skive_dataset_get_info(set, &info);
+    for (int d = 0; d < 3; d++) z.dims[d] = info.dims[d];
+    z.classes = 2;
+    skv_test_ok(ctx, skive_zoo_build(ctx, "mlp:4", &z, &before));
+    skv_test_fails(ctx, skive_model_features_in_graph(ctx, before), SKIVE_ERR_ARGUMENT, "not trained on sounds");
+    in.mean = "data";
+    skv_test_ok(ctx, skive_model_set_input(ctx, before, set, &in));
+    skv_test_ok(ctx, skive_graph_copy(ctx, before, &after));
+    skv_test_ok(ctx, skive_model_features_in_graph(ctx, after));
+    assert_string_equal(skive_graph_meta(after, "skive.input.sound"), "rate=16000,seconds=1,features=raw");
+    skive_dataset_free(set);
+    for (int k = 0; k < 2; k++) { /* both models on the set as each of them takes it */
+        skive_session *session = NULL;
+        skive_loader_options lo = skive_loader_options_default();
+        skive_loader *loader = NULL;
+        skive_batch batch;
+        skv_feed feed;
+        o.model = k ? after : before;
+        o.classes_by_order = true;
+        set = open_with(ctx, "g", o);
+        skive_dataset_get_info(set, &info);
+        lo.shuffle = false;
+        lo.batch = 2;
+        skv_test_ok(ctx, skv_feed_make(ctx, o.model, &info, &feed));
+        skv_test_ok(ctx, skv_feed_loader(ctx, &feed, set, &lo, &loader));
+        skv_test_ok(ctx, skive_loader_start_epoch(loader, 0));
+        skv_test_ok(ctx, skive_loader_next(loader, &batch));
+        skv_test_ok(ctx, skive_session_create(ctx, o.model, NULL, &session));
+        skv_test_ok(ctx, skive_session_run(session, &batch.x, 1, &outputs[k], 1));
+        skive_session_free(session);
+        skive_loader_free(loader);
+        skv_feed_free(&feed);
+        skive_dataset_free(set);
+    }
+    assert_int_equal(skive_tensor_count(&outputs[0]), 4);
+    for (int64_t i = 0; i < 4; i++) {
+        const double a = skive_tensor_get(&outputs[0], i), b = skive_tensor_get(&outputs[1], i);
+        assert_true(fabs(a - b) < 1e-4 * (1 + fabs(a)));
+    }
+    skv_test_fails(ctx, skive_model_features_in_graph(ctx, after), SKIVE_ERR_ARGUMENT,
+                   "takes the samples of sounds already");
+    for (int k = 0; k < 2; k++) skive_tensor_free(ctx, &outputs[k]);
+    skive_graph_free(before);
+    skive_graph_free(after);
+    skv_test_context_end(ctx);
+}
+
 /* Batches have the same bits whatever the threads. */
 static void same_bits(void **state) {
     skive_context *ctx = skv_test_context();
@@ -631,6 +696,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(damaged_files, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(wrong_settings, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(settings_in_the_model, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(features_in_the_graph, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(same_bits, make_dir, remove_dir),
 #endif
     };

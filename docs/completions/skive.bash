@@ -26,7 +26,7 @@ _skive() {
             unpack) words=" --output --threads --memory --seed --json --quiet --verbose --help" ;;
             run) words=" --input --output --output-dir --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
             bench) words=" --batch --runs --seconds --input --shape --top --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
-            simplify) words=" --output --dry-run --passes --list --batch --shape --no-check --tolerance --threads --memory --seed --json --quiet --verbose --help" ;;
+            simplify) words=" --output --dry-run --passes --list --batch --shape --features-in-graph --no-check --tolerance --threads --memory --seed --json --quiet --verbose --help" ;;
             explain) words=" --batch --shape --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
             compare) words=" --data --names --report --limit --resamples --use-output --output-kind --split --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --targets --seconds --max-drop --max-bytes --min-speedup --threads --memory --seed --json --quiet --verbose --help" ;;
             cost) words=" --batch --shape --no-fusion --table --threads --memory --seed --json --quiet --verbose --help" ;;

@@ -47,6 +47,13 @@ SKIVE_API skive_status skive_model_input_text(skive_context *ctx, const skive_gr
  * open. All 0 if the input is not an image. */
 SKIVE_API void skive_model_input_image(const skive_graph *graph, int64_t *channels, int64_t *height, int64_t *width);
 
+/* Puts the features of sounds that a model takes (metadata "skive.input.sound") into its graph, with the scale and the
+ * normalisation of its input: the input then takes the samples of a sound, [N, samples], and the metadata say so. Only
+ * standard ONNX operators are used, among them STFT of opset 17. The model's results stay the same up to rounding.
+ * Errors: ARGUMENT (not such a model, or one that takes samples already), DATA (the features do not fit the input),
+ * FORMAT (the metadata are damaged), UNSUPPORTED (the input is not of float32), MEMORY; the graph is then unchanged. */
+SKIVE_API skive_status skive_model_features_in_graph(skive_context *ctx, skive_graph *graph);
+
 /* Input normalisation as numbers. A model without it takes samples unchanged (8-bit ones divided by 255). Free the
  * result of reading with skive_normalization_free. */
 SKIVE_API skive_status skive_model_set_normalization(skive_graph *graph, const skive_normalization *normalization);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/feed.h"
 #include "data/sound.h"
 #include "graph/graph.h"
 #include "graph/meta_keys.h"
@@ -199,6 +200,9 @@ static skive_status decide_shape(skive_context *ctx, skive_dataset *ds) {
     }
     ds->size = (size_t)(ds->dims[1] * (ds->rank == 3 ? ds->dims[2] : 1));
     ds->content = ds->rank == 3 ? SKV_CONTENT_FEATURES : SKV_CONTENT_WAVE;
+    char shape[96];
+    skv_note(ctx, "sounds become samples %s: %s%s", skv_shape_text(ds->rank, ds->dims, shape, sizeof shape), ds->recipe,
+             stored && strcmp(stored, ds->recipe) == 0 ? " (from the model's metadata)" : "");
     return SKIVE_OK;
 }
 
