@@ -122,7 +122,7 @@ const cli_option *cli_options_of(const cli_command *c, size_t *n) {
         return c->options;
     }
     if (!l) {
-        enum { MOST = 100 };
+        enum { MOST = 200 };
         skive_option_bounds b = {.size = sizeof b};
         bool found = true, good = true;
         l = calloc(1, sizeof *l);

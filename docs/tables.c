@@ -101,6 +101,7 @@ int main(void) {
     LIST("Figures", skv_metric_count, skv_metric_at);
     family("Rules of parameters", &skv_rule_family, NULL);
     family("Optimizers", &skv_optimizer_family, NULL);
+    LIST("Callbacks: what options add to a training", skv_callback_count, skv_callback_at);
     family("Learning-rate schedules", &skv_schedule_family, NULL);
     family("Pruning criteria", &skv_criterion_family, NULL);
     family("What pruning removes", &skv_granularity_family, NULL);

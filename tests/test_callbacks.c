@@ -528,8 +528,21 @@ static void the_number_of_threads_changes_nothing(void **state) {
     assert_true(bits[0] == bits[1] && bits[1] == bits[2]);
 }
 
+/* By default a run does nothing besides its steps. */
+static void each_is_asked_for(void **state) {
+    const skive_train_options o = skive_train_options_default();
+    (void)state;
+    assert_true(skv_callback_count() >= 7);
+    for (size_t i = 0; i < skv_callback_count(); i++) {
+        const skv_callback *c = skv_callback_at(i);
+        assert_true(*c->name && *c->brief && c->asked && !c->asked(&o));
+        assert_ptr_equal(skv_callback_find(c->name), c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_is_asked_for),
         cmocka_unit_test(values_are_clipped_before_the_norm),
         cmocka_unit_test(accumulated_batches_are_a_large_batch),
         cmocka_unit_test(a_moving_average_by_hand),

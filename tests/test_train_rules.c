@@ -320,17 +320,17 @@ static void lamb_by_hand(void **state) {
                                              {{2.646446609, 4.353553391}, {2.286189015, 4.713810985}}};
     skive_context *ctx = skv_test_context();
     const skive_train_options o = rate(0.1, 0, false);
-    const float gradient[2] = {1, -2};
+    const float gradient[3] = {1, -2, 5};
     const skv_optimizer *record;
     skv_option_values values;
     (void)state;
     skv_test_ok(ctx, skv_optimizer_pick(ctx, "lamb:epsilon=1e-9", &record, &values));
-    for (int adapts = 0; adapts < 2; adapts++) { /* a bias, and a weight */
-        float w[2] = {3, 4}, m[2] = {0}, v[2] = {0};
+    for (int adapts = 0; adapts < 2; adapts++) {        /* a bias, and a weight */
+        float w[3] = {3, 4, 0}, m[3] = {0}, v[3] = {0}; /* a mask holds the last one at zero */
         skv_update u = {.weight = w,
                         .gradient = gradient,
                         .state = {m, v},
-                        .n = 2,
+                        .n = 3,
                         .rate = 0.1,
                         .gradient_scale = 1,
                         .adapts = adapts,
@@ -340,6 +340,7 @@ static void lamb_by_hand(void **state) {
         for (int i = 0; i < 2; i++) {
             u.step = i + 1;
             record->update(&u);
+            w[2] = m[2] = v[2] = 0;
             for (int k = 0; k < 2; k++) assert_true(skv_test_close((double)w[k], expected[adapts][i][k], 1e-6, 1e-6));
         }
     }

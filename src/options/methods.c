@@ -76,7 +76,7 @@ const skv_option *skv_method_option(const skv_method *m, const char *name, size_
 }
 
 skive_status skv_method_fail(skive_context *ctx, const skv_method *m, const char *name) {
-    enum { MOST = 128 };
+    enum { MOST = 256 };
     static const char format[] = "%s.%s";
     char texts[MOST][48];
     const char *names[2 * MOST];

@@ -1,6 +1,7 @@
 /* LAMB (You et al. 2020), for large batches: r = m / (sqrt(v) + epsilon) + decay * w with the means of Adam;
  * w -= rate * (|w| / |r|) * r, where the norms are of the whole parameter. The factor is 1 where a norm is zero, and
- * for biases, scales and shifts: those start at or near zero, and would stay there. */
+ * for biases, scales and shifts: those start at or near zero, and would stay there. A weight
+ * that a mask holds at zero, with its means, is set back after the step: it is not part of the norm of r. */
 #include <math.h>
 
 #include "train/adam.h"
@@ -29,11 +30,12 @@ static void update(const skv_update *u) {
         double sum_w = 0, sum_r = 0;
         for (int64_t i = skv_sum_start(n, block); i < skv_sum_end(n, block); i++) {
             const float g = grad[i] * scale;
+            const bool masked = w[i] == 0 && m[i] == 0 && v[i] == 0;
             m[i] = b1 * m[i] + (1.0f - b1) * g;
             v[i] = b2 * v[i] + (1.0f - b2) * g * g;
             const double r = (double)direction(&c, w[i], m[i], v[i]);
             sum_w += (double)w[i] * (double)w[i];
-            sum_r += r * r;
+            if (!masked) sum_r += r * r;
         }
         of_weights[block] = sum_w;
         of_steps[block] = sum_r;

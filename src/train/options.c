@@ -143,7 +143,9 @@ static const skv_option options[] = {
     {.name = "recompute",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_train_options, recompute),
-     .brief = "less memory for more time: compute activations again for the gradients (if needed, done without it)"},
+     .brief =
+         "less memory for more time: compute activations again for the gradients (done anyway where memory would not "
+         "suffice)"},
     {.name = "keep-zeros",
      .type = SKV_OPTION_CHOICE,
      .choices = skv_keep_zeros_name,
