@@ -374,6 +374,36 @@ static void classes_of_a_model(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Any allocation may fail, while a set is opened and read. */
+static skive_status open_and_read(skive_context *ctx, void *user) {
+    skive_dataset_options o = of(SKIVE_SPLIT_TRAIN_FULL);
+    skive_dataset *set = NULL;
+    int64_t labels[SIDE * SIDE];
+    (void)user;
+    o.skip_bad = true;
+    skive_status status = skive_dataset_open(ctx, spec_of("f"), &o, &set);
+    if (status == SKIVE_OK) status = skive_dataset_read_labels(ctx, set, 0, labels);
+    skive_dataset_free(set);
+    return status;
+}
+
+static void allocations_that_fail(void **state) {
+    (void)state;
+    two_folders("f");
+    pair_named("f", "a", 0, 255);
+    pair_named("f", "b", 1, -1);
+    skv_test_write_file(at("f/classes.txt"), "sky\nsea\nland\n", 13);
+    skv_test_write_file(at("f/images/c.png"), "no picture", 10);
+    assert_true(skv_test_walk_allocations(open_and_read, NULL, 1) > 20);
+    const unsigned char picture[4] = {0}, mask[12] = {0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 0, 0};
+    assert_int_equal(unlink(at("f/classes.txt")), 0);
+    for (int i = 0; i < 2; i++) {
+        write_png(at(i ? "f/images/b.png" : "f/images/a.png"), 2, 2, PNG_FORMAT_GRAY, picture);
+        write_png(at(i ? "f/masks/b.png" : "f/masks/a.png"), 2, 2, PNG_FORMAT_RGB, mask);
+    }
+    assert_true(skv_test_walk_allocations(open_and_read, NULL, 1) > 20);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(numbers, make_dir, remove_dir),
@@ -384,6 +414,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(transforms, make_dir, remove_dir),
         cmocka_unit_test(turned_labels),
         cmocka_unit_test_setup_teardown(classes_of_a_model, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(allocations_that_fail, make_dir, remove_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

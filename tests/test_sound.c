@@ -645,6 +645,57 @@ static void features_in_the_graph(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Any allocation may fail, while a set is opened and read and while a model gets its features. */
+static skive_status open_and_read(skive_context *ctx, void *user) {
+    char spec[2 * SKV_TEST_PATH];
+    static float x[16000];
+    skive_dataset_options o = all();
+    skive_dataset *set = NULL;
+    (void)snprintf(spec, sizeof spec, "audio:%s/f,features=mfcc", dir);
+    o.model = user;
+    o.skip_bad = true;
+    o.classes_by_order = true;
+    skive_status status = skive_dataset_open(ctx, spec, &o, &set);
+    if (status == SKIVE_OK) status = skive_dataset_read(ctx, set, 1, x, NULL);
+    skive_dataset_free(set);
+    return status;
+}
+
+static skive_status build_features(skive_context *ctx, void *user) {
+    const skive_type t = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {49, NULL}, {10, NULL}}};
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    skive_node *n = NULL;
+    skive_status status = skive_graph_create(ctx, "g", &g);
+    (void)user;
+    if (status == SKIVE_OK) status = skive_graph_add_input(g, "x", &t, &x);
+    if (status == SKIVE_OK) status = skive_graph_add_node(g, "Relu", NULL, &x, 1, 1, &n);
+    if (status == SKIVE_OK) status = skive_graph_add_output(g, skive_node_output(n, 0));
+    if (status == SKIVE_OK) status = skive_graph_infer(g);
+    if (status == SKIVE_OK) status = skive_graph_set_meta(g, "skive.input.sound", "features=mfcc");
+    if (status == SKIVE_OK) status = skive_graph_set_meta(g, "skive.input.mean", "1");
+    if (status == SKIVE_OK) status = skive_graph_set_meta(g, "skive.input.std", "2");
+    if (status == SKIVE_OK) {
+        status = skive_model_features_in_graph(ctx, g);
+        /* A failure leaves the model as it was. */
+        if (status != SKIVE_OK) assert_string_equal(skive_graph_meta(g, "skive.input.sound"), "features=mfcc");
+        assert_int_equal(skive_graph_input_count(g), 1);
+    }
+    skive_graph_free(g);
+    return status;
+}
+
+static void allocations_that_fail(void **state) {
+    (void)state;
+    folder("f");
+    folder("f/a");
+    write_wav("f/a/0.wav", 16000, 1, 16, 16000, ramp);
+    write_wav("f/a/1.wav", 8000, 2, 16, 8000, ramp);
+    write_wav("f/a/2.wav", 16000, 1, 32, 100, with_nan);
+    assert_true(skv_test_walk_allocations(open_and_read, NULL, 1) > 20);
+    assert_true(skv_test_walk_allocations(build_features, NULL, 3) > 20);
+}
+
 /* Batches have the same bits whatever the threads. */
 static void same_bits(void **state) {
     skive_context *ctx = skv_test_context();
@@ -697,6 +748,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(wrong_settings, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(settings_in_the_model, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(features_in_the_graph, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(allocations_that_fail, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(same_bits, make_dir, remove_dir),
 #endif
     };
