@@ -228,6 +228,47 @@ static void what_branches_see_must_be_defined(void **state) {
     end(m.g, NULL, ctx);
 }
 
+/* ---- plain-shapes ---- */
+
+/* x.view(x.size(0), -1) and its like, with an open batch: the sizes that are known, 0 where one is copied. */
+static void computed_shapes_become_constant(void **state) {
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        skive_context *ctx = skv_test_context();
+        maker m = start(ctx);
+        skive_value *x = NULL;
+        const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {3, NULL}, {2, NULL}, {4, NULL}}};
+        skv_test_ok(ctx, skive_graph_add_input(m.g, "x", &type, &x));
+        skive_value *sizes = one(&m, "Shape", x);
+        skive_value *first = skv_emit(&m.b, "Gather", SKV_IN(sizes, number(&m, SKIVE_I64, 0)), SKV_NONE);
+        skive_value *batch =
+            skv_emit(&m.b, "Unsqueeze", SKV_IN(first, skv_emit_ints(&m.b, (const int64_t[]){0}, 1)), SKV_NONE);
+        skive_value *rest = skv_emit(
+            &m.b, "Slice",
+            SKV_IN(sizes, skv_emit_ints(&m.b, (const int64_t[]){1}, 1), skv_emit_ints(&m.b, (const int64_t[]){99}, 1)),
+            SKV_NONE);
+        skive_value *end = how == 0   ? skv_emit_ints(&m.b, (const int64_t[]){-1}, 1)
+                           : how == 1 ? skv_emit(&m.b, "ReduceProd", SKV_IN(rest), SKV_ATTRS(SKV_INT("keepdims", 1)))
+                           : how == 2 ? rest
+                                      : one(&m, "Neg", batch); /* not of sizes alone */
+        skive_value *shape = skv_emit(&m.b, "Concat", SKV_IN(batch, end), SKV_ATTRS(SKV_INT("axis", 0)));
+        output(&m, one(&m, "Relu", skv_emit(&m.b, "Reshape", SKV_IN(one(&m, "Abs", x), shape), SKV_NONE)));
+        skv_test_ok(ctx, skive_graph_infer(m.g));
+        const skv_pass_env env = {.ctx = ctx};
+        size_t changes = 0;
+        skv_test_ok(ctx, skv_pass_find("plain-shapes")->run(&env, m.g, &changes));
+        assert_int_equal(changes, how < 3);
+        (void)skv_graph_sweep(m.g);
+        skv_test_ok(ctx, skive_graph_infer(m.g));
+        assert_int_equal(count(m.g, "Shape"), how < 3 ? 0 : 1);
+        const skive_type *y = &m.g->outputs[0]->type;
+        if (how < 2) assert_true(y->rank == 2 && y->dims[1].size == 24 && strcmp(y->dims[0].symbol, "N") == 0);
+        if (how == 2) assert_true(y->rank == 4 && y->dims[3].size == 4 && strcmp(y->dims[0].symbol, "N") == 0);
+        skive_graph_free(m.g);
+        skv_test_context_end(ctx);
+    }
+}
+
 /* ---- fold-batchnorm ---- */
 
 /* Along whichever axis the weight has its output channels; a ConvTranspose in groups has only part of them there. */
@@ -435,6 +476,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_branches_are_taken),
         cmocka_unit_test(what_branches_see_stays),
+        cmocka_unit_test(computed_shapes_become_constant),
         cmocka_unit_test(batchnorm_is_folded),
         cmocka_unit_test(what_branches_see_is_folded),
         cmocka_unit_test(what_branches_see_must_be_defined),

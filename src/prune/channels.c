@@ -9,6 +9,7 @@
 #include <skive/exec.h>
 #include <skive/onnx.h>
 
+#include "passes/pass.h"
 #include "prune/prune.h"
 #include "tune/costs.h"
 
@@ -58,7 +59,7 @@ static skive_status size_of(skive_context *ctx, const skive_graph *g, skive_prun
 typedef struct search {
     skv_pruning *p;
     skv_channels c;
-    const skive_graph *dense; /* the caller's */
+    const skive_graph *dense; /* as it was, with all shapes that can be told */
     measure by;
     double wanted; /* for time: of that of `dense` */
     double before; /* of `dense` */
@@ -335,11 +336,25 @@ static skive_status compare(search *s) {
     return SKIVE_OK;
 }
 
-skive_status skv_prune_channels(skv_pruning *p, const skive_graph *graph, const skv_tuning *t) {
-    search s = {.p = p, .dense = graph};
+/* Channels can be followed through shapes that are constant, and through constants that are not shared. */
+static skive_status make_plain(skv_pruning *p) {
+    const skv_pass_env env = {.ctx = p->ctx, .for_file = true};
+    size_t changes;
+    SKV_TRY(skv_pass_run(skv_pass_find("fold-constants"), &env, p->work, &changes));
+    SKV_TRY(skv_pass_run(skv_pass_find("plain-shapes"), &env, p->work, &changes));
+    (void)skv_graph_sweep(p->work);
+    SKV_TRY(skive_graph_infer(p->work));
+    return skive_graph_untie_constants(p->work);
+}
+
+skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t) {
+    search s = {.p = p};
+    skive_graph *dense = NULL;
     skive_status status;
+    SKV_GO(status, done, make_plain(p));
+    SKV_GO(status, done, skive_graph_copy(p->ctx, p->work, &dense));
+    s.dense = dense;
     SKV_GO(status, done, take_budget(&s));
-    SKV_GO(status, done, skive_graph_untie_constants(p->work));
     status = steps(&s, t);
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p->tuned)) {
         const skive_status compared = compare(&s);
@@ -348,5 +363,6 @@ skive_status skv_prune_channels(skv_pruning *p, const skive_graph *graph, const 
     }
 done:
     skv_channels_close(&s.c);
+    skive_graph_free(dense);
     return status;
 }

@@ -263,8 +263,8 @@ void skv_channels_close(skv_channels *c);
 void skv_channels_choose(skv_channels *c, size_t take, int64_t multiple);
 /* p->work without the chosen channels; *out is freed by the caller. */
 skive_status skv_channels_remove(const skv_channels *c, skive_graph **out);
-/* Prunes p->work, a copy of `graph`, by whole channels; fills p->report. */
-skive_status skv_prune_channels(skv_pruning *p, const skive_graph *graph, const skv_tuning *t);
+/* Prunes p->work, a copy of the caller's graph, by whole channels; fills p->report. */
+skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t);
 
 /* Dynamic network surgery. */
 double skv_surgery_start(const skv_pruning *p); /* the schedule's place at which it starts */
