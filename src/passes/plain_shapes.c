@@ -27,7 +27,7 @@ static list of_constant(const skive_tensor *t) {
     if (t->dtype != SKIVE_I64 && t->dtype != SKIVE_I32) return unknown;
     for (l.n = 0; l.n < skive_tensor_count(t); l.n++)
         l.items[l.n] = (element){.number = t->dtype == SKIVE_I64 ? ((const int64_t *)t->data)[l.n]
-                                                                  : ((const int32_t *)t->data)[l.n]};
+                                                                 : ((const int32_t *)t->data)[l.n]};
     return l;
 }
 
