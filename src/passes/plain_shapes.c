@@ -1,6 +1,6 @@
-/* The shape of a Reshape that is computed from sizes becomes a constant: exporters write x.view(x.size(0), -1) as Shape,
- * Gather, Unsqueeze and Concat, of which nothing depends on data. A size that is open at this time and stays where it
- * is becomes 0 (copied), another one -1 (inferred). Channels then can be followed through the Reshape. */
+/* The shape of a Reshape that is computed from sizes becomes a constant: exporters write x.view(x.size(0), -1) as
+ * Shape, Gather, Unsqueeze and Concat, of which nothing depends on data. A size that is open at this time and stays
+ * where it is becomes 0 (copied), another one -1 (inferred). Channels then can be followed through the Reshape. */
 #include <string.h>
 
 #include "passes/pass.h"
