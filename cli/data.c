@@ -68,6 +68,21 @@ static void as_picture(const skive_dataset_info *info, skive_zoo_options *o) {
     }
 }
 
+/* Does a network look up the tokens that the samples are? Another one takes their numbers as values, which is told. */
+static bool reads_tokens(const cli_args *a, const char *spec, const skive_dataset_info *info) {
+    const size_t n = strcspn(spec, ":");
+    if (info->vocabulary <= 0 || info->rank != 1) return false;
+    for (size_t i = 0; i < skive_zoo_count(); i++) {
+        const char *name = skive_zoo_name(i);
+        if (strlen(name) != n || strncmp(name, spec, n) != 0) continue;
+        if (skive_zoo_takes_tokens(i)) return true;
+        if (!a->quiet)
+            cli_tell("note: '%s' takes the numbers of the tokens as values; lstm, gru and transformer look them up",
+                     name);
+    }
+    return false;
+}
+
 skive_status cli_build_network(cli_args *a, const char *spec, const skive_dataset *train, int64_t classes,
                                skive_graph **out) {
     skive_dataset_info info;
@@ -79,6 +94,7 @@ skive_status cli_build_network(cli_args *a, const char *spec, const skive_datase
     for (int d = 0; d < info.rank; d++) o.dims[d] = info.dims[d];
     o.classes = classes > 0 ? classes : info.labelled ? info.classes : (int64_t)info.target_size;
     o.seed = skive_context_seed(a->ctx);
+    o.vocabulary = reads_tokens(a, spec, &info) ? info.vocabulary : 0;
     if (info.rank != 2 || info.dtype == SKIVE_U8) as_picture(&info, &o);
     skive_status status = skive_zoo_build(a->ctx, spec, &o, out);
     if (status == SKIVE_ERR_SHAPE && info.rank == 2 && o.rank == 2) {
@@ -94,7 +110,6 @@ skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_data
     if (dtype == SKIVE_I64 || dtype == SKIVE_I32) return SKIVE_OK; /* tokens */
     o.mean = o.std = "data";
     o.scale = cli_text(a, "scale", NULL);
-    if (cli_has(a, "mean") || cli_has(a, "std")) return SKIVE_OK;                       /* ensured by cli_set_input */
-    if (skive_value_type(skive_graph_input(g, 0))->dtype != SKIVE_F32) return SKIVE_OK; /* tokens */
+    if (cli_has(a, "mean") || cli_has(a, "std")) return SKIVE_OK; /* ensured by cli_set_input */
     return skive_model_set_input(a->ctx, g, train, &o);
 }

@@ -22,13 +22,22 @@
 
 static const char *yes(bool has) { return has ? "yes" : ""; }
 
+/* Text in a table, where a bar would begin a column. */
+static void print_cell(const char *text) {
+    for (; *text; text++) {
+        if (*text == '|') putchar('\\');
+        putchar(*text);
+    }
+}
+
 static void ops(void) {
     printf("## Operators\n\n| op | domain | what | opset | gradient | coupling | range "
            "|\n|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; i < skv_op_count(); i++) {
         const skv_op *o = skv_op_at(i);
-        printf("| %s | %s | %s | %d | %s | %s | %s |\n", o->name, o->domain[0] ? o->domain : "",
-               o->brief ? o->brief : "", o->since, yes(o->grad), yes(o->couple), yes(o->range));
+        printf("| %s | %s | ", o->name, o->domain[0] ? o->domain : "");
+        print_cell(o->brief ? o->brief : "");
+        printf(" | %d | %s | %s | %s |\n", o->since, yes(o->grad), yes(o->couple), yes(o->range));
     }
 }
 

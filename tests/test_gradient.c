@@ -210,8 +210,47 @@ static void fast_kernels_give_the_same_gradient(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* What lies between and cannot be differentiated is named, with the reason; the graph is as it was. */
+static void refused_by_name(void **state) {
+    static const struct {
+        const char *op, *reason;
+    } rows[] = {{"Bernoulli", "it draws at random"}, {"MaxRoiPool", "none is known to skive"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        skive_context *ctx = skv_test_context();
+        skive_type type = skive_type_make(SKIVE_F32, 4, (const int64_t[]){1, 1, 2, 2});
+        const int64_t shape[] = {1, 1};
+        skive_graph *g = NULL;
+        skive_value *x, *gradient;
+        skive_tensor roi = {0};
+        char text[128];
+        skv_test_ok(ctx, skive_graph_create(ctx, "refused", &g));
+        skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+        skv_test_ok(ctx, skive_tensor_create(ctx, SKIVE_F32, 2, (const int64_t[]){1, 5}, &roi));
+        skv_storage *storage = NULL;
+        skv_test_ok(ctx, skv_storage_from_tensor(ctx, &roi, &storage));
+        skv_builder b = skv_build(g);
+        skive_value *regions = skv_emit_param(&b, "regions", storage);
+        skive_value *y =
+            i == 0 ? skv_emit(&b, "Bernoulli", SKV_IN(x), SKV_NONE)
+                   : skv_emit(&b, "MaxRoiPool", SKV_IN(x, regions), SKV_ATTRS(SKV_INTS("pooled_shape", shape, 2)));
+        y = skv_emit(&b, "ReduceSum", SKV_IN(y), SKV_ATTRS(SKV_INT("keepdims", 0)));
+        skv_test_ok(ctx, b.status);
+        const uint32_t nodes = g->n_nodes;
+        (void)snprintf(text, sizeof text, "no gradient for %s (node '%s_", rows[i].op, rows[i].op);
+        const skive_status status = skive_autodiff(g, y, &x, 1, &gradient);
+        skv_test_fails(ctx, status, SKIVE_ERR_UNSUPPORTED, text);
+        skv_test_fails(ctx, status, SKIVE_ERR_UNSUPPORTED, rows[i].reason);
+        assert_int_equal(g->n_nodes, nodes);
+        skive_tensor_free(ctx, &roi);
+        skive_graph_free(g);
+        skv_test_context_end(ctx);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refused_by_name),
         cmocka_unit_test(whole_gradient_in_double),
         cmocka_unit_test(fast_kernels_give_the_same_gradient),
     };

@@ -157,6 +157,7 @@ typedef struct skive_dataset_info {
      * what was learnt from the training samples, docs/tables-and-text.md); NULL: as they
      * are. skive_model_set_input stores it in the model. */
     const char *preprocessing;
+    int64_t vocabulary; /* samples are sequences of tokens, numbers below this; 0: they are not, or it is not known */
 } skive_dataset_info;
 
 /* Strings and lists are borrowed and live as long as the data set. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "graph/op.h"
+#include "tensor/tensor.h"
 
 typedef struct reverse {
     skive_context *ctx;
@@ -37,6 +38,19 @@ static bool node_useful(const reverse *r, const skive_node *n) {
     return false;
 }
 
+/* Why an op has no gradient, as far as its record tells. */
+static const char *reason(const skive_node *n) {
+    const skv_op *op = n->op;
+    const skive_dtype dtype = n->n_outputs && n->outputs[0] ? n->outputs[0]->type.dtype : SKIVE_DTYPE_NONE;
+    if (!op) return "the operator is not known";
+    if (op->flow) return "it runs graphs of its own, which are not differentiated";
+    if (op->size_outputs) return "the size of its result depends on values";
+    if (op->random) return "it draws at random";
+    if (dtype != SKIVE_DTYPE_NONE && !skv_dtype_is_float(dtype)) return "its result is not of floating point";
+    if (strcmp(op->domain, SKV_DOMAIN) == 0) return "it belongs to a gradient or a plan already";
+    return "none is known to skive";
+}
+
 /* Marks what the loss depends on, and lists all ops on the way that have no gradient. */
 static skive_status mark_useful(reverse *r, const skive_value *loss) {
     skv_text missing;
@@ -46,7 +60,7 @@ static skive_status mark_useful(reverse *r, const skive_value *loss) {
         const skive_node *n = r->order[i];
         if (!node_useful(r, n)) continue;
         if (!n->op || !n->op->grad) {
-            skv_text_add(&missing, "%s%s (node '%s')", missing.length ? ", " : "", n->op_type, n->name);
+            skv_text_add(&missing, "%s%s (node '%s': %s)", missing.length ? ", " : "", n->op_type, n->name, reason(n));
         }
         for (uint32_t k = 0; k < n->n_inputs; k++) {
             if (n->inputs[k]) r->useful[n->inputs[k]->id] = true;

@@ -63,6 +63,7 @@ struct skive_dataset {
     int64_t dims[SKIVE_MAX_RANK];  /* images: [c][h][w] */
     int channel_axis;              /* 0 for images, -1 if unknown */
     skv_content content;           /* UNKNOWN where the kind does not know */
+    int64_t vocabulary;            /* of tokens: all are below this; 0: not known */
     size_t left_out;               /* files that cannot be read, with skip_bad */
     char *first_left_out;          /* what is wrong with the first of them, or NULL */
     size_t size;                   /* product of dims */

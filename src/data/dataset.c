@@ -420,6 +420,7 @@ void skive_dataset_get_info(const skive_dataset *ds, skive_dataset_info *out) {
         .inputs = ds->input_list,
         .targets = ds->target_list,
         .preprocessing = x->recipe,
+        .vocabulary = x->vocabulary,
     };
     memcpy(out->dims, x->dims, sizeof out->dims);
     memcpy(out->target_dims, ds->target_dims, sizeof out->target_dims);

@@ -375,6 +375,7 @@ static skive_status take_samples(skive_context *ctx, skive_dataset *ds) {
     skive_status status = SKIVE_OK;
     ds->rank = 1;
     ds->content = SKV_CONTENT_TOKENS;
+    ds->vocabulary = (int64_t)s->recipe.vocabulary.size;
     ds->channel_axis = -1;
     ds->dims[0] = s->recipe.length;
     ds->size = (size_t)s->recipe.length;

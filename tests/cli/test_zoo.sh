@@ -19,4 +19,15 @@ expect 8 'patches of 4' "$skive" zoo vit --sample 1,30,30
 one_line
 expect 13 'no built-in network' "$skive" zoo nope
 one_line
+
+# ---- texts: the vocabulary comes from the data, and the model reads them again without flags ----
+mkdir texts
+for i in $(seq 40); do
+    echo "good $i fine day" >>texts/up.txt
+    echo "bad $i sad night today" >>texts/down.txt
+done
+expect 0 'wrote' "$skive" train lstm:0.1,embed=8 -d text:texts,length=6 -e 2 -b 16 --threads 1 -o text.onnx
+expect 0 'tokens  int64\[N,6\]' "$skive" inspect text.onnx
+expect 0 'accuracy' "$skive" eval text.onnx -d text:texts
+expect 0 'takes the numbers of the tokens as values' "$skive" train mlp:4 -d text:texts,length=6 -e 1 -b 16 -o numbers.onnx
 finish

@@ -123,6 +123,24 @@ out:
     return status;
 }
 
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node;
+    static const int64_t axes[] = {0, 2, 3};
+    skv_attr_init buffer[SKV_ATTRS_COPY];
+    skive_value *mask = skv_node_in(n, MASK), *out[4] = {NULL};
+    if (c->need[X] || c->need[W] || c->need[OFFSET] || (mask && c->need[MASK]))
+        (void)skv_emit_n(c->b, "DeformConvGrad",
+                         SKV_IN(c->dout[0], n->inputs[X], n->inputs[W], n->inputs[OFFSET], mask),
+                         skv_attrs_copy(n, buffer), out, mask && c->need[MASK] ? 4 : 3);
+    for (int i = 0; i < 3; i++)
+        if (c->need[i]) c->din[i] = out[i];
+    if (mask && c->need[MASK]) c->din[MASK] = out[3];
+    if (skv_node_in(n, BIAS) && c->need[BIAS])
+        c->din[BIAS] = skv_emit(c->b, "ReduceSum", SKV_IN(c->dout[0], skv_emit_ints(c->b, axes, 3)),
+                                SKV_ATTRS(SKV_INT("keepdims", 0)));
+    return c->b->status;
+}
+
 /* One offset moves a tap in all channels: they can be removed as those of a convolution. */
 static void couple(skv_couple *c) {
     const skive_node *n = skv_couple_node(c);
@@ -149,16 +167,23 @@ static const skv_op_case cases[] = {
              {CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 1, 0.5, 1)}),
      .n_out = 1,
      CASE_EXPECT(14, 13, 13, 10),
-     CASE_OUT(1, 1, 2, 2)},
+     CASE_OUT(1, 1, 2, 2),
+     .no_grad = true}, /* whole places are kinks */
+    {.name = "with a mask, between the elements",
+     CASE_IN({CASE_F32(1, 2, 3, 3)}, {CASE_F32(2, 2, 2, 2)}, {CASE_F32(1, 8, 2, 2), .lo = 0.1, .hi = 0.9},
+             {CASE_F32(2)}, {CASE_F32(1, 4, 2, 2), .lo = 0.2, .hi = 1}),
+     .n_out = 1,
+     CASE_OUT(1, 2, 2, 2)},
     {.name = "groups that share their offsets",
      CASE_ATTRS(CASE_INT("group", 2)),
-     CASE_IN({CASE_F32(1, 6, 3, 3)}, {CASE_F32(4, 3, 2, 2)}, {CASE_F32(1, 8, 2, 2)}, {CASE_F32(4)}),
+     CASE_IN({CASE_F32(1, 6, 3, 3)}, {CASE_F32(4, 3, 2, 2)}, {CASE_F32(1, 8, 2, 2), .lo = 0.1, .hi = 0.9},
+             {CASE_F32(4)}),
      .n_out = 1,
      CASE_OUT(1, 4, 2, 2)},
     {.name = "groups, without a mask",
      CASE_ATTRS(CASE_INT("group", 2), CASE_INT("offset_group", 2), CASE_INTS("pads", 1, 0, 1, 0),
                 CASE_INTS("strides", 2, 1)),
-     CASE_IN({CASE_F32(2, 4, 3, 3)}, {CASE_F32(2, 2, 2, 2)}, {CASE_F32(2, 16, 2, 2)}),
+     CASE_IN({CASE_F32(2, 4, 3, 3)}, {CASE_F32(2, 2, 2, 2)}, {CASE_F32(2, 16, 2, 2), .lo = -0.9, .hi = -0.1}),
      .n_out = 1,
      CASE_OUT(2, 2, 2, 2)},
 };
@@ -189,6 +214,7 @@ const skv_op skv_op_deform_conv = {
     SKV_LIST(inputs),
     .infer = infer,
     .run = run,
+    .grad = grad,
     .couple = couple,
     .shrink = shrink,
     .cost = cost,

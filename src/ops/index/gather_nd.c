@@ -58,13 +58,44 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
+/* The indices with the numbers of the batch axes in front of each tuple, for ScatterND, which has no such axes. */
+static skive_value *with_batch(skv_grad *c, int64_t batch) {
+    const skive_node *n = c->node;
+    const skive_type *t = &n->inputs[1]->type;
+    skive_context *ctx = c->b->graph->ctx;
+    int64_t dims[SKIVE_MAX_RANK], count = batch, *list = NULL;
+    if (!skv_type_is_static(t)) {
+        c->b->status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                                   "node '%s': the gradient of GatherND with batch_dims needs a known shape", n->name);
+        return NULL;
+    }
+    for (int d = 0; d < t->rank - 1; d++) {
+        dims[d] = t->dims[d].size;
+        count *= dims[d];
+    }
+    dims[t->rank - 1] = batch;
+    c->b->status = skv_alloc_array(ctx, (size_t)count + 1, sizeof *list, &list);
+    if (c->b->status != SKIVE_OK) return NULL;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t rest = i / batch, inner = 1;
+        for (int d = (int)(i % batch) + 1; d < t->rank - 1; d++) inner *= dims[d];
+        list[i] = rest / inner % dims[i % batch];
+    }
+    skive_value *numbers =
+        skv_g2(c->b, "Reshape", skv_emit_ints(c->b, list, (size_t)count), skv_emit_ints(c->b, dims, (size_t)t->rank));
+    skv_free(ctx, list);
+    skive_value *tuples = n->inputs[1];
+    if (t->dtype != SKIVE_I64) tuples = skv_emit(c->b, "Cast", SKV_IN(tuples), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
+    return skv_emit(c->b, "Concat", SKV_IN(numbers, tuples), SKV_ATTRS(SKV_INT("axis", -1)));
+}
+
 static skive_status grad(skv_grad *c) {
     skive_node *n = c->node;
+    const int64_t batch = skv_attr_int(n, "batch_dims", 0);
     if (!c->need[0]) return SKIVE_OK;
-    if (skv_attr_int(n, "batch_dims", 0) != 0)
-        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
-                           "node '%s': no gradient of GatherND with batch_dims", n->name);
-    c->din[0] = skv_emit(c->b, "ScatterND", SKV_IN(skv_g_zeros_like(c->b, n->inputs[0]), n->inputs[1], c->dout[0]),
+    skive_value *at = batch > 0 ? with_batch(c, batch) : n->inputs[1];
+    SKV_TRY(c->b->status);
+    c->din[0] = skv_emit(c->b, "ScatterND", SKV_IN(skv_g_zeros_like(c->b, n->inputs[0]), at, c->dout[0]),
                          SKV_ATTRS(SKV_STR("reduction", "add")));
     return c->b->status;
 }
@@ -99,8 +130,12 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}, {CASE_I64(2, 1), CASE_VALUES(2, 0), .constant = true}),
      .n_out = 1,
      CASE_EXPECT(3, 4),
-     CASE_OUT(2),
-     .no_grad = true},
+     CASE_OUT(2)},
+    {.name = "along two batch axes, one tuple twice",
+     CASE_ATTRS(CASE_INT("batch_dims", 2)),
+     CASE_IN({CASE_F32(2, 2, 3, 2)}, {CASE_I64(2, 2, 2, 1), CASE_VALUES(0, 2, 1, 1, -1, 0, 2, 1), .constant = true}),
+     .n_out = 1,
+     CASE_OUT(2, 2, 2, 2)},
 };
 
 const skv_op skv_op_gather_nd = {

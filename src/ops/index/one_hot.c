@@ -1,5 +1,6 @@
 /* OneHot(indices, depth, values): a new axis of `depth` elements, on = values[1] at the index and off = values[0]
  * elsewhere. Negative indices count from the end; one outside [-depth, depth) gives a row of off. */
+#include "ops/common_elementwise.h"
 #include "ops/common_nn.h"
 
 static const skv_attr_spec attrs[] = {
@@ -49,9 +50,38 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
+/* Sums of dY where the index is, and elsewhere. */
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node;
+    static const double zero_one[] = {0, 1};
+    skv_builder *b = c->b;
+    if (!c->need[2]) return SKIVE_OK;
+    const skive_dtype dtype = n->inputs[2]->type.dtype;
+    skive_value *parts[2];
+    for (int i = 0; i < 2; i++)
+        parts[i] =
+            skv_g2(b, "Unsqueeze", skv_emit_scalar(b, dtype, zero_one[i]), skv_emit_ints(b, (const int64_t[]){0}, 1));
+    skive_value *pair = skv_emit(b, "Concat", SKV_IN(parts[0], parts[1]), SKV_ATTRS(SKV_INT("axis", 0)));
+    skive_value *hot = skv_emit(b, "OneHot", SKV_IN(n->inputs[0], n->inputs[1], pair),
+                                SKV_ATTRS(SKV_INT("axis", skv_attr_int(n, "axis", -1))));
+    skive_value *on =
+        skv_emit(b, "ReduceSum", SKV_IN(skv_g2(b, "Mul", c->dout[0], hot)), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skive_value *all = skv_emit(b, "ReduceSum", SKV_IN(c->dout[0]), SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skive_value *axis = skv_emit_ints(b, (const int64_t[]){0}, 1);
+    c->din[2] = skv_emit(
+        b, "Concat", SKV_IN(skv_g2(b, "Unsqueeze", skv_g2(b, "Sub", all, on), axis), skv_g2(b, "Unsqueeze", on, axis)),
+        SKV_ATTRS(SKV_INT("axis", 0)));
+    return b->status;
+}
+
 static void cost(const skive_node *n, skive_cost *out) { skv_cost_per_element(n, out); }
 
 static const skv_op_case cases[] = {
+    {.name = "learned values",
+     CASE_IN({CASE_I64(3), CASE_VALUES(0, 2, 5), .constant = true}, {CASE_SCALAR(SKIVE_I64, 3), .constant = true},
+             {CASE_F32(2), CASE_VALUES(0.5, 2)}),
+     .n_out = 1,
+     CASE_EXPECT(2, 0.5, 0.5, 0.5, 0.5, 2, 0.5, 0.5, 0.5)},
     {.name = "last axis",
      CASE_IN({CASE_I64(3), CASE_VALUES(0, 2, 5)}, {CASE_SCALAR(SKIVE_I64, 3), .constant = true},
              {CASE_F32(2), CASE_VALUES(0, 1), .constant = true}),
@@ -78,6 +108,7 @@ const skv_op skv_op_one_hot = {
     SKV_LIST(attrs),
     .infer = infer,
     .run = run,
+    .grad = grad,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -39,6 +39,13 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
+static skive_status grad(skv_grad *c) {
+    skv_attr_init buffer[SKV_ATTRS_COPY];
+    if (c->need[0])
+        c->din[0] = skv_emit(c->b, "LRNGrad", SKV_IN(c->dout[0], c->node->inputs[0]), skv_attrs_copy(c->node, buffer));
+    return c->b->status;
+}
+
 static void couple(skv_couple *c) {
     const skive_type *x = skv_couple_type(c, SKV_CIN(0, 0));
     for (int a = 0; x && a < x->rank; a++) {
@@ -55,6 +62,11 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INT("size", 3), CASE_FLT("alpha", 3), CASE_FLT("beta", 1), CASE_FLT("bias", 2)),
      .n_out = 1,
      CASE_EXPECT(0.14285714285714285, 0.125, 0.2)},
+    {.name = "an even window over more channels",
+     CASE_IN({CASE_F32(2, 5, 3)}),
+     CASE_ATTRS(CASE_INT("size", 4), CASE_FLT("alpha", 2), CASE_FLT("beta", 0.6), CASE_FLT("bias", 1.5)),
+     .n_out = 1,
+     CASE_OUT(2, 5, 3)},
 };
 
 const skv_op skv_op_lrn = {
@@ -70,6 +82,7 @@ const skv_op skv_op_lrn = {
     .needs_opset = needs_opset,
     .infer = infer,
     .run = run,
+    .grad = grad,
     .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),

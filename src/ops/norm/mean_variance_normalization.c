@@ -1,5 +1,6 @@
 /* MeanVarianceNormalization: (x - mean) / (sqrt(variance) + 1e-9) over the axes, [0, 2, 3] by default. */
 #include "ops/cases.h"
+#include "ops/common_elementwise.h"
 #include "ops/common_nn.h"
 #include "ops/common_shape.h"
 
@@ -63,6 +64,32 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
+/* With s the deviation, d = s + 1e-9 and y = (x - mean) / d: dx = (dy - mean(dy)) / d - (x - mean) mean(dy y) / (s d).
+ * Where s is 0, so is x - mean. */
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node;
+    skv_builder *b = c->b;
+    skive_value *x = n->inputs[0], *dy = c->dout[0];
+    int64_t axes[SKIVE_MAX_RANK];
+    size_t count = 0;
+    uint32_t mask;
+    if (!c->need[0]) return SKIVE_OK;
+    if (x->type.rank < 0 || !axes_of(n, x->type.rank, &mask))
+        return skv_fail_at(b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "MeanVarianceNormalization: the gradient needs a known rank");
+    for (int d = 0; d < x->type.rank; d++)
+        if (mask >> d & 1u) axes[count++] = d;
+    skive_value *over = skv_emit_ints(b, axes, count), *away = skv_g2(b, "Sub", x, skv_g2(b, "ReduceMean", x, over));
+    skive_value *s = skv_g1(b, "Sqrt", skv_g2(b, "ReduceMean", skv_g2(b, "Mul", away, away), over));
+    skive_value *d = skv_g2(b, "Add", s, skv_emit_scalar(b, x->type.dtype, 1e-9));
+    skive_value *safe = skv_g2(b, "Max", s, skv_emit_scalar(b, x->type.dtype, 1e-30));
+    skive_value *share = skv_g2(b, "ReduceMean", skv_g2(b, "Mul", dy, n->outputs[0]), over);
+    skive_value *first = skv_g2(b, "Div", skv_g2(b, "Sub", dy, skv_g2(b, "ReduceMean", dy, over)), d);
+    skive_value *second = skv_g2(b, "Div", skv_g2(b, "Mul", skv_g2(b, "Div", away, safe), share), d);
+    c->din[0] = skv_g2(b, "Sub", first, second);
+    return b->status;
+}
+
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 9, 13, 0); }
 
 static void couple(skv_couple *c) {
@@ -85,6 +112,7 @@ static const skv_op_case cases[] = {
      CASE_IN({CASE_F32(2, 1, 2, 1), CASE_VALUES(1, 3, 1, 3)}),
      .n_out = 1,
      CASE_EXPECT(-1, 1, -1, 1)},
+    {.name = "channels", CASE_IN({CASE_F32(2, 3, 2, 2)}), .n_out = 1, CASE_OUT(2, 3, 2, 2)},
 };
 
 const skv_op skv_op_mean_variance_normalization = {
@@ -100,6 +128,7 @@ const skv_op skv_op_mean_variance_normalization = {
     .needs_opset = needs_opset,
     .infer = infer,
     .run = run,
+    .grad = grad,
     .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),

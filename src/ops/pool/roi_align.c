@@ -4,13 +4,7 @@
 
 #include "ops/common_elementwise.h"
 #include "ops/common_nn.h"
-
-static const skv_attr_spec attrs[] = {{"coordinate_transformation_mode", SKV_ATTR_STRING, SKV_OPTIONAL},
-                                      {"mode", SKV_ATTR_STRING, SKV_OPTIONAL},
-                                      {"output_height", SKV_ATTR_INT, SKV_OPTIONAL},
-                                      {"output_width", SKV_ATTR_INT, SKV_OPTIONAL},
-                                      {"sampling_ratio", SKV_ATTR_INT, SKV_OPTIONAL},
-                                      {"spatial_scale", SKV_ATTR_FLOAT, SKV_OPTIONAL}};
+#include "ops/pool/common_roi_align.h"
 
 /* Opset 10 did not shift by half a pixel. */
 static skive_status import(skive_graph *g, skive_node *n, int from) {
@@ -49,61 +43,15 @@ static skive_status infer(skv_infer *c) {
     return skv_infer_limit(c, &c->out[0]);
 }
 
-/* Four corners of a point and their weights; none outside the map. */
-typedef struct corners {
-    int64_t at[4];
-    double weight[4];
-} corners;
-
-static corners corners_of(double y, double x, int64_t height, int64_t width) {
-    corners k = {{0}, {0}};
-    if (!(y >= -1 && y <= (double)height && x >= -1 && x <= (double)width)) return k;
-    y = fmax(y, 0);
-    x = fmax(x, 0);
-    int64_t y0 = (int64_t)y, x0 = (int64_t)x, y1 = y0 + 1, x1 = x0 + 1;
-    if (y0 >= height - 1) y0 = y1 = height - 1, y = (double)y0;
-    if (x0 >= width - 1) x0 = x1 = width - 1, x = (double)x0;
-    const double fy = y - (double)y0, fx = x - (double)x0;
-    return (corners){{y0 * width + x0, y0 * width + x1, y1 * width + x0, y1 * width + x1},
-                     {(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx}};
-}
-
-typedef struct region {
-    double y, x, step_y, step_x; /* start, and size of a cell */
-    int64_t points_y, points_x;  /* in a cell, each way */
-} region;
-
-static int64_t points_in(double step, int64_t ratio) {
-    const double n = ratio > 0 ? (double)ratio : ceil(step);
-    return n >= 1 && n <= 1024 ? (int64_t)n : n > 1024 ? 1024 : 1;
-}
-
-static region region_of(const skive_node *n, const double *roi, int64_t height, int64_t width) {
-    const double scale = skv_attr_float(n, "spatial_scale", 1);
-    const bool half = strcmp(skv_attr_string(n, "coordinate_transformation_mode", "half_pixel"), "half_pixel") == 0;
-    const double offset = half ? 0.5 : 0;
-    const int64_t ratio = skv_attr_int(n, "sampling_ratio", 0);
-    double w = roi[2] * scale - roi[0] * scale, h = roi[3] * scale - roi[1] * scale;
-    if (!half) w = fmax(w, 1), h = fmax(h, 1);
-    region r = {roi[1] * scale - offset, roi[0] * scale - offset, h / (double)height, w / (double)width, 0, 0};
-    r.points_y = points_in(r.step_y, ratio);
-    r.points_x = points_in(r.step_x, ratio);
-    return r;
-}
-
-static double cell(const double *plane, const region *r, int64_t row, int64_t column, int64_t height, int64_t width,
+static double cell(const double *plane, const skv_roi *r, int64_t row, int64_t column, int64_t height, int64_t width,
                    bool largest) {
     double sum = 0, most = -INFINITY;
-    for (int64_t i = 0; i < r->points_y; i++) {
-        for (int64_t j = 0; j < r->points_x; j++) {
-            const double y = r->y + ((double)row + ((double)i + 0.5) / (double)r->points_y) * r->step_y;
-            const double x = r->x + ((double)column + ((double)j + 0.5) / (double)r->points_x) * r->step_x;
-            const corners k = corners_of(y, x, height, width);
-            for (int q = 0; q < 4; q++) {
-                const double v = k.weight[q] * plane[k.at[q]];
-                sum += v;
-                most = fmax(most, v);
-            }
+    for (int64_t i = 0; i < r->points_y * r->points_x; i++) {
+        const skv_roi_corners k = skv_roi_point(r, row, column, i, height, width);
+        for (int q = 0; q < 4; q++) {
+            const double v = k.weight[q] * plane[k.at[q]];
+            sum += v;
+            most = fmax(most, v);
         }
     }
     return largest ? most : sum / (double)(r->points_y * r->points_x);
@@ -122,7 +70,7 @@ static skive_status run(const skv_eval *c) {
     SKV_GO(status, done, skv_result_open(c->ctx, c->out[0], &out));
     for (int64_t n = 0; n < y->dims[0]; n++) {
         const int64_t sample = ((const int64_t *)c->in[2]->data)[n];
-        const region r = region_of(c->node, rois.p + 4 * n, rows, columns);
+        const skv_roi r = skv_roi_of(c->node, rois.p + 4 * n, rows, columns);
         if (sample < 0 || sample >= in->dims[0] || height * width == 0) {
             status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
                                  "node '%s': region %lld refers to sample %lld of %lld", c->node->name, (long long)n,
@@ -143,18 +91,46 @@ done:
     return status;
 }
 
+/* That of the map. Regions come from boxes that were chosen, and have no gradient (as elsewhere). */
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node;
+    skv_attr_init buffer[SKV_ATTRS_COPY];
+    if (c->need[1])
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "node '%s': RoiAlign has no gradient with respect to its regions", n->name);
+    if (c->need[0])
+        c->din[0] = skv_emit(c->b, "RoiAlignGrad", SKV_IN(c->dout[0], n->inputs[0], n->inputs[1], n->inputs[2]),
+                             skv_attrs_copy(n, buffer));
+    return c->b->status;
+}
+
 static void couple(skv_couple *c) { skv_couple_same(c, SKV_CIN(0, 1), SKV_COUT(0, 1)); }
 
 static const skv_op_case cases[] = {
+    {.name = "two regions, several points",
+     CASE_ATTRS(CASE_INT("output_width", 2), CASE_INT("output_height", 2), CASE_INT("sampling_ratio", 2)),
+     CASE_IN({CASE_F32(2, 2, 4, 5)},
+             {CASE_F32(2, 4), CASE_VALUES(0.3, 0.2, 3.1, 2.7, 1.2, 0.4, 4.6, 3.3), .constant = true},
+             {CASE_I64(2), CASE_VALUES(1, 0), .constant = true}),
+     .n_out = 1,
+     CASE_OUT(2, 2, 2, 2)},
+    {.name = "the largest corner",
+     CASE_ATTRS(CASE_INT("output_width", 2), CASE_STR("mode", "max"), CASE_INT("sampling_ratio", 2)),
+     CASE_IN({CASE_F32(1, 2, 4, 5)}, {CASE_F32(1, 4), CASE_VALUES(0.3, 0.2, 3.1, 2.7), .constant = true},
+             {CASE_I64(1), CASE_VALUES(0), .constant = true}),
+     .n_out = 1,
+     CASE_OUT(1, 2, 1, 2)},
     {.name = "channels",
      CASE_ATTRS(CASE_INT("output_width", 2)),
-     CASE_IN({CASE_F32(1, 3, 2, 2)}, {CASE_F32(1, 4), CASE_VALUES(0, 0, 2, 2)}, {CASE_I64(1), CASE_VALUES(0)}),
+     CASE_IN({CASE_F32(1, 3, 2, 2)}, {CASE_F32(1, 4), CASE_VALUES(0, 0, 2, 2), .constant = true},
+             {CASE_I64(1), CASE_VALUES(0), .constant = true}),
      .n_out = 1,
      CASE_OUT(1, 3, 1, 2)},
     {.name = "the whole map",
      CASE_ATTRS(CASE_INT("sampling_ratio", 1)),
-     CASE_IN({CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 2, 3, 4)}, {CASE_F32(1, 4), CASE_VALUES(0, 0, 2, 2)},
-             {CASE_I64(1), CASE_VALUES(0)}),
+     CASE_IN({CASE_F32(1, 1, 2, 2), CASE_VALUES(1, 2, 3, 4)},
+             {CASE_F32(1, 4), CASE_VALUES(0, 0, 2, 2), .constant = true},
+             {CASE_I64(1), CASE_VALUES(0), .constant = true}),
      .n_out = 1,
      CASE_EXPECT(2.5),
      CASE_OUT(1, 1, 1, 1)},
@@ -169,10 +145,12 @@ const skv_op skv_op_roi_align = {
     .max_in = 3,
     .min_out = 1,
     .max_out = 1,
-    SKV_LIST(attrs),
+    .attrs = skv_roi_align_attrs,
+    .n_attrs = 6,
     .import = import,
     .infer = infer,
     .run = run,
+    .grad = grad,
     .couple = couple,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),

@@ -1,6 +1,8 @@
 /* Det: determinants of the matrices in the last two axes, by elimination with row exchanges. */
 #include "ops/common_nn.h"
+#include "ops/common_elementwise.h"
 #include "ops/common_shape.h"
+#include "ops/rare/common_det.h"
 
 static skive_status infer(skv_infer *c) {
     const skive_type *x = skv_infer_in(c, 0);
@@ -17,8 +19,7 @@ static skive_status infer(skv_infer *c) {
     return SKIVE_OK;
 }
 
-/* Destroys a. */
-static double determinant(double *a, int64_t n) {
+double skv_determinant(double *a, int64_t n) {
     double det = 1;
     for (int64_t k = 0; k < n; k++) {
         int64_t pivot = k;
@@ -47,10 +48,15 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)(n * n) + 1, sizeof *a, &a));
     for (int64_t i = 0; i < count; i++) {
         for (int64_t k = 0; k < n * n; k++) a[k] = skv_load_f64(x->dtype, x->data, (size_t)(i * n * n + k));
-        skv_store_f64(y->dtype, y->data, (size_t)i, determinant(a, n));
+        skv_store_f64(y->dtype, y->data, (size_t)i, skv_determinant(a, n));
     }
     skv_free(c->ctx, a);
     return SKIVE_OK;
+}
+
+static skive_status grad(skv_grad *c) {
+    if (c->need[0]) c->din[0] = skv_g2(c->b, "DetGrad", c->dout[0], c->node->inputs[0]);
+    return c->b->status;
 }
 
 static int needs_opset(const skive_node *n) { return skv_needs_for_dtype(n, 11, 22, 0); }
@@ -62,6 +68,7 @@ static const skv_op_case cases[] = {
      .n_out = 1,
      CASE_EXPECT(-2, 0),
      CASE_OUT(2)},
+    {.name = "3x3", CASE_IN({CASE_F32(2, 3, 3)}), .n_out = 1, CASE_OUT(2)},
 };
 
 const skv_op skv_op_det = {
@@ -76,6 +83,7 @@ const skv_op skv_op_det = {
     .needs_opset = needs_opset,
     .infer = infer,
     .run = run,
+    .grad = grad,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ops/conv/common_conv.h"
+#include "ops/common_elementwise.h"
 #include "ops/index/common_index.h"
 
 static const skv_attr_spec attrs[] = {{"kernel_shape", SKV_ATTR_INTS, SKV_REQUIRED},
@@ -90,6 +91,32 @@ static skive_status run(const skv_eval *c) {
     return SKIVE_OK;
 }
 
+/* The elements of dY that the indices name, in a tensor of the size that they count in. */
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node;
+    const skive_type *x = &n->inputs[0]->type, *y = &n->outputs[0]->type;
+    int64_t sizes[SKIVE_MAX_RANK], natural[SKIVE_MAX_RANK], starts[SKIVE_MAX_RANK] = {0};
+    static const int64_t flat[] = {-1};
+    skive_value *dy = c->dout[0];
+    if (!c->need[0]) return SKIVE_OK;
+    if (!skv_type_is_static(x) || !skv_type_is_static(y))
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "MaxUnpool: the gradient needs known shapes");
+    skv_type_sizes(x, sizes);
+    if (unpooled(n, x->rank, sizes, natural)) {
+        bool larger = false;
+        for (int d = 0; d < x->rank; d++) larger = larger || natural[d] < y->dims[d].size;
+        if (larger)
+            dy = skv_g3(c->b, "Slice", dy, skv_emit_ints(c->b, starts, (size_t)x->rank),
+                        skv_emit_ints(c->b, natural, (size_t)x->rank));
+    }
+    skive_value *one = skv_emit_ints(c->b, flat, 1);
+    skive_value *found =
+        skv_g2(c->b, "GatherElements", skv_g2(c->b, "Reshape", dy, one), skv_g2(c->b, "Reshape", n->inputs[1], one));
+    c->din[0] = skv_g2(c->b, "Reshape", found, skv_emit_ints(c->b, sizes, (size_t)x->rank));
+    return c->b->status;
+}
+
 static const int64_t kernel[] = {2, 2};
 static const skv_op_case cases[] = {
     {.name = "by hand",
@@ -99,6 +126,12 @@ static const skv_op_case cases[] = {
      .n_out = 1,
      CASE_EXPECT(0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 3, 0, 4),
      CASE_OUT(1, 1, 4, 4)},
+    {.name = "a larger shape",
+     CASE_ATTRS(A_INTS("kernel_shape", kernel), A_INTS("strides", kernel)),
+     CASE_IN({CASE_F32(1, 1, 1, 2), CASE_VALUES(5, 6)}, {CASE_I64(1, 1, 1, 2), CASE_VALUES(4, 3), .constant = true},
+             CASE_LIST(4, 1, 1, 3, 5)),
+     .n_out = 1,
+     CASE_EXPECT(0, 0, 0, 6, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0)},
 };
 
 const skv_op skv_op_max_unpool = {
@@ -113,6 +146,7 @@ const skv_op skv_op_max_unpool = {
     SKV_LIST(attrs),
     .infer = infer,
     .run = run,
+    .grad = grad,
     .cost = skv_cost_none,
     SKV_LIST(cases),
 };

@@ -1,6 +1,7 @@
 /* DFT: the discrete Fourier transform along one axis of real ([..., 1]) or complex ([..., 2]) numbers; to a given
  * length, cut or padded with zeros; optionally one-sided for a real signal. */
 #include "ops/cases.h"
+#include "ops/common_elementwise.h"
 #include "ops/signal/common_dft.h"
 #include "ops/common_nn.h"
 #include "ops/common_shape.h"
@@ -95,6 +96,57 @@ done:
     return status;
 }
 
+/* What a real signal has as a gradient is the real part. */
+static skive_value *like_parts(skv_builder *b, skive_value *d, int64_t parts) {
+    static const int64_t zero[] = {0}, one[] = {1}, last[] = {-1};
+    if (parts == 2) return d;
+    return skv_emit(b, "Slice",
+                    SKV_IN(d, skv_emit_ints(b, zero, 1), skv_emit_ints(b, one, 1), skv_emit_ints(b, last, 1)),
+                    SKV_NONE);
+}
+
+/* `d` along an axis with `have` elements, cut or filled with zeros to `want`. */
+static skive_value *resized(skv_builder *b, skive_value *d, int rank, int axis, int64_t have, int64_t want) {
+    const int64_t first[] = {0}, to[] = {want}, at[] = {axis};
+    int64_t pads[2 * SKIVE_MAX_RANK] = {0};
+    if (have > want)
+        return skv_emit(b, "Slice",
+                        SKV_IN(d, skv_emit_ints(b, first, 1), skv_emit_ints(b, to, 1), skv_emit_ints(b, at, 1)),
+                        SKV_NONE);
+    pads[rank + axis] = want - have;
+    return have < want ? skv_g2(b, "Pad", d, skv_emit_ints(b, pads, 2 * (size_t)rank)) : d;
+}
+
+/* The transform is linear: its gradient is the transform in the other direction, without or with the division by the
+ * length. Bins that a one-sided transform left out are zeros. */
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node;
+    const skive_type *x = &n->inputs[0]->type;
+    const skive_tensor *of_length = skv_node_constant(n, 1), *of_axis = skv_node_constant(n, 2);
+    const bool inverse = skv_attr_int(n, "inverse", 0) != 0;
+    int64_t axis = -2, length = 0;
+    if (!c->need[0]) return SKIVE_OK;
+    if (of_axis) (void)skv_read_ints(of_axis, &axis, 1);
+    const int at = x->rank > 1 ? (int)skv_axis(axis, x->rank) : -1;
+    const bool computed = (skv_node_in(n, 1) && !of_length) || (skv_node_in(n, 2) && !of_axis);
+    if (at < 0 || computed || x->dims[at].size < 1 || x->dims[x->rank - 1].size < 1)
+        return skv_fail_at(c->b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "DFT: the gradient needs a known shape, and length and axis as constants");
+    const int64_t have = x->dims[at].size;
+    length = have;
+    if (of_length) (void)skv_read_ints(of_length, &length, 1);
+    const int64_t axis_list[] = {at};
+    skive_value *size = skv_emit_ints(c->b, &length, 1), *along = skv_emit_ints(c->b, axis_list, 1);
+    static const int64_t scalar[] = {0};
+    size = skv_g2(c->b, "Squeeze", size, skv_emit_ints(c->b, scalar, 1));
+    along = skv_g2(c->b, "Squeeze", along, skv_emit_ints(c->b, scalar, 1));
+    skive_value *d = skv_emit(c->b, "DFT", SKV_IN(c->dout[0], size, along), SKV_ATTRS(SKV_INT("inverse", !inverse)));
+    const double factor = inverse ? 1 / (double)length : (double)length;
+    d = skv_g2(c->b, "Mul", d, skv_emit_scalar(c->b, x->dtype, factor));
+    c->din[0] = resized(c->b, like_parts(c->b, d, x->dims[x->rank - 1].size), x->rank, at, length, have);
+    return c->b->status;
+}
+
 static void cost(const skive_node *n, skive_cost *out) {
     const int64_t count = skv_type_count(&n->outputs[0]->type), length = skv_type_count(&n->inputs[0]->type);
     out->macs = skv_add_sat(out->macs, skv_mul_sat(count, length));
@@ -117,6 +169,21 @@ static const skv_op_case cases[] = {
      CASE_ATTRS(CASE_INT("inverse", 1)),
      .n_out = 1,
      CASE_EXPECT(1, 0, 2, 0, 3, 0, 4, 0)},
+    {.name = "cut, along another axis",
+     CASE_IN({CASE_F32(5, 2, 2)}, {CASE_SCALAR(SKIVE_I64, 3), .constant = true},
+             {CASE_SCALAR(SKIVE_I64, 0), .constant = true}),
+     .n_out = 1,
+     CASE_OUT(3, 2, 2)},
+    {.name = "one side, odd length",
+     CASE_IN({CASE_F32(2, 5, 1)}),
+     CASE_ATTRS(CASE_INT("onesided", 1)),
+     .n_out = 1,
+     CASE_OUT(2, 3, 2)},
+    {.name = "back, padded",
+     CASE_IN({CASE_F32(2, 3, 2)}, {CASE_SCALAR(SKIVE_I64, 6), .constant = true}),
+     CASE_ATTRS(CASE_INT("inverse", 1)),
+     .n_out = 1,
+     CASE_OUT(2, 6, 2)},
 };
 
 const skv_op skv_op_dft = {
@@ -132,6 +199,7 @@ const skv_op skv_op_dft = {
     .import = import,
     .infer = infer,
     .run = run,
+    .grad = grad,
     .cost = cost,
     SKV_LIST(cases),
 };

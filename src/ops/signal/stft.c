@@ -1,6 +1,7 @@
 /* STFT: the discrete Fourier transform of frames of a signal [batch][length][1 or 2], every frame_step samples,
  * multiplied by a window. */
 #include "ops/cases.h"
+#include "ops/common_elementwise.h"
 #include "ops/signal/common_dft.h"
 #include "ops/common_nn.h"
 #include "ops/common_shape.h"
@@ -70,6 +71,50 @@ done:
     return status;
 }
 
+/* The gradient of each frame is the transform back, times the length; the frames are weighed by the window and added
+ * where they overlap, as gathering them from the signal would have it. */
+static skive_status grad(skv_grad *c) {
+    const skive_node *n = c->node;
+    const skive_type *x = &n->inputs[0]->type;
+    const skive_tensor *of_step = skv_node_constant(n, 1), *of_frame = skv_node_constant(n, 3);
+    skive_value *window = skv_node_in(n, 2), *list = NULL;
+    skv_builder *b = c->b;
+    int64_t step = 0, frame = window && window->type.rank == 1 ? window->type.dims[0].size : 0;
+    if (of_step) (void)skv_read_ints(of_step, &step, 1);
+    if (of_frame) (void)skv_read_ints(of_frame, &frame, 1);
+    if (step < 1 || frame < 1 || x->rank != 3 || x->dims[1].size < frame || x->dims[2].size < 1 ||
+        (skv_node_in(n, 3) && !of_frame))
+        return skv_fail_at(b->graph->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                           "STFT: the gradient needs a known shape, and step and length of a frame as constants");
+    const int64_t frames = (x->dims[1].size - frame) / step + 1, parts = x->dims[2].size;
+    int64_t *places = NULL;
+    SKV_TRY(skv_alloc_array(b->graph->ctx, (size_t)(frames * frame), sizeof *places, &places));
+    for (int64_t i = 0; i < frames * frame; i++) places[i] = i / frame * step + i % frame;
+    list = skv_emit_ints(b, places, (size_t)(frames * frame));
+    skv_free(b->graph->ctx, places);
+    skive_value *at = skv_g2(b, "Reshape", list, skv_emit_ints(b, (const int64_t[]){frames, frame}, 2));
+    skive_value *zero = skv_emit_ints(b, (const int64_t[]){0}, 1);
+    skive_value *size = skv_g2(b, "Squeeze", skv_emit_ints(b, &frame, 1), zero);
+    skive_value *along = skv_g2(b, "Squeeze", skv_emit_ints(b, (const int64_t[]){2}, 1), zero);
+    skive_value *d = skv_emit(b, "DFT", SKV_IN(c->dout[0], size, along), SKV_ATTRS(SKV_INT("inverse", 1)));
+    d = skv_g2(b, "Mul", d, skv_emit_scalar(b, x->dtype, (double)frame)); /* [batch][frames][frame][2] */
+    if (parts == 1)
+        d = skv_emit(
+            b, "Slice",
+            SKV_IN(d, zero, skv_emit_ints(b, (const int64_t[]){1}, 1), skv_emit_ints(b, (const int64_t[]){3}, 1)),
+            SKV_NONE);
+    if (window && c->need[2]) {
+        skive_value *framed = skv_emit(b, "Gather", SKV_IN(n->inputs[0], at), SKV_ATTRS(SKV_INT("axis", 1)));
+        c->din[2] = skv_emit(b, "ReduceSum",
+                             SKV_IN(skv_g2(b, "Mul", framed, d), skv_emit_ints(b, (const int64_t[]){0, 1, 3}, 3)),
+                             SKV_ATTRS(SKV_INT("keepdims", 0)));
+    }
+    if (!c->need[0]) return b->status;
+    if (window) d = skv_g2(b, "Mul", d, skv_g2(b, "Unsqueeze", window, skv_emit_ints(b, (const int64_t[]){1}, 1)));
+    c->din[0] = skv_emit(b, "GatherGrad", SKV_IN(d, at, n->inputs[0]), SKV_ATTRS(SKV_INT("axis", 1)));
+    return b->status;
+}
+
 static void cost(const skive_node *n, skive_cost *out) {
     const int64_t bins = skv_dim_or_1(n->outputs[0], 2);
     out->macs = skv_add_sat(out->macs, skv_mul_sat(skv_mul_sat(skv_type_count(&n->outputs[0]->type), 2), bins));
@@ -82,6 +127,16 @@ static const skv_op_case cases[] = {
      .n_out = 1,
      CASE_EXPECT(2, 0, 0, 0, 5, 0, 1, 0),
      CASE_OUT(1, 2, 2, 2)},
+    {.name = "overlapping frames, both sides, no window",
+     CASE_ATTRS(CASE_INT("onesided", 0)),
+     CASE_IN({CASE_F32(2, 7, 2)}, {CASE_SCALAR(SKIVE_I64, 2), .constant = true}, CASE_ABSENT,
+             {CASE_SCALAR(SKIVE_I64, 3), .constant = true}),
+     .n_out = 1,
+     CASE_OUT(2, 3, 3, 2)},
+    {.name = "overlapping frames, one side",
+     CASE_IN({CASE_F32(2, 8, 1)}, {CASE_SCALAR(SKIVE_I64, 1), .constant = true}, {CASE_F32(5)}),
+     .n_out = 1,
+     CASE_OUT(2, 4, 3, 2)},
 };
 
 const skv_op skv_op_stft = {
@@ -96,6 +151,7 @@ const skv_op skv_op_stft = {
     SKV_LIST(attrs),
     .infer = infer,
     .run = run,
+    .grad = grad,
     .cost = cost,
     SKV_LIST(cases),
 };
