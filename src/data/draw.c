@@ -23,10 +23,17 @@ int64_t skv_draw_below(skv_draw *d, int64_t n) { return (int64_t)(((uint64_t)skv
 
 double skv_draw_between(skv_draw *d, double least, double most) { return least + (most - least) * skv_draw_uniform(d); }
 
-/* Box and Muller's transform of two uniform numbers, the first in (0, 1]. */
+/* Box and Muller's transform of two uniform numbers, the first in (0, 1], gives two. */
 double skv_draw_normal(skv_draw *d) {
-    const double u = ((double)skv_draw_word(d) + 1) * 0x1p-32, v = skv_draw_uniform(d);
-    return sqrt(-2.0 * log(u)) * cos(6.283185307179586476925 * v);
+    if (d->has_spare) {
+        d->has_spare = false;
+        return d->spare;
+    }
+    const double u = ((double)skv_draw_word(d) + 1) * 0x1p-32, v = 6.283185307179586476925 * skv_draw_uniform(d);
+    const double length = sqrt(-2.0 * log(u));
+    d->spare = length * sin(v);
+    d->has_spare = true;
+    return length * cos(v);
 }
 
 double skv_draw_gamma(skv_draw *d, double shape) {

@@ -22,7 +22,9 @@
 typedef struct skv_draw {
     uint64_t key, low, high;
     uint32_t block, word[4];
-    int used; /* of word[] */
+    int used;     /* of word[] */
+    double spare; /* the second of two normal numbers */
+    bool has_spare;
 } skv_draw;
 
 skv_draw skv_draw_at(uint64_t seed, uint64_t index, uint64_t stream); /* stream below 2^40 */
