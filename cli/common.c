@@ -222,14 +222,15 @@ json_t *cli_train_json(const skive_train_report *r) {
         json_object_set_new(row, "validation", figures);
         json_array_append_new(epochs, row);
     }
-    return json_pack("{s:o, s:i, s:f, s:f}", "epochs", epochs, "best_epoch", r->best_epoch, "seconds", r->seconds,
-                     "samples_per_second", r->samples_per_second);
+    return json_pack("{s:o, s:i, s:f, s:f, s:f}", "epochs", epochs, "best_epoch", r->best_epoch, "seconds", r->seconds,
+                     "samples_per_second", r->samples_per_second, "waited", r->waited);
 }
 
 void cli_print_training(const cli_args *a, const skive_train_report *r) {
     if (a->quiet || r->n_epochs == 0) return;
-    cli_part("trained %zu epoch%s in %.1f s (%.0f samples/s); ", r->n_epochs, r->n_epochs == 1 ? "" : "s", r->seconds,
-             r->samples_per_second);
+    cli_part("trained %zu epoch%s in %.1f s (%.0f samples/s, %.1f %% of the time waiting for data); ", r->n_epochs,
+             r->n_epochs == 1 ? "" : "s", r->seconds, r->samples_per_second,
+             r->seconds > 0 ? 100 * r->waited / r->seconds : 0);
     const skive_epoch_report *best = NULL;
     for (size_t i = 0; i < r->n_epochs; i++) {
         if (r->epochs[i].epoch == r->best_epoch) best = &r->epochs[i];

@@ -163,6 +163,7 @@ typedef struct skive_train_report {
     int best_epoch;
     double seconds;
     double samples_per_second;
+    double waited;       /* seconds of this run in which training waited for data */
     const char *best_by; /* the metric that selected best_epoch; NULL: it is the last epoch */
 } skive_train_report;
 SKIVE_API void skive_train_report_free(skive_context *ctx, skive_train_report *report);

@@ -292,6 +292,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
                                        .waited = waited};
         p->seconds = seconds;
         p->waited += waited;
+        s->report.waited += waited;
         SKV_TRY(skv_journal_count(s->journal, &step));
         s->between = true;
         if (skv_saving_due(&s->saving, p->steps)) SKV_TRY(save_point(s));

@@ -10,6 +10,8 @@ done
 expect 0 '' train mlp:16 mixup m.onnx
 expect 0 '' train mlp:16 mixup again.onnx
 expect 0 '' cmp m.onnx again.onnx
+expect 0 '% of the time waiting for data' train mlp:8 flip w.onnx
+expect 0 '"waited": [0-9.e-]+' "$skive" train mlp:8 -d $data -e 1 --json -o w.onnx
 expect 0 'validation' "$skive" train mlp:8 -d $data -e 1 --augment mixup --label-smoothing 0.1 --class-weights 1,2,3 -o w.onnx
 expect 2 "transform 'noise' is for series" train mlp:8 noise x.onnx
 expect 2 "'gray' needs 3 channels" train mlp:8 gray x.onnx
