@@ -101,13 +101,17 @@ static void numbers(cli_table *t, const char *what, double mean, double std, dou
 }
 
 static void print_channels(const skive_data_summary *s, const skive_dataset_info *info) {
-    const char *heads[] = {info->rank == 1 ? "<column" : "<channel", "mean", "deviation", "least", "largest"};
     const skive_split_summary *split = &s->splits[0];
+    const bool all = info->rank == 1 && split->channels == 1 && info->sample_size > 1; /* tokens, waves */
+    const char *heads[] = {all               ? "<values"
+                           : info->rank == 1 ? "<column"
+                                             : "<channel",
+                           "mean", "deviation", "least", "largest"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     char name[32];
     for (int64_t c = 0; c < split->channels && c < MOST_ROWS; c++) {
         snprintf(name, sizeof name, "%lld", (long long)c);
-        numbers(t, name, split->mean[c], split->std[c], split->least[c], split->most[c]);
+        numbers(t, all ? "all" : name, split->mean[c], split->std[c], split->least[c], split->most[c]);
     }
     if (!info->labelled && info->target_size > 0)
         numbers(t, "target", split->target_mean, split->target_std, split->target_least, split->target_most);

@@ -38,13 +38,15 @@ static void note_equal(equal *e, const skv_seen *a, const skv_seen *b) {
     }
 }
 
-static skive_status report_equal(const skv_survey *s, const equal *e, const char *kind, const char *what) {
+/* `one`, `many`: what one sample does, and what several do. */
+static skive_status report_equal(const skv_survey *s, const equal *e, const char *kind, const char *one,
+                                 const char *many) {
     skv_text t;
     if (!e->n) return SKIVE_OK;
     const skive_dataset *a = s->sets[e->first->split], *b = s->sets[e->second->split];
     skv_text_init(&t, s->ctx);
     skv_text_add(&t, "%zu sample%s %s; the first: sample %zu of %s is equal to sample %zu of %s", e->n, plural(e->n),
-                 what, skive_dataset_origin(b, e->second->index), split_of(s, e->second->split),
+                 e->n == 1 ? one : many, skive_dataset_origin(b, e->second->index), split_of(s, e->second->split),
                  skive_dataset_origin(a, e->first->index), split_of(s, e->first->split));
     if (strcmp(kind, "contradictions") == 0)
         skv_text_add(&t, " and has label %d instead of %d", (int)e->second->label, (int)e->first->label);
@@ -61,9 +63,12 @@ static skive_status equal_samples(const skv_survey *s) {
             if (b->label != a->label) note_equal(&against, a, b);
         }
     }
-    SKV_TRY(report_equal(s, &across, "duplicates", "of a split occur in an earlier one too"));
-    SKV_TRY(report_equal(s, &against, "contradictions", "are equal to others but labelled differently"));
-    return report_equal(s, &within, "repeats", "occur more than once in their split");
+    SKV_TRY(report_equal(s, &across, "duplicates", "of a split occurs in an earlier one too",
+                         "of a split occur in an earlier one too"));
+    SKV_TRY(report_equal(s, &against, "contradictions", "is equal to another but labelled differently",
+                         "are equal to others but labelled differently"));
+    return report_equal(s, &within, "repeats", "occurs more than once in its split",
+                        "occur more than once in their split");
 }
 
 /* ---- samples that are no good ---- */
