@@ -85,6 +85,10 @@ row() { # what, network, augment, data and options...
     row "sounds, log-mel" resnet20:0.5 specaugment "audio:$work/sound,features=logmel"
     row "table of 30 columns (csv)" mlp:64 "" "csv:$work/table.csv,label=label"
     row "table of 30 columns (csv)" mlp:64 column-noise,mixup "csv:$work/table.csv,label=label"
+    echo
+    echo "A step of the small network on tables takes some tens of microseconds, about as long as preparing and handing over its"
+    echo "batch: such a run waits for a good part of its time, which is short. The more other programs use the processors, the"
+    echo "larger the shares: loader and training then wait for a processor in turn."
 } > "$work/page"
 cp "$work/page" "$out"
 cat "$out"

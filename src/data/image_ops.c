@@ -9,7 +9,7 @@ static size_t size_of(const int64_t dims[3]) { return (size_t)(dims[0] * dims[1]
 
 static size_t plane_of(const int64_t dims[3]) { return (size_t)(dims[1] * dims[2]); }
 
-static float limited(float x) { return x < 0.0f ? 0.0f : x > 1.0f ? 1.0f : x; }
+static float limited(float x) { return x > 0.0f ? x < 1.0f ? x : 1.0f : 0.0f; } /* NaN: 0 */
 
 /* from + factor (x - from), limited. */
 static float blend(float from, float x, float factor) { return limited(from + factor * (x - from)); }

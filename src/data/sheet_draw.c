@@ -120,6 +120,9 @@ static void range_of(const skv_picture *p, const float *x, float *least, float *
     *factor = p->unit ? 1 : high > low ? 1 / (high - low) : 0;
 }
 
+/* 0 at the bottom, 1 at the top; NaN at the bottom. */
+static int64_t row_of(float x) { return CURVE_HEIGHT - 1 - (int64_t)byte(x) * (CURVE_HEIGHT - 1) / 255; }
+
 static void draw_curve(const skv_picture *p, const float *x, skv_canvas *c, int64_t left, int64_t top) {
     static const uint8_t colours[3][3] = {{30, 60, 160}, {180, 60, 30}, {40, 130, 60}};
     const int64_t n = p->dims[2];
@@ -134,8 +137,7 @@ static void draw_curve(const skv_picture *p, const float *x, skv_canvas *c, int6
                 low = x[k * n + t] < low ? x[k * n + t] : low;
                 high = x[k * n + t] > high ? x[k * n + t] : high;
             }
-            const int64_t from = (int64_t)lrintf((1 - (high - least) * factor) * (CURVE_HEIGHT - 1));
-            const int64_t to = (int64_t)lrintf((1 - (low - least) * factor) * (CURVE_HEIGHT - 1));
+            const int64_t from = row_of((high - least) * factor), to = row_of((low - least) * factor);
             for (int64_t y = from; y <= to; y++) skv_canvas_put(c, left + column, top + y, colours[k % 3]);
         }
     }

@@ -9,9 +9,9 @@ seconds=$2
 shift 2
 here=$(cd "$(dirname "$0")" && pwd)
 suite=/usr/share/libonnx-testdata/data
-all=(graph onnx skv tensor npy idx png jpeg bmp image table recipe)
+all=(graph onnx skv tensor npy idx png jpeg bmp image table recipe transforms)
 [ $# -gt 0 ] && all=("$@")
-declare -A longest=([graph]=400 [onnx]=16384 [skv]=1024 [tensor]=4096 [npy]=2048 [idx]=2048 [png]=4096 [jpeg]=4096 [bmp]=2048 [image]=4096 [table]=2048 [recipe]=2048)
+declare -A longest=([graph]=400 [onnx]=16384 [skv]=1024 [tensor]=4096 [npy]=2048 [idx]=2048 [png]=4096 [jpeg]=4096 [bmp]=2048 [image]=4096 [table]=2048 [recipe]=2048 [transforms]=400)
 
 mkdir -p "$build/corpus" "$build/findings"
 copy_suite() { # the files of the suite below so many kilobytes, under numbers
