@@ -73,7 +73,7 @@ static void print_splits(const skive_data_summary *s) {
 }
 
 static void print_classes(const skive_data_summary *s, const skive_dataset_info *info) {
-    const char *heads[MOST_SETS + 1] = {"<class"};
+    const char *heads[MOST_SETS + 1] = {info->label_rank ? "<class of pixels" : "<class"};
     char text[32];
     if (!info->labelled) return;
     for (size_t k = 0; k < s->n_splits; k++) heads[k + 1] = skive_split_name(s->splits[k].split);

@@ -152,6 +152,56 @@ static void read_sheet(const char *path, sheet *out) {
     assert_true(png_image_finish_read(&out->image, NULL, out->pixels, 0, NULL));
 }
 
+/* Images with masks of 8 x 8: the upper half is of class 0, the lower of class 1, one pixel of the first image of class
+ * 2. On the sheet, colours lie over the pixels of classes above 0. */
+static void masks(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    enum { SIDE = 8, N = 3, ZOOM = 11, GAP = 6 };
+    char spec[SKV_TEST_PATH + 16];
+    skive_data_summary s;
+    skive_sheet_options o = skive_sheet_options_default();
+    (void)mkdir(at("seg"), 0700);
+    (void)mkdir(at("seg/images"), 0700);
+    (void)mkdir(at("seg/masks"), 0700);
+    for (int i = 0; i < N; i++) {
+        unsigned char picture[SIDE * SIDE], mask[SIDE * SIDE];
+        char name[64];
+        for (int k = 0; k < SIDE * SIDE; k++) {
+            mask[k] = k >= SIDE * SIDE / 2;
+            picture[k] = (unsigned char)(10 * i + k);
+        }
+        if (i == 0) mask[0] = 2;
+        (void)snprintf(name, sizeof name, "seg/images/%d.png", i);
+        write_png(at(name), SIDE, SIDE, PNG_FORMAT_GRAY, picture);
+        (void)snprintf(name, sizeof name, "seg/masks/%d.png", i);
+        write_png(at(name), SIDE, SIDE, PNG_FORMAT_GRAY, mask);
+    }
+    (void)snprintf(spec, sizeof spec, "segment:%s", at("seg"));
+    skive_dataset *ds = open_split(ctx, spec, SKIVE_SPLIT_TRAIN_FULL);
+    const skive_dataset *sets[1] = {ds};
+    skv_test_ok(ctx, skive_data_summarize(ctx, sets, 1, &s));
+    assert_int_equal(s.splits[0].count, N);
+    assert_int_equal(s.splits[0].per_class[0], N * SIDE * SIDE / 2 - 1);
+    assert_int_equal(s.splits[0].per_class[1], N * SIDE * SIDE / 2);
+    assert_int_equal(s.splits[0].per_class[2], 1);
+    assert_int_equal(s.n_problems, 0);
+    skive_data_summary_free(ctx, &s);
+
+    o.in_order = true;
+    skv_test_ok(ctx, skive_data_sheet(ctx, ds, &o, at("masks.png")));
+    sheet p;
+    read_sheet(at("masks.png"), &p);
+    for (int k = 1; k < SIDE * SIDE; k++) {
+        const int x = GAP + k % SIDE * ZOOM + ZOOM / 2, y = GAP + k / SIDE * ZOOM + ZOOM / 2;
+        const int got = p.pixels[(unsigned)y * p.image.width + (unsigned)x];
+        assert_true(k < SIDE * SIDE / 2 ? got == k : got > k + 20); /* grey, or half of a bright red */
+    }
+    free(p.pixels);
+    skive_dataset_free(ds);
+    skv_test_context_end(ctx);
+}
+
 /* Images of 4 x 5 pixels become 17 times as large (84 at least); between them are gaps of 6 pixels, below them 12. */
 static void sheets(void **state) {
     (void)state;
@@ -239,10 +289,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
-        T(table),
-        T(folders),
-        T(sheets),
-        T(every_allocation_may_fail),
+        T(table), T(folders), T(masks), T(sheets), T(every_allocation_may_fail),
 #undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -288,7 +288,8 @@ typedef struct skive_split_summary {
     size_t count;
     size_t damaged;    /* samples that cannot be read, and those that skip_bad left out (not in `count`) */
     size_t not_finite; /* that contain NaN or infinity */
-    size_t *per_class; /* [classes] samples, the damaged ones included; NULL when not labelled */
+    /* [classes] samples, the damaged ones included, or where masks give labels, their pixels; NULL when not labelled */
+    size_t *per_class;
     /* Of each channel (of images and series; columns of tables; one for [h][w]), over the samples that can be read and
      * are finite; NaN where there is none. The deviation of a constant channel is 0. */
     int64_t channels;
@@ -335,11 +336,11 @@ typedef struct skive_sheet_options {
 SKIVE_API skive_sheet_options skive_sheet_options_default(void);
 
 /* Writes a contact sheet as PNG: samples as the loader gives them to a training run, after transforms, without
- * normalisation, with the names of their classes. Images are enlarged or reduced by a whole factor; planes of features
- * are drawn with time to the right and frequency upwards, series as curves. Values that are not 8-bit are spread
- * between the least and the largest of a picture, which a note says. Errors: ARGUMENT (names the option, or samples
- * that cannot be drawn), UNSUPPORTED (built without libpng), DATA and IO (a sample cannot be read; the file cannot be
- * written), MEMORY. */
+ * normalisation, with the names of their classes, or the colours of their masks' classes over them. Images are enlarged
+ * or reduced by a whole factor; planes of features are drawn with time to the right and frequency upwards, series as
+ * curves. Values that are not 8-bit are spread between the least and the largest of a picture, which a note says.
+ * Errors: ARGUMENT (names the option, or samples that cannot be drawn), UNSUPPORTED (built without libpng), DATA and IO
+ * (a sample cannot be read; the file cannot be written), MEMORY. */
 SKIVE_API skive_status skive_data_sheet(skive_context *ctx, const skive_dataset *dataset,
                                         const skive_sheet_options *options, const char *path);
 

@@ -78,6 +78,26 @@ static void label_text(const skive_dataset *ds, const skive_batch *b, size_t i, 
 
 /* ---- the sheet ---- */
 
+/* ---- masks ---- */
+
+/* Over each pixel of the picture the colour of its class; grey where it is of none. */
+static void draw_mask(const skive_dataset *ds, const skv_picture *p, const skive_batch *b, size_t i, int64_t left,
+                      int64_t top, skv_canvas *c) {
+    static const uint8_t colours[8][3] = {{0, 0, 0},     {230, 60, 50},  {60, 180, 75},  {255, 225, 25},
+                                          {0, 130, 200}, {245, 130, 48}, {145, 30, 180}, {70, 240, 240}};
+    static const uint8_t none[3] = {128, 128, 128};
+    const int64_t *labels = (const int64_t *)b->y.data + i * ds->label_size, h = p->dims[1], w = p->dims[2];
+    if ((int64_t)ds->label_size != h * w) return; /* of another size than the picture */
+    for (int64_t y = 0; y * p->shrink < h * p->zoom; y++) {
+        for (int64_t x = 0; x * p->shrink < w * p->zoom; x++) {
+            const int64_t v = y * p->shrink / p->zoom, u = x * p->shrink / p->zoom, label = labels[v * w + u];
+            const uint8_t *over = label < 0 ? none : colours[label % 8];
+            uint8_t *at = c->pixels + 3 * ((top + y) * c->width + left + x);
+            for (int k = 0; k < 3 && label != 0; k++) at[k] = (uint8_t)((at[k] + over[k]) / 2);
+        }
+    }
+}
+
 typedef struct layout {
     int64_t columns, rows, width, height; /* of one picture, with its label */
 } layout;
@@ -94,6 +114,7 @@ static void draw_one(const skive_dataset *ds, const skv_picture *p, const layout
         x = turned;
     }
     skv_picture_draw(p, x, c, left, top);
+    if (ds->label_rank) draw_mask(ds, p, b, i, left, top, c);
     label_text(ds, b, i, text, sizeof text);
     skv_canvas_text(c, left, top + at->height + 2, at->width, text);
 }

@@ -66,8 +66,9 @@ static bool all_finite(const float *x, size_t n) {
 
 typedef struct pass {
     skv_survey *survey;
-    size_t split; /* which of the sets */
-    float *x;     /* room for the largest input */
+    size_t split;    /* which of the sets */
+    float *x;        /* room for the largest input */
+    int64_t *labels; /* [label_size] of a mask; or NULL */
     moments *channels, targets;
     skv_progress *progress;
     size_t done;
@@ -76,6 +77,13 @@ typedef struct pass {
 static bool is_damage(skive_status status) {
     return status == SKIVE_ERR_DATA || status == SKIVE_ERR_IO || status == SKIVE_ERR_FORMAT ||
            status == SKIVE_ERR_UNSUPPORTED || status == SKIVE_ERR_LIMIT;
+}
+
+/* The message of the context says what is wrong. */
+static void note_damage(pass *p) {
+    skv_survey *s = p->survey;
+    if (!s->out->splits[p->split].damaged++)
+        (void)snprintf(s->damage[p->split], sizeof s->damage[0], "%s", skive_context_message(s->ctx));
 }
 
 /* The hash of all inputs; *good: there is no damage and no NaN. */
@@ -92,8 +100,7 @@ static skive_status read_sample(pass *p, size_t index, uint64_t *hash, bool *goo
         const skive_dataset *in = k ? skive_dataset_get_input(ds, k) : ds;
         const skive_status status = skive_dataset_read(s->ctx, in, index, p->x, NULL);
         if (is_damage(status)) {
-            if (!out->damaged++)
-                (void)snprintf(s->damage[p->split], sizeof s->damage[0], "%s", skive_context_message(s->ctx));
+            note_damage(p);
             *good = false;
             return SKIVE_OK;
         }
@@ -110,6 +117,29 @@ static skive_status read_sample(pass *p, size_t index, uint64_t *hash, bool *goo
     return SKIVE_OK;
 }
 
+/* The classes of a sample: one, or one for each position of its mask. */
+static skive_status count_classes(pass *p, size_t index, bool *good) {
+    skv_survey *s = p->survey;
+    const skive_dataset *ds = s->sets[p->split];
+    skive_split_summary *out = &s->out->splits[p->split];
+    const int64_t one = ds->labels ? ds->labels[skv_dataset_at(ds, index)] : -1,
+                  *labels = ds->labels ? &one : p->labels;
+    const size_t n = ds->labels ? 1 : ds->label_size;
+    if (!ds->labels) {
+        const skive_status status = skive_dataset_read_labels(s->ctx, ds, index, p->labels);
+        if (is_damage(status)) {
+            if (*good) note_damage(p);
+            *good = false;
+            return SKIVE_OK;
+        }
+        SKV_TRY(status);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (labels[i] >= 0 && labels[i] < ds->classes) out->per_class[labels[i]]++;
+    }
+    return SKIVE_OK;
+}
+
 static skive_status run_split(pass *p) {
     skv_survey *s = p->survey;
     const skive_dataset *ds = s->sets[p->split];
@@ -119,8 +149,7 @@ static skive_status run_split(pass *p) {
         uint64_t hash;
         bool good;
         SKV_TRY(read_sample(p, i, &hash, &good));
-        if (ds->labels && out->per_class && ds->labels[at] >= 0 && ds->labels[at] < ds->classes)
-            out->per_class[ds->labels[at]]++;
+        if (out->per_class) SKV_TRY(count_classes(p, i, &good));
         if (ds->targets) add(&p->targets, ds->targets + at * ds->target_size, ds->target_size);
         if (good)
             s->seen[s->n_seen++] = (skv_seen){.hash = hash,
@@ -162,8 +191,9 @@ static skive_status one_split(skv_survey *s, size_t k, skv_progress *progress, s
     out->std = out->mean + out->channels;
     out->least = out->std + out->channels;
     out->most = out->least + out->channels;
-    if (ds->labels)
+    if (skv_dataset_labelled(ds))
         SKV_GO(status, done, skv_alloc_array(s->ctx, (size_t)ds->classes + 1, sizeof *out->per_class, &out->per_class));
+    if (ds->label_rank) SKV_GO(status, done, skv_alloc_array(s->ctx, ds->label_size, sizeof *p.labels, &p.labels));
     count_left_out(s, k);
     SKV_GO(status, done, run_split(&p));
     for (int64_t c = 0; c < out->channels; c++)
@@ -172,6 +202,7 @@ static skive_status one_split(skv_survey *s, size_t k, skv_progress *progress, s
     *done = p.done;
 done:
     skv_free(s->ctx, p.x);
+    skv_free(s->ctx, p.labels);
     skv_free(s->ctx, p.channels);
     return status;
 }

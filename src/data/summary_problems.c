@@ -126,8 +126,8 @@ static skive_status classes_of(const skv_survey *s, size_t split, const char *ki
     skive_status status = names.status;
     if (status == SKIVE_OK && n) {
         skv_text_init(&t, s->ctx);
-        skv_text_add(&t, "%zu of %lld classes ha%s no samples in %s%s", n, (long long)ds->classes, n == 1 ? "s" : "ve",
-                     any ? "any split" : split_of(s, split), names.data);
+        skv_text_add(&t, "%zu of %lld classes ha%s no %s in %s%s", n, (long long)ds->classes, n == 1 ? "s" : "ve",
+                     ds->label_rank ? "pixels" : "samples", any ? "any split" : split_of(s, split), names.data);
         status = report(s, kind, n, &t);
     }
     skv_text_free(&names);
@@ -160,7 +160,7 @@ static skive_status classes(const skv_survey *s) {
     }
     SKV_TRY(classes_of(s, s->n, "empty-classes"));
     for (size_t k = 0; k < s->n; k++) SKV_TRY(classes_of(s, k, "missing-classes"));
-    return imbalance(s);
+    return s->sets[0]->label_rank ? SKIVE_OK : imbalance(s); /* of pixels, a background outnumbers all */
 }
 
 /* ---- channels ---- */
