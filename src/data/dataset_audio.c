@@ -201,8 +201,10 @@ static skive_status decide_shape(skive_context *ctx, skive_dataset *ds) {
     ds->size = (size_t)(ds->dims[1] * (ds->rank == 3 ? ds->dims[2] : 1));
     ds->content = ds->rank == 3 ? SKV_CONTENT_FEATURES : SKV_CONTENT_WAVE;
     char shape[96];
+    const bool by_model = stored && strcmp(stored, ds->recipe) == 0;
+    if (by_model && ds->split == SKIVE_SPLIT_VALIDATION) return SKIVE_OK; /* told when the training part was opened */
     skv_note(ctx, "sounds become samples %s: %s%s", skv_shape_text(ds->rank, ds->dims, shape, sizeof shape), ds->recipe,
-             stored && strcmp(stored, ds->recipe) == 0 ? " (from the model's metadata)" : "");
+             by_model ? " (from the model's metadata)" : "");
     return SKIVE_OK;
 }
 
