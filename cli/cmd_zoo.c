@@ -202,8 +202,9 @@ const cli_command cli_command_zoo = {
     .n_options = CLI_COUNT(options),
     .details =
         "Without a name it lists all built-in networks: the sample they take (channels, height and width; steps and\n"
-        "features; or the number of tokens), their output, the parameters that are trained, and the multiply-\n"
-        "accumulates (MACs) of one sample. With a name, options included, it shows that network and its options, and\n"
+        "features; or the number of tokens), their output, the parameters that are trained, and the\n"
+        "multiply-accumulates (MACs) of one sample. With a name, options included, it shows that network and its "
+        "options, and\n"
         "with --output writes it with fresh weights (--seed), to be trained elsewhere.",
     .examples = "  skive zoo\n"
                 "  skive zoo vit:dim=64,depth=6,heads=4,patch=4 --sample 1,28,28 --classes 10\n"

@@ -128,7 +128,7 @@ void cli_print_overview(FILE *f) {
         cli_print_text(f, skive_dataset_kind_brief(i), 6, 6);
     }
     fputs("\nBuilt-in networks:\n", f);
-    for (size_t i = 0; i < skive_zoo_count(); i++) print_entry(f, skive_zoo_name(i), 12, skive_zoo_brief(i));
+    for (size_t i = 0; i < skive_zoo_count(); i++) print_entry(f, skive_zoo_name(i), 18, skive_zoo_brief(i));
     fputs("\nExit status:\n", f);
     print_exits(f, "  %3d  %s\n");
 }
