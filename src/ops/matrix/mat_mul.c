@@ -42,6 +42,18 @@ static skive_value *turn(skv_builder *b, skive_value *v, int rank) {
     return skv_emit(b, "Transpose", SKV_IN(v), SKV_ATTRS(SKV_INTS("perm", perm, (size_t)rank)));
 }
 
+/* A matrix that is the factor of all batches: the rows of all of them make one product, instead of one each and their
+ * sum. NULL where the columns are not known. */
+static skive_value *of_shared_matrix(skv_builder *b, skive_value *x, skive_value *dy) {
+    if (x->type.rank < 1 || dy->type.rank < 1) return NULL;
+    const int64_t rows_x[] = {-1, x->type.dims[x->type.rank - 1].size},
+                  rows_dy[] = {-1, dy->type.dims[dy->type.rank - 1].size};
+    if (rows_x[1] < 1 || rows_dy[1] < 1) return NULL;
+    skive_value *flat_x = skv_emit(b, "Reshape", SKV_IN(x, skv_emit_ints(b, rows_x, 2)), SKV_NONE);
+    skive_value *flat_dy = skv_emit(b, "Reshape", SKV_IN(dy, skv_emit_ints(b, rows_dy, 2)), SKV_NONE);
+    return skv_emit(b, "Gemm", SKV_IN(flat_x, flat_dy), SKV_ATTRS(SKV_INT("transA", 1)));
+}
+
 /* dA = dY B^T and dB = A^T dY, with vectors converted to matrices first and back at the end. */
 static skive_status grad(skv_grad *c) {
     skv_builder *b = c->b;
@@ -61,8 +73,9 @@ static skive_status grad(skv_grad *c) {
         c->din[0] = d;
     }
     if (c->need[1]) {
-        skive_value *d = skv_emit(b, "MatMul", SKV_IN(turn(b, x2, row ? 2 : x_rank), dy), SKV_NONE);
-        d = skv_grad_unbroadcast(b, d, w2);
+        skive_value *d = w_rank == 2 && x_rank > 2 ? of_shared_matrix(b, x, dy) : NULL;
+        if (!d)
+            d = skv_grad_unbroadcast(b, skv_emit(b, "MatMul", SKV_IN(turn(b, x2, row ? 2 : x_rank), dy), SKV_NONE), w2);
         if (column) d = skv_emit(b, "Squeeze", SKV_IN(d, skv_emit_ints(b, (const int64_t[]){1}, 1)), SKV_NONE);
         c->din[1] = d;
     }
@@ -100,6 +113,18 @@ static const double a221[] = {1, 2, 3, 4}, b112[] = {5, 6}, y222[] = {5, 6, 10, 
 static const skv_case_in in_share[] = {{.dtype = SKIVE_F32, .rank = 3, .dims = {2, 2, 1}, .values = a221},
                                        {.dtype = SKIVE_F32, .rank = 3, .dims = {1, 1, 2}, .values = b112}};
 static const skv_op_case cases[] = {
+    {.name = "one matrix for all batches",
+     CASE_IN({CASE_F32(2, 3, 2, 4)}, {CASE_F32(4, 5)}),
+     .n_out = 1,
+     CASE_OUT(2, 3, 2, 5)},
+    {.name = "batches of either side",
+     CASE_IN({CASE_F32(3, 1, 2, 4)}, {CASE_F32(2, 4, 5)}),
+     .n_out = 1,
+     CASE_OUT(3, 2, 2, 5)},
+    {.name = "as many matrices as in attention",
+     CASE_IN({CASE_F32(2, 3, 5, 7)}, {CASE_F32(2, 3, 7, 9)}),
+     .n_out = 1,
+     CASE_OUT(2, 3, 5, 9)},
     {.name = "2-d", CASE_IN_OF(in_2d), .n_out = 1, CASE_EXPECT_OF(y22), CASE_DIMS_OF(out22)},
     {.name = "vector on the left", CASE_IN_OF(in_left), .n_out = 1, CASE_EXPECT_OF(v_left), CASE_DIMS_OF(out2)},
     {.name = "vector on the right", CASE_IN_OF(in_right), .n_out = 1, CASE_EXPECT_OF(v_right), CASE_DIMS_OF(out2)},
