@@ -18,6 +18,9 @@
 
 enum { NEVER = UINT32_MAX };
 
+/* Blocks on huge pages take more or less of this from one run to the next. */
+#define UNEVEN ((uint64_t)4 << 20)
+
 /* More segments cost at most one more forward pass, and save less and less. */
 static const uint32_t numbers[] = {2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64};
 
@@ -308,11 +311,11 @@ skive_status skv_plan_recompute(skive_plan *p, bool always, size_t reserve) {
     if (segments) p->recomputed.macs = j.macs;
     if (p->arena_bytes <= room) return SKIVE_OK;
     const size_t mib = (size_t)1 << 20;
-    const uint64_t least = skive_context_memory_used(p->ctx) + reserve + p->arena_bytes;
+    const uint64_t least = skive_context_memory_used(p->ctx) + reserve + p->arena_bytes + UNEVEN;
     return SKV_FAIL(
         p->ctx, SKIVE_ERR_LIMIT,
         "a training step needs %zu MiB for its values, %zu MiB where they are computed again as far as that "
-        "helps, which is more than the memory limit leaves (option --memory): it must be at least %llu MiB; "
+        "helps, which is more than the memory limit leaves (option --memory): %llu MiB suffice; "
         "a smaller --batch needs less",
         (before + mib - 1) / mib, (p->arena_bytes + mib - 1) / mib, (unsigned long long)((least + mib - 1) / mib));
 }

@@ -5,7 +5,7 @@
 #include "data/feed.h"
 #include "train/train.h"
 
-enum { LOADED = 6 /* batches that a loader holds */, SMALL_THINGS = 2 << 20 };
+enum { LOADED = 6 /* batches that a loader holds */, SMALL_THINGS = 4 << 20 };
 
 size_t skv_fit_reserve(skive_context *ctx, const skive_graph *model, const skv_feed *feed,
                        const skive_dataset *validation) {

@@ -30,13 +30,13 @@ expect 0 'steps are computed by one thread instead of 2' train --epochs 2 --dete
 expect 0 '' train --epochs 2 --deterministic --threads 1 -o one.onnx
 checks=$((checks + 1))
 cmp one.onnx two.onnx || { echo "FAIL: --deterministic with other threads gives another file"; failures=$((failures + 1)); }
-# A limit that is too small names the least one, and with that activations are computed again.
+# A limit that is too small names one that suffices, and with that activations are computed again.
 net() { "$skive" train resnet20:0.5 --data $data --batch 256 --epochs 1 --limit 300 "$@"; }
 expect 0 'activations of [0-9]+ of [0-9]+ segments are computed again for the gradients: a step needs' net --recompute -o a.onnx
 net --memory 20M -q -o x.onnx 2>err.txt
-least=$(sed -n 's/.*it must be at least \([0-9]*\) MiB.*/\1/p' err.txt)
+least=$(sed -n 's/.*(option --memory): \([0-9]*\) MiB suffice.*/\1/p' err.txt)
 checks=$((checks + 1))
-[ -n "$least" ] || { echo "FAIL: no least limit:"; cat err.txt; failures=$((failures + 1)); }
+[ -n "$least" ] || { echo "FAIL: no limit named:"; cat err.txt; failures=$((failures + 1)); }
 absent x.onnx
 expect 0 'since the memory limit is too small otherwise' net --memory ${least}M -o b.onnx
 checks=$((checks + 1))
