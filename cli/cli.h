@@ -62,6 +62,7 @@ struct cli_args {
     cli_value *values;
     size_t n_values;
     bool quiet, json, verbose;
+    struct cli_console *console;
     bool told; /* an error in the arguments was already printed */
 };
 
@@ -99,9 +100,18 @@ typedef struct cli_console {
     char job[64];
     int lines;
     double last;
+    struct cli_live *live; /* curves above the progress line, and the number of their lines on the screen */
+    int drawn;
 } cli_console;
 void cli_console_options(cli_console *c, skive_context_options *o);
 void cli_console_clear(cli_console *c);
+/* Curves of training above the progress line, on a terminal that is large enough. From the start on, events of training
+ * are taken by cli_live_event, whose `user` is the console. */
+typedef struct cli_live cli_live;
+bool cli_live_start(cli_console *c); /* false: there are none */
+void cli_live_event(void *user, const skive_train_event *e);
+bool cli_live_draw(cli_console *c, const char *line); /* false: only the line is to be drawn */
+void cli_live_free(cli_console *c);
 /* Ctrl-C, SIGTERM and the loss of the terminal (SIGHUP, unless ignored: nohup) ask the running job to stop; a second
  * Ctrl-C ends the process. `saves`: an interrupted job has results to write, and is given the time it needs; other jobs
  * are ended a second after the signal. */
@@ -269,9 +279,10 @@ typedef struct cli_sizes {
     int64_t file, weights;
 } cli_sizes;
 /* Options of every command that trains, besides those of its method. */
-#define CLI_TRAIN_OPTIONS                                                                         \
-    {"no-validation", 0, NULL, "train on all training samples and keep the last epoch", false}, { \
-        "limit", 0, "N", "use only N training samples", false                                     \
+#define CLI_TRAIN_OPTIONS                                                                           \
+    {"no-validation", 0, NULL, "train on all training samples and keep the last epoch", false},     \
+        {"no-curves", 0, NULL, "on a terminal, show one line of progress without curves", false}, { \
+        "limit", 0, "N", "use only N training samples", false                                       \
     }
 /* The method's options as they were given. Freed by skive_options_free, after a failure too. */
 skive_status cli_method_options(cli_args *a, skive_options **out);
@@ -309,6 +320,8 @@ struct cli_job {
 skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j);
 /* Opens --data, if it is given, for the model. */
 skive_status cli_job_open_data(cli_job *j, skive_graph *model);
+/* What the learning-rate finder found; `output` is a picture to write, or NULL. */
+skive_status cli_tell_rates(cli_args *a, const skive_rate_search *r, const char *output);
 json_t *cli_train_json(const skive_train_report *r);
 void cli_print_training(const cli_args *a, const skive_train_report *r);
 const char *cli_bytes(double bytes, char *buffer, size_t size); /* "1.64 MiB" */

@@ -40,10 +40,9 @@ typedef struct lesson {
 } lesson;
 
 static skive_status settings(cli_job *j) {
-    static const char *const needed[] = {"teacher", "student", "data", "output"};
+    static const char *const needed[] = {"teacher", "student", "data"};
     for (size_t i = 0; i < CLI_COUNT(needed); i++) {
-        if (!cli_has(j->a, needed[i]) && !(j->dry && strcmp(needed[i], "output") == 0))
-            return cli_fail(j->a, SKIVE_ERR_ARGUMENT, "--%s is missing", needed[i]);
+        if (!cli_has(j->a, needed[i])) return cli_fail(j->a, SKIVE_ERR_ARGUMENT, "--%s is missing", needed[i]);
     }
     if (j->how->epochs > 0) return SKIVE_OK;
     return cli_fail(j->a, SKIVE_ERR_ARGUMENT, "--epochs is 0; it must be between 1 and 1000000");

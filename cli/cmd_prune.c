@@ -292,6 +292,7 @@ const cli_command cli_command_prune = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .method = "prune",
+    .hidden = {"find-lr", "find-lr-steps"},
     .finetunes = true,
     .details =
         "The lowest-scoring weights of the layers are set to zero, ranked over all layers or per "

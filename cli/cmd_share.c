@@ -235,7 +235,7 @@ const cli_command cli_command_share = {
     .n_options = CLI_COUNT(options),
     .method = "share",
     .finetunes = true,
-    .hidden = {"max-iterations"},
+    .hidden = {"max-iterations", "find-lr", "find-lr-steps"},
     .details =
         "The weights of each layer are clustered to 2^bits values, which --finetune then trains.\n"
         "The file stores a codebook and one byte per weight (standard ONNX: Gather and Cast), or dense weights with\n"

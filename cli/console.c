@@ -50,8 +50,11 @@ void cli_install_interrupt(bool saves) {
 }
 
 void cli_console_clear(cli_console *c) {
-    if (c->width) fprintf(stderr, "\r%*s\r", c->width, "");
-    c->width = 0;
+    if (c->drawn)
+        fprintf(stderr, "\r\033[%dA\033[J", c->drawn);
+    else if (c->width)
+        fprintf(stderr, "\r%*s\r", c->width, "");
+    c->width = c->drawn = 0;
 }
 
 static void on_log(void *user, skive_log_level level, const char *line) {
@@ -106,6 +109,8 @@ static int on_progress(void *user, const char *what, const char *detail, double 
         cli_tell("%s", line);
         return 0;
     }
+    if (c->live && cli_live_draw(c, line)) return 0;
+    if (c->drawn) cli_console_clear(c);
     const size_t columns = cli_columns(stderr);
     const int most =
         columns > 0 && columns < 119 ? (int)columns - 1 : 118; /* a line that wraps cannot be overwritten */

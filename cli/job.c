@@ -1,8 +1,21 @@
 /* The skeleton of the commands that train: options, checks, models and data, the work, and what it leaves: the file,
  * the report, the rule for an interrupted run. */
+#include <string.h>
+
 #include "cli.h"
 
 static const char *checkpoint_of(const cli_job *j) { return j->how->resume ? j->how->resume : j->how->checkpoint; }
+
+/* The learning-rate finder writes no model. */
+static skive_status check_picture(cli_job *j) {
+    const size_t length = j->output ? strlen(j->output) : 0;
+    if (!j->output) return SKIVE_OK;
+    if (length < 4 || strcmp(j->output + length - 4, ".svg") != 0)
+        return cli_fail(j->a, SKIVE_ERR_ARGUMENT,
+                        "%s: --find-lr writes no model; leave --output out, or name a picture that ends in .svg",
+                        j->output);
+    return cli_check_output(j->a, j->output);
+}
 
 static skive_status check(cli_job *j) {
     cli_args *a = j->a;
@@ -10,6 +23,7 @@ static skive_status check(cli_job *j) {
     if (j->work->finetunes && j->how->epochs > 0 && !cli_has(a, "data"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--finetune needs --data");
     if (j->dry) return SKIVE_OK;
+    if (j->how->find_lr) return check_picture(j);
     if (!j->output) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     status = cli_check_output(a, j->output);
     if (status == SKIVE_OK && j->how->log) status = cli_check_output(a, j->how->log);
@@ -29,6 +43,11 @@ static skive_status work(cli_job *j) {
         j->how->checkpoint = j->how->resume = j->how->checkpoint_every = NULL;
         j->how->log = j->how->tensorboard = NULL;
     }
+    if (!j->dry && !cli_has(j->a, "no-curves") && cli_live_start(j->a->console)) {
+        j->how->observe = cli_live_event;
+        j->how->observe_user = j->a->console;
+    }
+    if (j->dry) j->how->find_lr = false;
     if (j->dry && !j->work->finetunes) j->how->epochs = 0; /* everything is checked, and nothing is trained */
     const skive_status status = j->work->run(j);
     *j->how = given;
@@ -93,11 +112,13 @@ skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j) {
                reached = stopped && (j->reached || j->training->n_epochs > 0);
     if (status == SKIVE_OK && j->dry) {
         status = w->plan ? w->plan(j) : cli_tell_training(a, j->graph, j->how);
+    } else if (status == SKIVE_OK && j->how->find_lr) {
+        status = cli_tell_rates(a, &j->training->rates, j->output);
     } else if (status == SKIVE_OK || (reached && !j->dry)) {
         const skive_status saved = save(j, stopped);
         if (saved != SKIVE_OK) status = saved;
     }
-    if (stopped && !reached && !j->dry)
+    if (stopped && !reached && !j->dry && !j->how->find_lr)
         status = cli_fail(a, status, "interrupted before an epoch was finished; %s was not written%s%s", j->output,
                           checkpoint_of(j) ? "; the same command continues the run from " : "",
                           checkpoint_of(j) ? checkpoint_of(j) : "");

@@ -112,12 +112,14 @@ static int run_command(const cli_command *c, int argc, char **argv) {
         return finish_output(SKIVE_OK);
     }
     if (status == SKIVE_OK) status = make_context(&a, &console);
+    a.console = &console;
     if (status == SKIVE_OK) {
         cli_install_interrupt(c->saves);
         status = cli_streams_take(&a);
         if (status == SKIVE_OK) status = check_files(&a);
         if (status == SKIVE_OK) status = c->run(&a);
         cli_console_clear(&console);
+        cli_live_free(&console);
         status = cli_streams_finish(&a, status);
         if (status != SKIVE_OK && !a.told) tell_failure(&a, status);
         for (size_t i = 0; !a.quiet && i < skive_context_note_count(a.ctx); i++) {

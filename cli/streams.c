@@ -140,6 +140,7 @@ static bool is_stream(const char *text, bool named) {
 skive_status cli_streams_take(cli_args *a) {
     const char *ending = strcmp(a->command->name, "run") == 0    ? ".npy"
                          : strcmp(a->command->name, "pack") == 0 ? ".skv"
+                         : strcmp(a->command->name, "plot") == 0 ? ".svg"
                                                                  : ".onnx";
     skive_status status = SKIVE_OK;
     for (int i = 0; status == SKIVE_OK && i < a->n_positional; i++) {

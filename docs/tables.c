@@ -17,6 +17,7 @@
 #include "share/share.h"
 #include "tensor/grid.h"
 #include "train/metric.h"
+#include "train/curriculum.h"
 #include "train/train.h"
 #include "zoo/zoo.h"
 
@@ -112,6 +113,7 @@ int main(void) {
     family("Optimizers", &skv_optimizer_family, NULL);
     LIST("Callbacks: what options add to a training", skv_callback_count, skv_callback_at);
     family("Learning-rate schedules", &skv_schedule_family, NULL);
+    family("Curricula", &skv_curriculum_family, NULL);
     family("Pruning criteria", &skv_criterion_family, NULL);
     family("What pruning removes", &skv_granularity_family, NULL);
     family("Pruning schedules", &skv_prune_schedule_family, NULL);

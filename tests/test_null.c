@@ -626,6 +626,8 @@ static void tensor_cases(fixture *f) {
 
 static void train_cases(fixture *f) {
     skive_context *c = f->ctx;
+    IGNORED(skive_rate_search_free, ctx, skive_rate_search_free(NULL, out));
+    IGNORED(skive_rate_search_free, search, skive_rate_search_free(c, NULL));
     IGNORED(skive_train_scope_free, ctx, skive_train_scope_free(NULL, out));
     IGNORED(skive_train_scope_free, scope, skive_train_scope_free(c, NULL));
     SILENT(skive_train_scope_of, ctx, skive_train_scope_of(NULL, f->g, NULL, out));

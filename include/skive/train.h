@@ -107,6 +107,14 @@ typedef struct skive_train_options {
     /* Called with each event, on the calling thread. NULL: not. */
     skive_train_observe_fn observe;
     void *observe_user;
+    /* The first epochs train on a part of the samples, which grows: the order in which they join (curricula.inc) and
+     * its options, "balanced:start=0.25,until=0.5". NULL: every epoch has all samples. */
+    const char *curriculum;
+    /* Instead of training, makes up to find_lr_steps steps (100) at rates that grow from 1e-7 to 10, and reports their
+     * losses (skive_train_report.rates). The model's parameters are not changed, and no file is written. In train and
+     * distill. */
+    bool find_lr;
+    int64_t find_lr_steps;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 /* The learning rate with which an optimizer, "sgd" or "adam:beta2=0.99", is commonly started: what the command takes
@@ -157,14 +165,25 @@ struct skive_train_event {
     skive_status status;  /* of SKIVE_TRAIN_END */
 };
 
+/* The losses of a ramp of learning rates. The search ends early where the smoothed loss is four times the lowest. */
+typedef struct skive_rate_search {
+    size_t n;
+    double *rates, *losses; /* [n] */
+    double *smoothed;       /* [n] exponential mean of the losses */
+    double steepest;        /* rate at which the smoothed loss falls fastest; NaN: it does not fall */
+    double below_minimum;   /* a tenth of the rate with the lowest smoothed loss; NaN the same */
+} skive_rate_search;
+SKIVE_API void skive_rate_search_free(skive_context *ctx, skive_rate_search *search);
+
 typedef struct skive_train_report {
     size_t n_epochs;
     skive_epoch_report *epochs; /* freed by skive_train_report_free */
     int best_epoch;
     double seconds;
     double samples_per_second;
-    double waited;       /* seconds of this run in which training waited for data */
-    const char *best_by; /* the metric that selected best_epoch; NULL: it is the last epoch */
+    double waited;           /* seconds of this run in which training waited for data */
+    const char *best_by;     /* the metric that selected best_epoch; NULL: it is the last epoch */
+    skive_rate_search rates; /* of find_lr; freed by skive_train_report_free */
 } skive_train_report;
 SKIVE_API void skive_train_report_free(skive_context *ctx, skive_train_report *report);
 

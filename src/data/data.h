@@ -274,6 +274,8 @@ void skv_put_numbers(skv_text *t, int64_t count, const float *values);
 /* A loader that makes batches as described by `feed`. */
 skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
                                const struct skv_feed *feed, skive_loader **out);
+/* Epochs that are started from now on have only the samples chosen[n], at least one; NULL: all. Borrowed. */
+void skv_loader_choose(skive_loader *l, const uint32_t *chosen, size_t n);
 /* skive_loader_start_epoch, beginning with batch `first` of the epoch. */
 skive_status skv_loader_start_at(skive_loader *l, uint64_t epoch, size_t first);
 

@@ -49,7 +49,9 @@ struct skive_loader {
     skive_context *ctx;
     const skive_dataset *ds;
     size_t batch, depth, batches, samples; /* samples per epoch: fewer than those of the set with drop_last */
-    bool shuffle;
+    bool shuffle, drop_last;
+    const uint32_t *chosen; /* [n_chosen] the samples of the next epochs; NULL: all */
+    size_t n_chosen;
     uint64_t seed, transform_seed;
     skv_transform_list transforms;
     skv_content content;     /* what the transforms take samples for */
@@ -529,6 +531,7 @@ skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, cons
     l->batches = o.drop_last ? ds->count / l->batch : (ds->count - 1) / l->batch + 1;
     l->samples = o.drop_last ? l->batches * l->batch : ds->count;
     l->shuffle = o.shuffle;
+    l->drop_last = o.drop_last;
     l->seed = o.seed ? o.seed : skive_context_seed(ctx);
     l->transform_seed = skv_hash64("transforms", 10, l->seed);
     l->depth = o.threads ? (size_t)o.prefetch + 1 : 1; /* one more for the batch the caller holds */
@@ -606,17 +609,30 @@ static void unlock(skive_loader *l) {
     if (l->started) pthread_mutex_unlock(&l->mutex);
 }
 
+void skv_loader_choose(skive_loader *l, const uint32_t *chosen, size_t n) {
+    l->chosen = chosen;
+    l->n_chosen = n;
+}
+
+/* The samples of the epoch in their order. */
+static void set_order(skive_loader *l, uint64_t epoch) {
+    const size_t n = l->chosen ? l->n_chosen : l->ds->count;
+    l->batches = l->drop_last ? n / l->batch : (n - 1) / l->batch + 1;
+    l->samples = l->drop_last ? l->batches * l->batch : n;
+    for (size_t i = 0; i < n; i++) l->order[i] = l->chosen ? l->chosen[i] : (uint32_t)i;
+    if (l->shuffle) skv_rng_shuffle(l->seed, STREAM_ORDER + epoch, l->order, n);
+}
+
 skive_status skv_loader_start_at(skive_loader *l, uint64_t epoch, size_t first) {
     lock(l);
     l->running = false;
     while (l->active > 0) pthread_cond_wait(&l->ready, &l->mutex);
     for (size_t i = 0; i < l->depth; i++) l->slots[i].state = SLOT_FREE;
     l->held = NULL;
-    l->next_fill = l->next_take = first < l->batches ? first : l->batches;
     l->epoch = epoch;
     /* No thread reads the order while running is false and none is active. */
-    for (size_t i = 0; i < l->ds->count; i++) l->order[i] = (uint32_t)i;
-    if (l->shuffle) skv_rng_shuffle(l->seed, STREAM_ORDER + epoch, l->order, l->ds->count);
+    set_order(l, epoch);
+    l->next_fill = l->next_take = first < l->batches ? first : l->batches;
     l->running = true;
     if (l->started) pthread_cond_broadcast(&l->work);
     unlock(l);

@@ -238,7 +238,7 @@ skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, sk
     p->granularity = skv_granularity_at(index);
     if (o->layer_floor < 0) o->layer_floor = -1;
     SKV_TRY(skv_table_resolve(p->ctx, &skv_prune_table, o));
-    SKV_TRY(skv_train_options_take(p->ctx, o->finetune, finetune));
+    SKV_TRY(skv_finetune_options_take(p->ctx, o->finetune, finetune));
     o->finetune = finetune;
     SKV_TRY(skv_prune_check_data(p));
     p->schedule = skv_prune_schedule_find(o->schedule);

@@ -259,7 +259,7 @@ skive_status skive_share(skive_context *ctx, skive_graph *graph, skive_dataset *
     skive_train_options finetune = skive_share_finetune_default();
     SKV_TRY(skv_options_take(ctx, "skive_share_options", options, &s.o, sizeof s.o));
     SKV_TRY(skv_table_resolve(ctx, &skv_share_table, &s.o));
-    SKV_TRY(skv_train_options_take(ctx, s.o.finetune, &finetune));
+    SKV_TRY(skv_finetune_options_take(ctx, s.o.finetune, &finetune));
     if (s.o.dry_run) return only_tell(ctx, graph, &s.o, report);
     s.o.finetune = &finetune;
     skive_status status = skv_graph_check_finite(ctx, graph);

@@ -5,6 +5,7 @@
 #include "data/feed.h"
 #include "tensor/tensor.h"
 #include "train/metrics.h"
+#include "train/curriculum.h"
 #include "train/train.h"
 
 enum { DEFAULT_BATCH = 100 };
@@ -229,6 +230,63 @@ skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_d
         *n += take;
     }
 done:
+    skive_loader_free(e.loader);
+    skive_exec_free(e.exec);
+    skive_plan_free(e.plan);
+    skv_feed_free(&e.feed);
+    return status;
+}
+
+/* In double precision; log_p[scores] of one sample's answer. */
+static void log_probabilities_of(const skv_head *head, const float *row, int64_t scores, double *log_p) {
+    double most = -INFINITY, sum = 0;
+    for (int64_t c = 0; c < scores; c++) {
+        log_p[c] = head->kind == SKIVE_OUTPUT_PROBABILITIES ? log(fmax((double)row[c], 1e-30)) : (double)row[c];
+        most = fmax(most, log_p[c]);
+    }
+    for (int64_t c = 0; c < scores; c++) sum += exp(log_p[c] - most);
+    for (int64_t c = 0; c < scores; c++) log_p[c] -= most + log(sum);
+}
+
+skive_status skv_log_probabilities(skive_context *ctx, const skive_graph *model, const skive_dataset *set,
+                                   skv_log_p_fn each, void *user) {
+    skive_eval_report r = {0};
+    evaluation e = {.ctx = ctx, .r = &r};
+    skive_tensor in, answer;
+    skive_batch batch;
+    double *log_p = NULL;
+    skv_progress progress;
+    size_t seen = 0;
+    skive_status status;
+    SKV_GO(status, done, skv_targets_of(ctx, set, &e.targets));
+    SKV_GO(status, done, skv_head_find(ctx, model, &e.targets, &e.head));
+    SKV_GO(status, done, skv_feed_make(ctx, model, &e.targets.info, &e.feed));
+    SKV_GO(status, done, make_plan(&e, model, 0));
+    if (e.head.task != SKIVE_TASK_CLASSES) {
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, "curriculum",
+                             "a curriculum by difficulty needs a model that answers with a score for each class");
+        goto done;
+    }
+    SKV_GO(status, done, make_loader(&e, set));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)e.scores, sizeof *log_p, &log_p));
+    SKV_GO(status, done, skive_exec_input(e.exec, 0, &in));
+    SKV_GO(status, done, skive_exec_output(e.exec, e.head.output, &answer));
+    SKV_GO(status, done, skive_loader_start_epoch(e.loader, 0));
+    skv_progress_start(&progress, ctx, "difficulty", (double)e.targets.info.count);
+    for (;;) {
+        SKV_GO(status, done, skive_loader_next(e.loader, &batch));
+        if (batch.end) break;
+        SKV_GO(status, done, skv_feed_copy(ctx, e.feed.input, &batch.x, &in));
+        SKV_GO(status, done, skive_exec_run(e.exec));
+        for (size_t i = 0; i < batch.count; i++) {
+            log_probabilities_of(&e.head, (const float *)answer.data + (int64_t)i * e.scores, e.scores, log_p);
+            each(user, batch.indices[i], log_p, e.scores, ((const int64_t *)batch.y.data)[i]);
+        }
+        seen += batch.count;
+        SKV_GO(status, done, skv_progress_at(&progress, (double)seen, NULL));
+    }
+done:
+    skv_free(ctx, log_p);
     skive_loader_free(e.loader);
     skive_exec_free(e.exec);
     skive_plan_free(e.plan);

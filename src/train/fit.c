@@ -7,47 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/feed.h"
-#include "data/transform.h"
-#include "train/journal.h"
+#include "train/fit_state.h"
 #include "train/metric.h"
-#include "train/train.h"
-
-typedef struct fit_state {
-    skive_context *ctx;
-    const skv_fit *fit;
-    const skive_train_options *o;
-    skive_graph *current, *best;
-    skv_problem problem; /* its graph is the trainer's */
-    skv_trainer *trainer;
-    skv_rule_uses rules;
-    skv_course course; /* of the learning rate */
-    bool counts;       /* the epoch that ended may be the best */
-    uint8_t stopped;   /* the run has ended before its last epoch */
-    const char *input_name;
-    int64_t *indices; /* [batch] */
-    skive_loader *loader;
-    skv_feed feed;
-    skive_dataset_info info;
-    skv_targets targets;
-    skv_head head;         /* of the trainer's graph */
-    int64_t batch, shares; /* shares: numbers in a row of labels that are mixed; 0: they are not */
-    size_t batches;
-    skv_checkpoint point;
-    skv_saving saving;
-    skv_journal *journal;
-    bool between; /* two steps: what the checkpoint would hold is whole */
-    skv_text settings;
-    double *class_weights; /* [info.classes], or NULL */
-    skv_progress progress;
-    skive_train_report report;
-} fit_state;
-
-void skive_train_report_free(skive_context *ctx, skive_train_report *r) {
-    if (!r) return;
-    skv_free(ctx, r->epochs);
-    *r = (skive_train_report){0};
-}
 
 /* ---- the graph with its loss ---- */
 
@@ -149,7 +110,7 @@ static skive_status feed_indices(fit_state *s, const skive_batch *batch) {
     return skv_trainer_feed(s->trainer, SKV_INDICES_INPUT, &view);
 }
 
-static skive_status feed_batch(fit_state *s, const skive_batch *batch, double epoch) {
+skive_status skv_fit_feed_batch(fit_state *s, const skive_batch *batch, double epoch) {
     SKV_TRY(skv_trainer_feed(s->trainer, s->input_name, &batch->x));
     SKV_TRY(skv_trainer_feed(s->trainer, SKV_LABELS_INPUT, &batch->y));
     SKV_TRY(feed_indices(s, batch));
@@ -166,7 +127,7 @@ static skive_status replay(const skv_watch *w, int64_t most, skive_status (*each
         skv_step step;
         SKV_TRY(skive_loader_next(s->loader, &batch));
         if (batch.end) break;
-        SKV_TRY(feed_batch(s, &batch, w->epoch));
+        SKV_TRY(skv_fit_feed_batch(s, &batch, w->epoch));
         SKV_TRY(skv_trainer_forward_backward(s->trainer, 0, &step));
         SKV_TRY(each(self, s->trainer));
     }
@@ -184,8 +145,8 @@ static skv_watch where(fit_state *s, int epoch, int64_t steps, const skive_epoch
                        .run = s};
 }
 
-static skive_status watch_step(fit_state *s, int epoch, size_t in_epoch) {
-    const skv_watch w = where(s, epoch, (int64_t)epoch * (int64_t)s->batches + (int64_t)in_epoch, NULL);
+static skive_status watch_step(fit_state *s, int epoch) {
+    const skv_watch w = where(s, epoch, s->point.steps + 1, NULL);
     for (size_t i = 0; i < s->fit->n_watchers; i++) {
         const skv_watcher *watcher = &s->fit->watchers[i];
         if (watcher->step) SKV_TRY(watcher->step(watcher->self, &w));
@@ -194,7 +155,7 @@ static skive_status watch_step(fit_state *s, int epoch, size_t in_epoch) {
 }
 
 static skive_status watch_epoch(fit_state *s, const skive_epoch_report *row, bool *counts, bool *stop) {
-    const skv_watch w = where(s, row->epoch, (int64_t)row->epoch * (int64_t)s->batches, row);
+    const skv_watch w = where(s, row->epoch, s->point.steps, row);
     for (size_t i = 0; i < s->fit->n_watchers; i++) {
         const skv_watcher *watcher = &s->fit->watchers[i];
         if (watcher->epoch) SKV_TRY(watcher->epoch(watcher->self, &w, counts, stop));
@@ -209,6 +170,7 @@ static skive_status show_states(void *user, skv_states *states) {
     SKV_TRY(skv_course_states(&s->course, states));
     SKV_TRY(skv_state(states, "run", "stopped", &s->stopped, 1, sizeof s->stopped));
     SKV_TRY(skv_journal_states(s->journal, states));
+    SKV_TRY(skv_growth_states(&s->growth, states));
     for (uint32_t i = 0; i < s->best->n_values; i++) {
         const skive_value *v = s->best->values[i];
         const skive_tensor *t = skv_value_tensor(v);
@@ -251,16 +213,20 @@ static skive_status report_progress(fit_state *s, int epoch) {
 /* Done with the model that is to be written, which callbacks may put in the place of the one that is trained. */
 static skive_status show_and(fit_state *s, skive_epoch_report *row,
                              skive_status (*what)(fit_state *s, skive_epoch_report *row)) {
-    const skv_watch w = where(s, row->epoch, (int64_t)row->epoch * (int64_t)s->batches, row);
+    const skv_watch w = where(s, row->epoch, s->point.steps, row);
     SKV_TRY(skv_callbacks_show(s->trainer, &w, true));
-    SKV_TRY(what(s, row));
-    return skv_callbacks_show(s->trainer, &w, false);
+    const skive_status status = what(s, row); /* also where it was interrupted, before a checkpoint is written */
+    SKV_TRY(skv_callbacks_show(s->trainer, &w, false));
+    return status;
 }
 
 static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) {
     skv_checkpoint *p = &s->point;
     const double started = skv_now() - p->seconds;
     double rate = skv_callbacks_rate(s->trainer, epoch + 1, skv_course_rate(&s->course, epoch + 1));
+    s->batches = skv_growth_batches(&s->growth, epoch);
+    SKV_TRY(skv_growth_begin(&s->growth, epoch, s->current));
+    skv_loader_choose(s->loader, s->growth.order, skv_growth_samples(&s->growth, epoch));
     SKV_TRY(skv_loader_start_at(s->loader, (uint64_t)epoch, (size_t)p->in_epoch));
     for (size_t i = (size_t)p->in_epoch; i < s->batches; i++) {
         skive_batch batch;
@@ -273,10 +239,10 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
         const double at = epoch + ((double)i + 1) / (double)s->batches;
         rate = skv_callbacks_rate(s->trainer, at, skv_course_rate(&s->course, at));
         s->between = false;
-        SKV_TRY(feed_batch(s, &batch, at));
+        SKV_TRY(skv_fit_feed_batch(s, &batch, at));
         const skive_status done = skv_trainer_step(s->trainer, rate, &loss, &correct);
         SKV_TRY(skv_tell_bad_batch(s->ctx, done, &batch, skv_trainer_bad_row(s->trainer), &s->saving));
-        SKV_TRY(watch_step(s, epoch, i + 1));
+        SKV_TRY(watch_step(s, epoch));
         count_batch(p, &batch, loss, correct);
         const double seconds = skv_now() - started;
         const skv_journal_step step = {.at = at,
@@ -310,7 +276,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
 
 /* ---- the run ---- */
 
-static bool may_extend(const skv_fit *fit) {
+bool skv_fit_may_extend(const skv_fit *fit) {
     for (size_t i = 0; i < fit->n_watchers; i++)
         if (fit->watchers[i].needs_length) return false;
     return true;
@@ -343,8 +309,11 @@ static skive_status set_up(fit_state *s) {
     SKV_TRY(skv_params_unshare(s->current));
     SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));
     SKV_TRY(skv_params_unshare(s->best));
+    SKV_TRY(skv_fit_set_up_growth(s));
     SKV_TRY(skv_run_settings(s->ctx, s->fit, s->current, &s->settings));
-    s->point = (skv_checkpoint){.settings = s->settings.data, .epochs = o->epochs, .may_extend = may_extend(s->fit)};
+    skv_growth_settings(&s->growth, &s->settings);
+    s->point = (skv_checkpoint){
+        .settings = s->settings.data, .epochs = o->epochs, .may_extend = skv_fit_may_extend(s->fit) && !o->curriculum};
     SKV_TRY(skv_class_weights(s->ctx, o->class_weights, s->fit->train, &s->class_weights));
     SKV_TRY(skv_journal_create(s->ctx, &s->journal));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)s->batch, sizeof *s->indices, &s->indices));
@@ -355,7 +324,6 @@ static skive_status set_up(fit_state *s) {
     l.transforms = o->augment;
     l.scores = s->shares;
     SKV_TRY(skv_feed_loader(s->ctx, &s->feed, s->fit->train, &l, &s->loader));
-    s->batches = skive_loader_batches(s->loader);
     SKV_TRY(build_trainer(s)); /* the last to take memory: it can do with less */
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
 }
@@ -389,7 +357,8 @@ static skive_status resume(fit_state *s, bool *resumed) {
     if (!s->saving.path) return SKIVE_OK;
     SKV_TRY(skv_checkpoint_load(s->ctx, s->saving.path, &s->point, show_states, s, resumed));
     if (*resumed)
-        skv_fit_tell_resumed(s->ctx, &s->point, s->batches, s->saving.path, s->stopped);
+        skv_fit_tell_resumed(s->ctx, &s->point, skv_growth_batches(&s->growth, (int)s->point.epoch), s->saving.path,
+                             s->stopped);
     else if (s->saving.must_exist)
         return skv_fail_at(s->ctx, SKIVE_ERR_IO, s->saving.path,
                            "%s: there is no such checkpoint to resume from; --checkpoint starts a run that has none",
@@ -407,30 +376,13 @@ static skive_status save_interrupted(fit_state *s) {
     return SKV_FAIL(s->ctx, SKIVE_ERR_INTERRUPTED, "interrupted during %s", s->fit->what);
 }
 
-static skive_status open_journal(fit_state *s, bool resumed) {
-    skive_dataset_info validation = {0};
-    if (s->fit->validation) skive_dataset_get_info(s->fit->validation, &validation);
-    skive_train_event run = {.size = sizeof run,
-                             .what = s->fit->what,
-                             .steps = (int64_t)s->o->epochs * (int64_t)s->batches,
-                             .epochs = s->o->epochs,
-                             .batch = s->batch,
-                             .data = s->info.spec,
-                             .samples = (int64_t)s->info.count,
-                             .validation = (int64_t)validation.count,
-                             .options = s->o,
-                             .settings = s->settings.data};
-    for (size_t i = 0; i < skv_trainer_param_count(s->trainer); i++)
-        run.parameters += skv_trainer_param(s->trainer, i)->n;
-    return skv_journal_open(s->journal, &run, s->info.labelled, &s->point, resumed);
-}
-
 static skive_status loop(fit_state *s) {
     const double started = skv_now();
     bool resumed = false;
+    if (s->o->find_lr) return skv_fit_find_rate(s);
     SKV_TRY(resume(s, &resumed));
-    if (s->o->epochs > 0) SKV_TRY(open_journal(s, resumed));
-    skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)s->o->epochs * (double)s->batches);
+    if (s->o->epochs > 0) SKV_TRY(skv_fit_open_journal(s, resumed));
+    skv_progress_start(&s->progress, s->ctx, s->fit->what, (double)skv_growth_before(&s->growth, s->o->epochs));
     s->progress.done_before = (double)s->point.steps;
     const int64_t steps_before = s->point.steps;
     for (int epoch = (int)s->point.epoch; epoch < s->o->epochs && !s->stopped; epoch++) {
@@ -486,6 +438,7 @@ skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_re
     }
     skv_journal_close(s.journal, &s.point, status);
     skive_loader_free(s.loader);
+    skv_growth_free(&s.growth);
     skv_feed_free(&s.feed);
     skv_trainer_free(s.trainer);
     skv_problem_free(ctx, &s.problem);

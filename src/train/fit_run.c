@@ -2,6 +2,13 @@
 #include "data/data.h"
 #include "train/train.h"
 
+void skive_train_report_free(skive_context *ctx, skive_train_report *r) {
+    if (!r) return;
+    skv_free(ctx, r->epochs);
+    skive_rate_search_free(ctx, &r->rates);
+    *r = (skive_train_report){0};
+}
+
 /* Targets of a regression come in any size; standardised, one learning rate serves all. */
 static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     skv_targets targets;
@@ -50,10 +57,23 @@ static skive_status run_in_form(skive_context *ctx, const skv_fit *fit, skive_tr
     return run_any(ctx, fit, report);
 }
 
+/* The steps of the learning-rate finder are made on a copy. */
+static skive_status run_search(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    skive_train_options options = *fit->options;
+    skv_fit twin = *fit;
+    options.epochs = 1;
+    twin.options = &options;
+    SKV_TRY(skive_graph_copy(ctx, fit->model, &twin.model));
+    skive_status status = skv_params_unshare(twin.model);
+    if (status == SKIVE_OK) status = run_in_form(ctx, &twin, report);
+    skive_graph_free(twin.model);
+    return status;
+}
+
 /* The model keeps the recipe of its samples, so that other data are made into the same. */
 static skive_status run_and_keep(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     skive_train_report r = {0};
-    skive_status status = run_in_form(ctx, fit, &r);
+    skive_status status = fit->options->find_lr ? run_search(ctx, fit, &r) : run_in_form(ctx, fit, &r);
     for (size_t i = 0; r.n_epochs > 0 && i < skv_dataset_input_count(fit->train); i++) {
         const skive_dataset *set = skv_dataset_input(fit->train, i);
         if (!set->recipe || (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED)) continue;

@@ -30,7 +30,7 @@ struct skv_journal {
     bool labelled, begun;
     window window;
     double seconds, waited; /* of the whole run */
-    double rate;            /* of the last step */
+    double rate, at;        /* of the last step: the learning rate, and the epochs done */
     void *open[SKV_LENGTH(kinds)];
 };
 
@@ -85,10 +85,9 @@ static skive_train_event event(const skv_journal *j, skive_train_event_kind kind
 skive_status skv_journal_open(skv_journal *j, const skive_train_event *run, bool labelled, const skv_checkpoint *point,
                               bool resumed) {
     const skv_journal_limit limit = {resumed, point->steps, point->steps - point->in_epoch};
-    const double epoch =
-        (double)point->epoch + (run->steps ? (double)point->in_epoch * run->epochs / (double)run->steps : 0);
     bool begun[SKV_LENGTH(kinds)] = {false};
     j->run = *run;
+    j->at = run->epoch;
     j->run.run = j->id;
     j->run.best_epoch = (int)point->best_epoch;
     j->labelled = labelled;
@@ -99,7 +98,7 @@ skive_status skv_journal_open(skv_journal *j, const skive_train_event *run, bool
         if (path) SKV_TRY(kinds[i]->open(j->ctx, path, &j->run, &limit, &j->open[i], &begun[i]));
     }
     j->begun = true;
-    skive_train_event e = event(j, SKIVE_TRAIN_RUN, resumed ? point->steps : 0, epoch);
+    skive_train_event e = event(j, SKIVE_TRAIN_RUN, resumed ? point->steps : 0, j->at);
     for (size_t i = 0; i < SKV_LENGTH(kinds); i++)
         if (!begun[i]) tell(j, &e, i);
     if (run->options->observe) run->options->observe(run->options->observe_user, &e);
@@ -119,6 +118,7 @@ skive_status skv_journal_count(skv_journal *j, const skv_journal_step *step) {
     j->seconds += step->seconds;
     j->waited += step->waited;
     j->rate = step->rate;
+    j->at = step->at;
     if (!step->ends && step->in_epoch % (given ? given : part) != 0) return SKIVE_OK;
     skive_train_event e = event(j, SKIVE_TRAIN_STEPS, step->step, step->at);
     e.loss = w->loss_sum / (double)w->samples;
@@ -151,9 +151,7 @@ skive_status skv_journal_sync(skv_journal *j) {
 void skv_journal_close(skv_journal *j, const skv_checkpoint *point, skive_status status) {
     if (!j) return;
     if (j->begun) {
-        const int64_t batches = j->run.epochs ? j->run.steps / j->run.epochs : 0;
-        skive_train_event e = event(j, SKIVE_TRAIN_END, point->steps,
-                                    (double)point->epoch + (batches ? (double)point->in_epoch / (double)batches : 0));
+        skive_train_event e = event(j, SKIVE_TRAIN_END, point->steps, j->at);
         e.status = status;
         tell_all(j, &e);
         (void)skv_journal_sync(j);

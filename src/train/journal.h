@@ -40,7 +40,7 @@ typedef struct skv_journal_step {
 skive_status skv_journal_create(skive_context *ctx, skv_journal **out);
 /* Shows the means that are not complete yet, and the time that has passed. */
 skive_status skv_journal_states(skv_journal *j, skv_states *s);
-/* `run`: what holds for all events; the journal keeps the pointers. After the states were read. */
+/* `run`: what holds for all events, and the epochs done; the journal keeps the pointers. After the states were read. */
 skive_status skv_journal_open(skv_journal *j, const skive_train_event *run, bool labelled, const skv_checkpoint *point,
                               bool resumed);
 skive_status skv_journal_count(skv_journal *j, const skv_journal_step *step);

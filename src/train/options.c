@@ -1,6 +1,7 @@
 /* Options of a training run: defaults, checks, and the rate at any moment. */
 #include <math.h>
 
+#include "train/curriculum.h"
 #include "train/train.h"
 
 skive_train_options skive_train_options_default(void) {
@@ -20,6 +21,7 @@ skive_train_options skive_train_options_default(void) {
         .final_rate = 0.01,
         .seed = 1,
         .keep_best = true,
+        .find_lr_steps = 100,
         .accumulate = 1,
     };
 }
@@ -164,6 +166,22 @@ static const skv_option options[] = {
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, augment),
      .brief = "augment the training images, e.g. crop:2,flip"},
+    {.name = "curriculum",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_curriculum_family,
+     SKV_FIELD(TEXT, skive_train_options, curriculum),
+     .brief = "begin with a part of the samples, which grows: the order in which they join"},
+    {.name = "find-lr",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_train_options, find_lr),
+     .brief = "do not train, but try learning rates from 1e-7 to 10 and suggest one"},
+    {.name = "find-lr-steps",
+     .type = SKV_OPTION_INTEGER,
+     .least = 20,
+     .most = 1e6,
+     .fallback = 100,
+     SKV_FIELD(INT64, skive_train_options, find_lr_steps),
+     .brief = "steps of --find-lr"},
     {.name = "checkpoint",
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, checkpoint),
@@ -205,6 +223,9 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
     SKV_TRY(skv_best_check(ctx, copy.best));
     SKV_TRY(skv_callbacks_check(ctx, &copy));
     SKV_TRY(skv_saving_check(ctx, &copy));
+    if (copy.find_lr && (copy.checkpoint || copy.resume || copy.log || copy.tensorboard))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "find-lr",
+                           "find-lr trains nothing and writes no checkpoint and no log: leave these out");
     const skv_loss *loss = copy.loss ? skv_loss_at(skv_family_find(&skv_loss_family, copy.loss)) : NULL;
     if (loss && (loss->needs_teacher || loss->needs_features)) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "loss '%s' needs a teacher; use distillation", loss->name);
@@ -215,4 +236,10 @@ skive_status skv_train_options_check(skive_context *ctx, const skive_train_optio
 skive_status skv_train_options_take(skive_context *ctx, const skive_train_options *given, skive_train_options *own) {
     SKV_TRY(skv_options_take(ctx, "skive_train_options", given, own, sizeof *own));
     return skv_table_resolve(ctx, &skv_train_table, own);
+}
+
+skive_status skv_finetune_options_take(skive_context *ctx, const skive_train_options *given, skive_train_options *own) {
+    SKV_TRY(skv_train_options_take(ctx, given, own));
+    if (!own->find_lr) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "find-lr", "find-lr is for training and distillation, not fine-tuning");
 }

@@ -97,8 +97,9 @@ skive_status skv_run_settings(skive_context *ctx, const skv_fit *fit, const skiv
     skive_dataset_get_info(fit->train, &train);
     if (fit->validation) skive_dataset_get_info(fit->validation, &validation);
     /* How far the run goes is asked separately, and where the file lies decides nothing. */
-    static const char *const without[] = {"epochs", "checkpoint",  "checkpoint-every", "resume", "recompute",
-                                          "log",    "tensorboard", "log-every",        NULL};
+    static const char *const without[] = {"epochs", "checkpoint",  "checkpoint-every", "resume",  "recompute",
+                                          "log",    "tensorboard", "log-every",        "find-lr", "find-lr-steps",
+                                          NULL};
     skv_text_init(out, ctx);
     skv_settings_text(out, "kind of training", fit->what);
     skv_settings_text(out, "data set (--data)", train.spec);

@@ -59,6 +59,8 @@ static inline int64_t skv_sum_end(int64_t n, int block) {
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o);
 /* A caller's options over the defaults in *own; options behind a name ("sgd:momentum=0.8") get into their fields. */
 skive_status skv_train_options_take(skive_context *ctx, const skive_train_options *given, skive_train_options *own);
+/* The same for methods that fine-tune what they have changed, which cannot look for a learning rate instead. */
+skive_status skv_finetune_options_take(skive_context *ctx, const skive_train_options *given, skive_train_options *own);
 extern const skv_table skv_train_table;
 
 /* ---- rules' common parts ---- */

@@ -1,0 +1,59 @@
+/* Parts of the training loop besides its steps: the curriculum, the journal and the learning-rate finder. */
+#include "train/find_rate.h"
+#include "train/fit_state.h"
+
+skive_status skv_fit_set_up_growth(fit_state *s) {
+    const skv_objective *objective = s->fit->objective;
+    const skv_growth_setup setup = {.text = s->o->curriculum,
+                                    .set = s->fit->train,
+                                    .teacher = objective->n_teachers ? objective->teachers[0].graph : NULL,
+                                    .seed = s->o->seed,
+                                    .batch = s->batch,
+                                    .epochs = s->o->epochs};
+    if (s->o->curriculum && !skv_fit_may_extend(s->fit))
+        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "curriculum",
+                           "a curriculum cannot be combined with what counts the steps of a run (surgery)");
+    SKV_TRY(skv_growth_create(s->ctx, &setup, &s->growth));
+    skv_growth_tell(&s->growth);
+    return SKIVE_OK;
+}
+
+skive_status skv_fit_open_journal(fit_state *s, bool resumed) {
+    skive_dataset_info validation = {0};
+    if (s->fit->validation) skive_dataset_get_info(s->fit->validation, &validation);
+    skive_train_event run = {.size = sizeof run,
+                             .what = s->fit->what,
+                             .steps = skv_growth_before(&s->growth, s->o->epochs),
+                             .epochs = s->o->epochs,
+                             .batch = s->batch,
+                             .data = s->info.spec,
+                             .samples = (int64_t)s->info.count,
+                             .validation = (int64_t)validation.count,
+                             .options = s->o,
+                             .settings = s->settings.data};
+    run.epoch = (double)s->point.epoch;
+    if (s->point.in_epoch)
+        run.epoch += (double)s->point.in_epoch / (double)skv_growth_batches(&s->growth, (int)s->point.epoch);
+    for (size_t i = 0; i < skv_trainer_param_count(s->trainer); i++)
+        run.parameters += skv_trainer_param(s->trainer, i)->n;
+    return skv_journal_open(s->journal, &run, s->info.labelled, &s->point, resumed);
+}
+
+/* A step of the learning-rate finder, on the next batch. */
+static skive_status rate_step(void *user, int64_t i, double rate, double *loss) {
+    fit_state *s = user;
+    const size_t batches = skive_loader_batches(s->loader);
+    skive_batch batch;
+    int64_t correct;
+    if ((size_t)i % batches == 0) SKV_TRY(skive_loader_start_epoch(s->loader, (uint64_t)((size_t)i / batches)));
+    SKV_TRY(skive_loader_next(s->loader, &batch));
+    SKV_TRY(skv_fit_feed_batch(s, &batch, (double)(i + 1) / (double)batches));
+    SKV_TRY(skv_trainer_step(s->trainer, rate, loss, &correct));
+    return skv_progress_at(&s->progress, (double)i + 1, "rate %.3g  loss %.4f", rate, *loss);
+}
+
+skive_status skv_fit_find_rate(fit_state *s) {
+    skv_progress_start(&s->progress, s->ctx, "find-lr", (double)s->o->find_lr_steps);
+    SKV_TRY(skv_find_rate(s->ctx, s->o->find_lr_steps, rate_step, s, &s->report.rates));
+    return SKIVE_OK;
+}

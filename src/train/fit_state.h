@@ -1,0 +1,53 @@
+/* The state of the training loop, for the files of which it consists (fit*.c). */
+#ifndef SKV_FIT_STATE_H
+#define SKV_FIT_STATE_H
+
+#include "data/feed.h"
+#include "data/transform.h"
+#include "train/curriculum.h"
+#include "train/journal.h"
+#include "train/train.h"
+
+typedef struct fit_state {
+    skive_context *ctx;
+    const skv_fit *fit;
+    const skive_train_options *o;
+    skive_graph *current, *best;
+    skv_problem problem; /* its graph is the trainer's */
+    skv_trainer *trainer;
+    skv_rule_uses rules;
+    skv_course course; /* of the learning rate */
+    bool counts;       /* the epoch that ended may be the best */
+    uint8_t stopped;   /* the run has ended before its last epoch */
+    const char *input_name;
+    int64_t *indices; /* [batch] */
+    skive_loader *loader;
+    skv_feed feed;
+    skive_dataset_info info;
+    skv_targets targets;
+    skv_head head;         /* of the trainer's graph */
+    int64_t batch, shares; /* shares: numbers in a row of labels that are mixed; 0: they are not */
+    size_t batches;        /* of the epoch */
+    skv_growth growth;
+    skv_checkpoint point;
+    skv_saving saving;
+    skv_journal *journal;
+    bool between; /* two steps: what the checkpoint would hold is whole */
+    skv_text settings;
+    double *class_weights; /* [info.classes], or NULL */
+    skv_progress progress;
+    skive_train_report report;
+} fit_state;
+
+/* Copies a batch, and what depends on the moment, into the inputs of the trainer. `epoch`: done after the step. */
+skive_status skv_fit_feed_batch(fit_state *s, const skive_batch *batch, double epoch);
+/* May a finished run be made longer? Not where something counts its steps. */
+bool skv_fit_may_extend(const skv_fit *fit);
+/* The samples of the epochs by the option `curriculum`; before the settings are collected. */
+skive_status skv_fit_set_up_growth(fit_state *s);
+/* Begins to write down the run, after it was resumed. */
+skive_status skv_fit_open_journal(fit_state *s, bool resumed);
+/* The learning-rate finder in the place of training. */
+skive_status skv_fit_find_rate(fit_state *s);
+
+#endif
