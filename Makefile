@@ -57,6 +57,7 @@ bench: dev
 
 proof: dev
 	@scripts/proof.sh $(BUILD)
+	@scripts/proof_resume.sh $(BUILD)/skive
 	@scripts/memcheck.sh $(BUILD)
 	@scripts/compatibility.sh $(BUILD) $(MODELS)
 

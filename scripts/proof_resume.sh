@@ -7,7 +7,7 @@ network=${2:-lenet5} data=${3:-fashion-mnist} samples=${4:-12000} epochs=${5:-4}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-options=(train "$network" --data "$data" --limit "$samples" --epochs "$epochs" --augment crop:2,flip --optimizer adam --threads 2 -q)
+options=(train "$network" --data "$data" --limit "$samples" --epochs "$epochs" --augment "crop:2,flip" --optimizer adam --threads 2 -q)
 started=$(date +%s%N)
 "$skive" "${options[@]}" --log straight.jsonl -o straight.onnx >/dev/null
 took=$((($(date +%s%N) - started) / 1000000)) # milliseconds
