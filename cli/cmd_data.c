@@ -100,7 +100,7 @@ static void numbers(cli_table *t, const char *what, double mean, double std, dou
     cli_table_cell(t, "%.6g", most);
 }
 
-static void print_channels(const skive_data_summary *s, const skive_dataset_info *info) {
+static void print_channels(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
     const skive_split_summary *split = &s->splits[0];
     const bool all = info->rank == 1 && split->channels == 1 && info->sample_size > 1; /* tokens, waves */
     const char *heads[] = {all               ? "<values"
@@ -110,8 +110,9 @@ static void print_channels(const skive_data_summary *s, const skive_dataset_info
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     char name[32];
     for (int64_t c = 0; c < split->channels && c < MOST_ROWS; c++) {
+        const char *own = info->rank == 1 ? skive_dataset_value_name(set, (size_t)c) : NULL;
         snprintf(name, sizeof name, "%lld", (long long)c);
-        numbers(t, all ? "all" : name, split->mean[c], split->std[c], split->least[c], split->most[c]);
+        numbers(t, all ? "all" : own ? own : name, split->mean[c], split->std[c], split->least[c], split->most[c]);
     }
     if (!info->labelled && info->target_size > 0)
         numbers(t, "target", split->target_mean, split->target_std, split->target_least, split->target_most);
@@ -121,7 +122,7 @@ static void print_channels(const skive_data_summary *s, const skive_dataset_info
         cli_printf("and %lld more, which --json lists", (long long)split->channels - MOST_ROWS);
 }
 
-static void print_summary(const skive_data_summary *s, const skive_dataset_info *info) {
+static void print_summary(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
     char shape[160];
     shape_text(info, shape, sizeof shape);
     cli_part("%s: samples %s of %s", info->spec, shape, skive_dtype_name(info->dtype));
@@ -132,7 +133,7 @@ static void print_summary(const skive_data_summary *s, const skive_dataset_info 
     cli_end_line();
     print_splits(s);
     print_classes(s, info);
-    print_channels(s, info);
+    print_channels(s, info, set);
     fputc('\n', stdout);
     if (!s->n_problems) cli_printf("no problems found");
     for (size_t i = 0; i < s->n_problems; i++) cli_printf("%s: %s", s->problems[i].kind, s->problems[i].text);
@@ -147,14 +148,18 @@ static json_t *moments_json(double mean, double std, double least, double most) 
                      "largest", real(most));
 }
 
-static json_t *split_json(const skive_split_summary *s, const skive_dataset_info *info) {
+static json_t *split_json(const skive_split_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
     json_t *channels = json_array(), *classes = json_array();
     json_t *j = json_pack("{s:s, s:I, s:I, s:I}", "split", skive_split_name(s->split), "samples", (json_int_t)s->count,
                           "damaged", (json_int_t)s->damaged, "not_finite", (json_int_t)s->not_finite);
     for (int64_t c = 0; s->per_class && c < info->classes; c++)
         json_array_append_new(classes, json_integer((json_int_t)s->per_class[c]));
-    for (int64_t c = 0; c < s->channels; c++)
-        json_array_append_new(channels, moments_json(s->mean[c], s->std[c], s->least[c], s->most[c]));
+    for (int64_t c = 0; c < s->channels; c++) {
+        const char *name = info->rank == 1 ? skive_dataset_value_name(set, (size_t)c) : NULL;
+        json_t *one = moments_json(s->mean[c], s->std[c], s->least[c], s->most[c]);
+        if (name) json_object_set_new(one, "name", cli_json_text(name));
+        json_array_append_new(channels, one);
+    }
     if (s->per_class)
         json_object_set_new(j, "classes", classes);
     else
@@ -165,10 +170,10 @@ static json_t *split_json(const skive_split_summary *s, const skive_dataset_info
     return j;
 }
 
-static json_t *summary_json(const skive_data_summary *s, const skive_dataset_info *info) {
+static json_t *summary_json(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
     json_t *shape = json_array(), *splits = json_array(), *problems = json_array(), *names = json_array();
     for (int d = 0; d < info->rank; d++) json_array_append_new(shape, json_integer((json_int_t)info->dims[d]));
-    for (size_t k = 0; k < s->n_splits; k++) json_array_append_new(splits, split_json(&s->splits[k], info));
+    for (size_t k = 0; k < s->n_splits; k++) json_array_append_new(splits, split_json(&s->splits[k], info, set));
     for (size_t i = 0; i < s->n_problems; i++)
         json_array_append_new(problems,
                               json_pack("{s:s, s:I, s:o}", "kind", s->problems[i].kind, "count",
@@ -194,9 +199,9 @@ static skive_status summarize(cli_args *a, const opened *o) {
     skive_status status = skive_data_summarize(a->ctx, (const skive_dataset *const *)o->sets, o->n, &s);
     if (status != SKIVE_OK) return status;
     if (a->json)
-        cli_print_json(summary_json(&s, &info));
+        cli_print_json(summary_json(&s, &info, o->sets[0]));
     else
-        print_summary(&s, &info);
+        print_summary(&s, &info, o->sets[0]);
     if (cli_has(a, "strict") && s.n_problems)
         status = cli_fail(a, SKIVE_ERR_DATA, "%s: %zu problem%s found", info.spec, s.n_problems,
                           s.n_problems == 1 ? " was" : "s were");

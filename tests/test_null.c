@@ -216,6 +216,7 @@ static void data_cases(fixture *f) {
     SILENT(skive_dataset_read_target, ctx, skive_dataset_read_target(NULL, f->ds, 0, out));
     REFUSED(skive_dataset_read_target, dataset, skive_dataset_read_target(c, NULL, 0, out));
     REFUSED(skive_dataset_read_target, y, skive_dataset_read_target(c, f->ds, 0, NULL));
+    GIVES(skive_dataset_value_name, dataset, skive_dataset_value_name(NULL, 0) == NULL);
     GIVES(skive_dataset_origin, dataset, skive_dataset_origin(NULL, 0) == SIZE_MAX);
     GIVES(skive_dataset_get_input, dataset, skive_dataset_get_input(NULL, 0) == NULL);
     GIVES(skive_dataset_get_target, dataset, skive_dataset_get_target(NULL, 0) == NULL);

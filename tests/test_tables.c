@@ -232,6 +232,9 @@ static void columns(void **state) {
     assert_int_equal(info.classes, 3);
     assert_string_equal(info.class_names[0], "iris");
     assert_int_equal(info.dtype, SKIVE_F32);
+    assert_string_equal(skive_dataset_value_name(ds, 0), "height");
+    assert_string_equal(skive_dataset_value_name(ds, 2), "colour=green, dark");
+    assert_null(skive_dataset_value_name(ds, 5));
     for (size_t i = 0; i < 4; i++) {
         int64_t label;
         skv_test_ok(ctx, skive_dataset_read(ctx, ds, i, NULL, &label));
@@ -371,6 +374,8 @@ static void refusals(void **state) {
         {"", "", "the file is empty"},
         {"\xef\xbb\xbf", "", "the file is empty"},
         {"\n\n", "", "has empty lines only"},
+        {"\x1f\x8b\x08", "", "is compressed; unpack it first"},
+        {"PK\x03\x04", "", "is a zip archive or a spreadsheet"},
         {"\xff\xfe"
          "a",
          "", "is UTF-16"},

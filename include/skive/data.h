@@ -183,6 +183,9 @@ SKIVE_API const skive_dataset *skive_dataset_get_target(const skive_dataset *dat
 /* The position of sample `index` in the files (or in the sorted list of images). */
 SKIVE_API size_t skive_dataset_origin(const skive_dataset *dataset, size_t index);
 
+/* What value number `value` of a sample is: "height" or "colour=red" in tables; NULL: it has no name. */
+SKIVE_API const char *skive_dataset_value_name(const skive_dataset *dataset, size_t value);
+
 /* The kinds of data sets, in the order of their list, for help texts. NULL past the end. */
 SKIVE_API size_t skive_dataset_kind_count(void);
 SKIVE_API const char *skive_dataset_kind_name(size_t index);

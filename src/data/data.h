@@ -88,6 +88,7 @@ struct skive_dataset {
     /* How samples were made from the files, as a model keeps it in its metadata under this key; both may be NULL. */
     const char *recipe_key;
     char *recipe;
+    char **value_names; /* [size], of the columns of tables; or NULL */
     /* A set with several inputs or targets lists them (parts.c). A child has samples or labels of its own and the order
      * and split of its owner, so that it can be read like any data set. */
     skive_dataset **children;  /* owned */

@@ -383,6 +383,8 @@ void skive_dataset_free(skive_dataset *ds) {
     if (!ds->owner) skv_free(ctx, ds->order);
     skv_free(ctx, ds->values);
     skv_free(ctx, ds->recipe);
+    for (size_t i = 0; ds->value_names && i < ds->size; i++) skv_free(ctx, ds->value_names[i]);
+    skv_free(ctx, ds->value_names);
     skv_free(ctx, ds->first_left_out);
     skv_free(ctx, ds->label_to);
     skv_free(ctx, ds->spec);
@@ -486,6 +488,12 @@ skive_status skive_dataset_read_labels(skive_context *ctx, const skive_dataset *
     for (size_t i = 0; ds->label_to && i < ds->label_size; i++)
         labels[i] = labels[i] < 0 ? labels[i] : ds->label_to[labels[i]];
     return SKIVE_OK;
+}
+
+const char *skive_dataset_value_name(const skive_dataset *ds, size_t value) {
+    if (!ds) return NULL;
+    const skive_dataset *x = skv_dataset_input(ds, 0);
+    return x->value_names && value < x->size ? x->value_names[value] : NULL;
 }
 
 size_t skive_dataset_origin(const skive_dataset *ds, size_t index) {

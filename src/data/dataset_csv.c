@@ -210,6 +210,17 @@ done:
     return status;
 }
 
+static skive_status name_values(skive_context *ctx, const skv_sheet *t, skive_dataset *ds) {
+    SKV_TRY(skv_alloc_array(ctx, ds->size, sizeof *ds->value_names, &ds->value_names));
+    for (size_t i = 0; i < t->n; i++) {
+        const skv_column *c = &t->columns[i];
+        if (c->type != SKV_COLUMN_ONE_HOT) SKV_TRY(skv_strdup(ctx, c->name, &ds->value_names[c->at]));
+        for (size_t k = 0; c->type == SKV_COLUMN_ONE_HOT && k < c->categories.n; k++)
+            SKV_TRY(skv_asprintf(ctx, &ds->value_names[c->at + k], "%s=%s", c->name, c->categories.list[k].text));
+    }
+    return SKIVE_OK;
+}
+
 static skive_status take_samples(skive_context *ctx, const skive_dataset_options *o, const skv_sheet_view *v,
                                  skive_dataset *ds) {
     const csv *c = ds->state;
@@ -221,6 +232,7 @@ static skive_status take_samples(skive_context *ctx, const skive_dataset_options
     ds->size = c->table.size;
     ds->dims[0] = (int64_t)ds->size;
     ds->dtype = SKIVE_F32;
+    SKV_TRY(name_values(ctx, &c->table, ds));
     if (v->label_from != SIZE_MAX) SKV_TRY(skv_label_prepare(ctx, &c->table.label, o, ds));
     if (!skv_mul_size(ds->total, ds->size, &values)) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "%s: too large", ds->spec);
     if (values / ((1 << 20) / sizeof(float)) < (size_t)skv_option_integer(ds->values, "memory")) {

@@ -211,6 +211,11 @@ static skive_status skip_mark(skive_context *ctx, skv_rows *r) {
     SKV_TRY(skv_file_read_at(ctx, r->path, r->fd, 0, head, sizeof head, &got));
     if (got >= 2 && ((head[0] == 0xff && head[1] == 0xfe) || (head[0] == 0xfe && head[1] == 0xff)))
         return skv_fail_at(ctx, SKIVE_ERR_DATA, r->path, "%s: is UTF-16 (byte order mark); save it as UTF-8", r->path);
+    if (got >= 2 && head[0] == 0x1f && head[1] == 0x8b)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, r->path, "%s: is compressed; unpack it first (gunzip)", r->path);
+    if (got >= 3 && head[0] == 'P' && head[1] == 'K' && head[2] < 8)
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, r->path,
+                           "%s: is a zip archive or a spreadsheet, not text; unpack it, or export it as CSV", r->path);
     if (got == 3 && head[0] == 0xef && head[1] == 0xbb && head[2] == 0xbf) r->begin = 3;
     if (r->size > r->begin) return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_DATA, r->path, "%s: the file is empty", r->path);

@@ -178,7 +178,9 @@ static skive_status channels(const skv_survey *s) {
     for (int64_t c = 0; c < split->channels; c++) {
         if (split->std[c] != 0) continue;
         if (n == EXAMPLES) skv_text_add(&t, " ...");
-        if (n < EXAMPLES) skv_text_add(&t, "%s %lld", n ? "," : ":", (long long)c);
+        const char *name = s->sets[0]->rank == 1 ? skive_dataset_value_name(s->sets[0], (size_t)c) : NULL;
+        if (n < EXAMPLES && name) skv_text_add(&t, "%s %s", n ? "," : ":", name);
+        if (n < EXAMPLES && !name) skv_text_add(&t, "%s %lld", n ? "," : ":", (long long)c);
         n++;
     }
     return report(s, "constant-channels", n, &t);
