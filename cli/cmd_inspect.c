@@ -93,6 +93,30 @@ static skive_status print_layers(const skive_graph *g) {
     return status;
 }
 
+/* What the samples of the inputs are made of, where the metadata say it. */
+static void print_samples(cli_args *a, const skive_graph *g) {
+    for (size_t i = 0; i < skive_graph_input_count(g); i++) {
+        char *text = NULL;
+        const char *name = skive_value_name(skive_graph_input(g, i));
+        if (skive_model_recipe_text(a->ctx, g, i, &text) != SKIVE_OK)
+            cli_printf("samples %s  unknown: %s", name, skive_context_message(a->ctx));
+        else if (text)
+            cli_printf("samples %s  %s", name, text);
+        skive_string_free(a->ctx, text);
+    }
+}
+
+static json_t *samples_json(cli_args *a, const skive_graph *g) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < skive_graph_input_count(g); i++) {
+        char *text = NULL;
+        if (skive_model_recipe_text(a->ctx, g, i, &text) != SKIVE_OK) text = NULL;
+        json_array_append_new(list, text ? cli_json_text(text) : json_null());
+        skive_string_free(a->ctx, text);
+    }
+    return list;
+}
+
 static void print_ends(const skive_graph *g) {
     char text[192];
     for (size_t i = 0; i < skive_graph_input_count(g); i++) {
@@ -153,7 +177,7 @@ static json_t *layers_json(const skive_graph *g) {
     return layers;
 }
 
-static skive_status print_as_json(const skive_graph *g, const char *path, const char *missing,
+static skive_status print_as_json(cli_args *a, const skive_graph *g, const char *path, const char *missing,
                                   const skive_pack_report *packed) {
     skive_cost c;
     const skive_status status = skive_graph_cost(g, &c);
@@ -162,6 +186,7 @@ static skive_status print_as_json(const skive_graph *g, const char *path, const 
                           (json_int_t)cli_file_bytes(path), "layers", layers_json(g), "total", cost_json(&c),
                           "unsupported", cli_json_text(missing));
     if (packed) json_object_set_new(j, "packed", cli_pack_json(packed));
+    json_object_set_new(j, "samples", samples_json(a, g));
     cli_print_json(j);
     return SKIVE_OK;
 }
@@ -176,13 +201,14 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) cli_tell_training_mode(a, g);
     if (status == SKIVE_OK) status = skive_graph_unsupported(g, &missing);
     if (status == SKIVE_OK && a->json) {
-        status = print_as_json(g, path, missing, is_packed ? &packed : NULL);
+        status = print_as_json(a, g, path, missing, is_packed ? &packed : NULL);
     } else if (status == SKIVE_OK && cli_has(a, "graph")) {
         status = skive_graph_print(g, &listing);
         if (status == SKIVE_OK) fputs(listing, stdout);
     } else if (status == SKIVE_OK) {
         cli_printf("%s  %s on disk", path, cli_bytes((double)cli_file_bytes(path), text, sizeof text));
         print_ends(g);
+        print_samples(a, g);
         status = print_layers(g);
         if (status == SKIVE_OK && is_packed) {
             printf("\nin the file:\n");

@@ -437,6 +437,10 @@ static void input_cases(fixture *f) {
     skive_context *c = f->ctx;
     SILENT(skive_model_set_input, ctx, skive_model_set_input(NULL, f->g, NULL, NULL));
     REFUSED(skive_model_set_input, graph, skive_model_set_input(c, NULL, NULL, NULL));
+    SILENT(skive_model_recipe_text, ctx, skive_model_recipe_text(NULL, f->g, 0, out));
+    REFUSED(skive_model_recipe_text, graph, skive_model_recipe_text(c, NULL, 0, out));
+    REFUSED(skive_model_recipe_text, input, skive_model_recipe_text(c, f->g, 99, out));
+    REFUSED(skive_model_recipe_text, out, skive_model_recipe_text(c, f->g, 0, NULL));
     SILENT(skive_model_input_text, ctx, skive_model_input_text(NULL, f->g, f->ds, out));
     REFUSED(skive_model_input_text, graph, skive_model_input_text(c, NULL, f->ds, out));
     REFUSED(skive_model_input_text, set, skive_model_input_text(c, f->g, NULL, out));

@@ -43,6 +43,12 @@ SKIVE_API skive_status skive_model_set_input(skive_context *ctx, skive_graph *gr
 SKIVE_API skive_status skive_model_input_text(skive_context *ctx, const skive_graph *graph, const skive_dataset *set,
                                               char **out);
 
+/* Describes what the model's metadata say about the data that samples of an input are made of: columns of a table,
+ * tokens of a text, features of sounds. *out is NULL if they say nothing, and else freed by skive_string_free. Errors:
+ * ARGUMENT (no such input), FORMAT (the metadata are damaged), MEMORY. */
+SKIVE_API skive_status skive_model_recipe_text(skive_context *ctx, const struct skive_graph *graph, size_t input,
+                                               char **out);
+
 /* Channels, height and width of the images that the model takes, from its input alone; 0 where the input leaves them
  * open. All 0 if the input is not an image. */
 SKIVE_API void skive_model_input_image(const skive_graph *graph, int64_t *channels, int64_t *height, int64_t *width);

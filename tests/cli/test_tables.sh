@@ -34,6 +34,8 @@ expect 0 'R2|RMSE|rmse|error' "$skive" eval r.onnx -d csv:later.csv
 expect 0 'wrote' "$skive" train mlp:8 -d csv:train.csv,label=kind,columns=size,colour,encode=integer -e 1 -o c.onnx
 expect 0 'samples of csv:later.csv' "$skive" compare m.onnx c.onnx -d csv:later.csv --seconds 0.01
 expect 9 'takes other samples than the data set makes' "$skive" distill --teacher m.onnx --student c.onnx -d csv:train.csv -e 1 -o d.onnx
+expect 0 'rows of a table: size, colour \(3 categories\); label .kind.: 3 classes: aster, iris, rose' "$skive" inspect m.onnx
+expect 0 'size, colour \(3 categories\)' "$skive" inspect m.onnx --json
 others_read_them
 no_leftovers
 finish

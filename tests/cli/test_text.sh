@@ -35,6 +35,7 @@ expect 0 '256 bytes and 36 pairs' "$skive" train mlp:8 -d 'text:lines,tokens=bpe
 expect 0 'samples of text:lines' "$skive" compare m.onnx b.onnx -d text:lines --seconds 0.01
 expect 9 'takes other samples than the data set makes' "$skive" distill --teacher m.onnx --student b.onnx -d text:lines -e 1 -o d.onnx
 expect 0 'wrote' "$skive" train mlp:8 -d 'text:lines,tokens=word:size=9\,lower,length=8' -e 1 -o l.onnx
+expect 0 '8 tokens of a text, of 12 \(word\)' "$skive" inspect m.onnx
 others_read_them
 no_leftovers
 finish
