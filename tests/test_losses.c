@@ -16,6 +16,7 @@ typedef struct loss_case {
     const double *targets, *class_weights;
     double smoothing, expected;
     bool binary;
+    int64_t samples, places; /* of sequences: of the labels, where they are not those of the scores */
 } loss_case;
 
 typedef struct loss_graph {
@@ -44,6 +45,8 @@ static skive_status build(loss_graph *l, const loss_case *c, skive_dtype dtype) 
     for (int64_t i = 0; i < skive_tensor_count(&l->in[0]); i++) skive_tensor_set(&l->in[0], i, c->x[i]);
     for (int d = 1, from = c->dims[1] == 3 || c->rank < 3 ? 2 : 1; d < c->label_rank; d++, label_rank++)
         label_dims[d] = c->dims[from++];
+    if (c->samples) label_dims[0] = c->samples;
+    if (c->places) label_dims[1] = c->places;
     if (c->labels)
         skv_test_ok(l->ctx, skive_tensor_create(l->ctx, SKIVE_I64, label_rank, label_dims, &l->in[1]));
     else
@@ -435,12 +438,121 @@ static void embeddings(void **state) {
             SKIVE_ERR_DATA, "triplet needs one class label a sample");
 }
 
+/* ---- sequences, against all alignments ---- */
+
+enum { STEPS = 5, SIGNS = 4 };
+
+/* The probability of all paths that say `labels`: repetitions fall together, then blanks go. */
+static double of_alignments(const double *x, const int64_t *labels, int places, int64_t blank) {
+    double p[STEPS][SIGNS], all = 0;
+    int paths = 1;
+    for (int t = 0; t < STEPS; t++) {
+        double sum = 0;
+        for (int k = 0; k < SIGNS; k++) sum += exp(x[t * SIGNS + k]);
+        for (int k = 0; k < SIGNS; k++) p[t][k] = exp(x[t * SIGNS + k]) / sum;
+        paths *= SIGNS;
+    }
+    for (int path = 0; path < paths; path++) {
+        double probability = 1;
+        int64_t last = -1;
+        int said = 0, rest = path;
+        bool right = true;
+        for (int t = 0; t < STEPS; t++, rest /= SIGNS) {
+            const int64_t k = rest % SIGNS;
+            probability *= p[t][k];
+            if (k != last && k != blank) {
+                right = right && said < places && labels[said] == k;
+                said++;
+            }
+            last = k;
+        }
+        if (right && (said == places || labels[said] == -1)) all += probability;
+    }
+    return all;
+}
+
+static void sequences(void **state) {
+    static double x[4 * STEPS * SIGNS], turned[4 * STEPS * SIGNS];
+    const int64_t labels[4 * 3] = {1, 2, 3, 2, 2, -1, 3, -1, -1, -1, -1, -1};
+    const int64_t others[4 * 3] = {0, 1, 2, 1, 1, -1, 0, -1, -1, 2, 0, 2};
+    (void)state;
+    for (int i = 0; i < 4 * STEPS * SIGNS; i++) {
+        x[i] = skv_rng_normal(5, 0, (uint64_t)i);
+        const int n = i / (STEPS * SIGNS), t = i / SIGNS % STEPS;
+        turned[(t * 4 + n) * SIGNS + i % SIGNS] = x[i];
+    }
+    double sums[2] = {0, 0};
+    for (int n = 0; n < 4; n++) {
+        sums[0] -= log(of_alignments(x + n * STEPS * SIGNS, labels + n * 3, 3, 0)) / 4;
+        sums[1] -= log(of_alignments(x + n * STEPS * SIGNS, others + n * 3, 3, 3)) / 4;
+    }
+    check(&(loss_case){.text = "ctc",
+                       .rank = 3,
+                       .dims = {4, STEPS, SIGNS},
+                       .x = x,
+                       .labels = labels,
+                       .label_rank = 2,
+                       .places = 3,
+                       .expected = sums[0]});
+    check(&(loss_case){.text = "ctc:blank=3",
+                       .rank = 3,
+                       .dims = {STEPS, 4, SIGNS},
+                       .x = turned,
+                       .labels = others,
+                       .label_rank = 2,
+                       .samples = 4,
+                       .places = 3,
+                       .expected = sums[1]});
+    /* Five labels that are all the same need nine steps. */
+    const int64_t many[5] = {1, 1, 1, 1, 1}, two[10] = {1, 1, 1, 1, 1, 2, 3, -1, -1, -1};
+    loss_case c = {.text = "ctc", .rank = 3, .dims = {1, STEPS, SIGNS}, .x = x, .labels = many, .label_rank = 2};
+    loss_graph l = {.ctx = skv_test_context()};
+    c.places = 5;
+    skv_test_ok(l.ctx, build(&l, &c, SKIVE_F64));
+    assert_true(isinf(run(&l, NULL)));
+    end(&l);
+    skv_test_context_end(l.ctx);
+    check(&(loss_case){.text = "ctc:impossible=skip",
+                       .rank = 3,
+                       .dims = {2, STEPS, SIGNS},
+                       .x = x,
+                       .labels = two,
+                       .label_rank = 2,
+                       .places = 5,
+                       .expected = -log(of_alignments(x + STEPS * SIGNS, two + 5, 5, 0)) / 2});
+    refused(&(loss_case){.text = "ctc", .rank = 2, .dims = {4, SIGNS}, .x = x, .labels = labels, .label_rank = 1},
+            SKIVE_ERR_SHAPE, "ctc needs scores [n, steps, classes]");
+    /* Labels that are none are told by sample. */
+    const struct {
+        int64_t labels[3];
+        const char *part;
+    } bad[] = {{{1, 4, -1}, "label 4 of sample 0"}, {{1, 0, 2}, "without the blank 0"}, {{-1, 2, -1}, "behind a -1"}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        skive_tensor out[2];
+        l.ctx = skv_test_context();
+        c.labels = bad[i].labels;
+        c.places = 3;
+        skv_test_ok(l.ctx, build(&l, &c, SKIVE_F32));
+        skv_test_fails(l.ctx, skive_graph_run(l.ctx, l.g, l.in, 2, out, 2), SKIVE_ERR_SHAPE, bad[i].part);
+        end(&l);
+        skv_test_context_end(l.ctx);
+    }
+}
+
 /* ---- the list ---- */
 
 /* Each loss of the list is checked above. */
 static void none_is_left_out(void **state) {
-    static const char *const here[] = {
-        "binary-cross-entropy", "cosine", "cross-entropy", "divergence", "huber", "info-nce", "l1", "mse", "triplet"};
+    static const char *const here[] = {"binary-cross-entropy",
+                                       "cosine",
+                                       "cross-entropy",
+                                       "ctc",
+                                       "divergence",
+                                       "huber",
+                                       "info-nce",
+                                       "l1",
+                                       "mse",
+                                       "triplet"};
     (void)state;
     for (size_t i = 0; i < skv_loss_count(); i++) {
         const skv_loss *l = skv_loss_at(i);
@@ -508,6 +620,7 @@ int main(void) {
         cmocka_unit_test(binary_cross_entropy),
         cmocka_unit_test(values),
         cmocka_unit_test(embeddings),
+        cmocka_unit_test(sequences),
         cmocka_unit_test(none_is_left_out),
         cmocka_unit_test(classes_are_learned),
         cmocka_unit_test(bad_options_are_refused),

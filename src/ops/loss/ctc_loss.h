@@ -1,0 +1,15 @@
+/* What CtcLoss and its gradient share. */
+#ifndef SKV_OPS_CTC_LOSS_H
+#define SKV_OPS_CTC_LOSS_H
+
+#include "ops/common_nn.h"
+
+extern const skv_attr_spec skv_ctc_attrs[2]; /* blank, zero_infinity */
+
+/* Scores [n][steps][classes] and labels [n][places] as inputs `first` and first + 1. */
+skive_status skv_ctc_check(skv_infer *c, size_t first);
+/* The losses [n] and, if `gradient` is not NULL, [n][steps][classes] with respect to the scores times `factor`[n]. */
+skive_status skv_ctc_run(const skv_eval *c, size_t first, const skive_tensor *losses, const skive_tensor *factor,
+                         const skive_tensor *gradient);
+
+#endif
