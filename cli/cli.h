@@ -242,8 +242,8 @@ skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_data
     {"use-output", 0, "NAME", "the output to use if a model has several; may be repeated, for several models", true}, \
     {                                                                                                                 \
         "output-kind", 0, "KIND",                                                                                     \
-            "what the output contains: logits, probabilities, log-probabilities, sigmoid, sigmoid-logits or values "  \
-            "(default: read from the model)",                                                                         \
+            "what the output contains: logits, probabilities, log-probabilities, sigmoid, sigmoid-logits, values, "   \
+            "embedding, ctc, ctc-last or detections (default: read from the model)",                                  \
             false                                                                                                     \
     }
 /* Stores the values of these options in the models' metadata; NULL graphs are skipped. --output-kind applies to the

@@ -115,6 +115,7 @@ static void print_report(const cli_args *a, const skive_graph *g, const skive_ev
     cli_printf("%-17s %s", "output", cli_output_text(g, &r->output, text, sizeof text));
     cli_print_figures(r);
     cli_printf("%-17s %.0f samples/s, data included", "speed", r->samples_per_second);
+    if (r->task > SKIVE_TASK_VALUES) return;
     if (r->task == SKIVE_TASK_VALUES) {
         print_targets(r);
     } else if (r->task == SKIVE_TASK_LABELS) {
@@ -179,11 +180,12 @@ static void add_targets_json(json_t *j, const skive_eval_report *r) {
 static json_t *report_json(const skive_eval_report *r, const skive_dataset_info *info) {
     json_t *j = json_pack("{s:I, s:o}", "n", (json_int_t)r->n, "output", cli_output_json(&r->output));
     cli_set_metrics(j, r, set_number);
-    if (r->task != SKIVE_TASK_VALUES) json_object_set_new(j, "cross_entropy", number_or_null(r->loss));
+    if (r->task < SKIVE_TASK_VALUES || r->task == SKIVE_TASK_SEQUENCES)
+        json_object_set_new(j, "cross_entropy", number_or_null(r->loss));
     json_object_set_new(j, "figures", cli_figures_json(r));
     if (r->classes)
         add_classes_json(j, r, info);
-    else
+    else if (r->targets)
         add_targets_json(j, r);
     json_object_set_new(j, "samples_per_second", json_real(r->samples_per_second));
     return j;
@@ -209,9 +211,9 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_resamples(a, &resamples);
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
+    if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1); /* what labels fit depends on it */
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, g, &set);
     if (status == SKIVE_OK) status = cli_set_input(a, g, set);
-    if (status == SKIVE_OK) status = cli_choose_outputs(a, &g, 1);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);
     if (status == SKIVE_OK) status = skive_eval_intervals(a->ctx, &r, resamples, skive_context_seed(a->ctx));
     if (status == SKIVE_OK) {

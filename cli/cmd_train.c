@@ -34,10 +34,11 @@ static skive_status open_all(cli_job *j) {
     const int64_t classes = *(const int64_t *)j->own;
     const bool loaded = cli_is_file(a->positional[0]);
     skive_status status = loaded ? cli_load_to_run(a, a->positional[0], &j->graph) : SKIVE_OK;
+    if (status == SKIVE_OK && loaded) status = cli_choose_outputs(a, &j->graph, 1); /* what labels fit depends on it */
     if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
     if (status == SKIVE_OK) status = start_model(a, j->train, classes, &j->graph);
     if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
-    if (status == SKIVE_OK) status = cli_choose_outputs(a, &j->graph, 1);
+    if (status == SKIVE_OK && !loaded) status = cli_choose_outputs(a, &j->graph, 1);
     if (status == SKIVE_OK && classes > 0 && loaded)
         status = skive_model_set_classes(j->graph, classes, skive_context_seed(a->ctx));
     return status;

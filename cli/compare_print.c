@@ -162,7 +162,7 @@ static void print_pairs(const compare_entry *e, size_t n) {
                        p->p_value);
             if (p->same_class >= 0)
                 cli_printf("  same class for %lld of %lld", (long long)p->same_class, (long long)p->n);
-        } else {
+        } else if (e[i].eval.task == SKIVE_TASK_VALUES) {
             cli_printf("  mean squared errors differ by %+.4g, p = %.3g", p->difference, p->p_value);
         }
         print_score_difference(&e[i], &e[0]);
@@ -184,10 +184,12 @@ void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *i
     for (size_t i = 0; i < n; i++)
         cli_printf("%s: output %s", e[i].name, cli_output_text(e[i].graph, &e[i].eval.output, text, sizeof text));
     fputc('\n', stdout);
-    (e[0].eval.task == SKIVE_TASK_VALUES   ? print_values
-     : e[0].eval.task == SKIVE_TASK_LABELS ? print_labels
-                                           : print_classes)(e, n);
-    fputc('\n', stdout);
+    if (e[0].eval.task <= SKIVE_TASK_VALUES) {
+        (e[0].eval.task == SKIVE_TASK_VALUES   ? print_values
+         : e[0].eval.task == SKIVE_TASK_LABELS ? print_labels
+                                               : print_classes)(e, n);
+        fputc('\n', stdout);
+    }
     print_all_figures(e, n);
     fputc('\n', stdout);
     print_costs(e, n);

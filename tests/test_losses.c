@@ -15,7 +15,7 @@ typedef struct loss_case {
     int label_rank;
     const double *targets, *class_weights;
     double smoothing, expected;
-    bool binary;
+    bool binary, blank_last;
     int64_t samples, places; /* of sequences: of the labels, where they are not those of the scores */
 } loss_case;
 
@@ -59,6 +59,7 @@ static skive_status build(loss_graph *l, const loss_case *c, skive_dtype dtype) 
                                 .label_smoothing = c->smoothing,
                                 .temperature = 1,
                                 .binary = c->binary,
+                                .blank_last = c->blank_last,
                                 .options = &values,
                                 .class_weights = c->class_weights,
                                 .n_classes = c->dims[1]};
@@ -494,7 +495,8 @@ static void sequences(void **state) {
                        .label_rank = 2,
                        .places = 3,
                        .expected = sums[0]});
-    check(&(loss_case){.text = "ctc:blank=3",
+    check(&(loss_case){.text = "ctc",
+                       .blank_last = true,
                        .rank = 3,
                        .dims = {STEPS, 4, SIGNS},
                        .x = turned,

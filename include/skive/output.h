@@ -5,8 +5,9 @@
  * score, or in values (regression). Losses, distillation and metrics need to know which. It is derived from the nodes
  * before the output; if they do not determine it, logits are assumed. A model may state it in its metadata:
  *
- *     skive.output.name    of several outputs, the one to use skive.output.kind    logits, probabilities,
- *     log-probabilities, sigmoid, sigmoid-logits or values
+ *     skive.output.name    of several outputs, the one to use
+ *     skive.output.kind    logits, probabilities, log-probabilities, sigmoid, sigmoid-logits, values, embedding, ctc,
+ *                          ctc-last or detections
  *
  * Metadata take precedence over the nodes. Every function that trains, evaluates or compares models uses it. */
 #ifndef SKIVE_OUTPUT_H
@@ -25,17 +26,24 @@ typedef enum skive_output_kind {
     SKIVE_OUTPUT_LOG_PROBABILITIES, /* the logarithms of those */
     SKIVE_OUTPUT_SIGMOID, /* independent probabilities: one score for two classes, or several labels per sample */
     SKIVE_OUTPUT_SIGMOID_LOGITS, /* the same before the sigmoid */
-    SKIVE_OUTPUT_VALUES          /* values (regression) */
+    SKIVE_OUTPUT_VALUES,         /* values (regression) */
+    SKIVE_OUTPUT_EMBEDDING,      /* a vector that is near those of the same class */
+    SKIVE_OUTPUT_CTC,            /* scores [n][steps][classes] of a sequence; class 0 is the blank */
+    SKIVE_OUTPUT_CTC_LAST,       /* the same; the last class is the blank */
+    SKIVE_OUTPUT_DETECTIONS      /* [n][boxes][6]: x1, y1, x2, y2, score, class; a class below 0: no box */
 } skive_output_kind;
 
 SKIVE_API const char *skive_output_kind_name(skive_output_kind kind); /* "log-probabilities"; NULL past the last */
 
 /* The task, which follows from the labels or targets of the data and from the kind of the output. */
 typedef enum skive_task {
-    SKIVE_TASK_CLASSES, /* one of several classes, one score per class; one-hot float targets are class labels */
-    SKIVE_TASK_BINARY,  /* one of two classes, by the score of class 1 */
-    SKIVE_TASK_LABELS,  /* any number of labels per sample (float targets of 0 and 1), each with its own sigmoid */
-    SKIVE_TASK_VALUES   /* regression */
+    SKIVE_TASK_CLASSES,   /* one of several classes, one score per class; one-hot float targets are class labels */
+    SKIVE_TASK_BINARY,    /* one of two classes, by the score of class 1 */
+    SKIVE_TASK_LABELS,    /* any number of labels per sample (float targets of 0 and 1), each with its own sigmoid */
+    SKIVE_TASK_VALUES,    /* regression */
+    SKIVE_TASK_EMBEDDING, /* class labels, of an embedding */
+    SKIVE_TASK_SEQUENCES, /* of ctc: targets [n][places], numbers of classes filled up with -1 */
+    SKIVE_TASK_BOXES      /* of detections: targets [n][boxes][5]: x1, y1, x2, y2, class; a class below 0: no box */
 } skive_task;
 
 /* Writes the metadata: the name of the output to use and its kind, a name of skive_output_kind_name. NULL leaves the

@@ -198,7 +198,7 @@ static int64_t model_classes(skive_context *ctx, const skive_graph *g) {
         skive_context_clear(ctx);
         return -1;
     }
-    if (info.kind == SKIVE_OUTPUT_VALUES) return 0;
+    if (info.kind >= SKIVE_OUTPUT_VALUES) return 0; /* of values and what follows them */
     if (scores > 1) return scores;
     return info.kind == SKIVE_OUTPUT_SIGMOID || info.kind == SKIVE_OUTPUT_SIGMOID_LOGITS ? 2 : -1;
 }

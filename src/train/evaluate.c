@@ -21,7 +21,8 @@ typedef struct evaluation {
     skive_loader *loader;
     skv_feed feed;
     int64_t batch, scores; /* scores a sample */
-    bool shuffle, tell;
+    bool shuffle, tell, time_first;
+    float *row; /* [scores], where time comes first */
 } evaluation;
 
 void skive_eval_report_free(skive_context *ctx, skive_eval_report *r) {
@@ -54,6 +55,34 @@ static bool rows_of(const skive_tensor *t, int64_t batch) {
     return first && wide <= (batch == 1 ? 1 : 2);
 }
 
+/* Embeddings are rows; scores over time and boxes have three axes, and of scores over time the first may be time. */
+static skive_status check_shape(evaluation *e, const skive_tensor *out) {
+    char text[SKV_DIMS_TEXT + 16];
+    const skive_task task = e->head.task;
+    const bool three = out->rank == 3 && out->dtype == SKIVE_F32 && e->scores * e->batch == skive_tensor_count(out);
+    e->time_first = task == SKIVE_TASK_SEQUENCES && three && out->dims[0] != e->batch && out->dims[1] == e->batch;
+    const bool first = three && (e->time_first || out->dims[0] == e->batch);
+    if (three) e->metrics.width = out->dims[2];
+    if (task == SKIVE_TASK_EMBEDDING ? out->dtype == SKIVE_F32 && rows_of(out, e->batch)
+                                     : first && (task != SKIVE_TASK_BOXES || out->dims[2] == 6))
+        return SKIVE_OK;
+    return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->head.value->name, "output '%s' is %s for %lld samples, not %s",
+                       e->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch,
+                       task == SKIVE_TASK_EMBEDDING   ? "a row for each"
+                       : task == SKIVE_TASK_SEQUENCES ? "[n, steps, classes]"
+                                                      : "[n, boxes, 6]");
+}
+
+/* The numbers of sample i, in a row of their own where time comes first. */
+static const float *row_of(evaluation *e, const skive_tensor *out, size_t i) {
+    const float *data = out->data;
+    const int64_t width = e->metrics.width;
+    if (!e->time_first) return data + (int64_t)i * e->scores;
+    for (int64_t t = 0; t < e->scores / width; t++)
+        memcpy(e->row + t * width, data + (t * e->batch + (int64_t)i) * width, (size_t)width * sizeof *data);
+    return e->row;
+}
+
 /* What the plan gives must be as many numbers a sample as the data ask for; only here are all dimensions known. */
 static skive_status check_output(evaluation *e, const skive_tensor *out) {
     const int64_t count = skive_tensor_count(out), wanted = e->targets.size;
@@ -61,6 +90,7 @@ static skive_status check_output(evaluation *e, const skive_tensor *out) {
     e->scores = count / e->batch;
     skv_head_settle(&e->head, &e->targets, e->scores);
     const skive_task task = e->head.task;
+    if (task > SKIVE_TASK_VALUES) return check_shape(e, out);
     const bool classes = task == SKIVE_TASK_CLASSES && e->targets.info.labelled;
     const bool fits = task == SKIVE_TASK_BINARY ? wanted <= 2 : classes ? e->scores >= wanted : e->scores == wanted;
     const skive_dataset_info *info = &e->targets.info;
@@ -140,7 +170,7 @@ static skive_status run(evaluation *e) {
         SKV_TRY(skive_exec_run(e->exec));
         const bool labelled = e->targets.info.labelled;
         for (size_t i = 0; i < batch.count; i++) {
-            const float *row = (const float *)out.data + (int64_t)i * e->scores;
+            const float *row = row_of(e, &out, i);
             /* Which class comes first among such scores means nothing; counted as any, it would look like an answer. */
             if (has_nan(row, e->scores)) {
                 return skv_fail_at(e->ctx, SKIVE_ERR_NUMERIC, e->targets.info.spec,
@@ -175,6 +205,7 @@ static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset 
     e->r->sample_rank = e->feed.rank;
     memcpy(e->r->sample_dims, e->feed.dims, (size_t)e->feed.rank * sizeof *e->feed.dims);
     e->metrics.scores = e->scores;
+    if (e->time_first) SKV_TRY(skv_alloc_array(e->ctx, (size_t)e->scores + 1, sizeof *e->row, &e->row));
     SKV_TRY(skv_metrics_start(&e->metrics));
     skv_head_tell_assumed(e->ctx, &e->targets, &e->head);
     SKV_TRY(make_loader(e, dataset));
@@ -188,6 +219,8 @@ skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_datase
     *out = (skive_eval_report){0};
     e.metrics = (skv_metrics){.ctx = ctx, .r = out, .targets = &e.targets, .head = &e.head, .all = all, .named = named};
     const skive_status status = evaluate(&e, g, dataset, batch);
+    skv_free(ctx, e.row);
+    skv_free(ctx, e.metrics.room);
     skive_loader_free(e.loader);
     skive_exec_free(e.exec);
     skive_plan_free(e.plan);

@@ -79,7 +79,7 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
         skv_evaluate(s->ctx, g, s->fit->validation, SKV_VALIDATION_BATCH, false, false, s->o->best, &r);
     skive_graph_free(g);
     SKV_TRY(status);
-    if (r.task == SKIVE_TASK_CLASSES || r.task == SKIVE_TASK_BINARY) row->validation_accuracy = r.accuracy;
+    if (r.hit && r.task != SKIVE_TASK_LABELS) row->validation_accuracy = r.accuracy;
     row->validation_loss = r.loss;
     row->validation_rmse = r.rmse;
     row->validation_r2 = r.r2;
@@ -201,10 +201,13 @@ static void count_batch(skv_checkpoint *p, const skive_batch *batch, double loss
     p->seen += (int64_t)batch->count;
 }
 
+/* Is the right class counted in each step? */
+static bool has_accuracy(const fit_state *s) { return s->info.labelled && s->head.task <= SKIVE_TASK_VALUES; }
+
 static skive_status report_progress(fit_state *s, int epoch) {
     const skv_checkpoint *p = &s->point;
     char accuracy[32] = "";
-    if (s->info.labelled)
+    if (has_accuracy(s))
         snprintf(accuracy, sizeof accuracy, "  accuracy %.2f %%", 100.0 * (double)p->right / (double)p->seen);
     return skv_progress_at(&s->progress, (double)p->steps, "epoch %d/%d  loss %.4f%s", epoch + 1, s->o->epochs,
                            p->loss_sum / (double)p->seen, accuracy);
@@ -267,7 +270,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
     const double seen = p->seen ? (double)p->seen : 1;
     row->epoch = epoch + 1;
     row->loss = p->loss_sum / seen;
-    row->train_accuracy = s->info.labelled ? (double)p->right / seen : NAN;
+    row->train_accuracy = has_accuracy(s) ? (double)p->right / seen : NAN;
     row->learning_rate = rate;
     SKV_TRY(show_and(s, row, validate));
     row->seconds = skv_now() - started;
@@ -412,7 +415,7 @@ static skive_status loop(fit_state *s) {
 /* So that other sets of these classes are matched by name. */
 static skive_status keep_class_names(const fit_state *s) {
     const int64_t classes = s->head.task == SKIVE_TASK_BINARY ? 2 : s->head.scores;
-    if (!s->info.class_names || s->info.classes != classes) return SKIVE_OK;
+    if (!s->info.class_names || s->head.task > SKIVE_TASK_VALUES || s->info.classes != classes) return SKIVE_OK;
     return skive_model_set_class_names(s->fit->model, s->info.class_names, classes);
 }
 

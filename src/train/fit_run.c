@@ -1,5 +1,8 @@
 /* A run of training: in the model's own form or another, with standardised targets or without, and then the loop. */
+#include <string.h>
+
 #include "data/data.h"
+#include "graph/meta_keys.h"
 #include "train/train.h"
 
 void skive_train_report_free(skive_context *ctx, skive_train_report *r) {
@@ -87,16 +90,35 @@ static skive_status run_and_keep(skive_context *ctx, const skv_fit *fit, skive_t
     return status;
 }
 
+/* A loss that makes something else of the output than scores says so in the model, before anybody looks at it. */
+static skive_status run_as_kind(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
+    const char *text = fit->options->loss, *now = skive_graph_meta(fit->model, SKV_META_OUTPUT_KIND);
+    const skv_loss *loss = text ? skv_loss_at(skv_family_find(&skv_loss_family, text)) : NULL;
+    char *before = NULL;
+    if (!loss || !loss->kind || (now && strncmp(now, loss->kind, strlen(loss->kind)) == 0))
+        return run_and_keep(ctx, fit, report);
+    if (now) SKV_TRY(skv_strdup(ctx, now, &before));
+    skive_status status = skive_model_set_output(fit->model, NULL, loss->kind);
+    if (status == SKIVE_OK) status = run_and_keep(ctx, fit, report);
+    if (status == SKIVE_OK)
+        skv_note(ctx, "the model's output is of the kind %s from now on, by the loss '%s'", loss->kind, loss->name);
+    else if (status != SKIVE_ERR_INTERRUPTED &&
+             skive_graph_set_meta(fit->model, SKV_META_OUTPUT_KIND, before) != SKIVE_OK)
+        skv_note(ctx, "the model's output stays of the kind %s", loss->kind);
+    skv_free(ctx, before);
+    return status;
+}
+
 /* How sums are split among threads decides their last bits; with one thread they are not split. */
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     const int threads = skive_context_threads(ctx);
-    if (!fit->options->deterministic || threads < 2) return run_and_keep(ctx, fit, report);
+    if (!fit->options->deterministic || threads < 2) return run_as_kind(ctx, fit, report);
     skv_note(ctx,
              "deterministic: steps are computed by one thread instead of %d, so that the bits do not depend on "
              "their number",
              threads);
     SKV_TRY(skive_context_set_threads(ctx, 1));
-    const skive_status status = run_and_keep(ctx, fit, report);
+    const skive_status status = run_as_kind(ctx, fit, report);
     const skive_status back = skive_context_set_threads(ctx, threads);
     return status == SKIVE_OK ? back : status;
 }

@@ -6,8 +6,9 @@
 
 #include "graph/meta_keys.h"
 
-static const char *const kind_names[] = {"logits",  "probabilities",  "log-probabilities",
-                                         "sigmoid", "sigmoid-logits", "values"};
+static const char *const kind_names[] = {"logits",         "probabilities", "log-probabilities", "sigmoid",
+                                         "sigmoid-logits", "values",        "embedding",         "ctc",
+                                         "ctc-last",       "detections"};
 enum { KINDS = sizeof kind_names / sizeof kind_names[0], LIST_TEXT = 600 };
 
 const char *skive_output_kind_name(skive_output_kind kind) { return (unsigned)kind < KINDS ? kind_names[kind] : NULL; }
@@ -225,7 +226,7 @@ static skive_status kind_of_name(skive_context *ctx, const char *name, skive_out
     }
     return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, name,
                        "there is no output kind '%s'; there are logits, probabilities, log-probabilities, sigmoid, "
-                       "sigmoid-logits and values",
+                       "sigmoid-logits, values, embedding, ctc, ctc-last and detections",
                        name);
 }
 
@@ -246,7 +247,11 @@ static skive_status take_kind(skive_context *ctx, const skive_graph *g, skv_head
 }
 
 static void take_task(const skv_targets *t, skv_head *h) {
-    h->task = SKIVE_TASK_CLASSES;
+    h->task = h->kind == SKIVE_OUTPUT_EMBEDDING                                 ? SKIVE_TASK_EMBEDDING
+              : h->kind == SKIVE_OUTPUT_DETECTIONS                              ? SKIVE_TASK_BOXES
+              : h->kind == SKIVE_OUTPUT_CTC || h->kind == SKIVE_OUTPUT_CTC_LAST ? SKIVE_TASK_SEQUENCES
+                                                                                : SKIVE_TASK_CLASSES;
+    if (h->task != SKIVE_TASK_CLASSES) return;
     if (t && !t->info.labelled && h->kind == SKIVE_OUTPUT_LOGITS && !h->from) {
         /* Plain numbers against floats: labels where all are 0 or 1, otherwise values. */
         h->kind = t->form == SKV_TARGET_NUMBERS    ? SKIVE_OUTPUT_VALUES
@@ -275,6 +280,20 @@ skive_output_info skv_head_info(const skv_head *h) {
         .index = h->output, .name = h->value->name, .kind = h->kind, .from = h->from, .scores = h->scores};
 }
 
+/* What embeddings, sequences and boxes are compared with. */
+static skive_status check_form(skive_context *ctx, const skv_targets *t, const skv_head *h) {
+    const skive_dataset_info *info = &t->info;
+    const char *needs = NULL;
+    if (h->task == SKIVE_TASK_EMBEDDING && !info->labelled) needs = "one class label a sample";
+    if (h->task == SKIVE_TASK_SEQUENCES && (info->labelled || info->target_rank > 1))
+        needs = "label sequences [n, places] filled up with -1";
+    if (h->task == SKIVE_TASK_BOXES && (info->labelled || info->target_rank != 2 || info->target_dims[1] != 5))
+        needs = "boxes [n, boxes, 5] (x1, y1, x2, y2, class; -1: no box)";
+    if (!needs) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec, "%s: the output '%s' is %s, which needs %s", info->spec,
+                       h->value->name, kind_names[h->kind], needs);
+}
+
 skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out) {
     const char *name = skive_graph_meta(g, SKV_META_OUTPUT_NAME);
     *out = (skv_head){0};
@@ -289,6 +308,7 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
             targets->info.spec, out->value->name);
     }
     take_task(targets, out);
+    if (out->task > SKIVE_TASK_VALUES) return targets ? check_form(ctx, targets, out) : SKIVE_OK;
     if (targets && out->task == SKIVE_TASK_CLASSES && targets->form == SKV_TARGET_ZERO_ONE) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, targets->info.spec,
                            "%s: targets are 0 and 1, but not a single 1 per sample; output '%s' is %s, for one class "

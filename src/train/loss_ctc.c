@@ -1,6 +1,7 @@
 /* Connectionist temporal classification (Graves et al. 2006): minus the log-probability of a sequence of labels, over
  * all ways to spread it over the steps with blanks between, mean over the samples. Scores [n][steps][classes], or
- * [steps][n][classes] where only that fits the batch; labels [n][places], filled up with -1. */
+ * [steps][n][classes] where only that fits the batch; labels [n][places], filled up with -1. The blank is the first
+ * class, or the last where the kind of the output says so (ctc-last). */
 #include <string.h>
 
 #include "train/train.h"
@@ -8,13 +9,11 @@
 static const char *const cures[] = {"fail", "skip"};
 static const char *cure_name(size_t i) { return i < 2 ? cures[i] : NULL; }
 
-static const skv_option options[] = {
-    {.name = "blank", .type = SKV_OPTION_INTEGER, .most = 1 << 20, .brief = "the class of no label"},
-    {.name = "impossible",
-     .type = SKV_OPTION_CHOICE,
-     .choices = cure_name,
-     .text = "fail",
-     .brief = "samples with more labels than steps end the run, or do not count"}};
+static const skv_option options[] = {{.name = "impossible",
+                                      .type = SKV_OPTION_CHOICE,
+                                      .choices = cure_name,
+                                      .text = "fail",
+                                      .brief = "samples with more labels than steps end the run, or do not count"}};
 
 static skive_value *refuse(skv_builder *b, const skv_loss_args *a, const char *what, const skive_value *v) {
     char text[160];
@@ -32,12 +31,13 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     if (labels->type.rank != 2) return refuse(b, a, "label sequences [n, places]", labels);
     if (n >= 0 && x->type.dims[0].size != n && x->type.dims[1].size == n)
         x = skv_emit(b, "Transpose", SKV_IN(x), SKV_ATTRS(SKV_INTS("perm", ((const int64_t[]){1, 0, 2}), 3)));
+    if (b->status != SKIVE_OK) return NULL;
     if (labels->type.dtype != SKIVE_I64)
         labels = skv_emit(b, "Cast", SKV_IN(labels), SKV_ATTRS(SKV_INT("to", SKIVE_I64)));
     const bool skip = a->options && strcmp(skv_option_text(a->options, "impossible"), "skip") == 0;
-    skive_value *losses =
-        skv_emit(b, "CtcLoss", SKV_IN(x, labels),
-                 SKV_ATTRS(SKV_INT("blank", (int64_t)skv_loss_number(a, options)), SKV_INT("zero_infinity", skip)));
+    skive_value *losses = skv_emit(
+        b, "CtcLoss", SKV_IN(x, labels),
+        SKV_ATTRS(SKV_INT("blank", a->blank_last ? x->type.dims[2].size - 1 : 0), SKV_INT("zero_infinity", skip)));
     return skv_emit(b, "ReduceMean", SKV_IN(losses), SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 
@@ -46,5 +46,6 @@ const skv_loss skv_loss_ctc = {
     .brief = "sequences of labels from scores over time, wherever in it they are",
     SKV_OPTIONS(options),
     .raw = true,
+    .kind = "ctc",
     .build = build,
 };

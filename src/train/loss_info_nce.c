@@ -48,6 +48,6 @@ const skv_loss skv_loss_info_nce = {
     SKV_OPTIONS(options),
     .on_output = true,
     .raw = true,
-    .embeds = true,
+    .kind = "embedding",
     .build = build,
 };

@@ -95,6 +95,6 @@ const skv_loss skv_loss_triplet = {
     SKV_OPTIONS(options),
     .on_output = true,
     .raw = true,
-    .embeds = true,
+    .kind = "embedding",
     .build = build,
 };

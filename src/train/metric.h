@@ -33,18 +33,20 @@ struct skive_scored {
     const uint8_t *hit;       /* [n] right? of LABELS: all labels */
     const double *error;      /* [n] loss */
     /* Owned. NULL where the task has none. */
-    int32_t *truth;          /* [n] class */
-    int32_t *above;          /* [n] classes with a higher score than the true one */
-    float *confidence;       /* [n] probability of the predicted class */
-    uint8_t *decisions;      /* [n][targets] of LABELS: 1 said, 2 true */
-    double *absolute;        /* [n] of VALUES: mean absolute error */
-    double *cosine;          /* [n] of VALUES: cosine of output and target; NaN where one of them is 0 */
-    float *rows;             /* [n][scores]; NULL as well where they are not needed, or are too many to keep */
-    float *wanted;           /* [n][targets] of VALUES; the same */
-    double *first, *sums[4]; /* [targets] of VALUES: the first target, from which sums are counted; sums over the
+    int32_t *truth;             /* [n] class */
+    int32_t *above;             /* [n] classes with a higher score than the true one */
+    float *confidence;          /* [n] probability of the predicted class */
+    uint8_t *decisions;         /* [n][targets] of LABELS: 1 said, 2 true */
+    double *absolute;           /* [n] of VALUES: mean absolute error */
+    double *cosine;             /* [n] of VALUES: cosine of output and target; NaN where one of them is 0 */
+    float *rows;                /* [n][scores]; NULL as well where they are not needed, or are too many to keep */
+    float *wanted;              /* [n][targets] of VALUES; the same */
+    double *first, *sums[4];    /* [targets] of VALUES: the first target, from which sums are counted; sums over the
                                 samples of target, its square, squared error, absolute error */
-    skv_ranks *ranks;        /* [columns], made by skv_scored_rank; NULL: not made, or too many scores to sort */
-    int64_t classes_seen;    /* with at least one sample */
+    skv_ranks *ranks;           /* [columns], made by skv_scored_rank; NULL: not made, or too many scores to sort */
+    int32_t *distance, *length; /* [n] of SEQUENCES: edits between what is said and what is true; true labels */
+    struct skv_boxes *boxes;    /* of BOXES */
+    int64_t classes_seen;       /* with at least one sample */
 };
 
 typedef struct skv_metric {
@@ -82,6 +84,28 @@ const char *skv_metric_name(size_t i);
 const skv_metric *skv_metric_find(const char *name);
 
 static inline double skv_weight_of(const uint32_t *weight, int64_t i) { return weight ? (double)weight[i] : 1.0; }
+
+/* A detection: TP at threshold t (0.5 + t / 20) if bit t is set. In falling order of the score within a class. */
+typedef struct skv_detection {
+    double score;
+    uint32_t sample, matches;
+    int32_t class;
+} skv_detection;
+typedef struct skv_true_box {
+    uint32_t sample;
+    int32_t class;
+} skv_true_box;
+typedef struct skv_boxes {
+    skv_detection *detections; /* by class */
+    skv_true_box *truths;
+    int64_t n_detections, n_truths, classes;
+    int64_t *first, *first_truth; /* [classes + 1] of each class */
+} skv_boxes;
+enum { SKV_BOX_THRESHOLDS = 10 };
+/* Mean over the classes that occur and over the thresholds first .. first + n - 1 of the average precision, at 101
+ * recalls as COCO counts it. */
+double skv_boxes_map(const skv_scored *s, const uint32_t *weight, int first, int n);
+void skv_boxes_free(skive_context *ctx, skv_boxes *b);
 
 /* ---- what records share ---- */
 

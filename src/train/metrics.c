@@ -15,6 +15,15 @@ static bool is_sigmoid(const skv_metrics *m) {
     return m->head->kind == SKIVE_OUTPUT_SIGMOID || m->head->kind == SKIVE_OUTPUT_SIGMOID_LOGITS;
 }
 
+static const skv_task_count *counted_by(const skv_metrics *m) {
+    switch ((int)m->r->task) {
+    case SKIVE_TASK_EMBEDDING: return &skv_count_embedding;
+    case SKIVE_TASK_SEQUENCES: return &skv_count_sequences;
+    case SKIVE_TASK_BOXES: return &skv_count_boxes;
+    default: return NULL;
+    }
+}
+
 /* ---- start ---- */
 
 static skive_status start_classes(skv_metrics *m) {
@@ -61,7 +70,7 @@ static skive_status start_values(skv_metrics *m) {
 static skive_status keep_rows(skv_metrics *m) {
     skv_scored *s = m->s;
     const bool values = s->task == SKIVE_TASK_VALUES;
-    if (!m->all && !skv_figures_costly(m->named)) return SKIVE_OK;
+    if (s->task > SKIVE_TASK_VALUES || (!m->all && !skv_figures_costly(m->named))) return SKIVE_OK;
     if (s->n > MOST_RANKED / (s->scores > 0 ? s->scores : 1)) {
         skv_note(m->ctx, "%s left out: the outputs of %lld samples, %lld numbers each, are too many to keep",
                  values ? "the interval of R2 is" : "AUC and average precision are", (long long)s->n,
@@ -95,7 +104,9 @@ skive_status skv_metrics_start(skv_metrics *m) {
     r->n_kept = m->scores > MOST_KEPT / KEPT_SAMPLES ? MOST_KEPT / m->scores : KEPT_SAMPLES;
     r->n_kept = r->n_kept < r->n ? r->n_kept : r->n;
     SKV_TRY(skv_alloc_array(m->ctx, (size_t)(r->n_kept * r->scores) + 1, sizeof *r->kept, &r->kept));
-    SKV_TRY(r->task == SKIVE_TASK_VALUES   ? start_values(m)
+    const skv_task_count *other = counted_by(m);
+    SKV_TRY(other                          ? other->start(m)
+            : r->task == SKIVE_TASK_VALUES ? start_values(m)
             : r->task == SKIVE_TASK_LABELS ? start_labels(m)
                                            : start_classes(m));
     SKV_TRY(keep_rows(m));
@@ -246,7 +257,10 @@ void skv_metrics_add(skv_metrics *m, size_t i, const float *row, int64_t label, 
     skive_eval_report *r = m->r;
     if ((int64_t)i < r->n_kept) memcpy(r->kept + (int64_t)i * r->scores, row, (size_t)r->scores * sizeof *row);
     if (m->s->rows) memcpy(m->s->rows + (int64_t)i * r->scores, row, (size_t)r->scores * sizeof *row);
-    if (r->task == SKIVE_TASK_VALUES) {
+    const skv_task_count *other = counted_by(m);
+    if (other) {
+        other->add(m, i, row, label, target);
+    } else if (r->task == SKIVE_TASK_VALUES) {
         add_values(m, i, row, target, r->measured == 0);
     } else if (r->task == SKIVE_TASK_LABELS) {
         add_labels(m, i, row, target);
@@ -261,7 +275,9 @@ void skv_metrics_add(skv_metrics *m, size_t i, const float *row, int64_t label, 
 
 const char *skv_metrics_text(const skv_metrics *m, int64_t seen, char *buffer, size_t size) {
     const double n = seen > 0 ? (double)seen : 1;
-    if (m->r->task == SKIVE_TASK_VALUES)
+    if (counted_by(m))
+        snprintf(buffer, size, "%lld samples", (long long)seen);
+    else if (m->r->task == SKIVE_TASK_VALUES)
         snprintf(buffer, size, "rmse %.4g", sqrt(m->squares / n / (double)m->r->targets));
     else
         snprintf(buffer, size, "%s %.2f %%", m->r->task == SKIVE_TASK_LABELS ? "all labels right" : "accuracy",
@@ -316,7 +332,10 @@ skive_status skv_metrics_finish(skv_metrics *m) {
                  "all outputs '%s' are between 0 and 1 and sum to 1, but no node of the model makes them "
                  "probabilities; if they are, give --output-kind probabilities",
                  m->head->value->name);
-    if (r->task == SKIVE_TASK_VALUES)
+    const skv_task_count *other = counted_by(m);
+    if (other)
+        SKV_TRY(other->finish(m));
+    else if (r->task == SKIVE_TASK_VALUES)
         finish_values(m);
     else
         SKV_TRY(finish_counts(m));
@@ -325,8 +344,9 @@ skive_status skv_metrics_finish(skv_metrics *m) {
         r->loss = r->mse;
         return SKIVE_OK;
     }
+    if (r->task == SKIVE_TASK_BOXES) return SKIVE_OK;
     skv_wilson(r->correct, r->n, &r->low, &r->high);
-    if (r->task != SKIVE_TASK_LABELS) r->f1_micro = r->accuracy;
+    if (r->task == SKIVE_TASK_CLASSES || r->task == SKIVE_TASK_BINARY) r->f1_micro = r->accuracy;
     for (int64_t k = 0; r->average_precision && k < r->targets; k++) {
         double auc = NAN;
         r->average_precision[k] = NAN;

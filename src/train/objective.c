@@ -15,6 +15,8 @@ const skv_objective skv_objective_labels = {.terms = &on_labels, .n_terms = 1};
 const skv_loss *skv_loss_for(const skive_train_options *o, const skv_head *h) {
     if (o->loss) return skv_loss_at(skv_family_find(&skv_loss_family, o->loss));
     if (h->task == SKIVE_TASK_VALUES) return skv_loss_find("mse");
+    if (h->task == SKIVE_TASK_EMBEDDING) return skv_loss_find("triplet");
+    if (h->task == SKIVE_TASK_SEQUENCES) return skv_loss_find("ctc");
     return skv_loss_find(skv_head_is_sigmoid(h) || h->task == SKIVE_TASK_LABELS ? "binary-cross-entropy"
                                                                                 : "cross-entropy");
 }
@@ -133,6 +135,7 @@ static skive_value *build_term(skv_builder *b, const skv_objective *o, size_t in
                           .label_smoothing = at->options->label_smoothing,
                           .temperature = t->temperature,
                           .sigmoid = skv_head_is_sigmoid(at->head),
+                          .blank_last = at->head->kind == SKIVE_OUTPUT_CTC_LAST,
                           .binary = at->head->task == SKIVE_TASK_BINARY,
                           .options = &values,
                           .scale = at->scale,

@@ -26,6 +26,7 @@ typedef struct skv_loss_args {
     skive_value *indices; /* i64 [n]: the samples' numbers in the data set; NULL unless the loss needs them */
     double label_smoothing, temperature;
     bool sigmoid;                     /* each score by itself, not a softmax over all */
+    bool blank_last;                  /* of sequences: the last class is the blank */
     bool binary;                      /* the logits are (0, z) of one score z for two classes */
     const skv_option_values *options; /* of the loss; NULL: its defaults */
     const skv_target_scale *scale;    /* of "mse": what differences are divided by; NULL: 1 */
@@ -44,7 +45,7 @@ typedef struct skv_loss {
     bool needs_indices;  /* the samples' numbers */
     bool on_output;      /* compares what the model gives out; otherwise the logits */
     bool raw;            /* of those: with the targets as they are, never standardised */
-    bool embeds;         /* the model gives an embedding, not one score a class */
+    const char *kind;    /* what it makes of the output (skive/output.h), "embedding"; NULL: scores or values */
     bool weighs;         /* knows weights of the classes */
     /* A scalar, mean over the batch. Trainable parameters that it adds to the graph are trained along and are not part
      * of the model. NULL with the builder's status set. */

@@ -1,7 +1,10 @@
 /* See problem.h. */
 #include "train/problem.h"
 
+#include <string.h>
+
 #include "graph/batch.h"
+#include "graph/op.h"
 #include "train/train.h"
 
 skive_status skv_problem_bind(skive_context *ctx, const skive_graph *model, const skv_feed *feed, int64_t batch,
@@ -63,10 +66,18 @@ static skive_status add_indices(const skv_problem_setup *s, skv_problem *p) {
 static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, const skv_head *h) {
     const skive_dataset_info *info = &s->targets->info;
     const skv_loss *loss = skv_loss_for(s->options, h);
+    const bool other = h->task > SKIVE_TASK_VALUES; /* the head has checked its targets */
+    if (h->task == SKIVE_TASK_BOXES)
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "loss", "there is no loss for detections");
+    if (other != (loss->kind != NULL) ||
+        (other && strncmp(skive_output_kind_name(h->kind), loss->kind, strlen(loss->kind)) != 0))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss", "the loss '%s' is not for an output that is %s", loss->name,
+                           skive_output_kind_name(h->kind));
     if (s->class_weights && !loss->weighs) {
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "class weights",
                            "the loss '%s' does not support class weights; use cross-entropy", loss->name);
     }
+    if (other) return SKIVE_OK;
     if (!info->labelled && !loss->on_output && !s->targets->shares) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec, "%s has no class labels, which the loss '%s' needs",
                            info->spec, loss->name);
@@ -86,14 +97,19 @@ static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, c
         (long long)info->classes);
 }
 
-static bool value_is_enough(const skv_problem_setup *s, const skv_head *h) {
-    return h->task == SKIVE_TASK_VALUES && skv_loss_for(s->options, h)->on_output;
+/* The output itself, where the loss is on that; of sequences what is before a softmax, which the loss has. */
+static skive_value *value_itself(const skv_problem_setup *s, const skv_head *h) {
+    if (h->task == SKIVE_TASK_EMBEDDING) return h->value;
+    if (h->task == SKIVE_TASK_SEQUENCES)
+        return skv_node_is(h->value->producer, SKV_OP_SOFTMAX) ? h->value->producer->inputs[0] : h->value;
+    return h->task == SKIVE_TASK_VALUES && skv_loss_for(s->options, h)->on_output ? h->value : NULL;
 }
 
 static skive_status build_loss(const skv_problem_setup *s, skv_problem *p) {
     skv_builder b = skv_build(p->graph);
     p->input = p->graph->inputs[0];
-    p->logits = value_is_enough(s, &p->head) ? p->head.value : skv_head_logits(&b, &p->head);
+    p->logits = value_itself(s, &p->head);
+    if (!p->logits) p->logits = skv_head_logits(&b, &p->head);
     const skv_loss_site at = {.input = p->input,
                               .labels = p->labels,
                               .indices = p->indices,

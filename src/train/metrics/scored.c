@@ -23,6 +23,9 @@ void skv_scored_free(skive_context *ctx, skv_scored *s) {
         skv_free(ctx, s->ranks[k].truth);
     }
     skv_free(ctx, s->ranks);
+    skv_free(ctx, s->distance);
+    skv_free(ctx, s->length);
+    skv_boxes_free(ctx, s->boxes);
     skv_free(ctx, s);
 }
 
