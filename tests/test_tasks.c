@@ -255,8 +255,8 @@ static void boxes_by_hand(void **state) {
     (void)state;
     skv_test_ok(ctx, measure(ctx, &t, &r));
     assert_int_equal(r.task, SKIVE_TASK_BOXES);
-    /* Intersection over union of the third is 80 / 120 = 2/3: it counts up to 0.65. Precision by recall of class 0: 1 at
-     * 1/3, 2/3 at 2/3, nothing beyond; recalls 0 to .33 are 34, .34 to .66 are 33. */
+    /* Intersection over union of the third is 80 / 120 = 2/3: it counts up to 0.65. Precision by recall of class 0: 1
+     * at 1/3, 2/3 at 2/3, nothing beyond; recalls 0 to .33 are 34, .34 to .66 are 33. */
     const double low = (34 * 1.0 + 33 * (2 / 3.0)) / 101, high = 34 * 1.0 / 101;
     near(figure(&r, "map-50"), (low + 1) / 2);
     near(figure(&r, "map-boxes"), ((4 * low + 6 * high) / 10 + 1) / 2);

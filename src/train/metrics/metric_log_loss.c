@@ -1,5 +1,5 @@
-/* Log loss: the mean cross-entropy of the probabilities with what is true; of sequences minus the log-probability of the
- * whole sequence (CTC). */
+/* Log loss: the mean cross-entropy of the probabilities with what is true; of sequences minus the log-probability of
+ * the whole sequence (CTC). */
 #include "train/metric.h"
 
 static double sample(const skv_scored *s, int64_t i) { return s->error[i]; }

@@ -1,4 +1,5 @@
-/* Mean average precision of boxes at an intersection over union of 0.5 (Everingham et al. 2010), counted as COCO does. */
+/* Mean average precision of boxes at an intersection over union of 0.5 (Everingham et al. 2010), counted as COCO
+ * does. */
 #include "train/metric.h"
 
 static double value(const skv_scored *s, const uint32_t *weight, double *scratch) {

@@ -1,4 +1,5 @@
-/* Of embeddings: the share of the samples whose nearest other sample, by the cosine, is of their class (recall at 1). */
+/* Of embeddings: the share of the samples whose nearest other sample, by the cosine, is of their class (recall at
+ * 1). */
 #include "train/metric.h"
 
 static double sample(const skv_scored *s, int64_t i) { return s->hit[i]; }
