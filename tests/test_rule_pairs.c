@@ -220,16 +220,22 @@ static void check_terms(const skv_rule *rule, const skv_loss *first, const skv_l
     skv_test_context_end(ctx);
 }
 
+/* A loss on scores over time has no place in a network that gives one row a sample. */
+static bool takes_rows(const skv_loss *loss) { return !loss->kind || strcmp(loss->kind, "ctc") != 0; }
+
 static void every_pair_of_terms(void **state) {
     (void)state;
     for (size_t i = 0; i < skv_loss_count(); i++)
-        for (size_t k = i; k < skv_loss_count(); k++) check_terms(NULL, skv_loss_at(i), skv_loss_at(k));
+        for (size_t k = i; k < skv_loss_count(); k++)
+            if (takes_rows(skv_loss_at(i)) && takes_rows(skv_loss_at(k)))
+                check_terms(NULL, skv_loss_at(i), skv_loss_at(k));
 }
 
 static void every_rule_with_every_term(void **state) {
     (void)state;
     for (size_t i = 0; i < skv_rule_count(); i++)
-        for (size_t k = 0; k < skv_loss_count(); k++) check_terms(skv_rule_at(i), skv_loss_at(k), NULL);
+        for (size_t k = 0; k < skv_loss_count(); k++)
+            if (takes_rows(skv_loss_at(k))) check_terms(skv_rule_at(i), skv_loss_at(k), NULL);
 }
 
 int main(void) {
