@@ -229,7 +229,8 @@ static json_t *entry_json(const compare_entry *e, bool first) {
     json_t *j = json_pack("{s:o, s:o, s:I, s:o}", "name", cli_json_text(e->name), "file", cli_json_text(e->path), "n",
                           (json_int_t)r->n, "output", cli_output_json(&r->output));
     cli_set_metrics(j, r, set_number);
-    if (r->task < SKIVE_TASK_VALUES || r->task == SKIVE_TASK_SEQUENCES) set_number(j, "cross_entropy", r->loss);
+    if (r->task < SKIVE_TASK_VALUES || r->task == SKIVE_TASK_SEQUENCES || r->task == SKIVE_TASK_PLACES)
+        set_number(j, "cross_entropy", r->loss);
     json_object_set_new(j, "parameters", json_integer(e->cost.parameters));
     json_object_set_new(j, "nonzeros", json_integer(e->cost.nonzeros));
     json_object_set_new(j, "macs", json_integer(e->cost.macs));

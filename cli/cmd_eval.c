@@ -115,7 +115,7 @@ static void print_report(const cli_args *a, const skive_graph *g, const skive_ev
     cli_printf("%-17s %s", "output", cli_output_text(g, &r->output, text, sizeof text));
     cli_print_figures(r);
     cli_printf("%-17s %.0f samples/s, data included", "speed", r->samples_per_second);
-    if (r->task > SKIVE_TASK_VALUES) return;
+    if (r->task > SKIVE_TASK_VALUES && r->task != SKIVE_TASK_PLACES) return;
     if (r->task == SKIVE_TASK_VALUES) {
         print_targets(r);
     } else if (r->task == SKIVE_TASK_LABELS) {
@@ -180,7 +180,7 @@ static void add_targets_json(json_t *j, const skive_eval_report *r) {
 static json_t *report_json(const skive_eval_report *r, const skive_dataset_info *info) {
     json_t *j = json_pack("{s:I, s:o}", "n", (json_int_t)r->n, "output", cli_output_json(&r->output));
     cli_set_metrics(j, r, set_number);
-    if (r->task < SKIVE_TASK_VALUES || r->task == SKIVE_TASK_SEQUENCES)
+    if (r->task < SKIVE_TASK_VALUES || r->task == SKIVE_TASK_SEQUENCES || r->task == SKIVE_TASK_PLACES)
         json_object_set_new(j, "cross_entropy", number_or_null(r->loss));
     json_object_set_new(j, "figures", cli_figures_json(r));
     if (r->classes)

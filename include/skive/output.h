@@ -43,7 +43,8 @@ typedef enum skive_task {
     SKIVE_TASK_VALUES,    /* regression */
     SKIVE_TASK_EMBEDDING, /* class labels, of an embedding */
     SKIVE_TASK_SEQUENCES, /* of ctc: targets [n][places], numbers of classes filled up with -1 */
-    SKIVE_TASK_BOXES      /* of detections: targets [n][boxes][5]: x1, y1, x2, y2, class; a class below 0: no box */
+    SKIVE_TASK_BOXES,     /* of detections: targets [n][boxes][5]: x1, y1, x2, y2, class; a class below 0: no box */
+    SKIVE_TASK_PLACES     /* a class for each place (pixel): scores [n][classes][places] or [n][places][classes] */
 } skive_task;
 
 /* Writes the metadata: the name of the output to use and its kind, a name of skive_output_kind_name. NULL leaves the

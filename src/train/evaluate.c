@@ -55,10 +55,26 @@ static bool rows_of(const skive_tensor *t, int64_t batch) {
     return first && wide <= (batch == 1 ? 1 : 2);
 }
 
+/* The plan knows all dimensions, which the graph may leave open. */
+static skive_status check_places(evaluation *e, const skive_tensor *out) {
+    const skive_type type = skive_type_make(out->dtype, out->rank, out->dims);
+    const int axis = skv_head_place_axis(&e->targets, &type);
+    char text[SKV_DIMS_TEXT + 16];
+    const bool fits = axis > 0 && out->dtype == SKIVE_F32 && out->dims[0] == e->batch;
+    if (fits) e->metrics.width = out->dims[axis];
+    e->metrics.classes_last = axis > 1;
+    if (fits && e->metrics.width >= e->targets.info.classes) return SKIVE_OK;
+    return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->head.value->name,
+                       "%s has %lld classes for each of %zu places of a sample, but output '%s' is %s for %lld samples",
+                       e->targets.info.spec, (long long)e->targets.info.classes, e->targets.info.label_size,
+                       e->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch);
+}
+
 /* Embeddings are rows; scores over time and boxes have three axes, and of scores over time the first may be time. */
 static skive_status check_shape(evaluation *e, const skive_tensor *out) {
     char text[SKV_DIMS_TEXT + 16];
     const skive_task task = e->head.task;
+    if (task == SKIVE_TASK_PLACES) return check_places(e, out);
     const bool three = out->rank == 3 && out->dtype == SKIVE_F32 && e->scores * e->batch == skive_tensor_count(out);
     e->time_first = task == SKIVE_TASK_SEQUENCES && three && out->dims[0] != e->batch && out->dims[1] == e->batch;
     const bool first = three && (e->time_first || out->dims[0] == e->batch);
@@ -176,7 +192,10 @@ static skive_status run(evaluation *e) {
                 return skv_fail_at(e->ctx, SKIVE_ERR_NUMERIC, e->targets.info.spec,
                                    "the model gives NaN for sample %zu of %s", batch.indices[i], e->targets.info.spec);
             }
-            skv_metrics_add(&e->metrics, batch.indices[i], row, labelled ? ((const int64_t *)batch.y.data)[i] : 0,
+            const size_t places = e->targets.info.label_rank ? e->targets.info.label_size : 0;
+            e->metrics.labels = places ? (const int64_t *)batch.y.data + i * places : NULL;
+            skv_metrics_add(&e->metrics, batch.indices[i], row,
+                            labelled && !places ? ((const int64_t *)batch.y.data)[i] : 0,
                             labelled ? NULL : (const float *)batch.y.data + i * e->targets.info.target_size);
         }
         done += (int64_t)batch.count;

@@ -24,7 +24,8 @@ void skv_fit_note_chance(skive_context *ctx, const char *what, const skive_datas
         const skive_epoch_report *row = &report->epochs[i];
         const bool validated = !isnan(row->validation_accuracy);
         const double accuracy = validated ? row->validation_accuracy : row->train_accuracy;
-        if (row->epoch != report->best_epoch || accuracy > 1.2 / (double)info->classes + 0.005) continue;
+        if (row->epoch != report->best_epoch || isnan(accuracy) || accuracy > 1.2 / (double)info->classes + 0.005)
+            continue;
         skv_note(ctx,
                  "%s ended at %.1f %% of the %s samples, no better than guessing among %lld classes: try a lower "
                  "learning rate or --clip-norm",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "graph/meta_keys.h"
+#include "graph/op.h"
 
 static const char *const kind_names[] = {"logits",         "probabilities", "log-probabilities", "sigmoid",
                                          "sigmoid-logits", "values",        "embedding",         "ctc",
@@ -22,9 +23,6 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
     out->form = SKV_TARGET_CLASSES;
     out->shares = false;
     out->size = out->info.classes;
-    if (out->info.label_rank)
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, out->info.spec,
-                           "%s: has a label for each pixel, which no loss or figure takes", out->info.spec);
     if (out->info.labelled) return SKIVE_OK;
     if (out->info.target_size == 0) {
         return skv_fail_at(
@@ -128,12 +126,27 @@ static bool is_float(skive_dtype t) {
     return t == SKIVE_F32 || t == SKIVE_F16 || t == SKIVE_BF16 || t == SKIVE_F64 || t == SKIVE_DTYPE_NONE;
 }
 
+int skv_head_place_axis(const skv_targets *t, const skive_type *type) {
+    const int rank = t->info.label_rank;
+    if (type->rank != rank + 2) return -1;
+    for (int last = 0; last < 2; last++) {
+        bool same = true;
+        for (int d = 0; d < rank; d++) {
+            const int64_t size = type->dims[d + (last ? 1 : 2)].size;
+            same = same && (size < 0 || size == t->info.label_dims[d]);
+        }
+        if (same) return last ? rank + 1 : 1;
+    }
+    return -1;
+}
+
 /* 2: has just the numbers asked for; 1: may have (open dimensions, one score for two classes, more scores than
  * classes); 0: not. */
 static int fits(const skive_graph *g, const skv_targets *t, const skive_value *v) {
     const int64_t n = numbers_of(g, &v->type);
     if (!is_float(v->type.dtype)) return 0;
     if (!t->info.labelled) return n == t->size ? 2 : n < 0;
+    if (t->info.label_rank) return skv_head_place_axis(t, &v->type) > 0 ? 2 : 0;
     if (!is_row(g, &v->type)) return 0;
     if (n == t->size) return 2;
     if (n == 1 && t->size == 2) {
@@ -251,6 +264,7 @@ static void take_task(const skv_targets *t, skv_head *h) {
               : h->kind == SKIVE_OUTPUT_DETECTIONS                              ? SKIVE_TASK_BOXES
               : h->kind == SKIVE_OUTPUT_CTC || h->kind == SKIVE_OUTPUT_CTC_LAST ? SKIVE_TASK_SEQUENCES
                                                                                 : SKIVE_TASK_CLASSES;
+    if (h->task == SKIVE_TASK_CLASSES && t && t->info.label_rank) h->task = SKIVE_TASK_PLACES;
     if (h->task != SKIVE_TASK_CLASSES) return;
     if (t && !t->info.labelled && h->kind == SKIVE_OUTPUT_LOGITS && !h->from) {
         /* Plain numbers against floats: labels where all are 0 or 1, otherwise values. */
@@ -280,6 +294,35 @@ skive_output_info skv_head_info(const skv_head *h) {
         .index = h->output, .name = h->value->name, .kind = h->kind, .from = h->from, .scores = h->scores};
 }
 
+/* As many scores for each place as there are classes, or more. */
+static skive_status check_places(skive_context *ctx, const skv_targets *t, const skv_head *h) {
+    const skive_type *type = &h->value->type;
+    const int axis = skv_head_place_axis(t, type);
+    const bool scores = h->kind == SKIVE_OUTPUT_LOGITS || h->kind == SKIVE_OUTPUT_PROBABILITIES ||
+                        h->kind == SKIVE_OUTPUT_LOG_PROBABILITIES;
+    const int64_t n = axis > 0 ? type->dims[axis].size : -1;
+    char text[160];
+    if (scores && axis > 0 && (n < 0 || n >= t->info.classes)) return SKIVE_OK;
+    skv_type_text(type, text, sizeof text);
+    return skv_fail_at(ctx, SKIVE_ERR_DATA, t->info.spec,
+                       "%s has %lld classes for each of %zu places of a sample, but output '%s' is %s, %s",
+                       t->info.spec, (long long)t->info.classes, t->info.label_size, h->value->name,
+                       kind_names[h->kind], text);
+}
+
+/* A softmax over the classes of each place. */
+static void find_softmax(const skv_targets *t, skv_head *h) {
+    const skive_node *n = h->value->producer;
+    const bool log = skv_node_is(n, SKV_OP_LOG_SOFTMAX);
+    if (h->from || !(log || skv_node_is(n, SKV_OP_SOFTMAX))) return;
+    const int axis = skv_head_place_axis(t, &h->value->type);
+    if (axis < 1 || skv_axis(skv_attr_int(n, "axis", -1), h->value->type.rank) != axis) return;
+    h->kind = log ? SKIVE_OUTPUT_LOG_PROBABILITIES : SKIVE_OUTPUT_PROBABILITIES;
+    h->from = n->op->name;
+    h->before = n->inputs[0];
+    h->before_axis = axis;
+}
+
 /* What embeddings, sequences and boxes are compared with. */
 static skive_status check_form(skive_context *ctx, const skv_targets *t, const skv_head *h) {
     const skive_dataset_info *info = &t->info;
@@ -289,6 +332,7 @@ static skive_status check_form(skive_context *ctx, const skv_targets *t, const s
         needs = "label sequences [n, places] filled up with -1";
     if (h->task == SKIVE_TASK_BOXES && (info->labelled || info->target_rank != 2 || info->target_dims[1] != 5))
         needs = "boxes [n, boxes, 5] (x1, y1, x2, y2, class; -1: no box)";
+    if (h->task == SKIVE_TASK_PLACES) return check_places(ctx, t, h);
     if (!needs) return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec, "%s: the output '%s' is %s, which needs %s", info->spec,
                        h->value->name, kind_names[h->kind], needs);
@@ -307,6 +351,7 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
             "%s has class labels, but the model's output '%s' contains values (regression) and needs float targets",
             targets->info.spec, out->value->name);
     }
+    if (targets && targets->info.label_rank) find_softmax(targets, out);
     take_task(targets, out);
     if (out->task > SKIVE_TASK_VALUES) return targets ? check_form(ctx, targets, out) : SKIVE_OK;
     if (targets && out->task == SKIVE_TASK_CLASSES && targets->form == SKV_TARGET_ZERO_ONE) {

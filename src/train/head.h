@@ -39,6 +39,9 @@ typedef struct skv_head {
  * */
 skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out);
 
+/* Of labels of places the axis that numbers the classes: 1, or the last; -1 where the type fits neither way. */
+int skv_head_place_axis(const skv_targets *targets, const skive_type *type);
+
 /* Once a plan says how many numbers a sample has. */
 void skv_head_settle(skv_head *head, const skv_targets *targets, int64_t scores);
 skive_output_info skv_head_info(const skv_head *head);

@@ -45,6 +45,7 @@ struct skive_scored {
                                 samples of target, its square, squared error, absolute error */
     skv_ranks *ranks;           /* [columns], made by skv_scored_rank; NULL: not made, or too many scores to sort */
     int32_t *distance, *length; /* [n] of SEQUENCES: edits between what is said and what is true; true labels */
+    int64_t *places;            /* of PLACES: [n][3][classes] right, said and true places */
     struct skv_boxes *boxes;    /* of BOXES */
     int64_t classes_seen;       /* with at least one sample */
 };

@@ -20,6 +20,7 @@ static const skv_task_count *counted_by(const skv_metrics *m) {
     case SKIVE_TASK_EMBEDDING: return &skv_count_embedding;
     case SKIVE_TASK_SEQUENCES: return &skv_count_sequences;
     case SKIVE_TASK_BOXES: return &skv_count_boxes;
+    case SKIVE_TASK_PLACES: return &skv_count_places;
     default: return NULL;
     }
 }
@@ -333,18 +334,17 @@ skive_status skv_metrics_finish(skv_metrics *m) {
                  "probabilities; if they are, give --output-kind probabilities",
                  m->head->value->name);
     const skv_task_count *other = counted_by(m);
-    if (other)
-        SKV_TRY(other->finish(m));
-    else if (r->task == SKIVE_TASK_VALUES)
+    if (other) SKV_TRY(other->finish(m));
+    if (r->task == SKIVE_TASK_VALUES)
         finish_values(m);
-    else
+    else if (!other || r->task == SKIVE_TASK_PLACES)
         SKV_TRY(finish_counts(m));
     SKV_TRY(skv_figures_make(m->ctx, r, m->all, m->named));
     if (r->task == SKIVE_TASK_VALUES) {
         r->loss = r->mse;
         return SKIVE_OK;
     }
-    if (r->task == SKIVE_TASK_BOXES) return SKIVE_OK;
+    if (r->task == SKIVE_TASK_BOXES || r->task == SKIVE_TASK_PLACES) return SKIVE_OK;
     skv_wilson(r->correct, r->n, &r->low, &r->high);
     if (r->task == SKIVE_TASK_CLASSES || r->task == SKIVE_TASK_BINARY) r->f1_micro = r->accuracy;
     for (int64_t k = 0; r->average_precision && k < r->targets; k++) {

@@ -12,17 +12,19 @@ typedef struct skv_metrics {
     skive_eval_report *r;
     const skv_targets *targets;
     const skv_head *head;
-    bool all;           /* costly figures too */
-    const char *named;  /* otherwise those that this list names; NULL: none */
-    int64_t scores;     /* numbers a sample */
-    int64_t width;      /* of outputs [n][...][width]: classes of a step, numbers of a box */
-    skv_scored *s;      /* the report's */
-    double squares;     /* of the errors of VALUES */
-    bool not_shares;    /* of logits: some row is not numbers of 0 and more that sum to 1 */
-    double *room;       /* of the task */
-    bool shares;        /* of sequences: the scores are probabilities */
-    int64_t impossible; /* sequences without a loss */
-    int64_t zeros;      /* true classes that were given probability 0 */
+    bool all;              /* costly figures too */
+    const char *named;     /* otherwise those that this list names; NULL: none */
+    int64_t scores;        /* numbers a sample */
+    int64_t width;         /* of outputs [n][...][width]: classes of a step, numbers of a box */
+    skv_scored *s;         /* the report's */
+    double squares;        /* of the errors of VALUES */
+    bool not_shares;       /* of logits: some row is not numbers of 0 and more that sum to 1 */
+    const int64_t *labels; /* of the places of the sample that is added */
+    bool classes_last;     /* of labels of places: the scores are [n][places][classes] */
+    double *room;          /* of the task */
+    bool shares;           /* of sequences: the scores are probabilities */
+    int64_t impossible;    /* sequences without a loss */
+    int64_t zeros;         /* true classes that were given probability 0 */
 } skv_metrics;
 
 /* How a task that is neither classes, labels nor values is counted; metrics/task_*.c. */
@@ -31,7 +33,7 @@ typedef struct skv_task_count {
     void (*add)(skv_metrics *m, size_t i, const float *row, int64_t label, const float *target);
     skive_status (*finish)(skv_metrics *m);
 } skv_task_count;
-extern const skv_task_count skv_count_embedding, skv_count_sequences, skv_count_boxes;
+extern const skv_task_count skv_count_embedding, skv_count_sequences, skv_count_boxes, skv_count_places;
 
 /* `scores` are those of the output as it is; the report's arrays are made here. Errors: MEMORY. */
 skive_status skv_metrics_start(skv_metrics *m);

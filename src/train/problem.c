@@ -66,7 +66,8 @@ static skive_status add_indices(const skv_problem_setup *s, skv_problem *p) {
 static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, const skv_head *h) {
     const skive_dataset_info *info = &s->targets->info;
     const skv_loss *loss = skv_loss_for(s->options, h);
-    const bool other = h->task > SKIVE_TASK_VALUES; /* the head has checked its targets */
+    const bool places = h->task == SKIVE_TASK_PLACES;
+    const bool other = h->task > SKIVE_TASK_VALUES && !places; /* the head has checked its targets */
     if (h->task == SKIVE_TASK_BOXES)
         return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "loss", "there is no loss for detections");
     if (other != (loss->kind != NULL) ||
@@ -77,7 +78,10 @@ static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, c
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "class weights",
                            "the loss '%s' does not support class weights; use cross-entropy", loss->name);
     }
-    if (other) return SKIVE_OK;
+    if (places && loss != skv_loss_find("cross-entropy"))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss",
+                           "the loss '%s' does not take labels of places; use cross-entropy", loss->name);
+    if (other || places) return SKIVE_OK;
     if (!info->labelled && !loss->on_output && !s->targets->shares) {
         return skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec, "%s has no class labels, which the loss '%s' needs",
                            info->spec, loss->name);
@@ -100,6 +104,7 @@ static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, c
 /* The output itself, where the loss is on that; of sequences what is before a softmax, which the loss has. */
 static skive_value *value_itself(const skv_problem_setup *s, const skv_head *h) {
     if (h->task == SKIVE_TASK_EMBEDDING) return h->value;
+    if (h->task == SKIVE_TASK_PLACES) return h->before ? h->before : h->value;
     if (h->task == SKIVE_TASK_SEQUENCES)
         return skv_node_is(h->value->producer, SKV_OP_SOFTMAX) ? h->value->producer->inputs[0] : h->value;
     return h->task == SKIVE_TASK_VALUES && skv_loss_for(s->options, h)->on_output ? h->value : NULL;
@@ -109,6 +114,10 @@ static skive_status build_loss(const skv_problem_setup *s, skv_problem *p) {
     skv_builder b = skv_build(p->graph);
     p->input = p->graph->inputs[0];
     p->logits = value_itself(s, &p->head);
+    if (p->head.task == SKIVE_TASK_PLACES && p->head.kind == SKIVE_OUTPUT_PROBABILITIES && !p->head.before) {
+        skive_value *least = skv_emit_scalar(&b, p->logits->type.dtype, 1e-7);
+        p->logits = skv_emit(&b, "Log", SKV_IN(skv_emit(&b, "Max", SKV_IN(p->logits, least), SKV_NONE)), SKV_NONE);
+    }
     if (!p->logits) p->logits = skv_head_logits(&b, &p->head);
     const skv_loss_site at = {.input = p->input,
                               .labels = p->labels,

@@ -5,7 +5,8 @@
 
 double skive_eval_drop(const skive_eval_report *a, const skive_eval_report *b) {
     if (!a || !b) return NAN;
-    return a->hit && b->hit ? 100 * (a->accuracy - b->accuracy) : 100 * (a->r2 - b->r2);
+    const bool places = a->task == SKIVE_TASK_PLACES && b->task == SKIVE_TASK_PLACES;
+    return (a->hit && b->hit) || places ? 100 * (a->accuracy - b->accuracy) : 100 * (a->r2 - b->r2);
 }
 
 typedef struct control {

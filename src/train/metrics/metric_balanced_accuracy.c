@@ -20,7 +20,7 @@ const skv_metric skv_metric_balanced_accuracy = {
     .name = "balanced-accuracy",
     .title = "balanced accuracy",
     .brief = "mean of the recalls of the classes that occur",
-    .tasks = SKV_OF_CLASSES,
+    .tasks = SKV_OF_CLASSES | SKV_OF(SKIVE_TASK_PLACES),
     .form = SKIVE_FIGURE_PERCENT,
     .value = value,
 };

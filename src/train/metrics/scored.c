@@ -25,6 +25,7 @@ void skv_scored_free(skive_context *ctx, skv_scored *s) {
     skv_free(ctx, s->ranks);
     skv_free(ctx, s->distance);
     skv_free(ctx, s->length);
+    skv_free(ctx, s->places);
     skv_boxes_free(ctx, s->boxes);
     skv_free(ctx, s);
 }
@@ -44,6 +45,18 @@ static void count_labels(const skv_scored *s, const uint32_t *weight, double *ri
     }
 }
 
+static void count_places(const skv_scored *s, const uint32_t *weight, double *right, double *said, double *is) {
+    for (int64_t i = 0; i < s->n; i++) {
+        const double w = skv_weight_of(weight, i);
+        const int64_t *counts = s->places + i * 3 * s->classes;
+        for (int64_t c = 0; c < s->classes && w > 0; c++) {
+            right[c] += w * (double)counts[c];
+            said[c] += w * (double)counts[s->classes + c];
+            is[c] += w * (double)counts[2 * s->classes + c];
+        }
+    }
+}
+
 void skv_scored_counts(const skv_scored *s, const uint32_t *weight, double *right, double *said, double *is) {
     const size_t k = (size_t)(s->task == SKIVE_TASK_LABELS ? s->targets : s->classes);
     memset(right, 0, k * sizeof *right);
@@ -51,6 +64,10 @@ void skv_scored_counts(const skv_scored *s, const uint32_t *weight, double *righ
     memset(is, 0, k * sizeof *is);
     if (s->task == SKIVE_TASK_LABELS) {
         count_labels(s, weight, right, said, is);
+        return;
+    }
+    if (s->task == SKIVE_TASK_PLACES) {
+        count_places(s, weight, right, said, is);
         return;
     }
     for (int64_t i = 0; i < s->n; i++) {
