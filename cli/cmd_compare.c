@@ -43,17 +43,25 @@ enum { THROUGHPUT_BATCH = 100 };
 static skive_status time_one(cli_args *a, const compare_entry *e, int64_t batch, int threads, double seconds,
                              skive_bench_report *out) {
     skive_plan_options o = skive_plan_options_default();
-    skive_shape_binding shape = {
-        .input = skive_value_name(skive_graph_input(e->graph, 0)), .rank = e->eval.sample_rank + 1, .dims = {batch}};
+    const size_t n = e->eval.n_inputs;
+    skive_shape_binding *shapes = calloc(n + 1, sizeof *shapes);
     skive_plan *plan = NULL;
-    memcpy(shape.dims + 1, e->eval.sample_dims, (size_t)e->eval.sample_rank * sizeof *shape.dims);
+    if (!shapes) return SKIVE_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        const skive_eval_input *in = &e->eval.inputs[i];
+        shapes[i].input = skive_value_name(skive_graph_input(e->graph, i));
+        shapes[i].rank = in->rank + 1;
+        shapes[i].dims[0] = batch;
+        memcpy(shapes[i].dims + 1, in->dims, (size_t)in->rank * sizeof *in->dims);
+    }
     o.batch = batch;
-    o.shapes = &shape;
-    o.n_shapes = 1;
+    o.shapes = shapes;
+    o.n_shapes = n;
     o.threads = threads;
     skive_status status = skive_plan_create(a->ctx, e->graph, &o, &plan);
     if (status == SKIVE_OK) status = skive_bench(a->ctx, plan, batch, 20, seconds, out);
     skive_plan_free(plan);
+    free(shapes);
     return status;
 }
 
@@ -86,13 +94,14 @@ static skive_status load(cli_args *a, compare_entry *e, size_t n) {
 
 /* Dimensions that the model leaves open are those of the data. */
 static skive_status count(cli_args *a, compare_entry *e) {
-    int64_t dims[SKIVE_MAX_RANK] = {-1};
     skive_graph *sized = NULL;
-    memcpy(dims + 1, e->eval.sample_dims, (size_t)e->eval.sample_rank * sizeof *dims);
     skive_status status = skive_graph_copy(a->ctx, e->graph, &sized);
-    if (status == SKIVE_OK)
-        status =
-            skive_graph_bind_input(sized, skive_value_name(skive_graph_input(sized, 0)), e->eval.sample_rank + 1, dims);
+    for (size_t i = 0; i < e->eval.n_inputs && status == SKIVE_OK; i++) {
+        const skive_eval_input *in = &e->eval.inputs[i];
+        int64_t dims[SKIVE_MAX_RANK] = {-1};
+        memcpy(dims + 1, in->dims, (size_t)in->rank * sizeof *in->dims);
+        status = skive_graph_bind_input(sized, skive_value_name(skive_graph_input(sized, i)), in->rank + 1, dims);
+    }
     if (status == SKIVE_OK) status = skive_graph_cost(sized, &e->cost);
     if (status == SKIVE_OK) skive_graph_energy(sized, e->sizes.weights, &e->energy);
     skive_graph_free(sized);
@@ -224,6 +233,24 @@ static json_t *paired_json(const compare_entry *e) {
     return j;
 }
 
+/* Of several targets, the figures of those behind the first. */
+static void add_targets(json_t *j, const compare_entry *e, bool first) {
+    const skive_eval_report *r = &e->eval;
+    if (r->target) json_object_set_new(j, "target", cli_json_text(r->target));
+    if (r->n_more == 0) return;
+    json_t *list = json_array();
+    for (size_t i = 0; i < r->n_more; i++) {
+        const skive_eval_report *one = &r->more[i];
+        json_t *row = json_pack("{s:o, s:o}", "target", cli_json_text(one->target ? one->target : ""), "output",
+                                cli_output_json(&one->output));
+        cli_set_metrics(row, one, set_number);
+        json_object_set_new(row, "figures", cli_figures_json(one));
+        if (!first && e->more) json_object_set_new(row, "to_first", paired_json(&e->more[i]));
+        json_array_append_new(list, row);
+    }
+    json_object_set_new(j, "other_targets", list);
+}
+
 static json_t *entry_json(const compare_entry *e, bool first) {
     const skive_eval_report *r = &e->eval;
     json_t *j = json_pack("{s:o, s:o, s:I, s:o}", "name", cli_json_text(e->name), "file", cli_json_text(e->path), "n",
@@ -242,6 +269,7 @@ static json_t *entry_json(const compare_entry *e, bool first) {
     json_object_set_new(j, "energy_estimate", energy_json(&e->energy));
     json_object_set_new(j, "figures", cli_figures_json(r));
     if (!first) json_object_set_new(j, "to_first", paired_json(e));
+    add_targets(j, e, first);
     return j;
 }
 
@@ -260,6 +288,30 @@ static skive_status measure_on(cli_args *a, compare_entry *e, const compare_entr
     skive_status status = cli_open_data(a, data, split, e->graph, &own);
     if (status == SKIVE_OK) status = measure(a, e, own, seconds);
     skive_dataset_free(own);
+    return status;
+}
+
+/* Of several targets, an entry for each behind the first, with the report of that target borrowed. */
+static skive_status compare_more(cli_args *a, compare_entry *e, compare_entry *first, size_t resamples) {
+    const uint64_t seed = skive_context_seed(a->ctx);
+    skive_status status = SKIVE_OK;
+    if (e->eval.n_more != first->eval.n_more)
+        return cli_fail(a, SKIVE_ERR_DATA, "%s gives %zu targets, but %s %zu", e->name, e->eval.n_more + 1, first->name,
+                        first->eval.n_more + 1);
+    e->more = e->eval.n_more ? calloc(e->eval.n_more, sizeof *e->more) : NULL;
+    if (e->eval.n_more && !e->more) return SKIVE_ERR_MEMORY;
+    for (size_t i = 0; i < e->eval.n_more && status == SKIVE_OK; i++) {
+        compare_entry *one = &e->more[i];
+        status = skive_eval_intervals(a->ctx, &e->eval.more[i], resamples, seed);
+        snprintf(one->name, sizeof one->name, "%s", e->name);
+        one->graph = e->graph;
+        one->eval = e->eval.more[i]; /* borrowed */
+        if (status != SKIVE_OK || e == first) continue;
+        status = skive_compare_paired(a->ctx, &first->eval.more[i], &e->eval.more[i], &one->paired);
+        if (status == SKIVE_OK)
+            status = skive_compare_figures(a->ctx, &first->eval.more[i], &e->eval.more[i], resamples, seed, &one->pairs,
+                                           &one->n_pairs);
+    }
     return status;
 }
 
@@ -295,6 +347,7 @@ static skive_status run(cli_args *a) {
         if (status == SKIVE_OK && i == 0) status = check_task(a, &g, e);
         if (status == SKIVE_OK && i > 0) status = skive_compare_paired(a->ctx, &e[0].eval, &e[i].eval, &e[i].paired);
         if (status == SKIVE_OK) status = intervals(a, &e[i], i > 0 ? &e[0] : NULL, resamples);
+        if (status == SKIVE_OK) status = compare_more(a, &e[i], &e[0], resamples);
     }
     if (status == SKIVE_OK) {
         skive_dataset_info info;
@@ -311,6 +364,8 @@ static skive_status run(cli_args *a) {
     }
     for (size_t i = 0; i < n; i++) {
         skive_figure_pairs_free(a->ctx, e[i].pairs);
+        for (size_t k = 0; e[i].more && k < e[i].eval.n_more; k++) skive_figure_pairs_free(a->ctx, e[i].more[k].pairs);
+        free(e[i].more);
         skive_eval_report_free(a->ctx, &e[i].eval);
         skive_graph_free(e[i].graph);
     }

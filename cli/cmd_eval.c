@@ -105,13 +105,9 @@ static void print_targets(const skive_eval_report *r) {
 
 /* ---- the report ---- */
 
-static void print_report(const cli_args *a, const skive_graph *g, const skive_eval_report *r,
+static void print_target(const cli_args *a, const skive_graph *g, const skive_eval_report *r,
                          const skive_dataset_info *info) {
     char text[256];
-    cli_printf("%s on %lld samples of %s (%s)", a->positional[0], (long long)r->n, info->spec,
-               skive_split_name(info->split));
-    if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
-        cli_printf("the data set has no separate test samples: the model may have been trained on these");
     cli_printf("%-17s %s", "output", cli_output_text(g, &r->output, text, sizeof text));
     cli_print_figures(r);
     cli_printf("%-17s %.0f samples/s, data included", "speed", r->samples_per_second);
@@ -127,6 +123,31 @@ static void print_report(const cli_args *a, const skive_graph *g, const skive_ev
         if (cli_has(a, "no-confusion")) return;
         fputc('\n', stdout);
         print_confusion(r, info);
+    }
+}
+
+/* The classes of the target that the report is about. */
+static skive_dataset_info info_of(const skive_eval_report *r, const skive_dataset_info *info) {
+    skive_dataset_info one = *info;
+    for (size_t i = 0; i < info->n_targets && r->target; i++) {
+        if (!info->targets[i].name || strcmp(info->targets[i].name, r->target) != 0) continue;
+        one.classes = info->targets[i].classes;
+        one.class_names = info->targets[i].class_names;
+    }
+    return one;
+}
+
+static void print_report(const cli_args *a, const skive_graph *g, const skive_eval_report *r,
+                         const skive_dataset_info *info) {
+    cli_printf("%s on %lld samples of %s (%s)", a->positional[0], (long long)r->n, info->spec,
+               skive_split_name(info->split));
+    if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
+        cli_printf("the data set has no separate test samples: the model may have been trained on these");
+    for (size_t i = 0; i <= r->n_more; i++) {
+        const skive_eval_report *one = i ? &r->more[i - 1] : r;
+        const skive_dataset_info own = info_of(one, info);
+        if (one->target) cli_printf("%s%-17s %s", i ? "\n" : "", "target", one->target);
+        print_target(a, g, one, &own);
     }
 }
 
@@ -188,12 +209,21 @@ static json_t *report_json(const skive_eval_report *r, const skive_dataset_info 
     else if (r->targets)
         add_targets_json(j, r);
     json_object_set_new(j, "samples_per_second", json_real(r->samples_per_second));
+    if (r->target) json_object_set_new(j, "target", cli_json_text(r->target));
+    if (r->n_more == 0) return j;
+    json_t *more = json_array();
+    for (size_t i = 0; i < r->n_more; i++) {
+        const skive_dataset_info own = info_of(&r->more[i], info);
+        json_array_append_new(more, report_json(&r->more[i], &own));
+    }
+    json_object_set_new(j, "other_targets", more);
     return j;
 }
 
 static void print_json(const cli_args *a, const skive_graph *g, const skive_dataset *set, const skive_eval_report *r,
                        const skive_dataset_info *info) {
-    json_t *j = report_json(r, info);
+    const skive_dataset_info own = info_of(r, info);
+    json_t *j = report_json(r, &own);
     json_object_set_new(j, "input", cli_input_json(a, g, set));
     cli_print_json(j);
 }
@@ -216,6 +246,8 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_set_input(a, g, set);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, g, set, batch, &r);
     if (status == SKIVE_OK) status = skive_eval_intervals(a->ctx, &r, resamples, skive_context_seed(a->ctx));
+    for (size_t i = 0; i < r.n_more && status == SKIVE_OK; i++)
+        status = skive_eval_intervals(a->ctx, &r.more[i], resamples, skive_context_seed(a->ctx));
     if (status == SKIVE_OK) {
         skive_dataset_info info;
         skive_dataset_get_info(set, &info);

@@ -17,6 +17,7 @@ typedef struct compare_entry {
     skive_bench_report latency, throughput;
     int64_t latency_batch;
     cli_sizes sizes;
+    struct compare_entry *more; /* [eval.n_more] of the other targets: graph and eval borrowed, paired and pairs */
 } compare_entry;
 
 /* The figures of all models, their costs, and how each differs from the first. */

@@ -1,5 +1,6 @@
 /* The report of skive compare for people. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "compare.h"
@@ -176,11 +177,9 @@ static void print_pairs(const compare_entry *e, size_t n) {
     }
 }
 
-void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *info) {
+static void print_target(const compare_entry *e, size_t n) {
     char text[256];
-    cli_printf("%lld samples of %s (%s)", (long long)e[0].eval.n, info->spec, skive_split_name(info->split));
-    if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
-        cli_printf("the data set has no separate test samples: the models may have been trained on these");
+    if (e[0].eval.target) cli_printf("target %s", e[0].eval.target);
     for (size_t i = 0; i < n; i++)
         cli_printf("%s: output %s", e[i].name, cli_output_text(e[i].graph, &e[i].eval.output, text, sizeof text));
     fputc('\n', stdout);
@@ -191,6 +190,25 @@ void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *i
         fputc('\n', stdout);
     }
     print_all_figures(e, n);
+}
+
+/* The targets behind the first; all models have as many. */
+static void print_more(const compare_entry *e, size_t n) {
+    compare_entry *row = calloc(n, sizeof *row);
+    for (size_t k = 0; row && k < e[0].eval.n_more; k++) {
+        for (size_t i = 0; i < n; i++) row[i] = e[i].more[k];
+        fputc('\n', stdout);
+        print_target(row, n);
+    }
+    free(row);
+}
+
+void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *info) {
+    cli_printf("%lld samples of %s (%s)", (long long)e[0].eval.n, info->spec, skive_split_name(info->split));
+    if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
+        cli_printf("the data set has no separate test samples: the models may have been trained on these");
+    print_target(e, n);
+    print_more(e, n);
     fputc('\n', stdout);
     print_costs(e, n);
     fputc('\n', stdout);

@@ -87,14 +87,14 @@ static skive_graph *model_of(skive_context *ctx, const char *op, skive_dtype dty
 static bool feed(skive_context *ctx, const skive_graph *g, const skive_dataset *set, const char *transforms,
                  double out[MOST], char *text, size_t size) {
     skive_dataset_info info;
-    skv_feed f;
+    skv_feeds f;
     skive_loader *loader = NULL;
     skive_loader_options o = skive_loader_options_default();
     skive_batch batch;
     char *line = NULL;
     skive_dataset_get_info(set, &info);
     text[0] = '\0';
-    if (skv_feed_make(ctx, g, &info, &f) != SKIVE_OK) {
+    if (skv_feeds_make(ctx, g, &info, &f) != SKIVE_OK) {
         snprintf(text, size, "%s", skive_context_message(ctx));
         return false;
     }
@@ -104,14 +104,14 @@ static bool feed(skive_context *ctx, const skive_graph *g, const skive_dataset *
     o.shuffle = false;
     o.transforms = transforms;
     o.batch = SAMPLES;
-    skv_test_ok(ctx, skv_feed_loader(ctx, &f, set, &o, &loader));
+    skv_test_ok(ctx, skv_feeds_loader(ctx, &f, set, &o, &loader));
     skv_test_ok(ctx, skive_loader_start_epoch(loader, 0));
     const bool good = skive_loader_next(loader, &batch) == SKIVE_OK;
     if (!good) snprintf(text, size, "%s", skive_context_message(ctx));
     for (int64_t i = 0; good && i < skive_tensor_count(&batch.x); i++) out[i] = skive_tensor_get(&batch.x, i);
-    if (good) assert_int_equal(batch.x.dtype, f.dtype);
+    if (good) assert_int_equal(batch.x.dtype, f.items[0].dtype);
     skive_loader_free(loader);
-    skv_feed_free(&f);
+    skv_feeds_free(&f);
     return good;
 }
 

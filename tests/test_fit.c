@@ -11,14 +11,14 @@ enum { BATCH = 30 };
 static skv_problem problem_of(skive_context *ctx, const skive_graph *g, skive_dataset *set, const skv_objective *o,
                               const skive_train_options *how, int64_t batch) {
     skv_targets targets;
-    skv_feed feed;
+    skv_feeds feeds;
     skv_problem p;
     skv_test_ok(ctx, skv_targets_of(ctx, set, &targets));
-    skv_test_ok(ctx, skv_feed_make(ctx, g, &targets.info, &feed));
+    skv_test_ok(ctx, skv_feeds_make(ctx, g, &targets.info, &feeds));
     const skv_problem_setup setup = {
-        .model = g, .feed = &feed, .targets = &targets, .objective = o, .options = how, .batch = batch};
+        .model = g, .feeds = &feeds, .targets = &targets, .objective = o, .options = how, .batch = batch};
     skv_test_ok(ctx, skv_problem_build(ctx, &setup, &p));
-    skv_feed_free(&feed);
+    skv_feeds_free(&feeds);
     return p;
 }
 
@@ -45,7 +45,7 @@ static skv_trainer *trainer_of(skive_context *ctx, const skive_graph *g, skive_d
                                const skive_train_options *o, const skv_step_hook *hook, int64_t batch) {
     skv_problem p = problem_of(ctx, g, set, &skv_objective_labels, o, batch);
     const skv_trainer_setup setup = {.graph = p.graph,
-                                     .input = p.input,
+                                     .input = p.inputs[0],
                                      .labels = p.labels,
                                      .loss = p.loss,
                                      .logits = p.logits,

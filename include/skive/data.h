@@ -96,6 +96,9 @@ typedef struct skive_dataset_options {
     /* Leave out files of folders that cannot be read, instead of failing. All files are decoded for that when the set
      * is opened, so that the samples are the same in every run. A note counts them and names the first. */
     bool skip_bad;
+    /* Of a model with several inputs the one that the samples are for, by name; NULL: the first. The kind "inputs" sets
+     * it for each of its parts. */
+    const char *input;
 } skive_dataset_options;
 
 SKIVE_API skive_dataset_options skive_dataset_options_default(void);
@@ -112,9 +115,10 @@ typedef struct skive_dataset_input {
     const char *name; /* NULL: has none (sets with one input) */
     int rank;         /* of one sample */
     int64_t dims[SKIVE_MAX_RANK];
-    size_t sample_size; /* values in one sample */
-    skive_dtype dtype;  /* of the stored samples */
-    int channel_axis;   /* as in skive_dataset_info */
+    size_t sample_size;        /* values in one sample */
+    skive_dtype dtype;         /* of the stored samples */
+    int channel_axis;          /* as in skive_dataset_info */
+    const char *preprocessing; /* the same */
 } skive_dataset_input;
 
 /* One of the targets that a data set gives for each sample: class labels, or floats. */
@@ -265,6 +269,9 @@ typedef struct skive_batch {
     const size_t *indices; /* [count] of the samples in the data set */
     size_t count;          /* 0 at the end of the epoch */
     bool end;              /* no batch was left */
+    /* All inputs and targets of the set, in its order; x and y are the first. */
+    size_t n_inputs, n_targets;
+    const skive_tensor *inputs, *targets;
 } skive_batch;
 
 /* Creates a loader over `dataset`, which must outlive it, as must the context. All memory for batches is allocated

@@ -37,6 +37,12 @@ SKIVE_API const char *skive_metric_brief(size_t index);
 /* What an evaluation keeps of its samples, for intervals and comparisons. */
 struct skive_scored;
 
+/* One sample of an input of the model. */
+typedef struct skive_eval_input {
+    int rank;
+    int64_t dims[SKIVE_MAX_RANK];
+} skive_eval_input;
+
 /* Which figures there are depends on the task; the others are NaN, 0 or NULL. */
 typedef struct skive_eval_report {
     int64_t n, correct, correct_top5; /* for LABELS, a sample is correct if all its labels are */
@@ -68,11 +74,18 @@ typedef struct skive_eval_report {
     int64_t measured;          /* samples counted */
     int64_t scores, n_kept;    /* values per sample; samples in `kept` */
     float *kept;               /* [n_kept][scores]: the output for the first samples, at most 256 */
-    int sample_rank;           /* of one sample of the model's input, and its dimensions */
+    int sample_rank;           /* of one sample of the model's first input, and its dimensions */
     int64_t sample_dims[SKIVE_MAX_RANK];
+    size_t n_inputs;
+    skive_eval_input *inputs; /* [n_inputs] of all inputs of the model, in its order */
     size_t n_figures;
     skive_figure *figures;       /* all figures of the task, those above among them */
     struct skive_scored *scored; /* freed with the report */
+    /* Of a data set with several targets the name of the one that was measured, otherwise NULL; and the reports of the
+     * other targets, each with the output that belongs to it. */
+    char *target;
+    size_t n_more;
+    struct skive_eval_report *more;
 } skive_eval_report;
 
 /* Runs the model over the whole set. Layout, scale and normalisation of the input are the model's own (skive/input.h);

@@ -1,10 +1,11 @@
 /* The input of a model: layout, scale and normalisation of the samples that it takes. These settings are kept in the
- * model's metadata ("skive.input.layout", "skive.input.scale", "skive.input.mean", "skive.input.std") and written with
- * it; evaluation, training, distillation, pruning, sharing and quantization read it there.
+ * model's metadata ("skive.input.layout", "skive.input.scale", "skive.input.mean", "skive.input.std"; of a model with
+ * several inputs "skive.input.mean:NAME" and so on) and written with it; evaluation, training, distillation, pruning,
+ * sharing and quantization read it there.
  *
- * Samples are brought to the input axis by axis: [c][h][w] to [h][w][c] and back, axes of size 1 added or removed,
- * images flattened for an input [N, features], values converted to the input's element type. Samples that do not fit in
- * one of these ways are an error. */
+ * * Samples are brought to the input axis by axis: [c][h][w] to [h][w][c] and back, axes of size 1 added or removed,
+ * images flattened for an input [N, features], values converted to the input's element type. Samples that do not fit
+ * in one of these ways are an error. */
 #ifndef SKIVE_INPUT_H
 #define SKIVE_INPUT_H
 
@@ -15,6 +16,9 @@
 extern "C" {
 #endif
 
+/* For a model with several inputs each setting may be given for one of them by name, several separated by semicolons:
+ * "image=imagenet;table=data". A word without a name is for all inputs that it can concern, a number for the only input
+ * of floats. */
 typedef struct skive_input_options {
     size_t size; /* sizeof(skive_input_options) */
     /* "nchw" (channels after the batch) or "nhwc" (channels last), for inputs of any rank; "auto": remove the setting.
@@ -60,8 +64,8 @@ SKIVE_API void skive_model_input_image(const skive_graph *graph, int64_t *channe
  * FORMAT (the metadata are damaged), UNSUPPORTED (the input is not of float32), MEMORY; the graph is then unchanged. */
 SKIVE_API skive_status skive_model_features_in_graph(skive_context *ctx, skive_graph *graph);
 
-/* Input normalisation as numbers. A model without it takes samples unchanged (8-bit ones divided by 255). Free the
- * result of reading with skive_normalization_free. */
+/* Normalisation of the first input as numbers. A model without it takes samples unchanged (8-bit ones divided by
+ * 255). Free the result of reading with skive_normalization_free. */
 SKIVE_API skive_status skive_model_set_normalization(skive_graph *graph, const skive_normalization *normalization);
 SKIVE_API skive_status skive_model_normalization(const skive_graph *graph, skive_normalization *out);
 

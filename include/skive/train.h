@@ -66,6 +66,11 @@ typedef struct skive_train_options {
      * zero). Without a pattern: all weights. The model carries them in its metadata, and they hold in any later
      * training; "none" takes them away. NULL: none besides those that the model carries. */
     const char *rules;
+    /* Of a model with several outputs and a data set with several targets: which outputs are trained, with the weight
+     * of their losses and the losses themselves: "kind;age=0.5*mse" or "kind=cross-entropy;age=0.5". NULL: all outputs
+     * that have a target, with the weight 1. A target belongs to the output of the same name, or to the only one that
+     * fits. `loss` is for those that name none. */
+    const char *outputs;
     /* Activations that only the gradients still need are computed again for them instead of being kept (gradient
      * checkpointing, skive/exec.h): less memory for up to one more forward pass a step, and the same bits. False: only
      * where a step would otherwise exceed the context's memory limit. A note tells it. */
@@ -123,6 +128,16 @@ SKIVE_API double skive_optimizer_rate(const char *optimizer);
 
 enum { SKIVE_EPOCH_FIGURES = 48 };
 
+#define SKIVE_MOST_OUTPUTS 8
+
+/* Validation of one of several outputs. */
+typedef struct skive_output_figures {
+    size_t output;               /* of the model's outputs */
+    double loss, accuracy, rmse; /* NaN where there is none */
+} skive_output_figures;
+
+/* Of a model that is trained on several targets, losses are the weighted sum over them, and the other figures those of
+ * the first; `outputs` has those of each. */
 typedef struct skive_epoch_report {
     int epoch;
     double loss, train_accuracy, validation_accuracy, learning_rate, seconds; /* accuracies NaN when not measured */
@@ -133,6 +148,8 @@ typedef struct skive_epoch_report {
     /* Of validation, in the order of skive_metric_name; NaN when not measured. Figures for which all scores are sorted
      * ("auc") are measured only if `best` names them. */
     double figures[SKIVE_EPOCH_FIGURES];
+    size_t n_outputs; /* more than 1: of several outputs, the first few */
+    skive_output_figures outputs[SKIVE_MOST_OUTPUTS];
 } skive_epoch_report;
 
 typedef enum skive_train_event_kind {

@@ -195,6 +195,17 @@ skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, v
 /* The first bytes of a regular file, up to n of them; 0 when it cannot be read. */
 size_t skv_file_peek(const char *path, void *out, size_t n);
 
+/* A regular file that is read at any place, by many threads at once. */
+typedef struct skv_reader skv_reader;
+skive_status skv_reader_open(skive_context *ctx, const char *path, skv_reader **out);
+void skv_reader_close(skv_reader *r); /* NULL is accepted */
+const char *skv_reader_path(const skv_reader *r);
+uint64_t skv_reader_size(const skv_reader *r); /* when it was opened */
+/* Exactly n bytes from `offset` on. Errors: IO, DATA (the file ends before; it may have become shorter). The second
+ * one puts messages into another context than the reader's. */
+skive_status skv_reader_at(skv_reader *r, uint64_t offset, void *to, size_t n);
+skive_status skv_reader_at_with(skive_context *ctx, skv_reader *r, uint64_t offset, void *to, size_t n);
+
 /* A file's bytes in memory, counted, so that parameters may point into them. */
 typedef struct skv_map skv_map;
 skive_status skv_map_open(skive_context *ctx, const char *path, skv_map **out);

@@ -138,6 +138,69 @@ skive_status skv_file_read(skive_context *ctx, const char *path, size_t limit, v
     return status;
 }
 
+/* ---- reading at any place ---- */
+
+struct skv_reader {
+    skive_context *ctx;
+    int fd;
+    uint64_t size;
+    char *path;
+};
+
+skive_status skv_reader_open(skive_context *ctx, const char *path, skv_reader **out) {
+    struct stat st;
+    const char *kind;
+    skv_reader *r = NULL;
+    *out = NULL;
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *r, &r));
+    r->ctx = ctx;
+    r->fd = open_regular(path, &st, &kind);
+    skive_status status = SKIVE_OK;
+    if (r->fd < 0 && kind && S_ISDIR(st.st_mode))
+        status = skv_fail_errno(ctx, path, "read", EISDIR);
+    else if (r->fd < 0 && kind)
+        status = skv_fail_at(ctx, SKIVE_ERR_IO, path, "%s: cannot read: %s", path, kind);
+    else if (r->fd < 0)
+        status = skv_fail_errno(ctx, path, "open", errno);
+    if (status == SKIVE_OK) status = skv_strdup(ctx, path, &r->path);
+    if (status != SKIVE_OK) {
+        skv_reader_close(r);
+        return status;
+    }
+    r->size = st.st_size > 0 ? (uint64_t)st.st_size : 0;
+    *out = r;
+    return SKIVE_OK;
+}
+
+void skv_reader_close(skv_reader *r) {
+    if (!r) return;
+    if (r->fd >= 0) (void)close(r->fd);
+    skv_free(r->ctx, r->path);
+    skv_free(r->ctx, r);
+}
+
+const char *skv_reader_path(const skv_reader *r) { return r->path; }
+uint64_t skv_reader_size(const skv_reader *r) { return r->size; }
+
+skive_status skv_reader_at_with(skive_context *ctx, skv_reader *r, uint64_t offset, void *to, size_t n) {
+    size_t have = 0;
+    while (have < n) {
+        const size_t chunk = n - have < ((size_t)1 << 30) ? n - have : (size_t)1 << 30;
+        const ssize_t got = pread(r->fd, (unsigned char *)to + have, chunk, (off_t)(offset + have));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return skv_fail_errno(ctx, r->path, "read", errno);
+        if (got == 0)
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, r->path, "%s: the file ends in the middle of what is read",
+                               r->path);
+        have += (size_t)got;
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_reader_at(skv_reader *r, uint64_t offset, void *to, size_t n) {
+    return skv_reader_at_with(r->ctx, r, offset, to, n);
+}
+
 skive_status skv_file_write(skive_context *ctx, const char *path, const void *bytes, size_t n) {
     skv_writer *w = NULL;
     SKV_TRY(skv_writer_open(ctx, path, &w));

@@ -9,7 +9,9 @@
 
 #include "base/option.h"
 
-struct skv_feed;
+struct skv_feeds;
+struct skv_npy_info;
+struct skv_disk;
 
 /* ---- data sets ---- */
 
@@ -70,6 +72,7 @@ struct skive_dataset {
     const uint8_t *u8;             /* [total][size] 8-bit samples in memory, or NULL */
     void *u8_block;                /* the allocation that holds them, or NULL */
     skive_tensor x;                /* samples of another type in memory; may also contain `u8` */
+    struct skv_disk *disk;         /* samples that stay in their files (disk.h), in the type dtype; or NULL */
     skive_dtype dtype;             /* of samples that are not in memory; NONE: bytes, read as value / 255 */
     skv_option_values *values;     /* of the kind's options; NULL where it has none */
     void *state;                   /* other state of the kind */
@@ -119,6 +122,11 @@ static inline skive_dtype skv_dataset_dtype(const skive_dataset *ds) {
     return ds->u8 ? SKIVE_U8 : ds->x.data ? ds->x.dtype : ds->dtype ? ds->dtype : SKIVE_U8;
 }
 
+/* Can the samples be loaded in their own type? */
+static inline bool skv_dataset_loads(const skive_dataset *ds) { return ds->disk || ds->kind->load; }
+/* Sample `at` of the files in its own type. */
+skive_status skv_dataset_load(skive_context *ctx, const skive_dataset *ds, size_t at, void *x);
+
 /* Are the stored samples of 8 bits? They are read as value / 255. */
 static inline bool skv_dataset_bytes(const skive_dataset *ds) { return skv_dataset_dtype(ds) == SKIVE_U8; }
 
@@ -134,6 +142,9 @@ skive_status skv_dataset_open_child(skive_context *ctx, skive_dataset *ds, const
                                     const skive_dataset_options *options, skive_dataset **out);
 /* `t` [total][sample dims] becomes the samples of `set`; it is emptied. */
 void skv_dataset_take_samples(skive_dataset *set, skive_tensor *t);
+/* Samples of a .npy array that begins at `offset` of the file stay there. */
+skive_status skv_dataset_take_disk(skive_context *ctx, skive_dataset *set, const char *path, uint64_t offset,
+                                   const struct skv_npy_info *info);
 skive_status skv_dataset_add_input(skive_context *ctx, skive_dataset *ds, const char *name, skive_dataset *set);
 /* The first one added gives its labels or targets to `ds` itself, from where everything reads them. */
 skive_status skv_dataset_add_answer(skive_context *ctx, skive_dataset *ds, const char *name, skive_dataset *set);
@@ -272,9 +283,9 @@ skive_status skv_parse_numbers(skive_context *ctx, const char *text, size_t leng
 /* Appends numbers separated by commas, nine digits each. */
 void skv_put_numbers(skv_text *t, int64_t count, const float *values);
 
-/* A loader that makes batches as described by `feed`. */
+/* A loader that makes batches as described by `feeds`; NULL: the inputs of the set as they are. */
 skive_status skv_loader_create(skive_context *ctx, const skive_dataset *ds, const skive_loader_options *options,
-                               const struct skv_feed *feed, skive_loader **out);
+                               const struct skv_feeds *feeds, skive_loader **out);
 /* Epochs that are started from now on have only the samples chosen[n], at least one; NULL: all. Borrowed. */
 void skv_loader_choose(skive_loader *l, const uint32_t *chosen, size_t n);
 /* skive_loader_start_epoch, beginning with batch `first` of the epoch. */

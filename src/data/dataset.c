@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "data/feed.h"
+#include "data/disk.h"
 #include "tensor/tensor.h"
 
 static const skv_dataset_kind *const kinds[] = {
@@ -353,7 +354,10 @@ skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skiv
     SKV_TRY(check_options(ctx, options, &o));
     SKV_TRY(open_all(ctx, spec, &o, &ds));
     SKV_GO(status, fail, skv_dataset_parts_check(ctx, ds));
-    SKV_GO(status, fail, skv_classes_match(ctx, &o, ds));
+    skive_dataset *labelled = ds->label_rank && ds->n_answers ? ds->answers[0].set : ds;
+    SKV_GO(status, fail, skv_classes_match(ctx, &o, labelled));
+    ds->label_rank = labelled->label_rank;
+    ds->classes = labelled->classes;
     ds->options.model = NULL; /* borrowed */
     ds->options.preprocessing = ds->recipe;
     ds->options.classes_by_order = true;
@@ -378,6 +382,7 @@ void skive_dataset_free(skive_dataset *ds) {
     }
     skv_free(ctx, ds->u8_block);
     skive_tensor_free(ctx, &ds->x);
+    skv_disk_free(ds->disk);
     skv_free(ctx, ds->labels);
     skv_free(ctx, ds->targets);
     if (!ds->owner) skv_free(ctx, ds->order);
@@ -435,14 +440,18 @@ static skive_status check_index(skive_context *ctx, const skive_dataset *ds, siz
                     skive_split_name(ds->split), ds->count);
 }
 
+skive_status skv_dataset_load(skive_context *ctx, const skive_dataset *ds, size_t at, void *x) {
+    return ds->disk ? skv_disk_read(ctx, ds->disk, at, x) : ds->kind->load(ctx, ds, at, x);
+}
+
 /* Samples that stay on disk in a type of their own. */
 static skive_status load_floats(skive_context *ctx, const skive_dataset *ds, size_t at, float *x) {
     const skive_dtype dtype = skv_dataset_dtype(ds);
     const size_t bytes = (size_t)skive_dtype_bits(dtype) / 8;
     void *wide = NULL;
-    if (dtype == SKIVE_F32) return ds->kind->load(ctx, ds, at, x);
+    if (dtype == SKIVE_F32) return skv_dataset_load(ctx, ds, at, x);
     SKV_TRY(skv_alloc_array(ctx, ds->size, bytes, &wide));
-    const skive_status status = ds->kind->load(ctx, ds, at, wide);
+    const skive_status status = skv_dataset_load(ctx, ds, at, wide);
     if (status == SKIVE_OK) skv_to_f32(dtype, wide, 0, ds->size, x);
     if (status == SKIVE_OK && dtype == SKIVE_U8) {
         for (size_t i = 0; i < ds->size; i++) x[i] *= 1.0f / 255.0f;
@@ -458,7 +467,7 @@ skive_status skive_dataset_read(skive_context *ctx, const skive_dataset *ds, siz
     if (label) *label = ds->labels ? ds->labels[at] : -1;
     if (!x) return SKIVE_OK;
     ds = skv_dataset_input(ds, 0);
-    if (!ds->u8 && !ds->x.data && ds->kind->load) return load_floats(ctx, ds, at, x);
+    if (!ds->u8 && !ds->x.data && skv_dataset_loads(ds)) return load_floats(ctx, ds, at, x);
     if (!ds->u8) return ds->kind->read(ctx, ds, at, x);
     const uint8_t *from = ds->u8 + at * ds->size;
     for (size_t i = 0; i < ds->size; i++) x[i] = (float)from[i] * (1.0f / 255.0f);
@@ -479,6 +488,7 @@ skive_status skive_dataset_read_labels(skive_context *ctx, const skive_dataset *
     SKV_NEED(ctx, "ctx, dataset, labels", ctx, ds, labels);
     SKV_TRY(check_index(ctx, ds, index));
     const size_t at = skv_dataset_at(ds, index);
+    if (ds->label_rank) ds = skv_dataset_answer(ds, 0);
     if (ds->labels) {
         labels[0] = ds->labels[at];
         return SKIVE_OK;

@@ -176,7 +176,7 @@ static skive_status decide_shape(skive_context *ctx, skive_dataset *ds) {
     const skive_graph *model = ds->options.model;
     const char *stored = ds->options.preprocessing;
     skv_text recipe;
-    if (!stored && model) stored = skive_graph_meta(model, SKV_META_INPUT_SOUND);
+    if (!stored && model) stored = skv_recipe_in_model(model, ds->options.input, SKV_META_INPUT_SOUND);
     SKV_TRY(skv_sound_settings_make(ctx, ds->values, stored, &a->settings));
     skv_text_init(&recipe, ctx);
     skv_sound_settings_format(&a->settings, &recipe);

@@ -6,6 +6,7 @@
 
 #include <skive/graph.h>
 
+#include "data/feed.h"
 #include "data/table.h"
 #include "graph/meta_keys.h"
 
@@ -146,7 +147,9 @@ static skive_status recipe_of(skive_context *ctx, const char *path, const skive_
                               skive_dataset *ds) {
     csv *c = ds->state;
     const bool given = skv_recipe_is(o->preprocessing, "table");
-    const char *told = given ? o->preprocessing : o->model ? skive_graph_meta(o->model, SKV_META_INPUT_TABLE) : NULL;
+    const char *told = given      ? o->preprocessing
+                       : o->model ? skv_recipe_in_model(o->model, o->input, SKV_META_INPUT_TABLE)
+                                  : NULL;
     ds->recipe_key = SKV_META_INPUT_TABLE;
     if (told) {
         SKV_TRY(skv_sheet_parse(ctx, told, &c->table));

@@ -6,6 +6,7 @@
 
 #include <skive/graph.h>
 
+#include "data/feed.h"
 #include "data/text.h"
 #include "graph/meta_keys.h"
 #include "tensor/tensor.h"
@@ -228,8 +229,8 @@ done:
 static skive_status known_recipe(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds, bool *known) {
     text_set *s = ds->state;
     const char *told = skv_recipe_is(o->preprocessing, "text") ? o->preprocessing
-                       : o->model                              ? skive_graph_meta(o->model, SKV_META_INPUT_TEXT)
-                                                               : NULL;
+                       : o->model ? skv_recipe_in_model(o->model, o->input, SKV_META_INPUT_TEXT)
+                                  : NULL;
     ds->recipe_key = SKV_META_INPUT_TEXT;
     *known = told != NULL;
     if (!told) return skv_text_recipe_start(&s->recipe, ds->values);

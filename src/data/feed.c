@@ -1,4 +1,4 @@
-/* Matching samples with a model's input, axis by axis. */
+/* Matching samples with one input of a model, axis by axis. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -131,9 +131,9 @@ static skive_status mismatch(const skv_feed *f, const skive_dataset_info *info, 
 }
 
 static skive_status match(skv_feed *f, const skive_graph *g, const skive_dataset_info *info) {
-    const skive_type *t = &g->inputs[0]->type;
-    const char *told = skive_graph_meta(g, SKV_META_INPUT_LAYOUT);
-    const int model_axis = skv_input_channel_axis(g);
+    const skive_type *t = &g->inputs[f->index]->type;
+    const char *told = skv_input_meta(g, f->index, SKV_META_INPUT_LAYOUT);
+    const int model_axis = skv_input_channel_axis(g, f->index);
     int64_t wanted[SKIVE_MAX_RANK] = {0};
     f->sample_rank = info->rank;
     memcpy(f->sample_dims, info->dims, sizeof f->sample_dims);
@@ -171,7 +171,7 @@ static bool is_whole(skive_dtype dtype) {
 }
 
 static skive_status read_scale(skv_feed *f, const skive_graph *g) {
-    const char *told = skive_graph_meta(g, SKV_META_INPUT_SCALE);
+    const char *told = skv_input_meta(g, f->index, SKV_META_INPUT_SCALE);
     f->scale = f->bytes ? 1.0 / 255.0 : 1.0;
     if (f->bytes && !skv_dtype_is_float(f->dtype)) {
         f->scale = 1;
@@ -213,17 +213,14 @@ static skive_status check_normalization(skv_feed *f, const skive_dataset_info *i
                        (long long)(f->channel_axis < 0 ? 1 : f->sample_dims[f->channel_axis]));
 }
 
-skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info, skv_feed *out) {
-    *out = (skv_feed){.ctx = ctx, .channel_axis = -1, .scale = 1};
-    if (g->n_inputs != 1) {
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "a data set needs a model with one input; this one has %u",
-                        g->n_inputs);
-    }
-    out->input = g->inputs[0]->name;
-    out->dtype = g->inputs[0]->type.dtype;
+skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, size_t index, const skive_dataset_info *info,
+                           skv_feed *out) {
+    *out = (skv_feed){.ctx = ctx, .index = index, .channel_axis = -1, .scale = 1};
+    out->input = g->inputs[index]->name;
+    out->dtype = g->inputs[index]->type.dtype;
     out->stored = info->dtype;
     out->bytes = info->dtype == SKIVE_U8;
-    out->mean_told = skive_graph_meta(g, SKV_META_INPUT_MEAN) != NULL;
+    out->mean_told = skv_input_meta(g, index, SKV_META_INPUT_MEAN) != NULL;
     out->mean_from = g->mean_from;
     out->scale_from = g->scale_from;
     if (!skv_dtype_is_float(out->dtype) && !is_whole(out->dtype)) {
@@ -231,7 +228,7 @@ skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive
                            "input '%s' has type %s, to which samples cannot be converted", out->input,
                            skive_dtype_name(out->dtype));
     }
-    SKV_TRY(skv_recipe_check(ctx, g, info->preprocessing));
+    SKV_TRY(skv_recipe_check(ctx, g, index, info->preprocessing));
     SKV_TRY(match(out, g, info));
     const int64_t c = out->channel_axis >= 0 ? out->sample_dims[out->channel_axis] : 1;
     out->images = info->preprocessing                          ? false
@@ -239,7 +236,7 @@ skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive
                   : out->sample_rank >= 3                      ? c == 1 || c == 3 || c == 4
                                                                : out->bytes && out->sample_rank == 2;
     SKV_TRY(read_scale(out, g));
-    skive_status status = skive_model_normalization(g, &out->normalization);
+    skive_status status = skv_input_normalization(g, index, &out->normalization);
     if (status == SKIVE_OK) status = check_normalization(out, info);
     if (status != SKIVE_OK) skv_feed_free(out);
     return status;
@@ -247,18 +244,6 @@ skive_status skv_feed_make(skive_context *ctx, const skive_graph *g, const skive
 
 void skv_feed_free(skv_feed *f) {
     if (f->ctx) skive_normalization_free(f->ctx, &f->normalization);
-}
-
-void skv_feed_bind(const skv_feed *f, skive_graph *g) {
-    skive_type *t = &g->inputs[0]->type;
-    for (int d = 1; d < t->rank && t->rank == f->rank + 1; d++) {
-        if (t->dims[d].size < 0) t->dims[d] = (skive_dim){f->dims[d - 1], NULL};
-    }
-}
-
-skive_status skv_feed_loader(skive_context *ctx, const skv_feed *feed, const skive_dataset *set,
-                             const skive_loader_options *options, skive_loader **out) {
-    return skv_loader_create(ctx, set, options, feed, out);
 }
 
 skive_status skv_feed_copy(skive_context *ctx, const char *name, const skive_tensor *batch, const skive_tensor *input) {
@@ -321,7 +306,7 @@ static void add_scale(const skv_feed *f, skv_text *t) {
     if (f->scale_named) skv_text_add(t, "%s", source_text(f->scale_from));
 }
 
-static void describe(const skv_feed *f, skv_text *t) {
+void skv_feed_describe(const skv_feed *f, skv_text *t) {
     const skive_normalization *n = &f->normalization;
     add_layout(f, t);
     if (f->stored != f->dtype && f->dtype != SKIVE_F32)
@@ -341,8 +326,13 @@ static void describe(const skv_feed *f, skv_text *t) {
 void skv_feed_tell(const skv_feed *f, const char *who) {
     skv_text t;
     skv_text_init(&t, f->ctx);
-    describe(f, &t);
-    if (t.status == SKIVE_OK) skv_note(f->ctx, "input '%s' of the %s: %s", f->input, who, t.data);
+    skv_feed_describe(f, &t);
+    const bool other = f->from && strcmp(f->from, f->input) != 0;
+    if (t.status == SKIVE_OK && other)
+        skv_note(f->ctx, "input '%s' of the %s takes '%s' of the data%s: %s", f->input, who, f->from,
+                 f->match == SKV_FEED_BY_SHAPE ? " (no other fits by type and shape)" : "", t.data);
+    else if (t.status == SKIVE_OK)
+        skv_note(f->ctx, "input '%s' of the %s: %s", f->input, who, t.data);
     skv_text_free(&t);
     if (f->images && !f->normalization.channels && !f->mean_told && skv_dtype_is_float(f->dtype))
         skv_note(f->ctx,
@@ -350,20 +340,4 @@ void skv_feed_tell(const skv_feed *f, const char *who) {
                  "one, give --mean and --std (such as --mean imagenet), or its outputs will be wrong; --mean none "
                  "silences this note",
                  who);
-}
-
-skive_status skive_model_input_text(skive_context *ctx, const skive_graph *g, const skive_dataset *set, char **out) {
-    SKV_NEED(ctx, "ctx, graph, set, out", ctx, g, set, out);
-    skive_dataset_info info;
-    skv_feed f;
-    skv_text t;
-    *out = NULL;
-    skive_dataset_get_info(set, &info);
-    SKV_TRY(skv_feed_make(ctx, g, &info, &f));
-    skv_text_init(&t, ctx);
-    describe(&f, &t);
-    const skive_status status = t.status == SKIVE_OK ? skv_strdup(ctx, t.data, out) : t.status;
-    skv_text_free(&t);
-    skv_feed_free(&f);
-    return status;
 }

@@ -86,9 +86,9 @@ static int axis_by_use(const skive_value *v, const int *axis, int rank, int *ste
     return -1;
 }
 
-int skv_input_channel_axis(const skive_graph *g) {
-    const skive_value *v = g->n_inputs ? g->inputs[0] : NULL;
-    const char *told = skive_graph_meta(g, SKV_META_INPUT_LAYOUT);
+int skv_input_channel_axis(const skive_graph *g, size_t index) {
+    const skive_value *v = index < g->n_inputs ? g->inputs[index] : NULL;
+    const char *told = v ? skv_input_meta(g, index, SKV_META_INPUT_LAYOUT) : NULL;
     int64_t dims[SKIVE_MAX_RANK];
     int axis[SKIVE_MAX_RANK], steps = 0;
     if (!v || v->type.rank < 3) return -1;
@@ -103,21 +103,37 @@ int skv_input_channel_axis(const skive_graph *g) {
     return skv_channel_axis_of(rank - 1, dims);
 }
 
-void skive_model_input_image(const skive_graph *g, int64_t *channels, int64_t *height, int64_t *width) {
-    const skive_type *t = g && g->n_inputs ? &g->inputs[0]->type : NULL;
-    if (!channels || !height || !width) return;
+void skv_input_image(const skive_graph *g, size_t index, int64_t *channels, int64_t *height, int64_t *width) {
+    const skive_type *t = index < g->n_inputs ? &g->inputs[index]->type : NULL;
     *channels = *height = *width = 0;
     if (!t || t->rank < 3 || t->rank > 4) return;
     if (t->rank == 3) {
         /* [N, h, w]: an image of one channel, unless the nodes read it as a series. */
-        if (skv_input_channel_axis(g) >= 0) return;
+        if (skv_input_channel_axis(g, index) >= 0) return;
         *channels = 1;
         *height = t->dims[1].size > 0 ? t->dims[1].size : 0;
         *width = t->dims[2].size > 0 ? t->dims[2].size : 0;
         return;
     }
-    const int c = skv_input_channel_axis(g) == 2 ? 3 : 1, h = c == 1 ? 2 : 1;
+    const int c = skv_input_channel_axis(g, index) == 2 ? 3 : 1, h = c == 1 ? 2 : 1;
     *channels = t->dims[c].size > 0 ? t->dims[c].size : 0;
     *height = t->dims[h].size > 0 ? t->dims[h].size : 0;
     *width = t->dims[h + 1].size > 0 ? t->dims[h + 1].size : 0;
+}
+
+size_t skv_input_for(const skive_graph *g, const char *name) {
+    size_t first = g->n_inputs;
+    for (size_t i = 0; i < g->n_inputs; i++) {
+        int64_t channels, height, width;
+        if (name && strcmp(g->inputs[i]->name, name) == 0) return i;
+        skv_input_image(g, i, &channels, &height, &width);
+        if (first == g->n_inputs && (channels || height || width)) first = i;
+    }
+    return first < g->n_inputs ? first : 0;
+}
+
+void skive_model_input_image(const skive_graph *g, int64_t *channels, int64_t *height, int64_t *width) {
+    if (!channels || !height || !width) return;
+    *channels = *height = *width = 0;
+    if (g) skv_input_image(g, 0, channels, height, width);
 }

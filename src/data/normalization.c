@@ -150,7 +150,8 @@ skive_status skv_dataset_statistics_of(skive_context *ctx, const skive_dataset *
 
 skive_status skive_dataset_statistics(skive_context *ctx, const skive_dataset *ds, skive_normalization *out) {
     SKV_NEED(ctx, "ctx, dataset, out", ctx, ds, out);
-    return skv_dataset_statistics_of(ctx, ds, ds->rank == 2 ? -1 : 0, out);
+    const skive_dataset *first = skv_dataset_input(ds, 0);
+    return skv_dataset_statistics_of(ctx, first, first->rank == 2 ? -1 : 0, out);
 }
 
 /* ---- text ---- */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/data.h"
+#include "data/disk.h"
 #include "graph/unknown.h"
 #include "tensor/tensor.h"
 
@@ -46,6 +47,23 @@ void skv_dataset_take_samples(skive_dataset *set, skive_tensor *t) {
     *t = (skive_tensor){0};
 }
 
+skive_status skv_dataset_take_disk(skive_context *ctx, skive_dataset *set, const char *path, uint64_t offset,
+                                   const skv_npy_info *info) {
+    const size_t total = (size_t)info->dims[0], row = info->bytes / total;
+    set->total = total;
+    set->rank = info->rank > 1 ? info->rank - 1 : 1;
+    set->dims[0] = 1;
+    set->size = 1;
+    for (int d = 1; d < info->rank; d++) {
+        set->dims[d - 1] = info->dims[d];
+        set->size *= (size_t)info->dims[d]; /* less than the bytes of the file */
+    }
+    set->channel_axis = -1;
+    set->dtype = info->dtype;
+    SKV_TRY(skv_disk_create(ctx, info->dtype, info->big, set->size, &set->disk));
+    return skv_disk_add(set->disk, path, offset + info->start, row, total);
+}
+
 /* ---- the lists ---- */
 
 static skive_status add(skive_context *ctx, skv_dataset_part **list, size_t *n, const char *name, skive_dataset *set) {
@@ -84,9 +102,14 @@ static void move_answer(skive_dataset *from, skive_dataset *to) {
 }
 
 skive_status skv_dataset_add_answer(skive_context *ctx, skive_dataset *ds, const char *name, skive_dataset *set) {
-    const bool first = ds->n_answers == 0;
-    SKV_TRY(add(ctx, &ds->answers, &ds->n_answers, name, first ? ds : set));
-    if (first && set != ds) move_answer(set, ds);
+    const bool first = ds->n_answers == 0, moves = first && !set->label_rank;
+    SKV_TRY(add(ctx, &ds->answers, &ds->n_answers, name, moves ? ds : set));
+    if (moves && set != ds) move_answer(set, ds);
+    if (!first || moves || set == ds) return SKIVE_OK;
+    ds->label_rank = set->label_rank; /* labels of all positions stay with the kind that reads them */
+    memcpy(ds->label_dims, set->label_dims, sizeof ds->label_dims);
+    ds->label_size = set->label_size;
+    ds->classes = set->classes;
     return SKIVE_OK;
 }
 
@@ -138,6 +161,7 @@ static skive_dataset_input input_of(const skive_dataset *ds, const char *name) {
                               .rank = ds->rank,
                               .sample_size = ds->size,
                               .dtype = skv_dataset_dtype(ds),
+                              .preprocessing = ds->recipe,
                               .channel_axis = ds->channel_axis};
     memcpy(in.dims, ds->dims, sizeof in.dims);
     return in;
@@ -169,7 +193,18 @@ static skive_status describe(skive_context *ctx, skive_dataset *ds) {
     return SKIVE_OK;
 }
 
+/* Whoever looks at the samples of the set itself sees the first input. */
+static void look_like(skive_dataset *ds, const skive_dataset *first) {
+    ds->rank = first->rank;
+    memcpy(ds->dims, first->dims, sizeof ds->dims);
+    ds->size = first->size;
+    ds->channel_axis = first->channel_axis;
+    ds->content = first->content;
+    ds->dtype = skv_dataset_dtype(first);
+}
+
 skive_status skv_dataset_parts_finish(skive_context *ctx, skive_dataset *ds) {
+    if (ds->n_inputs && ds->inputs[0].set != ds) look_like(ds, ds->inputs[0].set);
     for (size_t i = 0; i < ds->n_children; i++) {
         skive_dataset *child = ds->children[i];
         child->order = ds->order;

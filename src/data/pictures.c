@@ -5,6 +5,7 @@
 
 #include <skive/input.h>
 
+#include "data/feed.h"
 #include "data/pictures.h"
 
 enum { FILE_LIMIT = 256 << 20 };
@@ -201,7 +202,7 @@ skive_status skv_pictures_shape(skive_context *ctx, skv_pictures *f, skive_datas
     train = own;
     if (strcmp(f->of.parts.root, f->of.parts.class_root) != 0) SKV_TRY(look_at_training(ctx, f, &train));
     if (train.count == 0) train = own;
-    if (o->model) skive_model_input_image(o->model, &channels, &height, &width);
+    if (o->model) skv_input_image(o->model, skv_input_for(o->model, o->input), &channels, &height, &width);
     const bool by_model = channels == 1 || channels == 3;
     if (!by_model) channels = train.colour ? 3 : 1;
     if (o->channels) channels = o->channels;

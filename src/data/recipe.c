@@ -1,6 +1,8 @@
 /* The text of recipes: lines of fields. */
 #include "data/recipe.h"
 
+#include "data/feed.h"
+
 #include <string.h>
 
 #include "base/option.h"
@@ -132,11 +134,11 @@ const char *skv_recipe_difference(const char *a, const char *b, size_t *length) 
     }
 }
 
-skive_status skv_recipe_check(skive_context *ctx, const skive_graph *g, const char *recipe) {
+skive_status skv_recipe_check(skive_context *ctx, const skive_graph *g, size_t input, const char *recipe) {
     const char *key = skv_recipe_is(recipe, "table")  ? SKV_META_INPUT_TABLE
                       : skv_recipe_is(recipe, "text") ? SKV_META_INPUT_TEXT
                                                       : NULL;
-    const char *own = key ? skive_graph_meta(g, key) : NULL;
+    const char *own = key ? skv_recipe_in_model(g, g->inputs[input]->name, key) : NULL;
     size_t length = 0;
     const char *odd = own ? skv_recipe_difference(own, recipe, &length) : NULL;
     if (!odd) return SKIVE_OK;

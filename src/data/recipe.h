@@ -38,9 +38,9 @@ skive_status skv_recipe_damaged(skv_recipe *r);
 
 struct skive_graph;
 
-/* ERR_DATA: the model's metadata have a recipe of the same kind, and it makes other samples than `recipe` (NULL, or not
- * a recipe: not checked). */
-skive_status skv_recipe_check(skive_context *ctx, const struct skive_graph *g, const char *recipe);
+/* ERR_DATA: the metadata of the model's input have a recipe of the same kind, and it makes other samples than `recipe`
+ * (NULL, or not a recipe: not checked). */
+skive_status skv_recipe_check(skive_context *ctx, const struct skive_graph *g, size_t input, const char *recipe);
 /* NULL if both make the same samples; otherwise the first line of `a`, or else of `b`, that the other lacks. */
 const char *skv_recipe_difference(const char *a, const char *b, size_t *length);
 

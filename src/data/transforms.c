@@ -78,8 +78,8 @@ unsigned skv_contents_of(const skive_dataset *ds) {
     if (ds->content != SKV_CONTENT_UNKNOWN) return 1u << ds->content;
     if (skv_dataset_bytes(ds)) return ds->rank == 2 || ds->rank == 3 ? SKV_ON_IMAGE : ds->rank == 1 ? SKV_ON_TABLE : 0;
     if (ds->rank == 1)
-        return skv_dtype_is_float(ds->x.dtype) ? SKV_ON_TABLE | SKV_ON_WAVE
-                                               : SKV_ON_TABLE | SKV_ON_WAVE | SKV_ON_TOKENS;
+        return skv_dtype_is_float(skv_dataset_dtype(ds)) ? SKV_ON_TABLE | SKV_ON_WAVE
+                                                         : SKV_ON_TABLE | SKV_ON_WAVE | SKV_ON_TOKENS;
     if (ds->rank == 2) return SKV_ON_IMAGE | SKV_ON_WAVE | SKV_ON_FEATURES;
     if (ds->rank == 3) return ds->dims[0] == 1 ? SKV_ON_IMAGE | SKV_ON_FEATURES : SKV_ON_IMAGE;
     return 0;
@@ -148,7 +148,7 @@ static skive_status check_one(skive_context *ctx, const skive_dataset *ds, const
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms",
                            "transform '%s' needs pixels between 0 and 1, as 8-bit images are read, but %s has samples "
                            "of %s, whose range is not known; store them as uint8",
-                           t->name, ds->spec, skive_dtype_name(ds->x.dtype));
+                           t->name, ds->spec, skive_dtype_name(skv_dataset_dtype(ds)));
     if (t->channels && t->channels != dims[0])
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "transforms",
                            "transform '%s' needs %lld channels, but the samples of %s have %lld", t->name,

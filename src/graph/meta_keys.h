@@ -3,6 +3,7 @@
 #ifndef SKV_META_KEYS_H
 #define SKV_META_KEYS_H
 
+/* Of a model with several inputs, the keys of the input end in ":" and its name: "skive.input.mean:image". */
 #define SKV_META_INPUT_MEAN   "skive.input.mean"   /* numbers separated by commas, one or one a channel; none */
 #define SKV_META_INPUT_STD    "skive.input.std"    /* the same */
 #define SKV_META_INPUT_LAYOUT "skive.input.layout" /* nchw: channels behind the batch; nhwc: last */

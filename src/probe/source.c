@@ -17,7 +17,7 @@ static skive_status add_loss(skv_source *s, const skive_graph *model, const skv_
     SKV_GO(status, done, skive_graph_copy(s->ctx, model, &marked));
     SKV_GO(status, done, skv_params_mark_trainable(marked));
     const skv_problem_setup setup = {.model = marked,
-                                     .feed = &s->feed,
+                                     .feeds = &s->feeds,
                                      .targets = &s->targets,
                                      .objective = &skv_objective_labels,
                                      .options = &how,
@@ -40,7 +40,7 @@ done:
 static skive_status bind(skv_source *s, const skive_graph *model, bool training_form) {
     skv_stat_update *updates = NULL;
     size_t n_updates = 0;
-    SKV_TRY(skv_problem_bind(s->ctx, model, &s->feed, s->batch, &s->graph));
+    SKV_TRY(skv_problem_bind(s->ctx, model, &s->feeds, s->batch, &s->graph));
     if (!training_form) return SKIVE_OK;
     SKV_TRY(skv_params_mark_trainable(s->graph));
     const skive_status status = skv_train_form(s->ctx, s->graph, &updates, &n_updates);
@@ -55,7 +55,7 @@ static skive_status open_source(skv_source *s, const skive_graph *model, skive_d
     const int64_t count = (int64_t)s->targets.info.count;
     if (count < 1)
         return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->targets.info.spec, "%s: no samples", s->targets.info.spec);
-    SKV_TRY(skv_feed_make(s->ctx, model, &s->targets.info, &s->feed));
+    SKV_TRY(skv_feeds_make(s->ctx, model, &s->targets.info, &s->feeds));
     s->batch = o->batch < count ? o->batch : count;
     s->batches = count / s->batch;
     if (o->batches > 0 && o->batches < s->batches) s->batches = o->batches;
@@ -63,7 +63,7 @@ static skive_status open_source(skv_source *s, const skive_graph *model, skive_d
     l.batch = (size_t)s->batch;
     l.drop_last = true;
     l.seed = o->seed;
-    return skv_feed_loader(s->ctx, &s->feed, set, &l, &s->loader);
+    return skv_feeds_loader(s->ctx, &s->feeds, set, &l, &s->loader);
 }
 
 skive_status skv_source_open(skive_context *ctx, const skive_graph *model, skive_dataset *set,
@@ -77,7 +77,7 @@ skive_status skv_source_open(skive_context *ctx, const skive_graph *model, skive
 void skv_source_close(skv_source *s) {
     if (!s->ctx) return;
     skive_loader_free(s->loader);
-    skv_feed_free(&s->feed);
+    skv_feeds_free(&s->feeds);
     skive_graph_free(s->graph);
     *s = (skv_source){0};
 }
@@ -94,7 +94,10 @@ skive_status skv_source_feed(void *user, int64_t *run, skive_tensor *inputs, siz
     (void)n_inputs;
     SKV_TRY(skive_loader_next(s->loader, &batch));
     if (batch.end) return SKIVE_ERR_NOT_FOUND;
-    SKV_TRY(skv_feed_copy(s->ctx, s->feed.input, &batch.x, &inputs[s->input]));
+    for (size_t i = 0; i < s->feeds.n; i++) {
+        const skv_feed *f = &s->feeds.items[i];
+        SKV_TRY(skv_feed_copy(s->ctx, f->input, &batch.inputs[i], &inputs[f->index]));
+    }
     return s->loss ? skv_feed_copy(s->ctx, SKV_LABELS_INPUT, &batch.y, &inputs[s->labels]) : SKIVE_OK;
 }
 

@@ -23,10 +23,10 @@ typedef struct skv_source {
     skive_graph *graph; /* for skv_probe_setup; values have the model's names */
     const char *loss;   /* name of the loss in it, or NULL */
     int64_t batch, batches;
-    skv_feed feed;
+    skv_feeds feeds;
     skv_targets targets;
     skive_loader *loader;
-    size_t input, labels; /* indices of graph inputs */
+    size_t labels; /* index of the graph input */
 } skv_source;
 
 /* Errors: DATA (the model's input, or its answer, does not fit the samples; no samples; a set without labels where the

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "graph/batch.h"
+#include "graph/unknown.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
 
@@ -150,7 +152,7 @@ done:
 
 typedef struct loader_feed {
     skive_context *ctx;
-    skv_feed input;
+    skv_feeds feeds;
     skive_loader *loader;
     size_t batch;
     size_t *origin; /* [runs] first sample of each */
@@ -164,33 +166,36 @@ static skive_status feed_from_loader(void *user, int64_t index, skive_tensor *in
     (void)n_inputs;
     SKV_TRY(skive_loader_next(f->loader, &batch));
     if (batch.end || batch.count == 0) return SKIVE_ERR_NOT_FOUND;
-    SKV_TRY(skv_feed_copy(f->ctx, f->input.input, &batch.x, &inputs[0]));
-    const size_t row = skive_tensor_bytes(&inputs[0]) / f->batch;
-    for (size_t k = batch.count; k < f->batch; k++)
-        memcpy((char *)inputs[0].data + k * row, (const char *)batch.x.data + k % batch.count * row, row);
+    for (size_t i = 0; i < f->feeds.n; i++) {
+        const skv_feed *one = &f->feeds.items[i];
+        const skive_tensor *to = &inputs[one->index], *from = &batch.inputs[i];
+        SKV_TRY(skv_feed_copy(f->ctx, one->input, from, to));
+        const size_t row = skive_tensor_bytes(to) / f->batch;
+        for (size_t k = batch.count; k < f->batch; k++)
+            memcpy((char *)to->data + k * row, (const char *)from->data + k % batch.count * row, row);
+    }
     if ((size_t)index < f->runs) f->origin[index] = batch.indices[0];
     return SKIVE_OK;
 }
 
 /* The caller's sizes of open dimensions must be those of the samples. */
-static skive_status check_shapes(skive_context *ctx, const skive_quantize_options *o, const skive_shape_binding *is,
-                                 const skive_dataset_info *info) {
-    for (size_t i = 0; i < o->n_shapes; i++) {
-        const skive_shape_binding *s = &o->shapes[i];
-        char told[160], found[160];
-        if (strcmp(s->input, is->input) != 0)
-            return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, s->input,
-                               "a shape is given for '%s', but the model's input is '%s'", s->input, is->input);
-        bool same = s->rank == is->rank;
-        for (int d = 1; same && d < s->rank; d++) same = s->dims[d] == is->dims[d];
-        if (same) continue;
-        skv_shape_text(s->rank, s->dims, told, sizeof told);
-        skv_shape_text(is->rank, is->dims, found, sizeof found);
-        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, s->input,
-                           "input '%s': the given shape is %s, but the samples of %s are %s", s->input, told,
-                           info->spec, found);
-    }
-    return SKIVE_OK;
+static skive_status check_shape(skive_context *ctx, const skive_shape_binding *s, const skive_graph *g,
+                                const skive_shape_binding *all, size_t n, const skive_dataset_info *info) {
+    const skive_shape_binding *is = NULL;
+    char told[160], found[160];
+    for (size_t i = 0; i < n && !is; i++) is = strcmp(s->input, all[i].input) == 0 ? &all[i] : NULL;
+    if (!is && n == 1)
+        return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, s->input,
+                           "a shape is given for '%s', but the model's input is '%s'", s->input, all[0].input);
+    if (!is) return skv_fail_no_input(ctx, SKIVE_ERR_NOT_FOUND, g, s->input);
+    bool same = s->rank == is->rank;
+    for (int d = 1; same && d < s->rank; d++) same = s->dims[d] == is->dims[d];
+    if (same) return SKIVE_OK;
+    skv_shape_text(s->rank, s->dims, told, sizeof told);
+    skv_shape_text(is->rank, is->dims, found, sizeof found);
+    return skv_fail_at(ctx, SKIVE_ERR_SHAPE, s->input,
+                       "input '%s': the given shape is %s, but the samples of %s are %s", s->input, told, info->spec,
+                       found);
 }
 
 skive_status skv_quantize_set(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
@@ -198,45 +203,37 @@ skive_status skv_quantize_set(skive_context *ctx, skive_graph *graph, skive_data
                               const skv_quant_control *control) {
     skive_quantize_options o = skive_quantize_options_default();
     skive_dataset_info info;
-    skive_shape_binding shape = {0};
+    skive_shape_binding *shapes = NULL;
     loader_feed feed = {.ctx = ctx};
+    skive_status status;
     if (report) *report = (skive_quantize_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
-    if (graph->n_inputs != 1)
-        return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT,
-                        "the model has %u inputs, but a data set provides one: give samples for each input by name",
-                        graph->n_inputs);
-    const skive_value *input = graph->inputs[0];
     skive_dataset_get_info(calibration, &info);
-    const int64_t fixed = input->type.rank > 0 ? input->type.dims[0].size : -1;
+    const int64_t fixed = skv_graph_fixed_batch(graph);
     if (fixed > 0) o.batch = fixed;
     if (o.batch < 1) o.batch = 1;
-    SKV_TRY(skv_feed_make(ctx, graph, &info, &feed.input));
-    skv_feed_tell(&feed.input, "model");
-    shape.input = input->name;
-    shape.rank = feed.input.rank + 1;
-    shape.dims[0] = o.batch;
-    memcpy(shape.dims + 1, feed.input.dims, (size_t)feed.input.rank * sizeof *shape.dims);
-    skive_status status = check_shapes(ctx, &o, &shape, &info);
-    if (status != SKIVE_OK) {
-        skv_feed_free(&feed.input);
-        return status;
-    }
+    SKV_TRY(skv_feeds_make(ctx, graph, &info, &feed.feeds));
+    skv_feeds_tell(&feed.feeds, "model");
+    SKV_GO(status, done, skv_feeds_shapes(&feed.feeds, o.batch, &shapes));
+    for (size_t i = 0; i < o.n_shapes; i++)
+        SKV_GO(status, done, check_shape(ctx, &o.shapes[i], graph, shapes, feed.feeds.n, &info));
     if (o.samples > 0 && (size_t)o.samples > info.count) o.samples = (int64_t)(info.count ? info.count : 1);
-    o.shapes = &shape;
-    o.n_shapes = 1;
+    o.shapes = shapes;
+    o.n_shapes = feed.feeds.n;
     skive_loader_options l = skive_loader_options_default();
     l.batch = feed.batch = (size_t)o.batch;
     feed.runs = o.samples > 0 ? (size_t)(o.samples / o.batch + 1) : 0;
-    status = skv_alloc_array(ctx, feed.runs + 1, sizeof *feed.origin, &feed.origin);
-    if (status == SKIVE_OK) status = skv_feed_loader(ctx, &feed.input, calibration, &l, &feed.loader);
-    if (status == SKIVE_OK) status = skive_loader_start_epoch(feed.loader, 0);
-    if (status == SKIVE_OK) status = skv_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report, control);
+    SKV_GO(status, done, skv_alloc_array(ctx, feed.runs + 1, sizeof *feed.origin, &feed.origin));
+    SKV_GO(status, done, skv_feeds_loader(ctx, &feed.feeds, calibration, &l, &feed.loader));
+    SKV_GO(status, done, skive_loader_start_epoch(feed.loader, 0));
+    status = skv_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report, control);
     if (status == SKIVE_OK && report && report->outlier.name && (size_t)report->outlier.run < feed.runs)
         report->outlier.run = (int64_t)skive_dataset_origin(calibration, feed.origin[report->outlier.run]);
+done:
     skive_loader_free(feed.loader);
-    skv_feed_free(&feed.input);
+    skv_feeds_free(&feed.feeds);
     skv_free(ctx, feed.origin);
+    skv_free(ctx, shapes);
     return status;
 }
 

@@ -141,7 +141,7 @@ static skive_status evaluate(void *user, size_t applied, skive_eval_report *out)
     skive_graph *g = NULL;
     take_first(c, applied);
     SKV_TRY(skv_quant_insert_part(c->ctx, c->work, c->o, c->part, c->points, &g));
-    const skive_status status = skv_evaluate(c->ctx, g, c->c->validation, 0, false, false, NULL, out);
+    const skive_status status = skv_evaluate(c->ctx, g, c->c->validation, &(skv_evaluation){0}, out);
     skive_graph_free(g);
     return status;
 }
@@ -221,8 +221,8 @@ void skive_quantize_control_free(skive_context *ctx, skive_quantize_control *r) 
 static skive_status test(skive_context *ctx, const skive_graph *before, const skive_graph *after, skive_dataset *set,
                          skive_quantize_control *r) {
     skive_eval_report x = {0}, y = {0};
-    skive_status status = skv_evaluate(ctx, before, set, 0, false, false, NULL, &x);
-    if (status == SKIVE_OK) status = skv_evaluate(ctx, after, set, 0, false, false, NULL, &y);
+    skive_status status = skv_evaluate(ctx, before, set, &(skv_evaluation){0}, &x);
+    if (status == SKIVE_OK) status = skv_evaluate(ctx, after, set, &(skv_evaluation){0}, &y);
     if (status == SKIVE_OK) status = skive_compare_paired(ctx, &x, &y, &r->test);
     if (status == SKIVE_OK) {
         r->tested = true;
@@ -255,7 +255,7 @@ skive_status skive_quantize_within(skive_context *ctx, skive_graph *graph, skive
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "max_drop",
                            "the largest drop is %g; it must be from 0 to 100 percentage points", max_drop);
     SKV_TRY(skive_graph_copy(ctx, graph, &work));
-    SKV_GO(status, done, skv_evaluate(ctx, graph, validation, 0, false, false, NULL, &original));
+    SKV_GO(status, done, skv_evaluate(ctx, graph, validation, &(skv_evaluation){0}, &original));
     own.original = original.hit ? 100 * original.accuracy : 100 * original.r2;
     SKV_GO(status, done, skv_quantize_set(ctx, work, calibration, options, &made, &c));
     if (test_set) SKV_GO(status, done, test(ctx, graph, work, test_set, &own));

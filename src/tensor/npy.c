@@ -144,45 +144,75 @@ static skive_status parse_dictionary(npy_header *h) {
     return SKIVE_OK;
 }
 
-/* The tensor takes over the memory of the file on success: data sets may be as large as memory. */
-static skive_status parse(skive_context *ctx, const char *path, unsigned char *data, size_t size, skive_tensor *out) {
-    size_t start, length, bytes;
-    if (size < 10 || memcmp(data, magic, sizeof magic) != 0) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: not a .npy file", path);
+/* Where the header's text begins and ends. */
+static skive_status find_header(npy_header *h, const unsigned char *data, size_t have, size_t *start, size_t *length) {
+    if (have < 10 || memcmp(data, magic, sizeof magic) != 0) {
+        return skv_fail_at(h->ctx, SKIVE_ERR_FORMAT, h->path, "%s: not a .npy file", h->path);
     }
     if (data[6] < 1 || data[6] > 3) {
-        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, path,
-                           "%s: .npy version %u.%u is not supported (versions 1 to 3 are)", path, (unsigned)data[6],
+        return skv_fail_at(h->ctx, SKIVE_ERR_UNSUPPORTED, h->path,
+                           "%s: .npy version %u.%u is not supported (versions 1 to 3 are)", h->path, (unsigned)data[6],
                            (unsigned)data[7]);
     }
-    npy_header h = {.ctx = ctx, .path = path};
-    length = (size_t)data[8] | (size_t)data[9] << 8;
-    start = 10;
+    *length = (size_t)data[8] | (size_t)data[9] << 8;
+    *start = 10;
     if (data[6] > 1) {
-        if (size < 12) return damaged(&h, "the file ends in the middle of it");
-        length |= (size_t)data[10] << 16 | (size_t)data[11] << 24;
-        start = 12;
+        if (have < 12) return damaged(h, "the file ends in the middle of it");
+        *length |= (size_t)data[10] << 16 | (size_t)data[11] << 24;
+        *start = 12;
     }
-    if (length > size - start) return damaged(&h, "the file ends in the middle of it");
-    h.at = (const char *)data + start;
+    return *length > have - *start ? damaged(h, "the file ends in the middle of it") : SKIVE_OK;
+}
+
+skive_status skv_npy_head(skive_context *ctx, const char *path, const void *head, size_t have, uint64_t size,
+                          skv_npy_info *out) {
+    npy_header h = {.ctx = ctx, .path = path};
+    size_t start = 0, length = 0, bytes;
+    int64_t count;
+    char text[SKV_DIMS_TEXT];
+    SKV_TRY(find_header(&h, head, have, &start, &length));
+    h.at = (const char *)head + start;
     h.end = h.at + length;
     SKV_TRY(parse_dictionary(&h));
-
-    char text[SKV_DIMS_TEXT];
-    int64_t count;
-    size_t have = size - start - length;
+    const uint64_t left = size - start - length;
     if (!skv_dims_count(h.rank, h.dims, &count) || !skv_dtype_bytes(h.dtype, count, &bytes)) {
         return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: shape %s is too large", path,
                            skv_dims_text(h.rank, h.dims, text, sizeof text));
     }
-    if (bytes != have) {
-        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: %s%s needs %zu bytes, but the file has %zu", path,
-                           skive_dtype_name(h.dtype), skv_dims_text(h.rank, h.dims, text, sizeof text), bytes, have);
+    if (bytes != left) {
+        return skv_fail_at(ctx, SKIVE_ERR_FORMAT, path, "%s: %s%s needs %zu bytes, but the file has %llu", path,
+                           skive_dtype_name(h.dtype), skv_dims_text(h.rank, h.dims, text, sizeof text), bytes,
+                           (unsigned long long)left);
     }
-    memmove(data, data + start + length, bytes);
-    *out = (skive_tensor){.dtype = h.dtype, .rank = h.rank, .data = data};
-    for (int d = 0; d < h.rank; d++) out->dims[d] = h.dims[d];
-    if (h.big != SKV_BIG_ENDIAN) skv_swap_elements(data, bytes, skv_dtype_align(h.dtype));
+    *out = (skv_npy_info){.dtype = h.dtype, .big = h.big, .rank = h.rank, .start = start + length, .bytes = bytes};
+    memcpy(out->dims, h.dims, sizeof out->dims);
+    return SKIVE_OK;
+}
+
+skive_status skv_npy_open(skive_context *ctx, const char *path, skv_npy_info *out) {
+    enum { HEAD = 1 << 17 }; /* more than the longest header that numpy writes by default */
+    skv_reader *r = NULL;
+    unsigned char *head = NULL;
+    skive_status status;
+    SKV_TRY(skv_reader_open(ctx, path, &r));
+    const size_t n = skv_reader_size(r) < HEAD ? (size_t)skv_reader_size(r) : HEAD;
+    SKV_GO(status, done, skv_alloc(ctx, n + 1, &head));
+    SKV_GO(status, done, skv_reader_at(r, 0, head, n));
+    status = skv_npy_head(ctx, path, head, n, skv_reader_size(r), out);
+done:
+    skv_free(ctx, head);
+    skv_reader_close(r);
+    return status;
+}
+
+/* The tensor takes over the memory of the file on success: data sets may be as large as memory. */
+skive_status skv_npy_parse(skive_context *ctx, const char *path, void *data, size_t size, skive_tensor *out) {
+    skv_npy_info info;
+    SKV_TRY(skv_npy_head(ctx, path, data, size, size, &info));
+    memmove(data, (unsigned char *)data + info.start, info.bytes);
+    *out = (skive_tensor){.dtype = info.dtype, .rank = info.rank, .data = data};
+    for (int d = 0; d < info.rank; d++) out->dims[d] = info.dims[d];
+    if (info.big != SKV_BIG_ENDIAN) skv_swap_elements(data, info.bytes, skv_dtype_align(info.dtype));
     return SKIVE_OK;
 }
 
@@ -192,7 +222,7 @@ skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_t
     size_t size;
     memset(out, 0, sizeof *out);
     SKV_TRY(skv_file_read(ctx, path, 0, &data, &size));
-    const skive_status status = parse(ctx, path, data, size, out);
+    const skive_status status = skv_npy_parse(ctx, path, data, size, out);
     if (status != SKIVE_OK) skv_free(ctx, data);
     return status;
 }

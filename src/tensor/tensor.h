@@ -226,4 +226,21 @@ static inline void skv_store_i64(skive_dtype dtype, void *data, size_t i, int64_
         skv_store_f64(dtype, data, i, (double)value); /* other integers saturate long before 2^53 */
 }
 
+/* ---- .npy files ---- */
+
+/* What the header says. */
+typedef struct skv_npy_info {
+    skive_dtype dtype;
+    bool big; /* high bytes first */
+    int rank;
+    int64_t dims[SKIVE_MAX_RANK];
+    size_t start, bytes; /* of the elements in the file */
+} skv_npy_info;
+/* From the first `have` of `size` bytes. `path` is for messages. Errors: FORMAT, UNSUPPORTED. */
+skive_status skv_npy_head(skive_context *ctx, const char *path, const void *head, size_t have, uint64_t size,
+                          skv_npy_info *out);
+skive_status skv_npy_open(skive_context *ctx, const char *path, skv_npy_info *out);
+/* A whole file in memory, which the tensor takes over on success. */
+skive_status skv_npy_parse(skive_context *ctx, const char *path, void *data, size_t size, skive_tensor *out);
+
 #endif

@@ -3,30 +3,47 @@
 #include <string.h>
 
 #include "data/feed.h"
+#include "graph/batch.h"
 #include "tensor/tensor.h"
+#include "train/goals.h"
 #include "train/metrics.h"
 #include "train/curriculum.h"
 #include "train/train.h"
 
 enum { DEFAULT_BATCH = 100 };
 
-typedef struct evaluation {
-    skive_context *ctx;
+/* One target and the output that is to give it. */
+typedef struct measured {
     skive_eval_report *r;
+    size_t target; /* of the set's */
+    const char *name;
     skv_targets targets;
     skv_head head;
     skv_metrics metrics;
+    int64_t scores; /* a sample */
+    skive_tensor out;
+    bool time_first;
+    float *row; /* [scores], where time comes first */
+} measured;
+
+typedef struct evaluation {
+    skive_context *ctx;
+    measured *items; /* [n] */
+    size_t n;
     skive_plan *plan;
     skive_exec *exec;
     skive_loader *loader;
-    skv_feed feed;
-    int64_t batch, scores; /* scores a sample */
-    bool shuffle, tell, time_first;
-    float *row; /* [scores], where time comes first */
+    skv_feeds feeds;
+    int64_t batch;
+    bool shuffle, tell;
 } evaluation;
 
 void skive_eval_report_free(skive_context *ctx, skive_eval_report *r) {
     if (!r) return;
+    for (size_t i = 0; i < r->n_more; i++) skive_eval_report_free(ctx, &r->more[i]);
+    skv_free(ctx, r->more);
+    skv_free(ctx, r->target);
+    skv_free(ctx, r->inputs);
     skv_free(ctx, r->confusion);
     skv_free(ctx, r->predicted);
     skv_free(ctx, r->hit);
@@ -56,69 +73,72 @@ static bool rows_of(const skive_tensor *t, int64_t batch) {
 }
 
 /* The plan knows all dimensions, which the graph may leave open. */
-static skive_status check_places(evaluation *e, const skive_tensor *out) {
+static skive_status check_places(evaluation *e, measured *m) {
+    const skive_tensor *out = &m->out;
     const skive_type type = skive_type_make(out->dtype, out->rank, out->dims);
-    const int axis = skv_head_place_axis(&e->targets, &type);
+    const int axis = skv_head_place_axis(&m->targets, &type);
     char text[SKV_DIMS_TEXT + 16];
     const bool fits = axis > 0 && out->dtype == SKIVE_F32 && out->dims[0] == e->batch;
-    if (fits) e->metrics.width = out->dims[axis];
-    e->metrics.classes_last = axis > 1;
-    if (fits && e->metrics.width >= e->targets.info.classes) return SKIVE_OK;
-    return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->head.value->name,
+    if (fits) m->metrics.width = out->dims[axis];
+    m->metrics.classes_last = axis > 1;
+    if (fits && m->metrics.width >= m->targets.info.classes) return SKIVE_OK;
+    return skv_fail_at(e->ctx, SKIVE_ERR_DATA, m->head.value->name,
                        "%s has %lld classes for each of %zu places of a sample, but output '%s' is %s for %lld samples",
-                       e->targets.info.spec, (long long)e->targets.info.classes, e->targets.info.label_size,
-                       e->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch);
+                       m->targets.info.spec, (long long)m->targets.info.classes, m->targets.info.label_size,
+                       m->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch);
 }
 
 /* Embeddings are rows; scores over time and boxes have three axes, and of scores over time the first may be time. */
-static skive_status check_shape(evaluation *e, const skive_tensor *out) {
+static skive_status check_shape(evaluation *e, measured *m) {
+    const skive_tensor *out = &m->out;
     char text[SKV_DIMS_TEXT + 16];
-    const skive_task task = e->head.task;
-    if (task == SKIVE_TASK_PLACES) return check_places(e, out);
-    const bool three = out->rank == 3 && out->dtype == SKIVE_F32 && e->scores * e->batch == skive_tensor_count(out);
-    e->time_first = task == SKIVE_TASK_SEQUENCES && three && out->dims[0] != e->batch && out->dims[1] == e->batch;
-    const bool first = three && (e->time_first || out->dims[0] == e->batch);
-    if (three) e->metrics.width = out->dims[2];
+    const skive_task task = m->head.task;
+    if (task == SKIVE_TASK_PLACES) return check_places(e, m);
+    const bool three = out->rank == 3 && out->dtype == SKIVE_F32 && m->scores * e->batch == skive_tensor_count(out);
+    m->time_first = task == SKIVE_TASK_SEQUENCES && three && out->dims[0] != e->batch && out->dims[1] == e->batch;
+    const bool first = three && (m->time_first || out->dims[0] == e->batch);
+    if (three) m->metrics.width = out->dims[2];
     if (task == SKIVE_TASK_EMBEDDING ? out->dtype == SKIVE_F32 && rows_of(out, e->batch)
                                      : first && (task != SKIVE_TASK_BOXES || out->dims[2] == 6))
         return SKIVE_OK;
-    return skv_fail_at(e->ctx, SKIVE_ERR_DATA, e->head.value->name, "output '%s' is %s for %lld samples, not %s",
-                       e->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch,
+    return skv_fail_at(e->ctx, SKIVE_ERR_DATA, m->head.value->name, "output '%s' is %s for %lld samples, not %s",
+                       m->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch,
                        task == SKIVE_TASK_EMBEDDING   ? "a row for each"
                        : task == SKIVE_TASK_SEQUENCES ? "[n, steps, classes]"
                                                       : "[n, boxes, 6]");
 }
 
 /* The numbers of sample i, in a row of their own where time comes first. */
-static const float *row_of(evaluation *e, const skive_tensor *out, size_t i) {
-    const float *data = out->data;
-    const int64_t width = e->metrics.width;
-    if (!e->time_first) return data + (int64_t)i * e->scores;
-    for (int64_t t = 0; t < e->scores / width; t++)
-        memcpy(e->row + t * width, data + (t * e->batch + (int64_t)i) * width, (size_t)width * sizeof *data);
-    return e->row;
+static const float *row_of(const evaluation *e, const measured *m, size_t i) {
+    const float *data = m->out.data;
+    const int64_t width = m->metrics.width;
+    if (!m->time_first) return data + (int64_t)i * m->scores;
+    for (int64_t t = 0; t < m->scores / width; t++)
+        memcpy(m->row + t * width, data + (t * e->batch + (int64_t)i) * width, (size_t)width * sizeof *data);
+    return m->row;
 }
 
 /* What the plan gives must be as many numbers a sample as the data ask for; only here are all dimensions known. */
-static skive_status check_output(evaluation *e, const skive_tensor *out) {
-    const int64_t count = skive_tensor_count(out), wanted = e->targets.size;
+static skive_status check_output(evaluation *e, measured *m) {
+    const skive_tensor *out = &m->out;
+    const int64_t count = skive_tensor_count(out), wanted = m->targets.size;
     char text[SKV_DIMS_TEXT + 16];
-    e->scores = count / e->batch;
-    skv_head_settle(&e->head, &e->targets, e->scores);
-    const skive_task task = e->head.task;
-    if (task > SKIVE_TASK_VALUES) return check_shape(e, out);
-    const bool classes = task == SKIVE_TASK_CLASSES && e->targets.info.labelled;
-    const bool fits = task == SKIVE_TASK_BINARY ? wanted <= 2 : classes ? e->scores >= wanted : e->scores == wanted;
-    const skive_dataset_info *info = &e->targets.info;
+    m->scores = count / e->batch;
+    skv_head_settle(&m->head, &m->targets, m->scores);
+    const skive_task task = m->head.task;
+    if (task > SKIVE_TASK_VALUES) return check_shape(e, m);
+    const bool classes = task == SKIVE_TASK_CLASSES && m->targets.info.labelled;
+    const bool fits = task == SKIVE_TASK_BINARY ? wanted <= 2 : classes ? m->scores >= wanted : m->scores == wanted;
+    const skive_dataset_info *info = &m->targets.info;
     const bool in_place = task != SKIVE_TASK_VALUES || out->rank < 1 ||
                           skv_same_places(out->dims + 1, out->rank - 1, info->target_dims, info->target_rank);
-    if (in_place && out->dtype == SKIVE_F32 && e->scores * e->batch == count && fits &&
+    if (in_place && out->dtype == SKIVE_F32 && m->scores * e->batch == count && fits &&
         (task == SKIVE_TASK_VALUES || rows_of(out, e->batch)))
         return SKIVE_OK;
     return skv_fail_at(
-        e->ctx, SKIVE_ERR_DATA, e->targets.info.spec, "%s has %lld %s, but output '%s' is %s for %lld sample%s",
-        e->targets.info.spec, (long long)wanted, e->targets.info.labelled ? "classes" : "targets per sample",
-        e->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch, e->batch == 1 ? "" : "s");
+        e->ctx, SKIVE_ERR_DATA, m->targets.info.spec, "%s has %lld %s, but output '%s' is %s for %lld sample%s",
+        m->targets.info.spec, (long long)wanted, m->targets.info.labelled ? "classes" : "targets per sample",
+        m->head.value->name, skv_tensor_text(out, text, sizeof text), (long long)e->batch, e->batch == 1 ? "" : "s");
 }
 
 /* A sample's answer must not depend on its neighbours. The graph itself is only read. */
@@ -137,28 +157,25 @@ done:
 
 static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch) {
     skive_plan_options o = skive_plan_options_default();
-    skive_shape_binding shape = {0};
-    skive_tensor out;
-    if (g->n_inputs != 1 || g->n_outputs < 1) {
-        return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "evaluation needs a model with one input; this one has %u",
-                        g->n_inputs);
-    }
-    const int64_t fixed = g->inputs[0]->type.rank > 0 ? g->inputs[0]->type.dims[0].size : -1;
+    skive_shape_binding *shapes = NULL;
+    const int64_t fixed = skv_graph_fixed_batch(g);
     e->batch = fixed >= 0 ? fixed : batch > 0 ? batch : DEFAULT_BATCH;
     if (e->batch < 1) {
         return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "the model's input '%s' has a batch of 0", g->inputs[0]->name);
     }
-    shape.input = g->inputs[0]->name;
-    shape.rank = e->feed.rank + 1;
-    shape.dims[0] = e->batch;
-    memcpy(shape.dims + 1, e->feed.dims, (size_t)e->feed.rank * sizeof *shape.dims);
+    SKV_TRY(skv_feeds_shapes(&e->feeds, e->batch, &shapes));
     o.batch = e->batch;
-    o.shapes = &shape;
-    o.n_shapes = 1;
-    SKV_TRY(plan_inference(e->ctx, g, &o, &e->plan));
+    o.shapes = shapes;
+    o.n_shapes = e->feeds.n;
+    const skive_status status = plan_inference(e->ctx, g, &o, &e->plan);
+    skv_free(e->ctx, shapes);
+    SKV_TRY(status);
     SKV_TRY(skive_exec_create(e->ctx, e->plan, &e->exec));
-    SKV_TRY(skive_exec_output(e->exec, e->head.output, &out));
-    return check_output(e, &out);
+    for (size_t i = 0; i < e->n; i++) {
+        SKV_TRY(skive_exec_output(e->exec, e->items[i].head.output, &e->items[i].out));
+        SKV_TRY(check_output(e, &e->items[i]));
+    }
+    return SKIVE_OK;
 }
 
 static bool has_nan(const float *row, int64_t k) {
@@ -168,40 +185,53 @@ static bool has_nan(const float *row, int64_t k) {
     return false;
 }
 
+static skive_status feed_batch(const evaluation *e, const skive_batch *batch) {
+    for (size_t i = 0; i < e->feeds.n; i++) {
+        skive_tensor in;
+        SKV_TRY(skive_exec_input(e->exec, e->feeds.items[i].index, &in));
+        SKV_TRY(skv_feed_copy(e->ctx, e->feeds.items[i].input, &batch->inputs[i], &in));
+    }
+    return SKIVE_OK;
+}
+
+/* The rows of one output, with the samples' targets. */
+static skive_status count_batch(evaluation *e, measured *m, const skive_batch *batch) {
+    const bool labelled = m->targets.info.labelled;
+    const skive_tensor *y = &batch->targets[m->target];
+    for (size_t i = 0; i < batch->count; i++) {
+        const float *row = row_of(e, m, i);
+        /* Which class comes first among such scores means nothing; counted as any, it would look like an answer. */
+        if (has_nan(row, m->scores)) {
+            return skv_fail_at(e->ctx, SKIVE_ERR_NUMERIC, m->targets.info.spec,
+                               "the model gives NaN for sample %zu of %s", batch->indices[i], m->targets.info.spec);
+        }
+        const size_t places = m->targets.info.label_rank ? m->targets.info.label_size : 0;
+        m->metrics.labels = places ? (const int64_t *)y->data + i * places : NULL;
+        skv_metrics_add(&m->metrics, batch->indices[i], row, labelled && !places ? ((const int64_t *)y->data)[i] : 0,
+                        labelled ? NULL : (const float *)y->data + i * m->targets.info.target_size);
+    }
+    return SKIVE_OK;
+}
+
 static skive_status run(evaluation *e) {
     skv_progress progress;
-    skive_tensor in, out;
     skive_batch batch;
     int64_t done = 0;
     const double started = skv_now();
-    SKV_TRY(skive_exec_input(e->exec, 0, &in));
-    SKV_TRY(skive_exec_output(e->exec, e->head.output, &out));
     SKV_TRY(skive_loader_start_epoch(e->loader, 0));
-    skv_progress_start(&progress, e->ctx, "evaluate", (double)e->r->n);
+    skv_progress_start(&progress, e->ctx, "evaluate", (double)e->items[0].r->n);
     for (;;) {
         char text[64];
         SKV_TRY(skive_loader_next(e->loader, &batch));
         if (batch.end) break;
-        SKV_TRY(skv_feed_copy(e->ctx, e->feed.input, &batch.x, &in)); /* rows behind a short last batch are ignored */
+        SKV_TRY(feed_batch(e, &batch)); /* rows behind a short last batch are ignored */
         SKV_TRY(skive_exec_run(e->exec));
-        const bool labelled = e->targets.info.labelled;
-        for (size_t i = 0; i < batch.count; i++) {
-            const float *row = row_of(e, &out, i);
-            /* Which class comes first among such scores means nothing; counted as any, it would look like an answer. */
-            if (has_nan(row, e->scores)) {
-                return skv_fail_at(e->ctx, SKIVE_ERR_NUMERIC, e->targets.info.spec,
-                                   "the model gives NaN for sample %zu of %s", batch.indices[i], e->targets.info.spec);
-            }
-            const size_t places = e->targets.info.label_rank ? e->targets.info.label_size : 0;
-            e->metrics.labels = places ? (const int64_t *)batch.y.data + i * places : NULL;
-            skv_metrics_add(&e->metrics, batch.indices[i], row,
-                            labelled && !places ? ((const int64_t *)batch.y.data)[i] : 0,
-                            labelled ? NULL : (const float *)batch.y.data + i * e->targets.info.target_size);
-        }
+        for (size_t i = 0; i < e->n; i++) SKV_TRY(count_batch(e, &e->items[i], &batch));
         done += (int64_t)batch.count;
-        SKV_TRY(skv_progress_at(&progress, (double)done, "%s", skv_metrics_text(&e->metrics, done, text, sizeof text)));
+        SKV_TRY(skv_progress_at(&progress, (double)done, "%s",
+                                skv_metrics_text(&e->items[0].metrics, done, text, sizeof text)));
     }
-    e->r->seconds = skv_now() - started;
+    for (size_t i = 0; i < e->n; i++) e->items[i].r->seconds = skv_now() - started;
     return SKIVE_OK;
 }
 
@@ -210,40 +240,93 @@ static skive_status make_loader(evaluation *e, const skive_dataset *dataset) {
     o.batch = (size_t)e->batch;
     o.shuffle = e->shuffle;
     o.seed = 1;
-    return skv_feed_loader(e->ctx, &e->feed, dataset, &o, &e->loader);
+    return skv_feeds_loader(e->ctx, &e->feeds, dataset, &o, &e->loader);
 }
 
-static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset *dataset, int64_t batch) {
-    SKV_TRY(skv_targets_of(e->ctx, dataset, &e->targets));
-    SKV_TRY(skv_head_find(e->ctx, g, &e->targets, &e->head));
-    SKV_TRY(skv_feed_make(e->ctx, g, &e->targets.info, &e->feed));
-    SKV_TRY(make_plan(e, g, batch));
-    if (e->tell) skv_feed_tell(&e->feed, "model");
-    e->r->n = (int64_t)e->targets.info.count;
-    e->r->output = skv_head_info(&e->head);
-    e->r->sample_rank = e->feed.rank;
-    memcpy(e->r->sample_dims, e->feed.dims, (size_t)e->feed.rank * sizeof *e->feed.dims);
-    e->metrics.scores = e->scores;
-    if (e->time_first) SKV_TRY(skv_alloc_array(e->ctx, (size_t)e->scores + 1, sizeof *e->row, &e->row));
-    SKV_TRY(skv_metrics_start(&e->metrics));
-    skv_head_tell_assumed(e->ctx, &e->targets, &e->head);
+/* Which outputs are measured against which targets; the report of the first holds the others. */
+static skive_status find_outputs(evaluation *e, const skive_graph *g, const skive_dataset *set, const char *outputs,
+                                 skive_eval_report *r) {
+    skv_goals goals;
+    skive_status status;
+    SKV_TRY(skv_goals_find(e->ctx, g, set, outputs, &goals));
+    SKV_GO(status, done, skv_alloc_array(e->ctx, goals.n, sizeof *e->items, &e->items));
+    if (goals.n > 1) SKV_GO(status, done, skv_alloc_array(e->ctx, goals.n - 1, sizeof *r->more, &r->more));
+    if (goals.n > 1) r->n_more = goals.n - 1;
+    for (size_t i = 0; i < goals.n; i++) {
+        measured *m = &e->items[e->n++];
+        const skv_goal *goal = &goals.items[i];
+        *m = (measured){.r = i ? &r->more[i - 1] : r,
+                        .target = goal->target,
+                        .name = goal->name,
+                        .targets = goal->targets,
+                        .head = goal->head};
+        if (goal->name) SKV_GO(status, done, skv_strdup(e->ctx, goal->name, &m->r->target));
+    }
+    if (e->tell) skv_goals_tell(&goals, "model");
+    status = SKIVE_OK;
+done:
+    skv_goals_free(&goals);
+    return status;
+}
+
+static skive_status start(evaluation *e, measured *m, bool all, const char *named) {
+    const skv_feed *first = &e->feeds.items[0];
+    m->r->n = (int64_t)m->targets.info.count;
+    m->r->output = skv_head_info(&m->head);
+    m->r->sample_rank = first->rank;
+    memcpy(m->r->sample_dims, first->dims, (size_t)first->rank * sizeof *first->dims);
+    SKV_TRY(skv_alloc_array(e->ctx, e->feeds.n, sizeof *m->r->inputs, &m->r->inputs));
+    m->r->n_inputs = e->feeds.n;
+    for (size_t i = 0; i < e->feeds.n; i++) {
+        m->r->inputs[i].rank = e->feeds.items[i].rank;
+        memcpy(m->r->inputs[i].dims, e->feeds.items[i].dims, sizeof m->r->inputs[i].dims);
+    }
+    m->metrics.ctx = e->ctx;
+    m->metrics.r = m->r;
+    m->metrics.targets = &m->targets;
+    m->metrics.head = &m->head;
+    m->metrics.all = all;
+    m->metrics.named = named;
+    m->metrics.scores = m->scores;
+    if (m->time_first) SKV_TRY(skv_alloc_array(e->ctx, (size_t)m->scores + 1, sizeof *m->row, &m->row));
+    SKV_TRY(skv_metrics_start(&m->metrics));
+    skv_head_tell_assumed(e->ctx, &m->targets, &m->head);
+    return SKIVE_OK;
+}
+
+static skive_status evaluate(evaluation *e, const skive_graph *g, skive_dataset *dataset, const skv_evaluation *how,
+                             skive_eval_report *r) {
+    SKV_TRY(find_outputs(e, g, dataset, how->outputs, r));
+    skive_dataset_info info;
+    skive_dataset_get_info(dataset, &info);
+    SKV_TRY(skv_feeds_make(e->ctx, g, &info, &e->feeds));
+    SKV_TRY(make_plan(e, g, how->batch));
+    if (e->tell) skv_feeds_tell(&e->feeds, "model");
+    for (size_t i = 0; i < e->n; i++) SKV_TRY(start(e, &e->items[i], how->all, how->named));
     SKV_TRY(make_loader(e, dataset));
     SKV_TRY(run(e));
-    return skv_metrics_finish(&e->metrics);
+    for (size_t i = 0; i < e->n; i++) SKV_TRY(skv_metrics_finish(&e->items[i].metrics));
+    return SKIVE_OK;
 }
 
-skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch, bool tell,
-                          bool all, const char *named, skive_eval_report *out) {
-    evaluation e = {.ctx = ctx, .r = out, .tell = tell};
+static void finish(evaluation *e) {
+    skive_loader_free(e->loader);
+    skive_exec_free(e->exec);
+    skive_plan_free(e->plan);
+    skv_feeds_free(&e->feeds);
+    for (size_t i = 0; e->items && i < e->n; i++) {
+        skv_free(e->ctx, e->items[i].row);
+        skv_free(e->ctx, e->items[i].metrics.room);
+    }
+    skv_free(e->ctx, e->items);
+}
+
+skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, const skv_evaluation *how,
+                          skive_eval_report *out) {
+    evaluation e = {.ctx = ctx, .tell = how->tell};
     *out = (skive_eval_report){0};
-    e.metrics = (skv_metrics){.ctx = ctx, .r = out, .targets = &e.targets, .head = &e.head, .all = all, .named = named};
-    const skive_status status = evaluate(&e, g, dataset, batch);
-    skv_free(ctx, e.row);
-    skv_free(ctx, e.metrics.room);
-    skive_loader_free(e.loader);
-    skive_exec_free(e.exec);
-    skive_plan_free(e.plan);
-    skv_feed_free(&e.feed);
+    const skive_status status = evaluate(&e, g, dataset, how, out);
+    finish(&e);
     if (status != SKIVE_OK) skive_eval_report_free(ctx, out);
     return status;
 }
@@ -251,41 +334,45 @@ skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_datase
 skive_status skive_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch,
                             skive_eval_report *out) {
     SKV_NEED(ctx, "ctx, graph, dataset, out", ctx, g, dataset, out);
-    return skv_evaluate(ctx, g, dataset, batch, true, true, NULL, out);
+    const skv_evaluation how = {.batch = batch, .tell = true, .all = true};
+    return skv_evaluate(ctx, g, dataset, &how, out);
 }
 
-skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, int64_t most, float *out,
-                               float *targets, int64_t *n) {
-    skive_eval_report r = {0};
-    evaluation e = {.ctx = ctx, .r = &r, .shuffle = true};
-    skive_tensor in, answer;
+skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, const skv_goal *goal,
+                               int64_t most, float *out, float *targets, int64_t *n) {
+    measured one = {.r = NULL};
+    evaluation e = {.ctx = ctx, .items = &one, .n = 1, .shuffle = true};
+    skive_dataset_info info;
     skive_batch batch;
     skive_status status;
     *n = 0;
-    SKV_GO(status, done, skv_targets_of(ctx, set, &e.targets));
-    SKV_GO(status, done, skv_head_find(ctx, g, &e.targets, &e.head));
-    SKV_GO(status, done, skv_feed_make(ctx, g, &e.targets.info, &e.feed));
+    skive_dataset_get_info(set, &info);
+    if (goal) {
+        one.targets = goal->targets;
+        one.target = goal->target;
+        SKV_GO(status, done, skv_head_at(ctx, g, &one.targets, goal->head.output, &one.head));
+    } else {
+        SKV_GO(status, done, skv_targets_of(ctx, set, &one.targets));
+        SKV_GO(status, done, skv_head_find(ctx, g, &one.targets, &one.head));
+    }
+    SKV_GO(status, done, skv_feeds_make(ctx, g, &info, &e.feeds));
     SKV_GO(status, done, make_plan(&e, g, 0));
     SKV_GO(status, done, make_loader(&e, set));
-    SKV_GO(status, done, skive_exec_input(e.exec, 0, &in));
-    SKV_GO(status, done, skive_exec_output(e.exec, e.head.output, &answer));
     SKV_GO(status, done, skive_loader_start_epoch(e.loader, 0));
-    const size_t row = (size_t)e.scores * sizeof(float);
+    const size_t row = (size_t)one.scores * sizeof(float);
     while (*n < most) {
         SKV_GO(status, done, skive_loader_next(e.loader, &batch));
         if (batch.end) break;
-        SKV_GO(status, done, skv_feed_copy(ctx, e.feed.input, &batch.x, &in));
+        SKV_GO(status, done, feed_batch(&e, &batch));
         SKV_GO(status, done, skive_exec_run(e.exec));
         const int64_t take = (int64_t)batch.count < most - *n ? (int64_t)batch.count : most - *n;
-        memcpy(out + *n * e.scores, answer.data, (size_t)take * row);
-        memcpy(targets + *n * e.scores, batch.y.data, (size_t)take * row);
+        memcpy(out + *n * one.scores, one.out.data, (size_t)take * row);
+        memcpy(targets + *n * one.scores, batch.targets[one.target].data, (size_t)take * row);
         *n += take;
     }
 done:
-    skive_loader_free(e.loader);
-    skive_exec_free(e.exec);
-    skive_plan_free(e.plan);
-    skv_feed_free(&e.feed);
+    e.items = NULL; /* not its own */
+    finish(&e);
     return status;
 }
 
@@ -302,46 +389,43 @@ static void log_probabilities_of(const skv_head *head, const float *row, int64_t
 
 skive_status skv_log_probabilities(skive_context *ctx, const skive_graph *model, const skive_dataset *set,
                                    skv_log_p_fn each, void *user) {
-    skive_eval_report r = {0};
-    evaluation e = {.ctx = ctx, .r = &r};
-    skive_tensor in, answer;
+    measured one = {.r = NULL};
+    evaluation e = {.ctx = ctx, .items = &one, .n = 1};
+    skive_dataset_info info;
     skive_batch batch;
     double *log_p = NULL;
     skv_progress progress;
     size_t seen = 0;
     skive_status status;
-    SKV_GO(status, done, skv_targets_of(ctx, set, &e.targets));
-    SKV_GO(status, done, skv_head_find(ctx, model, &e.targets, &e.head));
-    SKV_GO(status, done, skv_feed_make(ctx, model, &e.targets.info, &e.feed));
+    skive_dataset_get_info(set, &info);
+    SKV_GO(status, done, skv_targets_of(ctx, set, &one.targets));
+    SKV_GO(status, done, skv_head_find(ctx, model, &one.targets, &one.head));
+    SKV_GO(status, done, skv_feeds_make(ctx, model, &info, &e.feeds));
     SKV_GO(status, done, make_plan(&e, model, 0));
-    if (e.head.task != SKIVE_TASK_CLASSES) {
+    if (one.head.task != SKIVE_TASK_CLASSES) {
         status = skv_fail_at(ctx, SKIVE_ERR_DATA, "curriculum",
                              "a curriculum by difficulty needs a model that answers with a score for each class");
         goto done;
     }
     SKV_GO(status, done, make_loader(&e, set));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)e.scores, sizeof *log_p, &log_p));
-    SKV_GO(status, done, skive_exec_input(e.exec, 0, &in));
-    SKV_GO(status, done, skive_exec_output(e.exec, e.head.output, &answer));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)one.scores, sizeof *log_p, &log_p));
     SKV_GO(status, done, skive_loader_start_epoch(e.loader, 0));
-    skv_progress_start(&progress, ctx, "difficulty", (double)e.targets.info.count);
+    skv_progress_start(&progress, ctx, "difficulty", (double)info.count);
     for (;;) {
         SKV_GO(status, done, skive_loader_next(e.loader, &batch));
         if (batch.end) break;
-        SKV_GO(status, done, skv_feed_copy(ctx, e.feed.input, &batch.x, &in));
+        SKV_GO(status, done, feed_batch(&e, &batch));
         SKV_GO(status, done, skive_exec_run(e.exec));
         for (size_t i = 0; i < batch.count; i++) {
-            log_probabilities_of(&e.head, (const float *)answer.data + (int64_t)i * e.scores, e.scores, log_p);
-            each(user, batch.indices[i], log_p, e.scores, ((const int64_t *)batch.y.data)[i]);
+            log_probabilities_of(&one.head, (const float *)one.out.data + (int64_t)i * one.scores, one.scores, log_p);
+            each(user, batch.indices[i], log_p, one.scores, ((const int64_t *)batch.y.data)[i]);
         }
         seen += batch.count;
         SKV_GO(status, done, skv_progress_at(&progress, (double)seen, NULL));
     }
 done:
     skv_free(ctx, log_p);
-    skive_loader_free(e.loader);
-    skive_exec_free(e.exec);
-    skive_plan_free(e.plan);
-    skv_feed_free(&e.feed);
+    e.items = NULL; /* not its own */
+    finish(&e);
     return status;
 }

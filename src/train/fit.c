@@ -14,21 +14,34 @@
 
 static skive_status check_fit(fit_state *s) {
     const skive_graph *g = s->fit->model;
-    if (g->n_inputs != 1 || g->n_outputs < 1) {
+    if (g->n_inputs < 1 || g->n_outputs < 1) {
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT,
-                        "training needs a model with one input and an output; this one has %u and %u", g->n_inputs,
+                        "training needs a model with an input and an output; this one has %u and %u", g->n_inputs,
                         g->n_outputs);
     }
-    SKV_TRY(skv_feed_make(s->ctx, g, &s->info, &s->feed));
-    skv_feed_tell(&s->feed, "model");
+    skive_dataset_info info;
+    skive_dataset_get_info(s->fit->train, &info);
+    SKV_TRY(skv_feeds_make(s->ctx, g, &info, &s->feeds));
+    skv_feeds_tell(&s->feeds, "model");
     return skv_objective_check(s->ctx, s->fit->objective);
+}
+
+/* The data told what an output means; the model says it from now on. */
+static skive_status say_kinds(const fit_state *s, skive_graph *g) {
+    for (size_t k = 0; k < s->goals.n && s->goals.chosen; k++) {
+        const skv_head *h = &s->goals.items[k].head;
+        if (!h->from && h->kind != SKIVE_OUTPUT_LOGITS) SKV_TRY(skv_head_set_kind(g, g->outputs[h->output], h->kind));
+    }
+    if (s->goals.chosen || s->head.from || s->head.kind == SKIVE_OUTPUT_LOGITS) return SKIVE_OK;
+    return skive_model_set_output(g, NULL, skive_output_kind_name(s->head.kind));
 }
 
 static skive_status build_trainer(fit_state *s) {
     const skv_fit *fit = s->fit;
     const skv_problem_setup setup = {.model = s->current,
-                                     .feed = &s->feed,
+                                     .feeds = &s->feeds,
                                      .targets = &s->targets,
+                                     .goals = &s->goals,
                                      .objective = fit->objective,
                                      .options = s->o,
                                      .scale = fit->scale,
@@ -39,10 +52,9 @@ static skive_status build_trainer(fit_state *s) {
     SKV_TRY(skv_problem_build(s->ctx, &setup, p));
     s->head = p->head;
     /* What all targets told holds for the few of a validation set. */
-    if (!s->head.from && s->head.kind != SKIVE_OUTPUT_LOGITS)
-        SKV_TRY(skive_model_set_output(s->current, NULL, skive_output_kind_name(s->head.kind)));
+    SKV_TRY(say_kinds(s, s->current));
     const skv_trainer_setup trainer = {.graph = p->graph,
-                                       .input = p->input,
+                                       .input = p->inputs[0],
                                        .labels = p->labels,
                                        .loss = p->loss,
                                        .logits = p->logits,
@@ -54,10 +66,9 @@ static skive_status build_trainer(fit_state *s) {
                                        .hooks = fit->hooks,
                                        .n_hooks = fit->n_hooks,
                                        .validated = fit->validation != NULL,
-                                       .reserve = skv_fit_reserve(s->ctx, s->current, &s->feed, fit->validation),
+                                       .reserve = skv_fit_reserve(s->ctx, s->current, &s->feeds, fit->validation),
                                        .batch = s->batch,
                                        .shares = s->shares > 0};
-    s->input_name = p->input->name;
     SKV_TRY(skv_trainer_create(s->ctx, &trainer, &s->trainer));
     p->graph = NULL; /* the trainer's now */
     return SKIVE_OK;
@@ -65,18 +76,43 @@ static skive_status build_trainer(fit_state *s) {
 
 /* ---- one epoch ---- */
 
+/* What squared errors are divided by; 1 without a scale. */
+static double mean_square(const skv_target_scale *scale) {
+    double sum = 0;
+    for (int64_t i = 0; i < scale->n; i++) sum += scale->std[i] * scale->std[i];
+    return scale->n ? sum / (double)scale->n : 1;
+}
+
+/* Of several outputs the weighted sum of the losses, and what each of them reached. */
+static void validate_more(const fit_state *s, const skive_eval_report *r, skive_epoch_report *row) {
+    row->validation_loss = 0;
+    for (size_t k = 0; k <= r->n_more && k < s->goals.n; k++) {
+        const skive_eval_report *one = k ? &r->more[k - 1] : r;
+        const skv_goal *goal = &s->goals.items[k];
+        const double unit = mean_square(&goal->scale);
+        row->validation_loss += goal->weight * one->loss / unit;
+        if (k >= SKIVE_MOST_OUTPUTS) continue;
+        row->outputs[row->n_outputs++] = (skive_output_figures){
+            .output = one->output.index,
+            .loss = one->loss,
+            .accuracy = one->task == SKIVE_TASK_VALUES || one->task == SKIVE_TASK_LABELS ? NAN : one->accuracy,
+            .rmse = one->rmse};
+    }
+}
+
 /* Of regression and of several labels a sample, which have no one accuracy, the loss decides. */
 static skive_status validate(fit_state *s, skive_epoch_report *row) {
     skive_eval_report r;
     row->validation_accuracy = row->validation_loss = row->validation_f1 = NAN;
     row->validation_rmse = row->validation_r2 = NAN;
+    row->n_outputs = 0;
     for (size_t i = 0; i < SKIVE_EPOCH_FIGURES; i++) row->figures[i] = NAN;
     if (!s->fit->validation) return SKIVE_OK;
     /* A model made for one sample is not validated one by one. */
     skive_graph *g = NULL;
-    SKV_TRY(skv_problem_bind(s->ctx, s->current, &s->feed, SKV_VALIDATION_BATCH, &g));
-    const skive_status status =
-        skv_evaluate(s->ctx, g, s->fit->validation, SKV_VALIDATION_BATCH, false, false, s->o->best, &r);
+    SKV_TRY(skv_problem_bind(s->ctx, s->current, &s->feeds, SKV_VALIDATION_BATCH, &g));
+    const skv_evaluation how = {.batch = SKV_VALIDATION_BATCH, .named = s->o->best, .outputs = s->o->outputs};
+    const skive_status status = skv_evaluate(s->ctx, g, s->fit->validation, &how, &r);
     skive_graph_free(g);
     SKV_TRY(status);
     if (r.hit && r.task != SKIVE_TASK_LABELS) row->validation_accuracy = r.accuracy;
@@ -86,6 +122,7 @@ static skive_status validate(fit_state *s, skive_epoch_report *row) {
     row->validation_f1 = r.task == SKIVE_TASK_LABELS ? r.f1_micro : r.f1_macro;
     for (size_t i = 0, k = 0; i < skv_metric_count() && i < SKIVE_EPOCH_FIGURES && k < r.n_figures; i++)
         if (strcmp(r.figures[k].name, skv_metric_name(i)) == 0) row->figures[i] = r.figures[k++].value;
+    if (r.n_more) validate_more(s, &r, row);
     skive_eval_report_free(s->ctx, &r);
     return SKIVE_OK;
 }
@@ -111,8 +148,12 @@ static skive_status feed_indices(fit_state *s, const skive_batch *batch) {
 }
 
 skive_status skv_fit_feed_batch(fit_state *s, const skive_batch *batch, double epoch) {
-    SKV_TRY(skv_trainer_feed(s->trainer, s->input_name, &batch->x));
-    SKV_TRY(skv_trainer_feed(s->trainer, SKV_LABELS_INPUT, &batch->y));
+    for (size_t i = 0; i < s->feeds.n; i++)
+        SKV_TRY(skv_trainer_feed(s->trainer, s->feeds.items[i].input, &batch->inputs[i]));
+    for (size_t k = 0; k < s->goals.n; k++) {
+        char name[SKV_LABELS_NAME];
+        SKV_TRY(skv_trainer_feed(s->trainer, skv_labels_name(k, name), &batch->targets[s->goals.items[k].target]));
+    }
     SKV_TRY(feed_indices(s, batch));
     return feed_courses(s, epoch);
 }
@@ -294,14 +335,42 @@ static skive_status find_shares(fit_state *s) {
     return SKIVE_OK;
 }
 
+static skive_status weigh_classes(fit_state *s) {
+    const char *text = s->o->class_weights;
+    if (!s->goals.chosen) return skv_class_weights(s->ctx, text, s->fit->train, &s->class_weights);
+    for (size_t k = 0; text && k < s->goals.n; k++) {
+        skv_goal *goal = &s->goals.items[k];
+        if (goal->targets.info.labelled)
+            SKV_TRY(
+                skv_class_weights(s->ctx, text, skv_dataset_answer(s->fit->train, goal->target), &goal->class_weights));
+    }
+    return SKIVE_OK;
+}
+
+/* Of several outputs, those of values have their differences divided by the deviation of the targets, so that their
+ * units do not decide how much they weigh beside the others; the outputs themselves stay in these units. */
+static skive_status scale_goals(fit_state *s) {
+    for (size_t k = 0; k < s->goals.n && s->goals.chosen; k++) {
+        skv_goal *goal = &s->goals.items[k];
+        const skv_loss *loss = goal->loss ? goal->loss : skv_loss_for(s->o, &goal->head);
+        if (goal->head.task != SKIVE_TASK_VALUES || !loss->on_output || loss->raw || s->o->raw_targets) continue;
+        SKV_TRY(
+            skv_target_scale_of(s->ctx, skv_dataset_answer(s->fit->train, goal->target), &goal->targets, &goal->scale));
+        skv_note(s->ctx, "target '%s': the loss divides differences by the targets' deviation (%.6g%s)",
+                 skv_goal_name(goal), goal->scale.std[0], goal->scale.n > 1 ? " of the first value" : "");
+    }
+    return SKIVE_OK;
+}
+
 static skive_status set_up(fit_state *s) {
     const skive_train_options *o = s->o;
     SKV_TRY(skv_train_options_check(s->ctx, o));
     SKV_TRY(skv_course_start(s->ctx, o, &s->course));
-    SKV_TRY(skv_targets_of(s->ctx, s->fit->train, &s->targets));
+    SKV_TRY(skv_goals_find(s->ctx, s->fit->model, s->fit->train, o->outputs, &s->goals));
+    s->targets = s->goals.items[0].targets;
     s->info = s->targets.info;
+    s->head = s->goals.items[0].head;
     SKV_TRY(check_fit(s));
-    SKV_TRY(skv_head_find(s->ctx, s->fit->model, &s->targets, &s->head)); /* refused with the model's own shapes */
     SKV_TRY(find_shares(s));
     s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);
@@ -317,7 +386,8 @@ static skive_status set_up(fit_state *s) {
     skv_growth_settings(&s->growth, &s->settings);
     s->point = (skv_checkpoint){
         .settings = s->settings.data, .epochs = o->epochs, .may_extend = skv_fit_may_extend(s->fit) && !o->curriculum};
-    SKV_TRY(skv_class_weights(s->ctx, o->class_weights, s->fit->train, &s->class_weights));
+    SKV_TRY(weigh_classes(s));
+    SKV_TRY(scale_goals(s));
     SKV_TRY(skv_journal_create(s->ctx, &s->journal));
     SKV_TRY(skv_alloc_array(s->ctx, (size_t)s->batch, sizeof *s->indices, &s->indices));
     skive_loader_options l = skive_loader_options_default();
@@ -326,7 +396,7 @@ static skive_status set_up(fit_state *s) {
     l.seed = o->seed;
     l.transforms = o->augment;
     l.scores = s->shares;
-    SKV_TRY(skv_feed_loader(s->ctx, &s->feed, s->fit->train, &l, &s->loader));
+    SKV_TRY(skv_feeds_loader(s->ctx, &s->feeds, s->fit->train, &l, &s->loader));
     SKV_TRY(build_trainer(s)); /* the last to take memory: it can do with less */
     return skv_alloc_array(s->ctx, (size_t)o->epochs + 1, sizeof *s->report.epochs, &s->report.epochs);
 }
@@ -429,11 +499,8 @@ skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_re
     /* An interrupted run keeps what its finished epochs reached. */
     if (s.point.epoch > 0 && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
         skv_params_assign(fit->model, s.best);
-        /* The data told what the output means; the model says it from now on. */
-        if (!s.head.from && s.head.kind != SKIVE_OUTPUT_LOGITS) {
-            const skive_status told = skive_model_set_output(fit->model, NULL, skive_output_kind_name(s.head.kind));
-            if (told != SKIVE_OK) status = told;
-        }
+        const skive_status told = say_kinds(&s, fit->model);
+        if (told != SKIVE_OK) status = told;
         const skive_status carried = skv_rule_uses_carry(&s.rules, fit->model);
         if (carried != SKIVE_OK) status = carried;
         const skive_status named = keep_class_names(&s);
@@ -442,9 +509,10 @@ skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_re
     skv_journal_close(s.journal, &s.point, status);
     skive_loader_free(s.loader);
     skv_growth_free(&s.growth);
-    skv_feed_free(&s.feed);
+    skv_feeds_free(&s.feeds);
     skv_trainer_free(s.trainer);
     skv_problem_free(ctx, &s.problem);
+    skv_goals_free(&s.goals);
     skv_free(ctx, s.indices);
     skv_rule_uses_free(ctx, &s.rules);
     skv_text_free(&s.settings);

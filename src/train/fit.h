@@ -53,6 +53,8 @@ skive_status skv_fit_loop(skive_context *ctx, const skv_fit *fit, skive_train_re
 /* Runs a regression on standardised targets, by `run`. */
 skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
                             skive_train_report *report, skv_fit_fn run);
+/* The same for several outputs: those of values in the scale of their targets. */
+skive_status skv_fit_goals(skive_context *ctx, const skv_fit *fit, skive_train_report *report, skv_fit_fn run);
 
 /* ---- checkpoints ---- */
 
@@ -119,7 +121,7 @@ bool skv_settings_same(const char *mine, const char *theirs, size_t size, char *
 enum { SKV_VALIDATION_BATCH = 100 };
 /* Bytes that are needed beside a step: by validation, and many small things. A memory limit that somebody has set must
  * have room for all; 0 where nobody has. */
-size_t skv_fit_reserve(skive_context *ctx, const skive_graph *model, const skv_feed *feed,
+size_t skv_fit_reserve(skive_context *ctx, const skive_graph *model, const skv_feeds *feeds,
                        const skive_dataset *validation);
 
 /* ---- what a run tells ---- */

@@ -16,7 +16,9 @@ void skive_train_report_free(skive_context *ctx, skive_train_report *r) {
 static skive_status run_any(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     skv_targets targets;
     skv_head head;
+    const bool several = skv_dataset_answer_count(fit->train) > 1 || fit->options->outputs;
     if (fit->options->epochs < 1 || fit->options->raw_targets) return skv_fit_loop(ctx, fit, report);
+    if (several) return skv_fit_goals(ctx, fit, report, skv_fit_loop);
     SKV_TRY(skv_targets_of(ctx, fit->train, &targets));
     if (targets.form == SKV_TARGET_CLASSES || targets.info.count < 1) return skv_fit_loop(ctx, fit, report);
     SKV_TRY(skv_head_find(ctx, fit->model, &targets, &head));
@@ -77,10 +79,8 @@ static skive_status run_search(skive_context *ctx, const skv_fit *fit, skive_tra
 static skive_status run_and_keep(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     skive_train_report r = {0};
     skive_status status = fit->options->find_lr ? run_search(ctx, fit, &r) : run_in_form(ctx, fit, &r);
-    for (size_t i = 0; r.n_epochs > 0 && i < skv_dataset_input_count(fit->train); i++) {
-        const skive_dataset *set = skv_dataset_input(fit->train, i);
-        if (!set->recipe || (status != SKIVE_OK && status != SKIVE_ERR_INTERRUPTED)) continue;
-        const skive_status kept = skive_graph_set_meta(fit->model, set->recipe_key, set->recipe);
+    if (r.n_epochs > 0 && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
+        const skive_status kept = skv_input_keep_recipes(ctx, fit->model, fit->train);
         if (kept != SKIVE_OK) status = kept;
     }
     if (report)

@@ -19,13 +19,13 @@ typedef struct fit_state {
     skv_course course; /* of the learning rate */
     bool counts;       /* the epoch that ended may be the best */
     uint8_t stopped;   /* the run has ended before its last epoch */
-    const char *input_name;
-    int64_t *indices; /* [batch] */
+    int64_t *indices;  /* [batch] */
     skive_loader *loader;
-    skv_feed feed;
+    skv_feeds feeds;
     skive_dataset_info info;
-    skv_targets targets;
-    skv_head head;         /* of the trainer's graph */
+    skv_goals goals;
+    skv_targets targets;   /* of the first goal */
+    skv_head head;         /* of the first goal, in the trainer's graph */
     int64_t batch, shares; /* shares: numbers in a row of labels that are mixed; 0: they are not */
     size_t batches;        /* of the epoch */
     skv_growth growth;

@@ -3,6 +3,8 @@
 #include <math.h>
 
 #include "graph/meta_keys.h"
+#include "data/data.h"
+#include "train/goals.h"
 #include "train/scale.h"
 #include "train/train.h"
 
@@ -36,7 +38,7 @@ static likeness compare(const float *out, const float *target, int64_t n, int64_
 }
 
 /* How the model does before training: in standardised units, a pair for each of the scale. */
-static skive_status probe(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
+static skive_status probe(skive_context *ctx, const skv_fit *fit, const skv_targets *targets, const skv_goal *goal,
                           const skv_target_scale *scale, likeness *is, bool *bad) {
     const int64_t size = targets->size;
     float *out = NULL, *wanted = NULL;
@@ -45,7 +47,7 @@ static skive_status probe(skive_context *ctx, const skv_fit *fit, const skv_targ
     *bad = false;
     SKV_GO(status, done, skv_alloc_array(ctx, PROBE * (size_t)size, sizeof *out, &out));
     SKV_GO(status, done, skv_alloc_array(ctx, PROBE * (size_t)size, sizeof *wanted, &wanted));
-    SKV_GO(status, done, skv_first_outputs(ctx, fit->model, fit->train, PROBE, out, wanted, &n));
+    SKV_GO(status, done, skv_first_outputs(ctx, fit->model, fit->train, goal, PROBE, out, wanted, &n));
     for (int64_t k = 0; k < scale->n && n > 0; k++) {
         is[k] = compare(out, wanted, n, size, k, scale->mean[k], scale->std[k], scale->n == 1);
         *bad = *bad || is[k].error > 1;
@@ -101,7 +103,8 @@ done:
     return status;
 }
 
-static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_targets *targets,
+/* `goal`: one of several; NULL: the targets are the only ones. */
+static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_targets *targets, const skv_goal *goal,
                             const skv_target_scale *scale, skv_last_layer *l, bool *grown) {
     skv_head head;
     likeness *is = NULL;
@@ -110,8 +113,10 @@ static skive_status stretch(skive_context *ctx, const skv_fit *fit, const skv_ta
     *grown = false;
     if (skv_rules_know_numbers(fit->rules, fit->n_rules)) return SKIVE_OK;
     SKV_TRY(skv_alloc_array(ctx, (size_t)scale->n, sizeof *is, &is));
-    SKV_GO(status, done, skv_head_find(ctx, fit->model, targets, &head));
-    SKV_GO(status, done, probe(ctx, fit, targets, scale, is, &bad));
+    SKV_GO(status, done,
+           goal ? skv_head_at(ctx, fit->model, targets, goal->head.output, &head)
+                : skv_head_find(ctx, fit->model, targets, &head));
+    SKV_GO(status, done, probe(ctx, fit, targets, goal, scale, is, &bad));
     *l = skv_last_layer_of(&head, scale);
     if (l->node) {
         SKV_GO(status, done, skv_params_mark_trainable(fit->model));
@@ -160,7 +165,7 @@ skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_ta
     twin.scale = &scale;
     SKV_GO(status, done, skv_target_scale_of(ctx, fit->train, targets, &scale));
     SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
-    SKV_GO(status, done, stretch(ctx, &twin, targets, &scale, &last, &grown));
+    SKV_GO(status, done, stretch(ctx, &twin, targets, NULL, &scale, &last, &grown));
     if (scale.n == 1)
         skv_note(ctx, "regression: the loss uses standardised targets (mean %.6g, deviation %.6g)", scale.mean[0],
                  scale.std[0]);
@@ -175,6 +180,71 @@ skive_status skv_fit_values(skive_context *ctx, const skv_fit *fit, const skv_ta
 done:
     skive_graph_free(twin.model);
     skv_target_scale_free(ctx, &scale);
+    if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
+        *report = r;
+    } else {
+        skive_train_report_free(ctx, &r);
+        if (report) *report = r;
+    }
+    return status;
+}
+
+/* ---- several outputs ---- */
+
+static bool is_scaled(const skv_fit *fit, const skv_goal *goal) {
+    const skv_loss *loss = goal->loss ? goal->loss : skv_loss_for(fit->options, &goal->head);
+    return goal->weight > 0 && goal->head.task == SKIVE_TASK_VALUES && loss->on_output && !loss->raw;
+}
+
+static void restore_all(const skv_goals *goals, const skv_last_layer *last) {
+    for (size_t k = 0; k < goals->n; k++) {
+        if (last[k].node) skv_last_layer_restore(&last[k], &goals->items[k].scale);
+    }
+}
+
+/* The last layers of all outputs of values, each in the scale of its targets. */
+static skive_status stretch_all(skive_context *ctx, skv_fit *twin, skv_goals *goals, skv_last_layer *last) {
+    for (size_t k = 0; k < goals->n; k++) {
+        skv_goal *goal = &goals->items[k];
+        bool grown = false;
+        if (!is_scaled(twin, goal)) continue;
+        SKV_TRY(skv_target_scale_of(ctx, skv_dataset_answer(twin->train, goal->target), &goal->targets, &goal->scale));
+        SKV_TRY(stretch(ctx, twin, &goal->targets, goal, &goal->scale, &last[k], &grown));
+    }
+    return SKIVE_OK;
+}
+
+/* What the run wrote about outputs and classes. */
+static skive_status take_meta(skive_graph *to, const skive_graph *from) {
+    for (uint32_t i = 0; i < from->n_meta; i++)
+        SKV_TRY(skive_graph_set_meta(to, from->meta[i].key, from->meta[i].value));
+    return SKIVE_OK;
+}
+
+skive_status skv_fit_goals(skive_context *ctx, const skv_fit *fit, skive_train_report *report, skv_fit_fn run) {
+    skv_goals goals = {0};
+    skv_last_layer *last = NULL;
+    skive_train_report r = {0};
+    skv_fit twin = *fit;
+    skive_status status, trained;
+    twin.model = NULL;
+    twin.may_grow = false;
+    SKV_GO(status, done, skive_graph_copy(ctx, fit->model, &twin.model));
+    SKV_GO(status, done, skv_goals_find(ctx, twin.model, fit->train, fit->options->outputs, &goals));
+    SKV_GO(status, done, skv_alloc_array(ctx, goals.n, sizeof *last, &last));
+    SKV_GO(status, done, stretch_all(ctx, &twin, &goals, last));
+    status = trained = run(ctx, &twin, &r);
+    if (trained == SKIVE_OK || (trained == SKIVE_ERR_INTERRUPTED && r.n_epochs > 0)) {
+        SKV_GO(status, done, skv_params_unshare(twin.model));
+        restore_all(&goals, last);
+        skv_params_assign(fit->model, twin.model);
+        SKV_GO(status, done, take_meta(fit->model, twin.model));
+        status = trained;
+    }
+done:
+    skv_goals_free(&goals);
+    skv_free(ctx, last);
+    skive_graph_free(twin.model);
     if (report && (status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED)) {
         *report = r;
     } else {

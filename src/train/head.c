@@ -157,7 +157,7 @@ static int fits(const skive_graph *g, const skv_targets *t, const skive_value *v
     return n < 0 || n > t->size;
 }
 
-static void list_outputs(const skive_graph *g, char *text, size_t size) {
+void skv_head_list(const skive_graph *g, char *text, size_t size) {
     size_t at = 0;
     text[0] = '\0';
     for (uint32_t i = 0; i < g->n_outputs && at + 1 < size; i++) {
@@ -169,8 +169,10 @@ static void list_outputs(const skive_graph *g, char *text, size_t size) {
     }
 }
 
+int skv_head_fit(const skive_graph *g, const skv_targets *t, size_t index) { return fits(g, t, g->outputs[index]); }
+
 /* Logits and their softmax, both given out, are one head: the first of them serves. */
-static bool same_head(const skive_graph *g, uint32_t a, uint32_t b) {
+bool skv_head_same(const skive_graph *g, uint32_t a, uint32_t b) {
     skv_head x = {0}, y = {0};
     skv_head_walk(g->outputs[a], -1, &x);
     skv_head_walk(g->outputs[b], -1, &y);
@@ -185,12 +187,12 @@ static skive_status by_ending(skive_context *ctx, const skive_graph *g, size_t *
     for (uint32_t i = 0; i < g->n_outputs; i++) {
         skv_head h = {0};
         skv_head_walk(g->outputs[i], numbers_of(g, &g->outputs[i]->type), &h);
-        if (!h.from || (found && same_head(g, (uint32_t)*out, i))) continue;
+        if (!h.from || (found && skv_head_same(g, (uint32_t)*out, i))) continue;
         *out = i;
         found++;
     }
     if (found == 1) return SKIVE_OK;
-    list_outputs(g, text, sizeof text);
+    skv_head_list(g, text, sizeof text);
     return SKV_FAIL(ctx, SKIVE_ERR_DATA, "the model has %u outputs; select one with --use-output: %s", g->n_outputs,
                     text);
 }
@@ -208,12 +210,12 @@ static skive_status choose(skive_context *ctx, const skive_graph *g, const skv_t
             best = fit;
             equal = 1;
             *out = i;
-        } else if (fit && fit == best && !same_head(g, (uint32_t)*out, i)) {
+        } else if (fit && fit == best && !skv_head_same(g, (uint32_t)*out, i)) {
             equal++;
         }
     }
     if (equal == 1) return SKIVE_OK;
-    list_outputs(g, text, sizeof text);
+    skv_head_list(g, text, sizeof text);
     return skv_fail_at(ctx, SKIVE_ERR_DATA, t->info.spec,
                        "of the model's %u outputs %s fit%s the %lld %s of %s; select one with --use-output: %s",
                        g->n_outputs, equal ? "several" : "none", equal ? "" : "s", (long long)t->size,
@@ -227,7 +229,7 @@ static skive_status named(skive_context *ctx, const skive_graph *g, const char *
         *out = i;
         return SKIVE_OK;
     }
-    list_outputs(g, text, sizeof text);
+    skv_head_list(g, text, sizeof text);
     return skv_fail_at(ctx, SKIVE_ERR_NOT_FOUND, name, "the model has no output '%s'; it has %s", name, text);
 }
 
@@ -243,10 +245,22 @@ static skive_status kind_of_name(skive_context *ctx, const char *name, skive_out
                        name);
 }
 
+/* Of several outputs each may have a kind of its own, under a key that ends in its name. */
+static const char *kind_told(const skive_graph *g, const skive_value *output) {
+    const size_t length = strlen(SKV_META_OUTPUT_KIND);
+    for (uint32_t i = 0; g->n_outputs > 1 && i < g->n_meta; i++) {
+        const char *key = g->meta[i].key;
+        if (strncmp(key, SKV_META_OUTPUT_KIND, length) == 0 && key[length] == ':' &&
+            strcmp(key + length + 1, output->name) == 0)
+            return g->meta[i].value;
+    }
+    return skive_graph_meta(g, SKV_META_OUTPUT_KIND);
+}
+
 /* What the nodes say holds where it is the kind that the metadata name; otherwise there is no value before the output.
  * */
 static skive_status take_kind(skive_context *ctx, const skive_graph *g, skv_head *h) {
-    const char *name = skive_graph_meta(g, SKV_META_OUTPUT_KIND);
+    const char *name = kind_told(g, h->value);
     skive_output_kind kind = SKIVE_OUTPUT_LOGITS;
     skv_head_walk(h->value, h->scores, h);
     if (!name) return SKIVE_OK;
@@ -340,8 +354,15 @@ static skive_status check_form(skive_context *ctx, const skv_targets *t, const s
 
 skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_targets *targets, skv_head *out) {
     const char *name = skive_graph_meta(g, SKV_META_OUTPUT_NAME);
+    size_t index = 0;
     *out = (skv_head){0};
-    SKV_TRY(name ? named(ctx, g, name, &out->output) : choose(ctx, g, targets, &out->output));
+    SKV_TRY(name ? named(ctx, g, name, &index) : choose(ctx, g, targets, &index));
+    return skv_head_at(ctx, g, targets, index, out);
+}
+
+skive_status skv_head_at(skive_context *ctx, const skive_graph *g, const skv_targets *targets, size_t index,
+                         skv_head *out) {
+    *out = (skv_head){.output = index};
     out->value = g->outputs[out->output];
     out->scores = numbers_of(g, &out->value->type);
     SKV_TRY(take_kind(ctx, g, out));
@@ -371,14 +392,44 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
 
 /* ---- for callers ---- */
 
+skive_status skv_head_set_kind(skive_graph *g, const skive_value *output, skive_output_kind kind) {
+    char *key = NULL;
+    SKV_TRY(skv_asprintf(g->ctx, &key, "%s:%s", SKV_META_OUTPUT_KIND, output->name));
+    const skive_status status = skive_graph_set_meta(g, key, skive_output_kind_name(kind));
+    skv_free(g->ctx, key);
+    return status;
+}
+
+/* "NAME=KIND;NAME=KIND": of several outputs. */
+static skive_status set_kinds(skive_graph *g, const char *kinds) {
+    skive_output_kind kind = SKIVE_OUTPUT_LOGITS;
+    for (const char *at = kinds; *at;) {
+        const size_t n = strcspn(at, ";"), length = strcspn(at, "=;");
+        char *name = NULL, *value = NULL;
+        size_t index = 0;
+        SKV_TRY(skv_strdup_n(g->ctx, at, length, &name));
+        skive_status status = skv_strdup_n(g->ctx, at + length + (length < n), n - length - (length < n), &value);
+        if (status == SKIVE_OK) status = named(g->ctx, g, name, &index);
+        if (status == SKIVE_OK) status = kind_of_name(g->ctx, value, &kind);
+        if (status == SKIVE_OK) status = skv_head_set_kind(g, g->outputs[index], kind);
+        skv_free(g->ctx, name);
+        skv_free(g->ctx, value);
+        SKV_TRY(status);
+        at += n + (at[n] == ';');
+    }
+    return SKIVE_OK;
+}
+
 skive_status skive_model_set_output(skive_graph *g, const char *output, const char *kind) {
     SKV_NEED(g ? g->ctx : NULL, "graph", g);
     size_t index = 0;
     skive_output_kind k = SKIVE_OUTPUT_LOGITS;
+    const bool several = kind && strchr(kind, '=');
     if (output && *output) SKV_TRY(named(g->ctx, g, output, &index));
-    if (kind && *kind) SKV_TRY(kind_of_name(g->ctx, kind, &k));
+    if (kind && *kind && !several) SKV_TRY(kind_of_name(g->ctx, kind, &k));
+    if (several) SKV_TRY(set_kinds(g, kind));
     if (output) SKV_TRY(skive_graph_set_meta(g, SKV_META_OUTPUT_NAME, *output ? output : NULL));
-    return kind ? skive_graph_set_meta(g, SKV_META_OUTPUT_KIND, *kind ? kind : NULL) : SKIVE_OK;
+    return kind && !several ? skive_graph_set_meta(g, SKV_META_OUTPUT_KIND, *kind ? kind : NULL) : SKIVE_OK;
 }
 
 skive_status skive_model_output(const skive_graph *g, const skive_dataset *set, skive_output_info *out) {

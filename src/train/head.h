@@ -41,9 +41,20 @@ skive_status skv_head_find(skive_context *ctx, const skive_graph *g, const skv_t
 
 /* Of labels of places the axis that numbers the classes: 1, or the last; -1 where the type fits neither way. */
 int skv_head_place_axis(const skv_targets *targets, const skive_type *type);
+/* The same for output `index`, whatever the metadata name. */
+skive_status skv_head_at(skive_context *ctx, const skive_graph *g, const skv_targets *targets, size_t index,
+                         skv_head *out);
+/* How well output `index` fits: 2: it has just the numbers asked for; 1: it may have; 0: not. */
+int skv_head_fit(const skive_graph *g, const skv_targets *targets, size_t index);
+/* Are two outputs the same answer, such as logits and their softmax? */
+bool skv_head_same(const skive_graph *g, uint32_t a, uint32_t b);
+/* "'a' float32[N,10], 'b' float32[N,1]" */
+void skv_head_list(const skive_graph *g, char *text, size_t size);
 
 /* Once a plan says how many numbers a sample has. */
 void skv_head_settle(skv_head *head, const skv_targets *targets, int64_t scores);
+/* Writes the kind of one of several outputs into the metadata. */
+skive_status skv_head_set_kind(skive_graph *g, const skive_value *output, skive_output_kind kind);
 skive_output_info skv_head_info(const skv_head *head);
 
 /* Do numbers of one sample in the two shapes stand for the same, place by place? Axes of 1 do not matter, and a flat

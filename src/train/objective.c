@@ -116,22 +116,29 @@ static skive_value *weigh(skv_builder *b, const skv_term *t, size_t index, skive
     return skv_emit(b, "Mul", SKV_IN(loss, *course), SKV_NONE);
 }
 
-static skive_value *build_term(skv_builder *b, const skv_objective *o, size_t index, const skv_loss_site *at,
-                               const skv_merged_teacher *teachers, skive_value **course) {
+/* A term on output `which` (0: that of `first`). */
+static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t index, const skv_loss_site *first,
+                             size_t which, const skv_merged_teacher *teachers) {
     const skv_term *t = &o->terms[index];
-    const skv_loss *loss = t->loss ? t->loss : skv_loss_for(at->options, at->head);
+    const skv_loss_site *at = which ? &first->more[which - 1] : first;
+    const skv_loss *loss = t->loss ? t->loss : at->loss ? at->loss : skv_loss_for(at->options, at->head);
     const skv_merged_teacher *from = needs_teacher(t) ? &teachers[t->teacher] : NULL;
-    const char *text = t->loss ? t->text : at->options->loss;
+    const char *text = t->loss ? t->text : at->loss ? at->loss_text : at->options->loss;
     skv_option_values values;
-    char name[64];
-    (void)snprintf(name, sizeof name, "skive.term.%zu.%s", index, loss->name);
+    char name[80];
+    if (which)
+        (void)snprintf(name, sizeof name, "skive.term.%zu.output%zu.%s", index, which + 1, loss->name);
+    else
+        (void)snprintf(name, sizeof name, "skive.term.%zu.%s", index, loss->name);
     skv_options_default(loss->options, loss->n_options, &values);
     if (text) b->status = skv_loss_pick(b->graph->ctx, text, &loss, &values);
     skv_loss_args args = {.logits = at->logits,
                           .output = at->head->value,
                           .labels = at->labels,
                           .indices = at->indices,
-                          .teacher = from ? from->scores : NULL,
+                          .teacher = !from   ? NULL
+                                     : which ? from->more[which - 1]
+                                             : from->scores,
                           .label_smoothing = at->options->label_smoothing,
                           .temperature = t->temperature,
                           .sigmoid = skv_head_is_sigmoid(at->head),
@@ -147,7 +154,20 @@ static skive_value *build_term(skv_builder *b, const skv_objective *o, size_t in
     args.feature = bound(b, "the model", "", t->feature);
     if (from) args.example = bound(b, "the teacher", from->prefix, t->example);
     if (b->status != SKIVE_OK) return NULL;
-    return weigh(b, t, index, build_loss(b, loss, &args, at->head), course);
+    skive_value *value = build_loss(b, loss, &args, at->head);
+    if (at->weight == 1 || b->status != SKIVE_OK) return value;
+    return skv_emit(b, "Mul", SKV_IN(value, skv_emit_scalar(b, SKIVE_F32, at->weight)), SKV_NONE);
+}
+
+/* On all outputs that are trained; a term on a value inside the model is there once. */
+static skive_value *build_term(skv_builder *b, const skv_objective *o, size_t index, const skv_loss_site *at,
+                               const skv_merged_teacher *teachers, skive_value **course) {
+    const skv_term *t = &o->terms[index];
+    const bool inside = t->loss && t->loss->needs_features;
+    skive_value *sum = build_on(b, o, index, at, 0, teachers);
+    for (size_t k = 1; k <= at->n_more && !inside && b->status == SKIVE_OK; k++)
+        sum = skv_emit(b, "Add", SKV_IN(sum, build_on(b, o, index, at, k, teachers)), SKV_NONE);
+    return b->status == SKIVE_OK ? weigh(b, t, index, sum, course) : NULL;
 }
 
 skive_value *skv_objective_build(skv_builder *b, const skv_objective *o, const skv_loss_site *at,
@@ -162,6 +182,7 @@ skive_value *skv_objective_build(skv_builder *b, const skv_objective *o, const s
         skive_value *term = build_term(b, o, i, at, teachers, &course[i]);
         sum = sum && b->status == SKIVE_OK ? skv_emit(b, "Add", SKV_IN(sum, term), SKV_NONE) : term;
     }
+    for (size_t i = 0; teachers && i < o->n_teachers; i++) skv_free(b->graph->ctx, teachers[i].more);
     skv_free(b->graph->ctx, teachers);
     return b->status == SKIVE_OK ? sum : NULL;
 }

@@ -9,7 +9,7 @@
 #include "train/head.h"
 #include "train/scale.h"
 
-struct skv_feed;
+struct skv_feeds;
 typedef struct skv_schedule skv_schedule;
 
 /* ---- losses: the records of losses.inc ---- */
@@ -126,13 +126,21 @@ void skv_objective_settings(const skv_objective *o, skv_text *out);
 
 /* The values of the training graph that an objective is built on. */
 typedef struct skv_loss_site {
-    skive_value *input, *labels, *indices;
+    skive_value *const *inputs;    /* [feeds->n] */
+    const struct skv_feeds *feeds; /* from the samples to those */
+    skive_value *labels, *indices;
     skive_value *logits; /* skv_head_logits; of the task VALUES the output */
     const skv_head *head;
     const skv_targets *targets;
     const skv_target_scale *scale; /* of the targets of a regression; NULL: they are taken as they are */
     const double *class_weights;   /* [targets->info.classes], or NULL */
     const skive_train_options *options;
+    const skv_loss *loss;             /* on these labels; NULL: as options->loss, or the one that fits the head */
+    const char *loss_text;            /* its text form with options */
+    double weight;                    /* of all losses on this output */
+    const struct skv_goals *goals;    /* all outputs that are trained; NULL: this is the only one */
+    const struct skv_loss_site *more; /* the sites of the others, in the order of the goals */
+    size_t n_more;
 } skv_loss_site;
 /* A scalar, or NULL with the builder's status set. course[i] gets the input (a scalar) of the factor on term i, NULL
  * where it stays; [n_terms] */
@@ -149,14 +157,15 @@ void skv_soft_labels_terms(double alpha, double temperature, skv_term terms[2]);
 typedef struct skv_merged_teacher {
     skv_head head;       /* with values of the training graph */
     skive_value *scores; /* its logits; of the task VALUES its output */
+    skive_value **more;  /* [site->n_more] the same for the other outputs; freed by skv_free */
     char prefix[24];     /* of the names of its values there */
 } skv_merged_teacher;
 /* Merges teacher `index` into the builder's graph. */
 void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at,
                        skv_merged_teacher *out);
-/* The student's input as the teacher takes it. *teacher_feed is freed by the caller. NULL with the builder's status
- * set. */
-skive_value *skv_teacher_input(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,
-                               struct skv_feed *teacher_feed);
+/* The student's inputs as the teacher takes them: [teacher_feeds->n], freed by skv_free; the feeds are freed by the
+ * caller. NULL with the builder's status set. */
+skive_value **skv_teacher_inputs(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,
+                                 struct skv_feeds *teacher_feeds);
 
 #endif

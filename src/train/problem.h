@@ -3,17 +3,22 @@
 #define SKV_PROBLEM_H
 
 #include "data/feed.h"
+#include "train/goals.h"
 #include "train/objective.h"
 #include "train/trainer.h"
 
 /* Names of the inputs that are put beside the model's own. */
 #define SKV_LABELS_INPUT  "skive.labels"
 #define SKV_INDICES_INPUT "skive.indices"
+/* Of the second goal and those after it: "skive.labels.2" ... */
+enum { SKV_LABELS_NAME = 40 };
+const char *skv_labels_name(size_t goal, char buffer[SKV_LABELS_NAME]);
 
 typedef struct skv_problem_setup {
     const skive_graph *model; /* with what is trained marked; only read */
-    const skv_feed *feed;     /* from the samples to the model */
+    const skv_feeds *feeds;   /* from the samples to the model */
     const skv_targets *targets;
+    const skv_goals *goals; /* of several outputs; NULL: the one that fits the targets */
     const skv_objective *objective;
     const skive_train_options *options;
     const skv_target_scale *scale; /* NULL: none */
@@ -26,7 +31,8 @@ typedef struct skv_problem_setup {
 
 typedef struct skv_problem {
     skive_graph *graph;
-    skive_value *input, *labels, *indices /* NULL: no term needs them */, *logits, *loss;
+    skive_value **inputs; /* [feeds->n] */
+    skive_value *labels, *indices /* NULL: no term needs them */, *logits, *loss;
     skv_head head;
     skv_stat_update *updates; /* of statistics; freed by skv_problem_free */
     size_t n_updates;
@@ -37,7 +43,7 @@ skive_status skv_problem_build(skive_context *ctx, const skv_problem_setup *setu
 void skv_problem_free(skive_context *ctx, skv_problem *p); /* the graph too; NULL it where it was given away */
 
 /* The model for as many samples a run, with the sizes that it leaves open taken from the samples. */
-skive_status skv_problem_bind(skive_context *ctx, const skive_graph *model, const skv_feed *feed, int64_t batch,
+skive_status skv_problem_bind(skive_context *ctx, const skive_graph *model, const skv_feeds *feeds, int64_t batch,
                               skive_graph **out);
 
 /* Turns a copy of a model into its training form: BatchNormalization takes statistics of the batch (with the outputs

@@ -3,35 +3,52 @@
 
 #include "data/feed.h"
 #include "graph/batch.h"
+#include "train/goals.h"
 #include "train/train.h"
 
 /* The teacher in the sizes of what the student takes. */
-static skive_status bind_teacher(skive_context *ctx, const skive_graph *teacher, const skv_feed *feed,
+static skive_status bind_teacher(skive_context *ctx, const skive_graph *teacher, const skv_feeds *feeds,
                                  const skive_type *input, skive_graph **out) {
     skive_graph *sized = NULL;
     skive_status status;
     SKV_GO(status, done, skive_graph_copy(ctx, teacher, &sized));
     SKV_GO(status, done, skive_graph_to_inference(sized));
-    skv_feed_bind(feed, sized);
+    skv_feeds_bind(feeds, sized);
     status = skv_graph_bind_batch(ctx, sized, input->rank > 0 ? input->dims[0].size : 1, out);
 done:
     skive_graph_free(sized);
     return status == SKIVE_OK ? status : skv_fail_prefix(ctx, status, "teacher");
 }
 
-static skive_status merge(skv_builder *b, const skv_teacher *t, const skv_loss_site *at, skive_value *input,
-                          const skive_graph *teacher, skv_merged_teacher *out) {
+/* The teacher's outputs for all goals of the student. */
+static skive_status find_heads(skive_context *ctx, const skive_graph *teacher, const skv_loss_site *at,
+                               skv_head *heads) {
+    skv_goals goals;
+    if (!at->goals) return skv_head_find(ctx, teacher, at->targets, &heads[0]);
+    const skive_status status = skv_goals_again(ctx, teacher, at->goals, &goals);
+    if (status != SKIVE_OK) return skv_fail_prefix(ctx, status, "teacher");
+    for (size_t k = 0; k < goals.n; k++) heads[k] = goals.items[k].head;
+    skv_goals_tell(&goals, "teacher");
+    skv_goals_free(&goals);
+    return SKIVE_OK;
+}
+
+static skive_status merge(skv_builder *b, const skv_teacher *t, const skv_loss_site *at, skive_value *const *inputs,
+                          const skive_graph *teacher, skv_head *heads, skv_merged_teacher *out) {
     skive_context *ctx = b->graph->ctx;
     skive_value **map = NULL;
-    SKV_TRY(skv_head_find(ctx, teacher, at->targets, &out->head));
+    SKV_TRY(find_heads(ctx, teacher, at, heads));
     SKV_TRY(skv_classes_compare(ctx, t->graph, &at->targets->info, "teacher"));
-    SKV_TRY(skv_graph_merge(b->graph, teacher, out->prefix, &input, &map));
+    SKV_TRY(skv_graph_merge(b->graph, teacher, out->prefix, inputs, &map));
     for (uint32_t i = 0; i < teacher->n_values; i++) {
-        if (map[i] && map[i] != input) map[i]->trainable = false;
+        if (map[i]) map[i]->trainable = false;
     }
-    skv_head_tell(ctx, "teacher", t->graph, &out->head);
-    out->head.value = map[out->head.value->id];
-    if (out->head.before) out->head.before = map[out->head.before->id];
+    if (at->n_more == 0) skv_head_tell(ctx, "teacher", t->graph, &heads[0]);
+    for (size_t k = 0; k <= at->n_more; k++) {
+        heads[k].value = map[heads[k].value->id];
+        if (heads[k].before) heads[k].before = map[heads[k].before->id];
+    }
+    out->head = heads[0];
     skv_free(ctx, map);
     return SKIVE_OK;
 }
@@ -58,27 +75,43 @@ static skive_status check_scores(skive_context *ctx, const skive_type *input, co
                     (long long)(t / samples), (long long)(s / samples));
 }
 
+/* The scores of one of the teacher's outputs, as the student's at `at` can learn from them. */
+static skive_value *scores_of(skv_builder *b, const skv_head *head, const skv_loss_site *at) {
+    skive_context *ctx = b->graph->ctx;
+    b->status = check_heads(ctx, head, at->head);
+    if (b->status != SKIVE_OK) return NULL;
+    skive_value *scores = at->head->task == SKIVE_TASK_VALUES ? head->value : skv_head_logits(b, head);
+    if (b->status == SKIVE_OK) b->status = check_scores(ctx, &at->inputs[0]->type, scores, at->logits);
+    return b->status == SKIVE_OK ? scores : NULL;
+}
+
 void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at,
                        skv_merged_teacher *out) {
     skive_context *ctx = b->graph->ctx;
-    skv_feed feed = {0};
+    skv_feeds feeds = {0};
+    skv_head *heads = NULL;
     skive_graph *teacher = NULL;
     *out = (skv_merged_teacher){.head = {0}};
     (void)snprintf(out->prefix, sizeof out->prefix, index ? "teacher%zu." : "teacher.", index + 1);
-    skive_value *input = skv_teacher_input(b, t, at, &feed);
-    if (b->status == SKIVE_OK) b->status = bind_teacher(ctx, t->graph, &feed, &at->input->type, &teacher);
-    skv_feed_free(&feed);
-    if (b->status == SKIVE_OK) b->status = merge(b, t, at, input, teacher, out);
+    skive_value **inputs = skv_teacher_inputs(b, t, at, &feeds);
+    if (b->status == SKIVE_OK) b->status = bind_teacher(ctx, t->graph, &feeds, &at->inputs[0]->type, &teacher);
+    skv_feeds_free(&feeds);
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, at->n_more + 1, sizeof *heads, &heads);
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, at->n_more + 1, sizeof(skive_value *), &out->more);
+    if (b->status == SKIVE_OK) b->status = merge(b, t, at, inputs, teacher, heads, out);
+    skv_free(ctx, inputs);
     skive_graph_free(teacher);
-    if (b->status == SKIVE_OK) b->status = check_heads(ctx, &out->head, at->head);
-    if (b->status != SKIVE_OK) return;
-    out->scores = at->head->task == SKIVE_TASK_VALUES ? out->head.value : skv_head_logits(b, &out->head);
-    if (b->status == SKIVE_OK) b->status = check_scores(ctx, &at->input->type, out->scores, at->logits);
+    for (size_t k = 0; k <= at->n_more && b->status == SKIVE_OK; k++) {
+        const skv_loss_site *one = k ? &at->more[k - 1] : at;
+        skive_value **to = k ? &out->more[k - 1] : &out->scores;
+        *to = scores_of(b, &heads[k], one);
+    }
+    skv_free(ctx, heads);
 }
 
 skive_status skv_teacher_check(skive_context *ctx, const skv_teacher *t) {
-    if (t->graph->n_inputs == 1 && t->graph->n_outputs > 0) return SKIVE_OK;
-    return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the teacher needs one input and an output; this one has %u and %u",
+    if (t->graph->n_inputs > 0 && t->graph->n_outputs > 0) return SKIVE_OK;
+    return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "the teacher needs an input and an output; this one has %u and %u",
                     t->graph->n_inputs, t->graph->n_outputs);
 }
 

@@ -1,4 +1,4 @@
-/* The student's input as the teacher expects it: back to the samples of the data, then into the teacher's layout,
+/* The student's inputs as the teacher expects them: back to the samples of the data, then into the teacher's layout,
  * scale and normalisation. */
 #include <string.h>
 
@@ -124,22 +124,38 @@ static skive_status check_types(skive_context *ctx, const skv_feed *s, const skv
                     skive_dtype_name(t->dtype), skive_dtype_name(s->dtype));
 }
 
-skive_value *skv_teacher_input(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,
-                               skv_feed *teacher_feed) {
-    skive_context *ctx = b->graph->ctx;
-    skv_feed student;
-    skive_value *x = at->input;
-    if (b->status != SKIVE_OK) return NULL;
-    b->status = skv_feed_make(ctx, teacher->student, &at->targets->info, &student);
-    if (b->status != SKIVE_OK) return NULL;
-    b->status = skv_feed_make(ctx, teacher->graph, &at->targets->info, teacher_feed);
-    if (b->status != SKIVE_OK) {
-        b->status = skv_fail_prefix(ctx, b->status, "teacher");
-    } else {
-        skv_feed_tell(teacher_feed, "teacher");
-        b->status = check_types(ctx, &student, teacher_feed);
+/* The teacher's input from the student's that takes the same part of the data. */
+static skive_value *one_input(skv_builder *b, const skv_feeds *student, const skv_loss_site *at, const skv_feed *t) {
+    for (size_t i = 0; i < student->n; i++) {
+        if (student->items[i].part != t->part) continue;
+        b->status = check_types(b->graph->ctx, &student->items[i], t);
+        return b->status == SKIVE_OK ? adapt(b, &student->items[i], t, at->inputs[i]) : NULL;
     }
-    if (b->status == SKIVE_OK) x = adapt(b, &student, teacher_feed, x);
-    skv_feed_free(&student);
-    return b->status == SKIVE_OK ? x : NULL;
+    b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_DATA, t->input,
+                            "the teacher's input '%s' takes '%s' of the data, which the student does not take; the "
+                            "student needs an input for it",
+                            t->input, t->from ? t->from : t->input);
+    return NULL;
+}
+
+skive_value **skv_teacher_inputs(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,
+                                 skv_feeds *teacher_feeds) {
+    skive_context *ctx = b->graph->ctx;
+    skv_feeds student;
+    skive_value **x = NULL;
+    if (b->status != SKIVE_OK) return NULL;
+    b->status = skv_feeds_make(ctx, teacher->student, &at->targets->info, &student);
+    if (b->status != SKIVE_OK) return NULL;
+    b->status = skv_feeds_make(ctx, teacher->graph, &at->targets->info, teacher_feeds);
+    if (b->status != SKIVE_OK)
+        b->status = skv_fail_prefix(ctx, b->status, "teacher");
+    else
+        skv_feeds_tell(teacher_feeds, "teacher");
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, teacher_feeds->n, sizeof *x, &x);
+    for (size_t i = 0; i < teacher_feeds->n && b->status == SKIVE_OK; i++)
+        x[i] = one_input(b, &student, at, &teacher_feeds->items[i]);
+    skv_feeds_free(&student);
+    if (b->status == SKIVE_OK) return x;
+    skv_free(ctx, x);
+    return NULL;
 }

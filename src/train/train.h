@@ -77,15 +77,22 @@ bool skv_param_is_zero(const skv_param *p, const uint8_t *keep);
 
 /* ---- evaluation ---- */
 
-/* skive_evaluate; `tell`: with notes of how samples become the model's input; not `all`: without the figures that sort
- * all scores, but for those that `named` (a list separated by commas, or NULL) names. */
-skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, int64_t batch, bool tell,
-                          bool all, const char *named, skive_eval_report *out);
+/* How a model is evaluated. */
+typedef struct skv_evaluation {
+    int64_t batch;       /* 0: the default */
+    bool tell;           /* notes of what becomes the input, and of which outputs are measured */
+    bool all;            /* all figures, otherwise those that cost little and those that `named` names */
+    const char *named;   /* names of figures, separated by commas; NULL: none */
+    const char *outputs; /* as skive_train_options.outputs; NULL: all that have a target */
+} skv_evaluation;
+skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, const skv_evaluation *how,
+                          skive_eval_report *out);
 
 /* What the model gives for the first samples of a shuffled set, and their targets: [n][targets] each, of `most`
- * samples or as many as there are. The model's answer must have as many numbers as a target. */
-skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set, int64_t most, float *out,
-                               float *targets, int64_t *n);
+ * samples or as many as there are. The model's answer must have as many numbers as a target. `goal`: one of several, of
+ * a graph with the same outputs; NULL: the only one. */
+skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_dataset *set,
+                               const struct skv_goal *goal, int64_t most, float *out, float *targets, int64_t *n);
 
 /* ---- parameters ---- */
 

@@ -1,0 +1,151 @@
+/* See targets.h. Whether targets are classes or values to be fitted is decided by their type and numbers. */
+#include "data/targets.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+skive_status skv_npy_finite(skive_context *ctx, const char *path, const skive_tensor *t) {
+    const size_t per_sample = t->rank > 0 && t->dims[0] > 0 ? (size_t)skive_tensor_count(t) / (size_t)t->dims[0] : 1;
+    if (!skv_dtype_is_float(t->dtype)) return SKIVE_OK;
+    float part[1024];
+    size_t count = (size_t)skive_tensor_count(t);
+    for (size_t at = 0; at < count; at += 1024) {
+        size_t n = count - at < 1024 ? count - at : 1024;
+        skv_to_f32(t->dtype, t->data, at, n, part);
+        for (size_t i = 0; i < n; i++) {
+            if (isfinite(part[i])) continue;
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: sample %zu contains NaN or infinity", path,
+                               (at + i) / per_sample);
+        }
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_npy_samples_check(skive_context *ctx, const char *path, const skive_tensor *x) {
+    char text[SKV_DIMS_TEXT + 16];
+    if (x->rank < 1 || skive_tensor_count(x) <= 0) {
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                           "%s: has shape %s; the first axis counts the samples and must not be 0", path,
+                           skv_tensor_text(x, text, sizeof text));
+    }
+    return skv_npy_finite(ctx, path, x);
+}
+
+static skive_status take_labels(skive_context *ctx, const char *path, const skive_tensor *y, int64_t known,
+                                skive_dataset *ds) {
+    const bool floats = skv_dtype_is_float(y->dtype);
+    SKV_TRY(skv_alloc_array(ctx, ds->total, sizeof *ds->labels, &ds->labels));
+    for (size_t i = 0; i < ds->total; i++) {
+        const double value = floats ? skv_load_f64(y->dtype, y->data, i) : (double)skv_load_i64(y->dtype, y->data, i);
+        if (!(value >= 0 && value < SKV_MAX_CLASSES) || value != floor(value)) {
+            return skv_fail_at(ctx, SKIVE_ERR_DATA, path,
+                               "%s: label %.9g of sample %zu is out of range; labels are integers from 0 to classes-1 "
+                               "(use --targets float to fit them as values)",
+                               path, value, i);
+        }
+        ds->labels[i] = (int32_t)value;
+    }
+    return skv_labels_check(ctx, path, known, ds);
+}
+
+/* Are these whole numbers that could be labels? */
+static bool are_whole(const skive_tensor *y, size_t n, double *smallest, double *largest) {
+    *smallest = INFINITY;
+    *largest = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const double v = skv_load_f64(y->dtype, y->data, i);
+        if (v != floor(v)) return false;
+        if (v < *smallest) *smallest = v;
+        if (v > *largest) *largest = v;
+    }
+    return *smallest >= 0 && *largest < SKV_MAX_CLASSES;
+}
+
+/* Does every number between the smallest, 0 or 1, and the largest occur? */
+static skive_status count_without_gap(skive_context *ctx, const skive_tensor *y, size_t n, double smallest,
+                                      double largest, bool *out) {
+    uint8_t *seen = NULL;
+    size_t distinct = 0;
+    *out = false;
+    if (smallest > 1 || largest < 1 || (size_t)largest > n) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)largest + 1, 1, &seen));
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *at = &seen[(size_t)skv_load_f64(y->dtype, y->data, i)];
+        distinct += !*at;
+        *at = 1;
+    }
+    skv_free(ctx, seen);
+    *out = distinct > 1 && distinct == (size_t)(largest - smallest) + 1;
+    return SKIVE_OK;
+}
+
+/* Floats, one per sample: classes or values? The training samples decide for both parts. */
+static skive_status floats_are_classes(skive_context *ctx, const char *path, const skive_tensor *y, int64_t scores,
+                                       bool *out) {
+    const size_t n = (size_t)skive_tensor_count(y);
+    double smallest, largest;
+    *out = false;
+    if (scores == 1 || !are_whole(y, n, &smallest, &largest)) return SKIVE_OK;
+    if (scores > 1)
+        *out = largest < (double)scores; /* one number per sample cannot be fitted by several outputs */
+    else
+        SKV_TRY(count_without_gap(ctx, y, n, smallest, largest, out));
+    if (*out)
+        skv_note(ctx,
+                 "%s: the floats are integers from %g to %g, one per sample: they are used as class labels; use "
+                 "--targets float to fit them as values",
+                 path, smallest, largest);
+    else
+        skv_note(ctx,
+                 "%s: the floats are integers, but not from 0 to classes-1: they are fitted as values (regression); "
+                 "use --targets class to use them as class labels",
+                 path);
+    return SKIVE_OK;
+}
+
+static skive_status take_targets(skive_context *ctx, const char *path, const skive_tensor *y, skive_dataset *ds) {
+    size_t count = (size_t)skive_tensor_count(y);
+    ds->target_rank = y->rank - 1;
+    for (int i = 1; i < y->rank; i++) ds->target_dims[i - 1] = y->dims[i];
+    ds->target_size = count / ds->total;
+    SKV_TRY(skv_alloc_array(ctx, count, sizeof *ds->targets, &ds->targets));
+    skv_to_f32(y->dtype, y->data, 0, count, ds->targets);
+    /* Images as targets have the same scale as images as samples. */
+    if (y->dtype == SKIVE_U8 && y->rank > 2) {
+        for (size_t i = 0; i < count; i++) ds->targets[i] /= 255.0f;
+        skv_note(ctx, "%s: 8-bit targets are divided by 255, as 8-bit samples are", path);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status are_classes(skive_context *ctx, const char *path, const skive_tensor *y,
+                                const skive_tensor *training, const skive_dataset_options *o, bool *out) {
+    const int64_t scores = o->model ? skv_model_scores(ctx, o->model) : -1;
+    if (o->targets != SKIVE_TARGETS_AUTO || !skv_dtype_is_float(y->dtype)) {
+        *out = o->targets != SKIVE_TARGETS_VALUES;
+        return SKIVE_OK;
+    }
+    if (!training || scores > 0) return floats_are_classes(ctx, path, y, scores, out);
+    *out = false;
+    if (!skv_dtype_is_float(training->dtype) || training->rank < 1 || skive_tensor_count(training) != training->dims[0])
+        return SKIVE_OK;
+    return floats_are_classes(ctx, path, training, scores, out);
+}
+
+skive_status skv_targets_take(skive_context *ctx, const char *path, const char *samples, const skive_tensor *y,
+                              const skive_tensor *training, const skive_dataset_options *options, skive_dataset *set) {
+    bool classes = false;
+    if (y->rank < 1 || y->dims[0] != (int64_t)set->total || skive_tensor_count(y) <= 0) {
+        char text[SKV_DIMS_TEXT + 16];
+        return skv_fail_at(ctx, SKIVE_ERR_DATA, path, "%s: has shape %s, but %s has %zu samples", path,
+                           skv_tensor_text(y, text, sizeof text), samples, set->total);
+    }
+    SKV_TRY(skv_npy_finite(ctx, path, y));
+    if (skive_tensor_count(y) == (int64_t)set->total)
+        SKV_TRY(are_classes(ctx, path, y, training, options, &classes));
+    else if (options->targets == SKIVE_TARGETS_CLASSES)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "targets",
+                           "%s: has several values per sample, which cannot be class labels", path);
+    return classes ? take_labels(ctx, path, y, options->classes, set) : take_targets(ctx, path, y, set);
+}
