@@ -15,7 +15,7 @@ typedef struct bench {
     skive_graph *model;
     skive_dataset *set;
     skv_targets targets;
-    skv_feed feed;
+    skv_feeds feeds;
     skv_problem problem;
     skv_trainer *trainer;
 } bench;
@@ -30,16 +30,16 @@ static bench start(skive_graph *(*model)(skive_context *ctx), const skive_train_
     b.model = model(b.ctx);
     b.set = open_data(b.ctx, blobs, SKIVE_SPLIT_TRAIN);
     skv_test_ok(b.ctx, skv_targets_of(b.ctx, b.set, &b.targets));
-    skv_test_ok(b.ctx, skv_feed_make(b.ctx, b.model, &b.targets.info, &b.feed));
+    skv_test_ok(b.ctx, skv_feeds_make(b.ctx, b.model, &b.targets.info, &b.feeds));
     const skv_problem_setup setup = {.model = b.model,
-                                     .feed = &b.feed,
+                                     .feeds = &b.feeds,
                                      .targets = &b.targets,
                                      .objective = &skv_objective_labels,
                                      .options = o,
                                      .batch = BATCH};
     skv_test_ok(b.ctx, skv_problem_build(b.ctx, &setup, &b.problem));
     const skv_trainer_setup trainer = {.graph = b.problem.graph,
-                                       .input = b.problem.input,
+                                       .input = b.problem.inputs[0],
                                        .labels = b.problem.labels,
                                        .loss = b.problem.loss,
                                        .logits = b.problem.logits,
@@ -64,7 +64,7 @@ static bench start(skive_graph *(*model)(skive_context *ctx), const skive_train_
 static void finish(bench *b) {
     skv_trainer_free(b->trainer);
     skv_problem_free(b->ctx, &b->problem);
-    skv_feed_free(&b->feed);
+    skv_feeds_free(&b->feeds);
     skive_dataset_free(b->set);
     skive_graph_free(b->model);
     skv_test_context_end(b->ctx);
