@@ -142,7 +142,7 @@ static skive_status match_input(job *j, skv_feed *f) {
         .dtype = SKIVE_F32,
         .channel_axis = 0,
         .preprocessing = skive_graph_meta(j->g, SKV_META_INPUT_SOUND)};
-    SKV_TRY(skv_feed_make(j->ctx, j->g, &info, f));
+    SKV_TRY(skv_feed_make(j->ctx, j->g, 0, &info, f));
     if (f->dtype == SKIVE_F32) return SKIVE_OK;
     return skv_fail_at(j->ctx, SKIVE_ERR_UNSUPPORTED, f->input,
                        "input '%s' has type %s; features can be computed before a float32 input", f->input,
