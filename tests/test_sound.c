@@ -614,22 +614,22 @@ static void features_in_the_graph(void **state) {
         skive_loader_options lo = skive_loader_options_default();
         skive_loader *loader = NULL;
         skive_batch batch;
-        skv_feed feed;
+        skv_feeds feed;
         o.model = k ? after : before;
         o.classes_by_order = true;
         set = open_with(ctx, "g", o);
         skive_dataset_get_info(set, &info);
         lo.shuffle = false;
         lo.batch = 2;
-        skv_test_ok(ctx, skv_feed_make(ctx, o.model, &info, &feed));
-        skv_test_ok(ctx, skv_feed_loader(ctx, &feed, set, &lo, &loader));
+        skv_test_ok(ctx, skv_feeds_make(ctx, o.model, &info, &feed));
+        skv_test_ok(ctx, skv_feeds_loader(ctx, &feed, set, &lo, &loader));
         skv_test_ok(ctx, skive_loader_start_epoch(loader, 0));
         skv_test_ok(ctx, skive_loader_next(loader, &batch));
         skv_test_ok(ctx, skive_session_create(ctx, o.model, NULL, &session));
         skv_test_ok(ctx, skive_session_run(session, &batch.x, 1, &outputs[k], 1));
         skive_session_free(session);
         skive_loader_free(loader);
-        skv_feed_free(&feed);
+        skv_feeds_free(&feed);
         skive_dataset_free(set);
     }
     assert_int_equal(skive_tensor_count(&outputs[0]), 4);
