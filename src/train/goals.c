@@ -1,7 +1,7 @@
 /* See goals.h. */
 #include "train/goals.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "data/data.h"
@@ -333,8 +333,10 @@ void skv_goals_tell(const skv_goals *goals, const char *who) {
     for (size_t k = 0; k < goals->n && goals->chosen; k++) {
         const skv_goal *goal = &goals->items[k];
         skv_head_text(&goal->head, text, sizeof text);
-        skv_note(goals->ctx, "output %s of the %s is for the target '%s'%s; weight %g%s%s", text, who,
-                 goal->name ? goal->name : "?", goal->by_name ? "" : " (no other fits)", goal->weight,
-                 goal->loss ? ", loss " : "", goal->loss ? goal->loss_text : "");
+        char weight[48] = "";
+        if (goal->weight != 1) (void)snprintf(weight, sizeof weight, "; its loss has the weight %g", goal->weight);
+        skv_note(goals->ctx, "output %s of the %s is for the target '%s'%s%s%s%s", text, who,
+                 goal->name ? goal->name : "?", goal->by_name ? "" : " (no other fits)",
+                 goal->loss ? ", by the loss " : "", goal->loss ? goal->loss_text : "", weight);
     }
 }
