@@ -104,6 +104,20 @@ static skive_status make_loader(fixture *f, const void *options) {
     return status;
 }
 
+static skive_status sheet(fixture *f, const void *options) {
+    char path[SKV_TEST_PATH], spec[SKV_TEST_PATH + 8];
+    const int64_t dims[] = {8, 1, 4, 4};
+    skive_dataset *images = NULL;
+    skive_tensor x = skv_test_random(f->ctx, SKIVE_F32, 4, dims, 1, 0, 1);
+    skv_test_ok(f->ctx, skive_tensor_save_npy(f->ctx, skv_test_path(path, f->folder, "images.npy"), &x));
+    skive_tensor_free(f->ctx, &x);
+    (void)snprintf(spec, sizeof spec, "npy:%s", path);
+    skv_test_ok(f->ctx, skive_dataset_open(f->ctx, spec, NULL, &images));
+    const skive_status status = skive_data_sheet(f->ctx, images, options, skv_test_path(path, f->folder, "sheet.png"));
+    skive_dataset_free(images);
+    return status;
+}
+
 static skive_status build(fixture *f, const void *options) {
     skive_graph *g = NULL;
     const skive_status status = skive_zoo_build(f->ctx, "mlp:3", options, &g);
@@ -308,6 +322,8 @@ ON_GRAPH(set_input, skive_model_set_input(f->ctx, g, f->set, options))
 ON_GRAPH(simplify, skive_simplify(f->ctx, g, options, NULL))
 ON_GRAPH(quantize, skive_quantize(f->ctx, g, f->set, options, NULL))
 ON_GRAPH(quantize_arrays, arrays_of(f, g, options))
+ON_GRAPH(quantize_weights, skive_quantize_weights(f->ctx, g, "int8", options, NULL))
+ON_GRAPH(quantize_dynamic, skive_quantize_dynamic(f->ctx, g, options, NULL))
 ON_GRAPH(train, skive_train(f->ctx, g, f->set, NULL, options, NULL, 0, NULL))
 ON_GRAPH(distill, distill_of(f, g, options))
 ON_GRAPH(prune, skive_prune(f->ctx, g, NULL, NULL, options, NULL))
@@ -354,6 +370,9 @@ static void test_older(void **state) {
     CHECK("skive_simplify", skive_simplify_options, simplify, n_passes);
     CHECK("skive_quantize", skive_quantize_options, quantize, percentile);
     CHECK("skive_quantize_arrays", skive_quantize_options, quantize_arrays, percentile);
+    CHECK("skive_quantize_weights", skive_quantize_options, quantize_weights, percentile);
+    CHECK("skive_quantize_dynamic", skive_quantize_options, quantize_dynamic, percentile);
+    CHECK("skive_data_sheet", skive_sheet_options, sheet, columns);
     CHECK("skive_train", skive_train_options, train, batch);
     CHECK("skive_distill", skive_distill_options, distill, alpha);
     CHECK("skive_prune", skive_prune_options, prune, schedule);
