@@ -169,7 +169,7 @@ static const skv_option options[] = {
     {.name = "augment",
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, augment),
-     .brief = "augment the training images, e.g. crop:2,flip"},
+     .brief = "augment the training samples, e.g. crop:2,flip"},
     {.name = "curriculum",
      .type = SKV_OPTION_RECORD,
      .family = &skv_curriculum_family,
