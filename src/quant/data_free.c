@@ -335,6 +335,16 @@ static const char *why_not(const work *w, const skive_node *n) {
     return NULL;
 }
 
+/* The largest magnitude of n numbers, each `step` behind the one before. */
+static float largest(const float *x, int64_t n, int64_t step) {
+    float most = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const float m = fabsf(x[i * step]);
+        most = m > most ? m : most;
+    }
+    return most;
+}
+
 /* int8 weights [k][n] with a scale for each column. */
 static skive_status make_weights(work *w, const skive_node *n, skv_storage **codes, skv_storage **scales) {
     const skive_tensor *t = skv_value_tensor(n->inputs[1]);
@@ -345,16 +355,14 @@ static skive_status make_weights(work *w, const skive_node *n, skv_storage **cod
     double power = 0, error = 0;
     SKV_TRY(skv_storage_create(w->ctx, SKIVE_I8, 2, dims, codes));
     SKV_TRY(skv_storage_create(w->ctx, SKIVE_F32, w->o->per_channel ? 1 : 0, &columns, scales));
-    double all = 0;
-    for (int64_t i = 0; i < rows * columns; i++) all = fmax(all, fabs((double)x[i]));
+    const int64_t row = turned ? 1 : columns, column = turned ? rows : 1;
+    const float all = largest(x, rows * columns, 1);
     for (int64_t c = 0; c < columns; c++) {
-        double most = 0;
+        const double most = (double)(w->o->per_channel ? largest(x + c * column, rows, row) : all);
         skv_grid_params p;
-        for (int64_t r = 0; r < rows; r++) most = fmax(most, fabs((double)x[turned ? c * rows + r : r * columns + c]));
-        if (!w->o->per_channel) most = all;
         q.grid->solve_range(&q, -most, most, &p);
         for (int64_t r = 0; r < rows; r++) {
-            const float from = x[turned ? c * rows + r : r * columns + c];
+            const float from = x[c * column + r * row];
             const int32_t code = skv_grid_encode(&q, &p, from);
             const double e = (double)skv_grid_decode(&q, &p, code) - (double)from;
             ((int8_t *)(*codes)->tensor.data)[r * columns + c] = (int8_t)code;
@@ -363,12 +371,12 @@ static skive_status make_weights(work *w, const skive_node *n, skv_storage **cod
         }
         ((float *)(*scales)->tensor.data)[w->o->per_channel ? c : 0] = p.scale;
     }
-    const skive_quantize_row row = {.is_parameter = true,
-                                    .scale = NAN,
-                                    .lo = NAN,
-                                    .hi = NAN,
-                                    .sqnr = error > 0 ? 10 * log10(power / error) : INFINITY};
-    return skv_quant_add_row(w->ctx, &w->report, &row, n->inputs[1]->name);
+    const skive_quantize_row told = {.is_parameter = true,
+                                     .scale = NAN,
+                                     .lo = NAN,
+                                     .hi = NAN,
+                                     .sqnr = error > 0 ? 10 * log10(power / error) : INFINITY};
+    return skv_quant_add_row(w->ctx, &w->report, &told, n->inputs[1]->name);
 }
 
 /* y = float(integer product) * (scale of x * scales of w) + bias */
