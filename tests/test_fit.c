@@ -357,7 +357,10 @@ static void a_network_is_trained_on_a_grid(void **state) {
     const float *w = data_of(g, "fc.weight");
     for (int c = 0; c < CLASSES; c++) {
         double most = 0;
-        for (int i = 0; i < 4 * PIXELS; i++) most = fmax(most, fabs((double)w[c * 4 * PIXELS + i]));
+        for (int i = 0; i < 4 * PIXELS; i++) {
+            const double size = fabs((double)w[c * 4 * PIXELS + i]);
+            if (size > most) most = size;
+        }
         for (int i = 0; i < 4 * PIXELS; i++) {
             const double x = fabs((double)w[c * 4 * PIXELS + i]);
             assert_true(x == 0 || x == most);

@@ -381,7 +381,7 @@ static void log_probabilities_of(const skv_head *head, const float *row, int64_t
     double most = -INFINITY, sum = 0;
     for (int64_t c = 0; c < scores; c++) {
         log_p[c] = head->kind == SKIVE_OUTPUT_PROBABILITIES ? log(fmax((double)row[c], 1e-30)) : (double)row[c];
-        most = fmax(most, log_p[c]);
+        if (log_p[c] > most) most = log_p[c];
     }
     for (int64_t c = 0; c < scores; c++) sum += exp(log_p[c] - most);
     for (int64_t c = 0; c < scores; c++) log_p[c] -= most + log(sum);
