@@ -114,7 +114,8 @@ done:
 }
 
 int main(int argc, char **argv) {
-    job j = {NULL};
+    job j;
+    memset(&j, 0, sizeof j);
     skive_tensor x = {0}, labels = {0};
     skive_status status;
     if (argc != 5) {

@@ -16,7 +16,7 @@
 #include "base/budget.h"
 #include "exec/plan.h"
 
-enum { NEVER = UINT32_MAX };
+#define NEVER UINT32_MAX
 
 /* Blocks on huge pages take more or less of this from one run to the next. */
 #define UNEVEN ((uint64_t)4 << 20)
