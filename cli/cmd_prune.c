@@ -88,7 +88,8 @@ static void print_channels(const skive_prune_report *r) {
     }
     cli_table_print(t, stdout);
     cli_part("removed %lld of %lld removable channels", (long long)r->removed, (long long)r->removable);
-    if (r->multiple > 1) cli_part("; widths are multiples of %lld", (long long)r->multiple);
+    if (r->multiple > 1)
+        cli_part("; widths of layers twice as wide or more are multiples of %lld", (long long)r->multiple);
     cli_printf("%s", r->after.seconds > r->before.seconds ? "; it is NOT faster" : "");
 }
 

@@ -95,6 +95,14 @@ skive_status cli_build_network(cli_args *a, const char *spec, const skive_datase
     o.classes = classes > 0 ? classes : info.labelled ? info.classes : (int64_t)info.target_size;
     o.seed = skive_context_seed(a->ctx);
     o.vocabulary = reads_tokens(a, spec, &info) ? info.vocabulary : 0;
+    if (o.classes == 1 && info.labelled && classes <= 0)
+        return cli_fail(a, SKIVE_ERR_DATA, "%s: all its samples have the same class: there is nothing to tell apart",
+                        info.spec);
+    /* Recurrent networks read as many tokens as there are before the padding. */
+    if (o.vocabulary > 0 && strncmp(spec, "transformer", 11) != 0 && strstr(info.spec, "pad=start"))
+        return cli_fail(a, SKIVE_ERR_DATA,
+                        "%s: '%s' reads a text up to its padding, which must stand behind it: leave pad=start out",
+                        info.spec, spec);
     if (info.rank != 2 || info.dtype == SKIVE_U8) as_picture(&info, &o);
     skive_status status = skive_zoo_build(a->ctx, spec, &o, out);
     if (status == SKIVE_ERR_SHAPE && info.rank == 2 && o.rank == 2) {

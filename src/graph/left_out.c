@@ -73,11 +73,12 @@ static void add(search *s, const char *op, const char *is, const skive_value *v)
 
 static void look(search *s, const skive_graph *g) {
     for (uint32_t i = 0; i < g->n_values; i++) {
-        const skive_value *v = g->values[i];
+        const skive_value *v = g->values[i], *own = v;
         const char *is = NULL;
-        if (!v->storage || skv_type_count(&v->type) < 2 || s->what->taken(s->what->user, v)) continue;
+        while (own->outer) own = own->outer; /* a branch reads a weight of the graph around it */
+        if (!own->storage || skv_type_count(&own->type) < 2 || s->what->taken(s->what->user, own)) continue;
         const char *op = weight_of(s, v, &is);
-        if (op) add(s, op, is, v);
+        if (op) add(s, op, is, own);
     }
     for (uint32_t i = 0; g->nests && i < g->n_nodes; i++) {
         for (uint32_t k = 0; k < g->nodes[i]->n_attrs; k++) {

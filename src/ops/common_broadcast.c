@@ -170,6 +170,8 @@ void skv_couple_elementwise(skv_couple *c) {
                 skv_couple_same(c, SKV_CIN(i, a), SKV_COUT(0, o));
             else if (in->dims[a].size > 1)
                 skv_couple_fix(c, SKV_CIN(i, a), "it is combined with a value of unknown size");
+            else if (in->dims[a].size < 0 && out->dims[o].size > 1) /* may be as long, and keeps what the other loses */
+                skv_couple_fix(c, SKV_COUT(0, o), "it is combined with a value of unknown size");
         }
     }
     /* an output axis whose size no input is known to determine */

@@ -54,6 +54,9 @@ static skive_status size_of(skive_context *ctx, const skive_graph *g, skive_prun
     return SKIVE_OK;
 }
 
+/* Of a budget: how near to it a model with rounded widths must come. */
+#define CLOSE 0.9
+
 /* ---- the search ---- */
 
 typedef struct search {
@@ -98,14 +101,23 @@ static skive_status try_first(search *s, size_t take, int64_t multiple, double *
     return status;
 }
 
+/* The most channels that can go: together some may be all that an axis has, as the groups of a normalization are. */
+static skive_status most_that_go(search *s, int64_t multiple, size_t *most, double *least, skive_graph **out) {
+    skive_status status;
+    *most = s->c.n;
+    while ((status = try_first(s, *most, multiple, least, out)) == SKIVE_ERR_ARGUMENT && *most > 0)
+        *most -= *most / 8 ? *most / 8 : 1;
+    return status;
+}
+
 /* The smallest number of channels that meets the budget, and the graph without them. *found is false if even all that
  * can go are not enough; *least is then what remains. */
 static skive_status bisect(search *s, double budget, int64_t multiple, skive_graph **out, bool *found, double *least) {
-    size_t low = 0, high = s->c.n;
+    size_t low = 0, high;
     skive_graph *best = NULL;
     double cost;
     *out = NULL;
-    SKV_TRY(try_first(s, high, multiple, least, &best));
+    SKV_TRY(most_that_go(s, multiple, &high, least, &best));
     *found = *least <= budget;
     if (!*found) {
         skive_graph_free(best);
@@ -163,20 +175,24 @@ static skive_status refuse(search *s, double budget, double least) {
 /* ---- one step ---- */
 
 /* Of the multiples to which widths may be rounded that whose model is fastest; finer ones first when it is a tie. */
-static skive_status fastest(search *s, double budget, skive_graph **out, int64_t *multiple) {
+static skive_status fastest(search *s, double budget, skive_graph **out, int64_t *multiple, size_t *gone) {
     static const int64_t multiples[] = {1, 4, 8, 16};
     enum { N = SKV_LENGTH(multiples) };
     skive_context *ctx = s->p->ctx;
     skive_graph *g[N] = {NULL};
     const skive_graph *timed[N];
-    double seconds[N], least;
-    size_t index[N], n = 0, best = 0;
+    double seconds[N], least, cost;
+    size_t index[N] = {0}, removed[N] = {0}, n = 0, best = 0;
     skive_status status = SKIVE_OK;
     for (size_t i = 0; i < N && status == SKIVE_OK; i++) {
         bool found;
         status = bisect(s, budget, multiples[i], &g[i], &found, &least);
         if (status == SKIVE_OK && i == 0 && !found) status = refuse(s, budget, least);
         if (status != SKIVE_OK || !found) continue;
+        removed[i] = s->c.n_gone;
+        /* A step that is coarse for small layers may lose far more than was asked for. */
+        if (i > 0) status = cost_of(s, g[i], &cost);
+        if (status != SKIVE_OK || (i > 0 && cost < CLOSE * budget)) continue;
         timed[n] = g[i];
         index[n++] = i;
     }
@@ -190,6 +206,7 @@ static skive_status fastest(search *s, double budget, skive_graph **out, int64_t
         if (status == SKIVE_OK && i == index[best]) {
             *out = g[i];
             *multiple = multiples[i];
+            *gone = removed[i];
         } else {
             skive_graph_free(g[i]);
         }
@@ -262,16 +279,17 @@ static skive_status remove_some(search *s, double budget) {
     skive_graph *smaller = NULL;
     bool found = true;
     double least;
+    size_t gone = 0;
     SKV_TRY(look(s));
     SKV_TRY(list_channels(s));
     p->report.multiple = asked;
     if (s->c.n == 0) return refuse(s, budget, s->before);
     if (asked == 0)
-        SKV_TRY(fastest(s, budget, &smaller, &p->report.multiple));
+        SKV_TRY(fastest(s, budget, &smaller, &p->report.multiple, &gone));
     else
         SKV_TRY(bisect(s, budget, asked, &smaller, &found, &least));
     if (!found) return refuse(s, budget, least);
-    p->report.removed += (int64_t)s->c.n_gone;
+    p->report.removed += (int64_t)(asked == 0 ? gone : s->c.n_gone);
     skv_channels_close(&s->c);
     skv_prune_free_layers(p);
     p->layers = NULL;
@@ -303,6 +321,27 @@ static skive_status take_budget(search *s) {
     return SKIVE_OK;
 }
 
+/* The model must run if it did before. */
+static skive_status check_runs(const search *s) {
+    skive_context *ctx = s->p->ctx;
+    skive_plan *before = NULL, *after = NULL;
+    skive_status status = SKIVE_OK;
+    if (skive_plan_create(ctx, s->dense, NULL, &before) == SKIVE_OK) {
+        status = skive_plan_create(ctx, s->p->work, NULL, &after);
+        if (status != SKIVE_OK && status != SKIVE_ERR_MEMORY) {
+            char why[512];
+            (void)snprintf(why, sizeof why, "%s", skive_context_message(ctx));
+            status = skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "granularity",
+                                 "without the chosen channels the model does not run (%s); leave the layer out with "
+                                 "--skip",
+                                 why);
+        }
+    }
+    skive_plan_free(before);
+    skive_plan_free(after);
+    return status;
+}
+
 static skive_status steps(search *s, const skv_tuning *t) {
     skv_pruning *p = s->p;
     const int n = p->schedule->one_step ? 1 : p->o->steps;
@@ -313,6 +352,7 @@ static skive_status steps(search *s, const skv_tuning *t) {
         const double goes = p->schedule->sparsity(share < 1 ? 1 - share : 0, (double)(k + 1) / n);
         SKV_TRY(skv_prune_checkpoint(p, k, n, path, sizeof path, &o));
         SKV_TRY(remove_some(s, k == n - 1 ? s->wanted : (1 - goes) * s->before));
+        SKV_TRY(check_runs(s));
         o.epochs = skv_prune_epochs(p, k, n);
         if (o.epochs < 1) continue;
         const skive_status status = skv_prune_tune(p, t, &o, 0);

@@ -149,11 +149,15 @@ static skive_status check_channels(const skv_pruning *p) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "budget",
                            "%s: channels are removed until macs, params, bytes or latency is what one budget says",
                            given ? "more than one budget is given" : "there is no budget");
-    if (o->surgery || o->threshold > 0 || o->threshold_std > 0 || o->n_ratios > 0)
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity", "%s is for single weights, not for channels",
-                           o->surgery        ? "surgery"
-                           : o->n_ratios > 0 ? "a sparsity of a layer's own"
-                                             : "a threshold");
+    const char *const other = o->surgery                                 ? "surgery"
+                              : o->n_ratios > 0                          ? "a sparsity of a layer's own"
+                              : o->threshold > 0 || o->threshold_std > 0 ? "a threshold"
+                              : o->per_layer                             ? "the same sparsity in each layer"
+                              : o->layer_floor >= 0                      ? "the floor of a layer"
+                                                                         : NULL;
+    if (other)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity", "%s is for single weights, not for channels%s",
+                           other, o->layer_floor >= 0 ? "; they have channel:floor=" : "");
     return SKIVE_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/left_out.h"
 #include "graph/shared.h"
 #include "graph/weights.h"
 #include "ops/common_shape.h"
@@ -53,8 +54,17 @@ static skive_status close_work(work *w, skive_graph *graph, skive_quantize_repor
     return status;
 }
 
+/* Weights of the graph itself were quantized, or told of with the reason. */
+static bool is_told(void *user, const skive_value *v) {
+    const work *w = user;
+    return v->graph == w->g && v->n_uses > 0;
+}
+
 static skive_status finish(work *w) {
     skive_cost cost;
+    const skv_left_out what = {
+        .done = "quantized", .only = "weights outside the bodies of If, Loop and Scan", .taken = is_told, .user = w};
+    SKV_TRY(skv_tell_left_out(w->ctx, w->g, &what));
     (void)skv_graph_sweep(w->g);
     SKV_TRY(skive_graph_infer(w->g));
     SKV_TRY(skive_graph_cost(w->g, &cost));

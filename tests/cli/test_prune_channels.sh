@@ -26,10 +26,15 @@ expect 0 'accuracy +(9[0-9]|100)' "$skive" eval half.onnx --data $data
 "$skive" prune res.onnx --structured --macs 0.5 --json -o small.onnx >r.json 2>err.txt || { cat err.txt; failures=$((failures + 1)); }
 holds 'half the macs' [ "$(field r.json '0.45 < r["after"]["macs"] / r["before"]["macs"] <= 0.5')" = True ]
 holds 'the file as told' [ "$(field r.json 'r["after"]["bytes"]')" -eq "$(bytes small.onnx)" ]
-expect 0 'widths are multiples of 8' "$skive" prune res.onnx --granularity channel:multiple=8 --bytes 300k -o tiny.onnx
+expect 0 'or more are multiples of 8' "$skive" prune res.onnx --granularity channel:multiple=8 --bytes 300k -o tiny.onnx
 holds 'bytes as asked' [ "$(bytes tiny.onnx)" -le 300000 ]
 expect 0 'hidden units +[0-9]+ +[0-9]+' "$skive" prune lstm.onnx --structured --params 70% -o cell.onnx
 expect 0 'time of one sample' "$skive" prune mlp.onnx --structured --latency 90% -o fast.onnx
+
+# ---- Transformers: tokens are no channels, also where the batch is open ----
+expect 0 'wrote vit.onnx' "$skive" zoo vit:dim=32,depth=1,heads=4,patch=4 --sample 1,8,8 --classes 4 -o vit.onnx
+expect 0 'wrote vit_half.onnx' "$skive" prune vit.onnx --structured --params 60% -o vit_half.onnx
+expect 0 'median' "$skive" bench vit_half.onnx --threads 1
 
 # ---- steps, fine-tuning, checkpoints ----
 expect 0 'trained 2 epochs|epoch [12] was best' "$skive" prune mlp.onnx --structured --params 0.3 --data $data --finetune 2 --batch 32 -o tuned.onnx
@@ -71,6 +76,7 @@ expect 2 "is for the granularity 'channel'" "$skive" prune mlp.onnx --params 0.5
 expect 2 'sparsity is of single weights' "$skive" prune mlp.onnx --structured --sparsity 0.5 -o no.onnx
 expect 2 'only one of the two' "$skive" prune mlp.onnx --structured --granularity element --params 0.5 -o no.onnx
 expect 2 'is for single weights' "$skive" prune mlp.onnx --structured --params 0.5 --threshold 0.1 -o no.onnx
+expect 2 'is for single weights, not for channels; they have channel:floor=' "$skive" prune mlp.onnx --structured --params 0.5 --layer-floor 0.5 -o no.onnx
 expect 2 '--macs is many; it must be a fraction' "$skive" prune mlp.onnx --structured --macs many -o no.onnx
 expect 2 "no granularity 'chanel'; did you mean 'channel'" "$skive" prune mlp.onnx --granularity chanel --params 0.5 -o no.onnx
 expect 2 'a training set is missing' "$skive" prune mlp.onnx --structured --params 0.5 --criterion taylor -o no.onnx
