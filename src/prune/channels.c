@@ -226,9 +226,6 @@ static skive_status look(search *s) {
     p->report.layers = NULL;
     p->report.n_layers = 0;
     p->report.count = 0;
-    p->layers = NULL;
-    p->masks = NULL;
-    p->n = p->n_shared = 0;
     SKV_TRY(skv_prune_find_layers(p));
     return skv_channels_open(p, &s->c);
 }
@@ -292,9 +289,6 @@ static skive_status remove_some(search *s, double budget) {
     p->report.removed += (int64_t)(asked == 0 ? gone : s->c.n_gone);
     skv_channels_close(&s->c);
     skv_prune_free_layers(p);
-    p->layers = NULL;
-    p->masks = NULL;
-    p->n = p->n_shared = 0;
     skive_graph_free(p->work);
     p->work = smaller;
     return SKIVE_OK;

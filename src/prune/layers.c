@@ -150,4 +150,7 @@ void skv_prune_free_layers(skv_pruning *p) {
     }
     skv_free(p->ctx, p->layers);
     skv_free(p->ctx, p->masks);
+    p->layers = NULL;
+    p->masks = NULL;
+    p->n = p->n_shared = 0;
 }

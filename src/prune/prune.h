@@ -219,7 +219,7 @@ skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, sk
 extern const skv_table skv_prune_table;
 /* The prunable parameters of p->work, and the rows of the report. */
 skive_status skv_prune_find_layers(skv_pruning *p);
-void skv_prune_free_layers(skv_pruning *p);
+void skv_prune_free_layers(skv_pruning *p); /* they can be found anew */
 
 /* Is there what the criterion needs? Errors: ARGUMENT. */
 skive_status skv_prune_check_data(const skv_pruning *p);
