@@ -5,10 +5,8 @@
 #include <string.h>
 
 #include "graph/left_out.h"
-#include "graph/shared.h"
 #include "graph/weights.h"
 #include "ops/common_shape.h"
-#include "passes/pass.h"
 #include "quant/quant.h"
 
 typedef struct work {
@@ -18,29 +16,9 @@ typedef struct work {
     skive_quantize_report report;
 } work;
 
-static skive_status already_quantized(const work *w, const skive_graph *g) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        const skive_node *n = g->nodes[i];
-        if (SKV_NODE_IS_ANY(n, SKV_OP_QUANTIZE_LINEAR, SKV_OP_DYNAMIC_QUANTIZE_LINEAR, SKV_OP_MAT_MUL_INTEGER))
-            return skv_fail_at(w->ctx, SKIVE_ERR_ARGUMENT, n->name,
-                               "the model is already quantized (node '%s'); start from the float model", n->name);
-    }
-    return SKIVE_OK;
-}
-
 static skive_status open_work(work *w, const skive_graph *graph) {
-    const skv_pass_env env = {.ctx = w->ctx};
-    size_t changes;
-    SKV_TRY(already_quantized(w, graph));
-    SKV_TRY(skv_quant_check_skip(w->ctx, graph, w->o));
-    SKV_TRY(skive_graph_copy(w->ctx, graph, &w->g));
-    SKV_TRY(skive_graph_to_inference(w->g));
-    SKV_TRY(skv_shared_inflate_all(w->g));
-    SKV_TRY(skive_graph_infer(w->g));
-    SKV_TRY(skv_graph_check_finite(w->ctx, w->g));
-    SKV_TRY(skv_passes_run(&env, w->g, SKV_PASS_CLEAN | SKV_PASS_INFERENCE, &changes));
-    (void)skv_graph_sweep(w->g);
-    return skive_graph_infer(w->g);
+    SKV_TRY(skv_quant_check_model(w->ctx, graph, w->o));
+    return skv_quant_prepare(w->ctx, graph, &w->g);
 }
 
 static skive_status close_work(work *w, skive_graph *graph, skive_quantize_report *report, skive_status status) {

@@ -44,6 +44,11 @@ double skv_histogram_power(const skv_histogram *h);
 /* dB; infinite if there is no error */
 double skv_histogram_sqnr(const skv_histogram *h, const skv_quantizer *q, const skv_grid_params *p);
 
+/* Refuses a model that computes with integers already, and names in `skip` that no node has. Errors: ARGUMENT,
+ * NOT_FOUND. */
+skive_status skv_quant_check_model(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
+/* A copy in inference form, cleaned and folded, with dense weights. Errors: NUMERIC (a weight that is not finite). */
+skive_status skv_quant_prepare(skive_context *ctx, const skive_graph *graph, skive_graph **out);
 /* Is the node named by the option `skip`? */
 bool skv_quant_skipped(const skive_quantize_options *o, const skive_node *n);
 /* Every name and pattern of `skip` must match a node: ERR_NOT_FOUND with the nearest name. */

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "graph/shared.h"
 #include "passes/pass.h"
 
 #include "quant/quant.h"
@@ -102,31 +101,10 @@ static const skv_option options_of_quantization[] = {
 
 const skv_table skv_quantize_table = {"quantize", options_of_quantization, SKV_LENGTH(options_of_quantization)};
 
-/* Constants that are stored as integers do not count: they are folded. */
-static bool already_quantized(const skive_graph *g) {
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        const skive_node *n = g->nodes[i];
-        if (skv_node_is(n, SKV_OP_QUANTIZE_LINEAR)) return true;
-        if (skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) && n->n_inputs > 0 && n->inputs[0] && !n->inputs[0]->storage)
-            return true;
-    }
-    return false;
-}
-
-static skive_status check_graph(const quantization *q, const skive_graph *graph) {
-    if (already_quantized(graph))
-        return SKV_FAIL(q->ctx, SKIVE_ERR_ARGUMENT, "the model is already quantized; start from the float model");
-    return skv_quant_check_skip(q->ctx, graph, q->o);
-}
-
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
     size_t changes;
-    SKV_TRY(skive_graph_copy(q->ctx, graph, &q->work));
-    SKV_TRY(skv_shared_inflate_all(q->work));
-    SKV_TRY(skive_graph_infer(q->work));
-    SKV_TRY(skv_graph_check_finite(q->ctx, q->work));
-    SKV_TRY(skv_passes_run(&env, q->work, SKV_PASS_CLEAN | SKV_PASS_INFERENCE, &changes));
+    SKV_TRY(skv_quant_prepare(q->ctx, graph, &q->work));
     SKV_TRY(skv_pass_find("fold-dequantized")->run(&env, q->work, &changes)); /* constants stored as integers */
     (void)skv_graph_sweep(q->work);
     SKV_TRY(skive_graph_infer(q->work));
@@ -498,7 +476,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
         graph = own;
     }
     SKV_GO(status, done, skive_graph_to_inference(graph));
-    SKV_GO(status, done, check_graph(&q, graph));
+    SKV_GO(status, done, skv_quant_check_model(ctx, graph, &o));
     SKV_GO(status, done, skv_quant_split_make(ctx, graph, &o, &split));
     if (split.part) SKV_GO(status, done, skv_quant_split_report(ctx, &split, &q.report));
     SKV_GO(status, done, prepare_graph(&q, split.part ? split.part : graph));
