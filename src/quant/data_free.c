@@ -7,6 +7,7 @@
 #include "graph/left_out.h"
 #include "graph/weights.h"
 #include "ops/common_shape.h"
+#include "quant/gridded.h"
 #include "quant/quant.h"
 
 typedef struct work {
@@ -52,133 +53,6 @@ static skive_status finish(work *w) {
 
 /* ---- one weight ---- */
 
-/* A weight on a grid: what is stored, and how elements share scales. */
-typedef struct coded {
-    skv_quantizer q;
-    const skive_tensor *t;
-    int out_axis, in_axis;   /* -1: none */
-    int64_t blocks, size;    /* along the input axis; 1, and all of it, unless scales are by group */
-    int64_t groups;          /* that share a scale */
-    int64_t *first, *member; /* [groups + 1], [n] the elements in order of group */
-    skv_storage *codes, *scales, *zeros;
-    double power, error;
-} coded;
-
-static int64_t group_of(const coded *c, int64_t index) {
-    int64_t out = 0, in = 0;
-    for (int d = c->t->rank - 1; d >= 0; d--) {
-        const int64_t at = index % c->t->dims[d];
-        index /= c->t->dims[d];
-        if (d == c->out_axis) out = at;
-        if (d == c->in_axis) in = at;
-    }
-    return c->q.per == SKV_PER_TENSOR ? 0 : out * c->blocks + in / c->size;
-}
-
-static skive_status sort_elements(skive_context *ctx, coded *c) {
-    const int64_t n = skive_tensor_count(c->t);
-    SKV_TRY(skv_alloc_array(ctx, (size_t)c->groups + 2, sizeof *c->first, &c->first));
-    SKV_TRY(skv_alloc_array(ctx, (size_t)n + 1, sizeof *c->member, &c->member));
-    for (int64_t i = 0; i < n; i++) c->first[group_of(c, i) + 1]++;
-    for (int64_t k = 0; k < c->groups; k++) c->first[k + 1] += c->first[k];
-    for (int64_t i = n; i-- > 0;) c->member[--c->first[group_of(c, i) + 1]] = i; /* each moves to its group's start */
-    memmove(c->first, c->first + 1, (size_t)c->groups * sizeof *c->first);
-    c->first[c->groups] = n;
-    return SKIVE_OK;
-}
-
-/* [] of one scale; [out]; of groups the weight's shape with blocks in place of the input axis. */
-static skive_status scale_storage(skive_context *ctx, const coded *c, skive_dtype dtype, skv_storage **out) {
-    int64_t dims[SKIVE_MAX_RANK];
-    if (c->q.per != SKV_PER_GROUP) return skv_storage_create(ctx, dtype, c->q.per == SKV_PER_CHANNEL, &c->groups, out);
-    memcpy(dims, c->t->dims, sizeof dims);
-    dims[c->in_axis] = c->blocks;
-    return skv_storage_create(ctx, dtype, c->t->rank, dims, out);
-}
-
-/* Scales of a matrix are stored with the axes in its own order. */
-static int64_t scale_index(const coded *c, int64_t group) {
-    if (c->q.per != SKV_PER_GROUP || c->out_axis < c->in_axis) return group;
-    return group % c->blocks * (c->groups / c->blocks) + group / c->blocks;
-}
-
-/* A float grid without a scale is its own storage; of others the code is stored, which of float8 are its bits. */
-static bool is_float8(skive_dtype type) {
-    return type == SKIVE_F8E4M3FN || type == SKIVE_F8E4M3FNUZ || type == SKIVE_F8E5M2 || type == SKIVE_F8E5M2FNUZ;
-}
-
-static void store(const coded *c, int64_t at, float x, int32_t code) {
-    skive_tensor *t = &c->codes->tensor;
-    if (is_float8(t->dtype))
-        ((uint8_t *)t->data)[at] = (uint8_t)code;
-    else
-        skive_tensor_set(t, at, c->q.grid->scaled ? (double)code : (double)x);
-}
-
-static skive_status code_group(skive_context *ctx, coded *c, int64_t k, float *x, float *y, int32_t *codes) {
-    const int64_t n = c->first[k + 1] - c->first[k];
-    const int64_t *member = &c->member[c->first[k]];
-    skv_grid_params p = {.scale = 1};
-    for (int64_t i = 0; i < n; i++) x[i] = ((const float *)c->t->data)[member[i]];
-    if (n == 0) return SKIVE_OK;
-    SKV_TRY(c->q.grid->solve(ctx, &c->q, x, n, NULL, &p));
-    if (!(p.scale > 0)) p.scale = 1; /* all zero */
-    c->q.grid->encode(&c->q, &p, x, n, codes);
-    c->q.grid->decode(&c->q, &p, codes, n, y);
-    for (int64_t i = 0; i < n; i++) {
-        const double e = (double)y[i] - (double)x[i];
-        c->power += (double)x[i] * (double)x[i];
-        c->error += e * e;
-        store(c, member[i], y[i], codes[i]);
-    }
-    if (c->scales) ((float *)c->scales->tensor.data)[scale_index(c, k)] = p.scale;
-    if (c->zeros) skive_tensor_set(&c->zeros->tensor, scale_index(c, k), p.zero_point);
-    return SKIVE_OK;
-}
-
-static skive_status code_weight(skive_context *ctx, coded *c) {
-    const int64_t n = skive_tensor_count(c->t);
-    float *x = NULL, *y = NULL;
-    int32_t *codes = NULL;
-    skive_status status;
-    SKV_GO(status, done, sort_elements(ctx, c));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n + 1, sizeof *x, &x));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n + 1, sizeof *y, &y));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n + 1, sizeof *codes, &codes));
-    SKV_GO(status, done, skv_storage_create(ctx, c->q.grid->dtype, c->t->rank, c->t->dims, &c->codes));
-    if (c->q.grid->scaled) SKV_GO(status, done, scale_storage(ctx, c, SKIVE_F32, &c->scales));
-    if (c->q.asymmetric) SKV_GO(status, done, scale_storage(ctx, c, c->q.grid->dtype, &c->zeros));
-    for (int64_t k = 0; k < c->groups; k++) SKV_GO(status, done, code_group(ctx, c, k, x, y, codes));
-done:
-    skv_free(ctx, x);
-    skv_free(ctx, y);
-    skv_free(ctx, codes);
-    return status;
-}
-
-static void free_coded(skive_context *ctx, coded *c) {
-    skv_free(ctx, c->first);
-    skv_free(ctx, c->member);
-    skv_storage_release(c->codes);
-    skv_storage_release(c->scales);
-    skv_storage_release(c->zeros);
-}
-
-/* The weight's scales: as the grid asks, and where the weight has no such axes with fewer of them. */
-static void lay_out(coded *c, const skv_weight_view *v) {
-    c->out_axis = v->out_axis;
-    c->in_axis = v->in_axis;
-    c->blocks = 1;
-    c->size = INT64_MAX;
-    if (c->q.per == SKV_PER_GROUP && (c->t->rank != 2 || v->out_axis < 0 || v->in_axis < 0)) c->q.per = SKV_PER_CHANNEL;
-    if (c->q.per == SKV_PER_CHANNEL && v->out_axis < 0) c->q.per = SKV_PER_TENSOR;
-    if (c->q.per == SKV_PER_GROUP) {
-        c->size = c->q.group;
-        c->blocks = (v->in + c->size - 1) / c->size;
-    }
-    c->groups = c->q.per == SKV_PER_TENSOR ? 1 : c->t->dims[v->out_axis] * c->blocks;
-}
-
 static skive_value *param(skv_builder *b, skive_value *like, const char *end, skv_storage **take) {
     char name[256];
     skv_storage *s = *take;
@@ -188,7 +62,7 @@ static skive_value *param(skv_builder *b, skive_value *like, const char *end, sk
     return skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, s);
 }
 
-static skive_status put_weight(work *w, coded *c, skive_value *v) {
+static skive_status put_weight(work *w, skv_gridded *c, skive_value *v) {
     skv_builder b = skv_build(w->g);
     skive_value *codes = param(&b, v, "quantized", &c->codes), *real;
     skive_value *scales = param(&b, v, "scale", &c->scales), *zeros = param(&b, v, "zero_point", &c->zeros);
@@ -209,13 +83,13 @@ static skive_status put_weight(work *w, coded *c, skive_value *v) {
 }
 
 static skive_status quantize_weight(work *w, const skv_quantizer *q, const skv_weight *from) {
-    coded c = {.q = *q, .t = skv_value_tensor(from->value)};
+    skv_gridded c;
     skive_status status;
-    lay_out(&c, &from->view);
+    skv_gridded_lay_out(&c, q, &from->view, skv_value_tensor(from->value));
     if (q->per == SKV_PER_GROUP && c.q.per != SKV_PER_GROUP)
         skv_note(w->ctx, "weight '%s' is no matrix: it has one scale for each output channel, not one for each group",
                  from->value->name);
-    SKV_GO(status, done, code_weight(w->ctx, &c));
+    SKV_GO(status, done, skv_gridded_make(w->ctx, &c));
     const skive_quantize_row row = {.is_parameter = true,
                                     .scale = NAN,
                                     .lo = NAN,
@@ -224,7 +98,7 @@ static skive_status quantize_weight(work *w, const skv_quantizer *q, const skv_w
     SKV_GO(status, done, skv_quant_add_row(w->ctx, &w->report, &row, from->value->name));
     status = put_weight(w, &c, from->value);
 done:
-    free_coded(w->ctx, &c);
+    skv_gridded_free(w->ctx, &c);
     return status;
 }
 
