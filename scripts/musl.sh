@@ -53,7 +53,7 @@ fi
 
 env PKG_CONFIG_LIBDIR="$usr/lib/pkgconfig" cmake --fresh -S "$source" -B "$root/build" -G Ninja -DCMAKE_C_COMPILER=musl-gcc -DCMAKE_EXE_LINKER_FLAGS=-static \
     -DCMAKE_FIND_ROOT_PATH="$usr" -DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY -DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY \
-    -DONNX_PROTO_DIR=/usr/include/onnx -DSKIVE_TESTS=OFF -DSKIVE_BENCH=OFF -DSKIVE_ONEDNN=OFF -DSKIVE_OPENMP=OFF -DSKIVE_PNG=OFF -DSKIVE_JPEG=OFF -DSKIVE_SNDFILE=OFF
+    -DONNX_PROTO_DIR=/usr/include/onnx -DSKIVE_TESTS=OFF -DSKIVE_BENCH=OFF -DSKIVE_ONEDNN=OFF -DSKIVE_OPENMP=OFF -DSKIVE_PNG=OFF -DSKIVE_JPEG=OFF -DSKIVE_SNDFILE=OFF -DSKIVE_LAPACKE=OFF
 cmake --build "$root/build" -j "$jobs" --target skive skive_static
 
 # A model that was packed by another build is read, written, packed and run.

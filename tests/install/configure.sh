@@ -28,10 +28,11 @@ fails() {
     fi
 }
 
-configure -DSKIVE_PNG=OFF -DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON -DSKIVE_OPENMP=OFF -DSKIVE_ONEDNN=OFF -DSKIVE_SNDFILE=OFF
+configure -DSKIVE_PNG=OFF -DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON -DSKIVE_OPENMP=OFF -DSKIVE_ONEDNN=OFF -DSKIVE_SNDFILE=OFF -DSKIVE_LAPACKE=OFF
 says "libpng: left out; PNG images are not read"
 says "libjpeg-turbo: left out; JPEG images are not read"
 says "libsndfile: left out; sounds (WAV, FLAC, Ogg) are not read"
+says "LAPACKE: left out; matrices are factorized by skive's own code, slower"
 says "OpenMP: left out; everything runs on one thread"
 says "oneDNN: left out"
 

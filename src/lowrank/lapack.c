@@ -1,0 +1,123 @@
+/* The decompositions by LAPACKE where the build has it, on one thread: OpenBLAS's own threads would compete with
+ * OpenMP's. Its number of threads is put back behind each call, and nothing else of it is set. */
+#include "lowrank/linear.h"
+
+#if SKIVE_WITH_LAPACKE
+
+#include <dlfcn.h>
+#include <lapacke.h>
+#include <string.h>
+
+/* Other libraries under LAPACKE do not have these functions. */
+typedef struct blas_threads {
+    void (*set)(int);
+    int before;
+} blas_threads;
+
+static blas_threads one_thread(void) {
+    blas_threads t = {NULL, 0};
+    int (*get)(void) = NULL;
+    void *found = dlsym(RTLD_DEFAULT, "openblas_get_num_threads");
+    memcpy(&get, &found, sizeof get);
+    found = dlsym(RTLD_DEFAULT, "openblas_set_num_threads");
+    if (!get || !found) return t;
+    t.before = get();
+    if (t.before == 1) return t;
+    memcpy(&t.set, &found, sizeof t.set);
+    t.set(1);
+    return t;
+}
+
+static void put_back(const blas_threads *t) {
+    if (t->set) t->set(t->before);
+}
+
+static skive_status result(skive_context *ctx, lapack_int info, const char *what) {
+    if (info == 0) return SKIVE_OK;
+    if (info == LAPACK_WORK_MEMORY_ERROR || info == LAPACK_TRANSPOSE_MEMORY_ERROR)
+        return SKV_FAIL(ctx, SKIVE_ERR_MEMORY, "not enough memory for the %s", what);
+    return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "the %s did not converge", what);
+}
+
+/* What is row-major to us is the transposed matrix to a library that counts by columns: a' = v s u'. */
+skive_status skv_svd(skive_context *ctx, int64_t m, int64_t n, const double *a, double *u, double *s, double *vt) {
+    const int64_t k = m < n ? m : n;
+    double *copy = NULL, *own_u = NULL, *own_v = NULL;
+    skive_status status = SKIVE_OK;
+    if (m > INT32_MAX || n > INT32_MAX) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a matrix is too large to decompose");
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * n), sizeof *copy, &copy));
+    memcpy(copy, a, (size_t)(m * n) * sizeof *copy);
+    const char job = u || vt ? 'S' : 'N';
+    if (job == 'S' && !u) SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * k), sizeof *own_u, &own_u));
+    if (job == 'S' && !vt) SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(k * n), sizeof *own_v, &own_v));
+    const blas_threads t = one_thread();
+    const lapack_int info = LAPACKE_dgesdd(LAPACK_COL_MAJOR, job, (lapack_int)n, (lapack_int)m, copy, (lapack_int)n, s,
+                                           vt ? vt : own_v, (lapack_int)n, u ? u : own_u, (lapack_int)k);
+    put_back(&t);
+    status = result(ctx, info, "singular value decomposition");
+done:
+    skv_free(ctx, copy);
+    skv_free(ctx, own_u);
+    skv_free(ctx, own_v);
+    return status;
+}
+
+skive_status skv_eigen(skive_context *ctx, int64_t n, const double *a, double *w, double *v) {
+    double *copy = NULL, *up = NULL;
+    skive_status status = SKIVE_OK;
+    if (n > INT32_MAX) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a matrix is too large to decompose");
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(n * n), sizeof *copy, &copy));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n, sizeof *up, &up));
+    memcpy(copy, a, (size_t)(n * n) * sizeof *copy);
+    const blas_threads t = one_thread();
+    const lapack_int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', (lapack_int)n, copy, (lapack_int)n, up);
+    put_back(&t);
+    SKV_GO(status, done, result(ctx, info, "eigenvalue decomposition"));
+    for (int64_t k = 0; k < n; k++) { /* ascending, and a vector's numbers are side by side */
+        w[k] = up[n - 1 - k] > 0 ? up[n - 1 - k] : 0;
+        for (int64_t i = 0; v && i < n; i++) v[i * n + k] = copy[(n - 1 - k) * n + i];
+    }
+done:
+    skv_free(ctx, copy);
+    skv_free(ctx, up);
+    return status;
+}
+
+skive_status skv_orthonormalize(skive_context *ctx, int64_t m, int64_t n, double *a) {
+    double *tau = NULL, *t = NULL;
+    skive_status status = SKIVE_OK;
+    if (m > INT32_MAX) return SKV_FAIL(ctx, SKIVE_ERR_LIMIT, "a matrix is too large to decompose");
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n, sizeof *tau, &tau));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * n), sizeof *t, &t));
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) t[j * m + i] = a[i * n + j];
+    const blas_threads one = one_thread();
+    lapack_int info = LAPACKE_dgeqrf(LAPACK_COL_MAJOR, (lapack_int)m, (lapack_int)n, t, (lapack_int)m, tau);
+    if (info == 0)
+        info = LAPACKE_dorgqr(LAPACK_COL_MAJOR, (lapack_int)m, (lapack_int)n, (lapack_int)n, t, (lapack_int)m, tau);
+    put_back(&one);
+    SKV_GO(status, done, result(ctx, info, "QR decomposition"));
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) a[i * n + j] = t[j * m + i];
+done:
+    skv_free(ctx, tau);
+    skv_free(ctx, t);
+    return status;
+}
+
+const char *skv_linear_library(void) { return "LAPACKE"; }
+
+#else
+
+skive_status skv_svd(skive_context *ctx, int64_t m, int64_t n, const double *a, double *u, double *s, double *vt) {
+    return skv_svd_plain(ctx, m, n, a, u, s, vt);
+}
+skive_status skv_eigen(skive_context *ctx, int64_t n, const double *a, double *w, double *v) {
+    return skv_eigen_plain(ctx, n, a, w, v);
+}
+skive_status skv_orthonormalize(skive_context *ctx, int64_t m, int64_t n, double *a) {
+    return skv_orthonormalize_plain(ctx, m, n, a);
+}
+const char *skv_linear_library(void) { return NULL; }
+
+#endif
