@@ -197,9 +197,6 @@ static void tell_plan(const cli_args *a, const skive_prune_report *r) {
 
 /* One target; and an option that would have no effect is an error. */
 static skive_status settings(cli_job *j) {
-    static const char *const needs[][2] = {{"surgery", "finetune"},          {"surgery-until", "surgery"},
-                                           {"distill-alpha", "finetune"},    {"teacher", "distill-alpha"},
-                                           {"temperature", "distill-alpha"}, {"last-step", "finetune"}};
     cli_args *a = j->a;
     skive_prune_options *o = skive_options_prune(j->options);
     const int given = cli_has(a, "sparsity") + cli_has(a, "threshold") + cli_has(a, "threshold-std");
@@ -219,10 +216,6 @@ static skive_status settings(cli_job *j) {
     if (cli_has(a, "sparsity") && strncmp(o->granularity, "nm", 2) == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--sparsity: the pattern of '%s' says how many weights go",
                         o->granularity);
-    for (size_t i = 0; i < CLI_COUNT(needs); i++) {
-        if (cli_has(a, needs[i][0]) && !cli_has(a, needs[i][1]))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --%s", needs[i][0], needs[i][1]);
-    }
     o->dry_run = j->dry;
     return read_names(a, o, &((pruning *)j->own)->named);
 }

@@ -212,6 +212,7 @@ static skive_status run(cli_args *a) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--max-drop needs labelled samples: give --data SET");
     if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = cli_method_options(a, &given);
+    if (status == SKIVE_OK) status = cli_check_effects(a, given);
     if (status == SKIVE_OK) o = *skive_options_quantize(given);
     o.dry_run = dry;
     o.per_channel = !cli_has(a, "per-tensor");

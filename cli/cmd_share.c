@@ -133,8 +133,6 @@ static skive_status settings(cli_job *j) {
     skive_status status = ratio(a, &o->hash);
     if (status == SKIVE_OK) status = names(a, "only", s->only, &o->n_only);
     if (status == SKIVE_OK) status = names(a, "skip", s->skip, &o->n_skip);
-    if (status == SKIVE_OK && o->hash > 0 && (cli_has(a, "bits") || cli_has(a, "init") || cli_has(a, "one-codebook")))
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--hash cannot be combined with --bits, --init or --one-codebook");
     o->only = s->only;
     o->skip = s->skip;
     o->seed = skive_context_seed(a->ctx);
@@ -156,9 +154,13 @@ static skive_status tie(cli_args *a, skive_graph *g) {
     return SKIVE_OK;
 }
 
-/* Is --tie the only method asked for? */
+/* Is --tie the only method asked for? Each option of the others asks for them. */
 static bool only_ties(const cli_args *a) {
-    return cli_has(a, "tie") && !cli_has(a, "bits") && !cli_has(a, "hash") && !cli_has(a, "one-codebook");
+    static const char *const others[] = {"bits",         "hash",  "one-codebook", "init",
+                                         "no-keep-zero", "plain", "only",         "skip"};
+    bool only = cli_has(a, "tie");
+    for (size_t i = 0; i < CLI_COUNT(others); i++) only = only && !cli_has(a, others[i]);
+    return only;
 }
 
 /* ---- the command ---- */

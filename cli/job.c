@@ -104,6 +104,7 @@ skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j) {
     skive_status status = cli_method_options(a, &j->options);
     if (status == SKIVE_OK) j->how = skive_options_train(j->options);
     if (status == SKIVE_OK && w->settings) status = w->settings(j);
+    if (status == SKIVE_OK) status = cli_check_effects(a, j->options);
     if (status == SKIVE_OK) status = check(j);
     if (status == SKIVE_OK) status = w->open(j);
     if (status == SKIVE_OK) status = work(j);

@@ -94,6 +94,16 @@ SKIVE_API skive_status skive_options_get(const skive_options *options, const cha
 /* Was it set by name? */
 SKIVE_API bool skive_options_is_set(const skive_options *options, const char *name);
 
+/* An option can be set and still change nothing: the momentum of sgd where the optimizer is adam, or a learning rate of
+ * fine-tuning that has no epochs. Writes what the option lacks, as the others are now (the structs, too, so that fields
+ * may have been changed): the options of which one must be set, "train.log|train.tensorboard"; "train.optimizer=sgd"
+ * where something else is chosen; "!train.find-lr" for one that must not be set. "": it has an effect, or it shows only
+ * on the data whether it has. Errors: NOT_FOUND, ARGUMENT (the buffer has no room). */
+SKIVE_API skive_status skive_options_lacks(const skive_options *options, const char *name, char *buffer, size_t size);
+/* Has each option that was set by name an effect? Errors: ARGUMENT (one has none; the message names it and what it
+ * lacks). */
+SKIVE_API skive_status skive_options_check(const skive_options *options);
+
 /* The structs, which live as long as the options and may be changed: arrays, pointers and fields that have no name are
  * set there. NULL when the method has no such section. Those of prune, share and distill point to that of train. */
 SKIVE_API skive_train_options *skive_options_train(skive_options *options);

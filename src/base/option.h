@@ -62,6 +62,12 @@ typedef struct skv_option {
     } field;
     size_t at;
     const char *alias; /* of a record's option: its name among the options of the struct */
+    /* What it needs to have an effect (src/options/effect.c): options separated by '|' of which one must be set, more
+     * such behind ','. "surgery", "train.epochs" (of another table of the method), "granularity=channel" (a record or
+     * name that must be chosen), "!hash" (that must not be set). A record's option also needs that record. */
+    const char *needs;
+    const char *instead_of; /* of a record's option: the option of the struct that does not apply to this record */
+    bool always;            /* does not need what the table needs */
     const char *brief;
 } skv_option;
 
@@ -170,6 +176,7 @@ typedef struct skv_table {
     const char *name; /* "train" */
     const skv_option *options;
     size_t n;
+    const char *needs; /* of all options but those that say `always`; NULL: nothing */
 } skv_table;
 
 /* The rows, and after them the options of the records that rows can name, as far as they are fields of the struct, each

@@ -6,6 +6,7 @@
 
 static const skv_option options_of_distillation[] = {
     {.name = "temperature",
+     .needs = "alpha",
      .type = SKV_OPTION_REAL,
      .most = 1000,
      .above = true,
@@ -20,7 +21,7 @@ static const skv_option options_of_distillation[] = {
      .brief = "weight of the teacher in the loss"},
 };
 
-const skv_table skv_distill_table = {"distill", options_of_distillation, SKV_LENGTH(options_of_distillation)};
+const skv_table skv_distill_table = {"distill", options_of_distillation, SKV_LENGTH(options_of_distillation), NULL};
 
 skive_distill_options skive_distill_options_default(void) {
     return (skive_distill_options){.size = sizeof(skive_distill_options), .temperature = 4, .alpha = 0.7};

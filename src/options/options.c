@@ -251,6 +251,47 @@ bool skive_options_is_set(const skive_options *o, const char *name) {
     return option && was_set(o, option);
 }
 
+/* ---- options without effect ---- */
+
+skive_status skive_options_lacks(const skive_options *o, const char *name, char *buffer, size_t size) {
+    if (!o) return SKIVE_ERR_ARGUMENT;
+    SKV_NEED(o->ctx, "name, buffer", name, buffer);
+    const skv_section_of_method *in = NULL;
+    const skv_option *option = skv_method_option(o->method, name, 0, &in);
+    skv_text t;
+    if (!option) return skv_method_fail(o->ctx, o->method, name);
+    skv_text_init(&t, o->ctx);
+    skv_method_lacks(o->method, &o->structs, in, option, &t);
+    skive_status status = t.status;
+    if (status == SKIVE_OK && t.length >= size)
+        status = skv_fail_at(o->ctx, SKIVE_ERR_ARGUMENT, name, "what %s lacks needs a buffer of %zu bytes", name,
+                             t.length + 1);
+    if (status == SKIVE_OK) (void)snprintf(buffer, size, "%s", t.length ? t.data : "");
+    skv_text_free(&t);
+    return status;
+}
+
+skive_status skive_options_check(const skive_options *o) {
+    if (!o) return SKIVE_ERR_ARGUMENT;
+    const skv_section_of_method *in = NULL;
+    const skv_option *option;
+    for (size_t i = 0; (option = skv_method_option(o->method, NULL, i, &in)); i++) {
+        char name[100];
+        skv_text t;
+        if (!was_set(o, option)) continue;
+        skv_text_init(&t, o->ctx);
+        skv_method_lacks(o->method, &o->structs, in, option, &t);
+        (void)snprintf(name, sizeof name, "%s.%s", in->table->name, skv_option_known_as(option));
+        skive_status status = t.status;
+        if (status == SKIVE_OK && t.length)
+            status = skv_fail_at(o->ctx, SKIVE_ERR_ARGUMENT, name, "%s has no effect %s %s", name,
+                                 t.data[0] == '!' ? "with" : "without", t.data + (t.data[0] == '!'));
+        skv_text_free(&t);
+        SKV_TRY(status);
+    }
+    return SKIVE_OK;
+}
+
 /* ---- structs ---- */
 
 static bool has(const skive_options *o, size_t at) {

@@ -34,6 +34,9 @@ const char *skv_method_name(size_t i);
 /* The option of this name, with or without its section, or the `index`-th where `name` is NULL; NULL: none. */
 const skv_option *skv_method_option(const skv_method *m, const char *name, size_t index,
                                     const skv_section_of_method **section);
+/* What an option of this section lacks to have an effect (skive_options_lacks). */
+void skv_method_lacks(const skv_method *m, const skv_structs *s, const skv_section_of_method *in, const skv_option *o,
+                      skv_text *out);
 /* "no option 'x' ...". */
 skive_status skv_method_fail(skive_context *ctx, const skv_method *m, const char *name);
 

@@ -35,6 +35,7 @@ const skv_option skv_prune_step_options[2] = {
      SKV_FIELD(INT, skive_prune_options, steps),
      .brief = "steps of a gradual schedule"},
     {.name = "last-step",
+     .needs = "train.epochs",
      .type = SKV_OPTION_REAL,
      .most = 1,
      SKV_FIELD(DOUBLE, skive_prune_options, last_step),
@@ -88,6 +89,7 @@ static const skv_option options[] = {
      SKV_FIELD(DOUBLE, skive_prune_options, threshold_std),
      .brief = "instead of a sparsity: prune weights below this many standard deviations of their layer"},
     {.name = "per-layer",
+     .needs = "!threshold,!threshold-std",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_prune_options, per_layer),
      .brief = "the same sparsity in every layer instead of one threshold for all layers"},
@@ -98,10 +100,12 @@ static const skv_option options[] = {
      SKV_FIELD(DOUBLE, skive_prune_options, layer_floor),
      .brief = "minimum fraction of each layer to keep (default: a twentieth of the fraction kept overall)"},
     {.name = "surgery",
+     .needs = "train.epochs",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_prune_options, surgery),
      .brief = "train pruned weights too and let them return while fine-tuning"},
     {.name = "surgery-until",
+     .needs = "surgery",
      .type = SKV_OPTION_REAL,
      .most = 1,
      .above = true,
@@ -109,11 +113,13 @@ static const skv_option options[] = {
      SKV_FIELD(DOUBLE, skive_prune_options, surgery_until),
      .brief = "fraction of fine-tuning after which the mask no longer changes"},
     {.name = "distill-alpha",
+     .needs = "train.epochs",
      .type = SKV_OPTION_REAL,
      .most = 1,
      SKV_FIELD(DOUBLE, skive_prune_options, distill_alpha),
      .brief = "weight of a teacher in the loss of fine-tuning"},
     {.name = "temperature",
+     .needs = "distill-alpha",
      .type = SKV_OPTION_REAL,
      .most = 1000,
      .above = true,
@@ -122,7 +128,7 @@ static const skv_option options[] = {
      .brief = "temperature that softens the outputs of teacher and model"},
 };
 
-const skv_table skv_prune_table = {"prune", options, SKV_LENGTH(options)};
+const skv_table skv_prune_table = {"prune", options, SKV_LENGTH(options), NULL};
 
 /* ---- what fits together ---- */
 

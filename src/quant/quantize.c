@@ -99,7 +99,7 @@ static const skv_option options_of_quantization[] = {
      .brief = "one scale per channel of a weight instead of one per weight tensor"},
 };
 
-const skv_table skv_quantize_table = {"quantize", options_of_quantization, SKV_LENGTH(options_of_quantization)};
+const skv_table skv_quantize_table = {"quantize", options_of_quantization, SKV_LENGTH(options_of_quantization), NULL};
 
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};

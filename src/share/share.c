@@ -45,6 +45,7 @@ void skive_share_report_free(skive_context *ctx, skive_share_report *r) {
 
 static const skv_option options_of_sharing[] = {
     {.name = "bits",
+     .needs = "!hash",
      .type = SKV_OPTION_INTEGER,
      .least = 1,
      .most = SKIVE_SHARE_MAX_BITS,
@@ -52,21 +53,25 @@ static const skv_option options_of_sharing[] = {
      SKV_FIELD(INT, skive_share_options, bits),
      .brief = "bits of an index: a codebook has at most 2^bits values"},
     {.name = "init",
+     .needs = "!hash",
      .type = SKV_OPTION_RECORD,
      .family = &skv_share_init_family,
      .text = "linear",
      SKV_FIELD(TEXT, skive_share_options, init),
      .brief = "initial centroids"},
     {.name = "one-codebook",
+     .needs = "!hash",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_share_options, one_codebook),
      .brief = "one codebook for all layers together"},
     {.name = "keep-zero",
+     .needs = "!hash",
      .type = SKV_OPTION_SWITCH,
      .fallback = 1,
      SKV_FIELD(BOOL, skive_share_options, keep_zero),
      .brief = "weights that are zero stay exactly zero"},
     {.name = "max-iterations",
+     .needs = "!hash",
      .type = SKV_OPTION_INTEGER,
      .least = 1,
      .most = 1e6,
@@ -91,7 +96,7 @@ static const skv_option options_of_sharing[] = {
      .brief = "hashing instead of clustering: number of weights per shared value"},
 };
 
-const skv_table skv_share_table = {"share", options_of_sharing, SKV_LENGTH(options_of_sharing)};
+const skv_table skv_share_table = {"share", options_of_sharing, SKV_LENGTH(options_of_sharing), NULL};
 
 static bool among(const char *name, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -226,6 +231,7 @@ static skive_status make_plain(skv_sharing *s) {
 static skive_status share(skv_sharing *s, const skive_graph *graph, skive_dataset *train, skive_dataset *validation) {
     if (s->o.finetune->epochs > 0 && !train)
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
+    if (s->o.finetune->epochs < 1 && train) skv_note(s->ctx, "the data set is not used: there is no fine-tuning");
     SKV_TRY(skive_graph_copy(s->ctx, graph, &s->work));
     SKV_TRY(find_layers(s));
     SKV_TRY((s->o.hash > 0 ? skv_share_by_hash : skv_share_by_clusters)(s));

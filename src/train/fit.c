@@ -371,6 +371,7 @@ static skive_status set_up(fit_state *s) {
     s->info = s->targets.info;
     s->head = s->goals.items[0].head;
     SKV_TRY(check_fit(s));
+    SKV_TRY(skv_fit_tell_idle(s->ctx, &s->course, s->info.labelled && s->goals.n < 2));
     SKV_TRY(find_shares(s));
     s->batch = o->batch < (int64_t)s->info.count ? o->batch : (int64_t)s->info.count;
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);

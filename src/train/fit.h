@@ -2,6 +2,7 @@
 #ifndef SKV_FIT_H
 #define SKV_FIT_H
 
+#include "train/course.h"
 #include "train/problem.h"
 
 /* Where a run is, for watchers. */
@@ -127,6 +128,8 @@ size_t skv_fit_reserve(skive_context *ctx, const skive_graph *model, const skv_f
 /* ---- what a run tells ---- */
 
 void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const skive_epoch_report *row);
+/* Notes options that change nothing, or not what they seem to: `classes` says what the data have. */
+skive_status skv_fit_tell_idle(skive_context *ctx, const skv_course *course, bool classes);
 /* A rate that is too high can leave a network that answers always the same, without any number becoming NaN. */
 void skv_fit_note_chance(skive_context *ctx, const char *what, const skive_dataset_info *info,
                          const skive_train_report *report);

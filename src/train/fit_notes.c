@@ -53,3 +53,19 @@ void skv_fit_tell_resumed(skive_context *ctx, const skv_checkpoint *p, size_t ba
         skv_note(ctx, "all %d epochs are done; give more epochs to continue training", (int)p->epochs);
     }
 }
+
+skive_status skv_fit_tell_idle(skive_context *ctx, const skv_course *c, bool classes) {
+    const skive_train_options *o = c->args.options;
+    skv_text t;
+    skv_text_init(&t, ctx);
+    if (o->epochs > 0 && !o->find_lr && !c->schedule->own_warmup && o->warmup_epochs > o->epochs)
+        skv_text_add(
+            &t,
+            "the warm-up of %g epochs is longer than the run of %d: the learning rate grows to %.0f %% of what "
+            "it should be, and the schedule has no effect",
+            o->warmup_epochs, o->epochs, 100 * o->epochs / o->warmup_epochs);
+    SKV_TRY(skv_text_note_once(&t));
+    if (o->raw_targets && classes)
+        skv_note(ctx, "raw targets are for values; the data have classes, for which they mean nothing");
+    return SKIVE_OK;
+}

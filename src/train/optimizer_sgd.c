@@ -25,6 +25,7 @@ static const skv_option options[] = {
      SKV_FIELD(DOUBLE, skive_train_options, momentum),
      .brief = "momentum of sgd"},
     {.name = "nesterov",
+     .needs = "momentum",
      .type = SKV_OPTION_SWITCH,
      .fallback = 1,
      SKV_FIELD(BOOL, skive_train_options, nesterov),

@@ -73,6 +73,14 @@ static skive_status add_indices(const skv_problem_setup *s, skv_problem *p) {
     return needed ? skive_graph_add_input(p->graph, SKV_INDICES_INPUT, &t, &p->indices) : SKIVE_OK;
 }
 
+/* Does the loss have this option of training? */
+static bool takes(const skv_loss *loss, const char *name) {
+    for (size_t i = 0; i < loss->n_options; i++) {
+        if (strcmp(skv_option_known_as(&loss->options[i]), name) == 0) return true;
+    }
+    return false;
+}
+
 /* Are there enough scores for the classes? Other disagreements are found by the loss. */
 static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, const skv_targets *targets,
                                const double *class_weights, const skv_loss *loss, const skv_head *h) {
@@ -89,6 +97,11 @@ static skive_status check_head(skive_context *ctx, const skv_problem_setup *s, c
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "class weights",
                            "the loss '%s' does not support class weights; use cross-entropy", loss->name);
     }
+    if (s->options->label_smoothing > 0 && !takes(loss, "label-smoothing") && !s->quiet &&
+        !(s->goals && s->goals->chosen))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "label-smoothing",
+                           "the loss '%s' has no label smoothing; use cross-entropy, or leave label-smoothing out",
+                           loss->name);
     if (places && loss != skv_loss_find("cross-entropy"))
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "loss",
                            "the loss '%s' does not take labels of places; use cross-entropy", loss->name);

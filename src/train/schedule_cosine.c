@@ -11,6 +11,7 @@ static double factor(const skv_schedule_args *a) {
 
 static const skv_option options[] = {
     {.name = "final",
+     .needs = "!find-lr",
      .type = SKV_OPTION_REAL,
      .most = 10,
      .fallback = 0.01,

@@ -16,6 +16,7 @@ static double factor(const skv_schedule_args *a) {
 
 static const skv_option options[] = {
     {.name = "up",
+     .instead_of = "warmup",
      .type = SKV_OPTION_REAL,
      .most = 1,
      .below = true,

@@ -10,6 +10,7 @@ static double factor(const skv_schedule_args *a) {
 
 static const skv_option options[] = {
     {.name = "every",
+     .needs = "!find-lr",
      .type = SKV_OPTION_REAL,
      .least = 1e-3,
      .most = 1e6,
@@ -18,6 +19,7 @@ static const skv_option options[] = {
      SKV_FIELD(DOUBLE, skive_train_options, step_every),
      .brief = "epochs between the steps of the schedule 'step'"},
     {.name = "factor",
+     .needs = "!find-lr",
      .type = SKV_OPTION_REAL,
      .most = 10,
      .fallback = 0.1,
