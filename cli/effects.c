@@ -84,14 +84,28 @@ static skive_status fail(cli_args *a, const skive_options *o, const char *name, 
     return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs %s", name, wanted);
 }
 
+/* The learning-rate finder is a switch that is added to the command of a training: what it does not look at is told. */
+static void tell_finder(const cli_args *a, const char *names) {
+    if (names && !a->quiet) cli_tell("note: without effect on --find-lr: %s", names);
+}
+
 skive_status cli_check_effects(cli_args *a, const skive_options *o) {
     char lacks[512];
+    char *unused = NULL;
     skive_status status = check_own(a);
     for (size_t i = 0; i < a->n_values && status == SKIVE_OK; i++) {
         const char *full = cli_full_name(a->command, a->values[i].option);
         if (!full) continue;
         status = skive_options_lacks(o, full, lacks, sizeof lacks);
-        if (status == SKIVE_OK && lacks[0]) status = fail(a, o, a->values[i].option->name, lacks);
+        if (status == SKIVE_OK && strcmp(lacks, "!train.find-lr") == 0) {
+            char *more = cli_format("%s%s--%s", unused ? unused : "", unused ? ", " : "", a->values[i].option->name);
+            free(unused);
+            unused = more;
+        } else if (status == SKIVE_OK && lacks[0]) {
+            status = fail(a, o, a->values[i].option->name, lacks);
+        }
     }
+    if (status == SKIVE_OK) tell_finder(a, unused);
+    free(unused);
     return status;
 }

@@ -197,7 +197,7 @@ static void fields_of_a_struct(void **state) {
     const size_t n = SKV_LENGTH(fields);
     skv_option_values v;
     target t = {.size = sizeof t, .small = 2, .real = 3, .text = "max"};
-    const skv_table table = {"x", fields, n};
+    const skv_table table = {"x", fields, n, NULL};
     (void)state;
     skv_test_ok(ctx, skv_options_parse(ctx, "x", fields, n, "wide=9007199254740993,on,no-off=no,text=first", &v));
     skv_options_store(&v, &t);

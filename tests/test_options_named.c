@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <skive/skive.h>
 
+#include "options/options.h"
 #include "support.h"
 
 static void full_name(const skive_option_bounds *b, char *out, size_t size) {
@@ -207,13 +208,114 @@ static void the_same_training(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* What `name` lacks, with the other options as they are. */
+static void lacks(skive_options *o, const char *name, const char *what) {
+    char text[200];
+    assert_int_equal(skive_options_lacks(o, name, text, sizeof text), SKIVE_OK);
+    assert_string_equal(text, what);
+}
+
+static void options_without_effect(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_options *o = NULL;
+    char text[200];
+    (void)state;
+    skv_test_ok(ctx, skive_options_create(ctx, "train", &o));
+    lacks(o, "momentum", "");
+    lacks(o, "nesterov", "");
+    lacks(o, "log-every", "train.log|train.tensorboard");
+    lacks(o, "step-every", "train.schedule=step");
+    lacks(o, "find-lr-steps", "train.find-lr");
+    lacks(o, "label-smoothing", ""); /* no loss is named: the data decide */
+    skv_test_ok(ctx, skive_options_set(o, "tensorboard", "runs"));
+    lacks(o, "log-every", "");
+    skv_test_ok(ctx, skive_options_set(o, "momentum", "0"));
+    lacks(o, "nesterov", "train.momentum");
+    skv_test_ok(ctx, skive_options_check(o));
+    skv_test_ok(ctx, skive_options_set(o, "optimizer", "adam:beta2=0.99"));
+    lacks(o, "momentum", "train.optimizer=sgd|train.optimizer=rmsprop");
+    skv_test_fails(ctx, skive_options_check(o), SKIVE_ERR_ARGUMENT, "train.momentum has no effect without");
+    skive_options_train(o)->optimizer = "sgd"; /* a field that is changed counts */
+    skv_test_ok(ctx, skive_options_check(o));
+    skv_test_ok(ctx, skive_options_set(o, "loss", "mse"));
+    lacks(o, "label-smoothing", "train.loss=binary-cross-entropy|train.loss=cross-entropy");
+    skv_test_ok(ctx, skive_options_set(o, "schedule", "one-cycle"));
+    lacks(o, "warmup", "!train.schedule=one-cycle");
+    skv_test_ok(ctx, skive_options_set(o, "find-lr", "yes"));
+    lacks(o, "lr", "!train.find-lr");
+    skv_test_fails(ctx, skive_options_lacks(o, "log", text, 0), SKIVE_ERR_ARGUMENT, "buffer");
+    skv_test_fails(ctx, skive_options_lacks(o, "lo", text, sizeof text), SKIVE_ERR_NOT_FOUND, "no option 'lo'");
+    skive_options_free(o);
+    skv_test_ok(ctx, skive_options_create(ctx, "prune", &o));
+    lacks(o, "lr", "train.epochs");
+    lacks(o, "train.epochs", "");
+    lacks(o, "surgery-until", "prune.surgery");
+    lacks(o, "surgery", "train.epochs");
+    lacks(o, "per-layer", "");
+    lacks(o, "steps", "prune.schedule=cubic|prune.schedule=iterative");
+    skv_test_ok(ctx, skive_options_set(o, "threshold", "0.1"));
+    lacks(o, "per-layer", "!prune.threshold");
+    skv_test_ok(ctx, skive_options_set(o, "train.epochs", "2"));
+    lacks(o, "lr", "");
+    lacks(o, "surgery", "");
+    skive_options_free(o);
+    skv_test_context_end(ctx);
+}
+
+/* Each name in what an option needs is one of an option, and each choice one that there is. */
+static void check_needs(const char *table, const char *needs) {
+    char word[120], full[240], *is;
+    for (const char *at = needs; at && *at; at += strspn(at, ",|!")) {
+        const size_t n = strcspn(at += strspn(at, ",|!"), ",|");
+        bool found = false;
+        const char *method;
+        assert_true(n < sizeof word);
+        (void)snprintf(word, sizeof word, "%.*s", (int)n, at);
+        at += n;
+        if ((is = strchr(word, '='))) *is++ = '\0';
+        (void)snprintf(full, sizeof full, "%s%s%s", strchr(word, '.') ? "" : table, strchr(word, '.') ? "" : ".", word);
+        for (size_t m = 0; (method = skive_options_method(m)); m++) {
+            skive_option_bounds b = {.size = sizeof b};
+            if (skive_options_bounds(NULL, method, full, &b) != SKIVE_OK) continue;
+            const char *choice;
+            found = found || !is;
+            for (size_t i = 0; is && (choice = skive_options_choice(method, full, i, NULL)); i++)
+                found = found || strcmp(choice, is) == 0;
+        }
+        if (!found) print_message("%s needs %s\n", table, word);
+        assert_true(found);
+    }
+}
+
+static void needs_exist(void **state) {
+    size_t all = 0;
+    const char *name;
+    (void)state;
+    for (size_t m = 0; (name = skive_options_method(m)); m++) {
+        const skv_method *method = skv_method_find(name);
+        const skv_section_of_method *in;
+        const skv_option *o;
+        for (size_t i = 0; (o = skv_method_option(method, NULL, i, &in)); i++) {
+            check_needs(in->table->name, o->needs);
+            check_needs(in->table->name, o->instead_of);
+            check_needs(in->table->name, in->table->needs);
+            all += o->needs != NULL;
+        }
+    }
+    assert_true(all > 20);
+}
+
 static skive_status all_paths(skive_context *ctx, void *user) {
     skive_options *o = NULL;
+    char text[200];
     (void)user;
     skive_status status = skive_options_create(ctx, "share", &o);
     if (status == SKIVE_OK) status = skive_options_set(o, "share.init", "random");
     if (status == SKIVE_OK) status = skive_options_set(o, "share.bits", "3");
     if (status == SKIVE_OK) status = skive_options_set(o, "train.augment", "crop:2,flip");
+    if (status == SKIVE_OK) status = skive_options_lacks(o, "train.augment", text, sizeof text);
+    if (status == SKIVE_OK) status = skive_options_set(o, "train.epochs", "1");
+    if (status == SKIVE_OK) status = skive_options_check(o);
     skive_options_free(o);
     return status;
 }
@@ -227,7 +329,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option),         cmocka_unit_test(options_of_choices),
         cmocka_unit_test(structs_and_mistakes), cmocka_unit_test(the_same_training),
-        cmocka_unit_test(without_memory),
+        cmocka_unit_test(without_memory),       cmocka_unit_test(options_without_effect),
+        cmocka_unit_test(needs_exist),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ one_line
 expect 2 'give one of the two' train --resume run.ckpt --checkpoint other.ckpt -o x.onnx
 expect 2 'it must be a time such as 90s, 5m or 2h, or a number of steps' train --checkpoint run.ckpt --checkpoint-every soon -o x.onnx
 one_line
-expect 2 'needs the name of the file' train --checkpoint-every 5m -o x.onnx
+expect 2 'checkpoint-every needs --checkpoint or --resume' train --checkpoint-every 5m -o x.onnx
 head -c 1000 run.ckpt >cut.ckpt
 expect 5 'cut.ckpt: the checkpoint is damaged' train --resume cut.ckpt -o x.onnx
 one_line

@@ -73,7 +73,7 @@ expect 13 "no parameter 'fc9'" "$skive" share model.onnx --only fc9 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 1:64 -o x.onnx
 expect 2 'not a ratio' "$skive" share model.onnx --hash 0 -o x.onnx
 expect 2 'hash is 0.5; it must be between 1 and' "$skive" share model.onnx --hash 0.5 -o x.onnx
-expect 2 'cannot be combined with --bits' "$skive" share model.onnx --hash 8 --bits 3 -o x.onnx
+expect 2 'bits has no effect with --hash' "$skive" share model.onnx --hash 8 --bits 3 -o x.onnx
 expect 2 '\-\-finetune needs --data' "$skive" share model.onnx --finetune 2 -o x.onnx
 expect 2 '\-\-output is missing' "$skive" share model.onnx
 expect 6 'already has a codebook' "$skive" share shared.onnx -o x.onnx
