@@ -12,10 +12,13 @@ static const cli_option options[] = {
      "data set; may be repeated",
      true},
     {"shape", 0, "INPUT=DIMS", "dimensions that the model leaves open, e.g. x=1,3,224,224; may be repeated", true},
-    {"output", 'o', "FILE", "the INT8 model to write, as ONNX with QuantizeLinear/DequantizeLinear", false},
+    {"output", 'o', "FILE", "the quantized model to write, as ONNX with QuantizeLinear/DequantizeLinear", false},
     {"dynamic", 0, NULL, "no samples: weights now, activations while the model runs", false},
-    {"weights", 0, "GRID", "no samples: only the weights, on this grid: int8, int4:32, f16 ...", false},
-    {"to", 0, "TYPE", "the same as --weights: f16 (fp16), bf16, f8e4m3 (fp8), f8e5m2", false},
+    {"weights", 0, "GRID",
+     "number grid of the weights: int8, int4, int4:32, int8:tensor, f16 ...; without samples only the weights are "
+     "quantized",
+     false},
+    {"to", 0, "TYPE", "no samples: only the weights, as f16 (fp16), bf16, f8e4m3 (fp8), f8e5m2", false},
     {"per-tensor", 0, NULL, "one scale per weight tensor instead of one per channel", false},
     {"skip", 0, "NODE", "keep this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
     {"max-drop", 0, "POINTS",
@@ -126,16 +129,20 @@ static const char *grid_of(const cli_args *a) {
 }
 
 static skive_status check_how(cli_args *a, bool *data_free) {
-    static const char *const sampled[] = {"data", "input", "max-drop", "calibration", "samples", "batch", "shape"};
-    const int ways = cli_has(a, "dynamic") + cli_has(a, "weights") + cli_has(a, "to");
+    static const char *const sampled[] = {"data",    "input", "max-drop", "calibration",
+                                          "samples", "batch", "shape",    "activations"};
+    /* With samples --weights is the grid of static quantization. */
+    const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input");
+    const int ways =
+        cli_has(a, "dynamic") + (cli_has(a, "weights") && (weights || cli_has(a, "dynamic"))) + cli_has(a, "to");
     *data_free = ways > 0;
     if (ways > 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "only one of --dynamic, --weights and --to can be given");
     for (size_t i = 0; ways && i < CLI_COUNT(sampled); i++) {
         if (!cli_has(a, sampled[i])) continue;
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s quantizes without samples: --%s has no use",
-                        cli_has(a, "dynamic")   ? "dynamic"
-                        : cli_has(a, "weights") ? "weights"
-                                                : "to",
+                        cli_has(a, "dynamic") ? "dynamic"
+                        : cli_has(a, "to")    ? "to"
+                                              : "weights without --data",
                         sampled[i]);
     }
     return SKIVE_OK;
@@ -216,6 +223,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) o = *skive_options_quantize(given);
     o.dry_run = dry;
     o.per_channel = !cli_has(a, "per-tensor");
+    if (!data_free) o.weights = cli_text(a, "weights", NULL);
     o.n_skip = cli_count(a, "skip");
     if (status == SKIVE_OK && o.n_skip > MAX_SKIP)
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
@@ -278,6 +286,8 @@ const cli_command cli_command_quantize = {
         "weights symmetric\n"
         "s8 with one scale per channel, biases s32. The result is standard ONNX with QuantizeLinear and "
         "DequantizeLinear.\n"
+        "--weights and --activations choose other number grids; weights of 2 to 8 bits with uint8 activations run in\n"
+        "integers, other grids in float32 between QuantizeLinear and DequantizeLinear.\n"
         "Calibration chooses the range of each activation: minmax takes the whole observed range, percentile "
         "clips rare\n"
         "extremes, mse minimises the squared rounding error, entropy the loss of information "
@@ -296,6 +306,7 @@ const cli_command cli_command_quantize = {
     .examples = "  skive quantize student.onnx --data fashion-mnist -o int8.onnx\n"
                 "  skive quantize transformer.onnx --dynamic -o dynamic.onnx\n"
                 "  skive quantize student.onnx --weights int4:32 -o small.onnx\n"
+                "  skive quantize student.onnx --data fashion-mnist --weights int4 -o w4a8.onnx\n"
                 "  skive quantize student.onnx --data fashion-mnist --max-drop 0.3 -o int8.onnx\n"
                 "  skive quantize two.onnx -i image=images.npy -i meta=meta.npy -o int8.onnx",
     .run = run,

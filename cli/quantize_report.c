@@ -14,7 +14,7 @@ static void print_rows(const skive_quantize_report *r) {
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_quantize_row *row = &r->rows[i];
         cli_table_cell(t, "%s", row->name);
-        cli_table_cell(t, "%s", row->is_parameter ? "weight s8" : "activation u8");
+        cli_table_cell(t, "%s %s", row->is_parameter ? "weight" : "activation", row->grid);
         cli_table_cell(t, "%.5g", row->lo);
         cli_table_cell(t, "%.5g", row->hi);
         cli_table_cell(t, "%.6g", row->scale);
@@ -31,9 +31,9 @@ static json_t *values_json(const skive_quantize_report *r) {
     json_t *rows = json_array(), *refused = json_array(), *left = json_array();
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_quantize_row *row = &r->rows[i];
-        json_t *j = json_pack("{s:o, s:b, s:f, s:f, s:f, s:i}", "name", cli_json_text(row->name), "parameter",
-                              row->is_parameter, "low", row->lo, "high", row->hi, "scale", row->scale, "zero_point",
-                              row->zero_point);
+        json_t *j = json_pack("{s:o, s:b, s:s, s:f, s:f, s:f, s:i}", "name", cli_json_text(row->name), "parameter",
+                              row->is_parameter, "grid", row->grid, "low", row->lo, "high", row->hi, "scale",
+                              row->scale, "zero_point", row->zero_point);
         if (isfinite(row->sqnr)) json_object_set_new(j, "sqnr_db", json_real(row->sqnr));
         json_array_append_new(rows, j);
     }

@@ -1,5 +1,5 @@
-/* Quantization. Static, to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32 bias. The
- * result is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (see docs/quantization.md). */
+/* Quantization. Static, by default to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32
+ * bias. The result is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (see docs/quantization.md). */
 #ifndef SKIVE_QUANT_H
 #define SKIVE_QUANT_H
 
@@ -27,12 +27,19 @@ typedef struct skive_quantize_options {
     /* Only say what would be done: the report lists the nodes that would be quantized and those that would not, the
      * weights with their errors, and the bytes; no sample is read and the graph is not changed. Default false */
     bool dry_run;
+    /* Number grids (docs/tables.md). Of weights "int4", "int4:32" (a scale for each 32 numbers along the inputs of a
+     * matrix), "int8:tensor" ...; NULL (default): int8 from -127 to 127 over the whole range, a scale for each output
+     * channel or, without per_channel, for all. Of activations "uint8" (default), "int8", "int16", "uint16", "uint4",
+     * "int4", one scale for each; unsigned ones have a zero point, signed ones have 0 unless "int8:asymmetric" is asked
+     * for. */
+    const char *weights, *activations;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 
 typedef struct skive_quantize_row {
     char *name; /* of the value (activation) or parameter */
     bool is_parameter;
+    const char *grid; /* of numbers: "int8" */
     double lo, hi; /* observed range (activation) */
     double scale;  /* of the value; the largest of the channels of a parameter */
     int zero_point;
@@ -102,7 +109,8 @@ SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_rep
 
 /* Quantizes in place. `calibration` gives unlabelled samples (normally of the training set). BatchNormalization is
  * folded first. On failure the graph is as it was. Errors: ARGUMENT, DATA, NOT_FOUND (a name in `skip` that no node
- * has), NUMERIC (NaN in a weight or an activation, naming it). */
+ * has), NUMERIC (NaN in a weight or an activation, naming it), UNSUPPORTED (no node can be quantized; a grid that no
+ * element type of ONNX holds). */
 SKIVE_API skive_status skive_quantize(skive_context *ctx, skive_graph *graph, skive_dataset *calibration,
                                       const skive_quantize_options *options, skive_quantize_report *report);
 

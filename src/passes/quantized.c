@@ -42,11 +42,21 @@ static bool read_zero_point(const skive_node *n, int *out) {
     return true;
 }
 
+static bool holds_weights(skive_dtype dtype) {
+    return dtype == SKIVE_I8 || dtype == SKIVE_U8 || dtype == SKIVE_I4 || dtype == SKIVE_U4;
+}
+
+static int code_at(const skive_tensor *q, int64_t i) {
+    if (q->dtype == SKIVE_I8) return ((const int8_t *)q->data)[i];
+    if (q->dtype == SKIVE_U8) return ((const uint8_t *)q->data)[i];
+    return (int)skive_tensor_get(q, i);
+}
+
 static bool fits_int8(const skv_q_weights *w) {
     const int64_t count = skive_tensor_count(w->q);
     if (w->q->dtype == SKIVE_I8 && w->zero_point == 0) return true;
     for (int64_t i = 0; i < count; i++) {
-        const int v = w->q->dtype == SKIVE_I8 ? ((const int8_t *)w->q->data)[i] : (int)((const uint8_t *)w->q->data)[i];
+        const int v = code_at(w->q, i);
         if (v - w->zero_point < INT8_MIN || v - w->zero_point > INT8_MAX) return false;
     }
     return true;
@@ -58,7 +68,7 @@ bool skv_quantized_weights(const skive_node *n, skv_q_weights *w) {
     if (!skv_node_is(dq, SKV_OP_DEQUANTIZE_LINEAR) || skv_attr_int(dq, "block_size", 0) != 0) return false;
     const skive_tensor *scale = skv_value_tensor(skv_node_in(dq, 1));
     *w = (skv_q_weights){.value = dq->inputs[0], .q = skv_value_tensor(dq->inputs[0])};
-    if (!w->q || (w->q->dtype != SKIVE_I8 && w->q->dtype != SKIVE_U8) || w->q->rank < 2) return false;
+    if (!w->q || !holds_weights(w->q->dtype) || w->q->rank < 2) return false;
     skv_weight_view view;
     if (!skv_weight_view_of(n, 1, &view) || view.out_axis < 0) return false;
     const int axis = view.out_axis;
@@ -83,9 +93,7 @@ void skv_q_weight_rows(const skv_q_weights *w, int8_t *rows) {
     for (int64_t m = 0; m < w->m; m++) {
         for (int64_t k = 0; k < w->k; k++) {
             const int64_t from = w->columns ? k * w->m + m : m * w->k + k;
-            const int v =
-                w->q->dtype == SKIVE_I8 ? ((const int8_t *)w->q->data)[from] : (int)((const uint8_t *)w->q->data)[from];
-            rows[m * w->k + k] = (int8_t)(v - w->zero_point);
+            rows[m * w->k + k] = (int8_t)(code_at(w->q, from) - w->zero_point);
         }
     }
 }

@@ -15,10 +15,10 @@ bool skv_quantizes(const skive_node *n, skv_q_grid *grid);
 /* If `v` is DequantizeLinear of computed uint8 numbers with one constant grid: those numbers, otherwise NULL. */
 skive_value *skv_dequantized(const skive_value *v, skv_q_grid *grid);
 
-/* The weights of a Conv, Gemm or MatMul that come from a DequantizeLinear, as int8 around zero. */
+/* The weights of a Conv, Gemm or MatMul that come from a DequantizeLinear, 4 or 8 bits, as int8 around zero. */
 typedef struct skv_q_weights {
     skive_value *value;    /* the integers in the graph */
-    const skive_tensor *q; /* their data: int8, or uint8 with a zero point */
+    const skive_tensor *q; /* their data: int8 or int4, or unsigned with a zero point */
     int zero_point;        /* one for all; q - zero_point is in the range of int8 */
     const float *scale;    /* [n_scales] */
     int64_t n_scales;      /* 1 or m */

@@ -53,61 +53,24 @@ static skive_status finish(work *w) {
 
 /* ---- one weight ---- */
 
-static skive_value *param(skv_builder *b, skive_value *like, const char *end, skv_storage **take) {
-    char name[256];
-    skv_storage *s = *take;
-    *take = NULL;
-    if (!s) return NULL;
-    (void)snprintf(name, sizeof name, "%.*s_%s", 230, like->name, end);
-    return skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, s);
-}
-
-static skive_status put_weight(work *w, skv_gridded *c, skive_value *v) {
-    skv_builder b = skv_build(w->g);
-    skive_value *codes = param(&b, v, "quantized", &c->codes), *real;
-    skive_value *scales = param(&b, v, "scale", &c->scales), *zeros = param(&b, v, "zero_point", &c->zeros);
-    if (!c->q.grid->scaled)
-        real = skv_emit(&b, "Cast", SKV_IN(codes), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
-    else if (c->q.per == SKV_PER_TENSOR)
-        real = zeros ? skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales, zeros), SKV_NONE)
-                     : skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales), SKV_NONE);
-    else {
-        const skv_attr_init attrs[] = {SKV_INT("axis", c->q.per == SKV_PER_GROUP ? c->in_axis : c->out_axis),
-                                       SKV_INT("block_size", c->q.per == SKV_PER_GROUP ? c->size : 0)};
-        const skv_attr_list list = {attrs, c->q.per == SKV_PER_GROUP ? 2 : 1};
-        real = zeros ? skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales, zeros), list)
-                     : skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scales), list);
-    }
-    SKV_TRY(b.status);
-    return skv_value_replace_uses(v, real, true);
-}
-
 static skive_status quantize_weight(work *w, const skv_quantizer *q, const skv_weight *from) {
+    skv_builder b = skv_build(w->g);
     skv_gridded c;
+    skive_value *real = NULL;
     skive_status status;
     skv_gridded_lay_out(&c, q, &from->view, skv_value_tensor(from->value));
     if (q->per == SKV_PER_GROUP && c.q.per != SKV_PER_GROUP)
         skv_note(w->ctx, "weight '%s' is no matrix: it has one scale for each output channel, not one for each group",
                  from->value->name);
     SKV_GO(status, done, skv_gridded_make(w->ctx, &c));
-    const skive_quantize_row row = {.is_parameter = true,
-                                    .scale = NAN,
-                                    .lo = NAN,
-                                    .hi = NAN,
-                                    .sqnr = c.error > 0 ? 10 * log10(c.power / c.error) : INFINITY};
+    const skive_quantize_row row = {
+        .is_parameter = true, .grid = q->grid->name, .scale = NAN, .lo = NAN, .hi = NAN, .sqnr = skv_gridded_sqnr(&c)};
     SKV_GO(status, done, skv_quant_add_row(w->ctx, &w->report, &row, from->value->name));
-    status = put_weight(w, &c, from->value);
+    SKV_GO(status, done, skv_gridded_emit(&b, &c, from->value, &real));
+    status = skv_value_replace_uses(from->value, real, true);
 done:
     skv_gridded_free(w->ctx, &c);
     return status;
-}
-
-static skive_status check_grid(const work *w, const char *text, const skv_quantizer *q) {
-    if (q->grid->dtype != SKIVE_DTYPE_NONE) return SKIVE_OK;
-    return skv_fail_at(w->ctx, SKIVE_ERR_UNSUPPORTED, "grid",
-                       "no element type of ONNX holds the grid '%s': write the file with 'skive pack --weights %s', "
-                       "which stores its %d bits",
-                       q->grid->name, text, q->grid->bits);
 }
 
 skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, const char *grid,
@@ -123,7 +86,7 @@ skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, cons
     if (report) *report = (skive_quantize_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_TRY(skv_quantizer_parse(ctx, grid, &q));
-    SKV_TRY(check_grid(&w, grid, &q));
+    SKV_TRY(skv_gridded_check(ctx, grid, &q));
     SKV_GO(status, done, open_work(&w, graph));
     SKV_GO(status, done, skv_weights(ctx, w.g, &weights, &n));
     for (size_t i = 0; i < n; i++) {
@@ -207,6 +170,14 @@ static float largest(const float *x, int64_t n, int64_t step) {
     return most;
 }
 
+static skive_value *param(skv_builder *b, const skive_value *like, const char *end, skv_storage **take) {
+    char name[256];
+    skv_storage *s = *take;
+    *take = NULL;
+    (void)snprintf(name, sizeof name, "%.*s_%s", 230, like->name, end);
+    return skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, s);
+}
+
 /* int8 weights [k][n] with a scale for each column. */
 static skive_status make_weights(work *w, const skive_node *n, skv_storage **codes, skv_storage **scales) {
     const skive_tensor *t = skv_value_tensor(n->inputs[1]);
@@ -234,6 +205,7 @@ static skive_status make_weights(work *w, const skive_node *n, skv_storage **cod
         ((float *)(*scales)->tensor.data)[w->o->per_channel ? c : 0] = p.scale;
     }
     const skive_quantize_row told = {.is_parameter = true,
+                                     .grid = q.grid->name,
                                      .scale = NAN,
                                      .lo = NAN,
                                      .hi = NAN,

@@ -1,8 +1,11 @@
 /* Weights on number grids. */
+#include "quant/gridded.h"
+
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "quant/gridded.h"
+#include "graph/graph.h"
 
 void skv_gridded_lay_out(skv_gridded *c, const skv_quantizer *q, const skv_weight_view *v, const skive_tensor *t) {
     *c = (skv_gridded){.q = *q, .t = t};
@@ -19,26 +22,139 @@ void skv_gridded_lay_out(skv_gridded *c, const skv_quantizer *q, const skv_weigh
     c->groups = c->q.per == SKV_PER_TENSOR ? 1 : c->t->dims[v->out_axis] * c->blocks;
 }
 
-static int64_t group_of(const skv_gridded *c, int64_t index) {
+int64_t skv_gridded_group(const skv_gridded *c, int64_t index) {
     int64_t out = 0, in = 0;
+    if (c->q.per == SKV_PER_TENSOR) return 0;
     for (int d = c->t->rank - 1; d >= 0; d--) {
         const int64_t at = index % c->t->dims[d];
         index /= c->t->dims[d];
         if (d == c->out_axis) out = at;
         if (d == c->in_axis) in = at;
     }
-    return c->q.per == SKV_PER_TENSOR ? 0 : out * c->blocks + in / c->size;
+    return out * c->blocks + in / c->size;
 }
 
 static skive_status sort_elements(skive_context *ctx, skv_gridded *c) {
     const int64_t n = skive_tensor_count(c->t);
     SKV_TRY(skv_alloc_array(ctx, (size_t)c->groups + 2, sizeof *c->first, &c->first));
     SKV_TRY(skv_alloc_array(ctx, (size_t)n + 1, sizeof *c->member, &c->member));
-    for (int64_t i = 0; i < n; i++) c->first[group_of(c, i) + 1]++;
+    for (int64_t i = 0; i < n; i++) c->first[skv_gridded_group(c, i) + 1]++;
     for (int64_t k = 0; k < c->groups; k++) c->first[k + 1] += c->first[k];
-    for (int64_t i = n; i-- > 0;) c->member[--c->first[group_of(c, i) + 1]] = i; /* each moves to its group's start */
+    for (int64_t i = n; i-- > 0;)
+        c->member[--c->first[skv_gridded_group(c, i) + 1]] = i; /* each moves to its group's start */
     memmove(c->first, c->first + 1, (size_t)c->groups * sizeof *c->first);
     c->first[c->groups] = n;
+    return SKIVE_OK;
+}
+
+/* The scales of each group; x and y have room for all numbers of one. */
+static skive_status solve(skive_context *ctx, skv_gridded *c, float *x) {
+    const int64_t per_group = (int64_t)c->q.high + 1;
+    for (int64_t k = 0; k < c->groups; k++) {
+        const int64_t n = c->first[k + 1] - c->first[k], *member = &c->member[c->first[k]];
+        skv_grid_params *p = &c->params[k];
+        *p = (skv_grid_params){.scale = 1};
+        for (int64_t i = 0; i < n; i++) x[i] = ((const float *)c->t->data)[member[i]];
+        if (n > 0) SKV_TRY(c->q.grid->solve(ctx, &c->q, x, n, c->levels ? c->levels + k * per_group : NULL, p));
+        if (!(p->scale > 0)) p->scale = 1; /* all zero */
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_gridded_make(skive_context *ctx, skv_gridded *c) {
+    const size_t n = (size_t)skive_tensor_count(c->t) + 1;
+    float *x = NULL;
+    SKV_TRY(sort_elements(ctx, c));
+    SKV_TRY(skv_alloc_array(ctx, (size_t)c->groups + 1, sizeof *c->params, &c->params));
+    SKV_TRY(skv_alloc_array(ctx, n, sizeof *c->code, &c->code));
+    if (skv_grid_has_option(c->q.grid, "levels"))
+        SKV_TRY(skv_alloc_array(ctx, (size_t)skv_mul_sat(c->groups, (int64_t)c->q.high + 1), sizeof *c->levels,
+                                &c->levels));
+    SKV_TRY(skv_alloc_array(ctx, n, sizeof *x, &x));
+    const skive_status status = solve(ctx, c, x);
+    skv_free(ctx, x);
+    if (status != SKIVE_OK) return status;
+    skv_gridded_encode(c, c->t->data);
+    skv_gridded_measure(c);
+    return SKIVE_OK;
+}
+
+void skv_gridded_encode(skv_gridded *c, const float *x) {
+    for (int64_t k = 0; k < c->groups; k++) {
+        for (int64_t i = c->first[k]; i < c->first[k + 1]; i++)
+            c->code[c->member[i]] = skv_grid_encode(&c->q, &c->params[k], x[c->member[i]]);
+    }
+}
+
+void skv_gridded_decode(const skv_gridded *c, float *y) {
+    for (int64_t k = 0; k < c->groups; k++) {
+        for (int64_t i = c->first[k]; i < c->first[k + 1]; i++)
+            y[c->member[i]] = skv_grid_decode(&c->q, &c->params[k], c->code[c->member[i]]);
+    }
+}
+
+void skv_gridded_measure(skv_gridded *c) {
+    c->power = c->error = 0;
+    for (int64_t k = 0; k < c->groups; k++) {
+        for (int64_t i = c->first[k]; i < c->first[k + 1]; i++) {
+            const double x = (double)((const float *)c->t->data)[c->member[i]];
+            const double e = (double)skv_grid_decode(&c->q, &c->params[k], c->code[c->member[i]]) - x;
+            c->power += x * x;
+            c->error += e * e;
+        }
+    }
+}
+
+double skv_gridded_sqnr(const skv_gridded *c) { return c->error > 0 ? 10 * log10(c->power / c->error) : INFINITY; }
+
+skive_status skv_gridded_round(skive_context *ctx, skv_gridded *c, float *y) {
+    SKV_TRY(skv_gridded_make(ctx, c));
+    skv_gridded_decode(c, y);
+    return SKIVE_OK;
+}
+
+int64_t skv_gridded_bytes(const skv_gridded *c) {
+    const int64_t n = skive_tensor_count(c->t), codes = (int64_t)c->q.high - c->q.low + 1;
+    const bool levels = skv_grid_has_option(c->q.grid, "levels");
+    int bits = c->q.grid->bits, fewest = 1;
+    while (fewest < 32 && (int64_t)1 << fewest < codes) fewest++;
+    if (levels) bits = fewest;
+    int64_t bytes = (n * bits + 7) / 8;
+    if (levels) return bytes + c->groups * codes * (int64_t)sizeof(float);
+    if (c->q.grid->scaled) bytes += c->groups * (int64_t)sizeof(float);
+    return c->q.asymmetric ? bytes + (c->groups * bits + 7) / 8 : bytes;
+}
+
+void skv_gridded_free(skive_context *ctx, skv_gridded *c) {
+    skv_free(ctx, c->first);
+    skv_free(ctx, c->member);
+    skv_free(ctx, c->params);
+    skv_free(ctx, c->levels);
+    skv_free(ctx, c->code);
+    *c = (skv_gridded){0};
+}
+
+/* ---- in a graph ---- */
+
+/* A float grid without a scale is its own storage; of others the code is stored, which of float8 are its bits. */
+static bool is_float8(skive_dtype type) {
+    return type == SKIVE_F8E4M3FN || type == SKIVE_F8E4M3FNUZ || type == SKIVE_F8E5M2 || type == SKIVE_F8E5M2FNUZ;
+}
+
+static skive_status code_storage(skive_context *ctx, const skv_gridded *c, skv_storage **out) {
+    SKV_TRY(skv_storage_create(ctx, c->q.grid->dtype, c->t->rank, c->t->dims, out));
+    skive_tensor *t = &(*out)->tensor;
+    for (int64_t k = 0; k < c->groups; k++) {
+        for (int64_t i = c->first[k]; i < c->first[k + 1]; i++) {
+            const int64_t at = c->member[i];
+            if (is_float8(t->dtype))
+                ((uint8_t *)t->data)[at] = (uint8_t)c->code[at];
+            else if (c->q.grid->scaled)
+                skive_tensor_set(t, at, (double)c->code[at]);
+            else
+                skive_tensor_set(t, at, (double)skv_grid_decode(&c->q, &c->params[k], c->code[at]));
+        }
+    }
     return SKIVE_OK;
 }
 
@@ -57,100 +173,49 @@ static int64_t scale_index(const skv_gridded *c, int64_t group) {
     return group % c->blocks * (c->groups / c->blocks) + group / c->blocks;
 }
 
-/* A float grid without a scale is its own storage; of others the code is stored, which of float8 are its bits. */
-static bool is_float8(skive_dtype type) {
-    return type == SKIVE_F8E4M3FN || type == SKIVE_F8E4M3FNUZ || type == SKIVE_F8E5M2 || type == SKIVE_F8E5M2FNUZ;
+static skive_value *param(skv_builder *b, const skive_value *like, const char *end, skv_storage **take) {
+    char name[256];
+    skv_storage *s = *take;
+    *take = NULL;
+    if (!s) return NULL;
+    (void)snprintf(name, sizeof name, "%.*s_%s", 230, like->name, end);
+    return skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, s);
 }
 
-static void store(const skv_gridded *c, int64_t at, float x, int32_t code) {
-    skive_tensor *t = &c->codes->tensor;
-    if (is_float8(t->dtype))
-        ((uint8_t *)t->data)[at] = (uint8_t)code;
-    else
-        skive_tensor_set(t, at, c->q.grid->scaled ? (double)code : (double)x);
-}
-
-/* Buffers for the numbers of one group, at most all of them. */
-typedef struct room {
-    float *x, *y, *levels;
-    int32_t *codes;
-} room;
-
-static void free_room(skive_context *ctx, room *r) {
-    skv_free(ctx, r->x);
-    skv_free(ctx, r->y);
-    skv_free(ctx, r->levels);
-    skv_free(ctx, r->codes);
-}
-
-static skive_status open_room(skive_context *ctx, const skv_gridded *c, room *r) {
-    const size_t n = (size_t)skive_tensor_count(c->t) + 1;
-    SKV_TRY(skv_alloc_array(ctx, n, sizeof *r->x, &r->x));
-    SKV_TRY(skv_alloc_array(ctx, n, sizeof *r->y, &r->y));
-    SKV_TRY(skv_alloc_array(ctx, n, sizeof *r->codes, &r->codes));
-    return skv_grid_has_option(c->q.grid, "levels")
-               ? skv_alloc_array(ctx, (size_t)c->q.high + 1, sizeof *r->levels, &r->levels)
-               : SKIVE_OK;
-}
-
-static skive_status code_group(skive_context *ctx, skv_gridded *c, int64_t k, room *r, float *real) {
-    const int64_t n = c->first[k + 1] - c->first[k];
-    const int64_t *member = &c->member[c->first[k]];
-    skv_grid_params p = {.scale = 1};
-    for (int64_t i = 0; i < n; i++) r->x[i] = ((const float *)c->t->data)[member[i]];
-    if (n == 0) return SKIVE_OK;
-    SKV_TRY(c->q.grid->solve(ctx, &c->q, r->x, n, r->levels, &p));
-    if (!(p.scale > 0)) p.scale = 1; /* all zero */
-    c->q.grid->encode(&c->q, &p, r->x, n, r->codes);
-    c->q.grid->decode(&c->q, &p, r->codes, n, r->y);
-    for (int64_t i = 0; i < n; i++) {
-        const double e = (double)r->y[i] - (double)r->x[i];
-        c->power += (double)r->x[i] * (double)r->x[i];
-        c->error += e * e;
-        if (c->codes) store(c, member[i], r->y[i], r->codes[i]);
-        if (real) real[member[i]] = r->y[i];
-    }
-    if (c->scales) ((float *)c->scales->tensor.data)[scale_index(c, k)] = p.scale;
-    if (c->zeros) skive_tensor_set(&c->zeros->tensor, scale_index(c, k), p.zero_point);
-    return SKIVE_OK;
-}
-
-static skive_status code_groups(skive_context *ctx, skv_gridded *c, float *real) {
-    room r = {0};
+skive_status skv_gridded_emit(skv_builder *b, const skv_gridded *c, const skive_value *like, skive_value **real) {
+    skive_context *ctx = b->graph->ctx;
+    skv_storage *codes = NULL, *scales = NULL, *zeros = NULL;
+    const bool by_group = c->q.per == SKV_PER_GROUP, by_channel = c->q.per == SKV_PER_CHANNEL;
     skive_status status;
-    SKV_GO(status, done, sort_elements(ctx, c));
-    SKV_GO(status, done, open_room(ctx, c, &r));
-    for (int64_t k = 0; k < c->groups; k++) SKV_GO(status, done, code_group(ctx, c, k, &r, real));
+    SKV_GO(status, done, code_storage(ctx, c, &codes));
+    if (c->q.grid->scaled) SKV_GO(status, done, scale_storage(ctx, c, SKIVE_F32, &scales));
+    if (c->q.asymmetric) SKV_GO(status, done, scale_storage(ctx, c, c->q.grid->dtype, &zeros));
+    for (int64_t k = 0; k < c->groups; k++) {
+        if (scales) ((float *)scales->tensor.data)[scale_index(c, k)] = c->params[k].scale;
+        if (zeros) skive_tensor_set(&zeros->tensor, scale_index(c, k), c->params[k].zero_point);
+    }
+    skive_value *q = param(b, like, "quantized", &codes), *s = param(b, like, "scale", &scales);
+    skive_value *z = param(b, like, "zero_point", &zeros);
+    const skv_attr_init attrs[] = {SKV_INT("axis", by_group ? c->in_axis : c->out_axis),
+                                   SKV_INT("block_size", by_group ? c->size : 0)};
+    const skv_attr_list list = {attrs, by_group ? 2 : by_channel ? 1 : 0};
+    if (!c->q.grid->scaled)
+        *real = skv_emit(b, "Cast", SKV_IN(q), SKV_ATTRS(SKV_INT("to", SKIVE_F32)));
+    else
+        *real = z ? skv_emit(b, "DequantizeLinear", SKV_IN(q, s, z), list)
+                  : skv_emit(b, "DequantizeLinear", SKV_IN(q, s), list);
+    status = b->status;
 done:
-    free_room(ctx, &r);
+    skv_storage_release(codes);
+    skv_storage_release(scales);
+    skv_storage_release(zeros);
     return status;
 }
 
-skive_status skv_gridded_make(skive_context *ctx, skv_gridded *c) {
-    SKV_TRY(skv_storage_create(ctx, c->q.grid->dtype, c->t->rank, c->t->dims, &c->codes));
-    if (c->q.grid->scaled) SKV_TRY(scale_storage(ctx, c, SKIVE_F32, &c->scales));
-    if (c->q.asymmetric) SKV_TRY(scale_storage(ctx, c, c->q.grid->dtype, &c->zeros));
-    return code_groups(ctx, c, NULL);
-}
-
-skive_status skv_gridded_round(skive_context *ctx, skv_gridded *c, float *y) { return code_groups(ctx, c, y); }
-
-int64_t skv_gridded_bytes(const skv_gridded *c) {
-    const int64_t n = skive_tensor_count(c->t), codes = (int64_t)c->q.high - c->q.low + 1;
-    const bool levels = skv_grid_has_option(c->q.grid, "levels");
-    int bits = c->q.grid->bits, fewest = 1;
-    while (fewest < 32 && (int64_t)1 << fewest < codes) fewest++;
-    if (levels) bits = fewest;
-    int64_t bytes = (n * bits + 7) / 8;
-    if (levels) return bytes + c->groups * codes * (int64_t)sizeof(float);
-    if (c->q.grid->scaled) bytes += c->groups * (int64_t)sizeof(float);
-    return c->q.asymmetric ? bytes + (c->groups * bits + 7) / 8 : bytes;
-}
-
-void skv_gridded_free(skive_context *ctx, skv_gridded *c) {
-    skv_free(ctx, c->first);
-    skv_free(ctx, c->member);
-    skv_storage_release(c->codes);
-    skv_storage_release(c->scales);
-    skv_storage_release(c->zeros);
+skive_status skv_gridded_check(skive_context *ctx, const char *text, const skv_quantizer *q) {
+    if (q->grid->dtype != SKIVE_DTYPE_NONE) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "grid",
+                       "no element type of ONNX holds the grid '%s': write the file with 'skive pack --weights %s', "
+                       "which stores its %d bits",
+                       q->grid->name, text, q->grid->bits);
 }

@@ -6,25 +6,42 @@
 #include "tensor/grid.h"
 
 typedef struct skv_gridded {
-    skv_quantizer q;
+    skv_quantizer q; /* with fewer scales where the weight has no such axes */
     const skive_tensor *t;
     int out_axis, in_axis;   /* -1: none */
     int64_t blocks, size;    /* along the input axis; 1, and all of it, unless scales are by group */
     int64_t groups;          /* that share a scale */
     int64_t *first, *member; /* [groups + 1], [n] the elements in order of group */
-    skv_storage *codes, *scales, *zeros;
-    double power, error;
+    skv_grid_params *params; /* [groups] */
+    float *levels;           /* of codebooks [groups][highest code + 1] */
+    int32_t *code;           /* [n] in the order of the weight */
+    double power, error;     /* sums of squares of the weight, and of what rounding changed */
 } skv_gridded;
 
 /* How the elements of a float32 weight share scales: as the grid asks, and where the weight has no such axes with fewer
- * of them. */
+ * of them. The tensor is borrowed. */
 void skv_gridded_lay_out(skv_gridded *c, const skv_quantizer *q, const skv_weight_view *v, const skive_tensor *t);
-/* Codes, scales and zero points as ONNX holds them (the grid has an element type), and the sums of squares. */
+/* Scales by the grid's own method, the nearest codes, and the sums of squares; any grid. */
 skive_status skv_gridded_make(skive_context *ctx, skv_gridded *c);
-/* Only what the codes stand for, y[n], and the sums of squares; any grid. y may be the weight's own numbers. */
+/* The nearest codes of the numbers x[n], with the scales as they are. */
+void skv_gridded_encode(skv_gridded *c, const float *x);
+/* What the codes stand for, y[n]. */
+void skv_gridded_decode(const skv_gridded *c, float *y);
+/* The sums of squares of the codes as they are, against the weight as it is. */
+void skv_gridded_measure(skv_gridded *c);
+/* Signal to noise, dB; infinite if the codes are exact. */
+double skv_gridded_sqnr(const skv_gridded *c);
+/* Scales and codes made, only what they stand for, y[n], and the sums of squares. y may be the weight's own numbers. */
 skive_status skv_gridded_round(skive_context *ctx, skv_gridded *c, float *y);
+/* The group of an element. */
+int64_t skv_gridded_group(const skv_gridded *c, int64_t index);
 /* Bytes that codes, scales, zero points and levels take at their true bits, scales and levels being float32. */
 int64_t skv_gridded_bytes(const skv_gridded *c);
 void skv_gridded_free(skive_context *ctx, skv_gridded *c);
+
+/* ERR_UNSUPPORTED if no element type of ONNX holds the grid's codes. `text` is how the grid was asked for. */
+skive_status skv_gridded_check(skive_context *ctx, const char *text, const skv_quantizer *q);
+/* Parameters with codes, scales and zero points, named after `like`, and the node that makes float32 of them. */
+skive_status skv_gridded_emit(skv_builder *b, const skv_gridded *c, const skive_value *like, skive_value **real);
 
 #endif

@@ -1,4 +1,5 @@
 /* The number grids of quantized models. */
+#include "quant/gridded.h"
 #include "quant/quant.h"
 
 skv_quantizer skv_quant_activations(void) {
@@ -15,4 +16,36 @@ skv_quantizer skv_quant_weights(bool per_channel) {
     q.low = -q.high;
     q.fit = SKV_FIT_RANGE;
     return q;
+}
+
+/* Unsigned integers have a zero point; signed ones if it is asked for. */
+static skive_status activation_grid(skive_context *ctx, const char *text, skv_quantizer *q) {
+    SKV_TRY(skv_quantizer_parse(ctx, text, q));
+    if (!q->grid->uniform || q->grid->dtype == SKIVE_DTYPE_NONE || !skv_grid_fills_dtype(q))
+        return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "activations",
+                           "activations cannot be on the grid '%s', which QuantizeLinear of ONNX does not have; there "
+                           "are uint8, int8, uint16, int16, uint4 and int4",
+                           text);
+    if (q->per == SKV_PER_GROUP)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "activations",
+                           "activations have one scale for each tensor: '%s' asks for one for each group", text);
+    q->per = SKV_PER_TENSOR;
+    q->asymmetric = q->asymmetric || q->low >= 0;
+    return SKIVE_OK;
+}
+
+skive_status skv_quant_grids(skive_context *ctx, const skive_quantize_options *o, skv_quantizer *weights,
+                             skv_quantizer *activations) {
+    *weights = skv_quant_weights(o->per_channel);
+    *activations = skv_quant_activations();
+    if (o->weights) {
+        SKV_TRY(skv_quantizer_parse(ctx, o->weights, weights));
+        SKV_TRY(skv_gridded_check(ctx, o->weights, weights));
+        if (!o->per_channel && weights->per == SKV_PER_GROUP)
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "weights",
+                               "the grid '%s' has a scale for each group, but one for each tensor is asked for too",
+                               o->weights);
+        if (!o->per_channel) weights->per = SKV_PER_TENSOR;
+    }
+    return o->activations ? activation_grid(ctx, o->activations, activations) : SKIVE_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "graph/weights.h"
+#include "quant/gridded.h"
 #include "quant/quant.h"
 #include "quant/scan.h"
 
@@ -123,6 +124,7 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *
     float top = 0;
     for (int64_t k = 0; k < c->n; k++) top = all[k] > top ? all[k] : top;
     const skive_quantize_row row = {.is_parameter = true,
+                                    .grid = grid.grid->name,
                                     .scale = (double)top,
                                     .lo = (double)grid.low * (double)top,
                                     .hi = (double)grid.high * (double)top,
@@ -180,6 +182,74 @@ static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, 
     return skv_node_set_input(n, 2, dq);
 }
 
+/* ---- weights on other grids ---- */
+
+skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, const bool *chosen,
+                                    const skv_quantizer *q, skv_points *points) {
+    SKV_TRY(skv_alloc_array(ctx, (size_t)g->n_nodes + 1, sizeof *points->weights, &points->weights));
+    points->n_weights = g->n_nodes;
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const skive_node *n = g->nodes[i];
+        skv_weight_view view;
+        skv_gridded *c = &points->weights[i];
+        if (!chosen[i] || skv_input_role(n, 1) != SKV_ROLE_WEIGHT || !skv_weight_view_of(n, 1, &view)) continue;
+        skv_gridded_lay_out(c, q, &view, skv_value_tensor(n->inputs[1]));
+        SKV_TRY(skv_gridded_make(ctx, c));
+        if (q->per == SKV_PER_GROUP && c->q.per != SKV_PER_GROUP)
+            skv_note(ctx, "weight '%s' is no matrix: it has one scale for each output channel, not one for each group",
+                     n->inputs[1]->name);
+    }
+    return SKIVE_OK;
+}
+
+void skv_quant_weights_free(skive_context *ctx, skv_points *points) {
+    for (uint32_t i = 0; points->weights && i < points->n_weights; i++) skv_gridded_free(ctx, &points->weights[i]);
+    skv_free(ctx, points->weights);
+    points->weights = NULL;
+}
+
+/* Whether sums of products on these grids are kept in 32 bits, to which the bias belongs. */
+static bool sums_are_integers(const skv_gridded *c, const skv_quantizer *x) {
+    return c->q.per != SKV_PER_GROUP && c->q.grid->uniform && c->q.grid->bits <= 8 && !c->q.asymmetric &&
+           x->grid->bits <= 8;
+}
+
+/* A bias of more steps than a quarter of 32 bits stays float. */
+static bool bias_fits(const skive_tensor *bias, float input_scale, const skv_gridded *c) {
+    for (int64_t i = 0; i < skive_tensor_count(bias); i++) {
+        const float step = input_scale * c->params[c->groups > 1 ? i : 0].scale;
+        if (!(fabs((double)((const float *)bias->data)[i]) <= (double)step * (1 << 29))) return false;
+    }
+    return true;
+}
+
+static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, const float *scales, int64_t n_scales);
+
+static skive_status codes_pair(skv_builder *b, skive_node *n, const skv_gridded *c, const skv_quantizer *activations,
+                               const skv_point *input, skive_quantize_report *report) {
+    skive_context *ctx = b->graph->ctx;
+    skive_value *w = n->inputs[1], *real = NULL;
+    const skive_tensor *bias = skv_value_tensor(skv_node_in(n, 2));
+    float *scales = NULL;
+    skive_quantize_row row = {.is_parameter = true, .grid = c->q.grid->name, .sqnr = skv_gridded_sqnr(c)};
+    for (int64_t k = 0; k < c->groups; k++) {
+        double low, high;
+        skv_grid_ends(&c->q, &c->params[k], &low, &high);
+        row.lo = low < row.lo ? low : row.lo;
+        row.hi = high > row.hi ? high : row.hi;
+        row.scale = (double)c->params[k].scale > row.scale ? (double)c->params[k].scale : row.scale;
+    }
+    SKV_TRY(skv_quant_add_row(ctx, report, &row, w->name));
+    SKV_TRY(skv_gridded_emit(b, c, w, &real));
+    SKV_TRY(skv_node_set_input(n, 1, real));
+    if (!bias || !input || !sums_are_integers(c, activations) || skive_tensor_count(bias) < c->groups ||
+        !bias_fits(bias, input->grid.scale, c))
+        return SKIVE_OK;
+    SKV_TRY(skv_arena_array(b->graph->arena, (size_t)c->groups + 1, sizeof *scales, &scales));
+    for (int64_t k = 0; k < c->groups; k++) scales[k] = c->params[k].scale;
+    return bias_pair(b, n, input->grid.scale, scales, c->groups);
+}
+
 static const skv_point *point_of(const skv_points *p, const skive_value *v) {
     for (size_t i = 0; i < p->n; i++) {
         if (p->items[i].value == v) return &p->items[i];
@@ -198,6 +268,10 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
         int64_t n_scales = 0;
         if (!chosen[i] || skv_input_role(n, 1) != SKV_ROLE_WEIGHT) continue;
         const skv_point *input = point_of(points, n->inputs[0]);
+        if (points->weights && points->weights[i].code) {
+            SKV_TRY(codes_pair(&b, n, &points->weights[i], &points->q, input, report));
+            continue;
+        }
         SKV_TRY(weight_pair(&b, n, input, o->per_channel, report, &scales, &n_scales));
         if (skv_node_in(n, 2) && input) SKV_TRY(bias_pair(&b, n, input->grid.scale, scales, n_scales));
     }

@@ -27,10 +27,14 @@ const skv_observer *skv_observer_find(const char *name);
 extern const skv_family skv_observer_family;
 extern const skv_table skv_quantize_table;
 
-/* What activations become, asymmetric uint8 with one scale (ranges include zero, so that padding and ReLU are exact),
- * and weights, int8 from -127 to 127 with a scale for each output channel or for all. */
+/* What activations become unless another grid is asked for, asymmetric uint8 with one scale (ranges include zero, so
+ * that padding and ReLU are exact), and weights, int8 from -127 to 127 with a scale for each output channel or for
+ * all. */
 skv_quantizer skv_quant_activations(void);
 skv_quantizer skv_quant_weights(bool per_channel);
+/* The grids of the options. ERR_ARGUMENT; ERR_UNSUPPORTED: no element type of ONNX holds the grid. */
+skive_status skv_quant_grids(skive_context *ctx, const skive_quantize_options *o, skv_quantizer *weights,
+                             skv_quantizer *activations);
 /* Mean squared error of the grid for the values of a histogram with relative bins, and their mean square. Within a bin,
  * values are assumed to be spread evenly; zero is exact on every grid. */
 double skv_histogram_error(const skv_histogram *h, const skv_quantizer *q, const skv_grid_params *p);
@@ -94,7 +98,10 @@ typedef struct skv_points {
     skv_point *items;
     size_t n;
     skv_quantizer q; /* of all of them */
-    bool *spoilt;    /* [SKV_MOST_RUNS] its input is far outside that of a usual run */
+    /* [nodes] by id: what the weight becomes; NULL, or without codes: int8 over the whole range */
+    struct skv_gridded *weights;
+    uint32_t n_weights;
+    bool *spoilt; /* [SKV_MOST_RUNS] its input is far outside that of a usual run */
     size_t n_spoilt;
 } skv_points;
 /* Nodes to quantize get true in `chosen` (by node id); refused ones are added to the report. */
@@ -175,6 +182,10 @@ void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, cons
  * *weighted tells which. */
 skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skv_points *points,
                                   const skv_calibration_data *data, skv_choices *choices, bool *weighted);
+/* The nearest codes of the weights of all chosen nodes. */
+skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, const bool *chosen,
+                                    const skv_quantizer *q, skv_points *points);
+void skv_quant_weights_free(skive_context *ctx, skv_points *points);
 /* Inserts the pairs and converts weights and biases of chosen nodes to integers. */
 skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,
                               const skv_points *points, skive_quantize_report *report);

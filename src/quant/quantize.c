@@ -15,6 +15,7 @@ typedef struct quantization {
     skive_context *ctx;
     const skive_quantize_options *o;
     const skv_observer *observer; /* NULL: "auto" */
+    skv_quantizer weights, activations;
     skive_graph *work;
     bool *chosen; /* by node id */
     skv_points points;
@@ -30,6 +31,7 @@ typedef struct quantization {
 skive_quantize_options skive_quantize_options_default(void) {
     return (skive_quantize_options){.size = sizeof(skive_quantize_options),
                                     .calibration = "auto",
+                                    .activations = "uint8",
                                     .percentile = 99.99,
                                     .samples = 1000,
                                     .batch = 1,
@@ -97,6 +99,15 @@ static const skv_option options_of_quantization[] = {
      .fallback = 1,
      SKV_FIELD(BOOL, skive_quantize_options, per_channel),
      .brief = "one scale per channel of a weight instead of one per weight tensor"},
+    {.name = "weights",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_quantize_options, weights),
+     .brief = "number grid of weights: int4, int4:32, int8:tensor ... (default int8, nothing clipped)"},
+    {.name = "activations",
+     .type = SKV_OPTION_TEXT,
+     .text = "uint8",
+     SKV_FIELD(TEXT, skive_quantize_options, activations),
+     .brief = "number grid of activations: uint8, int8, int16, uint16, uint4, int4"},
 };
 
 const skv_table skv_quantize_table = {"quantize", options_of_quantization, SKV_LENGTH(options_of_quantization), NULL};
@@ -114,7 +125,8 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skive_graph_infer(q->work));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
-    q->points.q = skv_quant_activations();
+    q->points.q = q->activations;
+    if (q->o->weights) SKV_TRY(skv_quant_weights_make(q->ctx, q->work, q->chosen, &q->weights, &q->points));
     if (q->points.n == 0) return SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized");
     return SKIVE_OK;
 }
@@ -320,7 +332,8 @@ static skive_status report_values(quantization *q) {
         bool needed = false;
         for (size_t i = 0; i < q->part.n && !needed; i++) needed = q->part.items[i].value == p->value;
         if (p->source != k || !needed) continue;
-        const skive_quantize_row row = {.lo = p->seen.low,
+        const skive_quantize_row row = {.grid = q->points.q.grid->name,
+                                        .lo = p->seen.low,
                                         .hi = p->seen.high,
                                         .scale = (double)p->grid.scale,
                                         .zero_point = p->grid.zero_point,
@@ -450,6 +463,7 @@ static void clean_up(quantization *q) {
     skv_free(q->ctx, q->range);
     skv_free(q->ctx, q->trial.runs);
     skv_free(q->ctx, q->left_out);
+    skv_quant_weights_free(q->ctx, &q->points);
     skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->part.items);
     skv_free(q->ctx, q->points.spoilt);
@@ -470,6 +484,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_TRY(skv_table_resolve(ctx, &skv_quantize_table, &o));
     q.observer = skv_observer_find(o.calibration); /* NULL: auto */
+    SKV_TRY(skv_quant_grids(ctx, &o, &q.weights, &q.activations));
     skive_graph *own = NULL;
     if (o.dry_run) {
         SKV_TRY(skive_graph_copy(ctx, graph, &own));

@@ -35,7 +35,7 @@ done
 for method in minmax percentile mse entropy; do
     expect 0 'quantized 2 nodes' "$skive" quantize student.onnx --data $data --calibration $method --samples 100 -o int8.onnx
 done
-expect 0 'weight s8' "$skive" quantize student.onnx --data $data --samples 50 --table -o int8.onnx
+expect 0 'weight int8' "$skive" quantize student.onnx --data $data --samples 50 --table -o int8.onnx
 expect 0 'latency +median' "$skive" bench int8.onnx --threads 1 --runs 5 --seconds 0.01
 expect 0 '"p50"' "$skive" bench teacher.onnx --runs 5 --seconds 0.01 --json
 expect 0 'Gemm' "$skive" explain teacher.onnx
