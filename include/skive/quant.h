@@ -1,5 +1,6 @@
 /* Quantization. Static, by default to INT8: asymmetric u8 activations, symmetric s8 weights per output channel, s32
- * bias. The result is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (see docs/quantization.md). */
+ * bias. The result is standard ONNX in Q/DQ form, executed by skive in integer arithmetic (see
+ * docs/quantization.md). */
 #ifndef SKIVE_QUANT_H
 #define SKIVE_QUANT_H
 
