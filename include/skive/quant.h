@@ -41,8 +41,8 @@ typedef struct skive_quantize_row {
     char *name; /* of the value (activation) or parameter */
     bool is_parameter;
     const char *grid; /* of numbers: "int8" */
-    double lo, hi; /* observed range (activation) */
-    double scale;  /* of the value; the largest of the channels of a parameter */
+    double lo, hi;    /* observed range (activation) */
+    double scale;     /* of the value; the largest of the channels of a parameter */
     int zero_point;
     double sqnr; /* signal to quantization noise, dB, on calibration data or weights */
 } skive_quantize_row;
