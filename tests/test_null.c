@@ -68,6 +68,8 @@ static const char *const optional[] = {
     "skive_prune validation",
     "skive_prune options",
     "skive_prune report",
+    "skive_sensitivity calibration",
+    "skive_sensitivity options",
     "skive_quantize options",
     "skive_quantize report",
     "skive_quantize_arrays options",
@@ -543,6 +545,12 @@ static void prune_cases(fixture *f) {
 
 static void quant_cases(fixture *f) {
     skive_context *c = f->ctx;
+    IGNORED(skive_sensitivity_report_free, ctx, skive_sensitivity_report_free(NULL, out));
+    IGNORED(skive_sensitivity_report_free, report, skive_sensitivity_report_free(c, NULL));
+    SILENT(skive_sensitivity, ctx, skive_sensitivity(NULL, f->g, f->ds, f->ds, NULL, out));
+    REFUSED(skive_sensitivity, graph, skive_sensitivity(c, NULL, f->ds, f->ds, NULL, out));
+    REFUSED(skive_sensitivity, samples, skive_sensitivity(c, f->g, f->ds, NULL, NULL, out));
+    REFUSED(skive_sensitivity, report, skive_sensitivity(c, f->g, f->ds, f->ds, NULL, NULL));
     IGNORED(skive_quantize_report_free, ctx, skive_quantize_report_free(NULL, out));
     IGNORED(skive_quantize_report_free, report, skive_quantize_report_free(c, NULL));
     SILENT(skive_quantize, ctx, skive_quantize(NULL, f->g, f->ds, NULL, NULL));
@@ -726,6 +734,7 @@ static void options_cases(fixture *f) {
     GIVES(skive_options_share, options, !skive_options_share(NULL));
     GIVES(skive_options_distill, options, !skive_options_distill(NULL));
     GIVES(skive_options_quantize, options, !skive_options_quantize(NULL));
+    GIVES(skive_options_sensitivity, options, !skive_options_sensitivity(NULL));
     skive_options_free(o);
 }
 

@@ -17,6 +17,7 @@
 #include "distill/distill.h"
 #include "prune/prune.h"
 #include "quant/quant.h"
+#include "quant/sensitivity.h"
 #include "share/share.h"
 #include "support.h"
 #include "train/train.h"
@@ -151,10 +152,11 @@ typedef union any {
     skive_share_options share;
     skive_distill_options distill;
     skive_quantize_options quantize;
+    skive_sensitivity_options sensitivity;
 } any;
 
-static const skv_table *const tables[] = {&skv_train_table, &skv_prune_table, &skv_share_table, &skv_distill_table,
-                                          &skv_quantize_table};
+static const skv_table *const tables[] = {&skv_train_table,   &skv_prune_table,    &skv_share_table,
+                                          &skv_distill_table, &skv_quantize_table, &skv_sensitivity_table};
 
 static any defaults_of(size_t k) {
     any a = {.train = skive_train_options_default()};
@@ -162,6 +164,7 @@ static any defaults_of(size_t k) {
     if (k == 2) a.share = skive_share_options_default();
     if (k == 3) a.distill = skive_distill_options_default();
     if (k == 4) a.quantize = skive_quantize_options_default();
+    if (k == 5) a.sensitivity = skive_sensitivity_options_default();
     return a;
 }
 

@@ -15,9 +15,9 @@
  * skive_options_prune() and its like give, and may be changed there.
  *
  * Methods and their sections: "train" (train), "prune" (prune, train), "share" (share, train), "distill" (distill,
- * train), "quantize" (quantize). The section "train" of the methods that fine-tune has their defaults
- * (skive_prune_finetune_default and so on). A name without a section, such as "criterion", is looked for in the
- * sections in this order.
+ * train), "quantize" (quantize), "sensitivity" (sensitivity). The section "train" of the methods that fine-tune has
+ * their defaults (skive_prune_finetune_default and so on). A name without a section, such as "criterion", is looked for
+ * in the sections in this order.
  *
  * A value that names a record (a criterion, a schedule, an optimizer) may carry options of its own after a colon:
  * "sgd:momentum=0.8,nesterov=no". The first one may stand without its name: "percentile:99.9". In text values "\," is a
@@ -28,6 +28,7 @@
 #include <skive/distill.h>
 #include <skive/prune.h>
 #include <skive/quant.h>
+#include <skive/sensitivity.h>
 #include <skive/share.h>
 #include <skive/train.h>
 
@@ -111,6 +112,7 @@ SKIVE_API skive_prune_options *skive_options_prune(skive_options *options);
 SKIVE_API skive_share_options *skive_options_share(skive_options *options);
 SKIVE_API skive_distill_options *skive_options_distill(skive_options *options);
 SKIVE_API skive_quantize_options *skive_options_quantize(skive_options *options);
+SKIVE_API skive_sensitivity_options *skive_options_sensitivity(skive_options *options);
 
 #ifdef __cplusplus
 }

@@ -28,6 +28,7 @@
 #include <skive/pack.h>
 #include <skive/prune.h>
 #include <skive/quant.h>
+#include <skive/sensitivity.h>
 #include <skive/session.h>
 #include <skive/share.h>
 #include <skive/simplify.h>

@@ -6,6 +6,7 @@
 #include "options/options.h"
 #include "prune/prune.h"
 #include "quant/quant.h"
+#include "quant/sensitivity.h"
 #include "share/share.h"
 #include "train/train.h"
 
@@ -39,6 +40,9 @@ static const skv_method prune = {"prune", {SECTION(prune), SECTION(train)}, prun
 static const skv_method share = {"share", {SECTION(share), SECTION(train)}, share_defaults};
 static const skv_method distill = {"distill", {SECTION(distill), SECTION(train)}, distill_defaults};
 static const skv_method quantize = {"quantize", {SECTION(quantize)}, quantize_defaults};
+
+static void sensitivity_defaults(skv_structs *s) { s->sensitivity = skive_sensitivity_options_default(); }
+static const skv_method sensitivity = {"sensitivity", {SECTION(sensitivity)}, sensitivity_defaults};
 
 static const skv_method *const methods[] = {
 #define X(id) &id,

@@ -308,3 +308,4 @@ skive_prune_options *skive_options_prune(skive_options *o) { return STRUCT(prune
 skive_share_options *skive_options_share(skive_options *o) { return STRUCT(share); }
 skive_distill_options *skive_options_distill(skive_options *o) { return STRUCT(distill); }
 skive_quantize_options *skive_options_quantize(skive_options *o) { return STRUCT(quantize); }
+skive_sensitivity_options *skive_options_sensitivity(skive_options *o) { return STRUCT(sensitivity); }

@@ -13,6 +13,7 @@ typedef struct skv_structs {
     skive_share_options share;
     skive_distill_options distill;
     skive_quantize_options quantize;
+    skive_sensitivity_options sensitivity;
 } skv_structs;
 
 enum { SKV_MOST_SECTIONS = 2 };

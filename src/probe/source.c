@@ -51,7 +51,10 @@ static skive_status bind(skv_source *s, const skive_graph *model, bool training_
 static skive_status open_source(skv_source *s, const skive_graph *model, skive_dataset *set,
                                 const skv_source_options *o) {
     skive_loader_options l = skive_loader_options_default();
-    SKV_TRY(skv_targets_of(s->ctx, set, &s->targets));
+    if (o->with_loss)
+        SKV_TRY(skv_targets_of(s->ctx, set, &s->targets));
+    else
+        skive_dataset_get_info(set, &s->targets.info);
     const int64_t count = (int64_t)s->targets.info.count;
     if (count < 1)
         return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->targets.info.spec, "%s: no samples", s->targets.info.spec);

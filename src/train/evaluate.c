@@ -36,6 +36,7 @@ typedef struct evaluation {
     skv_feeds feeds;
     int64_t batch;
     bool shuffle, tell;
+    const skv_evaluation *how; /* NULL: nothing is evaluated */
 } evaluation;
 
 void skive_eval_report_free(skive_context *ctx, skive_eval_report *r) {
@@ -205,6 +206,7 @@ static skive_status count_batch(evaluation *e, measured *m, const skive_batch *b
             return skv_fail_at(e->ctx, SKIVE_ERR_NUMERIC, m->targets.info.spec,
                                "the model gives NaN for sample %zu of %s", batch->indices[i], m->targets.info.spec);
         }
+        if (m == e->items && e->how->see) SKV_TRY(e->how->see(e->how->user, row, m->scores));
         const size_t places = m->targets.info.label_rank ? m->targets.info.label_size : 0;
         m->metrics.labels = places ? (const int64_t *)y->data + i * places : NULL;
         skv_metrics_add(&m->metrics, batch->indices[i], row, labelled && !places ? ((const int64_t *)y->data)[i] : 0,
@@ -228,8 +230,11 @@ static skive_status run(evaluation *e) {
         SKV_TRY(skive_exec_run(e->exec));
         for (size_t i = 0; i < e->n; i++) SKV_TRY(count_batch(e, &e->items[i], &batch));
         done += (int64_t)batch.count;
-        SKV_TRY(skv_progress_at(&progress, (double)done, "%s",
-                                skv_metrics_text(&e->items[0].metrics, done, text, sizeof text)));
+        if (e->how->within)
+            SKV_TRY(skv_progress_at(e->how->within, e->how->before + (double)done, "%s", e->how->part));
+        else
+            SKV_TRY(skv_progress_at(&progress, (double)done, "%s",
+                                    skv_metrics_text(&e->items[0].metrics, done, text, sizeof text)));
     }
     for (size_t i = 0; i < e->n; i++) e->items[i].r->seconds = skv_now() - started;
     return SKIVE_OK;
@@ -323,7 +328,7 @@ static void finish(evaluation *e) {
 
 skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, const skv_evaluation *how,
                           skive_eval_report *out) {
-    evaluation e = {.ctx = ctx, .tell = how->tell};
+    evaluation e = {.ctx = ctx, .tell = how->tell, .how = how};
     *out = (skive_eval_report){0};
     const skive_status status = evaluate(&e, g, dataset, how, out);
     finish(&e);

@@ -84,6 +84,14 @@ typedef struct skv_evaluation {
     bool all;            /* all figures, otherwise those that cost little and those that `named` names */
     const char *named;   /* names of figures, separated by commas; NULL: none */
     const char *outputs; /* as skive_train_options.outputs; NULL: all that have a target */
+    /* Sees what the first of the measured outputs is for each sample, in order; NULL: nobody does. */
+    skive_status (*see)(void *user, const float *row, int64_t scores);
+    void *user;
+    /* The progress of a larger job of which this is a part, what of it was done before, and what this part is; NULL: it
+     * has its own. */
+    skv_progress *within;
+    double before;
+    const char *part;
 } skv_evaluation;
 skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, const skv_evaluation *how,
                           skive_eval_report *out);
