@@ -1,5 +1,5 @@
-/* Sensitivity to quantization: the culprit of a network made by hand, the trace of the Hessian against its formula, what
- * is told, interruption, failing allocations. */
+/* Sensitivity to quantization: the culprit of a network made by hand, the trace of the Hessian against its formula,
+ * what is told, interruption, failing allocations. */
 #include <skive/sensitivity.h>
 
 #include "train_fixtures.h"

@@ -71,10 +71,10 @@ SKIVE_API void skive_sensitivity_report_free(skive_context *ctx, skive_sensitivi
 /* Rounds the weight of each layer in turn, and its input if `activations` says so, to each grid, all other layers being
  * float, and runs the model over the labelled set `samples`, once for each layer and grid. BatchNormalization is folded
  * first. `calibration` gives the samples from which the range of a layer's input is found (labels are not read); it may
- * be NULL if activations are "none" or `by` is "hessian". `options` may be NULL. The graph is not changed. If the caller
- * stops it (INTERRUPTED), the report has the rows that are complete. Errors: ARGUMENT (a grid or observer that does not
- * exist; a model that is quantized already), NOT_FOUND (`skip`), UNSUPPORTED (no layer; "kl" for an output that is
- * neither of classes nor of labels), those of skive_evaluate. */
+ * be NULL if activations are "none" or `by` is "hessian". `options` may be NULL. The graph is not changed. If the
+ * caller stops it (INTERRUPTED), the report has the rows that are complete. Errors: ARGUMENT (a grid or observer that
+ * does not exist; a model that is quantized already), NOT_FOUND (`skip`), UNSUPPORTED (no layer; "kl" for an output
+ * that is neither of classes nor of labels), those of skive_evaluate. */
 SKIVE_API skive_status skive_sensitivity(skive_context *ctx, const skive_graph *graph, skive_dataset *calibration,
                                          skive_dataset *samples, const skive_sensitivity_options *options,
                                          skive_sensitivity_report *report);

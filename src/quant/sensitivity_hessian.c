@@ -1,8 +1,8 @@
 /* Sensitivity by the trace of the Hessian of the loss with respect to each layer's weights (Dong et al. 2020, HAWQ-V2).
  *
  * For an error d of the weights at a minimum, the loss grows by d'Hd / 2. Where the errors of the elements are
- * independent and alike, the mean of that is tr(H) / n * |d|^2 / 2. The trace is that of Hutchinson (1990): for vectors v
- * of random signs the mean of v'Hv is tr(H). One product serves all layers: the signs of different layers are
+ * independent and alike, the mean of that is tr(H) / n * |d|^2 / 2. The trace is that of Hutchinson (1990): for vectors
+ * v of random signs the mean of v'Hv is tr(H). One product serves all layers: the signs of different layers are
  * independent, so that the blocks off the diagonal add noise, and no bias. */
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Sensitivity by measurement: the model runs over the samples once for each layer and grid, with that layer alone
- * quantized. One run gives the loss of accuracy, the increase of the loss, and how far the outputs are from those of the
- * float model. */
+ * quantized. One run gives the loss of accuracy, the increase of the loss, and how far the outputs are from those of
+ * the float model. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
