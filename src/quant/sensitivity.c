@@ -53,6 +53,7 @@ static const skv_option options_of_sensitivity[] = {
      .least = 1,
      .most = 1e4,
      .fallback = 8,
+     .needs = "by=hessian",
      SKV_FIELD(INT64, skive_sensitivity_options, vectors),
      .brief = "random vectors for the trace of the Hessian"},
     {.name = "batches",
@@ -60,11 +61,13 @@ static const skv_option options_of_sensitivity[] = {
      .least = 1,
      .most = 1e9,
      .fallback = 10,
+     .needs = "by=hessian",
      SKV_FIELD(INT64, skive_sensitivity_options, batches),
      .brief = "batches of 100 samples for the trace of the Hessian"},
 };
 
-const skv_table skv_sensitivity_table = {"sensitivity", options_of_sensitivity, SKV_LENGTH(options_of_sensitivity)};
+const skv_table skv_sensitivity_table = {"sensitivity", options_of_sensitivity, SKV_LENGTH(options_of_sensitivity),
+                                         NULL};
 
 skive_sensitivity_options skive_sensitivity_options_default(void) {
     return (skive_sensitivity_options){.size = sizeof(skive_sensitivity_options),
