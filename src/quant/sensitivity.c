@@ -203,22 +203,12 @@ skive_status skv_sensing_round(const skv_sensing *s, size_t layer, size_t grid, 
     return SKIVE_OK;
 }
 
-/* Names and sizes of a row, and what the rounding alone costs. */
-static skive_status open_row(skv_sensing *s, size_t layer, size_t grid, float *y) {
-    skive_sensitivity_row *row = &s->report.rows[layer * s->n_grids + grid];
-    const skv_weight *w = &s->layers[layer];
-    skive_cost cost;
-    skv_gridded c = {0};
-    const skive_status status = skv_sensing_round(s, layer, grid, y, &c);
-    const int64_t bytes = status == SKIVE_OK ? skv_gridded_bytes(&c) : 0;
-    skv_gridded_free(s->ctx, &c);
-    SKV_TRY(status);
-    SKV_TRY(skive_node_cost(w->node, &cost));
-    *row = (skive_sensitivity_row){.elements = skive_tensor_count(c.t),
-                                   .macs = cost.macs,
-                                   .bytes = bytes,
-                                   .bits = c.q.grid->bits,
-                                   .weight_sqnr = c.error > 0 ? 10 * log10(c.power / c.error) : INFINITY,
+static skive_sensitivity_row start_row(const skv_gridded *c, int64_t macs) {
+    return (skive_sensitivity_row){.elements = skive_tensor_count(c->t),
+                                   .macs = macs,
+                                   .bytes = skv_gridded_bytes(c),
+                                   .bits = c->q.grid->bits,
+                                   .weight_sqnr = c->error > 0 ? 10 * log10(c->power / c->error) : INFINITY,
                                    .drop = NAN,
                                    .low = NAN,
                                    .high = NAN,
@@ -227,6 +217,19 @@ static skive_status open_row(skv_sensing *s, size_t layer, size_t grid, float *y
                                    .kl = NAN,
                                    .trace = NAN,
                                    .harm = NAN};
+}
+
+/* Names and sizes of a row, and what the rounding alone costs. */
+static skive_status open_row(skv_sensing *s, size_t layer, size_t grid, float *y) {
+    skive_sensitivity_row *row = &s->report.rows[layer * s->n_grids + grid];
+    const skv_weight *w = &s->layers[layer];
+    skive_cost cost;
+    skv_gridded c = {0};
+    SKV_TRY(skive_node_cost(w->node, &cost));
+    const skive_status status = skv_sensing_round(s, layer, grid, y, &c);
+    if (status == SKIVE_OK) *row = start_row(&c, cost.macs);
+    skv_gridded_free(s->ctx, &c);
+    SKV_TRY(status);
     SKV_TRY(skv_strdup(s->ctx, w->node->name, &row->node));
     SKV_TRY(skv_strdup(s->ctx, w->node->op_type, &row->op));
     SKV_TRY(skv_strdup(s->ctx, w->value->name, &row->parameter));
