@@ -21,9 +21,15 @@ void skv_test_context_end(skive_context *ctx);
 
 /* Runs `body` with the n-th allocation failing, for n = 1, 1 + step, 1 + 2 step ... until it gets through without a
  * failure. Each time it must answer ERR_MEMORY with a message (or OK, where it can do without), and leave no block
- * behind. Returns the number of runs. `body` must free all it makes. */
+ * behind. Returns the number of steps. `body` must free all it makes. Sanitized builds take five steps at a time. */
 typedef skive_status (*skv_test_body)(skive_context *ctx, void *user);
 long skv_test_walk_allocations(skv_test_body body, void *user, long step);
+
+/* Built with the address sanitizer, which makes everything ten times slower: what another build has shown to be right
+ * is run there for its memory accesses only, with as little data as that takes. */
+bool skv_test_sanitized(void);
+/* How many of `n` random cases a test tries: all of them, or a fifth in a sanitized build. */
+uint64_t skv_test_rounds(uint64_t n);
 
 /* |a - b| <= atol + rtol |b|, both NaN, or the same infinity. */
 bool skv_test_close(double a, double b, double rtol, double atol);

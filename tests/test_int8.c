@@ -273,21 +273,21 @@ enum { CONVOLUTIONS = 600, PRODUCTS = 150, OTHERS = 60 };
 static void convolutions(void **state) {
     skive_context *ctx = skv_test_context();
     (void)state;
-    for (uint64_t seed = 1; seed <= CONVOLUTIONS; seed++) convolution(ctx, seed);
+    for (uint64_t seed = 1; seed <= skv_test_rounds(CONVOLUTIONS); seed++) convolution(ctx, seed);
     skv_test_context_end(ctx);
 }
 
 static void products(void **state) {
     skive_context *ctx = skv_test_context();
     (void)state;
-    for (uint64_t seed = 1; seed <= PRODUCTS; seed++) product(ctx, seed);
+    for (uint64_t seed = 1; seed <= skv_test_rounds(PRODUCTS); seed++) product(ctx, seed);
     skv_test_context_end(ctx);
 }
 
 static void sums(void **state) {
     skive_context *ctx = skv_test_context();
     (void)state;
-    for (uint64_t seed = 1; seed <= OTHERS; seed++) {
+    for (uint64_t seed = 1; seed <= skv_test_rounds(OTHERS); seed++) {
         dice d = {seed, 0};
         const int64_t dims[4] = {roll(&d, 1, 2), roll(&d, 1, 40), roll(&d, 1, 9), roll(&d, 1, 60)};
         skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, 4, dims, 0, 255),
@@ -359,7 +359,7 @@ static void quantizing(void **state) {
     static const float special[] = {NAN,  INFINITY, -INFINITY, 0.0f,   -0.0f,  0.25f,  -0.25f,  0.75f,
                                     1e9f, -1e9f,    3e38f,     -3e38f, 1e-40f, 63.75f, -63.75f, 64.25f};
     (void)state;
-    for (uint64_t seed = 1; seed <= OTHERS; seed++) {
+    for (uint64_t seed = 1; seed <= skv_test_rounds(OTHERS); seed++) {
         dice d = {seed, 0};
         const skive_dtype dtype = coin(&d, 50) ? SKIVE_U8 : SKIVE_I8;
         const int64_t dims[3] = {2, roll(&d, 1, 30), roll(&d, 1, 300)};
@@ -532,7 +532,7 @@ static void paths_agree_on_changed_models(void **state) {
                                          (const int64_t[]){1, nets[i].channels, nets[i].size, nets[i].size}, 5, -2, 2);
         fix_batch(g, 1);
         skv_test_ok(ctx, skive_graph_infer(g));
-        for (uint64_t k = 0; k < CHANGES; k++) {
+        for (uint64_t k = 0; k < skv_test_rounds(CHANGES); k++) {
             skive_graph *changed = NULL;
             skive_tensor out[3];
             bool integers = true;

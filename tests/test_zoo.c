@@ -298,31 +298,33 @@ static void write_targets(skive_context *ctx, const small *s, int64_t n, const s
     skive_tensor_free(ctx, &y);
 }
 
-/* The loss of the last epoch is below `factor` times that of the first. */
+/* The loss of the last epoch is below 0.9 times that of the first. Under the address sanitizer each network makes two
+ * steps only, and none is asked to have learned. */
 static void learns(skive_context *ctx, const small *s, const char *dir) {
-    enum { SAMPLES = 96 };
+    const int64_t samples = skv_test_sanitized() ? 16 : 96;
+    const int epochs = skv_test_sanitized() ? 1 : 6;
     char x_path[SKV_TEST_PATH], y_path[SKV_TEST_PATH], spec[2 * SKV_TEST_PATH + 8];
-    skive_tensor x = samples_of(ctx, s, SAMPLES);
+    skive_tensor x = samples_of(ctx, s, samples);
     skive_graph *g = build(ctx, s);
     skive_dataset *set = NULL;
     skive_train_options o = skive_train_options_default();
     skive_train_report report = {0};
     skv_test_ok(ctx, skive_tensor_save_npy(ctx, skv_test_path(x_path, dir, "x.npy"), &x));
-    write_targets(ctx, s, SAMPLES, &x, skv_test_path(y_path, dir, "y.npy"));
+    write_targets(ctx, s, samples, &x, skv_test_path(y_path, dir, "y.npy"));
     (void)snprintf(spec, sizeof spec, "npy:%s,%s", x_path, y_path);
     skive_dataset_options d = skive_dataset_options_default();
     d.split = SKIVE_SPLIT_TRAIN_FULL;
     skv_test_ok(ctx, skive_dataset_open(ctx, spec, &d, &set));
-    o.epochs = 6;
-    o.batch = 16;
+    o.epochs = epochs;
+    o.batch = skv_test_sanitized() ? 8 : 16;
     o.optimizer = "adam";
     o.learning_rate = s->rate;
     o.weight_decay = 0;
     skv_test_ok(ctx, skive_train(ctx, g, set, NULL, &o, NULL, 0, &report));
-    assert_int_equal(report.n_epochs, 6);
-    if (!(report.epochs[5].loss < 0.9 * report.epochs[0].loss))
+    assert_int_equal(report.n_epochs, epochs);
+    if (!skv_test_sanitized() && !(report.epochs[epochs - 1].loss < 0.9 * report.epochs[0].loss))
         fail_msg("%s: loss %g after the first epoch, %g after the last", s->spec, report.epochs[0].loss,
-                 report.epochs[5].loss);
+                 report.epochs[epochs - 1].loss);
     skive_train_report_free(ctx, &report);
     skive_dataset_free(set);
     skive_graph_free(g);
