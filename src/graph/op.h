@@ -121,6 +121,26 @@ typedef struct skv_range {
     double lo, hi;
 } skv_range;
 
+/* ---- intervals by channel ---- for ops whose output channels have intervals of their own, which depend on parameters
+ * or on single channels of the inputs (graph/bounds.h) ---- */
+typedef struct skv_bounding skv_bounding;
+const skive_node *skv_bounding_node(const skv_bounding *b);
+/* The interval of input i at `index` of `axis`; axis -1: of the whole input. */
+skv_range skv_bound_at(const skv_bounding *b, size_t i, int axis, int64_t index);
+/* The axis along which intervals of input i are known; -1: there is one for the whole. */
+int skv_bound_axis(const skv_bounding *b, size_t i);
+const skive_tensor *skv_bound_constant(const skv_bounding *b, size_t i); /* NULL: absent, or computed from the inputs */
+/* Room for the `n` intervals of output 0 along `axis`, to be filled. Without this call there is one for the whole, by
+ * `range`. */
+skive_status skv_bound_output(skv_bounding *b, int axis, int64_t n, skv_range **r);
+/* Output channels depend on the input's channel of the same index alone: `range` of each. */
+skive_status skv_bound_channels(skv_bounding *b);
+/* The same elements in another shape or order of axes. */
+skive_status skv_bound_reshape(skv_bounding *b);
+/* A sum of so many products with float32 intermediates: [lo, hi] with room for rounding, where `size` is the sum of the
+ * largest magnitudes. */
+skv_range skv_range_of_sum(double lo, double hi, double size, double terms);
+
 /* ---- what an input is ---- */
 
 /* In order of precedence: for a parameter with several uses, the last one applies (graph/weights.h). */
@@ -209,7 +229,8 @@ typedef struct skv_op {
     /* Called when channels of coupled axes went. NULL: slices of the parameters are all that goes. */
     skive_status (*shrink)(const skv_shrink *s);
     skv_range (*range)(const skive_node *n, const skv_range *in); /* in real numbers; callers use skv_output_range */
-    void (*cost)(const skive_node *n, skive_cost *cost);          /* adds macs and operations only */
+    skive_status (*bounds)(skv_bounding *b); /* NULL: by `range`, element by element where `pointwise` */
+    void (*cost)(const skive_node *n, skive_cost *cost); /* adds macs and operations only */
     const skv_op_case *cases;
     size_t n_cases;
     skv_motion motion;

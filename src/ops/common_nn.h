@@ -84,4 +84,12 @@ static inline skv_range skv_range_any(void) { return (skv_range){-INFINITY, INFI
 #define A_FLTS(name_, a) \
     { .name = (name_), .type = SKV_ATTR_FLOATS, .floats = (a), .n = SKV_COUNT(a) }
 
+/* ---- intervals by channel (common_bounds.c) ---- */
+
+/* Does a convolution look beyond the edges of its input? */
+bool skv_conv_pads(const skive_node *n);
+/* Members of convolutions, and of products of a computed matrix (input 0) with a constant one (input 1). */
+skive_status skv_bound_conv(skv_bounding *b);
+skive_status skv_bound_product(skv_bounding *b);
+
 #endif

@@ -197,6 +197,7 @@ const skv_op skv_op_conv = {
     .grad = grad,
     .couple = couple,
     .shrink = shrink,
+    .bounds = skv_bound_conv,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -122,6 +122,7 @@ const skv_op skv_op_gemm = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .bounds = skv_bound_product,
     .cost = skv_gemm_cost,
     SKV_LIST(cases),
 };

@@ -169,6 +169,7 @@ const skv_op skv_op_mat_mul = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .bounds = skv_bound_product,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -188,6 +188,32 @@ static void cost(const skive_node *n, skive_cost *out) {
 }
 
 #define STATS(n) .dtype = SKIVE_F32, .rank = 1, .dims = {n}
+static skive_status bounds(skv_bounding *b) {
+    const skive_node *n = skv_bounding_node(b);
+    const skive_tensor *p[4];
+    const skive_type *y = &n->outputs[0]->type;
+    skv_range *r;
+    for (size_t i = 0; i < 4; i++) p[i] = skv_bound_constant(b, i + 1);
+    if (training(n) || !p[0] || !p[1] || !p[2] || !p[3] || y->rank < 2 || y->dtype != SKIVE_F32) return SKIVE_OK;
+    const int64_t channels = skive_tensor_count(p[0]);
+    SKV_TRY(skv_bound_output(b, 1, channels, &r));
+    for (int64_t c = 0; c < channels; c++) {
+        double v[4];
+        for (size_t i = 0; i < 4; i++) v[i] = skv_load_f64(p[i]->dtype, p[i]->data, (size_t)c);
+        const double a = v[0] / sqrt(v[3] + skv_attr_float(n, "epsilon", 1e-5));
+        const skv_range x = skv_bound_at(b, 0, 1, c);
+        if (a == 0) {
+            r[c] = (skv_range){v[1], v[1]};
+            continue;
+        }
+        const double one = a * (x.lo - v[2]) + v[1], other = a * (x.hi - v[2]) + v[1];
+        const double most = fabs(x.lo) > fabs(x.hi) ? fabs(x.lo) : fabs(x.hi);
+        r[c] = skv_range_of_sum(one < other ? one : other, one < other ? other : one,
+                                fabs(a) * (most + fabs(v[2])) + fabs(v[1]), 4);
+    }
+    return SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "fixed statistics",
      CASE_IN({CASE_F32(1, 2, 1, 3), CASE_VALUES(-1, 0, 1, 2, 3, 4)}, {STATS(2), CASE_VALUES(1, 1.5)},
@@ -238,6 +264,7 @@ const skv_op skv_op_batch_normalization = {
     .run = run,
     .grad = grad,
     .couple = couple,
+    .bounds = bounds,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -139,6 +139,7 @@ const skv_op skv_op_average_pool = {
     .grad = grad,
     .couple = skv_couple_pool,
     .range = range,
+    .bounds = skv_bound_channels,
     .cost = skv_pool_cost,
     SKV_LIST(cases),
 };

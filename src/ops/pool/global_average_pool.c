@@ -90,6 +90,7 @@ const skv_op skv_op_global_average_pool = {
     .grad = grad,
     .couple = skv_couple_pool,
     .range = range,
+    .bounds = skv_bound_channels,
     .cost = cost,
     SKV_LIST(cases),
 };

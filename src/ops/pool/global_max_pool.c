@@ -55,6 +55,7 @@ const skv_op skv_op_global_max_pool = {
     .grad = grad,
     .couple = couple,
     .range = skv_range_first,
+    .bounds = skv_bound_channels,
     .cost = skv_cost_per_element,
     SKV_LIST(cases),
 };

@@ -185,6 +185,7 @@ const skv_op skv_op_max_pool = {
     .grad = grad,
     .couple = skv_couple_pool,
     .range = range,
+    .bounds = skv_bound_channels,
     .cost = skv_pool_cost,
     SKV_LIST(cases),
 };

@@ -83,6 +83,31 @@ static int needs_opset(const skive_node *n) {
 
 static void cost(const skive_node *n, skive_cost *out) { skv_cost_per_element(n, out); }
 
+static skive_status bounds(skv_bounding *b) {
+    const skive_node *n = skv_bounding_node(b);
+    const skive_tensor *scale = skv_bound_constant(b, 1), *zero = skv_bound_constant(b, 2);
+    const skive_type *y = &n->outputs[0]->type;
+    skv_range *r;
+    if (!scale || (skv_node_in(n, 2) && !zero) || y->rank < 1 || skv_attr_int(n, "block_size", 0) != 0 ||
+        y->dtype != SKIVE_F32)
+        return SKIVE_OK;
+    const int64_t scales = skive_tensor_count(scale);
+    int axis = skv_bound_axis(b, 0);
+    if (scales > 1) axis = (int)skv_axis(skv_attr_int(n, "axis", 1), y->rank);
+    const int64_t length = axis < 0 ? 1 : y->dims[axis].size;
+    if (length < 1 || (scales > 1 && scales != length)) return SKIVE_OK;
+    SKV_TRY(skv_bound_output(b, axis, length, &r));
+    for (int64_t c = 0; c < length; c++) {
+        const size_t s = scales > 1 ? (size_t)c : 0;
+        const float step = (float)skv_load_f64(scale->dtype, scale->data, s);
+        const double z = zero ? skv_load_f64(zero->dtype, zero->data, s) : 0;
+        const skv_range x = skv_bound_at(b, 0, axis, c);
+        const double one = (double)((float)(x.lo - z) * step), other = (double)((float)(x.hi - z) * step);
+        r[c] = (skv_range){one < other ? one : other, one < other ? other : one};
+    }
+    return SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "uint8", /* "dequantizelinear" of the ONNX specification */
      CASE_IN({CASE_TYPED(SKIVE_U8, 4), CASE_VALUES(0, 3, 128, 255)}, {CASE_SCALAR(SKIVE_F32, 2), .constant = true},
@@ -149,6 +174,7 @@ const skv_op skv_op_dequantize_linear = {
     .run = run,
     .grad = grad,
     .couple = skv_couple_scales,
+    .bounds = bounds,
     .cost = cost,
     SKV_LIST(cases),
     .no_fold = true,

@@ -4,6 +4,8 @@
  * The arithmetic is that of the type's number grid (tensor/grid.h): x and scale as float32, one division rounded to
  * float32, one rounding to the nearest integer (ties to even), an exact sum with the zero point, saturation to the
  * type's range. A NaN gives the zero point. To a float8, whose zero point is 0, the quotient is rounded as by Cast. */
+#include <float.h>
+
 #include "ops/quant/common_quantize.h"
 
 static const skv_attr_spec attrs[] = {
@@ -122,6 +124,41 @@ static int needs_opset(const skive_node *n) {
 
 static void cost(const skive_node *n, skive_cost *out) { skv_cost_per_element(n, out); }
 
+/* Rounding is monotonic. The integer form of a quantized product multiplies by a rounded factor where this divides, so
+ * that a number may be off by a few units in its last place. */
+static skive_status bounds(skv_bounding *b) {
+    const skive_node *n = skv_bounding_node(b);
+    const skive_tensor *scale = skv_bound_constant(b, 1), *zero = skv_bound_constant(b, 2);
+    const skive_type *y = &n->outputs[0]->type;
+    int64_t low;
+    uint64_t high;
+    skv_range *r;
+    if (!scale || (skv_node_in(n, 2) && !zero) || y->rank < 1 || skv_attr_int(n, "block_size", 0) != 0 ||
+        n->inputs[0]->type.dtype != SKIVE_F32 || !skv_dtype_int_range(y->dtype, &low, &high))
+        return SKIVE_OK;
+    const int64_t scales = skive_tensor_count(scale);
+    int axis = skv_bound_axis(b, 0);
+    if (scales > 1) axis = (int)skv_axis(skv_attr_int(n, "axis", 1), y->rank);
+    const int64_t length = axis < 0 ? 1 : y->dims[axis].size;
+    if (length < 1 || (scales > 1 && scales != length)) return SKIVE_OK;
+    SKV_TRY(skv_bound_output(b, axis, length, &r));
+    for (int64_t c = 0; c < length; c++) {
+        const size_t s = scales > 1 ? (size_t)c : 0;
+        const float step = (float)skv_load_f64(scale->dtype, scale->data, s);
+        const double z = zero ? skv_load_f64(zero->dtype, zero->data, s) : 0;
+        const skv_range x = skv_bound_at(b, 0, axis, c);
+        const float near = (float)(x.lo - 4 * (double)FLT_EPSILON * fabs(x.lo)),
+                    far = (float)(x.hi + 4 * (double)FLT_EPSILON * fabs(x.hi));
+        if (!(step > 0)) {
+            r[c] = (skv_range){(double)low, (double)high};
+            continue;
+        }
+        r[c].lo = fmin(fmax(rint((double)(near / step)) + z, (double)low), (double)high);
+        r[c].hi = fmin(fmax(rint((double)(far / step)) + z, (double)low), (double)high);
+    }
+    return SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "uint8", /* "quantizelinear" of the ONNX specification */
      CASE_IN({CASE_F32(6), CASE_VALUES(0, 2, 3, 1000, -254, -1000)}, {CASE_SCALAR(SKIVE_F32, 2)},
@@ -199,6 +236,7 @@ const skv_op skv_op_quantize_linear = {
     .grad = grad,
     .couple = skv_couple_scales,
     .range = range,
+    .bounds = bounds,
     .cost = cost,
     SKV_LIST(cases),
 };

@@ -113,6 +113,31 @@ static skv_range range(const skive_node *n, const skv_range *in) {
     return r;
 }
 
+static skive_status bounds(skv_bounding *b) {
+    const skive_node *n = skv_bounding_node(b);
+    const skive_type *y = &n->outputs[0]->type;
+    const int axis = y->rank > 0 ? (int)skv_axis(skv_attr_int(n, "axis", 0), y->rank) : -1;
+    const int along = y->rank > 1 ? 1 : axis;
+    int64_t at = 0;
+    skv_range *r;
+    if (axis < 0 || y->dims[along].size < 1) return SKIVE_OK;
+    for (uint32_t i = 0; i < n->n_inputs; i++)
+        if (n->inputs[i]->type.rank != y->rank || n->inputs[i]->type.dims[along].size < 0) return SKIVE_OK;
+    SKV_TRY(skv_bound_output(b, along, y->dims[along].size, &r));
+    for (uint32_t i = 0; i < n->n_inputs; i++) {
+        const int64_t length = n->inputs[i]->type.dims[along].size;
+        for (int64_t c = 0; c < length && at + c < y->dims[along].size; c++) {
+            const skv_range x = skv_bound_at(b, i, along, c);
+            skv_range *to = &r[at + c];
+            if (i == 0 || along == axis) *to = x;
+            if (x.lo < to->lo) to->lo = x.lo;
+            if (x.hi > to->hi) to->hi = x.hi;
+        }
+        at += along == axis ? length : 0;
+    }
+    return SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_ATTRS(CASE_INT("axis", 1)),
@@ -151,6 +176,7 @@ const skv_op skv_op_concat = {
     .grad = grad,
     .couple = couple,
     .range = range,
+    .bounds = bounds,
     .cost = skv_cost_none,
     SKV_LIST(cases),
 };

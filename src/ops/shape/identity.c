@@ -35,6 +35,7 @@ const skv_op skv_op_identity = {
     .grad = grad,
     .couple = couple,
     .range = skv_range_first,
+    .bounds = skv_bound_reshape,
     .cost = skv_cost_none,
     SKV_LIST(cases),
     .motion = SKV_RESHAPES,

@@ -144,6 +144,28 @@ static skive_status import(skive_graph *g, skive_node *n, int from) {
     return skv_import_float(g, n, "value", 2, dtype);
 }
 
+/* Elements of the input, and those that fill; along the channels unless these are padded themselves. */
+static skive_status bounds(skv_bounding *b) {
+    const skive_node *n = skv_bounding_node(b);
+    const skive_type *x = &n->inputs[0]->type;
+    const int axis = skv_bound_axis(b, 0);
+    const skive_tensor *value = skv_bound_constant(b, 2);
+    const bool fills = skv_pad_mode_of(n) == SKV_PAD_CONSTANT;
+    const double fill = value && skive_tensor_count(value) == 1 ? skv_load_f64(value->dtype, value->data, 0) : 0;
+    skv_pads p;
+    skv_range *r;
+    if (x->rank < 0 || (skv_node_in(n, 2) && !value) || !skv_pads_constant(n, 1, 3, x->rank, &p)) return SKIVE_OK;
+    const bool whole = axis < 0 || p.before[axis] != 0 || p.after[axis] != 0;
+    const int64_t length = whole ? 1 : x->dims[axis].size;
+    SKV_TRY(skv_bound_output(b, whole ? -1 : axis, length, &r));
+    for (int64_t i = 0; i < length; i++) {
+        r[i] = skv_bound_at(b, 0, whole ? -1 : axis, i);
+        if (fills && fill < r[i].lo) r[i].lo = fill;
+        if (fills && fill > r[i].hi) r[i].hi = fill;
+    }
+    return SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "constant",
      CASE_IN({CASE_F32(2), CASE_VALUES(1, 2)}, CASE_LIST(2, 1, 2), {CASE_SCALAR(SKIVE_F32, 9), .constant = true}),
@@ -202,6 +224,7 @@ const skv_op skv_op_pad = {
     .grad = grad,
     .couple = couple,
     .shrink = shrink,
+    .bounds = bounds,
     .cost = skv_cost_none,
     SKV_LIST(cases),
 };

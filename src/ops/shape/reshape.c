@@ -125,6 +125,7 @@ const skv_op skv_op_reshape = {
     .couple = couple,
     .shrink = shrink,
     .range = skv_range_first,
+    .bounds = skv_bound_reshape,
     .cost = skv_cost_none,
     SKV_LIST(cases),
     .motion = SKV_RESHAPES,

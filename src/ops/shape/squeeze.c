@@ -79,6 +79,7 @@ const skv_op skv_op_squeeze = {
     .couple = skv_couple_reshape,
     .shrink = shrink,
     .range = skv_range_first,
+    .bounds = skv_bound_reshape,
     .cost = skv_cost_none,
     SKV_LIST(cases),
     .motion = SKV_RESHAPES,

@@ -74,6 +74,21 @@ static void couple(skv_couple *c) {
     for (int d = 0; d < t->rank; d++) skv_couple_same(c, SKV_CIN(0, perm[d]), SKV_COUT(0, d));
 }
 
+static skive_status bounds(skv_bounding *b) {
+    const skive_node *n = skv_bounding_node(b);
+    const int axis = skv_bound_axis(b, 0), rank = n->inputs[0]->type.rank;
+    int perm[SKIVE_MAX_RANK];
+    skv_range *r;
+    if (axis < 0 || !permutation(n, rank, perm)) return SKIVE_OK;
+    for (int d = 0; d < rank; d++) {
+        const int64_t length = n->inputs[0]->type.dims[axis].size;
+        if (perm[d] != axis) continue;
+        SKV_TRY(skv_bound_output(b, d, length, &r));
+        for (int64_t i = 0; i < length; i++) r[i] = skv_bound_at(b, 0, axis, i);
+    }
+    return SKIVE_OK;
+}
+
 static const skv_op_case cases[] = {
     {.name = "by hand",
      CASE_IN({CASE_F32(2, 3), CASE_VALUES(1, 2, 3, 4, 5, 6)}),
@@ -111,6 +126,7 @@ const skv_op skv_op_transpose = {
     .grad = grad,
     .couple = couple,
     .range = skv_range_first,
+    .bounds = bounds,
     .cost = skv_cost_none,
     SKV_LIST(cases),
     .motion = SKV_REORDERS,

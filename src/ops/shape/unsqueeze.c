@@ -57,6 +57,7 @@ const skv_op skv_op_unsqueeze = {
     .grad = skv_grad_reshape,
     .couple = skv_couple_reshape,
     .range = skv_range_first,
+    .bounds = skv_bound_reshape,
     .cost = skv_cost_none,
     SKV_LIST(cases),
     .motion = SKV_RESHAPES,
