@@ -239,7 +239,7 @@ static skive_status work(cli_job *j) {
     pruning *p = j->own;
     const skive_status status =
         skive_prune(j->a->ctx, j->graph, j->train, j->validation, skive_options_prune(j->options), &p->report);
-    j->reached = p->report.n_layers > 0;
+    j->reached = p->report.n_layers > 0 || p->report.n_channels > 0;
     return status;
 }
 

@@ -69,6 +69,16 @@ typedef struct skive_prune_options {
      * there is ("0.5"), otherwise absolute: multiply-accumulates ("200M"), parameters ("1.5M"), bytes of the ONNX file
      * ("200k"), time of one run with one sample, measured on this machine with the context's threads ("2ms"). */
     const char *macs, *params, *bytes, *latency;
+    /* Instead of a budget, channels that do nothing are removed: those whose numbers are zero or one constant wherever
+     * they are read, proven by interval analysis from the types of the inputs and the parameters, and those that are
+     * read with weights that are zero. Either implies the granularity "channel". `lossless`: of a quantized model not a
+     * bit of the outputs changes; constants are moved into biases where that is exact in integers. `zeros`: what
+     * training left at zero (group lasso, pruned filters); constants are moved into biases also in float32, which
+     * changes roundings; fine-tuning may follow. */
+    bool lossless, zeros;
+    /* With `lossless`: constants of float32, within this fraction of their magnitude, are moved into biases too. 0, the
+     * default: they stay. */
+    double tolerance;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 /* Training options for fine-tuning a pruned model: epochs 0, learning rate 0.01, no warm-up. */
@@ -104,6 +114,8 @@ typedef struct skive_prune_report {
     int64_t removed;                /* channels, of so many that could be removed */
     int64_t removable;
     int64_t multiple; /* widths of layers were rounded to multiples of it */
+    /* With `lossless` and `zeros`: channels removed whose constant the next bias has taken, and constant ones kept. */
+    int64_t folded, constant;
 } skive_prune_report;
 SKIVE_API void skive_prune_report_free(skive_context *ctx, skive_prune_report *report);
 

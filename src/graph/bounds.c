@@ -16,6 +16,7 @@ typedef struct bound {
 struct skv_bounds {
     skive_context *ctx;
     const skive_graph *graph;
+    uint32_t n_values;      /* when it was made */
     bound *of;              /* [n_values] */
     skive_tensor *computed; /* [n_values] from parameters alone; empty: not */
 };
@@ -40,7 +41,7 @@ skv_range skv_range_of_sum(double lo, double hi, double size, double terms) {
 /* ---- constants ---- */
 
 const skive_tensor *skv_bounds_constant(const skv_bounds *b, const skive_value *v) {
-    if (!v || v->id >= b->graph->n_values) return NULL;
+    if (!v || v->id >= b->n_values) return NULL;
     const skive_tensor *t = skv_value_tensor(v);
     if (t) return t;
     return b->computed[v->id].data ? &b->computed[v->id] : NULL;
@@ -80,8 +81,8 @@ static skv_range range_of_tensor(const skive_tensor *t, int axis, int64_t index)
     const int64_t run = axis >= 0 ? inner : n, step = axis >= 0 ? inner * length : n;
     for (int64_t at = from; at < n && run > 0; at += step)
         for (int64_t i = at; i < at + run; i++)
-            r = join(r, (skv_range){skv_load_f64(t->dtype, t->data, (size_t)i),
-                                    skv_load_f64(t->dtype, t->data, (size_t)i)});
+            r = join(
+                r, (skv_range){skv_load_f64(t->dtype, t->data, (size_t)i), skv_load_f64(t->dtype, t->data, (size_t)i)});
     return r.lo <= r.hi ? r : everything;
 }
 
@@ -94,7 +95,7 @@ const skive_tensor *skv_bound_constant(const skv_bounding *b, size_t i) {
 }
 
 skv_range skv_bounds_at(const skv_bounds *b, const skive_value *v, int axis, int64_t index) {
-    if (!v || v->id >= b->graph->n_values) return everything;
+    if (!v || v->id >= b->n_values) return everything;
     const skive_tensor *t = skv_bounds_constant(b, v);
     if (t) {
         const bool there = axis >= 0 && axis < t->rank && index >= 0 && index < t->dims[axis];
@@ -244,7 +245,7 @@ static skive_status bound_inputs(skv_bounds *b) {
 
 /* Parameters left coded are looked at as well. */
 static skive_status inflate(skv_bounds *b) {
-    for (uint32_t i = 0; i < b->graph->n_values; i++) {
+    for (uint32_t i = 0; i < b->n_values; i++) {
         const skive_value *v = b->graph->values[i];
         if (v->storage && v->storage->coded) SKV_TRY(skv_storage_inflate(b->ctx, v->storage, &b->computed[i]));
     }
@@ -259,6 +260,7 @@ skive_status skv_bounds_create(const skive_graph *g, skv_bounds **out) {
     SKV_TRY(skv_alloc_array(g->ctx, 1, sizeof *b, &b));
     b->ctx = g->ctx;
     b->graph = g;
+    b->n_values = g->n_values;
     SKV_GO(status, fail, skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *b->of, &b->of));
     SKV_GO(status, fail, skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *b->computed, &b->computed));
     for (uint32_t i = 0; i < g->n_values; i++) b->of[i].axis = -1;
@@ -278,8 +280,8 @@ fail:
 
 void skv_bounds_free(skv_bounds *b) {
     if (!b) return;
-    for (uint32_t i = 0; b->of && i < b->graph->n_values; i++) skv_free(b->ctx, b->of[i].r);
-    for (uint32_t i = 0; b->computed && i < b->graph->n_values; i++) skive_tensor_free(b->ctx, &b->computed[i]);
+    for (uint32_t i = 0; b->of && i < b->n_values; i++) skv_free(b->ctx, b->of[i].r);
+    for (uint32_t i = 0; b->computed && i < b->n_values; i++) skive_tensor_free(b->ctx, &b->computed[i]);
     skv_free(b->ctx, b->of);
     skv_free(b->ctx, b->computed);
     skv_free(b->ctx, b);

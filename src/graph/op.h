@@ -229,7 +229,7 @@ typedef struct skv_op {
     /* Called when channels of coupled axes went. NULL: slices of the parameters are all that goes. */
     skive_status (*shrink)(const skv_shrink *s);
     skv_range (*range)(const skive_node *n, const skv_range *in); /* in real numbers; callers use skv_output_range */
-    skive_status (*bounds)(skv_bounding *b); /* NULL: by `range`, element by element where `pointwise` */
+    skive_status (*bounds)(skv_bounding *b);             /* NULL: by `range`, element by element where `pointwise` */
     void (*cost)(const skive_node *n, skive_cost *cost); /* adds macs and operations only */
     const skv_op_case *cases;
     size_t n_cases;

@@ -230,14 +230,13 @@ static skive_status look(search *s) {
     return skv_channels_open(p, &s->c);
 }
 
-static skive_status list_channels(search *s) {
-    skv_pruning *p = s->p;
-    const size_t n = skive_coupling_layer_count(s->c.coupling);
+static skive_status list_channels(skv_pruning *p, const skive_coupling *coupling) {
+    const size_t n = skive_coupling_layer_count(coupling);
     if (p->report.channels) return SKIVE_OK;
     SKV_TRY(skv_alloc_array(p->ctx, n + 1, sizeof *p->report.channels, &p->report.channels));
     for (size_t i = 0; i < n; i++) {
         skive_coupling_layer l;
-        if (!skive_coupling_layer_get(s->c.coupling, i, &l)) continue;
+        if (!skive_coupling_layer_get(coupling, i, &l)) continue;
         skive_prune_channels *row = &p->report.channels[p->report.n_channels++];
         *row =
             (skive_prune_channels){.channels = l.channels, .count = l.count, .kept = l.count, .removable = l.removable};
@@ -245,7 +244,7 @@ static skive_status list_channels(search *s) {
         SKV_TRY(skv_strdup(p->ctx, l.value->n_uses ? l.value->uses[0].node->name : "", &row->node));
         if (l.why) SKV_TRY(skv_asprintf(p->ctx, &row->why, "%s%s%s", l.why, l.by ? ": " : "", l.by ? l.by : ""));
     }
-    p->report.removable = (int64_t)s->c.n;
+    p->report.removable = (int64_t)skive_coupling_count(coupling);
     return SKIVE_OK;
 }
 
@@ -278,7 +277,7 @@ static skive_status remove_some(search *s, double budget) {
     double least;
     size_t gone = 0;
     SKV_TRY(look(s));
-    SKV_TRY(list_channels(s));
+    SKV_TRY(list_channels(p, s->c.coupling));
     p->report.multiple = asked;
     if (s->c.n == 0) return refuse(s, budget, s->before);
     if (asked == 0)
@@ -357,6 +356,24 @@ static skive_status steps(search *s, const skv_tuning *t) {
     return SKIVE_OK;
 }
 
+/* Without a budget: what does nothing, then fine-tuning if it is asked for. */
+static skive_status remove_dead(search *s, const skv_tuning *t) {
+    skv_pruning *p = s->p;
+    skive_coupling *coupling = NULL;
+    skive_train_options o = *p->o->finetune;
+    SKV_TRY(skive_coupling_create(p->work, &coupling));
+    const skive_status listed = list_channels(p, coupling);
+    skive_coupling_free(coupling);
+    SKV_TRY(listed);
+    SKV_TRY(skv_prune_dead(p));
+    SKV_TRY(check_runs(s));
+    if (o.epochs < 1) return SKIVE_OK;
+    const skive_status status = skv_prune_tune(p, t, &o, 0);
+    p->tuned = p->report.training.n_epochs > 0;
+    if (status == SKIVE_ERR_INTERRUPTED) skv_prune_tell_stopped(p, 0, 1);
+    return status;
+}
+
 /* Both sizes, and both times in turns. */
 static skive_status compare(search *s) {
     skv_pruning *p = s->p;
@@ -388,8 +405,12 @@ skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t) {
     SKV_GO(status, done, make_plain(p));
     SKV_GO(status, done, skive_graph_copy(p->ctx, p->work, &dense));
     s.dense = dense;
-    SKV_GO(status, done, take_budget(&s));
-    status = steps(&s, t);
+    if (p->o->lossless || p->o->zeros) {
+        status = remove_dead(&s, t);
+    } else {
+        SKV_GO(status, done, take_budget(&s));
+        status = steps(&s, t);
+    }
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p->tuned)) {
         const skive_status compared = compare(&s);
         count_left(p);

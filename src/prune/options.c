@@ -1,6 +1,7 @@
 /* Options of pruning: defaults and checks. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "prune/prune.h"
 
@@ -59,6 +60,19 @@ static const skv_option options[] = {
     BUDGET("params", params, "", "parameters that remain, of channels"),
     BUDGET("bytes", bytes, "B", "bytes of the ONNX file that remain, of channels"),
     BUDGET("latency", latency, "s", "time of a run that remains, of channels; measured on this machine"),
+    {.name = "lossless",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_prune_options, lossless),
+     .brief = "instead of a budget: remove channels that provably do nothing, and change no output"},
+    {.name = "zeros",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_prune_options, zeros),
+     .brief = "instead of a budget: remove channels that training left at zero"},
+    {.name = "tolerance",
+     .type = SKV_OPTION_REAL,
+     .most = 0.01,
+     SKV_FIELD(DOUBLE, skive_prune_options, tolerance),
+     .brief = "with lossless: constants of float32 within this fraction move into biases"},
     {.name = "sparsity",
      .type = SKV_OPTION_REAL,
      .most = 1,
@@ -139,6 +153,20 @@ static skive_status check_sparsity(const skv_pruning *p, const char *of, double 
                        sparsity);
 }
 
+/* What does nothing is removed without a budget, a score or steps. */
+static skive_status check_dead(const skv_pruning *p, size_t budgets) {
+    const skive_prune_options *o = p->o;
+    const char *what = o->lossless ? "lossless" : "zeros";
+    const char *other = o->lossless && o->zeros              ? "zeros"
+                        : budgets > 0                        ? "a budget"
+                        : !p->schedule->one_step             ? "a gradual schedule"
+                        : o->lossless && o->finetune->epochs ? "fine-tuning"
+                                                             : NULL;
+    if (!other) return SKIVE_OK;
+    return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, what,
+                       "%s removes all channels that do nothing and no others: it cannot be used with %s", what, other);
+}
+
 /* Channels are removed down to a budget; what single weights have besides means nothing for them. */
 static skive_status check_channels(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
@@ -151,7 +179,9 @@ static skive_status check_channels(const skv_pruning *p) {
                            "weights to zero, which makes a model neither smaller nor faster by itself",
                            p->granularity->name);
     if (!p->granularity->removes) return SKIVE_OK;
-    if (given != 1)
+    if (o->lossless || o->zeros) {
+        SKV_TRY(check_dead(p, given));
+    } else if (given != 1)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "budget",
                            "%s: channels are removed until macs, params, bytes or latency is what one budget says",
                            given ? "more than one budget is given" : "there is no budget");
@@ -246,12 +276,22 @@ skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, sk
     SKV_TRY(skv_family_pick(p->ctx, &skv_granularity_family, "granularity", o->granularity, &index,
                             &p->granularity_options));
     p->granularity = skv_granularity_at(index);
+    if ((o->lossless || o->zeros) && strcmp(p->granularity->name, "element") == 0) {
+        SKV_TRY(skv_family_pick(p->ctx, &skv_granularity_family, "granularity", "channel", &index,
+                                &p->granularity_options));
+        p->granularity = skv_granularity_at(index);
+    }
+    if ((o->lossless || o->zeros) && !p->granularity->removes)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, o->lossless ? "lossless" : "zeros",
+                           "what does nothing is removed channel by channel, not by '%s'", p->granularity->name);
+    if (o->tolerance != 0 && !o->lossless)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "tolerance", "it is for lossless, which is not asked for");
     if (o->layer_floor < 0) o->layer_floor = -1;
     SKV_TRY(skv_table_resolve(p->ctx, &skv_prune_table, o));
     SKV_TRY(skv_finetune_options_take(p->ctx, o->finetune, finetune));
     o->finetune = finetune;
-    SKV_TRY(skv_prune_check_data(p));
     p->schedule = skv_prune_schedule_find(o->schedule);
+    SKV_TRY(skv_prune_check_data(p));
     SKV_TRY(check_target(p));
     SKV_TRY(check_named(p));
     return check_finetuning(p);

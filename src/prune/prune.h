@@ -263,6 +263,8 @@ void skv_channels_close(skv_channels *c);
 void skv_channels_choose(skv_channels *c, size_t take, int64_t multiple);
 /* p->work without the chosen channels; *out is freed by the caller. */
 skive_status skv_channels_remove(const skv_channels *c, skive_graph **out);
+/* Removes from p->work all channels that do nothing (dead.c), and counts them in p->report. */
+skive_status skv_prune_dead(skv_pruning *p);
 /* Prunes p->work, a copy of the caller's graph, by whole channels; fills p->report. */
 skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t);
 
