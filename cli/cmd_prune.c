@@ -116,6 +116,8 @@ static void add_channels(json_t *j, const skive_prune_report *r) {
     json_object_set_new(j, "removed", json_integer(r->removed));
     json_object_set_new(j, "removable", json_integer(r->removable));
     json_object_set_new(j, "multiple", json_integer(r->multiple));
+    json_object_set_new(j, "folded", json_integer(r->folded));
+    json_object_set_new(j, "constant", json_integer(r->constant));
 }
 
 static json_t *report_json(const skive_prune_report *r) {
@@ -197,6 +199,7 @@ static void tell_plan(const cli_args *a, const skive_prune_report *r) {
 
 /* One target; and an option that would have no effect is an error. */
 static skive_status settings(cli_job *j) {
+    static const char *const scored[] = {"sparsity", "criterion", "threshold", "threshold-std", "prune-schedule"};
     cli_args *a = j->a;
     skive_prune_options *o = skive_options_prune(j->options);
     const int given = cli_has(a, "sparsity") + cli_has(a, "threshold") + cli_has(a, "threshold-std");
@@ -208,6 +211,11 @@ static skive_status settings(cli_job *j) {
             return cli_fail(a, SKIVE_ERR_ARGUMENT,
                             "--structured is --granularity channel: only one of the two can be given");
         o->granularity = "channel";
+    }
+    for (size_t i = 0; i < CLI_COUNT(scored) && (cli_has(a, "lossless") || cli_has(a, "zeros")); i++) {
+        if (cli_has(a, scored[i]))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s has no effect with --%s, which removes what does nothing",
+                            scored[i], cli_has(a, "lossless") ? "lossless" : "zeros");
     }
     if (cli_has(a, "sparsity") && strncmp(o->granularity, "channel", 7) == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
@@ -295,7 +303,10 @@ const cli_command cli_command_prune = {
         "\n"
         "With --structured whole channels (filters, neurons, hidden units, heads) are removed with all that is\n"
         "coupled to them, until --macs, --params, --bytes or --latency remains: the model becomes a smaller one\n"
-        "of the same kind. What cannot be removed is named with the reason.",
+        "of the same kind. What cannot be removed is named with the reason.\n"
+        "\n"
+        "With --lossless exactly the channels go that provably do nothing, and no output changes (of a quantized\n"
+        "model not a bit); --zeros removes what training left at zero.",
     .examples =
         "  skive prune student.onnx --data fashion-mnist --sparsity 0.9 --finetune 5 -o pruned.onnx\n"
         "  skive prune student.onnx --data fashion-mnist --finetune 5 --teacher teacher.onnx --distill-alpha 0.7 \\\n"
@@ -303,6 +314,7 @@ const cli_command cli_command_prune = {
         "  skive prune student.onnx --data fashion-mnist --sparsity 0.98 --prune-schedule cubic --surgery \\\n"
         "      --finetune 10 -o pruned.onnx\n"
         "  skive prune student.onnx --structured --macs 0.5 --data fashion-mnist --finetune 5 -o small.onnx\n"
+        "  skive prune int8.onnx --lossless -o same.onnx\n"
         "  skive prune student.onnx --criterion lamp --sparsity 0.9 --layer conv1.weight=0.5 -o pruned.onnx",
     .saves = true,
     .run = run,

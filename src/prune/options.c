@@ -72,6 +72,7 @@ static const skv_option options[] = {
      .type = SKV_OPTION_REAL,
      .most = 0.01,
      SKV_FIELD(DOUBLE, skive_prune_options, tolerance),
+     .needs = "lossless",
      .brief = "with lossless: constants of float32 within this fraction move into biases"},
     {.name = "sparsity",
      .type = SKV_OPTION_REAL,

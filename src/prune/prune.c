@@ -217,6 +217,7 @@ static skive_status prune_elements(skv_pruning *p, skive_graph *graph, skv_tunin
 static skive_status prune_channels(skv_pruning *p, skive_graph *graph, const skv_tuning *t) {
     const skive_status status = skv_prune_channels(p, t);
     if (!is_reached(p, status)) return status;
+    if (p->report.removed == 0 && !p->tuned) return status; /* then the model stays as it is written */
     skive_graph_take(graph, p->work);
     p->work = NULL;
     return status;

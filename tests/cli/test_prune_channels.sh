@@ -62,11 +62,18 @@ for group in sum mean max first; do
 done
 expect 0 'fc1 +fc1.weight +neurons +64 +64' "$skive" prune mlp.onnx --structured --params 0.6 --skip fc1.weight -o kept.onnx
 
+# ---- without a budget ----
+expect 0 'no channel does nothing' "$skive" prune mlp.onnx --lossless -o same.onnx
+expect 0 'removed 0 of 128 removable channels' "$skive" prune mlp.onnx --structured --zeros -o same.onnx
+
 # ---- a dry run ----
 expect 0 'dry run: nothing was trained, and nothing was written' "$skive" prune mlp.onnx --structured --params 0.5 --dry-run -o dry.onnx
 absent dry.onnx
 
 # ---- what cannot be ----
+expect 2 'lossless removes all channels that do nothing and no others: it cannot be used with a budget' "$skive" prune mlp.onnx --lossless --macs 0.5 -o no.onnx
+expect 2 '--criterion has no effect with --zeros' "$skive" prune mlp.onnx --zeros --criterion lamp -o no.onnx
+expect 2 '--tolerance needs --lossless' "$skive" prune mlp.onnx --zeros --tolerance 1e-6 -o no.onnx
 expect 2 'the pattern of .nm:2:4. says how many' "$skive" prune mlp.onnx --granularity nm:2:4 --sparsity 0.5 -o no.onnx
 expect 11 'below the smallest that can be reached.*must stay: .fc3.weight' "$skive" prune mlp.onnx --structured --params 0.001 -o no.onnx
 one_line
