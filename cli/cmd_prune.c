@@ -199,7 +199,6 @@ static void tell_plan(const cli_args *a, const skive_prune_report *r) {
 
 /* One target; and an option that would have no effect is an error. */
 static skive_status settings(cli_job *j) {
-    static const char *const scored[] = {"sparsity", "criterion", "threshold", "threshold-std", "prune-schedule"};
     cli_args *a = j->a;
     skive_prune_options *o = skive_options_prune(j->options);
     const int given = cli_has(a, "sparsity") + cli_has(a, "threshold") + cli_has(a, "threshold-std");
@@ -211,11 +210,6 @@ static skive_status settings(cli_job *j) {
             return cli_fail(a, SKIVE_ERR_ARGUMENT,
                             "--structured is --granularity channel: only one of the two can be given");
         o->granularity = "channel";
-    }
-    for (size_t i = 0; i < CLI_COUNT(scored) && (cli_has(a, "lossless") || cli_has(a, "zeros")); i++) {
-        if (cli_has(a, scored[i]))
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s has no effect with --%s, which removes what does nothing",
-                            scored[i], cli_has(a, "lossless") ? "lossless" : "zeros");
     }
     if (cli_has(a, "sparsity") && strncmp(o->granularity, "channel", 7) == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
