@@ -196,7 +196,7 @@ static void integers_keep_every_bit(void **state) {
         skive_prune_report_free(ctx, &r);
 
         v.b2[0] = -1e6;    /* never above zero */
-        zero(&v.w2[9], 9); /* the same number everywhere, which the last bias takes: 1200 steps are 4.6875, 19 of the next */
+        zero(&v.w2[9], 9); /* one number everywhere, which the last bias takes: 1200 steps, 19 of the next */
         v.b2[1] = 1200;
         zero(&v.w1[2 * 18], 18); /* a number that the padding in front of the next layer shows */
         v.b1[2] = 2000;

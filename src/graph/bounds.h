@@ -1,6 +1,6 @@
 /* What the numbers of a graph's values can be: an interval for each channel, found from the types of the inputs and the
- * parameters alone (interval analysis). The intervals hold for what the operators compute in float32, whatever the order
- * of their sums, and for the integer form of quantized operators; NaN and infinite inputs apart. */
+ * parameters alone (interval analysis). The intervals hold for what the operators compute in float32, whatever the
+ * order of their sums, and for the integer form of quantized operators; NaN and infinite inputs apart. */
 #ifndef SKV_BOUNDS_H
 #define SKV_BOUNDS_H
 
