@@ -6,7 +6,9 @@
 #include "cli.h"
 
 static const cli_option options[] = {
-    {"data", 'd', "SET", "data set; its training samples are used for calibration", false},
+    {"data", 'd', "SET",
+     "data set; its training samples are used for calibration; none: ranges from the statistics of BatchNormalization",
+     false},
     {"input", 'i', "[NAME=]FILE.npy",
      "calibration samples for one input, the first axis being the sample; for models with several inputs or without a "
      "data set; may be repeated",
@@ -32,6 +34,9 @@ static const cli_option options[] = {
 };
 
 enum { MAX_SKIP = 256 };
+
+/* --data none: static quantization without samples. */
+static bool has_no_data(const cli_args *a) { return strcmp(cli_text(a, "data", ""), "none") == 0; }
 
 /* ---- where the samples come from ---- */
 
@@ -94,6 +99,7 @@ static skive_status calibrate(cli_args *a, skive_graph *g, skive_quantize_option
     if (cli_has(a, "max-drop")) status = cli_number_in(a, "max-drop", 0, 100, &max_drop);
     if (status == SKIVE_OK)
         status = o->dry_run               ? skive_quantize_feed(a->ctx, g, no_samples, NULL, o, r)
+                 : has_no_data(a)         ? skive_quantize_data_free(a->ctx, g, o, r)
                  : cli_has(a, "max-drop") ? within(a, g, data, max_drop, o, r, c)
                  : cli_has(a, "input")    ? from_inputs(a, g, o, r)
                                           : from_data(a, g, data, o, r);
@@ -128,9 +134,23 @@ static const char *grid_of(const cli_args *a) {
     return to ? to : cli_text(a, "weights", NULL);
 }
 
+static skive_status check_no_data(cli_args *a) {
+    static const char *const sampled[] = {"max-drop", "calibration", "samples", "batch", "shape"};
+    static const char *const range[] = {"input-low", "input-high"};
+    for (size_t i = 0; has_no_data(a) && i < CLI_COUNT(sampled); i++)
+        if (cli_has(a, sampled[i]))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data none quantizes without samples: --%s has no use",
+                            sampled[i]);
+    for (size_t i = 0; !has_no_data(a) && i < CLI_COUNT(range); i++)
+        if (cli_has(a, range[i]))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is for --data none; samples tell the range themselves",
+                            range[i]);
+    return SKIVE_OK;
+}
+
 static skive_status check_how(cli_args *a, bool *data_free) {
-    static const char *const sampled[] = {"data",    "input", "max-drop", "calibration",
-                                          "samples", "batch", "shape",    "activations"};
+    static const char *const sampled[] = {"data",  "input",       "max-drop", "calibration", "samples",        "batch",
+                                          "shape", "activations", "equalize", "absorb-bias", "bias-correction"};
     /* With samples --weights is the grid of static quantization. */
     const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input");
     const int ways =
@@ -208,7 +228,7 @@ static skive_status run(cli_args *a) {
     const bool dry = cli_has(a, "dry-run");
     bool data_free;
     const skive_status how = check_how(a, &data_free);
-    if (how != SKIVE_OK) return how;
+    if (how != SKIVE_OK || check_no_data(a) != SKIVE_OK) return SKIVE_ERR_ARGUMENT;
     if (!data_free && cli_has(a, "data") == cli_has(a, "input") && (cli_has(a, "data") || !dry))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         cli_has(a, "data") ? "--data and --input cannot be combined"
@@ -301,10 +321,14 @@ const cli_command cli_command_quantize = {
         "float by bisection, each time with the accuracy on the validation split. If not even one node can be "
         "quantized the\n"
         "limit is infeasible: status 11, the best that was found is printed, and nothing is written.\n"
+        "--equalize makes the weights of a channel as large where it is computed as where it is read; the function "
+        "stays\n"
+        "the same. --data none takes ranges from the statistics of BatchNormalization, for models that still have it.\n"
         "Without samples: --dynamic quantizes matrix products, their inputs while the model runs; --weights and\n"
         "--to store only the weights on a grid, and the model computes in float32: smaller, not faster.",
     .examples = "  skive quantize student.onnx --data fashion-mnist -o int8.onnx\n"
                 "  skive quantize transformer.onnx --dynamic -o dynamic.onnx\n"
+                "  skive quantize student.onnx --data none --equalize --bias-correction analytic -o int8.onnx\n"
                 "  skive quantize student.onnx --weights int4:32 -o small.onnx\n"
                 "  skive quantize student.onnx --data fashion-mnist --weights int4 -o w4a8.onnx\n"
                 "  skive quantize student.onnx --data fashion-mnist --max-drop 0.3 -o int8.onnx\n"

@@ -94,7 +94,7 @@ void cli_quantize_warn(const skive_quantize_report *r) {
         other->score > r->tried[0].score + BETTER)
         cli_tell("warning: --calibration %s is better for this model: %.1f dB instead of %.1f", other->calibration,
                  other->score, r->tried[0].score);
-    else if (r->n_tried == 1 && least < 2 * BAD_SQNR)
+    else if (r->n_tried == 1 && isfinite(least) && least < 2 * BAD_SQNR)
         cli_tell("warning: --calibration auto may be better than %s", r->calibration);
     if (!r->outlier.name) return;
     cli_tell(
@@ -177,6 +177,13 @@ void cli_quantize_print_left(const skive_quantize_report *r) {
 
 void cli_quantize_print(const skive_quantize_report *r, bool table) {
     if (table) print_rows(r);
+    if (r->samples == 0) {
+        cli_printf("quantized %zu node%s without samples in %.1f s: ranges by the statistics of BatchNormalization; "
+                   "nothing was measured",
+                   r->n_quantized, r->n_quantized == 1 ? "" : "s", r->seconds);
+        for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
+        return;
+    }
     cli_printf("quantized %zu node%s with %lld calibration sample%s in %.1f s", r->n_quantized,
                r->n_quantized == 1 ? "" : "s", (long long)r->samples, r->samples == 1 ? "" : "s", r->seconds);
     print_quality(r);

@@ -79,6 +79,8 @@ static const char *const optional[] = {
     "skive_quantize_feed report",
     "skive_quantize_weights options",
     "skive_quantize_weights report",
+    "skive_quantize_data_free options",
+    "skive_quantize_data_free report",
     "skive_quantize_dynamic options",
     "skive_quantize_dynamic report",
     "skive_quantize_within test",
@@ -565,6 +567,8 @@ static void quant_cases(fixture *f) {
     SILENT(skive_quantize_weights, ctx, skive_quantize_weights(NULL, f->g, "int8", NULL, NULL));
     REFUSED(skive_quantize_weights, graph, skive_quantize_weights(c, NULL, "int8", NULL, NULL));
     REFUSED(skive_quantize_weights, grid, skive_quantize_weights(c, f->g, NULL, NULL, NULL));
+    SILENT(skive_quantize_data_free, ctx, skive_quantize_data_free(NULL, f->g, NULL, NULL));
+    REFUSED(skive_quantize_data_free, graph, skive_quantize_data_free(c, NULL, NULL, NULL));
     SILENT(skive_quantize_dynamic, ctx, skive_quantize_dynamic(NULL, f->g, NULL, NULL));
     REFUSED(skive_quantize_dynamic, graph, skive_quantize_dynamic(c, NULL, NULL, NULL));
     IGNORED(skive_quantize_control_free, ctx, skive_quantize_control_free(NULL, out));

@@ -295,6 +295,22 @@ static skive_status arrays_of(fixture *f, skive_graph *g, const void *options) {
     return status;
 }
 
+/* A network with BatchNormalization, and a normalisation that tells the range of its input. */
+static skive_status data_free_of(fixture *f, const void *options) {
+    skive_zoo_options z = skive_zoo_options_default();
+    float half = 0.5f;
+    const skive_normalization n = {.channels = 1, .mean = &half, .std = &half};
+    skive_graph *g = NULL;
+    z.rank = 3;
+    z.dims[0] = 1;
+    z.dims[1] = z.dims[2] = 4;
+    skv_test_ok(f->ctx, skive_zoo_build(f->ctx, "resnet8:0.1", &z, &g));
+    skv_test_ok(f->ctx, skive_model_set_normalization(g, &n));
+    const skive_status status = skive_quantize_data_free(f->ctx, g, options, NULL);
+    skive_graph_free(g);
+    return status;
+}
+
 static skive_status distill_of(fixture *f, skive_graph *g, const void *options) {
     skive_graph *teacher = network(f);
     const skive_status status = skive_distill(f->ctx, g, teacher, f->set, NULL, options, NULL);
@@ -331,6 +347,7 @@ ON_GRAPH(sensitivity, sensitivity_of(f, g, options))
 ON_GRAPH(quantize, skive_quantize(f->ctx, g, f->set, options, NULL))
 ON_GRAPH(quantize_arrays, arrays_of(f, g, options))
 ON_GRAPH(quantize_weights, skive_quantize_weights(f->ctx, g, "int8", options, NULL))
+ON_GRAPH(quantize_data_free, data_free_of(f, options))
 ON_GRAPH(quantize_dynamic, skive_quantize_dynamic(f->ctx, g, options, NULL))
 ON_GRAPH(train, skive_train(f->ctx, g, f->set, NULL, options, NULL, 0, NULL))
 ON_GRAPH(distill, distill_of(f, g, options))
@@ -380,6 +397,7 @@ static void test_older(void **state) {
     CHECK("skive_quantize", skive_quantize_options, quantize, percentile);
     CHECK("skive_quantize_arrays", skive_quantize_options, quantize_arrays, percentile);
     CHECK("skive_quantize_weights", skive_quantize_options, quantize_weights, percentile);
+    CHECK("skive_quantize_data_free", skive_quantize_options, quantize_data_free, percentile);
     CHECK("skive_quantize_dynamic", skive_quantize_options, quantize_dynamic, percentile);
     CHECK("skive_data_sheet", skive_sheet_options, sheet, columns);
     CHECK("skive_train", skive_train_options, train, batch);

@@ -34,6 +34,16 @@ typedef struct skive_quantize_options {
      * "int4", one scale for each; unsigned ones have a zero point, signed ones have 0 unless "int8:asymmetric" is asked
      * for. */
     const char *weights, *activations;
+    /* Edits of the float model before it is quantized (docs/quantization.md). Default: none. */
+    bool equalize; /* cross-layer equalization (Nagel et al. 2019): the function stays the same */
+    /* Bias absorption (the same): an approximation, for models with BatchNormalization */
+    bool absorb_bias;
+    /* Of the quantized layers' outputs the mean is restored: "none" (default), "analytic" (from the statistics of
+     * BatchNormalization), "empirical" (from samples, layer by layer) */
+    const char *bias_correction;
+    /* Of skive_quantize_data_free: the smallest and largest number of the model's inputs, if not both 0 (default: from
+     * the normalisation in the model's metadata) */
+    double input_low, input_high;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 
@@ -140,6 +150,14 @@ SKIVE_API skive_status skive_quantize_feed(skive_context *ctx, skive_graph *grap
  * grid that no element type of ONNX holds: skive/pack.h stores those), NUMERIC. */
 SKIVE_API skive_status skive_quantize_weights(skive_context *ctx, skive_graph *graph, const char *grid,
                                               const skive_quantize_options *options, skive_quantize_report *report);
+
+/* Static quantization without samples (data-free quantization, Nagel et al. 2019): ranges of activations are 6 standard
+ * deviations around the means that BatchNormalization keeps, cut by the activation functions, followed through sums,
+ * pools and layers without one. Options as of skive_quantize, but for those of calibration; bias_correction may be
+ * "none" or "analytic". Nothing is measured: without samples there is nothing to measure on. Errors: as above;
+ * UNSUPPORTED (no statistics: the value is named; no range of the inputs). */
+SKIVE_API skive_status skive_quantize_data_free(skive_context *ctx, skive_graph *graph,
+                                                const skive_quantize_options *options, skive_quantize_report *report);
 
 /* Dynamic quantization: weights of MatMul and Gemm become int8 with a scale for each output channel, and their
  * inputs uint8 while the model runs, with the range of each run (DynamicQuantizeLinear, MatMulInteger). Other nodes

@@ -164,6 +164,7 @@ static skive_status feed_from_loader(void *user, int64_t index, skive_tensor *in
     loader_feed *f = user;
     skive_batch batch;
     (void)n_inputs;
+    if (index == 0) SKV_TRY(skive_loader_start_epoch(f->loader, 0)); /* the samples may be read more than once */
     SKV_TRY(skive_loader_next(f->loader, &batch));
     if (batch.end || batch.count == 0) return SKIVE_ERR_NOT_FOUND;
     for (size_t i = 0; i < f->feeds.n; i++) {
@@ -225,7 +226,6 @@ skive_status skv_quantize_set(skive_context *ctx, skive_graph *graph, skive_data
     feed.runs = o.samples > 0 ? (size_t)(o.samples / o.batch + 1) : 0;
     SKV_GO(status, done, skv_alloc_array(ctx, feed.runs + 1, sizeof *feed.origin, &feed.origin));
     SKV_GO(status, done, skv_feeds_loader(ctx, &feed.feeds, calibration, &l, &feed.loader));
-    SKV_GO(status, done, skive_loader_start_epoch(feed.loader, 0));
     status = skv_quantize_feed(ctx, graph, feed_from_loader, &feed, &o, report, control);
     if (status == SKIVE_OK && report && report->outlier.name && (size_t)report->outlier.run < feed.runs)
         report->outlier.run = (int64_t)skive_dataset_origin(calibration, feed.origin[report->outlier.run]);

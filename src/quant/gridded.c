@@ -131,6 +131,7 @@ void skv_gridded_free(skive_context *ctx, skv_gridded *c) {
     skv_free(ctx, c->params);
     skv_free(ctx, c->levels);
     skv_free(ctx, c->code);
+    skv_free(ctx, c->shift);
     *c = (skv_gridded){0};
 }
 

@@ -15,6 +15,7 @@ typedef struct skv_gridded {
     skv_grid_params *params; /* [groups] */
     float *levels;           /* of codebooks [groups][highest code + 1] */
     int32_t *code;           /* [n] in the order of the weight */
+    float *shift;            /* [output channels] added to the bias where these codes are used; NULL: nothing */
     double power, error;     /* sums of squares of the weight, and of what rounding changed */
 } skv_gridded;
 

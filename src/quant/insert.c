@@ -225,10 +225,25 @@ static bool bias_fits(const skive_tensor *bias, float input_scale, const skv_gri
 
 static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, const float *scales, int64_t n_scales);
 
+/* The bias with what is added to it, or a bias where there was none. */
+static skive_status shift_bias(skv_builder *b, skive_node *n, const float *shift, int64_t count) {
+    const skive_tensor *old = skv_value_tensor(skv_node_in(n, 2));
+    skv_storage *s = NULL;
+    char name[256];
+    SKV_TRY(skv_storage_create(b->graph->ctx, SKIVE_F32, 1, &count, &s));
+    for (int64_t c = 0; c < count; c++)
+        ((float *)s->tensor.data)[c] = shift[c] + (old ? ((const float *)old->data)[c] : 0);
+    (void)snprintf(name, sizeof name, "%.230s_corrected", old ? n->inputs[2]->name : n->inputs[1]->name);
+    skive_value *bias = skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, s);
+    SKV_TRY(b->status);
+    return skv_node_set_input(n, 2, bias);
+}
+
 static skive_status codes_pair(skv_builder *b, skive_node *n, const skv_gridded *c, const skv_quantizer *activations,
                                const skv_point *input, skive_quantize_report *report) {
     skive_context *ctx = b->graph->ctx;
     skive_value *w = n->inputs[1], *real = NULL;
+    if (c->shift) SKV_TRY(shift_bias(b, n, c->shift, c->t->dims[c->out_axis]));
     const skive_tensor *bias = skv_value_tensor(skv_node_in(n, 2));
     float *scales = NULL;
     skive_quantize_row row = {.is_parameter = true, .grid = c->q.grid->name, .sqnr = skv_gridded_sqnr(c)};

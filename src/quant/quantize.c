@@ -4,6 +4,8 @@
 
 #include "passes/pass.h"
 
+#include "quant/equalize.h"
+#include "quant/gridded.h"
 #include "quant/quant.h"
 #include "tensor/tensor.h"
 #include "train/head.h"
@@ -24,7 +26,11 @@ typedef struct quantization {
     skv_kept trial;       /* the runs of data.check, then those of data.probe; borrowed */
     bool *left_out;       /* [trial.n] */
     skv_choices *choices; /* [points], of "auto" */
-    double (*range)[2];   /* [points] */
+    skv_normals normals;
+    skv_moments *moments; /* [n_moments] by value, where something needs them */
+    uint32_t n_moments;
+    double input_low, input_high;
+    double (*range)[2]; /* [points] */
     skive_quantize_report report;
 } quantization;
 
@@ -32,6 +38,7 @@ skive_quantize_options skive_quantize_options_default(void) {
     return (skive_quantize_options){.size = sizeof(skive_quantize_options),
                                     .calibration = "auto",
                                     .activations = "uint8",
+                                    .bias_correction = "none",
                                     .percentile = 99.99,
                                     .samples = 1000,
                                     .batch = 1,
@@ -71,6 +78,11 @@ skive_status skv_quant_add_row(skive_context *ctx, skive_quantize_report *r, con
 
 static const char *calibration_name(size_t i) { return i == 0 ? "auto" : skv_observer_name(i - 1); }
 
+static const char *correction_name(size_t i) {
+    static const char *const names[] = {"none", "analytic", "empirical"};
+    return i < SKV_LENGTH(names) ? names[i] : NULL;
+}
+
 /* How samples become ranges. */
 static const skv_option options_of_quantization[] = {
     {.name = "calibration",
@@ -108,9 +120,47 @@ static const skv_option options_of_quantization[] = {
      .text = "uint8",
      SKV_FIELD(TEXT, skive_quantize_options, activations),
      .brief = "number grid of activations: uint8, int8, int16, uint16, uint4, int4"},
+    {.name = "equalize",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_quantize_options, equalize),
+     .brief = "cross-layer equalization first: the function stays the same"},
+    {.name = "absorb-bias",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_quantize_options, absorb_bias),
+     .brief = "bias absorption first: large biases move behind the Relu, an approximation"},
+    {.name = "bias-correction",
+     .type = SKV_OPTION_CHOICE,
+     .text = "none",
+     .choices = correction_name,
+     SKV_FIELD(TEXT, skive_quantize_options, bias_correction),
+     .brief =
+         "the mean of each layer's outputs is restored: from the statistics of BatchNormalization, or from samples"},
+    {.name = "input-low",
+     .type = SKV_OPTION_REAL,
+     .least = -1e30,
+     .most = 1e30,
+     SKV_FIELD(DOUBLE, skive_quantize_options, input_low),
+     .brief = "with --data none: the least number of the model's inputs (default: by its normalisation)"},
+    {.name = "input-high",
+     .type = SKV_OPTION_REAL,
+     .least = -1e30,
+     .most = 1e30,
+     SKV_FIELD(DOUBLE, skive_quantize_options, input_high),
+     .brief = "with --data none: the largest number of the model's inputs"},
 };
 
 const skv_table skv_quantize_table = {"quantize", options_of_quantization, SKV_LENGTH(options_of_quantization), NULL};
+
+/* Edits of the float model, before anything is observed. */
+static skive_status edit_floats(quantization *q) {
+    if (q->o->equalize) SKV_TRY(skv_quant_equalize(q->ctx, &q->work, &q->normals));
+    return q->o->absorb_bias ? skv_quant_absorb_bias(q->ctx, &q->work, &q->normals) : SKIVE_OK;
+}
+
+static bool corrects(const quantization *q, const char *how) { return strcmp(q->o->bias_correction, how) == 0; }
+
+/* Weights of which more is decided than their scales have codes before they are written. */
+static bool needs_codes(const quantization *q) { return q->o->weights || !corrects(q, "none"); }
 
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
@@ -123,10 +173,11 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_pass_run(skv_pass_find("merge-transposes"), &env, q->work, &changes));
     (void)skv_graph_sweep(q->work);
     SKV_TRY(skive_graph_infer(q->work));
+    SKV_TRY(edit_floats(q));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
     q->points.q = q->activations;
-    if (q->o->weights) SKV_TRY(skv_quant_weights_make(q->ctx, q->work, q->chosen, &q->weights, &q->points));
+    if (needs_codes(q)) SKV_TRY(skv_quant_weights_make(q->ctx, q->work, q->chosen, &q->weights, &q->points));
     if (q->points.n == 0) return SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized");
     return SKIVE_OK;
 }
@@ -283,6 +334,33 @@ static skive_status final_ranges(quantization *q, double checked) {
     if (status == SKIVE_OK) skv_measure_free(q->ctx, &m);
     skv_free(q->ctx, before);
     return status;
+}
+
+static skive_status follow_moments(quantization *q) {
+    if (q->moments) return SKIVE_OK;
+    q->n_moments = q->work->n_values;
+    return skv_moments_follow(q->ctx, q->work, &q->normals, q->input_low, q->input_high, &q->moments);
+}
+
+/* What the final codes shift. */
+static skive_status correct_biases(quantization *q) {
+    if (!corrects(q, "analytic")) return SKIVE_OK;
+    if (q->normals.n == 0)
+        return skv_fail_at(q->ctx, SKIVE_ERR_UNSUPPORTED, "bias-correction",
+                           "analytic bias correction needs the statistics of BatchNormalization, which this model does "
+                           "not have (any more); with samples there is --bias-correction empirical");
+    SKV_TRY(follow_moments(q));
+    return skv_quant_correct_analytic(q->ctx, q->work, q->chosen, q->moments, &q->points);
+}
+
+/* Without samples. */
+static skive_status ranges_without_data(quantization *q, const skive_graph *whole) {
+    SKV_TRY(skv_quant_input_range(q->ctx, whole, q->o, &q->input_low, &q->input_high));
+    SKV_TRY(follow_moments(q));
+    SKV_TRY(skv_quant_ranges_without_data(q->ctx, q->work, q->moments, &q->normals, &q->points, q->range));
+    set_grids(q);
+    q->report.calibration = "none";
+    return correct_biases(q);
 }
 
 /* Puts back what loses too much, and measures the outputs anew. */
@@ -464,6 +542,8 @@ static void clean_up(quantization *q) {
     skv_free(q->ctx, q->trial.runs);
     skv_free(q->ctx, q->left_out);
     skv_quant_weights_free(q->ctx, &q->points);
+    skv_moments_free(q->ctx, q->moments, q->n_moments);
+    skv_normals_free(q->ctx, &q->normals);
     skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->part.items);
     skv_free(q->ctx, q->points.spoilt);
@@ -471,11 +551,28 @@ static void clean_up(quantization *q) {
     skive_graph_free(q->work);
 }
 
+/* With samples: the ranges of the activations, and what is measured on them. */
+static skive_status use_samples(quantization *q, skive_feed_fn feed, void *user, const skv_quant_control *control,
+                                skv_measure *m) {
+    const int bins = q->observer ? q->observer->bins : SKV_BINS_BOTH;
+    SKV_TRY(skv_quant_calibrate(q->ctx, q->work, q->o, bins, feed, user, &q->points, &q->data));
+    SKV_TRY(set_trial(q));
+    SKV_TRY(q->observer ? choose_given(q, m) : choose_best(q, m));
+    SKV_TRY(final_ranges(q, m->score));
+    if (!corrects(q, "none")) {
+        SKV_TRY(correct_biases(q));
+        skv_measure_free(q->ctx, m);
+        SKV_TRY(measure(q, m));
+    }
+    return control ? put_back(q, control, m) : SKIVE_OK;
+}
+
+/* Without `feed`, without samples. */
 skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_feed_fn feed, void *user,
                                const skive_quantize_options *options, skive_quantize_report *report,
                                const skv_quant_control *control) {
     skive_quantize_options o = skive_quantize_options_default();
-    quantization q = {.ctx = ctx, .o = &o};
+    quantization q = {.ctx = ctx, .o = &o, .input_low = 1, .input_high = -1};
     skv_quant_split split = {0};
     skv_measure m = {0};
     const double started = skv_now();
@@ -492,6 +589,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     }
     SKV_GO(status, done, skive_graph_to_inference(graph));
     SKV_GO(status, done, skv_quant_check_model(ctx, graph, &o));
+    SKV_GO(status, done, skv_normals_find(ctx, graph, &q.normals));
     SKV_GO(status, done, skv_quant_split_make(ctx, graph, &o, &split));
     if (split.part) SKV_GO(status, done, skv_quant_split_report(ctx, &split, &q.report));
     SKV_GO(status, done, prepare_graph(&q, split.part ? split.part : graph));
@@ -500,16 +598,12 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
         status = only_tell(&q, split.part ? split.whole : q.work);
         goto done;
     }
-    const int bins = q.observer ? q.observer->bins : SKV_BINS_BOTH;
-    SKV_GO(status, done, skv_quant_calibrate(ctx, q.work, q.o, bins, feed, user, &q.points, &q.data));
-    SKV_GO(status, done, set_trial(&q));
-    SKV_GO(status, done, q.observer ? choose_given(&q, &m) : choose_best(&q, &m));
-    SKV_GO(status, done, final_ranges(&q, m.score));
-    if (control) SKV_GO(status, done, put_back(&q, control, &m));
+    SKV_GO(status, done,
+           feed ? use_samples(&q, feed, user, control, &m) : ranges_without_data(&q, split.part ? split.whole : graph));
     SKV_GO(status, done, skv_quant_part(ctx, q.work, q.chosen, &q.points, q.work, &q.part));
     SKV_GO(status, done, report_values(&q));
     SKV_GO(status, done, report_outlier(&q));
-    SKV_GO(status, done, report_outputs(&q, &m));
+    if (feed) SKV_GO(status, done, report_outputs(&q, &m));
     SKV_GO(status, done, skv_quant_insert(ctx, q.work, q.o, q.chosen, &q.part, &q.report));
     SKV_GO(status, done, report_worst(&q));
     skv_calibration_data_free(ctx, q.work, &q.data);
@@ -542,4 +636,16 @@ skive_status skive_quantize_feed(skive_context *ctx, skive_graph *graph, skive_f
                                  const skive_quantize_options *options, skive_quantize_report *report) {
     SKV_NEED(ctx, "ctx, graph, feed", ctx, graph, feed);
     return skv_quantize_feed(ctx, graph, feed, user, options, report, NULL);
+}
+
+skive_status skive_quantize_data_free(skive_context *ctx, skive_graph *graph, const skive_quantize_options *options,
+                                      skive_quantize_report *report) {
+    SKV_NEED(ctx, "ctx, graph", ctx, graph);
+    skive_quantize_options o = skive_quantize_options_default();
+    if (report) *report = (skive_quantize_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
+    if (o.bias_correction && strcmp(o.bias_correction, "empirical") == 0)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "bias-correction",
+                           "empirical bias correction needs samples; without them there is the analytic one");
+    return skv_quantize_feed(ctx, graph, NULL, NULL, &o, report, NULL);
 }
