@@ -29,7 +29,7 @@ static skive_value *random_param(skv_builder *b, const char *name, uint64_t stre
 #define PARAM(name, stream, ...) \
     random_param(&b, name, stream, 5, sizeof((int64_t[]){__VA_ARGS__}) / 8, (const int64_t[]){__VA_ARGS__})
 
-/* Conv, PRelu, depthwise Conv, Relu, MaxPool, Conv, Relu, Flatten, Gemm; with `limit` the first activation is a Clip. */
+/* Conv, PRelu, depthwise Conv, Relu, MaxPool, Conv, Relu, Flatten, Gemm; with `limit` the first one is a Clip. */
 static skive_graph *network(skive_context *ctx, bool limit) {
     skive_graph *g = NULL;
     skive_value *x = NULL;

@@ -1,5 +1,5 @@
-/* Layers between which a positive factor for each channel can be moved: one computes the channels, the others read them,
- * and what lies between passes such factors through. */
+/* Layers between which a positive factor for each channel can be moved: one computes the channels, the others read
+ * them, and what lies between passes such factors through. */
 #ifndef SKV_QUANT_PAIRS_H
 #define SKV_QUANT_PAIRS_H
 
