@@ -8,68 +8,6 @@
 
 enum { BATCH = 40, EPOCHS = 4, CHANNELS = 4, STEPS = 5 /* of an epoch with some held out */ };
 
-/* ---- the parts of a run ---- */
-
-typedef struct bench {
-    skive_context *ctx;
-    skive_graph *model;
-    skive_dataset *set;
-    skv_targets targets;
-    skv_feeds feeds;
-    skv_problem problem;
-    skv_trainer *trainer;
-} bench;
-
-/* A trainer whose input holds the first samples. */
-static bench start(skive_graph *(*model)(skive_context *ctx), const skive_train_options *o) {
-    bench b = {.ctx = skv_test_context()};
-    float *x, *from;
-    void *labels;
-    skive_tensor all, y;
-    char path[SKV_TEST_PATH];
-    b.model = model(b.ctx);
-    b.set = open_data(b.ctx, blobs, SKIVE_SPLIT_TRAIN);
-    skv_test_ok(b.ctx, skv_targets_of(b.ctx, b.set, &b.targets));
-    skv_test_ok(b.ctx, skv_feeds_make(b.ctx, b.model, &b.targets.info, &b.feeds));
-    const skv_problem_setup setup = {.model = b.model,
-                                     .feeds = &b.feeds,
-                                     .targets = &b.targets,
-                                     .objective = &skv_objective_labels,
-                                     .options = o,
-                                     .batch = BATCH};
-    skv_test_ok(b.ctx, skv_problem_build(b.ctx, &setup, &b.problem));
-    const skv_trainer_setup trainer = {.graph = b.problem.graph,
-                                       .input = b.problem.inputs[0],
-                                       .labels = b.problem.labels,
-                                       .loss = b.problem.loss,
-                                       .logits = b.problem.logits,
-                                       .updates = b.problem.updates,
-                                       .n_updates = b.problem.n_updates,
-                                       .options = o,
-                                       .validated = true,
-                                       .batch = BATCH};
-    skv_test_ok(b.ctx, skv_trainer_create(b.ctx, &trainer, &b.trainer));
-    b.problem.graph = NULL;
-    skv_test_ok(b.ctx, skive_tensor_load_npy(b.ctx, file(path, "x.npy"), &all));
-    skv_test_ok(b.ctx, skive_tensor_load_npy(b.ctx, file(path, "y.npy"), &y));
-    skv_trainer_inputs(b.trainer, &x, &labels);
-    from = all.data;
-    for (int i = 0; i < BATCH * PIXELS; i++) x[i] = from[i];
-    for (int i = 0; i < BATCH; i++) ((int64_t *)labels)[i] = ((const int64_t *)y.data)[i];
-    skive_tensor_free(b.ctx, &all);
-    skive_tensor_free(b.ctx, &y);
-    return b;
-}
-
-static void finish(bench *b) {
-    skv_trainer_free(b->trainer);
-    skv_problem_free(b->ctx, &b->problem);
-    skv_feeds_free(&b->feeds);
-    skive_dataset_free(b->set);
-    skive_graph_free(b->model);
-    skv_test_context_end(b->ctx);
-}
-
 static skive_graph *cnn(skive_context *ctx) { return small_cnn(ctx, false); }
 
 /* Samples do not see one another: no BatchNormalization. */

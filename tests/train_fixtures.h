@@ -144,4 +144,68 @@ static inline skive_train_options settings(int epochs, int64_t batch) {
     return o;
 }
 
+/* ---- the parts of a run ---- */
+
+typedef struct bench {
+    skive_context *ctx;
+    skive_graph *model;
+    skive_dataset *set;
+    skv_targets targets;
+    skv_feeds feeds;
+    skv_problem problem;
+    skv_trainer *trainer;
+} bench;
+
+/* A trainer whose input holds the first samples. */
+static inline bench start(skive_graph *(*model)(skive_context *ctx), const skive_train_options *o) {
+    bench b = {.ctx = skv_test_context()};
+    float *x, *from;
+    void *labels;
+    skive_tensor all, y;
+    char path[SKV_TEST_PATH];
+    b.model = model(b.ctx);
+    b.set = open_data(b.ctx, blobs, SKIVE_SPLIT_TRAIN);
+    skv_test_ok(b.ctx, skv_targets_of(b.ctx, b.set, &b.targets));
+    skv_test_ok(b.ctx, skv_feeds_make(b.ctx, b.model, &b.targets.info, &b.feeds));
+    const skv_problem_setup setup = {.model = b.model,
+                                     .feeds = &b.feeds,
+                                     .targets = &b.targets,
+                                     .objective = &skv_objective_labels,
+                                     .options = o,
+                                     .batch = o->batch};
+    skv_test_ok(b.ctx, skv_problem_build(b.ctx, &setup, &b.problem));
+    const skv_trainer_setup trainer = {.graph = b.problem.graph,
+                                       .input = b.problem.inputs[0],
+                                       .labels = b.problem.labels,
+                                       .loss = b.problem.loss,
+                                       .logits = b.problem.logits,
+                                       .updates = b.problem.updates,
+                                       .n_updates = b.problem.n_updates,
+                                       .options = o,
+                                       .validated = true,
+                                       .model = b.model,
+                                       .steps = 100,
+                                       .batch = o->batch};
+    skv_test_ok(b.ctx, skv_trainer_create(b.ctx, &trainer, &b.trainer));
+    b.problem.graph = NULL;
+    skv_test_ok(b.ctx, skive_tensor_load_npy(b.ctx, file(path, "x.npy"), &all));
+    skv_test_ok(b.ctx, skive_tensor_load_npy(b.ctx, file(path, "y.npy"), &y));
+    skv_trainer_inputs(b.trainer, &x, &labels);
+    from = all.data;
+    for (int64_t i = 0; i < o->batch * PIXELS; i++) x[i] = from[i];
+    for (int64_t i = 0; i < o->batch; i++) ((int64_t *)labels)[i] = ((const int64_t *)y.data)[i];
+    skive_tensor_free(b.ctx, &all);
+    skive_tensor_free(b.ctx, &y);
+    return b;
+}
+
+static inline void finish(bench *b) {
+    skv_trainer_free(b->trainer);
+    skv_problem_free(b->ctx, &b->problem);
+    skv_feeds_free(&b->feeds);
+    skive_dataset_free(b->set);
+    skive_graph_free(b->model);
+    skv_test_context_end(b->ctx);
+}
+
 #endif

@@ -120,6 +120,10 @@ typedef struct skive_train_options {
      * distill. */
     bool find_lr;
     int64_t find_lr_steps;
+    /* What drives weights or whole channels to zero while the model is trained (regularizers.inc), with more behind
+     * ';': "group-lasso:1e-4;bn-scale:1e-4". Penalties act by their proximal step behind each update, in units of the
+     * loss; so they give exact zeros. NULL: nothing. */
+    const char *regularize;
 } skive_train_options;
 SKIVE_API skive_train_options skive_train_options_default(void);
 /* The learning rate with which an optimizer, "sgd" or "adam:beta2=0.99", is commonly started: what the command takes

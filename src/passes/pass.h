@@ -51,5 +51,8 @@ const skv_pass *skv_pass_find(const char *name);
 skive_status skv_pass_run(const skv_pass *pass, const skv_pass_env *env, skive_graph *g, size_t *changes);
 /* Runs all passes with one of the bits of `when` in list order, repeated until nothing changes (at most 4 rounds). */
 skive_status skv_passes_run(const skv_pass_env *env, skive_graph *g, unsigned when, size_t *changes);
+/* Makes channels traceable (skive/coupling.h): shapes become constants, and shared constants get a copy a reader. Types
+ * are inferred. */
+skive_status skv_pass_plain_channels(skive_context *ctx, skive_graph *g);
 
 #endif

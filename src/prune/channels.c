@@ -387,22 +387,11 @@ static skive_status compare(search *s) {
     return SKIVE_OK;
 }
 
-/* Channels can be followed through shapes that are constant, and through constants that are not shared. */
-static skive_status make_plain(skv_pruning *p) {
-    const skv_pass_env env = {.ctx = p->ctx, .for_file = true};
-    size_t changes;
-    SKV_TRY(skv_pass_run(skv_pass_find("fold-constants"), &env, p->work, &changes));
-    SKV_TRY(skv_pass_run(skv_pass_find("plain-shapes"), &env, p->work, &changes));
-    (void)skv_graph_sweep(p->work);
-    SKV_TRY(skive_graph_infer(p->work));
-    return skive_graph_untie_constants(p->work);
-}
-
 skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t) {
     search s = {.p = p};
     skive_graph *dense = NULL;
     skive_status status;
-    SKV_GO(status, done, make_plain(p));
+    SKV_GO(status, done, skv_pass_plain_channels(p->ctx, p->work));
     SKV_GO(status, done, skive_graph_copy(p->ctx, p->work, &dense));
     s.dense = dense;
     if (p->o->lossless || p->o->zeros) {

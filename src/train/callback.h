@@ -13,13 +13,17 @@ struct skv_watch;
 typedef struct skv_callback_site {
     skive_context *ctx;
     const skive_train_options *options;
-    skv_trainer *trainer; /* with its parameters */
-    bool validated;       /* epochs have figures of validation samples */
+    skv_trainer *trainer;     /* with its parameters */
+    bool validated;           /* epochs have figures of validation samples */
+    const skive_graph *model; /* in its own form, with the parameters' names; NULL: not known */
+    int64_t steps;            /* of the whole run; 0: not known */
 } skv_callback_site;
 
 typedef struct skv_callback {
     const char *name, *brief;
     bool (*asked)(const skive_train_options *o);
+    /* Does what it does depend on the length of the run? NULL: no. */
+    bool (*needs_length)(const skive_train_options *o);
     /* What can be known to be wrong from the options alone. NULL: nothing. Errors: ARGUMENT. */
     skive_status (*check)(skive_context *ctx, const skive_train_options *o);
     skive_status (*start)(const skv_callback_site *at, void **self); /* NULL: *self stays NULL */
@@ -52,6 +56,8 @@ typedef struct skv_bound_callback {
 /* Those that the options ask for: *out [*n]. skv_callbacks_end(*out) in any case. */
 skive_status skv_callbacks_start(const skv_callback_site *at, skv_bound_callback **out, size_t *n);
 void skv_callbacks_end(skive_context *ctx, skv_bound_callback *c, size_t n);
+/* Does one that is asked for depend on the length of the run? */
+bool skv_callbacks_need_length(const skive_train_options *o);
 skive_status skv_callbacks_check(skive_context *ctx, const skive_train_options *o);
 
 /* For the loop: all functions of the trainer's callbacks. */

@@ -66,6 +66,8 @@ static skive_status build_trainer(fit_state *s) {
                                        .hooks = fit->hooks,
                                        .n_hooks = fit->n_hooks,
                                        .validated = fit->validation != NULL,
+                                       .model = s->current,
+                                       .steps = skv_growth_before(&s->growth, s->o->epochs),
                                        .reserve = skv_fit_reserve(s->ctx, s->current, &s->feeds, fit->validation),
                                        .batch = s->batch,
                                        .shares = s->shares > 0};
@@ -321,6 +323,7 @@ static skive_status one_epoch(fit_state *s, int epoch, skive_epoch_report *row) 
 /* ---- the run ---- */
 
 bool skv_fit_may_extend(const skv_fit *fit) {
+    if (skv_callbacks_need_length(fit->options)) return false;
     for (size_t i = 0; i < fit->n_watchers; i++)
         if (fit->watchers[i].needs_length) return false;
     return true;

@@ -173,6 +173,11 @@ static const skv_option options[] = {
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, rules),
      .brief = "rules of weights: [PATTERN=]RULE:OPTIONS, more behind ';' (clip, prox, grid, none)"},
+    {.name = "regularize",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_train_options, regularize),
+     .brief = "drive weights or channels to zero: REGULARIZER:OPTIONS, more behind ';' (l1, l2, group-lasso, bn-scale, "
+              "growing, l0, rigl)"},
     {.name = "raw-targets",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_train_options, raw_targets),

@@ -196,7 +196,12 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     SKV_TRY(skive_plan_create(t->ctx, g, &o, &t->plan));
     tell_recomputation(t);
     SKV_TRY(skive_exec_create(t->ctx, t->plan, &t->exec));
-    const skv_callback_site at = {.ctx = t->ctx, .options = &t->options, .trainer = t, .validated = s->validated};
+    const skv_callback_site at = {.ctx = t->ctx,
+                                  .options = &t->options,
+                                  .trainer = t,
+                                  .validated = s->validated,
+                                  .model = s->model,
+                                  .steps = s->steps};
     return skv_callbacks_start(&at, &t->callbacks, &t->n_callbacks);
 }
 

@@ -43,9 +43,11 @@ typedef struct skv_trainer_setup {
     const skv_step_hook *hooks; /* run in this order, then the callbacks (callback.h) */
     size_t n_hooks;
     int64_t batch;
-    bool validated; /* epochs are validated, for callbacks */
-    bool shares;    /* labels are rows of shares of classes */
-    size_t reserve; /* bytes of the memory limit that the step leaves to others */
+    bool validated;           /* epochs are validated, for callbacks */
+    const skive_graph *model; /* in its own form, for callbacks; NULL: not known */
+    int64_t steps;            /* of the whole run, for callbacks; 0: not known */
+    bool shares;              /* labels are rows of shares of classes */
+    size_t reserve;           /* bytes of the memory limit that the step leaves to others */
 } skv_trainer_setup;
 skive_status skv_trainer_create(skive_context *ctx, const skv_trainer_setup *setup, skv_trainer **out);
 void skv_trainer_free(skv_trainer *t);
