@@ -18,6 +18,7 @@
 #include "tensor/grid.h"
 #include "train/metric.h"
 #include "train/curriculum.h"
+#include "train/regularizer.h"
 #include "train/train.h"
 #include "zoo/zoo.h"
 
@@ -114,6 +115,7 @@ int main(void) {
     LIST("Callbacks: what options add to a training", skv_callback_count, skv_callback_at);
     family("Learning-rate schedules", &skv_schedule_family, NULL);
     family("Curricula", &skv_curriculum_family, NULL);
+    family("Regularizers", &skv_regularizer_family, NULL);
     family("Pruning criteria", &skv_criterion_family, NULL);
     family("What pruning removes", &skv_granularity_family, NULL);
     family("Pruning schedules", &skv_prune_schedule_family, NULL);

@@ -46,7 +46,7 @@ static void values_are_clipped_before_the_norm(void **state) {
     (void)state;
     o.clip_value = 0.01;
     o.clip_norm = 0.02;
-    bench b = start(linear, &o);
+    step_bench b = bench_start(linear, &o);
     skv_test_ok(b.ctx, skv_trainer_gradients(b.trainer, &all, &n));
     skv_test_ok(b.ctx, skv_trainer_forward_backward(b.trainer, 0.1, &step));
     before = malloc((size_t)n * sizeof *before);
@@ -63,7 +63,7 @@ static void values_are_clipped_before_the_norm(void **state) {
     assert_true(sqrt(sum) > 0.02);
     assert_true(skv_test_close(step.scale[0], 0.02 / sqrt(sum), 1e-6, 0));
     free(before);
-    finish(&b);
+    bench_finish(&b);
 }
 
 /* All training samples, of which the fixtures' set holds some out. */
@@ -119,7 +119,7 @@ static void a_moving_average_by_hand(void **state) {
     skive_train_options o = settings(1, BATCH);
     (void)state;
     o.ema = 0.2;
-    bench b = start(cnn, &o);
+    step_bench b = bench_start(cnn, &o);
     const int64_t n = skv_trainer_weights(b.trainer), m = skv_trainer_statistics(b.trainer);
     float *now = malloc((size_t)(n + m) * sizeof *now), *shown = malloc((size_t)(n + m) * sizeof *shown);
     double *expected = calloc((size_t)(n + m), sizeof *expected), loss, moved = 0;
@@ -147,7 +147,7 @@ static void a_moving_average_by_hand(void **state) {
     free(now);
     free(shown);
     free(expected);
-    finish(&b);
+    bench_finish(&b);
 }
 
 /* Looks on at the ends of epochs: the weights that are trained, not those that are shown. */

@@ -20,6 +20,7 @@
 #include "quant/sensitivity.h"
 #include "share/share.h"
 #include "support.h"
+#include "train/regularizer.h"
 #include "train/train.h"
 #include "zoo/zoo.h"
 
@@ -27,7 +28,7 @@ static const skv_family *const families[] = {
     &skv_criterion_family, &skv_prune_schedule_family, &skv_optimizer_family, &skv_loss_family,
     &skv_rule_family,      &skv_schedule_family,       &skv_observer_family,  &skv_share_init_family,
     &skv_transform_family, &skv_feature_family,        &skv_zoo_family,       &skv_tokenizer_family,
-    &skv_dataset_family};
+    &skv_dataset_family,   &skv_regularizer_family};
 
 /* A value that the option takes and that is not its default. */
 static void another_value(const skv_option *o, char *out, size_t size) {

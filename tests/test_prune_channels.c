@@ -45,12 +45,15 @@ static skive_graph *network(skive_context *ctx, const float first[8], const floa
 static const float first[8] = {1, -1, 2, 2, 0.5f, 0.5f, -4, 4};
 static const float second[8] = {0.5f, 1, -4.5f, 2, 0.5f, -1, 4.5f, 2};
 
+static const char *criterion = "magnitude";
+
 static void expect_rows(skive_context *ctx, const char *granularity, int left, const int *rows) {
     skive_graph *g = network(ctx, first, second);
     skive_prune_options o = skive_prune_options_default();
     skive_prune_report report;
     char params[32];
     (void)snprintf(params, sizeof params, "%g", left / 4.0 + 0.01);
+    o.criterion = criterion;
     o.granularity = granularity;
     o.params = params;
     skv_test_ok(ctx, skive_prune(ctx, g, NULL, NULL, &o, &report));
@@ -89,6 +92,18 @@ static void channels_by_hand(void **state) {
     expect_rows(ctx, "channel:first,multiple=1", 2, (const int[]){1, 3});
     /* to a multiple of 2: of three that would be left, two are */
     expect_rows(ctx, "channel:first,multiple=2", 2, (const int[]){1, 3});
+    skv_test_context_end(ctx);
+}
+
+/* Squares over all slices: 2.5, 10, 41, 40. */
+static void norms_of_groups_by_hand(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    criterion = "group-norm";
+    expect_rows(ctx, "channel:multiple=1", 3, (const int[]){1, 2, 3});
+    expect_rows(ctx, "channel:multiple=1", 1, (const int[]){2});
+    expect_rows(ctx, "channel:first,multiple=1", 1, (const int[]){3});
+    criterion = "magnitude";
     skv_test_context_end(ctx);
 }
 
@@ -187,9 +202,8 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(channels_by_hand),
-        cmocka_unit_test(pruned_equals_masked),
-        cmocka_unit_test(what_cannot_be_is_told),
+        cmocka_unit_test(channels_by_hand),          cmocka_unit_test(norms_of_groups_by_hand),
+        cmocka_unit_test(pruned_equals_masked),      cmocka_unit_test(what_cannot_be_is_told),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

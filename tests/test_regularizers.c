@@ -37,7 +37,7 @@ typedef struct weights {
 static weights *after(const char *regularize, int updates) {
     weights *w = calloc(1, sizeof *w);
     const skive_train_options o = plain(regularize);
-    bench b = start(cnn, &o);
+    step_bench b = bench_start(cnn, &o);
     double loss;
     assert_true(w);
     for (int i = 0; i < updates; i++) skv_test_ok(b.ctx, skv_trainer_step(b.trainer, RATE, &loss, NULL));
@@ -46,7 +46,7 @@ static weights *after(const char *regularize, int updates) {
         assert_true(p && p->n == sizes[i]);
         memcpy(w->x[i], p->weight, (size_t)p->n * sizeof(float));
     }
-    finish(&b);
+    bench_finish(&b);
     return w;
 }
 
@@ -151,7 +151,7 @@ static skive_status visit(skv_states *s, const char *owner, const char *what, vo
     return SKIVE_OK;
 }
 
-static double loss_at(bench *b, look *l, size_t at, double add) {
+static double loss_at(step_bench *b, look *l, size_t at, double add) {
     skv_step step;
     l->at = at;
     l->add = add;
@@ -167,7 +167,7 @@ static void gates_have_their_gradient(void **state) {
     skv_step step;
     int moved = 0;
     (void)state;
-    bench b = start(cnn, &o);
+    step_bench b = bench_start(cnn, &o);
     look l = {.states = {visit}};
     double expected[CHANNELS];
     for (size_t c = 0; c < CHANNELS; c++) {
@@ -187,7 +187,7 @@ static void gates_have_their_gradient(void **state) {
     l.add = 0;
     skv_test_ok(b.ctx, skv_trainer_states(b.trainer, &l.states));
     for (size_t c = 0; c < CHANNELS; c++) assert_true(skv_test_close(l.means[c] / 0.1, expected[c], 0.02, 2e-4));
-    finish(&b);
+    bench_finish(&b);
 }
 
 /* ---- whole runs ---- */

@@ -146,7 +146,7 @@ static inline skive_train_options settings(int epochs, int64_t batch) {
 
 /* ---- the parts of a run ---- */
 
-typedef struct bench {
+typedef struct step_bench {
     skive_context *ctx;
     skive_graph *model;
     skive_dataset *set;
@@ -154,11 +154,11 @@ typedef struct bench {
     skv_feeds feeds;
     skv_problem problem;
     skv_trainer *trainer;
-} bench;
+} step_bench;
 
 /* A trainer whose input holds the first samples. */
-static inline bench start(skive_graph *(*model)(skive_context *ctx), const skive_train_options *o) {
-    bench b = {.ctx = skv_test_context()};
+static inline step_bench bench_start(skive_graph *(*model)(skive_context *ctx), const skive_train_options *o) {
+    step_bench b = {.ctx = skv_test_context()};
     float *x, *from;
     void *labels;
     skive_tensor all, y;
@@ -199,7 +199,7 @@ static inline bench start(skive_graph *(*model)(skive_context *ctx), const skive
     return b;
 }
 
-static inline void finish(bench *b) {
+static inline void bench_finish(step_bench *b) {
     skv_trainer_free(b->trainer);
     skv_problem_free(b->ctx, &b->problem);
     skv_feeds_free(&b->feeds);

@@ -58,6 +58,7 @@ static bool scores_outputs(const skv_pruning *p) {
 
 static combination combination_of(const skv_pruning *p) {
     const char *group = skv_option_text(&p->granularity_options, "group");
+    if (strcmp(group, "auto") == 0 && p->criterion->group) group = p->criterion->group;
     if (strcmp(group, "sum") == 0) return BY_SUM;
     if (strcmp(group, "max") == 0) return BY_MAX;
     if (strcmp(group, "first") == 0) return BY_FIRST;
@@ -105,7 +106,7 @@ static skive_status score_channel(slices *s, size_t i, combination how) {
 
 static void normalise(skv_channels *c) {
     const char *by = skv_option_text(&c->p->granularity_options, "normalise");
-    const bool comparable = c->p->criterion->comparable || c->p->criterion->n_needs > 0;
+    const bool comparable = c->p->criterion->comparable || c->p->criterion->n_needs > 0 || c->p->criterion->look;
     if (strcmp(by, "none") == 0 || (strcmp(by, "auto") == 0 && comparable)) return;
     for (size_t f = 0; f < c->families; f++) {
         double sum = 0;

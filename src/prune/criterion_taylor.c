@@ -46,7 +46,7 @@ static skive_status score(const skv_score_args *a) {
                 a->ctx, SKIVE_ERR_ARGUMENT, "measure",
                 "taylor:measure=activation scores whole channels; use it with the granularity 'channel'");
         score_outputs(a);
-        if (strcmp(skv_option_text(a->options, "normalise"), "layer") == 0) skv_score_normalise(a);
+        skv_score_normalise_as_asked(a);
         return SKIVE_OK;
     }
     const bool square = a->numbers[0].n > 0;
@@ -55,7 +55,7 @@ static skive_status score(const skv_score_args *a) {
         const double mean = m->x[i] / m->count;
         a->score[i] = (float)(square ? sqrt(mean) : mean);
     }
-    if (strcmp(skv_option_text(a->options, "normalise"), "layer") == 0) skv_score_normalise(a);
+    skv_score_normalise_as_asked(a);
     return SKIVE_OK;
 }
 

@@ -110,6 +110,7 @@ skive_status skv_prune_look(skv_pruning *p) {
     skv_probe *probe = NULL;
     asked a = {0};
     skive_status status;
+    if (p->criterion->look) return p->criterion->look(p);
     if (p->criterion->n_needs == 0) return SKIVE_OK;
     SKV_GO(status, done, collect(p, &a));
     const skv_source_options o = {.batch = skv_option_integer(&p->criterion_options, "batch"),
@@ -128,14 +129,14 @@ done:
 }
 
 skive_status skv_prune_check_data(const skv_pruning *p) {
-    if (p->criterion->n_needs == 0) return SKIVE_OK;
-    if (!p->train)
+    if (!skv_criterion_reads(p->criterion) && !p->criterion->look) return SKIVE_OK;
+    if (!p->train && skv_criterion_reads(p->criterion))
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "criterion",
                            "the criterion '%s' looks at data: a training set is missing (--data)", p->criterion->name);
     if (p->o->surgery)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery",
                            "surgery chooses masks between two steps of training, where the criterion '%s' cannot look "
-                           "at data; use one that looks at the weights only",
+                           "at the model as a whole; use one that looks at the weights only",
                            p->criterion->name);
     return SKIVE_OK;
 }

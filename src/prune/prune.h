@@ -46,6 +46,7 @@ typedef struct skv_score_args {
     float *score;                     /* [n], to be written; not negative, not NaN */
 } skv_score_args;
 
+typedef struct skv_pruning skv_pruning;
 /* Scores weights: the lowest go first. Scores of different parameters are compared with one another. */
 typedef struct skv_criterion {
     const char *name, *brief;
@@ -56,6 +57,10 @@ typedef struct skv_criterion {
     bool channels_only; /* it scores the output channels of layers, and nothing smaller */
     bool comparable;    /* scores of all layers have one unit; those of channels are not normalised unless asked for */
     bool in_weights;    /* scores are in the unit of the weights, so that these's deviation can be a threshold */
+    const char *group; /* how the slices of a channel are combined unless the granularity says it: "sum" ...; or NULL */
+    /* Instead of needs: finds the numbers of all layers by itself (skv_look_*), into numbers[0]. */
+    skive_status (*look)(skv_pruning *p);
+    bool needs_data; /* `look` reads the training set */
     skive_status (*score)(const skv_score_args *a);
 } skv_criterion;
 size_t skv_criterion_count(void);
@@ -83,8 +88,9 @@ extern const skv_family skv_criterion_family;
         .brief = "scores of a layer are divided by their root of the sum of squares"                 \
     }
 const char *skv_normalise_name(size_t i); /* "none", "layer" */
-/* Divides the scores by the root of the sum of their squares. */
+/* Divides the scores by the root of the sum of their squares; the second where the option `normalise` says so. */
 void skv_score_normalise(const skv_score_args *a);
+void skv_score_normalise_as_asked(const skv_score_args *a);
 /* The output channel of element `at`, and its input channel of so many. */
 int64_t skv_score_output(const skv_score_args *a, int64_t at);
 int64_t skv_score_input(const skv_score_args *a, int64_t at, size_t channels);
@@ -110,7 +116,6 @@ extern const skv_family skv_prune_schedule_family;
 extern const skv_option skv_prune_step_options[2];
 
 struct skv_prunable;
-typedef struct skv_pruning skv_pruning;
 /* What goes at once. */
 typedef struct skv_granularity {
     const char *name, *brief;
@@ -221,12 +226,32 @@ extern const skv_table skv_prune_table;
 skive_status skv_prune_find_layers(skv_pruning *p);
 void skv_prune_free_layers(skv_pruning *p); /* they can be found anew */
 
+/* Does the criterion read the training set? */
+static inline bool skv_criterion_reads(const skv_criterion *c) { return c->n_needs > 0 || c->needs_data; }
 /* Is there what the criterion needs? Errors: ARGUMENT. */
 skive_status skv_prune_check_data(const skv_pruning *p);
 /* Is this needed, by the options of the criterion? */
 bool skv_need_applies(const skv_pruning *p, const skv_data_need *need);
 /* Runs the data through p->work for what the criterion needs of each layer. Does nothing where it needs none. */
 skive_status skv_prune_look(skv_pruning *p);
+
+/* ---- for criteria that look by themselves ---- (look.c) */
+
+/* Zeros for all layers, numbers[0]. */
+skive_status skv_look_room(skv_pruning *p);
+/* All numbers less the least of them, so that none is negative; the order stays. */
+void skv_look_shift(skv_pruning *p);
+/* Products of the Hessian of the loss on the labels with a vector over all layers; the batches are those of the
+ * criterion's options. */
+typedef struct skv_look_vector {
+    float **v;    /* [layers][elements] */
+    double **out; /* the same: H v */
+} skv_look_vector;
+skive_status skv_look_vector_open(const skv_pruning *p, skv_look_vector *x); /* closed in any case */
+void skv_look_vector_close(const skv_pruning *p, skv_look_vector *x);
+/* v becomes the gradient, the mean over the batches. */
+skive_status skv_look_gradient(skv_pruning *p, skv_look_vector *x);
+skive_status skv_look_hessian(skv_pruning *p, skv_look_vector *x);
 
 /* How fast masks follow in surgery: a weight goes below threshold / (1 + margin), returns above threshold * (1 +
  * margin). */

@@ -1,5 +1,6 @@
 /* What criteria share: normalised scores, and numbers of channels. */
 #include <math.h>
+#include <string.h>
 
 #include "prune/prune.h"
 
@@ -8,6 +9,10 @@ void skv_score_normalise(const skv_score_args *a) {
     for (int64_t i = 0; i < a->n; i++) sum += (double)a->score[i] * (double)a->score[i];
     const double norm = sqrt(sum);
     for (int64_t i = 0; norm > 0 && i < a->n; i++) a->score[i] = (float)((double)a->score[i] / norm);
+}
+
+void skv_score_normalise_as_asked(const skv_score_args *a) {
+    if (strcmp(skv_option_text(a->options, "normalise"), "layer") == 0) skv_score_normalise(a);
 }
 
 const char *skv_normalise_name(size_t i) {

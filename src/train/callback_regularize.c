@@ -186,7 +186,7 @@ static void tell(const regularization *g, skive_context *ctx) {
     if (g->channels.n) skv_text_add(&t, ", %zu of %zu removable channels", channels, g->channels.n);
     if (no_scale) skv_text_add(&t, ", %zu of %zu scales", no_scale, scales);
     skv_text_add(&t, " are exactly zero%s",
-                 g->keeps_best ? "; the best epoch may be an earlier one with fewer (--no-keep-best keeps the last)"
+                 g->keeps_best ? "; the best epoch may be an earlier one with fewer (--no-validation keeps the last)"
                                : "");
     (void)skv_text_note_once(&t);
 }

@@ -11,8 +11,9 @@ skive_status skv_fit_set_up_growth(fit_state *s) {
                                     .batch = s->batch,
                                     .epochs = s->o->epochs};
     if (s->o->curriculum && !skv_fit_may_extend(s->fit))
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "curriculum",
-                           "a curriculum cannot be combined with what counts the steps of a run (surgery, some regularizers)");
+        return skv_fail_at(
+            s->ctx, SKIVE_ERR_ARGUMENT, "curriculum",
+            "a curriculum cannot be combined with what counts the steps of a run (surgery, some regularizers)");
     SKV_TRY(skv_growth_create(s->ctx, &setup, &s->growth));
     skv_growth_tell(&s->growth);
     return SKIVE_OK;

@@ -147,7 +147,7 @@ static void a_criterion_looks_at_gradients(void **state) {
     skive_prune_options o = skive_prune_options_default();
     (void)state;
     ((float *)skive_graph_find_value(g, "shift")->storage->tensor.data)[SILENT] = -1000;
-    o.criterion = "gradient:batches=3";
+    o.criterion = "steepness:batches=3";
     o.sparsity = 0.25;
     o.layer_floor = 0;
     skv_test_ok(ctx, skive_prune(ctx, g, set, NULL, &o, NULL));
@@ -171,7 +171,7 @@ static void a_criterion_sees_gradients(void **state) {
               *second = skive_graph_find_value(g, "second")->storage->tensor.data;
         for (int i = 0; i < PIXELS; i++) first[i] = 0;
         for (int c = 0; c < CLASSES; c++) second[8 * c] = 5;
-        p.criterion = k ? "gradient:batches=2" : "magnitude";
+        p.criterion = k ? "steepness:batches=2" : "magnitude";
         p.sparsity = 0.4;
         p.layer_floor = 0;
         skv_test_ok(ctx, skive_prune(ctx, g, set, NULL, &p, NULL));

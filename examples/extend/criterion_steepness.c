@@ -18,8 +18,8 @@ static skive_status score(const skv_score_args *a) {
     return SKIVE_OK;
 }
 
-const skv_criterion skv_criterion_gradient = {
-    .name = "gradient",
+const skv_criterion skv_criterion_steepness = {
+    .name = "steepness",
     .brief = "weight times the size of its gradient, over batches",
     SKV_OPTIONS(options),
     SKV_NEEDS(needs),
