@@ -301,8 +301,8 @@ static void equal_weights_have_no_entropy(void **state) {
 
 /* ---- second order, where the Hessian is known ---- */
 
-/* Each sample has one pixel that is not zero, so that the Hessian of the squared error of a linear model is diagonal: for
- * w[c][i] the mean of the squares of pixel i, but for a factor. */
+/* Each sample has one pixel that is not zero, so that the Hessian of the squared error of a linear model is diagonal:
+ * for w[c][i] the mean of the squares of pixel i, but for a factor. */
 typedef struct quadratic {
     double squares[PIXELS], product[CLASSES][PIXELS];
 } quadratic;

@@ -1,7 +1,7 @@
-/* Gradient signal preservation (GraSP, Wang, Zhang & Grosse 2020): w times the product of Hessian and gradient. To first
- * order, without w the squared norm of the gradient, by which training makes progress, falls by twice that. What makes
- * it grow goes first. Meant for a network before training. The paper divides the scores of the model by a temperature of
- * 200 in the loss; here the loss is as it is. */
+/* Gradient signal preservation (GraSP, Wang, Zhang & Grosse 2020): w times the product of Hessian and gradient. To
+ * first order, without w the squared norm of the gradient, by which training makes progress, falls by twice that. What
+ * makes it grow goes first. Meant for a network before training. The paper divides the scores of the model by a
+ * temperature of 200 in the loss; here the loss is as it is. */
 #include "prune/prune.h"
 
 static const skv_option options[] = {

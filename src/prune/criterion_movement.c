@@ -1,6 +1,7 @@
-/* Movement (Sanh, Wolf & Rush 2020): minus the sum of rate times w times gradient over the steps of fine-tuning. A weight
- * that training moves away from zero scores high, one that it moves towards zero goes first, however large it is. A copy
- * of the model is trained for it, with the options of fine-tuning; at a gradual schedule anew before each step. */
+/* Movement (Sanh, Wolf & Rush 2020): minus the sum of rate times w times gradient over the steps of fine-tuning. A
+ * weight that training moves away from zero scores high, one that it moves towards zero goes first, however large it
+ * is. A copy of the model is trained for it, with the options of fine-tuning; at a gradual schedule anew before each
+ * step. */
 #include "prune/prune.h"
 
 static const skv_option options[] = {

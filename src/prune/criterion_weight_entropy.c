@@ -1,5 +1,6 @@
 /* The entropy of an output channel's weights: of the histogram of its values between the layer's least and largest. A
- * channel whose weights are all alike carries little. Where single weights go, |w| times that entropy. Needs no data. */
+ * channel whose weights are all alike carries little. Where single weights go, |w| times that entropy. Needs no data.
+ * */
 #include <math.h>
 
 #include "prune/prune.h"

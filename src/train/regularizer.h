@@ -35,7 +35,8 @@ struct skv_regularizer {
     void (*gradient)(skv_regularizing *r, const skv_step *step);
     /* Behind the update. Parameters are shown anew after it. */
     skive_status (*applied)(skv_regularizing *r, const skv_step *step);
-    /* What the graph sees of detached parameters: `on` while an epoch is validated and kept; behind each update, off. */
+    /* What the graph sees of detached parameters: `on` while an epoch is validated and kept; behind each update, off.
+     * */
     void (*show)(skv_regularizing *r, bool on, int64_t update);
     /* Are the weights after so many updates ones that may be kept? NULL: always. */
     bool (*settled)(const skv_regularizing *r, int64_t update);

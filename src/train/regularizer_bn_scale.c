@@ -1,5 +1,5 @@
-/* bn-scale:LAMBDA. An L1 penalty of the scales of normalisations (network slimming, Liu and others 2017), by the proximal
- * step, so that scales become exactly zero; the criterion `scale` of pruning then removes their channels. */
+/* bn-scale:LAMBDA. An L1 penalty of the scales of normalisations (network slimming, Liu and others 2017), by the
+ * proximal step, so that scales become exactly zero; the criterion `scale` of pruning then removes their channels. */
 #include "train/regularizer.h"
 
 static const skv_option options[] = {

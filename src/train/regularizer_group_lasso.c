@@ -1,8 +1,8 @@
-/* group-lasso:LAMBDA. The penalty LAMBDA sqrt(n) |w| of the norm of each channel's n weights (Yuan & Lin 2006), over all
- * slices that would be removed with it, as in DepGraph (Fang and others 2023). Behind each update its proximal step:
- * the norm shrinks by rate LAMBDA sqrt(n), and a channel whose norm is smaller becomes exactly zero. A weight between
- * two layers belongs to a channel of each, so that the steps of the channels are made one after the other, in their
- * order. */
+/* group-lasso:LAMBDA. The penalty LAMBDA sqrt(n) |w| of the norm of each channel's n weights (Yuan & Lin 2006), over
+ * all slices that would be removed with it, as in DepGraph (Fang and others 2023). Behind each update its proximal
+ * step: the norm shrinks by rate LAMBDA sqrt(n), and a channel whose norm is smaller becomes exactly zero. A weight
+ * between two layers belongs to a channel of each, so that the steps of the channels are made one after the other, in
+ * their order. */
 #include <math.h>
 
 #include "train/regularizer.h"

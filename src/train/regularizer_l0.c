@@ -1,7 +1,7 @@
 /* l0:LAMBDA. L0 regularization by hard-concrete gates (Louizos, Welling & Kingma 2018). The model computes with weights
  * times gates, one gate a channel (or weight), drawn anew for each step from a distribution that has mass at exactly 0;
- * its parameter is trained with the weights, by the loss and by LAMBDA times the number of weights that are not zero, as
- * it is expected. Validated and written are weights times the gates' means, of which many are exactly zero. A gate
+ * its parameter is trained with the weights, by the loss and by LAMBDA times the number of weights that are not zero,
+ * as it is expected. Validated and written are weights times the gates' means, of which many are exactly zero. A gate
  * multiplies what makes its channel; behind a normalisation, which would divide by it, that is scale and shift. The
  * gates are trained by Adam at a rate of their own. */
 #include <math.h>

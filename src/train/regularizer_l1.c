@@ -1,5 +1,5 @@
-/* l1:LAMBDA. The proximal step of LAMBDA |w| behind each update (ISTA; Daubechies and others 2004): small weights become
- * exactly zero. The rule `prox` does the same for named parameters, and stays with the model. */
+/* l1:LAMBDA. The proximal step of LAMBDA |w| behind each update (ISTA; Daubechies and others 2004): small weights
+ * become exactly zero. The rule `prox` does the same for named parameters, and stays with the model. */
 #include "train/regularizer.h"
 
 static const skv_option options[] = {
