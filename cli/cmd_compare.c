@@ -7,6 +7,7 @@
 
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set to compare on", false},
+    {"layers", 0, NULL, "of two models: where they come apart, value by value, on 256 samples (or --limit)", false},
     {"names", 0, "A,B,...", "names for the table instead of the file names", false},
     {"report", 0, "FILE", "also write the figures as JSON to this file", false},
     {"limit", 0, "N", "use only N samples", false},
@@ -332,6 +333,7 @@ static skive_status run(cli_args *a) {
     size_t resamples = 0;
     goals g;
     if (!data) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; name the data set to compare on");
+    if (cli_has(a, "layers")) return compare_layers(a);
     compare_entry *e = calloc(n, sizeof *e);
     if (!e) return SKIVE_ERR_MEMORY;
     skive_status status = cli_has(a, "report") ? cli_check_output(a, cli_text(a, "report", NULL)) : SKIVE_OK;
@@ -392,8 +394,17 @@ const cli_command cli_command_compare = {
         "ratio to the first model's) and of the file;\n"
         "latency at batch 1 on one thread and throughput at batch 100 on all threads; and an estimate, not a\n"
         "measurement, of the energy of one inference (its table is in docs/compare.md).\n\n"
+        "With --layers, the values inside two models that have the same name are compared instead: signal to noise "
+        "(dB),\n"
+        "largest difference and cosine, the nodes that add most error first. \"own\" is what the nodes from the values "
+        "before\n"
+        "to this one add by themselves: the first model's nodes compute on the second model's values for it. Works "
+        "for\n"
+        "quantized, pruned, folded and fine-tuned models, as long as they keep the names; what is not compared is "
+        "listed.\n\n"
         "With goals, the exit status is 11 if a later model misses one, and a line on standard error says which.",
     .examples = "  skive compare teacher.onnx int8.onnx --data fashion-mnist\n"
-                "  skive compare teacher.onnx int8.onnx --data fashion-mnist --max-drop 0.5 --max-bytes 600K",
+                "  skive compare teacher.onnx int8.onnx --data fashion-mnist --max-drop 0.5 --max-bytes 600K\n"
+                "  skive compare teacher.onnx int8.onnx --data fashion-mnist --layers",
     .run = run,
 };

@@ -23,4 +23,7 @@ typedef struct compare_entry {
 /* The figures of all models, their costs, and how each differs from the first. */
 void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *info);
 
+/* --layers: the values inside two models, held against one another. */
+skive_status compare_layers(cli_args *a);
+
 #endif

@@ -68,6 +68,7 @@ static const char *const optional[] = {
     "skive_prune validation",
     "skive_prune options",
     "skive_prune report",
+    "skive_compare_layers options",
     "skive_sensitivity calibration",
     "skive_sensitivity options",
     "skive_quantize options",
@@ -547,6 +548,13 @@ static void prune_cases(fixture *f) {
 
 static void quant_cases(fixture *f) {
     skive_context *c = f->ctx;
+    IGNORED(skive_layers_report_free, ctx, skive_layers_report_free(NULL, out));
+    IGNORED(skive_layers_report_free, report, skive_layers_report_free(c, NULL));
+    SILENT(skive_compare_layers, ctx, skive_compare_layers(NULL, f->g, f->g, f->ds, NULL, out));
+    REFUSED(skive_compare_layers, a, skive_compare_layers(c, NULL, f->g, f->ds, NULL, out));
+    REFUSED(skive_compare_layers, b, skive_compare_layers(c, f->g, NULL, f->ds, NULL, out));
+    REFUSED(skive_compare_layers, set, skive_compare_layers(c, f->g, f->g, NULL, NULL, out));
+    REFUSED(skive_compare_layers, report, skive_compare_layers(c, f->g, f->g, f->ds, NULL, NULL));
     IGNORED(skive_sensitivity_report_free, ctx, skive_sensitivity_report_free(NULL, out));
     IGNORED(skive_sensitivity_report_free, report, skive_sensitivity_report_free(c, NULL));
     SILENT(skive_sensitivity, ctx, skive_sensitivity(NULL, f->g, f->ds, f->ds, NULL, out));

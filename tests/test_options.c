@@ -325,6 +325,13 @@ static skive_status sensitivity_of(fixture *f, skive_graph *g, const void *optio
     return status;
 }
 
+static skive_status layers_of(fixture *f, skive_graph *g, const void *options) {
+    skive_layers_report r;
+    const skive_status status = skive_compare_layers(f->ctx, g, g, f->set, options, &r);
+    skive_layers_report_free(f->ctx, &r);
+    return status;
+}
+
 MAKER(session, skive_session, skive_session_create, skive_session_free)
 ON_GRAPH(plan, plan_of(f, g, options))
 ON_GRAPH(serialize, serialize_of(f, g, options))
@@ -343,6 +350,7 @@ ON_GRAPH(quantize_feed, skive_quantize_feed(f->ctx, g, random_inputs, NULL, opti
 ON_GRAPH(unpack, unpack_of(f, g, options))
 ON_GRAPH(set_input, skive_model_set_input(f->ctx, g, f->set, options))
 ON_GRAPH(simplify, skive_simplify(f->ctx, g, options, NULL))
+ON_GRAPH(layers, layers_of(f, g, options))
 ON_GRAPH(sensitivity, sensitivity_of(f, g, options))
 ON_GRAPH(quantize, skive_quantize(f->ctx, g, f->set, options, NULL))
 ON_GRAPH(quantize_arrays, arrays_of(f, g, options))
@@ -393,6 +401,7 @@ static void test_older(void **state) {
     CHECK("skive_pack_load", skive_pack_load_options, unpack, max_nodes);
     CHECK("skive_model_set_input", skive_input_options, set_input, mean);
     CHECK("skive_simplify", skive_simplify_options, simplify, n_passes);
+    CHECK("skive_compare_layers", skive_layers_options, layers, batch);
     CHECK("skive_sensitivity", skive_sensitivity_options, sensitivity, activations);
     CHECK("skive_quantize", skive_quantize_options, quantize, percentile);
     CHECK("skive_quantize_arrays", skive_quantize_options, quantize_arrays, percentile);

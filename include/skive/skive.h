@@ -14,6 +14,7 @@
 #include <skive/build.h>
 #include <skive/context.h>
 #include <skive/coupling.h>
+#include <skive/layers.h>
 #include <skive/memory.h>
 #include <skive/data.h>
 #include <skive/distill.h>

@@ -22,5 +22,12 @@ expect 2 "not to 'f16'" "$skive" sensitivity mlp.onnx --data $data --activations
 expect 13 "no node 'fc9'" "$skive" sensitivity mlp.onnx --data $data --skip fc9
 expect 0 'wrote int8.onnx' "$skive" quantize mlp.onnx --data $data --samples 50 -o int8.onnx
 expect 2 'already quantized' "$skive" sensitivity int8.onnx --data $data
+
+# ---- compare --layers ----
+expect 0 'values on 50 samples' "$skive" compare mlp.onnx int8.onnx --data $data --layers --limit 50
+expect 0 'it is inside an integer node' "$skive" compare mlp.onnx int8.onnx --data $data --layers
+expect 0 '"own_sqnr": ' "$skive" compare mlp.onnx int8.onnx --data $data --layers --json
+expect 2 'two models, and 3 are given' "$skive" compare mlp.onnx int8.onnx mlp.onnx --data $data --layers
+expect 2 '\-\-max-drop has no effect' "$skive" compare mlp.onnx int8.onnx --data $data --layers --max-drop 1
 no_leftovers
 finish

@@ -100,6 +100,7 @@ for columns in 60 80; do
     fits $columns "$skive" distill --teacher $long --student mlp:4 --data $data --epochs 1 --batch 32 -o student.onnx
     fits $columns "$skive" prune $long --sparsity 0.9 --data $data --finetune 1 -o pruned.onnx
     fits $columns "$skive" quantize $long --data $data --samples 16 -o int8.onnx --table
+    fits $columns "$skive" compare $long int8.onnx --data $data --layers
     fits $columns "$skive" sensitivity $long --data $data --samples 16
     fits $columns "$skive" share $long --bits 2 -o shared.onnx
     fits $columns "$skive" share $long --hash 4 -o hashed.onnx
