@@ -30,7 +30,7 @@ _skive() {
             bench) words=" --batch --runs --seconds --input --shape --top --reference --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
             simplify) words=" --output --dry-run --passes --list --batch --shape --features-in-graph --no-check --tolerance --threads --memory --seed --json --quiet --verbose --help" ;;
             explain) words=" --batch --shape --no-fusion --threads --memory --seed --json --quiet --verbose --help" ;;
-            compare) words=" --data --names --report --limit --resamples --use-output --output-kind --split --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --targets --seconds --max-drop --max-bytes --min-speedup --threads --memory --seed --json --quiet --verbose --help" ;;
+            compare) words=" --data --layers --names --report --limit --resamples --use-output --output-kind --split --mean --std --scale --layout --resize --center-crop --class-order --skip-bad --targets --seconds --max-drop --max-bytes --min-speedup --threads --memory --seed --json --quiet --verbose --help" ;;
             cost) words=" --batch --shape --no-fusion --table --threads --memory --seed --json --quiet --verbose --help" ;;
             zoo) words=" --sample --classes --vocabulary --output --threads --memory --seed --json --quiet --verbose --help" ;;
         esac
