@@ -310,11 +310,22 @@ static skive_status report(layering *l) {
     return SKIVE_OK;
 }
 
+/* So many samples a run that few or none are left over. */
+static int64_t choose_batch(int64_t samples, int64_t most) {
+    if (most > samples) most = samples;
+    for (int64_t n = most; 4 * n > most; n--)
+        if (samples % n == 0) return n;
+    return most;
+}
+
 /* Both models take the same number of samples in a run. */
 static skive_status open_sources(layering *l, const skive_graph *a, const skive_graph *b, skive_dataset *set,
                                  const skive_layers_options *o) {
     const int64_t fixed_a = skv_graph_fixed_batch(a), fixed_b = skv_graph_fixed_batch(b);
-    int64_t batch = o->batch < o->samples ? o->batch : o->samples;
+    skive_dataset_info info;
+    skive_dataset_get_info(set, &info);
+    const int64_t count = (int64_t)info.count, samples = count > 0 && count < o->samples ? count : o->samples;
+    int64_t batch = choose_batch(samples, o->batch);
     if (fixed_a > 0 && fixed_b > 0 && fixed_a != fixed_b)
         return SKV_FAIL(l->ctx, SKIVE_ERR_SHAPE, "the first model takes %lld samples a run, the second %lld",
                         (long long)fixed_a, (long long)fixed_b);
