@@ -10,7 +10,7 @@
 
 /* The nodes from a node up to its QuantizeLinear. */
 typedef struct tail {
-    skive_node *chain[3]; /* the node itself, the activation if any, QuantizeLinear */
+    skive_node *chain[4]; /* the node itself, up to two activations, QuantizeLinear */
     size_t n;             /* 1: the result is float */
     skv_q_grid y;
     int64_t lo, hi; /* limits set by the activation */
@@ -29,12 +29,14 @@ static tail tail_of(const skv_pass_env *env, skive_node *head) {
     double lo = -INFINITY, hi = INFINITY;
     size_t n = 1;
     skive_node *next = skv_only_reader(env, head->outputs[0]);
-    if (next && next->domain[0] == '\0' && (skv_node_is(next, SKV_OP_RELU) || skv_node_is(next, SKV_OP_CLIP))) {
-        if (skv_node_is(next, SKV_OP_RELU)) {
-            lo = 0;
-        } else if (!skv_clip_bound(next, 1, -INFINITY, &lo) || !skv_clip_bound(next, 2, INFINITY, &hi) || !(lo <= hi)) {
+    while (n < 3 && next && next->domain[0] == '\0' &&
+           (skv_node_is(next, SKV_OP_RELU) || skv_node_is(next, SKV_OP_CLIP))) {
+        double low = 0, high = INFINITY;
+        if (skv_node_is(next, SKV_OP_CLIP) &&
+            (!skv_clip_bound(next, 1, -INFINITY, &low) || !skv_clip_bound(next, 2, INFINITY, &high) || !(low <= high)))
             return t;
-        }
+        lo = lo < low ? low : lo > high ? high : lo; /* the limits so far, as this one limits them */
+        hi = hi < low ? low : hi > high ? high : hi;
         t.chain[n++] = next;
         next = skv_only_reader(env, next->outputs[0]);
     }

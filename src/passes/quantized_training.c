@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/shared.h"
 #include "graph/weights.h"
 #include "passes/pass.h"
 #include "passes/quantized.h"
@@ -10,7 +11,7 @@
 #define SUFFIX "_quantized"
 
 /* The result of a node whose inputs are all constants. */
-static skive_status evaluate(skive_graph *g, const skive_node *n, skv_storage **out) {
+skive_status skv_quantize_evaluate(skive_graph *g, const skive_node *n, skv_storage **out) {
     const skive_tensor *in[3] = {NULL};
     skive_tensor result = {0};
     for (uint32_t i = 0; i < n->n_inputs && i < 3; i++) in[i] = skv_value_tensor(n->inputs[i]);
@@ -20,7 +21,7 @@ static skive_status evaluate(skive_graph *g, const skive_node *n, skv_storage **
     return status;
 }
 
-static size_t copied_attrs(const skive_node *n, skv_attr_init *to) {
+size_t skv_quantize_attrs(const skive_node *n, skv_attr_init *to) {
     size_t count = 0;
     if (skv_node_attr(n, "axis")) to[count++] = SKV_INT("axis", skv_attr_int(n, "axis", 1));
     if (skv_node_attr(n, "block_size")) to[count++] = SKV_INT("block_size", skv_attr_int(n, "block_size", 0));
@@ -63,8 +64,8 @@ static skive_status to_float(skive_graph *g, skive_node *n, skive_value **made) 
     char room[256];
     const skive_dtype dtype = n->inputs[0]->type.dtype;
     skv_attr_init attrs[3];
-    size_t count = copied_attrs(n, attrs);
-    SKV_TRY(evaluate(g, n, &dense));
+    size_t count = skv_quantize_attrs(n, attrs);
+    SKV_TRY(skv_quantize_evaluate(g, n, &dense));
     skive_value *p = skv_emit_param(&b, float_name(g, n->inputs[0]->name, room), dense), *result = p;
     if (dtype != SKIVE_I32) {
         attrs[count++] = SKV_STR("grid", skv_grid_of_dtype(dtype)->name);
@@ -104,63 +105,6 @@ done:
 
 /* ---- from training ---- */
 
-/* A zero point of zeros, as many as there are scales. */
-static skive_value *zeros_like(skv_builder *b, const skive_value *scale, skive_dtype dtype) {
-    const skive_tensor *t = skv_value_tensor(scale);
-    skv_storage *zeros = NULL;
-    if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, dtype, t->rank, t->dims, &zeros);
-    return b->status == SKIVE_OK ? skv_emit_param(b, NULL, zeros) : NULL;
-}
-
-/* Does a pair of QuantizeLinear and DequantizeLinear do what the node does? */
-static bool has_integer_form(const skive_node *n, skv_quantizer *q) {
-    skive_context *ctx = n->graph->ctx;
-    if (!skv_node_is(n, SKV_OP_FAKE_QUANTIZE)) return false;
-    if (skv_quantizer_parse(ctx, skv_attr_string(n, "grid", ""), q) != SKIVE_OK) return false;
-    return skv_value_tensor(n->inputs[1]) && (!skv_node_in(n, 2) || skv_value_tensor(n->inputs[2])) &&
-           (q->grid->uniform || skv_dtype_is_float8(q->grid->dtype)) && skv_grid_fills_dtype(q);
-}
-
-/* QuantizeLinear of a parameter is replaced by its result. */
-static skive_status fold(skive_graph *g, skive_node *quantize, const char *name) {
-    skv_builder b = skv_build(g);
-    skv_storage *codes = NULL;
-    char room[256];
-    SKV_TRY(evaluate(g, quantize, &codes));
-    (void)snprintf(room, sizeof room, "%.230s" SUFFIX, name);
-    skive_value *p = skv_emit_param(&b, skive_graph_find_value(g, room) ? NULL : room, codes);
-    SKV_TRY(b.status);
-    SKV_TRY(skv_value_replace_uses(quantize->outputs[0], p, true));
-    return skv_graph_remove_node(quantize);
-}
-
-static skive_status to_integer(skive_graph *g, skive_node *n, const skv_quantizer *q) {
-    skv_builder b = skv_build(g);
-    skv_attr_init attrs[2];
-    const skv_attr_list list = {attrs, copied_attrs(n, attrs)};
-    skive_value *x = n->inputs[0], *scale = n->inputs[1], *zero = skv_node_in(n, 2);
-    if (!zero) zero = zeros_like(&b, scale, q->grid->dtype);
-    skive_value *codes = skv_emit(&b, "QuantizeLinear", SKV_IN(x, scale, zero), list);
-    skive_value *real = skv_emit(&b, "DequantizeLinear", SKV_IN(codes, scale, zero), list);
-    SKV_TRY(b.status);
-    SKV_TRY(skv_value_replace_uses(n->outputs[0], real, true));
-    SKV_TRY(skv_graph_remove_node(n));
-    return skv_value_tensor(x) ? fold(g, codes->producer, x->name) : SKIVE_OK;
-}
-
-static skive_status from_training(skive_graph *g, size_t *changes) {
-    for (uint32_t i = 0; i < g->n_nodes;) {
-        skv_quantizer q;
-        if (!has_integer_form(g->nodes[i], &q)) {
-            i++;
-            continue;
-        }
-        SKV_TRY(to_integer(g, g->nodes[i], &q));
-        ++*changes;
-    }
-    return SKIVE_OK;
-}
-
 /* A float bias of a quantized product, as the integers that a plan uses. */
 static skive_status bias_to_integer(skive_graph *g, skive_node *n) {
     skv_q_grid x;
@@ -192,21 +136,14 @@ static skive_status bias_to_integer(skive_graph *g, skive_node *n) {
 }
 
 skive_status skv_quantized_from_training(skive_graph *g, size_t *changes) {
-    SKV_TRY(from_training(g, changes));
+    const skv_pass_env env = {.ctx = g->ctx, .for_file = true};
+    SKV_TRY(skv_shared_inflate_all(g));
+    SKV_TRY(skive_graph_infer(g));
+    SKV_TRY(skv_pass_run(skv_pass_find("spread-fake-quantize"), &env, g, changes));
+    SKV_TRY(skive_graph_infer(g));
+    SKV_TRY(skv_pass_run(skv_pass_find("fold-quantized-norm"), &env, g, changes));
     const uint32_t n = g->n_nodes;
     for (uint32_t i = 0; i < n; i++) SKV_TRY(bias_to_integer(g, g->nodes[i]));
     (void)skv_graph_sweep(g);
     return skive_graph_infer(g);
 }
-
-static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes) {
-    (void)env;
-    return from_training(g, changes);
-}
-
-const skv_pass skv_pass_spread_fake_quantize = {
-    .name = "spread-fake-quantize",
-    .brief = "replaces FakeQuantize by QuantizeLinear and DequantizeLinear, of parameters by their integers",
-    .when = SKV_PASS_INTEGER,
-    .run = run,
-};

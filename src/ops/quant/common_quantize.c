@@ -1,6 +1,9 @@
 /* Shared by QuantizeLinear and DequantizeLinear; see common_quantize.h. */
 #include "ops/quant/common_quantize.h"
 
+#include <math.h>
+#include <string.h>
+
 static skive_status fail_axis(skv_infer *c, int64_t axis, int rank) {
     return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: axis %lld does not exist in %d dimensions", c->node->op_type,
                           (long long)axis, rank);
@@ -29,6 +32,7 @@ static skive_status infer_blocks(skv_infer *c, int64_t block) {
 }
 
 skive_status skv_infer_scales(skv_infer *c) {
+    if (c->n_in < 2 || !c->in[1]) return SKIVE_OK; /* FakeQuantize finds its own */
     SKV_TRY(skv_want_float(c, 1));
     int64_t block = skv_attr_int(c->node, "block_size", 0);
     if (block < 0) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: block_size is negative", c->node->op_type);
@@ -137,12 +141,144 @@ skive_status skv_fake_quantizer_of(skive_context *ctx, const skive_node *node, s
 
 skive_value *skv_fake_quantize_gradient(skv_grad *c, const char *grid) {
     const skive_node *n = c->node;
-    skv_attr_init attrs[3] = {SKV_STR("grid", grid)};
+    skv_attr_init attrs[6] = {SKV_STR("grid", grid)};
     size_t count = 1;
     if (skv_node_attr(n, "axis")) attrs[count++] = SKV_INT("axis", skv_attr_int(n, "axis", 1));
     if (skv_node_attr(n, "block_size")) attrs[count++] = SKV_INT("block_size", skv_attr_int(n, "block_size", 0));
-    return skv_emit(c->b, "FakeQuantizeGrad", SKV_IN(n->inputs[0], n->inputs[1], c->dout[0], skv_node_in(n, 2)),
-                    (skv_attr_list){attrs, count});
+    if (skv_node_attr(n, "step")) attrs[count++] = SKV_STR("step", skv_attr_string(n, "step", ""));
+    if (skv_node_attr(n, "factor")) attrs[count++] = SKV_FLT("factor", skv_attr_float(n, "factor", 1));
+    if (skv_node_attr(n, "delay")) attrs[count++] = SKV_FLT("delay", skv_attr_float(n, "delay", 0));
+    const bool learned = c->need[SKV_FAKE_SCALE] && strcmp(skv_attr_string(n, "step", "fixed"), "fixed") != 0;
+    skive_value *const in[] = {n->inputs[0], skv_node_in(n, SKV_FAKE_SCALE), c->dout[0], skv_node_in(n, SKV_FAKE_ZERO),
+                               skv_node_in(n, SKV_FAKE_COUNT)};
+    skive_value *out[2] = {NULL};
+    skv_emit_n(c->b, "FakeQuantizeGrad",
+               (skv_in_list){in, in[4]   ? 5
+                                 : in[3] ? 4
+                                         : 3},
+               (skv_attr_list){attrs, count}, out, learned ? 2 : 1);
+    if (learned) c->din[SKV_FAKE_SCALE] = out[1];
+    return out[0];
+}
+
+/* ---- FakeQuantize and its gradient ---- */
+
+skive_status skv_fake_of(skive_context *ctx, const skive_node *node, bool has_scale, skv_fake *out) {
+    static const char *const names[] = {"fixed", "lsq", "pact"};
+    const char *step = skv_attr_string(node, "step", names[0]);
+    *out = (skv_fake){.factor = skv_attr_float(node, "factor", 1),
+                      .momentum = skv_attr_float(node, "momentum", 0),
+                      .delay = skv_attr_float(node, "delay", 0),
+                      .fits = !has_scale};
+    SKV_TRY(skv_fake_quantizer_of(ctx, node, &out->q));
+    int k = (int)SKV_COUNT(names);
+    while (k-- > 0 && strcmp(step, names[k]) != 0)
+        ;
+    if (k < 0)
+        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: step \"%.40s\" is none of fixed, lsq and pact",
+                           node->op_type, step);
+    out->step = (skv_step_rule)k;
+    if (has_scale || (out->q.per != SKV_PER_GROUP && !skv_attr_int(node, "block_size", 0))) return SKIVE_OK;
+    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: blocks need scales of their own", node->op_type);
+}
+
+void skv_fake_ends(const skv_quantizer *q, const skv_grid_params *p, float *low, float *high) {
+    if (q->grid->uniform) {
+        *low = (float)(q->low - p->zero_point);
+        *high = (float)(q->high - p->zero_point);
+        return;
+    }
+    *low = skv_grid_level(q, p, q->low);
+    *high = skv_grid_level(q, p, q->high);
+}
+
+skive_status skv_fake_fit(skive_context *ctx, const skv_quantizer *q, const skive_tensor *x, int axis,
+                          skv_grid_params **params, int64_t *n) {
+    const int64_t count = skive_tensor_count(x);
+    const bool one = q->per == SKV_PER_TENSOR || axis < 0 || x->rank < 2;
+    const int64_t length = one ? 1 : x->dims[axis];
+    int64_t inner = 1;
+    float *part = NULL, *all = NULL;
+    skive_status status;
+    *n = length;
+    *params = NULL;
+    for (int a = axis + 1; !one && a < x->rank; a++) inner *= x->dims[a];
+    if (one) inner = count;
+    const int64_t outer = length && inner ? count / length / inner : 0, share = outer * inner;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)length + 1, sizeof **params, params));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)count + 1, sizeof *all, &all));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)share + 1, sizeof *part, &part));
+    skv_to_f32(x->dtype, x->data, 0, (size_t)count, all);
+    for (int64_t i = 0; i < count; i++) {
+        if (!isfinite(all[i])) {
+            status = SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "element %lld is NaN or infinite", (long long)i);
+            goto done;
+        }
+    }
+    for (int64_t k = 0; k < length && share > 0; k++) {
+        for (int64_t o = 0; o < outer; o++)
+            memcpy(part + o * inner, all + (o * length + k) * inner, (size_t)inner * sizeof *part);
+        SKV_GO(status, done, q->grid->solve(ctx, q, part, share, NULL, &(*params)[k]));
+        if (!((*params)[k].scale > 0)) (*params)[k].scale = 1; /* only zeros */
+    }
+done:
+    skv_free(ctx, part);
+    skv_free(ctx, all);
+    if (status != SKIVE_OK) {
+        skv_free(ctx, *params);
+        *params = NULL;
+    }
+    return status;
+}
+
+typedef struct faking {
+    const skv_fake *f;
+    const skive_tensor *scale, *zero;
+    const skv_grid_params *fitted;
+    skv_fake_run run;
+    void *user;
+} faking;
+
+static void one_run(void *user, int64_t first, int64_t n, int64_t s) {
+    const faking *t = user;
+    const skv_grid_params p = t->fitted ? t->fitted[s] : skv_scale_params(t->scale, t->zero, s);
+    t->run(t->user, t->f, &p, first, n, s);
+}
+
+skive_status skv_fake_runs(const skv_eval *c, const skv_fake *f, const skive_tensor *x, const skive_tensor *scale,
+                           const skive_tensor *zero, skv_fake_run run, void *user) {
+    faking t = {f, scale, zero, NULL, run, user};
+    skv_scale_map m = {1, 1, skive_tensor_count(x), 0, 1};
+    skv_grid_params *fitted = NULL;
+    if (!f->fits) {
+        SKV_TRY(skv_scale_map_of(c, x, scale, &m));
+        skv_scale_runs(&m, one_run, &t);
+        return SKIVE_OK;
+    }
+    const int axis = (int)skv_axis(skv_attr_int(c->node, "axis", 0), x->rank);
+    int64_t n = 0;
+    SKV_TRY(skv_fake_fit(c->ctx, &f->q, x, axis, &fitted, &n));
+    t.fitted = fitted;
+    if (n != 1) {
+        m = (skv_scale_map){1, n, 1, 0, 1};
+        for (int a = 0; a < x->rank; a++) {
+            if (a < axis) m.outer *= x->dims[a];
+            if (a > axis) m.inner *= x->dims[a];
+        }
+    }
+    skv_scale_runs(&m, one_run, &t);
+    skv_free(c->ctx, fitted);
+    return SKIVE_OK;
+}
+
+float skv_fake_cover(const skv_fake *f, const skv_grid_params *p, const float *x, int64_t n, float most) {
+    float low, high;
+    skv_fake_ends(&f->q, p, &low, &high);
+    for (int64_t i = 0; i < n; i++) {
+        const float need = x[i] > 0 && high > 0 ? x[i] / high : x[i] < 0 && low < 0 ? x[i] / low : 0;
+        if (need > most) most = need;
+    }
+    return most;
 }
 
 bool skv_same_scales(const skive_node *q, const skive_node *d) {

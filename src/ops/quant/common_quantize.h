@@ -31,6 +31,46 @@ extern const skv_input_spec skv_quantize_inputs[SKV_QUANTIZE_INPUTS];
 skive_status skv_fake_quantizer_of(skive_context *ctx, const skive_node *node, skv_quantizer *out);
 /* FakeQuantizeGrad of the node's inputs and the gradient of its output. */
 skive_value *skv_fake_quantize_gradient(skv_grad *c, const char *grid);
+
+/* ---- FakeQuantize and its gradient ---- */
+
+/* How the scale is learned: the attribute `step`. With t = x / scale and the ends of the levels l and h, the gradient
+ * of the rounded number is
+ *
+ *     fixed   with respect to x the grid's rule; the scale is not learned
+ *     lsq     with respect to x 1 where l < t < h, else 0; to the scale level(t) - t there, else the end (Esser et al.
+ *             2020)
+ *     pact    the same for x; to the scale 0 there, else the end: that of a learned clip (Choi et al. 2018) */
+typedef enum skv_step_rule { SKV_STEP_FIXED, SKV_STEP_LSQ, SKV_STEP_PACT } skv_step_rule;
+
+typedef struct skv_fake {
+    skv_quantizer q;
+    skv_step_rule step;
+    double factor; /* on the gradient of the scale */
+    double momentum, delay;
+    bool fits; /* there is no scale: parameters are found from the numbers */
+} skv_fake;
+/* The attributes that both nodes have. */
+enum { SKV_FAKE_SCALE = 1, SKV_FAKE_ZERO = 2, SKV_FAKE_COUNT = 3 };
+skive_status skv_fake_of(skive_context *ctx, const skive_node *node, bool has_scale, skv_fake *out);
+/* The scales of x: found from x if fake->fits (one a channel of `axis`, or one), otherwise those of the inputs. Calls
+ * `run` for runs of elements as skv_scale_runs does, with their parameters. */
+typedef void (*skv_fake_run)(void *user, const skv_fake *f, const skv_grid_params *p, int64_t first, int64_t n,
+                             int64_t s);
+skive_status skv_fake_runs(const skv_eval *c, const skv_fake *f, const skive_tensor *x, const skive_tensor *scale,
+                           const skive_tensor *zero, skv_fake_run run, void *user);
+/* Parameters of each channel along `axis` (of all numbers where the grid has one set, or axis is -1) by the grid's own
+ * method: params[channels], freed by skv_free. Errors: NUMERIC. */
+skive_status skv_fake_fit(skive_context *ctx, const skv_quantizer *q, const skive_tensor *x, int axis,
+                          skv_grid_params **params, int64_t *n);
+/* The ends of the levels, in steps. */
+void skv_fake_ends(const skv_quantizer *q, const skv_grid_params *p, float *low, float *high);
+/* Has quantization not begun? It begins when *count has reached the delay. */
+static inline bool skv_fake_waits(const skv_fake *f, const skive_tensor *count) {
+    return count && f->delay > 0 && skv_load_f64(count->dtype, count->data, 0) < f->delay;
+}
+/* The scale that covers the numbers of x around the zero point. */
+float skv_fake_cover(const skv_fake *f, const skv_grid_params *p, const float *x, int64_t n, float most);
 /* Do QuantizeLinear q and DequantizeLinear d have the same scale, by being one value or equal constants? */
 bool skv_same_scales(const skive_node *q, const skive_node *d);
 void skv_couple_scales(skv_couple *c);

@@ -1,16 +1,17 @@
-/* FakeQuantizeGrad(x, scale, dY, zero_point?): dY where the gradient of FakeQuantize passes, else 0. */
+/* FakeQuantizeGrad(x, scale?, dY, zero_point?, count?): dY where the gradient of FakeQuantize passes, else 0; and the
+ * gradient of the scale, if `step` says that it is learned. */
 #include "ops/quant/common_quantize.h"
 
-enum { DY = 2, ZERO = 3 };
+enum { DY = 2, ZERO = 3, COUNT = 4 };
 
 static const skv_attr_spec attrs[] = {
-    {"grid", SKV_ATTR_STRING, SKV_REQUIRED},
-    {"axis", SKV_ATTR_INT, SKV_OPTIONAL},
-    {"block_size", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"grid", SKV_ATTR_STRING, SKV_REQUIRED},    {"axis", SKV_ATTR_INT, SKV_OPTIONAL},
+    {"block_size", SKV_ATTR_INT, SKV_OPTIONAL}, {"step", SKV_ATTR_STRING, SKV_OPTIONAL},
+    {"factor", SKV_ATTR_FLOAT, SKV_OPTIONAL},   {"delay", SKV_ATTR_FLOAT, SKV_OPTIONAL},
 };
 
 static skive_status infer(skv_infer *c) {
-    skv_quantizer q;
+    skv_fake f;
     const skive_type *in[3] = {c->in[0], c->in[1], c->n_in > ZERO ? c->in[ZERO] : NULL};
     skv_infer forward = *c; /* FakeQuantize's inputs */
     forward.in = in;
@@ -18,39 +19,61 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_want_float(c, DY));
     SKV_TRY(skv_want_same_shape(c, 0, DY));
-    SKV_TRY(skv_fake_quantizer_of(c->ctx, c->node, &q));
+    SKV_TRY(skv_fake_of(c->ctx, c->node, c->node->inputs[SKV_FAKE_SCALE] != NULL, &f));
     SKV_TRY(skv_infer_scales(&forward));
     skv_out_like(c, 0, 0);
+    if (c->n_out > 1) skv_out_like(c, 1, SKV_FAKE_SCALE);
     return SKIVE_OK;
 }
 
 typedef struct passing {
-    const skive_tensor *x, *scale, *zp, *dy;
+    const skive_tensor *x, *dy;
     skive_tensor *dx;
-    skv_quantizer q;
+    double *ds; /* of each scale, or NULL */
 } passing;
 
-static void pass_run(void *user, int64_t first, int64_t n, int64_t s) {
-    const passing *t = user;
-    float x[SKV_SCALE_RUN], d[SKV_SCALE_RUN];
-    const skv_grid_params p = skv_scale_params(t->scale, t->zp, s);
+static void pass_run(void *user, const skv_fake *f, const skv_grid_params *p, int64_t first, int64_t n, int64_t s) {
+    passing *t = user;
+    float x[SKV_SCALE_RUN], d[SKV_SCALE_RUN], low, high;
     skv_to_f32(t->x->dtype, t->x->data, (size_t)first, (size_t)n, x);
     skv_to_f32(t->dy->dtype, t->dy->data, (size_t)first, (size_t)n, d);
-    skv_grid_gradient_of(&t->q, &p, x, d, n, d);
-    skv_from_f32(t->dx->dtype, t->dx->data, (size_t)first, (size_t)n, d);
+    if (f->step == SKV_STEP_FIXED) {
+        skv_grid_gradient_of(&f->q, p, x, d, n, d);
+    } else {
+        skv_fake_ends(&f->q, p, &low, &high);
+        for (int64_t i = 0; i < n; i++) {
+            const float at = x[i] / p->scale;
+            const bool inside = at > low && at < high;
+            const float level =
+                inside && f->step == SKV_STEP_PACT ? 0 : skv_grid_level(&f->q, p, skv_grid_encode(&f->q, p, x[i]));
+            const float slope = !inside || f->step == SKV_STEP_PACT ? level : level - at;
+            if (t->ds) t->ds[s] += (double)slope * (double)d[i];
+            d[i] = inside ? d[i] : 0;
+        }
+    }
+    if (t->dx) skv_from_f32(t->dx->dtype, t->dx->data, (size_t)first, (size_t)n, d);
 }
 
 static skive_status run(const skv_eval *c) {
-    passing t = {
-        .x = c->in[0], .scale = c->in[1], .zp = c->n_in > ZERO ? c->in[ZERO] : NULL, .dy = c->in[DY], .dx = c->out[0]};
-    skv_scale_map m;
-    if (!t.dx) return SKIVE_OK;
+    const skive_tensor *scale = c->in[SKV_FAKE_SCALE], *zero = c->n_in > ZERO ? c->in[ZERO] : NULL;
+    passing t = {.x = c->in[0], .dy = c->in[DY], .dx = c->out[0]};
+    skive_tensor *ds = c->n_out > 1 ? c->out[1] : NULL;
+    skv_fake f;
     if (!skv_tensor_same_shape(t.x, t.dy))
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the gradient and the value differ in shape");
-    SKV_TRY(skv_fake_quantizer_of(c->ctx, c->node, &t.q));
-    SKV_TRY(skv_scale_map_of(c, t.x, t.scale, &m));
-    skv_scale_runs(&m, pass_run, &t);
-    return SKIVE_OK;
+    SKV_TRY(skv_fake_of(c->ctx, c->node, scale != NULL, &f));
+    const size_t n = ds && scale ? (size_t)skive_tensor_count(scale) : 0;
+    if (n) SKV_TRY(skv_alloc_array(c->ctx, n, sizeof *t.ds, &t.ds));
+    skive_status status = SKIVE_OK;
+    if (skv_fake_waits(&f, c->n_in > COUNT ? c->in[COUNT] : NULL)) {
+        for (int64_t i = 0; t.dx && i < skive_tensor_count(t.x); i++)
+            skv_store_f64(t.dx->dtype, t.dx->data, (size_t)i, skv_load_f64(t.dy->dtype, t.dy->data, (size_t)i));
+    } else {
+        status = skv_fake_runs(c, &f, t.x, scale, zero, pass_run, &t);
+    }
+    for (size_t i = 0; i < n; i++) skv_store_f64(ds->dtype, ds->data, i, t.ds[i] * f.factor);
+    skv_free(c->ctx, t.ds);
+    return status;
 }
 
 static const skv_op_case cases[] = {
@@ -85,9 +108,9 @@ const skv_op skv_op_fake_quantize_grad = {
     .brief = "gradient of FakeQuantize",
     .since = 1,
     .min_in = 3,
-    .max_in = 4,
+    .max_in = 5,
     .min_out = 1,
-    .max_out = 1,
+    .max_out = 2,
     SKV_LIST(attrs),
     .infer = infer,
     .run = run,
