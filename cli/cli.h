@@ -343,6 +343,8 @@ json_t *cli_json_text(const char *text); /* a name from a file or folder: bytes 
 void cli_print_json(json_t *j);          /* to standard output, and frees it */
 skive_status cli_write_json(cli_args *a, const json_t *j, const char *path); /* writes the whole file or none */
 /* The result of quantization: warnings to standard error, the report, and the report as JSON. */
+skive_status cli_quantize_aware(cli_args *a);       /* with --qat */
+skive_status cli_quantize_check_plain(cli_args *a); /* without it: options that need it are refused */
 void cli_quantize_warn(const skive_quantize_report *r);
 void cli_quantize_print(const skive_quantize_report *r, bool table);
 json_t *cli_quantize_json(const skive_quantize_report *r);

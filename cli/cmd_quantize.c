@@ -21,6 +21,8 @@ static const cli_option options[] = {
      "quantized",
      false},
     {"to", 0, "TYPE", "no samples: only the weights, as f16 (fp16), bf16, f8e4m3 (fp8), f8e5m2", false},
+    {"qat", 0, NULL, "train with rounded weights and activations (quantization-aware training)", false},
+    {"teacher", 0, "FILE", "with --qat: the teacher (default: the float model)", false},
     {"per-tensor", 0, NULL, "one scale per weight tensor instead of one per channel", false},
     {"skip", 0, "NODE", "keep this node in float; a name or a pattern such as '*/attn/*'; may be repeated", true},
     {"max-drop", 0, "POINTS",
@@ -30,6 +32,8 @@ static const cli_option options[] = {
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
+    CLI_TEACHER_INPUT_OPTIONS,
+    CLI_TRAIN_OPTIONS,
     {"table", 0, NULL, "list range, scale and signal-to-noise ratio of every value", false},
 };
 
@@ -227,6 +231,8 @@ static skive_status run(cli_args *a) {
     cli_sizes before = {0}, after = {0};
     const bool dry = cli_has(a, "dry-run");
     bool data_free;
+    if (cli_has(a, "qat")) return cli_quantize_aware(a);
+    if (cli_quantize_check_plain(a) != SKIVE_OK) return SKIVE_ERR_ARGUMENT;
     const skive_status how = check_how(a, &data_free);
     if (how != SKIVE_OK || check_no_data(a) != SKIVE_OK) return SKIVE_ERR_ARGUMENT;
     if (!data_free && cli_has(a, "data") == cli_has(a, "input") && (cli_has(a, "data") || !dry))
@@ -299,7 +305,7 @@ const cli_command cli_command_quantize = {
     .options = options,
     .n_options = CLI_COUNT(options),
     .method = "quantize",
-    .hidden = {"per-channel"},
+    .hidden = {"per-channel", "find-lr", "find-lr-steps"},
     .details =
         "With --data or --input: activations become asymmetric u8 with ranges chosen on calibration samples of the "
         "training set, "
@@ -325,13 +331,18 @@ const cli_command cli_command_quantize = {
         "stays\n"
         "the same. --data none takes ranges from the statistics of BatchNormalization, for models that still have it.\n"
         "Without samples: --dynamic quantizes matrix products, their inputs while the model runs; --weights and\n"
-        "--to store only the weights on a grid, and the model computes in float32: smaller, not faster.",
+        "--to store only the weights on a grid, and the model computes in float32: smaller, not faster.\n"
+        "--qat trains the model with rounded weights and activations for --epochs, and validates it in the integers "
+        "that it writes.\n"
+        "First and last product have 8 bits unless --first-last same is given; sums and poolings read 8 bits.",
     .examples = "  skive quantize student.onnx --data fashion-mnist -o int8.onnx\n"
                 "  skive quantize transformer.onnx --dynamic -o dynamic.onnx\n"
                 "  skive quantize student.onnx --data none --equalize --bias-correction analytic -o int8.onnx\n"
                 "  skive quantize student.onnx --weights int4:32 -o small.onnx\n"
                 "  skive quantize student.onnx --data fashion-mnist --weights int4 -o w4a8.onnx\n"
                 "  skive quantize student.onnx --data fashion-mnist --max-drop 0.3 -o int8.onnx\n"
+                "  skive quantize student.onnx --data fashion-mnist --qat --epochs 5 --weights int4 \\\n"
+                "      --activations uint4 -o q.onnx\n"
                 "  skive quantize two.onnx -i image=images.npy -i meta=meta.npy -o int8.onnx",
     .run = run,
 };

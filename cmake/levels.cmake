@@ -17,6 +17,7 @@ set(SKIVE_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(SKIVE_FILES_avx2
   kernels/attention_avx2.c
   kernels/depthwise_avx2.c
+  kernels/fake_quantize_avx2.c
   kernels/hashed_avx2.c
   kernels/int8/gemm_avx2.c
   kernels/int8/loops_avx2.c
@@ -35,6 +36,7 @@ set(SKIVE_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c)
 set(SKIVE_FILES_avx512
   kernels/attention_avx512.c
   kernels/depthwise_avx512.c
+  kernels/fake_quantize_avx512.c
   kernels/hashed_avx512.c
   kernels/int8/gemm_avx512.c
   kernels/int8/loops_avx512.c

@@ -15,9 +15,9 @@
  * skive_options_prune() and its like give, and may be changed there.
  *
  * Methods and their sections: "train" (train), "prune" (prune, train), "share" (share, train), "distill" (distill,
- * train), "quantize" (quantize), "sensitivity" (sensitivity). The section "train" of the methods that fine-tune has
- * their defaults (skive_prune_finetune_default and so on). A name without a section, such as "criterion", is looked for
- * in the sections in this order.
+ * train), "quantize" (quantize, qat, train; the last two are for quantization-aware training), "sensitivity"
+ * (sensitivity). The section "train" of the methods that fine-tune has their defaults (skive_prune_finetune_default and
+ * so on). A name without a section, such as "criterion", is looked for in the sections in this order.
  *
  * A value that names a record (a criterion, a schedule, an optimizer) may carry options of its own after a colon:
  * "sgd:momentum=0.8,nesterov=no". The first one may stand without its name: "percentile:99.9". In text values "\," is a
@@ -27,6 +27,7 @@
 
 #include <skive/distill.h>
 #include <skive/prune.h>
+#include <skive/qat.h>
 #include <skive/quant.h>
 #include <skive/sensitivity.h>
 #include <skive/share.h>
@@ -106,13 +107,15 @@ SKIVE_API skive_status skive_options_lacks(const skive_options *options, const c
 SKIVE_API skive_status skive_options_check(const skive_options *options);
 
 /* The structs, which live as long as the options and may be changed: arrays, pointers and fields that have no name are
- * set there. NULL when the method has no such section. Those of prune, share and distill point to that of train. */
+ * set there. NULL when the method has no such section. Those of prune, share, distill and qat point to that of train,
+ * and that of qat to that of quantize. */
 SKIVE_API skive_train_options *skive_options_train(skive_options *options);
 SKIVE_API skive_prune_options *skive_options_prune(skive_options *options);
 SKIVE_API skive_share_options *skive_options_share(skive_options *options);
 SKIVE_API skive_distill_options *skive_options_distill(skive_options *options);
 SKIVE_API skive_quantize_options *skive_options_quantize(skive_options *options);
 SKIVE_API skive_sensitivity_options *skive_options_sensitivity(skive_options *options);
+SKIVE_API skive_qat_options *skive_options_qat(skive_options *options);
 
 #ifdef __cplusplus
 }

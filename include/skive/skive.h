@@ -28,6 +28,7 @@
 #include <skive/output.h>
 #include <skive/pack.h>
 #include <skive/prune.h>
+#include <skive/qat.h>
 #include <skive/quant.h>
 #include <skive/sensitivity.h>
 #include <skive/session.h>

@@ -5,6 +5,7 @@
 #include "distill/distill.h"
 #include "options/options.h"
 #include "prune/prune.h"
+#include "quant/qat.h"
 #include "quant/quant.h"
 #include "quant/sensitivity.h"
 #include "share/share.h"
@@ -33,13 +34,19 @@ static void distill_defaults(skv_structs *s) {
     s->distill.train = &s->train;
 }
 
-static void quantize_defaults(skv_structs *s) { s->quantize = skive_quantize_options_default(); }
+static void quantize_defaults(skv_structs *s) {
+    s->quantize = skive_quantize_options_default();
+    s->qat = skive_qat_options_default();
+    s->train = skive_qat_train_default();
+    s->qat.quantize = &s->quantize;
+    s->qat.train = &s->train;
+}
 
 static const skv_method train = {"train", {SECTION(train)}, train_defaults};
 static const skv_method prune = {"prune", {SECTION(prune), SECTION(train)}, prune_defaults};
 static const skv_method share = {"share", {SECTION(share), SECTION(train)}, share_defaults};
 static const skv_method distill = {"distill", {SECTION(distill), SECTION(train)}, distill_defaults};
-static const skv_method quantize = {"quantize", {SECTION(quantize)}, quantize_defaults};
+static const skv_method quantize = {"quantize", {SECTION(quantize), SECTION(qat), SECTION(train)}, quantize_defaults};
 
 static void sensitivity_defaults(skv_structs *s) { s->sensitivity = skive_sensitivity_options_default(); }
 static const skv_method sensitivity = {"sensitivity", {SECTION(sensitivity)}, sensitivity_defaults};

@@ -14,9 +14,10 @@ typedef struct skv_structs {
     skive_distill_options distill;
     skive_quantize_options quantize;
     skive_sensitivity_options sensitivity;
+    skive_qat_options qat;
 } skv_structs;
 
-enum { SKV_MOST_SECTIONS = 2 };
+enum { SKV_MOST_SECTIONS = 3 };
 
 typedef struct skv_section_of_method {
     const skv_table *table; /* NULL after the last */

@@ -29,6 +29,9 @@ bool skv_quantized_weights(const skive_node *n, skv_q_weights *w);
 static inline double skv_q_weight_scale(const skv_q_weights *w, int64_t m) {
     return (double)w->scale[w->n_scales > 1 ? m : 0];
 }
+/* Integers [count] as a storage: of int4 where they fit, else of int8. */
+skive_status skv_storage_of_integers(skive_context *ctx, const int8_t *x, int rank, const int64_t *dims,
+                                     skv_storage **out);
 /* Output channel by output channel, [m][k]. */
 void skv_q_weight_rows(const skv_q_weights *w, int8_t *rows);
 /* True if `q` already has this form. */
@@ -41,6 +44,11 @@ static inline bool skv_q_weights_ready(const skv_q_weights *w) {
 bool skv_quantized_bias(const skive_node *n, float x_scale, const skv_q_weights *w, int32_t *bias);
 
 /* ---- training ---- */
+
+/* The result of a node whose inputs, three at most, are all constants. */
+skive_status skv_quantize_evaluate(skive_graph *g, const skive_node *n, skv_storage **out);
+/* Copies of the node's axis and block_size: to[2]. */
+size_t skv_quantize_attrs(const skive_node *n, skv_attr_init *to);
 
 /* Are there parameters stored as integers behind a DequantizeLinear? */
 bool skv_quantized_parameters(const skive_graph *g);

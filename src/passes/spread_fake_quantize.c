@@ -74,8 +74,11 @@ typedef struct coding {
 static void code_run(void *user, const skv_fake *f, const skv_grid_params *p, int64_t first, int64_t n, int64_t s) {
     const coding *t = user;
     if (t->scale) t->scale[s] = p->scale;
-    for (int64_t i = first; i < first + n; i++)
-        t->level[i] = (int8_t)skv_grid_level(&f->q, p, skv_grid_encode(&f->q, p, t->x[i]));
+    for (int64_t i = first; i < first + n; i++) {
+        float x = t->x[i];
+        skv_fake_transform(f, p, &x, 1, NULL);
+        t->level[i] = (int8_t)skv_grid_level(&f->q, p, skv_grid_encode(&f->q, p, x));
+    }
 }
 
 skive_status skv_storage_of_integers(skive_context *ctx, const int8_t *x, int rank, const int64_t *dims,
@@ -189,7 +192,8 @@ static skive_status spread(skive_graph *g, skive_node *n, bool *done) {
     const bool plain = !skv_node_in(n, SKV_FAKE_ZERO) && !skv_attr_int(n, "block_size", 0);
     const bool known = !has_scale || skv_value_tensor(n->inputs[SKV_FAKE_SCALE]);
     *done = true;
-    if (constant && plain && known && has_integer_levels(&f.q) && (!fills || f.q.narrow || f.step != SKV_STEP_FIXED))
+    if (constant && plain && known && has_integer_levels(&f.q) &&
+        (!fills || f.q.narrow || f.tanh || f.step != SKV_STEP_FIXED))
         return to_levels(g, n, &f);
     if (!constant && has_scale && is_part_of_bytes(n, &f.q)) return to_part_of_bytes(g, n, &f.q);
     if (!constant && one_scale(n) && strcmp(f.q.grid->name, "binary") == 0) return to_signs(g, n);

@@ -141,12 +141,13 @@ skive_status skv_fake_quantizer_of(skive_context *ctx, const skive_node *node, s
 
 skive_value *skv_fake_quantize_gradient(skv_grad *c, const char *grid) {
     const skive_node *n = c->node;
-    skv_attr_init attrs[6] = {SKV_STR("grid", grid)};
+    skv_attr_init attrs[7] = {SKV_STR("grid", grid)};
     size_t count = 1;
     if (skv_node_attr(n, "axis")) attrs[count++] = SKV_INT("axis", skv_attr_int(n, "axis", 1));
     if (skv_node_attr(n, "block_size")) attrs[count++] = SKV_INT("block_size", skv_attr_int(n, "block_size", 0));
     if (skv_node_attr(n, "step")) attrs[count++] = SKV_STR("step", skv_attr_string(n, "step", ""));
     if (skv_node_attr(n, "factor")) attrs[count++] = SKV_FLT("factor", skv_attr_float(n, "factor", 1));
+    if (skv_node_attr(n, "transform")) attrs[count++] = SKV_STR("transform", skv_attr_string(n, "transform", ""));
     if (skv_node_attr(n, "delay")) attrs[count++] = SKV_FLT("delay", skv_attr_float(n, "delay", 0));
     const bool learned = c->need[SKV_FAKE_SCALE] && strcmp(skv_attr_string(n, "step", "fixed"), "fixed") != 0;
     skive_value *const in[] = {n->inputs[0], skv_node_in(n, SKV_FAKE_SCALE), c->dout[0], skv_node_in(n, SKV_FAKE_ZERO),
@@ -169,7 +170,8 @@ skive_status skv_fake_of(skive_context *ctx, const skive_node *node, bool has_sc
     *out = (skv_fake){.factor = skv_attr_float(node, "factor", 1),
                       .momentum = skv_attr_float(node, "momentum", 0),
                       .delay = skv_attr_float(node, "delay", 0),
-                      .fits = !has_scale};
+                      .fits = !has_scale,
+                      .tanh = strcmp(skv_attr_string(node, "transform", ""), "tanh") == 0};
     SKV_TRY(skv_fake_quantizer_of(ctx, node, &out->q));
     int k = (int)SKV_COUNT(names);
     while (k-- > 0 && strcmp(step, names[k]) != 0)
@@ -180,6 +182,16 @@ skive_status skv_fake_of(skive_context *ctx, const skive_node *node, bool has_sc
     out->step = (skv_step_rule)k;
     if (has_scale || (out->q.per != SKV_PER_GROUP && !skv_attr_int(node, "block_size", 0))) return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: blocks need scales of their own", node->op_type);
+}
+
+void skv_fake_transform(const skv_fake *f, const skv_grid_params *p, float *x, int64_t n, float *slope) {
+    if (!f->tanh) return;
+    const double factor = f->most > 0 ? (double)p->scale * f->q.high / f->most : 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double t = tanh((double)x[i]);
+        if (slope) slope[i] = (float)(factor * (1 - t * t));
+        x[i] = (float)(factor * t);
+    }
 }
 
 void skv_fake_ends(const skv_quantizer *q, const skv_grid_params *p, float *low, float *high) {
@@ -247,7 +259,12 @@ static void one_run(void *user, int64_t first, int64_t n, int64_t s) {
 
 skive_status skv_fake_runs(const skv_eval *c, const skv_fake *f, const skive_tensor *x, const skive_tensor *scale,
                            const skive_tensor *zero, skv_fake_run run, void *user) {
-    faking t = {f, scale, zero, NULL, run, user};
+    skv_fake own = *f;
+    faking t = {&own, scale, zero, NULL, run, user};
+    for (size_t i = 0; own.tanh && i < (size_t)skive_tensor_count(x); i++) {
+        const double magnitude = fabs(tanh(skv_load_f64(x->dtype, x->data, i)));
+        if (magnitude > own.most) own.most = magnitude;
+    }
     skv_scale_map m = {1, 1, skive_tensor_count(x), 0, 1};
     skv_grid_params *fitted = NULL;
     if (!f->fits) {

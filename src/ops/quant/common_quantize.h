@@ -49,6 +49,10 @@ typedef struct skv_fake {
     double factor; /* on the gradient of the scale */
     double momentum, delay;
     bool fits; /* there is no scale: parameters are found from the numbers */
+    /* x first becomes s * tanh(x) / max|tanh(x)|, s being the highest level times the scale (Zhou et al. 2016), where
+     * the attribute `transform` is "tanh"; `most` is the maximum, within skv_fake_runs. */
+    bool tanh;
+    double most;
 } skv_fake;
 /* The attributes that both nodes have. */
 enum { SKV_FAKE_SCALE = 1, SKV_FAKE_ZERO = 2, SKV_FAKE_COUNT = 3 };
@@ -63,6 +67,8 @@ skive_status skv_fake_runs(const skv_eval *c, const skv_fake *f, const skive_ten
  * method: params[channels], freed by skv_free. Errors: NUMERIC. */
 skive_status skv_fake_fit(skive_context *ctx, const skv_quantizer *q, const skive_tensor *x, int axis,
                           skv_grid_params **params, int64_t *n);
+/* The transform, and the slope of each number in it where `slope` is not NULL. */
+void skv_fake_transform(const skv_fake *f, const skv_grid_params *p, float *x, int64_t n, float *slope);
 /* The ends of the levels, in steps. */
 void skv_fake_ends(const skv_quantizer *q, const skv_grid_params *p, float *low, float *high);
 /* Has quantization not begun? It begins when *count has reached the delay. */

@@ -42,6 +42,7 @@ static void round_run(void *user, const skv_fake *f, const skv_grid_params *p, i
     rounding *t = user;
     float x[SKV_SCALE_RUN];
     skv_to_f32(t->x->dtype, t->x->data, (size_t)first, (size_t)n, x);
+    skv_fake_transform(f, p, x, n, NULL);
     if (t->cover) t->cover[s] = skv_fake_cover(f, p, x, n, t->cover[s]);
     if (!t->waits) skv_grid_fake(&f->q, p, x, n, x);
     if (t->y) skv_from_f32(t->y->dtype, t->y->data, (size_t)first, (size_t)n, x);

@@ -37,6 +37,8 @@ static void pass_run(void *user, const skv_fake *f, const skv_grid_params *p, in
     float x[SKV_SCALE_RUN], d[SKV_SCALE_RUN], low, high;
     skv_to_f32(t->x->dtype, t->x->data, (size_t)first, (size_t)n, x);
     skv_to_f32(t->dy->dtype, t->dy->data, (size_t)first, (size_t)n, d);
+    float slope[SKV_SCALE_RUN];
+    skv_fake_transform(f, p, x, n, slope);
     if (f->step == SKV_STEP_FIXED) {
         skv_grid_gradient_of(&f->q, p, x, d, n, d);
     } else {
@@ -46,11 +48,12 @@ static void pass_run(void *user, const skv_fake *f, const skv_grid_params *p, in
             const bool inside = at > low && at < high;
             const float level =
                 inside && f->step == SKV_STEP_PACT ? 0 : skv_grid_level(&f->q, p, skv_grid_encode(&f->q, p, x[i]));
-            const float slope = !inside || f->step == SKV_STEP_PACT ? level : level - at;
-            if (t->ds) t->ds[s] += (double)slope * (double)d[i];
+            const float rise = !inside || f->step == SKV_STEP_PACT ? level : level - at;
+            if (t->ds) t->ds[s] += (double)rise * (double)d[i];
             d[i] = inside ? d[i] : 0;
         }
     }
+    for (int64_t i = 0; f->tanh && i < n; i++) d[i] *= slope[i];
     if (t->dx) skv_from_f32(t->dx->dtype, t->dx->data, (size_t)first, (size_t)n, d);
 }
 

@@ -1,0 +1,204 @@
+/* skive quantize --qat: quantization-aware training. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+enum { MAX_SKIP = 256 };
+
+typedef struct aware {
+    const char *skip[MAX_SKIP];
+    skive_graph *teacher;
+    skive_dataset *test;
+    skive_qat_report report;
+} aware;
+
+/* ---- output ---- */
+
+static const skive_qat_report *report_of(const cli_job *j) { return &((const aware *)j->own)->report; }
+
+static void number_cell(cli_table *t, const char *format, double x) {
+    if (isfinite(x))
+        cli_table_cell(t, format, x);
+    else
+        cli_table_cell(t, "%s", "-");
+}
+
+static void print_rows(const skive_qat_report *r) {
+    static const char *const heads[] = {"<value", "<grid", "<rule", "step", "trained", "zero point", "zeros"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char name[CLI_SHORT];
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const skive_qat_row *row = &r->rows[i];
+        cli_table_cell(t, "%s", cli_short(row->name, name, sizeof name));
+        cli_table_cell(t, "%s", row->grid);
+        cli_table_cell(t, "%s", row->rule);
+        number_cell(t, "%.4g", row->before);
+        number_cell(t, "%.4g", row->after);
+        if (row->node)
+            cli_table_cell(t, "%s", "");
+        else
+            cli_table_cell(t, "%d", row->zero_point);
+        number_cell(t, "%.1f %%", 100 * row->zeros);
+    }
+    cli_table_print(t, stdout);
+}
+
+static void print_left(const skive_qat_report *r) {
+    skive_quantize_report left = {.n_left = r->n_left, .left = r->left};
+    cli_quantize_print_left(&left);
+}
+
+static void print_bytes(const skive_qat_report *r) {
+    char x[32];
+    cli_printf("at the bits of their grids, the parameters take %s", cli_bytes((double)r->packed_bytes, x, sizeof x));
+}
+
+static void print(const cli_job *j) {
+    const skive_qat_report *r = report_of(j);
+    print_rows(r);
+    cli_printf("quantized %zu node%s", r->n_quantized, r->n_quantized == 1 ? "" : "s");
+    print_left(r);
+    if (r->tested) {
+        const double sign = 100;
+        cli_printf("test, %lld samples: float %.2f %%, quantized without training %.2f %%, trained %.2f %%",
+                   (long long)r->test.n, r->original, r->before, r->after);
+        cli_printf("    against float %+.2f points (95 %% interval %+.2f to %+.2f); by the training %+.2f (%+.2f to "
+                   "%+.2f)",
+                   sign * r->test.difference, sign * r->test.low, sign * r->test.high, sign * r->gain.difference,
+                   sign * r->gain.low, sign * r->gain.high);
+    }
+    print_bytes(r);
+}
+
+static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static json_t *json(const cli_job *j) {
+    const skive_qat_report *r = report_of(j);
+    json_t *rows = json_array();
+    for (size_t i = 0; i < r->n_rows; i++) {
+        const skive_qat_row *row = &r->rows[i];
+        json_t *one = json_pack("{s:o, s:b, s:s, s:s, s:o, s:o}", "name", cli_json_text(row->name), "parameter",
+                                row->node != NULL, "grid", row->grid, "rule", row->rule, "step_before",
+                                real(row->before), "step", real(row->after));
+        if (row->node) {
+            json_object_set_new(one, "node", cli_json_text(row->node));
+            json_object_set_new(one, "zeros", real(row->zeros));
+        } else {
+            json_object_set_new(one, "zero_point", json_integer(row->zero_point));
+        }
+        json_array_append_new(rows, one);
+    }
+    json_t *all = json_pack("{s:I, s:o, s:o, s:I}", "quantized", (json_int_t)r->n_quantized, "values", rows, "training",
+                            cli_train_json(&r->training), "packed_bytes", (json_int_t)r->packed_bytes);
+    if (r->tested)
+        json_object_set_new(all, "test",
+                            json_pack("{s:I, s:f, s:f, s:f, s:o, s:o, s:o}", "samples", (json_int_t)r->test.n, "float",
+                                      r->original, "untrained", r->before, "trained", r->after, "difference",
+                                      real(100 * r->test.difference), "low", real(100 * r->test.low), "high",
+                                      real(100 * r->test.high)));
+    return all;
+}
+
+static skive_status plan(cli_job *j) {
+    if (j->a->json) {
+        json_t *all = json(j);
+        json_object_set_new(all, "dry_run", json_true());
+        cli_print_json(all);
+        return SKIVE_OK;
+    }
+    const skive_qat_report *r = report_of(j);
+    print_rows(r);
+    cli_printf("would quantize %zu node%s and train %d epoch%s", r->n_quantized, r->n_quantized == 1 ? "" : "s",
+               j->how->epochs, j->how->epochs == 1 ? "" : "s");
+    print_left(r);
+    print_bytes(r);
+    cli_print_dry_run();
+    return SKIVE_OK;
+}
+
+/* ---- arguments ---- */
+
+static skive_status settings(cli_job *j) {
+    static const char *const not [] = {"dynamic", "to", "max-drop", "input", "shape", "table"};
+    cli_args *a = j->a;
+    aware *w = j->own;
+    skive_qat_options *o = skive_options_qat(j->options);
+    skive_quantize_options *how = skive_options_quantize(j->options);
+    for (size_t i = 0; i < CLI_COUNT(not ); i++) {
+        if (cli_has(a, not [i])) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s cannot be combined with --qat", not [i]);
+    }
+    if (!cli_has(a, "data") && !j->dry)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; --qat trains on labelled samples");
+    if (j->how->epochs < 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--epochs is 0; without training, leave --qat out");
+    if (cli_has(a, "teacher") && o->distill_alpha == 0) o->distill_alpha = 0.7;
+    if (cli_has(a, "temperature") && o->distill_alpha == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--temperature needs --distill-alpha or --teacher");
+    if (strcmp(o->activation_rule, "lsq") != 0 && strcmp(cli_text(a, "activations", ""), "float") == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--activation-rule has no effect on activations that stay float");
+    o->weights = cli_text(a, "weights", NULL);
+    o->activations = cli_text(a, "activations", NULL);
+    o->dry_run = j->dry;
+    how->per_channel = !cli_has(a, "per-tensor");
+    how->n_skip = cli_count(a, "skip");
+    if (how->n_skip > MAX_SKIP)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
+    for (size_t i = 0; i < how->n_skip; i++) w->skip[i] = cli_text_at(a, "skip", i);
+    how->skip = w->skip;
+    return SKIVE_OK;
+}
+
+static skive_status open_all(cli_job *j) {
+    cli_args *a = j->a;
+    aware *w = j->own;
+    const char *teacher = cli_text(a, "teacher", NULL), *data = cli_text(a, "data", NULL);
+    skive_status status = cli_load_to_run(a, a->positional[0], &j->graph);
+    if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], j->graph, &j->before);
+    j->sized = true;
+    if (status == SKIVE_OK && teacher) status = cli_load_to_run(a, teacher, &w->teacher);
+    skive_options_qat(j->options)->teacher = w->teacher;
+    if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
+    if (status == SKIVE_OK && data && !j->dry) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, j->graph, &w->test);
+    if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
+    if (status == SKIVE_OK) status = cli_set_teacher_input(a, w->teacher, j->train);
+    return status == SKIVE_OK ? cli_choose_outputs(a, (skive_graph *const[]){j->graph, w->teacher}, 2) : status;
+}
+
+static skive_status work(cli_job *j) {
+    aware *w = j->own;
+    return skive_quantize_aware(j->a->ctx, j->graph, j->train, j->validation, w->test, skive_options_qat(j->options),
+                                &w->report);
+}
+
+skive_status cli_quantize_aware(cli_args *a) {
+    static const cli_work steps = {.finetunes = true,
+                                   .settings = settings,
+                                   .open = open_all,
+                                   .run = work,
+                                   .plan = plan,
+                                   .json = json,
+                                   .print = print};
+    aware w = {0};
+    cli_job j = {.own = &w, .training = &w.report.training};
+    const skive_status status = cli_job_run(a, &steps, &j);
+    skive_qat_report_free(a->ctx, &w.report);
+    skive_dataset_free(w.test);
+    skive_graph_free(w.teacher);
+    return status;
+}
+
+skive_status cli_quantize_check_plain(cli_args *a) {
+    static const char *const also[] = {"teacher",        "teacher-mean",  "teacher-std", "teacher-scale",
+                                       "teacher-layout", "no-validation", "no-curves", "limit"};
+    for (size_t i = 0; i < CLI_COUNT(also); i++) {
+        if (cli_has(a, also[i])) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --qat", also[i]);
+    }
+    for (size_t i = 0; i < a->n_values; i++) {
+        const char *full = cli_full_name(a->command, a->values[i].option);
+        if (!full || (strncmp(full, "qat.", 4) != 0 && strncmp(full, "train.", 6) != 0)) continue;
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --qat%s", a->values[i].option->name,
+                        strcmp(full, "train.batch") == 0 ? "; samples per calibration run are --quantize-batch" : "");
+    }
+    return SKIVE_OK;
+}

@@ -1,0 +1,301 @@
+/* Quantization-aware training: the float model with rounded weights and activations is trained, and becomes integers.
+ *
+ * Validation during the training runs in the integers that are exported: a plan for inference turns the rounding nodes
+ * into them by the passes that the export uses. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "passes/quantized.h"
+#include "quant/qat.h"
+
+/* ---- options ---- */
+
+static const char *first_last_name(size_t i) { return i == 0 ? "8" : i == 1 ? "same" : NULL; }
+
+static const char *batchnorm_name(size_t i) {
+    static const char *const names[] = {"trained", "frozen", "folded"};
+    return i < SKV_LENGTH(names) ? names[i] : NULL;
+}
+
+static const skv_option options_of_qat[] = {
+    {.name = "weight-rule",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_qat_method_family,
+     .text = "lsq",
+     SKV_FIELD(TEXT, skive_qat_options, weight_rule),
+     .brief = "how weights are rounded in training"},
+    {.name = "activation-rule",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_qat_method_family,
+     .text = "lsq",
+     SKV_FIELD(TEXT, skive_qat_options, activation_rule),
+     .brief = "how activations are rounded in training"},
+    {.name = "first-last",
+     .type = SKV_OPTION_CHOICE,
+     .choices = first_last_name,
+     .text = "8",
+     SKV_FIELD(TEXT, skive_qat_options, first_last),
+     .brief = "bits of the first and the last product"},
+    {.name = "batchnorm",
+     .type = SKV_OPTION_CHOICE,
+     .choices = batchnorm_name,
+     .text = "trained",
+     SKV_FIELD(TEXT, skive_qat_options, batchnorm),
+     .brief = "BatchNormalization in training"},
+    {.name = "distill-alpha",
+     .type = SKV_OPTION_REAL,
+     .most = 1,
+     SKV_FIELD(DOUBLE, skive_qat_options, distill_alpha),
+     .brief = "weight of a teacher, the float model, in the loss"},
+    {.name = "temperature",
+     .type = SKV_OPTION_REAL,
+     .most = 1000,
+     .above = true,
+     .fallback = 4,
+     SKV_FIELD(DOUBLE, skive_qat_options, temperature),
+     .brief = "temperature that softens the outputs of teacher and model"},
+};
+
+const skv_table skv_qat_table = {"qat", options_of_qat, SKV_LENGTH(options_of_qat)};
+
+skive_qat_options skive_qat_options_default(void) {
+    return (skive_qat_options){.size = sizeof(skive_qat_options),
+                               .weight_rule = "lsq",
+                               .activation_rule = "lsq",
+                               .first_last = "8",
+                               .batchnorm = "trained",
+                               .temperature = 4};
+}
+
+skive_train_options skive_qat_train_default(void) {
+    skive_train_options o = skive_train_options_default();
+    o.epochs = 5;
+    o.learning_rate = 0.01;
+    o.warmup_epochs = 0;
+    o.weight_decay = 1e-4;
+    return o;
+}
+
+void skive_qat_report_free(skive_context *ctx, skive_qat_report *r) {
+    if (!r) return;
+    skive_quantize_report left = {.n_left = r->n_left, .left = r->left};
+    for (size_t i = 0; i < r->n_rows; i++) {
+        skv_free(ctx, r->rows[i].name);
+        skv_free(ctx, r->rows[i].node);
+        skv_free(ctx, r->rows[i].grid);
+    }
+    skv_free(ctx, r->rows);
+    skive_train_report_free(ctx, &r->training);
+    skive_quantize_report_free(ctx, &left);
+    *r = (skive_qat_report){0};
+}
+
+/* ---- the report ---- */
+
+static double zeros_of(const skive_graph *g, const skv_qat_place *p) {
+    char name[256];
+    (void)snprintf(name, sizeof name, "%.230s_quantized", p->value->name);
+    const skive_value *v = skive_graph_find_value(g, name);
+    const skive_tensor *t = v ? skv_value_tensor(v) : NULL;
+    if (!t) return NAN;
+    const int64_t n = skive_tensor_count(t);
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < n; i++) zeros += skive_tensor_get(t, i) == 0;
+    return n ? (double)zeros / (double)n : NAN;
+}
+
+/* `trained` has the steps, `done` the integers; both may be NULL. */
+static skive_status report_rows(const skv_qat_plan *p, const skive_graph *trained, const skive_graph *done,
+                                skive_qat_report *r) {
+    SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *r->rows, &r->rows));
+    for (size_t i = 0; i < p->n; i++) {
+        const skv_qat_place *place = &p->places[i];
+        skive_qat_row *row = &r->rows[r->n_rows++];
+        *row = (skive_qat_row){.rule = place->rule->method->name,
+                               .before = place->before,
+                               .after = trained ? skv_qat_step(trained, place) : NAN,
+                               .zero_point = place->grid_params.zero_point,
+                               .zeros = done && place->node ? zeros_of(done, place) : NAN};
+        SKV_TRY(skv_strdup(p->ctx, place->value->name, &row->name));
+        SKV_TRY(skv_strdup(p->ctx, place->q.grid->name, &row->grid));
+        if (place->node) SKV_TRY(skv_strdup(p->ctx, place->node->name, &row->node));
+    }
+    for (uint32_t i = 0; i < p->work->n_nodes; i++) r->n_quantized += p->chosen[i];
+    return SKIVE_OK;
+}
+
+/* Each weight at the bits of its grid, with a scale for each channel; all other parameters as they are. */
+static int64_t packed_bytes(const skv_qat_plan *p, int64_t dense) {
+    int64_t bytes = dense;
+    for (size_t i = 0; i < p->n; i++) {
+        const skv_qat_place *place = &p->places[i];
+        if (!place->node) {
+            bytes += 5;
+            continue;
+        }
+        const int64_t n = skive_tensor_count(place->weight);
+        bytes +=
+            (n * place->q.grid->bits + 7) / 8 - n * 4 + 4 * (place->axis >= 0 ? place->weight->dims[place->axis] : 1);
+    }
+    return bytes;
+}
+
+static skive_status report_bytes(const skv_qat_plan *p, const skive_graph *done, skive_qat_report *r) {
+    skive_cost before, dense, after;
+    SKV_TRY(skive_graph_cost(p->work, &before));
+    SKV_TRY(skive_graph_cost(p->dense, &dense));
+    r->bytes_before = before.parameter_bytes;
+    r->packed_bytes = packed_bytes(p, dense.parameter_bytes);
+    if (done) SKV_TRY(skive_graph_cost(done, &after));
+    r->bytes_after = done ? after.parameter_bytes : 0;
+    return SKIVE_OK;
+}
+
+static double percent(const skive_eval_report *r) { return 100 * (r->hit ? r->accuracy : r->r2); }
+
+/* ---- the run ---- */
+
+typedef struct awareness {
+    skive_context *ctx;
+    const skive_qat_options *o;
+    const skive_train_options *how;
+    skive_dataset *train, *validation, *test;
+    skv_qat_plan plan;
+    skive_graph *graph; /* that is trained */
+    skive_qat_report report;
+    skive_eval_report original, before;
+} awareness;
+
+/* Quantized without training, on the same grids. */
+static skive_status measure_before(awareness *a, const skive_graph *float_model) {
+    skive_graph *g = NULL;
+    size_t changes = 0;
+    if (!a->test) return SKIVE_OK;
+    SKV_TRY(skv_evaluate(a->ctx, float_model, a->test, &(skv_evaluation){0}, &a->original));
+    SKV_TRY(skv_qat_insert(&a->plan, false, &g));
+    skive_status status = skv_quantized_from_training(g, &changes);
+    if (status == SKIVE_OK) status = skv_evaluate(a->ctx, g, a->test, &(skv_evaluation){0}, &a->before);
+    skive_graph_free(g);
+    return status;
+}
+
+static skive_status measure_after(awareness *a, const skive_graph *done) {
+    skive_eval_report after = {0};
+    if (!a->test) return SKIVE_OK;
+    skive_status status = skv_evaluate(a->ctx, done, a->test, &(skv_evaluation){0}, &after);
+    if (status == SKIVE_OK) status = skive_compare_paired(a->ctx, &a->original, &after, &a->report.test);
+    if (status == SKIVE_OK) status = skive_compare_paired(a->ctx, &a->before, &after, &a->report.gain);
+    if (status == SKIVE_OK) {
+        a->report.tested = true;
+        a->report.original = percent(&a->original);
+        a->report.before = percent(&a->before);
+        a->report.after = percent(&after);
+    }
+    skive_eval_report_free(a->ctx, &after);
+    return status;
+}
+
+static void settings_of(const awareness *a, skv_text *t) {
+    static const char *const without[] = {NULL};
+    skv_settings_table(t, &skv_qat_table, a->o, without);
+    skv_settings_text(t, "weights", a->plan.weight_grid);
+    skv_settings_text(t, "activations", a->plan.float_activations ? "float" : a->plan.activation_grid);
+    if (a->o->distill_alpha > 0 && a->o->teacher) {
+        skv_settings_input(t, "teacher-", a->o->teacher);
+        skv_settings_hash(t, "teacher", skv_settings_model(a->o->teacher));
+    }
+}
+
+static skive_status fit(awareness *a, const skive_graph *float_model) {
+    const skv_teacher teacher = {.graph = a->o->teacher ? a->o->teacher : float_model, .student = a->graph};
+    skv_objective objective = skv_objective_labels;
+    skv_term terms[2];
+    skv_text settings;
+    if (a->o->distill_alpha > 0) {
+        skv_soft_labels_terms(a->o->distill_alpha, a->o->temperature, terms);
+        objective = (skv_objective){.terms = terms, .n_terms = 2, .teachers = &teacher, .n_teachers = 1};
+        SKV_TRY(skv_objective_check(a->ctx, &objective));
+    }
+    skv_text_init(&settings, a->ctx);
+    settings_of(a, &settings);
+    const skv_fit f = {.model = a->graph,
+                       .train = a->train,
+                       .validation = a->validation,
+                       .options = a->how,
+                       .objective = &objective,
+                       .rules = a->plan.rules,
+                       .n_rules = a->plan.n_rules,
+                       .what = "quantize",
+                       .settings = settings.data};
+    const skive_status status =
+        settings.status == SKIVE_OK ? skv_fit_run(a->ctx, &f, &a->report.training) : settings.status;
+    skv_text_free(&settings);
+    return status;
+}
+
+static skive_status finish(awareness *a, skive_graph *graph) {
+    skive_graph *trained = NULL;
+    size_t changes = 0;
+    SKV_TRY(skive_graph_copy(a->ctx, a->graph, &trained));
+    skive_status status;
+    SKV_GO(status, done, skv_quantized_from_training(a->graph, &changes));
+    SKV_GO(status, done, report_rows(&a->plan, trained, a->graph, &a->report));
+    SKV_GO(status, done, report_bytes(&a->plan, a->graph, &a->report));
+    SKV_GO(status, done, measure_after(a, a->graph));
+    skive_graph_take(graph, a->graph);
+    a->graph = NULL;
+done:
+    skive_graph_free(trained);
+    return status;
+}
+
+static skive_status run(awareness *a, skive_graph *graph, const skive_quantize_options *how) {
+    skive_status stopped;
+    SKV_TRY(skv_qat_plan_make(a->ctx, graph, a->o, how, &a->plan));
+    a->report.left = a->plan.told.left;
+    a->report.n_left = a->plan.told.n_left;
+    a->plan.told.left = NULL;
+    a->plan.told.n_left = 0;
+    if (a->o->dry_run) {
+        SKV_TRY(report_rows(&a->plan, NULL, NULL, &a->report));
+        return report_bytes(&a->plan, NULL, &a->report);
+    }
+    SKV_TRY(skv_qat_calibrate(&a->plan, a->train));
+    SKV_TRY(measure_before(a, graph));
+    SKV_TRY(skv_qat_insert(&a->plan, true, &a->graph));
+    stopped = fit(a, graph);
+    if (stopped != SKIVE_OK && !(stopped == SKIVE_ERR_INTERRUPTED && a->report.training.n_epochs > 0)) return stopped;
+    SKV_TRY(finish(a, graph));
+    return stopped;
+}
+
+skive_status skive_quantize_aware(skive_context *ctx, skive_graph *graph, skive_dataset *train,
+                                  skive_dataset *validation, skive_dataset *test, const skive_qat_options *options,
+                                  skive_qat_report *report) {
+    SKV_NEED(ctx, "ctx, graph, train", ctx, graph, train || (options && options->dry_run));
+    skive_qat_options o = skive_qat_options_default();
+    skive_quantize_options how = skive_quantize_options_default();
+    skive_train_options training = skive_qat_train_default();
+    if (report) *report = (skive_qat_report){0};
+    SKV_TRY(skv_options_take(ctx, "skive_qat_options", options, &o, sizeof o));
+    SKV_TRY(skv_table_resolve(ctx, &skv_qat_table, &o));
+    SKV_TRY(skv_options_take(ctx, "skive_quantize_options", o.quantize, &how, sizeof how));
+    SKV_TRY(skv_table_resolve(ctx, &skv_quantize_table, &how));
+    SKV_TRY(skv_finetune_options_take(ctx, o.train, &training));
+    SKV_TRY(skv_train_options_check(ctx, &training));
+    if (training.epochs < 1)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "epochs",
+                           "quantization-aware training needs an epoch at least; without training, use skive_quantize");
+    awareness a = {.ctx = ctx, .o = &o, .how = &training, .train = train, .validation = validation, .test = test};
+    const skive_status status = run(&a, graph, &how);
+    skive_eval_report_free(ctx, &a.original);
+    skive_eval_report_free(ctx, &a.before);
+    skv_qat_plan_free(&a.plan);
+    skive_graph_free(a.graph);
+    if ((status == SKIVE_OK || status == SKIVE_ERR_INTERRUPTED) && report)
+        *report = a.report;
+    else
+        skive_qat_report_free(ctx, &a.report);
+    return status;
+}
