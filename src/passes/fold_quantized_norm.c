@@ -13,7 +13,7 @@
 #include "passes/quantized.h"
 #include "tensor/tensor.h"
 
-#define MOST_BIAS (1 << 29) /* a quarter of the range is for the products */
+#define MOST_BIAS (1 << 29) /* a quarter of the range is for the products; integers of 4 bits count 16 times */
 
 typedef struct norm {
     skive_node *bn, *product;
@@ -51,10 +51,10 @@ static bool foldable(const skv_pass_env *env, skive_node *bn, norm *out) {
 /* One channel: its new scale and bias, and what its integers are multiplied with. */
 static double fold_channel(const norm *f, int64_t c, float *scale, float *bias) {
     const double s = (double)f->scale[c] / sqrt((double)f->variance[c] + f->epsilon);
-    const double old = skv_q_weight_scale(&f->w, c), base = f->bias ? (double)f->bias[c] : 0;
+    const double old = (double)f->w.scale[f->w.n_scales > 1 ? c : 0], base = f->bias ? (double)f->bias[c] : 0;
     const float exact = (float)(old * fabs(s));
     *bias = (float)((base - (double)f->mean[c]) * s + (double)f->shift[c]);
-    const float need = f->x_scale > 0 ? (float)(fabs((double)*bias) / ((double)f->x_scale * MOST_BIAS)) : 0;
+    const float need = f->x_scale > 0 ? (float)(fabs((double)*bias) * 16 / ((double)f->x_scale * MOST_BIAS)) : 0;
     *scale = exact > need ? exact : need;
     if (!(*scale > 0)) *scale = 1;
     const double factor = *scale == exact ? 1 : (double)exact / (double)*scale;

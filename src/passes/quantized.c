@@ -56,8 +56,8 @@ static bool fits_int8(const skv_q_weights *w) {
     const int64_t count = skive_tensor_count(w->q);
     if (w->q->dtype == SKIVE_I8 && w->zero_point == 0) return true;
     for (int64_t i = 0; i < count; i++) {
-        const int v = code_at(w->q, i);
-        if (v - w->zero_point < INT8_MIN || v - w->zero_point > INT8_MAX) return false;
+        const int level = (code_at(w->q, i) - w->zero_point) * w->factor;
+        if (level < INT8_MIN || level > INT8_MAX) return false;
     }
     return true;
 }
@@ -79,6 +79,7 @@ bool skv_quantized_weights(const skive_node *n, skv_q_weights *w) {
     if (w->m < 1 || w->k < 1 || !scale || scale->dtype != SKIVE_F32 || !read_zero_point(dq, &w->zero_point))
         return false;
     w->scale = scale->data;
+    w->factor = w->q->dtype == SKIVE_I4 && w->zero_point == 0 ? 16 : 1;
     w->n_scales = skive_tensor_count(scale);
     int64_t along = skv_attr_int(dq, "axis", 1);
     if (along < 0) along += w->q->rank;
@@ -93,7 +94,7 @@ void skv_q_weight_rows(const skv_q_weights *w, int8_t *rows) {
     for (int64_t m = 0; m < w->m; m++) {
         for (int64_t k = 0; k < w->k; k++) {
             const int64_t from = w->columns ? k * w->m + m : m * w->k + k;
-            rows[m * w->k + k] = (int8_t)(code_at(w->q, from) - w->zero_point);
+            rows[m * w->k + k] = (int8_t)((code_at(w->q, from) - w->zero_point) * w->factor);
         }
     }
 }

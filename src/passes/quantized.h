@@ -15,24 +15,28 @@ bool skv_quantizes(const skive_node *n, skv_q_grid *grid);
 /* If `v` is DequantizeLinear of computed uint8 numbers with one constant grid: those numbers, otherwise NULL. */
 skive_value *skv_dequantized(const skive_value *v, skv_q_grid *grid);
 
-/* The weights of a Conv, Gemm or MatMul that come from a DequantizeLinear, 4 or 8 bits, as int8 around zero. */
+/* The weights of a Conv, Gemm or MatMul that come from a DequantizeLinear, 4 or 8 bits, as int8 around zero. Their
+ * scales are skv_q_weight_scale. */
 typedef struct skv_q_weights {
     skive_value *value;    /* the integers in the graph */
     const skive_tensor *q; /* their data: int8 or int4, or unsigned with a zero point */
     int zero_point;        /* one for all; q - zero_point is in the range of int8 */
-    const float *scale;    /* [n_scales] */
+    const float *scale;    /* [n_scales] as in the graph */
+    /* 4-bit integers are taken 16 times as large, with a sixteenth of the scale: so the steps of the sums, in which the
+     * bias is rounded, stay fine where those of the activations are coarse. Otherwise 1. */
+    int factor;
     int64_t n_scales;      /* 1 or m */
     int64_t m, k;          /* output channels, weights of each */
     bool columns;          /* the output channels are the second axis of two */
 } skv_q_weights;
 bool skv_quantized_weights(const skive_node *n, skv_q_weights *w);
 static inline double skv_q_weight_scale(const skv_q_weights *w, int64_t m) {
-    return (double)w->scale[w->n_scales > 1 ? m : 0];
+    return (double)w->scale[w->n_scales > 1 ? m : 0] / w->factor;
 }
 /* Integers [count] as a storage: of int4 where they fit, else of int8. */
 skive_status skv_storage_of_integers(skive_context *ctx, const int8_t *x, int rank, const int64_t *dims,
                                      skv_storage **out);
-/* Output channel by output channel, [m][k]. */
+/* Output channel by output channel, [m][k], times the factor. */
 void skv_q_weight_rows(const skv_q_weights *w, int8_t *rows);
 /* True if `q` already has this form. */
 static inline bool skv_q_weights_ready(const skv_q_weights *w) {

@@ -142,6 +142,7 @@ skive_status skv_quantized_from_training(skive_graph *g, size_t *changes) {
     SKV_TRY(skv_pass_run(skv_pass_find("spread-fake-quantize"), &env, g, changes));
     SKV_TRY(skive_graph_infer(g));
     SKV_TRY(skv_pass_run(skv_pass_find("fold-quantized-norm"), &env, g, changes));
+    SKV_TRY(skv_pass_run(skv_pass_find("sink-dequantize"), &env, g, changes));
     const uint32_t n = g->n_nodes;
     for (uint32_t i = 0; i < n; i++) SKV_TRY(bias_to_integer(g, g->nodes[i]));
     (void)skv_graph_sweep(g);

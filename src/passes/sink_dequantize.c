@@ -1,7 +1,11 @@
-/* DequantizeLinear moves behind nodes that only move elements, which then run on bytes, to the node that can absorb
- * it. */
+/* DequantizeLinear moves behind nodes that only move elements and behind MaxPool, which then run on bytes, to the node
+ * that can absorb it. The largest of several numbers has the largest of their integers. */
 #include "passes/fuse.h"
 #include "passes/quantized.h"
+
+static bool takes_bytes(const skive_node *n) {
+    return skv_node_moves(n) || (skv_node_is(n, SKV_OP_MAX_POOL) && n->n_outputs == 1);
+}
 
 /* move(dequantize(q)) becomes dequantize(move(q)). */
 static skive_status sink(skive_graph *g, skive_node *move, skive_value *q) {
@@ -28,7 +32,7 @@ static skive_status run(const skv_pass_env *env, skive_graph *g, size_t *changes
     skive_status status = SKIVE_OK;
     for (uint32_t i = 0; i < n && status == SKIVE_OK; i++) {
         skv_q_grid grid;
-        if (!skv_node_moves(order[i]) || skv_pass_keeps(env, order[i]->outputs[0])) continue;
+        if (!takes_bytes(order[i]) || skv_pass_keeps(env, order[i]->outputs[0])) continue;
         skive_value *q = skv_dequantized(order[i]->inputs[0], &grid);
         if (!q || skv_only_reader(env, order[i]->inputs[0]) != order[i]) continue;
         status = sink(g, order[i], q);
