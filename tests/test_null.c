@@ -71,6 +71,12 @@ static const char *const optional[] = {
     "skive_compare_layers options",
     "skive_sensitivity calibration",
     "skive_sensitivity options",
+    "skive_quantize_aware validation",
+    "skive_quantize_aware test",
+    "skive_quantize_aware options",
+    "skive_quantize_aware report",
+    "skive_qat_method_name weights",
+    "skive_qat_method_name activations",
     "skive_quantize options",
     "skive_quantize report",
     "skive_quantize_arrays options",
@@ -563,6 +569,11 @@ static void quant_cases(fixture *f) {
     REFUSED(skive_sensitivity, report, skive_sensitivity(c, f->g, f->ds, f->ds, NULL, NULL));
     IGNORED(skive_quantize_report_free, ctx, skive_quantize_report_free(NULL, out));
     IGNORED(skive_quantize_report_free, report, skive_quantize_report_free(c, NULL));
+    SILENT(skive_quantize_aware, ctx, skive_quantize_aware(NULL, f->g, f->ds, NULL, NULL, NULL, NULL));
+    REFUSED(skive_quantize_aware, graph, skive_quantize_aware(c, NULL, f->ds, NULL, NULL, NULL, NULL));
+    REFUSED(skive_quantize_aware, train, skive_quantize_aware(c, f->g, NULL, NULL, NULL, NULL, NULL));
+    IGNORED(skive_qat_report_free, ctx, skive_qat_report_free(NULL, out));
+    IGNORED(skive_qat_report_free, report, skive_qat_report_free(c, NULL));
     SILENT(skive_quantize, ctx, skive_quantize(NULL, f->g, f->ds, NULL, NULL));
     REFUSED(skive_quantize, graph, skive_quantize(c, NULL, f->ds, NULL, NULL));
     REFUSED(skive_quantize, calibration, skive_quantize(c, f->g, NULL, NULL, NULL));
@@ -743,6 +754,7 @@ static void options_cases(fixture *f) {
     GIVES(skive_options_is_set, name, !skive_options_is_set(o, NULL));
     GIVES(skive_options_train, options, !skive_options_train(NULL));
     GIVES(skive_options_prune, options, !skive_options_prune(NULL));
+    GIVES(skive_options_qat, options, !skive_options_qat(NULL));
     GIVES(skive_options_share, options, !skive_options_share(NULL));
     GIVES(skive_options_distill, options, !skive_options_distill(NULL));
     GIVES(skive_options_quantize, options, !skive_options_quantize(NULL));

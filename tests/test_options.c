@@ -352,6 +352,7 @@ ON_GRAPH(set_input, skive_model_set_input(f->ctx, g, f->set, options))
 ON_GRAPH(simplify, skive_simplify(f->ctx, g, options, NULL))
 ON_GRAPH(layers, layers_of(f, g, options))
 ON_GRAPH(sensitivity, sensitivity_of(f, g, options))
+ON_GRAPH(quantize_aware, skive_quantize_aware(f->ctx, g, f->set, NULL, NULL, options, NULL))
 ON_GRAPH(quantize, skive_quantize(f->ctx, g, f->set, options, NULL))
 ON_GRAPH(quantize_arrays, arrays_of(f, g, options))
 ON_GRAPH(quantize_weights, skive_quantize_weights(f->ctx, g, "int8", options, NULL))
@@ -404,6 +405,7 @@ static void test_older(void **state) {
     CHECK("skive_compare_layers", skive_layers_options, layers, batch);
     CHECK("skive_sensitivity", skive_sensitivity_options, sensitivity, activations);
     CHECK("skive_quantize", skive_quantize_options, quantize, percentile);
+    CHECK("skive_quantize_aware", skive_qat_options, quantize_aware, activations);
     CHECK("skive_quantize_arrays", skive_quantize_options, quantize_arrays, percentile);
     CHECK("skive_quantize_weights", skive_quantize_options, quantize_weights, percentile);
     CHECK("skive_quantize_data_free", skive_quantize_options, quantize_data_free, percentile);

@@ -58,9 +58,30 @@ static const char *trained(const bench *b, int64_t *n) {
     return "fc.weight.buckets";
 }
 
+/* The value "feature" is rounded with a scale that is learned. */
+static void round_feature(bench *b) {
+    skive_graph *g = b->model;
+    skive_value *v = skive_graph_find_value(g, "feature");
+    skv_builder build = skv_build(g);
+    skv_storage *scale = NULL;
+    skv_test_ok(b->ctx, skv_storage_create(b->ctx, SKIVE_F32, 0, NULL, &scale));
+    *(float *)scale->tensor.data = 0.25f;
+    const uint32_t before = v->n_uses;
+    skive_value *s = skv_emit_param(&build, "feature_step", scale);
+    skive_value *y = skv_emit(&build, "FakeQuantize", SKV_IN(v, s, skv_emit_scalar(&build, SKIVE_U8, 8)),
+                              SKV_ATTRS(SKV_STR("grid", "uint4"), SKV_STR("step", "lsq"), SKV_FLT("factor", 0.05)));
+    skv_test_ok(b->ctx, build.status);
+    s->trainable = true;
+    for (uint32_t i = before; i-- > 0;) {
+        const skv_use use = v->uses[i];
+        if (use.node != y->producer) skv_test_ok(b->ctx, skv_node_set_input(use.node, (size_t)use.index, y));
+    }
+}
+
 /* The part of a rule that changes the graph comes first. */
 static void prepare_graph(bench *b, const skv_rule *rule) {
     if (strcmp(rule->name, "zeros") == 0) make_zeros(b);
+    if (strcmp(rule->name, "step") == 0) round_feature(b);
     if (strcmp(rule->name, "codebook") == 0) share(b, 0);
     if (strcmp(rule->name, "hashed") == 0) share(b, 4);
 }

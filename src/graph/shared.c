@@ -48,9 +48,13 @@ static bool in_range(const skv_shared *s) {
     return true;
 }
 
-/* The weights of layers, as opposed to a table that rows are looked up in. */
+/* The weights of layers, rounded or not, as opposed to a table that rows are looked up in. */
 static bool feeds_a_layer(const skive_value *weight) {
     for (uint32_t i = 0; i < weight->n_uses; i++) {
+        const skive_node *n = weight->uses[i].node;
+        if (skv_node_is(n, SKV_OP_FAKE_QUANTIZE) && weight->uses[i].index == 0 && n->n_outputs && n->outputs[0] &&
+            feeds_a_layer(n->outputs[0]))
+            return true;
         if (skv_input_role(weight->uses[i].node, (size_t)weight->uses[i].index) >= SKV_ROLE_TABLE) return true;
     }
     return false;

@@ -7,7 +7,15 @@
 #include "kernels/kernel.h"
 #include "ops/quant/common_quantize.h"
 
-enum { CHUNK = 1 << 13, COLUMNS = 256, ROUND_ZERO = SKV_FAKE_ZERO, GRAD_DY = 2, GRAD_ZERO = 3, GRAD_COUNT = 4 };
+enum {
+    CHUNK = 1 << 13,
+    COLUMNS = 256,
+    ROUND_ZERO = SKV_FAKE_ZERO,
+    GRAD_DY = 1,
+    GRAD_SCALE = 2,
+    GRAD_ZERO = 3,
+    GRAD_COUNT = 4
+};
 
 typedef struct fake_state {
     skv_fake f;
@@ -27,7 +35,8 @@ static const skv_kernel_value *input(const skv_kernel_node *n, size_t i) {
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     skv_fake f;
     const bool gradient = is_gradient(n);
-    const skv_kernel_value *scale = input(n, SKV_FAKE_SCALE), *zero = input(n, gradient ? GRAD_ZERO : ROUND_ZERO);
+    const skv_kernel_value *scale = input(n, gradient ? GRAD_SCALE : SKV_FAKE_SCALE),
+                           *zero = input(n, gradient ? GRAD_ZERO : ROUND_ZERO);
     if (!skv_kernel_f32(&n->in[0]) || (gradient && !skv_kernel_f32(&n->in[GRAD_DY])))
         return skv_decline(why, "not float32");
     if (!scale) return skv_decline(why, "it finds its own scales");
@@ -48,7 +57,7 @@ static void see_channels(fake_state *st, const skv_kernel_node *n) {
     st->outer = 1;
     st->length = 1;
     st->inner = skv_type_count(x);
-    if (skv_type_count(&n->in[SKV_FAKE_SCALE].type) == 1) return;
+    if (skv_type_count(&n->in[is_gradient(n) ? GRAD_SCALE : SKV_FAKE_SCALE].type) == 1) return;
     const int axis = (int)skv_axis(skv_attr_int(n->node, "axis", 1), x->rank);
     st->length = x->dims[axis].size;
     st->inner = 1;
@@ -95,6 +104,10 @@ static bool waits(const fake_state *st, const skv_kernel_call *c) {
     return count && st->f.delay > 0 && (double)*count < st->f.delay;
 }
 
+static const float *scale_of(const fake_state *st, const skv_kernel_call *c) {
+    return c->in[st->gradient ? GRAD_SCALE : SKV_FAKE_SCALE];
+}
+
 /* ---- one scale ---- */
 
 static void extremes(const float *x, int64_t n, double *least, double *most) {
@@ -123,7 +136,7 @@ static void follow(const fake_state *st, const skv_kernel_call *c, const double 
 }
 
 static void run_one(const fake_state *st, const skv_kernel_call *c) {
-    const float *x = c->in[0], *scale = c->in[SKV_FAKE_SCALE], *dy = st->gradient ? c->in[GRAD_DY] : NULL;
+    const float *x = c->in[0], *scale = scale_of(st, c), *dy = st->gradient ? c->in[GRAD_DY] : NULL;
     float *y = c->out[0];
     double *part = c->scratch;
     const bool rests = waits(st, c), learns = st->f.step != SKV_STEP_FIXED,
@@ -155,8 +168,7 @@ static void run_one(const fake_state *st, const skv_kernel_call *c) {
 /* ---- a scale for each channel ---- */
 
 static void run_channel(const fake_state *st, const skv_kernel_call *c, int64_t k) {
-    const float *x = c->in[0], *scale = (const float *)c->in[SKV_FAKE_SCALE] + k,
-                *dy = st->gradient ? c->in[GRAD_DY] : NULL;
+    const float *x = c->in[0], *scale = scale_of(st, c) + k, *dy = st->gradient ? c->in[GRAD_DY] : NULL;
     float *y = c->out[0], *ds = st->gradient && c->n->n_out > 1 ? c->out[1] : NULL;
     double sum = 0;
     for (int64_t o = 0; o < st->outer; o++) {
@@ -177,8 +189,7 @@ static void run_channel(const fake_state *st, const skv_kernel_call *c, int64_t 
 /* Channels that are columns, some at a time. */
 static void run_columns(const fake_state *st, const skv_kernel_call *c, int64_t first) {
     const int64_t n = st->length - first < COLUMNS ? st->length - first : COLUMNS;
-    const float *x = c->in[0], *scale = (const float *)c->in[SKV_FAKE_SCALE] + first,
-                *dy = st->gradient ? c->in[GRAD_DY] : NULL;
+    const float *x = c->in[0], *scale = scale_of(st, c) + first, *dy = st->gradient ? c->in[GRAD_DY] : NULL;
     float *y = c->out[0], *ds = st->gradient && c->n->n_out > 1 ? c->out[1] : NULL;
     double sum[COLUMNS] = {0};
     for (int64_t o = 0; o < st->outer; o++) {

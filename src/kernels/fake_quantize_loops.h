@@ -37,11 +37,11 @@ static void fake_pass(const float *x, const float *dy, int64_t n, const float *s
     }
 }
 
-/* Of one number: its gradient goes through `pass`. */
-static inline float slope_of(float t, float low, float high, float interior, float *pass) {
+/* Of one number with the gradient d: what passes of it. */
+static inline float slope_of(float t, float low, float high, float interior, float d, float *pass) {
     const bool inside = t > low && t < high;
     const float level = nearest(t, low, high);
-    *pass = inside ? 1.0f : 0.0f;
+    *pass = inside ? d : 0.0f;
     return inside ? interior * (level - t) : level;
 }
 
@@ -51,9 +51,9 @@ static double fake_learn(const float *x, const float *dy, int64_t n, const float
     if (step == 1) {
         for (int64_t i = 0; i < n; i++) {
             float pass;
-            const float slope = slope_of(x[i] / scale[i], low, high, interior, &pass);
+            const float slope = slope_of(x[i] / scale[i], low, high, interior, dy[i], &pass);
             ds[i] += (double)(slope * dy[i]);
-            if (dx) dx[i] = pass * dy[i];
+            if (dx) dx[i] = pass;
         }
         return 0;
     }
@@ -67,18 +67,18 @@ static double fake_learn(const float *x, const float *dy, int64_t n, const float
         for (; i < end; i += FAKE_LANES) {
             for (int k = 0; k < FAKE_LANES; k++) {
                 float pass;
-                const float d = dy[i + k], slope = slope_of(x[i + k] / s, low, high, interior, &pass);
+                const float d = dy[i + k], slope = slope_of(x[i + k] / s, low, high, interior, d, &pass);
                 lane[k] += slope * d;
-                if (dx) dx[i + k] = pass * d;
+                if (dx) dx[i + k] = pass;
             }
         }
         for (int k = 0; k < FAKE_LANES; k++) sum += (double)lane[k];
     }
     for (; i < n; i++) {
         float pass;
-        const float d = dy[i], slope = slope_of(x[i] / s, low, high, interior, &pass);
+        const float d = dy[i], slope = slope_of(x[i] / s, low, high, interior, d, &pass);
         sum += (double)(slope * d);
-        if (dx) dx[i] = pass * d;
+        if (dx) dx[i] = pass;
     }
     return sum;
 }

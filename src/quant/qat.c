@@ -53,11 +53,12 @@ static const skv_option options_of_qat[] = {
      .most = 1000,
      .above = true,
      .fallback = 4,
+     .needs = "distill-alpha",
      SKV_FIELD(DOUBLE, skive_qat_options, temperature),
      .brief = "temperature that softens the outputs of teacher and model"},
 };
 
-const skv_table skv_qat_table = {"qat", options_of_qat, SKV_LENGTH(options_of_qat)};
+const skv_table skv_qat_table = {"qat", options_of_qat, SKV_LENGTH(options_of_qat), NULL};
 
 skive_qat_options skive_qat_options_default(void) {
     return (skive_qat_options){.size = sizeof(skive_qat_options),
@@ -234,12 +235,24 @@ static skive_status fit(awareness *a, const skive_graph *float_model) {
     return status;
 }
 
+static skive_status check_integers(const awareness *a) {
+    for (uint32_t i = 0; i < a->graph->n_nodes; i++) {
+        const skive_node *n = a->graph->nodes[i];
+        if (skv_node_is(n, SKV_OP_FAKE_QUANTIZE))
+            return skv_fail_at(a->ctx, SKIVE_ERR_UNSUPPORTED, n->name,
+                               "'%s', which rounds to the grid '%s', has no form in integers", n->name,
+                               skv_attr_string(n, "grid", ""));
+    }
+    return SKIVE_OK;
+}
+
 static skive_status finish(awareness *a, skive_graph *graph) {
     skive_graph *trained = NULL;
     size_t changes = 0;
     SKV_TRY(skive_graph_copy(a->ctx, a->graph, &trained));
     skive_status status;
     SKV_GO(status, done, skv_quantized_from_training(a->graph, &changes));
+    SKV_GO(status, done, check_integers(a));
     SKV_GO(status, done, report_rows(&a->plan, trained, a->graph, &a->report));
     SKV_GO(status, done, report_bytes(&a->plan, a->graph, &a->report));
     SKV_GO(status, done, measure_after(a, a->graph));

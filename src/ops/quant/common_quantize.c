@@ -150,13 +150,14 @@ skive_value *skv_fake_quantize_gradient(skv_grad *c, const char *grid) {
     if (skv_node_attr(n, "transform")) attrs[count++] = SKV_STR("transform", skv_attr_string(n, "transform", ""));
     if (skv_node_attr(n, "delay")) attrs[count++] = SKV_FLT("delay", skv_attr_float(n, "delay", 0));
     const bool learned = c->need[SKV_FAKE_SCALE] && strcmp(skv_attr_string(n, "step", "fixed"), "fixed") != 0;
-    skive_value *const in[] = {n->inputs[0], skv_node_in(n, SKV_FAKE_SCALE), c->dout[0], skv_node_in(n, SKV_FAKE_ZERO),
+    skive_value *const in[] = {n->inputs[0], c->dout[0], skv_node_in(n, SKV_FAKE_SCALE), skv_node_in(n, SKV_FAKE_ZERO),
                                skv_node_in(n, SKV_FAKE_COUNT)};
     skive_value *out[2] = {NULL};
     skv_emit_n(c->b, "FakeQuantizeGrad",
                (skv_in_list){in, in[4]   ? 5
                                  : in[3] ? 4
-                                         : 3},
+                                 : in[2] ? 3
+                                         : 2},
                (skv_attr_list){attrs, count}, out, learned ? 2 : 1);
     if (learned) c->din[SKV_FAKE_SCALE] = out[1];
     return out[0];

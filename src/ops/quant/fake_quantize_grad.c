@@ -1,8 +1,8 @@
-/* FakeQuantizeGrad(x, scale?, dY, zero_point?, count?): dY where the gradient of FakeQuantize passes, else 0; and the
+/* FakeQuantizeGrad(x, dY, scale?, zero_point?, count?): dY where the gradient of FakeQuantize passes, else 0; and the
  * gradient of the scale, if `step` says that it is learned. */
 #include "ops/quant/common_quantize.h"
 
-enum { DY = 2, ZERO = 3, COUNT = 4 };
+enum { DY = 1, SCALE = 2, ZERO = 3, COUNT = 4 };
 
 static const skv_attr_spec attrs[] = {
     {"grid", SKV_ATTR_STRING, SKV_REQUIRED},    {"axis", SKV_ATTR_INT, SKV_OPTIONAL},
@@ -12,17 +12,17 @@ static const skv_attr_spec attrs[] = {
 
 static skive_status infer(skv_infer *c) {
     skv_fake f;
-    const skive_type *in[3] = {c->in[0], c->in[1], c->n_in > ZERO ? c->in[ZERO] : NULL};
+    const skive_type *in[3] = {c->in[0], c->n_in > SCALE ? c->in[SCALE] : NULL, c->n_in > ZERO ? c->in[ZERO] : NULL};
     skv_infer forward = *c; /* FakeQuantize's inputs */
     forward.in = in;
     forward.n_in = 3;
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_want_float(c, DY));
     SKV_TRY(skv_want_same_shape(c, 0, DY));
-    SKV_TRY(skv_fake_of(c->ctx, c->node, c->node->inputs[SKV_FAKE_SCALE] != NULL, &f));
+    SKV_TRY(skv_fake_of(c->ctx, c->node, skv_node_in(c->node, SCALE) != NULL, &f));
     SKV_TRY(skv_infer_scales(&forward));
     skv_out_like(c, 0, 0);
-    if (c->n_out > 1) skv_out_like(c, 1, SKV_FAKE_SCALE);
+    if (c->n_out > 1) skv_out_like(c, 1, SCALE);
     return SKIVE_OK;
 }
 
@@ -58,7 +58,7 @@ static void pass_run(void *user, const skv_fake *f, const skv_grid_params *p, in
 }
 
 static skive_status run(const skv_eval *c) {
-    const skive_tensor *scale = c->in[SKV_FAKE_SCALE], *zero = c->n_in > ZERO ? c->in[ZERO] : NULL;
+    const skive_tensor *scale = c->n_in > SCALE ? c->in[SCALE] : NULL, *zero = c->n_in > ZERO ? c->in[ZERO] : NULL;
     passing t = {.x = c->in[0], .dy = c->in[DY], .dx = c->out[0]};
     skive_tensor *ds = c->n_out > 1 ? c->out[1] : NULL;
     skv_fake f;
@@ -82,26 +82,39 @@ static skive_status run(const skv_eval *c) {
 static const skv_op_case cases[] = {
     /* int4 in steps of 0.5 ends at 3.5, and half a step further rounding still decides */
     {.name = "by hand",
-     CASE_IN({CASE_F32(5), CASE_VALUES(0, 3.6, 3.8, -4.2, -4.3)}, {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true},
-             {CASE_F32(5), CASE_VALUES(1, 2, 3, 4, 5)}),
+     CASE_IN({CASE_F32(5), CASE_VALUES(0, 3.6, 3.8, -4.2, -4.3)}, {CASE_F32(5), CASE_VALUES(1, 2, 3, 4, 5)},
+             {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true}),
      CASE_ATTRS(CASE_STR("grid", "int4")),
      .n_out = 1,
      CASE_EXPECT(1, 2, 0, 4, 0),
      .no_grad = true},
     /* uint8 from -1 to 254 */
     {.name = "a zero point",
-     CASE_IN({CASE_F32(4), CASE_VALUES(-1.4, -1.6, 254.4, 254.6)}, {CASE_SCALAR(SKIVE_F32, 1), .constant = true},
-             {CASE_F32(4), CASE_VALUES(1, 2, 3, 4)}, {CASE_SCALAR(SKIVE_U8, 1)}),
+     CASE_IN({CASE_F32(4), CASE_VALUES(-1.4, -1.6, 254.4, 254.6)}, {CASE_F32(4), CASE_VALUES(1, 2, 3, 4)},
+             {CASE_SCALAR(SKIVE_F32, 1), .constant = true}, {CASE_SCALAR(SKIVE_U8, 1)}),
      CASE_ATTRS(CASE_STR("grid", "uint8")),
      .n_out = 1,
      CASE_EXPECT(1, 0, 3, 0),
      .no_grad = true},
     {.name = "ternary, everywhere",
-     CASE_IN({CASE_F32(2), CASE_VALUES(0, 99)}, {CASE_SCALAR(SKIVE_F32, 1), .constant = true},
-             {CASE_F32(2), CASE_VALUES(1, 2)}),
+     CASE_IN({CASE_F32(2), CASE_VALUES(0, 99)}, {CASE_F32(2), CASE_VALUES(1, 2)},
+             {CASE_SCALAR(SKIVE_F32, 1), .constant = true}),
      CASE_ATTRS(CASE_STR("grid", "ternary")),
      .n_out = 1,
      CASE_EXPECT(1, 2),
+     .no_grad = true},
+    {.name = "learned, no half step outside",
+     CASE_IN({CASE_F32(5), CASE_VALUES(0, 3.4, 3.6, -4.2, -3.9)}, {CASE_F32(5), CASE_VALUES(1, 2, 3, 4, 5)},
+             {CASE_SCALAR(SKIVE_F32, 0.5), .constant = true}),
+     CASE_ATTRS(CASE_STR("grid", "int4"), CASE_STR("step", "lsq"), CASE_FLT("factor", 0.5)),
+     .n_out = 2,
+     CASE_EXPECT(1, 2, 0, 0, 5),
+     .no_grad = true},
+    {.name = "fitted, of each row",
+     CASE_IN({CASE_F32(2, 2), CASE_VALUES(3, -4, 1, 0)}, {CASE_F32(2, 2), CASE_VALUES(1, 2, 3, 4)}),
+     CASE_ATTRS(CASE_STR("grid", "binary"), CASE_INT("axis", 0)),
+     .n_out = 1,
+     CASE_EXPECT(1, 2, 3, 4),
      .no_grad = true},
 };
 
@@ -110,7 +123,7 @@ const skv_op skv_op_fake_quantize_grad = {
     .domain = SKV_DOMAIN,
     .brief = "gradient of FakeQuantize",
     .since = 1,
-    .min_in = 3,
+    .min_in = 2,
     .max_in = 5,
     .min_out = 1,
     .max_out = 2,
