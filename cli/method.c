@@ -100,7 +100,7 @@ static bool add(list *l, const skive_option_bounds *b, size_t index) {
     char *full = cli_format("%s.%s", b->section, b->name);
     if (full) o.help = help_of(c->method, b, full, off);
     for (size_t i = 0; i < CLI_COUNT(letters); i++) {
-        if (strcmp(letters[i].name, name) == 0) o.letter = letters[i].letter;
+        if (strcmp(letters[i].name, made ? made : "") == 0) o.letter = letters[i].letter;
     }
     const bool good = o.name && full && o.help;
     if (good && !taken(l, o.name)) {

@@ -132,9 +132,6 @@ static skive_status settings(cli_job *j) {
     if (!cli_has(a, "data") && !j->dry)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; --qat trains on labelled samples");
     if (j->how->epochs < 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--epochs is 0; without training, leave --qat out");
-    if (cli_has(a, "teacher") && o->distill_alpha == 0) o->distill_alpha = 0.7;
-    if (cli_has(a, "temperature") && o->distill_alpha == 0)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--temperature needs --distill-alpha or --teacher");
     if (strcmp(o->activation_rule, "lsq") != 0 && strcmp(cli_text(a, "activations", ""), "float") == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--activation-rule has no effect on activations that stay float");
     o->weights = cli_text(a, "weights", NULL);
@@ -190,7 +187,7 @@ skive_status cli_quantize_aware(cli_args *a) {
 
 skive_status cli_quantize_check_plain(cli_args *a) {
     static const char *const also[] = {"teacher",        "teacher-mean",  "teacher-std", "teacher-scale",
-                                       "teacher-layout", "no-validation", "no-curves", "limit"};
+                                       "teacher-layout", "no-validation", "no-curves",   "limit"};
     for (size_t i = 0; i < CLI_COUNT(also); i++) {
         if (cli_has(a, also[i])) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --qat", also[i]);
     }
