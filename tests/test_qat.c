@@ -1,5 +1,5 @@
-/* Quantization-aware training: the gradients of learned scales, the kernel, networks that are better for it, the bits of
- * the last validation in the exported model, zeros and shared values that stay, runs that are resumed, refusals. */
+/* Quantization-aware training: the gradients of learned scales, the kernel, networks that are better for it, the bits
+ * of the last validation in the exported model, zeros and shared values that stay, runs that are resumed, refusals. */
 #include <unistd.h>
 
 #include <skive/autodiff.h>

@@ -1,5 +1,5 @@
-/* FakeQuantize and FakeQuantizeGrad of f32 on integer grids, with one scale in any layout, or one a channel. The sums of
- * the gradient of a scale are made of parts of a size that does not depend on the number of threads. */
+/* FakeQuantize and FakeQuantizeGrad of f32 on integer grids, with one scale in any layout, or one a channel. The sums
+ * of the gradient of a scale are made of parts of a size that does not depend on the number of threads. */
 #include "kernels/fake_quantize.h"
 
 #include <math.h>

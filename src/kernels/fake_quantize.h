@@ -12,8 +12,8 @@ typedef struct skv_fake_loops {
     /* dx = dy where low <= x / scale <= high. */
     void (*pass)(const float *x, const float *dy, int64_t n, const float *scale, int scale_step, float low, float high,
                  float *dx);
-    /* The rules "lsq" and, with `clip`, "pact" (ops/quant/common_quantize.h): dx, and the gradient of the scale: with one
-     * scale the sum is returned, otherwise those of the numbers are added to ds[n]. dx may be NULL. */
+    /* The rules "lsq" and, with `clip`, "pact" (ops/quant/common_quantize.h): dx, and the gradient of the scale: with
+     * one scale the sum is returned, otherwise those of the numbers are added to ds[n]. dx may be NULL. */
     double (*learn)(const float *x, const float *dy, int64_t n, const float *scale, int scale_step, float low,
                     float high, bool clip, float *dx, double *ds);
 } skv_fake_loops;

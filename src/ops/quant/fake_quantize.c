@@ -1,6 +1,6 @@
 /* FakeQuantize(x, scale?, zero_point?, count?): x rounded to a number grid, in floats: decode(encode(x)) of the grid
- * that the attribute `grid` names, with one scale, one for each channel of `axis`, or one for each block of `block_size`
- * along it. The arithmetic is that of the grid (tensor/grid.h); for an integer grid it is DequantizeLinear of
+ * that the attribute `grid` names, with one scale, one for each channel of `axis`, or one for each block of
+ * `block_size` along it. The arithmetic is that of the grid (tensor/grid.h); for an integer grid it is DequantizeLinear of
  * QuantizeLinear. Without a scale its parameters are found from x itself, by the grid's own method, for each channel of
  * `axis` or for all (grid "ternary:tensor").
  *
