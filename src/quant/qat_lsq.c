@@ -1,6 +1,6 @@
 /* lsq: the step is learned (Esser et al. 2020). Its gradient is multiplied by 1 / sqrt(N * Qp), N being the numbers
- * that share it (of an activation those of one sample) and Qp the highest level, and it starts at 2 * mean|w| / sqrt(Qp); of
- * an activation at that of its calibrated range. */
+ * that share it (of an activation those of one sample) and Qp the highest level, and it starts at
+ * 2 * mean|w| / sqrt(Qp); of an activation at that of its calibrated range. */
 #include <math.h>
 
 #include "quant/qat.h"

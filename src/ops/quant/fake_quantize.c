@@ -1,15 +1,15 @@
 /* FakeQuantize(x, scale?, zero_point?, count?): x rounded to a number grid, in floats: decode(encode(x)) of the grid
  * that the attribute `grid` names, with one scale, one for each channel of `axis`, or one for each block of
- * `block_size` along it. The arithmetic is that of the grid (tensor/grid.h); for an integer grid it is DequantizeLinear of
- * QuantizeLinear. Without a scale its parameters are found from x itself, by the grid's own method, for each channel of
- * `axis` or for all (grid "ternary:tensor").
+ * `block_size` along it. The arithmetic is that of the grid (tensor/grid.h); for an integer grid it is
+ * DequantizeLinear of QuantizeLinear. Without a scale its parameters are found from x itself, by the grid's own method,
+ * for each channel of `axis` or for all (grid "ternary:tensor").
  *
  * The gradient passes straight through, by the grid's rule: for integers, where rounding and not clipping decided the
  * result (Jacob et al. 2018; Bengio et al. 2013). With the attribute `step` the scale is learned, and its gradient is
  * multiplied by `factor` (common_quantize.h).
  *
- * In training it has up to three outputs: the second is the scale of the next step, a moving average with `momentum` of
- * the scales that cover x; the third is count + 1. Until count has reached `delay`, x passes as it is. */
+ * In training it has up to three outputs: the second is the scale of the next step, a moving average with `momentum`
+ * of the scales that cover x; the third is count + 1. Until count has reached `delay`, x passes as it is. */
 #include "ops/quant/common_quantize.h"
 
 static const skv_attr_spec attrs[] = {
