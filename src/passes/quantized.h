@@ -25,9 +25,9 @@ typedef struct skv_q_weights {
     /* 4-bit integers are taken 16 times as large, with a sixteenth of the scale: so the steps of the sums, in which the
      * bias is rounded, stay fine where those of the activations are coarse. Otherwise 1. */
     int factor;
-    int64_t n_scales;      /* 1 or m */
-    int64_t m, k;          /* output channels, weights of each */
-    bool columns;          /* the output channels are the second axis of two */
+    int64_t n_scales; /* 1 or m */
+    int64_t m, k;     /* output channels, weights of each */
+    bool columns;     /* the output channels are the second axis of two */
 } skv_q_weights;
 bool skv_quantized_weights(const skive_node *n, skv_q_weights *w);
 static inline double skv_q_weight_scale(const skv_q_weights *w, int64_t m) {
