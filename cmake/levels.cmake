@@ -29,7 +29,7 @@ set(SKIVE_FILES_avx2
   kernels/sparse/loops_avx2.c
   kernels/unary_avx2.c
   probe/loops_avx2.c
-  quant/scan_avx2.c)
+  quant/loops_avx2.c)
 
 set(SKIVE_PROCESSOR_avx512 x86_64)
 set(SKIVE_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c)
@@ -50,7 +50,7 @@ set(SKIVE_FILES_avx512
   kernels/winograd_conv_avx512.c
   kernels/winograd_weight_avx512.c
   probe/loops_avx512.c
-  quant/scan_avx512.c)
+  quant/loops_avx512.c)
 
 # gcc 12 copies the head of a loop whose sums fill the registers and then writes all of them to memory at every step.
 set(SKIVE_PROCESSOR_avx512_vnni x86_64)

@@ -10,7 +10,7 @@
 #include <skive/zoo.h>
 
 #include "quant/quant.h"
-#include "quant/scan.h"
+#include "quant/loops.h"
 #include "support.h"
 #include "tensor/grid.h"
 
@@ -54,7 +54,7 @@ static void loops_give_the_codes_of_the_grid(void **state) {
     for (skv_isa isa = SKV_ISA_SCALAR; isa <= skv_cpu_isa(); isa++) {
         const skv_grid_params p = {.scale = 0.017f};
         double power = 0, error = 0;
-        skv_scan_of(isa)->quantize(x, 100, &p.scale, 0, (float)w.low, (float)w.high, code, &power, &error);
+        skv_quant_loops_of(isa)->quantize(x, 100, &p.scale, 0, (float)w.low, (float)w.high, code, &power, &error);
         for (int i = 0; i < 100; i++) assert_int_equal(code[i], skv_grid_encode(&w, &p, x[i]));
     }
 }
@@ -349,9 +349,9 @@ static void faults_of_every_worker_are_told(void **state) {
     skv_test_context_end(ctx);
 }
 
-static void check_scan(const skv_scan *scan, const float *x, size_t n) {
+static void check_scan(const skv_quant_loops *scan, const float *x, size_t n) {
     enum { N = 1003 };
-    const skv_scan *plain = &skv_scan_scalar;
+    const skv_quant_loops *plain = &skv_quant_loops_scalar;
     float scale[N];
     int8_t q[2][N];
     double power[2] = {0}, error[2] = {0};
@@ -378,7 +378,7 @@ static void loops_of_every_level_agree(void **state) {
     x[5] = 0.015f; /* half a step of 0.01, and of 0.03 */
     for (int level = SKV_ISA_SCALAR; level <= (int)skv_cpu_isa_hardware(); level++) {
         if (!skv_isa_has(skv_cpu_isa_hardware(), (skv_isa)level)) continue;
-        const skv_scan *scan = skv_scan_of((skv_isa)level);
+        const skv_quant_loops *scan = skv_quant_loops_of((skv_isa)level);
         for (size_t n = 1; n <= N; n += n < 70 ? 1 : 311) check_scan(scan, x, n);
     }
 }

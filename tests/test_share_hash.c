@@ -30,10 +30,10 @@ static void places_are_the_hash_modulo_buckets(void **state) {
     static const int64_t buckets[] = {1, 2, 3, 7, 64, 1000, 12250, 65536, 999983, (1 << 30) - 1};
     static const struct {
         skv_isa level;
-        skv_hashed_places_fn places;
-    } fast[] = {{SKV_ISA_SCALAR, skv_hashed_places_scalar},
-                SKV_ON(AVX2, {SKV_ISA_AVX2, skv_hashed_places_avx2}, )
-                    SKV_ON(AVX512, {SKV_ISA_AVX512, skv_hashed_places_avx512}, )};
+        skv_hashed_indices_fn places;
+    } fast[] = {{SKV_ISA_SCALAR, skv_hashed_indices_scalar},
+                SKV_ON(AVX2, {SKV_ISA_AVX2, skv_hashed_indices_avx2}, )
+                    SKV_ON(AVX512, {SKV_ISA_AVX512, skv_hashed_indices_avx512}, )};
     enum { N = 1003 };
     int32_t at[N];
     (void)state;
@@ -61,7 +61,7 @@ static void hashes_spread(void **state) {
     double chi = 0;
     (void)state;
     for (uint32_t i = 0; i < N; i++) {
-        const int32_t at = skv_hashed_place(&h, i);
+        const int32_t at = skv_hashed_index(&h, i);
         count[at & (K - 1)]++;
         minus += at >= K;
     }
@@ -100,7 +100,7 @@ static void build(skive_context *ctx, const problem *p, bool dense, skive_graph 
         float *to = w->storage->tensor.data;
         const float *from = values->storage->tensor.data;
         for (int64_t i = 0; i < p->rows * p->columns; i++) {
-            const int32_t at = skv_hashed_place(&h, (uint32_t)i);
+            const int32_t at = skv_hashed_index(&h, (uint32_t)i);
             to[i] = at < p->buckets ? from[at] : -from[at - p->buckets];
         }
     }
@@ -149,7 +149,7 @@ static void fold_gradient(skive_context *ctx, const problem *p, skive_tensor *dw
     skv_test_ok(ctx, skive_tensor_create(ctx, SKIVE_F64, 1, &p->buckets, &sums));
     double *sum = sums.data;
     for (int64_t i = 0; i < p->rows * p->columns; i++) {
-        const int32_t at = skv_hashed_place(&h, (uint32_t)i);
+        const int32_t at = skv_hashed_index(&h, (uint32_t)i);
         const double d = (double)((const float *)dw->data)[i];
         if (at < p->buckets)
             sum[at] += d;

@@ -583,7 +583,7 @@ static void both_forms(void **unused) {
                                         {1, 1}, {0, 0}, samples, 1,    0,       1, ROWS, 1, 1,       1,      0};
             const skv_sparse_tail tail = {0};
             skv_kernel_node n = {.ctx = ctx, .threads = 2};
-            skv_test_ok(ctx, skv_sparse_prepare(&n, &s, &nz, (skv_sparse_form)form, 0, &tail));
+            skv_test_ok(ctx, skv_sparse_prepare(&n, &s, &nz, (skv_sparse_layout)form, 0, &tail));
             void *scratch = aligned_alloc(64, skv_align_up(n.scratch_bytes + 1, 64)), *out[1] = {y};
             const void *in[1] = {x};
             assert_non_null(scratch);

@@ -7,7 +7,7 @@
 
 typedef struct chooser {
     skive_plan *plan;
-    skv_plan_place *places; /* by value id */
+    skv_plan_slots *of; /* by value id */
     const char *const *keep;
     size_t n_keep;
 } chooser;
@@ -50,9 +50,9 @@ static skive_status new_step(skive_plan *p, const skive_node *node, size_t n_in,
 static skive_status bring(chooser *c, const skive_node *for_node, const skive_value *v, skv_layout layout,
                           uint32_t *out) {
     skive_plan *p = c->plan;
-    skv_plan_place *place = &c->places[v->id];
-    if (place->slot[layout] == SKV_NO_SLOT) {
-        const uint32_t source = place->slot[place->home];
+    skv_plan_slots *own = &c->of[v->id];
+    if (own->slot[layout] == SKV_NO_SLOT) {
+        const uint32_t source = own->slot[own->home];
         if (source == SKV_NO_SLOT) {
             return skv_fail_at(p->ctx, SKIVE_ERR_INTERNAL, v->name, "value '%s' is used before it is computed",
                                v->name);
@@ -63,13 +63,13 @@ static skive_status bring(chooser *c, const skive_node *for_node, const skive_va
         SKV_TRY(new_step(p, for_node, 1, 1, &s));
         s->is_reorder = true;
         s->reorder_type = v->type;
-        s->from = place->home;
+        s->from = own->home;
         s->to = layout;
         s->in_slots[0] = source;
         s->out_slots[0] = slot;
-        place->slot[layout] = slot;
+        own->slot[layout] = slot;
     }
-    *out = place->slot[layout];
+    *out = own->slot[layout];
     return SKIVE_OK;
 }
 
@@ -105,7 +105,7 @@ static void describe_values(chooser *c, skv_kernel_node *k) {
         const bool param = v->storage != NULL;
         k->in[i] = (skv_kernel_value){
             .type = v->type,
-            .layout = param ? SKV_PLAIN : c->places[v->id].home,
+            .layout = param ? SKV_PLAIN : c->of[v->id].home,
             .is_parameter = param,
             .constant = param && !(c->plan->training && v->trainable) ? skv_value_tensor(v) : NULL,
             .coded = skv_value_coded(v),
@@ -124,7 +124,7 @@ static skive_status make_dense(chooser *c, const skive_node *node) {
         skive_value *v = node->inputs[i];
         if (!skv_value_coded(v)) continue;
         SKV_TRY(skv_storage_make_unique(c->plan->ctx, &v->storage));
-        c->plan->slots[c->places[v->id].slot[SKV_PLAIN]].param = v->storage;
+        c->plan->slots[c->of[v->id].slot[SKV_PLAIN]].param = v->storage;
     }
     return SKIVE_OK;
 }
@@ -192,8 +192,8 @@ static skive_status add_step(chooser *c, skv_kernel_node *k, skv_text *declined)
         SKV_GO(status, done, bring(c, node, node->inputs[i], k->in[i].layout, &in[i]));
     }
     if (k->view_of) {
-        c->places[node->outputs[0]->id].slot[SKV_PLAIN] = in[k->view_of - 1];
-        c->places[node->outputs[0]->id].home = SKV_PLAIN;
+        c->of[node->outputs[0]->id].slot[SKV_PLAIN] = in[k->view_of - 1];
+        c->of[node->outputs[0]->id].home = SKV_PLAIN;
         goto done;
     }
     SKV_GO(status, done, new_step(p, node, k->n_in, k->n_out, &s));
@@ -212,8 +212,8 @@ static skive_status add_step(chooser *c, skv_kernel_node *k, skv_text *declined)
         uint32_t slot;
         SKV_GO(status, done, new_value_slot(c, v, layout, &slot));
         s->out_slots[i] = slot;
-        c->places[v->id].slot[layout] = slot;
-        c->places[v->id].home = layout;
+        c->of[v->id].slot[layout] = slot;
+        c->of[v->id].home = layout;
     }
 done:
     if (k->kernel && k->kernel->destroy) k->kernel->destroy(p->ctx, k->state);
@@ -254,20 +254,20 @@ static skive_status place_sources(chooser *c) {
     skive_plan *p = c->plan;
     const skive_graph *g = p->graph;
     for (size_t i = 0; i < g->n_values; i++) {
-        for (int l = 0; l < 4; l++) c->places[i].slot[l] = SKV_NO_SLOT;
+        for (int l = 0; l < 4; l++) c->of[i].slot[l] = SKV_NO_SLOT;
         const skive_value *v = g->values[i];
         if (!v || !v->storage) continue;
         uint32_t slot;
         SKV_TRY(new_slot(p, SKV_SLOT_PARAM, 0, &slot));
         p->slots[slot].param = v->storage;
-        c->places[i].slot[SKV_PLAIN] = slot;
+        c->of[i].slot[SKV_PLAIN] = slot;
     }
     SKV_TRY(skv_arena_array(p->arena, g->n_inputs, sizeof(uint32_t), &p->input_slots));
     SKV_TRY(skv_arena_array(p->arena, g->n_outputs, sizeof(uint32_t), &p->output_slots));
     for (size_t i = 0; i < g->n_inputs; i++) {
         SKV_TRY(new_value_slot(c, g->inputs[i], SKV_PLAIN, &p->input_slots[i]));
         p->slots[p->input_slots[i]].pinned = true;
-        c->places[g->inputs[i]->id].slot[SKV_PLAIN] = p->input_slots[i];
+        c->of[g->inputs[i]->id].slot[SKV_PLAIN] = p->input_slots[i];
     }
     return SKIVE_OK;
 }
@@ -279,7 +279,7 @@ static skive_status add_taps(chooser *c, const skive_node *node) {
         const skive_value *v = node->outputs[o];
         for (size_t k = 0; v && k < c->n_keep; k++) {
             if (strcmp(v->name, c->keep[k]) != 0) continue;
-            const skv_layout layout = p->keep_layout ? c->places[v->id].home : SKV_PLAIN;
+            const skv_layout layout = p->keep_layout ? c->of[v->id].home : SKV_PLAIN;
             skive_type type = v->type;
             uint32_t slot;
             SKV_TRY(bring(c, node, v, layout, &slot));
@@ -302,7 +302,7 @@ static skive_status check_keep(chooser *c) {
             return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, c->keep[k], "there is no value '%s' to keep", c->keep[k]);
         }
         if (!v->producer) {
-            const uint32_t slot = c->places[v->id].slot[SKV_PLAIN];
+            const uint32_t slot = c->of[v->id].slot[SKV_PLAIN];
             p->taps[p->n_taps++] = (skv_plan_tap){(uint32_t)k, slot, 0, v->type};
         }
     }
@@ -313,7 +313,7 @@ skive_status skv_plan_choose(skive_plan *p, const char *const *keep, size_t n_ke
     chooser c = {.plan = p, .keep = keep, .n_keep = n_keep};
     skive_node **order = NULL;
     skive_status status;
-    SKV_GO(status, done, skv_alloc_array(p->ctx, p->graph->n_values + 1, sizeof *c.places, &c.places));
+    SKV_GO(status, done, skv_alloc_array(p->ctx, p->graph->n_values + 1, sizeof *c.of, &c.of));
     SKV_GO(status, done, place_sources(&c));
     SKV_GO(status, done, check_keep(&c));
     SKV_GO(status, done, skv_graph_topo(p->graph, &order));
@@ -328,6 +328,6 @@ skive_status skv_plan_choose(skive_plan *p, const char *const *keep, size_t n_ke
     }
 done:
     skv_free(p->ctx, order);
-    skv_free(p->ctx, c.places);
+    skv_free(p->ctx, c.of);
     return status;
 }

@@ -40,10 +40,10 @@ typedef struct skv_plan_tap {
 } skv_plan_tap;
 
 /* The slots of a value, one per layout in which it exists. */
-typedef struct skv_plan_place {
+typedef struct skv_plan_slots {
     uint32_t slot[4]; /* by skv_layout; SKV_NO_SLOT */
     skv_layout home;  /* as it was produced */
-} skv_plan_place;
+} skv_plan_slots;
 
 struct skive_plan {
     skive_context *ctx;

@@ -1,5 +1,5 @@
 /* Sessions. The graph is split while it runs: the nodes whose shapes are known form a plan, the nodes that end it are
- * run one by one, and the rest is a graph whose inputs are the values computed so far. Each such place is cached by the
+ * run one by one, and the rest is a graph whose inputs are the values computed so far. Each such stage is cached by the
  * types of its inputs. */
 #include <skive/session.h>
 
@@ -19,7 +19,7 @@ enum { DEFAULT_PLANS = 64 };
 
 /* A node that runs separately. */
 typedef struct stop {
-    const skive_node *node; /* of the place's graph */
+    const skive_node *node; /* of the stage's graph */
     uint32_t *in_ids, *out_ids;
     const skive_tensor **in;
     skive_tensor *out;
@@ -27,9 +27,9 @@ typedef struct stop {
     uint32_t **captured_ids;   /* of each body */
 } stop;
 
-typedef struct place {
-    struct place *other; /* the same place with inputs of other types */
-    struct place *next;  /* the possible next places, by the types of the outputs of the stops */
+typedef struct stage {
+    struct stage *other; /* the same stage with inputs of other types */
+    struct stage *next;  /* the possible next stages, by the types of the outputs of the stops */
     skive_graph *graph;  /* what remains to be computed here; all inputs have known types */
     skive_graph *rest;   /* the rest after the plan and the stops; NULL: nothing */
     uint32_t *input_ids;
@@ -39,7 +39,7 @@ typedef struct place {
     stop *stops;
     size_t n_stops;
     bool unfused; /* for inputs that contain NaN or infinity */
-} place;
+} stage;
 
 struct skive_session {
     skive_context *ctx;
@@ -48,7 +48,7 @@ struct skive_session {
     skive_tensor *values; /* by value id of `graph`: the values available during a run */
     bool *owned;          /* else a view of a plan's arena or of a caller's input */
     uint32_t capacity;    /* of both */
-    place *first;
+    stage *first;
     size_t n_places;
     bool unfused; /* the inputs of this run contain NaN or infinity */
 };
@@ -57,7 +57,7 @@ skive_session_options skive_session_options_default(void) {
     return (skive_session_options){.size = sizeof(skive_session_options), .max_plans = DEFAULT_PLANS};
 }
 
-/* ---- places ---- */
+/* ---- stages ---- */
 
 static void free_stop(skive_context *ctx, stop *s) {
     for (uint32_t a = 0; s->bodies && a < s->node->n_attrs; a++) skv_session_body_free(s->bodies[a]);
@@ -70,10 +70,10 @@ static void free_stop(skive_context *ctx, stop *s) {
     skv_free(ctx, s->out);
 }
 
-static void free_places(skive_session *s, place *p) {
+static void free_stages(skive_session *s, stage *p) {
     while (p) {
-        place *other = p->other;
-        free_places(s, p->next);
+        stage *other = p->other;
+        free_stages(s, p->next);
         for (size_t i = 0; i < p->n_stops; i++) free_stop(s->ctx, &p->stops[i]);
         skv_free(s->ctx, p->stops);
         skive_exec_free(p->exec);
@@ -124,7 +124,7 @@ static bool same_type(const skive_type *t, const skive_tensor *x) {
     return true;
 }
 
-static bool fits(const skive_session *s, const place *p) {
+static bool fits(const skive_session *s, const stage *p) {
     if (p->unfused != s->unfused) return false;
     for (uint32_t i = 0; i < p->graph->n_inputs; i++)
         if (!same_type(&p->graph->inputs[i]->type, &s->values[p->input_ids[i]])) return false;
@@ -132,7 +132,7 @@ static bool fits(const skive_session *s, const place *p) {
 }
 
 /* Declared types of inner values may contain the symbols that now have sizes; inference computes them again. */
-static void take_types(const skive_session *s, place *p) {
+static void take_types(const skive_session *s, stage *p) {
     for (uint32_t i = 0; i < p->graph->n_inputs; i++) {
         const skive_tensor *x = &s->values[p->input_ids[i]];
         p->graph->inputs[i]->type = skive_type_make(x->dtype, x->rank, x->dims);
@@ -144,7 +144,7 @@ static void take_types(const skive_session *s, place *p) {
     }
 }
 
-/* By node id: is part of the plan; is computed after the plan and the stops of this place have run. */
+/* By node id: is part of the plan; is computed after the plan and the stops of this stage have run. */
 typedef struct sorting {
     bool *planned, *done;
     bool all_there;
@@ -155,7 +155,7 @@ static void see_source(void *user, skive_value *v) {
     if (v->producer && !x->planned[v->producer->id]) x->all_there = false;
 }
 
-static skive_status add_stop(skive_session *s, place *p, const skive_node *n) {
+static skive_status add_stop(skive_session *s, stage *p, const skive_node *n) {
     stop *x = &p->stops[p->n_stops++];
     x->node = n;
     SKV_TRY(ids_of(s, n->inputs, n->n_inputs, &x->in_ids));
@@ -172,7 +172,7 @@ static skive_status add_stop(skive_session *s, place *p, const skive_node *n) {
     return SKIVE_OK;
 }
 
-static skive_status sort_nodes(skive_session *s, place *p, sorting *x, size_t *n_planned) {
+static skive_status sort_nodes(skive_session *s, stage *p, sorting *x, size_t *n_planned) {
     const skive_graph *g = p->graph;
     skive_node **order = NULL;
     skive_status status;
@@ -195,7 +195,7 @@ done:
     return status;
 }
 
-static skive_status make_plan(skive_session *s, place *p, const bool *planned) {
+static skive_status make_plan(skive_session *s, stage *p, const bool *planned) {
     skive_plan_options o = skive_plan_options_default();
     skive_graph *part = NULL;
     skive_status status;
@@ -212,14 +212,14 @@ done:
     return status;
 }
 
-static skive_status make_rest(skive_session *s, place *p, bool *done, size_t n_done) {
+static skive_status make_rest(skive_session *s, stage *p, bool *done, size_t n_done) {
     if (n_done == p->graph->n_nodes) return SKIVE_OK;
     for (uint32_t i = 0; i < p->graph->n_nodes; i++) done[i] = !done[i];
     return skv_graph_extract(s->ctx, p->graph, done, &p->rest);
 }
 
 /* With known shapes, conditions on shapes are constant, and control flow that depends on them is removed. */
-static skive_status simplify(skive_session *s, place *p) {
+static skive_status simplify(skive_session *s, stage *p) {
     const skv_pass_env env = {.ctx = s->ctx};
     size_t changes = 0;
     SKV_TRY(skive_graph_infer(p->graph));
@@ -228,7 +228,7 @@ static skive_status simplify(skive_session *s, place *p) {
     return changes ? skive_graph_infer(p->graph) : SKIVE_OK;
 }
 
-static skive_status fill_place(skive_session *s, place *p, const skive_graph *graph) {
+static skive_status fill_stage(skive_session *s, stage *p, const skive_graph *graph) {
     sorting x = {0};
     size_t n_planned = 0;
     skive_status status;
@@ -248,18 +248,18 @@ done:
     return status;
 }
 
-static skive_status find_place(skive_session *s, place **list, const skive_graph *graph, place **out) {
-    for (place *p = *list; p; p = p->other) {
+static skive_status find_stage(skive_session *s, stage **list, const skive_graph *graph, stage **out) {
+    for (stage *p = *list; p; p = p->other) {
         if (!fits(s, p)) continue;
         *out = p;
         return SKIVE_OK;
     }
-    place *p = NULL;
+    stage *p = NULL;
     SKV_TRY(skv_alloc_array(s->ctx, 1, sizeof *p, &p));
     s->n_places++;
-    const skive_status status = fill_place(s, p, graph);
+    const skive_status status = fill_stage(s, p, graph);
     if (status != SKIVE_OK) {
-        free_places(s, p);
+        free_stages(s, p);
         return status;
     }
     p->other = *list;
@@ -270,7 +270,7 @@ static skive_status find_place(skive_session *s, place **list, const skive_graph
 
 /* ---- running ---- */
 
-static skive_status run_plan(skive_session *s, place *p) {
+static skive_status run_plan(skive_session *s, stage *p) {
     for (size_t i = 0; i < skive_plan_input_count(p->plan); i++) {
         skive_tensor view;
         SKV_TRY(skive_exec_input(p->exec, i, &view));
@@ -327,12 +327,12 @@ static skive_status run_stop(skive_session *s, stop *x) {
 }
 
 static skive_status walk(skive_session *s) {
-    place **list = &s->first;
+    stage **list = &s->first;
     const skive_graph *graph = s->graph;
     while (graph) {
-        place *p;
+        stage *p;
         SKV_TRY(skv_check_interrupt(s->ctx));
-        SKV_TRY(find_place(s, list, graph, &p));
+        SKV_TRY(find_stage(s, list, graph, &p));
         if (p->plan) SKV_TRY(run_plan(s, p));
         for (size_t i = 0; i < p->n_stops; i++) SKV_TRY(run_stop(s, &p->stops[i]));
         graph = p->rest;
@@ -404,7 +404,7 @@ skive_status skive_session_run(skive_session *s, const skive_tensor *inputs, siz
     s->unfused = false;
     for (size_t i = 0; i < n_inputs && !s->unfused; i++) s->unfused = !is_finite(&inputs[i]);
     if (s->n_places > s->options.max_plans) {
-        free_places(s, s->first);
+        free_stages(s, s->first);
         s->first = NULL;
     }
     skive_status status = walk(s);
@@ -468,14 +468,14 @@ fail:
 void skive_session_free(skive_session *s) {
     if (!s) return;
     skive_context *ctx = s->ctx;
-    free_places(s, s->first);
+    free_stages(s, s->first);
     skv_free(ctx, s->values);
     skv_free(ctx, s->owned);
     skive_graph_free(s->graph);
     skv_free(ctx, s);
 }
 
-static const skive_plan *nth_plan(const place *p, size_t *index) {
+static const skive_plan *nth_plan(const stage *p, size_t *index) {
     for (; p; p = p->other) {
         if (p->plan && (*index)-- == 0) return p->plan;
         const skive_plan *below = nth_plan(p->next, index);
@@ -488,7 +488,7 @@ const skive_plan *skive_session_plan(const skive_session *s, size_t index) {
     return s ? nth_plan(s->first, &index) : NULL;
 }
 
-static const skive_node *nth_stop(const place *p, size_t *index) {
+static const skive_node *nth_stop(const stage *p, size_t *index) {
     for (; p; p = p->other) {
         if (*index < p->n_stops) return p->stops[*index].node;
         *index -= p->n_stops;

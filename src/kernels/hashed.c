@@ -15,7 +15,7 @@ typedef enum hashed_kind { FORWARD, GRAD_INPUT, GRAD_BUCKETS } hashed_kind;
 typedef struct hashed_state {
     hashed_kind kind;
     skv_hashed h;
-    skv_hashed_places_fn places;
+    skv_hashed_indices_fn places;
     int64_t m;             /* samples */
     int64_t rows, columns; /* of a block */
     int64_t tasks;         /* blocks next to one another; each goes through the other direction by itself */
@@ -68,8 +68,8 @@ static skive_status prepare(skv_kernel_node *n) {
     for (size_t i = 0; i < n->n_in; i++) n->in[i].layout = SKV_PLAIN;
     st->kind = kind_of(n->node);
     st->h = skv_hashed_of(n->node, skv_type_count(&n->in[st->kind == GRAD_BUCKETS ? 2 : 1].type));
-    st->places = SKV_AT(isa, AVX512, skv_hashed_places_avx512) SKV_AT(isa, AVX2, skv_hashed_places_avx2)
-        SKV_ELSE(isa, skv_hashed_places_scalar);
+    st->places = SKV_AT(isa, AVX512, skv_hashed_indices_avx512) SKV_AT(isa, AVX2, skv_hashed_indices_avx2)
+        SKV_ELSE(isa, skv_hashed_indices_scalar);
     st->m = n->in[0].type.dims[0].size;
     st->threads = n->threads < MAX_THREADS ? n->threads : MAX_THREADS;
     divide(st);

@@ -4,10 +4,10 @@
 
 #include "ops/matrix/common_hashed.h"
 
-/* at[i] = skv_hashed_place(h, first + i) for i in 0 .. n-1. */
-typedef void (*skv_hashed_places_fn)(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);
-void skv_hashed_places_scalar(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);
-void skv_hashed_places_avx2(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);
-void skv_hashed_places_avx512(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);
+/* at[i] = skv_hashed_index(h, first + i) for i in 0 .. n-1. */
+typedef void (*skv_hashed_indices_fn)(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);
+void skv_hashed_indices_scalar(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);
+void skv_hashed_indices_avx2(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);
+void skv_hashed_indices_avx512(const skv_hashed *h, uint32_t first, int64_t n, int32_t *at);
 
 #endif

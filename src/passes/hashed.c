@@ -25,7 +25,7 @@ const char *skv_why_not_hashed(const skive_node *n) {
 
 uint32_t skv_hash_place(const skv_hash_layer *l, int64_t at) {
     const int64_t n = l->transposed ? at % l->h.rows * l->h.columns + at / l->h.rows : at;
-    return (uint32_t)skv_hashed_place(&l->h, (uint32_t)n);
+    return (uint32_t)skv_hashed_index(&l->h, (uint32_t)n);
 }
 
 skive_status skv_hash_codebook(skive_context *ctx, const skv_hash_layer *l, const float *buckets, skv_storage **out) {

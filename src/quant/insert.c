@@ -6,7 +6,7 @@
 #include "graph/weights.h"
 #include "quant/gridded.h"
 #include "quant/quant.h"
-#include "quant/scan.h"
+#include "quant/loops.h"
 
 static skive_value *scalar_f32(skv_builder *b, float x) { return skv_emit_scalar(b, SKIVE_F32, (double)x); }
 
@@ -44,11 +44,11 @@ static channels channels_of(const skive_node *n, const skive_tensor *w) {
 }
 
 static void scales_of(const skive_tensor *w, const channels *c, const skv_quantizer *grid, float *scale) {
-    const skv_scan *scan = skv_scan_of(skv_cpu_isa());
+    const skv_quant_loops *loops = skv_quant_loops_of(skv_cpu_isa());
     const float *x = w->data;
     for (int64_t k = 0; k < c->n; k++) scale[k] = 0;
     for (int64_t o = 0; o < c->outer; o++) {
-        for (int64_t k = 0; k < c->n; k++, x += c->inner) scale[k] = scan->magnitude(x, (size_t)c->inner, scale[k]);
+        for (int64_t k = 0; k < c->n; k++, x += c->inner) scale[k] = loops->magnitude(x, (size_t)c->inner, scale[k]);
     }
     float top = 0;
     for (int64_t k = 0; k < c->n; k++) top = scale[k] > top ? scale[k] : top;
@@ -75,18 +75,18 @@ static void widen_for_bias(const skive_tensor *bias, float input_scale, int64_t 
 
 static double quantize_weights(const skive_tensor *w, const channels *c, const skv_quantizer *grid, const float *scale,
                                int8_t *q) {
-    const skv_scan *scan = skv_scan_of(skv_cpu_isa());
+    const skv_quant_loops *loops = skv_quant_loops_of(skv_cpu_isa());
     const float *x = w->data, low = (float)grid->low, high = (float)grid->high;
     double power = 0, error = 0;
     for (int64_t o = 0; o < c->outer; o++) {
         if (c->inner == 1) { /* the channels are interleaved */
-            scan->quantize(x, (size_t)c->n, scale, 1, low, high, q, &power, &error);
+            loops->quantize(x, (size_t)c->n, scale, 1, low, high, q, &power, &error);
             x += c->n;
             q += c->n;
             continue;
         }
         for (int64_t k = 0; k < c->n; k++, x += c->inner, q += c->inner) {
-            scan->quantize(x, (size_t)c->inner, &scale[k], 0, low, high, q, &power, &error);
+            loops->quantize(x, (size_t)c->inner, &scale[k], 0, low, high, q, &power, &error);
         }
     }
     return error > 0 ? 10 * log10(power / error) : INFINITY;

@@ -32,9 +32,9 @@ skv_dnnl_md_ref skv_dnnl_md_get(const skv_dnnl_md *md); /* NULL: none */
 
 /* How transformed weights of a Winograd convolution lie. O and I: blocks of 16 output and input channels, o and i: the
  * channels of such a block; B: groups of blocks; a a: the points. */
-typedef enum skv_dnnl_winograd_form { SKV_DNNL_AAOIO, SKV_DNNL_AAOBIOO, SKV_DNNL_OBAAIBOIIO } skv_dnnl_winograd_form;
+typedef enum skv_dnnl_winograd_order { SKV_DNNL_AAOIO, SKV_DNNL_AAOBIOO, SKV_DNNL_OBAAIBOIIO } skv_dnnl_winograd_order;
 typedef struct skv_dnnl_winograd {
-    skv_dnnl_winograd_form form;
+    skv_dnnl_winograd_order order;
     int alpha;                   /* points on a side */
     size_t ic, oc;               /* channels, whole blocks of 16 */
     size_t ic2_block, oc2_block; /* blocks in a group */
@@ -48,17 +48,17 @@ bool skv_dnnl_has_winograd(void);
 /* ---- convolutions ---- */
 
 typedef enum skv_dnnl_direction { SKV_DNNL_FORWARD, SKV_DNNL_BY_INPUT, SKV_DNNL_BY_WEIGHT } skv_dnnl_direction;
-typedef struct skv_dnnl_conv_form {
+typedef struct skv_dnnl_conv_case {
     skv_dnnl_direction direction;
     bool training; /* of the forward direction */
     dnnl_alg_kind_t algorithm;
     skv_dnnl_md_ref x, w, bias, y; /* or their gradients; bias NULL: none */
     const dnnl_dim_t *strides, *dilates, *pad_lo, *pad_hi;
-} skv_dnnl_conv_form;
+} skv_dnnl_conv_case;
 
 /* The first implementation, in the library's order, that is not passed over. *out NULL unless dnnl_success is returned;
  * dnnl_unimplemented: there is none. `hint` is a descriptor of the forward direction, for the other two. */
-dnnl_status_t skv_dnnl_conv_first(const skv_dnnl_conv_form *form, const_dnnl_primitive_attr_t attr,
+dnnl_status_t skv_dnnl_conv_first(const skv_dnnl_conv_case *form, const_dnnl_primitive_attr_t attr,
                                   dnnl_engine_t engine, const_dnnl_primitive_desc_t hint,
                                   bool (*passed_over)(const_dnnl_primitive_desc_t), dnnl_primitive_desc_t *out);
 

@@ -15,7 +15,7 @@ void skv_dnnl_md_free(skv_dnnl_md *md) { md->made = false; }
 
 skv_dnnl_md_ref skv_dnnl_md_get(const skv_dnnl_md *md) { return md->made ? &md->value : NULL; }
 
-static bool form_of(dnnl_wino_memory_format_t format, skv_dnnl_winograd_form *out) {
+static bool order_of(dnnl_wino_memory_format_t format, skv_dnnl_winograd_order *out) {
     switch (format) {
     case dnnl_wino_wei_aaOio: *out = SKV_DNNL_AAOIO; return true;
     case dnnl_wino_wei_aaOBiOo: *out = SKV_DNNL_AAOBIOO; return true;
@@ -40,12 +40,12 @@ bool skv_dnnl_md_winograd(skv_dnnl_md_ref md, skv_dnnl_winograd *out) {
                                .ic2_block = (size_t)d->ic2_block,
                                .oc2_block = (size_t)d->oc2_block,
                                .bytes = d->size};
-    return form_of(d->wino_format, &out->form);
+    return order_of(d->wino_format, &out->order);
 }
 
 bool skv_dnnl_has_winograd(void) { return true; }
 
-static dnnl_status_t describe(const skv_dnnl_conv_form *f, dnnl_convolution_desc_t *out) {
+static dnnl_status_t describe(const skv_dnnl_conv_case *f, dnnl_convolution_desc_t *out) {
     switch (f->direction) {
     case SKV_DNNL_FORWARD:
         return dnnl_dilated_convolution_forward_desc_init(
@@ -60,7 +60,7 @@ static dnnl_status_t describe(const skv_dnnl_conv_form *f, dnnl_convolution_desc
                                                                f->dilates, f->pad_lo, f->pad_hi);
 }
 
-dnnl_status_t skv_dnnl_conv_first(const skv_dnnl_conv_form *form, const_dnnl_primitive_attr_t attr,
+dnnl_status_t skv_dnnl_conv_first(const skv_dnnl_conv_case *form, const_dnnl_primitive_attr_t attr,
                                   dnnl_engine_t engine, const_dnnl_primitive_desc_t hint,
                                   bool (*passed_over)(const_dnnl_primitive_desc_t), dnnl_primitive_desc_t *out) {
     dnnl_convolution_desc_t desc;

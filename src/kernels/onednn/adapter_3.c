@@ -24,7 +24,7 @@ bool skv_dnnl_md_winograd(skv_dnnl_md_ref md, skv_dnnl_winograd *out) {
 
 bool skv_dnnl_has_winograd(void) { return false; }
 
-static dnnl_status_t create(const skv_dnnl_conv_form *f, const_dnnl_primitive_attr_t attr, dnnl_engine_t engine,
+static dnnl_status_t create(const skv_dnnl_conv_case *f, const_dnnl_primitive_attr_t attr, dnnl_engine_t engine,
                             const_dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *out) {
     switch (f->direction) {
     case SKV_DNNL_FORWARD:
@@ -40,7 +40,7 @@ static dnnl_status_t create(const skv_dnnl_conv_form *f, const_dnnl_primitive_at
         out, engine, f->algorithm, f->x, f->w, f->bias, f->y, f->strides, f->dilates, f->pad_lo, f->pad_hi, hint, attr);
 }
 
-dnnl_status_t skv_dnnl_conv_first(const skv_dnnl_conv_form *form, const_dnnl_primitive_attr_t attr,
+dnnl_status_t skv_dnnl_conv_first(const skv_dnnl_conv_case *form, const_dnnl_primitive_attr_t attr,
                                   dnnl_engine_t engine, const_dnnl_primitive_desc_t hint,
                                   bool (*passed_over)(const_dnnl_primitive_desc_t), dnnl_primitive_desc_t *out) {
     *out = NULL;

@@ -42,7 +42,7 @@ dnnl_status_t skv_dnnl_conv_describe(const skv_dnnl_conv *c, const skv_dnnl_conv
     if (skv_dnnl_md_of(v->x, v->x_layout, &md[X]) && skv_dnnl_md_of(v->y, v->y_layout, &md[Y]) &&
         skv_dnnl_md_any(SKIVE_F32, c->w_rank, c->w_dims, &md[W]) &&
         (!v->bias || skv_dnnl_md_dims(SKIVE_F32, 1, &c->s.m, &md[BIAS]))) {
-        const skv_dnnl_conv_form form = {.direction = v->direction,
+        const skv_dnnl_conv_case form = {.direction = v->direction,
                                          .training = v->training,
                                          .algorithm = v->algorithm,
                                          .x = skv_dnnl_md_get(&md[X]),

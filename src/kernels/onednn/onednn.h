@@ -43,7 +43,7 @@ skive_status skv_dnnl_attr(skive_context *ctx, dnnl_primitive_attr_t *out);
 
 /* A descriptor of a convolution made for this number of threads: oneDNN fixes the division of work here. Its first
  * implementation that does not move the stack pointer. *out NULL on failure. */
-dnnl_status_t skv_dnnl_conv_desc(const skv_dnnl_conv_form *form, const_dnnl_primitive_attr_t attr,
+dnnl_status_t skv_dnnl_conv_desc(const skv_dnnl_conv_case *form, const_dnnl_primitive_attr_t attr,
                                  const_dnnl_primitive_desc_t hint, int threads, dnnl_primitive_desc_t *out);
 /* A primitive from a descriptor made with the caller's-scratchpad attribute; takes it over in any case. */
 skive_status skv_dnnl_prim_from(skive_context *ctx, dnnl_primitive_desc_t desc, int threads, const char *what,

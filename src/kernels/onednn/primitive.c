@@ -38,7 +38,7 @@ static bool passed_over(const_dnnl_primitive_desc_t desc) {
     return strstr(name, "gemm") && !strstr(name, "brgemm");
 }
 
-dnnl_status_t skv_dnnl_conv_desc(const skv_dnnl_conv_form *form, const_dnnl_primitive_attr_t attr,
+dnnl_status_t skv_dnnl_conv_desc(const skv_dnnl_conv_case *form, const_dnnl_primitive_attr_t attr,
                                  const_dnnl_primitive_desc_t hint, int threads, dnnl_primitive_desc_t *out) {
     const int before = set_threads(threads);
     const dnnl_status_t s = skv_dnnl_conv_first(form, attr, skv_dnnl_engine(), hint, passed_over, out);

@@ -38,7 +38,7 @@ static size_t points_of(const skv_dnnl_winograd *d) { return (size_t)d->alpha * 
 static place place_of(const skv_dnnl_winograd *d, size_t u, size_t ob, size_t ib) {
     const size_t nb_oc = d->oc / LANES, nb_ic = d->ic / LANES, ic = d->ic;
     const size_t oc2 = d->oc2_block, ic2 = d->ic2_block, points = points_of(d);
-    switch (d->form) {
+    switch (d->order) {
     case SKV_DNNL_AAOIO: return (place){((u * nb_oc + ob) * ic + ib * LANES) * LANES, LANES};
     case SKV_DNNL_AAOBIOO:
         return (place){(((u * (nb_oc / oc2) + ob / oc2) * ic + ib * LANES) * oc2 + ob % oc2) * LANES, oc2 * LANES};

@@ -76,7 +76,7 @@ static skv_sparse_coded coded_of(const skv_sparse_matrix *m, int64_t unit_rows) 
 skive_status skv_sparse_pack_coded(skive_context *ctx, const skv_sparse_matrix *m, int64_t groups,
                                    const uint32_t *place, int64_t unit_rows, float factor, skv_sparse_weight *out) {
     const int64_t each = m->rows / groups;
-    skv_sparse_weight w = {.form = SKV_SPARSE_CODED, .units = (each + unit_rows - 1) / unit_rows};
+    skv_sparse_weight w = {.layout = SKV_SPARSE_CODED, .units = (each + unit_rows - 1) / unit_rows};
     skive_status status;
     *out = (skv_sparse_weight){0};
     w.coded = coded_of(m, unit_rows);

@@ -7,13 +7,13 @@
 
 #include "kernels/sparse/sparse.h"
 
-typedef struct form_cost {
+typedef struct layout_cost {
     double entry, near, far; /* an entry in a tile, and each vector of it, by the cache the panel fits into */
     double row, store;       /* a row in a tile, and each vector of it */
-} form_cost;
+} layout_cost;
 
 typedef struct loop_cost {
-    form_cost form[SKV_SPARSE_FORMS];
+    layout_cost layout[SKV_SPARSE_LAYOUTS];
     double fill, turn;  /* a float of a panel, copied or transposed */
     double lines, rows; /* a result that goes through the buffer, to lines or to rows side by side */
     struct {
@@ -29,7 +29,7 @@ static const struct {
 #include "kernels/sparse/costs.inc"
 };
 
-/* A product with one position: the call, and of each form a unit and an entry; from a size on the weight comes from
+/* A product with one position: the call, and of each layout a unit and an entry; from a size on the weight comes from
  * memory. */
 static const double point_call = 1000, point_far_floats = 2.5e6;
 static const struct { double unit, near, far; } point_cost[] = {{12, 1.15, 1.9}, {20, 1.3, 3.5}};
@@ -40,11 +40,11 @@ static const loop_cost *cost_of(const skv_sparse_plan *p) {
     return &costs[i].cost;
 }
 
-static double point_cycles(skv_sparse_form form, double rows, double entries) {
-    const double width = form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1;
+static double point_cycles(skv_sparse_layout layout, double rows, double entries) {
+    const double width = layout == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1;
     const bool near = entries * width < point_far_floats;
-    return point_call + rows / width * point_cost[form].unit +
-           entries * (near ? point_cost[form].near : point_cost[form].far);
+    return point_call + rows / width * point_cost[layout].unit +
+           entries * (near ? point_cost[layout].near : point_cost[layout].far);
 }
 
 static double coded_point_cycles(const skv_sparse_plan *p, double rows, double entries) {
@@ -55,12 +55,12 @@ static double coded_point_cycles(const skv_sparse_plan *p, double rows, double e
 double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, int64_t entries) {
     static const double near_floats = 10e3; /* about the first-level cache */
     const double rows = (double)(s->rows * s->groups), panel = (double)(s->channels * p->channel);
-    const bool coded = p->form == SKV_SPARSE_CODED;
+    const bool coded = p->layout == SKV_SPARSE_CODED;
     if (p->vector)
-        return coded ? coded_point_cycles(p, rows, (double)entries) : point_cycles(p->form, rows, (double)entries);
+        return coded ? coded_point_cycles(p, rows, (double)entries) : point_cycles(p->layout, rows, (double)entries);
     const loop_cost *k = cost_of(p);
     const double decode = coded ? k->lookup[p->lookup].decode : 0;
-    const form_cost *f = &k->form[p->form];
+    const layout_cost *f = &k->layout[p->layout];
     const int64_t in_vectors = (p->positions + p->loops->lanes - 1) / p->loops->lanes;
     const double vectors = (double)in_vectors, tiles = (double)p->tiles;
     const double step = panel < near_floats ? f->near : f->far;
@@ -72,7 +72,7 @@ double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, in
     return (double)s->images * (loops + panels + results);
 }
 
-skv_sparse_form skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa) {
+skv_sparse_layout skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa) {
     const skv_sparse_plan csr = skv_sparse_planned(s, SKV_SPARSE_CSR, isa),
                           block = skv_sparse_planned(s, SKV_SPARSE_BLOCK4, isa);
     return skv_sparse_cycles(s, &block, count->blocks) < skv_sparse_cycles(s, &csr, count->nonzeros) ? SKV_SPARSE_BLOCK4

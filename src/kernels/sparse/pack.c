@@ -44,9 +44,9 @@ static size_t pack_units(const skv_nonzeros *nz, int64_t groups, const uint32_t 
 }
 
 skive_status skv_sparse_pack(skive_context *ctx, const skv_nonzeros *nz, int64_t groups, const uint32_t *place,
-                             skv_sparse_form form, skv_sparse_weight *out) {
-    const int64_t width = form == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1;
-    skv_sparse_weight w = {.form = form, .units = (nz->rows / groups + width - 1) / width};
+                             skv_sparse_layout layout, skv_sparse_weight *out) {
+    const int64_t width = layout == SKV_SPARSE_BLOCK4 ? SKV_SPARSE_BLOCK : 1;
+    skv_sparse_weight w = {.layout = layout, .units = (nz->rows / groups + width - 1) / width};
     const size_t n = pack_units(nz, groups, place, width, NULL, NULL), starts = (size_t)(groups * w.units) + 1;
     skive_status status;
     *out = (skv_sparse_weight){0};

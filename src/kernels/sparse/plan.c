@@ -38,7 +38,7 @@ static void divide(const skv_sparse_shape *s, int64_t halo, skv_sparse_plan *p) 
     enum { PANEL_FLOATS = 96 * 1024, LINE = 16 };
     const int64_t lanes = p->loops->lanes, lines = s->channels * p->period[0] * p->period[1];
     const int64_t all = divide_up(p->positions, lanes);
-    int64_t most = p->loops->most_vectors[p->form];
+    int64_t most = p->loops->most_vectors[p->layout];
     while (most > 2 && lines * (most * lanes + halo) > PANEL_FLOATS) most--;
     p->tiles = divide_up(all, most);
     p->vectors = (int)divide_up(all, p->tiles);
@@ -47,15 +47,15 @@ static void divide(const skv_sparse_shape *s, int64_t halo, skv_sparse_plan *p) 
     p->channel = divide_up(p->span, LINE) * LINE * p->period[0] * p->period[1];
 }
 
-skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_form form, skv_isa isa) {
-    skv_sparse_plan p = {.form = form, .vector = is_point(s)};
+skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_layout layout, skv_isa isa) {
+    skv_sparse_plan p = {.layout = layout, .vector = is_point(s)};
     for (int a = 0; a < 2; a++) p.period[a] = period_of(s, a);
     const int64_t right = (s->kernel[1] - 1) * s->dilation[1] / s->stride[1],
                   down = (s->kernel[0] - 1) * s->dilation[0] / s->stride[0];
     p.pitch = s->width + right;
     p.positions = (s->lines - 1) * p.pitch + s->width;
-    const bool rows_are_lanes = p.vector && form == SKV_SPARSE_CODED;
-    p.unit_rows = rows_are_lanes ? SKV_CODED_ROWS : form == SKV_SPARSE_CSR ? 1 : SKV_SPARSE_BLOCK;
+    const bool rows_are_lanes = p.vector && layout == SKV_SPARSE_CODED;
+    p.unit_rows = rows_are_lanes ? SKV_CODED_ROWS : layout == SKV_SPARSE_CSR ? 1 : SKV_SPARSE_BLOCK;
     p.loops = loops_for(isa, rows_are_lanes ? p.unit_rows : p.positions);
     divide(s, down * p.pitch + right, &p);
     return p;

@@ -65,7 +65,7 @@ static skive_status pack(skv_kernel_node *n, const source *from, product *st) {
         return SKV_FAIL(n->ctx, SKIVE_ERR_UNSUPPORTED, "too many channels");
     SKV_TRY(skv_alloc_array(n->ctx, (size_t)skv_sparse_columns(&st->s), sizeof *place, &place));
     fill_places(&st->s, &st->p, place);
-    status = from->nz ? skv_sparse_pack(n->ctx, from->nz, st->s.groups, place, st->p.form, &st->w)
+    status = from->nz ? skv_sparse_pack(n->ctx, from->nz, st->s.groups, place, st->p.layout, &st->w)
                       : skv_sparse_pack_coded(n->ctx, from->coded, st->s.groups, place, st->p.unit_rows, from->factor,
                                               &st->w);
     skv_free(n->ctx, place);
@@ -120,8 +120,8 @@ done:
 }
 
 skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, const skv_nonzeros *nz,
-                                skv_sparse_form form, size_t x_input, const skv_sparse_tail *tail) {
-    const skv_sparse_plan p = skv_sparse_planned(s, form, skv_cpu_isa());
+                                skv_sparse_layout layout, size_t x_input, const skv_sparse_tail *tail) {
+    const skv_sparse_plan p = skv_sparse_planned(s, layout, skv_cpu_isa());
     const source from = {.nz = nz};
     return make(n, s, &p, &from, x_input, tail);
 }
@@ -299,7 +299,7 @@ static void chunk(const product *st, char *space, int64_t group, const float *bi
         .lo = limited ? st->lo : -INFINITY,
         .hi = limited ? st->hi : INFINITY,
     };
-    st->p.loops->tile[st->p.form](&t);
+    st->p.loops->tile[st->p.layout](&t);
     if (direct)
         finish_rows(st, &t);
     else
@@ -369,7 +369,7 @@ static void work_vector(const job *j, int64_t part) {
             .z = j->z ? j->z + row : NULL,
             .y = j->y + row,
         };
-        st->p.loops->vector[st->p.form](&t);
+        st->p.loops->vector[st->p.layout](&t);
         write_run(st, t.y, 1, t.rows, NULL, t.y);
     }
 }

@@ -52,12 +52,12 @@ double skv_sparse_zeros_sampled(const skv_sparse_matrix *m);
 /* ---- packed weights ---- */
 
 enum { SKV_SPARSE_BLOCK = 4, SKV_SPARSE_VECTORS = 8 };
-typedef enum skv_sparse_form {
+typedef enum skv_sparse_layout {
     SKV_SPARSE_CSR,    /* unit: a row */
     SKV_SPARSE_BLOCK4, /* unit: four rows with one list of columns, four values each, zeros filled in */
     SKV_SPARSE_CODED,  /* unit: four rows, or 16 where there is one position, with a symbol for each column */
-    SKV_SPARSE_FORMS
-} skv_sparse_form;
+    SKV_SPARSE_LAYOUTS
+} skv_sparse_layout;
 
 /* How a symbol becomes a value, the alphabet being a constant of the loop. */
 typedef enum skv_sparse_lookup {
@@ -83,7 +83,7 @@ typedef struct skv_sparse_coded {
 static inline int64_t skv_lookup_symbols(skv_sparse_lookup l) { return l == SKV_LOOKUP_16 ? 8 : 4; } /* in a word */
 
 typedef struct skv_sparse_weight {
-    skv_sparse_form form;
+    skv_sparse_layout layout;
     int64_t units;          /* of a group; the last one of a group may have fewer rows than four */
     uint32_t *start;        /* [groups * units + 1] */
     uint32_t *offset;       /* of the column's line in the panel, in floats */
@@ -95,7 +95,7 @@ typedef struct skv_sparse_weight {
 /* place [columns]: where each column's line begins in the panel. The rows of `groups` equal parts are packed part by
  * part. */
 skive_status skv_sparse_pack(skive_context *ctx, const skv_nonzeros *nz, int64_t groups, const uint32_t *place,
-                             skv_sparse_form form, skv_sparse_weight *out);
+                             skv_sparse_layout layout, skv_sparse_weight *out);
 /* The same of a coded matrix, in units of so many rows; values are multiplied by `factor`. */
 skive_status skv_sparse_pack_coded(skive_context *ctx, const skv_sparse_matrix *m, int64_t groups,
                                    const uint32_t *place, int64_t unit_rows, float factor, skv_sparse_weight *out);
@@ -109,7 +109,7 @@ void skv_sparse_weight_free(skive_context *ctx, skv_sparse_weight *w);
 typedef struct skv_sparse_tile {
     const uint32_t *start, *offset; /* of the tile's first unit; offset and value of unit 0 of all */
     const float *value;
-    const skv_sparse_coded *coded; /* of that form, the tile's first unit, and room for [columns][4] values */
+    const skv_sparse_coded *coded; /* of that layout, the tile's first unit, and room for [columns][4] values */
     int64_t unit;
     float *decoded;
     int64_t rows;          /* the units are all full but perhaps the last */
@@ -133,11 +133,11 @@ typedef struct skv_sparse_phase {
 } skv_sparse_phase;
 
 typedef struct skv_sparse_loops {
-    int lanes;                          /* of a vector */
-    int most_vectors[SKV_SPARSE_FORMS]; /* <= SKV_SPARSE_VECTORS */
-    void (*tile[SKV_SPARSE_FORMS])(const skv_sparse_tile *t);
+    int lanes;                            /* of a vector */
+    int most_vectors[SKV_SPARSE_LAYOUTS]; /* <= SKV_SPARSE_VECTORS */
+    void (*tile[SKV_SPARSE_LAYOUTS])(const skv_sparse_tile *t);
     /* One position: y[r] = sum of value * x[offset] + bias[r] + z[r]; no limits. z may be y. */
-    void (*vector[SKV_SPARSE_FORMS])(const skv_sparse_tile *t);
+    void (*vector[SKV_SPARSE_LAYOUTS])(const skv_sparse_tile *t);
     /* One phase of the stride, of `channels` channels x_channel apart, written to_channel apart. */
     void (*fill)(const skv_sparse_phase *p, const float *x, int64_t x_channel, int64_t channels, float *to,
                  int64_t to_channel);
@@ -168,12 +168,11 @@ typedef struct skv_sparse_shape {
 } skv_sparse_shape;
 int64_t skv_sparse_columns(const skv_sparse_shape *s); /* of W: channels * kernel */
 
-/* How the work is divided and where each phase of the panel lies; a function of shape, form and instruction set alone.
- * */
+/* How the work is divided and where each phase of the panel lies; it depends on shape, layout and instruction set alone. */
 typedef struct skv_sparse_plan {
     const skv_sparse_loops *loops;
-    skv_sparse_form form;
-    skv_sparse_lookup lookup; /* of the coded form */
+    skv_sparse_layout layout;
+    skv_sparse_lookup lookup; /* of the coded layout */
     bool vector;              /* one position: no panel */
     int64_t unit_rows;
     int64_t period[2];                  /* phases of the stride that are read */
@@ -182,7 +181,7 @@ typedef struct skv_sparse_plan {
     int vectors;                        /* of a tile */
     int64_t tile, tiles, span, channel; /* positions; tiles of an image; read for a tile; floats of a channel's panel */
 } skv_sparse_plan;
-skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_form form, skv_isa isa);
+skv_sparse_plan skv_sparse_planned(const skv_sparse_shape *s, skv_sparse_layout layout, skv_isa isa);
 skv_sparse_plan skv_sparse_planned_coded(const skv_sparse_shape *s, const skv_coded *coded, skv_isa isa);
 
 /* ---- the choice ---- */
@@ -193,8 +192,8 @@ typedef struct skv_sparse_dense {
 } skv_sparse_dense;
 /* Cycles of a run for so many nonzeros (CSR) or occupied columns of blocks; of coded units all columns are. */
 double skv_sparse_cycles(const skv_sparse_shape *s, const skv_sparse_plan *p, int64_t entries);
-/* The form that is faster for this pattern. */
-skv_sparse_form skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa);
+/* The layout that is faster for this pattern. */
+skv_sparse_layout skv_sparse_faster(const skv_sparse_shape *s, const skv_sparse_count *count, skv_isa isa);
 /* Is it faster than the dense kernel? Says why not. */
 bool skv_sparse_wins(const skv_sparse_shape *s, const skv_sparse_matrix *w, const skv_sparse_dense *dense, skv_isa isa,
                      skv_why *why);
@@ -213,7 +212,7 @@ typedef struct skv_sparse_tail {
 
 /* Sets n->state; x_input is the activations' index. The other fields of n (layouts, packs_input) are the caller's. */
 skive_status skv_sparse_prepare(skv_kernel_node *n, const skv_sparse_shape *s, const skv_nonzeros *nz,
-                                skv_sparse_form form, size_t x_input, const skv_sparse_tail *tail);
+                                skv_sparse_layout layout, size_t x_input, const skv_sparse_tail *tail);
 /* The same from a coded weight. */
 skive_status skv_sparse_prepare_coded(skv_kernel_node *n, const skv_sparse_shape *s, const skv_sparse_matrix *m,
                                       float factor, size_t x_input, const skv_sparse_tail *tail);

@@ -14,7 +14,7 @@ typedef struct skv_hashed {
 
 /* XXH32 of n with the seed, modulo the number of buckets; a second hash, with all bits of the seed inverted, gives the
  * sign. The quotient by the reciprocal is exact or one too small. */
-static inline int32_t skv_hashed_place(const skv_hashed *h, uint32_t n) {
+static inline int32_t skv_hashed_index(const skv_hashed *h, uint32_t n) {
     const uint32_t x = skv_xxh32(n, h->seed), quotient = (uint32_t)((uint64_t)x * h->reciprocal >> 32);
     const uint32_t rest = x - quotient * h->buckets, bucket = rest >= h->buckets ? rest - h->buckets : rest;
     return (int32_t)(bucket + (skv_xxh32(n, ~h->seed) & 1u) * h->buckets);
@@ -22,7 +22,7 @@ static inline int32_t skv_hashed_place(const skv_hashed *h, uint32_t n) {
 
 /* W[i][j] in double. */
 static inline double skv_hashed_weight(const skv_hashed *h, const double *buckets, int64_t i, int64_t j) {
-    const uint32_t at = (uint32_t)skv_hashed_place(h, (uint32_t)(i * h->columns + j));
+    const uint32_t at = (uint32_t)skv_hashed_index(h, (uint32_t)(i * h->columns + j));
     return at < h->buckets ? buckets[at] : -buckets[at - h->buckets];
 }
 

@@ -28,7 +28,7 @@ static skive_status run(const skv_eval *c) {
     const int64_t m = c->in[0]->dims[0];
     for (int64_t i = 0; db.p && i < h.rows; i++) {
         for (int64_t j = 0; j < h.columns; j++) {
-            const int32_t at = skv_hashed_place(&h, (uint32_t)(i * h.columns + j));
+            const int32_t at = skv_hashed_index(&h, (uint32_t)(i * h.columns + j));
             double sum = 0;
             for (int64_t s = 0; s < m; s++) sum += dy.p[s * h.rows + i] * x.p[s * h.columns + j];
             if ((uint32_t)at < h.buckets)

@@ -1,9 +1,9 @@
-/* The loops of struct skv_scan in plain C. Each scan_<isa>.c compiles this text with its instructions. Sums have LANES
- * partial sums for every register width, so that every copy gives the same bits. SCAN names the table. */
-#ifndef SKV_QUANT_SCAN_BODY_H
-#define SKV_QUANT_SCAN_BODY_H
+/* The loops of struct skv_quant_loops in plain C. Each loops_<isa>.c compiles this text with its instructions. Sums have
+ * LANES partial sums for every register width, so that every copy gives the same bits. TABLE names the table. */
+#ifndef SKV_QUANT_LOOPS_BODY_H
+#define SKV_QUANT_LOOPS_BODY_H
 
-#include "quant/scan.h"
+#include "quant/loops.h"
 
 enum { LANES = 8 };
 
@@ -52,6 +52,6 @@ static void quantize(const float *x, size_t n, const float *scale, size_t step, 
     }
 }
 
-const skv_scan SCAN = {.magnitude = magnitude, .quantize = quantize};
+const skv_quant_loops TABLE = {.magnitude = magnitude, .quantize = quantize};
 
 #endif

@@ -1,5 +1,5 @@
 /* The loops over weights on 512-bit registers. */
 #if defined(__AVX512F__)
-#define SCAN skv_scan_avx512
-#include "quant/scan_body.h"
+#define TABLE skv_quant_loops_avx512
+#include "quant/loops_body.h"
 #endif
