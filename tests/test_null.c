@@ -95,6 +95,10 @@ static const char *const optional[] = {
     "skive_quantize_within report",
     "skive_quantize_within control",
     "skive_session_create options",
+    "skive_factorize train",
+    "skive_factorize validation",
+    "skive_factorize options",
+    "skive_factorize report",
     "skive_share train",
     "skive_share validation",
     "skive_share options",
@@ -614,6 +618,14 @@ static void session_cases(fixture *f) {
     GIVES(skive_session_stop_get, out, !skive_session_stop_get(f->session, 0, NULL));
 }
 
+static void factorize_cases(fixture *f) {
+    skive_context *c = f->ctx;
+    IGNORED(skive_factorize_report_free, ctx, skive_factorize_report_free(NULL, out));
+    IGNORED(skive_factorize_report_free, report, skive_factorize_report_free(c, NULL));
+    SILENT(skive_factorize, ctx, skive_factorize(NULL, f->g, NULL, NULL, NULL, NULL));
+    REFUSED(skive_factorize, graph, skive_factorize(c, NULL, NULL, NULL, NULL, NULL));
+}
+
 static void share_cases(fixture *f) {
     skive_context *c = f->ctx;
     IGNORED(skive_share_report_free, ctx, skive_share_report_free(NULL, out));
@@ -756,6 +768,7 @@ static void options_cases(fixture *f) {
     GIVES(skive_options_prune, options, !skive_options_prune(NULL));
     GIVES(skive_options_qat, options, !skive_options_qat(NULL));
     GIVES(skive_options_share, options, !skive_options_share(NULL));
+    GIVES(skive_options_factorize, options, !skive_options_factorize(NULL));
     GIVES(skive_options_distill, options, !skive_options_distill(NULL));
     GIVES(skive_options_quantize, options, !skive_options_quantize(NULL));
     GIVES(skive_options_sensitivity, options, !skive_options_sensitivity(NULL));
@@ -934,6 +947,7 @@ static void test_null(void **state) {
     quant_cases(&f);
     session_cases(&f);
     share_cases(&f);
+    factorize_cases(&f);
     simplify_cases(&f);
     tensor_cases(&f);
     train_cases(&f);

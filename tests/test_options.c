@@ -251,6 +251,17 @@ static skive_status share_tuned(fixture *f, const void *options) {
     return status;
 }
 
+static skive_status factorize_tuned(fixture *f, const void *options) {
+    skive_factorize_options o = skive_factorize_options_default();
+    skive_graph *g = network(f);
+    o.finetune = options;
+    o.method = "svd";
+    o.rank = "1";
+    const skive_status status = skive_factorize(f->ctx, g, f->set, NULL, &o, NULL);
+    skive_graph_free(g);
+    return status;
+}
+
 static skive_status distill_trained(fixture *f, const void *options) {
     skive_distill_options o = skive_distill_options_default();
     skive_graph *g = network(f), *teacher = network(f);
@@ -362,6 +373,7 @@ ON_GRAPH(train, skive_train(f->ctx, g, f->set, NULL, options, NULL, 0, NULL))
 ON_GRAPH(distill, distill_of(f, g, options))
 ON_GRAPH(prune, skive_prune(f->ctx, g, NULL, NULL, options, NULL))
 ON_GRAPH(share, skive_share(f->ctx, g, NULL, NULL, options, NULL))
+ON_GRAPH(factorize, skive_factorize(f->ctx, g, NULL, NULL, options, NULL))
 
 /* The entry points that were tried. */
 static const char *noted[64];
@@ -415,6 +427,7 @@ static void test_older(void **state) {
     CHECK("skive_distill", skive_distill_options, distill, alpha);
     CHECK("skive_prune", skive_prune_options, prune, schedule);
     CHECK("skive_share", skive_share_options, share, init);
+    CHECK("skive_factorize", skive_factorize_options, factorize, rank);
     CHECK("skive_onnx_save", skive_onnx_save_options, save, external_threshold);
     CHECK("skive_onnx_parse", skive_onnx_load_options, parse, max_nodes);
     CHECK("skive_pack_save", skive_pack_options, pack_save, biases);
@@ -427,6 +440,7 @@ static void test_older(void **state) {
     CHECK("skive_costs_of_widths", skive_plan_options, costs_of_widths, n_shapes);
     CHECK("", skive_train_options, prune_tuned, batch);
     CHECK("", skive_train_options, share_tuned, batch);
+    CHECK("", skive_train_options, factorize_tuned, batch);
     CHECK("", skive_train_options, distill_trained, batch);
     finish(f);
 }

@@ -21,6 +21,7 @@
 #include <skive/energy.h>
 #include <skive/eval.h>
 #include <skive/exec.h>
+#include <skive/factorize.h>
 #include <skive/graph.h>
 #include <skive/input.h>
 #include <skive/onnx.h>

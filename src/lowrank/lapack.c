@@ -105,10 +105,62 @@ done:
     return status;
 }
 
+/* The matrix is symmetric, so that rows and columns are the same; the right sides become columns. */
+skive_status skv_solve(skive_context *ctx, int64_t n, int64_t k, const double *a, const double *b, double *x) {
+    double *l = NULL, *t = NULL, trace = 0;
+    skive_status status = SKIVE_OK;
+    if (n < 64 || n > INT32_MAX || k > INT32_MAX) return skv_solve_plain(ctx, n, k, a, b, x);
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(n * n), sizeof *l, &l));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(n * k), sizeof *t, &t));
+    for (int64_t i = 0; i < n; i++) trace += a[i * n + i];
+    const double unit = trace > 0 ? trace / (double)n : 1;
+    const blas_threads one = one_thread();
+    double add = 1e-14 * unit;
+    lapack_int info = 1;
+    for (; info != 0 && add < 1e3 * unit; add *= 10) {
+        memcpy(l, a, (size_t)(n * n) * sizeof *l);
+        for (int64_t i = 0; i < n; i++) l[i * n + i] += add;
+        info = LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (lapack_int)n, l, (lapack_int)n);
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < k; c++) t[c * n + i] = b[i * k + c];
+    if (info == 0)
+        info = LAPACKE_dpotrs(LAPACK_COL_MAJOR, 'L', (lapack_int)n, (lapack_int)k, l, (lapack_int)n, t, (lapack_int)n);
+    put_back(&one);
+    if (info != 0)
+        status = SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "a system of equations has no solution: numbers are not finite");
+    for (int64_t i = 0; status == SKIVE_OK && i < n; i++)
+        for (int64_t c = 0; c < k; c++) x[i * k + c] = t[c * n + i];
+done:
+    skv_free(ctx, l);
+    skv_free(ctx, t);
+    return status;
+}
+
+/* Of the library under LAPACKE, whose C headers have other names everywhere. */
+void dgemm_(const char *trans_a, const char *trans_b, const lapack_int *m, const lapack_int *n, const lapack_int *k,
+            const double *alpha, const double *a, const lapack_int *lda, const double *b, const lapack_int *ldb,
+            const double *beta, double *c, const lapack_int *ldc);
+
+skive_status skv_multiply(skive_context *ctx, const skv_product *p) {
+    if (p->m > INT32_MAX || p->n > INT32_MAX || p->k > INT32_MAX || p->m * p->n * p->k < 4096)
+        return skv_multiply_plain(ctx, p);
+    const lapack_int m = (lapack_int)p->m, n = (lapack_int)p->n, k = (lapack_int)p->k;
+    const lapack_int lda = p->trans_a ? m : k, ldb = p->trans_b ? k : n;
+    const double one = 1, beta = p->add ? 1 : 0;
+    const blas_threads t = one_thread();
+    dgemm_(p->trans_b ? "T" : "N", p->trans_a ? "T" : "N", &n, &m, &k, &one, p->b, &ldb, p->a, &lda, &beta, p->c, &n);
+    put_back(&t);
+    return SKIVE_OK;
+}
+
 const char *skv_linear_library(void) { return "LAPACKE"; }
 
 #else
 
+skive_status skv_solve(skive_context *ctx, int64_t n, int64_t k, const double *a, const double *b, double *x) {
+    return skv_solve_plain(ctx, n, k, a, b, x);
+}
 skive_status skv_svd(skive_context *ctx, int64_t m, int64_t n, const double *a, double *u, double *s, double *vt) {
     return skv_svd_plain(ctx, m, n, a, u, s, vt);
 }
@@ -118,6 +170,7 @@ skive_status skv_eigen(skive_context *ctx, int64_t n, const double *a, double *w
 skive_status skv_orthonormalize(skive_context *ctx, int64_t m, int64_t n, double *a) {
     return skv_orthonormalize_plain(ctx, m, n, a);
 }
+skive_status skv_multiply(skive_context *ctx, const skv_product *p) { return skv_multiply_plain(ctx, p); }
 const char *skv_linear_library(void) { return NULL; }
 
 #endif

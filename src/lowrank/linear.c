@@ -16,7 +16,7 @@ static skive_status transpose(skive_context *ctx, int64_t m, int64_t n, const do
     return SKIVE_OK;
 }
 
-skive_status skv_multiply(skive_context *ctx, const skv_product *p) {
+skive_status skv_multiply_plain(skive_context *ctx, const skv_product *p) {
     double *ta = NULL, *tb = NULL;
     const int64_t m = p->m, n = p->n, k = p->k;
     skive_status status = SKIVE_OK;
@@ -100,7 +100,7 @@ static bool cholesky(int64_t n, const double *a, double add, double *l) {
     return true;
 }
 
-skive_status skv_solve(skive_context *ctx, int64_t n, int64_t k, const double *a, const double *b, double *x) {
+skive_status skv_solve_plain(skive_context *ctx, int64_t n, int64_t k, const double *a, const double *b, double *x) {
     double *l = NULL, trace = 0;
     SKV_TRY(skv_alloc_array(ctx, (size_t)(n * n), sizeof *l, &l));
     for (int64_t i = 0; i < n; i++) trace += a[i * n + i];

@@ -6,7 +6,7 @@
 
 #include "base/base.h"
 
-/* C = op(A) op(B), [m][n] over k; `add`: C is added to. `threads` at most. */
+/* C = op(A) op(B), [m][n] over k; `add`: C is added to. */
 typedef struct skv_product {
     bool trans_a, trans_b, add;
     int64_t m, n, k;
@@ -14,6 +14,7 @@ typedef struct skv_product {
     double *c;
 } skv_product;
 skive_status skv_multiply(skive_context *ctx, const skv_product *p);
+skive_status skv_multiply_plain(skive_context *ctx, const skv_product *p);
 
 /* The singular values s[k], descending, with u [m][k] and vt [k][n], k = min(m, n): a = u diag(s) vt. u and vt may be
  * NULL. Errors: NUMERIC (no convergence), MEMORY. */
@@ -34,6 +35,7 @@ skive_status skv_orthonormalize_plain(skive_context *ctx, int64_t m, int64_t n, 
 /* x [n][k] with a x = b, for a symmetric positive matrix a [n][n]; what is missing to be positive is added to its
  * diagonal, as little as will do. x may be b. */
 skive_status skv_solve(skive_context *ctx, int64_t n, int64_t k, const double *a, const double *b, double *x);
+skive_status skv_solve_plain(skive_context *ctx, int64_t n, int64_t k, const double *a, const double *b, double *x);
 /* "LAPACKE" or NULL: skive's own code. */
 const char *skv_linear_library(void);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "distill/distill.h"
+#include "lowrank/lowrank.h"
 #include "options/options.h"
 #include "prune/prune.h"
 #include "quant/qat.h"
@@ -42,6 +43,12 @@ static void quantize_defaults(skv_structs *s) {
     s->qat.train = &s->train;
 }
 
+static void factorize_defaults(skv_structs *s) {
+    s->factorize = skive_factorize_options_default();
+    s->train = skive_factorize_finetune_default();
+    s->factorize.finetune = &s->train;
+}
+
 static const skv_method train = {"train", {SECTION(train)}, train_defaults};
 static const skv_method prune = {"prune", {SECTION(prune), SECTION(train)}, prune_defaults};
 static const skv_method share = {"share", {SECTION(share), SECTION(train)}, share_defaults};
@@ -50,6 +57,7 @@ static const skv_method quantize = {"quantize", {SECTION(quantize), SECTION(qat)
 
 static void sensitivity_defaults(skv_structs *s) { s->sensitivity = skive_sensitivity_options_default(); }
 static const skv_method sensitivity = {"sensitivity", {SECTION(sensitivity)}, sensitivity_defaults};
+static const skv_method factorize = {"factorize", {SECTION(factorize), SECTION(train)}, factorize_defaults};
 
 static const skv_method *const methods[] = {
 #define X(id) &id,

@@ -305,6 +305,7 @@ static bool has(const skive_options *o, size_t at) {
 
 skive_train_options *skive_options_train(skive_options *o) { return STRUCT(train); }
 skive_prune_options *skive_options_prune(skive_options *o) { return STRUCT(prune); }
+skive_factorize_options *skive_options_factorize(skive_options *o) { return STRUCT(factorize); }
 skive_share_options *skive_options_share(skive_options *o) { return STRUCT(share); }
 skive_distill_options *skive_options_distill(skive_options *o) { return STRUCT(distill); }
 skive_quantize_options *skive_options_quantize(skive_options *o) { return STRUCT(quantize); }

@@ -15,6 +15,7 @@ typedef struct skv_structs {
     skive_quantize_options quantize;
     skive_sensitivity_options sensitivity;
     skive_qat_options qat;
+    skive_factorize_options factorize;
 } skv_structs;
 
 enum { SKV_MOST_SECTIONS = 3 };

@@ -1,0 +1,334 @@
+/* Which way each site takes: within a budget, exactly or by the same share of each; within a limit on the loss of
+ * accuracy; or what a rule for ranks gives. */
+#include <math.h>
+#include <string.h>
+
+#include "lowrank/lowrank.h"
+#include "train/train.h"
+#include "tune/tune.h"
+
+typedef enum measure { MACS, PARAMS, BYTES, LATENCY, NONE } measure;
+static const char *const measures[] = {"multiply-accumulates", "parameters", "bytes of parameters", "ms"};
+
+static const skv_option budgets[] = {
+    {.name = "macs", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = ""},
+    {.name = "params", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = ""},
+    {.name = "bytes", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = "B"},
+    {.name = "latency", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = "s"},
+};
+
+static double cost_of(const skv_way *w, measure by) {
+    return by == MACS     ? (double)w->macs
+           : by == PARAMS ? (double)w->parameters
+           : by == BYTES  ? 4 * (double)w->parameters
+                          : w->seconds;
+}
+
+/* What a budget is of: the sites, and the rest that stays. */
+typedef struct choosing {
+    skv_lowrank *l;
+    measure by;
+    double all, rest; /* of the model before, and of it what no choice changes */
+} choosing;
+
+/* ---- exactly ---- */
+
+static skive_status allocate(choosing *c, double budget) {
+    skv_lowrank *l = c->l;
+    skive_choices *layers = NULL;
+    skive_choice *items = NULL;
+    size_t *chosen = NULL, n = 0, at = 0;
+    const double left = budget - c->rest;
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < l->n_sites; i++) n += l->ways[i].n;
+    SKV_GO(status, done, skv_alloc_array(l->ctx, l->n_sites + 1, sizeof *layers, &layers));
+    SKV_GO(status, done, skv_alloc_array(l->ctx, l->n_sites + 1, sizeof *chosen, &chosen));
+    SKV_GO(status, done, skv_alloc_array(l->ctx, n + 1, sizeof *items, &items));
+    for (size_t i = 0; i < l->n_sites; i++) {
+        const skv_ways *w = &l->ways[i];
+        layers[i] = (skive_choices){.layer = l->sites[i].members[0], .items = items + at};
+        for (size_t k = 0; k < w->n; k++) {
+            if (w->given && k != w->chosen) continue;
+            items[at].harm = l->sites[i].harm * w->items[k].lost;
+            items[at++].cost[0] = cost_of(&w->items[k], c->by);
+            layers[i].n++;
+        }
+    }
+    SKV_GO(status, done, skive_allocate(l->ctx, layers, l->n_sites, &left, 1, chosen, &l->report.allocation));
+    for (size_t i = 0; i < l->n_sites; i++)
+        if (!l->ways[i].given) l->ways[i].chosen = chosen[i];
+done:
+    skv_free(l->ctx, layers);
+    skv_free(l->ctx, chosen);
+    skv_free(l->ctx, items);
+    return status;
+}
+
+/* ---- the same share of each ---- */
+
+static double take_share(choosing *c, double share) {
+    skv_lowrank *l = c->l;
+    double sum = 0;
+    for (size_t i = 0; i < l->n_sites; i++) {
+        skv_ways *w = &l->ways[i];
+        const double now = cost_of(&w->items[0], c->by);
+        size_t best = 0, least = 0;
+        bool found = false;
+        for (size_t k = 0; k < w->n && !w->given; k++) {
+            const double cost = cost_of(&w->items[k], c->by);
+            if (cost < cost_of(&w->items[least], c->by)) least = k;
+            if (cost > share * now) continue;
+            if (!found || w->items[k].lost < w->items[best].lost) best = k;
+            found = true;
+        }
+        if (!w->given) w->chosen = found ? best : least;
+        sum += cost_of(&w->items[w->chosen], c->by);
+    }
+    return sum + c->rest;
+}
+
+static skive_status share_out(choosing *c, double budget, double *least) {
+    double low = 0, high = 1;
+    *least = take_share(c, 0);
+    if (*least > budget) return SKIVE_ERR_GOAL;
+    for (int i = 0; i < 40; i++) {
+        const double middle = 0.5 * (low + high);
+        if (take_share(c, middle) <= budget)
+            low = middle;
+        else
+            high = middle;
+    }
+    (void)take_share(c, low);
+    return SKIVE_OK;
+}
+
+/* ---- a budget ---- */
+
+static double least_of(const choosing *c) {
+    double sum = c->rest;
+    for (size_t i = 0; i < c->l->n_sites; i++) {
+        const skv_ways *w = &c->l->ways[i];
+        double least = cost_of(&w->items[w->given ? w->chosen : 0], c->by);
+        for (size_t k = 0; k < w->n && !w->given; k++)
+            if (cost_of(&w->items[k], c->by) < least) least = cost_of(&w->items[k], c->by);
+        sum += least;
+    }
+    return sum;
+}
+
+static skive_status refuse(const choosing *c, double budget) {
+    const double unit = c->by == LATENCY ? 1e3 : 1, least = least_of(c);
+    return skv_fail_at(c->l->ctx, SKIVE_ERR_GOAL, "budget",
+                       "the budget of %.4g %s is below the smallest that can be reached, %.4g (%.3g of the model)",
+                       budget * unit, measures[c->by], least * unit, c->all > 0 ? least / c->all : 1);
+}
+
+static skive_status fit_in(choosing *c, double budget) {
+    double least;
+    if (budget < least_of(c) * (1 - 1e-12)) return refuse(c, budget);
+    if (!c->l->o.uniform) return allocate(c, budget);
+    return share_out(c, budget, &least) == SKIVE_OK ? SKIVE_OK : refuse(c, budget);
+}
+
+/* Times of all ways; those that are no faster than the layer as it is go. */
+static skive_status time_all(choosing *c) {
+    skv_lowrank *l = c->l;
+    double sum = 0;
+    for (size_t i = 0; i < l->n_sites; i++) {
+        skv_ways *w = &l->ways[i];
+        SKV_TRY(skv_lowrank_time(l, i, w->items, w->n));
+        size_t n = 1;
+        for (size_t k = 1; k < w->n; k++) {
+            const bool slower = !(w->items[k].seconds < w->items[0].seconds);
+            if (!slower || w->given) w->items[n++] = w->items[k];
+        }
+        if (n == 1 && w->n > 1 && !w->kept) SKV_TRY(skv_lowrank_keep(l, i, "no factors were measured to be faster"));
+        w->n = n;
+        if (isnan(w->items[0].seconds)) {
+            w->items[0].seconds = 0;
+            w->n = 1;
+            SKV_TRY(skv_lowrank_keep(l, i, "it cannot be timed: a size is not known"));
+        }
+        sum += w->items[0].seconds;
+    }
+    c->rest = c->all > sum ? c->all - sum : 0;
+    return SKIVE_OK;
+}
+
+enum { TRIES = 4 };
+#define CLOSE 1.02
+
+/* The layers' times do not quite add up to the model's: what comes out is measured, and the budget for the layers
+ * lowered until it is met. */
+static skive_status reach_time(choosing *c, double budget) {
+    skv_lowrank *l = c->l;
+    double aim = budget;
+    for (int i = 0; i < TRIES; i++) {
+        skive_graph *g = NULL;
+        skive_factorize_size size;
+        const skive_status status = fit_in(c, aim);
+        if (status == SKIVE_ERR_GOAL && i > 0) break;
+        SKV_TRY(status);
+        SKV_TRY(skv_lowrank_make(l, &g));
+        const skive_status timed = skv_lowrank_size(l, g, true, &size);
+        skive_graph_free(g);
+        SKV_TRY(timed);
+        if (!(size.seconds > CLOSE * budget)) return SKIVE_OK;
+        aim *= budget / size.seconds;
+    }
+    skv_note(l->ctx,
+             "the time asked for is not quite reached: the model as a whole is slower than its layers' times say");
+    return SKIVE_OK;
+}
+
+static skive_status within_budget(choosing *c, const char *text) {
+    skv_lowrank *l = c->l;
+    skv_option_values v;
+    skive_cost cost;
+    SKV_TRY(skive_graph_cost(l->work, &cost));
+    c->all = c->by == MACS ? (double)cost.macs : (c->by == BYTES ? 4 : 1) * (double)cost.parameters;
+    if (c->by == LATENCY) {
+        skive_factorize_size size;
+        SKV_TRY(skv_lowrank_size(l, l->work, true, &size));
+        if (isnan(size.seconds))
+            return SKV_FAIL(l->ctx, SKIVE_ERR_UNSUPPORTED, "the model cannot be timed: a size is not known");
+        c->all = size.seconds;
+        SKV_TRY(time_all(c));
+    } else {
+        c->rest = c->all;
+        for (size_t i = 0; i < l->n_sites; i++) c->rest -= cost_of(&l->ways[i].items[0], c->by);
+    }
+    skv_options_default(budgets, SKV_LENGTH(budgets), &v);
+    SKV_TRY(skv_option_set(l->ctx, NULL, &v, (size_t)c->by, text));
+    const double budget = skv_option_budget(&v, budgets[c->by].name, c->all);
+    if (budget >= c->all)
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, budgets[c->by].name,
+                           "the budget of %.4g %s is not below what the model has, %.4g", budget, measures[c->by],
+                           c->all);
+    return c->by == LATENCY ? reach_time(c, budget) : fit_in(c, budget);
+}
+
+/* ---- a limit on the loss ---- */
+
+enum { LEVELS = 24 };
+
+typedef struct searching {
+    choosing c;
+    double least;
+} searching;
+
+/* The more of the levels, the smaller the model. */
+static skive_status choose_level(searching *s, size_t level) {
+    const double share = (double)level / LEVELS;
+    return level == 0 ? SKIVE_OK : fit_in(&s->c, s->c.all - share * (s->c.all - s->least));
+}
+
+static skive_status evaluate(void *user, size_t applied, skive_eval_report *out) {
+    searching *s = user;
+    skv_lowrank *l = s->c.l;
+    skive_graph *g = NULL;
+    SKV_TRY(choose_level(s, applied));
+    SKV_TRY(skv_lowrank_make(l, &g));
+    const skive_status status = skv_evaluate(l->ctx, g, l->validation, &(skv_evaluation){0}, out);
+    skive_graph_free(g);
+    return status;
+}
+
+static skive_status within_drop(skv_lowrank *l) {
+    searching s = {.c = {.l = l, .by = MACS}};
+    skive_control_report *r = &l->report.control;
+    skive_eval_report original = {0};
+    double saved = 0;
+    for (size_t i = 0; i < l->n_sites; i++)
+        for (size_t k = 1; k < l->ways[i].n; k++)
+            saved += (double)(l->ways[i].items[0].macs - l->ways[i].items[k].macs);
+    if (saved <= 0) s.c.by = PARAMS; /* embeddings */
+    skive_cost cost;
+    SKV_TRY(skive_graph_cost(l->work, &cost));
+    s.c.all = (double)(s.c.by == MACS ? cost.macs : cost.parameters);
+    s.c.rest = s.c.all;
+    for (size_t i = 0; i < l->n_sites; i++) s.c.rest -= cost_of(&l->ways[i].items[0], s.c.by);
+    s.least = least_of(&s.c);
+    SKV_TRY(skv_evaluate(l->ctx, l->work, l->validation, &(skv_evaluation){0}, &original));
+    SKV_TRY(skive_control_drop(l->ctx, LEVELS, &original, l->o.max_drop, evaluate, &s, r));
+    if (!r->feasible)
+        return skv_fail_at(
+            l->ctx, SKIVE_ERR_GOAL, "max_drop",
+            "no factorization stays within a drop of %g points on %lld validation samples; the best found "
+            "loses %.3g",
+            l->o.max_drop, (long long)r->samples, r->trials[r->best].drop);
+    return choose_level(&s, r->applied);
+}
+
+/* ---- without either ---- */
+
+/* Of the methods whose rank a rule gave, that with the fewest multiply-accumulates; of equal ones, parameters. */
+static void best_of_each(skv_lowrank *l) {
+    for (size_t i = 0; i < l->n_sites; i++) {
+        skv_ways *w = &l->ways[i];
+        for (size_t k = 1; k < w->n && !w->given; k++) {
+            const skv_way *a = &w->items[k], *b = &w->items[w->chosen];
+            if (w->chosen == 0 || a->macs < b->macs || (a->macs == b->macs && a->parameters < b->parameters))
+                w->chosen = k;
+        }
+    }
+}
+
+/* A rank that kernels like may cost no more than one a little smaller. */
+static skive_status round_rank(skv_lowrank *l, size_t site) {
+    static const int64_t multiples[] = {4, 8, 16};
+    skv_ways *w = &l->ways[site];
+    const skv_site *s = &l->sites[site];
+    skv_way ways[1 + SKV_LENGTH(multiples)] = {w->items[w->chosen]};
+    const skv_factorization *m = ways[0].method;
+    size_t n = 1, best = 0;
+    for (size_t i = 0; i < SKV_LENGTH(multiples); i++) {
+        const int64_t a = (ways[0].rank.a + multiples[i] - 1) / multiples[i] * multiples[i];
+        const int64_t b = ways[0].rank.b ? (ways[0].rank.b + multiples[i] - 1) / multiples[i] * multiples[i] : 0;
+        skv_way *way = &ways[n];
+        if (a > m->full(s) || b > s->in || (double)a > 1.3 * (double)ways[0].rank.a) continue;
+        if (a == ways[n - 1].rank.a && b == ways[n - 1].rank.b) continue;
+        *way = (skv_way){.method = m, .rank = {a, b}, .seconds = NAN};
+        skv_lowrank_cost(s, m, way->rank, &way->macs, &way->parameters);
+        if ((way->macs > w->items[0].macs && s->kind != SKV_SITE_TABLE) || way->parameters >= w->items[0].parameters)
+            continue;
+        n++;
+    }
+    if (n == 1) return SKIVE_OK;
+    SKV_TRY(skv_lowrank_time(l, site, ways, n));
+    for (size_t i = 1; i < n; i++)
+        if (ways[i].seconds <= 1.02 * ways[0].seconds) best = i;
+    if (best == 0) {
+        w->items[w->chosen].seconds = ways[0].seconds;
+        return SKIVE_OK;
+    }
+    const double seconds = ways[best].seconds;
+    SKV_TRY(skv_lowrank_way(l, site, m, ways[best].rank, &w->items[w->chosen]));
+    w->items[w->chosen].seconds = seconds;
+    return SKIVE_OK;
+}
+
+static skive_status tell_kept(skv_lowrank *l) {
+    for (size_t i = 0; i < l->n_sites; i++) {
+        if (l->ways[i].chosen > 0 || l->ways[i].kept) continue;
+        SKV_TRY(skv_lowrank_keep(l, i, "the model is small enough without it, at less harm"));
+    }
+    return SKIVE_OK;
+}
+
+skive_status skv_lowrank_choose(skv_lowrank *l) {
+    const char *const texts[] = {l->o.macs, l->o.params, l->o.bytes, l->o.latency};
+    choosing c = {.l = l, .by = NONE};
+    for (int i = 0; i < NONE; i++)
+        if (texts[i]) c.by = (measure)i;
+    if (c.by != NONE) {
+        SKV_TRY(within_budget(&c, texts[c.by]));
+    } else if (l->o.max_drop >= 0) {
+        SKV_TRY(within_drop(l));
+    } else {
+        best_of_each(l);
+        for (size_t i = 0; l->o.round && l->rank == 0 && i < l->n_sites; i++)
+            if (l->ways[i].chosen > 0 && !l->ways[i].given) SKV_TRY(round_rank(l, i));
+    }
+    return tell_kept(l);
+}

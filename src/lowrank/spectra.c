@@ -1,0 +1,94 @@
+/* Decompositions that records share: of a matrix by itself, and of a site's rows in the norm of its outputs. */
+#include <math.h>
+#include <string.h>
+
+#include "lowrank/lowrank.h"
+
+/* Above this size of the shorter side, and for ranks far below it, random projection finds what is asked for. */
+enum { RANDOM_ABOVE = 768 };
+
+void skv_found_free(skive_context *ctx, skv_found *f) {
+    for (size_t i = 0; i < SKV_SPECTRA; i++) {
+        skv_free(ctx, f->of[i].s);
+        skv_free(ctx, f->of[i].u);
+        skv_free(ctx, f->of[i].vt);
+    }
+    *f = (skv_found){0};
+}
+
+skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t most, bool right,
+                             skv_spectrum *out) {
+    const int64_t full = m < n ? m : n;
+    const bool random = full > RANDOM_ABOVE && most > 0 && most * 4 <= full;
+    const int64_t k = random ? most : full;
+    double *spare = NULL;
+    *out = (skv_spectrum){.m = m, .n = n, .k = k};
+    for (int64_t i = 0; i < m * n; i++) out->all += a[i] * a[i];
+    SKV_TRY(skv_alloc_array(ctx, (size_t)k, sizeof *out->s, &out->s));
+    SKV_TRY(skv_alloc_array(ctx, (size_t)(m * k), sizeof *out->u, &out->u));
+    if (right) SKV_TRY(skv_alloc_array(ctx, (size_t)(k * n), sizeof *out->vt, &out->vt));
+    if (!random) return skv_svd(ctx, m, n, a, out->u, out->s, out->vt);
+    if (!right) SKV_TRY(skv_alloc_array(ctx, (size_t)(k * n), sizeof *spare, &spare));
+    const skive_status status = skv_svd_random(ctx, m, n, a, k, 1, out->u, out->s, right ? out->vt : spare);
+    skv_free(ctx, spare);
+    return status;
+}
+
+double skv_spectrum_lost(const skv_spectrum *s, int64_t rank) {
+    double kept = 0;
+    if (!(s->all > 0) || rank >= (s->m < s->n ? s->m : s->n)) return 0;
+    if (rank <= s->k && s->k == (s->m < s->n ? s->m : s->n)) { /* small values are summed by themselves */
+        double lost = 0;
+        for (int64_t i = rank; i < s->k; i++) lost += s->s[i] * s->s[i];
+        return lost / s->all;
+    }
+    for (int64_t i = 0; i < rank && i < s->k; i++) kept += s->s[i] * s->s[i];
+    return kept < s->all ? 1 - kept / s->all : 0;
+}
+
+/* The outputs of W on inputs with moments M: the eigenvectors of W M W', or, where there are more outputs than inputs,
+ * the left vectors of W V sqrt(D), with M = V D V'. */
+static skive_status look_outputs(skive_context *ctx, const skv_site *s, skv_spectrum *out) {
+    const int64_t m = s->out, d = s->d;
+    double *g = NULL, *values = NULL, *v = NULL;
+    skive_status status = SKIVE_OK;
+    if (m <= d) {
+        *out = (skv_spectrum){.m = m, .n = d, .k = m};
+        SKV_GO(status, done, skv_alloc_array(ctx, (size_t)m, sizeof *out->s, &out->s));
+        SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * m), sizeof *out->u, &out->u));
+        SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * m), sizeof *g, &g));
+        SKV_GO(
+            status, done,
+            skv_multiply(ctx, &(skv_product){.trans_b = true, .m = m, .n = m, .k = d, .a = s->wm, .b = s->w, .c = g}));
+        SKV_GO(status, done, skv_eigen(ctx, m, g, out->s, out->u));
+        for (int64_t i = 0; i < m; i++) {
+            out->all += out->s[i];
+            out->s[i] = sqrt(out->s[i]);
+        }
+    } else {
+        SKV_GO(status, done, skv_alloc_array(ctx, (size_t)d, sizeof *values, &values));
+        SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(d * d), sizeof *v, &v));
+        SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * d), sizeof *g, &g));
+        SKV_GO(status, done, skv_eigen(ctx, d, s->moments, values, v));
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < d; j++) v[i * d + j] *= sqrt(values[j]);
+        SKV_GO(status, done, skv_multiply(ctx, &(skv_product){.m = m, .n = d, .k = d, .a = s->w, .b = v, .c = g}));
+        status = skv_look_matrix(ctx, m, d, g, 0, false, out);
+    }
+done:
+    skv_free(ctx, g);
+    skv_free(ctx, values);
+    skv_free(ctx, v);
+    return status;
+}
+
+skive_status skv_look_rows(skive_context *ctx, const skv_site *s, int64_t most, skv_found *out) {
+    out->n = 1;
+    return s->moments ? look_outputs(ctx, s, &out->of[0])
+                      : skv_look_matrix(ctx, s->out, s->d, s->w, most, false, &out->of[0]);
+}
+
+double skv_lost_rows(const skv_site *s, const skv_found *found, skv_rank r) {
+    (void)s;
+    return skv_spectrum_lost(&found->of[0], r.a);
+}
