@@ -7,7 +7,7 @@
 
 #include "lowrank/lowrank.h"
 
-enum { ROUNDS = 40, ONE_IN = 20 };
+enum { ROUNDS = 80, ONE_IN = 20 };
 
 static const char *why_not(const skv_site *s) {
     if (s->kind == SKV_SITE_CELL || s->kind == SKV_SITE_TABLE) return "sparse is for products and convolutions";
@@ -89,7 +89,7 @@ static skive_status factor(skive_context *ctx, const skv_site *s, const skv_foun
         double error = 0;
         for (int64_t k = 0; k < n; k++)
             error += (s->w[k] - p.low[k] - p.sparse[k]) * (s->w[k] - p.low[k] - p.sparse[k]);
-        if (before - error < 1e-3 * before) break;
+        if (before - error < 1e-4 * before) break;
         before = error;
     }
     for (int64_t i = 0; i < n; i++) {

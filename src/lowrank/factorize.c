@@ -207,7 +207,7 @@ static skive_status merge(skv_lowrank *l, skive_graph **made) {
     return skv_lowrank_size(l, *made, true, &l->report.after);
 }
 
-static void close(skv_lowrank *l) {
+static void close(skv_lowrank *l, bool save) {
     for (size_t i = 0; l->ways && i < l->n_sites; i++) {
         skv_free(l->ctx, l->ways[i].items);
         skv_free(l->ctx, l->ways[i].kept);
@@ -219,10 +219,8 @@ static void close(skv_lowrank *l) {
     skv_free(l->ctx, l->found);
     skv_free(l->ctx, l->looked);
     skv_sites_free(l->ctx, l->sites, l->n_sites);
-    if (l->costs) {
-        (void)skive_costs_save(l->costs);
-        skive_costs_free(l->costs);
-    }
+    if (save && l->costs) (void)skive_costs_save(l->costs); /* which would forget the message of a failure */
+    skive_costs_free(l->costs);
     skive_graph_free(l->work);
     skive_factorize_report_free(l->ctx, &l->report);
 }
@@ -256,6 +254,6 @@ skive_status skive_factorize(skive_context *ctx, skive_graph *graph, skive_datas
     }
 done:
     skive_graph_free(made);
-    close(&l);
+    close(&l, status == SKIVE_OK);
     return status;
 }

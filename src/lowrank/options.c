@@ -92,6 +92,7 @@ static const skv_option options[] = {
     {.name = "uniform",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_factorize_options, uniform),
+     .needs = "macs|params|bytes|latency",
      .brief = "the same share of the budget for each layer, whatever it harms"},
     {.name = "round",
      .type = SKV_OPTION_SWITCH,
@@ -102,10 +103,12 @@ static const skv_option options[] = {
      .type = SKV_OPTION_SWITCH,
      .fallback = 1,
      SKV_FIELD(BOOL, skive_factorize_options, measure),
+     .always = true,
      .brief = "measure the times of layers and of the model"},
     {.name = "merge",
      .type = SKV_OPTION_SWITCH,
      SKV_FIELD(BOOL, skive_factorize_options, merge),
+     .always = true,
      .brief = "only merge factors whose product is smaller than they are"},
     {.name = "seed",
      .type = SKV_OPTION_INTEGER,
@@ -118,6 +121,7 @@ static const skv_option options[] = {
      .most = 1,
      .fallback = 0.5,
      SKV_FIELD(DOUBLE, skive_factorize_options, distill_alpha),
+     .needs = "train.epochs",
      .brief = "weight of the model before as teacher in fine-tuning"},
     {.name = "temperature",
      .type = SKV_OPTION_REAL,
@@ -126,7 +130,8 @@ static const skv_option options[] = {
      .most = 1000,
      .fallback = 4,
      SKV_FIELD(DOUBLE, skive_factorize_options, temperature),
+     .needs = "train.epochs",
      .brief = "temperature that softens the outputs of teacher and model"},
 };
 
-const skv_table skv_factorize_table = {"factorize", options, SKV_LENGTH(options)};
+const skv_table skv_factorize_table = {"factorize", options, SKV_LENGTH(options), "!merge"};
