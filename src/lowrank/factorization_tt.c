@@ -1,6 +1,6 @@
 /* Tensor train of a large matrix: outputs and inputs are read as several indices each, and the matrix as a chain of
- * cores [r][out_k][in_k][r'], found one after the other by singular values (Oseledets 2011; Novikov et al. 2015). In the
- * graph each core is one product between reshapes. */
+ * cores [r][out_k][in_k][r'], found one after the other by singular values (Oseledets 2011; Novikov et al. 2015).
+ * In the graph each core is one product between reshapes. */
 #include <math.h>
 #include <string.h>
 
