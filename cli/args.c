@@ -32,11 +32,20 @@ static skive_status mistake(cli_args *a, const char *format, ...) {
     return SKIVE_ERR_ARGUMENT;
 }
 
+void cli_tell_notes(cli_args *a) {
+    if (a->console) cli_console_clear(a->console);
+    for (const size_t n = skive_context_note_count(a->ctx); a->n_notes < n; a->n_notes++)
+        if (!a->quiet) cli_tell("note: %s", skive_context_note(a->ctx, a->n_notes));
+}
+
 skive_status cli_fail(cli_args *a, skive_status status, const char *format, ...) {
     char *text = NULL;
     va_list args;
     va_start(args, format); /* which may be part of the context's message */
-    if (vasprintf(&text, format, args) >= 0) cli_tell("skive %s: %s", a->command->name, text);
+    if (vasprintf(&text, format, args) >= 0) {
+        cli_tell_notes(a);
+        cli_tell("skive %s: %s", a->command->name, text);
+    }
     va_end(args);
     free(text);
     skive_context_clear(a->ctx);
@@ -78,7 +87,7 @@ static skive_status unknown_option(cli_args *a, const char *word, const char *na
     const cli_option *options = cli_options_of(a->command, &n_options);
     for (size_t i = 0; i < n_options && n < CLI_COUNT(names); i++) names[n++] = options[i].name;
     for (size_t i = 0; i < cli_n_common_options && n < CLI_COUNT(names); i++) names[n++] = cli_common_options[i].name;
-    snprintf(given, sizeof given, "%.*s", (int)(length < sizeof given ? length : sizeof given - 1), name);
+    cli_copy(given, length < sizeof given ? length + 1 : sizeof given, name, sizeof given);
     const char *near = length ? skive_nearest_name(given, names, n) : NULL;
     if (!length && strlen(word) > 2) return mistake(a, "no option '-%c' (in '%s')", *name, word);
     return mistake(a, "no option '%s'%s%s%s", word, near ? " (did you mean --" : "", near ? near : "",

@@ -63,7 +63,8 @@ struct cli_args {
     size_t n_values;
     bool quiet, json, verbose;
     struct cli_console *console;
-    bool told; /* an error in the arguments was already printed */
+    bool told;      /* an error in the arguments was already printed */
+    size_t n_notes; /* notes of the context that were already printed */
 };
 
 /* The options of every subcommand: --threads --seed --quiet --verbose --json --help. */
@@ -90,6 +91,9 @@ void cli_print_overview(FILE *f);
 void cli_print_man(FILE *f);
 void cli_print_bash(FILE *f); /* completions */
 void cli_print_zsh(FILE *f);
+
+/* Prints the notes of the context that were not printed yet: what led to an error stands before it. */
+void cli_tell_notes(cli_args *a);
 
 /* ---- console ---- */
 
@@ -122,6 +126,10 @@ enum { CLI_COLUMNS = 80 };          /* width of help texts if the screen width i
 size_t cli_columns(FILE *f);        /* COLUMNS, or the terminal's width; 0: unknown, lines are not broken */
 size_t cli_width(const char *text); /* on the screen */
 char *cli_skip(char *text, size_t characters);
+/* As much of the text as has room in the buffer and in so many columns, whole characters only. Returns the buffer. */
+const char *cli_copy(char *buffer, size_t size, const char *text, size_t columns);
+/* "%.4f", or fewer digits of a number so large that they would break a column. */
+const char *cli_fixed(double x, char *buffer, size_t size);
 /* Breaks lines between words; the text starts at `column`, continuation lines are indented. */
 void cli_print_text(FILE *f, const char *text, size_t column, size_t indent);
 /* Prints a line to standard output, broken to fit the screen. No newline at the end of the format. */

@@ -25,11 +25,11 @@ static const cli_option options[] = {
 
 static void name_entry(compare_entry *e, const char *names, size_t index) {
     const char *base = strrchr(e->path, '/');
-    snprintf(e->name, sizeof e->name, "%.60s", base ? base + 1 : e->path);
+    cli_copy(e->name, sizeof e->name, base ? base + 1 : e->path, 60);
     for (size_t i = 0; names; i++) {
         const size_t n = strcspn(names, ",");
         if (i == index) {
-            snprintf(e->name, sizeof e->name, "%.*s", (int)(n < 60 ? n : 60), names);
+            cli_copy(e->name, n < sizeof e->name ? n + 1 : sizeof e->name, names, 60);
             return;
         }
         names = names[n] ? names + n + 1 : NULL;

@@ -72,24 +72,40 @@ static void print_splits(const skive_data_summary *s) {
     cli_table_print(t, stdout);
 }
 
-static void print_classes(const skive_data_summary *s, const skive_dataset_info *info) {
-    const char *heads[MOST_SETS + 1] = {info->label_rank ? "<class of pixels" : "<class"};
+/* `of` gives the counts of a split. */
+static void class_table(const skive_data_summary *s, const char *head, int64_t classes, const char *const *names,
+                        const size_t *(*of)(const skive_split_summary *, size_t), size_t index) {
+    const char *heads[MOST_SETS + 1] = {head};
     char text[32];
-    if (!info->labelled) return;
     for (size_t k = 0; k < s->n_splits; k++) heads[k + 1] = skive_split_name(s->splits[k].split);
     cli_table *t = cli_table_new(heads, s->n_splits + 1);
-    for (int64_t c = 0; c < info->classes && c < MOST_ROWS; c++) {
-        if (info->class_names)
-            cli_table_cell(t, "%lld %s", (long long)c, info->class_names[c]);
+    for (int64_t c = 0; c < classes && c < MOST_ROWS; c++) {
+        if (names)
+            cli_table_cell(t, "%lld %s", (long long)c, names[c]);
         else
             cli_table_cell(t, "%lld", (long long)c);
         for (size_t k = 0; k < s->n_splits; k++)
-            cli_table_cell(t, "%s", cli_thousands((int64_t)s->splits[k].per_class[c], text, sizeof text));
+            cli_table_cell(t, "%s", cli_thousands((int64_t)of(&s->splits[k], index)[c], text, sizeof text));
     }
-    fputc('\n', stdout);
     cli_table_print(t, stdout);
-    if (info->classes > MOST_ROWS)
-        cli_printf("and %lld more classes, which --json lists", (long long)info->classes - MOST_ROWS);
+    if (classes > MOST_ROWS) cli_printf("and %lld more classes, which --json lists", (long long)classes - MOST_ROWS);
+}
+
+static const size_t *first_classes(const skive_split_summary *s, size_t index) {
+    (void)index;
+    return s->per_class;
+}
+static const size_t *more_classes(const skive_split_summary *s, size_t index) { return s->more[index].per_class; }
+
+static void print_classes(const skive_data_summary *s, const skive_dataset_info *info) {
+    if (!info->labelled) return;
+    fputc('\n', stdout);
+    class_table(s, info->label_rank ? "<class of pixels" : "<class", info->classes, info->class_names, first_classes,
+                0);
+}
+
+static void print_part_classes(const skive_data_summary *s, size_t index, const char *const *names) {
+    class_table(s, "<class", s->splits[0].more[index].classes, names, more_classes, index);
 }
 
 static void numbers(cli_table *t, const char *what, double mean, double std, double least, double most) {
@@ -100,26 +116,85 @@ static void numbers(cli_table *t, const char *what, double mean, double std, dou
     cli_table_cell(t, "%.6g", most);
 }
 
-static void print_channels(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
-    const skive_split_summary *split = &s->splits[0];
-    const bool all = info->rank == 1 && split->channels == 1 && info->sample_size > 1; /* tokens, waves */
+static cli_table *channel_table(const skive_dataset_info *info, int64_t channels) {
+    const bool all = info->rank == 1 && channels == 1 && info->sample_size > 1; /* tokens, waves */
     const char *heads[] = {all               ? "<values"
                            : info->rank == 1 ? "<column"
                                              : "<channel",
                            "mean", "deviation", "least", "largest"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    return cli_table_new(heads, CLI_COUNT(heads));
+}
+
+static void channel_rows(cli_table *t, const skive_part_summary *p, const skive_dataset_info *info,
+                         const skive_dataset *set) {
+    const bool all = info->rank == 1 && p->channels == 1 && info->sample_size > 1;
     char name[32];
-    for (int64_t c = 0; c < split->channels && c < MOST_ROWS; c++) {
+    for (int64_t c = 0; c < p->channels && c < MOST_ROWS; c++) {
         const char *own = info->rank == 1 ? skive_dataset_value_name(set, (size_t)c) : NULL;
         snprintf(name, sizeof name, "%lld", (long long)c);
-        numbers(t, all ? "all" : own ? own : name, split->mean[c], split->std[c], split->least[c], split->most[c]);
+        numbers(t, all ? "all" : own ? own : name, p->mean[c], p->std[c], p->least[c], p->most[c]);
     }
+}
+
+static void tell_more_channels(int64_t channels) {
+    if (channels > MOST_ROWS) cli_printf("and %lld more, which --json lists", (long long)channels - MOST_ROWS);
+}
+
+static void print_channels(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
+    const skive_split_summary *split = &s->splits[0];
+    const skive_part_summary p = {.channels = split->channels,
+                                  .mean = split->mean,
+                                  .std = split->std,
+                                  .least = split->least,
+                                  .most = split->most};
+    cli_table *t = channel_table(info, split->channels);
+    channel_rows(t, &p, info, set);
     if (!info->labelled && info->target_size > 0)
         numbers(t, "target", split->target_mean, split->target_std, split->target_least, split->target_most);
-    printf("\n%s\n", info->dtype == SKIVE_U8 ? "train, 8-bit samples as value / 255" : "train");
+    printf("\n%s%s%s%s\n", skive_split_name(split->split), split->n_more && info->inputs[0].name ? ", input " : "",
+           split->n_more && info->inputs[0].name ? info->inputs[0].name : "",
+           info->dtype == SKIVE_U8 ? ", 8-bit samples as value / 255" : "");
     cli_table_print(t, stdout);
-    if (split->channels > MOST_ROWS)
-        cli_printf("and %lld more, which --json lists", (long long)split->channels - MOST_ROWS);
+    tell_more_channels(split->channels);
+}
+
+static void print_part_values(const skive_part_summary *p, const skive_dataset_info *info, const skive_dataset *set) {
+    static const char *const heads[] = {"<values", "mean", "deviation", "least", "largest"};
+    cli_table *t = p->target ? cli_table_new(heads, CLI_COUNT(heads)) : channel_table(info, p->channels);
+    if (p->target)
+        numbers(t, "target", p->mean[0], p->std[0], p->least[0], p->most[0]);
+    else
+        channel_rows(t, p, info, set);
+    cli_table_print(t, stdout);
+    tell_more_channels(p->channels);
+}
+
+/* The inputs and targets behind the first. */
+static void print_more(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
+    const skive_split_summary *split = &s->splits[0];
+    size_t input = 0, target = 0;
+    for (size_t i = 0; i < split->n_more; i++) {
+        const skive_part_summary *p = &split->more[i];
+        const skive_dataset *own =
+            p->target ? skive_dataset_get_target(set, ++target) : skive_dataset_get_input(set, ++input);
+        skive_dataset_info one;
+        char shape[160];
+        skive_dataset_get_info(own, &one);
+        one.spec = info->spec;
+        shape_text(&one, shape, sizeof shape);
+        fputc('\n', stdout);
+        if (p->target)
+            cli_part("target %s", p->name ? p->name : "");
+        else
+            cli_part("input %s: %s of %s", p->name ? p->name : "", shape, skive_dtype_name(one.dtype));
+        if (p->classes) {
+            cli_printf(": %lld classes", (long long)p->classes);
+            print_part_classes(s, i, info->targets[target].class_names);
+        } else {
+            cli_end_line();
+            print_part_values(p, &one, own);
+        }
+    }
 }
 
 static void print_summary(const skive_data_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
@@ -134,6 +209,7 @@ static void print_summary(const skive_data_summary *s, const skive_dataset_info 
     print_splits(s);
     print_classes(s, info);
     print_channels(s, info, set);
+    print_more(s, info, set);
     fputc('\n', stdout);
     if (!s->n_problems) cli_printf("no problems found");
     for (size_t i = 0; i < s->n_problems; i++) cli_printf("%s: %s", s->problems[i].kind, s->problems[i].text);
@@ -146,6 +222,22 @@ static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null();
 static json_t *moments_json(double mean, double std, double least, double most) {
     return json_pack("{s:o, s:o, s:o, s:o}", "mean", real(mean), "deviation", real(std), "least", real(least),
                      "largest", real(most));
+}
+
+static json_t *more_json(const skive_split_summary *s) {
+    json_t *all = json_array();
+    for (size_t i = 0; i < s->n_more; i++) {
+        const skive_part_summary *p = &s->more[i];
+        json_t *one = json_pack("{s:s, s:o}", "kind", p->target ? "target" : "input", "name",
+                                p->name ? cli_json_text(p->name) : json_null()),
+               *rows = json_array();
+        for (int64_t c = 0; c < p->classes; c++) json_array_append_new(rows, json_integer((json_int_t)p->per_class[c]));
+        for (int64_t c = 0; c < p->channels; c++)
+            json_array_append_new(rows, moments_json(p->mean[c], p->std[c], p->least[c], p->most[c]));
+        json_object_set_new(one, p->classes ? "classes" : "channels", rows);
+        json_array_append_new(all, one);
+    }
+    return all;
 }
 
 static json_t *split_json(const skive_split_summary *s, const skive_dataset_info *info, const skive_dataset *set) {
@@ -165,6 +257,7 @@ static json_t *split_json(const skive_split_summary *s, const skive_dataset_info
     else
         json_decref(classes);
     json_object_set_new(j, "channels", channels);
+    if (s->n_more) json_object_set_new(j, "more", more_json(s));
     if (!info->labelled && info->target_size > 0)
         json_object_set_new(j, "targets", moments_json(s->target_mean, s->target_std, s->target_least, s->target_most));
     return j;

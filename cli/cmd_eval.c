@@ -18,7 +18,7 @@ static const cli_option options[] = {
 
 static const char *class_name(const skive_dataset_info *info, int64_t c, char *buffer, size_t size) {
     if (info->class_names && c < info->classes)
-        snprintf(buffer, size, "%s", info->class_names[c]);
+        cli_copy(buffer, size, info->class_names[c], size);
     else
         snprintf(buffer, size, "%lld", (long long)c);
     return buffer;
@@ -34,7 +34,7 @@ static void ratio_cell(cli_table *t, double x) {
 static void print_classes(const skive_eval_report *r, const skive_dataset_info *info) {
     static const char *const heads[] = {"<class", "precision", "recall", "F1"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
-    char name[64];
+    char name[256];
     for (int64_t c = 0; c < r->classes; c++) {
         cli_table_cell(t, "%s", class_name(info, c, name, sizeof name));
         ratio_cell(t, r->precision[c]);
@@ -45,7 +45,8 @@ static void print_classes(const skive_eval_report *r, const skive_dataset_info *
 }
 
 static void print_confusion(const skive_eval_report *r, const skive_dataset_info *info) {
-    char names[64][12], name[64];
+    enum { SHORT = 10 };
+    char names[64][4 * SHORT + 1], name[64];
     const char *heads[64];
     if (r->classes > 63) {
         cli_printf(r->confusion ? "the confusion matrix of %lld classes is only in the JSON output"
@@ -55,8 +56,7 @@ static void print_confusion(const skive_eval_report *r, const skive_dataset_info
     }
     heads[0] = "<true \\ predicted";
     for (int64_t c = 0; c < r->classes; c++) {
-        snprintf(names[c], sizeof names[c], "%.10s", class_name(info, c, name, sizeof name));
-        heads[c + 1] = names[c];
+        heads[c + 1] = cli_copy(names[c], sizeof names[c], class_name(info, c, name, sizeof name), SHORT);
     }
     cli_table *t = cli_table_new(heads, (size_t)r->classes + 1);
     for (int64_t c = 0; c < r->classes; c++) {
@@ -85,6 +85,7 @@ enum { MOST_TARGETS = 64 };
 
 static void print_targets(const skive_eval_report *r) {
     static const char *const heads[] = {"<target", "RMSE", "MAE", "R2"};
+    char text[32];
     if (r->targets < 2) return;
     if (r->targets > MOST_TARGETS) {
         cli_printf("errors are over %lld values per sample; --json prints those of each value", (long long)r->targets);
@@ -98,7 +99,7 @@ static void print_targets(const skive_eval_report *r) {
         if (isnan(r->target_r2[k]))
             cli_table_cell(t, "%s", "-");
         else
-            cli_table_cell(t, "%.4f", r->target_r2[k]);
+            cli_table_cell(t, "%s", cli_fixed(r->target_r2[k], text, sizeof text));
     }
     cli_table_print(t, stdout);
 }

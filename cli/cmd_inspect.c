@@ -71,7 +71,8 @@ static skive_status add_layers(cli_table *t, const skive_graph *g, int depth) {
         for (size_t k = 0; k < skive_node_subgraph_count(n); k++) {
             const char *attribute = "";
             const skive_graph *sub = skive_node_subgraph(n, k, &attribute);
-            snprintf(cell, sizeof cell, "%*s%.40s:", 2 * (depth < 30 ? depth : 30) + 1, "", attribute);
+            snprintf(cell, sizeof cell, "%*s%s:", 2 * (depth < 30 ? depth : 30) + 1, "",
+                     cli_copy(name, sizeof name, attribute, 40));
             add_row(t, cell, "", "", "", &(skive_cost){0});
             status = add_layers(t, sub, depth + 1);
             if (status != SKIVE_OK) return status;

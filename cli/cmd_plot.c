@@ -87,6 +87,11 @@ static void cell(cli_table *t, double x, const char *format) {
     cli_table_cell(t, "%s", isnan(x) ? "-" : text);
 }
 
+static void fixed(cli_table *t, double x) {
+    char text[32];
+    cli_table_cell(t, "%s", isnan(x) ? "-" : cli_fixed(x, text, sizeof text));
+}
+
 static size_t figure_named(const char *name) {
     size_t i = 0;
     while (i + 1 < cli_n_figures && strcmp(cli_figures[i].name, name) != 0) i++;
@@ -103,8 +108,8 @@ static void print_runs(const cli_logs *logs) {
         cli_table_cell(t, "%s", cli_short(r->name, text, 31));
         cli_table_cell(t, "%c %c", mark_of(logs, i, false), mark_of(logs, i, true));
         cli_table_cell(t, "%d/%d", r->done, r->epochs);
-        cell(t, last(&r->training[loss]), "%.4f");
-        cell(t, best(&r->validation[loss], false), "%.4f");
+        fixed(t, last(&r->training[loss]));
+        fixed(t, best(&r->validation[loss], false));
         cell(t, 100 * best(&r->validation[accuracy], true), "%.2f %%");
         cli_table_cell(t, "%.1f s", r->seconds);
     }

@@ -8,6 +8,8 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the pruned model to write, as ONNX", false},
     {"data", 'd', "SET", "data set for fine-tuning and for criteria that look at data", false},
     {"layer", 0, "PARAMETER=S", "a separate sparsity for this parameter; may be repeated", true},
+    {"shape", 0, "INPUT=DIMS",
+     "dimensions that the model leaves open, for the costs of channels, e.g. x=1,3,224,224; may be repeated", true},
     {"skip", 0, "PARAMETER", "do not prune this parameter; may be repeated", true},
     {"structured", 0, NULL, "the same as --granularity channel", false},
     {"teacher", 0, "FILE", "the teacher (default: the model before pruning)", false},
@@ -147,6 +149,7 @@ typedef struct named {
 
 typedef struct pruning {
     named named;
+    cli_shapes shapes;
     skive_graph *teacher;
     skive_prune_report report;
 } pruning;
@@ -219,6 +222,10 @@ static skive_status settings(cli_job *j) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--sparsity: the pattern of '%s' says how many weights go",
                         o->granularity);
     o->dry_run = j->dry;
+    const skive_status status = cli_parse_shapes(a, &((pruning *)j->own)->shapes);
+    if (status != SKIVE_OK) return status;
+    o->shapes = ((pruning *)j->own)->shapes.items;
+    o->n_shapes = ((pruning *)j->own)->shapes.n;
     return read_names(a, o, &((pruning *)j->own)->named);
 }
 
@@ -274,6 +281,7 @@ static skive_status run(cli_args *a) {
     cli_job j = {.own = &p, .training = &p.report.training};
     const skive_status status = cli_job_run(a, &steps, &j);
     for (size_t i = 0; i < MAX_NAMED; i++) free(p.named.names[i]);
+    cli_free_shapes(&p.shapes);
     skive_prune_report_free(a->ctx, &p.report);
     skive_graph_free(p.teacher);
     return status;

@@ -47,6 +47,7 @@ static bool taken(const destinations *d, const char *path) {
  * number. */
 static skive_status path_in(cli_args *a, const destinations *d, const char *dir, const char *name, char **out) {
     enum { LONGEST = 200 };
+    char shown[128];
     size_t cut = strnlen(name, LONGEST);
     while (cut && ((unsigned char)name[cut] & 0xc0) == 0x80) cut--; /* no character in two */
     for (unsigned number = 1; number; number++) {
@@ -61,14 +62,16 @@ static skive_status path_in(cli_args *a, const destinations *d, const char *dir,
             snprintf(path + at, size - at, "_%u.npy", number);
         if (!taken(d, path)) {
             if (number > 1 || name[cut])
-                cli_tell("note: output '%.80s' is written to %s, because its own name %s", name, path,
+                cli_tell("note: output '%s' is written to %s, because its own name %s",
+                         cli_copy(shown, sizeof shown, name, 80), path,
                          name[cut] ? "is too long for a file name" : "would give the same file as another output");
             *out = path;
             return SKIVE_OK;
         }
         free(path);
     }
-    return cli_fail(a, SKIVE_ERR_ARGUMENT, "output '%.80s': no free file name was found", name);
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "output '%s': no free file name was found",
+                    cli_copy(shown, sizeof shown, name, 80));
 }
 
 static skive_status find_destinations(cli_args *a, const skive_graph *g, destinations *d) {

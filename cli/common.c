@@ -161,6 +161,11 @@ const char *cli_thousands(int64_t n, char *buffer, size_t size) {
     return buffer;
 }
 
+const char *cli_fixed(double x, char *buffer, size_t size) {
+    snprintf(buffer, size, fabs(x) < 1e5 || isnan(x) ? "%.4f" : "%.6g", x);
+    return buffer;
+}
+
 const char *cli_seconds(double s, char *buffer, size_t size) {
     if (s < 1e-3)
         snprintf(buffer, size, "%.1f us", s * 1e6);
@@ -238,6 +243,7 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     const char *by = r->best_by;
     const size_t length = by ? strcspn(by, ",") : 0;
     double figure = NAN;
+    char text[32];
     for (size_t k = 0; best && k < skive_metric_count() && k < SKIVE_EPOCH_FIGURES; k++) {
         const char *name = skive_metric_name(k);
         if (strlen(name) == length && strncmp(name, by, length) == 0) figure = best->figures[k];
@@ -249,14 +255,17 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     else if (strcmp(r->best_by, "accuracy") == 0)
         cli_printf("epoch %d was best: validation accuracy %.2f %%", r->best_epoch, 100 * best->validation_accuracy);
     else if (strcmp(r->best_by, "f1") == 0)
-        cli_printf("epoch %d was best: validation F1 %.4f", r->best_epoch, best->validation_f1);
+        cli_printf("epoch %d was best: validation F1 %s", r->best_epoch,
+                   cli_fixed(best->validation_f1, text, sizeof text));
     else if (isfinite(figure) && strncmp(by, "rmse", length) != 0 && strncmp(by, "r2", length) != 0)
-        cli_printf("epoch %d was best: validation %.*s %.4f", r->best_epoch, (int)length, by, figure);
+        cli_printf("epoch %d was best: validation %.*s %s", r->best_epoch, (int)length, by,
+                   cli_fixed(figure, text, sizeof text));
     else if (!isnan(best->validation_rmse))
-        cli_printf("epoch %d was best: validation RMSE %.6g, R2 %.4f", r->best_epoch, best->validation_rmse,
-                   best->validation_r2);
+        cli_printf("epoch %d was best: validation RMSE %.6g, R2 %s", r->best_epoch, best->validation_rmse,
+                   cli_fixed(best->validation_r2, text, sizeof text));
     else
-        cli_printf("epoch %d was best: validation loss %.4f", r->best_epoch, best->validation_loss);
+        cli_printf("epoch %d was best: validation loss %s", r->best_epoch,
+                   cli_fixed(best->validation_loss, text, sizeof text));
 }
 
 /* ---- shapes and plans ---- */

@@ -16,7 +16,7 @@ static void number_cell(cli_table *t, const char *format, double x) {
         return;
     }
     if (strcmp(format, "%.4f") == 0)
-        snprintf(text, sizeof text, "%.4f", x);
+        cli_fixed(x, text, sizeof text);
     else
         snprintf(text, sizeof text, "%.5g", x);
     cli_table_cell(t, "%s", text);

@@ -95,16 +95,16 @@ static bool line_is_due(cli_console *c, const char *what) {
 static int on_progress(void *user, const char *what, const char *detail, double done, double total,
                        double seconds_left) {
     cli_console *c = user;
-    char left[48], line[200];
+    char left[48], line[200], shown[200];
     if (interrupted) {
         (void)alarm(0);
         return 1;
     }
     if (c->quiet) return 0;
     if (!c->terminal && !line_is_due(c, what)) return 0;
-    const int n = snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what,
-                           total > 0 ? 100 * (done < total ? done / total : 1) : 0, detail ? detail : "",
-                           left_text(seconds_left, left, sizeof left));
+    (void)snprintf(line, sizeof line, "%s: %3.0f %%  %s  %s", what,
+                   total > 0 ? 100 * (done < total ? done / total : 1) : 0, detail ? detail : "",
+                   left_text(seconds_left, left, sizeof left));
     if (!c->terminal) {
         cli_tell("%s", line);
         return 0;
@@ -114,8 +114,8 @@ static int on_progress(void *user, const char *what, const char *detail, double 
     const size_t columns = cli_columns(stderr);
     const int most =
         columns > 0 && columns < 119 ? (int)columns - 1 : 118; /* a line that wraps cannot be overwritten */
-    const int width = n < most ? n : most;
-    fprintf(stderr, "\r%-*.*s", c->width > width ? c->width : width, most, line);
+    const int width = (int)cli_width(cli_copy(shown, sizeof shown, line, (size_t)most));
+    fprintf(stderr, "\r%s%*s", shown, c->width > width ? c->width - width : 0, "");
     c->width = width;
     if (done >= total) cli_console_clear(c);
     return 0;

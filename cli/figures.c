@@ -19,7 +19,7 @@ const char *cli_figure_text(skive_figure_form form, bool sign, double x, char *b
     else if (form == SKIVE_FIGURE_PERCENT)
         snprintf(buffer, size, sign ? "%+.2f" : "%.2f", 100 * x);
     else if (form == SKIVE_FIGURE_RATIO)
-        snprintf(buffer, size, sign ? "%+.4f" : "%.4f", x);
+        snprintf(buffer, size, fabs(x) < 1e5 ? sign ? "%+.4f" : "%.4f" : sign ? "%+.6g" : "%.6g", x);
     else
         snprintf(buffer, size, sign ? "%+.5g" : "%.6g", x);
     return buffer;

@@ -28,7 +28,7 @@ skive_status cli_fail_which(cli_args *a, const char *option, const char *text, s
     if (!equals || strchr(text, '/'))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s %s: one too many; the model has %zu %s%s", option, text, n, option,
                         n == 1 ? "" : "s");
-    snprintf(given, sizeof given, "%.*s", (int)(equals - text < 255 ? equals - text : 255), text);
+    cli_copy(given, equals - text < 255 ? (size_t)(equals - text) + 1 : sizeof given, text, 255);
     const char **names = calloc(n + 1, sizeof *names);
     char *all = strdup("");
     for (size_t i = 0; names && all && i < n; i++) {

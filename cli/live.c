@@ -92,7 +92,9 @@ static int put_all(FILE *f, const cli_live *l, const char *left, const char *rig
     int n = snprintf(text, sizeof text, "rate %.4g   %.0f samples/s   %.1f %% waiting for data", l->rate, l->speed,
                      l->seconds > 0 ? 100 * l->waited / l->seconds : 0);
     if (l->best_epoch) (void)snprintf(text + n, sizeof text - (size_t)n, "   best epoch %d", l->best_epoch);
-    fprintf(f, "%.*s\n%.*s", columns, text, columns, line);
+    char shown[640];
+    fprintf(f, "%s\n", cli_copy(shown, sizeof shown, text, (size_t)columns));
+    fputs(cli_copy(shown, sizeof shown, line, (size_t)columns), f);
     return lines;
 }
 

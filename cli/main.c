@@ -29,8 +29,9 @@ static int unknown_command(const char *given) {
     const char *names[CLI_COUNT(all)];
     for (size_t i = 0; i < CLI_COUNT(all); i++) names[i] = all[i]->name;
     const char *near = skive_nearest_name(given, names, CLI_COUNT(all));
-    cli_tell("skive: no subcommand '%.60s'%s%s%s; see skive --help", given, near ? " (did you mean " : "",
-             near ? near : "", near ? "?)" : "");
+    char name[128];
+    cli_tell("skive: no subcommand '%s'%s%s%s; see skive --help", cli_copy(name, sizeof name, given, 60),
+             near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
     return skive_status_exit(SKIVE_ERR_ARGUMENT);
 }
 
@@ -121,10 +122,8 @@ static int run_command(const cli_command *c, int argc, char **argv) {
         cli_console_clear(&console);
         cli_live_free(&console);
         status = cli_streams_finish(&a, status);
+        cli_tell_notes(&a);
         if (status != SKIVE_OK && !a.told) tell_failure(&a, status);
-        for (size_t i = 0; !a.quiet && i < skive_context_note_count(a.ctx); i++) {
-            cli_tell("note: %s", skive_context_note(a.ctx, i));
-        }
         skive_context_free(a.ctx);
     }
     cli_streams_free();

@@ -95,11 +95,25 @@ skive_status cli_open_samples(cli_args *a, const char *spec, skive_split split, 
     return open_split(a, spec, split, model, true, false, NULL, out);
 }
 
+/* A file of test samples that the specification names is not trained on, and would else be found missing, or of other
+ * columns, only by an evaluation after the training. */
+static skive_status check_test(cli_args *a, const char *spec, skive_graph *model, const skive_dataset *train) {
+    skive_dataset *test = NULL;
+    if (!strstr(spec, ",test=")) return SKIVE_OK;
+    const skive_status status = open_split(a, spec, SKIVE_SPLIT_TEST, model, false, true, train, &test);
+    skive_dataset_free(test);
+    return status;
+}
+
 skive_status cli_open_training(cli_args *a, const char *spec, skive_graph *model, skive_dataset **train,
                                skive_dataset **validation) {
     const bool hold_out = !cli_has(a, "no-validation");
     const skive_status status =
         cli_open_data(a, spec, hold_out ? SKIVE_SPLIT_TRAIN : SKIVE_SPLIT_TRAIN_FULL, model, train);
-    if (status != SKIVE_OK || !hold_out) return status;
-    return open_split(a, spec, SKIVE_SPLIT_VALIDATION, model, false, true, *train, validation);
+    if (status != SKIVE_OK) return status;
+    if (hold_out) {
+        const skive_status held = open_split(a, spec, SKIVE_SPLIT_VALIDATION, model, false, true, *train, validation);
+        if (held != SKIVE_OK) return held;
+    }
+    return check_test(a, spec, model, *train);
 }

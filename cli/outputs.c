@@ -51,14 +51,15 @@ skive_status cli_choose_outputs(cli_args *a, skive_graph *const *graphs, size_t 
 
 const char *cli_output_text(const skive_graph *g, const skive_output_info *o, char *buffer, size_t size) {
     const size_t n = skive_graph_output_count(g);
-    char of[48] = "";
+    char of[48] = "", name[128];
     if (n > 1) snprintf(of, sizeof of, ", one of %zu outputs", n);
+    cli_copy(name, sizeof name, o->name, 80);
     if (!o->from)
-        snprintf(buffer, size, "'%.80s': %s%s", o->name, skive_output_kind_name(o->kind), of);
+        snprintf(buffer, size, "'%s': %s%s", name, skive_output_kind_name(o->kind), of);
     else if (strcmp(o->from, "metadata") == 0)
-        snprintf(buffer, size, "'%.80s': %s (by its metadata)%s", o->name, skive_output_kind_name(o->kind), of);
+        snprintf(buffer, size, "'%s': %s (by its metadata)%s", name, skive_output_kind_name(o->kind), of);
     else
-        snprintf(buffer, size, "'%.80s': %s (from %s)%s", o->name, skive_output_kind_name(o->kind), o->from, of);
+        snprintf(buffer, size, "'%s': %s (from %s)%s", name, skive_output_kind_name(o->kind), o->from, of);
     return buffer;
 }
 

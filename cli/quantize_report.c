@@ -184,8 +184,11 @@ void cli_quantize_print(const skive_quantize_report *r, bool table) {
         for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
         return;
     }
-    cli_printf("quantized %zu node%s with %lld calibration sample%s in %.1f s", r->n_quantized,
-               r->n_quantized == 1 ? "" : "s", (long long)r->samples, r->samples == 1 ? "" : "s", r->seconds);
+    const int64_t held = r->held_out ? r->check_samples : 0;
+    cli_part("quantized %zu node%s with %lld calibration sample%s", r->n_quantized, r->n_quantized == 1 ? "" : "s",
+             (long long)(r->samples - held), r->samples - held == 1 ? "" : "s");
+    if (held) cli_part(" and %lld held out to check them", (long long)held);
+    cli_printf(" in %.1f s", r->seconds);
     print_quality(r);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
 }

@@ -34,6 +34,20 @@ char *cli_skip(char *text, size_t characters) {
     return text;
 }
 
+const char *cli_copy(char *buffer, size_t size, const char *text, size_t columns) {
+    size_t n = 0, wide = 0;
+    while (text[n] && wide < columns) {
+        size_t next = n + 1;
+        while (((unsigned char)text[next] & 0xc0) == 0x80) next++;
+        if (next >= size) break;
+        n = next;
+        wide++;
+    }
+    memmove(buffer, text, n);
+    buffer[n] = '\0';
+    return buffer;
+}
+
 /* A newline inside a paragraph becomes a space; one before a space or another newline is kept. */
 static bool ends_line(const char *at) { return *at == '\n' && (at[1] == ' ' || at[1] == '\n' || !at[1]); }
 

@@ -293,6 +293,17 @@ SKIVE_API skive_status skive_loader_next(skive_loader *loader, skive_batch *out)
 /* ---- what is in a data set ---- */
 
 /* One split. */
+/* One of the inputs or targets of a split behind the first. */
+typedef struct skive_part_summary {
+    char *name;  /* NULL: it has none */
+    bool target; /* otherwise an input */
+    /* Of each channel, as in skive_split_summary; of float targets one over all of them; 0 where there are classes. */
+    int64_t channels;
+    double *mean, *std, *least, *most; /* [channels] */
+    int64_t classes;                   /* 0 when not labelled */
+    size_t *per_class;                 /* [classes] samples, or pixels of masks */
+} skive_part_summary;
+
 typedef struct skive_split_summary {
     skive_split split;
     size_t count;
@@ -306,6 +317,8 @@ typedef struct skive_split_summary {
     double *mean, *std, *least, *most; /* [channels] */
     /* The same of all float targets; NaN when labelled. */
     double target_mean, target_std, target_least, target_most;
+    size_t n_more; /* inputs behind the first, then targets behind the first */
+    skive_part_summary *more;
 } skive_split_summary;
 
 /* Something that should be looked at. */

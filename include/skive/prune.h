@@ -14,6 +14,7 @@
 #ifndef SKIVE_PRUNE_H
 #define SKIVE_PRUNE_H
 
+#include <skive/exec.h>
 #include <skive/train.h>
 
 #ifdef __cplusplus
@@ -79,6 +80,10 @@ typedef struct skive_prune_options {
     /* With `lossless`: constants of float32, within this fraction of their magnitude, are moved into biases too. 0, the
      * default: they stay. */
     double tolerance;
+    /* With "channel": sizes of inputs with open dimensions, for which multiply-accumulates and times are measured; the
+     * model keeps its open dimensions. */
+    const skive_shape_binding *shapes;
+    size_t n_shapes;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 /* Training options for fine-tuning a pruned model: epochs 0, learning rate 0.01, no warm-up. */

@@ -98,7 +98,7 @@ typedef struct skive_quantize_report {
     skive_quantize_row *rows;
     size_t n_quantized, n_refused; /* nodes */
     char **refused;                /* "node: reason" */
-    int64_t samples;
+    int64_t samples;               /* read, those held out of calibration included */
     double seconds;
     size_t n_left;
     skive_quantize_left *left; /* all nodes that compute floats, including those of `refused` */

@@ -13,7 +13,8 @@
 enum { LISTED = 12 };
 
 static void list_names(skv_text *t, char *const *list, int64_t n) {
-    for (int64_t i = 0; i < n && i < LISTED; i++) skv_text_add(t, "%s%.40s", i ? ", " : "", list[i]);
+    for (int64_t i = 0; i < n && i < LISTED; i++)
+        skv_text_add(t, "%s%.*s", i ? ", " : "", skv_utf8_prefix(list[i], 40), list[i]);
     if (n > LISTED) skv_text_add(t, " and %" PRId64 " more", n - LISTED);
 }
 
@@ -49,16 +50,16 @@ static int64_t find(const entry *sorted, int64_t n, const char *name) {
 
 static skive_status named_twice(skive_context *ctx, const skive_dataset *ds, const char *name) {
     return skv_fail_at(ctx, SKIVE_ERR_DATA, ds->spec,
-                       "%s: the model has several classes called '%.60s'; --class-order numbers classes by their order "
+                       "%s: the model has several classes called '%.*s'; --class-order numbers classes by their order "
                        "instead of their names",
-                       ds->spec, name);
+                       ds->spec, skv_utf8_prefix(name, 60), name);
 }
 
 static skive_status unknown_name(skive_context *ctx, const skive_dataset *ds, const char *name, char *const *list,
                                  int64_t n) {
     skv_text t;
     skv_text_init(&t, ctx);
-    skv_text_add(&t, "%s: the model has no class '%.60s'; the data set has ", ds->spec, name);
+    skv_text_add(&t, "%s: the model has no class '%.*s'; the data set has ", ds->spec, skv_utf8_prefix(name, 60), name);
     list_names(&t, ds->class_names, ds->classes);
     skv_text_add(&t, "; the model has ");
     list_names(&t, list, n);
@@ -122,9 +123,10 @@ static skive_status by_name(skive_context *ctx, skive_dataset *ds, bool own, cha
     }
     if (missing >= 0 && !own && known == 0 && ds->classes == *n) {
         skv_note(ctx,
-                 "%s: none of its class names is in the model's metadata ('%.40s' here, '%.40s' there): classes are "
+                 "%s: none of its class names is in the model's metadata ('%.*s' here, '%.*s' there): classes are "
                  "numbered by their order",
-                 ds->spec, ds->class_names[0], (*list)[0]);
+                 ds->spec, skv_utf8_prefix(ds->class_names[0], 40), ds->class_names[0], skv_utf8_prefix((*list)[0], 40),
+                 (*list)[0]);
     } else if (missing >= 0) {
         status = unknown_name(ctx, ds, ds->class_names[missing], *list, *n);
     } else {

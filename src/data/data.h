@@ -33,6 +33,7 @@ typedef struct skv_dataset_kind {
     const char *brief;
     const skv_option *options; /* written behind the files: "csv:FILE,label=NAME"; SKV_OPTIONS(...) */
     size_t n_options;
+    const char *naming; /* how inputs without a name get one: "text:...,input=NAME"; NULL: not by the kind itself */
     bool needs_args;
     /* Fills `ds` with all training samples, or with all test samples. `args` is the text after "name:" without the
      * options, or ""; the options' values are in ds->values. On failure the caller frees what was filled in. */
@@ -46,6 +47,8 @@ typedef struct skv_dataset_kind {
     skive_status (*read_labels)(skive_context *ctx, const skive_dataset *ds, size_t index, int64_t *labels);
     void (*close)(skive_dataset *ds); /* frees `state`; may be NULL */
 } skv_dataset_kind;
+
+const char *skv_dataset_naming(const char *kind); /* of the kind of this name; NULL: none */
 
 /* One of several inputs or targets of a data set. */
 typedef struct skv_dataset_part {

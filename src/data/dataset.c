@@ -28,6 +28,13 @@ size_t skive_dataset_kind_count(void) { return KIND_COUNT; }
 
 const char *skive_dataset_kind_name(size_t index) { return index < KIND_COUNT ? kinds[index]->name : NULL; }
 
+const char *skv_dataset_naming(const char *kind) {
+    for (size_t i = 0; kind && i < skive_dataset_kind_count(); i++) {
+        if (strcmp(kinds[i]->name, kind) == 0) return kinds[i]->naming;
+    }
+    return NULL;
+}
+
 const char *skive_dataset_kind_syntax(size_t index) { return index < KIND_COUNT ? kinds[index]->syntax : NULL; }
 
 const char *skive_dataset_kind_brief(size_t index) { return index < KIND_COUNT ? kinds[index]->brief : NULL; }

@@ -89,7 +89,9 @@ static skive_status open_parts(skive_context *ctx, const skive_dataset_options *
         skive_dataset_options o = *options;
         o.input = all->list[i].name;
         const skive_status status = skv_dataset_open_child(ctx, ds, all->list[i].spec, &o, &all->list[i].set);
-        if (status != SKIVE_OK) return skv_fail_prefix(ctx, status, "part '%.120s'", all->list[i].name);
+        if (status != SKIVE_OK)
+            return skv_fail_prefix(ctx, status, "part '%.*s'", skv_utf8_prefix(all->list[i].name, 120),
+                                   all->list[i].name);
     }
     return SKIVE_OK;
 }

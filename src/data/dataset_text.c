@@ -463,6 +463,7 @@ const skv_dataset_kind skv_dataset_text = {
     .syntax = "text:DIR or text:FILE,column=COLUMN,label=COLUMN",
     .brief = "texts as tokens: a folder or a file of lines (.txt) per class, or the cells of a table",
     SKV_OPTIONS(options),
+    .naming = "text:...,input=NAME, mask=NAME, lengths=NAME",
     .needs_args = true,
     .open = open_text,
     .read = read_text,

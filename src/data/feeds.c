@@ -165,7 +165,9 @@ static skive_status refuse(const matching *m) {
         skv_text_add(&t, "%s%s%s%s%s %s", p ? ", " : "", name ? "'" : "", name ? name : "samples of", name ? "' " : " ",
                      skive_dtype_name(one.dtype), skv_shape_text(one.rank, one.dims, shape, sizeof shape));
     }
-    skv_text_add(&t, "; give the parts the names of the inputs (inputs:NAME=DATA;NAME=DATA, or npz:FILE)");
+    const char *naming = skv_dataset_naming(m->info->kind);
+    skv_text_add(&t, "; give the parts the names of the inputs (%s)",
+                 naming ? naming : "inputs:NAME=DATA;NAME=DATA, or npz:FILE");
     const skive_status status =
         t.status == SKIVE_OK ? skv_fail_at(m->ctx, SKIVE_ERR_DATA, m->info->spec, "%s", t.data) : t.status;
     skv_text_free(&t);

@@ -98,7 +98,8 @@ static skive_status read_figures(skive_context *ctx, const char *name, const cha
     if (good) return SKIVE_OK;
     return skv_fail_at(
         ctx, SKIVE_ERR_ARGUMENT, name,
-        "%s '%.60s': give a number, numbers separated by commas (one per channel), imagenet, data or none", name, text);
+        "%s '%.*s': give a number, numbers separated by commas (one per channel), imagenet, data or none", name,
+        skv_utf8_prefix(text, 60), text);
 }
 
 /* Measured on the training samples of one input, whatever part of the set is given. */
@@ -253,8 +254,8 @@ static skive_status check_unnamed(skive_context *ctx, const skive_graph *g, cons
     }
     if (word || floats == 1) return SKIVE_OK;
     return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, option,
-                       "%s '%.60s': the model has %u inputs; say for which one: %s NAME=%.60s", option, item,
-                       g->n_inputs, option, item);
+                       "%s '%.*s': the model has %u inputs; say for which one: %s NAME=%.*s", option,
+                       skv_utf8_prefix(item, 60), item, g->n_inputs, option, skv_utf8_prefix(item, 60), item);
 }
 
 /* What an option says of input `index`; *out is NULL or freed by skv_free. */

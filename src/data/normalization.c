@@ -241,8 +241,8 @@ skive_status skive_normalization_parse(skive_context *ctx, const char *text, ski
     }
     status = skv_fail_at(
         ctx, SKIVE_ERR_ARGUMENT, "normalisation",
-        "normalisation '%.60s%s': expected as many means as positive standard deviations, such as 0.286;0.353", text,
-        strlen(text) > 60 ? "..." : "");
+        "normalisation '%.*s%s': expected as many means as positive standard deviations, such as 0.286;0.353",
+        skv_utf8_prefix(text, 60), text, strlen(text) > 60 ? "..." : "");
 done:
     skv_free(ctx, mean);
     skv_free(ctx, std);

@@ -7,56 +7,7 @@
 #include "data/feed.h"
 #include "data/summary.h"
 
-/* Sums of one channel; squares are of differences to the first value, so that nothing cancels. */
-typedef struct moments {
-    double count, shift, sum, squares, least, most;
-} moments;
-
-static void add(moments *m, const float *x, size_t n) {
-    if (n > 0 && m->count == 0) {
-        m->shift = m->least = m->most = (double)x[0];
-    }
-    for (size_t i = 0; i < n; i++) {
-        const double v = (double)x[i], d = v - m->shift;
-        m->sum += d;
-        m->squares += d * d;
-        m->least = v < m->least ? v : m->least;
-        m->most = v > m->most ? v : m->most;
-    }
-    m->count += (double)n;
-}
-
-static void give(const moments *m, double *mean, double *std, double *least, double *most) {
-    const double d = m->sum / m->count, variance = m->squares / m->count - d * d;
-    *mean = *std = *least = *most = NAN;
-    if (m->count == 0) return;
-    *mean = m->shift + d;
-    *std = m->most > m->least && variance > 0 ? sqrt(variance) : 0;
-    *least = m->least;
-    *most = m->most;
-}
-
 /* ---- one split ---- */
-
-/* A sample seen as [outer][channels][inner]. */
-typedef struct view {
-    size_t outer, channels, inner;
-} view;
-
-static view view_of(const skive_dataset *ds) {
-    int axis = ds->channel_axis >= 0 ? ds->channel_axis : ds->rank >= 3 ? skv_channel_axis_of(ds->rank, ds->dims) : -1;
-    view v = {1, 1, ds->size};
-    if (ds->rank == 1 && (ds->content == SKV_CONTENT_WAVE || ds->content == SKV_CONTENT_TOKENS)) return v;
-    if (axis < 0) axis = ds->rank >= 3 || ds->rank == 1 ? 0 : -1;
-    if (axis < 0 || ds->dims[axis] > SKIVE_MAX_CHANNELS) return v;
-    v.inner = 1;
-    for (int d = 0; d < ds->rank; d++) {
-        if (d < axis) v.outer *= (size_t)ds->dims[d];
-        if (d > axis) v.inner *= (size_t)ds->dims[d];
-    }
-    v.channels = (size_t)ds->dims[axis];
-    return v;
-}
 
 static bool all_finite(const float *x, size_t n) {
     float sum = 0; /* NaN if any is NaN or infinite */
@@ -69,7 +20,8 @@ typedef struct pass {
     size_t split;    /* which of the sets */
     float *x;        /* room for the largest input */
     int64_t *labels; /* [label_size] of a mask; or NULL */
-    moments *channels, targets;
+    skv_moments *channels, targets;
+    skv_part_pass *more; /* [out->n_more] */
     skv_progress *progress;
     size_t done;
 } pass;
@@ -91,7 +43,7 @@ static skive_status read_sample(pass *p, size_t index, uint64_t *hash, bool *goo
     skv_survey *s = p->survey;
     const skive_dataset *ds = s->sets[p->split];
     skive_split_summary *out = &s->out->splits[p->split];
-    const view v = view_of(ds);
+    const skv_sample_view v = skv_view_of(ds);
     skive_dataset_info info;
     skive_dataset_get_info(ds, &info);
     *hash = 0;
@@ -111,8 +63,9 @@ static skive_status read_sample(pass *p, size_t index, uint64_t *hash, bool *goo
             return SKIVE_OK;
         }
         *hash = skv_hash64(p->x, in->size * sizeof *p->x, *hash);
+        if (k > 0) skv_part_add(&p->more[k - 1], p->x);
         for (size_t r = 0; k == 0 && r < v.outer * v.channels; r++)
-            add(&p->channels[r % v.channels], p->x + r * v.inner, v.inner);
+            skv_moments_add(&p->channels[r % v.channels], p->x + r * v.inner, v.inner);
     }
     return SKIVE_OK;
 }
@@ -150,7 +103,8 @@ static skive_status run_split(pass *p) {
         bool good;
         SKV_TRY(read_sample(p, i, &hash, &good));
         if (out->per_class) SKV_TRY(count_classes(p, i, &good));
-        if (ds->targets) add(&p->targets, ds->targets + at * ds->target_size, ds->target_size);
+        SKV_TRY(skv_parts_add_targets(s->ctx, ds, i, out->n_more, p->more));
+        if (ds->targets) skv_moments_add(&p->targets, ds->targets + at * ds->target_size, ds->target_size);
         if (good)
             s->seen[s->n_seen++] = (skv_seen){.hash = hash,
                                               .index = (uint32_t)i,
@@ -184,7 +138,7 @@ static skive_status one_split(skv_survey *s, size_t k, skv_progress *progress, s
         if (info.inputs[i].sample_size > largest) largest = info.inputs[i].sample_size;
     out->split = ds->split;
     out->count = ds->count;
-    out->channels = (int64_t)view_of(ds).channels;
+    out->channels = (int64_t)skv_view_of(ds).channels;
     SKV_GO(status, done, skv_alloc_array(s->ctx, largest, sizeof *p.x, &p.x));
     SKV_GO(status, done, skv_alloc_array(s->ctx, (size_t)out->channels, sizeof *p.channels, &p.channels));
     SKV_GO(status, done, skv_alloc_array(s->ctx, 4 * (size_t)out->channels, sizeof *out->mean, &out->mean));
@@ -194,13 +148,16 @@ static skive_status one_split(skv_survey *s, size_t k, skv_progress *progress, s
     if (skv_dataset_labelled(ds))
         SKV_GO(status, done, skv_alloc_array(s->ctx, (size_t)ds->classes + 1, sizeof *out->per_class, &out->per_class));
     if (ds->label_rank) SKV_GO(status, done, skv_alloc_array(s->ctx, ds->label_size, sizeof *p.labels, &p.labels));
+    SKV_GO(status, done, skv_parts_start(s->ctx, ds, out, &p.more));
     count_left_out(s, k);
     SKV_GO(status, done, run_split(&p));
     for (int64_t c = 0; c < out->channels; c++)
-        give(&p.channels[c], &out->mean[c], &out->std[c], &out->least[c], &out->most[c]);
-    give(&p.targets, &out->target_mean, &out->target_std, &out->target_least, &out->target_most);
+        skv_moments_give(&p.channels[c], &out->mean[c], &out->std[c], &out->least[c], &out->most[c]);
+    skv_moments_give(&p.targets, &out->target_mean, &out->target_std, &out->target_least, &out->target_most);
+    skv_parts_finish(out, p.more);
     *done = p.done;
 done:
+    skv_parts_free(s->ctx, out->n_more, p.more);
     skv_free(s->ctx, p.x);
     skv_free(s->ctx, p.labels);
     skv_free(s->ctx, p.channels);
@@ -266,6 +223,7 @@ void skive_data_summary_free(skive_context *ctx, skive_data_summary *s) {
     for (size_t k = 0; k < s->n_splits; k++) {
         skv_free(ctx, s->splits[k].per_class);
         skv_free(ctx, s->splits[k].mean);
+        skv_part_summaries_free(ctx, &s->splits[k]);
     }
     for (size_t i = 0; i < s->n_problems; i++) skv_free(ctx, s->problems[i].text);
     skv_free(ctx, s->splits);

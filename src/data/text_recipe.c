@@ -66,7 +66,8 @@ skive_status skv_text_recipe_agrees(skv_text_recipe *r, const char *spec, const 
     char number[24];
     skv_text t;
     if (skv_option_given(values, "tokens")) SKV_TRY(check_tokens(r, spec, skv_option_text(values, "tokens")));
-    if (skv_option_given(values, "length") && skv_option_integer(values, "length") != r->length) {
+    const int64_t length = skv_option_integer(values, "length"); /* 0: as the model takes */
+    if (length > 0 && length != r->length) {
         skv_text_init(&t, r->ctx);
         skv_text_add_number(&t, (double)r->length);
         memset(number, 0, sizeof number);

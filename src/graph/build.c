@@ -39,7 +39,7 @@ skive_status skv_graph_unique_name(skive_graph *g, const char *base, const char 
         return skv_arena_strdup(g->arena, base, out);
     }
     do {
-        snprintf(name, sizeof name, "%.230s_%u", base, g->next_name++);
+        snprintf(name, sizeof name, "%.*s_%u", skv_utf8_prefix(base, 230), base, g->next_name++);
     } while (skv_names_find(g->name_index, name));
     return skv_arena_strdup(g->arena, name, out);
 }
@@ -143,7 +143,7 @@ static skive_status name_node(skive_graph *g, const char *op, const char *name, 
         return skv_arena_strdup(g->arena, name, out);
     }
     do {
-        snprintf(made, sizeof made, "%.150s_%u", op, g->next_name++);
+        snprintf(made, sizeof made, "%.*s_%u", skv_utf8_prefix(op, 150), op, g->next_name++);
     } while (node_name_taken(g, made));
     return skv_arena_strdup(g->arena, made, out);
 }
@@ -275,7 +275,8 @@ static skive_status emit(skv_builder *b, const char *op, skv_in_list in, skv_att
     for (size_t i = 0; i < n_out; i++) out[i] = NULL;
     for (size_t i = 0; i < n_out; i++) {
         const char *name = NULL;
-        snprintf(base, sizeof base, "%.100s%s%.60s", b->prefix ? b->prefix : "", b->prefix ? "." : "", op);
+        snprintf(base, sizeof base, "%.*s%s%.*s", skv_utf8_prefix(b->prefix ? b->prefix : "", 100),
+                 b->prefix ? b->prefix : "", b->prefix ? "." : "", skv_utf8_prefix(op, 60), op);
         SKV_TRY(skv_graph_unique_name(g, base, &name));
         SKV_TRY(skv_graph_new_value(g, name, &out[i]));
     }

@@ -88,7 +88,8 @@ skive_status skive_graph_copy(skive_context *ctx, const skive_graph *from, skive
 
 static skive_status prefixed(skive_graph *g, const char *prefix, const char *name, const char **out) {
     char text[256];
-    snprintf(text, sizeof text, "%.60s%.190s", prefix ? prefix : "", name);
+    snprintf(text, sizeof text, "%.*s%.*s", skv_utf8_prefix(prefix ? prefix : "", 60), prefix ? prefix : "",
+             skv_utf8_prefix(name, 190), name);
     return skv_graph_unique_name(g, text, out);
 }
 
@@ -126,7 +127,8 @@ static skive_status merge(skive_graph *g, const skive_graph *from, const char *p
     }
     for (uint32_t i = 0; i < from->n_nodes; i++) {
         char name[256];
-        snprintf(name, sizeof name, "%.60s%.190s", prefix ? prefix : "", from->nodes[i]->name);
+        snprintf(name, sizeof name, "%.*s%.*s", skv_utf8_prefix(prefix ? prefix : "", 60), prefix ? prefix : "",
+                 skv_utf8_prefix(from->nodes[i]->name, 190), from->nodes[i]->name);
         SKV_TRY(skv_graph_copy_node(g, from->nodes[i], skive_graph_find_node(g, name) ? NULL : name, map));
     }
     return SKIVE_OK;

@@ -89,7 +89,7 @@ bool skv_shared_has_node(const skive_node *n) {
 
 static skive_status part_name(skive_graph *g, const char *weight, const char *part, const char **out) {
     char text[256];
-    (void)snprintf(text, sizeof text, "%.200s.%s", weight, part);
+    (void)snprintf(text, sizeof text, "%.*s.%s", skv_utf8_prefix(weight, 200), weight, part);
     return skv_graph_unique_name(g, text, out);
 }
 

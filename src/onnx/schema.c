@@ -126,22 +126,25 @@ static bool attributes_fit(const skv_schema *s, const skive_node *n, int opset, 
         const skv_attr *a = &n->attrs[i];
         const skv_schema_attr *known = skv_schema_attr_find(s, a->name);
         if (known && (int)a->type != known->kind) {
-            (void)snprintf(why, size, "attribute %.80s has another type in that opset", a->name);
+            (void)snprintf(why, size, "attribute %.*s has another type in that opset", skv_utf8_prefix(a->name, 80),
+                           a->name);
             return false;
         }
         if (value_since(n, a) > opset) {
-            (void)snprintf(why, size, "%.80s %.80s is unknown in that opset", a->name, a->s);
+            (void)snprintf(why, size, "%.*s %.*s is unknown in that opset", skv_utf8_prefix(a->name, 80), a->name,
+                           skv_utf8_prefix(a->s, 80), a->s);
             return false;
         }
         if (!known && !skv_schema_is_default(n->op_type, a)) {
-            (void)snprintf(why, size, "attribute %.80s is unknown in that opset", a->name);
+            (void)snprintf(why, size, "attribute %.*s is unknown in that opset", skv_utf8_prefix(a->name, 80), a->name);
             return false;
         }
     }
     for (size_t i = 0; i < s->n_attrs; i++) {
         const char *initial = s->attrs[i].initial;
         if (!initial || initial[0] != '!' || has_attribute(n, s->attrs[i].name)) continue;
-        (void)snprintf(why, size, "attribute %.80s is required in that opset", s->attrs[i].name);
+        (void)snprintf(why, size, "attribute %.*s is required in that opset", skv_utf8_prefix(s->attrs[i].name, 80),
+                       s->attrs[i].name);
         return false;
     }
     return true;

@@ -16,7 +16,8 @@ static double number(const skive_node *node, const char *name, const char *plain
 skive_status skv_activation_read(skive_context *ctx, const skive_node *node, skv_activation *out) {
     *out = (skv_activation){.kind = SKV_PW_NONE};
     if (!find(node, &out->kind))
-        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: unknown activation \"%.40s\"", node->op_type,
+        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: unknown activation \"%.*s\"", node->op_type,
+                           skv_utf8_prefix(skv_attr_string(node, "activation", ""), 40),
                            skv_attr_string(node, "activation", ""));
     const skv_pointwise_fn *f = skv_pointwise_at(out->kind);
     out->alpha = number(node, "activation_alpha", "alpha", f ? f->p[0] : 0);
@@ -70,8 +71,8 @@ skive_status skv_requant_read_named(skive_context *ctx, const skive_node *node, 
         out->clamp_hi = (int32_t)hi;
         return SKIVE_OK;
     }
-    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: y_dtype is \"%.40s\", expected u8, s8 or float",
-                       node->op_type, text);
+    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: y_dtype is \"%.*s\", expected u8, s8 or float",
+                       node->op_type, skv_utf8_prefix(text, 40), text);
 }
 
 skive_status skv_q_zero_point(skive_context *ctx, const skive_node *node, const char *name, int32_t *out) {

@@ -59,7 +59,7 @@ skive_status skv_hash_indices(skive_context *ctx, const skv_hash_layer *l, const
 
 skive_status skv_hash_tell(skive_graph *g, const char *weight, const skv_hash_layer *l) {
     char key[256], value[64];
-    (void)snprintf(key, sizeof key, KEY "%.200s", weight);
+    (void)snprintf(key, sizeof key, KEY "%.*s", skv_utf8_prefix(weight, 200), weight);
     if (l)
         (void)snprintf(value, sizeof value, "seed %" PRIu32 " rows %lld columns %lld", l->h.seed, (long long)l->h.rows,
                        (long long)l->h.columns);
@@ -112,7 +112,7 @@ static skive_status hash_weight(skive_graph *g, skive_value *weight, const skv_s
     skv_storage *storage = NULL;
     skive_value *buckets = NULL;
     char name[256];
-    (void)snprintf(name, sizeof name, "%.200s.buckets", weight->name);
+    (void)snprintf(name, sizeof name, "%.*s.buckets", skv_utf8_prefix(weight->name, 200), weight->name);
     SKV_TRY(skv_storage_create(g->ctx, SKIVE_F32, 1, &k, &storage));
     memcpy(storage->tensor.data, values, (size_t)k * sizeof *values);
     const skive_status status =
@@ -226,7 +226,7 @@ skive_status skv_hashed_assign(skive_graph *to, const skive_graph *hashed) {
         char name[256];
         const skive_value *weight = told(to, i, &s, &layer);
         if (!weight) continue;
-        (void)snprintf(name, sizeof name, "%.200s.buckets", weight->name);
+        (void)snprintf(name, sizeof name, "%.*s.buckets", skv_utf8_prefix(weight->name, 200), weight->name);
         const skive_tensor *values = skv_value_tensor(skive_graph_find_value(hashed, name));
         if (!values) continue;
         SKV_GO(status, done, skv_hash_codebook(to->ctx, &layer, values->data, &list[n].other));

@@ -126,7 +126,7 @@ static skive_status bias_to_integer(skive_graph *g, skive_node *n) {
         ((float *)scale->tensor.data)[i] = (float)((double)x.scale * skv_q_weight_scale(&w, i));
     skv_builder b = skv_build(g);
     const skv_attr_init axis = SKV_INT("axis", 0);
-    (void)snprintf(room, sizeof room, "%.230s" SUFFIX, bias->name);
+    (void)snprintf(room, sizeof room, "%.*s" SUFFIX, skv_utf8_prefix(bias->name, 230), bias->name);
     skive_value *q = skv_emit_param(&b, skive_graph_find_value(g, room) ? NULL : room, codes);
     skive_value *s = b.status == SKIVE_OK ? skv_emit_param(&b, NULL, scale) : NULL;
     if (!s) skv_storage_release(scale);

@@ -27,13 +27,16 @@ static const skv_option budgets[] = {
 
 /* The median times of one run of each graph, measured in turns. ERR_UNSUPPORTED: a plan needs sizes that are not
  * known. */
-static skive_status time_graphs(skive_context *ctx, const skive_graph *const *graphs, size_t n, double *seconds) {
+static skive_status time_graphs(const skv_pruning *p, const skive_graph *const *graphs, size_t n, double *seconds) {
     enum { MOST = 8 };
+    skive_context *ctx = p->ctx;
     skive_plan *plans[MOST] = {NULL};
     skive_cost_time times[MOST];
     double reorders[MOST];
     skive_plan_options o = skive_plan_options_default();
     skive_status status = SKIVE_OK;
+    o.shapes = p->o->shapes;
+    o.n_shapes = p->o->n_shapes;
     for (size_t i = 0; i < n && status == SKIVE_OK; i++) status = skive_plan_create(ctx, graphs[i], &o, &plans[i]);
     if (status == SKIVE_OK) status = skv_cost_measure(NULL, ctx, (const skive_plan *const *)plans, n, times, reorders);
     for (size_t i = 0; i < n; i++) {
@@ -43,11 +46,26 @@ static skive_status time_graphs(skive_context *ctx, const skive_graph *const *gr
     return status;
 }
 
-static skive_status size_of(skive_context *ctx, const skive_graph *g, skive_prune_size *out) {
+/* Of the sizes of inputs that are given. */
+static skive_status cost_with_shapes(const skv_pruning *p, const skive_graph *g, skive_cost *out) {
+    const skive_prune_options *o = p->o;
+    skive_graph *copy = NULL;
+    if (o->n_shapes == 0) return skive_graph_cost(g, out);
+    SKV_TRY(skive_graph_copy(p->ctx, g, &copy));
+    skive_status status = SKIVE_OK;
+    for (size_t i = 0; i < o->n_shapes && status == SKIVE_OK; i++)
+        status = skive_graph_bind_input(copy, o->shapes[i].input, o->shapes[i].rank, o->shapes[i].dims);
+    if (status == SKIVE_OK) status = skive_graph_cost(copy, out);
+    skive_graph_free(copy);
+    return status;
+}
+
+static skive_status size_of(const skv_pruning *p, const skive_graph *g, skive_prune_size *out) {
+    skive_context *ctx = p->ctx;
     skive_cost cost;
     void *bytes = NULL;
     size_t n = 0;
-    SKV_TRY(skive_graph_cost(g, &cost));
+    SKV_TRY(cost_with_shapes(p, g, &cost));
     SKV_TRY(skive_onnx_serialize(ctx, g, NULL, &bytes, &n));
     skive_onnx_free_bytes(ctx, bytes);
     *out = (skive_prune_size){.macs = cost.macs, .parameters = cost.parameters, .bytes = (int64_t)n, .seconds = NAN};
@@ -69,22 +87,21 @@ typedef struct search {
 } search;
 
 static skive_status cost_of(const search *s, const skive_graph *g, double *out) {
-    skive_context *ctx = s->p->ctx;
     if (s->by == LATENCY) {
         const skive_graph *const both[] = {s->dense, g};
         double seconds[2];
-        SKV_TRY(time_graphs(ctx, both, 2, seconds));
+        SKV_TRY(time_graphs(s->p, both, 2, seconds));
         *out = seconds[1] / seconds[0] * s->before;
         return SKIVE_OK;
     }
     if (s->by == BYTES) {
         skive_prune_size size;
-        SKV_TRY(size_of(ctx, g, &size));
+        SKV_TRY(size_of(s->p, g, &size));
         *out = (double)size.bytes;
         return SKIVE_OK;
     }
     skive_cost cost;
-    SKV_TRY(skive_graph_cost(g, &cost));
+    SKV_TRY(cost_with_shapes(s->p, g, &cost));
     *out = s->by == MACS ? (double)cost.macs : (double)cost.parameters;
     return SKIVE_OK;
 }
@@ -158,6 +175,13 @@ static skive_status refuse(search *s, double budget, double least) {
         skv_text_add(&in_the_way, "%s'%s' (%s%s%s)", told++ ? ", " : "", l.value->name, l.why, l.by ? ": " : "",
                      l.by ? l.by : "");
     }
+    size_t skipped = 0;
+    for (size_t i = 0; i < s->p->report.n_layers; i++) {
+        const skive_prune_layer *l = &s->p->report.layers[i];
+        if (l->refused && skipped++ < 3)
+            skv_text_add(&in_the_way, "%s'%s' (%s)", told++ ? ", " : "", l->parameter, l->refused);
+    }
+    if (skipped > 3) skv_text_add(&in_the_way, " and %zu more that are excluded", skipped - 3);
     skive_status status = in_the_way.status;
     const bool time = s->by == LATENCY;
     if (status == SKIVE_OK)
@@ -196,7 +220,7 @@ static skive_status fastest(search *s, double budget, skive_graph **out, int64_t
         timed[n] = g[i];
         index[n++] = i;
     }
-    if (status == SKIVE_OK && time_graphs(ctx, timed, n, seconds) == SKIVE_OK) {
+    if (status == SKIVE_OK && time_graphs(s->p, timed, n, seconds) == SKIVE_OK) {
         for (size_t k = 1; k < n; k++)
             if (seconds[k] < 0.97 * seconds[best]) best = k;
     } else if (status == SKIVE_OK) {
@@ -305,7 +329,7 @@ static skive_status take_budget(search *s) {
     }
     if (s->by == LATENCY) {
         double seconds;
-        SKV_TRY(time_graphs(s->p->ctx, &s->dense, 1, &seconds));
+        SKV_TRY(time_graphs(s->p, &s->dense, 1, &seconds));
         s->before = seconds;
     } else {
         SKV_TRY(cost_of(s, s->dense, &s->before));
@@ -318,9 +342,12 @@ static skive_status take_budget(search *s) {
 static skive_status check_runs(const search *s) {
     skive_context *ctx = s->p->ctx;
     skive_plan *before = NULL, *after = NULL;
+    skive_plan_options o = skive_plan_options_default();
     skive_status status = SKIVE_OK;
-    if (skive_plan_create(ctx, s->dense, NULL, &before) == SKIVE_OK) {
-        status = skive_plan_create(ctx, s->p->work, NULL, &after);
+    o.shapes = s->p->o->shapes;
+    o.n_shapes = s->p->o->n_shapes;
+    if (skive_plan_create(ctx, s->dense, &o, &before) == SKIVE_OK) {
+        status = skive_plan_create(ctx, s->p->work, &o, &after);
         if (status != SKIVE_OK && status != SKIVE_ERR_MEMORY) {
             char why[512];
             (void)snprintf(why, sizeof why, "%s", skive_context_message(ctx));
@@ -379,9 +406,9 @@ static skive_status compare(search *s) {
     skv_pruning *p = s->p;
     const skive_graph *const both[] = {s->dense, p->work};
     double seconds[2];
-    SKV_TRY(size_of(p->ctx, s->dense, &p->report.before));
-    SKV_TRY(size_of(p->ctx, p->work, &p->report.after));
-    if (time_graphs(p->ctx, both, 2, seconds) != SKIVE_OK) return SKIVE_OK;
+    SKV_TRY(size_of(p, s->dense, &p->report.before));
+    SKV_TRY(size_of(p, p->work, &p->report.after));
+    if (time_graphs(p, both, 2, seconds) != SKIVE_OK) return SKIVE_OK;
     p->report.before.seconds = seconds[0];
     p->report.after.seconds = seconds[1];
     return SKIVE_OK;

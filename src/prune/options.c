@@ -184,6 +184,14 @@ static skive_status check_channels(const skv_pruning *p) {
                            "a budget of macs, params, bytes or latency is for the granularity 'channel'; '%s' sets "
                            "weights to zero, which makes a model neither smaller nor faster by itself",
                            p->granularity->name);
+    if (!p->granularity->removes && o->n_shapes > 0)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "shape",
+                           "shapes of inputs are for the costs of channels; '%s' has no use for them",
+                           p->granularity->name);
+    for (size_t i = 0; i < o->n_shapes; i++) {
+        if (!o->shapes || !o->shapes[i].input)
+            return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "shape", "the shape of an input has no name");
+    }
     if (!p->granularity->removes) return SKIVE_OK;
     if (o->lossless || o->zeros) {
         SKV_TRY(check_dead(p, given));

@@ -135,7 +135,7 @@ static skive_status weight_pair(skv_builder *b, skive_node *n, const skv_point *
         skv_storage_release(s);
         return status;
     }
-    snprintf(name, sizeof name, "%.230s_quantized", w->name);
+    snprintf(name, sizeof name, "%.*s_quantized", skv_utf8_prefix(w->name, 230), w->name);
     skive_value *integer = skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, q);
     skive_value *scale = skv_emit_param(b, NULL, s);
     skive_value *dq = per_channel
@@ -172,7 +172,7 @@ static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, 
         skv_note(ctx, "node '%s': %lld biases exceed the range of their scale and were clipped", n->name,
                  (long long)clipped);
     }
-    snprintf(name, sizeof name, "%.230s_quantized", n->inputs[2]->name);
+    snprintf(name, sizeof name, "%.*s_quantized", skv_utf8_prefix(n->inputs[2]->name, 230), n->inputs[2]->name);
     skive_value *integer = skv_emit_param(b, skive_graph_find_value(b->graph, name) ? NULL : name, q);
     skive_value *scale = skv_emit_param(b, NULL, s);
     skive_value *dq = n_scales > 1

@@ -207,7 +207,8 @@ skive_status skv_share_add_codebook(skv_sharing *s, const float *entries, size_t
     const char *name = NULL;
     char text[256];
     skv_storage *storage = NULL;
-    (void)snprintf(text, sizeof text, "%.200s.codebook", weight ? weight->value->name : "shared");
+    (void)snprintf(text, sizeof text, "%.*s.codebook", skv_utf8_prefix(weight ? weight->value->name : "shared", 200),
+                   weight ? weight->value->name : "shared");
     SKV_TRY(skv_graph_unique_name(s->work, text, &name));
     SKV_TRY(skv_storage_create(s->ctx, SKIVE_F32, 1, &dims, &storage));
     memcpy(storage->tensor.data, entries, n * sizeof *entries);

@@ -129,12 +129,21 @@ static skive_status tell_others(const skive_graph *g, const skv_role *roles) {
     return skv_text_note_once(&t);
 }
 
-/* Zeros of a model that was pruned elsewhere. */
-static void tell_zeros(const skive_graph *g, const skive_train_options *o, const skv_role *roles) {
+static bool is_ruled(const skv_rule_use *rules, size_t n, const skive_value *v) {
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rules[i].parameter, v->name) == 0) return true;
+    }
+    return false;
+}
+
+/* Zeros of a model that was pruned elsewhere; who comes with rules for a weight knows what its zeros are. */
+static void tell_zeros(const skive_graph *g, const skive_train_options *o, const skv_role *roles,
+                       const skv_rule_use *rules, size_t n_rules) {
     for (uint32_t i = 0; i < g->n_values && !o->keep_zeros; i++) {
         const skive_value *v = g->values[i];
         const skive_tensor *t = skv_value_tensor(v);
         if (!t || t->dtype != SKIVE_F32 || !v->trainable || v->keeps_zeros || !skv_role_decays(roles[i])) continue;
+        if (is_ruled(rules, n_rules, v)) continue;
         const float *x = t->data;
         const int64_t n = skive_tensor_count(t);
         int64_t zero = 0;
@@ -148,7 +157,8 @@ static void tell_zeros(const skive_graph *g, const skive_train_options *o, const
     }
 }
 
-skive_status skv_params_choose(skive_graph *g, const skive_train_options *o) {
+skive_status skv_params_choose(skive_graph *g, const skive_train_options *o, const skv_rule_use *rules,
+                               size_t n_rules) {
     skv_role *roles = NULL;
     SKV_TRY(set_all(g, o->train, true));
     SKV_TRY(set_all(g, o->freeze, false));
@@ -156,7 +166,7 @@ skive_status skv_params_choose(skive_graph *g, const skive_train_options *o) {
     SKV_TRY(skv_graph_roles(g->ctx, g, &roles));
     skive_status status = tell_trained(g, roles);
     if (status == SKIVE_OK) status = tell_others(g, roles);
-    tell_zeros(g, o, roles);
+    tell_zeros(g, o, roles, rules, n_rules);
     skv_free(g->ctx, roles);
     return status;
 }

@@ -249,11 +249,11 @@ static bool has_accuracy(const fit_state *s) { return s->info.labelled && s->hea
 
 static skive_status report_progress(fit_state *s, int epoch) {
     const skv_checkpoint *p = &s->point;
-    char accuracy[32] = "";
+    char accuracy[32] = "", loss[24];
     if (has_accuracy(s))
         snprintf(accuracy, sizeof accuracy, "  accuracy %.2f %%", 100.0 * (double)p->right / (double)p->seen);
-    return skv_progress_at(&s->progress, (double)p->steps, "epoch %d/%d  loss %.4f%s", epoch + 1, s->o->epochs,
-                           p->loss_sum / (double)p->seen, accuracy);
+    return skv_progress_at(&s->progress, (double)p->steps, "epoch %d/%d  loss %s%s", epoch + 1, s->o->epochs,
+                           skv_fit_loss_text(p->loss_sum / (double)p->seen, loss, sizeof loss), accuracy);
 }
 
 /* Done with the model that is to be written, which callbacks may put in the place of the one that is trained. */
@@ -380,7 +380,7 @@ static skive_status set_up(fit_state *s) {
     if (s->batch < 1) return skv_fail_at(s->ctx, SKIVE_ERR_DATA, s->info.spec, "%s: no training samples", s->info.spec);
     SKV_TRY(skive_graph_copy(s->ctx, s->fit->model, &s->current));
     SKV_TRY(skv_params_mark_trainable(s->current));
-    SKV_TRY(skv_params_choose(s->current, o));
+    SKV_TRY(skv_params_choose(s->current, o, s->fit->rules, s->fit->n_rules));
     SKV_TRY(skv_rule_uses_collect(s->current, o->rules, s->fit->rules, s->fit->n_rules, &s->rules));
     SKV_TRY(skv_params_unshare(s->current));
     SKV_TRY(skive_graph_copy(s->ctx, s->current, &s->best));

@@ -127,6 +127,8 @@ size_t skv_fit_reserve(skive_context *ctx, const skive_graph *model, const skv_f
 
 /* ---- what a run tells ---- */
 
+/* With four decimals, or in fewer digits where it is large. */
+const char *skv_fit_loss_text(double loss, char *buffer, size_t size);
 void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const skive_epoch_report *row);
 /* Notes options that change nothing, or not what they seem to: `classes` says what the data have. */
 skive_status skv_fit_tell_idle(skive_context *ctx, const skv_course *course, bool classes);

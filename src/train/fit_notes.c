@@ -4,17 +4,23 @@
 
 #include "train/train.h"
 
+const char *skv_fit_loss_text(double loss, char *buffer, size_t size) {
+    (void)snprintf(buffer, size, fabs(loss) < 1e5 || isnan(loss) ? "%.4f" : "%.6g", loss);
+    return buffer;
+}
+
 void skv_fit_log_epoch(skive_context *ctx, const char *what, int epochs, const skive_epoch_report *row) {
-    char train[48] = "", validation[48] = "";
+    char train[48] = "", validation[48] = "", number[24];
     if (!isnan(row->train_accuracy)) snprintf(train, sizeof train, "  train %.2f %%", 100 * row->train_accuracy);
     if (!isnan(row->validation_accuracy))
         snprintf(validation, sizeof validation, "  validation %.2f %%", 100 * row->validation_accuracy);
     else if (!isnan(row->validation_rmse))
         snprintf(validation, sizeof validation, "  validation RMSE %.6g", row->validation_rmse);
     else if (!isnan(row->validation_loss))
-        snprintf(validation, sizeof validation, "  validation loss %.4f", row->validation_loss);
-    skv_log(ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %.4f%s%s  rate %.5f  %.1f s", what, row->epoch, epochs,
-            row->loss, train, validation, row->learning_rate, row->seconds);
+        snprintf(validation, sizeof validation, "  validation loss %s",
+                 skv_fit_loss_text(row->validation_loss, number, sizeof number));
+    skv_log(ctx, SKIVE_LOG_INFO, "%s epoch %d/%d  loss %s%s%s  rate %.5f  %.1f s", what, row->epoch, epochs,
+            skv_fit_loss_text(row->loss, number, sizeof number), train, validation, row->learning_rate, row->seconds);
 }
 
 void skv_fit_note_chance(skive_context *ctx, const char *what, const skive_dataset_info *info,

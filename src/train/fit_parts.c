@@ -46,11 +46,13 @@ static skive_status rate_step(void *user, int64_t i, double rate, double *loss) 
     const size_t batches = skive_loader_batches(s->loader);
     skive_batch batch;
     int64_t correct;
+    char text[24];
     if ((size_t)i % batches == 0) SKV_TRY(skive_loader_start_epoch(s->loader, (uint64_t)((size_t)i / batches)));
     SKV_TRY(skive_loader_next(s->loader, &batch));
     SKV_TRY(skv_fit_feed_batch(s, &batch, (double)(i + 1) / (double)batches));
     SKV_TRY(skv_trainer_step(s->trainer, rate, loss, &correct));
-    return skv_progress_at(&s->progress, (double)i + 1, "rate %.3g  loss %.4f", rate, *loss);
+    return skv_progress_at(&s->progress, (double)i + 1, "rate %.3g  loss %s", rate,
+                           skv_fit_loss_text(*loss, text, sizeof text));
 }
 
 skive_status skv_fit_find_rate(fit_state *s) {

@@ -42,7 +42,8 @@ static const skv_rule_use *use_of(const skv_rule *rule, const skv_rule_use *uses
 
 static skive_status parse(const skv_rule_site *at, const skv_rule *rule, const skv_param *p, skv_option_values *out) {
     char owner[300];
-    (void)snprintf(owner, sizeof owner, "rule '%s' of '%.200s'", rule->name, p->value->name);
+    (void)snprintf(owner, sizeof owner, "rule '%s' of '%.*s'", rule->name, skv_utf8_prefix(p->value->name, 200),
+                   p->value->name);
     return skv_options_parse(at->ctx, owner, rule->options, rule->n_options, at->use ? at->use->text : NULL, out);
 }
 

@@ -45,7 +45,7 @@ skive_status skive_train_scope_of(skive_context *ctx, const skive_graph *graph, 
     SKV_TRY(skv_train_options_take(ctx, options, &o));
     SKV_TRY(skive_graph_copy(ctx, graph, &g));
     SKV_GO(status, done, skive_graph_to_inference(g));
-    SKV_GO(status, done, skv_params_choose(g, &o));
+    SKV_GO(status, done, skv_params_choose(g, &o, NULL, 0));
     SKV_GO(status, done, skv_graph_roles(ctx, g, &roles));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)g->n_values + 1, sizeof *s.parameters, &s.parameters));
     for (uint32_t i = 0; i < g->n_values; i++) {

@@ -108,9 +108,9 @@ skive_status skv_first_outputs(skive_context *ctx, const skive_graph *g, skive_d
 skive_status skv_params_unshare(skive_graph *g);
 /* Unless something is marked, marks what is learned by its role (graph/weights.h). */
 skive_status skv_params_mark_trainable(skive_graph *g);
-/* Adds what the options train and takes away what they freeze, and notes what is trained and what is not. Errors:
- * NOT_FOUND (a pattern that no parameter has). */
-skive_status skv_params_choose(skive_graph *g, const skive_train_options *o);
+/* Adds what the options train and takes away what they freeze, and notes what is trained and what is not. `rules` are
+ * those that the run itself brings. Errors: NOT_FOUND (a pattern that no parameter has). */
+skive_status skv_params_choose(skive_graph *g, const skive_train_options *o, const skv_rule_use *rules, size_t n_rules);
 /* The name under which a user knows the parameter: that of a shared weight instead of its codebook's. */
 const char *skv_param_known_as(const skive_value *v);
 /* The number of epochs after which the options begin to train the parameter; 0: from the start. */

@@ -36,8 +36,8 @@ skive_status skv_conv_pad_rule(skive_context *ctx, const skive_node *node, skv_p
         return SKIVE_OK;
     }
     return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name,
-                       "%s: auto_pad is \"%.40s\", expected NOTSET, SAME_UPPER, SAME_LOWER or VALID", node->op_type,
-                       text);
+                       "%s: auto_pad is \"%.*s\", expected NOTSET, SAME_UPPER, SAME_LOWER or VALID", node->op_type,
+                       skv_utf8_prefix(text, 40), text);
 }
 
 /* One axis, everything but in and out set; `in` is known. */

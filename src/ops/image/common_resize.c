@@ -15,7 +15,8 @@ static skive_status read_name(skive_context *ctx, const skive_node *node, const 
             return SKIVE_OK;
         }
     }
-    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: unknown %s \"%.40s\"", node->op_type, attribute, text);
+    return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: unknown %s \"%.*s\"", node->op_type, attribute,
+                       skv_utf8_prefix(text, 40), text);
 }
 
 typedef enum keep_ratio { STRETCH, NOT_LARGER, NOT_SMALLER } keep_ratio;

@@ -64,9 +64,9 @@ static skive_status read_fixed(skive_context *ctx, const skive_node *node, size_
     if (!out->fixed && strcmp(rounding, "even") == 0) return SKIVE_OK;
     if (!out->fixed || (!out->single && strcmp(rounding, "double") != 0))
         return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name,
-                           "%s: rounding is \"%.40s\"; expected even with float multipliers, double or single with "
+                           "%s: rounding is \"%.*s\"; expected even with float multipliers, double or single with "
                            "fixed-point ones",
-                           node->op_type, rounding);
+                           node->op_type, skv_utf8_prefix(rounding, 40), rounding);
     if (!out->q31 || !out->shift || n_q31 != n || n_shift != n)
         return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name,
                            "%s: multiplier_q31 and multiplier_shift must have %zu integers each", node->op_type, n);

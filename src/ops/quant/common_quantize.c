@@ -134,8 +134,8 @@ skive_status skv_fake_quantizer_of(skive_context *ctx, const skive_node *node, s
     const char *text = skv_attr_string(node, "grid", "");
     const skive_status status = skv_quantizer_parse(ctx, text, out);
     if (status == SKIVE_ERR_ARGUMENT || (status == SKIVE_OK && skv_grid_has_option(out->grid, "levels")))
-        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: \"%.40s\" is not a number grid with fixed levels",
-                           node->op_type, text);
+        return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: \"%.*s\" is not a number grid with fixed levels",
+                           node->op_type, skv_utf8_prefix(text, 40), text);
     return status;
 }
 
