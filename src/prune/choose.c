@@ -15,8 +15,7 @@ static void tie_to_mask(skv_prunable *l, double margin) {
     }
 }
 
-skive_status skv_prune_score(skv_pruning *p) {
-    SKV_TRY(skv_prune_look(p));
+static skive_status score_seen(skv_pruning *p) {
     for (size_t i = 0; i < p->n; i++) {
         skv_prunable *l = &p->layers[i];
         const skv_score_args a = {.ctx = p->ctx,
@@ -32,6 +31,16 @@ skive_status skv_prune_score(skv_pruning *p) {
         SKV_TRY(p->criterion->score(&a));
     }
     return SKIVE_OK;
+}
+
+skive_status skv_prune_score(skv_pruning *p) {
+    SKV_TRY(skv_prune_look(p));
+    return score_seen(p);
+}
+
+/* In parts each removes the same fraction of what is left. */
+static double in_part(const skv_pruning *p, double sparsity) {
+    return p->part > 0 ? 1 - pow(1 - sparsity, p->part) : sparsity;
 }
 
 static int64_t part(double sparsity, int64_t n) { return (int64_t)(sparsity * (double)n + 0.5); }
@@ -66,7 +75,7 @@ static skive_status choose_over_all(skv_pruning *p, double sparsity) {
 static skive_status choose_shared(skv_pruning *p, double progress) {
     const skive_prune_options *o = p->o;
     const bool by_threshold = o->threshold > 0 || o->threshold_std > 0;
-    const double sparsity = p->schedule->sparsity(o->sparsity, progress);
+    const double sparsity = in_part(p, p->schedule->sparsity(o->sparsity, progress));
     if (!by_threshold && !o->per_layer) return choose_over_all(p, sparsity);
     for (size_t i = 0; i < p->n_shared; i++) {
         skv_prunable *l = &p->layers[i];
@@ -82,10 +91,15 @@ static skive_status choose_shared(skv_pruning *p, double progress) {
 }
 
 skive_status skv_prune_choose(skv_pruning *p, double progress, double margin) {
-    SKV_TRY(skv_prune_score(p));
+    SKV_TRY(skv_prune_look(p));
+    return skv_prune_choose_seen(p, progress, margin);
+}
+
+skive_status skv_prune_choose_seen(skv_pruning *p, double progress, double margin) {
+    SKV_TRY(score_seen(p));
     for (size_t i = 0; i < p->n; i++) tie_to_mask(&p->layers[i], margin);
     SKV_TRY(choose_shared(p, progress));
     for (size_t i = p->n_shared; i < p->n; i++)
-        SKV_TRY(choose_one(p, &p->layers[i], p->schedule->sparsity(*p->layers[i].own, progress)));
+        SKV_TRY(choose_one(p, &p->layers[i], in_part(p, p->schedule->sparsity(*p->layers[i].own, progress))));
     return SKIVE_OK;
 }

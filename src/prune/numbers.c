@@ -56,7 +56,11 @@ static bool item_of(const skv_prunable *l, const skv_data_need *need, skv_probe_
                                                       : output_of(l, &axis);
     if (!v) return false;
     *out = (skv_probe_item){.value = v->name, .of = need->of, .axis = axis, .reducer = skv_reducer_find(need->reducer)};
-    return true;
+    if (strcmp(need->reducer, "moments") != 0) return true;
+    /* Of what stands in the window of a convolution, or along the last axis. */
+    const bool conv = skv_node_is(l->node, SKV_OP_CONV);
+    if (conv) out->user = (void *)l->node;
+    return conv || axis == v->type.rank - 1;
 }
 
 /* ---- the probe ---- */

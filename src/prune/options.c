@@ -214,6 +214,11 @@ static skive_status check_channels(const skv_pruning *p) {
 static skive_status check_target(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
     SKV_TRY(check_channels(p));
+    if (p->granularity->removes && p->criterion->refits)
+        return skv_fail_at(
+            p->ctx, SKIVE_ERR_ARGUMENT, "criterion",
+            "the criterion '%s' fits single weights anew, which it does not do for channels; use another",
+            p->criterion->name);
     if (p->granularity->removes) return SKIVE_OK;
     if (p->criterion->channels_only)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "criterion",

@@ -33,6 +33,7 @@ static float *data_of(const skv_prunable *l) { return l->value->storage->tensor.
 /* Training gives parameters new storages, so each step looks again. */
 static skive_status mask_to(skv_pruning *p, double progress) {
     for (size_t i = 0; i < p->n; i++) p->layers[i].weight = data_of(&p->layers[i]);
+    if (p->criterion->refits) return skv_prune_refit(p, progress);
     SKV_TRY(skv_prune_choose(p, progress, 0));
     if (p->o->surgery) return SKIVE_OK; /* training needs all weights */
     for (size_t i = 0; i < p->n; i++) {

@@ -61,6 +61,7 @@ typedef struct skv_criterion {
     /* Instead of needs: finds the numbers of all layers by itself (skv_look_*), into numbers[0]. */
     skive_status (*look)(skv_pruning *p);
     bool needs_data; /* `look` reads the training set */
+    bool refits;     /* the kept weights are fitted to make up for those that go (refit.c) */
     skive_status (*score)(const skv_score_args *a);
 } skv_criterion;
 size_t skv_criterion_count(void);
@@ -196,7 +197,8 @@ struct skv_pruning {
     skv_prunable *layers; /* those with a sparsity of their own come last */
     skive_mask *masks;    /* of the layers, in their order */
     size_t n, n_shared;
-    bool tuned; /* an epoch of fine-tuning is done */
+    bool tuned;  /* an epoch of fine-tuning is done */
+    double part; /* of what a choice removes, as a power of what stays; 0: all */
     skive_prune_report report;
 };
 
@@ -259,6 +261,10 @@ skive_status skv_look_hessian(skv_pruning *p, skv_look_vector *x);
 /* Scores layers[].weight and sets layers[].keep at the schedule's place `progress`. What is gone stays gone; with a
  * margin it returns where its score beats the threshold by it, and what is there goes where it falls short by it. */
 skive_status skv_prune_choose(skv_pruning *p, double progress, double margin);
+/* The same with the numbers of the data that are there. */
+skive_status skv_prune_choose_seen(skv_pruning *p, double progress, double margin);
+/* Chooses in parts, and fits the weights that stay, for criteria that say so. */
+skive_status skv_prune_refit(skv_pruning *p, double progress);
 
 /* The scores of all elements of p->layers. */
 skive_status skv_prune_score(skv_pruning *p);
