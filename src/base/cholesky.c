@@ -1,5 +1,5 @@
-/* Cholesky's method from the last column to the first, in blocks of columns: what later columns subtract from a block is
- * computed row by row, while the rows of the block stay in the cache. */
+/* Cholesky's method from the last column to the first, in blocks of columns: what later columns subtract from a block
+ * is computed row by row, while the rows of the block stay in the cache. */
 #include "base/cholesky.h"
 
 #include <math.h>

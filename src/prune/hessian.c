@@ -1,5 +1,5 @@
-/* The squared error of a layer's output is quadratic in each row of its weights: e = (v - w)^T H (v - w), with H the mean
- * of x x^T (Hassibi & Stork 1993; layer by layer: Dong, Chen & Pan 2017; Frantar & Alistarh 2022, 2023). */
+/* The squared error of a layer's output is quadratic in each row of its weights: e = (v - w)^T H (v - w), with H the
+ * mean of x x^T (Hassibi & Stork 1993; layer by layer: Dong, Chen & Pan 2017; Frantar & Alistarh 2022, 2023). */
 #include "prune/hessian.h"
 
 #include <string.h>
