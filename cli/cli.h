@@ -359,6 +359,12 @@ json_t *cli_quantize_json(const skive_quantize_report *r);
 void cli_quantize_print_left(const skive_quantize_report *r);
 void cli_quantize_print_plan(const skive_quantize_report *r); /* of a dry run */
 void cli_quantize_print_control(const skive_quantize_control *c);
+/* Under a budget: bits for each layer. */
+bool cli_quantize_has_budget(const cli_args *a);
+skive_status cli_quantize_bits(cli_args *a, skive_graph *g, const skive_bits_options *given,
+                               const skive_quantize_options *how, skive_quantize_report *r, skive_bits_report *bits);
+json_t *cli_quantize_bits_json(const skive_bits_report *r);
+void cli_quantize_print_bits(const skive_bits_report *r);
 json_t *cli_quantize_control_json(const skive_quantize_control *c);
 /* A packed file's parameters, and its bytes by purpose. */
 void cli_print_pack_rows(const skive_pack_report *r);

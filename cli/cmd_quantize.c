@@ -91,8 +91,8 @@ static skive_status no_samples(void *user, int64_t index, skive_tensor *inputs, 
     return SKIVE_ERR_NOT_FOUND;
 }
 
-static skive_status calibrate(cli_args *a, skive_graph *g, skive_quantize_options *o, skive_quantize_report *r,
-                              skive_quantize_control *c) {
+static skive_status calibrate(cli_args *a, skive_graph *g, const skive_bits_options *b, skive_quantize_options *o,
+                              skive_quantize_report *r, skive_quantize_control *c, skive_bits_report *bits) {
     const char *data = cli_text(a, "data", NULL);
     double max_drop = 0;
     cli_shapes shapes;
@@ -102,11 +102,12 @@ static skive_status calibrate(cli_args *a, skive_graph *g, skive_quantize_option
     o->n_shapes = shapes.n;
     if (cli_has(a, "max-drop")) status = cli_number_in(a, "max-drop", 0, 100, &max_drop);
     if (status == SKIVE_OK)
-        status = o->dry_run               ? skive_quantize_feed(a->ctx, g, no_samples, NULL, o, r)
-                 : has_no_data(a)         ? skive_quantize_data_free(a->ctx, g, o, r)
-                 : cli_has(a, "max-drop") ? within(a, g, data, max_drop, o, r, c)
-                 : cli_has(a, "input")    ? from_inputs(a, g, o, r)
-                                          : from_data(a, g, data, o, r);
+        status = cli_quantize_has_budget(a) ? cli_quantize_bits(a, g, b, o, r, bits)
+                 : o->dry_run               ? skive_quantize_feed(a->ctx, g, no_samples, NULL, o, r)
+                 : has_no_data(a)           ? skive_quantize_data_free(a->ctx, g, o, r)
+                 : cli_has(a, "max-drop")   ? within(a, g, data, max_drop, o, r, c)
+                 : cli_has(a, "input")      ? from_inputs(a, g, o, r)
+                                            : from_data(a, g, data, o, r);
     cli_free_shapes(&shapes);
     return status;
 }
@@ -139,7 +140,8 @@ static const char *grid_of(const cli_args *a) {
 }
 
 static skive_status check_no_data(cli_args *a) {
-    static const char *const sampled[] = {"max-drop", "calibration", "samples", "batch", "shape"};
+    static const char *const sampled[] = {"max-drop", "calibration", "samples",        "batch",
+                                          "shape",    "bytes",       "bit-operations", "latency"};
     static const char *const range[] = {"input-low", "input-high"};
     for (size_t i = 0; has_no_data(a) && i < CLI_COUNT(sampled); i++)
         if (cli_has(a, sampled[i]))
@@ -153,8 +155,9 @@ static skive_status check_no_data(cli_args *a) {
 }
 
 static skive_status check_how(cli_args *a, bool *data_free) {
-    static const char *const sampled[] = {"data",  "input",       "max-drop", "calibration", "samples",        "batch",
-                                          "shape", "activations", "equalize", "absorb-bias", "bias-correction"};
+    static const char *const sampled[] = {
+        "data",        "input",    "max-drop",    "calibration",     "samples", "batch",          "shape",
+        "activations", "equalize", "absorb-bias", "bias-correction", "bytes",   "bit-operations", "latency"};
     /* With samples --weights is the grid of static quantization. */
     const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input");
     const int ways =
@@ -227,6 +230,7 @@ static skive_status run(cli_args *a) {
     skive_quantize_options o = skive_quantize_options_default();
     skive_quantize_report report = {0};
     skive_quantize_control control = {0};
+    skive_bits_report bits = {0};
     skive_graph *g = NULL;
     cli_sizes before = {0}, after = {0};
     const bool dry = cli_has(a, "dry-run");
@@ -265,7 +269,7 @@ static skive_status run(cli_args *a) {
         skive_options_free(given);
         return status;
     }
-    if (status == SKIVE_OK) status = calibrate(a, g, &o, &report, &control);
+    if (status == SKIVE_OK) status = calibrate(a, g, skive_options_bits(given), &o, &report, &control, &bits);
     if (status == SKIVE_OK && o.dry_run) tell_plan(a, &report, &before);
     if (status == SKIVE_OK && !o.dry_run) status = cli_save(a, g, output);
     if (status == SKIVE_OK && !o.dry_run) status = cli_sizes_of(a, output, g, &after);
@@ -273,12 +277,14 @@ static skive_status run(cli_args *a) {
         cli_quantize_warn(&report);
         if (a->json) {
             json_t *j = cli_quantize_json(&report);
-            if (cli_has(a, "max-drop")) json_object_set_new(j, "control", cli_quantize_control_json(&control));
+            if (bits.n_layers) json_object_set_new(j, "bits", cli_quantize_bits_json(&bits));
+            if (control.n_layers) json_object_set_new(j, "control", cli_quantize_control_json(&control));
             cli_set_sizes(j, &before, &after);
             cli_print_json(j);
         } else {
             cli_quantize_print(&report, cli_has(a, "table"));
-            if (cli_has(a, "max-drop")) cli_quantize_print_control(&control);
+            if (bits.n_layers) cli_quantize_print_bits(&bits);
+            if (control.n_layers) cli_quantize_print_control(&control);
             cli_print_sizes(&before, &after, output);
         }
     }
@@ -289,6 +295,13 @@ static skive_status run(cli_args *a) {
         else
             cli_quantize_print_control(&control);
     }
+    if (status == SKIVE_ERR_GOAL && bits.n_layers) {
+        if (a->json)
+            cli_print_json(cli_quantize_bits_json(&bits));
+        else
+            cli_quantize_print_bits(&bits);
+    }
+    skive_bits_report_free(a->ctx, &bits);
     skive_quantize_control_free(a->ctx, &control);
     skive_quantize_report_free(a->ctx, &report);
     skive_graph_free(g);
@@ -330,6 +343,14 @@ const cli_command cli_command_quantize = {
         "--equalize makes the weights of a channel as large where it is computed as where it is read; the function "
         "stays\n"
         "the same. --data none takes ranges from the statistics of BatchNormalization, for models that still have it.\n"
+        "With --bytes, --bit-operations or --latency the grid of each weight is chosen from --grids: the harm of each "
+        "layer\n"
+        "on each grid is measured (as by skive sensitivity), and the exact choice with the least sum of harms within "
+        "the\n"
+        "budget is taken. The file is never over the budget, and the drop of the result itself is measured and "
+        "printed;\n"
+        "with --max-drop it is a limit. If a budget is too small, the smallest that can be reached is named: status "
+        "11.\n"
         "Without samples: --dynamic quantizes matrix products, their inputs while the model runs; --weights and\n"
         "--to store only the weights on a grid, and the model computes in float32: smaller, not faster.\n"
         "--qat trains the model with rounded weights and activations for --epochs, and validates it in the integers "
@@ -343,6 +364,7 @@ const cli_command cli_command_quantize = {
                 "  skive quantize student.onnx --data fashion-mnist --max-drop 0.3 -o int8.onnx\n"
                 "  skive quantize student.onnx --data fashion-mnist --qat --epochs 5 --weights int4 \\\n"
                 "      --activations uint4 -o q.onnx\n"
+                "  skive quantize student.onnx --data fashion-mnist --bytes 60k --grids int8,int4 -o small.onnx\n"
                 "  skive quantize two.onnx -i image=images.npy -i meta=meta.npy -o int8.onnx",
     .run = run,
 };

@@ -69,6 +69,10 @@ static const char *const optional[] = {
     "skive_prune options",
     "skive_prune report",
     "skive_compare_layers options",
+    "skive_quantize_bits test",
+    "skive_quantize_bits options",
+    "skive_quantize_bits quantized",
+    "skive_quantize_bits report",
     "skive_sensitivity calibration",
     "skive_sensitivity options",
     "skive_quantize_aware validation",
@@ -565,6 +569,12 @@ static void quant_cases(fixture *f) {
     REFUSED(skive_compare_layers, b, skive_compare_layers(c, f->g, NULL, f->ds, NULL, out));
     REFUSED(skive_compare_layers, set, skive_compare_layers(c, f->g, f->g, NULL, NULL, out));
     REFUSED(skive_compare_layers, report, skive_compare_layers(c, f->g, f->g, f->ds, NULL, NULL));
+    IGNORED(skive_bits_report_free, ctx, skive_bits_report_free(NULL, out));
+    IGNORED(skive_bits_report_free, report, skive_bits_report_free(c, NULL));
+    SILENT(skive_quantize_bits, ctx, skive_quantize_bits(NULL, f->g, f->ds, f->ds, NULL, NULL, NULL, NULL));
+    REFUSED(skive_quantize_bits, graph, skive_quantize_bits(c, NULL, f->ds, f->ds, NULL, NULL, NULL, NULL));
+    REFUSED(skive_quantize_bits, calibration, skive_quantize_bits(c, f->g, NULL, f->ds, NULL, NULL, NULL, NULL));
+    REFUSED(skive_quantize_bits, validation, skive_quantize_bits(c, f->g, f->ds, NULL, NULL, NULL, NULL, NULL));
     IGNORED(skive_sensitivity_report_free, ctx, skive_sensitivity_report_free(NULL, out));
     IGNORED(skive_sensitivity_report_free, report, skive_sensitivity_report_free(c, NULL));
     SILENT(skive_sensitivity, ctx, skive_sensitivity(NULL, f->g, f->ds, f->ds, NULL, out));
@@ -771,6 +781,7 @@ static void options_cases(fixture *f) {
     GIVES(skive_options_factorize, options, !skive_options_factorize(NULL));
     GIVES(skive_options_distill, options, !skive_options_distill(NULL));
     GIVES(skive_options_quantize, options, !skive_options_quantize(NULL));
+    GIVES(skive_options_bits, options, !skive_options_bits(NULL));
     GIVES(skive_options_sensitivity, options, !skive_options_sensitivity(NULL));
     skive_options_free(o);
 }

@@ -18,6 +18,7 @@
 #include "prune/prune.h"
 #include "quant/quant.h"
 #include "quant/sensitivity.h"
+#include <skive/bits.h>
 #include "share/share.h"
 #include "support.h"
 #include "train/regularizer.h"
@@ -154,10 +155,12 @@ typedef union any {
     skive_distill_options distill;
     skive_quantize_options quantize;
     skive_sensitivity_options sensitivity;
+    skive_bits_options bits;
 } any;
 
 static const skv_table *const tables[] = {&skv_train_table,   &skv_prune_table,    &skv_share_table,
-                                          &skv_distill_table, &skv_quantize_table, &skv_sensitivity_table};
+                                          &skv_distill_table, &skv_quantize_table, &skv_sensitivity_table,
+                                          &skv_bits_table};
 
 static any defaults_of(size_t k) {
     any a = {.train = skive_train_options_default()};
@@ -165,6 +168,7 @@ static any defaults_of(size_t k) {
     if (k == 2) a.share = skive_share_options_default();
     if (k == 3) a.distill = skive_distill_options_default();
     if (k == 4) a.quantize = skive_quantize_options_default();
+    if (k == 6) a.bits = skive_bits_options_default();
     if (k == 5) a.sensitivity = skive_sensitivity_options_default();
     return a;
 }

@@ -362,6 +362,24 @@ static skive_status layers_of(fixture *f, skive_graph *g, const void *options) {
     return status;
 }
 
+static skive_status bits_of(fixture *f, skive_graph *g, const void *options) {
+    skive_bits_options o = skive_bits_options_default();
+    if (((const skive_bits_options *)options)->size < offsetof(skive_bits_options, grids)) {
+        const skive_status status = skive_quantize_bits(f->ctx, g, f->set, f->set, NULL, options, NULL, NULL);
+        /* Without a budget there is nothing to do, which is said; the struct was accepted. */
+        if (status != SKIVE_ERR_ARGUMENT || !strstr(skive_context_message(f->ctx), "no budget")) return status;
+        skive_context_clear(f->ctx);
+        o.bit_operations = "0.1";
+        return skive_quantize_bits(f->ctx, g, f->set, f->set, NULL, &o, NULL, NULL);
+    }
+    memcpy(&o, options,
+           ((const skive_bits_options *)options)->size < sizeof o ? ((const skive_bits_options *)options)->size
+                                                                  : sizeof o);
+    o.size = sizeof o;
+    o.bit_operations = "0.1";
+    return skive_quantize_bits(f->ctx, g, f->set, f->set, NULL, &o, NULL, NULL);
+}
+
 MAKER(session, skive_session, skive_session_create, skive_session_free)
 ON_GRAPH(plan, plan_of(f, g, options))
 ON_GRAPH(serialize, serialize_of(f, g, options))
@@ -381,6 +399,7 @@ ON_GRAPH(unpack, unpack_of(f, g, options))
 ON_GRAPH(set_input, skive_model_set_input(f->ctx, g, f->set, options))
 ON_GRAPH(simplify, skive_simplify(f->ctx, g, options, NULL))
 ON_GRAPH(layers, layers_of(f, g, options))
+ON_GRAPH(bits, bits_of(f, g, options))
 ON_GRAPH(sensitivity, sensitivity_of(f, g, options))
 ON_GRAPH(quantize_aware, skive_quantize_aware(f->ctx, g, f->set, NULL, NULL, options, NULL))
 ON_GRAPH(quantize, skive_quantize(f->ctx, g, f->set, options, NULL))
@@ -434,6 +453,7 @@ static void test_older(void **state) {
     CHECK("skive_model_set_input", skive_input_options, set_input, mean);
     CHECK("skive_simplify", skive_simplify_options, simplify, n_passes);
     CHECK("skive_compare_layers", skive_layers_options, layers, batch);
+    CHECK("skive_quantize_bits", skive_bits_options, bits, bit_operations);
     CHECK("skive_sensitivity", skive_sensitivity_options, sensitivity, activations);
     CHECK("skive_quantize", skive_quantize_options, quantize, percentile);
     CHECK("skive_quantize_aware", skive_qat_options, quantize_aware, activations);

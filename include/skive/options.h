@@ -15,7 +15,7 @@
  * skive_options_prune() and its like give, and may be changed there.
  *
  * Methods and their sections: "train" (train), "prune" (prune, train), "share" (share, train), "distill" (distill,
- * train), "quantize" (quantize, qat, train; the last two are for quantization-aware training), "sensitivity"
+ * train), "quantize" (quantize, bits, qat, train; the last two are for quantization-aware training), "sensitivity"
  * (sensitivity), "factorize" (factorize, train). The section "train" of the methods that fine-tune has their defaults
  * (skive_prune_finetune_default and so on). A name without a section, such as "criterion", is looked for in the
  * sections in this order.
@@ -26,6 +26,7 @@
 #ifndef SKIVE_OPTIONS_H
 #define SKIVE_OPTIONS_H
 
+#include <skive/bits.h>
 #include <skive/distill.h>
 #include <skive/factorize.h>
 #include <skive/prune.h>
@@ -116,6 +117,7 @@ SKIVE_API skive_prune_options *skive_options_prune(skive_options *options);
 SKIVE_API skive_share_options *skive_options_share(skive_options *options);
 SKIVE_API skive_distill_options *skive_options_distill(skive_options *options);
 SKIVE_API skive_quantize_options *skive_options_quantize(skive_options *options);
+SKIVE_API skive_bits_options *skive_options_bits(skive_options *options);
 SKIVE_API skive_sensitivity_options *skive_options_sensitivity(skive_options *options);
 SKIVE_API skive_qat_options *skive_options_qat(skive_options *options);
 SKIVE_API skive_factorize_options *skive_options_factorize(skive_options *options);

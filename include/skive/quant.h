@@ -14,6 +14,12 @@
 extern "C" {
 #endif
 
+/* The grid of one weight. */
+typedef struct skive_quantize_choice {
+    const char *parameter; /* name of the weight */
+    const char *grid;      /* as `weights` below; "f32": its node stays float */
+} skive_quantize_choice;
+
 typedef struct skive_quantize_options {
     size_t size;
     const char *calibration; /* "auto" (default), or one observer for all: "minmax", "percentile", "mse", "entropy" */
@@ -44,6 +50,8 @@ typedef struct skive_quantize_options {
     /* Of skive_quantize_data_free: the smallest and largest number of the model's inputs, if not both 0 (default: from
      * the normalisation in the model's metadata) */
     double input_low, input_high;
+    const skive_quantize_choice *choices; /* of single weights, before `weights`. Default: none */
+    size_t n_choices;
 } skive_quantize_options;
 SKIVE_API skive_quantize_options skive_quantize_options_default(void);
 

@@ -11,6 +11,7 @@
 #define SKIVE_SKIVE_H
 
 #include <skive/autodiff.h>
+#include <skive/bits.h>
 #include <skive/build.h>
 #include <skive/context.h>
 #include <skive/coupling.h>

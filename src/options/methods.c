@@ -41,6 +41,8 @@ static void quantize_defaults(skv_structs *s) {
     s->train = skive_qat_train_default();
     s->qat.quantize = &s->quantize;
     s->qat.train = &s->train;
+    s->bits = skive_bits_options_default();
+    s->bits.quantize = &s->quantize;
 }
 
 static void factorize_defaults(skv_structs *s) {
@@ -53,7 +55,8 @@ static const skv_method train = {"train", {SECTION(train)}, train_defaults};
 static const skv_method prune = {"prune", {SECTION(prune), SECTION(train)}, prune_defaults};
 static const skv_method share = {"share", {SECTION(share), SECTION(train)}, share_defaults};
 static const skv_method distill = {"distill", {SECTION(distill), SECTION(train)}, distill_defaults};
-static const skv_method quantize = {"quantize", {SECTION(quantize), SECTION(qat), SECTION(train)}, quantize_defaults};
+static const skv_method quantize = {
+    "quantize", {SECTION(quantize), SECTION(bits), SECTION(qat), SECTION(train)}, quantize_defaults};
 
 static void sensitivity_defaults(skv_structs *s) { s->sensitivity = skive_sensitivity_options_default(); }
 static const skv_method sensitivity = {"sensitivity", {SECTION(sensitivity)}, sensitivity_defaults};

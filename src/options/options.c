@@ -309,5 +309,6 @@ skive_factorize_options *skive_options_factorize(skive_options *o) { return STRU
 skive_share_options *skive_options_share(skive_options *o) { return STRUCT(share); }
 skive_distill_options *skive_options_distill(skive_options *o) { return STRUCT(distill); }
 skive_quantize_options *skive_options_quantize(skive_options *o) { return STRUCT(quantize); }
+skive_bits_options *skive_options_bits(skive_options *o) { return STRUCT(bits); }
 skive_sensitivity_options *skive_options_sensitivity(skive_options *o) { return STRUCT(sensitivity); }
 skive_qat_options *skive_options_qat(skive_options *o) { return STRUCT(qat); }

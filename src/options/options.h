@@ -16,9 +16,10 @@ typedef struct skv_structs {
     skive_sensitivity_options sensitivity;
     skive_qat_options qat;
     skive_factorize_options factorize;
+    skive_bits_options bits;
 } skv_structs;
 
-enum { SKV_MOST_SECTIONS = 3 };
+enum { SKV_MOST_SECTIONS = 4 };
 
 typedef struct skv_section_of_method {
     const skv_table *table; /* NULL after the last */

@@ -184,8 +184,8 @@ static skive_status bias_pair(skv_builder *b, skive_node *n, float input_scale, 
 
 /* ---- weights on other grids ---- */
 
-skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, const bool *chosen,
-                                    const skv_quantizer *q, skv_points *points) {
+skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
+                                    const bool *chosen, const skv_quantizer *all, skv_points *points) {
     SKV_TRY(skv_alloc_array(ctx, (size_t)g->n_nodes + 1, sizeof *points->weights, &points->weights));
     points->n_weights = g->n_nodes;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
@@ -193,6 +193,9 @@ skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, co
         skv_weight_view view;
         skv_gridded *c = &points->weights[i];
         if (!chosen[i] || skv_input_role(n, 1) != SKV_ROLE_WEIGHT || !skv_weight_view_of(n, 1, &view)) continue;
+        skv_quantizer own = *all, *q = &own;
+        const char *choice = skv_quant_choice(o, n->inputs[1]->name);
+        if (choice) SKV_TRY(skv_quantizer_parse(ctx, choice, q));
         skv_gridded_lay_out(c, q, &view, skv_value_tensor(n->inputs[1]));
         SKV_TRY(skv_gridded_make(ctx, c));
         if (q->per == SKV_PER_GROUP && c->q.per != SKV_PER_GROUP)

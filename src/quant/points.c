@@ -32,6 +32,8 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
     const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2);
     if (!skv_value_is_param(w) || w->type.dtype != SKIVE_F32) return "its weights are not a float parameter";
     if (w->type.rank < 2) return "its weights have fewer than two dimensions";
+    const char *choice = skv_quant_choice(o, w->name);
+    if (choice && strcmp(choice, "f32") == 0) return "float was chosen for its weights";
     if (b && (!skv_value_is_param(b) || b->type.dtype != SKIVE_F32)) return "its bias is not a float parameter";
     if (skv_node_is(n, SKV_OP_MAT_MUL) && w->type.rank != 2) return "its weights have more than two dimensions";
     if (skv_node_is(n, SKV_OP_GEMM)) {

@@ -26,6 +26,7 @@ const char *skv_observer_name(size_t i);
 const skv_observer *skv_observer_find(const char *name);
 extern const skv_family skv_observer_family;
 extern const skv_table skv_quantize_table;
+extern const skv_table skv_bits_table;
 
 /* What activations become unless another grid is asked for, asymmetric uint8 with one scale (ranges include zero, so
  * that padding and ReLU are exact), and weights, int8 from -127 to 127 with a scale for each output channel or for
@@ -183,8 +184,13 @@ void skv_quant_propose(skive_context *ctx, const skive_quantize_options *o, cons
 skive_status skv_quant_least_harm(skive_context *ctx, const skive_graph *g, const skv_points *points,
                                   const skv_calibration_data *data, skv_choices *choices, bool *weighted);
 /* The nearest codes of the weights of all chosen nodes. */
-skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, const bool *chosen,
-                                    const skv_quantizer *q, skv_points *points);
+skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o,
+                                    const bool *chosen, const skv_quantizer *q, skv_points *points);
+/* The grid that the options choose for the weight of this name; NULL: none of its own. */
+const char *skv_quant_choice(const skive_quantize_options *o, const char *parameter);
+/* Every choice must be of a weight of the graph, and of a grid that a file holds. Errors: NOT_FOUND, ARGUMENT,
+ * UNSUPPORTED. */
+skive_status skv_quant_check_choices(skive_context *ctx, const skive_graph *g, const skive_quantize_options *o);
 void skv_quant_weights_free(skive_context *ctx, skv_points *points);
 /* Inserts the pairs and converts weights and biases of chosen nodes to integers. */
 skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, const bool *chosen,

@@ -160,7 +160,7 @@ static skive_status edit_floats(quantization *q) {
 static bool corrects(const quantization *q, const char *how) { return strcmp(q->o->bias_correction, how) == 0; }
 
 /* Weights of which more is decided than their scales have codes before they are written. */
-static bool needs_codes(const quantization *q) { return q->o->weights || !corrects(q, "none"); }
+static bool needs_codes(const quantization *q) { return q->o->weights || q->o->n_choices || !corrects(q, "none"); }
 
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
@@ -173,11 +173,12 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_pass_run(skv_pass_find("merge-transposes"), &env, q->work, &changes));
     (void)skv_graph_sweep(q->work);
     SKV_TRY(skive_graph_infer(q->work));
+    SKV_TRY(skv_quant_check_choices(q->ctx, q->work, q->o));
     SKV_TRY(edit_floats(q));
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
     q->points.q = q->activations;
-    if (needs_codes(q)) SKV_TRY(skv_quant_weights_make(q->ctx, q->work, q->chosen, &q->weights, &q->points));
+    if (needs_codes(q)) SKV_TRY(skv_quant_weights_make(q->ctx, q->work, q->o, q->chosen, &q->weights, &q->points));
     if (q->points.n == 0) return SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized");
     return SKIVE_OK;
 }

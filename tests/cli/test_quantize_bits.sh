@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# skive quantize under a budget: bits for each layer; what is refused; onnxruntime reads the files.
+. "$(dirname "$0")/common.sh"
+make_data
+
+expect 0 'wrote mlp.onnx' "$skive" train mlp:40,30 --data $data --epochs 4 --batch 32 -q -o mlp.onnx
+small() { # FILE BYTES
+    checks=$((checks + 1))
+    [ "$(stat -c %s "$1")" -le "$2" ] || { echo "FAIL: $1 is over $2 bytes"; failures=$((failures + 1)); }
+}
+for budget in 24000 20000 18000; do
+    expect 0 'bytes: budget' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes "${budget}B" -o "b$budget.onnx"
+    small "b$budget.onnx" $budget
+done
+expect 11 'cannot be reached with the grids int8,int4; the smallest is [0-9]+' \
+    "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 2k -o no.onnx
+one_line
+expect 0 'test: [0-9]+ samples' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 0.5 --by loss -o c.onnx
+expect 0 '"bit-operations": ' "$skive" quantize mlp.onnx --data $data --samples 50 --bit-operations 0.05 --json -o d.onnx
+expect 0 'latency: budget' "$skive" quantize mlp.onnx --data $data --samples 50 --latency 10s --grids int8,f32 -o e.onnx
+expect 0 'within|least' "$skive" quantize mlp.onnx --data $data --samples 50 --bytes 0.5 --max-drop 100 -o f.onnx
+expect 2 'skive pack --bytes' "$skive" quantize mlp.onnx --data $data --bytes 0.2 -o no.skv
+expect 2 'dry-run does not apply' "$skive" quantize mlp.onnx --data $data --bytes 0.2 --dry-run
+expect 2 'needs labelled|labelled samples' "$skive" quantize mlp.onnx --input x.npy --bytes 0.2 -o no.onnx
+expect 2 'grids' "$skive" quantize mlp.onnx --data $data --grids int8 -o no.onnx
+expect 2 'has no use' "$skive" quantize mlp.onnx --dynamic --bytes 0.2 -o no.onnx
+expect 2 'cannot be combined' "$skive" quantize mlp.onnx --data $data --bytes 0.2 --weights int4 -o no.onnx
+absent no.onnx
+others_read_them
+no_leftovers
+finish
