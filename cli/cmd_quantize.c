@@ -235,6 +235,9 @@ static skive_status run(cli_args *a) {
     cli_sizes before = {0}, after = {0};
     const bool dry = cli_has(a, "dry-run");
     bool data_free;
+    if (cli_has(a, "qat") && cli_quantize_has_budget(a))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--qat and a budget of bytes, bit operations or latency cannot be combined");
     if (cli_has(a, "qat")) return cli_quantize_aware(a);
     if (cli_quantize_check_plain(a) != SKIVE_OK) return SKIVE_ERR_ARGUMENT;
     const skive_status how = check_how(a, &data_free);

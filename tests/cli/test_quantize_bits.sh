@@ -23,6 +23,7 @@ expect 2 'skive pack --bytes' "$skive" quantize mlp.onnx --data $data --bytes 0.
 expect 2 'dry-run does not apply' "$skive" quantize mlp.onnx --data $data --bytes 0.2 --dry-run
 expect 2 'needs labelled|labelled samples' "$skive" quantize mlp.onnx --input x.npy --bytes 0.2 -o no.onnx
 expect 2 'grids' "$skive" quantize mlp.onnx --data $data --grids int8 -o no.onnx
+expect 2 'cannot be combined' "$skive" quantize mlp.onnx --data $data --qat --bytes 0.2 -o no.onnx
 expect 2 'has no use' "$skive" quantize mlp.onnx --dynamic --bytes 0.2 -o no.onnx
 expect 2 'cannot be combined' "$skive" quantize mlp.onnx --data $data --bytes 0.2 --weights int4 -o no.onnx
 absent no.onnx
