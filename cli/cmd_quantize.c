@@ -140,8 +140,8 @@ static const char *grid_of(const cli_args *a) {
 }
 
 static skive_status check_no_data(cli_args *a) {
-    static const char *const sampled[] = {"max-drop", "calibration", "samples",        "batch",
-                                          "shape",    "bytes",       "bit-operations", "latency"};
+    static const char *const sampled[] = {"max-drop", "calibration",    "samples", "batch",        "shape",
+                                          "bytes",    "bit-operations", "latency", "layer-samples"};
     static const char *const range[] = {"input-low", "input-high"};
     for (size_t i = 0; has_no_data(a) && i < CLI_COUNT(sampled); i++)
         if (cli_has(a, sampled[i]))
@@ -156,8 +156,9 @@ static skive_status check_no_data(cli_args *a) {
 
 static skive_status check_how(cli_args *a, bool *data_free) {
     static const char *const sampled[] = {
-        "data",        "input",    "max-drop",    "calibration",     "samples", "batch",          "shape",
-        "activations", "equalize", "absorb-bias", "bias-correction", "bytes",   "bit-operations", "latency"};
+        "data",           "input",       "max-drop", "calibration", "samples",         "batch",
+        "shape",          "activations", "equalize", "absorb-bias", "bias-correction", "bytes",
+        "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples"};
     /* With samples --weights is the grid of static quantization. */
     const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input");
     const int ways =

@@ -106,6 +106,42 @@ void cli_quantize_warn(const skive_quantize_report *r) {
                  r->outlier.spoilt_runs == 1 ? "is" : "are");
 }
 
+/* What was found layer by layer. */
+static void print_fit_table(const skive_quantize_report *r) {
+    static const char *const heads[] = {"<node", "<method", "error", "of before", "stay", "alpha"};
+    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
+    char name[CLI_SHORT];
+    for (size_t i = 0; i < r->n_fits; i++) {
+        const skive_quantize_fit *f = &r->fits[i];
+        cli_table_cell(t, "%s", cli_short(f->node, name, sizeof name));
+        cli_table_cell(t, "%s", f->method);
+        cli_table_cell(t, "%.4g", f->after);
+        cli_table_cell(t, "%.1f %%", f->before > 0 ? 100 * f->after / f->before : 100);
+        cli_table_cell(t, "%lld of %lld", (long long)f->kept, (long long)f->channels);
+        if (isnan(f->alpha))
+            cli_table_cell(t, "%s", "-");
+        else
+            cli_table_cell(t, "%.2f", f->alpha);
+    }
+    cli_table_print(t, stdout);
+}
+
+static void print_fits(const skive_quantize_report *r, bool table) {
+    double ratio = 0;
+    int64_t kept = 0, channels = 0;
+    if (r->n_fits == 0) return;
+    for (size_t i = 0; i < r->n_fits; i++) {
+        const skive_quantize_fit *f = &r->fits[i];
+        ratio += f->before > 0 ? 100 * f->after / f->before : 100;
+        kept += f->kept;
+        channels += f->channels;
+    }
+    if (table) print_fit_table(r);
+    cli_printf("layer by layer: the squared error of a layer's outputs is %.1f %% of that before, on average; %lld of "
+               "%lld channels stay as they were, because nothing better was found",
+               ratio / (double)r->n_fits, (long long)kept, (long long)channels);
+}
+
 static void print_quality(const skive_quantize_report *r) {
     for (size_t i = 0; i < r->n_outputs; i++) {
         const skive_quantize_output *o = &r->outputs[i];
@@ -168,6 +204,15 @@ static void add_quality(json_t *j, const skive_quantize_report *r) {
 json_t *cli_quantize_json(const skive_quantize_report *r) {
     json_t *j = values_json(r);
     add_quality(j, r);
+    json_t *fits = json_array();
+    for (size_t i = 0; i < r->n_fits; i++) {
+        const skive_quantize_fit *f = &r->fits[i];
+        json_array_append_new(fits, json_pack("{s:o, s:s, s:f, s:f, s:I, s:I, s:o}", "node", cli_json_text(f->node),
+                                              "method", f->method, "before", f->before, "after", f->after, "channels",
+                                              (json_int_t)f->channels, "kept", (json_int_t)f->kept, "alpha",
+                                              number(f->alpha)));
+    }
+    json_object_set_new(j, "layers", fits);
     return j;
 }
 
@@ -189,6 +234,7 @@ void cli_quantize_print(const skive_quantize_report *r, bool table) {
              (long long)(r->samples - held), r->samples - held == 1 ? "" : "s");
     if (held) cli_part(" and %lld held out to check them", (long long)held);
     cli_printf(" in %.1f s", r->seconds);
+    print_fits(r, table);
     print_quality(r);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
 }

@@ -47,6 +47,15 @@ typedef struct skive_quantize_options {
     /* Of the quantized layers' outputs the mean is restored: "none" (default), "analytic" (from the statistics of
      * BatchNormalization), "empirical" (from samples, layer by layer) */
     const char *bias_correction;
+    /* SmoothQuant (Xiao et al. 2023): factors of channels move from activations to weights, for each layer by the alpha
+     * with the least error */
+    bool smooth;
+    /* How weights get their codes: "nearest" (default), "adaround" (Nagel et al. 2020), "gptq" (Frantar et al. 2023),
+     * "awq" (Lin et al. 2023), with options: "adaround:iterations=2000" (docs/tables.md) */
+    const char *rounding;
+    /* Calibration samples for what is done layer by layer (smooth, rounding, empirical bias correction), not those held
+     * out; default 512. They are read again from `feed`, from index 0 on. */
+    int64_t layer_samples;
     /* Of skive_quantize_data_free: the smallest and largest number of the model's inputs, if not both 0 (default: from
      * the normalisation in the model's metadata) */
     double input_low, input_high;
@@ -64,6 +73,14 @@ typedef struct skive_quantize_row {
     int zero_point;
     double sqnr; /* signal to quantization noise, dB, on calibration data or weights */
 } skive_quantize_row;
+/* What a method found for one layer: the squared error of its outputs on calibration samples. */
+typedef struct skive_quantize_fit {
+    char *node;
+    const char *method;     /* "adaround", "gptq", "awq", "smooth" */
+    double before, after;   /* with the nearest codes, and with what is used: never larger */
+    int64_t channels, kept; /* output channels (of awq and smooth: of the input), and those that stay as before */
+    double alpha;           /* of awq and smooth; NAN: none is better than no factors */
+} skive_quantize_fit;
 /* The nodes of one operator that were kept in float for one reason. */
 typedef struct skive_quantize_left {
     char *op, *reason;
@@ -122,6 +139,8 @@ typedef struct skive_quantize_report {
     skive_quantize_trial tried[SKIVE_QUANTIZE_TRIED];
     skive_quantize_worst worst[SKIVE_QUANTIZE_WORST]; /* values in ascending order of their own signal to noise */
     skive_quantize_outlier outlier;
+    size_t n_fits;
+    skive_quantize_fit *fits;
     int64_t expected_bytes; /* of the parameters of the quantized model; of a dry run only */
 } skive_quantize_report;
 SKIVE_API void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *report);

@@ -86,12 +86,14 @@ void skv_quant_start_sorting(skv_calibration_data *d, int64_t runs) {
     d->hold_one_in = runs / MOST_HELD > HOLD_ONE_IN ? runs / MOST_HELD : HOLD_ONE_IN;
 }
 
+bool skv_quant_holds_out(const skv_calibration_data *d, int64_t run) { return run % d->hold_one_in == HOLD_FIRST; }
+
 /* Until a run can be held out, the first ones are used instead. */
 skive_status skv_quant_sort_run(skive_context *ctx, const skive_graph *g, int64_t index, const skive_tensor *inputs,
                                 skv_calibration_data *d, bool *calibrates) {
     skv_kept_run run = {.index = index};
     *calibrates = true;
-    if (index % d->hold_one_in == HOLD_FIRST && (!d->held_out || has_room(&d->check, MOST_HELD))) {
+    if (skv_quant_holds_out(d, index) && (!d->held_out || has_room(&d->check, MOST_HELD))) {
         if (!d->held_out) forget(ctx, g, &d->check);
         d->held_out = true;
         *calibrates = false;

@@ -131,6 +131,8 @@ typedef struct skv_calibration_data {
 #define SKV_MOST_KEPT ((size_t)64 << 20) /* limit of the bytes of inputs, and of outputs, of kept runs */
 /* Called before the first of this number of runs. */
 void skv_quant_start_sorting(skv_calibration_data *d, int64_t runs);
+/* Is it a run that takes no part in the calibration? */
+bool skv_quant_holds_out(const skv_calibration_data *d, int64_t run);
 /* Decides whether a run takes part in the calibration, and keeps its inputs if they will be used again. */
 skive_status skv_quant_sort_run(skive_context *ctx, const skive_graph *g, int64_t index, const skive_tensor *inputs,
                                 skv_calibration_data *d, bool *calibrates);

@@ -6,7 +6,9 @@
 
 #include "quant/equalize.h"
 #include "quant/gridded.h"
+#include "quant/migrate.h"
 #include "quant/quant.h"
+#include "quant/rounding.h"
 #include "tensor/tensor.h"
 #include "train/head.h"
 
@@ -30,7 +32,10 @@ typedef struct quantization {
     skv_moments *moments; /* [n_moments] by value, where something needs them */
     uint32_t n_moments;
     double input_low, input_high;
-    double (*range)[2]; /* [points] */
+    const skv_rounding *rounding;
+    skv_option_values how; /* its options */
+    skv_inputs inputs;     /* for what is done layer by layer */
+    double (*range)[2];    /* [points] */
     skive_quantize_report report;
 } quantization;
 
@@ -39,6 +44,8 @@ skive_quantize_options skive_quantize_options_default(void) {
                                     .calibration = "auto",
                                     .activations = "uint8",
                                     .bias_correction = "none",
+                                    .rounding = "nearest",
+                                    .layer_samples = 512,
                                     .percentile = 99.99,
                                     .samples = 1000,
                                     .batch = 1,
@@ -58,6 +65,8 @@ void skive_quantize_report_free(skive_context *ctx, skive_quantize_report *r) {
         }
     }
     skv_free(ctx, r->left);
+    for (size_t i = 0; i < r->n_fits; i++) skv_free(ctx, r->fits[i].node);
+    skv_free(ctx, r->fits);
     for (size_t i = 0; i < r->n_outputs; i++) skv_free(ctx, r->outputs[i].name);
     skv_free(ctx, r->outputs);
     for (size_t i = 0; i < SKIVE_QUANTIZE_WORST; i++) skv_free(ctx, r->worst[i].name);
@@ -135,6 +144,23 @@ static const skv_option options_of_quantization[] = {
      SKV_FIELD(TEXT, skive_quantize_options, bias_correction),
      .brief =
          "the mean of each layer's outputs is restored: from the statistics of BatchNormalization, or from samples"},
+    {.name = "smooth",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_quantize_options, smooth),
+     .brief = "SmoothQuant first: factors move from activations to weights, alpha searched for each layer"},
+    {.name = "rounding",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_rounding_family,
+     .text = "nearest",
+     SKV_FIELD(TEXT, skive_quantize_options, rounding),
+     .brief = "how weights get their codes"},
+    {.name = "layer-samples",
+     .type = SKV_OPTION_INTEGER,
+     .least = 1,
+     .most = 1e6,
+     .fallback = 512,
+     SKV_FIELD(INT64, skive_quantize_options, layer_samples),
+     .brief = "calibration samples for what is done layer by layer: smooth, rounding, empirical bias correction"},
     {.name = "input-low",
      .type = SKV_OPTION_REAL,
      .least = -1e30,
@@ -160,7 +186,19 @@ static skive_status edit_floats(quantization *q) {
 static bool corrects(const quantization *q, const char *how) { return strcmp(q->o->bias_correction, how) == 0; }
 
 /* Weights of which more is decided than their scales have codes before they are written. */
-static bool needs_codes(const quantization *q) { return q->o->weights || q->o->n_choices || !corrects(q, "none"); }
+static bool needs_codes(const quantization *q) {
+    return q->o->weights || q->o->n_choices || !corrects(q, "none") || q->rounding->round || q->rounding->migrates;
+}
+
+static skive_status make_codes(quantization *q) {
+    return needs_codes(q) ? skv_quant_weights_make(q->ctx, q->work, q->o, q->chosen, &q->weights, &q->points)
+                          : SKIVE_OK;
+}
+
+/* Does anything look at layers one by one? */
+static bool goes_by_layers(const quantization *q) {
+    return q->o->smooth || corrects(q, "empirical") || q->rounding->round || q->rounding->migrates;
+}
 
 static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     const skv_pass_env env = {.ctx = q->ctx};
@@ -178,7 +216,6 @@ static skive_status prepare_graph(quantization *q, const skive_graph *graph) {
     SKV_TRY(skv_alloc_array(q->ctx, (size_t)q->work->n_nodes + 1, 1, &q->chosen));
     SKV_TRY(skv_quant_points(q->ctx, q->work, q->o, q->chosen, &q->points, &q->report));
     q->points.q = q->activations;
-    if (needs_codes(q)) SKV_TRY(skv_quant_weights_make(q->ctx, q->work, q->o, q->chosen, &q->weights, &q->points));
     if (q->points.n == 0) return SKV_FAIL(q->ctx, SKIVE_ERR_UNSUPPORTED, "the model has no node that can be quantized");
     return SKIVE_OK;
 }
@@ -356,6 +393,7 @@ static skive_status correct_biases(quantization *q) {
 
 /* Without samples. */
 static skive_status ranges_without_data(quantization *q, const skive_graph *whole) {
+    SKV_TRY(make_codes(q));
     SKV_TRY(skv_quant_input_range(q->ctx, whole, q->o, &q->input_low, &q->input_high));
     SKV_TRY(follow_moments(q));
     SKV_TRY(skv_quant_ranges_without_data(q->ctx, q->work, q->moments, &q->normals, &q->points, q->range));
@@ -379,6 +417,7 @@ static skive_status only_tell(quantization *q, const skive_graph *whole) {
     skive_cost before, part, after;
     skive_graph *trial = NULL;
     skv_points points = {0};
+    SKV_TRY(make_codes(q));
     for (size_t k = 0; k < q->points.n; k++) {
         q->range[k][0] = 0;
         q->range[k][1] = 255;
@@ -545,6 +584,7 @@ static void clean_up(quantization *q) {
     skv_quant_weights_free(q->ctx, &q->points);
     skv_moments_free(q->ctx, q->moments, q->n_moments);
     skv_normals_free(q->ctx, &q->normals);
+    skv_inputs_free(q->ctx, &q->inputs);
     skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->part.items);
     skv_free(q->ctx, q->points.spoilt);
@@ -552,20 +592,67 @@ static void clean_up(quantization *q) {
     skive_graph_free(q->work);
 }
 
+/* Samples for what is done layer by layer, and what of that comes before the ranges. */
+static skive_status start_layers(quantization *q, skive_feed_fn feed, void *user) {
+    const int64_t runs = (q->o->layer_samples + q->o->batch - 1) / q->o->batch;
+    if (!goes_by_layers(q)) return SKIVE_OK;
+    SKV_TRY(skv_inputs_keep(q->ctx, q->work, q->o, feed, user, runs, &q->inputs));
+    if (q->o->smooth)
+        SKV_TRY(
+            skv_quant_migrate(q->ctx, q->work, q->o, SKV_SMOOTH, &q->inputs, &q->weights, &q->activations, &q->report));
+    if (q->rounding->migrates)
+        SKV_TRY(
+            skv_quant_migrate(q->ctx, q->work, q->o, SKV_AWQ, &q->inputs, &q->weights, &q->activations, &q->report));
+    return SKIVE_OK;
+}
+
+enum { LAYER_ROWS = 4096 };
+
+static skive_status round_layers(quantization *q) {
+    const skv_rounding_job job = {.ctx = q->ctx,
+                                  .work = q->work,
+                                  .o = q->o,
+                                  .chosen = q->chosen,
+                                  .points = &q->points,
+                                  .inputs = &q->inputs,
+                                  .rounding = q->rounding,
+                                  .values = &q->how,
+                                  .rows = LAYER_ROWS,
+                                  .correct = corrects(q, "empirical"),
+                                  .report = &q->report};
+    return q->rounding->round || job.correct ? skv_quant_round(&job) : SKIVE_OK;
+}
+
 /* With samples: the ranges of the activations, and what is measured on them. */
 static skive_status use_samples(quantization *q, skive_feed_fn feed, void *user, const skv_quant_control *control,
                                 skv_measure *m) {
     const int bins = q->observer ? q->observer->bins : SKV_BINS_BOTH;
+    SKV_TRY(start_layers(q, feed, user));
+    SKV_TRY(make_codes(q));
     SKV_TRY(skv_quant_calibrate(q->ctx, q->work, q->o, bins, feed, user, &q->points, &q->data));
     SKV_TRY(set_trial(q));
     SKV_TRY(q->observer ? choose_given(q, m) : choose_best(q, m));
     SKV_TRY(final_ranges(q, m->score));
-    if (!corrects(q, "none")) {
+    if (!corrects(q, "none") || q->rounding->round) {
+        SKV_TRY(round_layers(q));
         SKV_TRY(correct_biases(q));
         skv_measure_free(q->ctx, m);
         SKV_TRY(measure(q, m));
     }
     return control ? put_back(q, control, m) : SKIVE_OK;
+}
+
+static skive_status pick_rounding(quantization *q) {
+    size_t index;
+    SKV_TRY(skv_family_pick(q->ctx, &skv_rounding_family, "quantize.rounding", q->o->rounding, &index, &q->how));
+    q->rounding = skv_rounding_at(index);
+    if (q->rounding->uniform && !q->weights.grid->uniform)
+        return skv_fail_at(
+            q->ctx, SKIVE_ERR_ARGUMENT, "rounding",
+            "rounding by %s chooses between two neighbouring codes of a grid with even steps, which '%s' "
+            "is not",
+            q->rounding->name, q->weights.grid->name);
+    return SKIVE_OK;
 }
 
 /* Without `feed`, without samples. */
@@ -583,6 +670,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     SKV_TRY(skv_table_resolve(ctx, &skv_quantize_table, &o));
     q.observer = skv_observer_find(o.calibration); /* NULL: auto */
     SKV_TRY(skv_quant_grids(ctx, &o, &q.weights, &q.activations));
+    SKV_TRY(pick_rounding(&q));
     skive_graph *own = NULL;
     if (o.dry_run) {
         SKV_TRY(skive_graph_copy(ctx, graph, &own));
@@ -645,6 +733,10 @@ skive_status skive_quantize_data_free(skive_context *ctx, skive_graph *graph, co
     skive_quantize_options o = skive_quantize_options_default();
     if (report) *report = (skive_quantize_report){0};
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
+    if ((o.rounding && strcmp(o.rounding, "nearest") != 0) || o.smooth)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, o.smooth ? "smooth" : "rounding",
+                           "%s needs samples, and quantization without data has none",
+                           o.smooth ? "SmoothQuant" : o.rounding);
     if (o.bias_correction && strcmp(o.bias_correction, "empirical") == 0)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "bias-correction",
                            "empirical bias correction needs samples; without them there is the analytic one");
