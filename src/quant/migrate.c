@@ -27,6 +27,10 @@ typedef struct migrating {
     const skv_quantizer *weights, *activations;
     const skv_pair *p;
     reader readers[SKV_PAIR_READERS];
+    /* The layer that computes the channels, where its weights have one scale: dividing its channels changes what their
+     * rounding loses. Not used otherwise. */
+    reader from;
+    double *lost;        /* [channels] mean square of what its rounding loses */
     double *of_x, *of_w; /* [channels] */
     float *s, *best;     /* [channels] */
 } migrating;
@@ -37,13 +41,16 @@ static int64_t channel_of(const skv_pair_reader *r, const skv_layer *l, int64_t 
     return (g * l->view.in + i / (taps > 0 ? taps : 1)) / r->inner;
 }
 
+static void close_reader(skive_context *ctx, reader *r) {
+    void *const each[] = {r->w, r->rounded, r->x, r->real, r->matrix, r->y};
+    skv_layer_rows_free(ctx, &r->rows);
+    for (size_t i = 0; i < SKV_COUNT(each); i++) skv_free(ctx, each[i]);
+}
+
 static void close_readers(migrating *m) {
-    for (size_t k = 0; k < m->p->n_readers; k++) {
-        reader *r = &m->readers[k];
-        skv_layer_rows_free(m->ctx, &r->rows);
-        void *const each[] = {r->w, r->rounded, r->x, r->real, r->matrix, r->y};
-        for (size_t i = 0; i < SKV_COUNT(each); i++) skv_free(m->ctx, each[i]);
-    }
+    for (size_t k = 0; k < m->p->n_readers; k++) close_reader(m->ctx, &m->readers[k]);
+    close_reader(m->ctx, &m->from);
+    skv_free(m->ctx, m->lost);
     skv_free(m->ctx, m->of_x);
     skv_free(m->ctx, m->of_w);
     skv_free(m->ctx, m->s);
@@ -55,9 +62,7 @@ static void matrix_of(const reader *r, const float *w, int64_t g) {
         for (int64_t i = 0; i < r->l.k; i++) r->matrix[o * r->l.k + i] = w[skv_layer_index(&r->l, g, o, i)];
 }
 
-static skive_status open_reader(migrating *m, size_t k, const skv_inputs *inputs) {
-    reader *r = &m->readers[k];
-    const skive_node *n = m->p->readers[k].node;
+static skive_status open_reader(migrating *m, reader *r, const skive_node *n, const skv_inputs *inputs) {
     if (!skv_layer_of(n, &r->l)) return SKV_FAIL(m->ctx, SKIVE_ERR_INTERNAL, "node '%s' is no product", n->name);
     SKV_TRY(skv_layer_rows_take(m->ctx, m->g, n->inputs[0]->name, &r->l, inputs, m->o, ROWS, &r->rows));
     const size_t weights = (size_t)skive_tensor_count(r->l.w), outputs = (size_t)(r->rows.n * r->l.out);
@@ -145,8 +150,52 @@ static skive_status round_reader(migrating *m, size_t k) {
     return SKIVE_OK;
 }
 
+static bool changes_from(const migrating *m) { return m->weights->per == SKV_PER_TENSOR && !m->p->normalises; }
+
+/* What rounding the divided channels of `from` loses, in its outputs as they were. */
+static skive_status lose_from(migrating *m) {
+    reader *r = &m->from;
+    skive_tensor scaled = *r->l.w;
+    skv_gridded c = {0};
+    const int64_t n = skive_tensor_count(r->l.w), rows = r->rows.n;
+    scaled.data = r->w;
+    for (int64_t i = 0; i < n; i++)
+        r->w[i] = ((const float *)r->l.w->data)[i] / m->s[skv_pair_output(&r->l.view, r->l.w, i)];
+    skv_gridded_lay_out(&c, m->weights, &r->l.view, &scaled);
+    const skive_status status = skv_gridded_round(m->ctx, &c, r->rounded);
+    skv_gridded_free(m->ctx, &c);
+    if (status != SKIVE_OK) return status;
+    for (int64_t i = 0; i < n; i++)
+        r->rounded[i] = (r->rounded[i] - r->w[i]) * m->s[skv_pair_output(&r->l.view, r->l.w, i)];
+    for (int64_t g = 0; g < r->l.groups; g++) {
+        matrix_of(r, r->rounded, g);
+        SKV_TRY(
+            skv_layer_product(m->ctx, rows, r->l.out, r->l.k, r->rows.x + g * rows * r->l.k, r->matrix, NULL, r->y));
+        for (int64_t o = 0; o < r->l.out; o++) {
+            double sum = 0;
+            for (int64_t i = 0; i < rows; i++) sum += (double)r->y[i * r->l.out + o] * (double)r->y[i * r->l.out + o];
+            m->lost[g * r->l.out + o] = sum / (double)rows;
+        }
+    }
+    return SKIVE_OK;
+}
+
+/* The same behind the readers, as if it were independent of channel to channel. */
+static skive_status add_from(migrating *m, double *sum) {
+    SKV_TRY(lose_from(m));
+    for (size_t k = 0; k < m->p->n_readers; k++) {
+        const reader *r = &m->readers[k];
+        for (int64_t i = 0; i < skive_tensor_count(r->l.w); i++) {
+            const double w = (double)((const float *)r->l.w->data)[i];
+            *sum += w * w * m->lost[skv_pair_input(&m->p->readers[k], r->l.w, i)] * (double)r->rows.n;
+        }
+    }
+    return SKIVE_OK;
+}
+
 static skive_status error_of(migrating *m, double *sum) {
     *sum = 0;
+    if (changes_from(m)) SKV_TRY(add_from(m, sum));
     for (size_t k = 0; k < m->p->n_readers; k++) {
         reader *r = &m->readers[k];
         const int64_t outputs = r->rows.n * r->l.out;
@@ -186,7 +235,10 @@ static skive_status search(migrating *m, skive_quantize_fit *told) {
 static skive_status migrate(migrating *m, const skv_inputs *inputs, skive_quantize_fit *told) {
     const size_t channels = (size_t)m->p->channels + 1;
     skive_status status = SKIVE_OK;
-    for (size_t k = 0; k < m->p->n_readers; k++) SKV_GO(status, done, open_reader(m, k, inputs));
+    for (size_t k = 0; k < m->p->n_readers; k++)
+        SKV_GO(status, done, open_reader(m, &m->readers[k], m->p->readers[k].node, inputs));
+    if (changes_from(m)) SKV_GO(status, done, open_reader(m, &m->from, m->p->from, inputs));
+    SKV_GO(status, done, skv_alloc_array(m->ctx, channels, sizeof(double), &m->lost));
     SKV_GO(status, done, skv_alloc_array(m->ctx, channels, sizeof(double), &m->of_x));
     SKV_GO(status, done, skv_alloc_array(m->ctx, channels, sizeof(double), &m->of_w));
     SKV_GO(status, done, skv_alloc_array(m->ctx, channels, sizeof(float), &m->s));
