@@ -1,5 +1,5 @@
-/* Rounding of weights: GPTQ by hand, AdaRound against the nearest codes, what is done layer by layer in whole models, and
- * what is refused. */
+/* Rounding of weights: GPTQ by hand, AdaRound against the nearest codes, what is done layer by layer in whole models,
+ * and what is refused. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* AdaRound (Nagel, Amjad, van Baalen, Louizos & Blankevoort 2020): whether each weight is rounded up or down is learned,
- * so that the layer's outputs behind the quantized layers before it come near those of the float model. With
+/* AdaRound (Nagel, Amjad, van Baalen, Louizos & Blankevoort 2020): whether each weight is rounded up or down is
+ * learned, so that the layer's outputs behind the quantized layers before it come near those of the float model. With
  * h = clip(1.2 sigmoid(v) - 0.1, 0, 1) a weight is scale * clip(floor(w / scale) + h); Adam minimises the squared error
  * of the outputs, behind the activation function, plus the sum of 1 - |2 h - 1|^beta, which pushes each h to 0 or 1. It
  * sets in after a fifth of the iterations, while beta falls from 20 to 2. */

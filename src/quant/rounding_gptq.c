@@ -1,7 +1,7 @@
 /* GPTQ (Frantar, Ashkboos, Hoefler & Alistarh 2023; OBQ, Frantar & Alistarh 2022): weights get their codes one after
  * another, and those that come later make up for what was lost. With H = E[x x^T], what a row of outputs loses is
- * e H e^T for e = w - q. With H = M M^T, M upper triangular, that is the sum over i of (sum over j <= i of e[j] M[j][i])
- * squared: the best code of weight i, once those before have theirs, is the one nearest to
+ * e H e^T for e = w - q. With H = M M^T, M upper triangular, that is the sum over i of (sum over j <= i of e[j]
+ * M[j][i]) squared: the best code of weight i, once those before have theirs, is the one nearest to
  *
  *     w[i] + sum over j < i of e[j] M[j][i] / M[i][i]
  *
