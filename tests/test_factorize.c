@@ -84,6 +84,9 @@ static skive_graph *network(skive_context *ctx, layer kind) {
                              (skive_value *[]){add_parameter(&b, "w", 2, (int64_t[]){7, 8}, 1), x}, 2, NULL, 0, NULL,
                              1);
     }
+    if (kind == TABLE) /* whose reader needs its width */
+        y = skive_build_node(&b, "Add", "sum", (skive_value *[]){y, add_parameter(&b, "p", 2, (int64_t[]){5, 8}, 4)}, 2,
+                             NULL, 0, NULL, 1);
     y = skive_build_node(&b, "Identity", "end", &y, 1, NULL, 0, NULL, 1);
     skv_test_ok(ctx, b.status);
     skv_test_ok(ctx, skive_graph_add_output(g, y));
@@ -448,7 +451,7 @@ static void a_budget_is_met_at_least_harm(void **state) {
             for (int64_t b = 0; b <= 10; b++)
                 for (int64_t c = 0; c <= 8; c++) {
                     const int64_t macs = (a ? a * 44 : 480) + (b ? b * 44 : 480) + (c ? c * 36 : 320);
-                    const double harm = lost[0][a] + lost[1][b] + lost[2][c];
+                    const double harm = -log1p(-lost[0][a]) - log1p(-lost[1][b]) - log1p(-lost[2][c]);
                     if ((double)macs <= atof(shares[i]) * 1280 && harm < best) best = harm;
                 }
         assert_true(fabs(r.allocation.harm - best) < 1e-9);
@@ -595,7 +598,7 @@ static void memory_may_run_out(void **state) {
     layer kind = MATMUL;
     assert_true(skv_test_walk_allocations(whole, &kind, 7) > 10);
     kind = CONV;
-    assert_true(skv_test_walk_allocations(whole, &kind, 31) > 10);
+    assert_true(skv_test_walk_allocations(whole, &kind, 5) > 10);
 }
 
 int main(void) {

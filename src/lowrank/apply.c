@@ -152,27 +152,23 @@ static skive_status take_result(skive_graph *g, skive_value *old, skive_value *n
 
 /* A table: the rows are looked up in the first factor, and the second one follows. */
 static skive_status apply_table(applying *a) {
-    const skv_link *rows = &a->f->links[0], *columns = &a->f->links[1];
-    const int64_t dims[2] = {rows->out, rows->in};
+    const skv_link *rows = &a->f->links[0], *columns = &a->f->links[1]; /* [r][in]: what rows are multiplied with */
+    const int64_t dims[2] = {rows->out, rows->in}, second[2] = {columns->out, columns->in};
     skv_storage *s = NULL, *t = NULL;
     skive_context *ctx = a->g->ctx;
-    SKV_TRY(skv_storage_create(ctx, SKIVE_F32, 2, dims, &s));
-    memcpy(s->tensor.data, rows->data, (size_t)skv_link_count(rows) * sizeof *rows->data);
-    SKV_TRY(put_weight(a->weight, s));
-    SKV_TRY(skive_graph_infer(a->g));
-    /* links[1] is [r][in]: what the looked up rows are multiplied with. */
-    const int64_t second[2] = {columns->out, columns->in};
+    skive_value *old = a->node->outputs[0], *y = NULL;
     SKV_TRY(skv_storage_create(ctx, SKIVE_F32, 2, second, &t));
     memcpy(t->tensor.data, columns->data, (size_t)skv_link_count(columns) * sizeof *columns->data);
-    skive_value *old = a->node->outputs[0], *p = add_parameter(a, 1, t);
-    /* The product must read the old result, and everybody else the product's. */
-    skive_value *hold = skv_emit(&a->b, "Identity", SKV_IN(old), SKV_NONE);
-    skive_value *y = skv_emit(&a->b, "MatMul", SKV_IN(hold, p), SKV_NONE);
+    skive_value *p = add_parameter(a, 1, t);
     SKV_TRY(a->b.status);
+    /* Types are inferred once all is in place: until then the readers do not fit. */
+    SKV_TRY(skv_graph_new_value(a->g, NULL, &y));
     SKV_TRY(take_result(a->g, old, y));
-    SKV_TRY(skv_node_set_input(hold->producer, 0, old));
-    SKV_TRY(skv_value_replace_uses(hold, old, false));
-    return skv_graph_remove_node(hold->producer);
+    SKV_TRY(skv_graph_new_node(a->g, "MatMul", NULL, NULL, (skive_value *const[]){old, p}, 2, (skive_value *const[]){y},
+                               1, &(skive_node *){NULL}));
+    SKV_TRY(skv_storage_create(ctx, SKIVE_F32, 2, dims, &s));
+    memcpy(s->tensor.data, rows->data, (size_t)skv_link_count(rows) * sizeof *rows->data);
+    return put_weight(a->weight, s);
 }
 
 /* What has a form of its own in the graph, in the place of a product, with the bias added behind it. */

@@ -24,6 +24,13 @@ static double cost_of(const skv_way *w, measure by) {
                           : w->seconds;
 }
 
+/* Behind one another layers pass on what each of them keeps: the shares multiply, and their logarithms add up. For
+ * small losses it is the loss itself, and a layer that would be lost altogether is not worth any budget. */
+static double harm_of(const skv_site *s, const skv_way *w) {
+    const double lost = w->lost < 0 ? 0 : w->lost < 1 - 1e-12 ? w->lost : 1 - 1e-12;
+    return -s->harm * log1p(-lost);
+}
+
 /* What a budget is of: the sites, and the rest that stays. */
 typedef struct choosing {
     skv_lowrank *l;
@@ -49,7 +56,7 @@ static skive_status allocate(choosing *c, double budget) {
         layers[i] = (skive_choices){.layer = l->sites[i].members[0], .items = items + at};
         for (size_t k = 0; k < w->n; k++) {
             if (w->given && k != w->chosen) continue;
-            items[at].harm = l->sites[i].harm * w->items[k].lost;
+            items[at].harm = harm_of(&l->sites[i], &w->items[k]);
             items[at++].cost[0] = cost_of(&w->items[k], c->by);
             layers[i].n++;
         }

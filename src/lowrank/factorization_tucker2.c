@@ -47,6 +47,12 @@ static skive_status look(skive_context *ctx, const skv_site *s, int64_t most, sk
     return status;
 }
 
+/* At most what both truncations lose by themselves (De Lathauwer et al. 2000); HOOI makes it less. */
+static double lost(const skv_site *s, const skv_found *found, skv_rank r) {
+    const double sum = skv_spectrum_lost(&found->of[0], r.a) + skv_spectrum_lost(&found->of[1], r.b);
+    return s->moments ? -1 : sum < 1 ? sum : 1;
+}
+
 /* The leading r columns of a basis. */
 static void leading(const skv_spectrum *v, int64_t r, double *to) {
     for (int64_t i = 0; i < v->m; i++)
@@ -149,5 +155,6 @@ const skv_factorization skv_factorization_tucker2 = {
     .second = second,
     .shape = shape,
     .look = look,
+    .lost = lost,
     .factor = factor,
 };

@@ -35,12 +35,29 @@ static skive_status add_item(const skv_lowrank *l, const skv_site *s, skv_probe_
     return SKIVE_OK;
 }
 
-/* The moments of a result [d][d] and the number of rows: their mean, and what the weights make of them. */
+/* Few rows say nothing of most directions: factors would be exact on them and on nothing else. The moments are shrunk
+ * towards a multiple of the identity by the share that is best for normal numbers (OAS; Chen, Wiesel, Eldar & Hero
+ * 2010). Factors that are best for the mixture are still no worse than plain ones on the samples themselves: plain ones
+ * are best for its other part. */
+static void shrink(double *m, int64_t d, double rows) {
+    double trace = 0, squares = 0;
+    const double p = (double)d;
+    for (int64_t i = 0; i < d; i++) trace += m[i * d + i];
+    for (int64_t i = 0; i < d * d; i++) squares += m[i] * m[i];
+    const double below = (rows + 1 - 2 / p) * (squares - trace * trace / p);
+    const double share = below > 0 ? ((1 - 2 / p) * squares + trace * trace) / below : 1;
+    const double part = share > 1 ? 1 : share > 0 ? share : 0;
+    for (int64_t i = 0; i < d * d; i++) m[i] *= 1 - part;
+    for (int64_t i = 0; i < d; i++) m[i * d + i] += part * trace / p;
+}
+
+/* The moments of a result: [d][d] sums, and the number of rows. */
 static skive_status take_moments(skive_context *ctx, skv_site *s, const double *sums, size_t n) {
     const size_t count = (size_t)(s->d * s->d);
     if (n != count + 1 || !(sums[count] > 0)) return SKIVE_OK;
     SKV_TRY(skv_alloc_array(ctx, count, sizeof *s->moments, &s->moments));
     for (size_t i = 0; i < count; i++) s->moments[i] = sums[i] / sums[count];
+    shrink(s->moments, s->d, sums[count]);
     return SKIVE_OK;
 }
 
