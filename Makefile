@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MODELS ?= ../shared/models
 
-.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-train docs lint clean install dist
+.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-lowrank proof-train docs lint clean install dist
 
 all: build
 
@@ -18,7 +18,7 @@ help:
 	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
 	@echo "make docs       writes the generated pages anew"
 	@echo "make dist       the sources as skive-VERSION.tar.gz, which builds without git"
-	@echo "make bench, make proof, make proof-deep, make proof-train   measurements for docs/results and bench/results"
+	@echo "make bench, make proof, make proof-deep, make proof-lowrank, make proof-train   measurements for docs/results and bench/results"
 
 deps:
 	@scripts/deps.sh build
@@ -64,6 +64,9 @@ proof: dev
 proof-deep: build
 	@scripts/deps.sh demo
 	@scripts/proof_deep.sh $(BUILD)/skive
+
+proof-lowrank: build
+	@scripts/proof_lowrank.sh $(BUILD)/skive
 
 proof-train: build
 	@scripts/deps.sh demo

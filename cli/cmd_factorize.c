@@ -153,6 +153,8 @@ static skive_status settings(cli_job *j) {
     for (size_t i = 0; i < CLI_COUNT(with_data); i++)
         if (cli_has(a, with_data[i]) && !cli_has(a, "data"))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --data", with_data[i]);
+    if (cli_has(a, "samples") && strcmp(o->weighting, "plain") == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--samples has no use: --weighting plain looks at none");
     static const char *const with_tuning[] = {"distill-alpha", "temperature"};
     for (size_t i = 0; i < CLI_COUNT(with_tuning); i++)
         if (cli_has(a, with_tuning[i]) && j->how->epochs < 1)

@@ -182,7 +182,10 @@ static skive_status factorize(skv_lowrank *l, const skive_graph *graph, skive_gr
     SKV_TRY(find_sites(l));
     SKV_TRY(skv_lowrank_probe(l));
     SKV_TRY(skv_lowrank_list(l));
-    if (!(l->o.dry_run && l->o.max_drop >= 0)) SKV_TRY(skv_lowrank_choose(l));
+    if (l->o.dry_run && l->o.max_drop >= 0)
+        skv_note(l->ctx, "a dry run does not look for the limit on the loss: nothing is chosen");
+    else
+        SKV_TRY(skv_lowrank_choose(l));
     SKV_TRY(make(l, made));
     SKV_TRY(skv_lowrank_rows(l));
     SKV_TRY(skv_lowrank_size(l, l->work, true, &l->report.before));

@@ -182,9 +182,9 @@ static skive_status add_methods(skv_lowrank *l, size_t site) {
     for (size_t i = 0; i < skv_factorization_count(); i++) {
         const skv_factorization *m = skv_factorization_at(i);
         if (any ? !m->automatic : strcmp(m->name, l->o.method) != 0) continue;
-        const char *not = m->why_not(&l->sites[site]);
-        if (!any) why = not ;
-        if (not ) continue;
+        const char *refusal = m->why_not(&l->sites[site]);
+        if (!any) why = refusal;
+        if (refusal) continue;
         SKV_TRY(has_budget(l) ? add_grid(l, site, m) : add_rule(l, site, m, l->rank));
     }
     if (why) return skv_lowrank_keep(l, site, "%s", why);
@@ -233,9 +233,10 @@ static skive_status take_given(skv_lowrank *l, const char *text) {
     const skv_factorization *m = skv_factorization_find(method);
     if (!m)
         return skv_fail_unknown(l->ctx, SKIVE_ERR_ARGUMENT, "layer", "factorization", method, skv_factorization_name);
-    const char *not = m->why_not(&l->sites[site]);
-    if (not )
-        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, name, "'%s' cannot be factorized by %s: %s", name, method, not );
+    const char *refusal = m->why_not(&l->sites[site]);
+    if (refusal)
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, name, "'%s' cannot be factorized by %s: %s", name, method,
+                           refusal);
     if (colon) {
         char *end;
         const long long r = strtoll(colon + 1, &end, 10);
