@@ -9,6 +9,7 @@
 #include "data/transform.h"
 #include "kernels/kernel.h"
 #include "graph/op.h"
+#include "lowrank/lowrank.h"
 #include "pack/coder.h"
 #include "passes/pass.h"
 #include "probe/probe.h"
@@ -122,6 +123,7 @@ int main(void) {
     LIST("Reducers of the data probe", skv_reducer_count, skv_reducer_at);
     family("Calibration methods", &skv_observer_family, NULL);
     family("Starts of k-means", &skv_share_init_family, NULL);
+    family("Factorizations", &skv_factorization_family, NULL);
     grids();
     LIST("Storage forms", skv_form_count, skv_form_at);
     LIST("Entropy coders", skv_coder_count, skv_coder_at);
