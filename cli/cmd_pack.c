@@ -6,18 +6,12 @@
 
 static const cli_option options[] = {
     {"output", 'o', "FILE", "the packed model to write, .skv", false},
-    {"weights", 'w', "FORM", "round the weights to f16, bf16, int8, int4, int2, ternary, binary, nf4, codebook:16 ...",
-     false},
     {"bytes", 0, "SIZE",
      "choose a form for each weight so that the file takes at most this (60k, 64KiB; 0.25: a quarter of the weights' "
      "bytes in the model) with the least error",
      false},
     CLI_DRY_RUN_OPTION,
-    {"biases", 0, "FORM", "the same for biases, scales and shifts", false},
     {"param", 'p', "NAME=FORM", "the same for one parameter; may be repeated", true},
-    {"coder", 0, "NAME", "one coder for all parameters: raw, huffman, rans or context (default: the smallest for each)",
-     false},
-    {"strip-names", 0, NULL, "do not store the names of values and nodes", false},
     {"table", 0, NULL, "list every parameter", false},
 };
 
@@ -75,6 +69,7 @@ static skive_status pack(cli_args *a, const skive_graph *g, const char *output, 
 static skive_status run(cli_args *a) {
     const char *input = a->positional[0], *output = cli_text(a, "output", NULL);
     skive_pack_options o = skive_pack_options_default();
+    skive_options *given = NULL;
     skive_pack_choice list[MAX_CHOICES];
     char *names[MAX_CHOICES] = {NULL};
     skive_pack_report report = {0};
@@ -87,12 +82,10 @@ static skive_status run(cli_args *a) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "--output %s: a packed model is not an ONNX file; give it another name, such as %.*s.skv",
                         output, (int)(length - 5), output);
-    o.weights = cli_text(a, "weights", NULL);
-    o.biases = cli_text(a, "biases", NULL);
-    o.coder = cli_text(a, "coder", NULL);
-    o.strip_names = cli_has(a, "strip-names");
+    skive_status status = cli_method_options(a, &given);
+    if (status == SKIVE_OK) o = *skive_options_pack(given);
+    if (status == SKIVE_OK) status = choices(a, list, names, &o.n_choices);
     o.choices = list;
-    skive_status status = choices(a, list, names, &o.n_choices);
     if (status == SKIVE_OK && !dry) status = cli_check_output(a, output);
     if (status == SKIVE_OK) status = cli_load(a, input, &g);
     if (status == SKIVE_OK) status = pack(a, g, dry ? NULL : output, &o, &fit, &report);
@@ -115,6 +108,7 @@ static skive_status run(cli_args *a) {
     skive_pack_report_free(a->ctx, &report);
     skive_pack_fit_free(a->ctx, &fit);
     skive_graph_free(g);
+    skive_options_free(given);
     for (size_t i = 0; i < MAX_CHOICES; i++) free(names[i]);
     return status;
 }
@@ -127,6 +121,7 @@ const cli_command cli_command_pack = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
+    .method = "pack",
     .details =
         "Each parameter is stored in the form and with the entropy coder that make it smallest: codebooks, sparse\n"
         "positions, integers with scales and half floats are detected in the weights and reproduced exactly.\n"

@@ -10,7 +10,6 @@
 static const cli_option options[] = {
     {"output", 'o', "FILE", "the model to write", false},
     CLI_DRY_RUN_OPTION,
-    {"passes", 0, "A,B,...", "run these passes only (see --list)", false},
     {"list", 0, NULL, "list the passes and exit", false},
     {"batch", 'b', "N", "batch size of the check, if the model leaves it open (default 1)", false},
     {"shape", 0, "INPUT=DIMS", "an input's dimensions in the check; may be repeated", true},
@@ -20,7 +19,7 @@ static const cli_option options[] = {
      false},
 };
 
-enum { MAX_NAMES = 64, RUNS = 2 };
+enum { RUNS = 2 };
 
 static skive_status print_list(cli_args *a) {
     cli_table *t = cli_table_new((const char *const[]){"<pass", "<runs", "<what it does"}, 3);
@@ -35,18 +34,6 @@ static skive_status print_list(cli_args *a) {
     }
     cli_table_print(t, stdout);
     return status;
-}
-
-/* Splits "A,B" in place. */
-static size_t split(char *text, const char *names[MAX_NAMES]) {
-    size_t n = 0;
-    for (char *at = text; at && *at && n < MAX_NAMES;) {
-        char *comma = strchr(at, ',');
-        if (comma) *comma++ = '\0';
-        if (*at) names[n++] = at;
-        at = comma;
-    }
-    return n;
 }
 
 typedef struct difference {
@@ -129,20 +116,14 @@ static json_t *report_json(const skive_simplify_report *r, bool checked, const d
 }
 
 static skive_status simplify(cli_args *a, const char *output, skive_graph *g, const skive_graph *before) {
-    const char *names[MAX_NAMES], *list = cli_text(a, "passes", NULL);
-    char *copy = list ? strdup(list) : NULL;
-    skive_simplify_options o = skive_simplify_options_default();
+    skive_options *given = NULL;
     skive_simplify_report r;
     difference d = {0};
     double tolerance = 1e-4;
-    if (list && !copy) return cli_fail(a, SKIVE_ERR_MEMORY, "out of memory");
-    if (list) {
-        o.n_passes = split(copy, names);
-        o.passes = names;
-    }
     const bool checked = !cli_has(a, "no-check");
     skive_status status = cli_number_in(a, "tolerance", 0, 1e30, &tolerance);
-    if (status == SKIVE_OK) status = skive_simplify(a->ctx, g, &o, &r);
+    if (status == SKIVE_OK) status = cli_method_options(a, &given);
+    if (status == SKIVE_OK) status = skive_simplify(a->ctx, g, skive_options_simplify(given), &r);
     if (status == SKIVE_OK && checked) status = check(a, before, g, &d);
     if (status == SKIVE_OK && checked && d.broken)
         status = cli_fail(a, SKIVE_ERR_NUMERIC,
@@ -164,7 +145,7 @@ static skive_status simplify(cli_args *a, const char *output, skive_graph *g, co
         if (dry) cli_print_dry_run();
     }
     json_decref(d.left);
-    free(copy);
+    skive_options_free(given);
     return status;
 }
 
@@ -194,6 +175,7 @@ const cli_command cli_command_simplify = {
     .max_positional = 1,
     .options = options,
     .n_options = CLI_COUNT(options),
+    .method = "simplify",
     .details =
         "Folds constants, merges nodes that compute the same, removes nodes that change nothing, and replaces the\n"
         "arithmetic that LayerNormalization, Gelu and HardSwish were exported as by these operators. The result is\n"

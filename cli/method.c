@@ -12,7 +12,7 @@
 static const struct {
     const char *name;
     char letter;
-} letters[] = {{"batch", 'b'}, {"epochs", 'e'}, {"sparsity", 's'}, {"temperature", 'T'}};
+} letters[] = {{"batch", 'b'}, {"epochs", 'e'}, {"sparsity", 's'}, {"temperature", 'T'}, {"weights", 'w'}};
 
 /* Set by every command from its own options. */
 static const char *const never[] = {"seed", "keep-best"};

@@ -783,6 +783,9 @@ static void options_cases(fixture *f) {
     GIVES(skive_options_quantize, options, !skive_options_quantize(NULL));
     GIVES(skive_options_bits, options, !skive_options_bits(NULL));
     GIVES(skive_options_sensitivity, options, !skive_options_sensitivity(NULL));
+    GIVES(skive_options_pack, options, !skive_options_pack(NULL));
+    GIVES(skive_options_simplify, options, !skive_options_simplify(NULL));
+    GIVES(skive_options_data, options, !skive_options_data(NULL));
     skive_options_free(o);
 }
 

@@ -21,6 +21,7 @@ static void another(const char *method, const skive_option_bounds *b, char *out,
     const char *choice = NULL;
     char name[100];
     double x = isfinite(b->least) ? b->least : 0;
+    const double step = isfinite(b->most) && b->most < x + 0.125 ? (b->most - x) / 2 : 0.125;
     switch (b->type) {
     case SKIVE_OPTION_SWITCH: (void)snprintf(out, size, "%s", b->default_number != 0 ? "no" : "yes"); return;
     case SKIVE_OPTION_LIST:
@@ -35,7 +36,7 @@ static void another(const char *method, const skive_option_bounds *b, char *out,
         return;
     case SKIVE_OPTION_INTEGER:
     case SKIVE_OPTION_REAL:
-        while (x == b->default_number || (b->above && x == b->least)) x += b->type == SKIVE_OPTION_INTEGER ? 1 : 0.125;
+        while (x == b->default_number || (b->above && x == b->least)) x += b->type == SKIVE_OPTION_INTEGER ? 1 : step;
         (void)snprintf(out, size, "%g", x);
         return;
     case SKIVE_OPTION_TEXT:
@@ -305,6 +306,41 @@ static void needs_exist(void **state) {
     assert_true(all > 20);
 }
 
+/* Choices that are enumerations, and methods that are no training. */
+static void other_methods(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_options *o = NULL;
+    skive_option_bounds b = {.size = sizeof b};
+    char text[40];
+    (void)state;
+    skv_test_ok(ctx, skive_options_create(ctx, "data", &o));
+    skv_test_ok(ctx, skive_options_get(o, "split", text, sizeof text));
+    assert_string_equal(text, "train");
+    skv_test_ok(ctx, skive_options_set(o, "split", "test"));
+    skv_test_ok(ctx, skive_options_set(o, "targets", "float"));
+    skv_test_ok(ctx, skive_options_set(o, "data.limit", "12"));
+    const skive_dataset_options *d = skive_options_data(o);
+    assert_true(d->split == SKIVE_SPLIT_TEST && d->targets == SKIVE_TARGETS_VALUES && d->limit == 12);
+    skv_test_fails(ctx, skive_options_set(o, "split", "text"), SKIVE_ERR_ARGUMENT, "'text'");
+    assert_true(d->split == SKIVE_SPLIT_TEST);
+    skv_test_ok(ctx, skive_options_bounds(ctx, "data", "targets", &b));
+    assert_string_equal(b.default_text, "auto");
+    lacks(o, "resize-width", "data.resize-height");
+    skive_options_free(o);
+    skv_test_ok(ctx, skive_options_create(ctx, "simplify", &o));
+    skv_test_ok(ctx, skive_options_set(o, "passes", "fold-constants,fold-batchnorm"));
+    assert_string_equal(skive_options_simplify(o)->list, "fold-constants,fold-batchnorm");
+    skv_test_fails(ctx, skive_options_set(o, "passes", "fold-constants,nope"), SKIVE_ERR_ARGUMENT, "'nope'");
+    skive_options_free(o);
+    skv_test_ok(ctx, skive_options_create(ctx, "pack", &o));
+    skv_test_ok(ctx, skive_options_set(o, "coder", "rans"));
+    assert_string_equal(skive_options_pack(o)->coder, "rans");
+    skv_test_fails(ctx, skive_options_set(o, "coder", "zip"), SKIVE_ERR_ARGUMENT, "'zip'");
+    assert_null(skive_options_data(o));
+    skive_options_free(o);
+    skv_test_context_end(ctx);
+}
+
 static skive_status all_paths(skive_context *ctx, void *user) {
     skive_options *o = NULL;
     char text[200];
@@ -330,7 +366,7 @@ int main(void) {
         cmocka_unit_test(every_option),         cmocka_unit_test(options_of_choices),
         cmocka_unit_test(structs_and_mistakes), cmocka_unit_test(the_same_training),
         cmocka_unit_test(without_memory),       cmocka_unit_test(options_without_effect),
-        cmocka_unit_test(needs_exist),
+        cmocka_unit_test(needs_exist),          cmocka_unit_test(other_methods),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

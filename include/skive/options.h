@@ -16,9 +16,9 @@
  *
  * Methods and their sections: "train" (train), "prune" (prune, train), "share" (share, train), "distill" (distill,
  * train), "quantize" (quantize, bits, qat, train; the last two are for quantization-aware training), "sensitivity"
- * (sensitivity), "factorize" (factorize, train). The section "train" of the methods that fine-tune has their defaults
- * (skive_prune_finetune_default and so on). A name without a section, such as "criterion", is looked for in the
- * sections in this order.
+ * (sensitivity), "factorize" (factorize, train), "pack" (pack), "simplify" (simplify), and "data" (data: how a data set
+ * is opened). The section "train" of the methods that fine-tune has their defaults (skive_prune_finetune_default and so
+ * on). A name without a section, such as "criterion", is looked for in the sections in this order.
  *
  * A value that names a record (a criterion, a schedule, an optimizer) may carry options of its own after a colon:
  * "sgd:momentum=0.8,nesterov=no". The first one may stand without its name: "percentile:99.9". In text values "\," is a
@@ -29,11 +29,13 @@
 #include <skive/bits.h>
 #include <skive/distill.h>
 #include <skive/factorize.h>
+#include <skive/pack.h>
 #include <skive/prune.h>
 #include <skive/qat.h>
 #include <skive/quant.h>
 #include <skive/sensitivity.h>
 #include <skive/share.h>
+#include <skive/simplify.h>
 #include <skive/train.h>
 
 #ifdef __cplusplus
@@ -119,6 +121,9 @@ SKIVE_API skive_distill_options *skive_options_distill(skive_options *options);
 SKIVE_API skive_quantize_options *skive_options_quantize(skive_options *options);
 SKIVE_API skive_bits_options *skive_options_bits(skive_options *options);
 SKIVE_API skive_sensitivity_options *skive_options_sensitivity(skive_options *options);
+SKIVE_API skive_pack_options *skive_options_pack(skive_options *options);
+SKIVE_API skive_simplify_options *skive_options_simplify(skive_options *options);
+SKIVE_API skive_dataset_options *skive_options_data(skive_options *options);
 SKIVE_API skive_qat_options *skive_options_qat(skive_options *options);
 SKIVE_API skive_factorize_options *skive_options_factorize(skive_options *options);
 

@@ -21,6 +21,7 @@ typedef struct skive_simplify_options {
     size_t size;
     const char *const *passes; /* [n_passes] names; NULL: all except those that run only when named */
     size_t n_passes;
+    const char *list; /* instead of `passes`: their names, separated by commas; NULL: not */
 } skive_simplify_options;
 SKIVE_API skive_simplify_options skive_simplify_options_default(void);
 

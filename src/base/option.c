@@ -331,6 +331,10 @@ static void store(const skv_option *o, const skv_option_values *v, const skv_opt
     case SKV_FIELD_SIZE: memcpy(to, &size, sizeof size); break;
     case SKV_FIELD_DOUBLE: memcpy(to, &value->number, sizeof value->number); break;
     case SKV_FIELD_TEXT: memcpy(to, &text, sizeof text); break;
+    case SKV_FIELD_ENUM:
+        for (int i = 0; text && o->choices((size_t)i); i++)
+            if (strcmp(o->choices((size_t)i), text) == 0) memcpy(to, &i, sizeof i);
+        break;
     default: break;
     }
 }
@@ -363,6 +367,11 @@ double skv_option_field_number(const skv_option *o, const void *object) {
 
 const char *skv_option_field_text(const skv_option *o, const void *object) {
     const char *text = NULL;
+    int number = 0;
+    if ((int)o->field == SKV_FIELD_ENUM) {
+        memcpy(&number, (const unsigned char *)object + o->at, sizeof number);
+        return number >= 0 ? o->choices((size_t)number) : NULL;
+    }
     if ((int)o->field == SKV_FIELD_TEXT) memcpy(&text, (const unsigned char *)object + o->at, sizeof text);
     return text;
 }

@@ -58,7 +58,8 @@ typedef struct skv_option {
         SKV_FIELD_UINT64,
         SKV_FIELD_SIZE,
         SKV_FIELD_DOUBLE,
-        SKV_FIELD_TEXT
+        SKV_FIELD_TEXT,
+        SKV_FIELD_ENUM /* of a choice: the field is an enumeration, whose values number the choices */
     } field;
     size_t at;
     const char *alias; /* of a record's option: its name among the options of the struct */

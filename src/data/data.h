@@ -185,6 +185,7 @@ void skv_free_args(skive_context *ctx, char *names[4]);
 skive_status skv_split_options(skive_context *ctx, const skv_dataset_kind *kind, const char *args, char **rest,
                                skive_dataset *ds);
 extern const skv_family skv_dataset_family;
+extern const skv_table skv_data_table; /* of skive_dataset_options */
 /* Values per sample in the model's output; -1: unknown. */
 int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
 /* After the kind has opened the set: numbers the classes as in options->model, checks labels against its number of

@@ -80,6 +80,10 @@ uint32_t skv_vocabulary_merge_of(const skv_vocabulary *v, uint32_t left, uint32_
 /* Learning and numbers of tokenizers whose tokens are the most frequent parts: their options are `size` and `least`. */
 skive_status skv_vocabulary_keep(skv_vocabulary *v, skv_words *parts);
 skive_status skv_vocabulary_look_up(const skv_vocabulary *v, const char *text, size_t n, skv_tokens *out);
+/* What is done with each part of a text: it is counted (`user` are the skv_words), or looked up (the skv_tokens). */
+typedef skive_status (*skv_part_fn)(const skv_vocabulary *v, const char *text, size_t n, void *user);
+skive_status skv_vocabulary_count_part(const skv_vocabulary *v, const char *text, size_t n, void *user);
+skive_status skv_vocabulary_look_up_part(const skv_vocabulary *v, const char *text, size_t n, void *user);
 
 #define SKV_VOCABULARY_OPTIONS(size_, brief_)                                                \
     {.name = "size",                                                                         \

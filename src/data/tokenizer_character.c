@@ -7,9 +7,7 @@ static const skv_option options[] = {
     SKV_LOWER_OPTION,
 };
 
-typedef skive_status (*each_fn)(const skv_vocabulary *v, const char *text, size_t n, void *user);
-
-static skive_status each(const skv_vocabulary *v, const char *text, size_t n, each_fn fn, void *user) {
+static skive_status each(const skv_vocabulary *v, const char *text, size_t n, skv_part_fn fn, void *user) {
     const bool lower = skv_option_on(&v->values, "lower");
     for (size_t at = 0; at < n;) {
         char one[4];
@@ -20,21 +18,12 @@ static skive_status each(const skv_vocabulary *v, const char *text, size_t n, ea
     return SKIVE_OK;
 }
 
-static skive_status add(const skv_vocabulary *v, const char *text, size_t n, void *user) {
-    (void)v;
-    return skv_words_add(user, text, n, 1, NULL);
-}
-
-static skive_status look_up(const skv_vocabulary *v, const char *text, size_t n, void *user) {
-    return skv_vocabulary_look_up(v, text, n, user);
-}
-
 static skive_status count(const skv_vocabulary *v, const char *text, size_t n, skv_words *parts) {
-    return each(v, text, n, add, parts);
+    return each(v, text, n, skv_vocabulary_count_part, parts);
 }
 
 static skive_status encode(const skv_vocabulary *v, const char *text, size_t n, skv_tokens *out) {
-    return each(v, text, n, look_up, out);
+    return each(v, text, n, skv_vocabulary_look_up_part, out);
 }
 
 const skv_tokenizer skv_tokenizer_character = {

@@ -156,6 +156,13 @@ void skv_mix_targets(const skv_mix *m, size_t n, float *x, float *y);
 /* ---- pixels ---- */
 
 skv_warp skv_warp_identity(void);
+/* Of an image: mirrored along axis 1 (top to bottom) or 2, with the chance that the option "probability" gives. */
+bool skv_warp_mirror(const skv_augment *a, int axis, skv_warp *out);
+#define SKV_MIRROR_OPTION                                                                       \
+    {                                                                                           \
+        .name = "probability", .type = SKV_OPTION_REAL, .least = 0, .most = 1, .fallback = 0.5, \
+        .brief = "of mirroring a sample"                                                        \
+    }
 /* The warp of an affine map about the centre of the image: the pixels turned by `angle` (radians, clockwise on the
  * screen), sheared by the tangents of two angles, made `scale` times as large, moved by (dx, dy). */
 void skv_warp_affine(const int64_t dims[3], double angle, double scale, double shear_x, double shear_y, double dx,

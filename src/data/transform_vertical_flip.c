@@ -1,20 +1,9 @@
 /* vertical-flip: mirrors top to bottom with a given probability. */
 #include "data/transform.h"
 
-static bool flip(const skv_augment *a, skv_warp *out) {
-    if (skv_draw_uniform(a->draw) >= skv_option_real(a->options, "probability")) return false;
-    *out = skv_warp_identity();
-    out->m[4] = -1;
-    out->m[5] = (double)(a->dims[1] - 1);
-    return true;
-}
+static bool flip(const skv_augment *a, skv_warp *out) { return skv_warp_mirror(a, 1, out); }
 
-static const skv_option options[] = {{.name = "probability",
-                                      .type = SKV_OPTION_REAL,
-                                      .least = 0,
-                                      .most = 1,
-                                      .fallback = 0.5,
-                                      .brief = "of mirroring a sample"}};
+static const skv_option options[] = {SKV_MIRROR_OPTION};
 
 const skv_transform skv_transform_vertical_flip = {
     .name = "vertical-flip",

@@ -85,6 +85,15 @@ skive_status skv_vocabulary_look_up(const skv_vocabulary *v, const char *text, s
     return found == SKV_NO_WORD ? skv_tokens_add_unknown(out, text, n) : skv_tokens_add(out, found + SKV_TOKEN_FIRST);
 }
 
+skive_status skv_vocabulary_count_part(const skv_vocabulary *v, const char *text, size_t n, void *user) {
+    (void)v;
+    return skv_words_add(user, text, n, 1, NULL);
+}
+
+skive_status skv_vocabulary_look_up_part(const skv_vocabulary *v, const char *text, size_t n, void *user) {
+    return skv_vocabulary_look_up(v, text, n, user);
+}
+
 /* ---- merges ---- */
 
 static size_t slot_of(const skv_vocabulary *v, uint32_t left, uint32_t right) {

@@ -6,6 +6,15 @@
 
 #include "data/transform.h"
 
+bool skv_warp_mirror(const skv_augment *a, int axis, skv_warp *out) {
+    const int at = axis == 2 ? 0 : 4; /* of the factor of x, or of y */
+    if (skv_draw_uniform(a->draw) >= skv_option_real(a->options, "probability")) return false;
+    *out = skv_warp_identity();
+    out->m[at] = -1;
+    out->m[axis == 2 ? 2 : 5] = (double)(a->dims[axis] - 1);
+    return true;
+}
+
 skv_warp skv_warp_identity(void) { return (skv_warp){.m = {1, 0, 0, 0, 1, 0, 0, 0, 1}}; }
 
 /* The map forward is T(centre + d) R(angle) Shear Scale T(-centre); its inverse is computed here. */

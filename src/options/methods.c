@@ -2,9 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/data.h"
 #include "distill/distill.h"
 #include "lowrank/lowrank.h"
 #include "options/options.h"
+#include "pack/pack.h"
+#include "passes/pass.h"
 #include "prune/prune.h"
 #include "quant/qat.h"
 #include "quant/quant.h"
@@ -51,6 +54,12 @@ static void factorize_defaults(skv_structs *s) {
     s->factorize.finetune = &s->train;
 }
 
+static void pack_defaults(skv_structs *s) { s->pack = skive_pack_options_default(); }
+
+static void simplify_defaults(skv_structs *s) { s->simplify = skive_simplify_options_default(); }
+
+static void data_defaults(skv_structs *s) { s->data = skive_dataset_options_default(); }
+
 static const skv_method train = {"train", {SECTION(train)}, train_defaults};
 static const skv_method prune = {"prune", {SECTION(prune), SECTION(train)}, prune_defaults};
 static const skv_method share = {"share", {SECTION(share), SECTION(train)}, share_defaults};
@@ -61,6 +70,10 @@ static const skv_method quantize = {
 static void sensitivity_defaults(skv_structs *s) { s->sensitivity = skive_sensitivity_options_default(); }
 static const skv_method sensitivity = {"sensitivity", {SECTION(sensitivity)}, sensitivity_defaults};
 static const skv_method factorize = {"factorize", {SECTION(factorize), SECTION(train)}, factorize_defaults};
+
+static const skv_method pack = {"pack", {SECTION(pack)}, pack_defaults};
+static const skv_method simplify = {"simplify", {SECTION(simplify)}, simplify_defaults};
+static const skv_method data = {"data", {SECTION(data)}, data_defaults};
 
 static const skv_method *const methods[] = {
 #define X(id) &id,

@@ -38,6 +38,8 @@ static bool is_number(const skv_option *o) {
     return o->type == SKV_OPTION_SWITCH || o->type == SKV_OPTION_INTEGER || o->type == SKV_OPTION_REAL;
 }
 
+static bool is_text(const skv_option *o) { return (int)o->field == SKV_FIELD_TEXT || (int)o->field == SKV_FIELD_ENUM; }
+
 /* `m` and `in`: of which method; NULL for an option of a choice. */
 static skive_status describe(skive_context *ctx, const skv_method *m, const skv_section_of_method *in,
                              const skv_option *o, skive_option_bounds *out) {
@@ -49,21 +51,20 @@ static skive_status describe(skive_context *ctx, const skv_method *m, const skv_
     if (m) m->defaults(&s);
     const void *object = m ? (const unsigned char *)&s + in->at : NULL;
     const double number = !is_number(o) ? 0 : object ? skv_option_field_number(o, object) : o->fallback;
-    skive_option_bounds b = {
-        .size = size,
-        .section = m ? in->table->name : NULL,
-        .name = m ? skv_option_known_as(o) : o->name,
-        .brief = o->brief,
-        .type = type_of(o),
-        .least = o->least,
-        .most = o->type == SKV_OPTION_SWITCH ? 1 : o->most,
-        .above = o->above,
-        .below = o->below,
-        .has_default =
-            !o->required && (!is_number(o) || o->type == SKV_OPTION_SWITCH || skv_option_in_range(o, number)),
-        .default_number = number,
-        .default_text = object && (int)o->field == SKV_FIELD_TEXT ? skv_option_field_text(o, object) : o->text,
-        .unit = o->unit};
+    skive_option_bounds b = {.size = size,
+                             .section = m ? in->table->name : NULL,
+                             .name = m ? skv_option_known_as(o) : o->name,
+                             .brief = o->brief,
+                             .type = type_of(o),
+                             .least = o->least,
+                             .most = o->type == SKV_OPTION_SWITCH ? 1 : o->most,
+                             .above = o->above,
+                             .below = o->below,
+                             .has_default = !o->required && (!is_number(o) || o->type == SKV_OPTION_SWITCH ||
+                                                             skv_option_in_range(o, number)),
+                             .default_number = number,
+                             .default_text = object && is_text(o) ? skv_option_field_text(o, object) : o->text,
+                             .unit = o->unit};
     if (!is_number(o)) b.has_default = b.default_text != NULL;
     memcpy(out, &b, size < sizeof b ? size : sizeof b);
     return SKIVE_OK;
@@ -228,7 +229,7 @@ skive_status skive_options_get(const skive_options *o, const char *name, char *b
     skv_text t;
     SKV_TRY(find_own(o, name, &option, &object));
     skv_text_init(&t, o->ctx);
-    if ((int)option->field == SKV_FIELD_TEXT) {
+    if (is_text(option)) {
         const char *text = skv_option_field_text(option, object);
         skv_text_add(&t, "%s", text ? text : "");
     } else if (option->type == SKV_OPTION_SWITCH) {
@@ -312,3 +313,6 @@ skive_quantize_options *skive_options_quantize(skive_options *o) { return STRUCT
 skive_bits_options *skive_options_bits(skive_options *o) { return STRUCT(bits); }
 skive_sensitivity_options *skive_options_sensitivity(skive_options *o) { return STRUCT(sensitivity); }
 skive_qat_options *skive_options_qat(skive_options *o) { return STRUCT(qat); }
+skive_pack_options *skive_options_pack(skive_options *o) { return STRUCT(pack); }
+skive_simplify_options *skive_options_simplify(skive_options *o) { return STRUCT(simplify); }
+skive_dataset_options *skive_options_data(skive_options *o) { return STRUCT(data); }

@@ -14,6 +14,9 @@ typedef struct skv_structs {
     skive_distill_options distill;
     skive_quantize_options quantize;
     skive_sensitivity_options sensitivity;
+    skive_pack_options pack;
+    skive_simplify_options simplify;
+    skive_dataset_options data;
     skive_qat_options qat;
     skive_factorize_options factorize;
     skive_bits_options bits;

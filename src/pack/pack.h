@@ -4,6 +4,7 @@
 
 #include <skive/pack.h>
 
+#include "base/option.h"
 #include "graph/graph.h"
 #include "pack/coder.h"
 
@@ -15,6 +16,8 @@ enum {
     SKV_SECTION_NAMES = 129,
     SKV_SKIPPABLE = 128
 };
+
+extern const skv_table skv_pack_table;
 
 /* ---- one parameter ---- */
 

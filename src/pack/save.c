@@ -10,6 +10,28 @@
 #include "passes/hashed.h"
 #include "tensor/grid.h"
 
+static const skv_option options_of_packing[] = {
+    {.name = "weights",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_pack_options, weights),
+     .brief = "round the weights to f16, bf16, int8, int4, int2, ternary, binary, nf4, codebook:16 ..."},
+    {.name = "biases",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_pack_options, biases),
+     .brief = "the same for biases, scales and shifts"},
+    {.name = "coder",
+     .type = SKV_OPTION_CHOICE,
+     .choices = skv_coder_name,
+     SKV_FIELD(TEXT, skive_pack_options, coder),
+     .brief = "one coder for all parameters (default: the smallest for each)"},
+    {.name = "strip-names",
+     .type = SKV_OPTION_SWITCH,
+     SKV_FIELD(BOOL, skive_pack_options, strip_names),
+     .brief = "do not store the names of values and nodes"},
+};
+
+const skv_table skv_pack_table = {"pack", options_of_packing, SKV_LENGTH(options_of_packing), NULL};
+
 skive_pack_options skive_pack_options_default(void) { return (skive_pack_options){.size = sizeof(skive_pack_options)}; }
 
 void skive_pack_report_free(skive_context *ctx, skive_pack_report *report) {

@@ -2,6 +2,7 @@
 #ifndef SKV_PASS_H
 #define SKV_PASS_H
 
+#include "base/option.h"
 #include "graph/graph.h"
 #include "graph/op.h"
 
@@ -54,5 +55,8 @@ skive_status skv_passes_run(const skv_pass_env *env, skive_graph *g, unsigned wh
 /* Makes channels traceable (skive/coupling.h): shapes become constants, and shared constants get a copy a reader. Types
  * are inferred. */
 skive_status skv_pass_plain_channels(skive_context *ctx, skive_graph *g);
+
+/* Of skive_simplify (simplify.c). */
+extern const skv_table skv_simplify_table;
 
 #endif

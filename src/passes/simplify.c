@@ -34,6 +34,17 @@ skive_status skive_pass_get(skive_context *ctx, size_t index, skive_pass_info *o
     return SKIVE_OK;
 }
 
+static const skv_option options_of_simplifying[] = {
+    {.name = "passes",
+     .type = SKV_OPTION_LIST,
+     .choices = pass_name,
+     .what = "pass for ONNX files",
+     SKV_FIELD(TEXT, skive_simplify_options, list),
+     .brief = "run these passes only (default: all but those that run when named)"},
+};
+
+const skv_table skv_simplify_table = {"simplify", options_of_simplifying, SKV_LENGTH(options_of_simplifying), NULL};
+
 skive_simplify_options skive_simplify_options_default(void) {
     return (skive_simplify_options){.size = sizeof(skive_simplify_options)};
 }
@@ -46,7 +57,17 @@ static int64_t parameter_bytes(const skive_graph *g) {
     return sum;
 }
 
+/* Is the name among those of a list with commas? */
+static bool listed(const char *list, const char *name) {
+    const size_t length = strlen(name);
+    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        if (strcspn(at, ",") == length && memcmp(at, name, length) == 0) return true;
+    }
+    return false;
+}
+
 static bool chosen(const skive_simplify_options *o, const skv_pass *p) {
+    if (o->list) return listed(o->list, p->name);
     if (!o->passes) return !on_request(p);
     for (size_t i = 0; i < o->n_passes; i++) {
         if (strcmp(o->passes[i], p->name) == 0) return true;
@@ -104,6 +125,10 @@ skive_status skive_simplify(skive_context *ctx, skive_graph *graph, const skive_
     const skv_pass_env env = {.ctx = ctx, .for_file = true};
     skive_graph *work = NULL;
     skive_status status = SKIVE_OK;
+    if (o.list && o.passes)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "passes",
+                           "skive_simplify_options: passes are given both as `passes` and as `list`; set one of them");
+    SKV_TRY(skv_table_resolve(ctx, &skv_simplify_table, &o));
     SKV_TRY(check_names(ctx, &o));
     note_damage(ctx, graph);
     const skv_pass *p;

@@ -58,11 +58,11 @@ typedef struct skv_recurrent_cell {
 } skv_recurrent_cell;
 extern const skv_recurrent_cell skv_cell_lstm, skv_cell_gru, skv_cell_rnn;
 
-/* Types of the outputs; checks every input. */
 /* Coupling: a hidden unit is its rows in all gates, its column in R and its element of all states, in both
  * directions. */
 void skv_recurrent_couple(skv_couple *c);
 skive_status skv_recurrent_shrink(const skv_shrink *s);
+/* Types of the outputs; checks every input. */
 skive_status skv_recurrent_infer(skv_infer *c, const skv_recurrent_cell *cell);
 skive_status skv_recurrent_run(const skv_eval *c, const skv_recurrent_cell *cell);
 /* The same on given operands instead of the node's inputs (except 4), which are doubles in the shapes above. */
@@ -130,6 +130,30 @@ void skv_recurrent_cost(const skive_node *n, skive_cost *cost);
         {"activations", SKV_ATTR_STRINGS, SKV_OPTIONAL}, {"clip", SKV_ATTR_FLOAT, SKV_OPTIONAL},             \
         {"direction", SKV_ATTR_STRING, SKV_OPTIONAL}, {"hidden_size", SKV_ATTR_INT, SKV_OPTIONAL}, {         \
         "layout", SKV_ATTR_INT, SKV_OPTIONAL                                                                 \
+    }
+
+/* What the inputs X, W, R, B, sequence_lens and initial_h are, with so many gates. */
+#define SKV_RECURRENT_INPUTS(gates_)                                                                 \
+    {.role = SKV_ROLE_DATA},                                                                         \
+        {.role = SKV_ROLE_WEIGHT,                                                                    \
+         .axes = true,                                                                               \
+         .out_axis = 1,                                                                              \
+         .in_axis = 2,                                                                               \
+         .blocks = (gates_),                                                                         \
+         .data_axis = -1,                                                                            \
+         .result_axis = -1,                                                                          \
+         .channels = "hidden units"},                                                                \
+        {.role = SKV_ROLE_WEIGHT,                                                                    \
+         .axes = true,                                                                               \
+         .out_axis = 1,                                                                              \
+         .in_axis = 2,                                                                               \
+         .blocks = (gates_),                                                                         \
+         .data = -1,                                                                                 \
+         .result_axis = -1,                                                                          \
+         .channels = "hidden units"},                                                                \
+        {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 1, .in_axis = -1, .blocks = 2 * (gates_)}, \
+        {.role = SKV_ROLE_CONSTANT}, {                                                               \
+        .role = SKV_ROLE_DATA                                                                        \
     }
 
 /* Lowest opset: layout 1 was added in 14, bfloat16 in 22. */

@@ -54,26 +54,7 @@ static const skv_op_case cases[] = {
 };
 
 static const skv_input_spec inputs[] = {
-    {.role = SKV_ROLE_DATA},
-    {.role = SKV_ROLE_WEIGHT,
-     .axes = true,
-     .out_axis = 1,
-     .in_axis = 2,
-     .blocks = 1,
-     .data_axis = -1,
-     .result_axis = -1,
-     .channels = "hidden units"},
-    {.role = SKV_ROLE_WEIGHT,
-     .axes = true,
-     .out_axis = 1,
-     .in_axis = 2,
-     .blocks = 1,
-     .data = -1,
-     .result_axis = -1,
-     .channels = "hidden units"},
-    {.role = SKV_ROLE_BIAS, .axes = true, .out_axis = 1, .in_axis = -1, .blocks = 2},
-    {.role = SKV_ROLE_CONSTANT},
-    {.role = SKV_ROLE_DATA},
+    SKV_RECURRENT_INPUTS(1),
 };
 
 const skv_op skv_op_rnn = {
