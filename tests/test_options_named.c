@@ -31,6 +31,7 @@ static void another(const char *method, const skive_option_bounds *b, char *out,
         for (size_t i = 0; (choice = skive_options_choice(method, name, i, NULL)); i++) {
             if (!b->default_text || strcmp(choice, b->default_text) != 0) break;
         }
+        if (!choice) choice = skive_options_choice(method, name, 0, NULL); /* the only one */
         assert_non_null(choice);
         (void)snprintf(out, size, "%s", choice);
         return;
