@@ -19,9 +19,6 @@
  * (sensitivity), "factorize" (factorize, train), "pack" (pack), "simplify" (simplify), and "data" (data: how a data set
  * is opened). The section "train" of the methods that fine-tune has their defaults (skive_prune_finetune_default and so
  * on). A name without a section, such as "criterion", is looked for in the sections in this order.
- * (sensitivity), "factorize" (factorize, train), "pack" (pack), "simplify" (simplify), and "data" (data: how a data set
- * is opened). The section "train" of the methods that fine-tune has their defaults (skive_prune_finetune_default and so
- * on). A name without a section, such as "criterion", is looked for in the sections in this order.
  *
  * A value that names a record (a criterion, a schedule, an optimizer) may carry options of its own after a colon:
  * "sgd:momentum=0.8,nesterov=no". The first one may stand without its name: "percentile:99.9". In text values "\," is a
