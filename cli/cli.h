@@ -244,6 +244,8 @@ json_t *cli_input_json(const cli_args *a, const skive_graph *g, const skive_data
 skive_status cli_build_network(cli_args *a, const char *spec, const skive_dataset *train, int64_t classes,
                                skive_graph **out);
 /* For a new network: stores mean and standard deviation of the training samples, unless --mean or --std is given. */
+skive_status cli_start_network(cli_args *a, const char *spec, const skive_dataset *train, int64_t classes,
+                               skive_graph **out); /* both */
 skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_dataset *train);
 /* Which output of a model is used, and what it contains: options of every command that measures or trains a model. */
 #define CLI_OUTPUT_OPTIONS                                                                                            \

@@ -1,4 +1,5 @@
 /* skive prune: sets the least important weights to zero, or removes channels, fine-tuning the rest. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ static const cli_option options[] = {
     {"skip", 0, "PARAMETER", "do not prune this parameter; may be repeated", true},
     {"structured", 0, NULL, "the same as --granularity channel", false},
     {"teacher", 0, "FILE", "the teacher (default: the model before pruning)", false},
+    {"rewind", 0, "FILE", "the same network at an earlier time, to whose weights fine-tuning goes back", false},
     CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
@@ -89,10 +91,27 @@ static void print_channels(const skive_prune_report *r) {
         print_ratio(t, "", r->before.seconds, r->after.seconds);
     }
     cli_table_print(t, stdout);
-    cli_part("removed %lld of %lld removable channels", (long long)r->removed, (long long)r->removable);
+    cli_part("removed %lld of %lld removable %s", (long long)r->removed, (long long)r->removable,
+             strcmp(r->channels[0].channels, "layers") == 0 ? "layers and blocks" : "channels");
     if (r->multiple > 1)
         cli_part("; widths of layers twice as wide or more are multiples of %lld", (long long)r->multiple);
     cli_printf("%s", r->after.seconds > r->before.seconds ? "; it is NOT faster" : "");
+}
+
+static double best_of(const skive_train_report *r) {
+    return r->n_epochs && r->best_epoch > 0 ? r->epochs[r->best_epoch - 1].validation_accuracy : NAN;
+}
+
+static void print_scratch(const skive_prune_report *r) {
+    const double pruned = best_of(&r->training), scratch = best_of(&r->scratch);
+    if (!r->scratch.n_epochs) return;
+    cli_part("the same from scratch, %zu epoch%s: ", r->scratch.n_epochs, r->scratch.n_epochs == 1 ? "" : "s");
+    if (isnan(scratch))
+        cli_part("loss %.4f", r->scratch.epochs[r->scratch.n_epochs - 1].loss);
+    else
+        cli_part("validation accuracy %.2f %%", 100 * scratch);
+    if (!isnan(scratch) && !isnan(pruned)) cli_part("; pruned: %.2f %%", 100 * pruned);
+    cli_printf("%s", "");
 }
 
 static json_t *size_json(const skive_prune_size *s) {
@@ -135,6 +154,7 @@ static json_t *report_json(const skive_prune_report *r) {
     json_t *j = json_pack("{s:o, s:I, s:I, s:f, s:o}", "layers", layers, "weights", (json_int_t)r->count, "kept",
                           (json_int_t)r->kept, "threshold", r->threshold, "training", cli_train_json(&r->training));
     if (r->n_channels) add_channels(j, r);
+    if (r->scratch.n_epochs) json_object_set_new(j, "scratch", cli_train_json(&r->scratch));
     return j;
 }
 
@@ -150,7 +170,7 @@ typedef struct named {
 typedef struct pruning {
     named named;
     cli_shapes shapes;
-    skive_graph *teacher;
+    skive_graph *teacher, *rewind;
     skive_prune_report report;
 } pruning;
 
@@ -214,10 +234,12 @@ static skive_status settings(cli_job *j) {
                             "--structured is --granularity channel: only one of the two can be given");
         o->granularity = "channel";
     }
-    if (cli_has(a, "sparsity") && strncmp(o->granularity, "channel", 7) == 0)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT,
-                        "--sparsity is of single weights; of channels say what remains: --macs, --params, --bytes or "
-                        "--latency");
+    if (cli_has(a, "sparsity") && (strncmp(o->granularity, "channel", 7) == 0 ||
+                                   strncmp(o->granularity, "head", 4) == 0 || strncmp(o->granularity, "layer", 5) == 0))
+        return cli_fail(
+            a, SKIVE_ERR_ARGUMENT,
+            "--sparsity is of single weights; of what is removed say what remains: --macs, --params, --bytes or "
+            "--latency");
     if (cli_has(a, "sparsity") && strncmp(o->granularity, "nm", 2) == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--sparsity: the pattern of '%s' says how many weights go",
                         o->granularity);
@@ -229,16 +251,36 @@ static skive_status settings(cli_job *j) {
     return read_names(a, o, &((pruning *)j->own)->named);
 }
 
+static skive_status load(cli_job *j) {
+    const char *path = j->a->positional[0];
+    const skive_status status = (j->how->epochs > 0 ? cli_load_to_run : cli_load)(j->a, path, &j->graph);
+    return status == SKIVE_OK ? cli_sizes_of(j->a, path, j->graph, &j->before) : status;
+}
+
+/* A built-in network before any training, which fine-tuning then trains at the rate of training. */
+static skive_status start(cli_job *j) {
+    const skive_train_options training = skive_train_options_default();
+    if (!cli_has(j->a, "data"))
+        return cli_fail(j->a, SKIVE_ERR_ARGUMENT, "%s: no such file; a built-in network is made for data: --data",
+                        j->a->positional[0]);
+    if (!cli_has(j->a, "lr") && !cli_has(j->a, "optimizer")) j->how->learning_rate = training.learning_rate;
+    if (!cli_has(j->a, "warmup")) j->how->warmup_epochs = training.warmup_epochs;
+    const skive_status status = cli_job_open_data(j, NULL);
+    return status == SKIVE_OK ? cli_start_network(j->a, j->a->positional[0], j->train, 0, &j->graph) : status;
+}
+
 static skive_status open_all(cli_job *j) {
     cli_args *a = j->a;
     pruning *p = j->own;
     const char *teacher = cli_text(a, "teacher", NULL);
-    skive_status status = (j->how->epochs > 0 ? cli_load_to_run : cli_load)(a, a->positional[0], &j->graph);
-    if (status == SKIVE_OK) status = cli_sizes_of(a, a->positional[0], j->graph, &j->before);
-    j->sized = true;
+    const char *rewind = cli_text(a, "rewind", NULL);
+    j->sized = cli_is_file(a->positional[0]);
+    skive_status status = j->sized ? load(j) : start(j);
+    if (status == SKIVE_OK && rewind) status = cli_load(a, rewind, &p->rewind);
+    skive_options_prune(j->options)->rewind = p->rewind;
     if (status == SKIVE_OK && teacher) status = cli_load_to_run(a, teacher, &p->teacher);
     skive_options_prune(j->options)->teacher = p->teacher;
-    if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
+    if (status == SKIVE_OK && j->sized) status = cli_job_open_data(j, j->graph);
     if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
     if (status == SKIVE_OK) status = cli_set_teacher_input(a, p->teacher, j->train);
     return status == SKIVE_OK ? cli_choose_outputs(a, (skive_graph *const[]){j->graph, p->teacher}, 2) : status;
@@ -257,6 +299,7 @@ static json_t *json(const cli_job *j) { return report_json(report_of(j)); }
 static void print(const cli_job *j) {
     const skive_prune_report *r = report_of(j);
     (r->n_channels ? print_channels : print_report)(r);
+    print_scratch(r);
 }
 static skive_status plan(cli_job *j) {
     tell_plan(j->a, report_of(j));
@@ -284,6 +327,7 @@ static skive_status run(cli_args *a) {
     cli_free_shapes(&p.shapes);
     skive_prune_report_free(a->ctx, &p.report);
     skive_graph_free(p.teacher);
+    skive_graph_free(p.rewind);
     return status;
 }
 
@@ -299,6 +343,9 @@ const cli_command cli_command_prune = {
     .hidden = {"find-lr", "find-lr-steps"},
     .finetunes = true,
     .details =
+        "MODEL is an ONNX file, or a built-in network before training (skive --help lists them), for criteria such\n"
+        "as snip, which prune first and train then (--finetune).\n"
+        "\n"
         "The lowest-scoring weights of the layers are set to zero, ranked over all layers or per "
         "layer, and\n"
         "stay zero during fine-tuning, unless --surgery lets them return. No layer is pruned completely.\n"
@@ -317,6 +364,7 @@ const cli_command cli_command_prune = {
         "      --finetune 10 -o pruned.onnx\n"
         "  skive prune student.onnx --structured --macs 0.5 --data fashion-mnist --finetune 5 -o small.onnx\n"
         "  skive prune int8.onnx --lossless -o same.onnx\n"
+        "  skive prune lenet5 --criterion snip --sparsity 0.98 --data fashion-mnist --finetune 10 -o sparse.onnx\n"
         "  skive prune student.onnx --criterion lamp --sparsity 0.9 --layer conv1.weight=0.5 -o pruned.onnx",
     .saves = true,
     .run = run,

@@ -16,10 +16,7 @@ static const cli_option options[] = {
 
 /* Builds a built-in network, unless a file was loaded. `classes` 0: the number of classes of the data. */
 static skive_status start_model(cli_args *a, const skive_dataset *train, int64_t classes, skive_graph **out) {
-    if (*out) return SKIVE_OK;
-    skive_status status = cli_build_network(a, a->positional[0], train, classes, out);
-    if (status == SKIVE_OK) status = cli_normalize_by_data(a, *out, train);
-    return status;
+    return *out ? SKIVE_OK : cli_start_network(a, a->positional[0], train, classes, out);
 }
 
 static skive_status settings(cli_job *j) {

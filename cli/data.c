@@ -112,6 +112,12 @@ skive_status cli_build_network(cli_args *a, const char *spec, const skive_datase
     return status;
 }
 
+skive_status cli_start_network(cli_args *a, const char *spec, const skive_dataset *train, int64_t classes,
+                               skive_graph **out) {
+    const skive_status status = cli_build_network(a, spec, train, classes, out);
+    return status == SKIVE_OK ? cli_normalize_by_data(a, *out, train) : status;
+}
+
 skive_status cli_normalize_by_data(cli_args *a, skive_graph *g, const skive_dataset *train) {
     skive_input_options o = skive_input_options_default();
     const skive_dtype dtype = skive_value_type(skive_graph_input(g, 0))->dtype;

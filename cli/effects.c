@@ -10,6 +10,7 @@ static const char *const own[][2] = {
     {"limit", "data"},       {"no-validation", "data"}, {"resize", "data"},
     {"center-crop", "data"}, {"skip-bad", "data"},      {"class-order", "data"},
     {"targets", "data"},     {"no-curves", "finetune"}, {"teacher", "distill-alpha"},
+    {"rewind", "finetune"},
 };
 
 static bool has_option(const cli_command *c, const char *name) {

@@ -64,7 +64,8 @@ typedef struct skive_prune_options {
      * changed. `train` is read only by criteria that look at data. Default false */
     bool dry_run;
     /* What goes at once: "element", the default, sets single weights to zero; "channel:..." removes whole channels from
-     * the graph (granularities.inc). `sparsity`, thresholds, ratios, `layer_floor` and surgery are for elements. */
+     * the graph, "head" those that are heads of attention or groups, "layer" whole layers and residual blocks
+     * (granularities.inc). `sparsity`, thresholds, ratios, `layer_floor` and surgery are for elements. */
     const char *granularity;
     /* With "channel": what remains of the model, as text, one of them; NULL: none. Up to 1 or with % a fraction of what
      * there is ("0.5"), otherwise absolute: multiply-accumulates ("200M"), parameters ("1.5M"), bytes of the ONNX file
@@ -84,6 +85,12 @@ typedef struct skive_prune_options {
      * model keeps its open dimensions. */
     const skive_shape_binding *shapes;
     size_t n_shapes;
+    /* With fine-tuning: before it the weights that stay, and all else that is learned, go back to those of this model,
+     * which is the same network at an earlier time of its training and is not modified. NULL: they do not. */
+    const skive_graph *rewind;
+    /* Also trains the pruned network from newly drawn weights for so many epochs, with the options of fine-tuning, as a
+     * control (skive_prune_report.scratch); 0: not. */
+    int scratch_control;
 } skive_prune_options;
 SKIVE_API skive_prune_options skive_prune_options_default(void);
 /* Training options for fine-tuning a pruned model: epochs 0, learning rate 0.01, no warm-up. */
@@ -112,6 +119,7 @@ typedef struct skive_prune_report {
     int64_t count, kept; /* over the prunable weights */
     double threshold;    /* largest pruned score, if one threshold applies to all layers; else that of the options */
     skive_train_report training; /* of the last step of a gradual schedule */
+    skive_train_report scratch;  /* of the control: the same model trained from scratch; without one, no epochs */
     /* Where channels are removed; otherwise empty. */
     size_t n_channels;
     skive_prune_channels *channels;

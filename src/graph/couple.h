@@ -65,6 +65,9 @@ static inline skv_elements *skv_couple_slot(const skv_couple *c, uint32_t value,
 /* As skive_coupling_create; `open`: inputs and outputs of the graph may lose channels, and such without parameters are
  * listed. */
 skive_status skv_coupling_create(const skive_graph *g, bool open, skive_coupling **out);
+/* As skive_graph_remove_channels, but `g`, of which the coupling is, stays as it is; *out is freed by the caller. */
+skive_status skv_graph_without_channels(const skive_graph *g, const skive_coupling *k, const size_t *channels, size_t n,
+                                        skive_graph **out);
 /* The removable channels of k->work. */
 skive_status skv_couple_units(skive_coupling *k);
 

@@ -203,15 +203,16 @@ static skive_status compare_types(const skv_shrink *s) {
     return SKIVE_OK;
 }
 
-skive_status skive_graph_remove_channels(skive_graph *g, const skive_coupling *k, const size_t *channels, size_t n) {
-    SKV_NEED(g ? g->ctx : NULL, "graph, coupling, channels", g, k, channels || n == 0);
+skive_status skv_graph_without_channels(const skive_graph *g, const skive_coupling *k, const size_t *channels, size_t n,
+                                        skive_graph **out) {
     skv_shrink s = {.k = k, .before = g};
     skive_status status;
     s.n_values = k->work.n_values;
     if (k->graph != g || g->n_values != k->work.n_values)
         return SKV_FAIL(g->ctx, SKIVE_ERR_ARGUMENT,
                         "the coupling was made of another graph, or the graph has changed since: make it again");
-    if (n == 0) return SKIVE_OK;
+    *out = NULL;
+    if (n == 0) return skive_graph_copy(g->ctx, g, out);
     SKV_GO(status, done, mark(&s, channels, n));
     SKV_GO(status, done, skive_graph_copy(g->ctx, g, &s.graph));
     for (uint32_t i = 0; i < s.n_values; i++) SKV_GO(status, done, shrink_value(&s, i));
@@ -221,7 +222,7 @@ skive_status skive_graph_remove_channels(skive_graph *g, const skive_coupling *k
     SKV_GO(status, done, compare_types(&s));
     skv_graph_settle(s.graph);
     SKV_GO(status, done, skive_graph_check(s.graph));
-    skive_graph_take(g, s.graph);
+    *out = s.graph;
     s.graph = NULL;
 done:
     skive_graph_free(s.graph);
@@ -229,6 +230,17 @@ done:
     skv_free(g->ctx, s.loses);
     skv_free(g->ctx, s.after);
     return status;
+}
+
+skive_status skive_graph_remove_channels(skive_graph *g, const skive_coupling *k, const size_t *channels, size_t n) {
+    skive_graph *smaller = NULL;
+    SKV_NEED(g ? g->ctx : NULL, "graph, coupling, channels", g, k, channels || n == 0);
+    SKV_TRY(skv_graph_without_channels(g, k, channels, n, &smaller));
+    if (n)
+        skive_graph_take(g, smaller);
+    else
+        skive_graph_free(smaller);
+    return SKIVE_OK;
 }
 
 static skive_status untie(skive_graph *g) {

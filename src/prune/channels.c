@@ -1,7 +1,8 @@
-/* Structured pruning: channels are removed until a budget is met, in one or several steps, with fine-tuning after each.
+/* Structured pruning: channels or layers are removed until a budget is met, in one or several steps, with fine-tuning
+ * after each.
  *
- * How many of the ordered channels go is found by bisection: each trial removes them from a copy and looks at what
- * remains, by counting, writing the file to memory, or running it. Nothing is estimated. */
+ * How many of what is ordered by importance go is found by bisection: each trial removes them from a copy and looks at
+ * what remains, by counting, writing the file to memory, or running it. Nothing is estimated. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,7 +80,8 @@ static skive_status size_of(const skv_pruning *p, const skive_graph *g, skive_pr
 
 typedef struct search {
     skv_pruning *p;
-    skv_channels c;
+    const skv_removal *how;
+    void *c;                  /* what can go, of `how` */
     const skive_graph *dense; /* as it was, with all shapes that can be told */
     measure by;
     double wanted; /* for time: of that of `dense` */
@@ -108,8 +110,8 @@ static skive_status cost_of(const search *s, const skive_graph *g, double *out) 
 
 static skive_status try_first(search *s, size_t take, int64_t multiple, double *cost, skive_graph **out) {
     skive_graph *g = NULL;
-    skv_channels_choose(&s->c, take, multiple);
-    SKV_TRY(skv_channels_remove(&s->c, &g));
+    s->how->choose(s->c, take, multiple);
+    SKV_TRY(s->how->remove(s->c, s->p->work, &g));
     const skive_status status = cost_of(s, g, cost);
     if (status == SKIVE_OK && out)
         *out = g;
@@ -118,18 +120,19 @@ static skive_status try_first(search *s, size_t take, int64_t multiple, double *
     return status;
 }
 
-/* The most channels that can go: together some may be all that an axis has, as the groups of a normalization are. */
+/* The most that can go: together some channels may be all that an axis has, as the groups of a normalization are. */
 static skive_status most_that_go(search *s, int64_t multiple, size_t *most, double *least, skive_graph **out) {
     skive_status status;
-    *most = s->c.n;
+    *most = s->how->count(s->c);
     while ((status = try_first(s, *most, multiple, least, out)) == SKIVE_ERR_ARGUMENT && *most > 0)
         *most -= *most / 8 ? *most / 8 : 1;
     return status;
 }
 
-/* The smallest number of channels that meets the budget, and the graph without them. *found is false if even all that
+/* The smallest number that meets the budget, and the graph without them. *found is false if even all that
  * can go are not enough; *least is then what remains. */
-static skive_status bisect(search *s, double budget, int64_t multiple, skive_graph **out, bool *found, double *least) {
+static skive_status bisect(search *s, double budget, int64_t multiple, skive_graph **out, bool *found, double *least,
+                           size_t *taken) {
     size_t low = 0, high;
     skive_graph *best = NULL;
     double cost;
@@ -157,8 +160,9 @@ static skive_status bisect(search *s, double budget, int64_t multiple, skive_gra
             skive_graph_free(g);
         }
     }
-    skv_channels_choose(&s->c, high, multiple);
+    s->how->choose(s->c, high, multiple);
     *out = best;
+    *taken = high;
     return SKIVE_OK;
 }
 
@@ -167,31 +171,15 @@ static skive_status bisect(search *s, double budget, int64_t multiple, skive_gra
 static skive_status refuse(search *s, double budget, double least) {
     skive_context *ctx = s->p->ctx;
     skv_text in_the_way;
-    size_t told = 0;
     skv_text_init(&in_the_way, ctx);
-    for (size_t i = 0; i < skive_coupling_layer_count(s->c.coupling); i++) {
-        skive_coupling_layer l;
-        if (!skive_coupling_layer_get(s->c.coupling, i, &l) || !l.why || told == 3) continue;
-        skv_text_add(&in_the_way, "%s'%s' (%s%s%s)", told++ ? ", " : "", l.value->name, l.why, l.by ? ": " : "",
-                     l.by ? l.by : "");
-    }
-    size_t skipped = 0;
-    for (size_t i = 0; i < s->p->report.n_layers; i++) {
-        const skive_prune_layer *l = &s->p->report.layers[i];
-        if (l->refused && skipped++ < 3)
-            skv_text_add(&in_the_way, "%s'%s' (%s)", told++ ? ", " : "", l->parameter, l->refused);
-    }
-    if (skipped > 3) skv_text_add(&in_the_way, " and %zu more that are excluded", skipped - 3);
+    s->how->in_the_way(s->c, &in_the_way);
     skive_status status = in_the_way.status;
     const bool time = s->by == LATENCY;
     if (status == SKIVE_OK)
-        status =
-            skv_fail_at(ctx, SKIVE_ERR_GOAL, "budget",
-                        "the budget of %.4g %s is below the smallest that can be reached, %.4g, with a floor of %g "
-                        "in each layer (channel:floor=)%s%s",
-                        time ? budget * 1e3 : budget, time ? "ms" : measures[s->by], time ? least * 1e3 : least,
-                        skv_option_real(&s->p->granularity_options, "floor"), told ? "; channels that must stay: " : "",
-                        told ? in_the_way.data : "");
+        status = skv_fail_at(ctx, SKIVE_ERR_GOAL, "budget",
+                             "the budget of %.4g %s is below the smallest that can be reached, %.4g%s",
+                             time ? budget * 1e3 : budget, time ? "ms" : measures[s->by], time ? least * 1e3 : least,
+                             in_the_way.length ? in_the_way.data : "");
     skv_text_free(&in_the_way);
     return status;
 }
@@ -206,14 +194,14 @@ static skive_status fastest(search *s, double budget, skive_graph **out, int64_t
     skive_graph *g[N] = {NULL};
     const skive_graph *timed[N];
     double seconds[N], least, cost;
-    size_t index[N] = {0}, removed[N] = {0}, n = 0, best = 0;
+    size_t index[N] = {0}, removed[N] = {0}, taken[N] = {0}, n = 0, best = 0;
     skive_status status = SKIVE_OK;
     for (size_t i = 0; i < N && status == SKIVE_OK; i++) {
         bool found;
-        status = bisect(s, budget, multiples[i], &g[i], &found, &least);
+        status = bisect(s, budget, multiples[i], &g[i], &found, &least, &taken[i]);
         if (status == SKIVE_OK && i == 0 && !found) status = refuse(s, budget, least);
         if (status != SKIVE_OK || !found) continue;
-        removed[i] = s->c.n_gone;
+        removed[i] = s->how->gone(s->c);
         /* A step that is coarse for small layers may lose far more than was asked for. */
         if (i > 0) status = cost_of(s, g[i], &cost);
         if (status != SKIVE_OK || (i > 0 && cost < CLOSE * budget)) continue;
@@ -231,6 +219,7 @@ static skive_status fastest(search *s, double budget, skive_graph **out, int64_t
             *out = g[i];
             *multiple = multiples[i];
             *gone = removed[i];
+            s->how->choose(s->c, taken[i], multiples[i]);
         } else {
             skive_graph_free(g[i]);
         }
@@ -251,66 +240,55 @@ static skive_status look(search *s) {
     p->report.n_layers = 0;
     p->report.count = 0;
     SKV_TRY(skv_prune_find_layers(p));
-    return skv_channels_open(p, &s->c);
+    return s->how->open(p, &s->c);
 }
 
-static skive_status list_channels(skv_pruning *p, const skive_coupling *coupling) {
-    const size_t n = skive_coupling_layer_count(coupling);
-    if (p->report.channels) return SKIVE_OK;
-    SKV_TRY(skv_alloc_array(p->ctx, n + 1, sizeof *p->report.channels, &p->report.channels));
-    for (size_t i = 0; i < n; i++) {
-        skive_coupling_layer l;
-        if (!skive_coupling_layer_get(coupling, i, &l)) continue;
-        skive_prune_channels *row = &p->report.channels[p->report.n_channels++];
-        *row =
-            (skive_prune_channels){.channels = l.channels, .count = l.count, .kept = l.count, .removable = l.removable};
-        SKV_TRY(skv_strdup(p->ctx, l.value->name, &row->parameter));
-        SKV_TRY(skv_strdup(p->ctx, l.value->n_uses ? l.value->uses[0].node->name : "", &row->node));
-        if (l.why) SKV_TRY(skv_asprintf(p->ctx, &row->why, "%s%s%s", l.why, l.by ? ": " : "", l.by ? l.by : ""));
-    }
-    p->report.removable = (int64_t)skive_coupling_count(coupling);
+/* Can widths be rounded? */
+static bool has_widths(const skv_pruning *p) {
+    const skv_granularity *g = p->granularity;
+    return skv_option_index(g->options, g->n_options, "multiple") < g->n_options;
+}
+
+static void close_choice(search *s) {
+    if (s->c) s->how->close(s->p, s->c);
+    s->c = NULL;
+}
+
+/* The model that fine-tuning goes back to loses the same. */
+static skive_status shrink_other(search *s) {
+    skv_pruning *p = s->p;
+    skive_graph *g = NULL;
+    if (!p->rewind) return SKIVE_OK;
+    SKV_TRY(s->how->remove(s->c, p->rewind, &g));
+    skive_graph_free(p->rewind);
+    p->rewind = g;
     return SKIVE_OK;
-}
-
-/* What is left of each layer, by its name. */
-static void count_left(skv_pruning *p) {
-    p->report.kept = 0;
-    for (size_t i = 0; i < p->report.n_channels; i++) {
-        skive_prune_channels *row = &p->report.channels[i];
-        const skive_value *v = skive_graph_find_value(p->work, row->parameter);
-        skv_weight_view view;
-        for (uint32_t u = 0; v && u < v->n_uses; u++) {
-            if (!skv_weight_view_of(v->uses[u].node, (size_t)v->uses[u].index, &view)) continue;
-            row->kept = view.out;
-            break;
-        }
-    }
-    for (size_t i = 0; i < p->report.n_layers; i++) {
-        skive_prune_layer *row = &p->report.layers[i];
-        const skive_value *v = skive_graph_find_value(p->work, row->parameter);
-        row->kept = v && v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
-        if (!row->refused) p->report.kept += row->kept;
-    }
 }
 
 static skive_status remove_some(search *s, double budget) {
     skv_pruning *p = s->p;
-    const int64_t asked = skv_option_integer(&p->granularity_options, "multiple");
+    const int64_t asked = has_widths(p) ? skv_option_integer(&p->granularity_options, "multiple") : 1;
     skive_graph *smaller = NULL;
     bool found = true;
     double least;
     size_t gone = 0;
     SKV_TRY(look(s));
-    SKV_TRY(list_channels(p, s->c.coupling));
+    if (!p->report.channels) SKV_TRY(s->how->list(s->c));
     p->report.multiple = asked;
-    if (s->c.n == 0) return refuse(s, budget, s->before);
+    if (s->how->count(s->c) == 0) return refuse(s, budget, s->before);
     if (asked == 0)
         SKV_TRY(fastest(s, budget, &smaller, &p->report.multiple, &gone));
     else
-        SKV_TRY(bisect(s, budget, asked, &smaller, &found, &least));
+        SKV_TRY(bisect(s, budget, asked, &smaller, &found, &least, &gone));
     if (!found) return refuse(s, budget, least);
-    p->report.removed += (int64_t)(asked == 0 ? gone : s->c.n_gone);
-    skv_channels_close(&s->c);
+    if (asked != 0) gone = s->how->gone(s->c);
+    p->report.removed += (int64_t)gone;
+    const skive_status rewound = shrink_other(s);
+    close_choice(s);
+    if (rewound != SKIVE_OK) {
+        skive_graph_free(smaller);
+        return rewound;
+    }
     skv_prune_free_layers(p);
     skive_graph_free(p->work);
     p->work = smaller;
@@ -362,43 +340,27 @@ static skive_status check_runs(const search *s) {
     return status;
 }
 
-static skive_status steps(search *s, const skv_tuning *t) {
-    skv_pruning *p = s->p;
-    const int n = p->schedule->one_step ? 1 : p->o->steps;
+static skive_status shrink(void *self, int k, int n) {
+    search *s = self;
+    const skv_pruning *p = s->p;
     const double share = s->before > 0 ? s->wanted / s->before : 1;
-    for (int k = 0; k < n; k++) {
-        skive_train_options o = *p->o->finetune;
-        char path[4096];
-        const double goes = p->schedule->sparsity(share < 1 ? 1 - share : 0, (double)(k + 1) / n);
-        SKV_TRY(skv_prune_checkpoint(p, k, n, path, sizeof path, &o));
-        SKV_TRY(remove_some(s, k == n - 1 ? s->wanted : (1 - goes) * s->before));
-        SKV_TRY(check_runs(s));
-        o.epochs = skv_prune_epochs(p, k, n);
-        if (o.epochs < 1) continue;
-        const skive_status status = skv_prune_tune(p, t, &o, 0);
-        p->tuned = p->tuned || p->report.training.n_epochs > 0;
-        if (status == SKIVE_ERR_INTERRUPTED) skv_prune_tell_stopped(p, k, n);
-        SKV_TRY(status);
-    }
-    return SKIVE_OK;
+    const double goes = p->schedule->sparsity(share < 1 ? 1 - share : 0, (double)(k + 1) / n);
+    SKV_TRY(remove_some(s, k == n - 1 ? s->wanted : (1 - goes) * s->before));
+    return check_runs(s);
 }
 
-/* Without a budget: what does nothing, then fine-tuning if it is asked for. */
-static skive_status remove_dead(search *s, const skv_tuning *t) {
-    skv_pruning *p = s->p;
+/* Without a budget: what does nothing. */
+static skive_status remove_dead(void *self, int k, int n) {
+    search *s = self;
     skive_coupling *coupling = NULL;
-    skive_train_options o = *p->o->finetune;
-    SKV_TRY(skive_coupling_create(p->work, &coupling));
-    const skive_status listed = list_channels(p, coupling);
+    (void)k;
+    (void)n;
+    SKV_TRY(skive_coupling_create(s->p->work, &coupling));
+    const skive_status listed = skv_channels_list(s->p, coupling);
     skive_coupling_free(coupling);
     SKV_TRY(listed);
-    SKV_TRY(skv_prune_dead(p));
-    SKV_TRY(check_runs(s));
-    if (o.epochs < 1) return SKIVE_OK;
-    const skive_status status = skv_prune_tune(p, t, &o, 0);
-    p->tuned = p->report.training.n_epochs > 0;
-    if (status == SKIVE_ERR_INTERRUPTED) skv_prune_tell_stopped(p, 0, 1);
-    return status;
+    SKV_TRY(skv_prune_dead(s->p));
+    return check_runs(s);
 }
 
 /* Both sizes, and both times in turns. */
@@ -415,25 +377,26 @@ static skive_status compare(search *s) {
 }
 
 skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t) {
-    search s = {.p = p};
+    search s = {.p = p, .how = p->granularity->removal};
     skive_graph *dense = NULL;
     skive_status status;
     SKV_GO(status, done, skv_pass_plain_channels(p->ctx, p->work));
+    if (p->rewind) SKV_GO(status, done, skv_pass_plain_channels(p->ctx, p->rewind));
     SKV_GO(status, done, skive_graph_copy(p->ctx, p->work, &dense));
     s.dense = dense;
     if (p->o->lossless || p->o->zeros) {
-        status = remove_dead(&s, t);
+        status = skv_prune_steps(p, t, 0, remove_dead, &s);
     } else {
         SKV_GO(status, done, take_budget(&s));
-        status = steps(&s, t);
+        status = skv_prune_steps(p, t, 0, shrink, &s);
     }
     if (status == SKIVE_OK || (status == SKIVE_ERR_INTERRUPTED && p->tuned)) {
         const skive_status compared = compare(&s);
-        count_left(p);
+        s.how->count_left(p);
         if (compared != SKIVE_OK) status = compared;
     }
 done:
-    skv_channels_close(&s.c);
+    close_choice(&s);
     skive_graph_free(dense);
     return status;
 }

@@ -1,12 +1,11 @@
-/* Channels: their scores, and which of them go.
- *
- * A channel is a set of slices of weights. Each slice has the sum of its elements' scores; the channel's is made of
- * those (options of the granularity). Divided by the mean over its family, the channels that stand side by side, it can
- * be compared over all layers. */
+/* Channels: their scores, and which of them go.  A channel is a set of slices of weights. Each slice has the sum of its
+ * elements' scores; the channel's is made of those (options of the granularity). Divided by the mean over its family,
+ * the channels that stand side by side, it can be compared over all layers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/couple.h"
 #include "prune/prune.h"
 
 /* ---- scores ---- */
@@ -104,19 +103,6 @@ static skive_status score_channel(slices *s, size_t i, combination how) {
     return SKIVE_OK;
 }
 
-static void normalise(skv_channels *c) {
-    const char *by = skv_option_text(&c->p->granularity_options, "normalise");
-    const bool comparable = c->p->criterion->comparable || c->p->criterion->n_needs > 0 || c->p->criterion->look;
-    if (strcmp(by, "none") == 0 || (strcmp(by, "auto") == 0 && comparable)) return;
-    for (size_t f = 0; f < c->families; f++) {
-        double sum = 0;
-        for (size_t i = 0; i < c->n; i++) sum += c->family[i] == (int)f ? (double)c->score[i] : 0;
-        const double mean = sum / (double)(c->members[f] ? c->members[f] : 1);
-        for (size_t i = 0; mean > 0 && i < c->n; i++)
-            if (c->family[i] == (int)f) c->score[i] = (float)((double)c->score[i] / mean);
-    }
-}
-
 static skive_status score_all(skv_channels *c) {
     skv_pruning *p = c->p;
     slices s = {.c = c};
@@ -166,13 +152,57 @@ static skive_status allocate(skv_channels *c) {
     return skv_alloc_array(ctx, c->n + 1, sizeof *c->list, &c->list);
 }
 
-skive_status skv_channels_open(skv_pruning *p, skv_channels *c) {
-    *c = (skv_channels){.p = p};
+/* By the place among those side by side, so that all of them lose the same part. */
+static skive_status rank(skv_channels *c) {
+    int64_t *before = NULL;
+    SKV_TRY(sort(c));
+    SKV_TRY(skv_alloc_array(c->p->ctx, c->families + 1, sizeof *before, &before));
+    for (size_t k = 0; k < c->n; k++) {
+        const int f = c->family[c->order[k]];
+        c->score[c->order[k]] = (float)(((double)before[f]++ + 0.5) / (double)c->members[f]);
+    }
+    skv_free(c->p->ctx, before);
+    return SKIVE_OK;
+}
+
+static skive_status normalise(skv_channels *c) {
+    const char *by = skv_option_text(&c->p->granularity_options, "normalise");
+    const bool comparable = c->p->criterion->comparable || c->p->criterion->n_needs > 0 || c->p->criterion->look;
+    if (strcmp(by, "none") == 0 || (strcmp(by, "auto") == 0 && comparable)) return SKIVE_OK;
+    if (strcmp(by, "rank") == 0) return rank(c);
+    for (size_t f = 0; f < c->families; f++) {
+        double sum = 0;
+        for (size_t i = 0; i < c->n; i++) sum += c->family[i] == (int)f ? (double)c->score[i] : 0;
+        const double mean = sum / (double)(c->members[f] ? c->members[f] : 1);
+        for (size_t i = 0; mean > 0 && i < c->n; i++)
+            if (c->family[i] == (int)f) c->score[i] = (float)((double)c->score[i] / mean);
+    }
+    return SKIVE_OK;
+}
+
+/* Those that the granularity is not for stay. */
+static void fix_others(skv_channels *c) {
+    for (size_t i = 0; i < c->n; i++) {
+        const skive_channel_slice *parts;
+        size_t n;
+        int family;
+        skive_coupling_get(c->coupling, i, &parts, &n, &family);
+        if (c->p->granularity->takes && !c->p->granularity->takes(parts, n)) c->fixed[i] = true;
+        c->free += !c->fixed[i];
+    }
+}
+
+static skive_status open_channels(skv_pruning *p, void **self) {
+    skv_channels *c = NULL;
+    SKV_TRY(skv_alloc_array(p->ctx, 1, sizeof *c, &c));
+    *self = c;
+    c->p = p;
     SKV_TRY(skv_prune_score(p));
     SKV_TRY(skive_coupling_create(p->work, &c->coupling));
     c->n = skive_coupling_count(c->coupling);
     SKV_TRY(allocate(c));
     SKV_TRY(score_all(c));
+    fix_others(c);
     for (size_t i = 0; i < c->n; i++)
         c->families = c->family[i] >= (int)c->families ? (size_t)c->family[i] + 1 : c->families;
     SKV_TRY(skv_alloc_array(p->ctx, c->families + 1, sizeof *c->members, &c->members));
@@ -184,24 +214,23 @@ skive_status skv_channels_open(skv_pruning *p, skv_channels *c) {
         c->least[f] = (int64_t)ceil(floor * (double)c->members[f]);
         if (c->least[f] < 1) c->least[f] = 1;
     }
-    normalise(c);
+    SKV_TRY(normalise(c));
     return sort(c);
 }
 
-void skv_channels_close(skv_channels *c) {
-    skive_context *ctx = c->p ? c->p->ctx : NULL;
-    if (!ctx) return;
+static void close_channels(skv_pruning *p, void *self) {
+    skv_channels *c = self;
     skive_coupling_free(c->coupling);
-    skv_free(ctx, c->score);
-    skv_free(ctx, c->family);
-    skv_free(ctx, c->fixed);
-    skv_free(ctx, c->order);
-    skv_free(ctx, c->gone);
-    skv_free(ctx, c->list);
-    skv_free(ctx, c->members);
-    skv_free(ctx, c->least);
-    skv_free(ctx, c->removed);
-    *c = (skv_channels){0};
+    skv_free(p->ctx, c->score);
+    skv_free(p->ctx, c->family);
+    skv_free(p->ctx, c->fixed);
+    skv_free(p->ctx, c->order);
+    skv_free(p->ctx, c->gone);
+    skv_free(p->ctx, c->list);
+    skv_free(p->ctx, c->members);
+    skv_free(p->ctx, c->least);
+    skv_free(p->ctx, c->removed);
+    skv_free(p->ctx, c);
 }
 
 /* ---- the choice ---- */
@@ -225,7 +254,8 @@ static void set_gone(skv_channels *c, size_t i, bool gone) {
     c->removed[c->family[i]] += gone ? 1 : -1;
 }
 
-void skv_channels_choose(skv_channels *c, size_t take, int64_t multiple) {
+static void choose(void *self, size_t take, int64_t multiple) {
+    skv_channels *c = self;
     memset(c->gone, 0, c->n * sizeof *c->gone);
     memset(c->removed, 0, c->families * sizeof *c->removed);
     for (size_t k = 0, taken = 0; k < c->n && taken < take; k++) {
@@ -253,21 +283,100 @@ void skv_channels_choose(skv_channels *c, size_t take, int64_t multiple) {
         if (c->gone[i]) c->list[c->n_gone++] = i;
 }
 
-/* The coupling of a copy numbers the channels in the same way. */
-skive_status skv_channels_remove(const skv_channels *c, skive_graph **out) {
-    skive_context *ctx = c->p->ctx;
-    skive_coupling *coupling = NULL;
-    skive_graph *g = NULL;
-    skive_status status;
+/* The coupling of a model with the same structure numbers the channels in the same way. */
+static skive_status remove_chosen(const void *self, const skive_graph *g, skive_graph **out) {
+    const skv_channels *c = self;
+    skive_coupling *other = NULL;
     *out = NULL;
-    SKV_GO(status, done, skive_graph_copy(ctx, c->p->work, &g));
-    SKV_GO(status, done, skive_coupling_create(g, &coupling));
-    if (c->n_gone) SKV_GO(status, done, skive_graph_remove_channels(g, coupling, c->list, c->n_gone));
-done:
-    skive_coupling_free(coupling);
-    if (status == SKIVE_OK)
-        *out = g;
-    else
-        skive_graph_free(g);
+    if (g == c->p->work) return skv_graph_without_channels(g, c->coupling, c->list, c->n_gone, out);
+    SKV_TRY(skive_coupling_create(g, &other));
+    skive_status status = SKIVE_OK;
+    if (skive_coupling_count(other) != c->n)
+        status = skv_fail_at(c->p->ctx, SKIVE_ERR_SHAPE, "rewind",
+                             "the model to rewind to has %zu removable channels instead of %zu: it must be the same "
+                             "network at an earlier time",
+                             skive_coupling_count(other), c->n);
+    if (status == SKIVE_OK) status = skv_graph_without_channels(g, other, c->list, c->n_gone, out);
+    skive_coupling_free(other);
     return status;
 }
+
+static size_t count(const void *self) { return ((const skv_channels *)self)->free; }
+static size_t gone(const void *self) { return ((const skv_channels *)self)->n_gone; }
+
+static void in_the_way(const void *self, skv_text *out) {
+    const skv_channels *c = self;
+    size_t told = 0;
+    skv_text_add(out, ", with a floor of %g in each layer (%s:floor=)",
+                 skv_option_real(&c->p->granularity_options, "floor"), c->p->granularity->name);
+    for (size_t i = 0; i < skive_coupling_layer_count(c->coupling); i++) {
+        skive_coupling_layer l;
+        if (!skive_coupling_layer_get(c->coupling, i, &l) || !l.why || told == 3) continue;
+        skv_text_add(out, "%s'%s' (%s%s%s)", told++ ? ", " : "; channels that must stay: ", l.value->name, l.why,
+                     l.by ? ": " : "", l.by ? l.by : "");
+    }
+    size_t skipped = 0;
+    for (size_t i = 0; i < c->p->report.n_layers; i++) {
+        const skive_prune_layer *l = &c->p->report.layers[i];
+        if (l->refused && skipped++ < 3)
+            skv_text_add(out, "%s'%s' (%s)", told++ ? ", " : "; channels that must stay: ", l->parameter, l->refused);
+    }
+    if (skipped > 3) skv_text_add(out, " and %zu more that are excluded", skipped - 3);
+}
+
+/* ---- the report ---- */
+
+skive_status skv_channels_list(skv_pruning *p, const skive_coupling *coupling) {
+    const size_t n = skive_coupling_layer_count(coupling);
+    SKV_TRY(skv_alloc_array(p->ctx, n + 1, sizeof *p->report.channels, &p->report.channels));
+    for (size_t i = 0; i < n; i++) {
+        skive_coupling_layer l;
+        if (!skive_coupling_layer_get(coupling, i, &l)) continue;
+        skive_prune_channels *row = &p->report.channels[p->report.n_channels++];
+        *row =
+            (skive_prune_channels){.channels = l.channels, .count = l.count, .kept = l.count, .removable = l.removable};
+        SKV_TRY(skv_strdup(p->ctx, l.value->name, &row->parameter));
+        SKV_TRY(skv_strdup(p->ctx, l.value->n_uses ? l.value->uses[0].node->name : "", &row->node));
+        if (l.why) SKV_TRY(skv_asprintf(p->ctx, &row->why, "%s%s%s", l.why, l.by ? ": " : "", l.by ? l.by : ""));
+    }
+    p->report.removable = (int64_t)skive_coupling_count(coupling);
+    return SKIVE_OK;
+}
+
+static skive_status list(void *self) {
+    const skv_channels *c = self;
+    SKV_TRY(skv_channels_list(c->p, c->coupling));
+    c->p->report.removable = (int64_t)c->free;
+    return SKIVE_OK;
+}
+
+/* What is left of each layer, by its name. */
+static void count_left(skv_pruning *p) {
+    p->report.kept = 0;
+    for (size_t i = 0; i < p->report.n_channels; i++) {
+        skive_prune_channels *row = &p->report.channels[i];
+        const skive_value *v = skive_graph_find_value(p->work, row->parameter);
+        skv_weight_view view;
+        for (uint32_t u = 0; v && u < v->n_uses; u++) {
+            if (!skv_weight_view_of(v->uses[u].node, (size_t)v->uses[u].index, &view)) continue;
+            row->kept = view.out;
+            break;
+        }
+    }
+    for (size_t i = 0; i < p->report.n_layers; i++) {
+        skive_prune_layer *row = &p->report.layers[i];
+        const skive_value *v = skive_graph_find_value(p->work, row->parameter);
+        row->kept = v && v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
+        if (!row->refused) p->report.kept += row->kept;
+    }
+}
+
+const skv_removal skv_removal_channels = {.open = open_channels,
+                                          .close = close_channels,
+                                          .count = count,
+                                          .choose = choose,
+                                          .gone = gone,
+                                          .remove = remove_chosen,
+                                          .list = list,
+                                          .in_the_way = in_the_way,
+                                          .count_left = count_left};

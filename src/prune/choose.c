@@ -26,7 +26,7 @@ static skive_status score_seen(skv_pruning *p) {
                                   .n = l->n,
                                   .options = &p->criterion_options,
                                   .numbers = l->numbers,
-                                  .channels = p->granularity->removes,
+                                  .channels = p->granularity->removal,
                                   .score = l->score};
         SKV_TRY(p->criterion->score(&a));
     }

@@ -1,7 +1,7 @@
-/* Optimal brain damage (LeCun, Denker & Solla 1989): the loss grows by h w^2 / 2 when w becomes 0, h being the
- * diagonal of the Hessian. It is estimated from products of the Hessian with vectors of random signs, whose elements
- * times the product have h as mean (Hutchinson 1990; Bekas, Kokiopoulou & Saad 2007). Where h is negative, as it may be
- * before a minimum is reached, it counts as zero. `fisher` has the Fisher matrix in the place of the Hessian. */
+/* Optimal brain damage (LeCun, Denker & Solla 1989): the loss grows by h w^2 / 2 when w becomes 0, h being the diagonal
+ * of the Hessian. It is estimated from products of the Hessian with vectors of random signs, whose elements times the
+ * product have h as mean (Hutchinson 1990; Bekas, Kokiopoulou & Saad 2007). Where h is negative, as it may be before a
+ * minimum is reached, it counts as zero. `fisher` has the Fisher matrix in the place of the Hessian. */
 #include "prune/prune.h"
 
 static const skv_option options[] = {

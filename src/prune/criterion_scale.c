@@ -1,6 +1,6 @@
 /* The scale of the normalisation behind a layer (network slimming, Liu, Li, Shen, Huang, Yan & Zhang 2017), best after
- * training with an L1 penalty on the scales (the rule prox). Channels of layers that no normalisation follows
- * go last. */
+ * training with an L1 penalty on the scales (the rule prox). Channels of layers that no normalisation follows go last.
+ * */
 #include <math.h>
 
 #include "prune/prune.h"

@@ -1,12 +1,10 @@
-/* Channels that do nothing: removed without a budget and without a change of what the network gives.
- *
- * A channel is a set of slices (skive/coupling.h). Inside it slices only make slices of the same channel; it ends where
- * a node sums over it. It can go when each of these ends
- *   - reads it with weights that are all zero, or
- *   - reads nothing but zero, which interval analysis proves from the parameters (graph/bounds.h), or
- *   - reads one and the same number everywhere, which the bias of that node takes over: exactly where weights and bias
- *     are integers, with a rounding otherwise. Behind zero padding there is another number at the edges.
- * What goes may leave others without readers, so it is repeated until nothing more goes. */
+/* Channels that do nothing: removed without a budget and without a change of what the network gives.  A channel is a
+ * set of slices (skive/coupling.h). Inside it slices only make slices of the same channel; it ends where a node sums
+ * over it. It can go when each of these ends   - reads it with weights that are all zero, or   - reads nothing but
+ * zero, which interval analysis proves from the parameters (graph/bounds.h), or   - reads one and the same number
+ * everywhere, which the bias of that node takes over: exactly where weights and bias     are integers, with a rounding
+ * otherwise. Behind zero padding there is another number at the edges. What goes may leave others without readers, so
+ * it is repeated until nothing more goes. */
 #include <math.h>
 #include <string.h>
 

@@ -8,11 +8,11 @@ static const char *groups(size_t i) {
 }
 
 static const char *normalisations(size_t i) {
-    static const char *const names[] = {"auto", "family", "none"};
+    static const char *const names[] = {"auto", "family", "rank", "scan", "none"};
     return i < SKV_LENGTH(names) ? names[i] : NULL;
 }
 
-static const skv_option options[] = {
+const skv_option skv_channel_options[4] = {
     {.name = "group",
      .type = SKV_OPTION_CHOICE,
      .text = "auto",
@@ -24,23 +24,24 @@ static const skv_option options[] = {
      .type = SKV_OPTION_CHOICE,
      .text = "auto",
      .choices = normalisations,
-     .brief = "scores are divided by the mean of the channels that stand side by side (family); auto: where the "
-              "criterion looks at weights only"},
-    {.name = "multiple",
-     .type = SKV_OPTION_INTEGER,
-     .least = 0,
-     .most = 1024,
-     .brief = "widths are rounded to multiples of this; 0: of 1, 4, 8 or 16, whichever is measured to be fastest"},
+     .brief =
+         "scores are divided by the mean of the channels that stand side by side (family), or are the place "
+         "among them (rank), so that all lose the same part; auto: family where the criterion looks at weights only"},
     {.name = "floor",
      .type = SKV_OPTION_REAL,
      .most = 1,
      .fallback = 0.1,
      .brief = "fraction of the channels side by side that stays at least; one always does"},
+    {.name = "multiple",
+     .type = SKV_OPTION_INTEGER,
+     .least = 0,
+     .most = 1024,
+     .brief = "widths are rounded to multiples of this; 0: of 1, 4, 8 or 16, whichever is measured to be fastest"},
 };
 
 const skv_granularity skv_granularity_channel = {
     .name = "channel",
     .brief = "filters, neurons, hidden units and heads are removed from the graph",
-    SKV_OPTIONS(options),
-    .removes = true,
+    SKV_OPTIONS(skv_channel_options),
+    .removal = &skv_removal_channels,
 };

@@ -146,6 +146,11 @@ static const skv_option options[] = {
      .fallback = 4,
      SKV_FIELD(DOUBLE, skive_prune_options, temperature),
      .brief = "temperature that softens the outputs of teacher and model"},
+    {.name = "scratch-control",
+     .type = SKV_OPTION_INTEGER,
+     .most = 1e6,
+     SKV_FIELD(INT, skive_prune_options, scratch_control),
+     .brief = "also train the pruned network from scratch for so many epochs, and report what it reaches"},
 };
 
 const skv_table skv_prune_table = {"prune", options, SKV_LENGTH(options), NULL};
@@ -179,12 +184,12 @@ static skive_status check_channels(const skv_pruning *p) {
     const char *const budgets[] = {o->macs, o->params, o->bytes, o->latency};
     size_t given = 0;
     for (size_t i = 0; i < SKV_LENGTH(budgets); i++) given += budgets[i] != NULL;
-    if (!p->granularity->removes && given > 0)
+    if (!p->granularity->removal && given > 0)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity",
                            "a budget of macs, params, bytes or latency is for the granularity 'channel'; '%s' sets "
                            "weights to zero, which makes a model neither smaller nor faster by itself",
                            p->granularity->name);
-    if (!p->granularity->removes && o->n_shapes > 0)
+    if (!p->granularity->removal && o->n_shapes > 0)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "shape",
                            "shapes of inputs are for the costs of channels; '%s' has no use for them",
                            p->granularity->name);
@@ -192,7 +197,7 @@ static skive_status check_channels(const skv_pruning *p) {
         if (!o->shapes || !o->shapes[i].input)
             return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "shape", "the shape of an input has no name");
     }
-    if (!p->granularity->removes) return SKIVE_OK;
+    if (!p->granularity->removal) return SKIVE_OK;
     if (o->lossless || o->zeros) {
         SKV_TRY(check_dead(p, given));
     } else if (given != 1)
@@ -214,12 +219,12 @@ static skive_status check_channels(const skv_pruning *p) {
 static skive_status check_target(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
     SKV_TRY(check_channels(p));
-    if (p->granularity->removes && p->criterion->refits)
+    if (p->granularity->removal && p->criterion->refits)
         return skv_fail_at(
             p->ctx, SKIVE_ERR_ARGUMENT, "criterion",
             "the criterion '%s' fits single weights anew, which it does not do for channels; use another",
             p->criterion->name);
-    if (p->granularity->removes) return SKIVE_OK;
+    if (p->granularity->removal) return SKIVE_OK;
     if (p->criterion->channels_only)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "criterion",
                            "the criterion '%s' scores whole channels; use it with the granularity 'channel'",
@@ -272,7 +277,16 @@ static skive_status check_finetuning(const skv_pruning *p) {
     if (o->teacher && o->distill_alpha == 0) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "there is a teacher, but its weight in the loss is 0");
     }
+    if (o->scratch_control > 0 && !p->train)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "scratch-control", "training from scratch needs a training set");
+    if (o->rewind && (o->surgery || o->zeros || o->lossless))
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "rewind", "rewinding and %s cannot be combined",
+                           o->surgery ? "surgery"
+                           : o->zeros ? "zeros"
+                                      : "lossless");
     if (o->finetune->epochs > 0) return SKIVE_OK;
+    if (o->rewind)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "rewind", "rewinding needs fine-tuning, which has no epochs");
     if (o->surgery) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "surgery", "surgery needs fine-tuning, which has no epochs");
     }
@@ -300,7 +314,7 @@ skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, sk
                                 &p->granularity_options));
         p->granularity = skv_granularity_at(index);
     }
-    if ((o->lossless || o->zeros) && !p->granularity->removes)
+    if ((o->lossless || o->zeros) && !p->granularity->removal)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, o->lossless ? "lossless" : "zeros",
                            "what does nothing is removed channel by channel, not by '%s'", p->granularity->name);
     if (o->tolerance != 0 && !o->lossless)

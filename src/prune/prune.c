@@ -23,6 +23,7 @@ void skive_prune_report_free(skive_context *ctx, skive_prune_report *r) {
     skv_free(ctx, r->layers);
     skv_free(ctx, r->channels);
     skive_train_report_free(ctx, &r->training);
+    skive_train_report_free(ctx, &r->scratch);
     *r = (skive_prune_report){0};
 }
 
@@ -40,29 +41,6 @@ static skive_status mask_to(skv_pruning *p, double progress) {
         const skv_prunable *l = &p->layers[i];
         for (int64_t k = 0; k < l->n; k++) data_of(l)[k] = l->keep[k] ? data_of(l)[k] : 0.0f;
     }
-    return SKIVE_OK;
-}
-
-/* Epochs of step k of n when all get the same, so that they add up. */
-static int even_part(int epochs, int k, int n) { return epochs * (k + 1) / n - epochs * k / n; }
-
-int skv_prune_epochs(const skv_pruning *p, int k, int n) {
-    const int epochs = p->o->finetune->epochs;
-    if (n == 1 || p->o->last_step <= 0) return even_part(epochs, k, n);
-    const int last = (int)lrint(epochs * p->o->last_step);
-    return k == n - 1 ? last : even_part(epochs - last, k, n - 1);
-}
-
-/* Of a run that is resumed the first must exist. */
-skive_status skv_prune_checkpoint(const skv_pruning *p, int k, int steps, char *buffer, size_t size,
-                                  skive_train_options *o) {
-    const char *file = o->resume ? o->resume : o->checkpoint;
-    if (!file || steps == 1) return SKIVE_OK;
-    const int n = snprintf(buffer, size, "%s.%d", file, k + 1);
-    if (n < 0 || (size_t)n >= size)
-        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "checkpoint", "the checkpoint's name is too long");
-    o->resume = o->resume && k == 0 ? buffer : NULL;
-    o->checkpoint = buffer;
     return SKIVE_OK;
 }
 
@@ -113,12 +91,6 @@ skive_status skv_prune_tune(skv_pruning *p, const skv_tuning *t, const skive_tra
     return status;
 }
 
-void skv_prune_tell_stopped(const skv_pruning *p, int k, int steps) {
-    if (!p->tuned) return;
-    skv_note(p->ctx, "fine-tuning was stopped in step %d of %d; the weights are those of the last finished epoch",
-             k + 1, steps);
-}
-
 /* The masks that surgery ended with are those of the model it left. */
 static void read_masks(skv_pruning *p) {
     for (size_t i = 0; i < p->n; i++) {
@@ -127,23 +99,9 @@ static void read_masks(skv_pruning *p) {
     }
 }
 
-static skive_status prune_and_tune(skv_pruning *p, skv_tuning *t) {
-    /* Surgery goes through the schedule within one run, whose weights it must not lose. */
-    const int steps = p->schedule->one_step || p->o->surgery ? 1 : p->o->steps;
-    for (int k = 0; k < steps; k++) {
-        skive_train_options o = *p->o->finetune;
-        char path[4096];
-        SKV_TRY(skv_prune_checkpoint(p, k, steps, path, sizeof path, &o));
-        SKV_TRY(mask_to(p, p->o->surgery ? skv_surgery_start(p) : (double)(k + 1) / steps));
-        o.epochs = skv_prune_epochs(p, k, steps);
-        if (o.epochs < 1) continue;
-        const skive_status status = skv_prune_tune(p, t, &o, p->n);
-        p->tuned = p->tuned || p->report.training.n_epochs > 0;
-        if (status == SKIVE_ERR_INTERRUPTED) skv_prune_tell_stopped(p, k, steps);
-        if (p->o->surgery) read_masks(p);
-        SKV_TRY(status);
-    }
-    return SKIVE_OK;
+static skive_status shrink(void *self, int k, int n) {
+    skv_pruning *p = self;
+    return mask_to(p, p->o->surgery ? skv_surgery_start(p) : (double)(k + 1) / n);
 }
 
 static void count_kept(skv_pruning *p) {
@@ -189,6 +147,8 @@ static skive_status only_tell(skive_context *ctx, const skive_graph *graph, skiv
     o.finetune = &none;
     o.dry_run = o.surgery = false;
     o.distill_alpha = 0;
+    o.rewind = NULL;
+    o.scratch_control = 0;
     const skive_status status = skive_prune(ctx, copy, train, NULL, &o, report);
     skive_graph_free(copy);
     return status;
@@ -202,7 +162,9 @@ static bool is_reached(const skv_pruning *p, skive_status status) {
 static skive_status prune_elements(skv_pruning *p, skive_graph *graph, skv_tuning *t) {
     SKV_TRY(skv_prune_find_layers(p));
     SKV_TRY(prepare_rules(p, t));
-    const skive_status status = prune_and_tune(p, t);
+    skive_status status = skv_prune_steps(p, t, p->n, shrink, p);
+    if (p->o->surgery && p->tuned) read_masks(p);
+    if (status == SKIVE_OK) status = skv_prune_scratch(p, t);
     if (!is_reached(p, status)) return status;
     /* Rules that fine-tuning was under stay. */
     const skive_status carried = skive_graph_set_meta(graph, SKV_META_RULES, skive_graph_meta(p->work, SKV_META_RULES));
@@ -216,7 +178,8 @@ static skive_status prune_elements(skv_pruning *p, skive_graph *graph, skv_tunin
 }
 
 static skive_status prune_channels(skv_pruning *p, skive_graph *graph, const skv_tuning *t) {
-    const skive_status status = skv_prune_channels(p, t);
+    skive_status status = skv_prune_channels(p, t);
+    if (status == SKIVE_OK) status = skv_prune_scratch(p, t);
     if (!is_reached(p, status)) return status;
     if (p->report.removed == 0 && !p->tuned) return status; /* then the model stays as it is written */
     skive_graph_take(graph, p->work);
@@ -249,7 +212,11 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
                  p.criterion->name);
     SKV_GO(status, done, prepare_objective(&p, &t, graph));
     SKV_GO(status, done, skive_graph_copy(ctx, graph, &p.work));
-    status = p.granularity->removes ? prune_channels(&p, graph, &t) : prune_elements(&p, graph, &t);
+    if (o.rewind) {
+        SKV_GO(status, done, skive_graph_copy(ctx, o.rewind, &p.rewind));
+        SKV_GO(status, done, skive_graph_to_inference(p.rewind));
+    }
+    status = p.granularity->removal ? prune_channels(&p, graph, &t) : prune_elements(&p, graph, &t);
     if (report && (status == SKIVE_OK || p.tuned)) {
         *report = p.report;
         p.report = (skive_prune_report){0};
@@ -259,6 +226,7 @@ done:
     skv_free(ctx, t.moving);
     skv_prune_free_layers(&p);
     skive_graph_free(p.work);
+    skive_graph_free(p.rewind);
     skive_prune_report_free(ctx, &p.report);
     return status;
 }

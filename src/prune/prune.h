@@ -116,13 +116,34 @@ extern const skv_family skv_prune_schedule_family;
 /* The steps of a gradual schedule, and how fine-tuning is divided among them. */
 extern const skv_option skv_prune_step_options[2];
 
+/* What can be removed from p->work, in the order of importance by p's criterion. */
+typedef struct skv_removal {
+    skive_status (*open)(skv_pruning *p, void **self); /* scores; *self is closed also after a failure */
+    void (*close)(skv_pruning *p, void *self);
+    size_t (*count)(const void *self);
+    /* Chooses the first `take` that can be spared; then more or fewer, so that widths are multiples. */
+    void (*choose)(void *self, size_t take, int64_t multiple);
+    size_t (*gone)(const void *self); /* how many are chosen */
+    /* `g`, which is p->work or has its structure, without those; *out is freed by the caller. */
+    skive_status (*remove)(const void *self, const skive_graph *g, skive_graph **out);
+    skive_status (*list)(void *self);                    /* rows of p->report, before anything goes */
+    void (*in_the_way)(const void *self, skv_text *out); /* the end of a message that a budget cannot be met */
+    void (*count_left)(skv_pruning *p);                  /* p->report, at the end */
+} skv_removal;
+extern const skv_removal skv_removal_channels, skv_removal_layers;
+/* Rows of p->report for the layers with channels. */
+skive_status skv_channels_list(skv_pruning *p, const skive_coupling *coupling);
+extern const skv_option skv_channel_options[4]; /* of granularities that remove channels; the last: widths */
+
 struct skv_prunable;
 /* What goes at once. */
 typedef struct skv_granularity {
     const char *name, *brief;
     const skv_option *options;
     size_t n_options;
-    bool removes; /* the graph becomes smaller; otherwise weights are set to zero */
+    const skv_removal *removal; /* the graph becomes smaller; NULL: weights are set to zero */
+    /* With the removal of channels: is it for this one? NULL: for all. */
+    bool (*takes)(const skive_channel_slice *slices, size_t n);
     /* Of weights that go together: group[i] is the number of the group of element i, from 0; *groups is how many there
      * are. NULL: each weight by itself. */
     skive_status (*group)(const struct skv_prunable *l, const skv_option_values *o, int64_t *group, int64_t *groups);
@@ -194,6 +215,7 @@ struct skv_pruning {
     const skv_granularity *granularity;
     skv_option_values granularity_options;
     skive_graph *work;
+    skive_graph *rewind;  /* that fine-tuning goes back to, of the same structure; NULL: none */
     skv_prunable *layers; /* those with a sparsity of their own come last */
     skive_mask *masks;    /* of the layers, in their order */
     size_t n, n_shared;
@@ -213,12 +235,12 @@ typedef struct skv_tuning {
 } skv_tuning;
 /* One run of fine-tuning of p->work, with the rules of the first n_rules layers. */
 skive_status skv_prune_tune(skv_pruning *p, const skv_tuning *t, const skive_train_options *o, size_t n_rules);
-/* The epochs of step k of n. */
-int skv_prune_epochs(const skv_pruning *p, int k, int n);
-/* Each step of a gradual schedule is a training run of its own, with a checkpoint of its own: FILE.1, FILE.2 ... */
-skive_status skv_prune_checkpoint(const skv_pruning *p, int k, int steps, char *buffer, size_t size,
-                                  skive_train_options *o);
-void skv_prune_tell_stopped(const skv_pruning *p, int k, int steps);
+/* The steps of the schedule (steps.c): `shrink` takes away what step k of n shall, and what is left is fine-tuned. */
+int skv_prune_step_count(const skv_pruning *p);
+skive_status skv_prune_steps(skv_pruning *p, const skv_tuning *t, size_t n_rules,
+                             skive_status (*shrink)(void *self, int k, int n), void *self);
+/* Trains what p->work has become from scratch, as the options say; p->report.scratch. */
+skive_status skv_prune_scratch(skv_pruning *p, const skv_tuning *t);
 
 /* Takes the caller's options and checks them; sets criterion and schedule. *finetune is where they point. */
 skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, skive_prune_options *o,
@@ -275,7 +297,7 @@ skive_status skv_prune_score(skv_pruning *p);
 typedef struct skv_channels {
     skv_pruning *p;
     skive_coupling *coupling; /* of p->work */
-    size_t n, families;
+    size_t n, families, free; /* free: those that are not fixed */
     float *score;             /* [n] */
     int *family;              /* [n] */
     bool *fixed;              /* [n] may not go: excluded by --skip */
@@ -286,17 +308,9 @@ typedef struct skv_channels {
     size_t n_gone;
     int64_t *removed; /* [families], of the choice */
 } skv_channels;
-/* Scores p->work's channels by p's criterion. Freed by skv_channels_close, also after a failure. */
-skive_status skv_channels_open(skv_pruning *p, skv_channels *c);
-void skv_channels_close(skv_channels *c);
-/* Chooses the first `take` channels of lowest score that their family can spare, then more or fewer of each family, so
- * that a multiple of `multiple` remains where the family is that large. */
-void skv_channels_choose(skv_channels *c, size_t take, int64_t multiple);
-/* p->work without the chosen channels; *out is freed by the caller. */
-skive_status skv_channels_remove(const skv_channels *c, skive_graph **out);
 /* Removes from p->work all channels that do nothing (dead.c), and counts them in p->report. */
 skive_status skv_prune_dead(skv_pruning *p);
-/* Prunes p->work, a copy of the caller's graph, by whole channels; fills p->report. */
+/* Prunes p->work, a copy of the caller's graph, by what the granularity removes; fills p->report. */
 skive_status skv_prune_channels(skv_pruning *p, const skv_tuning *t);
 
 /* Dynamic network surgery. */

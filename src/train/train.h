@@ -119,6 +119,8 @@ int64_t skv_unfrozen_after(const skive_train_options *o, const skive_value *v);
 const char *skv_keep_zeros_name(size_t i);
 /* Do the zeros of a parameter of this role stay? */
 bool skv_keeps_zeros(const skive_train_options *o, const skive_value *v, skv_role role);
+/* What is learned is drawn anew, as before any training, and running statistics begin anew. */
+skive_status skv_params_renew(skive_graph *g, uint64_t seed);
 /* to's parameters take over from's data by name; graphs of the same structure. Cannot fail. */
 void skv_params_assign(skive_graph *to, const skive_graph *from);
 /* Copies values of parameters by id between graphs that are copies of one another. */
