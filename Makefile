@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MODELS ?= ../shared/models
 
-.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-lowrank proof-train docs lint clean install dist
+.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-lowrank proof-prune proof-train docs lint clean install dist
 
 all: build
 
@@ -18,7 +18,8 @@ help:
 	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
 	@echo "make docs       writes the generated pages anew"
 	@echo "make dist       the sources as skive-VERSION.tar.gz, which builds without git"
-	@echo "make bench, make proof, make proof-deep, make proof-lowrank, make proof-train   measurements for docs/results and bench/results"
+	@echo "make bench, make proof, make proof-deep, make proof-lowrank, make proof-prune, make proof-train"
+	@echo "                measurements for docs/results and bench/results"
 
 deps:
 	@scripts/deps.sh build
@@ -72,6 +73,10 @@ proof-train: build
 	@scripts/deps.sh demo
 	@scripts/proof_train.sh $(BUILD)/skive
 
+proof-prune: build
+	@scripts/deps.sh demo
+	@scripts/proof_prune.sh $(BUILD)/skive
+
 lint:
 	@scripts/deps.sh build test lint
 	@scripts/lint.sh
@@ -86,4 +91,4 @@ dist:
 	@scripts/dist.sh
 
 clean:
-	@rm -rf build build-* demo-out demo-full-out proof-deep
+	@rm -rf build build-* demo-out demo-full-out proof-deep proof-prune

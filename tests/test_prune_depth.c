@@ -235,6 +235,39 @@ static void by_rank_all_lose_the_same_part(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Of layer 2 half the units have no effect, and the criterion knows which; a scan finds that these cost nothing, while
+ * any of layer 1 do, however small their weights are. */
+static void a_scan_finds_what_costs_nothing(void **state) {
+    static const int64_t dims[] = {1, SIDE, SIDE};
+    skive_context *ctx = skv_test_context();
+    skive_dataset *set = open_data(ctx, blobs, SKIVE_SPLIT_TRAIN);
+    skive_graph *g = network(ctx, "mlp:4,8", 3, dims);
+    skive_train_options how = settings(6, 24);
+    skive_prune_options o = skive_prune_options_default();
+    skive_prune_report r;
+    (void)state;
+    skv_test_ok(ctx, skive_train(ctx, g, set, NULL, &how, NULL, 0, NULL));
+    scale(g, "fc1.weight", 0.01);
+    scale(g, "fc1.bias", 0.01);
+    scale(g, "fc2.weight", 100);
+    float *rows = skive_graph_find_value(g, "fc2.weight")->storage->tensor.data,
+          *readers = skive_graph_find_value(g, "fc3.weight")->storage->tensor.data;
+    for (int unit = 4; unit < 8; unit++) {
+        for (int k = 0; k < 4; k++) rows[unit * 4 + k] *= 0.01f;
+        for (int c = 0; c < CLASSES; c++) readers[c * 8 + unit] = 0;
+    }
+    o.granularity = "channel:first,normalise=scan,multiple=1";
+    o.params = "0.86"; /* of 4 * 37 + 8 * 5 + 3 * 9 = 215; without four units of layer 2 there are 215 - 4 * 8 */
+    skv_test_fails(ctx, skive_prune(ctx, g, NULL, NULL, &o, NULL), SKIVE_ERR_ARGUMENT, "training set");
+    skv_test_ok(ctx, skive_prune(ctx, g, set, NULL, &o, &r));
+    assert_int_equal(kept_of(&r, "fc1.weight"), 4);
+    assert_int_equal(kept_of(&r, "fc2.weight"), 4);
+    skive_prune_report_free(ctx, &r);
+    skive_graph_free(g);
+    skive_dataset_free(set);
+    skv_test_context_end(ctx);
+}
+
 /* ---- rewinding, and the control ---- */
 
 /* At a rate of zero what stays is what the other model has; what went stays gone. */
@@ -352,6 +385,7 @@ int main(void) {
         cmocka_unit_test(only_heads_go),
         cmocka_unit_test(channels_cover_units_and_widths),
         cmocka_unit_test(by_rank_all_lose_the_same_part),
+        cmocka_unit_test(a_scan_finds_what_costs_nothing),
         cmocka_unit_test(weights_go_back),
         cmocka_unit_test(a_network_begins_anew),
         cmocka_unit_test(every_allocation_may_fail),

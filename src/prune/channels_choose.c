@@ -170,6 +170,10 @@ static skive_status normalise(skv_channels *c) {
     const bool comparable = c->p->criterion->comparable || c->p->criterion->n_needs > 0 || c->p->criterion->look;
     if (strcmp(by, "none") == 0 || (strcmp(by, "auto") == 0 && comparable)) return SKIVE_OK;
     if (strcmp(by, "rank") == 0) return rank(c);
+    if (strcmp(by, "scan") == 0) {
+        SKV_TRY(sort(c));
+        return skv_channels_scan(c);
+    }
     for (size_t f = 0; f < c->families; f++) {
         double sum = 0;
         for (size_t i = 0; i < c->n; i++) sum += c->family[i] == (int)f ? (double)c->score[i] : 0;

@@ -25,8 +25,9 @@ const skv_option skv_channel_options[4] = {
      .text = "auto",
      .choices = normalisations,
      .brief =
-         "scores are divided by the mean of the channels that stand side by side (family), or are the place "
-         "among them (rank), so that all lose the same part; auto: family where the criterion looks at weights only"},
+         "scores are divided by the mean of the channels that stand side by side (family); or are the place among "
+         "them (rank), so that all lose the same part; or what the loss rises by about that place (scan), measured "
+         "on data; auto: family where the criterion looks at weights only"},
     {.name = "floor",
      .type = SKV_OPTION_REAL,
      .most = 1,

@@ -216,9 +216,18 @@ static skive_status check_channels(const skv_pruning *p) {
     return SKIVE_OK;
 }
 
+bool skv_prune_scans(const skv_pruning *p) {
+    const skv_granularity *g = p->granularity;
+    const bool has = skv_option_index(g->options, g->n_options, "normalise") < g->n_options;
+    return has && strcmp(skv_option_text(&p->granularity_options, "normalise"), "scan") == 0;
+}
+
 static skive_status check_target(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
     SKV_TRY(check_channels(p));
+    if (skv_prune_scans(p) && !p->train)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "granularity",
+                           "normalise=scan measures the loss: a training set is missing (--data)");
     if (p->granularity->removal && p->criterion->refits)
         return skv_fail_at(
             p->ctx, SKIVE_ERR_ARGUMENT, "criterion",

@@ -207,7 +207,8 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
         status = SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
         goto done;
     }
-    if (train && p.o->finetune->epochs < 1 && !skv_criterion_reads(p.criterion))
+    if (train && p.o->finetune->epochs < 1 && !skv_criterion_reads(p.criterion) && !skv_prune_scans(&p) &&
+        p.o->scratch_control < 1)
         skv_note(ctx, "the data set is not used: there is no fine-tuning, and the criterion '%s' looks at weights only",
                  p.criterion->name);
     SKV_GO(status, done, prepare_objective(&p, &t, graph));

@@ -252,6 +252,8 @@ void skv_prune_free_layers(skv_pruning *p); /* they can be found anew */
 
 /* Does the criterion read the training set? */
 static inline bool skv_criterion_reads(const skv_criterion *c) { return c->n_needs > 0 || c->needs_data; }
+/* Are the scores of channels those of a scan on data? */
+bool skv_prune_scans(const skv_pruning *p);
 /* Is there what the criterion needs? Errors: ARGUMENT. */
 skive_status skv_prune_check_data(const skv_pruning *p);
 /* Is this needed, by the options of the criterion? */
@@ -308,6 +310,8 @@ typedef struct skv_channels {
     size_t n_gone;
     int64_t *removed; /* [families], of the choice */
 } skv_channels;
+/* Gives the channels, which are in order, new scores by a scan of sensitivities (sensitivity.c). */
+skive_status skv_channels_scan(skv_channels *c);
 /* Removes from p->work all channels that do nothing (dead.c), and counts them in p->report. */
 skive_status skv_prune_dead(skv_pruning *p);
 /* Prunes p->work, a copy of the caller's graph, by what the granularity removes; fills p->report. */

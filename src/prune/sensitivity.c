@@ -18,6 +18,7 @@ static skive_status loss_of(const skv_pruning *p, const skive_graph *g, double *
     size_t n = 0;
     skive_status status;
     SKV_GO(status, done, skv_source_open(p->ctx, g, p->train, &o, &s));
+    SKV_GO(status, done, skive_graph_add_output(s.graph, skive_graph_find_value(s.graph, s.loss)));
     const skv_probe_item item = {
         .value = s.loss, .of = SKV_OF_VALUE, .axis = SKV_IN_ALL, .reducer = skv_reducer_find("sum")};
     const skv_probe_setup setup = {
