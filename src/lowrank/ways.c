@@ -257,6 +257,17 @@ static skive_status take_given(skv_lowrank *l, const char *text) {
     return SKIVE_OK;
 }
 
+/* The decompositions of a large layer by all methods take several times its room; what is chosen is decomposed again. */
+static void forget(skv_lowrank *l, size_t site) {
+    enum { LARGE = 1 << 16 };
+    const size_t n = skv_factorization_count();
+    if (l->sites[site].out * l->sites[site].d < LARGE) return;
+    for (size_t i = site * n; i < (site + 1) * n; i++) {
+        skv_found_free(l->ctx, &l->found[i]);
+        l->looked[i] = false;
+    }
+}
+
 skive_status skv_lowrank_list(skv_lowrank *l) {
     for (size_t i = 0; i < l->n_sites; i++) {
         skv_way now = {.seconds = NAN};
@@ -268,6 +279,7 @@ skive_status skv_lowrank_list(skv_lowrank *l) {
     skv_progress_start(&p, l->ctx, "look for factors", (double)l->n_sites);
     for (size_t i = 0; i < l->n_sites; i++) {
         if (!l->ways[i].given && !l->ways[i].listed) SKV_TRY(add_methods(l, i));
+        forget(l, i);
         SKV_TRY(skv_progress_at(&p, (double)i + 1, "%s", l->sites[i].members[0]));
     }
     return SKIVE_OK;

@@ -84,7 +84,7 @@ expect 0 '' cmp whole.onnx second.onnx
 # Help for people, for machines, for man.
 expect 0 'Usage: skive SUBCOMMAND' "$skive" --help
 expect 0 'Exit status' "$skive" --help
-for command in train inspect eval distill prune quantize share run bench simplify explain compare; do
+for command in train inspect eval distill prune quantize share factorize run bench simplify explain compare; do
     expect 0 "Usage: skive $command" "$skive" $command --help
     expect 0 "Usage: skive $command" "$skive" help $command
 done

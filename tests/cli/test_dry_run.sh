@@ -30,6 +30,7 @@ dry 'fc1 .* 80.00 %|all .* 1,[0-9]+ ' prune m.onnx --sparsity 0.8
 dry 'by the weights as they are before any fine-tuning' prune m.onnx --sparsity 0.8 --finetune 3 --data $data
 dry 'fc1 .* %' prune m.onnx --sparsity 0.8 --criterion taylor:batches=2 --data $data
 dry 'indices and codebooks would take' share m.onnx --bits 3 --finetune 2 --data $data --checkpoint c.ckpt
+dry 'parameters' factorize m.onnx --rank 2 --no-measure
 dry 'fc1.weight +weight +1,024 +yes, with weight decay' train m.onnx --data $data --epochs 7 --checkpoint c.ckpt
 dry 'fc1.weight .* no: frozen' train m.onnx --data $data --freeze 'fc1.*'
 dry 'would train 1,[0-9]+ numbers and leave 0 as they are: 7 epochs by sgd' train m.onnx --data $data --epochs 7

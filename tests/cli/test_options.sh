@@ -47,7 +47,7 @@ expect 2 'did you mean --clip-norm' train --clip-nrom 1 -o x.onnx
 absent x.onnx
 
 # Help and JSON come from the same tables.
-for command in train prune share distill; do
+for command in train prune share distill factorize; do
     expect 0 '\-\-clip-norm X +clip the norm of the gradient' "$skive" help $command
     expect 0 '"train.clip-norm"' "$skive" help $command --json
 done
