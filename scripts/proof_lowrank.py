@@ -84,12 +84,9 @@ r = factorize("fresh.onnx", "d.onnx", *plan)
 if not (work / "e.onnx").exists():
     run("train", "d.onnx", "--data", data, "--limit", LIMIT, "--epochs", EPOCHS + TUNE, "-q", "-t", "1", "-o", "e.onnx")
 say("| the same shape from fresh weights, %d epochs | %.2f | %s |" % (EPOCHS + TUNE, accuracy("e.onnx"), sizes(r)))
-r = factorize("lenet.onnx", "f.onnx", "--layer", "conv2=cp:40", "--method", "svd", "--rank", 500, "--data", data, "--limit", LIMIT, "--finetune", TUNE, "--lr", "0.001")
+r = factorize("lenet.onnx", "f.onnx", "--layer", "conv2=cp:40", "--method", "svd", "--rank", 500, "--data", data, "--limit", LIMIT, "--finetune", TUNE)
 row = next(x for x in r["layers"] if x["node"] == "conv2")
-say("| cp:40 of conv2 only, fine-tuned at a rate of 0.001 (the layer by itself: %.2fx) | %.2f | %s |" % (row["seconds_before"] / row["seconds"], accuracy("f.onnx"), sizes(r)))
-r = run("factorize", "lenet.onnx", "-o", "f2.onnx", "--layer", "conv2=cp:40", "--method", "svd", "--rank", 500, "--data", data, "--limit", LIMIT, "--finetune", TUNE, "-q", "-t", "1", check=False)
-say()
-say("At the default rate of 0.01 the fine-tuning of cp " + ("gets through as well." if r.returncode == 0 else "fails: the loss becomes not a number."))
+say("| cp:40 of conv2 only, fine-tuned (the layer by itself: %.2fx) | %.2f | %s |" % (row["seconds_before"] / row["seconds"], accuracy("f.onnx"), sizes(r)))
 say()
 
 # ---- budgets ----

@@ -52,7 +52,8 @@ typedef struct skive_factorize_options {
     bool dry_run;
 } skive_factorize_options;
 SKIVE_API skive_factorize_options skive_factorize_options_default(void);
-/* Training options for fine-tuning: epochs 0, learning rate 0.01, no warm-up. */
+/* Training options for fine-tuning: epochs 0, learning rate 0.01, no warm-up, gradients clipped to a
+ * norm of 5. */
 SKIVE_API skive_train_options skive_factorize_finetune_default(void);
 
 typedef struct skive_factorize_row {

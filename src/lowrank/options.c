@@ -21,6 +21,7 @@ skive_train_options skive_factorize_finetune_default(void) {
     o.epochs = 0;
     o.learning_rate = 0.01;
     o.warmup_epochs = 0;
+    o.clip_norm = 5; /* four factors of one weight, as of cp, have steep gradients at first */
     return o;
 }
 
