@@ -257,7 +257,8 @@ static skive_status take_given(skv_lowrank *l, const char *text) {
     return SKIVE_OK;
 }
 
-/* The decompositions of a large layer by all methods take several times its room; what is chosen is decomposed again. */
+/* The decompositions of a large layer by all methods take several times its room: what is chosen is decomposed
+ * again. */
 static void forget(skv_lowrank *l, size_t site) {
     enum { LARGE = 1 << 16 };
     const size_t n = skv_factorization_count();
