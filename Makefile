@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MODELS ?= ../shared/models
 
-.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-lowrank proof-prune proof-train docs lint clean install dist
+.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-lowrank proof-prune proof-train proof-quant docs lint clean install dist
 
 all: build
 
@@ -18,7 +18,7 @@ help:
 	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
 	@echo "make docs       writes the generated pages anew"
 	@echo "make dist       the sources as skive-VERSION.tar.gz, which builds without git"
-	@echo "make bench, make proof, make proof-deep, make proof-lowrank, make proof-prune, make proof-train"
+	@echo "make bench, make proof, make proof-deep, make proof-lowrank, make proof-prune, make proof-train, make proof-quant"
 	@echo "                measurements for docs/results and bench/results"
 
 deps:
@@ -76,6 +76,10 @@ proof-train: build
 proof-prune: build
 	@scripts/deps.sh demo
 	@scripts/proof_prune.sh $(BUILD)/skive
+
+proof-quant: build
+	@scripts/deps.sh demo
+	@scripts/proof_quant.sh $(BUILD)/skive
 
 lint:
 	@scripts/deps.sh build test lint

@@ -15,6 +15,7 @@
 #include "probe/probe.h"
 #include "prune/prune.h"
 #include "quant/quant.h"
+#include "quant/rounding.h"
 #include "share/share.h"
 #include "tensor/grid.h"
 #include "train/metric.h"
@@ -122,6 +123,7 @@ int main(void) {
     family("Pruning schedules", &skv_prune_schedule_family, NULL);
     LIST("Reducers of the data probe", skv_reducer_count, skv_reducer_at);
     family("Calibration methods", &skv_observer_family, NULL);
+    family("Rounding of weights", &skv_rounding_family, NULL);
     family("Starts of k-means", &skv_share_init_family, NULL);
     family("Factorizations", &skv_factorization_family, NULL);
     grids();

@@ -17,6 +17,7 @@
 #include "distill/distill.h"
 #include "prune/prune.h"
 #include "quant/quant.h"
+#include "quant/rounding.h"
 #include "quant/sensitivity.h"
 #include <skive/bits.h>
 #include "share/share.h"
@@ -26,10 +27,10 @@
 #include "zoo/zoo.h"
 
 static const skv_family *const families[] = {
-    &skv_criterion_family, &skv_prune_schedule_family, &skv_optimizer_family, &skv_loss_family,
-    &skv_rule_family,      &skv_schedule_family,       &skv_observer_family,  &skv_share_init_family,
-    &skv_transform_family, &skv_feature_family,        &skv_zoo_family,       &skv_tokenizer_family,
-    &skv_dataset_family,   &skv_regularizer_family};
+    &skv_criterion_family,  &skv_prune_schedule_family, &skv_optimizer_family,  &skv_loss_family,
+    &skv_rule_family,       &skv_schedule_family,       &skv_observer_family,   &skv_rounding_family,
+    &skv_share_init_family, &skv_transform_family,      &skv_feature_family,    &skv_zoo_family,
+    &skv_tokenizer_family,  &skv_dataset_family,        &skv_regularizer_family};
 
 /* A value that the option takes and that is not its default. */
 static void another_value(const skv_option *o, char *out, size_t size) {

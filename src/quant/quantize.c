@@ -31,6 +31,7 @@ typedef struct quantization {
     skv_normals normals;
     skv_moments *moments; /* [n_moments] by value, where something needs them */
     uint32_t n_moments;
+    skive_graph *exact; /* before bias absorption; NULL: there is none */
     double input_low, input_high;
     const skv_rounding *rounding;
     skv_option_values how; /* its options */
@@ -180,7 +181,25 @@ const skv_table skv_quantize_table = {"quantize", options_of_quantization, SKV_L
 /* Edits of the float model, before anything is observed. */
 static skive_status edit_floats(quantization *q) {
     if (q->o->equalize) SKV_TRY(skv_quant_equalize(q->ctx, &q->work, &q->normals));
-    return q->o->absorb_bias ? skv_quant_absorb_bias(q->ctx, &q->work, &q->normals) : SKIVE_OK;
+    if (!q->o->absorb_bias) return SKIVE_OK;
+    SKV_TRY(skive_graph_copy(q->ctx, q->work, &q->exact));
+    return skv_quant_absorb_bias(q->ctx, &q->work, &q->normals);
+}
+
+/* What the approximation of bias absorption changes by itself. */
+static skive_status tell_absorption(quantization *q) {
+    skv_measure m = {0};
+    if (!q->exact) return SKIVE_OK;
+    SKV_TRY(skv_quant_measure(q->ctx, q->exact, q->o, &q->trial, q->left_out, q->trial.n, &m));
+    for (size_t i = 0; i < m.n_outputs; i++) {
+        if (m.sqnr[i] < 119)
+            skv_note(q->ctx,
+                     "bias absorption by itself changes output '%s' with an SQNR of %.1f dB; what follows is "
+                     "measured against the result",
+                     q->work->outputs[i]->name, m.sqnr[i]);
+    }
+    skv_measure_free(q->ctx, &m);
+    return SKIVE_OK;
 }
 
 static bool corrects(const quantization *q, const char *how) { return strcmp(q->o->bias_correction, how) == 0; }
@@ -585,6 +604,7 @@ static void clean_up(quantization *q) {
     skv_moments_free(q->ctx, q->moments, q->n_moments);
     skv_normals_free(q->ctx, &q->normals);
     skv_inputs_free(q->ctx, &q->inputs);
+    skive_graph_free(q->exact);
     skv_free(q->ctx, q->points.items);
     skv_free(q->ctx, q->part.items);
     skv_free(q->ctx, q->points.spoilt);
@@ -631,6 +651,7 @@ static skive_status use_samples(quantization *q, skive_feed_fn feed, void *user,
     SKV_TRY(make_codes(q));
     SKV_TRY(skv_quant_calibrate(q->ctx, q->work, q->o, bins, feed, user, &q->points, &q->data));
     SKV_TRY(set_trial(q));
+    SKV_TRY(tell_absorption(q));
     SKV_TRY(q->observer ? choose_given(q, m) : choose_best(q, m));
     SKV_TRY(final_ranges(q, m->score));
     if (!corrects(q, "none") || q->rounding->round) {
