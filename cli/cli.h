@@ -297,7 +297,8 @@ typedef struct cli_sizes {
 /* The method's options as they were given. Freed by skive_options_free, after a failure too. */
 skive_status cli_method_options(cli_args *a, skive_options **out);
 
-/* Refuses options that were given and have no effect beside the others. To be called when the options are complete. */
+/* Refuses options that were given and have no effect beside the others. To be called when the options are complete.
+ * `o` NULL: the command has no method. */
 skive_status cli_check_effects(cli_args *a, const skive_options *o);
 
 /* ---- the skeleton of the commands that train ---- */

@@ -16,6 +16,7 @@ static const cli_option options[] = {
     CLI_SPLIT_OPTION,
     CLI_DATA_OPTIONS,
     CLI_TARGET_OPTIONS,
+    {"no-labels", 0, NULL, "compare the answers only, as is done with data that have no labels", false},
     {"seconds", 0, "S", "minimum time to measure each latency, in seconds (default 1)", false},
     {"max-drop", 0, "POINTS", "goal: no model loses more accuracy than this against the first, in percentage points",
      false},
@@ -324,6 +325,12 @@ static skive_status intervals(cli_args *a, compare_entry *e, const compare_entry
     return status;
 }
 
+static bool has_answers(const skive_dataset *set) {
+    skive_dataset_info info;
+    skive_dataset_get_info(set, &info);
+    return info.n_targets > 0;
+}
+
 static skive_status run(cli_args *a) {
     const char *data = cli_text(a, "data", NULL);
     const size_t n = (size_t)a->n_positional;
@@ -344,14 +351,16 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_split(a, &split);
     if (status == SKIVE_OK) status = load(a, e, n);
     if (status == SKIVE_OK) status = cli_open_data(a, data, split, e[0].graph, &set);
-    for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
+    const bool answers = status == SKIVE_OK && (cli_has(a, "no-labels") || !has_answers(set));
+    if (answers) status = compare_answers(a, e, n, data, split);
+    for (size_t i = 0; status == SKIVE_OK && !answers && i < n; i++) {
         status = measure_on(a, &e[i], &e[0], data, split, set, seconds);
         if (status == SKIVE_OK && i == 0) status = check_task(a, &g, e);
         if (status == SKIVE_OK && i > 0) status = skive_compare_paired(a->ctx, &e[0].eval, &e[i].eval, &e[i].paired);
         if (status == SKIVE_OK) status = intervals(a, &e[i], i > 0 ? &e[0] : NULL, resamples);
         if (status == SKIVE_OK) status = compare_more(a, &e[i], &e[0], resamples);
     }
-    if (status == SKIVE_OK) {
+    if (status == SKIVE_OK && !answers) {
         skive_dataset_info info;
         skive_dataset_get_info(set, &info);
         json_t *j = report_json(e, n, &info);
@@ -402,6 +411,7 @@ const cli_command cli_command_compare = {
         "for\n"
         "quantized, pruned, folded and fine-tuned models, as long as they keep the names; what is not compared is "
         "listed.\n\n"
+        "Of data without labels, or with --no-labels, only the answers are compared with those of the first model.\n\n"
         "With goals, the exit status is 11 if a later model misses one, and a line on standard error says which.",
     .examples = "  skive compare teacher.onnx int8.onnx --data fashion-mnist\n"
                 "  skive compare teacher.onnx int8.onnx --data fashion-mnist --max-drop 0.5 --max-bytes 600K\n"

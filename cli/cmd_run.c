@@ -10,6 +10,12 @@ static const cli_option options[] = {
      "an input file; without NAME, inputs are taken in the model's order; may be repeated", true},
     {"output", 'o', "[NAME=]FILE.npy",
      "the file for an output; without NAME, outputs are taken in the model's order; may be repeated", true},
+    {"data", 'd', "SET", "run over a data set instead: one row of each output for each sample, in the set's order",
+     false},
+    CLI_SPLIT_OPTION,
+    {"limit", 0, "N", "only N samples of the data set", false},
+    {"batch", 'b', "N", "samples of the data set at a time (default 100)", false},
+    CLI_DATA_OPTIONS,
     {"output-dir", 0, "DIR", "write every output to DIR/NAME.npy", false},
     {"reference", 0, NULL, "use the reference kernels only", false},
     {"no-fusion", 0, NULL, "do not fuse or rewrite nodes", false},
@@ -113,6 +119,12 @@ static skive_status find_destinations(cli_args *a, const skive_graph *g, destina
     return SKIVE_OK;
 }
 
+static void tell_output(const char *name, const char *path, const skive_tensor *t) {
+    cli_part("%s -> %s: %s [", name, path, skive_dtype_name(t->dtype));
+    for (int d = 0; d < t->rank; d++) cli_part("%s%lld", d ? ", " : "", (long long)t->dims[d]);
+    cli_printf("]");
+}
+
 /* `rows`: what --json prints at the end. */
 static skive_status save_outputs(cli_args *a, const skive_tensor *out, const skive_graph *g, const destinations *d,
                                  json_t *rows) {
@@ -122,38 +134,97 @@ static skive_status save_outputs(cli_args *a, const skive_tensor *out, const ski
     const skive_status status = skive_tensors_save_npy(a->ctx, (const char *const *)d->paths, tensors, d->n);
     for (size_t k = 0; status == SKIVE_OK && k < d->n; k++) {
         const char *name = output_name(g, d->which[k]);
-        if (!a->quiet && !a->json) cli_printf("%s -> %s", name, d->paths[k]);
+        if (!a->quiet && !a->json) tell_output(name, d->paths[k], &tensors[k]);
         json_array_append_new(rows, output_json(name, d->paths[k], &tensors[k]));
     }
     free(tensors);
     return status;
 }
 
+/* ---- over a data set ---- */
+
+typedef struct gathered {
+    cli_args *a;
+    const skive_dataset_info *info;
+    skive_tensor *all; /* [n_out] [count][...], made with the first batch */
+} gathered;
+
+static skive_status gather(void *user, const size_t *indices, size_t count, const skive_tensor *outputs, size_t n) {
+    gathered *r = user;
+    for (size_t i = 0; i < n; i++) {
+        const skive_tensor *t = &outputs[i];
+        skive_tensor *all = &r->all[i];
+        if (!all->data) {
+            int64_t dims[SKIVE_MAX_RANK];
+            memcpy(dims, t->dims, sizeof dims);
+            dims[0] = (int64_t)r->info->count;
+            const skive_status status = skive_tensor_create(r->a->ctx, t->dtype, t->rank, dims, all);
+            if (status != SKIVE_OK) return status;
+        }
+        const size_t row = skive_tensor_bytes(t) / count;
+        for (size_t k = 0; k < count; k++)
+            memcpy((char *)all->data + indices[k] * row, (const char *)t->data + k * row, row);
+    }
+    return SKIVE_OK;
+}
+
+static skive_status run_data(cli_args *a, skive_graph *g, skive_tensor *out) {
+    static const char *const others[] = {"input", "reference", "no-fusion"};
+    skive_split split = SKIVE_SPLIT_TEST;
+    skive_dataset *set = NULL;
+    skive_dataset_info info;
+    int64_t batch = 0;
+    for (size_t i = 0; i < CLI_COUNT(others); i++)
+        if (cli_has(a, others[i])) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s has no effect with --data", others[i]);
+    skive_status status = cli_split(a, &split);
+    if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
+    if (status == SKIVE_OK) status = cli_open_samples(a, cli_text(a, "data", NULL), split, g, &set);
+    if (status == SKIVE_OK) status = cli_set_input_where_unsaid(a, g, set);
+    if (status == SKIVE_OK) {
+        skive_dataset_get_info(set, &info);
+        gathered r = {.a = a, .info = &info, .all = out};
+        status = skive_predict(a->ctx, g, set, batch, gather, &r);
+        if (status == SKIVE_OK && !a->quiet && !a->json)
+            cli_printf("%zu samples of %s (%s): row i of each output is sample i of the split, as the model gives it",
+                       info.count, info.spec, skive_split_name(info.split));
+    }
+    skive_dataset_free(set);
+    return status;
+}
+
+static skive_status run_files(cli_args *a, const skive_graph *g, skive_tensor *in, skive_tensor *out) {
+    skive_session_options o = skive_session_options_default();
+    skive_session *session = NULL;
+    const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
+    o.reference = cli_has(a, "reference");
+    o.no_fusion = cli_has(a, "no-fusion");
+    skive_status status = cli_load_inputs(a, g, in);
+    if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
+    if (status == SKIVE_OK) status = skive_session_run(session, in, n_in, out, n_out);
+    skive_session_free(session);
+    return status;
+}
+
 static skive_status run(cli_args *a) {
     skive_graph *g = NULL;
-    skive_session *session = NULL;
     destinations to = {0};
     if (!cli_has(a, "output") && !cli_has(a, "output-dir")) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "name the files for the outputs: --output FILE.npy or --output-dir DIR");
     }
-    skive_status status = cli_load_as_packed(a, a->positional[0], &g);
+    if (cli_has(a, "batch") && !cli_has(a, "data")) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--batch needs --data");
+    skive_status status = cli_check_effects(a, NULL);
+    if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status != SKIVE_OK) return status;
     cli_tell_training_mode(a, g);
     const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
     skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(n_out + 1, sizeof *out);
-    skive_session_options o = skive_session_options_default();
-    o.reference = cli_has(a, "reference");
-    o.no_fusion = cli_has(a, "no-fusion");
     if (!in || !out) status = SKIVE_ERR_MEMORY;
     if (status == SKIVE_OK) status = find_destinations(a, g, &to);
-    if (status == SKIVE_OK) status = cli_load_inputs(a, g, in);
-    if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
-    if (status == SKIVE_OK) status = skive_session_run(session, in, n_in, out, n_out);
+    if (status == SKIVE_OK) status = cli_has(a, "data") ? run_data(a, g, out) : run_files(a, g, in, out);
     json_t *rows = json_array();
     if (status == SKIVE_OK) status = save_outputs(a, out, g, &to, rows);
     if (status == SKIVE_OK && a->json) cli_print_json(json_incref(rows));
     json_decref(rows);
-    skive_session_free(session);
     for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
     for (size_t i = 0; out && i < n_out; i++) skive_tensor_free(a->ctx, &out[i]);
     free_destinations(&to);
@@ -165,7 +236,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_run = {
     .name = "run",
-    .brief = "run a model on NumPy files",
+    .brief = "run a model on NumPy files or a data set",
     .positional = "MODEL",
     .min_positional = 1,
     .max_positional = 1,
@@ -173,8 +244,10 @@ const cli_command cli_command_run = {
     .n_options = CLI_COUNT(options),
     .details =
         "Inputs and outputs are NumPy files of the element types and shapes of the model (skive inspect lists them).\n"
-        "Dimensions that the model leaves open are those of the input. No normalisation is applied.",
+        "Dimensions that the model leaves open are those of the input. No normalisation is applied.\n"
+        "With --data, samples are prepared as in eval, and labels are not needed.",
     .examples = "  skive run model.onnx --input x.npy -o y.npy\n"
+                "  skive run model.onnx --data folder:photos -o scores.npy\n"
                 "  skive run model.onnx --input ids=ids.npy --input mask=mask.npy --output-dir out",
     .run = run,
 };

@@ -26,4 +26,7 @@ void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *i
 /* --layers: the values inside two models, held against one another. */
 skive_status compare_layers(cli_args *a);
 
+/* The same without labels: only how far each model's answers agree with the first one's. */
+skive_status compare_answers(cli_args *a, compare_entry *e, size_t n, const char *data, skive_split split);
+
 #endif

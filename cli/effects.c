@@ -7,9 +7,13 @@
 
 /* Of every command that has both. */
 static const char *const own[][2] = {
-    {"limit", "data"},       {"no-validation", "data"}, {"resize", "data"},
-    {"center-crop", "data"}, {"skip-bad", "data"},      {"class-order", "data"},
-    {"targets", "data"},     {"no-curves", "finetune"}, {"teacher", "distill-alpha"},
+    {"limit", "data"},         {"no-validation", "data"},
+    {"resize", "data"},        {"center-crop", "data"},
+    {"skip-bad", "data"},      {"class-order", "data"},
+    {"targets", "data"},       {"split", "data"},
+    {"mean", "data"},          {"std", "data"},
+    {"scale", "data"},         {"layout", "data"},
+    {"no-curves", "finetune"}, {"teacher", "distill-alpha"},
     {"rewind", "finetune"},
 };
 

@@ -85,6 +85,7 @@ static const char *const optional[] = {
     "skive_quantize report",
     "skive_quantize_arrays options",
     "skive_quantize_arrays report",
+    "skive_predict user",
     "skive_quantize_feed user",
     "skive_quantize_feed options",
     "skive_quantize_feed report",
@@ -145,6 +146,11 @@ static const int64_t dims[SKIVE_MAX_RANK] = {1, 1, 1, 1, 1, 1, 1, 1};
 static const char *const names[] = {"x"};
 
 static bool equal(const char *a, const char *b) { return strcmp(a, b) == 0; }
+
+static skive_status no_outputs(void *user, const size_t *indices, size_t count, const skive_tensor *outputs, size_t n) {
+    (void)user, (void)indices, (void)count, (void)outputs, (void)n;
+    return SKIVE_OK;
+}
 
 static skive_status feed(void *user, int64_t index, skive_tensor *inputs, size_t n_inputs) {
     (void)user, (void)index, (void)inputs, (void)n_inputs;
@@ -577,6 +583,17 @@ static void quant_cases(fixture *f) {
     REFUSED(skive_quantize_bits, validation, skive_quantize_bits(c, f->g, f->ds, NULL, NULL, NULL, NULL, NULL));
     IGNORED(skive_sensitivity_report_free, ctx, skive_sensitivity_report_free(NULL, out));
     IGNORED(skive_sensitivity_report_free, report, skive_sensitivity_report_free(c, NULL));
+    SILENT(skive_predict, ctx, skive_predict(NULL, f->g, f->ds, 0, no_outputs, NULL));
+    REFUSED(skive_predict, graph, skive_predict(c, NULL, f->ds, 0, no_outputs, NULL));
+    REFUSED(skive_predict, dataset, skive_predict(c, f->g, NULL, 0, no_outputs, NULL));
+    REFUSED(skive_predict, each, skive_predict(c, f->g, f->ds, 0, NULL, NULL));
+    skive_agreement same;
+    SILENT(skive_compare_answers, ctx, skive_compare_answers(NULL, f->g, f->g, f->ds, f->ds, 0, &same));
+    REFUSED(skive_compare_answers, a, skive_compare_answers(c, NULL, f->g, f->ds, f->ds, 0, &same));
+    REFUSED(skive_compare_answers, b, skive_compare_answers(c, f->g, NULL, f->ds, f->ds, 0, &same));
+    REFUSED(skive_compare_answers, for_a, skive_compare_answers(c, f->g, f->g, NULL, f->ds, 0, &same));
+    REFUSED(skive_compare_answers, for_b, skive_compare_answers(c, f->g, f->g, f->ds, NULL, 0, &same));
+    REFUSED(skive_compare_answers, out, skive_compare_answers(c, f->g, f->g, f->ds, f->ds, 0, NULL));
     SILENT(skive_sensitivity, ctx, skive_sensitivity(NULL, f->g, f->ds, f->ds, NULL, out));
     REFUSED(skive_sensitivity, graph, skive_sensitivity(c, NULL, f->ds, f->ds, NULL, out));
     REFUSED(skive_sensitivity, samples, skive_sensitivity(c, f->g, f->ds, NULL, NULL, out));

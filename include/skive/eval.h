@@ -139,6 +139,35 @@ typedef struct skive_paired_report {
 SKIVE_API skive_status skive_compare_paired(skive_context *ctx, const skive_eval_report *a, const skive_eval_report *b,
                                             skive_paired_report *out);
 
+/* ---- without labels ---- */
+
+/* The outputs for some samples: outputs[n_outputs], whose first axis counts the `count` samples; indices[count] are the
+ * samples' numbers in the data set. Borrowed during the call. A status that is not OK ends the run. */
+typedef skive_status (*skive_predict_fn)(void *user, const size_t *indices, size_t count, const skive_tensor *outputs,
+                                         size_t n_outputs);
+/* Runs the model over a data set, in its order, and calls `each` with the outputs of every batch. Labels are not
+ * needed. How samples become inputs is as in skive_evaluate. batch 0: the default. Errors: DATA if set and model do not
+ * match, UNSUPPORTED (an output whose first axis does not count samples), as skive_plan_create, and those of `each`. */
+SKIVE_API skive_status skive_predict(skive_context *ctx, const skive_graph *graph, const skive_dataset *dataset,
+                                     int64_t batch, skive_predict_fn each, void *user);
+
+/* How far two models agree. */
+typedef struct skive_agreement {
+    int64_t n, same;         /* samples; those that get the same class from both, or all labels the same */
+    double share, low, high; /* same of n, with Wilson's 95 % interval; NaN where answers are no decisions (values) */
+    /* Of all numbers of the outputs; NaN if the outputs are of different kinds, such as logits and probabilities. */
+    double mean_difference, max_difference; /* absolute */
+    double sqnr;                            /* 10 log10(sum a^2 / sum (a - b)^2), dB; infinite if they are equal */
+    bool decides, same_kind;
+} skive_agreement;
+/* Runs two models over the same samples and compares what they answer; labels are not needed. The sets have the same
+ * samples in the same order, as each model takes them (they may be one). The output of each model is the one that its
+ * metadata name, or the only softmax or sigmoid (skive/output.h). Errors: ARGUMENT (another number of samples), SHAPE
+ * (another number of scores), NUMERIC (NaN), as skive_predict. */
+SKIVE_API skive_status skive_compare_answers(skive_context *ctx, const skive_graph *a, const skive_graph *b,
+                                             const skive_dataset *for_a, const skive_dataset *for_b, int64_t batch,
+                                             skive_agreement *out);
+
 typedef struct skive_bench_report {
     size_t runs;
     double min, p50, p90, p99, mean, max; /* seconds a run */

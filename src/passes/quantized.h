@@ -65,4 +65,17 @@ skive_status skv_quantized_to_training(skive_graph *g, size_t *changes);
 /* Back: FakeQuantize becomes the integers, and biases of quantized products too. */
 skive_status skv_quantized_from_training(skive_graph *g, size_t *changes);
 
+/* ---- for methods that change weights (quantized_in_float.c) ---- */
+
+/* Runs `work` on a copy in the form for training, and takes the copy as integers again. On failure the graph is as it
+ * was; after ERR_INTERRUPTED it has what `work` left. */
+typedef skive_status (*skv_in_float_fn)(skive_graph *g, void *user);
+skive_status skv_quantized_in_float(skive_graph *graph, skv_in_float_fn work, void *user);
+
+/* What of a quantized model is refused: operators that multiply integers; weights stored with 16 bits behind a Cast;
+ * weights stored as integers behind a DequantizeLinear. */
+enum { SKV_QUANTIZED_PRODUCTS = 1, SKV_QUANTIZED_HALF = 2, SKV_QUANTIZED_WEIGHTS = 4 };
+/* Errors: UNSUPPORTED, naming the first node or weight of these and what to do; `done`: "pruned". */
+skive_status skv_quantized_refuse(const skive_graph *g, const char *done, unsigned what);
+
 #endif

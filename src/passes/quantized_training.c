@@ -73,6 +73,7 @@ static skive_status to_float(skive_graph *g, skive_node *n, skive_value **made) 
             skv_emit(&b, "FakeQuantize", SKV_IN(p, n->inputs[1], skv_node_in(n, 2)), (skv_attr_list){attrs, count});
     }
     SKV_TRY(b.status);
+    p->keeps_zeros = n->inputs[0]->keeps_zeros;
     SKV_TRY(skv_value_replace_uses(n->outputs[0], result, true));
     *made = p;
     return skv_graph_remove_node(n);

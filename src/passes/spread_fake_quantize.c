@@ -26,14 +26,15 @@ static bool has_integer_form(const skive_node *n, skv_quantizer *q) {
 }
 
 /* QuantizeLinear of a parameter is replaced by its result. */
-static skive_status fold(skive_graph *g, skive_node *quantize, const char *name) {
+static skive_status fold(skive_graph *g, skive_node *quantize, const skive_value *x) {
     skv_builder b = skv_build(g);
     skv_storage *codes = NULL;
     char room[256];
     SKV_TRY(skv_quantize_evaluate(g, quantize, &codes));
-    (void)snprintf(room, sizeof room, "%.230s" SUFFIX, name);
+    (void)snprintf(room, sizeof room, "%.*s" SUFFIX, skv_utf8_prefix(x->name, 230), x->name);
     skive_value *p = skv_emit_param(&b, skive_graph_find_value(g, room) ? NULL : room, codes);
     SKV_TRY(b.status);
+    p->keeps_zeros = x->keeps_zeros;
     SKV_TRY(skv_value_replace_uses(quantize->outputs[0], p, true));
     return skv_graph_remove_node(quantize);
 }
@@ -49,7 +50,7 @@ static skive_status to_integer(skive_graph *g, skive_node *n, const skv_quantize
     SKV_TRY(b.status);
     SKV_TRY(skv_value_replace_uses(n->outputs[0], real, true));
     SKV_TRY(skv_graph_remove_node(n));
-    return skv_value_tensor(x) ? fold(g, codes->producer, x->name) : SKIVE_OK;
+    return skv_value_tensor(x) ? fold(g, codes->producer, x) : SKIVE_OK;
 }
 
 /* ---- parameters by their levels ---- */

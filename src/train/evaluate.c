@@ -156,21 +156,25 @@ done:
     return status;
 }
 
-static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch) {
+skive_status skv_plan_for_data(skive_context *ctx, const skive_graph *g, const skv_feeds *feeds, int64_t batch,
+                               int64_t *batch_out, skive_plan **out) {
     skive_plan_options o = skive_plan_options_default();
     skive_shape_binding *shapes = NULL;
     const int64_t fixed = skv_graph_fixed_batch(g);
-    e->batch = fixed >= 0 ? fixed : batch > 0 ? batch : DEFAULT_BATCH;
-    if (e->batch < 1) {
-        return SKV_FAIL(e->ctx, SKIVE_ERR_DATA, "the model's input '%s' has a batch of 0", g->inputs[0]->name);
-    }
-    SKV_TRY(skv_feeds_shapes(&e->feeds, e->batch, &shapes));
-    o.batch = e->batch;
+    *batch_out = fixed >= 0 ? fixed : batch > 0 ? batch : DEFAULT_BATCH;
+    if (*batch_out < 1)
+        return SKV_FAIL(ctx, SKIVE_ERR_DATA, "the model's input '%s' has a batch of 0", g->inputs[0]->name);
+    SKV_TRY(skv_feeds_shapes(feeds, *batch_out, &shapes));
+    o.batch = *batch_out;
     o.shapes = shapes;
-    o.n_shapes = e->feeds.n;
-    const skive_status status = plan_inference(e->ctx, g, &o, &e->plan);
-    skv_free(e->ctx, shapes);
-    SKV_TRY(status);
+    o.n_shapes = feeds->n;
+    const skive_status status = plan_inference(ctx, g, &o, out);
+    skv_free(ctx, shapes);
+    return status;
+}
+
+static skive_status make_plan(evaluation *e, const skive_graph *g, int64_t batch) {
+    SKV_TRY(skv_plan_for_data(e->ctx, g, &e->feeds, batch, &e->batch, &e->plan));
     SKV_TRY(skive_exec_create(e->ctx, e->plan, &e->exec));
     for (size_t i = 0; i < e->n; i++) {
         SKV_TRY(skive_exec_output(e->exec, e->items[i].head.output, &e->items[i].out));

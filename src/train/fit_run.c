@@ -3,6 +3,7 @@
 
 #include "data/data.h"
 #include "graph/meta_keys.h"
+#include "passes/quantized.h"
 #include "train/train.h"
 
 void skive_train_report_free(skive_context *ctx, skive_train_report *r) {
@@ -109,9 +110,24 @@ static skive_status run_as_kind(skive_context *ctx, const skv_fit *fit, skive_tr
     return status;
 }
 
+typedef struct run_in_float {
+    const skv_fit *fit;
+    skive_train_report *report;
+} run_in_float;
+
+static skive_status fit_in_float(skive_graph *g, void *user) {
+    const run_in_float *r = user;
+    skv_fit twin = *r->fit;
+    twin.model = g;
+    return skv_fit_run(g->ctx, &twin, r->report);
+}
+
 /* How sums are split among threads decides their last bits; with one thread they are not split. */
 skive_status skv_fit_run(skive_context *ctx, const skv_fit *fit, skive_train_report *report) {
     const int threads = skive_context_threads(ctx);
+    SKV_TRY(skv_quantized_refuse(fit->model, "trained", SKV_QUANTIZED_PRODUCTS));
+    if (skv_quantized_parameters(fit->model))
+        return skv_quantized_in_float(fit->model, fit_in_float, &(run_in_float){fit, report});
     if (!fit->options->deterministic || threads < 2) return run_as_kind(ctx, fit, report);
     skv_note(ctx,
              "deterministic: steps are computed by one thread instead of %d, so that the bits do not depend on "

@@ -96,6 +96,10 @@ typedef struct skv_evaluation {
 skive_status skv_evaluate(skive_context *ctx, const skive_graph *g, skive_dataset *dataset, const skv_evaluation *how,
                           skive_eval_report *out);
 
+/* An inference plan for batches of the data: of the model's own fixed size, of `batch`, or of the default (0). */
+skive_status skv_plan_for_data(skive_context *ctx, const skive_graph *g, const struct skv_feeds *feeds, int64_t batch,
+                               int64_t *batch_out, skive_plan **out);
+
 /* What the model gives for the first samples of a shuffled set, and their targets: [n][targets] each, of `most`
  * samples or as many as there are. The model's answer must have as many numbers as a target. `goal`: one of several, of
  * a graph with the same outputs; NULL: the only one. */
