@@ -74,8 +74,9 @@ skive_status skv_quantized_in_float(skive_graph *graph, skv_in_float_fn work, vo
 
 /* What of a quantized model is refused: operators that multiply integers; weights stored with 16 bits behind a Cast;
  * weights stored as integers behind a DequantizeLinear. */
-enum { SKV_QUANTIZED_PRODUCTS = 1, SKV_QUANTIZED_HALF = 2, SKV_QUANTIZED_WEIGHTS = 4 };
-/* Errors: UNSUPPORTED, naming the first node or weight of these and what to do; `done`: "pruned". */
+enum { SKV_QUANTIZED_PRODUCTS = 1, SKV_QUANTIZED_HALF = 2, SKV_QUANTIZED_WEIGHTS = 4, SKV_QUANTIZED_ALL = 7 };
+/* Errors: UNSUPPORTED, naming the first node or weight of these and what to do; `done`: "pruned". With
+ * SKV_QUANTIZED_ALL a model that also has weights of float32 is not refused: those can be changed. */
 skive_status skv_quantized_refuse(const skive_graph *g, const char *done, unsigned what);
 
 #endif

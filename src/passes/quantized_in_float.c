@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "graph/op.h"
+#include "graph/weights.h"
 #include "passes/quantized.h"
 #include "tensor/storage.h"
 
@@ -51,7 +52,21 @@ static bool is_integer_weight(const skive_node *n) {
     return skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR) && x && x->storage && x->type.rank > 1;
 }
 
+static skive_status has_float_weights(const skive_graph *g, bool *has) {
+    skv_weight *weights = NULL;
+    size_t n = 0;
+    *has = false;
+    SKV_TRY(skv_weights(g->ctx, g, &weights, &n));
+    for (size_t i = 0; i < n; i++)
+        *has = *has || (weights[i].value->storage && weights[i].value->type.dtype == SKIVE_F32);
+    skv_free(g->ctx, weights);
+    return SKIVE_OK;
+}
+
 skive_status skv_quantized_refuse(const skive_graph *g, const char *done, unsigned what) {
+    bool floats = false;
+    if (what == SKV_QUANTIZED_ALL) SKV_TRY(has_float_weights(g, &floats));
+    if (floats) return SKIVE_OK;
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const skive_node *n = g->nodes[i];
         const bool product = (what & SKV_QUANTIZED_PRODUCTS) && is_integer_product(n);

@@ -199,10 +199,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
     skive_status status;
     SKV_GO(status, done, skv_prune_take(&p, options, &o, &finetune));
     /* Channels of a quantized model can go; its single weights are integers, which no zero of floats reaches. */
-    if (!p.granularity->removes)
-        SKV_GO(
-            status, done,
-            skv_quantized_refuse(graph, "pruned", SKV_QUANTIZED_PRODUCTS | SKV_QUANTIZED_HALF | SKV_QUANTIZED_WEIGHTS));
+    if (!p.granularity->removal) SKV_GO(status, done, skv_quantized_refuse(graph, "pruned", SKV_QUANTIZED_ALL));
     if (o.dry_run) {
         status = only_tell(ctx, graph, train, &o, report);
         goto done;

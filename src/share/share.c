@@ -233,7 +233,7 @@ static skive_status make_plain(skv_sharing *s) {
 static skive_status share(skv_sharing *s, const skive_graph *graph, skive_dataset *train, skive_dataset *validation) {
     if (s->o.finetune->epochs > 0 && !train)
         return SKV_FAIL(s->ctx, SKIVE_ERR_ARGUMENT, "fine-tuning needs a training set");
-    SKV_TRY(skv_quantized_refuse(graph, "shared", SKV_QUANTIZED_PRODUCTS | SKV_QUANTIZED_HALF | SKV_QUANTIZED_WEIGHTS));
+    SKV_TRY(skv_quantized_refuse(graph, "shared", SKV_QUANTIZED_ALL));
     if (s->o.finetune->epochs < 1 && train) skv_note(s->ctx, "the data set is not used: there is no fine-tuning");
     SKV_TRY(skive_graph_copy(s->ctx, graph, &s->work));
     SKV_TRY(find_layers(s));
