@@ -263,6 +263,20 @@ static size_t count_nodes(const skive_graph *g, const char *op) {
     return n;
 }
 
+/* Of INQ 0 and powers of two, of TTQ three values. */
+static void check_codebook(const skive_value *weight, bool three) {
+    assert_non_null(weight);
+    assert_non_null(weight->producer);
+    const skive_tensor *t = skive_value_data(weight->producer->inputs[0]);
+    const int64_t n = skive_tensor_count(t);
+    assert_true(three ? n <= 3 : n <= 17);
+    for (int64_t i = 0; i < n; i++) {
+        int exponent;
+        const double x = fabs(skive_tensor_get(t, i));
+        assert_true(three || x == 0 || frexp(x, &exponent) == 0.5);
+    }
+}
+
 /* Every rule on a grid of few bits: the model that comes out has no rounding nodes and no BatchNormalization, its test
  * accuracy is that of the last validation, and it is better than without training. */
 static void every_rule_gives_integers(void **state) {
@@ -274,6 +288,8 @@ static void every_rule_gives_integers(void **state) {
         {"fit", "lsq", "binary", "binary"},
         {"dorefa", "dorefa", "int3", "uint4"},
         {"lsq", "lsq", "int4", "float"},
+        {"ttq", "lsq", "ternary", "uint4"},
+        {"inq", "lsq", "log2", "float"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
@@ -289,12 +305,16 @@ static void every_rule_gives_integers(void **state) {
         o.first_last = "same"; /* the network has two products */
         skv_test_ok(ctx, train(ctx, g, &o, &how, &r));
         assert_int_equal(count_nodes(g, "FakeQuantize"), 0);
-        assert_int_equal(count_nodes(g, "BatchNormalization"), 0);
-        assert_true(count_nodes(g, "DequantizeLinear") >= 2);
+        const bool codebook = strcmp(rules[i][0], "ttq") == 0 || strcmp(rules[i][0], "inq") == 0;
+        assert_int_equal(count_nodes(g, "BatchNormalization"), codebook);
+        if (codebook)
+            check_codebook(skive_graph_find_value(g, "fc.weight"), strcmp(rules[i][0], "inq"));
+        else
+            assert_true(count_nodes(g, "DequantizeLinear") >= 2);
         assert_true(r.tested);
         const double best = r.training.epochs[r.training.best_epoch - 1].validation_accuracy;
         assert_true(fabs(100 * best - r.after) < 1e-9); /* validation and test set are the same here */
-        if (!(r.after >= r.before))
+        if (!(r.after >= r.before || r.after > 98))
             fail_msg("%s %s: %g %% before, %g %% after", rules[i][0], rules[i][2], r.before, r.after);
         assert_true(r.packed_bytes < r.bytes_before);
         skive_qat_report_free(ctx, &r);

@@ -9,6 +9,7 @@
 #include <skive/share.h>
 
 #include "prune/prune.h"
+#include "quant/qat.h"
 
 enum { EPOCHS = 2, BATCH = 48 };
 
@@ -22,6 +23,7 @@ typedef struct bench {
     uint8_t keep[CLASSES * 4 * PIXELS], live_keep[CLASSES * 4 * PIXELS];
     skive_mask mask;
     skv_live_mask live;
+    skv_incremental powers;
     const skv_rule *rules[2]; /* under test; NULL: none */
     int steps, batches;
     int stop_at; /* this step ends the run as an interruption would; 0: none does */
@@ -100,6 +102,9 @@ static void prepare(bench *b, const skv_rule *rule) {
         for (int64_t i = 0; i < n; i++) b->live_keep[i] = i % 5 != 2;
         b->live = (skv_live_mask){.keep = b->live_keep, .count = n};
         use.given = &b->live;
+    } else if (strcmp(rule->name, "inq") == 0) {
+        b->powers = (skv_incremental){.bits = 5};
+        use.given = &b->powers;
     } else if (!rule->example) {
         fail_msg("rule '%s' needs something given: say here what", rule->name);
     }

@@ -136,8 +136,7 @@ static int64_t packed_bytes(const skv_qat_plan *p, int64_t dense) {
             continue;
         }
         const int64_t n = skive_tensor_count(place->weight);
-        bytes +=
-            (n * place->q.grid->bits + 7) / 8 - n * 4 + 4 * (place->axis >= 0 ? place->weight->dims[place->axis] : 1);
+        bytes += (n * place->bits + 7) / 8 - n * 4 + 4 * (place->axis >= 0 ? place->weight->dims[place->axis] : 1);
     }
     return bytes;
 }
@@ -176,6 +175,7 @@ static skive_status measure_before(awareness *a, const skive_graph *float_model)
     SKV_TRY(skv_evaluate(a->ctx, float_model, a->test, &(skv_evaluation){0}, &a->original));
     SKV_TRY(skv_qat_insert(&a->plan, false, &g));
     skive_status status = skv_quantized_from_training(g, &changes);
+    if (status == SKIVE_OK) status = skv_qat_codebooks(&a->plan, g);
     if (status == SKIVE_OK) status = skv_evaluate(a->ctx, g, a->test, &(skv_evaluation){0}, &a->before);
     skive_graph_free(g);
     return status;
@@ -220,6 +220,8 @@ static skive_status fit(awareness *a, const skive_graph *float_model) {
     }
     skv_text_init(&settings, a->ctx);
     settings_of(a, &settings);
+    const skv_qat_method *method = a->plan.weight_rule.method;
+    const skv_watcher watcher = method->watcher ? method->watcher(&a->plan) : (skv_watcher){0};
     const skv_fit f = {.model = a->graph,
                        .train = a->train,
                        .validation = a->validation,
@@ -227,6 +229,8 @@ static skive_status fit(awareness *a, const skive_graph *float_model) {
                        .objective = &objective,
                        .rules = a->plan.rules,
                        .n_rules = a->plan.n_rules,
+                       .watchers = &watcher,
+                       .n_watchers = method->watcher != NULL,
                        .what = "quantize",
                        .settings = settings.data};
     const skive_status status =
@@ -252,6 +256,7 @@ static skive_status finish(awareness *a, skive_graph *graph) {
     SKV_TRY(skive_graph_copy(a->ctx, a->graph, &trained));
     skive_status status;
     SKV_GO(status, done, skv_quantized_from_training(a->graph, &changes));
+    SKV_GO(status, done, skv_qat_codebooks(&a->plan, a->graph));
     SKV_GO(status, done, check_integers(a));
     SKV_GO(status, done, report_rows(&a->plan, trained, a->graph, &a->report));
     SKV_GO(status, done, report_bytes(&a->plan, a->graph, &a->report));

@@ -8,6 +8,7 @@
 #include "train/train.h"
 
 typedef struct skv_qat_method skv_qat_method;
+typedef struct skv_qat_plan skv_qat_plan;
 
 /* A method with its options. */
 typedef struct skv_qat_rule {
@@ -21,6 +22,7 @@ typedef struct skv_qat_place {
     skive_node *node;           /* that reads the weight; NULL: a value */
     const skive_tensor *weight; /* its numbers */
     size_t shared; /* of values: 1 + the place whose rounded numbers this one rounds again for its readers; or 0 */
+    int bits;      /* of a number of a weight */
     bool low;      /* on the grid that the options name, not on 8 bits */
     skv_quantizer q;
     char grid[96];               /* its text form */
@@ -39,6 +41,7 @@ typedef struct skv_qat_site {
     skive_value *x; /* of the graph that is built */
     skv_qat_place *place;
     const skv_option_values *values;
+    bool trained;
 } skv_qat_site;
 
 struct skv_qat_method {
@@ -47,13 +50,17 @@ struct skv_qat_method {
     size_t n_options;
     bool weights, activations;
     bool any_bits; /* also for the places that have 8 bits whatever the options say; otherwise those get "fit", "ema" */
-    bool one_scale;         /* of a weight, whatever the grid says */
-    bool levels_of_its_own; /* without training it rounds by itself, not as "fit" does */
+    bool one_scale; /* of a weight, whatever the grid says */
     /* Why it cannot take the grid; NULL: it can. */
     const char *(*refuses)(const skv_quantizer *q, bool weight);
     /* The rounded value, NULL with the builder's status set. NULL: there are no nodes for it, but `rule`. */
     skive_value *(*insert)(const skv_qat_site *s);
-    const char *rule; /* of rules.inc, that the parameter is under; NULL: none */
+    /* Without training: rounds a weight that no nodes round. */
+    void (*round)(const skv_option_values *values, float *x, int64_t n);
+    const char *rule; /* of rules.inc, that the parameter is under, given a skv_incremental; NULL: none */
+    skv_watcher (*watcher)(skv_qat_plan *p); /* of the run; NULL: none */
+    bool codebook;                           /* weights come out as a codebook of their few values, in float32 */
+    bool float_activations;                  /* activations cannot be rounded along with it */
 };
 size_t skv_qat_method_count(void);
 const skv_qat_method *skv_qat_method_at(size_t i);
@@ -68,6 +75,8 @@ extern const skv_table skv_qat_table;
  * of its numbers, of a value that of its range. */
 typedef float (*skv_qat_scale_fn)(const skv_quantizer *q, const float *x, int64_t n);
 skive_value *skv_qat_scale(const skv_qat_site *s, skv_qat_scale_fn scale_of, bool learned);
+/* A parameter of n numbers that the training may change. */
+skive_value *skv_qat_parameter(const skv_qat_site *s, const float *x, int64_t n, bool learned);
 /* FakeQuantize of s->x with this scale (NULL: it finds its own) and `attrs` besides grid and axis. */
 skive_value *skv_qat_fake(const skv_qat_site *s, skive_value *scale, skive_value *count, const skv_attr_init *attrs,
                           size_t n_attrs);
@@ -77,7 +86,16 @@ double skv_qat_top(const skv_qat_place *p);
 
 /* ---- the graph ---- */
 
-typedef struct skv_qat_plan {
+/* A weight under the rule "inq", which is given this: levels are 0 and powers of two from 2^low to 2^high. */
+typedef struct skv_incremental {
+    int bits;
+    int32_t low, high, phase;
+    skv_param *param; /* while it is bound */
+    uint8_t *fixed;   /* [n] it is a level and stays */
+    float *value;     /* [n] which */
+} skv_incremental;
+
+struct skv_qat_plan {
     skive_context *ctx;
     const skive_qat_options *o;
     const skive_quantize_options *how;
@@ -92,8 +110,10 @@ typedef struct skv_qat_plan {
     skive_graph *dense;  /* the same with dense weights, to be read */
     skv_rule_use *rules; /* [n_rules] of parameters */
     size_t n_rules;
+    skv_incremental *incremental; /* [n_incremental] */
+    size_t n_incremental;
     skive_quantize_report told; /* what is left in float */
-} skv_qat_plan;
+};
 skive_status skv_qat_plan_make(skive_context *ctx, const skive_graph *g, const skive_qat_options *o,
                                const skive_quantize_options *how, skv_qat_plan *out);
 void skv_qat_plan_free(skv_qat_plan *p);
@@ -101,6 +121,8 @@ void skv_qat_plan_free(skv_qat_plan *p);
 skive_status skv_qat_calibrate(skv_qat_plan *p, skive_dataset *set);
 /* A copy of the model in which all places are rounded; `trained` false: with fixed scales, as without training. */
 skive_status skv_qat_insert(skv_qat_plan *p, bool trained, skive_graph **out);
+/* Weights of methods with a codebook, in a trained graph, become one. */
+skive_status skv_qat_codebooks(const skv_qat_plan *p, skive_graph *g);
 /* Steps of the places in the trained graph. */
 double skv_qat_step(const skive_graph *g, const skv_qat_place *p);
 

@@ -71,12 +71,38 @@ static skive_status scales_of(const skv_qat_site *s, skv_qat_scale_fn scale_of, 
     return status;
 }
 
+/* Takes the storage over; the place knows it by its name. */
+static skive_value *name_parameter(const skv_qat_site *s, skv_storage *scale, bool learned) {
+    skv_qat_place *p = s->place;
+    const char *name = NULL;
+    char base[256];
+    mean_of(p, &scale->tensor);
+    (void)snprintf(base, sizeof base, "%.230s_step", p->value->name);
+    s->b->status = skv_graph_unique_name(s->b->graph, base, &name);
+    if (s->b->status != SKIVE_OK) {
+        skv_storage_release(scale);
+        return NULL;
+    }
+    skive_value *v = skv_emit_param(s->b, name, scale);
+    if (!v) return NULL;
+    v->trainable = learned;
+    (void)snprintf(p->step, sizeof p->step, "%.250s", name);
+    return v;
+}
+
+skive_value *skv_qat_parameter(const skv_qat_site *s, const float *x, int64_t n, bool learned) {
+    skv_storage *storage = NULL;
+    if (s->b->status != SKIVE_OK) return NULL;
+    s->b->status = skv_storage_create(s->ctx, SKIVE_F32, 1, &n, &storage);
+    if (s->b->status != SKIVE_OK) return NULL;
+    memcpy(storage->tensor.data, x, (size_t)n * sizeof *x);
+    return name_parameter(s, storage, learned);
+}
+
 skive_value *skv_qat_scale(const skv_qat_site *s, skv_qat_scale_fn scale_of, bool learned) {
     skv_qat_place *p = s->place;
     skv_builder *b = s->b;
     skv_storage *scale = NULL;
-    const char *name = NULL;
-    char base[256];
     if (b->status != SKIVE_OK) return NULL;
     if (p->node) {
         b->status = scales_of(s, scale_of, &scale);
@@ -85,18 +111,7 @@ skive_value *skv_qat_scale(const skv_qat_site *s, skv_qat_scale_fn scale_of, boo
         if (b->status == SKIVE_OK) *(float *)scale->tensor.data = p->grid_params.scale;
     }
     if (b->status != SKIVE_OK) return NULL;
-    mean_of(p, &scale->tensor);
-    (void)snprintf(base, sizeof base, "%.230s_step", p->value->name);
-    b->status = skv_graph_unique_name(b->graph, base, &name);
-    if (b->status != SKIVE_OK) {
-        skv_storage_release(scale);
-        return NULL;
-    }
-    skive_value *v = skv_emit_param(b, name, scale);
-    if (!v) return NULL;
-    v->trainable = learned;
-    (void)snprintf(p->step, sizeof p->step, "%.250s", name);
-    return v;
+    return name_parameter(s, scale, learned);
 }
 
 skive_value *skv_qat_fake(const skv_qat_site *s, skive_value *scale, skive_value *count, const skv_attr_init *attrs,

@@ -85,7 +85,7 @@ static skive_status parse_grids(skv_qat_plan *p) {
     if (n < 0 || (size_t)n >= sizeof p->weight_grid)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "weights", "the grid '%.40s...' is too long", w);
     SKV_TRY(skv_quantizer_parse(p->ctx, p->weight_grid, &p->weights));
-    if ((why = weights_refuse(&p->weights))) return fail_grid(p, "weights", w, why);
+    if (!p->weight_rule.method->codebook && (why = weights_refuse(&p->weights))) return fail_grid(p, "weights", w, why);
     p->float_activations = strcmp(a, "float") == 0;
     if (p->float_activations) a = "uint8";
     if (snprintf(p->activation_grid, sizeof p->activation_grid, "%s", a) >= (int)sizeof p->activation_grid)
@@ -108,7 +108,6 @@ static skive_status pick(skv_qat_plan *p, const char *what, const char *text, sk
 
 static skive_status parse_rules(skv_qat_plan *p) {
     const char *why;
-    SKV_TRY(pick(p, "weight-rule", p->o->weight_rule, &p->weight_rule));
     SKV_TRY(pick(p, "activation-rule", p->o->activation_rule, &p->activation_rule));
     SKV_TRY(pick(p, "weight-rule", "fit", &p->fit));
     SKV_TRY(pick(p, "activation-rule", "ema", &p->ema));
@@ -117,6 +116,9 @@ static skive_status parse_rules(skv_qat_plan *p) {
     if (w->refuses && (why = w->refuses(&p->weights, true)))
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "weight-rule", "the rule '%s' cannot take the grid '%s': %s",
                            w->name, p->weights.grid->name, why);
+    if (w->float_activations && !p->float_activations)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "activations",
+                           "with the rule '%s' activations stay float: say activations 'float'", w->name);
     if (!p->float_activations && a->refuses && (why = a->refuses(&p->activations, false)))
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "activation-rule", "the rule '%s' cannot take the grid '%s': %s",
                            a->name, p->activations.grid->name, why);
@@ -199,6 +201,8 @@ static void add_weight(skv_qat_plan *p, skive_node *n, bool low) {
     place->q = p->weights;
     if (!low && skv_quantizer_parse(p->ctx, place->grid, &place->q) != SKIVE_OK) place->weight = NULL;
     place->rule = low || p->weight_rule.method->any_bits ? &p->weight_rule : &p->fit;
+    place->bits =
+        place->rule->method->rule ? (int)skv_option_integer(&place->rule->values, "bits") : place->q.grid->bits;
     const bool whole = place->rule->method->one_scale || place->q.per == SKV_PER_TENSOR;
     if (!whole && skv_weight_view_of(n, 1, &view)) place->axis = view.out_axis;
 }
@@ -264,7 +268,7 @@ static skive_status find_places(skv_qat_plan *p) {
                              node->name);
         goto done;
     }
-    if (!same && narrow)
+    if (!same && narrow && !p->weight_rule.method->rule)
         skv_note(p->ctx,
                  "first and last product, '%s' and '%s', have int8 weights and uint8 activations (first-last "
                  "'same': as all others)",
@@ -289,15 +293,36 @@ static skive_status check_zeros(skv_qat_plan *p) {
     return SKIVE_OK;
 }
 
+/* The rules of the parameters, of methods that have some. */
+static skive_status find_rules(skv_qat_plan *p) {
+    SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *p->rules, &p->rules));
+    SKV_TRY(skv_alloc_array(p->ctx, p->n + 1, sizeof *p->incremental, &p->incremental));
+    for (size_t i = 0; i < p->n; i++) {
+        const skv_qat_place *place = &p->places[i];
+        const char *rule = place->rule->method->rule;
+        if (!rule) continue;
+        if (!place->value->storage)
+            return skv_fail_at(p->ctx, SKIVE_ERR_UNSUPPORTED, place->value->name,
+                               "'%s' shares its values, which the rule '%s' would part", place->value->name,
+                               place->rule->method->name);
+        skv_incremental *q = &p->incremental[p->n_incremental++];
+        q->bits = (int)skv_option_integer(&place->rule->values, "bits");
+        p->rules[p->n_rules++] = (skv_rule_use){skv_rule_find(rule), place->value->name, q, NULL};
+    }
+    return SKIVE_OK;
+}
+
 skive_status skv_qat_plan_make(skive_context *ctx, const skive_graph *g, const skive_qat_options *o,
                                const skive_quantize_options *how, skv_qat_plan *out) {
     *out = (skv_qat_plan){.ctx = ctx, .o = o, .how = how};
+    SKV_TRY(pick(out, "weight-rule", o->weight_rule, &out->weight_rule));
     SKV_TRY(parse_grids(out));
     SKV_TRY(parse_rules(out));
     SKV_TRY(prepare(out, g));
     SKV_TRY(refuse_dynamic(out));
     SKV_TRY(choose(out));
     SKV_TRY(find_places(out));
+    SKV_TRY(find_rules(out));
     return check_zeros(out);
 }
 
@@ -306,6 +331,7 @@ void skv_qat_plan_free(skv_qat_plan *p) {
     skv_free(p->ctx, p->places);
     skv_free(p->ctx, p->chosen);
     skv_free(p->ctx, p->rules);
+    skv_free(p->ctx, p->incremental);
     skive_graph_free(p->dense);
     skive_graph_free(p->work);
 }
@@ -370,15 +396,20 @@ done:
 
 static const skv_qat_rule *rule_of(const skv_qat_plan *p, const skv_qat_place *place, bool trained) {
     if (trained) return place->rule;
-    if (place->node)
-        return place->rule->method->insert && place->rule->method->levels_of_its_own ? place->rule : &p->fit;
+    if (place->node) return place->rule->method->codebook ? place->rule : &p->fit;
     return place->q.grid->uniform ? &p->fixed : place->rule;
 }
 
 static skive_status insert_weight(skv_qat_site *s, const skv_qat_rule *rule) {
     skive_node *n = s->b->graph->nodes[s->place->node->id];
     s->x = n->inputs[1];
-    if (!rule->method->insert) return SKIVE_OK;
+    if (!rule->method->insert) {
+        skive_value *w = s->x;
+        if (s->trained || !w->storage) return SKIVE_OK;
+        SKV_TRY(skv_storage_make_unique(s->ctx, &w->storage));
+        rule->method->round(s->values, w->storage->tensor.data, skive_tensor_count(&w->storage->tensor));
+        return SKIVE_OK;
+    }
     skive_value *y = rule->method->insert(s);
     SKV_TRY(s->b->status);
     return skv_node_set_input(n, 1, y);
@@ -425,7 +456,7 @@ skive_status skv_qat_insert(skv_qat_plan *p, bool trained, skive_graph **out) {
         skv_qat_place *place = &p->places[i];
         const skv_qat_rule *rule = rule_of(p, place, trained);
         const skv_qat_place kept = *place;
-        skv_qat_site s = {.ctx = p->ctx, .b = &b, .place = place, .values = &rule->values};
+        skv_qat_site s = {.ctx = p->ctx, .b = &b, .place = place, .values = &rule->values, .trained = trained};
         place->step[0] = '\0';
         place->before = NAN;
         SKV_GO(status, done, place->node ? insert_weight(&s, rule) : insert_value(p, &s, rule));

@@ -299,6 +299,15 @@ float skv_fake_cover(const skv_fake *f, const skv_grid_params *p, const float *x
     return most;
 }
 
+double skv_ternary_limit(const skive_node *n, const skive_tensor *x) {
+    double most = 0;
+    for (size_t i = 0; i < (size_t)skive_tensor_count(x); i++) {
+        const double magnitude = fabs(skv_load_f64(x->dtype, x->data, i));
+        if (magnitude > most) most = magnitude;
+    }
+    return skv_attr_float(n, "threshold", 0.05) * most;
+}
+
 bool skv_same_scales(const skive_node *q, const skive_node *d) {
     if (q->inputs[1] == d->inputs[1]) return true;
     const skive_tensor *a = skv_value_tensor(q->inputs[1]), *b = skv_value_tensor(d->inputs[1]);

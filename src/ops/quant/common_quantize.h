@@ -77,6 +77,8 @@ static inline bool skv_fake_waits(const skv_fake *f, const skive_tensor *count) 
 }
 /* The scale that covers the numbers of x around the zero point. */
 float skv_fake_cover(const skv_fake *f, const skv_grid_params *p, const float *x, int64_t n, float most);
+/* The threshold of TrainedTernary: a fraction of max|x|. */
+double skv_ternary_limit(const skive_node *n, const skive_tensor *x);
 /* Do QuantizeLinear q and DequantizeLinear d have the same scale, by being one value or equal constants? */
 bool skv_same_scales(const skive_node *q, const skive_node *d);
 void skv_couple_scales(skv_couple *c);
