@@ -1,5 +1,5 @@
-/* ttq: of weights. Two learned values and 0, the values standing where magnitudes exceed 0.05 of the largest (Zhu et al.
- * 2017). They start at the means of what they replace. Their gradients are multiplied by 1 / sqrt(N), as those of a
+/* ttq: of weights. Two learned values and 0, the values standing where magnitudes exceed 0.05 of the largest (Zhu et
+ * al. 2017). They start at the means of what they replace. Their gradients are multiplied by 1 / sqrt(N), as those of a
  * learned step, so that they move as fast as the weights. The model that comes out has them as a codebook of three
  * values, in float32. */
 #include <math.h>
