@@ -1,8 +1,8 @@
 /* inq: of weights. Incremental network quantization (Zhou et al. 2017): the largest half of the weights becomes powers
  * of two and stays, the others are trained on; then three quarters, seven eighths, and at last all. With b bits the
- * levels of a weight are 0 and +-2^n2 to +-2^n1, n1 = floor(log2(4/3 max|w|)), n2 = n1 + 1 - 2^(b-2). It needs no nodes:
- * the rule "inq" holds for the parameter, and a watcher moves it on. The model that comes out has a codebook of these
- * numbers, in float32. */
+ * levels of a weight are 0 and +-2^n2 to +-2^n1, n1 = floor(log2(4/3 max|w|)), n2 = n1 + 1 - 2^(b-2). It needs no
+ * nodes: the rule "inq" holds for the parameter, and a watcher moves it on. The model that comes out has a codebook of
+ * these numbers, in float32. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
