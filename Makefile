@@ -80,6 +80,7 @@ proof-prune: build
 proof-quant: build
 	@scripts/deps.sh demo
 	@scripts/proof_quant.sh $(BUILD)/skive
+	@scripts/proof_qat.sh $(BUILD)/skive
 
 lint:
 	@scripts/deps.sh build test lint
@@ -95,4 +96,4 @@ dist:
 	@scripts/dist.sh
 
 clean:
-	@rm -rf build build-* demo-out demo-full-out proof-deep proof-prune
+	@rm -rf build build-* demo-out demo-full-out proof-deep proof-prune proof-qat
