@@ -199,6 +199,9 @@ skive_status cli_open_samples(cli_args *a, const char *spec, skive_split split, 
 /* The training samples, and those held out for validation (NULL with --no-validation, which trains on all). */
 skive_status cli_open_training(cli_args *a, const char *spec, skive_graph *model, skive_dataset **train,
                                skive_dataset **validation);
+/* The whole test split, whatever --limit says of training samples. */
+skive_status cli_open_test(cli_args *a, const char *spec, skive_graph *model, const skive_dataset *train,
+                           skive_dataset **out);
 /* How samples become a model's input: options of every command that reads a data set. */
 #define CLI_DATA_OPTIONS                                                                                             \
     {"mean", 0, "A,B,C",                                                                                             \

@@ -90,6 +90,11 @@ skive_status cli_open_data(cli_args *a, const char *spec, skive_split split, ski
     return open_split(a, spec, split, model, true, true, NULL, out);
 }
 
+skive_status cli_open_test(cli_args *a, const char *spec, skive_graph *model, const skive_dataset *train,
+                           skive_dataset **out) {
+    return open_split(a, spec, SKIVE_SPLIT_TEST, model, false, true, train, out);
+}
+
 skive_status cli_open_samples(cli_args *a, const char *spec, skive_split split, skive_graph *model,
                               skive_dataset **out) {
     return open_split(a, spec, split, model, true, false, NULL, out);

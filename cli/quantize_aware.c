@@ -156,7 +156,7 @@ static skive_status open_all(cli_job *j) {
     if (status == SKIVE_OK && teacher) status = cli_load_to_run(a, teacher, &w->teacher);
     skive_options_qat(j->options)->teacher = w->teacher;
     if (status == SKIVE_OK) status = cli_job_open_data(j, j->graph);
-    if (status == SKIVE_OK && data && !j->dry) status = cli_open_data(a, data, SKIVE_SPLIT_TEST, j->graph, &w->test);
+    if (status == SKIVE_OK && data && !j->dry) status = cli_open_test(a, data, j->graph, j->train, &w->test);
     if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
     if (status == SKIVE_OK) status = cli_set_teacher_input(a, w->teacher, j->train);
     return status == SKIVE_OK ? cli_choose_outputs(a, (skive_graph *const[]){j->graph, w->teacher}, 2) : status;
