@@ -250,7 +250,8 @@ static skive_status check_integers(const awareness *a) {
     return SKIVE_OK;
 }
 
-static skive_status finish(awareness *a, skive_graph *graph) {
+/* A run that was stopped is not measured: it would be stopped again. */
+static skive_status finish(awareness *a, skive_graph *graph, bool stopped) {
     skive_graph *trained = NULL;
     size_t changes = 0;
     SKV_TRY(skive_graph_copy(a->ctx, a->graph, &trained));
@@ -260,7 +261,7 @@ static skive_status finish(awareness *a, skive_graph *graph) {
     SKV_GO(status, done, check_integers(a));
     SKV_GO(status, done, report_rows(&a->plan, trained, a->graph, &a->report));
     SKV_GO(status, done, report_bytes(&a->plan, a->graph, &a->report));
-    SKV_GO(status, done, measure_after(a, a->graph));
+    if (!stopped) SKV_GO(status, done, measure_after(a, a->graph));
     skive_graph_take(graph, a->graph);
     a->graph = NULL;
 done:
@@ -284,7 +285,7 @@ static skive_status run(awareness *a, skive_graph *graph, const skive_quantize_o
     SKV_TRY(skv_qat_insert(&a->plan, true, &a->graph));
     stopped = fit(a, graph);
     if (stopped != SKIVE_OK && !(stopped == SKIVE_ERR_INTERRUPTED && a->report.training.n_epochs > 0)) return stopped;
-    SKV_TRY(finish(a, graph));
+    SKV_TRY(finish(a, graph, stopped != SKIVE_OK));
     return stopped;
 }
 
