@@ -158,7 +158,7 @@ static skive_status check_how(cli_args *a, bool *data_free) {
     static const char *const sampled[] = {
         "data",           "input",       "max-drop", "calibration", "samples",         "batch",
         "shape",          "activations", "equalize", "absorb-bias", "bias-correction", "bytes",
-        "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples"};
+        "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples",   "for"};
     /* With samples --weights is the grid of static quantization. */
     const bool weights = cli_has(a, "weights") && !cli_has(a, "data") && !cli_has(a, "input");
     const int ways =
@@ -236,6 +236,9 @@ static skive_status run(cli_args *a) {
     cli_sizes before = {0}, after = {0};
     const bool dry = cli_has(a, "dry-run");
     bool data_free;
+    if (cli_has(a, "qat") && cli_has(a, "for"))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--for applies to quantization after training: it cannot be combined with --qat");
     if (cli_has(a, "qat") && cli_quantize_has_budget(a))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "--qat and a budget of bytes, bit operations or latency cannot be combined");
@@ -258,6 +261,9 @@ static skive_status run(cli_args *a) {
     o.dry_run = dry;
     o.per_channel = !cli_has(a, "per-tensor");
     if (!data_free) o.weights = cli_text(a, "weights", NULL);
+    /* Asked for by name, it is not replaced by what the runtime takes: the same grid, written in full. */
+    if (cli_has(a, "for") && cli_has(a, "activations") && strcmp(o.activations, "uint8") == 0)
+        o.activations = "uint8:asymmetric";
     o.n_skip = cli_count(a, "skip");
     if (status == SKIVE_OK && o.n_skip > MAX_SKIP)
         status = cli_fail(a, SKIVE_ERR_ARGUMENT, "--skip may be given %d times at most", MAX_SKIP);
@@ -355,6 +361,13 @@ const cli_command cli_command_quantize = {
         "printed;\n"
         "with --max-drop it is a limit. If a budget is too small, the smallest that can be reached is named: status "
         "11.\n"
+        "--for names the runtime that is to take the model: onnxruntime takes all; tensorrt int8 activations with "
+        "zero\n"
+        "point 0 and float biases; tflite and cmsis-nn int8 activations with a zero point, one scale for the weights "
+        "of a\n"
+        "matrix product, and average pooling that keeps scale and zero point. What a runtime does not take is "
+        "refused,\n"
+        "or its nodes stay float and are listed.\n"
         "Without samples: --dynamic quantizes matrix products, their inputs while the model runs; --weights and\n"
         "--to store only the weights on a grid, and the model computes in float32: smaller, not faster.\n"
         "--qat trains the model with rounded weights and activations for --epochs, and validates it in the integers "

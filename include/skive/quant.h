@@ -59,6 +59,10 @@ typedef struct skive_quantize_options {
     /* Of skive_quantize_data_free: the smallest and largest number of the model's inputs, if not both 0 (default: from
      * the normalisation in the model's metadata) */
     double input_low, input_high;
+    /* The runtime that is to take the model: "onnxruntime", "tensorrt", "tflite", "cmsis-nn". It decides what
+     * activations are unless they are given, and what has one scale; grids that it does not take are refused, nodes
+     * that it does not take stay float. NULL (default): none */
+    const char *target;
     const skive_quantize_choice *choices; /* of single weights, before `weights`. Default: none */
     size_t n_choices;
 } skive_quantize_options;

@@ -14,6 +14,7 @@
 
 #include "quant/quant.h"
 #include "quant/sensitivity.h"
+#include "quant/target.h"
 #include "train/train.h"
 #include "tune/costs.h"
 #include "tune/tune.h"
@@ -465,6 +466,7 @@ static skive_status evaluate(choosing *c, const skive_graph *g) {
 static skive_status run(choosing *c, skive_graph **out, skive_quantize_report *quantized) {
     skv_quantizer weights, activations;
     SKV_TRY(parse_grids(c));
+    SKV_TRY(skv_quant_target_take(c->ctx, &c->how));
     SKV_TRY(skv_quant_grids(c->ctx, &c->how, &weights, &activations));
     c->activation_bits = activations.grid->bits;
     if (c->how.weights || c->how.n_choices)

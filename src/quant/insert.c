@@ -7,6 +7,7 @@
 #include "quant/gridded.h"
 #include "quant/quant.h"
 #include "quant/loops.h"
+#include "quant/target.h"
 
 static skive_value *scalar_f32(skv_builder *b, float x) { return skv_emit_scalar(b, SKIVE_F32, (double)x); }
 
@@ -196,6 +197,7 @@ skive_status skv_quant_weights_make(skive_context *ctx, const skive_graph *g, co
         skv_quantizer own = *all, *q = &own;
         const char *choice = skv_quant_choice(o, n->inputs[1]->name);
         if (choice) SKV_TRY(skv_quantizer_parse(ctx, choice, q));
+        if (skv_quant_target_per_tensor(o, n)) q->per = SKV_PER_TENSOR;
         skv_gridded_lay_out(c, q, &view, skv_value_tensor(n->inputs[1]));
         SKV_TRY(skv_gridded_make(ctx, c));
         if (q->per == SKV_PER_GROUP && c->q.per != SKV_PER_GROUP)
@@ -243,7 +245,7 @@ static skive_status shift_bias(skv_builder *b, skive_node *n, const float *shift
 }
 
 static skive_status codes_pair(skv_builder *b, skive_node *n, const skv_gridded *c, const skv_quantizer *activations,
-                               const skv_point *input, skive_quantize_report *report) {
+                               const skv_point *input, bool int_bias, skive_quantize_report *report) {
     skive_context *ctx = b->graph->ctx;
     skive_value *w = n->inputs[1], *real = NULL;
     if (c->shift) SKV_TRY(shift_bias(b, n, c->shift, c->t->dims[c->out_axis]));
@@ -260,7 +262,7 @@ static skive_status codes_pair(skv_builder *b, skive_node *n, const skv_gridded 
     SKV_TRY(skv_quant_add_row(ctx, report, &row, w->name));
     SKV_TRY(skv_gridded_emit(b, c, w, &real));
     SKV_TRY(skv_node_set_input(n, 1, real));
-    if (!bias || !input || !sums_are_integers(c, activations) || skive_tensor_count(bias) < c->groups ||
+    if (!bias || !input || !int_bias || !sums_are_integers(c, activations) || skive_tensor_count(bias) < c->groups ||
         !bias_fits(bias, input->grid.scale, c))
         return SKIVE_OK;
     SKV_TRY(skv_arena_array(b->graph->arena, (size_t)c->groups + 1, sizeof *scales, &scales));
@@ -279,6 +281,8 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
                               const skv_points *points, skive_quantize_report *report) {
     skv_builder b = skv_build(g);
     const uint32_t n_nodes = g->n_nodes;
+    const skv_quant_target *target = skv_quant_target_of(o);
+    const bool int_bias = !target || !target->float_bias;
     (void)ctx;
     for (uint32_t i = 0; i < n_nodes; i++) {
         skive_node *n = g->nodes[i];
@@ -287,11 +291,12 @@ skive_status skv_quant_insert(skive_context *ctx, skive_graph *g, const skive_qu
         if (!chosen[i] || skv_input_role(n, 1) != SKV_ROLE_WEIGHT) continue;
         const skv_point *input = point_of(points, n->inputs[0]);
         if (points->weights && points->weights[i].code) {
-            SKV_TRY(codes_pair(&b, n, &points->weights[i], &points->q, input, report));
+            SKV_TRY(codes_pair(&b, n, &points->weights[i], &points->q, input, int_bias, report));
             continue;
         }
-        SKV_TRY(weight_pair(&b, n, input, o->per_channel, report, &scales, &n_scales));
-        if (skv_node_in(n, 2) && input) SKV_TRY(bias_pair(&b, n, input->grid.scale, scales, n_scales));
+        SKV_TRY(weight_pair(&b, n, input, o->per_channel && !skv_quant_target_per_tensor(o, n), report, &scales,
+                            &n_scales));
+        if (skv_node_in(n, 2) && input && int_bias) SKV_TRY(bias_pair(&b, n, input->grid.scale, scales, n_scales));
     }
     for (size_t i = 0; i < points->n; i++) SKV_TRY(insert_pair(&b, &points->q, &points->items[i]));
     skv_graph_sweep(g);

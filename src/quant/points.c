@@ -3,6 +3,7 @@
 
 #include "graph/weights.h"
 #include "quant/quant.h"
+#include "quant/target.h"
 
 /* Passes integers through unchanged: its result keeps the grid of its input. */
 bool skv_quant_passes_through(const skive_node *n) {
@@ -27,6 +28,8 @@ static const char *why_not(const skive_node *n, const skive_quantize_options *o)
         const skive_value *y = skv_node_in(n, 1);
         return computed_float(y) ? NULL : y && y->storage ? "it adds a constant" : "its inputs are not float32";
     }
+    const char *target = skv_quant_target_why_not(o, n);
+    if (target) return target;
     const skv_input_spec *spec = skv_input_spec_of(n, 1);
     if (!spec || spec->role != SKV_ROLE_WEIGHT) return NULL;
     const skive_value *w = skv_node_in(n, 1), *b = skv_node_in(n, 2);
@@ -73,6 +76,19 @@ static size_t add_point(skv_points *p, skive_value *v) {
     return at;
 }
 
+/* Where the target's average pooling keeps scale and zero point, its result has those of its input: no mean is outside
+ * the range of what it is of. */
+static void share_pools(const skive_quantize_options *o, const bool *chosen, skv_points *p) {
+    const skv_quant_target *t = skv_quant_target_of(o);
+    for (size_t i = 0; t && t->pools_keep_scale && i < p->n; i++) {
+        const skive_node *n = p->items[i].value->producer;
+        if (!SKV_NODE_IS_ANY(n, SKV_OP_AVERAGE_POOL, SKV_OP_GLOBAL_AVERAGE_POOL) || !chosen[n->id]) continue;
+        const size_t old = i, from = p->items[find_point(p, n->inputs[0])].source;
+        for (size_t k = 0; k < p->n; k++)
+            if (p->items[k].source == old) p->items[k].source = from;
+    }
+}
+
 skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_quantize_options *o, bool *chosen,
                               skv_points *out, skive_quantize_report *report) {
     skive_node **order = NULL;
@@ -95,6 +111,7 @@ skive_status skv_quant_points(skive_context *ctx, skive_graph *g, const skive_qu
         add_point(out, n->inputs[0]);
         if (skv_node_is(n, SKV_OP_ADD)) add_point(out, n->inputs[1]);
     }
+    if (status == SKIVE_OK) share_pools(o, chosen, out);
     if (status == SKIVE_OK) status = skv_quant_leave_others(ctx, report, g, chosen, named);
     skv_free(ctx, named);
     skv_free(ctx, order);

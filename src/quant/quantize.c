@@ -9,6 +9,7 @@
 #include "quant/migrate.h"
 #include "quant/quant.h"
 #include "quant/rounding.h"
+#include "quant/target.h"
 #include "tensor/tensor.h"
 #include "train/head.h"
 
@@ -125,6 +126,12 @@ static const skv_option options_of_quantization[] = {
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_quantize_options, weights),
      .brief = "number grid of weights: int4, int4:32, int8:tensor ... (default int8, nothing clipped)"},
+    {.name = "for",
+     .type = SKV_OPTION_CHOICE,
+     .choices = skv_quant_target_name,
+     .what = "runtime",
+     SKV_FIELD(TEXT, skive_quantize_options, target),
+     .brief = "the runtime that is to take the model"},
     {.name = "activations",
      .type = SKV_OPTION_TEXT,
      .text = "uint8",
@@ -690,6 +697,7 @@ skive_status skv_quantize_feed(skive_context *ctx, skive_graph *graph, skive_fee
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", options, &o, sizeof o));
     SKV_TRY(skv_table_resolve(ctx, &skv_quantize_table, &o));
     q.observer = skv_observer_find(o.calibration); /* NULL: auto */
+    SKV_TRY(skv_quant_target_take(ctx, &o));
     SKV_TRY(skv_quant_grids(ctx, &o, &q.weights, &q.activations));
     SKV_TRY(pick_rounding(&q));
     skive_graph *own = NULL;

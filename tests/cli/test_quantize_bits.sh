@@ -26,6 +26,16 @@ expect 2 'grids' "$skive" quantize mlp.onnx --data $data --grids int8 -o no.onnx
 expect 2 'cannot be combined' "$skive" quantize mlp.onnx --data $data --qat --bytes 0.2 -o no.onnx
 expect 2 'has no use' "$skive" quantize mlp.onnx --dynamic --bytes 0.2 -o no.onnx
 expect 2 'cannot be combined' "$skive" quantize mlp.onnx --data $data --bytes 0.2 --weights int4 -o no.onnx
+
+# ---- for a runtime ----
+for runtime in onnxruntime tensorrt tflite cmsis-nn; do
+    expect 0 "wrote for_$runtime.onnx" "$skive" quantize mlp.onnx --data $data --samples 50 --for $runtime -o for_$runtime.onnx
+done
+expect 6 "tensorrt does not take weights on the grid 'int4'" \
+    "$skive" quantize mlp.onnx --data $data --for tensorrt --weights int4 -o no.onnx
+expect 6 'does not take activations' "$skive" quantize mlp.onnx --data $data --for tflite --activations uint8 -o no.onnx
+expect 2 "no runtime 'tflit'" "$skive" quantize mlp.onnx --data $data --for tflit -o no.onnx
+expect 2 'has no use' "$skive" quantize mlp.onnx --dynamic --for tflite -o no.onnx
 absent no.onnx
 others_read_them
 no_leftovers
