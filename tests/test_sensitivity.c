@@ -183,6 +183,7 @@ static void test_grids(void **state) {
     /* 36 inputs in groups of 4: 9 scales and zero points for each output */
     assert_int_equal(r.rows[0].bytes, HIDDEN * PIXELS / 2 + HIDDEN * 9 * 4 + HIDDEN * 9 / 2);
     assert_int_equal(r.rows[1].bytes, HIDDEN * PIXELS / 4 + 4 * 4); /* 2 bits each, 4 levels */
+    assert_true(r.rows[0].bits == 4 && r.rows[1].bits == 2);
     skive_sensitivity_report_free(ctx, &r);
     const char *skip[] = {"nothing"};
     o.grids = "int8,int9";

@@ -203,11 +203,19 @@ skive_status skv_sensing_round(const skv_sensing *s, size_t layer, size_t grid, 
     return SKIVE_OK;
 }
 
+/* Of a codebook as many as its levels need. */
+static int bits_of(const skv_quantizer *q) {
+    int bits = 1;
+    if (!skv_grid_has_option(q->grid, "levels")) return q->grid->bits;
+    while ((int64_t)1 << bits <= q->high) bits++;
+    return bits;
+}
+
 static skive_sensitivity_row start_row(const skv_gridded *c, int64_t macs) {
     return (skive_sensitivity_row){.elements = skive_tensor_count(c->t),
                                    .macs = macs,
                                    .bytes = skv_gridded_bytes(c),
-                                   .bits = c->q.grid->bits,
+                                   .bits = bits_of(&c->q),
                                    .weight_sqnr = c->error > 0 ? 10 * log10(c->power / c->error) : INFINITY,
                                    .drop = NAN,
                                    .low = NAN,

@@ -133,7 +133,9 @@ float skv_grid_power_above(float scale) {
 /* ---- tensors ---- */
 
 int64_t skv_quantizer_group(const skv_quantizer *q, const skive_tensor *t) {
-    const int64_t count = skive_tensor_count(t), row = t->rank > 0 ? t->dims[t->rank - 1] : 1, n = q->group;
+    const int64_t count = skive_tensor_count(t), n = q->group;
+    /* of a convolution all weights of an output channel, whose last axis is a few places */
+    const int64_t row = t->rank > 2 && t->dims[0] > 0 ? count / t->dims[0] : t->rank > 0 ? t->dims[t->rank - 1] : 1;
     if (q->per == SKV_PER_TENSOR) return count;
     if (q->per == SKV_PER_CHANNEL) return t->rank > 1 && t->dims[0] > 0 ? count / t->dims[0] : count;
     if (t->rank < 2 && (row < n || row % n != 0)) return count;

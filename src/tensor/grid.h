@@ -147,8 +147,8 @@ double skv_grid_error(const skv_quantizer *q, const skv_grid_params *p, const fl
 
 /* ---- tensors ---- */
 
-/* The number of consecutive elements that share parameters. A group never spans two rows: if it does not divide the
- * row, the row is the group. */
+/* The number of consecutive elements that share parameters. A group never spans two rows (with more than two axes: two
+ * indices of the first): if it does not divide the row, the row is the group. */
 int64_t skv_quantizer_group(const skv_quantizer *q, const skive_tensor *t);
 /* Rounds a float32 tensor to the grid, each group with parameters of its own. ERR_NUMERIC if an element is not finite,
  * or is too large for a grid without a scale. */
