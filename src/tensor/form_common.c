@@ -29,17 +29,17 @@ static int64_t per_channel(const skive_tensor *t) {
     return t->rank > 1 && t->dims[0] > 0 ? count / t->dims[0] : count;
 }
 
-/* The group sizes worth trying for `t`, the largest first; 0 at the end. */
-static void group_candidates(const skive_tensor *t, int64_t groups[6]) {
-    static const int64_t sizes[] = {128, 64, 32};
+enum { MOST_GROUPS = 64, LARGEST_GROUP = 4096, SMALLEST_GROUP = 4 };
+/* The group sizes worth trying for `t`, the largest first; 0 at the end. Below a channel those that divide a row, as
+ * grids have them (skv_quantizer_group). */
+static void group_candidates(const skive_tensor *t, int64_t groups[MOST_GROUPS + 3]) {
     const int64_t count = skive_tensor_count(t), channel = per_channel(t);
-    const int64_t row = t->rank > 0 ? t->dims[t->rank - 1] : 1;
+    const int64_t row = t->rank > 2 ? channel : t->rank > 0 ? t->dims[t->rank - 1] : 1;
     int n = 0;
     groups[n++] = count;
     if (channel > 1 && channel < count) groups[n++] = channel;
-    for (size_t i = 0; i < 3; i++) {
-        if (row > sizes[i] && row % sizes[i] == 0) groups[n++] = sizes[i];
-    }
+    for (int64_t size = row - 1 < LARGEST_GROUP ? row - 1 : LARGEST_GROUP; size >= SMALLEST_GROUP; size--)
+        if (row % size == 0 && n < MOST_GROUPS) groups[n++] = size;
     groups[n] = 0;
 }
 
@@ -63,7 +63,7 @@ static skive_status with_groups(skive_context *ctx, const skv_scaled *s, const s
 
 skive_status skv_scaled_describe(skive_context *ctx, const skv_scaled *s, const skive_tensor *t, skv_coded *out,
                                  bool *fits) {
-    int64_t groups[6];
+    int64_t groups[MOST_GROUPS + 3];
     *fits = false;
     if (t->dtype != SKIVE_F32 || skive_tensor_count(t) < 1) return SKIVE_OK;
     group_candidates(t, groups);
