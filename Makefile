@@ -73,8 +73,9 @@ proof-train: build
 	@scripts/deps.sh demo
 	@scripts/proof_train.sh $(BUILD)/skive
 
-proof-prune: build
+proof-prune: dev
 	@scripts/deps.sh demo
+	@scripts/proof_prune_graphs.sh $(BUILD) $(MODELS)
 	@scripts/proof_prune.sh $(BUILD)/skive
 
 proof-quant: build

@@ -225,6 +225,39 @@ static void a_layer_does_not_vanish(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Down to a budget a quantized network loses the channels of least magnitude; it then computes, bit by bit, what it does
+ * with them masked. */
+static void quantized_networks_meet_a_budget(void **state) {
+    skive_context *ctx = skv_test_context();
+    (void)state;
+    integers v = numbers(2);
+    for (int k = 0; k < 18; k++) v.w1[4 * 18 + k] = k % 2 ? 1 : -1;
+    for (int k = 0; k < 9; k++) v.w2[4 * 9 + k] = 1;
+    for (int m = 0; m < 3; m++) v.w3[m * C + 4] = 2;
+    skive_graph *g = quantized(ctx, &v);
+    for (int m = 0; m < 3; m++) v.w3[m * C + 4] = 0;
+    skive_graph *masked = quantized(ctx, &v);
+    skive_prune_options o = skive_prune_options_default();
+    skive_prune_report r;
+    o.granularity = "channel:multiple=1";
+    o.macs = "0.9";
+    skv_test_ok(ctx, skive_prune(ctx, g, NULL, NULL, &o, &r));
+    assert_int_equal(r.removed, 1);
+    assert_int_equal(r.channels[0].kept, C - 1);
+    assert_int_equal(r.layers[0].count, C * 2 * 9);
+    assert_int_equal(r.layers[0].kept, (C - 1) * 2 * 9);
+    for (uint64_t k = 0; k < 4; k++) {
+        int8_t want[OUT], got[OUT];
+        run(ctx, masked, k, want, OUT);
+        run(ctx, g, k, got, OUT);
+        assert_memory_equal(want, got, OUT);
+    }
+    skive_prune_report_free(ctx, &r);
+    skive_graph_free(g);
+    skive_graph_free(masked);
+    skv_test_context_end(ctx);
+}
+
 /* ---- intervals ---- */
 
 /* Every value of the network, for inputs at the ends of their type too, lies within its interval. */
@@ -329,6 +362,7 @@ int main(void) {
         cmocka_unit_test(by_hand),
         cmocka_unit_test(integers_keep_every_bit),
         cmocka_unit_test(a_layer_does_not_vanish),
+        cmocka_unit_test(quantized_networks_meet_a_budget),
         cmocka_unit_test(intervals_hold),
         cmocka_unit_test(what_cannot_go_together),
         cmocka_unit_test(every_allocation_may_fail),

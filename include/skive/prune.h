@@ -81,6 +81,12 @@ typedef struct skive_prune_options {
     /* With `lossless`: constants of float32, within this fraction of their magnitude, are moved into biases too. 0, the
      * default: they stay. */
     double tolerance;
+    /* After pruning without fine-tuning, the statistics of BatchNormalization from some batches of the training set:
+     * "auto", the default, where there is a training set, with a note (not with `lossless`); "on", "off". */
+    const char *recalibrate_bn;
+    /* With channels: before they go, the weights of the layers that read them are fitted so that these give what they
+     * gave, by least squares over samples of the training set (Channel Pruning, He, Zhang & Sun 2017). */
+    bool reconstruct;
     /* With "channel": sizes of inputs with open dimensions, for which multiply-accumulates and times are measured; the
      * model keeps its open dimensions. */
     const skive_shape_binding *shapes;

@@ -265,6 +265,17 @@ static skive_status shrink_other(search *s) {
     return SKIVE_OK;
 }
 
+/* The same choice again, of a model whose other weights make up for it. */
+static skive_status remove_fitted(search *s, skive_graph **smaller) {
+    skive_graph_free(*smaller);
+    *smaller = NULL;
+    if (!s->how->reconstruct)
+        return skv_fail_at(s->p->ctx, SKIVE_ERR_ARGUMENT, "reconstruct", "it is for channels, not for '%s'",
+                           s->p->granularity->name);
+    SKV_TRY(s->how->reconstruct(s->c));
+    return s->how->remove(s->c, s->p->work, smaller);
+}
+
 static skive_status remove_some(search *s, double budget) {
     skv_pruning *p = s->p;
     const int64_t asked = has_widths(p) ? skv_option_integer(&p->granularity_options, "multiple") : 1;
@@ -281,6 +292,7 @@ static skive_status remove_some(search *s, double budget) {
     else
         SKV_TRY(bisect(s, budget, asked, &smaller, &found, &least, &gone));
     if (!found) return refuse(s, budget, least);
+    if (p->o->reconstruct) SKV_TRY(remove_fitted(s, &smaller));
     if (asked != 0) gone = s->how->gone(s->c);
     p->report.removed += (int64_t)gone;
     const skive_status rewound = shrink_other(s);

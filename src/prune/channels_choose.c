@@ -32,10 +32,10 @@ static skive_status sums_of(slices *s, const skive_channel_slice *at, const sums
     *out = of;
     if (of->sum) return SKIVE_OK;
     const skv_prunable *l = &p->layers[layer - 1];
-    const skive_tensor *t = skv_value_tensor(l->value);
-    const int64_t length = t->dims[at->axis];
+    const skive_type *t = &l->value->type;
+    const int64_t length = t->dims[at->axis].size;
     int64_t inner = 1;
-    for (int d = at->axis + 1; d < t->rank; d++) inner *= t->dims[d];
+    for (int d = at->axis + 1; d < t->rank; d++) inner *= t->dims[d].size;
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)length + 1, sizeof(double), &of->sum));
     for (int64_t i = 0; i < l->n; i++) of->sum[i / inner % length] += (double)l->score[i];
     of->elements = length > 0 ? (double)l->n / (double)length : 1;
@@ -305,6 +305,8 @@ static skive_status remove_chosen(const void *self, const skive_graph *g, skive_
     return status;
 }
 
+static skive_status reconstruct(void *self) { return skv_channels_reconstruct(self); }
+
 static size_t count(const void *self) { return ((const skv_channels *)self)->free; }
 static size_t gone(const void *self) { return ((const skv_channels *)self)->n_gone; }
 
@@ -370,7 +372,7 @@ static void count_left(skv_pruning *p) {
     for (size_t i = 0; i < p->report.n_layers; i++) {
         skive_prune_layer *row = &p->report.layers[i];
         const skive_value *v = skive_graph_find_value(p->work, row->parameter);
-        row->kept = v && v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
+        row->kept = v && (v->storage || !row->refused) ? skv_type_count(&v->type) : 0;
         if (!row->refused) p->report.kept += row->kept;
     }
 }
@@ -381,6 +383,7 @@ const skv_removal skv_removal_channels = {.open = open_channels,
                                           .choose = choose,
                                           .gone = gone,
                                           .remove = remove_chosen,
+                                          .reconstruct = reconstruct,
                                           .list = list,
                                           .in_the_way = in_the_way,
                                           .count_left = count_left};

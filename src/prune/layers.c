@@ -6,11 +6,25 @@
 #include "graph/unknown.h"
 #include "graph/weights.h"
 #include "prune/prune.h"
+#include "tensor/tensor.h"
+
+/* Stored as integers behind a DequantizeLinear. Whole channels of it can go; to score it the criterion must not need its
+ * gradient. */
+static bool is_quantized(const skv_pruning *p, const skive_value *v) {
+    const skive_node *n = v->producer;
+    if (!p->granularity->removes || p->criterion->look || !skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR)) return false;
+    for (size_t i = 0; i < p->criterion->n_needs; i++)
+        if (p->criterion->needs[i].at == SKV_AT_WEIGHT && skv_need_applies(p, &p->criterion->needs[i])) return false;
+    for (uint32_t i = 0; i < n->n_inputs; i++)
+        if (n->inputs[i] && !skv_value_tensor(n->inputs[i])) return false;
+    return v->type.dtype == SKIVE_F32 && skv_type_is_static(&v->type);
+}
 
 static const char *why_refused(const skv_pruning *p, const skive_value *v) {
     for (size_t i = 0; i < p->o->n_skip; i++) {
         if (strcmp(p->o->skip[i], v->name) == 0) return "it is excluded by --skip";
     }
+    if (is_quantized(p, v)) return NULL;
     if (!v->storage) return "its weights are computed, not a parameter";
     if (v->type.dtype != SKIVE_F32) return "its weights are not float32";
     return NULL;
@@ -41,6 +55,20 @@ static double floor_of(const skv_pruning *p, const skv_prunable *l) {
     return 0.05 * (1 - (l->own ? *l->own : o->sparsity));
 }
 
+/* The real numbers that the integers stand for. */
+static skive_status read_quantized(skv_pruning *p, skv_prunable *l) {
+    const skive_node *n = l->value->producer;
+    const skive_tensor *in[3] = {NULL};
+    skive_tensor real = {0};
+    for (uint32_t i = 0; i < n->n_inputs && i < 3; i++) in[i] = n->inputs[i] ? skv_value_tensor(n->inputs[i]) : NULL;
+    SKV_TRY(skv_op_evaluate(p->ctx, n, in, n->n_inputs < 3 ? n->n_inputs : 3, &real, 1));
+    const skive_status status = skv_alloc_array(p->ctx, (size_t)l->n + 1, sizeof(float), &l->real);
+    if (status == SKIVE_OK) memcpy(l->real, real.data, (size_t)l->n * sizeof(float));
+    skive_tensor_free(p->ctx, &real);
+    l->weight = l->real;
+    return status;
+}
+
 static skive_status add_layer(skv_pruning *p, const skv_weight *w) {
     const skive_node *n = w->node;
     skive_value *v = w->value;
@@ -49,7 +77,7 @@ static skive_status add_layer(skv_pruning *p, const skv_weight *w) {
     SKV_TRY(skv_strdup(p->ctx, v->name, &row->parameter));
     p->report.n_layers++;
     SKV_TRY(skv_strdup(p->ctx, n->name, &row->node));
-    row->count = row->kept = v->storage ? skive_tensor_count(skv_value_tensor(v)) : 0;
+    row->count = row->kept = v->storage || is_quantized(p, v) ? skv_type_count(&v->type) : 0;
     if (refused) return skv_strdup(p->ctx, refused, &row->refused);
     skv_prunable *l = &p->layers[p->n++];
     *l = (skv_prunable){
@@ -59,9 +87,13 @@ static skive_status add_layer(skv_pruning *p, const skv_weight *w) {
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, sizeof *l->score, &l->score));
     SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n, 1, &l->keep));
     memset(l->keep, 1, (size_t)l->n);
+    p->report.count += l->n;
+    if (!v->storage) {
+        SKV_TRY(read_quantized(p, l));
+        return check_finite(p, l);
+    }
     SKV_TRY(skv_storage_make_unique(p->ctx, &v->storage));
     l->weight = v->storage->tensor.data;
-    p->report.count += l->n;
     return check_finite(p, l);
 }
 
@@ -146,6 +178,7 @@ void skv_prune_free_layers(skv_pruning *p) {
     for (size_t i = 0; i < p->n; i++) {
         skv_free(p->ctx, p->layers[i].score);
         skv_free(p->ctx, p->layers[i].keep);
+        skv_free(p->ctx, p->layers[i].real);
         for (size_t k = 0; k < SKV_MOST_NEEDS; k++) skv_free(p->ctx, p->layers[i].numbers[k].x);
     }
     skv_free(p->ctx, p->layers);

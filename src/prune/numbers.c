@@ -67,19 +67,21 @@ static bool item_of(const skv_prunable *l, const skv_data_need *need, skv_probe_
 
 typedef struct asked {
     skv_probe_item *items;
+    const skv_data_need *needs;
+    size_t n_needs;
     skv_numbers **to; /* [n] */
     int64_t *size;    /* [n] elements of the layer */
     size_t n;
 } asked;
 
 static skive_status collect(skv_pruning *p, asked *a) {
-    const size_t most = p->n * p->criterion->n_needs + 1;
+    const size_t most = p->n * a->n_needs + 1;
     SKV_TRY(skv_alloc_array(p->ctx, most, sizeof *a->items, &a->items));
     SKV_TRY(skv_alloc_array(p->ctx, most, sizeof(skv_numbers *), &a->to));
     SKV_TRY(skv_alloc_array(p->ctx, most, sizeof *a->size, &a->size));
     for (size_t i = 0; i < p->n; i++) {
-        for (size_t k = 0; k < p->criterion->n_needs; k++) {
-            const skv_data_need *need = &p->criterion->needs[k];
+        for (size_t k = 0; k < a->n_needs; k++) {
+            const skv_data_need *need = &a->needs[k];
             if (!skv_need_applies(p, need) || !item_of(&p->layers[i], need, &a->items[a->n])) continue;
             a->size[a->n] = p->layers[i].n;
             a->to[a->n++] = &p->layers[i].numbers[k];
@@ -109,17 +111,13 @@ static skive_status give(skv_pruning *p, const asked *a, skv_probe *probe) {
     return SKIVE_OK;
 }
 
-skive_status skv_prune_look(skv_pruning *p) {
+static skive_status look_for(skv_pruning *p, const skv_data_need *needs, size_t n, int64_t batches, int64_t batch) {
     skv_source source = {0};
     skv_probe *probe = NULL;
-    asked a = {0};
+    asked a = {.needs = needs, .n_needs = n};
     skive_status status;
-    if (p->criterion->look) return p->criterion->look(p);
-    if (p->criterion->n_needs == 0) return SKIVE_OK;
     SKV_GO(status, done, collect(p, &a));
-    const skv_source_options o = {.batch = skv_option_integer(&p->criterion_options, "batch"),
-                                  .batches = skv_option_integer(&p->criterion_options, "batches"),
-                                  .with_loss = needs_loss(&a)};
+    const skv_source_options o = {.batch = batch, .batches = batches, .with_loss = needs_loss(&a)};
     SKV_GO(status, done, skv_source_open(p->ctx, p->work, p->train, &o, &source));
     SKV_GO(status, done, skv_source_probe(&source, a.items, a.n, "score", &probe));
     status = give(p, &a, probe);
@@ -130,6 +128,22 @@ done:
     skv_free(p->ctx, a.to);
     skv_free(p->ctx, a.size);
     return status;
+}
+
+skive_status skv_prune_look(skv_pruning *p) {
+    if (p->criterion->look) return p->criterion->look(p);
+    if (p->criterion->n_needs == 0) return SKIVE_OK;
+    return look_for(p, p->criterion->needs, p->criterion->n_needs, skv_option_integer(&p->criterion_options, "batches"),
+                    skv_option_integer(&p->criterion_options, "batch"));
+}
+
+skive_status skv_prune_look_at_inputs(skv_pruning *p, int64_t batches, int64_t batch) {
+    static const skv_data_need inputs[] = {{.at = SKV_AT_INPUT, .of = SKV_OF_VALUE, .reducer = "moments"}};
+    for (size_t i = 0; i < p->n; i++) {
+        skv_free(p->ctx, p->layers[i].numbers[0].x);
+        p->layers[i].numbers[0] = (skv_numbers){0};
+    }
+    return look_for(p, inputs, 1, batches, batch);
 }
 
 skive_status skv_prune_check_data(const skv_pruning *p) {

@@ -14,7 +14,8 @@ skive_prune_options skive_prune_options_default(void) {
                                  .layer_floor = -1,
                                  .steps = 5,
                                  .surgery_until = 0.75,
-                                 .temperature = 4};
+                                 .temperature = 4,
+                                 .recalibrate_bn = "auto"};
 }
 
 skive_train_options skive_prune_finetune_default(void) {
@@ -43,6 +44,11 @@ const skv_option skv_prune_step_options[2] = {
      .brief = "fraction of fine-tuning after the last step; 0: the same as after each step"},
 };
 
+static const char *recalibrations(size_t i) {
+    static const char *const names[] = {"auto", "on", "off"};
+    return i < SKV_LENGTH(names) ? names[i] : NULL;
+}
+
 #define BUDGET(name_, field_, unit_, brief_)                                                   \
     {                                                                                          \
         .name = (name_), .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = (unit_), \
@@ -70,7 +76,7 @@ static const skv_option options[] = {
      .brief = "instead of a budget: remove channels that training left at zero"},
     {.name = "tolerance",
      .type = SKV_OPTION_REAL,
-     .most = 0.01,
+     .most = 1,
      SKV_FIELD(DOUBLE, skive_prune_options, tolerance),
      .needs = "lossless",
      .brief = "with lossless: constants of float32 within this fraction move into biases"},
@@ -151,6 +157,17 @@ static const skv_option options[] = {
      .most = 1e6,
      SKV_FIELD(INT, skive_prune_options, scratch_control),
      .brief = "also train the pruned network from scratch for so many epochs, and report what it reaches"},
+    {.name = "recalibrate-bn",
+     .type = SKV_OPTION_CHOICE,
+     .text = "auto",
+     .choices = recalibrations,
+     SKV_FIELD(TEXT, skive_prune_options, recalibrate_bn),
+     .brief = "statistics of BatchNormalization anew from the data; auto: without fine-tuning, where there is data"},
+    {.name = "reconstruct",
+     .type = SKV_OPTION_SWITCH,
+     .needs = "granularity=channel,!lossless,!zeros",
+     SKV_FIELD(BOOL, skive_prune_options, reconstruct),
+     .brief = "layers that read removed channels are fitted to what they gave, from the data"},
 };
 
 const skv_table skv_prune_table = {"prune", options, SKV_LENGTH(options), NULL};
@@ -283,6 +300,17 @@ static skive_status check_named(const skv_pruning *p) {
 
 static skive_status check_finetuning(const skv_pruning *p) {
     const skive_prune_options *o = p->o;
+    const bool anew = strcmp(o->recalibrate_bn, "on") == 0;
+    if ((anew || o->reconstruct) && !p->train)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, anew ? "recalibrate-bn" : "reconstruct",
+                           "it looks at data: a training set is missing (--data)");
+    if (anew && (o->lossless || o->finetune->epochs > 0))
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "recalibrate-bn",
+                           o->lossless ? "lossless pruning changes no output, and so no statistics"
+                                       : "fine-tuning computes the statistics anew by itself");
+    if (o->reconstruct && (!p->granularity->removes || o->lossless || o->zeros))
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "reconstruct",
+                           "it is for channels that are removed down to a budget");
     if (o->teacher && o->distill_alpha == 0) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "alpha", "there is a teacher, but its weight in the loss is 0");
     }

@@ -146,7 +146,8 @@ static skive_status only_tell(skive_context *ctx, const skive_graph *graph, skiv
     skive_graph *copy = NULL;
     SKV_TRY(skive_graph_copy(ctx, graph, &copy));
     o.finetune = &none;
-    o.dry_run = o.surgery = false;
+    o.dry_run = o.surgery = o.reconstruct = false;
+    o.recalibrate_bn = "off";
     o.distill_alpha = 0;
     o.rewind = NULL;
     o.scratch_control = 0;
@@ -167,6 +168,7 @@ static skive_status prune_elements(skv_pruning *p, skive_graph *graph, skv_tunin
     if (p->o->surgery && p->tuned) read_masks(p);
     if (status == SKIVE_OK) status = skv_prune_scratch(p, t);
     if (!is_reached(p, status)) return status;
+    if (status == SKIVE_OK) SKV_TRY(skv_prune_recalibrate(p));
     /* Rules that fine-tuning was under stay. */
     const skive_status carried = skive_graph_set_meta(graph, SKV_META_RULES, skive_graph_meta(p->work, SKV_META_RULES));
     if (carried != SKIVE_OK) {
@@ -182,6 +184,7 @@ static skive_status prune_channels(skv_pruning *p, skive_graph *graph, const skv
     skive_status status = skv_prune_channels(p, t);
     if (status == SKIVE_OK) status = skv_prune_scratch(p, t);
     if (!is_reached(p, status)) return status;
+    if (status == SKIVE_OK) SKV_TRY(skv_prune_recalibrate(p));
     if (p->report.removed == 0 && !p->tuned) return status; /* then the model stays as it is written */
     skive_graph_take(graph, p->work);
     p->work = NULL;
@@ -211,7 +214,7 @@ skive_status skive_prune(skive_context *ctx, skive_graph *graph, skive_dataset *
         goto done;
     }
     if (train && p.o->finetune->epochs < 1 && !skv_criterion_reads(p.criterion) && !skv_prune_scans(&p) &&
-        p.o->scratch_control < 1)
+        p.o->scratch_control < 1 && !p.o->reconstruct && !skv_prune_recalibrates(&p, graph))
         skv_note(ctx, "the data set is not used: there is no fine-tuning, and the criterion '%s' looks at weights only",
                  p.criterion->name);
     SKV_GO(status, done, prepare_objective(&p, &t, graph));

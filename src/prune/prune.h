@@ -126,6 +126,8 @@ typedef struct skv_removal {
     size_t (*gone)(const void *self); /* how many are chosen */
     /* `g`, which is p->work or has its structure, without those; *out is freed by the caller. */
     skive_status (*remove)(const void *self, const skive_graph *g, skive_graph **out);
+    /* Fits what stays of p->work to do without those; NULL: it cannot be done. */
+    skive_status (*reconstruct)(void *self);
     skive_status (*list)(void *self);                    /* rows of p->report, before anything goes */
     void (*in_the_way)(const void *self, skv_text *out); /* the end of a message that a budget cannot be met */
     void (*count_left)(skv_pruning *p);                  /* p->report, at the end */
@@ -164,6 +166,7 @@ typedef struct skv_prunable {
     skv_weight_view view;
     skv_numbers numbers[SKV_MOST_NEEDS];
     const float *weight; /* [n] that is scored */
+    float *real;         /* [n] of weights stored as integers; otherwise NULL */
     int64_t n, least;    /* fewest weights that stay */
     const double *own;   /* its own sparsity; NULL: that of all */
     float *score;
@@ -293,6 +296,16 @@ skive_status skv_prune_refit(skv_pruning *p, double progress);
 /* The scores of all elements of p->layers. */
 skive_status skv_prune_score(skv_pruning *p);
 
+/* Will that have anything to do in `g`, without being asked for? */
+bool skv_prune_recalibrates(const skv_pruning *p, const skive_graph *g);
+/* The statistics of BatchNormalization anew, if that is asked for or is to be done by itself. */
+skive_status skv_prune_recalibrate(skv_pruning *p);
+/* The second moments of the inputs of each layer into numbers[0], as criteria get them. */
+skive_status skv_prune_look_at_inputs(skv_pruning *p, int64_t batches, int64_t batch);
+/* Fits the weights of a layer that keep[] keeps to what the layer gave, by its numbers[0]. errors: without and with the
+ * fit; *fits is false, and nothing is changed, where its inputs cannot be looked at. */
+skive_status skv_prune_fit(skv_pruning *p, skv_prunable *l, double damping, double errors[2], bool *fits);
+
 /* ---- channels ---- (channels.c, channels_choose.c) */
 
 /* The removable channels of a graph, their scores, and those that are chosen. */
@@ -312,6 +325,8 @@ typedef struct skv_channels {
 } skv_channels;
 /* Gives the channels, which are in order, new scores by a scan of sensitivities (sensitivity.c). */
 skive_status skv_channels_scan(skv_channels *c);
+/* Fits the layers of p->work that read the chosen channels to do without them (reconstruct.c). */
+skive_status skv_channels_reconstruct(skv_channels *c);
 /* Removes from p->work all channels that do nothing (dead.c), and counts them in p->report. */
 skive_status skv_prune_dead(skv_pruning *p);
 /* Prunes p->work, a copy of the caller's graph, by what the granularity removes; fills p->report. */

@@ -14,7 +14,8 @@ typedef struct layer {
     skv_pruning *p;
     skv_prunable *l;
     skv_rows rows;
-    float *before;               /* [n] weights when the choice began */
+    float *before; /* [n] weights when the choice began */
+    double damping;
     double chosen, by_magnitude; /* errors */
 } layer;
 
@@ -61,9 +62,7 @@ static skive_status do_group(const layer *x, int64_t group, bool fit, double *er
     uint8_t *memory = NULL;
     size_t all;
     skive_status status;
-    SKV_GO(status, done,
-           skv_hessian_make(ctx, &x->l->numbers[0], &x->rows, group,
-                            skv_option_real(&x->p->criterion_options, "damping"), &h));
+    SKV_GO(status, done, skv_hessian_make(ctx, &x->l->numbers[0], &x->rows, group, x->damping, &h));
     if (!skv_mul_size(stride, (size_t)threads, &all)) {
         status = SKV_FAIL(ctx, SKIVE_ERR_MEMORY, "out of memory");
         goto done;
@@ -147,7 +146,7 @@ static skive_status refit(skv_pruning *p, layer *layers) {
 static skive_status open_layers(skv_pruning *p, layer *layers) {
     for (size_t i = 0; i < p->n; i++) {
         layer *x = &layers[i];
-        *x = (layer){.p = p, .l = &p->layers[i]};
+        *x = (layer){.p = p, .l = &p->layers[i], .damping = skv_option_real(&p->criterion_options, "damping")};
         if (x->l->numbers[0].n == 0 || !skv_rows_of(x->l, &x->rows)) {
             skv_note(p->ctx,
                      "the inputs of '%s' cannot be looked at: its weights count by their squares and are not "
@@ -183,5 +182,17 @@ skive_status skv_prune_refit(skv_pruning *p, double progress) {
     p->part = 0;
     for (size_t i = 0; i < p->n; i++) skv_free(p->ctx, layers[i].before);
     skv_free(p->ctx, layers);
+    return status;
+}
+
+skive_status skv_prune_fit(skv_pruning *p, skv_prunable *l, double damping, double errors[2], bool *fits) {
+    layer x = {.p = p, .l = l, .damping = damping};
+    *fits = l->value->storage && l->numbers[0].n > 0 && skv_rows_of(l, &x.rows);
+    if (!*fits) return SKIVE_OK;
+    SKV_TRY(skv_alloc_array(p->ctx, (size_t)l->n + 1, sizeof(float), &x.before));
+    memcpy(x.before, data_of(l), (size_t)l->n * sizeof(float));
+    skive_status status = do_layer(&x, false, &errors[0]);
+    if (status == SKIVE_OK) status = do_layer(&x, true, &errors[1]);
+    skv_free(p->ctx, x.before);
     return status;
 }
