@@ -12,7 +12,7 @@
  * gradient. */
 static bool is_quantized(const skv_pruning *p, const skive_value *v) {
     const skive_node *n = v->producer;
-    if (!p->granularity->removes || p->criterion->look || !skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR)) return false;
+    if (!p->granularity->removal || p->criterion->look || !skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR)) return false;
     for (size_t i = 0; i < p->criterion->n_needs; i++)
         if (p->criterion->needs[i].at == SKV_AT_WEIGHT && skv_need_applies(p, &p->criterion->needs[i])) return false;
     for (uint32_t i = 0; i < n->n_inputs; i++)

@@ -308,7 +308,7 @@ static skive_status check_finetuning(const skv_pruning *p) {
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "recalibrate-bn",
                            o->lossless ? "lossless pruning changes no output, and so no statistics"
                                        : "fine-tuning computes the statistics anew by itself");
-    if (o->reconstruct && (!p->granularity->removes || o->lossless || o->zeros))
+    if (o->reconstruct && (!p->granularity->removal || o->lossless || o->zeros))
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "reconstruct",
                            "it is for channels that are removed down to a budget");
     if (o->teacher && o->distill_alpha == 0) {
