@@ -225,8 +225,8 @@ static void a_layer_does_not_vanish(void **state) {
     skv_test_context_end(ctx);
 }
 
-/* Down to a budget a quantized network loses the channels of least magnitude; it then computes, bit by bit, what it does
- * with them masked. */
+/* Down to a budget a quantized network loses the channels of least magnitude; it then computes, bit by bit, what it
+ * does with them masked. */
 static void quantized_networks_meet_a_budget(void **state) {
     skive_context *ctx = skv_test_context();
     (void)state;

@@ -8,8 +8,8 @@
 #include "prune/prune.h"
 #include "tensor/tensor.h"
 
-/* Stored as integers behind a DequantizeLinear. Whole channels of it can go; to score it the criterion must not need its
- * gradient. */
+/* Stored as integers behind a DequantizeLinear. Whole channels of it can go; to score it the criterion must not need
+ * its gradient. */
 static bool is_quantized(const skv_pruning *p, const skive_value *v) {
     const skive_node *n = v->producer;
     if (!p->granularity->removal || p->criterion->look || !skv_node_is(n, SKV_OP_DEQUANTIZE_LINEAR)) return false;
