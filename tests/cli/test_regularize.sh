@@ -6,6 +6,7 @@ train() { "$skive" train mlp:16 --data $data --batch 32 "$@"; }
 expect 0 'of the weights, [0-9]+ of 16 removable channels are exactly zero; the best epoch may be an earlier one' train --epochs 3 --regularize group-lasso:0.3 -o a.onnx
 expect 0 '8 of 16 removable channels are exactly zero$' train --epochs 4 --regularize growing:0.5 --no-validation -o b.onnx
 expect 0 'removed [0-9]+ of 16 removable channels' "$skive" prune b.onnx --structured --criterion group-norm --params 0.6 -o c.onnx
+expect 0 'removed 8 of 16 removable channels' "$skive" prune b.onnx --zeros -o c.onnx
 expect 0 '' train --epochs 2 --regularize 'l1:0.001;l2:0.001;rigl:0.5,every=3' -o d.onnx
 expect 0 'exactly zero' "$skive" prune a.onnx -s 0.5 --finetune 2 --data $data --regularize l1:0.01 -o e.onnx
 expect 2 "no regularizer 'lasso'; there are" train --epochs 1 --regularize lasso:1 -q -o x.onnx
