@@ -274,7 +274,7 @@ static skive_status open_all(cli_job *j) {
     pruning *p = j->own;
     const char *teacher = cli_text(a, "teacher", NULL);
     const char *rewind = cli_text(a, "rewind", NULL);
-    j->sized = cli_is_file(a->positional[0]);
+    j->sized = cli_is_file(a->positional[0]) || cli_file_bytes(a->positional[0]) > 0;
     skive_status status = j->sized ? load(j) : start(j);
     if (status == SKIVE_OK && rewind) status = cli_load(a, rewind, &p->rewind);
     skive_options_prune(j->options)->rewind = p->rewind;
