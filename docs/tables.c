@@ -21,6 +21,7 @@
 #include "train/metric.h"
 #include "train/curriculum.h"
 #include "train/regularizer.h"
+#include "train/combine.h"
 #include "train/train.h"
 #include "zoo/zoo.h"
 
@@ -111,6 +112,8 @@ int main(void) {
     kernels();
     passes();
     family("Losses", &skv_loss_family, NULL);
+    family("Teaching terms of distillation", &skv_teaching_family, NULL);
+    family("Ways to combine teachers", &skv_combine_family, NULL);
     LIST("Figures", skv_metric_count, skv_metric_at);
     family("Rules of parameters", &skv_rule_family, NULL);
     family("Optimizers", &skv_optimizer_family, NULL);

@@ -94,7 +94,7 @@ static void build(skive_context *ctx, network *n, skive_dtype dtype) {
     const skv_loss_args args = {
         .logits = n->logits, .labels = n->labels, .teacher = teacher, .label_smoothing = 0.1, .temperature = 2.5};
     skive_value *hard = skv_loss_find("cross-entropy")->build(&n->b, &args);
-    skive_value *soft = skv_loss_find("kl")->build(&n->b, &args);
+    skive_value *soft = skv_teaching_find("kl")->build(&n->b, &args);
     n->loss = skv_emit(&n->b, "Add", SKV_IN(hard, soft), SKV_NONE);
     skv_test_ok(ctx, n->b.status);
     n->wrt[n->n_wrt++] = n->input;

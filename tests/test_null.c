@@ -283,6 +283,9 @@ static void distill_cases(fixture *f) {
     REFUSED(skive_distill, student, skive_distill(c, NULL, f->g, f->ds, NULL, NULL, NULL));
     REFUSED(skive_distill, teacher, skive_distill(c, f->g, NULL, f->ds, NULL, NULL, NULL));
     REFUSED(skive_distill, train, skive_distill(c, f->g, f->g, NULL, NULL, NULL, NULL));
+    skive_distill_options o = skive_distill_options_default();
+    o.n_more_teachers = 1;
+    assert_int_equal(skive_distill(c, f->g, f->g, f->ds, NULL, &o, NULL), SKIVE_ERR_ARGUMENT);
 }
 
 static void energy_cases(fixture *f) {

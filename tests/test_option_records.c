@@ -22,15 +22,17 @@
 #include <skive/bits.h>
 #include "share/share.h"
 #include "support.h"
+#include "train/combine.h"
 #include "train/regularizer.h"
 #include "train/train.h"
 #include "zoo/zoo.h"
 
-static const skv_family *const families[] = {
-    &skv_criterion_family,  &skv_prune_schedule_family, &skv_optimizer_family,  &skv_loss_family,
-    &skv_rule_family,       &skv_schedule_family,       &skv_observer_family,   &skv_rounding_family,
-    &skv_share_init_family, &skv_transform_family,      &skv_feature_family,    &skv_zoo_family,
-    &skv_tokenizer_family,  &skv_dataset_family,        &skv_regularizer_family};
+static const skv_family *const families[] = {&skv_criterion_family, &skv_prune_schedule_family, &skv_optimizer_family,
+                                             &skv_loss_family,      &skv_rule_family,           &skv_schedule_family,
+                                             &skv_observer_family,  &skv_rounding_family,       &skv_share_init_family,
+                                             &skv_transform_family, &skv_feature_family,        &skv_zoo_family,
+                                             &skv_tokenizer_family, &skv_dataset_family,        &skv_regularizer_family,
+                                             &skv_teaching_family,  &skv_combine_family};
 
 /* A value that the option takes and that is not its default. */
 static void another_value(const skv_option *o, char *out, size_t size) {

@@ -228,8 +228,12 @@ static skv_term term_of(const skv_loss *loss, double weight) {
     return (skv_term){.loss = loss,
                       .weight = weight,
                       .temperature = loss->needs_teacher ? 3 : 1,
-                      .feature = loss->needs_features ? "feature" : NULL,
-                      .example = loss->needs_features ? "feature" : NULL};
+                      .feature = !loss->needs_features ? NULL
+                                 : loss->two           ? "feature+feature"
+                                                       : "feature",
+                      .example = !loss->needs_features ? NULL
+                                 : loss->two           ? "feature+feature"
+                                                       : "feature"};
 }
 
 static void check_terms(const skv_rule *rule, const skv_loss *first, const skv_loss *second) {
@@ -264,8 +268,17 @@ static void every_rule_with_every_term(void **state) {
             if (takes_rows(skv_loss_at(k))) check_terms(skv_rule_at(i), skv_loss_at(k), NULL);
 }
 
+/* Each beside the next of the list and under a rule. */
+static void every_teaching_term(void **state) {
+    const size_t n = skv_teaching_count();
+    (void)state;
+    for (size_t i = 0; i < n; i++)
+        check_terms(skv_rule_at(i % skv_rule_count()), skv_teaching_at(i), skv_teaching_at((i + 1) % n));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_teaching_term),
         cmocka_unit_test(every_pair_of_rules),
         cmocka_unit_test(every_pair_of_terms),
         cmocka_unit_test(every_rule_with_every_term),

@@ -60,7 +60,9 @@ static void check_loss(const loss_case *c, skive_dtype dtype, double tolerance) 
         args.teacher = input(ctx, g, "teacher", &in[n_in++]);
     }
     skv_builder b = skv_build(g);
-    skive_value *loss = skv_loss_find(c->loss)->build(&b, &args), *gradient = NULL;
+    skive_value *loss =
+                    (skv_loss_find(c->loss) ? skv_loss_find(c->loss) : skv_teaching_find(c->loss))->build(&b, &args),
+                *gradient = NULL;
     skv_test_ok(ctx, b.status);
     skv_test_ok(ctx, skive_autodiff(g, loss, &args.logits, 1, &gradient));
     skv_test_ok(ctx, skive_graph_add_output(g, loss));

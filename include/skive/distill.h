@@ -1,5 +1,6 @@
 /* Distillation: a student learns from a teacher's softened outputs (Hinton, Vinyals & Dean 2015):
- * loss = (1 - alpha) * cross-entropy(labels) + alpha * T^2 * KL(teacher/T || student/T). */
+ * loss = (1 - alpha) * cross-entropy(labels) + alpha * T^2 * KL(teacher/T || student/T),
+ * and from further terms between values of both networks, each with its own weight (docs/distillation.md). */
 #ifndef SKIVE_DISTILL_H
 #define SKIVE_DISTILL_H
 
@@ -14,11 +15,30 @@ typedef struct skive_distill_options {
     double temperature;               /* T > 0 */
     double alpha;                     /* in [0, 1]: weight of the teacher in the loss */
     const skive_train_options *train; /* NULL: skive_train_options_default() */
+    /* Further terms of the loss, "hint:student=relu2,teacher=relu4,weight=10;relation", separated by ';'. A name of
+     * terms.inc and its options. Terms on values inside the networks find them by themselves, unless both sides are
+     * named: by name or a pattern with *, several with '+' between, paired one by one. A layer of a term's own is
+     * trained along and is no part of the student. NULL: none. */
+    const char *terms;
+    /* Several teachers: those besides `teacher`, borrowed during the call. Soft labels and the other terms on scores
+     * have them combined; terms on values take the first unless of=N says which. Memory: one teacher's activations at a
+     * time, and the parameters of all. */
+    const skive_graph *const *more_teachers; /* [n_more_teachers] */
+    size_t n_more_teachers;
+    /* How they are combined: "mean" (of the probabilities at the temperature), "weights", "confidence" (for each sample,
+     * by the teachers' loss on the label, or "confidence:by=entropy"), "learned". NULL: mean, or weights where some are
+     * given. */
+    const char *combine;
+    /* [1 + n_more_teachers] weights of the teachers; those of 0 share what the others leave of 1. NULL: all 0. */
+    const double *weights;
+    const char *const *names; /* [1 + n_more_teachers] for messages, or NULL */
 } skive_distill_options;
 SKIVE_API skive_distill_options skive_distill_options_default(void); /* T 4, alpha 0.7 */
 
 /* Trains `student` in place. The teacher is not modified; it runs in the same graph, in inference form. Both take the
- * same input; each keeps its own normalisation. Errors: SHAPE (inputs or outputs differ), ARGUMENT, as skive_train. */
+ * same samples; each keeps its own normalisation, and images are resized for a teacher of another size. Classes are
+ * matched by name where both have names. Errors: SHAPE (outputs differ, values of a term do not fit), DATA (a class that
+ * a teacher does not know), NOT_FOUND (a value that a term names), ARGUMENT, as skive_train. */
 SKIVE_API skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher,
                                      skive_dataset *train, skive_dataset *validation,
                                      const skive_distill_options *options, skive_train_report *report);

@@ -282,3 +282,51 @@ skive_status skv_classes_compare(skive_context *ctx, const skive_graph *g, const
     skive_class_names_free(ctx, list, n);
     return SKIVE_OK;
 }
+
+/* The place of a name in the list; n if it has none. */
+static int64_t place_of(char **list, int64_t n, const char *name) {
+    int64_t k = 0;
+    while (k < n && strcmp(list[k], name) != 0) k++;
+    return k;
+}
+
+skive_status skv_classes_map(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info, const char *who,
+                             int64_t **map) {
+    char **list = NULL;
+    int64_t n = 0, found = 0, missing = -1;
+    bool moved = false;
+    skive_status status = SKIVE_OK;
+    *map = NULL;
+    if (!info->class_names || !skive_graph_meta(g, SKV_META_CLASSES)) return SKIVE_OK;
+    SKV_TRY(skive_model_class_names(ctx, g, &list, &n));
+    if (!list) return SKIVE_OK;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)info->classes + 1, sizeof **map, map));
+    for (int64_t c = 0; c < info->classes; c++) {
+        (*map)[c] = place_of(list, n, info->class_names[c]);
+        if ((*map)[c] < n)
+            found++;
+        else if (missing < 0)
+            missing = c;
+        moved = moved || (*map)[c] != c;
+    }
+    if (found == 0 && n == info->classes) {
+        status = skv_classes_compare(ctx, g, info, who);
+        moved = false;
+    } else if (missing >= 0) {
+        status = skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec,
+                             "%s has the class '%.60s', which the %s does not know: it has %" PRId64 " of the %" PRId64
+                             " classes, and '%.60s' is one of its own",
+                             info->spec, info->class_names[missing], who, found, info->classes, list[0]);
+    } else if (moved || n > info->classes) {
+        moved = true;
+        skv_note(ctx, "%s: its %" PRId64 " classes are matched with the %" PRId64 " of the data by name", who, n,
+                 info->classes);
+    }
+done:
+    skive_class_names_free(ctx, list, n);
+    if (status != SKIVE_OK || !moved) {
+        skv_free(ctx, *map);
+        *map = NULL;
+    }
+    return status;
+}

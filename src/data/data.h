@@ -194,6 +194,11 @@ skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *
 /* A note if a class of the model has another name than the class of the set with the same number. `who`: "teacher". */
 skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
                                  const char *who);
+/* Of each class of the set its number in the model, by name: [info->classes], freed by skv_free. NULL where the numbers
+ * are the same, where one side has no names, and where no name is known though there are as many (then as above). What
+ * was done is noted. Errors: DATA (some of the names are known and some are not; both are named), MEMORY. */
+skive_status skv_classes_map(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
+                             const char *who, int64_t **map);
 /* Checks labels[total] (of `path`) against `known` classes, or counts the classes; sets ds->classes. */
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);

@@ -1,7 +1,10 @@
-/* Distillation by soft labels: an objective of two terms, the teacher's and the labels'. */
+/* Distillation: an objective of terms between a student and its teachers, and of the loss on the labels. */
 #include <skive/distill.h>
 
+#include <string.h>
+
 #include "distill/distill.h"
+#include "train/combine.h"
 #include "train/train.h"
 
 static const skv_option options_of_distillation[] = {
@@ -19,12 +22,143 @@ static const skv_option options_of_distillation[] = {
      .fallback = 0.7,
      SKV_FIELD(DOUBLE, skive_distill_options, alpha),
      .brief = "weight of the teacher in the loss"},
+    {.name = "terms",
+     .type = SKV_OPTION_TEXT,
+     SKV_FIELD(TEXT, skive_distill_options, terms),
+     .brief = "further terms of the loss, NAME:OPTIONS with more behind ';': hint, attention, relation ..."},
+    {.name = "combine",
+     .type = SKV_OPTION_RECORD,
+     .family = &skv_combine_family,
+     SKV_FIELD(TEXT, skive_distill_options, combine),
+     .brief = "how several teachers become one (default: mean, or weights where some are given)"},
 };
 
 const skv_table skv_distill_table = {"distill", options_of_distillation, SKV_LENGTH(options_of_distillation), NULL};
 
 skive_distill_options skive_distill_options_default(void) {
     return (skive_distill_options){.size = sizeof(skive_distill_options), .temperature = 4, .alpha = 0.7};
+}
+
+/* ---- the objective ---- */
+
+typedef struct lesson {
+    skive_context *ctx;
+    skv_teacher *teachers;
+    skv_term *terms;
+    skv_term_text *texts; /* to which the terms point */
+    double *alone;        /* [n_terms] */
+    size_t n_teachers, n_terms;
+} lesson;
+
+static void lesson_free(lesson *l) {
+    skv_free(l->ctx, l->teachers);
+    skv_free(l->ctx, l->terms);
+    skv_free(l->ctx, l->texts);
+    skv_free(l->ctx, l->alone);
+}
+
+static skive_status add_teachers(lesson *l, const skive_distill_options *o, const skive_graph *first,
+                                 const skive_graph *student) {
+    l->n_teachers = o->n_more_teachers + 1;
+    SKV_TRY(skv_alloc_array(l->ctx, l->n_teachers, sizeof *l->teachers, &l->teachers));
+    for (size_t i = 0; i < l->n_teachers; i++) {
+        const double weight = o->weights ? o->weights[i] : 0;
+        const skive_graph *graph = i ? o->more_teachers[i - 1] : first;
+        if (!(weight >= 0 && weight < 1e9))
+            return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "weights",
+                               "the weight of teacher %zu is %g; it must be 0 or more", i + 1, weight);
+        if (!graph) return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "more_teachers", "teacher %zu is missing", i + 1);
+        l->teachers[i] =
+            (skv_teacher){.graph = graph, .student = student, .weight = weight, .name = o->names ? o->names[i] : NULL};
+    }
+    if (o->combine && l->n_teachers < 2)
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "combine",
+                           "combine '%s' needs several teachers, and there is one", o->combine);
+    return SKIVE_OK;
+}
+
+/* The next of the terms in *text into one[size]; false behind the last. */
+static bool next_term(const char **text, char *one, size_t size) {
+    while (**text == ';' || **text == ' ') (*text)++;
+    if (!**text) return false;
+    const size_t length = strcspn(*text, ";"), n = length < size ? length : size - 1;
+    memcpy(one, *text, n);
+    one[n] = 0;
+    *text += length;
+    return true;
+}
+
+static skive_status parse_terms(lesson *l, const skive_distill_options *o, size_t most) {
+    char one[sizeof l->texts->text + 1];
+    const char *rest = o->terms ? o->terms : "";
+    for (size_t k = 0; k < most && next_term(&rest, one, sizeof one); k++) {
+        SKV_TRY(
+            skv_term_parse(l->ctx, one, o->temperature, &l->texts[k], &l->terms[l->n_terms], &l->alone[l->n_terms]));
+        l->n_terms++;
+    }
+    return SKIVE_OK;
+}
+
+/* A term that has the first part of the run alone ends there, and the others begin. */
+static skive_status share_run(lesson *l) {
+    size_t first = l->n_terms;
+    for (size_t i = 0; i < l->n_terms; i++) {
+        if (l->alone[i] == 0) continue;
+        if (first < l->n_terms)
+            return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "terms",
+                               "'%s' and '%s' cannot both have the first part of the run alone",
+                               l->terms[first].loss->name, l->terms[i].loss->name);
+        first = i;
+    }
+    for (size_t i = 0; i < l->n_terms && first < l->n_terms; i++) {
+        if (i == first)
+            l->terms[i].until = l->alone[first];
+        else
+            l->terms[i].from = l->alone[first];
+    }
+    if (first < l->n_terms)
+        skv_note(l->ctx, "the first %.4g %% of the run have the term '%s' alone", 100 * l->alone[first],
+                 l->terms[first].loss->name);
+    return SKIVE_OK;
+}
+
+static skive_status add_terms(lesson *l, const skive_distill_options *o) {
+    size_t most = 1;
+    for (const char *at = o->terms; at && *at; at++) most += *at == ';';
+    SKV_TRY(skv_alloc_array(l->ctx, most + 2, sizeof *l->terms, &l->terms));
+    SKV_TRY(skv_alloc_array(l->ctx, most + 2, sizeof *l->alone, &l->alone));
+    SKV_TRY(skv_alloc_array(l->ctx, most, sizeof *l->texts, &l->texts));
+    skv_soft_labels_terms(o->alpha, o->temperature, l->terms);
+    l->terms[0].teacher = SKV_ALL_TEACHERS;
+    l->n_terms = 2;
+    SKV_TRY(parse_terms(l, o, most));
+    if (o->alpha == 0 && l->n_terms > 2) { /* soft labels without a weight are not computed */
+        l->terms[0] = l->terms[1];
+        memmove(&l->terms[1], &l->terms[2], (l->n_terms - 2) * sizeof *l->terms);
+        memmove(&l->alone[1], &l->alone[2], (l->n_terms - 2) * sizeof *l->alone);
+        l->n_terms--;
+    } else if (o->alpha == 0) {
+        skv_note(l->ctx, "alpha is 0 and there are no further terms: the teacher has no effect");
+    }
+    return share_run(l);
+}
+
+static skive_status run(skive_context *ctx, const lesson *l, const skive_distill_options *o, skive_graph *student,
+                        skive_dataset *train, skive_dataset *validation, const skive_train_options *how,
+                        skive_train_report *report) {
+    const skv_objective objective = {.terms = l->terms,
+                                     .n_terms = l->n_terms,
+                                     .teachers = l->teachers,
+                                     .n_teachers = l->n_teachers,
+                                     .combine = o->combine};
+    const skv_fit fit = {.model = student,
+                         .train = train,
+                         .validation = validation,
+                         .options = how,
+                         .objective = &objective,
+                         .may_grow = true,
+                         .what = "distill"};
+    return skv_fit_run(ctx, &fit, report);
 }
 
 skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher, skive_dataset *train,
@@ -38,17 +172,14 @@ skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive
     SKV_TRY(skv_table_resolve(ctx, &skv_distill_table, &o));
     SKV_TRY(skv_train_options_take(ctx, o.train, &how));
     SKV_TRY(skv_train_options_check(ctx, &how));
-    SKV_TRY(skive_graph_to_inference(student));
-    const skv_teacher from = {.graph = teacher, .student = student};
-    skv_term terms[2];
-    skv_soft_labels_terms(o.alpha, o.temperature, terms);
-    const skv_objective objective = {.terms = terms, .n_terms = 2, .teachers = &from, .n_teachers = 1};
-    const skv_fit fit = {.model = student,
-                         .train = train,
-                         .validation = validation,
-                         .options = &how,
-                         .objective = &objective,
-                         .may_grow = true,
-                         .what = "distill"};
-    return skv_fit_run(ctx, &fit, report);
+    SKV_NEED(ctx, "more_teachers", o.more_teachers || !o.n_more_teachers);
+    lesson l = {.ctx = ctx};
+    skive_status status;
+    SKV_GO(status, done, add_teachers(&l, &o, teacher, student));
+    SKV_GO(status, done, add_terms(&l, &o));
+    SKV_GO(status, done, skive_graph_to_inference(student));
+    status = run(ctx, &l, &o, student, train, validation, &how, report);
+done:
+    lesson_free(&l);
+    return status;
 }

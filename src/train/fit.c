@@ -60,6 +60,8 @@ static skive_status build_trainer(fit_state *s) {
                                        .logits = p->logits,
                                        .updates = p->updates,
                                        .n_updates = p->n_updates,
+                                       .memories = p->memories.items,
+                                       .n_memories = p->memories.n,
                                        .options = s->o,
                                        .rules = s->rules.items,
                                        .n_rules = s->rules.n,
@@ -134,8 +136,8 @@ static skive_status feed_courses(fit_state *s, double epoch) {
     const skv_objective *objective = s->fit->objective;
     for (size_t i = 0; i < objective->n_terms; i++) {
         const skv_term *t = &objective->terms[i];
-        if (!t->course) continue;
-        float factor = (float)skv_schedule_factor(t->course, s->o, epoch);
+        if (!s->problem.courses[i]) continue;
+        float factor = (float)skv_term_factor(t, s->o, epoch);
         const skive_tensor scalar = {.dtype = SKIVE_F32, .data = &factor};
         SKV_TRY(skv_trainer_feed(s->trainer, s->problem.courses[i]->name, &scalar));
     }

@@ -7,7 +7,8 @@
 
 #include "graph/unknown.h"
 #include "tensor/tensor.h"
-#include "train/train.h"
+#include "train/combine.h"
+#include "train/terms/term.h"
 
 static const skv_term on_labels = {.weight = 1, .temperature = 1};
 const skv_objective skv_objective_labels = {.terms = &on_labels, .n_terms = 1};
@@ -41,10 +42,11 @@ skive_status skv_objective_check(skive_context *ctx, const skv_objective *o) {
         if (!isfinite(t->weight) || t->weight < 0)
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name, "the weight of term '%s' is %g; it must be 0 or more",
                                name, t->weight);
-        if (needs_teacher(t) && t->teacher >= o->n_teachers)
-            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name, "term '%s' needs a teacher, and there are %zu", name,
+        if (needs_teacher(t) && (t->teacher == SKV_ALL_TEACHERS ? o->n_teachers < 1 : t->teacher >= o->n_teachers))
+            return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name, "term '%s' needs teacher %zu, and there %s %zu", name,
+                               t->teacher == SKV_ALL_TEACHERS ? 1 : t->teacher + 1, o->n_teachers == 1 ? "is" : "are",
                                o->n_teachers);
-        if (t->loss && t->loss->needs_features && (!t->feature || !t->example))
+        if (t->loss && t->loss->needs_features && !t->pairs && (!t->feature || !t->example))
             return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, name,
                                "term '%s' compares a value of the model with one of the teacher; name both", name);
     }
@@ -60,39 +62,14 @@ skive_value *skv_term_parameter(skv_builder *b, const skv_loss_args *a, const ch
     if (b->status != SKIVE_OK) return NULL;
     (void)snprintf(name, sizeof name, "%s.%s", a->name, what);
     b->status = skv_graph_unique_name(b->graph, name, &unique);
-    if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, SKIVE_F32, rank, dims, &s);
+    const skive_dtype dtype = a->feature ? a->feature->type.dtype : a->logits ? a->logits->type.dtype : SKIVE_F32;
+    if (b->status == SKIVE_OK) b->status = skv_storage_create(b->graph->ctx, dtype, rank, dims, &s);
     if (b->status != SKIVE_OK) return NULL;
     const uint64_t stream = skv_hash64(unique, strlen(unique), 0);
     for (int64_t i = 0; i < skive_tensor_count(&s->tensor); i++)
         skive_tensor_set(&s->tensor, i, deviation * skv_rng_normal(a->seed, stream, (uint64_t)i));
     skive_value *v = skv_emit_param(b, unique, s);
     if (b->status == SKIVE_OK) b->status = skive_value_set_trainable(v, true);
-    return v;
-}
-
-/* Names that begin with the prefix, without it. */
-static skive_status fail_no_value(const skive_graph *g, const char *who, const char *prefix, const char *name) {
-    const size_t length = strlen(prefix);
-    const char **names = NULL;
-    char none[64];
-    SKV_TRY(skv_alloc_array(g->ctx, (size_t)g->n_values + 1, sizeof *names, &names));
-    for (uint32_t i = 0; i < g->n_values; i++) {
-        const skive_value *v = g->values[i];
-        names[i] = !v->storage && strncmp(v->name, prefix, length) == 0 ? v->name + length : NULL;
-    }
-    (void)snprintf(none, sizeof none, "%s has no value", who);
-    const skive_status status = skv_fail_no_such(g->ctx, SKIVE_ERR_NOT_FOUND, none, name, names, g->n_values);
-    skv_free(g->ctx, names);
-    return status;
-}
-
-/* The value that a term names. */
-static skive_value *bound(skv_builder *b, const char *who, const char *prefix, const char *name) {
-    char full[1024];
-    if (b->status != SKIVE_OK || !name) return NULL;
-    (void)snprintf(full, sizeof full, "%s%s", prefix, name);
-    skive_value *v = skive_graph_find_value(b->graph, full);
-    if (!v) b->status = fail_no_value(b->graph, who, prefix, name);
     return v;
 }
 
@@ -108,7 +85,7 @@ static skive_value *build_loss(skv_builder *b, const skv_loss *loss, skv_loss_ar
 static skive_value *weigh(skv_builder *b, const skv_term *t, size_t index, skive_value *loss, skive_value **course) {
     const skive_dtype dtype = SKIVE_F32;
     if (t->weight != 1) loss = skv_emit(b, "Mul", SKV_IN(loss, skv_emit_scalar(b, dtype, t->weight)), SKV_NONE);
-    if (!t->course || b->status != SKIVE_OK) return loss;
+    if (!skv_term_changes(t) || b->status != SKIVE_OK) return loss;
     const skive_type scalar = {.dtype = dtype, .rank = 0};
     char name[48];
     (void)snprintf(name, sizeof name, "skive.term.%zu.weight", index);
@@ -116,13 +93,63 @@ static skive_value *weigh(skv_builder *b, const skv_term *t, size_t index, skive
     return skv_emit(b, "Mul", SKV_IN(loss, *course), SKV_NONE);
 }
 
+/* The teachers in the training graph. */
+typedef struct lessons {
+    skv_merged_teacher *teachers;
+    skive_value **scores;   /* [outputs][teachers] */
+    skv_combined *combined; /* [outputs], of several teachers */
+    size_t n;
+    uint32_t end; /* values with lower numbers are the model's */
+} lessons;
+
+/* What a term's teacher says, or all of them. */
+static skive_value *taught(skv_builder *b, const skv_term *t, const skv_loss *loss, const skv_loss_site *at,
+                           size_t which, const lessons *l, double temperature) {
+    if (!loss->needs_teacher) return NULL;
+    if (t->teacher == SKV_ALL_TEACHERS && l->n > 1)
+        return skv_combine_scores(b, &l->combined[which], at, temperature, loss->mixes);
+    return l->scores[which * l->n + (t->teacher == SKV_ALL_TEACHERS ? 0 : t->teacher)];
+}
+
+/* The sum over the pairs of values that the term compares. */
+static skive_value *build_pairs(skv_builder *b, const skv_term *t, const skv_loss *loss, const skv_loss_args *args,
+                                const lessons *l) {
+    skv_pair pairs[SKV_PAIRS_MOST];
+    skive_value *sum = NULL;
+    size_t n = 0;
+    const skv_merged_teacher *from = &l->teachers[t->teacher == SKV_ALL_TEACHERS ? 0 : t->teacher];
+    if (b->status == SKIVE_OK)
+        b->status = skv_term_pairs(b->graph->ctx, b->graph, t, loss, args->logits, l->end, from, pairs, &n);
+    for (size_t i = 0; i + loss->two < n && b->status == SKIVE_OK; i++) {
+        skv_loss_args one = *args;
+        char name[100];
+        (void)snprintf(name, sizeof name, i ? "%s.%zu" : "%s", args->name, i + 1);
+        one.name = name;
+        one.feature = pairs[i].student;
+        one.example = pairs[i].teacher;
+        one.next_feature = loss->two ? pairs[i + 1].student : NULL;
+        one.next_example = loss->two ? pairs[i + 1].teacher : NULL;
+        skive_value *part = loss->build(b, &one);
+        sum = sum && b->status == SKIVE_OK ? skv_emit(b, "Add", SKV_IN(sum, part), SKV_NONE) : part;
+    }
+    return sum;
+}
+
+/* The options of a loss in the text form of the term. */
+static skive_status options_of(skive_context *ctx, const skv_term *t, const skv_loss **loss, const char *text,
+                               skv_option_values *values) {
+    skv_options_default((*loss)->options, (*loss)->n_options, values);
+    if (!text) return SKIVE_OK;
+    if (!t->loss || skv_teaching_find(t->loss->name) != t->loss) return skv_loss_pick(ctx, text, loss, values);
+    return skv_family_pick(ctx, &skv_teaching_family, "term", text, NULL, values);
+}
+
 /* A term on output `which` (0: that of `first`). */
 static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t index, const skv_loss_site *first,
-                             size_t which, const skv_merged_teacher *teachers) {
+                             size_t which, const lessons *l) {
     const skv_term *t = &o->terms[index];
     const skv_loss_site *at = which ? &first->more[which - 1] : first;
     const skv_loss *loss = t->loss ? t->loss : at->loss ? at->loss : skv_loss_for(at->options, at->head);
-    const skv_merged_teacher *from = needs_teacher(t) ? &teachers[t->teacher] : NULL;
     const char *text = t->loss ? t->text : at->loss ? at->loss_text : at->options->loss;
     skv_option_values values;
     char name[80];
@@ -130,15 +157,12 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
         (void)snprintf(name, sizeof name, "skive.term.%zu.output%zu.%s", index, which + 1, loss->name);
     else
         (void)snprintf(name, sizeof name, "skive.term.%zu.%s", index, loss->name);
-    skv_options_default(loss->options, loss->n_options, &values);
-    if (text) b->status = skv_loss_pick(b->graph->ctx, text, &loss, &values);
+    b->status = options_of(b->graph->ctx, t, &loss, text, &values);
+    if (b->status != SKIVE_OK) return NULL;
     skv_loss_args args = {.logits = at->logits,
                           .output = at->head->value,
                           .labels = at->labels,
                           .indices = at->indices,
-                          .teacher = !from   ? NULL
-                                     : which ? from->more[which - 1]
-                                             : from->scores,
                           .label_smoothing = at->options->label_smoothing,
                           .temperature = t->temperature,
                           .sigmoid = skv_head_is_sigmoid(at->head),
@@ -148,43 +172,87 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
                           .scale = at->scale,
                           .class_weights = at->class_weights,
                           .n_classes = at->targets->info.classes,
+                          .samples = (int64_t)at->targets->info.count,
+                          .memories = first->memories,
+                          .who = loss->name,
                           .name = name,
                           .seed = at->options->seed};
     if (t->loss && skv_option_given(&values, "smoothing")) args.label_smoothing = skv_option_real(&values, "smoothing");
-    args.feature = bound(b, "the model", "", t->feature);
-    if (from) args.example = bound(b, "the teacher", from->prefix, t->example);
+    if (skv_option_given(&values, "temperature") && loss->mixes) args.temperature = skv_term_temperature(&args);
+    args.teacher = taught(b, t, loss, at, which, l, args.temperature);
     if (b->status != SKIVE_OK) return NULL;
-    skive_value *value = build_loss(b, loss, &args, at->head);
+    skive_value *value =
+        loss->needs_features ? build_pairs(b, t, loss, &args, l) : build_loss(b, loss, &args, at->head);
     if (at->weight == 1 || b->status != SKIVE_OK) return value;
     return skv_emit(b, "Mul", SKV_IN(value, skv_emit_scalar(b, SKIVE_F32, at->weight)), SKV_NONE);
 }
 
 /* On all outputs that are trained; a term on a value inside the model is there once. */
 static skive_value *build_term(skv_builder *b, const skv_objective *o, size_t index, const skv_loss_site *at,
-                               const skv_merged_teacher *teachers, skive_value **course) {
+                               const lessons *l, skive_value **course) {
     const skv_term *t = &o->terms[index];
     const bool inside = t->loss && t->loss->needs_features;
-    skive_value *sum = build_on(b, o, index, at, 0, teachers);
+    skive_value *sum = build_on(b, o, index, at, 0, l);
     for (size_t k = 1; k <= at->n_more && !inside && b->status == SKIVE_OK; k++)
-        sum = skv_emit(b, "Add", SKV_IN(sum, build_on(b, o, index, at, k, teachers)), SKV_NONE);
+        sum = skv_emit(b, "Add", SKV_IN(sum, build_on(b, o, index, at, k, l)), SKV_NONE);
     return b->status == SKIVE_OK ? weigh(b, t, index, sum, course) : NULL;
+}
+
+static bool combines(const skv_objective *o) {
+    for (size_t i = 0; i < o->n_terms; i++)
+        if (o->terms[i].loss && o->terms[i].loss->needs_teacher && o->terms[i].teacher == SKV_ALL_TEACHERS)
+            return o->n_teachers > 1;
+    return false;
+}
+
+static void merge_all(skv_builder *b, const skv_objective *o, const skv_loss_site *at, lessons *l) {
+    skive_context *ctx = b->graph->ctx;
+    const size_t outputs = at->n_more + 1;
+    l->n = o->n_teachers;
+    l->end = b->graph->n_values;
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, o->n_teachers + 1, sizeof *l->teachers, &l->teachers);
+    if (b->status == SKIVE_OK)
+        b->status = skv_alloc_array(ctx, (o->n_teachers + 1) * outputs, sizeof(skive_value *), &l->scores);
+    if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, outputs, sizeof *l->combined, &l->combined);
+    for (size_t i = 0; i < o->n_teachers && b->status == SKIVE_OK; i++) {
+        skv_teacher_merge(b, &o->teachers[i], i, at, &l->teachers[i]);
+        for (size_t k = 0; k < outputs && b->status == SKIVE_OK; k++)
+            l->scores[k * o->n_teachers + i] = k ? l->teachers[i].more[k - 1] : l->teachers[i].scores;
+    }
+    for (size_t k = 0; k < outputs && combines(o) && b->status == SKIVE_OK; k++)
+        skv_combine_build(b, o, k ? &at->more[k - 1] : at, l->scores + k * o->n_teachers, &l->combined[k]);
+}
+
+static void end_lessons(skive_context *ctx, const skv_objective *o, size_t outputs, lessons *l) {
+    for (size_t i = 0; l->teachers && i < o->n_teachers; i++) skv_free(ctx, l->teachers[i].more);
+    for (size_t k = 0; l->combined && k < outputs; k++) skv_free(ctx, l->combined[k].weights);
+    skv_free(ctx, l->teachers);
+    skv_free(ctx, l->scores);
+    skv_free(ctx, l->combined);
 }
 
 skive_value *skv_objective_build(skv_builder *b, const skv_objective *o, const skv_loss_site *at,
                                  skive_value **course) {
-    skv_merged_teacher *teachers = NULL;
+    lessons l = {.n = 0};
     skive_value *sum = NULL;
-    if (b->status == SKIVE_OK)
-        b->status = skv_alloc_array(b->graph->ctx, o->n_teachers + 1, sizeof *teachers, &teachers);
-    for (size_t i = 0; i < o->n_teachers && b->status == SKIVE_OK; i++)
-        skv_teacher_merge(b, &o->teachers[i], i, at, &teachers[i]);
+    merge_all(b, o, at, &l);
     for (size_t i = 0; i < o->n_terms && b->status == SKIVE_OK; i++) {
-        skive_value *term = build_term(b, o, i, at, teachers, &course[i]);
+        skive_value *term = build_term(b, o, i, at, &l, &course[i]);
         sum = sum && b->status == SKIVE_OK ? skv_emit(b, "Add", SKV_IN(sum, term), SKV_NONE) : term;
     }
-    for (size_t i = 0; teachers && i < o->n_teachers; i++) skv_free(b->graph->ctx, teachers[i].more);
-    skv_free(b->graph->ctx, teachers);
+    for (size_t k = 0; l.combined && k <= at->n_more && b->status == SKIVE_OK; k++)
+        if (l.combined[k].more) sum = skv_emit(b, "Add", SKV_IN(sum, l.combined[k].more), SKV_NONE);
+    end_lessons(b->graph->ctx, o, at->n_more + 1, &l);
     return b->status == SKIVE_OK ? sum : NULL;
+}
+
+bool skv_term_changes(const skv_term *t) { return t->course || t->from > 0 || t->until > 0; }
+
+double skv_term_factor(const skv_term *t, const skive_train_options *o, double epoch) {
+    const double part = o->epochs > 0 ? epoch / o->epochs : 0;
+    if (part <= t->from && t->from > 0) return 0;
+    if (t->until > 0 && part > t->until) return 0;
+    return t->course ? skv_schedule_factor(t->course, o, epoch) : 1;
 }
 
 void skv_objective_settings(const skv_objective *o, skv_text *out) {
@@ -200,12 +268,23 @@ void skv_objective_settings(const skv_objective *o, skv_text *out) {
                        t->feature ? ", value " : "", t->feature ? t->feature : "", t->example ? ", teacher's " : "",
                        t->example ? t->example : "");
         skv_settings_text(out, what, text);
+        if (t->from > 0 || t->until > 0 || t->teacher) {
+            (void)snprintf(what, sizeof what, "term %zu's part of the run and teacher", i + 1);
+            (void)snprintf(text, sizeof text, "%.17g to %.17g, %d", t->from, t->until,
+                           t->teacher == SKV_ALL_TEACHERS ? 0 : (int)t->teacher + 1);
+            skv_settings_text(out, what, text);
+        }
     }
+    if (o->combine) skv_settings_text(out, "combine", o->combine);
     for (size_t i = 0; i < o->n_teachers; i++) {
         const skive_graph *g = o->teachers[i].graph;
-        char what[32];
+        char what[48];
         (void)snprintf(what, sizeof what, i ? "teacher %zu" : "teacher", i + 1);
         skv_settings_hash(out, what, skv_settings_model(g));
+        if (o->teachers[i].weight > 0) {
+            (void)snprintf(what, sizeof what, "weight of teacher %zu", i + 1);
+            skv_settings_number(out, what, o->teachers[i].weight);
+        }
         skv_settings_input(out, "teacher-", g);
     }
 }

@@ -20,10 +20,13 @@ typedef struct skv_loss_args {
     skive_value *output; /* what the model gives out, for losses on that; NULL: the logits */
     skive_value *labels; /* i64 [n] classes, or [n][places] of which -1 does not count; or f32 targets, which for losses
                              on classes are probabilities [n][classes] */
-    skive_value *teacher; /* logits (of "mse" the output) of a teacher; NULL when there is none */
-    skive_value *feature; /* a value of the trained model that the term names; NULL: none */
-    skive_value *example; /* the teacher's value for it; NULL: none */
-    skive_value *indices; /* i64 [n]: the samples' numbers in the data set; NULL unless the loss needs them */
+    skive_value *teacher;                     /* logits (of "mse" the output) of a teacher; NULL when there is none */
+    skive_value *feature;                     /* a value of the trained model that the term names; NULL: none */
+    skive_value *example;                     /* the teacher's value for it; NULL: none */
+    skive_value *next_feature, *next_example; /* of a loss on two values each: the later ones */
+    skive_value *indices;          /* i64 [n]: the samples' numbers in the data set; NULL unless the loss needs them */
+    int64_t samples;               /* of the data set */
+    struct skv_memories *memories; /* of the run; see skv_term_memory */
     double label_smoothing, temperature;
     bool sigmoid;                     /* each score by itself, not a softmax over all */
     bool blank_last;                  /* of sequences: the last class is the blank */
@@ -32,9 +35,21 @@ typedef struct skv_loss_args {
     const skv_target_scale *scale;    /* of "mse": what differences are divided by; NULL: 1 */
     const double *class_weights;      /* of class labels, [n_classes]; NULL: 1 */
     int64_t n_classes;
+    const char *who;  /* the loss, for messages */
     const char *name; /* unique in the objective: parameters of the term's own are called NAME.something */
     uint64_t seed;    /* for their first numbers */
 } skv_loss_args;
+
+/* Which values of model and teacher belong together. */
+typedef enum skv_pairing {
+    SKV_PAIR_NONE,
+    SKV_PAIR_STAGES,   /* the last maps of each size */
+    SKV_PAIR_MIDDLE,   /* of those pairs the middle one */
+    SKV_PAIR_DEEPEST,  /* of those pairs the last one */
+    SKV_PAIR_LAST,     /* what the last layer reads */
+    SKV_PAIR_STEPS,    /* hidden states of Transformer blocks and of recurrent layers */
+    SKV_PAIR_ATTENTION /* scores of attention, before the softmax */
+} skv_pairing;
 
 typedef struct skv_loss {
     const char *name, *brief;
@@ -47,6 +62,11 @@ typedef struct skv_loss {
     bool raw;            /* of those: with the targets as they are, never standardised */
     const char *kind;    /* what it makes of the output (skive/output.h), "embedding"; NULL: scores or values */
     bool weighs;         /* knows weights of the classes */
+    /* Of teaching terms (terms.inc): */
+    double weight;     /* beside the other terms, where none is given; 0: 1 */
+    skv_pairing pairs; /* the values that belong together where none are named */
+    bool mixes;        /* several teachers are combined as probabilities at its temperature, otherwise as scores */
+    bool two;          /* two values each are compared: those of a pair and those of the next */
     /* A scalar, mean over the batch. Trainable parameters that it adds to the graph are trained along and are not part
      * of the model. NULL with the builder's status set. */
     skive_value *(*build)(skv_builder *b, const skv_loss_args *args);
@@ -88,6 +108,26 @@ const char *skv_loss_name(size_t i);
 const skv_loss *skv_loss_find(const char *name);
 extern const skv_family skv_loss_family;
 
+/* ---- teaching terms: the records of terms.inc ---- */
+
+/* Losses between a model and a teacher. */
+typedef skv_loss skv_teaching;
+size_t skv_teaching_count(void);
+const skv_teaching *skv_teaching_at(size_t i);
+const char *skv_teaching_name(size_t i);
+const skv_teaching *skv_teaching_find(const char *name);
+extern const skv_family skv_teaching_family;
+
+/* Numbers that a term keeps from step to step: after each step the parameter becomes `next`. */
+typedef struct skv_memory {
+    skive_value *parameter, *next;
+} skv_memory;
+enum { SKV_MEMORIES_MOST = 32 };
+typedef struct skv_memories {
+    skv_memory items[SKV_MEMORIES_MOST];
+    size_t n;
+} skv_memories;
+
 /* ---- terms ---- */
 
 /* A loss, its weight, and the values that it is bound to. */
@@ -96,16 +136,32 @@ typedef struct skv_term {
     const char *text;           /* its text form with options, "huber:delta=2"; NULL: the defaults */
     double weight;              /* of the sum; 1 */
     const skv_schedule *course; /* factor on the weight as the run goes on; NULL: it stays */
-    size_t teacher;             /* which of the objective's teachers */
-    const char *feature;        /* name of a value of the model; NULL: none */
+    size_t teacher;             /* which of the objective's teachers; SKV_ALL_TEACHERS: all of them, combined */
+    const char *feature;        /* name of a value of the model; NULL: none. Several, or patterns, with '+' between */
     const char *example;        /* of the teacher */
+    bool pairs;                 /* the values are found by the loss's `pairs` instead */
     double temperature;         /* 1 */
+    double from, until;         /* part of the run in which it counts; until 0: to the end */
 } skv_term;
+#define SKV_ALL_TEACHERS SIZE_MAX
+bool skv_term_changes(const skv_term *t); /* does its weight change in the run? */
+double skv_term_factor(const skv_term *t, const skive_train_options *o, double epoch); /* on its weight */
+
+/* Parses "hint:teacher=a,student=b,weight=1" (terms.inc). `temperature` is for those that give none. The names that the
+ * term points to are in *store. `alone`: the part of the run that it has for itself, 0: none. Errors: ARGUMENT. */
+typedef struct skv_term_text {
+    char text[512], feature[256], example[256];
+    skv_option_values values;
+} skv_term_text;
+skive_status skv_term_parse(skive_context *ctx, const char *text, double temperature, skv_term_text *store,
+                            skv_term *out, double *alone);
 
 /* A model that teaches. Its nodes are merged into the training graph, frozen and in inference form. */
 typedef struct skv_teacher {
     const skive_graph *graph;   /* only read */
     const skive_graph *student; /* its metadata say what its input is */
+    double weight;              /* among several; 0: an equal share of what the others leave */
+    const char *name;           /* for messages: a file; NULL: "teacher" with its number */
 } skv_teacher;
 
 typedef struct skv_objective {
@@ -113,6 +169,7 @@ typedef struct skv_objective {
     size_t n_terms;
     const skv_teacher *teachers;
     size_t n_teachers;
+    const char *combine; /* how several teachers become one (combines.inc); NULL: mean */
 } skv_objective;
 /* The loss on the labels alone. */
 extern const skv_objective skv_objective_labels;
@@ -141,6 +198,7 @@ typedef struct skv_loss_site {
     const struct skv_goals *goals;    /* all outputs that are trained; NULL: this is the only one */
     const struct skv_loss_site *more; /* the sites of the others, in the order of the goals */
     size_t n_more;
+    skv_memories *memories; /* of the terms; filled when they are built */
 } skv_loss_site;
 /* A scalar, or NULL with the builder's status set. course[i] gets the input (a scalar) of the factor on term i, NULL
  * where it stays; [n_terms] */
@@ -159,10 +217,16 @@ typedef struct skv_merged_teacher {
     skive_value *scores; /* its logits; of the task VALUES its output */
     skive_value **more;  /* [site->n_more] the same for the other outputs; freed by skv_free */
     char prefix[24];     /* of the names of its values there */
+    uint32_t first, end; /* numbers of its values there */
+    int64_t *classes;    /* while it is merged: its number of each class of the data; NULL: the same */
 } skv_merged_teacher;
 /* Merges teacher `index` into the builder's graph. */
 void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const skv_loss_site *at,
                        skv_merged_teacher *out);
+/* A copy of a teacher whose images have another size than the data's, with a Resize before its input; *out NULL where
+ * nothing is to be done. A note tells it. */
+skive_status skv_teacher_resize(skive_context *ctx, const skive_graph *teacher, const skive_dataset_info *info,
+                                skive_graph **out);
 /* The student's inputs as the teacher takes them: [teacher_feeds->n], freed by skv_free; the feeds are freed by the
  * caller. NULL with the builder's status set. */
 skive_value **skv_teacher_inputs(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,

@@ -181,6 +181,7 @@ static skive_status build_loss(const skv_problem_setup *s, skv_problem *p, skv_l
     p->logits = sites[0].logits;
     sites[0].more = sites + 1;
     sites[0].n_more = n - 1;
+    sites[0].memories = &p->memories;
     p->loss = b.status == SKIVE_OK ? skv_objective_build(&b, s->objective, &sites[0], p->courses) : NULL;
     return b.status;
 }

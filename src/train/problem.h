@@ -36,6 +36,7 @@ typedef struct skv_problem {
     skv_head head;
     skv_stat_update *updates; /* of statistics; freed by skv_problem_free */
     size_t n_updates;
+    skv_memories memories; /* of the terms */
     skive_value **courses; /* [terms of the objective] input of a factor, or NULL */
 } skv_problem;
 /* Errors: DATA (targets that do not fit the model), SHAPE, ARGUMENT, UNSUPPORTED. */

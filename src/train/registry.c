@@ -7,6 +7,9 @@
 #define X(id) extern const skv_loss skv_loss_##id;
 #include "train/losses.inc"
 #undef X
+#define X(id) extern const skv_teaching skv_loss_##id;
+#include "train/terms.inc"
+#undef X
 #define X(id) extern const skv_optimizer skv_optimizer_##id;
 #include "train/optimizers.inc"
 #undef X
@@ -20,6 +23,11 @@
 static const skv_loss *const losses[] = {
 #define X(id) &skv_loss_##id,
 #include "train/losses.inc"
+#undef X
+};
+static const skv_teaching *const terms[] = {
+#define X(id) &skv_loss_##id,
+#include "train/terms.inc"
 #undef X
 };
 static const skv_optimizer *const optimizers[] = {
@@ -39,10 +47,12 @@ static const skv_recast *const recasts[] = {
 };
 
 SKV_FAMILY(loss, losses, "loss")
+SKV_FAMILY(teaching, terms, "term")
 SKV_FAMILY(optimizer, optimizers, "optimizer")
 SKV_FAMILY(schedule, schedules, "schedule of the learning rate")
 
 SKV_LIST_ACCESS(loss, losses)
+SKV_LIST_ACCESS(teaching, terms)
 SKV_LIST_ACCESS(optimizer, optimizers)
 SKV_LIST_ACCESS(schedule, schedules)
 SKV_LIST_ACCESS(recast, recasts)

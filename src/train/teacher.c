@@ -38,7 +38,7 @@ static skive_status merge(skv_builder *b, const skv_teacher *t, const skv_loss_s
     skive_context *ctx = b->graph->ctx;
     skive_value **map = NULL;
     SKV_TRY(find_heads(ctx, teacher, at, heads));
-    SKV_TRY(skv_classes_compare(ctx, t->graph, &at->targets->info, "teacher"));
+    SKV_TRY(skv_classes_map(ctx, t->graph, &at->targets->info, t->name ? t->name : "teacher", &out->classes));
     SKV_TRY(skv_graph_merge(b->graph, teacher, out->prefix, inputs, &map));
     for (uint32_t i = 0; i < teacher->n_values; i++) {
         if (map[i]) map[i]->trainable = false;
@@ -75,12 +75,29 @@ static skive_status check_scores(skive_context *ctx, const skive_type *input, co
                     (long long)(t / samples), (long long)(s / samples));
 }
 
+/* Scores in the order of the data's classes, with map[class] the teacher's number. */
+static skive_value *in_order(skv_builder *b, skive_value *scores, const int64_t *map, const skv_loss_site *at) {
+    if (!map || b->status != SKIVE_OK || scores->type.rank != 2) return scores;
+    const int64_t axis = 1, classes = at->targets->info.classes;
+    if (scores->type.dims[1].size <= 1) return scores;
+    for (int64_t c = 0; c < classes; c++) {
+        if (map[c] < scores->type.dims[1].size) continue;
+        b->status =
+            SKV_FAIL(b->graph->ctx, SKIVE_ERR_SHAPE, "the teacher's metadata name more classes than its %lld scores",
+                     (long long)scores->type.dims[1].size);
+        return NULL;
+    }
+    return skv_emit(b, "Gather", SKV_IN(scores, skv_emit_ints(b, map, (size_t)classes)),
+                    SKV_ATTRS(SKV_INT("axis", axis)));
+}
+
 /* The scores of one of the teacher's outputs, as the student's at `at` can learn from them. */
-static skive_value *scores_of(skv_builder *b, const skv_head *head, const skv_loss_site *at) {
+static skive_value *scores_of(skv_builder *b, const skv_head *head, const skv_loss_site *at, const int64_t *map) {
     skive_context *ctx = b->graph->ctx;
     b->status = check_heads(ctx, head, at->head);
     if (b->status != SKIVE_OK) return NULL;
     skive_value *scores = at->head->task == SKIVE_TASK_VALUES ? head->value : skv_head_logits(b, head);
+    scores = in_order(b, scores, map, at);
     if (b->status == SKIVE_OK) b->status = check_scores(ctx, &at->inputs[0]->type, scores, at->logits);
     return b->status == SKIVE_OK ? scores : NULL;
 }
@@ -93,19 +110,28 @@ void skv_teacher_merge(skv_builder *b, const skv_teacher *t, size_t index, const
     skive_graph *teacher = NULL;
     *out = (skv_merged_teacher){.head = {0}};
     (void)snprintf(out->prefix, sizeof out->prefix, index ? "teacher%zu." : "teacher.", index + 1);
-    skive_value **inputs = skv_teacher_inputs(b, t, at, &feeds);
-    if (b->status == SKIVE_OK) b->status = bind_teacher(ctx, t->graph, &feeds, &at->inputs[0]->type, &teacher);
+    skive_graph *sized = NULL;
+    skv_teacher fitting = *t;
+    if (b->status == SKIVE_OK) b->status = skv_teacher_resize(ctx, t->graph, &at->targets->info, &sized);
+    if (sized) fitting.graph = sized;
+    skive_value **inputs = skv_teacher_inputs(b, &fitting, at, &feeds);
+    if (b->status == SKIVE_OK) b->status = bind_teacher(ctx, fitting.graph, &feeds, &at->inputs[0]->type, &teacher);
     skv_feeds_free(&feeds);
     if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, at->n_more + 1, sizeof *heads, &heads);
     if (b->status == SKIVE_OK) b->status = skv_alloc_array(ctx, at->n_more + 1, sizeof(skive_value *), &out->more);
+    out->first = b->graph->n_values;
     if (b->status == SKIVE_OK) b->status = merge(b, t, at, inputs, teacher, heads, out);
+    out->end = b->graph->n_values;
     skv_free(ctx, inputs);
     skive_graph_free(teacher);
+    skive_graph_free(sized);
     for (size_t k = 0; k <= at->n_more && b->status == SKIVE_OK; k++) {
         const skv_loss_site *one = k ? &at->more[k - 1] : at;
         skive_value **to = k ? &out->more[k - 1] : &out->scores;
-        *to = scores_of(b, &heads[k], one);
+        *to = scores_of(b, &heads[k], one, at->n_more ? NULL : out->classes);
     }
+    skv_free(ctx, out->classes);
+    out->classes = NULL;
     skv_free(ctx, heads);
 }
 
@@ -116,6 +142,6 @@ skive_status skv_teacher_check(skive_context *ctx, const skv_teacher *t) {
 }
 
 void skv_soft_labels_terms(double alpha, double temperature, skv_term terms[2]) {
-    terms[0] = (skv_term){.loss = skv_loss_find("kl"), .weight = alpha, .temperature = temperature};
+    terms[0] = (skv_term){.loss = skv_teaching_find("kl"), .weight = alpha, .temperature = temperature};
     terms[1] = (skv_term){.weight = 1 - alpha, .temperature = 1};
 }

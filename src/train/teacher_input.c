@@ -1,5 +1,6 @@
 /* The student's inputs as the teacher expects them: back to the samples of the data, then into the teacher's layout,
  * scale and normalisation. */
+#include <stdio.h>
 #include <string.h>
 
 #include "data/feed.h"
@@ -136,6 +137,51 @@ static skive_value *one_input(skv_builder *b, const skv_feeds *student, const sk
                             "student needs an input for it",
                             t->input, t->from ? t->from : t->input);
     return NULL;
+}
+
+/* Puts a Resize from height and width `dims` before input 0, whose they are from `axis` on. */
+static skive_status put_resize(skive_graph *g, const int64_t *dims, int axis) {
+    skive_value *inner = g->inputs[0], *outer = NULL;
+    skive_type type = inner->type;
+    const char *own = inner->name, *unique = NULL; /* in the graph's arena */
+    char name[300];
+    const int64_t sizes[2] = {type.dims[axis].size, type.dims[axis + 1].size}, axes[2] = {axis, axis + 1};
+    (void)snprintf(name, sizeof name, "%.200s.resized", own);
+    SKV_TRY(skv_graph_unique_name(g, name, &unique));
+    type.dims[axis] = (skive_dim){dims[0], NULL};
+    type.dims[axis + 1] = (skive_dim){dims[1], NULL};
+    SKV_TRY(skv_value_rename(inner, unique));
+    SKV_TRY(skive_graph_add_input(g, own, &type, &outer));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Resize", SKV_IN(outer, NULL, NULL, skv_emit_ints(&b, sizes, 2)),
+                              SKV_ATTRS(SKV_STR("mode", "linear"), SKV_INT("antialias", 1), SKV_INTS("axes", axes, 2)));
+    SKV_TRY(b.status);
+    SKV_TRY(skv_value_replace_uses(inner, y, true));
+    return skv_graph_remove_value(inner);
+}
+
+skive_status skv_teacher_resize(skive_context *ctx, const skive_graph *teacher, const skive_dataset_info *info,
+                                skive_graph **out) {
+    int64_t c, h, w;
+    *out = NULL;
+    skive_model_input_image(teacher, &c, &h, &w);
+    const bool channels = info->rank == 3 && info->channel_axis <= 0;
+    const int64_t *at = info->rank == 2 ? info->dims : channels ? info->dims + 1 : NULL;
+    if (teacher->n_inputs != 1 || info->n_inputs > 1 || !at || h < 1 || w < 1 || (at[0] == h && at[1] == w))
+        return SKIVE_OK;
+    if (c > 0 && c != (channels ? info->dims[0] : 1)) return SKIVE_OK; /* refused with both shapes by the feed */
+    const skive_type *t = &teacher->inputs[0]->type;
+    SKV_TRY(skive_graph_copy(ctx, teacher, out));
+    const skive_status status =
+        put_resize(*out, at, t->rank == 4 && t->dims[2].size == h && t->dims[3].size == w ? 2 : 1);
+    if (status == SKIVE_OK) {
+        skv_note(ctx, "teacher: the data's images of %lld x %lld are resized to %lld x %lld for it", (long long)at[0],
+                 (long long)at[1], (long long)h, (long long)w);
+        return status;
+    }
+    skive_graph_free(*out);
+    *out = NULL;
+    return status;
 }
 
 skive_value **skv_teacher_inputs(skv_builder *b, const skv_teacher *teacher, const skv_loss_site *at,

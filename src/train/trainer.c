@@ -23,6 +23,7 @@ void skv_trainer_free(skv_trainer *t) {
     skv_free(t->ctx, t->gradients);
     skv_free(t->ctx, t->hooks);
     skv_free(t->ctx, t->stats);
+    skv_free(t->ctx, t->memories);
     skive_graph_free(t->graph);
     skv_free(t->ctx, t);
 }
@@ -136,6 +137,7 @@ static skive_status set_outputs(skv_trainer *t, const skv_trainer_setup *s) {
     }
     t->first_stat_output = g->n_outputs;
     for (size_t i = 0; i < s->n_updates; i++) SKV_GO(status, done, skive_graph_add_output(g, s->updates[i].next));
+    for (size_t i = 0; i < s->n_memories; i++) SKV_GO(status, done, skive_graph_add_output(g, s->memories[i].next));
 done:
     skv_free(t->ctx, wrt);
     skv_free(t->ctx, gradients);
@@ -179,6 +181,8 @@ static skive_status set_up(skv_trainer *t, const skv_trainer_setup *s) {
     SKV_TRY(spare_unreached(t, s));
     SKV_TRY(copy_list(t->ctx, s->updates, s->n_updates, sizeof *t->stats, &t->stats));
     t->n_stats = s->n_updates;
+    SKV_TRY(copy_list(t->ctx, s->memories, s->n_memories, sizeof *t->memories, &t->memories));
+    t->n_memories = s->n_memories;
     SKV_TRY(copy_list(t->ctx, s->hooks, s->n_hooks, sizeof *t->hooks, &t->hooks));
     t->n_hooks = s->n_hooks;
     t->input_index = input_index(g, s->input);
@@ -384,6 +388,10 @@ skive_status skv_trainer_apply(skv_trainer *t, skv_step *step) {
     for (size_t i = 0; i < t->n_stats; i++) {
         const skive_tensor *to = skv_value_tensor(t->stats[i].parameter);
         memcpy(to->data, skv_trainer_output(t, t->first_stat_output + i), skive_tensor_bytes(to));
+    }
+    for (size_t i = 0; i < t->n_memories; i++) {
+        const skive_tensor *to = skv_value_tensor(t->memories[i].parameter);
+        memcpy(to->data, skv_trainer_output(t, t->first_stat_output + t->n_stats + i), skive_tensor_bytes(to));
     }
     if (step->hold) return SKIVE_OK;
     t->updates++;

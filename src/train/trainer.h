@@ -37,6 +37,8 @@ typedef struct skv_trainer_setup {
     skive_value *input, *labels, *loss, *logits;
     const skv_stat_update *updates;
     size_t n_updates;
+    const struct skv_memory *memories; /* what terms of the loss keep from step to step */
+    size_t n_memories;
     const skive_train_options *options;
     const skv_rule_use *rules; /* besides those that the graph asks for */
     size_t n_rules;

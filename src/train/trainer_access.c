@@ -56,6 +56,11 @@ skive_status skv_trainer_states(skv_trainer *t, skv_states *s) {
         SKV_TRY(
             skv_state(s, t->stats[i].parameter->name, "state", x->data, (size_t)skive_tensor_count(x), sizeof(float)));
     }
+    for (size_t i = 0; i < t->n_memories; i++) {
+        const skive_tensor *x = skv_value_tensor(t->memories[i].parameter);
+        const size_t n = (size_t)skive_tensor_count(x);
+        SKV_TRY(skv_state(s, t->memories[i].parameter->name, "memory", x->data, n, skive_tensor_bytes(x) / n));
+    }
     for (size_t i = 0; i < t->n_hooks; i++)
         if (t->hooks[i].states) SKV_TRY(t->hooks[i].states(t->hooks[i].self, s));
     for (size_t i = 0; i < t->n_callbacks; i++) {

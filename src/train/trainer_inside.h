@@ -23,6 +23,8 @@ struct skv_trainer {
     size_t n_callbacks;
     skv_stat_update *stats;
     size_t n_stats, first_stat_output;
+    skv_memory *memories;
+    size_t n_memories; /* their outputs follow those of the statistics */
     size_t input_index, labels_index;
     int64_t batch, classes;
     int64_t updates, runs; /* made so far; a run whose gradients are held back makes no update */

@@ -39,7 +39,7 @@ static void a_hint_brings_features_together(void **state) {
     float *w = skive_graph_find_value(teacher, "conv.weight")->storage->tensor.data;
     for (int i = 0; i < 36; i++) w[i] = (float)skv_rng_normal(5, 5, (uint64_t)i);
     const skv_term term = {
-        .loss = skv_loss_find("hint"), .weight = 1, .temperature = 1, .feature = "features", .example = "taught"};
+        .loss = skv_loss_find("match"), .weight = 1, .temperature = 1, .feature = "features", .example = "taught"};
     const skv_teacher from = {.graph = teacher, .student = student};
     const skv_objective o = {.terms = &term, .n_terms = 1, .teachers = &from, .n_teachers = 1};
     skive_train_options how = settings(12, BATCH);

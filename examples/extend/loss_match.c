@@ -1,4 +1,4 @@
-/* A hint (Romero et al., FitNets, 2015): a value in the middle of the model is brought to the size of one of the
+/* An example of a term (as term_hint.c is one of the library): a value in the middle of the model is brought to the size of one of the
  * teacher's by a layer of the term's own, which is trained along and is no part of the model; the term is the mean
  * squared difference of the two. */
 #include <math.h>
@@ -15,7 +15,7 @@ static skive_value *regress(skv_builder *b, const skv_loss_args *a) {
         skv_type_text(x, of_model, sizeof of_model);
         skv_type_text(t, of_teacher, sizeof of_teacher);
         b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_SHAPE, a->feature->name,
-                                "hint: '%s' is %s, but the teacher's '%s' is %s; they must differ in channels only",
+                                "match: '%s' is %s, but the teacher's '%s' is %s; they must differ in channels only",
                                 a->feature->name, of_model, a->example->name, of_teacher);
         return NULL;
     }
@@ -39,8 +39,8 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
                     SKV_ATTRS(SKV_INT("keepdims", 0)));
 }
 
-const skv_loss skv_loss_hint = {
-    .name = "hint",
+const skv_loss skv_loss_match = {
+    .name = "match",
     .brief = "a value of the model, behind a layer of its own, is like one of the teacher",
     .needs_features = true,
     .build = build,

@@ -1,6 +1,8 @@
 /* Soft labels (Hinton, Vinyals & Dean 2015): T^2 * KL(softmax(teacher / T) || softmax(student / T)), mean over the
  * batch. T^2 keeps the gradients' size the same whatever the temperature. */
-#include "train/train.h"
+#include "train/terms/term.h"
+
+static const skv_option options[] = {SKV_TERM_TEMPERATURE, SKV_TERM_WEIGHT(1)};
 
 static skive_value *log_softmax(skv_builder *b, skive_value *x) {
     return skv_emit(b, "LogSoftmax", SKV_IN(x), SKV_ATTRS(SKV_INT("axis", -1)));
@@ -30,7 +32,7 @@ static skive_value *of_softmax(skv_builder *b, skive_value *z, skive_value *y) {
 static skive_value *build(skv_builder *b, const skv_loss_args *a) {
     if (b->status != SKIVE_OK) return NULL;
     const skive_dtype dtype = a->logits->type.dtype;
-    const double t = a->temperature;
+    const double t = skv_term_temperature(a);
     skive_value *cool = skv_emit_scalar(b, dtype, 1.0 / t);
     skive_value *y = skv_emit(b, "Mul", SKV_IN(a->teacher, cool), SKV_NONE);
     skive_value *z = skv_emit(b, "Mul", SKV_IN(a->logits, cool), SKV_NONE);
@@ -41,6 +43,9 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
 const skv_loss skv_loss_kl = {
     .name = "kl",
     .brief = "divergence from the soft labels of a teacher at a temperature, times its square",
+    SKV_OPTIONS(options),
     .needs_teacher = true,
+    .weight = 1,
+    .mixes = true,
     .build = build,
 };

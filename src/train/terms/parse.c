@@ -1,0 +1,54 @@
+/* The text form of a teaching term. */
+#include <stdio.h>
+#include <string.h>
+
+#include "train/terms/term.h"
+
+static const char *text_of(const skv_loss *loss, const skv_option_values *v, const char *name) {
+    return skv_option_index(loss->options, loss->n_options, name) < loss->n_options ? skv_option_text(v, name) : NULL;
+}
+
+static skive_status bind(skive_context *ctx, const skv_loss *loss, skv_term_text *store, skv_term *out) {
+    const char *student = text_of(loss, &store->values, "student"), *teacher = text_of(loss, &store->values, "teacher");
+    const bool asked = skv_option_on(&store->values, "auto");
+    if (!student != !teacher)
+        return skv_fail_at(
+            ctx, SKIVE_ERR_ARGUMENT, loss->name,
+            "term '%s' names a value of the %s only; name the other with %s=, or neither to have them found",
+            loss->name, student ? "student" : "teacher", student ? "teacher" : "student");
+    if (asked && student)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name, "term '%s' names values and asks to find them (auto)",
+                           loss->name);
+    out->pairs = !student;
+    if (!student) return SKIVE_OK;
+    (void)snprintf(store->feature, sizeof store->feature, "%s", student);
+    (void)snprintf(store->example, sizeof store->example, "%s", teacher);
+    out->feature = store->feature;
+    out->example = store->example;
+    return SKIVE_OK;
+}
+
+skive_status skv_term_parse(skive_context *ctx, const char *text, double temperature, skv_term_text *store,
+                            skv_term *out, double *alone) {
+    size_t index = 0;
+    if (strlen(text) >= sizeof store->text)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "term", "a term has more than %zu letters", sizeof store->text - 1);
+    (void)snprintf(store->text, sizeof store->text, "%s", text);
+    SKV_TRY(skv_family_pick(ctx, &skv_teaching_family, "term", store->text, &index, &store->values));
+    const skv_loss *loss = skv_teaching_at(index);
+    const char *schedule = skv_option_text(&store->values, "schedule");
+    const int64_t of = skv_option_integer(&store->values, "of");
+    *out = (skv_term){.loss = loss,
+                      .text = store->text,
+                      .weight = skv_option_real(&store->values, "weight"),
+                      .course = schedule ? skv_schedule_find(schedule) : NULL,
+                      .teacher = of > 0                 ? (size_t)of - 1
+                                 : loss->needs_features ? 0
+                                                        : SKV_ALL_TEACHERS,
+                      .temperature = temperature};
+    *alone = skv_option_real(&store->values, "alone");
+    if (out->weight == 0)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name, "term '%s' has the weight 0 and would have no effect",
+                           loss->name);
+    return loss->needs_features ? bind(ctx, loss, store, out) : SKIVE_OK;
+}

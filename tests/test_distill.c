@@ -1,0 +1,286 @@
+/* Distillation with terms and with several teachers: what a run finds, says and refuses; that layers of terms do not
+ * stay in the student, and that resumed runs give the same bits. */
+#include "train_fixtures.h"
+
+#include <unistd.h>
+
+#include <skive/distill.h>
+
+#include "train/terms/term.h"
+
+enum { BATCH = 80 };
+
+static skive_graph *other_cnn(skive_context *ctx, uint64_t seed) {
+    skive_graph *g = small_cnn(ctx, false);
+    float *w = skive_graph_find_value(g, "fc.weight")->storage->tensor.data;
+    for (int64_t i = 0; i < CLASSES * 4 * PIXELS; i++) w[i] = 0.1F * (float)skv_rng_normal(seed, 3, (uint64_t)i);
+    return g;
+}
+
+typedef struct lesson {
+    skive_context *ctx;
+    skive_graph *student, *teacher, *second;
+    skive_dataset *set;
+    skive_train_options how;
+    skive_distill_options o;
+} lesson;
+
+static lesson begin(void) {
+    lesson l = {.ctx = skv_test_context()};
+    l.student = small_cnn(l.ctx, false);
+    l.teacher = other_cnn(l.ctx, 1);
+    l.second = other_cnn(l.ctx, 2);
+    l.set = open_data(l.ctx, blobs, SKIVE_SPLIT_TRAIN);
+    l.how = settings(1, BATCH);
+    l.how.learning_rate = 0.01;
+    l.how.clip_norm = 5;
+    l.o = skive_distill_options_default();
+    return l;
+}
+
+static skive_status run(lesson *l) {
+    l->o.train = &l->how;
+    return skive_distill(l->ctx, l->student, l->teacher, l->set, NULL, &l->o, NULL);
+}
+
+static void finish(lesson *l) {
+    skive_graph_free(l->student);
+    skive_graph_free(l->teacher);
+    skive_graph_free(l->second);
+    skive_dataset_free(l->set);
+    skv_test_context_end(l->ctx);
+}
+
+static void refused(const char *terms, skive_status status, const char *part) {
+    lesson l = begin();
+    l.o.terms = terms;
+    skv_test_fails(l.ctx, run(&l), status, part);
+    finish(&l);
+}
+
+static uint64_t run_terms(const char *terms, double alpha) {
+    lesson l = begin();
+    const size_t values = skive_graph_value_count(l.student);
+    l.o.terms = terms;
+    l.o.alpha = alpha;
+    skv_test_ok(l.ctx, run(&l));
+    assert_int_equal(skive_graph_value_count(l.student), values);
+    const uint64_t bits = fingerprint(l.student);
+    finish(&l);
+    return bits;
+}
+
+/* Found by themselves and named, they are the same. */
+static void values_are_found(void **state) {
+    (void)state;
+    assert_true(run_terms("similarity:auto", 0.5) == run_terms("similarity", 0.5));
+    assert_true(run_terms("hint:student=feature,teacher=feature", 0.5) ==
+                run_terms("hint:student=feat*,teacher=f*ture", 0.5));
+    assert_true(run_terms("hint:student=feature,teacher=feature,weight=2", 0.5) !=
+                run_terms("hint:student=feature,teacher=feature", 0.5));
+    assert_true(run_terms("relation", 0.5) != run_terms(NULL, 0.5));
+    /* Scheduled, and alone at first. */
+    assert_true(run_terms("relation:schedule=cosine", 0.5) != run_terms("relation", 0.5));
+    assert_true(run_terms("relation:alone=0.5", 0.5) != run_terms("relation", 0.5));
+}
+
+static void what_is_wrong_is_refused(void **state) {
+    (void)state;
+    refused("hint:student=featur,teacher=feature", SKIVE_ERR_NOT_FOUND, "did you mean 'feature'");
+    refused("hint:student=feature,teacher=featura", SKIVE_ERR_NOT_FOUND, "the teacher has no value");
+    refused("hint:student=feature,teacher=feature+feature", SKIVE_ERR_ARGUMENT, "one by one");
+    refused("fsp", SKIVE_ERR_ARGUMENT, "there is one pair");
+    refused("hidden", SKIVE_ERR_SHAPE, "finds no values to compare");
+    refused("attention-maps", SKIVE_ERR_SHAPE, "finds no values to compare");
+    refused("hint:of=2", SKIVE_ERR_ARGUMENT, "needs teacher 2");
+    refused("hint:alone=0.2;relation:alone=0.3", SKIVE_ERR_ARGUMENT, "cannot both");
+    refused("nope", SKIVE_ERR_ARGUMENT, "no term 'nope'");
+}
+
+/* ---- several teachers ---- */
+
+static skive_status run_two(lesson *l, const char *combine, const double *weights) {
+    const skive_graph *more[1] = {l->second};
+    l->o.more_teachers = more;
+    l->o.n_more_teachers = 1;
+    l->o.combine = combine;
+    l->o.weights = weights;
+    return run(l);
+}
+
+static uint64_t bits_of_two(const char *combine, double first, double second) {
+    lesson l = begin();
+    const double weights[2] = {first, second};
+    skv_test_ok(l.ctx, run_two(&l, combine, weights));
+    const uint64_t bits = fingerprint(l.student);
+    finish(&l);
+    return bits;
+}
+
+static void teachers_count_as_they_are_combined(void **state) {
+    (void)state;
+    const uint64_t mean = bits_of_two("mean", 0, 0);
+    assert_true(mean == bits_of_two(NULL, 0, 0));
+    assert_true(bits_of_two("weights", 3, 1) == bits_of_two("weights", 0.75, 0));
+    assert_true(bits_of_two("weights", 3, 1) != mean);
+    assert_true(bits_of_two("confidence", 0, 0) != mean);
+    assert_true(bits_of_two("learned", 0, 0) != mean);
+    lesson l = begin();
+    const double weights[2] = {2, 0};
+    skv_test_fails(l.ctx, run_two(&l, "confidence", weights), SKIVE_ERR_ARGUMENT, "weights of its own");
+    l.o.more_teachers = NULL;
+    l.o.n_more_teachers = 0;
+    l.o.weights = NULL;
+    l.o.combine = "mean";
+    skv_test_fails(l.ctx, run(&l), SKIVE_ERR_ARGUMENT, "several teachers");
+    finish(&l);
+}
+
+/* The layer that gives class c gives class map[c] instead. */
+static void move_classes(skive_graph *g, const int *map) {
+    float *w = skive_graph_find_value(g, "fc.weight")->storage->tensor.data,
+          *bias = skive_graph_find_value(g, "fc.bias")->storage->tensor.data;
+    float old[CLASSES * 4 * PIXELS], old_bias[CLASSES];
+    memcpy(old, w, sizeof old);
+    memcpy(old_bias, bias, sizeof old_bias);
+    for (int c = 0; c < CLASSES; c++) {
+        memcpy(w + map[c] * 4 * PIXELS, old + c * 4 * PIXELS, 4 * PIXELS * sizeof *w);
+        bias[map[c]] = old_bias[c];
+    }
+}
+
+/* A teacher whose classes are in another order teaches the same, by their names. */
+static void classes_are_matched_by_name(void **state) {
+    static const char *const names[CLASSES] = {"top", "middle", "bottom"},
+                             *const turned[CLASSES] = {"bottom", "top", "middle"},
+                             *const odd[CLASSES] = {"bottom", "top", "mitte"};
+    static const int map[CLASSES] = {1, 2, 0};
+    uint64_t bits[2];
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        lesson l = begin();
+        skive_dataset_options o = skive_dataset_options_default();
+        skive_dataset_free(l.set);
+        l.set = NULL;
+        skv_test_ok(l.ctx, skive_model_set_class_names(l.student, names, CLASSES));
+        o.split = SKIVE_SPLIT_TRAIN;
+        o.model = l.student;
+        skv_test_ok(l.ctx, skive_dataset_open(l.ctx, blobs, &o, &l.set));
+        if (k) move_classes(l.teacher, map);
+        skv_test_ok(l.ctx, skive_model_set_class_names(l.teacher, k == 2 ? odd : k ? turned : names, CLASSES));
+        if (k == 2)
+            skv_test_fails(l.ctx, run(&l), SKIVE_ERR_DATA, "'middle', which the teacher does not know");
+        else
+            skv_test_ok(l.ctx, run(&l));
+        if (k < 2) bits[k] = fingerprint(l.student);
+        finish(&l);
+    }
+    assert_true(bits[0] == bits[1]);
+}
+
+/* A teacher for images of another size gets them resized. */
+static void images_are_resized_for_a_teacher(void **state) {
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {9, NULL}, {9, NULL}}};
+    lesson l = begin();
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const int64_t w[4] = {CLASSES, 1, 9, 9};
+    (void)state;
+    skv_test_ok(l.ctx, skive_graph_create(l.ctx, "large", &g));
+    skv_test_ok(l.ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Conv", SKV_IN(x, parameter(&b, "w", 4, w, 1, -0.4, 0.4)), SKV_NONE);
+    y = skv_emit(&b, "Flatten", SKV_IN(y), SKV_NONE);
+    skv_test_ok(l.ctx, b.status);
+    skv_test_ok(l.ctx, skive_graph_add_output(g, y));
+    skive_graph_free(l.teacher);
+    l.teacher = g;
+    skv_test_ok(l.ctx, run(&l));
+    finish(&l);
+}
+
+/* ---- resuming ---- */
+
+static void stops_and_continues(const char *terms, bool two) {
+    uint64_t bits[2];
+    char path[SKV_TEST_PATH];
+    for (int resumed = 0; resumed < 2; resumed++) {
+        lesson l = begin();
+        const skive_graph *more[1] = {l.second};
+        l.o.terms = terms;
+        l.o.more_teachers = more;
+        l.o.n_more_teachers = two;
+        l.o.combine = two ? "learned" : NULL;
+        l.how.checkpoint = resumed ? file(path, "distill.ckpt") : NULL;
+        l.how.epochs = resumed ? 1 : 2;
+        if (resumed) {
+            skv_test_ok(l.ctx, run(&l));
+            skive_graph_free(l.student);
+            l.student = small_cnn(l.ctx, false);
+            l.how.epochs = 2;
+        }
+        l.how.schedule = "constant";
+        skv_test_ok(l.ctx, run(&l));
+        bits[resumed] = fingerprint(l.student);
+        if (resumed) assert_int_equal(unlink(path), 0);
+        finish(&l);
+    }
+    assert_true(bits[0] == bits[1]);
+}
+
+static void a_resumed_run_has_the_same_bits(void **state) {
+    (void)state;
+    stops_and_continues("contrastive:width=8;vid;hint;relation", false);
+    stops_and_continues("contrastive:width=8,half;dkd", true);
+}
+
+/* ---- memory ---- */
+
+typedef struct given {
+    const skive_graph *student, *teachers[2];
+} given;
+
+static skive_status under_pressure(skive_context *ctx, void *user) {
+    const given *from = user;
+    skive_graph *student = NULL, *teachers[2] = {NULL, NULL};
+    skive_dataset *set = NULL;
+    skive_dataset_options d = skive_dataset_options_default();
+    skive_train_options how = settings(1, 120);
+    skive_distill_options o = skive_distill_options_default();
+    skive_status status = skive_graph_copy(ctx, from->student, &student);
+    d.split = SKIVE_SPLIT_TRAIN;
+    o.train = &how;
+    o.terms = "contrastive:width=4;vid;hint:student=feature,teacher=feature";
+    o.combine = "confidence";
+    for (int i = 0; i < 2 && status == SKIVE_OK; i++) status = skive_graph_copy(ctx, from->teachers[i], &teachers[i]);
+    if (status == SKIVE_OK) status = skive_dataset_open(ctx, blobs, &d, &set);
+    const skive_graph *more[1] = {teachers[1]};
+    o.more_teachers = more;
+    o.n_more_teachers = 1;
+    if (status == SKIVE_OK) status = skive_distill(ctx, student, teachers[0], set, NULL, &o, NULL);
+    for (int i = 0; i < 2; i++) skive_graph_free(teachers[i]);
+    skive_graph_free(student);
+    skive_dataset_free(set);
+    return status;
+}
+
+static void every_allocation_may_fail(void **state) {
+    lesson l = begin();
+    given from = {l.student, {l.teacher, l.second}};
+    (void)state;
+    assert_true(skv_test_walk_allocations(under_pressure, &from, 499) > 10);
+    finish(&l);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_found),
+        cmocka_unit_test(what_is_wrong_is_refused),
+        cmocka_unit_test(teachers_count_as_they_are_combined),
+        cmocka_unit_test(classes_are_matched_by_name),
+        cmocka_unit_test(images_are_resized_for_a_teacher),
+        cmocka_unit_test(a_resumed_run_has_the_same_bits),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
