@@ -1,6 +1,6 @@
-/* An example of a term (as term_hint.c is one of the library): a value in the middle of the model is brought to the size of one of the
- * teacher's by a layer of the term's own, which is trained along and is no part of the model; the term is the mean
- * squared difference of the two. */
+/* An example of a term (as term_hint.c is one of the library): a value in the middle of the model is brought to the
+ * size of one of the teacher's by a layer of the term's own, which is trained along and is no part of the model; the
+ * term is the mean squared difference of the two. */
 #include <math.h>
 
 #include "train/train.h"

@@ -25,9 +25,9 @@ typedef struct skive_distill_options {
      * time, and the parameters of all. */
     const skive_graph *const *more_teachers; /* [n_more_teachers] */
     size_t n_more_teachers;
-    /* How they are combined: "mean" (of the probabilities at the temperature), "weights", "confidence" (for each sample,
-     * by the teachers' loss on the label, or "confidence:by=entropy"), "learned". NULL: mean, or weights where some are
-     * given. */
+    /* How they are combined: "mean" (of the probabilities at the temperature), "weights", "confidence" (for each
+     * sample, by the teachers' loss on the label, or "confidence:by=entropy"), "learned". NULL: mean, or weights
+     * where some are given. */
     const char *combine;
     /* [1 + n_more_teachers] weights of the teachers; those of 0 share what the others leave of 1. NULL: all 0. */
     const double *weights;
@@ -37,8 +37,8 @@ SKIVE_API skive_distill_options skive_distill_options_default(void); /* T 4, alp
 
 /* Trains `student` in place. The teacher is not modified; it runs in the same graph, in inference form. Both take the
  * same samples; each keeps its own normalisation, and images are resized for a teacher of another size. Classes are
- * matched by name where both have names. Errors: SHAPE (outputs differ, values of a term do not fit), DATA (a class that
- * a teacher does not know), NOT_FOUND (a value that a term names), ARGUMENT, as skive_train. */
+ * matched by name where both have names. Errors: SHAPE (outputs differ, values of a term do not fit), DATA (a class
+ * that a teacher does not know), NOT_FOUND (a value that a term names), ARGUMENT, as skive_train. */
 SKIVE_API skive_status skive_distill(skive_context *ctx, skive_graph *student, const skive_graph *teacher,
                                      skive_dataset *train, skive_dataset *validation,
                                      const skive_distill_options *options, skive_train_report *report);

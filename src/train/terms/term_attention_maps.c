@@ -1,6 +1,6 @@
 /* Attention maps (TinyBERT: Jiao et al. 2020): mean of (A_S - A_T)^2 over the scores of attention before the softmax,
- * [samples, heads, steps, steps]. Scores below -100, which are masked out, count as 0, as in the authors' code. Where the
- * numbers of heads differ, the means over the heads are compared; the paper has as many. The weight is 1. */
+ * [samples, heads, steps, steps]. Scores below -100, which are masked out, count as 0, as in the authors' code.
+ * Where the numbers of heads differ, the means over the heads are compared; the paper has as many. The weight is 1. */
 #include "train/terms/term.h"
 
 static const skv_option options[] = {SKV_TERM_PAIR, SKV_TERM_WEIGHT(1)};

@@ -3,9 +3,9 @@
  * (s_i, t_i) of a sample is told apart from pairs with other samples.
  *
  * With a memory bank: all t and s of the data set are kept and follow slowly, m <- momentum m + (1 - momentum) t, of
- * length 1 again. K of them are drawn in each step; those of a sample's own class or of itself do not count for it. With
- * h(u) = 1 / (1 + K exp(c - u / tau)), the term is the mean of -log h(s_i . t_i) - sum_k log(1 - h(s_i . m_k)), and the
- * same with student and teacher exchanged. c is the logarithm of the mean of exp(u / tau) over random vectors,
+ * length 1 again. K of them are drawn in each step; those of a sample's own class or of itself do not count for it.
+ * With h(u) = 1 / (1 + K exp(c - u / tau)), the term is the mean of -log h(s_i . t_i) - sum_k log(1 - h(s_i . m_k)),
+ * and the same with student and teacher exchanged. c is the logarithm of the mean of exp(u / tau) over random vectors,
  * 1 / (2 width tau^2), which the paper estimates from the first batch; and the samples of a step share the K that are
  * drawn, where the paper draws for each. tau is 0.07, K 16384, width 128, momentum 0.5, the weight 0.8, as published.
  *
