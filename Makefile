@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 MODELS ?= ../shared/models
 
-.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-lowrank proof-prune proof-train proof-quant docs lint clean install dist
+.PHONY: all help deps build dev test test-all demo demo-full bench proof proof-deep proof-distill proof-lowrank proof-prune proof-train proof-quant docs lint clean install dist
 
 all: build
 
@@ -72,6 +72,10 @@ proof-lowrank: build
 proof-train: build
 	@scripts/deps.sh demo
 	@scripts/proof_train.sh $(BUILD)/skive
+
+# Needs Fashion-MNIST, and the IDX files of MNIST in the folder MNIST.
+proof-distill: build
+	@scripts/proof_distill.sh $(BUILD)/skive
 
 proof-prune: dev
 	@scripts/deps.sh demo

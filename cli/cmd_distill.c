@@ -2,9 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
-
-enum { MOST_TEACHERS = 16 };
+#include "distill.h"
 
 static const cli_option options[] = {
     {"teacher", 0, "FILE[:WEIGHT]", "the trained model to learn from (ONNX); several may be given, with weights", true},
@@ -13,6 +11,14 @@ static const cli_option options[] = {
     {"output", 'o', "FILE", "the student to write, as ONNX", false},
     {"term", 0, "NAME:OPTIONS",
      "a further term of the loss, such as hint or relation; may be repeated (docs/distillation.md)", true},
+    {"temperature", 'T', "X[,X...]",
+     "temperature that softens the outputs (default 4); several are tried on validation", false},
+    {"alpha", 0, "X[,X...]", "weight of the soft labels in the loss (default 0.7); several are tried on validation",
+     false},
+    {"self", 0, "N", "N generations: each starts anew and learns from the one before; the best is written", false},
+    {"assistant", 0, "NETWORK", "a network between the two: it learns from the teacher, and the student from it",
+     false},
+    {"student-init", 0, "teacher", "start with the teacher's parameters, of numbered layers with every n-th", false},
     CLI_DRY_RUN_OPTION,
     CLI_OUTPUT_OPTIONS,
     CLI_DATA_OPTIONS,
@@ -21,31 +27,25 @@ static const cli_option options[] = {
     CLI_TRAIN_OPTIONS,
 };
 
-static skive_status start_student(cli_args *a, const char *spec, const skive_graph *teacher, const skive_dataset *train,
-                                  skive_graph **out) {
-    const char *scale = skive_graph_meta(teacher, "skive.input.scale");
+skive_status distill_start(cli_job *j, const char *spec, const skive_graph *teacher, skive_graph **out) {
+    cli_args *a = j->a;
     skive_input_options same = skive_input_options_default();
-    skive_normalization normalization;
-    skive_status status = cli_build_network(a, spec, train, 0, out);
+    skive_normalization normalization = {0};
+    if (cli_is_file(spec)) {
+        const skive_status loaded = cli_load_to_run(a, spec, out);
+        return loaded == SKIVE_OK ? cli_set_input(a, *out, j->train) : loaded;
+    }
+    skive_status status = cli_build_network(a, spec, j->train, 0, out);
     /* The student takes the same input as the teacher, so that nothing has to be converted. */
-    same.scale = scale;
-    if (status == SKIVE_OK) status = skive_model_set_input(a->ctx, *out, train, &same);
-    if (status == SKIVE_OK) status = skive_model_normalization(teacher, &normalization);
+    same.scale = teacher ? skive_graph_meta(teacher, "skive.input.scale") : NULL;
+    if (status == SKIVE_OK && teacher) status = skive_model_set_input(a->ctx, *out, j->train, &same);
+    if (status == SKIVE_OK && teacher) status = skive_model_normalization(teacher, &normalization);
     if (status != SKIVE_OK) return status;
     status = normalization.channels ? skive_model_set_normalization(*out, &normalization)
-                                    : cli_normalize_by_data(a, *out, train);
+                                    : cli_normalize_by_data(a, *out, j->train);
     skive_normalization_free(a->ctx, &normalization);
-    return status;
+    return status == SKIVE_OK ? cli_set_input(a, *out, j->train) : status;
 }
-
-typedef struct lesson {
-    skive_graph *teachers[MOST_TEACHERS];
-    char *names[MOST_TEACHERS]; /* files */
-    double weights[MOST_TEACHERS];
-    size_t n_teachers;
-    char *terms; /* separated by ';' */
-    skive_train_report report;
-} lesson;
 
 /* "b.onnx:0.3": a number behind the last colon is a weight, unless there is such a file. */
 static skive_status read_teacher(cli_args *a, const char *text, char **name, double *weight) {
@@ -63,7 +63,7 @@ static skive_status read_teacher(cli_args *a, const char *text, char **name, dou
     return SKIVE_OK;
 }
 
-static skive_status read_teachers(cli_args *a, lesson *l) {
+static skive_status read_teachers(cli_args *a, distill_lesson *l) {
     const size_t n = cli_count(a, "teacher");
     if (n > MOST_TEACHERS)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--teacher is given %zu times; there may be %d teachers", n,
@@ -76,7 +76,7 @@ static skive_status read_teachers(cli_args *a, lesson *l) {
 }
 
 /* All --term as one text. */
-static skive_status join_terms(cli_args *a, lesson *l) {
+static skive_status join_terms(cli_args *a, distill_lesson *l) {
     for (size_t i = 0; i < cli_count(a, "term"); i++) {
         char *more = cli_format("%s%s%s", l->terms ? l->terms : "", l->terms ? ";" : "", cli_text_at(a, "term", i));
         if (!more) return SKIVE_ERR_MEMORY;
@@ -88,26 +88,40 @@ static skive_status join_terms(cli_args *a, lesson *l) {
 
 static skive_status settings(cli_job *j) {
     static const char *const needed[] = {"teacher", "student", "data"};
+    distill_lesson *l = j->own;
+    cli_args *a = j->a;
+    const char *init = cli_text(a, "student-init", NULL);
     for (size_t i = 0; i < CLI_COUNT(needed); i++) {
-        if (!cli_has(j->a, needed[i])) return cli_fail(j->a, SKIVE_ERR_ARGUMENT, "--%s is missing", needed[i]);
+        if (!cli_has(a, needed[i]) && (i || !cli_has(a, "self")))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s is missing", needed[i]);
     }
-    lesson *l = j->own;
-    skive_status status = read_teachers(j->a, l);
-    if (status == SKIVE_OK) status = join_terms(j->a, l);
+    if (init && strcmp(init, "teacher") != 0)
+        return cli_fail(
+            a, SKIVE_ERR_ARGUMENT,
+            "--student-init %s: it can be 'teacher'; to start from another model, name its file as --student", init);
+    skive_status status = cli_integer(a, "self", 1, MOST_GENERATIONS, &l->generations);
+    if (status == SKIVE_OK) status = read_teachers(a, l);
+    if (status == SKIVE_OK) status = join_terms(a, l);
+    if (status == SKIVE_OK) status = distill_read_trials(j);
+    if (status == SKIVE_OK) status = distill_check_plan(j);
+    if (status == SKIVE_OK && init && (l->generations > 0 || cli_has(a, "assistant")))
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT,
+                          "--student-init starts one student from its teacher, not with --self or --assistant");
     if (status != SKIVE_OK || j->how->epochs > 0) return status;
-    return cli_fail(j->a, SKIVE_ERR_ARGUMENT, "--epochs is 0; it must be between 1 and 1000000");
+    return cli_fail(a, SKIVE_ERR_ARGUMENT, "--epochs is 0; it must be between 1 and 1000000");
 }
 
 /* The data are opened for the student where it is a file that says what it takes, otherwise for the teacher. */
 static skive_status open_data(cli_job *j, const char *student) {
-    lesson *l = j->own;
+    distill_lesson *l = j->own;
     cli_args *a = j->a;
     int64_t c, h, w;
-    if (!cli_is_file(student)) return cli_job_open_data(j, l->teachers[0]);
+    if (!cli_is_file(student)) return cli_job_open_data(j, l->n_teachers ? l->teachers[0] : NULL);
     const skive_status status = cli_load_to_run(a, student, &j->graph);
     if (status != SKIVE_OK) return status;
     skive_model_input_image(j->graph, &c, &h, &w);
     const bool told = skive_graph_meta(j->graph, "skive.classes") || (h > 0 && w > 0);
+    if (l->n_teachers == 0) return cli_job_open_data(j, j->graph);
     const bool recipe = skive_graph_meta(l->teachers[0], "skive.input.table") ||
                         skive_graph_meta(l->teachers[0], "skive.input.text") ||
                         skive_graph_meta(l->teachers[0], "skive.input.sound");
@@ -116,7 +130,7 @@ static skive_status open_data(cli_job *j, const char *student) {
 
 static skive_status open_all(cli_job *j) {
     cli_args *a = j->a;
-    lesson *l = j->own;
+    distill_lesson *l = j->own;
     skive_graph *all[MOST_TEACHERS + 1];
     const char *student = cli_text(a, "student", NULL);
     skive_status status = SKIVE_OK;
@@ -125,23 +139,29 @@ static skive_status open_all(cli_job *j) {
     if (status == SKIVE_OK) status = open_data(j, student);
     for (size_t i = 0; i < l->n_teachers && status == SKIVE_OK; i++)
         status = cli_set_teacher_input(a, l->teachers[i], j->train);
-    if (status == SKIVE_OK && !j->graph) status = start_student(a, student, l->teachers[0], j->train, &j->graph);
-    if (status == SKIVE_OK) status = cli_set_input(a, j->graph, j->train);
+    if (status == SKIVE_OK && !j->graph)
+        status = distill_start(j, student, l->n_teachers ? l->teachers[0] : NULL, &j->graph);
+    else if (status == SKIVE_OK)
+        status = cli_set_input(a, j->graph, j->train);
     all[0] = j->graph;
     memcpy(all + 1, l->teachers, l->n_teachers * sizeof *all);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, all, l->n_teachers + 1);
+    if (status == SKIVE_OK && cli_has(a, "student-init"))
+        status = skive_model_start_from(j->graph, l->teachers[0], NULL);
     return status;
 }
 
-static skive_status work(cli_job *j) {
-    lesson *l = j->own;
+skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *report) {
+    distill_lesson *l = j->own;
     skive_distill_options *o = skive_options_distill(j->options);
+    /* Only --self does without a teacher, and its first model is trained before. */
+    if (l->n_teachers == 0) return skive_train(j->a->ctx, student, j->train, j->validation, j->how, NULL, 0, report);
     o->terms = l->terms;
     o->more_teachers = (const skive_graph *const *)(l->teachers + 1);
     o->n_more_teachers = l->n_teachers - 1;
     o->weights = l->weights;
     o->names = (const char *const *)l->names;
-    return skive_distill(j->a->ctx, j->graph, l->teachers[0], j->train, j->validation, o, &l->report);
+    return skive_distill(j->a->ctx, student, l->teachers[0], j->train, j->validation, o, report);
 }
 
 static json_t *report_json(const cli_job *j) {
@@ -151,16 +171,18 @@ static json_t *report_json(const cli_job *j) {
     json_object_set_new(json, "alpha", json_real(o->alpha));
     if (o->terms) json_object_set_new(json, "terms", cli_json_text(o->terms));
     if (o->n_more_teachers) json_object_set_new(json, "teachers", json_integer((json_int_t)o->n_more_teachers + 1));
+    distill_plan_json(j, json);
     return json;
 }
 
 static skive_status run(cli_args *a) {
-    static const cli_work steps = {.settings = settings, .open = open_all, .run = work, .json = report_json};
-    lesson l = {0};
+    static const cli_work steps = {
+        .settings = settings, .open = open_all, .run = distill_plan, .json = report_json, .print = distill_print_plan};
+    distill_lesson l = {0};
     cli_job j = {.own = &l, .training = &l.report};
     const skive_status status = cli_job_run(a, &steps, &j);
     skive_train_report_free(a->ctx, &l.report);
-    for (size_t i = 0; i < l.n_teachers; i++) {
+    for (size_t i = 0; i < MOST_TEACHERS; i++) {
         skive_graph_free(l.teachers[i]);
         free(l.names[i]);
     }
@@ -180,7 +202,10 @@ const cli_command cli_command_distill = {
                "loss = (1 - alpha) * cross-entropy + alpha * T^2 * KL(teacher/T || student/T)  (Hinton et al. 2015).\n"
                "--term adds others, on values inside the two networks (hint, attention, relation ...) or on scores. "
                "Several\n"
-               "--teacher are combined.",
+               "--teacher are combined. Several values of -T or --alpha are tried on validation with a part of the "
+               "epochs, and "
+               "the\n"
+               "better half goes on, until one is left.",
     .examples = "  skive distill --teacher teacher.onnx --student lenet5:0.5 --data fashion-mnist -T 4 --alpha 0.7 -o "
                 "student.onnx",
     .saves = true,

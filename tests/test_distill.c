@@ -92,7 +92,7 @@ static void what_is_wrong_is_refused(void **state) {
     refused("fsp", SKIVE_ERR_ARGUMENT, "there is one pair");
     refused("hidden", SKIVE_ERR_SHAPE, "finds no values to compare");
     refused("attention-maps", SKIVE_ERR_SHAPE, "finds no values to compare");
-    refused("hint:of=2", SKIVE_ERR_ARGUMENT, "needs teacher 2");
+    refused("hint:of=2", SKIVE_ERR_ARGUMENT, "needs a teacher (number 2)");
     refused("hint:alone=0.2;relation:alone=0.3", SKIVE_ERR_ARGUMENT, "cannot both");
     refused("nope", SKIVE_ERR_ARGUMENT, "no term 'nope'");
 }
@@ -234,6 +234,76 @@ static void a_resumed_run_has_the_same_bits(void **state) {
     stops_and_continues("contrastive:width=8,half;dkd", true);
 }
 
+/* ---- models from models ---- */
+
+/* The ensemble answers with the mean of the members' probabilities. */
+static void an_ensemble_is_the_mean(void **state) {
+    lesson l = begin();
+    const skive_graph *members[3] = {l.student, l.teacher, l.second};
+    const int64_t dims[4] = {5, 1, SIDE, SIDE};
+    skive_tensor x = skv_test_random(l.ctx, SKIVE_F32, 4, dims, 7, -1, 1), out[4];
+    skive_graph *g = NULL;
+    (void)state;
+    skv_test_ok(l.ctx, skive_model_ensemble(l.ctx, members, 3, l.set, &g));
+    assert_int_equal(skive_graph_output_count(g), 1);
+    skv_test_ok(l.ctx, skive_graph_run(l.ctx, g, &x, 1, &out[3], 1));
+    for (int k = 0; k < 3; k++) skv_test_ok(l.ctx, skive_graph_run(l.ctx, members[k], &x, 1, &out[k], 1));
+    for (int64_t i = 0; i < 5; i++) {
+        double mean[CLASSES] = {0};
+        for (int k = 0; k < 3; k++) {
+            double sum = 0;
+            for (int64_t c = 0; c < CLASSES; c++) sum += exp(skive_tensor_get(&out[k], i * CLASSES + c));
+            for (int64_t c = 0; c < CLASSES; c++) mean[c] += exp(skive_tensor_get(&out[k], i * CLASSES + c)) / sum / 3;
+        }
+        for (int64_t c = 0; c < CLASSES; c++)
+            assert_true(skv_test_close(skive_tensor_get(&out[3], i * CLASSES + c), mean[c], 1e-5, 1e-6));
+    }
+    for (int k = 0; k < 4; k++) skive_tensor_free(l.ctx, &out[k]);
+    skive_tensor_free(l.ctx, &x);
+    skive_graph_free(g);
+    finish(&l);
+}
+
+/* A chain of layers "block1.w", "block2.w" ... and "fc.w", whose numbers are those of `first`, counted on. */
+static skive_graph *chain(skive_context *ctx, int depth, float first) {
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 2, .dims = {{-1, "N"}, {3, NULL}}};
+    const int64_t dims[2] = {3, 3};
+    skv_test_ok(ctx, skive_graph_create(ctx, "chain", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder b = skv_build(g);
+    for (int i = 1; i <= depth + 1; i++) {
+        char name[32];
+        snprintf(name, sizeof name, i > depth ? "fc.w" : "block%d.w", i);
+        skive_value *w = parameter(&b, name, 2, dims, 1, 0, 1);
+        for (int k = 0; k < 9; k++) ((float *)w->storage->tensor.data)[k] = first + (float)i;
+        x = skv_emit(&b, "MatMul", SKV_IN(x, w), SKV_NONE);
+    }
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, x));
+    return g;
+}
+
+static void a_student_starts_from_every_nth_layer(void **state) {
+    skive_context *ctx = skv_test_context();
+    skive_graph *teacher = chain(ctx, 4, 100), *student = chain(ctx, 2, 0), *other = small_cnn(ctx, false);
+    size_t n = 0;
+    (void)state;
+    skv_test_ok(ctx, skive_model_start_from(student, teacher, &n));
+    assert_int_equal(n, 3);
+    assert_true(data_of(student, "block1.w")[0] == 102);
+    assert_true(data_of(student, "block2.w")[8] == 104);
+    assert_true(data_of(student, "fc.w")[0] == 105);
+    const uint64_t before = fingerprint(other);
+    skv_test_fails(ctx, skive_model_start_from(other, teacher, &n), SKIVE_ERR_NOT_FOUND, "no parameter of the student");
+    assert_true(fingerprint(other) == before);
+    skive_graph_free(teacher);
+    skive_graph_free(student);
+    skive_graph_free(other);
+    skv_test_context_end(ctx);
+}
+
 /* ---- memory ---- */
 
 typedef struct given {
@@ -280,6 +350,8 @@ int main(void) {
         cmocka_unit_test(classes_are_matched_by_name),
         cmocka_unit_test(images_are_resized_for_a_teacher),
         cmocka_unit_test(a_resumed_run_has_the_same_bits),
+        cmocka_unit_test(an_ensemble_is_the_mean),
+        cmocka_unit_test(a_student_starts_from_every_nth_layer),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

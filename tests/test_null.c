@@ -30,6 +30,7 @@ static const char *const optional[] = {
     "skive_distill validation",
     "skive_distill options",
     "skive_distill report",
+    "skive_model_start_from copied",
     "skive_plan_create options",
     "skive_exec_set_tap tap",
     "skive_exec_set_tap user",
@@ -283,6 +284,14 @@ static void distill_cases(fixture *f) {
     REFUSED(skive_distill, student, skive_distill(c, NULL, f->g, f->ds, NULL, NULL, NULL));
     REFUSED(skive_distill, teacher, skive_distill(c, f->g, NULL, f->ds, NULL, NULL, NULL));
     REFUSED(skive_distill, train, skive_distill(c, f->g, f->g, NULL, NULL, NULL, NULL));
+    const skive_graph *members[1] = {f->g};
+    skive_graph *made = NULL;
+    SILENT(skive_model_ensemble, ctx, skive_model_ensemble(NULL, members, 1, f->ds, &made));
+    REFUSED(skive_model_ensemble, members, skive_model_ensemble(c, NULL, 1, f->ds, &made));
+    REFUSED(skive_model_ensemble, set, skive_model_ensemble(c, members, 1, NULL, &made));
+    REFUSED(skive_model_ensemble, out, skive_model_ensemble(c, members, 1, f->ds, NULL));
+    SILENT(skive_model_start_from, student, skive_model_start_from(NULL, f->g, NULL));
+    REFUSED(skive_model_start_from, teacher, skive_model_start_from(f->g, NULL, NULL));
     skive_distill_options o = skive_distill_options_default();
     o.n_more_teachers = 1;
     assert_int_equal(skive_distill(c, f->g, f->g, f->ds, NULL, &o, NULL), SKIVE_ERR_ARGUMENT);

@@ -220,6 +220,29 @@ static void none_is_left_out(void **state) {
     }
 }
 
+/* Of the sum of x times x taken as given, the gradient is x. */
+static void no_gradient_passes_what_is_detached(void **state) {
+    term_graph t = {.ctx = skv_test_context()};
+    const shape s = {2, {2, 3}};
+    skive_tensor out[2];
+    skive_value *gradient = NULL;
+    (void)state;
+    skv_test_ok(t.ctx, skive_graph_create(t.ctx, "detach", &t.g));
+    skive_value *x = feed(&t, "x", &s, SKIVE_F64);
+    skv_builder b = skv_build(t.g);
+    skive_value *y = skv_emit(&b, "ReduceSum", SKV_IN(skv_term_two(&b, "Mul", x, skv_term_detach(&b, x))),
+                              SKV_ATTRS(SKV_INT("keepdims", 0)));
+    skv_test_ok(t.ctx, b.status);
+    skv_test_ok(t.ctx, skive_autodiff(t.g, y, &x, 1, &gradient));
+    skv_test_ok(t.ctx, skive_graph_add_output(t.g, y));
+    skv_test_ok(t.ctx, skive_graph_add_output(t.g, gradient));
+    skv_test_ok(t.ctx, skive_graph_run(t.ctx, t.g, t.in, 1, out, 2));
+    skv_test_tensors(&out[1], &t.in[0], 1e-12, 0);
+    for (int i = 0; i < 2; i++) skive_tensor_free(t.ctx, &out[i]);
+    end(&t);
+    skv_test_context_end(t.ctx);
+}
+
 /* ---- the memory bank ---- */
 
 static const skive_tensor *tensor_of(const skive_graph *g, const char *name) {
@@ -427,9 +450,13 @@ static void teachers_are_combined(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(terms_by_numbers),      cmocka_unit_test(none_is_left_out),
-        cmocka_unit_test(a_memory_bank),         cmocka_unit_test(what_does_not_fit_is_refused),
-        cmocka_unit_test(bad_texts_are_refused), cmocka_unit_test(teachers_are_combined),
+        cmocka_unit_test(terms_by_numbers),
+        cmocka_unit_test(none_is_left_out),
+        cmocka_unit_test(a_memory_bank),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(bad_texts_are_refused),
+        cmocka_unit_test(teachers_are_combined),
+        cmocka_unit_test(no_gradient_passes_what_is_detached),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

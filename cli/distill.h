@@ -1,0 +1,46 @@
+/* What the parts of skive distill share. */
+#ifndef CLI_DISTILL_H
+#define CLI_DISTILL_H
+
+#include "cli.h"
+
+enum { MOST_TEACHERS = 16, MOST_TRIALS = 64, MOST_GENERATIONS = 16 };
+
+/* A setting that is tried, and the best figure of validation so far. */
+typedef struct distill_trial {
+    double temperature, alpha, figure;
+    int epochs; /* it was trained for */
+    bool out;
+} distill_trial;
+
+typedef struct distill_lesson {
+    skive_graph *teachers[MOST_TEACHERS];
+    char *names[MOST_TEACHERS]; /* files */
+    double weights[MOST_TEACHERS];
+    size_t n_teachers;
+    char *terms; /* separated by ';' */
+    distill_trial trials[MOST_TRIALS];
+    size_t n_trials;                      /* 1: there is nothing to try */
+    int64_t generations;                  /* 0: not asked for */
+    double figures[MOST_GENERATIONS + 2]; /* of the first model or teacher, each generation, and the ensemble */
+    int best;                             /* generation; 0: not known */
+    double assistant;                     /* its figure */
+    const char *figure;                   /* what the figures are */
+    skive_train_report report;
+} distill_lesson;
+
+/* Builds the student that --student (or another option) names for the data; it takes the teacher's input, if there is
+ * one. A file is loaded. */
+skive_status distill_start(cli_job *j, const char *spec, const skive_graph *teacher, skive_graph **out);
+/* One run, from the lesson's teachers to `student`. */
+skive_status distill_once(cli_job *j, skive_graph *student, skive_train_report *report);
+/* "2,4,8" and "0.5,0.9" as all pairs. */
+skive_status distill_read_trials(cli_job *j);
+/* Checks what excludes one another. */
+skive_status distill_check_plan(cli_job *j);
+/* The whole work: trials, assistant, generations. */
+skive_status distill_plan(cli_job *j);
+void distill_print_plan(const cli_job *j);
+void distill_plan_json(const cli_job *j, json_t *json);
+
+#endif

@@ -1,0 +1,51 @@
+#!/bin/bash
+# Terms, several teachers, settings that are tried, generations, an assistant.
+. "$(dirname "$0")/common.sh"
+make_data
+small="--data $data --epochs 1 --batch 50"
+expect 0 'wrote' "$skive" train mlp:24 $small -q -o a.onnx
+expect 0 'wrote' "$skive" train mlp:20 $small --seed 2 -q -o b.onnx
+both="--teacher a.onnx --teacher b.onnx --student mlp:12"
+expect 0 "note: relation: the model's '.*' float32\[50,12\] with the teacher's '.*' float32\[50,24\]" \
+    "$skive" distill --teacher a.onnx --student mlp:12 $small --term relation -o s.onnx
+expect 0 'linear layer of the term.s own from 12 to 20 channels' \
+    "$skive" distill $both $small --term hint:of=2,student=Relu*,teacher=Relu*,weight=0.1 --term logits -o s.onnx
+expect 0 'note: weights of the teachers: a.onnx 0.7, b.onnx 0.3' \
+    "$skive" distill --teacher a.onnx --teacher b.onnx:0.3 --student mlp:12 $small -o s.onnx
+expect 0 '2 teachers are combined' "$skive" distill $both $small --combine confidence:by=entropy -o s.onnx
+expect 0 '"terms": "logits;relation:angle=0"' \
+    "$skive" distill $both $small --term logits --term relation:angle=0 --json -q -o s.onnx
+rm -f s.onnx
+expect 2 "no term 'hnt'; did you mean 'hint'" "$skive" distill $both $small --term hnt -o s.onnx
+one_line
+expect 2 'the weight is 0; it must be more than 0' "$skive" distill --teacher a.onnx:0 --student mlp:12 $small -o s.onnx
+one_line
+expect 2 'weights of its own' "$skive" distill --teacher a.onnx:0.5 --teacher b.onnx --student mlp:12 $small --combine learned -o s.onnx
+one_line
+expect 2 'needs several teachers' "$skive" distill --teacher a.onnx --student mlp:12 $small --combine mean -o s.onnx
+absent s.onnx
+# Settings are tried.
+expect 0 '^ *[24] +0\.[59] +[12] .*used' "$skive" distill --teacher a.onnx --student mlp:12 --data $data --epochs 2 --batch 50 \
+    -T 2,4 --alpha 0.5,0.9 -o s.onnx
+expect 0 '"trials"' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --json -q -o s.onnx
+expect 2 'temperature is 0' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,0 -o s.onnx
+expect 2 'tried on validation' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --no-validation -o s.onnx
+expect 2 'several runs' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --checkpoint x.ckpt -o s.onnx
+# Generations, an assistant, a start from the teacher.
+expect 0 '^ensemble of 2 ' "$skive" distill --self 2 --student mlp:12 $small -o s.onnx
+cp out.txt generations.txt
+expect 0 'written' cat generations.txt
+expect 0 '"ensemble"' "$skive" distill --self 2 --teacher a.onnx --student mlp:12 $small --json -q -o s.onnx
+expect 0 '^assistant mlp:16: validation' "$skive" distill --teacher a.onnx --assistant mlp:16 --student mlp:12 $small -o s.onnx
+expect 0 'the student starts with 4 of its 4 parameters' \
+    "$skive" distill --teacher a.onnx --student mlp:24 --student-init teacher $small -o s.onnx
+expect 13 'no parameter of the student' "$skive" distill --teacher a.onnx --student transformer:dim=8,depth=1,heads=2 --student-init teacher $small -o s.onnx
+expect 2 "it can be 'teacher'" "$skive" distill --teacher a.onnx --student mlp:12 --student-init b.onnx $small -o s.onnx
+expect 2 'exclude one another' "$skive" distill --self 2 --teacher a.onnx --assistant mlp:16 --student mlp:12 $small -o s.onnx
+expect 2 'teacher is missing' "$skive" distill --student mlp:12 $small -o s.onnx
+# In the help, within 80 columns.
+COLUMNS=80 expect 0 '.-term' "$skive" distill --help
+cp out.txt help.txt
+checks=$((checks + 1))
+awk 'length($0) > 80 { exit 1 }' help.txt || { echo "FAIL: a line over 80 columns"; failures=$((failures + 1)); }
+finish
