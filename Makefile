@@ -18,7 +18,7 @@ help:
 	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
 	@echo "make docs       writes the generated pages anew"
 	@echo "make dist       the sources as skive-VERSION.tar.gz, which builds without git"
-	@echo "make bench, make proof, make proof-deep, make proof-lowrank, make proof-prune, make proof-train, make proof-quant"
+	@echo "make bench, make proof, make proof-deep, -distill, -lowrank, -prune, -quant, -train"
 	@echo "                measurements for docs/results and bench/results"
 
 deps:
