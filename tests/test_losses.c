@@ -600,9 +600,12 @@ static void bad_options_are_refused(void **state) {
     skive_graph *g = small_cnn(ctx, false);
     static const struct {
         const char *text, *part;
-    } bad[] = {{"cross-entropy:gama=1", "gamma"}, {"cross-entropy:gamma=-1", "gamma"},
-               {"huber:delta=0", "delta"},        {"huver", "huber"},
-               {"kl", "no loss 'kl'"},         {"divergence:x=1", "takes no options"}};
+    } bad[] = {{"cross-entropy:gama=1", "gamma"},
+               {"cross-entropy:gamma=-1", "gamma"},
+               {"huber:delta=0", "delta"},
+               {"huver", "huber"},
+               {"kl", "no loss 'kl'"},
+               {"divergence:x=1", "takes no options"}};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         skive_train_options o = settings(1, 40);

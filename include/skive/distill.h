@@ -44,15 +44,15 @@ SKIVE_API skive_status skive_distill(skive_context *ctx, skive_graph *student, c
                                      const skive_distill_options *options, skive_train_report *report);
 
 /* Several models as one that answers with the mean of their probabilities (of regression, of their values): the mean of
- * an ensemble. All take the same inputs; `set` says what the answer is. *out is freed by skive_graph_free. Errors: SHAPE
- * (inputs or outputs differ), ARGUMENT, as skive_model_output. */
+ * an ensemble. All take the same inputs; `set` says what the answer is. *out is freed by skive_graph_free. Errors:
+ * SHAPE (inputs or outputs differ), ARGUMENT, as skive_model_output. */
 SKIVE_API skive_status skive_model_ensemble(skive_context *ctx, const skive_graph *const *members, size_t n,
                                             const skive_dataset *set, skive_graph **out);
 
-/* Copies numbers from a larger network into a student of the same kind: parameters of the same name and shape; of layers
- * with numbers in their names, where the teacher has more, every n-th, so that the last belongs to the last (Sanh et al.
- * 2019). A note tells how many; *copied (may be NULL) is their number. Errors: NOT_FOUND (none fits; nothing is
- * changed), MEMORY. */
+/* Copies numbers from a larger network into a student of the same kind: parameters of the same name and shape; of
+ * layers with numbers in their names, where the teacher has more, every n-th, so that the last belongs to the last
+ * (Sanh et al. 2019). A note tells how many; *copied (may be NULL) is their number. Errors: NOT_FOUND (none fits;
+ * nothing is changed), MEMORY. */
 SKIVE_API skive_status skive_model_start_from(skive_graph *student, const skive_graph *teacher, size_t *copied);
 
 #ifdef __cplusplus
