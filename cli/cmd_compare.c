@@ -270,6 +270,7 @@ static json_t *entry_json(const compare_entry *e, bool first) {
     json_object_set_new(j, "samples_per_second", json_real(e->throughput.throughput));
     json_object_set_new(j, "energy_estimate", energy_json(&e->energy));
     json_object_set_new(j, "figures", cli_figures_json(r));
+    if (r->confusion && r->f1 && r->recall) json_object_set_new(j, "per_class", compare_classes_json(r));
     if (!first) json_object_set_new(j, "to_first", paired_json(e));
     add_targets(j, e, first);
     return j;

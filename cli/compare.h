@@ -23,6 +23,10 @@ typedef struct compare_entry {
 /* The figures of all models, their costs, and how each differs from the first. */
 void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *info);
 
+/* F1 of each class, those that lose most first. Nothing where there are no classes. */
+void compare_print_classes(const compare_entry *e, size_t n, const skive_dataset_info *info);
+json_t *compare_classes_json(const skive_eval_report *r); /* of a report with a confusion matrix */
+
 /* --layers: the values inside two models, held against one another. */
 skive_status compare_layers(cli_args *a);
 

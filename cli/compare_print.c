@@ -208,6 +208,7 @@ void compare_print(const compare_entry *e, size_t n, const skive_dataset_info *i
     if (info->split == SKIVE_SPLIT_TEST && !info->separate_test)
         cli_printf("the data set has no separate test samples: the models may have been trained on these");
     print_target(e, n);
+    compare_print_classes(e, n, info);
     print_more(e, n);
     fputc('\n', stdout);
     print_costs(e, n);

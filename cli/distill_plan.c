@@ -248,6 +248,11 @@ skive_status distill_check_plan(cli_job *j) {
                        : cli_has(a, "assistant") ? "--assistant"
                        : l->generations > 0      ? "--self"
                                                  : NULL;
+    bool soft = l->terms && (strstr(l->terms, "kl") || strstr(l->terms, "dkd"));
+    for (size_t i = 0; i < l->n_trials; i++) soft = soft || l->trials[i].alpha > 0;
+    if (cli_has(a, "temperature") && !soft)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--temperature needs --alpha above 0, or a term that softens scores (kl, dkd)");
     l->assistant = NAN;
     for (size_t i = 0; i < CLI_COUNT(l->figures); i++) l->figures[i] = NAN;
     if (!what) return SKIVE_OK;

@@ -34,10 +34,10 @@ common=(--data $fashion --limit "$samples" --epochs "$epochs" --lr 0.05 -b 64)
 made "$work/r8-plain.onnx" "$skive" train resnet8 "${common[@]}" -o "$work/r8-plain.onnx"
 taught() { made "$work/r8-$1.onnx" "$skive" distill --teacher "$work/r20.onnx" --student resnet8 "${common[@]}" "${@:2}" -o "$work/r8-$1.onnx"; }
 taught kd -T 4 --alpha 0.7
-taught at -T 4 --alpha 0 --term attention
-taught hint -T 4 --alpha 0 --term hint
-taught sp -T 4 --alpha 0 --term similarity
-taught crd -T 4 --alpha 0 --term contrastive
+taught at --alpha 0 --term attention
+taught hint --alpha 0 --term hint
+taught sp --alpha 0 --term similarity
+taught crd --alpha 0 --term contrastive
 taught crd-kd -T 4 --alpha 0.7 --term contrastive
 
 row() { printf '| %s | %s | %s |\n' "$1" "$(errors "$2" "$4")" "$([ "$2" = "$3" ] && echo - || versus "$3" "$2" "$4")"; }

@@ -31,6 +31,9 @@ expect 0 '"trials"' "$skive" distill --teacher a.onnx --student mlp:12 $small -T
 expect 2 'temperature is 0' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,0 -o s.onnx
 expect 2 'tried on validation' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --no-validation -o s.onnx
 expect 2 'several runs' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --checkpoint x.ckpt -o s.onnx
+expect 2 'temperature needs --alpha above 0' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2 --alpha 0 --term logits -o s.onnx
+expect 0 'wrote' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2 --alpha 0 --term dkd -o s.onnx
+expect 0 'F1 of class' "$skive" compare a.onnx s.onnx --data $data --seconds 0.01 --resamples 0
 # Generations, an assistant, a start from the teacher.
 expect 0 '^ensemble of 2 ' "$skive" distill --self 2 --student mlp:12 $small -o s.onnx
 cp out.txt generations.txt
