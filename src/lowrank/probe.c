@@ -229,7 +229,8 @@ done:
     return status;
 }
 
-/* Layers of which nothing is known mind as much as the mean of the others. */
+/* Layers of which nothing is known mind as much as the mean of the others. The square root is taken: gradients are those
+ * of small errors of a model that fits, and tell too little of a layer that is nearly lost. */
 static void settle_harms(skv_lowrank *l) {
     double sum = 0, n = 0;
     for (size_t i = 0; i < l->n_sites; i++) {
@@ -240,6 +241,7 @@ static void settle_harms(skv_lowrank *l) {
     for (size_t i = 0; n > 0 && i < l->n_sites; i++) {
         skv_site *s = &l->sites[i];
         if (!s->wm || !(s->harm > 0) || s->harm == 1) s->harm = sum / n;
+        s->harm = sqrt(s->harm * n / sum);
     }
 }
 
