@@ -229,8 +229,8 @@ done:
     return status;
 }
 
-/* Layers of which nothing is known mind as much as the mean of the others. The square root is taken: gradients are those
- * of small errors of a model that fits, and tell too little of a layer that is nearly lost. */
+/* Layers of which nothing is known mind as much as the mean of the others. The square root is taken: gradients are
+ * those of small errors of a model that fits, and tell too little of a layer that is nearly lost. */
 static void settle_harms(skv_lowrank *l) {
     double sum = 0, n = 0;
     for (size_t i = 0; i < l->n_sites; i++) {
