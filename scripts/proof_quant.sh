@@ -3,6 +3,7 @@
 # intervals. Writes docs/results/quantization.md; a row that misses its bound is printed as such, and the status is 1.
 #     proof_quant.sh SKIVE [FOLDER]      FOLDER: trained networks, kept between runs; default ~/.cache/skive/proof-quant
 # Environment: SEEDS ("1 2 3"), THREADS (default: all)
+# shellcheck disable=SC2086 # the options are split into words
 set -euo pipefail
 cd "$(dirname "$0")/.."
 skive=$(realpath "$1")
