@@ -39,6 +39,21 @@ expect 0 'wrote tensor.onnx' "$skive" quantize mlp.onnx --dynamic --per-tensor -
 expect 0 'no recurrent layer with 8-bit' "$skive" quantize lstm.onnx --dynamic -o lstm_d.onnx
 expect 0 'ConvInteger has no kernel' "$skive" quantize conv.onnx --dynamic -o conv_d.onnx
 
+# ---- weights of few bits, with samples ----
+q() { "$skive" quantize mlp.onnx --data $data --samples 60 --weights int4 "$@"; }
+expect 0 'weight int4' q --table -o w4.onnx
+expect 0 'layer by layer: the squared error' q --rounding gptq -o gptq.onnx
+expect 0 'of before' q --rounding adaround:iterations=20 --table -o ada.onnx
+expect 0 '"method": "gptq"' q --rounding gptq --json -o json4.onnx
+expect 0 'accuracy +(9[0-9]|100)' "$skive" eval gptq.onnx --data $data
+expect 0 'equalization: 2 layers' q --equalize --bias-correction empirical -o equal.onnx
+expect 2 "no rounding 'adarund'" q --rounding adarund -o no.onnx
+expect 2 'rounding has no use' "$skive" quantize mlp.onnx --weights int4 --rounding gptq -o no.onnx
+expect 2 'data none quantizes without samples: --samples has no use' "$skive" quantize mlp.onnx --data none --samples 5 -o no.onnx
+expect 6 'BatchNormalization' "$skive" quantize mlp.onnx --data none --input-low 0 --input-high 1 -o no.onnx
+expect 2 'input-low is for --data none' q --input-low 0 -o no.onnx
+absent no.onnx
+
 # ---- what cannot be ----
 expect 2 'only one of --dynamic, --weights and --to' "$skive" quantize mlp.onnx --dynamic --to f16 -o no.onnx
 expect 2 'dynamic quantizes without samples: --data has no use' "$skive" quantize mlp.onnx --dynamic --data $data -o no.onnx
