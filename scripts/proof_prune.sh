@@ -178,10 +178,10 @@ scratch() {
     local n=$((epochs + tune))
     echo "## The same size from scratch"
     echo
-    echo "ResNet-8 as above, half the MACs by \`taylor:measure=activation\`; best accuracy on the held-out samples after as many epochs in"
+    echo "ResNet-8 as above, half the MACs by \`taylor\`; best accuracy on the held-out samples after as many epochs in"
     echo "all ($n): pruned after $epochs and fine-tuned for $tune, or the smaller network drawn anew (\`--scratch-control $n\`)."
     echo
-    prune "$work/resnet8.onnx" scratch --structured --macs 0.5 --criterion taylor:measure=activation --data $fashion --limit "$samples" --finetune "$tune" --scratch-control $n
+    prune "$work/resnet8.onnx" scratch --structured --macs 0.5 --criterion taylor --data $fashion --limit "$samples" --finetune "$tune" --scratch-control $n
     echo "| pruned | from scratch |"
     echo "|---|---|"
     echo "| $(best scratch training) | $(best scratch scratch) |"
