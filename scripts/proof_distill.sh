@@ -28,9 +28,9 @@ made "$work/mlp-plain.onnx" "$skive" train mlp:800,800 "${common[@]}" -o "$work/
 made "$work/mlp-kd.onnx" "$skive" distill --teacher "$work/conv.onnx" --student mlp:800,800 "${common[@]}" -T 8 --alpha 0.9 -o "$work/mlp-kd.onnx"
 
 # ---- ResNet-8 from ResNet-20, Fashion-MNIST ----
-fashion=fashion-mnist
+fashion="fashion-mnist"
 made "$work/r20.onnx" "$skive" train resnet20 --data $fashion --limit "$teacher_samples" --epochs "$teacher_epochs" --lr 0.1 -b 64 -o "$work/r20.onnx"
-common=(--data $fashion --limit "$samples" --epochs "$epochs" --lr 0.05 -b 64)
+common=(--data "$fashion" --limit "$samples" --epochs "$epochs" --lr 0.05 -b 64)
 made "$work/r8-plain.onnx" "$skive" train resnet8 "${common[@]}" -o "$work/r8-plain.onnx"
 taught() { made "$work/r8-$1.onnx" "$skive" distill --teacher "$work/r20.onnx" --student resnet8 "${common[@]}" "${@:2}" -o "$work/r8-$1.onnx"; }
 taught kd -T 4 --alpha 0.7

@@ -1,5 +1,5 @@
-/* The loops of struct skv_quant_loops in plain C. Each loops_<isa>.c compiles this text with its instructions. Sums have
- * LANES partial sums for every register width, so that every copy gives the same bits. TABLE names the table. */
+/* The loops of struct skv_quant_loops in plain C. Each loops_<isa>.c compiles this text with its instructions. Sums
+ * have LANES partial sums for every register width, so that every copy gives the same bits. TABLE names the table. */
 #ifndef SKV_QUANT_LOOPS_BODY_H
 #define SKV_QUANT_LOOPS_BODY_H
 

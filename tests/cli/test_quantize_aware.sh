@@ -16,7 +16,7 @@ done
 expect 0 'accuracy' "$skive" eval q.onnx --data $data
 
 # A continued run writes the bytes of a straight one.
-run=("$skive" quantize m.onnx --data $data --qat --batch 32 --weights int3 --activations uint3 --schedule constant -q)
+run=("$skive" quantize m.onnx --data "$data" --qat --batch 32 --weights int3 --activations uint3 --schedule constant -q)
 expect 0 '' "${run[@]}" --epochs 2 -o straight.onnx
 expect 0 '' "${run[@]}" --epochs 1 --checkpoint c.ckpt -o part.onnx
 expect 0 '' "${run[@]}" --epochs 2 --checkpoint c.ckpt -o whole.onnx

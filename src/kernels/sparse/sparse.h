@@ -168,7 +168,7 @@ typedef struct skv_sparse_shape {
 } skv_sparse_shape;
 int64_t skv_sparse_columns(const skv_sparse_shape *s); /* of W: channels * kernel */
 
-/* How the work is divided and where each phase of the panel lies; it depends on shape, layout and instruction set alone. */
+/* How the work is divided and where each phase of the panel lies: by shape, layout and instruction set alone. */
 typedef struct skv_sparse_plan {
     const skv_sparse_loops *loops;
     skv_sparse_layout layout;
