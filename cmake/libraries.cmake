@@ -90,7 +90,7 @@ endmacro()
 skive_optional(PNG libpng "PNG images are not read" PNG::PNG)
 skive_optional(JPEG libjpeg-turbo "JPEG images are not read" JPEG::JPEG)
 skive_optional(SNDFILE libsndfile "sounds (WAV, FLAC, Ogg) are not read" pkg-config:sndfile)
-skive_optional(LAPACKE LAPACKE "matrices are factorized by skive's own code, slower" "pkg-config:lapacke;blas")
+skive_optional(LAPACKE LAPACKE "matrices are factorized by skive's own code, slower" "pkg-config:lapacke")
 
 # OpenMP comes with the compiler: it is there when a program with a parallel region can be linked.
 set(SKIVE_OPENMP AUTO CACHE STRING "OpenMP: AUTO (used where the compiler has it), ON (required), OFF (one thread)")

@@ -23,7 +23,7 @@ libpng16-16t64 | libpng16-16
 libjpeg62-turbo | libjpeg-turbo8 | libjpeg8
 zlib1g
 libsndfile1 : built with libsndfile, skive does not start
-liblapacke : built with LAPACKE, skive does not start
+liblapacke : skive's own code factorizes matrices, slower
 libopenblas0 : LAPACKE runs on slower routines
 libgomp1
 END
@@ -43,7 +43,7 @@ libjpeg-dev | libjpeg62-turbo-dev | libjpeg-turbo8-dev
 zlib1g-dev
 libsndfile1-dev : sounds are not read
 liblapacke-dev : skive's own code factorizes matrices, slower
-libopenblas-dev : LAPACKE runs on slower routines
+libopenblas0 : LAPACKE runs on slower routines
 libdnnl-dev : skive's own kernels do all the work
 END
         demo) cat <<'END' ;;

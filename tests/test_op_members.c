@@ -144,7 +144,7 @@ static void motion(void **state) {
         if (op->motion != SKV_COMPUTES && !all) fail_msg("%s does not only move elements", op->name);
         found[op->motion]++;
     }
-    assert_int_equal(found[SKV_RESHAPES], 6);
+    assert_int_equal(found[SKV_RESHAPES], 7);
     assert_int_equal(found[SKV_REORDERS], 3);
 }
 

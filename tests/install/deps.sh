@@ -27,7 +27,7 @@ chmod +x "$root"/bin/*
 export PATH=$root/bin:$PATH
 failures=0
 common="gcc libc6-dev make cmake ninja-build pkg-config libprotobuf-c-dev protobuf-c-compiler libonnx-dev libjansson-dev libpng-dev libjpeg-dev
-    zlib1g-dev libsndfile1-dev liblapacke-dev libopenblas-dev clang clang-format clang-tidy libomp-dev shellcheck ccache"
+    zlib1g-dev libsndfile1-dev liblapacke-dev libopenblas0 clang clang-format clang-tidy libomp-dev shellcheck ccache"
 
 # release NAME PACKAGE...: one that offers these and the common ones, with nothing installed
 release() {
