@@ -257,6 +257,11 @@ static skive_status run(cli_args *a) {
     if (!output && !dry) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--output is missing; name the file to write");
     skive_status status = cli_method_options(a, &given);
     if (status == SKIVE_OK) status = cli_check_effects(a, given);
+    /* Without --qat there is no training whose batch could be meant. */
+    if (status == SKIVE_OK && cli_has(a, "batch") && cli_has(a, "quantize-batch"))
+        status = cli_fail(a, SKIVE_ERR_ARGUMENT, "without --qat, --batch is the same as --quantize-batch: give one");
+    if (status == SKIVE_OK && cli_has(a, "batch"))
+        status = skive_options_set(given, "quantize.batch", cli_text(a, "batch", NULL));
     if (status == SKIVE_OK) o = *skive_options_quantize(given);
     o.dry_run = dry;
     o.per_channel = !cli_has(a, "per-tensor");

@@ -194,8 +194,8 @@ skive_status cli_quantize_check_plain(cli_args *a) {
     for (size_t i = 0; i < a->n_values; i++) {
         const char *full = cli_full_name(a->command, a->values[i].option);
         if (!full || (strncmp(full, "qat.", 4) != 0 && strncmp(full, "train.", 6) != 0)) continue;
-        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --qat%s", a->values[i].option->name,
-                        strcmp(full, "train.batch") == 0 ? "; samples per calibration run are --quantize-batch" : "");
+        if (strcmp(full, "train.batch") == 0) continue; /* samples per calibration run */
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s needs --qat", a->values[i].option->name);
     }
     return SKIVE_OK;
 }

@@ -116,7 +116,7 @@ static const skv_option options_of_quantization[] = {
      .most = 1e5,
      .fallback = 1,
      SKV_FIELD(INT64, skive_quantize_options, batch),
-     .brief = "samples per calibration run"},
+     .brief = "samples per calibration run; without --qat also --batch"},
     {.name = "per-channel",
      .type = SKV_OPTION_SWITCH,
      .fallback = 1,

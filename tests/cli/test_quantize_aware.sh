@@ -29,7 +29,8 @@ expect 0 'wrote d.onnx' "$skive" quantize m.onnx --data $data --qat --epochs 1 -
 
 rm -f q.onnx
 expect 2 'epochs needs --qat' "$skive" quantize m.onnx --data $data --epochs 2 -o q.onnx
-expect 2 'quantize-batch' "$skive" quantize m.onnx --data $data --batch 2 -o q.onnx
+expect 0 'wrote b.onnx' "$skive" quantize m.onnx --data $data --batch 2 -o b.onnx
+expect 2 'the same as --quantize-batch' "$skive" quantize m.onnx --data $data --batch 2 --quantize-batch 2 -o q.onnx
 expect 2 'max-drop cannot be combined with --qat' "$skive" quantize m.onnx --data $data --qat --max-drop 1 -o q.onnx
 expect 2 'leave the group out' "$skive" quantize m.onnx --data $data --qat --weights int4:32 -o q.onnx
 expect 2 "'pact' is for activations only" "$skive" quantize m.onnx --data $data --qat --weight-rule pact -o q.onnx
