@@ -239,7 +239,7 @@ skive_status cli_open_test(cli_args *a, const char *spec, skive_graph *model, co
  * may be given. */
 skive_status cli_set_input(cli_args *a, skive_graph *g, const skive_dataset *set);
 /* The same, but a model's own metadata take precedence: for commands that take several models. */
-skive_status cli_set_input_where_unsaid(cli_args *a, skive_graph *g, const skive_dataset *set);
+skive_status cli_set_input_where_unsaid(cli_args *a, skive_graph *g, const char *model, const skive_dataset *set);
 /* teacher may be NULL. */
 skive_status cli_set_teacher_input(cli_args *a, skive_graph *teacher, const skive_dataset *set);
 json_t *cli_input_json(const cli_args *a, const skive_graph *g, const skive_dataset *set);
@@ -363,7 +363,7 @@ void cli_quantize_warn(const skive_quantize_report *r);
 void cli_quantize_print(const skive_quantize_report *r, bool table);
 json_t *cli_quantize_json(const skive_quantize_report *r);
 void cli_quantize_print_left(const skive_quantize_report *r);
-void cli_quantize_print_plan(const skive_quantize_report *r); /* of a dry run */
+void cli_quantize_print_plan(const skive_quantize_report *r, bool no_data); /* of a dry run */
 void cli_quantize_print_control(const skive_quantize_control *c);
 /* Under a budget: bits for each layer. */
 bool cli_quantize_has_budget(const cli_args *a);

@@ -128,7 +128,7 @@ static bool same_needs(const skive_graph *a, const skive_graph *b) {
 static skive_status measure(cli_args *a, compare_entry *e, skive_dataset *set, double seconds) {
     const skive_type *t = skive_value_type(skive_graph_input(e->graph, 0));
     const int64_t fixed = t->rank > 0 ? t->dims[0].size : -1;
-    skive_status status = cli_set_input_where_unsaid(a, e->graph, set);
+    skive_status status = cli_set_input_where_unsaid(a, e->graph, e->name, set);
     if (status == SKIVE_OK) status = skive_evaluate(a->ctx, e->graph, set, 0, &e->eval);
     if (status == SKIVE_OK) status = count(a, e);
     e->latency_batch = fixed > 0 ? fixed : 1;
@@ -411,7 +411,9 @@ const cli_command cli_command_compare = {
         "to this one add by themselves: the first model's nodes compute on the second model's values for it. Works "
         "for\n"
         "quantized, pruned, folded and fine-tuned models, as long as they keep the names; what is not compared is "
-        "listed.\n\n"
+        "listed.\n"
+        "After --equalize, --smooth or awq, whose channels are rescaled under the same names, own figures mislead.\n"
+        "--mean, --std, --scale and --layout apply to models whose files do not record their own.\n\n"
         "Of data without labels, or with --no-labels, only the answers are compared with those of the first model.\n\n"
         "With goals, the exit status is 11 if a later model misses one, and a line on standard error says which.",
     .examples = "  skive compare teacher.onnx int8.onnx --data fashion-mnist\n"

@@ -122,7 +122,7 @@ static void tell_plan(const cli_args *a, const skive_quantize_report *r, const c
         cli_print_json(j);
         return;
     }
-    cli_quantize_print_plan(r);
+    cli_quantize_print_plan(r, has_no_data(a));
     cli_printf("weights would take %s, now %s", cli_bytes((double)r->expected_bytes, x, sizeof x),
                cli_bytes((double)before->weights, y, sizeof y));
     cli_print_dry_run();
@@ -140,8 +140,10 @@ static const char *grid_of(const cli_args *a) {
 }
 
 static skive_status check_no_data(cli_args *a) {
-    static const char *const sampled[] = {"max-drop", "calibration",    "samples", "batch",        "shape",
-                                          "bytes",    "bit-operations", "latency", "layer-samples"};
+    static const char *const sampled[] = {
+        "max-drop", "calibration",   "samples", "quantize-batch", "bytes",    "bit-operations",
+        "latency",  "layer-samples", "resize",  "center-crop",    "skip-bad", "class-order",
+        "targets",  "mean",          "std",     "scale",          "layout"};
     static const char *const range[] = {"input-low", "input-high"};
     for (size_t i = 0; has_no_data(a) && i < CLI_COUNT(sampled); i++)
         if (cli_has(a, sampled[i]))
@@ -156,7 +158,7 @@ static skive_status check_no_data(cli_args *a) {
 
 static skive_status check_how(cli_args *a, bool *data_free) {
     static const char *const sampled[] = {
-        "data",           "input",       "max-drop", "calibration", "samples",         "batch",
+        "data",           "input",       "max-drop", "calibration", "samples",         "quantize-batch",
         "shape",          "activations", "equalize", "absorb-bias", "bias-correction", "bytes",
         "bit-operations", "latency",     "smooth",   "rounding",    "layer-samples",   "for"};
     /* With samples --weights is the grid of static quantization. */
@@ -174,6 +176,42 @@ static skive_status check_how(cli_args *a, bool *data_free) {
                         sampled[i]);
     }
     return SKIVE_OK;
+}
+
+/* --per-tensor where the grids say by themselves what has one scale. */
+static skive_status check_per_tensor(cli_args *a, bool data_free) {
+    const char *grid = cli_text(a, "weights", ""), *given = strpbrk(grid, ":,");
+    const int n = (int)strcspn(grid, ":,");
+    if (!cli_has(a, "per-tensor")) return SKIVE_OK;
+    if (given && (strstr(given, "channel") || strpbrk(given, "0123456789")))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--per-tensor contradicts --weights %s: write --weights %.*s:tensor, or "
+                        "leave --per-tensor out",
+                        grid, n, grid);
+    if (data_free && cli_has(a, "weights") && !strstr(grid, "tensor"))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--per-tensor has no effect on weights without samples: write "
+                        "--weights %.*s:tensor%s%s",
+                        n, grid, given ? "," : "", given ? given + 1 : "");
+    if (cli_has(a, "to"))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--per-tensor has no effect with --to: write the grid as in --weights "
+                        "int8:tensor");
+    if (cli_quantize_has_budget(a))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--per-tensor has no effect under a budget: write the grids as in --grids "
+                        "int8:tensor,int4:tensor");
+    return SKIVE_OK;
+}
+
+static skive_status check_layer_samples(cli_args *a, const skive_quantize_options *o) {
+    const bool rounds = o->rounding && strcmp(o->rounding, "nearest") != 0;
+    const bool corrects = o->bias_correction && strcmp(o->bias_correction, "empirical") == 0;
+    if (!cli_has(a, "layer-samples") || o->smooth || rounds || corrects) return SKIVE_OK;
+    return cli_fail(
+        a, SKIVE_ERR_ARGUMENT,
+        "--layer-samples is for what is done layer by layer: it needs --smooth, --bias-correction empirical "
+        "or a --rounding other than nearest");
 }
 
 static void print_data_free(const cli_args *a, const skive_quantize_report *r) {
@@ -242,10 +280,12 @@ static skive_status run(cli_args *a) {
     if (cli_has(a, "qat") && cli_quantize_has_budget(a))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         "--qat and a budget of bytes, bit operations or latency cannot be combined");
+    if (cli_has(a, "qat") && check_per_tensor(a, false) != SKIVE_OK) return SKIVE_ERR_ARGUMENT;
     if (cli_has(a, "qat")) return cli_quantize_aware(a);
     if (cli_quantize_check_plain(a) != SKIVE_OK) return SKIVE_ERR_ARGUMENT;
     const skive_status how = check_how(a, &data_free);
-    if (how != SKIVE_OK || check_no_data(a) != SKIVE_OK) return SKIVE_ERR_ARGUMENT;
+    if (how != SKIVE_OK || check_no_data(a) != SKIVE_OK || check_per_tensor(a, data_free) != SKIVE_OK)
+        return SKIVE_ERR_ARGUMENT;
     if (!data_free && cli_has(a, "data") == cli_has(a, "input") && (cli_has(a, "data") || !dry))
         return cli_fail(a, SKIVE_ERR_ARGUMENT,
                         cli_has(a, "data") ? "--data and --input cannot be combined"
@@ -263,6 +303,7 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK && cli_has(a, "batch"))
         status = skive_options_set(given, "quantize.batch", cli_text(a, "batch", NULL));
     if (status == SKIVE_OK) o = *skive_options_quantize(given);
+    if (status == SKIVE_OK) status = check_layer_samples(a, &o);
     o.dry_run = dry;
     o.per_channel = !cli_has(a, "per-tensor");
     if (!data_free) o.weights = cli_text(a, "weights", NULL);

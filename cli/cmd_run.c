@@ -80,6 +80,30 @@ static skive_status path_in(cli_args *a, const destinations *d, const char *dir,
                     cli_copy(shown, sizeof shown, name, 80));
 }
 
+/* Whether a path in the text of a data set, such as npy:x.npy,y.npy or inputs:a=x.npy;b=z.npy, names this file. Each
+ * kind has its own marks, so every piece between marks that is a file is taken for one. */
+static skive_status is_in_spec(const char *spec, const char *path, bool *is) {
+    static const char marks[] = ":,;=";
+    struct stat s;
+    char *piece = malloc(strlen(spec) + 1);
+    *is = false;
+    if (!piece) return SKIVE_ERR_MEMORY;
+    for (const char *from = spec; *from && !*is; from++) {
+        size_t n = 0;
+        if (from != spec && !strchr(marks, from[-1])) continue;
+        for (const char *at = from; !*is; at++) {
+            piece[n] = '\0';
+            if ((!*at || strchr(marks, *at)) && stat(piece, &s) == 0 && S_ISREG(s.st_mode))
+                *is = cli_same_file(path, piece);
+            if (!*at) break;
+            if (at[0] == '\\' && at[1] && strchr(",;\\", at[1])) at++;
+            piece[n++] = *at;
+        }
+    }
+    free(piece);
+    return SKIVE_OK;
+}
+
 static skive_status find_destinations(cli_args *a, const skive_graph *g, destinations *d) {
     const size_t n = skive_graph_output_count(g), n_given = cli_count(a, "output");
     const char *dir = cli_text(a, "output-dir", NULL);
@@ -113,7 +137,12 @@ static skive_status find_destinations(cli_args *a, const skive_graph *g, destina
         if (cli_same_file(d->paths[k], a->positional[0]))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is the model and would be overwritten by an output",
                             d->paths[k]);
-        const skive_status status = cli_check_output(a, d->paths[k]);
+        bool read = false;
+        skive_status status = is_in_spec(cli_text(a, "data", ""), d->paths[k], &read);
+        if (read)
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is a file of the data set and would be overwritten by an output",
+                            d->paths[k]);
+        if (status == SKIVE_OK) status = cli_check_output(a, d->paths[k]);
         if (status != SKIVE_OK) return status;
     }
     return SKIVE_OK;
@@ -179,14 +208,14 @@ static skive_status run_data(cli_args *a, skive_graph *g, skive_tensor *out) {
     skive_status status = cli_split(a, &split);
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_open_samples(a, cli_text(a, "data", NULL), split, g, &set);
-    if (status == SKIVE_OK) status = cli_set_input_where_unsaid(a, g, set);
+    if (status == SKIVE_OK) status = cli_set_input(a, g, set);
     if (status == SKIVE_OK) {
         skive_dataset_get_info(set, &info);
         gathered r = {.a = a, .info = &info, .all = out};
         status = skive_predict(a->ctx, g, set, batch, gather, &r);
         if (status == SKIVE_OK && !a->quiet && !a->json)
-            cli_printf("%zu samples of %s (%s): row i of each output is sample i of the split, as the model gives it",
-                       info.count, info.spec, skive_split_name(info.split));
+            cli_printf("%zu sample%s of %s (%s): row i of each output is sample i of the split, as the model gives it",
+                       info.count, info.count == 1 ? "" : "s", info.spec, skive_split_name(info.split));
     }
     skive_dataset_free(set);
     return status;

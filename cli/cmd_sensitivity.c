@@ -9,7 +9,7 @@ enum { MAX_SKIP = 256 };
 static const cli_option options[] = {
     {"data", 'd', "SET", "data set: calibration on its training samples, measurement on those of --split", false},
     {"split", 0, "NAME", "on which is measured: validation (default), test, train or train-full", false},
-    {"limit", 0, "N", "measure on only N samples", false},
+    {"limit", 0, "N", "only N samples, of calibration as of measurement", false},
     {"weights-only", 0, NULL, "the same as --activations none", false},
     {"skip", 0, "NODE", "leave this node out; a name or a pattern such as '*/attn/*'; may be repeated", true},
     CLI_OUTPUT_OPTIONS,

@@ -79,11 +79,11 @@ skive_status compare_answers(cli_args *a, compare_entry *e, size_t n, const char
     skive_dataset_info info;
     skive_status status = r ? check_options(a) : SKIVE_ERR_MEMORY;
     if (status == SKIVE_OK) status = cli_open_samples(a, data, split, e[0].graph, &first);
-    if (status == SKIVE_OK) status = cli_set_input_where_unsaid(a, e[0].graph, first);
+    if (status == SKIVE_OK) status = cli_set_input_where_unsaid(a, e[0].graph, e[0].name, first);
     for (size_t i = 1; i < n && status == SKIVE_OK; i++) {
         skive_dataset *own = NULL;
         status = cli_open_samples(a, data, split, e[i].graph, &own);
-        if (status == SKIVE_OK) status = cli_set_input_where_unsaid(a, e[i].graph, own);
+        if (status == SKIVE_OK) status = cli_set_input_where_unsaid(a, e[i].graph, e[i].name, own);
         if (status == SKIVE_OK) status = skive_compare_answers(a->ctx, e[0].graph, e[i].graph, first, own, 0, &r[i]);
         skive_dataset_free(own);
     }

@@ -7,7 +7,7 @@
 /* What only the comparison of whole models reads. */
 static skive_status check_options(cli_args *a) {
     static const char *const whole[] = {"report",    "resamples",   "seconds", "max-drop",
-                                        "max-bytes", "min-speedup", "names"};
+                                        "max-bytes", "min-speedup", "names",   "no-labels"};
     if (a->n_positional != 2)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--layers compares two models, and %d are given", a->n_positional);
     for (size_t i = 0; i < CLI_COUNT(whole); i++)
@@ -32,7 +32,23 @@ static void print_unmatched(const skive_layers_report *r) {
     for (size_t i = 0; i < r->n_unmatched && i < SHOWN; i++)
         cli_printf("not compared: %s'%s': %s", r->unmatched[i].in_second ? "second model's " : "",
                    cli_short(r->unmatched[i].value, name, sizeof name), r->unmatched[i].reason);
-    if (r->n_unmatched > SHOWN) cli_printf("not compared: %zu more values, which --json names", r->n_unmatched - SHOWN);
+    if (r->n_unmatched > SHOWN)
+        cli_printf("not compared: %zu more value%s, which --json names", r->n_unmatched - SHOWN,
+                   r->n_unmatched - SHOWN == 1 ? "" : "s");
+}
+
+/* Equalization, smoothing and awq scale the channels of a value and leave it its name: what reads them undoes that, so
+ * the value and those behind it look wrong by themselves while the sum of all is right. */
+static void tell_rescaled(const skive_layers_report *r) {
+    enum { FAR = 20 };
+    char name[CLI_SHORT];
+    for (size_t i = 0; i < r->n_rows; i++) {
+        if (!(r->rows[i].own_sqnr < r->rows[i].sqnr - FAR)) continue;
+        cli_printf("note: '%s' has more than %d dB less by itself than with the layers before it: the channels of "
+                   "values may have been rescaled (--equalize, --smooth, awq); then own dB blames the wrong layers",
+                   cli_short(r->rows[i].value, name, sizeof name), FAR);
+        return;
+    }
 }
 
 static void print_report(const skive_layers_report *r) {
@@ -50,9 +66,10 @@ static void print_report(const skive_layers_report *r) {
         cli_table_cell(t, "%.5f", row->cosine);
     }
     cli_table_print(t, stdout);
-    cli_printf("%zu values on %lld samples, those to which a node adds most error first. dB: signal to noise of the "
+    cli_printf("%zu value%s on %lld sample%s, those to which a node adds most error first. dB: signal to noise of the "
                "second model's value; own: against the first model's nodes computing on the second model's values",
-               r->n_rows, (long long)r->samples);
+               r->n_rows, r->n_rows == 1 ? "" : "s", (long long)r->samples, r->samples == 1 ? "" : "s");
+    tell_rescaled(r);
     print_unmatched(r);
 }
 
@@ -92,7 +109,8 @@ skive_status compare_layers(cli_args *a) {
     o.samples = limit;
     for (int i = 0; i < 2 && status == SKIVE_OK; i++) status = cli_load_to_run(a, a->positional[i], &g[i]);
     if (status == SKIVE_OK) status = cli_open_samples(a, cli_text(a, "data", NULL), split, g[0], &set);
-    for (int i = 0; i < 2 && status == SKIVE_OK; i++) status = cli_set_input_where_unsaid(a, g[i], set);
+    for (int i = 0; i < 2 && status == SKIVE_OK; i++)
+        status = cli_set_input_where_unsaid(a, g[i], a->positional[i], set);
     if (status == SKIVE_OK) status = skive_compare_layers(a->ctx, g[0], g[1], set, &o, &r);
     if (status == SKIVE_OK && a->json) cli_print_json(report_json(&r));
     if (status == SKIVE_OK && !a->json) print_report(&r);

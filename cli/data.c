@@ -22,15 +22,21 @@ skive_status cli_set_input(cli_args *a, skive_graph *g, const skive_dataset *set
     return set ? skive_model_set_input(a->ctx, g, set, &o) : SKIVE_OK;
 }
 
-/* The value of an option, for a model whose metadata have none. */
-static bool says(const skive_graph *g, const char *key) { return skive_graph_meta(g, key) != NULL; }
+/* Whether the metadata of the model have the value of an option, which is then told to be unused. */
+static bool says(cli_args *a, const skive_graph *g, const char *model, const char *key, const char *option) {
+    if (!skive_graph_meta(g, key)) return false;
+    if (cli_has(a, option) && !a->quiet)
+        cli_tell("note: --%s is not applied to %s, whose file records its own", option, model);
+    return true;
+}
 
-skive_status cli_set_input_where_unsaid(cli_args *a, skive_graph *g, const skive_dataset *set) {
+skive_status cli_set_input_where_unsaid(cli_args *a, skive_graph *g, const char *model, const skive_dataset *set) {
     static const char *const names[] = {"layout", "mean", "std", "scale"};
     skive_input_options o = read_options(a, names);
-    if (says(g, "skive.input.layout")) o.layout = NULL;
-    if (says(g, "skive.input.scale")) o.scale = NULL;
-    if (says(g, "skive.input.mean")) o.mean = o.std = NULL;
+    if (says(a, g, model, "skive.input.layout", "layout")) o.layout = NULL;
+    if (says(a, g, model, "skive.input.scale", "scale")) o.scale = NULL;
+    if (says(a, g, model, "skive.input.mean", "mean")) o.mean = NULL;
+    if (says(a, g, model, "skive.input.mean", "std")) o.std = NULL;
     return skive_model_set_input(a->ctx, g, set, &o);
 }
 

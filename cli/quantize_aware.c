@@ -121,7 +121,9 @@ static skive_status plan(cli_job *j) {
 /* ---- arguments ---- */
 
 static skive_status settings(cli_job *j) {
-    static const char *const not [] = {"dynamic", "to", "max-drop", "input", "shape", "table"};
+    static const char *const not [] = {
+        "dynamic",  "to",       "max-drop",        "input",       "shape",         "table",     "smooth",
+        "equalize", "rounding", "bias-correction", "absorb-bias", "layer-samples", "input-low", "input-high"};
     cli_args *a = j->a;
     aware *w = j->own;
     skive_qat_options *o = skive_options_qat(j->options);
@@ -131,6 +133,10 @@ static skive_status settings(cli_job *j) {
     }
     if (!cli_has(a, "data") && !j->dry)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--data is missing; --qat trains on labelled samples");
+    if (strcmp(cli_text(a, "data", ""), "none") == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "--qat trains on labelled samples, and --data none has none: name a data "
+                        "set, or leave --qat out");
     if (j->how->epochs < 1) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--epochs is 0; without training, leave --qat out");
     if (strcmp(o->activation_rule, "lsq") != 0 && strcmp(cli_text(a, "activations", ""), "float") == 0)
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--activation-rule has no effect on activations that stay float");

@@ -33,6 +33,8 @@ skive_status cli_quantize_bits(cli_args *a, skive_graph *g, const skive_bits_opt
     skive_bits_options o = *given;
     skive_status status = check(a, cli_text(a, "output", NULL));
     o.quantize = how;
+    /* The default asked for by name is not replaced by what the runtime takes: the same list, in another order. */
+    if (cli_has(a, "grids") && strcmp(o.grids, "int8,int4") == 0) o.grids = "int4,int8";
     if (status == SKIVE_OK && cli_has(a, "max-drop")) status = cli_number_in(a, "max-drop", 0, 100, &o.max_drop);
     if (status == SKIVE_OK) status = cli_open_samples(a, data, SKIVE_SPLIT_TRAIN, g, &samples);
     if (status == SKIVE_OK) status = cli_open_data(a, data, SKIVE_SPLIT_VALIDATION, g, &validation);

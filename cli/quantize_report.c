@@ -239,7 +239,7 @@ void cli_quantize_print(const skive_quantize_report *r, bool table) {
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
 }
 
-void cli_quantize_print_plan(const skive_quantize_report *r) {
+void cli_quantize_print_plan(const skive_quantize_report *r, bool no_data) {
     static const char *const heads[] = {"<weights", "SQNR dB"};
     cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     for (size_t i = 0; i < r->n_rows; i++) {
@@ -251,8 +251,11 @@ void cli_quantize_print_plan(const skive_quantize_report *r) {
             cli_table_cell(t, "%s", "-");
     }
     cli_table_print(t, stdout);
-    cli_printf(
-        "would quantize %zu node%s, and these weights to s8; ranges of activations by %s from calibration samples",
-        r->n_quantized, r->n_quantized == 1 ? "" : "s", r->calibration);
+    cli_part("would quantize %zu node%s, and these weights to s8; ranges of activations by ", r->n_quantized,
+             r->n_quantized == 1 ? "" : "s");
+    if (no_data)
+        cli_printf("the statistics of BatchNormalization");
+    else
+        cli_printf("%s from calibration samples", r->calibration);
     for (size_t i = 0; i < r->n_left; i++) print_left(&r->left[i]);
 }

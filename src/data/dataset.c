@@ -370,7 +370,8 @@ skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skiv
     ds->options.classes_by_order = true;
     SKV_GO(status, fail, choose_samples(ctx, &o, ds));
     SKV_GO(status, fail, skv_dataset_parts_finish(ctx, ds));
-    skv_log(ctx, SKIVE_LOG_INFO, "%s: %zu samples in the %s split", spec, ds->count, skive_split_name(o.split));
+    skv_log(ctx, SKIVE_LOG_INFO, "%s: %zu sample%s in the %s split", spec, ds->count, ds->count == 1 ? "" : "s",
+            skive_split_name(o.split));
     *out = ds;
     return SKIVE_OK;
 fail:

@@ -19,6 +19,8 @@
 #include "tune/costs.h"
 #include "tune/tune.h"
 
+#define USUAL_GRIDS "int8,int4"
+
 enum { BYTES, BIT_OPERATIONS, LATENCY, ATTEMPTS = 12 };
 static const char *const budget_names[SKIVE_BITS_BUDGETS] = {"bytes", "bit-operations", "latency"};
 
@@ -35,7 +37,7 @@ static const skv_option options_of_bits[] = {
     BUDGET("latency", latency, "s", "time of a run, measured on this machine: grids are chosen for it"),
     {.name = "grids",
      .type = SKV_OPTION_TEXT,
-     .text = "int8,int4",
+     .text = USUAL_GRIDS,
      .needs = NEEDS_BUDGET,
      SKV_FIELD(TEXT, skive_bits_options, grids),
      .brief = "grids to choose from under a budget, separated by commas; f32: float"},
@@ -49,7 +51,7 @@ static const skv_option options_of_bits[] = {
 const skv_table skv_bits_table = {"bits", options_of_bits, SKV_LENGTH(options_of_bits), NULL};
 
 skive_bits_options skive_bits_options_default(void) {
-    return (skive_bits_options){.size = sizeof(skive_bits_options), .grids = "int8,int4", .max_drop = -1};
+    return (skive_bits_options){.size = sizeof(skive_bits_options), .grids = USUAL_GRIDS, .max_drop = -1};
 }
 
 void skive_bits_report_free(skive_context *ctx, skive_bits_report *r) {
@@ -87,6 +89,13 @@ typedef struct choosing {
 } choosing;
 
 /* ---- options ---- */
+
+/* The default is that of the target: int8, which all take, and float instead of int4. */
+static void use_target_grids(choosing *c, skive_bits_options *o) {
+    if (strcmp(o->grids, USUAL_GRIDS) != 0 || skv_quant_target_takes_weights(&c->how, "int4")) return;
+    o->grids = "int8,f32";
+    skv_note(c->ctx, "weights are on one of the grids %s, which %s takes", o->grids, c->how.target);
+}
 
 /* The list without "f32". */
 static skive_status parse_grids(choosing *c) {
@@ -465,8 +474,9 @@ static skive_status evaluate(choosing *c, const skive_graph *g) {
 
 static skive_status run(choosing *c, skive_graph **out, skive_quantize_report *quantized) {
     skv_quantizer weights, activations;
-    SKV_TRY(parse_grids(c));
     SKV_TRY(skv_quant_target_take(c->ctx, &c->how));
+    SKV_TRY(parse_grids(c));
+    for (size_t i = 0; i < c->n_grids; i++) SKV_TRY(skv_quant_target_take_weights(c->ctx, &c->how, c->grids[i].text));
     SKV_TRY(skv_quant_grids(c->ctx, &c->how, &weights, &activations));
     c->activation_bits = activations.grid->bits;
     if (c->how.weights || c->how.n_choices)
@@ -502,6 +512,7 @@ skive_status skive_quantize_bits(skive_context *ctx, skive_graph *graph, skive_d
     SKV_TRY(skv_options_take(ctx, "skive_bits_options", options, &o, sizeof o));
     SKV_TRY(skv_table_resolve(ctx, &skv_bits_table, &o));
     SKV_TRY(skv_options_take(ctx, "skive_quantize_options", o.quantize, &c.how, sizeof c.how));
+    use_target_grids(&c, &o);
     skive_status status = run(&c, &out, &made);
     if (status == SKIVE_OK) {
         skive_graph_take(graph, out);

@@ -1,4 +1,7 @@
 /* The number grids of quantized models. */
+#include <stdio.h>
+#include <string.h>
+
 #include "quant/gridded.h"
 #include "quant/quant.h"
 
@@ -20,6 +23,12 @@ skv_quantizer skv_quant_weights(bool per_channel) {
 
 /* Unsigned integers have a zero point; signed ones if it is asked for. */
 static skive_status activation_grid(skive_context *ctx, const char *text, skv_quantizer *q) {
+    char name[24];
+    /* The parser would list grids that are refused below. */
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(text, ":"), text);
+    if (!skv_grid_find(name))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "activations",
+                           "activations cannot be on '%s'; there are uint8, int8, uint16, int16, uint4 and int4", text);
     SKV_TRY(skv_quantizer_parse(ctx, text, q));
     if (!q->grid->uniform || q->grid->dtype == SKIVE_DTYPE_NONE || !skv_grid_fills_dtype(q))
         return skv_fail_at(ctx, SKIVE_ERR_UNSUPPORTED, "activations",

@@ -40,6 +40,16 @@ static skive_status refuse(skive_context *ctx, const skv_quant_target *t, const 
     return status;
 }
 
+bool skv_quant_target_takes_weights(const skive_quantize_options *o, const char *grid) {
+    const skv_quant_target *t = skv_quant_target_of(o);
+    return !t || strcmp(grid, "f32") == 0 || takes(t->weights, grid);
+}
+
+skive_status skv_quant_target_take_weights(skive_context *ctx, const skive_quantize_options *o, const char *grid) {
+    const skv_quant_target *t = skv_quant_target_of(o);
+    return skv_quant_target_takes_weights(o, grid) ? SKIVE_OK : refuse(ctx, t, "weights", grid, t->weights);
+}
+
 skive_status skv_quant_target_take(skive_context *ctx, skive_quantize_options *o) {
     const skv_quant_target *t = skv_quant_target_of(o);
     if (!t) return SKIVE_OK;
@@ -49,9 +59,7 @@ skive_status skv_quant_target_take(skive_context *ctx, skive_quantize_options *o
     }
     if (!takes(t->activations, o->activations)) return refuse(ctx, t, "activations", o->activations, t->activations);
     if (o->weights && !takes(t->weights, o->weights)) return refuse(ctx, t, "weights", o->weights, t->weights);
-    for (size_t i = 0; i < o->n_choices; i++)
-        if (strcmp(o->choices[i].grid, "f32") != 0 && !takes(t->weights, o->choices[i].grid))
-            return refuse(ctx, t, "weights", o->choices[i].grid, t->weights);
+    for (size_t i = 0; i < o->n_choices; i++) SKV_TRY(skv_quant_target_take_weights(ctx, o, o->choices[i].grid));
     /* The range of int8 without -128 is that of no grid given. */
     if (o->weights && strcmp(o->weights, "int8") == 0) o->weights = NULL;
     return SKIVE_OK;

@@ -26,6 +26,10 @@ const skv_quant_target *skv_quant_target_of(const skive_quantize_options *o);
 /* Are the grids of the options among those it takes? The default of activations becomes that of the target.
  * ERR_UNSUPPORTED names the grid. */
 skive_status skv_quant_target_take(skive_context *ctx, skive_quantize_options *o);
+/* Is this a grid of weights that the target of the options takes, or f32? */
+bool skv_quant_target_takes_weights(const skive_quantize_options *o, const char *grid);
+/* ERR_UNSUPPORTED names the grid if it does not. */
+skive_status skv_quant_target_take_weights(skive_context *ctx, const skive_quantize_options *o, const char *grid);
 /* Why it does not take a node that could be quantized; NULL: it does. */
 const char *skv_quant_target_why_not(const skive_quantize_options *o, const skive_node *n);
 /* Has the weight of this node one scale? */

@@ -22,6 +22,11 @@ size=$(wc -c <few.npy)
     failures=$((failures + 1))
 }
 expect 2 'input has no effect with --data' "$skive" run m.onnx --data npy:x.npy -i x.npy -o q.npy
+cp x.npy kept.npy
+expect 2 'x.npy is a file of the data set' "$skive" run m.onnx --data npy:x.npy -o ./x.npy
+expect 2 'labels.idx is a file of the data set' "$skive" run m.onnx --data $data -o labels.idx
+expect 0 '' cmp x.npy kept.npy
+expect 0 'mean 3 deviation 2 \(as given\)' "$skive" run m.onnx --data npy:x.npy --mean 3 --std 2 -o own.npy
 expect 2 'limit needs --data' "$skive" run m.onnx -i x.npy --limit 3 -o q.npy
 absent q.npy
 # Agreement: with itself all, without labels and with labels that are not looked at.

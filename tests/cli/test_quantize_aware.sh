@@ -36,6 +36,10 @@ expect 2 'leave the group out' "$skive" quantize m.onnx --data $data --qat --wei
 expect 2 "'pact' is for activations only" "$skive" quantize m.onnx --data $data --qat --weight-rule pact -o q.onnx
 expect 2 'data is missing' "$skive" quantize m.onnx --qat -o q.onnx
 expect 2 'activations stay float' "$skive" quantize m.onnx --data $data --qat --weights log2 --weight-rule inq -o q.onnx
+for option in --smooth --equalize '--rounding gptq' '--bias-correction empirical' --absorb-bias '--layer-samples 9' '--input-low 0'; do
+    expect 2 "${option%% *} cannot be combined with --qat" "$skive" quantize m.onnx --data $data --qat $option -o q.onnx
+done
+expect 2 'data none has none' "$skive" quantize m.onnx --data none --qat -o q.onnx
 absent q.onnx
 others_read_them
 finish

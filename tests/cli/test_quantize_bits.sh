@@ -36,6 +36,10 @@ expect 6 "tensorrt does not take weights on the grid 'int4'" \
 expect 6 'does not take activations' "$skive" quantize mlp.onnx --data $data --for tflite --activations uint8 -o no.onnx
 expect 2 "no runtime 'tflit'" "$skive" quantize mlp.onnx --data $data --for tflit -o no.onnx
 expect 2 'has no use' "$skive" quantize mlp.onnx --dynamic --for tflite -o no.onnx
+expect 6 "tflite does not take weights on the grid 'int4'" \
+    "$skive" quantize mlp.onnx --data $data --for tflite --bytes 0.5 --grids int8,int4 -o no.onnx
+expect 0 'wrote tflite8.onnx' "$skive" quantize mlp.onnx --data $data --samples 50 --for tflite --bytes 0.9 -o tflite8.onnx
+expect 2 'grids int8:tensor,int4:tensor' "$skive" quantize mlp.onnx --data $data --per-tensor --bytes 0.5 -o no.onnx
 absent no.onnx
 others_read_them
 no_leftovers
