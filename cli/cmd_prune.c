@@ -234,6 +234,10 @@ static skive_status settings(cli_job *j) {
                             "--structured is --granularity channel: only one of the two can be given");
         o->granularity = "channel";
     }
+    /* The library cannot tell the default from what was asked for. */
+    if ((o->lossless || o->zeros) && cli_has(a, "granularity") && strncmp(o->granularity, "element", 7) == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s: what does nothing is removed channel by channel, not by '%s'",
+                        o->lossless ? "lossless" : "zeros", o->granularity);
     if (cli_has(a, "sparsity") && (strncmp(o->granularity, "channel", 7) == 0 ||
                                    strncmp(o->granularity, "head", 4) == 0 || strncmp(o->granularity, "layer", 5) == 0))
         return cli_fail(

@@ -70,7 +70,7 @@ static skive_status fail(cli_args *a, const skive_options *o, const char *name, 
     char wanted[256] = "";
     size_t used = 0;
     const bool without = lacks[0] == '!';
-    if (!without && strchr(lacks, '=')) return fail_choice(a, o, name, lacks);
+    if (!without && strcspn(lacks, "=") < strcspn(lacks, "|")) return fail_choice(a, o, name, lacks);
     for (const char *at = lacks + without; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL) {
         const size_t length = strcspn(at, "|="), all = strcspn(at, "|");
         const cli_option *option = known(a->command, at, length);

@@ -99,10 +99,12 @@ static void budgets(void **state) {
         {"taylor:bytes=60kB", "bytes", 80, 60e3},  {"taylor:bytes=1KiB", "bytes", 80, 1024},
         {"taylor:bytes=12B", "bytes", 80, 12},     {"taylor:time=1.5ms", "time", 80, 1.5e-3},
         {"taylor:time=250us", "time", 80, 250e-6}, {"taylor:time=0.5", "time", 80, 40},
+        {"taylor:macs=2", "macs", 80, 2},          {"taylor:bytes=21508", "bytes", 80, 21508},
     };
-    static const char *const wrong[] = {"taylor:macs=2",   "taylor:macs=0",    "taylor:macs=101%", "taylor:macs=1ms",
-                                        "taylor:macs=1B",  "taylor:time=5k",   "taylor:macs=-1k",  "taylor:macs=k",
-                                        "taylor:macs=nan", "taylor:bytes=1 k", "taylor:bytes=5e",  "taylor:bytes="};
+    static const char *const wrong[] = {"taylor:macs=2.5", "taylor:time=2",   "taylor:macs=0",    "taylor:macs=101%",
+                                        "taylor:macs=1ms", "taylor:macs=1B",  "taylor:time=5k",   "taylor:macs=-1k",
+                                        "taylor:macs=k",   "taylor:macs=nan", "taylor:bytes=1 k", "taylor:bytes=5e",
+                                        "taylor:bytes="};
     skive_context *ctx = skv_test_context();
     (void)state;
     for (size_t i = 0; i < SKV_LENGTH(cases); i++) {
@@ -156,7 +158,7 @@ static void format_of(skive_context *ctx, const char *text, bool all, char *out,
 static void round_trip(void **state) {
     static const char *const texts[] = {
         "batches=3",     "part=max,rate=0.1", "absolute=no",  "file=a\\,b\\\\c,names=x,y\\=1,z",
-        "bytes=200000B", "macs=1500k",        "time=0.0015s", "macs=0.3"};
+        "bytes=200000B", "macs=1500000",      "time=0.0015s", "macs=0.3"};
     skive_context *ctx = skv_test_context();
     char first[1000], second[1000], text[1100];
     (void)state;

@@ -249,7 +249,7 @@ static void options_without_effect(void **state) {
     skv_test_fails(ctx, skive_options_lacks(o, "lo", text, sizeof text), SKIVE_ERR_NOT_FOUND, "no option 'lo'");
     skive_options_free(o);
     skv_test_ok(ctx, skive_options_create(ctx, "prune", &o));
-    lacks(o, "lr", "train.epochs");
+    lacks(o, "lr", "train.epochs|prune.criterion=movement");
     lacks(o, "train.epochs", "");
     lacks(o, "surgery-until", "prune.surgery");
     lacks(o, "surgery", "train.epochs");

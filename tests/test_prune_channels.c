@@ -159,7 +159,7 @@ static void what_cannot_be_is_told(void **state) {
         {"element", "0.5", NULL, "is for the granularity 'channel'", SKIVE_ERR_ARGUMENT},
         {"channel:multiple=1", NULL, "1e-9", "the smallest that can be reached", SKIVE_ERR_GOAL},
         {"channel:multiple=0", NULL, "1e-9", "'w2' (it is an output of the model", SKIVE_ERR_GOAL},
-        {"channel", NULL, "2", "2; it must be a fraction", SKIVE_ERR_ARGUMENT},
+        {"channel", NULL, "1.5", "1.5; it must be a fraction", SKIVE_ERR_ARGUMENT},
         {NULL, NULL, NULL, NULL, SKIVE_OK},
     };
     for (size_t i = 0; faults[i].says; i++) {

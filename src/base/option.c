@@ -111,6 +111,12 @@ static bool read_budget(const skv_option *o, const char *text, skv_option_value 
     const char *rest = text + digits;
     double x;
     if (!skv_parse_number(text, digits, &x)) return false;
+    const bool count = !o->unit || o->unit[0] != 's';
+    if (!*rest && count && x > 1 && x == floor(x)) { /* no fraction: so many of what is counted */
+        out->number = x;
+        out->absolute = true;
+        return true;
+    }
     if (!*rest || strcmp(rest, "%") == 0) {
         out->number = length > digits ? x / 100 : x;
         out->absolute = false;

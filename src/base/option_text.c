@@ -61,8 +61,8 @@ static void describe_budget(const skv_option *o, skv_text *out) {
     skv_text_add(out, "a fraction of the original ");
     describe_range(o, "", out);
     skv_text_add(out, unit[0] == 's'   ? ", a percentage such as 50%%, or a time such as 1.5ms"
-                      : unit[0] == 'B' ? ", a percentage such as 50%%, or a size such as 200k or 1.5M"
-                                       : ", a percentage such as 50%%, or a number such as 200k or 1.5M");
+                      : unit[0] == 'B' ? ", a percentage such as 50%%, or a size such as 200k, 1.5M or 200000"
+                                       : ", a percentage such as 50%%, or a number such as 200k, 1.5M or 200000");
 }
 
 void skv_option_describe(const skv_option *o, bool kind, skv_text *out) {
@@ -127,10 +127,13 @@ static void add_value(const skv_option_values *v, size_t i, skv_text *out) {
     case SKV_OPTION_SWITCH: skv_text_add(out, "%s", x->number != 0 ? "yes" : "no"); break;
     case SKV_OPTION_INTEGER: skv_text_add(out, "%lld", (long long)x->integer); break;
     case SKV_OPTION_REAL: skv_text_add_number(out, x->number); break;
-    case SKV_OPTION_BUDGET:
-        skv_text_add_number(out, x->absolute && !(o->unit && *o->unit) ? x->number / 1e3 : x->number);
-        skv_text_add(out, "%s", !x->absolute ? "" : o->unit && *o->unit ? o->unit : "k");
+    case SKV_OPTION_BUDGET: {
+        const bool plain = !(o->unit && *o->unit); /* a whole number above 1 is absolute as it is */
+        const bool thousands = x->absolute && plain && !(x->number > 1 && x->number == floor(x->number));
+        skv_text_add_number(out, thousands ? x->number / 1e3 : x->number);
+        skv_text_add(out, "%s", thousands ? "k" : x->absolute && !plain ? o->unit : "");
         break;
+    }
     case SKV_OPTION_TEXT:
     case SKV_OPTION_RECORD:
     case SKV_OPTION_CHOICE: add_escaped(v->text + x->text, false, out); break;

@@ -171,6 +171,7 @@ typedef struct skv_ways {
     skv_way *items; /* the first one: as it is */
     size_t n, room, chosen;
     char *kept;  /* why there is no other, or it was not taken */
+    bool named;  /* by the option `layers`, which says once what a site gets */
     bool given;  /* by the option `layers`, with its rank */
     bool listed; /* the same, its ranks being those that the budget may choose from */
     /* The factors of the chosen one, made when they are asked for. */

@@ -228,7 +228,10 @@ static skive_status take_given(skv_lowrank *l, const char *text) {
                                 skv_factorization_name);
     memcpy(method, equal + 1, length);
     method[length] = '\0';
-    l->ways[site].given = true;
+    if (l->ways[site].named)
+        return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "layer",
+                           "'%s' is said twice what it gets, the second time by '%s': give it once", name, text);
+    l->ways[site].named = l->ways[site].given = true;
     if (strcmp(method, "keep") == 0) return skv_lowrank_keep(l, site, "it was asked to be kept");
     const skv_factorization *m = skv_factorization_find(method);
     if (!m)

@@ -54,11 +54,11 @@ static const skv_option *find(const site *at, const char *name, site *found) {
                              : skv_table_find(at->section->table, name);
 }
 
-/* Names that the method does not have ask for nothing. */
-static bool fulfilled(const site *at, const wish *w) {
+static bool fulfilled(const site *at, const wish *w, bool *known) {
     site of;
     const skv_option *o = find(at, w->name, &of);
-    if (!o) return true;
+    if (!o) return false;
+    *known = true;
     const void *object = struct_of(&of);
     return (w->is ? is_chosen(o, object, w->is, w->length) : is_set(o, object)) != w->without;
 }
@@ -76,12 +76,13 @@ static void add(const site *at, const wish *w, skv_text *out) {
 static void lacks(const site *at, const char *needs, skv_text *out) {
     while (needs && *needs && !out->length) {
         const char *group = needs, *end = group;
-        bool good = false;
+        bool good = false, known = false;
         wish w;
         do {
             end = next_wish(end, &w);
-            good = good || fulfilled(at, &w);
+            good = fulfilled(at, &w, &known) || good;
         } while (*end == '|' && *++end);
+        good = good || !known; /* of names that the method does not have nothing is asked */
         for (const char *from = group; !good && from < end; from += *from == '|') {
             from = next_wish(from, &w);
             add(at, &w, out);

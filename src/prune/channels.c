@@ -137,6 +137,17 @@ static skive_status bisect(search *s, double budget, int64_t multiple, skive_gra
     skive_graph *best = NULL;
     double cost;
     *out = NULL;
+    *taken = 0;
+    *found = true;
+    /* Nothing has to go: a time that is measured twice may seem longer the second time. */
+    SKV_TRY(try_first(s, 0, multiple, &cost, &best));
+    if (cost <= budget || s->before <= budget) {
+        *least = cost;
+        *out = best;
+        return SKIVE_OK;
+    }
+    skive_graph_free(best);
+    best = NULL;
     SKV_TRY(most_that_go(s, multiple, &high, least, &best));
     *found = *least <= budget;
     if (!*found) {
@@ -196,7 +207,8 @@ static skive_status fastest(search *s, double budget, skive_graph **out, int64_t
     double seconds[N], least, cost;
     size_t index[N] = {0}, removed[N] = {0}, taken[N] = {0}, n = 0, best = 0;
     skive_status status = SKIVE_OK;
-    for (size_t i = 0; i < N && status == SKIVE_OK; i++) {
+    /* Where nothing has to go there is no width to be rounded. */
+    for (size_t i = 0; i < N && status == SKIVE_OK && (i == 0 || taken[0] > 0); i++) {
         bool found;
         status = bisect(s, budget, multiples[i], &g[i], &found, &least, &taken[i]);
         if (status == SKIVE_OK && i == 0 && !found) status = refuse(s, budget, least);
@@ -267,11 +279,12 @@ static skive_status shrink_other(search *s) {
 
 /* The same choice again, of a model whose other weights make up for it. */
 static skive_status remove_fitted(search *s, skive_graph **smaller) {
-    skive_graph_free(*smaller);
-    *smaller = NULL;
     if (!s->how->reconstruct)
         return skv_fail_at(s->p->ctx, SKIVE_ERR_ARGUMENT, "reconstruct", "it is for channels, not for '%s'",
                            s->p->granularity->name);
+    if (s->how->gone(s->c) == 0) return SKIVE_OK;
+    skive_graph_free(*smaller);
+    *smaller = NULL;
     SKV_TRY(s->how->reconstruct(s->c));
     return s->how->remove(s->c, s->p->work, smaller);
 }
@@ -286,7 +299,7 @@ static skive_status remove_some(search *s, double budget) {
     SKV_TRY(look(s));
     if (!p->report.channels) SKV_TRY(s->how->list(s->c));
     p->report.multiple = asked;
-    if (s->how->count(s->c) == 0) return refuse(s, budget, s->before);
+    if (s->how->count(s->c) == 0 && s->before > budget) return refuse(s, budget, s->before);
     if (asked == 0)
         SKV_TRY(fastest(s, budget, &smaller, &p->report.multiple, &gone));
     else

@@ -153,6 +153,7 @@ static const skv_option options[] = {
      SKV_FIELD(DOUBLE, skive_prune_options, temperature),
      .brief = "temperature that softens the outputs of teacher and model"},
     {.name = "scratch-control",
+     .needs = "train.epochs",
      .type = SKV_OPTION_INTEGER,
      .most = 1e6,
      SKV_FIELD(INT, skive_prune_options, scratch_control),
@@ -303,7 +304,8 @@ static skive_status check_finetuning(const skv_pruning *p) {
     const bool anew = strcmp(o->recalibrate_bn, "on") == 0;
     if ((anew || o->reconstruct) && !p->train)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, anew ? "recalibrate-bn" : "reconstruct",
-                           "it looks at data: a training set is missing (--data)");
+                           "%s looks at data: a training set is missing (--data)",
+                           anew ? "recalibrate-bn on" : "reconstruct");
     if (anew && (o->lossless || o->finetune->epochs > 0))
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "recalibrate-bn",
                            o->lossless ? "lossless pruning changes no output, and so no statistics"
@@ -322,6 +324,9 @@ static skive_status check_finetuning(const skv_pruning *p) {
                            : o->zeros ? "zeros"
                                       : "lossless");
     if (o->finetune->epochs > 0) return SKIVE_OK;
+    if (o->scratch_control > 0)
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "scratch-control",
+                           "training from scratch is compared with fine-tuning, which has no epochs");
     if (o->rewind)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "rewind", "rewinding needs fine-tuning, which has no epochs");
     if (o->surgery) {
@@ -351,7 +356,7 @@ skive_status skv_prune_take(skv_pruning *p, const skive_prune_options *given, sk
                                 &p->granularity_options));
         p->granularity = skv_granularity_at(index);
     }
-    if ((o->lossless || o->zeros) && !p->granularity->removal)
+    if ((o->lossless || o->zeros) && strcmp(p->granularity->name, "channel") != 0)
         return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, o->lossless ? "lossless" : "zeros",
                            "what does nothing is removed channel by channel, not by '%s'", p->granularity->name);
     if (o->tolerance != 0 && !o->lossless)

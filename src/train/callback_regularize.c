@@ -45,14 +45,20 @@ static skive_status parse(skive_context *ctx, const char *text, named *out) {
     *out = (named){.record = {NULL}};
     SKV_TRY(skv_strdup(ctx, text, &copy));
     skive_status status = SKIVE_OK;
+    bool any = false;
     char *rest = copy;
     for (char *one; status == SKIVE_OK && (one = strsep(&rest, ";")) != NULL;)
-        if (*one) status = parse_one(ctx, one, out);
+        if (*one) {
+            status = parse_one(ctx, one, out);
+            any = true;
+        }
     skv_free(ctx, copy);
+    if (status == SKIVE_OK && !any)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "regularize", "'%s' names no regularizer", text);
     return status;
 }
 
-static bool asked(const skive_train_options *o) { return o->regularize && *o->regularize; }
+static bool asked(const skive_train_options *o) { return o->regularize != NULL; }
 
 static skive_status check(skive_context *ctx, const skive_train_options *o) {
     named *n = NULL;
@@ -71,6 +77,7 @@ static bool needs_length(const skive_train_options *o) {
 /* ---- a run ---- */
 
 typedef struct regularization {
+    skive_context *ctx;
     skv_regularizing items[SKV_COUNT(regularizers)];
     size_t n;
     skv_units channels, weights;
@@ -119,6 +126,7 @@ static skive_status start(const skv_callback_site *at, void **self) {
     skive_status status;
     SKV_TRY(skv_alloc_array(at->ctx, 1, sizeof *g, &g));
     *self = g;
+    g->ctx = at->ctx;
     g->trainer = at->trainer;
     g->keeps_best = at->options->keep_best && at->validated;
     SKV_GO(status, done, skv_alloc_array(at->ctx, 1, sizeof *n, &n));
@@ -168,7 +176,7 @@ static bool is_zero(const skv_units *u, size_t i) {
     return true;
 }
 
-static void tell(const regularization *g, skive_context *ctx) {
+static void tell(const regularization *g) {
     int64_t weights = 0, zero = 0;
     size_t channels = 0, scales = 0, no_scale = 0;
     for (size_t i = 0; i < skv_trainer_param_count(g->trainer); i++) {
@@ -180,7 +188,7 @@ static void tell(const regularization *g, skive_context *ctx) {
     }
     for (size_t i = 0; i < g->channels.n; i++) channels += is_zero(&g->channels, i);
     skv_text t;
-    skv_text_init(&t, ctx);
+    skv_text_init(&t, g->ctx);
     skv_text_add(&t, "after the last epoch %.1f %% of the weights",
                  weights ? 100.0 * (double)zero / (double)weights : 0);
     if (g->channels.n) skv_text_add(&t, ", %zu of %zu removable channels", channels, g->channels.n);
@@ -196,7 +204,7 @@ static skive_status show(void *self, const skv_watch *w, bool on) {
     SKV_TRY(show_all(g, on));
     if (!on || g->told || w->epoch < w->epochs) return SKIVE_OK;
     g->told = true;
-    tell(g, g->n ? g->items[0].ctx : NULL);
+    tell(g);
     return SKIVE_OK;
 }
 

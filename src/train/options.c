@@ -119,7 +119,7 @@ static const skv_option options[] = {
      SKV_FIELD(TEXT, skive_train_options, swa),
      .brief = "validate and write the mean of the weights of epochs: START[,every=N,lr=X,batches=N]"},
     {.name = "patience",
-     .needs = "!find-lr",
+     .needs = "!find-lr,epochs",
      .type = SKV_OPTION_INTEGER,
      .most = 1e6,
      SKV_FIELD(INT, skive_train_options, patience),
@@ -129,7 +129,7 @@ static const skv_option options[] = {
      SKV_FIELD(TEXT, skive_train_options, class_weights),
      .brief = "none (default), balanced, or one number per class: 1,2.5,1"},
     {.name = "best",
-     .needs = "!find-lr",
+     .needs = "!find-lr,epochs",
      .type = SKV_OPTION_LIST,
      .choices = skv_best_name,
      .what = "measure of the best epoch",
@@ -174,6 +174,7 @@ static const skv_option options[] = {
      SKV_FIELD(TEXT, skive_train_options, rules),
      .brief = "rules of weights: [PATTERN=]RULE:OPTIONS, more behind ';' (clip, prox, grid, none)"},
     {.name = "regularize",
+     .needs = "epochs",
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, regularize),
      .brief = "drive weights or channels to zero: REGULARIZER:OPTIONS, more behind ';' (l1, l2, group-lasso, bn-scale, "
@@ -206,6 +207,7 @@ static const skv_option options[] = {
      SKV_FIELD(INT64, skive_train_options, find_lr_steps),
      .brief = "steps of --find-lr"},
     {.name = "checkpoint",
+     .needs = "epochs",
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, checkpoint),
      .brief = "written after each epoch; if it exists, training resumes from it"},
@@ -215,14 +217,17 @@ static const skv_option options[] = {
      SKV_FIELD(TEXT, skive_train_options, checkpoint_every),
      .brief = "write the checkpoint within epochs too: every 5m, 90s or 2h, or every N steps"},
     {.name = "resume",
+     .needs = "epochs",
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, resume),
      .brief = "as --checkpoint, but the file must exist"},
     {.name = "log",
+     .needs = "epochs",
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, log),
      .brief = "write the run's figures to this file, a line of JSON each"},
     {.name = "tensorboard",
+     .needs = "epochs",
      .type = SKV_OPTION_TEXT,
      SKV_FIELD(TEXT, skive_train_options, tensorboard),
      .brief = "write the run's figures into this folder, for TensorBoard"},
@@ -241,7 +246,7 @@ static const skv_option options[] = {
      .brief = "seed for all random choices"},
 };
 
-const skv_table skv_train_table = {"train", options, SKV_LENGTH(options), "epochs"};
+const skv_table skv_train_table = {"train", options, SKV_LENGTH(options), "epochs|prune.criterion=movement"};
 
 skive_status skv_train_options_check(skive_context *ctx, const skive_train_options *o) {
     skive_train_options copy = *o;

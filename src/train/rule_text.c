@@ -100,9 +100,14 @@ static skive_status add_text(const skive_graph *g, const skv_role *roles, const 
     if (!text) return SKIVE_OK;
     SKV_TRY(skv_strdup(g->ctx, text, copy));
     char *rest = *copy;
-    for (char *one; (one = strsep(&rest, ";\n")) != NULL;)
-        if (*one) SKV_TRY(add_entry(g, roles, one, carried, out));
-    return SKIVE_OK;
+    bool any = false;
+    for (char *one; (one = strsep(&rest, ";\n")) != NULL;) {
+        if (!*one) continue;
+        SKV_TRY(add_entry(g, roles, one, carried, out));
+        any = true;
+    }
+    if (any || carried) return SKIVE_OK;
+    return skv_fail_at(g->ctx, SKIVE_ERR_ARGUMENT, "rules", "'%s' names no rule", text);
 }
 
 static skive_status tell(skive_context *ctx, const skv_rule_uses *u) {

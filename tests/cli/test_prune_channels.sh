@@ -77,6 +77,16 @@ expect 2 '--tolerance needs --lossless' "$skive" prune mlp.onnx --zeros --tolera
 expect 2 'the pattern of .nm:2:4. says how many' "$skive" prune mlp.onnx --granularity nm:2:4 --sparsity 0.5 -o no.onnx
 expect 11 'below the smallest that can be reached.*must stay: .fc3.weight' "$skive" prune mlp.onnx --structured --params 0.001 -o no.onnx
 one_line
+expect 0 'removed 0 of ' "$skive" prune mlp.onnx --structured --macs 1 -o all.onnx
+expect 0 'removed 0 of ' "$skive" prune mlp.onnx --granularity head --params 100% -o all.onnx
+expect 0 'removed 0 of ' "$skive" prune mlp.onnx --structured --bytes 100000000 -o all.onnx
+for g in element head layer; do
+    expect 2 "channel by channel, not by '$g'" "$skive" prune mlp.onnx --lossless --granularity $g -o no.onnx
+    expect 2 "channel by channel, not by '$g'" "$skive" prune mlp.onnx --zeros --granularity $g -o no.onnx
+done
+expect 0 '' "$skive" prune mlp.onnx --data $data --batch 32 --criterion movement --lr 0.1 --deterministic -q -o moved.onnx
+expect 2 'lr needs --finetune or --criterion movement' "$skive" prune mlp.onnx --data $data --lr 0.1 -o no.onnx
+expect 2 'scratch-control needs --finetune' "$skive" prune mlp.onnx --data $data --scratch-control 1 -o no.onnx
 expect 2 'there is no budget' "$skive" prune mlp.onnx --structured -o no.onnx
 expect 2 'more than one budget' "$skive" prune mlp.onnx --structured --params 0.5 --macs 0.5 -o no.onnx
 expect 2 "is for the granularity 'channel'" "$skive" prune mlp.onnx --params 0.5 -o no.onnx

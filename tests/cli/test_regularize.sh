@@ -19,4 +19,8 @@ expect 2 'l0 cannot be combined with averages' train --epochs 1 --regularize l0:
 "$skive" prune a.onnx -s 0.5 -q -o pruned.onnx >/dev/null
 expect 2 'rigl decides itself which weights are zero; --keep-zeros none' "$skive" train pruned.onnx --data $data --epochs 1 --regularize rigl:0.5 -q -o x.onnx
 absent x.onnx
+expect 2 "';' names no regularizer" train --epochs 1 --regularize ';' -q -o x.onnx
+expect 2 "'' names no regularizer" train --epochs 1 --regularize '' -q -o x.onnx
+expect 2 "';' names no rule" train --epochs 1 --rule ';' -q -o x.onnx
+absent x.onnx
 finish
