@@ -62,8 +62,8 @@ static void print(const cli_job *j) {
     print_left(r);
     if (r->tested) {
         const double sign = 100;
-        cli_printf("test, %lld samples: float %.2f %%, quantized without training %.2f %%, trained %.2f %%",
-                   (long long)r->test.n, r->original, r->before, r->after);
+        cli_printf("test, %lld sample%s: float %.2f %%, quantized without training %.2f %%, trained %.2f %%",
+                   (long long)r->test.n, r->test.n == 1 ? "" : "s", r->original, r->before, r->after);
         cli_printf("    against float %+.2f points (95 %% interval %+.2f to %+.2f); by the training %+.2f (%+.2f to "
                    "%+.2f)",
                    sign * r->test.difference, sign * r->test.low, sign * r->test.high, sign * r->gain.difference,

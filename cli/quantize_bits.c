@@ -74,7 +74,8 @@ json_t *cli_quantize_bits_json(const skive_bits_report *r) {
 }
 
 static void print_drop(const char *split, int64_t n, double original, double drop, double low, double high) {
-    cli_part("%s: %lld samples, %.2f %% before, drop %+.2f points", split, (long long)n, original, drop);
+    cli_part("%s: %lld sample%s, %.2f %% before, drop %+.2f points", split, (long long)n, n == 1 ? "" : "s", original,
+             drop);
     if (isfinite(low)) cli_part(" (95 %% interval %+.2f to %+.2f)", low, high);
     cli_end_line();
 }
