@@ -15,7 +15,10 @@ static const cli_option options[] = {
      "temperature that softens the outputs (default 4); several are tried on validation", false},
     {"alpha", 0, "X[,X...]", "weight of the soft labels in the loss (default 0.7); several are tried on validation",
      false},
-    {"self", 0, "N", "N generations: each starts anew and learns from the one before; the best is written", false},
+    {"self", 0, "N",
+     "N generations: each starts anew and learns from the one before; the best is written "
+     "(without --teacher also of the first model)",
+     false},
     {"assistant", 0, "NETWORK", "a network between the two: it learns from the teacher, and the student from it",
      false},
     {"student-init", 0, "teacher", "start with the teacher's parameters, of numbered layers with every n-th", false},
@@ -78,6 +81,8 @@ static skive_status read_teachers(cli_args *a, distill_lesson *l) {
 /* All --term as one text. */
 static skive_status join_terms(cli_args *a, distill_lesson *l) {
     for (size_t i = 0; i < cli_count(a, "term"); i++) {
+        if (!*cli_text_at(a, "term", i))
+            return cli_fail(a, SKIVE_ERR_ARGUMENT, "--term is empty; name a term, such as hint (docs/distillation.md)");
         char *more = cli_format("%s%s%s", l->terms ? l->terms : "", l->terms ? ";" : "", cli_text_at(a, "term", i));
         if (!more) return SKIVE_ERR_MEMORY;
         free(l->terms);
@@ -128,6 +133,18 @@ static skive_status open_data(cli_job *j, const char *student) {
     return cli_job_open_data(j, told && !recipe ? j->graph : l->teachers[0]);
 }
 
+/* Of targets that are values, squared errors are learnt. */
+static skive_status check_temperature(cli_job *j) {
+    skive_dataset_info info;
+    skive_output_info output;
+    skive_dataset_get_info(j->train, &info);
+    if (info.labelled || info.n_targets != 1) return SKIVE_OK;
+    const skive_status status = skive_model_output(j->graph, j->train, &output);
+    if (status != SKIVE_OK || output.kind != SKIVE_OUTPUT_VALUES) return status;
+    return cli_fail(j->a, SKIVE_ERR_ARGUMENT,
+                    "--temperature softens scores of classes, and the targets are values; leave it out");
+}
+
 static skive_status open_all(cli_job *j) {
     cli_args *a = j->a;
     distill_lesson *l = j->own;
@@ -146,6 +163,7 @@ static skive_status open_all(cli_job *j) {
     all[0] = j->graph;
     memcpy(all + 1, l->teachers, l->n_teachers * sizeof *all);
     if (status == SKIVE_OK) status = cli_choose_outputs(a, all, l->n_teachers + 1);
+    if (status == SKIVE_OK && cli_has(a, "temperature")) status = check_temperature(j);
     if (status == SKIVE_OK && cli_has(a, "student-init"))
         status = skive_model_start_from(j->graph, l->teachers[0], NULL);
     return status;

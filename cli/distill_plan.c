@@ -22,6 +22,9 @@ static skive_status measure(cli_job *j, const skive_graph *g, double *out) {
     return SKIVE_OK;
 }
 
+/* Is figure a better than b? One that is not a number never is. */
+static bool beats(double a, double b) { return isnan(b) ? !isnan(a) : a > b; }
+
 static void cell(cli_table *t, const distill_lesson *l, double figure) {
     if (isnan(figure))
         cli_table_cell(t, "-");
@@ -38,7 +41,7 @@ static const char *head_of(const distill_lesson *l) {
 /* ---- settings ---- */
 
 static skive_status read_list(cli_job *j, const char *name, double fallback, double *values, size_t *n) {
-    const char *text = cli_text(j->a, name, NULL);
+    const char *text = cli_text(j->a, name, NULL), *whole = text;
     *n = 0;
     if (!text) {
         values[(*n)++] = fallback;
@@ -52,7 +55,11 @@ static skive_status read_list(cli_job *j, const char *name, double fallback, dou
         const skive_distill_options *o = skive_options_distill(j->options);
         free(one);
         if (status != SKIVE_OK) return status;
-        values[(*n)++] = name[0] == 'a' ? o->alpha : o->temperature;
+        const double value = name[0] == 'a' ? o->alpha : o->temperature;
+        for (size_t i = 0; i < *n; i++)
+            if (values[i] == value)
+                return cli_fail(j->a, SKIVE_ERR_ARGUMENT, "--%s %s: %g is there twice", name, whole, value);
+        values[(*n)++] = value;
         if (!text[length]) return SKIVE_OK;
         text += length + 1;
     }
@@ -103,7 +110,7 @@ static size_t halve(distill_lesson *l, size_t left) {
     for (size_t keep = (left + 1) / 2; left > keep; left--) {
         size_t worst = l->n_trials;
         for (size_t i = 0; i < l->n_trials; i++)
-            if (!l->trials[i].out && (worst == l->n_trials || !(l->trials[i].figure > l->trials[worst].figure)))
+            if (!l->trials[i].out && (worst == l->n_trials || !beats(l->trials[i].figure, l->trials[worst].figure)))
                 worst = i;
         l->trials[worst].out = true;
     }
@@ -133,6 +140,20 @@ static skive_status try_all(cli_job *j) {
 
 /* ---- the assistant ---- */
 
+/* `teacher` instead of those that there are. */
+static void replace_teachers(distill_lesson *l, skive_graph *teacher, char *name) {
+    for (size_t i = 0; i < MOST_TEACHERS; i++) {
+        skive_graph_free(l->teachers[i]);
+        free(l->names[i]);
+        l->teachers[i] = NULL;
+        l->names[i] = NULL;
+        l->weights[i] = 0;
+    }
+    l->teachers[0] = teacher;
+    l->names[0] = name;
+    l->n_teachers = 1;
+}
+
 /* A network between teacher and student (Mirzadeh et al. 2020): it learns from the teacher, and the student from it. */
 static skive_status teach_assistant(cli_job *j) {
     distill_lesson *l = j->own;
@@ -144,19 +165,13 @@ static skive_status teach_assistant(cli_job *j) {
     if (status == SKIVE_OK) status = distill_once(j, assistant, NULL);
     *j->how = given;
     if (status == SKIVE_OK) status = measure(j, assistant, &l->assistant);
+    char *name = status == SKIVE_OK ? cli_format("assistant %s", spec) : NULL;
+    if (status == SKIVE_OK && !name) status = SKIVE_ERR_MEMORY;
     if (status != SKIVE_OK) {
         skive_graph_free(assistant);
         return status;
     }
-    for (size_t i = 0; i < l->n_teachers; i++) {
-        skive_graph_free(l->teachers[i]);
-        l->teachers[i] = NULL;
-        if (i) free(l->names[i]);
-        if (i) l->names[i] = NULL;
-    }
-    l->teachers[0] = assistant;
-    l->weights[0] = 0;
-    l->n_teachers = 1;
+    replace_teachers(l, assistant, name);
     skive_options_distill(j->options)->combine = NULL;
     return SKIVE_OK;
 }
@@ -164,8 +179,9 @@ static skive_status teach_assistant(cli_job *j) {
 /* ---- generations ---- */
 
 typedef struct family {
-    skive_graph *members[MOST_GENERATIONS + 1];
-    size_t n; /* that are trained */
+    skive_graph *first;                     /* that was trained here; NULL: a teacher was given */
+    skive_graph *members[MOST_GENERATIONS]; /* of which `n` are trained */
+    size_t n;
 } family;
 
 /* Another start: a built-in network with another seed, a file as it is. */
@@ -179,10 +195,6 @@ static skive_status fresh(cli_job *j, int64_t generation, const skive_graph *lik
     return status;
 }
 
-static skive_status train_first(cli_job *j, skive_graph *g) {
-    return skive_train(j->a->ctx, g, j->train, j->validation, j->how, NULL, 0, NULL);
-}
-
 static skive_status measure_ensemble(cli_job *j, const family *f) {
     distill_lesson *l = j->own;
     skive_graph *g = NULL;
@@ -194,52 +206,127 @@ static skive_status measure_ensemble(cli_job *j, const family *f) {
     return status;
 }
 
+/* A given teacher may have other classes or another order of them, or take images of another size, for which only
+ * training fits it to the data: its figure would be wrong or is not to be had. */
+static skive_status fits_data(cli_job *j, const skive_graph *g, bool *fits) {
+    skive_dataset_info info;
+    char **names = NULL;
+    int64_t n = 0, c = 0, h = 0, w = 0;
+    skive_dataset_get_info(j->train, &info);
+    const skive_status status = skive_model_class_names(j->a->ctx, g, &names, &n);
+    if (status != SKIVE_OK) return status;
+    *fits = !names || !info.class_names || n == info.classes;
+    for (int64_t i = 0; *fits && names && info.class_names && i < n; i++)
+        *fits = strcmp(names[i], info.class_names[i]) == 0;
+    skive_class_names_free(j->a->ctx, names, n);
+    skive_model_input_image(g, &c, &h, &w);
+    if (h > 0 && w > 0 && info.rank == 3 && info.channel_axis == 0 && (info.dims[1] != h || info.dims[2] != w))
+        *fits = false;
+    return SKIVE_OK;
+}
+
+/* What the first generation learns from: the teacher, or a model that is trained on the labels. */
+static skive_status begin(cli_job *j, family *f) {
+    distill_lesson *l = j->own;
+    skive_status status;
+    if (l->n_teachers) {
+        bool fits = false;
+        status = fits_data(j, l->teachers[0], &fits);
+        return status == SKIVE_OK && fits ? measure(j, l->teachers[0], &l->figures[0]) : status;
+    }
+    skive_graph *teacher = NULL;
+    char *name = NULL;
+    status = fresh(j, 0, NULL, &f->first);
+    if (status == SKIVE_OK)
+        status = skive_train(j->a->ctx, f->first, j->train, j->validation, j->how, NULL, 0, &l->report);
+    if (status == SKIVE_OK) status = measure(j, f->first, &l->figures[0]);
+    if (status == SKIVE_OK) status = skive_graph_copy(j->a->ctx, f->first, &teacher);
+    if (status == SKIVE_OK && !(name = cli_format("first model"))) status = SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK)
+        replace_teachers(l, teacher, name);
+    else
+        skive_graph_free(teacher);
+    return status;
+}
+
+/* Without figures the latest is the best. */
+static bool is_best(const distill_lesson *l, const family *f, int64_t i) {
+    if (l->best == 0 && !f->first) return true;
+    const double figure = l->figures[i], best = l->figures[l->best];
+    return (isnan(figure) && isnan(best)) || beats(figure, best);
+}
+
+static skive_status raise_one(cli_job *j, family *f, int64_t i) {
+    distill_lesson *l = j->own;
+    skive_train_report report = {0};
+    skive_graph *g = NULL, *teacher = NULL;
+    char *name = NULL;
+    skive_status status = fresh(j, i, l->teachers[0], &g);
+    if (status == SKIVE_OK) status = distill_once(j, g, &report);
+    if (status == SKIVE_OK) status = measure(j, g, &l->figures[i]);
+    if (status == SKIVE_OK) status = skive_graph_copy(j->a->ctx, g, &teacher);
+    if (status == SKIVE_OK && !(name = cli_format("generation %lld", (long long)i))) status = SKIVE_ERR_MEMORY;
+    if (status != SKIVE_OK) {
+        skive_graph_free(g);
+        skive_graph_free(teacher);
+        skive_train_report_free(j->a->ctx, &report);
+        return status;
+    }
+    f->members[f->n++] = g;
+    replace_teachers(l, teacher, name);
+    skive_options_distill(j->options)->combine = NULL;
+    if (is_best(l, f, i)) { /* its report is the one that is printed */
+        skive_train_report_free(j->a->ctx, &l->report);
+        l->report = report;
+        l->best = (int)i;
+    } else {
+        skive_train_report_free(j->a->ctx, &report);
+    }
+    return SKIVE_OK;
+}
+
 /* Born-again networks (Furlanello et al. 2018): each generation starts anew and learns from the one before. */
 static skive_status raise_generations(cli_job *j) {
     distill_lesson *l = j->own;
     family f = {.n = 0};
-    skive_status status = SKIVE_OK;
-    skive_graph *first = NULL;
-    if (l->n_teachers == 0) {
-        status = fresh(j, 0, NULL, &first);
-        if (status == SKIVE_OK) status = train_first(j, first);
-        l->teachers[0] = first;
-        l->n_teachers = status == SKIVE_OK;
-        if (status != SKIVE_OK) skive_graph_free(first);
-    }
-    if (status == SKIVE_OK) status = measure(j, l->teachers[0], &l->figures[0]);
+    const skive_train_options given = *j->how;
+    j->how->log = j->how->tensorboard = NULL; /* one run can be recorded: the last */
+    skive_status status = begin(j, &f);
+    const bool began = status == SKIVE_OK;
     for (int64_t i = 1; i <= l->generations && status == SKIVE_OK; i++) {
-        skive_graph **g = &f.members[f.n];
-        status = fresh(j, i, l->teachers[0], g);
-        if (i > 1) skive_train_report_free(j->a->ctx, &l->report);
-        if (status == SKIVE_OK) status = distill_once(j, *g, &l->report);
-        if (status == SKIVE_OK) status = measure(j, *g, &l->figures[i]);
-        if (status != SKIVE_OK) {
-            skive_graph_free(*g);
-            break;
-        }
-        f.n++;
-        if (l->best == 0 || !(l->figures[i] <= l->figures[l->best])) l->best = (int)i;
-        for (size_t k = 0; k < l->n_teachers; k++) skive_graph_free(l->teachers[k]);
-        l->n_teachers = 1;
-        l->teachers[0] = NULL;
-        status = skive_graph_copy(j->a->ctx, *g, &l->teachers[0]);
-        if (status != SKIVE_OK) l->n_teachers = 0;
-        skive_options_distill(j->options)->combine = NULL;
+        if (i == l->generations) *j->how = given;
+        status = raise_one(j, &f, i);
     }
+    *j->how = given;
     if (status == SKIVE_OK) status = measure_ensemble(j, &f);
-    for (size_t i = 0; i < f.n; i++) {
-        if (status == SKIVE_OK && (int)i + 1 == l->best) {
-            skive_graph_free(j->graph);
-            j->graph = f.members[i];
-        } else {
-            skive_graph_free(f.members[i]);
-        }
+    skive_graph **best = l->best ? &f.members[l->best - 1] : &f.first;
+    /* Of an interrupted run the best so far is written. */
+    if (began && *best) {
+        skive_graph_free(j->graph);
+        j->graph = *best;
+        *best = NULL;
+    } else {
+        skive_train_report_free(j->a->ctx, &l->report);
     }
+    skive_graph_free(f.first);
+    for (size_t i = 0; i < f.n; i++) skive_graph_free(f.members[i]);
     return status;
 }
 
 /* ---- together ---- */
+
+/* Is there a term that softens scores by the run's temperature? */
+static bool takes_temperature(const char *terms) {
+    for (const char *at = terms; at && *at;) {
+        at += strspn(at, "; ");
+        const size_t name = strcspn(at, ":; "), length = strcspn(at, ";");
+        const char *own = strstr(at, "temperature=");
+        const bool soft = (name == 2 && strncmp(at, "kl", 2) == 0) || (name == 3 && strncmp(at, "dkd", 3) == 0);
+        if (soft && !(own && own < at + length)) return true;
+        at += length;
+    }
+    return false;
+}
 
 skive_status distill_check_plan(cli_job *j) {
     distill_lesson *l = j->own;
@@ -248,11 +335,13 @@ skive_status distill_check_plan(cli_job *j) {
                        : cli_has(a, "assistant") ? "--assistant"
                        : l->generations > 0      ? "--self"
                                                  : NULL;
-    bool soft = l->terms && (strstr(l->terms, "kl") || strstr(l->terms, "dkd"));
+    bool soft = takes_temperature(l->terms);
     for (size_t i = 0; i < l->n_trials; i++) soft = soft || l->trials[i].alpha > 0;
     if (cli_has(a, "temperature") && !soft)
-        return cli_fail(a, SKIVE_ERR_ARGUMENT,
-                        "--temperature needs --alpha above 0, or a term that softens scores (kl, dkd)");
+        return cli_fail(
+            a, SKIVE_ERR_ARGUMENT,
+            "--temperature needs --alpha above 0, or a term that softens scores (kl, dkd) and has no temperature "
+            "of its own");
     l->assistant = NAN;
     for (size_t i = 0; i < CLI_COUNT(l->figures); i++) l->figures[i] = NAN;
     if (!what) return SKIVE_OK;
@@ -263,14 +352,35 @@ skive_status distill_check_plan(cli_job *j) {
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--find-lr looks for the rate of one run, not with %s", what);
     if (l->n_trials > 1 && cli_has(a, "no-validation"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s are tried on validation; leave --no-validation out", what);
+    if (l->n_trials > 1 && l->n_teachers == 0)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "%s are tried with a teacher; name one with --teacher, or give one value", what);
+    if (j->how->best && (l->n_trials > 1 || l->generations > 0))
+        return cli_fail(a, SKIVE_ERR_ARGUMENT,
+                        "with %s, accuracy on validation decides (the loss where there is none); leave --best out",
+                        what);
     if (l->generations > 0 && cli_has(a, "assistant"))
         return cli_fail(a, SKIVE_ERR_ARGUMENT, "--self and --assistant exclude one another");
     return SKIVE_OK;
 }
 
+/* Of a dry run: what there would be beside the run itself. */
+static void tell_plan(const cli_job *j) {
+    const distill_lesson *l = j->own;
+    if (j->a->quiet || cli_has(j->a, "json")) return;
+    if (l->n_trials > 1)
+        cli_printf("%zu settings of temperature and alpha would be tried, each with a part of the epochs", l->n_trials);
+    if (cli_has(j->a, "assistant"))
+        cli_printf("an assistant %s would be trained first", cli_text(j->a, "assistant", ""));
+    if (l->generations > 0)
+        cli_printf("%s%lld generations would be trained, one after another", l->n_teachers ? "" : "a first model and ",
+                   (long long)l->generations);
+}
+
 skive_status distill_plan(cli_job *j) {
     distill_lesson *l = j->own;
     skive_status status = SKIVE_OK;
+    if (j->dry) tell_plan(j);
     if (j->dry || j->how->find_lr) return distill_once(j, j->graph, &l->report);
     if (l->n_trials > 1) status = try_all(j);
     if (status == SKIVE_OK && cli_has(j->a, "assistant")) status = teach_assistant(j);

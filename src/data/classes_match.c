@@ -1,6 +1,7 @@
 /* Numbers of classes: a data set's classes are matched by name with those of the model, and labels without names are
  * checked against the number of scores of the model. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -276,8 +277,7 @@ skive_status skv_classes_compare(skive_context *ctx, const skive_graph *g, const
     SKV_TRY(skive_model_class_names(ctx, g, &list, &n));
     while (odd < n && odd < info->classes && strcmp(list[odd], info->class_names[odd]) == 0) odd++;
     if (odd < n && odd < info->classes)
-        skv_note(ctx,
-                 "%s: class %" PRId64 " is '%.40s', but in the %s it is '%.40s': classes are matched by their number",
+        skv_note(ctx, "%s: class %" PRId64 " is '%.40s', but in %s it is '%.40s': classes are matched by their number",
                  info->spec, odd, info->class_names[odd], who, list[odd]);
     skive_class_names_free(ctx, list, n);
     return SKIVE_OK;
@@ -290,8 +290,18 @@ static int64_t place_of(char **list, int64_t n, const char *name) {
     return k;
 }
 
+/* "0", "1", "2" ... */
+static bool are_numbers(char **list, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        char number[24];
+        (void)snprintf(number, sizeof number, "%" PRId64, i);
+        if (strcmp(list[i], number) != 0) return false;
+    }
+    return true;
+}
+
 skive_status skv_classes_map(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info, const char *who,
-                             int64_t **map) {
+                             bool by_order, int64_t **map) {
     char **list = NULL;
     int64_t n = 0, found = 0, missing = -1;
     bool moved = false;
@@ -309,14 +319,16 @@ skive_status skv_classes_map(skive_context *ctx, const skive_graph *g, const ski
             missing = c;
         moved = moved || (*map)[c] != c;
     }
-    if (found == 0 && n == info->classes) {
+    const bool numbers = found == 0 && n == info->classes && are_numbers(list, n);
+    if (numbers && by_order) {
         status = skv_classes_compare(ctx, g, info, who);
         moved = false;
     } else if (missing >= 0) {
         status = skv_fail_at(ctx, SKIVE_ERR_DATA, info->spec,
-                             "%s has the class '%.60s', which the %s does not know: it has %" PRId64 " of the %" PRId64
-                             " classes, and '%.60s' is one of its own",
-                             info->spec, info->class_names[missing], who, found, info->classes, list[0]);
+                             "%s has the class '%.60s', which %s does not know: it has %" PRId64 " of the %" PRId64
+                             " classes, and '%.60s' is one of its own%s",
+                             info->spec, info->class_names[missing], who, found, info->classes, list[0],
+                             numbers ? "; with --class-order its numbers are those of the data's classes" : "");
     } else if (moved || n > info->classes) {
         moved = true;
         skv_note(ctx, "%s: its %" PRId64 " classes are matched with the %" PRId64 " of the data by name", who, n,

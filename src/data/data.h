@@ -191,14 +191,15 @@ int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
 /* After the kind has opened the set: numbers the classes as in options->model, checks labels against its number of
  * scores, and reports classes that do not occur. */
 skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds);
-/* A note if a class of the model has another name than the class of the set with the same number. `who`: "teacher". */
+/* A note if a class of the model has another name than the class of the set with the same number. `who`: "the teacher". */
 skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
                                  const char *who);
 /* Of each class of the set its number in the model, by name: [info->classes], freed by skv_free. NULL where the numbers
- * are the same, where one side has no names, and where no name is known though there are as many (then as above). What
- * was done is noted. Errors: DATA (some of the names are known and some are not; both are named), MEMORY. */
+ * are the same, where one side has no names, and where the model's are just 0, 1, 2 ... and the set's classes count by
+ * their order (`by_order`; then as above). What was done is noted. `who`: "the teacher". Errors: DATA (a class is not
+ * known to the model; both are named), MEMORY. */
 skive_status skv_classes_map(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
-                             const char *who, int64_t **map);
+                             const char *who, bool by_order, int64_t **map);
 /* Checks labels[total] (of `path`) against `known` classes, or counts the classes; sets ds->classes. */
 skive_status skv_labels_check(skive_context *ctx, const char *path, int64_t known, skive_dataset *ds);
 bool skv_path_exists(const char *path);

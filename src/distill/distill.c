@@ -77,21 +77,24 @@ static skive_status add_teachers(lesson *l, const skive_distill_options *o, cons
     return SKIVE_OK;
 }
 
-/* The next of the terms in *text into one[size]; false behind the last. */
-static bool next_term(const char **text, char *one, size_t size) {
-    while (**text == ';' || **text == ' ') (*text)++;
-    if (!**text) return false;
+/* The next of the terms in *text into one[size]; *text is NULL behind the last. */
+static void next_term(const char **text, char *one, size_t size) {
+    *text += strspn(*text, " ");
     const size_t length = strcspn(*text, ";"), n = length < size ? length : size - 1;
     memcpy(one, *text, n);
     one[n] = 0;
-    *text += length;
-    return true;
+    *text = (*text)[length] ? *text + length + 1 : NULL;
 }
 
 static skive_status parse_terms(lesson *l, const skive_distill_options *o, size_t most) {
     char one[sizeof l->texts->text + 1];
-    const char *rest = o->terms ? o->terms : "";
-    for (size_t k = 0; k < most && next_term(&rest, one, sizeof one); k++) {
+    const char *rest = o->terms && *o->terms ? o->terms : NULL;
+    for (size_t k = 0; k < most && rest; k++) {
+        next_term(&rest, one, sizeof one);
+        if (!*one)
+            return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "terms",
+                               "terms '%.100s': one of them is empty; write them as NAME:OPTIONS with one ';' between",
+                               o->terms);
         SKV_TRY(
             skv_term_parse(l->ctx, one, o->temperature, &l->texts[k], &l->terms[l->n_terms], &l->alone[l->n_terms]));
         l->n_terms++;

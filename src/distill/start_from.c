@@ -18,9 +18,9 @@ typedef struct numbered {
     long number;
 } numbered;
 
-/* The first number that follows a letter, '.' or '_' and is not the end of a word like "conv1x1". */
-static bool split(const char *name, numbered *out) {
-    for (size_t i = 0; name[i]; i++) {
+/* The first number at or behind `from`. */
+static bool split(const char *name, size_t from, numbered *out) {
+    for (size_t i = from; name[i]; i++) {
         if (!isdigit((unsigned char)name[i])) continue;
         char *end = NULL;
         const long number = strtol(name + i, &end, 10);
@@ -34,12 +34,11 @@ static bool split(const char *name, numbered *out) {
 static long next_layer(const skive_graph *g, const numbered *of, long before) {
     long next = -1;
     for (uint32_t i = 0; i < g->n_values; i++) {
-        numbered other;
         const skive_value *v = g->values[i];
-        if (!v->storage || !split(v->name, &other) || other.prefix != of->prefix ||
-            memcmp(other.name, of->name, of->prefix) != 0)
+        if (!v->storage || strncmp(v->name, of->name, of->prefix) != 0 || !isdigit((unsigned char)v->name[of->prefix]))
             continue;
-        if (other.number > before && (next < 0 || other.number < next)) next = other.number;
+        const long number = strtol(v->name + of->prefix, NULL, 10);
+        if (number < 100000 && number > before && (next < 0 || number < next)) next = number;
     }
     return next;
 }
@@ -57,12 +56,17 @@ static long number_at(const skive_graph *g, const numbered *of, size_t index) {
     return at;
 }
 
-/* The teacher's name for the student's parameter: of layer i of n, layer (i + 1) * N / n - 1 of N. */
+/* The teacher's name for the student's parameter: of layer i of n, layer (i + 1) * N / n - 1 of N. The first number
+ * of which the teacher has more is that of the layer: in "stage2.block0" with as many stages that of the block. */
 static void name_in(const skive_graph *student, const skive_graph *teacher, const char *name, char *out, size_t size) {
     numbered s;
     (void)snprintf(out, size, "%s", name);
-    if (!split(name, &s)) return;
-    const size_t mine = layers(student, &s, 100000), theirs = layers(teacher, &s, 100000);
+    size_t mine = 0, theirs = 0;
+    for (size_t from = 0; split(name, from, &s); from = (size_t)(s.rest - name)) {
+        mine = layers(student, &s, 100000);
+        theirs = layers(teacher, &s, 100000);
+        if (theirs != mine) break;
+    }
     if (mine < 1 || theirs <= mine) return;
     const size_t i = layers(student, &s, s.number) - 1, at = ((i + 1) * theirs + mine - 1) / mine - 1;
     (void)snprintf(out, size, "%.*s%ld%s", (int)s.prefix, name, number_at(teacher, &s, at), s.rest);
@@ -88,6 +92,8 @@ skive_status skive_model_start_from(skive_graph *student, const skive_graph *tea
         of++;
         name_in(student, teacher, v->name, name, sizeof name);
         const skive_value *u = skive_graph_find_value(teacher, name);
+        /* The first block of a stage, with a stride, has shapes of its own. */
+        if (!u || !skv_value_tensor(u) || !same_type(&u->type, &v->type)) u = skive_graph_find_value(teacher, v->name);
         const skive_tensor *from = u ? skv_value_tensor(u) : NULL;
         if (!from || !same_type(&u->type, &v->type)) {
             if (!first) first = v->name;

@@ -44,16 +44,20 @@ static skive_status find_given(skive_context *ctx, const skv_objective *o, doubl
     return SKIVE_OK;
 }
 
-static skive_status check(skive_context *ctx, const skv_combine *how, const skv_loss_site *at, bool weights) {
-    const bool classes = at->head->task != SKIVE_TASK_VALUES && !skv_head_is_sigmoid(at->head) &&
-                         at->labels->type.dtype == SKIVE_I64 && at->labels->type.rank == 1;
+static skive_status check(skive_context *ctx, const skv_combine *how, const skv_loss_site *at, bool weights,
+                          const skv_option_values *values) {
+    const bool free_of_labels = how->without_labels && how->without_labels(values);
+    const bool exclusive =
+        at->head->task != SKIVE_TASK_VALUES && !skv_head_is_sigmoid(at->head) && at->logits->type.rank == 2;
+    const bool labelled = at->labels->type.dtype == SKIVE_I64 && at->labels->type.rank == 1;
     if (weights && !how->takes_weights)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "combine",
                            "combine '%s' finds weights of its own; leave those of the teachers out, or take 'weights'",
                            how->name);
-    if (how->needs_classes && !classes)
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "combine",
-                           "combine '%s' needs one class label a sample; take 'mean' or 'weights'", how->name);
+    if (how->needs_classes && !(exclusive && (labelled || free_of_labels)))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "combine", "combine '%s' needs %s; take 'mean' or 'weights'",
+                           how->name,
+                           free_of_labels ? "scores of classes that exclude one another" : "one class label a sample");
     return SKIVE_OK;
 }
 
@@ -74,7 +78,7 @@ void skv_combine_build(skv_builder *b, const skv_objective *o, const skv_loss_si
                                     : any      ? "weights"
                                                : "mean",
                                     &index, &values);
-    if (b->status == SKIVE_OK) b->status = check(ctx, combines[index], at, any);
+    if (b->status == SKIVE_OK) b->status = check(ctx, combines[index], at, any, &values);
     if (b->status == SKIVE_OK) {
         const skv_combine_args a = {.at = at, .scores = scores, .given = given, .n = o->n_teachers, .options = &values};
         combines[index]->weigh(b, &a, out->weights, &out->more);

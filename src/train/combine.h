@@ -18,6 +18,8 @@ typedef struct skv_combine {
     size_t n_options;
     bool takes_weights; /* those that were given; others refuse them */
     bool needs_classes; /* the students' answers are classes that exclude one another */
+    /* With these options no labels are needed; NULL: they always are. */
+    bool (*without_labels)(const skv_option_values *options);
     /* weights[i] of the sum 1: scalars or [samples][1], without gradients. *more: a scalar that is added to the
      * loss, or NULL. With the builder's status set where it fails. */
     void (*weigh)(skv_builder *b, const skv_combine_args *a, skive_value **weights, skive_value **more);

@@ -22,6 +22,8 @@ static skive_value *unsure(skv_builder *b, skive_value *scores, skive_value *lab
     return skv_term_times(b, skv_term_reduce(b, "ReduceSum", skv_term_two(b, "Mul", p, log_p), 1, true), -1);
 }
 
+static bool without_labels(const skv_option_values *o) { return skv_option_text(o, "by")[0] == 'e'; }
+
 static void weigh(skv_builder *b, const skv_combine_args *a, skive_value **weights, skive_value **more) {
     const bool by_loss = skv_option_text(a->options, "by")[0] == 'l';
     const skv_loss_args args = {
@@ -48,4 +50,5 @@ const skv_combine skv_combine_confidence = {.name = "confidence",
                                             .brief = "the surer a teacher is of a sample, the more it counts",
                                             SKV_OPTIONS(options),
                                             .needs_classes = true,
+                                            .without_labels = without_labels,
                                             .weigh = weigh};

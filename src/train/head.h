@@ -17,8 +17,9 @@ typedef enum skv_target_form {
 typedef struct skv_targets {
     skive_dataset_info info;
     skv_target_form form;
-    bool shares;  /* floats all within 0 to 1, which may be shares of classes */
-    int64_t size; /* classes, or floats a target */
+    bool by_order; /* classes count by their order instead of their names */
+    bool shares;   /* floats all within 0 to 1, which may be shares of classes */
+    int64_t size;  /* classes, or floats a target */
 } skv_targets;
 /* Reads float targets until the form is clear. */
 skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_targets *out);

@@ -179,6 +179,12 @@ static skive_value *build_on(skv_builder *b, const skv_objective *o, size_t inde
                           .seed = at->options->seed};
     if (t->loss && skv_option_given(&values, "smoothing")) args.label_smoothing = skv_option_real(&values, "smoothing");
     if (skv_option_given(&values, "temperature") && loss->mixes) args.temperature = skv_term_temperature(&args);
+    if (t->text && at->head->task == SKIVE_TASK_VALUES && loss->needs_teacher && strcmp(loss->name, "logits") != 0) {
+        b->status =
+            skv_fail_at(b->graph->ctx, SKIVE_ERR_ARGUMENT, "terms",
+                        "term '%s' is of scores of classes, and the targets are values; take 'logits'", loss->name);
+        return NULL;
+    }
     args.teacher = taught(b, t, loss, at, which, l, args.temperature);
     if (b->status != SKIVE_OK) return NULL;
     skive_value *value =

@@ -38,7 +38,8 @@ static skive_status merge(skv_builder *b, const skv_teacher *t, const skv_loss_s
     skive_context *ctx = b->graph->ctx;
     skive_value **map = NULL;
     SKV_TRY(find_heads(ctx, teacher, at, heads));
-    SKV_TRY(skv_classes_map(ctx, t->graph, &at->targets->info, t->name ? t->name : "teacher", &out->classes));
+    SKV_TRY(skv_classes_map(ctx, t->graph, &at->targets->info, t->name ? t->name : "the teacher", at->targets->by_order,
+                            &out->classes));
     SKV_TRY(skv_graph_merge(b->graph, teacher, out->prefix, inputs, &map));
     for (uint32_t i = 0; i < teacher->n_values; i++) {
         if (map[i]) map[i]->trainable = false;

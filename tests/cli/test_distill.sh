@@ -46,6 +46,23 @@ expect 13 'no parameter of the student' "$skive" distill --teacher a.onnx --stud
 expect 2 "it can be 'teacher'" "$skive" distill --teacher a.onnx --student mlp:12 --student-init b.onnx $small -o s.onnx
 expect 2 'exclude one another' "$skive" distill --self 2 --teacher a.onnx --assistant mlp:16 --student mlp:12 $small -o s.onnx
 expect 2 'teacher is missing' "$skive" distill --student mlp:12 $small -o s.onnx
+# Several teachers give way to the first generation; the report and the figures are those of what is written.
+expect 0 '^1 .*written' "$skive" distill $both $small --self 1 -o s.onnx
+expect 0 'first +[0-9.]+' "$skive" distill $both $small --self 2 --log run.csv -o s.onnx
+expect 2 'tried with a teacher' "$skive" distill --self 2 --student mlp:12 $small -T 2,8 -o s.onnx
+expect 2 'is there twice' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,2 -o s.onnx
+expect 2 'leave --best out' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --best loss -o s.onnx
+expect 2 'temperature needs --alpha above 0' \
+    "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2 --alpha 0 --term kl:temperature=3 -o s.onnx
+expect 2 'term is empty' "$skive" distill --teacher a.onnx --student mlp:12 $small --term '' -o s.onnx
+expect 2 'one of them is empty' "$skive" distill --teacher a.onnx --student mlp:12 $small --term 'hint;;kl' -o s.onnx
+expect 2 'empty name' "$skive" distill --teacher a.onnx --student mlp:12 $small --term hint:student=,teacher=Relu -o s.onnx
+expect 2 'takes no options' "$skive" distill --teacher a.onnx --student mlp:12 $small --term hint:schedule=step:every=1 -o s.onnx
+expect 2 'schedule=plateau' "$skive" distill --teacher a.onnx --student mlp:12 $small --term hint:schedule=plateau -o s.onnx
+expect 2 'compares the samples of a batch' \
+    "$skive" distill --teacher a.onnx --student mlp:12 --data $data --epochs 1 --batch 1 --term pkt -o s.onnx
+expect 0 '2 settings of temperature and alpha' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --dry-run
+expect 0 'a first model and 2 generations' "$skive" distill --self 2 --student mlp:12 $small --dry-run
 # In the help, within 80 columns.
 COLUMNS=80 expect 0 '.-term' "$skive" distill --help
 cp out.txt help.txt

@@ -45,16 +45,29 @@ static skive_status no_such(const network *net, const char *name) {
     return status;
 }
 
-/* The values of "a+relu*": a name, or all that a pattern fits, in the order in which they are computed. */
+/* The values of "a+relu*": a name of a value or node, or all that a pattern fits, in the order in which they are computed. */
 static skive_status named(const network *net, const char *text, values *out) {
-    while (*text) {
+    for (bool more = true; more;) {
         char one[256];
         const size_t length = strcspn(text, "+"), before = out->n;
+        if (length == 0)
+            return skv_fail_at(net->g->ctx, SKIVE_ERR_ARGUMENT, "term",
+                               "a term has an empty name for a value of %s; write names as A or A+B", net->who);
         (void)snprintf(one, sizeof one, "%.*s", (int)(length < sizeof one ? length : sizeof one - 1), text);
-        text += text[length] ? length + 1 : length;
+        more = text[length] == '+';
+        text += length + more;
         for (uint32_t i = net->first; i < net->end && i < net->g->n_values; i++) {
             skive_value *v = net->g->values[i];
             if (v && !v->storage && strcmp(name_of(net, v), one) == 0) add(out, v);
+        }
+        if (out->n > before) continue;
+        /* A node's name stands for its first output. */
+        for (uint32_t i = 0; i < net->g->n_nodes; i++) {
+            const skive_node *n = net->order[i];
+            const size_t skip = strlen(net->prefix);
+            if (n->n_outputs && mine(net, n->outputs[0]) && n->name && strlen(n->name) > skip &&
+                strcmp(n->name + skip, one) == 0)
+                add(out, n->outputs[0]);
         }
         if (out->n > before) continue;
         for (uint32_t i = 0; i < net->g->n_nodes; i++) {

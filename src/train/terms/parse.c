@@ -16,6 +16,11 @@ static skive_status bind(skive_context *ctx, const skv_loss *loss, skv_term_text
             ctx, SKIVE_ERR_ARGUMENT, loss->name,
             "term '%s' names a value of the %s only; name the other with %s=, or neither to have them found",
             loss->name, student ? "student" : "teacher", student ? "teacher" : "student");
+    if (student && (!*student || !*teacher))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name,
+                           "term '%s' has an empty name behind %s=; name a value there, or leave both out to have "
+                           "them found",
+                           loss->name, *student ? "teacher" : "student");
     if (asked && student)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, loss->name, "term '%s' names values and asks to find them (auto)",
                            loss->name);
@@ -28,12 +33,30 @@ static skive_status bind(skive_context *ctx, const skv_loss *loss, skv_term_text
     return SKIVE_OK;
 }
 
+/* Schedules of a weight have no options, and none that waits for figures of validation. */
+static skive_status check_schedule(skive_context *ctx, const char *text) {
+    const char *at = strstr(text, "schedule=");
+    if (!at) return SKIVE_OK;
+    at += strlen("schedule=");
+    const size_t length = strcspn(at, ",");
+    if (memchr(at, ':', length))
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "term",
+                           "schedule=%.*s: the schedule of a term takes no options; write schedule=%.*s", (int)length,
+                           at, (int)strcspn(at, ":"), at);
+    if (length == strlen("plateau") && strncmp(at, "plateau", length) == 0)
+        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "term",
+                           "schedule=plateau follows figures of validation, which the weight of a term does not; take "
+                           "another, such as cosine");
+    return SKIVE_OK;
+}
+
 skive_status skv_term_parse(skive_context *ctx, const char *text, double temperature, skv_term_text *store,
                             skv_term *out, double *alone) {
     size_t index = 0;
     if (strlen(text) >= sizeof store->text)
         return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, "term", "a term has more than %zu letters", sizeof store->text - 1);
     (void)snprintf(store->text, sizeof store->text, "%s", text);
+    SKV_TRY(check_schedule(ctx, text));
     SKV_TRY(skv_family_pick(ctx, &skv_teaching_family, "term", store->text, &index, &store->values));
     const skv_loss *loss = skv_teaching_at(index);
     const char *schedule = skv_option_text(&store->values, "schedule");

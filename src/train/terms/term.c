@@ -100,6 +100,12 @@ void skv_term_refuse(skv_builder *b, const skv_loss_args *a, const char *who, co
                             skv_term_pair_text(a, pair, sizeof pair), why);
 }
 
+void skv_term_needs_samples(skv_builder *b, const skv_loss_args *a, const char *who) {
+    if (b->status != SKIVE_OK || a->feature->type.rank < 1 || a->feature->type.dims[0].size != 1) return;
+    b->status = skv_fail_at(b->graph->ctx, SKIVE_ERR_ARGUMENT, who,
+                            "term '%s' compares the samples of a batch, and there is one; take a larger --batch", who);
+}
+
 static bool known(const skive_value *v) {
     for (int d = 0; d < v->type.rank; d++)
         if (v->type.dims[d].size < 1) return false;

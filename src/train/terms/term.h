@@ -70,6 +70,8 @@ skive_value *skv_term_detach(skv_builder *b, skive_value *x); /* the same number
 const char *skv_term_pair_text(const skv_loss_args *a, char *buffer, size_t size);
 /* Fails with SHAPE: what the pair is, and `why` it does not fit. */
 void skv_term_refuse(skv_builder *b, const skv_loss_args *a, const char *who, const char *why);
+/* Fails with ARGUMENT where a batch has one sample, and the term compares samples. */
+void skv_term_needs_samples(skv_builder *b, const skv_loss_args *a, const char *who);
 /* Maps [n][c][places ...] of both; the teacher's are resized to the student's places, which a note tells. */
 skive_status skv_term_maps(skv_builder *b, const skv_loss_args *a, const char *who, skive_value **student,
                            skive_value **teacher);

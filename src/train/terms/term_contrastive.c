@@ -194,6 +194,8 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
                         "contrastive: momentum and half are of the memory bank, which negatives=0 does not have");
         return NULL;
     }
+    if (c.negatives == 0) skv_term_needs_samples(b, a, "contrastive");
+    if (b->status != SKIVE_OK) return NULL;
     if (c.negatives > a->samples - 1) c.negatives = a->samples > 1 ? a->samples - 1 : 0;
     skive_value *s = embedded(b, &c, a->feature, "student"), *t = embedded(b, &c, a->example, "teacher");
     return c.negatives && a->indices ? of_memory(b, &c, s, t) : of_batch(b, &c, s, t);

@@ -16,6 +16,7 @@ static skive_value *logarithm(skv_builder *b, skive_value *p) {
 }
 
 static skive_value *build(skv_builder *b, const skv_loss_args *a) {
+    skv_term_needs_samples(b, a, "pkt");
     if (b->status != SKIVE_OK) return NULL;
     skive_value *s = probabilities(b, a->feature), *t = probabilities(b, a->example);
     return skv_term_mean(b, skv_term_two(b, "Mul", t, skv_term_two(b, "Sub", logarithm(b, t), logarithm(b, s))));

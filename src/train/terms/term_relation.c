@@ -65,6 +65,8 @@ static skive_value *build(skv_builder *b, const skv_loss_args *a) {
                                 "relation: distance and angle are both 0; give one of them a weight");
         return NULL;
     }
+    skv_term_needs_samples(b, a, "relation");
+    if (b->status != SKIVE_OK) return NULL;
     const relations s = between(b, a->feature), t = between(b, a->example);
     skive_value *sum = NULL;
     if (distance > 0) sum = skv_term_times(b, skv_term_huber(b, scaled(b, &s), scaled(b, &t)), distance);
