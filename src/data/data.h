@@ -191,7 +191,8 @@ int64_t skv_model_scores(skive_context *ctx, const struct skive_graph *g);
 /* After the kind has opened the set: numbers the classes as in options->model, checks labels against its number of
  * scores, and reports classes that do not occur. */
 skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *o, skive_dataset *ds);
-/* A note if a class of the model has another name than the class of the set with the same number. `who`: "the teacher". */
+/* A note if a class of the model has another name than the class of the set with the same number. `who`: "the
+ * teacher". */
 skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
                                  const char *who);
 /* Of each class of the set its number in the model, by name: [info->classes], freed by skv_free. NULL where the numbers

@@ -45,7 +45,8 @@ static skive_status no_such(const network *net, const char *name) {
     return status;
 }
 
-/* The values of "a+relu*": a name of a value or node, or all that a pattern fits, in the order in which they are computed. */
+/* The values of "a+relu*": a name of a value or node, or all that a pattern fits, in the order in which they are
+ * computed. */
 static skive_status named(const network *net, const char *text, values *out) {
     for (bool more = true; more;) {
         char one[256];
