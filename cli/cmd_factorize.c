@@ -51,8 +51,10 @@ static void times(cli_table *t, const skive_factorize_row *r) {
 
 static void print_rows(const skive_factorize_report *r, bool plan) {
     static const char *const heads[] = {"<layer", "<method", "rank", "error", "output", "MACs", "parameters", "time"};
-    cli_table *t = cli_table_new(heads, CLI_COUNT(heads));
     char name[CLI_SHORT], text[48];
+    bool any = false;
+    for (size_t i = 0; i < r->n_rows; i++) any = any || r->rows[i].method;
+    cli_table *t = any ? cli_table_new(heads, CLI_COUNT(heads)) : NULL;
     for (size_t i = 0; i < r->n_rows; i++) {
         const skive_factorize_row *row = &r->rows[i];
         if (!row->method) continue;
@@ -65,8 +67,9 @@ static void print_rows(const skive_factorize_report *r, bool plan) {
         change(t, row->parameters_before, row->parameters);
         times(t, row);
     }
-    cli_table_print(t, stdout);
-    if (plan) cli_printf("* chosen. Errors are norms of the difference, of those of the weights or outputs.");
+    if (any) cli_table_print(t, stdout);
+    if (plan && !r->n_factorized) cli_printf("no layer would be factorized");
+    if (plan && any) cli_printf("* chosen. Errors are norms of the difference, of those of the weights or outputs.");
     for (size_t i = 0; i < r->n_rows; i++)
         if (r->rows[i].kept) cli_printf("kept %s (%s): %s", r->rows[i].node, r->rows[i].op, r->rows[i].kept);
 }
@@ -78,7 +81,8 @@ static void print_whole(const skive_factorize_report *r) {
                (double)r->before.macs / (double)(r->after.macs ? r->after.macs : 1),
                cli_thousands(r->after.parameters, c, sizeof c), cli_thousands(r->before.parameters, d, sizeof d),
                (double)r->before.parameters / (double)(r->after.parameters ? r->after.parameters : 1));
-    if (!isnan(r->before.seconds) && !isnan(r->after.seconds))
+    const bool changed = r->n_factorized || r->n_merged; /* otherwise two times of the same model */
+    if (changed && !isnan(r->before.seconds) && !isnan(r->after.seconds))
         cli_printf("one run takes %s, took %s (%.2fx)", cli_seconds(r->after.seconds, a, sizeof a),
                    cli_seconds(r->before.seconds, b, sizeof b), r->before.seconds / r->after.seconds);
     if (r->control.n_trials)
@@ -239,7 +243,8 @@ const cli_command cli_command_factorize = {
         "vbmf.\n"
         "With --data, factors keep what each layer gives on the samples, not its weights. Layers that would not "
         "become\n"
-        "smaller are kept, and the reason is said. --dry-run lists every method for every layer, with measured times.\n"
+        "smaller are kept, and the reason is said. --dry-run lists for each layer the methods that would make it\n"
+        "smaller, each at one rank, with measured times.\n"
         "--finetune trains the result, with the model before as teacher. --merge joins factors that do not pay.",
     .examples = "  skive factorize model.onnx --macs 0.5 --data fashion-mnist --finetune 5 -o small.onnx\n"
                 "  skive factorize model.onnx --method tucker2 --rank vbmf -o small.onnx\n"

@@ -95,7 +95,7 @@ static void print_channels(const skive_prune_report *r) {
              strcmp(r->channels[0].channels, "layers") == 0 ? "layers and blocks" : "channels");
     if (r->multiple > 1)
         cli_part("; widths of layers twice as wide or more are multiples of %lld", (long long)r->multiple);
-    cli_printf("%s", r->after.seconds > r->before.seconds ? "; it is NOT faster" : "");
+    cli_printf("%s", r->removed > 0 && r->after.seconds > r->before.seconds ? "; it is NOT faster" : "");
 }
 
 static double best_of(const skive_train_report *r) {
@@ -300,9 +300,15 @@ static skive_status work(cli_job *j) {
 
 static const skive_prune_report *report_of(const cli_job *j) { return &((const pruning *)j->own)->report; }
 static json_t *json(const cli_job *j) { return report_json(report_of(j)); }
+/* Of a model without a channel that could go there is nothing to show, and no zero was set. */
+static bool is_bare(const cli_job *j) {
+    const skive_prune_options *o = skive_options_prune(j->options);
+    return (o->lossless || o->zeros) && !report_of(j)->n_channels;
+}
+
 static void print(const cli_job *j) {
     const skive_prune_report *r = report_of(j);
-    (r->n_channels ? print_channels : print_report)(r);
+    if (!is_bare(j)) (r->n_channels ? print_channels : print_report)(r);
     print_scratch(r);
 }
 static skive_status plan(cli_job *j) {
@@ -311,7 +317,7 @@ static skive_status plan(cli_job *j) {
 }
 
 static void advise(const cli_job *j) {
-    if (!skive_pack_is_packed(j->output) && !report_of(j)->n_channels)
+    if (!skive_pack_is_packed(j->output) && !report_of(j)->n_channels && !is_bare(j))
         cli_printf("Zeros take as much space as other weights in an ONNX file; skive pack makes the file smaller.");
 }
 

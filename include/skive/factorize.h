@@ -47,8 +47,8 @@ typedef struct skive_factorize_options {
     const skive_train_options *finetune; /* NULL or epochs 0: none. Start from skive_factorize_finetune_default() */
     double distill_alpha; /* weight of the teacher in fine-tuning, the model before; in [0, 1], default 0.5 */
     double temperature;   /* of its soft labels; default 4 */
-    /* Only say what would be done: the report has every method for every layer, with measured times; nothing is trained
-     * and the graph is not changed. */
+    /* Only say what would be done: the report has for each layer the methods that would make it smaller, each at one
+     * rank, with measured times; nothing is trained and the graph is not changed. */
     bool dry_run;
 } skive_factorize_options;
 SKIVE_API skive_factorize_options skive_factorize_options_default(void);

@@ -1,4 +1,5 @@
 /* Factorization from outside: what fits together, the steps in their order, fine-tuning, and the result. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,9 @@ static skive_status check_rank(skv_lowrank *l, int budgets) {
     if (budgets || limit)
         return contradiction(l, "rank", "the budget, or the limit on the loss, chooses the ranks; give one of both");
     if (strcmp(o->rank, "vbmf") == 0 || strcmp(o->rank, "energy") == 0) return SKIVE_OK;
+    errno = 0;
     const long long rank = strtoll(o->rank, &end, 10);
-    if (end == o->rank || *end || rank < 1)
+    if (end == o->rank || *end || rank < 1 || errno == ERANGE)
         return skv_fail_at(l->ctx, SKIVE_ERR_ARGUMENT, "rank",
                            "rank is '%s'; it must be auto, vbmf, energy, search, or a whole number from 1 on", o->rank);
     l->rank = rank;

@@ -17,7 +17,7 @@
 /* ---- what a model costs ---- */
 
 typedef enum measure { MACS, PARAMS, BYTES, LATENCY } measure;
-static const char *const measures[] = {"multiply-accumulates", "parameters", "bytes", "of the time"};
+static const char *const measures[] = {"multiply-accumulates", "parameters", "bytes", "seconds"};
 
 static const skv_option budgets[] = {
     {.name = "macs", .type = SKV_OPTION_BUDGET, .most = 1, .above = true, .unit = ""},
@@ -185,12 +185,15 @@ static skive_status refuse(search *s, double budget, double least) {
     skv_text_init(&in_the_way, ctx);
     s->how->in_the_way(s->c, &in_the_way);
     skive_status status = in_the_way.status;
-    const bool time = s->by == LATENCY;
-    if (status == SKIVE_OK)
+    const char *why = in_the_way.length ? in_the_way.data : "";
+    if (status == SKIVE_OK && s->by == LATENCY)
         status = skv_fail_at(ctx, SKIVE_ERR_GOAL, "budget",
-                             "the budget of %.4g %s is below the smallest that can be reached, %.4g%s",
-                             time ? budget * 1e3 : budget, time ? "ms" : measures[s->by], time ? least * 1e3 : least,
-                             in_the_way.length ? in_the_way.data : "");
+                             "the budget of %.4g ms is below the smallest that can be reached, %.4g ms%s", budget * 1e3,
+                             least * 1e3, why);
+    else if (status == SKIVE_OK)
+        status = skv_fail_at(ctx, SKIVE_ERR_GOAL, "budget",
+                             "the budget of %.0f %s is below the smallest that can be reached, %.0f%s", floor(budget),
+                             measures[s->by], ceil(least), why);
     skv_text_free(&in_the_way);
     return status;
 }

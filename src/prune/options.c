@@ -166,7 +166,7 @@ static const skv_option options[] = {
      .brief = "statistics of BatchNormalization anew from the data; auto: without fine-tuning, where there is data"},
     {.name = "reconstruct",
      .type = SKV_OPTION_SWITCH,
-     .needs = "granularity=channel,!lossless,!zeros",
+     .needs = "!lossless,!zeros,granularity=channel",
      SKV_FIELD(BOOL, skive_prune_options, reconstruct),
      .brief = "layers that read removed channels are fitted to what they gave, from the data"},
 };

@@ -80,11 +80,11 @@ skive_status skv_prune_recalibrate(skv_pruning *p) {
         if (has_statistics(p->work->nodes[i])) nodes[n++] = p->work->nodes[i];
     skive_status status = SKIVE_OK;
     if (n > 0) status = look(p, nodes, n);
-    if (status == SKIVE_OK && (n > 0 || asked))
-        skv_note(p->ctx,
-                 n > 0 ? "the statistics of %zu BatchNormalizations are computed anew from the training set%s"
-                       : "the model has %zu BatchNormalizations with statistics: none are computed anew%s",
-                 n, n > 0 && !asked ? " (recalibrate-bn)" : "");
+    if (status == SKIVE_OK && n > 0)
+        skv_note(p->ctx, "the statistics of %zu BatchNormalizations are computed anew from the training set%s", n,
+                 asked ? "" : " (recalibrate-bn)");
+    else if (status == SKIVE_OK)
+        skv_note(p->ctx, "recalibrate-bn on has no effect: the model has no BatchNormalization with statistics");
     skv_free(p->ctx, nodes);
     return status;
 }

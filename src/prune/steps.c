@@ -43,7 +43,7 @@ static skive_status rewind_value(const skv_pruning *p, skive_value *v) {
     const skive_tensor *t = from ? skv_value_tensor(from) : NULL;
     const int64_t n = skive_tensor_count(skv_value_tensor(v));
     if (!t || t->dtype != SKIVE_F32 || skive_tensor_count(t) != n)
-        return skv_fail_at(p->ctx, SKIVE_ERR_SHAPE, "rewind",
+        return skv_fail_at(p->ctx, SKIVE_ERR_ARGUMENT, "rewind",
                            "the model to rewind to has no parameter '%s' of this size: it must be the same network at "
                            "an earlier time",
                            v->name);

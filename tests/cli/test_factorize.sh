@@ -70,6 +70,7 @@ refuse 13 "no node 'fc9'" --layer fc9=svd:2
 refuse 2 'must be a whole number between 1 and' --layer fc1=svd:1000
 refuse 2 'said twice what it gets' --layer fc1=svd:3 --layer fc1=keep
 refuse 2 'said twice what it gets' --layer fc1=svd --layer fc1=svd:3 --macs 0.5
+refuse 2 'or a whole number from 1 on' --rank 99999999999999999999
 refuse 2 'cannot be factorized by cp' --layer fc1=cp:2
 refuse 6 'above the full rank' --rank 1000
 refuse 9 'needs a data set' --weighting activations --macs 0.5

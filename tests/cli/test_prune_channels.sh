@@ -87,6 +87,10 @@ done
 expect 0 '' "$skive" prune mlp.onnx --data $data --batch 32 --criterion movement --lr 0.1 --deterministic -q -o moved.onnx
 expect 2 'lr needs --finetune or --criterion movement' "$skive" prune mlp.onnx --data $data --lr 0.1 -o no.onnx
 expect 2 'scratch-control needs --finetune' "$skive" prune mlp.onnx --data $data --scratch-control 1 -o no.onnx
+expect 11 'the budget of [0-9]+ multiply-accumulates is below the smallest that can be reached, [0-9]+' "$skive" prune mlp.onnx --structured --macs 2 -o no.onnx
+expect 2 'reconstruct has no effect with --lossless' "$skive" prune mlp.onnx --lossless --reconstruct --data $data -o no.onnx
+expect 2 'recalibrate-bn on looks at data' "$skive" prune mlp.onnx -s 0.5 --recalibrate-bn on -o no.onnx
+expect 0 'has no BatchNormalization with statistics' "$skive" prune mlp.onnx -s 0.5 --recalibrate-bn on --data $data -o bn.onnx
 expect 2 'there is no budget' "$skive" prune mlp.onnx --structured -o no.onnx
 expect 2 'more than one budget' "$skive" prune mlp.onnx --structured --params 0.5 --macs 0.5 -o no.onnx
 expect 2 "is for the granularity 'channel'" "$skive" prune mlp.onnx --params 0.5 -o no.onnx
