@@ -296,7 +296,7 @@ static skive_status remove_chosen(const void *self, const skive_graph *g, skive_
     SKV_TRY(skive_coupling_create(g, &other));
     skive_status status = SKIVE_OK;
     if (skive_coupling_count(other) != c->n)
-        status = skv_fail_at(c->p->ctx, SKIVE_ERR_SHAPE, "rewind",
+        status = skv_fail_at(c->p->ctx, SKIVE_ERR_ARGUMENT, "rewind",
                              "the model to rewind to has %zu removable channels instead of %zu: it must be the same "
                              "network at an earlier time",
                              skive_coupling_count(other), c->n);
