@@ -6,6 +6,7 @@
 
 #include <skive/distill.h>
 
+#include "data/data.h"
 #include "train/terms/term.h"
 
 enum { BATCH = 80 };
@@ -178,6 +179,31 @@ static void classes_are_matched_by_name(void **state) {
     assert_true(bits[0] == bits[1]);
 }
 
+/* Classes of a teacher that are other words are refused; plain numbers count where the order of classes does. */
+static void other_class_names_are_refused(void **state) {
+    static const char *const names[CLASSES] = {"top", "middle", "bottom"},
+                             *const words[CLASSES] = {"oben", "mitte", "unten"},
+                             *const numbers[CLASSES] = {"0", "1", "2"};
+    (void)state;
+    for (int k = 0; k < 3; k++) {
+        lesson l = begin();
+        skive_dataset_options o = skive_dataset_options_default();
+        skive_dataset_free(l.set);
+        l.set = NULL;
+        skv_test_ok(l.ctx, skive_model_set_class_names(l.student, names, CLASSES));
+        o.split = SKIVE_SPLIT_TRAIN;
+        o.model = l.student;
+        skv_test_ok(l.ctx, skive_dataset_open(l.ctx, blobs, &o, &l.set));
+        skv_test_ok(l.ctx, skive_model_set_class_names(l.teacher, k ? numbers : words, CLASSES));
+        l.set->options.classes_by_order = k == 2;
+        if (k == 2)
+            skv_test_ok(l.ctx, run(&l));
+        else
+            skv_test_fails(l.ctx, run(&l), SKIVE_ERR_DATA, k ? "with --class-order" : "'oben' is one of its own");
+        finish(&l);
+    }
+}
+
 /* A teacher for images of another size gets them resized. */
 static void images_are_resized_for_a_teacher(void **state) {
     const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {9, NULL}, {9, NULL}}};
@@ -348,6 +374,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_is_refused),
         cmocka_unit_test(teachers_count_as_they_are_combined),
         cmocka_unit_test(classes_are_matched_by_name),
+        cmocka_unit_test(other_class_names_are_refused),
         cmocka_unit_test(images_are_resized_for_a_teacher),
         cmocka_unit_test(a_resumed_run_has_the_same_bits),
         cmocka_unit_test(an_ensemble_is_the_mean),

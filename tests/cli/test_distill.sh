@@ -63,6 +63,14 @@ expect 2 'compares the samples of a batch' \
     "$skive" distill --teacher a.onnx --student mlp:12 --data $data --epochs 1 --batch 1 --term pkt -o s.onnx
 expect 0 '2 settings of temperature and alpha' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --dry-run
 expect 0 'a first model and 2 generations' "$skive" distill --self 2 --student mlp:12 $small --dry-run
+# Where the targets are values, nothing softens scores.
+perl -e 'print "a,b,y\n"; printf "%g,%g,%g\n", $_ % 7, $_ % 5, 0.3 * ($_ % 7) - $_ % 5 for 1 .. 200' >v.csv
+values="--data csv:v.csv,label=y --targets float --epochs 1"
+expect 0 'wrote' "$skive" train mlp:8 $values -q -o v.onnx
+expect 2 'the targets are values; leave it out' "$skive" distill --teacher v.onnx --student mlp:4 $values -T 2 -o s.onnx
+expect 2 "the targets are values; take 'logits'" "$skive" distill --teacher v.onnx --student mlp:4 $values --term kl -o s.onnx
+# A node's name stands for its first output.
+expect 0 'wrote' "$skive" distill --teacher a.onnx --student mlp:12 $small --term hint:student=fc1,teacher=fc1 -o s.onnx
 # In the help, within 80 columns.
 COLUMNS=80 expect 0 '.-term' "$skive" distill --help
 cp out.txt help.txt
