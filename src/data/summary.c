@@ -196,7 +196,7 @@ static skive_status survey(skv_survey *s) {
     SKV_TRY(skv_alloc_array(s->ctx, s->n, sizeof *s->first_broken, &s->first_broken));
     skv_progress_start(&progress, s->ctx, "data", (double)total);
     for (size_t k = 0; k < s->n; k++) SKV_TRY(one_split(s, k, &progress, &done));
-    qsort(s->seen, s->n_seen, sizeof *s->seen, by_hash);
+    if (s->n_seen > 1) qsort(s->seen, s->n_seen, sizeof *s->seen, by_hash);
     return skv_survey_problems(s);
 }
 

@@ -306,7 +306,7 @@ static skive_status report(layering *l) {
         SKV_TRY(skv_strdup(l->ctx, n->name, &row->node));
         SKV_TRY(skv_strdup(l->ctx, n->op_type, &row->op));
     }
-    qsort(r->rows, r->n_rows, sizeof *r->rows, culprits_first);
+    if (r->n_rows > 1) qsort(r->rows, r->n_rows, sizeof *r->rows, culprits_first);
     return SKIVE_OK;
 }
 

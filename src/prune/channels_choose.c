@@ -136,7 +136,7 @@ static skive_status sort(skv_channels *c) {
     ranked *r = NULL;
     SKV_TRY(skv_alloc_array(c->p->ctx, c->n + 1, sizeof *r, &r));
     for (size_t i = 0; i < c->n; i++) r[i] = (ranked){c->score[i], i};
-    qsort(r, c->n, sizeof *r, lowest_first);
+    if (c->n > 1) qsort(r, c->n, sizeof *r, lowest_first);
     for (size_t i = 0; i < c->n; i++) c->order[i] = r[i].at;
     skv_free(c->p->ctx, r);
     return SKIVE_OK;

@@ -182,7 +182,7 @@ static skive_status open_layers(skv_pruning *p, void **self) {
             skv_free(p->ctx, d->items[i].inside);
     }
     d->n = left;
-    qsort(d->items, d->n, sizeof *d->items, lowest_first);
+    if (d->n > 1) qsort(d->items, d->n, sizeof *d->items, lowest_first);
     return SKIVE_OK;
 }
 

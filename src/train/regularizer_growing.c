@@ -63,7 +63,7 @@ static skive_status start(skv_regularizing *r) {
         const double squares = skv_unit_squares(u, i, &n);
         all[i] = (ranked){n > 0 ? squares / (double)n : 0, i, u->family ? u->family[i] : 0};
     }
-    qsort(all, u->n, sizeof *all, by_family);
+    if (u->n > 1) qsort(all, u->n, sizeof *all, by_family);
     for (size_t first = 0, end; first < u->n; first = end) {
         for (end = first; end < u->n && all[end].family == all[first].family;) end++;
         const size_t members = end - first, most = members > 0 ? members - 1 : 0;
