@@ -35,11 +35,17 @@ mirror() {
 if [ $again = 0 ]; then
     [ ! -e "$root" ] || fail "$root is there already: remove it, or use it with --again"
     read -r components from <<<"$(mirror)"
+    script=() keyring=()
+    if [[ $from == *ubuntu* ]]; then # Debian's debootstrap may be older than the release, and trusts Debian's keys only
+        [ -e "/usr/share/debootstrap/scripts/$suite" ] || script=(/usr/share/debootstrap/scripts/gutsy)
+        keyring=(--keyring=/usr/share/keyrings/ubuntu-archive-keyring.gpg)
+        [ -e "${keyring[0]#*=}" ] || fail "Ubuntu's keys are missing: they are in its package ubuntu-keyring"
+    fi
     mkdir -p "$root"
     echo "trial: $suite from $from"
     # A clone needs git, and the first command needs make.
-    debootstrap --variant=minbase --components="$components" --include=ca-certificates,git,make "$suite" "$root" "$from" \
-        >"$root.debootstrap.log" || fail "debootstrap failed; see $root.debootstrap.log"
+    debootstrap --variant=minbase "${keyring[@]}" --components="$components" --include=ca-certificates,git,make "$suite" \
+        "$root" "$from" "${script[@]}" >"$root.debootstrap.log" || fail "debootstrap failed; see $root.debootstrap.log"
 fi
 [ -x "$root/usr/bin/make" ] || fail "$root holds no system of an earlier trial"
 

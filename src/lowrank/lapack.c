@@ -1,5 +1,5 @@
-/* The decompositions by LAPACKE, on one thread: OpenBLAS's own threads would compete with OpenMP's. Its number of threads
- * is put back behind each call, and nothing else of it is set.
+/* The decompositions by LAPACKE, on one thread: OpenBLAS's own threads would compete with OpenMP's. Its number of
+ * threads is put back behind each call, and nothing else of it is set.
  *
  * The library is loaded when it is first needed and is not linked: OpenBLAS starts threads of its own as soon as it is
  * loaded, in every program, and a signal may then arrive at one of these. */
