@@ -195,7 +195,7 @@ static void other_class_names_are_refused(void **state) {
         o.model = l.student;
         skv_test_ok(l.ctx, skive_dataset_open(l.ctx, blobs, &o, &l.set));
         skv_test_ok(l.ctx, skive_model_set_class_names(l.teacher, k ? numbers : words, CLASSES));
-        l.set->options.classes_by_order = k == 2;
+        l.set->by_order = k == 2;
         if (k == 2)
             skv_test_ok(l.ctx, run(&l));
         else

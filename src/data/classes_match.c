@@ -1,7 +1,6 @@
 /* Numbers of classes: a data set's classes are matched by name with those of the model, and labels without names are
  * checked against the number of scores of the model. */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,16 +289,6 @@ static int64_t place_of(char **list, int64_t n, const char *name) {
     return k;
 }
 
-/* "0", "1", "2" ... */
-static bool are_numbers(char **list, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        char number[24];
-        (void)snprintf(number, sizeof number, "%" PRId64, i);
-        if (strcmp(list[i], number) != 0) return false;
-    }
-    return true;
-}
-
 skive_status skv_classes_map(skive_context *ctx, const skive_graph *g, const skive_dataset_info *info, const char *who,
                              bool by_order, int64_t **map) {
     char **list = NULL;
@@ -319,8 +308,8 @@ skive_status skv_classes_map(skive_context *ctx, const skive_graph *g, const ski
             missing = c;
         moved = moved || (*map)[c] != c;
     }
-    const bool numbers = found == 0 && n == info->classes && are_numbers(list, n);
-    if (numbers && by_order) {
+    const bool others = found == 0 && n == info->classes;
+    if (others && by_order) {
         status = skv_classes_compare(ctx, g, info, who);
         moved = false;
     } else if (missing >= 0) {
@@ -328,7 +317,7 @@ skive_status skv_classes_map(skive_context *ctx, const skive_graph *g, const ski
                              "%s has the class '%.60s', which %s does not know: it has %" PRId64 " of the %" PRId64
                              " classes, and '%.60s' is one of its own%s",
                              info->spec, info->class_names[missing], who, found, info->classes, list[0],
-                             numbers ? "; with --class-order its numbers are those of the data's classes" : "");
+                             others ? "; with --class-order they are matched by their order" : "");
     } else if (moved || n > info->classes) {
         moved = true;
         skv_note(ctx, "%s: its %" PRId64 " classes are matched with the %" PRId64 " of the data by name", who, n,

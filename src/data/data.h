@@ -64,6 +64,7 @@ struct skive_dataset {
     /* Filled in by the kind. */
     size_t total;                  /* samples in the files */
     skive_dataset_options options; /* including derived settings, so that another split is opened in the same way */
+    bool by_order;                 /* the caller asked for classes_by_order */
     int rank;                      /* of a sample */
     int64_t dims[SKIVE_MAX_RANK];  /* images: [c][h][w] */
     int channel_axis;              /* 0 for images, -1 if unknown */
@@ -196,8 +197,8 @@ skive_status skv_classes_match(skive_context *ctx, const skive_dataset_options *
 skive_status skv_classes_compare(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
                                  const char *who);
 /* Of each class of the set its number in the model, by name: [info->classes], freed by skv_free. NULL where the numbers
- * are the same, where one side has no names, and where the model's are just 0, 1, 2 ... and the set's classes count by
- * their order (`by_order`; then as above). What was done is noted. `who`: "the teacher". Errors: DATA (a class is not
+ * are the same, where one side has no names, and where all names differ and classes count by their order (`by_order`;
+ * then as above). What was done is noted. `who`: "the teacher". Errors: DATA (a class is not
  * known to the model; both are named), MEMORY. */
 skive_status skv_classes_map(skive_context *ctx, const struct skive_graph *g, const skive_dataset_info *info,
                              const char *who, bool by_order, int64_t **map);

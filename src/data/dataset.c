@@ -367,6 +367,7 @@ skive_status skive_dataset_open(skive_context *ctx, const char *spec, const skiv
     ds->classes = labelled->classes;
     ds->options.model = NULL; /* borrowed */
     ds->options.preprocessing = ds->recipe;
+    ds->by_order = o.classes_by_order;
     ds->options.classes_by_order = true;
     SKV_GO(status, fail, choose_samples(ctx, &o, ds));
     SKV_GO(status, fail, skv_dataset_parts_finish(ctx, ds));

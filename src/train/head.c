@@ -21,7 +21,7 @@ skive_status skv_targets_of(skive_context *ctx, const skive_dataset *set, skv_ta
     float *y = NULL;
     skive_status status = SKIVE_OK;
     skive_dataset_get_info(set, &out->info);
-    out->by_order = set->options.classes_by_order;
+    out->by_order = set->by_order;
     out->form = SKV_TARGET_CLASSES;
     out->shares = false;
     out->size = out->info.classes;

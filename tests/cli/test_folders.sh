@@ -45,7 +45,8 @@ mkdir -p renamed
 cp -r set/val/dark renamed/black
 cp -r set/val/light renamed/white
 expect 0 'wrote' "$skive" train mlp:4 -d folder:renamed --resize 8 -e 1 -o t.onnx
-expect 0 "class 0 is 'dark', but in the teacher it is 'black'" "$skive" prune m.onnx --teacher t.onnx --distill-alpha 0.5 -d folder:set --sparsity 0.5 --finetune 1 -o p.onnx
+expect 9 "'dark', which the teacher does not know" "$skive" prune m.onnx --teacher t.onnx --distill-alpha 0.5 -d folder:set --sparsity 0.5 --finetune 1 -o p.onnx
+expect 0 "class 0 is 'dark', but in the teacher it is 'black'" "$skive" prune m.onnx --teacher t.onnx --distill-alpha 0.5 -d folder:set --class-order --sparsity 0.5 --finetune 1 -o p.onnx
 others_read_them
 no_leftovers
 finish
