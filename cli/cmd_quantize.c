@@ -367,7 +367,7 @@ static skive_status run(cli_args *a) {
 
 const cli_command cli_command_quantize = {
     .name = "quantize",
-    .brief = "convert weights and activations to 8-bit integers",
+    .brief = "convert weights and activations to few bits",
     .positional = "MODEL",
     .min_positional = 1,
     .max_positional = 1,

@@ -114,8 +114,13 @@ void cli_print_overview(FILE *f) {
           "Usage: skive SUBCOMMAND ARGUMENTS [options]\n\n"
           "Subcommands:\n",
           f);
+    size_t longest = 0;
+    for (size_t i = 0; i < cli_command_count(); i++) {
+        const size_t n = strlen(cli_command_at(i)->name);
+        if (n > longest) longest = n;
+    }
     for (size_t i = 0; i < cli_command_count(); i++)
-        print_entry(f, cli_command_at(i)->name, 10, cli_command_at(i)->brief);
+        print_entry(f, cli_command_at(i)->name, longest, cli_command_at(i)->brief);
     fputc('\n', f);
     cli_print_text(f,
                    "skive SUBCOMMAND --help describes a subcommand. A model is an ONNX file or a file written by skive "

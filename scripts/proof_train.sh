@@ -102,8 +102,10 @@ while IFS='|' read -r head network set options figure seeds must aim; do
             values=$(figure_of "${file%.onnx}.json" "$figure")
         fi
         [ -n "$values" ] || { say "$name: no figure $figure"; failed=1; continue; }
+        shown=${spec//$out\//}
+        shown=${shown//$mnist/MNIST}
         # shellcheck disable=SC2086
-        keep "$name" "$seed" "$settings" "$figure" $values "$(cat "${file%.onnx}.seconds")" "skive train $(echo $network) --data ${spec//$out\//}$(echo " $options" | tr -s ' ')--seed $seed"
+        keep "$name" "$seed" "$settings" "$figure" $values "$(cat "${file%.onnx}.seconds")" "skive train $(echo $network) --data ${shown//$cifar/CIFAR10}$(echo " $options" | tr -s ' ')--seed $seed"
     done
     if [[ $set == fortunes || $set == diamonds ]] && ! grep -q "^peer-$set"$'\t' "$rows"; then
         spec_of "$set" >/dev/null && IFS=$'\t' read -r what value low high n how < <(python scripts/proof_sets.py peer "$set" "$out/$set") &&
