@@ -234,6 +234,8 @@ static void options_without_effect(void **state) {
     skv_test_ok(ctx, skive_options_set(o, "momentum", "0"));
     lacks(o, "nesterov", "train.momentum");
     skv_test_ok(ctx, skive_options_check(o));
+    skv_test_ok(ctx, skive_options_set(o, "nesterov", "no"));
+    skv_test_ok(ctx, skive_options_check(o));
     skv_test_ok(ctx, skive_options_set(o, "optimizer", "adam:beta2=0.99"));
     lacks(o, "momentum", "train.optimizer=sgd|train.optimizer=rmsprop");
     skv_test_fails(ctx, skive_options_check(o), SKIVE_ERR_ARGUMENT, "train.momentum has no effect without");

@@ -272,6 +272,12 @@ skive_status skive_options_lacks(const skive_options *o, const char *name, char 
     return status;
 }
 
+/* A switch that is off: who switches off what is off anyway contradicts nothing. */
+static bool is_off(const skive_options *o, const skv_section_of_method *in, const skv_option *option) {
+    const bool is_switch = (int)option->field == SKV_FIELD_BOOL || (int)option->field == SKV_FIELD_NOT;
+    return is_switch && skv_option_field_number(option, (const unsigned char *)&o->structs + in->at) == 0;
+}
+
 skive_status skive_options_check(const skive_options *o) {
     if (!o) return SKIVE_ERR_ARGUMENT;
     const skv_section_of_method *in = NULL;
@@ -279,7 +285,7 @@ skive_status skive_options_check(const skive_options *o) {
     for (size_t i = 0; (option = skv_method_option(o->method, NULL, i, &in)); i++) {
         char name[100];
         skv_text t;
-        if (!was_set(o, option)) continue;
+        if (!was_set(o, option) || is_off(o, in, option)) continue;
         skv_text_init(&t, o->ctx);
         skv_method_lacks(o->method, &o->structs, in, option, &t);
         (void)snprintf(name, sizeof name, "%s.%s", in->table->name, skv_option_known_as(option));

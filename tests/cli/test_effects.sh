@@ -18,6 +18,7 @@ refused '.-warmup has no effect with --schedule one-cycle' $train --schedule one
 refused '.-log-every needs --log or --tensorboard' $train --log-every 5
 refused '.-decay-all needs --weight-decay' $train --weight-decay 0 --decay-all
 refused '.-find-lr-steps needs --find-lr' $train --find-lr-steps 50
+expect 0 'wrote w.onnx' "$skive" $train --momentum 0 --no-nesterov -o w.onnx
 expect 0 'warm-up of 5 epochs is longer than the run of 2' "$skive" $train --warmup 5 -o w.onnx
 expect 0 'without effect on --find-lr: --epochs, --lr' "$skive" $train --lr 0.1 --find-lr --find-lr-steps 20
 # Without fine-tuning.
