@@ -257,7 +257,9 @@ static skive_status within_drop(skv_lowrank *l) {
     for (size_t i = 0; i < l->n_sites; i++) s.c.rest -= cost_of(&l->ways[i].items[0], s.c.by);
     s.least = least_of(&s.c);
     SKV_TRY(skv_evaluate(l->ctx, l->work, l->validation, &(skv_evaluation){0}, &original));
-    SKV_TRY(skive_control_drop(l->ctx, LEVELS, &original, l->o.max_drop, evaluate, &s, r));
+    const skive_status status = skive_control_drop(l->ctx, LEVELS, &original, l->o.max_drop, evaluate, &s, r);
+    skive_eval_report_free(l->ctx, &original);
+    SKV_TRY(status);
     if (!r->feasible)
         return skv_fail_at(
             l->ctx, SKIVE_ERR_GOAL, "max_drop",
