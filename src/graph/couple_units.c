@@ -129,7 +129,7 @@ static skive_status list_slices(walk *w, size_t *n) {
     size_t need = k->n_slices;
     *n = 0;
     for (size_t i = 0; i < w->n_set; i++) need += w->first_of[w->set[i] + 1] - w->first_of[w->set[i]];
-    if (need > k->slices_capacity) {
+    if (need >= k->slices_capacity) { /* so that there is memory for none, too */
         const size_t capacity = need + need / 2 + 64;
         SKV_TRY(skv_grow(k->ctx, &k->slices, k->slices_capacity, capacity, sizeof *k->slices));
         k->slices_capacity = capacity;
