@@ -313,3 +313,23 @@ bool skv_same_scales(const skive_node *q, const skive_node *d) {
     const skive_tensor *a = skv_value_tensor(q->inputs[1]), *b = skv_value_tensor(d->inputs[1]);
     return a && b && skv_tensor_same(a, b);
 }
+
+bool skv_bound_steps_of(const skv_bounding *b, skv_bound_steps *out) {
+    const skive_node *n = skv_bounding_node(b);
+    const skive_type *y = &n->outputs[0]->type;
+    *out = (skv_bound_steps){.scale = skv_bound_constant(b, 1), .zero = skv_bound_constant(b, 2)};
+    if (!out->scale || (skv_node_in(n, 2) && !out->zero)) return false;
+    if (y->rank < 1 || skv_attr_int(n, "block_size", 0) != 0) return false;
+    out->scales = skive_tensor_count(out->scale);
+    out->axis = out->scales > 1 ? (int)skv_axis(skv_attr_int(n, "axis", 1), y->rank) : skv_bound_axis(b, 0);
+    out->length = out->axis < 0 ? 1 : y->dims[out->axis].size;
+    return out->length >= 1 && (out->scales <= 1 || out->scales == out->length);
+}
+
+float skv_bound_step(const skv_bound_steps *s, int64_t index) {
+    return (float)skv_load_f64(s->scale->dtype, s->scale->data, s->scales > 1 ? (size_t)index : 0);
+}
+
+double skv_bound_zero(const skv_bound_steps *s, int64_t index) {
+    return s->zero ? skv_load_f64(s->zero->dtype, s->zero->data, s->scales > 1 ? (size_t)index : 0) : 0;
+}

@@ -82,6 +82,17 @@ double skv_ternary_limit(const skive_node *n, const skive_tensor *x);
 /* Do QuantizeLinear q and DequantizeLinear d have the same scale, by being one value or equal constants? */
 bool skv_same_scales(const skive_node *q, const skive_node *d);
 void skv_couple_scales(skv_couple *c);
+
+/* Scale and zero point for the `bounds` of a node: constants, one for all or one for each index of the axis. */
+typedef struct skv_bound_steps {
+    const skive_tensor *scale, *zero; /* zero NULL: 0 */
+    int axis;                         /* of the bounds; below 0: one for all */
+    int64_t length, scales;
+} skv_bound_steps;
+/* False: there is nothing to say of such a node. */
+bool skv_bound_steps_of(const skv_bounding *b, skv_bound_steps *out);
+float skv_bound_step(const skv_bound_steps *s, int64_t index);
+double skv_bound_zero(const skv_bound_steps *s, int64_t index);
 int skv_quantize_needs_opset(const skive_node *n, skive_dtype integer, skive_dtype scale);
 
 #endif

@@ -85,23 +85,15 @@ static void cost(const skive_node *n, skive_cost *out) { skv_cost_per_element(n,
 
 static skive_status bounds(skv_bounding *b) {
     const skive_node *n = skv_bounding_node(b);
-    const skive_tensor *scale = skv_bound_constant(b, 1), *zero = skv_bound_constant(b, 2);
-    const skive_type *y = &n->outputs[0]->type;
+    skv_bound_steps q;
     skv_range *r;
-    if (!scale || (skv_node_in(n, 2) && !zero) || y->rank < 1 || skv_attr_int(n, "block_size", 0) != 0 ||
-        y->dtype != SKIVE_F32)
-        return SKIVE_OK;
-    const int64_t scales = skive_tensor_count(scale);
-    int axis = skv_bound_axis(b, 0);
-    if (scales > 1) axis = (int)skv_axis(skv_attr_int(n, "axis", 1), y->rank);
-    const int64_t length = axis < 0 ? 1 : y->dims[axis].size;
-    if (length < 1 || (scales > 1 && scales != length)) return SKIVE_OK;
-    SKV_TRY(skv_bound_output(b, axis, length, &r));
-    for (int64_t c = 0; c < length; c++) {
-        const size_t s = scales > 1 ? (size_t)c : 0;
-        const float step = (float)skv_load_f64(scale->dtype, scale->data, s);
-        const double z = zero ? skv_load_f64(zero->dtype, zero->data, s) : 0;
-        const skv_range x = skv_bound_at(b, 0, axis, c);
+    if (n->outputs[0]->type.dtype != SKIVE_F32) return SKIVE_OK;
+    if (!skv_bound_steps_of(b, &q)) return SKIVE_OK;
+    SKV_TRY(skv_bound_output(b, q.axis, q.length, &r));
+    for (int64_t c = 0; c < q.length; c++) {
+        const float step = skv_bound_step(&q, c);
+        const double z = skv_bound_zero(&q, c);
+        const skv_range x = skv_bound_at(b, 0, q.axis, c);
         const double one = (double)((float)(x.lo - z) * step), other = (double)((float)(x.hi - z) * step);
         r[c] = (skv_range){one < other ? one : other, one < other ? other : one};
     }
