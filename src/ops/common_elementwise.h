@@ -95,8 +95,9 @@ static inline skive_value *skv_g_scalar(skv_builder *b, const skive_value *like,
 #define SKV_BINARY_OP                                                                                     \
     .domain = "", .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .couple = skv_couple_elementwise, \
     .cost = skv_cost_per_element, .pointwise = true
-#define SKV_PAIR_OP                                                                                                  \
-    .domain = SKV_DOMAIN, .since = 1, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .infer = skv_infer_pair, \
+#define SKV_PAIR_OP_BY(infer_types)                                                                                 \
+    .domain = SKV_DOMAIN, .since = 1, .min_in = 2, .max_in = 2, .min_out = 1, .max_out = 1, .infer = (infer_types), \
     .couple = skv_couple_elementwise, .cost = skv_cost_per_element, .pointwise = true
+#define SKV_PAIR_OP SKV_PAIR_OP_BY(skv_infer_pair)
 
 #endif

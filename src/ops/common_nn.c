@@ -166,6 +166,31 @@ skive_status skv_want_same_shape(skv_infer *c, size_t i, size_t j) {
                           j, left, right);
 }
 
+skive_status skv_infer_gradient(skv_infer *c, skv_op_kind forward, const int *inputs, size_t n, size_t dy) {
+    const skive_type *in[SKV_OP_MAX_IO] = {NULL};
+    const skive_tensor *constant[SKV_OP_MAX_IO] = {NULL};
+    skive_type y[SKV_OP_MAX_IO];
+    const skv_op *op = skv_op_of(forward);
+    skv_infer view = *c;
+    view.n_in = n < SKV_OP_MAX_IO ? n : SKV_OP_MAX_IO;
+    view.n_out = op->min_out > 1 ? (size_t)op->min_out : 1;
+    view.in = in;
+    view.constant = constant;
+    view.out = y;
+    for (size_t o = 0; o < view.n_out; o++) y[o] = (skive_type){.rank = -1};
+    for (size_t i = 0; i < view.n_in; i++) {
+        if (inputs[i] < 0 || (size_t)inputs[i] >= c->n_in) continue;
+        in[i] = c->in[inputs[i]];
+        constant[i] = c->constant[inputs[i]];
+    }
+    SKV_TRY(op->infer(&view));
+    const skive_type *d = skv_in_type(c, dy);
+    if (d && d->dtype != SKIVE_DTYPE_NONE && y[0].dtype != SKIVE_DTYPE_NONE && d->dtype != y[0].dtype)
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: the gradient is %s, but the result is %s", c->node->op_type,
+                              skive_dtype_name(d->dtype), skive_dtype_name(y[0].dtype));
+    return skv_want_shape(c, dy, &y[0]);
+}
+
 void skv_out_like(skv_infer *c, size_t o, size_t i) {
     if (o < c->n_out && i < c->n_in && c->in[i]) c->out[o] = *c->in[i];
 }

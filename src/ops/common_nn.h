@@ -52,6 +52,11 @@ skive_status skv_want_shape(skv_infer *c, size_t i, const skive_type *shape);
 skive_status skv_want_same_shape(skv_infer *c, size_t i, size_t j);
 /* Input i has output 0's shape as far as both are known. */
 skive_status skv_want_like_output(skv_infer *c, size_t i, const char *what);
+/* Of a gradient op, whose attributes are those of the op `forward`: what inference says of the forward node holds for
+ * it, too. `inputs` has for each input of the forward op the one of this node, or -1 for an absent one; input `dy` is
+ * the gradient of the forward op's output 0, and must be of its type as far as both are known. */
+skive_status skv_infer_gradient(skv_infer *c, skv_op_kind forward, const int *inputs, size_t n, size_t dy);
+#define SKV_FORWARD_IN(...) (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int)
 /* Element type of output o from input i, the shape too. */
 void skv_out_like(skv_infer *c, size_t o, size_t i);
 

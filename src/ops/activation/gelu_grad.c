@@ -1,8 +1,13 @@
 /* GeluGrad(dY, X): the gradient of Gelu in both its forms. */
-#include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_nn.h"
 
 static const skv_attr_spec attrs[] = {{"approximate", SKV_ATTR_STRING, SKV_OPTIONAL}};
+
+static skive_status infer(skv_infer *c) {
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_GELU, SKV_FORWARD_IN(1), 0));
+    return skv_infer_pair(c);
+}
 
 static double value(double g, double x, const double *p) {
     (void)p;
@@ -33,7 +38,7 @@ static const skv_op_case cases[] = {
 const skv_op skv_op_gelu_grad = {
     .name = "GeluGrad",
     .brief = "gradient of Gelu",
-    SKV_PAIR_OP,
+    SKV_PAIR_OP_BY(infer),
     SKV_LIST(attrs),
     .run = run,
     SKV_LIST(cases),

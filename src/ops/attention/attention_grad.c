@@ -95,6 +95,7 @@ static skive_status run(const skv_eval *c) {
     for (size_t i = 0; i < 5 && i < c->n_in; i++) SKV_GO(status, done, skv_doubles_read(c->ctx, c->in[i], &m.in[i]));
     for (size_t i = 0; i < 4; i++)
         SKV_GO(status, done, skv_result_open(c->ctx, i < c->n_out ? c->out[i] : NULL, &m.out[i]));
+    if (m.in[0].n == 0) goto store; /* no gradients arrive; the number of heads may be anything */
     SKV_GO(status, done, skv_attention_join(c->ctx, &a, NULL, m.in[2].p, a.size, &m.k));
     SKV_GO(status, done, skv_attention_join(c->ctx, &a, NULL, m.in[3].p, a.v_size, &m.v));
     SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)a.kv_len + 1, 5 * sizeof(double), &m.stages));
@@ -106,6 +107,7 @@ static skive_status run(const skv_eval *c) {
             for (int64_t i = 0; i < a.q_len; i++) one_query(&a, &m, b, h, i);
         }
     }
+store:
     for (size_t i = 0; i < 4; i++) skv_result_store(&m.out[i]);
 done:
     skv_free(c->ctx, m.k);

@@ -122,6 +122,10 @@ skive_status skv_conv_geometry(skive_context *ctx, const skive_node *node, int r
         }
         SKV_TRY(axis_out(ctx, node, &g, a, rule, ceil_mode));
     }
+    int64_t taps = 1;
+    for (int a = 0; a < SKV_SPATIAL; a++)
+        if (g.kernel[a] > 0 && !skv_mul_i64(taps, g.kernel[a], &taps))
+            return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: the window has too many elements", node->op_type);
     *out = g;
     return SKIVE_OK;
 }

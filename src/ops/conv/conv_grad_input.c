@@ -12,6 +12,7 @@ static const skv_attr_spec attrs[] = {
 static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_want_same_dtype(c, 0, 1));
+    SKV_TRY(skv_want_same_dtype(c, 0, 2));
     skv_infer view = *c;
     skive_type forward = {.rank = -1};
     skv_conv_shape s;

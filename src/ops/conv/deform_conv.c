@@ -18,7 +18,11 @@ static skive_status want_per_tap(skv_infer *c, size_t i, int64_t per_tap, const 
     int64_t channels;
     SKV_TRY(skv_want_rank(c, i, 4, 4));
     const bool known = s->g.kernel[1] >= 0 && s->g.kernel[2] >= 0;
-    if (!known || !skv_mul_i64(s->g.kernel[1] * s->g.kernel[2], groups * per_tap, &channels)) channels = -1;
+    if (!known) {
+        channels = -1;
+    } else if (!skv_mul_i64(s->g.kernel[1] * s->g.kernel[2], groups * per_tap, &channels)) {
+        return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "DeformConv: too many taps");
+    }
     const int64_t want[4] = {s->n, channels, s->g.out[1], s->g.out[2]};
     for (int d = 0; d < 4; d++)
         if (skv_in_dim(c, i, d) >= 0 && want[d] >= 0 && skv_in_dim(c, i, d) != want[d])

@@ -12,8 +12,7 @@ static const skv_attr_spec attrs[] = {
 enum { DY, X, W, OFFSET, MASK, INPUTS };
 
 static skive_status infer(skv_infer *c) {
-    for (size_t i = 0; i < c->n_in; i++) SKV_TRY(skv_want_float(c, i));
-    for (size_t i = 0; i <= OFFSET; i++) SKV_TRY(skv_want_rank(c, i, 4, 4));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_DEFORM_CONV, SKV_FORWARD_IN(X, W, OFFSET, -1, MASK), DY));
     for (size_t o = 0; o < c->n_out; o++) {
         if (X + o < c->n_in && c->in[X + o]) skv_out_like(c, o, X + o);
     }
@@ -94,10 +93,6 @@ static skive_status run(const skv_eval *c) {
         SKV_GO(status, done, skv_doubles_read(c->ctx, i < c->n_in ? c->in[i] : NULL, &in[i]));
     for (size_t o = 0; o < 4; o++) {
         if (o < c->n_out && c->out[o]) SKV_GO(status, done, skv_result_open(c->ctx, c->out[o], &out[o]));
-    }
-    if (in[DY].n != (size_t)(s.n * s.m * size)) {
-        status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "DeformConvGrad: the gradient does not fit");
-        goto done;
     }
     for (int64_t n = 0; n < s.n; n++) {
         for (int64_t ch = 0; ch < s.c; ch++) {

@@ -5,15 +5,7 @@
 static const skv_attr_spec attrs[] = {{"align_corners", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
-    int64_t size[5];
-    int n;
-    skv_affine_grid g;
-    SKV_TRY(skv_want_float(c, 0));
-    SKV_TRY(skv_infer_ints(c, 2, "the size", size, 5, &n));
-    if (n >= 0) {
-        SKV_TRY(skv_affine_grid_make(c->ctx, c->node, size, n, &g));
-        SKV_TRY(skv_affine_grid_want_theta(c, 1, &g));
-    }
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_AFFINE_GRID, SKV_FORWARD_IN(1, 2), 0));
     skv_out_like(c, 0, 1);
     return SKIVE_OK;
 }
@@ -29,7 +21,9 @@ static skive_status run(const skv_eval *c) {
     SKV_TRY(skv_affine_grid_make(c->ctx, c->node, size, n, &g));
     SKV_GO(status, out, skv_doubles_read(c->ctx, c->in[0], &dy));
     SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &dtheta));
-    if (skive_tensor_count(c->in[0]) != g.n * g.positions * g.spatial) {
+    /* The size may have become known only now. */
+    if (skive_tensor_count(c->in[0]) != g.n * g.positions * g.spatial ||
+        skive_tensor_count(c->out[0]) != g.n * g.spatial * (g.spatial + 1)) {
         status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
                              "AffineGridGrad: the gradient does not have the shape of the grid");
         goto out;

@@ -17,6 +17,9 @@ skive_status skv_affine_grid_make(skive_context *ctx, const skive_node *node, co
         if (!skv_mul_i64(g.positions, g.dims[d], &g.positions))
             return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: too many positions", node->op_type);
     }
+    int64_t numbers;
+    if (!skv_mul_i64(g.n, g.positions, &numbers) || !skv_mul_i64(numbers, g.spatial + 1, &numbers))
+        return skv_fail_at(ctx, SKIVE_ERR_SHAPE, node->name, "%s: too many positions", node->op_type);
     g.align_corners = skv_attr_int(node, "align_corners", 0) != 0;
     *out = g;
     return SKIVE_OK;

@@ -5,8 +5,7 @@
 #include "ops/image/common_grid_sample.h"
 
 static skive_status infer(skv_infer *c) {
-    SKV_TRY(skv_want_float(c, 0));
-    SKV_TRY(skv_want_rank(c, 1, 3, 2 + SKV_GRID_SPATIAL));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_GRID_SAMPLE, SKV_FORWARD_IN(1, 2), 0));
     skv_out_like(c, 0, 1);
     if (c->n_out > 1) skv_out_like(c, 1, 2);
     return SKIVE_OK;
@@ -59,12 +58,6 @@ static skive_status run(const skv_eval *c) {
     for (int d = 0; d < spatial; d++) {
         j.plane *= in->dims[2 + d];
         j.positions *= c->in[0]->dims[2 + d];
-    }
-    if (skive_tensor_count(c->in[2]) != in->dims[0] * j.positions * spatial ||
-        skive_tensor_count(c->in[0]) != in->dims[0] * j.channels * j.positions) {
-        status =
-            skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "GridSampleGrad: the gradient does not fit the grid");
-        goto out;
     }
     for (int64_t i = 0; i < in->dims[0] * j.positions; i++) {
         const int64_t b = i / j.positions, p = i % j.positions;

@@ -7,9 +7,8 @@ static const skv_attr_spec attrs[] = {SKV_RESIZE_ATTRS};
 static const skv_resize_operands operands = {2, 3, 4};
 
 static skive_status infer(skv_infer *c) {
-    skive_type y;
     SKV_TRY(skv_want_float(c, 0));
-    SKV_TRY(skv_resize_infer(c, operands, c->in[1], &y));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_RESIZE, SKV_FORWARD_IN(1, 2, 3, 4), 0));
     skv_out_like(c, 0, 1);
     return SKIVE_OK;
 }

@@ -1,10 +1,12 @@
 /* GatherGrad(dY, indices, X) {axis}: slices of dY accumulated at their indices, in the shape of X. */
 #include "ops/cases.h"
+#include "ops/common_nn.h"
 #include "ops/common_shape.h"
 
 static const skv_attr_spec attrs[] = {{"axis", SKV_ATTR_INT, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_GATHER, SKV_FORWARD_IN(2, 1), 0));
     c->out[0] = *c->in[2];
     return SKIVE_OK;
 }
@@ -19,10 +21,6 @@ static skive_status run(const skv_eval *c) {
     skive_status status = SKIVE_OK;
     for (int d = 0; d < axis; d++) outer *= dx->dims[d];
     for (int d = axis + 1; d < dx->rank; d++) inner *= dx->dims[d];
-    if (axis < 0 || skive_tensor_count(dy) != outer * n * inner) {
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
-                           "node '%s': the gradient does not have the gathered shape", c->node->name);
-    }
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)total, sizeof *sum, &sum));
     for (int64_t k = 0; k < n && status == SKIVE_OK; k++) {
         int64_t i = skv_load_i64(index->dtype, index->data, (size_t)k);

@@ -8,6 +8,8 @@
 #include "ops/common_elementwise.h"
 #include "ops/loss/common_ctc.h"
 
+enum { MOST_STEPS = 1 << 30 }; /* so that the size of the room fits 64 bits */
+
 const skv_attr_spec skv_ctc_attrs[2] = {{"blank", SKV_ATTR_INT, SKV_OPTIONAL},
                                         {"zero_infinity", SKV_ATTR_INT, SKV_OPTIONAL}};
 
@@ -111,8 +113,14 @@ skive_status skv_ctc_run(const skv_eval *c, size_t first, const skive_tensor *lo
              .places = places,
              .blank = skv_attr_int(c->node, "blank", 0),
              .zero = skv_attr_int(c->node, "zero_infinity", 0) != 0};
-    const size_t each = (size_t)(2 * p.steps * p.classes + skv_ctc_room(p.steps, places)) + 1;
+    int64_t scores, each_of;
     skive_status status;
+    if (n == 0) return SKIVE_OK;
+    if (places > MOST_STEPS || p.steps > MOST_STEPS || !skv_mul_i64(2 * p.steps, p.classes, &scores) ||
+        !skv_add_i64(scores, skv_ctc_room(p.steps, places), &each_of))
+        return skv_fail_at(c->ctx, SKIVE_ERR_LIMIT, c->node->name, "node '%s': %lld steps and %lld labels are too many",
+                           c->node->name, (long long)p.steps, (long long)places);
+    const size_t each = (size_t)each_of + 1;
     SKV_GO(status, done, skv_alloc_array(c->ctx, (size_t)n + 1, sizeof *counts, &counts));
     SKV_GO(status, done, skv_alloc_array(c->ctx, each * (size_t)threads, sizeof *room, &room));
     for (int64_t i = 0; i < n; i++)

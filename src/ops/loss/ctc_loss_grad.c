@@ -5,8 +5,7 @@
 #include "ops/common_elementwise.h"
 
 static skive_status infer(skv_infer *c) {
-    SKV_TRY(skv_ctc_check(c, 1));
-    SKV_TRY(skv_want_same_dtype(c, 0, 1));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_CTC_LOSS, SKV_FORWARD_IN(1, 2), 0));
     c->out[0] = *skv_infer_in(c, 1);
     return SKIVE_OK;
 }

@@ -5,8 +5,7 @@
 #include "ops/loss/common_nll.h"
 
 static skive_status infer(skv_infer *c) {
-    SKV_TRY(skv_want_float(c, 0));
-    SKV_TRY(skv_nll_check(c, 1));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_NEGATIVE_LOG_LIKELIHOOD_LOSS, SKV_FORWARD_IN(1, 2, 3), 0));
     skv_out_like(c, 0, 1);
     return SKIVE_OK;
 }

@@ -1,18 +1,19 @@
 /* ClipGrad(dY, X, low?, high?): dY where low <= X <= high, else 0. */
-#include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_nn.h"
+
+static skive_status infer(skv_infer *c) {
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_CLIP, SKV_FORWARD_IN(1, 2, 3), 0));
+    return skv_infer_pair(c);
+}
 
 static skive_status run(const skv_eval *c) {
     double bounds[2] = {-INFINITY, INFINITY};
     for (size_t i = 2; i < c->n_in && i < 4; i++) {
         const skive_tensor *t = c->in[i];
-        if (t && skive_tensor_count(t) != 1)
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "a bound is not a scalar");
         if (t) bounds[i - 2] = skv_load_f64(t->dtype, t->data, 0);
     }
     const skive_tensor *g = c->in[0], *x = c->in[1], *dx = c->out[0];
-    if (!skv_tensor_same_shape(g, x) || !skv_tensor_same_shape(x, dx))
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the gradient and the value differ in shape");
     size_t n = (size_t)skive_tensor_count(x);
     for (size_t i = 0; i < n; i++) {
         double at = skv_load_f64(x->dtype, x->data, i);
@@ -51,7 +52,7 @@ const skv_op skv_op_clip_grad = {
     .max_in = 4,
     .min_out = 1,
     .max_out = 1,
-    .infer = skv_infer_pair,
+    .infer = infer,
     .run = run,
     .couple = couple,
     .cost = skv_cost_per_element,

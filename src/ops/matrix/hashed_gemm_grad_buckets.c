@@ -26,7 +26,7 @@ static skive_status run(const skv_eval *c) {
     SKV_GO(status, done, skv_result_open(c->ctx, c->out[0], &db));
     const skv_hashed h = skv_hashed_of(c->node, skive_tensor_count(c->in[2]));
     const int64_t m = c->in[0]->dims[0];
-    for (int64_t i = 0; db.p && i < h.rows; i++) {
+    for (int64_t i = 0; m > 0 && db.p && i < h.rows; i++) {
         for (int64_t j = 0; j < h.columns; j++) {
             const int32_t at = skv_hashed_index(&h, (uint32_t)(i * h.columns + j));
             double sum = 0;

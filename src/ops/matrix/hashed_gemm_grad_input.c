@@ -22,7 +22,7 @@ static skive_status run(const skv_eval *c) {
     SKV_GO(status, done, skv_result_open(c->ctx, c->out[0], &dx));
     const skv_hashed h = skv_hashed_of(c->node, (int64_t)b.n);
     const int64_t m = c->in[0]->dims[0];
-    for (int64_t i = 0; dx.p && i < h.rows; i++) {
+    for (int64_t i = 0; m > 0 && dx.p && i < h.rows; i++) {
         for (int64_t j = 0; j < h.columns; j++) {
             const double w = skv_hashed_weight(&h, b.p, i, j);
             for (int64_t s = 0; s < m; s++) dx.p[s * h.columns + j] += dy.p[s * h.rows + i] * w;

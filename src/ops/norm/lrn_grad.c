@@ -11,9 +11,7 @@ static const skv_attr_spec attrs[] = {{"size", SKV_ATTR_INT, SKV_REQUIRED},
                                       {"bias", SKV_ATTR_FLOAT, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
-    SKV_TRY(skv_want_float(c, 0));
-    SKV_TRY(skv_want_rank(c, 1, 2, SKIVE_MAX_RANK));
-    SKV_TRY(skv_want_same_shape(c, 0, 1));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_LRN, SKV_FORWARD_IN(1), 0));
     skv_out_like(c, 0, 1);
     return SKIVE_OK;
 }

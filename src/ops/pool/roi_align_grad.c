@@ -6,9 +6,7 @@
 #include "ops/pool/common_roi_align.h"
 
 static skive_status infer(skv_infer *c) {
-    SKV_TRY(skv_want_float(c, 0));
-    SKV_TRY(skv_want_rank(c, 0, 4, 4));
-    SKV_TRY(skv_want_rank(c, 1, 4, 4));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_ROI_ALIGN, SKV_FORWARD_IN(1, 2, 3), 0));
     skv_out_like(c, 0, 1);
     return SKIVE_OK;
 }
@@ -44,11 +42,6 @@ static skive_status run(const skv_eval *c) {
     SKV_GO(status, out, skv_doubles_read(c->ctx, in, &x));
     SKV_GO(status, out, skv_doubles_read(c->ctx, c->in[2], &rois));
     SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &dx));
-    if (dy->dims[1] != channels || rois.n != 4 * (size_t)n || skive_tensor_count(c->in[3]) != n) {
-        status =
-            skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "RoiAlignGrad: the gradient does not fit the regions");
-        goto out;
-    }
     for (int64_t i = 0; i < n * cells; i++) {
         const int64_t sample = ((const int64_t *)c->in[3]->data)[i / cells], cell = i % cells;
         const skv_roi r = skv_roi_of(c->node, rois.p + i / cells * 4, rows, columns);

@@ -185,6 +185,15 @@ skive_status skv_fake_of(skive_context *ctx, const skive_node *node, bool has_sc
     return skv_fail_at(ctx, SKIVE_ERR_GRAPH, node->name, "%s: blocks need scales of their own", node->op_type);
 }
 
+skive_status skv_fake_want_count(skv_infer *c, size_t i) {
+    SKV_TRY(skv_want_float(c, i));
+    SKV_TRY(skv_want_rank(c, i, 0, 1));
+    if (!skv_in_ranked(c, i) || c->in[i]->rank == 0 || skv_in_dim(c, i, 0) < 0 || skv_in_dim(c, i, 0) == 1)
+        return SKIVE_OK;
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "%s: input %zu, the steps so far, is not one number", c->node->op_type,
+                          i);
+}
+
 void skv_fake_transform(const skv_fake *f, const skv_grid_params *p, float *x, int64_t n, float *slope) {
     if (!f->tanh) return;
     const double factor = f->most > 0 ? (double)p->scale * f->q.high / f->most : 0;

@@ -72,6 +72,8 @@ void skv_fake_transform(const skv_fake *f, const skv_grid_params *p, float *x, i
 /* The ends of the levels, in steps. */
 void skv_fake_ends(const skv_quantizer *q, const skv_grid_params *p, float *low, float *high);
 /* Has quantization not begun? It begins when *count has reached the delay. */
+/* Input i, the number of steps so far, is one number. */
+skive_status skv_fake_want_count(skv_infer *c, size_t i);
 static inline bool skv_fake_waits(const skv_fake *f, const skive_tensor *count) {
     return count && f->delay > 0 && skv_load_f64(count->dtype, count->data, 0) < f->delay;
 }

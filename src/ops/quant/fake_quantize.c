@@ -25,6 +25,7 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_float(c, 0));
     SKV_TRY(skv_fake_of(c->ctx, c->node, has_scale, &f));
     SKV_TRY(skv_infer_scales(c));
+    SKV_TRY(skv_fake_want_count(c, SKV_FAKE_COUNT));
     skv_out_like(c, 0, 0);
     if (c->n_out > 1) skv_out_like(c, 1, SKV_FAKE_SCALE);
     if (c->n_out > 2) skv_out_like(c, 2, SKV_FAKE_COUNT);

@@ -21,6 +21,7 @@ static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_want_same_shape(c, 0, DY));
     SKV_TRY(skv_fake_of(c->ctx, c->node, skv_node_in(c->node, SCALE) != NULL, &f));
     SKV_TRY(skv_infer_scales(&forward));
+    SKV_TRY(skv_fake_want_count(c, COUNT));
     skv_out_like(c, 0, 0);
     if (c->n_out > 1) skv_out_like(c, 1, SCALE);
     return SKIVE_OK;

@@ -38,6 +38,11 @@ static skive_status run(const skv_eval *c) {
     skv_result dx = {0};
     skive_status status;
     SKV_TRY(skv_col2im_read(c, 1, c->out[0]->dims, &s));
+    bool fits = c->in[0]->rank == 2 + s.g.spatial && c->out[0]->rank == 3 && c->in[0]->dims[1] == s.c;
+    for (int d = 0; fits && d < s.g.spatial; d++) fits = c->in[0]->dims[2 + d] == s.g.in[SKV_SPATIAL - s.g.spatial + d];
+    if (!fits || c->in[0]->dims[0] != s.n) /* the shapes may have become known only now */
+        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name,
+                           "Col2ImGrad: the gradient does not have the shape of the image");
     SKV_GO(status, out, skv_doubles_read(c->ctx, c->in[0], &dy));
     SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &dx));
     skv_col2im_spread(skv_threads(c->ctx), &s, dy.p, dx.p);

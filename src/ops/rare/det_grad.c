@@ -5,8 +5,7 @@
 #include "ops/rare/common_det.h"
 
 static skive_status infer(skv_infer *c) {
-    SKV_TRY(skv_want_float(c, 0));
-    SKV_TRY(skv_want_rank(c, 1, 2, SKIVE_MAX_RANK));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_DET, SKV_FORWARD_IN(1), 0));
     skv_out_like(c, 0, 1);
     return SKIVE_OK;
 }
@@ -29,10 +28,6 @@ static skive_status run(const skv_eval *c) {
     SKV_GO(status, out, skv_doubles_read(c->ctx, t, &x));
     SKV_GO(status, out, skv_result_open(c->ctx, c->out[0], &dx));
     SKV_GO(status, out, skv_alloc_array(c->ctx, (size_t)(n * n) + 1, sizeof *minor, &minor));
-    if (t->dims[t->rank - 2] != n || count * n * n != skive_tensor_count(t)) {
-        status = skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "DetGrad: the gradient does not fit the matrices");
-        goto out;
-    }
     for (int64_t i = 0; i < count * n * n; i++) {
         const int64_t row = i / n % n, column = i % n;
         without(x.p + i / (n * n) * n * n, n, row, column, minor);

@@ -43,6 +43,19 @@ skive_status skv_reduce_infer_ordered(skv_infer *c) {
     return SKIVE_OK;
 }
 
+skive_status skv_reduce_want_cells(skv_infer *c, size_t i) {
+    const skive_type *t = skv_infer_in(c, i), *x = skv_infer_in(c, 1);
+    SKV_TRY(skv_infer_want_float(c, 1));
+    SKV_TRY(skv_infer_one_type(c, 1, i));
+    bool fits = t->rank < 0 || x->rank < 0 || t->rank == x->rank;
+    for (int d = 0; fits && d < t->rank && d < x->rank; d++) {
+        const int64_t have = t->dims[d].size, of = x->dims[d].size;
+        fits = have == 1 || have < 0 || of < 0 || have == of;
+    }
+    if (fits) return SKIVE_OK;
+    return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "input %zu does not have the shape of the reduced input", i);
+}
+
 skive_status skv_reduce_infer(skv_infer *c) {
     SKV_TRY(skv_infer_want_numeric(c, 0));
     return skv_reduce_infer_ordered(c);

@@ -20,6 +20,8 @@ typedef struct skv_reducer {
     bool ordered;                                    /* a largest or smallest: uint64 is compared as such */
 } skv_reducer;
 skive_status skv_reduce_run(const skv_eval *c, const skv_reducer *r);
+/* Of a gradient: input i is of X's type and shape, input 1, but with 1 along the axes that were reduced. */
+skive_status skv_reduce_want_cells(skv_infer *c, size_t i);
 void skv_reduce_couple(skv_couple *c);
 void skv_reduce_couple_sum(skv_couple *c); /* of a sum, to which zeros add nothing */
 void skv_reduce_cost(const skive_node *n, skive_cost *cost);

@@ -1,9 +1,11 @@
 /* ReduceExtremeGrad(dY, X, Y): dY at the first element of each cell that equals the extreme Y, 0 elsewhere. dY and Y
  * have X's rank, with 1 along the reduced axes. */
 #include "ops/cases.h"
-#include "ops/common_elementwise.h"
+#include "ops/reduce/common_reduce.h"
 
 static skive_status infer(skv_infer *c) {
+    SKV_TRY(skv_reduce_want_cells(c, 0));
+    SKV_TRY(skv_reduce_want_cells(c, 2));
     c->out[0] = *c->in[1];
     return SKIVE_OK;
 }

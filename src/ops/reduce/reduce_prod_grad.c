@@ -2,9 +2,10 @@
  * too: with one zero, only that element has a gradient; with more, none has. dY has X's rank, with 1 along the reduced
  * axes. */
 #include "ops/cases.h"
-#include "ops/common_elementwise.h"
+#include "ops/reduce/common_reduce.h"
 
 static skive_status infer(skv_infer *c) {
+    SKV_TRY(skv_reduce_want_cells(c, 0));
     c->out[0] = *c->in[1];
     return SKIVE_OK;
 }

@@ -24,6 +24,8 @@ static void resolve_axis(skv_slice *s, int axis, int64_t size, int64_t start, in
         s->count[axis] = start > end ? (start - end - 1) / -step + 1 : 0;
     }
     s->start[axis] = start;
+    /* A longer step takes one element, too, and would not fit 64 bits when multiplied. */
+    if (step > size || step < -size) s->step[axis] = size == 0 ? 1 : step > 0 ? size : -size;
 }
 
 bool skv_slice_resolve(skv_slice *s, int rank, const int64_t *dims, int n, const int64_t *starts, const int64_t *ends,

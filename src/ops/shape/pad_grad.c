@@ -2,13 +2,14 @@
  * shape of X. */
 #include "ops/cases.h"
 #include "ops/common_elementwise.h"
+#include "ops/common_nn.h"
 #include "ops/shape/common_pad.h"
 
 static const skv_attr_spec attrs[] = {{"mode", SKV_ATTR_STRING, SKV_OPTIONAL}};
 
 static skive_status infer(skv_infer *c) {
     SKV_TRY(skv_infer_want_float(c, 0));
-    SKV_TRY(skv_infer_one_type(c, 0, 1));
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_PAD, SKV_FORWARD_IN(1, 2, -1, 3), 0));
     c->out[0] = *c->in[1];
     return SKIVE_OK;
 }
@@ -22,7 +23,10 @@ static skive_status run(const skv_eval *c) {
     skv_pads p;
     SKV_TRY(skv_pads_read(c, 2, 3, dx->rank, &p));
     bool fits = dy->rank == dx->rank;
-    for (int d = 0; fits && d < dx->rank; d++) fits = dy->dims[d] == dx->dims[d] + p.before[d] + p.after[d];
+    for (int d = 0; fits && d < dx->rank; d++) {
+        int64_t size;
+        fits = skv_add_i64(p.before[d] + p.after[d], dx->dims[d], &size) && dy->dims[d] == size;
+    }
     if (!fits)
         return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "the gradient does not have the padded shape");
     skv_dims_strides(dx->rank, dx->dims, strides);

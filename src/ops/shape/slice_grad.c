@@ -1,8 +1,10 @@
 /* SliceGrad(dY, X, starts, ends, axes?, steps?): zeros of X's shape with dY at the positions of the slice. */
 #include "ops/cases.h"
+#include "ops/common_nn.h"
 #include "ops/shape/common_slice.h"
 
 static skive_status infer(skv_infer *c) {
+    SKV_TRY(skv_infer_gradient(c, SKV_OP_SLICE, SKV_FORWARD_IN(1, 2, 3, 4, 5), 0));
     c->out[0] = *c->in[1];
     return SKIVE_OK;
 }

@@ -3,7 +3,14 @@
 #include "ops/common_elementwise.h"
 
 static skive_status infer(skv_infer *c) {
+    const skive_type *x = c->in[0], *y = c->in[1];
     SKV_TRY(skv_infer_want_float(c, 0));
+    bool fits = x->rank < 0 || y->rank <= x->rank;
+    for (int d = 0; fits && x->rank >= 0 && d < y->rank; d++) {
+        const int64_t have = x->dims[d + x->rank - y->rank].size, want = y->dims[d].size;
+        fits = have < 0 || want < 0 || want == 1 || have == want;
+    }
+    if (!fits) return SKV_INFER_FAIL(c, SKIVE_ERR_SHAPE, "node '%s': the shapes do not match", c->node->name);
     c->out[0] = *c->in[1];
     c->out[0].dtype = c->in[0]->dtype;
     return SKIVE_OK;
@@ -16,16 +23,10 @@ static skive_status run(const skv_eval *c) {
     const int64_t n = skive_tensor_count(x), m = skive_tensor_count(y);
     int64_t strides[SKIVE_MAX_RANK], step[SKIVE_MAX_RANK] = {0}, index[SKIVE_MAX_RANK] = {0}, at = 0;
     double *sum = NULL;
-    if (y->rank > x->rank)
-        return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the ranks do not match", c->node->name);
     skv_dims_strides(y->rank, y->dims, strides);
     for (int d = 0; d < x->rank; d++) {
         const int k = d - (x->rank - y->rank);
         step[d] = k < 0 || y->dims[k] == 1 ? 0 : strides[k];
-        if (k >= 0 && y->dims[k] != 1 && y->dims[k] != x->dims[d]) {
-            return skv_fail_at(c->ctx, SKIVE_ERR_SHAPE, c->node->name, "node '%s': the shapes do not match",
-                               c->node->name);
-        }
     }
     SKV_TRY(skv_alloc_array(c->ctx, (size_t)m, sizeof *sum, &sum));
     for (int64_t i = 0; i < n; i++) {
