@@ -21,6 +21,7 @@ set(SKIVE_FILES_avx2
   kernels/hashed_avx2.c
   kernels/int8/gemm_avx2.c
   kernels/int8/loops_avx2.c
+  kernels/int8/sparse_avx2.c
   kernels/norm_batch_avx2.c
   kernels/pool_conv_weight_avx2.c
   kernels/recurrent_avx2.c
@@ -55,7 +56,9 @@ set(SKIVE_FILES_avx512
 # gcc 12 copies the head of a loop whose sums fill the registers and then writes all of them to memory at every step.
 set(SKIVE_PROCESSOR_avx512_vnni x86_64)
 set(SKIVE_FLAGS_avx512_vnni ${SKIVE_FLAGS_avx512} -mavx512vnni $<$<C_COMPILER_ID:GNU>:-fno-tree-ch>)
-set(SKIVE_FILES_avx512_vnni kernels/int8/gemm_vnni.c)
+set(SKIVE_FILES_avx512_vnni
+  kernels/int8/gemm_vnni.c
+  kernels/int8/sparse_vnni.c)
 
 # NEON is part of every AArch64 CPU.
 set(SKIVE_PROCESSOR_neon aarch64)

@@ -50,6 +50,18 @@ static skive_tensor integers(skive_context *ctx, dice *d, skive_dtype dtype, int
     return t;
 }
 
+/* Makes most of the weights [m][k] zero: one by one, or four outputs at once. */
+static void thin(dice *d, skive_tensor *w) {
+    const int64_t m = w->dims[0], k = skive_tensor_count(w) / m, of = coin(d, 50) ? 4 : 1;
+    const int percent = coin(d, 20) ? 100 : coin(d, 30) ? 60 : (int)roll(d, 80, 98);
+    for (int64_t o = 0; o < m; o += of)
+        for (int64_t i = 0; i < k; i++)
+            for (int64_t r = o, zero = coin(d, percent); zero && r < o + of && r < m; r++)
+                ((int8_t *)w->data)[r * k + i] = 0;
+}
+
+static int sparse_steps; /* of all plans */
+
 /* All outputs on `x`, by the reference alone or by the kernels of choice on two threads. */
 static void evaluate(skive_context *ctx, const skive_graph *g, const skive_tensor *x, size_t n_x, bool reference,
                      skive_tensor *out) {
@@ -63,6 +75,7 @@ static void evaluate(skive_context *ctx, const skive_graph *g, const skive_tenso
     for (size_t i = 0; !reference && i < skive_plan_step_count(plan); i++) {
         skive_plan_step step;
         skive_plan_step_get(plan, i, &step);
+        sparse_steps += strcmp(step.kernel, "qgemm_u8s8_sparse") == 0;
         if (step.op[0] == 'Q' && strcmp(step.kernel, "reference") == 0) fail_msg("%s runs on the reference", step.op);
     }
     skv_test_ok(ctx, skive_exec_create(ctx, plan, &exec));
@@ -199,6 +212,7 @@ static void convolution(skive_context *ctx, uint64_t seed) {
     const bool adds = coin(&d, 30);
     skive_tensor x[2] = {integers(ctx, &d, SKIVE_U8, rank, x_dims, 0, 255)};
     skive_tensor w = integers(ctx, &d, SKIVE_I8, rank, w_dims, -128, 127);
+    if (coin(&d, 35)) thin(&d, &w);
     int64_t y_dims[5] = {x_dims[0], w_dims[0]};
     for (int a = 0; a < spatial; a++) {
         const int64_t reach = (w_dims[2 + a] - 1) * dilations[a] + 1;
@@ -252,6 +266,7 @@ static void product(skive_context *ctx, uint64_t seed) {
     const int64_t m = coin(&d, 40) ? 1 : roll(&d, 1, 40), k = roll(&d, 1, 300), n = roll(&d, 1, 90);
     skive_tensor x = integers(ctx, &d, SKIVE_U8, 2, (const int64_t[]){m, k}, 0, 255);
     skive_tensor w = integers(ctx, &d, SKIVE_I8, 2, (const int64_t[]){n, k}, -128, 127);
+    if (coin(&d, 30)) thin(&d, &w);
     skive_value *in[1];
     skive_graph *g = graph_of(ctx, &x, 1, in);
     skv_builder b = skv_build(g);
@@ -273,7 +288,9 @@ enum { CONVOLUTIONS = 600, PRODUCTS = 150, OTHERS = 60 };
 static void convolutions(void **state) {
     skive_context *ctx = skv_test_context();
     (void)state;
+    sparse_steps = 0;
     for (uint64_t seed = 1; seed <= skv_test_rounds(CONVOLUTIONS); seed++) convolution(ctx, seed);
+    if (skv_test_rounds(CONVOLUTIONS) == CONVOLUTIONS) assert_true(sparse_steps > 5);
     skv_test_context_end(ctx);
 }
 

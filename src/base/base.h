@@ -210,6 +210,8 @@ skive_status skv_reader_at_with(skive_context *ctx, skv_reader *r, uint64_t offs
 typedef struct skv_map skv_map;
 skive_status skv_map_open(skive_context *ctx, const char *path, skv_map **out);
 const unsigned char *skv_map_data(const skv_map *map);
+/* `bytes` bytes at `from` move down by `by`, over what was in front of them. */
+void skv_map_move(skv_map *map, size_t from, size_t bytes, size_t by);
 size_t skv_map_size(const skv_map *map);
 void skv_map_retain(skv_map *map);
 void skv_map_release(skv_map *map);

@@ -1,5 +1,7 @@
 /* The bytes of a file, reference-counted. They are read, not mapped: if another program truncates a mapped file, access
  * to the missing pages ends the process with SIGBUS, and a library cannot require its caller to install a handler. */
+#include <string.h>
+
 #include "base/context.h"
 
 struct skv_map {
@@ -26,6 +28,11 @@ skive_status skv_map_open(skive_context *ctx, const char *path, skv_map **out) {
 const unsigned char *skv_map_data(const skv_map *map) { return map->bytes; }
 
 size_t skv_map_size(const skv_map *map) { return map->size; }
+
+void skv_map_move(skv_map *map, size_t from, size_t bytes, size_t by) {
+    unsigned char *at = (unsigned char *)map->bytes + from;
+    memmove(at - by, at, bytes);
+}
 
 void skv_map_retain(skv_map *map) {
     if (map) atomic_fetch_add_explicit(&map->refs, 1, memory_order_relaxed);

@@ -4,7 +4,10 @@
 
 #include "lowrank/lowrank.h"
 
-static int64_t groups_of(const skv_site *s) { return s->out % 4 == 0 && s->out >= 8 ? 4 : s->out % 2 == 0 ? 2 : 1; }
+static int64_t groups_of(const skv_site *s) {
+    if (s->heads > 1) return s->heads;
+    return s->out % 4 == 0 && s->out >= 8 ? 4 : s->out % 2 == 0 ? 2 : 1;
+}
 
 static const char *why_not(const skv_site *s) {
     if (s->kind == SKV_SITE_CELL || s->kind == SKV_SITE_TABLE) return "grouped is for products and convolutions";
@@ -39,7 +42,6 @@ static skive_status look(skive_context *ctx, const skv_site *s, int64_t most, sk
         skv_found one = {0};
         part.out = outs;
         part.w = s->w + g * outs * s->d;
-        part.wm = s->wm ? s->wm + g * outs * s->d : NULL;
         const skive_status status = skv_look_rows(ctx, &part, 0, &one);
         for (int64_t i = 0; status == SKIVE_OK && i < k; i++) v->s[i] += one.of[0].s[i] * one.of[0].s[i];
         if (status == SKIVE_OK) {
@@ -127,7 +129,7 @@ static skive_value *build(skv_builder *b, const skv_site *s, const skv_factors *
 
 const skv_factorization skv_factorization_grouped = {
     .name = "grouped",
-    .brief = "a decomposition for each of 4 groups of outputs (heads, parts of the filters)",
+    .brief = "a decomposition for each group of outputs: each head, or 4 parts of the filters",
     .why_not = why_not,
     .full = full,
     .shape = shape,

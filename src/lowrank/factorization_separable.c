@@ -65,6 +65,7 @@ static skive_status factor(skive_context *ctx, const skv_site *s, const skv_foun
     const int64_t taps = s->kh * s->kw;
     (void)seed;
     shape(s, r, f);
+    f->taps = taps;
     SKV_TRY(skv_factors_open(ctx, s, s->in * r.a, 1, f));
     SKV_TRY(skv_link_data(ctx, &f->links[0]));
     for (int64_t c = 0; c < s->in; c++)
@@ -72,7 +73,7 @@ static skive_status factor(skive_context *ctx, const skv_site *s, const skv_foun
             for (int64_t t = 0; t < taps; t++) {
                 const double x = found->of[0].vt[(c * taps + k) * taps + t];
                 f->links[0].data[(c * r.a + k) * taps + t] = (float)x;
-                f->basis[(c * r.a + k) * s->d + c * taps + t] = x;
+                f->basis[(c * r.a + k) * taps + t] = x;
             }
     return SKIVE_OK;
 }

@@ -188,9 +188,13 @@ static skive_status factorize(skv_lowrank *l, const skive_graph *graph, skive_gr
         skv_note(l->ctx, "a dry run does not look for the limit on the loss: nothing is chosen");
     else
         SKV_TRY(skv_lowrank_choose(l));
+    SKV_TRY(skv_lowrank_size(l, l->work, true, &l->report.before)); /* while there is no other model in memory */
     SKV_TRY(make(l, made));
     SKV_TRY(skv_lowrank_rows(l));
-    SKV_TRY(skv_lowrank_size(l, l->work, true, &l->report.before));
+    for (size_t i = 0; i < l->n_sites; i++) { /* the model has the factors now */
+        skv_factors_free(l->ctx, &l->ways[i].factors);
+        l->ways[i].is_made = false;
+    }
     SKV_TRY(skv_lowrank_size(l, *made, true, &l->report.after));
     SKV_TRY(tell_slower(l));
     if (l->report.n_factorized == 0 && !l->o.dry_run) {

@@ -9,13 +9,23 @@ void skv_factors_free(skive_context *ctx, skv_factors *f) {
     skv_free(ctx, f->basis);
     skv_free(ctx, f->last);
     skv_free(ctx, f->dense);
+    skv_free(ctx, f->inner);
     *f = (skv_factors){0};
+}
+
+void skv_factors_settle(skive_context *ctx, skv_factors *f) {
+    skv_free(ctx, f->basis);
+    skv_free(ctx, f->last);
+    skv_free(ctx, f->dense);
+    skv_free(ctx, f->inner);
+    f->basis = f->last = f->dense = f->inner = NULL;
 }
 
 skive_status skv_factors_open(skive_context *ctx, const skv_site *s, int64_t rows, int64_t blocks, skv_factors *f) {
     f->rows = rows;
     f->blocks = blocks;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(rows * blocks * s->d), sizeof *f->basis, &f->basis));
+    SKV_TRY(
+        skv_alloc_array(ctx, (size_t)(rows * blocks * (f->taps > 0 ? f->taps : s->d)), sizeof *f->basis, &f->basis));
     return skv_alloc_array(ctx, (size_t)(rows * s->out), sizeof *f->last, &f->last);
 }
 
@@ -52,6 +62,50 @@ void skv_factors_cost(const skv_site *s, const skv_factors *f, int64_t *macs, in
     }
 }
 
+/* x [n][d] times the transposed basis of single channels: [n][rows]. */
+static void times_channels(const skv_site *s, const skv_factors *f, int64_t n, const double *x, double *to) {
+    const int64_t taps = f->taps, each = f->rows / s->in;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t r = 0; r < f->rows; r++) {
+            const double *a = x + i * s->d + r / each * taps, *b = f->basis + r * taps;
+            double sum = 0;
+            for (int64_t t = 0; t < taps; t++) sum += a[t] * b[t];
+            to[i * f->rows + r] = sum;
+        }
+}
+
+/* The same basis, but its rows are orthonormal and those of one channel follow each other: without moments the best
+ * last factor is what they give of the weights; with them the system is that of all rows. */
+static skive_status solve_channels(skive_context *ctx, const skv_site *s, const double *m, skv_factors *f) {
+    const int64_t rows = f->rows, d = s->d, taps = f->taps, each = rows / s->in;
+    double *bm = NULL, *gram = NULL, *right = NULL;
+    skive_status status = SKIVE_OK;
+    if (!m) {
+        times_channels(s, f, s->out, s->w, f->last);
+        return SKIVE_OK;
+    }
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(rows * d), sizeof *bm, &bm));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(rows * rows), sizeof *gram, &gram));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(rows * s->out), sizeof *right, &right));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t t = 0; t < taps; t++) {
+            const double x = f->basis[r * taps + t], *row = m + (r / each * taps + t) * d;
+            for (int64_t i = 0; i < d; i++) bm[r * d + i] += x * row[i];
+        }
+    times_channels(s, f, rows, bm, gram);
+    SKV_GO(status, done,
+           skv_multiply(
+               ctx, &(skv_product){.trans_b = true, .m = rows, .n = s->out, .k = d, .a = bm, .b = s->w, .c = right}));
+    SKV_GO(status, done, skv_solve(ctx, rows, s->out, gram, right, right));
+    for (int64_t o = 0; o < s->out; o++)
+        for (int64_t r = 0; r < rows; r++) f->last[o * rows + r] = right[r * s->out + o];
+done:
+    skv_free(ctx, bm);
+    skv_free(ctx, gram);
+    skv_free(ctx, right);
+    return status;
+}
+
 /* The best A for W ~ A B in the norm of M: A (B M B') = W M B'. */
 static skive_status solve_block(skive_context *ctx, const skv_site *s, const double *m, skv_factors *f, int64_t block) {
     const int64_t rows = f->rows, d = s->d, out = s->out / f->blocks;
@@ -72,6 +126,7 @@ static skive_status solve_block(skive_context *ctx, const skv_site *s, const dou
     SKV_GO(
         status, done,
         skv_multiply(ctx, &(skv_product){.trans_b = true, .m = rows, .n = out, .k = d, .a = left, .b = w, .c = right}));
+    for (int64_t r = 0; m && r < rows; r++) f->inner[block * rows + r] = gram[r * rows + r];
     SKV_GO(status, done, skv_solve(ctx, rows, out, gram, right, right));
     for (int64_t o = 0; o < out; o++)
         for (int64_t r = 0; r < rows; r++) f->last[(block * out + o) * rows + r] = right[r * out + o];
@@ -84,6 +139,8 @@ done:
 
 skive_status skv_factors_solve(skive_context *ctx, const skv_site *s, const double *moments, skv_factors *f) {
     if (!f->basis) return SKIVE_OK;
+    if (f->taps > 0) return solve_channels(ctx, s, moments, f);
+    if (moments && !f->inner) SKV_TRY(skv_alloc_array(ctx, (size_t)(f->rows * f->blocks), sizeof *f->inner, &f->inner));
     for (int64_t i = 0; i < f->blocks; i++) SKV_TRY(solve_block(ctx, s, moments, f, i));
     return SKIVE_OK;
 }
@@ -114,11 +171,21 @@ static double norm_of_writer(const skv_link *l, int64_t c, double factor) {
     return sqrt(sum);
 }
 
-/* Powers of two: nothing is rounded. */
-static void balance(skv_link *a, skv_link *b) {
+/* The root of the mean square of an inner value behind the first link, where the basis says it. */
+static double inner_value(const skv_site *s, const skv_factors *f, int64_t c) {
+    const skv_link *l = &f->links[0];
+    if (!f->inner || l->groups != 1 || l->out != f->rows * f->blocks || l->in * l->kh * l->kw != s->d) return 0;
+    return f->inner[c] > 0 ? sqrt(f->inner[c]) : 0;
+}
+
+/* Each inner channel gets the same size on both sides: that of its values on the data where it is known, else of its
+ * weights, and that of the weights that read it. Powers of two: nothing is rounded. */
+static void balance(const skv_site *s, skv_factors *f, size_t i) {
+    skv_link *a = &f->links[i], *b = &f->links[i + 1];
     if (a->out != b->in || !a->data || !b->data) return;
     for (int64_t c = 0; c < a->out; c++) {
-        const double x = norm_of_writer(a, c, 1), y = norm_of_reader(b, c, 1);
+        const double value = i == 0 ? inner_value(s, f, c) : 0;
+        const double x = value > 0 ? value : norm_of_writer(a, c, 1), y = norm_of_reader(b, c, 1);
         if (!(x > 0) || !(y > 0)) continue;
         const double factor = exp2(round(0.5 * log2(y / x)));
         (void)norm_of_writer(a, c, factor);
@@ -132,15 +199,19 @@ skive_status skv_factors_close(skive_context *ctx, const skv_site *s, skv_factor
     skv_link *last = &f->links[s->kind == SKV_SITE_TABLE ? 0 : f->n - 1];
     if (!last->data) SKV_TRY(skv_link_data(ctx, last));
     for (int64_t i = 0; i < s->out * f->rows; i++) last->data[i] = (float)f->last[i];
-    for (size_t i = 0; i + 1 < f->n && s->kind != SKV_SITE_TABLE; i++) balance(&f->links[i], &f->links[i + 1]);
+    for (size_t i = 0; i + 1 < f->n && s->kind != SKV_SITE_TABLE; i++) balance(s, f, i);
     return SKIVE_OK;
 }
 
 /* ---- errors ---- */
 
 static skive_status dense_of(skive_context *ctx, const skv_site *s, const skv_factors *f, double *out) {
-    const int64_t outs = s->out / f->blocks, d = s->d, rows = f->rows;
-    for (int64_t i = 0; i < f->blocks; i++)
+    const int64_t outs = s->out / f->blocks, d = s->d, rows = f->rows, taps = f->taps;
+    for (int64_t o = 0; taps > 0 && o < s->out; o++)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t t = 0; t < taps; t++)
+                out[o * d + r / (rows / s->in) * taps + t] += f->last[o * rows + r] * f->basis[r * taps + t];
+    for (int64_t i = 0; taps == 0 && i < f->blocks; i++)
         SKV_TRY(skv_multiply(ctx, &(skv_product){.m = outs,
                                                  .n = d,
                                                  .k = rows,

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/cholesky.h"
+
 /* Rows of B that stay in the cache while a few rows of A pass over them. */
 enum { BLOCK = 64 };
 
@@ -83,45 +85,30 @@ done:
 
 /* ---- positive systems ---- */
 
-/* l: the lower triangle of Cholesky's factor of a + add I. False: not positive. */
-static bool cholesky(int64_t n, const double *a, double add, double *l) {
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j <= i; j++) {
-            double sum = a[i * n + j] + (i == j ? add : 0);
-            for (int64_t k = 0; k < j; k++) sum -= l[i * n + k] * l[j * n + k];
-            if (i == j) {
-                if (!(sum > 0) || !isfinite(sum)) return false;
-                l[i * n + i] = sqrt(sum);
-            } else {
-                l[i * n + j] = sum / l[j * n + j];
-            }
-        }
-    }
-    return true;
-}
-
 skive_status skv_solve_plain(skive_context *ctx, int64_t n, int64_t k, const double *a, const double *b, double *x) {
-    double *l = NULL, trace = 0;
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(n * n), sizeof *l, &l));
+    double *m = NULL, *t = NULL, trace = 0;
+    skive_status status = SKIVE_OK;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(n * n), sizeof *m, &m));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(n * k), sizeof *t, &t));
     for (int64_t i = 0; i < n; i++) trace += a[i * n + i];
     const double unit = trace > 0 && n > 0 ? trace / (double)n : 1;
-    double add = 1e-14 * unit;
-    while (!cholesky(n, a, add, l) && add < 1e3 * unit) add *= 10;
-    if (!(add < 1e3 * unit)) {
-        skv_free(ctx, l);
-        return SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "a system of equations has no solution: numbers are not finite");
+    bool positive = false;
+    for (double add = 1e-14 * unit; !positive && add < 1e3 * unit; add *= 10) {
+        memcpy(m, a, (size_t)(n * n) * sizeof *m);
+        for (int64_t i = 0; i < n; i++) m[i * n + i] += add;
+        positive = skv_cholesky_upper(m, n, skv_threads(ctx));
     }
-    if (x != b) memcpy(x, b, (size_t)(n * k) * sizeof *x);
-    for (int64_t i = 0; i < n; i++) {
-        for (int64_t j = 0; j < i; j++)
-            for (int64_t c = 0; c < k; c++) x[i * k + c] -= l[i * n + j] * x[j * k + c];
-        for (int64_t c = 0; c < k; c++) x[i * k + c] /= l[i * n + i];
+    if (!positive) {
+        status = SKV_FAIL(ctx, SKIVE_ERR_NUMERIC, "a system of equations has no solution: numbers are not finite");
+        goto done;
     }
-    for (int64_t i = n - 1; i >= 0; i--) {
-        for (int64_t j = i + 1; j < n; j++)
-            for (int64_t c = 0; c < k; c++) x[i * k + c] -= l[j * n + i] * x[j * k + c];
-        for (int64_t c = 0; c < k; c++) x[i * k + c] /= l[i * n + i];
-    }
-    skv_free(ctx, l);
-    return SKIVE_OK;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < k; c++) t[c * n + i] = b[i * k + c];
+    for (int64_t c = 0; c < k; c++) skv_cholesky_solve(m, n, t + c * n);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t c = 0; c < k; c++) x[i * k + c] = t[c * n + i];
+done:
+    skv_free(ctx, m);
+    skv_free(ctx, t);
+    return status;
 }

@@ -34,16 +34,23 @@ typedef struct skv_site {
         *data;                     /* of the first node: operator, weight, the value that is multiplied (NULL: none) */
     int64_t out, in, kh, kw;       /* kh and kw: of a convolution, otherwise 1 */
     int spatial;                   /* axes of a convolution */
+    int64_t heads;                 /* into which the outputs are cut at once; 0: none */
     int64_t d;                     /* in kh kw: what one output sums over */
     int64_t positions[SKV_PLACES]; /* of one run with one sample */
-    double *w;                     /* [out][d] */
-    double norm;                   /* sum of squares of w */
-    double *moments;               /* [d][d] mean of x x', by what the weighting asks for; NULL: none */
-    double *refit;                 /* the same behind the factors of the layers before; NULL: not looked at */
-    double *wm;                    /* w moments, [out][d]; with moments */
-    double power;                  /* the trace of w moments w': what the outputs are */
-    double harm;                   /* of losing all of it; 1 where nothing is known */
+    const skive_value *weights[SKV_MOST_MEMBERS]; /* of each member */
+    bool turned[SKV_MOST_MEMBERS];                /* outputs are its second axis */
+    double *w;                                    /* [out][d]; only between skv_site_open and skv_site_close */
+    int opened;                                   /* how often it is open */
+    double norm;                                  /* sum of squares of w */
+    double *moments;                              /* [d][d] mean of x x', by what the weighting asks for; NULL: none */
+    double *refit;  /* the same behind the factors of the layers before; NULL: not looked at */
+    double *powers; /* [out] mean square of each output; with moments */
+    double power;   /* the trace of w moments w': what the outputs are */
+    double harm;    /* of losing all of it; 1 where nothing is known */
 } skv_site;
+/* The weights in double, which take twice the room of the layer: only while something asks for them. Calls nest. */
+skive_status skv_site_open(skive_context *ctx, skv_site *s);
+void skv_site_close(skive_context *ctx, skv_site *s);
 
 typedef struct skv_rank {
     int64_t a, b; /* b: of methods with two */
@@ -67,12 +74,15 @@ typedef struct skv_factors {
     skv_link links[SKV_MOST_LINKS];
     /* What the last factor multiplies, as weights of the whole layer, so that the layer is last basis: each output
      * reads the `rows` of its block. NULL: the layer is `dense`. */
-    double *basis; /* [blocks][rows][d] */
+    double *basis; /* [blocks][rows][d], or with taps [rows][taps]: each row reads the taps of one input channel */
     double *last;  /* [out][rows] */
-    int64_t rows, blocks;
+    int64_t rows, blocks, taps;
     double *dense; /* [out][d] */
+    double *inner; /* [blocks][rows] with moments: the mean squares of what the basis gives */
 } skv_factors;
 void skv_factors_free(skive_context *ctx, skv_factors *f);
+/* Only the links are needed any more. */
+void skv_factors_settle(skive_context *ctx, skv_factors *f);
 skive_status skv_factors_open(skive_context *ctx, const skv_site *s, int64_t rows, int64_t blocks, skv_factors *f);
 skive_status skv_link_data(skive_context *ctx, skv_link *l);
 int64_t skv_link_count(const skv_link *l); /* weights */
@@ -175,9 +185,11 @@ typedef struct skv_ways {
     bool given;  /* by the option `layers`, with its rank */
     bool listed; /* the same, its ranks being those that the budget may choose from */
     /* The factors of the chosen one, made when they are asked for. */
-    skv_factors factors;
+    skv_factors factors; /* links only */
     skv_way made;
-    bool is_made;
+    bool is_made; /* the factors are there */
+    bool known;   /* and these, of `made`, even when they are not: */
+    double error, output_error;
 } skv_ways;
 
 typedef struct skv_lowrank {
@@ -203,6 +215,8 @@ skive_status skv_lowrank_look(skv_lowrank *l, size_t site, const skv_factorizati
                               const skv_found **out);
 /* The factors of one way, solved and closed. */
 skive_status skv_lowrank_factors(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f);
+/* The decompositions of a large site, by all methods several times its room, go: what is chosen is decomposed again. */
+void skv_lowrank_forget(skv_lowrank *l, size_t site);
 /* Fills the ways of all sites. */
 skive_status skv_lowrank_list(skv_lowrank *l);
 /* A way of this rank: its costs and what it loses; rank 0 of the second kind is chosen by the record. */

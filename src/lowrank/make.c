@@ -22,7 +22,7 @@ skive_status skv_lowrank_look(skv_lowrank *l, size_t site, const skv_factorizati
     return SKIVE_OK;
 }
 
-skive_status skv_lowrank_factors(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
+static skive_status find_factors(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
     const skv_site *s = &l->sites[site];
     const skv_found *found;
     SKV_TRY(skv_lowrank_look(l, site, way->method, way->rank.a, &found));
@@ -30,6 +30,13 @@ skive_status skv_lowrank_factors(skv_lowrank *l, size_t site, const skv_way *way
     SKV_TRY(way->method->factor(l->ctx, s, found, way->rank, l->o.seed, f));
     SKV_TRY(skv_factors_solve(l->ctx, s, s->refit ? s->refit : s->moments, f));
     return skv_factors_close(l->ctx, s, f);
+}
+
+skive_status skv_lowrank_factors(skv_lowrank *l, size_t site, const skv_way *way, skv_factors *f) {
+    SKV_TRY(skv_site_open(l->ctx, &l->sites[site]));
+    const skive_status status = find_factors(l, site, way, f);
+    skv_site_close(l->ctx, &l->sites[site]);
+    return status;
 }
 
 static bool same_way(const skv_way *a, const skv_way *b) {
@@ -41,15 +48,22 @@ static skive_status factors_of(skv_lowrank *l, size_t site) {
     const skv_way *way = &w->items[w->chosen];
     if (w->is_made && same_way(&w->made, way)) return SKIVE_OK;
     skv_factors_free(l->ctx, &w->factors);
-    w->is_made = false;
-    SKV_TRY(skv_lowrank_factors(l, site, way, &w->factors));
+    w->is_made = w->known = false;
+    SKV_TRY(skv_site_open(l->ctx, &l->sites[site]));
+    skive_status status = skv_lowrank_factors(l, site, way, &w->factors);
+    if (status == SKIVE_OK)
+        status = skv_factors_error(l->ctx, &l->sites[site], &w->factors, &w->error, &w->output_error);
+    skv_site_close(l->ctx, &l->sites[site]);
+    skv_factors_settle(l->ctx, &w->factors);
     w->made = *way;
-    w->is_made = true;
-    return SKIVE_OK;
+    w->is_made = w->known = status == SKIVE_OK;
+    skv_lowrank_forget(l, site);
+    return status;
 }
 
 skive_status skv_lowrank_make(skv_lowrank *l, skive_graph **out) {
     skive_graph *g = NULL;
+    const bool again = l->o.latency || l->o.max_drop >= 0; /* other choices will have many of the factors too */
     *out = NULL;
     SKV_TRY(skive_graph_copy(l->ctx, l->work, &g));
     skive_status status = SKIVE_OK;
@@ -59,6 +73,9 @@ skive_status skv_lowrank_make(skv_lowrank *l, skive_graph **out) {
         if (status == SKIVE_OK)
             status = skv_site_apply(g, &l->sites[i], l->ways[i].items[l->ways[i].chosen].method, &l->ways[i].factors);
         if (status == SKIVE_OK) status = skive_graph_infer(g);
+        if (again) continue;
+        skv_factors_free(l->ctx, &l->ways[i].factors); /* which are in the graph now */
+        l->ways[i].is_made = false;
     }
     if (status == SKIVE_OK) skv_graph_sweep(g);
     if (status == SKIVE_OK) status = skive_graph_check(g);

@@ -61,22 +61,38 @@ static skive_status take_moments(skive_context *ctx, skv_site *s, const double *
     return SKIVE_OK;
 }
 
+/* What the outputs are: of each its mean square, and the sum. */
+static skive_status powers_of(skive_context *ctx, skv_site *s, double *powers, double *sum) {
+    double *wm = NULL;
+    skive_status status = skv_site_open(ctx, s);
+    SKV_GO(status, done, status);
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->out * s->d), sizeof *wm, &wm));
+    SKV_GO(status, done,
+           skv_multiply(ctx, &(skv_product){.m = s->out, .n = s->d, .k = s->d, .a = s->w, .b = s->moments, .c = wm}));
+    *sum = 0;
+    for (int64_t o = 0; o < s->out; o++) {
+        powers[o] = 0;
+        for (int64_t i = 0; i < s->d; i++) powers[o] += wm[o * s->d + i] * s->w[o * s->d + i];
+        *sum += powers[o];
+    }
+done:
+    skv_free(ctx, wm);
+    skv_site_close(ctx, s);
+    return status;
+}
+
 static skive_status weigh(skive_context *ctx, skv_site *s) {
     if (!s->moments) return SKIVE_OK;
     for (int64_t i = 0; i < s->d * s->d; i++)
         if (!isfinite(s->moments[i]))
             return skv_fail_at(ctx, SKIVE_ERR_NUMERIC, s->data, "the input '%s' of a layer is not finite on the data",
                                s->data);
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(s->out * s->d), sizeof *s->wm, &s->wm));
-    SKV_TRY(
-        skv_multiply(ctx, &(skv_product){.m = s->out, .n = s->d, .k = s->d, .a = s->w, .b = s->moments, .c = s->wm}));
-    s->power = 0;
-    for (int64_t i = 0; i < s->out * s->d; i++) s->power += s->wm[i] * s->w[i];
+    SKV_TRY(skv_alloc_array(ctx, (size_t)s->out, sizeof *s->powers, &s->powers));
+    SKV_TRY(powers_of(ctx, s, s->powers, &s->power));
     if (s->power > 0) return SKIVE_OK;
     /* An input that is always zero says nothing of the layer. */
     skv_free(ctx, s->moments);
-    skv_free(ctx, s->wm);
-    s->moments = s->wm = NULL;
+    s->moments = NULL;
     return SKIVE_OK;
 }
 
@@ -157,11 +173,7 @@ static skive_status take_fisher(skive_context *ctx, const skv_lowrank *l, skv_si
 /* What the loss minds: the mean square of its gradient at the outputs, times what the outputs are. */
 static double harm_of(const skv_site *s, const double *squares, size_t n, double count) {
     double harm = 0;
-    for (size_t o = 0; o < n && o < (size_t)s->out; o++) {
-        double power = 0;
-        for (int64_t i = 0; i < s->d; i++) power += s->wm[(int64_t)o * s->d + i] * s->w[(int64_t)o * s->d + i];
-        harm += power * squares[o] / count;
-    }
+    for (size_t o = 0; o < n && o < (size_t)s->out; o++) harm += s->powers[o] * squares[o] / count;
     return harm;
 }
 
@@ -185,7 +197,7 @@ static void list_gradients(const skv_lowrank *l, gradients *g) {
             if (s->n_members > 1 || s->kind == SKV_SITE_TABLE || !wants_moments(s)) continue;
             *item = (skv_probe_item){.value = s->parameter, .axis = SKV_BY_ELEMENT};
         } else {
-            if (s->n_members > 1 || !s->wm || (s->kind != SKV_SITE_PRODUCT && s->kind != SKV_SITE_CONV)) continue;
+            if (s->n_members > 1 || !s->moments || (s->kind != SKV_SITE_PRODUCT && s->kind != SKV_SITE_CONV)) continue;
             *item = (skv_probe_item){.value = n->outputs[0]->name, .axis = result_axis(n, s)};
         }
         item->of = SKV_OF_GRADIENT;
@@ -234,13 +246,13 @@ done:
 static void settle_harms(skv_lowrank *l) {
     double sum = 0, n = 0;
     for (size_t i = 0; i < l->n_sites; i++) {
-        if (!l->sites[i].wm || !(l->sites[i].harm > 0) || l->sites[i].harm == 1) continue;
+        if (!l->sites[i].moments || !(l->sites[i].harm > 0) || l->sites[i].harm == 1) continue;
         sum += l->sites[i].harm;
         n++;
     }
     for (size_t i = 0; n > 0 && i < l->n_sites; i++) {
         skv_site *s = &l->sites[i];
-        if (!s->wm || !(s->harm > 0) || s->harm == 1) s->harm = sum / n;
+        if (!s->moments || !(s->harm > 0) || s->harm == 1) s->harm = sum / n;
         s->harm = sqrt(s->harm * n / sum);
     }
 }

@@ -14,7 +14,7 @@ static skive_status plain_error(skv_lowrank *l, size_t site, const skv_way *way,
     skv_found found = {0};
     skv_factors f = {0};
     if (!s->moments || s->out * s->d > MOST_FOR_PLAIN) return SKIVE_OK;
-    plain.moments = plain.wm = NULL;
+    plain.moments = NULL;
     f.rank = way->rank;
     skive_status status = way->method->look ? way->method->look(l->ctx, &plain, way->rank.a, &found) : SKIVE_OK;
     if (status == SKIVE_OK) status = way->method->factor(l->ctx, &plain, &found, way->rank, l->o.seed, &f);
@@ -37,8 +37,22 @@ static skive_status names(skv_lowrank *l, const skv_site *s, skive_factorize_row
     return skv_strdup(l->ctx, s->parameter, &row->parameter);
 }
 
+static skive_status errors_of(skv_lowrank *l, size_t site, const skv_way *way, skive_factorize_row *row) {
+    const skv_ways *w = &l->ways[site];
+    skv_factors f = {0};
+    if (w->known && w->made.method == way->method && w->made.rank.a == way->rank.a) {
+        row->error = w->error;
+        row->output_error = w->output_error;
+        return SKIVE_OK;
+    }
+    skive_status status = skv_lowrank_factors(l, site, way, &f);
+    if (status == SKIVE_OK) status = skv_factors_error(l->ctx, &l->sites[site], &f, &row->error, &row->output_error);
+    skv_factors_free(l->ctx, &f);
+    return status;
+}
+
 static skive_status add_row(skv_lowrank *l, size_t site, skv_way *way, bool chosen) {
-    const skv_site *s = &l->sites[site];
+    skv_site *s = &l->sites[site];
     skv_ways *w = &l->ways[site];
     skive_factorize_report *r = &l->report;
     SKV_TRY(skv_grow(l->ctx, &r->rows, r->n_rows, r->n_rows + 1, sizeof *r->rows));
@@ -62,13 +76,11 @@ static skive_status add_row(skv_lowrank *l, size_t site, skv_way *way, bool chos
     row->method = way->method->name;
     row->full = way->method->full(s);
     if (chosen) r->n_factorized += s->n_members;
-    skv_factors f = {0};
-    skive_status status = w->is_made && w->made.method == way->method && w->made.rank.a == way->rank.a
-                              ? skv_factors_error(l->ctx, s, &w->factors, &row->error, &row->output_error)
-                              : skv_lowrank_factors(l, site, way, &f);
-    if (status == SKIVE_OK && f.n) status = skv_factors_error(l->ctx, s, &f, &row->error, &row->output_error);
-    skv_factors_free(l->ctx, &f);
-    return status == SKIVE_OK ? plain_error(l, site, way, &row->plain_error) : status;
+    SKV_TRY(skv_site_open(l->ctx, s));
+    skive_status status = errors_of(l, site, way, row);
+    if (status == SKIVE_OK) status = plain_error(l, site, way, &row->plain_error);
+    skv_site_close(l->ctx, s);
+    return status;
 }
 
 /* Of a method's ways that which costs nearest to what was chosen, or the middle one. */
@@ -90,6 +102,7 @@ static skive_status add_all(skv_lowrank *l, size_t site) {
         const size_t k = w->items[w->chosen].method == m ? w->chosen : nearest(w, m);
         if (k > 0) SKV_TRY(add_row(l, site, &w->items[k], k == w->chosen));
     }
+    skv_lowrank_forget(l, site);
     return SKIVE_OK;
 }
 

@@ -8,7 +8,7 @@
 void skv_sites_free(skive_context *ctx, skv_site *sites, size_t n) {
     for (size_t i = 0; sites && i < n; i++) {
         skv_free(ctx, sites[i].w);
-        skv_free(ctx, sites[i].wm);
+        skv_free(ctx, sites[i].powers);
         skv_free(ctx, sites[i].moments);
         skv_free(ctx, sites[i].refit);
     }
@@ -84,6 +84,21 @@ static void set_positions(skv_site *s, const skive_node *n) {
     for (int i = 0; i < SKV_PLACES; i++) s->positions[i] = all > 0 ? all : 1;
 }
 
+/* Queries, keys and values become heads: an addition of the bias, then a Reshape whose last two axes are heads and their
+ * width. */
+static int64_t heads_of(const skive_node *n, int64_t out) {
+    const skive_value *v = n->outputs[0];
+    for (int steps = 0; steps < 3 && v->n_uses == 1; steps++) {
+        const skive_node *to = v->uses[0].node;
+        v = to->outputs[0];
+        if (skv_node_is(to, SKV_OP_ADD)) continue;
+        if (!skv_node_is(to, SKV_OP_RESHAPE) || v->type.rank < 3) return 0;
+        const int64_t heads = v->type.dims[v->type.rank - 2].size, width = v->type.dims[v->type.rank - 1].size;
+        return heads > 1 && width > 1 && out % heads == 0 && heads * width == out ? heads : 0;
+    }
+    return 0;
+}
+
 static void set_sizes(skv_site *s, const skv_weight *w) {
     const skive_type *t = &w->value->type;
     s->kh = s->kw = 1;
@@ -106,20 +121,46 @@ static void set_sizes(skv_site *s, const skv_weight *w) {
     s->outs[0] = s->out;
 }
 
-static skive_status read_weight(skive_context *ctx, const skv_weight *w, skv_site *s, int64_t before, double *to) {
+/* What the weights of the newest member are, and whether all of them are numbers. */
+static skive_status take_weight(skive_context *ctx, const skv_weight *w, skv_site *s) {
+    const size_t m = s->n_members - 1;
     const float *x = skv_value_tensor(w->value)->data;
-    const bool turned = s->kind == SKV_SITE_PRODUCT && w->view.out_axis == 1;
-    const int64_t out = s->outs[s->n_members - 1];
-    for (int64_t o = 0; o < out; o++)
-        for (int64_t i = 0; i < s->d; i++) {
-            const double v = (double)(turned ? x[i * out + o] : x[o * s->d + i]);
-            if (!(v - v == 0))
-                return skv_fail_at(ctx, SKIVE_ERR_NUMERIC, w->value->name, "parameter '%s' contains NaN or infinity",
-                                   w->value->name);
-            to[(before + o) * s->d + i] = v;
-            s->norm += v * v;
-        }
+    s->weights[m] = w->value;
+    s->turned[m] = s->kind == SKV_SITE_PRODUCT && w->view.out_axis == 1;
+    for (int64_t i = 0; i < s->outs[m] * s->d; i++) {
+        const double v = (double)x[i];
+        if (!(v - v == 0))
+            return skv_fail_at(ctx, SKIVE_ERR_NUMERIC, w->value->name, "parameter '%s' contains NaN or infinity",
+                               w->value->name);
+        s->norm += v * v;
+    }
     return SKIVE_OK;
+}
+
+skive_status skv_site_open(skive_context *ctx, skv_site *s) {
+    double *to;
+    if (s->opened++ > 0) return SKIVE_OK;
+    const skive_status status = skv_alloc_array(ctx, (size_t)(s->out * s->d), sizeof *s->w, &s->w);
+    if (status != SKIVE_OK) {
+        s->opened = 0;
+        return status;
+    }
+    to = s->w;
+    for (size_t m = 0; m < s->n_members; m++) {
+        const float *x = skv_value_tensor(s->weights[m])->data;
+        const int64_t out = s->outs[m];
+        for (int64_t o = 0; o < out; o++)
+            for (int64_t i = 0; i < s->d; i++)
+                to[o * s->d + i] = (double)(s->turned[m] ? x[i * out + o] : x[o * s->d + i]);
+        to += out * s->d;
+    }
+    return SKIVE_OK;
+}
+
+void skv_site_close(skive_context *ctx, skv_site *s) {
+    if (s->opened == 0 || --s->opened > 0) return;
+    skv_free(ctx, s->w);
+    s->w = NULL;
 }
 
 static skive_status make_site(skive_context *ctx, const skv_weight *w, skv_site *s) {
@@ -129,8 +170,8 @@ static skive_status make_site(skive_context *ctx, const skv_weight *w, skv_site 
     set_sizes(s, w);
     if (s->kind != SKV_SITE_TABLE) s->data = w->node->inputs[0]->name;
     set_positions(s, w->node);
-    SKV_TRY(skv_alloc_array(ctx, (size_t)(s->out * s->d), sizeof *s->w, &s->w));
-    return read_weight(ctx, w, s, 0, s->w);
+    if (s->kind == SKV_SITE_PRODUCT) s->heads = heads_of(w->node, s->out);
+    return take_weight(ctx, w, s);
 }
 
 /* A product with the same input as one that is a site already joins it. */
@@ -144,12 +185,11 @@ static skv_site *partner(skv_site *sites, size_t n, const skv_weight *w) {
 }
 
 static skive_status join(skive_context *ctx, const skv_weight *w, skv_site *s) {
-    const int64_t before = s->out, out = w->value->type.dims[w->view.out_axis].size;
-    SKV_TRY(skv_grow(ctx, &s->w, (size_t)(before * s->d), (size_t)((before + out) * s->d), sizeof *s->w));
+    const int64_t out = w->value->type.dims[w->view.out_axis].size;
     s->members[s->n_members] = w->node->name;
     s->outs[s->n_members++] = out;
     s->out += out;
-    return read_weight(ctx, w, s, before, s->w);
+    return take_weight(ctx, w, s);
 }
 
 static skive_status add_refused(skive_context *ctx, const skv_weight *w, const char *why, skive_factorize_report *r) {

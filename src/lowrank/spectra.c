@@ -5,7 +5,7 @@
 #include "lowrank/lowrank.h"
 
 /* Above this size of the shorter side, and for ranks far below it, random projection finds what is asked for. */
-enum { RANDOM_ABOVE = 768 };
+enum { RANDOM_ABOVE = 768, GRAM_FROM = 32 };
 
 void skv_found_free(skive_context *ctx, skv_found *f) {
     for (size_t i = 0; i < SKV_SPECTRA; i++) {
@@ -14,6 +14,29 @@ void skv_found_free(skive_context *ctx, skv_found *f) {
         skv_free(ctx, f->of[i].vt);
     }
     *f = (skv_found){0};
+}
+
+/* Values and vectors of a matrix whose product with itself turned is g [m][m]. */
+static skive_status roots(skive_context *ctx, int64_t m, const double *g, skv_spectrum *out) {
+    SKV_TRY(skv_eigen(ctx, m, g, out->s, out->u));
+    out->all = 0;
+    for (int64_t i = 0; i < m; i++) {
+        out->all += out->s[i];
+        out->s[i] = sqrt(out->s[i]);
+    }
+    return SKIVE_OK;
+}
+
+/* Of a wide matrix only the left vectors: those of a a', which is much smaller. Values below 1e-8 of the largest one
+ * are lost in its rounding; their share of the sum of squares is below that of a double. */
+static skive_status by_gram(skive_context *ctx, int64_t m, int64_t n, const double *a, skv_spectrum *out) {
+    double *g = NULL;
+    SKV_TRY(skv_alloc_array(ctx, (size_t)(m * m), sizeof *g, &g));
+    skive_status status =
+        skv_multiply(ctx, &(skv_product){.trans_b = true, .m = m, .n = m, .k = n, .a = a, .b = a, .c = g});
+    if (status == SKIVE_OK) status = roots(ctx, m, g, out);
+    skv_free(ctx, g);
+    return status;
 }
 
 skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t most, bool right,
@@ -27,6 +50,7 @@ skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const dou
     SKV_TRY(skv_alloc_array(ctx, (size_t)k, sizeof *out->s, &out->s));
     SKV_TRY(skv_alloc_array(ctx, (size_t)(m * k), sizeof *out->u, &out->u));
     if (right) SKV_TRY(skv_alloc_array(ctx, (size_t)(k * n), sizeof *out->vt, &out->vt));
+    if (!random && !right && m >= GRAM_FROM && n >= 2 * m) return by_gram(ctx, m, n, a, out);
     if (!random) return skv_svd(ctx, m, n, a, out->u, out->s, out->vt);
     if (!right) SKV_TRY(skv_alloc_array(ctx, (size_t)(k * n), sizeof *spare, &spare));
     const skive_status status = skv_svd_random(ctx, m, n, a, k, 1, out->u, out->s, right ? out->vt : spare);
@@ -57,14 +81,12 @@ static skive_status look_outputs(skive_context *ctx, const skv_site *s, skv_spec
         SKV_GO(status, done, skv_alloc_array(ctx, (size_t)m, sizeof *out->s, &out->s));
         SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * m), sizeof *out->u, &out->u));
         SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * m), sizeof *g, &g));
-        SKV_GO(
-            status, done,
-            skv_multiply(ctx, &(skv_product){.trans_b = true, .m = m, .n = m, .k = d, .a = s->wm, .b = s->w, .c = g}));
-        SKV_GO(status, done, skv_eigen(ctx, m, g, out->s, out->u));
-        for (int64_t i = 0; i < m; i++) {
-            out->all += out->s[i];
-            out->s[i] = sqrt(out->s[i]);
-        }
+        SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(m * d), sizeof *v, &v));
+        SKV_GO(status, done,
+               skv_multiply(ctx, &(skv_product){.m = m, .n = d, .k = d, .a = s->w, .b = s->moments, .c = v}));
+        SKV_GO(status, done,
+               skv_multiply(ctx, &(skv_product){.trans_b = true, .m = m, .n = m, .k = d, .a = v, .b = s->w, .c = g}));
+        status = roots(ctx, m, g, out);
     } else {
         SKV_GO(status, done, skv_alloc_array(ctx, (size_t)d, sizeof *values, &values));
         SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(d * d), sizeof *v, &v));

@@ -36,20 +36,28 @@ static skv_rank with_second(const skv_site *s, const skv_factorization *m, int64
     return (skv_rank){a, m->second ? m->second(s, a) : 0};
 }
 
-skive_status skv_lowrank_way(skv_lowrank *l, size_t site, const skv_factorization *m, skv_rank r, skv_way *out) {
+static skive_status way_of(skv_lowrank *l, size_t site, skv_way *way) {
     const skv_site *s = &l->sites[site];
     const skv_found *found;
-    *out = (skv_way){.method = m, .rank = r, .seconds = NAN};
-    skv_lowrank_cost(s, m, r, &out->macs, &out->parameters);
-    SKV_TRY(skv_lowrank_look(l, site, m, r.a, &found));
-    out->lost = m->lost ? m->lost(s, found, r) : -1;
-    if (out->lost >= 0) return SKIVE_OK;
+    const skv_factorization *m = way->method;
+    SKV_TRY(skv_lowrank_look(l, site, m, way->rank.a, &found));
+    way->lost = m->lost ? m->lost(s, found, way->rank) : -1;
+    if (way->lost >= 0) return SKIVE_OK;
     skv_factors f = {0};
     double weights = 0, outputs = NAN;
-    skive_status status = skv_lowrank_factors(l, site, out, &f);
+    skive_status status = skv_lowrank_factors(l, site, way, &f);
     if (status == SKIVE_OK) status = skv_factors_error(l->ctx, s, &f, &weights, &outputs);
     skv_factors_free(l->ctx, &f);
-    out->lost = isnan(outputs) ? weights * weights : outputs * outputs;
+    way->lost = isnan(outputs) ? weights * weights : outputs * outputs;
+    return status;
+}
+
+skive_status skv_lowrank_way(skv_lowrank *l, size_t site, const skv_factorization *m, skv_rank r, skv_way *out) {
+    *out = (skv_way){.method = m, .rank = r, .seconds = NAN};
+    skv_lowrank_cost(&l->sites[site], m, r, &out->macs, &out->parameters);
+    SKV_TRY(skv_site_open(l->ctx, &l->sites[site]));
+    const skive_status status = way_of(l, site, out);
+    skv_site_close(l->ctx, &l->sites[site]);
     return status;
 }
 
@@ -131,7 +139,7 @@ static skive_status rule_rank(skv_lowrank *l, size_t site, const skv_factorizati
     if (!rows || (energy && m->look && m->lost == skv_lost_rows)) {
         SKV_TRY(skv_lowrank_look(l, site, m, 0, &found));
     } else {
-        if (!energy) plain.moments = plain.wm = NULL;
+        if (!energy) plain.moments = NULL;
         status = skv_look_rows(l->ctx, &plain, 0, &own);
         found = &own;
     }
@@ -172,6 +180,14 @@ static skive_status add_rule(skv_lowrank *l, size_t site, const skv_factorizatio
 
 /* ---- all of them ---- */
 
+/* A way by the rule for ranks or of a given one, or with `grid` those that a budget may choose from. */
+static skive_status add_ways(skv_lowrank *l, size_t site, const skv_factorization *m, bool grid, int64_t fixed) {
+    SKV_TRY(skv_site_open(l->ctx, &l->sites[site]));
+    const skive_status status = grid ? add_grid(l, site, m) : add_rule(l, site, m, fixed);
+    skv_site_close(l->ctx, &l->sites[site]);
+    return status;
+}
+
 static bool has_budget(const skv_lowrank *l) {
     return l->o.macs || l->o.params || l->o.bytes || l->o.latency || l->o.max_drop >= 0;
 }
@@ -185,7 +201,7 @@ static skive_status add_methods(skv_lowrank *l, size_t site) {
         const char *refusal = m->why_not(&l->sites[site]);
         if (!any) why = refusal;
         if (refusal) continue;
-        SKV_TRY(has_budget(l) ? add_grid(l, site, m) : add_rule(l, site, m, l->rank));
+        SKV_TRY(add_ways(l, site, m, has_budget(l), l->rank));
     }
     if (why) return skv_lowrank_keep(l, site, "%s", why);
     if (l->ways[site].n == 1 && !l->ways[site].kept)
@@ -250,19 +266,17 @@ static skive_status take_given(skv_lowrank *l, const char *text) {
         rank = r;
     }
     if (rank > 0 || !has_budget(l)) {
-        SKV_TRY(add_rule(l, site, m, rank > 0 ? rank : l->rank));
+        SKV_TRY(add_ways(l, site, m, false, rank > 0 ? rank : l->rank));
         if (l->ways[site].n > 1) l->ways[site].chosen = 1;
         return SKIVE_OK;
     }
     l->ways[site].given = false; /* the budget chooses the rank */
-    SKV_TRY(add_grid(l, site, m));
+    SKV_TRY(add_ways(l, site, m, true, 0));
     l->ways[site].listed = true;
     return SKIVE_OK;
 }
 
-/* The decompositions of a large layer by all methods take several times its room: what is chosen is decomposed
- * again. */
-static void forget(skv_lowrank *l, size_t site) {
+void skv_lowrank_forget(skv_lowrank *l, size_t site) {
     enum { LARGE = 1 << 16 };
     const size_t n = skv_factorization_count();
     if (l->sites[site].out * l->sites[site].d < LARGE) return;
@@ -283,7 +297,7 @@ skive_status skv_lowrank_list(skv_lowrank *l) {
     skv_progress_start(&p, l->ctx, "look for factors", (double)l->n_sites);
     for (size_t i = 0; i < l->n_sites; i++) {
         if (!l->ways[i].given && !l->ways[i].listed) SKV_TRY(add_methods(l, i));
-        forget(l, i);
+        skv_lowrank_forget(l, i);
         SKV_TRY(skv_progress_at(&p, (double)i + 1, "%s", l->sites[i].members[0]));
     }
     return SKIVE_OK;

@@ -1,6 +1,7 @@
 /* TensorProto to storage. Every size is checked against the shape before memory is allocated. */
 #include <string.h>
 
+#include "base/endian.h"
 #include "onnx/onnx.h"
 #include "tensor/tensor.h"
 
@@ -63,6 +64,17 @@ static skive_status wrong_size(skv_onnx_source *source, const char *what, const 
 
 /* ---- data ---- */
 
+/* Numbers at an address that is not one of their type move down over the tag and the length of their own field, three
+ * bytes at least from 128 bytes on, which the scanner has read: a copy beside the file would double it. */
+static void align(skv_map *map, const shape *s, const Onnx__TensorProto *t, skv_onnx_ref *ref) {
+    enum { HEADER = 3, LEAST = 128 };
+    const size_t width = skv_dtype_align(s->dtype), off = (uintptr_t)(skv_map_data(map) + ref->offset) % width;
+    if (off == 0 || off > HEADER || ref->length < LEAST || SKV_BIG_ENDIAN) return;
+    skv_map_move(map, (size_t)ref->offset, (size_t)ref->length, off);
+    ref->offset -= off;
+    memcpy(t->raw_data.data, ref, sizeof *ref); /* for whoever reads the tensor again */
+}
+
 /* Bytes as stored in the file. */
 static skive_status from_raw(skv_onnx_source *source, const char *what, const char *name, const shape *s,
                              const Onnx__TensorProto *t, skv_storage **out) {
@@ -77,6 +89,7 @@ static skive_status from_raw(skv_onnx_source *source, const char *what, const ch
                            skive_dtype_name(s->dtype));
     }
     if (ref.length != s->bytes) return wrong_size(source, what, name, s, s->bytes, (size_t)ref.length, "bytes");
+    if (source->map) align(source->map, s, t, &ref);
     if (source->map)
         return skv_storage_map(source->ctx, s->dtype, s->rank, s->dims, source->map, (size_t)ref.offset, out);
     return skv_storage_from_bytes(source->ctx, s->dtype, s->rank, s->dims, source->bytes + ref.offset, out);
