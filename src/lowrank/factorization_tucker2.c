@@ -132,8 +132,9 @@ static skive_status factor(skive_context *ctx, const skv_site *s, const skv_foun
     SKV_TRY(skv_factors_open(ctx, s, r.a, 1, f));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->out * r.a), sizeof *t.u, &t.u));
     SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->in * r.b), sizeof *t.v, &t.v));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->out * s->d), sizeof *t.part, &t.part));
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(s->out * s->d), sizeof *t.turn, &t.turn));
+    const int64_t by_out = r.a * s->d, by_in = s->out * r.b * s->kh * s->kw;
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)(by_out > by_in ? by_out : by_in), sizeof *t.part, &t.part));
+    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)by_out, sizeof *t.turn, &t.turn));
     leading(&found->of[0], r.a, t.u);
     leading(&found->of[1], r.b, t.v);
     for (int i = 0; i < SWEEPS && (r.a < s->out || r.b < s->in); i++) SKV_GO(status, done, improve(ctx, &t));

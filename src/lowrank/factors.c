@@ -205,47 +205,63 @@ skive_status skv_factors_close(skive_context *ctx, const skv_site *s, skv_factor
 
 /* ---- errors ---- */
 
-static skive_status dense_of(skive_context *ctx, const skv_site *s, const skv_factors *f, double *out) {
-    const int64_t outs = s->out / f->blocks, d = s->d, rows = f->rows, taps = f->taps;
-    for (int64_t o = 0; taps > 0 && o < s->out; o++)
+/* Outputs from to from + n, of one block, of what the factors are instead of the weights: [n][d]. */
+static skive_status dense_of(skive_context *ctx, const skv_site *s, const skv_factors *f, int64_t from, int64_t n,
+                             double *out) {
+    const int64_t d = s->d, rows = f->rows, taps = f->taps, block = from / (s->out / f->blocks);
+    if (taps == 0)
+        return skv_multiply(
+            ctx,
+            &(skv_product){
+                .m = n, .n = d, .k = rows, .a = f->last + from * rows, .b = f->basis + block * rows * d, .c = out});
+    memset(out, 0, (size_t)(n * d) * sizeof *out);
+    for (int64_t o = 0; o < n; o++)
         for (int64_t r = 0; r < rows; r++)
             for (int64_t t = 0; t < taps; t++)
-                out[o * d + r / (rows / s->in) * taps + t] += f->last[o * rows + r] * f->basis[r * taps + t];
-    for (int64_t i = 0; taps == 0 && i < f->blocks; i++)
-        SKV_TRY(skv_multiply(ctx, &(skv_product){.m = outs,
-                                                 .n = d,
-                                                 .k = rows,
-                                                 .a = f->last + i * outs * rows,
-                                                 .b = f->basis + i * rows * d,
-                                                 .c = out + i * outs * d}));
+                out[o * d + r / (rows / s->in) * taps + t] += f->last[(from + o) * rows + r] * f->basis[r * taps + t];
+    return SKIVE_OK;
+}
+
+enum { AT_ONCE = 64 }; /* outputs whose errors are in memory */
+
+typedef struct errors {
+    double *e, *em;          /* [AT_ONCE][d] */
+    double weights, outputs; /* sums of squares */
+} errors;
+
+static skive_status add_errors(skive_context *ctx, const skv_site *s, const skv_factors *f, int64_t from, int64_t n,
+                               errors *x) {
+    const double *w = s->w + from * s->d;
+    const int64_t count = n * s->d;
+    if (f->basis)
+        SKV_TRY(dense_of(ctx, s, f, from, n, x->e));
+    else
+        memcpy(x->e, f->dense + from * s->d, (size_t)count * sizeof *x->e);
+    for (int64_t i = 0; i < count; i++) {
+        x->e[i] -= w[i];
+        x->weights += x->e[i] * x->e[i];
+    }
+    if (!x->em) return SKIVE_OK;
+    SKV_TRY(skv_multiply(ctx, &(skv_product){.m = n, .n = s->d, .k = s->d, .a = x->e, .b = s->moments, .c = x->em}));
+    for (int64_t i = 0; i < count; i++) x->outputs += x->em[i] * x->e[i];
     return SKIVE_OK;
 }
 
 skive_status skv_factors_error(skive_context *ctx, const skv_site *s, const skv_factors *f, double *weights,
                                double *outputs) {
-    const int64_t n = s->out * s->d;
-    double *e = NULL, *em = NULL, sum = 0, power = 0;
-    skive_status status = SKIVE_OK;
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n, sizeof *e, &e));
-    if (f->basis)
-        SKV_GO(status, done, dense_of(ctx, s, f, e));
-    else
-        memcpy(e, f->dense, (size_t)n * sizeof *e);
-    for (int64_t i = 0; i < n; i++) {
-        e[i] -= s->w[i];
-        sum += e[i] * e[i];
+    const int64_t per = f->basis ? s->out / f->blocks : s->out, most = per < AT_ONCE ? per : AT_ONCE;
+    errors x = {0};
+    skive_status status = skv_alloc_array(ctx, (size_t)(most * s->d), sizeof *x.e, &x.e);
+    if (status == SKIVE_OK && outputs && s->moments)
+        status = skv_alloc_array(ctx, (size_t)(most * s->d), sizeof *x.em, &x.em);
+    for (int64_t from = 0, n; status == SKIVE_OK && from < s->out; from += n) {
+        const int64_t left = per - from % per;
+        n = left < most ? left : most;
+        status = add_errors(ctx, s, f, from, n, &x);
     }
-    if (weights) *weights = s->norm > 0 ? sqrt(sum / s->norm) : 0;
-    if (!outputs) goto done;
-    *outputs = NAN;
-    if (!s->moments) goto done;
-    SKV_GO(status, done, skv_alloc_array(ctx, (size_t)n, sizeof *em, &em));
-    SKV_GO(status, done,
-           skv_multiply(ctx, &(skv_product){.m = s->out, .n = s->d, .k = s->d, .a = e, .b = s->moments, .c = em}));
-    for (int64_t i = 0; i < n; i++) power += em[i] * e[i];
-    *outputs = s->power > 0 ? sqrt((power > 0 ? power : 0) / s->power) : 0;
-done:
-    skv_free(ctx, e);
-    skv_free(ctx, em);
+    if (weights) *weights = s->norm > 0 ? sqrt(x.weights / s->norm) : 0;
+    if (outputs) *outputs = !x.em ? NAN : s->power > 0 ? sqrt((x.outputs > 0 ? x.outputs : 0) / s->power) : 0;
+    skv_free(ctx, x.e);
+    skv_free(ctx, x.em);
     return status;
 }

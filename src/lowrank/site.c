@@ -84,8 +84,8 @@ static void set_positions(skv_site *s, const skive_node *n) {
     for (int i = 0; i < SKV_PLACES; i++) s->positions[i] = all > 0 ? all : 1;
 }
 
-/* Queries, keys and values become heads: an addition of the bias, then a Reshape whose last two axes are heads and their
- * width. */
+/* Queries, keys and values become heads: an addition of the bias, then a Reshape whose last two axes are heads and
+ * their width. */
 static int64_t heads_of(const skive_node *n, int64_t out) {
     const skive_value *v = n->outputs[0];
     for (int steps = 0; steps < 3 && v->n_uses == 1; steps++) {

@@ -42,7 +42,7 @@ static skive_status by_gram(skive_context *ctx, int64_t m, int64_t n, const doub
 skive_status skv_look_matrix(skive_context *ctx, int64_t m, int64_t n, const double *a, int64_t most, bool right,
                              skv_spectrum *out) {
     const int64_t full = m < n ? m : n;
-    const bool random = full > RANDOM_ABOVE && most > 0 && most * 4 <= full;
+    const bool random = full > RANDOM_ABOVE && most > 0 && most * 3 <= full;
     const int64_t k = random ? most : full;
     double *spare = NULL;
     *out = (skv_spectrum){.m = m, .n = n, .k = k};

@@ -106,7 +106,7 @@ static skive_status add_grid(skv_lowrank *l, size_t site, const skv_factorizatio
     int64_t last = 0;
     if (most < 1) return SKIVE_OK;
     /* Of a large matrix random projection finds the first quarter, which is where budgets are. */
-    const int64_t reach = most > 256 && (s->out < s->d ? s->out : s->d) > 768 ? most / 2 : most;
+    const int64_t reach = most > 256 && m->full(s) > 768 ? most / 2 : most;
     SKV_TRY(skv_lowrank_look(l, site, m, reach, &found));
     for (int64_t i = 1; i <= steps; i++) {
         int64_t r = reach * i / steps / multiple * multiple;
