@@ -1,8 +1,8 @@
 /* One layer with a pruned or a coded weight against itself with a dense one, for bench/run.sh (the protocol is in
  * bench/README.md).
- *     bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--codebook BITS | --form FORM] [--threads N]
+ *     bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--int8 | --codebook BITS | --form FORM] [--threads N]
  * SIZES: batch,in,out for a product; batch,in,out,side,kernel for a convolution with padding that keeps the side.
- * --blocks: rows come in fours with the same zeros. --codebook: the weight has 2^BITS values; --form: it is rounded to
+ * --blocks: rows come in fours with the same zeros. --int8: uint8 activations and int8 weights. --codebook: the weight has 2^BITS values; --form: it is rounded to
  * a form that packed files have; either stays coded. Timed is the layer's step alone: what is reordered for a dense
  * kernel and back is not counted, since other layers may spare it. With zeros it must be a sparse kernel that runs, of
  * a coded weight a codebook kernel, else neither. */
@@ -16,7 +16,7 @@
 enum { MAX_SIZES = 5 };
 
 typedef struct bench {
-    bool conv, blocks;
+    bool conv, blocks, int8;
     long size[MAX_SIZES];
     int threads, zeros, bits;
     const char *form, *kind; /* of the packed weight; of the kernel that must run */
@@ -48,6 +48,49 @@ static void fill_weight(const bench *b, float *w, long rows, long columns) {
     }
 }
 
+static skive_status add_number(bench *b, const char *name, skive_dtype dtype, double value, skive_value **out) {
+    skive_tensor t;
+    skive_status status = skive_tensor_create(b->ctx, dtype, 0, NULL, &t);
+    if (status != SKIVE_OK) return status;
+    skive_tensor_set(&t, 0, value);
+    status = skive_graph_add_parameter(b->graph, name, &t, out);
+    skive_tensor_free(b->ctx, &t);
+    return status;
+}
+
+/* x as bytes and back, or only the one or the other. */
+static skive_status convert(bench *b, const char *name, skive_value *x, skive_dtype dtype, bool to, bool back,
+                            skive_value **out) {
+    static const char *const ops[] = {"QuantizeLinear", "DequantizeLinear"};
+    const bool wanted[] = {to, back};
+    char text[64];
+    skive_value *in[3] = {x};
+    (void)snprintf(text, sizeof text, "%s.scale", name);
+    skive_status status = add_number(b, text, SKIVE_F32, dtype == SKIVE_I8 ? 0.01 : 0.05, &in[1]);
+    (void)snprintf(text, sizeof text, "%s.zero", name);
+    if (status == SKIVE_OK) status = add_number(b, text, dtype, dtype == SKIVE_I8 ? 0 : 100, &in[2]);
+    for (int i = 0; i < 2 && status == SKIVE_OK; i++) {
+        skive_node *node;
+        if (!wanted[i]) continue;
+        status = skive_graph_add_node(b->graph, ops[i], NULL, in, 3, 1, &node);
+        if (status == SKIVE_OK) in[0] = skive_node_output(node, 0);
+    }
+    *out = in[0];
+    return status;
+}
+
+static skive_status add_bytes(bench *b, const skive_tensor *w, skive_value **out) {
+    skive_tensor t;
+    skive_value *bytes;
+    skive_status status = skive_tensor_create(b->ctx, SKIVE_I8, w->rank, w->dims, &t);
+    if (status != SKIVE_OK) return status;
+    for (int64_t i = 0; i < skive_tensor_count(w); i++)
+        ((int8_t *)t.data)[i] = (int8_t)(((const float *)w->data)[i] * 100);
+    status = skive_graph_add_parameter(b->graph, "w", &t, &bytes);
+    skive_tensor_free(b->ctx, &t);
+    return status == SKIVE_OK ? convert(b, "w", bytes, SKIVE_I8, false, true, out) : status;
+}
+
 static skive_status add_weight(bench *b, skive_value **out) {
     const long k = b->conv ? b->size[4] : 1, rows = b->size[2], columns = b->size[1] * k * k;
     const int64_t dims[4] = {rows, b->size[1], k, k};
@@ -55,7 +98,7 @@ static skive_status add_weight(bench *b, skive_value **out) {
     skive_status status = skive_tensor_create(b->ctx, SKIVE_F32, b->conv ? 4 : 2, dims, &t);
     if (status != SKIVE_OK) return status;
     fill_weight(b, t.data, rows, columns);
-    status = skive_graph_add_parameter(b->graph, "w", &t, out);
+    status = b->int8 ? add_bytes(b, &t, out) : skive_graph_add_parameter(b->graph, "w", &t, out);
     skive_tensor_free(b->ctx, &t);
     return status;
 }
@@ -87,14 +130,17 @@ static skive_status build(bench *b) {
     skive_node *node;
     skive_status status = skive_graph_create(b->ctx, "layer", &b->graph);
     if (status == SKIVE_OK) status = skive_graph_add_input(b->graph, "x", &type, &in[0]);
+    if (status == SKIVE_OK && b->int8) status = convert(b, "x", in[0], SKIVE_U8, true, true, &in[0]);
     if (status == SKIVE_OK) status = add_weight(b, &in[1]);
     if (status == SKIVE_OK)
         status = skive_graph_add_node(b->graph, b->conv ? "Conv" : "Gemm", "layer", in, 2, 1, &node);
     if (status == SKIVE_OK)
         status = b->conv ? skive_node_set_ints(node, "pads", pads, 4) : skive_node_set_int(node, "transB", 1);
-    if (status == SKIVE_OK) status = skive_graph_infer(b->graph);
     if (status != SKIVE_OK) return status;
     y = skive_node_output(node, 0);
+    if (b->int8) status = convert(b, "y", y, SKIVE_U8, true, true, &y);
+    if (status == SKIVE_OK) status = skive_graph_infer(b->graph);
+    if (status != SKIVE_OK) return status;
     status = skive_graph_add_output(b->graph, y);
     return status == SKIVE_OK && (b->bits || b->form) ? pack(b) : status;
 }
@@ -104,7 +150,7 @@ static bool find_step(bench *b) {
     for (size_t i = 0; i < skive_plan_step_count(b->plan); i++) {
         skive_plan_step s;
         skive_plan_step_get(b->plan, i, &s);
-        if (s.is_reorder) continue;
+        if (s.is_reorder || (b->int8 && !strstr(s.kernel, "qgemm"))) continue;
         b->step = i;
         const bool special = strstr(s.kernel, "_sparse") || strstr(s.kernel, "_codebook");
         if (b->kind ? strstr(s.kernel, b->kind) != NULL : !special) return true;
@@ -157,6 +203,8 @@ static bool read_arguments(int argc, char **argv, bench *b) {
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--blocks") == 0)
             b->blocks = true;
+        else if (strcmp(argv[i], "--int8") == 0)
+            b->int8 = true;
         else if (i + 1 < argc && strcmp(argv[i], "--zeros") == 0)
             b->zeros = atoi(argv[++i]);
         else if (i + 1 < argc && strcmp(argv[i], "--codebook") == 0)
@@ -175,9 +223,10 @@ static bool read_arguments(int argc, char **argv, bench *b) {
 int main(int argc, char **argv) {
     bench b = {.threads = 1};
     if (!read_arguments(argc, argv, &b)) {
-        fprintf(stderr,
-                "usage: bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--codebook BITS | --form FORM] "
-                "[--threads N]\n");
+        fprintf(
+            stderr,
+            "usage: bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--int8 | --codebook BITS | --form FORM] "
+            "[--threads N]\n");
         return 2;
     }
     skive_context_options co = skive_context_options_default();

@@ -164,6 +164,18 @@ for spec in 'conv_1x1_80:1.8:conv 1,256,256,14,1 --zeros 80' 'conv_1x1_90:3.5:co
         --ours "$build/bench_sparse $layer --threads 1" --peer "dense:$build/bench_sparse ${layer% *-zeros*} --threads 1"
 done
 
+# The same in integers, against the own dense integer kernel.
+for spec in 'conv_1x1_75:1.3:conv 1,256,256,14,1 --int8 --blocks --zeros 75' 'conv_1x1_90:2.0:conv 1,256,256,14,1 --int8 --blocks --zeros 90' \
+    'conv_1x1_95:4.0:conv 1,256,256,14,1 --int8 --blocks --zeros 95' 'conv_3x3_75:1.3:conv 1,128,128,28,3 --int8 --blocks --zeros 75' \
+    'conv_3x3_90:2.0:conv 1,128,128,28,3 --int8 --blocks --zeros 90' 'gemm_b128_90:2.0:gemm 128,784,300 --int8 --blocks --zeros 90'; do
+    name=sparse_int8_${spec%%:*} rest=${spec#*:}
+    goal=${rest%%:*} layer=${rest#*:}
+    wanted "$name" || continue
+    ours bench_sparse || continue
+    row "$name" "$goal" 200 "sparse integer layer, $layer %, 1 thread" \
+        --ours "$build/bench_sparse $layer --threads 1" --peer "dense:$build/bench_sparse ${layer% --blocks*} --threads 1"
+done
+
 # One layer with a weight of 16 values, left as symbols and their table, against the same one dense: no slower is the goal.
 for spec in 'gemm_b1_4096:20:gemm 1,4096,4096' 'gemm_b1_784x300:200:gemm 1,784,300' 'conv_1x1:200:conv 1,256,256,14,1'; do
     name=codebook_${spec%%:*} rest=${spec#*:}

@@ -44,11 +44,9 @@ static double tolerance_of(const removal *r) { return r->p->o->zeros ? 1e-6 : r-
 
 /* ---- what an end reads ---- */
 
-static bool has_slice(const removal *r, const skive_value *v, int axis, int64_t index) {
-    for (size_t i = 0; i < r->n_slices; i++) {
-        const skive_channel_slice *s = &r->slices[i];
-        if (s->value == v && s->axis == axis && (index < 0 || s->index == index)) return true;
-    }
+static bool has_slice(const removal *r, const skive_value *v, int axis) {
+    for (size_t i = 0; i < r->n_slices; i++)
+        if (r->slices[i].value == v && r->slices[i].axis == axis) return true;
     return false;
 }
 
@@ -172,16 +170,24 @@ static double share_of(const removal *r, const fold *f, const skive_tensor *w, i
 }
 
 /* Sums over the channel's slices of the weights, [out]. */
-static void sum_shares(const removal *r, const fold *f, double *sum) {
+static skive_status sum_shares(const removal *r, const fold *f, double *sum) {
     const skive_tensor *w = f->integers ? f->integers : skv_bounds_constant(r->bounds, f->node->inputs[f->weight]);
     int64_t strides[SKIVE_MAX_RANK];
     skv_dims_strides(w->rank, w->dims, strides);
     const int64_t n = skive_tensor_count(w);
+    bool *gone = NULL; /* [inputs] */
+    SKV_TRY(skv_alloc_array(r->p->ctx, (size_t)w->dims[f->view.in_axis] + 1, sizeof *gone, &gone));
+    for (size_t i = 0; i < r->n_slices; i++) {
+        const skive_channel_slice *s = &r->slices[i];
+        if (s->value == f->node->inputs[f->weight] && s->axis == f->view.in_axis) gone[s->index] = true;
+    }
     for (int64_t at = 0; at < n; at++) {
         const int64_t m = at / strides[f->view.out_axis] % w->dims[f->view.out_axis],
                       j = at / strides[f->view.in_axis] % w->dims[f->view.in_axis];
-        if (has_slice(r, f->node->inputs[f->weight], f->view.in_axis, j)) sum[m] += share_of(r, f, w, at, m, j);
+        if (gone[j]) sum[m] += share_of(r, f, w, at, m, j);
     }
+    skv_free(r->p->ctx, gone);
+    return SKIVE_OK;
 }
 
 /* A bias of zeros for the node, which the next round can add to. */
@@ -206,13 +212,12 @@ static skive_status apply(removal *r, fold *f, bool *fits) {
     double *sum = NULL;
     *fits = true;
     SKV_TRY(skv_alloc_array(r->p->ctx, (size_t)f->view.out + 1, sizeof *sum, &sum));
-    sum_shares(r, f, sum);
+    skive_status status = sum_shares(r, f, sum);
     const skive_tensor *now = skv_value_tensor(f->bias);
-    for (int64_t m = 0; m < f->view.out && f->integers; m++) {
+    for (int64_t m = 0; m < f->view.out && f->integers && status == SKIVE_OK; m++) {
         const double next = skv_load_f64(now->dtype, now->data, (size_t)m) + sum[m];
         *fits = *fits && fabs(next) < 2147483647.0;
     }
-    skive_status status = SKIVE_OK;
     if (*fits && status == SKIVE_OK) status = skv_storage_make_unique(r->p->ctx, &f->bias->storage);
     for (int64_t m = 0; m < f->view.out && *fits && status == SKIVE_OK; m++) {
         skive_tensor *t = &f->bias->storage->tensor;
@@ -271,8 +276,7 @@ static skive_status end_at(removal *r, skive_node *n, bool *can) {
         if (!n->inputs[i] || skv_input_role(n, i) != SKV_ROLE_WEIGHT || !skv_weight_view_of(n, i, &view)) continue;
         if (!in_channel(r, n->inputs[i]) || !skv_bounds_constant(r->bounds, n->inputs[i])) continue;
         weighted = true;
-        if (view.in_axis >= 0 && has_slice(r, n->inputs[i], view.in_axis, -1))
-            SKV_TRY(end_at_weights(r, n, i, &view, can));
+        if (view.in_axis >= 0 && has_slice(r, n->inputs[i], view.in_axis)) SKV_TRY(end_at_weights(r, n, i, &view, can));
     }
     if (weighted || stays_inside(r, n)) return SKIVE_OK;
     for (uint32_t i = 0; i < n->n_inputs && *can; i++) {

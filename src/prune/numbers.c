@@ -72,6 +72,7 @@ typedef struct asked {
     skv_numbers **to; /* [n] */
     int64_t *size;    /* [n] elements of the layer */
     size_t n;
+    const bool *which; /* [layers] NULL: all */
 } asked;
 
 static skive_status collect(skv_pruning *p, asked *a) {
@@ -80,7 +81,7 @@ static skive_status collect(skv_pruning *p, asked *a) {
     SKV_TRY(skv_alloc_array(p->ctx, most, sizeof(skv_numbers *), &a->to));
     SKV_TRY(skv_alloc_array(p->ctx, most, sizeof *a->size, &a->size));
     for (size_t i = 0; i < p->n; i++) {
-        for (size_t k = 0; k < a->n_needs; k++) {
+        for (size_t k = 0; k < a->n_needs && (!a->which || a->which[i]); k++) {
             const skv_data_need *need = &a->needs[k];
             if (!skv_need_applies(p, need) || !item_of(&p->layers[i], need, &a->items[a->n])) continue;
             a->size[a->n] = p->layers[i].n;
@@ -111,10 +112,11 @@ static skive_status give(skv_pruning *p, const asked *a, skv_probe *probe) {
     return SKIVE_OK;
 }
 
-static skive_status look_for(skv_pruning *p, const skv_data_need *needs, size_t n, int64_t batches, int64_t batch) {
+static skive_status look_for(skv_pruning *p, const skv_data_need *needs, size_t n, const bool *which, int64_t batches,
+                             int64_t batch) {
     skv_source source = {0};
     skv_probe *probe = NULL;
-    asked a = {.needs = needs, .n_needs = n};
+    asked a = {.needs = needs, .n_needs = n, .which = which};
     skive_status status;
     SKV_GO(status, done, collect(p, &a));
     const skv_source_options o = {.batch = batch, .batches = batches, .with_loss = needs_loss(&a)};
@@ -133,17 +135,18 @@ done:
 skive_status skv_prune_look(skv_pruning *p) {
     if (p->criterion->look) return p->criterion->look(p);
     if (p->criterion->n_needs == 0) return SKIVE_OK;
-    return look_for(p, p->criterion->needs, p->criterion->n_needs, skv_option_integer(&p->criterion_options, "batches"),
+    return look_for(p, p->criterion->needs, p->criterion->n_needs, NULL,
+                    skv_option_integer(&p->criterion_options, "batches"),
                     skv_option_integer(&p->criterion_options, "batch"));
 }
 
-skive_status skv_prune_look_at_inputs(skv_pruning *p, int64_t batches, int64_t batch) {
+skive_status skv_prune_look_at_inputs(skv_pruning *p, const bool *which, int64_t batches, int64_t batch) {
     static const skv_data_need inputs[] = {{.at = SKV_AT_INPUT, .of = SKV_OF_VALUE, .reducer = "moments"}};
     for (size_t i = 0; i < p->n; i++) {
         skv_free(p->ctx, p->layers[i].numbers[0].x);
         p->layers[i].numbers[0] = (skv_numbers){0};
     }
-    return look_for(p, inputs, 1, batches, batch);
+    return look_for(p, inputs, 1, which, batches, batch);
 }
 
 skive_status skv_prune_check_data(const skv_pruning *p) {

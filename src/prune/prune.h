@@ -300,8 +300,9 @@ skive_status skv_prune_score(skv_pruning *p);
 bool skv_prune_recalibrates(const skv_pruning *p, const skive_graph *g);
 /* The statistics of BatchNormalization anew, if that is asked for or is to be done by itself. */
 skive_status skv_prune_recalibrate(skv_pruning *p);
-/* The second moments of the inputs of each layer into numbers[0], as criteria get them. */
-skive_status skv_prune_look_at_inputs(skv_pruning *p, int64_t batches, int64_t batch);
+/* The second moments of the inputs of the layers for which `which` [layers] is true into numbers[0], as criteria get
+ * them; the others have none. */
+skive_status skv_prune_look_at_inputs(skv_pruning *p, const bool *which, int64_t batches, int64_t batch);
 /* Fits the weights of a layer that keep[] keeps to what the layer gave, by its numbers[0]. errors: without and with the
  * fit; *fits is false, and nothing is changed, where its inputs cannot be looked at. */
 skive_status skv_prune_fit(skv_pruning *p, skv_prunable *l, double damping, double errors[2], bool *fits);

@@ -244,8 +244,15 @@ static void gather(const sparse_state *d, const uint8_t *x, int64_t position, ui
         for (int64_t kh = 0; kh < g->kernel[1]; kh++) {
             const int64_t ih = h * g->stride[1] - g->pad_lo[1] + kh * g->dilation[1];
             const bool inside = id >= 0 && id < g->in[0] && ih >= 0 && ih < g->in[1];
+            const int64_t first = w * g->stride[2] - g->pad_lo[2];
+            if (inside && g->dilation[2] == 1 && first >= 0 && first + g->kernel[2] <= g->in[2]) {
+                const size_t all = c * (size_t)g->kernel[2];
+                memcpy(row, x + (size_t)((id * g->in[1] + ih) * g->in[2] + first) * c, all);
+                row += all;
+                continue;
+            }
             for (int64_t kw = 0; kw < g->kernel[2]; kw++, row += c) {
-                const int64_t iw = w * g->stride[2] - g->pad_lo[2] + kw * g->dilation[2];
+                const int64_t iw = first + kw * g->dilation[2];
                 if (inside && iw >= 0 && iw < g->in[2])
                     memcpy(row, x + (size_t)((id * g->in[1] + ih) * g->in[2] + iw) * c, c);
                 else
