@@ -3,10 +3,10 @@
  *     bench_sparse conv|gemm SIZES [--zeros PERCENT] [--blocks] [--int8 | --codebook BITS | --form FORM]
  *                  [--threads N]
  * SIZES: batch,in,out for a product; batch,in,out,side,kernel for a convolution with padding that keeps the side.
- * --blocks: rows come in fours with the same zeros. --int8: uint8 activations and int8 weights. --codebook: the weight has 2^BITS values; --form: it is rounded to
- * a form that packed files have; either stays coded. Timed is the layer's step alone: what is reordered for a dense
- * kernel and back is not counted, since other layers may spare it. With zeros it must be a sparse kernel that runs, of
- * a coded weight a codebook kernel, else neither. */
+ * --blocks: rows come in fours with the same zeros. --int8: uint8 activations and int8 weights. --codebook: the weight
+ * has 2^BITS values; --form: it is rounded to a form that packed files have; either stays coded. Timed is the layer's
+ * step alone: what is reordered for a dense kernel and back is not counted, since other layers may spare it. With zeros
+ * it must be a sparse kernel that runs, of a coded weight a codebook kernel, else neither. */
 #include <math.h>
 #include <stdlib.h>
 
