@@ -11,6 +11,14 @@ uint32_t skv_couple_find(const skv_couple *c, uint32_t e) {
     return e;
 }
 
+uint32_t skv_couple_number(const skv_couple *c, const skive_value *v) {
+    while (v->outer && v->graph != c->graph) v = v->outer;
+    for (uint32_t i = 0; v->graph != c->graph && i < c->n_graphs; i++)
+        if (c->graphs[i].graph == v->graph) return c->graphs[i].first + v->id;
+    /* a value of a copy of the graph has the same number */
+    return !v->graph->parent && v->id < c->graph->n_values ? v->id : UINT32_MAX;
+}
+
 static void join(skv_couple *c, uint32_t a, uint32_t b) {
     a = skv_couple_find(c, a);
     b = skv_couple_find(c, b);
@@ -65,7 +73,9 @@ grown:
 /* The axis' elements; NULL when its length is not known or the work has failed. */
 static skv_elements *slot_of(skv_couple *c, const skive_value *v, int axis) {
     if (c->status != SKIVE_OK || !v || axis < 0 || axis >= v->type.rank || v->type.dims[axis].size < 0) return NULL;
-    skv_elements *s = skv_couple_slot(c, v->id, axis);
+    const uint32_t number = skv_couple_number(c, v);
+    if (number == UINT32_MAX) return NULL;
+    skv_elements *s = skv_couple_slot(c, number, axis);
     if (s->first >= 0) return s;
     s->length = v->type.dims[axis].size;
     c->status = make_elements(c, s);
@@ -83,7 +93,7 @@ static const skive_value *value_of(const skv_couple *c, skv_slot s) {
 static const skv_elements *elements_of(skv_couple *c, skv_slot s) {
     if (s.index >= 0) {
         skv_elements *e = slot_of(c, value_of(c, s), s.axis);
-        if (e) e->node = c->node->id + 1;
+        if (e) e->node = c->visit;
         return e;
     }
     return c->status == SKIVE_OK && s.axis >= 0 && (uint32_t)s.axis < c->n_factors ? &c->factors[s.axis] : NULL;
@@ -179,7 +189,7 @@ static void fix_value(skv_couple *c, const skive_value *v, const char *why, cons
 static void fix_rest(skv_couple *c, const skive_value *v) {
     for (int axis = 0; v && axis < v->type.rank; axis++) {
         skv_elements *e = slot_of(c, v, axis);
-        if (e && e->node != c->node->id + 1) fix_elements(c, e, c->node->op->name, c->node->name);
+        if (e && e->node != c->visit) fix_elements(c, e, c->node->op->name, c->node->name);
     }
 }
 
@@ -188,27 +198,103 @@ static void fix_read(void *user, skive_value *v) {
     fix_value(c, v, "a subgraph reads it", c->node->name);
 }
 
-static skive_status relate(skv_couple *c) {
-    const skive_graph *g = c->graph;
-    for (uint32_t i = 0; i < g->n_nodes; i++) {
-        const skive_node *n = c->node = g->nodes[i];
-        if (n->removed) continue;
-        if (n->op && n->op->couple) {
-            n->op->couple(c);
-            for (uint32_t k = 0; k < n->n_inputs; k++) fix_rest(c, n->inputs[k]);
-            for (uint32_t k = 0; k < n->n_outputs; k++) fix_rest(c, n->outputs[k]);
+/* ---- subgraphs ---- */
+
+void skv_couple_body(skv_couple *c, const char *attribute, bool is_output, size_t index, skv_slot whole, int shift) {
+    const skv_attr *a = skv_node_attr(c->node, attribute);
+    const skive_graph *body = a ? a->graph : NULL;
+    if (!body || index >= (is_output ? body->n_outputs : body->n_inputs)) return;
+    const skive_value *part = is_output ? body->outputs[index] : body->inputs[index];
+    const bool taken = value_of(c, whole) != NULL;
+    for (int axis = 0; axis < part->type.rank; axis++) {
+        skv_elements *x = slot_of(c, part, axis);
+        if (x) x->node = c->visit;
+        if (!taken) continue; /* nobody reads it */
+        whole.axis = axis + shift;
+        const skv_elements *y = elements_of(c, whole);
+        if (!x || !y || x->length != y->length) {
+            fix_elements(c, x, c->node->op->name, c->node->name);
+            fix_elements(c, y, c->node->op->name, c->node->name);
             continue;
         }
-        const char *why = n->op ? n->op->name : "skive does not know the operator";
-        for (uint32_t k = 0; k < n->n_inputs; k++) fix_value(c, n->inputs[k], why, n->name);
-        for (uint32_t k = 0; k < n->n_outputs; k++) fix_value(c, n->outputs[k], why, n->name);
-        if (skv_node_has_subgraph(n)) skv_node_reads(n, fix_read, c);
+        for (int64_t i = 0; i < x->length; i++) join(c, (uint32_t)(x->first + i), (uint32_t)(y->first + i));
     }
+}
+
+static void relate_graph(skv_couple *c, const skive_graph *g);
+
+static void relate_bodies(skv_couple *c, const skive_node *n) {
+    for (uint32_t a = 0; c->graph->nests && a < n->n_attrs; a++)
+        if (n->attrs[a].graph) relate_graph(c, n->attrs[a].graph);
+}
+
+/* What the record says nothing of among the inputs and outputs of its subgraphs stays. */
+static void fix_bodies(skv_couple *c, const skive_node *n) {
+    for (uint32_t a = 0; c->graph->nests && a < n->n_attrs; a++) {
+        const skive_graph *body = n->attrs[a].graph;
+        for (uint32_t i = 0; body && i < body->n_inputs; i++) fix_rest(c, body->inputs[i]);
+        for (uint32_t i = 0; body && i < body->n_outputs; i++) fix_rest(c, body->outputs[i]);
+    }
+}
+
+static void relate_node(skv_couple *c, const skive_node *n) {
+    if (n->op && n->op->couple) {
+        relate_bodies(c, n);
+        c->node = n;
+        c->visit = ++c->n_visits;
+        n->op->couple(c);
+        for (uint32_t k = 0; k < n->n_inputs; k++) fix_rest(c, n->inputs[k]);
+        for (uint32_t k = 0; k < n->n_outputs; k++) fix_rest(c, n->outputs[k]);
+        fix_bodies(c, n);
+        return;
+    }
+    const char *why = n->op ? n->op->name : "skive does not know the operator";
+    c->node = n;
+    for (uint32_t k = 0; k < n->n_inputs; k++) fix_value(c, n->inputs[k], why, n->name);
+    for (uint32_t k = 0; k < n->n_outputs; k++) fix_value(c, n->outputs[k], why, n->name);
+    if (skv_node_has_subgraph(n)) skv_node_reads(n, fix_read, c);
+}
+
+static void relate_graph(skv_couple *c, const skive_graph *g) {
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        if (!g->nodes[i]->removed) relate_node(c, g->nodes[i]);
+    for (uint32_t i = 0; g != c->graph && i < g->n_values; i++)
+        if (g->values[i]->storage) fix_value(c, g->values[i], "it is a parameter of a subgraph", g->values[i]->name);
+}
+
+static skive_status relate(skv_couple *c) {
+    const skive_graph *g = c->graph;
+    relate_graph(c, g);
     for (uint32_t i = 0; !c->open && i < g->n_inputs; i++)
         fix_value(c, g->inputs[i], "it is an input of the model", g->inputs[i]->name);
     for (uint32_t i = 0; !c->open && i < g->n_outputs; i++)
         fix_value(c, g->outputs[i], "it is an output of the model", g->outputs[i]->name);
     return c->status;
+}
+
+/* The graph, its subgraphs, theirs, and so on. */
+static skive_status list_graphs(skv_couple *c, const skive_graph *g) {
+    if (c->n_values > UINT32_MAX / 2 - g->n_values)
+        return SKV_FAIL(c->ctx, SKIVE_ERR_LIMIT, "the model has too many values");
+    SKV_TRY(skv_reserve(c->ctx, &c->graphs, c->n_graphs, &c->graphs_capacity, sizeof *c->graphs));
+    c->graphs[c->n_graphs++] = (skv_couple_graph){g, c->n_values};
+    c->n_values += g->n_values;
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++)
+        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++)
+            if (g->nodes[i]->attrs[a].graph) SKV_TRY(list_graphs(c, g->nodes[i]->attrs[a].graph));
+    return SKIVE_OK;
+}
+
+static skive_status number_values(skv_couple *c) {
+    SKV_TRY(list_graphs(c, c->graph));
+    SKV_TRY(skv_alloc_array(c->ctx, (size_t)c->n_values + 1, sizeof *c->values, &c->values));
+    for (uint32_t i = 0; i < c->n_graphs; i++)
+        for (uint32_t v = 0; v < c->graphs[i].graph->n_values; v++)
+            c->values[c->graphs[i].first + v] = c->graphs[i].graph->values[v];
+    const size_t slots = (size_t)c->n_values * SKIVE_MAX_RANK;
+    SKV_TRY(skv_alloc_array(c->ctx, slots + 1, sizeof *c->slots, &c->slots));
+    for (size_t i = 0; i < slots; i++) c->slots[i].first = -1;
+    return SKIVE_OK;
 }
 
 /* ---- the outside ---- */
@@ -243,10 +329,8 @@ skive_status skv_coupling_create(const skive_graph *g, bool open, skive_coupling
     SKV_TRY(skv_alloc_array(g->ctx, 1, sizeof *k, &k));
     k->ctx = g->ctx;
     k->graph = g;
-    k->work = (skv_couple){.ctx = g->ctx, .graph = g, .open = open, .n_values = g->n_values};
-    const size_t slots = (size_t)g->n_values * SKIVE_MAX_RANK;
-    SKV_GO(status, fail, skv_alloc_array(g->ctx, slots + 1, sizeof(skv_elements), &k->work.slots));
-    for (size_t i = 0; i < slots; i++) k->work.slots[i].first = -1;
+    k->work = (skv_couple){.ctx = g->ctx, .graph = g, .open = open};
+    SKV_GO(status, fail, number_values(&k->work));
     SKV_GO(status, fail, relate(&k->work));
     SKV_GO(status, fail, skv_couple_units(k));
     SKV_GO(status, fail, list_layers(k));
@@ -264,6 +348,8 @@ skive_status skive_coupling_create(const skive_graph *g, skive_coupling **out) {
 
 void skive_coupling_free(skive_coupling *k) {
     if (!k) return;
+    skv_free(k->ctx, k->work.graphs);
+    skv_free(k->ctx, k->work.values);
     skv_free(k->ctx, k->work.slots);
     skv_free(k->ctx, k->work.factors);
     skv_free(k->ctx, k->work.products);
@@ -285,16 +371,20 @@ size_t skive_coupling_count(const skive_coupling *k) { return k ? k->n : 0; }
 void skive_coupling_get(const skive_coupling *k, size_t i, const skive_channel_slice **slices, size_t *n, int *family) {
     const bool there = k && i < k->n;
     if (slices) *slices = there ? &k->slices[k->first[i]] : NULL;
-    if (n) *n = there ? k->first[i + 1] - k->first[i] : 0;
+    size_t end = there ? k->first[i + 1] : 0;
+    while (there && end > k->first[i] && k->slices[end - 1].value->graph != k->graph)
+        end--; /* of subgraphs: the last */
+    if (n) *n = there ? end - k->first[i] : 0;
     if (family) *family = there ? k->family[i] : -1;
 }
 
 const char *skive_coupling_mixes(const skive_coupling *k, size_t i) { return k && i < k->n ? k->mix[i] : NULL; }
 
 static skv_fixed fixed_at(const skive_coupling *k, const skive_value *v, int axis, int64_t index) {
-    if (!k || !v || v->id >= k->work.n_values) return (skv_fixed){"there is no such value", NULL};
+    const uint32_t number = k && v ? skv_couple_number(&k->work, v) : UINT32_MAX;
+    if (number == UINT32_MAX) return (skv_fixed){"there is no such value", NULL};
     if (axis < 0 || axis >= v->type.rank) return (skv_fixed){"there is no such axis", NULL};
-    const skv_elements *s = skv_couple_slot(&k->work, v->id, axis);
+    const skv_elements *s = skv_couple_slot(&k->work, number, axis);
     if (s->first < 0) return (skv_fixed){"no operator couples this axis to anything", NULL};
     if (index < 0 || index >= s->length) return (skv_fixed){"there is no such index", NULL};
     const uint32_t root = skv_couple_find(&k->work, (uint32_t)(s->first + index));

@@ -10,7 +10,7 @@
 typedef struct skv_elements { /* of an axis, one an index */
     int64_t first;            /* -1: none made yet */
     int64_t length;
-    uint32_t node; /* number + 1 of the node that spoke of it last */
+    uint32_t node; /* which visit to a node spoke of it last (skv_couple.visit) */
 } skv_elements;
 
 /* Element whole + o * n_inner + i goes when element outer + o or element inner + i does. */
@@ -24,14 +24,24 @@ typedef struct skv_fixed {
     const char *by;
 } skv_fixed;
 
+typedef struct skv_couple_graph {
+    const skive_graph *graph;
+    uint32_t first; /* number of its first value */
+} skv_couple_graph;
+
 struct skv_couple {
     skive_context *ctx;
     const skive_graph *graph;
     const skive_node *node;
-    bool open;           /* inputs and outputs of the graph are not fixed, parameters not needed: for tests of nodes */
-    skv_elements *slots; /* [value id][SKIVE_MAX_RANK] */
-    uint32_t n_values;   /* of the graph when the relations were collected */
-    skv_elements *factors; /* axes of no value (skv_couple_factor) */
+    uint32_t visit, n_visits; /* the present one, from 1; how many there were */
+    bool open; /* inputs and outputs of the graph are not fixed, parameters not needed: for tests of nodes */
+    /* The graph and its subgraphs. Their values are numbered through; those of the graph itself have their id. */
+    skv_couple_graph *graphs;
+    uint32_t n_graphs, graphs_capacity;
+    const skive_value **values; /* [n_values] by number */
+    uint32_t n_values;          /* when the relations were collected */
+    skv_elements *slots;        /* [number of a value][SKIVE_MAX_RANK] */
+    skv_elements *factors;      /* axes of no value (skv_couple_factor) */
     uint32_t n_factors, factors_capacity;
     skv_product *products;
     uint32_t n_products, products_capacity;
@@ -59,8 +69,11 @@ struct skive_coupling {
 };
 
 uint32_t skv_couple_find(const skv_couple *c, uint32_t element);
-static inline skv_elements *skv_couple_slot(const skv_couple *c, uint32_t value, int axis) {
-    return &c->slots[(size_t)value * SKIVE_MAX_RANK + (size_t)axis];
+/* The number of a value of the graph or a subgraph; UINT32_MAX: it is of neither. A value of a subgraph that stands for
+ * an outer one has that one's. */
+uint32_t skv_couple_number(const skv_couple *c, const skive_value *v);
+static inline skv_elements *skv_couple_slot(const skv_couple *c, uint32_t number, int axis) {
+    return &c->slots[(size_t)number * SKIVE_MAX_RANK + (size_t)axis];
 }
 /* As skive_coupling_create; `open`: inputs and outputs of the graph may lose channels, and such without parameters are
  * listed. */

@@ -18,6 +18,7 @@ typedef struct walk {
     uint32_t *owner;                 /* [n] slot of an element; UINT32_MAX: a factor */
     uint32_t *stamp, now;            /* [n] of a root: in the set when equal to `now` */
     uint32_t *set;                   /* the set, in order of arrival */
+    uint64_t *places;                /* [n] slices of the set: slot and index */
     size_t n_set, n_done;
     size_t *count_at; /* [products] into counts: outer, then inner */
     uint32_t *counts;
@@ -116,14 +117,13 @@ static void close_set(walk *w, uint32_t seed, bool prefer_outer) {
 
 /* ---- the channel of a set ---- */
 
-static int by_place(const void *a, const void *b) {
-    const skive_channel_slice *x = a, *y = b;
-    if (x->value->id != y->value->id) return x->value->id < y->value->id ? -1 : 1;
-    if (x->axis != y->axis) return x->axis < y->axis ? -1 : 1;
-    return x->index < y->index ? -1 : x->index > y->index;
+static int by_number(const void *a, const void *b) {
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
 }
 
-/* The slices of the set behind those of the channels so far. */
+/* The slices of the set behind those of the channels so far, in order of value, axis and index; those of subgraphs
+ * last. */
 static skive_status list_slices(walk *w, size_t *n) {
     skive_coupling *k = w->k;
     size_t need = k->n_slices;
@@ -137,12 +137,16 @@ static skive_status list_slices(walk *w, size_t *n) {
     for (size_t i = 0; i < w->n_set; i++) {
         for (uint32_t at = w->first_of[w->set[i]]; at < w->first_of[w->set[i] + 1]; at++) {
             const uint32_t e = w->element_of[at], slot = w->owner[e];
-            k->slices[k->n_slices + (*n)++] = (skive_channel_slice){.value = k->graph->values[slot / SKIVE_MAX_RANK],
-                                                                    .axis = (int)(slot % SKIVE_MAX_RANK),
-                                                                    .index = (int64_t)e - w->c->slots[slot].first};
+            w->places[(*n)++] = (uint64_t)slot << 32 | (uint64_t)((int64_t)e - w->c->slots[slot].first);
         }
     }
-    qsort(&k->slices[k->n_slices], *n, sizeof *k->slices, by_place);
+    qsort(w->places, *n, sizeof *w->places, by_number);
+    for (size_t i = 0; i < *n; i++) {
+        const uint32_t slot = (uint32_t)(w->places[i] >> 32);
+        k->slices[k->n_slices + i] = (skive_channel_slice){.value = w->c->values[slot / SKIVE_MAX_RANK],
+                                                           .axis = (int)(slot % SKIVE_MAX_RANK),
+                                                           .index = (int64_t)(w->places[i] & UINT32_MAX)};
+    }
     return SKIVE_OK;
 }
 
@@ -152,7 +156,8 @@ static bool is_channel(walk *w, const skive_channel_slice *s, size_t n) {
     for (size_t i = 0, end; i < n; i = end) {
         for (end = i + 1; end < n && s[end].value == s[i].value && s[end].axis == s[i].axis; end++) continue;
         parameter = parameter || s[i].value->storage;
-        if ((int64_t)(end - i) < skv_couple_slot(w->c, s[i].value->id, s[i].axis)->length) continue;
+        if ((int64_t)(end - i) < skv_couple_slot(w->c, skv_couple_number(w->c, s[i].value), s[i].axis)->length)
+            continue;
         w->why = (skv_fixed){"nothing would remain of an axis", s[i].value->name};
         return false;
     }
@@ -193,7 +198,7 @@ static skive_status note_set(walk *w, bool *is_new) {
 static skive_status family_of(walk *w, const skive_channel_slice *s, size_t n, int *family) {
     uint64_t signature = n;
     for (size_t i = 0; i < n; i++) {
-        const uint32_t which[2] = {s[i].value->id, (uint32_t)s[i].axis};
+        const uint32_t which[2] = {skv_couple_number(w->c, s[i].value), (uint32_t)s[i].axis};
         signature = skv_hash64(which, sizeof which, signature);
     }
     for (size_t i = w->n_families; i-- > 0;) { /* mostly the last one */
@@ -339,6 +344,7 @@ static skive_status make_tables(walk *w) {
 
     SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *w->stamp, &w->stamp));
     SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *w->set, &w->set));
+    SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *w->places, &w->places));
     SKV_TRY(skv_alloc_array(ctx, c->n + 1, sizeof *w->k->fixed, &w->k->fixed));
     return skv_alloc_array(ctx, c->n + 1, sizeof *w->k->removable, &w->k->removable);
 }
@@ -386,6 +392,7 @@ done:
     skv_free(k->ctx, w.owner);
     skv_free(k->ctx, w.stamp);
     skv_free(k->ctx, w.set);
+    skv_free(k->ctx, w.places);
     skv_free(k->ctx, w.count_at);
     skv_free(k->ctx, w.counts);
     skv_free(k->ctx, w.touched);

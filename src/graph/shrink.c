@@ -8,10 +8,13 @@
 struct skv_shrink {
     const skive_coupling *k;
     const skive_graph *before;
-    skive_graph *graph; /* the copy that is edited; values and nodes of `before` have the same numbers in it */
+    skive_graph
+        *graph; /* the copy that is edited; values and nodes of `before` have the same ids in it, as have those of
+                           subgraphs */
+    const skive_node *was; /* the node before, and in the copy */
     skive_node *node;
     bool *keep;     /* [elements] */
-    bool *loses;    /* [value id][SKIVE_MAX_RANK] */
+    bool *loses;    /* [number of a value][SKIVE_MAX_RANK] */
     int64_t *after; /* the same: length; -1: not known */
     uint32_t n_values;
 };
@@ -21,23 +24,27 @@ struct skv_shrink {
 skive_node *skv_shrink_node(const skv_shrink *s) { return s->node; }
 
 static const skive_value *value_of(const skv_shrink *s, skv_slot a) {
-    const skive_node *n = s->before->nodes[s->node->id];
+    const skive_node *n = s->was;
     const uint32_t count = a.is_output ? n->n_outputs : n->n_inputs;
     if (a.index < 0 || (uint32_t)a.index >= count) return NULL;
     return a.is_output ? n->outputs[a.index] : n->inputs[a.index];
 }
 
+/* `v` is of the graph before. */
+static size_t slot_of(const skv_shrink *s, const skive_value *v, int axis) {
+    return (size_t)skv_couple_number(&s->k->work, v) * SKIVE_MAX_RANK + (size_t)axis;
+}
+
 static const bool *mask_of(const skv_shrink *s, const skive_value *v, int axis) {
-    if (!s->loses[(size_t)v->id * SKIVE_MAX_RANK + (size_t)axis]) return NULL;
-    return &s->keep[skv_couple_slot(&s->k->work, v->id, axis)->first];
+    const size_t slot = slot_of(s, v, axis);
+    return s->loses[slot] ? &s->keep[s->k->work.slots[slot].first] : NULL;
 }
 
 skv_remaining skv_shrink_remaining(const skv_shrink *s, skv_slot a) {
     const skive_value *v = value_of(s, a);
     if (!v || a.axis < 0 || a.axis >= v->type.rank || v->type.dims[a.axis].size < 0) return (skv_remaining){NULL, 0, 0};
-    return (skv_remaining){.keep = mask_of(s, v, a.axis),
-                           .before = v->type.dims[a.axis].size,
-                           .after = s->after[(size_t)v->id * SKIVE_MAX_RANK + (size_t)a.axis]};
+    return (skv_remaining){
+        .keep = mask_of(s, v, a.axis), .before = v->type.dims[a.axis].size, .after = s->after[slot_of(s, v, a.axis)]};
 }
 
 const skive_type *skv_shrink_type(const skv_shrink *s, skv_slot a) {
@@ -72,8 +79,8 @@ skive_status skv_shrink_list(const skv_shrink *s, size_t i, const int64_t *value
     for (size_t e = 0; e < n && (!scalar || e == 0); e++)
         skive_tensor_set(&storage->tensor, (int64_t)e, (double)values[e]);
     skive_status status;
-    SKV_GO(status, done, skv_graph_unique_name(s->graph, old ? old->name : s->node->name, &name));
-    SKV_GO(status, done, skv_graph_new_param(s->graph, name, storage, &fresh));
+    SKV_GO(status, done, skv_graph_unique_name(s->node->graph, old ? old->name : s->node->name, &name));
+    SKV_GO(status, done, skv_graph_new_param(s->node->graph, name, storage, &fresh));
     storage = NULL;
     SKV_GO(status, done, skv_node_set_input(s->node, i, fresh));
     if (old && !skv_value_is_read(old)) { /* its name passes on */
@@ -98,7 +105,7 @@ static skive_status mark(skv_shrink *s, const size_t *channels, size_t n) {
     SKV_TRY(skv_alloc_array(ctx, slots + 1, sizeof *s->after, &s->after));
     memset(s->keep, 1, k->work.n);
     for (uint32_t v = 0; v < s->n_values; v++) {
-        const skive_type *t = &s->before->values[v]->type;
+        const skive_type *t = &k->work.values[v]->type;
         for (int d = 0; d < t->rank; d++) s->after[(size_t)v * SKIVE_MAX_RANK + (size_t)d] = t->dims[d].size;
     }
     for (size_t i = 0; i < n; i++) {
@@ -106,7 +113,7 @@ static skive_status mark(skv_shrink *s, const size_t *channels, size_t n) {
             return SKV_FAIL(ctx, SKIVE_ERR_ARGUMENT, "there is no channel %zu; there are %zu", channels[i], k->n);
         for (size_t e = k->first[channels[i]]; e < k->first[channels[i] + 1]; e++) {
             const skive_channel_slice *c = &k->slices[e];
-            const size_t slot = (size_t)c->value->id * SKIVE_MAX_RANK + (size_t)c->axis;
+            const size_t slot = slot_of(s, c->value, c->axis);
             bool *keep = &s->keep[k->work.slots[slot].first + c->index];
             if (!*keep) continue;
             *keep = false;
@@ -142,12 +149,11 @@ done:
     return status;
 }
 
-static skive_status shrink_value(skv_shrink *s, uint32_t id) {
-    skive_value *v = s->graph->values[id];
+static skive_status shrink_value(skv_shrink *s, const skive_value *was, skive_value *v) {
     const bool *keep[SKIVE_MAX_RANK] = {NULL};
     bool any = false;
     for (int d = 0; d < v->type.rank; d++) {
-        keep[d] = mask_of(s, v, d);
+        keep[d] = mask_of(s, was, d);
         any = any || keep[d];
     }
     if (!any) return SKIVE_OK;
@@ -159,48 +165,66 @@ static skive_status shrink_value(skv_shrink *s, uint32_t id) {
         return status;
     }
     for (int d = 0; d < v->type.rank; d++)
-        if (keep[d]) v->type.dims[d].size = s->after[(size_t)id * SKIVE_MAX_RANK + (size_t)d];
+        if (keep[d]) v->type.dims[d].size = s->after[slot_of(s, was, d)];
     return SKIVE_OK;
 }
 
 static bool loses_any(const skv_shrink *s, const skive_value *v) {
     for (int d = 0; v && d < v->type.rank; d++)
-        if (s->loses[(size_t)v->id * SKIVE_MAX_RANK + (size_t)d]) return true;
+        if (s->loses[slot_of(s, v, d)]) return true;
     return false;
 }
 
-static skive_status shrink_nodes(skv_shrink *s) {
-    for (uint32_t i = 0; i < s->before->n_nodes; i++) {
-        const skive_node *n = s->before->nodes[i];
-        bool any = false;
-        for (uint32_t k = 0; k < n->n_inputs; k++) any = any || loses_any(s, n->inputs[k]);
-        for (uint32_t k = 0; k < n->n_outputs; k++) any = any || loses_any(s, n->outputs[k]);
-        if (!any || !n->op || !n->op->shrink) continue;
-        s->node = s->graph->nodes[i];
-        SKV_TRY(n->op->shrink(s));
+static skive_status shrink_node(skv_shrink *s, const skive_node *was, skive_node *n) {
+    bool any = false;
+    for (uint32_t k = 0; k < was->n_inputs; k++) any = any || loses_any(s, was->inputs[k]);
+    for (uint32_t k = 0; k < was->n_outputs; k++) any = any || loses_any(s, was->outputs[k]);
+    if (!any || !was->op || !was->op->shrink) return SKIVE_OK;
+    s->was = was;
+    s->node = n;
+    return was->op->shrink(s);
+}
+
+/* The types that the edited graph has are those that it should have. */
+static skive_status compare_type(skv_shrink *s, const skive_value *was, skive_value *v) {
+    const skive_type *old = &was->type;
+    if (v->removed) return SKIVE_OK;
+    bool same = old->rank < 0 || v->type.rank == old->rank;
+    for (int d = 0; same && d < old->rank; d++) {
+        const int64_t want = s->after[slot_of(s, was, d)], have = v->type.dims[d].size;
+        same = want < 0 || have < 0 || want == have;
+    }
+    if (same) return SKIVE_OK;
+    char text[SKV_DIMS_TEXT + 32];
+    skv_type_text(&v->type, text, sizeof text);
+    return skv_fail_at(s->graph->ctx, SKIVE_ERR_UNSUPPORTED, v->name,
+                       "the channels cannot be removed: '%s', computed by %s, becomes %s, which is not expected",
+                       v->name, v->producer ? v->producer->op_type : "nothing", text);
+}
+
+/* Visits the values or nodes of the graph and its subgraphs, before and in the copy. */
+typedef skive_status (*value_fn)(skv_shrink *s, const skive_value *was, skive_value *v);
+typedef skive_status (*node_fn)(skv_shrink *s, const skive_node *was, skive_node *n);
+static skive_status visit(skv_shrink *s, const skive_graph *was, skive_graph *g, value_fn value, node_fn node) {
+    for (uint32_t i = 0; value && i < was->n_values; i++) SKV_TRY(value(s, was->values[i], g->values[i]));
+    for (uint32_t i = 0; i < was->n_nodes; i++) {
+        const skive_node *n = was->nodes[i];
+        for (uint32_t a = 0; was->nests && a < n->n_attrs; a++)
+            if (n->attrs[a].graph) SKV_TRY(visit(s, n->attrs[a].graph, g->nodes[i]->attrs[a].graph, value, node));
+        if (node) SKV_TRY(node(s, n, g->nodes[i]));
     }
     return SKIVE_OK;
 }
 
-/* The types that the edited graph has are those that it should have. */
-static skive_status compare_types(const skv_shrink *s) {
-    for (uint32_t i = 0; i < s->n_values; i++) {
-        const skive_value *v = s->graph->values[i];
-        if (v->removed) continue;
-        const skive_type *old = &s->before->values[i]->type;
-        bool same = old->rank < 0 || v->type.rank == old->rank;
-        for (int d = 0; same && d < old->rank; d++) {
-            const int64_t want = s->after[(size_t)i * SKIVE_MAX_RANK + (size_t)d], have = v->type.dims[d].size;
-            same = want < 0 || have < 0 || want == have;
-        }
-        if (same) continue;
-        char text[SKV_DIMS_TEXT + 32];
-        skv_type_text(&v->type, text, sizeof text);
-        return skv_fail_at(s->graph->ctx, SKIVE_ERR_UNSUPPORTED, v->name,
-                           "the channels cannot be removed: '%s', computed by %s, becomes %s, which is not expected",
-                           v->name, v->producer ? v->producer->op_type : "nothing", text);
-    }
-    return SKIVE_OK;
+/* So that ids stay the same. */
+static void hold(skive_graph *g, bool begin) {
+    for (uint32_t i = 0; g->nests && i < g->n_nodes; i++)
+        for (uint32_t a = 0; a < g->nodes[i]->n_attrs; a++)
+            if (g->nodes[i]->attrs[a].graph) hold(g->nodes[i]->attrs[a].graph, begin);
+    if (begin)
+        skv_graph_hold(g);
+    else
+        skv_graph_settle(g);
 }
 
 skive_status skv_graph_without_channels(const skive_graph *g, const skive_coupling *k, const size_t *channels, size_t n,
@@ -208,19 +232,20 @@ skive_status skv_graph_without_channels(const skive_graph *g, const skive_coupli
     skv_shrink s = {.k = k, .before = g};
     skive_status status;
     s.n_values = k->work.n_values;
-    if (k->graph != g || g->n_values != k->work.n_values)
+    const uint32_t n_own = k->work.n_graphs > 1 ? k->work.graphs[1].first : k->work.n_values;
+    if (k->graph != g || g->n_values != n_own)
         return SKV_FAIL(g->ctx, SKIVE_ERR_ARGUMENT,
                         "the coupling was made of another graph, or the graph has changed since: make it again");
     *out = NULL;
     if (n == 0) return skive_graph_copy(g->ctx, g, out);
     SKV_GO(status, done, mark(&s, channels, n));
     SKV_GO(status, done, skive_graph_copy(g->ctx, g, &s.graph));
-    for (uint32_t i = 0; i < s.n_values; i++) SKV_GO(status, done, shrink_value(&s, i));
-    skv_graph_hold(s.graph); /* so that numbers stay the same */
-    SKV_GO(status, done, shrink_nodes(&s));
-    SKV_GO(status, done, skive_graph_infer(s.graph));
-    SKV_GO(status, done, compare_types(&s));
-    skv_graph_settle(s.graph);
+    SKV_GO(status, done, visit(&s, g, s.graph, shrink_value, NULL));
+    hold(s.graph, true);
+    SKV_GO(status, done, visit(&s, g, s.graph, NULL, shrink_node));
+    SKV_GO(status, done, skv_graph_infer_nested(s.graph));
+    SKV_GO(status, done, visit(&s, g, s.graph, compare_type, NULL));
+    hold(s.graph, false);
     SKV_GO(status, done, skive_graph_check(s.graph));
     *out = s.graph;
     s.graph = NULL;

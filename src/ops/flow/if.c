@@ -32,6 +32,13 @@ static skive_status flow(const skv_flow *c) {
     return body->run(body, NULL, c->out);
 }
 
+static void couple(skv_couple *c) {
+    for (uint32_t o = 0; o < skv_couple_node(c)->n_outputs; o++) {
+        skv_couple_body(c, "then_branch", true, o, SKV_COUT((int)o, 0), 0);
+        skv_couple_body(c, "else_branch", true, o, SKV_COUT((int)o, 0), 0);
+    }
+}
+
 static int needs_opset(const skive_node *n) {
     (void)n;
     return 11;
@@ -51,4 +58,5 @@ const skv_op skv_op_if = {
     .needs_opset = needs_opset,
     .infer = infer,
     .flow = flow,
+    .couple = couple,
 };

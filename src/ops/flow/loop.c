@@ -115,6 +115,13 @@ done:
     return status;
 }
 
+/* Carried values stay: their shape may change between iterations. What is stacked has one axis more than an entry. */
+static void couple(skv_couple *c) {
+    const skive_node *n = skv_couple_node(c);
+    for (uint32_t o = n->n_inputs > 2 ? n->n_inputs - 2 : 0; o < n->n_outputs; o++)
+        skv_couple_body(c, "body", true, 1 + (size_t)o, SKV_COUT((int)o, 0), 1);
+}
+
 static int needs_opset(const skive_node *n) {
     (void)n;
     return 11;
@@ -135,4 +142,5 @@ const skv_op skv_op_loop = {
     .needs_opset = needs_opset,
     .infer = infer,
     .flow = flow,
+    .couple = couple,
 };
