@@ -34,8 +34,9 @@ static window window_of(const skive_node *n, const skv_site *s, const skv_link *
         w.kernel[a] = is_w ? l->kw : l->kh;
         w.strides[a] = takes && (size_t)a < given[0] ? strides[a] : 1;
         w.dilations[a] = takes && (size_t)a < given[1] ? dilations[a] : 1;
-        w.pads[a] = takes && (size_t)(w.n + a) < given[2] ? pads[a] : 0;
-        w.pads[w.n + a] = takes && (size_t)(w.n + a) < given[2] ? pads[w.n + a] : 0;
+        const size_t behind = (size_t)w.n + (size_t)a;
+        w.pads[a] = takes && behind < given[2] ? pads[a] : 0;
+        w.pads[behind] = takes && behind < given[2] ? pads[behind] : 0;
     }
     if (w.auto_pad && (strcmp(w.auto_pad, "NOTSET") == 0 || !(l->by_h || l->by_w))) w.auto_pad = NULL;
     return w;

@@ -337,6 +337,7 @@ static skive_status round_rank(skv_lowrank *l, size_t site) {
     skv_way ways[1 + SKV_LENGTH(multiples)] = {w->items[w->chosen]};
     const skv_factorization *m = ways[0].method;
     size_t n = 1, best = 0;
+    if (!m) return SKIVE_OK; /* stays as it is */
     for (size_t i = 0; i < SKV_LENGTH(multiples); i++) {
         const int64_t a = (ways[0].rank.a + multiples[i] - 1) / multiples[i] * multiples[i];
         const int64_t b = ways[0].rank.b ? (ways[0].rank.b + multiples[i] - 1) / multiples[i] * multiples[i] : 0;

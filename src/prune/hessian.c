@@ -39,10 +39,14 @@ skive_status skv_hessian_make(skive_context *ctx, const skv_numbers *moments, co
     for (int64_t i = 0; i < d; i++) mean += out->h[i * d + i] / (double)d;
     if (!(mean > 0)) mean = 1; /* inputs that are all zero: every weight costs the same */
     /* Inputs that depend on each other leave the factor without a root: more damping. */
-    for (double add = damping * mean; add < 1e6 * mean; add *= 10) {
+    double add = damping * mean;
+    while (add < 1e6 * mean) {
         memcpy(out->m, out->h, size * sizeof(double));
         for (int64_t i = 0; i < d; i++) out->m[i * d + i] += add;
-        if (!skv_cholesky_upper(out->m, d, skv_threads(ctx))) continue;
+        if (!skv_cholesky_upper(out->m, d, skv_threads(ctx))) {
+            add *= 10;
+            continue;
+        }
         for (int64_t i = 0; i < d; i++) out->h[i * d + i] += add;
         skv_cholesky_invert(out->m, d, out->u, skv_threads(ctx));
         return SKIVE_OK;

@@ -278,7 +278,8 @@ static double stored_bytes(const choosing *c, size_t layer, size_t choice) {
     const skv_grid *grid = c->grids[choice].q.grid;
     const skive_sensitivity_row *own = &row[choice];
     const int64_t bits = (int64_t)skive_dtype_bits(grid->dtype);
-    return (double)(own->bytes - (own->elements * grid->bits + 7) / 8 + (own->elements * bits + 7) / 8);
+    const int64_t counted = (own->elements * grid->bits + 7) / 8, stored = (own->elements * bits + 7) / 8;
+    return (double)(own->bytes - counted + stored);
 }
 
 /* The time of each layer with all layers on the same grid. */

@@ -84,7 +84,8 @@ static skive_status open_reader(migrating *m, reader *r, const skive_node *n, co
 static void look(migrating *m) {
     for (size_t k = 0; k < m->p->n_readers; k++) {
         const reader *r = &m->readers[k];
-        const double count = (double)r->rows.n * (double)(r->l.groups * r->l.k / m->p->channels);
+        const int64_t each = r->l.groups * r->l.k / m->p->channels;
+        const double count = (double)r->rows.n * (double)each;
         for (int64_t g = 0; k == 0 && g < r->l.groups; g++) {
             for (int64_t i = 0; i < r->rows.n * r->l.k; i++) {
                 const int64_t c = channel_of(&m->p->readers[k], &r->l, g, i % r->l.k);

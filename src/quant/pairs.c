@@ -191,9 +191,8 @@ skive_status skv_own_numbers(skive_graph *g, skive_value *v, float **x) {
 
 skive_status skv_pair_scale(skive_graph *g, const skv_pair *p, const float *s) {
     float *x;
-    const skive_tensor *t = skv_value_tensor(p->from->inputs[1]);
     SKV_TRY(skv_own_numbers(g, p->from->inputs[1], &x));
-    t = skv_value_tensor(p->from->inputs[1]);
+    const skive_tensor *t = skv_value_tensor(p->from->inputs[1]);
     for (int64_t i = 0; i < skive_tensor_count(t); i++) x[i] /= s[p->normalises ? i : skv_pair_output(&p->view, t, i)];
     for (size_t k = 0; k < p->n_shifts; k++) {
         SKV_TRY(skv_own_numbers(g, p->shifts[k], &x));

@@ -16,7 +16,8 @@ static double deviation_of(const skive_value *v, const float *x, int64_t n) {
     skv_weight_view view;
     for (uint32_t u = 0; u < v->n_uses; u++) {
         if (!skv_weight_view_of(v->uses[u].node, (size_t)v->uses[u].index, &view) || view.in_axis < 0) continue;
-        const double in = (double)(view.in * view.taps), out = (double)(view.out / (view.blocks > 0 ? view.blocks : 1));
+        const int64_t of_block = view.out / (view.blocks > 0 ? view.blocks : 1);
+        const double in = (double)(view.in * view.taps), out = (double)of_block;
         if (in < 1) continue;
         return view.blocks > 1 ? sqrt(2 / (in + out)) : sqrt(2 / in);
     }
