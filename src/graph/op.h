@@ -93,8 +93,8 @@ void skv_couple_fix(skv_couple *c, skv_slot a, const char *why);
 /* What the op gives for one channel depends on the others of this axis, and not in a way in which a channel of zeros
  * does not count (a mean, a largest value). Removing channels is allowed; `what` is static text that says it. */
 void skv_couple_mixes(skv_couple *c, skv_slot a, const char *what);
-/* Of an op with subgraphs: axis a of output (or input) `index` of one goes with axis a + shift of `whole`, whose axis is
- * not read. Where the lengths differ or are not known, both stay, as does what is not spoken of. */
+/* Of an op with subgraphs: axis a of output (or input) `index` of one goes with axis a + shift of `whole`, whose axis
+ * is not read. Where the lengths differ or are not known, both stay, as does what is not spoken of. */
 void skv_couple_body(skv_couple *c, const char *attribute, bool is_output, size_t index, skv_slot whole, int shift);
 const skive_node *skv_couple_node(const skv_couple *c);
 const skive_type *skv_couple_type(const skv_couple *c, skv_slot a); /* NULL: absent */
