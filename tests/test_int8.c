@@ -63,13 +63,14 @@ static void thin(dice *d, skive_tensor *w) {
 static int sparse_steps; /* of all plans */
 
 /* All outputs on `x`, by the reference alone or by the kernels of choice on two threads. */
-static void evaluate(skive_context *ctx, const skive_graph *g, const skive_tensor *x, size_t n_x, bool reference,
-                     skive_tensor *out) {
+static void evaluate_as(skive_context *ctx, const skive_graph *g, const skive_tensor *x, size_t n_x, bool reference,
+                        bool fixed, skive_tensor *out) {
     skive_plan_options o = skive_plan_options_default();
     skive_plan *plan = NULL;
     skive_exec *exec = NULL;
     skive_tensor view;
     o.reference = reference;
+    o.fixed_multipliers = fixed;
     o.threads = reference ? 1 : 2;
     skv_test_ok(ctx, skive_plan_create(ctx, g, &o, &plan));
     for (size_t i = 0; !reference && i < skive_plan_step_count(plan); i++) {
@@ -91,6 +92,11 @@ static void evaluate(skive_context *ctx, const skive_graph *g, const skive_tenso
     }
     skive_exec_free(exec);
     skive_plan_free(plan);
+}
+
+static void evaluate(skive_context *ctx, const skive_graph *g, const skive_tensor *x, size_t n_x, bool reference,
+                     skive_tensor *out) {
+    evaluate_as(ctx, g, x, n_x, reference, false, out);
 }
 
 /* All outputs on `x` as the file's own nodes define them: each by its reference, nothing rewritten, so that what lies
@@ -127,18 +133,27 @@ static void evaluate_in_float(skive_context *ctx, const skive_graph *g, const sk
     free(made);
 }
 
-static void same_bits(skive_context *ctx, skive_graph *g, const skive_tensor *x, size_t n_x, const char *what) {
+static void same_bits_as(skive_context *ctx, skive_graph *g, const skive_tensor *x, size_t n_x, bool fixed,
+                         const char *what) {
     skive_tensor fast, slow;
-    evaluate(ctx, g, x, n_x, false, &fast);
-    evaluate(ctx, g, x, n_x, true, &slow);
+    evaluate_as(ctx, g, x, n_x, false, fixed, &fast);
+    evaluate_as(ctx, g, x, n_x, true, fixed, &slow);
     const size_t bytes = skive_tensor_bytes(&slow);
     assert_int_equal(skive_tensor_bytes(&fast), bytes);
     for (size_t i = 0; i < bytes; i++) {
         const unsigned char a = ((unsigned char *)fast.data)[i], b = ((unsigned char *)slow.data)[i];
-        if (a != b) fail_msg("%s: byte %zu of %zu is %u, the reference gives %u", what, i, bytes, a, b);
+        if (a != b)
+            fail_msg("%s, %s multipliers: byte %zu of %zu is %u, the reference gives %u", what,
+                     fixed ? "fixed-point" : "float", i, bytes, a, b);
     }
     skive_tensor_free(ctx, &fast);
     skive_tensor_free(ctx, &slow);
+}
+
+/* With float multipliers and in fixed point. */
+static void same_bits(skive_context *ctx, skive_graph *g, const skive_tensor *x, size_t n_x, const char *what) {
+    same_bits_as(ctx, g, x, n_x, false, what);
+    same_bits_as(ctx, g, x, n_x, true, what);
 }
 
 static skive_graph *graph_of(skive_context *ctx, const skive_tensor *x, size_t n, skive_value **in) {

@@ -7,6 +7,7 @@ enum { CHUNK = 1 << 14, SMALL = 1 << 15 };
 typedef struct add_state {
     const skv_q8_loops *loops;
     skv_q_add q;
+    skv_q_add_fixed fixed;
     int64_t count;
 } add_state;
 
@@ -24,6 +25,7 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_TRY(skv_alloc_array(n->ctx, 1, sizeof *st, &st));
     n->state = st;
     SKV_TRY(skv_q_add_read(n->ctx, n->node, &st->q));
+    SKV_TRY(skv_q_add_fixed_read(n->ctx, n->node, &st->fixed));
     st->loops = skv_q8_loops_of(skv_cpu_isa());
     st->count = skv_type_count(&n->out[0].type);
     n->in_place = 3;
@@ -38,7 +40,10 @@ static skive_status run(const skv_kernel_call *c) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
     for (int64_t i = 0; i < st->count; i += CHUNK) {
         const int64_t n = st->count - i < CHUNK ? st->count - i : CHUNK;
-        st->loops->add(a + i, b + i, y + i, (size_t)n, &st->q);
+        if (st->fixed.fixed)
+            st->loops->add_fixed(a + i, b + i, y + i, (size_t)n, &st->q, &st->fixed);
+        else
+            st->loops->add(a + i, b + i, y + i, (size_t)n, &st->q);
     }
     return SKIVE_OK;
 }

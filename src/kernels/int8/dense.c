@@ -179,11 +179,28 @@ static void find_rows(const skv_q8_dense *d, int64_t tile, size_t tiles, int64_t
     }
 }
 
+/* A tile in fixed point. */
+static void run_fixed(const skv_q8_dense *d, skv_q8_tile *tile, size_t index, const size_t *y_at, uint8_t *y,
+                      int32_t *sums) {
+    static const skv_q8_out out = {.sums = true};
+    const size_t nr = d->gemm->nr;
+    size_t sum_at[SKV_Q8_MOST_ROWS];
+    for (size_t r = 0; r < tile->rows; r++) sum_at[r] = r * nr * sizeof *sums;
+    tile->out = &out;
+    tile->y = sums;
+    tile->y_at = sum_at;
+    d->gemm->tile(tile);
+    for (size_t r = 0; r < tile->rows; r++)
+        d->loops->fixed(sums + r * nr, d->q31 + index * nr, d->shift + index * nr, 1, y + y_at[r], tile->columns,
+                        &d->fixed);
+}
+
 static void run_part(const skv_q8_dense *d, int64_t first, size_t tiles, int64_t group, size_t panel_from,
                      size_t panel_to, const uint8_t *x, const uint8_t *other, char *y, char *scratch) {
     const skv_q8_gemm *gemm = d->gemm;
     const void **a = (const void **)(void *)scratch;
     place places[SKV_Q8_BLOCK_TILES];
+    int32_t *sums = (int32_t *)(void *)(scratch + d->pointer_bytes + d->gathered_bytes);
     find_rows(d, first, tiles, group, x, a, scratch + d->pointer_bytes, places);
     skv_q8_tile tile = {.groups = d->groups, .out = &d->out, .constants = &d->constants};
     for (size_t panel = panel_from; panel < panel_to; panel++) {
@@ -203,7 +220,10 @@ static void run_part(const skv_q8_dense *d, int64_t first, size_t tiles, int64_t
             tile.a = a + t * d->taps * gemm->mr;
             tile.y_at = places[t].y_at;
             tile.next = next + t * d->panel_bytes / tiles;
-            gemm->tile(&tile);
+            if (d->fixed.on)
+                run_fixed(d, &tile, index, places[t].y_at, (uint8_t *)y + column, sums);
+            else
+                gemm->tile(&tile);
         }
     }
 }
@@ -216,7 +236,7 @@ skive_status skv_q8_dense_run(const skv_kernel_call *c) {
     /* With few blocks the panels are shared out among the threads too. */
     int64_t chunks = pairs >= 2 * threads ? 1 : threads;
     if (chunks > (int64_t)d->panels) chunks = (int64_t)d->panels;
-    const size_t per_thread = d->pointer_bytes + d->gathered_bytes;
+    const size_t per_thread = d->pointer_bytes + d->gathered_bytes + d->sum_bytes;
     const uint8_t *x = c->in[0], *other = d->out.adds ? c->in[SKV_Q8_OTHER] : NULL;
     char *scratch = (char *)c->scratch + d->copy_bytes;
     if (d->reading == SKV_Q8_LINES) {

@@ -46,12 +46,16 @@ typedef struct skv_q8_dense {
     size_t block_tiles;                   /* tiles handled at once */
     size_t copy_bytes;                    /* of the padded copy, before the threads' scratch */
     size_t pointer_bytes, gathered_bytes; /* of one thread's scratch */
+    size_t sum_bytes;                     /* the same: a tile's sums, in fixed point */
     size_t item;                          /* bytes of an output element */
     int32_t x_zero;
     skv_q8_out out;
     char *b; /* in the plan's arena */
     int32_t *init;
     float *multiplier;
+    skv_q8_fixed fixed;   /* on: tiles give sums, which `loops` turns into bytes */
+    int32_t *q31, *shift; /* as multiplier, in fixed point */
+    const skv_q8_loops *loops;
     uint8_t *padding; /* a row of the zero point */
     skv_q8_constants constants;
 } skv_q8_dense;

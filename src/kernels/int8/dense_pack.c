@@ -8,6 +8,8 @@ void skv_q8_dense_destroy(skive_context *ctx, void *state) {
     if (!d) return;
     skv_free(ctx, d->init);
     skv_free(ctx, d->multiplier);
+    skv_free(ctx, d->q31);
+    skv_free(ctx, d->shift);
     skv_free(ctx, d->padding);
     for (int i = 0; i < d->n_boxes; i++) {
         skv_free(ctx, d->box[i].offset);
@@ -52,7 +54,7 @@ static void pack_wide(const skv_q8_dense *d, const int8_t *w, size_t column, int
     }
 }
 
-static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bias, const double *multiplier,
+static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bias, const skv_q_scaling *scaling,
                        int64_t group, size_t panel) {
     const size_t nr = d->gemm->nr, index = (size_t)group * d->panels + panel;
     const int64_t taps = skv_volume(d->s.g.kernel), row = d->per_in * taps;
@@ -72,7 +74,10 @@ static void pack_panel(const skv_q8_dense *d, const int8_t *w, const int32_t *bi
         }
         /* Wraps where the true sums would not: see int8.h. */
         d->init[index * nr + p] = (int32_t)((uint32_t)(bias ? bias[m] : 0) - (uint32_t)zero * (uint32_t)sum);
-        d->multiplier[index * nr + p] = (float)multiplier[m];
+        d->multiplier[index * nr + p] = (float)scaling->multiplier[m];
+        if (!d->fixed.on) continue;
+        d->q31[index * nr + p] = (int32_t)scaling->q31[m];
+        d->shift[index * nr + p] = (int32_t)scaling->shift[m];
     }
 }
 
@@ -137,7 +142,8 @@ static skive_status size_up(skv_kernel_node *n, skv_q8_dense *d) {
     d->block_tiles = tiles < 1 ? 1 : tiles > SKV_Q8_BLOCK_TILES ? SKV_Q8_BLOCK_TILES : tiles;
     d->pointer_bytes = skv_align_up(d->block_tiles * tile_pointers, 64);
     d->gathered_bytes = gathers ? skv_align_up(d->block_tiles * tile_gathered, 64) : 0;
-    n->scratch_bytes = d->copy_bytes + (d->pointer_bytes + d->gathered_bytes) * (size_t)n->threads;
+    d->sum_bytes = d->fixed.on ? skv_align_up(gemm->mr * gemm->nr * sizeof(int32_t), 64) : 0;
+    n->scratch_bytes = d->copy_bytes + (d->pointer_bytes + d->gathered_bytes + d->sum_bytes) * (size_t)n->threads;
     return SKIVE_OK;
 }
 
@@ -269,34 +275,36 @@ static skive_status read_output(skv_kernel_node *n, skv_q8_dense *d, const skv_r
 }
 
 skive_status skv_q8_dense_prepare(skv_kernel_node *n, const skv_q8_gemm *gemm, const skv_conv_shape *s) {
-    skv_requant r;
+    skv_q_scaling scaling;
     skv_q8_dense *d = NULL;
-    const double *multiplier;
     const skive_tensor *bias = skv_q8_bias(n);
     const int8_t *w = n->in[1].constant->data;
     skive_status status;
     SKV_GO(status, fail, skv_alloc_array(n->ctx, 1, sizeof *d, &d));
     d->gemm = gemm;
     d->s = *s;
-    SKV_GO(status, fail, skv_requant_read(n->ctx, n->node, &r));
     SKV_GO(status, fail, skv_q_zero_point(n->ctx, n->node, "x_zero_point", &d->x_zero));
-    SKV_GO(status, fail, skv_q_multipliers(n->ctx, n->node, s->m, &multiplier));
+    SKV_GO(status, fail, skv_q_scaling_read(n->ctx, n->node, s->m, true, &scaling));
+    d->fixed = skv_q8_fixed_of(&scaling);
+    d->loops = skv_q8_loops_of(skv_cpu_isa());
     SKV_GO(status, fail, size_up(n, d));
     SKV_GO(status, fail, make_boxes(n->ctx, d));
     SKV_GO(status, fail,
            skv_q_check_sums(n->ctx, n->node, d->x_zero, w, s->m, (int64_t)d->k, bias ? bias->data : NULL));
-    SKV_GO(status, fail, read_output(n, d, &r, multiplier));
+    SKV_GO(status, fail, read_output(n, d, &scaling.r, scaling.multiplier));
     d->item = d->out.real ? sizeof(float) : 1;
     const size_t panels = (size_t)s->groups * d->panels;
     SKV_GO(status, fail, skv_arena_array(n->weights, panels, d->panel_bytes, &d->b));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->init, &d->init));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof *d->multiplier, &d->multiplier));
+    for (int i = 0; d->fixed.on && i < 2; i++)
+        SKV_GO(status, fail, skv_alloc_array(n->ctx, panels, gemm->nr * sizeof(int32_t), i ? &d->shift : &d->q31));
     SKV_GO(status, fail, skv_alloc(n->ctx, d->groups * gemm->k_group, &d->padding));
     if (gemm->constants) gemm->constants(&d->out, &d->constants);
     memset(d->padding, d->x_zero, d->groups * gemm->k_group);
 #pragma omp parallel for num_threads(n->threads) schedule(static) if (n->threads > 1 && panels > 1)
     for (size_t i = 0; i < panels; i++)
-        pack_panel(d, w, bias ? bias->data : NULL, multiplier, (int64_t)(i / d->panels), i % d->panels);
+        pack_panel(d, w, bias ? bias->data : NULL, &scaling, (int64_t)(i / d->panels), i % d->panels);
     n->state = d;
     n->state_bytes = panels * (d->panel_bytes + gemm->nr * 8);
     n->packs_input[1] = n->packs_input[2] = true;

@@ -20,7 +20,9 @@ typedef struct depthwise_state {
     int16_t *w;        /* [taps][lanes] */
     int32_t *init;     /* [lanes]: bias - x_zero_point * sum of the weights */
     float *multiplier; /* [lanes] */
-    uint8_t zero;      /* what padding holds */
+    skv_q8_fixed fixed;
+    int32_t *q31, *shift; /* [lanes], in fixed point */
+    uint8_t zero;         /* what padding holds */
 } depthwise_state;
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
@@ -41,11 +43,13 @@ static void destroy(skive_context *ctx, void *state) {
     skv_free(ctx, d->w);
     skv_free(ctx, d->init);
     skv_free(ctx, d->multiplier);
+    skv_free(ctx, d->q31);
+    skv_free(ctx, d->shift);
     skv_free(ctx, d);
 }
 
 /* What belongs to a channel, once for each position. */
-static void pack(depthwise_state *d, int32_t zero, const int8_t *w, const int32_t *bias, const double *multiplier) {
+static void pack(depthwise_state *d, int32_t zero, const int8_t *w, const int32_t *bias, const skv_q_scaling *scaling) {
     const int64_t taps = skv_volume(d->s.g.kernel);
     for (size_t i = 0; i < d->lanes; i++) {
         const int64_t c = (int64_t)i % d->s.c;
@@ -56,7 +60,10 @@ static void pack(depthwise_state *d, int32_t zero, const int8_t *w, const int32_
         }
         /* Wraps where the true sum would not: see int8.h. */
         d->init[i] = (int32_t)((uint32_t)(bias ? bias[c] : 0) - (uint32_t)zero * (uint32_t)sum);
-        d->multiplier[i] = (float)multiplier[c];
+        d->multiplier[i] = (float)scaling->multiplier[c];
+        if (!d->fixed.on) continue;
+        d->q31[i] = (int32_t)scaling->q31[c];
+        d->shift[i] = (int32_t)scaling->shift[c];
     }
     d->zero = (uint8_t)zero;
 }
@@ -64,15 +71,16 @@ static void pack(depthwise_state *d, int32_t zero, const int8_t *w, const int32_
 static skive_status prepare(skv_kernel_node *n) {
     depthwise_state *d = NULL;
     int32_t zero;
-    const double *multiplier;
+    skv_q_scaling scaling;
     const skive_tensor *bias = skv_q8_bias(n);
     skive_status status;
     SKV_GO(status, fail, skv_alloc_array(n->ctx, 1, sizeof *d, &d));
     d->loops = skv_q8_loops_of(skv_cpu_isa());
     SKV_GO(status, fail, skv_q8_conv_shape(n, &d->s));
-    SKV_GO(status, fail, skv_requant_read(n->ctx, n->node, &d->r));
     SKV_GO(status, fail, skv_q_zero_point(n->ctx, n->node, "x_zero_point", &zero));
-    SKV_GO(status, fail, skv_q_multipliers(n->ctx, n->node, d->s.m, &multiplier));
+    SKV_GO(status, fail, skv_q_scaling_read(n->ctx, n->node, d->s.m, true, &scaling));
+    d->r = scaling.r;
+    d->fixed = skv_q8_fixed_of(&scaling);
     const int64_t taps = skv_volume(d->s.g.kernel);
     d->positions = d->s.c >= LANES ? 1 : LANES / d->s.c;
     if (d->positions > d->s.g.out[2]) d->positions = d->s.g.out[2];
@@ -83,7 +91,11 @@ static skive_status prepare(skv_kernel_node *n) {
     SKV_GO(status, fail, skv_alloc_array(n->ctx, c, (size_t)taps * sizeof *d->w, &d->w));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->init, &d->init));
     SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->multiplier, &d->multiplier));
-    pack(d, zero, n->in[1].constant->data, bias ? bias->data : NULL, multiplier);
+    if (d->fixed.on) {
+        SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->q31, &d->q31));
+        SKV_GO(status, fail, skv_alloc_array(n->ctx, c, sizeof *d->shift, &d->shift));
+    }
+    pack(d, zero, n->in[1].constant->data, bias ? bias->data : NULL, &scaling);
     d->item = d->r.output == SKV_Q_F32 ? sizeof(float) : 1;
     d->sum_bytes = skv_align_up(c * sizeof(int32_t), 64);
     d->thread_bytes = d->sum_bytes + skv_align_up(c * (size_t)taps, 64);
@@ -157,7 +169,10 @@ static skive_status run(const skv_kernel_call *c) {
             const size_t n = (size_t)count * channels;
             points(d, image, od, oh, ow, count, (uint8_t *)scratch + d->sum_bytes, at);
             d->loops->depthwise(at, taps, d->w, d->lanes, d->init, sum, n);
-            d->loops->requant(sum, d->multiplier, 1, to, n, &d->r);
+            if (d->fixed.on)
+                d->loops->fixed(sum, d->q31, d->shift, 1, (uint8_t *)to, n, &d->fixed);
+            else
+                d->loops->requant(sum, d->multiplier, 1, to, n, &d->r);
             to += n * d->item;
         }
     }

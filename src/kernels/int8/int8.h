@@ -11,6 +11,7 @@
 #ifndef SKV_INT8_H
 #define SKV_INT8_H
 
+#include "kernels/int8/fixed.h"
 #include "kernels/kernel.h"
 #include "ops/common_activation.h"
 #include "ops/conv/common_conv.h"
@@ -95,6 +96,11 @@ typedef struct skv_q8_loops {
                       int32_t *sum, size_t n);
     /* elements from sums; multiplier[c * step] */
     void (*requant)(const int32_t *sum, const float *multiplier, size_t step, void *y, size_t n, const skv_requant *r);
+    /* the same in fixed point, bytes only; q31 and shift of element c at [c * step] */
+    void (*fixed)(const int32_t *sum, const int32_t *q31, const int32_t *shift, size_t step, uint8_t *y, size_t n,
+                  const skv_q8_fixed *f);
+    void (*add_fixed)(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const skv_q_add *q,
+                      const skv_q_add_fixed *f);
     /* nearest_even(x / scale) + zero into [lo, hi], the low byte stored; a NaN gives the zero point */
     void (*quantize)(const float *x, float scale, int32_t zero, int32_t lo, int32_t hi, uint8_t *y, size_t n);
     void (*dequantize_u8)(const uint8_t *x, float scale, int32_t zero, float *y, size_t n);
@@ -110,7 +116,7 @@ void skv_q8_dynamic(const skv_q8_loops *loops, const float *x, size_t n, uint8_t
 
 /* x is uint8 or whatever `dtype`; the value must have rank 3 to 5 where a layout is wanted */
 bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why);
-/* uint8 inputs and float multipliers: what these kernels compute; the reference does the rest. */
+/* uint8 inputs: what these kernels compute; the reference does the rest. */
 bool skv_q8_plain(const skv_kernel_node *n, skv_why *why);
 static inline const skive_tensor *skv_q8_bias(const skv_kernel_node *n) {
     return n->n_in > 2 && !n->in[2].absent ? n->in[2].constant : NULL;

@@ -104,6 +104,44 @@ static void requant(const int32_t *total, const float *multiplier, size_t step, 
     }
 }
 
+/* Sums into bytes; whether all have one multiplier, and which rounding it is, are known where the loop is compiled. */
+static inline __attribute__((always_inline)) void fixed_bytes(const int32_t *total, const int32_t *q31,
+                                                              const int32_t *shift, const bool one, const bool single,
+                                                              uint8_t *y, size_t n, const skv_q8_fixed *f) {
+    const int32_t zero = f->zero, lo = f->lo, hi = f->hi, q = q31[0], s = shift[0];
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        const int32_t m = one ? q : q31[i], by = one ? s : shift[i];
+        const int32_t t = single ? skv_fixed_single(total[i], m, by) : skv_fixed_double(total[i], m, by);
+        y[i] = (uint8_t)(skv_fixed_clamp(t, lo, hi) + zero);
+    }
+}
+
+static void fixed(const int32_t *total, const int32_t *q31, const int32_t *shift, size_t step, uint8_t *y, size_t n,
+                  const skv_q8_fixed *f) {
+    if (step == 0 && f->single)
+        fixed_bytes(total, q31, shift, true, true, y, n, f);
+    else if (step == 0)
+        fixed_bytes(total, q31, shift, true, false, y, n, f);
+    else if (f->single)
+        fixed_bytes(total, q31, shift, false, true, y, n, f);
+    else
+        fixed_bytes(total, q31, shift, false, false, y, n, f);
+}
+
+/* skv_q_add_fixed_one; the sum of the two fits int32 (skv_q_add_fixed_read). */
+static void add_fixed(const uint8_t *a, const uint8_t *b, uint8_t *y, size_t n, const skv_q_add *q,
+                      const skv_q_add_fixed *f) {
+    const int32_t az = q->a_zero_point, bz = q->b_zero_point, up = 1 << f->left, zero = q->y.y_zero_point;
+    const int32_t lo = q->y.clamp_lo - zero, hi = q->y.clamp_hi - zero;
+    const int32_t am = f->a_q31, bm = f->b_q31, ym = f->y_q31, as = f->a_shift, bs = f->b_shift, ys = f->y_shift;
+#pragma omp simd
+    for (size_t i = 0; i < n; i++) {
+        const int32_t p = skv_fixed_double((a[i] - az) * up, am, as), r = skv_fixed_double((b[i] - bz) * up, bm, bs);
+        y[i] = (uint8_t)(skv_fixed_clamp(skv_fixed_double(p + r, ym, ys), lo, hi) + zero);
+    }
+}
+
 static void quantize(const float *x, float scale, int32_t zero, int32_t lo, int32_t hi, uint8_t *y, size_t n) {
     const limits l = {(float)(lo - zero), (float)(hi - zero), zero};
 #pragma omp simd
@@ -128,6 +166,8 @@ const skv_q8_loops LOOPS = {.add = add,
                             .sum = sum,
                             .depthwise = depthwise,
                             .requant = requant,
+                            .fixed = fixed,
+                            .add_fixed = add_fixed,
                             .quantize = quantize,
                             .dequantize_u8 = dequantize_u8,
                             .dequantize_s8 = dequantize_s8};

@@ -15,6 +15,8 @@ typedef struct pool_state {
     skv_requant r;
     size_t item, sum_bytes;
     float multiplier;
+    skv_q8_fixed fixed;
+    int32_t q31, shift;
     int32_t x_zero;
     int threads;
 } pool_state;
@@ -29,9 +31,16 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
 }
 
 static skive_status read_average(skv_kernel_node *n, pool_state *st) {
-    SKV_TRY(skv_requant_read(n->ctx, n->node, &st->r));
+    skv_q_scaling scaling;
     SKV_TRY(skv_q_zero_point(n->ctx, n->node, "x_zero_point", &st->x_zero));
-    SKV_TRY(skv_q_scale(n->ctx, n->node, "multiplier", &st->multiplier));
+    SKV_TRY(skv_q_scaling_read(n->ctx, n->node, 1, false, &scaling));
+    st->r = scaling.r;
+    st->multiplier = (float)scaling.one;
+    st->fixed = skv_q8_fixed_of(&scaling);
+    if (st->fixed.on) {
+        st->q31 = (int32_t)scaling.q31[0];
+        st->shift = (int32_t)scaling.shift[0];
+    }
     st->item = st->r.output == SKV_Q_F32 ? sizeof(float) : 1;
     st->sum_bytes = skv_align_up((size_t)st->c * sizeof(int32_t), 64);
     n->scratch_bytes = st->sum_bytes * (size_t)n->threads;
@@ -149,7 +158,10 @@ static void mean_of(const pool_state *st, const uint8_t *image, const window *w,
             for (int64_t kw = w->lo[2]; kw < w->hi[2]; kw++) st->loops->sum(line + kw * step, sum, c);
         }
     }
-    st->loops->requant(sum, &st->multiplier, 0, y, c, &st->r);
+    if (st->fixed.on)
+        st->loops->fixed(sum, &st->q31, &st->shift, 0, y, c, &st->fixed);
+    else
+        st->loops->requant(sum, &st->multiplier, 0, y, c, &st->r);
 }
 
 static skive_status run(const skv_kernel_call *c) {

@@ -18,8 +18,6 @@ skv_q8_out skv_q8_out_of(const skv_requant *r, float largest) {
 bool skv_q8_plain(const skv_kernel_node *n, skv_why *why) {
     if (n->in[0].type.dtype != SKIVE_U8 || (skv_node_is(n->node, SKV_OP_Q_ADD) && n->in[1].type.dtype != SKIVE_U8))
         return skv_decline(why, "not uint8");
-    if (skv_node_attr(n->node, "multiplier_q31") || skv_node_attr(n->node, "a_q31"))
-        return skv_decline(why, "fixed-point multipliers");
     return true;
 }
 
