@@ -80,30 +80,6 @@ static skive_status path_in(cli_args *a, const destinations *d, const char *dir,
                     cli_copy(shown, sizeof shown, name, 80));
 }
 
-/* Whether a path in the text of a data set, such as npy:x.npy,y.npy or inputs:a=x.npy;b=z.npy, names this file. Each
- * kind has its own marks, so every piece between marks that is a file is taken for one. */
-static skive_status is_in_spec(const char *spec, const char *path, bool *is) {
-    static const char marks[] = ":,;=";
-    struct stat s;
-    char *piece = malloc(strlen(spec) + 1);
-    *is = false;
-    if (!piece) return SKIVE_ERR_MEMORY;
-    for (const char *from = spec; *from && !*is; from++) {
-        size_t n = 0;
-        if (from != spec && !strchr(marks, from[-1])) continue;
-        for (const char *at = from; !*is; at++) {
-            piece[n] = '\0';
-            if ((!*at || strchr(marks, *at)) && stat(piece, &s) == 0 && S_ISREG(s.st_mode))
-                *is = cli_same_file(path, piece);
-            if (!*at) break;
-            if (at[0] == '\\' && at[1] && strchr(",;\\", at[1])) at++;
-            piece[n++] = *at;
-        }
-    }
-    free(piece);
-    return SKIVE_OK;
-}
-
 static skive_status find_destinations(cli_args *a, const skive_graph *g, destinations *d) {
     const size_t n = skive_graph_output_count(g), n_given = cli_count(a, "output");
     const char *dir = cli_text(a, "output-dir", NULL);
@@ -137,71 +113,93 @@ static skive_status find_destinations(cli_args *a, const skive_graph *g, destina
         if (cli_same_file(d->paths[k], a->positional[0]))
             return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is the model and would be overwritten by an output",
                             d->paths[k]);
-        bool read = false;
-        skive_status status = is_in_spec(cli_text(a, "data", ""), d->paths[k], &read);
-        if (read)
-            return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is a file of the data set and would be overwritten by an output",
-                            d->paths[k]);
-        if (status == SKIVE_OK) status = cli_check_output(a, d->paths[k]);
+        const skive_status status = cli_check_output(a, d->paths[k]);
         if (status != SKIVE_OK) return status;
     }
     return SKIVE_OK;
 }
 
-static void tell_output(const char *name, const char *path, const skive_tensor *t) {
+/* `rows`: what --json prints at the end. */
+static void tell_output(cli_args *a, const char *name, const char *path, const skive_tensor *t, json_t *rows) {
+    json_array_append_new(rows, output_json(name, path, t));
+    if (a->quiet || a->json) return;
     cli_part("%s -> %s: %s [", name, path, skive_dtype_name(t->dtype));
     for (int d = 0; d < t->rank; d++) cli_part("%s%lld", d ? ", " : "", (long long)t->dims[d]);
     cli_printf("]");
 }
 
-/* `rows`: what --json prints at the end. */
 static skive_status save_outputs(cli_args *a, const skive_tensor *out, const skive_graph *g, const destinations *d,
                                  json_t *rows) {
     skive_tensor *tensors = calloc(d->n + 1, sizeof *tensors);
     if (!tensors) return SKIVE_ERR_MEMORY;
     for (size_t k = 0; k < d->n; k++) tensors[k] = out[d->which[k]];
     const skive_status status = skive_tensors_save_npy(a->ctx, (const char *const *)d->paths, tensors, d->n);
-    for (size_t k = 0; status == SKIVE_OK && k < d->n; k++) {
-        const char *name = output_name(g, d->which[k]);
-        if (!a->quiet && !a->json) tell_output(name, d->paths[k], &tensors[k]);
-        json_array_append_new(rows, output_json(name, d->paths[k], &tensors[k]));
-    }
+    for (size_t k = 0; status == SKIVE_OK && k < d->n; k++)
+        tell_output(a, output_name(g, d->which[k]), d->paths[k], &tensors[k], rows);
     free(tensors);
     return status;
 }
 
 /* ---- over a data set ---- */
 
-typedef struct gathered {
+/* The files, written batch by batch: no more than a batch is in memory. */
+typedef struct streams {
     cli_args *a;
     const skive_dataset_info *info;
-    skive_tensor *all; /* [n_out] [count][...], made with the first batch */
-} gathered;
+    const destinations *to;
+    skive_npy_stream **files; /* [to->n], made with the first batch */
+    skive_tensor *whole;      /* [to->n] types and shapes, without data */
+} streams;
 
-static skive_status gather(void *user, const size_t *indices, size_t count, const skive_tensor *outputs, size_t n) {
-    gathered *r = user;
-    for (size_t i = 0; i < n; i++) {
-        const skive_tensor *t = &outputs[i];
-        skive_tensor *all = &r->all[i];
-        if (!all->data) {
-            int64_t dims[SKIVE_MAX_RANK];
-            memcpy(dims, t->dims, sizeof dims);
-            dims[0] = (int64_t)r->info->count;
-            const skive_status status = skive_tensor_create(r->a->ctx, t->dtype, t->rank, dims, all);
-            if (status != SKIVE_OK) return status;
+static skive_status write_batch(void *user, const size_t *indices, size_t count, const skive_tensor *outputs,
+                                size_t n) {
+    streams *s = user;
+    (void)indices; /* in the set's order */
+    (void)count;
+    (void)n;
+    for (size_t k = 0; k < s->to->n; k++) {
+        const skive_tensor *t = &outputs[s->to->which[k]];
+        skive_status status = SKIVE_OK;
+        if (!s->files[k]) {
+            skive_tensor *w = &s->whole[k];
+            *w = (skive_tensor){.dtype = t->dtype, .rank = t->rank};
+            memcpy(w->dims, t->dims, sizeof w->dims);
+            w->dims[0] = (int64_t)s->info->count;
+            status = skive_npy_stream_open(s->a->ctx, s->to->paths[k], w->dtype, w->rank, w->dims, &s->files[k]);
         }
-        const size_t row = skive_tensor_bytes(t) / count;
-        for (size_t k = 0; k < count; k++)
-            memcpy((char *)all->data + indices[k] * row, (const char *)t->data + k * row, row);
+        if (status == SKIVE_OK) status = skive_npy_stream_write(s->files[k], t);
+        if (status != SKIVE_OK) return status;
     }
     return SKIVE_OK;
 }
 
-static skive_status run_data(cli_args *a, skive_graph *g, skive_tensor *out) {
+static skive_status predict(cli_args *a, skive_graph *g, skive_dataset *set, int64_t batch, const destinations *to,
+                            json_t *rows) {
+    skive_dataset_info info;
+    streams s = {.a = a,
+                 .info = &info,
+                 .to = to,
+                 .files = calloc(to->n + 1, sizeof *s.files),
+                 .whole = calloc(to->n + 1, sizeof *s.whole)};
+    skive_dataset_get_info(set, &info);
+    skive_status status = s.files && s.whole ? SKIVE_OK : SKIVE_ERR_MEMORY;
+    if (status == SKIVE_OK) status = skive_predict(a->ctx, g, set, batch, write_batch, &s);
+    if (status == SKIVE_OK) status = skive_npy_streams_commit(s.files, to->n);
+    if (status == SKIVE_OK && !a->quiet && !a->json)
+        cli_printf("%zu sample%s of %s (%s): row i of each output is sample i of the split, as the model gives it",
+                   info.count, info.count == 1 ? "" : "s", info.spec, skive_split_name(info.split));
+    for (size_t k = 0; status == SKIVE_OK && k < to->n; k++)
+        tell_output(a, output_name(g, to->which[k]), to->paths[k], &s.whole[k], rows);
+    for (size_t k = 0; s.files && k < to->n; k++) skive_npy_stream_free(s.files[k]);
+    free(s.files);
+    free(s.whole);
+    return status;
+}
+
+static skive_status run_data(cli_args *a, skive_graph *g, const destinations *to, json_t *rows) {
     static const char *const others[] = {"input", "reference", "no-fusion"};
     skive_split split = SKIVE_SPLIT_TEST;
     skive_dataset *set = NULL;
-    skive_dataset_info info;
     int64_t batch = 0;
     for (size_t i = 0; i < CLI_COUNT(others); i++)
         if (cli_has(a, others[i])) return cli_fail(a, SKIVE_ERR_ARGUMENT, "--%s has no effect with --data", others[i]);
@@ -209,28 +207,27 @@ static skive_status run_data(cli_args *a, skive_graph *g, skive_tensor *out) {
     if (status == SKIVE_OK) status = cli_integer(a, "batch", 1, 1000000, &batch);
     if (status == SKIVE_OK) status = cli_open_samples(a, cli_text(a, "data", NULL), split, g, &set);
     if (status == SKIVE_OK) status = cli_set_input(a, g, set);
-    if (status == SKIVE_OK) {
-        skive_dataset_get_info(set, &info);
-        gathered r = {.a = a, .info = &info, .all = out};
-        status = skive_predict(a->ctx, g, set, batch, gather, &r);
-        if (status == SKIVE_OK && !a->quiet && !a->json)
-            cli_printf("%zu sample%s of %s (%s): row i of each output is sample i of the split, as the model gives it",
-                       info.count, info.count == 1 ? "" : "s", info.spec, skive_split_name(info.split));
-    }
+    if (status == SKIVE_OK) status = predict(a, g, set, batch, to, rows);
     skive_dataset_free(set);
     return status;
 }
 
-static skive_status run_files(cli_args *a, const skive_graph *g, skive_tensor *in, skive_tensor *out) {
+static skive_status run_files(cli_args *a, const skive_graph *g, const destinations *to, json_t *rows) {
     skive_session_options o = skive_session_options_default();
     skive_session *session = NULL;
     const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
+    skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(n_out + 1, sizeof *out);
     o.reference = cli_has(a, "reference");
     o.no_fusion = cli_has(a, "no-fusion");
-    skive_status status = cli_load_inputs(a, g, in);
+    skive_status status = in && out ? cli_load_inputs(a, g, in) : SKIVE_ERR_MEMORY;
     if (status == SKIVE_OK) status = skive_session_create(a->ctx, g, &o, &session);
     if (status == SKIVE_OK) status = skive_session_run(session, in, n_in, out, n_out);
+    if (status == SKIVE_OK) status = save_outputs(a, out, g, to, rows);
     skive_session_free(session);
+    for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
+    for (size_t i = 0; out && i < n_out; i++) skive_tensor_free(a->ctx, &out[i]);
+    free(in);
+    free(out);
     return status;
 }
 
@@ -245,20 +242,12 @@ static skive_status run(cli_args *a) {
     if (status == SKIVE_OK) status = cli_load_as_packed(a, a->positional[0], &g);
     if (status != SKIVE_OK) return status;
     cli_tell_training_mode(a, g);
-    const size_t n_in = skive_graph_input_count(g), n_out = skive_graph_output_count(g);
-    skive_tensor *in = calloc(n_in + 1, sizeof *in), *out = calloc(n_out + 1, sizeof *out);
-    if (!in || !out) status = SKIVE_ERR_MEMORY;
-    if (status == SKIVE_OK) status = find_destinations(a, g, &to);
-    if (status == SKIVE_OK) status = cli_has(a, "data") ? run_data(a, g, out) : run_files(a, g, in, out);
     json_t *rows = json_array();
-    if (status == SKIVE_OK) status = save_outputs(a, out, g, &to, rows);
+    status = find_destinations(a, g, &to);
+    if (status == SKIVE_OK) status = cli_has(a, "data") ? run_data(a, g, &to, rows) : run_files(a, g, &to, rows);
     if (status == SKIVE_OK && a->json) cli_print_json(json_incref(rows));
     json_decref(rows);
-    for (size_t i = 0; in && i < n_in; i++) skive_tensor_free(a->ctx, &in[i]);
-    for (size_t i = 0; out && i < n_out; i++) skive_tensor_free(a->ctx, &out[i]);
     free_destinations(&to);
-    free(in);
-    free(out);
     skive_graph_free(g);
     return status;
 }

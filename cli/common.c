@@ -72,7 +72,13 @@ bool cli_same_file(const char *x, const char *y) {
 skive_status cli_check_output(cli_args *a, const char *path) {
     struct stat s;
     const char *slash = strrchr(path, '/');
+    bool read = false;
     if (!*path) return cli_fail(a, SKIVE_ERR_ARGUMENT, "an output has an empty name");
+    const skive_status looked = cli_is_in_spec(cli_text(a, "data", ""), path, &read);
+    if (read)
+        return cli_fail(a, SKIVE_ERR_ARGUMENT, "%s is a file of the data set and would be overwritten by an output",
+                        path);
+    if (looked != SKIVE_OK) return looked;
     if (stat(path, &s) == 0) {
         if (S_ISDIR(s.st_mode)) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: it is a folder", path);
         if (access(path, W_OK) != 0) return cli_fail(a, SKIVE_ERR_IO, "%s: cannot write: %s", path, strerror(errno));

@@ -709,6 +709,14 @@ static void tensor_cases(fixture *f) {
     SILENT(skive_tensors_save_npy, ctx, skive_tensors_save_npy(NULL, names, &f->t, 1));
     REFUSED(skive_tensors_save_npy, paths, skive_tensors_save_npy(c, NULL, &f->t, 1));
     REFUSED(skive_tensors_save_npy, tensors, skive_tensors_save_npy(c, names, NULL, 1));
+    SILENT(skive_npy_stream_open, ctx, skive_npy_stream_open(NULL, "x", SKIVE_F32, 1, dims, out));
+    REFUSED(skive_npy_stream_open, path, skive_npy_stream_open(c, NULL, SKIVE_F32, 1, dims, out));
+    REFUSED(skive_npy_stream_open, dims, skive_npy_stream_open(c, "x", SKIVE_F32, 1, NULL, out));
+    REFUSED(skive_npy_stream_open, out, skive_npy_stream_open(c, "x", SKIVE_F32, 1, dims, NULL));
+    SILENT(skive_npy_stream_write, stream, skive_npy_stream_write(NULL, &f->t));
+    SILENT(skive_npy_stream_write, part, skive_npy_stream_write(out, NULL));
+    SILENT(skive_npy_streams_commit, streams, skive_npy_streams_commit(NULL, 1));
+    IGNORED(skive_npy_stream_free, stream, skive_npy_stream_free(NULL));
 }
 
 static void train_cases(fixture *f) {

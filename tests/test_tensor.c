@@ -345,6 +345,55 @@ static void npy_comes_back_as_it_was(void **state) {
     skv_test_context_end(ctx);
 }
 
+/* Written in parts, a file is the one written as a whole; until the end the old one stays. */
+static void npy_in_parts(void **state) {
+    (void)state;
+    skive_context *ctx = skv_test_context();
+    char dir[SKV_TEST_PATH], path[2][SKV_TEST_PATH];
+    const int64_t dims[3] = {7, 3, 2};
+    skive_npy_stream *s[2] = {NULL};
+    skive_tensor back;
+    skv_test_make_dir(dir);
+    skv_test_path(path[0], dir, "x.npy");
+    skv_test_path(path[1], dir, "y.npy");
+    for (int d = 0; d < DTYPES; d++) {
+        skive_tensor t = skv_test_random(ctx, all_dtypes[d], 3, dims, 1, -100, 100);
+        skive_tensor old;
+        const size_t row = skive_tensor_bytes(&t) / 7;
+        if (skive_dtype_bits(t.dtype) < 8) { /* rows of whole bytes are wanted here */
+            skive_tensor_free(ctx, &t);
+            continue;
+        }
+        skv_test_ok(ctx, skive_tensor_save_npy(ctx, path[1], &t));
+        skv_test_ok(ctx, skive_tensor_load_npy(ctx, path[1], &old));
+        skive_tensor first = t, rest = t;
+        first.dims[0] = 3;
+        rest.dims[0] = 4;
+        rest.data = (char *)t.data + 3 * row;
+        for (int k = 0; k < 2; k++) skv_test_ok(ctx, skive_npy_stream_open(ctx, path[k], t.dtype, 3, dims, &s[k]));
+        skv_test_ok(ctx, skive_npy_stream_write(s[0], &first));
+        skv_test_fails(ctx, skive_npy_stream_write(s[0], &t), SKIVE_ERR_SHAPE, "does not continue");
+        skv_test_ok(ctx, skive_npy_stream_write(s[0], &rest));
+        skv_test_ok(ctx, skive_npy_stream_write(s[1], &first));
+        if (d == 0) /* one is not complete: neither is written */
+            skv_test_fails(ctx, skive_npy_streams_commit(s, 2), SKIVE_ERR_ARGUMENT, "3 of 7 entries");
+        else {
+            skv_test_ok(ctx, skive_npy_stream_write(s[1], &rest));
+            skv_test_ok(ctx, skive_npy_streams_commit(s, 2));
+        }
+        assert_null(s[0]);
+        assert_null(s[1]);
+        if (d == 0) skv_test_fails(ctx, skive_tensor_load_npy(ctx, path[0], &back), SKIVE_ERR_IO, "x.npy");
+        skv_test_ok(ctx, skive_tensor_load_npy(ctx, path[d > 0 ? 0 : 1], &back));
+        assert_true(skv_tensor_same(&old, &back));
+        skive_tensor_free(ctx, &back);
+        skive_tensor_free(ctx, &old);
+        skive_tensor_free(ctx, &t);
+    }
+    skv_test_remove_dir(dir);
+    skv_test_context_end(ctx);
+}
+
 /* A .npy file of this header and `bytes` bytes 0, 1, 2 ... of data. */
 static size_t make_npy(unsigned char *out, int version, const char *header, size_t bytes) {
     size_t n = strlen(header), start = version == 1 ? 10 : 12;
@@ -585,6 +634,7 @@ int main(void) {
         cmocka_unit_test(float8_is_the_nearest),
         cmocka_unit_test(conversion_keeps_what_fits),
         cmocka_unit_test(npy_comes_back_as_it_was),
+        cmocka_unit_test(npy_in_parts),
         cmocka_unit_test(npy_headers_are_read_strictly),
         cmocka_unit_test(storages_are_shared_and_copied_on_write),
         cmocka_unit_test(storages_point_into_files),

@@ -58,6 +58,21 @@ SKIVE_API skive_status skive_tensor_save_npy(skive_context *ctx, const char *pat
 SKIVE_API skive_status skive_tensors_save_npy(skive_context *ctx, const char *const *paths, const skive_tensor *tensors,
                                               size_t n);
 
+/* A .npy file that is written part by part, for tensors that need not be in memory as a whole. The file gets its name
+ * only at the end; until then another file of that name stays. */
+typedef struct skive_npy_stream skive_npy_stream;
+/* For a tensor of this type and shape: dims[rank]. Errors: ARGUMENT (no valid shape or type), IO, MEMORY. */
+SKIVE_API skive_status skive_npy_stream_open(skive_context *ctx, const char *path, skive_dtype dtype, int rank,
+                                             const int64_t *dims, skive_npy_stream **out);
+/* The next entries along the first axis; all other dimensions are those of the whole. Errors: SHAPE (it does not
+ * continue what was written), IO, MEMORY. */
+SKIVE_API skive_status skive_npy_stream_write(skive_npy_stream *stream, const skive_tensor *part);
+/* Finishes n files, which are replaced only if all are complete, and frees the streams, whatever the outcome; the
+ * entries become NULL. Errors: ARGUMENT (entries are missing), IO. */
+SKIVE_API skive_status skive_npy_streams_commit(skive_npy_stream **streams, size_t n);
+/* Gives up: no file is written. NULL is accepted. */
+SKIVE_API void skive_npy_stream_free(skive_npy_stream *stream);
+
 #ifdef __cplusplus
 }
 #endif

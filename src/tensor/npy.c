@@ -227,19 +227,40 @@ skive_status skive_tensor_load_npy(skive_context *ctx, const char *path, skive_t
     return status;
 }
 
-static skive_status write_npy(skive_context *ctx, const char *path, const skive_tensor *t, const char *type,
-                              skv_writer **out) {
+/* ---- writing ---- */
+
+struct skive_npy_stream {
+    skive_context *ctx;
+    skv_writer *writer;
+    char *path;
+    skive_tensor whole; /* type and shape; no data */
+    skive_dtype stored; /* what the file holds */
+    int64_t rows;       /* written so far */
+};
+
+static skive_dtype stored_as(skive_dtype dtype) {
+    return dtype == SKIVE_BF16 || skv_dtype_is_float8(dtype) ? SKIVE_F32
+           : dtype == SKIVE_U4                               ? SKIVE_U8
+           : dtype == SKIVE_I4                               ? SKIVE_I8
+                                                             : dtype;
+}
+
+static skive_status write_header(skv_writer *w, const skive_tensor *t, skive_dtype stored) {
     char shape[SKV_DIMS_TEXT], header[512];
+    const char *type = NULL;
     size_t at = 0;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].dtype == stored) type = types[i].text;
+    if (!type) return SKIVE_ERR_INTERNAL;
     for (int i = 0; i < t->rank; i++) {
         at += (size_t)snprintf(shape + at, sizeof shape - at, i ? ", %" PRId64 : "%" PRId64, t->dims[i]);
     }
     if (t->rank == 1) at += (size_t)snprintf(shape + at, sizeof shape - at, ",");
     shape[at] = '\0';
-    const char *order = skive_dtype_bits(t->dtype) == 8 ? "|" : "<";
-    int length = snprintf(header + 10, sizeof header - 10, "{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }",
-                          order, type, shape);
-    size_t text = (size_t)length, whole = skv_align_up(10 + text + 1, 64);
+    const char *order = skive_dtype_bits(stored) == 8 ? "|" : "<";
+    const int length = snprintf(header + 10, sizeof header - 10,
+                                "{'descr': '%s%s', 'fortran_order': False, 'shape': (%s), }", order, type, shape);
+    const size_t text = (size_t)length, whole = skv_align_up(10 + text + 1, 64);
     memcpy(header, magic, sizeof magic);
     header[6] = 1;
     header[7] = 0;
@@ -247,36 +268,90 @@ static skive_status write_npy(skive_context *ctx, const char *path, const skive_
     header[9] = (char)((whole - 10) >> 8);
     memset(header + 10 + text, ' ', whole - 10 - text);
     header[whole - 1] = '\n';
+    return skv_writer_write(w, header, whole);
+}
 
-    skv_writer *w;
-    SKV_TRY(skv_writer_open(ctx, path, &w));
-    skive_status status = skv_writer_write(w, header, whole);
-    if (status == SKIVE_OK)
-        status = skv_writer_write_elements(w, t->data, skive_tensor_bytes(t), skv_dtype_align(t->dtype));
-    if (status == SKIVE_OK)
-        *out = w;
-    else
-        skv_writer_abort(w);
+static skive_status write_elements(skive_context *ctx, skv_writer *w, const skive_tensor *t, skive_dtype stored) {
+    skive_tensor converted = {.dtype = SKIVE_DTYPE_NONE};
+    if (stored != t->dtype) SKV_TRY(skv_tensor_convert(ctx, t, stored, &converted));
+    const skive_tensor *from = stored != t->dtype ? &converted : t;
+    const skive_status status =
+        skv_writer_write_elements(w, from->data, skive_tensor_bytes(from), skv_dtype_align(from->dtype));
+    skive_tensor_free(ctx, &converted);
     return status;
 }
 
-/* Everything but the commit. */
-static skive_status write_one(skive_context *ctx, const char *path, const skive_tensor *tensor, skv_writer **out) {
-    if (skive_tensor_count(tensor) < 0 || !skv_dtype_valid(tensor->dtype)) {
-        return skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path, "%s: the tensor to save has no valid shape or type", path);
+void skive_npy_stream_free(skive_npy_stream *s) {
+    if (!s) return;
+    skv_writer_abort(s->writer);
+    skv_free(s->ctx, s->path);
+    skv_free(s->ctx, s);
+}
+
+skive_status skive_npy_stream_open(skive_context *ctx, const char *path, skive_dtype dtype, int rank,
+                                   const int64_t *dims, skive_npy_stream **out) {
+    SKV_NEED(ctx, "ctx, path, out, dims", ctx, path, out, dims || rank == 0);
+    skive_npy_stream *s = NULL;
+    skive_status status;
+    *out = NULL;
+    SKV_TRY(skv_alloc_array(ctx, 1, sizeof *s, &s));
+    s->ctx = ctx;
+    s->whole = (skive_tensor){.dtype = dtype, .rank = rank};
+    for (int d = 0; d < rank && rank <= SKIVE_MAX_RANK; d++) s->whole.dims[d] = dims[d];
+    s->stored = stored_as(dtype);
+    SKV_GO(status, fail, skv_strdup(ctx, path, &s->path));
+    if (rank < 0 || rank > SKIVE_MAX_RANK || skive_tensor_count(&s->whole) < 0 || !skv_dtype_valid(dtype)) {
+        status = skv_fail_at(ctx, SKIVE_ERR_ARGUMENT, path, "%s: the tensor to save has no valid shape or type", path);
+        goto fail;
     }
-    skive_dtype wide = tensor->dtype == SKIVE_BF16 || skv_dtype_is_float8(tensor->dtype) ? SKIVE_F32
-                       : tensor->dtype == SKIVE_U4                                       ? SKIVE_U8
-                       : tensor->dtype == SKIVE_I4                                       ? SKIVE_I8
-                                                                                         : tensor->dtype;
-    skive_tensor converted = {.dtype = SKIVE_DTYPE_NONE};
-    if (wide != tensor->dtype) SKV_TRY(skv_tensor_convert(ctx, tensor, wide, &converted));
-    skive_status status = SKIVE_ERR_INTERNAL;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (types[i].dtype != wide) continue;
-        status = write_npy(ctx, path, wide == tensor->dtype ? tensor : &converted, types[i].text, out);
+    SKV_GO(status, fail, skv_writer_open(ctx, path, &s->writer));
+    SKV_GO(status, fail, write_header(s->writer, &s->whole, s->stored));
+    *out = s;
+    return SKIVE_OK;
+fail:
+    skive_npy_stream_free(s);
+    return status;
+}
+
+/* The whole tensor, or some of the entries along its first axis. */
+static bool continues(const skive_npy_stream *s, const skive_tensor *t) {
+    if (t->dtype != s->whole.dtype || t->rank != s->whole.rank) return false;
+    for (int d = 1; d < t->rank; d++)
+        if (t->dims[d] != s->whole.dims[d]) return false;
+    return t->rank == 0 ? s->rows == 0 : t->dims[0] >= 0 && t->dims[0] <= s->whole.dims[0] - s->rows;
+}
+
+skive_status skive_npy_stream_write(skive_npy_stream *s, const skive_tensor *part) {
+    SKV_NEED(s ? s->ctx : NULL, "stream, part", s, part);
+    if (!continues(s, part)) {
+        char have[SKV_DIMS_TEXT + 32], all[SKV_DIMS_TEXT + 32];
+        return skv_fail_at(
+            s->ctx, SKIVE_ERR_SHAPE, s->path, "%s: a part %s does not continue %s, of which %lld are written", s->path,
+            skv_tensor_text(part, have, sizeof have), skv_tensor_text(&s->whole, all, sizeof all), (long long)s->rows);
     }
-    skive_tensor_free(ctx, &converted);
+    s->rows += part->rank == 0 ? 1 : part->dims[0];
+    return write_elements(s->ctx, s->writer, part, s->stored);
+}
+
+static skive_status complete(const skive_npy_stream *s) {
+    const int64_t want = s->whole.rank == 0 ? 1 : s->whole.dims[0];
+    if (s->rows == want) return SKIVE_OK;
+    return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, s->path, "%s: %lld of %lld entries were written", s->path,
+                       (long long)s->rows, (long long)want);
+}
+
+skive_status skive_npy_streams_commit(skive_npy_stream **streams, size_t n) {
+    skive_status status = streams || !n ? SKIVE_OK : SKIVE_ERR_ARGUMENT;
+    for (size_t i = 0; status == SKIVE_OK && i < n; i++)
+        status = streams[i] ? complete(streams[i]) : SKIVE_ERR_ARGUMENT;
+    for (size_t i = 0; streams && i < n; i++) {
+        if (status == SKIVE_OK) {
+            status = skv_writer_commit(streams[i]->writer);
+            streams[i]->writer = NULL;
+        }
+        skive_npy_stream_free(streams[i]);
+        streams[i] = NULL;
+    }
     return status;
 }
 
@@ -288,18 +363,18 @@ skive_status skive_tensor_save_npy(skive_context *ctx, const char *path, const s
 skive_status skive_tensors_save_npy(skive_context *ctx, const char *const *paths, const skive_tensor *tensors,
                                     size_t n) {
     SKV_NEED(ctx, "ctx, paths, tensors", ctx, paths || !n, tensors || !n);
-    skv_writer **writers = NULL;
+    skive_npy_stream **streams = NULL;
     for (size_t i = 0; i < n; i++)
         if (!paths[i]) return SKIVE_ERR_ARGUMENT;
-    SKV_TRY(skv_alloc_array(ctx, n, sizeof *writers, &writers));
+    SKV_TRY(skv_alloc_array(ctx, n + 1, sizeof *streams, &streams));
     skive_status status = SKIVE_OK;
-    for (size_t i = 0; status == SKIVE_OK && i < n; i++) status = write_one(ctx, paths[i], &tensors[i], &writers[i]);
-    for (size_t i = 0; i < n; i++) {
-        if (status == SKIVE_OK)
-            status = skv_writer_commit(writers[i]);
-        else
-            skv_writer_abort(writers[i]);
+    for (size_t i = 0; status == SKIVE_OK && i < n; i++) {
+        const skive_tensor *t = &tensors[i];
+        status = skive_npy_stream_open(ctx, paths[i], t->dtype, t->rank, t->dims, &streams[i]);
+        if (status == SKIVE_OK) status = skive_npy_stream_write(streams[i], t);
     }
-    skv_free(ctx, writers);
+    if (status == SKIVE_OK) status = skive_npy_streams_commit(streams, n);
+    for (size_t i = 0; i < n; i++) skive_npy_stream_free(streams[i]);
+    skv_free(ctx, streams);
     return status;
 }

@@ -25,6 +25,10 @@ expect 2 'input has no effect with --data' "$skive" run m.onnx --data npy:x.npy 
 cp x.npy kept.npy
 expect 2 'x.npy is a file of the data set' "$skive" run m.onnx --data npy:x.npy -o ./x.npy
 expect 2 'labels.idx is a file of the data set' "$skive" run m.onnx --data $data -o labels.idx
+mkdir -p photos/cat && echo x >photos/cat/1.PNG
+expect 2 'photos/cat/1.PNG is a file of the data set' "$skive" run m.onnx --data folder:photos -o photos/cat/1.PNG
+expect 2 'photos/cat/../cat/1.PNG is a file of the data set' "$skive" quantize m.onnx --data folder:photos -o photos/cat/../cat/1.PNG
+[ "$(cat photos/cat/1.PNG)" = x ] || { echo 'FAIL: the picture is gone'; failures=$((failures + 1)); }
 expect 0 '' cmp x.npy kept.npy
 expect 0 'mean 3 deviation 2 \(as given\)' "$skive" run m.onnx --data npy:x.npy --mean 3 --std 2 -o own.npy
 expect 2 'limit needs --data' "$skive" run m.onnx -i x.npy --limit 3 -o q.npy
