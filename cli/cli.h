@@ -285,8 +285,6 @@ void cli_set_metrics(json_t *j, const skive_eval_report *r, void (*set)(json_t *
     { "dry-run", 0, NULL, "show what would be done and why; train nothing and write nothing", false }
 void cli_print_scope(const skive_train_scope *s, int64_t epochs, const skive_train_options *o);
 json_t *cli_scope_json(const skive_train_scope *s, int64_t epochs, const skive_train_options *o);
-/* A dry run of train and distill: what would be trained, printed. */
-skive_status cli_tell_training(cli_args *a, const skive_graph *g, const skive_train_options *o);
 void cli_print_dry_run(void); /* the last line of a dry run */
 /* Sizes of a model file, external data included. Weights: the bytes of the parameters as stored; a file also contains
  * other things. */
@@ -317,8 +315,9 @@ typedef struct cli_work {
     skive_status (*run)(cli_job *j);      /* not NULL */
     skive_status (*plan)(cli_job *j);     /* prints a dry run; NULL: what would be trained */
     json_t *(*json)(const cli_job *j);    /* the report; NULL: that of training */
-    void (*print)(const cli_job *j);      /* the report, before the lines on training and file */
-    void (*advise)(const cli_job *j);     /* after them */
+    void (*dry_json)(const cli_job *j, json_t *json); /* adds to that of a dry run; may be NULL */
+    void (*print)(const cli_job *j);                  /* the report, before the lines on training and file */
+    void (*advise)(const cli_job *j);                 /* after them */
 } cli_work;
 struct cli_job {
     cli_args *a;
@@ -335,6 +334,7 @@ struct cli_job {
     bool sized;                         /* `before` is known, and the file is compared with it */
     cli_sizes before, after;
 };
+skive_status cli_tell_training(const cli_job *j); /* a dry run: what would be trained, printed */
 /* `own` and `training` are taken from *j; the rest is set, and freed at the end. */
 skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j);
 /* Opens --data, if it is given, for the model. */

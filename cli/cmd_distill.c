@@ -194,8 +194,12 @@ static json_t *report_json(const cli_job *j) {
 }
 
 static skive_status run(cli_args *a) {
-    static const cli_work steps = {
-        .settings = settings, .open = open_all, .run = distill_plan, .json = report_json, .print = distill_print_plan};
+    static const cli_work steps = {.settings = settings,
+                                   .open = open_all,
+                                   .run = distill_plan,
+                                   .json = report_json,
+                                   .dry_json = distill_dry_json,
+                                   .print = distill_print_plan};
     distill_lesson l = {0};
     cli_job j = {.own = &l, .training = &l.report};
     const skive_status status = cli_job_run(a, &steps, &j);

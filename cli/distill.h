@@ -42,5 +42,7 @@ skive_status distill_check_plan(cli_job *j);
 skive_status distill_plan(cli_job *j);
 void distill_print_plan(const cli_job *j);
 void distill_plan_json(const cli_job *j, json_t *json);
+/* Of a dry run: who teaches what, by which terms, and the runs that there would be. */
+void distill_dry_json(const cli_job *j, json_t *json);
 
 #endif

@@ -38,12 +38,16 @@ json_t *cli_scope_json(const skive_train_scope *s, int64_t epochs, const skive_t
                      o->optimizer, "learning_rate", o->learning_rate, "batch", (json_int_t)o->batch);
 }
 
-skive_status cli_tell_training(cli_args *a, const skive_graph *g, const skive_train_options *o) {
+skive_status cli_tell_training(const cli_job *j) {
+    cli_args *a = j->a;
+    const skive_train_options *o = j->how;
     skive_train_scope s;
-    const skive_status status = skive_train_scope_of(a->ctx, g, o, &s);
+    const skive_status status = skive_train_scope_of(a->ctx, j->graph, o, &s);
     if (status != SKIVE_OK) return status;
     if (a->json) {
-        cli_print_json(cli_scope_json(&s, o->epochs, o));
+        json_t *json = cli_scope_json(&s, o->epochs, o);
+        if (j->work->dry_json) j->work->dry_json(j, json);
+        cli_print_json(json);
     } else {
         cli_print_scope(&s, o->epochs, o);
         cli_print_dry_run();

@@ -112,7 +112,7 @@ skive_status cli_job_run(cli_args *a, const cli_work *w, cli_job *j) {
     const bool stopped = status == SKIVE_ERR_INTERRUPTED,
                reached = stopped && (j->reached || j->training->n_epochs > 0);
     if (status == SKIVE_OK && j->dry) {
-        status = w->plan ? w->plan(j) : cli_tell_training(a, j->graph, j->how);
+        status = w->plan ? w->plan(j) : cli_tell_training(j);
     } else if (status == SKIVE_OK && j->how->find_lr) {
         status = cli_tell_rates(a, &j->training->rates, j->output);
     } else if (status == SKIVE_OK || (reached && !j->dry)) {

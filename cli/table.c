@@ -43,7 +43,7 @@ cli_table *cli_table_new(const char *const *heads, size_t n) {
 }
 
 /* Exporters make names of whole module paths, which would make a table unreadable; they are shortened in the middle. */
-enum { WIDEST = 52, LEAST = 16 };
+enum { WIDEST = 52, LEAST = 16, WRAPPED = 28 }; /* WRAPPED: columns that text in lines wants */
 
 static void shorten(char *text, size_t widest) {
     const size_t width = cli_width(text), front = widest * 2 / 5;
@@ -98,12 +98,34 @@ static void print_rule(FILE *f, const size_t *width, size_t columns) {
     }
 }
 
-/* Prints the first column and those from `first` to before `last`, or all if first is 0. */
-static void print_columns(const cli_table *t, FILE *f, const size_t *width, size_t first, size_t last) {
-    size_t shown[64], widths[64], n = 0;
+/* Words within `room`, on further lines behind `indent` spaces; a word that is longer is shortened in the middle. */
+static void print_words(FILE *f, const char *text, size_t indent, size_t room) {
+    char word[512];
+    for (size_t at = 0; *text; text += strspn(text, " ")) {
+        const size_t length = strcspn(text, " ");
+        snprintf(word, sizeof word, "%.*s", (int)length, text);
+        text += length;
+        shorten(word, room);
+        const size_t width = cli_width(word);
+        if (at && at + 1 + width > room) {
+            fprintf(f, "\n%*s", (int)indent, "");
+            at = 0;
+        }
+        fprintf(f, "%s%s", at ? " " : "", word);
+        at += width + (at > 0);
+    }
+}
+
+/* Prints the first column and those from `first` to before `last`, or all if first is 0. A last column of text keeps
+ * within `limit` (0: there is none). */
+static void print_columns(const cli_table *t, FILE *f, const size_t *width, size_t first, size_t last, size_t limit) {
+    size_t shown[64], widths[64], n = 0, before = 0;
     if (first > 0) shown[n++] = 0;
     for (size_t c = first; c < last && n < CLI_COUNT(shown); c++) shown[n++] = c;
     for (size_t i = 0; i < n; i++) widths[i] = width[shown[i]];
+    for (size_t i = 0; i + 1 < n; i++) before += widths[i] + 2;
+    const bool wraps = limit >= before + LEAST && before + widths[n - 1] > limit;
+    if (wraps) widths[n - 1] = limit - before;
     for (size_t row = 0; row < t->n / t->columns; row++) {
         if (!t->cells[row * t->columns]) {
             print_rule(f, widths, n);
@@ -111,8 +133,11 @@ static void print_columns(const cli_table *t, FILE *f, const size_t *width, size
         }
         for (size_t i = 0; i < n; i++) {
             const char *text = cell_at(t, row, shown[i]);
-            const int pad = (int)(widths[i] - cli_width(text));
-            if (is_left(t, shown[i]))
+            const size_t wide = cli_width(text);
+            const int pad = wide < widths[i] ? (int)(widths[i] - wide) : 0;
+            if (wraps && i + 1 == n)
+                print_words(f, text, before, widths[i]);
+            else if (is_left(t, shown[i]))
                 fprintf(f, "%s%*s", text, i + 1 < n ? pad : 0, "");
             else
                 fprintf(f, "%*s%s", pad, "", text);
@@ -134,7 +159,7 @@ static void print_parts(const cli_table *t, FILE *f, size_t *width, size_t limit
         for (last = first; last < t->columns && (last == first || total + 2 + width[last] <= limit); last++)
             total += 2 + width[last];
         if (first > 1) fputc('\n', f);
-        print_columns(t, f, width, first, last);
+        print_columns(t, f, width, first, last, limit);
     }
 }
 
@@ -146,8 +171,9 @@ void cli_table_print(cli_table *t, FILE *f) {
         size_t total = 0;
         measure(t, width);
         for (size_t c = 0; c < t->columns; c++) total += width[c] + (c ? 2 : 0);
-        if (!limit || total <= limit || t->columns < 3)
-            print_columns(t, f, width, 0, t->columns);
+        const size_t last = t->columns - 1, least = total - width[last] + WRAPPED;
+        if (!limit || total <= limit || t->columns < 3 || (is_left(t, last) && least <= limit))
+            print_columns(t, f, width, 0, t->columns, limit);
         else
             print_parts(t, f, width, limit);
     }

@@ -1,5 +1,6 @@
 /* The sensitivity of layers to quantization: the list of layers and grids, and the report. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/list.h"
@@ -139,17 +140,30 @@ void skv_sensed_grids_free(skive_context *ctx, skv_sensed_grid *grids, size_t n)
     skv_free(ctx, grids);
 }
 
+static bool takes_activations(const skv_grid *g) {
+    return g->uniform && g->scaled && g->solve_range && g->dtype != SKIVE_DTYPE_NONE;
+}
+
+/* Those grids by number, and "none". */
+static const char *activation_names(size_t i) {
+    for (size_t k = 0; k < skv_grid_count(); k++)
+        if (takes_activations(skv_grid_at(k)) && i-- == 0) return skv_grid_name(k);
+    return i == 0 ? "none" : NULL;
+}
+
 static skive_status parse_activations(skv_sensing *s) {
     skv_quantizer *q = &s->activation;
     const char *text = s->o->activations;
+    char name[32];
     s->inputs = text && strcmp(text, "none") != 0 && s->by->quantizes_inputs;
     if (!s->inputs) return SKIVE_OK;
+    /* The parser would list grids that only weights take. */
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(text, ":"), text);
+    const skv_grid *grid = skv_grid_find(name);
+    if (!grid || !takes_activations(grid))
+        return skv_fail_unknown(s->ctx, SKIVE_ERR_ARGUMENT, "activations", "grid for activations", name,
+                                activation_names);
     SKV_TRY(skv_quantizer_parse(s->ctx, text, q));
-    if (!q->grid->uniform || !q->grid->scaled || !q->grid->solve_range || q->grid->dtype == SKIVE_DTYPE_NONE)
-        return skv_fail_at(s->ctx, SKIVE_ERR_ARGUMENT, "activations",
-                           "activations can be quantized to an integer grid with a scale, such as uint8 or int4, or "
-                           "be none, but not to '%s'",
-                           text);
     q->per = SKV_PER_TENSOR;
     if (q->grid->low == 0) q->asymmetric = true;
     return SKIVE_OK;

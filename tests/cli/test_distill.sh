@@ -61,7 +61,11 @@ expect 2 'takes no options' "$skive" distill --teacher a.onnx --student mlp:12 $
 expect 2 'schedule=plateau' "$skive" distill --teacher a.onnx --student mlp:12 $small --term hint:schedule=plateau -o s.onnx
 expect 2 'compares the samples of a batch' \
     "$skive" distill --teacher a.onnx --student mlp:12 --data $data --epochs 1 --batch 1 --term pkt -o s.onnx
+expect 2 'compares the samples of a batch' \
+    "$skive" distill --teacher a.onnx --student mlp:12 --data $data --epochs 1 --batch 1 --term similarity:student=fc1,teacher=fc1 -o s.onnx
 expect 0 '2 settings of temperature and alpha' "$skive" distill --teacher a.onnx --student mlp:12 $small -T 2,4 --dry-run
+expect 0 '"teachers": .*"file": "a.onnx".*"terms": "kl".*"temperature": 2.0' \
+    sh -c "'$skive' distill --teacher a.onnx --student mlp:12 $small -T 2,4 --term kl --dry-run --json -q | tr '\\n' ' '"
 expect 0 'a first model and 2 generations' "$skive" distill --self 2 --student mlp:12 $small --dry-run
 # Where the targets are values, nothing softens scores.
 perl -e 'print "a,b,y\n"; printf "%g,%g,%g\n", $_ % 7, $_ % 5, 0.3 * ($_ % 7) - $_ % 5 for 1 .. 200' >v.csv

@@ -10,6 +10,8 @@ static skive_value *gram(skv_builder *b, skive_value *x) {
 }
 
 static skive_value *build(skv_builder *b, const skv_loss_args *a) {
+    skv_term_needs_samples(b, a, "similarity");
+    if (b->status != SKIVE_OK) return NULL;
     return skv_term_mean_square(b, gram(b, a->feature), gram(b, a->example));
 }
 
