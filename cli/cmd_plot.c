@@ -47,7 +47,7 @@ static char mark_of(const cli_logs *logs, size_t run, bool validation) {
 }
 
 static bool print_chart(const cli_logs *logs, size_t figure, bool log) {
-    cli_curve *curves = calloc(2 * logs->n, sizeof *curves);
+    cli_curve *curves = calloc(2 * logs->n + 1, sizeof *curves);
     const size_t columns = cli_columns(stdout);
     size_t points = 0;
     char *text = NULL;

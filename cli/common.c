@@ -252,7 +252,7 @@ void cli_print_training(const cli_args *a, const skive_train_report *r) {
     char text[32];
     for (size_t k = 0; best && k < skive_metric_count() && k < SKIVE_EPOCH_FIGURES; k++) {
         const char *name = skive_metric_name(k);
-        if (strlen(name) == length && strncmp(name, by, length) == 0) figure = best->figures[k];
+        if (by && strlen(name) == length && strncmp(name, by, length) == 0) figure = best->figures[k];
     }
     if (!r->best_by)
         cli_printf("the last epoch was kept");

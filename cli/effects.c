@@ -101,7 +101,7 @@ skive_status cli_check_effects(cli_args *a, const skive_options *o) {
     for (size_t i = 0; i < a->n_values && status == SKIVE_OK; i++) {
         const char *full = cli_full_name(a->command, a->values[i].option);
         /* Who switches off what is off anyway (--momentum 0 --no-nesterov) contradicts nothing. */
-        if (!full || strncmp(a->values[i].option->name, "no-", 3) == 0) continue;
+        if (!full || skive_options_is_off(o, full)) continue;
         status = skive_options_lacks(o, full, lacks, sizeof lacks);
         if (status == SKIVE_OK && strcmp(lacks, "!train.find-lr") == 0) {
             char *more = cli_format("%s%s--%s", unused ? unused : "", unused ? ", " : "", a->values[i].option->name);

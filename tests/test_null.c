@@ -809,6 +809,8 @@ static void options_cases(fixture *f) {
     REFUSED(skive_options_lacks, name, skive_options_lacks(o, NULL, out, 9));
     REFUSED(skive_options_lacks, buffer, skive_options_lacks(o, "lr", NULL, 9));
     SILENT(skive_options_check, options, skive_options_check(NULL));
+    GIVES(skive_options_is_off, options, !skive_options_is_off(NULL, "momentum"));
+    GIVES(skive_options_is_off, name, !skive_options_is_off(o, NULL));
     GIVES(skive_options_is_set, options, !skive_options_is_set(NULL, "lr"));
     GIVES(skive_options_is_set, name, !skive_options_is_set(o, NULL));
     GIVES(skive_options_train, options, !skive_options_train(NULL));

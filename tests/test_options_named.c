@@ -241,6 +241,12 @@ static void options_without_effect(void **state) {
     skv_test_fails(ctx, skive_options_check(o), SKIVE_ERR_ARGUMENT, "train.momentum has no effect without");
     skive_options_train(o)->optimizer = "sgd"; /* a field that is changed counts */
     skv_test_ok(ctx, skive_options_check(o));
+    skive_options_train(o)->log_every = 50;
+    skive_options_train(o)->tensorboard = NULL;
+    skv_test_fails(ctx, skive_options_check(o), SKIVE_ERR_ARGUMENT, "train.log-every has no effect without");
+    skive_options_train(o)->log_every = skive_train_options_default().log_every;
+    assert_true(skive_options_is_off(o, "nesterov"));
+    assert_false(skive_options_is_off(o, "momentum"));
     skv_test_ok(ctx, skive_options_set(o, "loss", "mse"));
     lacks(o, "label-smoothing", "train.loss=binary-cross-entropy|train.loss=cross-entropy");
     skv_test_ok(ctx, skive_options_set(o, "schedule", "one-cycle"));

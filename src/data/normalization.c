@@ -95,7 +95,7 @@ static void add_sample(const skive_dataset *ds, size_t at, measured *m) {
     for (size_t o = 0; o < m->outer; o++) {
         for (size_t c = 0; c < m->channels; c++) {
             const size_t from = (o * m->channels + c) * m->inner;
-            if (m->histograms)
+            if (m->histograms && ds->u8)
                 count_bytes(ds->u8 + at * ds->size + from, m->inner, m->histograms[c]);
             else
                 add_floats(m->x + from, m->inner, &m->sums[c]);

@@ -2,6 +2,7 @@
  * copy lives as long as the options. */
 #include "options/options.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -272,20 +273,46 @@ skive_status skive_options_lacks(const skive_options *o, const char *name, char 
     return status;
 }
 
+static const void *struct_of(const skv_structs *s, const skv_section_of_method *in) {
+    return (const unsigned char *)s + in->at;
+}
+
 /* A switch that is off: who switches off what is off anyway contradicts nothing. */
 static bool is_off(const skive_options *o, const skv_section_of_method *in, const skv_option *option) {
     const bool is_switch = (int)option->field == SKV_FIELD_BOOL || (int)option->field == SKV_FIELD_NOT;
-    return is_switch && skv_option_field_number(option, (const unsigned char *)&o->structs + in->at) == 0;
+    return is_switch && skv_option_field_number(option, struct_of(&o->structs, in)) == 0;
+}
+
+bool skive_options_is_off(const skive_options *o, const char *name) {
+    const skv_section_of_method *in = NULL;
+    const skv_option *option = o && name ? skv_method_option(o->method, name, 0, &in) : NULL;
+    return option && is_off(o, in, option);
+}
+
+/* Its field has another value than the default, whoever wrote it. */
+static bool was_changed(const skive_options *o, const skv_structs *defaults, const skv_section_of_method *in,
+                        const skv_option *option) {
+    const void *now = struct_of(&o->structs, in), *before = struct_of(defaults, in);
+    if ((int)option->field == SKV_FIELD_NONE) return false;
+    if (!is_text(option)) {
+        const double x = skv_option_field_number(option, now), y = skv_option_field_number(option, before);
+        return x != y && !(isnan(x) && isnan(y));
+    }
+    const char *a = skv_option_field_text(option, now), *b = skv_option_field_text(option, before);
+    return a != b && (!a || !b || strcmp(a, b) != 0);
 }
 
 skive_status skive_options_check(const skive_options *o) {
     if (!o) return SKIVE_ERR_ARGUMENT;
     const skv_section_of_method *in = NULL;
     const skv_option *option;
+    skv_structs defaults;
+    o->method->defaults(&defaults);
     for (size_t i = 0; (option = skv_method_option(o->method, NULL, i, &in)); i++) {
         char name[100];
         skv_text t;
-        if (!was_set(o, option) || is_off(o, in, option)) continue;
+        if (!was_set(o, option) && !was_changed(o, &defaults, in, option)) continue;
+        if (is_off(o, in, option)) continue;
         skv_text_init(&t, o->ctx);
         skv_method_lacks(o->method, &o->structs, in, option, &t);
         (void)snprintf(name, sizeof name, "%s.%s", in->table->name, skv_option_known_as(option));

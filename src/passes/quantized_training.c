@@ -38,7 +38,7 @@ static bool is_coded_parameter(const skive_node *n) {
         if (n->inputs[i] && !skv_value_tensor(n->inputs[i])) return false;
     }
     const skive_value *x = n->inputs[0];
-    return x->n_uses == 1 && x->output_uses == 0 && n->outputs[0]->output_uses == 0 &&
+    return x && x->n_uses == 1 && x->output_uses == 0 && n->outputs[0]->output_uses == 0 &&
            (x->type.dtype == SKIVE_I32 || skv_grid_of_dtype(x->type.dtype));
 }
 

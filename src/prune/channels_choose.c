@@ -86,7 +86,7 @@ static skive_status score_channel(slices *s, size_t i, combination how) {
         const skv_prunable *l = layer ? &c->p->layers[layer - 1] : NULL;
         c->fixed[i] = c->fixed[i] || is_excluded(c->p, &at[k], l);
         SKV_TRY(sums_of(s, &at[k], &of));
-        if (!of) continue;
+        if (!of || !l) continue;
         const double x = of->sum[at[k].index], mean = x / of->elements;
         counted++;
         sum += x;

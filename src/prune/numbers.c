@@ -21,7 +21,7 @@ static bool observable(const skive_value *v) {
 static const skive_value *input_of(const skv_prunable *l, int *axis) {
     const skive_value *v = l->view.data >= 0 ? skv_node_in(l->node, (size_t)l->view.data) : NULL;
     *axis = l->view.data_axis;
-    return l->view.in_axis >= 0 && *axis >= 0 && observable(v) && v->type.rank >= 2 ? v : NULL;
+    return v && l->view.in_axis >= 0 && *axis >= 0 && observable(v) && v->type.rank >= 2 ? v : NULL;
 }
 
 /* A node that makes one number of one number: an activation, a bias or a scale that is a parameter, Dropout. */

@@ -275,8 +275,9 @@ static int64_t count_correct(skv_trainer *t) {
     const int64_t *y = labels.data;
     int64_t right = 0;
     for (int64_t i = 0; i < t->batch; i++)
-        right += largest(scores + i * t->classes, t->classes) ==
-                 (shares ? largest(shares + i * t->classes, t->classes) : y[i]);
+        right += largest(scores + i * t->classes, t->classes) == (shares ? largest(shares + i * t->classes, t->classes)
+                                                                  : y    ? y[i]
+                                                                         : -1);
     return right;
 }
 

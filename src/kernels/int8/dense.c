@@ -199,7 +199,7 @@ static void run_part(const skv_q8_dense *d, int64_t first, size_t tiles, int64_t
                      size_t panel_to, const uint8_t *x, const uint8_t *other, char *y, char *scratch) {
     const skv_q8_gemm *gemm = d->gemm;
     const void **a = (const void **)(void *)scratch;
-    place places[SKV_Q8_BLOCK_TILES];
+    place places[SKV_Q8_BLOCK_TILES] = {{0}};
     int32_t *sums = (int32_t *)(void *)(scratch + d->pointer_bytes + d->gathered_bytes);
     find_rows(d, first, tiles, group, x, a, scratch + d->pointer_bytes, places);
     skv_q8_tile tile = {.groups = d->groups, .out = &d->out, .constants = &d->constants};
