@@ -109,8 +109,8 @@ SKIVE_API bool skive_options_is_set(const skive_options *options, const char *na
 SKIVE_API skive_status skive_options_lacks(const skive_options *options, const char *name, char *buffer, size_t size);
 /* Is it a switch that is off, by default or by request? Whatever it lacks, nobody misses it. */
 SKIVE_API bool skive_options_is_off(const skive_options *options, const char *name);
-/* Has each option that was set by name, or whose field in a struct was changed, an effect? Switches that are off are not
- * asked. Errors: ARGUMENT (one has none; the message names it and what it lacks). */
+/* Has each option that was set by name, or whose field in a struct was changed, an effect? Switches that are off are
+ * not asked. Errors: ARGUMENT (one has none; the message names it and what it lacks). */
 SKIVE_API skive_status skive_options_check(const skive_options *options);
 
 /* The structs, which live as long as the options and may be changed: arrays, pointers and fields that have no name are

@@ -12,7 +12,7 @@ typedef struct add_state {
 } add_state;
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
-    if (!skv_q8_plain(n, why)) return false;
+    if (!skv_q8_bytes(n, why)) return false;
     if (n->in[0].is_parameter || n->in[1].is_parameter) return skv_decline(why, "one side is a parameter");
     return true;
 }

@@ -114,10 +114,13 @@ void skv_q8_dynamic(const skv_q8_loops *loops, const float *x, size_t n, uint8_t
 
 /* ---- shared by the drivers ---- */
 
-/* x is uint8 or whatever `dtype`; the value must have rank 3 to 5 where a layout is wanted */
-bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why);
 /* uint8 inputs: what these kernels compute; the reference does the rest. */
+bool skv_q8_bytes(const skv_kernel_node *n, skv_why *why);
+/* Those, and float multipliers: for kernels without the fixed-point form. */
 bool skv_q8_plain(const skv_kernel_node *n, skv_why *why);
+/* Weights and bias are constant. */
+bool skv_q8_constants(const skv_kernel_node *n, skv_why *why);
+bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why); /* plain, with constants */
 static inline const skive_tensor *skv_q8_bias(const skv_kernel_node *n) {
     return n->n_in > 2 && !n->in[2].absent ? n->in[2].constant : NULL;
 }

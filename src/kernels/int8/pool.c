@@ -23,7 +23,7 @@ typedef struct pool_state {
 
 static bool applicable(const skv_kernel_node *n, skv_why *why) {
     const skive_type *x = &n->in[0].type;
-    if (!skv_q8_plain(n, why)) return false;
+    if (!skv_q8_bytes(n, why)) return false;
     if (x->rank < 3 || x->rank > 5) return skv_decline(why, "rank %d", x->rank);
     if (n->n_out > 1 && !n->out[1].absent) return skv_decline(why, "indices are used");
     if (skv_type_count(x) == 0 || skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "empty");

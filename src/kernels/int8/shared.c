@@ -15,17 +15,26 @@ skv_q8_out skv_q8_out_of(const skv_requant *r, float largest) {
     };
 }
 
-bool skv_q8_plain(const skv_kernel_node *n, skv_why *why) {
+bool skv_q8_bytes(const skv_kernel_node *n, skv_why *why) {
     if (n->in[0].type.dtype != SKIVE_U8 || (skv_node_is(n->node, SKV_OP_Q_ADD) && n->in[1].type.dtype != SKIVE_U8))
         return skv_decline(why, "not uint8");
     return true;
 }
 
-bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why) {
-    if (!skv_q8_plain(n, why)) return false;
+bool skv_q8_plain(const skv_kernel_node *n, skv_why *why) {
+    if (skv_node_attr(n->node, "multiplier_q31") || skv_node_attr(n->node, "a_q31"))
+        return skv_decline(why, "fixed-point multipliers");
+    return skv_q8_bytes(n, why);
+}
+
+bool skv_q8_constants(const skv_kernel_node *n, skv_why *why) {
     if (!n->in[1].constant) return skv_decline(why, "the weights are not constant");
     if (n->n_in > 2 && !n->in[2].absent && !n->in[2].constant) return skv_decline(why, "the bias is not constant");
     return true;
+}
+
+bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why) {
+    return skv_q8_plain(n, why) && skv_q8_constants(n, why);
 }
 
 static skive_tensor header(const skv_kernel_value *v) {
