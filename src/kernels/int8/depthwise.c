@@ -34,7 +34,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     int64_t taps = 1;
     for (int d = 2; d < w->rank; d++) taps *= w->dims[d].size;
     if (taps > MAX_TAPS) return skv_decline(why, "a window of %lld", (long long)taps);
-    return skv_q8_bytes(n, why) && skv_q8_folded(n, why);
+    return skv_q8_bytes(n, why) && skv_q8_weights_constant(n, why);
 }
 
 static void destroy(skive_context *ctx, void *state) {

@@ -7,7 +7,7 @@ static bool applicable(const skv_kernel_node *n, skv_why *why) {
     if (skv_type_count(&n->out[0].type) == 0) return skv_decline(why, "the output is empty");
     if (!skv_node_is(n->node, SKV_OP_Q_GEMM) && (x->rank < 3 || x->rank > 5))
         return skv_decline(why, "rank %d", x->rank);
-    return skv_q8_bytes(n, why) && skv_q8_folded(n, why);
+    return skv_q8_bytes(n, why) && skv_q8_weights_constant(n, why);
 }
 
 static skive_status prepare(skv_kernel_node *n, const skv_q8_gemm *gemm) {

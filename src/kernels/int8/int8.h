@@ -119,7 +119,7 @@ bool skv_q8_bytes(const skv_kernel_node *n, skv_why *why);
 /* Those, and float multipliers: for kernels without the fixed-point form. */
 bool skv_q8_plain(const skv_kernel_node *n, skv_why *why);
 /* Weights and bias are constant. */
-bool skv_q8_folded(const skv_kernel_node *n, skv_why *why);
+bool skv_q8_weights_constant(const skv_kernel_node *n, skv_why *why);
 bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why); /* plain, with constants */
 static inline const skive_tensor *skv_q8_bias(const skv_kernel_node *n) {
     return n->n_in > 2 && !n->in[2].absent ? n->in[2].constant : NULL;

@@ -27,14 +27,14 @@ bool skv_q8_plain(const skv_kernel_node *n, skv_why *why) {
     return skv_q8_bytes(n, why);
 }
 
-bool skv_q8_folded(const skv_kernel_node *n, skv_why *why) {
+bool skv_q8_weights_constant(const skv_kernel_node *n, skv_why *why) {
     if (!n->in[1].constant) return skv_decline(why, "the weights are not constant");
     if (n->n_in > 2 && !n->in[2].absent && !n->in[2].constant) return skv_decline(why, "the bias is not constant");
     return true;
 }
 
 bool skv_q8_constant_weights(const skv_kernel_node *n, skv_why *why) {
-    return skv_q8_plain(n, why) && skv_q8_folded(n, why);
+    return skv_q8_plain(n, why) && skv_q8_weights_constant(n, why);
 }
 
 static skive_tensor header(const skv_kernel_value *v) {
