@@ -9,21 +9,11 @@ enum { HIDDEN = 12 };
 
 static double weight(uint64_t stream, int i, int k) { return skv_rng_normal(31, stream, (uint64_t)(i * 1000 + k)); }
 
-static skive_value *param(skv_builder *b, const char *name, int rank, int64_t rows, int64_t columns, const float *x) {
-    skive_tensor t = {.dtype = SKIVE_F32, .rank = rank, .dims = {rows, columns}, .data = (void *)x};
-    skive_value *v = NULL;
-    skv_test_ok(b->graph->ctx, skive_graph_add_parameter(b->graph, name, &t, &v));
-    return v;
-}
-
 /* Three layers that find the bright band. Of the second one's outputs the first three are thousands of times larger
  * than the others and tell nothing of the class; those that do are left no level of a common u8 grid. So the last
  * layer, which reads them, is the one that must not be quantized. */
 static skive_graph *spoilt_model(skive_context *ctx) {
     static float w1[HIDDEN][PIXELS], w2[HIDDEN][HIDDEN], w3[CLASSES][HIDDEN], b1[HIDDEN], b2[HIDDEN], b3[CLASSES];
-    skive_graph *g = NULL;
-    skive_value *x = NULL;
-    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {SIDE, NULL}, {SIDE, NULL}}};
     for (int i = 0; i < HIDDEN; i++) {
         for (int k = 0; k < PIXELS; k++)
             w1[i][k] = (float)((k / SIDE / 2 == i % CLASSES ? 1.0 : -0.3) / 6 + 0.02 * weight(1, i, k));
@@ -40,25 +30,9 @@ static skive_graph *spoilt_model(skive_context *ctx) {
         b2[i] /= large ? 1 : 64;
         for (int k = 0; k < CLASSES; k++) w3[k][i] = large ? 0.001f : w3[k][i] * 64;
     }
-    skv_test_ok(ctx, skive_graph_create(ctx, "spoilt", &g));
-    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
-    skv_builder b = skv_build(g);
-    skive_value *y = skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE);
-    y = skv_emit(&b, "Gemm",
-                 SKV_IN(y, param(&b, "w1", 2, HIDDEN, PIXELS, &w1[0][0]), param(&b, "b1", 1, HIDDEN, 0, b1)),
-                 SKV_ATTRS(SKV_INT("transB", 1)));
-    y = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE);
-    y = skv_emit(&b, "Gemm",
-                 SKV_IN(y, param(&b, "w2", 2, HIDDEN, HIDDEN, &w2[0][0]), param(&b, "b2", 1, HIDDEN, 0, b2)),
-                 SKV_ATTRS(SKV_INT("transB", 1)));
-    y = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE);
-    y = skv_emit(&b, "Gemm",
-                 SKV_IN(y, param(&b, "w3", 2, CLASSES, HIDDEN, &w3[0][0]), param(&b, "b3", 1, CLASSES, 0, b3)),
-                 SKV_ATTRS(SKV_INT("transB", 1)));
-    skv_test_ok(ctx, b.status);
-    skv_test_ok(ctx, skive_graph_add_output(g, y));
-    skv_test_ok(ctx, skive_graph_infer(g));
-    return g;
+    const made_layer layers[] = {
+        {HIDDEN, PIXELS, &w1[0][0], b1}, {HIDDEN, HIDDEN, &w2[0][0], b2}, {CLASSES, HIDDEN, &w3[0][0], b3}};
+    return made_network(ctx, layers, 3, false);
 }
 
 typedef struct bench {

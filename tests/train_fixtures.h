@@ -208,4 +208,43 @@ static inline void bench_finish(step_bench *b) {
     skv_test_context_end(b->ctx);
 }
 
+/* A layer of a network made by hand: w [out][in], b [out]. */
+typedef struct made_layer {
+    int64_t out, in;
+    const float *w, *b;
+} made_layer;
+
+static inline skive_value *made_parameter(skv_builder *b, char letter, size_t number, const skive_tensor *t) {
+    char name[24];
+    skive_value *v = NULL;
+    snprintf(name, sizeof name, "%c%zu", letter, number);
+    skv_test_ok(b->graph->ctx, skive_graph_add_parameter(b->graph, name, t, &v));
+    return v;
+}
+
+/* Flatten, then Gemm with the parameters w1, b1, w2 ..., a Relu between two of them. */
+static inline skive_graph *made_network(skive_context *ctx, const made_layer *layers, size_t n, bool trainable) {
+    skive_graph *g = NULL;
+    skive_value *x = NULL;
+    const skive_type type = {.dtype = SKIVE_F32, .rank = 4, .dims = {{-1, "N"}, {1, NULL}, {SIDE, NULL}, {SIDE, NULL}}};
+    skv_test_ok(ctx, skive_graph_create(ctx, "made", &g));
+    skv_test_ok(ctx, skive_graph_add_input(g, "x", &type, &x));
+    skv_builder b = skv_build(g);
+    skive_value *y = skv_emit(&b, "Flatten", SKV_IN(x), SKV_NONE);
+    for (size_t i = 0; i < n; i++) {
+        const made_layer *l = &layers[i];
+        const skive_tensor w = {.dtype = SKIVE_F32, .rank = 2, .dims = {l->out, l->in}, .data = (void *)l->w};
+        const skive_tensor bias = {.dtype = SKIVE_F32, .rank = 1, .dims = {l->out}, .data = (void *)l->b};
+        skive_value *wv = made_parameter(&b, 'w', i + 1, &w), *bv = made_parameter(&b, 'b', i + 1, &bias);
+        skv_test_ok(ctx, skive_value_set_trainable(wv, trainable));
+        skv_test_ok(ctx, skive_value_set_trainable(bv, trainable));
+        if (i > 0) y = skv_emit(&b, "Relu", SKV_IN(y), SKV_NONE);
+        y = skv_emit(&b, "Gemm", SKV_IN(y, wv, bv), SKV_ATTRS(SKV_INT("transB", 1)));
+    }
+    skv_test_ok(ctx, b.status);
+    skv_test_ok(ctx, skive_graph_add_output(g, y));
+    skv_test_ok(ctx, skive_graph_infer(g));
+    return g;
+}
+
 #endif
