@@ -14,7 +14,7 @@ help:
 	@echo "make demo       trains and compresses a network on Fashion-MNIST; under five minutes on two cores"
 	@echo "make demo-full  the same with a larger teacher; about ten minutes"
 	@echo "make test       builds with warnings as errors and runs every test; under eight minutes on two cores"
-	@echo "make test-all   test, then clang, sanitizers and fuzzing for 20 seconds a target"
+	@echo "make test-all   test, then clang, sanitizers and a fixed number of fuzzing runs a target"
 	@echo "make lint       formatting, clang-tidy, generated pages, shell scripts"
 	@echo "make docs       writes the generated pages anew"
 	@echo "make dist       the sources as skive-VERSION.tar.gz, which builds without git"

@@ -48,7 +48,7 @@ static skive_graph *small_network(skive_context *ctx) {
     in[0] = skive_node_output(n, 0), in[1] = w2, in[2] = b2;
     skv_test_ok(ctx, skive_graph_add_node(g, "Gemm", "fc", in, 3, 1, &n));
     skv_test_ok(ctx, skive_node_set_int(n, "transB", 1));
-    skv_test_ok(ctx, skive_node_set_float(n, "alpha", 0.1f));
+    skv_test_ok(ctx, skive_node_set_float(n, "alpha", 0.1));
     skv_test_ok(ctx, skive_graph_add_output(g, skive_node_output(n, 0)));
     skv_test_ok(ctx, skive_graph_infer(g));
     return g;

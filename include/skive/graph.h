@@ -99,6 +99,7 @@ SKIVE_API skive_status skive_graph_add_node(skive_graph *graph, const char *op, 
                                             skive_value *const *inputs, size_t n_inputs, size_t n_outputs,
                                             skive_node **out);
 SKIVE_API skive_status skive_node_set_int(skive_node *node, const char *attribute, int64_t value);
+/* Rounded to float32, as ONNX has it. */
 SKIVE_API skive_status skive_node_set_float(skive_node *node, const char *attribute, double value);
 SKIVE_API skive_status skive_node_set_string(skive_node *node, const char *attribute, const char *value);
 SKIVE_API skive_status skive_node_set_ints(skive_node *node, const char *attribute, const int64_t *values, size_t n);

@@ -84,16 +84,25 @@ static skive_status copy_strings(skv_arena *arena, const char *const *from, size
     return SKIVE_OK;
 }
 
+/* Rounded to float32, as a file has it: a model that is read back gives the same bits. */
+static skive_status copy_floats(skv_arena *arena, const double *from, size_t n, const double **to) {
+    double *floats = NULL;
+    SKV_TRY(skv_arena_array(arena, n + 1, sizeof *floats, &floats));
+    for (size_t i = 0; i < n; i++) floats[i] = (double)(float)from[i];
+    *to = floats;
+    return SKIVE_OK;
+}
+
 skive_status skv_node_set_attr(skive_node *n, const skv_attr_init *x) {
     skv_arena *arena = n->graph->arena;
-    skv_attr a = {.name = x->name, .type = x->type, .i = x->i, .f = x->f, .n = x->n};
+    skv_attr a = {.name = x->name, .type = x->type, .i = x->i, .f = (double)(float)x->f, .n = x->n};
     if (x->type == SKV_ATTR_STRING) {
         a.n = x->n ? x->n : strlen(x->s);
         SKV_TRY(skv_arena_strndup(arena, x->s, a.n, &a.s));
     } else if (x->type == SKV_ATTR_INTS) {
         SKV_TRY(copy_bytes(arena, x->ints, x->n, sizeof *x->ints, &a.ints));
     } else if (x->type == SKV_ATTR_FLOATS) {
-        SKV_TRY(copy_bytes(arena, x->floats, x->n, sizeof *x->floats, &a.floats));
+        SKV_TRY(copy_floats(arena, x->floats, x->n, &a.floats));
     } else if (x->type == SKV_ATTR_STRINGS) {
         SKV_TRY(copy_strings(arena, x->strings, x->n, &a.strings));
     }
