@@ -16,7 +16,9 @@ set(SKIVE_PROCESSOR_avx2 x86_64)
 set(SKIVE_FLAGS_avx2 -mavx2 -mfma -mf16c)
 set(SKIVE_FILES_avx2
   kernels/attention_avx2.c
+  kernels/convert_avx2.c
   kernels/depthwise_avx2.c
+  kernels/elements_avx2.c
   kernels/fake_quantize_avx2.c
   kernels/hashed_avx2.c
   kernels/int8/gemm_avx2.c
@@ -25,6 +27,7 @@ set(SKIVE_FILES_avx2
   kernels/norm_batch_avx2.c
   kernels/pool_conv_weight_avx2.c
   kernels/recurrent_avx2.c
+  kernels/reduce_avx2.c
   kernels/rows_avx2.c
   kernels/sgemm_avx2.c
   kernels/sparse/loops_avx2.c
@@ -36,7 +39,9 @@ set(SKIVE_PROCESSOR_avx512 x86_64)
 set(SKIVE_FLAGS_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c)
 set(SKIVE_FILES_avx512
   kernels/attention_avx512.c
+  kernels/convert_avx512.c
   kernels/depthwise_avx512.c
+  kernels/elements_avx512.c
   kernels/fake_quantize_avx512.c
   kernels/hashed_avx512.c
   kernels/int8/gemm_avx512.c
@@ -44,6 +49,7 @@ set(SKIVE_FILES_avx512
   kernels/norm_batch_avx512.c
   kernels/pool_max_avx512.c
   kernels/recurrent_avx512.c
+  kernels/reduce_avx512.c
   kernels/rows_avx512.c
   kernels/sgemm_avx512.c
   kernels/sparse/loops_avx512.c

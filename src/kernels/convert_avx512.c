@@ -1,0 +1,3 @@
+/* Conversions of element types, compiled for AVX-512. */
+#define CONVERT_LOOPS skv_convert_avx512
+#include "kernels/convert_loops.h"
