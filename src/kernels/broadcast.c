@@ -1,5 +1,5 @@
-/* Element-wise work with broadcasting, on float32, integers and truth values: arithmetic, comparisons, logic, Where, Max,
- * Min, Sum, Mean, Pow and PRelu. Operands that lie in the output's layout keep it; small ones come plain. */
+/* Element-wise work with broadcasting, on float32, integers and truth values: arithmetic, comparisons, logic, Where,
+ * Max, Min, Sum, Mean, Pow and PRelu. Operands that lie in the output's layout keep it; small ones come plain. */
 #include <string.h>
 
 #include "kernels/elements.h"
